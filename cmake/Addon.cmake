@@ -1,0 +1,45 @@
+# struprune.node and the shared libraries that it needs beside it.
+set(node_modules "${CMAKE_CURRENT_SOURCE_DIR}/node_modules")
+if(NOT EXISTS "${node_modules}/node-addon-api/napi.h")
+  message(FATAL_ERROR "node-addon-api not found; run: npm ci")
+endif()
+
+add_library(struprune MODULE ${addon_sources})
+set_target_properties(
+  struprune
+  PROPERTIES PREFIX ""
+             SUFFIX ".node"
+             LIBRARY_OUTPUT_DIRECTORY "${STRUPRUNE_OUTPUT}"
+             BUILD_RPATH "$ORIGIN"
+             BUILD_RPATH_USE_ORIGIN ON
+             SKIP_BUILD_RPATH OFF
+             # Only $ORIGIN: a path of the building machine has no place in a published file.
+             BUILD_WITH_INSTALL_RPATH ON
+             INSTALL_RPATH "$ORIGIN")
+# The headers come from npm, so that any Node will do: Node-API is the same in all of them.
+target_include_directories(
+  struprune SYSTEM PRIVATE "${node_modules}/node-api-headers/include" "${node_modules}/node-addon-api")
+target_compile_definitions(
+  struprune
+  PRIVATE NAPI_VERSION=8
+          NAPI_CPP_EXCEPTIONS
+          NODE_ADDON_API_CPP_EXCEPTIONS
+          # Electron refuses buffers over memory that V8 did not allocate.
+          NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED
+          BUILDING_NODE_EXTENSION)
+target_link_libraries(struprune PRIVATE struprune_core)
+# Node finds two functions; all else, libstdc++'s templates too, stays inside.
+set(export_map "${CMAKE_CURRENT_SOURCE_DIR}/cmake/addon.map")
+target_link_options(struprune PRIVATE "-Wl,--version-script=${export_map}")
+set_property(TARGET struprune APPEND PROPERTY LINK_DEPENDS "${export_map}")
+
+# A build that did not come from scripts/compile.js must not pass for one of its own.
+add_custom_command(
+  TARGET struprune POST_BUILD COMMAND "${CMAKE_COMMAND}" -E rm -f "${STRUPRUNE_OUTPUT}/.stamp")
+foreach(sibling ${struprune_blas_siblings})
+  get_filename_component(name "${sibling}" NAME)
+  add_custom_command(
+    TARGET struprune
+    POST_BUILD
+    COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${sibling}" "${STRUPRUNE_OUTPUT}/${name}")
+endforeach()

@@ -1,0 +1,57 @@
+import { StruPruneError } from '../errors';
+import type { Allocation, AllocationLayer, Budget } from './types';
+
+/** Weights that can go within the bounds. */
+export function removableWeights(layers: readonly AllocationLayer[]): number {
+  return layers.reduce((sum, layer) => sum + layer.cost * layer.allowed.at(-1)!, 0);
+}
+
+/** Σ N_l: weights of the layers, whether they may go or not. */
+export function scopeWeights(layers: readonly AllocationLayer[]): number {
+  return layers.reduce((sum, layer) => sum + layer.cost * layer.groups, 0);
+}
+
+/** Refuses a budget that no choice of allowed widths reaches, and says what would be possible. */
+export function checkBudget(layers: readonly AllocationLayer[], budget: Budget): void {
+  const most = removableWeights(layers);
+  if (budget.remove <= most) return;
+  const asked = (budget.remove / budget.total).toFixed(4);
+  // Rounded down, so that asking for the number printed works.
+  const possible = (Math.floor((most / budget.total) * 1e4) / 1e4).toFixed(4);
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `sparsity ${asked} asks for ${budget.remove} weights, but the scope, the bounds and the rounding of widths let ${most} go`,
+    `ask for at most ${possible}, widen the scope or raise the largest layer sparsity`,
+  );
+}
+
+/** The layer's curve, checked: long enough and finite. */
+export function curveOf(layer: AllocationLayer, index: number): Float64Array {
+  const { curve, weight, allowed } = layer;
+  const last = allowed.at(-1)!;
+  if (curve === null || curve.length <= last) {
+    throw new StruPruneError(
+      'ERR_INTERNAL',
+      `layer ${index} needs an error curve up to ${last} removals, has ${(curve?.length ?? 0) - 1}`,
+    );
+  }
+  if (!Number.isFinite(weight) || !curve.subarray(0, last + 1).every(Number.isFinite)) {
+    throw new StruPruneError('ERR_NAN', `the error curve of layer ${index} is not finite`);
+  }
+  return curve;
+}
+
+export function describe(layers: readonly AllocationLayer[], removed: Int32Array): Allocation {
+  let predictedError: number | null = 0;
+  let removedWeights = 0;
+  layers.forEach((layer, l) => {
+    const count = removed[l]!;
+    removedWeights += layer.cost * count;
+    predictedError =
+      predictedError === null || layer.curve === null
+        ? null
+        : predictedError + layer.weight * layer.curve[count]!;
+  });
+  const sparsities = Float64Array.from(layers, (layer, l) => removed[l]! / layer.groups);
+  return { removed, sparsities, removedWeights, predictedError };
+}

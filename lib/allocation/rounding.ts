@@ -1,0 +1,76 @@
+import { StruPruneError } from '../errors';
+
+export interface RoundingBounds {
+  /** Kept groups must be a multiple of this (FFN widths: 8 for hf, 32 or 256 for GGUF types; KV heads: 1). */
+  multiple: number;
+  /** Fewest groups to keep. */
+  minKeep: number;
+  /** s_max: largest share of the groups that may go, in [0, 1]. */
+  maxShare: number;
+  /** Length of the error curve − 1, where it ends before maxShare does. */
+  maxRemoved?: number;
+}
+
+/**
+ * Removal counts that leave an allowed width, ascending. 0 is always among them, also where the dense
+ * width is no multiple: a layer that nothing is taken from stays as it is.
+ */
+export function allowedRemovals(groups: number, bounds: RoundingBounds): Int32Array {
+  const { multiple, minKeep, maxShare } = bounds;
+  if (!Number.isInteger(multiple) || multiple < 1) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `width multiple ${multiple} is not a whole number ≥ 1`,
+    );
+  }
+  if (!(maxShare >= 0 && maxShare <= 1)) {
+    throw new StruPruneError('ERR_ARGUMENT', `largest layer sparsity ${maxShare} is not in [0, 1]`);
+  }
+  // 0.9 · 160 is 144 in exact arithmetic; the small term keeps a rounded product from losing a step.
+  const share = Math.floor(maxShare * groups + 1e-9);
+  const most = Math.min(share, groups - minKeep, bounds.maxRemoved ?? groups);
+  const counts = [0];
+  for (let removed = groups % multiple || multiple; removed <= most; removed += multiple) {
+    counts.push(removed);
+  }
+  return Int32Array.from(counts);
+}
+
+/** R = ⌈S · total⌉, not counting a rounding error of the product as one more weight. */
+export function weightsToRemove(sparsity: number, total: number): number {
+  if (!(sparsity >= 0 && sparsity < 1)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `sparsity ${sparsity} is not in [0, 1)`,
+      'give the share of the linear weights to remove, for example 0.2',
+    );
+  }
+  return Math.max(0, Math.ceil(sparsity * total - Math.min(0.5, 1e-12 * total)));
+}
+
+/** Entry of an ascending list that is nearest to x, the smaller one of two equally near. */
+export function nearest(ascending: Int32Array, x: number): number {
+  const above = atLeast(ascending, x);
+  const index = ascending.indexOf(above);
+  const below = ascending[Math.max(0, index - 1)]!;
+  return above - x < x - below ? above : below;
+}
+
+/** Smallest entry ≥ x (to within 1e-9, for products of shares), or the last one. */
+export function atLeast(ascending: Int32Array, x: number): number {
+  return ascending.find((value) => value >= x - 1e-9) ?? ascending.at(-1)!;
+}
+
+/** Largest entry ≤ x (to within 1e-9), or the first one. */
+export function atMost(ascending: Int32Array, x: number): number {
+  return ascending.findLast((value) => value <= x + 1e-9) ?? ascending[0]!;
+}
+
+/**
+ * x with its last 13 bits of mantissa rounded off (Veltkamp's splitting; + − × only, so every engine
+ * agrees). Math.log may differ between JavaScript engines in the last bit: what decides goes through here.
+ */
+export function dropLastBits(x: number): number {
+  const scaled = x * 8193;
+  return scaled - (scaled - x);
+}

@@ -1,0 +1,63 @@
+/**
+ * Allocation decides how many groups every layer gives up. It is pure: numbers in, numbers out.
+ *
+ * A *layer* here is one site of one block: its FFN, or its KV heads with their query heads. All groups
+ * of a layer cost the same number of weights.
+ */
+export type AllocationScope = 'ffn' | 'attention';
+
+export interface AllocationLayer {
+  scope: AllocationScope;
+  /** Groups that the layer has now, n_l. */
+  groups: number;
+  /** Linear weights in one group, c. Biases and norms do not count. */
+  cost: number;
+  /** Removal counts that rounding and bounds permit, ascending, the first one 0 (`allowedRemovals`). */
+  allowed: Int32Array;
+  /** Error curve: curve[k] after k removals, k = 0 … at least the last allowed count. null: uniform only. */
+  curve: Float64Array | null;
+  /** w_l: what one unit of this layer's error costs the model. */
+  weight: number;
+}
+
+export interface Budget {
+  /** R: linear weights that have to go. */
+  remove: number;
+  /** Linear weights of all blocks, whatever the scope; sparsity = removed ÷ total. */
+  total: number;
+}
+
+export interface Allocation {
+  /** Groups to remove, one entry a layer. */
+  removed: Int32Array;
+  /** removed ÷ groups, one entry a layer. */
+  sparsities: Float64Array;
+  /** Σ cost · removed. */
+  removedWeights: number;
+  /** Σ w_l E_l(removed_l); null where a layer has no curve. */
+  predictedError: number | null;
+}
+
+export interface ThresholdAllocation extends Allocation {
+  rule: 'threshold';
+  /** Largest slope (error per weight) that was taken. -Infinity when nothing had to go. */
+  tau: number;
+}
+
+export type EnergyForm = 'dilute' | 'full';
+
+export interface EnergyAllocation extends Allocation {
+  rule: 'energy';
+  form: EnergyForm;
+  temperature: number;
+  /** Multiplier of the budget at which the last step was taken, in the units of the energies. */
+  mu: number;
+  /** ε_l: energies, their N-weighted mean 1. */
+  energies: Float64Array;
+  /** s_l before rounding. */
+  shares: Float64Array;
+}
+
+export interface UniformAllocation extends Allocation {
+  rule: 'uniform';
+}

@@ -1,0 +1,173 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Architecture } from '../model/architecture';
+import { familyNamed, OWN_PREFIX } from '../model/families';
+import { BIAS_NAMES, type Family } from '../model/family';
+import type { OwnConfig } from '../model/from-config';
+import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
+import type { Holder } from './export-table';
+import { planTensors } from './export-tensors';
+
+const OWN_CODE = ['configuration_struprune', 'modeling_struprune'] as const;
+const TORCH_DTYPES: Partial<Record<ExportDtype, string>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+/** Keys of a source's config.json that would contradict the output. */
+const STALE = [
+  'architectures',
+  'auto_map',
+  'dtype',
+  'layer_types',
+  'max_window_layers',
+  'model_type',
+  'pretraining_tp',
+  'rope_parameters',
+  'rope_scaling',
+  'rope_theta',
+  'sliding_window',
+  'struprune',
+  'torch_dtype',
+  'transformers_version',
+  'use_sliding_window',
+];
+
+/** Plan of a Hugging Face folder. */
+export function planHuggingFace(request: ExportRequest, holder: Holder): ExportPlan {
+  const { pruned, dtype } = request;
+  const family = familyNamed(pruned.family);
+  const own = holder.kind === 'own-modeling';
+  const output: Architecture = { ...pruned, biases: holder.biases };
+  const tensors = planTensors({
+    output,
+    source: request.architecture,
+    added: request.addedBias ?? {},
+    names: family.hf.names,
+    matrixDtype: dtype,
+    vectorDtype: dtype,
+    interleavedRope: false,
+  });
+  const config = {
+    ...carriedOver(request.sourceConfig ?? {}),
+    ...stockConfig(output, family, own),
+    ...tokens(output, request.sourceConfig ?? {}),
+    ...(own ? ownConfig(output, family) : {}),
+    torch_dtype: TORCH_DTYPES[dtype],
+  };
+  const generation = request.sourceGeneration ?? {
+    _from_model_config: true,
+    ...tokens(output, request.sourceConfig ?? {}),
+  };
+  const files = [
+    { name: 'generation_config.json', text: `${JSON.stringify(generation, null, 2)}\n` },
+  ];
+  if (own) files.push(...OWN_CODE.map(readOwnCode));
+  return {
+    kind: holder.kind,
+    format: 'hf',
+    biases: holder.biases,
+    tensors,
+    config,
+    metadata: [],
+    files,
+    notes: own
+      ? ['the folder carries its own modeling code: load it with trust_remote_code=True']
+      : [],
+  };
+}
+
+function carriedOver(source: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(source).filter(([key]) => !STALE.includes(key)));
+}
+
+function stockConfig(output: Architecture, family: Family, own: boolean): Record<string, unknown> {
+  const { keys, modelType, stockClass } = family.hf;
+  // What stands for all blocks: the widest one. Our own code sizes every block by its list instead.
+  const widest = output.blocks.reduce((a, b) => (b.heads > a.heads ? b : a));
+  const config: Record<string, unknown> = {
+    model_type: modelType,
+    architectures: [stockClass],
+    [keys.hidden]: output.hidden,
+    [keys.ffn]: Math.max(...output.blocks.map(({ ffn }) => ffn)),
+    [keys.blocks]: output.blocks.length,
+    // A stock OPT, whose code ours extends, knows no head_dim but hidden ÷ heads.
+    [keys.heads]: own && !family.hf.freeHeadDim ? output.hidden / output.headDim : widest.heads,
+    [keys.vocab]: output.vocab,
+    [keys.maxPositions]: output.maxPositions,
+    [keys.activation]: output.activation,
+    tie_word_embeddings: output.tiedEmbeddings,
+  };
+  if (keys.kvHeads) config[keys.kvHeads] = widest.kvHeads;
+  if (keys.headDim) config[keys.headDim] = output.headDim;
+  if (keys.normEps) config[keys.normEps] = output.norm.eps;
+  if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || null;
+  if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
+  if (keys.embeddingWidth) {
+    config[keys.embeddingWidth] = output.embeddingProjection ?? output.hidden;
+  }
+  for (const name of BIAS_NAMES) {
+    const rule = family.biases[name];
+    // Our own code sets every bias apart, whatever the stock switch says.
+    if (typeof rule === 'string') config[rule] = output.biases[name];
+  }
+  return output.rope === null ? config : { ...config, ...ropeKeys(output) };
+}
+
+/** Rope in the keys of transformers 5 (rope_parameters) and of 4 and other readers. */
+function ropeKeys({ rope }: Architecture): Record<string, unknown> {
+  const { theta, llama3, linearFactor } = rope!;
+  const scaling = llama3
+    ? {
+        rope_type: 'llama3',
+        factor: llama3.factor,
+        low_freq_factor: llama3.lowFreqFactor,
+        high_freq_factor: llama3.highFreqFactor,
+        original_max_position_embeddings: llama3.originalMaxPositions,
+      }
+    : linearFactor === undefined
+      ? null
+      : { rope_type: 'linear', factor: linearFactor };
+  return {
+    rope_theta: theta,
+    rope_scaling: scaling,
+    rope_parameters: { ...(scaling ?? { rope_type: 'default' }), rope_theta: theta },
+  };
+}
+
+/** Token ids; a source's list of end tokens stays a list. */
+function tokens(output: Architecture, source: Record<string, unknown>): Record<string, unknown> {
+  return {
+    bos_token_id: output.bosTokenId,
+    eos_token_id: source.eos_token_id ?? output.eosTokenId,
+    pad_token_id: source.pad_token_id ?? null,
+  };
+}
+
+function ownConfig(output: Architecture, family: Family): Record<string, unknown> {
+  const struprune: OwnConfig = {
+    intermediate_sizes: output.blocks.map(({ ffn }) => ffn),
+    attention_heads: output.blocks.map(({ heads }) => heads),
+    key_value_heads: output.blocks.map(({ kvHeads }) => kvHeads),
+    head_dim: output.headDim,
+    biases: output.biases,
+  };
+  const base = family.hf.stockClass.replace('ForCausalLM', '');
+  const model = `Struprune${family.hf.stockClass}`;
+  return {
+    model_type: OWN_PREFIX + family.hf.modelType,
+    architectures: [model],
+    auto_map: {
+      AutoConfig: `configuration_struprune.Struprune${base}Config`,
+      AutoModelForCausalLM: `modeling_struprune.${model}`,
+    },
+    struprune,
+  };
+}
+
+function readOwnCode(module: string): { name: string; text: string } {
+  const name = `${module}.py`;
+  return { name, text: readFileSync(join(__dirname, 'modeling', name), 'utf8') };
+}

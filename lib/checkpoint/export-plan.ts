@@ -1,0 +1,69 @@
+import type { Architecture, BlockRole, Dtype, ModelRole } from '../model/architecture';
+import type { BiasName } from '../model/family';
+import type { ExportFormat, ExportKind } from './export-table';
+
+/** What a tensor of the output is filled with. */
+export type Fill =
+  /** The model's own tensor, sliced and perhaps refitted. */
+  | 'source'
+  /** A bias that pruning made; the model had none. */
+  | 'added'
+  /** Only there because the loading class wants it. */
+  | 'zeros'
+  /** The values in the plan. */
+  | 'values';
+
+export interface PlannedTensor {
+  /** Name in the output file. */
+  name: string;
+  dtype: Dtype;
+  /** Row-major, slowest first. */
+  shape: number[];
+  role: BlockRole | ModelRole | 'ropeFactors';
+  /** null outside the blocks. */
+  block: number | null;
+  fill: Fill;
+  values?: Float32Array;
+  /** Rows are to be written interleaved (GGUF's llama order): this many heads. */
+  ropeHeads?: number;
+}
+
+/** A typed GGUF metadata entry, in file order. */
+export interface GgufEntry {
+  key: string;
+  type: 'string' | 'uint32' | 'float32' | 'int32[]';
+  value: string | number | number[];
+}
+
+export interface ExportRequest {
+  /** The model before pruning. */
+  architecture: Architecture;
+  /** The same with its new widths (prunedArchitecture). */
+  pruned: Architecture;
+  format: ExportFormat;
+  dtype: ExportDtype;
+  /** Biases that the method adds where the model has none. */
+  addedBias?: Partial<Record<'o' | 'down', boolean>>;
+  /** config.json of a Hugging Face source: keys without meaning here are carried over. */
+  sourceConfig?: Record<string, unknown>;
+  /** generation_config.json of a Hugging Face source. */
+  sourceGeneration?: Record<string, unknown>;
+}
+
+export type ExportDtype = Extract<Dtype, 'F32' | 'F16' | 'BF16' | 'Q8_0'>;
+
+export interface ExportPlan {
+  kind: ExportKind;
+  format: ExportFormat;
+  /** What the output is, as openCheckpoint will read it again, biases included. */
+  biases: Record<BiasName, boolean>;
+  tensors: PlannedTensor[];
+  /** hf: config.json. */
+  config: Record<string, unknown> | null;
+  /** gguf: all but the tokenizer's entries. */
+  metadata: GgufEntry[];
+  /** Text files to write beside the weights. */
+  files: { name: string; text: string }[];
+  /** What the user should know about the output. */
+  notes: string[];
+}

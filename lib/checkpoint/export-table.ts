@@ -1,0 +1,169 @@
+import type { Architecture } from '../model/architecture';
+import { FAMILIES, familyNamed } from '../model/families';
+import { BIAS_NAMES, type BiasName, type Family } from '../model/family';
+
+/**
+ * Which program holds which pruned model. The rules read the families' descriptions, which were checked
+ * against transformers 5.24 and the loaders of llama.cpp:
+ * - stock OPT ties head_dim to hidden ÷ heads, so pruned heads do not fit it;
+ * - stock Mistral and Qwen2 have no bias on down (nor on o), Llama and Qwen3 switch theirs in pairs;
+ * - stock Llama refuses head counts that do not divide the hidden size;
+ * - llama.cpp sizes its llama and qwen3 blocks by block 0, and qwen2's q and o by the hidden size; `deci`
+ *   holds Llama-shaped blocks of unlike widths with optional biases, but no norms on q and k.
+ */
+export type ExportFormat = 'hf' | 'gguf';
+export type ExportKind = 'stock' | 'own-modeling' | 'llama.cpp' | 'deci';
+
+export interface Holder {
+  kind: ExportKind;
+  /** Biases that the output has; where the model has none, they are zeros. */
+  biases: Record<BiasName, boolean>;
+}
+
+export interface Refusal {
+  kind: null;
+  why: string;
+  mend: string;
+}
+
+/** All that the choice of a holder depends on. */
+export interface ExportTraits {
+  family: Family;
+  /** All blocks have the same widths. */
+  uniform: boolean;
+  /** heads × head_dim is still the hidden size. */
+  headsFillHidden: boolean;
+  /** Every head count divides the hidden size. */
+  headsDivideHidden: boolean;
+  biases: Record<BiasName, boolean>;
+  qkNorm: boolean;
+  llama3Rope: boolean;
+  siluGate: boolean;
+}
+
+export function traitsOf(
+  pruned: Architecture,
+  addedBias: Partial<Record<BiasName, boolean>>,
+): ExportTraits {
+  const first = pruned.blocks[0]!;
+  const { biases, hidden, headDim } = pruned;
+  return {
+    family: familyNamed(pruned.family),
+    uniform: pruned.blocks.every(
+      ({ ffn, heads, kvHeads }) =>
+        ffn === first.ffn && heads === first.heads && kvHeads === first.kvHeads,
+    ),
+    headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
+    headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
+    biases: flags((name) => biases[name] || addedBias[name] === true),
+    qkNorm: pruned.qkNorm,
+    llama3Rope: pruned.rope?.llama3 !== undefined,
+    siluGate: pruned.gated && pruned.activation === 'silu',
+  };
+}
+
+/** Who holds such a model in this format: the stock class before our own code, `deci` last. */
+export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | Refusal {
+  return format === 'hf' ? hfHolder(traits) : ggufHolder(traits);
+}
+
+function hfHolder(traits: ExportTraits): Holder {
+  const { freeHeadDim, headsDivideHidden } = traits.family.hf;
+  const headsFit = freeHeadDim
+    ? !headsDivideHidden || traits.headsDivideHidden
+    : traits.headsFillHidden;
+  const stock = stockBiases(traits.family, traits.biases);
+  if (traits.uniform && headsFit && stock !== null) return { kind: 'stock', biases: stock };
+  return { kind: 'own-modeling', biases: traits.biases };
+}
+
+/** The least biases of the stock class that include the needed ones; null when it cannot have them. */
+function stockBiases(
+  family: Family,
+  needed: Record<BiasName, boolean>,
+): Record<BiasName, boolean> | null {
+  const held = flags((name) => {
+    const rule = family.biases[name];
+    if (typeof rule === 'boolean') return rule;
+    return BIAS_NAMES.some((other) => family.biases[other] === rule && needed[other]);
+  });
+  return BIAS_NAMES.every((name) => held[name] || !needed[name]) ? held : null;
+}
+
+function ggufHolder(traits: ExportTraits): Holder | Refusal {
+  const { family, biases } = traits;
+  const { gguf } = family;
+  const instead = 'write a Hugging Face folder instead (--format hf)';
+  if (gguf === null) {
+    return { kind: null, why: `llama.cpp has no architecture for ${family.name}`, mend: instead };
+  }
+  if (!traits.siluGate) {
+    return { kind: null, why: "llama.cpp's blocks of this shape have a SiLU gate", mend: instead };
+  }
+  const biasesFit = BIAS_NAMES.every((name) => !biases[name] || gguf.holdsBiases.includes(name));
+  const headsFit = gguf.freeHeads || traits.headsFillHidden;
+  const ropeFits = !traits.llama3Rope || gguf.holdsRopeFactors;
+  if (traits.uniform && biasesFit && headsFit && ropeFits) return { kind: 'llama.cpp', biases };
+  if (!traits.qkNorm) return { kind: 'deci', biases };
+  const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
+  return {
+    kind: null,
+    why: `no architecture of llama.cpp holds a ${family.name} model with ${what}`,
+    mend: traits.uniform
+      ? `${instead}, or prune without bias compensation`
+      : `prune with --allocation uniform, or ${instead}`,
+  };
+}
+
+export interface ExportRow {
+  family: string;
+  scope: 'ffn' | 'attention' | 'all';
+  widths: 'uniform' | 'per-block';
+  addedBias: boolean;
+  hf: ExportKind | null;
+  gguf: ExportKind | null;
+}
+
+/**
+ * The whole table, for the documentation: every family without optional biases and with plain rope, pruned
+ * to head counts that divide the hidden size. FFN-only pruning of a model whose head_dim is its own
+ * (some Mistral, Qwen3) follows the same rows.
+ */
+export function exportTable(): ExportRow[] {
+  const rows: ExportRow[] = [];
+  for (const family of FAMILIES) {
+    for (const scope of ['ffn', 'attention', 'all'] as const) {
+      for (const widths of ['uniform', 'per-block'] as const) {
+        for (const addedBias of [false, true]) {
+          const traits: ExportTraits = {
+            family,
+            uniform: widths === 'uniform',
+            headsFillHidden: scope === 'ffn',
+            headsDivideHidden: true,
+            biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
+            qkNorm: family.qkNorm,
+            llama3Rope: false,
+            siluGate: family.gated,
+          };
+          const { kind: hf } = holderOf(traits, 'hf');
+          const { kind: gguf } = holderOf(traits, 'gguf');
+          rows.push({ family: family.name, scope, widths, addedBias, hf, gguf });
+        }
+      }
+    }
+  }
+  return rows;
+}
+
+function usualBias(family: Family, name: BiasName): boolean {
+  const rule = family.biases[name];
+  return typeof rule === 'string' ? family.hf.defaults[rule] === true : rule;
+}
+
+function adds(scope: ExportRow['scope'], name: BiasName): boolean {
+  return (name === 'down' && scope !== 'attention') || (name === 'o' && scope !== 'ffn');
+}
+
+function flags(value: (name: BiasName) => boolean): Record<BiasName, boolean> {
+  return { qkv: value('qkv'), o: value('o'), ffnIn: value('ffnIn'), down: value('down') };
+}

@@ -1,0 +1,59 @@
+import type { Architecture, Dtype, ModelRole } from '../model/architecture';
+import { blockRoles, blockShape, modelShapes } from '../model/axes';
+import { ropeHeads } from '../model/bind';
+import { blockTensorName, type TensorNames } from '../model/family';
+import type { PlannedTensor } from './export-plan';
+
+interface TensorPlan {
+  /** The output: pruned widths and the biases that its holder has. */
+  output: Architecture;
+  /** The model's own biases and those that pruning adds. */
+  source: Architecture;
+  added: Partial<Record<'o' | 'down', boolean>>;
+  names: TensorNames;
+  matrixDtype: Dtype;
+  vectorDtype: Dtype;
+  interleavedRope: boolean;
+}
+
+/** All tensors of the output in file order: embeddings, blocks, final norm, head. */
+export function planTensors(plan: TensorPlan): PlannedTensor[] {
+  const { output, names } = plan;
+  const dtypeOf = (shape: number[]) => (shape.length > 1 ? plan.matrixDtype : plan.vectorDtype);
+  const outside = Object.entries(modelShapes(output)).map(([name, shape]): PlannedTensor => {
+    const role = name as ModelRole;
+    return {
+      name: names.model[role]!,
+      dtype: dtypeOf(shape),
+      shape,
+      role,
+      block: null,
+      fill: 'source',
+    };
+  });
+  const own = new Set(blockRoles(plan.source));
+  const added = new Set<string>();
+  if (plan.added.o) added.add('oBias');
+  if (plan.added.down) added.add('downBias');
+  const inside = output.blocks.flatMap(({ heads, kvHeads }, block) =>
+    blockRoles(output).map((role): PlannedTensor => {
+      const shape = blockShape(output, block, role);
+      const rotated = plan.interleavedRope ? ropeHeads(role, heads, kvHeads) : undefined;
+      return {
+        name: blockTensorName(names, role, block),
+        dtype: dtypeOf(shape),
+        shape,
+        role,
+        block,
+        fill: own.has(role) ? 'source' : added.has(role) ? 'added' : 'zeros',
+        ...(rotated === undefined ? {} : { ropeHeads: rotated }),
+      };
+    }),
+  );
+  const isLast = ({ role }: PlannedTensor) => /^(finalNorm|projectOut|head)/.test(role);
+  return [
+    ...outside.filter((tensor) => !isLast(tensor)),
+    ...inside,
+    ...outside.filter((tensor) => isLast(tensor)),
+  ];
+}

@@ -1,0 +1,79 @@
+import { StruPruneError } from '../errors';
+import type { Architecture } from '../model/architecture';
+import { planGguf } from './export-gguf';
+import { planHuggingFace } from './export-hf';
+import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
+import { type ExportFormat, holderOf, traitsOf } from './export-table';
+
+export type {
+  ExportDtype,
+  ExportPlan,
+  ExportRequest,
+  GgufEntry,
+  PlannedTensor,
+} from './export-plan';
+export { type ExportFormat, type ExportKind, exportTable } from './export-table';
+
+/** Elements of one Q8_0 storage block. */
+const Q8_0_BLOCK = 32;
+
+/**
+ * Multiples that widths must have in the output: FFN channels, and columns of o (kept heads × head_dim).
+ * 8 FFN channels keep rows aligned for the kernels of every loader; Q8_0 stores rows in blocks of 32.
+ */
+export function roundingFor(
+  format: ExportFormat,
+  dtype: ExportDtype,
+): { ffn: number; attention: number } {
+  requireDtype(format, dtype);
+  return dtype === 'Q8_0' ? { ffn: Q8_0_BLOCK, attention: Q8_0_BLOCK } : { ffn: 8, attention: 1 };
+}
+
+/**
+ * Everything about the output but its weights: which program loads it, names, shapes, dtypes and order of
+ * its tensors, configuration or metadata, and the files beside them. Reads no weights, so that a run
+ * that cannot be written is refused before it starts.
+ * @throws StruPruneError ERR_UNSUPPORTED when nothing holds the combination
+ */
+export function planExport(request: ExportRequest): ExportPlan {
+  const { pruned, format, dtype } = request;
+  requireDtype(format, dtype);
+  requireWhole(pruned);
+  const holder = holderOf(traitsOf(pruned, request.addedBias ?? {}), format);
+  if (holder.kind === null) throw new StruPruneError('ERR_UNSUPPORTED', holder.why, holder.mend);
+  const plan = format === 'hf' ? planHuggingFace(request, holder) : planGguf(request, holder);
+  if (dtype === 'Q8_0') requireQ8Rows(plan);
+  return plan;
+}
+
+function requireDtype(format: ExportFormat, dtype: ExportDtype): void {
+  if (format === 'hf' && dtype === 'Q8_0') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      'a Hugging Face folder holds no Q8_0 weights',
+      'choose --dtype f32, f16 or bf16, or --format gguf',
+    );
+  }
+}
+
+function requireWhole(pruned: Architecture): void {
+  const empty = pruned.blocks.findIndex(({ ffn, kvHeads }) => ffn === 0 || kvHeads === 0);
+  if (empty === -1) return;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `block ${empty} would keep no ${pruned.blocks[empty]!.ffn === 0 ? 'FFN channel' : 'KV head'}`,
+    'ask for less sparsity or bound it per block',
+  );
+}
+
+function requireQ8Rows(plan: ExportPlan): void {
+  for (const { name, dtype, shape } of plan.tensors) {
+    const width = shape[shape.length - 1]!;
+    if (dtype !== 'Q8_0' || width % Q8_0_BLOCK === 0) continue;
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `${name} has rows of ${width} entries, and Q8_0 stores them by ${Q8_0_BLOCK}`,
+      'choose --dtype f16, or widths that are multiples of 32',
+    );
+  }
+}

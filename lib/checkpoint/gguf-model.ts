@@ -1,0 +1,60 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { StruPruneError } from '../errors';
+import type { ModelSource } from '../model/architecture';
+import { bindTensors, type StoredTensor } from '../model/bind';
+import { GGUF_NAMES } from '../model/families/names';
+import { architectureFromGguf } from '../model/from-gguf';
+import { parseGguf } from './container';
+
+/** Longest vector that is read while opening: rotary divisors, one per pair of a head. */
+const MAX_VECTOR = 4096;
+
+/** Opens a GGUF file. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
+export async function openGguf(path: string): Promise<ModelSource> {
+  const file = resolve(path);
+  const parsed = parseGguf(file);
+  const stored = new Map<string, StoredTensor>(
+    parsed.tensors.map((tensor) => [tensor.name, { ...tensor, file: 0 }]),
+  );
+  const { architecture, family } = architectureFromGguf(
+    parsed.metadata,
+    {
+      has: (name) => stored.has(name),
+      shape: (name) => stored.get(name)?.shape,
+      vector: (name) => readVector(file, stored.get(name)!),
+    },
+    path,
+  );
+  const interleaved = family.gguf!.interleavedRope;
+  const bound = bindTensors(architecture, GGUF_NAMES, stored, path, interleaved);
+  return {
+    format: 'gguf',
+    path,
+    files: [file],
+    architecture,
+    ...bound,
+    config: parsed.metadata,
+    configTypes: parsed.metadataTypes,
+  };
+}
+
+function readVector(path: string, tensor: StoredTensor): Float32Array {
+  const length = tensor.shape[0] ?? 0;
+  if (tensor.dtype !== 'F32' || tensor.shape.length !== 1 || length > MAX_VECTOR) {
+    throw new StruPruneError(
+      'ERR_CHECKPOINT',
+      `${path}: ${tensor.name} is not a short F32 vector`,
+      'convert the model again',
+    );
+  }
+  const bytes = Buffer.alloc(length * 4);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, bytes, 0, bytes.length, tensor.offset);
+  } finally {
+    closeSync(file);
+  }
+  return Float32Array.from({ length }, (_, index) => bytes.readFloatLE(index * 4));
+}

@@ -1,0 +1,191 @@
+import { open, readdir, readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+
+import { StruPruneError } from '../errors';
+import type { ModelSource } from '../model/architecture';
+import { bindTensors, type StoredTensor } from '../model/bind';
+import { familyNamed } from '../model/families';
+import { architectureFromConfig } from '../model/from-config';
+import { parseSafetensors } from './container';
+
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+/** Checkpoints of the bare model (without its head's wrapper) lack this prefix. */
+const MODEL_PREFIX = 'model.';
+
+/** Opens a Hugging Face folder. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
+export async function openHuggingFace(folder: string): Promise<ModelSource> {
+  const configPath = join(folder, 'config.json');
+  const config = await readJson(configPath);
+  const architecture = architectureFromConfig(config, configPath);
+  const names = familyNamed(architecture.family).hf.names;
+
+  const shards = await shardsOf(folder);
+  const files = [...shards.keys()].map((name) => resolve(folder, name));
+  const stored = readTensors(files);
+  requireIndexed(shards, stored, folder);
+  if (architecture.tiedEmbeddings) {
+    await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
+  }
+  const bound = bindTensors(architecture, names, stored, folder, false);
+  return { format: 'hf', path: folder, files, architecture, ...bound, config };
+}
+
+/** A JSON object from a file. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT */
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  const text = await readFile(path, 'utf8').catch((cause: Error) => {
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      `${path} cannot be read`,
+      'give a folder that holds config.json and safetensors files',
+      { cause },
+    );
+  });
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+  } catch (cause) {
+    throw notJson(path, { cause });
+  }
+  throw notJson(path);
+}
+
+function notJson(path: string, options?: ErrorOptions): StruPruneError {
+  return new StruPruneError(
+    'ERR_CHECKPOINT',
+    `${path} is not a JSON object`,
+    'fetch the checkpoint again',
+    options,
+  );
+}
+
+/** Tensor files of the folder, each with the tensors that the index promises in it. */
+async function shardsOf(folder: string): Promise<Map<string, string[]>> {
+  const present = new Set(await readdir(folder));
+  if (!present.has(INDEX)) {
+    if (present.has(SINGLE)) return new Map([[SINGLE, []]]);
+    throw noSafetensors(folder, present);
+  }
+  const index = join(folder, INDEX);
+  const weightMap = (await readJson(index)).weight_map;
+  if (typeof weightMap !== 'object' || weightMap === null) throw notAnIndex(index);
+  const shards = new Map<string, string[]>();
+  for (const [tensor, file] of Object.entries(weightMap)) {
+    // A path that leaves the folder is no shard of it.
+    if (typeof file !== 'string' || file !== basename(file)) throw notAnIndex(index);
+    if (!present.has(file)) {
+      throw new StruPruneError(
+        'ERR_CHECKPOINT',
+        `${folder}: shard ${file} is missing (${INDEX} places ${tensor} there)`,
+        'fetch the missing file',
+      );
+    }
+    shards.set(file, [...(shards.get(file) ?? []), tensor]);
+  }
+  if (shards.size === 0) throw notAnIndex(index);
+  return shards;
+}
+
+function notAnIndex(index: string): StruPruneError {
+  return new StruPruneError(
+    'ERR_CHECKPOINT',
+    `${index} does not map tensors to files of this folder`,
+    'fetch the checkpoint again',
+  );
+}
+
+function noSafetensors(folder: string, present: Set<string>): StruPruneError {
+  const pickled = [...present].find((name) => /^pytorch_model.*\.bin$/.test(name));
+  if (pickled === undefined) {
+    return new StruPruneError(
+      'ERR_NOT_FOUND',
+      `${folder} holds neither ${SINGLE} nor ${INDEX}`,
+      'give a folder with safetensors files',
+    );
+  }
+  return new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `${folder} holds pickled PyTorch weights (${pickled}), which can run code when read`,
+    'load it with transformers and call save_pretrained, which writes safetensors',
+  );
+}
+
+function readTensors(files: string[]): Map<string, StoredTensor> {
+  const stored = new Map<string, StoredTensor>();
+  files.forEach((path, file) => {
+    for (const tensor of parseSafetensors(path).tensors) {
+      if (stored.has(tensor.name)) {
+        throw new StruPruneError(
+          'ERR_CHECKPOINT',
+          `${path}: tensor ${tensor.name} stands in another shard too`,
+          'fetch the checkpoint again',
+        );
+      }
+      stored.set(tensor.name, { ...tensor, file });
+    }
+  });
+  return withModelPrefix(stored);
+}
+
+function withModelPrefix(stored: Map<string, StoredTensor>): Map<string, StoredTensor> {
+  const names = [...stored.keys()];
+  if (names.some((name) => name.startsWith(MODEL_PREFIX))) return stored;
+  return new Map(
+    [...stored].map(([name, tensor]) => [
+      name.startsWith('lm_head.') ? name : MODEL_PREFIX + name,
+      tensor,
+    ]),
+  );
+}
+
+function requireIndexed(
+  shards: Map<string, string[]>,
+  stored: Map<string, StoredTensor>,
+  folder: string,
+): void {
+  const names = new Set([...stored.values()].map((tensor) => tensor.name));
+  for (const [file, promised] of shards) {
+    const absent = promised.find((name) => !names.has(name));
+    if (absent !== undefined) {
+      throw new StruPruneError(
+        'ERR_CHECKPOINT',
+        `${folder}: shard ${file} does not hold ${absent}, which ${INDEX} places there`,
+        'fetch the shard again',
+      );
+    }
+  }
+}
+
+/**
+ * Some tied checkpoints store the head as well. It is left out when it is the embedding's copy; transformers
+ * unties them when they differ, which the configuration would deny. The two ends of the data tell.
+ */
+async function requireSameHead(
+  embedding: StoredTensor | undefined,
+  head: StoredTensor | undefined,
+  files: string[],
+): Promise<void> {
+  if (embedding === undefined || head === undefined) return;
+  const [ours, theirs] = await Promise.all([sample(embedding, files), sample(head, files)]);
+  if (ours.equals(theirs)) return;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `config.json ties ${head.name} to ${embedding.name}, but the file holds two different matrices`,
+    'set tie_word_embeddings to false in config.json',
+  );
+}
+
+async function sample(tensor: StoredTensor, files: string[]): Promise<Buffer> {
+  const length = Math.min(4096, tensor.bytes);
+  const ends = Buffer.alloc(2 * length);
+  const file = await open(files[tensor.file]!);
+  try {
+    await file.read(ends, 0, length, tensor.offset);
+    await file.read(ends, length, length, tensor.offset + tensor.bytes - length);
+  } finally {
+    await file.close();
+  }
+  return ends;
+}

@@ -1,0 +1,29 @@
+import { stat } from 'node:fs/promises';
+
+import { StruPruneError } from '../errors';
+import type { ModelSource } from '../model/architecture';
+import { openGguf } from './gguf-model';
+import { openHuggingFace } from './huggingface';
+
+/**
+ * Opens a checkpoint: a Hugging Face folder with safetensors, or a GGUF file. Reads headers and checks
+ * that every tensor the model needs is there with the right shape; no weights are read.
+ * @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED
+ */
+export async function openCheckpoint(path: string): Promise<ModelSource> {
+  const entry = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      `${path}: ${cause.code === 'ENOENT' ? 'no such file or folder' : cause.message}`,
+      'give the path of a Hugging Face folder or of a .gguf file',
+      { cause },
+    );
+  });
+  if (entry.isDirectory()) return openHuggingFace(path);
+  if (path.toLowerCase().endsWith('.gguf')) return openGguf(path);
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `${path} is neither a folder nor a .gguf file`,
+    'give the folder that holds config.json and the safetensors files, or a .gguf file',
+  );
+}

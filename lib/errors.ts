@@ -1,0 +1,33 @@
+/**
+ * Every error that the library raises on purpose. `code` is stable and documented in docs/errors.md;
+ * `mend` says what the user can do about it. Native code throws the same three fields
+ * (native/core/error.h) and the addon hands them over unchanged.
+ */
+export type ErrorCode =
+  | 'ERR_ARGUMENT' // an option or a call that cannot be meant
+  | 'ERR_NOT_FOUND' // a file or folder that is not there
+  | 'ERR_CHECKPOINT' // a file that is not a well-formed safetensors or GGUF checkpoint
+  | 'ERR_UNSUPPORTED' // well-formed, but a family, dtype or combination that this program does not hold
+  | 'ERR_NAN' // weights or activations that are not finite
+  | 'ERR_TEXT' // calibration or evaluation text that is empty, too short or not UTF-8
+  | 'ERR_TOKENIZER'
+  | 'ERR_OUTPUT' // output exists, is unwritable, or the disk is full
+  | 'ERR_VERIFY' // the written checkpoint does not reproduce the run's own result
+  | 'ERR_BUDGET' // the memory budget cannot hold the work
+  | 'ERR_NUMERIC' // a factorisation that failed although the ridge was raised
+  | 'ERR_ABORTED'
+  | 'ERR_ADDON' // the native addon is missing or does not load
+  | 'ERR_INTERNAL';
+
+export class StruPruneError extends Error {
+  readonly code: ErrorCode;
+  /** What the user can do about it, one sentence; empty when there is nothing. */
+  readonly mend: string;
+
+  constructor(code: ErrorCode, message: string, mend = '', options?: ErrorOptions) {
+    super(mend ? `${message}; ${mend}` : message, options);
+    this.name = 'StruPruneError';
+    this.code = code;
+    this.mend = mend;
+  }
+}

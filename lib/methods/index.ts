@@ -1,0 +1,27 @@
+import { StruPruneError } from '../errors';
+import { flap } from './flap';
+import { magnitude } from './magnitude';
+import { oneShot } from './one-shot';
+import { osscar } from './osscar';
+import type { Method } from './types';
+import { wandaSp } from './wanda-sp';
+
+export { keepBest, removalCurve } from './select';
+export * from './types';
+
+/** Every baseline by name. */
+export const METHODS: ReadonlyMap<string, Method> = new Map(
+  [magnitude, wandaSp, flap, oneShot, osscar].map((method) => [method.name, method]),
+);
+
+export function methodOf(name: string): Method {
+  const method = METHODS.get(name);
+  if (!method) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `there is no method '${name}'`,
+      `choose one of ${[...METHODS.keys()].join(', ')}`,
+    );
+  }
+  return method;
+}

@@ -1,0 +1,152 @@
+/**
+ * A decoder-only transformer as data. Nothing outside lib/model/families knows a family's name: the
+ * native block, the coupled groups and the exporters read only what stands here.
+ *
+ * Block (pre-norm):   h += o(attention(norm1(h)));  h += down(ffn(norm2(h)))
+ * Block (post-norm):  h  = norm1(h + o(attention(h)));  h = norm2(h + down(ffn(h)))   (OPT-350m)
+ */
+
+/** How the query and key vectors carry their position. */
+export interface Rope {
+  /** Base of the geometric series of frequencies. */
+  theta: number;
+  /** Llama 3's frequency-dependent stretch, as transformers' `rope_type: "llama3"`. */
+  llama3?: {
+    factor: number;
+    lowFreqFactor: number;
+    highFreqFactor: number;
+    originalMaxPositions: number;
+  };
+  /** Linear stretch: positions divided by this factor. */
+  linearFactor?: number;
+}
+
+/** Widths of one block; they differ between blocks after pruning. */
+export interface BlockWidths {
+  /** FFN channels (rows of gate and up, columns of down). */
+  ffn: number;
+  heads: number;
+  kvHeads: number;
+}
+
+export interface Architecture {
+  /** Name of the family file that made this: 'llama', 'mistral', 'qwen2', 'qwen3', 'opt'. */
+  family: string;
+  hidden: number;
+  vocab: number;
+  headDim: number;
+  /** One entry a block. */
+  blocks: BlockWidths[];
+  maxPositions: number;
+  norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' };
+  /** Norm after the last block; absent in post-norm models. */
+  finalNorm: boolean;
+  /** null: learned absolute positions (OPT). */
+  rope: Rope | null;
+  /** Rows of the position table to skip (OPT: 2); null without a table. */
+  positionOffset: number | null;
+  /** Tokens that a query may look back on, itself included; 0 = all (Mistral's sliding window). */
+  slidingWindow: number;
+  /** RMS norm over head_dim of every query and key head before rope (Qwen3). */
+  qkNorm: boolean;
+  activation: 'silu' | 'relu' | 'gelu';
+  /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
+  gated: boolean;
+  biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
+  /** Output matrix = embedding matrix. */
+  tiedEmbeddings: boolean;
+  /** Width of the embedding table where it differs from `hidden` (OPT-350m's project_in/out), else null. */
+  embeddingProjection: number | null;
+  /** Factor on embeddings; 1 for every family here. */
+  bosTokenId: number | null;
+  eosTokenId: number | null;
+  /** Whether text is evaluated with BOS in front of every window (only where the family needs it). */
+  needsBos: boolean;
+}
+
+/** Roles of a block's tensors. Matrices are `[out, in]`, vectors `[n]`; gate exists only when gated. */
+export const BLOCK_ROLES = [
+  'attnNorm',
+  'attnNormBias',
+  'q',
+  'qBias',
+  'k',
+  'kBias',
+  'v',
+  'vBias',
+  'qNorm',
+  'kNorm',
+  'o',
+  'oBias',
+  'ffnNorm',
+  'ffnNormBias',
+  'gate',
+  'gateBias',
+  'up',
+  'upBias',
+  'down',
+  'downBias',
+] as const;
+export type BlockRole = (typeof BLOCK_ROLES)[number];
+
+/** Roles of the tensors outside the blocks. `head` is absent when tied; projections only for OPT-350m. */
+export const MODEL_ROLES = [
+  'embedding',
+  'positions',
+  'projectIn',
+  'projectOut',
+  'finalNorm',
+  'finalNormBias',
+  'head',
+] as const;
+export type ModelRole = (typeof MODEL_ROLES)[number];
+
+export type Dtype =
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'Q8_0'
+  | 'Q4_K'
+  | 'Q5_K'
+  | 'Q6_K';
+
+/** Where a tensor lies: enough for the native side to map and dequantise any row range of it. */
+export interface TensorRef {
+  /** Name in the file, for messages. */
+  name: string;
+  /** Index into `ModelSource.files`. */
+  file: number;
+  /** Byte offset from the start of the file. */
+  offset: number;
+  bytes: number;
+  dtype: Dtype;
+  /** Row-major, slowest first: `[out, in]` or `[n]`. */
+  shape: number[];
+  /**
+   * GGUF's llama-style files interleave the two rope halves of every head of q and k. When set, the rows
+   * are to be put back into Hugging Face's order: this many heads of shape[0] / ropeHeads rows each.
+   */
+  ropeHeads?: number;
+}
+
+/** An opened checkpoint: its architecture and where every tensor lies. No weights are read to make it. */
+export interface ModelSource {
+  format: 'hf' | 'gguf';
+  /** As the user gave it. */
+  path: string;
+  /** Absolute paths of the files with tensors. */
+  files: string[];
+  architecture: Architecture;
+  model: Partial<Record<ModelRole, TensorRef>>;
+  blocks: Partial<Record<BlockRole, TensorRef>>[];
+  /** Sum over all stored tensors, tied ones once. */
+  parameters: number;
+  /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata. */
+  config: Record<string, unknown>;
+  /** GGUF: type of every metadata entry as the writer needs it ("uint32", "string[]"). */
+  configTypes?: Record<string, string>;
+}

@@ -1,0 +1,110 @@
+import { StruPruneError } from '../errors';
+import type { Architecture, BlockRole, Dtype, ModelRole, TensorRef } from './architecture';
+import { blockRoles, blockShape, modelShapes } from './axes';
+import { blockTensorName, type TensorNames } from './family';
+
+const DTYPES: readonly Dtype[] = [
+  'F32',
+  'F16',
+  'BF16',
+  'Q4_0',
+  'Q4_1',
+  'Q5_0',
+  'Q5_1',
+  'Q8_0',
+  'Q4_K',
+  'Q5_K',
+  'Q6_K',
+];
+
+/** A tensor as its container states it; the dtype may be one that this program cannot read. */
+export type StoredTensor = Omit<TensorRef, 'dtype'> & { dtype: string };
+
+/** Tensors that files carry beside the weights. */
+const IGNORED = [/rotary_emb\.inv_freq$/, /^rope_freqs\.weight$/, /\.masked_bias$/];
+
+export interface BoundTensors {
+  model: Partial<Record<ModelRole, TensorRef>>;
+  blocks: Partial<Record<BlockRole, TensorRef>>[];
+  /** Elements of all bound tensors. */
+  parameters: number;
+}
+
+/**
+ * Finds every tensor that the architecture needs.
+ * @param interleavedRope marks q and k (and their biases) with `ropeHeads`
+ * @throws StruPruneError ERR_CHECKPOINT for missing tensors and wrong shapes, ERR_UNSUPPORTED for
+ *   dtypes and for tensors that the architecture has no place for
+ */
+export function bindTensors(
+  architecture: Architecture,
+  names: TensorNames,
+  stored: ReadonlyMap<string, StoredTensor>,
+  where: string,
+  interleavedRope: boolean,
+): BoundTensors {
+  const used = new Set<string>();
+  let parameters = 0;
+  const bind = (name: string, shape: number[]): TensorRef => {
+    const tensor = stored.get(name);
+    if (tensor === undefined) throw broken(`${where}: tensor ${name} is missing`);
+    if (tensor.shape.join() !== shape.join()) {
+      const [is, due] = [tensor.shape, shape].map((sizes) => `[${sizes.join(', ')}]`);
+      throw broken(`${where}: tensor ${name} has shape ${is}, but the configuration needs ${due}`);
+    }
+    used.add(name);
+    parameters += shape.reduce((product, length) => product * length, 1);
+    return { ...tensor, dtype: knownDtype(tensor, where) };
+  };
+
+  const model: BoundTensors['model'] = {};
+  for (const [role, shape] of Object.entries(modelShapes(architecture))) {
+    const name = names.model[role as ModelRole];
+    if (name === undefined) throw new Error(`no tensor name for ${role}`);
+    model[role as ModelRole] = bind(name, shape);
+  }
+  const roles = blockRoles(architecture);
+  const blocks = architecture.blocks.map((widths, block) => {
+    const bound: Partial<Record<BlockRole, TensorRef>> = {};
+    for (const role of roles) {
+      const ref = bind(blockTensorName(names, role, block), blockShape(architecture, block, role));
+      const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
+      bound[role] = heads === undefined ? ref : { ...ref, ropeHeads: heads };
+    }
+    return bound;
+  });
+
+  if (architecture.tiedEmbeddings && names.model.head) used.add(names.model.head);
+  for (const name of stored.keys()) {
+    if (used.has(name) || IGNORED.some((pattern) => pattern.test(name))) continue;
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `${where}: a ${architecture.family} model of this configuration has no place for tensor ${name}`,
+      'use a plain checkpoint of a supported family',
+    );
+  }
+  return { model, blocks, parameters };
+}
+
+/** Heads of a role whose rows rotary positions act on; undefined for the others. */
+export function ropeHeads(role: BlockRole, heads: number, kvHeads: number): number | undefined {
+  if (role === 'q' || role === 'qBias') return heads;
+  if (role === 'k' || role === 'kBias') return kvHeads;
+  return undefined;
+}
+
+function knownDtype(tensor: StoredTensor, where: string): Dtype {
+  const dtype = DTYPES.find((known) => known === tensor.dtype);
+  if (dtype === undefined) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `${where}: tensor ${tensor.name} is stored as ${tensor.dtype}`,
+      `convert the checkpoint to one of ${DTYPES.join(', ')}`,
+    );
+  }
+  return dtype;
+}
+
+function broken(message: string): StruPruneError {
+  return new StruPruneError('ERR_CHECKPOINT', message, 'fetch or convert the checkpoint again');
+}

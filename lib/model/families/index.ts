@@ -1,0 +1,51 @@
+import { StruPruneError } from '../../errors';
+import type { Family } from '../family';
+import { llama } from './llama';
+import { mistral } from './mistral';
+import { opt } from './opt';
+import { qwen2 } from './qwen2';
+import { qwen3 } from './qwen3';
+
+export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3, opt];
+
+/** Our own modeling code puts this in front of the family's model_type. */
+export const OWN_PREFIX = 'struprune_';
+
+/** The family of that name. @throws StruPruneError ERR_UNSUPPORTED */
+export function familyNamed(name: string): Family {
+  const family = FAMILIES.find((candidate) => candidate.name === name);
+  if (family === undefined) throw unknownFamily(`model family "${name}"`);
+  return family;
+}
+
+/** The family of a config.json's model_type. @throws StruPruneError ERR_UNSUPPORTED */
+export function familyOfModelType(modelType: string): Family {
+  const base = modelType.startsWith(OWN_PREFIX) ? modelType.slice(OWN_PREFIX.length) : modelType;
+  const family = FAMILIES.find((candidate) => candidate.hf.modelType === base);
+  if (family === undefined) throw unknownFamily(`model_type "${modelType}"`);
+  return family;
+}
+
+/**
+ * The family of a GGUF's general.architecture. A sliding window tells Mistral from Llama, which share one.
+ * @throws StruPruneError ERR_UNSUPPORTED
+ */
+export function familyOfGguf(architecture: string, slidingWindow: boolean): Family {
+  const family = FAMILIES.find(
+    (candidate) =>
+      candidate.gguf?.architectures.includes(architecture) &&
+      (!slidingWindow || candidate.hf.keys.slidingWindow !== undefined),
+  );
+  if (family === undefined) throw unknownFamily(`GGUF architecture "${architecture}"`);
+  return family;
+}
+
+function unknownFamily(what: string): StruPruneError {
+  const known = FAMILIES.map((family) => family.name).join(', ');
+  const gguf = [...new Set(FAMILIES.flatMap((family) => family.gguf?.architectures ?? []))];
+  return new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `${what} is not one that this program knows`,
+    `use a model of one of these families: ${known} (GGUF architectures: ${gguf.join(', ')})`,
+  );
+}

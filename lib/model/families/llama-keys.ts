@@ -1,0 +1,15 @@
+import type { ConfigKeys } from '../family';
+
+/** Keys of config.json that Llama and its descendants share. */
+export const LLAMA_KEYS: ConfigKeys = {
+  hidden: 'hidden_size',
+  ffn: 'intermediate_size',
+  blocks: 'num_hidden_layers',
+  heads: 'num_attention_heads',
+  kvHeads: 'num_key_value_heads',
+  headDim: 'head_dim',
+  vocab: 'vocab_size',
+  maxPositions: 'max_position_embeddings',
+  activation: 'hidden_act',
+  normEps: 'rms_norm_eps',
+};

@@ -1,0 +1,39 @@
+import type { Family } from '../family';
+import { LLAMA_KEYS } from './llama-keys';
+import { LLAMA_NAMES } from './names';
+
+/** Qwen3, dense: RMS norms on every query and key head, head_dim apart from the hidden size. */
+export const qwen3: Family = {
+  name: 'qwen3',
+  norm: 'rms',
+  gated: true,
+  qkNorm: true,
+  positionOffset: null,
+  needsBos: false,
+  biases: { qkv: 'attention_bias', o: 'attention_bias', ffnIn: false, down: false },
+  hf: {
+    modelType: 'qwen3',
+    stockClass: 'Qwen3ForCausalLM',
+    keys: LLAMA_KEYS,
+    defaults: {
+      head_dim: 128,
+      max_position_embeddings: 32768,
+      hidden_act: 'silu',
+      rms_norm_eps: 1e-6,
+      tie_word_embeddings: false,
+      attention_bias: false,
+      use_sliding_window: false,
+    },
+    only: { use_sliding_window: [false] },
+    freeHeadDim: true,
+    headsDivideHidden: false,
+    names: LLAMA_NAMES,
+  },
+  gguf: {
+    architectures: ['qwen3'],
+    interleavedRope: false,
+    holdsBiases: [],
+    freeHeads: true,
+    holdsRopeFactors: false,
+  },
+};

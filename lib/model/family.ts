@@ -1,0 +1,87 @@
+import type { Architecture, BlockRole, ModelRole } from './architecture';
+
+/**
+ * A model family as data: how its config.json and its GGUF metadata are read, what its tensors are
+ * called, and what the programs that load it can hold. One file a family in families/; everything that
+ * opens, prunes or writes a checkpoint is generic code over these descriptions.
+ */
+export interface Family {
+  name: string;
+  norm: Architecture['norm']['kind'];
+  gated: boolean;
+  qkNorm: boolean;
+  /** Rows of the position table to skip; null where positions are rotary. */
+  positionOffset: number | null;
+  needsBos: boolean;
+  /**
+   * Constant, or the key of config.json that switches it. Biases under one key come and go together,
+   * which is also what the stock class can hold after pruning.
+   */
+  biases: Record<BiasName, boolean | string>;
+  hf: HfDescription;
+  /** null: llama.cpp has no architecture for it. */
+  gguf: GgufDescription | null;
+}
+
+export type BiasName = keyof Architecture['biases'];
+export const BIAS_NAMES: readonly BiasName[] = ['qkv', 'o', 'ffnIn', 'down'];
+
+export interface HfDescription {
+  modelType: string;
+  /** The class of transformers that holds the family. */
+  stockClass: string;
+  keys: ConfigKeys;
+  /** Values that the configuration class takes for absent keys. */
+  defaults: Record<string, unknown>;
+  /** Keys that change the arithmetic, with the values that this program knows. */
+  only: Record<string, readonly unknown[]>;
+  /** Whether the stock class takes head_dim apart from hidden ÷ heads. */
+  freeHeadDim: boolean;
+  /** Whether the stock configuration refuses a head count that does not divide the hidden size. */
+  headsDivideHidden: boolean;
+  names: TensorNames;
+}
+
+/** Keys of config.json, by what they mean here. */
+export interface ConfigKeys {
+  hidden: string;
+  ffn: string;
+  blocks: string;
+  heads: string;
+  vocab: string;
+  maxPositions: string;
+  activation: string;
+  kvHeads?: string;
+  headDim?: string;
+  /** Without one the norm's epsilon is 1e-5, torch's own. */
+  normEps?: string;
+  slidingWindow?: string;
+  /** true: norms in front of attention and FFN; false: behind the residual additions. */
+  preNorm?: string;
+  embeddingWidth?: string;
+}
+
+export interface GgufDescription {
+  /** Values of general.architecture that this family reads; the first one is written. */
+  architectures: readonly string[];
+  /** Rows of q and k are stored with the two rope halves of every head interleaved. */
+  interleavedRope: boolean;
+  /** Biases that llama.cpp's loader takes. */
+  holdsBiases: readonly BiasName[];
+  /** Whether its loader sizes q and o by the heads (false: by the hidden size). */
+  freeHeads: boolean;
+  /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
+  holdsRopeFactors: boolean;
+}
+
+/** Templates; `{}` stands for the block's index. */
+export interface TensorNames {
+  model: Partial<Record<ModelRole, string>>;
+  block: Partial<Record<BlockRole, string>>;
+}
+
+export function blockTensorName(names: TensorNames, role: BlockRole, block: number): string {
+  const template = names.block[role];
+  if (template === undefined) throw new Error(`no tensor name for ${role}`);
+  return template.replace('{}', String(block));
+}

@@ -1,0 +1,92 @@
+/**
+ * Where a text can be cut so that the ids of the parts, one after the other, are the ids of the whole.
+ * A tokenizer whose parts are not all understood is never cut.
+ */
+import { LETTER_RUN_PATTERNS } from './patterns';
+import { splitsAtSpaces } from './rewrite';
+import { SPACE } from './sentencepiece';
+import { type Component, flatten, regexOf, type TokenizerJson } from './types';
+
+export interface Cutter {
+  /** Largest safe position in `text` with enough text behind it to be sure, or 0. */
+  lastCut(text: string): number;
+  /** The later part, as it must be given to the tokenizer to continue the earlier one. */
+  continueFrom(text: string, cut: number): string;
+}
+
+/** null: the text must be tokenised in one piece. */
+export function cutterFor(json: TokenizerJson): Cutter | null {
+  const pieces = certainPieces(json);
+  const normalizers = flatten(json.normalizer);
+  const prepends = normalizers.filter(({ type }) => type === 'Prepend').length;
+  const understood = normalizers.every(
+    (step) =>
+      step.type.startsWith('NF') ||
+      (step.type === 'Prepend' && step.prepend === SPACE) ||
+      (step.type === 'Replace' && isSpaceReplacement(step)),
+  );
+  const spacesMarked = normalizers.some(({ type }) => type === 'Replace');
+  // A normalised token could come out of text that does not look like it.
+  const hidden = json.added_tokens.some(
+    ({ content, normalized }) => normalized && !/^[\x21-\x7e]*$/.test(content),
+  );
+  if (pieces === null || !understood || hidden || prepends > 1) return null;
+  if (prepends === 1 && !spacesMarked) return null;
+  const contents = json.added_tokens.map(({ content }) => content);
+  const margin = Math.max(0, ...contents.map(({ length }) => length)) + 2;
+  return {
+    lastCut(text) {
+      for (let at = text.length - margin; at > 0; at--) {
+        if (pieces.next.test(text[at]!) && LETTER.test(text[at - 1]!)) {
+          if (!contents.some((content) => touches(text, at, content))) return at;
+        }
+      }
+      return 0;
+    },
+    // The normalizer puts a `▁` in front of every part: it stands for the space that is dropped.
+    continueFrom: (text, cut) => text.slice(prepends === 1 ? cut + 1 : cut),
+  };
+}
+
+const LETTER = /^\p{L}$/u;
+const SPACE_ONLY = /^ $/;
+/** Not marks: they belong to the letter before them in normal forms and in some patterns. */
+const SPACE_OR_PUNCTUATION = /^[ \n\p{P}]$/u;
+
+/** The characters behind a letter at which the pre-tokenizer surely begins a new piece, or null. */
+function certainPieces(json: TokenizerJson): { next: RegExp } | null {
+  const steps = flatten(json.pre_tokenizer);
+  // A prefix is added to every part that does not begin with a space.
+  const prefixed = steps.some(
+    ({ type, add_prefix_space }) =>
+      type === 'Metaspace' || (type === 'ByteLevel' && add_prefix_space !== false),
+  );
+  let cutsLetterRuns = false;
+  for (const step of steps) {
+    if (step.type === 'Split') {
+      if (!LETTER_RUN_PATTERNS.has(regexOf(step) ?? '') || step.behavior !== 'Isolated')
+        return null;
+      cutsLetterRuns = true;
+    } else if (step.type === 'ByteLevel') {
+      cutsLetterRuns ||= step.use_regex !== false;
+    } else if (step.type === 'Metaspace') {
+      cutsLetterRuns ||= step.split !== false;
+    } else if (step.type !== 'Digits') {
+      return null;
+    }
+  }
+  const marked = flatten(json.normalizer).some(({ type }) => type === 'Replace');
+  if (cutsLetterRuns) return { next: prefixed || marked ? SPACE_ONLY : SPACE_OR_PUNCTUATION };
+  return splitsAtSpaces(json) ? { next: SPACE_ONLY } : null;
+}
+
+function isSpaceReplacement(step: Component): boolean {
+  const pattern = step.pattern as { String?: string } | undefined;
+  return pattern?.String === ' ' && step.content === SPACE;
+}
+
+/** Whether the token stands anywhere over, just before or just behind the character at the cut. */
+function touches(text: string, cut: number, content: string): boolean {
+  const from = Math.max(0, cut - content.length);
+  return text.slice(from, cut + 1 + content.length).includes(content);
+}

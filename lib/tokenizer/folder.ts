@@ -1,0 +1,121 @@
+/** The tokenizer of a Hugging Face folder. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { StruPruneError } from '../errors';
+import { PRE_TOKENIZERS } from './patterns';
+import {
+  type AddedToken,
+  type SpecialToken,
+  type TokenizerConfig,
+  type TokenizerFiles,
+  type TokenizerJson,
+  tokenText,
+} from './types';
+
+const SPECIAL_NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
+
+/**
+ * Reads tokenizer.json, or the vocab.json and merges.txt of GPT-2-like models (OPT), with
+ * tokenizer_config.json, special_tokens_map.json and chat_template.jinja where they exist.
+ * @throws StruPruneError ERR_NOT_FOUND without a tokenizer, ERR_TOKENIZER for malformed files.
+ */
+export function readTokenizerFolder(folder: string): TokenizerFiles {
+  const map = readJson<Record<string, SpecialToken>>(join(folder, 'special_tokens_map.json')) ?? {};
+  const config = readJson<TokenizerConfig>(join(folder, 'tokenizer_config.json')) ?? {};
+  const specialTokensMap: Record<string, string> = {};
+  for (const name of SPECIAL_NAMES) {
+    const text = tokenText(config[name] ?? map[name]);
+    if (text === null) continue;
+    specialTokensMap[name] = text;
+    config[name] = text;
+  }
+  const template = join(folder, 'chat_template.jinja');
+  if (config.chat_template === undefined && existsSync(template)) {
+    config.chat_template = readFileSync(template, 'utf8');
+  }
+  const tokenizerJson =
+    readJson<TokenizerJson>(join(folder, 'tokenizer.json')) ?? fromVocabAndMerges(folder, config);
+  checkShape(tokenizerJson, folder);
+  addConfiguredTokens(tokenizerJson, config);
+  return { tokenizerJson, tokenizerConfig: config, specialTokensMap };
+}
+
+function readJson<T>(path: string): T | null {
+  if (!existsSync(path)) return null;
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch (cause) {
+    throw new StruPruneError('ERR_TOKENIZER', `${path} is not JSON`, 'get the file again', {
+      cause,
+    });
+  }
+}
+
+/** GPT-2's older two-file form; every special token that the config names is an added token. */
+function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJson {
+  const vocab = readJson<Record<string, number>>(join(folder, 'vocab.json'));
+  const mergesPath = join(folder, 'merges.txt');
+  if (vocab === null || !existsSync(mergesPath)) {
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      `${folder} holds neither tokenizer.json nor vocab.json with merges.txt`,
+      'put the tokenizer files of the model into the folder',
+    );
+  }
+  const merges = readFileSync(mergesPath, 'utf8')
+    .split(/\r?\n/)
+    .filter((line) => line !== '' && !line.startsWith('#version'));
+  const specials = new Set(SPECIAL_NAMES.map((name) => tokenText(config[name])));
+  const added = [...specials]
+    .filter((token): token is string => token !== null && token in vocab)
+    .map((content) => addedToken(vocab[content]!, content, true))
+    .sort((a, b) => a.id - b.id);
+  const gpt2 = PRE_TOKENIZERS[0]!.steps[0]!;
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: { ...gpt2, add_prefix_space: config.add_prefix_space === true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: { type: 'BPE', vocab, merges },
+  };
+}
+
+function addedToken(id: number, content: string, special: boolean): AddedToken {
+  return {
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: !special,
+    special,
+  };
+}
+
+/** tokenizer_config.json may list tokens that tokenizer.json lacks; transformers adds them. */
+function addConfiguredTokens(tokenizerJson: TokenizerJson, config: TokenizerConfig): void {
+  const listed = config.added_tokens_decoder as Record<string, Partial<AddedToken>> | undefined;
+  const known = new Set(tokenizerJson.added_tokens.map(({ content }) => content));
+  for (const [id, token] of Object.entries(listed ?? {})) {
+    if (token.content === undefined || known.has(token.content)) continue;
+    const base = addedToken(Number(id), token.content, token.special === true);
+    tokenizerJson.added_tokens.push({ ...base, ...token, id: Number(id) } as AddedToken);
+  }
+}
+
+function checkShape(json: TokenizerJson, folder: string): void {
+  const { model } = json;
+  const bpe = model?.type === undefined || model.type === 'BPE';
+  if (!bpe || !Array.isArray(model?.merges) || typeof model.vocab !== 'object') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `the tokenizer in ${folder} is of type ${model?.type ?? 'unknown'}`,
+      'only BPE tokenizers are supported',
+    );
+  }
+  json.added_tokens ??= [];
+}

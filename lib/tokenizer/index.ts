@@ -1,0 +1,16 @@
+export { type TokenizeFileOptions, tokenizeFile } from './file';
+export { tokenizerFromGguf } from './from-gguf';
+export { ggufMetadataFromTokenizer } from './to-gguf';
+export {
+  loadTokenizer,
+  readTokenizerFiles,
+  type Tokenizer,
+  type TokenizerSource,
+} from './tokenizer';
+export type {
+  GgufEntries,
+  GgufEntry,
+  TokenizerConfig,
+  TokenizerFiles,
+  TokenizerJson,
+} from './types';

@@ -1,0 +1,141 @@
+/** GGUF metadata that describes a Hugging Face tokenizer to llama.cpp. */
+import { StruPruneError } from '../errors';
+import { SPECIAL_TOKEN_KEYS } from './from-gguf';
+import { preTokenizerOf } from './patterns';
+import { SPACE, scoresFromMerges } from './sentencepiece';
+import {
+  flatten,
+  type GgufEntries,
+  type GgufEntry,
+  mergePairs,
+  TOKEN_TYPE,
+  type TokenizerConfig,
+  type TokenizerJson,
+  tokenText,
+} from './types';
+
+const GGML = 'tokenizer.ggml.';
+
+/**
+ * Metadata entries (`tokenizer.*`) for a byte-level or a SentencePiece-like BPE tokenizer.
+ * @param vocabSize rows of the embedding table; ids without a token get `[PAD<id>]` of type unused.
+ * @throws StruPruneError ERR_UNSUPPORTED where llama.cpp has no name for what the tokenizer does,
+ *   ERR_TOKENIZER when a token's id lies outside the table.
+ */
+export function ggufMetadataFromTokenizer(
+  tokenizerJson: TokenizerJson,
+  tokenizerConfig: TokenizerConfig,
+  vocabSize: number,
+): GgufEntries {
+  const { model } = tokenizerJson;
+  const { tokens, types } = tokenTable(tokenizerJson, tokenizerConfig, vocabSize);
+  const merges = mergePairs(model.merges);
+  const scored = model.byte_fallback === true;
+  const entries: GgufEntries = {
+    ...(scored ? scoredEntries(tokenizerJson, tokens, merges) : byteLevelEntries(tokenizerJson)),
+    [`${GGML}tokens`]: { type: 'array:string', value: tokens },
+    [`${GGML}token_type`]: { type: 'array:int32', value: types },
+    [`${GGML}merges`]: { type: 'array:string', value: merges.map((pair) => pair.join(' ')) },
+  };
+  for (const [name, key] of Object.entries(SPECIAL_TOKEN_KEYS)) {
+    const text = tokenText(tokenizerConfig[name as keyof typeof SPECIAL_TOKEN_KEYS]);
+    const id = text === null ? -1 : tokens.indexOf(text);
+    if (id >= 0) entries[key] = { type: 'uint32', value: id };
+  }
+  const addBos = tokenizerConfig.add_bos_token ?? addsBos(tokenizerJson, tokenizerConfig);
+  entries[`${GGML}add_bos_token`] = bool(addBos);
+  if (tokenizerConfig.add_eos_token !== undefined) {
+    entries[`${GGML}add_eos_token`] = bool(tokenizerConfig.add_eos_token);
+  }
+  const template = chatTemplate(tokenizerConfig);
+  if (template !== null) entries['tokenizer.chat_template'] = string(template);
+  return entries;
+}
+
+const string = (value: string): GgufEntry => ({ type: 'string', value });
+const bool = (value: boolean): GgufEntry => ({ type: 'bool', value });
+
+function byteLevelEntries({ pre_tokenizer }: TokenizerJson): GgufEntries {
+  const entry = preTokenizerOf(pre_tokenizer);
+  if (entry === undefined) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      "llama.cpp has no name for this tokenizer's pre-tokenizer, so a GGUF file would be tokenised differently",
+      'use --format hf',
+    );
+  }
+  return { [`${GGML}model`]: string('gpt2'), [`${GGML}pre`]: string(entry.names[0]!) };
+}
+
+function scoredEntries(
+  tokenizerJson: TokenizerJson,
+  tokens: string[],
+  merges: [string, string][],
+): GgufEntries {
+  const prefixed =
+    flatten(tokenizerJson.normalizer).some(({ type }) => type === 'Prepend') ||
+    flatten(tokenizerJson.pre_tokenizer).some(
+      (step) => step.type === 'Metaspace' && step.prepend_scheme !== 'never',
+    );
+  if (!(SPACE in tokenizerJson.model.vocab)) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      'the vocabulary has byte tokens but no "▁", so it is not the SentencePiece kind that llama.cpp reads',
+      'use --format hf',
+    );
+  }
+  return {
+    [`${GGML}model`]: string('llama'),
+    [`${GGML}pre`]: string('default'),
+    [`${GGML}scores`]: { type: 'array:float32', value: scoresFromMerges(tokens, merges) },
+    [`${GGML}add_space_prefix`]: bool(prefixed),
+  };
+}
+
+/** Token text and type by id, `[vocabSize]` each. */
+function tokenTable(
+  { model, added_tokens }: TokenizerJson,
+  config: TokenizerConfig,
+  vocabSize: number,
+): { tokens: string[]; types: number[] } {
+  const tokens = Array.from({ length: vocabSize }, (_, id) => `[PAD${id}]`);
+  const types = new Array<number>(vocabSize).fill(TOKEN_TYPE.unused);
+  const put = (token: string, id: number, type: number) => {
+    if (id >= vocabSize) {
+      throw new StruPruneError(
+        'ERR_TOKENIZER',
+        `token ${JSON.stringify(token)} has id ${id}, but the model has ${vocabSize} embeddings`,
+        'use the tokenizer that belongs to this model',
+      );
+    }
+    tokens[id] = token;
+    types[id] = type;
+  };
+  const isByte = (token: string) => model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(token);
+  for (const [token, id] of Object.entries(model.vocab)) {
+    put(token, id, isByte(token) ? TOKEN_TYPE.byte : TOKEN_TYPE.normal);
+  }
+  // Only SentencePiece files mark the unknown token; byte-level ones need none.
+  const unknown = model.byte_fallback ? (model.unk_token ?? tokenText(config.unk_token)) : null;
+  for (const { content, id, special } of added_tokens) {
+    const kind = special ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined;
+    put(content, id, content === unknown ? TOKEN_TYPE.unknown : kind);
+  }
+  return { tokens, types };
+}
+
+/** Whether the post-processor puts BOS in front of a text. */
+function addsBos({ post_processor }: TokenizerJson, config: TokenizerConfig): boolean {
+  const bos = tokenText(config.bos_token);
+  return flatten(post_processor).some((step) => {
+    if (step.type !== 'TemplateProcessing' || !Array.isArray(step.single)) return false;
+    const first = step.single[0] as { SpecialToken?: { id: string } } | undefined;
+    return bos !== null && first?.SpecialToken?.id === bos;
+  });
+}
+
+function chatTemplate({ chat_template: template }: TokenizerConfig): string | null {
+  if (template === undefined) return null;
+  if (typeof template === 'string') return template;
+  return template.find(({ name }) => name === 'default')?.template ?? null;
+}

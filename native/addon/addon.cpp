@@ -1,0 +1,21 @@
+// Everything that the addon offers to JavaScript; lib/engine/native.ts has the types.
+#include <napi.h>
+
+#include "addon/engine_addon.h"
+#include "addon/formats_addon.h"
+#include "addon/site_addon.h"
+#include "addon/solver_addon.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  struprune::addon::InitEngine(env, exports);
+  struprune::addon::InitFormats(env, exports);
+  struprune::addon::InitSolver(env, exports);
+  struprune::addon::InitSite(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(struprune, Init)

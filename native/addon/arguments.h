@@ -1,0 +1,63 @@
+// Positional primitives and plain objects out of JavaScript, checked.
+#pragma once
+
+#include <napi.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace struprune::addon {
+
+inline Error BadArgument(const std::string& what) {
+  return Error("ERR_ARGUMENT", "native call: " + what);
+}
+
+inline double GetNumber(const Napi::Value& value, const std::string& what) {
+  if (!value.IsNumber()) throw BadArgument(what + " must be a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+inline size_t GetSize(const Napi::Value& value, const std::string& what) {
+  const double number = GetNumber(value, what);
+  if (!(number >= 0) || number > 9007199254740991.0 || number != std::floor(number)) {
+    throw BadArgument(what + " must be a whole number >= 0");
+  }
+  return static_cast<size_t>(number);
+}
+
+inline bool GetBool(const Napi::Value& value, const std::string& what) {
+  if (!value.IsBoolean()) throw BadArgument(what + " must be true or false");
+  return value.As<Napi::Boolean>().Value();
+}
+
+inline std::string GetString(const Napi::Value& value, const std::string& what) {
+  if (!value.IsString()) throw BadArgument(what + " must be a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+inline Napi::Object GetObject(const Napi::Value& value, const std::string& what) {
+  if (!value.IsObject()) throw BadArgument(what + " must be an object");
+  return value.As<Napi::Object>();
+}
+
+// Copies an Int32Array.
+inline std::vector<int32_t> GetInt32Array(const Napi::Value& value, const std::string& what) {
+  if (!value.IsTypedArray() ||
+      value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+    throw BadArgument(what + " must be an Int32Array");
+  }
+  const auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+template <typename T, typename Array>
+Array CopyToTyped(Napi::Env env, const std::vector<T>& values) {
+  Array array = Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+}  // namespace struprune::addon

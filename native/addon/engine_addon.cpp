@@ -1,0 +1,419 @@
+#include "addon/engine_addon.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "addon/handles.h"
+#include "addon/specs.h"
+#include "model/forward.h"
+#include "ops/gemm.h"
+
+namespace struprune::addon {
+namespace {
+
+using Info = Napi::CallbackInfo;
+
+std::shared_ptr<Context> Engine(const Info& info) { return GetHandle<Context>(info[0], "engine"); }
+
+// (threads, memoryLimit) -> engine
+Napi::Value CreateEngine(const Info& info) {
+  const size_t threads = GetSize(info[0], "threads");
+  if (threads == 0 || threads > 1024) throw BadArgument("threads must be 1 to 1024");
+  return MakeHandle(info.Env(), std::make_shared<Context>(threads, GetSize(info[1], "memoryLimit")));
+}
+
+// (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.
+Napi::Value SetAbort(const Info& info) {
+  Engine(info)->abort.store(GetBool(info[1], "abort"));
+  return info.Env().Undefined();
+}
+
+// (engine) -> {used, peak, limit} bytes that the library allocated
+Napi::Value MemoryOf(const Info& info) {
+  const auto context = Engine(info);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("used", static_cast<double>(context->budget->used()));
+  result.Set("peak", static_cast<double>(context->budget->peak()));
+  result.Set("limit", static_cast<double>(context->budget->limit()));
+  return result;
+}
+
+// () -> largest resident size of the process so far, bytes
+Napi::Value PeakRss(const Info& info) {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+#ifdef __APPLE__
+  return Napi::Number::New(info.Env(), static_cast<double>(usage.ru_maxrss));
+#else
+  return Napi::Number::New(info.Env(), static_cast<double>(usage.ru_maxrss) * 1024);
+#endif
+}
+
+Napi::Value Release(const Info& info) {
+  GetHandleBase(info[0], "handle").Release();
+  return info.Env().Undefined();
+}
+
+// (engine, n, k, seconds) -> GFLOP/s of products [chunk, k] x [k, n] on all threads
+Napi::Value MeasureGemm(const Info& info) {
+  const auto context = Engine(info);
+  const size_t n = GetSize(info[1], "n"), k = GetSize(info[2], "k");
+  const double seconds = GetNumber(info[3], "seconds");
+  auto rate = std::make_shared<double>(0);
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        constexpr size_t kRows = 256;
+        const size_t workers = context->pool.size();
+        auto a = context->Allocate<float>(workers * kRows * k);
+        auto b = context->Allocate<float>(n * k);
+        auto c = context->Allocate<float>(workers * kRows * n);
+        std::fill_n(a.data(), a.size(), 0.5f);
+        std::fill_n(b.data(), b.size(), 0.25f);
+        size_t products = 0;
+        const auto start = std::chrono::steady_clock::now();
+        double elapsed = 0;
+        do {
+          context->pool.ParallelFor(workers * 4, [&](size_t, size_t worker) {
+            Gemm(Trans::kNo, Trans::kYes, kRows, n, k, 1.0f, a.data() + worker * kRows * k, k, b.data(), k,
+                 0.0f, c.data() + worker * kRows * n, n);
+          });
+          products += workers * 4;
+          elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        } while (elapsed < seconds);
+        *rate = 2e-9 * static_cast<double>(kRows * n * k * products) / elapsed;
+      },
+      [rate](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *rate); });
+}
+
+// (path) -> file
+Napi::Value OpenFile(const Info& info) {
+  return MakeHandle(info.Env(), std::make_shared<MappedFile>(GetString(info[0], "path")));
+}
+
+// (engine, rows, cols, scratchFolder | "") -> matrix
+Napi::Value CreateMatrix(const Info& info) {
+  return MakeHandle(info.Env(), std::make_shared<PagedMatrix>(
+                                    Engine(info), GetSize(info[1], "rows"), GetSize(info[2], "cols"),
+                                    GetString(info[3], "scratch")));
+}
+
+// (engine, matrix, row, count) -> Float32Array, a copy; (…, Float32Array) writes instead
+Napi::Value MatrixRows(const Info& info) {
+  const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
+  const size_t row = GetSize(info[2], "row"), count = GetSize(info[3], "count");
+  if (row + count > matrix->rows()) throw BadArgument("rows outside the matrix");
+  if (info[4].IsTypedArray()) {
+    const auto values = info[4].As<Napi::Float32Array>();
+    if (values.ElementLength() != count * matrix->cols()) throw BadArgument("wrong number of values");
+    matrix->Write(row, count, values.Data());
+    return info.Env().Undefined();
+  }
+  auto values = Napi::Float32Array::New(info.Env(), count * matrix->cols());
+  matrix->Read(row, count, values.Data());
+  return values;
+}
+
+// (engine, from, to): copies all rows
+Napi::Value CopyMatrix(const Info& info) {
+  const auto context = Engine(info);
+  const auto from = GetHandle<PagedMatrix>(info[1], "from");
+  const auto to = GetHandle<PagedMatrix>(info[2], "to");
+  if (from->rows() != to->rows() || from->cols() != to->cols()) throw BadArgument("shapes differ");
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        for (size_t row = 0; row < from->rows(); row += kFlightTokens) {
+          context->CheckAbort();
+          const size_t count = std::min(kFlightTokens, from->rows() - row);
+          PagedMatrix::View view(*from, row, count, true, false);
+          to->Write(row, count, view.data());
+        }
+      },
+      Nothing);
+}
+
+// (engine, dim, withGram, residualDim) -> statistics
+Napi::Value CreateStatistics(const Info& info) {
+  return MakeHandle(info.Env(), std::make_shared<Statistics>(
+                                    Engine(info), GetSize(info[1], "dim"), GetBool(info[2], "withGram"),
+                                    GetSize(info[3], "residualDim")));
+}
+
+// (statistics) -> {tokens, dim, sums, squares: Float64Array[dim], gram: Float64Array[dim*dim] | null}
+Napi::Value ReadStatistics(const Info& info) {
+  const auto statistics = GetHandle<Statistics>(info[0], "statistics");
+  const size_t dim = statistics->dim();
+  const auto copy = [&](const double* from, size_t count) {
+    auto array = Napi::Float64Array::New(info.Env(), count);
+    std::copy_n(from, count, array.Data());
+    return array;
+  };
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("tokens", static_cast<double>(statistics->tokens()));
+  result.Set("dim", static_cast<double>(dim));
+  result.Set("sums", copy(statistics->sums(), dim));
+  result.Set("squares", copy(statistics->squares(), dim));
+  const bool gram = statistics->has_gram() && info[1].IsBoolean() && info[1].ToBoolean();
+  result.Set("gram", gram ? Napi::Value(copy(statistics->gram(), dim * dim)) : info.Env().Null());
+  return result;
+}
+
+// (engine, spec, tensors, files, stored) -> Promise<block>
+Napi::Value LoadBlock(const Info& info) {
+  const auto context = Engine(info);
+  const auto spec = GetBlockSpec(GetObject(info[1], "spec"));
+  const auto sources = GetBlockTensors(GetObject(info[2], "tensors"), info[3].As<Napi::Array>());
+  const Dtype stored = GetDtype(info[4]);
+  auto block = std::make_shared<std::shared_ptr<Block>>();
+  return RunOn(
+      info.Env(), context,
+      [=] { *block = std::make_shared<Block>(context, spec, sources, stored); },
+      [block](Napi::Env env) { return MakeHandle(env, *block); });
+}
+
+// (engine, block, site, {window, hidden, advance, statistics?, keep?, denseBefore?, denseAfter?, alpha,
+// beta}) -> Promise
+Napi::Value RunSiteOn(const Info& info) {
+  const auto context = Engine(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const SiteKind site = GetSite(info[2]);
+  const auto options = GetObject(info[3], "options");
+  const auto matrix = [&](const char* key) -> std::shared_ptr<PagedMatrix> {
+    const Napi::Value value = options.Get(key);
+    if (value.IsUndefined() || value.IsNull()) return nullptr;
+    return GetHandle<PagedMatrix>(value, key);
+  };
+  const auto hidden = matrix("hidden"), keep = matrix("keep"), before = matrix("denseBefore"),
+             after = matrix("denseAfter");
+  std::shared_ptr<Statistics> statistics;
+  if (options.Get("statistics").IsExternal()) {
+    statistics = GetHandle<Statistics>(options.Get("statistics"), "statistics");
+  }
+  SiteRun run;
+  run.window = GetSize(options.Get("window"), "window");
+  run.advance = GetBool(options.Get("advance"), "advance");
+  run.alpha = static_cast<float>(GetNumber(options.Get("alpha"), "alpha"));
+  run.beta = static_cast<float>(GetNumber(options.Get("beta"), "beta"));
+  const size_t width = SiteWidth(block->spec(), site);
+  if (!hidden || hidden->cols() != block->spec().hidden) throw BadArgument("hidden has another width");
+  if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
+    throw BadArgument("keep has another shape");
+  }
+  if (statistics && (statistics->dim() != width ||
+                     statistics->residual_dim() != (before ? block->spec().hidden : 0))) {
+    throw BadArgument("statistics have another shape");
+  }
+  if (before && block->spec().post_norm) {
+    throw Error("ERR_UNSUPPORTED", "feedback (alpha, beta) needs a pre-norm model",
+                "leave --alpha and --beta at 0");
+  }
+  return RunOn(
+      info.Env(), context,
+      [=]() mutable {
+        run.hidden = hidden.get();
+        run.statistics = statistics.get();
+        run.keep = keep.get();
+        run.dense_before = before.get();
+        run.dense_after = after.get();
+        RunSite(*block, site, run);
+      },
+      Nothing);
+}
+
+// (engine, block, site, kept, columns | null, hidden) -> Promise
+Napi::Value ApplySiteOn(const Info& info) {
+  const auto context = Engine(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const SiteKind site = GetSite(info[2]);
+  const auto x = GetHandle<PagedMatrix>(info[3], "kept");
+  std::vector<int32_t> columns;
+  if (!info[4].IsNull()) columns = GetInt32Array(info[4], "columns");
+  const auto hidden = GetHandle<PagedMatrix>(info[5], "hidden");
+  const size_t width = columns.empty() ? x->cols() : columns.size();
+  if (width != SiteWidth(block->spec(), site) || x->rows() != hidden->rows()) {
+    throw BadArgument("kept activations do not fit the block");
+  }
+  return RunOn(info.Env(), context, [=] { ApplySite(*block, site, *x, columns, *hidden); }, Nothing);
+}
+
+// (block, role, axis, Int32Array): keeps rows or columns
+Napi::Value SliceBlock(const Info& info) {
+  GetHandle<Block>(info[0], "block")
+      ->Slice(GetRole(info[1]), static_cast<int>(GetSize(info[2], "axis")),
+              GetInt32Array(info[3], "indices"));
+  return info.Env().Undefined();
+}
+
+// (block, heads, kvHeads, ffn)
+Napi::Value SetWidths(const Info& info) {
+  GetHandle<Block>(info[0], "block")
+      ->SetWidths(GetSize(info[1], "heads"), GetSize(info[2], "kvHeads"), GetSize(info[3], "ffn"));
+  return info.Env().Undefined();
+}
+
+// (block, site)
+Napi::Value FinishSite(const Info& info) {
+  GetHandle<Block>(info[0], "block")->Finish(GetSite(info[1]));
+  return info.Env().Undefined();
+}
+
+Napi::Value BytesToJs(Napi::Env env, const std::vector<std::byte>& bytes) {
+  auto array = Napi::Uint8Array::New(env, bytes.size());
+  std::copy_n(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), array.Data());
+  return array;
+}
+
+// (block, role) -> [rows, cols] or null
+Napi::Value BlockShape(const Info& info) {
+  const auto block = GetHandle<Block>(info[0], "block");
+  const Role role = GetRole(info[1]);
+  if (!block->has(role)) return info.Env().Null();
+  Napi::Array shape = Napi::Array::New(info.Env(), 2);
+  shape.Set(0u, static_cast<double>(block->matrix(role).rows));
+  shape.Set(1u, static_cast<double>(block->matrix(role).cols));
+  return shape;
+}
+
+// (engine, block, role, dtype, row, count, ropeHeads) -> Promise<Uint8Array>
+Napi::Value EncodeBlock(const Info& info) {
+  const auto context = Engine(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const Role role = GetRole(info[2]);
+  const Dtype dtype = GetDtype(info[3]);
+  const size_t row = GetSize(info[4], "row"), count = GetSize(info[5], "count");
+  const size_t rope_heads = GetSize(info[6], "ropeHeads");
+  if (!block->has(role)) throw BadArgument("the block has no such tensor");
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  return RunOn(
+      info.Env(), context, [=] { *bytes = block->Encode(role, dtype, row, count, rope_heads); },
+      [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });
+}
+
+// (engine, ref, files, stored, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is not in
+// a block, rounded to `stored` and encoded as dtype
+Napi::Value EncodeTensor(const Info& info) {
+  const auto context = Engine(info);
+  Napi::Object refs = Napi::Object::New(info.Env());
+  refs.Set("tensor", info[1]);
+  const auto source = GetTensor(refs, "tensor", info[2].As<Napi::Array>());
+  const Dtype dtype = GetDtype(info[3]);
+  const size_t row = GetSize(info[4], "row"), count = GetSize(info[5], "count");
+  if (row + count > source->rows) throw BadArgument("rows outside the tensor");
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        auto values = context->Allocate<float>(count * source->cols);
+        LoadRows(*source, row, count, values.data());
+        *bytes = EncodeRows(values.data(), count, source->cols, dtype, 0, count, 0, source->name);
+      },
+      [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });
+}
+
+// (spec, tensors, files) -> ends
+Napi::Value CreateEnds(const Info& info) {
+  return MakeHandle(info.Env(), std::make_shared<EndsSpec>(
+                                    GetEndsSpec(GetObject(info[0], "spec"), GetObject(info[1], "tensors"),
+                                                info[2].As<Napi::Array>())));
+}
+
+// (engine, ends, ids, window, hidden) -> Promise
+Napi::Value EmbedIds(const Info& info) {
+  const auto context = Engine(info);
+  const auto ends = GetHandle<EndsSpec>(info[1], "ends");
+  const auto ids = GetInt32Array(info[2], "ids");
+  const size_t window = GetSize(info[3], "window");
+  const auto hidden = GetHandle<PagedMatrix>(info[4], "hidden");
+  if (hidden->rows() != ids.size() || hidden->cols() != ends->hidden || window == 0) {
+    throw BadArgument("hidden does not fit the ids");
+  }
+  return RunOn(info.Env(), context, [=] { Embed(*context, *ends, ids, window, *hidden); }, Nothing);
+}
+
+// (engine, ends, hidden, targets) -> Promise<{nll: Float64Array, best: Int32Array}>
+Napi::Value Score(const Info& info) {
+  const auto context = Engine(info);
+  const auto ends = GetHandle<EndsSpec>(info[1], "ends");
+  const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
+  const auto targets = GetInt32Array(info[3], "targets");
+  if (targets.size() != hidden->rows()) throw BadArgument("one target a row");
+  auto scores = std::make_shared<TokenScores>();
+  return RunOn(
+      info.Env(), context, [=] { *scores = ScoreTokens(*context, *ends, *hidden, targets); },
+      [scores](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("nll", CopyToTyped<double, Napi::Float64Array>(env, scores->nll));
+        result.Set("best", CopyToTyped<int32_t, Napi::Int32Array>(env, scores->best));
+        return result;
+      });
+}
+
+// (engine, ends, hidden, row, count) -> Promise<Float32Array[count * vocab]>
+Napi::Value LogitsOf(const Info& info) {
+  const auto context = Engine(info);
+  const auto ends = GetHandle<EndsSpec>(info[1], "ends");
+  const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
+  const size_t row = GetSize(info[3], "row"), count = GetSize(info[4], "count");
+  if (row + count > hidden->rows()) throw BadArgument("rows outside the matrix");
+  auto logits = std::make_shared<std::vector<float>>();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        logits->resize(count * ends->vocab);
+        Logits(*context, *ends, *hidden, row, count, logits->data());
+      },
+      [logits](Napi::Env env) -> Napi::Value {
+        return CopyToTyped<float, Napi::Float32Array>(env, *logits);
+      });
+}
+
+// (spec, tokens, window) -> flops
+Napi::Value Flops(const Info& info) {
+  return Napi::Number::New(info.Env(), BlockFlops(GetBlockSpec(GetObject(info[0], "spec")),
+                                                  GetSize(info[1], "tokens"), GetSize(info[2], "window")));
+}
+
+template <Napi::Value (*fn)(const Info&)>
+void Export(Napi::Env env, Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New(
+                        env, [](const Info& info) { return Guard(info, [&] { return fn(info); }); }, name));
+}
+
+}  // namespace
+
+void InitEngine(Napi::Env env, Napi::Object exports) {
+  InitialiseBlas();
+  exports.Set("blas", BlasDescription());
+  Export<CreateEngine>(env, exports, "createEngine");
+  Export<SetAbort>(env, exports, "setAbort");
+  Export<MemoryOf>(env, exports, "memoryOf");
+  Export<PeakRss>(env, exports, "peakRss");
+  Export<Release>(env, exports, "release");
+  Export<MeasureGemm>(env, exports, "measureGemm");
+  Export<OpenFile>(env, exports, "openFile");
+  Export<CreateMatrix>(env, exports, "createMatrix");
+  Export<MatrixRows>(env, exports, "matrixRows");
+  Export<CopyMatrix>(env, exports, "copyMatrix");
+  Export<CreateStatistics>(env, exports, "createStatistics");
+  Export<ReadStatistics>(env, exports, "readStatistics");
+  Export<LoadBlock>(env, exports, "loadBlock");
+  Export<RunSiteOn>(env, exports, "runSite");
+  Export<ApplySiteOn>(env, exports, "applySite");
+  Export<SliceBlock>(env, exports, "sliceBlock");
+  Export<SetWidths>(env, exports, "setWidths");
+  Export<FinishSite>(env, exports, "finishSite");
+  Export<BlockShape>(env, exports, "blockShape");
+  Export<EncodeBlock>(env, exports, "encodeBlock");
+  Export<EncodeTensor>(env, exports, "encodeTensor");
+  Export<CreateEnds>(env, exports, "createEnds");
+  Export<EmbedIds>(env, exports, "embed");
+  Export<Score>(env, exports, "score");
+  Export<LogitsOf>(env, exports, "logits");
+  Export<Flops>(env, exports, "blockFlops");
+}
+
+}  // namespace struprune::addon

@@ -1,0 +1,76 @@
+// Native objects as JavaScript holds them: opaque externals that share ownership. A garbage-collected
+// handle frees its object; release() does it at once.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <typeinfo>
+#include <utility>
+
+#include "addon/arguments.h"
+#include "addon/guard.h"
+#include "core/context.h"
+
+namespace struprune::addon {
+
+struct HandleBase {
+  static constexpr uint64_t kMagic = 0x7374727570727565;
+  explicit HandleBase(const std::type_info& held) : type(held) {}
+  virtual ~HandleBase() = default;
+  virtual void Release() = 0;
+  const uint64_t magic = kMagic;
+  const std::type_info& type;
+};
+
+template <typename T>
+struct Handle final : HandleBase {
+  explicit Handle(std::shared_ptr<T> held) : HandleBase(typeid(T)), object(std::move(held)) {}
+  void Release() override { object.reset(); }
+  std::shared_ptr<T> object;
+};
+
+template <typename T>
+Napi::Value MakeHandle(Napi::Env env, std::shared_ptr<T> object) {
+  auto handle = std::make_unique<Handle<T>>(std::move(object));
+  auto external = Napi::External<HandleBase>::New(
+      env, handle.get(), [](Napi::Env, HandleBase* base) { delete base; });
+  handle.release();  // now owned by the external
+  return external;
+}
+
+inline HandleBase& GetHandleBase(const Napi::Value& value, const std::string& what) {
+  if (!value.IsExternal()) throw BadArgument(what + " must be a native handle");
+  auto* base = value.As<Napi::External<HandleBase>>().Data();
+  if (base->magic != HandleBase::kMagic) throw BadArgument(what + " is not a handle of this addon");
+  return *base;
+}
+
+// The object behind a handle of type T; ERR_ARGUMENT for any other value or a released handle.
+template <typename T>
+std::shared_ptr<T> GetHandle(const Napi::Value& value, const std::string& what) {
+  HandleBase& base = GetHandleBase(value, what);
+  if (base.type != typeid(T)) throw BadArgument(what + " is a handle of another kind");
+  auto object = static_cast<Handle<T>&>(base).object;
+  if (!object) throw BadArgument(what + " was released");
+  return object;
+}
+
+// RunAsync for work that uses the engine: waits until no other job has it.
+inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context, std::function<void()> work,
+                         AsyncTask::Finish finish) {
+  return RunAsync(
+      env,
+      [context, work = std::move(work)] {
+        std::lock_guard lock(context->job);
+        context->CheckAbort();
+        work();
+      },
+      std::move(finish));
+}
+
+inline Napi::Value Nothing(Napi::Env env) { return env.Undefined(); }
+
+}  // namespace struprune::addon

@@ -1,0 +1,92 @@
+// Where a block meets the solver: a site's sums become a Solver, a Refit becomes the block's output map.
+#include "addon/handles.h"
+#include "addon/site_addon.h"
+#include "addon/solver_addon.h"
+#include "addon/specs.h"
+#include "model/block.h"
+#include "ops/statistics.h"
+
+namespace struprune::addon {
+namespace {
+
+// Keeps alive what the spans of a SiteInput point to.
+struct SiteOwner {
+  std::shared_ptr<Statistics> statistics, fisher;
+  std::vector<float> weight, bias;
+  std::vector<double> metric;
+};
+
+// (engine, statistics, block, site, {lambda, group, fisher: statistics | null}) -> Promise<Solver>
+Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
+  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto statistics = GetHandle<Statistics>(info[1], "statistics");
+  const auto block = GetHandle<Block>(info[2], "block");
+  const SiteKind site = GetSite(info[3]);
+  const auto options = GetObject(info[4], "options");
+  const double lambda = GetNumber(options.Get("lambda"), "lambda");
+  const size_t group = GetSize(options.Get("group"), "group");
+  std::shared_ptr<Statistics> fisher;
+  if (options.Get("fisher").IsExternal()) {
+    fisher = GetHandle<Statistics>(options.Get("fisher"), "fisher");
+  }
+  if (!statistics->has_gram() || statistics->dim() != SiteWidth(block->spec(), site) ||
+      (fisher && (!fisher->has_gram() || fisher->dim() != block->spec().hidden))) {
+    throw BadArgument("these statistics do not belong to the site");
+  }
+  return CreateSolver(info.Env(), context, [=]() -> SiteInput {
+    auto owner = std::make_shared<SiteOwner>();
+    owner->statistics = statistics;
+    owner->fisher = fisher;
+    const Matrix& weight = block->matrix(OutputRole(site));
+    owner->weight.assign(weight.values.data(), weight.values.data() + weight.values.size());
+    if (block->has(OutputBiasRole(site))) {
+      const Matrix& bias = block->matrix(OutputBiasRole(site));
+      owner->bias.assign(bias.values.data(), bias.values.data() + bias.values.size());
+    }
+    const size_t in = weight.cols, out = weight.rows;
+    SiteInput input;
+    input.in = in;
+    input.out = out;
+    input.tokens = static_cast<double>(statistics->tokens());
+    input.gram = {statistics->gram(), in * in};
+    input.sums = {statistics->sums(), in};
+    input.weight = owner->weight;
+    input.bias = owner->bias;
+    if (statistics->residual_dim() != 0) {
+      input.cross = {statistics->cross(), out * in};
+      input.residual_sums = {statistics->residual_sums(), out};
+      input.residual_norm_sq = statistics->residual_energy();
+    }
+    if (fisher) {
+      // G is the mean of the gradients' outer products over the tokens that made them.
+      owner->metric.assign(fisher->gram(), fisher->gram() + out * out);
+      for (double& value : owner->metric) value /= static_cast<double>(fisher->tokens());
+      input.fisher = owner->metric;
+    }
+    input.lambda = lambda;
+    input.group = group;
+    input.owner = owner;
+    return input;
+  });
+}
+
+// (block, site, refit): the refit's weight and bias become the block's, not yet rounded
+Napi::Value SetOutput(const Napi::CallbackInfo& info) {
+  const auto block = GetHandle<Block>(info[0], "block");
+  const auto refit = GetRefit(info[2]);
+  block->SetOutput(GetSite(info[1]), refit->weight.span(), refit->bias.span());
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void InitSite(Napi::Env env, Napi::Object exports) {
+  exports.Set("createSolver", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                return Guard(info, [&] { return SolverForSite(info); });
+              }));
+  exports.Set("setOutput", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                return Guard(info, [&] { return SetOutput(info); });
+              }));
+}
+
+}  // namespace struprune::addon

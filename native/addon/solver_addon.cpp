@@ -1,0 +1,499 @@
+#include "addon/solver_addon.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "addon/arguments.h"
+#include "addon/constructors.h"
+#include "addon/guard.h"
+#include "ops/gemm.h"
+#include "solver/admm.h"
+#include "solver/columns.h"
+#include "solver/swap.h"
+#include "solver/sweep.h"
+
+namespace struprune::addon {
+namespace {
+
+using SharedProblem = std::shared_ptr<const SiteProblem>;
+
+// Hands a shared pointer to a class's JavaScript constructor, which nothing else can call.
+template <typename T>
+Napi::Value Pass(Napi::Env env, std::shared_ptr<T> value) {
+  auto holder = std::make_unique<std::shared_ptr<T>>(std::move(value));
+  auto external = Napi::External<std::shared_ptr<T>>::New(
+      env, holder.get(), [](Napi::Env, std::shared_ptr<T>* old) { std::default_delete<std::shared_ptr<T>>()(old); });
+  static_cast<void>(holder.release());  // the external owns it now
+  return external;
+}
+
+// What a handle points to, or ERR_ARGUMENT once it was released.
+template <typename T>
+const std::shared_ptr<T>& Held(const std::shared_ptr<T>& handle) {
+  if (!handle) throw BadArgument("this object was released");
+  return handle;
+}
+
+template <typename T>
+std::shared_ptr<T> Receive(const Napi::CallbackInfo& info) {
+  if (info.Length() != 1 || !info[0].IsExternal()) {
+    throw ToJsError(info.Env(), BadArgument("this class is made by the engine, not by new"));
+  }
+  return *info[0].As<Napi::External<std::shared_ptr<T>>>().Data();
+}
+
+// An options object, or nothing.
+class Options {
+ public:
+  explicit Options(const Napi::Value& value) {
+    if (!value.IsUndefined()) object_ = GetObject(value, "options");
+  }
+  bool Flag(const char* name) const { return Has(name) && GetBool(object_.Get(name), name); }
+  size_t Size(const char* name, size_t otherwise) const {
+    return Has(name) ? GetSize(object_.Get(name), name) : otherwise;
+  }
+  double Number(const char* name, double otherwise) const {
+    return Has(name) ? GetNumber(object_.Get(name), name) : otherwise;
+  }
+  Metric MetricOf(const char* name) const {
+    if (!Has(name)) return Metric::kPlain;
+    const std::string value = GetString(object_.Get(name), name);
+    if (value == "fisher") return Metric::kFisher;
+    if (value == "plain") return Metric::kPlain;
+    throw BadArgument(std::string(name) + " must be 'plain' or 'fisher'");
+  }
+  bool Has(const char* name) const {
+    return !object_.IsEmpty() && !object_.Get(name).IsUndefined();
+  }
+  Napi::Value Get(const char* name) const { return object_.Get(name); }
+
+ private:
+  Napi::Object object_;
+};
+
+template <typename T, typename Array>
+std::vector<T> Copy(const Napi::Value& value, napi_typedarray_type type, const std::string& what) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    throw BadArgument(what + " is a typed array of another kind");
+  }
+  const auto array = value.As<Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+std::vector<uint8_t> GetMask(const Napi::Value& value) {
+  return Copy<uint8_t, Napi::Uint8Array>(value, napi_uint8_array, "the mask");
+}
+std::vector<double> GetDoubles(const Napi::Value& value, const std::string& what) {
+  return Copy<double, Napi::Float64Array>(value, napi_float64_array, what);
+}
+std::vector<float> GetFloats(const Napi::Value& value, const std::string& what) {
+  return Copy<float, Napi::Float32Array>(value, napi_float32_array, what);
+}
+
+Napi::Value Doubles(Napi::Env env, const std::vector<double>& values) {
+  return CopyToTyped<double, Napi::Float64Array>(env, values);
+}
+Napi::Value Integers(Napi::Env env, const std::vector<int32_t>& values) {
+  return CopyToTyped<int32_t, Napi::Int32Array>(env, values);
+}
+
+void SetRidge(Napi::Object object, double lambda, int raised) {
+  object.Set("lambda", lambda);
+  object.Set("ridgeRaised", raised);
+}
+
+// Runs compute() on a worker thread; finish(env, result) makes the JavaScript value.
+template <typename Compute, typename Convert>
+Napi::Value Async(Napi::Env env, Compute compute, Convert convert) {
+  using Result = decltype(compute());
+  auto result = std::make_shared<std::optional<Result>>();
+  return RunAsync(
+      env, [result, compute = std::move(compute)] { result->emplace(compute()); },
+      [result, convert = std::move(convert)](Napi::Env main) -> Napi::Value {
+        return convert(main, std::move(**result));
+      });
+}
+
+class RefitObject : public Napi::ObjectWrap<RefitObject> {
+ public:
+  static void Define(Napi::Env env) {
+    Constructors::Set(env, "Refit",
+                      DefineClass(env, "Refit",
+                                  {InstanceAccessor<&RefitObject::Error>("error"),
+                                   InstanceAccessor<&RefitObject::RelativeError>("relativeError"),
+                                   InstanceAccessor<&RefitObject::FisherLoss>("fisherLoss"),
+                                   InstanceAccessor<&RefitObject::Kept>("kept"),
+                                   InstanceAccessor<&RefitObject::HasBias>("hasBias"),
+                                   InstanceAccessor<&RefitObject::Lambda>("lambda"),
+                                   InstanceAccessor<&RefitObject::RidgeRaised>("ridgeRaised"),
+                                   InstanceMethod<&RefitObject::Weight>("weight"),
+                                   InstanceMethod<&RefitObject::Bias>("bias"),
+                                   InstanceMethod<&RefitObject::Release>("release")}));
+  }
+  explicit RefitObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<RefitObject>(info), refit_(Receive<const Refit>(info)) {
+    Value().TypeTag(&kTag);
+  }
+  static std::shared_ptr<const Refit> From(const Napi::Value& value) {
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag)) {
+      throw BadArgument("a Refit was expected");
+    }
+    return Held(Unwrap(value.As<Napi::Object>())->refit_);
+  }
+
+ private:
+  static constexpr napi_type_tag kTag = {0x8d1f2c6e5b7a4903, 0xa6e04cf1937b28d5};
+
+  Napi::Value Error(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.error); });
+  }
+  Napi::Value RelativeError(const Napi::CallbackInfo& info) {
+    return Read(info,
+                [](Napi::Env env, const Refit& refit) { return Number(env, refit.relative_error); });
+  }
+  Napi::Value FisherLoss(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) {
+      return refit.fisher_loss ? Number(env, *refit.fisher_loss) : env.Null();
+    });
+  }
+  Napi::Value Kept(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) { return Integers(env, refit.kept); });
+  }
+  Napi::Value HasBias(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) -> Napi::Value {
+      return Napi::Boolean::New(env, !refit.bias.empty());
+    });
+  }
+  Napi::Value Lambda(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.lambda); });
+  }
+  Napi::Value RidgeRaised(const Napi::CallbackInfo& info) {
+    return Read(info,
+                [](Napi::Env env, const Refit& refit) { return Number(env, refit.ridge_raised); });
+  }
+  Napi::Value Weight(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) { return Floats(env, refit.weight); });
+  }
+  Napi::Value Bias(const Napi::CallbackInfo& info) {
+    return Read(info, [](Napi::Env env, const Refit& refit) {
+      return refit.bias.empty() ? env.Null() : Floats(env, refit.bias);
+    });
+  }
+  Napi::Value Release(const Napi::CallbackInfo& info) {
+    refit_.reset();
+    return info.Env().Undefined();
+  }
+
+  template <typename Reader>
+  Napi::Value Read(const Napi::CallbackInfo& info, Reader reader) {
+    return Guard(info, [&] { return reader(info.Env(), *Held(refit_)); });
+  }
+  static Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
+  static Napi::Value Floats(Napi::Env env, const Buffer<float>& values) {
+    auto array = Napi::Float32Array::New(env, values.size());
+    std::copy(values.data(), values.data() + values.size(), array.Data());
+    return array;
+  }
+
+  std::shared_ptr<const Refit> refit_;
+};
+
+Napi::Value ToRefit(Napi::Env env, Refit refit) {
+  std::shared_ptr<const Refit> shared = std::make_shared<Refit>(std::move(refit));
+  return Constructors::New(env, "Refit", {Pass(env, std::move(shared))});
+}
+
+class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
+ public:
+  static void Define(Napi::Env env) {
+    Constructors::Set(env, "Admm",
+                      DefineClass(env, "Admm",
+                                  {InstanceMethod<&AdmmObject::SetRho>("setRho"),
+                                   InstanceMethod<&AdmmObject::Solve>("solve"),
+                                   InstanceMethod<&AdmmObject::GroupEnergies>("groupEnergies"),
+                                   InstanceMethod<&AdmmObject::Project>("project"),
+                                   InstanceMethod<&AdmmObject::UpdateDual>("updateDual"),
+                                   InstanceMethod<&AdmmObject::Release>("release"),
+                                   InstanceAccessor<&AdmmObject::Lambda>("lambda"),
+                                   InstanceAccessor<&AdmmObject::RidgeRaised>("ridgeRaised")}));
+  }
+  explicit AdmmObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<AdmmObject>(info), state_(Receive<AdmmState>(info)) {}
+
+ private:
+  Napi::Value SetRho(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const double rho = GetNumber(info[0], "rho");
+      return Run(info, [rho](AdmmState& state) { state.SetRho(rho); });
+    });
+  }
+  Napi::Value Solve(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] { return Run(info, [](AdmmState& state) { state.Solve(); }); });
+  }
+  Napi::Value Project(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      return Run(info, [keep = GetMask(info[0])](AdmmState& state) { state.Project(keep); });
+    });
+  }
+  Napi::Value GroupEnergies(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      return Async(info.Env(), [state = Held(state_)] { return state->GroupEnergies(); }, Doubles);
+    });
+  }
+  Napi::Value UpdateDual(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      return Async(
+          info.Env(), [state = Held(state_)] { return state->UpdateDual(); },
+          [](Napi::Env env, const AdmmState::Residuals& residuals) {
+            auto object = Napi::Object::New(env);
+            object.Set("primal", residuals.primal);
+            object.Set("dual", residuals.dual);
+            object.Set("weightNorm", residuals.weight_norm);
+            object.Set("targetNorm", residuals.target_norm);
+            object.Set("dualNorm", residuals.dual_norm);
+            return object;
+          });
+    });
+  }
+  Napi::Value Lambda(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] { return Napi::Number::New(info.Env(), Held(state_)->lambda()); });
+  }
+  Napi::Value RidgeRaised(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] { return Napi::Number::New(info.Env(), Held(state_)->ridge_raised()); });
+  }
+  Napi::Value Release(const Napi::CallbackInfo& info) {
+    state_.reset();
+    return info.Env().Undefined();
+  }
+
+  template <typename Step>
+  Napi::Value Run(const Napi::CallbackInfo& info, Step step) {
+    return RunAsync(
+        info.Env(), [state = Held(state_), step = std::move(step)] { step(*state); },
+        [](Napi::Env env) { return env.Undefined(); });
+  }
+
+  std::shared_ptr<AdmmState> state_;
+};
+
+class SolverObject : public Napi::ObjectWrap<SolverObject> {
+ public:
+  static void Define(Napi::Env env) {
+    Constructors::Set(env, "Solver",
+                      DefineClass(env, "Solver",
+                                  {InstanceAccessor<&SolverObject::ColumnCount>("columnCount"),
+                                   InstanceAccessor<&SolverObject::GroupCount>("groupCount"),
+                                   InstanceAccessor<&SolverObject::TargetNormSq>("targetNormSq"),
+                                   InstanceMethod<&SolverObject::Columns>("columns"),
+                                   InstanceMethod<&SolverObject::Sweep>("sweep"),
+                                   InstanceMethod<&SolverObject::RefitMask>("refit"),
+                                   InstanceMethod<&SolverObject::Slice>("slice"),
+                                   InstanceMethod<&SolverObject::Swap>("swap"),
+                                   InstanceMethod<&SolverObject::Admm>("admm"),
+                                   InstanceMethod<&SolverObject::Release>("release")}));
+  }
+  explicit SolverObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<SolverObject>(info), problem_(Receive<const SiteProblem>(info)) {}
+
+ private:
+  Napi::Value ColumnCount(const Napi::CallbackInfo& info) {
+    return Count(info, &SiteProblem::in);
+  }
+  Napi::Value GroupCount(const Napi::CallbackInfo& info) {
+    return Count(info, &SiteProblem::groups);
+  }
+  Napi::Value TargetNormSq(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      return Napi::Number::New(info.Env(), Held(problem_)->target_norm_sq(Metric::kPlain));
+    });
+  }
+  Napi::Value Count(const Napi::CallbackInfo& info, size_t (SiteProblem::*count)() const) {
+    return Guard(info, [&] {
+      return Napi::Number::New(info.Env(), static_cast<double>((*Held(problem_).*count)()));
+    });
+  }
+  Napi::Value Release(const Napi::CallbackInfo& info) {
+    problem_.reset();
+    return info.Env().Undefined();
+  }
+
+  Napi::Value Columns(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      return Async(
+          info.Env(), [problem = Held(problem_)] { return MeasureColumns(*problem); },
+          [](Napi::Env env, const ColumnStatistics& columns) {
+            auto object = Napi::Object::New(env);
+            object.Set("weightAbsMean", Doubles(env, columns.weight_abs_mean));
+            object.Set("weightNormSq", Doubles(env, columns.weight_norm_sq));
+            object.Set("second", Doubles(env, columns.second));
+            object.Set("mean", Doubles(env, columns.mean));
+            return object;
+          });
+    });
+  }
+
+  Napi::Value Sweep(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const Options given(info[0]);
+      SweepOptions options;
+      options.bias = given.Flag("bias");
+      options.max_removed = given.Size("maxRemoved", options.max_removed);
+      options.selection = given.MetricOf("selection");
+      options.curve = given.MetricOf("curve");
+      if (given.Has("costs")) options.group_costs = GetDoubles(given.Get("costs"), "costs");
+      return Async(
+          info.Env(),
+          [problem = Held(problem_), options] { return struprune::Sweep(*problem, options); },
+          [](Napi::Env env, const SweepResult& result) {
+            auto object = Napi::Object::New(env);
+            object.Set("order", Integers(env, result.order));
+            object.Set("cost", Doubles(env, result.cost));
+            object.Set("error", Doubles(env, result.error));
+            object.Set("drift", result.drift);
+            object.Set("refactorings", result.refactorings);
+            SetRidge(object, result.lambda, result.ridge_raised);
+            return object;
+          });
+    });
+  }
+
+  Napi::Value RefitMask(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const bool bias = Options(info[1]).Flag("bias");
+      return Async(
+          info.Env(),
+          [problem = Held(problem_), keep = GetMask(info[0]), bias] {
+            return RefitKept(*problem, keep, bias);
+          },
+          ToRefit);
+    });
+  }
+
+  Napi::Value Slice(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const bool mean_bias = Options(info[1]).Flag("meanBias");
+      return Async(
+          info.Env(),
+          [problem = Held(problem_), keep = GetMask(info[0]), mean_bias] {
+            return SliceKept(*problem, keep, mean_bias);
+          },
+          ToRefit);
+    });
+  }
+
+  Napi::Value Swap(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const Options given(info[1]);
+      SwapOptions options;
+      options.bias = given.Flag("bias");
+      options.metric = given.MetricOf("metric");
+      options.max_swaps = given.Size("maxSwaps", options.max_swaps);
+      return Async(
+          info.Env(),
+          [problem = Held(problem_), keep = GetMask(info[0]), options] {
+            return SwapPass(*problem, keep, options);
+          },
+          [](Napi::Env env, const SwapResult& result) {
+            std::vector<int32_t> swaps;
+            for (const auto& [removed, taken] : result.swaps) {
+              swaps.push_back(removed);
+              swaps.push_back(taken);
+            }
+            auto object = Napi::Object::New(env);
+            object.Set("keep", CopyToTyped<uint8_t, Napi::Uint8Array>(env, result.keep));
+            object.Set("swaps", Integers(env, swaps));
+            object.Set("before", result.before);
+            object.Set("after", result.after);
+            object.Set("settled", result.settled);
+            SetRidge(object, result.lambda, result.ridge_raised);
+            return object;
+          });
+    });
+  }
+
+  Napi::Value Admm(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const bool bias = Options(info[0]).Flag("bias");
+      return Async(
+          info.Env(),
+          [problem = Held(problem_), bias] { return std::make_shared<AdmmState>(problem, bias); },
+          [](Napi::Env env, std::shared_ptr<AdmmState> state) -> Napi::Value {
+            return Constructors::New(env, "Admm", {Pass(env, std::move(state))});
+          });
+    });
+  }
+
+  SharedProblem problem_;
+};
+
+// Arrays that a SiteInput made from JavaScript points into.
+struct OwnedSums {
+  std::vector<double> gram, sums, cross, residual_sums, fisher;
+  std::vector<float> weight, bias;
+};
+
+SiteInput ReadSums(const Napi::Object& object) {
+  const Options given(object);
+  auto owned = std::make_shared<OwnedSums>();
+  const auto doubles = [&](const char* name) {
+    return given.Has(name) ? GetDoubles(given.Get(name), name) : std::vector<double>();
+  };
+  owned->gram = doubles("gram");
+  owned->sums = doubles("sums");
+  owned->cross = doubles("cross");
+  owned->residual_sums = doubles("residualSums");
+  owned->fisher = doubles("fisher");
+  owned->weight = GetFloats(given.Get("weight"), "weight");
+  if (given.Has("bias")) owned->bias = GetFloats(given.Get("bias"), "bias");
+  SiteInput input;
+  input.in = given.Size("in", 0);
+  input.out = given.Size("out", 0);
+  input.tokens = given.Number("tokens", 0);
+  input.residual_norm_sq = given.Number("residualNormSq", 0);
+  input.lambda = given.Number("lambda", input.lambda);
+  input.group = given.Size("groupSize", input.group);
+  input.gram = owned->gram;
+  input.sums = owned->sums;
+  input.cross = owned->cross;
+  input.residual_sums = owned->residual_sums;
+  input.fisher = owned->fisher;
+  input.weight = owned->weight;
+  input.bias = owned->bias;
+  input.owner = owned;
+  return input;
+}
+
+Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
+  return Guard(info, [&] {
+    InitialiseBlas();
+    const size_t threads = std::max<size_t>(1, GetSize(info[0], "threads"));
+    auto context = std::make_shared<Context>(threads, GetSize(info[1], "memory"));
+    const SiteInput input = ReadSums(GetObject(info[2], "sums"));
+    return CreateSolver(info.Env(), std::move(context), [input] { return input; });
+  });
+}
+
+}  // namespace
+
+void InitSolver(Napi::Env env, Napi::Object exports) {
+  RefitObject::Define(env);
+  AdmmObject::Define(env);
+  SolverObject::Define(env);
+  exports.Set("solverFromSums", Napi::Function::New<SolverFromSums>(env, "solverFromSums"));
+}
+
+Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
+                         std::function<SiteInput()> collect) {
+  return Async(
+      env,
+      [context = std::move(context), collect = std::move(collect)]() -> SharedProblem {
+        return std::make_shared<SiteProblem>(context, collect());
+      },
+      [](Napi::Env main, SharedProblem problem) -> Napi::Value {
+        return Constructors::New(main, "Solver", {Pass(main, std::move(problem))});
+      });
+}
+
+std::shared_ptr<const Refit> GetRefit(const Napi::Value& value) { return RefitObject::From(value); }
+
+}  // namespace struprune::addon

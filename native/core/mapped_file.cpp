@@ -1,0 +1,102 @@
+#include "core/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "core/error.h"
+
+namespace struprune {
+namespace {
+
+[[noreturn]] void FailOpen(const std::string& path, int error) {
+  if (error == ENOENT || error == ENOTDIR) {
+    throw Error("ERR_NOT_FOUND", "there is no file " + path, "check the path");
+  }
+  throw Error("ERR_CHECKPOINT",
+              "cannot read " + path + ": " + std::generic_category().message(error),
+              "check that the file may be read by this user");
+}
+
+uint64_t SizeNow(int descriptor, const std::string& path) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) FailOpen(path, errno);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error("ERR_CHECKPOINT", path + " is not a regular file",
+                "give the path of a checkpoint file");
+  }
+  return static_cast<uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  // Not to wait for a writer when somebody names a pipe.
+  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) FailOpen(path, errno);
+  try {
+    size_ = SizeNow(descriptor_, path);
+    if (size_ == 0) return;  // mmap refuses an empty range.
+    void* address = mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor_, 0);
+    if (address == MAP_FAILED) FailOpen(path, errno);
+    data_ = static_cast<const std::byte*>(address);
+  } catch (...) {
+    Close();
+    throw;
+  }
+}
+
+MappedFile::~MappedFile() { Close(); }
+
+MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  if (this != &other) {
+    Close();
+    path_ = std::move(other.path_);
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    size_ = std::exchange(other.size_, 0);
+    data_ = std::exchange(other.data_, nullptr);
+  }
+  return *this;
+}
+
+void MappedFile::Close() noexcept {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) close(descriptor_);
+  data_ = nullptr;
+  descriptor_ = -1;
+}
+
+std::span<const std::byte> MappedFile::Range(uint64_t offset, uint64_t bytes) const {
+  if (offset > size_ || bytes > size_ - offset) {
+    throw Error("ERR_CHECKPOINT",
+                path_ + ": bytes " + std::to_string(offset) + " to " +
+                    std::to_string(offset + bytes) + " are outside the file of " +
+                    std::to_string(size_) + " bytes",
+                "fetch the file again");
+  }
+  if (SizeNow(descriptor_, path_) < offset + bytes) {
+    throw Error("ERR_CHECKPOINT", path_ + " was cut while it was being read",
+                "do not write to the checkpoint during a run");
+  }
+  return {data_ + offset, static_cast<size_t>(bytes)};
+}
+
+void MappedFile::Drop(uint64_t offset, uint64_t bytes) const {
+  if (offset >= size_) return;
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t stop = bytes < size_ - offset ? offset + bytes : size_;
+  const uint64_t begin = (offset + page - 1) / page * page;
+  // The last page of the file is ours alone even where the file fills only a part of it.
+  const uint64_t end = stop == size_ ? (stop + page - 1) / page * page : stop / page * page;
+  if (begin >= end) return;
+  madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+}  // namespace struprune

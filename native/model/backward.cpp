@@ -1,0 +1,237 @@
+#include "model/backward.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "model/attend_windows.h"
+#include "model/forward.h"
+#include "model/forward_steps.h"
+#include "ops/finite.h"
+
+namespace struprune {
+namespace {
+
+// grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1.
+void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
+                    float* grad_x) {
+  const Matrix& w = block.matrix(weight);
+  Gemm(Trans::kNo, Trans::kNo, rows, w.cols, w.rows, 1.0f, grad_out, w.rows, w.values.data(), w.cols,
+       beta, grad_x, w.cols);
+}
+
+// Buffers of one flight, made once a call.
+class Flight {
+ public:
+  Flight(const Block& block, const BackwardRun& run)
+      : block_(block),
+        spec_(block.spec()),
+        run_(run),
+        context_(block.context()),
+        tokens_(FlightTokens(run.window, run.inputs->rows())),
+        width_(spec_.heads * spec_.head_dim),
+        kv_width_(spec_.kv_heads * spec_.head_dim),
+        scratch_(context_.pool.size()) {
+    const size_t chunk = context_.pool.size() * kChunk;
+    for (auto* buffer : {&q_, &grad_q_, &out_, &grad_out_}) {
+      *buffer = context_.Allocate<float>(tokens_ * width_);
+    }
+    for (auto* buffer : {&k_, &grad_k_, &v_, &grad_v_}) {
+      *buffer = context_.Allocate<float>(tokens_ * kv_width_);
+    }
+    if (spec_.qk_norm) {
+      q_raw_ = context_.Allocate<float>(tokens_ * width_);
+      k_raw_ = context_.Allocate<float>(tokens_ * kv_width_);
+      head_ = context_.Allocate<float>(chunk * std::max(width_, kv_width_));
+    }
+    log_sum_ = context_.Allocate<float>(tokens_ * spec_.heads);
+    for (auto* buffer : {&stream_, &normed_, &grad_in_}) {
+      *buffer = context_.Allocate<float>(chunk * spec_.hidden);
+    }
+    up_ = context_.Allocate<float>(chunk * spec_.ffn);
+    x_ = context_.Allocate<float>(chunk * spec_.ffn);
+    if (spec_.gated) gate_ = context_.Allocate<float>(chunk * spec_.ffn);
+    if (spec_.post_norm && run.at_ffn) delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    if (spec_.rope) rope_.emplace(*spec_.rope, spec_.head_dim, run.window);
+  }
+
+  size_t tokens() const { return tokens_; }
+
+  void Run(size_t row) {
+    const size_t rows = std::min(tokens_, run_.inputs->rows() - row);
+    PagedMatrix::View inputs(*run_.inputs, row, rows, true, false);
+    PagedMatrix::View gradient(*run_.gradient, row, rows, true, true);
+    const float* h = inputs.data();
+    float* grad = gradient.data();
+    const AttentionShape shape = ShapeOf(spec_, run_.window);
+
+    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      ProjectAgain(first, count, h, worker);
+    });
+    AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(), log_sum_.data(),
+                  scratch_);
+    if (!spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, grad, nullptr);
+    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      ThroughFfn(first, count, h, grad, worker);
+      LinearBackward(block_, Role::kO, count, grad + first * spec_.hidden, 0,
+                     grad_out_.data() + first * width_);
+    });
+    if (spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, delta_.data(), nullptr);
+    if (run_.at_attention) run_.at_attention->Add(rows, grad, nullptr);
+    AttendWindowsBackward(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
+                          log_sum_.data(), grad_out_.data(), grad_q_.data(), grad_k_.data(),
+                          grad_v_.data(), scratch_);
+    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      ThroughProjections(first, count, h, grad, worker);
+    });
+  }
+
+ private:
+  template <typename Fn>
+  void ForChunks(size_t rows, Fn&& fn) {
+    context_.pool.ParallelFor((rows + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
+      context_.CheckAbort();
+      fn(chunk * kChunk, std::min(kChunk, rows - chunk * kChunk), worker);
+    });
+  }
+
+  // A worker's part of a buffer of chunks.
+  float* Part(Buffer<float>& buffer, size_t cols, size_t worker) {
+    return buffer.data() + worker * kChunk * cols;
+  }
+
+  void ProjectAgain(size_t first, size_t count, const float* h, size_t worker) {
+    const float* x = SiteInput(block_, SiteKind::kAttention, count, h + first * spec_.hidden,
+                               Part(normed_, spec_.hidden, worker));
+    Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x, q_.data() + first * width_,
+            k_.data() + first * kv_width_, v_.data() + first * kv_width_,
+            spec_.qk_norm ? q_raw_.data() + first * width_ : nullptr,
+            spec_.qk_norm ? k_raw_.data() + first * kv_width_ : nullptr);
+  }
+
+  // stream[count, hidden] = before + the site's output map of x, without the norm of a post-norm block.
+  void AddMap(SiteKind site, size_t count, const float* before, const float* x, float* stream) {
+    Linear(block_, OutputRole(site), OutputBiasRole(site), count, x, stream);
+    for (size_t i = 0; i < count * spec_.hidden; ++i) stream[i] += before[i];
+  }
+
+  // grad <- Jᵀ grad of the norm that follows a site of a post-norm block, x being the norm's input.
+  void ThroughPostNorm(SiteKind site, size_t count, const float* x, float* grad, float* scratch) {
+    std::copy_n(grad, count * spec_.hidden, scratch);
+    std::fill_n(grad, count * spec_.hidden, 0.0f);
+    NormBackward(spec_.norm, count, spec_.hidden, x, block_.data(NormRole(site)), spec_.eps, scratch,
+                 grad);
+  }
+
+  static Role NormRole(SiteKind site) {
+    return site == SiteKind::kAttention ? Role::kAttnNorm : Role::kFfnNorm;
+  }
+
+  // grad: dL/d(block's output) -> dL/d(y of attention), method.md's delta of the attention.
+  void ThroughFfn(size_t first, size_t count, const float* h, float* grad, size_t worker) {
+    const size_t d = spec_.hidden;
+    grad += first * d;
+    float* middle = Part(stream_, d, worker);
+    float* normed = Part(normed_, d, worker);
+    float* grad_in = Part(grad_in_, d, worker);
+    float* x = Part(x_, spec_.ffn, worker);
+    float* up = Part(up_, spec_.ffn, worker);
+    float* gate = spec_.gated ? Part(gate_, spec_.ffn, worker) : nullptr;
+
+    AddMap(SiteKind::kAttention, count, h + first * d, out_.data() + first * width_, middle);
+    Norm(spec_.norm, count, d, middle, d,
+         block_.data(spec_.post_norm ? Role::kAttnNorm : Role::kFfnNorm),
+         block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed, d);
+    Linear(block_, Role::kUp, Role::kUpBias, count, normed, up);
+    if (gate) Linear(block_, Role::kGate, Role::kGateBias, count, normed, gate);
+    if (spec_.post_norm) {
+      Activate(spec_.activation, count * spec_.ffn, gate, up, x);
+      AddMap(SiteKind::kFfn, count, normed, x, grad_in);
+      ThroughPostNorm(SiteKind::kFfn, count, grad_in, grad, normed);
+      if (run_.at_ffn) std::copy_n(grad, count * d, delta_.data() + first * d);
+    }
+    LinearBackward(block_, Role::kDown, count, grad, 0, x);
+    ActivateBackward(spec_.activation, count * spec_.ffn, gate, up, x, gate, up);
+    if (spec_.post_norm) {
+      LinearBackward(block_, Role::kUp, count, up, 1, grad);
+      if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad);
+      ThroughPostNorm(SiteKind::kAttention, count, middle, grad, normed);
+    } else {
+      LinearBackward(block_, Role::kUp, count, up, 0, grad_in);
+      if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad_in);
+      NormBackward(spec_.norm, count, d, middle, block_.data(Role::kFfnNorm), spec_.eps, grad_in, grad);
+    }
+  }
+
+  // grad: dL/d(y of attention) -> dL/d(block's input), by the gradients of q, k and v.
+  void ThroughProjections(size_t first, size_t count, const float* h, float* grad, size_t worker) {
+    const size_t d = spec_.hidden;
+    h += first * d;
+    grad += first * d;
+    float* grad_q = grad_q_.data() + first * width_;
+    float* grad_k = grad_k_.data() + first * kv_width_;
+    if (rope_) {
+      rope_->Apply(count, spec_.heads, grad_q, width_, first, run_.window, -1);
+      rope_->Apply(count, spec_.kv_heads, grad_k, kv_width_, first, run_.window, -1);
+    }
+    if (spec_.qk_norm) {
+      ThroughHeadNorm(Role::kQNorm, count, spec_.heads, q_raw_.data() + first * width_, grad_q, worker);
+      ThroughHeadNorm(Role::kKNorm, count, spec_.kv_heads, k_raw_.data() + first * kv_width_, grad_k,
+                      worker);
+    }
+    float* grad_in = spec_.post_norm ? grad : Part(grad_in_, d, worker);
+    LinearBackward(block_, Role::kQ, count, grad_q, spec_.post_norm ? 1 : 0, grad_in);
+    LinearBackward(block_, Role::kK, count, grad_k, 1, grad_in);
+    LinearBackward(block_, Role::kV, count, grad_v_.data() + first * kv_width_, 1, grad_in);
+    if (!spec_.post_norm) {
+      NormBackward(spec_.norm, count, d, h, block_.data(Role::kAttnNorm), spec_.eps, grad_in, grad);
+    }
+    if (!AllFinite(grad, count * d)) {
+      throw Error("ERR_NAN", "gradients are no longer finite",
+                  "the checkpoint may be damaged; another --layer-weights than fisher needs no gradients");
+    }
+  }
+
+  void ThroughHeadNorm(Role weight, size_t count, size_t heads, const float* raw, float* grad,
+                       size_t worker) {
+    const size_t values = count * heads * spec_.head_dim;
+    float* from = head_.data() + worker * kChunk * std::max(width_, kv_width_);
+    std::copy_n(grad, values, from);
+    std::fill_n(grad, values, 0.0f);
+    NormBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight), spec_.eps, from,
+                 grad);
+  }
+
+  const Block& block_;
+  const BlockSpec& spec_;
+  const BackwardRun& run_;
+  Context& context_;
+  const size_t tokens_, width_, kv_width_;
+  std::vector<AttentionScratch> scratch_;
+  std::optional<RopeTable> rope_;
+  // Of the whole flight.
+  Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_, delta_;
+  // Of one chunk a worker.
+  Buffer<float> stream_, normed_, grad_in_, up_, gate_, x_, head_;
+};
+
+}  // namespace
+
+void BackwardBlock(const Block& block, const BackwardRun& run) {
+  const size_t tokens = run.inputs->rows(), hidden = block.spec().hidden;
+  if (run.window == 0 || tokens % run.window != 0) {
+    throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
+  }
+  if (run.gradient->rows() != tokens || run.inputs->cols() != hidden || run.gradient->cols() != hidden) {
+    throw Error("ERR_ARGUMENT", "inputs and gradient must both be [tokens, hidden]");
+  }
+  for (const Statistics* statistics : {run.at_ffn, run.at_attention}) {
+    if (statistics && (statistics->dim() != hidden || statistics->residual_dim() != 0)) {
+      throw Error("ERR_ARGUMENT", "statistics of gradients must be [hidden] wide, without cross products");
+    }
+  }
+  Flight flight(block, run);
+  for (size_t row = 0; row < tokens; row += flight.tokens()) flight.Run(row);
+}
+
+}  // namespace struprune

@@ -1,0 +1,222 @@
+#include "model/ends.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/simd.h"
+#include "ops/exp.h"
+#include "ops/gemm.h"
+
+namespace struprune {
+namespace {
+
+constexpr size_t kChunk = 256;
+// Vocabulary columns of one logits product; bounds a worker's scratch.
+constexpr size_t kLogitColumns = 1024;
+constexpr size_t kScoreRows = 8192;
+
+Buffer<float> LoadWhole(Context& context, const EndsSpec& spec, const std::optional<TensorSource>& source) {
+  if (!source) return {};
+  auto values = context.Allocate<float>(source->rows * source->cols);
+  LoadStored(spec, *source, 0, source->rows, values.data());
+  return values;
+}
+
+// Running log-sum-exp and maximum of one token.
+struct Running {
+  float maximum = -std::numeric_limits<float>::infinity();
+  double sum = 0;
+  float target = std::numeric_limits<float>::quiet_NaN();
+  int32_t best = -1;
+};
+
+STRUPRUNE_CLONES
+float MaxOf(size_t count, const float* x) {
+  float top = x[0];
+#pragma omp simd reduction(max : top)
+  for (size_t j = 0; j < count; ++j) top = std::max(top, x[j]);
+  return top;
+}
+
+STRUPRUNE_CLONES
+float SumExp(size_t count, const float* x, float shift) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (size_t j = 0; j < count; ++j) sum += Exp(x[j] - shift);
+  return sum;
+}
+
+void Update(Running& state, size_t first, size_t count, const float* logits, int32_t target) {
+  const float top = MaxOf(count, logits);
+  if (top > state.maximum) {
+    state.sum *= std::exp(static_cast<double>(state.maximum) - top);
+    state.maximum = top;
+    state.best = static_cast<int32_t>(first + (std::find(logits, logits + count, top) - logits));
+  }
+  state.sum += SumExp(count, logits, state.maximum);
+  if (target >= 0 && static_cast<size_t>(target) >= first &&
+      static_cast<size_t>(target) < first + count) {
+    state.target = logits[static_cast<size_t>(target) - first];
+  }
+}
+
+}  // namespace
+
+void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count, float* out) {
+  LoadRows(source, row, count, out);
+  if (source.rows == 1 && spec.stored == Dtype::Q8_0) return;
+  RoundTo(spec.stored, count, source.cols, out);
+}
+
+void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids, size_t window,
+           PagedMatrix& hidden) {
+  const size_t width = spec.embedding_width, d = spec.hidden;
+  if (spec.positions && window + spec.position_offset > spec.positions->rows) {
+    throw Error("ERR_ARGUMENT",
+                "the model has positions for " +
+                    std::to_string(spec.positions->rows - spec.position_offset) + " tokens, the window is " +
+                    std::to_string(window),
+                "choose a smaller --window");
+  }
+  for (const int32_t id : ids) {
+    if (id < 0 || static_cast<size_t>(id) >= spec.vocab) {
+      throw Error("ERR_ARGUMENT", "token id " + std::to_string(id) + " lies outside the vocabulary of " +
+                                      std::to_string(spec.vocab),
+                  "the tokenizer does not belong to this model");
+    }
+  }
+  const auto projection = LoadWhole(context, spec, spec.project_in);
+  Buffer<float> positions;
+  if (spec.positions) {
+    positions = context.Allocate<float>(window * d);
+    LoadStored(spec, *spec.positions, spec.position_offset, window, positions.data());
+  }
+  auto rows = context.Allocate<float>(context.pool.size() * kChunk * width);
+  constexpr size_t kFlight = 2048;
+  for (size_t row = 0; row < ids.size(); row += kFlight) {
+    const size_t count = std::min(kFlight, ids.size() - row);
+    PagedMatrix::View view(hidden, row, count, false, true);
+    context.pool.ParallelFor((count + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
+      context.CheckAbort();
+      const size_t first = chunk * kChunk, n = std::min(kChunk, count - first);
+      float* out = view.data() + first * d;
+      float* table = projection.empty() ? out : rows.data() + worker * kChunk * width;
+      for (size_t i = 0; i < n; ++i) {
+        LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1, table + i * width);
+      }
+      if (!projection.empty()) {
+        Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width, 0.0f, out,
+             d);
+      }
+      if (positions.empty()) return;
+      for (size_t i = 0; i < n; ++i) {
+        const float* at = positions.data() + (row + first + i) % window * d;
+        for (size_t j = 0; j < d; ++j) out[i * d + j] += at[j];
+      }
+    });
+  }
+}
+
+HeadInput::HeadInput(Context& context, const EndsSpec& spec)
+    : spec_(spec),
+      norm_(LoadWhole(context, spec, spec.final_norm)),
+      bias_(LoadWhole(context, spec, spec.final_norm_bias)),
+      projection_(LoadWhole(context, spec, spec.project_out)) {}
+
+void HeadInput::Compute(size_t rows, const float* hidden, float* scratch, float* out) const {
+  const size_t d = spec_.hidden, width = spec_.embedding_width;
+  const float* x = hidden;
+  if (!norm_.empty()) {
+    float* to = projection_.empty() ? out : scratch;
+    Norm(spec_.norm, rows, d, hidden, d, norm_.data(), bias_.empty() ? nullptr : bias_.data(), spec_.eps,
+         to, d);
+    x = to;
+  }
+  if (!projection_.empty()) {
+    Gemm(Trans::kNo, Trans::kYes, rows, width, d, 1.0f, x, d, projection_.data(), d, 0.0f, out, width);
+  } else if (x != out) {
+    std::copy_n(x, rows * d, out);
+  }
+}
+
+void ForVocabularyTiles(
+    Context& context, const EndsSpec& spec,
+    const std::function<void(size_t first, size_t count, const float* table)>& visit) {
+  const TensorSource& head = spec.head_source();
+  constexpr size_t kLoad = 64;
+  auto table = context.Allocate<float>(std::min(kVocabularyTile, spec.vocab) * head.cols);
+  for (size_t first = 0; first < spec.vocab; first += kVocabularyTile) {
+    const size_t count = std::min(kVocabularyTile, spec.vocab - first);
+    context.pool.ParallelFor((count + kLoad - 1) / kLoad, [&](size_t part, size_t) {
+      context.CheckAbort();
+      const size_t at = part * kLoad;
+      LoadStored(spec, head, first + at, std::min(kLoad, count - at), table.data() + at * head.cols);
+    });
+    visit(first, count, table.data());
+  }
+}
+
+TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
+                        std::span<const int32_t> targets) {
+  const size_t width = spec.embedding_width, tokens = hidden.rows();
+  const HeadInput head(context, spec);
+  TokenScores scores{std::vector<double>(tokens, std::numeric_limits<double>::quiet_NaN()),
+                     std::vector<int32_t>(tokens, -1)};
+  const size_t flight = std::min(tokens, kScoreRows);
+  auto inputs = context.Allocate<float>(flight * width);
+  auto logits = context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns);
+  auto scratch = context.Allocate<float>(context.pool.size() * kChunk * spec.hidden);
+  for (size_t row = 0; row < tokens; row += flight) {
+    const size_t rows = std::min(flight, tokens - row);
+    const size_t chunks = (rows + kChunk - 1) / kChunk;
+    {
+      PagedMatrix::View view(hidden, row, rows, true, false);
+      context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
+        const size_t first = chunk * kChunk;
+        head.Compute(std::min(kChunk, rows - first), view.data() + first * spec.hidden,
+                     scratch.data() + worker * kChunk * spec.hidden, inputs.data() + first * width);
+      });
+    }
+    std::vector<Running> running(rows);
+    ForVocabularyTiles(context, spec, [&](size_t tile, size_t count, const float* table) {
+      context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
+        const size_t first = chunk * kChunk, n = std::min(kChunk, rows - first);
+        float* out = logits.data() + worker * kChunk * kLogitColumns;
+        for (size_t col = 0; col < count; col += kLogitColumns) {
+          context.CheckAbort();
+          const size_t cols = std::min(kLogitColumns, count - col);
+          Gemm(Trans::kNo, Trans::kYes, n, cols, width, 1.0f, inputs.data() + first * width, width,
+               table + col * width, width, 0.0f, out, cols);
+          for (size_t i = 0; i < n; ++i) {
+            Update(running[first + i], tile + col, cols, out + i * cols, targets[row + first + i]);
+          }
+        }
+      });
+    });
+    for (size_t i = 0; i < rows; ++i) {
+      const Running& state = running[i];
+      scores.best[row + i] = state.best;
+      if (targets[row + i] >= 0) {
+        scores.nll[row + i] = std::log(state.sum) + state.maximum - state.target;
+      }
+    }
+  }
+  return scores;
+}
+
+void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,
+            float* out) {
+  const size_t width = spec.embedding_width;
+  const HeadInput head(context, spec);
+  auto inputs = context.Allocate<float>(count * width);
+  auto scratch = context.Allocate<float>(count * spec.hidden);
+  PagedMatrix::View view(hidden, row, count, true, false);
+  head.Compute(count, view.data(), scratch.data(), inputs.data());
+  ForVocabularyTiles(context, spec, [&](size_t tile, size_t rows, const float* table) {
+    Gemm(Trans::kNo, Trans::kYes, count, rows, width, 1.0f, inputs.data(), width, table, width, 0.0f,
+         out + tile, spec.vocab);
+  });
+}
+
+}  // namespace struprune

@@ -1,0 +1,75 @@
+// What stands before the first block and after the last: embedding, positions, final norm, head.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/paged_matrix.h"
+#include "model/tensor_source.h"
+#include "ops/norm.h"
+
+namespace struprune {
+
+struct EndsSpec {
+  size_t hidden = 0;
+  size_t vocab = 0;
+  // Width of the embedding table and of the head's input where it differs from hidden (OPT-350m).
+  size_t embedding_width = 0;
+  size_t position_offset = 0;  // rows of the position table to skip
+  NormKind norm = NormKind::kRms;
+  float eps = 1e-5f;
+  // What the output file will hold: tables are rounded to it as they are read.
+  Dtype stored = Dtype::F32;
+  std::optional<TensorSource> embedding, positions, project_in, project_out, final_norm, final_norm_bias,
+      head;  // head absent: tied to the embedding
+
+  const TensorSource& head_source() const { return head ? *head : *embedding; }
+};
+
+// rows of a tensor as floats, rounded to `stored` (matrices only, where it is Q8_0).
+void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count, float* out);
+
+// hidden[tokens, hidden] <- embedding of ids (+ position i % window). Throws ERR_ARGUMENT for an id
+// outside the vocabulary or a window longer than the position table.
+void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids, size_t window,
+           PagedMatrix& hidden);
+
+// Rows of the vocabulary in memory at a time.
+inline constexpr size_t kVocabularyTile = 4096;
+
+// The last hidden states as the head reads them: final norm and projection; out[rows, embedding_width].
+// Loads what it needs once.
+class HeadInput {
+ public:
+  HeadInput(Context& context, const EndsSpec& spec);
+  // scratch[rows, hidden]
+  void Compute(size_t rows, const float* hidden, float* scratch, float* out) const;
+
+ private:
+  const EndsSpec& spec_;
+  Buffer<float> norm_, bias_, projection_;
+};
+
+// Calls visit(first, count, table[count, embedding_width]) for every tile of the head's rows in order.
+void ForVocabularyTiles(
+    Context& context, const EndsSpec& spec,
+    const std::function<void(size_t first, size_t count, const float* table)>& visit);
+
+struct TokenScores {
+  std::vector<double> nll;      // [rows], NaN where there is no target
+  std::vector<int32_t> best;    // [rows], token with the largest logit
+};
+
+// -log softmax(logits)[target] of every row, nats; targets[rows], -1 = none. Logits live one tile of
+// tokens × vocabulary at a time.
+TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
+                        std::span<const int32_t> targets);
+
+// Logits of rows [row, row + count): out[count, vocab]. For small counts: tests and generation.
+void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,
+            float* out);
+
+}  // namespace struprune

@@ -1,0 +1,215 @@
+#include "model/forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/forward_steps.h"
+
+namespace struprune {
+namespace {
+
+size_t Chunks(size_t rows) { return (rows + kChunk - 1) / kChunk; }
+
+void CheckFinite(const Block& block, size_t rows, const float* hidden) {
+  float sum = 0;
+  const size_t count = rows * block.spec().hidden;
+#pragma omp simd reduction(+ : sum)
+  for (size_t i = 0; i < count; ++i) sum += hidden[i] * 0.0f;
+  if (!(sum == 0.0f)) {
+    throw Error("ERR_NAN", "hidden states are no longer finite",
+                "the checkpoint may be damaged, or its dtype too narrow for this text");
+  }
+}
+
+// Buffers of one flight, made once a call.
+class Flight {
+ public:
+  Flight(const Block& block, SiteKind site, const SiteRun& run)
+      : block_(block),
+        site_(site),
+        run_(run),
+        context_(block.context()),
+        tokens_(FlightTokens(run.window, run.hidden->rows())),
+        width_(SiteWidth(block.spec(), site)),
+        keeps_activations_(run.statistics || run.keep) {
+    const BlockSpec& spec = block.spec();
+    const size_t workers = context_.pool.size();
+    normed_ = context_.Allocate<float>(workers * kChunk * spec.hidden);
+    if (site == SiteKind::kAttention) {
+      q_ = context_.Allocate<float>(tokens_ * width_);
+      k_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
+      v_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
+      x_ = context_.Allocate<float>(tokens_ * width_);
+      if (spec.rope) rope_.emplace(*spec.rope, spec.head_dim, run.window);
+      scratch_.resize(workers);
+    } else {
+      x_ = context_.Allocate<float>((keeps_activations_ ? tokens_ : workers * kChunk) * width_);
+      if (spec.gated) gate_ = context_.Allocate<float>(workers * kChunk * width_);
+    }
+    if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * spec.hidden);
+  }
+
+  void Run(size_t row) {
+    const size_t rows = std::min(tokens_, run_.hidden->rows() - row);
+    PagedMatrix::View hidden(*run_.hidden, row, rows, true, run_.advance);
+    if (site_ == SiteKind::kAttention) {
+      Attention(rows, hidden.data());
+    } else if (keeps_activations_) {
+      ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+        Ffn(count, hidden.data() + first * block_.spec().hidden, x_.data() + first * width_, worker);
+      });
+    } else {
+      ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+        float* h = hidden.data() + first * block_.spec().hidden;
+        float* x = x_.data() + worker * kChunk * width_;
+        Ffn(count, h, x, worker);
+        AddOutput(block_, site_, count, x, h);
+        CheckFinite(block_, count, h);
+      });
+      return;
+    }
+    if (run_.dense_before) Residual(row, rows, hidden.data());
+    if (run_.statistics) run_.statistics->Add(rows, x_.data(), residual_.data());
+    if (run_.keep) run_.keep->Write(row, rows, x_.data());
+    if (run_.advance) {
+      ForChunks(rows, [&](size_t first, size_t count, size_t) {
+        float* h = hidden.data() + first * block_.spec().hidden;
+        AddOutput(block_, site_, count, x_.data() + first * width_, h);
+        CheckFinite(block_, count, h);
+      });
+    }
+  }
+
+  size_t tokens() const { return tokens_; }
+
+ private:
+  template <typename Fn>
+  void ForChunks(size_t rows, Fn&& fn) {
+    context_.pool.ParallelFor(Chunks(rows), [&](size_t chunk, size_t worker) {
+      context_.CheckAbort();
+      fn(chunk * kChunk, std::min(kChunk, rows - chunk * kChunk), worker);
+    });
+  }
+
+  void Attention(size_t rows, const float* hidden) {
+    const BlockSpec& spec = block_.spec();
+    const size_t kv_width = spec.kv_heads * spec.head_dim;
+    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
+                                 normed_.data() + worker * kChunk * spec.hidden);
+      Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
+              q_.data() + first * width_, k_.data() + first * kv_width, v_.data() + first * kv_width,
+              nullptr, nullptr);
+    });
+    const AttentionShape shape = ShapeOf(spec, run_.window);
+    const size_t tiles = (run_.window + kQueryTile - 1) / kQueryTile;
+    context_.pool.ParallelFor(rows / run_.window * spec.heads * tiles, [&](size_t task, size_t worker) {
+      context_.CheckAbort();
+      // Late tiles see the most keys: hand them out first.
+      const size_t first = (tiles - 1 - task % tiles) * kQueryTile;
+      const size_t head = task / tiles % spec.heads;
+      const size_t start = task / tiles / spec.heads * run_.window;
+      AttendTile(shape, head, first, std::min(kQueryTile, run_.window - first),
+                 q_.data() + start * width_, k_.data() + start * kv_width, v_.data() + start * kv_width,
+                 x_.data() + start * width_, nullptr, scratch_[worker]);
+    });
+  }
+
+  void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
+    const BlockSpec& spec = block_.spec();
+    const float* in = SiteInput(block_, site_, rows, hidden,
+                                normed_.data() + worker * kChunk * spec.hidden);
+    Linear(block_, Role::kUp, Role::kUpBias, rows, in, x);
+    float* gate = nullptr;
+    if (spec.gated) {
+      gate = gate_.data() + worker * kChunk * width_;
+      Linear(block_, Role::kGate, Role::kGateBias, rows, in, gate);
+    }
+    Activate(spec.activation, rows * width_, gate, x, x);
+  }
+
+  // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
+  void Residual(size_t row, size_t rows, const float* hidden) {
+    const size_t d = block_.spec().hidden;
+    PagedMatrix::View before(*run_.dense_before, row, rows, true, false);
+    std::optional<PagedMatrix::View> after;
+    if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, true, false);
+    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      const float* h = hidden + first * d;
+      const float* hd = before.data() + first * d;
+      float* r = residual_.data() + first * d;
+      for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
+      if (!after) return;
+      float* y = normed_.data() + worker * kChunk * d;
+      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, x_.data() + first * width_, y);
+      const float* ad = after->data() + first * d;
+      for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
+    });
+  }
+
+  const Block& block_;
+  const SiteKind site_;
+  const SiteRun& run_;
+  Context& context_;
+  const size_t tokens_, width_;
+  const bool keeps_activations_;
+  std::optional<RopeTable> rope_;
+  std::vector<AttentionScratch> scratch_;
+  Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
+};
+
+}  // namespace
+
+size_t FlightTokens(size_t window, size_t rows) {
+  const size_t windows = std::max<size_t>(1, kFlightTokens / window);
+  return std::min(rows, windows * window);
+}
+
+void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
+  if (run.window == 0 || run.hidden->rows() % run.window != 0) {
+    throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
+  }
+  Flight flight(block, site, run);
+  for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) flight.Run(row);
+}
+
+void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
+               PagedMatrix& hidden) {
+  Context& context = block.context();
+  const size_t d = block.spec().hidden, width = SiteWidth(block.spec(), site);
+  const size_t flight = std::min(kFlightTokens, hidden.rows());
+  auto gathered =
+      context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * kChunk * width);
+  for (size_t row = 0; row < hidden.rows(); row += flight) {
+    const size_t rows = std::min(flight, hidden.rows() - row);
+    PagedMatrix::View h(hidden, row, rows, true, true);
+    PagedMatrix::View stored(x, row, rows, true, false);
+    context.pool.ParallelFor(Chunks(rows), [&](size_t chunk, size_t worker) {
+      context.CheckAbort();
+      const size_t first = chunk * kChunk, count = std::min(kChunk, rows - first);
+      const float* from = stored.data() + first * x.cols();
+      if (!columns.empty()) {
+        float* to = gathered.data() + worker * kChunk * width;
+        for (size_t i = 0; i < count; ++i) {
+          for (size_t j = 0; j < width; ++j) to[i * width + j] = from[i * x.cols() + columns[j]];
+        }
+        from = to;
+      }
+      AddOutput(block, site, count, from, h.data() + first * d);
+      CheckFinite(block, count, h.data() + first * d);
+    });
+  }
+}
+
+double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
+  const double d = static_cast<double>(spec.hidden);
+  const double q = static_cast<double>(spec.heads * spec.head_dim);
+  const double kv = static_cast<double>(spec.kv_heads * spec.head_dim);
+  const double weights = d * (2 * q + 2 * kv) + (spec.gated ? 3 : 2) * d * static_cast<double>(spec.ffn);
+  // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
+  const double w = static_cast<double>(window);
+  const double seen = spec.sliding && spec.sliding < window ? static_cast<double>(spec.sliding) : w / 2;
+  return static_cast<double>(tokens) * (2 * weights + 4 * q * std::min(seen, w / 2));
+}
+
+}  // namespace struprune

@@ -1,0 +1,17 @@
+// Pointwise activations and their gated forms.
+#pragma once
+
+#include <cstddef>
+
+namespace struprune {
+
+enum class Activation { kSilu, kRelu, kGelu };
+
+// out[i] = act(gate[i]) * up[i], or act(up[i]) when gate is null; out may be gate or up.
+void Activate(Activation kind, size_t count, const float* gate, const float* up, float* out);
+
+// Gradients of the above: grad_up and (when gated) grad_gate are overwritten.
+void ActivateBackward(Activation kind, size_t count, const float* gate, const float* up,
+                      const float* grad_out, float* grad_gate, float* grad_up);
+
+}  // namespace struprune

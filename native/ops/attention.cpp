@@ -1,0 +1,165 @@
+#include "ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/simd.h"
+#include "ops/exp.h"
+#include "ops/gemm.h"
+
+namespace struprune {
+namespace {
+
+constexpr size_t kKeyTile = 256;
+
+// Keys [begin, end) that query `query` sees.
+struct Visible {
+  size_t begin, end;
+};
+Visible VisibleTo(const AttentionShape& shape, size_t query) {
+  const size_t begin = shape.sliding && query + 1 > shape.sliding ? query + 1 - shape.sliding : 0;
+  return {begin, query + 1};
+}
+
+// scores[0, keys) -> exp(scores - max) with the entries outside [begin, end) set to 0; updates the
+// running maximum and sum and returns the factor by which older sums shrink.
+STRUPRUNE_CLONES
+float SoftmaxStep(float* scores, size_t keys, size_t begin, size_t end, float scale, float& maximum,
+                  float& sum) {
+  float top = maximum;
+#pragma omp simd reduction(max : top)
+  for (size_t j = begin; j < end; ++j) {
+    scores[j] *= scale;
+    top = std::max(top, scores[j]);
+  }
+  float added = 0;
+#pragma omp simd reduction(+ : added)
+  for (size_t j = begin; j < end; ++j) {
+    scores[j] = Exp(scores[j] - top);
+    added += scores[j];
+  }
+  std::fill(scores, scores + begin, 0.0f);
+  std::fill(scores + end, scores + keys, 0.0f);
+  const float shrink = sum > 0 ? Exp(maximum - top) : 0.0f;
+  sum = sum * shrink + added;
+  maximum = top;
+  return shrink;
+}
+
+// The part of a query's visible keys inside the tile [tile, tile + keys), relative to the tile.
+Visible WithinTile(const Visible& seen, size_t tile, size_t keys) {
+  const size_t begin = std::clamp(seen.begin, tile, tile + keys) - tile;
+  const size_t end = std::clamp(seen.end, tile, tile + keys) - tile;
+  return {begin, std::max(begin, end)};
+}
+
+}  // namespace
+
+void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count, const float* q,
+                const float* k, const float* v, float* out, float* log_sum,
+                AttentionScratch& scratch) {
+  const size_t hd = shape.head_dim;
+  const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
+  const size_t kv = head / (shape.heads / shape.kv_heads) * hd;
+  scratch.scores.resize(kQueryTile * kKeyTile);
+  scratch.aux.resize(2 * kQueryTile);
+  float* scores = scratch.scores.data();
+  float* maximum = scratch.aux.data();
+  float* sum = maximum + kQueryTile;
+  std::fill_n(maximum, count, -std::numeric_limits<float>::infinity());
+  std::fill_n(sum, count, 0.0f);
+  const float* queries = q + first * q_stride + head * hd;
+  float* to = out + first * q_stride + head * hd;
+  for (size_t i = 0; i < count; ++i) std::fill_n(to + i * q_stride, hd, 0.0f);
+
+  const size_t last_key = first + count;
+  const size_t first_key = VisibleTo(shape, first).begin / kKeyTile * kKeyTile;
+  for (size_t tile = first_key; tile < last_key; tile += kKeyTile) {
+    const size_t keys = std::min(kKeyTile, last_key - tile);
+    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, 1.0f, queries, q_stride, k + tile * kv_stride + kv,
+         kv_stride, 0.0f, scores, kKeyTile);
+    for (size_t i = 0; i < count; ++i) {
+      const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
+      float* row = scores + i * kKeyTile;
+      if (part.begin == part.end) {
+        std::fill_n(row, keys, 0.0f);
+        continue;
+      }
+      const float shrink =
+          SoftmaxStep(row, keys, part.begin, part.end, shape.scale, maximum[i], sum[i]);
+      float* o = to + i * q_stride;
+      for (size_t d = 0; d < hd; ++d) o[d] *= shrink;
+    }
+    Gemm(Trans::kNo, Trans::kNo, count, hd, keys, 1.0f, scores, kKeyTile, v + tile * kv_stride + kv,
+         kv_stride, 1.0f, to, q_stride);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const float inverse = 1.0f / sum[i];
+    float* o = to + i * q_stride;
+    for (size_t d = 0; d < hd; ++d) o[d] *= inverse;
+    if (log_sum) log_sum[i] = maximum[i] + std::log(sum[i]);
+  }
+}
+
+// P = exp(scale q kᵀ − log_sum); grad_v = Pᵀ g; dS = P ∘ (g vᵀ − rowsum(g ∘ out)); grad_q = scale dS k;
+// grad_k = scale dSᵀ q. (Standard softmax attention gradient, by tiles.)
+void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
+                    const float* v, const float* out, const float* log_sum, const float* grad_out,
+                    float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch) {
+  const size_t hd = shape.head_dim, window = shape.window;
+  const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
+  const size_t group = shape.heads / shape.kv_heads, kv = kv_head * hd;
+  scratch.scores.resize(2 * kQueryTile * kKeyTile);
+  scratch.aux.resize(kQueryTile);
+  float* p = scratch.scores.data();
+  float* ds = p + kQueryTile * kKeyTile;
+  float* dots = scratch.aux.data();
+  for (size_t t = 0; t < window; ++t) {
+    std::fill_n(grad_k + t * kv_stride + kv, hd, 0.0f);
+    std::fill_n(grad_v + t * kv_stride + kv, hd, 0.0f);
+  }
+  for (size_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    for (size_t first = 0; first < window; first += kQueryTile) {
+      const size_t count = std::min(kQueryTile, window - first);
+      const size_t at = first * q_stride + head * hd;
+      for (size_t i = 0; i < count; ++i) {
+        float dot = 0;
+        for (size_t d = 0; d < hd; ++d) {
+          dot += out[at + i * q_stride + d] * grad_out[at + i * q_stride + d];
+        }
+        dots[i] = dot;
+        std::fill_n(grad_q + at + i * q_stride, hd, 0.0f);
+      }
+      const size_t last_key = first + count;
+      const size_t first_key = VisibleTo(shape, first).begin / kKeyTile * kKeyTile;
+      for (size_t tile = first_key; tile < last_key; tile += kKeyTile) {
+        const size_t keys = std::min(kKeyTile, last_key - tile);
+        const size_t kv_at = tile * kv_stride + kv;
+        Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, q + at, q_stride, k + kv_at,
+             kv_stride, 0.0f, p, kKeyTile);
+        Gemm(Trans::kNo, Trans::kYes, count, keys, hd, 1.0f, grad_out + at, q_stride, v + kv_at,
+             kv_stride, 0.0f, ds, kKeyTile);
+        for (size_t i = 0; i < count; ++i) {
+          const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
+          float* prow = p + i * kKeyTile;
+          float* drow = ds + i * kKeyTile;
+          const float shift = log_sum[head * window + first + i];
+          for (size_t j = 0; j < keys; ++j) {
+            const float weight = j >= part.begin && j < part.end ? Exp(prow[j] - shift) : 0.0f;
+            prow[j] = weight;
+            drow[j] = weight * (drow[j] - dots[i]);
+          }
+        }
+        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kKeyTile, grad_out + at, q_stride, 1.0f,
+             grad_v + kv_at, kv_stride);
+        Gemm(Trans::kNo, Trans::kNo, count, hd, keys, shape.scale, ds, kKeyTile, k + kv_at, kv_stride,
+             1.0f, grad_q + at, q_stride);
+        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, shape.scale, ds, kKeyTile, q + at, q_stride, 1.0f,
+             grad_k + kv_at, kv_stride);
+      }
+    }
+  }
+}
+
+}  // namespace struprune

@@ -1,0 +1,40 @@
+// Causal attention over whole windows, by tiles of keys with a running softmax: no S×S matrix.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace struprune {
+
+struct AttentionShape {
+  size_t window = 0;    // tokens of one sequence
+  size_t heads = 0;
+  size_t kv_heads = 0;  // divides heads; query head h reads kv head h / (heads / kv_heads)
+  size_t head_dim = 0;
+  size_t sliding = 0;   // tokens a query may look back on, itself included; 0 = all
+  float scale = 1;
+};
+
+// Scratch of one thread, grown on first use.
+struct AttentionScratch {
+  std::vector<float> scores, aux;
+};
+
+// One head of one sequence, queries [first, first + count).
+// q[window, heads*head_dim], k and v[window, kv_heads*head_dim] start at the sequence; out is like q.
+// log_sum[count] (may be null) receives log Σ exp(scores) of every query, for the backward pass.
+void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count, const float* q,
+                const float* k, const float* v, float* out, float* log_sum,
+                AttentionScratch& scratch);
+
+// Gradients of one kv head of one sequence with all its query heads: grad_q of those heads is
+// overwritten, grad_k and grad_v of the kv head are overwritten.
+// out and grad_out are like q; log_sum[heads, window] from the forward pass.
+void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
+                    const float* v, const float* out, const float* log_sum, const float* grad_out,
+                    float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch);
+
+// Queries of one forward tile.
+inline constexpr size_t kQueryTile = 128;
+
+}  // namespace struprune

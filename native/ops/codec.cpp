@@ -1,0 +1,298 @@
+#include "ops/codec.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "core/error.h"
+#include "core/simd.h"
+#include "ops/half.h"
+
+namespace struprune {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr size_t kBlock = 32;
+constexpr size_t kSuper = 256;
+
+template <typename T>
+STRUPRUNE_INLINE T Load(const uint8_t* src) {
+  T value;
+  std::memcpy(&value, src, sizeof(T));
+  return value;
+}
+
+STRUPRUNE_INLINE float LoadHalf(const uint8_t* src) { return HalfToFloat(Load<uint16_t>(src)); }
+
+void DequantiseF32(const uint8_t* src, size_t elements, float* dst) {
+  std::memcpy(dst, src, elements * sizeof(float));
+}
+
+STRUPRUNE_CLONES void DequantiseF16(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; ++i) dst[i] = LoadHalf(src + 2 * i);
+}
+
+STRUPRUNE_CLONES void DequantiseBF16(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; ++i) dst[i] = Bfloat16ToFloat(Load<uint16_t>(src + 2 * i));
+}
+
+// 32 values of four bits: the low halves of 16 bytes, then the high halves. Formats without a
+// minimum pass -0.0 as `shift`, the one number whose addition also keeps the sign of a zero.
+STRUPRUNE_INLINE void Unpack4(const uint8_t* quants, float scale, float shift, int centre,
+                              float* dst) {
+  for (size_t i = 0; i < 16; ++i) {
+    dst[i] = scale * static_cast<float>((quants[i] & 15) - centre) + shift;
+  }
+  for (size_t i = 0; i < 16; ++i) {
+    dst[i + 16] = scale * static_cast<float>((quants[i] >> 4) - centre) + shift;
+  }
+}
+
+// The same with a fifth bit: bit i of `high` belongs to value i.
+STRUPRUNE_INLINE void Unpack5(const uint8_t* quants, uint32_t high, float scale, float shift,
+                              int centre, float* dst) {
+  for (uint32_t i = 0; i < 16; ++i) {
+    const int value = (quants[i] & 15) | static_cast<int>(((high >> i) & 1) << 4);
+    dst[i] = scale * static_cast<float>(value - centre) + shift;
+  }
+  for (uint32_t i = 0; i < 16; ++i) {
+    const int value = (quants[i] >> 4) | static_cast<int>(((high >> (i + 16)) & 1) << 4);
+    dst[i + 16] = scale * static_cast<float>(value - centre) + shift;
+  }
+}
+
+// f16 scale, 16 bytes.
+STRUPRUNE_CLONES void DequantiseQ4_0(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kBlock, src += 18) {
+    Unpack4(src + 2, LoadHalf(src), -0.0f, 8, dst + i);
+  }
+}
+
+// f16 scale, f16 minimum, 16 bytes.
+STRUPRUNE_CLONES void DequantiseQ4_1(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kBlock, src += 20) {
+    Unpack4(src + 4, LoadHalf(src), LoadHalf(src + 2), 0, dst + i);
+  }
+}
+
+// f16 scale, 32 high bits, 16 bytes.
+STRUPRUNE_CLONES void DequantiseQ5_0(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kBlock, src += 22) {
+    Unpack5(src + 6, Load<uint32_t>(src + 2), LoadHalf(src), -0.0f, 16, dst + i);
+  }
+}
+
+// f16 scale, f16 minimum, 32 high bits, 16 bytes.
+STRUPRUNE_CLONES void DequantiseQ5_1(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kBlock, src += 24) {
+    Unpack5(src + 8, Load<uint32_t>(src + 4), LoadHalf(src), LoadHalf(src + 2), 0, dst + i);
+  }
+}
+
+// f16 scale, 32 signed bytes.
+STRUPRUNE_CLONES void DequantiseQ8_0(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kBlock, src += 34) {
+    const float scale = LoadHalf(src);
+    for (size_t j = 0; j < kBlock; ++j) {
+      dst[i + j] = scale * static_cast<float>(static_cast<int8_t>(src[2 + j]));
+    }
+  }
+}
+
+// Scales and minima of the eight runs of 32 in a Q4_K or Q5_K block: six bits each in 12 bytes.
+// Bytes 0-3 hold scales 0-3 and, in their top two bits, the top of scales 4-7; bytes 4-7 the minima
+// likewise; bytes 8-11 the low four bits of scales 4-7 and of minima 4-7.
+struct RunScales {
+  float scale[8];
+  float minimum[8];
+};
+
+STRUPRUNE_INLINE RunScales LoadRunScales(const uint8_t* src) {
+  const float scale = LoadHalf(src);
+  const float minimum = LoadHalf(src + 2);
+  const uint8_t* packed = src + 4;
+  RunScales runs;
+  for (size_t i = 0; i < 4; ++i) {
+    runs.scale[i] = scale * static_cast<float>(packed[i] & 63);
+    runs.minimum[i] = minimum * static_cast<float>(packed[i + 4] & 63);
+    runs.scale[i + 4] = scale * static_cast<float>((packed[i + 8] & 15) | ((packed[i] >> 6) << 4));
+    runs.minimum[i + 4] =
+        minimum * static_cast<float>((packed[i + 8] >> 4) | ((packed[i + 4] >> 6) << 4));
+  }
+  return runs;
+}
+
+// f16 scale, f16 scale of the minima, 12 bytes of run scales, 128 bytes: every 32 bytes hold a run
+// in their low halves and the next run in their high halves.
+STRUPRUNE_CLONES void DequantiseQ4_K(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kSuper, src += 144) {
+    const RunScales runs = LoadRunScales(src);
+    for (size_t run = 0; run < 8; ++run) {
+      const uint8_t* quants = src + 16 + run / 2 * 32;
+      const int shift = run % 2 == 0 ? 0 : 4;
+      float* out = dst + i + run * 32;
+      for (size_t j = 0; j < 32; ++j) {
+        out[j] =
+            runs.scale[run] * static_cast<float>((quants[j] >> shift) & 15) - runs.minimum[run];
+      }
+    }
+  }
+}
+
+// As Q4_K, with 32 bytes of fifth bits before the quants: bit r of byte j belongs to value j of run
+// r.
+STRUPRUNE_CLONES void DequantiseQ5_K(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kSuper, src += 176) {
+    const RunScales runs = LoadRunScales(src);
+    const uint8_t* high = src + 16;
+    for (size_t run = 0; run < 8; ++run) {
+      const uint8_t* quants = src + 48 + run / 2 * 32;
+      const int shift = run % 2 == 0 ? 0 : 4;
+      float* out = dst + i + run * 32;
+      for (size_t j = 0; j < 32; ++j) {
+        const int value = ((quants[j] >> shift) & 15) | (((high[j] >> run) & 1) << 4);
+        out[j] = runs.scale[run] * static_cast<float>(value) - runs.minimum[run];
+      }
+    }
+  }
+}
+
+// 128 bytes of low halves, 64 bytes of high pairs, 16 signed scales (one for 16 values), f16 scale.
+// Each half of the block (128 values) is four runs of 32: low bits from 64 bytes (runs 0 and 1 in
+// the low halves, 2 and 3 in the high ones), high bits from pair r of 32 bytes.
+STRUPRUNE_CLONES void DequantiseQ6_K(const uint8_t* src, size_t elements, float* dst) {
+  for (size_t i = 0; i < elements; i += kSuper, src += 210) {
+    const float scale = LoadHalf(src + 208);
+    for (size_t run = 0; run < 8; ++run) {
+      const size_t half = run / 4;
+      const size_t part = run % 4;
+      const uint8_t* low = src + half * 64 + part % 2 * 32;
+      const uint8_t* high = src + 128 + half * 32;
+      const int low_shift = part < 2 ? 0 : 4;
+      const int high_shift = static_cast<int>(2 * part);
+      for (size_t piece = 0; piece < 2; ++piece) {
+        const float piece_scale =
+            scale * static_cast<float>(static_cast<int8_t>(src[192 + run * 2 + piece]));
+        float* out = dst + i + run * 32 + piece * 16;
+        for (size_t j = 0; j < 16; ++j) {
+          const size_t k = piece * 16 + j;
+          const int value = ((low[k] >> low_shift) & 15) | (((high[k] >> high_shift) & 3) << 4);
+          out[j] = piece_scale * static_cast<float>(value - 32);
+        }
+      }
+    }
+  }
+}
+
+using DequantiseLoop = void (*)(const uint8_t*, size_t, float*);
+
+// In the order of the enum.
+constexpr std::array<DequantiseLoop, 11> kDequantise{
+    DequantiseF32,  DequantiseF16,  DequantiseBF16, DequantiseQ4_0, DequantiseQ4_1, DequantiseQ5_0,
+    DequantiseQ5_1, DequantiseQ8_0, DequantiseQ4_K, DequantiseQ5_K, DequantiseQ6_K,
+};
+
+STRUPRUNE_INLINE bool IsFinite(float value) {
+  return (std::bit_cast<uint32_t>(value) & 0x7f800000) != 0x7f800000;
+}
+
+STRUPRUNE_CLONES size_t EncodeF32(const float* src, size_t elements, uint8_t* dst) {
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; ++i) broken += IsFinite(src[i]) ? 0 : 1;
+  std::memcpy(dst, src, elements * sizeof(float));
+  return broken;
+}
+
+STRUPRUNE_CLONES size_t EncodeF16(const float* src, size_t elements, uint8_t* dst) {
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; ++i) {
+    const uint16_t half = FloatToHalf(src[i]);
+    broken += (half & 0x7c00) == 0x7c00 ? 1 : 0;
+    std::memcpy(dst + 2 * i, &half, 2);
+  }
+  return broken;
+}
+
+STRUPRUNE_CLONES size_t EncodeBF16(const float* src, size_t elements, uint8_t* dst) {
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; ++i) {
+    const uint16_t value = FloatToBfloat16(src[i]);
+    broken += (value & 0x7f80) == 0x7f80 ? 1 : 0;
+    std::memcpy(dst + 2 * i, &value, 2);
+  }
+  return broken;
+}
+
+STRUPRUNE_CLONES size_t EncodeQ8_0(const float* src, size_t elements, uint8_t* dst) {
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; i += kBlock, dst += 34) {
+    // On bit patterns, where NaNs and infinities come out largest instead of being lost.
+    uint32_t largest_bits = 0;
+    for (size_t j = 0; j < kBlock; ++j) {
+      const uint32_t bits = std::bit_cast<uint32_t>(src[i + j]) & 0x7fffffff;
+      largest_bits = bits > largest_bits ? bits : largest_bits;
+    }
+    const float scale = std::bit_cast<float>(largest_bits) / 127.0f;
+    const uint16_t half = FloatToHalf(scale);
+    std::memcpy(dst, &half, 2);
+    const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
+    // A block whose scale is not finite is broken as a whole; one so small that the inverse
+    // overflows has a scale that is stored as zero.
+    const bool usable = (half & 0x7c00) != 0x7c00 && IsFinite(inverse);
+    broken += (half & 0x7c00) == 0x7c00 ? kBlock : 0;
+    for (size_t j = 0; j < kBlock; ++j) {
+      const float scaled = usable ? src[i + j] * inverse : 0.0f;
+      const float magnitude = std::fabs(scaled);
+      const auto whole = static_cast<int32_t>(magnitude);
+      const int32_t rounded = whole + (magnitude - static_cast<float>(whole) >= 0.5f ? 1 : 0);
+      dst[2 + j] = static_cast<uint8_t>(static_cast<int8_t>(scaled < 0.0f ? -rounded : rounded));
+    }
+  }
+  return broken;
+}
+
+void RequireBlocks(Dtype dtype, size_t elements) {
+  const size_t block = LayoutOf(dtype).elements;
+  if (elements % block == 0) return;
+  throw Error("ERR_INTERNAL", std::to_string(elements) + " values are not whole " +
+                                  std::string(NameOf(dtype)) + " blocks of " +
+                                  std::to_string(block));
+}
+
+}  // namespace
+
+uint64_t StorageBytes(Dtype dtype, uint64_t elements) {
+  const DtypeLayout layout = LayoutOf(dtype);
+  return elements / layout.elements * layout.bytes;
+}
+
+void Dequantise(Dtype dtype, const std::byte* src, size_t elements, float* dst) {
+  RequireBlocks(dtype, elements);
+  kDequantise[static_cast<size_t>(dtype)](reinterpret_cast<const uint8_t*>(src), elements, dst);
+}
+
+bool CanEncode(Dtype dtype) {
+  return dtype == Dtype::F32 || dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::Q8_0;
+}
+
+size_t Encode(Dtype dtype, const float* src, size_t elements, std::byte* dst) {
+  RequireBlocks(dtype, elements);
+  auto* out = reinterpret_cast<uint8_t*>(dst);
+  switch (dtype) {
+    case Dtype::F32:
+      return EncodeF32(src, elements, out);
+    case Dtype::F16:
+      return EncodeF16(src, elements, out);
+    case Dtype::BF16:
+      return EncodeBF16(src, elements, out);
+    case Dtype::Q8_0:
+      return EncodeQ8_0(src, elements, out);
+    default:
+      throw Error("ERR_INTERNAL", "cannot write " + std::string(NameOf(dtype)));
+  }
+}
+
+}  // namespace struprune

@@ -1,0 +1,94 @@
+#include "ops/gemm.h"
+
+#include <algorithm>
+
+#include "ops/blas.h"
+#ifdef STRUPRUNE_ONEDNN
+#include "ops/gemm_onednn.h"
+#include "ops/gemm_path.h"
+#endif
+
+namespace struprune {
+namespace {
+
+CBLAS_TRANSPOSE Code(Trans trans) { return trans == Trans::kYes ? CblasTrans : CblasNoTrans; }
+blasint Int(size_t value) { return static_cast<blasint>(value); }
+
+// Rows a task of the parallel forms: small enough to balance, large enough for a fast GEMM.
+constexpr size_t kRowTile = 128;
+
+}  // namespace
+
+void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,
+          const float* b, size_t ldb, float beta, float* c, size_t ldc) {
+#ifdef STRUPRUNE_ONEDNN
+  // Empty products stay with the BLAS, whose rules for them are the contract.
+  const GemmPath path = m * n * k == 0 ? GemmPath::kCblasF32 : CurrentGemmPath();
+  if (path != GemmPath::kCblasF32) {
+    OneDnnGemm(path == GemmPath::kOneDnnBf16, ta == Trans::kYes, tb == Trans::kYes, m, n, k, alpha, a,
+               lda, b, ldb, beta, c, ldc);
+    return;
+  }
+#endif
+  STRUPRUNE_BLAS(cblas_sgemm)
+  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta, c,
+   Int(ldc));
+}
+
+void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha, const double* a,
+          size_t lda, const double* b, size_t ldb, double beta, double* c, size_t ldc) {
+  STRUPRUNE_BLAS(cblas_dgemm)
+  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta, c,
+   Int(ldc));
+}
+
+void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha,
+                  const double* a, size_t lda, const double* b, size_t ldb, double beta, double* c,
+                  size_t ldc) {
+  context.pool.ParallelFor((m + kRowTile - 1) / kRowTile, [&](size_t tile, size_t) {
+    context.CheckAbort();
+    const size_t row = tile * kRowTile;
+    const double* rows = ta == Trans::kYes ? a + row : a + row * lda;
+    Gemm(ta, tb, std::min(kRowTile, m - row), n, k, alpha, rows, lda, b, ldb, beta, c + row * ldc, ldc);
+  });
+}
+
+// LAPACK is column-major: the lower triangle of a row-major matrix is its upper one there.
+bool Cholesky(size_t n, double* a, size_t lda) {
+  const char uplo = 'U';
+  const lapack_int size = Int(n), stride = Int(lda);
+  lapack_int info = 0;
+  STRUPRUNE_LAPACK(dpotrf)(&uplo, &size, a, &stride, &info, 1);
+  return info == 0;
+}
+
+void CholeskySolveRows(size_t n, const double* factor, size_t ldf, size_t m, double* x, size_t ldx) {
+  STRUPRUNE_BLAS(cblas_dtrsm)
+  (CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, Int(m), Int(n), 1.0, factor,
+   Int(ldf), x, Int(ldx));
+  STRUPRUNE_BLAS(cblas_dtrsm)
+  (CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, Int(m), Int(n), 1.0, factor,
+   Int(ldf), x, Int(ldx));
+}
+
+void ParallelCholeskySolveRows(Context& context, size_t n, const double* factor, size_t ldf, size_t m,
+                               double* x, size_t ldx) {
+  context.pool.ParallelFor((m + kRowTile - 1) / kRowTile, [&](size_t tile, size_t) {
+    context.CheckAbort();
+    const size_t row = tile * kRowTile;
+    CholeskySolveRows(n, factor, ldf, std::min(kRowTile, m - row), x + row * ldx, ldx);
+  });
+}
+
+void CholeskyInverse(size_t n, double* a, size_t lda) {
+  const char uplo = 'U';
+  const lapack_int size = Int(n), stride = Int(lda);
+  lapack_int info = 0;
+  STRUPRUNE_LAPACK(dpotri)(&uplo, &size, a, &stride, &info, 1);
+  if (info != 0) throw Error("ERR_NUMERIC", "the inverse of a factored matrix does not exist");
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < i; ++j) a[j * lda + i] = a[i * lda + j];
+  }
+}
+
+}  // namespace struprune

@@ -1,0 +1,34 @@
+#include "solver/rows.h"
+
+#include "core/simd.h"
+#include "ops/blas.h"
+
+namespace struprune {
+
+// Eight running sums, so that the loop vectorises in an order that no compiler flag changes.
+STRUPRUNE_CLONES double Dot(size_t n, const double* a, const double* b) {
+  double sums[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  for (; i < n; ++i) sums[0] += a[i] * b[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+void SolveLower(bool transposed, size_t n, const double* lower, size_t ldl, size_t m, double* x,
+                size_t ldx) {
+  STRUPRUNE_BLAS(cblas_dtrsm)
+  (CblasRowMajor, CblasRight, CblasLower, transposed ? CblasTrans : CblasNoTrans, CblasNonUnit,
+   static_cast<blasint>(m), static_cast<blasint>(n), 1.0, lower, static_cast<blasint>(ldl), x,
+   static_cast<blasint>(ldx));
+}
+
+void CompactSquare(size_t n, std::span<const size_t> kept, double* a) {
+  double* to = a;  // never runs ahead of the element being read
+  for (const size_t row : kept) {
+    for (const size_t column : kept) *to++ = a[row * n + column];
+  }
+}
+
+}  // namespace struprune

@@ -1,0 +1,18 @@
+// Small row operations that the solver's inner loops share.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace struprune {
+
+double Dot(size_t n, const double* a, const double* b);
+
+// X[m, n] <- X · inv(L), or X · inv(L)ᵀ, for the lower factor L[n, n] of row stride ldl.
+void SolveLower(bool transposed, size_t n, const double* lower, size_t ldl, size_t m, double* x,
+                size_t ldx);
+
+// Keeps the rows and columns of a[n, n] listed in `kept` (ascending); a becomes [kept, kept], packed.
+void CompactSquare(size_t n, std::span<const size_t> kept, double* a);
+
+}  // namespace struprune

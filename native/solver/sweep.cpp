@@ -1,0 +1,120 @@
+#include "solver/sweep.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/gemm.h"
+#include "solver/least_squares.h"
+#include "solver/sweep_state.h"
+
+namespace struprune {
+namespace {
+
+constexpr int kMaxRefactorings = 16;
+
+std::vector<uint8_t> MaskWithout(const SiteProblem& site, const std::vector<int32_t>& order) {
+  std::vector<uint8_t> keep(site.groups(), 1);
+  for (const int32_t group : order) keep[group] = 0;
+  return keep;
+}
+
+void Check(const SiteProblem& site, const SweepOptions& options) {
+  site.RequireMetric(options.selection);
+  site.RequireMetric(options.curve);
+  if (options.batch == 0) throw Error("ERR_ARGUMENT", "a sweep's batch needs at least one removal");
+  if (options.group_costs.empty()) return;
+  if (options.group_costs.size() != site.groups()) {
+    throw Error("ERR_ARGUMENT", "a sweep needs one cost a group");
+  }
+  for (const double cost : options.group_costs) {
+    if (!(cost > 0) || !std::isfinite(cost)) {
+      throw Error("ERR_ARGUMENT", "the cost of a group must be a number > 0");
+    }
+  }
+}
+
+// Removals that the exact curve confirms: all before the first where the running sum is off by more than
+// the tolerance, and at least one, since the first was chosen in an exact state.
+size_t Confirmed(const SiteProblem& site, const SweepOptions& options, const std::vector<Removal>& removals,
+                 size_t before, const ExactCurve& exact, double* drift) {
+  const double norm = site.target_norm_sq(options.selection);
+  double gap = 0;
+  for (size_t i = 0; i < removals.size(); ++i) {
+    gap += site.unit(options.selection) * removals[i].cost - exact.cost[before + i];
+    const double share = norm > 0 ? std::abs(gap) / norm : 0;
+    if (!(share <= options.drift_tolerance)) return std::max<size_t>(i, 1);
+    *drift = std::max(*drift, share);
+  }
+  return removals.size();
+}
+
+std::optional<SweepResult> SweepWithRidge(const SiteProblem& site, const SweepOptions& options,
+                                          const Ridge& ridge) {
+  SweepResult result;
+  result.lambda = ridge.lambda;
+  result.ridge_raised = ridge.raised;
+  const size_t total = std::min(options.max_removed, site.groups());
+  for (;;) {
+    const size_t before = result.order.size();
+    std::vector<Removal> removals;
+    if (before < total) {
+      const ColumnSplit split = SplitColumns(site, MaskWithout(site, result.order));
+      auto state = MakeSweepState(site, options, ridge, split);
+      if (!state) return std::nullopt;
+      if (site.input().group == 1) {
+        RemoveColumns(site, options, ridge, *state, total - before, removals);
+      } else if (!RemoveBlocks(site, options, *state, total - before, removals)) {
+        return std::nullopt;
+      }
+    }
+    std::vector<int32_t> order = result.order;
+    for (const Removal& removal : removals) order.push_back(removal.group);
+    auto exact = MeasureCurve(site, options, ridge, order);
+    if (!exact) return std::nullopt;
+    const size_t good = Confirmed(site, options, removals, before, *exact, &result.drift);
+    order.resize(before + good);
+    result.order = std::move(order);
+    if (result.order.size() == total) {
+      result.cost = std::move(exact->cost);
+      result.error = std::move(exact->error);
+      return result;
+    }
+    if (++result.refactorings > kMaxRefactorings) {
+      throw Error("ERR_NUMERIC",
+                  "the sweep drifts away from the exact refit in spite of refactoring",
+                  "raise --ridge");
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOptions& options,
+                                         const Ridge& ridge, const ColumnSplit& split) {
+  Context& context = site.context();
+  const size_t kept = split.kept.size(), out = site.out();
+  auto solution = SolveKept(site, options.bias, ridge, split);
+  if (!solution) return std::nullopt;
+  SweepState state;
+  state.columns = split.kept;
+  state.inverse = std::move(solution->factor);
+  CholeskyInverse(kept, state.inverse.data(), kept);
+
+  Buffer<double> weight = context.Allocate<double>(out * kept);
+  site.GatherWeight(split.kept, weight.data());
+  for (size_t c = 0; c < weight.size(); ++c) weight[c] += solution->shift[c];
+  const Buffer<double> weighted = site.ApplyMetric(options.selection, weight.data(), kept);
+  state.energy = context.Allocate<double>(kept * kept);
+  ParallelGemm(context, Trans::kYes, Trans::kNo, kept, kept, out, 1, weight.data(), kept,
+               weighted.data(), kept, 0, state.energy.data(), kept);
+  return state;
+}
+
+SweepResult Sweep(const SiteProblem& site, const SweepOptions& options) {
+  Check(site, options);
+  return WithRisingRidge(site, options.bias, [&](const Ridge& ridge) {
+    return SweepWithRidge(site, options, ridge);
+  });
+}
+
+}  // namespace struprune

@@ -1,0 +1,41 @@
+// Inner parts of the sweep: the downdated matrices and the two ways of removing from them.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "solver/sweep.h"
+
+namespace struprune {
+
+// The exact state on a set of kept columns.
+struct SweepState {
+  std::vector<int32_t> columns;  // [m] ascending
+  Buffer<double> inverse;        // [m, m] P = (H_λ)_KK⁻¹
+  Buffer<double> energy;         // [m, m] Q = Ŵ_Kᵀ G Ŵ_K
+};
+
+struct Removal {
+  int32_t group;
+  double cost;  // tr(Q_gg P_gg⁻¹), without the metric's unit
+};
+
+std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOptions& options,
+                                         const Ridge& ridge, const ColumnSplit& split);
+
+// Both append `count` removals and use the state up. Groups of one column; batched delayed updates.
+void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
+                   SweepState& state, size_t count, std::vector<Removal>& removals);
+// Groups of any width; one block downdate a removal. False when a block of P is no longer positive.
+bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state, size_t count,
+                  std::vector<Removal>& removals);
+
+// What a given order of removal costs, from one Cholesky in that order and no running sums of matrices.
+struct ExactCurve {
+  std::vector<double> cost;   // [removed groups], selection metric
+  std::vector<double> error;  // [removed groups + 1], curve metric
+};
+std::optional<ExactCurve> MeasureCurve(const SiteProblem& site, const SweepOptions& options,
+                                       const Ridge& ridge, const std::vector<int32_t>& order);
+
+}  // namespace struprune

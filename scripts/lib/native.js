@@ -1,0 +1,106 @@
+// The CMake build: configure and build in build/<name>, the addon in build/Release.
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { attempt, say, which } = require('./process.js');
+const { filesUnder, hashOf, isCurrent, writeStamp } = require('./stamp.js');
+const { SetupError } = require('./setup-error.js');
+const { ensureWheels } = require('./wheels.js');
+const { addon, at, build, output } = require('./paths.js');
+
+/** What the environment asks for: STRUPRUNE_BLAS and STRUPRUNE_ONEDNN, as in CMakeLists.txt. */
+function buildOptions() {
+  const isOn = (value) => /^(on|1|true|yes)$/i.test(value ?? '');
+  return {
+    STRUPRUNE_BLAS: process.env.STRUPRUNE_BLAS ?? 'openblas-wheel',
+    STRUPRUNE_ONEDNN: isOn(process.env.STRUPRUNE_ONEDNN) ? 'ON' : 'OFF',
+  };
+}
+
+/** Fetches what the chosen options need; libraries of the system are left to CMake to find. */
+function ensureDependencies(options = buildOptions()) {
+  if (options.STRUPRUNE_BLAS === 'openblas-wheel') ensureWheels('scipy-openblas32');
+  if (options.STRUPRUNE_BLAS === 'mkl' && !process.env.MKLROOT) {
+    ensureWheels('mkl-include', 'mkl-static');
+  }
+  if (options.STRUPRUNE_ONEDNN === 'ON' && !process.env.DNNLROOT) {
+    ensureWheels('onednn-cpu-gomp', 'onednn-devel-cpu-gomp');
+  }
+}
+
+function checkTools() {
+  const compiler = process.env.CXX?.split(' ')[0];
+  const tools = [
+    ['cmake', which('cmake'), 'cmake'],
+    ['a C++20 compiler', compiler ?? which('c++') ?? which('g++') ?? which('clang++'), 'g++'],
+    ['make or ninja', which('ninja') ?? which('make'), 'make'],
+  ];
+  const missing = tools.filter(([, found]) => !found);
+  if (missing.length === 0) return;
+  throw new SetupError(
+    `not on PATH: ${missing.map(([name]) => name).join(', ')}`,
+    `install them (Debian: apt-get install ${missing.map(([, , name]) => name).join(' ')})`,
+  );
+}
+
+function lastLines(text, count = 60) {
+  return text.trimEnd().split('\n').slice(-count).join('\n');
+}
+
+/**
+ * Configures and builds `target` in build/<name> with CMake's cache variables `options`. Prints only when
+ * it fails. Returns the build folder.
+ */
+function cmakeBuild(name, target, options) {
+  checkTools();
+  const folder = path.join(build, name);
+  const generator = which('ninja') ? 'Ninja' : 'Unix Makefiles';
+  const cache = path.join(folder, 'CMakeCache.txt');
+  // CMake refuses another generator, or a checkout that was moved: start anew.
+  if (fs.existsSync(cache)) {
+    const text = fs.readFileSync(cache, 'utf8');
+    const isOurs =
+      text.includes(`CMAKE_GENERATOR:INTERNAL=${generator}\n`) &&
+      text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${at()}\n`);
+    if (!isOurs) fs.rmSync(folder, { recursive: true });
+  }
+  const defines = Object.entries(options).map(([key, value]) => `-D${key}=${value}`);
+  const steps = [
+    ['configuring', ['-S', at(), '-B', folder, '-G', generator, ...defines]],
+    ['building', ['--build', folder, '--target', target, '--parallel', String(jobs())]],
+  ];
+  for (const [what, args] of steps) {
+    const { status, output: log } = attempt('cmake', args);
+    if (status !== 0) {
+      throw new SetupError(
+        `${what} the native code failed`,
+        `see above; to start anew: rm -r ${path.relative(process.cwd(), folder)}`,
+        lastLines(log),
+      );
+    }
+  }
+  return folder;
+}
+
+/** A compiler job takes up to 1 GiB. */
+function jobs() {
+  const wanted = Number(process.env.STRUPRUNE_JOBS) || os.availableParallelism();
+  return Math.max(1, Math.min(wanted, Math.floor(os.totalmem() / 2 ** 30)));
+}
+
+/** Builds the addon when a source, an option or a dependency has changed. */
+function ensureAddon() {
+  const options = buildOptions();
+  ensureDependencies(options);
+  const inputs = ['CMakeLists.txt', 'cmake', 'native', 'scripts/lib/wheels.js', 'package-lock.json'];
+  const isSource = (file) => !file.startsWith(at('native/test')) && !file.startsWith(at('native/fuzz'));
+  const files = inputs.flatMap((input) => filesUnder(at(input), isSource));
+  const hash = hashOf(files, [options, process.arch]);
+  const stamp = path.join(output, '.stamp');
+  if (isCurrent(stamp, hash) && fs.existsSync(addon)) return;
+  say('building the native addon');
+  cmakeBuild('cmake', 'struprune', options);
+  writeStamp(stamp, hash);
+}
+
+module.exports = { buildOptions, cmakeBuild, ensureAddon, ensureDependencies };

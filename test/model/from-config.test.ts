@@ -1,0 +1,209 @@
+import test from 'ava';
+
+import type { Architecture } from '../../lib/model/architecture';
+import { architectureFromConfig } from '../../lib/model/from-config';
+import { fixtureConfig } from './fixture';
+
+const architectureOf = (name: string) => architectureFromConfig(fixtureConfig(name), name);
+
+const NO_BIAS = { qkv: false, o: false, ffnIn: false, down: false };
+const ALL_BIASES = { qkv: true, o: true, ffnIn: true, down: true };
+const LLAMA3 = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 256 };
+
+const LLAMA2: Architecture = {
+  family: 'llama',
+  hidden: 64,
+  vocab: 256,
+  headDim: 16,
+  blocks: new Array(3).fill({ ffn: 160, heads: 4, kvHeads: 4 }),
+  maxPositions: 512,
+  norm: { kind: 'rms', eps: 1e-5, placement: 'pre' },
+  finalNorm: true,
+  rope: { theta: 10000 },
+  positionOffset: null,
+  slidingWindow: 0,
+  qkNorm: false,
+  activation: 'silu',
+  gated: true,
+  biases: NO_BIAS,
+  tiedEmbeddings: false,
+  embeddingProjection: null,
+  bosTokenId: 1,
+  eosTokenId: 2,
+  needsBos: false,
+};
+const TWO_GQA = new Array(2).fill({ ffn: 160, heads: 4, kvHeads: 2 });
+const OPT: Architecture = {
+  ...LLAMA2,
+  family: 'opt',
+  blocks: new Array(2).fill({ ffn: 160, heads: 4, kvHeads: 4 }),
+  maxPositions: 64,
+  norm: { kind: 'layer', eps: 1e-5, placement: 'pre' },
+  rope: null,
+  positionOffset: 2,
+  activation: 'relu',
+  gated: false,
+  biases: ALL_BIASES,
+  tiedEmbeddings: true,
+};
+
+const EXPECTED: Record<string, Architecture> = {
+  llama2: LLAMA2,
+  llama3: {
+    ...LLAMA2,
+    hidden: 96,
+    blocks: new Array(2).fill({ ffn: 192, heads: 6, kvHeads: 2 }),
+    rope: { theta: 10000, llama3: LLAMA3 },
+  },
+  'llama3-tied': {
+    ...LLAMA2,
+    blocks: TWO_GQA,
+    rope: { theta: 10000, llama3: LLAMA3 },
+    tiedEmbeddings: true,
+  },
+  'llama-bias': {
+    ...LLAMA2,
+    blocks: TWO_GQA,
+    rope: { theta: 10000, linearFactor: 2 },
+    biases: ALL_BIASES,
+  },
+  mistral: { ...LLAMA2, family: 'mistral', blocks: TWO_GQA, headDim: 24, slidingWindow: 16 },
+  qwen2: {
+    ...LLAMA2,
+    family: 'qwen2',
+    blocks: TWO_GQA,
+    norm: { kind: 'rms', eps: 1e-6, placement: 'pre' },
+    rope: { theta: 1e6 },
+    biases: { ...NO_BIAS, qkv: true },
+    tiedEmbeddings: true,
+  },
+  qwen3: {
+    ...LLAMA2,
+    family: 'qwen3',
+    blocks: TWO_GQA,
+    headDim: 32,
+    norm: { kind: 'rms', eps: 1e-6, placement: 'pre' },
+    rope: { theta: 1e6 },
+    qkNorm: true,
+  },
+  'opt-pre': OPT,
+  'opt-post': {
+    ...OPT,
+    norm: { kind: 'layer', eps: 1e-5, placement: 'post' },
+    finalNorm: false,
+    embeddingProjection: 48,
+  },
+};
+
+for (const [name, expected] of Object.entries(EXPECTED)) {
+  test(`config.json of ${name}`, (t) => {
+    t.deepEqual(architectureOf(name), expected);
+  });
+}
+
+test("transformers 4's rope_theta and rope_scaling mean the same as 5's rope_parameters", (t) => {
+  const { rope_parameters: _, ...config } = fixtureConfig('llama3');
+  const old = {
+    ...config,
+    rope_theta: 10000,
+    rope_scaling: {
+      type: 'llama3',
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 256,
+    },
+  };
+  t.deepEqual(architectureFromConfig(old, 'old'), architectureOf('llama3'));
+});
+
+test('absent keys take the defaults of the configuration class', (t) => {
+  const {
+    num_key_value_heads: _a,
+    head_dim: _b,
+    sliding_window: _c,
+    ...config
+  } = fixtureConfig('mistral');
+  const architecture = architectureFromConfig({ ...config, num_attention_heads: 8 }, 'mistral');
+  t.is(architecture.slidingWindow, 4096);
+  t.is(architecture.headDim, 8);
+  t.deepEqual(architecture.blocks[0], { ffn: 160, heads: 8, kvHeads: 8 });
+  const full = { ...fixtureConfig('mistral'), sliding_window: null };
+  t.is(architectureFromConfig(full, 'mistral').slidingWindow, 0);
+  const { head_dim: _d, ...qwen3 } = fixtureConfig('qwen3');
+  t.is(architectureFromConfig(qwen3, 'qwen3').headDim, 128);
+});
+
+test('a list of end tokens gives the first', (t) => {
+  const config = { ...fixtureConfig('llama2'), eos_token_id: [5, 6] };
+  t.is(architectureFromConfig(config, 'llama2').eosTokenId, 5);
+});
+
+test('our own modeling code has widths per block and biases of its own', (t) => {
+  const config = {
+    ...fixtureConfig('mistral'),
+    model_type: 'struprune_mistral',
+    struprune: {
+      intermediate_sizes: [96, 160],
+      attention_heads: [2, 4],
+      key_value_heads: [1, 2],
+      head_dim: 24,
+      biases: { ...NO_BIAS, down: true },
+    },
+  };
+  t.deepEqual(architectureFromConfig(config, 'own'), {
+    ...EXPECTED.mistral,
+    blocks: [
+      { ffn: 96, heads: 2, kvHeads: 1 },
+      { ffn: 160, heads: 4, kvHeads: 2 },
+    ],
+    biases: { ...NO_BIAS, down: true },
+  } as Architecture);
+});
+
+const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
+  ['unknown family', 'llama2', { model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*llama.*opt/],
+  ['experts', 'llama2', { num_local_experts: 8 }, 'ERR_UNSUPPORTED', /mixture of experts/],
+  ['quantised', 'llama2', { quantization_config: {} }, 'ERR_UNSUPPORTED', /quantization_config/],
+  ['yarn', 'llama2', { rope_scaling: { rope_type: 'yarn' } }, 'ERR_UNSUPPORTED', /"yarn"/],
+  ['window', 'qwen2', { use_sliding_window: true }, 'ERR_UNSUPPORTED', /use_sliding_window/],
+  [
+    'layer types',
+    'qwen3',
+    { layer_types: ['sliding_attention'] },
+    'ERR_UNSUPPORTED',
+    /layer_types/,
+  ],
+  ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
+  ['old OPT', 'opt-pre', { _remove_final_layer_norm: true }, 'ERR_UNSUPPORTED', /_remove_final/],
+  ['bare norms', 'opt-pre', { layer_norm_elementwise_affine: false }, 'ERR_UNSUPPORTED', /affine/],
+  ['activation', 'llama2', { hidden_act: 'gelu_new' }, 'ERR_UNSUPPORTED', /"gelu_new"/],
+  ['no hidden size', 'llama2', { hidden_size: undefined }, 'ERR_CHECKPOINT', /hidden_size/],
+  ['negative width', 'llama2', { intermediate_size: -4 }, 'ERR_CHECKPOINT', /intermediate_size/],
+  ['huge width', 'llama2', { intermediate_size: 2 ** 40 }, 'ERR_CHECKPOINT', /intermediate_size/],
+  ['odd heads', 'llama2', { num_key_value_heads: 3 }, 'ERR_CHECKPOINT', /num_attention_heads/],
+  [
+    'no head width',
+    'llama2',
+    { head_dim: null, num_attention_heads: 7, num_key_value_heads: 7 },
+    'ERR_CHECKPOINT',
+    /7 heads/,
+  ],
+  [
+    'own without widths',
+    'llama2',
+    { model_type: 'struprune_llama' },
+    'ERR_CHECKPOINT',
+    /struprune/,
+  ],
+];
+
+for (const [what, name, change, code, message] of REFUSED) {
+  test(`refuses: ${what}`, (t) => {
+    const error = t.throws(() =>
+      architectureFromConfig({ ...fixtureConfig(name), ...change }, `${name}/config.json`),
+    );
+    t.like(error, { name: 'StruPruneError', code });
+    t.regex(error.message, message);
+  });
+}

@@ -1,0 +1,104 @@
+import test from 'ava';
+
+import { architectureFromGguf, type GgufTensors } from '../../lib/model/from-gguf';
+import { llama3Factors } from '../../lib/model/rope-factors';
+
+const SMOL: Record<string, unknown> = {
+  'general.architecture': 'llama',
+  'llama.embedding_length': 576,
+  'llama.block_count': 2,
+  'llama.feed_forward_length': 1536,
+  'llama.attention.head_count': 9,
+  'llama.attention.head_count_kv': 3,
+  'llama.context_length': 2048,
+  'llama.attention.layer_norm_rms_epsilon': Math.fround(1e-5),
+  'llama.rope.freq_base': Math.fround(100000),
+  'llama.rope.dimension_count': 64,
+  'tokenizer.ggml.bos_token_id': 1,
+  'tokenizer.ggml.eos_token_id': 2,
+};
+
+function tensorsOf(extra: Record<string, number[]> = {}, vector?: Float32Array): GgufTensors {
+  const shapes: Record<string, number[]> = { 'token_embd.weight': [49152, 576], ...extra };
+  return {
+    has: (name) => name in shapes,
+    shape: (name) => shapes[name],
+    vector: () => vector!,
+  };
+}
+
+test('SmolLM2: llama, tied, float32 metadata read as the decimals that were meant', (t) => {
+  const { architecture, family } = architectureFromGguf(SMOL, tensorsOf(), 'smol.gguf');
+  t.is(family.name, 'llama');
+  t.like(architecture, {
+    hidden: 576,
+    vocab: 49152,
+    headDim: 64,
+    maxPositions: 2048,
+    rope: { theta: 100000 },
+    tiedEmbeddings: true,
+    bosTokenId: 1,
+    eosTokenId: 2,
+  });
+  t.is(architecture.norm.eps, 1e-5);
+  t.deepEqual(architecture.blocks, new Array(2).fill({ ffn: 1536, heads: 9, kvHeads: 3 }));
+  t.deepEqual(architecture.biases, { qkv: false, o: false, ffnIn: false, down: false });
+});
+
+test('deci: widths per block, biases by the tensors that are there', (t) => {
+  const deci = Object.fromEntries(
+    Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'deci.'), value]),
+  );
+  const { architecture } = architectureFromGguf(
+    {
+      ...deci,
+      'general.architecture': 'deci',
+      'deci.feed_forward_length': [1024, 1536],
+      'deci.attention.head_count': Int32Array.of(9, 6),
+      'deci.attention.head_count_kv': [3, 2],
+      'deci.attention.key_length': 64,
+      'deci.attention.value_length': 64,
+    },
+    tensorsOf({ 'output.weight': [49152, 576], 'blk.0.ffn_down.bias': [576] }),
+    'pruned.gguf',
+  );
+  t.is(architecture.family, 'llama');
+  t.deepEqual(architecture.blocks, [
+    { ffn: 1024, heads: 9, kvHeads: 3 },
+    { ffn: 1536, heads: 6, kvHeads: 2 },
+  ]);
+  t.false(architecture.tiedEmbeddings);
+  t.deepEqual(architecture.biases, { qkv: false, o: false, ffnIn: false, down: true });
+});
+
+test("Llama 3's stretch comes from the table of divisors", (t) => {
+  const rope = { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
+  const tensors = tensorsOf({ 'rope_freqs.weight': [32] }, llama3Factors(rope, 100000, 64));
+  t.deepEqual(architectureFromGguf(SMOL, tensors, 'x').architecture.rope, {
+    theta: 100000,
+    llama3: rope,
+  });
+  const odd = tensorsOf({ 'rope_freqs.weight': [32] }, new Float32Array(32).fill(1).fill(3, 9, 11));
+  t.throws(() => architectureFromGguf(SMOL, odd, 'x'), { code: 'ERR_UNSUPPORTED' });
+});
+
+const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
+  ['unknown architecture', { 'general.architecture': 'bloom' }, 'ERR_UNSUPPORTED', /"bloom".*deci/],
+  ['no architecture', { 'general.architecture': undefined }, 'ERR_CHECKPOINT', /general.arch/],
+  ['experts', { 'llama.expert_count': 8 }, 'ERR_UNSUPPORTED', /experts/],
+  ['yarn', { 'llama.rope.scaling.type': 'yarn' }, 'ERR_UNSUPPORTED', /"yarn"/],
+  ['short list', { 'llama.feed_forward_length': [1536] }, 'ERR_CHECKPOINT', /1 entries for 2/],
+  ['empty block', { 'llama.feed_forward_length': [0, 1536] }, 'ERR_UNSUPPORTED', /without/],
+  ['odd heads', { 'llama.attention.head_count_kv': 4 }, 'ERR_CHECKPOINT', /head_count_kv/],
+  ['partial rope', { 'llama.rope.dimension_count': 32 }, 'ERR_UNSUPPORTED', /dimension_count/],
+];
+
+for (const [what, change, code, message] of REFUSED) {
+  test(`refuses: ${what}`, (t) => {
+    const error = t.throws(() =>
+      architectureFromGguf({ ...SMOL, ...change }, tensorsOf(), 'x.gguf'),
+    );
+    t.like(error, { name: 'StruPruneError', code });
+    t.regex(error.message, message);
+  });
+}

@@ -1,0 +1,150 @@
+import test from 'ava';
+
+import type { Architecture, BlockRole } from '../../lib/model/architecture';
+import { architectureFromConfig } from '../../lib/model/from-config';
+import {
+  groupColumns,
+  groupCount,
+  groupParameters,
+  linearParameters,
+  prunedArchitecture,
+  slicesFor,
+  totalParameters,
+} from '../../lib/model/groups';
+import { fixtureConfig } from './fixture';
+
+const architectureOf = (name: string) => architectureFromConfig(fixtureConfig(name), name);
+
+/**
+ * Which rows and columns of a block a group couples, found by computation alone: every intermediate
+ * feature (query head entry, key, value, gate and up channel) is traced by name.
+ */
+function brokenDown(architecture: Architecture, kept: { ffn: number[]; kv: number[] }) {
+  const { headDim } = architecture;
+  const { heads, kvHeads } = architecture.blocks[0]!;
+  const keyRows: number[] = [];
+  const queryRows: number[] = [];
+  for (let head = 0; head < heads; head++) {
+    // transformers' repeat_kv: query head h attends with KV head floor(h / (heads / kvHeads)).
+    const served = Math.floor(head / (heads / kvHeads));
+    if (!kept.kv.includes(served)) continue;
+    for (let entry = 0; entry < headDim; entry++) queryRows.push(head * headDim + entry);
+  }
+  for (let head = 0; head < kvHeads; head++) {
+    if (!kept.kv.includes(head)) continue;
+    for (let entry = 0; entry < headDim; entry++) keyRows.push(head * headDim + entry);
+  }
+  return { queryRows, keyRows };
+}
+
+test('groups of grouped-query attention with gate and no biases', (t) => {
+  const architecture = architectureOf('llama3');
+  t.is(groupCount(architecture, 0, 'ffn'), 192);
+  t.is(groupCount(architecture, 0, 'kv'), 2);
+  t.deepEqual(groupParameters(architecture, 0, 'ffn'), { weights: 3 * 96, biases: 0 });
+  // Three query heads, a key and a value head, and three heads' columns of o.
+  t.deepEqual(groupParameters(architecture, 0, 'kv'), {
+    weights: (3 + 1 + 1 + 3) * 16 * 96,
+    biases: 0,
+  });
+  t.deepEqual(groupColumns(architecture, 0, 'kv', 1), { role: 'o', start: 48, end: 96 });
+  t.deepEqual(groupColumns(architecture, 0, 'ffn', 7), { role: 'down', start: 7, end: 8 });
+});
+
+test('groups count the biases of their rows, never those of the outputs', (t) => {
+  t.deepEqual(groupParameters(architectureOf('opt-pre'), 0, 'ffn'), { weights: 2 * 64, biases: 1 });
+  t.deepEqual(groupParameters(architectureOf('opt-pre'), 0, 'kv'), {
+    weights: 4 * 16 * 64,
+    biases: 3 * 16,
+  });
+  t.deepEqual(groupParameters(architectureOf('llama-bias'), 0, 'ffn'), {
+    weights: 3 * 64,
+    biases: 2,
+  });
+  t.deepEqual(groupParameters(architectureOf('qwen2'), 0, 'kv'), {
+    weights: 6 * 16 * 64,
+    biases: 4 * 16,
+  });
+});
+
+test('slices follow query heads to their KV head', (t) => {
+  for (const name of ['llama3', 'llama2', 'qwen2', 'mistral', 'qwen3', 'opt-pre', 'llama-bias']) {
+    const architecture = architectureOf(name);
+    const kept = { ffn: [0, 3, 4, 159], kv: [1] };
+    const slices = slicesFor(architecture, 0, {
+      ffn: Int32Array.from(kept.ffn),
+      kv: Int32Array.from(kept.kv),
+    });
+    const { queryRows, keyRows } = brokenDown(architecture, kept);
+    const expected: Partial<Record<BlockRole, [number, number[]]>> = {
+      q: [0, queryRows],
+      k: [0, keyRows],
+      v: [0, keyRows],
+      o: [1, queryRows],
+      up: [0, kept.ffn],
+      down: [1, kept.ffn],
+    };
+    if (architecture.gated) expected.gate = [0, kept.ffn];
+    if (architecture.biases.qkv) {
+      Object.assign(expected, { qBias: [0, queryRows], kBias: [0, keyRows], vBias: [0, keyRows] });
+    }
+    if (architecture.biases.ffnIn) expected.upBias = [0, kept.ffn];
+    if (architecture.biases.ffnIn && architecture.gated) expected.gateBias = [0, kept.ffn];
+    const found = Object.fromEntries(
+      Object.entries(slices).map(([role, slice]) => [role, [slice.axis, [...slice.indices]]]),
+    );
+    t.deepEqual(found, expected as typeof found, name);
+  }
+});
+
+test('a kind that is not given stays whole', (t) => {
+  const architecture = architectureOf('llama3');
+  const slices = slicesFor(architecture, 1, { ffn: Int32Array.of(2) });
+  t.deepEqual(Object.keys(slices).sort(), ['down', 'gate', 'up']);
+  t.deepEqual(slicesFor(architecture, 1, {}), {});
+});
+
+test('parameters add up: groups, linear maps, whole model', (t) => {
+  const llama = architectureOf('llama2');
+  const block = 4 * 64 * 64 + 3 * 160 * 64;
+  t.is(linearParameters(llama), 3 * block);
+  t.is(totalParameters(llama), 3 * (block + 2 * 64) + 2 * 256 * 64 + 64);
+  const opt = architectureOf('opt-post');
+  const optBlock = 4 * 64 * 64 + 2 * 160 * 64;
+  t.is(linearParameters(opt), 2 * optBlock);
+  const biases = 4 * 64 + 160 + 64 + 4 * 64;
+  t.is(totalParameters(opt), 2 * (optBlock + biases) + 256 * 48 + 66 * 64 + 2 * 48 * 64);
+});
+
+test('a pruned architecture lost exactly the parameters of its groups', (t) => {
+  for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3']) {
+    const architecture = architectureOf(name);
+    const keeps = architecture.blocks.map((_, block) =>
+      block === 0 ? { ffn: Int32Array.of(0, 1, 5), kv: Int32Array.of(0) } : {},
+    );
+    const pruned = prunedArchitecture(architecture, keeps);
+    const { heads, kvHeads, ffn } = architecture.blocks[0]!;
+    t.deepEqual(pruned.blocks[0], { ffn: 3, heads: heads / kvHeads, kvHeads: 1 });
+    t.deepEqual(pruned.blocks[1], architecture.blocks[1]);
+    const gone = (['ffn', 'kv'] as const).map((kind) => {
+      const { weights, biases } = groupParameters(architecture, 0, kind);
+      const count = kind === 'ffn' ? ffn - 3 : kvHeads - 1;
+      return { weights: weights * count, biases: biases * count };
+    });
+    const weights = gone[0]!.weights + gone[1]!.weights;
+    const all = weights + gone[0]!.biases + gone[1]!.biases;
+    t.is(linearParameters(architecture) - linearParameters(pruned), weights, name);
+    t.is(totalParameters(architecture) - totalParameters(pruned), all, name);
+  }
+});
+
+test('refuses indices that are doubled, unsorted or out of range', (t) => {
+  const architecture = architectureOf('llama2');
+  for (const bad of [[1, 1], [2, 1], [160], [-1]]) {
+    t.throws(() => slicesFor(architecture, 0, { ffn: Int32Array.from(bad) }), {
+      code: 'ERR_ARGUMENT',
+      message: /block 0, ffn/,
+    });
+  }
+  t.throws(() => prunedArchitecture(architecture, []), { code: 'ERR_ARGUMENT' });
+});

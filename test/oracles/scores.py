@@ -1,0 +1,33 @@
+"""Scores of the three baselines from their papers; [groups], higher = keep."""
+
+import torch
+
+
+def magnitude(site, _moments):
+    """Column norms of the output map, summed over a group (the comparison of arXiv 2312.11983)."""
+    norms = torch.linalg.vector_norm(site.linear.weight.detach().double(), dim=0)
+    return norms.view(-1, site.group_size).sum(1)
+
+
+def wanda_sp(site, moments):
+    """|W_ij| * ||X_j||_2 (arXiv 2306.11695), mean over outputs, summed over a group."""
+    metric = site.linear.weight.detach().double().abs() * moments.square.sqrt()[None, :]
+    return metric.mean(0).view(-1, site.group_size).sum(1)
+
+
+def flap_standardised(site, moments):
+    """WIFV, sample variance of x_j times ||W_j||^2, standardised over the columns of the site and
+    averaged over a group (arXiv 2312.11983)."""
+    weight = site.linear.weight.detach().double()
+    metric = moments.variance * weight.pow(2).sum(0)
+    standard = (metric - metric.mean()) / metric.std(correction=1)
+    return standard.view(-1, site.group_size).mean(1)
+
+
+# name: (score, whether it reads the model pruned so far, whether means go into the bias, whether a group's
+# score is compared between sites as it is rather than per weight)
+METHODS = {
+    "magnitude": (magnitude, False, False, False),
+    "wanda-sp": (wanda_sp, True, False, False),
+    "flap": (flap_standardised, False, True, True),
+}

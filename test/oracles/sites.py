@@ -1,0 +1,120 @@
+"""Prunable sites of a transformers model, for the torch references. Knows Llama-like models and OPT.
+
+A site is the output map of a block's attention (o) or FFN (down), whose input columns are cut in groups:
+a KV head's query heads, or one FFN channel.
+"""
+
+import dataclasses
+
+import torch
+from transformers import AutoModelForCausalLM
+
+
+@dataclasses.dataclass
+class Site:
+    block: int
+    scope: str  # 'attention' or 'ffn'
+    linear: torch.nn.Linear  # the output map, weight [out, in]
+    group_size: int
+    cost: int  # linear weights that go with one group
+
+    @property
+    def groups(self):
+        return self.linear.in_features // self.group_size
+
+
+@dataclasses.dataclass
+class Moments:
+    """Of a site's inputs X [tokens, in], in float64."""
+
+    tokens: int
+    mean: torch.Tensor
+    square: torch.Tensor  # sum of x^2
+    variance: torch.Tensor  # sample variance, n - 1
+
+
+class _Seen(Exception):
+    pass
+
+
+def open_model(folder):
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    return model.eval()
+
+
+def layers_of(model):
+    return model.model.decoder.layers if hasattr(model.model, "decoder") else model.model.layers
+
+
+def sites_of(model):
+    """Attention and FFN of every block, in the order in which they run."""
+    heads = model.config.num_attention_heads
+    kv_heads = getattr(model.config, "num_key_value_heads", None) or heads
+    sites = []
+    for block, layer in enumerate(layers_of(model)):
+        attention = layer.self_attn
+        if hasattr(layer, "mlp"):
+            output, down = attention.o_proj, layer.mlp.down_proj
+            ffn_in = [layer.mlp.gate_proj, layer.mlp.up_proj]
+        else:
+            output, down, ffn_in = attention.out_proj, layer.fc2, [layer.fc1]
+        into = [attention.q_proj, attention.k_proj, attention.v_proj]
+        for scope, linear, sources, groups in (
+            ("attention", output, into, kv_heads),
+            ("ffn", down, ffn_in, down.in_features),
+        ):
+            weights = sum(m.weight.numel() for m in [*sources, linear])
+            assert linear.in_features % groups == 0 and weights % groups == 0
+            sites.append(Site(block, scope, linear, linear.in_features // groups, weights // groups))
+    return sites
+
+
+def linear_weights(model):
+    """All weights of linear maps inside the blocks: what sparsity is a share of."""
+    return sum(
+        m.weight.numel() for m in layers_of(model).modules() if isinstance(m, torch.nn.Linear)
+    )
+
+
+def moments_of(model, ids, site):
+    """Moments of the site's inputs when the model, as it is now, reads ids [windows, window]."""
+    seen = []
+
+    def hold(_module, inputs):
+        seen.append(inputs[0].reshape(-1, inputs[0].shape[-1]).double())
+        raise _Seen
+
+    hook = site.linear.register_forward_pre_hook(hold)
+    with torch.no_grad():
+        for window in ids:
+            try:
+                model(window[None])
+            except _Seen:
+                pass
+    hook.remove()
+    x = torch.cat(seen)
+    return Moments(len(x), x.mean(0), x.square().sum(0), x.var(0, correction=1))
+
+
+def remove_groups(site, keep, fill=None):
+    """Zeroes the columns that go; `fill` [in]: what they are replaced by, into the bias."""
+    gone = torch.ones(site.groups, dtype=torch.bool)
+    gone[keep] = False
+    columns = gone.repeat_interleave(site.group_size)
+    with torch.no_grad():
+        if fill is not None:
+            constant = site.linear.weight[:, columns].double() @ fill[columns]
+            bias = site.linear.bias
+            total = constant if bias is None else bias.double() + constant
+            site.linear.bias = torch.nn.Parameter(total.float())
+        site.linear.weight[:, columns] = 0
+
+
+def mean_nll(model, ids):
+    with torch.no_grad():
+        logits = torch.cat([model(window[None]).logits for window in ids])[:, :-1].double()
+    return torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1)
+    ).item()
