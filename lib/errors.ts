@@ -31,3 +31,13 @@ export class StruPruneError extends Error {
     this.mend = mend;
   }
 }
+
+/** Any thrown value as a StruPruneError; errors of the native addon bring code and mend along. */
+export function asStruPruneError(error: unknown): StruPruneError {
+  if (error instanceof StruPruneError) return error;
+  const { code, mend, message } = error as { code?: string; mend?: string; message?: string };
+  if (typeof code === 'string' && code.startsWith('ERR_') && typeof mend === 'string') {
+    return new StruPruneError(code as ErrorCode, message ?? '', mend, { cause: error });
+  }
+  return new StruPruneError('ERR_INTERNAL', message ?? String(error), '', { cause: error });
+}

@@ -3,13 +3,8 @@ import { familyNamed } from '../model/families';
 import { GGUF_NAMES } from '../model/families/names';
 import { ROPE_FACTORS } from '../model/from-gguf';
 import { llama3Factors } from '../model/rope-factors';
-import type {
-  ExportDtype,
-  ExportPlan,
-  ExportRequest,
-  GgufEntry,
-  PlannedTensor,
-} from './export-plan';
+import type { GgufEntry } from './container';
+import type { ExportDtype, ExportPlan, ExportRequest, PlannedTensor } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
 
@@ -75,47 +70,38 @@ function metadataOf(
   architecture: string,
   context: number,
   dtype: ExportDtype,
-): GgufEntry[] {
+): Record<string, GgufEntry> {
   const { blocks, headDim, rope, norm } = output;
-  const text = (key: string, value: string): GgufEntry => ({ key, type: 'string', value });
-  const size = (key: string, value: number): GgufEntry => ({ key, type: 'uint32', value });
-  const real = (key: string, value: number): GgufEntry => ({ key, type: 'float32', value });
-  const name = (key: string) => `${architecture}.${key}`;
+  const text = (value: string): GgufEntry => ({ type: 'string', value });
+  const size = (value: number): GgufEntry => ({ type: 'uint32', value });
+  const real = (value: number): GgufEntry => ({ type: 'float32', value });
   // Only deci's loader sizes blocks by these one by one.
-  const widths = (key: string, values: number[]): GgufEntry =>
-    architecture === 'deci'
-      ? { key: name(key), type: 'int32[]', value: values }
-      : size(name(key), values[0]!);
-  return [
-    text('general.architecture', architecture),
-    size('general.file_type', FILE_TYPES[dtype]),
-    ...(dtype === 'Q8_0' ? [size('general.quantization_version', 2)] : []),
-    size(name('vocab_size'), output.vocab),
-    size(name('context_length'), context),
-    size(name('embedding_length'), output.hidden),
-    size(name('block_count'), blocks.length),
-    widths(
-      'feed_forward_length',
-      blocks.map(({ ffn }) => ffn),
+  const widths = (value: number[]): GgufEntry =>
+    architecture === 'deci' ? { type: 'array:int32', value } : size(value[0]!);
+  const own: Record<string, GgufEntry> = {
+    vocab_size: size(output.vocab),
+    context_length: size(context),
+    embedding_length: size(output.hidden),
+    block_count: size(blocks.length),
+    feed_forward_length: widths(blocks.map(({ ffn }) => ffn)),
+    'attention.head_count': widths(blocks.map(({ heads }) => heads)),
+    'attention.head_count_kv': widths(blocks.map(({ kvHeads }) => kvHeads)),
+    'attention.key_length': size(headDim),
+    'attention.value_length': size(headDim),
+    'attention.layer_norm_rms_epsilon': real(norm.eps),
+    'rope.dimension_count': size(headDim),
+    'rope.freq_base': real(rope!.theta),
+  };
+  if (rope!.linearFactor !== undefined) {
+    own['rope.scaling.type'] = text('linear');
+    own['rope.scaling.factor'] = real(rope!.linearFactor);
+  }
+  return {
+    'general.architecture': text(architecture),
+    'general.file_type': size(FILE_TYPES[dtype]),
+    ...(dtype === 'Q8_0' ? { 'general.quantization_version': size(2) } : {}),
+    ...Object.fromEntries(
+      Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
     ),
-    widths(
-      'attention.head_count',
-      blocks.map(({ heads }) => heads),
-    ),
-    widths(
-      'attention.head_count_kv',
-      blocks.map(({ kvHeads }) => kvHeads),
-    ),
-    size(name('attention.key_length'), headDim),
-    size(name('attention.value_length'), headDim),
-    real(name('attention.layer_norm_rms_epsilon'), norm.eps),
-    size(name('rope.dimension_count'), headDim),
-    real(name('rope.freq_base'), rope!.theta),
-    ...(rope!.linearFactor === undefined
-      ? []
-      : [
-          text(name('rope.scaling.type'), 'linear'),
-          real(name('rope.scaling.factor'), rope!.linearFactor),
-        ]),
-  ];
+  };
 }

@@ -71,7 +71,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     biases: holder.biases,
     tensors,
     config,
-    metadata: [],
+    metadata: null,
     files,
     notes: own
       ? ['the folder carries its own modeling code: load it with trust_remote_code=True']

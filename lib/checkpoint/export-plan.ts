@@ -1,5 +1,6 @@
 import type { Architecture, BlockRole, Dtype, ModelRole } from '../model/architecture';
 import type { BiasName } from '../model/family';
+import type { GgufEntry } from './container';
 import type { ExportFormat, ExportKind } from './export-table';
 
 /** What a tensor of the output is filled with. */
@@ -28,13 +29,6 @@ export interface PlannedTensor {
   ropeHeads?: number;
 }
 
-/** A typed GGUF metadata entry, in file order. */
-export interface GgufEntry {
-  key: string;
-  type: 'string' | 'uint32' | 'float32' | 'int32[]';
-  value: string | number | number[];
-}
-
 export interface ExportRequest {
   /** The model before pruning. */
   architecture: Architecture;
@@ -60,8 +54,8 @@ export interface ExportPlan {
   tensors: PlannedTensor[];
   /** hf: config.json. */
   config: Record<string, unknown> | null;
-  /** gguf: all but the tokenizer's entries. */
-  metadata: GgufEntry[];
+  /** gguf: metadata in file order, all but the tokenizer's entries. */
+  metadata: Record<string, GgufEntry> | null;
   /** Text files to write beside the weights. */
   files: { name: string; text: string }[];
   /** What the user should know about the output. */

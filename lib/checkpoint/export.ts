@@ -1,5 +1,6 @@
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
+import { fitsBlocks } from './container';
 import { planGguf } from './export-gguf';
 import { planHuggingFace } from './export-hf';
 import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
@@ -9,7 +10,6 @@ export type {
   ExportDtype,
   ExportPlan,
   ExportRequest,
-  GgufEntry,
   PlannedTensor,
 } from './export-plan';
 export { type ExportFormat, type ExportKind, exportTable } from './export-table';
@@ -68,11 +68,10 @@ function requireWhole(pruned: Architecture): void {
 
 function requireQ8Rows(plan: ExportPlan): void {
   for (const { name, dtype, shape } of plan.tensors) {
-    const width = shape[shape.length - 1]!;
-    if (dtype !== 'Q8_0' || width % Q8_0_BLOCK === 0) continue;
+    if (fitsBlocks(dtype, shape)) continue;
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
-      `${name} has rows of ${width} entries, and Q8_0 stores them by ${Q8_0_BLOCK}`,
+      `${name} has rows of ${shape.at(-1)} entries, and Q8_0 stores them by ${Q8_0_BLOCK}`,
       'choose --dtype f16, or widths that are multiples of 32',
     );
   }

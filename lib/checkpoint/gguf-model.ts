@@ -18,8 +18,9 @@ export async function openGguf(path: string): Promise<ModelSource> {
   const stored = new Map<string, StoredTensor>(
     parsed.tensors.map((tensor) => [tensor.name, { ...tensor, file: 0 }]),
   );
+  const values = Object.entries(parsed.metadata).map(([key, entry]) => [key, entry.value]);
   const { architecture, family } = architectureFromGguf(
-    parsed.metadata,
+    Object.fromEntries(values) as Record<string, unknown>,
     {
       has: (name) => stored.has(name),
       shape: (name) => stored.get(name)?.shape,
@@ -36,7 +37,6 @@ export async function openGguf(path: string): Promise<ModelSource> {
     architecture,
     ...bound,
     config: parsed.metadata,
-    configTypes: parsed.metadataTypes,
   };
 }
 

@@ -145,8 +145,6 @@ export interface ModelSource {
   blocks: Partial<Record<BlockRole, TensorRef>>[];
   /** Sum over all stored tensors, tied ones once. */
   parameters: number;
-  /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata. */
+  /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata as GgufEntry by key. */
   config: Record<string, unknown>;
-  /** GGUF: type of every metadata entry as the writer needs it ("uint32", "string[]"). */
-  configTypes?: Record<string, string>;
 }

@@ -10,12 +10,13 @@ export interface AdmmOptions {
   bias?: boolean;
   /** First ρ, relative to the unit diagonal of the scaled H_λ. Default 0.1. */
   rho?: number;
-  /** Factor on ρ each time the mask has settled somewhat. Default 1.3. */
+  /**
+   * Factor on ρ after every step that changed the mask: a small ρ explores (and would let the mask wander
+   * for ever), a larger one settles it, and from then on ρ stays. Default 1.1.
+   */
   rhoGrowth?: number;
-  /** ρ stops growing here. Default 10. */
+  /** ρ stops growing here. Default 1000. */
   rhoMax?: number;
-  /** ρ grows after a step that changed at most this share of the mask. Default 0.02. */
-  settledShare?: number;
   /** Steps without a change of the mask before residuals may end the run. Default 5. */
   still?: number;
   /** Both relative residuals must be below this. Default 1e-3. */
@@ -29,9 +30,8 @@ export interface AdmmOptions {
 const DEFAULTS = {
   bias: false,
   rho: 0.1,
-  rhoGrowth: 1.3,
-  rhoMax: 10,
-  settledShare: 0.02,
+  rhoGrowth: 1.1,
+  rhoMax: 1000,
   still: 5,
   tolerance: 1e-3,
   maxIterations: 100,
@@ -96,8 +96,7 @@ async function iterate(
     unchanged = step.changed === 0 ? unchanged + 1 : 0;
     converged =
       unchanged >= settings.still && Math.max(step.primal, step.dual) <= settings.tolerance;
-    const mayGrow = step.changed <= settings.settledShare * structure.groups;
-    if (!converged && mayGrow && rho < settings.rhoMax) {
+    if (step.changed > 0 && rho < settings.rhoMax) {
       rho = Math.min(settings.rhoMax, rho * settings.rhoGrowth);
       await state.setRho(rho);
     }

@@ -27,11 +27,28 @@ export function rewriteForJavaScript(json: TokenizerJson): TokenizerJson {
   if (splitsAtSpaces(json)) steps.push(split(`${SPACE}*[^${SPACE}]+|${SPACE}+`));
   return {
     ...json,
+    added_tokens: json.added_tokens.map((token) => ({ ...token, lstrip: false, rstrip: false })),
     normalizer: normalizer.length ? { type: 'Sequence', normalizers: normalizer } : null,
     pre_tokenizer: steps.length ? { type: 'Sequence', pretokenizers: steps } : null,
     // Special tokens are never added here; without it the library copies every id once less.
     post_processor: null,
   };
+}
+
+/**
+ * Takes away the white space that added tokens claim for themselves (`lstrip`, `rstrip`); the library would
+ * take U+FEFF too and leave U+0085. null: no token claims any.
+ */
+export function stripperFor({ added_tokens }: TokenizerJson): ((text: string) => string) | null {
+  const anyOf = (tokens: { content: string }[]) =>
+    tokens.map(({ content }) => content.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')).join('|');
+  const left = anyOf(added_tokens.filter(({ lstrip }) => lstrip));
+  const right = anyOf(added_tokens.filter(({ rstrip }) => rstrip));
+  if (!left && !right) return null;
+  const patterns: RegExp[] = [];
+  if (left) patterns.push(new RegExp(`\\p{White_Space}+(?=${left})`, 'gu'));
+  if (right) patterns.push(new RegExp(`(?<=${right})\\p{White_Space}+`, 'gu'));
+  return (text) => patterns.reduce((stripped, pattern) => stripped.replace(pattern, ''), text);
 }
 
 /**
@@ -76,11 +93,14 @@ function rewriteStep(step: Component): Component[] {
   }
 }
 
-/** A space in front of a text that does not begin with one; only this library has the step as data. */
+/**
+ * A space in front of a text that does not begin with one; only this library has the step as data. It takes the
+ * whole text, because a search for the empty match that would do stops inside surrogate pairs too.
+ */
 const PREFIX_SPACE: Component = {
   type: 'Replace',
-  pattern: { Regex: String.raw`\A(?! )` },
-  content: ' ',
+  pattern: { Regex: String.raw`\A[^ ][\s\S]*` },
+  content: ' $&',
 };
 
 function rewriteSplit(step: Component): Component {

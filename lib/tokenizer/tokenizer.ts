@@ -1,11 +1,15 @@
 /** Text to token ids and back, through @huggingface/tokenizers. */
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import {
+  ByteFallbackDecoder,
+  Tokenizer as HuggingFaceTokenizer,
+  SequenceDecoder,
+} from '@huggingface/tokenizers';
 import { StruPruneError } from '../errors';
 import { type Cutter, cutterFor } from './cuts';
 import { readTokenizerFolder } from './folder';
 import { tokenizerFromGguf } from './from-gguf';
 import type { Metadata } from './metadata';
-import { rewriteForJavaScript } from './rewrite';
+import { rewriteForJavaScript, stripperFor } from './rewrite';
 import { type TokenizerFiles, tokenText } from './types';
 
 /** Where a tokenizer comes from; plain data, so that it can be sent to a worker. */
@@ -57,12 +61,16 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
       { cause },
     );
   }
+  keepByteOrderMarks(inner.decoder);
   const cutter = cutterFor(tokenizerJson);
   const idOf = (text: string | null) => (text === null ? null : (inner.token_to_id(text) ?? null));
   let vocabSize = 0;
   for (const id of inner.get_vocab().values()) vocabSize = Math.max(vocabSize, id + 1);
+  const strip = stripperFor(tokenizerJson) ?? ((text: string) => text);
+  const encodePiece = (text: string) =>
+    inner.encode(strip(text), { add_special_tokens: false }).ids;
   const encodeParts = (parts: Iterable<string>, maxTokens = Number.POSITIVE_INFINITY) =>
-    encodeAll(inner, cutter, parts, maxTokens);
+    encodeAll(encodePiece, cutter, parts, maxTokens);
   return {
     encode: (text) => encodeParts([text]),
     encodeParts,
@@ -79,11 +87,19 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
   };
 }
 
+/** The library's decoder of byte tokens swallows U+FEFF; Rust's does not. */
+function keepByteOrderMarks(decoder: HuggingFaceTokenizer['decoder']): void {
+  if (decoder instanceof SequenceDecoder) decoder.decoders.forEach(keepByteOrderMarks);
+  if (decoder instanceof ByteFallbackDecoder) {
+    decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  }
+}
+
 /** UTF-16 units handed to the library at a time; larger pieces cost memory and win nothing. */
 const CHUNK_LENGTH = 1 << 14;
 
 function encodeAll(
-  inner: HuggingFaceTokenizer,
+  encodePiece: (text: string) => number[],
   cutter: Cutter | null,
   parts: Iterable<string>,
   maxTokens: number,
@@ -91,7 +107,7 @@ function encodeAll(
   let ids = new Int32Array(1024);
   let count = 0;
   const encode = (text: string) => {
-    const found = inner.encode(text, { add_special_tokens: false }).ids;
+    const found = encodePiece(text);
     if (count + found.length > ids.length) {
       const larger = new Int32Array(Math.max(2 * ids.length, count + found.length));
       larger.set(ids);

@@ -6,6 +6,7 @@
 #include "addon/arguments.h"
 #include "addon/constructors.h"
 #include "addon/guard.h"
+#include "addon/handles.h"
 #include "ops/gemm.h"
 #include "solver/admm.h"
 #include "solver/columns.h"
@@ -22,7 +23,8 @@ template <typename T>
 Napi::Value Pass(Napi::Env env, std::shared_ptr<T> value) {
   auto holder = std::make_unique<std::shared_ptr<T>>(std::move(value));
   auto external = Napi::External<std::shared_ptr<T>>::New(
-      env, holder.get(), [](Napi::Env, std::shared_ptr<T>* old) { std::default_delete<std::shared_ptr<T>>()(old); });
+      env, holder.get(),
+      [](Napi::Env, std::shared_ptr<T>* old) { std::default_delete<std::shared_ptr<T>>()(old); });
   static_cast<void>(holder.release());  // the external owns it now
   return external;
 }
@@ -102,13 +104,15 @@ void SetRidge(Napi::Object object, double lambda, int raised) {
   object.Set("ridgeRaised", raised);
 }
 
-// Runs compute() on a worker thread; finish(env, result) makes the JavaScript value.
+// Runs compute() as a job of the context's engine; finish(env, result) makes the JavaScript value.
 template <typename Compute, typename Convert>
-Napi::Value Async(Napi::Env env, Compute compute, Convert convert) {
+Napi::Value Async(Napi::Env env, std::shared_ptr<Context> context, Compute compute,
+                  Convert convert) {
   using Result = decltype(compute());
   auto result = std::make_shared<std::optional<Result>>();
-  return RunAsync(
-      env, [result, compute = std::move(compute)] { result->emplace(compute()); },
+  return RunOn(
+      env, std::move(context),
+      [result, compute = std::move(compute)] { result->emplace(compute()); },
       [result, convert = std::move(convert)](Napi::Env main) -> Napi::Value {
         return convert(main, std::move(**result));
       });
@@ -148,8 +152,8 @@ class RefitObject : public Napi::ObjectWrap<RefitObject> {
     return Read(info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.error); });
   }
   Napi::Value RelativeError(const Napi::CallbackInfo& info) {
-    return Read(info,
-                [](Napi::Env env, const Refit& refit) { return Number(env, refit.relative_error); });
+    return Read(
+        info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.relative_error); });
   }
   Napi::Value FisherLoss(const Napi::CallbackInfo& info) {
     return Read(info, [](Napi::Env env, const Refit& refit) {
@@ -237,13 +241,14 @@ class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
   }
   Napi::Value GroupEnergies(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
-      return Async(info.Env(), [state = Held(state_)] { return state->GroupEnergies(); }, Doubles);
+      return Job(
+          info, [](AdmmState& state) { return state.GroupEnergies(); }, Doubles);
     });
   }
   Napi::Value UpdateDual(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
-      return Async(
-          info.Env(), [state = Held(state_)] { return state->UpdateDual(); },
+      return Job(
+          info, [](AdmmState& state) { return state.UpdateDual(); },
           [](Napi::Env env, const AdmmState::Residuals& residuals) {
             auto object = Napi::Object::New(env);
             object.Set("primal", residuals.primal);
@@ -268,9 +273,16 @@ class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
 
   template <typename Step>
   Napi::Value Run(const Napi::CallbackInfo& info, Step step) {
-    return RunAsync(
-        info.Env(), [state = Held(state_), step = std::move(step)] { step(*state); },
-        [](Napi::Env env) { return env.Undefined(); });
+    return RunOn(
+        info.Env(), Held(state_)->site().shared_context(),
+        [state = state_, step = std::move(step)] { step(*state); }, Nothing);
+  }
+  template <typename Compute, typename Convert>
+  Napi::Value Job(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
+    return Async(
+        info.Env(), Held(state_)->site().shared_context(),
+        [state = state_, compute = std::move(compute)] { return compute(*state); },
+        std::move(convert));
   }
 
   std::shared_ptr<AdmmState> state_;
@@ -296,9 +308,7 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
       : Napi::ObjectWrap<SolverObject>(info), problem_(Receive<const SiteProblem>(info)) {}
 
  private:
-  Napi::Value ColumnCount(const Napi::CallbackInfo& info) {
-    return Count(info, &SiteProblem::in);
-  }
+  Napi::Value ColumnCount(const Napi::CallbackInfo& info) { return Count(info, &SiteProblem::in); }
   Napi::Value GroupCount(const Napi::CallbackInfo& info) {
     return Count(info, &SiteProblem::groups);
   }
@@ -319,8 +329,8 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
 
   Napi::Value Columns(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
-      return Async(
-          info.Env(), [problem = Held(problem_)] { return MeasureColumns(*problem); },
+      return Job(
+          info, [](const SharedProblem& problem) { return MeasureColumns(*problem); },
           [](Napi::Env env, const ColumnStatistics& columns) {
             auto object = Napi::Object::New(env);
             object.Set("weightAbsMean", Doubles(env, columns.weight_abs_mean));
@@ -341,9 +351,9 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
       options.selection = given.MetricOf("selection");
       options.curve = given.MetricOf("curve");
       if (given.Has("costs")) options.group_costs = GetDoubles(given.Get("costs"), "costs");
-      return Async(
-          info.Env(),
-          [problem = Held(problem_), options] { return struprune::Sweep(*problem, options); },
+      return Job(
+          info,
+          [options](const SharedProblem& problem) { return struprune::Sweep(*problem, options); },
           [](Napi::Env env, const SweepResult& result) {
             auto object = Napi::Object::New(env);
             object.Set("order", Integers(env, result.order));
@@ -360,9 +370,9 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
   Napi::Value RefitMask(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
       const bool bias = Options(info[1]).Flag("bias");
-      return Async(
-          info.Env(),
-          [problem = Held(problem_), keep = GetMask(info[0]), bias] {
+      return Job(
+          info,
+          [keep = GetMask(info[0]), bias](const SharedProblem& problem) {
             return RefitKept(*problem, keep, bias);
           },
           ToRefit);
@@ -372,9 +382,9 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
   Napi::Value Slice(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
       const bool mean_bias = Options(info[1]).Flag("meanBias");
-      return Async(
-          info.Env(),
-          [problem = Held(problem_), keep = GetMask(info[0]), mean_bias] {
+      return Job(
+          info,
+          [keep = GetMask(info[0]), mean_bias](const SharedProblem& problem) {
             return SliceKept(*problem, keep, mean_bias);
           },
           ToRefit);
@@ -388,9 +398,9 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
       options.bias = given.Flag("bias");
       options.metric = given.MetricOf("metric");
       options.max_swaps = given.Size("maxSwaps", options.max_swaps);
-      return Async(
-          info.Env(),
-          [problem = Held(problem_), keep = GetMask(info[0]), options] {
+      return Job(
+          info,
+          [keep = GetMask(info[0]), options](const SharedProblem& problem) {
             return SwapPass(*problem, keep, options);
           },
           [](Napi::Env env, const SwapResult& result) {
@@ -414,13 +424,24 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
   Napi::Value Admm(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
       const bool bias = Options(info[0]).Flag("bias");
-      return Async(
-          info.Env(),
-          [problem = Held(problem_), bias] { return std::make_shared<AdmmState>(problem, bias); },
+      return Job(
+          info,
+          [bias](const SharedProblem& problem) {
+            return std::make_shared<AdmmState>(problem, bias);
+          },
           [](Napi::Env env, std::shared_ptr<AdmmState> state) -> Napi::Value {
             return Constructors::New(env, "Admm", {Pass(env, std::move(state))});
           });
     });
+  }
+
+  // A job of the engine on the problem, which stays alive until it is done.
+  template <typename Compute, typename Convert>
+  Napi::Value Job(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
+    const SharedProblem problem = Held(problem_);
+    return Async(
+        info.Env(), problem->shared_context(),
+        [problem, compute = std::move(compute)] { return compute(problem); }, std::move(convert));
   }
 
   SharedProblem problem_;
@@ -485,8 +506,8 @@ void InitSolver(Napi::Env env, Napi::Object exports) {
 Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<SiteInput()> collect) {
   return Async(
-      env,
-      [context = std::move(context), collect = std::move(collect)]() -> SharedProblem {
+      env, context,
+      [context, collect = std::move(collect)]() -> SharedProblem {
         return std::make_shared<SiteProblem>(context, collect());
       },
       [](Napi::Env main, SharedProblem problem) -> Napi::Value {

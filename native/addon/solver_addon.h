@@ -11,11 +11,13 @@
 
 namespace struprune::addon {
 
-// Defines the classes. `exports` receives `solverFromSums(threads, memory, sums)`, which makes a solver of
-// its own out of typed arrays, for tests and small uses; the engine's factory calls CreateSolver.
+// Defines the classes. `exports` receives `solverFromSums(threads, memory, sums)`, which makes a
+// solver of its own out of typed arrays, for tests and small uses; the engine's factory calls
+// CreateSolver.
 void InitSolver(Napi::Env env, Napi::Object exports);
 
-// A promise of a Solver. `collect` runs on the worker thread and returns spans that its owner keeps valid.
+// A promise of a Solver. `collect` runs on the worker thread and returns spans that its owner keeps
+// valid.
 Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<SiteInput()> collect);
 

@@ -29,11 +29,12 @@ AdmmState::AdmmState(std::shared_ptr<const SiteProblem> site, bool bias) : site_
   dual_ = context.Allocate<double>(cells());
 
   // The ridge must make H_λ itself positive, not only A + ρI: the refit at the end uses it.
-  const Ridge ridge = WithRisingRidge(*site_, bias, [&](const Ridge& tried) -> std::optional<Ridge> {
-    site_->GatherRidged(bias, tried, all, factor_.data());
-    std::copy_n(factor_.data(), in * in, matrix_.data());
-    return Cholesky(in, factor_.data(), in) ? std::optional(tried) : std::nullopt;
-  });
+  const Ridge ridge =
+      WithRisingRidge(*site_, bias, [&](const Ridge& tried) -> std::optional<Ridge> {
+        site_->GatherRidged(bias, tried, all, factor_.data());
+        std::copy_n(factor_.data(), in * in, matrix_.data());
+        return Cholesky(in, factor_.data(), in) ? std::optional(tried) : std::nullopt;
+      });
   lambda_ = ridge.lambda;
   ridge_raised_ = ridge.raised;
 
@@ -46,8 +47,8 @@ AdmmState::AdmmState(std::shared_ptr<const SiteProblem> site, bool bias) : site_
     std::fill_n(right_.data(), cells(), 0.0);
     std::fill_n(target_.data(), cells(), 0.0);
   }
-  ParallelGemm(context, Trans::kNo, Trans::kNo, out, in, in, 1, weight_.data(), in, matrix_.data(), in,
-               1, right_.data(), in);
+  ParallelGemm(context, Trans::kNo, Trans::kNo, out, in, in, 1, weight_.data(), in, matrix_.data(),
+               in, 1, right_.data(), in);
 
   std::vector<double> scale(in);
   for (size_t j = 0; j < in; ++j) scale[j] = std::sqrt(matrix_[j * in + j]);
@@ -84,8 +85,8 @@ void AdmmState::SetRho(double rho) {
 void AdmmState::Solve() {
   if (rho_ <= 0) throw Error("ERR_ARGUMENT", "ADMM needs its rho before the first step");
   for (size_t c = 0; c < cells(); ++c) weight_[c] = right_[c] + rho_ * (target_[c] - dual_[c]);
-  ParallelCholeskySolveRows(site_->context(), site_->in(), factor_.data(), site_->in(), site_->out(),
-                            weight_.data(), site_->in());
+  ParallelCholeskySolveRows(site_->context(), site_->in(), factor_.data(), site_->in(),
+                            site_->out(), weight_.data(), site_->in());
 }
 
 std::vector<double> AdmmState::GroupEnergies() const {
@@ -101,7 +102,8 @@ std::vector<double> AdmmState::GroupEnergies() const {
 }
 
 void AdmmState::Project(std::span<const uint8_t> keep) {
-  if (keep.size() != site_->groups()) throw Error("ERR_ARGUMENT", "ADMM's mask needs one byte a group");
+  if (keep.size() != site_->groups())
+    throw Error("ERR_ARGUMENT", "ADMM's mask needs one byte a group");
   const size_t in = site_->in(), group = site_->input().group;
   moved_ = 0;
   for (size_t o = 0; o < site_->out(); ++o) {

@@ -6,13 +6,14 @@
 
 namespace struprune {
 
-// Everything in coordinates scaled by diag(H_λ)^½: A = D⁻¹ H_λ D⁻¹ has a unit diagonal, and a column's
-// norm is its Wanda energy.
+// Everything in coordinates scaled by diag(H_λ)^½: A = D⁻¹ H_λ D⁻¹ has a unit diagonal, and a
+// column's norm is its Wanda energy.
 class AdmmState {
  public:
   AdmmState(std::shared_ptr<const SiteProblem> site, bool bias);
 
-  // One Cholesky of A + ρI; U is rescaled by ρ_old / ρ. Throws ERR_ARGUMENT for ρ <= 0, ERR_NUMERIC.
+  // One Cholesky of A + ρI; U is rescaled by ρ_old / ρ. Throws ERR_ARGUMENT for ρ <= 0,
+  // ERR_NUMERIC.
   void SetRho(double rho);
   // Ŵ ← (W* A + ρ (Z − U)) (A + ρI)⁻¹. Needs SetRho first.
   void Solve();
@@ -22,11 +23,11 @@ class AdmmState {
   void Project(std::span<const uint8_t> keep);
 
   struct Residuals {
-    double primal = 0;        // ‖Ŵ − Z‖
-    double dual = 0;          // ρ ‖Z − Z_before‖
-    double weight_norm = 0;   // ‖Ŵ‖
-    double target_norm = 0;   // ‖Z‖
-    double dual_norm = 0;     // ρ ‖U‖
+    double primal = 0;       // ‖Ŵ − Z‖
+    double dual = 0;         // ρ ‖Z − Z_before‖
+    double weight_norm = 0;  // ‖Ŵ‖
+    double target_norm = 0;  // ‖Z‖
+    double dual_norm = 0;    // ρ ‖U‖
   };
   // U ← U + Ŵ − Z, and how far the two copies are apart.
   Residuals UpdateDual();
@@ -42,10 +43,10 @@ class AdmmState {
   double lambda_ = 0;
   int ridge_raised_ = 0;
   double rho_ = 0;
-  double moved_ = 0;       // ‖Z − Z_before‖² of the last projection
-  Buffer<double> matrix_;  // [in, in] A
-  Buffer<double> factor_;  // [in, in] Cholesky of A + ρI
-  Buffer<double> right_;   // [out, in] W* A = C_λ D⁻¹
+  double moved_ = 0;                       // ‖Z − Z_before‖² of the last projection
+  Buffer<double> matrix_;                  // [in, in] A
+  Buffer<double> factor_;                  // [in, in] Cholesky of A + ρI
+  Buffer<double> right_;                   // [out, in] W* A = C_λ D⁻¹
   Buffer<double> weight_, target_, dual_;  // [out, in] Ŵ, Z, U
 };
 

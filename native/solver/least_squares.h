@@ -1,6 +1,6 @@
 // The ridge solution on a set of kept columns, as a correction of the dense weight:
-// Ŵ_K = W_K + (W_R H_RK + D_K) (H_λ)_KK⁻¹ equals (C_λ)_K (H_λ)_KK⁻¹ with C_λ = W H_λ + D, and is exactly
-// W_K where nothing was removed and R = 0.
+// Ŵ_K = W_K + (W_R H_RK + D_K) (H_λ)_KK⁻¹ equals (C_λ)_K (H_λ)_KK⁻¹ with C_λ = W H_λ + D, and is
+// exactly W_K where nothing was removed and R = 0.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,8 @@ std::optional<KeptSolution> SolveKept(const SiteProblem& site, bool bias, const 
 Buffer<double> FullDelta(const SiteProblem& site, const ColumnSplit& split, const double* shift);
 
 // ‖R‖² − 2 tr(D Δᵀ) + tr(Δ H Δᵀ) in the metric's unit (without ‖R‖² in the Fisher metric), plus
-// tr(Δ Λ Δᵀ) when a ridge is given. `bias` true: H, D and R centred, which is the error with the best bias.
+// tr(Δ Λ Δᵀ) when a ridge is given. `bias` true: H, D and R centred, which is the error with the
+// best bias.
 double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias, const double* delta,
                     const Ridge* ridge);
 

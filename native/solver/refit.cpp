@@ -40,9 +40,9 @@ void MeasureWithDelta(const SiteProblem& site, const double* delta, Refit& refit
   }
   const auto total = [&](Metric metric) {
     const Buffer<double> weighted = site.ApplyMetric(metric, miss.data(), 1);
-    double error = ErrorOfDelta(site, metric, true, delta, nullptr) +
-                   site.unit(metric) * site.input().tokens *
-                       Dot(site.out(), weighted.data(), miss.data());
+    double error =
+        ErrorOfDelta(site, metric, true, delta, nullptr) +
+        site.unit(metric) * site.input().tokens * Dot(site.out(), weighted.data(), miss.data());
     return error;
   };
   refit.error = std::max(0.0, total(Metric::kPlain));

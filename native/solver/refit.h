@@ -7,20 +7,21 @@ namespace struprune {
 
 struct Refit {
   size_t out = 0;
-  std::vector<int32_t> kept;  // column indices, ascending
-  Buffer<float> weight;       // [out, kept]
-  Buffer<float> bias;         // [out]; empty when the map has none
-  double error = 0;           // ‖Y − X Ŵᵀ − b̂‖² of the float weight above
-  double relative_error = 0;  // error ÷ ‖X Wᵀ + R‖²
+  std::vector<int32_t> kept;          // column indices, ascending
+  Buffer<float> weight;               // [out, kept]
+  Buffer<float> bias;                 // [out]; empty when the map has none
+  double error = 0;                   // ‖Y − X Ŵᵀ − b̂‖² of the float weight above
+  double relative_error = 0;          // error ÷ ‖X Wᵀ + R‖²
   std::optional<double> fisher_loss;  // nats per token, when the site has a Fisher matrix
   double lambda = 0;
   int ridge_raised = 0;
 };
 
-// The exact refit on the groups with keep[g] != 0; with `bias`, b̂ = b + mean(R) − Δ mean(x), added where
-// the map had none.
+// The exact refit on the groups with keep[g] != 0; with `bias`, b̂ = b + mean(R) − Δ mean(x), added
+// where the map had none.
 Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bias);
-// W_K as it is. `mean_bias`: b + W_removed · mean(x_removed), FLAP's compensation (arXiv 2312.11983).
+// W_K as it is. `mean_bias`: b + W_removed · mean(x_removed), FLAP's compensation (arXiv
+// 2312.11983).
 Refit SliceKept(const SiteProblem& site, std::span<const uint8_t> keep, bool mean_bias);
 
 // Fills the errors of any weight [out, kept] and bias [out] (empty: none).

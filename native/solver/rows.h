@@ -12,7 +12,8 @@ double Dot(size_t n, const double* a, const double* b);
 void SolveLower(bool transposed, size_t n, const double* lower, size_t ldl, size_t m, double* x,
                 size_t ldx);
 
-// Keeps the rows and columns of a[n, n] listed in `kept` (ascending); a becomes [kept, kept], packed.
+// Keeps the rows and columns of a[n, n] listed in `kept` (ascending); a becomes [kept, kept],
+// packed.
 void CompactSquare(size_t n, std::span<const size_t> kept, double* a);
 
 }  // namespace struprune

@@ -83,8 +83,8 @@ void SiteProblem::MeasureTarget() {
       std::max(0.0, Dot(cells, weight.data(), product.data()) + input_.residual_norm_sq);
   if (input_.fisher.empty()) return;
   const Buffer<double> metric = ApplyMetric(Metric::kFisher, weight.data(), in());
-  target_norm_fisher_ = std::max(
-      0.0, unit(Metric::kFisher) * Dot(cells, metric.data(), product.data()));
+  target_norm_fisher_ =
+      std::max(0.0, unit(Metric::kFisher) * Dot(cells, metric.data(), product.data()));
 }
 
 double SiteProblem::target_norm_sq(Metric metric) const {
@@ -124,8 +124,8 @@ Ridge SiteProblem::MakeRidge(bool bias, double lambda) const {
   return ridge;
 }
 
-void SiteProblem::GatherGram(bool bias, std::span<const int32_t> rows, std::span<const int32_t> columns,
-                      double* to) const {
+void SiteProblem::GatherGram(bool bias, std::span<const int32_t> rows,
+                             std::span<const int32_t> columns, double* to) const {
   context_->pool.ParallelFor(rows.size(), [&](size_t r, size_t) {
     const double* from = input_.gram.data() + rows[r] * in();
     const double shift = bias ? input_.sums[rows[r]] / input_.tokens : 0;
@@ -137,7 +137,7 @@ void SiteProblem::GatherGram(bool bias, std::span<const int32_t> rows, std::span
 }
 
 void SiteProblem::GatherRidged(bool bias, const Ridge& ridge, std::span<const int32_t> columns,
-                        double* to) const {
+                               double* to) const {
   GatherGram(bias, columns, columns, to);
   for (size_t c = 0; c < columns.size(); ++c) {
     // The clamped diagonal: centring may leave a rounding error below zero.

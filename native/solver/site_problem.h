@@ -1,8 +1,9 @@
 // One linear map to be pruned along its input columns, as sums over its calibration tokens.
 //
-// The target is Y = X Wᵀ + b + R. With H = XᵀX and D = RᵀX, every quantity of docs/method.md follows:
-// C = W H + D, and ‖Y − X Ŵᵀ − b̂‖² = ‖R‖² − 2 tr(D Δᵀ) + tr(Δ H Δᵀ) (+ bias terms), Δ = Ŵ − W.
-// Working with Δ keeps errors exact where they are small: nothing of size ‖Y‖² is ever subtracted.
+// The target is Y = X Wᵀ + b + R. With H = XᵀX and D = RᵀX, every quantity of docs/method.md
+// follows: C = W H + D, and ‖Y − X Ŵᵀ − b̂‖² = ‖R‖² − 2 tr(D Δᵀ) + tr(Δ H Δᵀ) (+ bias terms), Δ = Ŵ
+// − W. Working with Δ keeps errors exact where they are small: nothing of size ‖Y‖² is ever
+// subtracted.
 #pragma once
 
 #include <cstddef>
@@ -52,17 +53,19 @@ class SiteProblem {
   SiteProblem(std::shared_ptr<Context> context, SiteInput input);
 
   Context& context() const { return *context_; }
+  const std::shared_ptr<Context>& shared_context() const { return context_; }
   const SiteInput& input() const { return input_; }
   size_t in() const { return input_.in; }
   size_t out() const { return input_.out; }
   size_t groups() const { return input_.in / input_.group; }
   bool has_cross() const { return !input_.cross.empty(); }
-  // ‖X Wᵀ + R‖², the bias left out; in the Fisher metric without the term in R alone. Never negative.
+  // ‖X Wᵀ + R‖², the bias left out; in the Fisher metric without the term in R alone. Never
+  // negative.
   double target_norm_sq(Metric metric) const;
   // Factor that turns tr(G …) into the metric's unit.
   double unit(Metric metric) const;
-  // ‖R‖², centred when a bias absorbs the mean. In the Fisher metric tr(G RᵀR) is not known and counts
-  // as 0 everywhere, so errors there are up to a constant when R is given.
+  // ‖R‖², centred when a bias absorbs the mean. In the Fisher metric tr(G RᵀR) is not known and
+  // counts as 0 everywhere, so errors there are up to a constant when R is given.
   double residual_norm_sq(Metric metric, bool bias) const;
 
   // Below, `bias` true stands for an unpenalised column of ones: H and D are centred.
@@ -72,7 +75,8 @@ class SiteProblem {
   void GatherGram(bool bias, std::span<const int32_t> rows, std::span<const int32_t> columns,
                   double* to) const;
   // to[n, n] = H_λ at those columns.
-  void GatherRidged(bool bias, const Ridge& ridge, std::span<const int32_t> columns, double* to) const;
+  void GatherRidged(bool bias, const Ridge& ridge, std::span<const int32_t> columns,
+                    double* to) const;
   // to[out, columns] = W, or D, at those columns.
   void GatherWeight(std::span<const int32_t> columns, double* to) const;
   void GatherCross(bool bias, std::span<const int32_t> columns, double* to) const;
@@ -104,8 +108,8 @@ inline constexpr int kRidgeTries = 7;
 [[noreturn]] void ThrowRidgeExhausted(const SiteProblem& site, double lambda);
 double NextLambda(double lambda);
 
-// Runs attempt(ridge), which returns an empty optional when a Cholesky factorisation failed; λ is then
-// raised tenfold. The result tells which λ it used. Throws ERR_NUMERIC after kRidgeTries.
+// Runs attempt(ridge), which returns an empty optional when a Cholesky factorisation failed; λ is
+// then raised tenfold. The result tells which λ it used. Throws ERR_NUMERIC after kRidgeTries.
 template <typename Attempt>
 auto WithRisingRidge(const SiteProblem& site, bool bias, Attempt attempt) {
   double lambda = site.input().lambda;

@@ -129,8 +129,8 @@ Pair BestPair(const SiteProblem& site, const Tableau& tableau, const std::vector
   return best;
 }
 
-std::optional<double> Penalised(const SiteProblem& site, const SwapOptions& options, const Ridge& ridge,
-                                std::span<const uint8_t> keep) {
+std::optional<double> Penalised(const SiteProblem& site, const SwapOptions& options,
+                                const Ridge& ridge, std::span<const uint8_t> keep) {
   const ColumnSplit split = SplitColumns(site, keep);
   const auto solution = SolveKept(site, options.bias, ridge, split);
   if (!solution) return std::nullopt;
@@ -173,7 +173,8 @@ std::optional<SwapResult> SwapWithRidge(const SiteProblem& site, std::span<const
 
 }  // namespace
 
-SwapResult SwapPass(const SiteProblem& site, std::span<const uint8_t> keep, const SwapOptions& options) {
+SwapResult SwapPass(const SiteProblem& site, std::span<const uint8_t> keep,
+                    const SwapOptions& options) {
   site.RequireMetric(options.metric);
   return WithRisingRidge(site, options.bias, [&](const Ridge& ridge) {
     return SwapWithRidge(site, keep, options, ridge);

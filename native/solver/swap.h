@@ -17,9 +17,9 @@ struct SwapOptions {
 };
 
 struct SwapResult {
-  std::vector<uint8_t> keep;                          // [groups]
-  std::vector<std::pair<int32_t, int32_t>> swaps;     // (removed, taken back), in order
-  double before = 0;                                  // exact penalised errors, metric's unit
+  std::vector<uint8_t> keep;                       // [groups]
+  std::vector<std::pair<int32_t, int32_t>> swaps;  // (removed, taken back), in order
+  double before = 0;                               // exact penalised errors, metric's unit
   double after = 0;
   bool settled = false;  // no single exchange lowers the error any more
   double lambda = 0;
@@ -27,6 +27,7 @@ struct SwapResult {
 };
 
 // Each time the best of all pairs. Throws ERR_NUMERIC.
-SwapResult SwapPass(const SiteProblem& site, std::span<const uint8_t> keep, const SwapOptions& options);
+SwapResult SwapPass(const SiteProblem& site, std::span<const uint8_t> keep,
+                    const SwapOptions& options);
 
 }  // namespace struprune

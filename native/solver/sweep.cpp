@@ -33,10 +33,11 @@ void Check(const SiteProblem& site, const SweepOptions& options) {
   }
 }
 
-// Removals that the exact curve confirms: all before the first where the running sum is off by more than
-// the tolerance, and at least one, since the first was chosen in an exact state.
-size_t Confirmed(const SiteProblem& site, const SweepOptions& options, const std::vector<Removal>& removals,
-                 size_t before, const ExactCurve& exact, double* drift) {
+// Removals that the exact curve confirms: all before the first where the running sum is off by more
+// than the tolerance, and at least one, since the first was chosen in an exact state.
+size_t Confirmed(const SiteProblem& site, const SweepOptions& options,
+                 const std::vector<Removal>& removals, size_t before, const ExactCurve& exact,
+                 double* drift) {
   const double norm = site.target_norm_sq(options.selection);
   double gap = 0;
   for (size_t i = 0; i < removals.size(); ++i) {
@@ -112,9 +113,8 @@ std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOpt
 
 SweepResult Sweep(const SiteProblem& site, const SweepOptions& options) {
   Check(site, options);
-  return WithRisingRidge(site, options.bias, [&](const Ridge& ridge) {
-    return SweepWithRidge(site, options, ridge);
-  });
+  return WithRisingRidge(site, options.bias,
+                         [&](const Ridge& ridge) { return SweepWithRidge(site, options, ridge); });
 }
 
 }  // namespace struprune

@@ -1,4 +1,5 @@
-// Groups of many columns: block Schur complements, one removal at a time. With Pg = P_:g, Qg = Q_:g,
+// Groups of many columns: block Schur complements, one removal at a time. With Pg = P_:g, Qg =
+// Q_:g,
 //   A = Pg P_gg⁻¹,  U = Qg − ½ A Q_gg,  P ← P − A Pgᵀ,  Q ← Q − U Aᵀ − A Uᵀ.
 #include <algorithm>
 #include <atomic>
@@ -89,12 +90,12 @@ class BlockSweep {
     // P's own rows are being written: the right factor is a copy.
     Buffer<double> rows = context_.Allocate<double>(width_ * m_);
     std::copy_n(p + start * m_, width_ * m_, rows.data());
-    ParallelGemm(context_, Trans::kNo, Trans::kNo, m_, m_, width_, -1, a_.data(), width_, rows.data(),
-                 m_, 1, p, m_);
-    ParallelGemm(context_, Trans::kNo, Trans::kYes, m_, m_, width_, -1, u_.data(), width_, a_.data(),
-                 width_, 1, q, m_);
-    ParallelGemm(context_, Trans::kNo, Trans::kYes, m_, m_, width_, -1, a_.data(), width_, u_.data(),
-                 width_, 1, q, m_);
+    ParallelGemm(context_, Trans::kNo, Trans::kNo, m_, m_, width_, -1, a_.data(), width_,
+                 rows.data(), m_, 1, p, m_);
+    ParallelGemm(context_, Trans::kNo, Trans::kYes, m_, m_, width_, -1, u_.data(), width_,
+                 a_.data(), width_, 1, q, m_);
+    ParallelGemm(context_, Trans::kNo, Trans::kYes, m_, m_, width_, -1, a_.data(), width_,
+                 u_.data(), width_, 1, q, m_);
     return true;
   }
 
@@ -121,8 +122,8 @@ class BlockSweep {
 
 }  // namespace
 
-bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state, size_t count,
-                  std::vector<Removal>& removals) {
+bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state,
+                  size_t count, std::vector<Removal>& removals) {
   BlockSweep sweep(site, options, state);
   for (size_t i = 0; i < count; ++i) {
     if (!sweep.RemoveCheapest(removals)) return false;

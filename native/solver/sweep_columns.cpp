@@ -1,8 +1,9 @@
-// Single columns. P and Q stay as they were at the start of a batch; what the batch's removals change is
-// kept as low-rank factors. For the removal of column j, with p = P_:j and q = Q_:j as they are now,
+// Single columns. P and Q stay as they were at the start of a batch; what the batch's removals
+// change is kept as low-rank factors. For the removal of column j, with p = P_:j and q = Q_:j as
+// they are now,
 //   a = p / p_j,  u = q − ½ q_j a,  P ← P − p_j a aᵀ,  Q ← Q − u aᵀ − a uᵀ.
-// Diagonals (so the costs) are current after every removal; only the chosen column is materialised; the
-// matrices catch up by one GEMM a batch.
+// Diagonals (so the costs) are current after every removal; only the chosen column is materialised;
+// the matrices catch up by one GEMM a batch.
 #include <algorithm>
 #include <limits>
 
@@ -42,7 +43,8 @@ STRUPRUNE_CLONES void UpdateDiagonals(size_t m, double pivot, const double* a, c
 
 class ColumnSweep {
  public:
-  ColumnSweep(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge, SweepState& state)
+  ColumnSweep(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
+              SweepState& state)
       : context_(site.context()), state_(state), m_(state.columns.size()) {
     const size_t batch = options.batch;
     a_ = context_.Allocate<double>(batch * m_);
@@ -124,10 +126,10 @@ class ColumnSweep {
           u[t * left + i] = u_[t * m_ + kept[i]];
         }
       }
-      ParallelGemm(context_, Trans::kYes, Trans::kNo, left, left, count, -1, a, left, scaled, left, 1,
-                   state_.inverse.data(), left);
-      ParallelGemm(context_, Trans::kYes, Trans::kNo, left, left, 2 * count, -1, a, left, u, left, 1,
-                   state_.energy.data(), left);
+      ParallelGemm(context_, Trans::kYes, Trans::kNo, left, left, count, -1, a, left, scaled, left,
+                   1, state_.inverse.data(), left);
+      ParallelGemm(context_, Trans::kYes, Trans::kNo, left, left, 2 * count, -1, a, left, u, left,
+                   1, state_.energy.data(), left);
     }
     Compact(kept);
   }

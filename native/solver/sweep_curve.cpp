@@ -1,10 +1,11 @@
 // The exact cost and error of every step of a known order, from one Cholesky.
 //
-// Order the columns as [kept, last removed, …, first removed] and factor H_λ = L Lᵀ. The refit on the
-// leading k columns is Σ_{i<k} t_i l_i with l_i the rows of L⁻¹ and t_i the columns of T = W* L, so going
-// from k+1 columns to k subtracts t_k l_k from Ŵ and raises the penalised error by ‖t_k‖²_G. The penalty
-// Σ_j Λ_j ‖Ŵ_j − W_j‖²_G moves by Σ_j Λ_j (l_kj² ‖t_k‖² − 2 l_kj (⟨W*_j − W_j, t_k⟩ − Σ_{i>k} l_ij ⟨t_i, t_k⟩)),
-// and the error is one minus the other. Everything starts at the dense end and sums small numbers.
+// Order the columns as [kept, last removed, …, first removed] and factor H_λ = L Lᵀ. The refit on
+// the leading k columns is Σ_{i<k} t_i l_i with l_i the rows of L⁻¹ and t_i the columns of T = W*
+// L, so going from k+1 columns to k subtracts t_k l_k from Ŵ and raises the penalised error by
+// ‖t_k‖²_G. The penalty Σ_j Λ_j ‖Ŵ_j − W_j‖²_G moves by Σ_j Λ_j (l_kj² ‖t_k‖² − 2 l_kj (⟨W*_j −
+// W_j, t_k⟩ − Σ_{i>k} l_ij ⟨t_i, t_k⟩)), and the error is one minus the other. Everything starts at
+// the dense end and sums small numbers.
 #include <algorithm>
 
 #include "ops/gemm.h"
@@ -75,8 +76,8 @@ class CurveMeasure {
       std::fill(row + r + 1, row + removed_, 0.0);
     }
     steps_ = context_.Allocate<double>(out_ * removed_);
-    ParallelGemm(context_, Trans::kNo, Trans::kNo, out_, removed_, removed_, 1, weight.data(), removed_,
-                 corner.data(), removed_, 0, steps_.data(), removed_);
+    ParallelGemm(context_, Trans::kNo, Trans::kNo, out_, removed_, removed_, 1, weight.data(),
+                 removed_, corner.data(), removed_, 0, steps_.data(), removed_);
   }
 
   // rows_ = the last rows of L⁻¹ [removed, in], by solving X L = I tile by tile.
@@ -142,7 +143,8 @@ class CurveMeasure {
       const double square = measured_[first + r];
       double change = 0;
       for (size_t j = 0; j <= kept_ + first + r; ++j) {
-        change += ridge_.diagonal[columns_[j]] * row[j] * (row[j] * square + 2 * inner[r * in_ + j]);
+        change +=
+            ridge_.diagonal[columns_[j]] * row[j] * (row[j] * square + 2 * inner[r * in_ + j]);
       }
       penalty_[first + r] = change;
     }

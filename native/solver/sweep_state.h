@@ -27,10 +27,11 @@ std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOpt
 void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
                    SweepState& state, size_t count, std::vector<Removal>& removals);
 // Groups of any width; one block downdate a removal. False when a block of P is no longer positive.
-bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state, size_t count,
-                  std::vector<Removal>& removals);
+bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state,
+                  size_t count, std::vector<Removal>& removals);
 
-// What a given order of removal costs, from one Cholesky in that order and no running sums of matrices.
+// What a given order of removal costs, from one Cholesky in that order and no running sums of
+// matrices.
 struct ExactCurve {
   std::vector<double> cost;   // [removed groups], selection metric
   std::vector<double> error;  // [removed groups + 1], curve metric

@@ -27,8 +27,8 @@ Buffer<double> Coupling(const SiteProblem& site, const double* inverse, size_t k
 }
 
 // E_R = W_R (H_λ)_RR + D_R − (Ŵ_K − W_K) H_KR, scattered into e [out, in].
-void ScatterResiduals(const SiteProblem& site, bool bias, const ColumnSplit& split, const double* ridged,
-                      const double* gram, const double* shift, double* e) {
+void ScatterResiduals(const SiteProblem& site, bool bias, const ColumnSplit& split,
+                      const double* ridged, const double* gram, const double* shift, double* e) {
   Context& context = site.context();
   const size_t kept = split.kept.size(), removed = split.removed.size(), out = site.out();
   Buffer<double> weight = context.Allocate<double>(out * removed);
@@ -42,8 +42,8 @@ void ScatterResiduals(const SiteProblem& site, bool bias, const ColumnSplit& spl
   ParallelGemm(context, Trans::kNo, Trans::kNo, out, removed, removed, 1, weight.data(), removed,
                ridged, removed, 1, residual.data(), removed);
   if (kept > 0) {
-    ParallelGemm(context, Trans::kNo, Trans::kNo, out, removed, kept, -1, shift, kept, gram, removed, 1,
-                 residual.data(), removed);
+    ParallelGemm(context, Trans::kNo, Trans::kNo, out, removed, kept, -1, shift, kept, gram,
+                 removed, 1, residual.data(), removed);
   }
   for (size_t o = 0; o < out; ++o) {
     for (size_t r = 0; r < removed; ++r) {
@@ -61,8 +61,8 @@ Tableau::Tableau(const SiteProblem& site)
       table_(context_.Allocate<double>(size_ * size_)),
       energy_(context_.Allocate<double>(size_ * size_)) {}
 
-std::optional<Tableau> Tableau::Make(const SiteProblem& site, Metric metric, bool bias, const Ridge& ridge,
-                                     std::span<const uint8_t> keep) {
+std::optional<Tableau> Tableau::Make(const SiteProblem& site, Metric metric, bool bias,
+                                     const Ridge& ridge, std::span<const uint8_t> keep) {
   const ColumnSplit split = SplitColumns(site, keep);
   const size_t kept = split.kept.size(), removed = split.removed.size();
   Context& context = site.context();
@@ -92,8 +92,8 @@ std::optional<Tableau> Tableau::Make(const SiteProblem& site, Metric metric, boo
     ScatterResiduals(site, bias, split, schur.data(), gram.data(), shift, e.data());
     if (kept > 0) {
       const Buffer<double> coupling = Coupling(site, inverse, kept, removed, gram.data());
-      ParallelGemm(context, Trans::kYes, Trans::kNo, removed, removed, kept, -1, gram.data(), removed,
-                   coupling.data(), removed, 1, schur.data(), removed);
+      ParallelGemm(context, Trans::kYes, Trans::kNo, removed, removed, kept, -1, gram.data(),
+                   removed, coupling.data(), removed, 1, schur.data(), removed);
       Scatter(split.kept, split.removed, coupling.data(), 1, in, tableau.table_.data());
       for (size_t r = 0; r < removed; ++r) {
         for (size_t k = 0; k < kept; ++k) {
@@ -104,8 +104,8 @@ std::optional<Tableau> Tableau::Make(const SiteProblem& site, Metric metric, boo
     Scatter(split.removed, split.removed, schur.data(), 1, in, tableau.table_.data());
   }
   const Buffer<double> weighted = site.ApplyMetric(metric, e.data(), in);
-  ParallelGemm(context, Trans::kYes, Trans::kNo, in, in, site.out(), 1, e.data(), in, weighted.data(),
-               in, 0, tableau.energy_.data(), in);
+  ParallelGemm(context, Trans::kYes, Trans::kNo, in, in, site.out(), 1, e.data(), in,
+               weighted.data(), in, 0, tableau.energy_.data(), in);
   return tableau;
 }
 
@@ -117,12 +117,13 @@ bool Tableau::Pivot(size_t g) {
   double* t = table_.data();
   double* f = energy_.data();
   Buffer<double> inverse = context_.Allocate<double>(s * s);
-  for (size_t i = 0; i < s; ++i) std::copy_n(t + (start + i) * n + start, s, inverse.data() + i * s);
+  for (size_t i = 0; i < s; ++i)
+    std::copy_n(t + (start + i) * n + start, s, inverse.data() + i * s);
   if (!Cholesky(s, inverse.data(), s)) return false;
   CholeskyInverse(s, inverse.data(), s);
 
-  // M = [−Y for the rest; −T_gg⁻¹ on g] [s, n] turns the old E_g into the change of E, apart from E_g's
-  // own disappearance: E ← (E with E_g = 0) + E_g M.
+  // M = [−Y for the rest; −T_gg⁻¹ on g] [s, n] turns the old E_g into the change of E, apart from
+  // E_g's own disappearance: E ← (E with E_g = 0) + E_g M.
   Buffer<double> rows = context_.Allocate<double>(s * n);
   std::copy_n(t + start * n, s * n, rows.data());
   Buffer<double> change = context_.Allocate<double>(s * n);
@@ -130,7 +131,7 @@ bool Tableau::Pivot(size_t g) {
   for (size_t i = 0; i < s; ++i) {
     for (size_t j = 0; j < s; ++j) change[i * n + start + j] = -inverse[i * s + j];
   }
-  Buffer<double> columns = context_.Allocate<double>(n * s);  // T_:g, with T_gg set to 0
+  Buffer<double> columns = context_.Allocate<double>(n * s);   // T_:g, with T_gg set to 0
   Buffer<double> energies = context_.Allocate<double>(n * s);  // F_:g, with F_gg halved below
   for (size_t r = 0; r < n; ++r) {
     const bool inside = r >= start && r < start + s;
@@ -147,18 +148,18 @@ bool Tableau::Pivot(size_t g) {
     std::fill_n(f + (start + i) * n, n, 0.0);
     for (size_t r = 0; r < n; ++r) f[r * n + start + i] = 0;
   }
-  ParallelGemm(context_, Trans::kNo, Trans::kNo, n, n, s, 1, columns.data(), s, change.data(), n, 1, t,
-               n);
+  ParallelGemm(context_, Trans::kNo, Trans::kNo, n, n, s, 1, columns.data(), s, change.data(), n, 1,
+               t, n);
   for (size_t i = 0; i < s; ++i) {
     for (size_t j = 0; j < n; ++j) t[(start + i) * n + j] = -change[i * n + j];
   }
   // F ← F_rest + F_:g M + Mᵀ F_g: + Mᵀ F_gg M = F_rest + V M + Mᵀ Vᵀ with V = F_:g + ½ Mᵀ F_gg.
-  ParallelGemm(context_, Trans::kYes, Trans::kNo, n, s, s, 0.5, change.data(), n, block.data(), s, 1,
-               energies.data(), s);
-  ParallelGemm(context_, Trans::kNo, Trans::kNo, n, n, s, 1, energies.data(), s, change.data(), n, 1, f,
-               n);
-  ParallelGemm(context_, Trans::kYes, Trans::kYes, n, n, s, 1, change.data(), n, energies.data(), s, 1,
-               f, n);
+  ParallelGemm(context_, Trans::kYes, Trans::kNo, n, s, s, 0.5, change.data(), n, block.data(), s,
+               1, energies.data(), s);
+  ParallelGemm(context_, Trans::kNo, Trans::kNo, n, n, s, 1, energies.data(), s, change.data(), n,
+               1, f, n);
+  ParallelGemm(context_, Trans::kYes, Trans::kYes, n, n, s, 1, change.data(), n, energies.data(), s,
+               1, f, n);
   return true;
 }
 

@@ -1,5 +1,5 @@
-// The solution on a kept set together with what every removed column would bring, in one square matrix
-// that a change of the set updates in place (Gauss-Jordan pivots).
+// The solution on a kept set together with what every removed column would bring, in one square
+// matrix that a change of the set updates in place (Gauss-Jordan pivots).
 #pragma once
 
 #include <optional>
@@ -10,14 +10,14 @@ namespace struprune {
 
 // table [in, in]:  P = (H_λ)_KK⁻¹ on kept × kept,  P H_KR on kept × removed, its negative on
 //   removed × kept, and the Schur complement H_RR − H_RK P H_KR on removed × removed.
-// energy [in, in]: Eᵀ G E, where E_:j is −Ŵ_:j for a kept and (C_λ − Ŵ H_λ)_:j for a removed column.
-// In both roles the price of moving group g over is tr(energy_gg table_gg⁻¹): a rise when it leaves, a
-// fall when it enters.
+// energy [in, in]: Eᵀ G E, where E_:j is −Ŵ_:j for a kept and (C_λ − Ŵ H_λ)_:j for a removed
+// column. In both roles the price of moving group g over is tr(energy_gg table_gg⁻¹): a rise when
+// it leaves, a fall when it enters.
 class Tableau {
  public:
   // Empty when the Cholesky factorisation fails.
-  static std::optional<Tableau> Make(const SiteProblem& site, Metric metric, bool bias, const Ridge& ridge,
-                                     std::span<const uint8_t> keep);
+  static std::optional<Tableau> Make(const SiteProblem& site, Metric metric, bool bias,
+                                     const Ridge& ridge, std::span<const uint8_t> keep);
 
   const double* table() const { return table_.data(); }
   const double* energy() const { return energy_.data(); }

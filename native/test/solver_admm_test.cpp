@@ -1,9 +1,8 @@
-#include "solver/admm.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "solver/admm.h"
 #include "solver_support.h"
 
 namespace struprune {
@@ -79,7 +78,8 @@ TEST(Admm, StepsMatchPlainArithmetic) {
   const SiteData data = RandomSite({.tokens = 40, .in = 8, .out = 4, .residual = true, .seed = 5});
   AdmmState state(std::make_shared<SiteProblem>(MakeContext(), data.Input(0.05, 2)), false);
   PlainAdmm plain(data, 0.05);
-  const std::vector<std::vector<uint8_t>> masks = {{1, 1, 0, 1}, {1, 0, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}};
+  const std::vector<std::vector<uint8_t>> masks = {
+      {1, 1, 0, 1}, {1, 0, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}};
   const std::vector<double> rhos = {0.1, 0.3, 0.3, 1.2};
   for (size_t step = 0; step < masks.size(); ++step) {
     state.SetRho(rhos[step]);
@@ -91,7 +91,8 @@ TEST(Admm, StepsMatchPlainArithmetic) {
     for (size_t g = 0; g < 4; ++g) {
       double energy = 0;
       for (size_t o = 0; o < 4; ++o) {
-        for (size_t j = 2 * g; j < 2 * g + 2; ++j) energy += std::pow(plain.w[o][j] + plain.u[o][j], 2);
+        for (size_t j = 2 * g; j < 2 * g + 2; ++j)
+          energy += std::pow(plain.w[o][j] + plain.u[o][j], 2);
       }
       EXPECT_NEAR(energies[g], energy, 1e-9 * energy);
     }

@@ -1,10 +1,9 @@
-#include "solver/refit.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "solver/columns.h"
+#include "solver/refit.h"
 #include "solver_support.h"
 
 namespace struprune {
@@ -39,7 +38,8 @@ Matrix FullWeight(const SiteData& data, const Refit& refit) {
 std::vector<double> BiasShift(const SiteData& data, const Refit& refit) {
   std::vector<double> shift(data.out, 0.0);
   for (size_t o = 0; o < data.out; ++o) {
-    shift[o] = (refit.bias.empty() ? 0.0 : refit.bias[o]) - (data.bias.empty() ? 0.0 : data.bias[o]);
+    shift[o] =
+        (refit.bias.empty() ? 0.0 : refit.bias[o]) - (data.bias.empty() ? 0.0 : data.bias[o]);
   }
   return shift;
 }
@@ -87,7 +87,8 @@ TEST_P(RefitOracle, MatchesEliminationAndTokens) {
         for (size_t b = 0; b < data.out; ++b) constant += data.fisher[a][b] * r[a] * r[b];
       }
     }
-    const double nats = (ErrorFromTokens(data, weight, shift, true) - constant) / (2.0 * data.tokens);
+    const double nats =
+        (ErrorFromTokens(data, weight, shift, true) - constant) / (2.0 * data.tokens);
     EXPECT_NEAR(*refit.fisher_loss, nats, 1e-9 * (1 + std::abs(nats)));
   }
   EXPECT_EQ(refit.lambda, 0.05);
@@ -96,16 +97,17 @@ TEST_P(RefitOracle, MatchesEliminationAndTokens) {
 
 INSTANTIATE_TEST_SUITE_P(
     Sites, RefitOracle,
-    testing::Values(RefitCase{"plain", {.in = 12}, 1, false},
-                    RefitCase{"old_bias_stays", {.in = 12, .bias = true, .seed = 2}, 1, false},
-                    RefitCase{"bias", {.in = 12, .bias = true, .seed = 3}, 1, true},
-                    RefitCase{"new_bias", {.in = 12, .seed = 4}, 1, true},
-                    RefitCase{"residual", {.in = 12, .residual = true, .fisher = true, .seed = 5}, 1,
-                              false},
-                    RefitCase{"residual_bias",
-                              {.in = 12, .bias = true, .residual = true, .fisher = true, .seed = 6}, 3,
-                              true},
-                    RefitCase{"few_tokens", {.tokens = 4, .in = 12, .fisher = true, .seed = 7}, 2, false}),
+    testing::Values(
+        RefitCase{"plain", {.in = 12}, 1, false},
+        RefitCase{"old_bias_stays", {.in = 12, .bias = true, .seed = 2}, 1, false},
+        RefitCase{"bias", {.in = 12, .bias = true, .seed = 3}, 1, true},
+        RefitCase{"new_bias", {.in = 12, .seed = 4}, 1, true},
+        RefitCase{"residual", {.in = 12, .residual = true, .fisher = true, .seed = 5}, 1, false},
+        RefitCase{"residual_bias",
+                  {.in = 12, .bias = true, .residual = true, .fisher = true, .seed = 6},
+                  3,
+                  true},
+        RefitCase{"few_tokens", {.tokens = 4, .in = 12, .fisher = true, .seed = 7}, 2, false}),
     [](const auto& info) { return info.param.name; });
 
 TEST(Refit, KeepingAllIsTheDenseMapAndKeepingNoneIsItsMean) {

@@ -145,14 +145,15 @@ double ErrorFromTokens(const SiteData& data, const Matrix& weight, const std::ve
     }
     for (size_t a = 0; a < data.out; ++a) {
       if (!fisher) total += miss[a] * miss[a];
-      for (size_t b = 0; fisher && b < data.out; ++b) total += data.fisher[a][b] * miss[a] * miss[b];
+      for (size_t b = 0; fisher && b < data.out; ++b)
+        total += data.fisher[a][b] * miss[a] * miss[b];
     }
   }
   return total;
 }
 
-OracleRefit RefitByElimination(const SiteData& data, const std::vector<uint8_t>& keep, double lambda,
-                               bool bias, bool fisher) {
+OracleRefit RefitByElimination(const SiteData& data, const std::vector<uint8_t>& keep,
+                               double lambda, bool bias, bool fisher) {
   // Design matrix with a column of ones when a bias is fitted; the ridge pulls towards W.
   const double n = static_cast<double>(data.tokens);
   std::vector<double> ridge(data.in);
@@ -171,7 +172,8 @@ OracleRefit RefitByElimination(const SiteData& data, const std::vector<uint8_t>&
     if (keep[j]) kept.push_back(j);
   }
   const size_t k = kept.size(), size = k + (bias ? 1 : 0);
-  Matrix normal(size, std::vector<double>(size, 0.0)), right(size, std::vector<double>(data.out, 0.0));
+  Matrix normal(size, std::vector<double>(size, 0.0)),
+      right(size, std::vector<double>(data.out, 0.0));
   for (size_t t = 0; t < data.tokens; ++t) {
     std::vector<double> row;
     for (const size_t j : kept) row.push_back(data.x[t][j]);

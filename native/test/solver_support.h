@@ -1,5 +1,5 @@
-// Random sites and an independent oracle for the solver's tests: everything from the tokens themselves,
-// by plain Gaussian elimination, sharing no code with native/solver.
+// Random sites and an independent oracle for the solver's tests: everything from the tokens
+// themselves, by plain Gaussian elimination, sharing no code with native/solver.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,8 @@ using Matrix = std::vector<std::vector<double>>;
 
 struct SiteData {
   size_t tokens = 0, in = 0, out = 0;
-  Matrix x;                // [tokens, in]
-  Matrix residual;         // [tokens, out], or empty
+  Matrix x;                   // [tokens, in]
+  Matrix residual;            // [tokens, out], or empty
   std::vector<float> weight;  // [out, in]
   std::vector<float> bias;    // [out], or empty
   Matrix fisher;              // [out, out], or empty

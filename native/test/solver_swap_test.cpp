@@ -1,9 +1,8 @@
-#include "solver/swap.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
+#include "solver/swap.h"
 #include "solver_support.h"
 
 namespace struprune {
@@ -89,7 +88,10 @@ INSTANTIATE_TEST_SUITE_P(
                     SwapCase{"fisher", {.in = 12, .fisher = true, .seed = 6}, 1, false, true},
                     SwapCase{"blocks", {.in = 16, .seed = 7}, 2, false, false},
                     SwapCase{"blocks_fisher",
-                             {.in = 24, .residual = true, .fisher = true, .seed = 9}, 3, true, true}),
+                             {.in = 24, .residual = true, .fisher = true, .seed = 9},
+                             3,
+                             true,
+                             true}),
     [](const auto& info) { return info.param.name; });
 
 TEST(Swap, StopsAtItsLimitAndSaysSo) {

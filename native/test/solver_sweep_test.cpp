@@ -1,10 +1,9 @@
-#include "solver/sweep.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
+#include "solver/sweep.h"
 #include "solver_support.h"
 
 namespace struprune {
@@ -78,7 +77,8 @@ TEST_P(SweepOracle, MatchesExhaustiveRemoval) {
     ASSERT_EQ(result.order[k], static_cast<int32_t>(best_group)) << "removal " << k;
     keep[best_group] = 0;
     EXPECT_NEAR(result.cost[k] / selection_unit, best - before, 1e-8 * std::abs(best));
-    EXPECT_NEAR(result.error[k + 1] / curve_unit, refit(c.fisher_curve).error - constant, 1e-9 * scale);
+    EXPECT_NEAR(result.error[k + 1] / curve_unit, refit(c.fisher_curve).error - constant,
+                1e-9 * scale);
     before = best;
   }
   EXPECT_LE(result.drift, 1e-9);
@@ -87,33 +87,45 @@ TEST_P(SweepOracle, MatchesExhaustiveRemoval) {
 
 INSTANTIATE_TEST_SUITE_P(
     Sites, SweepOracle,
-    testing::Values(SweepCase{"columns", {.in = 12}, 1, 0.05, false, false, false},
-                    SweepCase{"bias", {.in = 10, .bias = true, .seed = 2}, 1, 0.05, true, false, false},
-                    SweepCase{"residual", {.in = 9, .residual = true, .seed = 3}, 1, 0.02, false, false,
-                              false},
-                    SweepCase{"residual_bias", {.in = 9, .residual = true, .seed = 4}, 1, 0.02, true,
-                              false, false},
-                    SweepCase{"fisher", {.in = 10, .fisher = true, .seed = 5}, 1, 0.05, false, true, true},
-                    SweepCase{"fisher_curve", {.in = 10, .fisher = true, .seed = 6}, 1, 0.05, false, false,
-                              true},
-                    SweepCase{"fisher_selection", {.in = 10, .fisher = true, .seed = 7}, 1, 0.05, true,
-                              true, false},
-                    SweepCase{"fisher_residual",
-                              {.in = 8, .residual = true, .fisher = true, .seed = 8}, 1, 0.05, true, true,
-                              true},
-                    SweepCase{"fisher_residual_no_bias",
-                              {.in = 8, .residual = true, .fisher = true, .seed = 8}, 1, 0.05, false, true,
-                              true},
-                    SweepCase{"blocks", {.in = 15, .seed = 9}, 3, 0.05, false, false, false},
-                    SweepCase{"blocks_all",
-                              {.in = 12, .bias = true, .residual = true, .fisher = true, .seed = 10}, 4,
-                              0.01, true, true, true},
-                    SweepCase{"few_tokens", {.tokens = 5, .in = 11, .seed = 11}, 1, 0.05, false, false,
-                              false}),
+    testing::Values(
+        SweepCase{"columns", {.in = 12}, 1, 0.05, false, false, false},
+        SweepCase{"bias", {.in = 10, .bias = true, .seed = 2}, 1, 0.05, true, false, false},
+        SweepCase{"residual", {.in = 9, .residual = true, .seed = 3}, 1, 0.02, false, false, false},
+        SweepCase{
+            "residual_bias", {.in = 9, .residual = true, .seed = 4}, 1, 0.02, true, false, false},
+        SweepCase{"fisher", {.in = 10, .fisher = true, .seed = 5}, 1, 0.05, false, true, true},
+        SweepCase{
+            "fisher_curve", {.in = 10, .fisher = true, .seed = 6}, 1, 0.05, false, false, true},
+        SweepCase{
+            "fisher_selection", {.in = 10, .fisher = true, .seed = 7}, 1, 0.05, true, true, false},
+        SweepCase{"fisher_residual",
+                  {.in = 8, .residual = true, .fisher = true, .seed = 8},
+                  1,
+                  0.05,
+                  true,
+                  true,
+                  true},
+        SweepCase{"fisher_residual_no_bias",
+                  {.in = 8, .residual = true, .fisher = true, .seed = 8},
+                  1,
+                  0.05,
+                  false,
+                  true,
+                  true},
+        SweepCase{"blocks", {.in = 15, .seed = 9}, 3, 0.05, false, false, false},
+        SweepCase{"blocks_all",
+                  {.in = 12, .bias = true, .residual = true, .fisher = true, .seed = 10},
+                  4,
+                  0.01,
+                  true,
+                  true,
+                  true},
+        SweepCase{"few_tokens", {.tokens = 5, .in = 11, .seed = 11}, 1, 0.05, false, false, false}),
     [](const auto& info) { return info.param.name; });
 
 TEST(Sweep, BatchSizeDoesNotChangeAnything) {
-  const SiteData data = RandomSite({.tokens = 300, .in = 96, .out = 20, .fisher = true, .seed = 21});
+  const SiteData data =
+      RandomSite({.tokens = 300, .in = 96, .out = 20, .fisher = true, .seed = 21});
   const SiteProblem site(MakeContext(), data.Input(0.05, 1));
   SweepOptions options;
   options.batch = 1;

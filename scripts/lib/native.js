@@ -43,8 +43,11 @@ function checkTools() {
   );
 }
 
-function lastLines(text, count = 60) {
-  return text.trimEnd().split('\n').slice(-count).join('\n');
+/** The part of a build log that matters: from the first error on, or its end. */
+function excerpt(log, count = 60) {
+  const lines = log.trimEnd().split('\n');
+  const first = lines.findIndex((line) => /^FAILED|error:|^CMake Error/.test(line));
+  return (first < 0 ? lines.slice(-count) : lines.slice(first, first + count)).join('\n');
 }
 
 /**
@@ -75,7 +78,7 @@ function cmakeBuild(name, target, options) {
       throw new SetupError(
         `${what} the native code failed`,
         `see above; to start anew: rm -r ${path.relative(process.cwd(), folder)}`,
-        lastLines(log),
+        excerpt(log),
       );
     }
   }
@@ -92,8 +95,15 @@ function jobs() {
 function ensureAddon() {
   const options = buildOptions();
   ensureDependencies(options);
-  const inputs = ['CMakeLists.txt', 'cmake', 'native', 'scripts/lib/wheels.js', 'package-lock.json'];
-  const isSource = (file) => !file.startsWith(at('native/test')) && !file.startsWith(at('native/fuzz'));
+  const inputs = [
+    'CMakeLists.txt',
+    'cmake',
+    'native',
+    'scripts/lib/wheels.js',
+    'package-lock.json',
+  ];
+  const isSource = (file) =>
+    !file.startsWith(at('native/test')) && !file.startsWith(at('native/fuzz'));
   const files = inputs.flatMap((input) => filesUnder(at(input), isSource));
   const hash = hashOf(files, [options, process.arch]);
   const stamp = path.join(output, '.stamp');

@@ -21,13 +21,13 @@ function which(name) {
 
 /**
  * Runs a command and returns { status, output } without judging it. `capture`: 'all' keeps stdout and
- * stderr, 'stdout' keeps stdout and shows stderr, 'none' shows both.
+ * stderr, 'stdout' keeps stdout and shows stderr, 'none' shows both on our stderr.
  */
 function attempt(command, args, { capture = 'all', env = {}, cwd = root } = {}) {
   const stdio = {
     all: ['ignore', 'pipe', 'pipe'],
     stdout: ['ignore', 'pipe', 'inherit'],
-    none: ['ignore', 'inherit', 'inherit'],
+    none: ['ignore', 2, 2],
   }[capture];
   const child = spawnSync(command, args, {
     cwd,

@@ -32,7 +32,13 @@ function writeEsmEntry() {
 
 /** Compiles lib/ to dist/ when a file of it has changed. */
 function ensureDist() {
-  const inputs = ['lib', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/lib'];
+  const inputs = [
+    'lib',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'package-lock.json',
+    'scripts/lib',
+  ];
   const hash = hashOf(inputs.flatMap((input) => filesUnder(at(input))));
   const stamp = path.join(dist, '.stamp');
   if (isCurrent(stamp, hash)) return;

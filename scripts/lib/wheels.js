@@ -47,11 +47,15 @@ const WHEELS = {
 
 /** The mend for what pip printed. */
 function mendFor(output) {
-  if (/No module named pip/.test(output)) return 'install pip (Debian: apt-get install python3-pip)';
+  if (/No module named pip/.test(output))
+    return 'install pip (Debian: apt-get install python3-pip)';
   if (/DO NOT MATCH THE HASHES/i.test(output)) {
     return 'the file differs from the pinned one: check the package index or mirror that pip uses';
   }
-  if (/No matching distribution|not a supported wheel/i.test(output) && !/connection/i.test(output)) {
+  if (
+    /No matching distribution|not a supported wheel/i.test(output) &&
+    !/connection/i.test(output)
+  ) {
     return 'no wheel for this platform (they are for Linux x86-64, glibc 2.28): build with STRUPRUNE_BLAS=openblas';
   }
   return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
@@ -65,7 +69,10 @@ function download(name, { version, sha256 }, folder) {
   args.push('--disable-pip-version-check', '--require-hashes', '-r', requirements, '-d', folder);
   const { status, output } = attempt('python3', args);
   if (status === 127) {
-    throw new SetupError('python3 is not on PATH', 'install it (Debian: apt-get install python3-pip)');
+    throw new SetupError(
+      'python3 is not on PATH',
+      'install it (Debian: apt-get install python3-pip)',
+    );
   }
   if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output), output);
   const wheel = fs.readdirSync(folder).find((file) => file.endsWith('.whl'));

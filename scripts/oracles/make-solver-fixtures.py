@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 LAMBDA = 0.05
-ADMM = dict(rho=0.1, rhoGrowth=1.3, rhoMax=10.0, settledShare=0.05, still=5, tolerance=1e-3, maxIterations=60)
+ADMM = dict(rho=0.1, rhoGrowth=1.1, rhoMax=1000.0, still=5, tolerance=1e-3, maxIterations=100)
 
 # name: (tokens, in, out, group, old bias, refit the bias, residual, Fisher curve)
 SITES = {
@@ -150,7 +150,7 @@ class Site:
             unchanged = unchanged + 1 if changed == 0 else 0
             if unchanged >= ADMM["still"] and max(primal, dual) <= ADMM["tolerance"]:
                 return dict(kept=kept, converged=True, keep=keep.tolist(), history=history)
-            if changed <= ADMM["settledShare"] * self.groups and rho < ADMM["rhoMax"]:
+            if changed > 0 and rho < ADMM["rhoMax"]:
                 grown = min(ADMM["rhoMax"], rho * ADMM["rhoGrowth"])
                 u *= rho / grown
                 rho = grown

@@ -52,7 +52,7 @@ for (const name of names) {
     const ids = tokenizer.encode(text);
     t.is(ids.length, expected.long.count);
     t.is(sha256(ids), expected.long.sha256);
-    const parts = text.match(/[\s\S]{1,997}/gu) ?? [];
+    const parts: string[] = text.match(/[\s\S]{1,997}/gu) ?? [];
     t.is(sha256(tokenizer.encodeParts(parts)), expected.long.sha256);
     for (const maxTokens of [1, 2048, 10_001]) {
       t.deepEqual(tokenizer.encodeParts(parts, maxTokens), ids.slice(0, maxTokens));

@@ -1,0 +1,91 @@
+/**
+ * Headers of safetensors and GGUF files, parsed and checked by the native side; no weights are read. Its errors
+ * come as they are: with `code` and `mend`, but not yet a StruPruneError (lib/engine/native.ts).
+ */
+import { native } from '../engine/native';
+import { StruPruneError } from '../errors';
+import type { Dtype } from '../model/architecture';
+
+/** A tensor as its file states it; `dtype` may be one that this program cannot read. */
+export interface ContainerTensor {
+  name: string;
+  dtype: string;
+  /** Row-major, slowest first, in both formats. */
+  shape: number[];
+  /** From the start of the file. */
+  offset: number;
+  bytes: number;
+}
+
+export interface SafetensorsHeader {
+  tensors: ContainerTensor[];
+  metadata: Record<string, string>;
+}
+
+/** 64-bit integers are numbers where that is exact, else bigints. */
+export type GgufValue = string | number | bigint | boolean | GgufValue[];
+
+export interface GgufEntry {
+  /** `uint8` … `float64`, `bool`, `string`, `array:<type>`; `array:array` for an array of unlike arrays. */
+  type: string;
+  value: GgufValue;
+}
+
+export interface GgufHeader {
+  version: number;
+  alignment: number;
+  metadata: Record<string, GgufEntry>;
+  tensors: ContainerTensor[];
+}
+
+/** @throws ERR_NOT_FOUND; ERR_CHECKPOINT for whatever the format does not allow */
+export function parseSafetensors(path: string): SafetensorsHeader {
+  return native.parseSafetensors(path);
+}
+
+/**
+ * @throws ERR_NOT_FOUND; ERR_CHECKPOINT for whatever the format does not allow;
+ *   ERR_UNSUPPORTED for other versions, big-endian files and unknown tensor types
+ */
+export function parseGguf(path: string): GgufHeader {
+  const { metadata, metadataTypes, ...header } = native.parseGguf(path);
+  // Object.fromEntries makes own properties, whatever the keys of the file are called.
+  const entries = Object.entries(metadata).map(([key, value]): [string, GgufEntry] => [
+    key,
+    { type: metadataTypes[key]!, value },
+  ]);
+  return { ...header, metadata: Object.fromEntries(entries) };
+}
+
+/** Elements and bytes of one storage block; as native/core/dtype.cpp. */
+const LAYOUTS: Record<Dtype, { elements: number; bytes: number }> = {
+  F32: { elements: 1, bytes: 4 },
+  F16: { elements: 1, bytes: 2 },
+  BF16: { elements: 1, bytes: 2 },
+  Q4_0: { elements: 32, bytes: 18 },
+  Q4_1: { elements: 32, bytes: 20 },
+  Q5_0: { elements: 32, bytes: 22 },
+  Q5_1: { elements: 32, bytes: 24 },
+  Q8_0: { elements: 32, bytes: 34 },
+  Q4_K: { elements: 256, bytes: 144 },
+  Q5_K: { elements: 256, bytes: 176 },
+  Q6_K: { elements: 256, bytes: 210 },
+};
+
+/** Whether rows of this shape are whole storage blocks of the type. */
+export function fitsBlocks(dtype: Dtype, shape: number[]): boolean {
+  return (shape.at(-1) ?? 1) % LAYOUTS[dtype].elements === 0;
+}
+
+/** Bytes of a stored tensor. @throws StruPruneError ERR_ARGUMENT when its rows are not whole blocks */
+export function storageBytes(dtype: Dtype, shape: number[]): number {
+  if (!fitsBlocks(dtype, shape)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `rows of ${shape.at(-1)} values are not whole ${dtype} blocks of ${LAYOUTS[dtype].elements}`,
+      'choose f16 or f32 for this tensor',
+    );
+  }
+  const elements = shape.reduce((product, width) => product * width, 1);
+  return (elements / LAYOUTS[dtype].elements) * LAYOUTS[dtype].bytes;
+}

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pruned models whose blocks differ in width: the stock classes with their linear maps resized.
+
+A stock block computes with whatever widths its maps have; only its constructor knows one width for all.
+So the stock model is built first and every block's maps are then replaced by ones of the block's own
+size. Attention, caches, masks, rope and generation stay the stock code.
+"""
+
+from torch import nn
+from transformers import (
+    LlamaForCausalLM,
+    MistralForCausalLM,
+    OPTForCausalLM,
+    Qwen2ForCausalLM,
+    Qwen3ForCausalLM,
+)
+
+from .configuration_struprune import (
+    StrupruneLlamaConfig,
+    StrupruneMistralConfig,
+    StrupruneOPTConfig,
+    StrupruneQwen2Config,
+    StrupruneQwen3Config,
+)
+
+
+def resize_block(layer, config, index):
+    """Gives one decoder layer the widths and biases that config.struprune states for it."""
+    widths = config.struprune
+    hidden, head_dim = config.hidden_size, widths["head_dim"]
+    heads, groups = widths["attention_heads"][index], widths["key_value_heads"][index]
+    channels, biases = widths["intermediate_sizes"][index], widths["biases"]
+
+    attention = layer.self_attn
+    attention.q_proj = nn.Linear(hidden, heads * head_dim, bias=biases["qkv"])
+    attention.k_proj = nn.Linear(hidden, groups * head_dim, bias=biases["qkv"])
+    attention.v_proj = nn.Linear(hidden, groups * head_dim, bias=biases["qkv"])
+    output = "o_proj" if hasattr(attention, "o_proj") else "out_proj"
+    setattr(attention, output, nn.Linear(heads * head_dim, hidden, bias=biases["o"]))
+    attention.head_dim = head_dim
+    attention.scaling = head_dim**-0.5
+    # Which of these counts the attention reads differs between families and versions.
+    counts = {
+        "num_heads": heads,
+        "num_key_value_heads": groups,
+        "num_key_value_groups": heads // groups,
+    }
+    for name, value in counts.items():
+        if hasattr(attention, name):
+            setattr(attention, name, value)
+
+    if hasattr(layer, "mlp"):
+        ffn, names = layer.mlp, ("gate_proj", "up_proj", "down_proj")
+        ffn.intermediate_size = channels
+    else:
+        ffn, names = layer, ("fc1", "fc2")
+    for name in names[:-1]:
+        setattr(ffn, name, nn.Linear(hidden, channels, bias=biases["ffnIn"]))
+    setattr(ffn, names[-1], nn.Linear(channels, hidden, bias=biases["down"]))
+
+
+class PerBlockModel:
+    """Mixed in before a stock model for causal language modelling."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        decoder = getattr(self.model, "decoder", self.model)
+        for index, layer in enumerate(decoder.layers):
+            resize_block(layer, config, index)
+        self.post_init()
+
+
+class StrupruneLlamaForCausalLM(PerBlockModel, LlamaForCausalLM):
+    config_class = StrupruneLlamaConfig
+
+
+class StrupruneMistralForCausalLM(PerBlockModel, MistralForCausalLM):
+    config_class = StrupruneMistralConfig
+
+
+class StrupruneQwen2ForCausalLM(PerBlockModel, Qwen2ForCausalLM):
+    config_class = StrupruneQwen2Config
+
+
+class StrupruneQwen3ForCausalLM(PerBlockModel, Qwen3ForCausalLM):
+    config_class = StrupruneQwen3Config
+
+
+class StrupruneOPTForCausalLM(PerBlockModel, OPTForCausalLM):
+    config_class = StrupruneOPTConfig

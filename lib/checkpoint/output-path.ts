@@ -1,0 +1,101 @@
+/** What may happen at an output path before and after the write; used by atomic.ts alone. */
+import { randomBytes } from 'node:crypto';
+import type { Dirent } from 'node:fs';
+import { lstat, mkdir, open, readdir, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+import { StruPruneError } from '../errors';
+
+export interface AtomicOptions {
+  /** Take the place of what is at the target (`--force`); else an existing target is ERR_OUTPUT. */
+  replace?: boolean;
+}
+
+/** In the same folder, so that the rename stays on one file system; hidden from careless globs. */
+export function temporaryName(target: string): string {
+  return join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Refuses a target that is there and may not be replaced. */
+export async function requireReplaceable(
+  target: string,
+  kind: 'file' | 'folder',
+  options: AtomicOptions,
+): Promise<void> {
+  if (!(await exists(target))) return;
+  if (!options.replace) {
+    throw new StruPruneError(
+      'ERR_OUTPUT',
+      `${target} exists already`,
+      'give another path, or --force to replace it',
+    );
+  }
+  const isFolder = (await lstat(target)).isDirectory();
+  if (isFolder !== (kind === 'folder')) {
+    throw new StruPruneError(
+      'ERR_OUTPUT',
+      `${target} is a ${isFolder ? 'folder' : 'file'}, and a ${kind} is to be written`,
+      'give another path',
+    );
+  }
+  if (isFolder && !isCheckpoint(await readdir(target, { withFileTypes: true }))) {
+    throw new StruPruneError(
+      'ERR_OUTPUT',
+      `${target} is not a checkpoint folder (it has no config.json), so it is not replaced`,
+      'give another path, or remove the folder yourself',
+    );
+  }
+}
+
+/** `--force` on a home folder by mistake must not remove it. */
+function isCheckpoint(entries: Dirent[]): boolean {
+  return entries.length === 0 || entries.some(({ name }) => name === 'config.json');
+}
+
+/** Makes the folders above the target; returns the topmost one that was not there. */
+export function makeParents(target: string): Promise<string | undefined> {
+  return mkdir(dirname(target), { recursive: true });
+}
+
+/** Undoes `makeParents`, unless somebody has put something there since. */
+export async function removeParents(target: string, topmost: string | undefined): Promise<void> {
+  if (topmost === undefined) return;
+  try {
+    for (let folder = dirname(target); ; folder = dirname(folder)) {
+      await rmdir(folder);
+      if (folder === topmost) return;
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error;
+  }
+}
+
+/** Waits until the file or folder is on the disk; a read-only descriptor is enough for that. */
+export async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** `sync` for a folder and all in it. */
+export async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    await (entry.isDirectory() ? syncTree(path) : sync(path));
+  }
+  await sync(folder);
+}

@@ -1,0 +1,33 @@
+import type { Architecture } from '../model/architecture';
+import type { Engine } from './engine';
+import { native } from './native';
+
+/**
+ * The machine's sgemm rate in GFLOP/s at the shapes of a model's own linear maps, weighted by their flops:
+ * what a forward pass could reach if it did nothing else.
+ */
+export async function measureGemmRate(
+  engine: Engine,
+  architecture: Architecture,
+  seconds = 0.15,
+): Promise<number> {
+  const { hidden, headDim, vocab, gated, blocks } = architecture;
+  const { ffn, heads, kvHeads } = blocks[0]!;
+  const shapes: [n: number, k: number, count: number][] = [
+    [ffn, hidden, (gated ? 2 : 1) * blocks.length],
+    [hidden, ffn, blocks.length],
+    [heads * headDim, hidden, blocks.length],
+    [hidden, heads * headDim, blocks.length],
+    [kvHeads * headDim, hidden, 2 * blocks.length],
+    // The head is run by slices of the vocabulary.
+    [Math.min(vocab, 1024), hidden, vocab / Math.min(vocab, 1024)],
+  ];
+  let flops = 0;
+  let time = 0;
+  for (const [n, k, count] of shapes) {
+    const rate = await native.measureGemm(engine.handle, n, k, seconds);
+    flops += n * k * count;
+    time += (n * k * count) / rate;
+  }
+  return flops / time;
+}

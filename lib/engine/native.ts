@@ -1,0 +1,205 @@
+/**
+ * The native addon with its types. Handles are opaque; long calls are promises that run on a worker thread
+ * and, on one engine, one at a time. Errors are plain Errors with `code` and `mend`: the public functions turn
+ * them into StruPruneError (lib/errors.ts).
+ */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
+import { StruPruneError } from '../errors';
+import type { Architecture, BlockRole, Dtype, ModelRole, Rope, TensorRef } from '../model/architecture';
+import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
+
+declare const tag: unique symbol;
+type Handle<Name extends string> = { readonly [tag]: Name };
+export type EngineHandle = Handle<'engine'>;
+export type FileHandle = Handle<'file'>;
+/** `[rows, cols]` floats in pages, in memory or in a scratch file. */
+export type MatrixHandle = Handle<'matrix'>;
+export type StatisticsHandle = Handle<'statistics'>;
+export type BlockHandle = Handle<'block'>;
+export type EndsHandle = Handle<'ends'>;
+export type AnyHandle =
+  | EngineHandle
+  | FileHandle
+  | MatrixHandle
+  | StatisticsHandle
+  | BlockHandle
+  | EndsHandle;
+
+export type Site = 'attention' | 'ffn';
+
+export interface BlockSpec {
+  hidden: number;
+  headDim: number;
+  heads: number;
+  kvHeads: number;
+  ffn: number;
+  norm: 'rms' | 'layer';
+  eps: number;
+  postNorm: boolean;
+  rope: Rope | null;
+  slidingWindow: number;
+  qkNorm: boolean;
+  gated: boolean;
+  activation: Architecture['activation'];
+}
+
+export interface EndsSpec {
+  hidden: number;
+  vocab: number;
+  embeddingWidth: number;
+  positionOffset: number;
+  norm: 'rms' | 'layer';
+  eps: number;
+  stored: Dtype;
+}
+
+export interface SiteRun {
+  window: number;
+  hidden: MatrixHandle;
+  /** Whether hidden goes on to what the site makes of it. */
+  advance: boolean;
+  statistics?: StatisticsHandle;
+  /** Receives the input of the site's output map, `[tokens, width]`. */
+  keep?: MatrixHandle;
+  denseBefore?: MatrixHandle;
+  denseAfter?: MatrixHandle;
+  alpha: number;
+  beta: number;
+}
+
+export interface NativeAddon {
+  /** Name, version and kernel of the BLAS. */
+  blas: string;
+  parseSafetensors(path: string): SafetensorsHeader;
+  parseGguf(path: string): Omit<GgufHeader, 'metadata'> & {
+    metadata: Record<string, GgufValue>;
+    metadataTypes: Record<string, string>;
+  };
+  createEngine(threads: number, memoryLimit: number): EngineHandle;
+  setAbort(engine: EngineHandle, abort: boolean): void;
+  memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number };
+  /** Largest resident size of the process so far, bytes. */
+  peakRss(): number;
+  release(handle: AnyHandle): void;
+  /** GFLOP/s of `[256, k] × [k, n]` products on all threads. */
+  measureGemm(engine: EngineHandle, n: number, k: number, seconds: number): Promise<number>;
+  openFile(path: string): FileHandle;
+  createMatrix(engine: EngineHandle, rows: number, cols: number, scratch: string): MatrixHandle;
+  matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
+  copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
+  createStatistics(
+    engine: EngineHandle,
+    dim: number,
+    withGram: boolean,
+    residualDim: number,
+  ): StatisticsHandle;
+  readStatistics(
+    statistics: StatisticsHandle,
+    withGram?: boolean,
+  ): {
+    tokens: number;
+    dim: number;
+    sums: Float64Array;
+    squares: Float64Array;
+    gram: Float64Array | null;
+  };
+  loadBlock(
+    engine: EngineHandle,
+    spec: BlockSpec,
+    tensors: Partial<Record<BlockRole, TensorRef>>,
+    files: FileHandle[],
+    stored: Dtype,
+  ): Promise<BlockHandle>;
+  runSite(engine: EngineHandle, block: BlockHandle, site: Site, run: SiteRun): Promise<void>;
+  /** hidden += X[:, columns] Wᵀ + bias for activations kept by runSite. */
+  applySite(
+    engine: EngineHandle,
+    block: BlockHandle,
+    site: Site,
+    kept: MatrixHandle,
+    columns: Int32Array | null,
+    hidden: MatrixHandle,
+  ): Promise<void>;
+  sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): void;
+  setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
+  finishSite(block: BlockHandle, site: Site): void;
+  createSolver(
+    engine: EngineHandle,
+    statistics: StatisticsHandle,
+    block: BlockHandle,
+    site: Site,
+    options: { lambda: number; group: number; fisher: StatisticsHandle | null },
+  ): Promise<NativeSolver>;
+  setOutput(block: BlockHandle, site: Site, refit: NativeRefit): void;
+  blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;
+  encodeBlock(
+    engine: EngineHandle,
+    block: BlockHandle,
+    role: BlockRole,
+    dtype: Dtype,
+    row: number,
+    count: number,
+    ropeHeads: number,
+  ): Promise<Uint8Array>;
+  encodeTensor(
+    engine: EngineHandle,
+    tensor: TensorRef,
+    files: FileHandle[],
+    dtype: Dtype,
+    row: number,
+    count: number,
+  ): Promise<Uint8Array>;
+  createEnds(
+    spec: EndsSpec,
+    tensors: Partial<Record<ModelRole, TensorRef>>,
+    files: FileHandle[],
+  ): EndsHandle;
+  embed(
+    engine: EngineHandle,
+    ends: EndsHandle,
+    ids: Int32Array,
+    window: number,
+    hidden: MatrixHandle,
+  ): Promise<void>;
+  /** -log p(target) in nats and the likeliest token of every row; target -1 = none (NaN). */
+  score(
+    engine: EngineHandle,
+    ends: EndsHandle,
+    hidden: MatrixHandle,
+    targets: Int32Array,
+  ): Promise<{ nll: Float64Array; best: Int32Array }>;
+  logits(
+    engine: EngineHandle,
+    ends: EndsHandle,
+    hidden: MatrixHandle,
+    row: number,
+    count: number,
+  ): Promise<Float32Array>;
+  /** Useful flops of one block over so many tokens. */
+  blockFlops(spec: BlockSpec, tokens: number, window: number): number;
+  solverFromSums: SolverFromSums;
+}
+
+/** The package's own folder, from lib/ as well as from dist/lib/. */
+export function packageRoot(): string {
+  let folder = __dirname;
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+function load(): NativeAddon {
+  try {
+    return require('node-gyp-build')(packageRoot());
+  } catch (cause) {
+    throw new StruPruneError(
+      'ERR_ADDON',
+      `the native addon for ${process.platform}-${process.arch} does not load: ${(cause as Error).message.split('\n')[0]}`,
+      `build it from source with "npm run setup" in ${packageRoot()} (needs g++, cmake, python3 with pip)`,
+      { cause },
+    );
+  }
+}
+
+export const native: NativeAddon = load();

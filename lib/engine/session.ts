@@ -1,0 +1,128 @@
+import type { Architecture, BlockRole, Dtype, ModelSource } from '../model/architecture';
+import type { Engine } from './engine';
+import {
+  type BlockHandle,
+  type BlockSpec,
+  type EndsHandle,
+  type FileHandle,
+  type MatrixHandle,
+  native,
+  type Site,
+} from './native';
+
+/** Sites of a block in the order in which they run. */
+export const SITES: readonly Site[] = ['attention', 'ffn'];
+
+/** One open model on one engine: maps its files and hands out blocks, one at a time. */
+export class Session {
+  readonly engine: Engine;
+  readonly source: ModelSource;
+  /** What every weight is rounded to when it is read: the dtype of the output to come, F32 = as it is. */
+  readonly stored: Dtype;
+  readonly files: FileHandle[];
+  readonly ends: EndsHandle;
+
+  constructor(engine: Engine, source: ModelSource, stored: Dtype = 'F32') {
+    this.engine = engine;
+    this.source = source;
+    this.stored = stored;
+    this.files = source.files.map((path) => native.openFile(path));
+    const { architecture } = source;
+    this.ends = native.createEnds(
+      {
+        hidden: architecture.hidden,
+        vocab: architecture.vocab,
+        embeddingWidth: architecture.embeddingProjection ?? architecture.hidden,
+        positionOffset: architecture.positionOffset ?? 0,
+        norm: architecture.norm.kind,
+        eps: architecture.norm.eps,
+        stored,
+      },
+      source.model,
+      this.files,
+    );
+  }
+
+  get architecture(): Architecture {
+    return this.source.architecture;
+  }
+
+  loadBlock(index: number): Promise<BlockHandle> {
+    return native.loadBlock(
+      this.engine.handle,
+      blockSpec(this.architecture, index),
+      this.source.blocks[index]!,
+      this.files,
+      this.stored,
+    );
+  }
+
+  /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
+  async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
+    const hidden = this.matrix(ids.length, this.architecture.hidden, scratch);
+    await native.embed(this.engine.handle, this.ends, ids, window, hidden);
+    return hidden;
+  }
+
+  matrix(rows: number, cols: number, scratch = ''): MatrixHandle {
+    return native.createMatrix(this.engine.handle, rows, cols, scratch);
+  }
+
+  /** Takes hidden states through both sites of a block. */
+  async advance(block: BlockHandle, hidden: MatrixHandle, window: number): Promise<void> {
+    for (const site of SITES) await this.advanceSite(block, site, hidden, window);
+  }
+
+  advanceSite(block: BlockHandle, site: Site, hidden: MatrixHandle, window: number): Promise<void> {
+    return native.runSite(this.engine.handle, block, site, {
+      window,
+      hidden,
+      advance: true,
+      alpha: 0,
+      beta: 0,
+    });
+  }
+
+  score(
+    hidden: MatrixHandle,
+    targets: Int32Array,
+  ): Promise<{ nll: Float64Array; best: Int32Array }> {
+    return native.score(this.engine.handle, this.ends, hidden, targets);
+  }
+
+  dispose(): void {
+    for (const file of this.files) native.release(file);
+    native.release(this.ends);
+  }
+}
+
+export function blockSpec(architecture: Architecture, index: number): BlockSpec {
+  const { ffn, heads, kvHeads } = architecture.blocks[index]!;
+  return {
+    hidden: architecture.hidden,
+    headDim: architecture.headDim,
+    heads,
+    kvHeads,
+    ffn,
+    norm: architecture.norm.kind,
+    eps: architecture.norm.eps,
+    postNorm: architecture.norm.placement === 'post',
+    rope: architecture.rope,
+    slidingWindow: architecture.slidingWindow,
+    qkNorm: architecture.qkNorm,
+    gated: architecture.gated,
+    activation: architecture.activation,
+  };
+}
+
+/** The roles of a site's output map. */
+export function outputRole(site: Site): { weight: BlockRole; bias: BlockRole } {
+  return site === 'attention' ? { weight: 'o', bias: 'oBias' } : { weight: 'down', bias: 'downBias' };
+}
+
+/** Targets of every position of whole windows: the next token, -1 at each window's end. */
+export function nextTokens(ids: Int32Array, window: number): Int32Array {
+  const targets = new Int32Array(ids.length);
+  for (let i = 0; i < ids.length; i++) targets[i] = (i + 1) % window === 0 ? -1 : ids[i + 1]!;
+  return targets;
+}

@@ -1,0 +1,163 @@
+/** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
+import { readWindows } from './calibration/text';
+import { openCheckpoint } from './checkpoint/open';
+import { type EngineOptions, using, withEngine } from './engine/engine';
+import { measureGemmRate } from './engine/gemm-rate';
+import { native } from './engine/native';
+import { blockSpec, nextTokens, Session } from './engine/session';
+import { StruPruneError } from './errors';
+import type { Architecture } from './model/architecture';
+import { type OnProgress, stageReporter } from './progress';
+
+export interface EvaluateOptions extends EngineOptions {
+  /** Path of a UTF-8 text file. */
+  text: string;
+  /** Tokens of a window. Default 2048, or the model's positions where it has fewer. */
+  window?: number;
+  /** Default: the whole text. */
+  maxTokens?: number;
+  /** Also measure the machine's sgemm rate and the share of it that the forward reached. */
+  measureGemm?: boolean;
+  onProgress?: OnProgress;
+}
+
+export interface Evaluation {
+  /** exp of the mean negative log-likelihood over window − 1 targets of every window. */
+  perplexity: number;
+  /** The mean itself, nats per target. */
+  meanNll: number;
+  /** Tokens run through the model: whole windows. */
+  tokens: number;
+  window: number;
+  tokensPerSecond: number;
+  /** Seconds of the forward pass, dequantisation included. */
+  seconds: number;
+  /** Largest resident size of the process, bytes. */
+  peakRssBytes: number;
+  /** Useful flops ÷ seconds ÷ measured sgemm rate; null unless asked for. */
+  gemmShare: number | null;
+  /** GFLOP/s, as measured before and after the forward; null unless asked for. */
+  gemmRate: number | null;
+}
+
+/** Hidden states in memory at a time; every block is read once per batch. */
+const BATCH_BYTES = 48 * 2 ** 20;
+
+/**
+ * Perplexity of the checkpoint at `path` (Hugging Face folder or GGUF file): the text is tokenised whole,
+ * without BOS, and cut into non-overlapping windows, a short last one dropped.
+ * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TEXT, ERR_NAN, ERR_ARGUMENT.
+ */
+export async function evaluate(path: string, options: EvaluateOptions): Promise<Evaluation> {
+  return withEngine(options, async (engine) => {
+    const source = await openCheckpoint(path);
+    const window = windowFor(source.architecture, options.window);
+    const ids = await readWindows(source, options.text, {
+      window,
+      maxTokens: options.maxTokens,
+      signal: options.signal,
+    });
+    const session = new Session(engine, source);
+    try {
+      return await evaluateIds(session, ids, { ...options, window });
+    } finally {
+      session.dispose();
+    }
+  });
+}
+
+/** The same on token ids of whole windows. */
+export async function evaluateIds(
+  session: Session,
+  ids: Int32Array,
+  options: { window: number; measureGemm?: boolean; onProgress?: OnProgress },
+): Promise<Evaluation> {
+  const { window } = options;
+  const { engine, architecture } = session;
+  const before = options.measureGemm ? await measureGemmRate(engine, architecture) : null;
+  const start = performance.now();
+  const meanNll = await meanNllOf(session, ids, window, options.onProgress);
+  const seconds = (performance.now() - start) / 1000;
+  const after = options.measureGemm ? await measureGemmRate(engine, architecture) : null;
+  const gemmRate = before !== null && after !== null ? (before + after) / 2 : null;
+  const flops = forwardFlops(architecture, ids.length, window);
+  return {
+    perplexity: Math.exp(meanNll),
+    meanNll,
+    tokens: ids.length,
+    window,
+    tokensPerSecond: ids.length / seconds,
+    seconds,
+    peakRssBytes: native.peakRss(),
+    gemmShare: gemmRate === null ? null : flops / seconds / (gemmRate * 1e9),
+    gemmRate,
+  };
+}
+
+async function meanNllOf(
+  session: Session,
+  ids: Int32Array,
+  window: number,
+  onProgress: OnProgress | undefined,
+): Promise<number> {
+  const { architecture, engine } = session;
+  const batch = batchTokens(architecture, window);
+  const batches = Math.ceil(ids.length / batch);
+  const report = stageReporter(onProgress, 'evaluate', batches * (architecture.blocks.length + 1));
+  let sum = 0;
+  let targets = 0;
+  let done = 0;
+  for (let start = 0; start < ids.length; start += batch) {
+    const part = ids.subarray(start, start + batch);
+    const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
+    const { nll } = await using(await session.embed(part, window), async (hidden) => {
+      for (let index = 0; index < architecture.blocks.length; index++) {
+        engine.throwIfAborted();
+        await using(await session.loadBlock(index), (block) =>
+          session.advance(block, hidden, window),
+        );
+        report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`);
+      }
+      return session.score(hidden, nextTokens(part, window));
+    });
+    report(++done, `${where}, head`);
+    for (const value of nll) {
+      if (Number.isNaN(value)) continue;
+      sum += value;
+      targets++;
+    }
+  }
+  return sum / targets;
+}
+
+function batchTokens(architecture: Architecture, window: number): number {
+  const windows = Math.floor(BATCH_BYTES / (4 * architecture.hidden * window));
+  return Math.max(1, windows) * window;
+}
+
+/** Useful flops of blocks and head: 2 per weight and token, and the causal half of attention. */
+export function forwardFlops(architecture: Architecture, tokens: number, window: number): number {
+  const blocks = architecture.blocks.reduce(
+    (sum, _, index) => sum + native.blockFlops(blockSpec(architecture, index), tokens, window),
+    0,
+  );
+  const width = architecture.embeddingProjection ?? architecture.hidden;
+  return blocks + 2 * architecture.vocab * width * tokens;
+}
+
+/** The asked window, or the default that the model has positions for. */
+export function windowFor(architecture: Architecture, asked: number | undefined): number {
+  const window = asked ?? Math.min(2048, architecture.maxPositions);
+  if (!Number.isInteger(window) || window < 2) {
+    throw new StruPruneError('ERR_ARGUMENT', `window must be a whole number of at least 2 tokens`);
+  }
+  if (window > architecture.maxPositions) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `window ${window} is longer than the model's ${architecture.maxPositions} positions`,
+      `choose --window ${architecture.maxPositions} or less`,
+    );
+  }
+  return window;
+}
+

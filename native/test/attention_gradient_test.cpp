@@ -1,0 +1,122 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "model/attend_windows.h"
+
+namespace struprune {
+namespace {
+
+using Doubles = std::vector<double>;
+
+// Everything of one attention, in double.
+struct Attention {
+  Doubles out, log_sum, grad_q, grad_k, grad_v;
+};
+
+// The definition and the chain rule, one query at a time: dS = P ∘ (dP − Σ P dP), dP = g vᵀ.
+Attention Naive(const AttentionShape& shape, size_t rows, const std::vector<float>& q,
+                const std::vector<float>& k, const std::vector<float>& v, const std::vector<float>& g) {
+  const size_t hd = shape.head_dim, width = shape.heads * hd, kv_width = shape.kv_heads * hd;
+  Attention a{Doubles(rows * width), Doubles(rows * shape.heads), Doubles(rows * width),
+              Doubles(rows * kv_width), Doubles(rows * kv_width)};
+  for (size_t t = 0; t < rows; ++t) {
+    const size_t start = t / shape.window * shape.window;
+    const size_t first = shape.sliding ? std::max(start + shape.sliding, t + 1) - shape.sliding : start;
+    for (size_t h = 0; h < shape.heads; ++h) {
+      const size_t at = t * width + h * hd;
+      const auto key = [&](size_t s) { return s * kv_width + h * shape.kv_heads / shape.heads * hd; };
+      const auto dot = [&](const std::vector<float>& x, const std::vector<float>& y, size_t s) {
+        double sum = 0;
+        for (size_t d = 0; d < hd; ++d) sum += static_cast<double>(x[at + d]) * y[key(s) + d];
+        return sum;
+      };
+      Doubles p;
+      double sum = 0, mean = 0;
+      for (size_t s = first; s <= t; ++s) {
+        p.push_back(std::exp(shape.scale * dot(q, k, s)));
+        sum += p.back();
+      }
+      for (size_t s = first; s <= t; ++s) {
+        p[s - first] /= sum;
+        mean += p[s - first] * dot(g, v, s);
+      }
+      a.log_sum[start * shape.heads + h * shape.window + t - start] = std::log(sum);
+      for (size_t s = first; s <= t; ++s) {
+        const double ds = shape.scale * p[s - first] * (dot(g, v, s) - mean);
+        for (size_t d = 0; d < hd; ++d) {
+          a.out[at + d] += p[s - first] * v[key(s) + d];
+          a.grad_v[key(s) + d] += p[s - first] * g[at + d];
+          a.grad_q[at + d] += ds * k[key(s) + d];
+          a.grad_k[key(s) + d] += ds * q[at + d];
+        }
+      }
+    }
+  }
+  return a;
+}
+
+void ExpectNear(const std::vector<float>& got, const Doubles& wanted, const std::string& what) {
+  ASSERT_EQ(got.size(), wanted.size()) << what;
+  double largest = 1;
+  for (const double value : wanted) largest = std::max(largest, std::abs(value));
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_NEAR(got[i], wanted[i], 1e-5 * largest) << what << " [" << i << "]";
+  }
+}
+
+struct Shape {
+  size_t window, heads, kv_heads, head_dim, sliding;
+};
+
+class AttentionGradientTest : public testing::TestWithParam<Shape> {};
+
+TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
+  const auto [window, heads, kv_heads, head_dim, sliding] = GetParam();
+  const AttentionShape shape{window, heads, kv_heads, head_dim, sliding, 0.7f};
+  const size_t rows = 2 * window;
+  std::mt19937 generator(11);
+  std::normal_distribution<float> normal;
+  const auto random = [&](size_t width) {
+    std::vector<float> values(rows * width * head_dim);
+    for (float& value : values) value = normal(generator);
+    return values;
+  };
+  const auto q = random(heads), k = random(kv_heads), v = random(kv_heads), g = random(heads);
+  // Outputs start as garbage: they are to be overwritten.
+  auto out = random(heads), grad_q = random(heads), grad_k = random(kv_heads), grad_v = random(kv_heads);
+  std::vector<float> log_sum(rows * heads, 5);
+
+  Context context(2, 0);
+  std::vector<AttentionScratch> scratch(context.pool.size());
+  AttendWindows(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(), scratch);
+  AttendWindowsBackward(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(),
+                        g.data(), grad_q.data(), grad_k.data(), grad_v.data(), scratch);
+
+  const Attention wanted = Naive(shape, rows, q, k, v, g);
+  ExpectNear(out, wanted.out, "out");
+  ExpectNear(log_sum, wanted.log_sum, "log_sum");
+  ExpectNear(grad_q, wanted.grad_q, "grad_q");
+  ExpectNear(grad_k, wanted.grad_k, "grad_k");
+  ExpectNear(grad_v, wanted.grad_v, "grad_v");
+}
+
+// Windows on both sides of the tiles of 128 queries and 256 keys, and sliding windows on both sides of them.
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, AttentionGradientTest,
+    testing::Values(Shape{1, 2, 1, 4, 0}, Shape{5, 3, 3, 6, 0}, Shape{128, 2, 2, 8, 0},
+                    Shape{129, 4, 2, 8, 0}, Shape{300, 2, 1, 16, 0}, Shape{520, 2, 1, 4, 0},
+                    Shape{40, 2, 1, 4, 1}, Shape{300, 3, 1, 4, 7}, Shape{520, 2, 2, 4, 200},
+                    Shape{520, 2, 1, 4, 256}, Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100}),
+    [](const auto& info) {
+      const Shape& s = info.param;
+      return "Window" + std::to_string(s.window) + "Heads" + std::to_string(s.heads) + "Over" +
+             std::to_string(s.kv_heads) + "Sliding" + std::to_string(s.sliding);
+    });
+
+}  // namespace
+}  // namespace struprune

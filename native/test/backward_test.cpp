@@ -1,0 +1,274 @@
+#include "model/backward.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "expect_error.h"
+#include "model/forward.h"
+#include "reference_block.h"
+
+namespace struprune {
+namespace {
+
+using test::BiasSet;
+using test::BlockWeights;
+using test::Doubles;
+
+struct Variation {
+  std::string name;
+  BlockSpec spec;
+  BiasSet biases;
+};
+
+BlockSpec Base() {
+  BlockSpec spec;
+  spec.hidden = 12;
+  spec.head_dim = 4;
+  spec.heads = 4;
+  spec.kv_heads = 2;
+  spec.ffn = 10;
+  spec.rope = RopeSpec{};
+  return spec;
+}
+
+BlockSpec Opt(bool post_norm) {
+  BlockSpec spec = Base();
+  spec.kv_heads = spec.heads;
+  spec.norm = NormKind::kLayer;
+  spec.post_norm = post_norm;
+  spec.rope.reset();
+  spec.activation = Activation::kRelu;
+  spec.gated = false;
+  return spec;
+}
+
+template <typename Fn>
+BlockSpec With(BlockSpec spec, Fn&& change) {
+  change(spec);
+  return spec;
+}
+
+constexpr BiasSet kAll{true, true, true, true, true};
+
+std::vector<Variation> Variations() {
+  return {
+      {"Llama", Base(), {}},
+      {"LlamaBiasesLinearRope", With(Base(), [](auto& s) { s.rope->linear_factor = 2; }),
+       {true, true, true, true, false}},
+      {"Llama3Rope", With(Base(), [](auto& s) { s.rope->llama3 = Llama3Stretch{8, 1, 4, 16}; }), {}},
+      {"OneKvHead", With(Base(), [](auto& s) { s.kv_heads = 1; }), {}},
+      {"SlidingWindow", With(Base(), [](auto& s) { s.sliding = 3; }), {}},
+      {"QkvBias", Base(), {true, false, false, false, false}},
+      {"QkNorm", With(Base(), [](auto& s) { s.qk_norm = true; s.head_dim = 6; }), {}},
+      {"GeluGated", With(Base(), [](auto& s) { s.activation = Activation::kGelu; }), {}},
+      {"GeluPlain", With(Base(), [](auto& s) { s.activation = Activation::kGelu; s.gated = false; }), {}},
+      {"ReluGated", With(Base(), [](auto& s) { s.activation = Activation::kRelu; }), {}},
+      {"OptPre", Opt(false), kAll},
+      {"OptPost", Opt(true), kAll},
+      {"PostNormGatedQkNorm", With(Base(), [](auto& s) { s.post_norm = s.qk_norm = true; s.sliding = 4; }),
+       {}},
+  };
+}
+
+Doubles RandomDoubles(size_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  Doubles values(count);
+  for (double& value : values) value = normal(generator);  // a float's value: both sides read the same
+  return values;
+}
+
+void Fill(PagedMatrix& matrix, const Doubles& values) {
+  const std::vector<float> floats(values.begin(), values.end());
+  matrix.Write(0, matrix.rows(), floats.data());
+}
+
+std::vector<float> Contents(const PagedMatrix& matrix) {
+  std::vector<float> values(matrix.rows() * matrix.cols());
+  matrix.Read(0, matrix.rows(), values.data());
+  return values;
+}
+
+// d(Σ weights · f(x))/dx by central differences.
+template <typename Fn>
+Doubles Differences(Fn&& f, const Doubles& weights, Doubles x) {
+  constexpr double kStep = 1e-5;
+  const auto loss = [&] {
+    const Doubles y = f(x);
+    double sum = 0;
+    for (size_t i = 0; i < y.size(); ++i) sum += weights[i] * y[i];
+    return sum;
+  };
+  Doubles gradient(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double at = x[i];
+    x[i] = at + kStep;
+    const double up = loss();
+    x[i] = at - kStep;
+    gradient[i] = (up - loss()) / (2 * kStep);
+    x[i] = at;
+  }
+  return gradient;
+}
+
+template <typename Values>
+void ExpectNear(const Values& got, const Doubles& wanted, double tolerance, const std::string& what) {
+  double largest = 0;
+  for (const double value : wanted) largest = std::max(largest, std::abs(value));
+  ASSERT_GT(largest, 0) << what;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_NEAR(got[i], wanted[i], tolerance * largest) << what << " [" << i << "]";
+  }
+}
+
+Doubles Gram(const Doubles& rows, size_t width) {
+  Doubles gram(width * width);
+  for (size_t t = 0; t < rows.size(); t += width) {
+    for (size_t i = 0; i < width; ++i) {
+      for (size_t j = 0; j < width; ++j) gram[i * width + j] += rows[t + i] * rows[t + j];
+    }
+  }
+  return gram;
+}
+
+class BackwardBlockTest : public testing::TestWithParam<Variation> {};
+
+TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
+  const auto& [name, spec, biases] = GetParam();
+  constexpr size_t kWindow = 6, kTokens = 2 * kWindow;
+  const size_t values = kTokens * spec.hidden;
+  const BlockWeights weights = test::RandomWeights(spec, biases, 7);
+  const Doubles h = RandomDoubles(values, 1), outer = RandomDoubles(values, 2), zero(values);
+
+  const auto context = std::make_shared<Context>(2, 0);
+  const Block block = test::MakeBlock(context, spec, weights);
+  PagedMatrix inputs(context, kTokens, spec.hidden, ""), gradient(context, kTokens, spec.hidden, "");
+  Fill(inputs, h);
+  Fill(gradient, outer);
+  Statistics ffn(context, spec.hidden, true, 0), attention(context, spec.hidden, true, 0);
+  BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
+
+  const auto forward = [&](const Doubles& x, const Doubles& at_attention, const Doubles& at_ffn) {
+    return test::ReferenceForward(spec, weights, kWindow, x, at_attention, at_ffn);
+  };
+  const Doubles delta_ffn = Differences([&](const Doubles& y) { return forward(h, zero, y); }, outer, zero);
+  const Doubles delta_attention =
+      Differences([&](const Doubles& y) { return forward(h, y, zero); }, outer, zero);
+  const Doubles at_input = Differences([&](const Doubles& x) { return forward(x, zero, zero); }, outer, h);
+
+  constexpr double kTolerance = 1e-5;
+  ExpectNear(Contents(gradient), at_input, kTolerance, "gradient");
+  EXPECT_EQ(ffn.tokens(), kTokens);
+  EXPECT_EQ(attention.tokens(), kTokens);
+  ExpectNear(ffn.gram(), Gram(delta_ffn, spec.hidden), kTolerance, "ffn");
+  ExpectNear(attention.gram(), Gram(delta_attention, spec.hidden), kTolerance, "attention");
+}
+
+// The reference is the model that RunSite computes, or the test above would prove nothing about it.
+TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
+  const auto& [name, spec, biases] = GetParam();
+  constexpr size_t kWindow = 6, kTokens = 2 * kWindow;
+  const BlockWeights weights = test::RandomWeights(spec, biases, 7);
+  const Doubles h = RandomDoubles(kTokens * spec.hidden, 1), zero(h.size());
+  const auto context = std::make_shared<Context>(2, 0);
+  const Block block = test::MakeBlock(context, spec, weights);
+  PagedMatrix hidden(context, kTokens, spec.hidden, "");
+  Fill(hidden, h);
+  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+    SiteRun run;
+    run.window = kWindow;
+    run.hidden = &hidden;
+    RunSite(block, site, run);
+  }
+  ExpectNear(Contents(hidden), test::ReferenceForward(spec, weights, kWindow, h, zero, zero), 1e-5,
+             "hidden");
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, BackwardBlockTest, testing::ValuesIn(Variations()),
+                         [](const auto& info) { return info.param.name; });
+
+// More tokens than one flight holds, windows longer than one tile of queries and of keys, chunks that
+// cross windows: every window must come out as it does alone, whatever the threads and the scratch.
+TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
+  constexpr size_t kWindow = 300, kWindows = 8, kTokens = kWindow * kWindows;
+  for (const bool post_norm : {false, true}) {
+    BlockSpec spec = post_norm ? Opt(true) : Base();
+    spec.sliding = post_norm ? 0 : 270;
+    spec.qk_norm = !post_norm;
+    const BlockWeights weights = test::RandomWeights(spec, post_norm ? kAll : BiasSet{}, 3);
+    const Doubles h = RandomDoubles(kTokens * spec.hidden, 4), g = RandomDoubles(h.size(), 5);
+    const auto run = [&](size_t threads, const std::string& scratch, const Doubles& from,
+                         const Doubles& outer, double& trace) {
+      const auto context = std::make_shared<Context>(threads, 0);
+      const Block block = test::MakeBlock(context, spec, weights);
+      const size_t rows = from.size() / spec.hidden;
+      PagedMatrix inputs(context, rows, spec.hidden, scratch), gradient(context, rows, spec.hidden, scratch);
+      Fill(inputs, from);
+      Fill(gradient, outer);
+      Statistics ffn(context, spec.hidden, true, 0), attention(context, spec.hidden, true, 0);
+      BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
+      for (size_t i = 0; i < spec.hidden; ++i) {
+        trace += ffn.squares()[i] + attention.squares()[i];
+      }
+      return Contents(gradient);
+    };
+    double together = 0, single = 0, apart = 0;
+    const std::vector<float> all = run(3, testing::TempDir(), h, g, together);
+    EXPECT_EQ(all, run(1, "", h, g, single));
+    EXPECT_EQ(together, single);
+    const size_t window_values = kWindow * spec.hidden;
+    for (size_t w = 0; w < kWindows; ++w) {
+      const auto part = [&](const Doubles& x) {
+        return Doubles(x.begin() + static_cast<ptrdiff_t>(w * window_values),
+                       x.begin() + static_cast<ptrdiff_t>((w + 1) * window_values));
+      };
+      const Doubles alone = [&] {
+        const auto floats = run(1, "", part(h), part(g), apart);
+        return Doubles(floats.begin(), floats.end());
+      }();
+      ExpectNear(all.data() + w * window_values, alone, 1e-5, "window " + std::to_string(w));
+    }
+    EXPECT_NEAR(together, apart, 1e-6 * together);
+  }
+}
+
+TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
+  const BlockSpec spec = Base();
+  const auto context = std::make_shared<Context>(1, 0);
+  const Block block = test::MakeBlock(context, spec, test::RandomWeights(spec, {}, 1));
+  PagedMatrix inputs(context, 12, spec.hidden, ""), gradient(context, 12, spec.hidden, "");
+  PagedMatrix narrow(context, 12, spec.hidden - 1, "");
+  Statistics wide(context, spec.hidden + 1, true, 0);
+  const Doubles h = RandomDoubles(12 * spec.hidden, 1);
+  Fill(inputs, h);
+  Fill(gradient, h);
+  const auto code = [&](const BackwardRun& run) {
+    try {
+      BackwardBlock(block, run);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return std::string();
+  };
+  EXPECT_EQ(code({5, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({0, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &narrow, nullptr, nullptr}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &gradient, &wide, nullptr}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "");
+  context->abort = true;
+  EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "ERR_ABORTED");
+  context->abort = false;
+  Doubles bad = h;
+  bad[17] = std::numeric_limits<double>::infinity();
+  Fill(gradient, bad);
+  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr}); }, "ERR_NAN",
+                    "no longer finite");
+}
+
+}  // namespace
+}  // namespace struprune

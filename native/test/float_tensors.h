@@ -1,0 +1,32 @@
+// Tensors of floats in an unnamed temporary file, for what reads its weights from a mapped checkpoint.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "model/tensor_source.h"
+
+namespace struprune::test {
+
+// values are [rows, cols], row-major.
+inline TensorSource FloatTensor(const std::string& name, size_t rows, size_t cols,
+                                std::span<const float> values) {
+  std::string path = testing::TempDir() + "struprune-tensor-XXXXXX";
+  const int file = mkstemp(path.data());
+  EXPECT_GE(file, 0) << path;
+  EXPECT_EQ(values.size(), rows * cols) << name;
+  EXPECT_EQ(write(file, values.data(), values.size_bytes()),
+            static_cast<ssize_t>(values.size_bytes()));
+  close(file);
+  TensorSource source{name, std::make_shared<MappedFile>(path), 0, values.size_bytes(), Dtype::F32,
+                      rows, cols};
+  unlink(path.c_str());  // the map keeps its pages
+  return source;
+}
+
+}  // namespace struprune::test

@@ -1,0 +1,128 @@
+#include "ops/gemm_path.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "core/error.h"
+#include "ops/cpu_features.h"
+#include "ops/gemm.h"
+
+namespace struprune {
+namespace {
+
+constexpr GemmPath kAll[] = {GemmPath::kCblasF32, GemmPath::kOneDnnF32, GemmPath::kOneDnnBf16};
+
+bool IsAvailable(GemmPath path) {
+  const auto paths = AvailableGemmPaths();
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
+std::vector<float> Random(size_t count, uint32_t seed) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  std::vector<float> values(count);
+  for (float& value : values) value = uniform(engine);
+  return values;
+}
+
+struct Shape {
+  size_t m, n, k;
+};
+
+class GemmPathTest : public testing::TestWithParam<std::tuple<GemmPath, bool, bool, Shape>> {
+ protected:
+  void SetUp() override {
+    InitialiseBlas();
+    if (!IsAvailable(std::get<0>(GetParam()))) GTEST_SKIP() << "not in this build, or not on this CPU";
+    SetGemmPath(std::get<0>(GetParam()));
+  }
+  void TearDown() override { SetGemmPath(BestGemmPath(false)); }
+};
+
+// Against sums of doubles, with row strides wider than the rows; what lies between the rows must stay.
+TEST_P(GemmPathTest, EqualsSumsOfDoubles) {
+  const auto [path, ta, tb, shape] = GetParam();
+  const auto [m, n, k] = shape;
+  const size_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 5, ldc = n + 2;
+  const auto a = Random((ta ? k : m) * lda, 1), b = Random((tb ? n : k) * ldb, 2);
+  const auto before = Random(m * ldc, 3);
+  // Rounding of operands to 8 bits, or of k sums to 24; relative to the sum of magnitudes.
+  const double unit = path == GemmPath::kOneDnnBf16 ? 0x1p-8 : 0x1p-23 * std::sqrt(double(k) + 4);
+
+  for (const auto [alpha, beta] : {std::pair{1.0f, 0.0f}, std::pair{0.5f, -2.0f}}) {
+    auto c = before;
+    Gemm(Trans(ta), Trans(tb), m, n, k, alpha, a.data(), lda, b.data(), ldb, beta, c.data(), ldc);
+    for (size_t i = 0; i < m; ++i) {
+      for (size_t j = 0; j < ldc; ++j) {
+        const float old = before[i * ldc + j];
+        if (j >= n) {
+          ASSERT_EQ(c[i * ldc + j], old) << "padding of row " << i;
+          continue;
+        }
+        double sum = 0, size = 0;
+        for (size_t l = 0; l < k; ++l) {
+          const double x = a[ta ? l * lda + i : i * lda + l], y = b[tb ? j * ldb + l : l * ldb + j];
+          sum += x * y;
+          size += std::abs(x * y);
+        }
+        const double expected = alpha * sum + beta * old;
+        const double tolerance = unit * (std::abs(alpha) * size + std::abs(beta * old));
+        ASSERT_NEAR(c[i * ldc + j], expected, tolerance) << "row " << i << ", column " << j;
+      }
+    }
+  }
+}
+
+std::string TestName(const testing::TestParamInfo<GemmPathTest::ParamType>& info) {
+  const auto& [path, ta, tb, shape] = info.param;
+  std::string name(NameOf(path));
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name + (ta ? "_At" : "_A") + (tb ? "Bt_" : "B_") + std::to_string(shape.m) + "x" +
+         std::to_string(shape.n) + "x" + std::to_string(shape.k);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, GemmPathTest,
+                         testing::Combine(testing::ValuesIn(kAll), testing::Bool(), testing::Bool(),
+                                          testing::Values(Shape{1, 1, 1}, Shape{5, 7, 3},
+                                                          Shape{33, 65, 129}, Shape{128, 96, 576})),
+                         TestName);
+
+TEST(GemmPaths, NothingToSumScalesTheResult) {
+  InitialiseBlas();
+  float c[2] = {3.0f, -4.0f};
+  Gemm(Trans::kNo, Trans::kNo, 1, 2, 0, 1.0f, nullptr, 1, nullptr, 2, 0.5f, c, 2);
+  EXPECT_EQ(c[0], 1.5f);
+  EXPECT_EQ(c[1], -2.0f);
+}
+
+TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
+  EXPECT_NE(BestGemmPath(false), GemmPath::kOneDnnBf16);
+  EXPECT_EQ(CurrentGemmPath(), BestGemmPath(false));
+  EXPECT_TRUE(IsAvailable(BestGemmPath(true)));
+  if (!HostCpu().avx512_bf16 && !HostCpu().amx_bf16) {
+    EXPECT_FALSE(IsAvailable(GemmPath::kOneDnnBf16));
+  }
+}
+
+TEST(GemmPaths, APathThatIsNotThereIsRefused) {
+  for (GemmPath path : kAll) {
+    if (IsAvailable(path)) continue;
+    try {
+      SetGemmPath(path);
+      FAIL() << NameOf(path) << " must be refused";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "ERR_UNSUPPORTED");
+      EXPECT_FALSE(error.mend().empty());
+    }
+  }
+  EXPECT_TRUE(IsAvailable(CurrentGemmPath()));
+}
+
+}  // namespace
+}  // namespace struprune

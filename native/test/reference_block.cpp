@@ -1,0 +1,218 @@
+#include "reference_block.h"
+
+#include <cmath>
+#include <memory>
+#include <numbers>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "float_tensors.h"
+
+namespace struprune::test {
+namespace {
+
+double At(const std::vector<float>& values, size_t i) { return values.empty() ? 0.0 : values[i]; }
+
+// y[tokens, out] = x[tokens, in] Wᵀ + bias
+Doubles Affine(const Doubles& x, size_t in, const std::vector<float>& weight,
+               const std::vector<float>& bias) {
+  const size_t tokens = x.size() / in, out = weight.size() / in;
+  Doubles y(tokens * out);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (size_t o = 0; o < out; ++o) {
+      double sum = At(bias, o);
+      for (size_t i = 0; i < in; ++i) sum += x[t * in + i] * weight[o * in + i];
+      y[t * out + o] = sum;
+    }
+  }
+  return y;
+}
+
+Doubles Normalised(NormKind kind, double eps, const Doubles& x, const std::vector<float>& weight,
+                   const std::vector<float>& bias) {
+  const size_t n = weight.size();
+  Doubles y(x.size());
+  for (size_t row = 0; row < x.size(); row += n) {
+    double mean = 0, square = 0;
+    if (kind == NormKind::kLayer) {
+      for (size_t i = 0; i < n; ++i) mean += x[row + i] / static_cast<double>(n);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      square += (x[row + i] - mean) * (x[row + i] - mean) / static_cast<double>(n);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      y[row + i] = (x[row + i] - mean) / std::sqrt(square + eps) * weight[i] + At(bias, i);
+    }
+  }
+  return y;
+}
+
+double Frequency(const RopeSpec& spec, size_t pair, size_t head_dim) {
+  double f = std::pow(spec.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim));
+  if (spec.llama3) {
+    // Turns of a pair over the original context decide: many, kept; few, slowed; between, a blend.
+    const double turns = spec.llama3->original_max_positions * f / (2 * std::numbers::pi);
+    const double low = spec.llama3->low_freq_factor, high = spec.llama3->high_freq_factor;
+    const double kept = std::min(1.0, std::max(0.0, (turns - low) / (high - low)));
+    f = f * (kept + (1 - kept) / spec.llama3->factor);
+  }
+  return f / spec.linear_factor;
+}
+
+void Rotate(const RopeSpec& spec, size_t window, size_t heads, size_t head_dim, Doubles& x) {
+  const size_t half = head_dim / 2, width = heads * head_dim;
+  for (size_t t = 0; t < x.size() / width; ++t) {
+    for (size_t h = 0; h < heads; ++h) {
+      double* v = x.data() + t * width + h * head_dim;
+      for (size_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(t % window) * Frequency(spec, i, head_dim);
+        const double a = v[i], b = v[i + half];
+        v[i] = a * std::cos(angle) - b * std::sin(angle);
+        v[i + half] = a * std::sin(angle) + b * std::cos(angle);
+      }
+    }
+  }
+}
+
+Doubles Attention(const BlockSpec& spec, const BlockWeights& w, size_t window, const Doubles& x) {
+  const size_t hd = spec.head_dim, width = spec.heads * hd, kv_width = spec.kv_heads * hd;
+  Doubles q = Affine(x, spec.hidden, w[Role::kQ], w[Role::kQBias]);
+  Doubles k = Affine(x, spec.hidden, w[Role::kK], w[Role::kKBias]);
+  const Doubles v = Affine(x, spec.hidden, w[Role::kV], w[Role::kVBias]);
+  if (spec.qk_norm) {
+    q = Normalised(NormKind::kRms, spec.eps, q, w[Role::kQNorm], {});
+    k = Normalised(NormKind::kRms, spec.eps, k, w[Role::kKNorm], {});
+  }
+  if (spec.rope) {
+    Rotate(*spec.rope, window, spec.heads, hd, q);
+    Rotate(*spec.rope, window, spec.kv_heads, hd, k);
+  }
+  const size_t tokens = x.size() / spec.hidden;
+  Doubles out(tokens * width);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (size_t h = 0; h < spec.heads; ++h) {
+      const size_t kv = h * spec.kv_heads / spec.heads;
+      Doubles weights;
+      std::vector<size_t> seen;
+      double sum = 0;
+      for (size_t s = t - t % window; s <= t; ++s) {
+        if (spec.sliding && t - s >= spec.sliding) continue;
+        double score = 0;
+        for (size_t d = 0; d < hd; ++d) {
+          score += q[t * width + h * hd + d] * k[s * kv_width + kv * hd + d];
+        }
+        weights.push_back(std::exp(score / std::sqrt(static_cast<double>(hd))));
+        seen.push_back(s);
+        sum += weights.back();
+      }
+      for (size_t i = 0; i < seen.size(); ++i) {
+        for (size_t d = 0; d < hd; ++d) {
+          out[t * width + h * hd + d] += weights[i] / sum * v[seen[i] * kv_width + kv * hd + d];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+double Activated(Activation kind, double x) {
+  if (kind == Activation::kSilu) return x / (1 + std::exp(-x));
+  if (kind == Activation::kRelu) return x > 0 ? x : 0;
+  return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
+}
+
+Doubles Ffn(const BlockSpec& spec, const BlockWeights& w, const Doubles& x) {
+  Doubles hidden = Affine(x, spec.hidden, w[Role::kUp], w[Role::kUpBias]);
+  if (!spec.gated) {
+    for (double& value : hidden) value = Activated(spec.activation, value);
+    return hidden;
+  }
+  const Doubles gate = Affine(x, spec.hidden, w[Role::kGate], w[Role::kGateBias]);
+  for (size_t i = 0; i < hidden.size(); ++i) hidden[i] *= Activated(spec.activation, gate[i]);
+  return hidden;
+}
+
+Doubles Sum(const Doubles& a, const Doubles& b, const Doubles& c) {
+  Doubles sum(a.size());
+  for (size_t i = 0; i < a.size(); ++i) sum[i] = a[i] + b[i] + c[i];
+  return sum;
+}
+
+}  // namespace
+
+BlockWeights RandomWeights(const BlockSpec& spec, const BiasSet& biases, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  BlockWeights weights;
+  const auto fill = [&](Role role, size_t count, float mean, float spread) {
+    auto& values = weights.values[static_cast<size_t>(role)];
+    values.resize(count);
+    for (float& value : values) value = mean + spread * normal(generator);
+  };
+  const size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim, d = spec.hidden;
+  const auto matrix = [&](Role role, size_t out, size_t in) {
+    fill(role, out * in, 0, 1.2f / std::sqrt(static_cast<float>(in)));
+  };
+  const auto bias = [&](bool wanted, Role role, size_t count) {
+    if (wanted) fill(role, count, 0, 0.3f);
+  };
+  for (const Role role : {Role::kAttnNorm, Role::kFfnNorm}) fill(role, d, 1, 0.3f);
+  bias(biases.norm, Role::kAttnNormBias, d);
+  bias(biases.norm, Role::kFfnNormBias, d);
+  matrix(Role::kQ, q, d);
+  matrix(Role::kK, kv, d);
+  matrix(Role::kV, kv, d);
+  bias(biases.qkv, Role::kQBias, q);
+  bias(biases.qkv, Role::kKBias, kv);
+  bias(biases.qkv, Role::kVBias, kv);
+  if (spec.qk_norm) {
+    fill(Role::kQNorm, spec.head_dim, 1, 0.3f);
+    fill(Role::kKNorm, spec.head_dim, 1, 0.3f);
+  }
+  matrix(Role::kO, d, q);
+  bias(biases.o, Role::kOBias, d);
+  if (spec.gated) matrix(Role::kGate, spec.ffn, d);
+  bias(biases.ffn_in && spec.gated, Role::kGateBias, spec.ffn);
+  matrix(Role::kUp, spec.ffn, d);
+  bias(biases.ffn_in, Role::kUpBias, spec.ffn);
+  matrix(Role::kDown, d, spec.ffn);
+  bias(biases.down, Role::kDownBias, d);
+  return weights;
+}
+
+Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
+                const BlockWeights& weights) {
+  std::array<std::optional<TensorSource>, kRoles> sources;
+  for (size_t r = 0; r < kRoles; ++r) {
+    const auto& values = weights.values[r];
+    if (values.empty()) continue;
+    size_t cols = values.size();
+    const Role role = static_cast<Role>(r);
+    if (role == Role::kO) cols = spec.heads * spec.head_dim;
+    if (role == Role::kDown) cols = spec.ffn;
+    for (const Role in : {Role::kQ, Role::kK, Role::kV, Role::kGate, Role::kUp}) {
+      if (role == in) cols = spec.hidden;
+    }
+    sources[r] = FloatTensor(std::string(kRoleNames[r]), values.size() / cols, cols, values);
+  }
+  return Block(context, spec, sources, Dtype::F32);
+}
+
+Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& w, size_t window, const Doubles& h,
+                         const Doubles& at_attention, const Doubles& at_ffn) {
+  const auto norm = [&](const Doubles& x, Role weight, Role bias) {
+    return Normalised(spec.norm, spec.eps, x, w[weight], w[bias]);
+  };
+  const Doubles read = spec.post_norm ? h : norm(h, Role::kAttnNorm, Role::kAttnNormBias);
+  const Doubles attention = Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim,
+                                   w[Role::kO], w[Role::kOBias]);
+  Doubles middle = Sum(h, attention, at_attention);
+  if (spec.post_norm) middle = norm(middle, Role::kAttnNorm, Role::kAttnNormBias);
+  const Doubles in = spec.post_norm ? middle : norm(middle, Role::kFfnNorm, Role::kFfnNormBias);
+  const Doubles ffn = Affine(Ffn(spec, w, in), spec.ffn, w[Role::kDown], w[Role::kDownBias]);
+  const Doubles out = Sum(middle, ffn, at_ffn);
+  return spec.post_norm ? norm(out, Role::kFfnNorm, Role::kFfnNormBias) : out;
+}
+
+}  // namespace struprune::test

@@ -1,0 +1,45 @@
+// npm run lint: Biome, clang-format (a pinned wheel, so that every machine agrees) and tsc. With --write
+// (npm run format) the first two mend what they can and tsc is left out.
+const fs = require('node:fs');
+const path = require('node:path');
+const { ensureModules } = require('./lib/npm.js');
+const { at, modules } = require('./lib/paths.js');
+const { attempt } = require('./lib/process.js');
+const { runMain } = require('./lib/setup-error.js');
+const { filesUnder } = require('./lib/stamp.js');
+const { add, close, single } = require('./lib/tally.js');
+const { ensureWheels } = require('./lib/wheels.js');
+
+const write = process.argv.includes('--write');
+
+function check(name, command, args) {
+  const { status, output } = attempt(command, args);
+  console.log(status === 0 ? `ok: ${name}` : `${output.trimEnd()}\nnot ok: ${name}`);
+  return single(status === 0);
+}
+
+function biome() {
+  const cli = path.join(modules, '@biomejs', 'biome', 'bin', 'biome');
+  const args = write ? ['check', '--write'] : ['check', '--error-on-warnings'];
+  return check('biome', process.execPath, [cli, ...args]);
+}
+
+function clangFormat() {
+  const program = path.join(ensureWheels('clang-format'), 'clang_format/data/bin/clang-format');
+  fs.chmodSync(program, 0o755);
+  const files = filesUnder(at('native'), (file) => /\.(cpp|h|cu|cuh)$/.test(file));
+  const args = write ? ['-i'] : ['--dry-run', '-Werror'];
+  return check('clang-format', program, [...args, ...files]);
+}
+
+function typescript() {
+  const tsc = path.join(modules, 'typescript', 'bin', 'tsc');
+  return check('tsc', process.execPath, [tsc, '--noEmit', '-p', at()]);
+}
+
+runMain(() => {
+  ensureModules();
+  const checks = [biome(), clangFormat()];
+  if (!write) checks.push(typescript());
+  close(add(...checks));
+});

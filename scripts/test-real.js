@@ -1,0 +1,32 @@
+// npm run test:real: the tests against a real model and live oracles (test/real). Installs torch,
+// transformers and llama.cpp into .oracles, fetches SmolLM2, and hands their places to the tests:
+// STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_MODEL (GGUF).
+const { runAva } = require('./lib/ava.js');
+const { ensureAll } = require('./lib/ensure.js');
+const { withLock } = require('./lib/lock.js');
+const { ensureLlama, ensurePythonOracles } = require('./lib/oracles.js');
+const { at } = require('./lib/paths.js');
+const { run } = require('./lib/process.js');
+const { runMain } = require('./lib/setup-error.js');
+const { close } = require('./lib/tally.js');
+
+function fetchModel() {
+  const printed = run(process.execPath, [at('scripts', 'fetch-model.js')], {
+    what: 'fetch-model',
+    capture: 'stdout',
+  });
+  return printed.trimEnd().split('\n').at(-1);
+}
+
+runMain(async () => {
+  ensureAll();
+  const environment = withLock(() => ({
+    STRUPRUNE_ORACLES: ensurePythonOracles(),
+    STRUPRUNE_LLAMA: ensureLlama(),
+    STRUPRUNE_MODEL: fetchModel(),
+  }));
+  const patterns = process.argv.slice(2);
+  const files = patterns.length > 0 ? patterns : ['test/real/**/*.test.ts'];
+  // Serially: each test holds a model and uses every core.
+  close(await runAva(['--serial', '--concurrency=1', '--timeout=20m', ...files], environment));
+});

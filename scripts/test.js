@@ -1,0 +1,32 @@
+// npm test: set-up, type check, native tests (where GoogleTest is installed) and ava. With arguments only
+// ava, on those patterns: npm test -- test/allocation/*.test.ts
+const { runAva } = require('./lib/ava.js');
+const { ensureAll } = require('./lib/ensure.js');
+const { runNativeTests } = require('./lib/native-tests.js');
+const { say } = require('./lib/process.js');
+const { runMain } = require('./lib/setup-error.js');
+const { add, close, none, single } = require('./lib/tally.js');
+const { checkTypes } = require('./lib/typescript.js');
+
+/** The result of a step that throws a SetupError when it fails: shown, counted, and the next ones run. */
+function guarded(step) {
+  try {
+    return step();
+  } catch (error) {
+    if (!error.output) throw error;
+    say(`${error.output}\n${error.message}`);
+    return single(false);
+  }
+}
+
+runMain(async () => {
+  ensureAll();
+  const patterns = process.argv.slice(2);
+  if (patterns.length > 0) return close(await runAva(patterns));
+  const types = guarded(() => {
+    checkTypes();
+    return none();
+  });
+  const native = guarded(() => runNativeTests());
+  return close(add(types, native, await runAva([])));
+});
