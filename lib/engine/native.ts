@@ -9,6 +9,7 @@ import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/con
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockRole, Dtype, ModelRole, Rope, TensorRef } from '../model/architecture';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
+import type { NativeBackward } from './native-backward';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -69,7 +70,7 @@ export interface SiteRun {
   beta: number;
 }
 
-export interface NativeAddon {
+export interface NativeAddon extends NativeBackward {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;
@@ -133,6 +134,13 @@ export interface NativeAddon {
     options: { lambda: number; group: number; fisher: StatisticsHandle | null },
   ): Promise<NativeSolver>;
   setOutput(block: BlockHandle, site: Site, refit: NativeRefit): void;
+  /** One number a column of the site's output map. */
+  outputColumns(
+    block: BlockHandle,
+    site: Site,
+  ): { weightAbsMean: Float64Array; weightNormSq: Float64Array };
+  /** Adds W · means to the output map's bias; columns that stay must have mean 0. */
+  addMeanBias(block: BlockHandle, site: Site, means: Float64Array): void;
   blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;
   encodeBlock(
     engine: EngineHandle,

@@ -39,6 +39,8 @@ export function architectureFromGguf(
 ): { architecture: Architecture; family: Family } {
   const fields = new Fields(metadata, where);
   const prefix = fields.text('general.architecture');
+  // An unknown architecture is said before its keys are missed.
+  familyOfGguf(prefix, false);
   const key = (name: string) => `${prefix}.${name}`;
   const maxPositions = fields.size(key('context_length'));
   const window = fields.optionalSize(key('attention.sliding_window')) ?? 0;

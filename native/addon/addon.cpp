@@ -1,6 +1,7 @@
 // Everything that the addon offers to JavaScript; lib/engine/native.ts has the types.
 #include <napi.h>
 
+#include "addon/backward_addon.h"
 #include "addon/engine_addon.h"
 #include "addon/formats_addon.h"
 #include "addon/site_addon.h"
@@ -13,6 +14,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitFormats(env, exports);
   struprune::addon::InitSolver(env, exports);
   struprune::addon::InitSite(env, exports);
+  struprune::addon::InitBackward(env, exports);
   return exports;
 }
 

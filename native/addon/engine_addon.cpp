@@ -377,12 +377,6 @@ Napi::Value Flops(const Info& info) {
                                                   GetSize(info[1], "tokens"), GetSize(info[2], "window")));
 }
 
-template <Napi::Value (*fn)(const Info&)>
-void Export(Napi::Env env, Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New(
-                        env, [](const Info& info) { return Guard(info, [&] { return fn(info); }); }, name));
-}
-
 }  // namespace
 
 void InitEngine(Napi::Env env, Napi::Object exports) {

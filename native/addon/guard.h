@@ -49,6 +49,17 @@ Napi::Value Guard(const Napi::CallbackInfo& info, Fn&& fn) {
   }
 }
 
+// Adds a function that runs inside Guard.
+template <Napi::Value (*fn)(const Napi::CallbackInfo&)>
+void Export(Napi::Env env, Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New(
+                        env,
+                        [](const Napi::CallbackInfo& info) {
+                          return Guard(info, [&] { return fn(info); });
+                        },
+                        name));
+}
+
 // Runs `work` on a worker thread and resolves with `finish(env)` on the main thread. Whatever `work`
 // captures must own what it uses.
 class AsyncTask : public Napi::AsyncWorker {

@@ -1,6 +1,9 @@
 // Where a block meets the solver: a site's sums become a Solver, a Refit becomes the block's output map.
-#include "addon/handles.h"
 #include "addon/site_addon.h"
+
+#include <cmath>
+
+#include "addon/handles.h"
 #include "addon/solver_addon.h"
 #include "addon/specs.h"
 #include "model/block.h"
@@ -78,15 +81,50 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// (block, site) -> {weightAbsMean, weightNormSq: Float64Array[width]} of the output map's columns
+Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
+  const auto block = GetHandle<Block>(info[0], "block");
+  const Matrix& weight = block->matrix(OutputRole(GetSite(info[1])));
+  std::vector<double> absolute(weight.cols, 0.0), squares(weight.cols, 0.0);
+  for (size_t i = 0; i < weight.rows; ++i) {
+    for (size_t j = 0; j < weight.cols; ++j) {
+      const double value = weight.values[i * weight.cols + j];
+      absolute[j] += std::abs(value);
+      squares[j] += value * value;
+    }
+  }
+  for (double& value : absolute) value /= static_cast<double>(weight.rows);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("weightAbsMean", CopyToTyped<double, Napi::Float64Array>(info.Env(), absolute));
+  result.Set("weightNormSq", CopyToTyped<double, Napi::Float64Array>(info.Env(), squares));
+  return result;
+}
+
+// (block, site, means: Float64Array[width]): adds W means to the output map's bias, made where there was
+// none. Entries of columns that stay must be 0.
+Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
+  const auto block = GetHandle<Block>(info[0], "block");
+  const SiteKind site = GetSite(info[1]);
+  const auto means = info[2].As<Napi::Float64Array>();
+  const Matrix& weight = block->matrix(OutputRole(site));
+  if (means.ElementLength() != weight.cols) throw BadArgument("one mean a column");
+  std::vector<float> bias(weight.rows, 0.0f);
+  for (size_t i = 0; i < weight.rows; ++i) {
+    double sum = block->has(OutputBiasRole(site)) ? block->data(OutputBiasRole(site))[i] : 0.0;
+    for (size_t j = 0; j < weight.cols; ++j) sum += weight.values[i * weight.cols + j] * means[j];
+    bias[i] = static_cast<float>(sum);
+  }
+  block->SetBias(site, bias);
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void InitSite(Napi::Env env, Napi::Object exports) {
-  exports.Set("createSolver", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-                return Guard(info, [&] { return SolverForSite(info); });
-              }));
-  exports.Set("setOutput", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-                return Guard(info, [&] { return SetOutput(info); });
-              }));
+  Export<SolverForSite>(env, exports, "createSolver");
+  Export<SetOutput>(env, exports, "setOutput");
+  Export<OutputColumns>(env, exports, "outputColumns");
+  Export<AddMeanBias>(env, exports, "addMeanBias");
 }
 
 }  // namespace struprune::addon

@@ -14,17 +14,23 @@ if ! command -v "$clang" >/dev/null; then
 fi
 mkdir -p "$work"
 simdjson=$root/node_modules/@nozbe/simdjson/src
-flags=(-std=c++20 -O1 -g "-fsanitize=fuzzer,address,undefined" -fno-sanitize-recover=all
+flags=(-std=c++20 -O1 -g "-fsanitize=address,undefined" -fno-sanitize-recover=all
   -I"$root/native" -isystem "$simdjson")
 (cd "$root" && npx ts-node --transpile-only test/hostile/write-all.ts "$work/seeds")
+"$clang" "${flags[@]}" -fsanitize=fuzzer-no-link -c "$simdjson/simdjson.cpp" -o "$work/simdjson.o"
 
 for target in safetensors gguf; do
-  "$clang" "${flags[@]}" "$root/native/fuzz/${target}_fuzz.cpp" "$root"/native/formats/*.cpp \
-    "$simdjson/simdjson.cpp" -o "$work/${target}_fuzz"
+  log=$work/$target.log
+  "$clang" "${flags[@]}" -fsanitize=fuzzer "$root/native/fuzz/${target}_fuzz.cpp" \
+    "$root"/native/formats/*.cpp "$work/simdjson.o" -o "$work/${target}_fuzz"
   mkdir -p "$work/corpus/$target"
-  # -rss_limit_mb and -malloc_limit_mb catch a length that is believed before it is checked.
-  "$work/${target}_fuzz" -runs="$runs" -seed=1 -max_len=4096 -rss_limit_mb=1024 \
-    -malloc_limit_mb=64 -print_final_stats=0 -artifact_prefix="$work/$target-" \
-    "$work/corpus/$target" "$work/seeds/$target"
+  # -malloc_limit_mb catches a length that is believed before it is checked.
+  if ! "$work/${target}_fuzz" -runs="$runs" -seed=1 -max_len=4096 -rss_limit_mb=1024 \
+    -malloc_limit_mb=64 -artifact_prefix="$work/$target-" \
+    "$work/corpus/$target" "$work/seeds/$target" >"$log" 2>&1; then
+    tail -40 "$log"
+    echo "fuzz: $target failed, see $log"
+    exit 1
+  fi
   echo "fuzz: $target passed, $runs runs"
 done

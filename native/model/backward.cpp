@@ -28,7 +28,7 @@ class Flight {
         spec_(block.spec()),
         run_(run),
         context_(block.context()),
-        tokens_(FlightTokens(run.window, run.inputs->rows())),
+        tokens_(FlightTokens(run.window, run.gradient->rows())),
         width_(spec_.heads * spec_.head_dim),
         kv_width_(spec_.kv_heads * spec_.head_dim),
         scratch_(context_.pool.size()) {
@@ -58,7 +58,7 @@ class Flight {
   size_t tokens() const { return tokens_; }
 
   void Run(size_t row) {
-    const size_t rows = std::min(tokens_, run_.inputs->rows() - row);
+    const size_t rows = std::min(tokens_, run_.gradient->rows() - row);
     PagedMatrix::View inputs(*run_.inputs, row, rows, true, false);
     PagedMatrix::View gradient(*run_.gradient, row, rows, true, true);
     const float* h = inputs.data();
@@ -218,12 +218,12 @@ class Flight {
 }  // namespace
 
 void BackwardBlock(const Block& block, const BackwardRun& run) {
-  const size_t tokens = run.inputs->rows(), hidden = block.spec().hidden;
+  const size_t tokens = run.gradient->rows(), hidden = block.spec().hidden;
   if (run.window == 0 || tokens % run.window != 0) {
-    throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
+    throw Error("ERR_ARGUMENT", "gradients must hold whole windows");
   }
-  if (run.gradient->rows() != tokens || run.inputs->cols() != hidden || run.gradient->cols() != hidden) {
-    throw Error("ERR_ARGUMENT", "inputs and gradient must both be [tokens, hidden]");
+  if (run.inputs->rows() < tokens || run.inputs->cols() != hidden || run.gradient->cols() != hidden) {
+    throw Error("ERR_ARGUMENT", "inputs must hold the tokens of the gradient and be as wide");
   }
   for (const Statistics* statistics : {run.at_ffn, run.at_attention}) {
     if (statistics && (statistics->dim() != hidden || statistics->residual_dim() != 0)) {

@@ -12,7 +12,7 @@ namespace struprune {
 
 struct BackwardRun {
   size_t window = 0;                // tokens of a sequence; the matrices hold whole windows
-  PagedMatrix* inputs = nullptr;    // [tokens, hidden] hidden states before the block
+  PagedMatrix* inputs = nullptr;    // [at least tokens, hidden] hidden states before the block
   PagedMatrix* gradient = nullptr;  // [tokens, hidden] in: dL/d(output), out: dL/d(input)
   // Receive the rows delta = dL/dy of a site's output y, the value of o or down as it is added to the
   // stream: method.md section 4. Before a norm follows (pre-norm) that is the gradient of the stream

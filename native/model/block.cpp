@@ -132,15 +132,18 @@ void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
   mutable_matrix(role) = std::move(next);
 }
 
-void Block::SetOutput(SiteKind site, std::span<const float> weight, std::span<const float> bias) {
-  const auto copy = [&](std::span<const float> from, size_t rows) {
-    Matrix matrix{rows, from.size() / rows, context_->Allocate<float>(from.size())};
-    std::copy(from.begin(), from.end(), matrix.values.data());
-    return matrix;
-  };
-  mutable_matrix(OutputRole(site)) = copy(weight, spec_.hidden);
-  if (!bias.empty()) mutable_matrix(OutputBiasRole(site)) = copy(bias, 1);
+void Block::Set(Role role, std::span<const float> values, size_t rows) {
+  Matrix matrix{rows, values.size() / rows, context_->Allocate<float>(values.size())};
+  std::copy(values.begin(), values.end(), matrix.values.data());
+  mutable_matrix(role) = std::move(matrix);
 }
+
+void Block::SetOutput(SiteKind site, std::span<const float> weight, std::span<const float> bias) {
+  Set(OutputRole(site), weight, spec_.hidden);
+  if (!bias.empty()) SetBias(site, bias);
+}
+
+void Block::SetBias(SiteKind site, std::span<const float> bias) { Set(OutputBiasRole(site), bias, 1); }
 
 void Block::SetWidths(size_t heads, size_t kv_heads, size_t ffn) {
   spec_.heads = heads;

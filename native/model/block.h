@@ -65,6 +65,7 @@ class Block {
   void Slice(Role role, int axis, std::span<const int32_t> indices);
   // Replaces o or down by weight[hidden, n], and their bias[hidden] unless it is empty.
   void SetOutput(SiteKind site, std::span<const float> weight, std::span<const float> bias);
+  void SetBias(SiteKind site, std::span<const float> bias);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
   // Rounds o or down, and biases, to the stored dtype: what propagates is what the file will hold.
@@ -80,6 +81,7 @@ class Block {
   static size_t Index(Role role) { return static_cast<size_t>(role); }
   Matrix& mutable_matrix(Role role) { return weights_[Index(role)]; }
   void Round(Role role);
+  void Set(Role role, std::span<const float> values, size_t rows);
 
   std::shared_ptr<Context> context_;
   BlockSpec spec_;

@@ -84,7 +84,7 @@ class Flight {
       : context_(context),
         spec_(spec),
         run_(run),
-        rows_(std::min(kFlightRows, run.hidden->rows())),
+        rows_(std::min(kFlightRows, run.gradient->rows())),
         width_(spec.embedding_width),
         forward_(context, spec),
         backward_(context, spec),
@@ -101,7 +101,7 @@ class Flight {
   size_t rows() const { return rows_; }
 
   void Run(size_t row, HeadLoss& loss) {
-    const size_t rows = std::min(rows_, run_.hidden->rows() - row), d = spec_.hidden;
+    const size_t rows = std::min(rows_, run_.gradient->rows() - row), d = spec_.hidden;
     PagedMatrix::View hidden(*run_.hidden, row, rows, true, false);
     PagedMatrix::View gradient(*run_.gradient, row, rows, false, true);
     ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
@@ -216,9 +216,9 @@ class Flight {
 };
 
 void Check(const EndsSpec& spec, const HeadGradientRun& run) {
-  const size_t tokens = run.hidden->rows();
+  const size_t tokens = run.gradient->rows();
   if (run.hidden == run.gradient) throw Error("ERR_ARGUMENT", "the gradient needs a matrix of its own");
-  if (run.gradient->rows() != tokens || run.targets.size() != tokens ||
+  if (run.hidden->rows() < tokens || run.targets.size() != tokens ||
       run.hidden->cols() != spec.hidden || run.gradient->cols() != spec.hidden) {
     throw Error("ERR_ARGUMENT", "hidden states, gradient and targets must agree in tokens and width");
   }
@@ -238,7 +238,7 @@ HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradient
   Check(spec, run);
   HeadLoss loss;
   Flight flight(context, spec, run);
-  for (size_t row = 0; row < run.hidden->rows(); row += flight.rows()) flight.Run(row, loss);
+  for (size_t row = 0; row < run.gradient->rows(); row += flight.rows()) flight.Run(row, loss);
   return loss;
 }
 

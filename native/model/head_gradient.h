@@ -14,7 +14,7 @@ namespace struprune {
 enum class Labels : uint8_t { kEmpirical, kSampled };
 
 struct HeadGradientRun {
-  PagedMatrix* hidden = nullptr;        // [tokens, hidden] after the last block
+  PagedMatrix* hidden = nullptr;        // [at least tokens, hidden] after the last block
   PagedMatrix* gradient = nullptr;      // [tokens, hidden], overwritten; another matrix than hidden
   std::span<const int32_t> targets;     // [tokens] next token, -1 = none (the last of every window)
   Labels labels = Labels::kEmpirical;

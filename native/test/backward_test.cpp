@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -242,7 +244,7 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   const auto context = std::make_shared<Context>(1, 0);
   const Block block = test::MakeBlock(context, spec, test::RandomWeights(spec, {}, 1));
   PagedMatrix inputs(context, 12, spec.hidden, ""), gradient(context, 12, spec.hidden, "");
-  PagedMatrix narrow(context, 12, spec.hidden - 1, "");
+  PagedMatrix narrow(context, 12, spec.hidden - 1, ""), few(context, 6, spec.hidden, "");
   Statistics wide(context, spec.hidden + 1, true, 0);
   const Doubles h = RandomDoubles(12 * spec.hidden, 1);
   Fill(inputs, h);
@@ -258,6 +260,7 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   EXPECT_EQ(code({5, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
   EXPECT_EQ(code({0, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
   EXPECT_EQ(code({6, &inputs, &narrow, nullptr, nullptr}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &few, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
   EXPECT_EQ(code({6, &inputs, &gradient, &wide, nullptr}), "ERR_ARGUMENT");
   EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "");
   context->abort = true;

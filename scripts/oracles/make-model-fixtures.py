@@ -8,9 +8,12 @@ OUT (default test/fixtures/models) receives one Hugging Face folder a model, wit
   fisher.f32     two models only: [blocks, 2, hidden, hidden]; index 0 of the second axis is the sum over
                  all tokens of delta delta^T with delta = d(sum of the window's NLL)/d(h after the
                  attention residual add), index 1 the same for h after the FFN residual add
+  model.gguf     two models only: the same weights as llama.cpp's converter lays them out, with tensor names
+                 from the gguf package and rope divisors from transformers
 and versions.json. All numbers come from float32 arithmetic on the weights as stored (eager attention).
 """
 
+import importlib.metadata
 import json
 import math
 import pathlib
@@ -18,6 +21,7 @@ import platform
 import shutil
 import sys
 
+import gguf
 import numpy as np
 import torch
 import transformers
@@ -233,6 +237,50 @@ def greedy(model, prompt):
     return ids[len(prompt) :]
 
 
+# Model: llama.cpp's architecture, and whether it interleaves the rope halves of q and k.
+GGUF_MODELS = {"llama3-tied": (gguf.MODEL_ARCH.LLAMA, True), "qwen2": (gguf.MODEL_ARCH.QWEN2, False)}
+
+
+def interleave(rows, heads):
+    halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
+    return halves.swapaxes(1, 2).reshape(rows.shape)
+
+
+def write_gguf(folder, model, arch, interleaved, dtype):
+    config = model.config
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    writer = gguf.GGUFWriter(folder / "model.gguf", gguf.MODEL_ARCH_NAMES[arch])
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_bos_token_id(config.bos_token_id)
+    writer.add_eos_token_id(config.eos_token_id)
+    head_dim = config.hidden_size // config.num_attention_heads
+    for name, value in model.state_dict().items():
+        if name == "lm_head.weight":
+            continue
+        rows = value.float().numpy()
+        if interleaved and "q_proj" in name:
+            rows = interleave(rows, config.num_attention_heads)
+        if interleaved and "k_proj" in name:
+            rows = interleave(rows, config.num_key_value_heads)
+        stored = rows.astype(np.float16 if rows.ndim > 1 and dtype == torch.float16 else np.float32)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), stored)
+    if config.rope_parameters["rope_type"] == "llama3":
+        plain = config.rope_parameters["rope_theta"] ** (-torch.arange(0, head_dim, 2) / head_dim)
+        divisors = (plain / model.model.rotary_emb.inv_freq).numpy().astype(np.float32)
+        writer.add_tensor("rope_freqs.weight", divisors)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def make(folder, seed, config, dtype, shard_size, with_fisher):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -264,6 +312,8 @@ def make(folder, seed, config, dtype, shard_size, with_fisher):
         grams = fisher_grams(stored, ids)
         grams.tofile(folder / "fisher.f32")
         expected["fisher"] = {"file": "fisher.f32", "shape": list(grams.shape), "tokens": ids.numel()}
+    if folder.name in GGUF_MODELS:
+        write_gguf(folder, stored, *GGUF_MODELS[folder.name], dtype)
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
@@ -281,6 +331,7 @@ def main():
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "numpy": np.__version__,
+        "gguf": importlib.metadata.version("gguf"),
     }
     (out / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
 

@@ -1,0 +1,146 @@
+/**
+ * The Fisher metric of every site (docs/method.md, section 4): G = (1/n) Σ δδᵀ with δ = ∂(sum of the window's
+ * NLL)/∂y, y being what the site adds to the residual stream. One forward pass keeps the hidden states before
+ * every block in scratch files, then gradients run back through the blocks; one block is in memory at a time.
+ */
+import { using } from '../engine/engine';
+import {
+  type AnyHandle,
+  type BlockHandle,
+  type MatrixHandle,
+  native,
+  type StatisticsHandle,
+} from '../engine/native';
+import type { FisherLabels } from '../engine/native-backward';
+import { nextTokens, type Session } from '../engine/session';
+import { StruPruneError } from '../errors';
+import { type OnProgress, stageReporter } from '../progress';
+
+export interface FisherOptions {
+  /** Tokens of a window. */
+  window: number;
+  /** Gradients are taken of the whole windows of the first tokens. Default 16,384. */
+  tokens?: number;
+  /** Default 'empirical'. */
+  labels?: FisherLabels;
+  /** Seed of sampled labels. Default 0. */
+  seed?: number;
+  /**
+   * Folder for (blocks + 1) × ids × hidden × 4 bytes of scratch and the gradients, of which nothing is left
+   * behind; '' keeps them in memory.
+   */
+  scratch: string;
+  /** Reports the stage 'survey'. */
+  onProgress?: OnProgress;
+}
+
+/** One block on the way back. Its handles live until the next one is asked for. */
+export interface BlockFisher {
+  index: number;
+  block: BlockHandle;
+  /** `[ids, hidden]` hidden states before the block, of all ids; may be advanced. */
+  inputs: MatrixHandle;
+  /** Gradients at the two sites: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
+  attention: StatisticsHandle;
+  ffn: StatisticsHandle;
+}
+
+/** The loss whose gradients were taken, with the labels that were used. */
+export interface FisherLoss {
+  /** Nats per target. */
+  meanNll: number;
+  targets: number;
+}
+
+/**
+ * Yields the metrics of every block, *last block first*, and returns the loss. `ids` holds token ids of whole
+ * windows.
+ * Throws ERR_ARGUMENT (not one whole window), ERR_OUTPUT (scratch), ERR_NAN, ERR_BUDGET, ERR_ABORTED.
+ */
+export async function* fisherMetrics(
+  session: Session,
+  ids: Int32Array,
+  options: FisherOptions,
+): AsyncGenerator<BlockFisher, FisherLoss, void> {
+  const { window, scratch, onProgress } = options;
+  const { engine, architecture } = session;
+  const total = architecture.blocks.length;
+  const rows = gradientRows(ids.length, options);
+  const report = stageReporter(onProgress, 'survey', 2 * total + 1);
+  /** Hidden states before every block still to come, and after the last one. */
+  const states: MatrixHandle[] = [];
+  const gradient = session.matrix(rows, architecture.hidden, scratch);
+  try {
+    states.push(await session.embed(ids, window, scratch));
+    for (let index = 0; index < total; index++) {
+      engine.throwIfAborted();
+      const after = session.matrix(ids.length, architecture.hidden, scratch);
+      states.push(after);
+      await native.copyMatrix(engine.handle, states[index]!, after);
+      await using(await session.loadBlock(index), (block) => session.advance(block, after, window));
+      report(index + 1, `forward for gradients, block ${index + 1} of ${total}`);
+    }
+    const loss = await using(states.pop()!, (hidden) =>
+      headGradient(session, hidden, gradient, ids.subarray(0, rows), options),
+    );
+    report(total + 1, 'gradient of the head');
+    for (let index = total - 1; index >= 0; index--) {
+      engine.throwIfAborted();
+      yield* blockMetric(session, index, states.pop()!, gradient, window);
+      report(2 * total + 1 - index, `gradient of block ${index + 1} of ${total}`);
+    }
+    return loss;
+  } finally {
+    for (const handle of [gradient, ...states]) native.release(handle);
+  }
+}
+
+function gradientRows(ids: number, { window, tokens = 16384 }: FisherOptions): number {
+  const most = Math.min(tokens, ids);
+  if (most >= window) return Math.floor(most / window) * window;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `${most} tokens for the Fisher metric hold no whole window of ${window}`,
+    'raise --fisher-tokens or the calibration tokens, or lower --window',
+  );
+}
+
+async function headGradient(
+  session: Session,
+  hidden: MatrixHandle,
+  gradient: MatrixHandle,
+  ids: Int32Array,
+  { window, labels = 'empirical', seed = 0 }: FisherOptions,
+): Promise<FisherLoss> {
+  const targets = nextTokens(ids, window);
+  const run = { hidden, gradient, targets, labels, seed };
+  const loss = await native.headGradient(session.engine.handle, session.ends, run);
+  return { meanNll: loss.nll / loss.targets, targets: loss.targets };
+}
+
+/** Takes the gradient through a block and yields what it leaves there; `inputs` are released in the end. */
+async function* blockMetric(
+  session: Session,
+  index: number,
+  inputs: MatrixHandle,
+  gradient: MatrixHandle,
+  window: number,
+): AsyncGenerator<BlockFisher, void, void> {
+  const { engine, architecture } = session;
+  const statistics = () => native.createStatistics(engine.handle, architecture.hidden, true, 0);
+  const held: AnyHandle[] = [inputs];
+  const hold = <H extends AnyHandle>(handle: H): H => {
+    held.push(handle);
+    return handle;
+  };
+  try {
+    const attention = hold(statistics());
+    const ffn = hold(statistics());
+    const block = hold(await session.loadBlock(index));
+    const run = { window, inputs, gradient, attention, ffn };
+    await native.backwardBlock(engine.handle, block, run);
+    yield { index, block, inputs, attention, ffn };
+  } finally {
+    for (const handle of held) native.release(handle);
+  }
+}

@@ -1,0 +1,50 @@
+import type {
+  BlockHandle,
+  EndsHandle,
+  EngineHandle,
+  MatrixHandle,
+  StatisticsHandle,
+} from './native';
+
+/**
+ * Labels of the loss whose gradient is taken: the text's own next tokens (empirical Fisher), or tokens drawn
+ * from the model's own distribution (an estimate of the true Fisher).
+ */
+export type FisherLabels = 'empirical' | 'sampled';
+
+/** The backward pass. Errors: ERR_ARGUMENT, ERR_NAN, ERR_BUDGET, ERR_OUTPUT (scratch), ERR_ABORTED. */
+export interface NativeBackward {
+  /**
+   * gradient `[tokens, hidden]` <- ∂(sum of the NLL of all labels)/∂hidden, hidden being the states after the
+   * last block, of which the first `tokens` rows are read. `targets` holds the next token of every position, -1 = none. Returns the summed NLL of the
+   * labels that were used, in nats, and their number. A drawn label depends on `seed` (a whole number ≥ 0)
+   * and the token's index alone.
+   */
+  headGradient(
+    engine: EngineHandle,
+    ends: EndsHandle,
+    options: {
+      hidden: MatrixHandle;
+      gradient: MatrixHandle;
+      targets: Int32Array;
+      labels: FisherLabels;
+      seed: number;
+    },
+  ): Promise<{ nll: number; targets: number }>;
+  /**
+   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. `ffn` and `attention`, `[hidden]` wide with
+   * a Gram and no residual, receive δ = ∂L/∂y of the outputs y of down and of o as they are added to the
+   * stream (in a post-norm block: before the norm that follows).
+   */
+  backwardBlock(
+    engine: EngineHandle,
+    block: BlockHandle,
+    options: {
+      window: number;
+      inputs: MatrixHandle;
+      gradient: MatrixHandle;
+      ffn?: StatisticsHandle;
+      attention?: StatisticsHandle;
+    },
+  ): Promise<void>;
+}

@@ -1,0 +1,230 @@
+/**
+ * The dense survey pass: what every layer would lose at every width, before anything is removed. Score methods
+ * get column statistics of all calibration tokens, StruPrune error curves from exact sweeps.
+ */
+import { fisherMetrics } from '../calibration/fisher';
+import { using } from '../engine/engine';
+import { type BlockHandle, type MatrixHandle, native, type StatisticsHandle } from '../engine/native';
+import { SITES, type Session } from '../engine/session';
+import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
+import { type OnProgress, stageReporter } from '../progress';
+import type { NativeSolver } from '../solver/native-solver';
+import type { Settings } from './options';
+import type { Layer } from './widths';
+
+export interface Survey {
+  /** Error curves, one a layer. */
+  curves: Float64Array[];
+  /** w_l of the allocation, one a layer. */
+  weights: number[];
+}
+
+export interface SurveyInput {
+  session: Session;
+  /** Whole windows. */
+  ids: Int32Array;
+  window: number;
+  layers: readonly Layer[];
+  settings: Settings;
+  onProgress?: OnProgress;
+}
+
+/** Column statistics of every layer's inputs in the dense model. */
+export async function surveyColumns(
+  input: SurveyInput,
+  needs: ScoreMethod['statistics'],
+): Promise<SiteStatistics[]> {
+  const { session, ids, window, layers } = input;
+  const found: SiteStatistics[] = [];
+  await walk(input, needs === 'none' ? null : ids, async (block, layer, hidden) => {
+    if (!hidden) {
+      found.push({ groupSize: layer.groupSize, ...native.outputColumns(block, layer.site) });
+      return;
+    }
+    const width = layer.groups * layer.groupSize;
+    await using(
+      native.createStatistics(session.engine.handle, width, false, 0),
+      async (statistics) => {
+        await native.runSite(session.engine.handle, block, layer.site, {
+          window,
+          hidden,
+          advance: true,
+          statistics,
+          alpha: 0,
+          beta: 0,
+        });
+        found.push(siteStatistics(block, layer, statistics));
+      },
+    );
+  });
+  // walk goes block by block in the order of the layers.
+  if (found.length !== layers.length) throw new Error('a layer was left out of the survey');
+  return found;
+}
+
+/** Curves for the threshold and energy rules from one-shot losses. */
+export function curvesFromScores(
+  method: ScoreMethod,
+  columns: readonly SiteStatistics[],
+  layers: readonly Layer[],
+): Survey {
+  return {
+    curves: layers.map((layer, i) => removalCurve(method.losses(columns[i]!, layer.cost))),
+    weights: layers.map(() => 1),
+  };
+}
+
+/** Error curves of the exact sweep on dense inputs, weighed by what an error costs the model. */
+export function surveyCurves(input: SurveyInput): Promise<Survey> {
+  return input.settings.layerWeights === 'fisher' ? fisherCurves(input) : plainCurves(input);
+}
+
+async function fisherCurves(input: SurveyInput): Promise<Survey> {
+  const { session, ids, window, layers, settings, onProgress } = input;
+  const curves: Float64Array[] = new Array(layers.length);
+  const metrics = fisherMetrics(session, ids, {
+    window,
+    tokens: ids.length,
+    labels: settings.fisherLabels,
+    seed: settings.seed,
+    scratch: settings.scratch,
+    onProgress,
+  });
+  for await (const { index, inputs, ...fisher } of metrics) {
+    try {
+      await using(await session.loadBlock(index), async (block) => {
+        for (const site of SITES) {
+          const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
+          if (at === -1) {
+            // The FFN reads what attention leaves.
+            if (site === 'attention') await session.advanceSite(block, site, inputs, window);
+            continue;
+          }
+          await withSolver(input, block, layers[at]!, inputs, fisher[site], async (solver) => {
+            const { error } = await solver.sweep({
+              maxRemoved: layers[at]!.allowed.at(-1)!,
+              selection: 'plain',
+              curve: 'fisher',
+            });
+            curves[at] = monotone(error);
+          });
+        }
+      });
+    } finally {
+      native.release(fisher.attention);
+      native.release(fisher.ffn);
+    }
+  }
+  return { curves, weights: layers.map(() => 1) };
+}
+
+async function plainCurves(input: SurveyInput): Promise<Survey> {
+  const { session, ids, layers, settings } = input;
+  const curves: Float64Array[] = [];
+  const weights: number[] = [];
+  await walk(input, ids, async (block, layer, hidden) => {
+    const stream = settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
+    await withSolver(input, block, layer, hidden!, null, async (solver) => {
+      const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
+      curves.push(monotone(sweep.error));
+      const scale = { none: 1, residual: stream, output: solver.targetNormSq, fisher: 1 };
+      weights.push(1 / scale[settings.layerWeights]);
+    });
+  });
+  if (curves.length !== layers.length) throw new Error('a layer was left out of the survey');
+  return { curves, weights };
+}
+
+/** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
+async function walk(
+  { session, window, layers, onProgress, settings }: SurveyInput,
+  ids: Int32Array | null,
+  visit: (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => Promise<void>,
+): Promise<void> {
+  const total = session.architecture.blocks.length;
+  const report = stageReporter(onProgress, 'survey', total);
+  const hidden = ids && (await session.embed(ids, window, settings.scratch));
+  try {
+    for (let index = 0; index < total; index++) {
+      session.engine.throwIfAborted();
+      await using(await session.loadBlock(index), async (block) => {
+        for (const site of SITES) {
+          const layer = layers.find((one) => one.block === index && one.site === site);
+          if (layer) await visit(block, layer, hidden);
+          else if (hidden) await session.advanceSite(block, site, hidden, window);
+        }
+      });
+      report(index + 1, `block ${index + 1} of ${total}`);
+    }
+  } finally {
+    if (hidden) native.release(hidden);
+  }
+}
+
+/** Runs a site on hidden states, which go on, and hands a solver of its Gram to `use`. */
+async function withSolver(
+  { session, window, settings }: SurveyInput,
+  block: BlockHandle,
+  layer: Layer,
+  hidden: MatrixHandle,
+  fisher: StatisticsHandle | null,
+  use: (solver: NativeSolver) => Promise<void>,
+): Promise<void> {
+  const { handle } = session.engine;
+  const width = layer.groups * layer.groupSize;
+  await using(native.createStatistics(handle, width, true, 0), async (statistics) => {
+    await native.runSite(handle, block, layer.site, {
+      window,
+      hidden,
+      advance: true,
+      statistics,
+      alpha: 0,
+      beta: 0,
+    });
+    const solver = await native.createSolver(handle, statistics, block, layer.site, {
+      lambda: settings.lambda,
+      group: layer.groupSize,
+      fisher,
+    });
+    try {
+      await use(solver);
+    } finally {
+      solver.release();
+    }
+  });
+}
+
+/** ‖h‖² of the stream, the residual weight's denominator. */
+function energyOf(session: Session, hidden: MatrixHandle, rows: number): number {
+  const step = 1024;
+  let sum = 0;
+  for (let row = 0; row < rows; row += step) {
+    const count = Math.min(step, rows - row);
+    for (const x of native.matrixRows(session.engine.handle, hidden, row, count)) sum += x * x;
+  }
+  return sum;
+}
+
+/** Unpenalised errors may dip by a rounding error where a removal costs nothing: the rules want them rising. */
+function monotone(curve: Float64Array): Float64Array {
+  let top = 0;
+  return curve.map((value) => {
+    top = Math.max(top, value);
+    return top;
+  });
+}
+
+export function siteStatistics(
+  block: BlockHandle,
+  layer: Layer,
+  statistics: StatisticsHandle,
+): SiteStatistics {
+  const { tokens, sums, squares } = native.readStatistics(statistics);
+  return {
+    groupSize: layer.groupSize,
+    ...native.outputColumns(block, layer.site),
+    second: squares.map((value) => value / tokens),
+    mean: sums.map((value) => value / tokens),
+    tokens,
+  };
+}

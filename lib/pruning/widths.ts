@@ -1,0 +1,117 @@
+import { type AllocationLayer, allowedRemovals, weightsToRemove } from '../allocation';
+import { roundingFor } from '../checkpoint/export';
+import type { Site } from '../engine/native';
+import { SITES } from '../engine/session';
+import type { Architecture, Dtype } from '../model/architecture';
+import {
+  type BlockKeep,
+  type GroupKind,
+  groupCount,
+  groupParameters,
+  linearParameters,
+} from '../model/groups';
+import type { Settings } from './options';
+
+export const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
+
+/** One prunable site of one block. */
+export interface Layer {
+  block: number;
+  site: Site;
+  groups: number;
+  /** Linear weights in a group. */
+  cost: number;
+  /** Neighbouring columns of the output map in a group. */
+  groupSize: number;
+  /** Removal counts that rounding and bounds allow, ascending. */
+  allowed: Int32Array;
+}
+
+/** The sites in the scope, in the order in which they are solved. */
+export function layersOf(architecture: Architecture, settings: Settings, dtype: Dtype): Layer[] {
+  const rounding = roundingFor(settings.format, dtype as 'F32' | 'F16' | 'BF16' | 'Q8_0');
+  return architecture.blocks.flatMap((widths, block) =>
+    SITES.filter((site) => settings.scope === 'all' || settings.scope === site).map((site) => {
+      const kind = KIND_OF[site];
+      const groups = groupCount(architecture, block, kind);
+      const groupSize = site === 'ffn' ? 1 : (widths.heads / widths.kvHeads) * architecture.headDim;
+      const multiple =
+        site === 'ffn'
+          ? (settings.multiple ?? rounding.ffn)
+          : Math.max(1, Math.ceil(rounding.attention / groupSize));
+      return {
+        block,
+        site,
+        groups,
+        groupSize,
+        cost: groupParameters(architecture, block, kind).weights,
+        allowed: allowedRemovals(groups, {
+          multiple,
+          minKeep: Math.min(multiple, groups),
+          maxShare: settings.maxLayerSparsity,
+        }),
+      };
+    }),
+  );
+}
+
+/** Sites as the allocation rules see them. */
+export function allocationLayers(
+  layers: readonly Layer[],
+  curves: (Float64Array | null)[],
+  weights: readonly number[],
+): AllocationLayer[] {
+  return layers.map(({ site, groups, cost, allowed }, i) => ({
+    scope: site,
+    groups,
+    cost,
+    allowed,
+    curve: curves[i]!,
+    weight: weights[i]!,
+  }));
+}
+
+/** Weights to remove for the asked target; bytes count the output's linear weights at its dtype. */
+export function weightsFor(
+  settings: Settings,
+  architecture: Architecture,
+  parameters: number,
+  bytesPerWeight: number,
+): { remove: number; total: number } {
+  const total = linearParameters(architecture);
+  if (settings.sparsity !== undefined) {
+    return { remove: weightsToRemove(settings.sparsity, total), total };
+  }
+  const keep =
+    settings.targetParams ?? Math.floor(settings.targetSize! / bytesPerWeight);
+  return { remove: Math.max(0, parameters - keep), total };
+}
+
+/** A mask as ascending indices of the groups that stay. */
+export function keptIndices(mask: Uint8Array): Int32Array {
+  return Int32Array.from([...mask.keys()].filter((g) => mask[g] !== 0));
+}
+
+export function maskOf(kept: Int32Array, groups: number): Uint8Array {
+  const mask = new Uint8Array(groups);
+  for (const g of kept) mask[g] = 1;
+  return mask;
+}
+
+export function blockKeep(site: Site, kept: Int32Array): BlockKeep {
+  return site === 'ffn' ? { ffn: kept } : { kv: kept };
+}
+
+/** A keep set with the right number of groups, for planning shapes before any mask is known. */
+export function placeholderKeeps(
+  architecture: Architecture,
+  layers: readonly Layer[],
+  removed: Int32Array,
+): BlockKeep[] {
+  const keeps: BlockKeep[] = architecture.blocks.map(() => ({}));
+  layers.forEach(({ block, site, groups }, i) => {
+    const kept = Int32Array.from({ length: groups - removed[i]! }, (_, g) => g);
+    Object.assign(keeps[block]!, blockKeep(site, kept));
+  });
+  return keeps;
+}

@@ -1,0 +1,207 @@
+/** Fisher metrics of small models against torch's autograd (scripts/oracles/make-model-fixtures.py). */
+import { readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { type FisherOptions, fisherMetrics } from '../../lib/calibration/fisher';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { Engine, using } from '../../lib/engine/engine';
+import { type MatrixHandle, native, type StatisticsHandle } from '../../lib/engine/native';
+import { Session } from '../../lib/engine/session';
+import type { Progress } from '../../lib/progress';
+
+const MODELS = join(__dirname, '../fixtures/models');
+
+interface Expected {
+  inputIds: number[][];
+  nll: number[][];
+  fisher: { file: string; shape: [number, number, number, number]; tokens: number } | null;
+}
+
+function expectedOf(name: string): Expected {
+  return JSON.parse(readFileSync(join(MODELS, name, 'expected.json'), 'utf8'));
+}
+
+async function withSession<T>(name: string, use: (session: Session) => Promise<T>): Promise<T> {
+  const engine = new Engine({ threads: 2 });
+  const session = new Session(engine, await openCheckpoint(join(MODELS, name)));
+  try {
+    return await use(session);
+  } finally {
+    session.dispose();
+    engine.dispose();
+  }
+}
+
+interface Run {
+  /** Order in which the blocks came. */
+  order: number[];
+  /** `[block][0 = attention, 1 = ffn]` */
+  grams: Float64Array[][];
+  tokens: number[];
+  meanNll: number;
+}
+
+async function run(name: string, options: Partial<FisherOptions> = {}): Promise<Run> {
+  const { inputIds } = expectedOf(name);
+  const ids = Int32Array.from(inputIds.flat());
+  const window = inputIds[0]!.length;
+  return withSession(name, async (session) => {
+    const result: Run = { order: [], grams: [], tokens: [], meanNll: Number.NaN };
+    const metrics = fisherMetrics(session, ids, { window, scratch: '', ...options });
+    for (;;) {
+      const next = await metrics.next();
+      if (next.done) return { ...result, meanNll: next.value.meanNll };
+      const read = (handle: StatisticsHandle) => {
+        const { gram, tokens } = native.readStatistics(handle, true);
+        result.tokens.push(tokens);
+        return gram!;
+      };
+      const { index, attention, ffn } = next.value;
+      result.order.push(index);
+      result.grams[index] = [read(attention), read(ffn)];
+    }
+  });
+}
+
+function compare(t: ExecutionContext, got: Float64Array, wanted: Float32Array, what: string): void {
+  const largest = wanted.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+  t.true(largest > 0, what);
+  t.is(got.length, wanted.length);
+  const worst = got.reduce((top, value, i) => Math.max(top, Math.abs(value - wanted[i]!)), 0);
+  t.true(worst <= 1e-4 * largest, `${what}: largest difference ${worst}, largest entry ${largest}`);
+}
+
+const withFisher = readdirSync(MODELS)
+  .filter((entry) => !entry.endsWith('.json'))
+  .filter((name) => expectedOf(name).fisher);
+
+test('the fixtures hold a Llama and an OPT', (t) => {
+  t.true(withFisher.includes('llama3-tied') && withFisher.includes('opt-pre'));
+});
+
+for (const name of withFisher) {
+  for (const scratch of ['', tmpdir()]) {
+    test(`${name}: metrics equal torch's autograd (${scratch ? 'scratch' : 'memory'})`, async (t) => {
+      const { nll, fisher } = expectedOf(name);
+      const { file, shape, tokens } = fisher!;
+      const bytes = readFileSync(join(MODELS, name, file));
+      const wanted = new Float32Array(new Uint8Array(bytes).buffer);
+      const [blocks, sites, hidden] = shape;
+      const size = hidden * hidden;
+
+      const result = await run(name, { scratch });
+      t.deepEqual(result.order, [...Array(blocks).keys()].reverse());
+      t.true(result.tokens.every((count) => count === tokens));
+      const losses = nll.flat();
+      const mean = losses.reduce((sum, value) => sum + value, 0) / losses.length;
+      t.true(Math.abs(result.meanNll - mean) < 1e-5, `${result.meanNll} ${mean}`);
+      for (let block = 0; block < blocks; block++) {
+        for (let site = 0; site < sites; site++) {
+          const at = (block * sites + site) * size;
+          compare(
+            t,
+            result.grams[block]![site]!,
+            wanted.subarray(at, at + size),
+            `block ${block}, ${site === 0 ? 'attention' : 'ffn'}`,
+          );
+        }
+      }
+    });
+  }
+}
+
+test('sampled labels: the seed decides, and the loss is the entropy of the model', async (t) => {
+  const name = 'llama3-tied';
+  const empirical = await run(name);
+  const first = await run(name, { labels: 'sampled', seed: 1 });
+  const again = await run(name, { labels: 'sampled', seed: 1, scratch: tmpdir() });
+  const other = await run(name, { labels: 'sampled', seed: 2 });
+  t.deepEqual(first, again);
+  t.notDeepEqual(first.grams, other.grams);
+  // A random text is far less likely than the model's own: drawn labels must lose much less.
+  t.true(first.meanNll < empirical.meanNll - 0.5, `${first.meanNll} ${empirical.meanNll}`);
+});
+
+test('uses whole windows of the first tokens and reports progress', async (t) => {
+  const seen: Progress[] = [];
+  const half = await run('opt-pre', { tokens: 60, onProgress: (progress) => seen.push(progress) });
+  t.true(half.tokens.every((count) => count === 48));
+  const blocks = half.order.length;
+  t.deepEqual(
+    seen.map(({ done, total }) => [done, total]),
+    Array.from({ length: 2 * blocks + 1 }, (_, i) => [i + 1, 2 * blocks + 1]),
+  );
+});
+
+test('refuses tokens that hold no window', async (t) => {
+  await t.throwsAsync(run('opt-pre', { tokens: 47 }), { code: 'ERR_ARGUMENT' });
+});
+
+test('gradients of the first windows do not need the rest, whose states are kept all the same', async (t) => {
+  const { inputIds } = expectedOf('llama3-tied');
+  const window = 48;
+  const alone = await run('llama3-tied', { tokens: window });
+  await withSession('llama3-tied', async (session) => {
+    const ids = Int32Array.from(inputIds.flat());
+    const { hidden } = session.architecture;
+    const options = { window, tokens: window, scratch: '' };
+    for await (const { index, block, inputs, ffn } of fisherMetrics(session, ids, options)) {
+      const { gram } = native.readStatistics(ffn, true);
+      t.deepEqual(gram, alone.grams[index]![1]);
+      // The states of both windows are those of a forward pass.
+      const forward = await session.embed(ids, window);
+      for (let i = 0; i < index; i++) {
+        await using(await session.loadBlock(i), (before) =>
+          session.advance(before, forward, window),
+        );
+      }
+      const rows = (handle: MatrixHandle) =>
+        native.matrixRows(session.engine.handle, handle, 0, ids.length);
+      t.is(rows(inputs).length, ids.length * hidden);
+      t.deepEqual(rows(inputs), rows(forward));
+      // The block is there to be run.
+      await session.advance(block, inputs, window);
+      await session.advance(block, forward, window);
+      t.deepEqual(rows(inputs), rows(forward));
+      native.release(forward);
+    }
+  });
+});
+
+test('a consumer that stops early or fails leaves nothing behind', async (t) => {
+  const { inputIds } = expectedOf('opt-pre');
+  const ids = Int32Array.from(inputIds.flat());
+  await withSession('opt-pre', async (session) => {
+    const { handle } = session.engine;
+    const before = native.memoryOf(handle).used;
+    const options = { window: 48, scratch: '' };
+    for await (const { index } of fisherMetrics(session, ids, options)) {
+      t.is(index, 1);
+      t.true(native.memoryOf(handle).used > before);
+      break;
+    }
+    t.is(native.memoryOf(handle).used, before);
+
+    const failing = async () => {
+      for await (const { index } of fisherMetrics(session, ids, options))
+        throw new Error(`at ${index}`);
+    };
+    await t.throwsAsync(failing, { message: 'at 1' });
+    t.is(native.memoryOf(handle).used, before);
+  });
+});
+
+test('an aborted engine stops the run and frees its memory', async (t) => {
+  const { inputIds } = expectedOf('opt-pre');
+  await withSession('opt-pre', async (session) => {
+    const { handle } = session.engine;
+    const before = native.memoryOf(handle).used;
+    const ids = Int32Array.from(inputIds.flat());
+    const metrics = fisherMetrics(session, ids, { window: 48, scratch: '' });
+    await metrics.next();
+    native.setAbort(handle, true);
+    await t.throwsAsync(metrics.next(), { message: /aborted/ });
+    t.is(native.memoryOf(handle).used, before);
+  });
+});

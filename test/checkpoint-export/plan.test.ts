@@ -1,0 +1,332 @@
+import test from 'ava';
+
+import {
+  type ExportFormat,
+  type ExportRequest,
+  exportTable,
+  planExport,
+  roundingFor,
+} from '../../lib/checkpoint/export';
+import { architectureFromConfig } from '../../lib/model/from-config';
+import { type BlockKeep, prunedArchitecture } from '../../lib/model/groups';
+import { fixtureConfig } from '../model/fixture';
+
+const first = (count: number) => Int32Array.from({ length: count }, (_, index) => index);
+
+/** A plan for a fixture, whose blocks keep the given numbers of FFN channels and KV heads. */
+function plan(
+  name: string,
+  keeps: { ffn?: number; kv?: number }[],
+  request: Partial<ExportRequest> & { format: ExportFormat },
+) {
+  const architecture = architectureFromConfig(fixtureConfig(name), name);
+  const kept = architecture.blocks.map((_, block): BlockKeep => {
+    const { ffn, kv } = keeps[block % keeps.length]!;
+    return {
+      ...(ffn === undefined ? {} : { ffn: first(ffn) }),
+      ...(kv === undefined ? {} : { kv: first(kv) }),
+    };
+  });
+  const pruned = prunedArchitecture(architecture, kept);
+  return planExport({ architecture, pruned, dtype: 'F32', ...request });
+}
+
+/**
+ * Rows: family, then for each scope and widths the holders hf/gguf without and with an added bias. Each
+ * was tried in transformers 5.24 and llama.cpp (node-llama-cpp 3.22.1) with the models of the fixtures.
+ */
+const TABLE: Record<string, Record<string, [string, string]>> = {
+  llama: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
+  mistral: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
+  qwen2: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/deci'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/deci', 'own-modeling/deci'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/deci', 'own-modeling/deci'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
+  qwen3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  opt: {
+    'ffn uniform': ['stock/null', 'stock/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['own-modeling/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['own-modeling/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+};
+
+test('the table of what holds what', (t) => {
+  const found: typeof TABLE = {};
+  for (const { family, scope, widths, addedBias, hf, gguf } of exportTable()) {
+    found[family] ??= {};
+    const row = `${scope} ${widths}`;
+    found[family][row] ??= ['', ''];
+    found[family][row][addedBias ? 1 : 0] = `${hf}/${gguf}`;
+  }
+  t.deepEqual(found, TABLE);
+});
+
+test('uniform Llama: the stock configuration, head_dim stated', (t) => {
+  const { config, kind, tensors, files } = plan('llama3', [{ ffn: 128, kv: 1 }], {
+    format: 'hf',
+    dtype: 'BF16',
+    sourceConfig: { ...fixtureConfig('llama3'), eos_token_id: [2, 7], initializer_range: 0.5 },
+  });
+  t.is(kind, 'stock');
+  t.like(config, {
+    model_type: 'llama',
+    architectures: ['LlamaForCausalLM'],
+    intermediate_size: 128,
+    num_attention_heads: 3,
+    num_key_value_heads: 1,
+    head_dim: 16,
+    attention_bias: false,
+    mlp_bias: false,
+    torch_dtype: 'bfloat16',
+    eos_token_id: [2, 7],
+    initializer_range: 0.5,
+    rope_theta: 10000,
+  });
+  t.deepEqual(config!.rope_scaling, {
+    rope_type: 'llama3',
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 256,
+  });
+  t.deepEqual(
+    files.map(({ name }) => name),
+    ['generation_config.json'],
+  );
+  t.true(tensors.every(({ dtype, fill }) => dtype === 'BF16' && fill === 'source'));
+  const shapes = Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
+  t.deepEqual(shapes['model.layers.1.self_attn.q_proj.weight'], [48, 96]);
+  t.deepEqual(shapes['model.layers.1.self_attn.o_proj.weight'], [96, 48]);
+  t.deepEqual(shapes['model.layers.0.mlp.down_proj.weight'], [96, 128]);
+  t.deepEqual(shapes['lm_head.weight'], [256, 96]);
+  t.is(tensors[0]!.role, 'embedding');
+  t.is(tensors.at(-1)!.role, 'head');
+});
+
+test('stock Llama cannot state heads that do not divide the hidden size', (t) => {
+  const architecture = architectureFromConfig(
+    { ...fixtureConfig('llama2'), num_attention_heads: 8, num_key_value_heads: 8, head_dim: 8 },
+    'llama',
+  );
+  const keeps = (kv: number) => architecture.blocks.map(() => ({ kv: first(kv) }));
+  const kindOf = (kv: number) =>
+    planExport({
+      architecture,
+      pruned: prunedArchitecture(architecture, keeps(kv)),
+      format: 'hf',
+      dtype: 'F32',
+    }).kind;
+  t.is(kindOf(4), 'stock');
+  t.is(kindOf(5), 'own-modeling');
+});
+
+test('an added bias: the switch of the stock class, zeros for what comes with it', (t) => {
+  const { kind, config, tensors } = plan('llama2', [{ ffn: 96 }], {
+    format: 'hf',
+    addedBias: { down: true },
+  });
+  t.is(kind, 'stock');
+  t.like(config, { mlp_bias: true, attention_bias: false });
+  const fills = tensors
+    .filter(({ role }) => role.endsWith('Bias'))
+    .map(({ role, fill }) => [role, fill]);
+  t.deepEqual(fills.slice(0, 3), [
+    ['gateBias', 'zeros'],
+    ['upBias', 'zeros'],
+    ['downBias', 'added'],
+  ]);
+  t.is(fills.length, 9);
+});
+
+test('a bias that the model has already is its own, not an added one', (t) => {
+  const { tensors } = plan('opt-pre', [{ ffn: 96 }], { format: 'hf', addedBias: { down: true } });
+  t.true(tensors.every(({ fill }) => fill === 'source'));
+});
+
+test('widths that differ: our modeling code travels along', (t) => {
+  const { kind, config, files } = plan(
+    'opt-post',
+    [
+      { ffn: 96, kv: 3 },
+      { ffn: 160, kv: 4 },
+    ],
+    {
+      format: 'hf',
+    },
+  );
+  t.is(kind, 'own-modeling');
+  t.like(config, {
+    model_type: 'struprune_opt',
+    architectures: ['StrupruneOPTForCausalLM'],
+    auto_map: {
+      AutoConfig: 'configuration_struprune.StrupruneOPTConfig',
+      AutoModelForCausalLM: 'modeling_struprune.StrupruneOPTForCausalLM',
+    },
+    num_attention_heads: 4,
+    do_layer_norm_before: false,
+    word_embed_proj_dim: 48,
+  });
+  t.deepEqual(config!.struprune, {
+    intermediate_sizes: [96, 160],
+    attention_heads: [3, 4],
+    key_value_heads: [3, 4],
+    head_dim: 16,
+    biases: { qkv: true, o: true, ffnIn: true, down: true },
+  });
+  const code = Object.fromEntries(files.map(({ name, text }) => [name, text]));
+  t.regex(code['modeling_struprune.py']!, /class StrupruneOPTForCausalLM/);
+  t.regex(code['configuration_struprune.py']!, /class StrupruneOPTConfig/);
+});
+
+test('every HF plan reads back as the architecture that it was made for', (t) => {
+  for (const name of ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post']) {
+    const architecture = architectureFromConfig(fixtureConfig(name), name);
+    for (const widths of [
+      [96, 96],
+      [96, 160],
+    ]) {
+      const keeps = widths.map((ffn) => ({ ffn: first(ffn), kv: first(1) }));
+      const pruned = prunedArchitecture(architecture, keeps);
+      const { config, biases } = planExport({
+        architecture,
+        pruned,
+        format: 'hf',
+        dtype: 'F16',
+        addedBias: { o: true },
+        sourceConfig: fixtureConfig(name),
+      });
+      t.deepEqual(architectureFromConfig(config!, name), { ...pruned, biases }, name);
+    }
+  }
+});
+
+test('GGUF: llama stays llama where blocks are alike, q and k interleaved, vectors in F32', (t) => {
+  const { kind, metadata, tensors } = plan('llama3-tied', [{ ffn: 96 }], {
+    format: 'gguf',
+    dtype: 'F16',
+  });
+  t.is(kind, 'llama.cpp');
+  t.deepEqual(metadata!['general.architecture'], { type: 'string', value: 'llama' });
+  t.deepEqual(metadata!['llama.feed_forward_length'], { type: 'uint32', value: 96 });
+  t.deepEqual(metadata!['llama.attention.key_length'], { type: 'uint32', value: 16 });
+  const named = Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor]));
+  t.like(named['blk.0.attn_q.weight'], { dtype: 'F16', ropeHeads: 4 });
+  t.like(named['blk.0.attn_k.weight'], { ropeHeads: 2 });
+  t.is(named['blk.0.attn_v.weight']!.ropeHeads, undefined);
+  t.is(named['blk.0.attn_norm.weight']!.dtype, 'F32');
+  t.is(named['output.weight'], undefined);
+  const factors = named['rope_freqs.weight']!;
+  t.like(factors, { dtype: 'F32', shape: [8], fill: 'values', block: null });
+  // Wave lengths of theta 10000 and head width 16 against 256 / 4 and 256: three stay, one is between.
+  t.deepEqual(
+    [...factors.values!].map((value) => value === 1),
+    [true, true, true, false, false, false, false, false],
+  );
+  t.is(factors.values![7], 8);
+});
+
+test('GGUF: deci states every block, and interleaves what its source did not', (t) => {
+  const { kind, metadata, tensors } = plan('qwen2', [{ ffn: 96, kv: 1 }, {}], { format: 'gguf' });
+  t.is(kind, 'deci');
+  t.deepEqual(metadata!['deci.feed_forward_length'], { type: 'array:int32', value: [96, 160] });
+  t.deepEqual(metadata!['deci.attention.head_count'], { type: 'array:int32', value: [2, 4] });
+  t.deepEqual(metadata!['deci.attention.head_count_kv'], { type: 'array:int32', value: [1, 2] });
+  const rotated = tensors.filter(({ ropeHeads }) => ropeHeads !== undefined);
+  t.deepEqual(
+    rotated.map(({ name, ropeHeads }) => [name, ropeHeads]),
+    [
+      ['blk.0.attn_q.weight', 2],
+      ['blk.0.attn_q.bias', 2],
+      ['blk.0.attn_k.weight', 1],
+      ['blk.0.attn_k.bias', 1],
+      ['blk.1.attn_q.weight', 4],
+      ['blk.1.attn_q.bias', 4],
+      ['blk.1.attn_k.weight', 2],
+      ['blk.1.attn_k.bias', 2],
+    ],
+  );
+  t.true(
+    plan('qwen2', [{ ffn: 96 }], { format: 'gguf' }).tensors.every(
+      ({ ropeHeads }) => ropeHeads === undefined,
+    ),
+  );
+});
+
+test('GGUF: a sliding window becomes the context length, and a note says so', (t) => {
+  const { metadata, notes } = plan('mistral', [{ ffn: 96 }], { format: 'gguf' });
+  t.deepEqual(metadata!['llama.context_length'], { type: 'uint32', value: 16 });
+  t.is(notes.length, 1);
+  t.regex(notes[0]!, /sliding window/);
+});
+
+const REFUSED: [string, () => unknown, RegExp][] = [
+  ['OPT in GGUF', () => plan('opt-pre', [{}], { format: 'gguf' }), /opt.*--format hf/],
+  [
+    'Qwen3, widths per block, in GGUF',
+    () => plan('qwen3', [{ ffn: 96 }, {}], { format: 'gguf' }),
+    /--allocation uniform/,
+  ],
+  [
+    'Qwen3 with an added bias in GGUF',
+    () => plan('qwen3', [{ ffn: 96 }], { format: 'gguf', addedBias: { down: true } }),
+    /without bias compensation/,
+  ],
+  [
+    'Q8_0 in a folder',
+    () => plan('llama2', [{}], { format: 'hf', dtype: 'Q8_0' }),
+    /--format gguf/,
+  ],
+  [
+    'Q8_0 rows of 40',
+    () => plan('llama2', [{ ffn: 40 }], { format: 'gguf', dtype: 'Q8_0' }),
+    /ffn_down.* 40 .*32/,
+  ],
+  [
+    'Q8_0 heads of 16',
+    () => plan('llama2', [{ kv: 1 }], { format: 'gguf', dtype: 'Q8_0' }),
+    /attn_output.* 16 /,
+  ],
+  ['a block without FFN', () => plan('llama2', [{ ffn: 0 }, {}], { format: 'hf' }), /block 0.*FFN/],
+  ['a block without heads', () => plan('llama2', [{}, { kv: 0 }], { format: 'hf' }), /block 1.*KV/],
+];
+
+for (const [what, make, message] of REFUSED) {
+  test(`refuses: ${what}`, (t) => {
+    t.throws(make, { code: 'ERR_UNSUPPORTED', message });
+  });
+}
+
+test('widths that a dtype needs', (t) => {
+  t.deepEqual(roundingFor('hf', 'BF16'), { ffn: 8, attention: 1 });
+  t.deepEqual(roundingFor('gguf', 'F16'), { ffn: 8, attention: 1 });
+  t.deepEqual(roundingFor('gguf', 'Q8_0'), { ffn: 32, attention: 32 });
+  t.throws(() => roundingFor('hf', 'Q8_0'), { code: 'ERR_UNSUPPORTED' });
+});

@@ -1,0 +1,290 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import test from 'ava';
+
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { fixtureConfig, MODELS } from './fixture';
+
+type Entry = { dtype: string; shape: number[]; data: Buffer };
+
+function copyOf(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'open-'));
+  cpSync(join(MODELS, name), folder, { recursive: true });
+  return folder;
+}
+
+function readFixture(name: string): Map<string, Entry> {
+  const file = readFileSync(join(MODELS, name, 'model.safetensors'));
+  const length = Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.subarray(8, 8 + length).toString());
+  const entries = Object.entries(header).filter(([key]) => key !== '__metadata__');
+  return new Map(
+    entries.map(([key, value]) => {
+      const { dtype, shape, data_offsets } = value as Omit<Entry, 'data'> & {
+        data_offsets: [number, number];
+      };
+      const [start, end] = data_offsets;
+      return [key, { dtype, shape, data: file.subarray(8 + length + start, 8 + length + end) }];
+    }),
+  );
+}
+
+function write(folder: string, tensors: Map<string, Entry>): void {
+  let offset = 0;
+  const header = Object.fromEntries(
+    [...tensors].map(([name, { dtype, shape, data }]) => {
+      const data_offsets = [offset, offset + data.length];
+      offset += data.length;
+      return [name, { dtype, shape, data_offsets }];
+    }),
+  );
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  const parts = [...tensors.values()].map(({ data }) => data);
+  writeFileSync(join(folder, 'model.safetensors'), Buffer.concat([length, text, ...parts]));
+}
+
+function setConfig(folder: string, name: string, change: Record<string, unknown>): void {
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...fixtureConfig(name), ...change }));
+}
+
+const NAMES = [
+  'opt-pre',
+  'opt-post',
+  'llama2',
+  'llama3',
+  'llama3-tied',
+  'llama-bias',
+  'mistral',
+  'qwen2',
+  'qwen3',
+];
+
+for (const name of NAMES) {
+  test(`opens ${name}: all of the file's tensors, each once`, async (t) => {
+    const source = await openCheckpoint(join(MODELS, name));
+    const refs = [source.model, ...source.blocks].flatMap((bound) => Object.values(bound));
+    t.is(source.format, 'hf');
+    t.is(new Set(refs.map((ref) => ref.name)).size, refs.length);
+    t.true(refs.every((ref) => ref.ropeHeads === undefined));
+    if (name === 'llama3') {
+      const index = readFileSync(join(MODELS, name, 'model.safetensors.index.json'), 'utf8');
+      const { weight_map, metadata } = JSON.parse(index);
+      t.deepEqual(refs.map((ref) => ref.name).sort(), Object.keys(weight_map).sort());
+      t.is(source.parameters, metadata.total_parameters);
+      for (const ref of refs) t.true(source.files[ref.file]!.endsWith(weight_map[ref.name]));
+      return;
+    }
+    const stored = readFixture(name);
+    t.deepEqual(refs.map((ref) => ref.name).sort(), [...stored.keys()].sort());
+    const count = [...stored.values()].reduce(
+      (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+      0,
+    );
+    t.is(source.parameters, count);
+    const file = readFileSync(source.files[0]!);
+    for (const ref of refs) {
+      const { data } = stored.get(ref.name)!;
+      t.true(file.subarray(ref.offset, ref.offset + ref.bytes).equals(data), ref.name);
+    }
+  });
+}
+
+for (const [name, interleaved] of [
+  ['llama3-tied', true],
+  ['qwen2', false],
+] as const) {
+  test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
+    const folder = await openCheckpoint(join(MODELS, name));
+    const gguf = await openCheckpoint(join(MODELS, name, 'model.gguf'));
+    t.is(gguf.format, 'gguf');
+    t.deepEqual(gguf.architecture, folder.architecture);
+    t.is(gguf.parameters, folder.parameters);
+    const block = gguf.blocks[1]!;
+    t.is(block.q!.ropeHeads, interleaved ? 4 : undefined);
+    t.is(block.k!.ropeHeads, interleaved ? 2 : undefined);
+    t.is(block.qBias?.ropeHeads, undefined);
+    t.is(block.v!.ropeHeads, undefined);
+    t.deepEqual(block.down!.shape, [64, 160]);
+    t.is(
+      (gguf.config['general.architecture'] as { value: string }).value,
+      folder.architecture.family,
+    );
+  });
+}
+
+test('a checkpoint of the bare model, without the "model." prefix, opens', async (t) => {
+  const folder = copyOf('llama3-tied');
+  const bare = [...readFixture('llama3-tied')].map(([name, entry]): [string, Entry] => [
+    name.replace(/^model\./, ''),
+    entry,
+  ]);
+  write(folder, new Map(bare));
+  const source = await openCheckpoint(folder);
+  t.is(source.model.embedding!.name, 'embed_tokens.weight');
+});
+
+test('a stored copy of a tied head is left out; another matrix there is refused', async (t) => {
+  const folder = copyOf('llama3-tied');
+  const tensors = readFixture('llama3-tied');
+  const embedding = tensors.get('model.embed_tokens.weight')!;
+  write(folder, new Map([...tensors, ['lm_head.weight', embedding]]));
+  const source = await openCheckpoint(folder);
+  t.is(source.model.head, undefined);
+  t.is(source.parameters, (await openCheckpoint(join(MODELS, 'llama3-tied'))).parameters);
+
+  const other = { ...embedding, data: Buffer.from(embedding.data) };
+  other.data.writeFloatLE(7, 0);
+  write(folder, new Map([...tensors, ['lm_head.weight', other]]));
+  await t.throwsAsync(openCheckpoint(folder), { code: 'ERR_UNSUPPORTED', message: /tie_word/ });
+});
+
+const KEY = 'model.layers.1.self_attn.k_proj.weight';
+
+/** What is done to a copy of a fixture, and the error that opening it must give. */
+const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
+  [
+    'missing shard',
+    'llama3',
+    (f) => rmSync(join(f, 'model-00003-of-00005.safetensors')),
+    'ERR_CHECKPOINT',
+    /model-00003-of-00005\.safetensors is missing/,
+  ],
+  [
+    'shard of another place',
+    'llama3',
+    (f) =>
+      cpSync(
+        join(f, 'model-00001-of-00005.safetensors'),
+        join(f, 'model-00002-of-00005.safetensors'),
+      ),
+    'ERR_CHECKPOINT',
+    /stands in another shard too/,
+  ],
+  [
+    'shard outside the folder',
+    'llama3',
+    (f) =>
+      writeFileSync(
+        join(f, 'model.safetensors.index.json'),
+        '{"weight_map":{"a":"../x.safetensors"}}',
+      ),
+    'ERR_CHECKPOINT',
+    /does not map tensors/,
+  ],
+  [
+    'index without a map',
+    'llama3',
+    (f) => writeFileSync(join(f, 'model.safetensors.index.json'), '[]'),
+    'ERR_CHECKPOINT',
+    /not a JSON object/,
+  ],
+  [
+    'missing tensor',
+    'llama2',
+    (f) => {
+      const tensors = readFixture('llama2');
+      tensors.delete(KEY);
+      write(f, tensors);
+    },
+    'ERR_CHECKPOINT',
+    /tensor model\.layers\.1\.self_attn\.k_proj\.weight is missing/,
+  ],
+  [
+    'unreadable dtype',
+    'llama2',
+    (f) => {
+      const tensors = readFixture('llama2');
+      tensors.set(KEY, { ...tensors.get(KEY)!, dtype: 'I16' });
+      write(f, tensors);
+    },
+    'ERR_UNSUPPORTED',
+    /k_proj\.weight is stored as I16/,
+  ],
+  [
+    'wrong shape',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { intermediate_size: 96 }),
+    'ERR_CHECKPOINT',
+    /\[160, 64\].*\[96, 64\]/,
+  ],
+  [
+    'more blocks than stated',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { num_hidden_layers: 2 }),
+    'ERR_UNSUPPORTED',
+    /no place for tensor model\.layers\.2\./,
+  ],
+  [
+    'fewer blocks than stated',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { num_hidden_layers: 4 }),
+    'ERR_CHECKPOINT',
+    /model\.layers\.3\..* is missing/,
+  ],
+  [
+    'biases that the configuration denies',
+    'llama-bias',
+    (f) => setConfig(f, 'llama-bias', { mlp_bias: false }),
+    'ERR_UNSUPPORTED',
+    /no place for tensor .*bias/,
+  ],
+  [
+    'untied head that is not there',
+    'llama3-tied',
+    (f) => setConfig(f, 'llama3-tied', { tie_word_embeddings: false }),
+    'ERR_CHECKPOINT',
+    /lm_head\.weight is missing/,
+  ],
+  [
+    'unknown family',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { model_type: 'rwkv' }),
+    'ERR_UNSUPPORTED',
+    /"rwkv".*llama, mistral, qwen2, qwen3, opt/,
+  ],
+  [
+    'configuration that is not JSON',
+    'llama2',
+    (f) => writeFileSync(join(f, 'config.json'), '{'),
+    'ERR_CHECKPOINT',
+    /config\.json is not a JSON object/,
+  ],
+  [
+    'no configuration',
+    'llama2',
+    (f) => rmSync(join(f, 'config.json')),
+    'ERR_NOT_FOUND',
+    /config\.json/,
+  ],
+  ['no weights', 'llama2', (f) => rmSync(join(f, 'model.safetensors')), 'ERR_NOT_FOUND', /neither/],
+  [
+    'pickled weights',
+    'llama2',
+    (f) => {
+      rmSync(join(f, 'model.safetensors'));
+      writeFileSync(join(f, 'pytorch_model.bin'), '');
+    },
+    'ERR_UNSUPPORTED',
+    /pytorch_model\.bin.*save_pretrained/,
+  ],
+];
+
+for (const [what, name, damage, code, message] of BROKEN) {
+  test(`refuses: ${what}`, async (t) => {
+    const folder = copyOf(name);
+    damage(folder);
+    const error = await t.throwsAsync(openCheckpoint(folder));
+    t.like(error, { name: 'StruPruneError', code });
+    t.regex(error!.message, message);
+    rmSync(folder, { recursive: true });
+  });
+}
+
+test('refuses paths that are no checkpoint', async (t) => {
+  await t.throwsAsync(openCheckpoint('/nowhere/at/all'), { code: 'ERR_NOT_FOUND' });
+  await t.throwsAsync(openCheckpoint(__filename), { code: 'ERR_UNSUPPORTED' });
+});

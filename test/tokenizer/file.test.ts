@@ -1,0 +1,66 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { loadTokenizer, tokenizeFile } from '../../lib/tokenizer';
+
+const folder = mkdtempSync(join(tmpdir(), 'struprune-file-'));
+test.after.always(() => rmSync(folder, { recursive: true }));
+
+const fixture = join(__dirname, 'fixtures', 'smollm');
+const source = { kind: 'folder', folder: fixture } as const;
+const { texts, ids } = JSON.parse(readFileSync(join(fixture, 'expected.json'), 'utf8')) as {
+  texts: string[];
+  ids: number[][];
+};
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+test('ids of a file from a worker thread, whole and the first ones', async (t) => {
+  const path = file('text.txt', texts[5]!);
+  t.deepEqual(Array.from(await tokenizeFile(source, path)), ids[5]!);
+  t.deepEqual(Array.from(await tokenizeFile(source, path, { maxTokens: 3 })), ids[5]!.slice(0, 3));
+});
+
+test('errors come out of the thread as they were thrown', async (t) => {
+  const empty = await t.throwsAsync(tokenizeFile(source, file('empty.txt', '')));
+  t.like(empty, { code: 'ERR_TEXT', name: 'StruPruneError' });
+  t.regex(empty.message, /empty\.txt is empty; give a file with text$/);
+  const latin = await t.throwsAsync(
+    tokenizeFile(source, file('latin.txt', Buffer.from('\xe9', 'latin1'))),
+  );
+  t.like(latin, { code: 'ERR_TEXT' });
+  t.regex(latin.message, /offset 0/);
+  const none = await t.throwsAsync(tokenizeFile(source, join(folder, 'none.txt')));
+  t.like(none, { code: 'ERR_NOT_FOUND' });
+  const lost = { kind: 'folder', folder } as const;
+  const noTokenizer = await t.throwsAsync(tokenizeFile(lost, file('a.txt', 'a')));
+  t.like(noTokenizer, { code: 'ERR_NOT_FOUND' });
+});
+
+test('a file with nothing but a byte order mark is empty', async (t) => {
+  const error = await t.throwsAsync(tokenizeFile(source, file('bom.txt', '\ufeff')));
+  t.like(error, { code: 'ERR_TEXT' });
+});
+
+test('no more of a file is read than the wanted ids need', async (t) => {
+  const start = 'The river rises in the hills. '.repeat(10_000);
+  const path = file('tail.txt', Buffer.concat([Buffer.from(start), Buffer.from([0xff])]));
+  const first = await tokenizeFile(source, path, { maxTokens: 1000 });
+  t.deepEqual(first, loadTokenizer(source).encode(start).slice(0, 1000));
+  t.like(await t.throwsAsync(tokenizeFile(source, path)), { code: 'ERR_TEXT' });
+});
+
+test('an abort ends the thread', async (t) => {
+  const path = file('long.txt', 'The river rises in the hills. '.repeat(400_000));
+  const controller = new AbortController();
+  const work = tokenizeFile(source, path, { signal: controller.signal });
+  setTimeout(() => controller.abort(), 50);
+  t.like(await t.throwsAsync(work), { code: 'ERR_ABORTED' });
+  const before = await t.throwsAsync(tokenizeFile(source, path, { signal: controller.signal }));
+  t.like(before, { code: 'ERR_ABORTED' });
+});

@@ -1,0 +1,111 @@
+/** Tokenizer folders other than a plain tokenizer.json. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { loadTokenizer, readTokenizerFiles, type TokenizerJson } from '../../lib/tokenizer';
+
+const root = mkdtempSync(join(tmpdir(), 'struprune-folder-'));
+test.after.always(() => rmSync(root, { recursive: true }));
+
+const FIXTURE = join(__dirname, 'fixtures', 'gpt2');
+const fixture = JSON.parse(readFileSync(join(FIXTURE, 'tokenizer.json'), 'utf8')) as TokenizerJson;
+const expected = JSON.parse(readFileSync(join(FIXTURE, 'expected.json'), 'utf8')) as {
+  texts: string[];
+  ids: number[][];
+};
+
+function folder(name: string, files: Record<string, unknown>): string {
+  const path = join(root, name);
+  mkdirSync(path);
+  for (const [file, content] of Object.entries(files)) {
+    writeFileSync(
+      join(path, file),
+      typeof content === 'string' ? content : JSON.stringify(content),
+    );
+  }
+  return path;
+}
+
+test("vocab.json and merges.txt, as OPT's folders have them", (t) => {
+  const merges = fixture.model.merges.map((merge) => (merge as string[]).join(' '));
+  const path = folder('opt', {
+    'vocab.json': fixture.model.vocab,
+    'merges.txt': `#version: 0.2\n${merges.join('\n')}\n`,
+    'special_tokens_map.json': {
+      bos_token: { content: '<s>' },
+      eos_token: '</s>',
+      pad_token: '<pad>',
+    },
+  });
+  const tokenizer = loadTokenizer({ kind: 'folder', folder: path });
+  for (const [i, text] of expected.texts.entries()) {
+    if (/<extra>|<\|end\|>/.test(text)) continue; // tokens that the fixture adds
+    t.deepEqual(Array.from(tokenizer.encode(text)), expected.ids[i], JSON.stringify(text));
+  }
+  t.is(tokenizer.bosTokenId, fixture.model.vocab['<s>']!);
+  t.is(tokenizer.eosTokenId, fixture.model.vocab['</s>']!);
+});
+
+test('tokens that only tokenizer_config.json lists, and a template in a file of its own', (t) => {
+  const { added_tokens, ...rest } = fixture;
+  const extra = added_tokens.filter(
+    ({ content }) => content === '<extra>' || content === '<|end|>',
+  );
+  const path = folder('config', {
+    'tokenizer.json': {
+      ...rest,
+      added_tokens: added_tokens.filter((token) => !extra.includes(token)),
+    },
+    'tokenizer_config.json': {
+      added_tokens_decoder: Object.fromEntries(extra.map(({ id, ...token }) => [id, token])),
+    },
+    'chat_template.jinja': '{{ x }}',
+  });
+  const tokenizer = loadTokenizer({ kind: 'folder', folder: path });
+  const at = expected.texts.findIndex((text) => text.includes('<extra>'));
+  t.deepEqual(Array.from(tokenizer.encode(expected.texts[at]!)), expected.ids[at]!);
+  t.is(
+    readTokenizerFiles({ kind: 'folder', folder: path }).tokenizerConfig.chat_template,
+    '{{ x }}',
+  );
+  t.is(tokenizer.bosTokenId, null);
+});
+
+test('what would give other ids than Rust is refused by name', (t) => {
+  const cases: [string, Partial<TokenizerJson>, RegExp][] = [
+    ['unigram', { model: { ...fixture.model, type: 'Unigram' } }, /Unigram/],
+    ['bert', { pre_tokenizer: { type: 'BertPreTokenizer' } }, /BertPreTokenizer/],
+    ['lowercase', { normalizer: { type: 'Lowercase' } }, /Lowercase/],
+    ['suffix', { model: { ...fixture.model, end_of_word_suffix: '</w>' } }, /suffixes/],
+    ['word', { added_tokens: [{ ...fixture.added_tokens[0]!, single_word: true }] }, /single_word/],
+    [
+      'split',
+      {
+        pre_tokenizer: {
+          type: 'Split',
+          pattern: { String: ' ' },
+          behavior: 'MergedWithNext',
+          invert: false,
+        },
+      },
+      /MergedWithNext/,
+    ],
+  ];
+  for (const [name, change, message] of cases) {
+    const path = folder(name, { 'tokenizer.json': { ...fixture, ...change } });
+    const error = t.throws(() => loadTokenizer({ kind: 'folder', folder: path }), undefined, name);
+    t.like(error, { code: 'ERR_UNSUPPORTED' });
+    t.regex(error.message, message);
+  }
+});
+
+test('no tokenizer, or one that is not JSON', (t) => {
+  const none = t.throws(() => loadTokenizer({ kind: 'folder', folder: folder('none', {}) }));
+  t.like(none, { code: 'ERR_NOT_FOUND' });
+  const cut = folder('cut', { 'tokenizer.json': '{"model": ' });
+  t.like(
+    t.throws(() => loadTokenizer({ kind: 'folder', folder: cut })),
+    { code: 'ERR_TOKENIZER' },
+  );
+});
