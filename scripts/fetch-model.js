@@ -25,6 +25,8 @@ const CACHE = path.join(__dirname, '..', '.cache');
 const say = (line) => process.stderr.write(`fetch-model: ${line}\n`);
 
 async function main() {
+  // Ctrl-C reaches python3 as well; its end then clears the temporary folders away.
+  process.on('SIGINT', () => {});
   const model = path.join(CACHE, MODEL.file);
   if (!(await isGood(model, MODEL.sha256))) {
     fs.mkdirSync(CACHE, { recursive: true });

@@ -10,6 +10,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture, BlockRole, Dtype, ModelRole, Rope, TensorRef } from '../model/architecture';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import type { NativeBackward } from './native-backward';
+import type { NativeDevices } from './native-devices';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -70,7 +71,7 @@ export interface SiteRun {
   beta: number;
 }
 
-export interface NativeAddon extends NativeBackward {
+export interface NativeAddon extends NativeBackward, NativeDevices {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;
@@ -89,6 +90,7 @@ export interface NativeAddon extends NativeBackward {
   openFile(path: string): FileHandle;
   createMatrix(engine: EngineHandle, rows: number, cols: number, scratch: string): MatrixHandle;
   matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
+  matrixShape(matrix: MatrixHandle): { rows: number; cols: number };
   copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
   createStatistics(
     engine: EngineHandle,
@@ -125,6 +127,8 @@ export interface NativeAddon extends NativeBackward {
   ): Promise<void>;
   sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): void;
   setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
+  blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
+  /** Rounds o or down and their bias to the stored dtype. */
   finishSite(block: BlockHandle, site: Site): void;
   createSolver(
     engine: EngineHandle,

@@ -1,7 +1,6 @@
 import { StruPruneError } from '../errors';
 import { flap } from './flap';
 import { magnitude } from './magnitude';
-import { oneShot } from './one-shot';
 import { osscar } from './osscar';
 import type { Method } from './types';
 import { wandaSp } from './wanda-sp';
@@ -11,7 +10,7 @@ export * from './types';
 
 /** Every baseline by name. */
 export const METHODS: ReadonlyMap<string, Method> = new Map(
-  [magnitude, wandaSp, flap, oneShot, osscar].map((method) => [method.name, method]),
+  [magnitude, wandaSp, flap, osscar].map((method) => [method.name, method]),
 );
 
 export function methodOf(name: string): Method {

@@ -18,11 +18,6 @@ export interface SiteStatistics {
   mean?: Float64Array;
   /** Rows of X. */
   tokens?: number;
-  /**
-   * `[groups]` rise of the penalised error when this group alone goes and the others are refitted,
-   * tr(Q_gg P_gg⁻¹) of docs/method.md (section 3); only where the method declares statistics 'gram'.
-   */
-  removalCost?: Float64Array;
 }
 
 /** What has to be gathered before a site can be scored: nothing but weights, column moments, or the Gram. */

@@ -49,12 +49,14 @@ const schema = z.strictObject({
   swaps: z.number().int().min(0).default(0),
   refit: z.boolean().default(true),
   sequential: z.boolean().default(true),
-  bias: z.enum(BIASES).default('keep'),
+  bias: z.enum(BIASES).default('refit'),
   layerWeights: z.enum(LAYER_WEIGHTS).default('fisher'),
   fisherLabels: z.enum(['empirical', 'sampled']).default('empirical'),
   surveyTokens: count.default(16384),
   energyForm: z.enum(['dilute', 'full']).default('dilute'),
   temperature: z.number().positive().optional(),
+  // 40 greedy tokens before and after
+  samples: z.boolean().default(false),
 });
 
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */

@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtomicFolder } from '../checkpoint/atomic';
-import type { GgufEntry } from '../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../checkpoint/export';
 import { GgufWriter } from '../checkpoint/gguf-writer';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
@@ -9,6 +8,7 @@ import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { BlockRole, Dtype, ModelRole } from '../model/architecture';
+import type { TokenizerOutput } from './tokenizer-output';
 
 /** Bytes that cross from the native side at a time. */
 const CHUNK_BYTES = 4 * 2 ** 20;
@@ -44,8 +44,7 @@ export class CheckpointWriter {
     options: {
       replace: boolean;
       maxShardBytes?: number;
-      /** hf: files beside the weights; gguf: typed metadata of the tokenizer. */
-      tokenizer: { files: { name: string; text: string }[]; metadata: Record<string, GgufEntry> };
+      tokenizer: TokenizerOutput;
     },
   ): Promise<CheckpointWriter> {
     const { replace, tokenizer } = options;

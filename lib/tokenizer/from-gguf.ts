@@ -1,6 +1,16 @@
 /** A Hugging Face tokenizer built from the metadata of a GGUF file. */
 import { StruPruneError } from '../errors';
 import {
+  addedTokens,
+  firstOfType,
+  GGML,
+  readVocabulary,
+  required,
+  sameLength,
+  type Vocabulary,
+  vocab,
+} from './gguf-vocabulary';
+import {
   type Metadata,
   optionalBoolean,
   optionalInteger,
@@ -11,7 +21,6 @@ import {
 import { PRE_TOKENIZERS } from './patterns';
 import { mergesFromScores, spaceDecoder, spaceNormalizer } from './sentencepiece';
 import {
-  type AddedToken,
   type BpeModel,
   type Component,
   mergePairs,
@@ -20,23 +29,6 @@ import {
   type TokenizerFiles,
   type TokenizerJson,
 } from './types';
-
-const GGML = 'tokenizer.ggml.';
-
-/** Special tokens by their name in configs and in the metadata. */
-export const SPECIAL_TOKEN_KEYS = {
-  bos_token: `${GGML}bos_token_id`,
-  eos_token: `${GGML}eos_token_id`,
-  unk_token: `${GGML}unknown_token_id`,
-  pad_token: `${GGML}padding_token_id`,
-} as const;
-type SpecialName = keyof typeof SPECIAL_TOKEN_KEYS;
-
-interface Vocabulary {
-  tokens: string[];
-  types: ArrayLike<number>;
-  specials: Partial<Record<SpecialName, string>>;
-}
 
 /** The parts of tokenizer.json that depend on the kind of vocabulary. */
 interface Kind {
@@ -85,29 +77,6 @@ export function tokenizerFromGguf(metadata: Metadata): TokenizerFiles {
     tokenizerConfig: config(metadata, addBos, specialTokensMap),
     specialTokensMap,
   };
-}
-
-function readVocabulary(metadata: Metadata): Vocabulary {
-  const tokens = required(optionalStrings(metadata, `${GGML}tokens`), 'tokens');
-  const types =
-    optionalNumbers(metadata, `${GGML}token_type`) ??
-    new Int32Array(tokens.length).fill(TOKEN_TYPE.normal);
-  sameLength('token_type', types.length, tokens.length);
-  const specials: Vocabulary['specials'] = {};
-  for (const [name, key] of Object.entries(SPECIAL_TOKEN_KEYS) as [SpecialName, string][]) {
-    const id = optionalInteger(metadata, key);
-    if (id === null) continue;
-    const token = tokens[id];
-    if (token === undefined) {
-      throw new StruPruneError(
-        'ERR_TOKENIZER',
-        `GGUF metadata ${key} is ${id}, but the vocabulary has ${tokens.length} tokens`,
-        'the file is damaged; get it again',
-      );
-    }
-    specials[name] = token;
-  }
-  return { tokens, types, specials };
 }
 
 function byteLevelKind(metadata: Metadata, vocabulary: Vocabulary): Kind {
@@ -181,40 +150,6 @@ function readScores(metadata: Metadata, tokens: string[]): ArrayLike<number> {
   return scores;
 }
 
-/** Rows that only pad the embedding table are no tokens. */
-function isPadding(token: string, type: number): boolean {
-  return type === TOKEN_TYPE.unused && /^\[PAD\d+\]$/.test(token);
-}
-
-function vocab({ tokens, types }: Vocabulary): Record<string, number> {
-  return Object.fromEntries(
-    tokens.map((token, id) => [token, id] as const).filter(([t, id]) => !isPadding(t, types[id]!)),
-  );
-}
-
-function firstOfType({ tokens, types }: Vocabulary, type: number): string | null {
-  return tokens.find((_, id) => types[id] === type) ?? null;
-}
-
-function addedTokens({ tokens, types }: Vocabulary): AddedToken[] {
-  const added: AddedToken[] = [];
-  for (const [id, content] of tokens.entries()) {
-    const type = types[id]!;
-    const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown;
-    if (!special && type !== TOKEN_TYPE.userDefined) continue;
-    added.push({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special,
-    });
-  }
-  return added;
-}
-
 function postProcessor(
   { tokens, specials }: Vocabulary,
   addBos: boolean,
@@ -257,22 +192,4 @@ function config(
     ...(positions === null ? {} : { model_max_length: positions }),
     ...(template === null ? {} : { chat_template: template }),
   };
-}
-
-function required<T>(value: T | null, name: string): T {
-  if (value !== null) return value;
-  throw new StruPruneError(
-    'ERR_TOKENIZER',
-    `the GGUF file has no ${GGML}${name}`,
-    'use a file with a complete tokenizer, or the Hugging Face folder of the model',
-  );
-}
-
-function sameLength(name: string, length: number, tokens: number): void {
-  if (length === tokens) return;
-  throw new StruPruneError(
-    'ERR_TOKENIZER',
-    `${GGML}${name} has ${length} entries for ${tokens} tokens`,
-    'the file is damaged; get it again',
-  );
 }

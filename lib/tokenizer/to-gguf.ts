@@ -1,6 +1,6 @@
 /** GGUF metadata that describes a Hugging Face tokenizer to llama.cpp. */
 import { StruPruneError } from '../errors';
-import { SPECIAL_TOKEN_KEYS } from './from-gguf';
+import { GGML, SPECIAL_TOKEN_KEYS } from './gguf-vocabulary';
 import { preTokenizerOf } from './patterns';
 import { SPACE, scoresFromMerges } from './sentencepiece';
 import {
@@ -13,8 +13,6 @@ import {
   type TokenizerJson,
   tokenText,
 } from './types';
-
-const GGML = 'tokenizer.ggml.';
 
 /**
  * Metadata entries (`tokenizer.*`) for a byte-level or a SentencePiece-like BPE tokenizer.

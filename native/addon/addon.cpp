@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/backward_addon.h"
+#include "addon/devices_addon.h"
 #include "addon/engine_addon.h"
 #include "addon/formats_addon.h"
 #include "addon/site_addon.h"
@@ -15,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitSolver(env, exports);
   struprune::addon::InitSite(env, exports);
   struprune::addon::InitBackward(env, exports);
+  struprune::addon::InitDevices(env, exports);
   return exports;
 }
 

@@ -36,7 +36,8 @@ Napi::Value HeadGradientOf(const Napi::CallbackInfo& info) {
   return RunOn(
       info.Env(), context,
       [=] {
-        *loss = HeadGradient(*context, *ends, {hidden.get(), gradient.get(), targets, labels, seed});
+        *loss =
+            HeadGradient(*context, *ends, {hidden.get(), gradient.get(), targets, labels, seed});
       },
       [loss](Napi::Env env) -> Napi::Value {
         Napi::Object result = Napi::Object::New(env);

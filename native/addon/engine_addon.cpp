@@ -117,6 +117,15 @@ Napi::Value MatrixRows(const Info& info) {
   return values;
 }
 
+// (matrix) -> {rows, cols}
+Napi::Value MatrixShape(const Info& info) {
+  const auto matrix = GetHandle<PagedMatrix>(info[0], "matrix");
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("rows", static_cast<double>(matrix->rows()));
+  result.Set("cols", static_cast<double>(matrix->cols()));
+  return result;
+}
+
 // (engine, from, to): copies all rows
 Napi::Value CopyMatrix(const Info& info) {
   const auto context = Engine(info);
@@ -255,6 +264,16 @@ Napi::Value SetWidths(const Info& info) {
   return info.Env().Undefined();
 }
 
+// (block) -> {heads, kvHeads, ffn}
+Napi::Value BlockWidths(const Info& info) {
+  const BlockSpec& spec = GetHandle<Block>(info[0], "block")->spec();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("heads", static_cast<double>(spec.heads));
+  result.Set("kvHeads", static_cast<double>(spec.kv_heads));
+  result.Set("ffn", static_cast<double>(spec.ffn));
+  return result;
+}
+
 // (block, site)
 Napi::Value FinishSite(const Info& info) {
   GetHandle<Block>(info[0], "block")->Finish(GetSite(info[1]));
@@ -391,6 +410,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<OpenFile>(env, exports, "openFile");
   Export<CreateMatrix>(env, exports, "createMatrix");
   Export<MatrixRows>(env, exports, "matrixRows");
+  Export<MatrixShape>(env, exports, "matrixShape");
   Export<CopyMatrix>(env, exports, "copyMatrix");
   Export<CreateStatistics>(env, exports, "createStatistics");
   Export<ReadStatistics>(env, exports, "readStatistics");
@@ -399,6 +419,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<ApplySiteOn>(env, exports, "applySite");
   Export<SliceBlock>(env, exports, "sliceBlock");
   Export<SetWidths>(env, exports, "setWidths");
+  Export<BlockWidths>(env, exports, "blockWidths");
   Export<FinishSite>(env, exports, "finishSite");
   Export<BlockShape>(env, exports, "blockShape");
   Export<EncodeBlock>(env, exports, "encodeBlock");

@@ -9,7 +9,8 @@ void AttendWindows(Context& context, const AttentionShape& shape, size_t rows, c
                    std::vector<AttentionScratch>& scratch) {
   const size_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
   const size_t tiles = (shape.window + kQueryTile - 1) / kQueryTile;
-  context.pool.ParallelFor(rows / shape.window * shape.heads * tiles, [&](size_t task, size_t worker) {
+  context.pool.ParallelFor(rows / shape.window * shape.heads * tiles, [&](size_t task,
+                                                                          size_t worker) {
     context.CheckAbort();
     // Late tiles see the most keys: hand them out first.
     const size_t first = (tiles - 1 - task % tiles) * kQueryTile;
@@ -21,10 +22,10 @@ void AttendWindows(Context& context, const AttentionShape& shape, size_t rows, c
   });
 }
 
-void AttendWindowsBackward(Context& context, const AttentionShape& shape, size_t rows, const float* q,
-                           const float* k, const float* v, const float* out, const float* log_sum,
-                           const float* grad_out, float* grad_q, float* grad_k, float* grad_v,
-                           std::vector<AttentionScratch>& scratch) {
+void AttendWindowsBackward(Context& context, const AttentionShape& shape, size_t rows,
+                           const float* q, const float* k, const float* v, const float* out,
+                           const float* log_sum, const float* grad_out, float* grad_q,
+                           float* grad_k, float* grad_v, std::vector<AttentionScratch>& scratch) {
   const size_t width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
   context.pool.ParallelFor(rows / shape.window * shape.kv_heads, [&](size_t task, size_t worker) {
     context.CheckAbort();

@@ -16,9 +16,9 @@ void AttendWindows(Context& context, const AttentionShape& shape, size_t rows, c
                    std::vector<AttentionScratch>& scratch);
 
 // Overwrites grad_q[rows, heads * head_dim], grad_k and grad_v[rows, kv_heads * head_dim].
-void AttendWindowsBackward(Context& context, const AttentionShape& shape, size_t rows, const float* q,
-                           const float* k, const float* v, const float* out, const float* log_sum,
-                           const float* grad_out, float* grad_q, float* grad_k, float* grad_v,
-                           std::vector<AttentionScratch>& scratch);
+void AttendWindowsBackward(Context& context, const AttentionShape& shape, size_t rows,
+                           const float* q, const float* k, const float* v, const float* out,
+                           const float* log_sum, const float* grad_out, float* grad_q,
+                           float* grad_k, float* grad_v, std::vector<AttentionScratch>& scratch);
 
 }  // namespace struprune

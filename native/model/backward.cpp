@@ -16,8 +16,8 @@ namespace {
 void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
                     float* grad_x) {
   const Matrix& w = block.matrix(weight);
-  Gemm(Trans::kNo, Trans::kNo, rows, w.cols, w.rows, 1.0f, grad_out, w.rows, w.values.data(), w.cols,
-       beta, grad_x, w.cols);
+  Gemm(Trans::kNo, Trans::kNo, rows, w.cols, w.rows, 1.0f, grad_out, w.rows, w.values.data(),
+       w.cols, beta, grad_x, w.cols);
 }
 
 // Buffers of one flight, made once a call.
@@ -68,8 +68,8 @@ class Flight {
     ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
       ProjectAgain(first, count, h, worker);
     });
-    AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(), log_sum_.data(),
-                  scratch_);
+    AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
+                  log_sum_.data(), scratch_);
     if (!spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, grad, nullptr);
     ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
       ThroughFfn(first, count, h, grad, worker);
@@ -103,13 +103,14 @@ class Flight {
   void ProjectAgain(size_t first, size_t count, const float* h, size_t worker) {
     const float* x = SiteInput(block_, SiteKind::kAttention, count, h + first * spec_.hidden,
                                Part(normed_, spec_.hidden, worker));
-    Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x, q_.data() + first * width_,
-            k_.data() + first * kv_width_, v_.data() + first * kv_width_,
-            spec_.qk_norm ? q_raw_.data() + first * width_ : nullptr,
+    Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
+            q_.data() + first * width_, k_.data() + first * kv_width_,
+            v_.data() + first * kv_width_, spec_.qk_norm ? q_raw_.data() + first * width_ : nullptr,
             spec_.qk_norm ? k_raw_.data() + first * kv_width_ : nullptr);
   }
 
-  // stream[count, hidden] = before + the site's output map of x, without the norm of a post-norm block.
+  // stream[count, hidden] = before + the site's output map of x, without the norm of a post-norm
+  // block.
   void AddMap(SiteKind site, size_t count, const float* before, const float* x, float* stream) {
     Linear(block_, OutputRole(site), OutputBiasRole(site), count, x, stream);
     for (size_t i = 0; i < count * spec_.hidden; ++i) stream[i] += before[i];
@@ -119,8 +120,8 @@ class Flight {
   void ThroughPostNorm(SiteKind site, size_t count, const float* x, float* grad, float* scratch) {
     std::copy_n(grad, count * spec_.hidden, scratch);
     std::fill_n(grad, count * spec_.hidden, 0.0f);
-    NormBackward(spec_.norm, count, spec_.hidden, x, block_.data(NormRole(site)), spec_.eps, scratch,
-                 grad);
+    NormBackward(spec_.norm, count, spec_.hidden, x, block_.data(NormRole(site)), spec_.eps,
+                 scratch, grad);
   }
 
   static Role NormRole(SiteKind site) {
@@ -141,7 +142,8 @@ class Flight {
     AddMap(SiteKind::kAttention, count, h + first * d, out_.data() + first * width_, middle);
     Norm(spec_.norm, count, d, middle, d,
          block_.data(spec_.post_norm ? Role::kAttnNorm : Role::kFfnNorm),
-         block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed, d);
+         block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed,
+         d);
     Linear(block_, Role::kUp, Role::kUpBias, count, normed, up);
     if (gate) Linear(block_, Role::kGate, Role::kGateBias, count, normed, gate);
     if (spec_.post_norm) {
@@ -159,7 +161,8 @@ class Flight {
     } else {
       LinearBackward(block_, Role::kUp, count, up, 0, grad_in);
       if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad_in);
-      NormBackward(spec_.norm, count, d, middle, block_.data(Role::kFfnNorm), spec_.eps, grad_in, grad);
+      NormBackward(spec_.norm, count, d, middle, block_.data(Role::kFfnNorm), spec_.eps, grad_in,
+                   grad);
     }
   }
 
@@ -175,9 +178,10 @@ class Flight {
       rope_->Apply(count, spec_.kv_heads, grad_k, kv_width_, first, run_.window, -1);
     }
     if (spec_.qk_norm) {
-      ThroughHeadNorm(Role::kQNorm, count, spec_.heads, q_raw_.data() + first * width_, grad_q, worker);
-      ThroughHeadNorm(Role::kKNorm, count, spec_.kv_heads, k_raw_.data() + first * kv_width_, grad_k,
+      ThroughHeadNorm(Role::kQNorm, count, spec_.heads, q_raw_.data() + first * width_, grad_q,
                       worker);
+      ThroughHeadNorm(Role::kKNorm, count, spec_.kv_heads, k_raw_.data() + first * kv_width_,
+                      grad_k, worker);
     }
     float* grad_in = spec_.post_norm ? grad : Part(grad_in_, d, worker);
     LinearBackward(block_, Role::kQ, count, grad_q, spec_.post_norm ? 1 : 0, grad_in);
@@ -187,8 +191,9 @@ class Flight {
       NormBackward(spec_.norm, count, d, h, block_.data(Role::kAttnNorm), spec_.eps, grad_in, grad);
     }
     if (!AllFinite(grad, count * d)) {
-      throw Error("ERR_NAN", "gradients are no longer finite",
-                  "the checkpoint may be damaged; another --layer-weights than fisher needs no gradients");
+      throw Error(
+          "ERR_NAN", "gradients are no longer finite",
+          "the checkpoint may be damaged; another --layer-weights than fisher needs no gradients");
     }
   }
 
@@ -198,8 +203,8 @@ class Flight {
     float* from = head_.data() + worker * kChunk * std::max(width_, kv_width_);
     std::copy_n(grad, values, from);
     std::fill_n(grad, values, 0.0f);
-    NormBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight), spec_.eps, from,
-                 grad);
+    NormBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight), spec_.eps,
+                 from, grad);
   }
 
   const Block& block_;
@@ -210,7 +215,8 @@ class Flight {
   std::vector<AttentionScratch> scratch_;
   std::optional<RopeTable> rope_;
   // Of the whole flight.
-  Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_, delta_;
+  Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_,
+      delta_;
   // Of one chunk a worker.
   Buffer<float> stream_, normed_, grad_in_, up_, gate_, x_, head_;
 };
@@ -222,12 +228,14 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   if (run.window == 0 || tokens % run.window != 0) {
     throw Error("ERR_ARGUMENT", "gradients must hold whole windows");
   }
-  if (run.inputs->rows() < tokens || run.inputs->cols() != hidden || run.gradient->cols() != hidden) {
+  if (run.inputs->rows() < tokens || run.inputs->cols() != hidden ||
+      run.gradient->cols() != hidden) {
     throw Error("ERR_ARGUMENT", "inputs must hold the tokens of the gradient and be as wide");
   }
   for (const Statistics* statistics : {run.at_ffn, run.at_attention}) {
     if (statistics && (statistics->dim() != hidden || statistics->residual_dim() != 0)) {
-      throw Error("ERR_ARGUMENT", "statistics of gradients must be [hidden] wide, without cross products");
+      throw Error("ERR_ARGUMENT",
+                  "statistics of gradients must be [hidden] wide, without cross products");
     }
   }
   Flight flight(block, run);

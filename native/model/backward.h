@@ -14,15 +14,16 @@ struct BackwardRun {
   size_t window = 0;                // tokens of a sequence; the matrices hold whole windows
   PagedMatrix* inputs = nullptr;    // [at least tokens, hidden] hidden states before the block
   PagedMatrix* gradient = nullptr;  // [tokens, hidden] in: dL/d(output), out: dL/d(input)
-  // Receive the rows delta = dL/dy of a site's output y, the value of o or down as it is added to the
-  // stream: method.md section 4. Before a norm follows (pre-norm) that is the gradient of the stream
-  // after the addition; in a post-norm block, where a norm follows the addition, it is the gradient of
-  // the norm's input. May be null; [hidden] wide otherwise.
+  // Receive the rows delta = dL/dy of a site's output y, the value of o or down as it is added to
+  // the stream: method.md section 4. Before a norm follows (pre-norm) that is the gradient of the
+  // stream after the addition; in a post-norm block, where a norm follows the addition, it is the
+  // gradient of the norm's input. May be null; [hidden] wide otherwise.
   Statistics* at_ffn = nullptr;
   Statistics* at_attention = nullptr;
 };
 
-// Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET, ERR_ABORTED.
+// Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,
+// ERR_ABORTED.
 void BackwardBlock(const Block& block, const BackwardRun& run);
 
 }  // namespace struprune

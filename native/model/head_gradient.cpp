@@ -16,7 +16,8 @@ constexpr size_t kFlightRows = 2048;
 constexpr size_t kColumns = 1024;
 static_assert(kVocabularyTile % kColumns == 0);
 
-// A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser over a mixed counter.
+// A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser over a mixed
+// counter.
 double Uniform(uint64_t seed, uint64_t token, uint64_t piece, uint64_t draw) {
   uint64_t x = seed;
   for (const uint64_t part : {token, piece, draw}) {
@@ -60,7 +61,8 @@ class HeadInputBackward {
     const float* grad = grad_input;
     if (!projection_.empty()) {
       float* to = norm_.empty() ? grad_hidden : scratch;
-      Gemm(Trans::kNo, Trans::kNo, rows, d, width, 1.0f, grad, width, projection_.data(), d, 0.0f, to, d);
+      Gemm(Trans::kNo, Trans::kNo, rows, d, width, 1.0f, grad, width, projection_.data(), d, 0.0f,
+           to, d);
       grad = to;
     }
     if (!norm_.empty()) {
@@ -76,8 +78,8 @@ class HeadInputBackward {
   Buffer<float> norm_, projection_;
 };
 
-// d(NLL)/d(input of the head) = softmax(logits) W − W[label]. The sum over the vocabulary runs with the
-// softmax's own running maximum, so that one pass over the table gives both.
+// d(NLL)/d(input of the head) = softmax(logits) W − W[label]. The sum over the vocabulary runs with
+// the softmax's own running maximum, so that one pass over the table gives both.
 class Flight {
  public:
   Flight(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
@@ -153,12 +155,12 @@ class Flight {
   }
 
   // Rows [first, first + count) of the flight, vocabulary [column, column + columns).
-  void AddPiece(size_t row, size_t first, size_t count, size_t column, size_t columns, const float* table,
-                size_t worker) {
+  void AddPiece(size_t row, size_t first, size_t count, size_t column, size_t columns,
+                const float* table, size_t worker) {
     float* weights = weights_.data() + worker * kChunk * kColumns;
     float* sums = sums_.data() + first * width_;
-    Gemm(Trans::kNo, Trans::kYes, count, columns, width_, 1.0f, inputs_.data() + first * width_, width_,
-         table, width_, 0.0f, weights, columns);
+    Gemm(Trans::kNo, Trans::kYes, count, columns, width_, 1.0f, inputs_.data() + first * width_,
+         width_, table, width_, 0.0f, weights, columns);
     for (size_t i = 0; i < count; ++i) {
       State& state = states_[first + i];
       float* own = weights + i * columns;
@@ -169,12 +171,12 @@ class Flight {
         DrawLabel(row + first + i, column, columns, own, piece, state);
       }
     }
-    Gemm(Trans::kNo, Trans::kNo, count, width_, columns, 1.0f, weights, columns, table, width_, 1.0f, sums,
-         width_);
+    Gemm(Trans::kNo, Trans::kNo, count, width_, columns, 1.0f, weights, columns, table, width_,
+         1.0f, sums, width_);
   }
 
-  // A draw from a distribution that arrives in pieces: each piece takes the label over with its share of
-  // all seen so far, which leaves every token its own probability in the end.
+  // A draw from a distribution that arrives in pieces: each piece takes the label over with its
+  // share of all seen so far, which leaves every token its own probability in the end.
   void DrawLabel(size_t token, size_t column, size_t columns, const float* weights, double piece,
                  State& state) {
     const uint64_t number = column / kColumns;
@@ -217,10 +219,12 @@ class Flight {
 
 void Check(const EndsSpec& spec, const HeadGradientRun& run) {
   const size_t tokens = run.gradient->rows();
-  if (run.hidden == run.gradient) throw Error("ERR_ARGUMENT", "the gradient needs a matrix of its own");
+  if (run.hidden == run.gradient)
+    throw Error("ERR_ARGUMENT", "the gradient needs a matrix of its own");
   if (run.hidden->rows() < tokens || run.targets.size() != tokens ||
       run.hidden->cols() != spec.hidden || run.gradient->cols() != spec.hidden) {
-    throw Error("ERR_ARGUMENT", "hidden states, gradient and targets must agree in tokens and width");
+    throw Error("ERR_ARGUMENT",
+                "hidden states, gradient and targets must agree in tokens and width");
   }
   for (const int32_t target : run.targets) {
     if (target >= 0 && static_cast<size_t>(target) >= spec.vocab) {

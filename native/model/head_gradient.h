@@ -10,13 +10,14 @@
 namespace struprune {
 
 // Labels of the loss: the text's own next tokens, or tokens drawn from the model's own distribution
-// (then the mean of delta deltaᵀ is an estimate of the true Fisher matrix instead of the empirical one).
+// (then the mean of delta deltaᵀ is an estimate of the true Fisher matrix instead of the empirical
+// one).
 enum class Labels : uint8_t { kEmpirical, kSampled };
 
 struct HeadGradientRun {
-  PagedMatrix* hidden = nullptr;        // [at least tokens, hidden] after the last block
-  PagedMatrix* gradient = nullptr;      // [tokens, hidden], overwritten; another matrix than hidden
-  std::span<const int32_t> targets;     // [tokens] next token, -1 = none (the last of every window)
+  PagedMatrix* hidden = nullptr;     // [at least tokens, hidden] after the last block
+  PagedMatrix* gradient = nullptr;   // [tokens, hidden], overwritten; another matrix than hidden
+  std::span<const int32_t> targets;  // [tokens] next token, -1 = none (the last of every window)
   Labels labels = Labels::kEmpirical;
   uint64_t seed = 0;  // of the drawn labels, which depend on it and a token's index alone
 };
@@ -26,8 +27,8 @@ struct HeadLoss {
   size_t targets = 0;  // how many
 };
 
-// gradient <- d(sum of the NLL of all labels)/d(hidden), by flights of tokens and tiles of the vocabulary:
-// neither the logits nor the table is in memory at once. Rows without a target are 0.
+// gradient <- d(sum of the NLL of all labels)/d(hidden), by flights of tokens and tiles of the
+// vocabulary: neither the logits nor the table is in memory at once. Rows without a target are 0.
 // Throws ERR_ARGUMENT for shapes that disagree or a target outside the vocabulary, ERR_NAN.
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run);
 

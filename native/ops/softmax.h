@@ -11,8 +11,9 @@ struct RunningSoftmax {
   double sum = 0;  // of exp(x - maximum) over the pieces so far
 };
 
-// The next piece of a row: x[count] <- exp(x - maximum so far, this piece included). Returns the factor
-// by which everything weighted with earlier exponentials shrinks; `piece` receives the sum of this piece's.
+// The next piece of a row: x[count] <- exp(x - maximum so far, this piece included). Returns the
+// factor by which everything weighted with earlier exponentials shrinks; `piece` receives the sum
+// of this piece's.
 float SoftmaxPiece(size_t count, float* x, RunningSoftmax& state, double& piece);
 
 }  // namespace struprune

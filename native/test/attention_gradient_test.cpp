@@ -20,16 +20,20 @@ struct Attention {
 
 // The definition and the chain rule, one query at a time: dS = P ∘ (dP − Σ P dP), dP = g vᵀ.
 Attention Naive(const AttentionShape& shape, size_t rows, const std::vector<float>& q,
-                const std::vector<float>& k, const std::vector<float>& v, const std::vector<float>& g) {
+                const std::vector<float>& k, const std::vector<float>& v,
+                const std::vector<float>& g) {
   const size_t hd = shape.head_dim, width = shape.heads * hd, kv_width = shape.kv_heads * hd;
   Attention a{Doubles(rows * width), Doubles(rows * shape.heads), Doubles(rows * width),
               Doubles(rows * kv_width), Doubles(rows * kv_width)};
   for (size_t t = 0; t < rows; ++t) {
     const size_t start = t / shape.window * shape.window;
-    const size_t first = shape.sliding ? std::max(start + shape.sliding, t + 1) - shape.sliding : start;
+    const size_t first =
+        shape.sliding ? std::max(start + shape.sliding, t + 1) - shape.sliding : start;
     for (size_t h = 0; h < shape.heads; ++h) {
       const size_t at = t * width + h * hd;
-      const auto key = [&](size_t s) { return s * kv_width + h * shape.kv_heads / shape.heads * hd; };
+      const auto key = [&](size_t s) {
+        return s * kv_width + h * shape.kv_heads / shape.heads * hd;
+      };
       const auto dot = [&](const std::vector<float>& x, const std::vector<float>& y, size_t s) {
         double sum = 0;
         for (size_t d = 0; d < hd; ++d) sum += static_cast<double>(x[at + d]) * y[key(s) + d];
@@ -88,14 +92,17 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
   };
   const auto q = random(heads), k = random(kv_heads), v = random(kv_heads), g = random(heads);
   // Outputs start as garbage: they are to be overwritten.
-  auto out = random(heads), grad_q = random(heads), grad_k = random(kv_heads), grad_v = random(kv_heads);
+  auto out = random(heads), grad_q = random(heads), grad_k = random(kv_heads),
+       grad_v = random(kv_heads);
   std::vector<float> log_sum(rows * heads, 5);
 
   Context context(2, 0);
   std::vector<AttentionScratch> scratch(context.pool.size());
-  AttendWindows(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(), scratch);
-  AttendWindowsBackward(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(),
-                        g.data(), grad_q.data(), grad_k.data(), grad_v.data(), scratch);
+  AttendWindows(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(),
+                scratch);
+  AttendWindowsBackward(context, shape, rows, q.data(), k.data(), v.data(), out.data(),
+                        log_sum.data(), g.data(), grad_q.data(), grad_k.data(), grad_v.data(),
+                        scratch);
 
   const Attention wanted = Naive(shape, rows, q, k, v, g);
   ExpectNear(out, wanted.out, "out");
@@ -105,18 +112,21 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
   ExpectNear(grad_v, wanted.grad_v, "grad_v");
 }
 
-// Windows on both sides of the tiles of 128 queries and 256 keys, and sliding windows on both sides of them.
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, AttentionGradientTest,
-    testing::Values(Shape{1, 2, 1, 4, 0}, Shape{5, 3, 3, 6, 0}, Shape{128, 2, 2, 8, 0},
-                    Shape{129, 4, 2, 8, 0}, Shape{300, 2, 1, 16, 0}, Shape{520, 2, 1, 4, 0},
-                    Shape{40, 2, 1, 4, 1}, Shape{300, 3, 1, 4, 7}, Shape{520, 2, 2, 4, 200},
-                    Shape{520, 2, 1, 4, 256}, Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100}),
-    [](const auto& info) {
-      const Shape& s = info.param;
-      return "Window" + std::to_string(s.window) + "Heads" + std::to_string(s.heads) + "Over" +
-             std::to_string(s.kv_heads) + "Sliding" + std::to_string(s.sliding);
-    });
+// Windows on both sides of the tiles of 128 queries and 256 keys, and sliding windows on both sides
+// of them.
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionGradientTest,
+                         testing::Values(Shape{1, 2, 1, 4, 0}, Shape{5, 3, 3, 6, 0},
+                                         Shape{128, 2, 2, 8, 0}, Shape{129, 4, 2, 8, 0},
+                                         Shape{300, 2, 1, 16, 0}, Shape{520, 2, 1, 4, 0},
+                                         Shape{40, 2, 1, 4, 1}, Shape{300, 3, 1, 4, 7},
+                                         Shape{520, 2, 2, 4, 200}, Shape{520, 2, 1, 4, 256},
+                                         Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100}),
+                         [](const auto& info) {
+                           const Shape& s = info.param;
+                           return "Window" + std::to_string(s.window) + "Heads" +
+                                  std::to_string(s.heads) + "Over" + std::to_string(s.kv_heads) +
+                                  "Sliding" + std::to_string(s.sliding);
+                         });
 
 }  // namespace
 }  // namespace struprune

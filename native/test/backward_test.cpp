@@ -60,19 +60,42 @@ constexpr BiasSet kAll{true, true, true, true, true};
 std::vector<Variation> Variations() {
   return {
       {"Llama", Base(), {}},
-      {"LlamaBiasesLinearRope", With(Base(), [](auto& s) { s.rope->linear_factor = 2; }),
+      {"LlamaBiasesLinearRope",
+       With(Base(), [](auto& s) { s.rope->linear_factor = 2; }),
        {true, true, true, true, false}},
-      {"Llama3Rope", With(Base(), [](auto& s) { s.rope->llama3 = Llama3Stretch{8, 1, 4, 16}; }), {}},
+      {"Llama3Rope",
+       With(Base(),
+            [](auto& s) {
+              s.rope->llama3 = Llama3Stretch{8, 1, 4, 16};
+            }),
+       {}},
       {"OneKvHead", With(Base(), [](auto& s) { s.kv_heads = 1; }), {}},
       {"SlidingWindow", With(Base(), [](auto& s) { s.sliding = 3; }), {}},
       {"QkvBias", Base(), {true, false, false, false, false}},
-      {"QkNorm", With(Base(), [](auto& s) { s.qk_norm = true; s.head_dim = 6; }), {}},
+      {"QkNorm",
+       With(Base(),
+            [](auto& s) {
+              s.qk_norm = true;
+              s.head_dim = 6;
+            }),
+       {}},
       {"GeluGated", With(Base(), [](auto& s) { s.activation = Activation::kGelu; }), {}},
-      {"GeluPlain", With(Base(), [](auto& s) { s.activation = Activation::kGelu; s.gated = false; }), {}},
+      {"GeluPlain",
+       With(Base(),
+            [](auto& s) {
+              s.activation = Activation::kGelu;
+              s.gated = false;
+            }),
+       {}},
       {"ReluGated", With(Base(), [](auto& s) { s.activation = Activation::kRelu; }), {}},
       {"OptPre", Opt(false), kAll},
       {"OptPost", Opt(true), kAll},
-      {"PostNormGatedQkNorm", With(Base(), [](auto& s) { s.post_norm = s.qk_norm = true; s.sliding = 4; }),
+      {"PostNormGatedQkNorm",
+       With(Base(),
+            [](auto& s) {
+              s.post_norm = s.qk_norm = true;
+              s.sliding = 4;
+            }),
        {}},
   };
 }
@@ -81,7 +104,8 @@ Doubles RandomDoubles(size_t count, unsigned seed) {
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal;
   Doubles values(count);
-  for (double& value : values) value = normal(generator);  // a float's value: both sides read the same
+  for (double& value : values)
+    value = normal(generator);  // a float's value: both sides read the same
   return values;
 }
 
@@ -119,7 +143,8 @@ Doubles Differences(Fn&& f, const Doubles& weights, Doubles x) {
 }
 
 template <typename Values>
-void ExpectNear(const Values& got, const Doubles& wanted, double tolerance, const std::string& what) {
+void ExpectNear(const Values& got, const Doubles& wanted, double tolerance,
+                const std::string& what) {
   double largest = 0;
   for (const double value : wanted) largest = std::max(largest, std::abs(value));
   ASSERT_GT(largest, 0) << what;
@@ -149,7 +174,8 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
 
   const auto context = std::make_shared<Context>(2, 0);
   const Block block = test::MakeBlock(context, spec, weights);
-  PagedMatrix inputs(context, kTokens, spec.hidden, ""), gradient(context, kTokens, spec.hidden, "");
+  PagedMatrix inputs(context, kTokens, spec.hidden, ""),
+      gradient(context, kTokens, spec.hidden, "");
   Fill(inputs, h);
   Fill(gradient, outer);
   Statistics ffn(context, spec.hidden, true, 0), attention(context, spec.hidden, true, 0);
@@ -158,10 +184,12 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
   const auto forward = [&](const Doubles& x, const Doubles& at_attention, const Doubles& at_ffn) {
     return test::ReferenceForward(spec, weights, kWindow, x, at_attention, at_ffn);
   };
-  const Doubles delta_ffn = Differences([&](const Doubles& y) { return forward(h, zero, y); }, outer, zero);
+  const Doubles delta_ffn =
+      Differences([&](const Doubles& y) { return forward(h, zero, y); }, outer, zero);
   const Doubles delta_attention =
       Differences([&](const Doubles& y) { return forward(h, y, zero); }, outer, zero);
-  const Doubles at_input = Differences([&](const Doubles& x) { return forward(x, zero, zero); }, outer, h);
+  const Doubles at_input =
+      Differences([&](const Doubles& x) { return forward(x, zero, zero); }, outer, h);
 
   constexpr double kTolerance = 1e-5;
   ExpectNear(Contents(gradient), at_input, kTolerance, "gradient");
@@ -194,8 +222,9 @@ TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
 INSTANTIATE_TEST_SUITE_P(Families, BackwardBlockTest, testing::ValuesIn(Variations()),
                          [](const auto& info) { return info.param.name; });
 
-// More tokens than one flight holds, windows longer than one tile of queries and of keys, chunks that
-// cross windows: every window must come out as it does alone, whatever the threads and the scratch.
+// More tokens than one flight holds, windows longer than one tile of queries and of keys, chunks
+// that cross windows: every window must come out as it does alone, whatever the threads and the
+// scratch.
 TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
   constexpr size_t kWindow = 300, kWindows = 8, kTokens = kWindow * kWindows;
   for (const bool post_norm : {false, true}) {
@@ -209,7 +238,8 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
       const auto context = std::make_shared<Context>(threads, 0);
       const Block block = test::MakeBlock(context, spec, weights);
       const size_t rows = from.size() / spec.hidden;
-      PagedMatrix inputs(context, rows, spec.hidden, scratch), gradient(context, rows, spec.hidden, scratch);
+      PagedMatrix inputs(context, rows, spec.hidden, scratch),
+          gradient(context, rows, spec.hidden, scratch);
       Fill(inputs, from);
       Fill(gradient, outer);
       Statistics ffn(context, spec.hidden, true, 0), attention(context, spec.hidden, true, 0);
@@ -269,8 +299,11 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   Doubles bad = h;
   bad[17] = std::numeric_limits<double>::infinity();
   Fill(gradient, bad);
-  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr}); }, "ERR_NAN",
-                    "no longer finite");
+  test::ExpectError(
+      [&] {
+        BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr});
+      },
+      "ERR_NAN", "no longer finite");
 }
 
 }  // namespace

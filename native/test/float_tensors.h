@@ -1,4 +1,5 @@
-// Tensors of floats in an unnamed temporary file, for what reads its weights from a mapped checkpoint.
+// Tensors of floats in an unnamed temporary file, for what reads its weights from a mapped
+// checkpoint.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,8 +24,8 @@ inline TensorSource FloatTensor(const std::string& name, size_t rows, size_t col
   EXPECT_EQ(write(file, values.data(), values.size_bytes()),
             static_cast<ssize_t>(values.size_bytes()));
   close(file);
-  TensorSource source{name, std::make_shared<MappedFile>(path), 0, values.size_bytes(), Dtype::F32,
-                      rows, cols};
+  TensorSource source{
+      name, std::make_shared<MappedFile>(path), 0, values.size_bytes(), Dtype::F32, rows, cols};
   unlink(path.c_str());  // the map keeps its pages
   return source;
 }

@@ -90,8 +90,8 @@ struct Result {
   std::vector<float> gradient;
 };
 
-Result Gradient(const EndsSpec& spec, const std::vector<float>& hidden, const std::vector<int32_t>& targets,
-           Labels labels, uint64_t seed, size_t threads) {
+Result Gradient(const EndsSpec& spec, const std::vector<float>& hidden,
+                const std::vector<int32_t>& targets, Labels labels, uint64_t seed, size_t threads) {
   const auto context = std::make_shared<Context>(threads, 0);
   PagedMatrix states(context, targets.size(), spec.hidden, "");
   PagedMatrix gradient(context, targets.size(), spec.hidden, threads > 1 ? testing::TempDir() : "");
@@ -163,11 +163,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Variation{"OptPre", 6, 6, NormKind::kLayer, true, true, true},
                     Variation{"OptPostProjected", 8, 5, NormKind::kLayer, false, false, true},
                     Variation{"NormAndProjection", 8, 5, NormKind::kLayer, true, true, false},
-                    Variation{"NeitherNormNorProjection", 6, 6, NormKind::kRms, false, false, false}),
+                    Variation{"NeitherNormNorProjection", 6, 6, NormKind::kRms, false, false,
+                              false}),
     [](const auto& info) { return std::string(info.param.name); });
 
-// A head whose first column is the token's own number and whose second is its logit: a hidden state (0, 1)
-// has these logits, and its gradient tells which label was used.
+// A head whose first column is the token's own number and whose second is its logit: a hidden state
+// (0, 1) has these logits, and its gradient tells which label was used.
 class SampledLabels : public testing::Test {
  protected:
   static constexpr size_t kVocab = 5000, kTokens = 3000, kWindow = 30;
@@ -193,7 +194,8 @@ class SampledLabels : public testing::Test {
   std::vector<size_t> Used(const Result& result) const {
     double mean = 0;
     const double total = LogSumExp(logits_);
-    for (size_t v = 0; v < kVocab; ++v) mean += static_cast<double>(v) * std::exp(logits_[v] - total);
+    for (size_t v = 0; v < kVocab; ++v)
+      mean += static_cast<double>(v) * std::exp(logits_[v] - total);
     std::vector<size_t> labels;
     for (size_t t = 0; t < kTokens; ++t) {
       if (targets_[t] < 0) {
@@ -235,7 +237,8 @@ TEST_F(SampledLabels, FollowTheModelsOwnDistribution) {
   EXPECT_GT(chi_square, 39 - 4 * 8.8);
   // The loss is that of the drawn labels, whose mean is the entropy.
   EXPECT_EQ(result.loss.targets, labels.size());
-  EXPECT_NEAR(result.loss.nll / drawn, entropy, 4 * std::sqrt((square - entropy * entropy) / drawn));
+  EXPECT_NEAR(result.loss.nll / drawn, entropy,
+              4 * std::sqrt((square - entropy * entropy) / drawn));
 }
 
 TEST_F(SampledLabels, DependOnSeedAndTokenAlone) {
@@ -245,7 +248,8 @@ TEST_F(SampledLabels, DependOnSeedAndTokenAlone) {
   const auto first = labels(1, 1);
   EXPECT_EQ(first, labels(1, 3));
   EXPECT_NE(first, labels(2, 1));
-  // One token's label says nothing about the next one's: equal neighbours are as frequent as chance.
+  // One token's label says nothing about the next one's: equal neighbours are as frequent as
+  // chance.
   double equal = 0, expected = 0;
   const double total = LogSumExp(logits_);
   for (size_t v = 0; v < kVocab; ++v) expected += std::exp(2 * (logits_[v] - total));
@@ -280,13 +284,19 @@ TEST(HeadGradient, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   EXPECT_EQ(code(&hidden, targets), "ERR_ARGUMENT");
   EXPECT_EQ(code(&narrow, targets), "ERR_ARGUMENT");
   EXPECT_EQ(code(&gradient, few), "ERR_ARGUMENT");
-  test::ExpectError([&] { HeadGradient(*context, spec, {&hidden, &gradient, outside, Labels::kEmpirical, 0}); },
-                    "ERR_ARGUMENT", "token id 20");
+  test::ExpectError(
+      [&] {
+        HeadGradient(*context, spec, {&hidden, &gradient, outside, Labels::kEmpirical, 0});
+      },
+      "ERR_ARGUMENT", "token id 20");
   states[5] = std::numeric_limits<float>::infinity();
   hidden.Write(0, 3, states.data());
   for (const Labels labels : {Labels::kEmpirical, Labels::kSampled}) {
-    test::ExpectError([&] { HeadGradient(*context, spec, {&hidden, &gradient, targets, labels, 0}); },
-                      "ERR_NAN", "not finite");
+    test::ExpectError(
+        [&] {
+          HeadGradient(*context, spec, {&hidden, &gradient, targets, labels, 0});
+        },
+        "ERR_NAN", "not finite");
   }
 }
 

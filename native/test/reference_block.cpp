@@ -199,8 +199,8 @@ Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
   return Block(context, spec, sources, Dtype::F32);
 }
 
-Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& w, size_t window, const Doubles& h,
-                         const Doubles& at_attention, const Doubles& at_ffn) {
+Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& w, size_t window,
+                         const Doubles& h, const Doubles& at_attention, const Doubles& at_ffn) {
   const auto norm = [&](const Doubles& x, Role weight, Role bias) {
     return Normalised(spec.norm, spec.eps, x, w[weight], w[bias]);
   };

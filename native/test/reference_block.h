@@ -15,7 +15,9 @@ using Doubles = std::vector<double>;
 // Random weights of one block, as floats: both the reference and a Block read these.
 struct BlockWeights {
   std::array<std::vector<float>, kRoles> values;  // empty = absent; matrices row-major [out, in]
-  const std::vector<float>& operator[](Role role) const { return values[static_cast<size_t>(role)]; }
+  const std::vector<float>& operator[](Role role) const {
+    return values[static_cast<size_t>(role)];
+  }
 };
 
 struct BiasSet {
@@ -25,8 +27,8 @@ BlockWeights RandomWeights(const BlockSpec& spec, const BiasSet& biases, unsigne
 Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
                 const BlockWeights& weights);
 
-// Output of the block for h[tokens, hidden]. at_attention and at_ffn [tokens, hidden] are added to the
-// outputs y of o and down: the derivative with respect to them is delta.
+// Output of the block for h[tokens, hidden]. at_attention and at_ffn [tokens, hidden] are added to
+// the outputs y of o and down: the derivative with respect to them is delta.
 Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& weights, size_t window,
                          const Doubles& h, const Doubles& at_attention, const Doubles& at_ffn);
 

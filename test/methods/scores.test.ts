@@ -138,15 +138,13 @@ test('methods that need more than they are given say so', (t) => {
     weightAbsMean: Float64Array.from([1, 2]),
   };
   t.deepEqual([...scoreMethod('magnitude').scores(bare)], [2, 3]);
-  for (const name of ['wanda-sp', 'flap', 'one-shot']) {
+  for (const name of ['wanda-sp', 'flap']) {
     t.throws(() => scoreMethod(name).scores(bare), { code: 'ERR_INTERNAL' });
   }
   const broken = { second: Float64Array.from([1, NaN]), mean: new Float64Array(2), tokens: 3 };
   for (const name of ['wanda-sp', 'flap']) {
     t.throws(() => scoreMethod(name).scores({ ...bare, ...broken }), { code: 'ERR_NAN' });
   }
-  const removalCost = Float64Array.from([0.5, 0.25]);
-  t.deepEqual(scoreMethod('one-shot').scores({ ...bare, removalCost }), removalCost);
 });
 
 test('an unknown method is refused with the names there are', (t) => {

@@ -1,0 +1,230 @@
+import {
+  ALLOCATIONS,
+  BIASES,
+  DTYPES,
+  FORMATS,
+  LAYER_WEIGHTS,
+  MASKS,
+  METHOD_NAMES,
+  type PruneOptions,
+  SCOPES,
+  settingsOf,
+} from '../../pruning/options';
+import type { FlagTable } from './flag';
+import { MACHINE_FLAGS } from './machine';
+import { count, nonNegative, positive, share, shareBelowOne, size, whole } from './values';
+
+const how = 'How much';
+const data = 'Text';
+const what = 'Method';
+const block = 'StruPrune, inside a block';
+const between = 'StruPrune, between blocks';
+const out = 'Output';
+const machine = 'Machine';
+
+/** A flag for every option of prune(): the type lets none be forgotten. */
+export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgress'>> = {
+  output: {
+    flag: '-o, --output <path>',
+    help: 'folder (hf) or .gguf file to write',
+    group: out,
+    required: true,
+  },
+  format: { flag: '--format <name>', help: 'what to write', group: out, choices: FORMATS },
+  dtype: {
+    flag: '--dtype <name>',
+    help: 'weights of the output; q8_0 for gguf alone',
+    group: out,
+    choices: DTYPES,
+    fallback: "the source's own f32, f16 or bf16, else f16",
+  },
+  force: { flag: '--force', help: 'replace an output that is there', group: out },
+  maxShardBytes: {
+    flag: '--max-shard-size <size>',
+    help: 'split a folder's safetensors past this size',
+    group: out,
+    parse: size,
+    fallback: '5 GB',
+  },
+  samples: {
+    flag: '--samples',
+    help: '40 greedy tokens of the model before and after',
+    group: out,
+    fallback: 'on, off with --json',
+  },
+
+  sparsity: {
+    flag: '--sparsity <share>',
+    help: 'share of the blocks' linear weights to remove, 0.2 for 20 %',
+    group: how,
+    parse: shareBelowOne,
+  },
+  targetParams: {
+    flag: '--target-params <n>',
+    help: 'instead: parameters that the output may have',
+    group: how,
+    parse: count,
+  },
+  targetSize: {
+    flag: '--target-size <size>',
+    help: 'instead: size of the output's weights, for example 200MiB',
+    group: how,
+    parse: size,
+  },
+
+  calibration: {
+    flag: '--calibration <file>',
+    help: 'UTF-8 text whose first tokens calibrate',
+    group: data,
+    required: true,
+  },
+  calibrationTokens: {
+    flag: '--calibration-tokens <n>',
+    help: 'how many of them',
+    group: data,
+    parse: count,
+  },
+  window: {
+    flag: '--window <tokens>',
+    help: 'tokens of a calibration window',
+    group: data,
+    parse: count,
+    fallback: "1024, or the model's positions where it has fewer",
+  },
+  eval: { flag: '--eval <file>', help: 'text for perplexity before and after', group: data },
+  evalTokens: {
+    flag: '--eval-tokens <n>',
+    help: 'use its first n tokens',
+    group: data,
+    parse: count,
+    fallback: 'all',
+  },
+  evalWindow: {
+    flag: '--eval-window <tokens>',
+    help: 'tokens of an evaluation window',
+    group: data,
+    parse: count,
+    fallback: 'that of --window',
+  },
+
+  method: {
+    flag: '--method <name>',
+    help: 'how groups are chosen',
+    group: what,
+    choices: METHOD_NAMES,
+  },
+  allocation: {
+    flag: '--allocation <name>',
+    help: 'how the sparsity is spread over the layers',
+    group: what,
+    choices: ALLOCATIONS,
+    fallback: 'threshold for struprune, else the method's own',
+  },
+  scope: {
+    flag: '--scope <name>',
+    help: 'prune FFN channels, KV heads with their query heads, or both',
+    group: what,
+    choices: SCOPES,
+  },
+  apart: { flag: '--apart', help: 'allocate FFN and attention each by itself', group: what },
+  maxLayerSparsity: {
+    flag: '--max-layer-sparsity <share>',
+    help: 'most of one layer that may go',
+    group: what,
+    parse: share,
+  },
+  multiple: {
+    flag: '--multiple <n>',
+    help: 'FFN widths are multiples of n',
+    group: what,
+    parse: count,
+    fallback: '8, or 32 for q8_0',
+  },
+  seed: {
+    flag: '--seed <n>',
+    help: 'same seed, same bytes; drawn Fisher labels depend on it',
+    group: what,
+    parse: whole,
+  },
+
+  mask: { flag: '--mask <name>', help: 'how a mask is found', group: block, choices: MASKS },
+  lambda: {
+    flag: '--lambda <x>',
+    help: 'ridge, as a share of the diagonal of the Gram matrix',
+    group: block,
+    parse: nonNegative,
+  },
+  swaps: {
+    flag: '--swaps <n>',
+    help: 'at most n exchanges of kept and removed groups after the mask',
+    group: block,
+    parse: whole,
+  },
+  refit: { flag: '--no-refit', help: 'leave the kept weights as they are', group: block },
+  bias: {
+    flag: '--bias <what>',
+    help: 'output maps' biases: keep as they are, refit where they exist, or add',
+    group: block,
+    choices: BIASES,
+  },
+
+  sequential: {
+    flag: '--no-sequential',
+    help: 'solve every block on inputs of the dense model',
+    group: between,
+  },
+  alpha: {
+    flag: '--alpha <share>',
+    help: 'share of the error so far that a block is asked to undo',
+    group: between,
+    parse: share,
+  },
+  beta: {
+    flag: '--beta <share>',
+    help: 'share of the dense output in a block's target',
+    group: between,
+    parse: share,
+  },
+  layerWeights: {
+    flag: '--layer-weights <name>',
+    help: 'what an error of a layer is worth',
+    group: between,
+    choices: LAYER_WEIGHTS,
+  },
+  fisherLabels: {
+    flag: '--fisher-labels <name>',
+    help: 'labels of the Fisher metric: the text's, or drawn from the model',
+    group: between,
+    choices: ['empirical', 'sampled'],
+  },
+  surveyTokens: {
+    flag: '--survey-tokens <n>',
+    help: 'calibration tokens of the survey before allocation',
+    group: between,
+    parse: count,
+  },
+  energyForm: {
+    flag: '--energy-form <name>',
+    help: 'form of the energy allocation',
+    group: between,
+    choices: ['dilute', 'full'],
+  },
+  temperature: {
+    flag: '--temperature <t>',
+    help: 'of the energy allocation',
+    group: between,
+    parse: positive,
+    fallback: 'the one with the least predicted error',
+  },
+
+  ...MACHINE_FLAGS,
+  scratch: {
+    flag: '--scratch <folder>',
+    help: 'where hidden states are paged to',
+    group: machine,
+    fallback: 'the system's temporary folder',
+  },
+};
+
+/** The library's defaults, for help and documentation. */
+export const PRUNE_DEFAULTS = settingsOf({ output: '-', calibration: '-', sparsity: 0 });

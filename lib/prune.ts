@@ -1,0 +1,433 @@
+/** The main path: open → survey → allocate → solve and write block by block → verify. */
+import { statSync } from 'node:fs';
+import { allocate, type JointAllocation } from './allocation';
+import { overlapWarning } from './calibration/corpus';
+import { readWindows, tokenizerOf } from './calibration/text';
+import { type ExportDtype, type ExportPlan, planExport } from './checkpoint/export';
+import { openCheckpoint } from './checkpoint/open';
+import { requireReplaceable } from './checkpoint/output-path';
+import { type Engine, using, withEngine } from './engine/engine';
+import { native } from './engine/native';
+import { nextTokens, SITES, Session } from './engine/session';
+import { StruPruneError } from './errors';
+import { evaluateIds, windowFor } from './evaluate';
+import { greedy } from './generate';
+import { type Method, methodOf, type SiteStatistics } from './methods';
+import type { Architecture, ModelSource } from './model/architecture';
+import { type BlockKeep, linearParameters, prunedArchitecture, totalParameters } from './model/groups';
+import { type OnProgress, stageReporter } from './progress';
+import { hashFiles, modelCard } from './pruning/model-card';
+import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
+import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
+import { fingerprint, type SitePlan, type Streams, solveSite } from './pruning/solve';
+import { curvesFromScores, type Survey, surveyColumns, surveyCurves } from './pruning/survey';
+import { tokenizerOutput } from './pruning/tokenizer-output';
+import {
+  allocationLayers,
+  blockKeep,
+  type Layer,
+  layersOf,
+  placeholderKeeps,
+  weightsFor,
+} from './pruning/widths';
+import { CheckpointWriter, elementBytes } from './pruning/write';
+import { loadTokenizer } from './tokenizer';
+
+/** Largest difference of the last window's mean NLL between the run and the written file. */
+const VERIFY_TOLERANCE = 1e-4;
+const SAMPLE_TOKENS = 40;
+const SAMPLE_PROMPT = 16;
+
+interface Run {
+  engine: Engine;
+  source: ModelSource;
+  settings: Settings;
+  /** null: StruPrune. */
+  method: Method | null;
+  dtype: ExportDtype;
+  window: number;
+  /** Calibration tokens, whole windows. */
+  ids: Int32Array;
+  evaluation: { ids: Int32Array; window: number } | null;
+  session: Session;
+  layers: Layer[];
+  onProgress: OnProgress | undefined;
+}
+
+/**
+ * Prunes the checkpoint at `model` (Hugging Face folder or GGUF file) into `options.output`, which appears only
+ * when it is whole. Same settings and seed, same bytes. The written file is opened again and must give the run's
+ * own result. Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
+ */
+export async function prune(model: string, options: PruneOptions): Promise<PruneResult> {
+  const settings = settingsOf(options);
+  const start = performance.now();
+  return withEngine(options, async (engine) => {
+    const run = await openRun(engine, model, settings, options);
+    try {
+      const { warnings, perplexityBefore, samplesBefore } = await before(run, options.signal);
+      const { allocation, survey, columns } = await decide(run);
+      const plan = planOutput(run, allocation.removed);
+      const outcome = await solveAndWrite(run, plan, allocation, survey, columns, perplexityBefore);
+      const after = await verify(run, outcome.expected, samplesBefore);
+      return {
+        ...outcome.summary,
+        ...after,
+        warnings,
+        seconds: (performance.now() - start) / 1000,
+        peakRssBytes: native.peakRss(),
+      };
+    } finally {
+      run.session.dispose();
+    }
+  });
+}
+
+/** Everything that can be refused is refused here, before any work. */
+async function openRun(
+  engine: Engine,
+  model: string,
+  settings: Settings,
+  { signal, onProgress }: PruneOptions,
+): Promise<Run> {
+  await requireReplaceable(settings.output, settings.format === 'hf' ? 'folder' : 'file', { replace: settings.force });
+  const source = await openCheckpoint(model);
+  const { architecture } = source;
+  const method = settings.method === 'struprune' ? null : methodOf(settings.method);
+  const dtype = dtypeFor(source, settings);
+  const allocation = settings.allocation ?? defaultAllocation(method);
+  if (method && !method.allocations.includes(allocation)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `method ${method.name} has no ${allocation} allocation`,
+      `choose ${method.allocations.join(' or ')}`,
+    );
+  }
+  if ((settings.alpha || settings.beta) && architecture.norm.placement === 'post') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      'feedback (alpha, beta) needs a pre-norm model',
+      'leave --alpha and --beta at 0',
+    );
+  }
+  const window = windowFor(architecture, settings.window ?? Math.min(1024, architecture.maxPositions));
+  const layers = layersOf(architecture, settings, dtype);
+  // A first look at the output with uniform widths: what nothing can hold is refused now.
+  const uniform = uniformAllocation(source, settings, layers, dtype);
+  planFor(source, settings, method, dtype, layers, uniform.removed);
+  const ids = await readWindows(source, settings.calibration, {
+    window,
+    maxTokens: settings.calibrationTokens,
+    signal,
+  });
+  let evaluation: Run['evaluation'] = null;
+  if (settings.eval) {
+    const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
+    const maxTokens = settings.evalTokens;
+    evaluation = {
+      window: evalWindow,
+      ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
+    };
+  }
+  return {
+    engine,
+    source,
+    settings: { ...settings, allocation },
+    method,
+    dtype,
+    window,
+    ids,
+    evaluation,
+    session: new Session(engine, source, dtype),
+    layers,
+    onProgress,
+  };
+}
+
+/** The dense model's perplexity and words, and what the user should be warned of. */
+async function before(run: Run, signal: AbortSignal | undefined) {
+  const { evaluation, engine, source, settings, onProgress } = run;
+  signal?.throwIfAborted();
+  const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
+  const dense = new Session(engine, source);
+  try {
+    const perplexityBefore = evaluation
+      ? (await evaluateIds(dense, evaluation.ids, { window: evaluation.window, onProgress })).perplexity
+      : null;
+    const samplesBefore = settings.samples ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS) : null;
+    return { warnings: overlap ? [overlap] : [], perplexityBefore, samplesBefore };
+  } finally {
+    dense.dispose();
+  }
+}
+
+/** Survey, where the rule needs one, and allocation. */
+async function decide(run: Run): Promise<{
+  allocation: JointAllocation;
+  survey: Survey | null;
+  columns: SiteStatistics[] | null;
+}> {
+  const { source, settings, method, layers, session, ids, window, onProgress, dtype } = run;
+  const input = { session, ids, window, layers, settings, onProgress };
+  const wanted = settings.allocation !== 'uniform';
+  let columns: SiteStatistics[] | null = null;
+  let survey: Survey | null = null;
+  if (method?.selection === 'scores') {
+    if (wanted || method.inputs === 'dense') columns = await surveyColumns(input, method.statistics);
+    if (wanted) survey = curvesFromScores(method, columns!, layers);
+    if (method.inputs !== 'dense') columns = null;
+  } else if (wanted) {
+    const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
+    survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
+  }
+  if (!survey) return { allocation: uniformAllocation(source, settings, layers, dtype), survey, columns };
+  const budget = budgetOf(source, settings, dtype);
+  const allocation = allocate(allocationLayers(layers, survey.curves, survey.weights), budget, {
+    rule: settings.allocation!,
+    form: settings.energyForm,
+    temperature: settings.temperature,
+    apart: settings.apart,
+  });
+  return { allocation, survey, columns };
+}
+
+async function solveAndWrite(
+  run: Run,
+  plan: ExportPlan,
+  allocation: JointAllocation,
+  survey: Survey | null,
+  columns: SiteStatistics[] | null,
+  perplexityBefore: number | null,
+) {
+  const { session, settings, method, layers, source, ids, window } = run;
+  const { architecture } = source;
+  const writer = await CheckpointWriter.create(session, plan, settings.output, {
+    replace: settings.force,
+    maxShardBytes: settings.maxShardBytes,
+    tokenizer: tokenizerOutput(source, settings.format),
+  });
+  const streams = await openStreams(run, columns !== null);
+  try {
+    const report = stageReporter(run.onProgress, 'solve', architecture.blocks.length);
+    const keeps: BlockKeep[] = [];
+    const stats: LayerStats[] = [];
+    for (let index = 0; index < architecture.blocks.length; index++) {
+      run.engine.throwIfAborted();
+      await using(await session.loadBlock(index), async (block) => {
+        const keep: BlockKeep = {};
+        for (const site of SITES) {
+          const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
+          const sitePlan = at === -1 ? null : planOf(at, layers, allocation, survey, columns);
+          const solved = await solveSite({ session, settings, method, streams }, index, block, site, sitePlan);
+          if (!solved) continue;
+          Object.assign(keep, blockKeep(site, solved.kept));
+          stats.push(solved.stats);
+        }
+        await session.advance(block, streams.check, window);
+        await writer.writeBlock(index, block);
+        keeps.push(keep);
+      });
+      report(index + 1, `block ${index + 1} of ${architecture.blocks.length}`);
+    }
+    const last = ids.subarray(ids.length - window);
+    const expected = meanOf((await session.score(streams.check, nextTokens(last, window))).nll);
+    const summary = summarise(run, plan, keeps, stats, perplexityBefore);
+    const card = modelCard(source, settings, await hashFiles(source), summary);
+    await writer.finish([{ name: 'README.md', text: card }]);
+    return { expected, summary };
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  } finally {
+    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
+      if (matrix) native.release(matrix);
+    }
+  }
+}
+
+async function openStreams(run: Run, scored: boolean): Promise<Streams> {
+  const { session, settings, ids, window, method } = run;
+  const needsStates = !scored && (method === null || method.statistics !== 'none');
+  const feedback = method === null && (settings.alpha !== 0 || settings.beta !== 0);
+  return {
+    window,
+    hidden: needsStates ? await session.embed(ids, window) : null,
+    dense: feedback ? await session.embed(ids, window) : null,
+    check: await session.embed(ids.subarray(ids.length - window), window),
+  };
+}
+
+function planOf(
+  at: number,
+  layers: readonly Layer[],
+  allocation: JointAllocation,
+  survey: Survey | null,
+  columns: SiteStatistics[] | null,
+): SitePlan {
+  const removed = allocation.removed[at]!;
+  return {
+    layer: layers[at]!,
+    removed,
+    predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
+    columns: columns ? columns[at]! : null,
+  };
+}
+
+/** Opens what was written, and measures it. */
+async function verify(run: Run, expected: number, samplesBefore: number[] | null) {
+  const { engine, settings, ids, window, evaluation, onProgress, source } = run;
+  const written = await openCheckpoint(settings.output);
+  const session = new Session(engine, written);
+  try {
+    const last = ids.subarray(ids.length - window);
+    const actual = (await evaluateIds(session, last, { window })).meanNll;
+    if (!(Math.abs(actual - expected) <= VERIFY_TOLERANCE)) {
+      throw new StruPruneError(
+        'ERR_VERIFY',
+        `the file at ${settings.output} gives a mean NLL of ${actual} where the run had ${expected}`,
+        'please report this with the command; do not use the file',
+      );
+    }
+    const perplexityAfter = evaluation
+      ? (await evaluateIds(session, evaluation.ids, { window: evaluation.window, onProgress })).perplexity
+      : null;
+    let samples: PruneResult['samples'] = null;
+    if (samplesBefore) {
+      const prompt = samplePrompt(run);
+      const tokenizer = loadTokenizer(tokenizerOf(source));
+      samples = {
+        prompt: tokenizer.decode(prompt),
+        before: tokenizer.decode(samplesBefore),
+        after: tokenizer.decode(await greedy(session, prompt, SAMPLE_TOKENS)),
+      };
+    }
+    const bytesAfter = bytesOf(written);
+    return { verification: { expected, actual }, perplexityAfter, samples, bytesAfter };
+  } finally {
+    session.dispose();
+  }
+}
+
+function summarise(
+  run: Run,
+  plan: ExportPlan,
+  keeps: readonly BlockKeep[],
+  layerStats: LayerStats[],
+  perplexityBefore: number | null,
+) {
+  const { source, settings, dtype } = run;
+  const { architecture } = source;
+  const pruned = prunedArchitecture(architecture, keeps);
+  const parametersBefore = source.parameters;
+  const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
+  const total = linearParameters(architecture);
+  return {
+    method: settings.method,
+    allocation: settings.allocation!,
+    scope: settings.scope,
+    format: settings.format,
+    dtype: dtype.toLowerCase(),
+    output: settings.output,
+    parametersBefore,
+    parametersAfter,
+    sparsity: (total - linearParameters(pruned)) / total,
+    fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
+    bytesBefore: bytesOf(source),
+    perplexityBefore,
+    seconds: 0,
+    peakRssBytes: native.peakRss(),
+    kind: plan.kind,
+    notes: plan.notes,
+    warnings: [],
+    layers: layerResults(architecture, pruned, keeps),
+    layerStats,
+  };
+}
+
+function layerResults(
+  before: Architecture,
+  after: Architecture,
+  keeps: readonly BlockKeep[],
+): LayerResult[] {
+  const whole = (count: number) => Int32Array.from({ length: count }, (_, g) => g);
+  return before.blocks.map((widths, index) => ({
+    index,
+    ffnBefore: widths.ffn,
+    ffnAfter: after.blocks[index]!.ffn,
+    kvHeadsBefore: widths.kvHeads,
+    kvHeadsAfter: after.blocks[index]!.kvHeads,
+    keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
+    keptKvSha256: fingerprint(keeps[index]!.kv ?? whole(widths.kvHeads)),
+  }));
+}
+
+function uniformAllocation(
+  source: ModelSource,
+  settings: Settings,
+  layers: readonly Layer[],
+  dtype: ExportDtype,
+): JointAllocation {
+  const none = layers.map(() => null);
+  const weights = layers.map(() => 1);
+  return allocate(allocationLayers(layers, none, weights), budgetOf(source, settings, dtype), {
+    rule: 'uniform',
+    apart: settings.apart,
+  });
+}
+
+function budgetOf(source: ModelSource, settings: Settings, dtype: ExportDtype) {
+  return weightsFor(settings, source.architecture, source.parameters, elementBytes(dtype));
+}
+
+function planOutput(run: Run, removed: Int32Array): ExportPlan {
+  return planFor(run.source, run.settings, run.method, run.dtype, run.layers, removed);
+}
+
+/** The output for widths that are known, masks that are not. */
+function planFor(
+  source: ModelSource,
+  settings: Settings,
+  method: Method | null,
+  dtype: ExportDtype,
+  layers: readonly Layer[],
+  removed: Int32Array,
+): ExportPlan {
+  const { architecture } = source;
+  const adds = method ? method.meanBias : settings.bias === 'add';
+  const inScope = (site: 'ffn' | 'attention') => settings.scope === 'all' || settings.scope === site;
+  return planExport({
+    architecture,
+    pruned: prunedArchitecture(architecture, placeholderKeeps(architecture, layers, removed)),
+    format: settings.format,
+    dtype,
+    addedBias: {
+      o: adds && inScope('attention') && !architecture.biases.o,
+      down: adds && inScope('ffn') && !architecture.biases.down,
+    },
+    sourceConfig: source.format === 'hf' ? source.config : undefined,
+  });
+}
+
+/** The asked dtype, or the source's own where a file can hold it, else F16. */
+function dtypeFor(source: ModelSource, settings: Settings): ExportDtype {
+  if (settings.dtype) return settings.dtype.toUpperCase() as ExportDtype;
+  const own = source.blocks[0]?.q?.dtype;
+  return own === 'F32' || own === 'F16' || own === 'BF16' ? own : 'F16';
+}
+
+function defaultAllocation(method: Method | null) {
+  return method ? method.allocations[0] : 'threshold';
+}
+
+function samplePrompt({ evaluation, ids }: Run): number[] {
+  return [...(evaluation?.ids ?? ids).subarray(0, SAMPLE_PROMPT)];
+}
+
+function bytesOf(source: ModelSource): number {
+  return source.files.reduce((sum, file) => sum + statSync(file).size, 0);
+}
+
+function meanOf(nll: Float64Array): number {
+  const values = nll.filter((value) => !Number.isNaN(value));
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,63 @@
+import type { Site } from '../engine/native';
+
+/** What became of one block; widths before and after, and fingerprints of what was kept. */
+export interface LayerResult {
+  index: number;
+  ffnBefore: number;
+  ffnAfter: number;
+  kvHeadsBefore: number;
+  kvHeadsAfter: number;
+  /** SHA-256 of the kept indices as little-endian int32, ascending. */
+  keptFfnSha256: string;
+  keptKvSha256: string;
+}
+
+/** Timings and errors of one solved site; not reproducible to the byte as LayerResult is. */
+export interface LayerStats {
+  index: number;
+  site: Site;
+  removed: number;
+  groups: number;
+  /** Predicted loss of the survey, Σ of which the allocation minimised; null without a survey. */
+  predicted: number | null;
+  /** Error of the map after the solve as a share of its target's energy; null where none was measured. */
+  relativeError: number | null;
+  lambda: number | null;
+  ridgeRaised: number;
+  swaps: number | null;
+  /** ADMM only: iterations, and residuals of the last one. */
+  admm: { iterations: number; converged: boolean; primal: number; dual: number } | null;
+  seconds: number;
+}
+
+export interface PruneResult {
+  method: string;
+  allocation: string;
+  scope: string;
+  format: 'hf' | 'gguf';
+  dtype: string;
+  output: string;
+  parametersBefore: number;
+  parametersAfter: number;
+  /** Removed ÷ all linear weights of all blocks. */
+  sparsity: number;
+  /** Removed parameters ÷ all parameters of the file. */
+  fileSparsity: number;
+  /** Bytes of the weight files; before = the source's files. */
+  bytesBefore: number;
+  bytesAfter: number;
+  perplexityBefore: number | null;
+  perplexityAfter: number | null;
+  /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
+  verification: { expected: number; actual: number };
+  seconds: number;
+  peakRssBytes: number;
+  /** What loads the output, for example stock class, own modeling code, llama.cpp, deci. */
+  kind: string;
+  notes: string[];
+  warnings: string[];
+  /** 40 greedy tokens after a short prompt of the evaluation (else calibration) text; null unless asked for. */
+  samples: { prompt: string; before: string; after: string } | null;
+  layers: LayerResult[];
+  layerStats: LayerStats[];
+}

@@ -1,0 +1,287 @@
+/**
+ * One block's turn: for attention and then the FFN, choose the groups that stay, refit or compensate what is
+ * left, slice the weights, and take the hidden states on through the result (method.md, section 1).
+ */
+import { createHash } from 'node:crypto';
+import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
+import { outputRole, type Session } from '../engine/session';
+import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
+import { slicesFor } from '../model/groups';
+import type { NativeRefit, NativeSolver } from '../solver/native-solver';
+import { findMask, type MaskReport } from '../solver/solve';
+import { channelStructure } from '../solver/structures/channels';
+import { kvHeadStructure } from '../solver/structures/kv-heads';
+import type { Structure } from '../solver/structures/types';
+import type { Settings } from './options';
+import type { LayerStats } from './result';
+import { siteStatistics } from './survey';
+import { blockKeep, keptIndices, type Layer, maskOf } from './widths';
+
+/** The hidden states that a run carries from block to block. */
+export interface Streams {
+  window: number;
+  /** Of the model pruned so far (of the dense one when not sequential); null where nothing is calibrated. */
+  hidden: MatrixHandle | null;
+  /** Of the dense model, before the site at hand; only with feedback. */
+  dense: MatrixHandle | null;
+  /** One window that runs through what will be in the file. */
+  check: MatrixHandle;
+}
+
+export interface SitePlan {
+  layer: Layer;
+  /** Groups to remove. */
+  removed: number;
+  /** What the survey predicted for it. */
+  predicted: number | null;
+  /** Column statistics of the dense survey, where the method scores on them. */
+  columns: SiteStatistics | null;
+}
+
+export interface SolveContext {
+  session: Session;
+  settings: Settings;
+  /** null: StruPrune. */
+  method: Method | null;
+  streams: Streams;
+}
+
+export interface SiteResult {
+  kept: Int32Array;
+  stats: LayerStats;
+}
+
+/** Solves one site of a loaded block in place. `plan` null: the site is out of scope. */
+export async function solveSite(
+  context: SolveContext,
+  index: number,
+  block: BlockHandle,
+  site: Site,
+  plan: SitePlan | null,
+): Promise<SiteResult | null> {
+  const start = performance.now();
+  const { session, streams } = context;
+  const feedback = streams.dense !== null;
+  let outcome = UNTOUCHED;
+  if (plan === null || (plan.removed === 0 && !feedback)) {
+    native.finishSite(block, site);
+    if (streams.hidden) await session.advanceSite(block, site, streams.hidden, streams.window);
+  } else if (plan.columns) {
+    outcome = { ...UNTOUCHED, kept: scoreAndSlice(context, index, block, plan, plan.columns) };
+  } else {
+    outcome = await collectAndSolve(context, index, block, plan);
+  }
+  if (plan === null) return null;
+  const { kept, ...errors } = outcome;
+  return {
+    kept: kept ?? Int32Array.from({ length: plan.layer.groups }, (_, g) => g),
+    stats: {
+      index,
+      site,
+      removed: plan.removed,
+      groups: plan.layer.groups,
+      predicted: plan.predicted,
+      ...errors,
+      seconds: (performance.now() - start) / 1000,
+    },
+  };
+}
+
+/** What a solve did; `kept` null: nothing was removed. */
+type Outcome = Pick<LayerStats, 'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm'> & {
+  kept: Int32Array | null;
+};
+const UNTOUCHED: Outcome = {
+  kept: null,
+  relativeError: null,
+  lambda: null,
+  ridgeRaised: 0,
+  swaps: null,
+  admm: null,
+};
+
+/** A method that scores on dense statistics: nothing has to run. */
+function scoreAndSlice(
+  { session, method }: SolveContext,
+  index: number,
+  block: BlockHandle,
+  { layer, removed }: SitePlan,
+  columns: SiteStatistics,
+): Int32Array {
+  const scorer = method as ScoreMethod;
+  const kept = keepBest(scorer.scores(columns), removed);
+  if (scorer.meanBias) {
+    const mask = maskOf(kept, layer.groups);
+    const removedMeans = columns.mean!.map((mean, j) =>
+      mask[Math.floor(j / layer.groupSize)] ? 0 : mean,
+    );
+    native.addMeanBias(block, layer.site, removedMeans);
+  }
+  slice(session, index, block, layer, kept, null);
+  native.finishSite(block, layer.site);
+  return kept;
+}
+
+/** Gathers the site's statistics on the run's own hidden states, solves, and takes the states on. */
+async function collectAndSolve(
+  context: SolveContext,
+  index: number,
+  block: BlockHandle,
+  plan: SitePlan,
+): Promise<Outcome> {
+  const { session, settings, method, streams } = context;
+  const { layer, removed } = plan;
+  const { handle } = session.engine;
+  const { site } = layer;
+  const hidden = streams.hidden!;
+  const width = layer.groups * layer.groupSize;
+  const tokens = native.matrixShape(hidden).rows;
+  const withGram = method === null || method.selection === 'sweep';
+  const sequential = method === null ? settings.sequential : method.inputs === 'sequential';
+  const target = streams.dense
+    ? await denseTarget(session, block, site, streams.dense, streams.window)
+    : null;
+  const residual = target ? session.architecture.hidden : 0;
+  const statistics = native.createStatistics(handle, width, withGram, residual);
+  const keep = sequential ? session.matrix(tokens, width, settings.scratch) : undefined;
+  try {
+    await native.runSite(handle, block, site, {
+      window: streams.window,
+      hidden,
+      advance: !sequential,
+      statistics,
+      keep,
+      denseBefore: target ?? undefined,
+      denseAfter: target ? streams.dense! : undefined,
+      alpha: target ? settings.alpha : 0,
+      beta: target ? settings.beta : 0,
+    });
+    let outcome: Outcome;
+    if (withGram) {
+      const solver = await native.createSolver(handle, statistics, block, site, {
+        lambda: settings.lambda,
+        group: layer.groupSize,
+        fisher: null,
+      });
+      outcome = await solveAndSlice(context, index, block, plan, solver).finally(() =>
+        solver.release(),
+      );
+    } else {
+      const scores = (method as ScoreMethod).scores(siteStatistics(block, layer, statistics));
+      const kept = keepBest(scores, removed);
+      slice(session, index, block, layer, kept, null);
+      outcome = { ...UNTOUCHED, kept };
+    }
+    native.finishSite(block, site);
+    if (keep) {
+      const columns = slicesOf(session, index, site, outcome.kept!)[outputRole(site).weight]!;
+      await native.applySite(handle, block, site, keep, columns.indices, hidden);
+    }
+    return outcome;
+  } finally {
+    native.release(statistics);
+    if (keep) native.release(keep);
+    if (target) native.release(target);
+  }
+}
+
+/** Copies the dense states before the site and takes the originals through the dense site. */
+async function denseTarget(
+  session: Session,
+  block: BlockHandle,
+  site: Site,
+  dense: MatrixHandle,
+  window: number,
+): Promise<MatrixHandle> {
+  const { rows, cols } = native.matrixShape(dense);
+  const before = session.matrix(rows, cols);
+  await native.copyMatrix(session.engine.handle, dense, before);
+  await session.advanceSite(block, site, dense, window);
+  return before;
+}
+
+async function solveAndSlice(
+  { session, settings, method }: SolveContext,
+  index: number,
+  block: BlockHandle,
+  { layer, removed }: SitePlan,
+  solver: NativeSolver,
+): Promise<Outcome> {
+  const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
+  const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
+  const structure = structureOf(session, layer);
+  const sweeps = method !== null && method.selection === 'sweep';
+  const report: MaskReport =
+    removed === 0
+      ? { keep: new Uint8Array(layer.groups).fill(1), lambda: null, ridgeRaised: 0 }
+      : await findMask(solver, structure, layer.cost * (layer.groups - removed), {
+          method: sweeps ? 'sweep' : settings.mask,
+          bias,
+          maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
+        });
+  const refit = settings.refit || sweeps
+    ? await solver.refit(report.keep, { bias })
+    : await solver.slice(report.keep);
+  const kept = keptIndices(report.keep);
+  slice(session, index, block, layer, kept, refit);
+  const last = report.admm?.history.at(-1);
+  const outcome: Outcome = {
+    kept,
+    relativeError: refit.relativeError,
+    lambda: refit.lambda,
+    ridgeRaised: Math.max(refit.ridgeRaised, report.ridgeRaised),
+    swaps: report.swaps ?? null,
+    admm: last
+      ? {
+          iterations: report.admm!.history.length,
+          converged: report.admm!.converged,
+          primal: last.primal,
+          dual: last.dual,
+        }
+      : null,
+  };
+  refit.release();
+  return outcome;
+}
+
+function structureOf(session: Session, layer: Layer): Structure {
+  const { hidden, gated, headDim, blocks } = session.architecture;
+  // Rounding was the allocation's task: here the budget is met exactly.
+  if (layer.site === 'ffn') return channelStructure({ channels: layer.groups, hidden, gated });
+  const { heads, kvHeads } = blocks[layer.block]!;
+  return kvHeadStructure({ kvHeads, heads, headDim, hidden });
+}
+
+function slicesOf(session: Session, index: number, site: Site, kept: Int32Array) {
+  return slicesFor(session.architecture, index, blockKeep(site, kept));
+}
+
+/** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */
+function slice(
+  session: Session,
+  index: number,
+  block: BlockHandle,
+  layer: Layer,
+  kept: Int32Array,
+  refit: NativeRefit | null,
+): void {
+  const { site } = layer;
+  const slices = slicesOf(session, index, site, kept);
+  for (const [role, { axis, indices }] of Object.entries(slices)) {
+    if (refit && role === outputRole(site).weight) continue;
+    native.sliceBlock(block, role as keyof typeof slices, axis, indices);
+  }
+  if (refit) native.setOutput(block, site, refit);
+  const spec = native.blockWidths(block);
+  if (site === 'ffn') native.setWidths(block, spec.heads, spec.kvHeads, kept.length);
+  else {
+    const perGroup = spec.heads / spec.kvHeads;
+    native.setWidths(block, kept.length * perGroup, kept.length, spec.ffn);
+  }
+}
+
+export function fingerprint(kept: Int32Array): string {
+  return createHash('sha256')
+    .update(new Uint8Array(kept.buffer, kept.byteOffset, kept.byteLength))
+    .digest('hex');
+}

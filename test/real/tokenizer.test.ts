@@ -1,0 +1,96 @@
+/**
+ * SmolLM2's tokenizer, rebuilt from its GGUF file, and the small ones of test/tokenizer/fixtures, on whole corpora
+ * against Python's `tokenizers` and transformers. Corpora: $STRUPRUNE_DATA, shared/data or ../shared/data.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
+import { type TokenizerSource, tokenizeFile, tokenizerFromGguf } from '../../lib/tokenizer';
+
+const ROOT = join(__dirname, '..', '..');
+const FIXTURES = join(ROOT, 'test', 'tokenizer', 'fixtures');
+const DATA = [
+  process.env.STRUPRUNE_DATA,
+  join(ROOT, 'shared', 'data'),
+  join(ROOT, '..', 'shared', 'data'),
+];
+/** Tokens of SmolLM2, where they are known from elsewhere. */
+const CORPORA = [
+  { path: 'wikitext-2/wiki.test.raw', tokens: 301_948 },
+  { path: 'wikitext-2/wiki.valid.tokens', tokens: null },
+  { path: 'ptb/ptb.test.txt', tokens: null },
+];
+
+const work = mkdtempSync(join(tmpdir(), 'struprune-tokenizer-'));
+test.after.always(() => rmSync(work, { recursive: true, force: true }));
+
+const data = DATA.find((path) => path !== undefined && existsSync(join(path, CORPORA[0]!.path)));
+
+/** Without the corpora, the project's own prose and the difficult strings still say something. */
+function texts(): { path: string; tokens: number | null }[] {
+  const strings = join(work, 'strings.txt');
+  const { texts } = JSON.parse(readFileSync(join(FIXTURES, 'smollm', 'expected.json'), 'utf8'));
+  // Line ends are not what is tested here, and Python must see the same text.
+  writeFileSync(strings, (texts as string[]).join('\n').repeat(50));
+  const corpora = data
+    ? CORPORA.map(({ path, tokens }) => ({ path: join(data, path), tokens }))
+    : [];
+  return [{ path: strings, tokens: null }, ...corpora];
+}
+
+test('ids of whole corpora equal those of tokenizers and transformers', async (t) => {
+  if (!data) t.log('no WikiText-2 and PTB here; only the difficult strings are compared');
+  const { metadata } = parseGguf(process.env.STRUPRUNE_MODEL!);
+  const smollm2 = tokenizerFromGguf(metadata);
+  const sources: Record<string, TokenizerSource> = { smollm2: { kind: 'gguf', metadata } };
+  mkdirSync(join(work, 'smollm2'));
+  writeFileSync(join(work, 'smollm2', 'tokenizer.json'), JSON.stringify(smollm2.tokenizerJson));
+  writeFileSync(
+    join(work, 'smollm2', 'tokenizer_config.json'),
+    JSON.stringify(smollm2.tokenizerConfig),
+  );
+  for (const entry of readdirSync(FIXTURES, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    mkdirSync(join(work, entry.name));
+    for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
+      copyFileSync(join(FIXTURES, entry.name, file), join(work, entry.name, file));
+    }
+    sources[entry.name] = { kind: 'folder', folder: join(work, entry.name) };
+  }
+  const inputs = texts();
+  const folders = Object.keys(sources).map((name) => join(work, name));
+  const chat = execFileSync(
+    'python3',
+    [join(__dirname, 'tokenizer.py'), ...folders, '--', ...inputs.map(({ path }) => path)],
+    {
+      env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES, OMP_NUM_THREADS: '1' },
+      encoding: 'utf8',
+    },
+  );
+  t.true(chat.includes('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n'), chat);
+  for (const [name, source] of Object.entries(sources)) {
+    for (const [index, { path, tokens }] of inputs.entries()) {
+      const ids = await tokenizeFile(source, path);
+      const bytes = readFileSync(join(work, name, `${index}.i32`));
+      const expected = Int32Array.from({ length: bytes.length / 4 }, (_, i) =>
+        bytes.readInt32LE(4 * i),
+      );
+      const differs = expected.findIndex((id, i) => id !== ids[i]);
+      t.is(differs, -1, `${name}, ${basename(path)}: first difference`);
+      t.is(ids.length, expected.length, `${name}, ${basename(path)}`);
+      if (name === 'smollm2' && tokens !== null) t.is(ids.length, tokens);
+    }
+  }
+});
