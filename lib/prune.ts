@@ -110,6 +110,14 @@ async function openRun(
       'leave --alpha and --beta at 0',
     );
   }
+  const metrics = method === null && allocation !== 'uniform' && settings.layerWeights === 'fisher';
+  if (settings.selection === 'fisher' && !metrics) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'selection fisher needs the Fisher metrics of a survey',
+      'choose --allocation threshold or energy with --layer-weights fisher',
+    );
+  }
   const window = windowFor(architecture, settings.window ?? Math.min(1024, architecture.maxPositions));
   const layers = layersOf(architecture, settings, dtype);
   // A first look at the output with uniform widths: what nothing can hold is refused now.
@@ -217,7 +225,7 @@ async function solveAndWrite(
         const keep: BlockKeep = {};
         for (const site of SITES) {
           const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
-          const sitePlan = at === -1 ? null : planOf(at, layers, allocation, survey, columns);
+          const sitePlan = at === -1 ? null : planOf(at, layers, allocation, survey, columns, architecture.hidden);
           const solved = await solveSite({ session, settings, method, streams }, index, block, site, sitePlan);
           if (!solved) continue;
           Object.assign(keep, blockKeep(site, solved.kept));
@@ -239,7 +247,7 @@ async function solveAndWrite(
     await writer.abort();
     throw error;
   } finally {
-    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
+    for (const matrix of [streams.hidden, streams.dense, streams.check, survey?.metrics]) {
       if (matrix) native.release(matrix);
     }
   }
@@ -263,12 +271,14 @@ function planOf(
   allocation: JointAllocation,
   survey: Survey | null,
   columns: SiteStatistics[] | null,
+  hidden: number,
 ): SitePlan {
   const removed = allocation.removed[at]!;
   return {
     layer: layers[at]!,
     removed,
     predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
+    metric: survey?.metrics ? { matrix: survey.metrics, row: at * hidden } : null,
     columns: columns ? columns[at]! : null,
   };
 }

@@ -3,11 +3,10 @@
  * and, on one engine, one at a time. Errors are plain Errors with `code` and `mend`: the public functions turn
  * them into StruPruneError (lib/errors.ts).
  */
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockRole, Dtype, ModelRole, Rope, TensorRef } from '../model/architecture';
+import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import type { NativeBackward } from './native-backward';
 import type { NativeDevices } from './native-devices';
@@ -71,6 +70,12 @@ export interface SiteRun {
   beta: number;
 }
 
+/** Where a Fisher metric `[hidden, hidden]` lies: rows of a matrix. */
+export interface MetricPlace {
+  matrix: MatrixHandle;
+  row: number;
+}
+
 export interface NativeAddon extends NativeBackward, NativeDevices {
   /** Name, version and kernel of the BLAS. */
   blas: string;
@@ -130,12 +135,14 @@ export interface NativeAddon extends NativeBackward, NativeDevices {
   blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
   /** Rounds o or down and their bias to the stored dtype. */
   finishSite(block: BlockHandle, site: Site): void;
+  /** Keeps G = Gram ÷ tokens as rows of a matrix. */
+  storeMetric(statistics: StatisticsHandle, matrix: MatrixHandle, row: number): void;
   createSolver(
     engine: EngineHandle,
     statistics: StatisticsHandle,
     block: BlockHandle,
     site: Site,
-    options: { lambda: number; group: number; fisher: StatisticsHandle | null },
+    options: { lambda: number; group: number; metric: MetricPlace | null },
   ): Promise<NativeSolver>;
   setOutput(block: BlockHandle, site: Site, refit: NativeRefit): void;
   /** One number a column of the site's output map. */
@@ -192,13 +199,6 @@ export interface NativeAddon extends NativeBackward, NativeDevices {
   /** Useful flops of one block over so many tokens. */
   blockFlops(spec: BlockSpec, tokens: number, window: number): number;
   solverFromSums: SolverFromSums;
-}
-
-/** The package's own folder, from lib/ as well as from dist/lib/. */
-export function packageRoot(): string {
-  let folder = __dirname;
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
 }
 
 function load(): NativeAddon {

@@ -12,6 +12,8 @@ export const SCOPES = ['ffn', 'attention', 'all'] as const;
 export const ALLOCATIONS = ['uniform', 'threshold', 'energy'] as const;
 export const LAYER_WEIGHTS = ['fisher', 'residual', 'output', 'none'] as const;
 export const MASKS = ['sweep', 'admm', 'wanda', 'magnitude'] as const;
+/** What the sweep's order is measured in: plain squares, or the Fisher metric of the survey. */
+export const SELECTIONS = ['plain', 'fisher'] as const;
 export const BIASES = ['keep', 'refit', 'add'] as const;
 
 const share = z.number().min(0).max(1);
@@ -47,6 +49,7 @@ const schema = z.strictObject({
   beta: share.default(0),
   mask: z.enum(MASKS).default('sweep'),
   swaps: z.number().int().min(0).default(0),
+  selection: z.enum(SELECTIONS).default('plain'),
   refit: z.boolean().default(true),
   sequential: z.boolean().default(true),
   bias: z.enum(BIASES).default('refit'),

@@ -3,7 +3,7 @@
  * left, slice the weights, and take the hidden states on through the result (method.md, section 1).
  */
 import { createHash } from 'node:crypto';
-import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
+import { type BlockHandle, type MatrixHandle, type MetricPlace, native, type Site } from '../engine/native';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import { slicesFor } from '../model/groups';
@@ -34,6 +34,8 @@ export interface SitePlan {
   removed: number;
   /** What the survey predicted for it. */
   predicted: number | null;
+  /** Fisher metric of the survey; null without one. */
+  metric: MetricPlace | null;
   /** Column statistics of the dense survey, where the method scores on them. */
   columns: SiteStatistics | null;
 }
@@ -161,7 +163,7 @@ async function collectAndSolve(
       const solver = await native.createSolver(handle, statistics, block, site, {
         lambda: settings.lambda,
         group: layer.groupSize,
-        fisher: null,
+        metric: plan.metric,
       });
       outcome = await solveAndSlice(context, index, block, plan, solver).finally(() =>
         solver.release(),
@@ -204,7 +206,7 @@ async function solveAndSlice(
   { session, settings, method }: SolveContext,
   index: number,
   block: BlockHandle,
-  { layer, removed }: SitePlan,
+  { layer, removed, metric }: SitePlan,
   solver: NativeSolver,
 ): Promise<Outcome> {
   const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
@@ -217,6 +219,7 @@ async function solveAndSlice(
       : await findMask(solver, structure, layer.cost * (layer.groups - removed), {
           method: sweeps ? 'sweep' : settings.mask,
           bias,
+          selection: metric ? settings.selection : 'plain',
           maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
         });
   const refit = settings.refit || sweeps

@@ -4,7 +4,13 @@
  */
 import { fisherMetrics } from '../calibration/fisher';
 import { using } from '../engine/engine';
-import { type BlockHandle, type MatrixHandle, native, type StatisticsHandle } from '../engine/native';
+import {
+  type BlockHandle,
+  type MatrixHandle,
+  type MetricPlace,
+  native,
+  type StatisticsHandle,
+} from '../engine/native';
 import { SITES, type Session } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
 import { type OnProgress, stageReporter } from '../progress';
@@ -17,6 +23,8 @@ export interface Survey {
   curves: Float64Array[];
   /** w_l of the allocation, one a layer. */
   weights: number[];
+  /** Fisher metrics in scratch, layer i in rows from i · hidden; the receiver releases it. */
+  metrics: MatrixHandle | null;
 }
 
 export interface SurveyInput {
@@ -71,6 +79,7 @@ export function curvesFromScores(
   return {
     curves: layers.map((layer, i) => removalCurve(method.losses(columns[i]!, layer.cost))),
     weights: layers.map(() => 1),
+    metrics: null,
   };
 }
 
@@ -80,9 +89,23 @@ export function surveyCurves(input: SurveyInput): Promise<Survey> {
 }
 
 async function fisherCurves(input: SurveyInput): Promise<Survey> {
+  const { session, layers, settings } = input;
+  const { hidden } = session.architecture;
+  const metrics = session.matrix(layers.length * hidden, hidden, settings.scratch);
+  try {
+    const curves = await walkBack(input, metrics);
+    return { curves, weights: layers.map(() => 1), metrics };
+  } catch (error) {
+    native.release(metrics);
+    throw error;
+  }
+}
+
+/** Last block first, as the gradients come. */
+async function walkBack(input: SurveyInput, metrics: MatrixHandle): Promise<Float64Array[]> {
   const { session, ids, window, layers, settings, onProgress } = input;
   const curves: Float64Array[] = new Array(layers.length);
-  const metrics = fisherMetrics(session, ids, {
+  const fishers = fisherMetrics(session, ids, {
     window,
     tokens: ids.length,
     labels: settings.fisherLabels,
@@ -90,7 +113,7 @@ async function fisherCurves(input: SurveyInput): Promise<Survey> {
     scratch: settings.scratch,
     onProgress,
   });
-  for await (const { index, inputs, ...fisher } of metrics) {
+  for await (const { index, inputs, ...fisher } of fishers) {
     try {
       await using(await session.loadBlock(index), async (block) => {
         for (const site of SITES) {
@@ -100,10 +123,12 @@ async function fisherCurves(input: SurveyInput): Promise<Survey> {
             if (site === 'attention') await session.advanceSite(block, site, inputs, window);
             continue;
           }
-          await withSolver(input, block, layers[at]!, inputs, fisher[site], async (solver) => {
+          const place = { matrix: metrics, row: at * session.architecture.hidden };
+          native.storeMetric(fisher[site], place.matrix, place.row);
+          await withSolver(input, block, layers[at]!, inputs, place, async (solver) => {
             const { error } = await solver.sweep({
               maxRemoved: layers[at]!.allowed.at(-1)!,
-              selection: 'plain',
+              selection: settings.selection,
               curve: 'fisher',
             });
             curves[at] = monotone(error);
@@ -115,7 +140,7 @@ async function fisherCurves(input: SurveyInput): Promise<Survey> {
       native.release(fisher.ffn);
     }
   }
-  return { curves, weights: layers.map(() => 1) };
+  return curves;
 }
 
 async function plainCurves(input: SurveyInput): Promise<Survey> {
@@ -132,7 +157,7 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
     });
   });
   if (curves.length !== layers.length) throw new Error('a layer was left out of the survey');
-  return { curves, weights };
+  return { curves, weights, metrics: null };
 }
 
 /** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
@@ -167,7 +192,7 @@ async function withSolver(
   block: BlockHandle,
   layer: Layer,
   hidden: MatrixHandle,
-  fisher: StatisticsHandle | null,
+  metric: MetricPlace | null,
   use: (solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
   const { handle } = session.engine;
@@ -184,7 +209,7 @@ async function withSolver(
     const solver = await native.createSolver(handle, statistics, block, layer.site, {
       lambda: settings.lambda,
       group: layer.groupSize,
-      fisher,
+      metric,
     });
     try {
       await use(solver);

@@ -6,6 +6,7 @@
 #include "addon/handles.h"
 #include "addon/solver_addon.h"
 #include "addon/specs.h"
+#include "core/paged_matrix.h"
 #include "model/block.h"
 #include "ops/statistics.h"
 
@@ -14,12 +15,29 @@ namespace {
 
 // Keeps alive what the spans of a SiteInput point to.
 struct SiteOwner {
-  std::shared_ptr<Statistics> statistics, fisher;
+  std::shared_ptr<Statistics> statistics;
   std::vector<float> weight, bias;
   std::vector<double> metric;
 };
 
-// (engine, statistics, block, site, {lambda, group, fisher: statistics | null}) -> Promise<Solver>
+// (statistics, matrix, row): G = Gram / tokens as rows [row, row + dim) of a matrix, to be kept in scratch
+Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
+  const auto statistics = GetHandle<Statistics>(info[0], "statistics");
+  const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
+  const size_t row = GetSize(info[2], "row"), dim = statistics->dim();
+  if (!statistics->has_gram() || matrix->cols() != dim || row + dim > matrix->rows()) {
+    throw BadArgument("the matrix does not fit the metric");
+  }
+  std::vector<float> values(dim * dim);
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] =
+        static_cast<float>(statistics->gram()[i] / static_cast<double>(statistics->tokens()));
+  }
+  matrix->Write(row, dim, values.data());
+  return info.Env().Undefined();
+}
+
+// (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) -> Promise<Solver>
 Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto statistics = GetHandle<Statistics>(info[1], "statistics");
@@ -28,18 +46,21 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
   const auto options = GetObject(info[4], "options");
   const double lambda = GetNumber(options.Get("lambda"), "lambda");
   const size_t group = GetSize(options.Get("group"), "group");
-  std::shared_ptr<Statistics> fisher;
-  if (options.Get("fisher").IsExternal()) {
-    fisher = GetHandle<Statistics>(options.Get("fisher"), "fisher");
+  std::shared_ptr<PagedMatrix> metric;
+  size_t metric_row = 0;
+  if (options.Get("metric").IsObject()) {
+    const auto place = options.Get("metric").As<Napi::Object>();
+    metric = GetHandle<PagedMatrix>(place.Get("matrix"), "metric");
+    metric_row = GetSize(place.Get("row"), "row");
   }
   if (!statistics->has_gram() || statistics->dim() != SiteWidth(block->spec(), site) ||
-      (fisher && (!fisher->has_gram() || fisher->dim() != block->spec().hidden))) {
+      (metric && (metric->cols() != block->spec().hidden ||
+                  metric_row + metric->cols() > metric->rows()))) {
     throw BadArgument("these statistics do not belong to the site");
   }
   return CreateSolver(info.Env(), context, [=]() -> SiteInput {
     auto owner = std::make_shared<SiteOwner>();
     owner->statistics = statistics;
-    owner->fisher = fisher;
     const Matrix& weight = block->matrix(OutputRole(site));
     owner->weight.assign(weight.values.data(), weight.values.data() + weight.values.size());
     if (block->has(OutputBiasRole(site))) {
@@ -60,10 +81,10 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
       input.residual_sums = {statistics->residual_sums(), out};
       input.residual_norm_sq = statistics->residual_energy();
     }
-    if (fisher) {
-      // G is the mean of the gradients' outer products over the tokens that made them.
-      owner->metric.assign(fisher->gram(), fisher->gram() + out * out);
-      for (double& value : owner->metric) value /= static_cast<double>(fisher->tokens());
+    if (metric) {
+      std::vector<float> values(out * out);
+      metric->Read(metric_row, out, values.data());
+      owner->metric.assign(values.begin(), values.end());
       input.fisher = owner->metric;
     }
     input.lambda = lambda;
@@ -121,6 +142,7 @@ Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitSite(Napi::Env env, Napi::Object exports) {
+  Export<StoreMetric>(env, exports, "storeMetric");
   Export<SolverForSite>(env, exports, "createSolver");
   Export<SetOutput>(env, exports, "setOutput");
   Export<OutputColumns>(env, exports, "outputColumns");

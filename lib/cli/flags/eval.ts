@@ -1,5 +1,5 @@
 import type { EvaluateOptions } from '../../evaluate';
-import type { FlagTable } from './flag';
+import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count } from './values';
 
@@ -29,3 +29,7 @@ export const EVAL_FLAGS: FlagTable<keyof Omit<EvaluateOptions, 'signal' | 'onPro
   },
   ...MACHINE_FLAGS,
 };
+
+export const EVAL_EXTRAS: readonly Flag[] = [
+  { flag: '--json', help: 'JSON alone on stdout', group },
+];

@@ -21,16 +21,30 @@ export interface Flag {
 /** Flags by the name of the library's option that they set. */
 export type FlagTable<Key extends string = string> = Record<Key, Flag>;
 
-/** Adds the flags to a command. `defaults`: the library's values, for the help text. */
-export function addFlags(command: Command, table: FlagTable, defaults: object = {}): Command {
-  for (const [key, flag] of Object.entries(table)) {
-    const option = new Option(flag.flag, helpOf(key, flag, defaults)).helpGroup(`${flag.group}:`);
-    if (flag.choices) option.choices(flag.choices);
-    if (flag.parse) option.argParser(flag.parse);
-    if (flag.required) option.makeOptionMandatory();
-    command.addOption(option);
-  }
+/**
+ * Adds the flags of a table, and further ones, to a command. `defaults`: the library's values, for the help
+ * text.
+ */
+export function addFlags(
+  command: Command,
+  table: FlagTable,
+  defaults: object = {},
+  extras: readonly Flag[] = [],
+): Command {
+  const options = [
+    ...Object.entries(table).map(([key, flag]) => optionOf(flag, helpOf(key, flag, defaults))),
+    ...extras.map((flag) => optionOf(flag, flag.help)),
+  ];
+  for (const option of options) command.addOption(option);
   return command;
+}
+
+function optionOf(flag: Flag, help: string): Option {
+  const option = new Option(flag.flag, help).helpGroup(`${flag.group}:`);
+  if (flag.choices) option.choices(flag.choices);
+  if (flag.parse) option.argParser(flag.parse);
+  if (flag.required) option.makeOptionMandatory();
+  return option;
 }
 
 /** The library's options out of what commander parsed; what was not given is left out. */

@@ -8,9 +8,10 @@ import {
   METHOD_NAMES,
   type PruneOptions,
   SCOPES,
+  type Settings,
   settingsOf,
 } from '../../pruning/options';
-import type { FlagTable } from './flag';
+import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count, nonNegative, positive, share, shareBelowOne, size, whole } from './values';
 
@@ -24,38 +25,9 @@ const machine = 'Machine';
 
 /** A flag for every option of prune(): the type lets none be forgotten. */
 export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgress'>> = {
-  output: {
-    flag: '-o, --output <path>',
-    help: 'folder (hf) or .gguf file to write',
-    group: out,
-    required: true,
-  },
-  format: { flag: '--format <name>', help: 'what to write', group: out, choices: FORMATS },
-  dtype: {
-    flag: '--dtype <name>',
-    help: 'weights of the output; q8_0 for gguf alone',
-    group: out,
-    choices: DTYPES,
-    fallback: "the source's own f32, f16 or bf16, else f16",
-  },
-  force: { flag: '--force', help: 'replace an output that is there', group: out },
-  maxShardBytes: {
-    flag: '--max-shard-size <size>',
-    help: 'split a folder's safetensors past this size',
-    group: out,
-    parse: size,
-    fallback: '5 GB',
-  },
-  samples: {
-    flag: '--samples',
-    help: '40 greedy tokens of the model before and after',
-    group: out,
-    fallback: 'on, off with --json',
-  },
-
   sparsity: {
     flag: '--sparsity <share>',
-    help: 'share of the blocks' linear weights to remove, 0.2 for 20 %',
+    help: "share of the blocks' linear weights to remove, 0.2 for 20 %",
     group: how,
     parse: shareBelowOne,
   },
@@ -67,7 +39,7 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
   },
   targetSize: {
     flag: '--target-size <size>',
-    help: 'instead: size of the output's weights, for example 200MiB',
+    help: "instead: size of the output's weights, for example 200MiB",
     group: how,
     parse: size,
   },
@@ -107,6 +79,35 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
     fallback: 'that of --window',
   },
 
+  output: {
+    flag: '-o, --output <path>',
+    help: 'folder (hf) or .gguf file to write',
+    group: out,
+    required: true,
+  },
+  format: { flag: '--format <name>', help: 'what to write', group: out, choices: FORMATS },
+  dtype: {
+    flag: '--dtype <name>',
+    help: 'weights of the output; q8_0 for gguf alone',
+    group: out,
+    choices: DTYPES,
+    fallback: "the source's own f32, f16 or bf16, else f16",
+  },
+  force: { flag: '--force', help: 'replace an output that is there', group: out },
+  maxShardBytes: {
+    flag: '--max-shard-size <size>',
+    help: "split a folder's safetensors past this size",
+    group: out,
+    parse: size,
+    fallback: '5 GB',
+  },
+  samples: {
+    flag: '--samples',
+    help: '40 greedy tokens of the model before and after',
+    group: out,
+    fallback: 'on, off with --json',
+  },
+
   method: {
     flag: '--method <name>',
     help: 'how groups are chosen',
@@ -118,7 +119,7 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
     help: 'how the sparsity is spread over the layers',
     group: what,
     choices: ALLOCATIONS,
-    fallback: 'threshold for struprune, else the method's own',
+    fallback: "threshold for struprune, else the method's own",
   },
   scope: {
     flag: '--scope <name>',
@@ -163,7 +164,7 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
   refit: { flag: '--no-refit', help: 'leave the kept weights as they are', group: block },
   bias: {
     flag: '--bias <what>',
-    help: 'output maps' biases: keep as they are, refit where they exist, or add',
+    help: "output maps' biases: keep as they are, refit where they exist, or add",
     group: block,
     choices: BIASES,
   },
@@ -181,7 +182,7 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
   },
   beta: {
     flag: '--beta <share>',
-    help: 'share of the dense output in a block's target',
+    help: "share of the dense output in a block's target",
     group: between,
     parse: share,
   },
@@ -193,7 +194,7 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
   },
   fisherLabels: {
     flag: '--fisher-labels <name>',
-    help: 'labels of the Fisher metric: the text's, or drawn from the model',
+    help: "labels of the Fisher metric: the text's, or drawn from the model",
     group: between,
     choices: ['empirical', 'sampled'],
   },
@@ -222,9 +223,20 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
     flag: '--scratch <folder>',
     help: 'where hidden states are paged to',
     group: machine,
-    fallback: 'the system's temporary folder',
+    fallback: "the system's temporary folder",
   },
 };
 
-/** The library's defaults, for help and documentation. */
-export const PRUNE_DEFAULTS = settingsOf({ output: '-', calibration: '-', sparsity: 0 });
+/** Spelled-out opposites, and what only the command line has. */
+export const PRUNE_EXTRAS: readonly Flag[] = [
+  { flag: '--no-samples', help: 'leave the samples out', group: out },
+  { flag: '--json', help: 'JSON alone on stdout', group: out },
+  { flag: '--keep-bias', help: 'the same as --bias keep', group: block },
+];
+
+/** The library's defaults, for help and documentation; what must be given has none. */
+export const PRUNE_DEFAULTS: Partial<Settings> = (() => {
+  const given = { output: '-', calibration: '-', sparsity: 0 };
+  const settings = Object.entries(settingsOf(given)).filter(([key]) => !(key in given));
+  return Object.fromEntries(settings);
+})();

@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { type ExportKind, type ExportRow, exportTable } from '../../checkpoint/export-table';
+import { print, printJson } from '../output/print';
+import { table } from '../output/table';
+
+const WORDS: Record<ExportKind, string> = {
+  stock: 'stock class',
+  'own-modeling': 'own modeling code',
+  'llama.cpp': 'llama.cpp',
+  deci: 'llama.cpp (deci)',
+};
+
+export function addFormats(program: Command): void {
+  program
+    .command('formats')
+    .description('Which pruned models which format holds, family by family.')
+    .option('--json', 'JSON alone on stdout')
+    .action((parsed: { json?: boolean }) => {
+      const rows = exportTable();
+      if (parsed.json) printJson(rows);
+      else print(formatsReport(rows));
+    });
+}
+
+function formatsReport(rows: readonly ExportRow[]): string {
+  const words = (kind: ExportKind | null) => (kind === null ? 'refused' : WORDS[kind]);
+  const cells = rows.map(({ family, scope, widths, addedBias, hf, gguf }) => [
+    family,
+    scope,
+    widths,
+    addedBias ? 'yes' : 'no',
+    words(hf),
+    words(gguf),
+  ]);
+  const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
+  return table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']);
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { createProgram } from './program';
+import { report } from './terminal/failure';
+
+// A reader that has seen enough (`… | head`) is no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
+
+async function main(): Promise<number> {
+  const program = createProgram();
+  try {
+    await program.parseAsync(process.argv);
+    return 0;
+  } catch (error) {
+    const [, , word] = process.argv;
+    const known = program.commands.some((command) => command.name() === word);
+    return report(error, known ? `${program.name()} ${word}` : program.name());
+  }
+}
+
+main().then((code) => {
+  // Not process.exit: a pipe may still be taking the output.
+  process.exitCode = code;
+});

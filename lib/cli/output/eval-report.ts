@@ -1,0 +1,19 @@
+import type { Evaluation } from '../../evaluate';
+import { grouped, mebibytes, percent } from './numbers';
+import { table } from './table';
+
+/** An evaluation for people. */
+export function evalReport(result: Evaluation): string {
+  const { gemmShare, gemmRate } = result;
+  const windows = result.tokens / result.window;
+  const rows = [
+    ['perplexity', result.perplexity.toFixed(3)],
+    ['tokens', `${grouped(result.tokens)} in ${windows} windows of ${result.window}`],
+    ['speed', `${grouped(Math.round(result.tokensPerSecond))} tokens/s`],
+    ['peak memory', mebibytes(result.peakRssBytes)],
+  ];
+  if (gemmShare !== null && gemmRate !== null) {
+    rows.push(['sgemm share', `${percent(gemmShare)} of ${gemmRate.toFixed(0)} GFLOP/s`]);
+  }
+  return table(rows, ['left', 'left']);
+}

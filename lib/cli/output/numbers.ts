@@ -1,0 +1,46 @@
+/** Numbers as people read them. */
+
+/** `134,515,008`. */
+export function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** `98.7 MB`, decimal as file managers count. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let scaled = value;
+  let unit = 0;
+  while (scaled >= 1000 && unit < units.length - 1) {
+    scaled /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? scaled : scaled.toFixed(1)} ${units[unit]}`;
+}
+
+/** `350 MiB`, as memory is counted. */
+export function mebibytes(value: number): string {
+  return `${Math.round(value / 2 ** 20)} MiB`;
+}
+
+/** `20.1 %`. */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** `0:41`, `1:02:05`. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (value: number) => String(value).padStart(2, '0');
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  if (hours > 0) return `${hours}:${two(minutes)}:${two(whole % 60)}`;
+  return `${minutes}:${two(whole % 60)}`;
+}
+
+/** Three or four significant digits, never in exponents where they can be avoided. */
+export function short(value: number): string {
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  if (size >= 1e6 || size < 1e-4) return value.toExponential(2);
+  return size >= 100 ? value.toFixed(1) : String(Number(value.toPrecision(4)));
+}

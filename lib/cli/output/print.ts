@@ -1,0 +1,14 @@
+/** Results on stdout; JSON stands there alone, everything else goes to stderr. */
+import { colorsOf } from '../terminal/colors';
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function warn(text: string): void {
+  process.stderr.write(`${colorsOf(process.stderr).yellow('warning:')} ${text}\n`);
+}

@@ -1,0 +1,94 @@
+import { resolve } from 'node:path';
+import type { LayerStats, PruneResult } from '../../pruning/result';
+import { howToLoad } from './how-to-load';
+import { bytes, duration, grouped, mebibytes, percent, short } from './numbers';
+import { table } from './table';
+
+/** A finished run for people. */
+export function pruneReport(result: PruneResult): string {
+  const parts = [layerTable(result.layerStats), summary(result)];
+  if (result.samples) parts.push(samples(result.samples));
+  parts.push(whereabouts(result));
+  return parts.join('\n\n');
+}
+
+/** One row a solved site: widths, what it cost, how long it took. */
+function layerTable(stats: readonly LayerStats[]): string {
+  const withAdmm = stats.some(({ admm }) => admm !== null);
+  const head = ['block', 'site', 'before', 'after', 'predicted', 'error', 'seconds'];
+  const rows = stats.map((layer) => [
+    String(layer.index),
+    layer.site === 'ffn' ? 'FFN channels' : 'KV heads',
+    String(layer.groups),
+    String(layer.groups - layer.removed),
+    layer.predicted === null ? '-' : short(layer.predicted),
+    layer.relativeError === null ? '-' : short(layer.relativeError),
+    layer.seconds.toFixed(2),
+    ...(withAdmm ? admmCells(layer) : []),
+  ]);
+  if (withAdmm) head.push('ADMM steps', 'primal', 'dual');
+  return table(
+    [head, ...rows],
+    head.map((name) => (name === 'site' ? 'left' : 'right')),
+  );
+}
+
+function admmCells({ admm }: LayerStats): string[] {
+  if (!admm) return ['-', '-', '-'];
+  const steps = `${admm.iterations}${admm.converged ? '' : ' (limit)'}`;
+  return [steps, short(admm.primal), short(admm.dual)];
+}
+
+function summary(result: PruneResult): string {
+  const change = (before: number, after: number) =>
+    `${after < before ? '-' : '+'}${percent(Math.abs(after - before) / before)}`;
+  const rows = [['', 'before', 'after', '']];
+  const { parametersBefore, parametersAfter, bytesBefore, bytesAfter } = result;
+  rows.push([
+    'parameters',
+    grouped(parametersBefore),
+    grouped(parametersAfter),
+    change(parametersBefore, parametersAfter),
+  ]);
+  rows.push([
+    'weight files',
+    bytes(bytesBefore),
+    bytes(bytesAfter),
+    change(bytesBefore, bytesAfter),
+  ]);
+  const { perplexityBefore, perplexityAfter } = result;
+  if (perplexityBefore !== null && perplexityAfter !== null) {
+    const ratio = `×${(perplexityAfter / perplexityBefore).toFixed(3)}`;
+    rows.push(['perplexity', perplexityBefore.toFixed(3), perplexityAfter.toFixed(3), ratio]);
+  }
+  const { method, allocation, scope } = result;
+  return [
+    table(rows, ['left', 'right', 'right', 'right']),
+    `${percent(result.sparsity)} of the blocks' linear weights removed ` +
+      `(${method}, ${allocation} allocation, scope ${scope})`,
+  ].join('\n');
+}
+
+function samples({ prompt, before, after }: NonNullable<PruneResult['samples']>): string {
+  const quoted = (text: string) => JSON.stringify(text);
+  return table(
+    [
+      ['prompt', quoted(prompt)],
+      ['before', quoted(before)],
+      ['after', quoted(after)],
+    ],
+    ['left', 'left'],
+  );
+}
+
+function whereabouts(result: PruneResult): string {
+  const { verification, seconds, peakRssBytes, dtype } = result;
+  const difference = Math.abs(verification.actual - verification.expected);
+  return [
+    `${resolve(result.output)}  (${dtype}, ${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
+    `reopened and measured: mean NLL differs from the run's by ${difference.toExponential(1)}`,
+    ...result.notes.map((note) => `note: ${note}`),
+    '',
+    howToLoad(result),
+  ].join('\n');
+}

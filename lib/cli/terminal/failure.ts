@@ -1,0 +1,36 @@
+import { CommanderError } from 'commander';
+import { asStruPruneError, StruPruneError } from '../../errors';
+import { colorsOf } from './colors';
+import { EXIT_CODES, exitCodeOfSignal } from './exit-codes';
+import { Interruption } from './interrupt';
+
+/** Prints an error as one line on stderr and returns the exit code. Help and version are no errors. */
+export function report(thrown: unknown, command: string): number {
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return 0;
+    // No command was given: commander has shown the help.
+    if (thrown.code === 'commander.help') return EXIT_CODES.ERR_ARGUMENT;
+    return report(usageError(thrown, command), command);
+  }
+  const error = asStruPruneError(thrown);
+  const { red } = colorsOf(process.stderr);
+  const message = error.message.replace(/\s*\n\s*/g, ' ');
+  process.stderr.write(`${red('error:')} ${message} [${error.code}]\n`);
+  if (error.code === 'ERR_INTERNAL') {
+    process.stderr.write(`This is a fault of the program, please report it:\n${stackOf(thrown)}\n`);
+  }
+  if (error instanceof Interruption) return exitCodeOfSignal(error.signal);
+  return EXIT_CODES[error.code];
+}
+
+/** Commander's complaint in our own form. */
+function usageError(thrown: CommanderError, command: string): StruPruneError {
+  const message = thrown.message
+    .replace(/^error: /, '')
+    .replace(/\.?\n?\(Did you mean/, ' (did you mean');
+  return new StruPruneError('ERR_ARGUMENT', message, `see ${command} --help`);
+}
+
+function stackOf(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}

@@ -1,0 +1,36 @@
+import { cpus } from 'node:os';
+import { type EngineOptions, withEngine } from './engine';
+import { native } from './native';
+import type { CpuFeatures } from './native-devices';
+
+export interface Devices {
+  cpu: string;
+  features: CpuFeatures;
+  /** Name, version and kernel. */
+  blas: string;
+  /** What this build can run on this processor, the fastest f32 path first. */
+  gemmPaths: string[];
+  /** The one that is used. */
+  gemmPath: string;
+  threads: number;
+  /** GFLOP/s of single-precision products on those threads, measured now. */
+  sgemmRate: number;
+  /** Not in this build. */
+  cuda: null;
+}
+
+/** Shape of the measured product, `[rows, WIDTH] × [WIDTH, WIDTH]`: that of a small model's maps. */
+const WIDTH = 2048;
+const SECONDS = 0.5;
+
+/** What the machine offers and how fast it multiplies. @throws StruPruneError ERR_ARGUMENT */
+export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
+  return withEngine(options, async (engine) => ({
+    cpu: cpus()[0]?.model ?? 'unknown',
+    blas: native.blas,
+    ...native.devices(),
+    threads: engine.threads,
+    sgemmRate: await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS),
+    cuda: null,
+  }));
+}
