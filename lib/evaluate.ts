@@ -160,4 +160,3 @@ export function windowFor(architecture: Architecture, asked: number | undefined)
   }
   return window;
 }
-

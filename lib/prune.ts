@@ -1,22 +1,30 @@
 /** The main path: open → survey → allocate → solve and write block by block → verify. */
-import { statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { allocate, type JointAllocation } from './allocation';
 import { overlapWarning } from './calibration/corpus';
 import { readWindows, tokenizerOf } from './calibration/text';
+import { orAbort } from './checkpoint/atomic';
 import { type ExportDtype, type ExportPlan, planExport } from './checkpoint/export';
+import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
 import { requireReplaceable } from './checkpoint/output-path';
 import { type Engine, using, withEngine } from './engine/engine';
 import { native } from './engine/native';
-import { nextTokens, SITES, Session } from './engine/session';
+import { nextTokens, Session, SITES } from './engine/session';
 import { StruPruneError } from './errors';
 import { evaluateIds, windowFor } from './evaluate';
 import { greedy } from './generate';
 import { type Method, methodOf, type SiteStatistics } from './methods';
 import type { Architecture, ModelSource } from './model/architecture';
-import { type BlockKeep, linearParameters, prunedArchitecture, totalParameters } from './model/groups';
+import {
+  type BlockKeep,
+  linearParameters,
+  prunedArchitecture,
+  totalParameters,
+} from './model/groups';
 import { type OnProgress, stageReporter } from './progress';
-import { hashFiles, modelCard } from './pruning/model-card';
+import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
 import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
 import { fingerprint, type SitePlan, type Streams, solveSite } from './pruning/solve';
@@ -68,12 +76,20 @@ export async function prune(model: string, options: PruneOptions): Promise<Prune
       const { warnings, perplexityBefore, samplesBefore } = await before(run, options.signal);
       const { allocation, survey, columns } = await decide(run);
       const plan = planOutput(run, allocation.removed);
-      const outcome = await solveAndWrite(run, plan, allocation, survey, columns, perplexityBefore);
-      const after = await verify(run, outcome.expected, samplesBefore);
+      const hashes = await hashFiles(run.source, options.signal);
+      const writer = await openWriter(run, plan, hashes);
+      const result = await orAbort(writer, async () => {
+        const solved = await solveAndWrite(run, writer, allocation, survey, columns);
+        const summary = summarise(run, plan, solved);
+        const after = await verify(run, await writer.finish(), solved.expected, samplesBefore);
+        const known = { ...summary, ...after, perplexityBefore, warnings };
+        await writer.commit([
+          { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
+        ]);
+        return known;
+      });
       return {
-        ...outcome.summary,
-        ...after,
-        warnings,
+        ...result,
         seconds: (performance.now() - start) / 1000,
         peakRssBytes: native.peakRss(),
       };
@@ -90,7 +106,9 @@ async function openRun(
   settings: Settings,
   { signal, onProgress }: PruneOptions,
 ): Promise<Run> {
-  await requireReplaceable(settings.output, settings.format === 'hf' ? 'folder' : 'file', { replace: settings.force });
+  await requireReplaceable(settings.output, settings.format === 'hf' ? 'folder' : 'file', {
+    replace: settings.force,
+  });
   const source = await openCheckpoint(model);
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
@@ -118,7 +136,10 @@ async function openRun(
       'choose --allocation threshold or energy with --layer-weights fisher',
     );
   }
-  const window = windowFor(architecture, settings.window ?? Math.min(1024, architecture.maxPositions));
+  const window = windowFor(
+    architecture,
+    settings.window ?? Math.min(1024, architecture.maxPositions),
+  );
   const layers = layersOf(architecture, settings, dtype);
   // A first look at the output with uniform widths: what nothing can hold is refused now.
   const uniform = uniformAllocation(source, settings, layers, dtype);
@@ -160,9 +181,12 @@ async function before(run: Run, signal: AbortSignal | undefined) {
   const dense = new Session(engine, source);
   try {
     const perplexityBefore = evaluation
-      ? (await evaluateIds(dense, evaluation.ids, { window: evaluation.window, onProgress })).perplexity
+      ? (await evaluateIds(dense, evaluation.ids, { window: evaluation.window, onProgress }))
+          .perplexity
       : null;
-    const samplesBefore = settings.samples ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS) : null;
+    const samplesBefore = settings.samples
+      ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS)
+      : null;
     return { warnings: overlap ? [overlap] : [], perplexityBefore, samplesBefore };
   } finally {
     dense.dispose();
@@ -181,14 +205,16 @@ async function decide(run: Run): Promise<{
   let columns: SiteStatistics[] | null = null;
   let survey: Survey | null = null;
   if (method?.selection === 'scores') {
-    if (wanted || method.inputs === 'dense') columns = await surveyColumns(input, method.statistics);
+    if (wanted || method.inputs === 'dense')
+      columns = await surveyColumns(input, method.statistics);
     if (wanted) survey = curvesFromScores(method, columns!, layers);
     if (method.inputs !== 'dense') columns = null;
   } else if (wanted) {
     const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
     survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
   }
-  if (!survey) return { allocation: uniformAllocation(source, settings, layers, dtype), survey, columns };
+  if (!survey)
+    return { allocation: uniformAllocation(source, settings, layers, dtype), survey, columns };
   const budget = budgetOf(source, settings, dtype);
   const allocation = allocate(allocationLayers(layers, survey.curves, survey.weights), budget, {
     rule: settings.allocation!,
@@ -199,53 +225,63 @@ async function decide(run: Run): Promise<{
   return { allocation, survey, columns };
 }
 
-async function solveAndWrite(
-  run: Run,
+function openWriter(
+  { session, settings, source }: Run,
   plan: ExportPlan,
-  allocation: JointAllocation,
-  survey: Survey | null,
-  columns: SiteStatistics[] | null,
-  perplexityBefore: number | null,
-) {
-  const { session, settings, method, layers, source, ids, window } = run;
-  const { architecture } = source;
-  const writer = await CheckpointWriter.create(session, plan, settings.output, {
+  hashes: { name: string; sha256: string }[],
+): Promise<CheckpointWriter> {
+  return CheckpointWriter.create(session, plan, settings.output, {
     replace: settings.force,
     maxShardBytes: settings.maxShardBytes,
     tokenizer: tokenizerOutput(source, settings.format),
+    provenance: provenance(source, settings, hashes),
   });
+}
+
+interface Solved {
+  keeps: BlockKeep[];
+  layerStats: LayerStats[];
+  /** Mean NLL of the last calibration window through what was written. */
+  expected: number;
+}
+
+async function solveAndWrite(
+  run: Run,
+  writer: CheckpointWriter,
+  allocation: JointAllocation,
+  survey: Survey | null,
+  columns: SiteStatistics[] | null,
+): Promise<Solved> {
+  const { session, settings, method, layers, ids, window } = run;
+  const { blocks, hidden } = session.architecture;
   const streams = await openStreams(run, columns !== null);
   try {
-    const report = stageReporter(run.onProgress, 'solve', architecture.blocks.length);
+    const report = stageReporter(run.onProgress, 'solve', blocks.length);
     const keeps: BlockKeep[] = [];
-    const stats: LayerStats[] = [];
-    for (let index = 0; index < architecture.blocks.length; index++) {
+    const layerStats: LayerStats[] = [];
+    for (let index = 0; index < blocks.length; index++) {
       run.engine.throwIfAborted();
       await using(await session.loadBlock(index), async (block) => {
         const keep: BlockKeep = {};
         for (const site of SITES) {
           const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
-          const sitePlan = at === -1 ? null : planOf(at, layers, allocation, survey, columns, architecture.hidden);
-          const solved = await solveSite({ session, settings, method, streams }, index, block, site, sitePlan);
+          const sitePlan =
+            at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
+          const context = { session, settings, method, streams };
+          const solved = await solveSite(context, index, block, site, sitePlan);
           if (!solved) continue;
           Object.assign(keep, blockKeep(site, solved.kept));
-          stats.push(solved.stats);
+          layerStats.push(solved.stats);
         }
         await session.advance(block, streams.check, window);
         await writer.writeBlock(index, block);
         keeps.push(keep);
       });
-      report(index + 1, `block ${index + 1} of ${architecture.blocks.length}`);
+      report(index + 1, `block ${index + 1} of ${blocks.length}`);
     }
     const last = ids.subarray(ids.length - window);
-    const expected = meanOf((await session.score(streams.check, nextTokens(last, window))).nll);
-    const summary = summarise(run, plan, keeps, stats, perplexityBefore);
-    const card = modelCard(source, settings, await hashFiles(source), summary);
-    await writer.finish([{ name: 'README.md', text: card }]);
-    return { expected, summary };
-  } catch (error) {
-    await writer.abort();
-    throw error;
+    const { nll } = await session.score(streams.check, nextTokens(last, window));
+    return { keeps, layerStats, expected: meanOf(nll) };
   } finally {
     for (const matrix of [streams.hidden, streams.dense, streams.check, survey?.metrics]) {
       if (matrix) native.release(matrix);
@@ -283,10 +319,10 @@ function planOf(
   };
 }
 
-/** Opens what was written, and measures it. */
-async function verify(run: Run, expected: number, samplesBefore: number[] | null) {
+/** Opens what was written, still under its temporary name, and measures it. */
+async function verify(run: Run, path: string, expected: number, samplesBefore: number[] | null) {
   const { engine, settings, ids, window, evaluation, onProgress, source } = run;
-  const written = await openCheckpoint(settings.output);
+  const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
   const session = new Session(engine, written);
   try {
     const last = ids.subarray(ids.length - window);
@@ -294,12 +330,13 @@ async function verify(run: Run, expected: number, samplesBefore: number[] | null
     if (!(Math.abs(actual - expected) <= VERIFY_TOLERANCE)) {
       throw new StruPruneError(
         'ERR_VERIFY',
-        `the file at ${settings.output} gives a mean NLL of ${actual} where the run had ${expected}`,
-        'please report this with the command; do not use the file',
+        `the written checkpoint gives a mean NLL of ${actual} where the run had ${expected}`,
+        'nothing was kept; please report this with the command',
       );
     }
     const perplexityAfter = evaluation
-      ? (await evaluateIds(session, evaluation.ids, { window: evaluation.window, onProgress })).perplexity
+      ? (await evaluateIds(session, evaluation.ids, { window: evaluation.window, onProgress }))
+          .perplexity
       : null;
     let samples: PruneResult['samples'] = null;
     if (samplesBefore) {
@@ -318,13 +355,7 @@ async function verify(run: Run, expected: number, samplesBefore: number[] | null
   }
 }
 
-function summarise(
-  run: Run,
-  plan: ExportPlan,
-  keeps: readonly BlockKeep[],
-  layerStats: LayerStats[],
-  perplexityBefore: number | null,
-) {
+function summarise(run: Run, plan: ExportPlan, { keeps, layerStats }: Solved) {
   const { source, settings, dtype } = run;
   const { architecture } = source;
   const pruned = prunedArchitecture(architecture, keeps);
@@ -343,12 +374,8 @@ function summarise(
     sparsity: (total - linearParameters(pruned)) / total,
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore: bytesOf(source),
-    perplexityBefore,
-    seconds: 0,
-    peakRssBytes: native.peakRss(),
     kind: plan.kind,
     notes: plan.notes,
-    warnings: [],
     layers: layerResults(architecture, pruned, keeps),
     layerStats,
   };
@@ -404,7 +431,8 @@ function planFor(
 ): ExportPlan {
   const { architecture } = source;
   const adds = method ? method.meanBias : settings.bias === 'add';
-  const inScope = (site: 'ffn' | 'attention') => settings.scope === 'all' || settings.scope === site;
+  const inScope = (site: 'ffn' | 'attention') =>
+    settings.scope === 'all' || settings.scope === site;
   return planExport({
     architecture,
     pruned: prunedArchitecture(architecture, placeholderKeeps(architecture, layers, removed)),
@@ -414,8 +442,18 @@ function planFor(
       o: adds && inScope('attention') && !architecture.biases.o,
       down: adds && inScope('ffn') && !architecture.biases.down,
     },
-    sourceConfig: source.format === 'hf' ? source.config : undefined,
+    ...sourceFiles(source),
   });
+}
+
+/** What a Hugging Face source has of its own configuration, to be carried over. */
+function sourceFiles(source: ModelSource) {
+  if (source.format !== 'hf') return {};
+  const path = join(source.path, 'generation_config.json');
+  return {
+    sourceConfig: source.config,
+    sourceGeneration: existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined,
+  };
 }
 
 /** The asked dtype, or the source's own where a file can hold it, else F16. */

@@ -12,10 +12,16 @@ const { ensureWheels } = require('./lib/wheels.js');
 
 const write = process.argv.includes('--write');
 
-function check(name, command, args) {
+function check(name, command, args, brief = (output) => output) {
   const { status, output } = attempt(command, args);
-  console.log(status === 0 ? `ok: ${name}` : `${output.trimEnd()}\nnot ok: ${name}`);
+  console.log(status === 0 ? `ok: ${name}` : `${brief(output).trimEnd()}\nnot ok: ${name}`);
   return single(status === 0);
+}
+
+/** clang-format shows every place; the files are enough, since `npm run format` mends them. */
+function namesOfFiles(output) {
+  const names = new Set(output.match(/^[^:\n]+(?=:\d+:\d+: error)/gm));
+  return names.size > 0 ? `${[...names].join('\n')}\nmend: npm run format` : output;
 }
 
 function biome() {
@@ -29,7 +35,7 @@ function clangFormat() {
   fs.chmodSync(program, 0o755);
   const files = filesUnder(at('native'), (file) => /\.(cpp|h|cu|cuh)$/.test(file));
   const args = write ? ['-i'] : ['--dry-run', '-Werror'];
-  return check('clang-format', program, [...args, ...files]);
+  return check('clang-format', program, [...args, ...files], namesOfFiles);
 }
 
 function typescript() {

@@ -39,7 +39,8 @@ export class AtomicFile {
 
   private constructor(
     readonly target: string,
-    private readonly temporary: string,
+    /** Where the bytes are until `commit`. */
+    readonly temporary: string,
     handle: FileHandle,
     private readonly options: AtomicOptions,
     private readonly madeParents: string | undefined,

@@ -79,6 +79,15 @@ export class GgufWriter {
     });
   }
 
+  /** Ends the file, still under its temporary name, and returns that path; only close and abort may follow. */
+  finish(): Promise<string> {
+    return orAbort(this, async () => {
+      this.sequence.requireEnd();
+      await this.file.finish();
+      return this.file.temporary;
+    });
+  }
+
   /** Puts the file in its place. */
   close(): Promise<void> {
     return orAbort(this, async () => {

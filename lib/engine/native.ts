@@ -5,7 +5,14 @@
  */
 import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockRole, Dtype, ModelRole, Rope, TensorRef } from '../model/architecture';
+import type {
+  Architecture,
+  BlockRole,
+  Dtype,
+  ModelRole,
+  Rope,
+  TensorRef,
+} from '../model/architecture';
 import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import type { NativeBackward } from './native-backward';

@@ -117,7 +117,9 @@ export function blockSpec(architecture: Architecture, index: number): BlockSpec 
 
 /** The roles of a site's output map. */
 export function outputRole(site: Site): { weight: BlockRole; bias: BlockRole } {
-  return site === 'attention' ? { weight: 'o', bias: 'oBias' } : { weight: 'down', bias: 'downBias' };
+  return site === 'attention'
+    ? { weight: 'o', bias: 'oBias' }
+    : { weight: 'down', bias: 'downBias' };
 }
 
 /** Targets of every position of whole windows: the next token, -1 at each window's end. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
+import type { GgufEntry } from '../checkpoint/container';
 import type { ModelSource } from '../model/architecture';
 import type { Settings } from './options';
 import type { PruneResult } from './result';
@@ -21,10 +22,56 @@ export async function hashFiles(
   return hashes;
 }
 
-/** Licence of the source as it states it. */
+const UNKNOWN_LICENCE = 'as the source model';
+
+/** Licence of the source as it states it: GGUF metadata (bare or typed) or config.json. */
 function licenceOf(source: ModelSource): string {
   const stated = source.config['general.license'] ?? source.config.license;
-  return typeof stated === 'string' ? stated : 'as the source model';
+  const value = typeof stated === 'object' ? (stated as { value?: unknown } | null)?.value : stated;
+  return typeof value === 'string' ? value : UNKNOWN_LICENCE;
+}
+
+/** Settings that say where things lie on one machine, or nothing about the result. */
+const LOCAL = [
+  'output',
+  'calibration',
+  'eval',
+  'force',
+  'scratch',
+  'samples',
+  'evalTokens',
+  'evalWindow',
+];
+
+/** The command that makes the same weights, paths shortened to names. */
+export function commandOf(source: ModelSource, settings: Settings): string {
+  const flags = Object.entries(settings).flatMap(([key, value]) => {
+    if (LOCAL.includes(key) || value === undefined || value === false) return [];
+    const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    if (value === true) return key === 'refit' || key === 'sequential' ? [] : [flag];
+    return [`${flag} ${value}`];
+  });
+  for (const key of ['refit', 'sequential'] as const) if (!settings[key]) flags.push(`--no-${key}`);
+  return [
+    `npx struprune-native prune ${basename(source.path)} -o OUT`,
+    `--calibration ${basename(settings.calibration)}`,
+    ...flags,
+  ].join(' ');
+}
+
+/** The same facts as typed GGUF metadata. */
+export function provenance(
+  source: ModelSource,
+  settings: Settings,
+  hashes: { name: string; sha256: string }[],
+): Record<string, GgufEntry> {
+  const text = (value: string): GgufEntry => ({ type: 'string', value });
+  return {
+    'general.name': text(`${basename(source.path).replace(/\.gguf$/, '')} pruned`),
+    'general.license': text(licenceOf(source)),
+    'struprune.command': text(commandOf(source, settings)),
+    'struprune.source_sha256': text(hashes.map(({ sha256 }) => sha256).join(' ')),
+  };
 }
 
 /** README.md of an exported folder: where it comes from, how it was made, what it costs. */
@@ -32,41 +79,58 @@ export function modelCard(
   source: ModelSource,
   settings: Settings,
   hashes: { name: string; sha256: string }[],
-  result: Omit<PruneResult, 'verification' | 'perplexityAfter' | 'samples' | 'bytesAfter'>,
+  result: Pick<
+    PruneResult,
+    | 'method'
+    | 'allocation'
+    | 'scope'
+    | 'parametersBefore'
+    | 'parametersAfter'
+    | 'sparsity'
+    | 'fileSparsity'
+    | 'perplexityBefore'
+    | 'perplexityAfter'
+    | 'kind'
+    | 'notes'
+  >,
 ): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
+  const measured = (value: number | null) => value?.toFixed(3) ?? 'not measured';
+  const licence = licenceOf(source);
   const rows = [
     ['method', `${result.method}, ${result.allocation} allocation, scope ${result.scope}`],
     ['parameters', `${result.parametersBefore} before, ${result.parametersAfter} after`],
-    ['sparsity of the blocks’ linear weights', percent(result.sparsity)],
-    ['share of the whole file removed', percent(result.fileSparsity)],
-    ['calibration tokens', String(settings.calibrationTokens)],
-    ['perplexity before', result.perplexityBefore?.toFixed(3) ?? 'not measured'],
-    ['licence', licenceOf(source)],
+    ['linear weights of the blocks removed', percent(result.sparsity)],
+    ['parameters of the file removed', percent(result.fileSparsity)],
+    ['perplexity before', measured(result.perplexityBefore)],
+    ['perplexity after', measured(result.perplexityAfter)],
+    ...(settings.eval ? [['evaluated on', basename(settings.eval)]] : []),
+    ['licence', licence],
     ['loads as', result.kind],
   ];
-  const options = Object.entries(settings)
-    .filter(([key]) => !['output', 'calibration', 'eval', 'force', 'scratch'].includes(key))
-    .map(([key, value]) => `- ${key}: ${JSON.stringify(value)}`);
   return `${[
     '---',
-    `license: ${licenceOf(source) === 'as the source model' ? 'other' : licenceOf(source)}`,
+    `license: ${licence === UNKNOWN_LICENCE ? 'other' : licence}`,
     'tags: [pruned, struprune]',
     '---',
     `# ${basename(source.path)}, pruned`,
     '',
     'A physically smaller checkpoint, made by struprune-native by structured pruning: whole FFN channels or',
-    'attention heads were removed and what is left was refitted on calibration text.',
+    'attention heads were removed.',
     '',
     '| | |',
     '|---|---|',
     ...rows.map(([name, value]) => `| ${name} | ${value} |`),
     '',
     'Source files:',
+    '',
     ...hashes.map(({ name, sha256 }) => `- \`${name}\`, SHA-256 ${sha256}`),
     '',
-    'Options of the run:',
-    ...options,
+    'Command:',
+    '',
+    '```',
+    commandOf(source, settings),
+    '```',
     '',
     ...result.notes.map((note) => `- ${note}`),
   ].join('\n')}\n`;

@@ -71,7 +71,9 @@ const ENGINE_KEYS = ['threads', 'memory', 'signal', 'onProgress'];
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {
   const own = Object.fromEntries(
-    Object.entries(options).filter(([key, value]) => !ENGINE_KEYS.includes(key) && value !== undefined),
+    Object.entries(options).filter(
+      ([key, value]) => !ENGINE_KEYS.includes(key) && value !== undefined,
+    ),
   );
   const parsed = schema.safeParse(own);
   if (!parsed.success) {

@@ -3,7 +3,13 @@
  * left, slice the weights, and take the hidden states on through the result (method.md, section 1).
  */
 import { createHash } from 'node:crypto';
-import { type BlockHandle, type MatrixHandle, type MetricPlace, native, type Site } from '../engine/native';
+import {
+  type BlockHandle,
+  type MatrixHandle,
+  type MetricPlace,
+  native,
+  type Site,
+} from '../engine/native';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import { slicesFor } from '../model/groups';
@@ -222,9 +228,10 @@ async function solveAndSlice(
           selection: metric ? settings.selection : 'plain',
           maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
         });
-  const refit = settings.refit || sweeps
-    ? await solver.refit(report.keep, { bias })
-    : await solver.slice(report.keep);
+  const refit =
+    settings.refit || sweeps
+      ? await solver.refit(report.keep, { bias })
+      : await solver.slice(report.keep);
   const kept = keptIndices(report.keep);
   slice(session, index, block, layer, kept, refit);
   const last = report.admm?.history.at(-1);

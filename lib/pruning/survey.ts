@@ -11,7 +11,7 @@ import {
   native,
   type StatisticsHandle,
 } from '../engine/native';
-import { SITES, type Session } from '../engine/session';
+import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
 import { type OnProgress, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
@@ -113,31 +113,25 @@ async function walkBack(input: SurveyInput, metrics: MatrixHandle): Promise<Floa
     scratch: settings.scratch,
     onProgress,
   });
-  for await (const { index, inputs, ...fisher } of fishers) {
-    try {
-      await using(await session.loadBlock(index), async (block) => {
-        for (const site of SITES) {
-          const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
-          if (at === -1) {
-            // The FFN reads what attention leaves.
-            if (site === 'attention') await session.advanceSite(block, site, inputs, window);
-            continue;
-          }
-          const place = { matrix: metrics, row: at * session.architecture.hidden };
-          native.storeMetric(fisher[site], place.matrix, place.row);
-          await withSolver(input, block, layers[at]!, inputs, place, async (solver) => {
-            const { error } = await solver.sweep({
-              maxRemoved: layers[at]!.allowed.at(-1)!,
-              selection: settings.selection,
-              curve: 'fisher',
-            });
-            curves[at] = monotone(error);
-          });
-        }
+  for await (const { index, block, inputs, attention, ffn } of fishers) {
+    const fisher = { attention, ffn };
+    for (const site of SITES) {
+      const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
+      if (at === -1) {
+        // The FFN reads what attention leaves.
+        if (site === 'attention') await session.advanceSite(block, site, inputs, window);
+        continue;
+      }
+      const place = { matrix: metrics, row: at * session.architecture.hidden };
+      native.storeMetric(fisher[site], place.matrix, place.row);
+      await withSolver(input, block, layers[at]!, inputs, place, async (solver) => {
+        const { error } = await solver.sweep({
+          maxRemoved: layers[at]!.allowed.at(-1)!,
+          selection: settings.selection,
+          curve: 'fisher',
+        });
+        curves[at] = monotone(error);
       });
-    } finally {
-      native.release(fisher.attention);
-      native.release(fisher.ffn);
     }
   }
   return curves;
@@ -148,7 +142,8 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
   const curves: Float64Array[] = [];
   const weights: number[] = [];
   await walk(input, ids, async (block, layer, hidden) => {
-    const stream = settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
+    const stream =
+      settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
     await withSolver(input, block, layer, hidden!, null, async (solver) => {
       const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
       curves.push(monotone(sweep.error));

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { tokenizerOf } from '../calibration/text';
 import type { GgufEntry } from '../checkpoint/container';
 import type { ModelSource } from '../model/architecture';
-import { tokenizerOf } from '../calibration/text';
 import { ggufMetadataFromTokenizer, readTokenizerFiles } from '../tokenizer';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */

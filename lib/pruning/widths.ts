@@ -82,8 +82,7 @@ export function weightsFor(
   if (settings.sparsity !== undefined) {
     return { remove: weightsToRemove(settings.sparsity, total), total };
   }
-  const keep =
-    settings.targetParams ?? Math.floor(settings.targetSize! / bytesPerWeight);
+  const keep = settings.targetParams ?? Math.floor(settings.targetSize! / bytesPerWeight);
   return { remove: Math.max(0, parameters - keep), total };
 }
 

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AtomicFolder } from '../checkpoint/atomic';
+import { AtomicFolder, orAbort } from '../checkpoint/atomic';
+import type { GgufEntry } from '../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../checkpoint/export';
 import { GgufWriter } from '../checkpoint/gguf-writer';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
@@ -13,27 +14,76 @@ import type { TokenizerOutput } from './tokenizer-output';
 /** Bytes that cross from the native side at a time. */
 const CHUNK_BYTES = 4 * 2 ** 20;
 
+/** The two containers alike. `finish` ends the weights and says where they can be opened, `commit` shows them. */
 interface Sink {
   append(name: string, bytes: Uint8Array): Promise<void>;
-  close(): Promise<unknown>;
+  finish(): Promise<string>;
+  commit(extra: TokenizerOutput['files']): Promise<void>;
   abort(): Promise<void>;
+}
+
+async function ggufSink(plan: ExportPlan, target: string, options: WriterOptions): Promise<Sink> {
+  const metadata = { ...plan.metadata, ...options.tokenizer.metadata, ...options.provenance };
+  const { replace } = options;
+  const writer = await GgufWriter.create(target, plan.tensors, metadata, { replace });
+  return {
+    append: (name, bytes) => writer.append(name, bytes),
+    finish: () => writer.finish(),
+    commit: () => writer.close(),
+    abort: () => writer.abort(),
+  };
+}
+
+async function folderSink(
+  plan: ExportPlan,
+  target: string,
+  { replace, tokenizer, maxShardBytes }: WriterOptions,
+): Promise<Sink> {
+  const folder = await AtomicFolder.create(target, { replace });
+  const put = async (files: TokenizerOutput['files']) => {
+    for (const { name, text } of files) await writeFile(join(folder.path, name), text);
+  };
+  return orAbort(folder, async () => {
+    const config = `${JSON.stringify(plan.config, null, 2)}\n`;
+    await put([...plan.files, ...tokenizer.files, { name: 'config.json', text: config }]);
+    const writer = await SafetensorsWriter.create(folder.path, plan.tensors, { maxShardBytes });
+    return {
+      append: (name, bytes) => writer.append(name, bytes),
+      finish: () => writer.close().then(() => folder.path),
+      commit: (extra) =>
+        orAbort(folder, async () => {
+          await put(extra);
+          await folder.commit();
+        }),
+      abort: async () => {
+        await writer.abort();
+        await folder.abort();
+      },
+    };
+  });
+}
+
+export interface WriterOptions {
+  replace: boolean;
+  maxShardBytes?: number;
+  tokenizer: TokenizerOutput;
+  /** gguf: where the file comes from, as metadata. */
+  provenance: Record<string, GgufEntry>;
 }
 
 /**
  * Writes a planned checkpoint as its blocks get ready, in the order of the plan: what stands outside the
- * blocks goes in by itself. Nothing is at the target before finish().
+ * blocks goes in by itself. Nothing is at the target before commit().
  */
 export class CheckpointWriter {
   readonly #session: Session;
   readonly #plan: ExportPlan;
-  readonly #folder: AtomicFolder | null;
   readonly #sink: Sink;
   #next = 0;
 
-  private constructor(session: Session, plan: ExportPlan, folder: AtomicFolder | null, sink: Sink) {
+  private constructor(session: Session, plan: ExportPlan, sink: Sink) {
     this.#session = session;
     this.#plan = plan;
-    this.#folder = folder;
     this.#sink = sink;
   }
 
@@ -41,36 +91,10 @@ export class CheckpointWriter {
     session: Session,
     plan: ExportPlan,
     target: string,
-    options: {
-      replace: boolean;
-      maxShardBytes?: number;
-      tokenizer: TokenizerOutput;
-    },
+    options: WriterOptions,
   ): Promise<CheckpointWriter> {
-    const { replace, tokenizer } = options;
-    if (plan.format === 'gguf') {
-      const sink = await GgufWriter.create(
-        target,
-        plan.tensors,
-        { ...plan.metadata, ...tokenizer.metadata },
-        { replace },
-      );
-      return new CheckpointWriter(session, plan, null, sink);
-    }
-    const folder = await AtomicFolder.create(target, { replace });
-    try {
-      for (const { name, text } of [...plan.files, ...tokenizer.files]) {
-        await writeFile(join(folder.path, name), text);
-      }
-      await writeFile(join(folder.path, 'config.json'), `${JSON.stringify(plan.config, null, 2)}\n`);
-      const sink = await SafetensorsWriter.create(folder.path, plan.tensors, {
-        maxShardBytes: options.maxShardBytes,
-      });
-      return new CheckpointWriter(session, plan, folder, sink);
-    } catch (error) {
-      await folder.abort();
-      throw error;
-    }
+    const open = plan.format === 'gguf' ? ggufSink : folderSink;
+    return new CheckpointWriter(session, plan, await open(plan, target, options));
   }
 
   /** Appends all tensors of a finished block, and those outside the blocks that come before it. */
@@ -82,26 +106,29 @@ export class CheckpointWriter {
     }
   }
 
-  /** Appends the rest, writes extra files (hf) and puts everything in its place. */
-  async finish(extra: { name: string; text: string }[]): Promise<void> {
+  /** Appends the rest and returns the path under which the checkpoint can be opened before it is shown. */
+  async finish(): Promise<string> {
     await this.#writeOutside();
     if (this.#next !== this.#plan.tensors.length) {
-      throw new StruPruneError('ERR_INTERNAL', `block ${this.#plan.tensors[this.#next]!.block} is missing`);
+      const { block } = this.#plan.tensors[this.#next]!;
+      throw new StruPruneError('ERR_INTERNAL', `block ${block} was not written`);
     }
-    await this.#sink.close();
-    if (!this.#folder) return;
-    for (const { name, text } of extra) await writeFile(join(this.#folder.path, name), text);
-    await this.#folder.commit();
+    return this.#sink.finish();
   }
 
-  async abort(): Promise<void> {
-    await this.#sink.abort();
-    await this.#folder?.abort();
+  /** Adds files (hf only) and puts everything in its place. */
+  commit(extra: TokenizerOutput['files']): Promise<void> {
+    return this.#sink.commit(extra);
+  }
+
+  abort(): Promise<void> {
+    return this.#sink.abort();
   }
 
   async #writeOutside(): Promise<void> {
     const { tensors } = this.#plan;
-    while (tensors[this.#next]?.block === null) await this.#writeOutsideTensor(tensors[this.#next++]!);
+    while (tensors[this.#next]?.block === null)
+      await this.#writeOutsideTensor(tensors[this.#next++]!);
   }
 
   async #writeBlockTensor(tensor: PlannedTensor, block: BlockHandle): Promise<void> {

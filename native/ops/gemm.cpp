@@ -25,21 +25,21 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const f
   // Empty products stay with the BLAS, whose rules for them are the contract.
   const GemmPath path = m * n * k == 0 ? GemmPath::kCblasF32 : CurrentGemmPath();
   if (path != GemmPath::kCblasF32) {
-    OneDnnGemm(path == GemmPath::kOneDnnBf16, ta == Trans::kYes, tb == Trans::kYes, m, n, k, alpha, a,
-               lda, b, ldb, beta, c, ldc);
+    OneDnnGemm(path == GemmPath::kOneDnnBf16, ta == Trans::kYes, tb == Trans::kYes, m, n, k, alpha,
+               a, lda, b, ldb, beta, c, ldc);
     return;
   }
 #endif
   STRUPRUNE_BLAS(cblas_sgemm)
-  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta, c,
-   Int(ldc));
+  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta,
+   c, Int(ldc));
 }
 
 void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha, const double* a,
           size_t lda, const double* b, size_t ldb, double beta, double* c, size_t ldc) {
   STRUPRUNE_BLAS(cblas_dgemm)
-  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta, c,
-   Int(ldc));
+  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta,
+   c, Int(ldc));
 }
 
 void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha,
@@ -49,7 +49,8 @@ void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size
     context.CheckAbort();
     const size_t row = tile * kRowTile;
     const double* rows = ta == Trans::kYes ? a + row : a + row * lda;
-    Gemm(ta, tb, std::min(kRowTile, m - row), n, k, alpha, rows, lda, b, ldb, beta, c + row * ldc, ldc);
+    Gemm(ta, tb, std::min(kRowTile, m - row), n, k, alpha, rows, lda, b, ldb, beta, c + row * ldc,
+         ldc);
   });
 }
 
@@ -62,7 +63,8 @@ bool Cholesky(size_t n, double* a, size_t lda) {
   return info == 0;
 }
 
-void CholeskySolveRows(size_t n, const double* factor, size_t ldf, size_t m, double* x, size_t ldx) {
+void CholeskySolveRows(size_t n, const double* factor, size_t ldf, size_t m, double* x,
+                       size_t ldx) {
   STRUPRUNE_BLAS(cblas_dtrsm)
   (CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, Int(m), Int(n), 1.0, factor,
    Int(ldf), x, Int(ldx));
@@ -71,8 +73,8 @@ void CholeskySolveRows(size_t n, const double* factor, size_t ldf, size_t m, dou
    Int(ldf), x, Int(ldx));
 }
 
-void ParallelCholeskySolveRows(Context& context, size_t n, const double* factor, size_t ldf, size_t m,
-                               double* x, size_t ldx) {
+void ParallelCholeskySolveRows(Context& context, size_t n, const double* factor, size_t ldf,
+                               size_t m, double* x, size_t ldx) {
   context.pool.ParallelFor((m + kRowTile - 1) / kRowTile, [&](size_t tile, size_t) {
     context.CheckAbort();
     const size_t row = tile * kRowTile;

@@ -9,8 +9,8 @@
 #include "core/simd.h"
 #include "ops/half.h"
 
-// The wheel runs its loops on GNU OpenMP; the header of that runtime needs -fopenmp, which would link it
-// into the default build as well.
+// The wheel runs its loops on GNU OpenMP; the header of that runtime needs -fopenmp, which would
+// link it into the default build as well.
 extern "C" void omp_set_num_threads(int threads);
 
 namespace struprune {
@@ -41,7 +41,8 @@ void Pack(const float* in, size_t rows, size_t cols, size_t ld, std::vector<uint
 }
 
 // A matrix op(X)[rows, cols] whose stored rows are `stride` apart.
-memory::desc Matrix(size_t rows, size_t cols, memory::data_type type, bool transposed, size_t stride) {
+memory::desc Matrix(size_t rows, size_t cols, memory::data_type type, bool transposed,
+                    size_t stride) {
   const auto dim = [](size_t value) { return static_cast<memory::dim>(value); };
   const memory::dims strides =
       transposed ? memory::dims{1, dim(stride)} : memory::dims{dim(stride), 1};
@@ -49,7 +50,8 @@ memory::desc Matrix(size_t rows, size_t cols, memory::data_type type, bool trans
 }
 
 void Sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
-           const float* a, size_t lda, const float* b, size_t ldb, float beta, float* c, size_t ldc) {
+           const float* a, size_t lda, const float* b, size_t ldb, float beta, float* c,
+           size_t ldc) {
   const auto dim = [](size_t value) { return static_cast<dnnl_dim_t>(value); };
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', dim(m), dim(n), dim(k), alpha, a,

@@ -1,5 +1,5 @@
-// Which library and precision compute the float products (Gemm of floats in ops/gemm.h). Products of
-// doubles always go to the BLAS.
+// Which library and precision compute the float products (Gemm of floats in ops/gemm.h). Products
+// of doubles always go to the BLAS.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,16 @@ enum class GemmPath : uint8_t {
 // "cblas-f32", "onednn-f32", "onednn-bf16".
 std::string_view NameOf(GemmPath path);
 
-// What this build can run on this processor, the fastest f32 path first. bf16 is listed only where the
-// hardware multiplies it (AVX512_BF16 or AMX_BF16); where it must be emulated it is slower than f32.
+// What this build can run on this processor, the fastest f32 path first. bf16 is listed only where
+// the hardware multiplies it (AVX512_BF16 or AMX_BF16); where it must be emulated it is slower than
+// f32.
 std::vector<GemmPath> AvailableGemmPaths();
 
 // The fastest available path; a bf16 one only when the user allows the loss of precision.
 GemmPath BestGemmPath(bool allow_bf16);
 
-// The path in use: BestGemmPath(false) until SetGemmPath. Setting throws ERR_UNSUPPORTED for a path that
-// is not available. Process-wide; not to be changed while products run.
+// The path in use: BestGemmPath(false) until SetGemmPath. Setting throws ERR_UNSUPPORTED for a path
+// that is not available. Process-wide; not to be changed while products run.
 GemmPath CurrentGemmPath();
 void SetGemmPath(GemmPath path);
 

@@ -44,7 +44,8 @@ class GemmPathTest : public testing::TestWithParam<std::tuple<GemmPath, bool, bo
   void TearDown() override { SetGemmPath(BestGemmPath(false)); }
 };
 
-// Against sums of doubles, with row strides wider than the rows; what lies between the rows must stay.
+// Against sums of doubles, with row strides wider than the rows; what lies between the rows must
+// stay.
 TEST_P(GemmPathTest, EqualsSumsOfDoubles) {
   const auto [path, ta, tb, shape] = GetParam();
   const auto [m, n, k] = shape;
@@ -87,7 +88,8 @@ std::string TestName(const testing::TestParamInfo<GemmPathTest::ParamType>& info
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmPathTest,
-                         testing::Combine(testing::ValuesIn(AvailableGemmPaths()), testing::Bool(), testing::Bool(),
+                         testing::Combine(testing::ValuesIn(AvailableGemmPaths()), testing::Bool(),
+                                          testing::Bool(),
                                           testing::Values(Shape{1, 1, 1}, Shape{5, 7, 3},
                                                           Shape{33, 65, 129}, Shape{128, 96, 576})),
                          TestName);
