@@ -4,9 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/simd.h"
-#include "ops/exp.h"
 #include "ops/gemm.h"
+#include "ops/softmax.h"
 
 namespace struprune {
 namespace {
@@ -23,41 +22,25 @@ Buffer<float> LoadWhole(Context& context, const EndsSpec& spec, const std::optio
   return values;
 }
 
-// Running log-sum-exp and maximum of one token.
+// What is known of one token's row of logits so far.
 struct Running {
-  float maximum = -std::numeric_limits<float>::infinity();
-  double sum = 0;
+  RunningSoftmax softmax;
   float target = std::numeric_limits<float>::quiet_NaN();
   int32_t best = -1;
 };
 
-STRUPRUNE_CLONES
-float MaxOf(size_t count, const float* x) {
-  float top = x[0];
-#pragma omp simd reduction(max : top)
-  for (size_t j = 0; j < count; ++j) top = std::max(top, x[j]);
-  return top;
-}
-
-STRUPRUNE_CLONES
-float SumExp(size_t count, const float* x, float shift) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (size_t j = 0; j < count; ++j) sum += Exp(x[j] - shift);
-  return sum;
-}
-
-void Update(Running& state, size_t first, size_t count, const float* logits, int32_t target) {
-  const float top = MaxOf(count, logits);
-  if (top > state.maximum) {
-    state.sum *= std::exp(static_cast<double>(state.maximum) - top);
-    state.maximum = top;
-    state.best = static_cast<int32_t>(first + (std::find(logits, logits + count, top) - logits));
-  }
-  state.sum += SumExp(count, logits, state.maximum);
+// Takes in logits[count] of the vocabulary from `first`; their values are lost.
+void Update(Running& state, size_t first, size_t count, float* logits, int32_t target) {
   if (target >= 0 && static_cast<size_t>(target) >= first &&
       static_cast<size_t>(target) < first + count) {
     state.target = logits[static_cast<size_t>(target) - first];
+  }
+  const float before = state.softmax.maximum;
+  double piece = 0;
+  SoftmaxPiece(count, logits, state.softmax, piece);
+  // The new maximum is where the exponential is 1, exactly so.
+  if (state.softmax.maximum > before) {
+    state.best = static_cast<int32_t>(first + (std::find(logits, logits + count, 1.0f) - logits));
   }
 }
 
@@ -198,7 +181,7 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
       const Running& state = running[i];
       scores.best[row + i] = state.best;
       if (targets[row + i] >= 0) {
-        scores.nll[row + i] = std::log(state.sum) + state.maximum - state.target;
+        scores.nll[row + i] = std::log(state.softmax.sum) + state.softmax.maximum - state.target;
       }
     }
   }

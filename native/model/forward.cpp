@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/attend_windows.h"
 #include "model/forward_steps.h"
+#include "ops/finite.h"
 
 namespace struprune {
 namespace {
@@ -11,14 +13,9 @@ namespace {
 size_t Chunks(size_t rows) { return (rows + kChunk - 1) / kChunk; }
 
 void CheckFinite(const Block& block, size_t rows, const float* hidden) {
-  float sum = 0;
-  const size_t count = rows * block.spec().hidden;
-#pragma omp simd reduction(+ : sum)
-  for (size_t i = 0; i < count; ++i) sum += hidden[i] * 0.0f;
-  if (!(sum == 0.0f)) {
-    throw Error("ERR_NAN", "hidden states are no longer finite",
-                "the checkpoint may be damaged, or its dtype too narrow for this text");
-  }
+  if (AllFinite(hidden, rows * block.spec().hidden)) return;
+  throw Error("ERR_NAN", "hidden states are no longer finite",
+              "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
 
 // Buffers of one flight, made once a call.
@@ -101,18 +98,8 @@ class Flight {
               q_.data() + first * width_, k_.data() + first * kv_width, v_.data() + first * kv_width,
               nullptr, nullptr);
     });
-    const AttentionShape shape = ShapeOf(spec, run_.window);
-    const size_t tiles = (run_.window + kQueryTile - 1) / kQueryTile;
-    context_.pool.ParallelFor(rows / run_.window * spec.heads * tiles, [&](size_t task, size_t worker) {
-      context_.CheckAbort();
-      // Late tiles see the most keys: hand them out first.
-      const size_t first = (tiles - 1 - task % tiles) * kQueryTile;
-      const size_t head = task / tiles % spec.heads;
-      const size_t start = task / tiles / spec.heads * run_.window;
-      AttendTile(shape, head, first, std::min(kQueryTile, run_.window - first),
-                 q_.data() + start * width_, k_.data() + start * kv_width, v_.data() + start * kv_width,
-                 x_.data() + start * width_, nullptr, scratch_[worker]);
-    });
+    AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(), x_.data(),
+                  nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {

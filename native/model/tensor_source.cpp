@@ -1,11 +1,11 @@
 #include "model/tensor_source.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "core/error.h"
 #include "ops/codec.h"
+#include "ops/finite.h"
 
 namespace struprune {
 namespace {
@@ -20,15 +20,10 @@ size_t StoredIndex(size_t row, size_t total, size_t heads) {
 }
 
 void CheckFinite(const TensorSource& source, const float* values, size_t count) {
-  // A sum of zeros times values is NaN when one of them is not finite, and the loop vectorises.
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (size_t i = 0; i < count; ++i) sum += values[i] * 0.0f;
-  if (!(sum == 0.0f)) {
-    throw Error("ERR_NAN", "tensor " + source.name + " in " + source.file->path() +
-                               " holds values that are not finite",
-                "the checkpoint is damaged or was saved from a run that diverged: get it again");
-  }
+  if (AllFinite(values, count)) return;
+  throw Error("ERR_NAN", "tensor " + source.name + " in " + source.file->path() +
+                             " holds values that are not finite",
+              "the checkpoint is damaged or was saved from a run that diverged: get it again");
 }
 
 }  // namespace

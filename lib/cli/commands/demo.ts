@@ -11,7 +11,8 @@ const OUTPUT = 'struprune-demo';
 const SPARSITY = 0.3;
 /** The tiny model was trained on windows of this length. */
 const WINDOW = 256;
-const CALIBRATION_TOKENS = 32768;
+const CALIBRATION_TOKENS = 16384;
+const SURVEY_TOKENS = 8192;
 const EVAL_TOKENS = 16384;
 
 export function addDemo(program: Command): void {
@@ -34,6 +35,7 @@ export function addDemo(program: Command): void {
         sparsity: SPARSITY,
         calibration: join(assets, 'text', 'calibration.txt'),
         calibrationTokens: CALIBRATION_TOKENS,
+        surveyTokens: SURVEY_TOKENS,
         window: WINDOW,
         eval: join(assets, 'text', 'evaluation.txt'),
         evalTokens: EVAL_TOKENS,

@@ -8,6 +8,7 @@ import {
   METHOD_NAMES,
   type PruneOptions,
   SCOPES,
+  SELECTIONS,
   type Settings,
   settingsOf,
 } from '../../pruning/options';
@@ -149,6 +150,12 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
   },
 
   mask: { flag: '--mask <name>', help: 'how a mask is found', group: block, choices: MASKS },
+  selection: {
+    flag: '--selection <name>',
+    help: 'what the sweep orders removals by: plain squares, or the Fisher metric',
+    group: block,
+    choices: SELECTIONS,
+  },
   lambda: {
     flag: '--lambda <x>',
     help: 'ridge, as a share of the diagonal of the Gram matrix',

@@ -86,7 +86,9 @@ function whereabouts(result: PruneResult): string {
   const difference = Math.abs(verification.actual - verification.expected);
   return [
     `${resolve(result.output)}  (${dtype}, ${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
-    `reopened and measured: mean NLL differs from the run's by ${difference.toExponential(1)}`,
+    difference === 0
+      ? "reopened and measured: its mean NLL is the run's own"
+      : `reopened and measured: its mean NLL differs from the run's by ${difference.toExponential(1)}`,
     ...result.notes.map((note) => `note: ${note}`),
     '',
     howToLoad(result),

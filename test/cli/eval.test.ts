@@ -1,0 +1,29 @@
+import test from 'ava';
+import { EVALUATION, run, TINY } from './run';
+
+const ARGS = ['eval', TINY, '--text', EVALUATION, '--window', '128', '--max-tokens', '600'];
+
+test('--json: JSON alone on stdout', async (t) => {
+  const { code, stdout, stderr } = await run([...ARGS, '--json']);
+  t.is(code, 0, stderr);
+  const result = JSON.parse(stdout);
+  // 600 tokens hold four whole windows.
+  t.is(result.tokens, 512);
+  t.is(result.window, 128);
+  t.true(result.perplexity > 1 && result.perplexity < 200, String(result.perplexity));
+  t.true(Math.abs(Math.log(result.perplexity) - result.meanNll) < 1e-9);
+  t.true(result.tokensPerSecond > 0);
+  t.true(result.peakRssBytes > 2 ** 20);
+  t.true(result.gemmShare > 0 && result.gemmRate > 0);
+});
+
+test('without it: lines for people, no escape sequences in a pipe', async (t) => {
+  const { code, stdout, stderr } = await run([...ARGS, '--no-gemm-share', '--threads', '1'], {
+    env: { FORCE_COLOR: '1', CI: '1' },
+  });
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^perplexity +\d+\.\d{3}\n/);
+  t.regex(stdout, /512 in 4 windows of 128/);
+  t.notRegex(stdout, /sgemm/);
+  t.false((stdout + stderr).includes('\x1b'));
+});

@@ -1,0 +1,57 @@
+import test from 'ava';
+import { barLine, plainLine, progressView } from '../../lib/cli/terminal/progress';
+import type { Progress } from '../../lib/progress';
+
+const progress: Progress = {
+  stage: 'solve',
+  done: 10,
+  total: 30,
+  message: 'block 10 of 30',
+  secondsLeft: 41.2,
+};
+
+test('lines', (t) => {
+  t.is(plainLine(progress), 'solve: 33 %, block 10 of 30, 0:41 left');
+  t.is(plainLine({ ...progress, secondsLeft: null }), 'solve: 33 %, block 10 of 30');
+  t.is(
+    barLine(progress, 79),
+    'solve     [########----------------]  33 %  block 10 of 30  0:41 left',
+  );
+  t.is(barLine(progress, 50), 'solve     [########----------------]  33 %  block ');
+  t.is(barLine(progress, 30), 'solve: 33 %, block 10 of 30, 0');
+});
+
+class FakeStream {
+  readonly columns = 60;
+  text = '';
+  constructor(readonly isTTY: boolean) {}
+  write(text: string): boolean {
+    this.text += text;
+    return true;
+  }
+}
+
+function show(isTTY: boolean, events: number): string {
+  const stream = new FakeStream(isTTY);
+  const view = progressView(stream as unknown as NodeJS.WriteStream);
+  for (let done = 1; done <= events; done++) view.onProgress({ ...progress, done });
+  view.clear();
+  return stream.text;
+}
+
+test('a pipe gets plain lines, and seldom', (t) => {
+  t.is(show(false, 30), 'solve: 3 %, block 10 of 30, 0:41 left\n');
+});
+
+test.serial('a terminal gets one line that is overwritten and removed', (t) => {
+  const { TERM, NO_COLOR } = process.env;
+  t.teardown(() => Object.assign(process.env, { TERM, NO_COLOR }));
+  process.env.TERM = 'xterm';
+  process.env.NO_COLOR = '1';
+  const text = show(true, 30);
+  t.true(text.startsWith('\r\x1b[Ksolve     [#'));
+  t.true(text.endsWith('\r\x1b[K'));
+  t.false(text.includes('\n'));
+  delete process.env.NO_COLOR;
+  t.true(show(true, 1).includes('\x1b[36m'), 'colours unless NO_COLOR');
+});

@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { EVALUATION, quickPrune, run, scratch } from './run';
+
+test('--json: the result alone on stdout, and what it says is on the disk', async (t) => {
+  const output = join(await scratch(t), 'deep', 'small');
+  const evaluation = ['--eval', EVALUATION, '--eval-tokens', '256'];
+  const { code, stdout, stderr } = await run(
+    quickPrune(output, '--method', 'wanda-sp', ...evaluation, '--json'),
+  );
+  t.is(code, 0, stderr);
+  const result = JSON.parse(stdout);
+  t.is(result.output, output);
+  t.is(result.samples, null);
+  t.true(result.parametersAfter < result.parametersBefore);
+  t.true(result.sparsity >= 0.25 && result.sparsity < 0.27, String(result.sparsity));
+  t.true(result.perplexityAfter > result.perplexityBefore && result.perplexityBefore > 1);
+  t.is(result.layers.length, 6);
+  for (const [index, layer] of result.layers.entries()) {
+    t.is(layer.index, index);
+    t.true(layer.ffnAfter < layer.ffnBefore && layer.kvHeadsAfter === layer.kvHeadsBefore);
+    t.regex(layer.keptFfnSha256, /^[0-9a-f]{64}$/);
+    t.regex(layer.keptKvSha256, /^[0-9a-f]{64}$/);
+  }
+  t.is(result.layerStats.length, 6);
+  t.is((await stat(join(output, 'model.safetensors'))).size, result.bytesAfter);
+  const config = JSON.parse(await readFile(join(output, 'config.json'), 'utf8'));
+  t.is(config.intermediate_size, result.layers[0].ffnAfter);
+});
+
+test('for people: sizes, layers, samples, where it lies and how to load it', async (t) => {
+  const output = join(await scratch(t), 'small.gguf');
+  const { code, stdout, stderr } = await run(
+    quickPrune(output, '--method', 'magnitude', '--format', 'gguf'),
+  );
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^ +5 {2}FFN channels +512 +\d+ /m);
+  t.regex(stdout, /^parameters +1,738,368 +1,\d{3},\d{3} +-\d+\.\d %$/m);
+  t.regex(stdout, /^prompt +"/m);
+  t.regex(stdout, /^after +"/m);
+  t.true(stdout.includes(`llama-cli -m "${output}"`));
+  t.true(existsSync(output));
+});
+
+test('an output that is there is refused at once, and replaced with --force', async (t) => {
+  const folder = await scratch(t);
+  const output = join(folder, 'small');
+  await mkdir(output);
+  await writeFile(join(output, 'config.json'), 'an earlier one');
+  const quick = ['--method', 'magnitude', '--json'];
+  const refused = await run(quickPrune(output, ...quick));
+  t.is(refused.code, 4);
+  t.is(refused.stdout, '');
+  t.regex(refused.stderr, /^error: .*small exists already; .*--force.* \[ERR_OUTPUT\]\n$/);
+  t.is(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
+  const replaced = await run(quickPrune(output, ...quick, '--force'));
+  t.is(replaced.code, 0, replaced.stderr);
+  t.notThrows(() => JSON.parse(replaced.stdout));
+  t.not(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
+  t.deepEqual(await readdir(folder), ['small']);
+});
+
+test('Ctrl-C while the output is half written: exit code 130, nothing is left', async (t) => {
+  const folder = await scratch(t);
+  const before: string[] = [];
+  const long = ['--calibration-tokens', '16384', '--allocation', 'uniform', '--no-samples'];
+  const { code, stdout, stderr } = await run(quickPrune(join(folder, 'small'), ...long), {
+    onStderr: (text, child) => {
+      if (before.length > 0 || !text.includes('solve')) return;
+      void readdir(folder).then((names) => {
+        before.push(...names);
+        child.kill('SIGINT');
+      });
+    },
+  });
+  t.is(code, 130, stderr);
+  t.is(stdout, '');
+  t.regex(stderr, /^error: stopped by SIGINT \[ERR_ABORTED\]\n$/m);
+  t.is(before.length, 1, 'it was at work on a temporary folder');
+  t.deepEqual(await readdir(folder), []);
+});

@@ -1,0 +1,58 @@
+/** Runs the program as a user does: a process of its own, stdout and stderr in pipes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { ExecutionContext } from 'ava';
+
+const ROOT = resolve(__dirname, '../..');
+export const TINY = join(ROOT, 'assets', 'tiny');
+export const CALIBRATION = join(ROOT, 'assets', 'text', 'calibration.txt');
+export const EVALUATION = join(ROOT, 'assets', 'text', 'evaluation.txt');
+
+export interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  env?: NodeJS.ProcessEnv;
+  /** Sees every piece of stderr as it comes. */
+  onStderr?: (text: string, child: ChildProcess) => void;
+}
+
+export function run(args: readonly string[], { env = {}, onStderr }: RunOptions = {}) {
+  const loader = require.resolve('ts-node/register/transpile-only');
+  const main = join(ROOT, 'lib', 'cli', 'main.ts');
+  const child = spawn(process.execPath, ['-r', loader, main, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const finished: Finished = { code: null, stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    finished.stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    finished.stderr += text;
+    onStderr?.(text, child);
+  });
+  return new Promise<Finished>((done, failed) => {
+    child.on('error', failed);
+    child.on('close', (code) => done({ ...finished, code }));
+  });
+}
+
+/** A folder that goes with the test. */
+export async function scratch(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'struprune-cli-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A prune of the embedded model that takes a moment: no survey, few tokens. */
+export function quickPrune(output: string, ...more: string[]): string[] {
+  const size = ['--sparsity', '0.25', '--calibration-tokens', '512', '--window', '128'];
+  return ['prune', TINY, '-o', output, '--calibration', CALIBRATION, ...size, ...more];
+}

@@ -1,0 +1,75 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { CALIBRATION, quickPrune, run, scratch, TINY } from './run';
+
+test('help names the commands and needs no model', async (t) => {
+  const { code, stdout, stderr } = await run(['--help']);
+  t.is(code, 0);
+  t.is(stderr, '');
+  for (const name of ['prune', 'eval', 'demo', 'devices', 'formats']) {
+    t.regex(stdout, new RegExp(`^ {2}${name} `, 'm'));
+  }
+});
+
+test('no command: the help, on stderr, and exit code 2', async (t) => {
+  const { code, stdout, stderr } = await run([]);
+  t.is(code, 2);
+  t.is(stdout, '');
+  t.regex(stderr, /^Usage: struprune-native/);
+});
+
+const USAGE: [what: string, args: string[], message: RegExp][] = [
+  ['an unknown command', ['prun'], /unknown command 'prun'.*did you mean prune\?/],
+  [
+    'an unknown flag',
+    ['devices', '--fast'],
+    /unknown option '--fast'; see struprune-native devices --help/,
+  ],
+  ['a missing flag', ['eval', TINY], /required option '--text <file>' not specified/],
+  [
+    'a flag without sense',
+    quickPrune('x', '--method', 'guess'),
+    /--method <name>.*'guess' is invalid\. Allowed choices are struprune, magnitude/,
+  ],
+  ['a share above 1', quickPrune('x', '--sparsity', '1.5'), /--sparsity <share>.*0 to below 1/],
+  ['a size without sense', quickPrune('x', '--memory', '5 parsecs'), /--memory <size>.*MiB/],
+  [
+    'two targets',
+    quickPrune('x', '--target-params', '1000'),
+    /sparsity and targetParams exclude each other/,
+  ],
+  ['a contradiction', quickPrune('x', '--keep-bias', '--bias', 'add'), /exclude each other/],
+];
+for (const [what, args, message] of USAGE) {
+  test(`${what}: one line and exit code 2`, async (t) => {
+    const { code, stdout, stderr } = await run(args);
+    t.is(code, 2, stderr);
+    t.is(stdout, '');
+    t.regex(stderr, message);
+    t.regex(stderr, /^error: .* \[ERR_ARGUMENT\]\n$/);
+  });
+}
+
+test('input that is not there or no text: exit code 3, and the mend', async (t) => {
+  const folder = await scratch(t);
+  const empty = join(folder, 'empty.txt');
+  await writeFile(empty, '');
+  const missing = await run(['eval', join(folder, 'nothing'), '--text', CALIBRATION, '--json']);
+  t.is(missing.code, 3);
+  t.is(missing.stdout, '');
+  t.regex(
+    missing.stderr,
+    /^error: .*nothing: no such file or folder; give the path .*\[ERR_NOT_FOUND\]\n$/,
+  );
+  const nothing = await run(['eval', TINY, '--text', empty]);
+  t.is(nothing.code, 3);
+  t.regex(nothing.stderr, /^error: .*is empty; give a file with text \[ERR_TEXT\]\n$/);
+});
+
+test('a budget that cannot hold the work: exit code 6', async (t) => {
+  const args = ['eval', TINY, '--text', CALIBRATION, '--max-tokens', '512', '--memory', '64KiB'];
+  const { code, stderr } = await run(args);
+  t.is(code, 6, stderr);
+  t.regex(stderr, /^error: .*\[ERR_BUDGET\]\n$/m);
+});

@@ -1,0 +1,232 @@
+/** Every family through prune() into every format: the result opens, states its widths and can go in again. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { evaluate } from '../../lib/evaluate';
+import type { Progress } from '../../lib/progress';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import type { PruneResult } from '../../lib/pruning/result';
+import { baselineFixture } from '../methods/fixtures';
+import { elements, hashesOf, safetensorsShapes } from './files';
+import { CALIBRATION, EVALUATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 48;
+const SPARSITY = 0.25;
+
+function options(more: Partial<PruneOptions>): PruneOptions {
+  const format = more.format ?? 'hf';
+  return {
+    output: work.path(format === 'hf' ? 'out' : 'out.gguf'),
+    calibration: CALIBRATION,
+    calibrationTokens: 40 * WINDOW,
+    surveyTokens: 20 * WINDOW,
+    window: WINDOW,
+    sparsity: SPARSITY,
+    threads: 1,
+    ...more,
+  };
+}
+
+type Row = [
+  model: string,
+  kind: string,
+  Partial<PruneOptions> & Pick<PruneOptions, 'format' | 'dtype' | 'scope' | 'allocation'>,
+];
+
+const ROWS: Row[] = [
+  ['llama2', 'own-modeling', { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'threshold' }],
+  ['llama2', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
+  ['llama3', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
+  ['llama3-tied', 'deci', { format: 'gguf', dtype: 'f32', scope: 'ffn', allocation: 'threshold' }],
+  ['llama-bias', 'stock', { format: 'hf', dtype: 'f32', scope: 'all', allocation: 'uniform' }],
+  ['mistral', 'own-modeling', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'energy' }],
+  ['mistral', 'llama.cpp', { format: 'gguf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
+  ['qwen2', 'stock', { format: 'hf', dtype: 'f16', scope: 'attention', allocation: 'uniform' }],
+  ['qwen2', 'deci', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'threshold' }],
+  ['qwen3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
+  ['opt-pre', 'stock', { format: 'hf', dtype: 'f32', scope: 'ffn', allocation: 'uniform' }],
+  [
+    'opt-post',
+    'own-modeling',
+    { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'threshold' },
+  ],
+];
+
+/** The achieved sparsity lies less than one step of the coarsest rounding above the asked one. */
+function stepOf(result: PruneResult, total: number, ffnCost: number, multiple: number): number {
+  const kv = result.layers[0]!;
+  const attention = result.scope === 'ffn' ? 0 : total / result.layers.length / kv.kvHeadsBefore;
+  return Math.max(multiple * ffnCost, attention) / total;
+}
+
+for (const [name, kind, row] of ROWS) {
+  const { format, dtype, scope, allocation } = row;
+  test.serial(`${name} to ${format}, ${dtype}, ${scope}, ${allocation}`, async (t) => {
+    // Half of qwen2's attention is one of its two KV heads a block.
+    const sparsity = scope === 'attention' ? 0.1 : SPARSITY;
+    const result = await prune(work.model(name), options({ ...row, sparsity }));
+    t.is(result.kind, kind);
+    t.like(result, { format, dtype, scope, allocation, method: 'struprune' });
+    t.true(Math.abs(result.verification.actual - result.verification.expected) < 1e-4);
+
+    const { linearWeights } = baselineFixture(name).cases[0]!;
+    const before = await openCheckpoint(work.model(name));
+    const { hidden, gated } = before.architecture;
+    const multiple = dtype === 'q8_0' ? 32 : 8;
+    const step = stepOf(result, linearWeights, (gated ? 3 : 2) * hidden, multiple);
+    t.true(result.sparsity >= sparsity && result.sparsity < sparsity + 2 * step);
+    t.is(result.parametersBefore, before.parameters);
+
+    const after = await openCheckpoint(result.output);
+    t.is(after.architecture.family, before.architecture.family);
+    t.deepEqual(
+      after.architecture.blocks.map(({ ffn, kvHeads }) => [ffn, kvHeads]),
+      result.layers.map(({ ffnAfter, kvHeadsAfter }) => [ffnAfter, kvHeadsAfter]),
+    );
+    if (kind === 'stock') t.is(new Set(result.layers.map(({ ffnAfter }) => ffnAfter)).size, 1);
+    if (format === 'hf') {
+      t.is(elements(safetensorsShapes(result.output)), result.parametersAfter);
+      t.true(existsSync(join(result.output, 'tokenizer.json')));
+      t.regex(readFileSync(join(result.output, 'README.md'), 'utf8'), /SHA-256 [0-9a-f]{64}/);
+    } else {
+      const { tensors } = parseGguf(result.output);
+      const own = tensors.filter((tensor) => tensor.name !== 'rope_freqs.weight');
+      const shapes = Object.fromEntries(own.map((tensor) => [tensor.name, tensor.shape]));
+      t.is(elements(shapes), result.parametersAfter);
+      t.true(
+        own.every((tensor) => tensor.shape.length < 2 || tensor.dtype.toLowerCase() === dtype),
+      );
+      // The tokenizer went into the metadata and gives the same ids.
+      const text = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
+      t.true(Number.isFinite((await evaluate(result.output, text)).perplexity));
+    }
+  });
+}
+
+test.serial('our own output goes in again: folder, deci, folder', async (t) => {
+  const first = await prune(
+    work.model('llama3-tied'),
+    options({ scope: 'all', allocation: 'threshold', dtype: 'f32', sparsity: 0.1 }),
+  );
+  t.is(first.kind, 'own-modeling');
+  const second = await prune(
+    first.output,
+    options({ format: 'gguf', allocation: 'threshold', dtype: 'f32', sparsity: 0.1 }),
+  );
+  const third = await prune(
+    second.output,
+    options({ sparsity: 0.1, dtype: 'f32', eval: EVALUATION, evalTokens: 480 }),
+  );
+  const widths = [first, second, third].map(({ layers }) => layers.map(({ ffnAfter }) => ffnAfter));
+  for (const [from, to] of [
+    [first, second],
+    [second, third],
+  ] as const) {
+    t.is(to.parametersBefore, from.parametersAfter);
+    t.true(to.parametersAfter < from.parametersAfter);
+    t.deepEqual(
+      to.layers.map(({ ffnBefore, kvHeadsBefore }) => [ffnBefore, kvHeadsBefore]),
+      from.layers.map(({ ffnAfter, kvHeadsAfter }) => [ffnAfter, kvHeadsAfter]),
+    );
+  }
+  t.true(widths[2]!.every((width, block) => width <= widths[0]![block]!));
+  // The rebuilt tokenizer gives the ids that the first one gave.
+  const { perplexity } = await evaluate(third.output, {
+    text: EVALUATION,
+    window: WINDOW,
+    maxTokens: 480,
+    threads: 1,
+  });
+  t.true(Math.abs(perplexity / third.perplexityAfter! - 1) < 1e-9);
+});
+
+test.serial('nothing removed: the written model computes what the source computes', async (t) => {
+  for (const format of ['hf', 'gguf'] as const) {
+    const result = await prune(
+      work.model('llama3-tied'),
+      options({
+        format,
+        sparsity: 0,
+        allocation: 'uniform',
+        dtype: 'f32',
+        eval: EVALUATION,
+        evalTokens: 480,
+      }),
+    );
+    t.is(result.parametersAfter, result.parametersBefore);
+    t.true(Math.abs(result.perplexityAfter! / result.perplexityBefore! - 1) < 1e-6);
+  }
+});
+
+for (const format of ['hf', 'gguf'] as const) {
+  test.serial(`same seed, same bytes: ${format}`, async (t) => {
+    const model = work.model('llama3');
+    const run = () =>
+      prune(
+        model,
+        options({
+          format,
+          scope: 'all',
+          allocation: 'threshold',
+          fisherLabels: 'sampled',
+          seed: 7,
+        }),
+      );
+    const [one, two] = [await run(), await run()];
+    t.deepEqual(hashesOf(one.output), hashesOf(two.output));
+    t.deepEqual(one.layers, two.layers);
+  });
+}
+
+test.serial('shards, samples, progress and a warning about overlapping texts', async (t) => {
+  const stages = new Set<string>();
+  const onProgress = ({ stage, done, total, message }: Progress) => {
+    stages.add(stage);
+    t.true(done > 0 && done <= total);
+    t.truthy(message);
+  };
+  const result = await prune(
+    work.model('llama3'),
+    options({
+      eval: CALIBRATION,
+      evalTokens: 480,
+      maxShardBytes: 100_000,
+      samples: true,
+      onProgress,
+    }),
+  );
+  const files = Object.keys(hashesOf(result.output));
+  t.true(
+    files.includes('model.safetensors.index.json') &&
+      files.includes('model-00001-of-00004.safetensors'),
+  );
+  t.regex(result.warnings.join(), /overlap/);
+  t.true(stages.has('survey') && stages.has('solve') && stages.has('evaluate'));
+  t.is(result.samples!.before.length > 0 && result.samples!.after.length > 0, true);
+  t.true(result.perplexityAfter! > 0 && result.perplexityBefore! > 0);
+  t.true(result.bytesAfter < result.bytesBefore);
+});
+
+test.serial('an existing output is refused, and replaced with force', async (t) => {
+  const model = work.model('opt-pre');
+  const folder = work.emptyFolder();
+  const output = join(folder, 'out');
+  mkdirSync(output);
+  writeFileSync(join(output, 'mine'), '');
+  const run = (force: boolean) =>
+    prune(model, options({ output, force, method: 'magnitude', allocation: 'uniform' }));
+  await t.throwsAsync(run(false), { code: 'ERR_OUTPUT', message: /exists already.*--force/ });
+  // Even with force only a checkpoint is replaced.
+  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /not a checkpoint/ });
+  t.deepEqual(Object.keys(hashesOf(output)), ['mine']);
+  writeFileSync(join(output, 'config.json'), '{}');
+  await run(true);
+  t.false(existsSync(join(output, 'mine')));
+  t.true(existsSync(join(output, 'model.safetensors')));
+});
