@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { allocate, type JointAllocation } from './allocation';
 import { overlapWarning } from './calibration/corpus';
 import { readWindows, tokenizerOf } from './calibration/text';
-import { orAbort } from './checkpoint/atomic';
+import { orAbort, requireWritable } from './checkpoint/atomic';
 import { type ExportDtype, type ExportPlan, planExport } from './checkpoint/export';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
-import { requireReplaceable } from './checkpoint/output-path';
 import { type Engine, using, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { nextTokens, Session, SITES } from './engine/session';
@@ -106,7 +105,7 @@ async function openRun(
   settings: Settings,
   { signal, onProgress }: PruneOptions,
 ): Promise<Run> {
-  await requireReplaceable(settings.output, settings.format === 'hf' ? 'folder' : 'file', {
+  await requireWritable(settings.output, settings.format === 'hf' ? 'folder' : 'file', {
     replace: settings.force,
   });
   const source = await openCheckpoint(model);

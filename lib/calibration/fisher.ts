@@ -101,7 +101,7 @@ function gradientRows(ids: number, { window, tokens = 16384 }: FisherOptions): n
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `${most} tokens for the Fisher metric hold no whole window of ${window}`,
-    'raise --fisher-tokens or the calibration tokens, or lower --window',
+    'raise --survey-tokens or the calibration tokens, or lower --window',
   );
 }
 

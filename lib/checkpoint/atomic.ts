@@ -161,3 +161,16 @@ export class AtomicFolder {
     await rm(old, { recursive: true, force: true });
   }
 }
+
+/**
+ * Refuses an output that cannot be written, by trying to: nothing is left. For the time before a long run.
+ * @throws StruPruneError ERR_OUTPUT
+ */
+export async function requireWritable(
+  target: string,
+  kind: 'file' | 'folder',
+  options: AtomicOptions,
+): Promise<void> {
+  const output = await (kind === 'file' ? AtomicFile : AtomicFolder).create(target, options);
+  await output.abort();
+}

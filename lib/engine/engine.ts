@@ -28,8 +28,9 @@ export class Engine {
   /** What to throw for an error of this engine's jobs: the signal's reason where the user aborted. */
   translate(error: unknown): unknown {
     const own = asStruPruneError(error);
-    if (own.code === 'ERR_ABORTED' && this.#signal?.aborted) return this.#signal.reason;
-    return own;
+    if (!this.#signal?.aborted) return own;
+    const { reason } = this.#signal;
+    return error === reason || own.code === 'ERR_ABORTED' ? reason : own;
   }
 
   throwIfAborted(): void {

@@ -8,6 +8,7 @@ import {
   type MatrixHandle,
   native,
   type Site,
+  type StatisticsHandle,
 } from './native';
 
 /** Sites of a block in the order in which they run. */
@@ -73,11 +74,19 @@ export class Session {
     for (const site of SITES) await this.advanceSite(block, site, hidden, window);
   }
 
-  advanceSite(block: BlockHandle, site: Site, hidden: MatrixHandle, window: number): Promise<void> {
+  /** Takes hidden states through one site; `statistics` receive the input of its output map. */
+  advanceSite(
+    block: BlockHandle,
+    site: Site,
+    hidden: MatrixHandle,
+    window: number,
+    statistics?: StatisticsHandle,
+  ): Promise<void> {
     return native.runSite(this.engine.handle, block, site, {
       window,
       hidden,
       advance: true,
+      statistics,
       alpha: 0,
       beta: 0,
     });

@@ -53,14 +53,7 @@ export async function surveyColumns(
     await using(
       native.createStatistics(session.engine.handle, width, false, 0),
       async (statistics) => {
-        await native.runSite(session.engine.handle, block, layer.site, {
-          window,
-          hidden,
-          advance: true,
-          statistics,
-          alpha: 0,
-          beta: 0,
-        });
+        await session.advanceSite(block, layer.site, hidden, window, statistics);
         found.push(siteStatistics(block, layer, statistics));
       },
     );
@@ -193,14 +186,7 @@ async function withSolver(
   const { handle } = session.engine;
   const width = layer.groups * layer.groupSize;
   await using(native.createStatistics(handle, width, true, 0), async (statistics) => {
-    await native.runSite(handle, block, layer.site, {
-      window,
-      hidden,
-      advance: true,
-      statistics,
-      alpha: 0,
-      beta: 0,
-    });
+    await session.advanceSite(block, layer.site, hidden, window, statistics);
     const solver = await native.createSolver(handle, statistics, block, layer.site, {
       lambda: settings.lambda,
       group: layer.groupSize,

@@ -196,7 +196,7 @@ void ThrowRidgeExhausted(const SiteProblem& site, double lambda) {
               "the Gram matrix of a map with " + std::to_string(site.in()) +
                   " columns could not be factored although the ridge was raised to " +
                   std::to_string(lambda),
-              "raise --ridge or calibrate on more tokens");
+              "raise --lambda or calibrate on more tokens");
 }
 
 }  // namespace struprune

@@ -83,7 +83,7 @@ std::optional<SweepResult> SweepWithRidge(const SiteProblem& site, const SweepOp
     if (++result.refactorings > kMaxRefactorings) {
       throw Error("ERR_NUMERIC",
                   "the sweep drifts away from the exact refit in spite of refactoring",
-                  "raise --ridge");
+                  "raise --lambda");
     }
   }
 }

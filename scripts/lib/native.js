@@ -28,9 +28,11 @@ function ensureDependencies(options = buildOptions()) {
   }
 }
 
+/** Python is for pip alone, which fetches the wheels. */
 function checkTools() {
   const compiler = process.env.CXX?.split(' ')[0];
   const tools = [
+    ['python3', which('python3'), 'python3-pip'],
     ['cmake', which('cmake'), 'cmake'],
     ['a C++20 compiler', compiler ?? which('c++') ?? which('g++') ?? which('clang++'), 'g++'],
     ['make or ninja', which('ninja') ?? which('make'), 'make'],
@@ -91,10 +93,10 @@ function jobs() {
   return Math.max(1, Math.min(wanted, Math.floor(os.totalmem() / 2 ** 30)));
 }
 
-/** Builds the addon when a source, an option or a dependency has changed. */
-function ensureAddon() {
-  const options = buildOptions();
-  ensureDependencies(options);
+const stamp = path.join(output, '.stamp');
+
+/** Hash of all that the addon is made from. */
+function addonHash() {
   const inputs = [
     'CMakeLists.txt',
     'cmake',
@@ -102,15 +104,31 @@ function ensureAddon() {
     'scripts/lib/wheels.js',
     'package-lock.json',
   ];
-  const isSource = (file) =>
-    !file.startsWith(at('native/test')) && !file.startsWith(at('native/fuzz'));
+  const elsewhere = ['native/test', 'native/fuzz', 'native/bench'].map((folder) => at(folder));
+  const isSource = (file) => !elsewhere.some((folder) => file.startsWith(folder));
   const files = inputs.flatMap((input) => filesUnder(at(input), isSource));
-  const hash = hashOf(files, [options, process.arch]);
-  const stamp = path.join(output, '.stamp');
-  if (isCurrent(stamp, hash) && fs.existsSync(addon)) return;
+  return hashOf(files, [buildOptions(), process.arch]);
+}
+
+function isAddonCurrent() {
+  return fs.existsSync(addon) && isCurrent(stamp, addonHash());
+}
+
+/** Builds the addon when a source, an option or a dependency has changed. */
+function ensureAddon() {
+  if (isAddonCurrent()) return;
+  const hash = addonHash();
+  ensureDependencies();
   say('building the native addon');
-  cmakeBuild('cmake', 'struprune', options);
+  cmakeBuild('cmake', 'struprune', buildOptions());
   writeStamp(stamp, hash);
 }
 
-module.exports = { buildOptions, cmakeBuild, ensureAddon, ensureDependencies };
+module.exports = {
+  buildOptions,
+  checkTools,
+  cmakeBuild,
+  ensureAddon,
+  ensureDependencies,
+  isAddonCurrent,
+};

@@ -11,17 +11,21 @@ function headerEnvironment() {
   return isThere && !process.env.npm_config_nodedir ? { npm_config_nodedir: prefix } : {};
 }
 
-function runTool(packageName, script, args) {
+function runTool(packageName, script, args, mend) {
   const file = path.join(modules, packageName, ...script.split('/'));
   run(process.execPath, [file, ...args], {
     what: packageName,
+    mend,
     capture: 'none',
     env: headerEnvironment(),
   });
 }
 
-const nodeGyp = () => runTool('node-gyp', 'bin/node-gyp.js', ['rebuild']);
+const HEADERS =
+  'see above; if it wants the headers of Node: npm_config_nodedir=FOLDER, or be online';
+
+const nodeGyp = () => runTool('node-gyp', 'bin/node-gyp.js', ['rebuild'], HEADERS);
 const cmakeJs = () => runTool('cmake-js', 'bin/cmake-js', ['compile']);
-const prebuildify = (...args) => runTool('prebuildify', 'bin.js', args);
+const prebuildify = (...args) => runTool('prebuildify', 'bin.js', args, HEADERS);
 
 module.exports = { nodeGyp, cmakeJs, prebuildify };

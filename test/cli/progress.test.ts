@@ -17,7 +17,8 @@ test('lines', (t) => {
     barLine(progress, 79),
     'solve     [########----------------]  33 %  block 10 of 30  0:41 left',
   );
-  t.is(barLine(progress, 50), 'solve     [########----------------]  33 %  block ');
+  t.is(barLine(progress, 60), 'solve     [########----------------]  33 %  block 10 of 30  ');
+  t.is(barLine(progress, 50), plainLine(progress), 'no room for the bar');
   t.is(barLine(progress, 30), 'solve: 33 %, block 10 of 30, 0');
 });
 

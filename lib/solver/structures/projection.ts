@@ -60,6 +60,6 @@ function checkEnergies(energies: Float64Array, costs: Float64Array, budget: numb
   }
   if (!(budget >= 0)) throw new StruPruneError('ERR_ARGUMENT', 'a budget must be 0 or more');
   if (!energies.every(Number.isFinite)) {
-    throw new StruPruneError('ERR_NUMERIC', 'a group energy is not finite', 'raise --ridge');
+    throw new StruPruneError('ERR_NUMERIC', 'a group energy is not finite', 'raise --lambda');
   }
 }

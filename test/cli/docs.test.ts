@@ -1,0 +1,59 @@
+/**
+ * docs/cli.md and docs/errors.md against the program. STRUPRUNE_WRITE_DOCS=1 writes the flag tables of
+ * docs/cli.md anew.
+ */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import test from 'ava';
+import { exportTable } from '../../lib/checkpoint/export-table';
+import { EXIT_CODES } from '../../lib/cli/terminal/exit-codes';
+import { FLAG_TABLES } from './flag-tables';
+
+const ROOT = resolve(__dirname, '../..');
+const read = (...path: string[]) => readFile(join(ROOT, ...path), 'utf8');
+
+for (const [command, table] of Object.entries(FLAG_TABLES)) {
+  test.serial(`docs/cli.md has the flags of ${command} as they are`, async (t) => {
+    const text = await read('docs', 'cli.md');
+    const [start, end] = [`<!-- flags of ${command} -->\n`, `\n<!-- end -->`];
+    const from = text.indexOf(start) + start.length;
+    const to = text.indexOf(end, from);
+    t.true(from >= start.length && to >= from, 'the place of the table is marked');
+    if (process.env.STRUPRUNE_WRITE_DOCS) {
+      await writeFile(join(ROOT, 'docs', 'cli.md'), text.slice(0, from) + table + text.slice(to));
+    } else {
+      t.is(text.slice(from, to), table);
+    }
+  });
+}
+
+test('docs/errors.md has every code with its exit code', async (t) => {
+  const rows = [...(await read('docs', 'errors.md')).matchAll(/^\| `(ERR_\w+)` \| (\d+) \|/gm)];
+  t.deepEqual(
+    Object.fromEntries(rows.map(([, code, exit]) => [code, Number(exit)])),
+    EXIT_CODES as Record<string, number>,
+  );
+});
+
+test('README.md names every family', async (t) => {
+  const text = await read('README.md');
+  for (const family of new Set(exportTable().map((row) => row.family))) {
+    t.regex(text, new RegExp(`^\\|[^|]*\\b${family}\\b`, 'im'), family);
+  }
+});
+
+test('flags that messages of the library name are flags of the program', async (t) => {
+  const known = new Set(
+    Object.values(FLAG_TABLES).flatMap((table) => table.match(/--[a-z][a-z-]+/g) ?? []),
+  );
+  for (const folder of ['lib', 'native']) {
+    const names = await readdir(join(ROOT, folder), { recursive: true });
+    for (const name of names.filter((file) => /\.(ts|cpp|h)$/.test(file))) {
+      // In words: C++ has `--count` as code.
+      const found = (await read(folder, name)).matchAll(
+        /(?:choose|raise|lower|leave|with|or|and|use|\() ?(--[a-z][a-z-]+)(?![\w-])/g,
+      );
+      for (const [, flag] of found) t.true(known.has(flag!), `${folder}/${name} names ${flag}`);
+    }
+  }
+});

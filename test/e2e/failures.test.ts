@@ -1,0 +1,265 @@
+/** Runs that cannot finish: a named error with its mend, before work starts where that can be known; no output. */
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import type { StruPruneError } from '../../lib/errors';
+import type { Progress } from '../../lib/progress';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { CALIBRATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+interface Attempt {
+  code: string;
+  message: RegExp;
+  /** Work may have started: the error cannot be known before. */
+  late?: boolean;
+}
+
+/** Runs prune() on `model`, and looks for what it left beside the output and in the scratch folder. */
+async function refuses(
+  t: ExecutionContext,
+  model: string,
+  { code, message, late = false }: Attempt,
+  more: Partial<PruneOptions> = {},
+): Promise<void> {
+  const [folder, scratch] = [work.emptyFolder(), work.emptyFolder()];
+  const progress: Progress[] = [];
+  const options: PruneOptions = {
+    output: join(folder, 'new/out'),
+    calibration: CALIBRATION,
+    calibrationTokens: 960,
+    window: 48,
+    sparsity: 0.2,
+    method: 'wanda-sp',
+    threads: 1,
+    scratch,
+    onProgress: (event) => progress.push(event),
+    ...more,
+  };
+  const error = (await t.throwsAsync(prune(model, options), { code, message })) as StruPruneError;
+  if (code.startsWith('ERR_')) t.not(error.mend, '');
+  if (!late) t.deepEqual(progress, []);
+  t.deepEqual(readdirSync(folder), []);
+  t.deepEqual(readdirSync(scratch), []);
+}
+
+function textFile(content: string | Buffer): string {
+  const path = work.path('text');
+  writeFileSync(path, content);
+  return path;
+}
+
+/** Overwrites one value of a float32 or a half of a float16/bfloat16 tensor of a one-file checkpoint. */
+function patch(folder: string, tensor: string, hex: string): void {
+  const path = join(folder, 'model.safetensors');
+  const bytes = readFileSync(path);
+  const start = 8 + Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.subarray(8, start).toString('utf8'));
+  const value = Buffer.from(hex, 'hex');
+  value.copy(bytes, start + header[tensor].data_offsets[0] + 10 * value.length);
+  writeFileSync(path, bytes);
+}
+
+function configure(folder: string, keys: Record<string, unknown>): void {
+  const path = join(folder, 'config.json');
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...keys }));
+}
+
+const QUIET_NAN = { F32: '0000c07f', F16: '007e' };
+const INFINITY = '0000807f';
+
+test.serial(
+  'calibration text: missing, empty, too short, not UTF-8, no tokens asked for',
+  async (t) => {
+    const model = work.model('llama2');
+    const with_ = (calibration: string, message: RegExp, code = 'ERR_TEXT') =>
+      refuses(t, model, { code, message }, { calibration });
+    await with_(work.path('missing'), /cannot read the text/, 'ERR_NOT_FOUND');
+    await with_(textFile(''), /is empty/);
+    await with_(textFile('too short'), /has 9 tokens, one window needs 48/);
+    await with_(textFile(Buffer.from('6162ff63', 'hex')), /not UTF-8: invalid byte at offset 2/);
+    await refuses(
+      t,
+      model,
+      { code: 'ERR_TEXT', message: /47 tokens were asked for/ },
+      { calibrationTokens: 47 },
+    );
+    await refuses(
+      t,
+      model,
+      { code: 'ERR_NOT_FOUND', message: /cannot read the text/ },
+      { eval: work.path('missing') },
+    );
+  },
+);
+
+test.serial('options that cannot be meant', async (t) => {
+  const model = work.model('opt-pre');
+  const argument = (message: RegExp, more: Partial<PruneOptions>) =>
+    t.throwsAsync(
+      prune(model, { output: work.path('out'), calibration: CALIBRATION, sparsity: 0.2, ...more }),
+      { code: 'ERR_ARGUMENT', message },
+    );
+  await argument(/sparsity/, { sparsity: 1.5 });
+  await argument(/exclude each other/, { targetParams: 1000 });
+  await argument(/nothing says how much/, { sparsity: undefined });
+  await argument(/longer than the model's 64 positions/, { window: 65 });
+  await argument(/threads/, { threads: 0 });
+  await argument(/flap has no energy/, { method: 'flap', allocation: 'energy' });
+  // Nine tenths of the FFN are not so much of the whole.
+  await argument(/sparsity|largest|at most/, { sparsity: 0.9, window: 48 });
+});
+
+test.serial('weights that are not finite', async (t) => {
+  const cases: [model: string, tensor: string, hex: string][] = [
+    ['opt-pre', 'model.decoder.layers.1.fc2.weight', QUIET_NAN.F32],
+    ['opt-pre', 'model.decoder.layers.0.fc1.bias', INFINITY],
+    ['llama2', 'model.layers.2.self_attn.q_proj.weight', QUIET_NAN.F16],
+    ['llama2', 'model.norm.weight', QUIET_NAN.F16],
+    ['llama2', 'lm_head.weight', QUIET_NAN.F16],
+    ['llama2', 'model.embed_tokens.weight', QUIET_NAN.F16],
+  ];
+  for (const [name, tensor, hex] of cases) {
+    for (const method of ['magnitude', 'struprune']) {
+      const model = work.model(name);
+      patch(model, tensor, hex);
+      const message = new RegExp(`${tensor.replaceAll('.', '\\.')}.*finite`);
+      await refuses(t, model, { code: 'ERR_NAN', message, late: true }, { method });
+    }
+  }
+});
+
+test.serial('checkpoints with parts missing', async (t) => {
+  const gone = work.model('llama3');
+  unlinkSync(join(gone, 'model-00003-of-00005.safetensors'));
+  await refuses(t, gone, { code: 'ERR_NOT_FOUND', message: /model-00003-of-00005/ });
+
+  const cut = work.model('llama3');
+  truncateSync(join(cut, 'model-00003-of-00005.safetensors'), 50_000);
+  await refuses(t, cut, { code: 'ERR_CHECKPOINT', message: /model-00003-of-00005/ });
+
+  const bare = work.model('llama2');
+  rmSync(join(bare, 'model.safetensors'));
+  await refuses(t, bare, { code: 'ERR_NOT_FOUND', message: /safetensors/ });
+
+  const untold = work.model('llama2');
+  rmSync(join(untold, 'config.json'));
+  await refuses(t, untold, { code: 'ERR_NOT_FOUND', message: /config\.json/ });
+
+  const mute = work.model('llama2');
+  rmSync(join(mute, 'tokenizer.json'));
+  await refuses(t, mute, { code: 'ERR_NOT_FOUND', message: /tokenizer\.json/ });
+
+  await refuses(t, work.path('nothing'), { code: 'ERR_NOT_FOUND', message: /no such file/ });
+});
+
+test.serial('configurations that are unknown or do not fit the weights', async (t) => {
+  const alien = work.model('llama2');
+  configure(alien, { model_type: 'mamba', architectures: ['MambaForCausalLM'] });
+  await refuses(t, alien, { code: 'ERR_UNSUPPORTED', message: /mamba/ });
+
+  const wide = work.model('llama2');
+  configure(wide, { intermediate_size: 168 });
+  await refuses(t, wide, { code: 'ERR_CHECKPOINT', message: /168/ });
+
+  const deep = work.model('llama2');
+  configure(deep, { num_hidden_layers: 4 });
+  await refuses(t, deep, { code: 'ERR_CHECKPOINT', message: /model\.layers\.3/ });
+});
+
+test.serial('outputs that nothing loads are refused before work starts', async (t) => {
+  const unsupported = (model: string, message: RegExp, more: Partial<PruneOptions>) =>
+    refuses(t, work.model(model), { code: 'ERR_UNSUPPORTED', message }, more);
+  await unsupported('opt-pre', /no architecture for opt/, { format: 'gguf' });
+  await unsupported('llama2', /no Q8_0/, { dtype: 'q8_0' });
+  await unsupported('qwen3', /widths that differ/, { format: 'gguf', allocation: 'threshold' });
+  await unsupported('qwen3', /biases/, { format: 'gguf', method: 'flap', allocation: 'uniform' });
+});
+
+test.serial(
+  'a GGUF file cannot hold a window that slides inside the calibration window',
+  async (t) => {
+    const refusal = { code: 'ERR_ARGUMENT', message: /sliding window of 16.*--window 16/ };
+    await refuses(t, work.model('mistral'), refusal, { format: 'gguf', dtype: 'f16' });
+  },
+);
+
+test.serial('outputs that cannot be written', async (t) => {
+  const model = work.model('llama2');
+  const file = textFile('');
+  const attempt = (output: string, format: 'hf' | 'gguf', message: RegExp) =>
+    refuses(t, model, { code: 'ERR_OUTPUT', message }, { output, format });
+  for (const format of ['hf', 'gguf'] as const) {
+    await attempt(join(file, 'out'), format, /part of the path is a file/);
+    await attempt(join(file, 'deep/out'), format, /part of the path is a file/);
+    await attempt(join(work.emptyFolder(), 'x'.repeat(300)), format, /name is too long/);
+    // Not even root may write there.
+    if (process.platform === 'linux') await attempt('/proc/struprune', format, /cannot write/);
+  }
+});
+
+for (const stage of ['start', 'survey', 'solve', 'evaluate'] as const) {
+  for (const format of ['hf', 'gguf'] as const) {
+    test.serial(
+      `abort during ${stage}, ${format}: the signal's reason, nothing left`,
+      async (t) => {
+        const controller = new AbortController();
+        const reason = Object.assign(new Error('enough'), { code: 'MINE' });
+        let solved = false;
+        const onProgress = (progress: Progress) => {
+          solved ||= progress.stage === 'solve';
+          // The dense model is evaluated first; the second evaluation is that of the written file.
+          if (progress.stage === stage && (stage !== 'evaluate' || solved))
+            controller.abort(reason);
+        };
+        if (stage === 'start') controller.abort(reason);
+        await refuses(
+          t,
+          work.model('llama2'),
+          { code: 'MINE', message: /enough/, late: true },
+          {
+            method: 'struprune',
+            eval: CALIBRATION,
+            evalTokens: 480,
+            signal: controller.signal,
+            format,
+            onProgress,
+          },
+        );
+      },
+    );
+  }
+}
+
+test.serial('a failed run leaves the output that it was to replace', async (t) => {
+  const model = work.model('opt-pre');
+  patch(model, 'model.decoder.layers.1.fc2.weight', QUIET_NAN.F32);
+  const folder = work.emptyFolder();
+  const output = join(folder, 'out');
+  mkdirSync(output);
+  writeFileSync(join(output, 'config.json'), '{}');
+  await t.throwsAsync(
+    prune(model, {
+      output,
+      calibration: CALIBRATION,
+      sparsity: 0.2,
+      window: 48,
+      calibrationTokens: 480,
+      force: true,
+    }),
+    { code: 'ERR_NAN' },
+  );
+  t.deepEqual(readdirSync(folder), ['out']);
+  t.deepEqual(readdirSync(output), ['config.json']);
+});
