@@ -1,11 +1,14 @@
 /** Runs the program as a user does: a process of its own, stdout and stderr in pipes. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
 const ROOT = resolve(__dirname, '../..');
+// What users run is dist/: made here where it is not current.
+execFileSync(process.execPath, [join(ROOT, 'scripts', 'compile.js')]);
+
 export const TINY = join(ROOT, 'assets', 'tiny');
 export const CALIBRATION = join(ROOT, 'assets', 'text', 'calibration.txt');
 export const EVALUATION = join(ROOT, 'assets', 'text', 'evaluation.txt');
@@ -23,9 +26,7 @@ export interface RunOptions {
 }
 
 export function run(args: readonly string[], { env = {}, onStderr }: RunOptions = {}) {
-  const loader = require.resolve('ts-node/register/transpile-only');
-  const main = join(ROOT, 'lib', 'cli', 'main.ts');
-  const child = spawn(process.execPath, ['-r', loader, main, ...args], {
+  const child = spawn(process.execPath, [join(ROOT, 'dist', 'lib', 'cli', 'main.js'), ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
