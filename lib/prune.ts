@@ -139,10 +139,12 @@ async function openRun(
     architecture,
     settings.window ?? Math.min(1024, architecture.maxPositions),
   );
+  requireNoSliding(settings, architecture, window);
   const layers = layersOf(architecture, settings, dtype);
-  // A first look at the output with uniform widths: what nothing can hold is refused now.
-  const uniform = uniformAllocation(source, settings, layers, dtype);
-  planFor(source, settings, method, dtype, layers, uniform.removed);
+  // A first look at the output: what nothing can hold is refused now.
+  const { removed } = uniformAllocation(source, settings, layers, dtype);
+  if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
+  planFor(source, settings, method, dtype, layers, removed);
   const ids = await readWindows(source, settings.calibration, {
     window,
     maxTokens: settings.calibrationTokens,
@@ -151,6 +153,7 @@ async function openRun(
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
+    requireNoSliding(settings, architecture, evalWindow);
     const maxTokens = settings.evalTokens;
     evaluation = {
       window: evalWindow,
@@ -170,6 +173,17 @@ async function openRun(
     layers,
     onProgress,
   };
+}
+
+/** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
+function requireNoSliding(settings: Settings, architecture: Architecture, window: number): void {
+  const { slidingWindow } = architecture;
+  if (settings.format !== 'gguf' || slidingWindow === 0 || window <= slidingWindow) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
+    `choose --window ${slidingWindow} or less, or --format hf`,
+  );
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */

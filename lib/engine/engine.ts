@@ -7,6 +7,11 @@ export interface EngineOptions {
   threads?: number;
   /** Limit in bytes on what the library allocates natively; 0 = none. */
   memory?: number;
+  /**
+   * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the
+   * build have them; oneDNN builds only. Holds for the whole process until the next engine. Default false.
+   */
+  bf16?: boolean;
   signal?: AbortSignal;
 }
 
@@ -17,7 +22,9 @@ export class Engine {
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = () => native.setAbort(this.handle, true);
 
-  constructor({ threads = availableParallelism(), memory = 0, signal }: EngineOptions = {}) {
+  constructor(options: EngineOptions = {}) {
+    const { threads = availableParallelism(), memory = 0, bf16 = false, signal } = options;
+    native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, memory);
     this.#signal = signal;

@@ -10,4 +10,6 @@ export interface CpuFeatures {
 export interface NativeDevices {
   /** Features count only when the system also saves their registers. Paths: the fastest f32 one first. */
   devices(): { features: CpuFeatures; gemmPaths: string[]; gemmPath: string };
+  /** Chooses the fastest GEMM path for the whole process; bf16 only where the hardware has it. */
+  chooseGemmPath(allowBf16: boolean): string;
 }

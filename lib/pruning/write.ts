@@ -4,6 +4,7 @@ import { AtomicFolder, orAbort } from '../checkpoint/atomic';
 import type { GgufEntry } from '../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../checkpoint/export';
 import { GgufWriter } from '../checkpoint/gguf-writer';
+import { asOutput } from '../checkpoint/output-error';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
 import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
@@ -41,7 +42,9 @@ async function folderSink(
 ): Promise<Sink> {
   const folder = await AtomicFolder.create(target, { replace });
   const put = async (files: TokenizerOutput['files']) => {
-    for (const { name, text } of files) await writeFile(join(folder.path, name), text);
+    for (const { name, text } of files) {
+      await asOutput(target, () => writeFile(join(folder.path, name), text));
+    }
   };
   return orAbort(folder, async () => {
     const config = `${JSON.stringify(plan.config, null, 2)}\n`;

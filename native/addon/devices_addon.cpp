@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "addon/arguments.h"
 #include "addon/guard.h"
 #include "ops/cpu_features.h"
 #include "ops/gemm_path.h"
@@ -33,8 +34,17 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// (allowBf16: boolean) -> name of the path that all products of the process take from here
+Napi::Value ChooseGemmPath(const Napi::CallbackInfo& info) {
+  SetGemmPath(BestGemmPath(GetBool(info[0], "allowBf16")));
+  return PathName(info.Env(), CurrentGemmPath());
+}
+
 }  // namespace
 
-void InitDevices(Napi::Env env, Napi::Object exports) { Export<Devices>(env, exports, "devices"); }
+void InitDevices(Napi::Env env, Napi::Object exports) {
+  Export<Devices>(env, exports, "devices");
+  Export<ChooseGemmPath>(env, exports, "chooseGemmPath");
+}
 
 }  // namespace struprune::addon

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <span>
 #include <utility>
 
@@ -26,6 +25,11 @@ class MemoryBudget {
   std::atomic<size_t> peak_{0};
 };
 
+// Storage of a Buffer, 64-byte aligned. Large pieces come from the system and go back to it at once: a heap
+// would keep what was freed, and the process would look larger than its budget.
+void* AllocateStorage(size_t bytes);  // throws std::bad_alloc
+void FreeStorage(void* data, size_t bytes) noexcept;
+
 // A 64-byte aligned, uninitialised array whose bytes are charged to a budget while it lives.
 template <typename T>
 class Buffer {
@@ -35,7 +39,7 @@ class Buffer {
     if (count == 0) return;
     budget_->Charge(count * sizeof(T));
     try {
-      data_ = static_cast<T*>(::operator new(count * sizeof(T), kAlignment));
+      data_ = static_cast<T*>(AllocateStorage(count * sizeof(T)));
     } catch (...) {
       budget_->Release(count * sizeof(T));
       throw;
@@ -66,10 +70,9 @@ class Buffer {
   std::span<const T> span() const { return {data_, count_}; }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
   void Free() {
     if (!data_) return;
-    ::operator delete(data_, kAlignment);
+    FreeStorage(data_, count_ * sizeof(T));
     budget_->Release(count_ * sizeof(T));
     data_ = nullptr;
     count_ = 0;

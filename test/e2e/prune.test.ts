@@ -46,7 +46,11 @@ const ROWS: Row[] = [
   ['llama3-tied', 'deci', { format: 'gguf', dtype: 'f32', scope: 'ffn', allocation: 'threshold' }],
   ['llama-bias', 'stock', { format: 'hf', dtype: 'f32', scope: 'all', allocation: 'uniform' }],
   ['mistral', 'own-modeling', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'energy' }],
-  ['mistral', 'llama.cpp', { format: 'gguf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
+  [
+    'mistral',
+    'llama.cpp',
+    { format: 'gguf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform', window: 16 },
+  ],
   ['qwen2', 'stock', { format: 'hf', dtype: 'f16', scope: 'attention', allocation: 'uniform' }],
   ['qwen2', 'deci', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'threshold' }],
   ['qwen3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
@@ -84,7 +88,8 @@ for (const [name, kind, row] of ROWS) {
     t.is(result.parametersBefore, before.parameters);
 
     const after = await openCheckpoint(result.output);
-    t.is(after.architecture.family, before.architecture.family);
+    // llama.cpp has one architecture for several of them.
+    if (format === 'hf') t.is(after.architecture.family, before.architecture.family);
     t.deepEqual(
       after.architecture.blocks.map(({ ffn, kvHeads }) => [ffn, kvHeads]),
       result.layers.map(({ ffnAfter, kvHeadsAfter }) => [ffnAfter, kvHeadsAfter]),
@@ -103,7 +108,7 @@ for (const [name, kind, row] of ROWS) {
         own.every((tensor) => tensor.shape.length < 2 || tensor.dtype.toLowerCase() === dtype),
       );
       // The tokenizer went into the metadata and gives the same ids.
-      const text = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
+      const text = { text: EVALUATION, window: 16, maxTokens: 4 * WINDOW, threads: 1 };
       t.true(Number.isFinite((await evaluate(result.output, text)).perplexity));
     }
   });

@@ -9,11 +9,11 @@ export function addDevices(program: Command): void {
     .command('devices')
     .description('What this machine and this build compute with, and how fast.')
     .option('--json', 'JSON alone on stdout')
-    .action(async (parsed: { json?: boolean; threads?: number }) => {
+    .action(async ({ json, ...machine }: { json?: boolean; threads?: number; bf16?: boolean }) => {
       const { inspectDevices } = await import('../../engine/devices');
-      const devices = await inspectDevices({ threads: parsed.threads });
-      if (parsed.json) printJson(devices);
+      const devices = await inspectDevices(machine);
+      if (json) printJson(devices);
       else print(devicesReport(devices));
     });
-  addFlags(command, { threads: MACHINE_FLAGS.threads });
+  addFlags(command, { threads: MACHINE_FLAGS.threads, bf16: MACHINE_FLAGS.bf16 });
 }

@@ -20,4 +20,9 @@ export const MACHINE_FLAGS: FlagTable<keyof Omit<EngineOptions, 'signal'>> = {
     parse: size,
     fallback: 'none',
   },
+  bf16: {
+    flag: '--bf16',
+    help: 'allow bf16 products where the hardware and the build have them (see devices)',
+    group,
+  },
 };

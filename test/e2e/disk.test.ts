@@ -1,0 +1,106 @@
+/** A disk that fills up: named errors, and nothing left on it. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import test from 'ava';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { CALIBRATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const PROGRAM = [
+  process.execPath,
+  '-r',
+  require.resolve('ts-node/register/transpile-only'),
+  join(__dirname, 'prune-process.ts'),
+];
+
+function options(more: Partial<PruneOptions>): string {
+  return JSON.stringify({
+    calibration: CALIBRATION,
+    calibrationTokens: 480,
+    window: 48,
+    sparsity: 0.1,
+    allocation: 'uniform',
+    threads: 1,
+    ...more,
+  });
+}
+
+interface Outcome {
+  /** Of the process that pruned. */
+  status: number | null;
+  error: { code?: string; message?: string };
+  /** Names in the folder afterwards. */
+  left: string[];
+}
+
+/** Runs `$@` in a shell after `setup`; then the names in `folder`, one a line. */
+function runAfter(setup: string, folder: string, model: string, more: Partial<PruneOptions>) {
+  const script = `${setup}; "$@"; echo status $?; ls -A '${folder}'`;
+  const args = ['-c', script, 'sh', ...PROGRAM, model, options(more)];
+  return { command: 'sh', args };
+}
+
+function outcomeOf({ command, args }: { command: string; args: string[] }): Outcome {
+  const { stdout } = spawnSync(command, args, { encoding: 'utf8' });
+  const [json, status, ...left] = stdout.trimEnd().split('\n');
+  return { status: Number(status!.split(' ')[1]), error: JSON.parse(json!), left };
+}
+
+/** What opens a mount name space here, or null: root's own, or that of a user name space. */
+function mountSpace(): string[] | null {
+  const tries = [
+    ['unshare', '-m'],
+    ['unshare', '-r', '-m'],
+  ];
+  const mount = ['mount', '-t', 'tmpfs', 'tmpfs', work.emptyFolder()];
+  const works = ([command, ...args]: string[]) =>
+    spawnSync(command!, [...args, ...mount]).status === 0;
+  return tries.find(works) ?? null;
+}
+
+for (const format of ['hf', 'gguf'] as const) {
+  test.serial(`a file that may not grow: ${format}`, (t) => {
+    const folder = work.emptyFolder();
+    const model = work.model('llama2');
+    // 100 of the 512 bytes that the shell counts by; the weights are some 300,000 bytes.
+    // Magnitude needs no scratch files.
+    const more: Partial<PruneOptions> = {
+      output: join(folder, 'out'),
+      format,
+      method: 'magnitude',
+    };
+    const run = runAfter('ulimit -f 100', folder, model, more);
+    const { status, error, left } = outcomeOf(run);
+    t.is(status, 0);
+    t.like(error, { code: 'ERR_OUTPUT' });
+    t.regex(error.message!, /larger than the system allows; give a path/);
+    t.deepEqual(left, []);
+  });
+}
+
+const space = mountSpace();
+const where: [what: string, size: string, more: (folder: string) => Partial<PruneOptions>][] = [
+  ['weights, hf', '128k', (folder) => ({ output: join(folder, 'out') })],
+  ['weights, gguf', '128k', (folder) => ({ output: join(folder, 'out'), format: 'gguf' })],
+  ['the tokenizer', '8k', (folder) => ({ output: join(folder, 'out') })],
+  ['scratch', '32k', (folder) => ({ output: work.path('out'), scratch: folder })],
+];
+for (const [what, size, more] of where) {
+  const run = space ? test.serial : test.serial.skip;
+  run(`a full disk: ${what}`, (t) => {
+    const folder = work.emptyFolder();
+    const setup = `mount -t tmpfs -o size=${size} tmpfs '${folder}'`;
+    const { command, args } = runAfter(setup, folder, work.model('llama2'), more(folder));
+    const [unshare, ...flags] = space!;
+    const { status, error, left } = outcomeOf({
+      command: unshare!,
+      args: [...flags, command, ...args],
+    });
+    t.is(status, 0);
+    t.like(error, { code: 'ERR_OUTPUT' });
+    t.regex(error.message!, /the disk is full|No space left/);
+    t.deepEqual(left, []);
+  });
+}

@@ -1,0 +1,155 @@
+/** Logits of one text by us, by transformers and by llama.cpp. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { Engine, using } from '../../lib/engine/engine';
+import { native } from '../../lib/engine/native';
+import { Session } from '../../lib/engine/session';
+
+/** Logits `[rows, vocab]`. */
+export interface Logits {
+  values: Float32Array;
+  rows: number;
+  vocab: number;
+}
+
+export async function ourLogits(model: string, ids: readonly number[]): Promise<Logits> {
+  const engine = new Engine();
+  const session = new Session(engine, await openCheckpoint(model));
+  try {
+    const { blocks, vocab } = session.architecture;
+    const rows = ids.length;
+    return await using(await session.embed(Int32Array.from(ids), rows), async (hidden) => {
+      for (let index = 0; index < blocks.length; index++) {
+        await using(await session.loadBlock(index), (block) =>
+          session.advance(block, hidden, rows),
+        );
+      }
+      const values = await native.logits(engine.handle, session.ends, hidden, 0, rows);
+      return { values, rows, vocab };
+    });
+  } finally {
+    session.dispose();
+    engine.dispose();
+  }
+}
+
+export interface TransformersAnswer {
+  class: string;
+  module: string;
+  parameters: number;
+  /** Tensors that the class missed, did not know, or found in another shape. */
+  loose: string[];
+  /** Of the text, where one was given. */
+  ids: number[] | null;
+}
+
+/** gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted. */
+export function transformersLogits(
+  how: 'gguf' | 'stock' | 'own',
+  model: string,
+  ids: readonly number[],
+  text: string | null = null,
+): { logits: Logits; answer: TransformersAnswer } {
+  return inFolder((folder) => {
+    const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
+    writeFileSync(job, JSON.stringify({ ids, text }));
+    const script = join(__dirname, 'transformers_logits.py');
+    const printed = execFileSync('python3', [script, how, model, job, output], {
+      // Where trusted code is copied to before it runs.
+      env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES, HF_HOME: folder },
+      encoding: 'utf8',
+    });
+    const answer = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    return { logits: readLogits(output, ids.length), answer };
+  });
+}
+
+export function llamaLogits(
+  model: string,
+  ids: readonly number[],
+): { logits: Logits; architecture: string } {
+  return inFolder((folder) => {
+    const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
+    writeFileSync(job, JSON.stringify({ model, ids, output }));
+    const script = join(__dirname, 'llama_logits.mjs');
+    const args = [script, process.env.STRUPRUNE_LLAMA!, job];
+    const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
+    const { architecture } = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    return { logits: readLogits(output, ids.length), architecture };
+  });
+}
+
+function inFolder<T>(use: (folder: string) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), 'struprune-oracle-'));
+  try {
+    return use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function readLogits(path: string, rows: number): Logits {
+  const bytes = readFileSync(path);
+  const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  return { values, rows, vocab: values.length / rows };
+}
+
+/** Largest difference as a share of the largest logit; Infinity where shapes or any number is amiss. */
+export function relativeDifference(ours: Logits, theirs: Logits): number {
+  if (ours.rows !== theirs.rows || ours.vocab !== theirs.vocab) return Number.POSITIVE_INFINITY;
+  let [worst, largest] = [0, 0];
+  for (let i = 0; i < theirs.values.length; i++) {
+    const [mine, wanted] = [ours.values[i]!, theirs.values[i]!];
+    if (!Number.isFinite(mine) || !Number.isFinite(wanted)) return Number.POSITIVE_INFINITY;
+    worst = Math.max(worst, Math.abs(mine - wanted));
+    largest = Math.max(largest, Math.abs(wanted));
+  }
+  return worst / largest;
+}
+
+/** How far two programs' next-token distributions are apart. */
+export interface Distance {
+  /** Of the log-probability of the text's own next token: the mean over positions, with its sign. */
+  mean: number;
+  /** The same, largest size. */
+  largest: number;
+  /** Share of positions at which both have the same likeliest token. */
+  top1: number;
+}
+
+export function distance(ours: Logits, theirs: Logits, ids: readonly number[]): Distance {
+  if (ours.vocab !== theirs.vocab) throw new Error(`${ours.vocab} and ${theirs.vocab} logits`);
+  const targets = ids.slice(1);
+  const differences = targets.map(
+    (target, row) => logProbability(ours, row, target) - logProbability(theirs, row, target),
+  );
+  const same = ids.filter((_, row) => likeliest(ours, row) === likeliest(theirs, row));
+  return {
+    mean: differences.reduce((sum, value) => sum + value, 0) / differences.length,
+    largest: Math.max(...differences.map(Math.abs)),
+    top1: same.length / ids.length,
+  };
+}
+
+function rowOf({ values, vocab }: Logits, row: number): Float32Array {
+  return values.subarray(row * vocab, (row + 1) * vocab);
+}
+
+function likeliest(logits: Logits, row: number): number {
+  const values = rowOf(logits, row);
+  let best = 0;
+  for (let token = 1; token < values.length; token++) {
+    if (values[token]! > values[best]!) best = token;
+  }
+  return best;
+}
+
+function logProbability(logits: Logits, row: number, token: number): number {
+  const values = rowOf(logits, row);
+  const top = values[likeliest(logits, row)]!;
+  const sum = values.reduce((total, value) => total + Math.exp(value - top), 0);
+  return values[token]! - top - Math.log(sum);
+}

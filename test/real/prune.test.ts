@@ -1,0 +1,167 @@
+/** SmolLM2, dense and pruned: transformers and llama.cpp load what we write and compute what we compute. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { readWindows } from '../../lib/calibration/text';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import type { LayerResult, PruneResult } from '../../lib/pruning/result';
+import { elements, safetensorsShapes } from '../e2e/files';
+import { CALIBRATION, EVALUATION } from '../e2e/models';
+import {
+  distance,
+  llamaLogits,
+  ourLogits,
+  relativeDifference,
+  transformersLogits,
+} from './prune-oracles';
+
+const MODEL = process.env.STRUPRUNE_MODEL!;
+const PARAMETERS = 134_515_008;
+const HIDDEN = 576;
+const HEAD_DIM = 64;
+const QUERIES_PER_KV = 3;
+const POSITIONS = 256;
+
+const work = mkdtempSync(join(tmpdir(), 'struprune-real-'));
+test.after.always(() => rmSync(work, { recursive: true, force: true }));
+
+const idsOf = async (file: string) => [
+  ...(await readWindows(await openCheckpoint(MODEL), file, {
+    window: POSITIONS,
+    maxTokens: POSITIONS,
+  })),
+];
+
+test.serial('SmolLM2: logits as by transformers from weights dequantised by gguf-py', async (t) => {
+  const ids = await idsOf(EVALUATION);
+  const { logits, answer } = transformersLogits('gguf', MODEL, ids);
+  t.is(answer.parameters, PARAMETERS);
+  const difference = relativeDifference(await ourLogits(MODEL, ids), logits);
+  t.log(`${difference} of the largest logit`);
+  t.true(difference <= 1e-4, String(difference));
+});
+
+test.serial('SmolLM2, Q4_1: next tokens as by llama.cpp', async (t) => {
+  const ids = await idsOf(EVALUATION);
+  const found = distance(await ourLogits(MODEL, ids), llamaLogits(MODEL, ids).logits, ids);
+  quantised(t, found);
+});
+
+/** llama.cpp rounds the activations in front of a quantised map. */
+function quantised(t: ExecutionContext, { mean, largest, top1 }: ReturnType<typeof distance>) {
+  const what = `mean ${mean}, largest ${largest}, the same likeliest token in ${100 * top1} %`;
+  t.log(what);
+  t.true(Math.abs(mean) <= 0.02 && top1 >= 0.98, what);
+}
+
+/** Weights of what a block lost, from its widths. */
+function removedFrom(layer: LayerResult): number {
+  const { ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter } = layer;
+  // gate, up, down; rows of q, k, v and columns of o.
+  const channel = 3 * HIDDEN;
+  const head = (2 * QUERIES_PER_KV + 2) * HEAD_DIM * HIDDEN;
+  return (ffnBefore - ffnAfter) * channel + (kvHeadsBefore - kvHeadsAfter) * head;
+}
+
+const OPTIONS = {
+  calibration: CALIBRATION,
+  calibrationTokens: 4096,
+  surveyTokens: 2048,
+  window: 1024,
+  // So that Q8_0 can hold the widths too.
+  multiple: 32,
+  sparsity: 0.2,
+} satisfies Partial<PruneOptions>;
+
+const CASES = [
+  { allocation: 'uniform', scope: 'ffn', how: 'stock', hf: 'stock', gguf: 'llama' },
+  { allocation: 'threshold', scope: 'all', how: 'own', hf: 'own-modeling', gguf: 'deci' },
+] as const;
+
+for (const { allocation, scope, how, hf, gguf } of CASES) {
+  const output = join(work, allocation);
+  let result: PruneResult;
+
+  test.serial(
+    `pruned at 20 %, ${allocation}, ${scope}: smaller by the weights removed`,
+    async (t) => {
+      result = await prune(MODEL, {
+        ...OPTIONS,
+        output,
+        allocation,
+        scope,
+        dtype: 'f32',
+        eval: EVALUATION,
+        evalTokens: 2048,
+      });
+      t.is(result.kind, hf);
+      const { sparsity, perplexityBefore, perplexityAfter } = result;
+      t.log(`S ${sparsity}, perplexity ${perplexityBefore} to ${perplexityAfter}`);
+      t.true(sparsity >= 0.2 && sparsity < 0.21);
+      // Neither luck nor ruin.
+      t.true(perplexityAfter! > perplexityBefore! && perplexityAfter! < 4 * perplexityBefore!);
+
+      const removed = result.layers.reduce((sum, layer) => sum + removedFrom(layer), 0);
+      t.is(result.parametersBefore, PARAMETERS);
+      t.is(elements(safetensorsShapes(output)), PARAMETERS - removed);
+      const bytes = readFileSync(join(output, 'model.safetensors')).subarray(0, 8);
+      const header = 8 + Number(bytes.readBigUInt64LE());
+      t.is(statSync(join(output, 'model.safetensors')).size, header + 4 * (PARAMETERS - removed));
+    },
+  );
+
+  test.serial(
+    `${allocation}, ${scope}: transformers loads the folder, logits as ours`,
+    async (t) => {
+      // A short text, whose ids by the folder's tokenizer are compared.
+      const text = join(work, `${allocation}.txt`);
+      writeFileSync(text, readFileSync(EVALUATION, 'utf8').slice(0, 3000));
+      const ids = await idsOf(text);
+      const { logits, answer } = transformersLogits(how, output, ids, text);
+      t.is(answer.class, how === 'stock' ? 'LlamaForCausalLM' : 'StrupruneLlamaForCausalLM');
+      t.is(answer.module.startsWith('transformers.models.'), how === 'stock');
+      t.is(answer.parameters, result.parametersAfter);
+      t.deepEqual(answer.loose, []);
+      t.deepEqual(answer.ids!.slice(0, POSITIONS), ids);
+      const difference = relativeDifference(await ourLogits(output, ids), logits);
+      t.log(`${difference} of the largest logit`);
+      t.true(difference <= 1e-4, String(difference));
+    },
+  );
+
+  for (const dtype of ['f32', 'f16', 'q8_0'] as const) {
+    test.serial(
+      `${allocation}, ${scope}: llama.cpp loads the ${dtype} file, as ours`,
+      async (t) => {
+        const file = join(work, `${allocation}-${dtype}.gguf`);
+        // Nothing more is removed: the folder goes in, the file comes out.
+        const written = await prune(output, {
+          ...OPTIONS,
+          calibrationTokens: 1024,
+          output: file,
+          method: 'magnitude',
+          allocation: 'uniform',
+          sparsity: 0,
+          format: 'gguf',
+          dtype,
+        });
+        t.is(written.parametersAfter, result.parametersAfter);
+        const ids = await idsOf(EVALUATION);
+        const { logits, architecture } = llamaLogits(file, ids);
+        t.is(architecture, gguf);
+        const found = distance(await ourLogits(file, ids), logits, ids);
+        if (dtype === 'f32') {
+          t.log(`largest difference of a log-probability ${found.largest}`);
+          t.true(found.largest <= 0.02, String(found.largest));
+          t.true(found.top1 >= 0.98);
+        } else {
+          quantised(t, found);
+        }
+        rmSync(file);
+      },
+    );
+  }
+}
