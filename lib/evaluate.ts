@@ -36,12 +36,12 @@ export interface Evaluation {
   peakRssBytes: number;
   /** Useful flops ÷ seconds ÷ measured sgemm rate; null unless asked for. */
   gemmShare: number | null;
-  /** GFLOP/s, as measured before and after the forward; null unless asked for. */
+  /** GFLOP/s, mean of measurements before, between and after the batches; null unless asked for. */
   gemmRate: number | null;
 }
 
 /** Hidden states in memory at a time; every block is read once per batch. */
-const BATCH_BYTES = 48 * 2 ** 20;
+const BATCH_BYTES = 32 * 2 ** 20;
 
 /**
  * Perplexity of the checkpoint at `path` (Hugging Face folder or GGUF file): the text is tokenised whole,
@@ -74,12 +74,19 @@ export async function evaluateIds(
 ): Promise<Evaluation> {
   const { window } = options;
   const { engine, architecture } = session;
-  const before = options.measureGemm ? await measureGemmRate(engine, architecture) : null;
+  const rates: number[] = [];
+  let measuring = 0;
+  // Between batches, since the speed of a shared machine drifts.
+  const measure = async () => {
+    if (!options.measureGemm) return;
+    const start = performance.now();
+    rates.push(await measureGemmRate(engine, architecture));
+    measuring += performance.now() - start;
+  };
   const start = performance.now();
-  const meanNll = await meanNllOf(session, ids, window, options.onProgress);
-  const seconds = (performance.now() - start) / 1000;
-  const after = options.measureGemm ? await measureGemmRate(engine, architecture) : null;
-  const gemmRate = before !== null && after !== null ? (before + after) / 2 : null;
+  const meanNll = await meanNllOf(session, ids, window, options.onProgress, measure);
+  const seconds = (performance.now() - start - measuring) / 1000;
+  const gemmRate = rates.length ? rates.reduce((sum, rate) => sum + rate) / rates.length : null;
   const flops = forwardFlops(architecture, ids.length, window);
   return {
     perplexity: Math.exp(meanNll),
@@ -99,6 +106,7 @@ async function meanNllOf(
   ids: Int32Array,
   window: number,
   onProgress: OnProgress | undefined,
+  aroundBatches: () => Promise<void>,
 ): Promise<number> {
   const { architecture, engine } = session;
   const batch = batchTokens(architecture, window);
@@ -107,6 +115,7 @@ async function meanNllOf(
   let sum = 0;
   let targets = 0;
   let done = 0;
+  await aroundBatches();
   for (let start = 0; start < ids.length; start += batch) {
     const part = ids.subarray(start, start + batch);
     const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
@@ -126,6 +135,7 @@ async function meanNllOf(
       sum += value;
       targets++;
     }
+    await aroundBatches();
   }
   return sum / targets;
 }

@@ -26,7 +26,5 @@ runMain(async () => {
     STRUPRUNE_MODEL: fetchModel(),
   }));
   const patterns = process.argv.slice(2);
-  const files = patterns.length > 0 ? patterns : ['test/real/**/*.test.ts'];
-  // Serially: each test holds a model and uses every core.
-  close(await runAva(['--serial', '--concurrency=1', '--timeout=20m', ...files], environment));
+  close(await runAva(['--config', 'ava-real.config.cjs', ...patterns], environment));
 });

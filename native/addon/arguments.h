@@ -45,8 +45,7 @@ inline Napi::Object GetObject(const Napi::Value& value, const std::string& what)
 
 // Copies an Int32Array.
 inline std::vector<int32_t> GetInt32Array(const Napi::Value& value, const std::string& what) {
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
     throw BadArgument(what + " must be an Int32Array");
   }
   const auto array = value.As<Napi::Int32Array>();

@@ -22,7 +22,8 @@ std::shared_ptr<Context> Engine(const Info& info) { return GetHandle<Context>(in
 Napi::Value CreateEngine(const Info& info) {
   const size_t threads = GetSize(info[0], "threads");
   if (threads == 0 || threads > 1024) throw BadArgument("threads must be 1 to 1024");
-  return MakeHandle(info.Env(), std::make_shared<Context>(threads, GetSize(info[1], "memoryLimit")));
+  return MakeHandle(info.Env(),
+                    std::make_shared<Context>(threads, GetSize(info[1], "memoryLimit")));
 }
 
 // (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.
@@ -78,8 +79,8 @@ Napi::Value MeasureGemm(const Info& info) {
         double elapsed = 0;
         do {
           context->pool.ParallelFor(workers * 4, [&](size_t, size_t worker) {
-            Gemm(Trans::kNo, Trans::kYes, kRows, n, k, 1.0f, a.data() + worker * kRows * k, k, b.data(), k,
-                 0.0f, c.data() + worker * kRows * n, n);
+            Gemm(Trans::kNo, Trans::kYes, kRows, n, k, 1.0f, a.data() + worker * kRows * k, k,
+                 b.data(), k, 0.0f, c.data() + worker * kRows * n, n);
           });
           products += workers * 4;
           elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -97,8 +98,8 @@ Napi::Value OpenFile(const Info& info) {
 // (engine, rows, cols, scratchFolder | "") -> matrix
 Napi::Value CreateMatrix(const Info& info) {
   return MakeHandle(info.Env(), std::make_shared<PagedMatrix>(
-                                    Engine(info), GetSize(info[1], "rows"), GetSize(info[2], "cols"),
-                                    GetString(info[3], "scratch")));
+                                    Engine(info), GetSize(info[1], "rows"),
+                                    GetSize(info[2], "cols"), GetString(info[3], "scratch")));
 }
 
 // (engine, matrix, row, count) -> Float32Array, a copy; (…, Float32Array) writes instead
@@ -108,7 +109,8 @@ Napi::Value MatrixRows(const Info& info) {
   if (row + count > matrix->rows()) throw BadArgument("rows outside the matrix");
   if (info[4].IsTypedArray()) {
     const auto values = info[4].As<Napi::Float32Array>();
-    if (values.ElementLength() != count * matrix->cols()) throw BadArgument("wrong number of values");
+    if (values.ElementLength() != count * matrix->cols())
+      throw BadArgument("wrong number of values");
     matrix->Write(row, count, values.Data());
     return info.Env().Undefined();
   }
@@ -147,12 +149,13 @@ Napi::Value CopyMatrix(const Info& info) {
 
 // (engine, dim, withGram, residualDim) -> statistics
 Napi::Value CreateStatistics(const Info& info) {
-  return MakeHandle(info.Env(), std::make_shared<Statistics>(
-                                    Engine(info), GetSize(info[1], "dim"), GetBool(info[2], "withGram"),
-                                    GetSize(info[3], "residualDim")));
+  return MakeHandle(info.Env(), std::make_shared<Statistics>(Engine(info), GetSize(info[1], "dim"),
+                                                             GetBool(info[2], "withGram"),
+                                                             GetSize(info[3], "residualDim")));
 }
 
-// (statistics) -> {tokens, dim, sums, squares: Float64Array[dim], gram: Float64Array[dim*dim] | null}
+// (statistics) -> {tokens, dim, sums, squares: Float64Array[dim], gram: Float64Array[dim*dim] |
+// null}
 Napi::Value ReadStatistics(const Info& info) {
   const auto statistics = GetHandle<Statistics>(info[0], "statistics");
   const size_t dim = statistics->dim();
@@ -184,8 +187,8 @@ Napi::Value LoadBlock(const Info& info) {
       [block](Napi::Env env) { return MakeHandle(env, *block); });
 }
 
-// (engine, block, site, {window, hidden, advance, statistics?, keep?, denseBefore?, denseAfter?, alpha,
-// beta}) -> Promise
+// (engine, block, site, {window, hidden, advance, statistics?, keep?, denseBefore?, denseAfter?,
+// alpha, beta}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -208,7 +211,8 @@ Napi::Value RunSiteOn(const Info& info) {
   run.alpha = static_cast<float>(GetNumber(options.Get("alpha"), "alpha"));
   run.beta = static_cast<float>(GetNumber(options.Get("beta"), "beta"));
   const size_t width = SiteWidth(block->spec(), site);
-  if (!hidden || hidden->cols() != block->spec().hidden) throw BadArgument("hidden has another width");
+  if (!hidden || hidden->cols() != block->spec().hidden)
+    throw BadArgument("hidden has another width");
   if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
     throw BadArgument("keep has another shape");
   }
@@ -246,7 +250,8 @@ Napi::Value ApplySiteOn(const Info& info) {
   if (width != SiteWidth(block->spec(), site) || x->rows() != hidden->rows()) {
     throw BadArgument("kept activations do not fit the block");
   }
-  return RunOn(info.Env(), context, [=] { ApplySite(*block, site, *x, columns, *hidden); }, Nothing);
+  return RunOn(
+      info.Env(), context, [=] { ApplySite(*block, site, *x, columns, *hidden); }, Nothing);
 }
 
 // (block, role, axis, Int32Array): keeps rows or columns
@@ -312,8 +317,8 @@ Napi::Value EncodeBlock(const Info& info) {
       [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });
 }
 
-// (engine, ref, files, stored, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is not in
-// a block, rounded to `stored` and encoded as dtype
+// (engine, ref, files, stored, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is
+// not in a block, rounded to `stored` and encoded as dtype
 Napi::Value EncodeTensor(const Info& info) {
   const auto context = Engine(info);
   Napi::Object refs = Napi::Object::New(info.Env());
@@ -335,9 +340,9 @@ Napi::Value EncodeTensor(const Info& info) {
 
 // (spec, tensors, files) -> ends
 Napi::Value CreateEnds(const Info& info) {
-  return MakeHandle(info.Env(), std::make_shared<EndsSpec>(
-                                    GetEndsSpec(GetObject(info[0], "spec"), GetObject(info[1], "tensors"),
-                                                info[2].As<Napi::Array>())));
+  return MakeHandle(info.Env(), std::make_shared<EndsSpec>(GetEndsSpec(
+                                    GetObject(info[0], "spec"), GetObject(info[1], "tensors"),
+                                    info[2].As<Napi::Array>())));
 }
 
 // (engine, ends, ids, window, hidden) -> Promise
@@ -392,8 +397,9 @@ Napi::Value LogitsOf(const Info& info) {
 
 // (spec, tokens, window) -> flops
 Napi::Value Flops(const Info& info) {
-  return Napi::Number::New(info.Env(), BlockFlops(GetBlockSpec(GetObject(info[0], "spec")),
-                                                  GetSize(info[1], "tokens"), GetSize(info[2], "window")));
+  return Napi::Number::New(
+      info.Env(), BlockFlops(GetBlockSpec(GetObject(info[0], "spec")), GetSize(info[1], "tokens"),
+                             GetSize(info[2], "window")));
 }
 
 }  // namespace

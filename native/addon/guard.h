@@ -1,5 +1,6 @@
-// How C++ meets JavaScript: every synchronous entry runs inside Guard, every long one inside RunAsync.
-// Both turn struprune::Error into a JavaScript Error with `code` and `mend`; nothing else escapes.
+// How C++ meets JavaScript: every synchronous entry runs inside Guard, every long one inside
+// RunAsync. Both turn struprune::Error into a JavaScript Error with `code` and `mend`; nothing else
+// escapes.
 #pragma once
 
 #include <napi.h>
@@ -36,8 +37,8 @@ inline Error FromCurrentException() {
   }
 }
 
-// Runs fn(); a C++ exception becomes a pending JavaScript exception. (A std::exception that leaves a
-// N-API entry would end the process.)
+// Runs fn(); a C++ exception becomes a pending JavaScript exception. (A std::exception that leaves
+// a N-API entry would end the process.)
 template <typename Fn>
 Napi::Value Guard(const Napi::CallbackInfo& info, Fn&& fn) {
   try {
@@ -52,16 +53,15 @@ Napi::Value Guard(const Napi::CallbackInfo& info, Fn&& fn) {
 // Adds a function that runs inside Guard.
 template <Napi::Value (*fn)(const Napi::CallbackInfo&)>
 void Export(Napi::Env env, Napi::Object exports, const char* name) {
-  exports.Set(name, Napi::Function::New(
-                        env,
-                        [](const Napi::CallbackInfo& info) {
-                          return Guard(info, [&] { return fn(info); });
-                        },
-                        name));
+  exports.Set(
+      name,
+      Napi::Function::New(
+          env, [](const Napi::CallbackInfo& info) { return Guard(info, [&] { return fn(info); }); },
+          name));
 }
 
-// Runs `work` on a worker thread and resolves with `finish(env)` on the main thread. Whatever `work`
-// captures must own what it uses.
+// Runs `work` on a worker thread and resolves with `finish(env)` on the main thread. Whatever
+// `work` captures must own what it uses.
 class AsyncTask : public Napi::AsyncWorker {
  public:
   using Finish = std::function<Napi::Value(Napi::Env)>;

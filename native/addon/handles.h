@@ -1,5 +1,5 @@
-// Native objects as JavaScript holds them: opaque externals that share ownership. A garbage-collected
-// handle frees its object; release() does it at once.
+// Native objects as JavaScript holds them: opaque externals that share ownership. A
+// garbage-collected handle frees its object; release() does it at once.
 #pragma once
 
 #include <napi.h>
@@ -35,8 +35,8 @@ struct Handle final : HandleBase {
 template <typename T>
 Napi::Value MakeHandle(Napi::Env env, std::shared_ptr<T> object) {
   auto handle = std::make_unique<Handle<T>>(std::move(object));
-  auto external = Napi::External<HandleBase>::New(
-      env, handle.get(), [](Napi::Env, HandleBase* base) { delete base; });
+  auto external = Napi::External<HandleBase>::New(env, handle.get(),
+                                                  [](Napi::Env, HandleBase* base) { delete base; });
   handle.release();  // now owned by the external
   return external;
 }
@@ -59,8 +59,8 @@ std::shared_ptr<T> GetHandle(const Napi::Value& value, const std::string& what) 
 }
 
 // RunAsync for work that uses the engine: waits until no other job has it.
-inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context, std::function<void()> work,
-                         AsyncTask::Finish finish) {
+inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
+                         std::function<void()> work, AsyncTask::Finish finish) {
   return RunAsync(
       env,
       [context, work = std::move(work)] {

@@ -1,4 +1,5 @@
-// Where a block meets the solver: a site's sums become a Solver, a Refit becomes the block's output map.
+// Where a block meets the solver: a site's sums become a Solver, a Refit becomes the block's output
+// map.
 #include "addon/site_addon.h"
 
 #include <cmath>
@@ -20,7 +21,8 @@ struct SiteOwner {
   std::vector<double> metric;
 };
 
-// (statistics, matrix, row): G = Gram / tokens as rows [row, row + dim) of a matrix, to be kept in scratch
+// (statistics, matrix, row): G = Gram / tokens as rows [row, row + dim) of a matrix, to be kept in
+// scratch
 Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
   const auto statistics = GetHandle<Statistics>(info[0], "statistics");
   const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
@@ -37,7 +39,8 @@ Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) -> Promise<Solver>
+// (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) ->
+// Promise<Solver>
 Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto statistics = GetHandle<Statistics>(info[1], "statistics");
@@ -54,8 +57,8 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
     metric_row = GetSize(place.Get("row"), "row");
   }
   if (!statistics->has_gram() || statistics->dim() != SiteWidth(block->spec(), site) ||
-      (metric && (metric->cols() != block->spec().hidden ||
-                  metric_row + metric->cols() > metric->rows()))) {
+      (metric &&
+       (metric->cols() != block->spec().hidden || metric_row + metric->cols() > metric->rows()))) {
     throw BadArgument("these statistics do not belong to the site");
   }
   return CreateSolver(info.Env(), context, [=]() -> SiteInput {
@@ -121,8 +124,8 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// (block, site, means: Float64Array[width]): adds W means to the output map's bias, made where there was
-// none. Entries of columns that stay must be 0.
+// (block, site, means: Float64Array[width]): adds W means to the output map's bias, made where
+// there was none. Entries of columns that stay must be 0.
 Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
   const SiteKind site = GetSite(info[1]);

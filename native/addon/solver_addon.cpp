@@ -241,8 +241,7 @@ class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
   }
   Napi::Value GroupEnergies(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
-      return Job(
-          info, [](AdmmState& state) { return state.GroupEnergies(); }, Doubles);
+      return Job(info, [](AdmmState& state) { return state.GroupEnergies(); }, Doubles);
     });
   }
   Napi::Value UpdateDual(const Napi::CallbackInfo& info) {

@@ -9,7 +9,9 @@ namespace struprune::addon {
 namespace {
 
 size_t Size(const Napi::Object& object, const char* key) { return GetSize(object.Get(key), key); }
-double Number(const Napi::Object& object, const char* key) { return GetNumber(object.Get(key), key); }
+double Number(const Napi::Object& object, const char* key) {
+  return GetNumber(object.Get(key), key);
+}
 
 NormKind GetNorm(const Napi::Object& object) {
   return GetString(object.Get("norm"), "norm") == "layer" ? NormKind::kLayer : NormKind::kRms;
@@ -63,7 +65,8 @@ std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view
   source.bytes = Size(ref, "bytes");
   source.dtype = GetDtype(ref.Get("dtype"));
   const auto shape = ref.Get("shape").As<Napi::Array>();
-  if (shape.Length() == 0 || shape.Length() > 2) throw BadArgument(source.name + " is not 1-d or 2-d");
+  if (shape.Length() == 0 || shape.Length() > 2)
+    throw BadArgument(source.name + " is not 1-d or 2-d");
   source.rows = shape.Length() == 2 ? GetSize(shape.Get(0u), "shape") : 1;
   source.cols = GetSize(shape.Get(shape.Length() - 1), "shape");
   if (ref.Get("ropeHeads").IsNumber()) source.rope_heads = Size(ref, "ropeHeads");
@@ -101,13 +104,14 @@ BlockSpec GetBlockSpec(const Napi::Object& object) {
 }
 
 std::array<std::optional<TensorSource>, kRoles> GetBlockTensors(const Napi::Object& refs,
-                                                               const Napi::Array& files) {
+                                                                const Napi::Array& files) {
   std::array<std::optional<TensorSource>, kRoles> sources;
   for (size_t r = 0; r < kRoles; ++r) sources[r] = GetTensor(refs, kRoleNames[r], files);
   return sources;
 }
 
-EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs, const Napi::Array& files) {
+EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
+                     const Napi::Array& files) {
   EndsSpec spec;
   spec.hidden = Size(object, "hidden");
   spec.vocab = Size(object, "vocab");

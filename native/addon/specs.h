@@ -11,13 +11,15 @@
 
 namespace struprune::addon {
 
-// refs: TensorRef of lib/model/architecture.ts; files: array of file handles that its `file` indexes.
+// refs: TensorRef of lib/model/architecture.ts; files: array of file handles that its `file`
+// indexes.
 std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view role,
                                       const Napi::Array& files);
 BlockSpec GetBlockSpec(const Napi::Object& object);
 std::array<std::optional<TensorSource>, kRoles> GetBlockTensors(const Napi::Object& refs,
-                                                               const Napi::Array& files);
-EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs, const Napi::Array& files);
+                                                                const Napi::Array& files);
+EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
+                     const Napi::Array& files);
 Dtype GetDtype(const Napi::Value& value);
 Role GetRole(const Napi::Value& value);
 SiteKind GetSite(const Napi::Value& value);

@@ -36,8 +36,9 @@ void MemoryBudget::Charge(size_t bytes) {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     constexpr size_t kMiB = size_t{1} << 20;
     throw Error("ERR_BUDGET",
-                "needs " + std::to_string(now / kMiB + 1) + " MiB of working memory, the budget is " +
-                    std::to_string(limit_ / kMiB) + " MiB",
+                "needs " + std::to_string(now / kMiB + 1) +
+                    " MiB of working memory, the budget is " + std::to_string(limit_ / kMiB) +
+                    " MiB",
                 "raise --memory");
   }
   size_t peak = peak_.load(std::memory_order_relaxed);

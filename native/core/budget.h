@@ -25,8 +25,8 @@ class MemoryBudget {
   std::atomic<size_t> peak_{0};
 };
 
-// Storage of a Buffer, 64-byte aligned. Large pieces come from the system and go back to it at once: a heap
-// would keep what was freed, and the process would look larger than its budget.
+// Storage of a Buffer, 64-byte aligned. Large pieces come from the system and go back to it at
+// once: a heap would keep what was freed, and the process would look larger than its budget.
 void* AllocateStorage(size_t bytes);  // throws std::bad_alloc
 void FreeStorage(void* data, size_t bytes) noexcept;
 

@@ -24,7 +24,7 @@ namespace {
 }
 
 uint64_t SizeNow(int descriptor, const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor, &status) != 0) FailOpen(path, errno);
   if (!S_ISREG(status.st_mode)) {
     throw Error("ERR_CHECKPOINT", path + " is not a regular file",

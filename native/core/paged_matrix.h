@@ -1,4 +1,5 @@
-// A tall row-major float matrix [rows, cols] (hidden states, activations) kept in pages of whole rows.
+// A tall row-major float matrix [rows, cols] (hidden states, activations) kept in pages of whole
+// rows.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,8 @@ namespace struprune {
 
 class PagedMatrix {
  public:
-  // scratch_folder empty: pages stay in memory. Otherwise they live in an unlinked temporary file there
-  // and only pages in use are in memory.
+  // scratch_folder empty: pages stay in memory. Otherwise they live in an unlinked temporary file
+  // there and only pages in use are in memory.
   PagedMatrix(std::shared_ptr<Context> context, size_t rows, size_t cols,
               const std::string& scratch_folder);
   ~PagedMatrix();

@@ -1,5 +1,5 @@
-// A fixed set of worker threads. BLAS runs single-threaded inside the tasks, so that parallelism, and
-// with it the split of every sum, is decided here alone.
+// A fixed set of worker threads. BLAS runs single-threaded inside the tasks, so that parallelism,
+// and with it the split of every sum, is decided here alone.
 #pragma once
 
 #include <condition_variable>
@@ -22,8 +22,9 @@ class ThreadPool {
 
   size_t size() const { return workers_.size() + 1; }
 
-  // Runs task(index, worker) for index in [0, count), worker in [0, size()); returns when all are done.
-  // The first exception of a task is rethrown here, after the others have stopped. One caller at a time.
+  // Runs task(index, worker) for index in [0, count), worker in [0, size()); returns when all are
+  // done. The first exception of a task is rethrown here, after the others have stopped. One caller
+  // at a time.
   void ParallelFor(size_t count, const std::function<void(size_t index, size_t worker)>& task);
 
  private:

@@ -27,13 +27,21 @@ bool IsVector(Role role) {
 
 size_t ExpectedRows(const BlockSpec& spec, Role role) {
   switch (role) {
-    case Role::kQ: case Role::kQBias:
+    case Role::kQ:
+    case Role::kQBias:
       return spec.heads * spec.head_dim;
-    case Role::kK: case Role::kKBias: case Role::kV: case Role::kVBias:
+    case Role::kK:
+    case Role::kKBias:
+    case Role::kV:
+    case Role::kVBias:
       return spec.kv_heads * spec.head_dim;
-    case Role::kQNorm: case Role::kKNorm:
+    case Role::kQNorm:
+    case Role::kKNorm:
       return spec.head_dim;
-    case Role::kGate: case Role::kGateBias: case Role::kUp: case Role::kUpBias:
+    case Role::kGate:
+    case Role::kGateBias:
+    case Role::kUp:
+    case Role::kUpBias:
       return spec.ffn;
     default:
       return spec.hidden;
@@ -52,8 +60,8 @@ void CheckShape(const BlockSpec& spec, Role role, const Matrix& matrix) {
   if (matrix.rows != rows || matrix.cols != cols) {
     throw Error("ERR_CHECKPOINT",
                 std::string(kRoleNames[static_cast<size_t>(role)]) + " has shape [" +
-                    std::to_string(matrix.rows) + ", " + std::to_string(matrix.cols) + "], expected [" +
-                    std::to_string(rows) + ", " + std::to_string(cols) + "]",
+                    std::to_string(matrix.rows) + ", " + std::to_string(matrix.cols) +
+                    "], expected [" + std::to_string(rows) + ", " + std::to_string(cols) + "]",
                 "the checkpoint's config does not describe its weights");
   }
 }
@@ -143,7 +151,9 @@ void Block::SetOutput(SiteKind site, std::span<const float> weight, std::span<co
   if (!bias.empty()) SetBias(site, bias);
 }
 
-void Block::SetBias(SiteKind site, std::span<const float> bias) { Set(OutputBiasRole(site), bias, 1); }
+void Block::SetBias(SiteKind site, std::span<const float> bias) {
+  Set(OutputBiasRole(site), bias, 1);
+}
 
 void Block::SetWidths(size_t heads, size_t kv_heads, size_t ffn) {
   spec_.heads = heads;
@@ -159,8 +169,9 @@ void Block::Finish(SiteKind site) {
   Round(OutputBiasRole(site));
 }
 
-std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype, size_t row,
-                                  size_t count, size_t rope_heads, const std::string& name) {
+std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype,
+                                  size_t row, size_t count, size_t rope_heads,
+                                  const std::string& name) {
   const DtypeLayout layout = LayoutOf(dtype);
   if (cols % layout.elements != 0) {
     throw Error("ERR_UNSUPPORTED",

@@ -20,13 +20,32 @@ namespace struprune {
 
 // Roles as in lib/model/architecture.ts (BLOCK_ROLES), in that order.
 enum class Role : uint8_t {
-  kAttnNorm, kAttnNormBias, kQ, kQBias, kK, kKBias, kV, kVBias, kQNorm, kKNorm, kO, kOBias,
-  kFfnNorm, kFfnNormBias, kGate, kGateBias, kUp, kUpBias, kDown, kDownBias,
+  kAttnNorm,
+  kAttnNormBias,
+  kQ,
+  kQBias,
+  kK,
+  kKBias,
+  kV,
+  kVBias,
+  kQNorm,
+  kKNorm,
+  kO,
+  kOBias,
+  kFfnNorm,
+  kFfnNormBias,
+  kGate,
+  kGateBias,
+  kUp,
+  kUpBias,
+  kDown,
+  kDownBias,
 };
 inline constexpr size_t kRoles = 20;
 inline constexpr std::array<std::string_view, kRoles> kRoleNames = {
-    "attnNorm", "attnNormBias", "q", "qBias", "k", "kBias", "v", "vBias", "qNorm", "kNorm", "o", "oBias",
-    "ffnNorm", "ffnNormBias", "gate", "gateBias", "up", "upBias", "down", "downBias"};
+    "attnNorm", "attnNormBias", "q",     "qBias",  "k",     "kBias",   "v",
+    "vBias",    "qNorm",        "kNorm", "o",      "oBias", "ffnNorm", "ffnNormBias",
+    "gate",     "gateBias",     "up",    "upBias", "down",  "downBias"};
 
 // Which linear map's input columns are pruned: o of the attention or down of the FFN.
 enum class SiteKind : uint8_t { kAttention, kFfn };
@@ -50,8 +69,8 @@ struct Matrix {
 
 class Block {
  public:
-  // Reads and dequantises every tensor of the block; roles without a source stay empty. Weights other
-  // than o and down are rounded to `stored` at once, o and down when Finish is called.
+  // Reads and dequantises every tensor of the block; roles without a source stay empty. Weights
+  // other than o and down are rounded to `stored` at once, o and down when Finish is called.
   Block(std::shared_ptr<Context> context, BlockSpec spec,
         const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored);
 
@@ -89,7 +108,9 @@ class Block {
   std::array<Matrix, kRoles> weights_;
 };
 
-inline Role OutputRole(SiteKind site) { return site == SiteKind::kAttention ? Role::kO : Role::kDown; }
+inline Role OutputRole(SiteKind site) {
+  return site == SiteKind::kAttention ? Role::kO : Role::kDown;
+}
 inline Role OutputBiasRole(SiteKind site) {
   return site == SiteKind::kAttention ? Role::kOBias : Role::kDownBias;
 }
@@ -99,7 +120,8 @@ inline size_t SiteWidth(const BlockSpec& spec, SiteKind site) {
 }
 
 // Encodes rows of any float matrix for a file, row i of the result being stored row i.
-std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype, size_t row,
-                                  size_t count, size_t rope_heads, const std::string& name);
+std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype,
+                                  size_t row, size_t count, size_t rope_heads,
+                                  const std::string& name);
 
 }  // namespace struprune

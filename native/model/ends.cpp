@@ -15,7 +15,8 @@ constexpr size_t kChunk = 256;
 constexpr size_t kLogitColumns = 1024;
 constexpr size_t kScoreRows = 8192;
 
-Buffer<float> LoadWhole(Context& context, const EndsSpec& spec, const std::optional<TensorSource>& source) {
+Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
+                        const std::optional<TensorSource>& source) {
   if (!source) return {};
   auto values = context.Allocate<float>(source->rows * source->cols);
   LoadStored(spec, *source, 0, source->rows, values.data());
@@ -46,7 +47,8 @@ void Update(Running& state, size_t first, size_t count, float* logits, int32_t t
 
 }  // namespace
 
-void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count, float* out) {
+void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
+                float* out) {
   LoadRows(source, row, count, out);
   if (source.rows == 1 && spec.stored == Dtype::Q8_0) return;
   RoundTo(spec.stored, count, source.cols, out);
@@ -58,14 +60,15 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
   if (spec.positions && window + spec.position_offset > spec.positions->rows) {
     throw Error("ERR_ARGUMENT",
                 "the model has positions for " +
-                    std::to_string(spec.positions->rows - spec.position_offset) + " tokens, the window is " +
-                    std::to_string(window),
+                    std::to_string(spec.positions->rows - spec.position_offset) +
+                    " tokens, the window is " + std::to_string(window),
                 "choose a smaller --window");
   }
   for (const int32_t id : ids) {
     if (id < 0 || static_cast<size_t>(id) >= spec.vocab) {
-      throw Error("ERR_ARGUMENT", "token id " + std::to_string(id) + " lies outside the vocabulary of " +
-                                      std::to_string(spec.vocab),
+      throw Error("ERR_ARGUMENT",
+                  "token id " + std::to_string(id) + " lies outside the vocabulary of " +
+                      std::to_string(spec.vocab),
                   "the tokenizer does not belong to this model");
     }
   }
@@ -86,11 +89,12 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
       float* out = view.data() + first * d;
       float* table = projection.empty() ? out : rows.data() + worker * kChunk * width;
       for (size_t i = 0; i < n; ++i) {
-        LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1, table + i * width);
+        LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
+                   table + i * width);
       }
       if (!projection.empty()) {
-        Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width, 0.0f, out,
-             d);
+        Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
+             0.0f, out, d);
       }
       if (positions.empty()) return;
       for (size_t i = 0; i < n; ++i) {
@@ -112,12 +116,13 @@ void HeadInput::Compute(size_t rows, const float* hidden, float* scratch, float*
   const float* x = hidden;
   if (!norm_.empty()) {
     float* to = projection_.empty() ? out : scratch;
-    Norm(spec_.norm, rows, d, hidden, d, norm_.data(), bias_.empty() ? nullptr : bias_.data(), spec_.eps,
-         to, d);
+    Norm(spec_.norm, rows, d, hidden, d, norm_.data(), bias_.empty() ? nullptr : bias_.data(),
+         spec_.eps, to, d);
     x = to;
   }
   if (!projection_.empty()) {
-    Gemm(Trans::kNo, Trans::kYes, rows, width, d, 1.0f, x, d, projection_.data(), d, 0.0f, out, width);
+    Gemm(Trans::kNo, Trans::kYes, rows, width, d, 1.0f, x, d, projection_.data(), d, 0.0f, out,
+         width);
   } else if (x != out) {
     std::copy_n(x, rows * d, out);
   }
@@ -134,7 +139,8 @@ void ForVocabularyTiles(
     context.pool.ParallelFor((count + kLoad - 1) / kLoad, [&](size_t part, size_t) {
       context.CheckAbort();
       const size_t at = part * kLoad;
-      LoadStored(spec, head, first + at, std::min(kLoad, count - at), table.data() + at * head.cols);
+      LoadStored(spec, head, first + at, std::min(kLoad, count - at),
+                 table.data() + at * head.cols);
     });
     visit(first, count, table.data());
   }
@@ -197,8 +203,8 @@ void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t 
   PagedMatrix::View view(hidden, row, count, true, false);
   head.Compute(count, view.data(), scratch.data(), inputs.data());
   ForVocabularyTiles(context, spec, [&](size_t tile, size_t rows, const float* table) {
-    Gemm(Trans::kNo, Trans::kYes, count, rows, width, 1.0f, inputs.data(), width, table, width, 0.0f,
-         out + tile, spec.vocab);
+    Gemm(Trans::kNo, Trans::kYes, count, rows, width, 1.0f, inputs.data(), width, table, width,
+         0.0f, out + tile, spec.vocab);
   });
 }
 

@@ -23,14 +23,16 @@ struct EndsSpec {
   float eps = 1e-5f;
   // What the output file will hold: tables are rounded to it as they are read.
   Dtype stored = Dtype::F32;
-  std::optional<TensorSource> embedding, positions, project_in, project_out, final_norm, final_norm_bias,
+  std::optional<TensorSource> embedding, positions, project_in, project_out, final_norm,
+      final_norm_bias,
       head;  // head absent: tied to the embedding
 
   const TensorSource& head_source() const { return head ? *head : *embedding; }
 };
 
 // rows of a tensor as floats, rounded to `stored` (matrices only, where it is Q8_0).
-void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count, float* out);
+void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
+                float* out);
 
 // hidden[tokens, hidden] <- embedding of ids (+ position i % window). Throws ERR_ARGUMENT for an id
 // outside the vocabulary or a window longer than the position table.
@@ -40,8 +42,8 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
 // Rows of the vocabulary in memory at a time.
 inline constexpr size_t kVocabularyTile = 4096;
 
-// The last hidden states as the head reads them: final norm and projection; out[rows, embedding_width].
-// Loads what it needs once.
+// The last hidden states as the head reads them: final norm and projection; out[rows,
+// embedding_width]. Loads what it needs once.
 class HeadInput {
  public:
   HeadInput(Context& context, const EndsSpec& spec);
@@ -53,18 +55,19 @@ class HeadInput {
   Buffer<float> norm_, bias_, projection_;
 };
 
-// Calls visit(first, count, table[count, embedding_width]) for every tile of the head's rows in order.
+// Calls visit(first, count, table[count, embedding_width]) for every tile of the head's rows in
+// order.
 void ForVocabularyTiles(
     Context& context, const EndsSpec& spec,
     const std::function<void(size_t first, size_t count, const float* table)>& visit);
 
 struct TokenScores {
-  std::vector<double> nll;      // [rows], NaN where there is no target
-  std::vector<int32_t> best;    // [rows], token with the largest logit
+  std::vector<double> nll;    // [rows], NaN where there is no target
+  std::vector<int32_t> best;  // [rows], token with the largest logit
 };
 
-// -log softmax(logits)[target] of every row, nats; targets[rows], -1 = none. Logits live one tile of
-// tokens × vocabulary at a time.
+// -log softmax(logits)[target] of every row, nats; targets[rows], -1 = none. Logits live one tile
+// of tokens × vocabulary at a time.
 TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                         std::span<const int32_t> targets);
 

@@ -53,7 +53,8 @@ class Flight {
       Attention(rows, hidden.data());
     } else if (keeps_activations_) {
       ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * block_.spec().hidden, x_.data() + first * width_, worker);
+        Ffn(count, hidden.data() + first * block_.spec().hidden, x_.data() + first * width_,
+            worker);
       });
     } else {
       ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
@@ -95,17 +96,17 @@ class Flight {
       const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
                                  normed_.data() + worker * kChunk * spec.hidden);
       Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
-              q_.data() + first * width_, k_.data() + first * kv_width, v_.data() + first * kv_width,
-              nullptr, nullptr);
+              q_.data() + first * width_, k_.data() + first * kv_width,
+              v_.data() + first * kv_width, nullptr, nullptr);
     });
-    AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(), x_.data(),
-                  nullptr, scratch_);
+    AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(),
+                  x_.data(), nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
     const BlockSpec& spec = block_.spec();
-    const float* in = SiteInput(block_, site_, rows, hidden,
-                                normed_.data() + worker * kChunk * spec.hidden);
+    const float* in =
+        SiteInput(block_, site_, rows, hidden, normed_.data() + worker * kChunk * spec.hidden);
     Linear(block_, Role::kUp, Role::kUpBias, rows, in, x);
     float* gate = nullptr;
     if (spec.gated) {
@@ -128,7 +129,8 @@ class Flight {
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
       float* y = normed_.data() + worker * kChunk * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, x_.data() + first * width_, y);
+      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, x_.data() + first * width_,
+             y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });
@@ -192,10 +194,12 @@ double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
   const double d = static_cast<double>(spec.hidden);
   const double q = static_cast<double>(spec.heads * spec.head_dim);
   const double kv = static_cast<double>(spec.kv_heads * spec.head_dim);
-  const double weights = d * (2 * q + 2 * kv) + (spec.gated ? 3 : 2) * d * static_cast<double>(spec.ffn);
+  const double weights =
+      d * (2 * q + 2 * kv) + (spec.gated ? 3 : 2) * d * static_cast<double>(spec.ffn);
   // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
   const double w = static_cast<double>(window);
-  const double seen = spec.sliding && spec.sliding < window ? static_cast<double>(spec.sliding) : w / 2;
+  const double seen =
+      spec.sliding && spec.sliding < window ? static_cast<double>(spec.sliding) : w / 2;
   return static_cast<double>(tokens) * (2 * weights + 4 * q * std::min(seen, w / 2));
 }
 

@@ -11,23 +11,23 @@ namespace struprune {
 
 // Where the input of a site's output map goes, and what becomes of the hidden states.
 struct SiteRun {
-  size_t window = 0;             // tokens of a sequence; hidden has whole windows
-  PagedMatrix* hidden = nullptr; // [tokens, hidden], updated when `advance`
-  bool advance = true;           // hidden <- hidden (+ norm) with the site's output added
+  size_t window = 0;              // tokens of a sequence; hidden has whole windows
+  PagedMatrix* hidden = nullptr;  // [tokens, hidden], updated when `advance`
+  bool advance = true;            // hidden <- hidden (+ norm) with the site's output added
   Statistics* statistics = nullptr;
   // Target of feedback: residual R = beta (Y_dense - Y) + alpha (h_dense - h); both null = 0.
   PagedMatrix* dense_before = nullptr;  // dense hidden states before the site
   PagedMatrix* dense_after = nullptr;   // and after it
   float alpha = 0, beta = 0;
-  PagedMatrix* keep = nullptr;          // [tokens, site width]: receives the input of the output map
+  PagedMatrix* keep = nullptr;  // [tokens, site width]: receives the input of the output map
 };
 
-// Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from hidden
-// and hands them to the sinks; with advance also applies the output map.
+// Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from
+// hidden and hands them to the sinks; with advance also applies the output map.
 void RunSite(const Block& block, SiteKind site, const SiteRun& run);
 
-// Advances hidden by a site whose activations were kept: hidden += X[:, columns] Wᵀ + bias, X[tokens, n]
-// full width as kept, columns the kept ones in order (all when empty).
+// Advances hidden by a site whose activations were kept: hidden += X[:, columns] Wᵀ + bias,
+// X[tokens, n] full width as kept, columns the kept ones in order (all when empty).
 void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden);
 
@@ -35,7 +35,8 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
 inline constexpr size_t kFlightTokens = 2048;
 size_t FlightTokens(size_t window, size_t rows);
 
-// Useful flops of a block's forward over `tokens` tokens: 2 per weight, and the causal half of attention.
+// Useful flops of a block's forward over `tokens` tokens: 2 per weight, and the causal half of
+// attention.
 double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window);
 
 }  // namespace struprune

@@ -15,25 +15,28 @@ void AddBias(size_t rows, size_t cols, const float* bias, float* x) {
 void NormHeads(const Block& block, Role weight, size_t rows, size_t heads, float* x, float* raw) {
   const size_t hd = block.spec().head_dim;
   if (raw) std::copy_n(x, rows * heads * hd, raw);
-  Norm(NormKind::kRms, rows * heads, hd, x, hd, block.data(weight), nullptr, block.spec().eps, x, hd);
+  Norm(NormKind::kRms, rows * heads, hd, x, hd, block.data(weight), nullptr, block.spec().eps, x,
+       hd);
 }
 
 }  // namespace
 
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out) {
   const Matrix& w = block.matrix(weight);
-  Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x, w.cols, w.values.data(), w.cols, 0.0f, out,
-       w.rows);
+  Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x, w.cols, w.values.data(), w.cols,
+       0.0f, out, w.rows);
   if (block.has(bias)) AddBias(rows, w.rows, block.data(bias), out);
 }
 
-const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden, float* scratch) {
+const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,
+                       float* scratch) {
   const BlockSpec& spec = block.spec();
   if (spec.post_norm) return hidden;
   const bool attention = site == SiteKind::kAttention;
   Norm(spec.norm, rows, spec.hidden, hidden, spec.hidden,
        block.data(attention ? Role::kAttnNorm : Role::kFfnNorm),
-       block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, scratch, spec.hidden);
+       block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, scratch,
+       spec.hidden);
   return scratch;
 }
 
@@ -56,21 +59,22 @@ void Project(const Block& block, const RopeTable* rope, size_t window, size_t fi
 void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, float* hidden) {
   const BlockSpec& spec = block.spec();
   const Matrix& w = block.matrix(OutputRole(site));
-  Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x, w.cols, w.values.data(), w.cols, 1.0f,
-       hidden, spec.hidden);
+  Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x, w.cols, w.values.data(), w.cols,
+       1.0f, hidden, spec.hidden);
   const Role bias = OutputBiasRole(site);
   if (block.has(bias)) AddBias(rows, spec.hidden, block.data(bias), hidden);
   if (spec.post_norm) {
     const bool attention = site == SiteKind::kAttention;
     Norm(spec.norm, rows, spec.hidden, hidden, spec.hidden,
          block.data(attention ? Role::kAttnNorm : Role::kFfnNorm),
-         block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, hidden, spec.hidden);
+         block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, hidden,
+         spec.hidden);
   }
 }
 
 AttentionShape ShapeOf(const BlockSpec& spec, size_t window) {
-  return {window, spec.heads, spec.kv_heads, spec.head_dim, spec.sliding,
-          1.0f / std::sqrt(static_cast<float>(spec.head_dim))};
+  return {window,        spec.heads,   spec.kv_heads,
+          spec.head_dim, spec.sliding, 1.0f / std::sqrt(static_cast<float>(spec.head_dim))};
 }
 
 }  // namespace struprune

@@ -1,5 +1,5 @@
-// The steps of a block's forward, shared by the forward and the backward pass. All work on contiguous
-// rows of one flight; `rows` rows starting at row `first` of the flight.
+// The steps of a block's forward, shared by the forward and the backward pass. All work on
+// contiguous rows of one flight; `rows` rows starting at row `first` of the flight.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +16,14 @@ inline constexpr size_t kChunk = 256;
 // out[rows, n] = x[rows, k] Wᵀ (+ bias) for W[n, k].
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out);
 
-// Norm before a site (pre-norm), or a copy of the pointer when the block is post-norm: returns what the
-// site's input maps read; scratch[rows, hidden] may be used.
-const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden, float* scratch);
+// Norm before a site (pre-norm), or a copy of the pointer when the block is post-norm: returns what
+// the site's input maps read; scratch[rows, hidden] may be used.
+const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,
+                       float* scratch);
 
-// q[rows, heads * head_dim], k and v[rows, kv_heads * head_dim] of normed input x, with bias, per-head
-// norm and rope; `first` is the row's place in the flight, whose windows start at multiples of window.
-// q_raw and k_raw (may be null) receive the values before the per-head norm.
+// q[rows, heads * head_dim], k and v[rows, kv_heads * head_dim] of normed input x, with bias,
+// per-head norm and rope; `first` is the row's place in the flight, whose windows start at
+// multiples of window. q_raw and k_raw (may be null) receive the values before the per-head norm.
 void Project(const Block& block, const RopeTable* rope, size_t window, size_t first, size_t rows,
              const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw);
 

@@ -21,9 +21,10 @@ size_t StoredIndex(size_t row, size_t total, size_t heads) {
 
 void CheckFinite(const TensorSource& source, const float* values, size_t count) {
   if (AllFinite(values, count)) return;
-  throw Error("ERR_NAN", "tensor " + source.name + " in " + source.file->path() +
-                             " holds values that are not finite",
-              "the checkpoint is damaged or was saved from a run that diverged: get it again");
+  throw Error(
+      "ERR_NAN",
+      "tensor " + source.name + " in " + source.file->path() + " holds values that are not finite",
+      "the checkpoint is damaged or was saved from a run that diverged: get it again");
 }
 
 }  // namespace

@@ -19,16 +19,17 @@ struct TensorSource {
   Dtype dtype = Dtype::F32;
   size_t rows = 0;  // out, or 1 for a vector
   size_t cols = 0;  // in, or the vector's length
-  // GGUF stores the rows of llama's q and k with the two rope halves interleaved; this many heads are
-  // put back into halves, 0 = stored as is. For a vector (a bias) its elements are meant.
+  // GGUF stores the rows of llama's q and k with the two rope halves interleaved; this many heads
+  // are put back into halves, 0 = stored as is. For a vector (a bias) its elements are meant.
   size_t rope_heads = 0;
 };
 
-// Reads rows [row, row + count) into out[count, cols], in Hugging Face's order, and gives the mapped
-// pages back. Throws ERR_NAN when a value is not finite.
+// Reads rows [row, row + count) into out[count, cols], in Hugging Face's order, and gives the
+// mapped pages back. Throws ERR_NAN when a value is not finite.
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
 
-// Rounds values[rows, cols] to what the dtype can hold (Q8_0 in blocks along cols); F32 leaves them.
+// Rounds values[rows, cols] to what the dtype can hold (Q8_0 in blocks along cols); F32 leaves
+// them.
 void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values);
 
 }  // namespace struprune

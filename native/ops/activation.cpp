@@ -20,7 +20,8 @@ inline ValueAndSlope Silu(float x) {
 inline ValueAndSlope Relu(float x) { return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f}; }
 inline ValueAndSlope Gelu(float x) {
   const float cdf = 0.5f * (1.0f + std::erf(x / std::numbers::sqrt2_v<float>));
-  const float pdf = Exp(-0.5f * x * x) * std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
+  const float pdf =
+      Exp(-0.5f * x * x) * std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
   return {x * cdf, cdf + x * pdf};
 }
 

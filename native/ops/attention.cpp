@@ -56,8 +56,8 @@ Visible WithinTile(const Visible& seen, size_t tile, size_t keys) {
 
 }  // namespace
 
-void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count, const float* q,
-                const float* k, const float* v, float* out, float* log_sum,
+void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
+                const float* q, const float* k, const float* v, float* out, float* log_sum,
                 AttentionScratch& scratch) {
   const size_t hd = shape.head_dim;
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
@@ -77,8 +77,8 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   const size_t first_key = VisibleTo(shape, first).begin / kKeyTile * kKeyTile;
   for (size_t tile = first_key; tile < last_key; tile += kKeyTile) {
     const size_t keys = std::min(kKeyTile, last_key - tile);
-    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, 1.0f, queries, q_stride, k + tile * kv_stride + kv,
-         kv_stride, 0.0f, scores, kKeyTile);
+    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, 1.0f, queries, q_stride,
+         k + tile * kv_stride + kv, kv_stride, 0.0f, scores, kKeyTile);
     for (size_t i = 0; i < count; ++i) {
       const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
       float* row = scores + i * kKeyTile;
@@ -102,8 +102,8 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   }
 }
 
-// P = exp(scale q kᵀ − log_sum); grad_v = Pᵀ g; dS = P ∘ (g vᵀ − rowsum(g ∘ out)); grad_q = scale dS k;
-// grad_k = scale dSᵀ q. (Standard softmax attention gradient, by tiles.)
+// P = exp(scale q kᵀ − log_sum); grad_v = Pᵀ g; dS = P ∘ (g vᵀ − rowsum(g ∘ out)); grad_q = scale
+// dS k; grad_k = scale dSᵀ q. (Standard softmax attention gradient, by tiles.)
 void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch) {
@@ -151,12 +151,12 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
             drow[j] = weight * (drow[j] - dots[i]);
           }
         }
-        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kKeyTile, grad_out + at, q_stride, 1.0f,
-             grad_v + kv_at, kv_stride);
-        Gemm(Trans::kNo, Trans::kNo, count, hd, keys, shape.scale, ds, kKeyTile, k + kv_at, kv_stride,
-             1.0f, grad_q + at, q_stride);
-        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, shape.scale, ds, kKeyTile, q + at, q_stride, 1.0f,
-             grad_k + kv_at, kv_stride);
+        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kKeyTile, grad_out + at, q_stride,
+             1.0f, grad_v + kv_at, kv_stride);
+        Gemm(Trans::kNo, Trans::kNo, count, hd, keys, shape.scale, ds, kKeyTile, k + kv_at,
+             kv_stride, 1.0f, grad_q + at, q_stride);
+        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, shape.scale, ds, kKeyTile, q + at, q_stride,
+             1.0f, grad_k + kv_at, kv_stride);
       }
     }
   }

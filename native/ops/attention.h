@@ -7,11 +7,11 @@
 namespace struprune {
 
 struct AttentionShape {
-  size_t window = 0;    // tokens of one sequence
+  size_t window = 0;  // tokens of one sequence
   size_t heads = 0;
   size_t kv_heads = 0;  // divides heads; query head h reads kv head h / (heads / kv_heads)
   size_t head_dim = 0;
-  size_t sliding = 0;   // tokens a query may look back on, itself included; 0 = all
+  size_t sliding = 0;  // tokens a query may look back on, itself included; 0 = all
   float scale = 1;
 };
 
@@ -21,10 +21,10 @@ struct AttentionScratch {
 };
 
 // One head of one sequence, queries [first, first + count).
-// q[window, heads*head_dim], k and v[window, kv_heads*head_dim] start at the sequence; out is like q.
-// log_sum[count] (may be null) receives log Σ exp(scores) of every query, for the backward pass.
-void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count, const float* q,
-                const float* k, const float* v, float* out, float* log_sum,
+// q[window, heads*head_dim], k and v[window, kv_heads*head_dim] start at the sequence; out is like
+// q. log_sum[count] (may be null) receives log Σ exp(scores) of every query, for the backward pass.
+void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
+                const float* q, const float* k, const float* v, float* out, float* log_sum,
                 AttentionScratch& scratch);
 
 // Gradients of one kv head of one sequence with all its query heads: grad_q of those heads is

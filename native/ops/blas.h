@@ -1,5 +1,5 @@
-// The one place that knows which BLAS was built in. STRUPRUNE_BLAS(f) and STRUPRUNE_LAPACK(f) give the
-// linker name: scipy's OpenBLAS wheel prefixes its symbols, the system's and MKL's do not.
+// The one place that knows which BLAS was built in. STRUPRUNE_BLAS(f) and STRUPRUNE_LAPACK(f) give
+// the linker name: scipy's OpenBLAS wheel prefixes its symbols, the system's and MKL's do not.
 #pragma once
 
 #include <cstddef>
@@ -25,10 +25,10 @@ using blasint = int;
 using lapack_int = blasint;
 
 extern "C" {
-void STRUPRUNE_LAPACK(dpotrf)(const char* uplo, const lapack_int* n, double* a, const lapack_int* lda,
-                              lapack_int* info, size_t uplo_length);
-void STRUPRUNE_LAPACK(dpotri)(const char* uplo, const lapack_int* n, double* a, const lapack_int* lda,
-                              lapack_int* info, size_t uplo_length);
+void STRUPRUNE_LAPACK(dpotrf)(const char* uplo, const lapack_int* n, double* a,
+                              const lapack_int* lda, lapack_int* info, size_t uplo_length);
+void STRUPRUNE_LAPACK(dpotri)(const char* uplo, const lapack_int* n, double* a,
+                              const lapack_int* lda, lapack_int* info, size_t uplo_length);
 #if defined(STRUPRUNE_BLAS_SCIPY)
 void scipy_openblas_set_num_threads(int threads);
 char* scipy_openblas_get_config(void);

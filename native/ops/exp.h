@@ -1,5 +1,5 @@
-// exp(x) in float to about 1 ulp, written so that a loop over it vectorises: the same bits whatever the
-// C library (and JavaScript engine) at hand.
+// exp(x) in float to about 1 ulp, written so that a loop over it vectorises: the same bits whatever
+// the C library (and JavaScript engine) at hand.
 #pragma once
 
 #include <bit>
@@ -8,9 +8,11 @@
 namespace struprune {
 
 inline float Exp(float x) {
-  // Below -87.3 the result would be subnormal, above 88.7 infinite: clamp, and flush the lower side.
+  // Below -87.3 the result would be subnormal, above 88.7 infinite: clamp, and flush the lower
+  // side.
   const float clamped = x < -87.0f ? -87.0f : (x > 88.7f ? 88.7f : x);
-  // x = n ln 2 + r, |r| <= ln 2 / 2; adding and taking away 1.5 * 2^23 rounds to the nearest integer.
+  // x = n ln 2 + r, |r| <= ln 2 / 2; adding and taking away 1.5 * 2^23 rounds to the nearest
+  // integer.
   const float shifted = clamped * 1.44269504088896341f + 12582912.0f;
   const float n = shifted - 12582912.0f;
   // ln 2 in two parts, the first exact in n times it.

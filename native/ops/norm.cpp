@@ -8,8 +8,8 @@ namespace struprune {
 namespace {
 
 struct Moments {
-  float mean;      // 0 for RMS
-  float inverse;   // 1 / sqrt(variance or mean square + eps)
+  float mean;     // 0 for RMS
+  float inverse;  // 1 / sqrt(variance or mean square + eps)
 };
 
 inline Moments MomentsOf(NormKind kind, size_t cols, const float* x, float eps) {
@@ -43,8 +43,8 @@ void Norm(NormKind kind, size_t rows, size_t cols, const float* x, size_t x_stri
   }
 }
 
-// With x̂ = (x − mean)/σ and g = grad_out · weight: grad_x = (g − [mean g] − x̂ mean(g x̂)) / σ, where the
-// bracket stands for layer norm only.
+// With x̂ = (x − mean)/σ and g = grad_out · weight: grad_x = (g − [mean g] − x̂ mean(g x̂)) / σ, where
+// the bracket stands for layer norm only.
 STRUPRUNE_CLONES
 void NormBackward(NormKind kind, size_t rows, size_t cols, const float* x, const float* weight,
                   float eps, const float* grad_out, float* grad_x) {

@@ -7,12 +7,13 @@ namespace struprune {
 
 enum class NormKind { kRms, kLayer };
 
-// out[rows, cols] = norm(x[rows, cols]) * weight[cols] (+ bias[cols], may be null); strides in elements.
-// In place is allowed.
+// out[rows, cols] = norm(x[rows, cols]) * weight[cols] (+ bias[cols], may be null); strides in
+// elements. In place is allowed.
 void Norm(NormKind kind, size_t rows, size_t cols, const float* x, size_t x_stride,
           const float* weight, const float* bias, float eps, float* out, size_t out_stride);
 
-// Gradient of the above with respect to x: grad_x[rows, cols] += Jᵀ grad_out, everything contiguous.
+// Gradient of the above with respect to x: grad_x[rows, cols] += Jᵀ grad_out, everything
+// contiguous.
 void NormBackward(NormKind kind, size_t rows, size_t cols, const float* x, const float* weight,
                   float eps, const float* grad_out, float* grad_x);
 

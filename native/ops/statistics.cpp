@@ -73,7 +73,8 @@ void Statistics::AddPage(size_t rows, const float* x, const float* residual) {
   context_->pool.ParallelFor(pairs.size() + n, [&](size_t task, size_t worker) {
     if (task >= pairs.size()) {
       const size_t begin = (task - pairs.size()) * kTile;
-      AddMoments(rows, x, dim_, begin, std::min(begin + kTile, dim_), squares_.data(), sums_.data());
+      AddMoments(rows, x, dim_, begin, std::min(begin + kTile, dim_), squares_.data(),
+                 sums_.data());
       return;
     }
     const auto [row_tile, col_tile, cross] = pairs[task];
@@ -82,8 +83,8 @@ void Statistics::AddPage(size_t rows, const float* x, const float* residual) {
     const size_t row = row_tile * kTile, col = col_tile * kTile;
     const size_t height = std::min(kTile, left_dim - row), width = std::min(kTile, dim_ - col);
     float* tile = tiles_.data() + worker * kTile * kTile;
-    Gemm(Trans::kYes, Trans::kNo, height, width, rows, 1.0f, left + row, left_dim, x + col, dim_, 0.0f,
-         tile, kTile);
+    Gemm(Trans::kYes, Trans::kNo, height, width, rows, 1.0f, left + row, left_dim, x + col, dim_,
+         0.0f, tile, kTile);
     double* to = (cross ? cross_ : gram_).data();
     for (size_t i = 0; i < height; ++i) {
       double* line = to + (row + i) * dim_ + col;

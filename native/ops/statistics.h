@@ -1,5 +1,5 @@
-// What a calibration run keeps of a linear map's input: token count, column sums, squares or the whole
-// Gram matrix, and the cross products with a target's residual.
+// What a calibration run keeps of a linear map's input: token count, column sums, squares or the
+// whole Gram matrix, and the cross products with a target's residual.
 #pragma once
 
 #include <cstddef>
@@ -14,21 +14,22 @@ class Statistics {
   // dim = columns of X. with_gram false keeps diag(XᵀX) only. residual_dim > 0 also keeps RᵀX.
   Statistics(std::shared_ptr<Context> context, size_t dim, bool with_gram, size_t residual_dim);
 
-  // Adds x[rows, dim] (contiguous) and, when the cross products are kept, residual[rows, residual_dim].
-  // Products of kTokenPage rows are summed in float, pages in double: the result depends on neither the
-  // number of threads nor how the rows were cut, as long as every cut is a multiple of kTokenPage.
+  // Adds x[rows, dim] (contiguous) and, when the cross products are kept, residual[rows,
+  // residual_dim]. Products of kTokenPage rows are summed in float, pages in double: the result
+  // depends on neither the number of threads nor how the rows were cut, as long as every cut is a
+  // multiple of kTokenPage.
   void Add(size_t rows, const float* x, const float* residual);
 
   size_t dim() const { return dim_; }
   size_t residual_dim() const { return residual_dim_; }
   size_t tokens() const { return tokens_; }
   bool has_gram() const { return !gram_.empty(); }
-  const double* gram() const { return gram_.data(); }          // [dim, dim], symmetric
-  const double* squares() const { return squares_.data(); }    // [dim] = diag of the Gram
-  const double* sums() const { return sums_.data(); }          // [dim]
-  const double* cross() const { return cross_.data(); }        // [residual_dim, dim] = RᵀX
+  const double* gram() const { return gram_.data(); }        // [dim, dim], symmetric
+  const double* squares() const { return squares_.data(); }  // [dim] = diag of the Gram
+  const double* sums() const { return sums_.data(); }        // [dim]
+  const double* cross() const { return cross_.data(); }      // [residual_dim, dim] = RᵀX
   const double* residual_sums() const { return residual_sums_.data(); }  // [residual_dim]
-  double residual_energy() const { return residual_energy_; }  // ‖R‖²
+  double residual_energy() const { return residual_energy_; }            // ‖R‖²
 
   static constexpr size_t kTokenPage = 512;
 

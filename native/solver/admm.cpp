@@ -74,7 +74,8 @@ void AdmmState::SetRho(double rho) {
   std::copy_n(matrix_.data(), in * in, factor_.data());
   for (size_t j = 0; j < in; ++j) factor_[j * in + j] += rho;
   if (!Cholesky(in, factor_.data(), in)) {
-    throw Error("ERR_NUMERIC", "the matrix of an ADMM step could not be factored", "raise --lambda");
+    throw Error("ERR_NUMERIC", "the matrix of an ADMM step could not be factored",
+                "raise --lambda");
   }
   if (rho_ > 0) {
     for (double& value : dual_.span()) value *= rho_ / rho;

@@ -22,8 +22,8 @@ struct SweepResult {
   std::vector<int32_t> order;  // groups in the order of their removal
   std::vector<double> cost;    // [order] rise of the penalised error (selection metric), exact
   std::vector<double>
-      error;         // [order + 1] unpenalised error (curve metric) after k removals, exact
-  double drift = 0;  // largest gap between the running and the exact penalised error, ÷ ‖Y‖²
+      error;             // [order + 1] unpenalised error (curve metric) after k removals, exact
+  double drift = 0;      // largest gap between the running and the exact penalised error, ÷ ‖Y‖²
   int refactorings = 0;  // how often that gap made the sweep start again from an exact state
   double lambda = 0;
   int ridge_raised = 0;

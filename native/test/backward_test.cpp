@@ -64,10 +64,7 @@ std::vector<Variation> Variations() {
        With(Base(), [](auto& s) { s.rope->linear_factor = 2; }),
        {true, true, true, true, false}},
       {"Llama3Rope",
-       With(Base(),
-            [](auto& s) {
-              s.rope->llama3 = Llama3Stretch{8, 1, 4, 16};
-            }),
+       With(Base(), [](auto& s) { s.rope->llama3 = Llama3Stretch{8, 1, 4, 16}; }),
        {}},
       {"OneKvHead", With(Base(), [](auto& s) { s.kv_heads = 1; }), {}},
       {"SlidingWindow", With(Base(), [](auto& s) { s.sliding = 3; }), {}},
@@ -299,11 +296,8 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   Doubles bad = h;
   bad[17] = std::numeric_limits<double>::infinity();
   Fill(gradient, bad);
-  test::ExpectError(
-      [&] {
-        BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr});
-      },
-      "ERR_NAN", "no longer finite");
+  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr}); },
+                    "ERR_NAN", "no longer finite");
 }
 
 }  // namespace

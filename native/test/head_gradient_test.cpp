@@ -285,18 +285,14 @@ TEST(HeadGradient, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   EXPECT_EQ(code(&narrow, targets), "ERR_ARGUMENT");
   EXPECT_EQ(code(&gradient, few), "ERR_ARGUMENT");
   test::ExpectError(
-      [&] {
-        HeadGradient(*context, spec, {&hidden, &gradient, outside, Labels::kEmpirical, 0});
-      },
+      [&] { HeadGradient(*context, spec, {&hidden, &gradient, outside, Labels::kEmpirical, 0}); },
       "ERR_ARGUMENT", "token id 20");
   states[5] = std::numeric_limits<float>::infinity();
   hidden.Write(0, 3, states.data());
   for (const Labels labels : {Labels::kEmpirical, Labels::kSampled}) {
     test::ExpectError(
-        [&] {
-          HeadGradient(*context, spec, {&hidden, &gradient, targets, labels, 0});
-        },
-        "ERR_NAN", "not finite");
+        [&] { HeadGradient(*context, spec, {&hidden, &gradient, targets, labels, 0}); }, "ERR_NAN",
+        "not finite");
   }
 }
 
