@@ -118,7 +118,12 @@ export interface Distance {
   largest: number;
   /** Share of positions at which both have the same likeliest token. */
   top1: number;
+  /** The same among positions where ours leads its second best by more than CLEAR_LEAD. */
+  clearTop1: number;
 }
+
+/** Nats. A lead within what a program's own rounding of activations moves is no choice of the model's. */
+const CLEAR_LEAD = 0.3;
 
 export function distance(ours: Logits, theirs: Logits, ids: readonly number[]): Distance {
   if (ours.vocab !== theirs.vocab) throw new Error(`${ours.vocab} and ${theirs.vocab} logits`);
@@ -126,11 +131,14 @@ export function distance(ours: Logits, theirs: Logits, ids: readonly number[]): 
   const differences = targets.map(
     (target, row) => logProbability(ours, row, target) - logProbability(theirs, row, target),
   );
-  const same = ids.filter((_, row) => likeliest(ours, row) === likeliest(theirs, row));
+  const rows = [...ids.keys()];
+  const agree = (row: number) => likeliest(ours, row) === likeliest(theirs, row);
+  const clear = rows.filter((row) => lead(ours, row) > CLEAR_LEAD);
   return {
     mean: differences.reduce((sum, value) => sum + value, 0) / differences.length,
     largest: Math.max(...differences.map(Math.abs)),
-    top1: same.length / ids.length,
+    top1: rows.filter(agree).length / rows.length,
+    clearTop1: clear.filter(agree).length / clear.length,
   };
 }
 
@@ -145,6 +153,17 @@ function likeliest(logits: Logits, row: number): number {
     if (values[token]! > values[best]!) best = token;
   }
   return best;
+}
+
+/** How far the likeliest token's logit is above the next one's. */
+function lead(logits: Logits, row: number): number {
+  const best = likeliest(logits, row);
+  const values = rowOf(logits, row);
+  const second = values.reduce(
+    (top, value, token) => (token === best ? top : Math.max(top, value)),
+    -Infinity,
+  );
+  return values[best]! - second;
 }
 
 function logProbability(logits: Logits, row: number, token: number): number {

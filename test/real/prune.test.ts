@@ -50,11 +50,15 @@ test.serial('SmolLM2, Q4_1: next tokens as by llama.cpp', async (t) => {
   quantised(t, found);
 });
 
-/** llama.cpp rounds the activations in front of a quantised map. */
-function quantised(t: ExecutionContext, { mean, largest, top1 }: ReturnType<typeof distance>) {
-  const what = `mean ${mean}, largest ${largest}, the same likeliest token in ${100 * top1} %`;
+/**
+ * llama.cpp rounds the activations in front of a quantised map, so that close decisions may fall either way
+ * (docs/decisions/0003): the bound on the likeliest token holds where there is a clear one.
+ */
+function quantised(t: ExecutionContext, found: ReturnType<typeof distance>) {
+  const { mean, largest, top1, clearTop1 } = found;
+  const what = `mean ${mean}, largest ${largest}, the same likeliest token in ${100 * top1} % of positions, ${100 * clearTop1} % of the clear ones`;
   t.log(what);
-  t.true(Math.abs(mean) <= 0.02 && top1 >= 0.98, what);
+  t.true(Math.abs(mean) <= 0.02 && clearTop1 >= 0.98, what);
 }
 
 /** Weights of what a block lost, from its widths. */
