@@ -39,7 +39,7 @@ def main():
     logits.numpy().astype("<f4").tofile(out)
     ids = None
     if job["text"] is not None:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=how == "own")
         ids = tokenizer(Path(job["text"]).read_text(), add_special_tokens=False)["input_ids"]
     known = {
         "class": type(model).__name__,

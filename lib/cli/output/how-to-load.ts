@@ -7,11 +7,12 @@ export function howToLoad({ format, kind, output }: PruneResult): string {
   if (format === 'gguf') {
     return `Load it with llama.cpp:\n  llama-cli -m ${JSON.stringify(path)} -p "Once upon a time"`;
   }
+  // AutoTokenizer reads config.json too, and would ask about its code on the terminal.
   const trust = kind === 'own-modeling' ? ', trust_remote_code=True' : '';
   return [
     'Load it with transformers:',
     '  from transformers import AutoModelForCausalLM, AutoTokenizer',
     `  model = AutoModelForCausalLM.from_pretrained(${JSON.stringify(path)}${trust})`,
-    `  tokenizer = AutoTokenizer.from_pretrained(${JSON.stringify(path)})`,
+    `  tokenizer = AutoTokenizer.from_pretrained(${JSON.stringify(path)}${trust})`,
   ].join('\n');
 }
