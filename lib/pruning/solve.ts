@@ -72,6 +72,7 @@ export async function solveSite(
   const feedback = streams.dense !== null;
   let outcome = UNTOUCHED;
   if (plan === null || (plan.removed === 0 && !feedback)) {
+    if (streams.dense) await session.advanceSite(block, site, streams.dense, streams.window);
     native.finishSite(block, site);
     if (streams.hidden) await session.advanceSite(block, site, streams.hidden, streams.window);
   } else if (plan.columns) {

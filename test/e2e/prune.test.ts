@@ -114,6 +114,28 @@ for (const [name, kind, row] of ROWS) {
   });
 }
 
+for (const scope of ['ffn', 'attention', 'all'] as const) {
+  test.serial(`feedback has nothing to undo where nothing is removed: ${scope}`, async (t) => {
+    const result = await prune(
+      work.model('llama3-tied'),
+      options({
+        scope,
+        allocation: 'uniform',
+        sparsity: 0,
+        dtype: 'f32',
+        alpha: 1,
+        beta: 1,
+        eval: EVALUATION,
+        evalTokens: 480,
+      }),
+    );
+    t.is(result.layerStats.length, (scope === 'all' ? 2 : 1) * result.layers.length);
+    for (const { relativeError } of result.layerStats) t.true(relativeError! < 1e-9);
+    const change = Math.abs(result.perplexityAfter! / result.perplexityBefore! - 1);
+    t.true(change < 1e-5, String(change));
+  });
+}
+
 test.serial('our own output goes in again: folder, deci, folder', async (t) => {
   const first = await prune(
     work.model('llama3-tied'),
