@@ -31,13 +31,14 @@ function licenceOf(source: ModelSource): string {
   return typeof value === 'string' ? value : UNKNOWN_LICENCE;
 }
 
-/** Settings that say where things lie on one machine, or nothing about the result. */
+/** Settings that say where things lie on one machine or how the output is packed, nothing about its weights. */
 const LOCAL = [
   'output',
   'calibration',
   'eval',
   'force',
   'scratch',
+  'maxShardBytes',
   'samples',
   'evalTokens',
   'evalWindow',
