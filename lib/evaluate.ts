@@ -108,7 +108,7 @@ async function meanNllOf(
   onProgress: OnProgress | undefined,
   aroundBatches: () => Promise<void>,
 ): Promise<number> {
-  const { architecture, engine } = session;
+  const { architecture } = session;
   const batch = batchTokens(architecture, window);
   const batches = Math.ceil(ids.length / batch);
   const report = stageReporter(onProgress, 'evaluate', batches * (architecture.blocks.length + 1));
@@ -120,13 +120,9 @@ async function meanNllOf(
     const part = ids.subarray(start, start + batch);
     const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
     const { nll } = await using(await session.embed(part, window), async (hidden) => {
-      for (let index = 0; index < architecture.blocks.length; index++) {
-        engine.throwIfAborted();
-        await using(await session.loadBlock(index), (block) =>
-          session.advance(block, hidden, window),
-        );
-        report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`);
-      }
+      await session.forward(hidden, window, (index) =>
+        report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`),
+      );
       return session.score(hidden, nextTokens(part, window));
     });
     report(++done, `${where}, head`);

@@ -14,12 +14,7 @@ export async function greedy(
   for (let i = 0; i < count; i++) {
     const window = ids.length;
     const best = await using(await session.embed(Int32Array.from(ids), window), async (hidden) => {
-      for (let index = 0; index < session.architecture.blocks.length; index++) {
-        session.engine.throwIfAborted();
-        await using(await session.loadBlock(index), (block) =>
-          session.advance(block, hidden, window),
-        );
-      }
+      await session.forward(hidden, window);
       return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
     });
     ids.push(best[window - 1]!);

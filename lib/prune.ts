@@ -33,11 +33,12 @@ import {
   allocationLayers,
   blockKeep,
   type Layer,
+  layerAt,
   layersOf,
   placeholderKeeps,
   weightsFor,
 } from './pruning/widths';
-import { CheckpointWriter, elementBytes } from './pruning/write';
+import { CheckpointWriter } from './pruning/write';
 import { loadTokenizer } from './tokenizer';
 
 /** Largest difference of the last window's mean NLL between the run and the written file. */
@@ -45,19 +46,23 @@ const VERIFY_TOLERANCE = 1e-4;
 const SAMPLE_TOKENS = 40;
 const SAMPLE_PROMPT = 16;
 
-interface Run {
-  engine: Engine;
+/** What decides the output's shape, known before any work. */
+interface Setup {
   source: ModelSource;
   settings: Settings;
   /** null: StruPrune. */
   method: Method | null;
   dtype: ExportDtype;
+  layers: Layer[];
+}
+
+interface Run extends Setup {
+  engine: Engine;
   window: number;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
-  layers: Layer[];
   onProgress: OnProgress | undefined;
 }
 
@@ -140,11 +145,17 @@ async function openRun(
     settings.window ?? Math.min(1024, architecture.maxPositions),
   );
   requireNoSliding(settings, architecture, window);
-  const layers = layersOf(architecture, settings, dtype);
+  const setup: Setup = {
+    source,
+    settings: { ...settings, allocation },
+    method,
+    dtype,
+    layers: layersOf(architecture, settings, dtype),
+  };
   // A first look at the output: what nothing can hold is refused now.
-  const { removed } = uniformAllocation(source, settings, layers, dtype);
+  const { removed } = uniformAllocation(setup);
   if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
-  planFor(source, settings, method, dtype, layers, removed);
+  planOutput(setup, removed);
   const ids = await readWindows(source, settings.calibration, {
     window,
     maxTokens: settings.calibrationTokens,
@@ -160,19 +171,8 @@ async function openRun(
       ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
     };
   }
-  return {
-    engine,
-    source,
-    settings: { ...settings, allocation },
-    method,
-    dtype,
-    window,
-    ids,
-    evaluation,
-    session: new Session(engine, source, dtype),
-    layers,
-    onProgress,
-  };
+  const session = new Session(engine, source, dtype);
+  return { ...setup, engine, window, ids, evaluation, session, onProgress };
 }
 
 /** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
@@ -212,7 +212,7 @@ async function decide(run: Run): Promise<{
   survey: Survey | null;
   columns: SiteStatistics[] | null;
 }> {
-  const { source, settings, method, layers, session, ids, window, onProgress, dtype } = run;
+  const { settings, method, layers, session, ids, window, onProgress } = run;
   const input = { session, ids, window, layers, settings, onProgress };
   const wanted = settings.allocation !== 'uniform';
   let columns: SiteStatistics[] | null = null;
@@ -226,9 +226,8 @@ async function decide(run: Run): Promise<{
     const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
     survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
   }
-  if (!survey)
-    return { allocation: uniformAllocation(source, settings, layers, dtype), survey, columns };
-  const budget = budgetOf(source, settings, dtype);
+  if (!survey) return { allocation: uniformAllocation(run), survey, columns };
+  const budget = budgetOf(run);
   const allocation = allocate(allocationLayers(layers, survey.curves, survey.weights), budget, {
     rule: settings.allocation!,
     form: settings.energyForm,
@@ -277,7 +276,7 @@ async function solveAndWrite(
       await using(await session.loadBlock(index), async (block) => {
         const keep: BlockKeep = {};
         for (const site of SITES) {
-          const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
+          const at = layerAt(layers, index, site);
           const sitePlan =
             at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
           const context = { session, settings, method, streams };
@@ -411,35 +410,23 @@ function layerResults(
   }));
 }
 
-function uniformAllocation(
-  source: ModelSource,
-  settings: Settings,
-  layers: readonly Layer[],
-  dtype: ExportDtype,
-): JointAllocation {
+function uniformAllocation(setup: Setup): JointAllocation {
+  const { layers, settings } = setup;
   const none = layers.map(() => null);
   const weights = layers.map(() => 1);
-  return allocate(allocationLayers(layers, none, weights), budgetOf(source, settings, dtype), {
+  return allocate(allocationLayers(layers, none, weights), budgetOf(setup), {
     rule: 'uniform',
     apart: settings.apart,
   });
 }
 
-function budgetOf(source: ModelSource, settings: Settings, dtype: ExportDtype) {
-  return weightsFor(settings, source.architecture, source.parameters, elementBytes(dtype));
-}
-
-function planOutput(run: Run, removed: Int32Array): ExportPlan {
-  return planFor(run.source, run.settings, run.method, run.dtype, run.layers, removed);
+function budgetOf({ source, settings, dtype }: Setup) {
+  return weightsFor(settings, source.architecture, source.parameters, dtype);
 }
 
 /** The output for widths that are known, masks that are not. */
-function planFor(
-  source: ModelSource,
-  settings: Settings,
-  method: Method | null,
-  dtype: ExportDtype,
-  layers: readonly Layer[],
+function planOutput(
+  { source, settings, method, dtype, layers }: Setup,
   removed: Int32Array,
 ): ExportPlan {
   const { architecture } = source;

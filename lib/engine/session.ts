@@ -1,5 +1,5 @@
 import type { Architecture, BlockRole, Dtype, ModelSource } from '../model/architecture';
-import type { Engine } from './engine';
+import { type Engine, using } from './engine';
 import {
   type BlockHandle,
   type BlockSpec,
@@ -72,6 +72,19 @@ export class Session {
   /** Takes hidden states through both sites of a block. */
   async advance(block: BlockHandle, hidden: MatrixHandle, window: number): Promise<void> {
     for (const site of SITES) await this.advanceSite(block, site, hidden, window);
+  }
+
+  /** Takes hidden states through all blocks, one loaded at a time; `onBlock` hears of each that is done. */
+  async forward(
+    hidden: MatrixHandle,
+    window: number,
+    onBlock?: (index: number) => void,
+  ): Promise<void> {
+    for (let index = 0; index < this.architecture.blocks.length; index++) {
+      this.engine.throwIfAborted();
+      await using(await this.loadBlock(index), (block) => this.advance(block, hidden, window));
+      onBlock?.(index);
+    }
   }
 
   /** Takes hidden states through one site; `statistics` receive the input of its output map. */

@@ -20,8 +20,9 @@ import { kvHeadStructure } from '../solver/structures/kv-heads';
 import type { Structure } from '../solver/structures/types';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
+import { withSolver } from './site-solver';
 import { siteStatistics } from './survey';
-import { blockKeep, keptIndices, type Layer, maskOf } from './widths';
+import { blockKeep, keptIndices, type Layer, maskOf, widthOf } from './widths';
 
 /** The hidden states that a run carries from block to block. */
 export interface Streams {
@@ -143,7 +144,7 @@ async function collectAndSolve(
   const { handle } = session.engine;
   const { site } = layer;
   const hidden = streams.hidden!;
-  const width = layer.groups * layer.groupSize;
+  const width = widthOf(layer);
   const tokens = native.matrixShape(hidden).rows;
   const withGram = method === null || method.selection === 'sweep';
   const sequential = method === null ? settings.sequential : method.inputs === 'sequential';
@@ -167,13 +168,9 @@ async function collectAndSolve(
     });
     let outcome: Outcome;
     if (withGram) {
-      const solver = await native.createSolver(handle, statistics, block, site, {
-        lambda: settings.lambda,
-        group: layer.groupSize,
-        metric: plan.metric,
-      });
-      outcome = await solveAndSlice(context, index, block, plan, solver).finally(() =>
-        solver.release(),
+      const sums = { statistics, metric: plan.metric };
+      outcome = await withSolver(session, settings, block, layer, sums, (solver) =>
+        solveAndSlice(context, index, block, plan, solver),
       );
     } else {
       const scores = (method as ScoreMethod).scores(siteStatistics(block, layer, statistics));

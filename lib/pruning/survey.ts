@@ -16,7 +16,8 @@ import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods'
 import { type OnProgress, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
 import type { Settings } from './options';
-import type { Layer } from './widths';
+import { withSolver } from './site-solver';
+import { type Layer, layerAt, widthOf } from './widths';
 
 export interface Survey {
   /** Error curves, one a layer. */
@@ -49,14 +50,11 @@ export async function surveyColumns(
       found.push({ groupSize: layer.groupSize, ...native.outputColumns(block, layer.site) });
       return;
     }
-    const width = layer.groups * layer.groupSize;
-    await using(
-      native.createStatistics(session.engine.handle, width, false, 0),
-      async (statistics) => {
-        await session.advanceSite(block, layer.site, hidden, window, statistics);
-        found.push(siteStatistics(block, layer, statistics));
-      },
-    );
+    const sums = native.createStatistics(session.engine.handle, widthOf(layer), false, 0);
+    await using(sums, async (statistics) => {
+      await session.advanceSite(block, layer.site, hidden, window, statistics);
+      found.push(siteStatistics(block, layer, statistics));
+    });
   });
   // walk goes block by block in the order of the layers.
   if (found.length !== layers.length) throw new Error('a layer was left out of the survey');
@@ -109,7 +107,7 @@ async function walkBack(input: SurveyInput, metrics: MatrixHandle): Promise<Floa
   for await (const { index, block, inputs, attention, ffn } of fishers) {
     const fisher = { attention, ffn };
     for (const site of SITES) {
-      const at = layers.findIndex((layer) => layer.block === index && layer.site === site);
+      const at = layerAt(layers, index, site);
       if (at === -1) {
         // The FFN reads what attention leaves.
         if (site === 'attention') await session.advanceSite(block, site, inputs, window);
@@ -117,7 +115,7 @@ async function walkBack(input: SurveyInput, metrics: MatrixHandle): Promise<Floa
       }
       const place = { matrix: metrics, row: at * session.architecture.hidden };
       native.storeMetric(fisher[site], place.matrix, place.row);
-      await withSolver(input, block, layers[at]!, inputs, place, async (solver) => {
+      await solveDense(input, block, layers[at]!, inputs, place, async (solver) => {
         const { error } = await solver.sweep({
           maxRemoved: layers[at]!.allowed.at(-1)!,
           selection: settings.selection,
@@ -137,7 +135,7 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
   await walk(input, ids, async (block, layer, hidden) => {
     const stream =
       settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
-    await withSolver(input, block, layer, hidden!, null, async (solver) => {
+    await solveDense(input, block, layer, hidden!, null, async (solver) => {
       const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
       curves.push(monotone(sweep.error));
       const scale = { none: 1, residual: stream, output: solver.targetNormSq, fisher: 1 };
@@ -162,7 +160,7 @@ async function walk(
       session.engine.throwIfAborted();
       await using(await session.loadBlock(index), async (block) => {
         for (const site of SITES) {
-          const layer = layers.find((one) => one.block === index && one.site === site);
+          const layer = layers[layerAt(layers, index, site)];
           if (layer) await visit(block, layer, hidden);
           else if (hidden) await session.advanceSite(block, site, hidden, window);
         }
@@ -175,7 +173,7 @@ async function walk(
 }
 
 /** Runs a site on hidden states, which go on, and hands a solver of its Gram to `use`. */
-async function withSolver(
+async function solveDense(
   { session, window, settings }: SurveyInput,
   block: BlockHandle,
   layer: Layer,
@@ -183,20 +181,10 @@ async function withSolver(
   metric: MetricPlace | null,
   use: (solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
-  const { handle } = session.engine;
-  const width = layer.groups * layer.groupSize;
-  await using(native.createStatistics(handle, width, true, 0), async (statistics) => {
+  const sums = native.createStatistics(session.engine.handle, widthOf(layer), true, 0);
+  await using(sums, async (statistics) => {
     await session.advanceSite(block, layer.site, hidden, window, statistics);
-    const solver = await native.createSolver(handle, statistics, block, layer.site, {
-      lambda: settings.lambda,
-      group: layer.groupSize,
-      metric,
-    });
-    try {
-      await use(solver);
-    } finally {
-      solver.release();
-    }
+    await withSolver(session, settings, block, layer, { statistics, metric }, use);
   });
 }
 

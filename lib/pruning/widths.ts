@@ -1,4 +1,5 @@
 import { type AllocationLayer, allowedRemovals, weightsToRemove } from '../allocation';
+import { storageBytes } from '../checkpoint/container';
 import { roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
 import { SITES } from '../engine/session';
@@ -11,6 +12,9 @@ import {
   linearParameters,
 } from '../model/groups';
 import type { Settings } from './options';
+
+/** Elements that are whole storage blocks of every output dtype. */
+const RUN = 32;
 
 export const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
 
@@ -55,6 +59,16 @@ export function layersOf(architecture: Architecture, settings: Settings, dtype: 
   );
 }
 
+/** Place of a site among the layers; -1 = out of scope. */
+export function layerAt(layers: readonly Layer[], block: number, site: Site): number {
+  return layers.findIndex((layer) => layer.block === block && layer.site === site);
+}
+
+/** Columns of a layer's output map. */
+export function widthOf({ groups, groupSize }: Layer): number {
+  return groups * groupSize;
+}
+
 /** Sites as the allocation rules see them. */
 export function allocationLayers(
   layers: readonly Layer[],
@@ -71,18 +85,19 @@ export function allocationLayers(
   }));
 }
 
-/** Weights to remove for the asked target; bytes count the output's linear weights at its dtype. */
+/** Weights to remove for the asked target; a target in bytes counts every parameter at the output's dtype. */
 export function weightsFor(
   settings: Settings,
   architecture: Architecture,
   parameters: number,
-  bytesPerWeight: number,
+  dtype: Dtype,
 ): { remove: number; total: number } {
   const total = linearParameters(architecture);
   if (settings.sparsity !== undefined) {
     return { remove: weightsToRemove(settings.sparsity, total), total };
   }
-  const keep = settings.targetParams ?? Math.floor(settings.targetSize! / bytesPerWeight);
+  const keep =
+    settings.targetParams ?? Math.floor((settings.targetSize! * RUN) / storageBytes(dtype, [RUN]));
   return { remove: Math.max(0, parameters - keep), total };
 }
 

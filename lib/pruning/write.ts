@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtomicFolder, orAbort } from '../checkpoint/atomic';
-import type { GgufEntry } from '../checkpoint/container';
+import { type GgufEntry, storageBytes } from '../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../checkpoint/export';
 import { GgufWriter } from '../checkpoint/gguf-writer';
 import { asOutput } from '../checkpoint/output-error';
@@ -9,7 +9,7 @@ import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
 import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
-import type { BlockRole, Dtype, ModelRole } from '../model/architecture';
+import type { BlockRole, ModelRole } from '../model/architecture';
 import type { TokenizerOutput } from './tokenizer-output';
 
 /** Bytes that cross from the native side at a time. */
@@ -186,13 +186,6 @@ export class CheckpointWriter {
   }
 
   async #writeZeros(tensor: PlannedTensor): Promise<void> {
-    const elements = tensor.shape.reduce((product, n) => product * n, 1);
-    await this.#sink.append(tensor.name, new Uint8Array(elements * elementBytes(tensor.dtype)));
+    await this.#sink.append(tensor.name, new Uint8Array(storageBytes(tensor.dtype, tensor.shape)));
   }
-}
-
-/** Bytes of one element of a float dtype, and of Q8_0 on average. */
-export function elementBytes(dtype: Dtype): number {
-  if (dtype === 'F32') return 4;
-  return dtype === 'Q8_0' ? 34 / 32 : 2;
 }

@@ -67,12 +67,8 @@ Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitBackward(Napi::Env env, Napi::Object exports) {
-  exports.Set("headGradient", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-                return Guard(info, [&] { return HeadGradientOf(info); });
-              }));
-  exports.Set("backwardBlock", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-                return Guard(info, [&] { return BackwardBlockOf(info); });
-              }));
+  Export<HeadGradientOf>(env, exports, "headGradient");
+  Export<BackwardBlockOf>(env, exports, "backwardBlock");
 }
 
 }  // namespace struprune::addon

@@ -102,18 +102,11 @@ Napi::Value CreateMatrix(const Info& info) {
                                     GetSize(info[2], "cols"), GetString(info[3], "scratch")));
 }
 
-// (engine, matrix, row, count) -> Float32Array, a copy; (…, Float32Array) writes instead
+// (engine, matrix, row, count) -> Float32Array, a copy
 Napi::Value MatrixRows(const Info& info) {
   const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
   const size_t row = GetSize(info[2], "row"), count = GetSize(info[3], "count");
   if (row + count > matrix->rows()) throw BadArgument("rows outside the matrix");
-  if (info[4].IsTypedArray()) {
-    const auto values = info[4].As<Napi::Float32Array>();
-    if (values.ElementLength() != count * matrix->cols())
-      throw BadArgument("wrong number of values");
-    matrix->Write(row, count, values.Data());
-    return info.Env().Undefined();
-  }
   auto values = Napi::Float32Array::New(info.Env(), count * matrix->cols());
   matrix->Read(row, count, values.Data());
   return values;
@@ -317,8 +310,8 @@ Napi::Value EncodeBlock(const Info& info) {
       [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });
 }
 
-// (engine, ref, files, stored, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is
-// not in a block, rounded to `stored` and encoded as dtype
+// (engine, ref, files, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is not in a
+// block, encoded as dtype
 Napi::Value EncodeTensor(const Info& info) {
   const auto context = Engine(info);
   Napi::Object refs = Napi::Object::New(info.Env());

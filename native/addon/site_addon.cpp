@@ -2,14 +2,13 @@
 // map.
 #include "addon/site_addon.h"
 
-#include <cmath>
-
 #include "addon/handles.h"
 #include "addon/solver_addon.h"
 #include "addon/specs.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
 #include "ops/statistics.h"
+#include "solver/columns.h"
 
 namespace struprune::addon {
 namespace {
@@ -109,18 +108,11 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
   const Matrix& weight = block->matrix(OutputRole(GetSite(info[1])));
-  std::vector<double> absolute(weight.cols, 0.0), squares(weight.cols, 0.0);
-  for (size_t i = 0; i < weight.rows; ++i) {
-    for (size_t j = 0; j < weight.cols; ++j) {
-      const double value = weight.values[i * weight.cols + j];
-      absolute[j] += std::abs(value);
-      squares[j] += value * value;
-    }
-  }
-  for (double& value : absolute) value /= static_cast<double>(weight.rows);
+  const WeightColumns columns = MeasureWeight(weight.rows, weight.cols, weight.values.data());
   Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("weightAbsMean", CopyToTyped<double, Napi::Float64Array>(info.Env(), absolute));
-  result.Set("weightNormSq", CopyToTyped<double, Napi::Float64Array>(info.Env(), squares));
+  result.Set("weightAbsMean",
+             CopyToTyped<double, Napi::Float64Array>(info.Env(), columns.abs_mean));
+  result.Set("weightNormSq", CopyToTyped<double, Napi::Float64Array>(info.Env(), columns.norm_sq));
   return result;
 }
 

@@ -332,8 +332,8 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
           info, [](const SharedProblem& problem) { return MeasureColumns(*problem); },
           [](Napi::Env env, const ColumnStatistics& columns) {
             auto object = Napi::Object::New(env);
-            object.Set("weightAbsMean", Doubles(env, columns.weight_abs_mean));
-            object.Set("weightNormSq", Doubles(env, columns.weight_norm_sq));
+            object.Set("weightAbsMean", Doubles(env, columns.weight.abs_mean));
+            object.Set("weightNormSq", Doubles(env, columns.weight.norm_sq));
             object.Set("second", Doubles(env, columns.second));
             object.Set("mean", Doubles(env, columns.mean));
             return object;

@@ -5,11 +5,17 @@
 
 namespace struprune {
 
+struct WeightColumns {
+  std::vector<double> abs_mean;  // [in] mean over rows of |W|
+  std::vector<double> norm_sq;   // [in] ‖W_:j‖²
+};
+// weight[out, in], out > 0.
+WeightColumns MeasureWeight(size_t out, size_t in, const float* weight);
+
 struct ColumnStatistics {
-  std::vector<double> weight_abs_mean;  // [in] mean over rows of |W|
-  std::vector<double> weight_norm_sq;   // [in] ‖W_:j‖²
-  std::vector<double> second;           // [in] mean of x_j² over tokens
-  std::vector<double> mean;             // [in] mean of x_j over tokens
+  WeightColumns weight;
+  std::vector<double> second;  // [in] mean of x_j² over tokens
+  std::vector<double> mean;    // [in] mean of x_j over tokens
 };
 ColumnStatistics MeasureColumns(const SiteProblem& site);
 

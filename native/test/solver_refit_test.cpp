@@ -184,8 +184,8 @@ TEST(Columns, AreWhatTheySay) {
       second += row[j] * row[j] / data.tokens;
       mean += row[j] / data.tokens;
     }
-    EXPECT_NEAR(columns.weight_abs_mean[j], abs, 1e-6);
-    EXPECT_NEAR(columns.weight_norm_sq[j], square, 1e-6);
+    EXPECT_NEAR(columns.weight.abs_mean[j], abs, 1e-6);
+    EXPECT_NEAR(columns.weight.norm_sq[j], square, 1e-6);
     EXPECT_NEAR(columns.second[j], second, 1e-9);
     EXPECT_NEAR(columns.mean[j], mean, 1e-9);
   }

@@ -29,11 +29,7 @@ for (const name of readdirSync(MODELS).filter((entry) => !entry.endsWith('.json'
     const window = expected.inputIds[0]!.length;
     const ids = Int32Array.from(expected.inputIds.flat());
     await using(await session.embed(ids, window), async (hidden) => {
-      for (let index = 0; index < session.architecture.blocks.length; index++) {
-        await using(await session.loadBlock(index), (block) =>
-          session.advance(block, hidden, window),
-        );
-      }
+      await session.forward(hidden, window);
       const largest = logits.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
       let worst = 0;
       let at = 0;
