@@ -8,7 +8,7 @@ import { admmFigure } from './sections/admm';
 import { costFigures } from './sections/cost';
 import { curveFigures } from './sections/curves';
 import { kernelFigures, kernelSummary } from './sections/kernels';
-import { layerFigures } from './sections/layers';
+import { focusOf, layerFigures } from './sections/layers';
 import { memoryFigures } from './sections/memory';
 import { methodsTable, originBody, textsTable } from './sections/origin';
 import { peersFigures, peersSummary } from './sections/peers';
@@ -70,11 +70,14 @@ function qualitySections(quality: BenchQuality): Section[] {
   ];
 }
 
-/** One figure a row that ran ADMM. */
-function admmOf({ rows }: BenchQuality): Html | null {
-  const figures = rows.flatMap(({ layers, label, sparsity }, i) => {
-    return admmFigure(layers, `admm-${i}`, `${label} at ${asked(sparsity)}`) ?? [];
-  });
+/** A figure for every row that ran ADMM at the chosen sparsity, or at any where none did at that. */
+function admmOf(quality: BenchQuality): Html | null {
+  const ran = quality.rows.filter(({ layers }) => layers.some(({ admm }) => admm !== null));
+  const focus = focusOf(quality);
+  const chosen = ran.filter(({ sparsity }) => sparsity === focus);
+  const figures = (chosen.length > 0 ? chosen : ran).map(({ layers, label, sparsity }, i) =>
+    admmFigure(layers, `admm-${i}`, `${label} at ${asked(sparsity)}`),
+  );
   return figures.length === 0 ? null : html`${figures}`;
 }
 

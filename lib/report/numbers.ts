@@ -19,6 +19,12 @@ export function change(ratio: number): string {
   return `${ratio < 1 ? '−' : '+'}${shown}`;
 }
 
+/** The same at the marks of an axis: `+5 %`. */
+export function changeMark(ratio: number): string {
+  const shown = asked(Number(Math.abs(ratio - 1).toFixed(6)));
+  return `${ratio === 1 ? '' : ratio < 1 ? '−' : '+'}${shown}`;
+}
+
 /** `×1.53`. */
 export function times(ratio: number): string {
   return `×${ratio >= 100 ? grouped(Math.round(ratio)) : ratio.toFixed(2)}`;
@@ -39,10 +45,6 @@ export function million(value: number): string {
 /** `20 %`, `12.5 %`: a share that was asked for. */
 export function asked(share: number): string {
   return `${Number((100 * share).toFixed(2))} %`;
-}
-
-export function nats(value: number): string {
-  return short(value);
 }
 
 /** The number in its words, with the number itself for machines. */

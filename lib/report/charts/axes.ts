@@ -36,4 +36,7 @@ export function yName(name: string) {
   return { name, nameLocation: 'end' as const, nameGap: 14, nameTextStyle: NAME_TEXT };
 }
 
-const NAME_TEXT = { ...TEXT.name, align: 'left' as const, padding: [0, 0, 0, -44] };
+/** Room for the numbers of a y axis, pixels. */
+export const AXIS_ROOM = 60;
+
+const NAME_TEXT = { ...TEXT.name, align: 'left' as const, padding: [0, 0, 0, -AXIS_ROOM] };

@@ -37,7 +37,6 @@ export function barChart(chart: BarChart): Html {
 
 function optionOf({ categories, parts, value, labels }: BarChart, narrow: boolean): Option {
   return {
-    textStyle: { fontFamily: 'inherit' },
     grid: { left: narrow ? 8 : 210, right: narrow ? 74 : 100, top: 8, bottom: 52 },
     xAxis: {
       ...valueAxis(value, 'x', narrow),

@@ -1,5 +1,5 @@
 import type { Html } from '../html';
-import { type AxisSpec, valueAxis, yName } from './axes';
+import { AXIS_ROOM, type AxisSpec, valueAxis, yName } from './axes';
 import type { Option } from './echarts';
 import { type SeriesStyle, TEXT } from './style';
 import { drawing, type Size } from './svg';
@@ -44,8 +44,7 @@ export function lineChart(chart: LineChart): Html {
 function optionOf({ x, y, series, levels = [], labelRoom = 170 }: LineChart, size: Size): Option {
   const { narrow } = size;
   return {
-    textStyle: { fontFamily: 'inherit' },
-    grid: { left: 52, right: narrow ? 14 : labelRoom, top: 36, bottom: 52 },
+    grid: { left: AXIS_ROOM, right: narrow ? 14 : labelRoom, top: 36, bottom: 52 },
     xAxis: valueAxis(x, 'x', narrow),
     yAxis: { ...valueAxis(y, 'y', narrow), ...yName(y.name) },
     series: [

@@ -1,5 +1,5 @@
 import type { Html } from '../html';
-import { valueAxis, yName } from './axes';
+import { AXIS_ROOM, valueAxis, yName } from './axes';
 import type { Option } from './echarts';
 import { seriesStyle, TEXT } from './style';
 import { drawing } from './svg';
@@ -48,8 +48,7 @@ function optionOf({ roofs, points }: Roofline, narrow: boolean): Option {
   const y = logScale(Math.min(...rates) / 1.5, Math.max(...rates) * 1.2);
   const style = seriesStyle(1);
   return {
-    textStyle: { fontFamily: 'inherit' },
-    grid: { left: 58, right: narrow ? 14 : 150, top: 36, bottom: 52 },
+    grid: { left: AXIS_ROOM, right: narrow ? 14 : 150, top: 36, bottom: 52 },
     xAxis: valueAxis({ name: 'flops per byte', scale: x, log: true, format: short }, 'x', narrow),
     yAxis: {
       ...valueAxis({ name: 'GFLOP/s', scale: y, log: true, format: short }, 'y', narrow),

@@ -19,12 +19,14 @@ export function tidySvg(source: string, naming: Naming): Html {
     .replace(/<style[^>]*>[\s\S]*?<\/style>/g, '')
     .replace(/<rect[^>]*fill="none"[^>]*><\/rect>/, '')
     .replace(/ (?:pointer-events|ecmeta_\w+|xml:space|class)="[^"]*"/g, '')
-    .replace(/font-family:inherit;?/g, '')
+    // The page's own font, in ECharts' sizes.
+    .replace(/font:[^;"]*?([\d.]+px)[^;"]*/g, 'font-size:$1')
+    .replace(/font-family:[^;"]*;?/g, '')
+    .replace(/ fill="#fff"/g, ' fill="var(--surface)"')
     // ECharts counts its clip paths through the life of the process; here the same chart is the same text.
     .replace(/zr\d+-c(\d+)/g, `${id}-clip$1`)
-    .replace(/\n+/g, '\n')
-    .replace(/<(path|text|g|clipPath|defs) *(?=[ >])/g, '<$1')
-    .replace(/(\.\d\d)\d+/g, '$1');
+    .replace(/<[^>]*>/g, (tag) => tag.replace(/(\.\d\d)\d+/g, '$1').replace(/ +>/g, '>'))
+    .replace(/\n+/g, '\n');
   return new Html(
     `<svg class="chart ${className}" viewBox="0 0 ${width} ${height}" role="img" ` +
       `aria-labelledby="${id}-title" aria-describedby="${id}-description">` +

@@ -5,7 +5,7 @@ import { seriesStyle } from '../charts/style';
 import { linearScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
-import { asked, change } from '../numbers';
+import { asked, change, changeMark } from '../numbers';
 import { baseOf, firstText, perplexityOf } from '../summary/choose';
 import { number, table, words } from '../table';
 
@@ -42,7 +42,7 @@ ${bases.join(' and ')}. Above zero the ingredient pays; below, the change would.
       y: {
         name: 'change of perplexity',
         scale: linearScale(Math.min(1, ...ratios), Math.max(top, 1.01)),
-        format: (ratio) => (Math.abs(ratio - 1) < 1e-9 ? '0 %' : change(ratio)),
+        format: changeMark,
       },
       series,
       levels: [{ value: 1, label: 'unchanged' }],

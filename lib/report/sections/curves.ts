@@ -10,8 +10,16 @@ import { rampColor } from '../palette';
 import { number, table } from '../table';
 import { SITE_NAMES, SITES } from './sites';
 
-/** A curve is read at these shares of its groups, which the table has too. */
-const SHARES = Array.from({ length: 19 }, (_, i) => (i + 1) * 0.05);
+const EVEN_SHARES = Array.from({ length: 19 }, (_, i) => (i + 1) * 0.05);
+
+/** Where curves are read, for chart and table: at every count where groups are few, else at even shares. */
+function sharesOf(layers: readonly Layer[]): number[] {
+  const [groups] = new Set(layers.map((layer) => layer.groups));
+  const same = layers.every((layer) => layer.groups === groups);
+  if (!same || groups === undefined || groups > EVEN_SHARES.length) return EVEN_SHARES;
+  return Array.from({ length: groups }, (_, i) => (i + 1) / groups);
+}
+
 /** Errors this much smaller than the largest say nothing that can be seen. */
 const DEPTH = 1e5;
 
@@ -34,7 +42,8 @@ export function errorAt({ error, groups, weight }: Layer, share: number): number
 }
 
 function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string): Html {
-  const curves = layers.map((layer) => ({ layer, points: pointsOf(layer) }));
+  const shares = sharesOf(layers);
+  const curves = layers.map((layer) => ({ layer, points: pointsOf(layer, shares) }));
   const errors = curves.flatMap(({ points }) => points.map(([, error]) => error));
   const name = SITE_NAMES[layers[0]!.site];
   const title = `Error curves of the ${name}, ${survey.key}`;
@@ -47,7 +56,7 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
       id,
       title,
       description: `${curves.length} rising lines, one a block, over the removed share of its groups. The numbers are in the table below.`,
-      x: { name: 'removed share of the groups', scale: linearScale(0, 0.95), format: asked },
+      x: { name: 'removed share of the groups', scale: linearScale(0, Math.max(...curves.flatMap(({ points }) => points.map(([x]) => x)))), format: asked },
       y: { name: survey.unit, log: true, scale: logScale(low, high), format: short },
       series: curves.map(({ layer, points }, i) => seriesOf(layer, points, i, curves.length)),
       labelRoom: 90,
@@ -57,12 +66,12 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
       table({
         id: `${id}-table`,
         caption: `Error in ${survey.unit} after removing a share of the groups, times the layer's weight in the allocation.`,
-        head: ['block', 'groups', 'weight', ...SHARES.map(asked)],
+        head: ['block', 'groups', 'weight', ...shares.map((share) => asked(Number(share.toFixed(3))))],
         rows: layers.map((layer) => [
           String(layer.block),
           String(layer.groups),
           number(layer.weight, short),
-          ...SHARES.map((share) => number(errorAt(layer, share), short)),
+          ...shares.map((share) => number(errorAt(layer, share), short)),
         ]),
       }),
     ],
@@ -70,8 +79,8 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
 }
 
 /** Only positive errors have a place on a logarithmic scale. */
-function pointsOf(layer: Layer): [number, number][] {
-  return SHARES.flatMap((share): [number, number][] => {
+function pointsOf(layer: Layer, shares: readonly number[]): [number, number][] {
+  return shares.flatMap((share): [number, number][] => {
     const error = errorAt(layer, share);
     return error !== null && error > 0 ? [[share, error]] : [];
   });

@@ -12,6 +12,7 @@ import {
   perplexity,
   time,
 } from '../numbers';
+import { number, table, words } from '../table';
 import { tiles } from '../tiles';
 import {
   type BetterAblation,
@@ -23,7 +24,6 @@ import {
   LEVEL,
   LIMIT,
   perplexityOf,
-  type Standing,
   standings,
   worstRatio,
 } from './choose';
@@ -36,9 +36,10 @@ export function qualitySummary(quality: BenchQuality): Html {
   const { row } = choice;
   return html`<div class="answer"><h2>What to choose</h2>
 <p>${choice.withinLimit ? chosen(quality, row) : nothingWithin(quality, row)}</p>
-<ul>${costs(quality, row)}${furtherOn(quality, row)}${milder(quality, row)}</ul>
+<ul>${costs(quality, row)}${furtherOn(quality, row)}</ul>
 </div>
 ${keyFigures(quality, row)}
+${bestTable(quality, row)}
 ${warnings(quality)}`;
 }
 
@@ -80,18 +81,26 @@ function furtherOn(quality: BenchQuality, row: BenchRow): Html | null {
 ${data(next.worstRatio, change)} on the text that suffers most (${next.best.label}).</li>`;
 }
 
-/** The best of every sparsity in a line. */
-function milder(quality: BenchQuality, row: BenchRow): Html | null {
-  const all = standings(quality);
-  if (all.length < 2) return null;
-  return html`<li><strong>Best at each share</strong>, on ${firstText(quality)}:
-${all.map((one, i) => html`${i > 0 ? '; ' : ''}${bestAt(one, row)}`)}.</li>`;
-}
-
-function bestAt({ sparsity, best, ratio, next }: Standing, chosenRow: BenchRow): Html {
-  const level = next && next.above < LEVEL ? `, level with ${next.row.label}` : '';
-  const text = html`${asked(sparsity)} ${best.label} (${data(ratio, change)}${level})`;
-  return best === chosenRow ? html`<strong>${text}</strong>` : text;
+/** The best of every sparsity. */
+function bestTable(quality: BenchQuality, row: BenchRow): Html {
+  const text = firstText(quality);
+  return html`<div class="card">${table({
+    id: 'best-table',
+    caption: `The best method at each share, by perplexity on ${text}. Bold: the choice. Level: less than ${percent(LEVEL)} apart.`,
+    head: ['removed', 'best', 'perplexity', 'change', 'largest change on a text', 'next best', 'behind by'],
+    rows: standings(quality).map(({ sparsity, best, ratio, worstRatio: worst, next }) => {
+      const mark = best === row ? 'best' : '';
+      return [
+        asked(sparsity),
+        words(best.label, `text ${mark}`),
+        number(perplexityOf(best, text), perplexity, mark),
+        number(ratio, change, mark),
+        number(worst, change, mark),
+        words(next?.row.label ?? '–'),
+        next && next.above < LEVEL ? 'level' : number(next?.above, percent),
+      ];
+    }),
+  })}</div>`;
 }
 
 function keyFigures(quality: BenchQuality, row: BenchRow): Html {
@@ -163,7 +172,7 @@ function ablationWarnings(quality: BenchQuality): Html[] {
     const { row, base, ratio } = found[0]!;
     const more = found.length === 1 ? '' : `, and better at ${found.length - 1} more`;
     return html`<li><strong>${row.label}</strong> does better than ${base.label} at ${asked(row.sparsity)}
-(${data(ratio, change)} perplexity${more}): that part of the default does not pay here.</li>`;
+(${data(ratio, change)} perplexity${more}): the default is not the best here.</li>`;
   });
 }
 
