@@ -85,7 +85,8 @@ void Check(const HeadRun& reference, const HeadRun& model, std::span<const int32
   for (const HeadRun* run : {&reference, &model}) {
     if (run->hidden->cols() != run->ends->hidden ||
         run->row + targets.size() > run->hidden->rows()) {
-      throw Error("ERR_ARGUMENT", "hidden states, head and targets must agree in width and tokens");
+      throw Error("ERR_ARGUMENT", "hidden states, head and targets must agree in width and tokens",
+                  "compare states of the same windows");
     }
   }
   for (const int32_t target : targets) {
@@ -101,7 +102,8 @@ void Check(const HeadRun& reference, const HeadRun& model, std::span<const int32
 void Store(const Running& state, size_t row, TokenComparison& out) {
   const double p = state.reference.LogSum(), q = state.model.LogSum();
   if (!std::isfinite(p) || !std::isfinite(q)) {
-    throw Error("ERR_NAN", "logits of a token are not finite");
+    throw Error("ERR_NAN", "logits of a token are not finite",
+                "check the weights of both models for infinities");
   }
   out.best[row] = state.model.best;
   out.reference_best[row] = state.reference.best;
