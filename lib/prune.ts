@@ -242,12 +242,12 @@ async function decide(run: Run): Promise<{
   let survey: Survey | null = null;
   if (method?.selection === 'scores') {
     if (wanted || method.inputs === 'dense')
-      columns = (await surveys.columns(input, method.statistics)).value;
+      columns = await surveys.columns(input, method.statistics);
     if (wanted) survey = curvesFromScores(method, columns!, layers);
     if (method.inputs !== 'dense') columns = null;
   } else if (wanted) {
     const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-    survey = (await surveys.curves({ ...input, ids: ids.subarray(0, tokens) })).value;
+    survey = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
   }
   if (!survey) return { allocation: uniformAllocation(run), survey, columns };
   const budget = budgetOf(run);

@@ -1,6 +1,6 @@
 /**
- * What `bench` writes as bench.json, version 1. One document holds one command's sections; the others are
- * left out. Sizes in bytes, times in seconds, rates in GFLOP/s (1e9) and GB/s (1e9 bytes), shares from 0 to 1,
+ * What `bench` writes, version 1: `bench quality` as quality.json, `bench kernels` as kernels.json and so on. A
+ * document has one section or more; the others are left out. Sizes in bytes, times in seconds, rates in GFLOP/s (1e9) and GB/s (1e9 bytes), shares from 0 to 1,
  * losses in nats per token. Readers refuse another `version`; new optional keys do not change it.
  */
 import { z } from 'zod';
@@ -181,6 +181,8 @@ const quality = z.object({
   rows: z.array(row),
   failures: z.array(failure),
   surveys: z.array(survey),
+  /** For example that calibration and evaluation text overlap. */
+  warnings: z.array(z.string()).default([]),
 });
 
 /** One native operation at one of the model's shapes. */
@@ -339,6 +341,9 @@ export type BenchSpeed = z.infer<typeof speed>;
 export type BenchPeers = z.infer<typeof peers>;
 export type BenchContender = z.infer<typeof contender>;
 
-export const rowSchema = row;
-export const failureSchema = failure;
-export const surveySchema = survey;
+/** A line of rows.jsonl after the first: a finished part of `bench quality`. */
+export const entrySchema = z.union([
+  z.object({ dense: quality.shape.dense }),
+  z.object({ survey }),
+  z.object({ key: z.string(), row }),
+]);

@@ -2,9 +2,20 @@ import { native } from '../engine/native';
 import type { ScoreMethod, SiteStatistics } from '../methods';
 import { type Survey, type SurveyInput, surveyColumns, surveyCurves } from './survey';
 
-export interface Made<T> {
+/** A survey that a run asked for. */
+export interface SurveyUse {
   /** What distinguishes it from the others of a store. */
   key: string;
+  /** That making it took. */
+  seconds: number;
+  /** Made for this very run, which waited for it. */
+  fresh: boolean;
+  input: SurveyInput;
+  /** null: column statistics, of which the method makes its own curves. */
+  survey: Survey | null;
+}
+
+interface Made<T> {
   seconds: number;
   value: T;
 }
@@ -16,19 +27,25 @@ export interface Made<T> {
 export class Surveys {
   readonly #curves = new Map<string, Made<Survey>>();
   readonly #columns = new Map<string, Made<SiteStatistics[]>>();
-  /** Seconds spent on making surveys so far. */
-  seconds = 0;
+  readonly #onUse: ((use: SurveyUse) => void) | undefined;
 
-  /** Error curves, and Fisher metrics where the layer weights ask for them. */
-  curves(input: SurveyInput): Promise<Made<Survey>> {
-    return this.#once(this.#curves, curvesKey(input), () => surveyCurves(input));
+  constructor(onUse?: (use: SurveyUse) => void) {
+    this.#onUse = onUse;
   }
 
-  columns(
-    input: SurveyInput,
-    needs: ScoreMethod['statistics'],
-  ): Promise<Made<SiteStatistics[]>> {
-    return this.#once(this.#columns, placesKey(input, needs), () => surveyColumns(input, needs));
+  /** Error curves, and Fisher metrics where the layer weights ask for them. */
+  async curves(input: SurveyInput): Promise<Survey> {
+    const key = curvesKey(input);
+    const { made, fresh } = await once(this.#curves, key, () => surveyCurves(input));
+    this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: made.value });
+    return made.value;
+  }
+
+  async columns(input: SurveyInput, needs: ScoreMethod['statistics']): Promise<SiteStatistics[]> {
+    const key = placesKey(input, `${needs} statistics`);
+    const { made, fresh } = await once(this.#columns, key, () => surveyColumns(input, needs));
+    this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: null });
+    return made.value;
   }
 
   dispose(): void {
@@ -38,21 +55,20 @@ export class Surveys {
     this.#curves.clear();
     this.#columns.clear();
   }
+}
 
-  async #once<T>(
-    made: Map<string, Made<T>>,
-    key: string,
-    make: () => Promise<T>,
-  ): Promise<Made<T>> {
-    const known = made.get(key);
-    if (known) return known;
-    const start = performance.now();
-    const value = await make();
-    const entry = { key, seconds: (performance.now() - start) / 1000, value };
-    this.seconds += entry.seconds;
-    made.set(key, entry);
-    return entry;
-  }
+async function once<T>(
+  known: Map<string, Made<T>>,
+  key: string,
+  make: () => Promise<T>,
+): Promise<{ made: Made<T>; fresh: boolean }> {
+  const old = known.get(key);
+  if (old) return { made: old, fresh: false };
+  const start = performance.now();
+  const value = await make();
+  const made = { seconds: (performance.now() - start) / 1000, value };
+  known.set(key, made);
+  return { made, fresh: true };
 }
 
 /** Where statistics are gathered, and on what: weights are rounded to the output's dtype as they are read. */
