@@ -40,8 +40,6 @@ export type QualityOptions = z.input<typeof schema> &
     /** Smaller defaults: see QUICK. */
     quick?: boolean;
     onProgress?: OnProgress;
-    /** Hears of every row, failure included, as soon as it is known. */
-    onRow?: (done: number, total: number) => void;
   };
 export type QualitySettings = z.output<typeof schema>;
 
@@ -54,7 +52,7 @@ export const QUICK = {
   methods: ['magnitude', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
 } as const;
 
-const NOT_SETTINGS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'onRow', 'quick'];
+const NOT_SETTINGS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'quick'];
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function qualitySettings(options: QualityOptions): QualitySettings {

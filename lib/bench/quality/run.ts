@@ -48,7 +48,6 @@ interface Run {
   texts: TokenisedText[];
   results: Results;
   onProgress: OnProgress | undefined;
-  onRow: QualityOptions['onRow'];
 }
 
 /**
@@ -83,7 +82,7 @@ async function openRun(
   engine: Engine,
   model: string,
   settings: QualitySettings,
-  { signal, bf16 = false, onProgress, onRow }: QualityOptions,
+  { signal, bf16 = false, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
   const source = await openCheckpoint(model);
@@ -115,7 +114,7 @@ async function openRun(
     },
     settings.force,
   );
-  return { started, engine, source, settings, calibration, texts, results, onProgress, onRow };
+  return { started, engine, source, settings, calibration, texts, results, onProgress };
 }
 
 /** The same text may have moved. */
@@ -126,7 +125,7 @@ function withoutPath({ about }: TokenisedText) {
 
 /** Makes the rows that are not there yet. */
 async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]> {
-  const { engine, source, settings, texts, results, onProgress, onRow } = run;
+  const { engine, source, settings, texts, results, onProgress } = run;
   const missing = jobs.filter(({ entry, sparsity }) => !results.row(entry, sparsity));
   const failures: BenchFailure[] = [];
   if (missing.length === 0) return failures;
@@ -164,7 +163,6 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
         failures.push(failureOf(engine, job, error));
       }
       done++;
-      onRow?.(done, jobs.length);
     }
     return failures;
   } finally {
