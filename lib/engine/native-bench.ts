@@ -1,4 +1,4 @@
-import type { EndsHandle, EngineHandle, MatrixHandle } from './native';
+import type { BlockHandle, EndsHandle, EngineHandle, MatrixHandle } from './native';
 
 /** A model's head and what it reads: hidden states after the last block, from `row`. */
 export interface HeadRun {
@@ -18,6 +18,24 @@ export interface TokenComparison {
   referenceBest: Int32Array;
 }
 
+/** GFLOP/s of large products on all threads; GB/s read and written by a copy that no cache holds. */
+export interface Roofs {
+  f32: number;
+  f64: number;
+  bandwidth: number;
+}
+
+/** One operation: useful flops and bytes of a call, seconds of the fastest of the repeats. */
+export interface KernelTiming {
+  op: string;
+  shape: string;
+  dtype: string;
+  flops: number;
+  bytes: number;
+  seconds: number;
+  repeats: number;
+}
+
 /** Calls of the native addon that only benchmarks make. */
 export interface NativeBench {
   /**
@@ -30,4 +48,12 @@ export interface NativeBench {
     model: HeadRun,
     targets: Int32Array,
   ): Promise<TokenComparison>;
+  /** Takes about 3 · seconds. */
+  measureRoofs(engine: EngineHandle, seconds: number): Promise<Roofs>;
+  /** Operations of the forward pass and the solvers at the block's shapes, `seconds` each; tokens in whole windows. */
+  timeKernels(
+    engine: EngineHandle,
+    block: BlockHandle,
+    options: { tokens: number; window: number; seconds: number },
+  ): Promise<KernelTiming[]>;
 }

@@ -2,10 +2,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine';
-import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import { parseSettings } from '../options';
 
 const count = z.number().int().positive();
 const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
@@ -52,17 +52,10 @@ export const QUICK = {
   methods: ['magnitude', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
 } as const;
 
-const NOT_SETTINGS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'quick'];
-
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function qualitySettings(options: QualityOptions): QualitySettings {
   const given = Object.fromEntries(
-    Object.entries(options).filter(
-      ([key, value]) => !NOT_SETTINGS.includes(key) && value !== undefined,
-    ),
+    Object.entries(options).filter(([, value]) => value !== undefined),
   );
-  const parsed = schema.safeParse(options.quick ? { ...QUICK, ...given } : given);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new StruPruneError('ERR_ARGUMENT', `option ${path.join('.') || 'unknown'}: ${message}`);
+  return parseSettings(schema, options.quick ? { ...QUICK, ...given } : given);
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addKernels } from './bench/kernels';
 import { addQuality, runEmbedded } from './bench/quality';
 
 export function addBench(program: Command): void {
@@ -10,4 +11,5 @@ export function addBench(program: Command): void {
     )
     .action(runEmbedded);
   addQuality(bench);
+  addKernels(bench);
 }
