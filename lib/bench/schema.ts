@@ -193,7 +193,7 @@ const kernel = z.object({
   /** `cpu` or `cuda:0`. */
   device: z.string(),
   dtype: z.string(),
-  /** Of one call: useful flops, bytes that must move at least, median of the timings. */
+  /** Of one call: useful flops, bytes that must move at least, seconds of the fastest repeat (other work only slows). */
   flops: z.number(),
   bytes: z.number(),
   seconds: z.number(),

@@ -50,9 +50,7 @@ function section(id: string, title: string, body: Html | null | undefined): Sect
 function summaryOf({ quality, kernels, speed, peers }: BenchDocument): Html {
   const rest = html`${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}`;
   if (quality) return html`${qualitySummary(quality)}${rest}`;
-  return rest.text === ''
-    ? rest
-    : html`<div class="answer"><h2>In short</h2>${rest}</div>`;
+  return rest.text === '' ? rest : html`<div class="answer"><h2>In short</h2>${rest}</div>`;
 }
 
 function qualitySections(quality: BenchQuality): Section[] {

@@ -45,4 +45,4 @@ export function escaped(text: string): string {
 }
 
 // Built from a string, since the linter takes control characters in a literal for a mistake.
-const FORBIDDEN = new RegExp('[\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F]', 'g');
+const FORBIDDEN = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F]/g;

@@ -35,16 +35,7 @@ export const LIGHT: Theme = {
   accentWash: '#eef2ff',
   warn: '#8a4300',
   warnWash: '#fff4e5',
-  series: [
-    '#1746d1',
-    '#e2500f',
-    '#00694a',
-    '#84418f',
-    '#7a4300',
-    '#0a8ad0',
-    '#7b828a',
-    '#1b1f24',
-  ],
+  series: ['#1746d1', '#e2500f', '#00694a', '#84418f', '#7a4300', '#0a8ad0', '#7b828a', '#1b1f24'],
   ramp: ['#6f8cff', '#4a68e8', '#5547c2', '#7a3a9c', '#9a2f78', '#b02a50', '#a83418'],
 };
 
@@ -59,16 +50,7 @@ export const DARK: Theme = {
   accentWash: '#1a2436',
   warn: '#f3b36b',
   warnWash: '#2c2216',
-  series: [
-    '#4d96ff',
-    '#f0803f',
-    '#2fb877',
-    '#c97fc9',
-    '#e5c32d',
-    '#3fe0ff',
-    '#858c93',
-    '#eceff3',
-  ],
+  series: ['#4d96ff', '#f0803f', '#2fb877', '#c97fc9', '#e5c32d', '#3fe0ff', '#858c93', '#eceff3'],
   ramp: ['#a9c1ff', '#8ea4ff', '#9d8cf5', '#c07fdd', '#e27cb6', '#f58b90', '#ffa974'],
 };
 

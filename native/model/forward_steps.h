@@ -11,7 +11,7 @@
 namespace struprune {
 
 // Rows of a flight that one task handles.
-inline constexpr size_t kChunk = 256;
+inline constexpr size_t kChunk = 512;
 
 // out[rows, n] = x[rows, k] Wᵀ (+ bias) for W[n, k].
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out);

@@ -1,5 +1,5 @@
-import type { Scale } from './ticks';
 import { TEXT } from './style';
+import type { Scale } from './ticks';
 
 export interface AxisSpec {
   name: string;

@@ -115,7 +115,11 @@ function plain(name: string): string {
   return name.replace(/[{}|]/g, ' ');
 }
 
-function levelLine({ value, label }: { value: number; label: string }, x: AxisSpec, narrow: boolean) {
+function levelLine(
+  { value, label }: { value: number; label: string },
+  x: AxisSpec,
+  narrow: boolean,
+) {
   const { min, max } = x.scale;
   return {
     type: 'line' as const,

@@ -1,10 +1,10 @@
 import type { Html } from '../html';
+import { short } from '../numbers';
 import { AXIS_ROOM, valueAxis, yName } from './axes';
 import type { Option } from './echarts';
 import { seriesStyle, TEXT } from './style';
 import { drawing } from './svg';
 import { logScale } from './ticks';
-import { short } from '../numbers';
 
 export interface RooflinePoint {
   name: string;

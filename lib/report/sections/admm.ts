@@ -33,7 +33,11 @@ export function admmFigure(sites: readonly AdmmSite[], id: string, of: string): 
   const line = (key: keyof StepSummary) =>
     steps.map((step): [number, number] => [step.step, Math.max(FLOOR, step[key])]);
   const series = [
-    { name: 'primal, median', points: line('primal'), style: { ...seriesStyle(0), symbol: 'none' } },
+    {
+      name: 'primal, median',
+      points: line('primal'),
+      style: { ...seriesStyle(0), symbol: 'none' },
+    },
     { name: 'dual, median', points: line('dual'), style: { ...seriesStyle(1), symbol: 'none' } },
     { name: 'primal, largest', points: line('worstPrimal'), style: dashed('var(--series-0)') },
     { name: 'dual, largest', points: line('worstDual'), style: dashed('var(--series-1)') },

@@ -56,7 +56,11 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
       id,
       title,
       description: `${curves.length} rising lines, one a block, over the removed share of its groups. The numbers are in the table below.`,
-      x: { name: 'removed share of the groups', scale: linearScale(0, Math.max(...curves.flatMap(({ points }) => points.map(([x]) => x)))), format: asked },
+      x: {
+        name: 'removed share of the groups',
+        scale: linearScale(0, Math.max(...curves.flatMap(({ points }) => points.map(([x]) => x)))),
+        format: asked,
+      },
       y: { name: survey.unit, log: true, scale: logScale(low, high), format: short },
       series: curves.map(({ layer, points }, i) => seriesOf(layer, points, i, curves.length)),
       labelRoom: 90,
@@ -66,7 +70,12 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
       table({
         id: `${id}-table`,
         caption: `Error in ${survey.unit} after removing a share of the groups, times the layer's weight in the allocation.`,
-        head: ['block', 'groups', 'weight', ...shares.map((share) => asked(Number(share.toFixed(3))))],
+        head: [
+          'block',
+          'groups',
+          'weight',
+          ...shares.map((share) => asked(Number(share.toFixed(3)))),
+        ],
         rows: layers.map((layer) => [
           String(layer.block),
           String(layer.groups),

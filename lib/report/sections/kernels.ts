@@ -79,4 +79,3 @@ overlap some are left out; the table has all.`,
     ],
   });
 }
-

@@ -61,14 +61,18 @@ function siteFigure(
 
 /** Rows that remove the same everywhere are one line. */
 function distinct(rows: readonly Styled[], site: BenchLayer['site']) {
-  const byShape = new Map<string, { name: string; style: Styled['style']; points: [number, number][] }>();
+  const byShape = new Map<
+    string,
+    { name: string; style: Styled['style']; points: [number, number][] }
+  >();
   for (const { row, style } of rows) {
     const points = row.layers
       .filter((layer) => layer.site === site)
       .map(({ block, share }): [number, number] => [block, share]);
     const shape = JSON.stringify(points);
     const known = byShape.get(shape);
-    if (known) known.name = known.name.endsWith('others') ? known.name : `${row.allocation} and others`;
+    if (known)
+      known.name = known.name.endsWith('others') ? known.name : `${row.allocation} and others`;
     else byShape.set(shape, { name: row.label, style, points });
   }
   return [...byShape.values()];

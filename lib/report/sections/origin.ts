@@ -14,7 +14,10 @@ export function originBody(origin: Origin, more: Part = null): Html {
   return html`<p>This command makes it again:</p>
 <pre class="wrap" tabindex="0" aria-label="Command">${command}</pre>
 ${facts([
-  ['Made', html`<time datetime="${date}">${date.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>, in ${data(seconds, time)}`],
+  [
+    'Made',
+    html`<time datetime="${date}">${date.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>, in ${data(seconds, time)}`,
+  ],
   ['struprune-native', versions.struprune],
   ['Node.js', versions.node.replace(/^v/, '')],
   ['Seed', String(seed)],
@@ -71,7 +74,11 @@ ${table({
     words(id),
     words(kind),
     words(about, 'wrap'),
-    words(Object.entries(options).map(([key, value]) => `${key}: ${settingText(value)}`).join(', ')),
+    words(
+      Object.entries(options)
+        .map(([key, value]) => `${key}: ${settingText(value)}`)
+        .join(', '),
+    ),
   ]),
 })}
 </details></div>`;

@@ -19,9 +19,10 @@ import { number, table, words } from '../table';
 
 export function peersSummary({ peers, overUseful }: BenchPeers): Html {
   return html`<p>${peers.map(
-    ({ label, ratios }) => html`${label} takes ${data(ratios.seconds, times)} our time${
-      ratios.memory === null ? '' : html` and ${data(ratios.memory, times)} our memory`
-    }. `,
+    ({ label, ratios }) =>
+      html`${label} takes ${data(ratios.seconds, times)} our time${
+        ratios.memory === null ? '' : html` and ${data(ratios.memory, times)} our memory`
+      }. `,
   )}Our run takes ${data(overUseful, times)} the time that its useful work needs at the measured rates.</p>`;
 }
 

@@ -54,7 +54,12 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
         scale: linearScale(0, Math.max(...all.map(([x]) => x))),
         format: asked,
       },
-      y: { name: 'perplexity', log: true, scale: logScale(dense, Math.max(top, dense * LIMIT)), format: short },
+      y: {
+        name: 'perplexity',
+        log: true,
+        scale: logScale(dense, Math.max(top, dense * LIMIT)),
+        format: short,
+      },
       series,
       levels: [{ value: dense * LIMIT, label: `+${Math.round((LIMIT - 1) * 100)} %` }],
       height: 420,

@@ -1,7 +1,17 @@
 /** Every row of the benchmark with everything that was measured on it. */
 import type { BenchQuality } from '../../bench/schema';
 import { type Html, html } from '../html';
-import { asked, bytes, data, grouped, mebibytes, percent, perplexity, short, time } from '../numbers';
+import {
+  asked,
+  bytes,
+  data,
+  grouped,
+  mebibytes,
+  percent,
+  perplexity,
+  short,
+  time,
+} from '../numbers';
 import { number, table } from '../table';
 
 export function resultsTable(quality: BenchQuality): Html {

@@ -11,5 +11,9 @@ export const SITE_NAMES: Readonly<Record<BenchLayer['site'], string>> = {
 export function blockScale(blocks: number): Scale {
   const last = Math.max(1, blocks - 1);
   const { ticks } = linearScale(0, last, 10);
-  return { min: 0, max: last, ticks: ticks.filter((tick) => Number.isInteger(tick) && tick <= last) };
+  return {
+    min: 0,
+    max: last,
+    ticks: ticks.filter((tick) => Number.isInteger(tick) && tick <= last),
+  };
 }

@@ -70,9 +70,7 @@ export function firstText(quality: BenchQuality): string {
 /** Largest perplexity ÷ dense perplexity over the texts. */
 export function worstRatio(quality: BenchQuality, row: BenchRow): number {
   return Math.max(
-    ...quality.texts.map(
-      ({ name }) => perplexityOf(row, name) / densePerplexity(quality, name),
-    ),
+    ...quality.texts.map(({ name }) => perplexityOf(row, name) / densePerplexity(quality, name)),
   );
 }
 
@@ -106,9 +104,7 @@ export function standings(quality: BenchQuality): Standing[] {
 export function choose(quality: BenchQuality): Choice | null {
   const text = firstText(quality);
   for (const sparsity of ascending(quality.sparsities).reverse()) {
-    const row = ranked(quality, sparsity, text).find(
-      (one) => worstRatio(quality, one) <= LIMIT,
-    );
+    const row = ranked(quality, sparsity, text).find((one) => worstRatio(quality, one) <= LIMIT);
     if (row) return { row, withinLimit: true };
   }
   const [mildest] = standings(quality);

@@ -32,7 +32,8 @@ const ALLOWED = `${Math.round((LIMIT - 1) * 100)} %`;
 
 export function qualitySummary(quality: BenchQuality): Html {
   const choice = choose(quality);
-  if (!choice) return html`<div class="answer"><h2>What to choose</h2><p>No row was measured.</p></div>`;
+  if (!choice)
+    return html`<div class="answer"><h2>What to choose</h2><p>No row was measured.</p></div>`;
   const { row } = choice;
   return html`<div class="answer"><h2>What to choose</h2>
 <p>${choice.withinLimit ? chosen(quality, row) : nothingWithin(quality, row)}</p>
@@ -46,8 +47,8 @@ ${warnings(quality)}`;
 function chosen(quality: BenchQuality, row: BenchRow): Html {
   const texts = quality.texts.length;
   const where = texts === 1 ? 'the text' : texts === 2 ? 'both texts' : `all ${texts} texts`;
-  return html`<strong>${row.label} at ${asked(row.sparsity)}</strong>: the largest share measured that costs
-at most ${ALLOWED} perplexity on ${where}, and the best method there.`;
+  return html`<strong>${row.label} at ${asked(row.sparsity)}</strong>: the largest share measured at which a method
+costs at most ${ALLOWED} perplexity on ${where}, and the best of those that do.`;
 }
 
 function nothingWithin(quality: BenchQuality, row: BenchRow): Html {
@@ -87,7 +88,15 @@ function bestTable(quality: BenchQuality, row: BenchRow): Html {
   return html`<div class="card">${table({
     id: 'best-table',
     caption: `The best method at each share, by perplexity on ${text}. Bold: the choice. Level: less than ${percent(LEVEL)} apart.`,
-    head: ['removed', 'best', 'perplexity', 'change', 'largest change on a text', 'next best', 'behind by'],
+    head: [
+      'removed',
+      'best',
+      'perplexity',
+      'change',
+      'largest change on a text',
+      'next best',
+      'behind by',
+    ],
     rows: standings(quality).map(({ sparsity, best, ratio, worstRatio: worst, next }) => {
       const mark = best === row ? 'best' : '';
       return [
@@ -143,6 +152,7 @@ function keyFigures(quality: BenchQuality, row: BenchRow): Html {
 
 function warnings(quality: BenchQuality): Html | null {
   const items: Part[] = [
+    ...quality.warnings.map((warning) => html`<li>${warning}</li>`),
     ...beaten(quality).map(({ sparsity, text, winner, ours, ratio }) =>
       ours
         ? html`<li><strong>StruPrune is not best</strong> at ${asked(sparsity)} on ${text}: ${winner.label} has
