@@ -40,9 +40,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
 export function escaped(text: string): string {
   return text
     .replace(/[&<>"']/g, (character) => ENTITIES[character]!)
-    .replace(FORBIDDEN, '\uFFFD')
-    .replace(/\p{Surrogate}/gu, '\uFFFD');
+    .replace(/(?![\t\n\r])\p{Cc}|\p{Surrogate}/gu, '\uFFFD');
 }
-
-// Built from a string, since the linter takes control characters in a literal for a mistake.
-const FORBIDDEN = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F]/g;

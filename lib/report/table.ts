@@ -17,7 +17,7 @@ export interface Table {
 
 /** A table that scrolls within itself, by keyboard too. */
 export function table({ id, caption, head, rows }: Table): Html {
-  return html`<div class="scroll" role="region" aria-labelledby="${id}-caption" tabindex="0"><table id="${id}">
+  return html`<div class="scroll" role="group" aria-labelledby="${id}-caption" tabindex="0"><table id="${id}">
 <caption id="${id}-caption">${caption}</caption>
 <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
 <tbody>${rows.map(

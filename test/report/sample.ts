@@ -65,12 +65,12 @@ function rowOf({ id, label }: BenchMethod, at: number): BenchRow {
     seconds: { survey: id.startsWith('struprune-t') ? 3.5 : 0, solve: 4 + seed, evaluate: 2.25 },
     survey: id.startsWith('struprune-t') ? 'fisher' : null,
     peakRssBytes: (300 + seed) * 2 ** 20,
-    layers: Array.from({ length: BLOCKS }, (_, block) => ({
+    layers: removals(id, sparsity).map((removed, block) => ({
       block,
       site: 'ffn' as const,
       groups: 512,
-      removed: 512 * sparsity + (id === 'struprune-threshold' ? 8 * (block - 1) : 0),
-      share: sparsity + (id === 'struprune-threshold' ? (8 * (block - 1)) / 512 : 0),
+      removed,
+      share: removed / 512,
       relativeError: 0.01 * (block + 1),
       predicted: null,
       seconds: 1,
@@ -78,6 +78,13 @@ function rowOf({ id, label }: BenchMethod, at: number): BenchRow {
     })),
     warnings: [],
   };
+}
+
+/** The threshold takes more from later blocks, the others the same from all. */
+function removals(id: string, sparsity: number): number[] {
+  const slope = id === 'struprune-threshold' ? 8 : 0;
+  const even = 8 * Math.round(64 * sparsity);
+  return Array.from({ length: BLOCKS }, (_, block) => even + slope * (block - 1));
 }
 
 function admm(block: number) {
@@ -213,8 +220,8 @@ export function sampleDocument(): BenchDocument {
         hidden: 768 * (i + 1),
         calibrationTokens: 2048,
         budgetBytes: null,
-        nativePeakBytes: 2e8 * Math.sqrt(parameters / 125e6),
-        peakRssBytes: 4e8 * Math.sqrt(parameters / 125e6),
+        nativePeakBytes: Math.round(2e8 * Math.sqrt(parameters / 125e6)),
+        peakRssBytes: Math.round(4e8 * Math.sqrt(parameters / 125e6)),
         scratchBytes: 1e9,
         seconds: 60,
         sha256: 'cd'.repeat(32),

@@ -12,7 +12,7 @@ export type Origin = Pick<
 export function originBody(origin: Origin, more: Part = null): Html {
   const { date, seconds, command, machine, versions, seed, settings } = origin;
   return html`<p>This command makes it again:</p>
-<pre class="wrap" tabindex="0" aria-label="Command">${command}</pre>
+<pre>${command}</pre>
 ${facts([
   [
     'Made',

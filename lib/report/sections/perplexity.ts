@@ -13,6 +13,7 @@ import { number, table } from '../table';
 const HEADROOM = 3;
 
 export function perplexityFigures(quality: BenchQuality): Html {
+  if (comparedMethods(quality).length === 0) return html``;
   return html`${quality.texts.map(({ name }, i) => perplexityFigure(quality, name, i))}`;
 }
 

@@ -16,8 +16,8 @@ ${keyFigures(result)}
 ${
   warnings.length === 0
     ? null
-    : html`<aside class="warnings" aria-labelledby="warnings-heading"><h3 id="warnings-heading">To be aware of</h3>
-<ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></aside>`
+    : html`<div class="warnings" role="group" aria-labelledby="warnings-heading"><h3 id="warnings-heading">To be aware of</h3>
+<ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`
 }`;
 }
 

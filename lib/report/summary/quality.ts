@@ -168,8 +168,8 @@ ${data(perplexityOf(winner, text), perplexity)}, ${ours.label} ${data(perplexity
     ...rowWarnings(quality),
   ];
   if (items.length === 0) return null;
-  return html`<aside class="warnings" aria-labelledby="warnings-heading">
-<h3 id="warnings-heading">To be aware of</h3><ul>${items}</ul></aside>`;
+  return html`<div class="warnings" role="group" aria-labelledby="warnings-heading">
+<h3 id="warnings-heading">To be aware of</h3><ul>${items}</ul></div>`;
 }
 
 /** One line an ablation, at the sparsity where it gains most. */
