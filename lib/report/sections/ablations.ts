@@ -45,7 +45,7 @@ ${bases.join(' and ')}. Above zero the ingredient pays; below, the change would.
         format: changeMark,
       },
       series,
-      levels: [{ value: 1, label: 'unchanged' }],
+      levels: [{ value: 1, label: '' }],
       labelRoom: 190,
     }),
     legend: lineLegend(series),
