@@ -1,15 +1,16 @@
 /** The main path: open → survey → allocate → solve and write block by block → verify. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { allocate, type JointAllocation } from './allocation';
 import { overlapWarning } from './calibration/corpus';
 import { readWindows, tokenizerOf } from './calibration/text';
-import { orAbort, requireWritable } from './checkpoint/atomic';
+import { copyFile, orAbort } from './checkpoint/atomic';
 import { type ExportDtype, type ExportPlan, planExport } from './checkpoint/export';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
+import { requireReplaceable } from './checkpoint/output-path';
 import { type Engine, using, withEngine } from './engine/engine';
-import { native } from './engine/native';
+import { type BlockHandle, native, type Site } from './engine/native';
 import { nextTokens, Session, SITES } from './engine/session';
 import { StruPruneError } from './errors';
 import { evaluateIds, windowFor } from './evaluate';
@@ -23,11 +24,23 @@ import {
   totalParameters,
 } from './model/groups';
 import { type OnProgress, stageReporter } from './progress';
+import { loadFinished, putBlock } from './pruning/journal/blocks';
+import { type RunFacts, runIdentity, surveyIdentity } from './pruning/journal/identity';
+import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
+import { replayBlock } from './pruning/replay';
 import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
-import { fingerprint, type SitePlan, type Streams, solveSite } from './pruning/solve';
+import {
+  fingerprint,
+  type SitePlan,
+  type SolveContext,
+  type Streams,
+  solveSite,
+  solvesSequentially,
+} from './pruning/solve';
 import { curvesFromScores, type Survey, surveyColumns, surveyCurves } from './pruning/survey';
+import { type Measured, readSurvey, writeSurvey } from './pruning/survey-file';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import {
   allocationLayers,
@@ -38,7 +51,7 @@ import {
   placeholderKeeps,
   weightsFor,
 } from './pruning/widths';
-import { CheckpointWriter } from './pruning/write';
+import { openSink, writeTensors } from './pruning/write';
 import { loadTokenizer } from './tokenizer';
 
 /** Largest difference of the last window's mean NLL between the run and the written file. */
@@ -69,38 +82,79 @@ interface Run extends Setup {
 /**
  * Prunes the checkpoint at `model` (Hugging Face folder or GGUF file) into `options.output`, which appears only
  * when it is whole. Same settings and seed, same bytes. The written file is opened again and must give the run's
- * own result. Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
+ * own result. What is finished stands in a journal beside the output, with which `resume` goes on.
+ * Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
  */
 export async function prune(model: string, options: PruneOptions): Promise<PruneResult> {
   const settings = settingsOf(options);
-  const start = performance.now();
   return withEngine(options, async (engine) => {
-    const run = await openRun(engine, model, settings, options);
+    const kind = settings.format === 'hf' ? 'folder' : 'file';
+    const { resume, force } = settings;
+    const journal = await Journal.open(settings.output, kind, { resume, replace: force });
     try {
-      const { warnings, perplexityBefore, samplesBefore } = await before(run, options.signal);
-      const { allocation, survey, columns } = await decide(run);
+      return await pruneWith(journal, engine, model, settings, options);
+    } catch (error) {
+      throw await journal.leave(engine.translate(error));
+    }
+  });
+}
+
+async function pruneWith(
+  journal: Journal,
+  engine: Engine,
+  model: string,
+  settings: Settings,
+  options: PruneOptions,
+): Promise<PruneResult> {
+  const start = performance.now();
+  const run = await openRun(engine, model, settings, options);
+  try {
+    const hashes = await hashFiles(run.source, options.signal);
+    const facts = { ...run, hashes };
+    await journal.begin(runIdentity(facts));
+    let result = await journal.completed();
+    if (!result) {
+      const dense = await before(run, options.signal);
+      const { allocation, survey, columns } = await decide(run, journal, facts);
+      if (settings.saveCalibration !== undefined) {
+        await copyFile(journal.surveyPath, settings.saveCalibration);
+      }
       const plan = planOutput(run, allocation.removed);
-      const hashes = await hashFiles(run.source, options.signal);
-      const writer = await openWriter(run, plan, hashes);
-      const result = await orAbort(writer, async () => {
-        const solved = await solveAndWrite(run, writer, allocation, survey, columns);
+      const tokenizer = tokenizerOutput(run.source, settings.format);
+      const solved = await solve(run, journal, plan, allocation, survey, columns);
+      const sink = await openSink(plan, settings.output, {
+        replace: settings.force,
+        work: journal.folder,
+        maxShardBytes: settings.maxShardBytes,
+        tokenizer,
+        provenance: provenance(run.source, run.settings, hashes),
+      });
+      result = await orAbort(sink, async () => {
+        const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
         const summary = summarise(run, plan, solved);
-        const after = await verify(run, await writer.finish(), solved.expected, samplesBefore);
-        const known = { ...summary, ...after, perplexityBefore, warnings };
-        await writer.commit([
+        const after = await verify(run, path, solved.expected, dense.samplesBefore);
+        const known: PruneResult = {
+          ...summary,
+          survey: surveyOf(run),
+          solveInputs: solveInputsOf(run),
+          ...after,
+          perplexityBefore: dense.perplexityBefore,
+          warnings: [...dense.warnings, ...journal.warnings],
+          seconds: (performance.now() - start) / 1000,
+          peakRssBytes: native.peakRss(),
+        };
+        await journal.putResult(known);
+        await sink.commit([
           { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
         ]);
         return known;
       });
-      return {
-        ...result,
-        seconds: (performance.now() - start) / 1000,
-        peakRssBytes: native.peakRss(),
-      };
-    } finally {
-      run.session.dispose();
     }
-  });
+    await journal.remove();
+    return result;
+  } finally {
+    run.session.dispose();
+  }
 }
 
 /** Everything that can be refused is refused here, before any work. */
@@ -110,9 +164,6 @@ async function openRun(
   settings: Settings,
   { signal, onProgress }: PruneOptions,
 ): Promise<Run> {
-  await requireWritable(settings.output, settings.format === 'hf' ? 'folder' : 'file', {
-    replace: settings.force,
-  });
   const source = await openCheckpoint(model);
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
@@ -152,6 +203,7 @@ async function openRun(
     dtype,
     layers: layersOf(architecture, settings, dtype),
   };
+  await requireCalibrationFiles(setup);
   // A first look at the output: what nothing can hold is refused now.
   const { removed } = uniformAllocation(setup);
   if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
@@ -173,6 +225,38 @@ async function openRun(
   }
   const session = new Session(engine, source, dtype);
   return { ...setup, engine, window, ids, evaluation, session, onProgress };
+}
+
+function surveyOf(run: Run): PruneResult['survey'] {
+  if (!surveys(run)) return 'none';
+  return run.settings.fromCalibration === undefined ? 'made' : 'file';
+}
+
+function solveInputsOf({ settings, method }: Run): PruneResult['solveInputs'] {
+  if (method && (method.statistics === 'none' || method.inputs === 'dense')) return 'none';
+  return solvesSequentially({ settings, method }) ? 'sequential' : 'dense';
+}
+
+/** Refuses calibration files that a run has no use for, or that are there. */
+async function requireCalibrationFiles(setup: Setup): Promise<void> {
+  const { saveCalibration, fromCalibration, force, resume } = setup.settings;
+  if (saveCalibration === undefined && fromCalibration === undefined) return;
+  if (!surveys(setup)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'this run makes no survey: a uniform share on inputs of the model pruned so far needs none',
+      'leave --save-calibration and --from-calibration out, or choose --allocation threshold',
+    );
+  }
+  if (saveCalibration !== undefined && fromCalibration !== undefined) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--save-calibration and --from-calibration exclude each other',
+    );
+  }
+  if (saveCalibration !== undefined) {
+    await requireReplaceable(resolve(saveCalibration), 'file', { replace: force || resume });
+  }
 }
 
 /** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
@@ -206,25 +290,22 @@ async function before(run: Run, signal: AbortSignal | undefined) {
   }
 }
 
-/** Survey, where the rule needs one, and allocation. */
-async function decide(run: Run): Promise<{
+/** Survey, where the rule or the method needs one, and allocation. */
+async function decide(
+  run: Run,
+  journal: Journal,
+  facts: RunFacts,
+): Promise<{
   allocation: JointAllocation;
   survey: Survey | null;
   columns: SiteStatistics[] | null;
 }> {
-  const { settings, method, layers, session, ids, window, onProgress } = run;
-  const input = { session, ids, window, layers, settings, onProgress };
-  const wanted = settings.allocation !== 'uniform';
-  let columns: SiteStatistics[] | null = null;
-  let survey: Survey | null = null;
-  if (method?.selection === 'scores') {
-    if (wanted || method.inputs === 'dense')
-      columns = await surveyColumns(input, method.statistics);
-    if (wanted) survey = curvesFromScores(method, columns!, layers);
-    if (method.inputs !== 'dense') columns = null;
-  } else if (wanted) {
-    const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-    survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
+  const { settings, method, layers } = run;
+  const measured = await measure(run, journal, facts);
+  const columns = method?.inputs === 'dense' ? measured.columns : null;
+  let { survey } = measured;
+  if (settings.allocation !== 'uniform' && method?.selection === 'scores') {
+    survey = curvesFromScores(method, measured.columns!, layers);
   }
   if (!survey) return { allocation: uniformAllocation(run), survey, columns };
   const budget = budgetOf(run);
@@ -237,17 +318,31 @@ async function decide(run: Run): Promise<{
   return { allocation, survey, columns };
 }
 
-function openWriter(
-  { session, settings, source }: Run,
-  plan: ExportPlan,
-  hashes: { name: string; sha256: string }[],
-): Promise<CheckpointWriter> {
-  return CheckpointWriter.create(session, plan, settings.output, {
-    replace: settings.force,
-    maxShardBytes: settings.maxShardBytes,
-    tokenizer: tokenizerOutput(source, settings.format),
-    provenance: provenance(source, settings, hashes),
-  });
+/** The dense survey: of the journal where it has one, else made now. */
+async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Measured> {
+  const { settings, method, layers, session, ids, window, onProgress } = run;
+  if (!surveys(run)) return { columns: null, survey: null };
+  const identity = surveyIdentity(facts);
+  const stored = settings.fromCalibration ?? journal.surveyPath;
+  if (settings.fromCalibration !== undefined || (await journal.hasSurvey())) {
+    return readSurvey(stored, session, layers, identity, settings.scratch);
+  }
+  const input = { session, ids, window, layers, settings, onProgress };
+  const measured: Measured = { columns: null, survey: null };
+  if (method?.selection === 'scores') {
+    measured.columns = await surveyColumns(input, method.statistics);
+  } else {
+    const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
+    measured.survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
+  }
+  await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
+  return measured;
+}
+
+/** Whether a run makes a dense survey: for its allocation, or since its method scores on dense statistics. */
+function surveys({ settings, method }: Setup): boolean {
+  const scoresDense = method?.selection === 'scores' && method.inputs === 'dense';
+  return settings.allocation !== 'uniform' || scoresDense;
 }
 
 interface Solved {
@@ -255,45 +350,55 @@ interface Solved {
   layerStats: LayerStats[];
   /** Mean NLL of the last calibration window through what was written. */
   expected: number;
+  resumedBlocks: number[];
 }
 
-async function solveAndWrite(
+/** Solves block after block into the journal; what the journal has already is only run through. */
+async function solve(
   run: Run,
-  writer: CheckpointWriter,
+  journal: Journal,
+  plan: ExportPlan,
   allocation: JointAllocation,
   survey: Survey | null,
   columns: SiteStatistics[] | null,
 ): Promise<Solved> {
   const { session, settings, method, layers, ids, window } = run;
   const { blocks, hidden } = session.architecture;
-  const streams = await openStreams(run, columns !== null);
+  const { tensors } = plan;
+  const resumed = journal.finished;
+  const streams = await openStreams(run, columns !== null || resumed === blocks.length);
+  const context: SolveContext = { session, settings, method, streams };
+  const planFor = (index: number) => (site: Site) => {
+    const at = layerAt(layers, index, site);
+    return at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
+  };
   try {
     const report = stageReporter(run.onProgress, 'solve', blocks.length);
     const keeps: BlockKeep[] = [];
     const layerStats: LayerStats[] = [];
     for (let index = 0; index < blocks.length; index++) {
       run.engine.throwIfAborted();
-      await using(await session.loadBlock(index), async (block) => {
-        const keep: BlockKeep = {};
-        for (const site of SITES) {
-          const at = layerAt(layers, index, site);
-          const sitePlan =
-            at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
-          const context = { session, settings, method, streams };
-          const solved = await solveSite(context, index, block, site, sitePlan);
-          if (!solved) continue;
-          Object.assign(keep, blockKeep(site, solved.kept));
-          layerStats.push(solved.stats);
-        }
-        await session.advance(block, streams.check, window);
-        await writer.writeBlock(index, block);
-        keeps.push(keep);
-      });
+      if (index < resumed) {
+        const record = await journal.block(index);
+        const finished = () => loadFinished(journal, session, tensors, index, record);
+        await replayBlock(context, index, record.keep, planFor(index), finished);
+        keeps.push(record.keep);
+        layerStats.push(...record.stats);
+      } else {
+        await using(await session.loadBlock(index), async (block) => {
+          const solved = await solveBlock(context, index, block, planFor(index));
+          await session.advance(block, streams.check, window);
+          await putBlock(journal, session, tensors, index, block, solved);
+          keeps.push(solved.keep);
+          layerStats.push(...solved.stats);
+        });
+      }
       report(index + 1, `block ${index + 1} of ${blocks.length}`);
     }
     const last = ids.subarray(ids.length - window);
     const { nll } = await session.score(streams.check, nextTokens(last, window));
-    return { keeps, layerStats, expected: meanOf(nll) };
+    const resumedBlocks = [...keeps.keys()].slice(0, resumed);
+    return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
   } finally {
     for (const matrix of [streams.hidden, streams.dense, streams.check, survey?.metrics]) {
       if (matrix) native.release(matrix);
@@ -301,10 +406,28 @@ async function solveAndWrite(
   }
 }
 
-async function openStreams(run: Run, scored: boolean): Promise<Streams> {
+async function solveBlock(
+  context: SolveContext,
+  index: number,
+  block: BlockHandle,
+  planFor: (site: Site) => SitePlan | null,
+): Promise<{ keep: BlockKeep; stats: LayerStats[] }> {
+  const keep: BlockKeep = {};
+  const stats: LayerStats[] = [];
+  for (const site of SITES) {
+    const solved = await solveSite(context, index, block, site, planFor(site));
+    if (!solved) continue;
+    Object.assign(keep, blockKeep(site, solved.kept));
+    stats.push(solved.stats);
+  }
+  return { keep, stats };
+}
+
+/** `idle`: no site will read hidden states. */
+async function openStreams(run: Run, idle: boolean): Promise<Streams> {
   const { session, settings, ids, window, method } = run;
-  const needsStates = !scored && (method === null || method.statistics !== 'none');
-  const feedback = method === null && (settings.alpha !== 0 || settings.beta !== 0);
+  const needsStates = !idle && (method === null || method.statistics !== 'none');
+  const feedback = !idle && method === null && (settings.alpha !== 0 || settings.beta !== 0);
   return {
     window,
     hidden: needsStates ? await session.embed(ids, window) : null,
@@ -367,8 +490,9 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
   }
 }
 
-function summarise(run: Run, plan: ExportPlan, { keeps, layerStats }: Solved) {
+function summarise(run: Run, plan: ExportPlan, solved: Solved) {
   const { source, settings, dtype } = run;
+  const { keeps, layerStats, resumedBlocks } = solved;
   const { architecture } = source;
   const pruned = prunedArchitecture(architecture, keeps);
   const parametersBefore = source.parameters;
@@ -388,6 +512,7 @@ function summarise(run: Run, plan: ExportPlan, { keeps, layerStats }: Solved) {
     bytesBefore: bytesOf(source),
     kind: plan.kind,
     notes: plan.notes,
+    resumedBlocks,
     layers: layerResults(architecture, pruned, keeps),
     layerStats,
   };
