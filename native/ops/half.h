@@ -5,12 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#if defined(__GNUC__)
-// So that a caller compiled for a newer instruction set gets its own copy.
-#define STRUPRUNE_INLINE [[gnu::always_inline]] inline
-#else
-#define STRUPRUNE_INLINE inline
-#endif
+#include "core/simd.h"
 
 namespace struprune {
 
