@@ -136,7 +136,8 @@ async function meanNllOf(
   return sum / targets;
 }
 
-function batchTokens(architecture: Architecture, window: number): number {
+/** Tokens that are evaluated at a time. */
+export function batchTokens(architecture: Architecture, window: number): number {
   const windows = Math.floor(BATCH_BYTES / (4 * architecture.hidden * window));
   return Math.max(1, windows) * window;
 }
