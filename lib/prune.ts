@@ -1,11 +1,11 @@
 /** The main path: open → survey → allocate → solve and write block by block → verify. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { allocate, type JointAllocation } from './allocation';
 import { overlapWarning } from './calibration/corpus';
 import { readWindows, tokenizerOf } from './calibration/text';
 import { copyFile, orAbort } from './checkpoint/atomic';
-import { type ExportDtype, type ExportPlan, planExport } from './checkpoint/export';
+import type { ExportPlan } from './checkpoint/export';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
 import { requireReplaceable } from './checkpoint/output-path';
@@ -15,7 +15,7 @@ import { nextTokens, Session, SITES } from './engine/session';
 import { StruPruneError } from './errors';
 import { evaluateIds, windowFor } from './evaluate';
 import { greedy } from './generate';
-import { type Method, methodOf, type SiteStatistics } from './methods';
+import type { SiteStatistics } from './methods';
 import type { Architecture, ModelSource } from './model/architecture';
 import {
   type BlockKeep,
@@ -29,8 +29,19 @@ import { type RunFacts, runIdentity, surveyIdentity } from './pruning/journal/id
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
+import type { PlanInput } from './pruning/plan';
 import { replayBlock } from './pruning/replay';
 import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
+import { requireRoom } from './pruning/room';
+import {
+  budgetOf,
+  planOutput,
+  requireNoSliding,
+  type Setup,
+  setUp,
+  surveys,
+  uniformAllocation,
+} from './pruning/setup';
 import {
   fingerprint,
   type SitePlan,
@@ -42,15 +53,7 @@ import {
 import { curvesFromScores, type Survey, surveyColumns, surveyCurves } from './pruning/survey';
 import { type Measured, readSurvey, writeSurvey } from './pruning/survey-file';
 import { tokenizerOutput } from './pruning/tokenizer-output';
-import {
-  allocationLayers,
-  blockKeep,
-  type Layer,
-  layerAt,
-  layersOf,
-  placeholderKeeps,
-  weightsFor,
-} from './pruning/widths';
+import { allocationLayers, blockKeep, type Layer, layerAt } from './pruning/widths';
 import { openSink, writeTensors } from './pruning/write';
 import { loadTokenizer } from './tokenizer';
 
@@ -59,23 +62,14 @@ const VERIFY_TOLERANCE = 1e-4;
 const SAMPLE_TOKENS = 40;
 const SAMPLE_PROMPT = 16;
 
-/** What decides the output's shape, known before any work. */
-interface Setup {
-  source: ModelSource;
-  settings: Settings;
-  /** null: StruPrune. */
-  method: Method | null;
-  dtype: ExportDtype;
-  layers: Layer[];
-}
-
 interface Run extends Setup {
   engine: Engine;
-  window: number;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
+  /** Folder for hidden states; '' = in memory. */
+  states: string;
   onProgress: OnProgress | undefined;
 }
 
@@ -110,7 +104,7 @@ async function pruneWith(
   const run = await openRun(engine, model, settings, options);
   try {
     const hashes = await hashFiles(run.source, options.signal);
-    const facts = { ...run, hashes };
+    const facts = { ...run, hashes, threads: engine.threads };
     await journal.begin(runIdentity(facts));
     let result = await journal.completed();
     if (!result) {
@@ -142,6 +136,7 @@ async function pruneWith(
           warnings: [...dense.warnings, ...journal.warnings],
           seconds: (performance.now() - start) / 1000,
           peakRssBytes: native.peakRss(),
+          peakBudgetBytes: native.memoryOf(engine.handle).peak,
         };
         await journal.putResult(known);
         await sink.commit([
@@ -165,49 +160,10 @@ async function openRun(
   { signal, onProgress }: PruneOptions,
 ): Promise<Run> {
   const source = await openCheckpoint(model);
+  const setup = setUp(source, settings);
+  const { dtype, window } = setup;
   const { architecture } = source;
-  const method = settings.method === 'struprune' ? null : methodOf(settings.method);
-  const dtype = dtypeFor(source, settings);
-  const allocation = settings.allocation ?? defaultAllocation(method);
-  if (method && !method.allocations.includes(allocation)) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `method ${method.name} has no ${allocation} allocation`,
-      `choose ${method.allocations.join(' or ')}`,
-    );
-  }
-  if ((settings.alpha || settings.beta) && architecture.norm.placement === 'post') {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      'feedback (alpha, beta) needs a pre-norm model',
-      'leave --alpha and --beta at 0',
-    );
-  }
-  const metrics = method === null && allocation !== 'uniform' && settings.layerWeights === 'fisher';
-  if (settings.selection === 'fisher' && !metrics) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      'selection fisher needs the Fisher metrics of a survey',
-      'choose --allocation threshold or energy with --layer-weights fisher',
-    );
-  }
-  const window = windowFor(
-    architecture,
-    settings.window ?? Math.min(1024, architecture.maxPositions),
-  );
-  requireNoSliding(settings, architecture, window);
-  const setup: Setup = {
-    source,
-    settings: { ...settings, allocation },
-    method,
-    dtype,
-    layers: layersOf(architecture, settings, dtype),
-  };
   await requireCalibrationFiles(setup);
-  // A first look at the output: what nothing can hold is refused now.
-  const { removed } = uniformAllocation(setup);
-  if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
-  planOutput(setup, removed);
   const ids = await readWindows(source, settings.calibration, {
     window,
     maxTokens: settings.calibrationTokens,
@@ -223,8 +179,27 @@ async function openRun(
       ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
     };
   }
+  const plan = await requireRoom(planInput(setup, engine, ids, evaluation), setup.settings, engine);
   const session = new Session(engine, source, dtype);
-  return { ...setup, engine, window, ids, evaluation, session, onProgress };
+  const states = plan.statesPaged ? settings.scratch : '';
+  return { ...setup, engine, ids, evaluation, session, states, onProgress };
+}
+
+function planInput(
+  setup: Setup,
+  { threads }: Engine,
+  ids: Int32Array,
+  evaluation: Run['evaluation'],
+): PlanInput {
+  const { architecture } = setup.source;
+  return {
+    ...setup,
+    architecture,
+    threads,
+    tokens: ids.length,
+    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
+    surveys: surveys(setup),
+  };
 }
 
 function surveyOf(run: Run): PruneResult['survey'] {
@@ -259,27 +234,21 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
   }
 }
 
-/** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
-function requireNoSliding(settings: Settings, architecture: Architecture, window: number): void {
-  const { slidingWindow } = architecture;
-  if (settings.format !== 'gguf' || slidingWindow === 0 || window <= slidingWindow) return;
-  throw new StruPruneError(
-    'ERR_ARGUMENT',
-    `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
-    `choose --window ${slidingWindow} or less, or --format hf`,
-  );
-}
-
 /** The dense model's perplexity and words, and what the user should be warned of. */
 async function before(run: Run, signal: AbortSignal | undefined) {
-  const { evaluation, engine, source, settings, onProgress } = run;
+  const { evaluation, engine, source, settings, states: scratch, onProgress } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
   const dense = new Session(engine, source);
   try {
     const perplexityBefore = evaluation
-      ? (await evaluateIds(dense, evaluation.ids, { window: evaluation.window, onProgress }))
-          .perplexity
+      ? (
+          await evaluateIds(dense, evaluation.ids, {
+            window: evaluation.window,
+            scratch,
+            onProgress,
+          })
+        ).perplexity
       : null;
     const samplesBefore = settings.samples
       ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS)
@@ -337,12 +306,6 @@ async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Mea
   }
   await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
   return measured;
-}
-
-/** Whether a run makes a dense survey: for its allocation, or since its method scores on dense statistics. */
-function surveys({ settings, method }: Setup): boolean {
-  const scoresDense = method?.selection === 'scores' && method.inputs === 'dense';
-  return settings.allocation !== 'uniform' || scoresDense;
 }
 
 interface Solved {
@@ -425,13 +388,14 @@ async function solveBlock(
 
 /** `idle`: no site will read hidden states. */
 async function openStreams(run: Run, idle: boolean): Promise<Streams> {
-  const { session, settings, ids, window, method } = run;
+  const { session, settings, ids, window, method, states } = run;
   const needsStates = !idle && (method === null || method.statistics !== 'none');
   const feedback = !idle && method === null && (settings.alpha !== 0 || settings.beta !== 0);
   return {
     window,
-    hidden: needsStates ? await session.embed(ids, window) : null,
-    dense: feedback ? await session.embed(ids, window) : null,
+    scratch: states,
+    hidden: needsStates ? await session.embed(ids, window, states) : null,
+    dense: feedback ? await session.embed(ids, window, states) : null,
     check: await session.embed(ids.subarray(ids.length - window), window),
   };
 }
@@ -456,12 +420,12 @@ function planOf(
 
 /** Opens what was written, still under its temporary name, and measures it. */
 async function verify(run: Run, path: string, expected: number, samplesBefore: number[] | null) {
-  const { engine, settings, ids, window, evaluation, onProgress, source } = run;
+  const { engine, settings, ids, window, evaluation, states: scratch, onProgress, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
   const session = new Session(engine, written);
   try {
     const last = ids.subarray(ids.length - window);
-    const actual = (await evaluateIds(session, last, { window })).meanNll;
+    const actual = (await evaluateIds(session, last, { window, scratch })).meanNll;
     if (!(Math.abs(actual - expected) <= VERIFY_TOLERANCE)) {
       throw new StruPruneError(
         'ERR_VERIFY',
@@ -470,8 +434,13 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
       );
     }
     const perplexityAfter = evaluation
-      ? (await evaluateIds(session, evaluation.ids, { window: evaluation.window, onProgress }))
-          .perplexity
+      ? (
+          await evaluateIds(session, evaluation.ids, {
+            window: evaluation.window,
+            scratch,
+            onProgress,
+          })
+        ).perplexity
       : null;
     let samples: PruneResult['samples'] = null;
     if (samplesBefore) {
@@ -533,63 +502,6 @@ function layerResults(
     keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
     keptKvSha256: fingerprint(keeps[index]!.kv ?? whole(widths.kvHeads)),
   }));
-}
-
-function uniformAllocation(setup: Setup): JointAllocation {
-  const { layers, settings } = setup;
-  const none = layers.map(() => null);
-  const weights = layers.map(() => 1);
-  return allocate(allocationLayers(layers, none, weights), budgetOf(setup), {
-    rule: 'uniform',
-    apart: settings.apart,
-  });
-}
-
-function budgetOf({ source, settings, dtype }: Setup) {
-  return weightsFor(settings, source.architecture, source.parameters, dtype);
-}
-
-/** The output for widths that are known, masks that are not. */
-function planOutput(
-  { source, settings, method, dtype, layers }: Setup,
-  removed: Int32Array,
-): ExportPlan {
-  const { architecture } = source;
-  const adds = method ? method.meanBias : settings.bias === 'add';
-  const inScope = (site: 'ffn' | 'attention') =>
-    settings.scope === 'all' || settings.scope === site;
-  return planExport({
-    architecture,
-    pruned: prunedArchitecture(architecture, placeholderKeeps(architecture, layers, removed)),
-    format: settings.format,
-    dtype,
-    addedBias: {
-      o: adds && inScope('attention') && !architecture.biases.o,
-      down: adds && inScope('ffn') && !architecture.biases.down,
-    },
-    ...sourceFiles(source),
-  });
-}
-
-/** What a Hugging Face source has of its own configuration, to be carried over. */
-function sourceFiles(source: ModelSource) {
-  if (source.format !== 'hf') return {};
-  const path = join(source.path, 'generation_config.json');
-  return {
-    sourceConfig: source.config,
-    sourceGeneration: existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined,
-  };
-}
-
-/** The asked dtype, or the source's own where a file can hold it, else F16. */
-function dtypeFor(source: ModelSource, settings: Settings): ExportDtype {
-  if (settings.dtype) return settings.dtype.toUpperCase() as ExportDtype;
-  const own = source.blocks[0]?.q?.dtype;
-  return own === 'F32' || own === 'F16' || own === 'BF16' ? own : 'F16';
-}
-
-function defaultAllocation(method: Method | null) {
-  return method ? method.allocations[0] : 'threshold';
 }
 
 function samplePrompt({ evaluation, ids }: Run): number[] {

@@ -51,7 +51,10 @@ export interface PruneResult {
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;
+  /** Largest resident size of the process. */
   peakRssBytes: number;
+  /** Most that the native side had allocated at once: what --memory limits and `plan` predicts. */
+  peakBudgetBytes: number;
   /** What loads the output, for example stock class, own modeling code, llama.cpp, deci. */
   kind: string;
   notes: string[];

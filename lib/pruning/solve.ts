@@ -27,6 +27,8 @@ import { blockKeep, keptIndices, type Layer, maskOf, widthOf } from './widths';
 /** The hidden states that a run carries from block to block. */
 export interface Streams {
   window: number;
+  /** Folder for hidden states; '' = in memory. */
+  scratch: string;
   /** Of the model pruned so far (of the dense one when not sequential); null where nothing is calibrated. */
   hidden: MatrixHandle | null;
   /** Of the dense model, before the site at hand; only with feedback. */
@@ -161,7 +163,7 @@ async function collectAndSolve(
   const withGram = method === null || method.selection === 'sweep';
   const sequential = solvesSequentially(context);
   const target = streams.dense
-    ? await denseTarget(session, block, site, streams.dense, streams.window)
+    ? await denseTarget(session, block, site, streams.dense, streams)
     : null;
   const residual = target ? session.architecture.hidden : 0;
   const statistics = native.createStatistics(handle, width, withGram, residual);
@@ -209,10 +211,10 @@ async function denseTarget(
   block: BlockHandle,
   site: Site,
   dense: MatrixHandle,
-  window: number,
+  { window, scratch }: Streams,
 ): Promise<MatrixHandle> {
   const { rows, cols } = native.matrixShape(dense);
-  const before = session.matrix(rows, cols);
+  const before = session.matrix(rows, cols, scratch);
   await native.copyMatrix(session.engine.handle, dense, before);
   await session.advanceSite(block, site, dense, window);
   return before;

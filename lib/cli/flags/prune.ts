@@ -262,3 +262,13 @@ export const PRUNE_DEFAULTS: Partial<Settings> = (() => {
   const settings = Object.entries(settingsOf(given)).filter(([key]) => !(key in given));
   return Object.fromEntries(settings);
 })();
+
+/** plan takes what prune takes, and asks for nothing. */
+export const PLAN_FLAGS: typeof PRUNE_FLAGS = {
+  ...PRUNE_FLAGS,
+  output: { ...PRUNE_FLAGS.output, required: false },
+  calibration: { ...PRUNE_FLAGS.calibration, required: false },
+};
+export const PLAN_EXTRAS: readonly Flag[] = PRUNE_EXTRAS.filter(
+  ({ flag }) => flag !== '--keep-bias',
+);

@@ -52,34 +52,40 @@ export interface RunFacts {
   ids: Int32Array;
   window: number;
   dtype: string;
+  threads: number;
 }
 
 /**
- * Everything that the bytes of a run's blocks depend on. The number of threads, the memory budget and the scratch
- * folder are not among it: results do not depend on them.
+ * Everything that the bytes of a run's blocks depend on. The memory budget and the scratch folder are not among it:
+ * results do not depend on them. The threads are, since they decide how rows are shared out, and a library may round the
+ * products of other shapes in another way.
  */
 export function runIdentity(facts: RunFacts): Identity {
   const { settings } = facts;
   const own = Object.keys(settings).filter(
     (key) => !WITHOUT_EFFECT.includes(key as keyof Settings),
   );
-  return { ...common(facts), ...pick(settings, own) };
+  const { features, gemmPath } = native.devices();
+  const cpu = Object.entries(features).filter(([, has]) => has);
+  return {
+    ...common(facts),
+    threads: facts.threads,
+    blas: native.blas,
+    'GEMM path': gemmPath,
+    'processor features': cpu.map(([name]) => name).join(' '),
+    ...pick(settings, own),
+  };
 }
 
-/** Everything that the dense survey of a run depends on. */
+/** Everything that the dense survey of a run depends on; on another machine it is the same but for rounding. */
 export function surveyIdentity(facts: RunFacts): Identity {
   return { ...common(facts), ...pick(facts.settings, OF_SURVEY) };
 }
 
 function common({ source, hashes, ids, window, dtype }: RunFacts): Identity {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
-  const { features, gemmPath } = native.devices();
-  const cpu = Object.entries(features).filter(([, has]) => has);
   return {
     'struprune-native': version,
-    blas: native.blas,
-    'GEMM path': gemmPath,
-    'processor features': cpu.map(([name]) => name).join(' '),
     checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
     'calibration tokens': digest(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)),
     window,
