@@ -30,6 +30,13 @@ export class StruPruneError extends Error {
     this.code = code;
     this.mend = mend;
   }
+
+  /** The same error with one more thing that the user can do. */
+  with(mend: string): StruPruneError {
+    const end = this.mend ? this.message.length - this.mend.length - 2 : this.message.length;
+    const both = this.mend ? `${this.mend}; ${mend}` : mend;
+    return new StruPruneError(this.code, this.message.slice(0, end), both, { cause: this });
+  }
 }
 
 /** Any thrown value as a StruPruneError; errors of the native addon bring code and mend along. */

@@ -2,6 +2,7 @@
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
+export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, Progress } from './progress';
 export { prune } from './prune';
 export type { PruneOptions } from './pruning/options';

@@ -2,6 +2,7 @@
  * Output that is either whole or absent: everything is written under a temporary name beside the target
  * and renamed at the end, after it has reached the disk.
  */
+import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
@@ -53,7 +54,7 @@ export class AtomicFile {
     return asOutput(target, async () => {
       await requireReplaceable(target, 'file', options);
       const made = await makeParents(target);
-      const temporary = temporaryName(target);
+      const temporary = temporaryName(target, 'output', options);
       try {
         return new AtomicFile(target, temporary, await open(temporary, 'wx'), options, made);
       } catch (error) {
@@ -120,7 +121,7 @@ export class AtomicFolder {
     return asOutput(target, async () => {
       await requireReplaceable(target, 'folder', options);
       const made = await makeParents(target);
-      const temporary = temporaryName(target);
+      const temporary = temporaryName(target, 'output', options);
       try {
         await mkdir(temporary);
       } catch (error) {
@@ -150,7 +151,7 @@ export class AtomicFolder {
 
   /** A folder with files in it cannot be renamed over, so that the old one steps aside first. */
   private async swap(): Promise<void> {
-    const old = temporaryName(this.target);
+    const old = temporaryName(this.target, 'replaced', this.options);
     await rename(this.target, old);
     try {
       await rename(this.path, this.target);
@@ -162,15 +163,13 @@ export class AtomicFolder {
   }
 }
 
-/**
- * Refuses an output that cannot be written, by trying to: nothing is left. For the time before a long run.
- * @throws StruPruneError ERR_OUTPUT
- */
-export async function requireWritable(
-  target: string,
-  kind: 'file' | 'folder',
-  options: AtomicOptions,
-): Promise<void> {
-  const output = await (kind === 'file' ? AtomicFile : AtomicFolder).create(target, options);
-  await output.abort();
+/** Copies a file to where one may be. @throws StruPruneError ERR_OUTPUT */
+export async function copyFile(from: string, to: string): Promise<void> {
+  const file = await AtomicFile.create(to, { replace: true });
+  await orAbort(file, async () => {
+    for await (const chunk of createReadStream(from, { highWaterMark: 2 ** 20 })) {
+      await file.write(chunk);
+    }
+    await file.commit();
+  });
 }

@@ -7,6 +7,7 @@ import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
 import { addEval } from './commands/eval';
 import { addFormats } from './commands/formats';
+import { addPlan } from './commands/plan';
 import { addPrune } from './commands/prune';
 
 const FOOTER = `
@@ -27,6 +28,7 @@ export function createProgram(): Command {
     // Errors are thrown and printed in our own form.
     .configureOutput({ outputError: () => {} });
   addPrune(program);
+  addPlan(program);
   addEval(program);
   addDemo(program);
   addBench(program);

@@ -103,6 +103,13 @@ export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices 
   openFile(path: string): FileHandle;
   createMatrix(engine: EngineHandle, rows: number, cols: number, scratch: string): MatrixHandle;
   matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
+  /** Whole rows, the first of them at `row`. */
+  setMatrixRows(
+    engine: EngineHandle,
+    matrix: MatrixHandle,
+    row: number,
+    values: Float32Array,
+  ): void;
   matrixShape(matrix: MatrixHandle): { rows: number; cols: number };
   copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
   createStatistics(

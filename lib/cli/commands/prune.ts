@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { journalFolder } from '../../pruning/journal/folder';
 import type { PruneOptions } from '../../pruning/options';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
 import { print, printJson, warn } from '../output/print';
 import { pruneReport } from '../output/prune-report';
+import { Interruption } from '../terminal/interrupt';
 import { runWithProgress } from '../terminal/run';
 
 export function addPrune(program: Command): void {
@@ -17,7 +20,9 @@ export function addPrune(program: Command): void {
       const options = optionsFrom<PruneOptions>(PRUNE_FLAGS, { ...parsed, samples });
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...options, ...callbacks }),
-      );
+      ).catch((error: unknown) => {
+        throw withJournal(error, options.output);
+      });
       for (const warning of result.warnings) warn(warning);
       if (parsed.json) printJson(result);
       else print(pruneReport(result));
@@ -33,4 +38,10 @@ export function addPrune(program: Command): void {
     }
     command.setOptionValue('bias', 'keep');
   });
+}
+
+/** An interruption that tells how to go on where there is something to go on with. */
+function withJournal(error: unknown, output: string): unknown {
+  if (!(error instanceof Interruption) || !existsSync(journalFolder(output))) return error;
+  return new Interruption(error.signal, 'the same command with --resume goes on');
 }

@@ -26,8 +26,8 @@ export async function interruptible<T>(job: (signal: AbortSignal) => Promise<T>)
 export class Interruption extends StruPruneError {
   readonly signal: NodeJS.Signals;
 
-  constructor(signal: NodeJS.Signals) {
-    super('ERR_ABORTED', `stopped by ${signal}`);
+  constructor(signal: NodeJS.Signals, mend = '') {
+    super('ERR_ABORTED', `stopped by ${signal}`, mend);
     this.signal = signal;
   }
 }
