@@ -11,6 +11,7 @@ import { Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import { evaluateIds, windowFor } from '../../evaluate';
 import type { ModelSource } from '../../model/architecture';
+import { packageRoot } from '../../package-root';
 import { stageReporter } from '../../progress';
 import { pruneOn } from '../../prune';
 import { type Settings, settingsOf } from '../../pruning/options';
@@ -184,7 +185,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
   const { calibrationTokens, window, surveyTokens, sparsity, seed, calibration } = pruning;
   const flags = { calibration, calibrationTokens, window, surveyTokens, sparsity, seed };
   const words = commandLine(['prune', source.path], Object.entries(flags));
-  const program = join(__dirname, '..', '..', 'cli', 'main.js');
+  const program = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');
   const args = Object.entries({ ...flags, output: pruning.output, threads: engine.threads });
   const command = [process.execPath, program, 'prune', source.path, '--json'].concat(
     args.flatMap(([key, value]) => [flagOf(key), String(value)]),
