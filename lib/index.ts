@@ -1,4 +1,9 @@
 /** The public API, and nothing else. */
+export { benchKernels } from './bench/kernels/run';
+export { benchPeers } from './bench/peers/run';
+export { benchQuality } from './bench/quality/run';
+export type { BenchDocument } from './bench/schema';
+export { benchSpeed } from './bench/speed/run';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';

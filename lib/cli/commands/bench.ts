@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addKernels } from './bench/kernels';
+import { addPeers } from './bench/peers';
 import { addQuality, runEmbedded } from './bench/quality';
 import { addSpeed } from './bench/speed';
 
@@ -14,4 +15,5 @@ export function addBench(program: Command): void {
   addQuality(bench);
   addKernels(bench);
   addSpeed(bench);
+  addPeers(bench);
 }
