@@ -77,7 +77,7 @@ export async function prune(model: string, options: PruneOptions): Promise<Prune
   return withEngine(options, async (engine) => {
     const run = await openRun(engine, model, settings, options);
     try {
-      const { warnings, perplexityBefore, samplesBefore } = await before(run, options.signal);
+      const { warnings, perplexityBefore, samplesBefore } = await before(run, options);
       const { allocation, survey, columns } = await decide(run);
       const plan = planOutput(run, allocation.removed);
       const hashes = await hashFiles(run.source, options.signal);
@@ -187,10 +187,11 @@ function requireNoSliding(settings: Settings, architecture: Architecture, window
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */
-async function before(run: Run, signal: AbortSignal | undefined) {
+async function before(run: Run, { signal, onWarning }: PruneOptions) {
   const { evaluation, engine, source, settings, onProgress } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
+  if (overlap) onWarning?.(overlap);
   const dense = new Session(engine, source);
   try {
     const perplexityBefore = evaluation

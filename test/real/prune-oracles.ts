@@ -46,25 +46,42 @@ export interface TransformersAnswer {
   ids: number[] | null;
 }
 
-/** gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted. */
-export function transformersLogits(
-  how: 'gguf' | 'stock' | 'own',
-  model: string,
-  ids: readonly number[],
-  text: string | null = null,
-): { logits: Logits; answer: TransformersAnswer } {
+export interface TransformersJob {
+  /** gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted. */
+  how: 'gguf' | 'stock' | 'own';
+  model: string;
+  ids: readonly number[];
+  /** A text file for the folder's tokenizer. */
+  text?: string;
+}
+
+export interface TransformersResult {
+  logits: Logits;
+  answer: TransformersAnswer;
+}
+
+/** All in one process: torch takes seconds to start. */
+export function transformersLogitsOf(jobs: readonly TransformersJob[]): TransformersResult[] {
   return inFolder((folder) => {
-    const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
-    writeFileSync(job, JSON.stringify({ ids, text }));
-    const script = join(__dirname, 'transformers_logits.py');
-    const printed = execFileSync('python3', [script, how, model, job, output], {
+    const path = join(folder, 'jobs.json');
+    const output = (index: number) => join(folder, `${index}.f32`);
+    const given = jobs.map((job, index) => ({ text: null, ...job, output: output(index) }));
+    writeFileSync(path, JSON.stringify(given));
+    const printed = execFileSync('python3', [join(__dirname, 'transformers_logits.py'), path], {
       // Where trusted code is copied to before it runs.
       env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES, HF_HOME: folder },
       encoding: 'utf8',
     });
-    const answer = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
-    return { logits: readLogits(output, ids.length), answer };
+    const answers: TransformersAnswer[] = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    return answers.map((answer, index) => ({
+      answer,
+      logits: readLogits(output(index), jobs[index]!.ids.length),
+    }));
   });
+}
+
+export function transformersLogits(job: TransformersJob): TransformersResult {
+  return transformersLogitsOf([job])[0]!;
 }
 
 /** `batch`: tokens that llama.cpp computes at a time. */

@@ -38,7 +38,7 @@ const idsOf = async (file: string) => [
 
 test.serial('SmolLM2: logits as by transformers from weights dequantised by gguf-py', async (t) => {
   const ids = await idsOf(EVALUATION);
-  const { logits, answer } = transformersLogits('gguf', MODEL, ids);
+  const { logits, answer } = transformersLogits({ how: 'gguf', model: MODEL, ids });
   t.is(answer.parameters, PARAMETERS);
   const difference = relativeDifference(await ourLogits(MODEL, ids), logits);
   t.log(`${difference} of the largest logit`);
@@ -117,7 +117,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
       const text = join(work, `${allocation}.txt`);
       writeFileSync(text, readFileSync(EVALUATION, 'utf8').slice(0, 3000));
       const ids = await idsOf(text);
-      const { logits, answer } = transformersLogits(how, output, ids, text);
+      const { logits, answer } = transformersLogits({ how, model: output, ids, text });
       t.is(answer.class, how === 'stock' ? 'LlamaForCausalLM' : 'StrupruneLlamaForCausalLM');
       t.is(answer.module.startsWith('transformers.models.'), how === 'stock');
       t.is(answer.parameters, result.parametersAfter);
@@ -162,7 +162,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
           if (gguf === 'llama') {
             const difference = relativeDifference(
               ours,
-              transformersLogits('gguf', file, ids).logits,
+              transformersLogits({ how: 'gguf', model: file, ids }).logits,
             );
             t.true(difference <= 1e-4, String(difference));
             rounding(t, file, ids, [7, 15, 22, 29]);

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { PruneOptions } from '../../pruning/options';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
-import { print, printJson, warn } from '../output/print';
+import { print, printJson } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { runWithProgress } from '../terminal/run';
 
@@ -18,7 +18,6 @@ export function addPrune(program: Command): void {
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...options, ...callbacks }),
       );
-      for (const warning of result.warnings) warn(warning);
       if (parsed.json) printJson(result);
       else print(pruneReport(result));
     });
