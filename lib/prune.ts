@@ -27,7 +27,8 @@ import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
 import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
 import { fingerprint, type SitePlan, type Streams, solveSite } from './pruning/solve';
-import { curvesFromScores, type Survey, surveyColumns, surveyCurves } from './pruning/survey';
+import { curvesFromScores, type Survey } from './pruning/survey';
+import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import {
   allocationLayers,
@@ -63,7 +64,15 @@ interface Run extends Setup {
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
+  surveys: Surveys;
   onProgress: OnProgress | undefined;
+}
+
+/** What several runs of one model on one calibration text share, each made once (lib/bench). */
+export interface Shared {
+  /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
+  ids?: Int32Array;
+  surveys: Surveys;
 }
 
 /**
@@ -72,35 +81,50 @@ interface Run extends Setup {
  * own result. Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
  */
 export async function prune(model: string, options: PruneOptions): Promise<PruneResult> {
-  const settings = settingsOf(options);
-  const start = performance.now();
   return withEngine(options, async (engine) => {
-    const run = await openRun(engine, model, settings, options);
+    const surveys = new Surveys();
     try {
-      const { warnings, perplexityBefore, samplesBefore } = await before(run, options);
-      const { allocation, survey, columns } = await decide(run);
-      const plan = planOutput(run, allocation.removed);
-      const hashes = await hashFiles(run.source, options.signal);
-      const writer = await openWriter(run, plan, hashes);
-      const result = await orAbort(writer, async () => {
-        const solved = await solveAndWrite(run, writer, allocation, survey, columns);
-        const summary = summarise(run, plan, solved);
-        const after = await verify(run, await writer.finish(), solved.expected, samplesBefore);
-        const known = { ...summary, ...after, perplexityBefore, warnings };
-        await writer.commit([
-          { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
-        ]);
-        return known;
-      });
-      return {
-        ...result,
-        seconds: (performance.now() - start) / 1000,
-        peakRssBytes: native.peakRss(),
-      };
+      return await pruneOn(engine, model, options, { surveys });
     } finally {
-      run.session.dispose();
+      surveys.dispose();
     }
   });
+}
+
+/** prune() on an engine that is there, whose options hold; `shared` outlives the call. */
+export async function pruneOn(
+  engine: Engine,
+  model: string,
+  options: PruneOptions,
+  shared: Shared,
+): Promise<PruneResult> {
+  const settings = settingsOf(options);
+  const start = performance.now();
+  const run = await openRun(engine, model, settings, options, shared);
+  try {
+    const { warnings, perplexityBefore, samplesBefore } = await before(run, options);
+    const { allocation, survey, columns } = await decide(run);
+    const plan = planOutput(run, allocation.removed);
+    const hashes = await hashFiles(run.source, options.signal);
+    const writer = await openWriter(run, plan, hashes);
+    const result = await orAbort(writer, async () => {
+      const solved = await solveAndWrite(run, writer, allocation, survey, columns);
+      const summary = summarise(run, plan, solved);
+      const after = await verify(run, await writer.finish(), solved.expected, samplesBefore);
+      const known = { ...summary, ...after, perplexityBefore, warnings };
+      await writer.commit([
+        { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
+      ]);
+      return known;
+    });
+    return {
+      ...result,
+      seconds: (performance.now() - start) / 1000,
+      peakRssBytes: native.peakRss(),
+    };
+  } finally {
+    run.session.dispose();
+  }
 }
 
 /** Everything that can be refused is refused here, before any work. */
@@ -109,6 +133,7 @@ async function openRun(
   model: string,
   settings: Settings,
   { signal, onProgress }: PruneOptions,
+  { ids: given, surveys }: Shared,
 ): Promise<Run> {
   await requireWritable(settings.output, settings.format === 'hf' ? 'folder' : 'file', {
     replace: settings.force,
@@ -156,11 +181,9 @@ async function openRun(
   const { removed } = uniformAllocation(setup);
   if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
   planOutput(setup, removed);
-  const ids = await readWindows(source, settings.calibration, {
-    window,
-    maxTokens: settings.calibrationTokens,
-    signal,
-  });
+  const maxTokens = settings.calibrationTokens;
+  const ids =
+    given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
@@ -172,7 +195,7 @@ async function openRun(
     };
   }
   const session = new Session(engine, source, dtype);
-  return { ...setup, engine, window, ids, evaluation, session, onProgress };
+  return { ...setup, engine, window, ids, evaluation, session, surveys, onProgress };
 }
 
 /** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
@@ -213,19 +236,19 @@ async function decide(run: Run): Promise<{
   survey: Survey | null;
   columns: SiteStatistics[] | null;
 }> {
-  const { settings, method, layers, session, ids, window, onProgress } = run;
+  const { settings, method, layers, session, ids, window, surveys, onProgress } = run;
   const input = { session, ids, window, layers, settings, onProgress };
   const wanted = settings.allocation !== 'uniform';
   let columns: SiteStatistics[] | null = null;
   let survey: Survey | null = null;
   if (method?.selection === 'scores') {
     if (wanted || method.inputs === 'dense')
-      columns = await surveyColumns(input, method.statistics);
+      columns = await surveys.columns(input, method.statistics);
     if (wanted) survey = curvesFromScores(method, columns!, layers);
     if (method.inputs !== 'dense') columns = null;
   } else if (wanted) {
     const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-    survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
+    survey = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
   }
   if (!survey) return { allocation: uniformAllocation(run), survey, columns };
   const budget = budgetOf(run);
@@ -296,7 +319,7 @@ async function solveAndWrite(
     const { nll } = await session.score(streams.check, nextTokens(last, window));
     return { keeps, layerStats, expected: meanOf(nll) };
   } finally {
-    for (const matrix of [streams.hidden, streams.dense, streams.check, survey?.metrics]) {
+    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
       if (matrix) native.release(matrix);
     }
   }

@@ -24,7 +24,7 @@ export interface Survey {
   curves: Float64Array[];
   /** w_l of the allocation, one a layer. */
   weights: number[];
-  /** Fisher metrics in scratch, layer i in rows from i · hidden; the receiver releases it. */
+  /** Fisher metrics in scratch, layer i in rows from i · hidden; the receiver (surveys.ts) releases it. */
   metrics: MatrixHandle | null;
 }
 
