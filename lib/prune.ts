@@ -131,9 +131,10 @@ async function pruneWith(
     const hashes = await hashFiles(run.source, options.signal);
     const facts = { ...run, hashes, threads: engine.threads };
     await journal.begin(runIdentity(facts));
+    for (const warning of journal.warnings) options.onWarning?.(warning);
     let result = await journal.completed();
     if (!result) {
-      const dense = await before(run, options.signal);
+      const dense = await before(run, options);
       const { allocation, survey, columns } = await decide(run, journal, facts);
       if (settings.saveCalibration !== undefined) {
         await copyFile(journal.surveyPath, settings.saveCalibration);
@@ -259,10 +260,11 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */
-async function before(run: Run, signal: AbortSignal | undefined) {
+async function before(run: Run, { signal, onWarning }: PruneOptions) {
   const { evaluation, engine, source, settings, states: scratch, onProgress } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
+  if (overlap) onWarning?.(overlap);
   const dense = new Session(engine, source);
   try {
     const perplexityBefore = evaluation

@@ -4,7 +4,7 @@ import { journalFolder } from '../../pruning/journal/folder';
 import type { PruneOptions } from '../../pruning/options';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
-import { print, printJson, warn } from '../output/print';
+import { print, printJson } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { Interruption } from '../terminal/interrupt';
 import { runWithProgress } from '../terminal/run';
@@ -23,7 +23,6 @@ export function addPrune(program: Command): void {
       ).catch((error: unknown) => {
         throw withJournal(error, options.output);
       });
-      for (const warning of result.warnings) warn(warning);
       if (parsed.json) printJson(result);
       else print(pruneReport(result));
     });
