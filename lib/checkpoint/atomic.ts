@@ -111,6 +111,19 @@ export class AtomicFile {
   }
 }
 
+/** Writes a text as UTF-8, whole or not at all. @throws StruPruneError ERR_OUTPUT */
+export async function writeText(
+  path: string,
+  text: string,
+  options: AtomicOptions = {},
+): Promise<void> {
+  const file = await AtomicFile.create(path, options);
+  await orAbort(file, async () => {
+    await file.write(new TextEncoder().encode(text));
+    await file.commit();
+  });
+}
+
 /** A folder, to be filled under `path`. @throws StruPruneError ERR_OUTPUT from every method */
 export class AtomicFolder {
   private constructor(

@@ -7,6 +7,7 @@ import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
 import { print, printJson } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { Interruption } from '../terminal/interrupt';
+import { reportOf } from '../prune-html';
 import { runWithProgress } from '../terminal/run';
 
 export function addPrune(program: Command): void {
@@ -18,13 +19,15 @@ export function addPrune(program: Command): void {
       const { prune } = await import('../../prune');
       const samples = parsed.samples ?? !parsed.json;
       const options = optionsFrom<PruneOptions>(PRUNE_FLAGS, { ...parsed, samples });
+      const report = await reportOf(options, parsed.report as string | true | undefined);
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...options, ...callbacks }),
       ).catch((error: unknown) => {
         throw withJournal(error, options.output);
       });
+      await report?.write(model, result);
       if (parsed.json) printJson(result);
-      else print(pruneReport(result));
+      else print([pruneReport(result), ...(report ? [`report: ${report.path}`] : [])].join('\n\n'));
     });
   addFlags(command, PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
   command.hook('preAction', () => {

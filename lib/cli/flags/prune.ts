@@ -254,6 +254,11 @@ export const PRUNE_FLAGS: FlagTable<
 /** Spelled-out opposites, and what only the command line has. */
 export const PRUNE_EXTRAS: readonly Flag[] = [
   { flag: '--no-samples', help: 'leave the samples out', group: out },
+  {
+    flag: '--report [file]',
+    help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html for gguf',
+    group: out,
+  },
   { flag: '--json', help: 'JSON alone on stdout', group: out },
   { flag: '--keep-bias', help: 'the same as --bias keep', group: block },
 ];
