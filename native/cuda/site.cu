@@ -57,8 +57,8 @@ void CheckSpec(const SiteSpec& s) {
   const bool sizes = s.hidden > 0 && s.width > 0 && s.window > 0 && s.flight > 0 &&
                      s.flight % s.window == 0 && s.gram_row >= 0 && s.gram_rows >= 0 &&
                      s.gram_row + s.gram_rows <= s.width;
-  const bool heads = !s.attention || (s.head_dim > 0 && s.head_dim % 2 == 0 && s.kv_heads > 0 &&
-                                      s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
+  const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 &&
+                                      QWidth(s) == s.width);
   if (!sizes || !heads || (s.residual && s.post_norm)) {
     throw Error("ERR_ARGUMENT", "a site's shape on the GPU cannot be meant");
   }
@@ -76,11 +76,11 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   } else {
     bytes.device += (s.gated ? 2 : 1) * (Floats(w * d) + Floats(w));
   }
-  bytes.device += Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) + Floats(n.gate) +
+  bytes.device += Floats(If(!s.keep, n.x)) + Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) + Floats(n.gate) +
                   Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
                   Doubles(n.cross) + Doubles(n.residual_sums) + Doubles(If(s.residual, 1));
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
-                            Floats(n.x) + Floats(1));
+                            Floats(n.x_out) + Floats(1));
   uint64_t work = 0;
   if (n.gram > 0) work = std::max(work, GramScratch(device, s.gram_rows, w, s.gram));
   if (s.residual) work = std::max(work, GramScratch(device, d, w, s.gram));
@@ -104,7 +104,7 @@ Slot::Slot(Device& device, const SiteSpec& spec) {
   hidden = device.Allocate<float>(n.page);
   dense_before = device.Allocate<float>(n.dense_before);
   dense_after = device.Allocate<float>(n.dense_after);
-  x = device.Allocate<float>(n.x);
+  x = device.Allocate<float>(n.x_out);
   finite = device.Allocate<int32_t>(1);
 }
 
@@ -131,6 +131,7 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
               Load(w.out_bias, d),
               Load(w.cosine, angles),
               Load(w.sine, angles)};
+  if (!spec.keep) x_ = device.Allocate<float>(n.x);
   normed_ = device.Allocate<float>(n.normed);
   q_ = device.Allocate<float>(n.q);
   k_ = device.Allocate<float>(n.kv);
@@ -260,33 +261,32 @@ void SiteRunner::RunFfn(int64_t rows, const float* in, float* x) {
   Activate(device_, spec_.gate, rows * spec_.width, gate_.data(), x, x);
 }
 
-// R = alpha (h_dense - h) + beta (h_dense_after - h_dense - y), docs/method.md, section 1.
+// R = alpha (h_dense - h) + beta (h_dense_after - h_dense - y), docs/method.md, section 1. The
+// differences first: they are small against the states.
 void SiteRunner::Residual(Slot& slot) {
   const int64_t count = slot.rows * spec_.hidden;
   float* r = residual_.data();
-  Combine(device_, count, spec_.alpha, slot.dense_before.data(), -spec_.alpha, slot.hidden.data(),
-          r);
-  if (spec_.beta == 0) return;
+  Combine(device_, count, 1, slot.dense_before.data(), -1, slot.hidden.data(), r);
+  if (spec_.beta == 0) return Combine(device_, count, spec_.alpha, r, 0, r, r);
   float* y = normed_.data();
-  Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, slot.rows, slot.x.data(), 0,
-         y);
+  Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, slot.rows, X(slot), 0, y);
   Combine(device_, count, 1, slot.dense_before.data(), 1, y, y);
   Combine(device_, count, 1, slot.dense_after.data(), -1, y, y);
-  Combine(device_, count, 1, r, spec_.beta, y, r);
+  Combine(device_, count, spec_.alpha, r, spec_.beta, y, r);
 }
 
 void SiteRunner::Statistics(Slot& slot) {
   const int64_t rows = slot.rows, d = spec_.hidden;
   if (gram_.data()) {
-    GramAdd(device_, rows, spec_.width, slot.x.data(), spec_.gram_row, spec_.gram_rows,
+    GramAdd(device_, rows, spec_.width, X(slot), spec_.gram_row, spec_.gram_rows,
             gram_.data(), spec_.gram);
   }
   if (squares_.data()) {
-    MomentsAdd(device_, rows, spec_.width, slot.x.data(), squares_.data(), sums_.data());
+    MomentsAdd(device_, rows, spec_.width, X(slot), squares_.data(), sums_.data());
   }
   if (!spec_.residual) return;
   Residual(slot);
-  CrossAdd(device_, rows, d, spec_.width, residual_.data(), slot.x.data(), cross_.data(),
+  CrossAdd(device_, rows, d, spec_.width, residual_.data(), X(slot), cross_.data(),
            spec_.gram);
   MomentsAdd(device_, rows, d, residual_.data(), nullptr, residual_sums_.data());
   SquaredDistance(device_, rows * d, residual_.data(), nullptr, energy_.data());
@@ -300,13 +300,13 @@ void SiteRunner::Compute(Slot& slot) {
     in = normed_.data();
   }
   if (spec_.attention) {
-    RunAttention(rows, in, slot.x.data());
+    RunAttention(rows, in, X(slot));
   } else {
-    RunFfn(rows, in, slot.x.data());
+    RunFfn(rows, in, X(slot));
   }
   Statistics(slot);
   if (spec_.advance) {
-    Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, rows, slot.x.data(), 1,
+    Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, rows, X(slot), 1,
            slot.hidden.data());
     if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
   }

@@ -16,7 +16,8 @@ struct Slot {
 
   Pinned<float> in, before, after, out, x_out;
   Pinned<int32_t> finite_out;
-  Array<float> hidden, dense_before, dense_after, x;
+  Array<float> hidden, dense_before, dense_after;
+  Array<float> x;  // only where it goes back to the host: else pages share the runner's
   Array<int32_t> finite;
   Event uploaded, computed, downloaded;
   int64_t rows = 0;
@@ -40,6 +41,7 @@ class SiteRunner {
     Array<float> norm, norm_bias, q, q_bias, k, k_bias, v, v_bias, q_norm, k_norm, gate, gate_bias,
         up, up_bias, out, out_bias, cosine, sine;
   };
+  float* X(const Slot& slot) const { return spec_.keep ? slot.x.data() : x_.data(); }
   Array<float> Load(const float* from, int64_t count);
   void Compute(Slot& slot);
   void Linear(const Array<float>& weight, const Array<float>& bias, int64_t n, int64_t k,
@@ -53,7 +55,7 @@ class SiteRunner {
   Device& device_;
   const SiteSpec spec_;
   Weights weights_;
-  Array<float> normed_, q_, k_, v_, gate_, residual_;
+  Array<float> x_, normed_, q_, k_, v_, gate_, residual_;
   Array<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
   Slot slots_[kSlots];
   std::deque<int> waiting_;

@@ -32,7 +32,7 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
                PagedMatrix& hidden);
 
 // Tokens in flight at once: whole windows, at least kFlightTokens where the run is that long.
-inline constexpr size_t kFlightTokens = 2048;
+inline constexpr size_t kFlightTokens = 4096;
 size_t FlightTokens(size_t window, size_t rows);
 
 // Useful flops of a block's forward over `tokens` tokens: 2 per weight, and the causal half of

@@ -13,50 +13,73 @@ struct ValueAndSlope {
   float value, slope;
 };
 
-inline ValueAndSlope Silu(float x) {
-  const float s = 1.0f / (1.0f + Exp(-x));
-  return {x * s, s * (1.0f + x * (1.0f - s))};
+template <Activation kind>
+STRUPRUNE_INLINE ValueAndSlope Of(float x) {
+  if constexpr (kind == Activation::kSilu) {
+    const float s = 1.0f / (1.0f + Exp(-x));
+    return {x * s, s * (1.0f + x * (1.0f - s))};
+  } else if constexpr (kind == Activation::kRelu) {
+    return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f};
+  } else {
+    const float cdf = 0.5f * (1.0f + std::erf(x / std::numbers::sqrt2_v<float>));
+    const float pdf =
+        Exp(-0.5f * x * x) * std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
+    return {x * cdf, cdf + x * pdf};
+  }
 }
-inline ValueAndSlope Relu(float x) { return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f}; }
-inline ValueAndSlope Gelu(float x) {
-  const float cdf = 0.5f * (1.0f + std::erf(x / std::numbers::sqrt2_v<float>));
-  const float pdf =
-      Exp(-0.5f * x * x) * std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
-  return {x * cdf, cdf + x * pdf};
+
+template <Activation kind>
+STRUPRUNE_INLINE void Apply(size_t count, const float* gate, const float* up, float* out) {
+  if (gate) {
+#pragma omp simd
+    for (size_t i = 0; i < count; ++i) out[i] = Of<kind>(gate[i]).value * up[i];
+  } else {
+#pragma omp simd
+    for (size_t i = 0; i < count; ++i) out[i] = Of<kind>(up[i]).value;
+  }
+}
+
+template <Activation kind>
+STRUPRUNE_INLINE void ApplyBackward(size_t count, const float* gate, const float* up,
+                                    const float* grad_out, float* grad_gate, float* grad_up) {
+  if (gate) {
+#pragma omp simd
+    for (size_t i = 0; i < count; ++i) {
+      const ValueAndSlope act = Of<kind>(gate[i]);
+      const float grad = grad_out[i];
+      grad_gate[i] = grad * up[i] * act.slope;
+      grad_up[i] = grad * act.value;
+    }
+  } else {
+#pragma omp simd
+    for (size_t i = 0; i < count; ++i) grad_up[i] = grad_out[i] * Of<kind>(up[i]).slope;
+  }
 }
 
 }  // namespace
 
 STRUPRUNE_CLONES
 void Activate(Activation kind, size_t count, const float* gate, const float* up, float* out) {
-  const float* x = gate ? gate : up;
   switch (kind) {
     case Activation::kSilu:
-      for (size_t i = 0; i < count; ++i) out[i] = Silu(x[i]).value * (gate ? up[i] : 1.0f);
-      break;
+      return Apply<Activation::kSilu>(count, gate, up, out);
     case Activation::kRelu:
-      for (size_t i = 0; i < count; ++i) out[i] = Relu(x[i]).value * (gate ? up[i] : 1.0f);
-      break;
+      return Apply<Activation::kRelu>(count, gate, up, out);
     case Activation::kGelu:
-      for (size_t i = 0; i < count; ++i) out[i] = Gelu(x[i]).value * (gate ? up[i] : 1.0f);
-      break;
+      return Apply<Activation::kGelu>(count, gate, up, out);
   }
 }
 
+STRUPRUNE_CLONES
 void ActivateBackward(Activation kind, size_t count, const float* gate, const float* up,
                       const float* grad_out, float* grad_gate, float* grad_up) {
-  const float* x = gate ? gate : up;
-  for (size_t i = 0; i < count; ++i) {
-    const ValueAndSlope act = kind == Activation::kSilu   ? Silu(x[i])
-                              : kind == Activation::kRelu ? Relu(x[i])
-                                                          : Gelu(x[i]);
-    const float through = grad_out[i] * (gate ? up[i] : 1.0f) * act.slope;
-    if (gate) {
-      grad_up[i] = grad_out[i] * act.value;
-      grad_gate[i] = through;
-    } else {
-      grad_up[i] = through;
-    }
+  switch (kind) {
+    case Activation::kSilu:
+      return ApplyBackward<Activation::kSilu>(count, gate, up, grad_out, grad_gate, grad_up);
+    case Activation::kRelu:
+      return ApplyBackward<Activation::kRelu>(count, gate, up, grad_out, grad_gate, grad_up);
+    case Activation::kGelu:
+      return ApplyBackward<Activation::kGelu>(count, gate, up, grad_out, grad_gate, grad_up);
   }
 }
 

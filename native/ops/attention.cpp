@@ -7,6 +7,7 @@
 #include "core/simd.h"
 #include "ops/exp.h"
 #include "ops/gemm.h"
+#include "ops/softmax.h"
 
 namespace struprune {
 namespace {
@@ -22,25 +23,14 @@ Visible VisibleTo(const AttentionShape& shape, size_t query) {
   return {begin, query + 1};
 }
 
-// scores[0, keys) -> exp(scores - max) with the entries outside [begin, end) set to 0; updates the
+// scores[0, keys) -> exp(scores - max) with the entries outside `part` set to 0; updates the
 // running maximum and sum and returns the factor by which older sums shrink.
-STRUPRUNE_CLONES
-float SoftmaxStep(float* scores, size_t keys, size_t begin, size_t end, float scale, float& maximum,
-                  float& sum) {
-  float top = maximum;
-#pragma omp simd reduction(max : top)
-  for (size_t j = begin; j < end; ++j) {
-    scores[j] *= scale;
-    top = std::max(top, scores[j]);
-  }
-  float added = 0;
-#pragma omp simd reduction(+ : added)
-  for (size_t j = begin; j < end; ++j) {
-    scores[j] = Exp(scores[j] - top);
-    added += scores[j];
-  }
-  std::fill(scores, scores + begin, 0.0f);
-  std::fill(scores + end, scores + keys, 0.0f);
+float SoftmaxStep(float* scores, size_t keys, Visible part, float& maximum, float& sum) {
+  const size_t count = part.end - part.begin;
+  const float top = MaximumOf(count, scores + part.begin, maximum);
+  const float added = ExpInPlace(count, scores + part.begin, top);
+  std::fill(scores, scores + part.begin, 0.0f);
+  std::fill(scores + part.end, scores + keys, 0.0f);
   const float shrink = sum > 0 ? Exp(maximum - top) : 0.0f;
   sum = sum * shrink + added;
   maximum = top;
@@ -52,6 +42,22 @@ Visible WithinTile(const Visible& seen, size_t tile, size_t keys) {
   const size_t begin = std::clamp(seen.begin, tile, tile + keys) - tile;
   const size_t end = std::clamp(seen.end, tile, tile + keys) - tile;
   return {begin, std::max(begin, end)};
+}
+
+// scores[keys] -> weights P, 0 outside `part`; grad[keys] (of P) -> grad of the scores.
+STRUPRUNE_CLONES
+void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, float log_sum,
+                        float dot) {
+  std::fill(scores, scores + part.begin, 0.0f);
+  std::fill(grad, grad + part.begin, 0.0f);
+#pragma omp simd
+  for (size_t j = part.begin; j < part.end; ++j) {
+    const float weight = Exp(scores[j] - log_sum);
+    scores[j] = weight;
+    grad[j] = weight * (grad[j] - dot);
+  }
+  std::fill(scores + part.end, scores + keys, 0.0f);
+  std::fill(grad + part.end, grad + keys, 0.0f);
 }
 
 }  // namespace
@@ -77,7 +83,7 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   const size_t first_key = VisibleTo(shape, first).begin / kKeyTile * kKeyTile;
   for (size_t tile = first_key; tile < last_key; tile += kKeyTile) {
     const size_t keys = std::min(kKeyTile, last_key - tile);
-    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, 1.0f, queries, q_stride,
+    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, queries, q_stride,
          k + tile * kv_stride + kv, kv_stride, 0.0f, scores, kKeyTile);
     for (size_t i = 0; i < count; ++i) {
       const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
@@ -86,8 +92,7 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
         std::fill_n(row, keys, 0.0f);
         continue;
       }
-      const float shrink =
-          SoftmaxStep(row, keys, part.begin, part.end, shape.scale, maximum[i], sum[i]);
+      const float shrink = SoftmaxStep(row, keys, part, maximum[i], sum[i]);
       float* o = to + i * q_stride;
       for (size_t d = 0; d < hd; ++d) o[d] *= shrink;
     }
@@ -144,12 +149,7 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
           const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
           float* prow = p + i * kKeyTile;
           float* drow = ds + i * kKeyTile;
-          const float shift = log_sum[head * window + first + i];
-          for (size_t j = 0; j < keys; ++j) {
-            const float weight = j >= part.begin && j < part.end ? Exp(prow[j] - shift) : 0.0f;
-            prow[j] = weight;
-            drow[j] = weight * (drow[j] - dots[i]);
-          }
+          SoftmaxBackwardRow(prow, drow, keys, part, log_sum[head * window + first + i], dots[i]);
         }
         Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kKeyTile, grad_out + at, q_stride,
              1.0f, grad_v + kv_at, kv_stride);

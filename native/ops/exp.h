@@ -5,9 +5,12 @@
 #include <bit>
 #include <cstdint>
 
+#include "core/simd.h"
+
 namespace struprune {
 
-inline float Exp(float x) {
+// Inlined by force: left as a call, GCC keeps it scalar in the clones of STRUPRUNE_CLONES.
+STRUPRUNE_INLINE float Exp(float x) {
   // Below -87.3 the result would be subnormal, above 88.7 infinite: clamp, and flush the lower
   // side.
   const float clamped = x < -87.0f ? -87.0f : (x > 88.7f ? 88.7f : x);

@@ -5,14 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define STRUPRUNE_INLINE __host__ __device__ inline
-#elif defined(__GNUC__)
-// So that a caller compiled for a newer instruction set gets its own copy.
-#define STRUPRUNE_INLINE [[gnu::always_inline]] inline
-#else
-#define STRUPRUNE_INLINE inline
-#endif
+#include "core/simd.h"
 
 namespace struprune {
 

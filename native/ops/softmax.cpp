@@ -7,13 +7,19 @@
 #include "ops/exp.h"
 
 namespace struprune {
-namespace {
 
+// By lanes of its own: without -ffinite-math GCC keeps a max reduction scalar.
 STRUPRUNE_CLONES
 float MaximumOf(size_t count, const float* x, float top) {
-#pragma omp simd reduction(max : top)
-  for (size_t j = 0; j < count; ++j) top = std::max(top, x[j]);
-  return top;
+  constexpr size_t kLanes = 16;
+  float lanes[kLanes];
+  std::fill_n(lanes, kLanes, top);
+  size_t j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+    for (size_t i = 0; i < kLanes; ++i) lanes[i] = x[j + i] > lanes[i] ? x[j + i] : lanes[i];
+  }
+  for (; j < count; ++j) top = std::max(top, x[j]);
+  return std::max(top, *std::max_element(lanes, lanes + kLanes));
 }
 
 STRUPRUNE_CLONES
@@ -26,8 +32,6 @@ float ExpInPlace(size_t count, float* x, float shift) {
   }
   return sum;
 }
-
-}  // namespace
 
 float SoftmaxPiece(size_t count, float* x, RunningSoftmax& state, double& piece) {
   const float top = MaximumOf(count, x, state.maximum);

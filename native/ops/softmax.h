@@ -6,6 +6,12 @@
 
 namespace struprune {
 
+// The largest of top and x[count].
+float MaximumOf(size_t count, const float* x, float top);
+
+// x[count] -> exp(x - shift); returns their sum.
+float ExpInPlace(size_t count, float* x, float shift);
+
 struct RunningSoftmax {
   float maximum = -std::numeric_limits<float>::infinity();
   double sum = 0;  // of exp(x - maximum) over the pieces so far
