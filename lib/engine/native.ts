@@ -17,6 +17,7 @@ import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import type { NativeBackward } from './native-backward';
 import type { NativeDevices } from './native-devices';
+import type { NativeGpu } from './native-gpu';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -83,7 +84,7 @@ export interface MetricPlace {
   row: number;
 }
 
-export interface NativeAddon extends NativeBackward, NativeDevices {
+export interface NativeAddon extends NativeBackward, NativeDevices, NativeGpu {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;

@@ -66,7 +66,16 @@ const schema = z.strictObject({
 export type PruneOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };
 export type Settings = z.output<typeof schema>;
 
-const ENGINE_KEYS = ['threads', 'memory', 'bf16', 'signal', 'onProgress'];
+const ENGINE_KEYS = [
+  'threads',
+  'memory',
+  'bf16',
+  'device',
+  'deviceMemory',
+  'onNotice',
+  'signal',
+  'onProgress',
+];
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {

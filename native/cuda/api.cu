@@ -81,16 +81,16 @@ void Allocate(Device& device, int64_t bytes, void** data) {
 void Release(Device& device, void* data) { device.slab.Give(data); }
 
 void Upload(Device& device, void* to, const void* from, int64_t bytes) {
-  Check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice,
-                        device.compute),
-        "a copy to the GPU");
+  Check(
+      cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, device.compute),
+      "a copy to the GPU");
   Check(cudaStreamSynchronize(device.compute), "a copy to the GPU");
 }
 
 void Download(Device& device, void* to, const void* from, int64_t bytes) {
-  Check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost,
-                        device.compute),
-        "a copy from the GPU");
+  Check(
+      cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, device.compute),
+      "a copy from the GPU");
   Check(cudaStreamSynchronize(device.compute), "a copy from the GPU");
 }
 

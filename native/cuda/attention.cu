@@ -10,9 +10,8 @@ namespace {
 // share of the scores of a tile of TK keys, and kOwn of the head's HD dimensions of the output.
 // Keys and values of a tile take turns in the same shared memory.
 template <int TQ, int TK, int HD>
-__global__ void __launch_bounds__(256)
-    AttentionKernel(AttentionShape shape, const float* q, const float* k, const float* v,
-                    float* out) {
+__global__ void __launch_bounds__(256) AttentionKernel(AttentionShape shape, const float* q,
+                                                       const float* k, const float* v, float* out) {
   constexpr int kLanes = 256 / TQ, kOwn = HD / kLanes, kScores = TK / kLanes;
   static_assert(kLanes <= 32 && kOwn * kLanes == HD && kScores * kLanes == TK, "tile shapes");
   __shared__ float queries[TQ][HD + 1];

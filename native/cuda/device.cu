@@ -1,8 +1,8 @@
-#include "cuda/device.h"
-
 #include <algorithm>
 #include <cstring>
 #include <string>
+
+#include "cuda/device.h"
 
 namespace struprune::cuda {
 namespace {
@@ -32,10 +32,10 @@ DeviceInfo CheckDevice(int32_t index) {
   int count = 0;
   Check(cudaGetDeviceCount(&count), "looking for GPUs");
   if (index < 0 || index >= count) {
-    throw Error("ERR_DEVICE",
-                "there is no GPU cuda:" + std::to_string(index) + " (found " +
-                    std::to_string(count) + ")",
-                "struprune-native devices lists them");
+    throw Error(
+        "ERR_DEVICE",
+        "there is no GPU cuda:" + std::to_string(index) + " (found " + std::to_string(count) + ")",
+        "struprune-native devices lists them");
   }
   Check(cudaSetDevice(index), "a context");
   DeviceInfo info{};

@@ -89,8 +89,7 @@ class Array {
   Array(Slab& slab, int64_t count) : slab_(&slab) {
     if (count > 0) data_ = static_cast<T*>(slab.Take(static_cast<size_t>(count) * sizeof(T)));
   }
-  Array(Array&& other) noexcept
-      : slab_(other.slab_), data_(std::exchange(other.data_, nullptr)) {}
+  Array(Array&& other) noexcept : slab_(other.slab_), data_(std::exchange(other.data_, nullptr)) {}
   Array& operator=(Array&& other) noexcept {
     std::swap(slab_, other.slab_);
     std::swap(data_, other.data_);

@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   for (int j = 0; j < count; ++j) {
     if (tid == 0) {
-      // A NaN fails the comparison too. The rest goes on with any number: the caller reads the flag.
+      // A NaN fails the comparison too. The rest goes on with any number: the caller reads the
+      // flag.
       if (!(l[j][j] > 0)) *failed = 1;
       l[j][j] = l[j][j] > 0 ? sqrt(l[j][j]) : 1.0;
     }
@@ -101,8 +102,8 @@ void BuiltInCholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t*
            lda, failed);
     double* panel = corner + count * lda;
     SolveBlock<true>(device, count, corner, lda, rest, panel, lda);
-    Product<double, double> update{rest, rest,  count, -1, panel, lda,
-                                   panel, lda, 1,     panel + count, lda};
+    Product<double, double> update{rest, rest, count,         -1, panel, lda, panel,
+                                   lda,  1,    panel + count, lda};
     update.lower = true;
     MultiplyTiled(false, true, update, device.compute);
   }
@@ -114,7 +115,7 @@ void BuiltInSolve(Device& device, int64_t n, const double* factor, int64_t ldf, 
     const int64_t count = std::min<int64_t>(kBlock, n - at), rest = n - at - count;
     SolveBlock<true>(device, count, factor + at * ldf + at, ldf, m, x + at, ldx);
     const Product<double, double> update{
-        m,   rest, count, -1, x + at, ldx, factor + (at + count) * ldf + at,
+        m,   rest, count,          -1, x + at, ldx, factor + (at + count) * ldf + at,
         ldf, 1,    x + at + count, ldx};
     MultiplyTiled(false, true, update, device.compute);
   }
@@ -138,9 +139,8 @@ int Int(int64_t value) {
 void LibraryCholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* info) {
   const Solver& solver = *device.solver;
   int count = 0;
-  CheckLibrary(
-      solver.calls().potrf_size(solver.handle(), kFillUpper, Int(n), a, Int(lda), &count),
-      "cusolverDnDpotrf_bufferSize");
+  CheckLibrary(solver.calls().potrf_size(solver.handle(), kFillUpper, Int(n), a, Int(lda), &count),
+               "cusolverDnDpotrf_bufferSize");
   auto work = device.Allocate<double>(count);
   CheckLibrary(solver.calls().potrf(solver.handle(), kFillUpper, Int(n), a, Int(lda), work.data(),
                                     count, info),

@@ -28,14 +28,16 @@ __global__ void __launch_bounds__(256) TiledKernel(Product<T, Out> p) {
       const int i = TA ? at % BM : at / BK, kk = TA ? at / BM : at % BK;
       const int64_t row = row0 + i, depth = k0 + kk;
       T value = 0;
-      if (row < p.m && depth < p.k) value = TA ? p.a[depth * p.lda + row] : p.a[row * p.lda + depth];
+      if (row < p.m && depth < p.k)
+        value = TA ? p.a[depth * p.lda + row] : p.a[row * p.lda + depth];
       as[kk][i] = value;
     }
     for (int at = tid; at < BN * BK; at += 256) {
       const int j = TB ? at / BK : at % BN, kk = TB ? at % BK : at / BN;
       const int64_t col = col0 + j, depth = k0 + kk;
       T value = 0;
-      if (col < p.n && depth < p.k) value = TB ? p.b[col * p.ldb + depth] : p.b[depth * p.ldb + col];
+      if (col < p.n && depth < p.k)
+        value = TB ? p.b[col * p.ldb + depth] : p.b[depth * p.ldb + col];
       bs[kk][j] = value;
     }
     __syncthreads();

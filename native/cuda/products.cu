@@ -29,11 +29,10 @@ void CallBlas(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
               const void* a, int64_t lda, const void* b, int64_t ldb, const void* beta, void* c,
               int64_t ldc, int operand, int result, int compute) {
   const Blas& blas = *device.blas;
-  CheckLibrary(
-      blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m), Int(k),
-                        alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c, result,
-                        Int(ldc), compute, kAlgoDefault),
-      "cublasGemmEx");
+  CheckLibrary(blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m),
+                                 Int(k), alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c,
+                                 result, Int(ldc), compute, kAlgoDefault),
+               "cublasGemmEx");
 }
 
 // Elements of an operand that lie in `rows` rows of stride ld, the last one `cols` long.
@@ -93,8 +92,9 @@ void AddProductPage(Device& device, int64_t rows, const float* left, int64_t lef
     const int64_t height = std::min(kGramRows, left_count - at), first = left_from + at;
     const int64_t cols = lower ? first + height : dim;
     if (split) {
-      MultiplyParts(device, true, false, height, cols, rows, 1, left == x ? right_parts : left_parts,
-                    first, left_dim, right_parts, 0, dim, 0, product.data(), cols);
+      MultiplyParts(device, true, false, height, cols, rows, 1,
+                    left == x ? right_parts : left_parts, first, left_dim, right_parts, 0, dim, 0,
+                    product.data(), cols);
     } else {
       CallBlas(device, true, false, height, cols, rows, &one, left + first, left_dim, x, dim, &zero,
                product.data(), cols, kTypeF32, kTypeF32,
@@ -108,8 +108,8 @@ void AddProduct(Device& device, int64_t rows, const float* left, int64_t left_di
                 int64_t count, const float* x, int64_t dim, bool lower, double* to,
                 Precision precision) {
   for (int64_t row = 0; row < rows; row += kPage) {
-    AddProductPage(device, std::min(kPage, rows - row), left + row * left_dim, left_dim, from, count,
-                   x + row * dim, dim, lower, to, precision);
+    AddProductPage(device, std::min(kPage, rows - row), left + row * left_dim, left_dim, from,
+                   count, x + row * dim, dim, lower, to, precision);
   }
 }
 
@@ -133,8 +133,7 @@ void GemmF32(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64
     return;
   }
   CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeF32,
-           kTypeF32,
-           precision == Precision::kTf32 ? int{kComputeTf32} : int{kComputeF32Pedantic});
+           kTypeF32, precision == Precision::kTf32 ? int{kComputeTf32} : int{kComputeF32Pedantic});
 }
 
 void GemmF64(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, double alpha,

@@ -46,8 +46,7 @@ struct Sums {
 
 // partial[blocks, N] <- Σ of cell(i) over the block's share of [0, count).
 template <int N, typename Cell>
-__global__ void __launch_bounds__(kThreads)
-    PartialSums(int64_t count, Cell cell, double* partial) {
+__global__ void __launch_bounds__(kThreads) PartialSums(int64_t count, Cell cell, double* partial) {
   __shared__ double scratch[kThreads / 32];
   Sums<N> mine;
   for (int s = 0; s < N; ++s) mine.value[s] = 0;

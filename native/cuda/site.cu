@@ -1,7 +1,7 @@
-#include "cuda/site.h"
-
 #include <algorithm>
 #include <cstring>
+
+#include "cuda/site.h"
 
 namespace struprune::cuda {
 namespace {
@@ -57,8 +57,8 @@ void CheckSpec(const SiteSpec& s) {
   const bool sizes = s.hidden > 0 && s.width > 0 && s.window > 0 && s.flight > 0 &&
                      s.flight % s.window == 0 && s.gram_row >= 0 && s.gram_rows >= 0 &&
                      s.gram_row + s.gram_rows <= s.width;
-  const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 &&
-                                      QWidth(s) == s.width);
+  const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 &&
+                                      s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
   if (!sizes || !heads || (s.residual && s.post_norm)) {
     throw Error("ERR_ARGUMENT", "a site's shape on the GPU cannot be meant");
   }
@@ -76,8 +76,8 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   } else {
     bytes.device += (s.gated ? 2 : 1) * (Floats(w * d) + Floats(w));
   }
-  bytes.device += Floats(If(!s.keep, n.x)) + Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) + Floats(n.gate) +
-                  Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
+  bytes.device += Floats(If(!s.keep, n.x)) + Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) +
+                  Floats(n.gate) + Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
                   Doubles(n.cross) + Doubles(n.residual_sums) + Doubles(If(s.residual, 1));
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
                             Floats(n.x_out) + Floats(1));
@@ -179,8 +179,7 @@ void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, co
   Slot& slot = slots_[next_];
   slot.rows = rows;
   const int64_t count = rows * spec_.hidden;
-  const auto upload = [&](const float* from, const Pinned<float>& pinned,
-                          const Array<float>& to) {
+  const auto upload = [&](const float* from, const Pinned<float>& pinned, const Array<float>& to) {
     if (!to.data()) return;
     std::memcpy(pinned.data(), from, static_cast<size_t>(count) * sizeof(float));
     CopyIn(pinned.data(), to.data(), count, device_.copy_in);
@@ -247,16 +246,16 @@ void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
   };
   prepare(weights_.q_norm, spec_.heads, q_.data());
   prepare(weights_.k_norm, spec_.kv_heads, k_.data());
-  const AttentionShape shape{spec_.window,   spec_.heads,   spec_.kv_heads,
-                             spec_.head_dim, spec_.sliding, 1.0f / std::sqrt(static_cast<float>(hd))};
+  const AttentionShape shape{spec_.window,   spec_.heads,
+                             spec_.kv_heads, spec_.head_dim,
+                             spec_.sliding,  1.0f / std::sqrt(static_cast<float>(hd))};
   Attention(device_, &shape, rows / spec_.window, q_.data(), k_.data(), v_.data(), x);
 }
 
 void SiteRunner::RunFfn(int64_t rows, const float* in, float* x) {
   Linear(weights_.up, weights_.up_bias, spec_.width, spec_.hidden, rows, in, 0, x);
   if (spec_.gated) {
-    Linear(weights_.gate, weights_.gate_bias, spec_.width, spec_.hidden, rows, in, 0,
-           gate_.data());
+    Linear(weights_.gate, weights_.gate_bias, spec_.width, spec_.hidden, rows, in, 0, gate_.data());
   }
   Activate(device_, spec_.gate, rows * spec_.width, gate_.data(), x, x);
 }
@@ -278,16 +277,15 @@ void SiteRunner::Residual(Slot& slot) {
 void SiteRunner::Statistics(Slot& slot) {
   const int64_t rows = slot.rows, d = spec_.hidden;
   if (gram_.data()) {
-    GramAdd(device_, rows, spec_.width, X(slot), spec_.gram_row, spec_.gram_rows,
-            gram_.data(), spec_.gram);
+    GramAdd(device_, rows, spec_.width, X(slot), spec_.gram_row, spec_.gram_rows, gram_.data(),
+            spec_.gram);
   }
   if (squares_.data()) {
     MomentsAdd(device_, rows, spec_.width, X(slot), squares_.data(), sums_.data());
   }
   if (!spec_.residual) return;
   Residual(slot);
-  CrossAdd(device_, rows, d, spec_.width, residual_.data(), X(slot), cross_.data(),
-           spec_.gram);
+  CrossAdd(device_, rows, d, spec_.width, residual_.data(), X(slot), cross_.data(), spec_.gram);
   MomentsAdd(device_, rows, d, residual_.data(), nullptr, residual_sums_.data());
   SquaredDistance(device_, rows * d, residual_.data(), nullptr, energy_.data());
 }

@@ -34,8 +34,7 @@ std::shared_ptr<const CudaLibrary> CudaLibrary::Load(const std::string& path) {
   if (!library->handle_) {
     throw Error("ERR_DEVICE", "the CUDA library does not load: " + LastLoaderError(), kBuild);
   }
-  const auto get =
-      reinterpret_cast<cuda::ApiFunction>(dlsym(library->handle_, cuda::kApiSymbol));
+  const auto get = reinterpret_cast<cuda::ApiFunction>(dlsym(library->handle_, cuda::kApiSymbol));
   library->api_ = get ? get() : nullptr;
   if (!library->api_ || library->api_->version != cuda::kAbiVersion ||
       library->api_->size != sizeof(cuda::Api)) {

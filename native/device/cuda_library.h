@@ -88,9 +88,7 @@ class CudaArray {
     device.Call(&cuda::Api::upload, data_, values.data(), Bytes());
   }
   CudaArray(CudaArray&& other) noexcept
-      : device_(other.device_),
-        count_(other.count_),
-        data_(std::exchange(other.data_, nullptr)) {}
+      : device_(other.device_), count_(other.count_), data_(std::exchange(other.data_, nullptr)) {}
   CudaArray(const CudaArray&) = delete;
   CudaArray& operator=(const CudaArray&) = delete;
   ~CudaArray() {

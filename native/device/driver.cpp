@@ -61,9 +61,7 @@ std::string VersionText(int version) {
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
-std::string Install() {
-  return std::string("install the NVIDIA driver 580 or newer") + kCpu;
-}
+std::string Install() { return std::string("install the NVIDIA driver 580 or newer") + kCpu; }
 
 Reason InitReason(int status) {
   if (status == kNoDevice) {
@@ -143,17 +141,17 @@ DriverReport ProbeDriver() {
   }
   Calls calls{};
   if (const char* missing = calls.Load(library)) {
-    report.unusable = Reason{std::string("the NVIDIA driver is too old (it has no ") + missing + ")",
-                             Install()};
+    report.unusable =
+        Reason{std::string("the NVIDIA driver is too old (it has no ") + missing + ")", Install()};
     return report;
   }
   calls.version(&report.version);
   // Before cuInit, which an old driver may refuse for its own reasons.
   if (report.version < kDriverNeeded) {
-    report.unusable = Reason{"the NVIDIA driver is too old: it knows CUDA " +
-                                 VersionText(report.version) + ", the library needs " +
-                                 VersionText(kDriverNeeded),
-                             Install()};
+    report.unusable =
+        Reason{"the NVIDIA driver is too old: it knows CUDA " + VersionText(report.version) +
+                   ", the library needs " + VersionText(kDriverNeeded),
+               Install()};
     return report;
   }
   if (const int status = calls.init(0); status != kOk) {

@@ -23,7 +23,7 @@ struct GpuReport {
 };
 
 struct DriverReport {
-  int version = 0;                // CUDA version that the driver knows, 13000 for 13.0; 0 = no driver
+  int version = 0;  // CUDA version that the driver knows, 13000 for 13.0; 0 = no driver
   std::optional<Reason> unusable;  // of the driver as a whole
   std::vector<GpuReport> gpus;
 };

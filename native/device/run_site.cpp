@@ -98,9 +98,9 @@ Plan PlanFor(const CudaDevice& gpu, cuda::SiteSpec spec, int64_t rows, bool gram
   Plan plan;
   for (int64_t passes = 1; passes <= (gram ? kMostPasses : 1); passes *= 2) {
     plan.gram_rows = gram ? (spec.width + passes - 1) / passes : 0;
-    int64_t windows = Int(FlightTokens(static_cast<size_t>(spec.window),
-                                       static_cast<size_t>(rows))) /
-                      spec.window;
+    int64_t windows =
+        Int(FlightTokens(static_cast<size_t>(spec.window), static_cast<size_t>(rows))) /
+        spec.window;
     for (; windows >= 1; windows /= 2) {
       plan.flight = windows * spec.window;
       spec.flight = plan.flight;
@@ -160,8 +160,7 @@ void Push(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t ro
   std::optional<PagedMatrix::View> before, after;
   if (run.dense_before) before.emplace(*run.dense_before, row, rows, true, false);
   if (run.dense_before && run.beta != 0) after.emplace(*run.dense_after, row, rows, true, false);
-  gpu.Call(&cuda::Api::site_push, site, Int(rows),
-           hidden.data(), before ? before->data() : nullptr,
+  gpu.Call(&cuda::Api::site_push, site, Int(rows), hidden.data(), before ? before->data() : nullptr,
            after ? after->data() : nullptr);
 }
 

@@ -1,6 +1,7 @@
 // The calls of cuBLAS and cuSOLVER that native/cuda makes, over the CPU's BLAS and LAPACK: a test
 // of how operands are handed over (order, transposition, strides), which a GPU is not needed for.
-// bf16 operands are widened, TF32 ones rounded to 11 bits, so that stated accuracies are tested too.
+// bf16 operands are widened, TF32 ones rounded to 11 bits, so that stated accuracies are tested
+// too.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -14,7 +15,8 @@
 extern "C" void STRUPRUNE_LAPACK(dsyevd)(const char* job, const char* uplo, const lapack_int* n,
                                          double* a, const lapack_int* lda, double* w, double* work,
                                          const lapack_int* lwork, lapack_int* iwork,
-                                         const lapack_int* liwork, lapack_int* info, size_t, size_t);
+                                         const lapack_int* liwork, lapack_int* info, size_t,
+                                         size_t);
 
 namespace {
 
@@ -36,7 +38,8 @@ std::vector<float> Operand(const void* data, int type, bool tf32, int rows, int 
   std::vector<float> values(static_cast<size_t>(ld) * static_cast<size_t>(cols));
   for (int col = 0; col < cols; ++col) {
     for (int row = 0; row < rows; ++row) {
-      const size_t at = static_cast<size_t>(col) * static_cast<size_t>(ld) + static_cast<size_t>(row);
+      const size_t at =
+          static_cast<size_t>(col) * static_cast<size_t>(ld) + static_cast<size_t>(row);
       const float value = type == kTypeBf16
                               ? Bfloat16ToFloat(static_cast<const uint16_t*>(data)[at])
                               : static_cast<const float*>(data)[at];
@@ -86,10 +89,10 @@ EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const v
   const float x = *static_cast<const float*>(alpha), y = *static_cast<const float*>(beta);
   emulation::EnqueueWork(stream_of_blas, [=] {
     const bool tf32 = compute == kComputeTf32;
-    const auto left = ta == kOpT ? Operand(a, a_type, tf32, k, m, lda)
-                                 : Operand(a, a_type, tf32, m, k, lda);
-    const auto right = tb == kOpT ? Operand(b, b_type, tf32, n, k, ldb)
-                                  : Operand(b, b_type, tf32, k, n, ldb);
+    const auto left =
+        ta == kOpT ? Operand(a, a_type, tf32, k, m, lda) : Operand(a, a_type, tf32, m, k, lda);
+    const auto right =
+        tb == kOpT ? Operand(b, b_type, tf32, n, k, ldb) : Operand(b, b_type, tf32, k, n, ldb);
     STRUPRUNE_BLAS(cblas_sgemm)
     (CblasColMajor, Code(ta), Code(tb), m, n, k, x, left.data(), lda, right.data(), ldb, y,
      static_cast<float*>(c), ldc);
@@ -135,7 +138,7 @@ EXPORT int cusolverDnDpotrf(SolverHandle, int fill, int n, double* a, int lda, d
   return 0;
 }
 EXPORT int cusolverDnDsyevd_bufferSize(SolverHandle, int, int, int n, const double*, int,
-                                      const double*, int* count) {
+                                       const double*, int* count) {
   *count = 1 + 6 * n + 2 * n * n;
   return 0;
 }

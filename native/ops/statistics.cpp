@@ -118,8 +118,7 @@ void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
 }
 
 void Statistics::AddSums(size_t tokens, const double* squares, const double* sums,
-                         const double* cross, const double* residual_sums,
-                         double residual_energy) {
+                         const double* cross, const double* residual_sums, double residual_energy) {
   const auto add = [](Buffer<double>& to, const double* from) {
     for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
   };

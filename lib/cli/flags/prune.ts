@@ -25,7 +25,9 @@ const out = 'Output';
 const machine = 'Machine';
 
 /** A flag for every option of prune(): the type lets none be forgotten. */
-export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgress'>> = {
+export const PRUNE_FLAGS: FlagTable<
+  keyof Omit<PruneOptions, 'signal' | 'onProgress' | 'onNotice'>
+> = {
   sparsity: {
     flag: '--sparsity <share>',
     help: "share of the blocks' linear weights to remove, 0.2 for 20 %",

@@ -40,6 +40,11 @@ export function shareBelowOne(text: string): number {
   return value;
 }
 
+export function deviceName(text: string): string {
+  if (/^(auto|cpu|cuda:\d{1,3})$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be auto, cpu or cuda:N.');
+}
+
 const UNITS: Record<string, number> = {
   '': 1,
   b: 1,
