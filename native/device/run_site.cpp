@@ -252,10 +252,10 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
     spec.gram_rows = gram ? Int(count) : 0;
     if (!last) {
       // Only the last pass moves the hidden states on and takes the other sums.
-      pass.advance = spec.advance = false;
+      pass.advance = false;
       pass.keep = nullptr;
       pass.dense_before = nullptr;
-      spec.keep = spec.moments = spec.residual = 0;
+      spec.advance = spec.keep = spec.moments = spec.residual = 0;
     }
     const OpenSite open(gpu, spec, weights);
     StreamPages(gpu, open.get(), context, pass, static_cast<size_t>(plan.flight));

@@ -167,7 +167,7 @@ class GpuSiteLimits : public GpuSite {};
 // Too little for pages of the usual length, then for all rows of the Gram matrix at once.
 TEST_P(GpuSiteLimits, ASmallBudgetTakesSmallerPagesAndMorePasses) {
   const Model model(Families()[0]);
-  for (const uint64_t budget : {400u << 10, 96u << 10}) {
+  for (const uint64_t budget : {400u << 10, 128u << 10}) {
     const auto device = Open(budget);
     CompareSite(*device, model, SiteKind::kFfn, true, Tolerance(GetParam()));
     EXPECT_LE(device->memory().peak, budget);
