@@ -74,12 +74,17 @@ export function documentOf(
 /** A command line of flags by the name of their option, quoted where a shell would split; lists by commas. */
 export function commandLine(words: readonly string[], flags: readonly [string, unknown][]): string {
   const parts = flags.flatMap(([key, value]) => {
-    const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const flag = flagOf(key);
     if (value === undefined || value === false) return [];
     if (value === true) return [flag];
     return [flag, quoted(Array.isArray(value) ? value.join(',') : String(value))];
   });
   return ['npx', 'struprune-native', ...words.map(quoted), ...parts].join(' ');
+}
+
+/** The flag of an option. */
+export function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 function quoted(word: string): string {

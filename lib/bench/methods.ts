@@ -6,7 +6,7 @@ import type { PruneOptions } from '../pruning/options';
 /** What an entry may set; the rest is the benchmark's own and the same for all rows. */
 export type MethodOptions = Omit<
   Partial<PruneOptions>,
-  'output' | 'calibration' | 'sparsity' | 'eval' | 'signal' | 'onProgress'
+  'output' | 'calibration' | 'sparsity' | 'eval' | 'signal' | 'onProgress' | 'onWarning'
 >;
 
 export interface MethodEntry {
@@ -48,7 +48,14 @@ function struprune(allocation: 'uniform' | 'threshold' | 'energy', about: string
 
 /** StruPrune's defaults with one thing changed; `uniform` is the ablation of the allocation. */
 function ablation(id: string, label: string, about: string, options: MethodOptions): MethodEntry {
-  return { id, label, kind: 'ablation', base: BASE, about, options };
+  return {
+    id,
+    label,
+    kind: 'ablation',
+    base: BASE,
+    about,
+    options: { allocation: 'threshold', ...options },
+  };
 }
 
 export const METHOD_ENTRIES: readonly MethodEntry[] = [

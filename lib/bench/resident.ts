@@ -1,7 +1,7 @@
-/** Largest resident size of this process since a moment of one's choice, where the system tells (Linux). */
+/** Largest resident size of a process, where the system tells (Linux). */
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** Forgets the peak so far; false where the system cannot. */
+/** Forgets this process's peak so far; false where the system cannot. */
 export function resetPeak(): boolean {
   try {
     writeFileSync('/proc/self/clear_refs', '5');
@@ -11,10 +11,10 @@ export function resetPeak(): boolean {
   }
 }
 
-/** Bytes. */
-export function peakSinceReset(): number | null {
+/** Of a process, bytes. */
+export function peakOf(pid: number | 'self'): number | null {
   try {
-    const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+    const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
     return found ? Number(found[1]) * 1024 : null;
   } catch {
     return null;

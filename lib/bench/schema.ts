@@ -254,7 +254,7 @@ const stage = z.object({ name: z.string(), seconds: z.number() });
 const contender = z.object({
   label: z.string(),
   command: z.string(),
-  /** Whole process, as the system counts it. */
+  /** Of the whole process, less what it says it spent on `evaluate` and `measure sgemm`. */
   seconds: z.number(),
   peakRssBytes: count.nullable(),
   stages: z.array(stage),

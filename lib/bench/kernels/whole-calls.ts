@@ -4,6 +4,7 @@ import { native } from '../../engine/native';
 import type { KernelTiming } from '../../engine/native-bench';
 import { nextTokens, type Session } from '../../engine/session';
 import type { NativeSolver } from '../../solver/native-solver';
+import { refitFlops, sweepFlops } from '../flops';
 
 interface Input {
   session: Session;
@@ -73,11 +74,7 @@ async function timeHead(
   return time(about, seconds, score);
 }
 
-/**
- * The sweep over half of the columns: P = H_λ⁻¹ (n³), W* and Q = W*ᵀW* (2mn² + mn²), then every removal downdates
- * what is left of P by one product and of Q by two, both symmetric; and the exact curve, one Cholesky more with the
- * solves of its right sides. The refit on the other half: Cholesky and solves.
- */
+/** The sweep over half of the columns, and the refit on the other half. */
 async function timeSolver(
   { session, seconds }: Input,
   solver: NativeSolver,
@@ -86,19 +83,18 @@ async function timeSolver(
   const m = session.architecture.hidden;
   const removed = Math.floor(n / 2);
   const kept = n - removed;
-  const downdates = n ** 3 - kept ** 3;
   const sweep = {
     op: 'sweep',
     shape: `[${m}, ${n}], ${removed} removed`,
     dtype: 'f64',
-    flops: n ** 3 + 3 * m * n ** 2 + downdates + n ** 3 / 3 + m * n ** 2,
+    flops: sweepFlops(m, n, removed),
     bytes: 8 * (3 * n ** 2 + 2 * m * n),
   };
   const refit = {
     op: 'refit',
     shape: `[${m}, ${kept}]`,
     dtype: 'f64',
-    flops: kept ** 3 / 3 + 2 * m * kept ** 2,
+    flops: refitFlops(m, kept),
     bytes: 8 * (kept ** 2 + 2 * m * kept),
   };
   const keep = new Uint8Array(n).fill(1, removed);

@@ -8,7 +8,7 @@ import type { PruneOptions } from '../../pruning/options';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import type { Surveys, SurveyUse } from '../../pruning/surveys';
 import type { MethodEntry } from '../methods';
-import { peakSinceReset, resetPeak } from '../resident';
+import { peakOf, resetPeak } from '../resident';
 import type { BenchLayer, BenchRow } from '../schema';
 import type { Reference } from './reference';
 
@@ -33,7 +33,7 @@ export async function makeRow(input: RowInput): Promise<BenchRow> {
   const canTell = resetPeak();
   try {
     const result = await pruneOn(engine, model, { ...options, onProgress }, { ids, surveys });
-    const peakRssBytes = canTell ? peakSinceReset() : null;
+    const peakRssBytes = canTell ? peakOf('self') : null;
     const start = performance.now();
     const written = await openCheckpoint(options.output);
     const texts = await reference.compare(written, onProgress);

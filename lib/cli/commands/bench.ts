@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { addKernels } from './bench/kernels';
+import { addPeers } from './bench/peers';
 import { addQuality, runEmbedded } from './bench/quality';
+import { addSpeed } from './bench/speed';
 
 export function addBench(program: Command): void {
   const bench = program
@@ -12,4 +14,6 @@ export function addBench(program: Command): void {
     .action(runEmbedded);
   addQuality(bench);
   addKernels(bench);
+  addSpeed(bench);
+  addPeers(bench);
 }
