@@ -30,8 +30,6 @@ export interface LineChart {
   series: readonly LineSeries[];
   levels?: readonly Level[];
   height?: number;
-  /** Room for labels at the right, pixels of the wide form. Default 170. */
-  labelRoom?: number;
 }
 
 /** Lines over a numeric x. The narrow form has no direct labels: its legend stands below in HTML. */
@@ -46,10 +44,10 @@ export function lineChart(chart: LineChart): Html {
   });
 }
 
-function optionOf({ x, y, series, levels = [], labelRoom = 170 }: LineChart, size: Size): Option {
+function optionOf({ x, y, series, levels = [] }: LineChart, size: Size): Option {
   const { narrow } = size;
   return {
-    grid: { left: AXIS_ROOM, right: narrow ? 14 : labelRoom, top: 36, bottom: 52 },
+    grid: { left: AXIS_ROOM, right: narrow ? 14 : labelRoom(series), top: 36, bottom: 52 },
     xAxis: valueAxis(x, 'x', narrow),
     yAxis: { ...valueAxis(y, 'y', narrow), ...yName(y.name) },
     series: [
@@ -74,7 +72,7 @@ function line(series: LineSeries, x: AxisSpec, y: AxisSpec, narrow: boolean) {
     itemStyle: { color: style.color, borderColor: style.color, borderWidth: 1.5 },
     endLabel: {
       show: labelled && !narrow && points.length > 0,
-      formatter: `{marker|${style.glyph}} ${plain(name)}`,
+      formatter: `{marker|${style.glyph}}\u00a0${plain(shortened(name))}`,
       ...TEXT.label,
       textBorderWidth: 0,
       distance: 8,
@@ -113,6 +111,20 @@ function leaving(
   const level = (value: number) => (log ? Math.log(value) : value);
   const share = (level(max) - level(y0)) / (level(y1) - level(y0));
   return [x0 + share * (x1 - x0), max];
+}
+
+/** Characters of a label, the last one an ellipsis where there were more. */
+const LONGEST = 32;
+
+function shortened(name: string): string {
+  const characters = [...name];
+  return characters.length <= LONGEST ? name : `${characters.slice(0, LONGEST - 1).join('')}…`;
+}
+
+/** Pixels for the longest label: it stands in the page's font, which is not measured here, so widely. */
+function labelRoom(series: readonly LineSeries[]): number {
+  const lengths = series.map(({ name }) => Math.min(LONGEST, [...name].length));
+  return 36 + 7.5 * Math.max(8, ...lengths);
 }
 
 /** Braces are ECharts' own in a formatter. */

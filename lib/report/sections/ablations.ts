@@ -46,7 +46,6 @@ ${bases.join(' and ')}. Above zero the ingredient pays; below, the change would.
       },
       series,
       levels: [{ value: 1, label: '' }],
-      labelRoom: 190,
     }),
     legend: lineLegend(series),
     tables: [

@@ -60,7 +60,6 @@ export function admmFigure(sites: readonly AdmmSite[], id: string, of: string): 
         format: mark,
       },
       series,
-      labelRoom: 140,
     }),
     legend: lineLegend(series),
     tables: [stepTable(steps, id), siteTable(solved, id)],

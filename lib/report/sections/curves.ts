@@ -68,7 +68,6 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
       },
       y: { name: survey.unit, log: true, scale: logScale(low, high), format: mark },
       series: curves.map(({ layer, points }, i) => seriesOf(layer, points, i, curves.length)),
-      labelRoom: 90,
     }),
     legend: html`<p class="legend">Colour from blue (first block) to orange (last).</p>`,
     tables: [

@@ -51,7 +51,6 @@ function siteFigure(
       x: { name: 'block', scale: blockScale(quality.model.blocks), format: String },
       y: { name: 'removed', scale: linearScale(0, Math.max(0.05, ...shares)), format: asked },
       series,
-      labelRoom: 190,
     }),
     legend: lineLegend(series),
     tables: quality.sparsities.map((one) => shareTable(quality, one, site)),

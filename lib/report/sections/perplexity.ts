@@ -64,7 +64,6 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
       series,
       levels: [{ value: dense * LIMIT, label: `+${Math.round((LIMIT - 1) * 100)} %` }],
       height: 420,
-      labelRoom: 190,
     }),
     legend: lineLegend(series),
     tables: [perplexityTable(quality, text, id)],

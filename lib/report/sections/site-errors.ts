@@ -33,7 +33,6 @@ export function errorFigure(stats: readonly LayerStats[]): Html | null {
       x: { name: 'block', scale: blockScale(blocks), format: String },
       y: { name: 'relative error', scale: linearScale(0, Math.max(...errors)), format: mark },
       series,
-      labelRoom: 120,
     }),
     legend: lineLegend(series),
     tables: [statsTable(stats)],
