@@ -19,7 +19,7 @@ test.serial('torch finds the same model', async (t) => {
   const { ours, peers } = document.peers!;
   const [torch] = peers;
   t.log(JSON.stringify({ ours, torch }));
-  // Their sweep's curve is the penalised one: a layer may end a step of eight channels off.
-  t.true(Math.abs(torch!.perplexity! / ours.perplexity! - 1) < 0.01);
+  // The same masks leave rounding alone; a single other channel shows in the third digit.
+  t.true(Math.abs(torch!.perplexity! / ours.perplexity! - 1) < 1e-4);
   t.true(torch!.forwardShare! > 0);
 });
