@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'ERR_BUDGET' // the memory budget cannot hold the work
   | 'ERR_NUMERIC' // a factorisation that failed although the ridge was raised
   | 'ERR_ABORTED'
+  | 'ERR_DEVICE' // the GPU that was asked for cannot be used
   | 'ERR_ADDON' // the native addon is missing or does not load
   | 'ERR_INTERNAL';
 
@@ -29,6 +30,13 @@ export class StruPruneError extends Error {
     this.name = 'StruPruneError';
     this.code = code;
     this.mend = mend;
+  }
+
+  /** The same error with one more thing that the user can do. */
+  with(mend: string): StruPruneError {
+    const end = this.mend ? this.message.length - this.mend.length - 2 : this.message.length;
+    const both = this.mend ? `${this.mend}; ${mend}` : mend;
+    return new StruPruneError(this.code, this.message.slice(0, end), both, { cause: this });
   }
 }
 

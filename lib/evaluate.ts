@@ -70,9 +70,15 @@ export async function evaluate(path: string, options: EvaluateOptions): Promise<
 export async function evaluateIds(
   session: Session,
   ids: Int32Array,
-  options: { window: number; measureGemm?: boolean; onProgress?: OnProgress },
+  options: {
+    window: number;
+    /** Folder for hidden states; in memory when left out or ''. */
+    scratch?: string;
+    measureGemm?: boolean;
+    onProgress?: OnProgress;
+  },
 ): Promise<Evaluation> {
-  const { window } = options;
+  const { window, scratch = '', onProgress } = options;
   const { engine, architecture } = session;
   const rates: number[] = [];
   let measuring = 0;
@@ -84,7 +90,7 @@ export async function evaluateIds(
     measuring += performance.now() - start;
   };
   const start = performance.now();
-  const meanNll = await meanNllOf(session, ids, window, options.onProgress, measure);
+  const meanNll = await meanNllOf(session, ids, { window, scratch, onProgress }, measure);
   const seconds = (performance.now() - start - measuring) / 1000;
   const gemmRate = rates.length ? rates.reduce((sum, rate) => sum + rate) / rates.length : null;
   const flops = forwardFlops(architecture, ids.length, window);
@@ -104,8 +110,11 @@ export async function evaluateIds(
 async function meanNllOf(
   session: Session,
   ids: Int32Array,
-  window: number,
-  onProgress: OnProgress | undefined,
+  {
+    window,
+    scratch,
+    onProgress,
+  }: { window: number; scratch: string; onProgress: OnProgress | undefined },
   aroundBatches: () => Promise<void>,
 ): Promise<number> {
   const { architecture } = session;
@@ -119,7 +128,7 @@ async function meanNllOf(
   for (let start = 0; start < ids.length; start += batch) {
     const part = ids.subarray(start, start + batch);
     const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
-    const { nll } = await using(await session.embed(part, window), async (hidden) => {
+    const { nll } = await using(await session.embed(part, window, scratch), async (hidden) => {
       await session.forward(hidden, window, (index) =>
         report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`),
       );
@@ -136,7 +145,8 @@ async function meanNllOf(
   return sum / targets;
 }
 
-function batchTokens(architecture: Architecture, window: number): number {
+/** Tokens that are evaluated at a time. */
+export function batchTokens(architecture: Architecture, window: number): number {
   const windows = Math.floor(BATCH_BYTES / (4 * architecture.hidden * window));
   return Math.max(1, windows) * window;
 }

@@ -12,6 +12,9 @@ export interface Progress {
 
 export type OnProgress = (progress: Progress) => void;
 
+/** Hears a warning when it arises; the result has all of them again. */
+export type OnWarning = (message: string) => void;
+
 /** Reports one stage: call it with what is done after every unit of work. */
 export function stageReporter(
   onProgress: OnProgress | undefined,

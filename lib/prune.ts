@@ -1,20 +1,21 @@
 /** The main path: open → survey → allocate → solve and write block by block → verify. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { allocate, type JointAllocation } from './allocation';
 import { overlapWarning } from './calibration/corpus';
 import { readWindows, tokenizerOf } from './calibration/text';
-import { orAbort, requireWritable } from './checkpoint/atomic';
-import { type ExportDtype, type ExportPlan, planExport } from './checkpoint/export';
+import { copyFile, orAbort } from './checkpoint/atomic';
+import type { ExportPlan } from './checkpoint/export';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
+import { requireReplaceable } from './checkpoint/output-path';
 import { type Engine, using, withEngine } from './engine/engine';
-import { native } from './engine/native';
+import { type BlockHandle, native, type Site } from './engine/native';
 import { nextTokens, Session, SITES } from './engine/session';
 import { StruPruneError } from './errors';
 import { evaluateIds, windowFor } from './evaluate';
 import { greedy } from './generate';
-import { type Method, methodOf, type SiteStatistics } from './methods';
+import type { SiteStatistics } from './methods';
 import type { Architecture, ModelSource } from './model/architecture';
 import {
   type BlockKeep,
@@ -23,23 +24,38 @@ import {
   totalParameters,
 } from './model/groups';
 import { type OnProgress, stageReporter } from './progress';
+import { loadFinished, putBlock } from './pruning/journal/blocks';
+import { type RunFacts, runIdentity, surveyIdentity } from './pruning/journal/identity';
+import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
+import type { PlanInput } from './pruning/plan';
+import { replayBlock } from './pruning/replay';
 import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
-import { fingerprint, type SitePlan, type Streams, solveSite } from './pruning/solve';
+import { requireRoom } from './pruning/room';
+import {
+  budgetOf,
+  planOutput,
+  requireNoSliding,
+  type Setup,
+  setUp,
+  surveys,
+  uniformAllocation,
+} from './pruning/setup';
+import {
+  fingerprint,
+  type SitePlan,
+  type SolveContext,
+  type Streams,
+  solveSite,
+  solvesSequentially,
+} from './pruning/solve';
 import { curvesFromScores, type Survey } from './pruning/survey';
+import { type Measured, readSurvey, writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
-import {
-  allocationLayers,
-  blockKeep,
-  type Layer,
-  layerAt,
-  layersOf,
-  placeholderKeeps,
-  weightsFor,
-} from './pruning/widths';
-import { CheckpointWriter } from './pruning/write';
+import { allocationLayers, blockKeep, type Layer, layerAt } from './pruning/widths';
+import { openSink, writeTensors } from './pruning/write';
 import { loadTokenizer } from './tokenizer';
 
 /** Largest difference of the last window's mean NLL between the run and the written file. */
@@ -47,24 +63,15 @@ const VERIFY_TOLERANCE = 1e-4;
 const SAMPLE_TOKENS = 40;
 const SAMPLE_PROMPT = 16;
 
-/** What decides the output's shape, known before any work. */
-interface Setup {
-  source: ModelSource;
-  settings: Settings;
-  /** null: StruPrune. */
-  method: Method | null;
-  dtype: ExportDtype;
-  layers: Layer[];
-}
-
 interface Run extends Setup {
   engine: Engine;
-  window: number;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
   surveys: Surveys;
+  /** Folder for hidden states; '' = in memory. */
+  states: string;
   onProgress: OnProgress | undefined;
 }
 
@@ -78,7 +85,8 @@ export interface Shared {
 /**
  * Prunes the checkpoint at `model` (Hugging Face folder or GGUF file) into `options.output`, which appears only
  * when it is whole. Same settings and seed, same bytes. The written file is opened again and must give the run's
- * own result. Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
+ * own result. What is finished stands in a journal beside the output, with which `resume` goes on.
+ * Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
  */
 export async function prune(model: string, options: PruneOptions): Promise<PruneResult> {
   return withEngine(options, async (engine) => {
@@ -99,29 +107,72 @@ export async function pruneOn(
   shared: Shared,
 ): Promise<PruneResult> {
   const settings = settingsOf(options);
+  const kind = settings.format === 'hf' ? 'folder' : 'file';
+  const { resume, force } = settings;
+  const journal = await Journal.open(settings.output, kind, { resume, replace: force });
+  try {
+    return await pruneWith(journal, engine, model, settings, options, shared);
+  } catch (error) {
+    throw await journal.leave(engine.translate(error));
+  }
+}
+
+async function pruneWith(
+  journal: Journal,
+  engine: Engine,
+  model: string,
+  settings: Settings,
+  options: PruneOptions,
+  shared: Shared,
+): Promise<PruneResult> {
   const start = performance.now();
   const run = await openRun(engine, model, settings, options, shared);
   try {
-    const { warnings, perplexityBefore, samplesBefore } = await before(run, options.signal);
-    const { allocation, survey, columns } = await decide(run);
-    const plan = planOutput(run, allocation.removed);
     const hashes = await hashFiles(run.source, options.signal);
-    const writer = await openWriter(run, plan, hashes);
-    const result = await orAbort(writer, async () => {
-      const solved = await solveAndWrite(run, writer, allocation, survey, columns);
-      const summary = summarise(run, plan, solved);
-      const after = await verify(run, await writer.finish(), solved.expected, samplesBefore);
-      const known = { ...summary, ...after, perplexityBefore, warnings };
-      await writer.commit([
-        { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
-      ]);
-      return known;
-    });
-    return {
-      ...result,
-      seconds: (performance.now() - start) / 1000,
-      peakRssBytes: native.peakRss(),
-    };
+    const facts = { ...run, hashes, threads: engine.threads };
+    await journal.begin(runIdentity(facts));
+    for (const warning of journal.warnings) options.onWarning?.(warning);
+    let result = await journal.completed();
+    if (!result) {
+      const dense = await before(run, options);
+      const { allocation, survey, columns } = await decide(run, journal, facts);
+      if (settings.saveCalibration !== undefined) {
+        await copyFile(journal.surveyPath, settings.saveCalibration);
+      }
+      const plan = planOutput(run, allocation.removed);
+      const tokenizer = tokenizerOutput(run.source, settings.format);
+      const solved = await solve(run, journal, plan, allocation, survey, columns);
+      const sink = await openSink(plan, settings.output, {
+        replace: settings.force,
+        work: journal.folder,
+        maxShardBytes: settings.maxShardBytes,
+        tokenizer,
+        provenance: provenance(run.source, run.settings, hashes),
+      });
+      result = await orAbort(sink, async () => {
+        const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
+        const summary = summarise(run, plan, solved);
+        const after = await verify(run, path, solved.expected, dense.samplesBefore);
+        const known: PruneResult = {
+          ...summary,
+          survey: surveyOf(run),
+          solveInputs: solveInputsOf(run),
+          ...after,
+          perplexityBefore: dense.perplexityBefore,
+          warnings: [...dense.warnings, ...journal.warnings],
+          seconds: (performance.now() - start) / 1000,
+          peakRssBytes: native.peakRss(),
+          peakBudgetBytes: native.memoryOf(engine.handle).peak,
+        };
+        await journal.putResult(known);
+        await sink.commit([
+          { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
+        ]);
+        return known;
+      });
+    }
+    await journal.remove();
+    return result;
   } finally {
     run.session.dispose();
   }
@@ -135,52 +186,11 @@ async function openRun(
   { signal, onProgress }: PruneOptions,
   { ids: given, surveys }: Shared,
 ): Promise<Run> {
-  await requireWritable(settings.output, settings.format === 'hf' ? 'folder' : 'file', {
-    replace: settings.force,
-  });
   const source = await openCheckpoint(model);
+  const setup = setUp(source, settings);
+  const { dtype, window } = setup;
   const { architecture } = source;
-  const method = settings.method === 'struprune' ? null : methodOf(settings.method);
-  const dtype = dtypeFor(source, settings);
-  const allocation = settings.allocation ?? defaultAllocation(method);
-  if (method && !method.allocations.includes(allocation)) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `method ${method.name} has no ${allocation} allocation`,
-      `choose ${method.allocations.join(' or ')}`,
-    );
-  }
-  if ((settings.alpha || settings.beta) && architecture.norm.placement === 'post') {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      'feedback (alpha, beta) needs a pre-norm model',
-      'leave --alpha and --beta at 0',
-    );
-  }
-  const metrics = method === null && allocation !== 'uniform' && settings.layerWeights === 'fisher';
-  if (settings.selection === 'fisher' && !metrics) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      'selection fisher needs the Fisher metrics of a survey',
-      'choose --allocation threshold or energy with --layer-weights fisher',
-    );
-  }
-  const window = windowFor(
-    architecture,
-    settings.window ?? Math.min(1024, architecture.maxPositions),
-  );
-  requireNoSliding(settings, architecture, window);
-  const setup: Setup = {
-    source,
-    settings: { ...settings, allocation },
-    method,
-    dtype,
-    layers: layersOf(architecture, settings, dtype),
-  };
-  // A first look at the output: what nothing can hold is refused now.
-  const { removed } = uniformAllocation(setup);
-  if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
-  planOutput(setup, removed);
+  await requireCalibrationFiles(setup);
   const maxTokens = settings.calibrationTokens;
   const ids =
     given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
@@ -194,31 +204,77 @@ async function openRun(
       ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
     };
   }
+  const plan = await requireRoom(planInput(setup, engine, ids, evaluation), setup.settings, engine);
   const session = new Session(engine, source, dtype);
-  return { ...setup, engine, window, ids, evaluation, session, surveys, onProgress };
+  const states = plan.statesPaged ? settings.scratch : '';
+  return { ...setup, engine, ids, evaluation, session, surveys, states, onProgress };
 }
 
-/** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
-function requireNoSliding(settings: Settings, architecture: Architecture, window: number): void {
-  const { slidingWindow } = architecture;
-  if (settings.format !== 'gguf' || slidingWindow === 0 || window <= slidingWindow) return;
-  throw new StruPruneError(
-    'ERR_ARGUMENT',
-    `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
-    `choose --window ${slidingWindow} or less, or --format hf`,
-  );
+function planInput(
+  setup: Setup,
+  { threads }: Engine,
+  ids: Int32Array,
+  evaluation: Run['evaluation'],
+): PlanInput {
+  const { architecture } = setup.source;
+  return {
+    ...setup,
+    architecture,
+    threads,
+    tokens: ids.length,
+    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
+    surveys: surveys(setup),
+  };
+}
+
+function surveyOf(run: Run): PruneResult['survey'] {
+  if (!surveys(run)) return 'none';
+  return run.settings.fromCalibration === undefined ? 'made' : 'file';
+}
+
+function solveInputsOf({ settings, method }: Run): PruneResult['solveInputs'] {
+  if (method && (method.statistics === 'none' || method.inputs === 'dense')) return 'none';
+  return solvesSequentially({ settings, method }) ? 'sequential' : 'dense';
+}
+
+/** Refuses calibration files that a run has no use for, or that are there. */
+async function requireCalibrationFiles(setup: Setup): Promise<void> {
+  const { saveCalibration, fromCalibration, force, resume } = setup.settings;
+  if (saveCalibration === undefined && fromCalibration === undefined) return;
+  if (!surveys(setup)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'this run makes no survey: a uniform share on inputs of the model pruned so far needs none',
+      'leave --save-calibration and --from-calibration out, or choose --allocation threshold',
+    );
+  }
+  if (saveCalibration !== undefined && fromCalibration !== undefined) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--save-calibration and --from-calibration exclude each other',
+    );
+  }
+  if (saveCalibration !== undefined) {
+    await requireReplaceable(resolve(saveCalibration), 'file', { replace: force || resume });
+  }
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */
-async function before(run: Run, signal: AbortSignal | undefined) {
-  const { evaluation, engine, source, settings, onProgress } = run;
+async function before(run: Run, { signal, onWarning }: PruneOptions) {
+  const { evaluation, engine, source, settings, states: scratch, onProgress } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
+  if (overlap) onWarning?.(overlap);
   const dense = new Session(engine, source);
   try {
     const perplexityBefore = evaluation
-      ? (await evaluateIds(dense, evaluation.ids, { window: evaluation.window, onProgress }))
-          .perplexity
+      ? (
+          await evaluateIds(dense, evaluation.ids, {
+            window: evaluation.window,
+            scratch,
+            onProgress,
+          })
+        ).perplexity
       : null;
     const samplesBefore = settings.samples
       ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS)
@@ -229,25 +285,22 @@ async function before(run: Run, signal: AbortSignal | undefined) {
   }
 }
 
-/** Survey, where the rule needs one, and allocation. */
-async function decide(run: Run): Promise<{
+/** Survey, where the rule or the method needs one, and allocation. */
+async function decide(
+  run: Run,
+  journal: Journal,
+  facts: RunFacts,
+): Promise<{
   allocation: JointAllocation;
   survey: Survey | null;
   columns: SiteStatistics[] | null;
 }> {
-  const { settings, method, layers, session, ids, window, surveys, onProgress } = run;
-  const input = { session, ids, window, layers, settings, onProgress };
-  const wanted = settings.allocation !== 'uniform';
-  let columns: SiteStatistics[] | null = null;
-  let survey: Survey | null = null;
-  if (method?.selection === 'scores') {
-    if (wanted || method.inputs === 'dense')
-      columns = await surveys.columns(input, method.statistics);
-    if (wanted) survey = curvesFromScores(method, columns!, layers);
-    if (method.inputs !== 'dense') columns = null;
-  } else if (wanted) {
-    const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-    survey = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
+  const { settings, method, layers } = run;
+  const measured = await measure(run, journal, facts);
+  const columns = method?.inputs === 'dense' ? measured.columns : null;
+  let { survey } = measured;
+  if (settings.allocation !== 'uniform' && method?.selection === 'scores') {
+    survey = curvesFromScores(method, measured.columns!, layers);
   }
   if (!survey) return { allocation: uniformAllocation(run), survey, columns };
   const budget = budgetOf(run);
@@ -260,17 +313,27 @@ async function decide(run: Run): Promise<{
   return { allocation, survey, columns };
 }
 
-function openWriter(
-  { session, settings, source }: Run,
-  plan: ExportPlan,
-  hashes: { name: string; sha256: string }[],
-): Promise<CheckpointWriter> {
-  return CheckpointWriter.create(session, plan, settings.output, {
-    replace: settings.force,
-    maxShardBytes: settings.maxShardBytes,
-    tokenizer: tokenizerOutput(source, settings.format),
-    provenance: provenance(source, settings, hashes),
-  });
+/** The dense survey: of the journal where it has one, else made now. */
+async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Measured> {
+  const { settings, method, layers, session, ids, window, onProgress } = run;
+  if (!surveys(run)) return { columns: null, survey: null };
+  const identity = surveyIdentity(facts);
+  const stored = settings.fromCalibration ?? journal.surveyPath;
+  if (settings.fromCalibration !== undefined || (await journal.hasSurvey())) {
+    const read = await readSurvey(stored, session, layers, identity, settings.scratch);
+    if (read.survey) run.surveys.adopt(read.survey);
+    return read;
+  }
+  const input = { session, ids, window, layers, settings, onProgress };
+  const measured: Measured = { columns: null, survey: null };
+  if (method?.selection === 'scores') {
+    measured.columns = await run.surveys.columns(input, method.statistics);
+  } else {
+    const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
+    measured.survey = await run.surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
+  }
+  await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
+  return measured;
 }
 
 interface Solved {
@@ -278,45 +341,55 @@ interface Solved {
   layerStats: LayerStats[];
   /** Mean NLL of the last calibration window through what was written. */
   expected: number;
+  resumedBlocks: number[];
 }
 
-async function solveAndWrite(
+/** Solves block after block into the journal; what the journal has already is only run through. */
+async function solve(
   run: Run,
-  writer: CheckpointWriter,
+  journal: Journal,
+  plan: ExportPlan,
   allocation: JointAllocation,
   survey: Survey | null,
   columns: SiteStatistics[] | null,
 ): Promise<Solved> {
   const { session, settings, method, layers, ids, window } = run;
   const { blocks, hidden } = session.architecture;
-  const streams = await openStreams(run, columns !== null);
+  const { tensors } = plan;
+  const resumed = journal.finished;
+  const streams = await openStreams(run, columns !== null || resumed === blocks.length);
+  const context: SolveContext = { session, settings, method, streams };
+  const planFor = (index: number) => (site: Site) => {
+    const at = layerAt(layers, index, site);
+    return at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
+  };
   try {
     const report = stageReporter(run.onProgress, 'solve', blocks.length);
     const keeps: BlockKeep[] = [];
     const layerStats: LayerStats[] = [];
     for (let index = 0; index < blocks.length; index++) {
       run.engine.throwIfAborted();
-      await using(await session.loadBlock(index), async (block) => {
-        const keep: BlockKeep = {};
-        for (const site of SITES) {
-          const at = layerAt(layers, index, site);
-          const sitePlan =
-            at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
-          const context = { session, settings, method, streams };
-          const solved = await solveSite(context, index, block, site, sitePlan);
-          if (!solved) continue;
-          Object.assign(keep, blockKeep(site, solved.kept));
-          layerStats.push(solved.stats);
-        }
-        await session.advance(block, streams.check, window);
-        await writer.writeBlock(index, block);
-        keeps.push(keep);
-      });
+      if (index < resumed) {
+        const record = await journal.block(index);
+        const finished = () => loadFinished(journal, session, tensors, index, record);
+        await replayBlock(context, index, record.keep, planFor(index), finished);
+        keeps.push(record.keep);
+        layerStats.push(...record.stats);
+      } else {
+        await using(await session.loadBlock(index), async (block) => {
+          const solved = await solveBlock(context, index, block, planFor(index));
+          await session.advance(block, streams.check, window);
+          await putBlock(journal, session, tensors, index, block, solved);
+          keeps.push(solved.keep);
+          layerStats.push(...solved.stats);
+        });
+      }
       report(index + 1, `block ${index + 1} of ${blocks.length}`);
     }
     const last = ids.subarray(ids.length - window);
     const { nll } = await session.score(streams.check, nextTokens(last, window));
-    return { keeps, layerStats, expected: meanOf(nll) };
+    const resumedBlocks = [...keeps.keys()].slice(0, resumed);
+    return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
   } finally {
     for (const matrix of [streams.hidden, streams.dense, streams.check]) {
       if (matrix) native.release(matrix);
@@ -324,14 +397,33 @@ async function solveAndWrite(
   }
 }
 
-async function openStreams(run: Run, scored: boolean): Promise<Streams> {
-  const { session, settings, ids, window, method } = run;
-  const needsStates = !scored && (method === null || method.statistics !== 'none');
-  const feedback = method === null && (settings.alpha !== 0 || settings.beta !== 0);
+async function solveBlock(
+  context: SolveContext,
+  index: number,
+  block: BlockHandle,
+  planFor: (site: Site) => SitePlan | null,
+): Promise<{ keep: BlockKeep; stats: LayerStats[] }> {
+  const keep: BlockKeep = {};
+  const stats: LayerStats[] = [];
+  for (const site of SITES) {
+    const solved = await solveSite(context, index, block, site, planFor(site));
+    if (!solved) continue;
+    Object.assign(keep, blockKeep(site, solved.kept));
+    stats.push(solved.stats);
+  }
+  return { keep, stats };
+}
+
+/** `idle`: no site will read hidden states. */
+async function openStreams(run: Run, idle: boolean): Promise<Streams> {
+  const { session, settings, ids, window, method, states } = run;
+  const needsStates = !idle && (method === null || method.statistics !== 'none');
+  const feedback = !idle && method === null && (settings.alpha !== 0 || settings.beta !== 0);
   return {
     window,
-    hidden: needsStates ? await session.embed(ids, window) : null,
-    dense: feedback ? await session.embed(ids, window) : null,
+    scratch: states,
+    hidden: needsStates ? await session.embed(ids, window, states) : null,
+    dense: feedback ? await session.embed(ids, window, states) : null,
     check: await session.embed(ids.subarray(ids.length - window), window),
   };
 }
@@ -356,12 +448,12 @@ function planOf(
 
 /** Opens what was written, still under its temporary name, and measures it. */
 async function verify(run: Run, path: string, expected: number, samplesBefore: number[] | null) {
-  const { engine, settings, ids, window, evaluation, onProgress, source } = run;
+  const { engine, settings, ids, window, evaluation, states: scratch, onProgress, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
   const session = new Session(engine, written);
   try {
     const last = ids.subarray(ids.length - window);
-    const actual = (await evaluateIds(session, last, { window })).meanNll;
+    const actual = (await evaluateIds(session, last, { window, scratch })).meanNll;
     if (!(Math.abs(actual - expected) <= VERIFY_TOLERANCE)) {
       throw new StruPruneError(
         'ERR_VERIFY',
@@ -370,8 +462,13 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
       );
     }
     const perplexityAfter = evaluation
-      ? (await evaluateIds(session, evaluation.ids, { window: evaluation.window, onProgress }))
-          .perplexity
+      ? (
+          await evaluateIds(session, evaluation.ids, {
+            window: evaluation.window,
+            scratch,
+            onProgress,
+          })
+        ).perplexity
       : null;
     let samples: PruneResult['samples'] = null;
     if (samplesBefore) {
@@ -390,8 +487,9 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
   }
 }
 
-function summarise(run: Run, plan: ExportPlan, { keeps, layerStats }: Solved) {
+function summarise(run: Run, plan: ExportPlan, solved: Solved) {
   const { source, settings, dtype } = run;
+  const { keeps, layerStats, resumedBlocks } = solved;
   const { architecture } = source;
   const pruned = prunedArchitecture(architecture, keeps);
   const parametersBefore = source.parameters;
@@ -411,6 +509,7 @@ function summarise(run: Run, plan: ExportPlan, { keeps, layerStats }: Solved) {
     bytesBefore: bytesOf(source),
     kind: plan.kind,
     notes: plan.notes,
+    resumedBlocks,
     layers: layerResults(architecture, pruned, keeps),
     layerStats,
   };
@@ -431,63 +530,6 @@ function layerResults(
     keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
     keptKvSha256: fingerprint(keeps[index]!.kv ?? whole(widths.kvHeads)),
   }));
-}
-
-function uniformAllocation(setup: Setup): JointAllocation {
-  const { layers, settings } = setup;
-  const none = layers.map(() => null);
-  const weights = layers.map(() => 1);
-  return allocate(allocationLayers(layers, none, weights), budgetOf(setup), {
-    rule: 'uniform',
-    apart: settings.apart,
-  });
-}
-
-function budgetOf({ source, settings, dtype }: Setup) {
-  return weightsFor(settings, source.architecture, source.parameters, dtype);
-}
-
-/** The output for widths that are known, masks that are not. */
-function planOutput(
-  { source, settings, method, dtype, layers }: Setup,
-  removed: Int32Array,
-): ExportPlan {
-  const { architecture } = source;
-  const adds = method ? method.meanBias : settings.bias === 'add';
-  const inScope = (site: 'ffn' | 'attention') =>
-    settings.scope === 'all' || settings.scope === site;
-  return planExport({
-    architecture,
-    pruned: prunedArchitecture(architecture, placeholderKeeps(architecture, layers, removed)),
-    format: settings.format,
-    dtype,
-    addedBias: {
-      o: adds && inScope('attention') && !architecture.biases.o,
-      down: adds && inScope('ffn') && !architecture.biases.down,
-    },
-    ...sourceFiles(source),
-  });
-}
-
-/** What a Hugging Face source has of its own configuration, to be carried over. */
-function sourceFiles(source: ModelSource) {
-  if (source.format !== 'hf') return {};
-  const path = join(source.path, 'generation_config.json');
-  return {
-    sourceConfig: source.config,
-    sourceGeneration: existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined,
-  };
-}
-
-/** The asked dtype, or the source's own where a file can hold it, else F16. */
-function dtypeFor(source: ModelSource, settings: Settings): ExportDtype {
-  if (settings.dtype) return settings.dtype.toUpperCase() as ExportDtype;
-  const own = source.blocks[0]?.q?.dtype;
-  return own === 'F32' || own === 'F16' || own === 'BF16' ? own : 'F16';
-}
-
-function defaultAllocation(method: Method | null) {
-  return method ? method.allocations[0] : 'threshold';
 }
 
 function samplePrompt({ evaluation, ids }: Run): number[] {

@@ -6,7 +6,7 @@ import type { PruneOptions } from '../pruning/options';
 /** What an entry may set; the rest is the benchmark's own and the same for all rows. */
 export type MethodOptions = Omit<
   Partial<PruneOptions>,
-  'output' | 'calibration' | 'sparsity' | 'eval' | 'signal' | 'onProgress'
+  'output' | 'calibration' | 'sparsity' | 'eval' | 'signal' | 'onProgress' | 'onWarning'
 >;
 
 export interface MethodEntry {

@@ -2,6 +2,7 @@
  * Output that is either whole or absent: everything is written under a temporary name beside the target
  * and renamed at the end, after it has reached the disk.
  */
+import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
@@ -17,6 +18,7 @@ import {
   syncTree,
   temporaryName,
 } from './output-path';
+import { unfinished } from './unfinished';
 
 export type { AtomicOptions } from './output-path';
 
@@ -53,9 +55,11 @@ export class AtomicFile {
     return asOutput(target, async () => {
       await requireReplaceable(target, 'file', options);
       const made = await makeParents(target);
-      const temporary = temporaryName(target);
+      const temporary = temporaryName(target, 'output', options);
       try {
-        return new AtomicFile(target, temporary, await open(temporary, 'wx'), options, made);
+        const handle = await open(temporary, 'wx');
+        unfinished.add(temporary);
+        return new AtomicFile(target, temporary, handle, options, made);
       } catch (error) {
         await removeParents(target, made);
         throw error;
@@ -82,6 +86,7 @@ export class AtomicFile {
     await asOutput(this.target, async () => {
       await requireReplaceable(this.target, 'file', this.options);
       await rename(this.temporary, this.target);
+      unfinished.delete(this.temporary);
       await sync(dirname(this.target));
     });
   }
@@ -90,6 +95,7 @@ export class AtomicFile {
   async abort(): Promise<void> {
     await this.closeHandle();
     await rm(this.temporary, { force: true });
+    unfinished.delete(this.temporary);
     await removeParents(this.target, this.madeParents);
   }
 
@@ -103,6 +109,19 @@ export class AtomicFile {
     this.handle = null;
     await handle?.close();
   }
+}
+
+/** Writes a text as UTF-8, whole or not at all. @throws StruPruneError ERR_OUTPUT */
+export async function writeText(
+  path: string,
+  text: string,
+  options: AtomicOptions = {},
+): Promise<void> {
+  const file = await AtomicFile.create(path, options);
+  await orAbort(file, async () => {
+    await file.write(new TextEncoder().encode(text));
+    await file.commit();
+  });
 }
 
 /** A folder, to be filled under `path`. @throws StruPruneError ERR_OUTPUT from every method */
@@ -120,9 +139,10 @@ export class AtomicFolder {
     return asOutput(target, async () => {
       await requireReplaceable(target, 'folder', options);
       const made = await makeParents(target);
-      const temporary = temporaryName(target);
+      const temporary = temporaryName(target, 'output', options);
       try {
         await mkdir(temporary);
+        unfinished.add(temporary);
       } catch (error) {
         await removeParents(target, made);
         throw error;
@@ -138,6 +158,7 @@ export class AtomicFolder {
       await requireReplaceable(this.target, 'folder', this.options);
       if (await exists(this.target)) await this.swap();
       else await rename(this.path, this.target);
+      unfinished.delete(this.path);
       await sync(dirname(this.target));
     });
   }
@@ -145,12 +166,13 @@ export class AtomicFolder {
   /** Removes what was written; to be called after any failure, harmless after `commit`. */
   async abort(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
+    unfinished.delete(this.path);
     await removeParents(this.target, this.madeParents);
   }
 
   /** A folder with files in it cannot be renamed over, so that the old one steps aside first. */
   private async swap(): Promise<void> {
-    const old = temporaryName(this.target);
+    const old = temporaryName(this.target, 'replaced', this.options);
     await rename(this.target, old);
     try {
       await rename(this.path, this.target);
@@ -162,15 +184,22 @@ export class AtomicFolder {
   }
 }
 
+/** Copies a file to where one may be. @throws StruPruneError ERR_OUTPUT */
+export async function copyFile(from: string, to: string): Promise<void> {
+  const file = await AtomicFile.create(to, { replace: true });
+  await orAbort(file, async () => {
+    for await (const chunk of createReadStream(from, { highWaterMark: 2 ** 20 })) {
+      await file.write(chunk);
+    }
+    await file.commit();
+  });
+}
+
 /**
- * Refuses an output that cannot be written, by trying to: nothing is left. For the time before a long run.
+ * Refuses a file that cannot be written, by trying to: nothing is left. For the time before a long run.
  * @throws StruPruneError ERR_OUTPUT
  */
-export async function requireWritable(
-  target: string,
-  kind: 'file' | 'folder',
-  options: AtomicOptions,
-): Promise<void> {
-  const output = await (kind === 'file' ? AtomicFile : AtomicFolder).create(target, options);
+export async function requireWritable(target: string, options: AtomicOptions): Promise<void> {
+  const output = await AtomicFile.create(target, options);
   await output.abort();
 }

@@ -9,10 +9,23 @@ import { StruPruneError } from '../errors';
 export interface AtomicOptions {
   /** Take the place of what is at the target (`--force`); else an existing target is ERR_OUTPUT. */
   replace?: boolean;
+  /**
+   * A folder of the caller's on the target's file system: what is half written, and what steps aside for it, has fixed
+   * names there (`WORK_NAMES`), so that after a kill the next run finds it. Else random names beside the target.
+   */
+  work?: string;
 }
 
-/** In the same folder, so that the rename stays on one file system; hidden from careless globs. */
-export function temporaryName(target: string): string {
+/** Names inside `AtomicOptions.work`: the new output before its commit, the old one while they change places. */
+export const WORK_NAMES = { output: 'output', replaced: 'replaced' } as const;
+
+/** On the same file system, so that the rename is one step; hidden from careless globs. */
+export function temporaryName(
+  target: string,
+  role: keyof typeof WORK_NAMES,
+  { work }: AtomicOptions,
+): string {
+  if (work !== undefined) return join(work, WORK_NAMES[role]);
   return join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
 }
 

@@ -1,5 +1,5 @@
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockRole } from './architecture';
+import type { Architecture, BlockRole, BlockWidths } from './architecture';
 import {
   type Axis,
   axisLength,
@@ -117,15 +117,22 @@ export function prunedArchitecture(
       `${keeps.length} sets of kept groups for ${architecture.blocks.length} blocks`,
     );
   }
-  const blocks = architecture.blocks.map((widths, block) => {
-    const { ffn, kv } = keeps[block]!;
-    if (ffn !== undefined) requireAscending(ffn, widths.ffn, `block ${block}, ffn`);
-    if (kv !== undefined) requireAscending(kv, widths.kvHeads, `block ${block}, kv`);
-    const kvHeads = kv?.length ?? widths.kvHeads;
-    const queriesPerGroup = widths.kvHeads === 0 ? 0 : widths.heads / widths.kvHeads;
-    return { ffn: ffn?.length ?? widths.ffn, heads: kvHeads * queriesPerGroup, kvHeads };
-  });
+  const blocks = keeps.map((keep, block) => prunedWidths(architecture, block, keep));
   return { ...architecture, blocks };
+}
+
+/** Widths of one block after pruning. @throws StruPruneError ERR_ARGUMENT as slicesFor */
+export function prunedWidths(
+  architecture: Architecture,
+  block: number,
+  { ffn, kv }: BlockKeep,
+): BlockWidths {
+  const widths = architecture.blocks[block]!;
+  if (ffn !== undefined) requireAscending(ffn, widths.ffn, `block ${block}, ffn`);
+  if (kv !== undefined) requireAscending(kv, widths.kvHeads, `block ${block}, kv`);
+  const kvHeads = kv?.length ?? widths.kvHeads;
+  const queriesPerGroup = widths.kvHeads === 0 ? 0 : widths.heads / widths.kvHeads;
+  return { ffn: ffn?.length ?? widths.ffn, heads: kvHeads * queriesPerGroup, kvHeads };
 }
 
 /** The axis of a role that runs over groups of this kind; null when the role does not belong to them. */

@@ -58,10 +58,19 @@ export interface PruneResult {
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;
+  /** Largest resident size of the process. */
   peakRssBytes: number;
+  /** Most that the native side had allocated at once: what --memory limits and `plan` predicts. */
+  peakBudgetBytes: number;
   /** What loads the output, for example stock class, own modeling code, llama.cpp, deci. */
   kind: string;
   notes: string[];
+  /** Dense survey before allocation: none was needed, this run made it, or --from-calibration gave it. */
+  survey: 'none' | 'made' | 'file';
+  /** Hidden states that the blocks were solved on: none (dense statistics or weights alone), the dense model's, or those of the model pruned so far. */
+  solveInputs: 'none' | 'dense' | 'sequential';
+  /** Blocks that came out of the journal of an earlier run and were not solved again. */
+  resumedBlocks: number[];
   warnings: string[];
   /** 40 greedy tokens after a short prompt of the evaluation (else calibration) text; null unless asked for. */
   samples: { prompt: string; before: string; after: string } | null;

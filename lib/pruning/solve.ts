@@ -27,6 +27,8 @@ import { blockKeep, keptIndices, type Layer, maskOf, widthOf } from './widths';
 /** The hidden states that a run carries from block to block. */
 export interface Streams {
   window: number;
+  /** Folder for hidden states; '' = in memory. */
+  scratch: string;
   /** Of the model pruned so far (of the dense one when not sequential); null where nothing is calibrated. */
   hidden: MatrixHandle | null;
   /** Of the dense model, before the site at hand; only with feedback. */
@@ -70,9 +72,8 @@ export async function solveSite(
 ): Promise<SiteResult | null> {
   const start = performance.now();
   const { session, streams } = context;
-  const feedback = streams.dense !== null;
   let outcome = UNTOUCHED;
-  if (plan === null || (plan.removed === 0 && !feedback)) {
+  if (plan === null || isUntouched(context, plan)) {
     if (streams.dense) await session.advanceSite(block, site, streams.dense, streams.window);
     native.finishSite(block, site);
     if (streams.hidden) await session.advanceSite(block, site, streams.hidden, streams.window);
@@ -95,6 +96,19 @@ export async function solveSite(
       seconds: (performance.now() - start) / 1000,
     },
   };
+}
+
+/** Whether the site's weights stay as they are, but for rounding. */
+export function isUntouched({ streams }: SolveContext, { removed }: SitePlan): boolean {
+  return removed === 0 && streams.dense === null;
+}
+
+/** Whether a site reads what the blocks before it have become, and not what they were. */
+export function solvesSequentially({
+  settings,
+  method,
+}: Pick<SolveContext, 'settings' | 'method'>): boolean {
+  return method === null ? settings.sequential : method.inputs === 'sequential';
 }
 
 /** What a solve did; `kept` null: nothing was removed. */
@@ -147,9 +161,9 @@ async function collectAndSolve(
   const width = widthOf(layer);
   const tokens = native.matrixShape(hidden).rows;
   const withGram = method === null || method.selection === 'sweep';
-  const sequential = method === null ? settings.sequential : method.inputs === 'sequential';
+  const sequential = solvesSequentially(context);
   const target = streams.dense
-    ? await denseTarget(session, block, site, streams.dense, streams.window)
+    ? await denseTarget(session, block, site, streams.dense, streams)
     : null;
   const residual = target ? session.architecture.hidden : 0;
   const statistics = native.createStatistics(handle, width, withGram, residual);
@@ -180,8 +194,8 @@ async function collectAndSolve(
     }
     native.finishSite(block, site);
     if (keep) {
-      const columns = slicesOf(session, index, site, outcome.kept!)[outputRole(site).weight]!;
-      await native.applySite(handle, block, site, keep, columns.indices, hidden);
+      const columns = keptColumns(session, index, site, outcome.kept!);
+      await native.applySite(handle, block, site, keep, columns, hidden);
     }
     return outcome;
   } finally {
@@ -197,10 +211,10 @@ async function denseTarget(
   block: BlockHandle,
   site: Site,
   dense: MatrixHandle,
-  window: number,
+  { window, scratch }: Streams,
 ): Promise<MatrixHandle> {
   const { rows, cols } = native.matrixShape(dense);
-  const before = session.matrix(rows, cols);
+  const before = session.matrix(rows, cols, scratch);
   await native.copyMatrix(session.engine.handle, dense, before);
   await session.advanceSite(block, site, dense, window);
   return before;
@@ -263,6 +277,16 @@ function structureOf(session: Session, layer: Layer): Structure {
 
 function slicesOf(session: Session, index: number, site: Site, kept: Int32Array) {
   return slicesFor(session.architecture, index, blockKeep(site, kept));
+}
+
+/** Columns of the site's output map that stay, by the groups that stay. */
+export function keptColumns(
+  session: Session,
+  index: number,
+  site: Site,
+  kept: Int32Array,
+): Int32Array {
+  return slicesOf(session, index, site, kept)[outputRole(site).weight]!.indices;
 }
 
 /** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */

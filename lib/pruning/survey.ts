@@ -24,7 +24,10 @@ export interface Survey {
   curves: Float64Array[];
   /** w_l of the allocation, one a layer. */
   weights: number[];
-  /** Fisher metrics in scratch, layer i in rows from i · hidden; the receiver (surveys.ts) releases it. */
+  /**
+   * Fisher metrics in scratch, layer i in rows from i · hidden; the receiver (surveys.ts) releases it. Only where the solve
+   * orders by them too (selection fisher).
+   */
   metrics: MatrixHandle | null;
 }
 
@@ -82,18 +85,28 @@ export function surveyCurves(input: SurveyInput): Promise<Survey> {
 async function fisherCurves(input: SurveyInput): Promise<Survey> {
   const { session, layers, settings } = input;
   const { hidden } = session.architecture;
+  const weights = layers.map(() => 1);
+  if (settings.selection === 'plain') {
+    // Of one layer at a time: the curve is all that is kept of it.
+    const one = session.matrix(hidden, hidden, settings.scratch);
+    const curves = await using(one, (metrics) => walkBack(input, metrics, () => 0));
+    return { curves, weights, metrics: null };
+  }
   const metrics = session.matrix(layers.length * hidden, hidden, settings.scratch);
   try {
-    const curves = await walkBack(input, metrics);
-    return { curves, weights: layers.map(() => 1), metrics };
+    return { curves: await walkBack(input, metrics, (at) => at * hidden), weights, metrics };
   } catch (error) {
     native.release(metrics);
     throw error;
   }
 }
 
-/** Last block first, as the gradients come. */
-async function walkBack(input: SurveyInput, metrics: MatrixHandle): Promise<Float64Array[]> {
+/** Last block first, as the gradients come. `rowOf` places a layer's metric in the matrix. */
+async function walkBack(
+  input: SurveyInput,
+  metrics: MatrixHandle,
+  rowOf: (layer: number) => number,
+): Promise<Float64Array[]> {
   const { session, ids, window, layers, settings, onProgress } = input;
   const curves: Float64Array[] = new Array(layers.length);
   const fishers = fisherMetrics(session, ids, {
@@ -113,7 +126,7 @@ async function walkBack(input: SurveyInput, metrics: MatrixHandle): Promise<Floa
         if (site === 'attention') await session.advanceSite(block, site, inputs, window);
         continue;
       }
-      const place = { matrix: metrics, row: at * session.architecture.hidden };
+      const place = { matrix: metrics, row: rowOf(at) };
       native.storeMetric(fisher[site], place.matrix, place.row);
       await solveDense(input, block, layers[at]!, inputs, place, async (solver) => {
         const { error } = await solver.sweep({

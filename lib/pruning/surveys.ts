@@ -27,6 +27,7 @@ interface Made<T> {
 export class Surveys {
   readonly #curves = new Map<string, Made<Survey>>();
   readonly #columns = new Map<string, Made<SiteStatistics[]>>();
+  readonly #adopted: Survey[] = [];
   readonly #onUse: ((use: SurveyUse) => void) | undefined;
 
   constructor(onUse?: (use: SurveyUse) => void) {
@@ -48,9 +49,15 @@ export class Surveys {
     return made.value;
   }
 
+  /** Owns a survey that was read from a file. */
+  adopt(survey: Survey): void {
+    this.#adopted.push(survey);
+  }
+
   dispose(): void {
-    for (const { value } of this.#curves.values()) {
-      if (value.metrics) native.release(value.metrics);
+    const made = [...this.#curves.values()].map(({ value }) => value);
+    for (const { metrics } of [...made, ...this.#adopted.splice(0)]) {
+      if (metrics) native.release(metrics);
     }
     this.#curves.clear();
     this.#columns.clear();

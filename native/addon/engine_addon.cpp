@@ -8,6 +8,7 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
 
@@ -110,6 +111,23 @@ Napi::Value MatrixRows(const Info& info) {
   auto values = Napi::Float32Array::New(info.Env(), count * matrix->cols());
   matrix->Read(row, count, values.Data());
   return values;
+}
+
+// (engine, matrix, row, Float32Array of whole rows)
+Napi::Value SetMatrixRows(const Info& info) {
+  const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
+  const size_t row = GetSize(info[2], "row");
+  if (!info[3].IsTypedArray() ||
+      info[3].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
+    throw BadArgument("values must be a Float32Array");
+  }
+  const auto values = info[3].As<Napi::Float32Array>();
+  const size_t count = values.ElementLength() / matrix->cols();
+  if (values.ElementLength() % matrix->cols() != 0 || row + count > matrix->rows()) {
+    throw BadArgument("rows outside the matrix");
+  }
+  matrix->Write(row, count, values.Data());
+  return info.Env().Undefined();
 }
 
 // (matrix) -> {rows, cols}
@@ -225,7 +243,11 @@ Napi::Value RunSiteOn(const Info& info) {
         run.keep = keep.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
-        RunSite(*block, site, run);
+        if (context->gpu) {
+          RunSiteOnDevice(*context->gpu, *block, site, run);
+        } else {
+          RunSite(*block, site, run);
+        }
       },
       Nothing);
 }
@@ -409,6 +431,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<OpenFile>(env, exports, "openFile");
   Export<CreateMatrix>(env, exports, "createMatrix");
   Export<MatrixRows>(env, exports, "matrixRows");
+  Export<SetMatrixRows>(env, exports, "setMatrixRows");
   Export<MatrixShape>(env, exports, "matrixShape");
   Export<CopyMatrix>(env, exports, "copyMatrix");
   Export<CreateStatistics>(env, exports, "createStatistics");

@@ -44,8 +44,8 @@ class Kernels {
         third_(Values(context_, run.tokens * width_)) {}
 
   std::vector<Timing> All() {
-    for (const Role role : {Role::kQ, Role::kK, Role::kV, Role::kO, Role::kGate, Role::kUp,
-                            Role::kDown}) {
+    for (const Role role :
+         {Role::kQ, Role::kK, Role::kV, Role::kO, Role::kGate, Role::kUp, Role::kDown}) {
       if (block_.has(role)) LinearMap(role);
     }
     Attention();
@@ -70,8 +70,8 @@ class Kernels {
   }
 
   void Time(
-      Timing about, const std::function<void()>& work, const std::function<void()>& prepare = [] {
-      }) {
+      Timing about, const std::function<void()>& work,
+      const std::function<void()>& prepare = [] {}) {
     const Lap lap = Repeat(run_.seconds, prepare, work);
     about.seconds = lap.seconds;
     about.repeats = lap.repeats;
@@ -97,9 +97,8 @@ class Kernels {
     const double seen =
         spec_.sliding ? std::min(D(spec_.sliding), (window + 1) / 2) : (window + 1) / 2;
     std::vector<AttentionScratch> scratch(context_.pool.size());
-    Time({"attention",
-          std::to_string(run_.tokens / run_.window) + " × " + Shape(run_.window, q), "f32",
-          4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
+    Time({"attention", std::to_string(run_.tokens / run_.window) + " × " + Shape(run_.window, q),
+          "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
          [&] {
            AttendWindows(context_, ShapeOf(spec_, run_.window), run_.tokens, x_.data(),
                          third_.data(), third_.data(), out_.data(), nullptr, scratch);
@@ -161,22 +160,23 @@ class Kernels {
     for (size_t i = 0; i < n; ++i) matrix[i * n + i] = D(n);
     const auto reset = [&] { std::copy_n(matrix.data(), n * n, work.data()); };
     const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
-    Time({"cholesky", Shape(n, n), "f64", cube / 3, square}, [&] { Cholesky(n, work.data(), n); },
-         reset);
-    Time({"cholesky + inverse", Shape(n, n), "f64", cube, 1.5 * square},
-         [&] {
-           Cholesky(n, work.data(), n);
-           CholeskyInverse(n, work.data(), n);
-         },
-         reset);
+    Time(
+        {"cholesky", Shape(n, n), "f64", cube / 3, square}, [&] { Cholesky(n, work.data(), n); },
+        reset);
+    Time(
+        {"cholesky + inverse", Shape(n, n), "f64", cube, 1.5 * square},
+        [&] {
+          Cholesky(n, work.data(), n);
+          CholeskyInverse(n, work.data(), n);
+        },
+        reset);
     reset();
     Cholesky(n, work.data(), n);
-    Time({"triangular solves", Shape(rows, n) + " / " + Shape(n, n), "f64",
-          2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
-         [&] {
-           ParallelCholeskySolveRows(context_, n, work.data(), n, rows, right.data(), n);
-         },
-         [&] { std::fill_n(right.data(), rows * n, 1.0); });
+    Time(
+        {"triangular solves", Shape(rows, n) + " / " + Shape(n, n), "f64",
+         2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
+        [&] { ParallelCholeskySolveRows(context_, n, work.data(), n, rows, right.data(), n); },
+        [&] { std::fill_n(right.data(), rows * n, 1.0); });
   }
 
   const Block& block_;

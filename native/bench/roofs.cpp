@@ -8,8 +8,8 @@
 namespace struprune::bench {
 namespace {
 
-// Products [kRows, kWidth] x [kWidth, kWidth]: beyond this size rates hardly grow, and a lap is short
-// enough to fall between the time slices of others on a shared machine.
+// Products [kRows, kWidth] x [kWidth, kWidth]: beyond this size rates hardly grow, and a lap is
+// short enough to fall between the time slices of others on a shared machine.
 constexpr size_t kRows = 128, kWidth = 1024;
 // Of each of the two arrays: larger than the last cache of the processors at hand. A lap copies the
 // next part of it.

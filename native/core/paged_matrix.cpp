@@ -16,12 +16,22 @@ Error ScratchError(const std::string& what, int error) {
                "free space there or name another folder with --scratch");
 }
 
-// An open file without a name: nothing is left behind, however the process ends.
-int OpenScratch(const std::string& folder, size_t bytes) {
+// An open file without a name: nothing is left behind, however the process ends. Where the file
+// system makes none without a name, the name goes at once.
+int OpenNameless(const std::string& folder) {
+#ifdef O_TMPFILE
+  const int nameless = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (nameless >= 0) return nameless;
+#endif
   std::string path = folder + "/struprune-scratch-XXXXXX";
   const int file = mkostemp(path.data(), O_CLOEXEC);
   if (file < 0) throw ScratchError("cannot be made in " + folder, errno);
   unlink(path.c_str());
+  return file;
+}
+
+int OpenScratch(const std::string& folder, size_t bytes) {
+  const int file = OpenNameless(folder);
   if (const int error = posix_fallocate(file, 0, static_cast<off_t>(std::max<size_t>(bytes, 1)))) {
     close(file);
     throw ScratchError(std::to_string(bytes >> 20) + " MiB in " + folder, error);

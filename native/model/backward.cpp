@@ -65,13 +65,13 @@ class Flight {
     float* grad = gradient.data();
     const AttentionShape shape = ShapeOf(spec_, run_.window);
 
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       ProjectAgain(first, count, h, worker);
     });
     AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
                   log_sum_.data(), scratch_);
     if (!spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, grad, nullptr);
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       ThroughFfn(first, count, h, grad, worker);
       LinearBackward(block_, Role::kO, count, grad + first * spec_.hidden, 0,
                      grad_out_.data() + first * width_);
@@ -81,20 +81,12 @@ class Flight {
     AttendWindowsBackward(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
                           log_sum_.data(), grad_out_.data(), grad_q_.data(), grad_k_.data(),
                           grad_v_.data(), scratch_);
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       ThroughProjections(first, count, h, grad, worker);
     });
   }
 
  private:
-  template <typename Fn>
-  void ForChunks(size_t rows, Fn&& fn) {
-    context_.pool.ParallelFor((rows + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
-      context_.CheckAbort();
-      fn(chunk * kChunk, std::min(kChunk, rows - chunk * kChunk), worker);
-    });
-  }
-
   // A worker's part of a buffer of chunks.
   float* Part(Buffer<float>& buffer, size_t cols, size_t worker) {
     return buffer.data() + worker * kChunk * cols;

@@ -20,7 +20,8 @@ struct Running {
   double weighted = 0;  // sum of exp(a - maximum) (a - b), a the reference's logits, b the model's
 };
 
-// a[count], b[count]: logits of the vocabulary from `first`; both are lost. difference[count]: scratch.
+// a[count], b[count]: logits of the vocabulary from `first`; both are lost. difference[count]:
+// scratch.
 void Take(Running& state, size_t first, size_t count, float* a, float* b, float* difference,
           int32_t target) {
   for (size_t j = 0; j < count; ++j) difference[j] = a[j] - b[j];

@@ -19,9 +19,9 @@ struct HeadRun {
 
 // All [tokens]; rows without a target are NaN, or -1.
 struct TokenComparison {
-  std::vector<double> nll;            // -log q(target), nats
-  std::vector<double> kl;             // KL(p ‖ q) = sum of p (log p - log q) over the vocabulary, >= 0
-  std::vector<int32_t> best;          // likeliest token by q
+  std::vector<double> nll;    // -log q(target), nats
+  std::vector<double> kl;     // KL(p ‖ q) = sum of p (log p - log q) over the vocabulary, >= 0
+  std::vector<int32_t> best;  // likeliest token by q
   std::vector<int32_t> reference_best;  // by p
 };
 

@@ -10,8 +10,6 @@
 namespace struprune {
 namespace {
 
-size_t Chunks(size_t rows) { return (rows + kChunk - 1) / kChunk; }
-
 void CheckFinite(const Block& block, size_t rows, const float* hidden) {
   if (AllFinite(hidden, rows * block.spec().hidden)) return;
   throw Error("ERR_NAN", "hidden states are no longer finite",
@@ -52,12 +50,12 @@ class Flight {
     if (site_ == SiteKind::kAttention) {
       Attention(rows, hidden.data());
     } else if (keeps_activations_) {
-      ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         Ffn(count, hidden.data() + first * block_.spec().hidden, x_.data() + first * width_,
             worker);
       });
     } else {
-      ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+      ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         float* h = hidden.data() + first * block_.spec().hidden;
         float* x = x_.data() + worker * kChunk * width_;
         Ffn(count, h, x, worker);
@@ -70,7 +68,7 @@ class Flight {
     if (run_.statistics) run_.statistics->Add(rows, x_.data(), residual_.data());
     if (run_.keep) run_.keep->Write(row, rows, x_.data());
     if (run_.advance) {
-      ForChunks(rows, [&](size_t first, size_t count, size_t) {
+      ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
         float* h = hidden.data() + first * block_.spec().hidden;
         AddOutput(block_, site_, count, x_.data() + first * width_, h);
         CheckFinite(block_, count, h);
@@ -81,18 +79,10 @@ class Flight {
   size_t tokens() const { return tokens_; }
 
  private:
-  template <typename Fn>
-  void ForChunks(size_t rows, Fn&& fn) {
-    context_.pool.ParallelFor(Chunks(rows), [&](size_t chunk, size_t worker) {
-      context_.CheckAbort();
-      fn(chunk * kChunk, std::min(kChunk, rows - chunk * kChunk), worker);
-    });
-  }
-
   void Attention(size_t rows, const float* hidden) {
     const BlockSpec& spec = block_.spec();
     const size_t kv_width = spec.kv_heads * spec.head_dim;
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
                                  normed_.data() + worker * kChunk * spec.hidden);
       Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
@@ -122,7 +112,7 @@ class Flight {
     PagedMatrix::View before(*run_.dense_before, row, rows, true, false);
     std::optional<PagedMatrix::View> after;
     if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, true, false);
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* h = hidden + first * d;
       const float* hd = before.data() + first * d;
       float* r = residual_.data() + first * d;
@@ -173,9 +163,7 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
     const size_t rows = std::min(flight, hidden.rows() - row);
     PagedMatrix::View h(hidden, row, rows, true, true);
     PagedMatrix::View stored(x, row, rows, true, false);
-    context.pool.ParallelFor(Chunks(rows), [&](size_t chunk, size_t worker) {
-      context.CheckAbort();
-      const size_t first = chunk * kChunk, count = std::min(kChunk, rows - first);
+    ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
       const float* from = stored.data() + first * x.cols();
       if (!columns.empty()) {
         float* to = gathered.data() + worker * kChunk * width;

@@ -106,7 +106,7 @@ class Flight {
     const size_t rows = std::min(rows_, run_.gradient->rows() - row), d = spec_.hidden;
     PagedMatrix::View hidden(*run_.hidden, row, rows, true, false);
     PagedMatrix::View gradient(*run_.gradient, row, rows, false, true);
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * kChunk * d,
                        inputs_.data() + first * width_);
       std::fill_n(sums_.data() + first * width_, count * width_, 0.0f);
@@ -116,14 +116,14 @@ class Flight {
       }
     });
     ForVocabularyTiles(context_, spec_, [&](size_t tile, size_t count, const float* table) {
-      ForChunks(rows, [&](size_t first, size_t n, size_t worker) {
+      ForChunks(context_, rows, [&](size_t first, size_t n, size_t worker) {
         for (size_t col = 0; col < count; col += kColumns) {
           AddPiece(row, first, n, tile + col, std::min(kColumns, count - col), table + col * width_,
                    worker);
         }
       });
     });
-    ForChunks(rows, [&](size_t first, size_t count, size_t worker) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       for (size_t i = first; i < first + count; ++i) Finish(i, run_.targets[row + i] >= 0, worker);
       float* grad = gradient.data() + first * d;
       backward_.Compute(count, hidden.data() + first * d, sums_.data() + first * width_,
@@ -145,14 +145,6 @@ class Flight {
     RunningSoftmax softmax;
     int32_t label = -1;
   };
-
-  template <typename Fn>
-  void ForChunks(size_t rows, Fn&& fn) {
-    context_.pool.ParallelFor((rows + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
-      context_.CheckAbort();
-      fn(chunk * kChunk, std::min(kChunk, rows - chunk * kChunk), worker);
-    });
-  }
 
   // Rows [first, first + count) of the flight, vocabulary [column, column + columns).
   void AddPiece(size_t row, size_t first, size_t count, size_t column, size_t columns,

@@ -14,8 +14,8 @@ struct RunningToken {
   float target_logit = std::numeric_limits<float>::quiet_NaN();
   int32_t best = -1;  // token with the largest logit so far
 
-  // Takes in logits[count] of the vocabulary from `first`, which become exp(logit - maximum so far).
-  // Returns the factor by which sums weighted with earlier exponentials shrink.
+  // Takes in logits[count] of the vocabulary from `first`, which become exp(logit - maximum so
+  // far). Returns the factor by which sums weighted with earlier exponentials shrink.
   float Take(size_t first, size_t count, float* logits, int32_t target);
 
   double LogSum() const;  // log of the sum of exp(logit)

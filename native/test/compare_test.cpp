@@ -56,7 +56,7 @@ struct Model {
 };
 
 TokenComparison Compared(const Model& p, size_t p_row, const Model& q, size_t q_row,
-                    std::span<const int32_t> targets, size_t threads) {
+                         std::span<const int32_t> targets, size_t threads) {
   const auto context = std::make_shared<Context>(threads, 0);
   PagedMatrix of_p(context, p.states.size() / p.width, p.width, testing::TempDir());
   PagedMatrix of_q(context, q.states.size() / q.width, q.width, "");

@@ -62,11 +62,12 @@ test('an output that is there is refused at once, and replaced with --force', as
   t.deepEqual(await readdir(folder), ['small']);
 });
 
-test('Ctrl-C while the output is half written: exit code 130, nothing is left', async (t) => {
+test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume goes on', async (t) => {
   const folder = await scratch(t);
+  const output = join(folder, 'small');
   const before: string[] = [];
   const long = ['--calibration-tokens', '16384', '--allocation', 'uniform', '--no-samples'];
-  const { code, stdout, stderr } = await run(quickPrune(join(folder, 'small'), ...long), {
+  const { code, stdout, stderr } = await run(quickPrune(output, ...long), {
     onStderr: (text, child) => {
       if (before.length > 0 || !text.includes('solve')) return;
       void readdir(folder).then((names) => {
@@ -77,7 +78,15 @@ test('Ctrl-C while the output is half written: exit code 130, nothing is left', 
   });
   t.is(code, 130, stderr);
   t.is(stdout, '');
-  t.regex(stderr, /^error: stopped by SIGINT \[ERR_ABORTED\]\n$/m);
-  t.is(before.length, 1, 'it was at work on a temporary folder');
-  t.deepEqual(await readdir(folder), []);
+  t.regex(stderr, /^error: stopped by SIGINT; .*--resume goes on \[ERR_ABORTED\]\n$/m);
+  t.deepEqual(before, ['small.struprune-journal']);
+  t.deepEqual(await readdir(folder), before);
+
+  const refused = await run(quickPrune(output, ...long));
+  t.is(refused.code, 4);
+  t.regex(refused.stderr, /small\.struprune-journal; .*--resume.*--force.*\[ERR_OUTPUT\]/);
+  const resumed = await run(quickPrune(output, ...long, '--resume', '--json'));
+  t.is(resumed.code, 0, resumed.stderr);
+  t.true(JSON.parse(resumed.stdout).resumedBlocks.length > 0);
+  t.deepEqual(await readdir(folder), ['small']);
 });

@@ -17,21 +17,25 @@ export interface Finished {
   code: number | null;
   stdout: string;
   stderr: string;
+  /** Ended by it. */
+  signal: NodeJS.Signals | null;
 }
 
 export interface RunOptions {
+  /** Milliseconds after which SIGKILL comes. */
+  killAfter?: number;
   env?: NodeJS.ProcessEnv;
   /** Sees every piece of stderr as it comes. */
   onStderr?: (text: string, child: ChildProcess) => void;
 }
 
-export function run(args: readonly string[], { env = {}, onStderr }: RunOptions = {}) {
+export function run(args: readonly string[], { env = {}, onStderr, killAfter }: RunOptions = {}) {
   const child = spawn(process.execPath, [join(ROOT, 'dist', 'lib', 'cli', 'main.js'), ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const finished: Finished = { code: null, stdout: '', stderr: '' };
+  const finished: Finished = { code: null, stdout: '', stderr: '', signal: null };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     finished.stdout += text;
   });
@@ -39,9 +43,13 @@ export function run(args: readonly string[], { env = {}, onStderr }: RunOptions 
     finished.stderr += text;
     onStderr?.(text, child);
   });
+  const timer = killAfter !== undefined && setTimeout(() => child.kill('SIGKILL'), killAfter);
   return new Promise<Finished>((done, failed) => {
     child.on('error', failed);
-    child.on('close', (code) => done({ ...finished, code }));
+    child.on('close', (code, signal) => {
+      if (timer) clearTimeout(timer);
+      done({ ...finished, code, signal });
+    });
   });
 }
 

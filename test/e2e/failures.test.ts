@@ -24,13 +24,15 @@ interface Attempt {
   message: RegExp;
   /** Work may have started: the error cannot be known before. */
   late?: boolean;
+  /** Some work was finished, and waits in the journal. */
+  resumable?: boolean;
 }
 
 /** Runs prune() on `model`, and looks for what it left beside the output and in the scratch folder. */
 async function refuses(
   t: ExecutionContext,
   model: string,
-  { code, message, late = false }: Attempt,
+  { code, message, late = false, resumable = false }: Attempt,
   more: Partial<PruneOptions> = {},
 ): Promise<void> {
   const [folder, scratch] = [work.emptyFolder(), work.emptyFolder()];
@@ -50,7 +52,8 @@ async function refuses(
   const error = (await t.throwsAsync(prune(model, options), { code, message })) as StruPruneError;
   if (code.startsWith('ERR_')) t.not(error.mend, '');
   if (!late) t.deepEqual(progress, []);
-  t.deepEqual(readdirSync(folder), []);
+  t.deepEqual(readdirSync(folder), resumable ? ['new'] : []);
+  if (resumable) t.deepEqual(readdirSync(join(folder, 'new')), ['out.struprune-journal']);
   t.deepEqual(readdirSync(scratch), []);
 }
 
@@ -210,7 +213,7 @@ test.serial('outputs that cannot be written', async (t) => {
 for (const stage of ['start', 'survey', 'solve', 'evaluate'] as const) {
   for (const format of ['hf', 'gguf'] as const) {
     test.serial(
-      `abort during ${stage}, ${format}: the signal's reason, nothing left`,
+      `abort during ${stage}, ${format}: the signal's reason, nothing half done is left`,
       async (t) => {
         const controller = new AbortController();
         const reason = Object.assign(new Error('enough'), { code: 'MINE' });
@@ -225,7 +228,12 @@ for (const stage of ['start', 'survey', 'solve', 'evaluate'] as const) {
         await refuses(
           t,
           work.model('llama2'),
-          { code: 'MINE', message: /enough/, late: true },
+          {
+            code: 'MINE',
+            message: /enough/,
+            late: true,
+            resumable: stage === 'solve' || stage === 'evaluate',
+          },
           {
             method: 'struprune',
             eval: CALIBRATION,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { packageRoot } from '../../package-root';
 import { EMBEDDED_WINDOW, embeddedModel } from '../embedded';
-import { print, warn } from '../output/print';
+import { print } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { runWithProgress } from '../terminal/run';
 
@@ -42,7 +42,6 @@ export function addDemo(program: Command): void {
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...settings, ...callbacks }),
       );
-      for (const warning of result.warnings) warn(warning);
       print(pruneReport(result));
     });
 }

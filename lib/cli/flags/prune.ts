@@ -25,7 +25,9 @@ const out = 'Output';
 const machine = 'Machine';
 
 /** A flag for every option of prune(): the type lets none be forgotten. */
-export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgress'>> = {
+export const PRUNE_FLAGS: FlagTable<
+  keyof Omit<PruneOptions, 'signal' | 'onProgress' | 'onWarning' | 'onNotice'>
+> = {
   sparsity: {
     flag: '--sparsity <share>',
     help: "share of the blocks' linear weights to remove, 0.2 for 20 %",
@@ -79,6 +81,16 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
     parse: count,
     fallback: 'that of --window',
   },
+  saveCalibration: {
+    flag: '--save-calibration <file>',
+    help: 'keep the survey, to make other ratios without it',
+    group: data,
+  },
+  fromCalibration: {
+    flag: '--from-calibration <file>',
+    help: 'take the survey from such a file',
+    group: data,
+  },
 
   output: {
     flag: '-o, --output <path>',
@@ -94,7 +106,12 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
     choices: DTYPES,
     fallback: "the source's own f32, f16 or bf16, else f16",
   },
-  force: { flag: '--force', help: 'replace an output that is there', group: out },
+  force: { flag: '--force', help: 'replace an output or a journal that is there', group: out },
+  resume: {
+    flag: '--resume',
+    help: 'go on with what a killed or failed run of the same command had finished',
+    group: out,
+  },
   maxShardBytes: {
     flag: '--max-shard-size <size>',
     help: "split a folder's safetensors past this size",
@@ -237,6 +254,11 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
 /** Spelled-out opposites, and what only the command line has. */
 export const PRUNE_EXTRAS: readonly Flag[] = [
   { flag: '--no-samples', help: 'leave the samples out', group: out },
+  {
+    flag: '--report [file]',
+    help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html for gguf',
+    group: out,
+  },
   { flag: '--json', help: 'JSON alone on stdout', group: out },
   { flag: '--keep-bias', help: 'the same as --bias keep', group: block },
 ];
@@ -247,3 +269,13 @@ export const PRUNE_DEFAULTS: Partial<Settings> = (() => {
   const settings = Object.entries(settingsOf(given)).filter(([key]) => !(key in given));
   return Object.fromEntries(settings);
 })();
+
+/** plan takes what prune takes, and asks for nothing. */
+export const PLAN_FLAGS: typeof PRUNE_FLAGS = {
+  ...PRUNE_FLAGS,
+  output: { ...PRUNE_FLAGS.output, required: false },
+  calibration: { ...PRUNE_FLAGS.calibration, required: false },
+};
+export const PLAN_EXTRAS: readonly Flag[] = PRUNE_EXTRAS.filter(
+  ({ flag }) => flag !== '--keep-bias',
+);

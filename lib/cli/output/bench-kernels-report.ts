@@ -1,5 +1,5 @@
 import type { BenchDocument } from '../../bench/schema';
-import { percent, short } from './numbers';
+import { percent, short } from '../../numbers';
 import { table } from './table';
 
 export function kernelsReport({ kernels }: BenchDocument): string {

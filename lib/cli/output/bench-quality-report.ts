@@ -1,5 +1,5 @@
 import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../../bench/schema';
-import { bytes, duration, grouped, mebibytes, percent } from './numbers';
+import { bytes, duration, grouped, mebibytes, percent } from '../../numbers';
 import { type Align, table } from './table';
 
 /** Rows by sparsity, best perplexity on the first text first. */

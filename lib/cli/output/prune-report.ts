@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
+import { bytes, duration, grouped, mebibytes, percent, short } from '../../numbers';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import { howToLoad } from './how-to-load';
-import { bytes, duration, grouped, mebibytes, percent, short } from './numbers';
 import { table } from './table';
 
 /** A finished run for people. */
@@ -69,6 +69,26 @@ function summary(result: PruneResult): string {
   ].join('\n');
 }
 
+/** What was not computed anew. */
+function provenance({ resumedBlocks, survey, solveInputs }: PruneResult): string[] {
+  const lines: string[] = [];
+  if (resumedBlocks.length > 0) {
+    lines.push(`${resumedBlocks.length} blocks came out of the journal of an earlier run`);
+  }
+  if (survey === 'file') {
+    const why = {
+      none: 'the calibration came from a file: no forward pass but that of the check',
+      dense:
+        'the survey came from a file; the blocks were solved on a forward pass of the dense model',
+      sequential:
+        'the survey came from a file; the blocks were solved on inputs of the model pruned so far: ' +
+        'a forward pass that depends on the ratio',
+    };
+    lines.push(why[solveInputs]);
+  }
+  return lines;
+}
+
 function samples({ prompt, before, after }: NonNullable<PruneResult['samples']>): string {
   const quoted = (text: string) => JSON.stringify(text);
   return table(
@@ -90,6 +110,7 @@ function whereabouts(result: PruneResult): string {
       ? "reopened and measured: its mean NLL is the run's own"
       : `reopened and measured: its mean NLL differs from the run's by ${difference.toExponential(1)}`,
     ...result.notes.map((note) => `note: ${note}`),
+    ...provenance(result),
     '',
     howToLoad(result),
   ].join('\n');

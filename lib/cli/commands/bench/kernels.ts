@@ -15,8 +15,8 @@ export function addKernels(bench: Command): void {
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { benchKernels } = await import('../../../bench/kernels/run');
       const options = optionsFrom<KernelOptions>(BENCH_KERNELS_FLAGS, parsed);
-      const document = await runWithProgress((callbacks) =>
-        benchKernels(model, { ...options, ...callbacks }),
+      const document = await runWithProgress(({ signal, onProgress }) =>
+        benchKernels(model, { ...options, signal, onProgress }),
       );
       await deliver(options.output ?? BENCH_KERNELS_DEFAULTS.output, 'kernels', document, {
         json: parsed.json === true,

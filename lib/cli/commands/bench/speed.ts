@@ -16,8 +16,8 @@ export function addSpeed(bench: Command): void {
     .action(async (dense: string, pruned: string, parsed: Record<string, unknown>) => {
       const { benchSpeed } = await import('../../../bench/speed/run');
       const options = optionsFrom<SpeedOptions>(BENCH_SPEED_FLAGS, parsed);
-      const document = await runWithProgress((callbacks) =>
-        benchSpeed(dense, pruned, { ...options, ...callbacks }),
+      const document = await runWithProgress(({ signal, onProgress }) =>
+        benchSpeed(dense, pruned, { ...options, signal, onProgress }),
       );
       await deliver(options.output ?? BENCH_SPEED_DEFAULTS.output, 'speed', document, {
         json: parsed.json === true,

@@ -1,0 +1,20 @@
+import type { Command } from 'commander';
+import type { PlanOptions } from '../../plan';
+import { addFlags, optionsFrom } from '../flags/flag';
+import { PLAN_EXTRAS, PLAN_FLAGS, PRUNE_DEFAULTS } from '../flags/prune';
+import { planReport } from '../output/plan-report';
+import { print, printJson } from '../output/print';
+
+export function addPlan(program: Command): void {
+  const command = program
+    .command('plan')
+    .description('Memory, scratch, room and time that prune would need; reads no weights.')
+    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .action(async (model: string, parsed: Record<string, unknown>) => {
+      const { plan } = await import('../../plan');
+      const result = await plan(model, optionsFrom<PlanOptions>(PLAN_FLAGS, parsed));
+      if (parsed.json) printJson(result);
+      else print(planReport(result));
+    });
+  addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PLAN_EXTRAS);
+}

@@ -1,0 +1,92 @@
+import { statSync } from 'node:fs';
+import { openCheckpoint } from './checkpoint/open';
+import { withEngine } from './engine/engine';
+import { native } from './engine/native';
+import { windowFor } from './evaluate';
+import { type PruneOptions, settingsOf } from './pruning/options';
+import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
+import { setUp, surveys } from './pruning/setup';
+
+/** Those of prune(). Output and texts need not be there, nor a target. */
+export type PlanOptions = Partial<PruneOptions>;
+
+export interface Plan extends Omit<RunPlan, 'stages'> {
+  stages: (StagePlan & { seconds: number })[];
+  /** The smallest --memory that `prune` accepts, bytes. */
+  smallestMemory: number;
+  /** Whether the given --memory can do. */
+  fits: boolean;
+  /** All stages together. */
+  seconds: number;
+  /** GFLOP/s in single precision, measured now; what `seconds` was made of. */
+  gemmRate: number;
+  parameters: number;
+  blocks: number;
+}
+
+/** Shape of the measured product, as in devices. */
+const WIDTH = 1024;
+const SECONDS = 0.2;
+/** Shares of the measured rate that forward passes with Grams, and solvers in double precision, come to: rough. */
+const SINGLE_SHARE = 0.5;
+const DOUBLE_SHARE = 0.2;
+/** Bytes of English text a token stands for, about. */
+const TOKEN_BYTES = 4;
+
+/**
+ * What prune(model, options) would need, from the checkpoint's header alone: no weight and no text is read. Memory is
+ * what the native side allocates; times are rough.
+ * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT.
+ */
+export async function plan(model: string, options: PlanOptions): Promise<Plan> {
+  const { targetParams, targetSize } = options;
+  const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
+  const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
+  const source = await openCheckpoint(model);
+  const setup = setUp(source, settings);
+  const { architecture } = source;
+  const { window } = setup;
+  // The budget is planned with, not worked in.
+  return withEngine({ ...options, memory: 0 }, async (engine) => {
+    const input = {
+      ...setup,
+      architecture,
+      threads: engine.threads,
+      tokens: wholeWindows(settings.calibrationTokens, window),
+      evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
+      surveys: surveys(setup),
+    };
+    const limit = options.memory ?? 0;
+    const run = planRun(input, limit);
+    const gemmRate = await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS);
+    const stages = run.stages.map((stage) => {
+      const { single, double } = stage.flops;
+      const seconds = (single / SINGLE_SHARE + double / DOUBLE_SHARE) / (gemmRate * 1e9);
+      return { ...stage, seconds };
+    });
+    return {
+      ...run,
+      stages,
+      smallestMemory: smallestMemory(input),
+      fits: limit === 0 || run.memory <= limit,
+      seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
+      gemmRate,
+      parameters: source.parameters,
+      blocks: architecture.blocks.length,
+    };
+  });
+}
+
+function wholeWindows(tokens: number, window: number): number {
+  return Math.max(1, Math.floor(tokens / window)) * window;
+}
+
+function evaluationOf(
+  { eval: text, evalTokens }: { eval?: string; evalTokens?: number },
+  window: number,
+) {
+  if (text === undefined) return null;
+  const size = statSync(text, { throwIfNoEntry: false })?.size ?? 0;
+  const tokens = Math.min(evalTokens ?? Number.POSITIVE_INFINITY, Math.ceil(size / TOKEN_BYTES));
+  return { tokens: wholeWindows(tokens, window), window };
+}

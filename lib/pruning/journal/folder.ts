@@ -1,0 +1,6 @@
+import { resolve } from 'node:path';
+
+/** Where the journal of an output lies: beside it, so that the output can be renamed into its place. */
+export function journalFolder(output: string): string {
+  return `${resolve(output)}.struprune-journal`;
+}

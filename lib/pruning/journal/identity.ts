@@ -1,0 +1,123 @@
+/** What decides the bytes of a run or of a survey, so that a stored part is only used where it belongs. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { native } from '../../engine/native';
+import type { ModelSource } from '../../model/architecture';
+import { packageRoot } from '../../package-root';
+import type { Settings } from '../options';
+
+/** By the name that a message gives it. */
+export type Identity = Record<string, string | number | boolean | null>;
+
+/** Settings that change where things lie or what is measured beside, never a weight. */
+const WITHOUT_EFFECT: readonly (keyof Settings)[] = [
+  'output',
+  'calibration', // its tokens count, not its path
+  'calibrationTokens',
+  'window',
+  'eval',
+  'evalTokens',
+  'evalWindow',
+  'force',
+  'resume',
+  'maxShardBytes',
+  'scratch',
+  'samples',
+  'saveCalibration',
+  'fromCalibration',
+];
+
+/** Settings that a dense survey depends on. What else there is decides what is made of its curves. */
+const OF_SURVEY: readonly (keyof Settings)[] = [
+  'method',
+  'scope',
+  'format',
+  'multiple',
+  'maxLayerSparsity',
+  'surveyTokens',
+  'seed',
+  'lambda',
+  'selection',
+  'layerWeights',
+  'fisherLabels',
+  'sequential',
+];
+
+export interface RunFacts {
+  source: ModelSource;
+  settings: Settings;
+  hashes: readonly { name: string; sha256: string }[];
+  /** Calibration tokens, whole windows. */
+  ids: Int32Array;
+  window: number;
+  dtype: string;
+  threads: number;
+}
+
+/**
+ * Everything that the bytes of a run's blocks depend on. The memory budget and the scratch folder are not among it:
+ * results do not depend on them. The threads are, since they decide how rows are shared out, and a library may round the
+ * products of other shapes in another way.
+ */
+export function runIdentity(facts: RunFacts): Identity {
+  const { settings } = facts;
+  const own = Object.keys(settings).filter(
+    (key) => !WITHOUT_EFFECT.includes(key as keyof Settings),
+  );
+  const { features, gemmPath } = native.devices();
+  const cpu = Object.entries(features).filter(([, has]) => has);
+  return {
+    ...common(facts),
+    threads: facts.threads,
+    blas: native.blas,
+    'GEMM path': gemmPath,
+    'processor features': cpu.map(([name]) => name).join(' '),
+    ...pick(settings, own),
+  };
+}
+
+/** Everything that the dense survey of a run depends on; on another machine it is the same but for rounding. */
+export function surveyIdentity(facts: RunFacts): Identity {
+  return { ...common(facts), ...pick(facts.settings, OF_SURVEY) };
+}
+
+function common({ source, hashes, ids, window, dtype }: RunFacts): Identity {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
+  return {
+    'struprune-native': version,
+    checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
+    'calibration tokens': digest(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)),
+    window,
+    dtype,
+  };
+}
+
+function pick(settings: Settings, keys: readonly string[]): Identity {
+  const values = settings as Record<string, string | number | boolean | undefined>;
+  return Object.fromEntries(keys.toSorted().map((key) => [key, values[key] ?? null]));
+}
+
+/** GGUF metadata may hold 64-bit numbers, which JSON cannot. */
+function plain(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
+
+function digest(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+/** In words how `now` differs from what was stored; null when it does not. */
+export function differenceOf(stored: Identity, now: Identity): string | null {
+  const keys = [...new Set([...Object.keys(stored), ...Object.keys(now)])];
+  const unlike = keys.filter((key) => (stored[key] ?? null) !== (now[key] ?? null));
+  if (unlike.length === 0) return null;
+  return unlike
+    .map((key) => {
+      const [before, after] = [stored[key] ?? 'none', now[key] ?? 'none'];
+      // Nobody compares hashes by eye.
+      const hashed = key === 'checkpoint' || key === 'calibration tokens';
+      return hashed ? `other ${key}` : `${key} ${before}, now ${after}`;
+    })
+    .join('; ');
+}

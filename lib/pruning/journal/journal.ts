@@ -1,0 +1,316 @@
+/**
+ * A run's journal, `OUT.struprune-journal` beside the output: what a killed or failed run had finished, so that the
+ * next one goes on from there. Everything that a run writes before its output appears lies in this folder.
+ *
+ *     journal.json         what decides the run's bytes; a run that differs may not go on with it
+ *     survey.safetensors   the dense survey (survey-file.ts)
+ *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
+ *     output, replaced     the output being put together; an older one that steps aside for it
+ *     result.json          written last before the output appears
+ *
+ * Every file but `output` is written under another name, brought to the disk and renamed.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { AtomicFile, orAbort } from '../../checkpoint/atomic';
+import { asOutput } from '../../checkpoint/output-error';
+import {
+  exists,
+  makeParents,
+  removeParents,
+  requireReplaceable,
+  sync,
+  WORK_NAMES,
+} from '../../checkpoint/output-path';
+import { type ErrorCode, StruPruneError } from '../../errors';
+import type { BlockRole } from '../../model/architecture';
+import type { BlockKeep } from '../../model/groups';
+import type { LayerStats, PruneResult } from '../result';
+import { journalFolder } from './folder';
+import { differenceOf, type Identity } from './identity';
+
+/** What is known of a finished block beside its tensors. */
+export interface BlockRecord {
+  keep: BlockKeep;
+  stats: LayerStats[];
+  /** Tensors that the block itself has; the output may hold others, which are zero. */
+  roles: BlockRole[];
+}
+
+interface StoredRecord {
+  sha256: string;
+  keep: { ffn?: number[]; kv?: number[] };
+  stats: LayerStats[];
+  roles: BlockRole[];
+}
+
+export interface JournalOptions {
+  /** Replace an output that is there (`--force`), and a journal too unless `resume`. */
+  replace: boolean;
+  /** Go on with a journal that is there. */
+  resume: boolean;
+}
+
+/** Failures after which the same command may well succeed: more room, more time, another machine's load. */
+const MENDABLE: readonly ErrorCode[] = ['ERR_OUTPUT', 'ERR_BUDGET', 'ERR_ABORTED', 'ERR_INTERNAL'];
+
+const HEAD = 'journal.json';
+const SURVEY = 'survey.safetensors';
+const RESULT = 'result.json';
+
+export class Journal {
+  readonly folder: string;
+  /** Blocks that are finished: all before this index. */
+  finished = 0;
+  /** What the user should know of the journal. */
+  readonly warnings: string[] = [];
+  /** This run's settings are the journal's: what it holds may be kept or removed. */
+  #begun = false;
+
+  private constructor(
+    readonly target: string,
+    private readonly madeParents: string | undefined,
+    private readonly complete: boolean,
+  ) {
+    this.folder = journalFolder(target);
+  }
+
+  /**
+   * Makes the journal's folder, which shows that the output can be written there, or takes one that is there.
+   * @throws StruPruneError ERR_OUTPUT: the output exists or cannot be written; a journal is left and neither
+   *   `resume` nor `replace` says what to do with it
+   */
+  static open(
+    output: string,
+    kind: 'file' | 'folder',
+    { replace, resume }: JournalOptions,
+  ): Promise<Journal> {
+    const target = resolve(output);
+    const folder = journalFolder(target);
+    return asOutput(target, async () => {
+      const made = await makeParents(target);
+      try {
+        await restoreReplaced(folder, target);
+        const complete = resume && (await isComplete(folder, target));
+        if (!complete) await requireReplaceable(target, kind, { replace });
+        if (!resume) await clear(folder, replace);
+        await mkdir(folder, { recursive: true });
+        await sync(dirname(folder));
+        return new Journal(target, made, complete);
+      } catch (error) {
+        await removeParents(target, made);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Compares the run with the journal's, or starts it; finds out which blocks are finished.
+   * @throws StruPruneError ERR_ARGUMENT when they differ, ERR_OUTPUT when the journal cannot be read
+   */
+  async begin(identity: Identity): Promise<void> {
+    await this.tidy();
+    const stored = await this.readJson<{ identity: Identity }>(HEAD);
+    const worth = await holdsWork(this.folder);
+    const difference = stored && worth ? differenceOf(stored.identity, identity) : null;
+    if (difference !== null) {
+      throw new StruPruneError(
+        'ERR_ARGUMENT',
+        `the journal ${this.folder} belongs to another run: ${difference}`,
+        'resume with the same settings, files and machine, or leave --resume out and give --force to start again',
+      );
+    }
+    if (!stored || !worth) await this.writeJson(HEAD, { identity });
+    this.#begun = true;
+    while (await this.isWhole(this.finished)) this.finished += 1;
+    await this.dropFrom(this.finished);
+  }
+
+  /** The result of a run that was killed after its output had appeared; null otherwise. */
+  async completed(): Promise<PruneResult | null> {
+    const result = this.complete ? await this.readJson<PruneResult>(RESULT) : null;
+    // Whichever blocks that run had solved itself: this one has solved none.
+    return result && { ...result, resumedBlocks: result.layers.map(({ index }) => index) };
+  }
+
+  get surveyPath(): string {
+    return join(this.folder, SURVEY);
+  }
+
+  hasSurvey(): Promise<boolean> {
+    return exists(this.surveyPath);
+  }
+
+  blockPath(index: number): string {
+    return join(this.folder, `block-${index}.bin`);
+  }
+
+  /** A finished block. */
+  async block(index: number): Promise<BlockRecord> {
+    const record = await this.readJson<StoredRecord>(`block-${index}.json`);
+    if (!record) throw new StruPruneError('ERR_INTERNAL', `block ${index} is not in the journal`);
+    const { keep, stats, roles } = record;
+    const indices = Object.entries(keep).map(([kind, kept]) => [kind, Int32Array.from(kept)]);
+    return { keep: Object.fromEntries(indices), stats, roles };
+  }
+
+  /** Adds a finished block; `chunks` are its tensors in the order of the output. @throws ERR_OUTPUT */
+  async putBlock(
+    index: number,
+    record: BlockRecord,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const hash = createHash('sha256');
+    const file = await AtomicFile.create(this.blockPath(index), { replace: true });
+    await orAbort(file, async () => {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        await file.write(chunk);
+      }
+      await file.commit();
+    });
+    const { keep, stats, roles } = record;
+    const indices = Object.entries(keep).map(([kind, kept]) => [kind, [...kept]]);
+    const sha256 = hash.digest('hex');
+    // The record makes the block count, so that it comes second.
+    await this.writeJson(`block-${index}.json`, {
+      sha256,
+      keep: Object.fromEntries(indices),
+      stats,
+      roles,
+    });
+    this.finished = index + 1;
+  }
+
+  /** Last step before the output appears: from then on the run is done. */
+  putResult(result: PruneResult): Promise<void> {
+    return this.writeJson(RESULT, result);
+  }
+
+  /** The output is in its place: the journal goes, what says so last. */
+  remove(): Promise<void> {
+    return asOutput(this.folder, async () => {
+      for (const name of await readdir(this.folder)) {
+        if (name !== RESULT) await rm(join(this.folder, name), { recursive: true, force: true });
+      }
+      await rm(join(this.folder, RESULT), { force: true });
+      await rmdir(this.folder);
+    });
+  }
+
+  /**
+   * After a failure: keeps what is worth keeping and clears the rest away. Returns the error to throw, which
+   * says how to go on; an abort's own reason stays as it is.
+   */
+  async leave(error: unknown): Promise<unknown> {
+    const worth = await holdsWork(this.folder);
+    const code = error instanceof StruPruneError ? error.code : 'ERR_ABORTED';
+    const useless = this.#begun && !MENDABLE.includes(code);
+    if (worth && !useless) {
+      if (this.#begun) await this.tidy();
+      if (!this.#begun || !(error instanceof StruPruneError)) return error;
+      return error.with(`the same command with --resume goes on from block ${this.finished}`);
+    }
+    await rm(this.folder, { recursive: true, force: true });
+    await removeParents(this.target, this.madeParents);
+    return error;
+  }
+
+  private async isWhole(index: number): Promise<boolean> {
+    const record = await this.readJson<StoredRecord>(`block-${index}.json`);
+    if (!record) return false;
+    const hash = createHash('sha256');
+    try {
+      for await (const chunk of createReadStream(this.blockPath(index))) hash.update(chunk);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    if (hash.digest('hex') === record.sha256) return true;
+    this.warnings.push(`block ${index} in the journal is damaged: it is solved again`);
+    return false;
+  }
+
+  private async dropFrom(index: number): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      if (blockOf(name) >= index) await unlink(join(this.folder, name));
+    }
+  }
+
+  /** Removes what a killed run had half written. */
+  private tidy(): Promise<void> {
+    return asOutput(this.folder, async () => {
+      // First, since without `output` it would say that the output has appeared.
+      if (!this.complete) await rm(join(this.folder, RESULT), { force: true });
+      for (const name of await readdir(this.folder)) {
+        if ([HEAD, SURVEY].includes(name) || blockOf(name) !== -1) continue;
+        if (name === RESULT && this.complete) continue;
+        await rm(join(this.folder, name), { recursive: true, force: true });
+      }
+    });
+  }
+
+  private async readJson<T>(name: string): Promise<T | null> {
+    const path = join(this.folder, name);
+    try {
+      return JSON.parse(await readFile(path, 'utf8')) as T;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw new StruPruneError(
+        'ERR_OUTPUT',
+        `the journal's ${path} cannot be read`,
+        'give --force without --resume to start again',
+        { cause },
+      );
+    }
+  }
+
+  private async writeJson(name: string, value: object): Promise<void> {
+    const file = await AtomicFile.create(join(this.folder, name), { replace: true });
+    await orAbort(file, async () => {
+      await file.write(Buffer.from(`${JSON.stringify(value)}\n`));
+      await file.commit();
+    });
+  }
+}
+
+/** N of `block-N.bin` and `block-N.json`; -1 for other names. */
+function blockOf(name: string): number {
+  const match = /^block-(\d+)\.(bin|json)$/.exec(name);
+  return match ? Number(match[1]) : -1;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await exists(folder)) ? readdir(folder) : [];
+}
+
+/** Whether a journal holds anything that took time to make. */
+async function holdsWork(folder: string): Promise<boolean> {
+  const names = await namesIn(folder);
+  return names.some((name) => name === SURVEY || /^block-\d+\.json$/.test(name));
+}
+
+/** A run that was killed while the new output and the old one changed places: the old one goes back first. */
+async function restoreReplaced(folder: string, target: string): Promise<void> {
+  const replaced = join(folder, WORK_NAMES.replaced);
+  if ((await exists(replaced)) && !(await exists(target))) await rename(replaced, target);
+}
+
+/** Whether the output of this journal has appeared and only the clearing up was left. */
+async function isComplete(folder: string, target: string): Promise<boolean> {
+  const names = await namesIn(folder);
+  return names.includes(RESULT) && !names.includes(WORK_NAMES.output) && (await exists(target));
+}
+
+/** Removes a journal that is not to be gone on with. */
+async function clear(folder: string, replace: boolean): Promise<void> {
+  if (!replace && (await holdsWork(folder))) {
+    throw new StruPruneError(
+      'ERR_OUTPUT',
+      `an earlier run has left its journal ${basename(folder)}`,
+      'go on with it by --resume, or start again by --force',
+    );
+  }
+  await rm(folder, { recursive: true, force: true });
+}

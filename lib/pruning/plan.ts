@@ -1,0 +1,317 @@
+/**
+ * What a run will need before it starts: memory of the native side stage by stage, scratch and room beside the output,
+ * and work. From the architecture and the settings alone; no weight is read.
+ */
+import { storageBytes } from '../checkpoint/container';
+import type { Site } from '../engine/native';
+import {
+  admmBytes,
+  applySiteBytes,
+  backwardBytes,
+  blockBytes,
+  embedBytes,
+  type Ground,
+  headGradientBytes,
+  type Problem,
+  refitBytes,
+  runSiteBytes,
+  type States,
+  scoreBytes,
+  siteWidth,
+  sliceBytes,
+  statesBytes,
+  statisticsBytes,
+  swapBytes,
+  sweepBytes,
+  targetBytes,
+} from '../engine/native-bytes';
+import { SITES } from '../engine/session';
+import { batchTokens } from '../evaluate';
+import type { Method } from '../methods';
+import type { Architecture, Dtype } from '../model/architecture';
+import { linearParameters, totalParameters } from '../model/groups';
+import type { Settings } from './options';
+import { solvesSequentially } from './solve';
+import { type Layer, layerAt, widthOf } from './widths';
+
+export type StageName = 'evaluate' | 'survey' | 'solve';
+
+export interface StagePlan {
+  stage: StageName;
+  /** Peak of what the native side allocates, bytes. */
+  memory: number;
+  /** Bytes in scratch files at the same time. */
+  scratch: number;
+  /** What lies there. */
+  paged: string[];
+  /** Products in single precision (forward, backward, Grams), and in double (solvers). */
+  flops: { single: number; double: number };
+}
+
+export interface RunPlan {
+  stages: StagePlan[];
+  /** Largest memory and scratch of the stages, bytes. */
+  memory: number;
+  scratch: number;
+  /** Bytes beside the output: the journal and the output, for a while both. An upper bound: nothing removed. */
+  disk: number;
+  /** Hidden states of the solve and of evaluations go to scratch. */
+  statesPaged: boolean;
+}
+
+export interface PlanInput {
+  architecture: Architecture;
+  settings: Settings;
+  /** null: StruPrune. */
+  method: Method | null;
+  dtype: Dtype;
+  layers: readonly Layer[];
+  window: number;
+  threads: number;
+  /** Calibration tokens, whole windows. */
+  tokens: number;
+  /** Evaluation tokens and their window; null without one. */
+  evaluation: { tokens: number; window: number } | null;
+  /** Whether the run makes a dense survey. */
+  surveys: boolean;
+}
+
+/** The plan under a limit in bytes (0 = none): hidden states are paged where they do not fit. */
+export function planRun(input: PlanInput, limit: number): RunPlan {
+  const resident = planWith(input, false);
+  return limit === 0 || resident.memory <= limit ? resident : planWith(input, true);
+}
+
+/** The smallest limit under which the run can be done. */
+export function smallestMemory(input: PlanInput): number {
+  return Math.min(planWith(input, true).memory, planWith(input, false).memory);
+}
+
+function planWith(input: PlanInput, statesPaged: boolean): RunPlan {
+  const stages = [evaluateStage(input, statesPaged)];
+  if (input.surveys && input.settings.fromCalibration === undefined)
+    stages.push(surveyStage(input));
+  stages.push(solveStage(input, statesPaged));
+  const { architecture, dtype } = input;
+  const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
+  // In runs of 32, the storage block of the narrowest dtype.
+  const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
+  const disk = 2 * output;
+  return { stages, memory: most('memory'), scratch: most('scratch'), disk, statesPaged };
+}
+
+/** Evaluation before and after, the check of the output, samples. The last window is always measured. */
+function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
+  const { architecture, threads, evaluation } = input;
+  const runs = [
+    { tokens: input.window, window: input.window },
+    ...(evaluation ? [evaluation] : []),
+  ];
+  const memories = runs.map(({ tokens, window }) => {
+    const ground = { architecture, threads, window };
+    const rows = Math.min(tokens, batchTokens(architecture, window));
+    return forwardMemory(ground, { rows, paged });
+  });
+  const scratch = paged
+    ? Math.max(
+        ...runs.map(({ tokens, window }) =>
+          statesBytes(
+            { architecture, threads, window },
+            Math.min(tokens, batchTokens(architecture, window)),
+          ),
+        ),
+      )
+    : 0;
+  const measured = evaluation ? 2 * evaluation.tokens : 0;
+  return {
+    stage: 'evaluate',
+    memory: Math.max(...memories),
+    scratch,
+    paged: paged ? ['hidden states'] : [],
+    flops: { single: forwardFlops(input) * (measured + input.window), double: 0 },
+  };
+}
+
+/** Embedding, blocks and head, one after the other. */
+function forwardMemory(ground: Ground, states: States): number {
+  const blocks = eachBlock(ground.architecture, (block) => {
+    const sites = SITES.map((site) =>
+      runSiteBytes(ground, block, site, states, { collects: false }),
+    );
+    return blockBytes(ground, block) + Math.max(...sites);
+  });
+  const held = states.paged ? 0 : statesBytes(ground, states.rows);
+  return held + Math.max(embedBytes(ground, states), blocks, scoreBytes(ground, states));
+}
+
+function surveyStage(input: PlanInput): StagePlan {
+  const { architecture, settings, method, layers, window, threads } = input;
+  const ground: Ground = { architecture, threads, window };
+  const curves = method === null;
+  const tokens = curves ? surveyTokens(input) : input.tokens;
+  const states: States = { rows: tokens, paged: true };
+  const { hidden, blocks } = architecture;
+  const fisher = curves && settings.layerWeights === 'fisher';
+  const gradients = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
+  const reads = curves || method.statistics !== 'none';
+  const memory = eachBlock(architecture, (block) => {
+    const parts = [fisher ? backwardBytes(ground, block, tokens) : 0];
+    for (const site of SITES) {
+      const layer = layers[layerAt(layers, block, site)];
+      if (!layer) {
+        if (reads) parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
+        continue;
+      }
+      const sums = reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
+      const jobs = [reads ? runSiteBytes(ground, block, site, states, { collects: true }) : 0];
+      if (curves) {
+        const problem = problemOf(architecture, layer, { cross: false, fisher });
+        const removed = layer.allowed.at(-1)! * layer.groupSize;
+        const mixed = fisher && settings.selection === 'plain';
+        jobs.push(targetBytes(problem), sweepBytes(ground, problem, removed, mixed));
+      }
+      parts.push(sums + Math.max(...jobs));
+    }
+    return blockBytes(ground, block) + gradients + Math.max(...parts);
+  });
+  const copies = fisher ? FLIGHT_COPY * hidden : 0;
+  const ends = reads ? embedBytes(ground, states) : 0;
+  const head = fisher ? headGradientBytes(ground, tokens) : 0;
+  const all = statesBytes(ground, tokens);
+  const metrics = fisher
+    ? statesBytes(ground, settings.selection === 'fisher' ? layers.length * hidden : hidden)
+    : 0;
+  const passes = fisher ? 4 : 1; // forward, and backward with its own forward
+  return {
+    stage: 'survey',
+    memory: Math.max(memory, copies, ends, head),
+    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics : 0,
+    paged: [
+      ...(reads ? ['hidden states'] : []),
+      ...(fisher ? ['gradients', 'Fisher metrics'] : []),
+    ],
+    flops: {
+      single: reads ? passes * forwardFlops(input) * tokens + gramFlops(input, tokens) : 0,
+      double: curves ? sweepFlops(input) : 0,
+    },
+  };
+}
+
+/** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
+const FLIGHT_COPY = 4 * 4096;
+
+function surveyTokens({ settings, window, tokens }: PlanInput): number {
+  return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);
+}
+
+function solveStage(input: PlanInput, paged: boolean): StagePlan {
+  const { architecture, settings, method, layers, window, threads, tokens } = input;
+  const ground: Ground = { architecture, threads, window };
+  const { hidden } = architecture;
+  const scored =
+    method !== null &&
+    (method.statistics === 'none' || (method.selection === 'scores' && method.inputs === 'dense'));
+  const feedback = method === null && (settings.alpha !== 0 || settings.beta !== 0);
+  const gram = method === null || method.selection === 'sweep';
+  const sequential = solvesSequentially({ settings, method });
+  const states: States = { rows: tokens, paged };
+  const held = scored || paged ? 0 : statesBytes(ground, tokens) * (feedback ? 2 : 1);
+  const copy = feedback && !paged ? statesBytes(ground, tokens) : 0;
+  const check: States = { rows: window, paged: false };
+  let keptWidth = 0;
+  const memory = eachBlock(architecture, (block) => {
+    const parts: number[] = [];
+    for (const site of SITES) {
+      parts.push(runSiteBytes(ground, block, site, check, { collects: false }));
+      const layer = layers[layerAt(layers, block, site)];
+      if (scored) continue;
+      if (!layer) {
+        parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
+        continue;
+      }
+      if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
+      const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
+      const jobs = [
+        runSiteBytes(ground, block, site, states, { collects: true, feedback }),
+        sequential ? applySiteBytes(ground, block, site, states) : 0,
+        gram ? solverMemory(input, ground, layer, feedback) : 0,
+      ];
+      parts.push(copy + sums + Math.max(...jobs));
+    }
+    return blockBytes(ground, block) + Math.max(...parts);
+  });
+  const ends = Math.max(embedBytes(ground, states), scoreBytes(ground, check));
+  const scratch =
+    4 * tokens * keptWidth +
+    (paged && !scored ? statesBytes(ground, tokens) * (feedback ? 3 : 1) : 0);
+  return {
+    stage: 'solve',
+    memory: held + statesBytes(ground, window) + Math.max(memory, ends),
+    scratch,
+    paged: [
+      ...(keptWidth > 0 ? ['inputs of the site at hand'] : []),
+      ...(paged && !scored ? ['hidden states'] : []),
+    ],
+    flops: {
+      single: scored
+        ? 0
+        : (feedback ? 2 : 1) * forwardFlops(input) * tokens + (gram ? gramFlops(input, tokens) : 0),
+      double: gram ? sweepFlops(input) : 0,
+    },
+  };
+}
+
+/** The site's mask and its refit, whichever needs more. How many columns go is known later: the worst is taken. */
+function solverMemory(
+  { architecture, settings, method }: PlanInput,
+  ground: Ground,
+  layer: Layer,
+  cross: boolean,
+): number {
+  const fisher = settings.selection === 'fisher' && method === null;
+  const problem = problemOf(architecture, layer, { cross, fisher });
+  const columns = widthOf(layer);
+  const most = layer.allowed.at(-1)! * layer.groupSize;
+  const mask = method === null ? settings.mask : 'sweep';
+  const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
+  return Math.max(
+    targetBytes(problem),
+    mask === 'sweep' ? sweepBytes(ground, problem, most, false) : 0,
+    mask === 'admm' ? admmBytes(problem) : 0,
+    swaps ? swapBytes(problem, columns - layer.groupSize) : 0,
+    settings.refit || method !== null ? refitBytes(problem, columns) : sliceBytes(problem, columns),
+  );
+}
+
+function problemOf(
+  { hidden }: Architecture,
+  layer: Layer,
+  { cross, fisher }: { cross: boolean; fisher: boolean },
+): Problem {
+  return { inputs: widthOf(layer), outputs: hidden, group: layer.groupSize, cross, fisher };
+}
+
+function eachBlock({ blocks }: Architecture, bytes: (block: number) => number): number {
+  return Math.max(...blocks.map((_, block) => bytes(block)));
+}
+
+/** Useful flops of a token's way through blocks and, as an upper bound, the head. */
+function forwardFlops({ architecture, window }: PlanInput): number {
+  const { blocks, headDim } = architecture;
+  const attention = blocks.reduce((sum, { heads }) => sum + 2 * heads * headDim * window, 0);
+  return 2 * linearParameters(architecture) + attention;
+}
+
+function gramFlops({ architecture, layers }: PlanInput, tokens: number): number {
+  // Lower triangle: two flops a pair of columns and token, of half of the pairs.
+  const width = (site: Site, block: number) => siteWidth(architecture, block, site);
+  return layers.reduce((sum, { site, block }) => sum + width(site, block) ** 2 * tokens, 0);
+}
+
+/** Cholesky, inverse, Q, downdates, the curve and the refit, in n³ of the site. */
+function sweepFlops({ architecture: { hidden }, layers }: PlanInput): number {
+  return layers.reduce((sum, layer) => {
+    const n = widthOf(layer);
+    return sum + 4 * n ** 3 + 6 * hidden * n ** 2;
+  }, 0);
+}

@@ -1,0 +1,73 @@
+/**
+ * Takes the hidden states through a block that the journal holds, by the very products that they went through when
+ * it was solved: activations of the whole width, of which the kept columns meet the finished output map. (Products
+ * of the narrower matrices would give the same numbers up to rounding only, and another output.)
+ */
+import { using } from '../engine/engine';
+import { type BlockHandle, native, type Site } from '../engine/native';
+import { SITES } from '../engine/session';
+import type { BlockKeep } from '../model/groups';
+import {
+  isUntouched,
+  keptColumns,
+  type SitePlan,
+  type SolveContext,
+  solvesSequentially,
+} from './solve';
+import { widthOf } from './widths';
+
+/** `finished` loads the block as the journal has it; `planFor` says what was asked of a site, null: out of scope. */
+export async function replayBlock(
+  context: SolveContext,
+  index: number,
+  keep: BlockKeep,
+  planFor: (site: Site) => SitePlan | null,
+  finished: () => Promise<BlockHandle>,
+): Promise<void> {
+  const { session, streams } = context;
+  for (const site of SITES) {
+    if (streams.hidden) await replaySite(context, index, site, keep, planFor(site), finished);
+    if (streams.dense) {
+      await using(await session.loadBlock(index), (block) =>
+        session.advanceSite(block, site, streams.dense!, streams.window),
+      );
+    }
+  }
+  await using(await finished(), (block) => session.advance(block, streams.check, streams.window));
+}
+
+async function replaySite(
+  context: SolveContext,
+  index: number,
+  site: Site,
+  keep: BlockKeep,
+  plan: SitePlan | null,
+  finished: () => Promise<BlockHandle>,
+): Promise<void> {
+  const { session, settings, streams } = context;
+  const { handle } = session.engine;
+  const { window } = streams;
+  const hidden = streams.hidden!;
+  if (plan === null || isUntouched(context, plan)) {
+    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
+    return;
+  }
+  if (!solvesSequentially(context)) {
+    await using(await session.loadBlock(index), (block) =>
+      session.advanceSite(block, site, hidden, window),
+    );
+    return;
+  }
+  const { rows } = native.matrixShape(hidden);
+  await using(session.matrix(rows, widthOf(plan.layer), settings.scratch), async (kept) => {
+    const run = { window, hidden, advance: false, keep: kept, alpha: 0, beta: 0 };
+    await using(await session.loadBlock(index), (block) =>
+      native.runSite(handle, block, site, run),
+    );
+    const kind = site === 'ffn' ? 'ffn' : 'kv';
+    const columns = keptColumns(session, index, site, keep[kind]!);
+    await using(await finished(), (block) =>
+      native.applySite(handle, block, site, kept, columns, hidden),
+    );
+  });
+}

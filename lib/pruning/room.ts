@@ -1,0 +1,53 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Engine } from '../engine/engine';
+import { native } from '../engine/native';
+import { StruPruneError } from '../errors';
+import { journalFolder } from './journal/folder';
+import type { Settings } from './options';
+import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
+
+const MIB = 2 ** 20;
+const mebibytes = (bytes: number) => Math.ceil(bytes / MIB);
+
+/**
+ * The run's plan, under the engine's budget.
+ * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_OUTPUT when the scratch
+ *   folder's disk or the output's is too small
+ */
+export async function requireRoom(
+  input: PlanInput,
+  { scratch, output }: Pick<Settings, 'scratch' | 'output'>,
+  engine: Engine,
+): Promise<RunPlan> {
+  const { limit } = native.memoryOf(engine.handle);
+  const plan = planRun(input, limit);
+  if (limit !== 0 && plan.memory > limit) {
+    const { stage } = plan.stages.find(({ memory }) => memory === plan.memory)!;
+    throw new StruPruneError(
+      'ERR_BUDGET',
+      `${stage} needs ${mebibytes(plan.memory)} MiB, the budget is ${Math.floor(limit / MIB)} MiB`,
+      `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, or give fewer --threads`,
+    );
+  }
+  await requireSpace('scratch files', scratch, plan.scratch, '--scratch');
+  await requireSpace('the output and its journal', dirname(journalFolder(output)), plan.disk, '-o');
+  return plan;
+}
+
+async function requireSpace(
+  what: string,
+  folder: string,
+  needed: number,
+  flag: string,
+): Promise<void> {
+  // A folder that is not there, or a file system that does not say, is found out by using it.
+  const space = await statfs(folder).catch(() => null);
+  const free = space && space.bavail * space.bsize;
+  if (free === null || needed <= free) return;
+  throw new StruPruneError(
+    'ERR_OUTPUT',
+    `${what} need up to ${mebibytes(needed)} MiB, ${folder} has ${mebibytes(free)} MiB free: the disk is full`,
+    `free some space, or name another folder with ${flag}`,
+  );
+}

@@ -1,0 +1,149 @@
+/** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { allocate, type JointAllocation } from '../allocation';
+import { type ExportDtype, type ExportPlan, planExport } from '../checkpoint/export';
+import { StruPruneError } from '../errors';
+import { windowFor } from '../evaluate';
+import { type Method, methodOf } from '../methods';
+import type { Architecture, ModelSource } from '../model/architecture';
+import { prunedArchitecture } from '../model/groups';
+import type { Settings } from './options';
+import { allocationLayers, type Layer, layersOf, placeholderKeeps, weightsFor } from './widths';
+
+/** What decides the output's shape, known before any work. */
+export interface Setup {
+  source: ModelSource;
+  settings: Settings;
+  /** null: StruPrune. */
+  method: Method | null;
+  dtype: ExportDtype;
+  layers: Layer[];
+  window: number;
+}
+
+/** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
+export function setUp(source: ModelSource, settings: Settings): Setup {
+  const { architecture } = source;
+  const method = settings.method === 'struprune' ? null : methodOf(settings.method);
+  const dtype = dtypeFor(source, settings);
+  const allocation = settings.allocation ?? defaultAllocation(method);
+  if (method && !method.allocations.includes(allocation)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `method ${method.name} has no ${allocation} allocation`,
+      `choose ${method.allocations.join(' or ')}`,
+    );
+  }
+  if ((settings.alpha || settings.beta) && architecture.norm.placement === 'post') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      'feedback (alpha, beta) needs a pre-norm model',
+      'leave --alpha and --beta at 0',
+    );
+  }
+  const metrics = method === null && allocation !== 'uniform' && settings.layerWeights === 'fisher';
+  if (settings.selection === 'fisher' && !metrics) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'selection fisher needs the Fisher metrics of a survey',
+      'choose --allocation threshold or energy with --layer-weights fisher',
+    );
+  }
+  const window = windowFor(
+    architecture,
+    settings.window ?? Math.min(1024, architecture.maxPositions),
+  );
+  requireNoSliding(settings, architecture, window);
+  const setup: Setup = {
+    source,
+    settings: { ...settings, allocation },
+    method,
+    dtype,
+    layers: layersOf(architecture, settings, dtype),
+    window,
+  };
+  // A first look at the output: what nothing can hold is refused now.
+  const { removed } = uniformAllocation(setup);
+  if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
+  planOutput(setup, removed);
+  return setup;
+}
+
+/** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
+export function requireNoSliding(
+  settings: Settings,
+  architecture: Architecture,
+  window: number,
+): void {
+  const { slidingWindow } = architecture;
+  if (settings.format !== 'gguf' || slidingWindow === 0 || window <= slidingWindow) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
+    `choose --window ${slidingWindow} or less, or --format hf`,
+  );
+}
+
+/** Whether a run makes a dense survey: for its allocation, or since its method scores on dense statistics. */
+export function surveys({ settings, method }: Setup): boolean {
+  const scoresDense = method?.selection === 'scores' && method.inputs === 'dense';
+  return settings.allocation !== 'uniform' || scoresDense;
+}
+
+export function uniformAllocation(setup: Setup): JointAllocation {
+  const { layers, settings } = setup;
+  const none = layers.map(() => null);
+  const weights = layers.map(() => 1);
+  return allocate(allocationLayers(layers, none, weights), budgetOf(setup), {
+    rule: 'uniform',
+    apart: settings.apart,
+  });
+}
+
+export function budgetOf({ source, settings, dtype }: Setup) {
+  return weightsFor(settings, source.architecture, source.parameters, dtype);
+}
+
+/** The output for widths that are known, masks that are not. */
+export function planOutput(
+  { source, settings, method, dtype, layers }: Setup,
+  removed: Int32Array,
+): ExportPlan {
+  const { architecture } = source;
+  const adds = method ? method.meanBias : settings.bias === 'add';
+  const inScope = (site: 'ffn' | 'attention') =>
+    settings.scope === 'all' || settings.scope === site;
+  return planExport({
+    architecture,
+    pruned: prunedArchitecture(architecture, placeholderKeeps(architecture, layers, removed)),
+    format: settings.format,
+    dtype,
+    addedBias: {
+      o: adds && inScope('attention') && !architecture.biases.o,
+      down: adds && inScope('ffn') && !architecture.biases.down,
+    },
+    ...sourceFiles(source),
+  });
+}
+
+/** What a Hugging Face source has of its own configuration, to be carried over. */
+function sourceFiles(source: ModelSource) {
+  if (source.format !== 'hf') return {};
+  const path = join(source.path, 'generation_config.json');
+  return {
+    sourceConfig: source.config,
+    sourceGeneration: existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined,
+  };
+}
+
+/** The asked dtype, or the source's own where a file can hold it, else F16. */
+function dtypeFor(source: ModelSource, settings: Settings): ExportDtype {
+  if (settings.dtype) return settings.dtype.toUpperCase() as ExportDtype;
+  const own = source.blocks[0]?.q?.dtype;
+  return own === 'F32' || own === 'F16' || own === 'BF16' ? own : 'F16';
+}
+
+function defaultAllocation(method: Method | null) {
+  return method ? method.allocations[0] : 'threshold';
+}

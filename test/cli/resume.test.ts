@@ -1,0 +1,60 @@
+/** A run that is killed outright, again and again, ends with the bytes of one that was left alone. */
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { hashesOf } from '../e2e/files';
+import { quickPrune, run, scratch } from './run';
+
+const KILLS = 30;
+/** Survey, feedback and both sites: every stage that a run can have. */
+const SETTINGS = ['--calibration-tokens', '1024', '--survey-tokens', '512', '--scope', 'all'];
+const args = (output: string, ...more: string[]) =>
+  quickPrune(output, ...SETTINGS, '--alpha', '0.5', '--json', ...more);
+
+/** Numbers from 0 to 1, the same in every run of the test: a linear congruence. */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+test('30 times SIGKILL at random moments: the same bytes, nothing left behind', async (t) => {
+  t.timeout(900_000);
+  const folder = await scratch(t);
+  const temporary = join(folder, 'scratch');
+  await mkdir(temporary);
+  const reference = join(folder, 'reference');
+  const start = performance.now();
+  const undisturbed = await run(args(reference));
+  const length = performance.now() - start;
+  t.is(undisturbed.code, 0, undisturbed.stderr);
+  const expected = hashesOf(reference);
+
+  const random = numbers(20261124);
+  const output = join(folder, 'small');
+  let kills = 0;
+  let resumedBlocks = 0;
+  while (kills < KILLS) {
+    const outcome = await run(args(output, '--resume', '--scratch', temporary), {
+      killAfter: random() * length,
+    });
+    t.deepEqual(await readdir(temporary), [], 'scratch goes with its process');
+    if (outcome.signal === 'SIGKILL') kills += 1;
+    else t.is(outcome.code, 0, outcome.stderr);
+    const names = (await readdir(folder)).filter((name) => name.startsWith('small'));
+    t.true(names.every((name) => name === 'small' || name === 'small.struprune-journal'));
+    if (!names.includes('small') || names.length > 1) continue;
+    // Whole, and perhaps killed after all was done.
+    t.deepEqual(hashesOf(output), expected);
+    if (outcome.code === 0) resumedBlocks += JSON.parse(outcome.stdout).resumedBlocks.length;
+    await rm(output, { recursive: true });
+  }
+  const last = await run(args(output, '--resume'));
+  t.is(last.code, 0, last.stderr);
+  t.deepEqual(hashesOf(output), expected);
+  t.deepEqual((await readdir(folder)).sort(), ['reference', 'scratch', 'small']);
+  resumedBlocks += JSON.parse(last.stdout).resumedBlocks.length;
+  t.true(resumedBlocks > 0, 'some run went on with the blocks of another');
+});

@@ -1,0 +1,228 @@
+/** Going on with a journal: the same bytes, and only where it belongs. test/cli/resume.test.ts kills real processes. */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import test from 'ava';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from './files';
+import { CALIBRATION, EVALUATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 32;
+
+function options(more: Partial<PruneOptions> = {}): PruneOptions {
+  return {
+    output: join(work.emptyFolder(), 'out'),
+    calibration: CALIBRATION,
+    calibrationTokens: 32 * WINDOW,
+    surveyTokens: 16 * WINDOW,
+    window: WINDOW,
+    sparsity: 0.2,
+    threads: 1,
+    ...more,
+  };
+}
+
+/** Stops a run after so many blocks and returns its journal's folder. */
+async function stopAfter(blocks: number, model: string, settings: PruneOptions): Promise<string> {
+  const controller = new AbortController();
+  await prune(model, {
+    ...settings,
+    signal: controller.signal,
+    onProgress: ({ stage, done }) => {
+      if (stage === 'solve' && done === blocks) controller.abort(new Error('enough'));
+    },
+  }).catch(() => {});
+  return `${settings.output}.struprune-journal`;
+}
+
+const ROWS: [model: string, more: Partial<PruneOptions>][] = [
+  ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5 }],
+  ['llama2', { format: 'gguf', dtype: 'q8_0', allocation: 'uniform' }],
+  ['llama3', { selection: 'fisher', swaps: 2, dtype: 'bf16' }],
+  ['qwen2', { sequential: false, scope: 'all', sparsity: 0.1 }],
+  ['opt-pre', { bias: 'add', mask: 'admm', allocation: 'uniform' }],
+  ['llama3-tied', { method: 'flap' }],
+  ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
+];
+for (const [name, more] of ROWS) {
+  test.serial(
+    `a stopped run ends with the same bytes: ${name}, ${JSON.stringify(more)}`,
+    async (t) => {
+      const model = work.model(name);
+      const whole = await prune(model, options(more));
+      t.deepEqual(whole.resumedBlocks, []);
+      const settings = options(more);
+      const journal = await stopAfter(2, model, settings);
+      t.true(existsSync(join(journal, 'block-1.bin')) && !existsSync(join(journal, 'block-2.bin')));
+      const resumed = await prune(model, { ...settings, resume: true });
+      t.deepEqual(resumed.resumedBlocks, [0, 1]);
+      t.deepEqual(resumed.layers, whole.layers);
+      t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+      t.deepEqual(readdirSync(dirname(settings.output)), ['out']);
+    },
+  );
+}
+
+test.serial('--resume without a journal starts from the beginning', async (t) => {
+  const { resumedBlocks } = await prune(work.model('llama2'), options({ resume: true }));
+  t.deepEqual(resumedBlocks, []);
+});
+
+test.serial(
+  'a journal is refused to other settings, and to a checkpoint that has changed',
+  async (t) => {
+    const model = work.model('llama2');
+    const settings = options({ resume: true });
+    const journal = await stopAfter(1, model, settings);
+    const kept = hashesOf(journal);
+    const refuses = async (more: Partial<PruneOptions>, message: RegExp) => {
+      const error = await t.throwsAsync(prune(model, { ...settings, ...more }), { message });
+      t.like(error, { code: 'ERR_ARGUMENT' });
+      t.deepEqual(hashesOf(journal), kept);
+    };
+    await refuses(
+      { sparsity: 0.3 },
+      /another run: sparsity 0.2, now 0.3; .*same settings.*--force/,
+    );
+    await refuses({ threads: 2, lambda: 0.1 }, /threads 1, now 2; lambda 0.05, now 0.1/);
+    await refuses({ calibration: EVALUATION }, /other calibration tokens/);
+    const file = join(model, 'model.safetensors');
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 2]! ^= 1;
+    writeFileSync(file, bytes);
+    await refuses({}, /other checkpoint/);
+  },
+);
+
+test.serial('what changes no byte may change: memory, scratch, evaluation', async (t) => {
+  const model = work.model('llama2');
+  const whole = await prune(model, options());
+  const settings = options();
+  await stopAfter(1, model, settings);
+  const more = { resume: true, memory: 2 ** 30, scratch: work.emptyFolder() };
+  t.deepEqual((await prune(model, { ...settings, ...more })).resumedBlocks, [0]);
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
+
+test.serial(
+  'a left journal is refused without a word what to do, --force starts again',
+  async (t) => {
+    const model = work.model('llama2');
+    const settings = options();
+    const journal = await stopAfter(1, model, settings);
+    await t.throwsAsync(prune(model, settings), {
+      code: 'ERR_OUTPUT',
+      message: /out\.struprune-journal; go on with it by --resume, or start again by --force/,
+    });
+    t.true(existsSync(join(journal, 'block-0.bin')));
+    const { resumedBlocks } = await prune(model, { ...settings, force: true, sparsity: 0.3 });
+    t.deepEqual(resumedBlocks, []);
+    t.false(existsSync(journal));
+  },
+);
+
+test.serial('a damaged block is solved again, with a warning', async (t) => {
+  const model = work.model('llama2');
+  const whole = await prune(model, options());
+  const settings = options({ resume: true });
+  const journal = await stopAfter(2, model, settings);
+  const path = join(journal, 'block-1.bin');
+  const bytes = readFileSync(path);
+  bytes[1000]! ^= 255;
+  writeFileSync(path, bytes);
+  const { resumedBlocks, warnings } = await prune(model, settings);
+  t.deepEqual(resumedBlocks, [0]);
+  t.regex(warnings.join(), /block 1 in the journal is damaged/);
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
+
+test.serial('a run killed between its output and the end of its journal is done', async (t) => {
+  const model = work.model('llama2');
+  const settings = options({ resume: true });
+  const journal = await stopAfter(3, model, settings);
+  const record = readFileSync(join(journal, 'journal.json'));
+  const done = await prune(model, settings);
+  // As if the journal had not gone yet.
+  mkdirSync(journal);
+  writeFileSync(join(journal, 'journal.json'), record);
+  writeFileSync(join(journal, 'result.json'), JSON.stringify(done));
+  const before = hashesOf(settings.output);
+  const again = await prune(model, settings);
+  t.deepEqual(again.layers, done.layers);
+  t.deepEqual(hashesOf(settings.output), before);
+  t.false(existsSync(journal));
+});
+
+test.serial('an output that had stepped aside comes back before anything else', async (t) => {
+  const model = work.model('llama2');
+  const settings = options();
+  await prune(model, settings);
+  const old = hashesOf(settings.output);
+  const journal = `${settings.output}.struprune-journal`;
+  mkdirSync(journal);
+  renameSync(settings.output, join(journal, 'replaced'));
+  await t.throwsAsync(prune(model, settings), { code: 'ERR_OUTPUT', message: /exists already/ });
+  t.deepEqual(hashesOf(settings.output), old);
+});
+
+test.serial('one calibration, many ratios: the bytes of a run with its own survey', async (t) => {
+  const model = work.model('llama2');
+  const file = work.path('calibration.safetensors');
+  for (const more of [
+    { selection: 'fisher' },
+    { method: 'flap', allocation: 'threshold' },
+  ] as const) {
+    rmSync(file, { force: true });
+    const saved = await prune(model, options({ ...more, saveCalibration: file }));
+    t.is(saved.survey, 'made');
+    for (const sparsity of [0.1, 0.3]) {
+      const own = await prune(model, options({ ...more, sparsity }));
+      const stages: string[] = [];
+      const given = await prune(
+        model,
+        options({
+          ...more,
+          sparsity,
+          fromCalibration: file,
+          onProgress: ({ stage }) => stages.push(stage),
+        }),
+      );
+      t.is(given.survey, 'file');
+      t.is(given.solveInputs, more.method === 'flap' ? 'none' : 'sequential');
+      t.false(stages.includes('survey'));
+      t.deepEqual(hashesOf(given.output), hashesOf(own.output));
+    }
+  }
+});
+
+test.serial('a calibration is refused where it does not belong', async (t) => {
+  const model = work.model('llama2');
+  const file = work.path('calibration.safetensors');
+  await prune(model, options({ saveCalibration: file }));
+  const refuses = (code: string, message: RegExp, more: Partial<PruneOptions>, of = model) =>
+    t.throwsAsync(prune(of, options({ fromCalibration: file, ...more })), { code, message });
+  await refuses('ERR_ARGUMENT', /lambda 0.05, now 0.1/, { lambda: 0.1 });
+  await refuses('ERR_ARGUMENT', /other checkpoint/, {}, work.model('llama-bias'));
+  await refuses('ERR_ARGUMENT', /makes no survey/, { allocation: 'uniform' });
+  await refuses('ERR_NOT_FOUND', /nothing/, { fromCalibration: work.path('nothing') });
+  await refuses('ERR_ARGUMENT', /exclude each other/, { saveCalibration: work.path('other') });
+  await t.throwsAsync(prune(model, options({ saveCalibration: file })), {
+    code: 'ERR_OUTPUT',
+    message: /exists already/,
+  });
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 100]! ^= 1;
+  writeFileSync(file, bytes);
+  await refuses('ERR_CHECKPOINT', /damaged: its hash/, {});
+});

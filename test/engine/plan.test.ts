@@ -1,0 +1,89 @@
+/** Predicted memory against what the budget really counted, and what is refused on its ground. */
+import { join } from 'node:path';
+import test from 'ava';
+import { plan } from '../../lib/plan';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { CALIBRATION, workspace } from '../e2e/models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 32;
+const base = (more: Partial<PruneOptions>): PruneOptions => ({
+  output: work.path('out'),
+  calibration: CALIBRATION,
+  calibrationTokens: 64 * WINDOW,
+  surveyTokens: 16 * WINDOW,
+  window: WINDOW,
+  sparsity: 0.2,
+  threads: 2,
+  ...more,
+});
+
+const ROWS: [model: string, more: Partial<PruneOptions>][] = [
+  ['llama2', {}],
+  ['llama2', { allocation: 'uniform', threads: 1 }],
+  ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5, selection: 'fisher' }],
+  ['qwen3', { mask: 'admm', allocation: 'uniform' }],
+  ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
+  ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
+  ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
+  ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
+  ['llama3-tied', { method: 'osscar' }],
+];
+
+for (const [name, more] of ROWS) {
+  test.serial(`${name}, ${JSON.stringify(more)}`, async (t) => {
+    const model = work.model(name);
+    const { memory } = await plan(model, base(more));
+    const { peakBudgetBytes } = await prune(model, base(more));
+    t.true(peakBudgetBytes <= memory, `needed ${peakBudgetBytes}, planned ${memory}`);
+    // How many groups go is known later, so that the plan has the worst of it.
+    t.true(memory <= 1.15 * peakBudgetBytes, `needed ${peakBudgetBytes}, planned ${memory}`);
+  });
+}
+
+test.serial('the smallest budget is enough, one byte less is refused with it', async (t) => {
+  const model = work.model('llama2');
+  const settings = { calibrationTokens: 300 * WINDOW };
+  const { memory, smallestMemory, statesPaged } = await plan(model, base(settings));
+  t.false(statesPaged);
+  t.true(smallestMemory < memory, 'hidden states can go to scratch');
+  const tight = await plan(model, base({ ...settings, memory: smallestMemory }));
+  t.like(tight, { fits: true, statesPaged: true, memory: smallestMemory });
+  t.true(tight.scratch > (await plan(model, base(settings))).scratch);
+
+  const roomy = await prune(model, base(settings));
+  const paged = await prune(model, base({ ...settings, memory: smallestMemory }));
+  t.true(paged.peakBudgetBytes <= smallestMemory);
+  t.deepEqual(paged.layers, roomy.layers);
+  t.is(paged.verification.actual, roomy.verification.actual);
+
+  const least = Math.ceil(smallestMemory / 2 ** 20);
+  await t.throwsAsync(prune(model, base({ ...settings, memory: smallestMemory - 1 })), {
+    code: 'ERR_BUDGET',
+    message: new RegExp(`raise --memory to ${least}MiB or more`),
+  });
+});
+
+test('scratch and room grow with the tokens and the model, memory does not when paged', async (t) => {
+  const model = work.model('llama2');
+  const small = await plan(model, { window: WINDOW, calibrationTokens: 4096, threads: 2 });
+  const large = await plan(model, { window: WINDOW, calibrationTokens: 4 * 4096, threads: 2 });
+  t.is(large.smallestMemory, small.smallestMemory);
+  t.true(large.scratch > small.scratch && large.memory > small.memory);
+  t.is(large.disk, small.disk);
+  t.true(large.seconds > 0 && large.gemmRate > 0);
+  t.deepEqual(
+    large.stages.map(({ stage }) => stage),
+    ['evaluate', 'survey', 'solve'],
+  );
+});
+
+test('a plan reads no weights and no text, and refuses what prune refuses', async (t) => {
+  const model = work.model('llama2');
+  await t.notThrowsAsync(plan(model, { calibration: join(work.path('nothing'), 'text') }));
+  await t.throwsAsync(plan(model, { window: 100_000 }), { code: 'ERR_ARGUMENT' });
+  await t.throwsAsync(plan(model, { dtype: 'q8_0' }), { code: 'ERR_UNSUPPORTED' });
+});
