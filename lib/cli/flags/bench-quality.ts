@@ -33,7 +33,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
   },
   quick: {
     flag: '--quick',
-    help: 'smaller defaults that answer within a few minutes: fewer tokens, sparsities and methods',
+    help: 'smaller defaults that answer within a few minutes: fewer tokens, one sparsity, five methods',
     group: rows,
   },
 
