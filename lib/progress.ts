@@ -1,6 +1,6 @@
 /** What a long call is doing, for progress bars and logs. */
 export interface Progress {
-  stage: 'tokenise' | 'evaluate' | 'survey' | 'solve' | 'write' | 'verify';
+  stage: 'tokenise' | 'evaluate' | 'survey' | 'solve' | 'write' | 'verify' | 'measure';
   /** Blocks, windows or tensors done and in all, whichever the stage counts. */
   done: number;
   total: number;
@@ -11,6 +11,9 @@ export interface Progress {
 }
 
 export type OnProgress = (progress: Progress) => void;
+
+/** Hears a warning when it arises; the result has all of them again. */
+export type OnWarning = (message: string) => void;
 
 /** Reports one stage: call it with what is done after every unit of work. */
 export function stageReporter(

@@ -50,8 +50,9 @@ import {
   solveSite,
   solvesSequentially,
 } from './pruning/solve';
-import { curvesFromScores, type Survey, surveyColumns, surveyCurves } from './pruning/survey';
+import { curvesFromScores, type Survey } from './pruning/survey';
 import { type Measured, readSurvey, writeSurvey } from './pruning/survey-file';
+import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { allocationLayers, blockKeep, type Layer, layerAt } from './pruning/widths';
 import { openSink, writeTensors } from './pruning/write';
@@ -68,9 +69,17 @@ interface Run extends Setup {
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
+  surveys: Surveys;
   /** Folder for hidden states; '' = in memory. */
   states: string;
   onProgress: OnProgress | undefined;
+}
+
+/** What several runs of one model on one calibration text share, each made once (lib/bench). */
+export interface Shared {
+  /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
+  ids?: Int32Array;
+  surveys: Surveys;
 }
 
 /**
@@ -80,17 +89,32 @@ interface Run extends Setup {
  * Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
  */
 export async function prune(model: string, options: PruneOptions): Promise<PruneResult> {
-  const settings = settingsOf(options);
   return withEngine(options, async (engine) => {
-    const kind = settings.format === 'hf' ? 'folder' : 'file';
-    const { resume, force } = settings;
-    const journal = await Journal.open(settings.output, kind, { resume, replace: force });
+    const surveys = new Surveys();
     try {
-      return await pruneWith(journal, engine, model, settings, options);
-    } catch (error) {
-      throw await journal.leave(engine.translate(error));
+      return await pruneOn(engine, model, options, { surveys });
+    } finally {
+      surveys.dispose();
     }
   });
+}
+
+/** prune() on an engine that is there, whose options hold; `shared` outlives the call. */
+export async function pruneOn(
+  engine: Engine,
+  model: string,
+  options: PruneOptions,
+  shared: Shared,
+): Promise<PruneResult> {
+  const settings = settingsOf(options);
+  const kind = settings.format === 'hf' ? 'folder' : 'file';
+  const { resume, force } = settings;
+  const journal = await Journal.open(settings.output, kind, { resume, replace: force });
+  try {
+    return await pruneWith(journal, engine, model, settings, options, shared);
+  } catch (error) {
+    throw await journal.leave(engine.translate(error));
+  }
 }
 
 async function pruneWith(
@@ -99,16 +123,18 @@ async function pruneWith(
   model: string,
   settings: Settings,
   options: PruneOptions,
+  shared: Shared,
 ): Promise<PruneResult> {
   const start = performance.now();
-  const run = await openRun(engine, model, settings, options);
+  const run = await openRun(engine, model, settings, options, shared);
   try {
     const hashes = await hashFiles(run.source, options.signal);
     const facts = { ...run, hashes, threads: engine.threads };
     await journal.begin(runIdentity(facts));
+    for (const warning of journal.warnings) options.onWarning?.(warning);
     let result = await journal.completed();
     if (!result) {
-      const dense = await before(run, options.signal);
+      const dense = await before(run, options);
       const { allocation, survey, columns } = await decide(run, journal, facts);
       if (settings.saveCalibration !== undefined) {
         await copyFile(journal.surveyPath, settings.saveCalibration);
@@ -158,17 +184,16 @@ async function openRun(
   model: string,
   settings: Settings,
   { signal, onProgress }: PruneOptions,
+  { ids: given, surveys }: Shared,
 ): Promise<Run> {
   const source = await openCheckpoint(model);
   const setup = setUp(source, settings);
   const { dtype, window } = setup;
   const { architecture } = source;
   await requireCalibrationFiles(setup);
-  const ids = await readWindows(source, settings.calibration, {
-    window,
-    maxTokens: settings.calibrationTokens,
-    signal,
-  });
+  const maxTokens = settings.calibrationTokens;
+  const ids =
+    given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
@@ -182,7 +207,7 @@ async function openRun(
   const plan = await requireRoom(planInput(setup, engine, ids, evaluation), setup.settings, engine);
   const session = new Session(engine, source, dtype);
   const states = plan.statesPaged ? settings.scratch : '';
-  return { ...setup, engine, ids, evaluation, session, states, onProgress };
+  return { ...setup, engine, ids, evaluation, session, surveys, states, onProgress };
 }
 
 function planInput(
@@ -235,10 +260,11 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */
-async function before(run: Run, signal: AbortSignal | undefined) {
+async function before(run: Run, { signal, onWarning }: PruneOptions) {
   const { evaluation, engine, source, settings, states: scratch, onProgress } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
+  if (overlap) onWarning?.(overlap);
   const dense = new Session(engine, source);
   try {
     const perplexityBefore = evaluation
@@ -294,15 +320,17 @@ async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Mea
   const identity = surveyIdentity(facts);
   const stored = settings.fromCalibration ?? journal.surveyPath;
   if (settings.fromCalibration !== undefined || (await journal.hasSurvey())) {
-    return readSurvey(stored, session, layers, identity, settings.scratch);
+    const read = await readSurvey(stored, session, layers, identity, settings.scratch);
+    if (read.survey) run.surveys.adopt(read.survey);
+    return read;
   }
   const input = { session, ids, window, layers, settings, onProgress };
   const measured: Measured = { columns: null, survey: null };
   if (method?.selection === 'scores') {
-    measured.columns = await surveyColumns(input, method.statistics);
+    measured.columns = await run.surveys.columns(input, method.statistics);
   } else {
     const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-    measured.survey = await surveyCurves({ ...input, ids: ids.subarray(0, tokens) });
+    measured.survey = await run.surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
   }
   await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
   return measured;
@@ -363,7 +391,7 @@ async function solve(
     const resumedBlocks = [...keeps.keys()].slice(0, resumed);
     return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
   } finally {
-    for (const matrix of [streams.hidden, streams.dense, streams.check, survey?.metrics]) {
+    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
       if (matrix) native.release(matrix);
     }
   }

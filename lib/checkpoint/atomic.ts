@@ -18,6 +18,7 @@ import {
   syncTree,
   temporaryName,
 } from './output-path';
+import { unfinished } from './unfinished';
 
 export type { AtomicOptions } from './output-path';
 
@@ -56,7 +57,9 @@ export class AtomicFile {
       const made = await makeParents(target);
       const temporary = temporaryName(target, 'output', options);
       try {
-        return new AtomicFile(target, temporary, await open(temporary, 'wx'), options, made);
+        const handle = await open(temporary, 'wx');
+        unfinished.add(temporary);
+        return new AtomicFile(target, temporary, handle, options, made);
       } catch (error) {
         await removeParents(target, made);
         throw error;
@@ -83,6 +86,7 @@ export class AtomicFile {
     await asOutput(this.target, async () => {
       await requireReplaceable(this.target, 'file', this.options);
       await rename(this.temporary, this.target);
+      unfinished.delete(this.temporary);
       await sync(dirname(this.target));
     });
   }
@@ -91,6 +95,7 @@ export class AtomicFile {
   async abort(): Promise<void> {
     await this.closeHandle();
     await rm(this.temporary, { force: true });
+    unfinished.delete(this.temporary);
     await removeParents(this.target, this.madeParents);
   }
 
@@ -104,6 +109,19 @@ export class AtomicFile {
     this.handle = null;
     await handle?.close();
   }
+}
+
+/** Writes a text as UTF-8, whole or not at all. @throws StruPruneError ERR_OUTPUT */
+export async function writeText(
+  path: string,
+  text: string,
+  options: AtomicOptions = {},
+): Promise<void> {
+  const file = await AtomicFile.create(path, options);
+  await orAbort(file, async () => {
+    await file.write(new TextEncoder().encode(text));
+    await file.commit();
+  });
 }
 
 /** A folder, to be filled under `path`. @throws StruPruneError ERR_OUTPUT from every method */
@@ -124,6 +142,7 @@ export class AtomicFolder {
       const temporary = temporaryName(target, 'output', options);
       try {
         await mkdir(temporary);
+        unfinished.add(temporary);
       } catch (error) {
         await removeParents(target, made);
         throw error;
@@ -139,6 +158,7 @@ export class AtomicFolder {
       await requireReplaceable(this.target, 'folder', this.options);
       if (await exists(this.target)) await this.swap();
       else await rename(this.path, this.target);
+      unfinished.delete(this.path);
       await sync(dirname(this.target));
     });
   }
@@ -146,6 +166,7 @@ export class AtomicFolder {
   /** Removes what was written; to be called after any failure, harmless after `commit`. */
   async abort(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
+    unfinished.delete(this.path);
     await removeParents(this.target, this.madeParents);
   }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../package-root';
+import { addBench } from './commands/bench';
 import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
 import { addEval } from './commands/eval';
@@ -30,6 +31,7 @@ export function createProgram(): Command {
   addPlan(program);
   addEval(program);
   addDemo(program);
+  addBench(program);
   addDevices(program);
   addFormats(program);
   return program;

@@ -16,6 +16,7 @@ import type {
 import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import type { NativeBackward } from './native-backward';
+import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
 
 declare const tag: unique symbol;
@@ -83,7 +84,7 @@ export interface MetricPlace {
   row: number;
 }
 
-export interface NativeAddon extends NativeBackward, NativeDevices {
+export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;

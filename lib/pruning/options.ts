@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { EngineOptions } from '../engine/engine';
 import { StruPruneError } from '../errors';
 import { METHODS } from '../methods';
-import type { OnProgress } from '../progress';
+import type { OnProgress, OnWarning } from '../progress';
 
 export const METHOD_NAMES = ['struprune', ...METHODS.keys()] as [string, ...string[]];
 export const FORMATS = ['hf', 'gguf'] as const;
@@ -66,10 +66,11 @@ const schema = z.strictObject({
 });
 
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
-export type PruneOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };
+export type PruneOptions = z.input<typeof schema> &
+  EngineOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 export type Settings = z.output<typeof schema>;
 
-const ENGINE_KEYS = ['threads', 'memory', 'bf16', 'signal', 'onProgress'];
+const ENGINE_KEYS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'onWarning'];
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {

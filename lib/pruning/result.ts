@@ -1,4 +1,5 @@
 import type { Site } from '../engine/native';
+import type { AdmmStep } from '../solver/admm';
 
 /** What became of one block; widths before and after, and fingerprints of what was kept. */
 export interface LayerResult {
@@ -25,8 +26,14 @@ export interface LayerStats {
   lambda: number | null;
   ridgeRaised: number;
   swaps: number | null;
-  /** ADMM only: iterations, and residuals of the last one. */
-  admm: { iterations: number; converged: boolean; primal: number; dual: number } | null;
+  /** ADMM only: iterations, residuals of the last one, and every step as it was. */
+  admm: {
+    iterations: number;
+    converged: boolean;
+    primal: number;
+    dual: number;
+    history: AdmmStep[];
+  } | null;
   seconds: number;
 }
 

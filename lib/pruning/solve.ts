@@ -259,6 +259,7 @@ async function solveAndSlice(
           converged: report.admm!.converged,
           primal: last.primal,
           dual: last.dual,
+          history: report.admm!.history,
         }
       : null,
   };

@@ -25,7 +25,7 @@ export interface Survey {
   /** w_l of the allocation, one a layer. */
   weights: number[];
   /**
-   * Fisher metrics in scratch, layer i in rows from i · hidden; the receiver releases it. Only where the solve
+   * Fisher metrics in scratch, layer i in rows from i · hidden; the receiver (surveys.ts) releases it. Only where the solve
    * orders by them too (selection fisher).
    */
   metrics: MatrixHandle | null;

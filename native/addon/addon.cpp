@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/backward_addon.h"
+#include "addon/bench_addon.h"
 #include "addon/devices_addon.h"
 #include "addon/engine_addon.h"
 #include "addon/formats_addon.h"
@@ -17,6 +18,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitSite(env, exports);
   struprune::addon::InitBackward(env, exports);
   struprune::addon::InitDevices(env, exports);
+  struprune::addon::InitBench(env, exports);
   return exports;
 }
 

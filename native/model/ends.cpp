@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "model/running_token.h"
 #include "ops/gemm.h"
-#include "ops/softmax.h"
 
 namespace struprune {
 namespace {
@@ -21,28 +21,6 @@ Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
   auto values = context.Allocate<float>(source->rows * source->cols);
   LoadStored(spec, *source, 0, source->rows, values.data());
   return values;
-}
-
-// What is known of one token's row of logits so far.
-struct Running {
-  RunningSoftmax softmax;
-  float target = std::numeric_limits<float>::quiet_NaN();
-  int32_t best = -1;
-};
-
-// Takes in logits[count] of the vocabulary from `first`; their values are lost.
-void Update(Running& state, size_t first, size_t count, float* logits, int32_t target) {
-  if (target >= 0 && static_cast<size_t>(target) >= first &&
-      static_cast<size_t>(target) < first + count) {
-    state.target = logits[static_cast<size_t>(target) - first];
-  }
-  const float before = state.softmax.maximum;
-  double piece = 0;
-  SoftmaxPiece(count, logits, state.softmax, piece);
-  // The new maximum is where the exponential is 1, exactly so.
-  if (state.softmax.maximum > before) {
-    state.best = static_cast<int32_t>(first + (std::find(logits, logits + count, 1.0f) - logits));
-  }
 }
 
 }  // namespace
@@ -128,20 +106,25 @@ void HeadInput::Compute(size_t rows, const float* hidden, float* scratch, float*
   }
 }
 
+void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t count,
+                    float* table) {
+  const TensorSource& head = spec.head_source();
+  constexpr size_t kLoad = 64;
+  context.pool.ParallelFor((count + kLoad - 1) / kLoad, [&](size_t part, size_t) {
+    context.CheckAbort();
+    const size_t at = part * kLoad;
+    LoadStored(spec, head, first + at, std::min(kLoad, count - at), table + at * head.cols);
+  });
+}
+
 void ForVocabularyTiles(
     Context& context, const EndsSpec& spec,
     const std::function<void(size_t first, size_t count, const float* table)>& visit) {
-  const TensorSource& head = spec.head_source();
-  constexpr size_t kLoad = 64;
-  auto table = context.Allocate<float>(std::min(kVocabularyTile, spec.vocab) * head.cols);
+  auto table =
+      context.Allocate<float>(std::min(kVocabularyTile, spec.vocab) * spec.head_source().cols);
   for (size_t first = 0; first < spec.vocab; first += kVocabularyTile) {
     const size_t count = std::min(kVocabularyTile, spec.vocab - first);
-    context.pool.ParallelFor((count + kLoad - 1) / kLoad, [&](size_t part, size_t) {
-      context.CheckAbort();
-      const size_t at = part * kLoad;
-      LoadStored(spec, head, first + at, std::min(kLoad, count - at),
-                 table.data() + at * head.cols);
-    });
+    LoadVocabulary(context, spec, first, count, table.data());
     visit(first, count, table.data());
   }
 }
@@ -167,7 +150,7 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
                      scratch.data() + worker * kChunk * spec.hidden, inputs.data() + first * width);
       });
     }
-    std::vector<Running> running(rows);
+    std::vector<RunningToken> running(rows);
     ForVocabularyTiles(context, spec, [&](size_t tile, size_t count, const float* table) {
       context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
         const size_t first = chunk * kChunk, n = std::min(kChunk, rows - first);
@@ -178,17 +161,15 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
           Gemm(Trans::kNo, Trans::kYes, n, cols, width, 1.0f, inputs.data() + first * width, width,
                table + col * width, width, 0.0f, out, cols);
           for (size_t i = 0; i < n; ++i) {
-            Update(running[first + i], tile + col, cols, out + i * cols, targets[row + first + i]);
+            running[first + i].Take(tile + col, cols, out + i * cols, targets[row + first + i]);
           }
         }
       });
     });
     for (size_t i = 0; i < rows; ++i) {
-      const Running& state = running[i];
+      const RunningToken& state = running[i];
       scores.best[row + i] = state.best;
-      if (targets[row + i] >= 0) {
-        scores.nll[row + i] = std::log(state.softmax.sum) + state.softmax.maximum - state.target;
-      }
+      if (targets[row + i] >= 0) scores.nll[row + i] = state.LogSum() - state.target_logit;
     }
   }
   return scores;

@@ -55,6 +55,10 @@ class HeadInput {
   Buffer<float> norm_, bias_, projection_;
 };
 
+// table[count, embedding_width] <- rows [first, first + count) of the head, on all threads.
+void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t count,
+                    float* table);
+
 // Calls visit(first, count, table[count, embedding_width]) for every tile of the head's rows in
 // order.
 void ForVocabularyTiles(

@@ -21,6 +21,37 @@ function copyAssets() {
   }
 }
 
+/**
+ * The report's charts with the parts of ECharts that they use, in one file: ECharts itself is 60 MB. Its licence and
+ * zrender's go with it.
+ */
+function bundleCharts() {
+  const folder = path.join('lib', 'report', 'charts');
+  require('esbuild').buildSync({
+    entryPoints: [at(folder, 'echarts.ts')],
+    outfile: path.join(dist, folder, 'echarts.js'),
+    allowOverwrite: true,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    legalComments: 'none',
+    logLevel: 'error',
+  });
+  const licences = [
+    'echarts/LICENSE',
+    'echarts/NOTICE',
+    'echarts/licenses/LICENSE-d3',
+    'zrender/LICENSE',
+    'tslib/LICENSE.txt',
+  ];
+  const texts = licences.map((file) => {
+    return `${file}\n\n${fs.readFileSync(path.join(modules, file), 'utf8')}`;
+  });
+  fs.writeFileSync(path.join(dist, folder, 'echarts.LICENSE'), texts.join('\n\n'));
+}
+
 /** An ES module over the CommonJS one: the same instance, whichever way it is imported. */
 function writeEsmEntry() {
   const entry = path.join(dist, 'lib', 'index');
@@ -46,6 +77,7 @@ function ensureDist() {
   fs.rmSync(dist, { recursive: true, force: true });
   run(process.execPath, [tsc, '-p', at('tsconfig.build.json')], { what: 'tsc' });
   copyAssets();
+  bundleCharts();
   writeEsmEntry();
   fs.chmodSync(path.join(dist, 'lib', 'cli', 'main.js'), 0o755);
   writeStamp(stamp, hash);

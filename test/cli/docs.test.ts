@@ -1,21 +1,27 @@
 /**
- * docs/cli.md and docs/errors.md against the program. STRUPRUNE_WRITE_DOCS=1 writes the flag tables of
- * docs/cli.md anew.
+ * docs/cli.md and docs/errors.md against the program. STRUPRUNE_WRITE_DOCS=1 writes the tables of
+ * docs/cli.md and docs/bench.schema.json anew.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import test from 'ava';
+import { z } from 'zod';
+import { benchSchema } from '../../lib/bench/schema';
 import { exportTable } from '../../lib/checkpoint/export-table';
 import { EXIT_CODES } from '../../lib/cli/terminal/exit-codes';
-import { FLAG_TABLES } from './flag-tables';
+import { FLAG_TABLES, METHOD_TABLE } from './flag-tables';
 
 const ROOT = resolve(__dirname, '../..');
 const read = (...path: string[]) => readFile(join(ROOT, ...path), 'utf8');
 
-for (const [command, table] of Object.entries(FLAG_TABLES)) {
-  test.serial(`docs/cli.md has the flags of ${command} as they are`, async (t) => {
+const TABLES = [
+  ...Object.entries(FLAG_TABLES).map(([command, table]) => [`flags of ${command}`, table] as const),
+  ['methods of bench quality', METHOD_TABLE] as const,
+];
+for (const [name, table] of TABLES) {
+  test.serial(`docs/cli.md has the ${name} as they are`, async (t) => {
     const text = await read('docs', 'cli.md');
-    const [start, end] = [`<!-- flags of ${command} -->\n`, `\n<!-- end -->`];
+    const [start, end] = [`<!-- ${name} -->\n`, `\n<!-- end -->`];
     const from = text.indexOf(start) + start.length;
     const to = text.indexOf(end, from);
     t.true(from >= start.length && to >= from, 'the place of the table is marked');
@@ -26,6 +32,13 @@ for (const [command, table] of Object.entries(FLAG_TABLES)) {
     }
   });
 }
+
+test('docs/bench.schema.json is the schema of what bench writes', async (t) => {
+  const path = join(ROOT, 'docs', 'bench.schema.json');
+  const text = `${JSON.stringify(z.toJSONSchema(benchSchema), null, 2)}\n`;
+  if (process.env.STRUPRUNE_WRITE_DOCS) await writeFile(path, text);
+  t.is(await readFile(path, 'utf8'), text);
+});
 
 test('docs/errors.md has every code with its exit code', async (t) => {
   const rows = [...(await read('docs', 'errors.md')).matchAll(/^\| `(ERR_\w+)` \| (\d+) \|/gm)];

@@ -1,4 +1,13 @@
 /** The flag tables of docs/cli.md, made from the same entries as `--help`. */
+import { METHOD_ENTRIES } from '../../lib/bench/methods';
+import { BENCH_KERNELS_DEFAULTS, BENCH_KERNELS_FLAGS } from '../../lib/cli/flags/bench-kernels';
+import { BENCH_PEERS_DEFAULTS, BENCH_PEERS_FLAGS } from '../../lib/cli/flags/bench-peers';
+import {
+  BENCH_EXTRAS,
+  BENCH_QUALITY_DEFAULTS,
+  BENCH_QUALITY_FLAGS,
+} from '../../lib/cli/flags/bench-quality';
+import { BENCH_SPEED_DEFAULTS, BENCH_SPEED_FLAGS } from '../../lib/cli/flags/bench-speed';
 import { EVAL_EXTRAS, EVAL_FLAGS } from '../../lib/cli/flags/eval';
 import { defaultOf, type Flag } from '../../lib/cli/flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../../lib/cli/flags/prune';
@@ -26,7 +35,21 @@ function entries(
 export const FLAG_TABLES: Readonly<Record<string, string>> = {
   prune: markdown(entries(PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS)),
   eval: markdown(entries(EVAL_FLAGS, {}, EVAL_EXTRAS)),
+  'bench quality': markdown(entries(BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS)),
+  'bench kernels': markdown(entries(BENCH_KERNELS_FLAGS, BENCH_KERNELS_DEFAULTS, BENCH_EXTRAS)),
+  'bench speed': markdown(entries(BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS)),
+  'bench peers': markdown(entries(BENCH_PEERS_FLAGS, BENCH_PEERS_DEFAULTS, BENCH_EXTRAS)),
 };
+
+/** The methods of bench quality, likewise. */
+export const METHOD_TABLE = [
+  '| name | row | what it is |',
+  '|---|---|---|',
+  ...METHOD_ENTRIES.map(({ id, label, kind, about }) => {
+    const what = kind === 'ablation' ? `ablation: ${about}` : about;
+    return `| \`${id}\` | ${label} | ${what} |`;
+  }),
+].join('\n');
 
 function markdown(all: readonly Entry[]): string {
   const groups = [...new Set(all.map(({ group }) => group))];

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { size } from '../../lib/cli/flags/values';
-import { bytes, duration, short } from '../../lib/cli/output/numbers';
+import { bytes, duration, short } from '../../lib/numbers';
 
 test('sizes with units', (t) => {
   t.is(size('1000000'), 1_000_000);

@@ -192,9 +192,9 @@ test.serial('nothing removed: the written model computes what the source compute
 });
 
 for (const format of ['hf', 'gguf'] as const) {
-  test.serial(`same seed, same bytes: ${format}`, async (t) => {
+  test.serial(`same seed, same bytes, on one thread and on two: ${format}`, async (t) => {
     const model = work.model('llama3');
-    const run = () =>
+    const run = (threads: number) =>
       prune(
         model,
         options({
@@ -203,11 +203,15 @@ for (const format of ['hf', 'gguf'] as const) {
           allocation: 'threshold',
           fisherLabels: 'sampled',
           seed: 7,
+          threads,
         }),
       );
-    const [one, two] = [await run(), await run()];
-    t.deepEqual(hashesOf(one.output), hashesOf(two.output));
-    t.deepEqual(one.layers, two.layers);
+    const one = await run(1);
+    for (const threads of [1, 2]) {
+      const again = await run(threads);
+      t.deepEqual(hashesOf(again.output), hashesOf(one.output));
+      t.deepEqual(again.layers, one.layers);
+    }
   });
 }
 
@@ -218,6 +222,11 @@ test.serial('shards, samples, progress and a warning about overlapping texts', a
     t.true(done > 0 && done <= total);
     t.truthy(message);
   };
+  const warnings: string[] = [];
+  const onWarning = (message: string) => {
+    t.false(stages.has('solve'), 'before the work that it warns of');
+    warnings.push(message);
+  };
   const result = await prune(
     work.model('llama3'),
     options({
@@ -226,6 +235,7 @@ test.serial('shards, samples, progress and a warning about overlapping texts', a
       maxShardBytes: 100_000,
       samples: true,
       onProgress,
+      onWarning,
     }),
   );
   const files = Object.keys(hashesOf(result.output));
@@ -234,6 +244,7 @@ test.serial('shards, samples, progress and a warning about overlapping texts', a
       files.includes('model-00001-of-00004.safetensors'),
   );
   t.regex(result.warnings.join(), /overlap/);
+  t.deepEqual(warnings, result.warnings);
   t.true(stages.has('survey') && stages.has('solve') && stages.has('evaluate'));
   t.is(result.samples!.before.length > 0 && result.samples!.after.length > 0, true);
   t.true(result.perplexityAfter! > 0 && result.perplexityBefore! > 0);

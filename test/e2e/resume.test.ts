@@ -56,19 +56,22 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
 ];
 for (const [name, more] of ROWS) {
-  test.serial(`a stopped run ends with the same bytes: ${name}, ${JSON.stringify(more)}`, async (t) => {
-    const model = work.model(name);
-    const whole = await prune(model, options(more));
-    t.deepEqual(whole.resumedBlocks, []);
-    const settings = options(more);
-    const journal = await stopAfter(2, model, settings);
-    t.true(existsSync(join(journal, 'block-1.bin')) && !existsSync(join(journal, 'block-2.bin')));
-    const resumed = await prune(model, { ...settings, resume: true });
-    t.deepEqual(resumed.resumedBlocks, [0, 1]);
-    t.deepEqual(resumed.layers, whole.layers);
-    t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
-    t.deepEqual(readdirSync(dirname(settings.output)), ['out']);
-  });
+  test.serial(
+    `a stopped run ends with the same bytes: ${name}, ${JSON.stringify(more)}`,
+    async (t) => {
+      const model = work.model(name);
+      const whole = await prune(model, options(more));
+      t.deepEqual(whole.resumedBlocks, []);
+      const settings = options(more);
+      const journal = await stopAfter(2, model, settings);
+      t.true(existsSync(join(journal, 'block-1.bin')) && !existsSync(join(journal, 'block-2.bin')));
+      const resumed = await prune(model, { ...settings, resume: true });
+      t.deepEqual(resumed.resumedBlocks, [0, 1]);
+      t.deepEqual(resumed.layers, whole.layers);
+      t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+      t.deepEqual(readdirSync(dirname(settings.output)), ['out']);
+    },
+  );
 }
 
 test.serial('--resume without a journal starts from the beginning', async (t) => {
@@ -76,25 +79,31 @@ test.serial('--resume without a journal starts from the beginning', async (t) =>
   t.deepEqual(resumedBlocks, []);
 });
 
-test.serial('a journal is refused to other settings, and to a checkpoint that has changed', async (t) => {
-  const model = work.model('llama2');
-  const settings = options({ resume: true });
-  const journal = await stopAfter(1, model, settings);
-  const kept = hashesOf(journal);
-  const refuses = async (more: Partial<PruneOptions>, message: RegExp) => {
-    const error = await t.throwsAsync(prune(model, { ...settings, ...more }), { message });
-    t.like(error, { code: 'ERR_ARGUMENT' });
-    t.deepEqual(hashesOf(journal), kept);
-  };
-  await refuses({ sparsity: 0.3 }, /another run: sparsity 0.2, now 0.3; .*same settings.*--force/);
-  await refuses({ threads: 2, lambda: 0.1 }, /threads 1, now 2; lambda 0.05, now 0.1/);
-  await refuses({ calibration: EVALUATION }, /other calibration tokens/);
-  const file = join(model, 'model.safetensors');
-  const bytes = readFileSync(file);
-  bytes[bytes.length - 2]! ^= 1;
-  writeFileSync(file, bytes);
-  await refuses({}, /other checkpoint/);
-});
+test.serial(
+  'a journal is refused to other settings, and to a checkpoint that has changed',
+  async (t) => {
+    const model = work.model('llama2');
+    const settings = options({ resume: true });
+    const journal = await stopAfter(1, model, settings);
+    const kept = hashesOf(journal);
+    const refuses = async (more: Partial<PruneOptions>, message: RegExp) => {
+      const error = await t.throwsAsync(prune(model, { ...settings, ...more }), { message });
+      t.like(error, { code: 'ERR_ARGUMENT' });
+      t.deepEqual(hashesOf(journal), kept);
+    };
+    await refuses(
+      { sparsity: 0.3 },
+      /another run: sparsity 0.2, now 0.3; .*same settings.*--force/,
+    );
+    await refuses({ threads: 2, lambda: 0.1 }, /threads 1, now 2; lambda 0.05, now 0.1/);
+    await refuses({ calibration: EVALUATION }, /other calibration tokens/);
+    const file = join(model, 'model.safetensors');
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 2]! ^= 1;
+    writeFileSync(file, bytes);
+    await refuses({}, /other checkpoint/);
+  },
+);
 
 test.serial('what changes no byte may change: memory, scratch, evaluation', async (t) => {
   const model = work.model('llama2');
@@ -106,19 +115,22 @@ test.serial('what changes no byte may change: memory, scratch, evaluation', asyn
   t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
 });
 
-test.serial('a left journal is refused without a word what to do, --force starts again', async (t) => {
-  const model = work.model('llama2');
-  const settings = options();
-  const journal = await stopAfter(1, model, settings);
-  await t.throwsAsync(prune(model, settings), {
-    code: 'ERR_OUTPUT',
-    message: /out\.struprune-journal; go on with it by --resume, or start again by --force/,
-  });
-  t.true(existsSync(join(journal, 'block-0.bin')));
-  const { resumedBlocks } = await prune(model, { ...settings, force: true, sparsity: 0.3 });
-  t.deepEqual(resumedBlocks, []);
-  t.false(existsSync(journal));
-});
+test.serial(
+  'a left journal is refused without a word what to do, --force starts again',
+  async (t) => {
+    const model = work.model('llama2');
+    const settings = options();
+    const journal = await stopAfter(1, model, settings);
+    await t.throwsAsync(prune(model, settings), {
+      code: 'ERR_OUTPUT',
+      message: /out\.struprune-journal; go on with it by --resume, or start again by --force/,
+    });
+    t.true(existsSync(join(journal, 'block-0.bin')));
+    const { resumedBlocks } = await prune(model, { ...settings, force: true, sparsity: 0.3 });
+    t.deepEqual(resumedBlocks, []);
+    t.false(existsSync(journal));
+  },
+);
 
 test.serial('a damaged block is solved again, with a warning', async (t) => {
   const model = work.model('llama2');
@@ -167,7 +179,10 @@ test.serial('an output that had stepped aside comes back before anything else', 
 test.serial('one calibration, many ratios: the bytes of a run with its own survey', async (t) => {
   const model = work.model('llama2');
   const file = work.path('calibration.safetensors');
-  for (const more of [{ selection: 'fisher' }, { method: 'flap', allocation: 'threshold' }] as const) {
+  for (const more of [
+    { selection: 'fisher' },
+    { method: 'flap', allocation: 'threshold' },
+  ] as const) {
     rmSync(file, { force: true });
     const saved = await prune(model, options({ ...more, saveCalibration: file }));
     t.is(saved.survey, 'made');

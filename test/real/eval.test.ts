@@ -7,6 +7,8 @@ import type { Evaluation } from '../../lib/evaluate';
 
 const ROOT = join(__dirname, '../..');
 const WINDOW = 2048;
+/** Of the sgemm rate that the same run measures; of one run, on a machine without neighbours. */
+const SHARE = 0.7;
 /** Perplexity by torch on weights dequantised to float32 (whole text, no BOS, windows apart). */
 const TEXTS = [
   {
@@ -50,22 +52,16 @@ for (const { name, windows, perplexity, tolerance, long } of TEXTS) {
     t.is(result.tokens, tokens);
     t.true(Math.abs(result.perplexity - perplexity) <= tolerance, String(result.perplexity));
     t.true(result.peakRssBytes <= 350 * 2 ** 20, `${result.peakRssBytes / 2 ** 20} MiB`);
+    t.true(result.gemmShare! >= SHARE, `gemmShare ${result.gemmShare}`);
   });
 }
-
-/** Runs whose best one counts: a neighbour on the machine slows the forward and the measurement unequally. */
-const ATTEMPTS = 5;
 
 test.serial('memory and share of the sgemm rate on the text of the project', (t) => {
   t.timeout(30 * 60 * 1000);
   const text = join(ROOT, 'assets', 'text', 'evaluation.txt');
-  const shares: number[] = [];
-  while (shares.length < ATTEMPTS && !shares.some((share) => share >= 0.7)) {
-    const { gemmShare, peakRssBytes, tokens } = evaluateByProgram(text, 8 * WINDOW);
-    t.is(tokens, 8 * WINDOW);
-    t.true(peakRssBytes <= 350 * 2 ** 20, `${peakRssBytes / 2 ** 20} MiB`);
-    shares.push(gemmShare!);
-  }
-  t.log(`shares ${shares.join(', ')}`);
-  t.true(Math.max(...shares) >= 0.7, shares.join(', '));
+  const { gemmShare, peakRssBytes, tokens } = evaluateByProgram(text, 8 * WINDOW);
+  t.log(`gemmShare ${gemmShare}`);
+  t.is(tokens, 8 * WINDOW);
+  t.true(peakRssBytes <= 350 * 2 ** 20, `${peakRssBytes / 2 ** 20} MiB`);
+  t.true(gemmShare! >= SHARE, `gemmShare ${gemmShare}`);
 });

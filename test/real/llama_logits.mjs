@@ -1,13 +1,14 @@
 /**
  * Logits of a GGUF file by llama.cpp, through node-llama-cpp: llama_logits.mjs PACKAGE JOB.json, JOB
- * {"model", "ids", "output"}. `output` receives float32 [ids, vocab]; prints the architecture that was loaded.
+ * {"model", "ids", "output", "batch"}, batch: how many tokens it computes at a time. `output` receives float32
+ * [ids, vocab]; prints the architecture that was loaded.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, jobPath] = process.argv.slice(2);
-const { model: modelPath, ids, output } = JSON.parse(readFileSync(jobPath, 'utf8'));
+const { model: modelPath, ids, output, batch } = JSON.parse(readFileSync(jobPath, 'utf8'));
 const { getLlama } = await import(pathToFileURL(join(folder, 'dist', 'index.js')).href);
 
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' });
@@ -15,7 +16,9 @@ const model = await llama.loadModel({ modelPath });
 // Half-precision keys and values, the default, would be the largest difference of all.
 const context = await model.createContext({
   contextSize: ids.length,
-  batchSize: ids.length,
+  batchSize: batch,
+  // Its threads wait for each other by spinning, which neighbours on the machine make endless.
+  threads: 1,
   flashAttention: false,
   experimentalKvCacheKeyType: 'F32',
   experimentalKvCacheValueType: 'F32',

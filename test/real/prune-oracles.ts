@@ -46,34 +46,53 @@ export interface TransformersAnswer {
   ids: number[] | null;
 }
 
-/** gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted. */
-export function transformersLogits(
-  how: 'gguf' | 'stock' | 'own',
-  model: string,
-  ids: readonly number[],
-  text: string | null = null,
-): { logits: Logits; answer: TransformersAnswer } {
+export interface TransformersJob {
+  /** gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted. */
+  how: 'gguf' | 'stock' | 'own';
+  model: string;
+  ids: readonly number[];
+  /** A text file for the folder's tokenizer. */
+  text?: string;
+}
+
+export interface TransformersResult {
+  logits: Logits;
+  answer: TransformersAnswer;
+}
+
+/** All in one process: torch takes seconds to start. */
+export function transformersLogitsOf(jobs: readonly TransformersJob[]): TransformersResult[] {
   return inFolder((folder) => {
-    const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
-    writeFileSync(job, JSON.stringify({ ids, text }));
-    const script = join(__dirname, 'transformers_logits.py');
-    const printed = execFileSync('python3', [script, how, model, job, output], {
+    const path = join(folder, 'jobs.json');
+    const output = (index: number) => join(folder, `${index}.f32`);
+    const given = jobs.map((job, index) => ({ text: null, ...job, output: output(index) }));
+    writeFileSync(path, JSON.stringify(given));
+    const printed = execFileSync('python3', [join(__dirname, 'transformers_logits.py'), path], {
       // Where trusted code is copied to before it runs.
       env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES, HF_HOME: folder },
       encoding: 'utf8',
     });
-    const answer = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
-    return { logits: readLogits(output, ids.length), answer };
+    const answers: TransformersAnswer[] = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    return answers.map((answer, index) => ({
+      answer,
+      logits: readLogits(output(index), jobs[index]!.ids.length),
+    }));
   });
 }
 
+export function transformersLogits(job: TransformersJob): TransformersResult {
+  return transformersLogitsOf([job])[0]!;
+}
+
+/** `batch`: tokens that llama.cpp computes at a time. */
 export function llamaLogits(
   model: string,
   ids: readonly number[],
+  batch = ids.length,
 ): { logits: Logits; architecture: string } {
   return inFolder((folder) => {
     const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
-    writeFileSync(job, JSON.stringify({ model, ids, output }));
+    writeFileSync(job, JSON.stringify({ model, ids, output, batch }));
     const script = join(__dirname, 'llama_logits.mjs');
     const args = [script, process.env.STRUPRUNE_LLAMA!, job];
     const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
@@ -82,7 +101,7 @@ export function llamaLogits(
   });
 }
 
-function inFolder<T>(use: (folder: string) => T): T {
+export function inFolder<T>(use: (folder: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'struprune-oracle-'));
   try {
     return use(folder);
@@ -91,7 +110,7 @@ function inFolder<T>(use: (folder: string) => T): T {
   }
 }
 
-function readLogits(path: string, rows: number): Logits {
+export function readLogits(path: string, rows: number): Logits {
   const bytes = readFileSync(path);
   const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   return { values, rows, vocab: values.length / rows };
@@ -114,16 +133,13 @@ export function relativeDifference(ours: Logits, theirs: Logits): number {
 export interface Distance {
   /** Of the log-probability of the text's own next token: the mean over positions, with its sign. */
   mean: number;
-  /** The same, largest size. */
+  /** The same: the mean and the largest of the sizes. */
+  meanSize: number;
   largest: number;
-  /** Share of positions at which both have the same likeliest token. */
-  top1: number;
-  /** The same among positions where ours leads its second best by more than CLEAR_LEAD. */
-  clearTop1: number;
+  /** Positions, and those of them at which the two have different likeliest tokens. */
+  positions: number;
+  changed: number;
 }
-
-/** Nats. A lead within what a program's own rounding of activations moves is no choice of the model's. */
-const CLEAR_LEAD = 0.3;
 
 export function distance(ours: Logits, theirs: Logits, ids: readonly number[]): Distance {
   if (ours.vocab !== theirs.vocab) throw new Error(`${ours.vocab} and ${theirs.vocab} logits`);
@@ -132,13 +148,14 @@ export function distance(ours: Logits, theirs: Logits, ids: readonly number[]): 
     (target, row) => logProbability(ours, row, target) - logProbability(theirs, row, target),
   );
   const rows = [...ids.keys()];
-  const agree = (row: number) => likeliest(ours, row) === likeliest(theirs, row);
-  const clear = rows.filter((row) => lead(ours, row) > CLEAR_LEAD);
+  const sizes = differences.map(Math.abs);
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
-    mean: differences.reduce((sum, value) => sum + value, 0) / differences.length,
-    largest: Math.max(...differences.map(Math.abs)),
-    top1: rows.filter(agree).length / rows.length,
-    clearTop1: clear.filter(agree).length / clear.length,
+    mean: mean(differences),
+    meanSize: mean(sizes),
+    largest: Math.max(...sizes),
+    positions: rows.length,
+    changed: rows.filter((row) => likeliest(ours, row) !== likeliest(theirs, row)).length,
   };
 }
 
@@ -153,17 +170,6 @@ function likeliest(logits: Logits, row: number): number {
     if (values[token]! > values[best]!) best = token;
   }
   return best;
-}
-
-/** How far the likeliest token's logit is above the next one's. */
-function lead(logits: Logits, row: number): number {
-  const best = likeliest(logits, row);
-  const values = rowOf(logits, row);
-  const second = values.reduce(
-    (top, value, token) => (token === best ? top : Math.max(top, value)),
-    -Infinity,
-  );
-  return values[best]! - second;
 }
 
 function logProbability(logits: Logits, row: number, token: number): number {

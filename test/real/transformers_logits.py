@@ -1,9 +1,10 @@
-"""Logits of a model by transformers in float32.
+"""Logits of models by transformers in float32.
 
-transformers_logits.py gguf|stock|own MODEL JOB OUT   JOB: a JSON file {"ids": [...], "text": path or null}. OUT receives
-float32 [ids, vocab]. gguf: a llama file, dequantised by gguf-py; stock: a folder, without code of its own;
-own: a folder whose code is trusted. Prints JSON: the class and its module, the parameters, whether all
-tensors of the folder were used, and the ids of the text by the folder's tokenizer.
+transformers_logits.py JOBS   JOBS: a JSON file [{"how", "model", "ids", "text", "output"}, ...]. how: "gguf", a llama
+file, dequantised by gguf-py; "stock", a folder, without code of its own; "own", a folder whose code is
+trusted. `output` receives float32 [ids, vocab]. Prints for every job, as a JSON list: the class and its module, the
+parameters, whether all tensors of the folder were used, and the ids of the text (a path, or null) by the
+folder's tokenizer.
 """
 
 import json
@@ -27,28 +28,27 @@ def open_folder(folder, trusted):
     return model.eval(), loose
 
 
-def main():
-    how, path, job_path, out = sys.argv[1:]
-    job = json.loads(Path(job_path).read_text())
+def answer(job):
+    how, path = job["how"], job["model"]
     if how == "gguf":
         model, loose = load(Path(path)), []
     else:
         model, loose = open_folder(path, how == "own")
     with torch.no_grad():
         logits = model(torch.tensor([job["ids"]])).logits[0]
-    logits.numpy().astype("<f4").tofile(out)
+    logits.numpy().astype("<f4").tofile(job["output"])
     ids = None
     if job["text"] is not None:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=how == "own")
         ids = tokenizer(Path(job["text"]).read_text(), add_special_tokens=False)["input_ids"]
-    known = {
+    return {
         "class": type(model).__name__,
         "module": type(model).__module__,
         "parameters": sum(value.numel() for value in model.parameters()),
         "loose": loose,
         "ids": ids,
     }
-    print(json.dumps(known))
 
 
-main()
+jobs = json.loads(Path(sys.argv[1]).read_text())
+print(json.dumps([answer(job) for job in jobs]))

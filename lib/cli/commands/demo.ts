@@ -1,16 +1,13 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
-import { print, warn } from '../output/print';
+import { EMBEDDED_WINDOW, embeddedModel } from '../embedded';
+import { print } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { runWithProgress } from '../terminal/run';
 
 const OUTPUT = 'struprune-demo';
 const SPARSITY = 0.3;
-/** The tiny model was trained on windows of this length. */
-const WINDOW = 256;
 const CALIBRATION_TOKENS = 16384;
 const SURVEY_TOKENS = 8192;
 const EVAL_TOKENS = 16384;
@@ -25,19 +22,19 @@ export function addDemo(program: Command): void {
     )
     .option('--force', 'replace a checkpoint that is at --output')
     .action(async (options: { output?: string; force?: boolean }) => {
-      const assets = assetsFolder();
+      const model = embeddedModel();
+      const texts = join(packageRoot(), 'assets', 'text');
       const { prune } = await import('../../prune');
-      const model = join(assets, 'tiny');
       const settings = {
         output: options.output ?? OUTPUT,
         // Its own folder of an earlier demo, never one that the user named.
         force: options.force ?? options.output === undefined,
         sparsity: SPARSITY,
-        calibration: join(assets, 'text', 'calibration.txt'),
+        calibration: join(texts, 'calibration.txt'),
         calibrationTokens: CALIBRATION_TOKENS,
         surveyTokens: SURVEY_TOKENS,
-        window: WINDOW,
-        eval: join(assets, 'text', 'evaluation.txt'),
+        window: EMBEDDED_WINDOW,
+        eval: join(texts, 'evaluation.txt'),
         evalTokens: EVAL_TOKENS,
         samples: true,
       };
@@ -45,17 +42,6 @@ export function addDemo(program: Command): void {
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...settings, ...callbacks }),
       );
-      for (const warning of result.warnings) warn(warning);
       print(pruneReport(result));
     });
-}
-
-function assetsFolder(): string {
-  const folder = join(packageRoot(), 'assets');
-  if (existsSync(join(folder, 'tiny'))) return folder;
-  throw new StruPruneError(
-    'ERR_NOT_FOUND',
-    `the demo's model is not in ${folder}`,
-    'run the demo in a checkout of the repository: npm run demo',
-  );
 }

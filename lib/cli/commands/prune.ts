@@ -4,9 +4,10 @@ import { journalFolder } from '../../pruning/journal/folder';
 import type { PruneOptions } from '../../pruning/options';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
-import { print, printJson, warn } from '../output/print';
+import { print, printJson } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { Interruption } from '../terminal/interrupt';
+import { reportOf } from '../prune-html';
 import { runWithProgress } from '../terminal/run';
 
 export function addPrune(program: Command): void {
@@ -18,14 +19,15 @@ export function addPrune(program: Command): void {
       const { prune } = await import('../../prune');
       const samples = parsed.samples ?? !parsed.json;
       const options = optionsFrom<PruneOptions>(PRUNE_FLAGS, { ...parsed, samples });
+      const report = await reportOf(options, parsed.report as string | true | undefined);
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...options, ...callbacks }),
       ).catch((error: unknown) => {
         throw withJournal(error, options.output);
       });
-      for (const warning of result.warnings) warn(warning);
+      await report?.write(model, result);
       if (parsed.json) printJson(result);
-      else print(pruneReport(result));
+      else print([pruneReport(result), ...(report ? [`report: ${report.path}`] : [])].join('\n\n'));
     });
   addFlags(command, PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
   command.hook('preAction', () => {

@@ -25,7 +25,9 @@ const out = 'Output';
 const machine = 'Machine';
 
 /** A flag for every option of prune(): the type lets none be forgotten. */
-export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgress'>> = {
+export const PRUNE_FLAGS: FlagTable<
+  keyof Omit<PruneOptions, 'signal' | 'onProgress' | 'onWarning'>
+> = {
   sparsity: {
     flag: '--sparsity <share>',
     help: "share of the blocks' linear weights to remove, 0.2 for 20 %",
@@ -252,6 +254,11 @@ export const PRUNE_FLAGS: FlagTable<keyof Omit<PruneOptions, 'signal' | 'onProgr
 /** Spelled-out opposites, and what only the command line has. */
 export const PRUNE_EXTRAS: readonly Flag[] = [
   { flag: '--no-samples', help: 'leave the samples out', group: out },
+  {
+    flag: '--report [file]',
+    help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html for gguf',
+    group: out,
+  },
   { flag: '--json', help: 'JSON alone on stdout', group: out },
   { flag: '--keep-bias', help: 'the same as --bias keep', group: block },
 ];

@@ -40,6 +40,24 @@ export function shareBelowOne(text: string): number {
   return value;
 }
 
+/** `0.1,0.2` as shares above 0 and below 1. */
+export function shares(text: string): number[] {
+  return names(text).map((part) => {
+    const value = shareBelowOne(part);
+    if (value === 0) throw new InvalidArgumentError('A share must be above 0.');
+    return value;
+  });
+}
+
+/** `a,b` as words. */
+export function names(text: string): string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (parts.some((part) => part === '')) {
+    throw new InvalidArgumentError('It must be a list by commas, for example a,b.');
+  }
+  return parts;
+}
+
 const UNITS: Record<string, number> = {
   '': 1,
   b: 1,

@@ -1,5 +1,5 @@
 import type { Evaluation } from '../../evaluate';
-import { grouped, mebibytes, percent } from './numbers';
+import { grouped, mebibytes, percent } from '../../numbers';
 import { table } from './table';
 
 /** An evaluation for people. */

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
+import { bytes, duration, grouped, mebibytes, percent, short } from '../../numbers';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import { howToLoad } from './how-to-load';
-import { bytes, duration, grouped, mebibytes, percent, short } from './numbers';
 import { table } from './table';
 
 /** A finished run for people. */

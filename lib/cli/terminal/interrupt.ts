@@ -1,3 +1,4 @@
+import { removeUnfinished } from '../../checkpoint/unfinished';
 import { StruPruneError } from '../../errors';
 import { exitCodeOfSignal } from './exit-codes';
 
@@ -5,12 +6,15 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Runs `job` with a signal that aborts on Ctrl-C (or SIGTERM, SIGHUP), so that it can clear away what it has
- * half written. A second one ends the process at once.
+ * half written. A second one does not wait for it: what is half written goes and the process ends at once.
  */
 export async function interruptible<T>(job: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const handler = (name: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(exitCodeOfSignal(name));
+    if (controller.signal.aborted) {
+      removeUnfinished();
+      process.exit(exitCodeOfSignal(name));
+    }
     process.stderr.write('\nstopping and clearing up (once more to quit at once)\n');
     controller.abort(new Interruption(name));
   };

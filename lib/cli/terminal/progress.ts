@@ -1,6 +1,7 @@
 /** Progress on stderr: one line that changes on a terminal, now and then a plain line elsewhere. */
+
+import { duration } from '../../numbers';
 import type { OnProgress, Progress } from '../../progress';
-import { duration } from '../output/numbers';
 import { colorsOf, isTerminal } from './colors';
 
 const PLAIN_INTERVAL = 5000;

@@ -1,0 +1,45 @@
+/** Tables of a document as CSV (RFC 4180): a line of names, then one line a row. */
+import type { BenchDocument, BenchQuality } from './schema';
+
+type Cell = string | number | null;
+
+/** Text of the section's file; null where the section is no table. */
+export function csvOf({ quality, kernels }: BenchDocument): string | null {
+  if (quality) return lines(qualityTable(quality));
+  if (kernels) return lines(kernels.rows);
+  return null;
+}
+
+/** One line a row and text. */
+function qualityTable({ rows, methods }: BenchQuality): Record<string, Cell>[] {
+  const kinds = new Map(methods.map(({ id, kind }) => [id, kind]));
+  return rows.flatMap((row) =>
+    row.texts.map((text) => ({
+      method: row.method,
+      label: row.label,
+      kind: kinds.get(row.method) ?? '',
+      allocation: row.allocation,
+      sparsity: row.sparsity,
+      achieved: row.achieved,
+      fileSparsity: row.fileSparsity,
+      parameters: row.parameters,
+      fileBytes: row.fileBytes,
+      ...text,
+      surveySeconds: row.seconds.survey,
+      solveSeconds: row.seconds.solve,
+      evaluateSeconds: row.seconds.evaluate,
+      peakRssBytes: row.peakRssBytes,
+    })),
+  );
+}
+
+function lines(rows: readonly Record<string, Cell>[]): string {
+  const names = Object.keys(rows[0] ?? {});
+  const table = [names, ...rows.map((row) => names.map((name) => row[name] ?? ''))];
+  return table.map((cells) => `${cells.map(cellOf).join(',')}\r\n`).join('');
+}
+
+function cellOf(value: Cell): string {
+  const text = String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

@@ -1,0 +1,103 @@
+/**
+ * Results of a run as they come, one JSON line each, so that an interrupted run goes on where it stopped. The
+ * first line says what was measured on what; results of anything else are refused.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, open, readFile, truncate } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { asOutput } from '../checkpoint/output-error';
+import { StruPruneError } from '../errors';
+
+const FORMAT = 'struprune-bench-journal 1';
+
+export class Journal {
+  readonly #path: string;
+  /** Earlier results, in the order in which they came. */
+  readonly entries: unknown[];
+
+  private constructor(path: string, entries: unknown[]) {
+    this.#path = path;
+    this.entries = entries;
+  }
+
+  /**
+   * Opens or begins the journal at `path` of results that hold under `conditions`. `replace`: results of other
+   * conditions are thrown away. @throws StruPruneError ERR_OUTPUT
+   */
+  static async open(path: string, conditions: unknown, replace: boolean): Promise<Journal> {
+    const head = { format: FORMAT, key: keyOf(conditions), conditions };
+    const known = await readLines(path);
+    const [first, ...entries] = known.values;
+    if (isHead(first) && first.format === FORMAT && first.key === head.key) {
+      // A line that was being written when the run died.
+      await asOutput(path, () => truncate(path, known.bytes));
+      return new Journal(path, entries);
+    }
+    if (known.exists && !replace) {
+      throw new StruPruneError(
+        'ERR_OUTPUT',
+        `${path} holds results of another model, text, setting or machine`,
+        'give another folder with -o, or --force to throw them away',
+      );
+    }
+    await asOutput(path, () => mkdir(dirname(path), { recursive: true }));
+    await append(path, head, 'w');
+    return new Journal(path, []);
+  }
+
+  /** Adds a result and brings it to the disk. */
+  async add(entry: unknown): Promise<void> {
+    await append(this.#path, entry, 'a');
+    this.entries.push(entry);
+  }
+}
+
+/** Same for the same conditions, whatever their order. */
+export function keyOf(conditions: unknown): string {
+  const sorted = JSON.stringify(conditions, (_, value: unknown) =>
+    value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+  return createHash('sha256').update(sorted).digest('hex');
+}
+
+function isHead(value: unknown): value is { format: string; key: string } {
+  return value !== null && typeof value === 'object' && 'format' in value && 'key' in value;
+}
+
+/** Whole lines that are JSON, up to the first that is not, and where they end. */
+async function readLines(path: string) {
+  const text = await asOutput(path, async () => {
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+  });
+  const values: unknown[] = [];
+  let bytes = 0;
+  for (const line of (text ?? '').split('\n').slice(0, -1)) {
+    try {
+      values.push(JSON.parse(line));
+    } catch {
+      break;
+    }
+    bytes += Buffer.byteLength(line) + 1;
+  }
+  // Not even its first line was whole: nothing is lost.
+  return { exists: text?.includes('\n') ?? false, values, bytes };
+}
+
+function append(path: string, entry: unknown, flags: 'a' | 'w'): Promise<void> {
+  return asOutput(path, async () => {
+    const file = await open(path, flags);
+    try {
+      await file.writeFile(`${JSON.stringify(entry)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  });
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import type { EngineOptions } from '../../engine/engine';
+import type { OnProgress } from '../../progress';
+import { parseSettings } from '../options';
+
+const count = z.number().int().positive();
+
+const schema = z.strictObject({
+  output: z.string().min(1).default('struprune-bench'),
+  /** In flight; whole windows are taken. */
+  tokens: count.default(2048),
+  window: count.optional(),
+  /** Of each operation. */
+  seconds: z.number().positive().default(0.3),
+});
+
+export type KernelOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };
+export type KernelSettings = z.output<typeof schema>;
+
+export function kernelSettings(options: KernelOptions): KernelSettings {
+  return parseSettings(schema, options);
+}

@@ -1,0 +1,140 @@
+/** The methods that `bench quality` knows, as data: a row is a name and options of prune(). */
+import { StruPruneError } from '../errors';
+import { methodOf } from '../methods';
+import type { PruneOptions } from '../pruning/options';
+
+/** What an entry may set; the rest is the benchmark's own and the same for all rows. */
+export type MethodOptions = Omit<
+  Partial<PruneOptions>,
+  'output' | 'calibration' | 'sparsity' | 'eval' | 'signal' | 'onProgress' | 'onWarning'
+>;
+
+export interface MethodEntry {
+  /** As in `--methods`. */
+  id: string;
+  label: string;
+  kind: 'baseline' | 'struprune' | 'ablation';
+  /** Of an ablation: the entry that it changes. */
+  base: string | null;
+  about: string;
+  options: MethodOptions;
+}
+
+const BASE = 'struprune-threshold';
+
+function baseline(method: string, label: string, more: Partial<MethodEntry> = {}): MethodEntry {
+  return {
+    id: method,
+    label,
+    kind: 'baseline',
+    base: null,
+    about: methodOf(method).source,
+    ...more,
+    options: { method, ...more.options },
+  };
+}
+
+function struprune(allocation: 'uniform' | 'threshold' | 'energy', about: string): MethodEntry {
+  const id = `struprune-${allocation}`;
+  return {
+    id,
+    label: `StruPrune, ${allocation}`,
+    kind: 'struprune',
+    base: null,
+    about,
+    options: { allocation },
+  };
+}
+
+/** StruPrune's defaults with one thing changed; `uniform` is the ablation of the allocation. */
+function ablation(id: string, label: string, about: string, options: MethodOptions): MethodEntry {
+  return {
+    id,
+    label,
+    kind: 'ablation',
+    base: BASE,
+    about,
+    options: { allocation: 'threshold', ...options },
+  };
+}
+
+export const METHOD_ENTRIES: readonly MethodEntry[] = [
+  baseline('magnitude', 'magnitude'),
+  baseline('wanda-sp', 'Wanda-sp'),
+  baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
+  baseline('flap', 'FLAP, uniform', { id: 'flap-uniform' }),
+  baseline('osscar', 'OSSCAR-style greedy'),
+  struprune('uniform', 'sweep and exact refit on sequential inputs, the same share everywhere'),
+  struprune(
+    'threshold',
+    'the defaults: closed-form threshold on error curves in the Fisher metric',
+  ),
+  struprune('energy', 'softmax allocation on the same curves'),
+  ablation('without-sequential', 'dense inputs', 'every block solved on dense inputs', {
+    sequential: false,
+  }),
+  ablation('without-refit', 'no refit', 'kept weights stay as they are', { refit: false }),
+  ablation('without-ridge', 'no ridge', 'λ = 0', { lambda: 0 }),
+  ablation('without-fisher', 'unweighted errors', 'raw errors decide the allocation', {
+    layerWeights: 'none',
+  }),
+  ablation('weights-output', 'errors ÷ output', 'layer weights 1 ÷ ‖Y‖²', {
+    layerWeights: 'output',
+  }),
+  ablation('weights-residual', 'errors ÷ stream', 'layer weights 1 ÷ ‖h‖²', {
+    layerWeights: 'residual',
+  }),
+  ablation('labels-sampled', 'sampled labels', 'Fisher metric on labels drawn from the model', {
+    fisherLabels: 'sampled',
+  }),
+  ablation('selection-fisher', 'Fisher order', 'the sweep orders removals by the Fisher metric', {
+    selection: 'fisher',
+  }),
+  ablation('mask-admm', 'ADMM mask', 'mask by ADMM instead of the sweep', { mask: 'admm' }),
+  ablation('mask-wanda', 'Wanda mask', 'one-shot mask instead of the sweep, refitted', {
+    mask: 'wanda',
+  }),
+  ablation('with-swaps', 'with swaps', 'up to 64 exchanges after every mask', { swaps: 64 }),
+  ablation('with-feedback', 'with error feedback', 'α = β = 1: blocks undo the error before them', {
+    alpha: 1,
+    beta: 1,
+  }),
+  ablation('energy-full', 'energy, full form', 'the logistic form of the energy rule', {
+    allocation: 'energy',
+    energyForm: 'full',
+  }),
+  ablation('scope-all', 'FFN and KV heads', 'KV heads with their query heads go too', {
+    scope: 'all',
+  }),
+];
+
+/** Names that stand for several. */
+const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
+  all: () => true,
+  baselines: ({ kind }) => kind === 'baseline',
+  struprune: ({ kind }) => kind === 'struprune',
+  ablations: ({ kind, id }) => kind === 'ablation' || id === BASE,
+};
+
+export const METHOD_WORDS: readonly string[] = [
+  ...Object.keys(GROUPS),
+  ...METHOD_ENTRIES.map(({ id }) => id),
+];
+
+/** The entries of some names and names of groups, in the table's order. @throws StruPruneError ERR_ARGUMENT */
+export function methodEntries(names: readonly string[]): MethodEntry[] {
+  const wanted = new Set<MethodEntry>();
+  for (const name of names) {
+    const group = Object.hasOwn(GROUPS, name) ? GROUPS[name]! : null;
+    const found = METHOD_ENTRIES.filter((entry) => (group ? group(entry) : entry.id === name));
+    if (found.length === 0) {
+      throw new StruPruneError(
+        'ERR_ARGUMENT',
+        `bench has no method '${name}'`,
+        `choose from ${METHOD_WORDS.join(', ')}`,
+      );
+    }
+    for (const entry of found) wanted.add(entry);
+  }
+  return METHOD_ENTRIES.filter((entry) => wanted.has(entry));
+}

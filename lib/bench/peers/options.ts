@@ -1,0 +1,35 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { EngineOptions } from '../../engine/engine';
+import { packageRoot } from '../../package-root';
+import type { OnProgress } from '../../progress';
+import { parseSettings } from '../options';
+
+const count = z.number().int().positive();
+const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
+
+const schema = z.strictObject({
+  output: z.string().min(1).default('struprune-bench'),
+  sparsity: z.number().gt(0).lt(1).default(0.2),
+  calibration: z.string().min(1).default(asset('calibration.txt')),
+  calibrationTokens: count.default(65536),
+  surveyTokens: count.default(16384),
+  window: count.optional(),
+  eval: z.string().min(1).optional(),
+  evalTokens: count.default(16384),
+  /** Shell commands that get the job's path as their last argument; the torch reference where none is given. */
+  command: z.array(z.string().min(1)).default([]),
+  /** Of the torch reference: a Python with torch and transformers. */
+  python: z.string().min(1).default('python3'),
+  seed: z.number().int().min(0).default(0),
+  scratch: z.string().default(tmpdir()),
+});
+
+export type PeersOptions = z.input<typeof schema> &
+  Pick<EngineOptions, 'threads' | 'signal'> & { onProgress?: OnProgress };
+export type PeersSettings = z.output<typeof schema>;
+
+export function peersSettings(options: PeersOptions): PeersSettings {
+  return parseSettings(schema, options);
+}

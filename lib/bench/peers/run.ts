@@ -1,0 +1,265 @@
+/** The program's own prune beside other programs' on the same tokens and cores, one after the other. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { readWindows } from '../../calibration/text';
+import { openCheckpoint } from '../../checkpoint/open';
+import { type Engine, withEngine } from '../../engine/engine';
+import { native } from '../../engine/native';
+import { Session } from '../../engine/session';
+import { StruPruneError } from '../../errors';
+import { evaluateIds, windowFor } from '../../evaluate';
+import type { ModelSource } from '../../model/architecture';
+import { packageRoot } from '../../package-root';
+import { stageReporter } from '../../progress';
+import { pruneOn } from '../../prune';
+import { type Settings, settingsOf } from '../../pruning/options';
+import type { PruneResult } from '../../pruning/result';
+import { Surveys } from '../../pruning/surveys';
+import { layersOf } from '../../pruning/widths';
+import { commandLine, documentOf, flagOf, machineOf, modelOf } from '../document';
+import { type TokenisedText, tokenise } from '../quality/texts';
+import type { BenchContender, BenchDocument } from '../schema';
+import { answerOf, type PeerJob, pruningSeconds, writeIds } from './job';
+import { type PeersOptions, type PeersSettings, peersSettings } from './options';
+import { runProgram } from './process';
+import { usefulWork } from './useful';
+
+interface Run {
+  engine: Engine;
+  source: ModelSource;
+  settings: PeersSettings;
+  /** Of prune(), with its defaults. */
+  pruning: Settings;
+  calibration: TokenisedText;
+  evalIds: Int32Array | null;
+  folder: string;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * StruPrune with its defaults on FFN channels against other programs. Each runs in a process of its own, so that
+ * its seconds hold everything from start to exit; perplexities are measured outside of them.
+ */
+export async function benchPeers(model: string, options: PeersOptions): Promise<BenchDocument> {
+  const started = performance.now();
+  const settings = peersSettings(options);
+  const { threads = availableParallelism(), signal, onProgress } = options;
+  return withEngine({ threads, signal }, async (engine) => {
+    const source = await openCheckpoint(model);
+    requireGated(source, settings);
+    const folder = await mkdtemp(join(settings.scratch, 'struprune-peers-'));
+    try {
+      const run = await openRun(engine, source, settings, folder, signal);
+      const commands = settings.command.length ? settings.command : [torchCommand(settings)];
+      const report = stageReporter(onProgress, 'measure', commands.length + 2);
+      const job = await writeJob(run);
+      report(1, 'this program');
+      const before = await native.measureRoofs(engine.handle, 0.3);
+      const own = await ours(run);
+      const peers: BenchContender[] = [];
+      for (const command of commands) {
+        report(peers.length + 2, command);
+        peers.push(await theirs(run, command, job));
+      }
+      const after = await native.measureRoofs(engine.handle, 0.3);
+      const rates = { f32: Math.max(before.f32, after.f32), f64: Math.max(before.f64, after.f64) };
+      const useful = usefulWork(workOf(run, own.result), rates);
+      const needed = useful.reduce((sum, { seconds }) => sum + seconds, 0);
+      const { command, scratch, ...rest } = settings;
+      const about = {
+        command: commandLine(
+          ['bench', 'peers', model],
+          [
+            ...Object.entries({ ...rest, threads: options.threads }),
+            ...command.map((words): [string, string] => ['command', words]),
+          ],
+        ),
+        machine: machineOf(engine, { sgemmRate: rates.f32, dgemmRate: rates.f64 }),
+        seed: settings.seed,
+        settings,
+      };
+      return documentOf(started, about, {
+        peers: {
+          model: modelOf(source),
+          calibration: run.calibration.about,
+          sparsity: settings.sparsity,
+          ours: own.contender,
+          peers: peers.map((peer) => ({ ...peer, ratios: ratiosOf(peer, own.contender) })),
+          useful,
+          overUseful: own.contender.seconds / needed,
+        },
+      });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+/** What the torch reference knows. */
+function requireGated({ architecture }: ModelSource, { command }: PeersSettings): void {
+  if (command.length || architecture.gated) return;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `the torch reference has no ${architecture.family} models`,
+    'give a program of your own with --command',
+  );
+}
+
+async function openRun(
+  engine: Engine,
+  source: ModelSource,
+  settings: PeersSettings,
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<Run> {
+  const { architecture } = source;
+  const window = windowFor(
+    architecture,
+    settings.window ?? Math.min(1024, architecture.maxPositions),
+  );
+  const { calibration: path, calibrationTokens: maxTokens, evalTokens, eval: text } = settings;
+  const calibration = await tokenise(source, path, { window, maxTokens, signal });
+  const evalIds = text
+    ? await readWindows(source, text, { window, maxTokens: evalTokens, signal })
+    : null;
+  const { sparsity, surveyTokens, seed, scratch } = settings;
+  const pruning = settingsOf({
+    output: join(folder, 'pruned'),
+    calibration: path,
+    calibrationTokens: calibration.about.tokens,
+    window,
+    sparsity,
+    surveyTokens,
+    seed,
+    scratch,
+  });
+  return { engine, source, settings, pruning, calibration, evalIds, folder, signal };
+}
+
+/** The job's path. A GGUF source becomes a folder of the same weights in float32 first. */
+async function writeJob(run: Run): Promise<string> {
+  const { engine, source, settings, pruning, calibration, evalIds, folder } = run;
+  const { window } = calibration.about;
+  const model = source.format === 'hf' ? source.path : await exportDense(run);
+  const multiple = layersOf(source.architecture, pruning, 'F16')[0]!.allowed;
+  const job: PeerJob = {
+    model,
+    calibration: { ids: await writeIds(folder, 'calibration', calibration.ids), window },
+    eval: evalIds && { ids: await writeIds(folder, 'eval', evalIds), window },
+    surveyTokens: settings.surveyTokens,
+    sparsity: settings.sparsity,
+    multiple: multiple.length > 2 ? multiple[2]! - multiple[1]! : 1,
+    maxLayerSparsity: pruning.maxLayerSparsity,
+    lambda: pruning.lambda,
+    threads: engine.threads,
+    seed: settings.seed,
+  };
+  const path = join(folder, 'job.json');
+  await writeFile(path, JSON.stringify(job));
+  return path;
+}
+
+async function exportDense({ engine, source, calibration, pruning, folder }: Run): Promise<string> {
+  const surveys = new Surveys();
+  const output = join(folder, 'dense');
+  try {
+    const ids = calibration.ids.subarray(0, calibration.about.window);
+    const options = {
+      ...pruning,
+      sparsity: 0,
+      output,
+      allocation: 'uniform',
+      dtype: 'f32',
+    } as const;
+    await pruneOn(engine, source.path, options, { ids, surveys });
+    return output;
+  } finally {
+    surveys.dispose();
+  }
+}
+
+async function ours(run: Run): Promise<{ contender: BenchContender; result: PruneResult }> {
+  const { engine, source, settings, pruning, signal } = run;
+  const { calibrationTokens, window, surveyTokens, sparsity, seed, calibration } = pruning;
+  const flags = { calibration, calibrationTokens, window, surveyTokens, sparsity, seed };
+  const words = commandLine(['prune', source.path], Object.entries(flags));
+  const program = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');
+  const args = Object.entries({ ...flags, output: pruning.output, threads: engine.threads });
+  const command = [process.execPath, program, 'prune', source.path, '--json'].concat(
+    args.flatMap(([key, value]) => [flagOf(key), String(value)]),
+  );
+  const { seconds, peakRssBytes, stdout } = await runProgram(command, NODE, signal);
+  const result: PruneResult = JSON.parse(stdout);
+  const solve = result.layerStats.reduce((sum, layer) => sum + layer.seconds, 0);
+  const contender = {
+    label: 'struprune-native',
+    command: words,
+    seconds,
+    peakRssBytes,
+    stages: [
+      { name: 'solve', seconds: solve },
+      { name: 'survey, write, verify', seconds: result.seconds - solve },
+      { name: 'start and end', seconds: seconds - result.seconds },
+    ],
+    forwardShare: null,
+    perplexity: settings.eval ? await perplexityOf(run) : null,
+  };
+  return { contender, result };
+}
+
+async function perplexityOf({ engine, pruning, evalIds, calibration }: Run): Promise<number> {
+  const session = new Session(engine, await openCheckpoint(pruning.output));
+  try {
+    const { window } = calibration.about;
+    return (await evaluateIds(session, evalIds!, { window })).perplexity;
+  } finally {
+    session.dispose();
+  }
+}
+
+/** Under Electron too, the executable is Node. */
+const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
+
+async function theirs(run: Run, command: string, job: string): Promise<BenchContender> {
+  const threads = String(run.engine.threads);
+  // exec: the shell is gone, so that the process is the program's own.
+  const words = ['/bin/sh', '-c', `exec ${command} "$0"`, job];
+  const env = { OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads };
+  const { seconds, peakRssBytes, stdout } = await runProgram(words, env, run.signal);
+  const answer = answerOf(stdout);
+  const label = command.includes('torch_prune.py') ? 'torch reference' : command;
+  return {
+    label,
+    command: `${command} JOB`,
+    seconds: pruningSeconds(seconds, answer.stages),
+    peakRssBytes,
+    ...answer,
+  };
+}
+
+function torchCommand({ python }: PeersSettings): string {
+  const script = join(__dirname, 'torch_prune.py');
+  return `${python} ${JSON.stringify(script)}`;
+}
+
+function ratiosOf(peer: BenchContender, own: BenchContender) {
+  const memory =
+    peer.peakRssBytes !== null && own.peakRssBytes !== null
+      ? peer.peakRssBytes / own.peakRssBytes
+      : null;
+  return { seconds: peer.seconds / own.seconds, memory };
+}
+
+function workOf({ source, settings, pruning, calibration }: Run, result: PruneResult) {
+  const { tokens, window } = calibration.about;
+  return {
+    architecture: source.architecture,
+    window,
+    calibrationTokens: tokens,
+    surveyTokens: Math.max(1, Math.floor(settings.surveyTokens / window)) * window,
+    layers: result.layerStats,
+    mostRemoved: layersOf(source.architecture, pruning, 'F16')[0]!.allowed.at(-1)!,
+  };
+}

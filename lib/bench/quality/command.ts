@@ -1,0 +1,19 @@
+import type { EngineOptions } from '../../engine/engine';
+import { commandLine } from '../document';
+import type { QualitySettings } from './options';
+
+/** The command that measures the same again. */
+export function qualityCommand(
+  model: string,
+  settings: QualitySettings,
+  { threads, memory, bf16 }: EngineOptions,
+): string {
+  const { force, scratch, eval: texts, ...rest } = settings;
+  return commandLine(
+    ['bench', 'quality', model],
+    [
+      ...Object.entries({ ...rest, threads, memory, bf16 }),
+      ...texts.map((text): [string, string] => ['eval', text]),
+    ],
+  );
+}

@@ -1,0 +1,61 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { EngineOptions } from '../../engine/engine';
+import { packageRoot } from '../../package-root';
+import type { OnProgress } from '../../progress';
+import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import { parseSettings } from '../options';
+
+const count = z.number().int().positive();
+const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
+
+/** Every option of benchQuality() but engine and callbacks, with its default. */
+const schema = z.strictObject({
+  output: z.string().min(1).default('struprune-bench'),
+  calibration: z.string().min(1).default(asset('calibration.txt')),
+  calibrationTokens: count.default(65536),
+  surveyTokens: count.default(16384),
+  window: count.optional(),
+  eval: z
+    .array(z.string().min(1))
+    .min(1)
+    .default([asset('evaluation.txt')]),
+  evalTokens: count.default(16384),
+  evalWindow: count.optional(),
+  sparsities: z.array(z.number().gt(0).lt(1)).min(1).default([0.1, 0.2, 0.3, 0.4, 0.5]),
+  methods: z.array(z.string().min(1)).min(1).default(['all']),
+  scope: z.enum(SCOPES).default('ffn'),
+  format: z.enum(FORMATS).default('hf'),
+  dtype: z.enum(DTYPES).optional(),
+  multiple: count.optional(),
+  seed: z.number().int().min(0).default(0),
+  scratch: z.string().default(tmpdir()),
+  keepModels: z.boolean().default(false),
+  force: z.boolean().default(false),
+});
+
+export type QualityOptions = z.input<typeof schema> &
+  EngineOptions & {
+    /** Smaller defaults: see QUICK. */
+    quick?: boolean;
+    onProgress?: OnProgress;
+  };
+export type QualitySettings = z.output<typeof schema>;
+
+/** `--quick`: defaults that answer within a few minutes on two cores. */
+export const QUICK = {
+  calibrationTokens: 8192,
+  surveyTokens: 4096,
+  evalTokens: 4096,
+  sparsities: [0.2, 0.4],
+  methods: ['magnitude', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
+} as const;
+
+/** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
+export function qualitySettings(options: QualityOptions): QualitySettings {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  return parseSettings(schema, options.quick ? { ...QUICK, ...given } : given);
+}

@@ -1,0 +1,135 @@
+/** The dense model's last hidden states on the evaluation texts, to which every pruned model is compared. */
+import { type Engine, using } from '../../engine/engine';
+import { type MatrixHandle, native } from '../../engine/native';
+import { nextTokens, Session } from '../../engine/session';
+import type { ModelSource } from '../../model/architecture';
+import { type OnProgress, stageReporter } from '../../progress';
+import type { BenchOnText } from '../schema';
+import type { TokenisedText } from './texts';
+
+export interface DensePerplexity {
+  text: string;
+  perplexity: number;
+  meanNll: number;
+}
+
+/** Hidden states stay in scratch until dispose(): a row's probabilities cost one more pass through the head. */
+export class Reference {
+  readonly #session: Session;
+  readonly #scratch: string;
+  readonly #texts: { text: TokenisedText; hidden: MatrixHandle }[] = [];
+
+  private constructor(session: Session, scratch: string) {
+    this.#session = session;
+    this.#scratch = scratch;
+  }
+
+  static async make(
+    engine: Engine,
+    source: ModelSource,
+    texts: readonly TokenisedText[],
+    scratch: string,
+    onProgress?: OnProgress,
+  ): Promise<Reference> {
+    const reference = new Reference(new Session(engine, source), scratch);
+    try {
+      for (const text of texts) {
+        const hidden = await lastStates(reference.#session, text, scratch, onProgress);
+        reference.#texts.push({ text, hidden });
+      }
+      return reference;
+    } catch (error) {
+      reference.dispose();
+      throw error;
+    }
+  }
+
+  async perplexities(): Promise<DensePerplexity[]> {
+    const found: DensePerplexity[] = [];
+    for (const { text, hidden } of this.#texts) {
+      const { nll } = await this.#session.score(hidden, targetsOf(text));
+      const meanNll = mean(nll);
+      found.push({ text: text.about.name, perplexity: Math.exp(meanNll), meanNll });
+    }
+    return found;
+  }
+
+  /** An opened checkpoint against the dense model, on all texts. */
+  async compare(source: ModelSource, onProgress?: OnProgress): Promise<BenchOnText[]> {
+    const { engine } = this.#session;
+    const session = new Session(engine, source);
+    try {
+      const found: BenchOnText[] = [];
+      for (const { text, hidden: dense } of this.#texts) {
+        const states = await lastStates(session, text, this.#scratch, onProgress);
+        const targets = targetsOf(text);
+        const { nll, kl, best, referenceBest } = await using(states, (hidden) =>
+          native.compare(
+            engine.handle,
+            { ends: this.#session.ends, hidden: dense, row: 0 },
+            { ends: session.ends, hidden, row: 0 },
+            targets,
+          ),
+        );
+        const meanNll = mean(nll);
+        found.push({
+          text: text.about.name,
+          perplexity: Math.exp(meanNll),
+          meanNll,
+          klToDense: mean(kl),
+          top1Agreement: agreement(best, referenceBest, targets),
+        });
+      }
+      return found;
+    } finally {
+      session.dispose();
+    }
+  }
+
+  dispose(): void {
+    for (const { hidden } of this.#texts) native.release(hidden);
+    this.#session.dispose();
+  }
+}
+
+function targetsOf({ ids, about }: TokenisedText): Int32Array {
+  return nextTokens(ids, about.window);
+}
+
+/** The caller releases it. */
+async function lastStates(
+  session: Session,
+  { ids, about }: TokenisedText,
+  scratch: string,
+  onProgress: OnProgress | undefined,
+): Promise<MatrixHandle> {
+  const total = session.architecture.blocks.length;
+  const report = stageReporter(onProgress, 'evaluate', total);
+  const hidden = await session.embed(ids, about.window, scratch);
+  try {
+    await session.forward(hidden, about.window, (index) =>
+      report(index + 1, `${about.name}, block ${index + 1} of ${total}`),
+    );
+    return hidden;
+  } catch (error) {
+    native.release(hidden);
+    throw error;
+  }
+}
+
+/** NaN stands where there is no target. */
+function mean(values: Float64Array): number {
+  const found = values.filter((value) => !Number.isNaN(value));
+  return found.reduce((sum, value) => sum + value, 0) / found.length;
+}
+
+function agreement(a: Int32Array, b: Int32Array, targets: Int32Array): number {
+  let same = 0;
+  let all = 0;
+  targets.forEach((target, i) => {
+    if (target < 0) return;
+    all++;
+    if (a[i] === b[i]) same++;
+  });
+  return same / all;
+}

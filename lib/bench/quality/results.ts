@@ -1,0 +1,63 @@
+import { join } from 'node:path';
+import { Journal, keyOf } from '../journal';
+import type { MethodEntry } from '../methods';
+import { type BenchQuality, type BenchRow, type BenchSurvey, entrySchema } from '../schema';
+
+type Dense = BenchQuality['dense'];
+
+/** What a run has found so far, in a journal on the disk. */
+export class Results {
+  readonly #journal: Journal;
+  readonly #rows = new Map<string, BenchRow>();
+  readonly #surveys = new Map<string, BenchSurvey>();
+  #dense: Dense | null = null;
+
+  private constructor(journal: Journal) {
+    this.#journal = journal;
+    for (const value of journal.entries) {
+      const entry = entrySchema.parse(value);
+      if ('dense' in entry) this.#dense = entry.dense;
+      else if ('survey' in entry) this.#surveys.set(entry.survey.key, entry.survey);
+      else this.#rows.set(entry.key, entry.row);
+    }
+  }
+
+  /** @throws StruPruneError ERR_OUTPUT where the folder holds results of other conditions */
+  static async open(folder: string, conditions: unknown, replace: boolean): Promise<Results> {
+    return new Results(await Journal.open(join(folder, 'rows.jsonl'), conditions, replace));
+  }
+
+  get dense(): Dense | null {
+    return this.#dense;
+  }
+
+  get surveys(): BenchSurvey[] {
+    return [...this.#surveys.values()];
+  }
+
+  /** A row holds as long as its entry has the same options. */
+  row(entry: MethodEntry, sparsity: number): BenchRow | undefined {
+    return this.#rows.get(rowKey(entry, sparsity));
+  }
+
+  async addDense(dense: Dense): Promise<void> {
+    await this.#journal.add({ dense });
+    this.#dense = dense;
+  }
+
+  async addSurvey(survey: BenchSurvey | null): Promise<void> {
+    if (!survey || this.#surveys.has(survey.key)) return;
+    await this.#journal.add({ survey });
+    this.#surveys.set(survey.key, survey);
+  }
+
+  async addRow(entry: MethodEntry, row: BenchRow): Promise<void> {
+    const key = rowKey(entry, row.sparsity);
+    await this.#journal.add({ key, row });
+    this.#rows.set(key, row);
+  }
+}
+
+function rowKey({ id, options }: MethodEntry, sparsity: number): string {
+  return keyOf({ id, options, sparsity });
+}

@@ -1,0 +1,90 @@
+/** One row: a model is pruned into a folder, opened again, and compared with the dense one. */
+import { rm } from 'node:fs/promises';
+import { openCheckpoint } from '../../checkpoint/open';
+import type { Engine } from '../../engine/engine';
+import type { OnProgress } from '../../progress';
+import { pruneOn } from '../../prune';
+import type { PruneOptions } from '../../pruning/options';
+import type { LayerStats, PruneResult } from '../../pruning/result';
+import type { Surveys, SurveyUse } from '../../pruning/surveys';
+import type { MethodEntry } from '../methods';
+import { peakOf, resetPeak } from '../resident';
+import type { BenchLayer, BenchRow } from '../schema';
+import type { Reference } from './reference';
+
+export interface RowInput {
+  engine: Engine;
+  model: string;
+  entry: MethodEntry;
+  /** The benchmark's own options and the entry's. */
+  options: PruneOptions;
+  /** Calibration tokens. */
+  ids: Int32Array;
+  surveys: Surveys;
+  /** Receives the surveys that the row asks for. */
+  uses: readonly SurveyUse[];
+  reference: Reference;
+  keepModel: boolean;
+  onProgress: OnProgress | undefined;
+}
+
+export async function makeRow(input: RowInput): Promise<BenchRow> {
+  const { engine, model, options, ids, surveys, uses, reference, onProgress } = input;
+  const canTell = resetPeak();
+  try {
+    const result = await pruneOn(engine, model, { ...options, onProgress }, { ids, surveys });
+    const peakRssBytes = canTell ? peakOf('self') : null;
+    const start = performance.now();
+    const written = await openCheckpoint(options.output);
+    const texts = await reference.compare(written, onProgress);
+    const waited = uses.filter(({ fresh }) => fresh).reduce((sum, use) => sum + use.seconds, 0);
+    return {
+      ...about(input, result),
+      parameters: written.parameters,
+      texts,
+      seconds: {
+        survey: uses.reduce((sum, use) => sum + use.seconds, 0),
+        solve: result.seconds - waited,
+        evaluate: (performance.now() - start) / 1000,
+      },
+      survey: uses.find(({ survey }) => survey !== null)?.key ?? null,
+      peakRssBytes,
+    };
+  } finally {
+    if (!input.keepModel) await rm(options.output, { recursive: true, force: true });
+  }
+}
+
+function about({ entry, options }: RowInput, result: PruneResult) {
+  return {
+    method: entry.id,
+    label: entry.label,
+    allocation: result.allocation,
+    sparsity: options.sparsity!,
+    achieved: result.sparsity,
+    fileSparsity: result.fileSparsity,
+    fileBytes: result.bytesAfter,
+    layers: result.layerStats.map(layerOf),
+    warnings: [...result.warnings, ...ridgeWarning(result.layerStats)],
+  };
+}
+
+function layerOf(stats: LayerStats): BenchLayer {
+  const { index, site, groups, removed, relativeError, predicted, seconds, admm } = stats;
+  return {
+    block: index,
+    site,
+    groups,
+    removed,
+    share: removed / groups,
+    relativeError,
+    predicted,
+    seconds,
+    admm: admm && { converged: admm.converged, history: admm.history },
+  };
+}
+
+function ridgeWarning(stats: readonly LayerStats[]): string[] {
+  const raised = stats.filter(({ ridgeRaised }) => ridgeRaised > 0).length;
+  return raised ? [`the ridge had to be raised at ${raised} of ${stats.length} sites`] : [];
+}

@@ -1,0 +1,245 @@
+/** Every method on the same tokens: tokenise → dense reference → row by row → document. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { overlapWarning } from '../../calibration/corpus';
+import { openCheckpoint } from '../../checkpoint/open';
+import { type Engine, withEngine } from '../../engine/engine';
+import { measureGemmRate } from '../../engine/gemm-rate';
+import { native } from '../../engine/native';
+import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
+import { windowFor } from '../../evaluate';
+import type { ModelSource } from '../../model/architecture';
+import type { OnProgress } from '../../progress';
+import { hashFiles } from '../../pruning/model-card';
+import type { PruneOptions } from '../../pruning/options';
+import { Surveys, type SurveyUse } from '../../pruning/surveys';
+import { documentOf, machineOf, modelOf, versions } from '../document';
+import { type MethodEntry, methodEntries } from '../methods';
+import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../schema';
+import { qualityCommand } from './command';
+import { type QualityOptions, type QualitySettings, qualitySettings } from './options';
+import { Reference } from './reference';
+import { Results } from './results';
+import { makeRow } from './row';
+import { surveyOf } from './survey';
+import { requireDistinct, type TokenisedText, tokenise } from './texts';
+
+/** Faults that concern one row alone; after any other the run ends. */
+const OF_A_ROW: readonly ErrorCode[] = [
+  'ERR_ARGUMENT',
+  'ERR_UNSUPPORTED',
+  'ERR_NAN',
+  'ERR_NUMERIC',
+  'ERR_VERIFY',
+  'ERR_BUDGET',
+];
+
+interface Job {
+  entry: MethodEntry;
+  sparsity: number;
+}
+
+interface Run {
+  started: number;
+  engine: Engine;
+  source: ModelSource;
+  settings: QualitySettings;
+  calibration: TokenisedText;
+  texts: TokenisedText[];
+  results: Results;
+  onProgress: OnProgress | undefined;
+}
+
+/**
+ * Prunes the checkpoint at `model` by every asked method to every asked sparsity and compares each written file
+ * with the dense model. What is shared is made once: tokens, the dense model's states, surveys. Finished rows are
+ * kept in `output`/rows.jsonl, so that the same call goes on after an interruption; a row that cannot be made is
+ * a failure in the document, not of the run.
+ */
+export async function benchQuality(model: string, options: QualityOptions): Promise<BenchDocument> {
+  const started = performance.now();
+  const settings = qualitySettings(options);
+  const entries = methodEntries(settings.methods);
+  requireDistinct(settings.eval);
+  return withEngine(options, async (engine) => {
+    const run = await openRun(engine, model, settings, options, started);
+    const jobs = entries.flatMap((entry) =>
+      settings.sparsities.map((sparsity) => ({ entry, sparsity })),
+    );
+    const failures = await makeRows(run, jobs);
+    const rates = { sgemmRate: await measureGemmRate(engine, run.source.architecture) };
+    const about = {
+      command: qualityCommand(run.source.path, settings, options),
+      machine: machineOf(engine, rates),
+      seed: settings.seed,
+      settings,
+    };
+    return documentOf(started, about, { quality: sectionOf(run, entries, jobs, failures) });
+  });
+}
+
+async function openRun(
+  engine: Engine,
+  model: string,
+  settings: QualitySettings,
+  { signal, bf16 = false, onProgress }: QualityOptions,
+  started: number,
+): Promise<Run> {
+  const source = await openCheckpoint(model);
+  const { architecture } = source;
+  const window = windowFor(
+    architecture,
+    settings.window ?? Math.min(1024, architecture.maxPositions),
+  );
+  const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
+  const maxTokens = settings.calibrationTokens;
+  const calibration = await tokenise(source, settings.calibration, { window, maxTokens, signal });
+  const texts: TokenisedText[] = [];
+  for (const path of settings.eval) {
+    const limits = { window: evalWindow, maxTokens: settings.evalTokens, signal };
+    texts.push(await tokenise(source, path, limits));
+  }
+  const { surveyTokens, scope, format, dtype, multiple, seed } = settings;
+  const { cpu } = machineOf(engine);
+  const results = await Results.open(
+    settings.output,
+    {
+      version: versions().struprune,
+      source: await hashFiles(source, signal),
+      calibration: withoutPath(calibration),
+      texts: texts.map(withoutPath),
+      settings: { surveyTokens, scope, format, dtype, multiple, seed },
+      // Seconds are compared between rows.
+      machine: { cpu, threads: engine.threads, bf16, ...native.devices(), blas: native.blas },
+    },
+    settings.force,
+  );
+  return { started, engine, source, settings, calibration, texts, results, onProgress };
+}
+
+/** The same text may have moved. */
+function withoutPath({ about }: TokenisedText) {
+  const { path, ...rest } = about;
+  return rest;
+}
+
+/** Makes the rows that are not there yet. */
+async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]> {
+  const { engine, source, settings, texts, results, onProgress } = run;
+  const missing = jobs.filter(({ entry, sparsity }) => !results.row(entry, sparsity));
+  const failures: BenchFailure[] = [];
+  if (missing.length === 0) return failures;
+  const start = performance.now();
+  const reference = await Reference.make(engine, source, texts, settings.scratch, onProgress);
+  const uses: SurveyUse[] = [];
+  const surveys = new Surveys((use) => uses.push(use));
+  const folder = await mkdtemp(join(settings.scratch, 'struprune-bench-'));
+  try {
+    if (!results.dense) {
+      const perplexities = await reference.perplexities();
+      await results.addDense({ perplexities, seconds: (performance.now() - start) / 1000 });
+    }
+    let done = jobs.length - missing.length;
+    for (const job of missing) {
+      engine.throwIfAborted();
+      uses.length = 0;
+      const prefix = `row ${done + 1} of ${jobs.length}, ${nameOf(job)}`;
+      try {
+        const row = await makeRow({
+          engine,
+          model: source.path,
+          entry: job.entry,
+          options: rowOptions(run, job, folder),
+          ids: run.calibration.ids,
+          surveys,
+          uses,
+          reference,
+          keepModel: settings.keepModels,
+          onProgress: prefixed(onProgress, prefix),
+        });
+        for (const use of uses) await results.addSurvey(surveyOf(use));
+        await results.addRow(job.entry, row);
+      } catch (error) {
+        failures.push(failureOf(engine, job, error));
+      }
+      done++;
+    }
+    return failures;
+  } finally {
+    surveys.dispose();
+    reference.dispose();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function rowOptions({ settings, calibration }: Run, job: Job, folder: string): PruneOptions {
+  const { calibration: path, surveyTokens, scope, format, dtype, multiple, seed } = settings;
+  const name = `${job.entry.id}-${job.sparsity}${format === 'gguf' ? '.gguf' : ''}`;
+  const parent = settings.keepModels ? resolve(settings.output, 'models') : folder;
+  return {
+    calibration: path,
+    calibrationTokens: calibration.about.tokens,
+    window: calibration.about.window,
+    surveyTokens,
+    scope,
+    format,
+    dtype,
+    multiple,
+    seed,
+    scratch: settings.scratch,
+    ...job.entry.options,
+    sparsity: job.sparsity,
+    output: join(parent, name),
+    // Left by a run that was stopped after it.
+    force: settings.keepModels,
+  };
+}
+
+function nameOf({ entry, sparsity }: Job): string {
+  return `${entry.id} ${Number((100 * sparsity).toFixed(2))} %`;
+}
+
+function prefixed(onProgress: OnProgress | undefined, prefix: string): OnProgress | undefined {
+  return (
+    onProgress &&
+    ((progress) => onProgress({ ...progress, message: `${prefix}: ${progress.message}` }))
+  );
+}
+
+/** What the row died of; rethrown where the run should not go on. */
+function failureOf(engine: Engine, { entry, sparsity }: Job, error: unknown): BenchFailure {
+  const reason = engine.translate(error);
+  if (!(reason instanceof StruPruneError) || !OF_A_ROW.includes(reason.code)) throw reason;
+  const { code, message } = asStruPruneError(reason);
+  return { method: entry.id, sparsity, code, message };
+}
+
+function sectionOf(
+  { source, settings, calibration, texts, results }: Run,
+  entries: readonly MethodEntry[],
+  jobs: readonly Job[],
+  failures: BenchFailure[],
+): BenchQuality {
+  const rows = jobs
+    .map(({ entry, sparsity }) => results.row(entry, sparsity))
+    .filter((row): row is BenchRow => row !== undefined);
+  const used = new Set(rows.map((row) => row.survey));
+  return {
+    model: modelOf(source),
+    scope: settings.scope,
+    format: settings.format,
+    dtype: settings.dtype ?? 'as the source, else f16',
+    calibration: calibration.about,
+    texts: texts.map(({ about }) => about),
+    dense: results.dense ?? { perplexities: [], seconds: 0 },
+    sparsities: settings.sparsities,
+    methods: [...entries],
+    rows,
+    failures,
+    surveys: results.surveys.filter(({ key }) => used.has(key)),
+    warnings: texts.flatMap(({ about, ids }) => {
+      const warning = overlapWarning(calibration.ids, ids);
+      return warning ? [`${about.name}: ${warning}`] : [];
+    }),
+  };
+}

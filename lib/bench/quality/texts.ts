@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
+import { readWindows } from '../../calibration/text';
+import { StruPruneError } from '../../errors';
+import type { ModelSource } from '../../model/architecture';
+import type { BenchText } from '../schema';
+
+/** A text and its tokens, whole windows. */
+export interface TokenisedText {
+  about: BenchText;
+  ids: Int32Array;
+}
+
+/** @throws StruPruneError as readWindows */
+export async function tokenise(
+  source: ModelSource,
+  path: string,
+  options: { window: number; maxTokens: number; signal?: AbortSignal },
+): Promise<TokenisedText> {
+  const ids = await readWindows(source, path, options);
+  const sha256 = await hashOf(path, options.signal);
+  const { window } = options;
+  return { about: { name: basename(path), path, sha256, tokens: ids.length, window }, ids };
+}
+
+async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { signal })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** Rows name texts by their file names. */
+export function requireDistinct(paths: readonly string[]): void {
+  const names = paths.map((path) => basename(path));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `two texts are called ${twice}`,
+    'give texts with different file names',
+  );
+}

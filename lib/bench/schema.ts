@@ -1,0 +1,349 @@
+/**
+ * What `bench` writes, version 1: `bench quality` as quality.json, `bench kernels` as kernels.json and so on. A
+ * document has one section or more; the others are left out. Sizes in bytes, times in seconds, rates in GFLOP/s (1e9) and GB/s (1e9 bytes), shares from 0 to 1,
+ * losses in nats per token. Readers refuse another `version`; new optional keys do not change it.
+ */
+import { z } from 'zod';
+
+export const BENCH_FORMAT = 'struprune-bench';
+export const BENCH_VERSION = 1;
+
+const count = z.number().int().nonnegative();
+const site = z.enum(['attention', 'ffn']);
+
+const machine = z.object({
+  cpu: z.string(),
+  /** Logical cores of the machine, and threads that the run used. */
+  cores: count,
+  threads: count,
+  memoryBytes: count,
+  /** For example `linux x64 6.1.0`. */
+  system: z.string(),
+  blas: z.string(),
+  gemmPath: z.string(),
+  /** Measured in this run on all its threads; null where the command did not need it. */
+  sgemmRate: z.number().nullable(),
+  dgemmRate: z.number().nullable(),
+  /** Bytes read and written by a copy between large arrays. */
+  bandwidth: z.number().nullable(),
+});
+
+const versions = z.object({ struprune: z.string(), node: z.string() });
+
+/** A text as it was used: whole windows of its first tokens. */
+const text = z.object({
+  /** File name, unique in the document. */
+  name: z.string(),
+  path: z.string(),
+  sha256: z.string(),
+  tokens: count,
+  window: count,
+});
+
+const model = z.object({
+  name: z.string(),
+  path: z.string(),
+  family: z.string(),
+  parameters: count,
+  /** Linear weights of all blocks: what sparsity is a share of. */
+  linearWeights: count,
+  fileBytes: count,
+  blocks: count,
+  hidden: count,
+  vocab: count,
+});
+
+/** What a row was made with: one entry of lib/bench/methods. */
+const method = z.object({
+  /** Unique, as in --methods: `struprune-threshold`, `wanda-sp`, `without-refit`. */
+  id: z.string(),
+  label: z.string(),
+  /** `ablation`: StruPrune with one ingredient taken out or exchanged; compare with `base`. */
+  kind: z.enum(['baseline', 'struprune', 'ablation']),
+  /** Ablations: id of the method that the change was made to. */
+  base: z.string().nullable(),
+  /** Where the method was published, or what the entry changes. */
+  about: z.string(),
+  /** Options of prune() in which it differs from the defaults. */
+  options: z.record(z.string(), z.unknown()),
+});
+
+/** Measured on the file as it was opened again. */
+const onText = z.object({
+  text: z.string(),
+  perplexity: z.number(),
+  meanNll: z.number(),
+  /** Mean over the targets of KL(dense ‖ pruned), nats. */
+  klToDense: z.number(),
+  /** Share of the targets where the likeliest token is the dense model's. */
+  top1Agreement: z.number(),
+});
+
+const admmStep = z.object({
+  rho: z.number(),
+  /** Groups whose mask changed. */
+  changed: count,
+  /** Relative residuals. */
+  primal: z.number(),
+  dual: z.number(),
+});
+
+const layer = z.object({
+  block: count,
+  site,
+  groups: count,
+  removed: count,
+  /** Removed ÷ groups. */
+  share: z.number(),
+  /** Error of the map as a share of its target's energy; null where none was measured. */
+  relativeError: z.number().nullable(),
+  /** Loss that the survey predicted; null without a survey. */
+  predicted: z.number().nullable(),
+  seconds: z.number(),
+  /** ADMM alone: every step as it was. */
+  admm: z.object({ converged: z.boolean(), history: z.array(admmStep) }).nullable(),
+});
+
+const row = z.object({
+  /** `id` of a method. */
+  method: z.string(),
+  label: z.string(),
+  allocation: z.string(),
+  /** Asked share, and what was removed of the linear weights and of the whole file. */
+  sparsity: z.number(),
+  achieved: z.number(),
+  fileSparsity: z.number(),
+  /** Counted in the file written. */
+  parameters: count,
+  fileBytes: count,
+  texts: z.array(onText),
+  seconds: z.object({
+    /** The survey that the row used; made once for all rows with the same `survey`. */
+    survey: z.number(),
+    /** Allocation, solve and write. */
+    solve: z.number(),
+    /** Opening the file again and measuring it on all texts. */
+    evaluate: z.number(),
+  }),
+  /** Key of the survey in `surveys`; null: the method needs none. */
+  survey: z.string().nullable(),
+  /** Largest resident size while the row was made; null where the system cannot tell. */
+  peakRssBytes: count.nullable(),
+  layers: z.array(layer),
+  /** What a failed check or a raised ridge had to say. */
+  warnings: z.array(z.string()),
+});
+
+/** A row that could not be made; the run went on. */
+const failure = z.object({
+  method: z.string(),
+  sparsity: z.number(),
+  code: z.string(),
+  message: z.string(),
+});
+
+/** Error curves of one dense survey: error[k] after the k cheapest removals. */
+const survey = z.object({
+  key: z.string(),
+  /** What the errors are counted in: `nats per token`, `squared error`, `score`. */
+  unit: z.string(),
+  tokens: count,
+  seconds: z.number(),
+  layers: z.array(
+    z.object({
+      block: count,
+      site,
+      groups: count,
+      /** Linear weights in a group. */
+      cost: count,
+      /** w_l of the allocation. */
+      weight: z.number(),
+      error: z.array(z.number()),
+    }),
+  ),
+});
+
+const quality = z.object({
+  model,
+  scope: z.string(),
+  format: z.string(),
+  dtype: z.string(),
+  calibration: text,
+  texts: z.array(text),
+  dense: z.object({
+    perplexities: z.array(
+      z.object({ text: z.string(), perplexity: z.number(), meanNll: z.number() }),
+    ),
+    seconds: z.number(),
+  }),
+  sparsities: z.array(z.number()),
+  methods: z.array(method),
+  rows: z.array(row),
+  failures: z.array(failure),
+  surveys: z.array(survey),
+  /** For example that calibration and evaluation text overlap. */
+  warnings: z.array(z.string()).default([]),
+});
+
+/** One native operation at one of the model's shapes. */
+const kernel = z.object({
+  op: z.string(),
+  /** In words: `[2048, 576] × [576, 1536]`. */
+  shape: z.string(),
+  /** `cpu` or `cuda:0`. */
+  device: z.string(),
+  dtype: z.string(),
+  /** Of one call: useful flops, bytes that must move at least, seconds of the fastest repeat (other work only slows). */
+  flops: z.number(),
+  bytes: z.number(),
+  seconds: z.number(),
+  repeats: count,
+  /** flops ÷ bytes. */
+  intensity: z.number(),
+  gflops: z.number(),
+  /** min(GEMM rate of the dtype, intensity × bandwidth). */
+  attainable: z.number(),
+  /** gflops ÷ attainable. */
+  share: z.number(),
+  bound: z.enum(['compute', 'memory']),
+});
+
+const kernels = z.object({
+  model,
+  /** The two roofs of every device, measured in this run. */
+  roofs: z.array(
+    z.object({
+      device: z.string(),
+      gemmRates: z.array(z.object({ dtype: z.string(), gflops: z.number() })),
+      bandwidth: z.number(),
+    }),
+  ),
+  rows: z.array(kernel),
+});
+
+/** Medians over the repeats, tokens per second. */
+const speedEntry = z.object({
+  label: z.string(),
+  path: z.string(),
+  parameters: count,
+  fileBytes: count,
+  promptPerSecond: z.number(),
+  generationPerSecond: z.number(),
+});
+
+const speed = z.object({
+  /** For example `node-llama-cpp 3.22.1`. */
+  runtime: z.string(),
+  threads: count,
+  promptTokens: count,
+  generatedTokens: count,
+  repeats: count,
+  dense: speedEntry,
+  pruned: speedEntry,
+  /** Pruned ÷ dense. `allowed`: what the removed flops (prompt) and bytes (generation) allow. */
+  ratios: z.object({
+    prompt: z.number(),
+    promptAllowed: z.number(),
+    generation: z.number(),
+    generationAllowed: z.number(),
+  }),
+});
+
+const stage = z.object({ name: z.string(), seconds: z.number() });
+
+const contender = z.object({
+  label: z.string(),
+  command: z.string(),
+  /** Of the whole process, less what it says it spent on `evaluate` and `measure sgemm`. */
+  seconds: z.number(),
+  peakRssBytes: count.nullable(),
+  stages: z.array(stage),
+  /** Forward passes' useful flops ÷ their seconds ÷ the sgemm rate of the same program; null: not told. */
+  forwardShare: z.number().nullable(),
+  perplexity: z.number().nullable(),
+});
+
+const peers = z.object({
+  model,
+  calibration: text,
+  sparsity: z.number(),
+  ours: contender,
+  peers: z.array(
+    contender.extend({
+      /** Theirs ÷ ours. */
+      ratios: z.object({ seconds: z.number(), memory: z.number().nullable() }),
+    }),
+  ),
+  /** Work that any program has to do, item by item, with its time at the measured rate. */
+  useful: z.array(
+    z.object({ item: z.string(), flops: z.number(), rate: z.number(), seconds: z.number() }),
+  ),
+  /** Our seconds ÷ the sum of `useful`. */
+  overUseful: z.number(),
+});
+
+/** Runs of growing models or shrinking budgets: `bench memory`. */
+const memory = z.object({
+  rows: z.array(
+    z.object({
+      label: z.string(),
+      parameters: count,
+      blocks: count,
+      hidden: count,
+      calibrationTokens: count,
+      /** null: no limit. */
+      budgetBytes: count.nullable(),
+      /** Largest sum of native allocations. */
+      nativePeakBytes: count.nullable(),
+      peakRssBytes: count,
+      scratchBytes: count.nullable(),
+      seconds: z.number(),
+      /** Hash of the output, to show that budgets do not change it. */
+      sha256: z.string().nullable(),
+    }),
+  ),
+});
+
+export const benchSchema = z.object({
+  format: z.literal(BENCH_FORMAT),
+  version: z.literal(BENCH_VERSION),
+  /** ISO 8601, when the document was begun. */
+  date: z.string(),
+  seconds: z.number(),
+  /** Command line that makes it again. */
+  command: z.string(),
+  machine,
+  versions,
+  seed: count,
+  /** Every setting of the run, defaults included. */
+  settings: z.record(z.string(), z.unknown()),
+  quality: quality.optional(),
+  kernels: kernels.optional(),
+  speed: speed.optional(),
+  peers: peers.optional(),
+  memory: memory.optional(),
+});
+
+export type BenchDocument = z.infer<typeof benchSchema>;
+export type BenchMachine = z.infer<typeof machine>;
+export type BenchModel = z.infer<typeof model>;
+export type BenchText = z.infer<typeof text>;
+export type BenchMethod = z.infer<typeof method>;
+export type BenchOnText = z.infer<typeof onText>;
+export type BenchLayer = z.infer<typeof layer>;
+export type BenchRow = z.infer<typeof row>;
+export type BenchFailure = z.infer<typeof failure>;
+export type BenchSurvey = z.infer<typeof survey>;
+export type BenchQuality = z.infer<typeof quality>;
+export type BenchKernel = z.infer<typeof kernel>;
+export type BenchKernels = z.infer<typeof kernels>;
+export type BenchSpeed = z.infer<typeof speed>;
+export type BenchPeers = z.infer<typeof peers>;
+export type BenchContender = z.infer<typeof contender>;
+
+/** A line of rows.jsonl after the first: a finished part of `bench quality`. */
+export const entrySchema = z.union([
+  z.object({ dense: quality.shape.dense }),
+  z.object({ survey }),
+  z.object({ key: z.string(), row }),
+]);

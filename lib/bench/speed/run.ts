@@ -1,0 +1,150 @@
+/** A pruned checkpoint against the dense one in llama.cpp, beside what the removed work allows. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { openCheckpoint } from '../../checkpoint/open';
+import { type EngineOptions, withEngine } from '../../engine/engine';
+import { native } from '../../engine/native';
+import { blockSpec } from '../../engine/session';
+import { StruPruneError } from '../../errors';
+import type { ModelSource, TensorRef } from '../../model/architecture';
+import { type OnProgress, stageReporter } from '../../progress';
+import { commandLine, documentOf, machineOf, modelOf } from '../document';
+import { parseSettings } from '../options';
+import type { BenchDocument, BenchSpeed } from '../schema';
+import { findRuntime, timeModels } from './runtime';
+
+const count = z.number().int().positive();
+
+const schema = z.strictObject({
+  output: z.string().min(1).default('struprune-bench'),
+  promptTokens: count.default(512),
+  generatedTokens: count.default(64),
+  repeats: count.default(5),
+  /** Folder of node-llama-cpp, or one in whose node_modules it lies. */
+  runtime: z.string().min(1).optional(),
+});
+
+export type SpeedOptions = z.input<typeof schema> &
+  Pick<EngineOptions, 'threads' | 'signal'> & { onProgress?: OnProgress };
+export type SpeedSettings = z.output<typeof schema>;
+
+export function speedSettings(options: SpeedOptions): SpeedSettings {
+  return parseSettings(schema, options);
+}
+
+/** Both are GGUF files of one dtype: `prune --format gguf`, with `--sparsity 0` for the dense one. */
+export async function benchSpeed(
+  dense: string,
+  pruned: string,
+  options: SpeedOptions,
+): Promise<BenchDocument> {
+  const started = performance.now();
+  const settings = speedSettings(options);
+  const { threads = availableParallelism(), signal, onProgress } = options;
+  const runtime = findRuntime(settings.runtime);
+  const sources = [await openGgufSource(dense), await openGgufSource(pruned)] as const;
+  requireComparable(...sources);
+  const { promptTokens, generatedTokens, repeats } = settings;
+  const report = stageReporter(onProgress, 'measure', 1);
+  report(0, `${repeats + 1} rounds in ${runtime.name}`);
+  const models = sources.map(({ path }) => resolve(path));
+  const job = { models, promptTokens, generatedTokens, repeats, threads };
+  const seconds = await timeModels(runtime, job, signal);
+  const entries = sources.map((source, i) => ({
+    label: modelOf(source).name,
+    path: source.path,
+    parameters: source.parameters,
+    fileBytes: modelOf(source).fileBytes,
+    promptPerSecond: promptTokens / median(seconds[i]!.prompt),
+    generationPerSecond: generatedTokens / median(seconds[i]!.generation),
+  }));
+  const [a, b] = [entries[0]!, entries[1]!];
+  const speed: BenchSpeed = {
+    runtime: runtime.name,
+    threads,
+    promptTokens,
+    generatedTokens,
+    repeats,
+    dense: a,
+    pruned: b,
+    ratios: {
+      prompt: b.promptPerSecond / a.promptPerSecond,
+      promptAllowed: ratio(sources, (source) => promptFlops(source, promptTokens)),
+      generation: b.generationPerSecond / a.generationPerSecond,
+      generationAllowed: ratio(sources, bytesRead),
+    },
+  };
+  const { runtime: place, ...rest } = settings;
+  return withEngine({ threads, signal }, async (engine) =>
+    documentOf(
+      started,
+      {
+        command: commandLine(
+          ['bench', 'speed', dense, pruned],
+          Object.entries({ ...settings, threads: options.threads }),
+        ),
+        machine: machineOf(engine),
+        seed: 0,
+        settings: { ...rest, runtime: place ?? null },
+      },
+      { speed },
+    ),
+  );
+}
+
+async function openGgufSource(path: string): Promise<ModelSource> {
+  const source = await openCheckpoint(path);
+  if (source.format === 'gguf') return source;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `${path} is not a GGUF file`,
+    'export it with prune --format gguf (with --sparsity 0 for the dense model)',
+  );
+}
+
+/** Other dtypes or another family would be measured as if pruning had made the difference. */
+function requireComparable(dense: ModelSource, pruned: ModelSource): void {
+  const dtypes = [dense, pruned].map(({ blocks }) => [
+    ...new Set(blocks.flatMap((block) => matrices(block).map(({ dtype }) => dtype))),
+  ]);
+  const [of, other] = dtypes.map((names) => names.sort().join(', '));
+  if (of === other && dense.architecture.hidden === pruned.architecture.hidden) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `the files hold other things: ${of} at width ${dense.architecture.hidden}, ${other} at width ${pruned.architecture.hidden}`,
+    'export both from one model with the same --dtype',
+  );
+}
+
+function matrices(block: ModelSource['blocks'][number]): TensorRef[] {
+  return Object.values(block).filter(({ shape }) => shape.length > 1);
+}
+
+/** llama.cpp runs the head for the last token alone. */
+function promptFlops({ architecture }: ModelSource, tokens: number): number {
+  const blocks = architecture.blocks.map((_, index) =>
+    native.blockFlops(blockSpec(architecture, index), tokens, tokens),
+  );
+  return blocks.reduce((sum, flops) => sum + flops, 2 * architecture.vocab * architecture.hidden);
+}
+
+/** Every generated token reads all blocks and the head once. */
+function bytesRead({ blocks, model }: ModelSource): number {
+  const head = model.head ?? model.embedding!;
+  const tensors = blocks.flatMap((block) => Object.values(block));
+  return tensors.reduce((sum, { bytes }) => sum + bytes, head.bytes);
+}
+
+function ratio(
+  [dense, pruned]: readonly [ModelSource, ModelSource],
+  of: (source: ModelSource) => number,
+): number {
+  return of(dense) / of(pruned);
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

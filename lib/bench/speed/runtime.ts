@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { StruPruneError } from '../../errors';
+import { packageRoot } from '../../package-root';
+
+const PACKAGE = 'node-llama-cpp';
+
+export interface Runtime {
+  folder: string;
+  /** `node-llama-cpp 3.22.1`. */
+  name: string;
+}
+
+/**
+ * The optional peer: in `given`, else in node_modules of the working folder or of this package, or above them.
+ * @throws StruPruneError ERR_NOT_FOUND
+ */
+export function findRuntime(given: string | undefined): Runtime {
+  const places = given
+    ? [resolve(given), join(resolve(given), 'node_modules', PACKAGE)]
+    : [process.cwd(), packageRoot()].flatMap(above);
+  const folder = places.find(
+    (place) =>
+      existsSync(join(place, 'dist', 'index.js')) && existsSync(join(place, 'package.json')),
+  );
+  const about = folder && JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  if (about?.name === PACKAGE) return { folder: folder!, name: `${PACKAGE} ${about.version}` };
+  throw new StruPruneError(
+    'ERR_NOT_FOUND',
+    given
+      ? `${PACKAGE} is not in ${given}`
+      : `bench speed needs ${PACKAGE}, which is not installed`,
+    `install it with: npm install ${PACKAGE}@3`,
+  );
+}
+
+function above(start: string): string[] {
+  const places: string[] = [];
+  for (let folder = start; ; folder = dirname(folder)) {
+    places.push(join(folder, 'node_modules', PACKAGE));
+    if (folder === dirname(folder)) return places;
+  }
+}
+
+export interface SpeedJob {
+  models: string[];
+  promptTokens: number;
+  generatedTokens: number;
+  repeats: number;
+  threads: number;
+}
+
+/** Seconds of every repeat, a model at a time; in a child process. @throws StruPruneError ERR_UNSUPPORTED */
+export async function timeModels(
+  { folder, name }: Runtime,
+  job: SpeedJob,
+  signal: AbortSignal | undefined,
+): Promise<{ prompt: number[]; generation: number[] }[]> {
+  const scratch = await mkdtemp(join(tmpdir(), 'struprune-speed-'));
+  try {
+    const path = join(scratch, 'job.json');
+    await writeFile(path, JSON.stringify(job));
+    const { code, stdout, stderr } = await run(
+      [join(__dirname, 'llama.mjs'), folder, path],
+      signal,
+    );
+    signal?.throwIfAborted();
+    if (code === 0) return JSON.parse(stdout);
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `${name} could not run the models: ${lastLine(stderr)}`,
+      'see whether llama.cpp loads each of them by itself',
+    );
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+function run(args: string[], signal: AbortSignal | undefined) {
+  const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env, signal });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise<{ code: number | null; stdout: string; stderr: string }>((done) => {
+    child.on('error', (error) => done({ code: null, stdout, stderr: stderr || error.message }));
+    child.on('close', (code) => done({ code, stdout, stderr }));
+  });
+}
+
+function lastLine(text: string): string {
+  const lines = text.split('\n').filter((line) => /error/i.test(line));
+  return lines.at(-1)?.trim() ?? text.trim().split('\n').at(-1) ?? 'it said nothing';
+}

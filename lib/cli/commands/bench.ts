@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+import { addKernels } from './bench/kernels';
+import { addPeers } from './bench/peers';
+import { addQuality, runEmbedded } from './bench/quality';
+import { addSpeed } from './bench/speed';
+
+export function addBench(program: Command): void {
+  const bench = program
+    .command('bench')
+    .description(
+      'Measures methods, speed and memory. Without a further word: the quick form of quality on the ' +
+        'embedded model.',
+    )
+    .action(runEmbedded);
+  addQuality(bench);
+  addKernels(bench);
+  addSpeed(bench);
+  addPeers(bench);
+}

@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import type { QualityOptions } from '../../../bench/quality/options';
+import { EMBEDDED_WINDOW, embeddedModel } from '../../embedded';
+import {
+  BENCH_EXTRAS,
+  BENCH_QUALITY_DEFAULTS,
+  BENCH_QUALITY_FLAGS,
+} from '../../flags/bench-quality';
+import { addFlags, optionsFrom } from '../../flags/flag';
+import { qualityReport } from '../../output/bench-quality-report';
+import { warn } from '../../output/print';
+import { runWithProgress } from '../../terminal/run';
+import { deliver } from './deliver';
+
+export function addQuality(bench: Command): void {
+  const command = bench
+    .command('quality')
+    .description(
+      'Perplexity, distance to the dense model, sizes and times of every method, side by side.',
+    )
+    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .action((model: string, parsed: Record<string, unknown>) =>
+      runQuality(model, optionsFrom<QualityOptions>(BENCH_QUALITY_FLAGS, parsed), {
+        json: parsed.json === true,
+      }),
+    );
+  addFlags(command, BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS);
+}
+
+/** Plain `bench`: the quick form on the embedded model. */
+export function runEmbedded(): Promise<void> {
+  const options = { quick: true, window: EMBEDDED_WINDOW };
+  return runQuality(embeddedModel(), options, { json: false });
+}
+
+async function runQuality(
+  model: string,
+  options: QualityOptions,
+  output: { json: boolean },
+): Promise<void> {
+  const { benchQuality } = await import('../../../bench/quality/run');
+  const document = await runWithProgress(({ signal, onProgress }) =>
+    benchQuality(model, { ...options, signal, onProgress }),
+  );
+  for (const warning of document.quality!.warnings) warn(warning);
+  const folder = options.output ?? BENCH_QUALITY_DEFAULTS.output;
+  await deliver(folder, 'quality', document, { ...output, report: qualityReport });
+}

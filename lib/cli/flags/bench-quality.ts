@@ -1,0 +1,134 @@
+import { METHOD_WORDS } from '../../bench/methods';
+import {
+  type QualityOptions,
+  type QualitySettings,
+  qualitySettings,
+} from '../../bench/quality/options';
+import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import type { Flag, FlagTable } from './flag';
+import { MACHINE_FLAGS } from './machine';
+import { count, names, shares, whole } from './values';
+
+const rows = 'Rows';
+const data = 'Text';
+const what = 'Model';
+const out = 'Output';
+const machine = 'Machine';
+
+type Keys = keyof Omit<QualityOptions, 'signal' | 'onProgress'>;
+
+/** A flag for every option of benchQuality(). */
+export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
+  sparsities: {
+    flag: '--sparsities <list>',
+    help: "shares of the blocks' linear weights to remove, by commas",
+    group: rows,
+    parse: shares,
+  },
+  methods: {
+    flag: '--methods <list>',
+    help: `by commas: ${METHOD_WORDS.join(', ')}`,
+    group: rows,
+    parse: names,
+  },
+  quick: {
+    flag: '--quick',
+    help: 'smaller defaults that answer within a few minutes: fewer tokens, sparsities and methods',
+    group: rows,
+  },
+
+  calibration: {
+    flag: '--calibration <file>',
+    help: 'UTF-8 text whose first tokens calibrate',
+    group: data,
+    fallback: 'a text of this package',
+  },
+  calibrationTokens: {
+    flag: '--calibration-tokens <n>',
+    help: 'how many of them',
+    group: data,
+    parse: count,
+  },
+  surveyTokens: {
+    flag: '--survey-tokens <n>',
+    help: 'calibration tokens of the survey before allocation',
+    group: data,
+    parse: count,
+  },
+  window: {
+    flag: '--window <tokens>',
+    help: 'tokens of a calibration window',
+    group: data,
+    parse: count,
+    fallback: "1024, or the model's positions where it has fewer",
+  },
+  eval: {
+    flag: '--eval <file...>',
+    help: 'texts to measure on',
+    group: data,
+    fallback: 'a text of this package',
+  },
+  evalTokens: {
+    flag: '--eval-tokens <n>',
+    help: 'use the first n tokens of each',
+    group: data,
+    parse: count,
+  },
+  evalWindow: {
+    flag: '--eval-window <tokens>',
+    help: 'tokens of an evaluation window',
+    group: data,
+    parse: count,
+    fallback: 'that of --window',
+  },
+
+  scope: {
+    flag: '--scope <name>',
+    help: 'prune FFN channels, KV heads with their query heads, or both',
+    group: what,
+    choices: SCOPES,
+  },
+  format: { flag: '--format <name>', help: 'what is written', group: what, choices: FORMATS },
+  dtype: {
+    flag: '--dtype <name>',
+    help: 'weights of the written files; q8_0 for gguf alone',
+    group: what,
+    choices: DTYPES,
+    fallback: "the source's own f32, f16 or bf16, else f16",
+  },
+  multiple: {
+    flag: '--multiple <n>',
+    help: 'FFN widths are multiples of n',
+    group: what,
+    parse: count,
+    fallback: '8, or 32 for q8_0',
+  },
+  seed: { flag: '--seed <n>', help: 'of drawn Fisher labels', group: what, parse: whole },
+
+  output: {
+    flag: '-o, --output <folder>',
+    help: 'for quality.json, quality.csv and rows.jsonl, by which an interrupted run goes on',
+    group: out,
+  },
+  keepModels: {
+    flag: '--keep-models',
+    help: 'keep every pruned model, in models/ of that folder',
+    group: out,
+  },
+  force: { flag: '--force', help: 'throw away results of other settings', group: out },
+
+  ...MACHINE_FLAGS,
+  scratch: {
+    flag: '--scratch <folder>',
+    help: 'for hidden states, and pruned models while they are measured',
+    group: machine,
+    fallback: "the system's temporary folder",
+  },
+};
+
+export const BENCH_EXTRAS: readonly Flag[] = [
+  { flag: '--json', help: 'the document on stdout too, and nothing else there', group: out },
+];
+
+/** The library's defaults, for help and documentation. */
+export const BENCH_QUALITY_DEFAULTS: QualitySettings = qualitySettings({});

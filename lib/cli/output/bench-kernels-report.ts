@@ -1,0 +1,26 @@
+import type { BenchDocument } from '../../bench/schema';
+import { percent, short } from '../../numbers';
+import { table } from './table';
+
+export function kernelsReport({ kernels }: BenchDocument): string {
+  const { roofs, rows, model } = kernels!;
+  const lines = roofs.map(({ device, gemmRates, bandwidth }) => {
+    const rates = gemmRates.map(({ dtype, gflops }) => `${dtype} ${gflops.toFixed(0)} GFLOP/s`);
+    return `${device}: ${rates.join(', ')}, ${bandwidth.toFixed(1)} GB/s`;
+  });
+  const head = ['operation', 'shape', 'ms', 'GFLOP/s', 'attainable', 'GB/s', 'share', 'bound by'];
+  const body = rows.map((row) => [
+    row.op,
+    row.shape,
+    short(1000 * row.seconds),
+    row.flops ? short(row.gflops) : '-',
+    row.flops ? short(row.attainable) : '-',
+    short(row.bytes / row.seconds / 1e9),
+    percent(row.share),
+    row.bound,
+  ]);
+  return [
+    `${model.name}, roofs measured in this run: ${lines.join('; ')}`,
+    table([head, ...body], ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'left']),
+  ].join('\n\n');
+}

@@ -1,0 +1,46 @@
+/** `prune --report`: where the report goes, and writing it. */
+import { join, relative, resolve } from 'node:path';
+import { requireWritable, writeText } from '../checkpoint/atomic';
+import { StruPruneError } from '../errors';
+
+export interface ReportFile {
+  path: string;
+  /** It lies in the folder that the run makes: nothing of it is there before, and all of it is the run's own. */
+  inOutput: boolean;
+}
+
+/**
+ * Place of the report: the file that was named, else OUT/report.html in a folder and OUT.report.html beside a .gguf
+ * file. Refused now, since the run takes long: another ending than .html, an existing file without `force`,
+ * a place that cannot be written. @throws StruPruneError ERR_ARGUMENT, ERR_OUTPUT
+ */
+export async function reportFile(
+  named: string | true,
+  { output, format, force }: { output: string; format: 'hf' | 'gguf'; force: boolean },
+): Promise<ReportFile> {
+  const path = resolve(named === true ? standardPath(output, format) : named);
+  if (!/\.html?$/i.test(path)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the report ${path} would not be an .html file`,
+      'give --report a name that ends with .html',
+    );
+  }
+  const inOutput = format === 'hf' && isInside(resolve(output), path);
+  if (!inOutput) await requireWritable(path, 'file', { replace: force });
+  return { path, inOutput };
+}
+
+export function writeReport({ path, inOutput }: ReportFile, text: string, force: boolean) {
+  return writeText(path, text, { replace: force && !inOutput });
+}
+
+function standardPath(output: string, format: 'hf' | 'gguf'): string {
+  if (format === 'hf') return join(output, 'report.html');
+  return `${output.replace(/\.gguf$/i, '')}.report.html`;
+}
+
+function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && !way.startsWith('..') && resolve(folder, way) === path;
+}

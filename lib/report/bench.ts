@@ -1,0 +1,93 @@
+/** bench.json as one HTML file. */
+import type { BenchDocument, BenchQuality } from '../bench/schema';
+import { type Html, html } from './html';
+import { asked, grouped, million } from './numbers';
+import { page, type Section } from './page';
+import { ablationFigure } from './sections/ablations';
+import { admmFigure } from './sections/admm';
+import { costFigures } from './sections/cost';
+import { curveFigures } from './sections/curves';
+import { kernelFigures, kernelSummary } from './sections/kernels';
+import { focusOf, layerFigures } from './sections/layers';
+import { memoryFigures } from './sections/memory';
+import { methodsTable, originBody, textsTable } from './sections/origin';
+import { peersFigures, peersSummary } from './sections/peers';
+import { perplexityFigures } from './sections/perplexity';
+import { resultsTable } from './sections/results';
+import { speedFigures, speedSummary } from './sections/speed';
+import { qualitySummary } from './summary/quality';
+
+/** The whole report; the same document gives the same text. */
+export function benchHtml(document: BenchDocument): string {
+  const { quality, kernels, speed, peers, memory, versions, date } = document;
+  const model = quality?.model ?? kernels?.model ?? peers?.model;
+  const name = model?.name ?? speed?.pruned.label ?? 'this machine';
+  return page({
+    kicker: `struprune-native ${versions.struprune} · ${date.slice(0, 10)}`,
+    title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
+    facts: model
+      ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
+          quality ? `, scope ${quality.scope}, written as ${quality.format} ${quality.dtype}` : ''
+        }`
+      : html`${document.machine.cpu}`,
+    summary: summaryOf(document),
+    sections: [
+      ...(quality ? qualitySections(quality) : []),
+      ...section('kernels', 'Kernels', kernels && kernelFigures(kernels)),
+      ...section('speed', 'Speed in a runtime', speed && speedFigures(speed)),
+      ...section('peers', 'Against other programs', peers && peersFigures(peers)),
+      ...section('budgets', 'Memory', memory && memoryFigures(memory.rows)),
+      { id: 'origin', title: 'How this was made', body: originOf(document) },
+    ],
+    footer: html`Made by struprune-native ${versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
+  });
+}
+
+function section(id: string, title: string, body: Html | null | undefined): Section[] {
+  return body ? [{ id, title, body }] : [];
+}
+
+function summaryOf({ quality, kernels, speed, peers }: BenchDocument): Html {
+  const rest = html`${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}`;
+  if (quality) return html`${qualitySummary(quality)}${rest}`;
+  return rest.text === '' ? rest : html`<div class="answer"><h2>In short</h2>${rest}</div>`;
+}
+
+function qualitySections(quality: BenchQuality): Section[] {
+  return [
+    {
+      id: 'quality',
+      title: 'Quality',
+      body: html`${perplexityFigures(quality)}${resultsTable(quality)}`,
+    },
+    ...section('ingredients', 'Ingredients', ablationFigure(quality)),
+    ...section('layers', 'Where it is removed', layerFigures(quality)),
+    ...section('curves', 'Error curves', curveFigures(quality.surveys)),
+    ...section('admm', 'ADMM', admmOf(quality)),
+    ...section('cost', 'Time and memory', costFigures(quality)),
+  ];
+}
+
+/** A figure for every row that ran ADMM at the chosen sparsity, or at any where none did at that. */
+function admmOf(quality: BenchQuality): Html | null {
+  const ran = quality.rows.filter(({ layers }) => layers.some(({ admm }) => admm !== null));
+  const focus = focusOf(quality);
+  const chosen = ran.filter(({ sparsity }) => sparsity === focus);
+  const figures = (chosen.length > 0 ? chosen : ran).map(({ layers, label, sparsity }, i) =>
+    admmFigure(layers, `admm-${i}`, `${label} at ${asked(sparsity)}`),
+  );
+  return figures.length === 0 ? null : html`${figures}`;
+}
+
+function originOf(document: BenchDocument): Html {
+  const { quality, peers } = document;
+  const texts = [
+    ...(quality ? [{ ...quality.calibration, use: 'calibration' }] : []),
+    ...(quality?.texts ?? []).map((text) => ({ ...text, use: 'evaluation' })),
+    ...(!quality && peers ? [{ ...peers.calibration, use: 'calibration' }] : []),
+  ];
+  return originBody(
+    document,
+    html`${texts.length > 0 ? textsTable(texts) : null}${quality ? methodsTable(quality.methods) : null}`,
+  );
+}

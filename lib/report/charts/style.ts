@@ -1,0 +1,46 @@
+/** How a series is told from the others without its colour: marker, dashes and a label at its end. */
+
+export interface SeriesStyle {
+  color: string;
+  /** ECharts' name of the marker; 'none' for bare lines. */
+  symbol: string;
+  /** The marker as a character, for labels. */
+  glyph: string;
+  dash: 'solid' | 'dashed' | 'dotted';
+  width: number;
+}
+
+const MARKERS = [
+  ['circle', '●'],
+  ['diamond', '◆'],
+  ['rect', '■'],
+  ['triangle', '▲'],
+  ['emptyCircle', '○'],
+  ['emptyDiamond', '◇'],
+  ['emptyRect', '□'],
+  ['emptyTriangle', '△'],
+] as const;
+
+/** Style of the series at place `index`; after the last colour they come again with other dashes. */
+export function seriesStyle(index: number, strong = true): SeriesStyle {
+  const [symbol, glyph] = MARKERS[index % MARKERS.length]!;
+  const again = index >= MARKERS.length;
+  return {
+    color: `var(--series-${index % MARKERS.length})`,
+    symbol,
+    glyph,
+    dash: again ? 'dotted' : strong ? 'solid' : 'dashed',
+    width: strong ? 2.5 : 1.75,
+  };
+}
+
+/** A line that stands for itself by its label: no marker. */
+export function bareLine(color: string, width = 1.25): SeriesStyle {
+  return { color, symbol: 'none', glyph: '—', dash: 'solid', width };
+}
+
+export const TEXT = {
+  axis: { color: 'var(--soft)', fontSize: 13 },
+  name: { color: 'var(--soft)', fontSize: 13 },
+  label: { color: 'var(--ink)', fontSize: 13 },
+} as const;

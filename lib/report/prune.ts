@@ -1,0 +1,46 @@
+/** One run of prune() as one HTML file. */
+import { basename } from 'node:path';
+import type { PruneResult } from '../pruning/result';
+import { html } from './html';
+import { page, type Section } from './page';
+import { admmFigure } from './sections/admm';
+import { type Origin, originBody } from './sections/origin';
+import { outputBody, samplesBody } from './sections/output';
+import { errorFigure } from './sections/site-errors';
+import { widthsFigure } from './sections/widths';
+import { pruneSummary } from './summary/prune';
+
+export interface PruneRun {
+  /** Path of what was pruned. */
+  model: string;
+  /** Path of the evaluation text; null: none. */
+  text: string | null;
+  result: PruneResult;
+  origin: Origin;
+}
+
+/** The whole report; the same run gives the same text. */
+export function pruneHtml({ model, text, result, origin }: PruneRun): string {
+  const name = basename(model);
+  const { layerStats, samples } = result;
+  const sites = layerStats.map(({ index, site, admm }) => ({ block: index, site, admm }));
+  const errors = errorFigure(layerStats);
+  const admm = admmFigure(sites, 'admm', name);
+  const sections: (Section | null)[] = [
+    { id: 'layers', title: 'Where it was removed', body: widthsFigure(result) },
+    errors && { id: 'errors', title: 'Errors', body: errors },
+    admm && { id: 'admm', title: 'ADMM', body: admm },
+    samples && { id: 'samples', title: 'Words before and after', body: samplesBody(samples) },
+    { id: 'output', title: 'The checkpoint', body: outputBody(result) },
+    { id: 'origin', title: 'How this was made', body: originBody(origin) },
+  ];
+  const { method, allocation, scope, format, dtype } = result;
+  return page({
+    kicker: `struprune-native ${origin.versions.struprune} · ${origin.date.slice(0, 10)}`,
+    title: `${name}, pruned`,
+    facts: html`${method}, ${allocation} allocation, scope ${scope}, written as ${format} ${dtype}`,
+    summary: pruneSummary(result, text === null ? null : basename(text)),
+    sections: sections.filter((section) => section !== null),
+    footer: html`Made by struprune-native ${origin.versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
+  });
+}

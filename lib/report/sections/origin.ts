@@ -1,0 +1,102 @@
+/** Machine, versions, seed and the command that makes the report again. */
+import type { BenchDocument, BenchMachine, BenchMethod, BenchText } from '../../bench/schema';
+import { type Html, html, type Part } from '../html';
+import { bytes, data, grouped, short, time } from '../numbers';
+import { number, table, words } from '../table';
+
+export type Origin = Pick<
+  BenchDocument,
+  'date' | 'seconds' | 'command' | 'machine' | 'versions' | 'seed' | 'settings'
+>;
+
+export function originBody(origin: Origin, more: Part = null): Html {
+  const { date, seconds, command, machine, versions, seed, settings } = origin;
+  return html`<p>This command makes it again:</p>
+<pre>${command}</pre>
+${facts([
+  [
+    'Made',
+    html`<time datetime="${date}">${date.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>, in ${data(seconds, time)}`,
+  ],
+  ['struprune-native', versions.struprune],
+  ['Node.js', versions.node.replace(/^v/, '')],
+  ['Seed', String(seed)],
+  ...machineFacts(machine),
+])}
+${more}
+<div class="card"><details><summary>Settings</summary>
+${table({
+  id: 'settings-table',
+  caption: 'Every setting, defaults included.',
+  head: ['setting', 'value'],
+  rows: Object.entries(settings).map(([key, value]) => [key, words(settingText(value), 'wrap')]),
+})}
+</details></div>`;
+}
+
+export function facts(entries: readonly (readonly [string, Part])[]): Html {
+  return html`<dl class="plain">${entries.map(
+    ([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`,
+  )}</dl>`;
+}
+
+function machineFacts(machine: BenchMachine): (readonly [string, Part])[] {
+  const { sgemmRate, dgemmRate, bandwidth } = machine;
+  const rates = [
+    ...(sgemmRate === null ? [] : [html`${data(sgemmRate, short)} GFLOP/s single`]),
+    ...(dgemmRate === null ? [] : [html`${data(dgemmRate, short)} GFLOP/s double`]),
+    ...(bandwidth === null ? [] : [html`${data(bandwidth, short)} GB/s copies`]),
+  ];
+  return [
+    ['Processor', `${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads used`],
+    ['Memory', data(machine.memoryBytes, bytes)],
+    ['System', machine.system],
+    ['BLAS', `${machine.blas}; products by ${machine.gemmPath}`],
+    ...(rates.length === 0
+      ? []
+      : ([['Measured rates', rates.map((rate, i) => html`${i > 0 ? ', ' : ''}${rate}`)]] as const)),
+  ];
+}
+
+function settingText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'not set');
+}
+
+/** What every word of the charts stands for. */
+export function methodsTable(methods: readonly BenchMethod[]): Html {
+  return html`<div class="card"><details><summary>Methods</summary>
+${table({
+  id: 'methods-table',
+  caption: 'Options are those of prune() that differ from the defaults.',
+  head: ['method', 'name', 'kind', 'what it is', 'options'],
+  rows: methods.map(({ id, label, kind, about, options }) => [
+    label,
+    words(id),
+    words(kind),
+    words(about, 'wrap'),
+    words(
+      Object.entries(options)
+        .map(([key, value]) => `${key}: ${settingText(value)}`)
+        .join(', '),
+    ),
+  ]),
+})}
+</details></div>`;
+}
+
+export function textsTable(texts: readonly (BenchText & { use: string })[]): Html {
+  return html`<div class="card"><details><summary>Texts</summary>
+${table({
+  id: 'texts-table',
+  caption: 'Whole windows of the first tokens of each text.',
+  head: ['text', 'use', 'tokens', 'window', 'SHA-256'],
+  rows: texts.map(({ name, use, tokens, window, sha256 }) => [
+    name,
+    words(use),
+    number(tokens, grouped),
+    number(window, grouped),
+    words(html`<code>${sha256}</code>`),
+  ]),
+})}
+</details></div>`;
+}

@@ -1,0 +1,66 @@
+/** Widths of every block before and after one run. */
+import type { LayerResult, PruneResult } from '../../pruning/result';
+import { lineChart } from '../charts/lines';
+import { seriesStyle } from '../charts/style';
+import { linearScale } from '../charts/ticks';
+import { figure, lineLegend } from '../figure';
+import type { Html } from '../html';
+import { asked, grouped, percent } from '../numbers';
+import { number, table } from '../table';
+import { blockScale, SITE_NAMES } from './sites';
+
+const WIDTHS = [
+  {
+    name: SITE_NAMES.ffn,
+    before: (layer: LayerResult) => layer.ffnBefore,
+    after: (layer: LayerResult) => layer.ffnAfter,
+  },
+  {
+    name: SITE_NAMES.attention,
+    before: (layer: LayerResult) => layer.kvHeadsBefore,
+    after: (layer: LayerResult) => layer.kvHeadsAfter,
+  },
+];
+
+export function widthsFigure({ layers, scope, sparsity }: PruneResult): Html {
+  const shown = WIDTHS.filter((_, i) => scope === 'all' || (scope === 'ffn') === (i === 0));
+  const series = shown.map(({ name, before, after }, i) => ({
+    name,
+    style: seriesStyle(i),
+    points: layers.map((layer): [number, number] => [
+      layer.index,
+      before(layer) === 0 ? 0 : 1 - after(layer) / before(layer),
+    ]),
+  }));
+  const shares = series.flatMap(({ points }) => points.map(([, share]) => share));
+  const title = 'Share of every block that was removed';
+  return figure({
+    title,
+    caption: `The first block is at the left; ${percent(sparsity)} of all linear weights went.`,
+    chart: lineChart({
+      id: 'widths',
+      title,
+      description: `${series.length} lines over ${layers.length} blocks. The numbers are in the table below.`,
+      x: { name: 'block', scale: blockScale(layers.length), format: String },
+      y: { name: 'removed', scale: linearScale(0, Math.max(0.05, ...shares)), format: asked },
+      series,
+      labelRoom: 120,
+    }),
+    legend: lineLegend(series),
+    tables: [
+      table({
+        id: 'widths-table',
+        caption: 'Widths of every block before and after.',
+        head: ['block', ...WIDTHS.flatMap(({ name }) => [`${name} before`, 'after', 'removed'])],
+        rows: layers.map((layer) => [
+          String(layer.index),
+          ...WIDTHS.flatMap(({ before, after }) => [
+            number(before(layer), grouped),
+            number(after(layer), grouped),
+            number(before(layer) === 0 ? null : 1 - after(layer) / before(layer), percent),
+          ]),
+        ]),
+      }),
+    ],
+  });
+}

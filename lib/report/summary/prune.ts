@@ -1,0 +1,70 @@
+/** What one run did and what it cost, in words. */
+import type { PruneResult } from '../../pruning/result';
+import { type Html, html } from '../html';
+import { bytes, change, data, mebibytes, million, percent, perplexity, time } from '../numbers';
+import { tiles } from '../tiles';
+import { LIMIT } from './choose';
+
+/** `text`: name of the evaluation text; null: none. */
+export function pruneSummary(result: PruneResult, text: string | null): Html {
+  const { sparsity, fileSparsity, bytesBefore, bytesAfter, warnings } = result;
+  return html`<div class="answer"><h2>In short</h2>
+<p>${data(sparsity, percent)} of the blocks' linear weights are gone: ${data(fileSparsity, percent)} of all
+parameters, weight files of ${data(bytesAfter, bytes)} instead of ${data(bytesBefore, bytes)}.</p>
+<p>${cost(result, text)}</p></div>
+${keyFigures(result)}
+${
+  warnings.length === 0
+    ? null
+    : html`<div class="warnings" role="group" aria-labelledby="warnings-heading"><h3 id="warnings-heading">To be aware of</h3>
+<ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`
+}`;
+}
+
+/** The same limit that a benchmark's choice keeps. */
+function cost({ perplexityBefore, perplexityAfter }: PruneResult, text: string | null): Html {
+  if (perplexityBefore === null || perplexityAfter === null || text === null) {
+    return html`What that costs was not measured: give an evaluation text with <code>--eval</code>.`;
+  }
+  const ratio = perplexityAfter / perplexityBefore;
+  const limit = percent(LIMIT - 1);
+  const verdict =
+    ratio <= LIMIT
+      ? `within ${limit} of the dense model`
+      : `more than ${limit} above the dense model: prune less, calibrate on more text, or fine-tune`;
+  return html`It costs perplexity ${data(perplexityBefore, perplexity)} → ${data(perplexityAfter, perplexity)} on
+${text} (${data(ratio, change)}), ${verdict}.`;
+}
+
+function keyFigures(result: PruneResult): Html {
+  const { perplexityBefore, perplexityAfter, parametersBefore, parametersAfter } = result;
+  const measured =
+    perplexityBefore === null || perplexityAfter === null
+      ? []
+      : [
+          {
+            name: 'Perplexity',
+            figure: data(perplexityAfter, perplexity),
+            beside: html`dense ${data(perplexityBefore, perplexity)}`,
+          },
+        ];
+  return tiles([
+    ...measured,
+    {
+      name: 'Parameters',
+      figure: data(parametersAfter, million),
+      beside: html`of ${data(parametersBefore, million)}`,
+    },
+    {
+      name: 'Weight files',
+      figure: data(result.bytesAfter, bytes),
+      beside: html`source ${data(result.bytesBefore, bytes)}`,
+    },
+    { name: 'Time', figure: data(result.seconds, time), beside: 'from start to finish' },
+    {
+      name: 'Peak memory',
+      figure: data(result.peakRssBytes, mebibytes),
+      beside: 'of the whole process',
+    },
+  ]);
+}

@@ -1,0 +1,200 @@
+/** The findings of choose.ts in words. */
+import type { BenchQuality, BenchRow } from '../../bench/schema';
+import { type Html, html, type Part } from '../html';
+import {
+  asked,
+  bytes,
+  change,
+  data,
+  mebibytes,
+  million,
+  percent,
+  perplexity,
+  time,
+} from '../numbers';
+import { number, table, words } from '../table';
+import { tiles } from '../tiles';
+import {
+  type BetterAblation,
+  beaten,
+  betterAblations,
+  choose,
+  densePerplexity,
+  firstText,
+  LEVEL,
+  LIMIT,
+  perplexityOf,
+  standings,
+  worstRatio,
+} from './choose';
+
+const ALLOWED = `${Math.round((LIMIT - 1) * 100)} %`;
+
+export function qualitySummary(quality: BenchQuality): Html {
+  const choice = choose(quality);
+  if (!choice)
+    return html`<div class="answer"><h2>What to choose</h2><p>No row was measured.</p></div>`;
+  const { row } = choice;
+  return html`<div class="answer"><h2>What to choose</h2>
+<p>${choice.withinLimit ? chosen(quality, row) : nothingWithin(quality, row)}</p>
+<ul>${costs(quality, row)}${furtherOn(quality, row)}</ul>
+</div>
+${keyFigures(quality, row)}
+${bestTable(quality, row)}
+${warnings(quality)}`;
+}
+
+function chosen(quality: BenchQuality, row: BenchRow): Html {
+  const texts = quality.texts.length;
+  const where = texts === 1 ? 'the text' : texts === 2 ? 'both texts' : `all ${texts} texts`;
+  return html`<strong>${row.label} at ${asked(row.sparsity)}</strong>: the largest share measured at which a method
+costs at most ${ALLOWED} perplexity on ${where}, and the best of those that do.`;
+}
+
+function nothingWithin(quality: BenchQuality, row: BenchRow): Html {
+  return html`<strong>No setting measured stays within ${ALLOWED}</strong> of the dense perplexity. The mildest,
+${row.label} at ${asked(row.sparsity)}, costs ${data(worstRatio(quality, row), change)}. Prune less, calibrate on
+more text, or fine-tune afterwards.`;
+}
+
+function costs(quality: BenchQuality, row: BenchRow): Html {
+  const losses = quality.texts.map(({ name }, i) => {
+    const [before, after] = [densePerplexity(quality, name), perplexityOf(row, name)];
+    return html`${i > 0 ? '; ' : ''}${data(before, perplexity)} → ${data(after, perplexity)} on ${name}
+(${data(after / before, change)})`;
+  });
+  const agreement = row.texts[0];
+  return html`<li><strong>What it costs:</strong> perplexity ${losses}.${
+    agreement
+      ? html` On ${agreement.text} its likeliest token is the dense model's ${data(agreement.top1Agreement, percent)} of the time.`
+      : ''
+  }</li>
+<li><strong>What it gains:</strong> ${data(row.fileSparsity, percent)} of all parameters
+(${data(row.achieved, percent)} of the blocks' linear weights) are gone;
+weight files of ${data(row.fileBytes, bytes)} instead of ${data(quality.model.fileBytes, bytes)}.</li>`;
+}
+
+/** What the next larger sparsity asks for. */
+function furtherOn(quality: BenchQuality, row: BenchRow): Html | null {
+  const next = standings(quality).find(({ sparsity }) => sparsity > row.sparsity);
+  if (!next) return null;
+  return html`<li><strong>Going on</strong> to ${asked(next.sparsity)} costs
+${data(next.worstRatio, change)} on the text that suffers most (${next.best.label}).</li>`;
+}
+
+/** The best of every sparsity. */
+function bestTable(quality: BenchQuality, row: BenchRow): Html {
+  const text = firstText(quality);
+  return html`<div class="card">${table({
+    id: 'best-table',
+    caption: `The best method at each share, by perplexity on ${text}. Bold: the choice. Level: less than ${percent(LEVEL)} apart.`,
+    head: [
+      'removed',
+      'best',
+      'perplexity',
+      'change',
+      'largest change on a text',
+      'next best',
+      'behind by',
+    ],
+    rows: standings(quality).map(({ sparsity, best, ratio, worstRatio: worst, next }) => {
+      const mark = best === row ? 'best' : '';
+      return [
+        asked(sparsity),
+        words(best.label, `text ${mark}`),
+        number(perplexityOf(best, text), perplexity, mark),
+        number(ratio, change, mark),
+        number(worst, change, mark),
+        words(next?.row.label ?? '–'),
+        next && next.above < LEVEL ? 'level' : number(next?.above, percent),
+      ];
+    }),
+  })}</div>`;
+}
+
+function keyFigures(quality: BenchQuality, row: BenchRow): Html {
+  const text = firstText(quality);
+  const dense = densePerplexity(quality, text);
+  const pruned = perplexityOf(row, text);
+  const { model } = quality;
+  return tiles([
+    {
+      name: 'Perplexity',
+      figure: data(pruned, perplexity),
+      beside: html`dense ${data(dense, perplexity)}, ${data(pruned / dense, change)}`,
+    },
+    {
+      name: 'Parameters',
+      figure: data(row.parameters, million),
+      beside: html`of ${data(model.parameters, million)}, ${data(row.parameters / model.parameters, change)}`,
+    },
+    {
+      name: 'Weight files',
+      figure: data(row.fileBytes, bytes),
+      beside: html`source ${data(model.fileBytes, bytes)}`,
+    },
+    {
+      name: 'Time to prune',
+      figure: data(row.seconds.survey + row.seconds.solve, time),
+      beside: 'survey, solve and write',
+    },
+    ...(row.peakRssBytes === null
+      ? []
+      : [
+          {
+            name: 'Peak memory',
+            figure: data(row.peakRssBytes, mebibytes),
+            beside: 'of the whole process',
+          },
+        ]),
+  ]);
+}
+
+function warnings(quality: BenchQuality): Html | null {
+  const items: Part[] = [
+    ...quality.warnings.map((warning) => html`<li>${warning}</li>`),
+    ...beaten(quality).map(({ sparsity, text, winner, ours, ratio }) =>
+      ours
+        ? html`<li><strong>StruPrune is not best</strong> at ${asked(sparsity)} on ${text}: ${winner.label} has
+${data(perplexityOf(winner, text), perplexity)}, ${ours.label} ${data(perplexityOf(ours, text), perplexity)}
+(${data(ratio!, change)}).</li>`
+        : html`<li>At ${asked(sparsity)} StruPrune was not measured on ${text}.</li>`,
+    ),
+    ...ablationWarnings(quality),
+    ...quality.failures.map(
+      ({ method, sparsity, code, message }) =>
+        html`<li><strong>Failed:</strong> ${method} at ${asked(sparsity)}: ${message} [${code}]</li>`,
+    ),
+    ...rowWarnings(quality),
+  ];
+  if (items.length === 0) return null;
+  return html`<div class="warnings" role="group" aria-labelledby="warnings-heading">
+<h3 id="warnings-heading">To be aware of</h3><ul>${items}</ul></div>`;
+}
+
+/** One line an ablation, at the sparsity where it gains most. */
+function ablationWarnings(quality: BenchQuality): Html[] {
+  const byMethod = new Map<string, BetterAblation[]>();
+  for (const one of betterAblations(quality)) {
+    byMethod.set(one.row.method, [...(byMethod.get(one.row.method) ?? []), one]);
+  }
+  return [...byMethod.values()].map((found) => {
+    const { row, base, ratio } = found[0]!;
+    const more = found.length === 1 ? '' : `, and better at ${found.length - 1} more`;
+    return html`<li><strong>${row.label}</strong> does better than ${base.label} at ${asked(row.sparsity)}
+(${data(ratio, change)} perplexity${more}): the default is not the best here.</li>`;
+  });
+}
+
+/** The same words of several rows are said once. */
+function rowWarnings(quality: BenchQuality): Html[] {
+  const rows = new Map<string, BenchRow[]>();
+  for (const row of quality.rows) {
+    for (const text of new Set(row.warnings)) rows.set(text, [...(rows.get(text) ?? []), row]);
+  }
+  return [...rows].map(([text, of]) => {
+    const who =
+      of.length === 1 ? `${of[0]!.label} at ${asked(of[0]!.sparsity)}` : `${of.length} rows`;
+    return html`<li>${who}: ${text}</li>`;
+  });
+}

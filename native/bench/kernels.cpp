@@ -1,0 +1,201 @@
+#include "bench/kernels.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "bench/stopwatch.h"
+#include "model/attend_windows.h"
+#include "model/forward_steps.h"
+#include "ops/statistics.h"
+
+namespace struprune::bench {
+namespace {
+
+double D(size_t value) { return static_cast<double>(value); }
+
+std::string Shape(size_t rows, size_t cols) {
+  return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+}
+
+// Numbers of both signs around 0, the same in every run.
+Buffer<float> Values(Context& context, size_t count) {
+  auto values = context.Allocate<float>(count);
+  uint32_t state = 1;
+  for (float& value : std::span(values.data(), count)) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<float>(state >> 8) / static_cast<float>(1u << 23) - 1.0f;
+  }
+  return values;
+}
+
+// Every operation reads `x_` and writes `out_`, wide enough for all of them.
+class Kernels {
+ public:
+  Kernels(const Block& block, const KernelRun& run)
+      : block_(block),
+        spec_(block.spec()),
+        run_(run),
+        context_(block.context()),
+        width_(std::max({spec_.hidden, spec_.ffn, spec_.heads * spec_.head_dim})),
+        x_(Values(context_, run.tokens * width_)),
+        out_(Values(context_, run.tokens * width_)),
+        third_(Values(context_, run.tokens * width_)) {}
+
+  std::vector<Timing> All() {
+    for (const Role role :
+         {Role::kQ, Role::kK, Role::kV, Role::kO, Role::kGate, Role::kUp, Role::kDown}) {
+      if (block_.has(role)) LinearMap(role);
+    }
+    Attention();
+    Rotation();
+    Normalisation();
+    Activation();
+    GramMatrix();
+    Factors();
+    return std::move(found_);
+  }
+
+ private:
+  // Over chunks of tokens on all threads, as the forward pass runs it.
+  void OnTokens(Timing about, const std::function<void(size_t first, size_t rows)>& work) {
+    Time(std::move(about), [&] {
+      context_.pool.ParallelFor((run_.tokens + kChunk - 1) / kChunk, [&](size_t chunk, size_t) {
+        context_.CheckAbort();
+        const size_t first = chunk * kChunk;
+        work(first, std::min(kChunk, run_.tokens - first));
+      });
+    });
+  }
+
+  void Time(
+      Timing about, const std::function<void()>& work,
+      const std::function<void()>& prepare = [] {}) {
+    const Lap lap = Repeat(run_.seconds, prepare, work);
+    about.seconds = lap.seconds;
+    about.repeats = lap.repeats;
+    found_.push_back(std::move(about));
+  }
+
+  void LinearMap(Role role) {
+    const Matrix& w = block_.matrix(role);
+    const double weights = D(w.rows * w.cols), tokens = D(run_.tokens);
+    OnTokens({"linear " + std::string(kRoleNames[static_cast<size_t>(role)]),
+              Shape(run_.tokens, w.cols) + " × " + Shape(w.cols, w.rows), "f32",
+              2 * weights * tokens, 4 * (weights + tokens * D(w.rows + w.cols))},
+             [&](size_t first, size_t rows) {
+               Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x_.data() + first * w.cols,
+                    w.cols, w.values.data(), w.cols, 0.0f, out_.data() + first * w.rows, w.rows);
+             });
+  }
+
+  // Scores and their product with v over the keys that causality (and the sliding window) leaves.
+  void Attention() {
+    const size_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
+    const double tokens = D(run_.tokens), window = D(run_.window);
+    const double seen =
+        spec_.sliding ? std::min(D(spec_.sliding), (window + 1) / 2) : (window + 1) / 2;
+    std::vector<AttentionScratch> scratch(context_.pool.size());
+    Time({"attention", std::to_string(run_.tokens / run_.window) + " × " + Shape(run_.window, q),
+          "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
+         [&] {
+           AttendWindows(context_, ShapeOf(spec_, run_.window), run_.tokens, x_.data(),
+                         third_.data(), third_.data(), out_.data(), nullptr, scratch);
+         });
+  }
+
+  // Two products and a sum for either half.
+  void Rotation() {
+    if (!spec_.rope) return;
+    const RopeTable table(*spec_.rope, spec_.head_dim, run_.window);
+    const size_t cols = spec_.heads * spec_.head_dim;
+    const double values = D(run_.tokens * cols);
+    OnTokens({"rope q", Shape(run_.tokens, cols), "f32", 3 * values, 8 * values},
+             [&](size_t first, size_t rows) {
+               table.Apply(rows, spec_.heads, out_.data() + first * cols, cols, first, run_.window);
+             });
+  }
+
+  // A square and its sum, two products.
+  void Normalisation() {
+    const size_t cols = spec_.hidden;
+    const double values = D(run_.tokens * cols);
+    const auto weight = Values(context_, cols);
+    OnTokens({"norm", Shape(run_.tokens, cols), "f32", 4 * values, 8 * values},
+             [&](size_t first, size_t rows) {
+               Norm(spec_.norm, rows, cols, x_.data() + first * cols, cols, weight.data(), nullptr,
+                    spec_.eps, out_.data() + first * cols, cols);
+             });
+  }
+
+  // The exponential counts as one operation, as do the sum, the division and the products.
+  void Activation() {
+    const size_t cols = spec_.ffn;
+    const double values = D(run_.tokens * cols);
+    OnTokens({spec_.gated ? "gated activation" : "activation", Shape(run_.tokens, cols), "f32",
+              (spec_.gated ? 4 : 3) * values, (spec_.gated ? 12 : 8) * values},
+             [&](size_t first, size_t rows) {
+               const size_t at = first * cols;
+               Activate(spec_.activation, rows * cols, spec_.gated ? third_.data() + at : nullptr,
+                        x_.data() + at, out_.data() + at);
+             });
+  }
+
+  // XᵀX is symmetric: half of the products are useful.
+  void GramMatrix() {
+    const size_t n = spec_.ffn;
+    Statistics statistics(block_.shared_context(), n, true, 0);
+    Time({"gram", Shape(n, run_.tokens) + " × " + Shape(run_.tokens, n), "f32",
+          D(run_.tokens) * D(n) * D(n), 4 * D(run_.tokens * n) + 8 * D(n) * D(n)},
+         [&] { statistics.Add(run_.tokens, x_.data(), nullptr); });
+  }
+
+  // What the solvers do with a Gram matrix, in double.
+  void Factors() {
+    const size_t n = spec_.ffn, rows = spec_.hidden;
+    auto matrix = context_.Allocate<double>(n * n), work = context_.Allocate<double>(n * n);
+    auto right = context_.Allocate<double>(rows * n);
+    std::fill_n(matrix.data(), n * n, 0.5);
+    for (size_t i = 0; i < n; ++i) matrix[i * n + i] = D(n);
+    const auto reset = [&] { std::copy_n(matrix.data(), n * n, work.data()); };
+    const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
+    Time(
+        {"cholesky", Shape(n, n), "f64", cube / 3, square}, [&] { Cholesky(n, work.data(), n); },
+        reset);
+    Time(
+        {"cholesky + inverse", Shape(n, n), "f64", cube, 1.5 * square},
+        [&] {
+          Cholesky(n, work.data(), n);
+          CholeskyInverse(n, work.data(), n);
+        },
+        reset);
+    reset();
+    Cholesky(n, work.data(), n);
+    Time(
+        {"triangular solves", Shape(rows, n) + " / " + Shape(n, n), "f64",
+         2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
+        [&] { ParallelCholeskySolveRows(context_, n, work.data(), n, rows, right.data(), n); },
+        [&] { std::fill_n(right.data(), rows * n, 1.0); });
+  }
+
+  const Block& block_;
+  const BlockSpec& spec_;
+  const KernelRun& run_;
+  Context& context_;
+  const size_t width_;
+  Buffer<float> x_, out_, third_;  // [tokens, width]
+  std::vector<Timing> found_;
+};
+
+}  // namespace
+
+std::vector<Timing> TimeKernels(const Block& block, const KernelRun& run) {
+  if (run.window == 0 || run.tokens == 0 || run.tokens % run.window != 0) {
+    throw Error("ERR_ARGUMENT", "kernels are timed on whole windows of tokens",
+                "choose --tokens as a multiple of --window");
+  }
+  return Kernels(block, run).All();
+}
+
+}  // namespace struprune::bench

@@ -1,0 +1,39 @@
+// Repeats an operation for a while.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <limits>
+
+namespace struprune::bench {
+
+inline double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+struct Lap {
+  double seconds = 0;  // fastest: other work on the machine only slows
+  size_t repeats = 0;
+};
+
+// Calls `prepare` (not timed) and `work` once to warm up, then at least three times and until
+// `seconds` of work are over.
+inline Lap Repeat(double seconds, const std::function<void()>& prepare,
+                  const std::function<void()>& work) {
+  Lap lap{std::numeric_limits<double>::infinity(), 0};
+  prepare();
+  work();
+  for (double sum = 0; lap.repeats < 3 || sum < seconds; ++lap.repeats) {
+    prepare();
+    const double start = Now();
+    work();
+    const double elapsed = Now() - start;
+    lap.seconds = std::min(lap.seconds, elapsed);
+    sum += elapsed;
+  }
+  return lap;
+}
+
+}  // namespace struprune::bench

@@ -1,0 +1,54 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { Journal, keyOf } from '../../lib/bench/journal';
+import { StruPruneError } from '../../lib/errors';
+
+const work = mkdtempSync(join(tmpdir(), 'struprune-journal-'));
+test.after.always(() => rmSync(work, { recursive: true, force: true }));
+
+const CONDITIONS = { model: 'a', tokens: 8 };
+
+test('entries come back in their order, after a line that was cut off too', async (t) => {
+  const path = join(work, 'new', 'rows.jsonl');
+  const first = await Journal.open(path, CONDITIONS, false);
+  t.deepEqual(first.entries, []);
+  await first.add({ row: 1 });
+  await first.add({ row: 2 });
+  appendFileSync(path, '{"row": 3, "half');
+  const second = await Journal.open(path, { tokens: 8, model: 'a' }, false);
+  t.deepEqual(second.entries, [{ row: 1 }, { row: 2 }]);
+  await second.add({ row: 3 });
+  const third = await Journal.open(path, CONDITIONS, false);
+  t.deepEqual(third.entries, [{ row: 1 }, { row: 2 }, { row: 3 }]);
+});
+
+test('results of other conditions, and other files, are refused or replaced', async (t) => {
+  const path = join(work, 'rows.jsonl');
+  await (await Journal.open(path, CONDITIONS, false)).add({ row: 1 });
+  const other = { ...CONDITIONS, tokens: 9 };
+  const error = await t.throwsAsync(Journal.open(path, other, false), {
+    instanceOf: StruPruneError,
+  });
+  t.is(error.code, 'ERR_OUTPUT');
+  t.regex(error.message, /--force/);
+  t.regex(readFileSync(path, 'utf8'), /"row":1/);
+  t.deepEqual((await Journal.open(path, other, true)).entries, []);
+
+  const foreign = join(work, 'notes.txt');
+  writeFileSync(foreign, 'my notes\n');
+  await t.throwsAsync(Journal.open(foreign, CONDITIONS, false), { instanceOf: StruPruneError });
+  t.is(readFileSync(foreign, 'utf8'), 'my notes\n');
+});
+
+test('a journal that died in its first line begins anew', async (t) => {
+  const path = join(work, 'cut.jsonl');
+  writeFileSync(path, '{"format":"struprune-bench-jou');
+  t.deepEqual((await Journal.open(path, CONDITIONS, false)).entries, []);
+});
+
+test('keys depend on values, not on the order of keys', (t) => {
+  t.is(keyOf({ a: 1, b: { c: [1, 2], d: 2 } }), keyOf({ b: { d: 2, c: [1, 2] }, a: 1 }));
+  t.not(keyOf({ a: [1, 2] }), keyOf({ a: [2, 1] }));
+});

@@ -1,0 +1,63 @@
+import { join } from 'node:path';
+import test from 'ava';
+import { gramFlops, refitFlops, sweepFlops } from '../../lib/bench/flops';
+import { benchKernels, placed } from '../../lib/bench/kernels/run';
+import { benchSchema } from '../../lib/bench/schema';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { native } from '../../lib/engine/native';
+import { blockSpec } from '../../lib/engine/session';
+import { StruPruneError } from '../../lib/errors';
+
+const TINY = join(__dirname, '../../assets/tiny');
+
+test('an operation is placed under the roof that it meets first', (t) => {
+  const roofs = { f32: 100, f64: 50, bandwidth: 10 };
+  const timing = { op: 'x', shape: '', dtype: 'f32', repeats: 3 };
+  const wide = placed({ ...timing, flops: 200e9, bytes: 1e9, seconds: 4 }, roofs);
+  t.is(wide.bound, 'compute');
+  t.deepEqual([wide.gflops, wide.attainable, wide.share, wide.intensity], [50, 100, 0.5, 200]);
+  const narrow = placed({ ...timing, flops: 1e9, bytes: 1e9, seconds: 0.2 }, roofs);
+  t.is(narrow.bound, 'memory');
+  t.deepEqual([narrow.gflops, narrow.attainable, narrow.share], [5, 10, 0.5]);
+  const double = placed({ ...timing, dtype: 'f64', flops: 200e9, bytes: 1e9, seconds: 4 }, roofs);
+  t.is(double.share, 1);
+  const copy = placed({ ...timing, flops: 0, bytes: 1e9, seconds: 0.1 }, roofs);
+  t.deepEqual([copy.gflops, copy.share, copy.bound], [0, 1, 'memory']);
+});
+
+test('flops of the solvers against sums over their steps', (t) => {
+  // One column of one: its inverse is the only number.
+  t.is(gramFlops(7, 3), 63);
+  t.is(refitFlops(4, 3), 9 + 72);
+  // Removing nothing leaves the inverses and products; each removal adds 3 (n - i)², in the limit.
+  const [m, n] = [5, 400];
+  const downdates = sweepFlops(m, n, n) - sweepFlops(m, n, 0);
+  let sum = 0;
+  for (let left = n; left > 0; left--) sum += 3 * left ** 2;
+  t.true(Math.abs(downdates / sum - 1) < 0.01);
+});
+
+test("the tiny model's operations: all there, and their flops are the block's", async (t) => {
+  const document = await benchKernels(TINY, { tokens: 512, window: 256, seconds: 0.001 });
+  const { kernels } = benchSchema.parse(document);
+  const rows = kernels!.rows;
+  t.true(rows.every(({ seconds, repeats, share }) => seconds > 0 && repeats >= 3 && share > 0));
+  const flopsOf = (pattern: RegExp) =>
+    rows.filter(({ op }) => pattern.test(op)).reduce((sum, { flops }) => sum + flops, 0);
+  const { architecture } = await openCheckpoint(TINY);
+  const block = native.blockFlops(blockSpec(architecture, 0), 512, 256);
+  t.true(Math.abs(flopsOf(/^(linear|attention)/) / block - 1) < 0.01);
+  t.is(flopsOf(/^head/), 2 * 512 * architecture.hidden * architecture.vocab);
+  for (const op of ['rope q', 'norm', 'gated activation', 'gram', 'cholesky', 'sweep', 'refit']) {
+    t.true(
+      rows.some((row) => row.op === op),
+      op,
+    );
+  }
+  const { sgemmRate, dgemmRate, bandwidth } = document.machine;
+  t.true(sgemmRate! > 1 && dgemmRate! > 0.5 && bandwidth! > 0.1);
+});
+
+test('a window longer than the model reads is refused', async (t) => {
+  await t.throwsAsync(benchKernels(TINY, { window: 1 << 20 }), { instanceOf: StruPruneError });
+});

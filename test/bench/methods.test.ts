@@ -1,0 +1,45 @@
+import test from 'ava';
+import { METHOD_ENTRIES, methodEntries } from '../../lib/bench/methods';
+import { StruPruneError } from '../../lib/errors';
+import { settingsOf } from '../../lib/pruning/options';
+
+const given = { output: '-', calibration: '-', sparsity: 0.2 };
+
+test('every entry holds options of prune, and no two are the same run', (t) => {
+  const runs = METHOD_ENTRIES.map(({ options }) =>
+    JSON.stringify(settingsOf({ ...given, ...options })),
+  );
+  t.is(new Set(runs).size, METHOD_ENTRIES.length);
+  t.is(new Set(METHOD_ENTRIES.map(({ id }) => id)).size, METHOD_ENTRIES.length);
+});
+
+test('an ablation changes one thing of its base', (t) => {
+  for (const entry of METHOD_ENTRIES.filter(({ kind }) => kind === 'ablation')) {
+    const base = METHOD_ENTRIES.find(({ id }) => id === entry.base);
+    t.truthy(base, entry.id);
+    const before = Object.entries(settingsOf({ ...given, ...base!.options }));
+    const after: Record<string, unknown> = settingsOf({ ...given, ...entry.options });
+    const changed = before.filter(([key, value]) => after[key] !== value).map(([key]) => key);
+    // α and β are the two halves of one feedback; the energy rule's form means nothing without the rule.
+    const together = [
+      ['alpha', 'beta'],
+      ['allocation', 'energyForm'],
+    ];
+    t.true(changed.length === 1 || together.some((pair) => `${pair}` === `${changed}`), entry.id);
+  }
+});
+
+test('names of groups stand for their entries, in the order of the table', (t) => {
+  t.is(methodEntries(['all']).length, METHOD_ENTRIES.length);
+  const found = methodEntries(['struprune-threshold', 'baselines', 'magnitude']);
+  t.deepEqual(
+    found.map(({ id }) => id),
+    ['magnitude', 'wanda-sp', 'flap', 'flap-uniform', 'osscar', 'struprune-threshold'],
+  );
+});
+
+test('an unknown name is refused', (t) => {
+  const error = t.throws(() => methodEntries(['wanda']), { instanceOf: StruPruneError });
+  t.is(error.code, 'ERR_ARGUMENT');
+  t.regex(error.message, /no method 'wanda'.*wanda-sp/);
+});

@@ -1,0 +1,181 @@
+/** bench quality on a small model: its numbers against prune() and evaluate(), its sharing, its going on. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { writeBench } from '../../lib/bench/output';
+import type { QualityOptions } from '../../lib/bench/quality/options';
+import { benchQuality } from '../../lib/bench/quality/run';
+import { type BenchDocument, benchSchema } from '../../lib/bench/schema';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { StruPruneError } from '../../lib/errors';
+import { evaluate } from '../../lib/evaluate';
+import { prune } from '../../lib/prune';
+import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 48;
+const METHODS = ['magnitude', 'struprune-uniform', 'struprune-threshold', 'mask-admm'];
+
+function options(output: string, more: Partial<QualityOptions> = {}): QualityOptions {
+  return {
+    output,
+    calibration: CALIBRATION,
+    calibrationTokens: 20 * WINDOW,
+    surveyTokens: 10 * WINDOW,
+    window: WINDOW,
+    eval: [EVALUATION, CALIBRATION],
+    evalTokens: 6 * WINDOW,
+    sparsities: [0.2, 0.4],
+    methods: METHODS,
+    threads: 1,
+    ...more,
+  };
+}
+
+test('rows are what prune() writes and evaluate() measures', async (t) => {
+  const model = work.model('llama3');
+  const output = work.path('bench');
+  const document = await benchQuality(
+    model,
+    options(output, { keepModels: true, sparsities: [0.2] }),
+  );
+  const { quality } = benchSchema.parse(document);
+  t.is(quality!.rows.length, METHODS.length);
+  t.deepEqual(quality!.failures, []);
+  // The second text is the calibration text itself.
+  t.is(quality!.warnings.length, 1);
+  for (const row of quality!.rows) {
+    const kept = join(output, 'models', `${row.method}-${row.sparsity}`);
+    t.is(row.parameters, (await openCheckpoint(kept)).parameters);
+    t.true(row.achieved >= row.sparsity && row.achieved < row.sparsity + 0.1);
+    for (const { text, perplexity, klToDense, top1Agreement } of row.texts) {
+      const file = [EVALUATION, CALIBRATION].find((path) => path.endsWith(text))!;
+      const limits = { window: WINDOW, maxTokens: 6 * WINDOW, threads: 1 };
+      const own = await evaluate(kept, { text: file, ...limits });
+      t.true(Math.abs(perplexity / own.perplexity - 1) < 1e-6, `${row.method} on ${text}`);
+      t.true(klToDense > 0 && top1Agreement > 0 && top1Agreement <= 1);
+    }
+  }
+  const [row] = quality!.rows.filter((one) => one.method === 'struprune-threshold');
+  const alone = await prune(model, {
+    output: work.path('alone'),
+    calibration: CALIBRATION,
+    calibrationTokens: 20 * WINDOW,
+    surveyTokens: 10 * WINDOW,
+    window: WINDOW,
+    sparsity: 0.2,
+    threads: 1,
+  });
+  t.deepEqual(
+    row!.layers.map(({ removed, relativeError }) => [removed, relativeError]),
+    alone.layerStats.map(({ removed, relativeError }) => [removed, relativeError]),
+  );
+});
+
+test('a survey is made once for all sparsities and methods that want the same', async (t) => {
+  const { quality } = await benchQuality(work.model('llama2'), options(work.path('bench')));
+  t.is(quality!.surveys.length, 1);
+  const [survey] = quality!.surveys;
+  const users = quality!.rows.filter(({ survey: key }) => key === survey!.key);
+  t.deepEqual(
+    users.map(({ method, sparsity }) => `${method} ${sparsity}`),
+    ['struprune-threshold', 'mask-admm'].flatMap((id) => [`${id} 0.2`, `${id} 0.4`]),
+  );
+  for (const { seconds } of users) t.is(seconds.survey, survey!.seconds);
+  for (const { groups, error } of survey!.layers) {
+    t.true(error.length <= groups + 1 && error[0] === 0);
+    t.true(error.every((value, k) => k === 0 || value >= error[k - 1]!));
+  }
+  const admm = quality!.rows.filter(({ method }) => method === 'mask-admm');
+  const histories = admm.flatMap(({ layers }) => layers.map((layer) => layer.admm));
+  t.true(histories.some((found) => found !== null && found.history.length > 1));
+});
+
+test('an interrupted run goes on with what it has', async (t) => {
+  const model = work.model('llama2');
+  const output = work.path('bench');
+  const small = (more: Partial<QualityOptions> = {}) =>
+    options(output, { methods: ['magnitude', 'struprune-uniform'], ...more });
+  const controller = new AbortController();
+  const reason = new Error('stopped by the test');
+  const error = await t.throwsAsync(
+    benchQuality(
+      model,
+      small({
+        signal: controller.signal,
+        onProgress: ({ message }) => {
+          if (message.startsWith('row 3 of 4')) controller.abort(reason);
+        },
+      }),
+    ),
+  );
+  t.is(error, reason);
+  const lines = () => readFileSync(join(output, 'rows.jsonl'), 'utf8').trim().split('\n');
+  const kept = lines()
+    .slice(1)
+    .map((line) => JSON.parse(line));
+  t.is(kept.filter((entry) => 'row' in entry).length, 2);
+
+  const seen: string[] = [];
+  const onProgress: QualityOptions['onProgress'] = ({ message }) => seen.push(message);
+  const { quality } = await benchQuality(model, small({ onProgress }));
+  t.is(quality!.rows.length, 4);
+  t.deepEqual(
+    quality!.rows.slice(0, 2),
+    kept.filter((entry) => 'row' in entry).map(({ row }) => row),
+  );
+  t.false(seen.some((message) => /^row [12] of 4/.test(message)));
+
+  const again: string[] = [];
+  const whole = await benchQuality(
+    model,
+    small({ onProgress: ({ message }) => again.push(message) }),
+  );
+  t.deepEqual(again, []);
+  t.deepEqual(whole.quality!.rows, quality!.rows);
+
+  await t.throwsAsync(benchQuality(model, small({ evalTokens: 4 * WINDOW })), {
+    instanceOf: StruPruneError,
+    message: /another model, text, setting or machine.*--force/,
+  });
+});
+
+test('a row that cannot be made is a failure of its own', async (t) => {
+  // Post-norm: error feedback is refused.
+  const model = work.model('opt-post');
+  const methods = ['magnitude', 'with-feedback'];
+  const { quality } = await benchQuality(
+    model,
+    options(work.path('bench'), { methods, sparsities: [0.2] }),
+  );
+  t.deepEqual(
+    quality!.rows.map(({ method }) => method),
+    ['magnitude'],
+  );
+  t.deepEqual(
+    quality!.failures.map(({ method, sparsity, code }) => ({ method, sparsity, code })),
+    [{ method: 'with-feedback', sparsity: 0.2, code: 'ERR_UNSUPPORTED' }],
+  );
+});
+
+test('files: JSON that its schema reads, CSV of one line a row and text', async (t) => {
+  const output = work.path('bench');
+  const document = await benchQuality(
+    work.model('llama2'),
+    options(output, { methods: ['magnitude'] }),
+  );
+  const files = await writeBench(output, 'quality', document);
+  t.deepEqual(files, [join(output, 'quality.json'), join(output, 'quality.csv')]);
+  const read: BenchDocument = benchSchema.parse(JSON.parse(readFileSync(files[0]!, 'utf8')));
+  t.deepEqual(read.quality!.rows, document.quality!.rows);
+  const [head, ...lines] = readFileSync(files[1]!, 'utf8').trimEnd().split('\r\n');
+  t.is(lines.length, 4);
+  const cells = lines[0]!.split(',');
+  const column = (name: string) => cells[head!.split(',').indexOf(name)];
+  t.is(column('method'), 'magnitude');
+  t.is(Number(column('perplexity')), document.quality!.rows[0]!.texts[0]!.perplexity);
+  // No model stays behind.
+  t.false(existsSync(join(output, 'models')));
+});

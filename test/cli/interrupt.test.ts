@@ -1,0 +1,36 @@
+/** A second Ctrl-C, while the first one is not heard. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { CALIBRATION, scratch, TINY } from './run';
+
+for (const name of ['small', 'small.gguf']) {
+  test(`twice Ctrl-C while ${name} is half written: exit at once, nothing is left`, async (t) => {
+    const folder = await scratch(t);
+    const options = {
+      output: join(folder, name),
+      format: name.endsWith('gguf') ? 'gguf' : 'hf',
+      calibration: CALIBRATION,
+      calibrationTokens: 65536,
+      sparsity: 0.25,
+      allocation: 'uniform',
+      scratch: await scratch(t),
+    };
+    const loader = ['-r', require.resolve('ts-node/register/transpile-only')];
+    const program = join(__dirname, 'interrupt-process.ts');
+    const child = spawn(process.execPath, [...loader, program, TINY, JSON.stringify(options)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    await once(child.stdout, 'data');
+    const half = readdirSync(folder);
+    t.is(half.length, 1);
+    t.regex(half[0]!, /\.partial$/);
+    child.kill('SIGINT');
+    t.regex(String((await once(child.stderr, 'data'))[0]), /once more to quit at once/);
+    child.kill('SIGINT');
+    t.deepEqual(await once(child, 'exit'), [130, null]);
+    t.deepEqual(readdirSync(folder), []);
+  });
+}

@@ -1,0 +1,73 @@
+/** `prune --report` as a user runs it. */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { numbersOf } from '../report/page';
+import { soundPage } from '../report/sound';
+import { EVALUATION, quickPrune, run, scratch } from './run';
+
+const evaluated = ['--eval', EVALUATION, '--eval-tokens', '256'];
+
+test('without a name: report.html in the folder, with the numbers of the JSON', async (t) => {
+  const output = join(await scratch(t), 'small');
+  const admm = ['--mask', 'admm', '--allocation', 'uniform', '--scope', 'all'];
+  const { code, stdout, stderr } = await run(
+    quickPrune(output, ...admm, ...evaluated, '--json', '--report'),
+  );
+  t.is(code, 0, stderr);
+  const result = JSON.parse(stdout);
+  const page = await readFile(join(output, 'report.html'), 'utf8');
+  soundPage(t, page);
+  const widths = numbersOf(page, 'widths-table');
+  t.deepEqual(
+    widths.map(([, values]) => [values[1], values[4]]),
+    result.layers.map((layer: { ffnAfter: number; kvHeadsAfter: number }) => [
+      layer.ffnAfter,
+      layer.kvHeadsAfter,
+    ]),
+  );
+  for (const value of [result.perplexityBefore, result.perplexityAfter, result.bytesAfter]) {
+    t.true(page.includes(`<data value="${value}">`), String(value));
+  }
+  t.is(numbersOf(page, 'admm-sites').length, 12);
+  t.regex(page, /npx struprune-native prune [^<]*--mask admm[^<]*--report/);
+});
+
+test('beside a .gguf file, or where it is told; its place is printed', async (t) => {
+  const folder = await scratch(t);
+  const quick = ['--method', 'magnitude', '--format', 'gguf', '--no-samples'];
+  const one = await run(quickPrune(join(folder, 'small.gguf'), ...quick, '--report'));
+  t.is(one.code, 0, one.stderr);
+  t.true(one.stdout.includes(`report: ${join(folder, 'small.report.html')}`));
+  const named = join(folder, 'deep', 'mine.html');
+  const two = await run(quickPrune(join(folder, 'two.gguf'), ...quick, '--report', named));
+  t.is(two.code, 0, two.stderr);
+  t.true(existsSync(named));
+  t.deepEqual((await readdir(folder)).sort(), [
+    'deep',
+    'small.gguf',
+    'small.report.html',
+    'two.gguf',
+  ]);
+});
+
+test('a report that could not be written is refused before any work', async (t) => {
+  const folder = await scratch(t);
+  const quick = ['--method', 'magnitude'];
+  const output = join(folder, 'small');
+  const other = await run(quickPrune(output, ...quick, '--report', join(output, 'config.json')));
+  t.is(other.code, 2);
+  t.regex(other.stderr, /config\.json would not be an \.html file; .* \[ERR_ARGUMENT\]/);
+  const taken = join(folder, 'taken.html');
+  await writeFile(taken, 'mine');
+  const refused = await run(quickPrune(output, ...quick, '--report', taken));
+  t.is(refused.code, 4);
+  t.regex(refused.stderr, /taken\.html exists already; .*--force.* \[ERR_OUTPUT\]/);
+  t.is(await readFile(taken, 'utf8'), 'mine');
+  await mkdir(join(folder, 'folder.html'));
+  const isFolder = join(folder, 'folder.html');
+  const third = await run(quickPrune(output, ...quick, '--force', '--report', isFolder));
+  t.is(third.code, 4);
+  t.false(existsSync(output));
+});

@@ -1,0 +1,128 @@
+/**
+ * Every family, pruned: transformers and llama.cpp load what we write and compute what we compute. Small models
+ * with random weights; SmolLM2 is in prune.test.ts.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import test from 'ava';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import type { PruneResult } from '../../lib/pruning/result';
+import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
+import {
+  distance,
+  llamaLogits,
+  ourLogits,
+  relativeDifference,
+  type TransformersResult,
+  transformersLogitsOf,
+} from './prune-oracles';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 48;
+/** Of the Mistral model: a GGUF file looks back without limit. */
+const SLIDING = 16;
+/** The tokenizer of the models gives a text its own bytes as ids. */
+const IDS = [...readFileSync(EVALUATION).subarray(0, WINDOW)];
+
+const OPTIONS = {
+  calibration: CALIBRATION,
+  calibrationTokens: 20 * WINDOW,
+  surveyTokens: 10 * WINDOW,
+  window: WINDOW,
+  sparsity: 0.2,
+  dtype: 'f32',
+  threads: 1,
+} satisfies Partial<PruneOptions>;
+
+type Shape = Partial<PruneOptions> & { scope: 'ffn' | 'attention' | 'all' };
+const uniform = (scope: Shape['scope']): Shape => ({ scope, allocation: 'uniform' });
+const perBlock = (scope: Shape['scope']): Shape => ({ scope, allocation: 'threshold' });
+/** Output maps get a bias that makes up for the mean of what is removed. */
+const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
+
+const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
+  ['opt-pre', uniform('ffn'), 'OPTForCausalLM'],
+  ['opt-pre', perBlock('all'), 'StrupruneOPTForCausalLM'],
+  ['opt-post', uniform('ffn'), 'OPTForCausalLM'],
+  ['opt-post', perBlock('all'), 'StrupruneOPTForCausalLM'],
+  ['mistral', uniform('ffn'), 'MistralForCausalLM'],
+  ['mistral', perBlock('all'), 'StrupruneMistralForCausalLM'],
+  ['mistral', withBias, 'StrupruneMistralForCausalLM'],
+  ['qwen2', uniform('all'), 'Qwen2ForCausalLM'],
+  ['qwen2', perBlock('all'), 'StrupruneQwen2ForCausalLM'],
+  ['qwen3', uniform('all'), 'Qwen3ForCausalLM'],
+  ['qwen3', perBlock('all'), 'StrupruneQwen3ForCausalLM'],
+  ['llama-bias', uniform('all'), 'LlamaForCausalLM'],
+  ['llama-bias', perBlock('all'), 'StrupruneLlamaForCausalLM'],
+  ['llama3', { ...uniform('ffn'), maxShardBytes: 100_000 }, 'LlamaForCausalLM'],
+  ['llama3-tied', { ...perBlock('all'), maxShardBytes: 100_000 }, 'StrupruneLlamaForCausalLM'],
+];
+
+const FILES: [model: string, shape: Shape, architecture: string][] = [
+  ['mistral', { ...uniform('all'), window: SLIDING }, 'llama'],
+  ['mistral', { ...perBlock('all'), window: SLIDING }, 'deci'],
+  ['mistral', { ...withBias, window: SLIDING }, 'llama'],
+  ['qwen2', uniform('ffn'), 'qwen2'],
+  ['qwen2', uniform('all'), 'deci'],
+  ['qwen2', perBlock('all'), 'deci'],
+  ['qwen3', uniform('all'), 'qwen3'],
+  ['llama-bias', uniform('all'), 'llama'],
+  ['llama-bias', perBlock('all'), 'deci'],
+  ['llama3', uniform('ffn'), 'llama'],
+  ['llama3-tied', perBlock('all'), 'deci'],
+];
+
+const pruned = (model: string, shape: Shape, format: 'hf' | 'gguf') =>
+  prune(work.model(model), {
+    ...OPTIONS,
+    ...shape,
+    format,
+    output: work.path(format === 'hf' ? 'out' : 'out.gguf'),
+  });
+
+const inWords = (model: string, { scope, allocation, method, maxShardBytes }: Shape) =>
+  [model, method, allocation, scope, maxShardBytes && 'shards'].filter(Boolean).join(', ');
+
+let results: PruneResult[];
+let theirs: TransformersResult[];
+test.before(async () => {
+  results = [];
+  for (const [model, shape] of FOLDERS) results.push(await pruned(model, shape, 'hf'));
+  theirs = transformersLogitsOf(
+    results.map(({ kind, output }) => ({
+      how: kind === 'stock' ? 'stock' : 'own',
+      model: output,
+      ids: IDS,
+    })),
+  );
+});
+
+for (const [index, [model, shape, loadedAs]] of FOLDERS.entries()) {
+  test.serial(`${inWords(model, shape)}: transformers`, async (t) => {
+    const { output, sparsity, parametersAfter, kind } = results[index]!;
+    const { logits, answer } = theirs[index]!;
+    t.true(sparsity >= OPTIONS.sparsity);
+    t.is(answer.class, loadedAs);
+    t.is(answer.module.startsWith('transformers.models.'), kind === 'stock');
+    t.deepEqual(answer.loose, []);
+    t.is(answer.parameters, parametersAfter);
+    const shards = readdirSync(output).filter((name) => name.endsWith('.safetensors'));
+    t.is(shards.length > 1, shape.maxShardBytes !== undefined);
+    const difference = relativeDifference(await ourLogits(output, IDS), logits);
+    t.true(difference <= 1e-4, String(difference));
+  });
+}
+
+for (const [model, shape, wanted] of FILES) {
+  test.serial(`${inWords(model, shape)}: llama.cpp`, async (t) => {
+    const { output } = await pruned(model, shape, 'gguf');
+    const ids = IDS.slice(0, shape.window);
+    const { logits, architecture } = llamaLogits(output, ids);
+    t.is(architecture, wanted);
+    const { largest, changed } = distance(await ourLogits(output, ids), logits, ids);
+    t.true(largest <= 0.02, String(largest));
+    t.true(changed <= 0.02 * ids.length, String(changed));
+  });
+}

@@ -1,0 +1,69 @@
+/** The report of one run: its numbers are those of the PruneResult. */
+import test from 'ava';
+import { pruneHtml } from '../../lib/report/prune';
+import { numbersOf, tableOf, unescaped } from './page';
+import { HOSTILE, sampleRun } from './sample';
+import { soundPage } from './sound';
+
+const run = sampleRun();
+const page = pruneHtml(run);
+
+test('widths and errors are those of the result', (t) => {
+  const { layers, layerStats } = run.result;
+  t.deepEqual(
+    numbersOf(page, 'widths-table').map(([, values]) => values),
+    layers.map(({ ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter }) => [
+      ffnBefore,
+      ffnAfter,
+      1 - ffnAfter / ffnBefore,
+      kvHeadsBefore,
+      kvHeadsAfter,
+      1 - kvHeadsAfter / kvHeadsBefore,
+    ]),
+  );
+  t.deepEqual(
+    numbersOf(page, 'errors-table').map(([, values]) => values.slice(1)),
+    layerStats.map(({ groups, removed, predicted, relativeError, lambda, swaps, seconds }) => [
+      groups,
+      removed,
+      predicted,
+      relativeError,
+      lambda,
+      swaps,
+      seconds,
+    ]),
+  );
+  t.deepEqual(
+    tableOf(page, 'admm-sites').map((cells) => cells[2]!.values[0]),
+    layerStats.map(({ admm }) => admm!.iterations),
+  );
+});
+
+test('the summary, samples, verification and command', (t) => {
+  const words = unescaped(page.replace(/<svg[\s\S]*?<\/svg>|<[^>]*>/g, '').replace(/\s+/g, ' '));
+  t.regex(words, /30\.0 % of the blocks' linear weights are gone: 15\.0 % of all parameters/);
+  t.regex(words, /perplexity 20\.00 → 21\.00 on a\.txt \(\+5\.0 %\), within 10\.0 % of the dense/);
+  t.true(words.includes(`Pruned model ${HOSTILE}`) || words.includes(`Pruned model${HOSTILE}`));
+  t.regex(words, /calibration and evaluation text overlap/);
+  t.regex(words, /mean NLL of the last calibration window 3\.5, the run's own/);
+  t.true(words.includes(run.origin.command));
+});
+
+test('without evaluation, samples, errors or ADMM', (t) => {
+  const bare = sampleRun();
+  bare.text = null;
+  Object.assign(bare.result, { perplexityBefore: null, perplexityAfter: null, samples: null });
+  for (const one of bare.result.layerStats) Object.assign(one, { admm: null, relativeError: null });
+  const text = pruneHtml(bare);
+  soundPage(t, text);
+  t.regex(text, /was not measured/);
+  t.false(/id="(?:admm|samples|errors)"/.test(text));
+});
+
+test('over the limit it says so', (t) => {
+  const costly = sampleRun();
+  costly.result.perplexityAfter = 23;
+  t.regex(pruneHtml(costly), /more than 10\.0 % above the dense model/);
+});
+
+test('the page is sound', (t) => soundPage(t, page));
