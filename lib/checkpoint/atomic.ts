@@ -194,3 +194,12 @@ export async function copyFile(from: string, to: string): Promise<void> {
     await file.commit();
   });
 }
+
+/**
+ * Refuses a file that cannot be written, by trying to: nothing is left. For the time before a long run.
+ * @throws StruPruneError ERR_OUTPUT
+ */
+export async function requireWritable(target: string, options: AtomicOptions): Promise<void> {
+  const output = await AtomicFile.create(target, options);
+  await output.abort();
+}

@@ -27,7 +27,7 @@ export async function reportFile(
     );
   }
   const inOutput = format === 'hf' && isInside(resolve(output), path);
-  if (!inOutput) await requireWritable(path, 'file', { replace: force });
+  if (!inOutput) await requireWritable(path, { replace: force });
   return { path, inOutput };
 }
 

@@ -6,8 +6,8 @@ import { addFlags, optionsFrom } from '../flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
 import { print, printJson } from '../output/print';
 import { pruneReport } from '../output/prune-report';
-import { Interruption } from '../terminal/interrupt';
 import { reportOf } from '../prune-html';
+import { Interruption } from '../terminal/interrupt';
 import { runWithProgress } from '../terminal/run';
 
 export function addPrune(program: Command): void {

@@ -1,5 +1,5 @@
 import type { BenchContender, BenchDocument } from '../../bench/schema';
-import { duration, mebibytes, percent, short } from './numbers';
+import { duration, mebibytes, percent, short } from '../../numbers';
 import { table } from './table';
 
 export function peersReport({ peers: section }: BenchDocument): string {

@@ -1,5 +1,5 @@
 import type { BenchDocument } from '../../bench/schema';
-import { bytes, grouped } from './numbers';
+import { bytes, grouped } from '../../numbers';
 import { table } from './table';
 
 export function speedReport({ speed }: BenchDocument): string {

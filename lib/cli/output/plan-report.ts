@@ -1,5 +1,5 @@
+import { duration, grouped, mebibytes } from '../../numbers';
 import type { Plan } from '../../plan';
-import { duration, grouped, mebibytes } from './numbers';
 import { table } from './table';
 
 /** A plan for people. */
