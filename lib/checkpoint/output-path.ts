@@ -75,9 +75,26 @@ function isCheckpoint(entries: Dirent[]): boolean {
   return entries.length === 0 || entries.some(({ name }) => name === 'config.json');
 }
 
-/** Makes the folders above the target; returns the topmost one that was not there. */
-export function makeParents(target: string): Promise<string | undefined> {
-  return mkdir(dirname(target), { recursive: true });
+/**
+ * Makes the folders above the target; returns the topmost one that was not there. Node's own recursive mkdir
+ * never returns where a file system says ENOENT to every new folder, as /proc does.
+ */
+export async function makeParents(target: string): Promise<string | undefined> {
+  const missing: string[] = [];
+  for (let folder = dirname(target); !(await exists(folder)); folder = dirname(folder)) {
+    missing.unshift(folder);
+  }
+  for (const [made, folder] of missing.entries()) {
+    try {
+      await mkdir(folder);
+    } catch (error) {
+      // Somebody else made it meanwhile.
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      if (made > 0) await removeParents(folder, missing[0]);
+      throw error;
+    }
+  }
+  return missing[0];
 }
 
 /** Undoes `makeParents`, unless somebody has put something there since. */

@@ -25,6 +25,21 @@ export function changeMark(ratio: number): string {
   return `${ratio === 1 ? '' : ratio < 1 ? '−' : '+'}${shown}`;
 }
 
+/** Marks of an axis over many sizes: `0.05`, `2,000`, `2×10⁵`, `10⁻⁸`. */
+export function mark(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0 || (size >= 1e-3 && size < 1e5)) {
+    return value.toLocaleString('en-US', { maximumSignificantDigits: 6 });
+  }
+  const [mantissa, exponent] = value.toExponential().split('e') as [string, string];
+  const power = [...exponent.replace('+', '')].map((digit) => SUPERSCRIPTS[digit]).join('');
+  return mantissa === '1' ? `10${power}` : `${mantissa}×10${power}`;
+}
+
+const SUPERSCRIPTS: Readonly<Record<string, string>> = Object.fromEntries(
+  [...'-0123456789'].map((digit, i) => [digit, [...'⁻⁰¹²³⁴⁵⁶⁷⁸⁹'][i]!]),
+);
+
 /** `×1.53`. */
 export function times(ratio: number): string {
   return `×${ratio >= 100 ? grouped(Math.round(ratio)) : ratio.toFixed(2)}`;

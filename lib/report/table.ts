@@ -15,17 +15,26 @@ export interface Table {
   rows: readonly (readonly (Part | Cell)[])[];
 }
 
-/** A table that scrolls within itself, by keyboard too. */
+/** A table that scrolls within itself, by keyboard too; its caption stays where it is. */
 export function table({ id, caption, head, rows }: Table): Html {
-  return html`<div class="scroll" role="group" aria-labelledby="${id}-caption" tabindex="0"><table id="${id}">
-<caption id="${id}-caption">${caption}</caption>
-<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+  const named = `${id}-caption`;
+  return html`<p class="caption" id="${named}">${caption}</p>
+<div class="scroll" role="group" aria-labelledby="${named}" tabindex="0"><table id="${id}" aria-labelledby="${named}">
+<thead><tr>${head.map((cell, column) => headCell(cell, rows[0]?.[column]))}</tr></thead>
 <tbody>${rows.map(
     ([first, ...rest]) =>
       html`<tr><th scope="row">${contentOf(first)}</th>${rest.map(cellOf)}</tr>
 `,
   )}</tbody>
 </table></div>`;
+}
+
+/** Words stand at the left, and so does what stands above them. */
+function headCell(cell: Part, below: Part | Cell): Html {
+  const isText = isCell(below) && /text|wrap/.test(below.className ?? '');
+  return isText
+    ? html`<th scope="col" class="text">${cell}</th>`
+    : html`<th scope="col">${cell}</th>`;
 }
 
 /** A number's cell; a dash where there is none. */

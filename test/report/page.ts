@@ -17,7 +17,7 @@ export function unescaped(text: string): string {
 
 /** Body rows of the table with an id, cells in order. */
 export function tableOf(page: string, id: string): Cell[][] {
-  const table = page.split(`<table id="${id}">`)[1]?.split('</table>')[0];
+  const table = page.split(`<table id="${id}" `)[1]?.split('</table>')[0];
   if (table === undefined) throw new Error(`no table ${id}`);
   const body = table.split('<tbody>')[1]!;
   return [...body.matchAll(/<tr>([\s\S]*?)<\/tr>/g)].map(([, row]) =>

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { linearScale, logScale } from '../../lib/report/charts/ticks';
 import { html } from '../../lib/report/html';
-import { change, changeMark, perplexity, time } from '../../lib/report/numbers';
+import { change, changeMark, mark, perplexity, time } from '../../lib/report/numbers';
 import { stepSummaries } from '../../lib/report/sections/admm';
 import { errorAt } from '../../lib/report/sections/curves';
 import { HOSTILE, sampleDocument } from './sample';
@@ -59,6 +59,11 @@ test('numbers in words', (t) => {
   t.is(change(31.46), '×31.5');
   t.is(changeMark(1), '0 %');
   t.is(changeMark(1.05), '+5 %');
+  t.is(mark(0.05), '0.05');
+  t.is(mark(2000), '2,000');
+  t.is(mark(200_000), '2×10⁵');
+  t.is(mark(1e-8), '10⁻⁸');
+  t.is(mark(0), '0');
   t.is(time(0.5), '0.50 s');
   t.is(time(185), '3:05');
 });

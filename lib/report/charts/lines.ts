@@ -15,6 +15,12 @@ export interface LineSeries {
   step?: boolean;
 }
 
+/** A level line with a word, which may be empty. */
+export interface Level {
+  value: number;
+  label: string;
+}
+
 export interface LineChart {
   id: string;
   title: string;
@@ -22,11 +28,8 @@ export interface LineChart {
   x: AxisSpec;
   y: AxisSpec;
   series: readonly LineSeries[];
-  /** Level lines with a word. */
-  levels?: readonly { value: number; label: string }[];
+  levels?: readonly Level[];
   height?: number;
-  /** Room for labels at the right, pixels of the wide form. Default 170. */
-  labelRoom?: number;
 }
 
 /** Lines over a numeric x. The narrow form has no direct labels: its legend stands below in HTML. */
@@ -41,14 +44,14 @@ export function lineChart(chart: LineChart): Html {
   });
 }
 
-function optionOf({ x, y, series, levels = [], labelRoom = 170 }: LineChart, size: Size): Option {
+function optionOf({ x, y, series, levels = [] }: LineChart, size: Size): Option {
   const { narrow } = size;
   return {
-    grid: { left: AXIS_ROOM, right: narrow ? 14 : labelRoom, top: 36, bottom: 52 },
+    grid: { left: AXIS_ROOM, right: narrow ? 14 : labelRoom(series), top: 36, bottom: 52 },
     xAxis: valueAxis(x, 'x', narrow),
     yAxis: { ...valueAxis(y, 'y', narrow), ...yName(y.name) },
     series: [
-      ...levels.map((level) => levelLine(level, x, narrow)),
+      ...levels.map((level) => levelLine(level, x)),
       ...series.map((one) => line(one, x, y, narrow)),
     ],
   };
@@ -69,7 +72,7 @@ function line(series: LineSeries, x: AxisSpec, y: AxisSpec, narrow: boolean) {
     itemStyle: { color: style.color, borderColor: style.color, borderWidth: 1.5 },
     endLabel: {
       show: labelled && !narrow && points.length > 0,
-      formatter: style.symbol === 'none' ? plain(name) : `{marker|${style.glyph}} ${plain(name)}`,
+      formatter: `{marker|${style.glyph}}\u00a0${plain(shortened(name))}`,
       ...TEXT.label,
       textBorderWidth: 0,
       distance: 8,
@@ -110,34 +113,44 @@ function leaving(
   return [x0 + share * (x1 - x0), max];
 }
 
+/** Characters of a label, the last one an ellipsis where there were more. */
+const LONGEST = 32;
+
+function shortened(name: string): string {
+  const characters = [...name];
+  return characters.length <= LONGEST ? name : `${characters.slice(0, LONGEST - 1).join('')}…`;
+}
+
+/** Pixels for the longest label: it stands in the page's font, which is not measured here, so widely. */
+function labelRoom(series: readonly LineSeries[]): number {
+  const lengths = series.map(({ name }) => Math.min(LONGEST, [...name].length));
+  return 36 + 7.5 * Math.max(8, ...lengths);
+}
+
 /** Braces are ECharts' own in a formatter. */
 function plain(name: string): string {
   return name.replace(/[{}|]/g, ' ');
 }
 
-function levelLine(
-  { value, label }: { value: number; label: string },
-  x: AxisSpec,
-  narrow: boolean,
-) {
-  const { min, max } = x.scale;
+/** Its word stands at the left, above it, where lines have not yet spread. */
+function levelLine({ value, label }: Level, { scale: { min, max } }: AxisSpec) {
   return {
     type: 'line' as const,
     silent: true,
-    symbol: 'none',
-    data: [
-      [min, value],
-      [max, value],
-    ],
+    symbol: 'circle',
+    symbolSize: 0.1,
+    showAllSymbol: true,
+    data: [{ value: [min, value], label: { show: label !== '' } }, { value: [max, value] }],
     lineStyle: { color: 'var(--line)', width: 1, type: 'dotted' as const },
-    endLabel: {
-      show: !narrow,
+    itemStyle: { color: 'var(--line)' },
+    label: {
+      show: false,
       formatter: plain(label),
+      position: [6, -15],
       color: 'var(--soft)',
       fontSize: 12,
       textBorderWidth: 0,
     },
-    labelLayout: { moveOverlap: 'shiftY' as const },
     z: 2,
   };
 }

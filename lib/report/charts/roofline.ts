@@ -1,5 +1,5 @@
 import type { Html } from '../html';
-import { short } from '../numbers';
+import { mark } from '../numbers';
 import { AXIS_ROOM, valueAxis, yName } from './axes';
 import type { Option } from './echarts';
 import { seriesStyle, TEXT } from './style';
@@ -49,9 +49,9 @@ function optionOf({ roofs, points }: Roofline, narrow: boolean): Option {
   const style = seriesStyle(1);
   return {
     grid: { left: AXIS_ROOM, right: narrow ? 14 : 150, top: 36, bottom: 52 },
-    xAxis: valueAxis({ name: 'flops per byte', scale: x, log: true, format: short }, 'x', narrow),
+    xAxis: valueAxis({ name: 'flops per byte', scale: x, log: true, format: mark }, 'x', narrow),
     yAxis: {
-      ...valueAxis({ name: 'GFLOP/s', scale: y, log: true, format: short }, 'y', narrow),
+      ...valueAxis({ name: 'GFLOP/s', scale: y, log: true, format: mark }, 'y', narrow),
       ...yName('GFLOP/s'),
     },
     series: [

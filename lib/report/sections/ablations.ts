@@ -45,8 +45,7 @@ ${bases.join(' and ')}. Above zero the ingredient pays; below, the change would.
         format: changeMark,
       },
       series,
-      levels: [{ value: 1, label: 'unchanged' }],
-      labelRoom: 190,
+      levels: [{ value: 1, label: '' }],
     }),
     legend: lineLegend(series),
     tables: [

@@ -5,7 +5,7 @@ import { bareLine, seriesStyle } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
-import { grouped, short } from '../numbers';
+import { grouped, mark, short } from '../numbers';
 import { number, table } from '../table';
 import { SITE_NAMES } from './sites';
 
@@ -57,10 +57,9 @@ export function admmFigure(sites: readonly AdmmSite[], id: string, of: string): 
         name: 'relative residual',
         log: true,
         scale: logScale(Math.min(...values), Math.max(...values)),
-        format: (value) => value.toExponential(0),
+        format: mark,
       },
       series,
-      labelRoom: 140,
     }),
     legend: lineLegend(series),
     tables: [stepTable(steps, id), siteTable(solved, id)],

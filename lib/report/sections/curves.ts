@@ -5,7 +5,7 @@ import { bareLine } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';
 import { figure } from '../figure';
 import { type Html, html } from '../html';
-import { asked, short } from '../numbers';
+import { asked, mark, short } from '../numbers';
 import { rampColor } from '../palette';
 import { number, table } from '../table';
 import { SITE_NAMES, SITES } from './sites';
@@ -46,12 +46,17 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
   const curves = layers.map((layer) => ({ layer, points: pointsOf(layer, shares) }));
   const errors = curves.flatMap(({ points }) => points.map(([, error]) => error));
   const name = SITE_NAMES[layers[0]!.site];
-  const title = `Error curves of the ${name}, ${survey.key}`;
+  const title = `Error curves of the ${name}, survey ${survey.key}`;
   const high = Math.max(...errors);
-  const low = Math.max(Math.min(...errors), high / DEPTH);
+  const low = Math.min(...errors.filter((error) => error >= high / DEPTH));
+  const below = curves.filter(({ points }) => points.every(([, error]) => error < low));
   return figure({
     title,
-    caption: `What removing the cheapest groups of one block costs, in ${survey.unit}, surveyed on ${survey.tokens.toLocaleString('en-US')} tokens of the dense model. Steep curves are left alone, flat ones pay for the budget.`,
+    caption: `What removing the cheapest groups of one block costs, in ${survey.unit}, surveyed on ${survey.tokens.toLocaleString('en-US')} tokens of the dense model. Where little is lost, more can go.${
+      below.length === 0
+        ? ''
+        : ` Below the scale, in the table: block ${below.map(({ layer }) => layer.block).join(', ')}.`
+    }`,
     chart: lineChart({
       id,
       title,
@@ -61,9 +66,8 @@ function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string):
         scale: linearScale(0, Math.max(...curves.flatMap(({ points }) => points.map(([x]) => x)))),
         format: asked,
       },
-      y: { name: survey.unit, log: true, scale: logScale(low, high), format: short },
+      y: { name: survey.unit, log: true, scale: logScale(low, high), format: mark },
       series: curves.map(({ layer, points }, i) => seriesOf(layer, points, i, curves.length)),
-      labelRoom: 90,
     }),
     legend: html`<p class="legend">Colour from blue (first block) to orange (last).</p>`,
     tables: [

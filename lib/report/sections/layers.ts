@@ -43,8 +43,7 @@ function siteFigure(
   const shares = series.flatMap(({ points }) => points.map(([, share]) => share));
   return figure({
     title,
-    caption:
-      'The first block is at the left. Methods that cut every block alike share one level line.',
+    caption: 'The first block is at the left. Methods that remove the same share one line.',
     chart: lineChart({
       id: `layers-${site}`,
       title,
@@ -52,30 +51,32 @@ function siteFigure(
       x: { name: 'block', scale: blockScale(quality.model.blocks), format: String },
       y: { name: 'removed', scale: linearScale(0, Math.max(0.05, ...shares)), format: asked },
       series,
-      labelRoom: 190,
     }),
     legend: lineLegend(series),
     tables: quality.sparsities.map((one) => shareTable(quality, one, site)),
   });
 }
 
-/** Rows that remove the same everywhere are one line. */
+/** Rows that remove the same in every block are one line. */
 function distinct(rows: readonly Styled[], site: BenchLayer['site']) {
-  const byShape = new Map<
-    string,
-    { name: string; style: Styled['style']; points: [number, number][] }
-  >();
-  for (const { row, style } of rows) {
-    const points = row.layers
-      .filter((layer) => layer.site === site)
-      .map(({ block, share }): [number, number] => [block, share]);
-    const shape = JSON.stringify(points);
-    const known = byShape.get(shape);
-    if (known)
-      known.name = known.name.endsWith('others') ? known.name : `${row.allocation} and others`;
-    else byShape.set(shape, { name: row.label, style, points });
+  const shapes = new Map<string, Styled[]>();
+  for (const styled of rows) {
+    const shape = JSON.stringify(sharesOf(styled.row, site));
+    shapes.set(shape, [...(shapes.get(shape) ?? []), styled]);
   }
-  return [...byShape.values()];
+  return [...shapes.values()].map((alike) => {
+    const [{ row, style }, ...others] = alike as [Styled, ...Styled[]];
+    const points = sharesOf(row, site);
+    const even = new Set(points.map(([, share]) => share)).size === 1;
+    const name = others.length === 0 ? row.label : `${row.label} and ${others.length} more`;
+    return { name: even && others.length > 0 ? 'the same everywhere' : name, style, points };
+  });
+}
+
+function sharesOf(row: BenchRow, site: BenchLayer['site']): [number, number][] {
+  return row.layers
+    .filter((layer) => layer.site === site)
+    .map(({ block, share }): [number, number] => [block, share]);
 }
 
 function shareTable(quality: BenchQuality, sparsity: number, site: BenchLayer['site']): Html {

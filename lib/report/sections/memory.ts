@@ -5,7 +5,7 @@ import { seriesStyle } from '../charts/style';
 import { logScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
-import { grouped, mebibytes, million, short, time } from '../numbers';
+import { grouped, mark, mebibytes, million, short, time } from '../numbers';
 import { number, table, words } from '../table';
 
 type MemoryRow = NonNullable<BenchDocument['memory']>['rows'][number];
@@ -52,7 +52,7 @@ function growthFigure(rows: readonly MemoryRow[]): Html {
         name: 'MiB',
         log: true,
         scale: logScale(Math.min(...values), Math.max(...values)),
-        format: short,
+        format: mark,
       },
       series,
     }),

@@ -5,7 +5,7 @@ import { seriesStyle } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
-import { asked, perplexity, short } from '../numbers';
+import { asked, mark, perplexity } from '../numbers';
 import { densePerplexity, LIMIT, perplexityOf, ranked } from '../summary/choose';
 import { number, table } from '../table';
 
@@ -59,12 +59,11 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
         name: 'perplexity',
         log: true,
         scale: logScale(dense, Math.max(top, dense * LIMIT)),
-        format: short,
+        format: mark,
       },
       series,
       levels: [{ value: dense * LIMIT, label: `+${Math.round((LIMIT - 1) * 100)} %` }],
       height: 420,
-      labelRoom: 190,
     }),
     legend: lineLegend(series),
     tables: [perplexityTable(quality, text, id)],

@@ -5,7 +5,7 @@ import { seriesStyle } from '../charts/style';
 import { linearScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import type { Html } from '../html';
-import { grouped, short, time } from '../numbers';
+import { grouped, mark, short, time } from '../numbers';
 import { number, table, words } from '../table';
 import { blockScale, SITE_NAMES, SITES } from './sites';
 
@@ -31,9 +31,8 @@ export function errorFigure(stats: readonly LayerStats[]): Html | null {
       title,
       description: `${series.length} lines over ${blocks} blocks. The numbers are in the table below.`,
       x: { name: 'block', scale: blockScale(blocks), format: String },
-      y: { name: 'relative error', scale: linearScale(0, Math.max(...errors)), format: short },
+      y: { name: 'relative error', scale: linearScale(0, Math.max(...errors)), format: mark },
       series,
-      labelRoom: 120,
     }),
     legend: lineLegend(series),
     tables: [statsTable(stats)],

@@ -44,7 +44,6 @@ export function widthsFigure({ layers, scope, sparsity }: PruneResult): Html {
       x: { name: 'block', scale: blockScale(layers.length), format: String },
       y: { name: 'removed', scale: linearScale(0, Math.max(0.05, ...shares)), format: asked },
       series,
-      labelRoom: 120,
     }),
     legend: lineLegend(series),
     tables: [

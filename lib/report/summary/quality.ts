@@ -87,16 +87,8 @@ function bestTable(quality: BenchQuality, row: BenchRow): Html {
   const text = firstText(quality);
   return html`<div class="card">${table({
     id: 'best-table',
-    caption: `The best method at each share, by perplexity on ${text}. Bold: the choice. Level: less than ${percent(LEVEL)} apart.`,
-    head: [
-      'removed',
-      'best',
-      'perplexity',
-      'change',
-      'largest change on a text',
-      'next best',
-      'behind by',
-    ],
+    caption: `The best method at each share, by perplexity on ${text}. Bold: the choice. Worst text: the change where it is largest. Level: less than ${percent(LEVEL)} apart.`,
+    head: ['removed', 'best', 'perplexity', 'change', 'worst text', 'next best', 'behind by'],
     rows: standings(quality).map(({ sparsity, best, ratio, worstRatio: worst, next }) => {
       const mark = best === row ? 'best' : '';
       return [
@@ -180,7 +172,7 @@ function ablationWarnings(quality: BenchQuality): Html[] {
   }
   return [...byMethod.values()].map((found) => {
     const { row, base, ratio } = found[0]!;
-    const more = found.length === 1 ? '' : `, and better at ${found.length - 1} more`;
+    const more = found.length === 1 ? '' : `, and better at other sparsities`;
     return html`<li><strong>${row.label}</strong> does better than ${base.label} at ${asked(row.sparsity)}
 (${data(ratio, change)} perplexity${more}): the default is not the best here.</li>`;
   });
