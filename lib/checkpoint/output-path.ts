@@ -14,6 +14,8 @@ export interface AtomicOptions {
    * names there (`WORK_NAMES`), so that after a kill the next run finds it. Else random names beside the target.
    */
   work?: string;
+  /** false: whole after a killed process, but not waited for until the disk has it, for files that a hash guards. */
+  durable?: boolean;
 }
 
 /** Names inside `AtomicOptions.work`: the new output before its commit, the old one while they change places. */
