@@ -80,6 +80,8 @@ export interface Shared {
   /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
   ids?: Int32Array;
   surveys: Surveys;
+  /** Whether a run that ends early leaves its journal. */
+  resumable: boolean;
 }
 
 /**
@@ -92,7 +94,7 @@ export async function prune(model: string, options: PruneOptions): Promise<Prune
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();
     try {
-      return await pruneOn(engine, model, options, { surveys });
+      return await pruneOn(engine, model, options, { surveys, resumable: true });
     } finally {
       surveys.dispose();
     }
@@ -113,7 +115,10 @@ export async function pruneOn(
   try {
     return await pruneWith(journal, engine, model, settings, options, shared);
   } catch (error) {
-    throw await journal.leave(engine.translate(error));
+    const reason = engine.translate(error);
+    if (shared.resumable) throw await journal.leave(reason);
+    await journal.remove();
+    throw reason;
   }
 }
 

@@ -12,13 +12,18 @@ export async function writeBench(
   name: string,
   document: BenchDocument,
 ): Promise<string[]> {
-  // The charts' library is only loaded when a report is written.
-  const { benchHtml } = await import('../report/bench');
   const json = `${JSON.stringify(benchSchema.parse(document), null, 1)}\n`;
   const csv = csvOf(document);
-  const files: [string, string][] = [[join(folder, `${name}.json`), json]];
-  if (csv !== null) files.push([join(folder, `${name}.csv`), csv]);
-  files.push([join(folder, `${name}.html`), benchHtml(document)]);
-  for (const [path, text] of files) await writeText(path, text, { replace: true });
-  return files.map(([path]) => path);
+  const paths: string[] = [];
+  const put = async (extension: string, text: string) => {
+    const path = join(folder, `${name}.${extension}`);
+    await writeText(path, text, { replace: true });
+    paths.push(path);
+  };
+  await put('json', json);
+  if (csv !== null) await put('csv', csv);
+  // Last: the numbers are safe whatever becomes of the drawing, whose library is only loaded now.
+  const { benchHtml } = await import('../report/bench');
+  await put('html', benchHtml(document));
+  return paths;
 }

@@ -1,7 +1,10 @@
-import { join } from 'node:path';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import test from 'ava';
 import { gramFlops, refitFlops, sweepFlops } from '../../lib/bench/flops';
 import { benchKernels, placed } from '../../lib/bench/kernels/run';
+import { writeBench } from '../../lib/bench/output';
 import { benchSchema } from '../../lib/bench/schema';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { native } from '../../lib/engine/native';
@@ -54,6 +57,15 @@ test("the tiny model's operations: all there, and their flops are the block's", 
       op,
     );
   }
+  // Reading a block only moves bytes: it has no place on the chart, but in the tables.
+  const folder = mkdtempSync(join(tmpdir(), 'struprune-kernels-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const files = await writeBench(folder, 'kernels', document);
+  t.deepEqual(
+    files.map((path) => basename(path)),
+    ['kernels.json', 'kernels.csv', 'kernels.html'],
+  );
+  for (const path of files) t.true(readFileSync(path, 'utf8').includes('load block (F16)'), path);
   const { sgemmRate, dgemmRate, bandwidth } = document.machine;
   t.true(sgemmRate! > 1 && dgemmRate! > 0.5 && bandwidth! > 0.1);
 });

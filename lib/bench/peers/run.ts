@@ -173,7 +173,7 @@ async function exportDense({ engine, source, calibration, pruning, folder }: Run
       allocation: 'uniform',
       dtype: 'f32',
     } as const;
-    await pruneOn(engine, source.path, options, { ids, surveys });
+    await pruneOn(engine, source.path, options, { ids, surveys, resumable: false });
     return output;
   } finally {
     surveys.dispose();

@@ -30,9 +30,10 @@ export interface RowInput {
 
 export async function makeRow(input: RowInput): Promise<BenchRow> {
   const { engine, model, options, ids, surveys, uses, reference, onProgress } = input;
+  const shared = { ids, surveys, resumable: false };
   const canTell = resetPeak();
   try {
-    const result = await pruneOn(engine, model, { ...options, onProgress }, { ids, surveys });
+    const result = await pruneOn(engine, model, { ...options, onProgress }, shared);
     const peakRssBytes = canTell ? peakOf('self') : null;
     const start = performance.now();
     const written = await openCheckpoint(options.output);

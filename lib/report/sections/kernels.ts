@@ -30,22 +30,24 @@ function deviceFigure(
   id: string,
 ): Html {
   const title = `Roofline of ${roof.device}`;
+  // What only moves bytes has no place on a logarithmic axis of flops.
+  const computing = rows.filter(({ flops }) => flops > 0);
   return figure({
     title,
     caption: html`The line is what the machine allows: ${roof.gemmRates.map(
       ({ dtype, gflops }, i) => html`${i > 0 ? ', ' : ''}${data(gflops, short)} GFLOP/s ${dtype}`,
     )} by measured products, ${data(roof.bandwidth, short)} GB/s by measured copies. Where labels would
-overlap some are left out; the table has all.`,
+overlap some are left out, as are operations without arithmetic; the table has all.`,
     chart: rooflineChart({
       id,
       title,
-      description: `${rows.length} points under ${roof.gemmRates.length} roofs. The numbers are in the table below.`,
+      description: `${computing.length} points under ${roof.gemmRates.length} roofs. The numbers are in the table below.`,
       roofs: roof.gemmRates.map(({ dtype, gflops }) => ({
         name: `${dtype} roof`,
         gflops,
         bandwidth: roof.bandwidth,
       })),
-      points: rows.map(({ op, intensity, gflops }) => ({ name: op, intensity, gflops })),
+      points: computing.map(({ op, intensity, gflops }) => ({ name: op, intensity, gflops })),
     }),
     tables: [
       table({
