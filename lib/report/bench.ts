@@ -62,7 +62,7 @@ function qualitySections(quality: BenchQuality): Section[] {
     },
     ...section('ingredients', 'Ingredients', ablationFigure(quality)),
     ...section('layers', 'Where it is removed', layerFigures(quality)),
-    ...section('curves', 'Error curves', curveFigures(quality.surveys)),
+    ...section('curves', 'Error curves', curveFigures(quality)),
     ...section('admm', 'ADMM', admmOf(quality)),
     ...section('cost', 'Time and memory', costFigures(quality)),
   ];
