@@ -8,6 +8,7 @@ const MEANINGS: Record<string, [meaning: string, mend: string]> = {
   EACCES: ['this user may not write there', 'give a path that you can write to'],
   EPERM: ['this user may not write there', 'give a path that you can write to'],
   EROFS: ['the file system is read-only', 'give a path on a file system that can be written'],
+  EEXIST: ['a part of the path is a file', 'give a path whose parents are folders'],
   ENOTDIR: ['a part of the path is a file', 'give a path whose parents are folders'],
   ENAMETOOLONG: ['the name is too long', 'give a shorter name'],
   EIO: ['the disk reports an error', 'check the disk, or give a path on another one'],

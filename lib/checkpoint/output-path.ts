@@ -14,6 +14,8 @@ export interface AtomicOptions {
    * names there (`WORK_NAMES`), so that after a kill the next run finds it. Else random names beside the target.
    */
   work?: string;
+  /** false: whole after a killed process, but not waited for until the disk has it, for files that a hash guards. */
+  durable?: boolean;
 }
 
 /** Names inside `AtomicOptions.work`: the new output before its commit, the old one while they change places. */
@@ -75,9 +77,26 @@ function isCheckpoint(entries: Dirent[]): boolean {
   return entries.length === 0 || entries.some(({ name }) => name === 'config.json');
 }
 
-/** Makes the folders above the target; returns the topmost one that was not there. */
-export function makeParents(target: string): Promise<string | undefined> {
-  return mkdir(dirname(target), { recursive: true });
+/**
+ * Makes the folders above the target; returns the topmost one that was not there. Node's own recursive mkdir
+ * never returns where a file system says ENOENT to every new folder, as /proc does.
+ */
+export async function makeParents(target: string): Promise<string | undefined> {
+  const missing: string[] = [];
+  for (let folder = dirname(target); !(await exists(folder)); folder = dirname(folder)) {
+    missing.unshift(folder);
+  }
+  for (const [made, folder] of missing.entries()) {
+    try {
+      await mkdir(folder);
+    } catch (error) {
+      // Somebody else made it meanwhile.
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      if (made > 0) await removeParents(folder, missing[0]);
+      throw error;
+    }
+  }
+  return missing[0];
 }
 
 /** Undoes `makeParents`, unless somebody has put something there since. */

@@ -1,9 +1,7 @@
 import { cpus } from 'node:os';
 import { type EngineOptions, withEngine } from './engine';
-import { probeGpus } from './gpu';
 import { native } from './native';
 import type { CpuFeatures } from './native-devices';
-import type { GpuProbe } from './native-gpu';
 
 export interface Devices {
   cpu: string;
@@ -17,8 +15,8 @@ export interface Devices {
   threads: number;
   /** GFLOP/s of single-precision products on those threads, measured now. */
   sgemmRate: number;
-  /** NVIDIA GPUs, and what keeps them from being used. */
-  cuda: GpuProbe;
+  /** Not in this build. */
+  cuda: null;
 }
 
 /** Shape of the measured product, `[rows, WIDTH] × [WIDTH, WIDTH]`: that of a small model's maps. */
@@ -27,12 +25,12 @@ const SECONDS = 0.5;
 
 /** What the machine offers and how fast it multiplies. @throws StruPruneError ERR_ARGUMENT */
 export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
-  return withEngine({ ...options, device: 'cpu' }, async (engine) => ({
+  return withEngine(options, async (engine) => ({
     cpu: cpus()[0]?.model ?? 'unknown',
     blas: native.blas,
     ...native.devices(),
     threads: engine.threads,
     sgemmRate: await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS),
-    cuda: await probeGpus(),
+    cuda: null,
   }));
 }

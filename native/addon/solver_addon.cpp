@@ -41,7 +41,8 @@ std::shared_ptr<T> Receive(const Napi::CallbackInfo& info) {
   if (info.Length() != 1 || !info[0].IsExternal()) {
     throw ToJsError(info.Env(), BadArgument("this class is made by the engine, not by new"));
   }
-  return *info[0].As<Napi::External<std::shared_ptr<T>>>().Data();
+  // Taken out of the external, which lives until the garbage collector comes: release() must free.
+  return std::move(*info[0].As<Napi::External<std::shared_ptr<T>>>().Data());
 }
 
 // An options object, or nothing.

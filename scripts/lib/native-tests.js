@@ -52,4 +52,4 @@ function runNativeTests(name = 'cmake', { options = {}, filter = '*', env = {} }
   return tally;
 }
 
-module.exports = { hasGoogleTest, runNativeTests };
+module.exports = { runNativeTests };

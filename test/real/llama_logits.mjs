@@ -15,7 +15,8 @@ const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' });
 const model = await llama.loadModel({ modelPath });
 // Half-precision keys and values, the default, would be the largest difference of all.
 const context = await model.createContext({
-  contextSize: ids.length,
+  // node-llama-cpp makes room in a short context before it is full: room to spare.
+  contextSize: ids.length + 64,
   batchSize: batch,
   // Its threads wait for each other by spinning, which neighbours on the machine make endless.
   threads: 1,

@@ -71,6 +71,8 @@ export function transformersLogitsOf(jobs: readonly TransformersJob[]): Transfor
       // Where trusted code is copied to before it runs.
       env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES, HF_HOME: folder },
       encoding: 'utf8',
+      // Progress bars, shown only where it fails.
+      stdio: 'pipe',
     });
     const answers: TransformersAnswer[] = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
     return answers.map((answer, index) => ({

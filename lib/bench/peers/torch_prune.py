@@ -17,6 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 BATCH = 64  # removals between two flushes of the sweep
+TOKENS = 2048  # in one forward pass, whole windows
 
 
 def read_ids(path, window):
@@ -130,10 +131,11 @@ def survey(model, ids, sites):
             output.register_hook(grow)
 
         handles.append(site.register_forward_hook(hook))
-    for window in ids:
-        embedded = model.get_input_embeddings()(window[None]).detach().requires_grad_()
-        logits = model(inputs_embeds=embedded, use_cache=False).logits[0, :-1]
-        torch.nn.functional.cross_entropy(logits, window[1:], reduction="sum").backward()
+    for windows in ids.split(max(1, TOKENS // ids.shape[1])):
+        embedded = model.get_input_embeddings()(windows).detach().requires_grad_()
+        logits = model(inputs_embeds=embedded, use_cache=False).logits[:, :-1]
+        logits, targets = logits.flatten(0, 1), windows[:, 1:].flatten()
+        torch.nn.functional.cross_entropy(logits, targets, reduction="sum").backward()
     for handle in handles:
         handle.remove()
     return grams, [fisher / ids.numel() for fisher in fishers]
@@ -190,13 +192,15 @@ def solve(model, ids, counts, lam, stages):
         gram = torch.zeros(down.in_features, down.in_features, dtype=torch.float64)
         inputs = torch.empty(*ids.shape, down.in_features)
         stages.done("solve")
-        for at in range(len(ids)):
-            h = hidden[at : at + 1]
+        step = max(1, TOKENS // ids.shape[1])
+        for at in range(0, len(ids), step):
+            h = hidden[at : at + step]
             where = rotary(h, positions)
             normed = layer.input_layernorm(h)
             h += layer.self_attn(normed, position_embeddings=where, attention_mask=None)[0]
             normed = layer.post_attention_layernorm(h)
-            inputs[at] = (layer.mlp.act_fn(layer.mlp.gate_proj(normed)) * layer.mlp.up_proj(normed))[0]
+            x = layer.mlp.act_fn(layer.mlp.gate_proj(normed)).mul_(layer.mlp.up_proj(normed))
+            inputs[at : at + step] = x
         attention = sum(m.weight.numel() for m in layer.self_attn.modules() if hasattr(m, "weight"))
         width = layer.self_attn.q_proj.out_features
         flops += ids.numel() * (2 * attention + 4 * down.weight.numel() + 2 * width * ids.shape[1])
@@ -214,8 +218,8 @@ def solve(model, ids, counts, lam, stages):
                 part.weight = torch.nn.Parameter(part.weight[keep].clone(), requires_grad=False)
             down.weight = torch.nn.Parameter(weight, requires_grad=False)
         stages.done("solve")
-        for at, x in enumerate(inputs):
-            hidden[at] += down(x[:, keep] if count else x)
+        for h, x in zip(hidden.split(step), inputs.split(step)):
+            h += down(x[..., keep] if count else x)
         flops += 2 * ids.numel() * down.weight.numel()
         stages.done("forward")
     return flops

@@ -48,7 +48,7 @@ export const QUICK = {
   calibrationTokens: 8192,
   surveyTokens: 4096,
   evalTokens: 4096,
-  sparsities: [0.2, 0.4],
+  sparsities: [0.2],
   methods: ['magnitude', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
 } as const;
 

@@ -59,6 +59,8 @@ const MENDABLE: readonly ErrorCode[] = ['ERR_OUTPUT', 'ERR_BUDGET', 'ERR_ABORTED
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
 const RESULT = 'result.json';
+/** Milliseconds of solving that a power cut may cost. */
+const SYNC_EVERY = 2000;
 
 export class Journal {
   readonly folder: string;
@@ -66,6 +68,8 @@ export class Journal {
   finished = 0;
   /** What the user should know of the journal. */
   readonly warnings: string[] = [];
+  /** When a block was last waited for until the disk had it. */
+  private synced = performance.now();
   /** This run's settings are the journal's: what it holds may be kept or removed. */
   #begun = false;
 
@@ -163,7 +167,9 @@ export class Journal {
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void> {
     const hash = createHash('sha256');
-    const file = await AtomicFile.create(this.blockPath(index), { replace: true });
+    // A power cut may cost what the last moments solved, a kill nothing: blocks are checked by their hashes.
+    const durable = performance.now() - this.synced >= SYNC_EVERY;
+    const file = await AtomicFile.create(this.blockPath(index), { replace: true, durable });
     await orAbort(file, async () => {
       for await (const chunk of chunks) {
         hash.update(chunk);
@@ -175,12 +181,9 @@ export class Journal {
     const indices = Object.entries(keep).map(([kind, kept]) => [kind, [...kept]]);
     const sha256 = hash.digest('hex');
     // The record makes the block count, so that it comes second.
-    await this.writeJson(`block-${index}.json`, {
-      sha256,
-      keep: Object.fromEntries(indices),
-      stats,
-      roles,
-    });
+    const kept = Object.fromEntries(indices);
+    await this.writeJson(`block-${index}.json`, { sha256, keep: kept, stats, roles }, durable);
+    if (durable) this.synced = performance.now();
     this.finished = index + 1;
   }
 
@@ -266,8 +269,8 @@ export class Journal {
     }
   }
 
-  private async writeJson(name: string, value: object): Promise<void> {
-    const file = await AtomicFile.create(join(this.folder, name), { replace: true });
+  private async writeJson(name: string, value: object, durable = true): Promise<void> {
+    const file = await AtomicFile.create(join(this.folder, name), { replace: true, durable });
     await orAbort(file, async () => {
       await file.write(Buffer.from(`${JSON.stringify(value)}\n`));
       await file.commit();
