@@ -27,7 +27,7 @@ export function benchHtml(document: BenchDocument): string {
     title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
     facts: model
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
-          quality ? `, scope ${quality.scope}, written as ${quality.format} ${quality.dtype}` : ''
+          quality ? `, scope ${quality.scope}, written as ${quality.format} (${quality.dtype})` : ''
         }`
       : html`${document.machine.cpu}`,
     summary: summaryOf(document),
