@@ -27,7 +27,7 @@ export function benchHtml(document: BenchDocument): string {
     title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
     facts: model
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
-          quality ? `, scope ${quality.scope}, written as ${quality.format} ${quality.dtype}` : ''
+          quality ? `, scope ${quality.scope}, written as ${quality.format} (${quality.dtype})` : ''
         }`
       : html`${document.machine.cpu}`,
     summary: summaryOf(document),
@@ -62,7 +62,7 @@ function qualitySections(quality: BenchQuality): Section[] {
     },
     ...section('ingredients', 'Ingredients', ablationFigure(quality)),
     ...section('layers', 'Where it is removed', layerFigures(quality)),
-    ...section('curves', 'Error curves', curveFigures(quality.surveys)),
+    ...section('curves', 'Error curves', curveFigures(quality)),
     ...section('admm', 'ADMM', admmOf(quality)),
     ...section('cost', 'Time and memory', costFigures(quality)),
   ];

@@ -1,5 +1,5 @@
 /** Error curves of the surveys: what a layer loses after so many removals, each with an exact refit. */
-import type { BenchSurvey } from '../../bench/schema';
+import type { BenchQuality, BenchSurvey } from '../../bench/schema';
 import { type LineSeries, lineChart } from '../charts/lines';
 import { bareLine } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';
@@ -8,6 +8,7 @@ import { type Html, html } from '../html';
 import { asked, mark, short } from '../numbers';
 import { rampColor } from '../palette';
 import { number, table } from '../table';
+import { comparedMethods } from './perplexity';
 import { SITE_NAMES, SITES } from './sites';
 
 const EVEN_SHARES = Array.from({ length: 19 }, (_, i) => (i + 1) * 0.05);
@@ -25,11 +26,18 @@ const DEPTH = 1e5;
 
 type Layer = BenchSurvey['layers'][number];
 
-export function curveFigures(surveys: readonly BenchSurvey[]): Html | null {
+/** Figures of the surveys that the compared methods used; those of ablations alone are in the JSON. */
+export function curveFigures(quality: BenchQuality): Html | null {
+  const compared = new Set(comparedMethods(quality).map(({ id }) => id));
+  const used = new Set(
+    quality.rows.filter(({ method }) => compared.has(method)).map(({ survey }) => survey),
+  );
+  const surveys = quality.surveys.filter(({ key }) => used.has(key));
   const figures = surveys.flatMap((survey, i) =>
     SITES.flatMap((site) => {
       const layers = survey.layers.filter((layer) => layer.site === site);
-      return layers.length === 0 ? [] : [curveFigure(survey, layers, `curves-${i}-${site}`)];
+      const which = surveys.length > 1 ? `, survey ${i + 1}` : '';
+      return layers.length === 0 ? [] : [curveFigure(survey, layers, `curves-${i}-${site}`, which)];
     }),
   );
   return figures.length === 0 ? null : html`${figures}`;
@@ -41,18 +49,23 @@ export function errorAt({ error, groups, weight }: Layer, share: number): number
   return value === undefined || !Number.isFinite(value) ? null : value * weight;
 }
 
-function curveFigure(survey: BenchSurvey, layers: readonly Layer[], id: string): Html {
+function curveFigure(
+  survey: BenchSurvey,
+  layers: readonly Layer[],
+  id: string,
+  which: string,
+): Html {
   const shares = sharesOf(layers);
   const curves = layers.map((layer) => ({ layer, points: pointsOf(layer, shares) }));
   const errors = curves.flatMap(({ points }) => points.map(([, error]) => error));
   const name = SITE_NAMES[layers[0]!.site];
-  const title = `Error curves of the ${name}, survey ${survey.key}`;
+  const title = `Error curves of the ${name}${which}`;
   const high = Math.max(...errors);
   const low = Math.min(...errors.filter((error) => error >= high / DEPTH));
   const below = curves.filter(({ points }) => points.every(([, error]) => error < low));
   return figure({
     title,
-    caption: `What removing the cheapest groups of one block costs, in ${survey.unit}, surveyed on ${survey.tokens.toLocaleString('en-US')} tokens of the dense model. Where little is lost, more can go.${
+    caption: `What removing the cheapest groups of one block costs, in ${survey.unit}, surveyed on ${survey.tokens.toLocaleString('en-US')} tokens of the dense model. Where little is lost, more can go. Survey: ${survey.key}.${
       below.length === 0
         ? ''
         : ` Below the scale, in the table: block ${below.map(({ layer }) => layer.block).join(', ')}.`
