@@ -3,9 +3,9 @@
  * first line says what was measured on what; results of anything else are refused.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, truncate } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, readFile, truncate } from 'node:fs/promises';
 import { asOutput } from '../checkpoint/output-error';
+import { makeParents } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 
 const FORMAT = 'struprune-bench-journal 1';
@@ -40,7 +40,7 @@ export class Journal {
         'give another folder with -o, or --force to throw them away',
       );
     }
-    await asOutput(path, () => mkdir(dirname(path), { recursive: true }));
+    await asOutput(path, () => makeParents(path));
     await append(path, head, 'w');
     return new Journal(path, []);
   }

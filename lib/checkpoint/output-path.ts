@@ -75,13 +75,18 @@ function isCheckpoint(entries: Dirent[]): boolean {
   return entries.length === 0 || entries.some(({ name }) => name === 'config.json');
 }
 
+/** Makes the folders above the target; returns the topmost one that was not there. */
+export function makeParents(target: string): Promise<string | undefined> {
+  return makeFolder(dirname(target));
+}
+
 /**
- * Makes the folders above the target; returns the topmost one that was not there. Node's own recursive mkdir
- * never returns where a file system says ENOENT to every new folder, as /proc does.
+ * Makes a folder that may be there, and those above it; returns the topmost one that was not there. Node's own
+ * recursive mkdir never returns where a file system says ENOENT to every new folder, as /proc does.
  */
-export async function makeParents(target: string): Promise<string | undefined> {
+export async function makeFolder(path: string): Promise<string | undefined> {
   const missing: string[] = [];
-  for (let folder = dirname(target); !(await exists(folder)); folder = dirname(folder)) {
+  for (let folder = path; !(await exists(folder)); folder = dirname(folder)) {
     missing.unshift(folder);
   }
   for (const [made, folder] of missing.entries()) {

@@ -12,12 +12,13 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AtomicFile, orAbort } from '../../checkpoint/atomic';
 import { asOutput } from '../../checkpoint/output-error';
 import {
   exists,
+  makeFolder,
   makeParents,
   removeParents,
   requireReplaceable,
@@ -96,7 +97,7 @@ export class Journal {
         const complete = resume && (await isComplete(folder, target));
         if (!complete) await requireReplaceable(target, kind, { replace });
         if (!resume) await clear(folder, replace);
-        await mkdir(folder, { recursive: true });
+        await makeFolder(folder);
         await sync(dirname(folder));
         return new Journal(target, made, complete);
       } catch (error) {
