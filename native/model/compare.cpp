@@ -90,14 +90,7 @@ void Check(const HeadRun& reference, const HeadRun& model, std::span<const int32
                   "compare states of the same windows");
     }
   }
-  for (const int32_t target : targets) {
-    if (target >= 0 && static_cast<size_t>(target) >= model.ends->vocab) {
-      throw Error("ERR_ARGUMENT",
-                  "token id " + std::to_string(target) + " lies outside the vocabulary of " +
-                      std::to_string(model.ends->vocab),
-                  "the tokenizer does not belong to this model");
-    }
-  }
+  RequireTokens(*model.ends, targets, true);
 }
 
 void Store(const Running& state, size_t row, TokenComparison& out) {

@@ -32,6 +32,16 @@ void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, si
   RoundTo(spec.stored, count, source.cols, out);
 }
 
+void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none) {
+  for (const int32_t id : ids) {
+    if (id < 0 ? none : static_cast<size_t>(id) < spec.vocab) continue;
+    throw Error("ERR_ARGUMENT",
+                "token id " + std::to_string(id) + " lies outside the vocabulary of " +
+                    std::to_string(spec.vocab),
+                "the tokenizer does not belong to this model");
+  }
+}
+
 void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids, size_t window,
            PagedMatrix& hidden) {
   const size_t width = spec.embedding_width, d = spec.hidden;
@@ -42,14 +52,7 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
                     " tokens, the window is " + std::to_string(window),
                 "choose a smaller --window");
   }
-  for (const int32_t id : ids) {
-    if (id < 0 || static_cast<size_t>(id) >= spec.vocab) {
-      throw Error("ERR_ARGUMENT",
-                  "token id " + std::to_string(id) + " lies outside the vocabulary of " +
-                      std::to_string(spec.vocab),
-                  "the tokenizer does not belong to this model");
-    }
-  }
+  RequireTokens(spec, ids, false);
   const auto projection = LoadWhole(context, spec, spec.project_in);
   Buffer<float> positions;
   if (spec.positions) {

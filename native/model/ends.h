@@ -34,6 +34,9 @@ struct EndsSpec {
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out);
 
+// Throws ERR_ARGUMENT for an id outside the vocabulary; below 0 stands for no token where `none`.
+void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none);
+
 // hidden[tokens, hidden] <- embedding of ids (+ position i % window). Throws ERR_ARGUMENT for an id
 // outside the vocabulary or a window longer than the position table.
 void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids, size_t window,

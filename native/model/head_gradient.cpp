@@ -218,14 +218,7 @@ void Check(const EndsSpec& spec, const HeadGradientRun& run) {
     throw Error("ERR_ARGUMENT",
                 "hidden states, gradient and targets must agree in tokens and width");
   }
-  for (const int32_t target : run.targets) {
-    if (target >= 0 && static_cast<size_t>(target) >= spec.vocab) {
-      throw Error("ERR_ARGUMENT",
-                  "token id " + std::to_string(target) + " lies outside the vocabulary of " +
-                      std::to_string(spec.vocab),
-                  "the tokenizer does not belong to this model");
-    }
-  }
+  RequireTokens(spec, run.targets, true);
 }
 
 }  // namespace
