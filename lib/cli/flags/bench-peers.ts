@@ -1,4 +1,5 @@
 import { type PeersOptions, type PeersSettings, peersSettings } from '../../bench/peers/options';
+import { CALIBRATION_FLAGS } from './bench-calibration';
 import type { FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count, shareBelowOne, whole } from './values';
@@ -26,24 +27,7 @@ export const BENCH_PEERS_FLAGS: FlagTable<keyof Omit<PeersOptions, 'signal' | 'o
     group,
   },
   seed: { flag: '--seed <n>', help: 'handed to every program', group, parse: whole },
-  calibration: {
-    flag: '--calibration <file>',
-    help: 'UTF-8 text whose first tokens calibrate',
-    group: data,
-    fallback: 'a text of this package',
-  },
-  calibrationTokens: {
-    flag: '--calibration-tokens <n>',
-    help: 'how many of them',
-    group: data,
-    parse: count,
-  },
-  surveyTokens: {
-    flag: '--survey-tokens <n>',
-    help: 'calibration tokens of the survey before allocation',
-    group: data,
-    parse: count,
-  },
+  ...CALIBRATION_FLAGS,
   window: {
     flag: '--window <tokens>',
     help: 'tokens of a window',

@@ -5,6 +5,7 @@ import {
   qualitySettings,
 } from '../../bench/quality/options';
 import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import { CALIBRATION_FLAGS } from './bench-calibration';
 import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count, names, shares, whole } from './values';
@@ -37,24 +38,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     group: rows,
   },
 
-  calibration: {
-    flag: '--calibration <file>',
-    help: 'UTF-8 text whose first tokens calibrate',
-    group: data,
-    fallback: 'a text of this package',
-  },
-  calibrationTokens: {
-    flag: '--calibration-tokens <n>',
-    help: 'how many of them',
-    group: data,
-    parse: count,
-  },
-  surveyTokens: {
-    flag: '--survey-tokens <n>',
-    help: 'calibration tokens of the survey before allocation',
-    group: data,
-    parse: count,
-  },
+  ...CALIBRATION_FLAGS,
   window: {
     flag: '--window <tokens>',
     help: 'tokens of a calibration window',
