@@ -5,7 +5,7 @@ import { native } from './engine/native';
 import { windowFor } from './evaluate';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
-import { setUp, surveys } from './pruning/setup';
+import { planInput, setUp } from './pruning/setup';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
@@ -48,14 +48,11 @@ export async function plan(model: string, options: PlanOptions): Promise<Plan> {
   const { window } = setup;
   // The budget is planned with, not worked in.
   return withEngine({ ...options, memory: 0 }, async (engine) => {
-    const input = {
-      ...setup,
-      architecture,
+    const input = planInput(setup, {
       threads: engine.threads,
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
-      surveys: surveys(setup),
-    };
+    });
     const limit = options.memory ?? 0;
     const run = planRun(input, limit);
     const gemmRate = await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS);

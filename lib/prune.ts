@@ -29,12 +29,12 @@ import { type RunFacts, runIdentity, surveyIdentity } from './pruning/journal/id
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
-import type { PlanInput } from './pruning/plan';
 import { replayBlock } from './pruning/replay';
 import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
 import { requireRoom } from './pruning/room';
 import {
   budgetOf,
+  planInput,
   planOutput,
   requireNoSliding,
   type Setup,
@@ -209,27 +209,15 @@ async function openRun(
       ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
     };
   }
-  const plan = await requireRoom(planInput(setup, engine, ids, evaluation), setup.settings, engine);
+  const sizes = {
+    threads: engine.threads,
+    tokens: ids.length,
+    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
+  };
+  const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
   const session = new Session(engine, source, dtype);
   const states = plan.statesPaged ? settings.scratch : '';
   return { ...setup, engine, ids, evaluation, session, surveys, states, onProgress };
-}
-
-function planInput(
-  setup: Setup,
-  { threads }: Engine,
-  ids: Int32Array,
-  evaluation: Run['evaluation'],
-): PlanInput {
-  const { architecture } = setup.source;
-  return {
-    ...setup,
-    architecture,
-    threads,
-    tokens: ids.length,
-    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
-    surveys: surveys(setup),
-  };
 }
 
 function surveyOf(run: Run): PruneResult['survey'] {
@@ -266,21 +254,13 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
 
 /** The dense model's perplexity and words, and what the user should be warned of. */
 async function before(run: Run, { signal, onWarning }: PruneOptions) {
-  const { evaluation, engine, source, settings, states: scratch, onProgress } = run;
+  const { evaluation, engine, source, settings } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
   if (overlap) onWarning?.(overlap);
   const dense = new Session(engine, source);
   try {
-    const perplexityBefore = evaluation
-      ? (
-          await evaluateIds(dense, evaluation.ids, {
-            window: evaluation.window,
-            scratch,
-            onProgress,
-          })
-        ).perplexity
-      : null;
+    const perplexityBefore = await perplexityOf(run, dense);
     const samplesBefore = settings.samples
       ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS)
       : null;
@@ -288,6 +268,14 @@ async function before(run: Run, { signal, onWarning }: PruneOptions) {
   } finally {
     dense.dispose();
   }
+}
+
+/** On the run's evaluation text; null without one. */
+async function perplexityOf(run: Run, session: Session): Promise<number | null> {
+  const { evaluation, states: scratch, onProgress } = run;
+  if (!evaluation) return null;
+  const { ids, window } = evaluation;
+  return (await evaluateIds(session, ids, { window, scratch, onProgress })).perplexity;
 }
 
 /** Survey, where the rule or the method needs one, and allocation. */
@@ -453,7 +441,7 @@ function planOf(
 
 /** Opens what was written, still under its temporary name, and measures it. */
 async function verify(run: Run, path: string, expected: number, samplesBefore: number[] | null) {
-  const { engine, settings, ids, window, evaluation, states: scratch, onProgress, source } = run;
+  const { engine, settings, ids, window, states: scratch, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
   const session = new Session(engine, written);
   try {
@@ -466,15 +454,7 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
         'nothing was kept; please report this with the command',
       );
     }
-    const perplexityAfter = evaluation
-      ? (
-          await evaluateIds(session, evaluation.ids, {
-            window: evaluation.window,
-            scratch,
-            onProgress,
-          })
-        ).perplexity
-      : null;
+    const perplexityAfter = await perplexityOf(run, session);
     let samples: PruneResult['samples'] = null;
     if (samplesBefore) {
       const prompt = samplePrompt(run);

@@ -9,6 +9,7 @@ import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
 import { prunedArchitecture } from '../model/groups';
 import type { Settings } from './options';
+import type { PlanInput } from './plan';
 import { allocationLayers, type Layer, layersOf, placeholderKeeps, weightsFor } from './widths';
 
 /** What decides the output's shape, known before any work. */
@@ -89,6 +90,15 @@ export function requireNoSliding(
 export function surveys({ settings, method }: Setup): boolean {
   const scoresDense = method?.selection === 'scores' && method.inputs === 'dense';
   return settings.allocation !== 'uniform' || scoresDense;
+}
+
+/** What the plan of a run's memory is made from: the setup and what is known of its texts and threads. */
+export function planInput(
+  setup: Setup,
+  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation'>,
+): PlanInput {
+  const { architecture } = setup.source;
+  return { ...setup, ...sizes, architecture, surveys: surveys(setup) };
 }
 
 export function uniformAllocation(setup: Setup): JointAllocation {
