@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { asStruPruneError, StruPruneError } from '../errors';
+import { chooseDevice, cudaLibrary, type DeviceName } from './gpu';
 import { type AnyHandle, type EngineHandle, native } from './native';
 
 export interface EngineOptions {
@@ -12,6 +13,15 @@ export interface EngineOptions {
    * build have them; oneDNN builds only. Holds for the whole process until the next engine. Default false.
    */
   bf16?: boolean;
+  /**
+   * Where sites are computed: `cpu`, `cuda:N`, or `auto` (default): the GPU with the most free memory that can be
+   * used, else the CPU, and `onNotice` hears why.
+   */
+  device?: DeviceName;
+  /** Limit in bytes on the GPU's memory; 0 = 90 % of what is free. */
+  deviceMemory?: number;
+  /** Hears on which device the run goes, in one line. */
+  onNotice?: (text: string) => void;
   signal?: AbortSignal;
 }
 
@@ -30,6 +40,16 @@ export class Engine {
     this.#signal = signal;
     if (signal?.aborted) this.#onAbort();
     signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** Takes the sites to the device of the options. @throws StruPruneError ERR_DEVICE, ERR_BUDGET */
+  async attach(options: EngineOptions): Promise<void> {
+    const { device = 'auto', deviceMemory = 0, bf16 = false, onNotice = () => {} } = options;
+    const { index, reason } = await chooseDevice(device);
+    if (reason) return onNotice(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
+    if (index === null) return;
+    const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
+    onNotice(`on cuda:${index}: ${await native.attachGpu(this.handle, settings)}`);
   }
 
   /** What to throw for an error of this engine's jobs: the signal's reason where the user aborted. */
@@ -62,6 +82,7 @@ export async function withEngine<T>(
   }
   const engine = new Engine(options);
   try {
+    await engine.attach(options);
     return await job(engine);
   } catch (error) {
     throw engine.translate(error);

@@ -18,6 +18,7 @@ import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native
 import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
+import type { NativeGpu } from './native-gpu';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -84,7 +85,7 @@ export interface MetricPlace {
   row: number;
 }
 
-export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices {
+export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices, NativeGpu {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;

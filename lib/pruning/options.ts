@@ -70,7 +70,17 @@ export type PruneOptions = z.input<typeof schema> &
   EngineOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 export type Settings = z.output<typeof schema>;
 
-const ENGINE_KEYS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'onWarning'];
+const ENGINE_KEYS = [
+  'threads',
+  'memory',
+  'bf16',
+  'device',
+  'deviceMemory',
+  'onNotice',
+  'onWarning',
+  'signal',
+  'onProgress',
+];
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {

@@ -8,6 +8,7 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
 
@@ -242,7 +243,11 @@ Napi::Value RunSiteOn(const Info& info) {
         run.keep = keep.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
-        RunSite(*block, site, run);
+        if (context->gpu) {
+          RunSiteOnDevice(*context->gpu, *block, site, run);
+        } else {
+          RunSite(*block, site, run);
+        }
       },
       Nothing);
 }

@@ -106,4 +106,28 @@ void Statistics::AddPage(size_t rows, const float* x, const float* residual) {
   tokens_ += rows;
 }
 
+void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
+  for (size_t i = first; i < first + count; ++i) {
+    const double* row = rows + (i - first) * dim_;
+    for (size_t j = 0; j < i; ++j) {
+      gram_[i * dim_ + j] += row[j];
+      gram_[j * dim_ + i] += row[j];
+    }
+    gram_[i * dim_ + i] += row[i];
+  }
+}
+
+void Statistics::AddSums(size_t tokens, const double* squares, const double* sums,
+                         const double* cross, const double* residual_sums, double residual_energy) {
+  const auto add = [](Buffer<double>& to, const double* from) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+  };
+  add(squares_, squares);
+  add(sums_, sums);
+  add(cross_, cross);
+  add(residual_sums_, residual_sums);
+  residual_energy_ += residual_energy;
+  tokens_ += tokens;
+}
+
 }  // namespace struprune

@@ -10,7 +10,9 @@ import { count, positive } from './values';
 const group = 'Measurement';
 
 /** A flag for every option of benchKernels(). */
-export const BENCH_KERNELS_FLAGS: FlagTable<keyof Omit<KernelOptions, 'signal' | 'onProgress'>> = {
+export const BENCH_KERNELS_FLAGS: FlagTable<
+  keyof Omit<KernelOptions, 'signal' | 'onProgress' | 'onNotice'>
+> = {
   tokens: {
     flag: '--tokens <n>',
     help: 'tokens in flight, whole windows of them',
