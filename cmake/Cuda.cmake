@@ -11,12 +11,15 @@ if(STRUPRUNE_CUDA)
   list(APPEND CMAKE_CUDA_ARCHITECTURES "${newest}-virtual")
   # The probe of the compiler needs only one of them.
   enable_language(CUDA)
+  # CMake 3.25.1, Debian 12's, does not know that nvcc has C++20 since CUDA 12.
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  endif()
   list(JOIN STRUPRUNE_CUDA_TARGETS " " target_text)
 
   add_library(struprune_cuda MODULE ${cuda_sources})
   target_include_directories(struprune_cuda PRIVATE "${cuda_includes}")
   target_include_directories(struprune_cuda SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
-  target_compile_features(struprune_cuda PRIVATE cuda_std_20)
   target_compile_definitions(
     struprune_cuda PRIVATE "STRUPRUNE_CUDA_TARGETS=\"${target_text} ptx${newest}\"")
   target_compile_options(
@@ -28,6 +31,9 @@ if(STRUPRUNE_CUDA)
   set_target_properties(
     struprune_cuda
     PROPERTIES PREFIX ""
+               CUDA_STANDARD 20
+               CUDA_STANDARD_REQUIRED ON
+               CUDA_EXTENSIONS OFF
                CUDA_RUNTIME_LIBRARY Static
                LIBRARY_OUTPUT_DIRECTORY "${STRUPRUNE_OUTPUT}"
                BUILD_WITH_INSTALL_RPATH ON

@@ -1,7 +1,8 @@
 /** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
 import { readWindows } from './calibration/text';
 import { openCheckpoint } from './checkpoint/open';
-import { type EngineOptions, using, withEngine } from './engine/engine';
+import { using, withEngine } from './engine/engine';
+import type { EngineOptions } from './engine/engine-options';
 import { measureGemmRate } from './engine/gemm-rate';
 import { native } from './engine/native';
 import { blockSpec, nextTokens, Session } from './engine/session';
@@ -16,7 +17,7 @@ export interface EvaluateOptions extends EngineOptions {
   window?: number;
   /** Default: the whole text. */
   maxTokens?: number;
-  /** Also measure the machine's sgemm rate and the share of it that the forward reached. */
+  /** Also measure the CPU's sgemm rate and the share of it that the forward reached; on a GPU there is none. */
   measureGemm?: boolean;
   onProgress?: OnProgress;
 }
@@ -84,7 +85,7 @@ export async function evaluateIds(
   let measuring = 0;
   // Between batches, since the speed of a shared machine drifts.
   const measure = async () => {
-    if (!options.measureGemm) return;
+    if (!options.measureGemm || engine.device !== 'cpu') return;
     const start = performance.now();
     rates.push(await measureGemmRate(engine, architecture));
     measuring += performance.now() - start;

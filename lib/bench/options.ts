@@ -1,8 +1,9 @@
 import type { z } from 'zod';
+import { ENGINE_KEYS } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 
 /** What every benchmark takes beside its settings. */
-const NOT_SETTINGS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'quick'];
+const NOT_SETTINGS = [...ENGINE_KEYS, 'onProgress', 'quick'];
 
 /** Options against a schema, engine and callbacks left out. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function parseSettings<Schema extends z.ZodType>(

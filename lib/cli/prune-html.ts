@@ -27,7 +27,10 @@ export async function reportOf(
         date,
         seconds: result.seconds,
         command: commandLine(process.argv.slice(2), []),
-        machine: await withEngine(options, async (engine) => machineOf(engine)),
+        machine: await withEngine({ ...options, device: 'cpu' }, async (engine) => ({
+          ...machineOf(engine),
+          device: result.device,
+        })),
         versions: versions(),
         seed: settings.seed,
         settings,

@@ -1,34 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { asStruPruneError, StruPruneError } from '../errors';
-import { chooseDevice, cudaLibrary, type DeviceName } from './gpu';
+import type { EngineOptions } from './engine-options';
+import { chooseDevice, cudaLibrary } from './gpu';
 import { type AnyHandle, type EngineHandle, native } from './native';
-
-export interface EngineOptions {
-  /** Worker threads. Default: all cores. */
-  threads?: number;
-  /** Limit in bytes on what the library allocates natively; 0 = none. */
-  memory?: number;
-  /**
-   * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the
-   * build have them; oneDNN builds only. Holds for the whole process until the next engine. Default false.
-   */
-  bf16?: boolean;
-  /**
-   * Where sites are computed: `cpu`, `cuda:N`, or `auto` (default): the GPU with the most free memory that can be
-   * used, else the CPU, and `onNotice` hears why.
-   */
-  device?: DeviceName;
-  /** Limit in bytes on the GPU's memory; 0 = 90 % of what is free. */
-  deviceMemory?: number;
-  /** Hears on which device the run goes, in one line. */
-  onNotice?: (text: string) => void;
-  signal?: AbortSignal;
-}
 
 /** Threads and memory of one run. Jobs of one engine run one at a time; several engines may live at once. */
 export class Engine {
   readonly handle: EngineHandle;
   readonly threads: number;
+  /** Where sites are computed: `cpu`, or the GPU, its libraries and the limit that was asked for, in words. */
+  device = 'cpu';
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = () => native.setAbort(this.handle, true);
 
@@ -49,7 +30,9 @@ export class Engine {
     if (reason) return onNotice(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
     if (index === null) return;
     const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
-    onNotice(`on cuda:${index}: ${await native.attachGpu(this.handle, settings)}`);
+    const description = await native.attachGpu(this.handle, settings);
+    this.device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
+    onNotice(`on cuda:${index}: ${description}`);
   }
 
   /** What to throw for an error of this engine's jobs: the signal's reason where the user aborted. */

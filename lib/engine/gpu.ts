@@ -98,7 +98,7 @@ function choiceAmong({ unusable, gpus }: GpuProbe, index: number | undefined): C
   const wanted = index === undefined ? gpus : [gpus[index]!];
   const usable = wanted.filter((gpu) => !gpu.unusable);
   if (usable.length > 0) {
-    const best = usable.reduce((a, b) => (b.freeBytes > a.freeBytes ? b : a));
+    const best = usable.reduce((a, b) => (b.freeBytes! > a.freeBytes! ? b : a));
     return { index: best.index, reason: null };
   }
   const [first] = wanted;

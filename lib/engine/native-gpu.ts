@@ -13,7 +13,8 @@ export interface Gpu {
   /** Compute capability, such as 9.0. */
   capability: string;
   totalBytes: number;
-  freeBytes: number;
+  /** null where it was not asked: the GPU is too old, or gave no context. */
+  freeBytes: number | null;
   /** null: it can be used. */
   unusable: Reason | null;
 }

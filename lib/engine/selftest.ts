@@ -1,10 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { StruPruneError } from '../errors';
-import { type DeviceName, indexOf, selftestProgram } from './gpu';
-
-/** Exit codes of struprune_selftest (native/selftest/main.cpp). */
-const NO_GPU = 3;
+import { chooseDevice, type DeviceName, indexOf, selftestProgram } from './gpu';
 
 /**
  * Runs the CUDA library's own tests on a GPU; their report goes to stdout.
@@ -20,13 +17,16 @@ export async function runSelftest(device: DeviceName = 'cuda:0'): Promise<void> 
     );
   }
   const index = indexOf(device) ?? 0;
+  await chooseDevice(`cuda:${index}`);
   const code = await new Promise<number | null>((done, failed) => {
     const child = spawn(program, [String(index)], { stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('error', failed);
     child.on('close', done);
   });
   if (code === 0) return;
-  const message =
-    code === NO_GPU ? 'there is no GPU to test' : 'the self-test of the CUDA library failed';
-  throw new StruPruneError('ERR_DEVICE', message, 'see what it printed');
+  throw new StruPruneError(
+    'ERR_DEVICE',
+    'the self-test of the CUDA library failed',
+    'see what it printed',
+  );
 }

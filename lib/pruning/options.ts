@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { z } from 'zod';
-import type { EngineOptions } from '../engine/engine';
+import { ENGINE_KEYS, type EngineOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { METHODS } from '../methods';
 import type { OnProgress, OnWarning } from '../progress';
@@ -70,23 +70,13 @@ export type PruneOptions = z.input<typeof schema> &
   EngineOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 export type Settings = z.output<typeof schema>;
 
-const ENGINE_KEYS = [
-  'threads',
-  'memory',
-  'bf16',
-  'device',
-  'deviceMemory',
-  'onNotice',
-  'onWarning',
-  'signal',
-  'onProgress',
-];
+const NOT_SETTINGS = [...ENGINE_KEYS, 'onProgress', 'onWarning'];
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {
   const own = Object.fromEntries(
     Object.entries(options).filter(
-      ([key, value]) => !ENGINE_KEYS.includes(key) && value !== undefined,
+      ([key, value]) => !NOT_SETTINGS.includes(key) && value !== undefined,
     ),
   );
   const parsed = schema.safeParse(own);

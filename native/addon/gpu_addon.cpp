@@ -48,7 +48,9 @@ Napi::Value ProbeGpus(const Info& info) {
     value.Set("name", gpu.name);
     value.Set("capability", std::to_string(gpu.major) + "." + std::to_string(gpu.minor));
     value.Set("totalBytes", static_cast<double>(gpu.total_bytes));
-    value.Set("freeBytes", static_cast<double>(gpu.free_bytes));
+    value.Set("freeBytes", gpu.free_bytes
+                               ? Napi::Number::New(env, static_cast<double>(*gpu.free_bytes))
+                               : env.Null());
     value.Set("unusable", ReasonValue(env, gpu.unusable));
     gpus.Set(i, value);
   }

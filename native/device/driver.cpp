@@ -96,7 +96,7 @@ std::optional<Reason> MeasureMemory(const Calls& calls, int device, GpuReport& g
     calls.release(device);
   }
   if (status != kOk && status != kOutOfMemory) return CallReason("making a context", status);
-  gpu.free_bytes = free_bytes;
+  if (status == kOk) gpu.free_bytes = free_bytes;
   if (status == kOk && free_bytes >= kFreeNeeded) return std::nullopt;
   return Reason{"no memory is left on the GPU (" + Mebibytes(free_bytes) + " free, " +
                     Mebibytes(kFreeNeeded) + " needed)",

@@ -18,7 +18,8 @@ struct GpuReport {
   int index = 0;
   std::string name;
   int major = 0, minor = 0;  // compute capability
-  uint64_t total_bytes = 0, free_bytes = 0;
+  uint64_t total_bytes = 0;
+  std::optional<uint64_t> free_bytes;  // empty where no context was made
   std::optional<Reason> unusable;
 };
 

@@ -50,7 +50,7 @@ int RunAll() {
 int main(int argc, char** argv) {
   using namespace struprune;
   testing::InitGoogleTest(&argc, argv);
-  auto& setup = test::Setup();
+  auto& setup = test::TestedGpu();
   setup.index = argc > 1 ? std::atoi(argv[1]) : 0;
   setup.large = true;
   setup.budget = uint64_t{2} << 30;

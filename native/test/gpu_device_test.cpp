@@ -50,8 +50,8 @@ TEST(GpuArena, PiecesNeverOverlapAndComeBackWhole) {
 }
 
 TEST(GpuDevice, SaysWhatItIs) {
-  const auto library = CudaLibrary::Load(Setup().library);
-  const cuda::DeviceInfo info = library->Check(Setup().index);
+  const auto library = CudaLibrary::Load(TestedGpu().library);
+  const cuda::DeviceInfo info = library->Check(TestedGpu().index);
   EXPECT_GE(info.major, 8);
   EXPECT_GT(info.free_bytes, 0u);
   EXPECT_LE(info.free_bytes, info.total_bytes);
@@ -62,7 +62,7 @@ TEST(GpuDevice, SaysWhatItIs) {
 TEST(GpuDevice, ABudgetIsHard) {
   const auto device = OpenGpu(false);
   const cuda::MemoryReport before = device->memory();
-  EXPECT_EQ(before.limit, Setup().budget);
+  EXPECT_EQ(before.limit, TestedGpu().budget);
   {
     const CudaArray<char> half(*device, (before.limit - before.used) / 2);
     ExpectError([&] { CudaArray<char>(*device, before.limit - before.used); }, "ERR_BUDGET",
@@ -73,10 +73,10 @@ TEST(GpuDevice, ABudgetIsHard) {
 
 TEST(GpuDevice, WhatIsNotThereIsSaid) {
   ExpectError([] { CudaLibrary::Load("/nowhere/struprune_cuda.so"); }, "ERR_DEVICE", "not built");
-  const auto library = CudaLibrary::Load(Setup().library);
+  const auto library = CudaLibrary::Load(TestedGpu().library);
   ExpectError([&] { library->Check(99); }, "ERR_DEVICE", "no GPU cuda:99");
   CudaOptions options;
-  options.index = Setup().index;
+  options.index = TestedGpu().index;
   options.budget = uint64_t{1} << 50;
   ExpectError([&] { CudaDevice(library, options); }, "ERR_BUDGET", "gave no more memory");
   options.budget = 1 << 20;

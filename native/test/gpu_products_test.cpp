@@ -96,7 +96,8 @@ TEST_P(GpuProducts, DoublesEqualSumsOfDoubles) {
 
 // In two parts of the rows, and on top of what is there.
 TEST_P(GpuProducts, GramsEqualSumsOfDoubles) {
-  const size_t rows = Setup().large ? 4099 : 700, dim = Setup().large ? 1537 : 141, cut = dim / 3;
+  const size_t rows = TestedGpu().large ? 4099 : 700, dim = TestedGpu().large ? 1537 : 141,
+               cut = dim / 3;
   const auto x = RandomValues<float>(rows * dim, 4);
   const Reference<float> wanted(true, false, {dim, dim, rows}, x, dim, x, dim);
   const auto xg = Upload(gpu(), x);
@@ -150,8 +151,8 @@ class GpuFactors : public GpuTest {
     return a;
   }
   std::vector<size_t> Sizes() const {
-    return Setup().large ? std::vector<size_t>{1, 33, 1000}
-                         : std::vector<size_t>{1, 5, 32, 33, 101};
+    return TestedGpu().large ? std::vector<size_t>{1, 33, 1000}
+                             : std::vector<size_t>{1, 5, 32, 33, 101};
   }
 };
 

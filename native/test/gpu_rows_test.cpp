@@ -19,7 +19,7 @@ struct NormShape {
 
 TEST_P(GpuRows, NormsEqualTheCpus) {
   std::vector<NormShape> shapes = {{1, 1, 1}, {3, 65, 65}, {9, 576, 600}, {70, 31, 33}};
-  if (Setup().large) shapes.push_back({4099, 4096, 4096});
+  if (TestedGpu().large) shapes.push_back({4099, 4096, 4096});
   for (const auto& [rows, cols, stride] : shapes) {
     const auto x = RandomValues<float>(rows * stride, 1), weight = RandomValues<float>(cols, 2),
                bias = RandomValues<float>(cols, 3);
@@ -53,7 +53,7 @@ TEST_P(GpuRows, RopeEqualsTheCpus) {
 }
 
 TEST_P(GpuRows, ActivationsEqualTheCpus) {
-  const size_t count = Setup().large ? 10'000'019 : 3001;
+  const size_t count = TestedGpu().large ? 10'000'019 : 3001;
   auto gate = RandomValues<float>(count, 5);
   const auto up = RandomValues<float>(count, 6);
   for (size_t i = 0; i < count; ++i) gate[i] *= 20;
@@ -84,8 +84,8 @@ TEST_P(GpuRows, AttentionEqualsTheCpus) {
   std::vector<Heads> shapes = {{1, 1, 1, 4, 0},     {37, 4, 2, 16, 0}, {130, 2, 1, 64, 0},
                                {100, 2, 2, 64, 17}, {70, 2, 1, 80, 0}, {67, 3, 1, 128, 1},
                                {45, 2, 2, 130, 33}, {33, 1, 1, 256, 0}};
-  if (Setup().large) shapes.push_back({2048, 32, 8, 128, 0});
-  if (Setup().large) shapes.push_back({4096, 8, 2, 64, 1000});
+  if (TestedGpu().large) shapes.push_back({2048, 32, 8, 128, 0});
+  if (TestedGpu().large) shapes.push_back({4096, 8, 2, 64, 1000});
   for (const auto& s : shapes) {
     const size_t windows = 2, rows = windows * s.window;
     const size_t wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
@@ -116,7 +116,7 @@ TEST_P(GpuRows, AttentionEqualsTheCpus) {
 }
 
 TEST_P(GpuRows, LossOfLogits) {
-  const size_t rows = 5, vocab = Setup().large ? 128'003 : 1031;
+  const size_t rows = 5, vocab = TestedGpu().large ? 128'003 : 1031;
   auto logits = RandomValues<float>(rows * vocab, 10);
   for (float& value : logits) value *= 30;
   logits[vocab + 900] = logits[vocab + 17] = 99;  // a tie: the first one counts

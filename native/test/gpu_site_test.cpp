@@ -100,7 +100,7 @@ class GpuSite : public GpuTest {
     CudaOptions options = gpu_->options();
     options.budget = budget;
     options.forward = options.gram = GetParam().precision;
-    return std::make_shared<CudaDevice>(CudaLibrary::Load(Setup().library), options);
+    return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
   }
 };
 
@@ -145,7 +145,7 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
 }
 
 TEST_P(GpuSite, EqualsTheCpu) {
-  const auto device = Open(Setup().budget);
+  const auto device = Open(TestedGpu().budget);
   for (const Family& family : Families()) {
     const Model model(family);
     for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
@@ -195,7 +195,7 @@ TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
   run.window = kWindow;
   run.hidden = hidden.get();
   const size_t used = model.context->budget->used();
-  RunSiteOnDevice(*Open(Setup().budget), *model.block, SiteKind::kFfn, run);
+  RunSiteOnDevice(*Open(TestedGpu().budget), *model.block, SiteKind::kFfn, run);
   // Two pages in and two out.
   EXPECT_GE(model.context->budget->peak() - used,
             4 * FlightTokens(kWindow, hidden->rows()) * model.spec.hidden * sizeof(float));
@@ -204,7 +204,7 @@ TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
 
 TEST_P(GpuSiteLimits, NotFiniteIsSeenAndAnAbortStops) {
   const Model model(Families()[0]);
-  const auto device = Open(Setup().budget);
+  const auto device = Open(TestedGpu().budget);
   const auto hidden = model.States(1);
   const float nan = std::nanf("");
   PagedMatrix::View(*hidden, hidden->rows() - 1, 1, true, true).data()[3] = nan;

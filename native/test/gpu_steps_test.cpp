@@ -7,7 +7,8 @@ namespace {
 class GpuSteps : public GpuTest {
  protected:
   // Odd shapes: groups of 3 columns, more cells than one grid of threads.
-  const size_t rows_ = Setup().large ? 4099 : 67, groups_ = Setup().large ? 1365 : 43, group_ = 3;
+  const size_t rows_ = TestedGpu().large ? 4099 : 67, groups_ = TestedGpu().large ? 1365 : 43,
+               group_ = 3;
   const size_t cols_ = groups_ * group_, cells_ = rows_ * cols_;
   std::vector<uint8_t> Mask() const {
     std::vector<uint8_t> keep(groups_);

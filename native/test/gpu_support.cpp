@@ -21,13 +21,13 @@ const char* WordOf(cuda::Precision precision) {
 
 }  // namespace
 
-GpuSetup& Setup() {
+TestedGpuOptions& TestedGpu() {
 #ifdef STRUPRUNE_EMULATED_LIBRARY
   // The emulation has stand-ins for cuBLAS and cuSOLVER inside.
-  static GpuSetup setup{STRUPRUNE_EMULATED_LIBRARY, STRUPRUNE_EMULATED_LIBRARY,
-                        STRUPRUNE_EMULATED_LIBRARY};
+  static TestedGpuOptions setup{STRUPRUNE_EMULATED_LIBRARY, STRUPRUNE_EMULATED_LIBRARY,
+                                STRUPRUNE_EMULATED_LIBRARY};
 #else
-  static GpuSetup setup;
+  static TestedGpuOptions setup;
 #endif
   return setup;
 }
@@ -52,7 +52,7 @@ std::shared_ptr<CudaDevice> OpenGpu(bool libraries) {
   static std::map<bool, std::shared_ptr<CudaDevice>> opened;
   auto& device = opened[libraries];
   if (!device) {
-    const GpuSetup& setup = Setup();
+    const TestedGpuOptions& setup = TestedGpu();
     CudaOptions options;
     options.index = setup.index;
     options.budget = setup.budget;

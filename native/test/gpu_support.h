@@ -15,7 +15,7 @@
 namespace struprune::test {
 
 // Where the library lies; set before the tests run.
-struct GpuSetup {
+struct TestedGpuOptions {
   std::string library;
   // Of cuBLAS and cuSOLVER; empty = the usual names.
   std::string cublas, cusolver;
@@ -23,7 +23,7 @@ struct GpuSetup {
   uint64_t budget = uint64_t{256} << 20;
   bool large = false;  // shapes that an emulation would be too slow for
 };
-GpuSetup& Setup();
+TestedGpuOptions& TestedGpu();
 
 // Whether products come from cuBLAS or are the library's own, and how operands are rounded: the
 // axes of every test.

@@ -33,6 +33,12 @@ function systemCompiler() {
   return undefined;
 }
 
+/** Unpacking a wheel loses the permissions. */
+function executable(file) {
+  fs.chmodSync(file, 0o755);
+  return file;
+}
+
 function wheelCompiler() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new SetupError(
@@ -41,12 +47,12 @@ function wheelCompiler() {
     );
   }
   const home = path.join(ensureWheels(...WHEELS), 'nvidia', 'cu13');
-  // Unpacking a wheel loses the permissions, and nvcc looks for lib64.
   for (const folder of ['bin', 'nvvm/bin']) {
     for (const name of fs.readdirSync(path.join(home, folder))) {
-      fs.chmodSync(path.join(home, folder, name), 0o755);
+      executable(path.join(home, folder, name));
     }
   }
+  // nvcc looks for lib64.
   const link = path.join(home, 'lib64');
   if (!fs.existsSync(link)) fs.symlinkSync('lib', link);
   return path.join(home, 'bin', 'nvcc');
@@ -55,4 +61,13 @@ function wheelCompiler() {
 /** Path of nvcc. Fetches 100 MB of wheels where the system has none. */
 const ensureNvcc = () => systemCompiler() ?? wheelCompiler();
 
-module.exports = { ensureNvcc };
+/** Path of the lister of a library's GPU code: beside the system's nvcc, else of a wheel. */
+function cuobjdump() {
+  const system = systemCompiler();
+  const beside = system && path.join(path.dirname(fs.realpathSync(system)), 'cuobjdump');
+  if (beside && fs.existsSync(beside)) return beside;
+  const folder = path.join(ensureWheels('nvidia-cuda-cuobjdump'), 'nvidia', 'cu13', 'bin');
+  return executable(path.join(folder, 'cuobjdump'));
+}
+
+module.exports = { cuobjdump, ensureNvcc };

@@ -65,6 +65,12 @@ const WHEELS = {
     sha256: '422a38f7c739ecbdd3a4b6ec7ed0a1d74db43d8e9bc26685f3d845638922b178',
     folder: 'cuda',
   },
+  // Lists what is in the built library, for the tests; there is none of 13.0.
+  'nvidia-cuda-cuobjdump': {
+    version: '13.2.86',
+    sha256: 'd332c2ffe78e703ca0a3894be927f83124244e2acf0d792b8c12b4362d44d837',
+    folder: 'cuda',
+  },
   'nvidia-cuda-cccl': {
     version: '13.0.85',
     sha256: 'e0da7ad981f3a8aff08241b5bfc1af868742a63e2762f53a5171c492ef242649',

@@ -167,7 +167,10 @@ test('files: JSON that its schema reads, CSV of one line a row and text', async 
     options(output, { methods: ['magnitude'] }),
   );
   const files = await writeBench(output, 'quality', document);
-  t.deepEqual(files, ['json', 'csv', 'html'].map((kind) => join(output, `quality.${kind}`)));
+  t.deepEqual(
+    files,
+    ['json', 'csv', 'html'].map((kind) => join(output, `quality.${kind}`)),
+  );
   const read: BenchDocument = benchSchema.parse(JSON.parse(readFileSync(files[0]!, 'utf8')));
   t.deepEqual(read.quality!.rows, document.quality!.rows);
   const [head, ...lines] = readFileSync(files[1]!, 'utf8').trimEnd().split('\r\n');

@@ -100,7 +100,11 @@ test('devices lists GPUs with reasons, for people and as JSON', async (t) => {
       index,
       freeBytes,
     ]),
-    [OLD, FULL, H100].map(({ freeMiB }, index) => [index, freeMiB * 2 ** 20]),
+    [
+      [0, null], // too old to be asked
+      [1, FULL.freeMiB * 2 ** 20],
+      [2, H100.freeMiB * 2 ** 20],
+    ],
   );
 });
 

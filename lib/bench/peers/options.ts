@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { parseSettings } from '../options';

@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { openCheckpoint } from '../../checkpoint/open';
-import { type EngineOptions, withEngine } from '../../engine/engine';
+import { withEngine } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
 import { native } from '../../engine/native';
 import { blockSpec } from '../../engine/session';
 import { StruPruneError } from '../../errors';
@@ -76,7 +77,7 @@ export async function benchSpeed(
     },
   };
   const { runtime: place, ...rest } = settings;
-  return withEngine({ threads, signal }, async (engine) =>
+  return withEngine({ threads, signal, device: 'cpu' }, async (engine) =>
     documentOf(
       started,
       {

@@ -4,15 +4,13 @@ import {
   kernelSettings,
 } from '../../bench/kernels/options';
 import type { FlagTable } from './flag';
-import { MACHINE_FLAGS } from './machine';
+import { CPU_FLAGS } from './machine';
 import { count, positive } from './values';
 
 const group = 'Measurement';
 
 /** A flag for every option of benchKernels(). */
-export const BENCH_KERNELS_FLAGS: FlagTable<
-  keyof Omit<KernelOptions, 'signal' | 'onProgress' | 'onNotice'>
-> = {
+export const BENCH_KERNELS_FLAGS: FlagTable<keyof Omit<KernelOptions, 'signal' | 'onProgress'>> = {
   tokens: {
     flag: '--tokens <n>',
     help: 'tokens in flight, whole windows of them',
@@ -37,7 +35,7 @@ export const BENCH_KERNELS_FLAGS: FlagTable<
     help: 'for kernels.json and kernels.csv',
     group: 'Output',
   },
-  ...MACHINE_FLAGS,
+  ...CPU_FLAGS,
 };
 
 export const BENCH_KERNELS_DEFAULTS: KernelSettings = kernelSettings({});

@@ -1,11 +1,12 @@
-import type { EngineOptions } from '../../engine/engine';
 import type { FlagTable } from './flag';
 import { count, deviceName, size } from './values';
 
 const group = 'Machine';
 
+type CpuKeys = 'threads' | 'memory' | 'bf16';
+
 /** What every command that computes understands. */
-export const MACHINE_FLAGS: FlagTable<keyof Omit<EngineOptions, 'signal' | 'onNotice'>> = {
+export const CPU_FLAGS: FlagTable<CpuKeys> = {
   threads: {
     flag: '--threads <n>',
     help: 'worker threads',
@@ -25,6 +26,11 @@ export const MACHINE_FLAGS: FlagTable<keyof Omit<EngineOptions, 'signal' | 'onNo
     help: 'allow bf16 products where the hardware and the build have them (see devices)',
     group,
   },
+};
+
+/** And those that may use a GPU. */
+export const MACHINE_FLAGS: FlagTable<CpuKeys | 'device' | 'deviceMemory'> = {
+  ...CPU_FLAGS,
   device: {
     flag: '--device <name>',
     help: 'where sites are computed: auto, cpu or cuda:N (see devices)',

@@ -34,7 +34,8 @@ export function devicesReport(devices: Devices): string {
 function gpuRows({ unusable, gpus }: GpuProbe): [string, string][] {
   if (unusable) return [['GPU', `none: ${words(unusable)}`]];
   return gpus.map(({ index, name, capability, freeBytes, totalBytes, unusable: reason }) => {
-    const memory = `${bytes(freeBytes)} of ${bytes(totalBytes)} free`;
+    const free = freeBytes === null ? '' : `${bytes(freeBytes)} of `;
+    const memory = `${free}${bytes(totalBytes)}${free && ' free'}`;
     const state = reason ? `cannot be used: ${words(reason)}` : 'can be used';
     return [`cuda:${index}`, `${name}, capability ${capability}, ${memory}, ${state}`];
   });
