@@ -10,6 +10,7 @@ import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
 import { requireReplaceable } from './checkpoint/output-path';
 import { type Engine, using, withEngine } from './engine/engine';
+import { GpuSites } from './engine/gpu-sites';
 import { type BlockHandle, native, type Site } from './engine/native';
 import { nextTokens, Session, SITES } from './engine/session';
 import { StruPruneError } from './errors';
@@ -213,6 +214,7 @@ async function openRun(
   }
   const sizes = {
     threads: engine.threads,
+    gpu: GpuSites.of(engine, architecture),
     tokens: ids.length,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };

@@ -4,6 +4,7 @@
  */
 import type { Architecture } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
+import type { GpuSites } from './gpu-sites';
 import type { Site } from './native';
 
 const FLOAT = 4;
@@ -19,6 +20,7 @@ const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp
 const GRAM_TILE = 256; // statistics.cpp
+const GRAM_CHUNK = 256; // run_site.cpp
 const CURVE_TILE = 64; // sweep_curve.cpp
 const BATCH = 64; // sweep.h
 
@@ -27,6 +29,19 @@ export interface Ground {
   architecture: Architecture;
   threads: number;
   window: number;
+  /** Where sites run; null = on the CPU. */
+  gpu: GpuSites | null;
+}
+
+/** What a site hands out beside the states that it takes on. */
+export interface Sinks {
+  /** Sums of the output map's input, and its Gram matrix. */
+  collects: boolean;
+  gram?: boolean;
+  /** The input itself, to scratch. */
+  keeps?: boolean;
+  /** Residuals against dense states. */
+  feedback?: boolean;
 }
 
 /** Hidden states as a job sees them: in scratch, pages of them are in memory while it runs. */
@@ -56,12 +71,18 @@ export function blockBytes({ architecture }: Ground, block: number): number {
 
 /** runSite, with what it needs beside block, states and statistics. */
 export function runSiteBytes(
-  { architecture, threads, window }: Ground,
+  ground: Ground,
   block: number,
   site: Site,
-  { rows, paged }: States,
-  { collects, feedback = false }: { collects: boolean; feedback?: boolean },
+  states: States,
+  sinks: Sinks,
 ): number {
+  const { architecture, threads, window, gpu } = ground;
+  if (gpu && siteWidth(architecture, block, site) > 0) {
+    return gpuSiteBytes(ground, gpu, block, site, states, sinks);
+  }
+  const { rows, paged } = states;
+  const { collects, feedback = false } = sinks;
   const { hidden, headDim, gated, blocks } = architecture;
   const flight = flightTokens(window, rows);
   const chunks = threads * CHUNK;
@@ -73,6 +94,27 @@ export function runSiteBytes(
   if (feedback) floats += flight * hidden * (paged ? 3 : 1);
   if (paged) floats += flight * hidden;
   return FLOAT * floats;
+}
+
+/** Host memory of runSite on a GPU: pinned pages, views of what they are copied from and to, sums on their way back. */
+function gpuSiteBytes(
+  { architecture, window }: Ground,
+  gpu: GpuSites,
+  block: number,
+  site: Site,
+  { rows, paged }: States,
+  { collects, gram = false, keeps = false, feedback = false }: Sinks,
+): number {
+  const { hidden } = architecture;
+  const width = siteWidth(architecture, block, site);
+  const demand = { window, rows, keeps, collects, gram, feedback };
+  const { flight, pinnedBytes } = gpu.plan(block, site, demand);
+  const pushed = paged ? (feedback ? 3 : 1) * hidden : 0;
+  const popped = (paged ? hidden : 0) + (keeps ? width : 0);
+  const chunk = gram ? Math.min(GRAM_CHUNK, width) * width : 0;
+  const sums = collects ? 2 * width + (feedback ? hidden * (width + 1) : 0) : 0;
+  const views = FLOAT * flight * Math.max(pushed, popped);
+  return pinnedBytes + Math.max(views, DOUBLE * Math.max(chunk, sums));
 }
 
 /** applySite on activations that lie in scratch. */

@@ -1,5 +1,5 @@
 /** Calls of the native addon about NVIDIA GPUs; native.ts has the rest. */
-import type { EngineHandle } from './native';
+import type { BlockSpec, EngineHandle, Site } from './native';
 
 /** What was found wrong, and what would mend it. */
 export interface Reason {
@@ -27,6 +27,30 @@ export interface GpuProbe {
   gpus: Gpu[];
 }
 
+/** What a runSite that advances the states is asked for beside. */
+export interface SiteDemand {
+  window: number;
+  /** Tokens, whole windows. */
+  rows: number;
+  /** The input of the output map goes to a matrix. */
+  keeps: boolean;
+  /** Its sums and squares are kept, */
+  collects: boolean;
+  /** its Gram matrix too, */
+  gram: boolean;
+  /** and residuals against dense states. */
+  feedback: boolean;
+}
+
+export interface NativeSitePlan {
+  /** Tokens of a page, and how often all tokens stream through. */
+  flight: number;
+  passes: number;
+  deviceBytes: number;
+  /** Host memory, charged to the engine's budget. */
+  pinnedBytes: number;
+}
+
 export interface NativeGpu {
   /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
   probeGpus(library: string): GpuProbe;
@@ -35,5 +59,7 @@ export interface NativeGpu {
     engine: EngineHandle,
     options: { library: string; index: number; memory: number; bf16: boolean },
   ): Promise<string>;
+  /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
+  planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
 }

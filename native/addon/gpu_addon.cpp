@@ -7,8 +7,10 @@
 #include "addon/arguments.h"
 #include "addon/guard.h"
 #include "addon/handles.h"
+#include "addon/specs.h"
 #include "device/cuda_library.h"
 #include "device/driver.h"
+#include "device/site_plan.h"
 
 namespace struprune::addon {
 namespace {
@@ -96,11 +98,39 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
+// (engine, block spec, site, {window, rows, keeps, collects, gram, feedback}) -> {flight, passes,
+// deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
+Napi::Value PlanSiteOn(const Info& info) {
+  const auto context = GetHandle<Context>(info[0], "engine");
+  if (!context->gpu) throw BadArgument("the engine has no GPU");
+  const Napi::Object options = GetObject(info[3], "options");
+  const auto flag = [&](const char* key) { return GetBool(options.Get(key), key); };
+  SiteDemand demand;
+  demand.window = GetSize(options.Get("window"), "window");
+  demand.rows = GetSize(options.Get("rows"), "rows");
+  if (demand.window == 0) throw BadArgument("window must not be 0");
+  demand.advance = true;
+  demand.keep = flag("keeps");
+  demand.moments = flag("collects");
+  demand.gram = flag("gram");
+  demand.residual = flag("feedback");
+  demand.beta = demand.residual ? 1.0f : 0.0f;  // the case that needs more
+  const SitePlan plan = PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")),
+                                 GetSite(info[2]), demand);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("flight", static_cast<double>(plan.flight));
+  result.Set("passes", static_cast<double>(plan.passes));
+  result.Set("deviceBytes", static_cast<double>(plan.device_bytes));
+  result.Set("pinnedBytes", static_cast<double>(plan.pinned_bytes));
+  return result;
+}
+
 }  // namespace
 
 void InitGpu(Napi::Env env, Napi::Object exports) {
   Export<ProbeGpus>(env, exports, "probeGpus");
   Export<AttachGpu>(env, exports, "attachGpu");
+  Export<PlanSiteOn>(env, exports, "planSite");
   Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
 }
 

@@ -4,54 +4,15 @@
 #include <deque>
 #include <optional>
 
+#include "device/site_plan.h"
+
 namespace struprune {
 namespace {
 
-constexpr int64_t kMostPasses = 64;
 // Rows of the Gram that come back at a time.
 constexpr size_t kGramChunk = 256;
 
 int64_t Int(size_t value) { return static_cast<int64_t>(value); }
-
-cuda::Gate GateOf(Activation activation) {
-  switch (activation) {
-    case Activation::kSilu:
-      return cuda::Gate::kSilu;
-    case Activation::kRelu:
-      return cuda::Gate::kRelu;
-    case Activation::kGelu:
-      return cuda::Gate::kGelu;
-  }
-  throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
-}
-
-cuda::SiteSpec SpecOf(const CudaDevice& gpu, const Block& block, SiteKind site,
-                      const SiteRun& run) {
-  const BlockSpec& from = block.spec();
-  cuda::SiteSpec spec{};
-  spec.attention = site == SiteKind::kAttention;
-  spec.hidden = Int(from.hidden);
-  spec.width = Int(SiteWidth(from, site));
-  spec.window = Int(run.window);
-  spec.heads = Int(from.heads);
-  spec.kv_heads = Int(from.kv_heads);
-  spec.head_dim = Int(from.head_dim);
-  spec.sliding = Int(from.sliding);
-  spec.norm = from.norm == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer;
-  spec.eps = from.eps;
-  spec.post_norm = from.post_norm;
-  spec.gate = GateOf(from.activation);
-  spec.gated = from.gated;
-  spec.advance = run.advance;
-  spec.keep = run.keep != nullptr;
-  spec.moments = run.statistics != nullptr;
-  spec.residual = run.dense_before != nullptr;
-  spec.alpha = run.alpha;
-  spec.beta = run.beta;
-  spec.forward = gpu.options().forward;
-  spec.gram = gpu.options().gram;
-  return spec;
-}
 
 cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope) {
   const auto data = [&](Role role) { return block.data(role); };
@@ -75,47 +36,18 @@ cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* 
   return w;
 }
 
-struct Bytes {
-  uint64_t device = 0, pinned = 0;
-};
-
-Bytes BytesOf(const CudaDevice& gpu, const cuda::SiteSpec& spec) {
-  Bytes bytes;
-  gpu.Call(&cuda::Api::site_bytes, &spec, &bytes.device, &bytes.pinned);
-  return bytes;
-}
-
-struct Plan {
-  int64_t flight = 0;     // tokens of a page
-  int64_t gram_rows = 0;  // of a pass
-  Bytes bytes;
-};
-
-// The fewest passes over the tokens that the GPU's budget allows, then the largest pages.
-Plan PlanFor(const CudaDevice& gpu, cuda::SiteSpec spec, int64_t rows, bool gram) {
-  const cuda::MemoryReport memory = gpu.memory();
-  const uint64_t room = memory.limit - memory.used;
-  Plan plan;
-  for (int64_t passes = 1; passes <= (gram ? kMostPasses : 1); passes *= 2) {
-    plan.gram_rows = gram ? (spec.width + passes - 1) / passes : 0;
-    int64_t windows =
-        Int(FlightTokens(static_cast<size_t>(spec.window), static_cast<size_t>(rows))) /
-        spec.window;
-    for (; windows >= 1; windows /= 2) {
-      plan.flight = windows * spec.window;
-      spec.flight = plan.flight;
-      // The last rows: their cells up to the diagonal are the most.
-      spec.gram_row = gram ? spec.width - plan.gram_rows : 0;
-      spec.gram_rows = plan.gram_rows;
-      plan.bytes = BytesOf(gpu, spec);
-      if (plan.bytes.device <= room) return plan;
-    }
-  }
-  throw Error("ERR_BUDGET",
-              "one block needs " + std::to_string(plan.bytes.device / (1 << 20) + 1) +
-                  " MiB of the GPU's memory, " + std::to_string(room / (1 << 20)) +
-                  " MiB of its budget are free",
-              "raise --device-memory, or use a smaller --window");
+SiteDemand DemandOf(const SiteRun& run) {
+  SiteDemand demand;
+  demand.window = run.window;
+  demand.rows = run.hidden->rows();
+  demand.advance = run.advance;
+  demand.keep = run.keep != nullptr;
+  demand.moments = run.statistics != nullptr;
+  demand.gram = run.statistics && run.statistics->has_gram();
+  demand.residual = run.dense_before != nullptr;
+  demand.alpha = run.alpha;
+  demand.beta = run.beta;
+  return demand;
 }
 
 class PinnedCharge {
@@ -231,25 +163,24 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   if (run.hidden->rows() == 0) return;
   // A site without columns is its bias alone: no work for a GPU.
   if (width == 0) return RunSite(block, site, run);
-  const cuda::SiteSpec whole = SpecOf(gpu, block, site, run);
-  const bool gram = run.statistics && run.statistics->has_gram();
-  const Plan plan = PlanFor(gpu, whole, Int(run.hidden->rows()), gram);
-  const PinnedCharge pinned(context.budget, plan.bytes.pinned);
+  const SiteDemand demand = DemandOf(run);
+  const cuda::SiteSpec whole = SpecOf(gpu, block.spec(), site, demand);
+  const SitePlan plan = PlanSite(gpu, block.spec(), site, demand);
+  const PinnedCharge pinned(context.budget, plan.pinned_bytes);
   std::optional<RopeTable> rope;
   if (site == SiteKind::kAttention && block.spec().rope) {
     rope.emplace(*block.spec().rope, block.spec().head_dim, run.window);
   }
   const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr);
 
-  const size_t part = gram ? static_cast<size_t>(plan.gram_rows) : width;
-  for (size_t row = 0; row < width; row += part) {
-    const size_t count = std::min(part, width - row);
+  for (size_t row = 0; row < width; row += plan.gram_rows) {
+    const size_t count = std::min(plan.gram_rows, width - row);
     const bool last = row + count == width;
     cuda::SiteSpec spec = whole;
     SiteRun pass = run;
-    spec.flight = plan.flight;
-    spec.gram_row = gram ? Int(row) : 0;
-    spec.gram_rows = gram ? Int(count) : 0;
+    spec.flight = Int(plan.flight);
+    spec.gram_row = demand.gram ? Int(row) : 0;
+    spec.gram_rows = demand.gram ? Int(count) : 0;
     if (!last) {
       // Only the last pass moves the hidden states on and takes the other sums.
       pass.advance = false;
@@ -258,8 +189,8 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
       spec.advance = spec.keep = spec.moments = spec.residual = 0;
     }
     const OpenSite open(gpu, spec, weights);
-    StreamPages(gpu, open.get(), context, pass, static_cast<size_t>(plan.flight));
-    if (gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
+    StreamPages(gpu, open.get(), context, pass, plan.flight);
+    if (demand.gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
     if (last && run.statistics) {
       ReadSums(gpu, open.get(), context, run.hidden->rows(), *run.statistics);
     }
