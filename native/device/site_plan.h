@@ -1,4 +1,5 @@
-// How a site is streamed through a GPU's memory: pages of tokens, and rows of the Gram matrix a pass.
+// How a site is streamed through a GPU's memory: pages of tokens, and rows of the Gram matrix a
+// pass.
 #pragma once
 
 #include "device/cuda_library.h"

@@ -16,15 +16,20 @@ constexpr unsigned kMaxThreads = 1024;
 
 enum class State { kReady, kAtBarrier, kAtExchange, kDone };
 
+// Registers of a fiber or of the scheduler, as __builtin_setjmp keeps them: swapcontext would make
+// a system call at every switch.
+using Place = void* [5];
+
 struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack;
+  ucontext_t start;
+  Place place;
+  std::unique_ptr<char[]> stack;  // null: never entered
   State state = State::kDone;
   uint64_t value = 0;
 };
 
 struct Machine {
-  ucontext_t scheduler;
+  Place scheduler;
   std::vector<Fiber> fibers{kMaxThreads};
   const std::function<void()>* kernel = nullptr;
   unsigned current = 0;
@@ -36,28 +41,32 @@ Machine& TheMachine() {
   return machine;
 }
 
-void FiberMain() {
-  Machine& machine = TheMachine();
-  (*machine.kernel)();
-  machine.fibers[machine.current].state = State::kDone;
-  swapcontext(&machine.fibers[machine.current].context, &machine.scheduler);
-}
-
-void Leave(State state) {
+// Both switches: not inlined, since a place must not be left and entered in one function.
+[[gnu::noinline]] void Leave(State state) {
   Machine& machine = TheMachine();
   Fiber& fiber = machine.fibers[machine.current];
   fiber.state = state;
-  swapcontext(&fiber.context, &machine.scheduler);
+  if (__builtin_setjmp(fiber.place) == 0) __builtin_longjmp(machine.scheduler, 1);
 }
 
-void Start(Fiber& fiber) {
-  if (!fiber.stack) fiber.stack = std::make_unique<char[]>(kStack);
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = fiber.stack.get();
-  fiber.context.uc_stack.ss_size = kStack;
-  fiber.context.uc_link = nullptr;
-  makecontext(&fiber.context, FiberMain, 0);
-  fiber.state = State::kReady;
+// A fiber is one thread of every block that is to come.
+void FiberMain() {
+  for (;;) {
+    (*TheMachine().kernel)();
+    Leave(State::kDone);
+  }
+}
+
+[[gnu::noinline]] void Enter(Fiber& fiber) {
+  if (__builtin_setjmp(TheMachine().scheduler) != 0) return;
+  if (fiber.stack) __builtin_longjmp(fiber.place, 1);
+  fiber.stack = std::make_unique<char[]>(kStack);
+  getcontext(&fiber.start);
+  fiber.start.uc_stack.ss_sp = fiber.stack.get();
+  fiber.start.uc_stack.ss_size = kStack;
+  fiber.start.uc_link = nullptr;
+  makecontext(&fiber.start, FiberMain, 0);
+  setcontext(&fiber.start);
 }
 
 // Lets every ready thread run until it stops; forwards in one round, backwards in the next.
@@ -68,7 +77,7 @@ void RunReady(Machine& machine, unsigned threads) {
     if (machine.fibers[at].state != State::kReady) continue;
     machine.current = at;
     threadIdx = dim3(at, 0, 0);
-    swapcontext(&machine.scheduler, &machine.fibers[at].context);
+    Enter(machine.fibers[at]);
   }
 }
 
@@ -89,7 +98,7 @@ bool Release(Machine& machine, unsigned first, unsigned count, State state) {
 // Barriers want every thread of the block, also on real hardware (CUDA C++ Programming Guide,
 // Synchronization Functions); threads that are done count as gone only when none waits for them.
 void RunBlock(Machine& machine, unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) Start(machine.fibers[i]);
+  for (unsigned i = 0; i < threads; ++i) machine.fibers[i].state = State::kReady;
   for (;;) {
     RunReady(machine, threads);
     bool any = Release(machine, 0, threads, State::kAtBarrier);

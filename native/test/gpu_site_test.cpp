@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "device/run_site.h"
+#include "device/site_plan.h"
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "ops/gemm.h"
@@ -12,7 +13,11 @@
 namespace struprune::test {
 namespace {
 
-constexpr size_t kWindow = 40, kWindows = 130;  // more than one page of FlightTokens
+constexpr size_t kWindow = 40;
+
+// Several pages: of FlightTokens, and of what little memory the emulation gets, which is slow.
+size_t Tokens() { return kWindow * (TestedGpu().large ? 310 : 24); }
+uint64_t PagingBudget() { return TestedGpu().large ? TestedGpu().budget : uint64_t{360} << 10; }
 
 struct Family {
   std::string name;
@@ -61,7 +66,7 @@ struct Model {
     block.emplace(MakeBlock(context, spec, RandomWeights(spec, biases, 3)));
   }
   std::unique_ptr<PagedMatrix> States(uint32_t seed, const std::string& scratch = "") const {
-    auto matrix = std::make_unique<PagedMatrix>(context, kWindows * kWindow, spec.hidden, scratch);
+    auto matrix = std::make_unique<PagedMatrix>(context, Tokens(), spec.hidden, scratch);
     const auto values = RandomValues<float>(matrix->rows() * spec.hidden, seed);
     matrix->Write(0, matrix->rows(), values.data());
     return matrix;
@@ -107,7 +112,7 @@ class GpuSite : public GpuTest {
 void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bool feedback,
                  double tolerance) {
   const size_t width = SiteWidth(model.spec, site), hidden = model.spec.hidden;
-  const size_t tokens = kWindows * kWindow, residual = feedback ? hidden : 0;
+  const size_t tokens = Tokens(), residual = feedback ? hidden : 0;
   const auto on_cpu = model.States(1), on_gpu = model.States(1, testing::TempDir()),
              before = model.States(2), after = model.States(4);
   PagedMatrix kept_cpu(model.context, tokens, width, ""),
@@ -145,13 +150,16 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
 }
 
 TEST_P(GpuSite, EqualsTheCpu) {
-  const auto device = Open(TestedGpu().budget);
+  const auto device = Open(PagingBudget());
   for (const Family& family : Families()) {
     const Model model(family);
     for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
       SCOPED_TRACE(family.name + (site == SiteKind::kFfn ? " ffn" : " attention"));
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
       if (!model.spec.post_norm) {
+        const SiteDemand demand{kWindow, Tokens(), true, true, true, true, true};
+        ASSERT_LT(2 * PlanSite(*device, model.spec, site, demand).flight, Tokens())
+            << "a third page takes the first one's place";
         CompareSite(*device, model, site, true, Tolerance(GetParam()));
       }
     }

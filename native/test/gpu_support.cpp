@@ -49,7 +49,8 @@ std::vector<GpuKind> AllKinds() {
 }
 
 std::shared_ptr<CudaDevice> OpenGpu(bool libraries) {
-  static std::map<bool, std::shared_ptr<CudaDevice>> opened;
+  // Never closed: at exit the library's own statics are gone before these would be.
+  static auto& opened = *new std::map<bool, std::shared_ptr<CudaDevice>>;
   auto& device = opened[libraries];
   if (!device) {
     const TestedGpuOptions& setup = TestedGpu();
