@@ -104,7 +104,8 @@ function addonHash() {
     'scripts/lib/wheels.js',
     'package-lock.json',
   ];
-  const elsewhere = ['native/test', 'native/fuzz', 'native/bench'].map((folder) => at(folder));
+  const others = ['test', 'fuzz', 'bench', 'emulation', 'selftest'];
+  const elsewhere = others.map((folder) => at('native', folder));
   const isSource = (file) => !elsewhere.some((folder) => file.startsWith(folder));
   const files = inputs.flatMap((input) => filesUnder(at(input), isSource));
   return hashOf(files, [buildOptions(), process.arch]);
