@@ -104,7 +104,7 @@ function addonHash() {
     'scripts/lib/wheels.js',
     'package-lock.json',
   ];
-  const others = ['test', 'fuzz', 'bench', 'emulation', 'selftest'];
+  const others = ['test', 'fuzz', 'emulation', 'selftest'];
   const elsewhere = others.map((folder) => at('native', folder));
   const isSource = (file) => !elsewhere.some((folder) => file.startsWith(folder));
   const files = inputs.flatMap((input) => filesUnder(at(input), isSource));
