@@ -9,6 +9,7 @@ import {
   applySiteBytes,
   backwardBytes,
   blockBytes,
+  copyStatesBytes,
   embedBytes,
   type Ground,
   headGradientBytes,
@@ -174,7 +175,7 @@ function surveyStage(input: PlanInput): StagePlan {
     }
     return blockBytes(ground, block) + gradients + Math.max(...parts);
   });
-  const copies = fisher ? FLIGHT_COPY * hidden : 0;
+  const copies = fisher ? copyStatesBytes(ground, tokens) : 0;
   const ends = reads ? embedBytes(ground, states) : 0;
   const head = fisher ? headGradientBytes(ground, tokens) : 0;
   const all = statesBytes(ground, tokens);
@@ -196,9 +197,6 @@ function surveyStage(input: PlanInput): StagePlan {
     },
   };
 }
-
-/** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
-const FLIGHT_COPY = 4 * 4096;
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {
   return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);
