@@ -13,7 +13,7 @@ import {
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
-import { type OnProgress, stageReporter } from '../progress';
+import { type OnStage, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
 import type { Settings } from './options';
 import { withSolver } from './site-solver';
@@ -38,7 +38,7 @@ export interface SurveyInput {
   window: number;
   layers: readonly Layer[];
   settings: Settings;
-  onProgress?: OnProgress;
+  onProgress?: OnStage;
 }
 
 /** Column statistics of every layer's inputs in the dense model. */
@@ -178,7 +178,7 @@ async function walk(
           else if (hidden) await session.advanceSite(block, site, hidden, window);
         }
       });
-      report(index + 1, `block ${index + 1} of ${total}`);
+      report(index + 1, `block ${index + 1} of ${total}`, index);
     }
   } finally {
     if (hidden) native.release(hidden);
