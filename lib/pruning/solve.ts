@@ -14,13 +14,11 @@ import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import type { NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
-import { channelStructure } from '../solver/structures/channels';
-import { kvHeadStructure } from '../solver/structures/kv-heads';
-import type { Structure } from '../solver/structures/types';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
+import { structureOf } from './structure';
 import { siteStatistics } from './survey';
 import { keptIndices, type Layer, maskOf, widthOf } from './widths';
 
@@ -229,7 +227,7 @@ async function solveAndSlice(
 ): Promise<Outcome> {
   const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
   const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
-  const structure = structureOf(session, layer);
+  const structure = structureOf(session.architecture, layer);
   const sweeps = method !== null && method.selection === 'sweep';
   const report: MaskReport =
     removed === 0
@@ -266,14 +264,6 @@ async function solveAndSlice(
   };
   refit.release();
   return outcome;
-}
-
-function structureOf(session: Session, layer: Layer): Structure {
-  const { hidden, gated, headDim, blocks } = session.architecture;
-  // Rounding was the allocation's task: here the budget is met exactly.
-  if (layer.site === 'ffn') return channelStructure({ channels: layer.groups, hidden, gated });
-  const { heads, kvHeads } = blocks[layer.block]!;
-  return kvHeadStructure({ kvHeads, heads, headDim, hidden });
 }
 
 export function fingerprint(kept: Int32Array): string {

@@ -174,6 +174,16 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
   return { curves, weights, metrics: null };
 }
 
+/** Visits every layer, in the order in which they run, with a solver of its inputs in the dense model. */
+export function surveySolvers(
+  input: SurveyInput,
+  visit: (layer: Layer, solver: NativeSolver) => Promise<void>,
+): Promise<void> {
+  return walk(input, input.ids, (block, layer, hidden) =>
+    solveDense(input, block, layer, hidden!, null, (solver) => visit(layer, solver)),
+  );
+}
+
 /** What an error is divided by. */
 function scaleOf(weights: Settings['layerWeights'], stream: number, output: number): number {
   if (weights === 'residual') return stream;
