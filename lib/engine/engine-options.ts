@@ -1,4 +1,6 @@
-/** What every call that computes may be told. */
+/** What every call that computes may be told beside its settings. */
+import type { OnProgress, OnWarning } from '../progress';
+import type { Engine } from './engine';
 import type { DeviceName } from './gpu';
 
 export interface EngineOptions {
@@ -16,20 +18,36 @@ export interface EngineOptions {
    * used, else the CPU, and `onNotice` hears why.
    */
   device?: DeviceName;
-  /** Limit in bytes on the GPU's memory; 0 = 90 % of what is free. */
+  /** Limit in bytes on the GPU's memory; 0 (default) = 90 % of what is free. */
   deviceMemory?: number;
-  /** Hears on which device the run goes, in one line. */
+  /** Hears on which device the engine works, in one line, before its first call. */
   onNotice?: (text: string) => void;
+  /** Stops the call, which rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** Options of the engine, which a schema of settings does not know. */
-export const ENGINE_KEYS: readonly string[] = [
+/** What an engine is made of. */
+export type MachineOptions = Omit<EngineOptions, 'signal'>;
+
+export interface CallOptions extends EngineOptions {
+  /** An engine that is there, which the call waits for; else it makes one of its own of the options above. */
+  engine?: Engine;
+}
+
+export const MACHINE_KEYS = [
   'threads',
   'memory',
   'bf16',
   'device',
   'deviceMemory',
   'onNotice',
+] as const satisfies (keyof MachineOptions)[];
+
+/** Options that no schema of settings knows. */
+export const CALL_KEYS: readonly string[] = [
+  ...MACHINE_KEYS,
+  'engine',
   'signal',
-] satisfies (keyof EngineOptions)[];
+  'onProgress',
+  'onWarning',
+] satisfies (keyof (CallOptions & { onProgress: OnProgress; onWarning: OnWarning }))[];

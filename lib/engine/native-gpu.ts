@@ -30,8 +30,8 @@ export interface GpuProbe {
 /** What a runSite that advances the states is asked for beside. */
 export interface SiteDemand {
   window: number;
-  /** Tokens, whole windows. */
-  rows: number;
+  /** Tokens of a page of the states, whole windows. */
+  page: number;
   /** The input of the output map goes to a matrix. */
   keeps: boolean;
   /** Its sums and squares are kept, */
@@ -43,7 +43,7 @@ export interface SiteDemand {
 }
 
 export interface NativeSitePlan {
-  /** Tokens of a page, and how often all tokens stream through. */
+  /** Tokens on the GPU at a time, and how often all tokens stream through. */
   flight: number;
   passes: number;
   deviceBytes: number;

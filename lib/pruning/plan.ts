@@ -11,6 +11,7 @@ import {
   backwardBytes,
   blockBytes,
   compareBytes,
+  copyStatesBytes,
   embedBytes,
   type Ground,
   headGradientBytes,
@@ -32,6 +33,7 @@ import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
+import { Own } from '../own';
 import type { Settings } from './options';
 import { probeTokens, trialRemovals } from './probe';
 import { solvesSequentially } from './solve';
@@ -190,7 +192,7 @@ function surveyStage(input: PlanInput): StagePlan {
     }
     return blockBytes(ground, block) + gradients + Math.max(...parts);
   });
-  const copies = fisher ? FLIGHT_COPY * hidden : 0;
+  const copies = fisher ? copyStatesBytes(ground, tokens) : 0;
   const ends = reads ? embedBytes(ground, states) : 0;
   const head = fisher ? headGradientBytes(ground, tokens) : 0;
   const all = statesBytes(ground, tokens);
@@ -227,11 +229,8 @@ function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: Stat
     const refit = block === layer.block ? refitBytes(problem, kept) : 0;
     return blockBytes(ground, block) + Math.max(...runs, refit);
   });
-  return Math.max(blocks, compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
+  return Math.max(blocks, compareBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
 }
-
-/** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
-const FLIGHT_COPY = 4 * 4096;
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {
   return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);
@@ -314,8 +313,8 @@ function solverMemory(
   const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
   return Math.max(
     targetBytes(problem),
-    mask === 'sweep' ? sweepBytes(ground, problem, most, false) : 0,
-    mask === 'admm' ? admmBytes(problem) : 0,
+    mask === 'sweep' || mask instanceof Own ? sweepBytes(ground, problem, most, false) : 0,
+    mask === 'admm' || mask instanceof Own ? admmBytes(problem) : 0,
     swaps ? swapBytes(problem, columns - layer.groupSize) : 0,
     settings.refit || method !== null ? refitBytes(problem, columns) : sliceBytes(problem, columns),
   );

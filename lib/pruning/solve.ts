@@ -14,13 +14,11 @@ import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import type { NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
-import { channelStructure } from '../solver/structures/channels';
-import { kvHeadStructure } from '../solver/structures/kv-heads';
-import type { Structure } from '../solver/structures/types';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
+import { structureOf } from './structure';
 import { siteStatistics } from './survey';
 import { keptIndices, type Layer, maskOf, widthOf } from './widths';
 
@@ -159,7 +157,7 @@ async function collectAndSolve(
   const { site } = layer;
   const hidden = streams.hidden!;
   const width = widthOf(layer);
-  const tokens = native.matrixShape(hidden).rows;
+  const { rows: tokens, pageRows } = native.matrixShape(hidden);
   const withGram = method === null || method.selection === 'sweep';
   const sequential = solvesSequentially(context);
   const target = streams.dense
@@ -167,7 +165,7 @@ async function collectAndSolve(
     : null;
   const residual = target ? session.architecture.hidden : 0;
   const statistics = native.createStatistics(handle, width, withGram, residual);
-  const keep = sequential ? session.matrix(tokens, width, settings.scratch) : undefined;
+  const keep = sequential ? session.matrix(tokens, width, pageRows, settings.scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,
@@ -213,8 +211,8 @@ async function denseTarget(
   dense: MatrixHandle,
   { window, scratch }: Streams,
 ): Promise<MatrixHandle> {
-  const { rows, cols } = native.matrixShape(dense);
-  const before = session.matrix(rows, cols, scratch);
+  const { rows, cols, pageRows } = native.matrixShape(dense);
+  const before = session.matrix(rows, cols, pageRows, scratch);
   await native.copyMatrix(session.engine.handle, dense, before);
   await session.advanceSite(block, site, dense, window);
   return before;
@@ -229,7 +227,7 @@ async function solveAndSlice(
 ): Promise<Outcome> {
   const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
   const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
-  const structure = structureOf(session, layer);
+  const structure = structureOf(session.architecture, layer);
   const sweeps = method !== null && method.selection === 'sweep';
   const report: MaskReport =
     removed === 0
@@ -239,6 +237,7 @@ async function solveAndSlice(
           bias,
           selection: metric ? settings.selection : 'plain',
           maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
+          place: { block: index, site: layer.site, keep: layer.groups - removed },
         });
   const refit =
     settings.refit || sweeps
@@ -265,14 +264,6 @@ async function solveAndSlice(
   };
   refit.release();
   return outcome;
-}
-
-function structureOf(session: Session, layer: Layer): Structure {
-  const { hidden, gated, headDim, blocks } = session.architecture;
-  // Rounding was the allocation's task: here the budget is met exactly.
-  if (layer.site === 'ffn') return channelStructure({ channels: layer.groups, hidden, gated });
-  const { heads, kvHeads } = blocks[layer.block]!;
-  return kvHeadStructure({ kvHeads, heads, headDim, hidden });
 }
 
 export function fingerprint(kept: Int32Array): string {

@@ -14,7 +14,7 @@ import {
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
-import { type OnProgress, stageReporter } from '../progress';
+import { type OnStage, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
 import type { Settings } from './options';
 import { Probe } from './probe';
@@ -40,7 +40,7 @@ export interface SurveyInput {
   window: number;
   layers: readonly Layer[];
   settings: Settings;
-  onProgress?: OnProgress;
+  onProgress?: OnStage;
 }
 
 /** Column statistics of every layer's inputs in the dense model. */
@@ -84,17 +84,20 @@ export function surveyCurves(input: SurveyInput): Promise<Survey> {
   return input.settings.layerWeights === 'fisher' ? fisherCurves(input) : plainCurves(input);
 }
 
+/** Rows of a page of Fisher metrics. */
+export const METRIC_PAGE = 256;
+
 async function fisherCurves(input: SurveyInput): Promise<Survey> {
   const { session, layers, settings } = input;
   const { hidden } = session.architecture;
   const weights = layers.map(() => 1);
   if (settings.selection === 'plain') {
     // Of one layer at a time: the curve is all that is kept of it.
-    const one = session.matrix(hidden, hidden, settings.scratch);
+    const one = session.matrix(hidden, hidden, METRIC_PAGE, settings.scratch);
     const curves = await using(one, (metrics) => walkBack(input, metrics, () => 0));
     return { curves, weights, metrics: null };
   }
-  const metrics = session.matrix(layers.length * hidden, hidden, settings.scratch);
+  const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, settings.scratch);
   try {
     return { curves: await walkBack(input, metrics, (at) => at * hidden), weights, metrics };
   } catch (error) {
@@ -174,6 +177,16 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
   return { curves, weights, metrics: null };
 }
 
+/** Visits every layer, in the order in which they run, with a solver of its inputs in the dense model. */
+export function surveySolvers(
+  input: SurveyInput,
+  visit: (layer: Layer, solver: NativeSolver) => Promise<void>,
+): Promise<void> {
+  return walk(input, input.ids, (block, layer, hidden) =>
+    solveDense(input, block, layer, hidden!, null, (solver) => visit(layer, solver)),
+  );
+}
+
 /** What an error is divided by. */
 function scaleOf(weights: Settings['layerWeights'], stream: number, output: number): number {
   if (weights === 'residual') return stream;
@@ -204,7 +217,7 @@ async function walk(
           await past?.(block, site);
         }
       });
-      report(index + 1, `block ${index + 1} of ${total}`);
+      report(index + 1, `block ${index + 1} of ${total}`, index);
     }
   } finally {
     if (hidden) native.release(hidden);

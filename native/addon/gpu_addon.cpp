@@ -98,7 +98,7 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
-// (engine, block spec, site, {window, rows, keeps, collects, gram, feedback}) -> {flight, passes,
+// (engine, block spec, site, {window, page, keeps, collects, gram, feedback}) -> {flight, passes,
 // deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
 Napi::Value PlanSiteOn(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
@@ -107,8 +107,8 @@ Napi::Value PlanSiteOn(const Info& info) {
   const auto flag = [&](const char* key) { return GetBool(options.Get(key), key); };
   SiteDemand demand;
   demand.window = GetSize(options.Get("window"), "window");
-  demand.rows = GetSize(options.Get("rows"), "rows");
-  if (demand.window == 0) throw BadArgument("window must not be 0");
+  demand.page = GetSize(options.Get("page"), "page");
+  if (demand.window == 0 || demand.page < demand.window) throw BadArgument("page without a window");
   demand.advance = true;
   demand.keep = flag("keeps");
   demand.moments = flag("collects");

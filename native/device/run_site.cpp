@@ -9,6 +9,8 @@
 namespace struprune {
 namespace {
 
+using Access = PagedMatrix::Access;
+
 // Rows of the Gram that come back at a time.
 constexpr size_t kGramChunk = 256;
 
@@ -39,7 +41,8 @@ cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* 
 SiteDemand DemandOf(const SiteRun& run) {
   SiteDemand demand;
   demand.window = run.window;
-  demand.rows = run.hidden->rows();
+  demand.page = FlightRows(run.window, run.hidden->rows(),
+                           {run.hidden, run.keep, run.dense_before, run.dense_after});
   demand.advance = run.advance;
   demand.keep = run.keep != nullptr;
   demand.moments = run.statistics != nullptr;
@@ -88,18 +91,18 @@ class OpenSite {
 };
 
 void Push(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t row, size_t rows) {
-  PagedMatrix::View hidden(*run.hidden, row, rows, true, false);
+  const PagedMatrix::View hidden(*run.hidden, row, rows, Access::kRead);
   std::optional<PagedMatrix::View> before, after;
-  if (run.dense_before) before.emplace(*run.dense_before, row, rows, true, false);
-  if (run.dense_before && run.beta != 0) after.emplace(*run.dense_after, row, rows, true, false);
+  if (run.dense_before) before.emplace(*run.dense_before, row, rows, Access::kRead);
+  if (run.dense_before && run.beta != 0) after.emplace(*run.dense_after, row, rows, Access::kRead);
   gpu.Call(&cuda::Api::site_push, site, Int(rows), hidden.data(), before ? before->data() : nullptr,
            after ? after->data() : nullptr);
 }
 
 void Pop(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t row, size_t rows) {
   std::optional<PagedMatrix::View> hidden, keep;
-  if (run.advance) hidden.emplace(*run.hidden, row, rows, false, true);
-  if (run.keep) keep.emplace(*run.keep, row, rows, false, true);
+  if (run.advance) hidden.emplace(*run.hidden, row, rows, Access::kWrite);
+  if (run.keep) keep.emplace(*run.keep, row, rows, Access::kWrite);
   int32_t finite = 1;
   gpu.Call(&cuda::Api::site_pop, site, hidden ? hidden->data() : nullptr,
            keep ? keep->data() : nullptr, &finite);
@@ -119,12 +122,17 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, const Context& context
     Pop(gpu, site, run, waiting.front().row, waiting.front().rows);
     waiting.pop_front();
   };
-  for (size_t row = 0; row < run.hidden->rows(); row += flight) {
+  AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                                       {run.keep, Access::kWrite},
+                                       {run.dense_before, Access::kRead},
+                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
+  for (size_t row = 0; row < run.hidden->rows();) {
     context.CheckAbort();
     if (waiting.size() == 2) pop();
-    const Page page{row, std::min(flight, run.hidden->rows() - row)};
+    const Page page{row, run.hidden->Run(row, flight)};
     Push(gpu, site, run, page.row, page.rows);
     waiting.push_back(page);
+    row += page.rows;
   }
   while (!waiting.empty()) pop();
 }

@@ -2,8 +2,6 @@
 
 #include <string>
 
-#include "model/forward.h"
-
 namespace struprune {
 namespace {
 
@@ -65,7 +63,7 @@ SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
     // The last rows: their cells up to the diagonal are the most.
     spec.gram_row = demand.gram ? Int(width - plan.gram_rows) : 0;
     spec.gram_rows = demand.gram ? Int(plan.gram_rows) : 0;
-    size_t windows = FlightTokens(demand.window, demand.rows) / demand.window;
+    size_t windows = demand.page / demand.window;
     for (; windows >= 1; windows /= 2) {
       plan.flight = windows * demand.window;
       spec.flight = Int(plan.flight);

@@ -9,13 +9,13 @@ namespace struprune {
 
 // What is asked of a run over the tokens; SiteRun without its matrices.
 struct SiteDemand {
-  size_t window = 0, rows = 0;  // whole windows
+  size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
   bool advance = false, keep = false, moments = false, gram = false, residual = false;
   float alpha = 0, beta = 0;
 };
 
 struct SitePlan {
-  size_t flight = 0;     // tokens of a page
+  size_t flight = 0;     // tokens on the GPU at a time, at most a page of the states
   size_t gram_rows = 0;  // of a pass over the tokens; the site's width where there is no Gram
   size_t passes = 1;
   uint64_t device_bytes = 0, pinned_bytes = 0;

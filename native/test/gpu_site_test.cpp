@@ -65,8 +65,15 @@ struct Model {
     family.change(spec, biases);
     block.emplace(MakeBlock(context, spec, RandomWeights(spec, biases, 3)));
   }
-  std::unique_ptr<PagedMatrix> States(uint32_t seed, const std::string& scratch = "") const {
-    auto matrix = std::make_unique<PagedMatrix>(context, Tokens(), spec.hidden, scratch);
+  // In memory, or paged: with only two pages at a time there.
+  std::unique_ptr<PagedMatrix> Matrix(size_t cols, bool paged = false) const {
+    const size_t page = PagedMatrix::PageRows(kWindow);
+    const size_t limit = paged ? 2 * page * cols * sizeof(float) : 0;
+    auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
+    return std::make_unique<PagedMatrix>(std::move(store), Tokens(), cols, page);
+  }
+  std::unique_ptr<PagedMatrix> States(uint32_t seed, bool paged = false) const {
+    auto matrix = Matrix(spec.hidden, paged);
     const auto values = RandomValues<float>(matrix->rows() * spec.hidden, seed);
     matrix->Write(0, matrix->rows(), values.data());
     return matrix;
@@ -113,10 +120,9 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
                  double tolerance) {
   const size_t width = SiteWidth(model.spec, site), hidden = model.spec.hidden;
   const size_t tokens = Tokens(), residual = feedback ? hidden : 0;
-  const auto on_cpu = model.States(1), on_gpu = model.States(1, testing::TempDir()),
-             before = model.States(2), after = model.States(4);
-  PagedMatrix kept_cpu(model.context, tokens, width, ""),
-      kept_gpu(model.context, tokens, width, "");
+  const auto on_cpu = model.States(1), on_gpu = model.States(1, true), before = model.States(2),
+             after = model.States(4);
+  const auto kept_cpu = model.Matrix(width), kept_gpu = model.Matrix(width, true);
   Statistics sums_cpu(model.context, width, true, residual);
   Statistics sums_gpu(model.context, width, true, residual);
   SiteRun run;
@@ -125,12 +131,12 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
     run.dense_before = before.get(), run.dense_after = after.get();
     run.alpha = 0.7f, run.beta = 0.4f;
   }
-  run.hidden = on_cpu.get(), run.statistics = &sums_cpu, run.keep = &kept_cpu;
+  run.hidden = on_cpu.get(), run.statistics = &sums_cpu, run.keep = kept_cpu.get();
   RunSite(*model.block, site, run);
-  run.hidden = on_gpu.get(), run.statistics = &sums_gpu, run.keep = &kept_gpu;
+  run.hidden = on_gpu.get(), run.statistics = &sums_gpu, run.keep = kept_gpu.get();
   RunSiteOnDevice(device, *model.block, site, run);
   ExpectClose(AllOf(*on_gpu), AllOf(*on_cpu), tolerance, "hidden");
-  ExpectClose(AllOf(kept_gpu), AllOf(kept_cpu), tolerance, "kept");
+  ExpectClose(AllOf(*kept_gpu), AllOf(*kept_cpu), tolerance, "kept");
   EXPECT_EQ(sums_gpu.tokens(), tokens);
   const auto compare = [&](const double* got, const double* wanted, size_t count,
                            const char* what) {
@@ -206,7 +212,7 @@ TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
   RunSiteOnDevice(*Open(TestedGpu().budget), *model.block, SiteKind::kFfn, run);
   // Two pages in and two out.
   EXPECT_GE(model.context->budget->peak() - used,
-            4 * FlightTokens(kWindow, hidden->rows()) * model.spec.hidden * sizeof(float));
+            4 * std::min(hidden->rows(), hidden->page_rows()) * model.spec.hidden * sizeof(float));
   EXPECT_EQ(model.context->budget->used(), used);
 }
 
@@ -215,7 +221,7 @@ TEST_P(GpuSiteLimits, NotFiniteIsSeenAndAnAbortStops) {
   const auto device = Open(TestedGpu().budget);
   const auto hidden = model.States(1);
   const float nan = std::nanf("");
-  PagedMatrix::View(*hidden, hidden->rows() - 1, 1, true, true).data()[3] = nan;
+  PagedMatrix::View(*hidden, hidden->rows() - 1, 1, PagedMatrix::Access::kUpdate).data()[3] = nan;
   SiteRun run;
   run.window = kWindow;
   run.hidden = hidden.get();
