@@ -17,6 +17,7 @@ constexpr size_t kWindow = 40;
 
 // Several pages: of FlightTokens, and of what little memory the emulation gets, which is slow.
 size_t Tokens() { return kWindow * (TestedGpu().large ? 310 : 24); }
+size_t PageRows() { return TestedGpu().large ? PagedMatrix::PageRows(kWindow) : 10 * kWindow; }
 uint64_t PagingBudget() { return TestedGpu().large ? TestedGpu().budget : uint64_t{360} << 10; }
 
 struct Family {
@@ -67,10 +68,9 @@ struct Model {
   }
   // In memory, or paged: with only two pages at a time there.
   std::unique_ptr<PagedMatrix> Matrix(size_t cols, bool paged = false) const {
-    const size_t page = PagedMatrix::PageRows(kWindow);
-    const size_t limit = paged ? 2 * page * cols * sizeof(float) : 0;
+    const size_t limit = paged ? 2 * PageRows() * cols * sizeof(float) : 0;
     auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
-    return std::make_unique<PagedMatrix>(std::move(store), Tokens(), cols, page);
+    return std::make_unique<PagedMatrix>(std::move(store), Tokens(), cols, PageRows());
   }
   std::unique_ptr<PagedMatrix> States(uint32_t seed, bool paged = false) const {
     auto matrix = Matrix(spec.hidden, paged);
@@ -163,7 +163,7 @@ TEST_P(GpuSite, EqualsTheCpu) {
       SCOPED_TRACE(family.name + (site == SiteKind::kFfn ? " ffn" : " attention"));
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
       if (!model.spec.post_norm) {
-        const SiteDemand demand{kWindow, Tokens(), true, true, true, true, true};
+        const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
         ASSERT_LT(2 * PlanSite(*device, model.spec, site, demand).flight, Tokens())
             << "a third page takes the first one's place";
         CompareSite(*device, model, site, true, Tolerance(GetParam()));
