@@ -1,6 +1,7 @@
 /** The public API, and nothing else. */
 export { benchKernels } from './bench/kernels/run';
 export { benchMasks } from './bench/masks/run';
+export { benchMemory } from './bench/memory/run';
 export { benchPeers } from './bench/peers/run';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';
