@@ -65,14 +65,20 @@ test('times, memory and the answer of a program, beside our own', async (t) => {
 
 test('a program that fails, and one that is not there', async (t) => {
   const failing = ['/bin/sh', '-c', 'echo what went wrong >&2; exit 3'];
-  const error = await t.throwsAsync(runProgram(failing, {}, undefined, () => null), {
-    instanceOf: StruPruneError,
-  });
+  const error = await t.throwsAsync(
+    runProgram(failing, {}, undefined, () => null),
+    {
+      instanceOf: StruPruneError,
+    },
+  );
   t.is(error.code, 'ERR_UNSUPPORTED');
   t.regex(error.message, /ended with 3: what went wrong/);
-  const missing = await t.throwsAsync(runProgram([join(work.path('none'))], {}, undefined, () => null), {
-    instanceOf: StruPruneError,
-  });
+  const missing = await t.throwsAsync(
+    runProgram([join(work.path('none'))], {}, undefined, () => null),
+    {
+      instanceOf: StruPruneError,
+    },
+  );
   t.is(missing.code, 'ERR_NOT_FOUND');
 });
 

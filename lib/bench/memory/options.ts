@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
+import { settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { ALLOCATIONS, MASKS } from '../../pruning/options';
-import { parseSettings } from '../options';
 import { OPT_SHAPES } from './shapes';
 
 const count = z.number().int().positive();
@@ -36,5 +36,5 @@ export type MemoryOptions = z.input<typeof schema> &
 export type MemorySettings = z.output<typeof schema>;
 
 export function memorySettings(options: MemoryOptions): MemorySettings {
-  return parseSettings(schema, options);
+  return settingsFrom(schema, options);
 }

@@ -4,11 +4,11 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open';
-import { withEngine } from '../../engine/engine';
+import { withBytes, withEngine } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
-import { type OnProgress, stageReporter } from '../../progress';
+import { type OnStage, stageReporter } from '../../progress';
 import type { PruneOptions } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
 import { commandLine, documentOf, flagOf, machineOf } from '../document';
@@ -48,7 +48,7 @@ export async function benchMemory(
     const folder = await mkdtemp(join(settings.scratch, 'struprune-memory-'));
     try {
       const run: Run = { settings, threads: engine.threads, folder, signal };
-      const memory = await measure(run, model, onProgress);
+      const memory = await measure(run, model, withBytes(engine, onProgress));
       const words = ['bench', 'memory', ...(model === null ? [] : [model])];
       const about = {
         command: commandLine(words, Object.entries({ ...settings, threads: options.threads })),
@@ -66,14 +66,14 @@ export async function benchMemory(
 async function measure(
   run: Run,
   model: string | null,
-  onProgress: OnProgress | undefined,
+  onStage: OnStage | undefined,
 ): Promise<BenchMemory> {
   const { settings } = run;
   const shapes = OPT_SHAPES.filter(
     ({ name }) => settings.shapes.includes(name) || (settings.long && name === '6.7b'),
   );
   const names = model === null ? shapes.map(({ name }) => `opt-${name}`) : [model];
-  const report = stageReporter(onProgress, 'measure', names.length + 1);
+  const report = stageReporter(onStage, 'measure', names.length + 1);
   const idleBytes = await idle(run);
   const tiny = await pruneAtSmallest(run, asset('tiny-opt'), 'embedded model');
   report(1, 'embedded model');
