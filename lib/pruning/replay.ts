@@ -10,6 +10,7 @@ import type { BlockKeep } from '../model/groups';
 import {
   isUntouched,
   keptColumns,
+  refitsInputs,
   type SitePlan,
   type SolveContext,
   solvesSequentially,
@@ -56,6 +57,10 @@ async function replaySite(
     await using(await session.loadBlock(index), (block) =>
       session.advanceSite(block, site, hidden, window),
     );
+    return;
+  }
+  if (refitsInputs(context, site)) {
+    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
     return;
   }
   const { rows } = native.matrixShape(hidden);

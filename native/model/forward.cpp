@@ -26,7 +26,7 @@ class Flight {
         context_(block.context()),
         tokens_(FlightTokens(run.window, run.hidden->rows())),
         width_(SiteWidth(block.spec(), site)),
-        keeps_activations_(run.statistics || run.keep) {
+        keeps_activations_(run.statistics || run.keep || run.targets) {
     const BlockSpec& spec = block.spec();
     const size_t workers = context_.pool.size();
     normed_ = context_.Allocate<float>(workers * kChunk * spec.hidden);
@@ -47,6 +47,7 @@ class Flight {
   void Run(size_t row) {
     const size_t rows = std::min(tokens_, run_.hidden->rows() - row);
     PagedMatrix::View hidden(*run_.hidden, row, rows, true, run_.advance);
+    if (run_.inputs) Inputs(row, rows, hidden.data());
     if (site_ == SiteKind::kAttention) {
       Attention(rows, hidden.data());
     } else if (keeps_activations_) {
@@ -67,6 +68,7 @@ class Flight {
     if (run_.dense_before) Residual(row, rows, hidden.data());
     if (run_.statistics) run_.statistics->Add(rows, x_.data(), residual_.data());
     if (run_.keep) run_.keep->Write(row, rows, x_.data());
+    if (run_.targets) Targets(row, rows);
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
         float* h = hidden.data() + first * block_.spec().hidden;
@@ -104,6 +106,32 @@ class Flight {
       Linear(block_, Role::kGate, Role::kGateBias, rows, in, gate);
     }
     Activate(spec.activation, rows * width_, gate, x, x);
+  }
+
+  void Inputs(size_t row, size_t rows, const float* hidden) {
+    const size_t d = block_.spec().hidden, cols = run_.inputs->cols();
+    PagedMatrix::View inputs(*run_.inputs, row, rows, false, true);
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      const float* in = SiteInput(block_, site_, count, hidden + first * d,
+                                  normed_.data() + worker * kChunk * d);
+      for (size_t i = 0; i < count; ++i) {
+        float* to = inputs.data() + (first + i) * cols;
+        std::copy_n(in + i * d, d, to);
+        std::fill(to + d, to + cols, 1.0f);
+      }
+    });
+  }
+
+  void Targets(size_t row, size_t rows) {
+    const size_t d = block_.spec().hidden;
+    PagedMatrix::View targets(*run_.targets, row, rows, false, true);
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      float* to = targets.data() + first * d;
+      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, x_.data() + first * width_,
+             to);
+      if (!run_.dense_before) return;
+      for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
+    });
   }
 
   // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
