@@ -9,7 +9,11 @@ import {
   applySiteBytes,
   backwardBytes,
   blockBytes,
+  compareBytes,
   embedBytes,
+  ffnInputs,
+  ffnTokensBytes,
+  gaussNewtonBytes,
   type Ground,
   headGradientBytes,
   type Problem,
@@ -31,7 +35,8 @@ import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import type { Settings } from './options';
-import { solvesSequentially } from './solve';
+import { probeTokens, trialRemovals } from './probe';
+import { refitsInputs, solvesSequentially } from './solve';
 import { type Layer, layerAt, widthOf } from './widths';
 
 export type StageName = 'evaluate' | 'survey' | 'solve';
@@ -152,6 +157,8 @@ function surveyStage(input: PlanInput): StagePlan {
   const states: States = { rows: tokens, paged: true };
   const { hidden, blocks } = architecture;
   const fisher = curves && settings.layerWeights === 'fisher';
+  const probe = curves && settings.layerWeights === 'probe';
+  const trial: States = { rows: probeTokens(tokens, window), paged: true };
   const gradients = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
   const reads = curves || method.statistics !== 'none';
   const memory = eachBlock(architecture, (block) => {
@@ -169,6 +176,7 @@ function surveyStage(input: PlanInput): StagePlan {
         const removed = layer.allowed.at(-1)! * layer.groupSize;
         const mixed = fisher && settings.selection === 'plain';
         jobs.push(targetBytes(problem), sweepBytes(ground, problem, removed, mixed));
+        if (probe) jobs.push(trialMemory(ground, layer, problem, trial));
       }
       parts.push(sums + Math.max(...jobs));
     }
@@ -182,19 +190,36 @@ function surveyStage(input: PlanInput): StagePlan {
     ? statesBytes(ground, settings.selection === 'fisher' ? layers.length * hidden : hidden)
     : 0;
   const passes = fisher ? 4 : 1; // forward, and backward with its own forward
+  // Twice for the reference and the states; for every trial the blocks from its own on, half of them on average.
+  const trials = probe ? trial.rows * (2 + layers.length / 2) : 0;
+  const trialStates = probe ? 3 * statesBytes(ground, trial.rows) : 0;
   return {
     stage: 'survey',
     memory: Math.max(memory, copies, ends, head),
-    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics : 0,
+    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics + trialStates : 0,
     paged: [
       ...(reads ? ['hidden states'] : []),
       ...(fisher ? ['gradients', 'Fisher metrics'] : []),
     ],
     flops: {
-      single: reads ? passes * forwardFlops(input) * tokens + gramFlops(input, tokens) : 0,
+      single: reads
+        ? forwardFlops(input) * (passes * tokens + trials) + gramFlops(input, tokens)
+        : 0,
       double: curves ? sweepFlops(input) : 0,
     },
   };
+}
+
+/** A probe's trial, the survey's block and sums being there: the refit, then a block of its own to the end. */
+function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: States): number {
+  const { architecture } = ground;
+  const kept = (layer.groups - trialRemovals(layer)) * layer.groupSize;
+  const blocks = eachBlock(architecture, (block) => {
+    const runs = SITES.map((site) => runSiteBytes(ground, block, site, trial, { collects: false }));
+    const refit = block === layer.block ? refitBytes(problem, kept) : 0;
+    return blockBytes(ground, block) + Math.max(...runs, refit);
+  });
+  return Math.max(blocks, compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
 }
 
 /** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
@@ -218,6 +243,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
   const held = scored || paged ? 0 : statesBytes(ground, tokens) * (feedback ? 2 : 1);
   const copy = feedback && !paged ? statesBytes(ground, tokens) : 0;
   const check: States = { rows: window, paged: false };
+  // Floats of a token in scratch beside the hidden states.
   let keptWidth = 0;
   const memory = eachBlock(architecture, (block) => {
     const parts: number[] = [];
@@ -229,14 +255,21 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
         continue;
       }
-      if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
+      const inputsToo = refitsInputs({ settings, method }, site);
+      if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
+      else if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
       const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
       const jobs = [
-        runSiteBytes(ground, block, site, states, { collects: true, feedback }),
-        sequential ? applySiteBytes(ground, block, site, states) : 0,
+        runSiteBytes(ground, block, site, states, { collects: true, feedback }) +
+          (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
+        sequential && !inputsToo ? applySiteBytes(ground, block, site, states) : 0,
         gram ? solverMemory(input, ground, layer, feedback) : 0,
       ];
       parts.push(copy + sums + Math.max(...jobs));
+      if (inputsToo) {
+        const further = settings.gaussNewtonSteps > 1;
+        parts.push(copy + gaussNewtonBytes(ground, layer.groups, tokens, further));
+      }
     }
     return blockBytes(ground, block) + Math.max(...parts);
   });
@@ -255,7 +288,9 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
     flops: {
       single: scored
         ? 0
-        : (feedback ? 2 : 1) * forwardFlops(input) * tokens + (gram ? gramFlops(input, tokens) : 0),
+        : (feedback ? 2 : 1) * forwardFlops(input) * tokens +
+          (gram ? gramFlops(input, tokens) : 0) +
+          gaussNewtonFlops(input),
       double: gram ? sweepFlops(input) : 0,
     },
   };
@@ -306,6 +341,24 @@ function gramFlops({ architecture, layers }: PlanInput, tokens: number): number 
   // Lower triangle: two flops a pair of columns and token, of half of the pairs.
   const width = (site: Site, block: number) => siteWidth(architecture, block, site);
   return layers.reduce((sum, { site, block }) => sum + width(site, block) ** 2 * tokens, 0);
+}
+
+/** Passes over an FFN's gate and up (`in`), its output map (`out`) and a Gram of its channels, two flops a product. */
+function gaussNewtonFlops({ architecture, settings, method, layers, tokens }: PlanInput): number {
+  const { gaussNewtonRounds, gaussNewtonSteps, gaussNewtonTokens } = settings;
+  return layers.reduce((sum, layer) => {
+    if (!refitsInputs({ settings, method }, layer.site)) return sum;
+    const { hidden, gated } = architecture;
+    const out = 2 * layer.groups * hidden;
+    const parts = gated ? 2 : 1;
+    const [all, gram] = [parts * out, layer.groups ** 2];
+    const linearise = 2 * all + 2 * out + parts * gram;
+    const directions = gaussNewtonSteps * (2 * all + out) + (gaussNewtonSteps - 1) * (all + out);
+    const refit = tokens * (all + 2 * out + gram);
+    const step = Math.min(tokens, gaussNewtonTokens) * (linearise + directions);
+    // The targets, and the hidden states' way through the refitted maps.
+    return sum + gaussNewtonRounds * (step + refit) + tokens * (all + out);
+  }, 0);
 }
 
 /** Cholesky, inverse, Q, downdates, the curve and the refit, in n³ of the site. */

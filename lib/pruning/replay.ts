@@ -7,9 +7,9 @@ import { using } from '../engine/engine';
 import { type BlockHandle, native, type Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
+import { keptColumns } from './slice';
 import {
   isUntouched,
-  keptColumns,
   refitsInputs,
   type SitePlan,
   type SolveContext,

@@ -42,8 +42,7 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
   if (map.in.size() != origin_.size()) throw Error("ERR_ARGUMENT", "the FFN has another width");
   map_ = std::move(map);
   preconditioner_.reset();
-  direction_ = {};
-  image_ = {};
+  for (auto* buffer : {&delta_, &residual_, &direction_, &image_}) *buffer = {};
   pages_ = ChoosePages(tokens_.inputs->rows(), tokens, offset);
 
   Statistics sums(context_, map_.inputs, true, map_.rows());
@@ -103,6 +102,7 @@ Direction GaussNewton::NextDirection(bool last) {
     for (size_t c = 0; c < cells; ++c) next[c] += share * direction_[c];
   }
   direction_ = std::move(next);
+  image_ = {};
   norm_ = norm;
 
   Buffer<float> v = context_->Allocate<float>(cells);
@@ -116,8 +116,6 @@ Direction GaussNewton::NextDirection(bool last) {
   if (sums) {
     image_ = context_->Allocate<double>(cells);
     std::copy_n(sums->cross(), cells, image_.data());
-  } else {
-    image_ = {};
   }
   for (size_t row = 0, c = 0; row < map_.rows(); ++row) {
     for (size_t column = 0; column < map_.inputs; ++column, ++c) {

@@ -6,7 +6,7 @@ namespace struprune {
 namespace {
 
 // Share of the diagonal, and of its mean for dead channels, that is added before factoring.
-constexpr double kDamping = 0.05, kFloor = 1e-6;
+constexpr double kDamping = 0.5, kFloor = 1e-6;
 
 void Factor(size_t n, double* a) {
   double mean = 0;
