@@ -142,8 +142,7 @@ export function gaussNewtonBytes(
   const direction =
     held + iterates + Math.max(DOUBLE * (cells + cells / parts), FLOAT * cells + product);
 
-  const collect =
-    map + FLOAT * (chunks * channels + FFN_PAGE * (width + hidden) + page * inputs);
+  const collect = map + FLOAT * (chunks * channels + FFN_PAGE * (width + hidden) + page * inputs);
   const problem = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
   const refit =
     held +

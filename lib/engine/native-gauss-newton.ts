@@ -1,6 +1,12 @@
 /** The part of the native addon that refits an FFN's input weights by Gauss-Newton (native/solver/gauss_newton.h). */
 import type { NativeRefit } from '../solver/native-solver';
-import type { BlockHandle, EngineHandle, GaussNewtonHandle, MatrixHandle, StatisticsHandle } from './native';
+import type {
+  BlockHandle,
+  EngineHandle,
+  GaussNewtonHandle,
+  MatrixHandle,
+  StatisticsHandle,
+} from './native';
 
 export interface NativeGaussNewton {
   /**

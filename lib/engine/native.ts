@@ -91,11 +91,7 @@ export interface MetricPlace {
   row: number;
 }
 
-export interface NativeAddon
-  extends NativeBackward,
-    NativeBench,
-    NativeDevices,
-    NativeGaussNewton {
+export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices, NativeGaussNewton {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;

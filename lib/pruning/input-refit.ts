@@ -1,13 +1,9 @@
 /**
  * The refit of an FFN's gate and up on their kept channels, between the mask and the slice's way into the file
- * (docs/method.md, section 6): glue between a block and the iterations under lib/solver/.
+ * (docs/method.md, section 7): glue between a block and the iterations under lib/solver/.
  */
 import { using } from '../engine/engine';
-import {
-  type BlockHandle,
-  type MatrixHandle,
-  native,
-} from '../engine/native';
+import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
 import type { NativeRefit } from '../solver/native-solver';
@@ -63,14 +59,7 @@ export async function refitInputs(
   const { inputs, targets } = tokens;
   const before = start.relativeError;
   const freezes = settings.bias === 'keep';
-  const solver = native.createGaussNewton(
-    handle,
-    block,
-    inputs,
-    targets,
-    settings.lambda,
-    freezes,
-  );
+  const solver = native.createGaussNewton(handle, block, inputs, targets, settings.lambda, freezes);
   return using(solver, async () => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {

@@ -12,7 +12,7 @@ import {
 } from '../engine/native';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
-import type { NativeSolver } from '../solver/native-solver';
+import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
 import { channelStructure } from '../solver/structures/channels';
 import { kvHeadStructure } from '../solver/structures/kv-heads';
@@ -183,8 +183,7 @@ async function collectAndSolve(
   const ffn = refitsInputs(context, site)
     ? makeFfnTokens(session, block, tokens, settings.scratch)
     : undefined;
-  const keep =
-    sequential && !ffn ? session.matrix(tokens, width, settings.scratch) : undefined;
+  const keep = sequential && !ffn ? session.matrix(tokens, width, settings.scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,

@@ -1,5 +1,5 @@
 /**
- * The Gauss-Newton iteration on an FFN's input weights (docs/method.md, section 6). Native code does each step; here are the
+ * The Gauss-Newton iteration on an FFN's input weights (docs/method.md, section 7). Native code does each step; here are the
  * rounds, the steps of the conjugate gradients, and whether a round is taken.
  */
 

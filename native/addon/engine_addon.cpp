@@ -197,8 +197,8 @@ Napi::Value LoadBlock(const Info& info) {
       [block](Napi::Env env) { return MakeHandle(env, *block); });
 }
 
-// (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?, denseBefore?,
-// denseAfter?, alpha, beta}) -> Promise
+// (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?,
+// denseBefore?, denseAfter?, alpha, beta}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");

@@ -90,14 +90,13 @@ FfnTokens GetTokens(const Napi::Value& inputs, const Napi::Value& targets) {
   return {GetHandle<PagedMatrix>(inputs, "inputs"), GetHandle<PagedMatrix>(targets, "targets")};
 }
 
-// (engine, block, inputs, targets, lambda, freezeBiases) -> Gauss-Newton with the block's weights as
-// its origin
+// (engine, block, inputs, targets, lambda, freezeBiases) -> Gauss-Newton with the block's weights
+// as its origin
 Napi::Value CreateGaussNewton(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const GaussNewtonOptions options = {GetNumber(info[4], "lambda"),
-                                      GetBool(info[5], "freezeBiases") &&
-                                          block->has(Role::kUpBias)};
+  const GaussNewtonOptions options = {
+      GetNumber(info[4], "lambda"), GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias)};
   return MakeHandle(info.Env(),
                     std::make_shared<GaussNewton>(context, InputWeights(*block),
                                                   GetTokens(info[2], info[3]), options));
@@ -146,12 +145,15 @@ Napi::Value MoveInputs(const Info& info) {
   const bool forth = GetBool(info[3], "forth");
   return RunOn(
       info.Env(), Engine(info),
-      [=] { SetInputWeights(*block, forth ? solver->Moved() : CopyOf(block->context(), solver->map().in.span())); },
+      [=] {
+        SetInputWeights(
+            *block, forth ? solver->Moved() : CopyOf(block->context(), solver->map().in.span()));
+      },
       Nothing);
 }
 
-// (engine, block, inputs, targets, statistics) -> Promise: adds the hidden activations that the block
-// makes of the inputs, and as residual what its output map misses of the targets
+// (engine, block, inputs, targets, statistics) -> Promise: adds the hidden activations that the
+// block makes of the inputs, and as residual what its output map misses of the targets
 Napi::Value CollectHidden(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");

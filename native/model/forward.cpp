@@ -112,8 +112,8 @@ class Flight {
     const size_t d = block_.spec().hidden, cols = run_.inputs->cols();
     PagedMatrix::View inputs(*run_.inputs, row, rows, false, true);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* in = SiteInput(block_, site_, count, hidden + first * d,
-                                  normed_.data() + worker * kChunk * d);
+      const float* in =
+          SiteInput(block_, site_, count, hidden + first * d, normed_.data() + worker * kChunk * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);

@@ -1,5 +1,6 @@
-// An FFN as a nonlinear map of its inputs, on rows of tokens: Ŷ = P Dᵀ + b with P = φ(X Gᵀ) ∘ X Uᵀ, or
-// φ(X Uᵀ) where there is no gate. A bias of gate and up is the weight of a last column of ones in X.
+// An FFN as a nonlinear map of its inputs, on rows of tokens: Ŷ = P Dᵀ + b with P = φ(X Gᵀ) ∘ X Uᵀ,
+// or φ(X Uᵀ) where there is no gate. A bias of gate and up is the weight of a last column of ones
+// in X.
 #pragma once
 
 #include <cstddef>

@@ -87,18 +87,20 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
     const size_t rows = RowsOfPage(tokens, row);
     PagedMatrix::View x(*tokens.inputs, row, rows, true, false);
     PagedMatrix::View y(*tokens.targets, row, rows, true, false);
-    activations.ForRows(rows, x.data(), [&](size_t first, size_t count, size_t worker,
-                                            const float* slopes, float* hidden) {
-      const float* target = y.data() + first * out;
-      float* miss = missed.data() + worker * kChunk * out;
-      std::copy_n(target, count * out, miss);
-      SubtractOutput(map, count, hidden, miss);
-      for (size_t i = 0; i < count; ++i) {
-        each[first + i] = {SquaredNorm(out, miss + i * out), SquaredNorm(out, target + i * out)};
-      }
-      PullBack(map, count, miss, slopes, activations.stride(), hidden,
-               gradients.data() + first * map.rows());
-    });
+    activations.ForRows(
+        rows, x.data(),
+        [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
+          const float* target = y.data() + first * out;
+          float* miss = missed.data() + worker * kChunk * out;
+          std::copy_n(target, count * out, miss);
+          SubtractOutput(map, count, hidden, miss);
+          for (size_t i = 0; i < count; ++i) {
+            each[first + i] = {SquaredNorm(out, miss + i * out),
+                               SquaredNorm(out, target + i * out)};
+          }
+          PullBack(map, count, miss, slopes, activations.stride(), hidden,
+                   gradients.data() + first * map.rows());
+        });
     sums.Add(rows, x.data(), gradients.data());
     for (size_t part = 0; part < map.parts; ++part) {
       moments[part]->Add(rows, activations.slopes(part), nullptr);
@@ -124,18 +126,19 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   for (const size_t row : pages) {
     const size_t rows = RowsOfPage(tokens, row);
     PagedMatrix::View x(*tokens.inputs, row, rows, true, false);
-    activations.ForRows(rows, x.data(), [&](size_t first, size_t count, size_t worker,
-                                            const float* slopes, float* hidden) {
-      float* change = changes.data() + worker * change_size;
-      float* move = moves.data() + worker * kChunk * out;
-      PreActivations(map, v, count, x.data() + first * map.inputs, change, kChunk * map.width);
-      PushForward(map, count, change, kChunk * map.width, slopes, activations.stride(), hidden,
-                  move);
-      for (size_t i = 0; i < count; ++i) each[first + i] = SquaredNorm(out, move + i * out);
-      if (!sums) return;
-      PullBack(map, count, move, slopes, activations.stride(), hidden,
-               gradients.data() + first * map.rows());
-    });
+    activations.ForRows(
+        rows, x.data(),
+        [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
+          float* change = changes.data() + worker * change_size;
+          float* move = moves.data() + worker * kChunk * out;
+          PreActivations(map, v, count, x.data() + first * map.inputs, change, kChunk * map.width);
+          PushForward(map, count, change, kChunk * map.width, slopes, activations.stride(), hidden,
+                      move);
+          for (size_t i = 0; i < count; ++i) each[first + i] = SquaredNorm(out, move + i * out);
+          if (!sums) return;
+          PullBack(map, count, move, slopes, activations.stride(), hidden,
+                   gradients.data() + first * map.rows());
+        });
     if (sums) sums->Add(rows, x.data(), gradients.data());
     total = std::accumulate(each.begin(), each.begin() + static_cast<ptrdiff_t>(rows), total);
   }

@@ -1,4 +1,5 @@
-// Passes of an FFN's least squares over pages of tokens: everything with a dimension of tokens is here.
+// Passes of an FFN's least squares over pages of tokens: everything with a dimension of tokens is
+// here.
 #pragma once
 
 #include <memory>
@@ -36,8 +37,8 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
                      const std::vector<size_t>& pages, Statistics& sums,
                      const std::vector<std::unique_ptr<Statistics>>& moments);
 
-// ‖J v‖² for v[map.rows(), inputs], a change of map.in. Where `sums` is given it receives X and the rows
-// of Jᵀ J v.
+// ‖J v‖² for v[map.rows(), inputs], a change of map.in. Where `sums` is given it receives X and the
+// rows of Jᵀ J v.
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
                   const std::vector<size_t>& pages, const float* v, Statistics* sums);
 

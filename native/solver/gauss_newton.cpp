@@ -111,8 +111,7 @@ Direction GaussNewton::NextDirection(bool last) {
   if (!last) sums.emplace(context_, map_.inputs, false, map_.rows());
   Direction line;
   line.slope = Dot(cells, residual_.data(), direction_.data());
-  line.curvature =
-      AddProduct(*context_, map_, tokens_, pages_, v.data(), sums ? &*sums : nullptr);
+  line.curvature = AddProduct(*context_, map_, tokens_, pages_, v.data(), sums ? &*sums : nullptr);
   if (sums) {
     image_ = context_->Allocate<double>(cells);
     std::copy_n(sums->cross(), cells, image_.data());

@@ -1,8 +1,8 @@
-// Gauss-Newton on the input weights θ of an FFN (docs/method.md, section 6). With J the derivative of Ŷ
-// by θ, one linearisation asks for the δ of
+// Gauss-Newton on the input weights θ of an FFN (docs/method.md, section 7). With J the derivative
+// of Ŷ by θ, one linearisation asks for the δ of
 //   (JᵀJ + K) δ = Jᵀ(Y − Ŷ) − K (θ − θ₀)
-// by conjugate gradients under a Kronecker preconditioner. J is never stored: a product with it is a
-// pass over the tokens. The loop is the caller's (lib/solver/gauss-newton.ts).
+// by conjugate gradients under a Kronecker preconditioner. J is never stored: a product with it is
+// a pass over the tokens. The loop is the caller's (lib/solver/gauss-newton.ts).
 #pragma once
 
 #include <memory>
@@ -15,15 +15,15 @@
 
 namespace struprune {
 
-// What the line along a direction p looks like: the model of the error falls by slope² ÷ curvature at
-// the step slope ÷ curvature.
+// What the line along a direction p looks like: the model of the error falls by slope² ÷ curvature
+// at the step slope ÷ curvature.
 struct Direction {
   double slope = 0;      // <residual of the normal equations, p>
   double curvature = 0;  // pᵀ(JᵀJ + K) p
 };
 
 struct GaussNewtonOptions {
-  double lambda = 0.05;     // K = λ × the diagonal of the Kronecker approximation of JᵀJ
+  double lambda = 0.05;      // K = λ × the diagonal of the Kronecker approximation of JᵀJ
   bool freeze_last = false;  // the weights of the last column of X, which are biases, stay
 };
 
@@ -34,9 +34,11 @@ class GaussNewton {
               GaussNewtonOptions options);
 
   // Linearises at `map` over about `tokens` tokens: pages at even distances, the first of them page
-  // number `offset`. Returns ‖Y − Ŷ‖² ÷ ‖Y‖² over them. Throws ERR_ARGUMENT where shapes do not fit.
+  // number `offset`. Returns ‖Y − Ŷ‖² ÷ ‖Y‖² over them. Throws ERR_ARGUMENT where shapes do not
+  // fit.
   double Linearise(FfnMap map, size_t tokens, size_t offset);
-  // The next direction of the conjugate gradients; `last`: none follows, which saves half of a pass.
+  // The next direction of the conjugate gradients; `last`: none follows, which saves half of a
+  // pass.
   Direction NextDirection(bool last);
   // δ += step × that direction.
   void Advance(double step);

@@ -1,6 +1,6 @@
 // The inverse of n⁻¹ A ⊗ H for each part of an FFN's input weights, both damped by a share of their
-// diagonals: what the normal matrix of Gauss-Newton would be if slopes and inputs were independent, and
-// gate and up too. Good enough a preconditioner that one step of conjugate gradients does most.
+// diagonals: what the normal matrix of Gauss-Newton would be if slopes and inputs were independent,
+// and gate and up too. Good enough a preconditioner that one step of conjugate gradients does most.
 #pragma once
 
 #include <vector>
