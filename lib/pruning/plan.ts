@@ -34,6 +34,7 @@ import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
+import { Own } from '../own';
 import type { Settings } from './options';
 import { probeTokens, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
@@ -311,8 +312,8 @@ function solverMemory(
   const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
   return Math.max(
     targetBytes(problem),
-    mask === 'sweep' ? sweepBytes(ground, problem, most, false) : 0,
-    mask === 'admm' ? admmBytes(problem) : 0,
+    mask === 'sweep' || mask instanceof Own ? sweepBytes(ground, problem, most, false) : 0,
+    mask === 'admm' || mask instanceof Own ? admmBytes(problem) : 0,
     swaps ? swapBytes(problem, columns - layer.groupSize) : 0,
     settings.refit || method !== null ? refitBytes(problem, columns) : sliceBytes(problem, columns),
   );

@@ -14,14 +14,12 @@ import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
-import { channelStructure } from '../solver/structures/channels';
-import { kvHeadStructure } from '../solver/structures/kv-heads';
-import type { Structure } from '../solver/structures/types';
 import { type FfnTokens, makeFfnTokens, refitInputs, releaseFfnTokens } from './input-refit';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
+import { structureOf } from './structure';
 import { siteStatistics } from './survey';
 import { keptIndices, type Layer, maskOf, widthOf } from './widths';
 
@@ -201,7 +199,7 @@ async function collectAndSolve(
     if (withGram) {
       const sums = { statistics, metric: plan.metric };
       const solved = await withSolver(session, settings, block, layer, sums, (solver) =>
-        solve(context, block, plan, solver),
+        solve(context, index, block, plan, solver),
       );
       native.release(statistics);
       outcome = await sliceAndRefit(context, index, block, plan, solved, ffn);
@@ -252,13 +250,14 @@ interface Solved {
 
 async function solve(
   { session, settings, method }: SolveContext,
+  index: number,
   block: BlockHandle,
   { layer, removed, metric }: SitePlan,
   solver: NativeSolver,
 ): Promise<Solved> {
   const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
   const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
-  const structure = structureOf(session, layer);
+  const structure = structureOf(session.architecture, layer);
   const sweeps = method !== null && method.selection === 'sweep';
   const report: MaskReport =
     removed === 0
@@ -268,6 +267,7 @@ async function solve(
           bias,
           selection: metric ? settings.selection : 'plain',
           maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
+          place: { block: index, site: layer.site, keep: layer.groups - removed },
         });
   const refit =
     settings.refit || sweeps
@@ -317,14 +317,6 @@ async function sliceAndRefit(
   };
   refit.release();
   return outcome;
-}
-
-function structureOf(session: Session, layer: Layer): Structure {
-  const { hidden, gated, headDim, blocks } = session.architecture;
-  // Rounding was the allocation's task: here the budget is met exactly.
-  if (layer.site === 'ffn') return channelStructure({ channels: layer.groups, hidden, gated });
-  const { heads, kvHeads } = blocks[layer.block]!;
-  return kvHeadStructure({ kvHeads, heads, headDim, hidden });
 }
 
 export function fingerprint(kept: Int32Array): string {

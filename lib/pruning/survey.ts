@@ -14,7 +14,7 @@ import {
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
-import { type OnProgress, stageReporter } from '../progress';
+import { type OnStage, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
 import type { Settings } from './options';
 import { Probe } from './probe';
@@ -40,7 +40,7 @@ export interface SurveyInput {
   window: number;
   layers: readonly Layer[];
   settings: Settings;
-  onProgress?: OnProgress;
+  onProgress?: OnStage;
 }
 
 /** Column statistics of every layer's inputs in the dense model. */
@@ -174,6 +174,16 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
   return { curves, weights, metrics: null };
 }
 
+/** Visits every layer, in the order in which they run, with a solver of its inputs in the dense model. */
+export function surveySolvers(
+  input: SurveyInput,
+  visit: (layer: Layer, solver: NativeSolver) => Promise<void>,
+): Promise<void> {
+  return walk(input, input.ids, (block, layer, hidden) =>
+    solveDense(input, block, layer, hidden!, null, (solver) => visit(layer, solver)),
+  );
+}
+
 /** What an error is divided by. */
 function scaleOf(weights: Settings['layerWeights'], stream: number, output: number): number {
   if (weights === 'residual') return stream;
@@ -204,7 +214,7 @@ async function walk(
           await past?.(block, site);
         }
       });
-      report(index + 1, `block ${index + 1} of ${total}`);
+      report(index + 1, `block ${index + 1} of ${total}`, index);
     }
   } finally {
     if (hidden) native.release(hidden);
