@@ -4,13 +4,16 @@ import { asStruPruneError, StruPruneError } from '../errors';
 import { parse } from '../options';
 import type { OnProgress, OnStage } from '../progress';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
-import { type AnyHandle, type EngineHandle, native } from './native';
+import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
   memory: z.number().int().min(0).default(0),
   bf16: z.boolean().default(false),
 });
+
+/** Without a budget, pages that may lie in scratch fill memory up to here. */
+const PAGES_WITHOUT_LIMIT = 2 ** 30;
 
 /**
  * Threads and a memory budget for any number of calls, which have them one after the other, each under its own signal.
@@ -20,6 +23,7 @@ export class Engine implements AsyncDisposable {
   /** @internal */
   readonly handle: EngineHandle;
   readonly threads: number;
+  readonly #stores = new Map<string, StoreHandle>();
   /** Of the call that has the engine now. */
   #signal: AbortSignal | undefined;
   /** Settles when all calls so far have ended. */
@@ -32,6 +36,7 @@ export class Engine implements AsyncDisposable {
     native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, memory);
+    if (memory === 0) native.setRoom(this.handle, PAGES_WITHOUT_LIMIT);
   }
 
   /** Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none). */
@@ -74,6 +79,16 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
+   * The engine's one page store with scratch files in that folder; '' has its pages in memory alone.
+   * @internal
+   */
+  store(scratch: string): StoreHandle {
+    const store = this.#stores.get(scratch) ?? native.createStore(this.handle, scratch);
+    this.#stores.set(scratch, store);
+    return store;
+  }
+
+  /**
    * What to throw for an error of the call that runs: the signal's reason where the user aborted.
    * @internal
    */
@@ -95,6 +110,8 @@ export class Engine implements AsyncDisposable {
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#calls;
+    for (const store of this.#stores.values()) native.release(store);
+    this.#stores.clear();
     native.release(this.handle);
   }
 

@@ -24,7 +24,9 @@ declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
 export type EngineHandle = Handle<'engine'>;
 export type FileHandle = Handle<'file'>;
-/** `[rows, cols]` floats in pages, in memory or in a scratch file. */
+/** Pages in memory under the engine's budget, the others in an unlinked scratch file. */
+export type StoreHandle = Handle<'store'>;
+/** `[rows, cols]` floats in pages of a store. */
 export type MatrixHandle = Handle<'matrix'>;
 export type StatisticsHandle = Handle<'statistics'>;
 export type BlockHandle = Handle<'block'>;
@@ -33,6 +35,7 @@ export type GaussNewtonHandle = Handle<'gauss-newton'>;
 export type AnyHandle =
   | EngineHandle
   | FileHandle
+  | StoreHandle
   | MatrixHandle
   | StatisticsHandle
   | BlockHandle
@@ -108,7 +111,11 @@ export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices,
   /** GFLOP/s of `[256, k] × [k, n]` products on all threads. */
   measureGemm(engine: EngineHandle, n: number, k: number, seconds: number): Promise<number>;
   openFile(path: string): FileHandle;
-  createMatrix(engine: EngineHandle, rows: number, cols: number, scratch: string): MatrixHandle;
+  /** Up to where pages may fill memory beside everything else, bytes; at first the limit. */
+  setRoom(engine: EngineHandle, bytes: number): void;
+  /** Scratch files lie in the folder; '' keeps all pages in memory. */
+  createStore(engine: EngineHandle, scratch: string): StoreHandle;
+  createMatrix(store: StoreHandle, rows: number, cols: number, pageRows: number): MatrixHandle;
   matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
   /** Whole rows, the first of them at `row`. */
   setMatrixRows(
@@ -117,7 +124,7 @@ export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices,
     row: number,
     values: Float32Array,
   ): void;
-  matrixShape(matrix: MatrixHandle): { rows: number; cols: number };
+  matrixShape(matrix: MatrixHandle): { rows: number; cols: number; pageRows: number };
   copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
   createStatistics(
     engine: EngineHandle,

@@ -23,12 +23,13 @@ export function makeFfnTokens(
   session: Session,
   block: BlockHandle,
   rows: number,
+  pageRows: number,
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
   const ones = native.blockShape(block, 'upBias') === null ? 0 : 1;
-  const inputs = session.matrix(rows, hidden + ones, scratch);
-  return { inputs, targets: session.matrix(rows, hidden, scratch) };
+  const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
+  return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
 }
 
 export function releaseFfnTokens({ inputs, targets }: FfnTokens): void {

@@ -10,6 +10,7 @@ import {
   backwardBytes,
   blockBytes,
   compareBytes,
+  copyStatesBytes,
   embedBytes,
   ffnInputs,
   ffnTokensBytes,
@@ -183,7 +184,7 @@ function surveyStage(input: PlanInput): StagePlan {
     }
     return blockBytes(ground, block) + gradients + Math.max(...parts);
   });
-  const copies = fisher ? FLIGHT_COPY * hidden : 0;
+  const copies = fisher ? copyStatesBytes(ground, tokens) : 0;
   const ends = reads ? embedBytes(ground, states) : 0;
   const head = fisher ? headGradientBytes(ground, tokens) : 0;
   const all = statesBytes(ground, tokens);
@@ -220,11 +221,8 @@ function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: Stat
     const refit = block === layer.block ? refitBytes(problem, kept) : 0;
     return blockBytes(ground, block) + Math.max(...runs, refit);
   });
-  return Math.max(blocks, compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
+  return Math.max(blocks, compareBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
 }
-
-/** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
-const FLIGHT_COPY = 4 * 4096;
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {
   return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);

@@ -170,7 +170,7 @@ async function collectAndSolve(
   const { site } = layer;
   const hidden = streams.hidden!;
   const width = widthOf(layer);
-  const tokens = native.matrixShape(hidden).rows;
+  const { rows: tokens, pageRows } = native.matrixShape(hidden);
   const withGram = method === null || method.selection === 'sweep';
   const sequential = solvesSequentially(context);
   const target = streams.dense
@@ -179,9 +179,10 @@ async function collectAndSolve(
   const residual = target ? session.architecture.hidden : 0;
   const statistics = native.createStatistics(handle, width, withGram, residual);
   const ffn = refitsInputs(context, site)
-    ? makeFfnTokens(session, block, tokens, settings.scratch)
+    ? makeFfnTokens(session, block, tokens, pageRows, settings.scratch)
     : undefined;
-  const keep = sequential && !ffn ? session.matrix(tokens, width, settings.scratch) : undefined;
+  const keep =
+    sequential && !ffn ? session.matrix(tokens, width, pageRows, settings.scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,
@@ -233,8 +234,8 @@ async function denseTarget(
   dense: MatrixHandle,
   { window, scratch }: Streams,
 ): Promise<MatrixHandle> {
-  const { rows, cols } = native.matrixShape(dense);
-  const before = session.matrix(rows, cols, scratch);
+  const { rows, cols, pageRows } = native.matrixShape(dense);
+  const before = session.matrix(rows, cols, pageRows, scratch);
   await native.copyMatrix(session.engine.handle, dense, before);
   await session.advanceSite(block, site, dense, window);
   return before;

@@ -8,6 +8,8 @@
 namespace struprune {
 namespace {
 
+using Access = PagedMatrix::Access;
+
 double SquaredNorm(size_t count, const float* values) {
   double sum = 0;
   for (size_t i = 0; i < count; ++i) sum += static_cast<double>(values[i]) * values[i];
@@ -46,10 +48,6 @@ class Activations {
   Buffer<float> slopes_;  // [parts, page, width]
 };
 
-size_t RowsOfPage(const FfnTokens& tokens, size_t row) {
-  return std::min(kFfnPage, tokens.inputs->rows() - row);
-}
-
 }  // namespace
 
 void CheckShapes(const FfnMap& map, const FfnTokens& tokens) {
@@ -63,19 +61,26 @@ void CheckShapes(const FfnMap& map, const FfnTokens& tokens) {
   require(tokens.inputs->rows() == tokens.targets->rows());
 }
 
-std::vector<size_t> ChoosePages(size_t rows, size_t tokens, size_t offset) {
-  const size_t all = (rows + kFfnPage - 1) / kFfnPage;
-  const size_t wanted = std::clamp<size_t>(tokens / kFfnPage, 1, all);
-  const size_t distance = all / wanted;
-  std::vector<size_t> pages;
-  for (size_t i = 0; i < wanted; ++i) {
-    pages.push_back((i * distance + offset % distance) * kFfnPage);
+std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
+  std::vector<FfnPage> pages;
+  for (size_t row = 0; row < tokens.inputs->rows(); row += pages.back().rows) {
+    const size_t rows = tokens.inputs->Run(row, kFfnPage);
+    pages.push_back({row, tokens.targets->Run(row, rows)});
   }
   return pages;
 }
 
+std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t offset) {
+  const std::vector<FfnPage> all = AllPages(tokens);
+  const size_t wanted = std::clamp<size_t>(count * all.size() / tokens.inputs->rows(), 1, all.size());
+  const size_t distance = all.size() / wanted;
+  std::vector<FfnPage> pages;
+  for (size_t i = 0; i < wanted; ++i) pages.push_back(all[i * distance + offset % distance]);
+  return pages;
+}
+
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                     const std::vector<size_t>& pages, Statistics& sums,
+                     const std::vector<FfnPage>& pages, Statistics& sums,
                      const std::vector<std::unique_ptr<Statistics>>& moments) {
   const size_t out = map.outputs;
   Activations activations(context, map);
@@ -83,10 +88,9 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   Buffer<float> missed = context.Allocate<float>(context.pool.size() * kChunk * out);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
-  for (const size_t row : pages) {
-    const size_t rows = RowsOfPage(tokens, row);
-    PagedMatrix::View x(*tokens.inputs, row, rows, true, false);
-    PagedMatrix::View y(*tokens.targets, row, rows, true, false);
+  for (const auto& [row, rows] : pages) {
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
+    const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
     activations.ForRows(
         rows, x.data(),
         [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
@@ -114,7 +118,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
 }
 
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                  const std::vector<size_t>& pages, const float* v, Statistics* sums) {
+                  const std::vector<FfnPage>& pages, const float* v, Statistics* sums) {
   const size_t out = map.outputs, workers = context.pool.size();
   Activations activations(context, map);
   const size_t change_size = map.parts * kChunk * map.width;
@@ -123,9 +127,8 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   Buffer<float> gradients = context.Allocate<float>(sums ? kFfnPage * map.rows() : 0);
   std::vector<double> each(kFfnPage);
   double total = 0;
-  for (const size_t row : pages) {
-    const size_t rows = RowsOfPage(tokens, row);
-    PagedMatrix::View x(*tokens.inputs, row, rows, true, false);
+  for (const auto& [row, rows] : pages) {
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     activations.ForRows(
         rows, x.data(),
         [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
@@ -150,9 +153,8 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts * part);
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
-  for (size_t row = 0; row < tokens.inputs->rows(); row += kFfnPage) {
-    const size_t rows = RowsOfPage(tokens, row);
-    PagedMatrix::View x(*tokens.inputs, row, rows, true, false);
+  for (const auto& [row, rows] : AllPages(tokens)) {
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     tokens.targets->Read(row, rows, missed.data());
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
       float* up = pre.data() + worker * map.parts * part;

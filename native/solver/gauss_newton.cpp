@@ -43,7 +43,7 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
   map_ = std::move(map);
   preconditioner_.reset();
   for (auto* buffer : {&delta_, &residual_, &direction_, &image_}) *buffer = {};
-  pages_ = ChoosePages(tokens_.inputs->rows(), tokens, offset);
+  pages_ = ChoosePages(tokens_, tokens, offset);
 
   Statistics sums(context_, map_.inputs, true, map_.rows());
   std::vector<std::unique_ptr<Statistics>> moments;

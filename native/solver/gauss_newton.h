@@ -61,7 +61,7 @@ class GaussNewton {
 
   // Of the linearisation; [map.rows(), inputs] each.
   FfnMap map_;
-  std::vector<size_t> pages_;
+  std::vector<FfnPage> pages_;
   double taken_ = 0;                          // tokens of the pages
   std::vector<double> curvatures_, squares_;  // diagonals of A and of H
   std::optional<KroneckerInverse> preconditioner_;

@@ -51,8 +51,8 @@ async function compare(t: ExecutionContext, session: Session, fixture: Fixture):
 
   const tokens = fixture.targets.length / hidden;
   const ones = biases.ffnIn ? 1 : 0;
-  const inputs = session.matrix(tokens, hidden + ones);
-  const targets = session.matrix(tokens, hidden);
+  const inputs = session.matrix(tokens, hidden + ones, tokens);
+  const targets = session.matrix(tokens, hidden, tokens);
   native.setMatrixRows(handle, targets, 0, Float32Array.from(fixture.targets));
   const rows = Array.from({ length: tokens }, (_, i) => [
     ...fixture.inputs.slice(i * hidden, (i + 1) * hidden),
