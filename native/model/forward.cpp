@@ -26,9 +26,9 @@ class Flight {
         site_(site),
         run_(run),
         context_(block.context()),
-        tokens_(FlightRows(run.window, run.hidden->rows(),
-                           {run.hidden, run.keep, run.inputs, run.targets, run.dense_before,
-                            run.dense_after})),
+        tokens_(FlightRows(
+            run.window, run.hidden->rows(),
+            {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
         width_(SiteWidth(block.spec(), site)),
         keeps_activations_(run.statistics || run.keep || run.targets) {
     const BlockSpec& spec = block.spec();
@@ -135,7 +135,8 @@ class Flight {
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_, to);
+      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
+             to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
     });

@@ -72,7 +72,8 @@ std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
 
 std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t offset) {
   const std::vector<FfnPage> all = AllPages(tokens);
-  const size_t wanted = std::clamp<size_t>(count * all.size() / tokens.inputs->rows(), 1, all.size());
+  const size_t wanted =
+      std::clamp<size_t>(count * all.size() / tokens.inputs->rows(), 1, all.size());
   const size_t distance = all.size() / wanted;
   std::vector<FfnPage> pages;
   for (size_t i = 0; i < wanted; ++i) pages.push_back(all[i * distance + offset % distance]);

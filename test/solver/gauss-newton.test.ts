@@ -143,7 +143,10 @@ async function withSession(name: string, use: (session: Session) => Promise<void
 /** A solver whose rounds leave these errors. */
 function scripted(errors: number[], slopes: number[] = []) {
   const calls: string[] = [];
-  const fit = (error: number): OutputFit => ({ error, release: () => calls.push(`free ${error}`) });
+  const fitOf = (error: number): OutputFit => ({
+    error,
+    release: () => calls.push(`free ${error}`),
+  });
   const solver = {
     linearise: async ({ error }: OutputFit, round: number) => {
       calls.push(`at ${error}, round ${round}`);
@@ -158,14 +161,14 @@ function scripted(errors: number[], slopes: number[] = []) {
     move: async (forth: boolean) => {
       calls.push(forth ? 'forth' : 'back');
     },
-    refit: async () => fit(errors.shift()!),
+    refit: async () => fitOf(errors.shift()!),
   };
-  return { calls, solver, fit };
+  return { calls, solver, fitOf };
 }
 
 test('a round that does not lower the exact error is taken back, and is the last', async (t) => {
-  const { calls, solver, fit } = scripted([6, 6]);
-  const { fit: best, taken } = await gaussNewton(solver, fit(9), { rounds: 4, steps: 2 });
+  const { calls, solver, fitOf } = scripted([6, 6]);
+  const { fit: best, taken } = await gaussNewton(solver, fitOf(9), { rounds: 4, steps: 2 });
   t.is(best.error, 6);
   t.is(taken, 1);
   const round = (error: number, number: number) => [
@@ -177,8 +180,8 @@ test('a round that does not lower the exact error is taken back, and is the last
 
 test('where no direction leads down nothing moves', async (t) => {
   for (const slope of [0, Number.NaN]) {
-    const { calls, solver, fit } = scripted([], [slope]);
-    const { fit: best, taken } = await gaussNewton(solver, fit(9), { rounds: 2, steps: 1 });
+    const { calls, solver, fitOf } = scripted([], [slope]);
+    const { fit: best, taken } = await gaussNewton(solver, fitOf(9), { rounds: 2, steps: 1 });
     t.deepEqual([best.error, taken, calls], [9, 0, ['at 9, round 0', 'last']]);
   }
 });
