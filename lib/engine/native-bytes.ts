@@ -21,6 +21,7 @@ const HEAD_ROWS = 2048; // head_gradient.cpp
 const COMPARE_ROWS = 8192; // compare.cpp
 const GRAM_TILE = 256; // statistics.cpp
 const GRAM_CHUNK = 256; // run_site.cpp
+const FFN_PAGE = 2048; // ffn_pass.h
 const CURVE_TILE = 64; // sweep_curve.cpp
 const BATCH = 64; // sweep.h
 
@@ -133,6 +134,68 @@ export function applySiteBytes(
   const flight = flightTokens(window, rows);
   const gathered = threads * CHUNK * width;
   return FLOAT * (gathered + flight * (width + (paged ? architecture.hidden : 0)));
+}
+
+/** What runSite adds to `runSiteBytes` where it writes an FFN's inputs and targets to scratch. */
+export function ffnTokensBytes({ architecture, window }: Ground, rows: number): number {
+  return FLOAT * flightTokens(window, rows) * (ffnInputs(architecture) + architecture.hidden);
+}
+
+/** Columns of an FFN's inputs as its solver has them: biases are weights of ones. */
+export function ffnInputs({ hidden, biases }: Architecture): number {
+  return hidden + (biases.ffnIn ? 1 : 0);
+}
+
+/**
+ * Gauss-Newton on an FFN of `width` channels whose inputs and targets lie in scratch, from createGaussNewton on, with the
+ * refits of the output map between its rounds. `further`: a round has more than one step.
+ */
+export function gaussNewtonBytes(
+  ground: Ground,
+  width: number,
+  rows: number,
+  further: boolean,
+): number {
+  const { architecture, threads } = ground;
+  const { hidden } = architecture;
+  const inputs = ffnInputs(architecture);
+  const parts = architecture.gated ? 2 : 1;
+  const channels = parts * width;
+  const cells = channels * inputs;
+  const page = flightTokens(ground.window, rows);
+  const chunks = threads * CHUNK;
+
+  const map = FLOAT * (cells + hidden * width + hidden);
+  const factors = DOUBLE * (parts * width ** 2 + inputs ** 2);
+  // Origin, the fit at hand, and the linearisation: map, factors, shift, residual and direction, and its image.
+  const held = FLOAT * (cells + hidden * width) + map + factors;
+  const iterates = DOUBLE * cells * (further ? 4 : 3);
+
+  const activations = FLOAT * (chunks * width + FFN_PAGE * channels);
+  const gradient =
+    activations +
+    FLOAT * (FFN_PAGE * channels + chunks * hidden) +
+    FLOAT * page * (inputs + hidden);
+  const sums = statisticsBytes(ground, inputs, true, channels);
+  const moments = parts * statisticsBytes(ground, width, true);
+  const factoring = DOUBLE * 2 * width ** 2;
+  const linearise = held - factors + sums + moments + Math.max(gradient, factoring);
+
+  const product =
+    activations +
+    FLOAT * (chunks * (channels + hidden) + page * inputs) +
+    (further ? FLOAT * FFN_PAGE * channels + statisticsBytes(ground, inputs, false, channels) : 0);
+  const direction =
+    held + iterates + Math.max(DOUBLE * (cells + cells / parts), FLOAT * cells + product);
+
+  const collect = map + FLOAT * (chunks * channels + FFN_PAGE * (width + hidden) + page * inputs);
+  const problem = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
+  const refit =
+    held +
+    iterates +
+    statisticsBytes(ground, width, true, hidden) +
+    Math.max(collect, targetBytes(problem), refitBytes(problem, width));
+  return Math.max(linearise, direction, refit);
 }
 
 /** Sums of a site's input. */

@@ -216,8 +216,8 @@ Napi::Value LoadBlock(const Info& info) {
       [block](Napi::Env env) { return MakeHandle(env, *block); });
 }
 
-// (engine, block, site, {window, hidden, advance, statistics?, keep?, denseBefore?, denseAfter?,
-// alpha, beta}) -> Promise
+// (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?,
+// denseBefore?, denseAfter?, alpha, beta}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -229,7 +229,7 @@ Napi::Value RunSiteOn(const Info& info) {
     return GetHandle<PagedMatrix>(value, key);
   };
   const auto hidden = matrix("hidden"), keep = matrix("keep"), before = matrix("denseBefore"),
-             after = matrix("denseAfter");
+             after = matrix("denseAfter"), inputs = matrix("inputs"), targets = matrix("targets");
   std::shared_ptr<Statistics> statistics;
   if (options.Get("statistics").IsExternal()) {
     statistics = GetHandle<Statistics>(options.Get("statistics"), "statistics");
@@ -245,6 +245,13 @@ Napi::Value RunSiteOn(const Info& info) {
   if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
     throw BadArgument("keep has another shape");
   }
+  if (inputs && ((inputs->cols() != hidden->cols() && inputs->cols() != hidden->cols() + 1) ||
+                 inputs->rows() != hidden->rows())) {
+    throw BadArgument("inputs have another shape");
+  }
+  if (targets && (targets->cols() != hidden->cols() || targets->rows() != hidden->rows())) {
+    throw BadArgument("targets have another shape");
+  }
   if (statistics && (statistics->dim() != width ||
                      statistics->residual_dim() != (before ? block->spec().hidden : 0))) {
     throw BadArgument("statistics have another shape");
@@ -259,9 +266,12 @@ Napi::Value RunSiteOn(const Info& info) {
         run.hidden = hidden.get();
         run.statistics = statistics.get();
         run.keep = keep.get();
+        run.inputs = inputs.get();
+        run.targets = targets.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
-        if (context->gpu) {
+        // What a solver of the input weights works on comes from the CPU.
+        if (context->gpu && !run.inputs && !run.targets) {
           RunSiteOnDevice(*context->gpu, *block, site, run);
         } else {
           RunSite(*block, site, run);
