@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'ERR_TEXT' // calibration or evaluation text that is empty, too short or not UTF-8
   | 'ERR_TOKENIZER'
   | 'ERR_OUTPUT' // output exists, is unwritable, or the disk is full
+  | 'ERR_SCRATCH' // a scratch file cannot be made, written or read, or does not keep its bytes
   | 'ERR_VERIFY' // the written checkpoint does not reproduce the run's own result
   | 'ERR_BUDGET' // the memory budget cannot hold the work
   | 'ERR_NUMERIC' // a factorisation that failed although the ridge was raised

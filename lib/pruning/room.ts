@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Engine } from '../engine/engine';
 import { native } from '../engine/native';
-import { StruPruneError } from '../errors';
+import { type ErrorCode, StruPruneError } from '../errors';
 import { journalFolder } from './journal/folder';
 import type { Settings } from './options';
 import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
@@ -12,8 +12,8 @@ const mebibytes = (bytes: number) => Math.ceil(bytes / MIB);
 
 /**
  * The run's plan, under the engine's budget.
- * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_OUTPUT when the scratch
- *   folder's disk or the output's is too small
+ * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_SCRATCH or ERR_OUTPUT
+ *   when the disk of the scratch folder or of the output is too small
  */
 export async function requireRoom(
   input: PlanInput,
@@ -30,12 +30,14 @@ export async function requireRoom(
       `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, or give fewer --threads`,
     );
   }
-  await requireSpace('scratch files', scratch, plan.scratch, '--scratch');
-  await requireSpace('the output and its journal', dirname(journalFolder(output)), plan.disk, '-o');
+  await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
+  const beside = dirname(journalFolder(output));
+  await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '-o');
   return plan;
 }
 
 async function requireSpace(
+  code: ErrorCode,
   what: string,
   folder: string,
   needed: number,
@@ -46,7 +48,7 @@ async function requireSpace(
   const free = space && space.bavail * space.bsize;
   if (free === null || needed <= free) return;
   throw new StruPruneError(
-    'ERR_OUTPUT',
+    code,
     `${what} need up to ${mebibytes(needed)} MiB, ${folder} has ${mebibytes(free)} MiB free: the disk is full`,
     `free some space, or name another folder with ${flag}`,
   );

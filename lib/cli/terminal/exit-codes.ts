@@ -12,6 +12,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ERR_TEXT: 3,
   ERR_TOKENIZER: 3,
   ERR_OUTPUT: 4,
+  ERR_SCRATCH: 4,
   ERR_NUMERIC: 5,
   ERR_VERIFY: 5,
   ERR_BUDGET: 6,

@@ -55,7 +55,13 @@ export interface JournalOptions {
 }
 
 /** Failures after which the same command may well succeed: more room, more time, another machine's load. */
-const MENDABLE: readonly ErrorCode[] = ['ERR_OUTPUT', 'ERR_BUDGET', 'ERR_ABORTED', 'ERR_INTERNAL'];
+const MENDABLE: readonly ErrorCode[] = [
+  'ERR_OUTPUT',
+  'ERR_SCRATCH',
+  'ERR_BUDGET',
+  'ERR_ABORTED',
+  'ERR_INTERNAL',
+];
 
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
