@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "ops/gemm.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
 
 namespace struprune {
 namespace {

@@ -1,7 +1,7 @@
 #include "solver/refit.h"
 
 #include "solver/least_squares.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
 
 namespace struprune {
 namespace {

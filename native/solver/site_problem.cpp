@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "ops/gemm.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
 
 namespace struprune {
 namespace {

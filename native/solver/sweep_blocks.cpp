@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "ops/gemm.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
 #include "solver/sweep_state.h"
 
 namespace struprune {

@@ -9,7 +9,7 @@
 
 #include "core/simd.h"
 #include "ops/gemm.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
 #include "solver/sweep_state.h"
 
 namespace struprune {

@@ -40,3 +40,7 @@ std::optional<ExactCurve> MeasureCurve(const SiteProblem& site, const SweepOptio
                                        const Ridge& ridge, const std::vector<int32_t>& order);
 
 }  // namespace struprune
+namespace struprune { inline void CompactSquare(size_t n, const std::vector<size_t>& kept, double* a) {
+  double* to = a;
+  for (const size_t row : kept) for (const size_t column : kept) *to++ = a[row * n + column];
+} }
