@@ -7,7 +7,7 @@
 #include "addon/specs.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
-#include "ops/statistics.h"
+#include "tiles/statistics.h"
 #include "solver/columns.h"
 
 namespace struprune::addon {

@@ -1,7 +1,6 @@
-// Rows and columns of a tiled matrix as a matrix of their own.
+// Rows and columns of a tiled matrix, put elsewhere.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -10,57 +9,57 @@
 
 namespace struprune {
 
-// Indices of one target tile that lie in the same source tile.
-struct Segment {
-  size_t tile;                  // of the source
-  std::vector<uint32_t> source; // within that tile
-  std::vector<uint32_t> target; // within the target's tile
-};
-// What of `indices` target tile `tile` takes, by source tile, ascending.
-std::vector<Segment> SegmentsOf(const TileAxis& source, const TileAxis& target, size_t tile,
-                                std::span<const int32_t> indices);
-
 // 0, 1, …, size − 1.
 std::vector<int32_t> AllOf(const TileAxis& axis);
+// [size] where in `indices` each number stands; −1 for those that do not.
+std::vector<int32_t> PlacesOf(std::span<const int32_t> indices, size_t size);
 
 // to(r, c) = from(rows[r], columns[c]), then finish(tile, i, j) for every tile of `to` while it is
 // in memory. `from` must not have Shape::kLower.
-template <typename T, typename Finish>
+template <typename T, typename To, typename Finish>
 void Gather(const TileMatrix<T>& from, std::span<const int32_t> rows,
-            std::span<const int32_t> columns, TileMatrix<double>& to, Finish finish);
-template <typename T>
+            std::span<const int32_t> columns, TileMatrix<To>& to, Finish finish);
+template <typename T, typename To>
 void Gather(const TileMatrix<T>& from, std::span<const int32_t> rows,
-            std::span<const int32_t> columns, TileMatrix<double>& to) {
-  Gather(from, rows, columns, to, [](const Tile<double>&, size_t, size_t) {});
+            std::span<const int32_t> columns, TileMatrix<To>& to) {
+  Gather(from, rows, columns, to, [](const Tile<To>&, size_t, size_t) {});
 }
 
-// --- below: how
+// The same where both indices are >= 0; elsewhere `to` keeps what it had.
+template <typename T, typename To>
+void Overlay(const TileMatrix<T>& from, std::span<const int32_t> rows,
+             std::span<const int32_t> columns, TileMatrix<To>& to);
 
-template <typename T>
+// Indices of one target tile that lie in the same source tile.
+struct Segment {
+  size_t tile;                   // of the source
+  std::vector<uint32_t> source;  // within that tile
+  std::vector<uint32_t> target;  // within the target's tile
+};
+// By target tile; in each by source tile, ascending. Negative indices are left out.
+std::vector<std::vector<Segment>> SegmentsOf(const TileAxis& source, const TileAxis& target,
+                                             std::span<const int32_t> indices);
+
+template <typename T, typename To>
 void CopySegments(const TileMatrix<T>& from, const Segment& rows, const Segment& columns,
-                  const Tile<double>& to) {
-  const bool mirrored = !from.Has(rows.tile, columns.tile);
-  const auto tile = mirrored ? from.Read(columns.tile, rows.tile) : from.Read(rows.tile, columns.tile);
-  const size_t row_step = mirrored ? 1 : tile.stride, column_step = mirrored ? tile.stride : 1;
+                  const Tile<To>& to) {
+  const bool own = from.Has(rows.tile, columns.tile);
+  const auto tile = own ? from.Read(rows.tile, columns.tile) : from.Read(columns.tile, rows.tile);
+  const size_t row_step = own ? tile.stride : 1, column_step = own ? 1 : tile.stride;
   for (size_t r = 0; r < rows.source.size(); ++r) {
     const T* source = tile.data + rows.source[r] * row_step;
-    double* target = to.row(rows.target[r]);
+    To* target = to.row(rows.target[r]);
     for (size_t c = 0; c < columns.source.size(); ++c) {
-      target[columns.target[c]] = source[columns.source[c] * column_step];
+      target[columns.target[c]] = static_cast<To>(source[columns.source[c] * column_step]);
     }
   }
 }
 
-template <typename T, typename Finish>
-void Gather(const TileMatrix<T>& from, std::span<const int32_t> rows,
-            std::span<const int32_t> columns, TileMatrix<double>& to, Finish finish) {
-  std::vector<std::vector<Segment>> row_segments, column_segments;
-  for (size_t i = 0; i < to.rows().tiles(); ++i) {
-    row_segments.push_back(SegmentsOf(from.rows(), to.rows(), i, rows));
-  }
-  for (size_t j = 0; j < to.cols().tiles(); ++j) {
-    column_segments.push_back(SegmentsOf(from.cols(), to.cols(), j, columns));
-  }
+template <typename T, typename To, typename Work>
+void CopyTiles(const TileMatrix<T>& from, std::span<const int32_t> rows,
+               std::span<const int32_t> columns, TileMatrix<To>& to, Work work) {
+  const auto row_segments = SegmentsOf(from.rows(), to.rows(), rows);
+  const auto column_segments = SegmentsOf(from.cols(), to.cols(), columns);
   const auto places = TilesOf(to);
   RunTiles(
       to.space(), places.size(),
@@ -76,12 +75,29 @@ void Gather(const TileMatrix<T>& from, std::span<const int32_t> rows,
       },
       [&](size_t index, size_t) {
         const auto [i, j] = places[index];
-        const Tile<double> tile = to.Write(i, j);
-        for (const Segment& row : row_segments[i]) {
-          for (const Segment& column : column_segments[j]) CopySegments(from, row, column, tile);
-        }
-        finish(tile, i, j);
+        work(i, j, [&](const Tile<To>& tile) {
+          for (const Segment& row : row_segments[i]) {
+            for (const Segment& column : column_segments[j]) CopySegments(from, row, column, tile);
+          }
+        });
       });
+}
+
+template <typename T, typename To, typename Finish>
+void Gather(const TileMatrix<T>& from, std::span<const int32_t> rows,
+            std::span<const int32_t> columns, TileMatrix<To>& to, Finish finish) {
+  CopyTiles(from, rows, columns, to, [&](size_t i, size_t j, auto copy) {
+    const Tile<To> tile = to.Write(i, j);
+    copy(tile);
+    finish(tile, i, j);
+  });
+}
+
+template <typename T, typename To>
+void Overlay(const TileMatrix<T>& from, std::span<const int32_t> rows,
+             std::span<const int32_t> columns, TileMatrix<To>& to) {
+  CopyTiles(from, rows, columns, to,
+            [&](size_t i, size_t j, auto copy) { copy(to.Update(i, j)); });
 }
 
 }  // namespace struprune

@@ -46,7 +46,8 @@ std::vector<double> ColumnDots(const TileMatrix<double>& a, const TileMatrix<dou
   return sums;
 }
 
-std::vector<double> TimesVector(const TileMatrix<double>& a, const std::vector<double>& v) {
+template <typename T>
+std::vector<double> TimesVector(const TileMatrix<T>& a, const std::vector<double>& v) {
   const TileAxis rows = a.rows(), columns = a.cols();
   std::vector<double> product(rows.size(), 0.0);
   RunTiles(
@@ -60,19 +61,20 @@ std::vector<double> TimesVector(const TileMatrix<double>& a, const std::vector<d
         double* to = product.data() + rows.begin(i);
         for (size_t j = 0; j < columns.tiles(); ++j) {
           const double* from = v.data() + columns.begin(j);
-          if (a.Has(i, j)) {
-            const auto tile = a.Read(i, j);
-            for (size_t r = 0; r < tile.rows; ++r) to[r] += Dot(tile.cols, tile.row(r), from);
-          } else if (a.shape() == Shape::kSymmetric) {
-            const auto tile = a.Read(j, i);
-            for (size_t c = 0; c < tile.rows; ++c) {
-              for (size_t r = 0; r < tile.cols; ++r) to[r] += tile.row(c)[r] * from[c];
+          const bool own = a.Has(i, j);
+          const auto tile = own ? a.Read(i, j) : a.Read(j, i);
+          for (size_t r = 0; r < rows.count(i); ++r) {
+            for (size_t c = 0; c < columns.count(j); ++c) {
+              to[r] += from[c] * (own ? tile.row(r)[c] : tile.row(c)[r]);
             }
           }
         }
       });
   return product;
 }
+
+template std::vector<double> TimesVector(const TileMatrix<double>&, const std::vector<double>&);
+template std::vector<double> TimesVector(const TileMatrix<float>&, const std::vector<double>&);
 
 std::vector<double> Diagonal(const TileMatrix<double>& a) {
   std::vector<double> diagonal;

@@ -12,8 +12,9 @@ namespace struprune {
 double Dot(const TileMatrix<double>& a, const TileMatrix<double>& b);
 // [cols] Σ_i a_ij b_ij.
 std::vector<double> ColumnDots(const TileMatrix<double>& a, const TileMatrix<double>& b);
-// [rows] Σ_j a_ij v_j, for v [cols].
-std::vector<double> TimesVector(const TileMatrix<double>& a, const std::vector<double>& v);
+// [rows] Σ_j a_ij v_j, for v [cols]; a full or symmetric.
+template <typename T>
+std::vector<double> TimesVector(const TileMatrix<T>& a, const std::vector<double>& v);
 // [rows] The diagonal of a square matrix.
 std::vector<double> Diagonal(const TileMatrix<double>& a);
 // Throws ERR_NAN when an element is not finite; `what` names the matrix.

@@ -1,4 +1,4 @@
-// Whole rows of a tiled matrix on their way in and out, a few at a time.
+// Parts of a tiled matrix on their way in and out: as plain rows, a few at a time.
 #pragma once
 
 #include <algorithm>
@@ -7,23 +7,24 @@
 
 namespace struprune {
 
-// Calls visit(i, first, rows, done) for every row of tiles that rows [row, row + count) touch: rows
-// [first, first + rows) of the tiles (i, ·), `done` rows after `row`.
+// Calls visit(tile, first, count, done) for every tile of the axis that [begin, begin + size)
+// touches: its elements [first, first + count), `done` after `begin`.
 template <typename Visit>
-void EachStrip(const TileAxis& axis, size_t row, size_t count, Visit visit) {
-  for (size_t done = 0; done < count;) {
-    const size_t i = axis.tile_of(row + done), first = row + done - axis.begin(i);
-    const size_t rows = std::min(count - done, axis.count(i) - first);
-    visit(i, first, rows, done);
-    done += rows;
+void EachPart(const TileAxis& axis, size_t begin, size_t size, Visit visit) {
+  for (size_t done = 0; done < size;) {
+    const size_t tile = axis.tile_of(begin + done), first = begin + done - axis.begin(tile);
+    const size_t count = std::min(size - done, axis.count(tile) - first);
+    visit(tile, first, count, done);
+    done += count;
   }
 }
 
-// Rows [row, row + count) of `matrix` ← values [count, cols]; of a symmetric matrix the tiles that it has.
+// Rows [row, row + count) of the matrix ← values [count, cols]; of a symmetric one the tiles that
+// it has.
 template <typename T, typename From>
 void WriteRows(TileMatrix<T>& matrix, size_t row, size_t count, const From* values) {
   const TileAxis& columns = matrix.cols();
-  EachStrip(matrix.rows(), row, count, [&](size_t i, size_t first, size_t rows, size_t done) {
+  EachPart(matrix.rows(), row, count, [&](size_t i, size_t first, size_t rows, size_t done) {
     for (size_t j = 0; j < columns.tiles() && matrix.Has(i, j); ++j) {
       const Tile<T> tile = matrix.Update(i, j);
       const From* from = values + done * columns.size() + columns.begin(j);
@@ -34,23 +35,31 @@ void WriteRows(TileMatrix<T>& matrix, size_t row, size_t count, const From* valu
   });
 }
 
-// The other way, for a matrix of any shape: values [count, cols] ← rows of it.
+// to [rows, cols] ← the block of the matrix that starts at (row, column); of any shape.
 template <typename T, typename To>
-void ReadRows(const TileMatrix<T>& matrix, size_t row, size_t count, To* values) {
-  const TileAxis& columns = matrix.cols();
-  EachStrip(matrix.rows(), row, count, [&](size_t i, size_t first, size_t rows, size_t done) {
-    for (size_t j = 0; j < columns.tiles(); ++j) {
+void ReadBlock(const TileMatrix<T>& matrix, size_t row, size_t rows, size_t column, size_t cols,
+               To* to) {
+  EachPart(matrix.rows(), row, rows, [&](size_t i, size_t r0, size_t height, size_t down) {
+    EachPart(matrix.cols(), column, cols, [&](size_t j, size_t c0, size_t width, size_t right) {
+      To* corner = to + down * cols + right;
       const bool own = matrix.Has(i, j);
-      const Tile<const T> tile = own ? matrix.Read(i, j) : matrix.Read(j, i);
-      const bool zero = !own && matrix.shape() == Shape::kLower;
-      To* to = values + done * columns.size() + columns.begin(j);
-      for (size_t r = first; r < first + rows; ++r, to += columns.size()) {
-        for (size_t c = 0; c < columns.count(j); ++c) {
-          to[c] = zero ? To{0} : static_cast<To>(own ? tile.row(r)[c] : tile.row(c)[r]);
-        }
+      if (!own && matrix.shape() == Shape::kLower) {
+        for (size_t r = 0; r < height; ++r) std::fill_n(corner + r * cols, width, To{0});
+        return;
       }
-    }
+      const auto tile = own ? matrix.Read(i, j) : matrix.Read(j, i);
+      for (size_t r = 0; r < height; ++r) {
+        const T* from = own ? tile.row(r0 + r) + c0 : tile.row(c0) + r0 + r;
+        const size_t step = own ? 1 : tile.stride;
+        for (size_t c = 0; c < width; ++c) corner[r * cols + c] = static_cast<To>(from[c * step]);
+      }
+    });
   });
+}
+
+template <typename T, typename To>
+void ReadRows(const TileMatrix<T>& matrix, size_t row, size_t count, To* to) {
+  ReadBlock(matrix, row, count, 0, matrix.cols().size(), to);
 }
 
 }  // namespace struprune

@@ -1,6 +1,13 @@
 #include "tiles/tile_matrix.h"
 
+#include <utility>
+
 namespace struprune {
+
+TileSpace InMemory(std::shared_ptr<Context> context) {
+  auto store = std::make_shared<PageStore>(context, 0, "");
+  return {std::move(context), std::move(store)};
+}
 
 template <typename T>
 TileMatrix<T>::TileMatrix(const TileSpace& space, size_t rows, size_t cols, Shape shape)

@@ -16,6 +16,8 @@ struct TileSpace {
   std::shared_ptr<PageStore> store;
   size_t side = kTileSide;
 };
+// One of its own, with everything in memory.
+TileSpace InMemory(std::shared_ptr<Context> context);
 
 // Which tiles there are, and what stands for the others.
 enum class Shape : uint8_t {
