@@ -20,6 +20,7 @@ class Statistics {
   // multiple of kTokenPage. A tile is in memory once a call, whatever the rows.
   void Add(size_t rows, const float* x, const float* residual);
 
+  const TileSpace& space() const { return space_; }
   size_t dim() const { return dim_; }
   size_t residual_dim() const { return residual_dim_; }
   size_t tokens() const { return tokens_; }
