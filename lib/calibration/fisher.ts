@@ -127,7 +127,7 @@ async function* blockMetric(
   window: number,
 ): AsyncGenerator<BlockFisher, void, void> {
   const { engine, architecture } = session;
-  const statistics = () => native.createStatistics(engine.handle, architecture.hidden, true, 0);
+  const statistics = () => session.statistics(architecture.hidden, { gram: true, scratch });
   const held: AnyHandle[] = [inputs];
   const hold = <H extends AnyHandle>(handle: H): H => {
     held.push(handle);

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { asStruPruneError, StruPruneError } from '../errors';
-import { type AnyHandle, type EngineHandle, native } from './native';
+import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
 
 export interface EngineOptions {
   /** Worker threads. Default: all cores. */
@@ -19,6 +19,7 @@ export interface EngineOptions {
 export class Engine {
   readonly handle: EngineHandle;
   readonly threads: number;
+  readonly #stores = new Map<string, StoreHandle>();
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = () => native.setAbort(this.handle, true);
 
@@ -30,6 +31,13 @@ export class Engine {
     this.#signal = signal;
     if (signal?.aborted) this.#onAbort();
     signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** The engine's one page store with scratch files in that folder; '' has its pages in memory alone. */
+  store(scratch: string): StoreHandle {
+    const store = this.#stores.get(scratch) ?? native.createStore(this.handle, scratch);
+    this.#stores.set(scratch, store);
+    return store;
   }
 
   /** What to throw for an error of this engine's jobs: the signal's reason where the user aborted. */
@@ -47,6 +55,8 @@ export class Engine {
   /** Frees threads and memory; handles made with the engine free theirs when they are released. */
   dispose(): void {
     this.#signal?.removeEventListener('abort', this.#onAbort);
+    for (const store of this.#stores.values()) native.release(store);
+    this.#stores.clear();
     native.release(this.handle);
   }
 }

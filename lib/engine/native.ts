@@ -25,6 +25,8 @@ export type EngineHandle = Handle<'engine'>;
 export type FileHandle = Handle<'file'>;
 /** `[rows, cols]` floats in pages, in memory or in a scratch file. */
 export type MatrixHandle = Handle<'matrix'>;
+/** Pages in memory under the engine's budget, the others in an unlinked scratch file. */
+export type StoreHandle = Handle<'store'>;
 export type StatisticsHandle = Handle<'statistics'>;
 export type BlockHandle = Handle<'block'>;
 export type EndsHandle = Handle<'ends'>;
@@ -32,6 +34,7 @@ export type AnyHandle =
   | EngineHandle
   | FileHandle
   | MatrixHandle
+  | StoreHandle
   | StatisticsHandle
   | BlockHandle
   | EndsHandle;
@@ -112,22 +115,23 @@ export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices 
   ): void;
   matrixShape(matrix: MatrixHandle): { rows: number; cols: number };
   copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
+  /** Scratch files lie in the folder; '' keeps all pages in memory. */
+  createStore(engine: EngineHandle, scratchFolder: string): StoreHandle;
   createStatistics(
     engine: EngineHandle,
+    store: StoreHandle,
     dim: number,
     withGram: boolean,
     residualDim: number,
   ): StatisticsHandle;
-  readStatistics(
-    statistics: StatisticsHandle,
-    withGram?: boolean,
-  ): {
+  readStatistics(statistics: StatisticsHandle): {
     tokens: number;
     dim: number;
     sums: Float64Array;
     squares: Float64Array;
-    gram: Float64Array | null;
   };
+  /** Whole rows of XᵀX, a copy. */
+  gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
   loadBlock(
     engine: EngineHandle,
     spec: BlockSpec,

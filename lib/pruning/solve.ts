@@ -166,7 +166,8 @@ async function collectAndSolve(
     ? await denseTarget(session, block, site, streams.dense, streams)
     : null;
   const residual = target ? session.architecture.hidden : 0;
-  const statistics = native.createStatistics(handle, width, withGram, residual);
+  const { scratch } = settings;
+  const statistics = session.statistics(width, { gram: withGram, residual, scratch });
   const keep = sequential ? session.matrix(tokens, width, settings.scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
