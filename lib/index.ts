@@ -1,5 +1,6 @@
 /** The public API, and nothing else. */
 export { benchKernels } from './bench/kernels/run';
+export { benchMasks } from './bench/masks/run';
 export { benchPeers } from './bench/peers/run';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';

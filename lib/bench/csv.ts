@@ -1,12 +1,13 @@
 /** Tables of a document as CSV (RFC 4180): a line of names, then one line a row. */
-import type { BenchDocument, BenchQuality } from './schema';
+import type { BenchDocument, BenchMasks, BenchQuality } from './schema';
 
 type Cell = string | number | null;
 
 /** Text of the section's file; null where the section is no table. */
-export function csvOf({ quality, kernels }: BenchDocument): string | null {
+export function csvOf({ quality, kernels, masks }: BenchDocument): string | null {
   if (quality) return lines(qualityTable(quality));
   if (kernels) return lines(kernels.rows);
+  if (masks) return lines(masksTable(masks));
   return null;
 }
 
@@ -29,6 +30,18 @@ function qualityTable({ rows, methods }: BenchQuality): Record<string, Cell>[] {
       solveSeconds: row.seconds.solve,
       evaluateSeconds: row.seconds.evaluate,
       peakRssBytes: row.peakRssBytes,
+    })),
+  );
+}
+
+/** One line a site, share and search. */
+function masksTable({ sites }: BenchMasks): Record<string, Cell>[] {
+  return sites.flatMap(({ results, ...site }) =>
+    results.map(({ admm, ...result }) => ({
+      ...site,
+      ...result,
+      admmSteps: admm?.history.length ?? null,
+      admmConverged: admm ? String(admm.converged) : null,
     })),
   );
 }

@@ -58,7 +58,7 @@ export function modelOf(source: ModelSource): BenchModel {
 export function documentOf(
   started: number,
   about: Pick<BenchDocument, 'command' | 'machine' | 'seed' | 'settings'>,
-  section: Pick<BenchDocument, 'quality' | 'kernels' | 'speed' | 'peers' | 'memory'>,
+  section: Pick<BenchDocument, 'quality' | 'kernels' | 'speed' | 'peers' | 'memory' | 'masks'>,
 ): BenchDocument {
   return {
     format: BENCH_FORMAT,

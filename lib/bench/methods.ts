@@ -78,6 +78,9 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ablation('without-fisher', 'unweighted errors', 'raw errors decide the allocation', {
     layerWeights: 'none',
   }),
+  ablation('weights-probe', 'errors by trial', 'every layer pruned alone: KL ÷ error', {
+    layerWeights: 'probe',
+  }),
   ablation('weights-output', 'errors ÷ output', 'layer weights 1 ÷ ‖Y‖²', {
     layerWeights: 'output',
   }),

@@ -282,6 +282,38 @@ const peers = z.object({
   overUseful: z.number(),
 });
 
+/** One way to a mask on one site. */
+const maskSearch = z.object({
+  /** `id` of a search. */
+  search: z.string(),
+  /** Unpenalised error after the exact refit, as a share of the map's energy. */
+  relativeError: z.number(),
+  /** Of the search alone. */
+  seconds: z.number(),
+  /** Exchanges made; null without a swap pass. */
+  swaps: count.nullable(),
+  admm: z.object({ converged: z.boolean(), history: z.array(admmStep) }).nullable(),
+});
+
+const maskSite = z.object({
+  block: count,
+  site,
+  groups: count,
+  removed: count,
+  /** Asked share of the groups. */
+  share: z.number(),
+  results: z.array(maskSearch),
+});
+
+/** Ways to a mask inside every site of the dense model, at equal widths: `bench masks`. */
+const masks = z.object({
+  model,
+  calibration: text,
+  /** The first one is what the others are measured against. */
+  searches: z.array(z.object({ id: z.string(), label: z.string() })),
+  sites: z.array(maskSite),
+});
+
 /** Runs of growing models or shrinking budgets: `bench memory`. */
 const memory = z.object({
   rows: z.array(
@@ -322,6 +354,7 @@ export const benchSchema = z.object({
   speed: speed.optional(),
   peers: peers.optional(),
   memory: memory.optional(),
+  masks: masks.optional(),
 });
 
 export type BenchDocument = z.infer<typeof benchSchema>;
@@ -339,6 +372,9 @@ export type BenchKernel = z.infer<typeof kernel>;
 export type BenchKernels = z.infer<typeof kernels>;
 export type BenchSpeed = z.infer<typeof speed>;
 export type BenchPeers = z.infer<typeof peers>;
+export type BenchMasks = z.infer<typeof masks>;
+export type BenchMaskSite = z.infer<typeof maskSite>;
+export type BenchMaskSearch = z.infer<typeof maskSearch>;
 export type BenchContender = z.infer<typeof contender>;
 
 /** A line of rows.jsonl after the first: a finished part of `bench quality`. */

@@ -18,6 +18,7 @@ const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp
+const COMPARE_ROWS = 8192; // compare.cpp
 const GRAM_TILE = 256; // statistics.cpp
 const CURVE_TILE = 64; // sweep_curve.cpp
 const BATCH = 64; // sweep.h
@@ -133,6 +134,19 @@ export function scoreBytes({ architecture, threads }: Ground, { rows, paged }: S
   const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
   const fixed = headInput(architecture) + flight * (embeddingProjection ?? hidden) + workers;
   return FLOAT * (fixed + Math.max(paged ? flight * hidden : 0, vocabularyTile(architecture)));
+}
+
+/** compare: two models' states in scratch, one architecture. */
+export function compareBytes({ architecture, threads }: Ground, tokens: number): number {
+  const { hidden, embeddingProjection } = architecture;
+  const rows = Math.min(COMPARE_ROWS, tokens);
+  const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
+  const side =
+    headInput(architecture) +
+    rows * (embeddingProjection ?? hidden) +
+    workers +
+    vocabularyTile(architecture);
+  return FLOAT * (2 * side + threads * LOGIT_COLUMNS + rows * hidden);
 }
 
 /** headGradient on states and gradients in scratch. */

@@ -10,7 +10,7 @@ export const FORMATS = ['hf', 'gguf'] as const;
 export const DTYPES = ['f32', 'f16', 'bf16', 'q8_0'] as const;
 export const SCOPES = ['ffn', 'attention', 'all'] as const;
 export const ALLOCATIONS = ['uniform', 'threshold', 'energy'] as const;
-export const LAYER_WEIGHTS = ['fisher', 'residual', 'output', 'none'] as const;
+export const LAYER_WEIGHTS = ['fisher', 'probe', 'residual', 'output', 'none'] as const;
 export const MASKS = ['sweep', 'admm', 'wanda', 'magnitude'] as const;
 /** What the sweep's order is measured in: plain squares, or the Fisher metric of the survey. */
 export const SELECTIONS = ['plain', 'fisher'] as const;

@@ -9,6 +9,7 @@ import {
   applySiteBytes,
   backwardBytes,
   blockBytes,
+  compareBytes,
   embedBytes,
   type Ground,
   headGradientBytes,
@@ -31,6 +32,7 @@ import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import type { Settings } from './options';
+import { probeTokens, trialRemovals } from './probe';
 import { solvesSequentially } from './solve';
 import { type Layer, layerAt, widthOf } from './widths';
 
@@ -152,6 +154,8 @@ function surveyStage(input: PlanInput): StagePlan {
   const states: States = { rows: tokens, paged: true };
   const { hidden, blocks } = architecture;
   const fisher = curves && settings.layerWeights === 'fisher';
+  const probe = curves && settings.layerWeights === 'probe';
+  const trial: States = { rows: probeTokens(tokens, window), paged: true };
   const gradients = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
   const reads = curves || method.statistics !== 'none';
   const memory = eachBlock(architecture, (block) => {
@@ -169,6 +173,7 @@ function surveyStage(input: PlanInput): StagePlan {
         const removed = layer.allowed.at(-1)! * layer.groupSize;
         const mixed = fisher && settings.selection === 'plain';
         jobs.push(targetBytes(problem), sweepBytes(ground, problem, removed, mixed));
+        if (probe) jobs.push(trialMemory(ground, layer, problem, trial));
       }
       parts.push(sums + Math.max(...jobs));
     }
@@ -182,19 +187,36 @@ function surveyStage(input: PlanInput): StagePlan {
     ? statesBytes(ground, settings.selection === 'fisher' ? layers.length * hidden : hidden)
     : 0;
   const passes = fisher ? 4 : 1; // forward, and backward with its own forward
+  // Twice for the reference and the states; for every trial the blocks from its own on, half of them on average.
+  const trials = probe ? trial.rows * (2 + layers.length / 2) : 0;
+  const trialStates = probe ? 3 * statesBytes(ground, trial.rows) : 0;
   return {
     stage: 'survey',
     memory: Math.max(memory, copies, ends, head),
-    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics : 0,
+    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics + trialStates : 0,
     paged: [
       ...(reads ? ['hidden states'] : []),
       ...(fisher ? ['gradients', 'Fisher metrics'] : []),
     ],
     flops: {
-      single: reads ? passes * forwardFlops(input) * tokens + gramFlops(input, tokens) : 0,
+      single: reads
+        ? forwardFlops(input) * (passes * tokens + trials) + gramFlops(input, tokens)
+        : 0,
       double: curves ? sweepFlops(input) : 0,
     },
   };
+}
+
+/** A probe's trial, the survey's block and sums being there: the refit, then a block of its own to the end. */
+function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: States): number {
+  const { architecture } = ground;
+  const kept = (layer.groups - trialRemovals(layer)) * layer.groupSize;
+  const blocks = eachBlock(architecture, (block) => {
+    const runs = SITES.map((site) => runSiteBytes(ground, block, site, trial, { collects: false }));
+    const refit = block === layer.block ? refitBytes(problem, kept) : 0;
+    return blockBytes(ground, block) + Math.max(...runs, refit);
+  });
+  return Math.max(blocks, compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
 }
 
 /** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */

@@ -7,13 +7,8 @@ import { using } from '../engine/engine';
 import { type BlockHandle, native, type Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
-import {
-  isUntouched,
-  keptColumns,
-  type SitePlan,
-  type SolveContext,
-  solvesSequentially,
-} from './solve';
+import { keptColumns } from './slice';
+import { isUntouched, type SitePlan, type SolveContext, solvesSequentially } from './solve';
 import { widthOf } from './widths';
 
 /** `finished` loads the block as the journal has it; `planFor` says what was asked of a site, null: out of scope. */

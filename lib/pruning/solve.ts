@@ -12,17 +12,15 @@ import {
 } from '../engine/native';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
-import { slicesFor } from '../model/groups';
-import type { NativeRefit, NativeSolver } from '../solver/native-solver';
+import type { NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
-import { channelStructure } from '../solver/structures/channels';
-import { kvHeadStructure } from '../solver/structures/kv-heads';
-import type { Structure } from '../solver/structures/types';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
+import { keptColumns, sliceSite } from './slice';
+import { structureOf } from './structure';
 import { siteStatistics } from './survey';
-import { blockKeep, keptIndices, type Layer, maskOf, widthOf } from './widths';
+import { keptIndices, type Layer, maskOf, widthOf } from './widths';
 
 /** The hidden states that a run carries from block to block. */
 export interface Streams {
@@ -141,7 +139,7 @@ function scoreAndSlice(
     );
     native.addMeanBias(block, layer.site, removedMeans);
   }
-  slice(session, index, block, layer, kept, null);
+  sliceSite(session, index, block, layer, kept, null);
   native.finishSite(block, layer.site);
   return kept;
 }
@@ -190,7 +188,7 @@ async function collectAndSolve(
     } else {
       const scores = (method as ScoreMethod).scores(siteStatistics(block, layer, statistics));
       const kept = keepBest(scores, removed);
-      slice(session, index, block, layer, kept, null);
+      sliceSite(session, index, block, layer, kept, null);
       outcome = { ...UNTOUCHED, kept };
     }
     native.finishSite(block, site);
@@ -230,7 +228,7 @@ async function solveAndSlice(
 ): Promise<Outcome> {
   const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
   const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
-  const structure = structureOf(session, layer);
+  const structure = structureOf(session.architecture, layer);
   const sweeps = method !== null && method.selection === 'sweep';
   const report: MaskReport =
     removed === 0
@@ -246,7 +244,7 @@ async function solveAndSlice(
       ? await solver.refit(report.keep, { bias })
       : await solver.slice(report.keep);
   const kept = keptIndices(report.keep);
-  slice(session, index, block, layer, kept, refit);
+  sliceSite(session, index, block, layer, kept, refit);
   const last = report.admm?.history.at(-1);
   const outcome: Outcome = {
     kept,
@@ -266,52 +264,6 @@ async function solveAndSlice(
   };
   refit.release();
   return outcome;
-}
-
-function structureOf(session: Session, layer: Layer): Structure {
-  const { hidden, gated, headDim, blocks } = session.architecture;
-  // Rounding was the allocation's task: here the budget is met exactly.
-  if (layer.site === 'ffn') return channelStructure({ channels: layer.groups, hidden, gated });
-  const { heads, kvHeads } = blocks[layer.block]!;
-  return kvHeadStructure({ kvHeads, heads, headDim, hidden });
-}
-
-function slicesOf(session: Session, index: number, site: Site, kept: Int32Array) {
-  return slicesFor(session.architecture, index, blockKeep(site, kept));
-}
-
-/** Columns of the site's output map that stay, by the groups that stay. */
-export function keptColumns(
-  session: Session,
-  index: number,
-  site: Site,
-  kept: Int32Array,
-): Int32Array {
-  return slicesOf(session, index, site, kept)[outputRole(site).weight]!.indices;
-}
-
-/** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */
-function slice(
-  session: Session,
-  index: number,
-  block: BlockHandle,
-  layer: Layer,
-  kept: Int32Array,
-  refit: NativeRefit | null,
-): void {
-  const { site } = layer;
-  const slices = slicesOf(session, index, site, kept);
-  for (const [role, { axis, indices }] of Object.entries(slices)) {
-    if (refit && role === outputRole(site).weight) continue;
-    native.sliceBlock(block, role as keyof typeof slices, axis, indices);
-  }
-  if (refit) native.setOutput(block, site, refit);
-  const spec = native.blockWidths(block);
-  if (site === 'ffn') native.setWidths(block, spec.heads, spec.kvHeads, kept.length);
-  else {
-    const perGroup = spec.heads / spec.kvHeads;
-    native.setWidths(block, kept.length * perGroup, kept.length, spec.ffn);
-  }
 }
 
 export function fingerprint(kept: Int32Array): string {

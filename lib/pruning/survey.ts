@@ -9,6 +9,7 @@ import {
   type MatrixHandle,
   type MetricPlace,
   native,
+  type Site,
   type StatisticsHandle,
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
@@ -16,6 +17,7 @@ import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods'
 import { type OnProgress, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
 import type { Settings } from './options';
+import { Probe } from './probe';
 import { withSolver } from './site-solver';
 import { type Layer, layerAt, widthOf } from './widths';
 
@@ -77,7 +79,7 @@ export function curvesFromScores(
   };
 }
 
-/** Error curves of the exact sweep on dense inputs, weighed by what an error costs the model. */
+/** Error curves of the exact sweep on dense inputs, with what an error of each costs the model. */
 export function surveyCurves(input: SurveyInput): Promise<Survey> {
   return input.settings.layerWeights === 'fisher' ? fisherCurves(input) : plainCurves(input);
 }
@@ -142,28 +144,61 @@ async function walkBack(
 }
 
 async function plainCurves(input: SurveyInput): Promise<Survey> {
-  const { session, ids, layers, settings } = input;
+  const { session, ids, window, layers, settings } = input;
   const curves: Float64Array[] = [];
   const weights: number[] = [];
-  await walk(input, ids, async (block, layer, hidden) => {
-    const stream =
-      settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
-    await solveDense(input, block, layer, hidden!, null, async (solver) => {
-      const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
-      curves.push(monotone(sweep.error));
-      const scale = { none: 1, residual: stream, output: solver.targetNormSq, fisher: 1 };
-      weights.push(1 / scale[settings.layerWeights]);
-    });
-  });
+  const probe =
+    settings.layerWeights === 'probe'
+      ? await Probe.make(session, ids, window, settings.scratch)
+      : null;
+  try {
+    await walk(
+      input,
+      ids,
+      async (block, layer, hidden) => {
+        const stream =
+          settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
+        await solveDense(input, block, layer, hidden!, null, async (solver) => {
+          const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
+          curves.push(monotone(sweep.error));
+          if (probe) weights.push(await probe.weigh(layer, solver, sweep));
+          else weights.push(1 / scaleOf(settings.layerWeights, stream, solver.targetNormSq));
+        });
+      },
+      (block, site) => probe?.advance(block, site),
+    );
+  } finally {
+    probe?.dispose();
+  }
   if (curves.length !== layers.length) throw new Error('a layer was left out of the survey');
   return { curves, weights, metrics: null };
 }
 
-/** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
+/** Visits every layer, in the order in which they run, with a solver of its inputs in the dense model. */
+export function surveySolvers(
+  input: SurveyInput,
+  visit: (layer: Layer, solver: NativeSolver) => Promise<void>,
+): Promise<void> {
+  return walk(input, input.ids, (block, layer, hidden) =>
+    solveDense(input, block, layer, hidden!, null, (solver) => visit(layer, solver)),
+  );
+}
+
+/** What an error is divided by. */
+function scaleOf(weights: Settings['layerWeights'], stream: number, output: number): number {
+  if (weights === 'residual') return stream;
+  return weights === 'output' ? output : 1;
+}
+
+/**
+ * Visits every block, and every layer with the hidden states before its site; the visit advances them. `past` hears
+ * of every site that is behind.
+ */
 async function walk(
   { session, window, layers, onProgress, settings }: SurveyInput,
   ids: Int32Array | null,
   visit: (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => Promise<void>,
+  past?: (block: BlockHandle, site: Site) => Promise<void> | undefined,
 ): Promise<void> {
   const total = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'survey', total);
@@ -176,6 +211,7 @@ async function walk(
           const layer = layers[layerAt(layers, index, site)];
           if (layer) await visit(block, layer, hidden);
           else if (hidden) await session.advanceSite(block, site, hidden, window);
+          await past?.(block, site);
         }
       });
       report(index + 1, `block ${index + 1} of ${total}`);

@@ -9,6 +9,7 @@ import { costFigures } from './sections/cost';
 import { curveFigures } from './sections/curves';
 import { kernelFigures, kernelSummary } from './sections/kernels';
 import { focusOf, layerFigures } from './sections/layers';
+import { masksFigures, masksSummary } from './sections/masks';
 import { memoryFigures } from './sections/memory';
 import { methodsTable, originBody, textsTable } from './sections/origin';
 import { peersFigures, peersSummary } from './sections/peers';
@@ -19,8 +20,8 @@ import { qualitySummary } from './summary/quality';
 
 /** The whole report; the same document gives the same text. */
 export function benchHtml(document: BenchDocument): string {
-  const { quality, kernels, speed, peers, memory, versions, date } = document;
-  const model = quality?.model ?? kernels?.model ?? peers?.model;
+  const { quality, kernels, speed, peers, memory, masks, versions, date } = document;
+  const model = (quality ?? masks ?? kernels ?? peers)?.model;
   const name = model?.name ?? speed?.pruned.label ?? 'this machine';
   return page({
     kicker: `struprune-native ${versions.struprune} · ${date.slice(0, 10)}`,
@@ -33,6 +34,7 @@ export function benchHtml(document: BenchDocument): string {
     summary: summaryOf(document),
     sections: [
       ...(quality ? qualitySections(quality) : []),
+      ...section('masks', 'Masks inside a block', masks && masksFigures(masks)),
       ...section('kernels', 'Kernels', kernels && kernelFigures(kernels)),
       ...section('speed', 'Speed in a runtime', speed && speedFigures(speed)),
       ...section('peers', 'Against other programs', peers && peersFigures(peers)),
@@ -47,8 +49,8 @@ function section(id: string, title: string, body: Html | null | undefined): Sect
   return body ? [{ id, title, body }] : [];
 }
 
-function summaryOf({ quality, kernels, speed, peers }: BenchDocument): Html {
-  const rest = html`${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}`;
+function summaryOf({ quality, kernels, speed, peers, masks }: BenchDocument): Html {
+  const rest = html`${masks && masksSummary(masks)}${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}`;
   if (quality) return html`${qualitySummary(quality)}${rest}`;
   return rest.text === '' ? rest : html`<div class="answer"><h2>In short</h2>${rest}</div>`;
 }
@@ -80,11 +82,12 @@ function admmOf(quality: BenchQuality): Html | null {
 }
 
 function originOf(document: BenchDocument): Html {
-  const { quality, peers } = document;
+  const { quality, peers, masks } = document;
   const texts = [
     ...(quality ? [{ ...quality.calibration, use: 'calibration' }] : []),
     ...(quality?.texts ?? []).map((text) => ({ ...text, use: 'evaluation' })),
     ...(!quality && peers ? [{ ...peers.calibration, use: 'calibration' }] : []),
+    ...(masks ? [{ ...masks.calibration, use: 'masks' }] : []),
   ];
   return originBody(
     document,

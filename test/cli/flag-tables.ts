@@ -1,6 +1,7 @@
 /** The flag tables of docs/cli.md, made from the same entries as `--help`. */
 import { METHOD_ENTRIES } from '../../lib/bench/methods';
 import { BENCH_KERNELS_DEFAULTS, BENCH_KERNELS_FLAGS } from '../../lib/cli/flags/bench-kernels';
+import { BENCH_MASKS_DEFAULTS, BENCH_MASKS_FLAGS } from '../../lib/cli/flags/bench-masks';
 import { BENCH_PEERS_DEFAULTS, BENCH_PEERS_FLAGS } from '../../lib/cli/flags/bench-peers';
 import {
   BENCH_EXTRAS,
@@ -36,6 +37,7 @@ export const FLAG_TABLES: Readonly<Record<string, string>> = {
   prune: markdown(entries(PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS)),
   eval: markdown(entries(EVAL_FLAGS, {}, EVAL_EXTRAS)),
   'bench quality': markdown(entries(BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS)),
+  'bench masks': markdown(entries(BENCH_MASKS_FLAGS, BENCH_MASKS_DEFAULTS, BENCH_EXTRAS)),
   'bench kernels': markdown(entries(BENCH_KERNELS_FLAGS, BENCH_KERNELS_DEFAULTS, BENCH_EXTRAS)),
   'bench speed': markdown(entries(BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS)),
   'bench peers': markdown(entries(BENCH_PEERS_FLAGS, BENCH_PEERS_DEFAULTS, BENCH_EXTRAS)),

@@ -27,6 +27,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5, selection: 'fisher' }],
   ['qwen3', { mask: 'admm', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
+  ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],

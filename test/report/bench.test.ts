@@ -120,6 +120,20 @@ test('error curves and ADMM residuals', (t) => {
   );
 });
 
+test('masks: errors of every block, and their means against the sweep', (t) => {
+  const { masks } = document;
+  t.deepEqual(
+    numbersOf(page, 'masks-ffn-250-table').map(([, values]) => values.slice(1)),
+    masks!.sites.map(({ results }) => results.map(({ relativeError }) => relativeError)),
+  );
+  // 0.5 × 4 × 1 × 1 = 2 over four sites.
+  const [, admm] = numbersOf(page, 'masks-summary').map(([, values]) => values);
+  t.true(Math.abs(admm![2]! / 2 ** 0.25 - 1) < 1e-12);
+  t.deepEqual([admm![1], admm![3], admm![4], admm![5], admm![7]], [4, 4, 3, 4, 3]);
+  t.is(numbersOf(page, 'masks-admm-250-steps').length, 2);
+  t.regex(wordsOf(page), /With 25 % of a site's groups removed, sweep leaves the least error/);
+});
+
 test('kernels, speed, peers, memory', (t) => {
   const { kernels, speed, peers, memory } = document;
   t.deepEqual(
@@ -181,7 +195,7 @@ test('a line that leaves the chart is said to be in the table', (t) => {
 test('the page is sound', (t) => soundPage(t, page));
 
 test('a document of one section alone', (t) => {
-  for (const key of ['quality', 'kernels', 'speed', 'peers', 'memory'] as const) {
+  for (const key of ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory'] as const) {
     const whole = sampleDocument();
     const { format, version, date, seconds, command, machine, versions, seed, settings } = whole;
     const about = { format, version, date, seconds, command, machine, versions, seed, settings };

@@ -212,6 +212,44 @@ export function sampleDocument(): BenchDocument {
       useful: [{ item: 'forward', flops: 4e12, rate: 120, seconds: 33.3 }],
       overUseful: 1.2,
     },
+    masks: {
+      model,
+      calibration: text('calibration.txt'),
+      searches: [
+        { id: 'sweep', label: 'sweep' },
+        { id: 'admm', label: 'ADMM' },
+      ],
+      sites: Array.from({ length: BLOCKS }, (_, block) => ({
+        block,
+        site: 'ffn' as const,
+        groups: 512,
+        removed: 128,
+        share: 0.25,
+        results: [
+          {
+            search: 'sweep',
+            relativeError: 0.01 * (block + 1),
+            seconds: 2,
+            swaps: null,
+            admm: null,
+          },
+          {
+            search: 'admm',
+            // Half the error in the first block, four times in the second, the same in the others.
+            relativeError: 0.01 * (block + 1) * ([0.5, 4][block] ?? 1),
+            seconds: 1,
+            swaps: null,
+            admm: {
+              converged: block > 0,
+              history: [
+                { rho: 0.1, changed: 9, primal: 0.5, dual: 0.25 },
+                { rho: 0.2, changed: 0, primal: 0.01, dual: 0.005 },
+              ],
+            },
+          },
+        ],
+      })),
+    },
     memory: {
       rows: [125e6, 350e6, 1.3e9].map((parameters, i) => ({
         label: `model ${i}`,

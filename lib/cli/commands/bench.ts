@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addKernels } from './bench/kernels';
+import { addMasks } from './bench/masks';
 import { addPeers } from './bench/peers';
 import { addQuality, runEmbedded } from './bench/quality';
 import { addSpeed } from './bench/speed';
@@ -13,6 +14,7 @@ export function addBench(program: Command): void {
     )
     .action(runEmbedded);
   addQuality(bench);
+  addMasks(bench);
   addKernels(bench);
   addSpeed(bench);
   addPeers(bench);

@@ -1,0 +1,110 @@
+/** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
+import { openCheckpoint } from '../../checkpoint/open';
+import { withEngine } from '../../engine/engine';
+import { Session } from '../../engine/session';
+import { settingsOf } from '../../pruning/options';
+import { setUp } from '../../pruning/setup';
+import { structureOf } from '../../pruning/structure';
+import { surveySolvers } from '../../pruning/survey';
+import type { Layer } from '../../pruning/widths';
+import type { NativeSolver } from '../../solver/native-solver';
+import { findMask } from '../../solver/solve';
+import { commandLine, documentOf, machineOf, modelOf } from '../document';
+import { tokenise } from '../quality/texts';
+import type { BenchDocument, BenchMaskSearch, BenchMaskSite } from '../schema';
+import { type MasksOptions, masksSettings } from './options';
+import { SEARCHES, type Search } from './searches';
+
+/**
+ * Errors are those of the calibration tokens, unpenalised, as shares of the map's own energy. All searches of a site
+ * share its Gram, which is not in their seconds; each ends with the same refit, which is not either.
+ * Throws as prune().
+ */
+export async function benchMasks(model: string, options: MasksOptions): Promise<BenchDocument> {
+  const started = performance.now();
+  const own = masksSettings(options);
+  const { threads, memory, bf16, signal, onProgress } = options;
+  return withEngine(options, async (engine) => {
+    const source = await openCheckpoint(model);
+    const { calibration: path, scope, lambda, scratch, calibrationTokens } = own;
+    const settings = settingsOf({
+      output: own.output,
+      calibration: path,
+      calibrationTokens,
+      window: own.window,
+      sparsity: 0,
+      scope,
+      lambda,
+      scratch,
+      dtype: 'f32',
+    });
+    const { layers, window, dtype } = setUp(source, settings);
+    const limits = { window, maxTokens: calibrationTokens, signal };
+    const { about: calibration, ids } = await tokenise(source, path, limits);
+    const session = new Session(engine, source, dtype);
+    const sites: BenchMaskSite[] = [];
+    try {
+      const input = { session, ids, window, layers, settings, onProgress };
+      await surveySolvers(input, async (layer, solver) => {
+        for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
+      });
+    } finally {
+      session.dispose();
+    }
+    const about = {
+      command: commandLine(
+        ['bench', 'masks', model],
+        Object.entries({ ...own, threads, memory, bf16 }),
+      ),
+      machine: machineOf(engine),
+      seed: 0,
+      settings: { ...own, window },
+    };
+    const searches = SEARCHES.map(({ id, label }) => ({ id, label }));
+    return documentOf(started, about, {
+      masks: { model: modelOf(source), calibration, searches, sites },
+    });
+  });
+}
+
+async function compare(
+  session: Session,
+  layer: Layer,
+  solver: NativeSolver,
+  share: number,
+): Promise<BenchMaskSite> {
+  const { block, site, groups } = layer;
+  const removed = Math.min(groups - 1, Math.max(1, Math.round(share * groups)));
+  const results: BenchMaskSearch[] = [];
+  for (const search of SEARCHES) {
+    session.engine.throwIfAborted();
+    results.push(await measure(session, layer, solver, removed, search));
+  }
+  return { block, site, groups, removed, share, results };
+}
+
+async function measure(
+  session: Session,
+  layer: Layer,
+  solver: NativeSolver,
+  removed: number,
+  { id, options }: Search,
+): Promise<BenchMaskSearch> {
+  const { groups, cost } = layer;
+  const structure = structureOf(session.architecture, layer);
+  const start = performance.now();
+  const report = await findMask(solver, structure, cost * (groups - removed), options(groups));
+  const seconds = (performance.now() - start) / 1000;
+  const refit = await solver.refit(report.keep);
+  try {
+    return {
+      search: id,
+      relativeError: refit.relativeError,
+      seconds,
+      swaps: report.swaps ?? null,
+      admm: report.admm ?? null,
+    };
+  } finally {
+    refit.release();
+  }
+}

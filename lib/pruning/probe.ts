@@ -1,0 +1,134 @@
+/**
+ * Layer weights by trial (docs/method.md, section 4): a layer is pruned alone and refitted, the rest of the dense
+ * model runs on, and its KL to the dense model ÷ its error is what a unit of that error costs, in nats per token.
+ */
+import { using } from '../engine/engine';
+import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
+import { nextTokens, type Session } from '../engine/session';
+import type { NativeSolver, SweepResult } from '../solver/native-solver';
+import { sliceSite } from './slice';
+import { keptIndices, type Layer } from './widths';
+
+/** Tokens that run through the rest of the model for every layer. */
+const TOKENS = 4096;
+/** Share of a layer's groups that a trial removes: fixed, so that one survey serves every sparsity. */
+const SHARE = 0.25;
+
+/** Follows a dense pass: `weigh` a layer before its site, then `advance` past it. */
+export class Probe {
+  readonly #session: Session;
+  readonly #window: number;
+  readonly #scratch: string;
+  readonly #targets: Int32Array;
+  /** `[tokens, hidden]` of the dense model: before the site at hand, and after the last block. */
+  readonly #states: MatrixHandle;
+  readonly #last: MatrixHandle;
+
+  private constructor(
+    session: Session,
+    { targets, window, scratch }: { targets: Int32Array; window: number; scratch: string },
+    states: MatrixHandle,
+    last: MatrixHandle,
+  ) {
+    this.#session = session;
+    this.#window = window;
+    this.#scratch = scratch;
+    this.#targets = targets;
+    this.#states = states;
+    this.#last = last;
+  }
+
+  /** One pass of the dense model over the first windows of `ids`. */
+  static async make(
+    session: Session,
+    ids: Int32Array,
+    window: number,
+    scratch: string,
+  ): Promise<Probe> {
+    const mine = ids.subarray(0, probeTokens(ids.length, window));
+    const targets = nextTokens(mine, window);
+    const last = await session.embed(mine, window, scratch);
+    try {
+      await session.forward(last, window);
+      const states = await session.embed(mine, window, scratch);
+      return new Probe(session, { targets, window, scratch }, states, last);
+    } catch (error) {
+      native.release(last);
+      throw error;
+    }
+  }
+
+  /** Nats per token for each unit of the error curve `sweep.error`. `layer` is not in the states yet. */
+  async weigh(layer: Layer, solver: NativeSolver, sweep: SweepResult): Promise<number> {
+    const removed = trialRemovals(layer);
+    const error = sweep.error[removed]!;
+    if (!(error > 0)) return 0;
+    const keep = new Uint8Array(layer.groups).fill(1);
+    for (const group of sweep.order.subarray(0, removed)) keep[group] = 0;
+    return (await this.#divergence(layer, solver, keep)) / error;
+  }
+
+  async advance(block: BlockHandle, site: Site): Promise<void> {
+    await this.#session.advanceSite(block, site, this.#states, this.#window);
+  }
+
+  dispose(): void {
+    native.release(this.#states);
+    native.release(this.#last);
+  }
+
+  /** Mean KL(dense ‖ pruned), nats per token. */
+  async #divergence(layer: Layer, solver: NativeSolver, keep: Uint8Array): Promise<number> {
+    const session = this.#session;
+    const { handle } = session.engine;
+    const { rows, cols } = native.matrixShape(this.#states);
+    return using(session.matrix(rows, cols, this.#scratch), async (hidden) => {
+      await native.copyMatrix(handle, this.#states, hidden);
+      await using(await session.loadBlock(layer.block), (block) =>
+        this.#advancePruned(block, layer, solver, keep, hidden),
+      );
+      for (let index = layer.block + 1; index < session.architecture.blocks.length; index++) {
+        session.engine.throwIfAborted();
+        await using(await session.loadBlock(index), (block) =>
+          session.advance(block, hidden, this.#window),
+        );
+      }
+      const { kl } = await native.compare(
+        handle,
+        { ends: session.ends, hidden: this.#last, row: 0 },
+        { ends: session.ends, hidden, row: 0 },
+        this.#targets,
+      );
+      const known = kl.filter((value) => !Number.isNaN(value));
+      return known.reduce((sum, value) => sum + value, 0) / known.length;
+    });
+  }
+
+  /** `block` is a copy of the layer's own, which is pruned here. */
+  async #advancePruned(
+    block: BlockHandle,
+    layer: Layer,
+    solver: NativeSolver,
+    keep: Uint8Array,
+    hidden: MatrixHandle,
+  ): Promise<void> {
+    const refit = await solver.refit(keep);
+    sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
+    refit.release();
+    native.finishSite(block, layer.site);
+    await this.#session.advanceSite(block, layer.site, hidden, this.#window);
+    if (layer.site === 'attention') {
+      await this.#session.advanceSite(block, 'ffn', hidden, this.#window);
+    }
+  }
+}
+
+/** Whole windows, at least one. */
+export function probeTokens(tokens: number, window: number): number {
+  return Math.min(tokens, Math.max(1, Math.floor(TOKENS / window)) * window);
+}
+
+/** The least number of groups that may go and is no less than the trial's share, or the most that may go. */
+export function trialRemovals({ allowed, groups }: Layer): number {
+  return allowed.find((removed) => removed >= SHARE * groups) ?? allowed.at(-1)!;
+}
