@@ -121,11 +121,28 @@ void AdmmState::Solve() {
 }
 
 std::vector<double> AdmmState::GroupEnergies() const {
-  TileMatrix<double> sum = Copy(weight_);
-  Add(1, dual_, sum);
-  const std::vector<double> columns = ColumnDots(sum, sum);
+  const TileAxis columns = weight_.cols();
+  std::vector<double> squares(columns.size(), 0.0);
+  RunTiles(
+      weight_.space(), columns.tiles(),
+      [&](size_t j, Visits& visits) {
+        for (size_t i = 0; i < weight_.rows().tiles(); ++i) {
+          visits.push_back(weight_.At(i, j));
+          visits.push_back(dual_.At(i, j));
+        }
+      },
+      [&](size_t j, size_t) {
+        double* to = squares.data() + columns.begin(j);
+        for (size_t i = 0; i < weight_.rows().tiles(); ++i) {
+          const auto weight = weight_.Read(i, j), dual = dual_.Read(i, j);
+          for (size_t r = 0; r < weight.rows; ++r) {
+            const double *w = weight.row(r), *u = dual.row(r);
+            for (size_t c = 0; c < weight.cols; ++c) to[c] += (w[c] + u[c]) * (w[c] + u[c]);
+          }
+        }
+      });
   std::vector<double> energies(site_->groups());
-  for (size_t j = 0; j < columns.size(); ++j) energies[j / site_->input().group] += columns[j];
+  for (size_t j = 0; j < squares.size(); ++j) energies[j / site_->input().group] += squares[j];
   return energies;
 }
 
