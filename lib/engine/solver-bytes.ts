@@ -19,7 +19,12 @@ export interface Problem {
   fisher: boolean;
 }
 
-/** What a problem holds from createSolver on, beside the statistics. */
+/** A solver at rest, beside the statistics. */
+export function problemBytes(ground: Ground, problem: Problem): number {
+  return tilesBytes(ground, held(problem));
+}
+
+/** Tiles of a problem from createSolver on. */
 function held({ inputs: n, outputs: d, fisher }: Problem): number {
   return full(d, n, FLOAT) + (fisher ? half(d) : 0);
 }

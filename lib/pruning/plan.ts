@@ -23,6 +23,7 @@ import { SITES } from '../engine/session';
 import {
   admmBytes,
   type Problem,
+  problemBytes,
   refitBytes,
   sliceBytes,
   swapBytes,
@@ -216,12 +217,16 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
 function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: States): number {
   const { architecture } = ground;
   const kept = (layer.groups - trialRemovals(layer)) * layer.groupSize;
+  const held = problemBytes(ground, problem);
   const blocks = eachBlock(architecture, (block) => {
-    const runs = SITES.map((site) => runSiteBytes(ground, block, site, trial, { collects: false }));
+    const runs = SITES.map(
+      (site) => held + runSiteBytes(ground, block, site, trial, { collects: false }),
+    );
     const refit = block === layer.block ? refitBytes(ground, problem, kept) : 0;
     return blockBytes(ground, block) + Math.max(...runs, refit);
   });
-  return Math.max(blocks, compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
+  const between = Math.max(compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
+  return Math.max(blocks, held + between);
 }
 
 /** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
