@@ -1,25 +1,30 @@
 /** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
+import { z } from 'zod';
 import { readWindows } from './calibration/text';
-import { openCheckpoint } from './checkpoint/open';
-import { type EngineOptions, using, withEngine } from './engine/engine';
+import { sourceOf } from './checkpoint/open';
+import { using, withBytes, withEngine } from './engine/engine';
+import type { CallOptions } from './engine/engine-options';
 import { measureGemmRate } from './engine/gemm-rate';
 import { native } from './engine/native';
 import { blockSpec, nextTokens, Session } from './engine/session';
 import { StruPruneError } from './errors';
-import type { Architecture } from './model/architecture';
-import { type OnProgress, stageReporter } from './progress';
+import type { Architecture, ModelSource } from './model/architecture';
+import { settingsFrom } from './options';
+import { type OnProgress, type OnStage, stageReporter } from './progress';
 
-export interface EvaluateOptions extends EngineOptions {
+const count = z.number().int().positive();
+const schema = z.strictObject({
   /** Path of a UTF-8 text file. */
-  text: string;
+  text: z.string().min(1),
   /** Tokens of a window. Default 2048, or the model's positions where it has fewer. */
-  window?: number;
+  window: count.optional(),
   /** Default: the whole text. */
-  maxTokens?: number;
+  maxTokens: count.optional(),
   /** Also measure the machine's sgemm rate and the share of it that the forward reached. */
-  measureGemm?: boolean;
-  onProgress?: OnProgress;
-}
+  measureGemm: z.boolean().default(false),
+});
+
+export type EvaluateOptions = z.input<typeof schema> & CallOptions & { onProgress?: OnProgress };
 
 export interface Evaluation {
   /** exp of the mean negative log-likelihood over window − 1 targets of every window. */
@@ -44,22 +49,24 @@ export interface Evaluation {
 const BATCH_BYTES = 32 * 2 ** 20;
 
 /**
- * Perplexity of the checkpoint at `path` (Hugging Face folder or GGUF file): the text is tokenised whole,
+ * Perplexity of a checkpoint (the path of a Hugging Face folder or GGUF file, or an open model): the text is tokenised whole,
  * without BOS, and cut into non-overlapping windows, a short last one dropped.
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TEXT, ERR_NAN, ERR_ARGUMENT.
  */
-export async function evaluate(path: string, options: EvaluateOptions): Promise<Evaluation> {
+export async function evaluate(
+  model: string | ModelSource,
+  options: EvaluateOptions,
+): Promise<Evaluation> {
+  const { text, maxTokens, measureGemm, ...settings } = settingsFrom(schema, options);
+  const { signal } = options;
   return withEngine(options, async (engine) => {
-    const source = await openCheckpoint(path);
-    const window = windowFor(source.architecture, options.window);
-    const ids = await readWindows(source, options.text, {
-      window,
-      maxTokens: options.maxTokens,
-      signal: options.signal,
-    });
+    const onProgress = withBytes(engine, options.onProgress);
+    const source = await sourceOf(model);
+    const window = windowFor(source.architecture, settings.window);
+    const ids = await readWindows(source, text, { window, maxTokens, signal });
     const session = new Session(engine, source);
     try {
-      return await evaluateIds(session, ids, { ...options, window });
+      return await evaluateIds(session, ids, { window, measureGemm, onProgress });
     } finally {
       session.dispose();
     }
@@ -75,7 +82,7 @@ export async function evaluateIds(
     /** Folder for hidden states; in memory when left out or ''. */
     scratch?: string;
     measureGemm?: boolean;
-    onProgress?: OnProgress;
+    onProgress?: OnStage;
   },
 ): Promise<Evaluation> {
   const { window, scratch = '', onProgress } = options;
@@ -114,7 +121,7 @@ async function meanNllOf(
     window,
     scratch,
     onProgress,
-  }: { window: number; scratch: string; onProgress: OnProgress | undefined },
+  }: { window: number; scratch: string; onProgress: OnStage | undefined },
   aroundBatches: () => Promise<void>,
 ): Promise<number> {
   const { architecture } = session;
@@ -130,7 +137,7 @@ async function meanNllOf(
     const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
     const { nll } = await using(await session.embed(part, window, scratch), async (hidden) => {
       await session.forward(hidden, window, (index) =>
-        report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`),
+        report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`, index),
       );
       return session.score(hidden, nextTokens(part, window));
     });

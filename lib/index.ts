@@ -1,15 +1,39 @@
 /** The public API, and nothing else. */
+export type { AllocateOptions } from './allocate';
+export { allocate } from './allocate';
+export type { Allocation, AllocationLayer, Budget } from './allocation';
+export type { AllocationFunction, PlacedLayer } from './allocation/own';
 export { benchKernels } from './bench/kernels/run';
 export { benchMasks } from './bench/masks/run';
 export { benchPeers } from './bench/peers/run';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';
 export { benchSpeed } from './bench/speed/run';
+export { exportTable } from './checkpoint/export-table';
+export { openModel } from './checkpoint/open';
+export { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from './embedded';
+export { type Devices, inspectDevices } from './engine/devices';
+export { Engine } from './engine/engine';
+export type { CallOptions, EngineOptions, MachineOptions } from './engine/engine-options';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
+export { type Exported, type ExportOptions, exportModel } from './export-model';
+export type { Architecture, ModelSource } from './model/architecture';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export type { PruneOptions } from './pruning/options';
 export type { LayerResult, LayerStats, PruneResult } from './pruning/result';
+export { benchReport, pruneReport, type ReportOptions } from './reports';
+export type {
+  AdmmResiduals,
+  ColumnStatistics,
+  NativeAdmm,
+  NativeRefit,
+  NativeSolver,
+  SweepResult,
+} from './solver/native-solver';
+export type { MaskFunction, MaskTask } from './solver/own-mask';
+export type { Structure } from './solver/structures/types';
+export { type LayerCurves, type SurveyOptions, survey } from './survey';

@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
-import { openCheckpoint } from './checkpoint/open';
+import { sourceOf } from './checkpoint/open';
 import { withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { windowFor } from './evaluate';
+import type { ModelSource } from './model/architecture';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
@@ -38,22 +39,23 @@ const TOKEN_BYTES = 4;
  * what the native side allocates; times are rough.
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT.
  */
-export async function plan(model: string, options: PlanOptions): Promise<Plan> {
+export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
   const { targetParams, targetSize } = options;
   const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
   const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
-  const source = await openCheckpoint(model);
+  const source = await sourceOf(model);
   const setup = setUp(source, settings);
   const { architecture } = source;
   const { window } = setup;
   // The budget is planned with, not worked in.
-  return withEngine({ ...options, memory: 0 }, async (engine) => {
+  const machine = options.engine ? options : { ...options, memory: 0 };
+  return withEngine(machine, async (engine) => {
     const input = planInput(setup, {
       threads: engine.threads,
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });
-    const limit = options.memory ?? 0;
+    const limit = options.engine ? engine.memory.limit : (options.memory ?? 0);
     const run = planRun(input, limit);
     const gemmRate = await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS);
     const stages = run.stages.map((stage) => {

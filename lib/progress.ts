@@ -4,6 +4,10 @@ export interface Progress {
   /** Blocks, windows or tensors done and in all, whichever the stage counts. */
   done: number;
   total: number;
+  /** The block that was just finished, from 0; null where the stage does not go by blocks. */
+  block: number | null;
+  /** Bytes that the library has allocated natively at this moment. */
+  bytes: number;
   /** One line for people, for example "block 3 of 30". */
   message: string;
   /** Seconds that this stage will take from here at its pace so far; null until it is known. */
@@ -12,19 +16,22 @@ export interface Progress {
 
 export type OnProgress = (progress: Progress) => void;
 
+/** What a stage tells; `withBytes` of lib/engine/engine.ts adds the memory. */
+export type OnStage = (progress: Omit<Progress, 'bytes'>) => void;
+
 /** Hears a warning when it arises; the result has all of them again. */
 export type OnWarning = (message: string) => void;
 
-/** Reports one stage: call it with what is done after every unit of work. */
+/** Reports one stage: call it with what is done after every unit of work, and with the block where it was one. */
 export function stageReporter(
-  onProgress: OnProgress | undefined,
+  onStage: OnStage | undefined,
   stage: Progress['stage'],
   total: number,
-): (done: number, message: string) => void {
+): (done: number, message: string, block?: number) => void {
   const start = performance.now();
-  return (done, message) => {
+  return (done, message, block) => {
     const elapsed = (performance.now() - start) / 1000;
     const secondsLeft = done > 0 ? (elapsed / done) * (total - done) : null;
-    onProgress?.({ stage, done, total, message, secondsLeft });
+    onStage?.({ stage, done, total, block: block ?? null, message, secondsLeft });
   };
 }

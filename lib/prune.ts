@@ -1,60 +1,28 @@
 /** The main path: open → survey → allocate → solve and write block by block → verify. */
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { allocate, type JointAllocation } from './allocation';
 import { overlapWarning } from './calibration/corpus';
-import { readWindows, tokenizerOf } from './calibration/text';
+import { tokenizerOf } from './calibration/text';
 import { copyFile, orAbort } from './checkpoint/atomic';
-import type { ExportPlan } from './checkpoint/export';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
-import { requireReplaceable } from './checkpoint/output-path';
-import { type Engine, using, withEngine } from './engine/engine';
-import { type BlockHandle, native, type Site } from './engine/native';
-import { nextTokens, Session, SITES } from './engine/session';
+import { type Engine, withEngine } from './engine/engine';
+import { native } from './engine/native';
+import { Session } from './engine/session';
 import { StruPruneError } from './errors';
-import { evaluateIds, windowFor } from './evaluate';
+import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
-import type { SiteStatistics } from './methods';
-import type { Architecture, ModelSource } from './model/architecture';
-import {
-  type BlockKeep,
-  linearParameters,
-  prunedArchitecture,
-  totalParameters,
-} from './model/groups';
-import { type OnProgress, stageReporter } from './progress';
-import { loadFinished, putBlock } from './pruning/journal/blocks';
-import { type RunFacts, runIdentity, surveyIdentity } from './pruning/journal/identity';
+import type { ModelSource } from './model/architecture';
+import { decide } from './pruning/decide';
+import { runIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
-import { replayBlock } from './pruning/replay';
-import type { LayerResult, LayerStats, PruneResult } from './pruning/result';
-import { requireRoom } from './pruning/room';
-import {
-  budgetOf,
-  planInput,
-  planOutput,
-  requireNoSliding,
-  type Setup,
-  setUp,
-  surveys,
-  uniformAllocation,
-} from './pruning/setup';
-import {
-  fingerprint,
-  type SitePlan,
-  type SolveContext,
-  type Streams,
-  solveSite,
-  solvesSequentially,
-} from './pruning/solve';
-import { curvesFromScores, type Survey } from './pruning/survey';
-import { type Measured, readSurvey, writeSurvey } from './pruning/survey-file';
+import type { PruneResult } from './pruning/result';
+import { openRun, type Run, type Shared } from './pruning/run';
+import { planOutput } from './pruning/setup';
+import { solveBlocks } from './pruning/solve-blocks';
+import { bytesOf, summarise } from './pruning/summary';
 import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
-import { allocationLayers, blockKeep, type Layer, layerAt } from './pruning/widths';
 import { openSink, writeTensors } from './pruning/write';
 import { loadTokenizer } from './tokenizer';
 
@@ -63,34 +31,16 @@ const VERIFY_TOLERANCE = 1e-4;
 const SAMPLE_TOKENS = 40;
 const SAMPLE_PROMPT = 16;
 
-interface Run extends Setup {
-  engine: Engine;
-  /** Calibration tokens, whole windows. */
-  ids: Int32Array;
-  evaluation: { ids: Int32Array; window: number } | null;
-  session: Session;
-  surveys: Surveys;
-  /** Folder for hidden states; '' = in memory. */
-  states: string;
-  onProgress: OnProgress | undefined;
-}
-
-/** What several runs of one model on one calibration text share, each made once (lib/bench). */
-export interface Shared {
-  /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
-  ids?: Int32Array;
-  surveys: Surveys;
-  /** Whether a run that ends early leaves its journal. */
-  resumable: boolean;
-}
-
 /**
  * Prunes the checkpoint at `model` (Hugging Face folder or GGUF file) into `options.output`, which appears only
  * when it is whole. Same settings and seed, same bytes. The written file is opened again and must give the run's
  * own result. What is finished stands in a journal beside the output, with which `resume` goes on.
  * Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
  */
-export async function prune(model: string, options: PruneOptions): Promise<PruneResult> {
+export async function prune(
+  model: string | ModelSource,
+  options: PruneOptions,
+): Promise<PruneResult> {
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();
     try {
@@ -104,7 +54,7 @@ export async function prune(model: string, options: PruneOptions): Promise<Prune
 /** prune() on an engine that is there, whose options hold; `shared` outlives the call. */
 export async function pruneOn(
   engine: Engine,
-  model: string,
+  model: string | ModelSource,
   options: PruneOptions,
   shared: Shared,
 ): Promise<PruneResult> {
@@ -125,7 +75,7 @@ export async function pruneOn(
 async function pruneWith(
   journal: Journal,
   engine: Engine,
-  model: string,
+  model: string | ModelSource,
   settings: Settings,
   options: PruneOptions,
   shared: Shared,
@@ -146,7 +96,7 @@ async function pruneWith(
       }
       const plan = planOutput(run, allocation.removed);
       const tokenizer = tokenizerOutput(run.source, settings.format);
-      const solved = await solve(run, journal, plan, allocation, survey, columns);
+      const solved = await solveBlocks(run, journal, plan, allocation, survey, columns);
       const sink = await openSink(plan, settings.output, {
         replace: settings.force,
         work: journal.folder,
@@ -160,8 +110,6 @@ async function pruneWith(
         const after = await verify(run, path, solved.expected, dense.samplesBefore);
         const known: PruneResult = {
           ...summary,
-          survey: surveyOf(run),
-          solveInputs: solveInputsOf(run),
           ...after,
           perplexityBefore: dense.perplexityBefore,
           warnings: [...dense.warnings, ...journal.warnings],
@@ -180,75 +128,6 @@ async function pruneWith(
     return result;
   } finally {
     run.session.dispose();
-  }
-}
-
-/** Everything that can be refused is refused here, before any work. */
-async function openRun(
-  engine: Engine,
-  model: string,
-  settings: Settings,
-  { signal, onProgress }: PruneOptions,
-  { ids: given, surveys }: Shared,
-): Promise<Run> {
-  const source = await openCheckpoint(model);
-  const setup = setUp(source, settings);
-  const { dtype, window } = setup;
-  const { architecture } = source;
-  await requireCalibrationFiles(setup);
-  const maxTokens = settings.calibrationTokens;
-  const ids =
-    given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
-  let evaluation: Run['evaluation'] = null;
-  if (settings.eval) {
-    const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
-    requireNoSliding(settings, architecture, evalWindow);
-    const maxTokens = settings.evalTokens;
-    evaluation = {
-      window: evalWindow,
-      ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
-    };
-  }
-  const sizes = {
-    threads: engine.threads,
-    tokens: ids.length,
-    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
-  };
-  const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
-  const session = new Session(engine, source, dtype);
-  const states = plan.statesPaged ? settings.scratch : '';
-  return { ...setup, engine, ids, evaluation, session, surveys, states, onProgress };
-}
-
-function surveyOf(run: Run): PruneResult['survey'] {
-  if (!surveys(run)) return 'none';
-  return run.settings.fromCalibration === undefined ? 'made' : 'file';
-}
-
-function solveInputsOf({ settings, method }: Run): PruneResult['solveInputs'] {
-  if (method && (method.statistics === 'none' || method.inputs === 'dense')) return 'none';
-  return solvesSequentially({ settings, method }) ? 'sequential' : 'dense';
-}
-
-/** Refuses calibration files that a run has no use for, or that are there. */
-async function requireCalibrationFiles(setup: Setup): Promise<void> {
-  const { saveCalibration, fromCalibration, force, resume } = setup.settings;
-  if (saveCalibration === undefined && fromCalibration === undefined) return;
-  if (!surveys(setup)) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      'this run makes no survey: a uniform share on inputs of the model pruned so far needs none',
-      'leave --save-calibration and --from-calibration out, or choose --allocation threshold',
-    );
-  }
-  if (saveCalibration !== undefined && fromCalibration !== undefined) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      '--save-calibration and --from-calibration exclude each other',
-    );
-  }
-  if (saveCalibration !== undefined) {
-    await requireReplaceable(resolve(saveCalibration), 'file', { replace: force || resume });
   }
 }
 
@@ -276,167 +155,6 @@ async function perplexityOf(run: Run, session: Session): Promise<number | null> 
   if (!evaluation) return null;
   const { ids, window } = evaluation;
   return (await evaluateIds(session, ids, { window, scratch, onProgress })).perplexity;
-}
-
-/** Survey, where the rule or the method needs one, and allocation. */
-async function decide(
-  run: Run,
-  journal: Journal,
-  facts: RunFacts,
-): Promise<{
-  allocation: JointAllocation;
-  survey: Survey | null;
-  columns: SiteStatistics[] | null;
-}> {
-  const { settings, method, layers } = run;
-  const measured = await measure(run, journal, facts);
-  const columns = method?.inputs === 'dense' ? measured.columns : null;
-  let { survey } = measured;
-  if (settings.allocation !== 'uniform' && method?.selection === 'scores') {
-    survey = curvesFromScores(method, measured.columns!, layers);
-  }
-  if (!survey) return { allocation: uniformAllocation(run), survey, columns };
-  const budget = budgetOf(run);
-  const allocation = allocate(allocationLayers(layers, survey.curves, survey.weights), budget, {
-    rule: settings.allocation!,
-    form: settings.energyForm,
-    temperature: settings.temperature,
-    apart: settings.apart,
-  });
-  return { allocation, survey, columns };
-}
-
-/** The dense survey: of the journal where it has one, else made now. */
-async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Measured> {
-  const { settings, method, layers, session, ids, window, onProgress } = run;
-  if (!surveys(run)) return { columns: null, survey: null };
-  const identity = surveyIdentity(facts);
-  const stored = settings.fromCalibration ?? journal.surveyPath;
-  if (settings.fromCalibration !== undefined || (await journal.hasSurvey())) {
-    const read = await readSurvey(stored, session, layers, identity, settings.scratch);
-    if (read.survey) run.surveys.adopt(read.survey);
-    return read;
-  }
-  const input = { session, ids, window, layers, settings, onProgress };
-  const measured: Measured = { columns: null, survey: null };
-  if (method?.selection === 'scores') {
-    measured.columns = await run.surveys.columns(input, method.statistics);
-  } else {
-    const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-    measured.survey = await run.surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
-  }
-  await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
-  return measured;
-}
-
-interface Solved {
-  keeps: BlockKeep[];
-  layerStats: LayerStats[];
-  /** Mean NLL of the last calibration window through what was written. */
-  expected: number;
-  resumedBlocks: number[];
-}
-
-/** Solves block after block into the journal; what the journal has already is only run through. */
-async function solve(
-  run: Run,
-  journal: Journal,
-  plan: ExportPlan,
-  allocation: JointAllocation,
-  survey: Survey | null,
-  columns: SiteStatistics[] | null,
-): Promise<Solved> {
-  const { session, settings, method, layers, ids, window } = run;
-  const { blocks, hidden } = session.architecture;
-  const { tensors } = plan;
-  const resumed = journal.finished;
-  const streams = await openStreams(run, columns !== null || resumed === blocks.length);
-  const context: SolveContext = { session, settings, method, streams };
-  const planFor = (index: number) => (site: Site) => {
-    const at = layerAt(layers, index, site);
-    return at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
-  };
-  try {
-    const report = stageReporter(run.onProgress, 'solve', blocks.length);
-    const keeps: BlockKeep[] = [];
-    const layerStats: LayerStats[] = [];
-    for (let index = 0; index < blocks.length; index++) {
-      run.engine.throwIfAborted();
-      if (index < resumed) {
-        const record = await journal.block(index);
-        const finished = () => loadFinished(journal, session, tensors, index, record);
-        await replayBlock(context, index, record.keep, planFor(index), finished);
-        keeps.push(record.keep);
-        layerStats.push(...record.stats);
-      } else {
-        await using(await session.loadBlock(index), async (block) => {
-          const solved = await solveBlock(context, index, block, planFor(index));
-          await session.advance(block, streams.check, window);
-          await putBlock(journal, session, tensors, index, block, solved);
-          keeps.push(solved.keep);
-          layerStats.push(...solved.stats);
-        });
-      }
-      report(index + 1, `block ${index + 1} of ${blocks.length}`);
-    }
-    const last = ids.subarray(ids.length - window);
-    const { nll } = await session.score(streams.check, nextTokens(last, window));
-    const resumedBlocks = [...keeps.keys()].slice(0, resumed);
-    return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
-  } finally {
-    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
-      if (matrix) native.release(matrix);
-    }
-  }
-}
-
-async function solveBlock(
-  context: SolveContext,
-  index: number,
-  block: BlockHandle,
-  planFor: (site: Site) => SitePlan | null,
-): Promise<{ keep: BlockKeep; stats: LayerStats[] }> {
-  const keep: BlockKeep = {};
-  const stats: LayerStats[] = [];
-  for (const site of SITES) {
-    const solved = await solveSite(context, index, block, site, planFor(site));
-    if (!solved) continue;
-    Object.assign(keep, blockKeep(site, solved.kept));
-    stats.push(solved.stats);
-  }
-  return { keep, stats };
-}
-
-/** `idle`: no site will read hidden states. */
-async function openStreams(run: Run, idle: boolean): Promise<Streams> {
-  const { session, settings, ids, window, method, states } = run;
-  const needsStates = !idle && (method === null || method.statistics !== 'none');
-  const feedback = !idle && method === null && (settings.alpha !== 0 || settings.beta !== 0);
-  return {
-    window,
-    scratch: states,
-    hidden: needsStates ? await session.embed(ids, window, states) : null,
-    dense: feedback ? await session.embed(ids, window, states) : null,
-    check: await session.embed(ids.subarray(ids.length - window), window),
-  };
-}
-
-function planOf(
-  at: number,
-  layers: readonly Layer[],
-  allocation: JointAllocation,
-  survey: Survey | null,
-  columns: SiteStatistics[] | null,
-  hidden: number,
-): SitePlan {
-  const removed = allocation.removed[at]!;
-  return {
-    layer: layers[at]!,
-    removed,
-    predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
-    metric: survey?.metrics ? { matrix: survey.metrics, row: at * hidden } : null,
-    columns: columns ? columns[at]! : null,
-  };
 }
 
 /** Opens what was written, still under its temporary name, and measures it. */
@@ -472,60 +190,6 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
   }
 }
 
-function summarise(run: Run, plan: ExportPlan, solved: Solved) {
-  const { source, settings, dtype } = run;
-  const { keeps, layerStats, resumedBlocks } = solved;
-  const { architecture } = source;
-  const pruned = prunedArchitecture(architecture, keeps);
-  const parametersBefore = source.parameters;
-  const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
-  const total = linearParameters(architecture);
-  return {
-    method: settings.method,
-    allocation: settings.allocation!,
-    scope: settings.scope,
-    format: settings.format,
-    dtype: dtype.toLowerCase(),
-    output: settings.output,
-    parametersBefore,
-    parametersAfter,
-    sparsity: (total - linearParameters(pruned)) / total,
-    fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
-    bytesBefore: bytesOf(source),
-    kind: plan.kind,
-    notes: plan.notes,
-    resumedBlocks,
-    layers: layerResults(architecture, pruned, keeps),
-    layerStats,
-  };
-}
-
-function layerResults(
-  before: Architecture,
-  after: Architecture,
-  keeps: readonly BlockKeep[],
-): LayerResult[] {
-  const whole = (count: number) => Int32Array.from({ length: count }, (_, g) => g);
-  return before.blocks.map((widths, index) => ({
-    index,
-    ffnBefore: widths.ffn,
-    ffnAfter: after.blocks[index]!.ffn,
-    kvHeadsBefore: widths.kvHeads,
-    kvHeadsAfter: after.blocks[index]!.kvHeads,
-    keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
-    keptKvSha256: fingerprint(keeps[index]!.kv ?? whole(widths.kvHeads)),
-  }));
-}
-
 function samplePrompt({ evaluation, ids }: Run): number[] {
   return [...(evaluation?.ids ?? ids).subarray(0, SAMPLE_PROMPT)];
-}
-
-function bytesOf(source: ModelSource): number {
-  return source.files.reduce((sum, file) => sum + statSync(file).size, 0);
-}
-
-function meanOf(nll: Float64Array): number {
-  const values = nll.filter((value) => !Number.isNaN(value));
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

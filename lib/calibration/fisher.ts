@@ -14,7 +14,7 @@ import {
 import type { FisherLabels } from '../engine/native-backward';
 import { nextTokens, type Session } from '../engine/session';
 import { StruPruneError } from '../errors';
-import { type OnProgress, stageReporter } from '../progress';
+import { type OnStage, stageReporter } from '../progress';
 
 export interface FisherOptions {
   /** Tokens of a window. */
@@ -31,7 +31,7 @@ export interface FisherOptions {
    */
   scratch: string;
   /** Reports the stage 'survey'. */
-  onProgress?: OnProgress;
+  onProgress?: OnStage;
 }
 
 /** One block on the way back. Its handles live until the next one is asked for. */
@@ -78,7 +78,7 @@ export async function* fisherMetrics(
       states.push(after);
       await native.copyMatrix(engine.handle, states[index]!, after);
       await using(await session.loadBlock(index), (block) => session.advance(block, after, window));
-      report(index + 1, `forward for gradients, block ${index + 1} of ${total}`);
+      report(index + 1, `forward for gradients, block ${index + 1} of ${total}`, index);
     }
     const loss = await using(states.pop()!, (hidden) =>
       headGradient(session, hidden, gradient, ids.subarray(0, rows), options),
@@ -87,7 +87,7 @@ export async function* fisherMetrics(
     for (let index = total - 1; index >= 0; index--) {
       engine.throwIfAborted();
       yield* blockMetric(session, index, states.pop()!, gradient, options);
-      report(2 * total + 1 - index, `gradient of block ${index + 1} of ${total}`);
+      report(2 * total + 1 - index, `gradient of block ${index + 1} of ${total}`, index);
     }
     return loss;
   } finally {

@@ -1,7 +1,7 @@
-import { commandLine, machineOf, versions } from '../bench/document';
-import { withEngine } from '../engine/engine';
+import { commandLine } from '../bench/document';
 import { type PruneOptions, settingsOf } from '../pruning/options';
 import type { PruneResult } from '../pruning/result';
+import { pruneReport } from '../reports';
 import { reportFile, writeReport } from './report-file';
 
 export interface PendingReport {
@@ -18,21 +18,11 @@ export async function reportOf(
   const settings = settingsOf(options);
   const file = await reportFile(named, settings);
   const date = new Date().toISOString();
+  const command = commandLine(process.argv.slice(2), []);
   return {
     path: file.path,
     async write(model, result) {
-      // The charts' library is only loaded when a report is written.
-      const { pruneHtml } = await import('../report/prune');
-      const origin = {
-        date,
-        seconds: result.seconds,
-        command: commandLine(process.argv.slice(2), []),
-        machine: await withEngine(options, async (engine) => machineOf(engine)),
-        versions: versions(),
-        seed: settings.seed,
-        settings,
-      };
-      const html = pruneHtml({ model, text: settings.eval ?? null, result, origin });
+      const html = await pruneReport(model, options, result, { command, date });
       await writeReport(file, html, settings.force);
     },
   };

@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
-import { type EngineOptions, withEngine } from './engine';
+import { withEngine } from './engine';
+import type { EngineOptions } from './engine-options';
 import { native } from './native';
 import type { CpuFeatures } from './native-devices';
 

@@ -1,82 +1,165 @@
 import { availableParallelism } from 'node:os';
+import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
+import { parse } from '../options';
+import type { OnProgress, OnStage } from '../progress';
+import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
 
-export interface EngineOptions {
-  /** Worker threads. Default: all cores. */
-  threads?: number;
-  /** Limit in bytes on what the library allocates natively; 0 = none. */
-  memory?: number;
-  /**
-   * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the
-   * build have them; oneDNN builds only. Holds for the whole process until the next engine. Default false.
-   */
-  bf16?: boolean;
-  signal?: AbortSignal;
-}
+const schema = z.strictObject({
+  threads: z.number().int().min(1).max(1024).default(availableParallelism),
+  memory: z.number().int().min(0).default(0),
+  bf16: z.boolean().default(false),
+});
 
-/** Threads and memory of one run. Jobs of one engine run one at a time; several engines may live at once. */
-export class Engine {
+/**
+ * Threads and a memory budget for any number of calls, which have them one after the other, each under its own signal.
+ * Several engines may live and work at once. `await using engine = new Engine(…)` disposes of it.
+ */
+export class Engine implements AsyncDisposable {
+  /** @internal */
   readonly handle: EngineHandle;
   readonly threads: number;
   readonly #stores = new Map<string, StoreHandle>();
-  readonly #signal: AbortSignal | undefined;
-  readonly #onAbort = () => native.setAbort(this.handle, true);
+  /** Of the call that has the engine now. */
+  #signal: AbortSignal | undefined;
+  /** Settles when all calls so far have ended. */
+  #calls: Promise<void> = Promise.resolve();
+  #disposed = false;
 
-  constructor(options: EngineOptions = {}) {
-    const { threads = availableParallelism(), memory = 0, bf16 = false, signal } = options;
+  /** @throws StruPruneError ERR_ARGUMENT */
+  constructor(options: MachineOptions = {}) {
+    const { threads, memory, bf16 } = parse(schema, options);
     native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, memory);
-    this.#signal = signal;
-    if (signal?.aborted) this.#onAbort();
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** The engine's one page store with scratch files in that folder; '' has its pages in memory alone. */
+  /** Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none). */
+  get memory(): { used: number; peak: number; limit: number } {
+    return native.memoryOf(this.handle);
+  }
+
+  /**
+   * Runs a call when those before it have ended. `signal` stops this one alone, waiting or running.
+   * @internal
+   */
+  run<T>(signal: AbortSignal | undefined, call: (engine: Engine) => Promise<T>): Promise<T> {
+    if (this.#disposed) {
+      return Promise.reject(new StruPruneError('ERR_ARGUMENT', 'the engine was disposed of'));
+    }
+    const before = this.#calls;
+    const result = settledOrAborted(before, signal).then(() => this.#alone(signal, call));
+    // Nothing of a result may stay here, or a long-lived engine keeps them all.
+    this.#calls = Promise.allSettled([before, result]).then(() => {});
+    return result;
+  }
+
+  async #alone<T>(
+    signal: AbortSignal | undefined,
+    call: (engine: Engine) => Promise<T>,
+  ): Promise<T> {
+    const abort = () => native.setAbort(this.handle, true);
+    this.#signal = signal;
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      signal?.throwIfAborted();
+      return await call(this);
+    } catch (error) {
+      throw this.translate(error);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      native.setAbort(this.handle, false);
+      this.#signal = undefined;
+    }
+  }
+
+  /**
+   * The engine's one page store with scratch files in that folder; '' has its pages in memory alone.
+   * @internal
+   */
   store(scratch: string): StoreHandle {
     const store = this.#stores.get(scratch) ?? native.createStore(this.handle, scratch);
     this.#stores.set(scratch, store);
     return store;
   }
 
-  /** What to throw for an error of this engine's jobs: the signal's reason where the user aborted. */
+  /**
+   * What to throw for an error of the call that runs: the signal's reason where the user aborted.
+   * @internal
+   */
   translate(error: unknown): unknown {
-    const own = asStruPruneError(error);
-    if (!this.#signal?.aborted) return own;
+    if (!this.#signal?.aborted) return asStruPruneError(error);
     const { reason } = this.#signal;
-    return error === reason || own.code === 'ERR_ABORTED' ? reason : own;
+    // Node's own streams end with an AbortError of theirs.
+    if (error === reason || (error as Error | undefined)?.name === 'AbortError') return reason;
+    const own = asStruPruneError(error);
+    return own.code === 'ERR_ABORTED' ? reason : own;
   }
 
+  /** @internal */
   throwIfAborted(): void {
     this.#signal?.throwIfAborted();
   }
 
-  /** Frees threads and memory; handles made with the engine free theirs when they are released. */
-  dispose(): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+  /** Takes no further calls, waits for those it has, and frees threads and memory. */
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#calls;
     for (const store of this.#stores.values()) native.release(store);
     this.#stores.clear();
     native.release(this.handle);
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
 }
 
-/** Runs `job` with an engine of its own, which is gone afterwards. */
-export async function withEngine<T>(
-  options: EngineOptions,
-  job: (engine: Engine) => Promise<T>,
-): Promise<T> {
-  const { threads } = options;
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024)) {
-    throw new StruPruneError('ERR_ARGUMENT', `threads must be 1 to 1024, not ${threads}`);
-  }
-  const engine = new Engine(options);
+/** @throws the signal's reason when it aborts first */
+async function settledOrAborted(before: Promise<void>, signal?: AbortSignal): Promise<void> {
+  if (!signal) return before;
+  signal.throwIfAborted();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
   try {
-    return await job(engine);
-  } catch (error) {
-    throw engine.translate(error);
+    await Promise.race([before, aborted]);
   } finally {
-    engine.dispose();
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** A listener to stages that tells the caller's how much memory the engine holds; null: another program is at work. */
+export function withBytes(
+  engine: Engine | null,
+  onProgress: OnProgress | undefined,
+): OnStage | undefined {
+  return onProgress && ((stage) => onProgress({ ...stage, bytes: engine?.memory.used ?? 0 }));
+}
+
+/** Runs a call on the engine of its options, or on one of its own, which is gone afterwards. */
+export async function withEngine<T>(
+  options: CallOptions,
+  call: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const { engine, signal } = options;
+  const machine = MACHINE_KEYS.filter((key) => options[key] !== undefined);
+  if (engine && machine.length > 0) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `option ${machine.join(', ')}: the engine that is given has its own`,
+      'give it to new Engine() instead',
+    );
+  }
+  if (engine) return engine.run(signal, call);
+  const own = new Engine(Object.fromEntries(machine.map((key) => [key, options[key]])));
+  try {
+    return await own.run(signal, call);
+  } finally {
+    await own.dispose();
   }
 }
 

@@ -63,16 +63,24 @@ export function commandOf(source: ModelSource, settings: Settings): string {
   ].join(' ');
 }
 
+const text = (value: string): GgufEntry => ({ type: 'string', value });
+
+/** What a GGUF file that is made of a checkpoint says of it. */
+export function originOf(source: ModelSource, suffix = ''): Record<string, GgufEntry> {
+  return {
+    'general.name': text(`${basename(source.path).replace(/\.gguf$/, '')}${suffix}`),
+    'general.license': text(licenceOf(source)),
+  };
+}
+
 /** The same facts as typed GGUF metadata. */
 export function provenance(
   source: ModelSource,
   settings: Settings,
   hashes: { name: string; sha256: string }[],
 ): Record<string, GgufEntry> {
-  const text = (value: string): GgufEntry => ({ type: 'string', value });
   return {
-    'general.name': text(`${basename(source.path).replace(/\.gguf$/, '')} pruned`),
-    'general.license': text(licenceOf(source)),
+    ...originOf(source, ' pruned'),
     'struprune.command': text(commandOf(source, settings)),
     'struprune.source_sha256': text(hashes.map(({ sha256 }) => sha256).join(' ')),
   };

@@ -1,9 +1,14 @@
 import { tmpdir } from 'node:os';
 import { z } from 'zod';
-import type { EngineOptions } from '../engine/engine';
+import type { AllocationFunction } from '../allocation/own';
+import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { METHODS } from '../methods';
+import { settingsFrom } from '../options';
+import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
+import type { MaskFunction } from '../solver/own-mask';
+import type { Target } from './widths';
 
 export const METHOD_NAMES = ['struprune', ...METHODS.keys()] as [string, ...string[]];
 export const FORMATS = ['hf', 'gguf'] as const;
@@ -19,6 +24,16 @@ export const BIASES = ['keep', 'refit', 'add'] as const;
 const share = z.number().min(0).max(1);
 const count = z.number().int().positive();
 
+const name = z.string().min(1).optional();
+const isFunction = (value: unknown) => typeof value === 'function';
+/** Rules of the caller's own. Without a name for the journal a run cannot be resumed. */
+const ownAllocation = z
+  .strictObject({ name, allocate: z.custom<AllocationFunction>(isFunction, 'not a function') })
+  .transform(({ name, allocate }) => new Own(name, allocate));
+const ownMask = z
+  .strictObject({ name, search: z.custom<MaskFunction>(isFunction, 'not a function') })
+  .transform(({ name, search }) => new Own(name, search));
+
 /** Every option but engine, callbacks and paths' existence, with its default. */
 const schema = z.strictObject({
   output: z.string().min(1),
@@ -27,7 +42,7 @@ const schema = z.strictObject({
   targetParams: count.optional(),
   targetSize: count.optional(),
   method: z.enum(METHOD_NAMES).default('struprune'),
-  allocation: z.enum(ALLOCATIONS).optional(),
+  allocation: z.union([z.enum(ALLOCATIONS), ownAllocation]).optional(),
   scope: z.enum(SCOPES).default('ffn'),
   apart: z.boolean().default(false),
   calibrationTokens: count.default(65536),
@@ -50,7 +65,7 @@ const schema = z.strictObject({
   lambda: z.number().min(0).default(0.05),
   alpha: share.default(0),
   beta: share.default(0),
-  mask: z.enum(MASKS).default('sweep'),
+  mask: z.union([z.enum(MASKS), ownMask]).default('sweep'),
   swaps: z.number().int().min(0).default(0),
   selection: z.enum(SELECTIONS).default('plain'),
   refit: z.boolean().default(true),
@@ -65,27 +80,56 @@ const schema = z.strictObject({
   samples: z.boolean().default(false),
 });
 
+/** What the allocation of a survey takes. */
+export const allocationSchema = schema.pick({
+  sparsity: true,
+  targetParams: true,
+  targetSize: true,
+  allocation: true,
+  apart: true,
+  energyForm: true,
+  temperature: true,
+});
+
+/** What a survey takes. */
+export const surveySchema = schema.pick({
+  calibration: true,
+  calibrationTokens: true,
+  surveyTokens: true,
+  window: true,
+  method: true,
+  scope: true,
+  format: true,
+  dtype: true,
+  multiple: true,
+  maxLayerSparsity: true,
+  lambda: true,
+  selection: true,
+  layerWeights: true,
+  fisherLabels: true,
+  seed: true,
+  scratch: true,
+  saveCalibration: true,
+  force: true,
+});
+
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
 export type PruneOptions = z.input<typeof schema> &
-  EngineOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
+  CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 export type Settings = z.output<typeof schema>;
-
-const ENGINE_KEYS = ['threads', 'memory', 'bf16', 'signal', 'onProgress', 'onWarning'];
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {
-  const own = Object.fromEntries(
-    Object.entries(options).filter(
-      ([key, value]) => !ENGINE_KEYS.includes(key) && value !== undefined,
-    ),
-  );
-  const parsed = schema.safeParse(own);
-  if (!parsed.success) {
-    const { path, message } = parsed.error.issues[0]!;
-    throw new StruPruneError('ERR_ARGUMENT', `option ${path.join('.') || 'unknown'}: ${message}`);
-  }
+  const settings = settingsFrom(schema, options);
+  requireOneTarget(settings);
+  requireNames(settings);
+  return settings;
+}
+
+/** @throws StruPruneError ERR_ARGUMENT */
+export function requireOneTarget(settings: Target): void {
   const targets = ['sparsity', 'targetParams', 'targetSize'] as const;
-  const given = targets.filter((key) => parsed.data[key] !== undefined);
+  const given = targets.filter((key) => settings[key] !== undefined);
   if (given.length !== 1) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -93,5 +137,17 @@ export function settingsOf(options: PruneOptions): Settings {
       'give one of sparsity, targetParams and targetSize',
     );
   }
-  return parsed.data;
+}
+
+/** Nothing else tells a journal which function of the caller's it was made with. */
+function requireNames({ resume, allocation, mask }: Settings): void {
+  if (!resume) return;
+  for (const [key, rule] of Object.entries({ allocation, mask })) {
+    if (!(rule instanceof Own) || rule.name !== undefined) continue;
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `resume needs a name for the own ${key}, to know whether the journal was made with it`,
+      `give ${key}: { name: 'mine 1', … }`,
+    );
+  }
 }

@@ -34,6 +34,7 @@ import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
+import { Own } from '../own';
 import type { Settings } from './options';
 import { probeTokens, trialRemovals } from './probe';
 import { solvesSequentially } from './solve';
@@ -313,8 +314,8 @@ function solverMemory(
   const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
   return Math.max(
     targetBytes(ground, problem),
-    mask === 'sweep' ? sweepBytes(ground, problem, most) : 0,
-    mask === 'admm' ? admmBytes(ground, problem) : 0,
+    mask === 'sweep' || mask instanceof Own ? sweepBytes(ground, problem, most) : 0,
+    mask === 'admm' || mask instanceof Own ? admmBytes(ground, problem) : 0,
     swaps ? swapBytes(ground, problem, columns - layer.groupSize) : 0,
     settings.refit || method !== null
       ? refitBytes(ground, problem, columns)

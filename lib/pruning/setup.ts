@@ -1,16 +1,24 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { allocate, type JointAllocation } from '../allocation';
+import { allocate, type Budget, type JointAllocation } from '../allocation';
 import { type ExportDtype, type ExportPlan, planExport } from '../checkpoint/export';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
-import { prunedArchitecture } from '../model/groups';
+import { linearParameters, prunedArchitecture } from '../model/groups';
+import { Own } from '../own';
 import type { Settings } from './options';
 import type { PlanInput } from './plan';
-import { allocationLayers, type Layer, layersOf, placeholderKeeps, weightsFor } from './widths';
+import {
+  allocationLayers,
+  budgetFor,
+  type Layer,
+  layersOf,
+  placeholderKeeps,
+  type TargetFacts,
+} from './widths';
 
 /** What decides the output's shape, known before any work. */
 export interface Setup {
@@ -29,11 +37,19 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
   const dtype = dtypeFor(source, settings);
   const allocation = settings.allocation ?? defaultAllocation(method);
-  if (method && !method.allocations.includes(allocation)) {
+  // A rule of the caller's reads the same curves as the threshold.
+  const kind = allocation instanceof Own ? 'threshold' : allocation;
+  if (method && !method.allocations.includes(kind)) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `method ${method.name} has no ${allocation} allocation`,
       `choose ${method.allocations.join(' or ')}`,
+    );
+  }
+  if (allocation instanceof Own && settings.apart) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'apart is for the rules of this program: an own allocation sees all layers and their scope',
     );
   }
   if ((settings.alpha || settings.beta) && architecture.norm.placement === 'post') {
@@ -111,8 +127,12 @@ export function uniformAllocation(setup: Setup): JointAllocation {
   });
 }
 
-export function budgetOf({ source, settings, dtype }: Setup) {
-  return weightsFor(settings, source.architecture, source.parameters, dtype);
+export function budgetOf(setup: Setup): Budget {
+  return budgetFor(setup.settings, targetFacts(setup));
+}
+
+export function targetFacts({ source, dtype }: Setup): TargetFacts {
+  return { total: linearParameters(source.architecture), parameters: source.parameters, dtype };
 }
 
 /** The output for widths that are known, masks that are not. */
@@ -138,7 +158,7 @@ export function planOutput(
 }
 
 /** What a Hugging Face source has of its own configuration, to be carried over. */
-function sourceFiles(source: ModelSource) {
+export function sourceFiles(source: ModelSource) {
   if (source.format !== 'hf') return {};
   const path = join(source.path, 'generation_config.json');
   return {
@@ -148,7 +168,7 @@ function sourceFiles(source: ModelSource) {
 }
 
 /** The asked dtype, or the source's own where a file can hold it, else F16. */
-function dtypeFor(source: ModelSource, settings: Settings): ExportDtype {
+export function dtypeFor(source: ModelSource, settings: Pick<Settings, 'dtype'>): ExportDtype {
   if (settings.dtype) return settings.dtype.toUpperCase() as ExportDtype;
   const own = source.blocks[0]?.q?.dtype;
   return own === 'F32' || own === 'F16' || own === 'BF16' ? own : 'F16';

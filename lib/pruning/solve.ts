@@ -238,6 +238,7 @@ async function solveAndSlice(
           bias,
           selection: metric ? settings.selection : 'plain',
           maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
+          place: { block: index, site: layer.site, keep: layer.groups - removed },
         });
   const refit =
     settings.refit || sweeps

@@ -14,7 +14,7 @@ import {
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
-import { type OnProgress, stageReporter } from '../progress';
+import { type OnStage, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
 import type { Settings } from './options';
 import { Probe } from './probe';
@@ -40,7 +40,7 @@ export interface SurveyInput {
   window: number;
   layers: readonly Layer[];
   settings: Settings;
-  onProgress?: OnProgress;
+  onProgress?: OnStage;
 }
 
 /** Column statistics of every layer's inputs in the dense model. */
@@ -214,7 +214,7 @@ async function walk(
           await past?.(block, site);
         }
       });
-      report(index + 1, `block ${index + 1} of ${total}`);
+      report(index + 1, `block ${index + 1} of ${total}`, index);
     }
   } finally {
     if (hidden) native.release(hidden);

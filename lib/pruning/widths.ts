@@ -1,16 +1,10 @@
-import { type AllocationLayer, allowedRemovals, weightsToRemove } from '../allocation';
+import { type AllocationLayer, allowedRemovals, type Budget, weightsToRemove } from '../allocation';
 import { storageBytes } from '../checkpoint/container';
 import { roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import type { Architecture, Dtype } from '../model/architecture';
-import {
-  type BlockKeep,
-  type GroupKind,
-  groupCount,
-  groupParameters,
-  linearParameters,
-} from '../model/groups';
+import { type BlockKeep, type GroupKind, groupCount, groupParameters } from '../model/groups';
 import type { Settings } from './options';
 
 /** Elements that are whole storage blocks of every output dtype. */
@@ -70,12 +64,13 @@ export function widthOf({ groups, groupSize }: Layer): number {
 }
 
 /** Sites as the allocation rules see them. */
-export function allocationLayers(
+export function allocationLayers<Curve extends Float64Array | null>(
   layers: readonly Layer[],
-  curves: (Float64Array | null)[],
+  curves: readonly Curve[],
   weights: readonly number[],
-): AllocationLayer[] {
-  return layers.map(({ site, groups, cost, allowed }, i) => ({
+): (AllocationLayer & { block: number; curve: Curve })[] {
+  return layers.map(({ block, site, groups, cost, allowed }, i) => ({
+    block,
     scope: site,
     groups,
     cost,
@@ -85,19 +80,26 @@ export function allocationLayers(
   }));
 }
 
-/** Weights to remove for the asked target; a target in bytes counts every parameter at the output's dtype. */
-export function weightsFor(
-  settings: Settings,
-  architecture: Architecture,
-  parameters: number,
-  dtype: Dtype,
-): { remove: number; total: number } {
-  const total = linearParameters(architecture);
-  if (settings.sparsity !== undefined) {
-    return { remove: weightsToRemove(settings.sparsity, total), total };
-  }
-  const keep =
-    settings.targetParams ?? Math.floor((settings.targetSize! * RUN) / storageBytes(dtype, [RUN]));
+/** How much is to be removed: one of them. */
+export type Target = Pick<Settings, 'sparsity' | 'targetParams' | 'targetSize'>;
+
+/** What a target is counted in. */
+export interface TargetFacts {
+  /** Linear weights of all blocks. */
+  total: number;
+  /** All parameters of the checkpoint. */
+  parameters: number;
+  /** Of the output. */
+  dtype: Dtype;
+}
+
+/** Weights to remove for a target; one in bytes counts every parameter at the output's dtype. */
+export function budgetFor(
+  { sparsity, targetParams, targetSize }: Target,
+  { total, parameters, dtype }: TargetFacts,
+): Budget {
+  if (sparsity !== undefined) return { remove: weightsToRemove(sparsity, total), total };
+  const keep = targetParams ?? Math.floor((targetSize! * RUN) / storageBytes(dtype, [RUN]));
   return { remove: Math.max(0, parameters - keep), total };
 }
 

@@ -8,7 +8,7 @@ import { GgufWriter } from '../checkpoint/gguf-writer';
 import { asOutput } from '../checkpoint/output-error';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
 import type { Session } from '../engine/session';
-import { type OnProgress, stageReporter } from '../progress';
+import { type OnStage, stageReporter } from '../progress';
 import { encodeOutsideTensor } from './encode';
 import { placedInBlocks } from './journal/blocks';
 import type { Journal } from './journal/journal';
@@ -69,8 +69,8 @@ async function folderSink(
 
 export interface WriterOptions {
   replace: boolean;
-  /** Folder for what is half written. */
-  work: string;
+  /** Folder for what is half written; beside the target when left out. */
+  work?: string;
   maxShardBytes?: number;
   tokenizer: TokenizerOutput;
   /** gguf: where the file comes from, as metadata. */
@@ -91,7 +91,7 @@ export async function writeTensors(
   plan: ExportPlan,
   journal: Journal,
   sink: Sink,
-  onProgress: OnProgress | undefined,
+  onProgress: OnStage | undefined,
 ): Promise<string> {
   const blocks = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'write', blocks);
@@ -108,7 +108,8 @@ export async function writeTensors(
       session.engine.throwIfAborted();
       await sink.append(tensor.name, chunk);
     }
-    if (tensor.block !== null) report(tensor.block + 1, `block ${tensor.block + 1} of ${blocks}`);
+    const { block } = tensor;
+    if (block !== null) report(block + 1, `block ${block + 1} of ${blocks}`, block);
   }
   return sink.finish();
 }

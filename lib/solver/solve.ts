@@ -2,8 +2,10 @@
  * A mask for one site under a budget: sweep, ADMM or a one-shot score, any of them from another's mask,
  * and a swap pass at the end if wanted.
  */
+import { Own } from '../own';
 import { type AdmmOptions, type AdmmStep, admm } from './admm';
 import type { Metric, NativeSolver } from './native-solver';
+import { type MaskFunction, type MaskTask, maskByCaller } from './own-mask';
 import { groupScores, type ScoreKind } from './scores';
 import type { Structure } from './structures/types';
 import { maskForBudget, mostRemovals } from './sweep';
@@ -12,7 +14,9 @@ export type MaskMethod = 'sweep' | 'admm' | ScoreKind;
 
 export interface MaskOptions {
   /** Default 'sweep'. */
-  method?: MaskMethod;
+  method?: MaskMethod | Own<MaskFunction>;
+  /** Which site it is; a function of the caller's is told. */
+  place?: Pick<MaskTask, 'block' | 'site' | 'keep'>;
   /** A bias may absorb the mean. Default false. */
   bias?: boolean;
   /** Metric of the sweep's choice and of the swap pass. Default 'plain'. */
@@ -42,10 +46,7 @@ export async function findMask(
   options: MaskOptions = {},
 ): Promise<MaskReport> {
   const { method = 'sweep', maxSwaps = 0 } = options;
-  const report =
-    method === 'admm'
-      ? await maskByAdmm(solver, structure, budget, options)
-      : await maskDirectly(solver, structure, budget, method, options);
+  const report = await maskBy(method, solver, structure, budget, options);
   if (maxSwaps === 0) return report;
   const { bias, selection } = options;
   const swap = await solver.swap(report.keep, { bias, metric: selection, maxSwaps });
@@ -56,6 +57,23 @@ export async function findMask(
     lambda: swap.lambda,
     ridgeRaised: swap.ridgeRaised,
   };
+}
+
+async function maskBy(
+  method: MaskMethod | Own<MaskFunction>,
+  solver: NativeSolver,
+  structure: Structure,
+  budget: number,
+  options: MaskOptions,
+): Promise<MaskReport> {
+  if (method instanceof Own) {
+    const { bias = false, selection: metric = 'plain', place } = options;
+    const task = { solver, structure, budget, bias, metric, ...place! };
+    return { keep: await maskByCaller(method, task), lambda: null, ridgeRaised: 0 };
+  }
+  return method === 'admm'
+    ? maskByAdmm(solver, structure, budget, options)
+    : maskDirectly(solver, structure, budget, method, options);
 }
 
 async function maskDirectly(

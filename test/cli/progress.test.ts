@@ -6,6 +6,8 @@ const progress: Progress = {
   stage: 'solve',
   done: 10,
   total: 30,
+  block: 9,
+  bytes: 2 ** 20,
   message: 'block 10 of 30',
   secondsLeft: 41.2,
 };

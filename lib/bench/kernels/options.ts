@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
+import { settingsFrom } from '../../options';
 import type { OnProgress } from '../../progress';
-import { parseSettings } from '../options';
 
 const count = z.number().int().positive();
 
@@ -18,5 +18,5 @@ export type KernelOptions = z.input<typeof schema> & EngineOptions & { onProgres
 export type KernelSettings = z.output<typeof schema>;
 
 export function kernelSettings(options: KernelOptions): KernelSettings {
-  return parseSettings(schema, options);
+  return settingsFrom(schema, options);
 }

@@ -1,6 +1,6 @@
 /** Every native operation at a model's own shapes, beside what the machine's two roofs allow. */
 import { openCheckpoint } from '../../checkpoint/open';
-import { using, withEngine } from '../../engine/engine';
+import { using, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { KernelTiming, Roofs } from '../../engine/native-bench';
 import { Session } from '../../engine/session';
@@ -28,7 +28,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
     );
     const tokens = Math.max(1, Math.floor(settings.tokens / window)) * window;
     const { seconds } = settings;
-    const report = stageReporter(onProgress, 'measure', 4);
+    const report = stageReporter(withBytes(engine, onProgress), 'measure', 4);
     const session = new Session(engine, source);
     try {
       const before = await native.measureRoofs(engine.handle, seconds);

@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
+import { settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { SCOPES } from '../../pruning/options';
-import { parseSettings } from '../options';
 
 const count = z.number().int().positive();
 
@@ -28,5 +28,5 @@ export type MasksOptions = z.input<typeof schema> & EngineOptions & { onProgress
 export type MasksSettings = z.output<typeof schema>;
 
 export function masksSettings(options: MasksOptions): MasksSettings {
-  return parseSettings(schema, options);
+  return settingsFrom(schema, options);
 }

@@ -1,6 +1,6 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
 import { openCheckpoint } from '../../checkpoint/open';
-import { withEngine } from '../../engine/engine';
+import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import { settingsOf } from '../../pruning/options';
 import { setUp } from '../../pruning/setup';
@@ -44,7 +44,8 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
     const session = new Session(engine, source, dtype);
     const sites: BenchMaskSite[] = [];
     try {
-      const input = { session, ids, window, layers, settings, onProgress };
+      const onStage = withBytes(engine, onProgress);
+      const input = { session, ids, window, layers, settings, onProgress: onStage };
       await surveySolvers(input, async (layer, solver) => {
         for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
       });

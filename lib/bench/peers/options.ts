@@ -1,10 +1,10 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
+import { settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
-import { parseSettings } from '../options';
 
 const count = z.number().int().positive();
 const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
@@ -31,5 +31,5 @@ export type PeersOptions = z.input<typeof schema> &
 export type PeersSettings = z.output<typeof schema>;
 
 export function peersSettings(options: PeersOptions): PeersSettings {
-  return parseSettings(schema, options);
+  return settingsFrom(schema, options);
 }

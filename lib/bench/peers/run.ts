@@ -5,18 +5,17 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readWindows } from '../../calibration/text';
 import { openCheckpoint } from '../../checkpoint/open';
-import { type Engine, withEngine } from '../../engine/engine';
+import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import { Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import { evaluateIds, windowFor } from '../../evaluate';
+import { exportOn } from '../../export-model';
 import type { ModelSource } from '../../model/architecture';
 import { packageRoot } from '../../package-root';
 import { stageReporter } from '../../progress';
-import { pruneOn } from '../../prune';
 import { type Settings, settingsOf } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
-import { Surveys } from '../../pruning/surveys';
 import { layersOf } from '../../pruning/widths';
 import { commandLine, documentOf, flagOf, machineOf, modelOf } from '../document';
 import { type TokenisedText, tokenise } from '../quality/texts';
@@ -53,7 +52,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
     try {
       const run = await openRun(engine, source, settings, folder, signal);
       const commands = settings.command.length ? settings.command : [torchCommand(settings)];
-      const report = stageReporter(onProgress, 'measure', commands.length + 2);
+      const report = stageReporter(withBytes(engine, onProgress), 'measure', commands.length + 2);
       const job = await writeJob(run);
       report(1, 'this program');
       const before = await native.measureRoofs(engine.handle, 0.3);
@@ -161,23 +160,10 @@ async function writeJob(run: Run): Promise<string> {
   return path;
 }
 
-async function exportDense({ engine, source, calibration, pruning, folder }: Run): Promise<string> {
-  const surveys = new Surveys();
+async function exportDense({ engine, source, folder }: Run): Promise<string> {
   const output = join(folder, 'dense');
-  try {
-    const ids = calibration.ids.subarray(0, calibration.about.window);
-    const options = {
-      ...pruning,
-      sparsity: 0,
-      output,
-      allocation: 'uniform',
-      dtype: 'f32',
-    } as const;
-    await pruneOn(engine, source.path, options, { ids, surveys, resumable: false });
-    return output;
-  } finally {
-    surveys.dispose();
-  }
+  await exportOn(engine, source, { output, format: 'hf', dtype: 'f32', force: false });
+  return output;
 }
 
 async function ours(run: Run): Promise<{ contender: BenchContender; result: PruneResult }> {

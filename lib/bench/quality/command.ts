@@ -1,4 +1,4 @@
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
 import { commandLine } from '../document';
 import type { QualitySettings } from './options';
 

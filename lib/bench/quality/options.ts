@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
+import { settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
-import { parseSettings } from '../options';
 
 const count = z.number().int().positive();
 const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
@@ -54,8 +54,7 @@ export const QUICK = {
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function qualitySettings(options: QualityOptions): QualitySettings {
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  );
-  return parseSettings(schema, options.quick ? { ...QUICK, ...given } : given);
+  const { quick, ...rest } = options;
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  return settingsFrom(schema, { ...(quick ? QUICK : {}), ...Object.fromEntries(given) });
 }

@@ -3,7 +3,7 @@ import { type Engine, using } from '../../engine/engine';
 import { type MatrixHandle, native } from '../../engine/native';
 import { nextTokens, Session } from '../../engine/session';
 import type { ModelSource } from '../../model/architecture';
-import { type OnProgress, stageReporter } from '../../progress';
+import { type OnStage, stageReporter } from '../../progress';
 import type { BenchOnText } from '../schema';
 import type { TokenisedText } from './texts';
 
@@ -29,7 +29,7 @@ export class Reference {
     source: ModelSource,
     texts: readonly TokenisedText[],
     scratch: string,
-    onProgress?: OnProgress,
+    onProgress?: OnStage,
   ): Promise<Reference> {
     const reference = new Reference(new Session(engine, source), scratch);
     try {
@@ -55,7 +55,7 @@ export class Reference {
   }
 
   /** An opened checkpoint against the dense model, on all texts. */
-  async compare(source: ModelSource, onProgress?: OnProgress): Promise<BenchOnText[]> {
+  async compare(source: ModelSource, onProgress?: OnStage): Promise<BenchOnText[]> {
     const { engine } = this.#session;
     const session = new Session(engine, source);
     try {
@@ -101,7 +101,7 @@ async function lastStates(
   session: Session,
   { ids, about }: TokenisedText,
   scratch: string,
-  onProgress: OnProgress | undefined,
+  onProgress: OnStage | undefined,
 ): Promise<MatrixHandle> {
   const total = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'evaluate', total);

@@ -1,7 +1,7 @@
 /** One row: a model is pruned into a folder, opened again, and compared with the dense one. */
 import { rm } from 'node:fs/promises';
 import { openCheckpoint } from '../../checkpoint/open';
-import type { Engine } from '../../engine/engine';
+import { type Engine, withBytes } from '../../engine/engine';
 import type { OnProgress } from '../../progress';
 import { pruneOn } from '../../prune';
 import type { PruneOptions } from '../../pruning/options';
@@ -37,7 +37,7 @@ export async function makeRow(input: RowInput): Promise<BenchRow> {
     const peakRssBytes = canTell ? peakOf('self') : null;
     const start = performance.now();
     const written = await openCheckpoint(options.output);
-    const texts = await reference.compare(written, onProgress);
+    const texts = await reference.compare(written, withBytes(engine, onProgress));
     const waited = uses.filter(({ fresh }) => fresh).reduce((sum, use) => sum + use.seconds, 0);
     return {
       ...about(input, result),

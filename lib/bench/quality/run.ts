@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { overlapWarning } from '../../calibration/corpus';
 import { openCheckpoint } from '../../checkpoint/open';
-import { type Engine, withEngine } from '../../engine/engine';
+import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { native } from '../../engine/native';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
@@ -130,7 +130,8 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
   const failures: BenchFailure[] = [];
   if (missing.length === 0) return failures;
   const start = performance.now();
-  const reference = await Reference.make(engine, source, texts, settings.scratch, onProgress);
+  const onStage = withBytes(engine, onProgress);
+  const reference = await Reference.make(engine, source, texts, settings.scratch, onStage);
   const uses: SurveyUse[] = [];
   const surveys = new Surveys((use) => uses.push(use));
   const folder = await mkdtemp(join(settings.scratch, 'struprune-bench-'));

@@ -3,14 +3,15 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { openCheckpoint } from '../../checkpoint/open';
-import { type EngineOptions, withEngine } from '../../engine/engine';
+import { withBytes, withEngine } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
 import { native } from '../../engine/native';
 import { blockSpec } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import type { ModelSource, TensorRef } from '../../model/architecture';
+import { settingsFrom } from '../../options';
 import { type OnProgress, stageReporter } from '../../progress';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
-import { parseSettings } from '../options';
 import type { BenchDocument, BenchSpeed } from '../schema';
 import { findRuntime, timeModels } from './runtime';
 
@@ -30,7 +31,7 @@ export type SpeedOptions = z.input<typeof schema> &
 export type SpeedSettings = z.output<typeof schema>;
 
 export function speedSettings(options: SpeedOptions): SpeedSettings {
-  return parseSettings(schema, options);
+  return settingsFrom(schema, options);
 }
 
 /** Both are GGUF files of one dtype: `prune --format gguf`, with `--sparsity 0` for the dense one. */
@@ -46,7 +47,7 @@ export async function benchSpeed(
   const sources = [await openGgufSource(dense), await openGgufSource(pruned)] as const;
   requireComparable(...sources);
   const { promptTokens, generatedTokens, repeats } = settings;
-  const report = stageReporter(onProgress, 'measure', 1);
+  const report = stageReporter(withBytes(null, onProgress), 'measure', 1);
   report(0, `${repeats + 1} rounds in ${runtime.name}`);
   const models = sources.map(({ path }) => resolve(path));
   const job = { models, promptTokens, generatedTokens, repeats, threads };

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { EMBEDDED_WINDOW, embeddedModel } from '../../embedded';
 import { packageRoot } from '../../package-root';
-import { EMBEDDED_WINDOW, embeddedModel } from '../embedded';
 import { print } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { runWithProgress } from '../terminal/run';

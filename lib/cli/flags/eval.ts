@@ -6,7 +6,9 @@ import { count } from './values';
 const group = 'Evaluation';
 
 /** A flag for every option of evaluate(). */
-export const EVAL_FLAGS: FlagTable<keyof Omit<EvaluateOptions, 'signal' | 'onProgress'>> = {
+export const EVAL_FLAGS: FlagTable<
+  keyof Omit<EvaluateOptions, 'engine' | 'signal' | 'onProgress'>
+> = {
   text: { flag: '--text <file>', help: 'UTF-8 text to measure on', group, required: true },
   window: {
     flag: '--window <tokens>',

@@ -1,4 +1,4 @@
-import type { EngineOptions } from '../../engine/engine';
+import type { EngineOptions } from '../../engine/engine-options';
 import type { FlagTable } from './flag';
 import { count, size } from './values';
 

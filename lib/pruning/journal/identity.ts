@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
+import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import type { Settings } from '../options';
 
@@ -94,8 +95,11 @@ function common({ source, hashes, ids, window, dtype }: RunFacts): Identity {
 }
 
 function pick(settings: Settings, keys: readonly string[]): Identity {
-  const values = settings as Record<string, string | number | boolean | undefined>;
-  return Object.fromEntries(keys.toSorted().map((key) => [key, values[key] ?? null]));
+  const value = (key: string) => {
+    const setting = settings[key as keyof Settings] ?? null;
+    return setting instanceof Own ? String(setting) : setting;
+  };
+  return Object.fromEntries(keys.toSorted().map((key) => [key, value(key)]));
 }
 
 /** GGUF metadata may hold 64-bit numbers, which JSON cannot. */

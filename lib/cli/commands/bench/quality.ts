@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { QualityOptions } from '../../../bench/quality/options';
-import { EMBEDDED_WINDOW, embeddedModel } from '../../embedded';
+import { EMBEDDED_WINDOW, embeddedModel } from '../../../embedded';
 import {
   BENCH_EXTRAS,
   BENCH_QUALITY_DEFAULTS,

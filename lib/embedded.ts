@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { StruPruneError } from './errors';
+import { packageRoot } from './package-root';
+
+/** The tiny model that comes with the package. It was trained on windows of EMBEDDED_WINDOW tokens. */
+export function embeddedModel(): string {
+  return asset('tiny');
+}
+
+/** Texts that the tiny model was not trained on: one to calibrate, another to measure. */
+export function embeddedTexts(): { calibration: string; evaluation: string } {
+  return {
+    calibration: asset('text', 'calibration.txt'),
+    evaluation: asset('text', 'evaluation.txt'),
+  };
+}
+
+export const EMBEDDED_WINDOW = 256;
+
+function asset(...names: string[]): string {
+  const path = join(packageRoot(), 'assets', ...names);
+  if (existsSync(path)) return path;
+  throw new StruPruneError(
+    'ERR_NOT_FOUND',
+    `an embedded file is not in ${path}`,
+    'install the package anew, or work in a checkout of the repository',
+  );
+}

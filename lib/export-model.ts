@@ -1,0 +1,128 @@
+/** A checkpoint written in another format or dtype, nothing removed. */
+import { z } from 'zod';
+import { orAbort } from './checkpoint/atomic';
+import { type ExportPlan, planExport } from './checkpoint/export';
+import { openGguf } from './checkpoint/gguf-model';
+import { openCheckpoint, sourceOf } from './checkpoint/open';
+import { type Engine, using, withBytes, withEngine } from './engine/engine';
+import type { CallOptions } from './engine/engine-options';
+import { Session } from './engine/session';
+import type { ModelSource } from './model/architecture';
+import { settingsFrom } from './options';
+import { type OnProgress, type OnStage, stageReporter } from './progress';
+import { encodeBlockTensor, encodeOutsideTensor } from './pruning/encode';
+import { originOf } from './pruning/model-card';
+import { DTYPES, FORMATS } from './pruning/options';
+import { dtypeFor, sourceFiles } from './pruning/setup';
+import { tokenizerOutput } from './pruning/tokenizer-output';
+import { openSink, type Sink } from './pruning/write';
+
+const schema = z.strictObject({
+  /** Folder or .gguf file; it appears when it is whole. */
+  output: z.string().min(1),
+  format: z.enum(FORMATS).default('hf'),
+  /** Default: the source's own f32, f16 or bf16, else f16. */
+  dtype: z.enum(DTYPES).optional(),
+  /** Replace what is there. */
+  force: z.boolean().default(false),
+  maxShardBytes: z.number().int().positive().optional(),
+});
+
+export type ExportOptions = z.input<typeof schema> & CallOptions & { onProgress?: OnProgress };
+type ExportSettings = z.output<typeof schema>;
+
+export interface Exported {
+  output: string;
+  format: 'hf' | 'gguf';
+  dtype: string;
+  /** What loads it, for example stock class, llama.cpp. */
+  kind: string;
+  notes: string[];
+}
+
+/**
+ * Writes the model as it is into another format or dtype.
+ * @throws StruPruneError ERR_UNSUPPORTED when the format does not hold the model; ERR_OUTPUT, ERR_NAN, ERR_NOT_FOUND,
+ *   ERR_CHECKPOINT, ERR_ARGUMENT; the signal's reason when aborted
+ */
+export async function exportModel(
+  model: string | ModelSource,
+  options: ExportOptions,
+): Promise<Exported> {
+  const settings = settingsFrom(schema, options);
+  return withEngine(options, async (engine) => {
+    const onStage = withBytes(engine, options.onProgress);
+    return exportOn(engine, await sourceOf(model), settings, onStage);
+  });
+}
+
+/** exportModel() on an engine that is there. */
+export async function exportOn(
+  engine: Engine,
+  source: ModelSource,
+  settings: ExportSettings,
+  onStage?: OnStage,
+): Promise<Exported> {
+  const { output, format, force: replace, maxShardBytes } = settings;
+  const { architecture } = source;
+  const dtype = dtypeFor(source, settings);
+  const widths = { architecture, pruned: architecture };
+  const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
+  const tokenizer = tokenizerOutput(source, format);
+  const provenance = originOf(source);
+  const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
+  const session = new Session(engine, source);
+  try {
+    await orAbort(sink, async () => {
+      await writeAll(session, plan, sink, onStage);
+      const path = await sink.finish();
+      // Its header must be what was planned.
+      await (format === 'gguf' ? openGguf(path) : openCheckpoint(path));
+      await sink.commit([]);
+    });
+  } finally {
+    session.dispose();
+  }
+  return { output, format, dtype: dtype.toLowerCase(), kind: plan.kind, notes: plan.notes };
+}
+
+/** Tensors in the order of the plan, in which those of a block stand together; one block is in memory at a time. */
+async function writeAll(
+  session: Session,
+  { tensors }: ExportPlan,
+  sink: Sink,
+  onStage: OnStage | undefined,
+): Promise<void> {
+  const { blocks } = session.architecture;
+  const report = stageReporter(onStage, 'write', blocks.length);
+  for (let at = 0; at < tensors.length; ) {
+    const { block: index } = tensors[at]!;
+    const end = tensors.findIndex(({ block }, i) => i > at && block !== index);
+    const run = tensors.slice(at, end === -1 ? undefined : end);
+    at += run.length;
+    if (index === null) {
+      for (const tensor of run) {
+        await appendAll(session, sink, tensor.name, encodeOutsideTensor(session, tensor));
+      }
+      continue;
+    }
+    await using(await session.loadBlock(index), async (block) => {
+      for (const tensor of run) {
+        await appendAll(session, sink, tensor.name, encodeBlockTensor(session, tensor, block));
+      }
+    });
+    report(index + 1, `block ${index + 1} of ${blocks.length}`, index);
+  }
+}
+
+async function appendAll(
+  { engine }: Session,
+  sink: Sink,
+  name: string,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  for await (const chunk of chunks) {
+    engine.throwIfAborted();
+    await sink.append(name, chunk);
+  }
+}

@@ -1,0 +1,86 @@
+/** What a run removes where: the dense survey, where the rule or the method needs one, and the allocation. */
+import { type Allocation, allocate, type Budget } from '../allocation';
+import { allocateByCaller, type PlacedLayer } from '../allocation/own';
+import type { Method, SiteStatistics } from '../methods';
+import { Own } from '../own';
+import { type RunFacts, surveyIdentity } from './journal/identity';
+import type { Journal } from './journal/journal';
+import type { Settings } from './options';
+import type { Run } from './run';
+import { budgetOf, surveys, uniformAllocation } from './setup';
+import { curvesFromScores, type Survey, type SurveyInput } from './survey';
+import { type Measured, readSurvey, writeSurvey } from './survey-file';
+import type { Surveys } from './surveys';
+import { allocationLayers, type Layer } from './widths';
+
+export async function decide(
+  run: Run,
+  journal: Journal,
+  facts: RunFacts,
+): Promise<{
+  allocation: Allocation;
+  survey: Survey | null;
+  columns: SiteStatistics[] | null;
+}> {
+  const { settings, method, layers } = run;
+  const measured = await measure(run, journal, facts);
+  const columns = method?.inputs === 'dense' ? measured.columns : null;
+  if (settings.allocation === 'uniform') {
+    return { allocation: uniformAllocation(run), survey: null, columns };
+  }
+  const survey = curvesOf(method, measured, layers);
+  const placed = allocationLayers(layers, survey.curves, survey.weights);
+  return { allocation: await allocateBy(settings, placed, budgetOf(run)), survey, columns };
+}
+
+/** By a rule of ours or of the caller's. @throws StruPruneError ERR_ARGUMENT, ERR_NAN */
+export async function allocateBy(
+  settings: Pick<Settings, 'allocation' | 'energyForm' | 'temperature' | 'apart'>,
+  layers: readonly PlacedLayer[],
+  budget: Budget,
+): Promise<Allocation> {
+  const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
+  if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
+  return allocate(layers, budget, { rule, form, temperature, apart });
+}
+
+/** The dense survey: of the journal where it has one, else made now. */
+async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Measured> {
+  const { settings, method, layers, session, ids, window, onProgress } = run;
+  if (!surveys(run)) return { columns: null, survey: null };
+  const identity = surveyIdentity(facts);
+  const stored = settings.fromCalibration ?? journal.surveyPath;
+  if (settings.fromCalibration !== undefined || (await journal.hasSurvey())) {
+    const read = await readSurvey(stored, session, layers, identity, settings.scratch);
+    if (read.survey) run.surveys.adopt(read.survey);
+    return read;
+  }
+  const input = { session, ids, window, layers, settings, onProgress };
+  const measured = await makeSurvey(input, method, run.surveys);
+  await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
+  return measured;
+}
+
+/** What a method asks of the dense model: column statistics, or error curves of the survey's own tokens. */
+export async function makeSurvey(
+  input: SurveyInput,
+  method: Method | null,
+  surveys: Surveys,
+): Promise<Measured> {
+  if (method?.selection === 'scores') {
+    return { columns: await surveys.columns(input, method.statistics), survey: null };
+  }
+  const { ids, window, settings } = input;
+  const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
+  const survey = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
+  return { columns: null, survey };
+}
+
+/** The curves that an allocation reads. */
+export function curvesOf(
+  method: Method | null,
+  { columns, survey }: Measured,
+  layers: readonly Layer[],
+): Survey {
+  return method?.selection === 'scores' ? curvesFromScores(method, columns!, layers) : survey!;
+}

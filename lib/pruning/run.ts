@@ -1,0 +1,103 @@
+/** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
+import { resolve } from 'node:path';
+import { readWindows } from '../calibration/text';
+import { sourceOf } from '../checkpoint/open';
+import { requireReplaceable } from '../checkpoint/output-path';
+import { type Engine, withBytes } from '../engine/engine';
+import { Session } from '../engine/session';
+import { StruPruneError } from '../errors';
+import { windowFor } from '../evaluate';
+import type { ModelSource } from '../model/architecture';
+import type { OnStage } from '../progress';
+import type { PruneOptions, Settings } from './options';
+import { requireRoom } from './room';
+import { planInput, requireNoSliding, type Setup, setUp, surveys } from './setup';
+import type { Surveys } from './surveys';
+
+export interface Run extends Setup {
+  engine: Engine;
+  /** Calibration tokens, whole windows. */
+  ids: Int32Array;
+  evaluation: { ids: Int32Array; window: number } | null;
+  session: Session;
+  surveys: Surveys;
+  /** Folder for hidden states; '' = in memory. */
+  states: string;
+  onProgress: OnStage | undefined;
+}
+
+/** What several runs of one model on one calibration text share, each made once (lib/bench). */
+export interface Shared {
+  /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
+  ids?: Int32Array;
+  surveys: Surveys;
+  /** Whether a run that ends early leaves its journal. */
+  resumable: boolean;
+}
+
+export async function openRun(
+  engine: Engine,
+  model: string | ModelSource,
+  settings: Settings,
+  { signal, onProgress }: PruneOptions,
+  { ids: given, surveys }: Shared,
+): Promise<Run> {
+  const source = await sourceOf(model);
+  const setup = setUp(source, settings);
+  const { dtype, window } = setup;
+  const { architecture } = source;
+  await requireCalibrationFiles(setup);
+  const maxTokens = settings.calibrationTokens;
+  const ids =
+    given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
+  let evaluation: Run['evaluation'] = null;
+  if (settings.eval) {
+    const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
+    requireNoSliding(settings, architecture, evalWindow);
+    const maxTokens = settings.evalTokens;
+    evaluation = {
+      window: evalWindow,
+      ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
+    };
+  }
+  const sizes = {
+    threads: engine.threads,
+    tokens: ids.length,
+    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
+  };
+  const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
+  const session = new Session(engine, source, dtype);
+  const states = plan.statesPaged ? settings.scratch : '';
+  return {
+    ...setup,
+    engine,
+    ids,
+    evaluation,
+    session,
+    surveys,
+    states,
+    onProgress: withBytes(engine, onProgress),
+  };
+}
+
+/** Refuses calibration files that a run has no use for, or that are there. */
+async function requireCalibrationFiles(setup: Setup): Promise<void> {
+  const { saveCalibration, fromCalibration, force, resume } = setup.settings;
+  if (saveCalibration === undefined && fromCalibration === undefined) return;
+  if (!surveys(setup)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'this run makes no survey: a uniform share on inputs of the model pruned so far needs none',
+      'leave --save-calibration and --from-calibration out, or choose --allocation threshold',
+    );
+  }
+  if (saveCalibration !== undefined && fromCalibration !== undefined) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--save-calibration and --from-calibration exclude each other',
+    );
+  }
+  if (saveCalibration !== undefined) {
+    await requireReplaceable(resolve(saveCalibration), 'file', { replace: force || resume });
+  }
+}

@@ -1,0 +1,131 @@
+/** Block after block: solved into the journal, or run through where the journal has it already. */
+import type { Allocation } from '../allocation';
+import type { ExportPlan } from '../checkpoint/export';
+import { using } from '../engine/engine';
+import { type BlockHandle, native, type Site } from '../engine/native';
+import { nextTokens, SITES } from '../engine/session';
+import type { SiteStatistics } from '../methods';
+import type { BlockKeep } from '../model/groups';
+import { stageReporter } from '../progress';
+import { loadFinished, putBlock } from './journal/blocks';
+import type { Journal } from './journal/journal';
+import { replayBlock } from './replay';
+import type { LayerStats } from './result';
+import type { Run } from './run';
+import { type SitePlan, type SolveContext, type Streams, solveSite } from './solve';
+import type { Survey } from './survey';
+import { blockKeep, type Layer, layerAt } from './widths';
+
+export interface Solved {
+  keeps: BlockKeep[];
+  layerStats: LayerStats[];
+  /** Mean NLL of the last calibration window through what was written. */
+  expected: number;
+  resumedBlocks: number[];
+}
+
+export async function solveBlocks(
+  run: Run,
+  journal: Journal,
+  plan: ExportPlan,
+  allocation: Allocation,
+  survey: Survey | null,
+  columns: SiteStatistics[] | null,
+): Promise<Solved> {
+  const { session, settings, method, layers, ids, window } = run;
+  const { blocks, hidden } = session.architecture;
+  const { tensors } = plan;
+  const resumed = journal.finished;
+  const streams = await openStreams(run, columns !== null || resumed === blocks.length);
+  const context: SolveContext = { session, settings, method, streams };
+  const planFor = (index: number) => (site: Site) => {
+    const at = layerAt(layers, index, site);
+    return at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
+  };
+  try {
+    const report = stageReporter(run.onProgress, 'solve', blocks.length);
+    const keeps: BlockKeep[] = [];
+    const layerStats: LayerStats[] = [];
+    for (let index = 0; index < blocks.length; index++) {
+      run.engine.throwIfAborted();
+      if (index < resumed) {
+        const record = await journal.block(index);
+        const finished = () => loadFinished(journal, session, tensors, index, record);
+        await replayBlock(context, index, record.keep, planFor(index), finished);
+        keeps.push(record.keep);
+        layerStats.push(...record.stats);
+      } else {
+        await using(await session.loadBlock(index), async (block) => {
+          const solved = await solveBlock(context, index, block, planFor(index));
+          await session.advance(block, streams.check, window);
+          await putBlock(journal, session, tensors, index, block, solved);
+          keeps.push(solved.keep);
+          layerStats.push(...solved.stats);
+        });
+      }
+      report(index + 1, `block ${index + 1} of ${blocks.length}`, index);
+    }
+    const last = ids.subarray(ids.length - window);
+    const { nll } = await session.score(streams.check, nextTokens(last, window));
+    const resumedBlocks = [...keeps.keys()].slice(0, resumed);
+    return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
+  } finally {
+    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
+      if (matrix) native.release(matrix);
+    }
+  }
+}
+
+async function solveBlock(
+  context: SolveContext,
+  index: number,
+  block: BlockHandle,
+  planFor: (site: Site) => SitePlan | null,
+): Promise<{ keep: BlockKeep; stats: LayerStats[] }> {
+  const keep: BlockKeep = {};
+  const stats: LayerStats[] = [];
+  for (const site of SITES) {
+    const solved = await solveSite(context, index, block, site, planFor(site));
+    if (!solved) continue;
+    Object.assign(keep, blockKeep(site, solved.kept));
+    stats.push(solved.stats);
+  }
+  return { keep, stats };
+}
+
+/** `idle`: no site will read hidden states. */
+async function openStreams(run: Run, idle: boolean): Promise<Streams> {
+  const { session, settings, ids, window, method, states } = run;
+  const needsStates = !idle && (method === null || method.statistics !== 'none');
+  const feedback = !idle && method === null && (settings.alpha !== 0 || settings.beta !== 0);
+  return {
+    window,
+    scratch: states,
+    hidden: needsStates ? await session.embed(ids, window, states) : null,
+    dense: feedback ? await session.embed(ids, window, states) : null,
+    check: await session.embed(ids.subarray(ids.length - window), window),
+  };
+}
+
+function planOf(
+  at: number,
+  layers: readonly Layer[],
+  allocation: Allocation,
+  survey: Survey | null,
+  columns: SiteStatistics[] | null,
+  hidden: number,
+): SitePlan {
+  const removed = allocation.removed[at]!;
+  return {
+    layer: layers[at]!,
+    removed,
+    predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
+    metric: survey?.metrics ? { matrix: survey.metrics, row: at * hidden } : null,
+    columns: columns ? columns[at]! : null,
+  };
+}
+
+function meanOf(nll: Float64Array): number {
+  const values = nll.filter((value) => !Number.isNaN(value));
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

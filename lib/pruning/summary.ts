@@ -1,0 +1,85 @@
+/** What the result of a run says of it. */
+import { statSync } from 'node:fs';
+import type { ExportPlan } from '../checkpoint/export';
+import type { Architecture, ModelSource } from '../model/architecture';
+import {
+  type BlockKeep,
+  linearParameters,
+  prunedArchitecture,
+  totalParameters,
+} from '../model/groups';
+import { Own } from '../own';
+import type { LayerResult, PruneResult } from './result';
+import type { Run } from './run';
+import { surveys } from './setup';
+import { fingerprint, solvesSequentially } from './solve';
+import type { Solved } from './solve-blocks';
+
+export function summarise(run: Run, plan: ExportPlan, solved: Solved) {
+  const { source, settings, dtype } = run;
+  const { keeps, layerStats, resumedBlocks } = solved;
+  const { architecture } = source;
+  const pruned = prunedArchitecture(architecture, keeps);
+  const parametersBefore = source.parameters;
+  const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
+  const total = linearParameters(architecture);
+  return {
+    method: settings.method,
+    allocation: String(settings.allocation),
+    scope: settings.scope,
+    format: settings.format,
+    dtype: dtype.toLowerCase(),
+    output: settings.output,
+    parametersBefore,
+    parametersAfter,
+    sparsity: (total - linearParameters(pruned)) / total,
+    fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
+    bytesBefore: bytesOf(source),
+    kind: plan.kind,
+    notes: [...plan.notes, ...ownNotes(run)],
+    survey: surveyOf(run),
+    solveInputs: solveInputsOf(run),
+    resumedBlocks,
+    layers: layerResults(architecture, pruned, keeps),
+    layerStats,
+  };
+}
+
+function layerResults(
+  before: Architecture,
+  after: Architecture,
+  keeps: readonly BlockKeep[],
+): LayerResult[] {
+  const whole = (count: number) => Int32Array.from({ length: count }, (_, g) => g);
+  return before.blocks.map((widths, index) => ({
+    index,
+    ffnBefore: widths.ffn,
+    ffnAfter: after.blocks[index]!.ffn,
+    kvHeadsBefore: widths.kvHeads,
+    kvHeadsAfter: after.blocks[index]!.kvHeads,
+    keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
+    keptKvSha256: fingerprint(keeps[index]!.kv ?? whole(widths.kvHeads)),
+  }));
+}
+
+/** A model card shows a command, which has no words for a function. */
+function ownNotes({ settings }: Run): string[] {
+  const { allocation, mask } = settings;
+  return Object.entries({ allocation, mask }).flatMap(([key, rule]) =>
+    rule instanceof Own ? [`the ${key} was ${rule}, a function: no command makes this again`] : [],
+  );
+}
+
+function surveyOf(run: Run): PruneResult['survey'] {
+  if (!surveys(run)) return 'none';
+  return run.settings.fromCalibration === undefined ? 'made' : 'file';
+}
+
+function solveInputsOf({ settings, method }: Run): PruneResult['solveInputs'] {
+  if (method && (method.statistics === 'none' || method.inputs === 'dense')) return 'none';
+  return solvesSequentially({ settings, method }) ? 'sequential' : 'dense';
+}
+
+export function bytesOf(source: ModelSource): number {
+  return source.files.reduce((sum, file) => sum + statSync(file).size, 0);
+}

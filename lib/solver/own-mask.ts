@@ -1,0 +1,48 @@
+/** A mask by a function of the caller's, whose result is checked here. */
+import { StruPruneError } from '../errors';
+import type { Own } from '../own';
+import type { Metric, NativeSolver } from './native-solver';
+import type { Structure } from './structures/types';
+
+/** One site's problem. */
+export interface MaskTask {
+  /** Every step that our own searches are made of: sweep, ADMM, swaps, refit. Await one before the next. */
+  solver: Omit<NativeSolver, 'release'>;
+  /** What is removed, what each group costs, and the projection onto a budget. */
+  structure: Structure;
+  /** Weights that may stay. */
+  budget: number;
+  /** Groups that must stay: the allocation has chosen the width. */
+  keep: number;
+  /** A bias may absorb the mean. */
+  bias: boolean;
+  /** What an error is to be measured in. */
+  metric: Metric;
+  block: number;
+  site: 'attention' | 'ffn';
+}
+
+/** `[groups]`, 1 = keep, 0 = remove; exactly `keep` ones. */
+export type MaskFunction = (task: MaskTask) => ArrayLike<number> | Promise<ArrayLike<number>>;
+
+/** @throws StruPruneError ERR_ARGUMENT for another mask than was asked for; whatever the function throws */
+export async function maskByCaller(search: Own<MaskFunction>, task: MaskTask): Promise<Uint8Array> {
+  const returned = await search.call(task);
+  const { structure, keep, block, site } = task;
+  const refuse = (what: string) => {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the mask search ${search} ${what} in block ${block}, ${site}`,
+      `return ${structure.groups} entries, of which ${keep} are 1 and the others 0`,
+    );
+  };
+  if (returned?.length !== structure.groups) {
+    refuse(`returned ${returned?.length ?? 'no'} entries for ${structure.groups} groups`);
+  }
+  const entries = Array.from(returned);
+  const odd = entries.findIndex((entry) => entry !== 0 && entry !== 1);
+  if (odd !== -1) refuse(`returned ${String(entries[odd])} for group ${odd}`);
+  const kept = entries.reduce((sum, entry) => sum + entry, 0);
+  if (kept !== keep) refuse(`keeps ${kept} groups`);
+  return Uint8Array.from(entries);
+}

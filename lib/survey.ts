@@ -1,0 +1,70 @@
+/** The dense survey by itself: what every layer would lose at every width, for any number of allocations and runs. */
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import type { PlacedLayer } from './allocation/own';
+import { readWindows } from './calibration/text';
+import { sourceOf } from './checkpoint/open';
+import { requireReplaceable } from './checkpoint/output-path';
+import { withBytes, withEngine } from './engine/engine';
+import type { CallOptions } from './engine/engine-options';
+import { Session } from './engine/session';
+import type { ModelSource } from './model/architecture';
+import { settingsFrom } from './options';
+import type { OnProgress } from './progress';
+import { curvesOf, makeSurvey } from './pruning/decide';
+import { surveyIdentity } from './pruning/journal/identity';
+import { hashFiles } from './pruning/model-card';
+import { settingsOf, surveySchema } from './pruning/options';
+import { setUp, targetFacts } from './pruning/setup';
+import { writeSurvey } from './pruning/survey-file';
+import { Surveys } from './pruning/surveys';
+import { allocationLayers, type TargetFacts } from './pruning/widths';
+
+/** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
+export type SurveyOptions = z.input<typeof surveySchema> &
+  CallOptions & { onProgress?: OnProgress };
+
+/** Error curves of a model's layers, and what a target is counted in. */
+export interface LayerCurves extends TargetFacts {
+  /** One a prunable site, in the order in which they are solved. */
+  layers: PlacedLayer[];
+}
+
+/**
+ * Measures the dense model; nothing is removed.
+ * @throws StruPruneError ERR_ARGUMENT, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TEXT, ERR_NAN, ERR_BUDGET, ERR_OUTPUT;
+ *   the signal's reason when aborted
+ */
+export async function survey(
+  model: string | ModelSource,
+  options: SurveyOptions,
+): Promise<LayerCurves> {
+  const own = settingsFrom(surveySchema, options);
+  const settings = settingsOf({ ...own, output: '-', sparsity: 0, allocation: 'threshold' });
+  const { saveCalibration: file, force, calibration, calibrationTokens: maxTokens } = settings;
+  const { signal } = options;
+  return withEngine(options, async (engine) => {
+    const source = await sourceOf(model);
+    const setup = setUp(source, settings);
+    const { window, layers, method, dtype } = setup;
+    if (file !== undefined) await requireReplaceable(resolve(file), 'file', { replace: force });
+    const ids = await readWindows(source, calibration, { window, maxTokens, signal });
+    const surveys = new Surveys();
+    const session = new Session(engine, source, dtype);
+    try {
+      const onProgress = withBytes(engine, options.onProgress);
+      const input = { session, ids, window, layers, settings: setup.settings, onProgress };
+      const measured = await makeSurvey(input, method, surveys);
+      if (file !== undefined) {
+        const hashes = await hashFiles(source, signal);
+        const identity = surveyIdentity({ ...setup, hashes, ids, threads: engine.threads });
+        await writeSurvey(resolve(file), session, measured, identity, { replace: force });
+      }
+      const { curves, weights } = curvesOf(method, measured, layers);
+      return { layers: allocationLayers(layers, curves, weights), ...targetFacts(setup) };
+    } finally {
+      surveys.dispose();
+      session.dispose();
+    }
+  });
+}

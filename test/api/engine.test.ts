@@ -1,0 +1,130 @@
+/** One engine for many calls: turns, signals, budgets, the end. */
+import { existsSync } from 'node:fs';
+import test from 'ava';
+import { Engine, evaluate, openModel, plan, prune } from '../../lib';
+import { hashesOf } from '../e2e/files';
+import { EVALUATION, MODEL, SMALL, workFolder } from './models';
+
+const work = workFolder();
+test.after.always(() => work.remove());
+
+const TEXT = { text: EVALUATION, window: 128, maxTokens: 1024 };
+
+test('calls on one engine take turns, and are those of engines of their own', async (t) => {
+  await using engine = new Engine({ threads: 2, memory: 2 ** 30 });
+  const running = new Set<string>();
+  const watch = (name: string) => () => {
+    running.add(name);
+    t.deepEqual([...running].at(-1), name);
+  };
+  const model = await openModel(MODEL);
+  const options = { ...SMALL, sparsity: 0.2, allocation: 'uniform' as const };
+  const [first, second, evaluation] = await Promise.all([
+    prune(model, { ...options, output: work.path('a'), engine, onProgress: watch('first') }),
+    prune(MODEL, { ...options, output: work.path('b'), engine, onProgress: watch('second') }),
+    evaluate(model, { ...TEXT, engine, onProgress: watch('evaluation') }),
+  ]);
+  t.deepEqual([...running], ['first', 'second', 'evaluation']);
+  t.deepEqual(hashesOf(first.output), hashesOf(second.output));
+  const alone = await prune(MODEL, { ...options, output: work.path('c'), threads: 2 });
+  t.deepEqual(hashesOf(alone.output), hashesOf(first.output));
+  t.is(evaluation.meanNll, (await evaluate(MODEL, { ...TEXT, threads: 2 })).meanNll);
+  t.is(engine.memory.used, 0, 'nothing stays allocated between calls');
+  t.true(engine.memory.peak > 0);
+  t.is(engine.memory.limit, 2 ** 30);
+  const planned = await plan(model, { ...options, engine });
+  t.true(planned.fits && planned.memory <= 2 ** 30);
+});
+
+test("a signal stops its own call, whether it waits or runs, and leaves the engine's others", async (t) => {
+  await using engine = new Engine({ threads: 1 });
+  const [running, waiting] = [new AbortController(), new AbortController()];
+  const output = work.path('stopped');
+  const first = prune(MODEL, {
+    ...SMALL,
+    output,
+    sparsity: 0.2,
+    engine,
+    signal: running.signal,
+    onProgress: () => {
+      waiting.abort(new Error('no longer wanted'));
+      running.abort(new Error('enough'));
+    },
+  });
+  const second = evaluate(MODEL, { ...TEXT, engine, signal: waiting.signal });
+  const third = evaluate(MODEL, { ...TEXT, engine });
+  await Promise.all([
+    t.throwsAsync(first, { message: 'enough' }),
+    t.throwsAsync(second, { message: 'no longer wanted' }),
+  ]);
+  t.true((await third).perplexity > 1);
+  t.false(existsSync(output));
+  const late = evaluate(MODEL, { ...TEXT, engine, signal: AbortSignal.abort('before') });
+  t.is(await late.catch((reason) => reason), 'before');
+});
+
+test('several engines work at once, with the results of one after the other', async (t) => {
+  const runs = [1, 2, 1].map((threads) => {
+    const engine = new Engine({ threads });
+    return evaluate(MODEL, { ...TEXT, engine }).finally(() => engine.dispose());
+  });
+  const [a, b, c] = await Promise.all(runs);
+  t.is(a!.meanNll, c!.meanNll);
+  t.is(a!.meanNll, b!.meanNll);
+});
+
+test('dispose waits for the calls it has and takes no more', async (t) => {
+  const engine = new Engine({ threads: 1 });
+  const before = evaluate(MODEL, { ...TEXT, engine });
+  const disposed = engine.dispose();
+  await t.throwsAsync(evaluate(MODEL, { ...TEXT, engine }), {
+    code: 'ERR_ARGUMENT',
+    message: /disposed of/,
+  });
+  t.true((await before).perplexity > 1);
+  await disposed;
+  await engine.dispose();
+});
+
+test('options that an engine cannot have', async (t) => {
+  for (const [options, message] of [
+    [{ threads: 0 }, /threads/],
+    [{ threads: 1.5 }, /threads/],
+    [{ memory: -1 }, /memory/],
+    [{ cores: 2 }, /cores/],
+  ] as const) {
+    t.throws(() => new Engine(options as object), { code: 'ERR_ARGUMENT', message });
+  }
+  await using engine = new Engine();
+  await t.throwsAsync(evaluate(MODEL, { ...TEXT, engine, threads: 2 }), {
+    code: 'ERR_ARGUMENT',
+    message: /threads: the engine that is given has its own/,
+  });
+});
+
+test("an engine's budget refuses a run before it starts", async (t) => {
+  await using engine = new Engine({ threads: 1, memory: 2 ** 20 });
+  const output = work.path('large');
+  const run = prune(MODEL, { ...SMALL, output, sparsity: 0.2, engine });
+  await t.throwsAsync(run, { code: 'ERR_BUDGET', message: /raise --memory to/ });
+  t.false(existsSync(output));
+  t.false(existsSync(`${output}.struprune-journal`));
+});
+
+test('progress tells stage, block, bytes and time', async (t) => {
+  const blocks: (number | null)[] = [];
+  let most = 0;
+  const options = { output: work.path('out'), sparsity: 0.2, allocation: 'uniform' as const };
+  await prune(MODEL, {
+    ...SMALL,
+    ...options,
+    onProgress: ({ stage, block, bytes, secondsLeft }) => {
+      most = Math.max(most, bytes);
+      t.true(secondsLeft === null || secondsLeft >= 0);
+      if (stage === 'solve') blocks.push(block);
+    },
+  });
+  t.deepEqual(blocks, [...blocks.keys()]);
+  t.true(blocks.length > 1);
+  t.true(most > 0);
+});

@@ -1,0 +1,42 @@
+/** A model in another format computes what it did, and the whole way there and back gives the same weights. */
+import { existsSync } from 'node:fs';
+import test from 'ava';
+import { evaluate, exportModel, openModel } from '../../lib';
+import { hashesOf } from '../e2e/files';
+import { EVALUATION, MODEL, workFolder } from './models';
+
+const work = workFolder();
+test.after.always(() => work.remove());
+const nll = async (model: string) =>
+  (await evaluate(model, { text: EVALUATION, window: 128, maxTokens: 512, threads: 1 })).meanNll;
+
+test('to gguf and back', async (t) => {
+  const blocks: (number | null)[] = [];
+  const gguf = await exportModel(MODEL, {
+    output: work.path('model.gguf'),
+    format: 'gguf',
+    onProgress: ({ block }) => blocks.push(block),
+  });
+  const model = await openModel(MODEL);
+  t.deepEqual(blocks, [...model.architecture.blocks.keys()]);
+  t.like(gguf, { format: 'gguf', kind: 'llama.cpp' });
+  t.is(await nll(gguf.output), await nll(MODEL));
+  const back = await exportModel(gguf.output, { output: work.path('back') });
+  const original = await exportModel(model, { output: work.path('again') });
+  t.is(hashesOf(back.output)['model.safetensors'], hashesOf(original.output)['model.safetensors']);
+  t.is((await openModel(back.output)).parameters, model.parameters);
+});
+
+test('what is refused leaves nothing', async (t) => {
+  const output = work.path('refused');
+  await t.throwsAsync(exportModel(MODEL, { output, dtype: 'q8_0' }), { code: 'ERR_UNSUPPORTED' });
+  await t.throwsAsync(exportModel(MODEL, { output, dtype: 'int4' as never }), {
+    code: 'ERR_ARGUMENT',
+  });
+  const signal = AbortSignal.abort(new Error('no'));
+  await t.throwsAsync(exportModel(MODEL, { output, signal }), { message: 'no' });
+  t.false(existsSync(output));
+  await exportModel(MODEL, { output });
+  await t.throwsAsync(exportModel(MODEL, { output }), { code: 'ERR_OUTPUT' });
+  await exportModel(MODEL, { output, force: true });
+});
