@@ -5,6 +5,7 @@ export type { Allocation, AllocationLayer, Budget } from './allocation';
 export type { AllocationFunction, PlacedLayer } from './allocation/own';
 export { benchKernels } from './bench/kernels/run';
 export { benchMasks } from './bench/masks/run';
+export { benchMemory } from './bench/memory/run';
 export { benchPeers } from './bench/peers/run';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';

@@ -314,26 +314,41 @@ const masks = z.object({
   sites: z.array(maskSite),
 });
 
+const memoryRow = z.object({
+  label: z.string(),
+  parameters: count,
+  blocks: count,
+  hidden: count,
+  calibrationTokens: count,
+  /** `--memory` of the run; null: no limit. */
+  budgetBytes: count.nullable(),
+  /** Whether it is the smallest with which the run comes to its end. */
+  smallest: z.boolean(),
+  /** What `plan` said for this budget. */
+  plannedBytes: count,
+  scratchBytes: count,
+  /** Largest sum of native allocations. */
+  nativePeakBytes: count,
+  /** Largest proportional set size of the process tree, looked at from outside; null where the system cannot tell. */
+  peakBytes: count.nullable(),
+  seconds: z.number(),
+  /** Hash of the written weights, to show that budgets do not change them. */
+  sha256: z.string(),
+});
+
 /** Runs of growing models or shrinking budgets: `bench memory`. */
 const memory = z.object({
-  rows: z.array(
-    z.object({
-      label: z.string(),
-      parameters: count,
-      blocks: count,
-      hidden: count,
-      calibrationTokens: count,
-      /** null: no limit. */
-      budgetBytes: count.nullable(),
-      /** Largest sum of native allocations. */
-      nativePeakBytes: count.nullable(),
-      peakRssBytes: count,
-      scratchBytes: count.nullable(),
-      seconds: z.number(),
-      /** Hash of the output, to show that budgets do not change it. */
-      sha256: z.string().nullable(),
-    }),
-  ),
+  /** Of a Node that has loaded the library and does nothing: what budgets count from. null as `peakBytes`. */
+  idleBytes: count.nullable(),
+  /** Peak above that of the embedded model's run under its smallest budget: what any run takes. */
+  constantBytes: count.nullable(),
+  /**
+   * Exponents of growth with the parameters, over several models: of the peak above idle and constant at the smallest
+   * budgets, and of the native peak without a budget (a layer at a time). null: one model, or not measured.
+   */
+  slope: z.number().nullable(),
+  layerSlope: z.number().nullable(),
+  rows: z.array(memoryRow),
 });
 
 export const benchSchema = z.object({
@@ -372,6 +387,8 @@ export type BenchKernel = z.infer<typeof kernel>;
 export type BenchKernels = z.infer<typeof kernels>;
 export type BenchSpeed = z.infer<typeof speed>;
 export type BenchPeers = z.infer<typeof peers>;
+export type BenchMemory = z.infer<typeof memory>;
+export type BenchMemoryRow = z.infer<typeof memoryRow>;
 export type BenchMasks = z.infer<typeof masks>;
 export type BenchMaskSite = z.infer<typeof maskSite>;
 export type BenchMaskSearch = z.infer<typeof maskSearch>;

@@ -12,6 +12,7 @@ import {
   type StatisticsHandle,
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
+import { pageRows } from '../engine/native-bytes';
 import { nextTokens, type Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { type OnStage, stageReporter } from '../progress';
@@ -55,7 +56,7 @@ export interface FisherLoss {
 /**
  * Yields the metrics of every block, *last block first*, and returns the loss. `ids` holds token ids of whole
  * windows.
- * Throws ERR_ARGUMENT (not one whole window), ERR_OUTPUT (scratch), ERR_NAN, ERR_BUDGET, ERR_ABORTED.
+ * Throws ERR_ARGUMENT (not one whole window), ERR_SCRATCH, ERR_NAN, ERR_BUDGET, ERR_ABORTED.
  */
 export async function* fisherMetrics(
   session: Session,
@@ -69,12 +70,13 @@ export async function* fisherMetrics(
   const report = stageReporter(onProgress, 'survey', 2 * total + 1);
   /** Hidden states before every block still to come, and after the last one. */
   const states: MatrixHandle[] = [];
-  const gradient = session.matrix(rows, architecture.hidden, scratch);
+  const gradient = session.matrix(rows, architecture.hidden, pageRows(window), scratch);
   try {
     states.push(await session.embed(ids, window, scratch));
     for (let index = 0; index < total; index++) {
       engine.throwIfAborted();
-      const after = session.matrix(ids.length, architecture.hidden, scratch);
+      const { rows, cols } = native.matrixShape(states[index]!);
+      const after = session.matrix(rows, cols, pageRows(window), scratch);
       states.push(after);
       await native.copyMatrix(engine.handle, states[index]!, after);
       await using(await session.loadBlock(index), (block) => session.advance(block, after, window));

@@ -12,6 +12,9 @@ const schema = z.strictObject({
   bf16: z.boolean().default(false),
 });
 
+/** Without a budget, pages that may lie in scratch fill memory up to here. */
+const PAGES_WITHOUT_LIMIT = 2 ** 30;
+
 /**
  * Threads and a memory budget for any number of calls, which have them one after the other, each under its own signal.
  * Several engines may live and work at once. `await using engine = new Engine(…)` disposes of it.
@@ -33,6 +36,7 @@ export class Engine implements AsyncDisposable {
     native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, memory);
+    if (memory === 0) native.setRoom(this.handle, PAGES_WITHOUT_LIMIT);
   }
 
   /** Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none). */

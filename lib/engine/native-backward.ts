@@ -12,7 +12,7 @@ import type {
  */
 export type FisherLabels = 'empirical' | 'sampled';
 
-/** The backward pass. Errors: ERR_ARGUMENT, ERR_NAN, ERR_BUDGET, ERR_OUTPUT (scratch), ERR_ABORTED. */
+/** The backward pass. Errors: ERR_ARGUMENT, ERR_NAN, ERR_BUDGET, ERR_SCRATCH, ERR_ABORTED. */
 export interface NativeBackward {
   /**
    * gradient `[tokens, hidden]` <- ∂(sum of the NLL of all labels)/∂hidden, hidden being the states after the

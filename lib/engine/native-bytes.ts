@@ -8,10 +8,9 @@ import type { Site } from './native';
 import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
 // Constants of the same meaning as in native/.
-const FLIGHT_TOKENS = 4096; // forward.h
+const PAGE_TOKENS = 4096; // paged_matrix.h
 const CHUNK = 512; // forward_steps.h
 const ENDS_CHUNK = 256; // ends.cpp
-const ENDS_FLIGHT = 2048;
 const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
@@ -27,15 +26,20 @@ export interface Ground {
   tiled?: boolean;
 }
 
-/** Hidden states as a job sees them: in scratch, pages of them are in memory while it runs. */
+/** Hidden states as a job sees them: in memory, or with only the pages at hand there. */
 export interface States {
   rows: number;
   paged: boolean;
 }
 
-/** Tokens of a flight: whole windows. */
-export function flightTokens(window: number, rows: number): number {
-  return Math.min(rows, Math.max(1, Math.floor(FLIGHT_TOKENS / window)) * window);
+/** Rows of a page of tokens: whole windows. */
+export function pageRows(window: number): number {
+  return Math.max(1, Math.floor(PAGE_TOKENS / window)) * window;
+}
+
+/** Tokens of a flight: a page. */
+function flightTokens(window: number, rows: number): number {
+  return Math.min(rows, pageRows(window));
 }
 
 /** Columns of a site's output map. */
@@ -73,15 +77,15 @@ export function runSiteBytes(
   return FLOAT * floats;
 }
 
-/** applySite on activations that lie in scratch. */
+/** applySite on activations of which only a page is in memory. */
 export function applySiteBytes(
-  { architecture, threads }: Ground,
+  { architecture, threads, window }: Ground,
   block: number,
   site: Site,
   { rows, paged }: States,
 ): number {
   const width = siteWidth(architecture, block, site);
-  const flight = Math.min(FLIGHT_TOKENS, rows);
+  const flight = flightTokens(window, rows);
   const gathered = threads * CHUNK * width;
   return FLOAT * (gathered + flight * (width + (paged ? architecture.hidden : 0)));
 }
@@ -107,7 +111,7 @@ export function statesBytes({ architecture }: Ground, rows: number): number {
 export function embedBytes({ architecture, threads, window }: Ground, states: States): number {
   const { hidden, embeddingProjection, positionOffset } = architecture;
   const width = embeddingProjection ?? hidden;
-  const view = states.paged ? Math.min(ENDS_FLIGHT, states.rows) * hidden : 0;
+  const view = states.paged ? flightTokens(window, states.rows) * hidden : 0;
   return (
     FLOAT *
     ((embeddingProjection ? hidden * width : 0) +
@@ -128,16 +132,20 @@ function vocabularyTile({ vocab, hidden, embeddingProjection }: Architecture): n
 }
 
 /** score: the states' pages and a tile of the vocabulary are not in memory at the same time. */
-export function scoreBytes({ architecture, threads }: Ground, { rows, paged }: States): number {
+export function scoreBytes(
+  { architecture, threads, window }: Ground,
+  { rows, paged }: States,
+): number {
   const { hidden, embeddingProjection } = architecture;
+  const page = paged ? flightTokens(window, rows) * hidden : 0;
   const flight = Math.min(rows, SCORE_ROWS);
   const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
   const fixed = headInput(architecture) + flight * (embeddingProjection ?? hidden) + workers;
-  return FLOAT * (fixed + Math.max(paged ? flight * hidden : 0, vocabularyTile(architecture)));
+  return FLOAT * (fixed + Math.max(page, vocabularyTile(architecture)));
 }
 
-/** compare: two models' states in scratch, one architecture. */
-export function compareBytes({ architecture, threads }: Ground, tokens: number): number {
+/** compare: two models' states of which only a page is in memory, one architecture. */
+export function compareBytes({ architecture, threads, window }: Ground, tokens: number): number {
   const { hidden, embeddingProjection } = architecture;
   const rows = Math.min(COMPARE_ROWS, tokens);
   const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
@@ -146,16 +154,19 @@ export function compareBytes({ architecture, threads }: Ground, tokens: number):
     rows * (embeddingProjection ?? hidden) +
     workers +
     vocabularyTile(architecture);
-  return FLOAT * (2 * side + threads * LOGIT_COLUMNS + rows * hidden);
+  return FLOAT * (2 * side + threads * LOGIT_COLUMNS + flightTokens(window, tokens) * hidden);
 }
 
-/** headGradient on states and gradients in scratch. */
-export function headGradientBytes({ architecture, threads }: Ground, tokens: number): number {
+/** headGradient on states and gradients of which only a page is in memory. */
+export function headGradientBytes(
+  { architecture, threads, window }: Ground,
+  tokens: number,
+): number {
   const { hidden, embeddingProjection } = architecture;
   const width = embeddingProjection ?? hidden;
   const rows = Math.min(HEAD_ROWS, tokens);
   const workers = threads * (CHUNK * (hidden + LOGIT_COLUMNS) + width);
-  const views = 2 * rows * hidden;
+  const views = 2 * flightTokens(window, tokens) * hidden;
   const backward =
     (architecture.finalNorm ? hidden : 0) + (embeddingProjection ? hidden * width : 0);
   return (
@@ -169,7 +180,12 @@ export function headGradientBytes({ architecture, threads }: Ground, tokens: num
   );
 }
 
-/** backwardBlock on inputs and gradients in scratch, with the statistics of both sites. */
+/** copyMatrix of hidden states of which only a page is in memory. */
+export function copyStatesBytes({ architecture, window }: Ground, rows: number): number {
+  return 2 * FLOAT * flightTokens(window, rows) * architecture.hidden;
+}
+
+/** backwardBlock on inputs and gradients of which only a page is in memory, with the statistics of both sites. */
 export function backwardBytes(
   { architecture, threads, window }: Ground,
   block: number,

@@ -23,18 +23,18 @@ declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
 export type EngineHandle = Handle<'engine'>;
 export type FileHandle = Handle<'file'>;
-/** `[rows, cols]` floats in pages, in memory or in a scratch file. */
-export type MatrixHandle = Handle<'matrix'>;
 /** Pages in memory under the engine's budget, the others in an unlinked scratch file. */
 export type StoreHandle = Handle<'store'>;
+/** `[rows, cols]` floats in pages of a store. */
+export type MatrixHandle = Handle<'matrix'>;
 export type StatisticsHandle = Handle<'statistics'>;
 export type BlockHandle = Handle<'block'>;
 export type EndsHandle = Handle<'ends'>;
 export type AnyHandle =
   | EngineHandle
   | FileHandle
-  | MatrixHandle
   | StoreHandle
+  | MatrixHandle
   | StatisticsHandle
   | BlockHandle
   | EndsHandle;
@@ -104,7 +104,11 @@ export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices 
   /** GFLOP/s of `[256, k] × [k, n]` products on all threads. */
   measureGemm(engine: EngineHandle, n: number, k: number, seconds: number): Promise<number>;
   openFile(path: string): FileHandle;
-  createMatrix(engine: EngineHandle, rows: number, cols: number, scratch: string): MatrixHandle;
+  /** Up to where pages may fill memory beside everything else, bytes; at first the limit. */
+  setRoom(engine: EngineHandle, bytes: number): void;
+  /** Scratch files lie in the folder; '' keeps all pages in memory. */
+  createStore(engine: EngineHandle, scratch: string): StoreHandle;
+  createMatrix(store: StoreHandle, rows: number, cols: number, pageRows: number): MatrixHandle;
   matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
   /** Whole rows, the first of them at `row`. */
   setMatrixRows(
@@ -113,10 +117,8 @@ export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices 
     row: number,
     values: Float32Array,
   ): void;
-  matrixShape(matrix: MatrixHandle): { rows: number; cols: number };
+  matrixShape(matrix: MatrixHandle): { rows: number; cols: number; pageRows: number };
   copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
-  /** Scratch files lie in the folder; '' keeps all pages in memory. */
-  createStore(engine: EngineHandle, scratchFolder: string): StoreHandle;
   createStatistics(
     engine: EngineHandle,
     store: StoreHandle,

@@ -10,6 +10,7 @@ import {
   type Site,
   type StatisticsHandle,
 } from './native';
+import { pageRows } from './native-bytes';
 
 /** Sites of a block in the order in which they run. */
 export const SITES: readonly Site[] = ['attention', 'ffn'];
@@ -60,7 +61,7 @@ export class Session {
 
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
   async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
-    const hidden = this.matrix(ids.length, this.architecture.hidden, scratch);
+    const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows(window), scratch);
     await native.embed(this.engine.handle, this.ends, ids, window, hidden);
     return hidden;
   }
@@ -74,8 +75,9 @@ export class Session {
     return native.createStatistics(handle, this.engine.store(scratch), width, gram, residual);
   }
 
-  matrix(rows: number, cols: number, scratch = ''): MatrixHandle {
-    return native.createMatrix(this.engine.handle, rows, cols, scratch);
+  /** Zeros, in pages of `rowsOfPage` rows; matrices that one call works on have pages of the same rows. */
+  matrix(rows: number, cols: number, rowsOfPage: number, scratch = ''): MatrixHandle {
+    return native.createMatrix(this.engine.store(scratch), rows, cols, rowsOfPage);
   }
 
   /** Takes hidden states through both sites of a block. */

@@ -9,6 +9,7 @@ import {
   backwardBytes,
   blockBytes,
   compareBytes,
+  copyStatesBytes,
   embedBytes,
   type Ground,
   headGradientBytes,
@@ -185,7 +186,7 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
     });
   const memory = blockMemory(ground);
   const tiles = blockMemory({ ...ground, tiled: false }) - memory;
-  const copies = fisher ? FLIGHT_COPY * hidden : 0;
+  const copies = fisher ? copyStatesBytes(ground, tokens) : 0;
   const ends = reads ? embedBytes(ground, states) : 0;
   const head = fisher ? headGradientBytes(ground, tokens) : 0;
   const all = statesBytes(ground, tokens);
@@ -226,12 +227,9 @@ function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: Stat
     const refit = block === layer.block ? refitBytes(ground, problem, kept) : 0;
     return blockBytes(ground, block) + Math.max(...runs, refit);
   });
-  const between = Math.max(compareBytes(ground, trial.rows), FLIGHT_COPY * architecture.hidden);
+  const between = Math.max(compareBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
   return Math.max(blocks, held + between);
 }
-
-/** Rows that copyMatrix has in memory at a time (native/addon/engine_addon.cpp), in bytes a column. */
-const FLIGHT_COPY = 4 * 4096;
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {
   return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);

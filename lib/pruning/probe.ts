@@ -81,8 +81,8 @@ export class Probe {
   async #divergence(layer: Layer, solver: NativeSolver, keep: Uint8Array): Promise<number> {
     const session = this.#session;
     const { handle } = session.engine;
-    const { rows, cols } = native.matrixShape(this.#states);
-    return using(session.matrix(rows, cols, this.#scratch), async (hidden) => {
+    const { rows, cols, pageRows } = native.matrixShape(this.#states);
+    return using(session.matrix(rows, cols, pageRows, this.#scratch), async (hidden) => {
       await native.copyMatrix(handle, this.#states, hidden);
       await using(await session.loadBlock(layer.block), (block) =>
         this.#advancePruned(block, layer, solver, keep, hidden),

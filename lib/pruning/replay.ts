@@ -53,8 +53,9 @@ async function replaySite(
     );
     return;
   }
-  const { rows } = native.matrixShape(hidden);
-  await using(session.matrix(rows, widthOf(plan.layer), settings.scratch), async (kept) => {
+  const { rows, pageRows } = native.matrixShape(hidden);
+  const width = widthOf(plan.layer);
+  await using(session.matrix(rows, width, pageRows, settings.scratch), async (kept) => {
     const run = { window, hidden, advance: false, keep: kept, alpha: 0, beta: 0 };
     await using(await session.loadBlock(index), (block) =>
       native.runSite(handle, block, site, run),

@@ -11,7 +11,7 @@ const MIB = 2 ** 20;
 const mebibytes = (bytes: number) => Math.ceil(bytes / MIB);
 
 /**
- * The run's plan, under the engine's budget.
+ * The run's plan, under the engine's budget. Without a budget pages keep within the plan too.
  * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_SCRATCH or ERR_OUTPUT
  *   when the disk of the scratch folder or of the output is too small
  */
@@ -30,6 +30,7 @@ export async function requireRoom(
       `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, or give fewer --threads`,
     );
   }
+  native.setRoom(engine.handle, limit === 0 ? plan.memory : limit);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));
   await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '-o');

@@ -157,7 +157,7 @@ async function collectAndSolve(
   const { site } = layer;
   const hidden = streams.hidden!;
   const width = widthOf(layer);
-  const tokens = native.matrixShape(hidden).rows;
+  const { rows: tokens, pageRows } = native.matrixShape(hidden);
   const withGram = method === null || method.selection === 'sweep';
   const sequential = solvesSequentially(context);
   const target = streams.dense
@@ -166,7 +166,7 @@ async function collectAndSolve(
   const residual = target ? session.architecture.hidden : 0;
   const { scratch } = settings;
   const statistics = session.statistics(width, { gram: withGram, residual, scratch });
-  const keep = sequential ? session.matrix(tokens, width, settings.scratch) : undefined;
+  const keep = sequential ? session.matrix(tokens, width, pageRows, scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,
@@ -212,8 +212,8 @@ async function denseTarget(
   dense: MatrixHandle,
   { window, scratch }: Streams,
 ): Promise<MatrixHandle> {
-  const { rows, cols } = native.matrixShape(dense);
-  const before = session.matrix(rows, cols, scratch);
+  const { rows, cols, pageRows } = native.matrixShape(dense);
+  const before = session.matrix(rows, cols, pageRows, scratch);
   await native.copyMatrix(session.engine.handle, dense, before);
   await session.advanceSite(block, site, dense, window);
   return before;

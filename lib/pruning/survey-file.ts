@@ -9,7 +9,7 @@ import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { SiteStatistics } from '../methods';
 import { differenceOf, type Identity } from './journal/identity';
-import type { Survey } from './survey';
+import { METRIC_PAGE, type Survey } from './survey';
 import type { Layer } from './widths';
 
 /** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
@@ -132,7 +132,7 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
 
 async function readMetrics(file: ArraysFile, session: Session, scratch: string) {
   const [rows = 0, cols = 0] = file.shape('metrics');
-  const metrics = session.matrix(rows, cols, scratch);
+  const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
   try {
     for await (const { row, values } of file.rows('metrics', ROWS)) {
       native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);

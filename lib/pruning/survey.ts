@@ -84,17 +84,20 @@ export function surveyCurves(input: SurveyInput): Promise<Survey> {
   return input.settings.layerWeights === 'fisher' ? fisherCurves(input) : plainCurves(input);
 }
 
+/** Rows of a page of Fisher metrics. */
+export const METRIC_PAGE = 256;
+
 async function fisherCurves(input: SurveyInput): Promise<Survey> {
   const { session, layers, settings } = input;
   const { hidden } = session.architecture;
   const weights = layers.map(() => 1);
   if (settings.selection === 'plain') {
     // Of one layer at a time: the curve is all that is kept of it.
-    const one = session.matrix(hidden, hidden, settings.scratch);
+    const one = session.matrix(hidden, hidden, METRIC_PAGE, settings.scratch);
     const curves = await using(one, (metrics) => walkBack(input, metrics, () => 0));
     return { curves, weights, metrics: null };
   }
-  const metrics = session.matrix(layers.length * hidden, hidden, settings.scratch);
+  const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, settings.scratch);
   try {
     return { curves: await walkBack(input, metrics, (at) => at * hidden), weights, metrics };
   } catch (error) {

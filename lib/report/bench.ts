@@ -10,7 +10,7 @@ import { curveFigures } from './sections/curves';
 import { kernelFigures, kernelSummary } from './sections/kernels';
 import { focusOf, layerFigures } from './sections/layers';
 import { masksFigures, masksSummary } from './sections/masks';
-import { memoryFigures } from './sections/memory';
+import { memoryFigures, memorySummary } from './sections/memory';
 import { methodsTable, originBody, textsTable } from './sections/origin';
 import { peersFigures, peersSummary } from './sections/peers';
 import { perplexityFigures } from './sections/perplexity';
@@ -38,7 +38,7 @@ export function benchHtml(document: BenchDocument): string {
       ...section('kernels', 'Kernels', kernels && kernelFigures(kernels)),
       ...section('speed', 'Speed in a runtime', speed && speedFigures(speed)),
       ...section('peers', 'Against other programs', peers && peersFigures(peers)),
-      ...section('budgets', 'Memory', memory && memoryFigures(memory.rows)),
+      ...section('budgets', 'Memory', memory && memoryFigures(memory)),
       { id: 'origin', title: 'How this was made', body: originOf(document) },
     ],
     footer: html`Made by struprune-native ${versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
@@ -49,8 +49,8 @@ function section(id: string, title: string, body: Html | null | undefined): Sect
   return body ? [{ id, title, body }] : [];
 }
 
-function summaryOf({ quality, kernels, speed, peers, masks }: BenchDocument): Html {
-  const rest = html`${masks && masksSummary(masks)}${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}`;
+function summaryOf({ quality, kernels, speed, peers, masks, memory }: BenchDocument): Html {
+  const rest = html`${masks && masksSummary(masks)}${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}${memory && memorySummary(memory)}`;
   if (quality) return html`${qualitySummary(quality)}${rest}`;
   return rest.text === '' ? rest : html`<div class="answer"><h2>In short</h2>${rest}</div>`;
 }

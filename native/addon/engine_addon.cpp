@@ -96,11 +96,25 @@ Napi::Value OpenFile(const Info& info) {
   return MakeHandle(info.Env(), std::make_shared<MappedFile>(GetString(info[0], "path")));
 }
 
-// (engine, rows, cols, scratchFolder | "") -> matrix
+// (engine, bytes): up to where pages may fill memory beside everything else
+Napi::Value SetRoom(const Info& info) {
+  Engine(info)->budget->set_room(GetSize(info[1], "room"));
+  return info.Env().Undefined();
+}
+
+// (engine, scratchFolder | "") -> page store, without a folder in memory alone
+Napi::Value CreateStore(const Info& info) {
+  return MakeHandle(info.Env(),
+                    std::make_shared<PageStore>(Engine(info), 0, GetString(info[1], "scratch")));
+}
+
+// (store, rows, cols, pageRows) -> matrix
 Napi::Value CreateMatrix(const Info& info) {
+  const size_t page_rows = GetSize(info[3], "pageRows");
+  if (page_rows == 0) throw BadArgument("a page has at least one row");
   return MakeHandle(info.Env(), std::make_shared<PagedMatrix>(
-                                    Engine(info), GetSize(info[1], "rows"),
-                                    GetSize(info[2], "cols"), GetString(info[3], "scratch")));
+                                    GetHandle<PageStore>(info[0], "store"),
+                                    GetSize(info[1], "rows"), GetSize(info[2], "cols"), page_rows));
 }
 
 // (engine, matrix, row, count) -> Float32Array, a copy
@@ -130,12 +144,13 @@ Napi::Value SetMatrixRows(const Info& info) {
   return info.Env().Undefined();
 }
 
-// (matrix) -> {rows, cols}
+// (matrix) -> {rows, cols, pageRows}
 Napi::Value MatrixShape(const Info& info) {
   const auto matrix = GetHandle<PagedMatrix>(info[0], "matrix");
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("rows", static_cast<double>(matrix->rows()));
   result.Set("cols", static_cast<double>(matrix->cols()));
+  result.Set("pageRows", static_cast<double>(matrix->page_rows()));
   return result;
 }
 
@@ -148,20 +163,17 @@ Napi::Value CopyMatrix(const Info& info) {
   return RunOn(
       info.Env(), context,
       [=] {
-        for (size_t row = 0; row < from->rows(); row += kFlightTokens) {
+        using Access = PagedMatrix::Access;
+        AnnounceFlights(from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
+        for (size_t row = 0; row < from->rows();) {
           context->CheckAbort();
-          const size_t count = std::min(kFlightTokens, from->rows() - row);
-          PagedMatrix::View view(*from, row, count, true, false);
+          const size_t count = from->Run(row, from->page_rows());
+          const PagedMatrix::View view(*from, row, count, Access::kRead);
           to->Write(row, count, view.data());
+          row += count;
         }
       },
       Nothing);
-}
-
-// (engine, scratchFolder | "") -> store of pages that go to the folder when the budget is full
-Napi::Value CreateStore(const Info& info) {
-  return MakeHandle(info.Env(), std::make_shared<PageStore>(Engine(info), 0,
-                                                            GetString(info[1], "scratch")));
 }
 
 // (engine, store, dim, withGram, residualDim) -> statistics
@@ -441,12 +453,13 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<Release>(env, exports, "release");
   Export<MeasureGemm>(env, exports, "measureGemm");
   Export<OpenFile>(env, exports, "openFile");
+  Export<SetRoom>(env, exports, "setRoom");
+  Export<CreateStore>(env, exports, "createStore");
   Export<CreateMatrix>(env, exports, "createMatrix");
   Export<MatrixRows>(env, exports, "matrixRows");
   Export<SetMatrixRows>(env, exports, "setMatrixRows");
   Export<MatrixShape>(env, exports, "matrixShape");
   Export<CopyMatrix>(env, exports, "copyMatrix");
-  Export<CreateStore>(env, exports, "createStore");
   Export<CreateStatistics>(env, exports, "createStatistics");
   Export<GramRows>(env, exports, "gramRows");
   Export<ReadStatistics>(env, exports, "readStatistics");

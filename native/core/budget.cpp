@@ -30,20 +30,45 @@ void FreeStorage(void* data, size_t bytes) noexcept {
   }
 }
 
-void MemoryBudget::Charge(size_t bytes) {
+bool MemoryBudget::ChargeUpTo(size_t most, size_t bytes) {
   const size_t now = used_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (limit_ != 0 && now > limit_) {
+  if (most != 0 && now > most) {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
-    constexpr size_t kMiB = size_t{1} << 20;
-    throw Error("ERR_BUDGET",
-                "needs " + std::to_string(now / kMiB + 1) +
-                    " MiB of working memory, the budget is " + std::to_string(limit_ / kMiB) +
-                    " MiB",
-                "raise --memory");
+    return false;
   }
   size_t peak = peak_.load(std::memory_order_relaxed);
   while (now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
+  return true;
+}
+
+void MemoryBudget::Charge(size_t bytes) {
+  if (TryCharge(bytes)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [owner, give_way] : pages_) {
+      if (give_way(bytes)) return;
+    }
+  }
+  if (!TryChargeToLimit(bytes)) Refuse(bytes);
+}
+
+void MemoryBudget::Refuse(size_t bytes) const {
+  constexpr size_t kMiB = size_t{1} << 20;
+  throw Error("ERR_BUDGET",
+              "needs " + std::to_string((used() + bytes) / kMiB + 1) +
+                  " MiB of working memory, the budget is " + std::to_string(limit_ / kMiB) + " MiB",
+              "raise --memory");
+}
+
+void MemoryBudget::Add(const void* owner, GiveWay give_way) {
+  const std::lock_guard lock(mutex_);
+  pages_.emplace_back(owner, std::move(give_way));
+}
+
+void MemoryBudget::Remove(const void* owner) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(pages_, [&](const auto& one) { return one.first == owner; });
 }
 
 }  // namespace struprune

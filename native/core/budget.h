@@ -3,26 +3,52 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace struprune {
 
-// Counts live and peak bytes; Charge throws ERR_BUDGET past the limit (0 = no limit).
+// Counts live and peak bytes. Pages that could lie in scratch as well give way to what cannot.
 class MemoryBudget {
  public:
-  explicit MemoryBudget(size_t limit = 0) : limit_(limit) {}
+  // limit: no more than this, 0 = any.
+  explicit MemoryBudget(size_t limit = 0) : limit_(limit), room_(limit) {}
+
+  // Throws ERR_BUDGET past the limit, after pages have given way.
   void Charge(size_t bytes);
+  // Charge unless that goes past the room, or past the limit; nothing gives way.
+  bool TryCharge(size_t bytes) { return ChargeUpTo(room_, bytes); }
+  bool TryChargeToLimit(size_t bytes) { return ChargeUpTo(limit_, bytes); }
   void Release(size_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  [[noreturn]] void Refuse(size_t bytes) const;
+
+  // Up to where pages may fill memory beside everything else: at first the limit. 0 = any.
+  void set_room(size_t room) { room_ = room; }
+  bool HasRoom(size_t bytes) const { return room_ == 0 || used() + bytes <= room_; }
+
+  // Called, in Charge, when bytes do not fit into the room: makes place and charges them itself, or
+  // returns false.
+  using GiveWay = std::function<bool(size_t bytes)>;
+  void Add(const void* owner, GiveWay give_way);
+  void Remove(const void* owner);
+
   size_t limit() const { return limit_; }
   size_t used() const { return used_.load(std::memory_order_relaxed); }
   size_t peak() const { return peak_.load(std::memory_order_relaxed); }
 
  private:
+  bool ChargeUpTo(size_t most, size_t bytes);
+
   const size_t limit_;
+  std::atomic<size_t> room_;
   std::atomic<size_t> used_{0};
   std::atomic<size_t> peak_{0};
+  std::mutex mutex_;
+  std::vector<std::pair<const void*, GiveWay>> pages_;
 };
 
 // Storage of a Buffer, 64-byte aligned. Large pieces come from the system and go back to it at
@@ -35,16 +61,23 @@ template <typename T>
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(std::shared_ptr<MemoryBudget> budget, size_t count) : budget_(std::move(budget)) {
+  Buffer(std::shared_ptr<MemoryBudget> budget, size_t count) {
     if (count == 0) return;
-    budget_->Charge(count * sizeof(T));
+    budget->Charge(count * sizeof(T));
+    *this = Charged(std::move(budget), count);
+  }
+  // An array whose bytes were charged already.
+  static Buffer Charged(std::shared_ptr<MemoryBudget> budget, size_t count) {
+    Buffer buffer;
     try {
-      data_ = static_cast<T*>(AllocateStorage(count * sizeof(T)));
+      buffer.data_ = static_cast<T*>(AllocateStorage(count * sizeof(T)));
     } catch (...) {
-      budget_->Release(count * sizeof(T));
+      budget->Release(count * sizeof(T));
       throw;
     }
-    count_ = count;
+    buffer.budget_ = std::move(budget);
+    buffer.count_ = count;
+    return buffer;
   }
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept {

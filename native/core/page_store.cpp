@@ -4,19 +4,40 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/hash.h"
 
 namespace struprune {
+namespace {
+
+using Busy = StoredPage::Busy;
+
+}  // namespace
+
+size_t StoredPage::Space() const {
+  constexpr size_t kBlock = 4096;  // of file systems: no write has to read a part of one first
+  return (bytes + kBlock - 1) / kBlock * kBlock;
+}
 
 PageStore::PageStore(std::shared_ptr<Context> context, size_t resident_limit,
                      std::string scratch_folder)
-    : context_(std::move(context)), limit_(resident_limit), folder_(std::move(scratch_folder)) {}
+    : context_(std::move(context)), limit_(resident_limit), folder_(std::move(scratch_folder)) {
+  if (!folder_.empty()) {
+    context_->budget->Add(this, [this](size_t bytes) { return GiveWay(bytes); });
+  }
+}
 
-PageStore::~PageStore() = default;
+PageStore::~PageStore() {
+  context_->budget->Remove(this);
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  if (io_.joinable()) io_.join();
+}
 
 PageStore::ObjectId PageStore::Create(size_t pages, size_t page_bytes, size_t last_bytes) {
-  std::vector<Page> made(pages);
-  for (Page& page : made) page.bytes = page_bytes;
+  std::vector<StoredPage> made(pages);
+  for (StoredPage& page : made) page.bytes = page_bytes;
   if (pages > 0) made.back().bytes = last_bytes;
   const std::lock_guard lock(mutex_);
   objects_.emplace(next_object_, std::move(made));
@@ -24,17 +45,20 @@ PageStore::ObjectId PageStore::Create(size_t pages, size_t page_bytes, size_t la
 }
 
 void PageStore::Drop(ObjectId object) noexcept {
-  const std::lock_guard lock(mutex_);
-  const auto found = objects_.find(object);
-  if (found == objects_.end()) return;
-  for (Page& page : found->second) {
-    if (!page.memory.empty()) Forget(page);
-    if (page.offset) space_.Give(*page.offset, page.bytes);
+  Lock lock(mutex_);
+  const uint64_t end = space_.end();
+  for (StoredPage& page : objects_[object]) {
+    order_.Forget(page);
+    moved_.wait(lock, [&] { return page.busy == Busy::kNo; });
+    if (!page.memory.empty()) Leave(page);
+    if (page.stored) --outside_;
+    if (page.place) space_.Give(*page.place, page.Space());
   }
-  objects_.erase(found);
+  objects_.erase(object);
+  if (space_.end() < end) file_->Truncate(space_.end());
 }
 
-PageStore::Page& PageStore::Find(ObjectId object, size_t page) {
+StoredPage& PageStore::Find(ObjectId object, size_t page) {
   const auto found = objects_.find(object);
   if (found == objects_.end() || page >= found->second.size()) {
     throw Error("ERR_INTERNAL", "no such page in the store");
@@ -43,90 +67,142 @@ PageStore::Page& PageStore::Find(ObjectId object, size_t page) {
 }
 
 PageStore::Pin PageStore::Acquire(ObjectId object, size_t index, Access access) {
-  const std::lock_guard lock(mutex_);
-  Page& page = Find(object, index);
-  if (page.memory.empty()) MakeResident(page, access != Access::kWrite);
+  Lock lock(mutex_);
+  StoredPage& page = Find(object, index);
+  order_.Take(page);
+  // A page on its way to scratch may be read meanwhile.
+  const auto usable = [&] {
+    return page.busy == Busy::kNo || (page.busy == Busy::kWriting && access == Access::kRead);
+  };
+  moved_.wait(lock, usable);
+  while (page.memory.empty()) {
+    Bring(lock, page, access != Access::kWrite);
+    moved_.wait(lock, usable);
+  }
+  if (std::exchange(page.ahead, false)) ++traffic_.read_ahead_hits;
   page.used = ++clock_;
   if (access != Access::kRead) page.changed = true;
   ++page.pins;
+  wake_.notify_one();
   return {this, &page};
 }
 
 // `keep`: with the bytes that it had.
-void PageStore::MakeResident(Page& page, bool keep) {
-  auto memory = Allocate(page.bytes);
-  if (keep && page.offset) {
-    file_->Read(*page.offset, memory.span());
-    traffic_.read_bytes += page.bytes;
-    if (Hash(memory.span()) != page.hash) {
-      throw Error("ERR_SCRATCH",
-                  "scratch file in " + file_->folder() + " gave back other bytes than it was given",
-                  "check that disk, or name a folder on another with --scratch");
+void PageStore::Bring(Lock& lock, StoredPage& page, bool keep) {
+  page.busy = Busy::kReading;
+  try {
+    Enter(page, Allocate(lock, page.bytes));
+    if (keep && page.stored) {
+      Read(lock, page);
+    } else if (keep) {
+      std::fill_n(page.memory.data(), page.bytes, std::byte{0});
     }
-  } else if (keep) {
-    std::fill_n(memory.data(), page.bytes, std::byte{0});
+  } catch (...) {
+    if (!page.memory.empty()) Leave(page);
+    Settle(page);
+    throw;
   }
+  Settle(page);
+}
+
+Buffer<std::byte> PageStore::Allocate(Lock& lock, size_t bytes) {
+  while (true) {
+    if (auto memory = TryAllocate(bytes)) return std::move(*memory);
+    if (StoredPage* victim = folder_.empty() ? nullptr : PageOrder::Farthest(resident_)) {
+      auto memory = Evict(lock, *victim);
+      if (memory.size() == bytes) return memory;
+    } else if (!folder_.empty() && IsMoving()) {
+      moved_.wait(lock);
+    } else if (!FitsLimit(bytes)) {
+      throw Error("ERR_BUDGET",
+                  "a page of " + std::to_string(bytes) + " bytes does not fit beside those in use" +
+                      ": " + std::to_string(resident_bytes_) + " of " + std::to_string(limit_) +
+                      " bytes",
+                  "raise --memory");
+    } else if (context_->budget->TryChargeToLimit(bytes)) {
+      return Buffer<std::byte>::Charged(context_->budget, bytes);
+    } else {
+      context_->budget->Refuse(bytes);
+    }
+  }
+}
+
+std::optional<Buffer<std::byte>> PageStore::TryAllocate(size_t bytes) {
+  if (!FitsLimit(bytes) || !context_->budget->TryCharge(bytes)) return std::nullopt;
+  return Buffer<std::byte>::Charged(context_->budget, bytes);
+}
+
+// MemoryBudget::GiveWay: the store's part in making place for something else.
+bool PageStore::GiveWay(size_t bytes) {
+  Lock lock(mutex_);
+  ++givers_;
+  bool charged = false;
+  try {
+    while (!(charged = context_->budget->TryCharge(bytes))) {
+      if (StoredPage* victim = PageOrder::Farthest(resident_)) {
+        Evict(lock, *victim);
+      } else if (IsMoving()) {
+        moved_.wait(lock);
+      } else {
+        break;
+      }
+    }
+  } catch (...) {
+    --givers_;
+    throw;
+  }
+  --givers_;
+  return charged;
+}
+
+// The memory of a page that was evicted, empty where somebody pinned it while it was being written.
+Buffer<std::byte> PageStore::Evict(Lock& lock, StoredPage& victim) {
+  if (!io_.joinable()) io_ = std::thread([this] { RunIo(); });
+  if (victim.changed) Write(lock, victim);
+  if (victim.pins > 0 || victim.changed) return {};
+  ++traffic_.evictions;
+  order_.Left(victim);
+  return Leave(victim);
+}
+
+bool PageStore::IsMoving() const {
+  return std::ranges::any_of(resident_, [](auto* page) { return page->busy != Busy::kNo; });
+}
+
+void PageStore::Enter(StoredPage& page, Buffer<std::byte> memory) {
   page.memory = std::move(memory);
-  page.changed = false;
   resident_.push_back(&page);
   resident_bytes_ += page.bytes;
+  if (page.stored) --outside_;
 }
 
-Buffer<std::byte> PageStore::Allocate(size_t bytes) {
-  while (limit_ != 0 && resident_bytes_ + bytes > limit_) {
-    if (EvictOne()) continue;
-    throw Error("ERR_BUDGET",
-                "a page of " + std::to_string(bytes) + " bytes does not fit beside those in use, " +
-                    std::to_string(resident_bytes_) + " of " + std::to_string(limit_) + " bytes",
-                "raise --memory");
-  }
-  while (true) {
-    try {
-      return context_->Allocate<std::byte>(bytes);
-    } catch (const Error&) {
-      if (limit_ == 0 || !EvictOne()) throw;
-    }
-  }
-}
-
-bool PageStore::EvictOne() {
-  Page* oldest = nullptr;
-  for (Page* page : resident_) {
-    if (page->pins == 0 && (!oldest || page->used < oldest->used)) oldest = page;
-  }
-  if (!oldest) return false;
-  if (oldest->changed) Write(*oldest);
-  Forget(*oldest);
-  ++traffic_.evictions;
-  return true;
-}
-
-void PageStore::Write(Page& page) {
-  if (!file_) file_.emplace(folder_);
-  if (!page.offset) page.offset = space_.Take(page.bytes);
-  file_->Write(*page.offset, page.memory.span());
-  page.hash = Hash(page.memory.span());
-  page.changed = false;
-  traffic_.written_bytes += page.bytes;
-}
-
-void PageStore::Forget(Page& page) {
-  page.memory = {};
-  resident_bytes_ -= page.bytes;
+Buffer<std::byte> PageStore::Leave(StoredPage& page) {
   std::erase(resident_, &page);
+  resident_bytes_ -= page.bytes;
+  if (page.stored) ++outside_;
+  page.changed = page.ahead = false;
+  return std::move(page.memory);
+}
+
+void PageStore::Announce(std::span<const Visit> order) {
+  const Lock lock(mutex_);
+  std::vector<PageOrder::Visit> visits;
+  for (const auto& [object, page, access] : order) {
+    visits.push_back({&Find(object, page), access != Access::kWrite});
+  }
+  order_.Announce(visits);
+  wake_.notify_one();
 }
 
 PageStore::Traffic PageStore::traffic() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return traffic_;
 }
 
 uint64_t PageStore::scratch_bytes() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return space_.end();
 }
-
-void PageStore::Announce(std::span<const Visit>) {}
 
 PageStore::Pin& PageStore::Pin::operator=(Pin&& other) noexcept {
   std::swap(store_, other.store_);
@@ -136,8 +212,9 @@ PageStore::Pin& PageStore::Pin::operator=(Pin&& other) noexcept {
 
 PageStore::Pin::~Pin() {
   if (!store_) return;
-  const std::lock_guard lock(store_->mutex_);
+  const Lock lock(store_->mutex_);
   --page_->pins;
+  store_->wake_.notify_one();
 }
 
 std::span<std::byte> PageStore::Pin::bytes() const { return page_->memory.span(); }

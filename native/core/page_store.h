@@ -2,6 +2,7 @@
 // unlinked scratch file.
 #pragma once
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,22 +10,24 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/context.h"
 #include "core/free_space.h"
+#include "core/page_order.h"
 #include "core/scratch_file.h"
+#include "core/stored_page.h"
 
 namespace struprune {
 
 class PageStore {
-  struct Page;
-
  public:
-  // resident_limit: bytes of pages in memory, 0 = all of them and no scratch file. What is resident
-  // is charged to the context's budget too; past that, pages are evicted as past the limit. The
-  // scratch file is made in the folder at the first eviction.
+  // resident_limit: bytes of pages in memory, 0 = as many as the context's budget has room for.
+  // Pages are charged to that budget, and give way where others need memory. The scratch file is
+  // made in the folder at the first eviction; without a folder ("") no page leaves memory.
   PageStore(std::shared_ptr<Context> context, size_t resident_limit, std::string scratch_folder);
   ~PageStore();
   PageStore(const PageStore&) = delete;
@@ -59,9 +62,9 @@ class PageStore {
 
    private:
     friend PageStore;
-    Pin(PageStore* store, Page* page) : store_(store), page_(page) {}
+    Pin(PageStore* store, StoredPage* page) : store_(store), page_(page) {}
     PageStore* store_ = nullptr;
-    Page* page_ = nullptr;
+    StoredPage* page_ = nullptr;
   };
 
   // Returns when the page is in memory. Several threads may pin, one page too: who reads what
@@ -72,51 +75,67 @@ class PageStore {
   struct Visit {
     ObjectId object;
     uint32_t page;
+    Access access = Access::kUpdate;
   };
   // The pages that will be acquired next, in this order, in place of what was announced before. A
-  // hint: it makes no difference to what is read.
+  // hint: it makes no difference to what is read. Pages are read ahead in this order and evicted by
+  // their next visit; pages that are not announced are evicted before all others, the least
+  // recently used first.
   void Announce(std::span<const Visit> order);
 
   // Since the store was made.
   struct Traffic {
     uint64_t read_bytes = 0, written_bytes = 0;  // from and to the scratch file
     uint64_t evictions = 0;
-    uint64_t read_ahead_hits = 0;  // pages that were there before they were asked for
+    uint64_t read_ahead_hits = 0;  // pages read before they were asked for
   };
   Traffic traffic() const;
   // What the scratch file reaches to.
   uint64_t scratch_bytes() const;
 
  private:
-  struct Page {
-    size_t bytes = 0;
-    Buffer<std::byte> memory;        // empty: not resident
-    std::optional<uint64_t> offset;  // of its copy in the scratch file
-    uint64_t hash = 0;               // of that copy
-    bool changed = false;            // memory is newer than the copy
-    uint32_t pins = 0;
-    uint64_t used = 0;  // when it was acquired last, on the store's clock
-  };
+  using Lock = std::unique_lock<std::mutex>;
 
-  Page& Find(ObjectId object, size_t page);
-  void MakeResident(Page& page, bool keep);
-  Buffer<std::byte> Allocate(size_t bytes);
-  bool EvictOne();
-  void Write(Page& page);
-  void Forget(Page& page);
+  StoredPage& Find(ObjectId object, size_t page);
+  void Bring(Lock& lock, StoredPage& page, bool keep);
+  Buffer<std::byte> Allocate(Lock& lock, size_t bytes);
+  std::optional<Buffer<std::byte>> TryAllocate(size_t bytes);
+  bool FitsLimit(size_t bytes) const { return limit_ == 0 || resident_bytes_ + bytes <= limit_; }
+  bool GiveWay(size_t bytes);
+  Buffer<std::byte> Evict(Lock& lock, StoredPage& victim);
+  bool IsMoving() const;
+  void Enter(StoredPage& page, Buffer<std::byte> memory);
+  Buffer<std::byte> Leave(StoredPage& page);
+
+  // page_store_io.cpp; the lock is open while bytes move.
+  void Read(Lock& lock, StoredPage& page);
+  void Write(Lock& lock, StoredPage& page);
+  void Settle(StoredPage& page);
+  void RunIo();
+  bool ReadAhead(Lock& lock);
+  bool WriteBehind(Lock& lock);
+  bool TryWrite(Lock& lock, StoredPage& page);
 
   const std::shared_ptr<Context> context_;
   const size_t limit_;
   const std::string folder_;
   mutable std::mutex mutex_;
-  std::unordered_map<ObjectId, std::vector<Page>> objects_;
+  std::condition_variable moved_;  // a page is no longer busy
+  std::condition_variable wake_;   // the I/O thread may have something to do
+  std::unordered_map<ObjectId, std::vector<StoredPage>> objects_;
   ObjectId next_object_ = 0;
-  std::vector<Page*> resident_;
+  std::vector<StoredPage*> resident_;  // all with memory
   size_t resident_bytes_ = 0;
+  size_t outside_ = 0;  // pages that are in scratch alone
   uint64_t clock_ = 0;
+  PageOrder order_;
   FreeSpace space_;
   std::optional<ScratchFile> file_;
   Traffic traffic_;
+  size_t givers_ = 0;          // threads that free memory, which pages must not take again
+  bool cannot_write_ = false;  // the I/O thread leaves the error to those who need the room
+  bool stop_ = false;
+  std::thread io_;  // runs from the first eviction on
 };
 
 // An object that is dropped with its owner.

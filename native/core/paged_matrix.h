@@ -1,54 +1,67 @@
-// A tall row-major float matrix [rows, cols] (hidden states, activations) kept in pages of whole
-// rows.
+// A tall row-major float matrix [rows, cols] (hidden states, activations) in pages of whole rows of
+// a page store.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
-#include <string>
 
-#include "core/context.h"
+#include "core/page_store.h"
 
 namespace struprune {
 
 class PagedMatrix {
  public:
-  // scratch_folder empty: pages stay in memory. Otherwise they live in an unlinked temporary file
-  // there and only pages in use are in memory.
-  PagedMatrix(std::shared_ptr<Context> context, size_t rows, size_t cols,
-              const std::string& scratch_folder);
-  ~PagedMatrix();
-  PagedMatrix(const PagedMatrix&) = delete;
-  PagedMatrix& operator=(const PagedMatrix&) = delete;
+  using Access = PageStore::Access;
+
+  // The canonical page: whole windows of tokens, kPageTokens of them or one longer window.
+  static constexpr size_t kPageTokens = 4096;
+  static constexpr size_t PageRows(size_t window) {
+    return std::max<size_t>(1, kPageTokens / window) * window;
+  }
+
+  PagedMatrix(std::shared_ptr<PageStore> store, size_t rows, size_t cols,
+              size_t page_rows = kPageTokens);
 
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
+  size_t page_rows() const { return page_rows_; }
+  // How many rows from `row` on lie in one page with it, at most `most`.
+  size_t Run(size_t row, size_t most) const;
 
-  // Rows [row, row + count) in memory while the view lives; written back (if scratch) when `write`.
+  // Rows [row, row + count) of one page, in memory while the view lives.
   class View {
    public:
-    View(PagedMatrix& matrix, size_t row, size_t count, bool read, bool write);
-    ~View() noexcept(false);
-    View(const View&) = delete;
-    View& operator=(const View&) = delete;
-    float* data() { return data_; }  // [count, cols]
+    View(PagedMatrix& matrix, size_t row, size_t count, Access access);
+    float* data() const { return data_; }  // [count, cols]
 
    private:
-    PagedMatrix& matrix_;
-    const size_t row_, count_;
-    const bool write_;
-    const int exceptions_;
-    Buffer<float> copy_;
+    PageStore::Pin pin_;
     float* data_ = nullptr;
   };
 
+  // Copies of rows [row, row + count), of any pages.
   void Read(size_t row, size_t count, float* out) const;
   void Write(size_t row, size_t count, const float* in);
 
  private:
-  std::shared_ptr<Context> context_;
-  const size_t rows_, cols_;
-  Buffer<float> memory_;  // [rows, cols] without scratch
-  int file_ = -1;
+  friend void AnnounceFlights(size_t rows, std::initializer_list<struct Stream> streams);
+  // A part of a page is not overwritten but updated.
+  Access For(size_t row, size_t count, Access access) const;
+
+  const StoredPages pages_;
+  const size_t rows_, cols_, page_rows_;
 };
+
+// A matrix of which each page is used once, in order; null: none.
+struct Stream {
+  PagedMatrix* matrix;
+  PagedMatrix::Access access;
+};
+
+// Tells the page stores that flights over the first `rows` rows of the streams come, all streams
+// page by page.
+void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams);
 
 }  // namespace struprune

@@ -12,6 +12,8 @@
 namespace struprune {
 namespace {
 
+using Access = PagedMatrix::Access;
+
 // grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1.
 void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
                     float* grad_x) {
@@ -28,7 +30,7 @@ class Flight {
         spec_(block.spec()),
         run_(run),
         context_(block.context()),
-        tokens_(FlightTokens(run.window, run.gradient->rows())),
+        tokens_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
         width_(spec_.heads * spec_.head_dim),
         kv_width_(spec_.kv_heads * spec_.head_dim),
         scratch_(context_.pool.size()) {
@@ -59,8 +61,8 @@ class Flight {
 
   void Run(size_t row) {
     const size_t rows = std::min(tokens_, run_.gradient->rows() - row);
-    PagedMatrix::View inputs(*run_.inputs, row, rows, true, false);
-    PagedMatrix::View gradient(*run_.gradient, row, rows, true, true);
+    const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kRead);
+    const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kUpdate);
     const float* h = inputs.data();
     float* grad = gradient.data();
     const AttentionShape shape = ShapeOf(spec_, run_.window);
@@ -231,6 +233,7 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
     }
   }
   Flight flight(block, run);
+  AnnounceFlights(tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}});
   for (size_t row = 0; row < tokens; row += flight.tokens()) flight.Run(row);
 }
 

@@ -10,7 +10,7 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kChunk = 256;
+constexpr size_t kChunk = kHeadChunk;
 // Vocabulary columns of one logits product; bounds a worker's scratch.
 constexpr size_t kColumns = 1024;
 constexpr size_t kFlightRows = 8192;
@@ -46,14 +46,7 @@ class Side {
         logits_(context.Allocate<float>(context.pool.size() * kChunk * kColumns)) {}
 
   void Read(size_t row, size_t rows) {
-    const size_t d = run_.ends->hidden;
-    PagedMatrix::View view(*run_.hidden, run_.row + row, rows, true, false);
-    context_.pool.ParallelFor((rows + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
-      context_.CheckAbort();
-      const size_t first = chunk * kChunk;
-      head_.Compute(std::min(kChunk, rows - first), view.data() + first * d,
-                    scratch_.data() + worker * kChunk * d, inputs_.data() + first * width_);
-    });
+    head_.Read(context_, *run_.hidden, run_.row + row, rows, scratch_.data(), inputs_.data());
   }
 
   void Load(size_t first, size_t count) {

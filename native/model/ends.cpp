@@ -10,7 +10,7 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kChunk = 256;
+constexpr size_t kChunk = kHeadChunk;
 // Vocabulary columns of one logits product; bounds a worker's scratch.
 constexpr size_t kLogitColumns = 1024;
 constexpr size_t kScoreRows = 8192;
@@ -60,10 +60,10 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
     LoadStored(spec, *spec.positions, spec.position_offset, window, positions.data());
   }
   auto rows = context.Allocate<float>(context.pool.size() * kChunk * width);
-  constexpr size_t kFlight = 2048;
-  for (size_t row = 0; row < ids.size(); row += kFlight) {
-    const size_t count = std::min(kFlight, ids.size() - row);
-    PagedMatrix::View view(hidden, row, count, false, true);
+  const size_t flight = std::min(ids.size(), hidden.page_rows());
+  for (size_t row = 0; row < ids.size(); row += flight) {
+    const size_t count = std::min(flight, ids.size() - row);
+    const PagedMatrix::View view(hidden, row, count, PagedMatrix::Access::kWrite);
     context.pool.ParallelFor((count + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
       context.CheckAbort();
       const size_t first = chunk * kChunk, n = std::min(kChunk, count - first);
@@ -109,6 +109,22 @@ void HeadInput::Compute(size_t rows, const float* hidden, float* scratch, float*
   }
 }
 
+void HeadInput::Read(Context& context, PagedMatrix& hidden, size_t row, size_t rows, float* scratch,
+                     float* out) const {
+  const size_t d = spec_.hidden, width = spec_.embedding_width;
+  for (size_t done = 0; done < rows;) {
+    const size_t run = hidden.Run(row + done, rows - done);
+    const PagedMatrix::View view(hidden, row + done, run, PagedMatrix::Access::kRead);
+    context.pool.ParallelFor((run + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk, size_t worker) {
+      context.CheckAbort();
+      const size_t first = chunk * kHeadChunk;
+      Compute(std::min(kHeadChunk, run - first), view.data() + first * d,
+              scratch + worker * kHeadChunk * d, out + (done + first) * width);
+    });
+    done += run;
+  }
+}
+
 void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t count,
                     float* table) {
   const TensorSource& head = spec.head_source();
@@ -142,17 +158,11 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
   auto inputs = context.Allocate<float>(flight * width);
   auto logits = context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns);
   auto scratch = context.Allocate<float>(context.pool.size() * kChunk * spec.hidden);
+  AnnounceFlights(tokens, {{&hidden, PagedMatrix::Access::kRead}});
   for (size_t row = 0; row < tokens; row += flight) {
     const size_t rows = std::min(flight, tokens - row);
     const size_t chunks = (rows + kChunk - 1) / kChunk;
-    {
-      PagedMatrix::View view(hidden, row, rows, true, false);
-      context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
-        const size_t first = chunk * kChunk;
-        head.Compute(std::min(kChunk, rows - first), view.data() + first * spec.hidden,
-                     scratch.data() + worker * kChunk * spec.hidden, inputs.data() + first * width);
-      });
-    }
+    head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
     std::vector<RunningToken> running(rows);
     ForVocabularyTiles(context, spec, [&](size_t tile, size_t count, const float* table) {
       context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
@@ -183,9 +193,8 @@ void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t 
   const size_t width = spec.embedding_width;
   const HeadInput head(context, spec);
   auto inputs = context.Allocate<float>(count * width);
-  auto scratch = context.Allocate<float>(count * spec.hidden);
-  PagedMatrix::View view(hidden, row, count, true, false);
-  head.Compute(count, view.data(), scratch.data(), inputs.data());
+  auto scratch = context.Allocate<float>(context.pool.size() * kHeadChunk * spec.hidden);
+  head.Read(context, hidden, row, count, scratch.data(), inputs.data());
   ForVocabularyTiles(context, spec, [&](size_t tile, size_t rows, const float* table) {
     Gemm(Trans::kNo, Trans::kYes, count, rows, width, 1.0f, inputs.data(), width, table, width,
          0.0f, out + tile, spec.vocab);

@@ -45,11 +45,18 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
 // Rows of the vocabulary in memory at a time.
 inline constexpr size_t kVocabularyTile = 4096;
 
+// Rows of the head's input that a task handles.
+inline constexpr size_t kHeadChunk = 256;
+
 // The last hidden states as the head reads them: final norm and projection; out[rows,
 // embedding_width]. Loads what it needs once.
 class HeadInput {
  public:
   HeadInput(Context& context, const EndsSpec& spec);
+  // Of rows [row, row + rows) of the hidden states, on all threads; scratch[threads * kHeadChunk,
+  // hidden].
+  void Read(Context& context, PagedMatrix& hidden, size_t row, size_t rows, float* scratch,
+            float* out) const;
   // scratch[rows, hidden]
   void Compute(size_t rows, const float* hidden, float* scratch, float* out) const;
 

@@ -10,6 +10,8 @@
 namespace struprune {
 namespace {
 
+using Access = PagedMatrix::Access;
+
 void CheckFinite(const Block& block, size_t rows, const float* hidden) {
   if (AllFinite(hidden, rows * block.spec().hidden)) return;
   throw Error("ERR_NAN", "hidden states are no longer finite",
@@ -24,7 +26,8 @@ class Flight {
         site_(site),
         run_(run),
         context_(block.context()),
-        tokens_(FlightTokens(run.window, run.hidden->rows())),
+        tokens_(FlightRows(run.window, run.hidden->rows(),
+                           {run.hidden, run.keep, run.dense_before, run.dense_after})),
         width_(SiteWidth(block.spec(), site)),
         keeps_activations_(run.statistics || run.keep) {
     const BlockSpec& spec = block.spec();
@@ -34,11 +37,12 @@ class Flight {
       q_ = context_.Allocate<float>(tokens_ * width_);
       k_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
       v_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
-      x_ = context_.Allocate<float>(tokens_ * width_);
+      if (!run.keep) x_ = context_.Allocate<float>(tokens_ * width_);
       if (spec.rope) rope_.emplace(*spec.rope, spec.head_dim, run.window);
       scratch_.resize(workers);
     } else {
-      x_ = context_.Allocate<float>((keeps_activations_ ? tokens_ : workers * kChunk) * width_);
+      const size_t rows = keeps_activations_ ? tokens_ : workers * kChunk;
+      if (!run.keep) x_ = context_.Allocate<float>(rows * width_);
       if (spec.gated) gate_ = context_.Allocate<float>(workers * kChunk * width_);
     }
     if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * spec.hidden);
@@ -46,12 +50,16 @@ class Flight {
 
   void Run(size_t row) {
     const size_t rows = std::min(tokens_, run_.hidden->rows() - row);
-    PagedMatrix::View hidden(*run_.hidden, row, rows, true, run_.advance);
+    const PagedMatrix::View hidden(*run_.hidden, row, rows,
+                                   run_.advance ? Access::kUpdate : Access::kRead);
+    std::optional<PagedMatrix::View> keep;
+    if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
+    float* const activations = keep ? keep->data() : x_.data();
     if (site_ == SiteKind::kAttention) {
-      Attention(rows, hidden.data());
+      Attention(rows, hidden.data(), activations);
     } else if (keeps_activations_) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * block_.spec().hidden, x_.data() + first * width_,
+        Ffn(count, hidden.data() + first * block_.spec().hidden, activations + first * width_,
             worker);
       });
     } else {
@@ -64,13 +72,12 @@ class Flight {
       });
       return;
     }
-    if (run_.dense_before) Residual(row, rows, hidden.data());
-    if (run_.statistics) run_.statistics->Add(rows, x_.data(), residual_.data());
-    if (run_.keep) run_.keep->Write(row, rows, x_.data());
+    if (run_.dense_before) Residual(row, rows, hidden.data(), activations);
+    if (run_.statistics) run_.statistics->Add(rows, activations, residual_.data());
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
         float* h = hidden.data() + first * block_.spec().hidden;
-        AddOutput(block_, site_, count, x_.data() + first * width_, h);
+        AddOutput(block_, site_, count, activations + first * width_, h);
         CheckFinite(block_, count, h);
       });
     }
@@ -79,7 +86,7 @@ class Flight {
   size_t tokens() const { return tokens_; }
 
  private:
-  void Attention(size_t rows, const float* hidden) {
+  void Attention(size_t rows, const float* hidden, float* activations) {
     const BlockSpec& spec = block_.spec();
     const size_t kv_width = spec.kv_heads * spec.head_dim;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
@@ -90,7 +97,7 @@ class Flight {
               v_.data() + first * kv_width, nullptr, nullptr);
     });
     AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(),
-                  x_.data(), nullptr, scratch_);
+                  activations, nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
@@ -107,11 +114,11 @@ class Flight {
   }
 
   // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
-  void Residual(size_t row, size_t rows, const float* hidden) {
+  void Residual(size_t row, size_t rows, const float* hidden, const float* activations) {
     const size_t d = block_.spec().hidden;
-    PagedMatrix::View before(*run_.dense_before, row, rows, true, false);
+    const PagedMatrix::View before(*run_.dense_before, row, rows, Access::kRead);
     std::optional<PagedMatrix::View> after;
-    if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, true, false);
+    if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, Access::kRead);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* h = hidden + first * d;
       const float* hd = before.data() + first * d;
@@ -119,7 +126,7 @@ class Flight {
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
       float* y = normed_.data() + worker * kChunk * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, x_.data() + first * width_,
+      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
              y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
@@ -139,9 +146,17 @@ class Flight {
 
 }  // namespace
 
-size_t FlightTokens(size_t window, size_t rows) {
-  const size_t windows = std::max<size_t>(1, kFlightTokens / window);
-  return std::min(rows, windows * window);
+size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedMatrix*> matrices) {
+  size_t flight = 0;
+  for (const PagedMatrix* matrix : matrices) {
+    if (!matrix) continue;
+    const size_t page = std::min(rows, matrix->page_rows());
+    if (page % window != 0 || (flight != 0 && page != flight)) {
+      throw Error("ERR_ARGUMENT", "pages of hidden states must hold the same whole windows");
+    }
+    flight = page;
+  }
+  return flight;
 }
 
 void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
@@ -149,6 +164,10 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   Flight flight(block, site, run);
+  AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                                       {run.keep, Access::kWrite},
+                                       {run.dense_before, Access::kRead},
+                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
   for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) flight.Run(row);
 }
 
@@ -156,13 +175,14 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
                PagedMatrix& hidden) {
   Context& context = block.context();
   const size_t d = block.spec().hidden, width = SiteWidth(block.spec(), site);
-  const size_t flight = std::min(kFlightTokens, hidden.rows());
+  const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   auto gathered =
       context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * kChunk * width);
+  AnnounceFlights(hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}});
   for (size_t row = 0; row < hidden.rows(); row += flight) {
     const size_t rows = std::min(flight, hidden.rows() - row);
-    PagedMatrix::View h(hidden, row, rows, true, true);
-    PagedMatrix::View stored(x, row, rows, true, false);
+    const PagedMatrix::View h(hidden, row, rows, Access::kUpdate);
+    const PagedMatrix::View stored(x, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
       const float* from = stored.data() + first * x.cols();
       if (!columns.empty()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "core/paged_matrix.h"
 #include "model/block.h"
@@ -31,9 +32,9 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run);
 void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden);
 
-// Tokens in flight at once: whole windows, at least kFlightTokens where the run is that long.
-inline constexpr size_t kFlightTokens = 4096;
-size_t FlightTokens(size_t window, size_t rows);
+// Rows in flight at once over [rows, …] matrices that are used together: a page of each. Throws
+// ERR_ARGUMENT where their pages differ or hold no whole windows.
+size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedMatrix*> matrices);
 
 // Useful flops of a block's forward over `tokens` tokens: 2 per weight, and the causal half of
 // attention.

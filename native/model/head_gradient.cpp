@@ -11,6 +11,8 @@
 namespace struprune {
 namespace {
 
+using Access = PagedMatrix::Access;
+
 constexpr size_t kFlightRows = 2048;
 // Vocabulary columns of one logits product; bounds a worker's scratch.
 constexpr size_t kColumns = 1024;
@@ -100,12 +102,13 @@ class Flight {
     label_rows_ = context.Allocate<float>(workers * width_);
   }
 
-  size_t rows() const { return rows_; }
+  // Of the flight that starts at `row`.
+  size_t Rows(size_t row) const { return run_.gradient->Run(row, run_.hidden->Run(row, rows_)); }
 
   void Run(size_t row, HeadLoss& loss) {
-    const size_t rows = std::min(rows_, run_.gradient->rows() - row), d = spec_.hidden;
-    PagedMatrix::View hidden(*run_.hidden, row, rows, true, false);
-    PagedMatrix::View gradient(*run_.gradient, row, rows, false, true);
+    const size_t rows = Rows(row), d = spec_.hidden;
+    const PagedMatrix::View hidden(*run_.hidden, row, rows, Access::kRead);
+    const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * kChunk * d,
                        inputs_.data() + first * width_);
@@ -227,7 +230,11 @@ HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradient
   Check(spec, run);
   HeadLoss loss;
   Flight flight(context, spec, run);
-  for (size_t row = 0; row < run.gradient->rows(); row += flight.rows()) flight.Run(row, loss);
+  AnnounceFlights(run.gradient->rows(),
+                  {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}});
+  for (size_t row = 0; row < run.gradient->rows(); row += flight.Rows(row)) {
+    flight.Run(row, loss);
+  }
   return loss;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "expect_error.h"
+#include "memory_matrix.h"
 #include "model/forward.h"
 #include "reference_block.h"
 #include "tiles/strips.h"
@@ -178,8 +179,8 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
 
   const auto context = std::make_shared<Context>(2, 0);
   const Block block = test::MakeBlock(context, spec, weights);
-  PagedMatrix inputs(context, kTokens, spec.hidden, ""),
-      gradient(context, kTokens, spec.hidden, "");
+  auto inputs = test::MemoryMatrix(context, kTokens, spec.hidden),
+       gradient = test::MemoryMatrix(context, kTokens, spec.hidden);
   Fill(inputs, h);
   Fill(gradient, outer);
   Statistics ffn(InMemory(context), spec.hidden, true, 0),
@@ -212,7 +213,7 @@ TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
   const Doubles h = RandomDoubles(kTokens * spec.hidden, 1), zero(h.size());
   const auto context = std::make_shared<Context>(2, 0);
   const Block block = test::MakeBlock(context, spec, weights);
-  PagedMatrix hidden(context, kTokens, spec.hidden, "");
+  auto hidden = test::MemoryMatrix(context, kTokens, spec.hidden);
   Fill(hidden, h);
   for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
     SiteRun run;
@@ -243,8 +244,12 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
       const auto context = std::make_shared<Context>(threads, 0);
       const Block block = test::MakeBlock(context, spec, weights);
       const size_t rows = from.size() / spec.hidden;
-      PagedMatrix inputs(context, rows, spec.hidden, scratch),
-          gradient(context, rows, spec.hidden, scratch);
+      // Room for one page more than are in use at a time.
+      constexpr size_t kPageRows = 2 * kWindow;
+      const size_t limit = scratch.empty() ? 0 : 3 * kPageRows * spec.hidden * sizeof(float);
+      const auto store = std::make_shared<PageStore>(context, limit, scratch);
+      PagedMatrix inputs(store, rows, spec.hidden, kPageRows),
+          gradient(store, rows, spec.hidden, kPageRows);
       Fill(inputs, from);
       Fill(gradient, outer);
       Statistics ffn(InMemory(context), spec.hidden, true, 0),
@@ -279,8 +284,10 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   const BlockSpec spec = Base();
   const auto context = std::make_shared<Context>(1, 0);
   const Block block = test::MakeBlock(context, spec, test::RandomWeights(spec, {}, 1));
-  PagedMatrix inputs(context, 12, spec.hidden, ""), gradient(context, 12, spec.hidden, "");
-  PagedMatrix narrow(context, 12, spec.hidden - 1, ""), few(context, 6, spec.hidden, "");
+  auto inputs = test::MemoryMatrix(context, 12, spec.hidden),
+       gradient = test::MemoryMatrix(context, 12, spec.hidden),
+       narrow = test::MemoryMatrix(context, 12, spec.hidden - 1),
+       few = test::MemoryMatrix(context, 6, spec.hidden);
   Statistics wide(InMemory(context), spec.hidden + 1, true, 0);
   const Doubles h = RandomDoubles(12 * spec.hidden, 1);
   Fill(inputs, h);

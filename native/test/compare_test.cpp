@@ -12,6 +12,7 @@
 
 #include "expect_error.h"
 #include "float_tensors.h"
+#include "memory_matrix.h"
 
 namespace struprune {
 namespace {
@@ -58,8 +59,11 @@ struct Model {
 TokenComparison Compared(const Model& p, size_t p_row, const Model& q, size_t q_row,
                          std::span<const int32_t> targets, size_t threads) {
   const auto context = std::make_shared<Context>(threads, 0);
-  PagedMatrix of_p(context, p.states.size() / p.width, p.width, testing::TempDir());
-  PagedMatrix of_q(context, q.states.size() / q.width, q.width, "");
+  // Flights of rows that pages cut.
+  const auto scratch =
+      std::make_shared<PageStore>(context, 7 * p.width * sizeof(float), testing::TempDir());
+  PagedMatrix of_p(scratch, p.states.size() / p.width, p.width, 7);
+  auto of_q = test::MemoryMatrix(context, q.states.size() / q.width, q.width);
   of_p.Write(0, of_p.rows(), p.states.data());
   of_q.Write(0, of_q.rows(), q.states.data());
   return CompareTokens(*context, {&p.spec, &of_p, p_row}, {&q.spec, &of_q, q_row}, targets);

@@ -12,6 +12,7 @@
 
 #include "expect_error.h"
 #include "float_tensors.h"
+#include "memory_matrix.h"
 
 namespace struprune {
 namespace {
@@ -93,8 +94,10 @@ struct Result {
 Result Gradient(const EndsSpec& spec, const std::vector<float>& hidden,
                 const std::vector<int32_t>& targets, Labels labels, uint64_t seed, size_t threads) {
   const auto context = std::make_shared<Context>(threads, 0);
-  PagedMatrix states(context, targets.size(), spec.hidden, "");
-  PagedMatrix gradient(context, targets.size(), spec.hidden, threads > 1 ? testing::TempDir() : "");
+  auto states = test::MemoryMatrix(context, targets.size(), spec.hidden);
+  const auto scratch =
+      std::make_shared<PageStore>(context, 0, threads > 1 ? testing::TempDir() : "");
+  PagedMatrix gradient(scratch, targets.size(), spec.hidden);
   states.Write(0, targets.size(), hidden.data());
   Result result;
   result.loss = HeadGradient(*context, spec, {&states, &gradient, targets, labels, seed});
@@ -268,7 +271,8 @@ TEST(HeadGradient, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   weights.head = Random(20 * 4, 0, 1, 1);
   const EndsSpec spec = MakeEnds(4, 4, 20, NormKind::kRms, weights, false);
   const auto context = std::make_shared<Context>(1, 0);
-  PagedMatrix hidden(context, 3, 4, ""), gradient(context, 3, 4, ""), narrow(context, 3, 3, "");
+  auto hidden = test::MemoryMatrix(context, 3, 4), gradient = test::MemoryMatrix(context, 3, 4),
+       narrow = test::MemoryMatrix(context, 3, 3);
   std::vector<float> states = Random(12, 0, 1, 2);
   hidden.Write(0, 3, states.data());
   const std::vector<int32_t> targets = {1, 2, -1}, few = {1, 2}, outside = {1, 20, -1};

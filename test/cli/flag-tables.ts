@@ -2,6 +2,7 @@
 import { METHOD_ENTRIES } from '../../lib/bench/methods';
 import { BENCH_KERNELS_DEFAULTS, BENCH_KERNELS_FLAGS } from '../../lib/cli/flags/bench-kernels';
 import { BENCH_MASKS_DEFAULTS, BENCH_MASKS_FLAGS } from '../../lib/cli/flags/bench-masks';
+import { BENCH_MEMORY_DEFAULTS, BENCH_MEMORY_FLAGS } from '../../lib/cli/flags/bench-memory';
 import { BENCH_PEERS_DEFAULTS, BENCH_PEERS_FLAGS } from '../../lib/cli/flags/bench-peers';
 import {
   BENCH_EXTRAS,
@@ -38,6 +39,7 @@ export const FLAG_TABLES: Readonly<Record<string, string>> = {
   eval: markdown(entries(EVAL_FLAGS, {}, EVAL_EXTRAS)),
   'bench quality': markdown(entries(BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS)),
   'bench masks': markdown(entries(BENCH_MASKS_FLAGS, BENCH_MASKS_DEFAULTS, BENCH_EXTRAS)),
+  'bench memory': markdown(entries(BENCH_MEMORY_FLAGS, BENCH_MEMORY_DEFAULTS, BENCH_EXTRAS)),
   'bench kernels': markdown(entries(BENCH_KERNELS_FLAGS, BENCH_KERNELS_DEFAULTS, BENCH_EXTRAS)),
   'bench speed': markdown(entries(BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS)),
   'bench peers': markdown(entries(BENCH_PEERS_FLAGS, BENCH_PEERS_DEFAULTS, BENCH_EXTRAS)),

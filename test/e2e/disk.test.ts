@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import test from 'ava';
+import type { ErrorCode } from '../../lib/errors';
 import type { PruneOptions } from '../../lib/pruning/options';
 import { CALIBRATION, workspace } from './models';
 
@@ -81,13 +82,19 @@ for (const format of ['hf', 'gguf'] as const) {
 }
 
 const space = mountSpace();
-const where: [what: string, size: string, more: (folder: string) => Partial<PruneOptions>][] = [
-  ['weights, hf', '128k', (folder) => ({ output: join(folder, 'out') })],
-  ['weights, gguf', '128k', (folder) => ({ output: join(folder, 'out'), format: 'gguf' })],
-  ['the tokenizer', '8k', (folder) => ({ output: join(folder, 'out') })],
-  ['scratch', '32k', (folder) => ({ output: work.path('out'), scratch: folder })],
+type Options = (folder: string) => Partial<PruneOptions>;
+const where: [what: string, size: string, code: ErrorCode, more: Options][] = [
+  ['weights, hf', '128k', 'ERR_OUTPUT', (folder) => ({ output: join(folder, 'out') })],
+  [
+    'weights, gguf',
+    '128k',
+    'ERR_OUTPUT',
+    (folder) => ({ output: join(folder, 'out'), format: 'gguf' }),
+  ],
+  ['the tokenizer', '8k', 'ERR_OUTPUT', (folder) => ({ output: join(folder, 'out') })],
+  ['scratch', '32k', 'ERR_SCRATCH', (folder) => ({ output: work.path('out'), scratch: folder })],
 ];
-for (const [what, size, more] of where) {
+for (const [what, size, code, more] of where) {
   const run = space ? test.serial : test.serial.skip;
   run(`a disk that is too small: ${what}`, (t) => {
     const folder = work.emptyFolder();
@@ -99,7 +106,7 @@ for (const [what, size, more] of where) {
       args: [...flags, command, ...args],
     });
     t.is(status, 0);
-    t.like(error, { code: 'ERR_OUTPUT' });
+    t.like(error, { code });
     t.regex(error.message!, /the disk is full|No space left/);
     t.deepEqual(left, []);
   });

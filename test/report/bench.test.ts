@@ -153,8 +153,11 @@ test('kernels, speed, peers, memory', (t) => {
   );
   t.is(peers!.peers.length, 1);
   t.deepEqual(
-    numbersOf(page, 'memory-rows').map(([, values]) => values[6]),
-    memory!.rows.map(({ peakRssBytes }) => peakRssBytes),
+    numbersOf(page, 'memory-rows').map(([, values]) => [values[6], values[7]]),
+    memory!.rows.map(({ peakBytes, budgetBytes }) => [
+      peakBytes,
+      budgetBytes && (peakBytes! - memory!.idleBytes!) / budgetBytes,
+    ]),
   );
 });
 

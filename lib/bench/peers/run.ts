@@ -18,11 +18,12 @@ import { type Settings, settingsOf } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
 import { layersOf } from '../../pruning/widths';
 import { commandLine, documentOf, flagOf, machineOf, modelOf } from '../document';
+import { NODE, runProgram } from '../process';
 import { type TokenisedText, tokenise } from '../quality/texts';
+import { peakOf } from '../resident';
 import type { BenchContender, BenchDocument } from '../schema';
 import { answerOf, type PeerJob, pruningSeconds, writeIds } from './job';
 import { type PeersOptions, type PeersSettings, peersSettings } from './options';
-import { runProgram } from './process';
 import { usefulWork } from './useful';
 
 interface Run {
@@ -176,7 +177,8 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
   const command = [process.execPath, program, 'prune', source.path, '--json'].concat(
     args.flatMap(([key, value]) => [flagOf(key), String(value)]),
   );
-  const { seconds, peakRssBytes, stdout } = await runProgram(command, NODE, signal);
+  const finished = await runProgram(command, NODE, signal, peakOf);
+  const { seconds, peakBytes: peakRssBytes, stdout } = finished;
   const result: PruneResult = JSON.parse(stdout);
   const solve = result.layerStats.reduce((sum, layer) => sum + layer.seconds, 0);
   const contender = {
@@ -205,15 +207,13 @@ async function perplexityOf({ engine, pruning, evalIds, calibration }: Run): Pro
   }
 }
 
-/** Under Electron too, the executable is Node. */
-const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
-
 async function theirs(run: Run, command: string, job: string): Promise<BenchContender> {
   const threads = String(run.engine.threads);
   // exec: the shell is gone, so that the process is the program's own.
   const words = ['/bin/sh', '-c', `exec ${command} "$0"`, job];
   const env = { OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads };
-  const { seconds, peakRssBytes, stdout } = await runProgram(words, env, run.signal);
+  const finished = await runProgram(words, env, run.signal, peakOf);
+  const { seconds, peakBytes: peakRssBytes, stdout } = finished;
   const answer = answerOf(stdout);
   const label = command.includes('torch_prune.py') ? 'torch reference' : command;
   return {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addKernels } from './bench/kernels';
 import { addMasks } from './bench/masks';
+import { addMemory } from './bench/memory';
 import { addPeers } from './bench/peers';
 import { addQuality, runEmbedded } from './bench/quality';
 import { addSpeed } from './bench/speed';
@@ -16,6 +17,7 @@ export function addBench(program: Command): void {
   addQuality(bench);
   addMasks(bench);
   addKernels(bench);
+  addMemory(bench);
   addSpeed(bench);
   addPeers(bench);
 }

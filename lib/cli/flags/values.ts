@@ -84,6 +84,11 @@ export function size(text: string): number {
   return bytes;
 }
 
+/** `128MiB,4GiB` as bytes. */
+export function sizes(text: string): number[] {
+  return names(text).map(size);
+}
+
 function number(text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   if (!Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');

@@ -1,23 +1,25 @@
-/** A program in a process of its own, with its seconds and its largest resident size. */
+/** A program in a process of its own, with its seconds and the most memory that it was seen to have. */
 import { spawn } from 'node:child_process';
-import { StruPruneError } from '../../errors';
-import { peakOf } from '../resident';
+import { StruPruneError } from '../errors';
 
 export interface Finished {
   seconds: number;
-  /** null where the system has no /proc. */
-  peakRssBytes: number | null;
+  /** Largest of what `memoryOf` said; null where it never knew. */
+  peakBytes: number | null;
   stdout: string;
 }
 
-/** The peak only grows, so that the last look before the end is at most this late. */
 const LOOK_EVERY_MS = 20;
 
-/** @throws StruPruneError ERR_NOT_FOUND (no such program), ERR_UNSUPPORTED (it failed) */
+/** Under Electron too, the executable is Node. */
+export const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
+
+/** `memoryOf` a process by its number is asked again and again. @throws StruPruneError ERR_NOT_FOUND (no such program), ERR_UNSUPPORTED (it failed) */
 export async function runProgram(
   command: readonly string[],
   env: NodeJS.ProcessEnv,
   signal: AbortSignal | undefined,
+  memoryOf: (pid: number) => number | null,
 ): Promise<Finished> {
   const start = performance.now();
   const [program, ...args] = command;
@@ -35,7 +37,7 @@ export async function runProgram(
   });
   let peak: number | null = null;
   const look = setInterval(() => {
-    const now = child.pid === undefined ? null : peakOf(child.pid);
+    const now = child.pid === undefined ? null : memoryOf(child.pid);
     if (now !== null) peak = Math.max(peak ?? 0, now);
   }, LOOK_EVERY_MS);
   try {
@@ -44,7 +46,7 @@ export async function runProgram(
       child.on('close', done);
     });
     if (code === 0) {
-      return { seconds: (performance.now() - start) / 1000, peakRssBytes: peak, stdout };
+      return { seconds: (performance.now() - start) / 1000, peakBytes: peak, stdout };
     }
     throw new StruPruneError(
       'ERR_UNSUPPORTED',

@@ -1,0 +1,40 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { EngineOptions } from '../../engine/engine-options';
+import { settingsFrom } from '../../options';
+import { packageRoot } from '../../package-root';
+import type { OnProgress } from '../../progress';
+import { ALLOCATIONS, MASKS } from '../../pruning/options';
+import { OPT_SHAPES } from './shapes';
+
+const count = z.number().int().positive();
+const NAMES = OPT_SHAPES.map(({ name }) => name) as [string, ...string[]];
+
+const schema = z.strictObject({
+  output: z.string().min(1).default('struprune-bench'),
+  /** OPT's shapes to make; where a model is given, it is taken instead. */
+  shapes: z.array(z.enum(NAMES)).min(1).default(['125m', '350m', '1.3b', '2.7b']),
+  /** The largest shape too. */
+  long: z.boolean().default(false),
+  /** Budgets in bytes, 0 = none; the smallest that can do is always the first. */
+  budgets: z.array(z.number().int().nonnegative()).default([0]),
+  calibration: z
+    .string()
+    .min(1)
+    .default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
+  calibrationTokens: count.default(2048),
+  window: count.default(512),
+  sparsity: z.number().gt(0).lt(1).default(0.2),
+  allocation: z.enum(ALLOCATIONS).default('uniform'),
+  mask: z.enum(MASKS).default('sweep'),
+  scratch: z.string().default(tmpdir()),
+});
+
+export type MemoryOptions = z.input<typeof schema> &
+  Pick<EngineOptions, 'threads' | 'signal'> & { onProgress?: OnProgress };
+export type MemorySettings = z.output<typeof schema>;
+
+export function memorySettings(options: MemoryOptions): MemorySettings {
+  return settingsFrom(schema, options);
+}

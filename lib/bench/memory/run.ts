@@ -1,0 +1,205 @@
+/** Whole prunes in processes of their own, under budgets: how much memory each takes, seen from outside. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openCheckpoint } from '../../checkpoint/open';
+import { withBytes, withEngine } from '../../engine/engine';
+import { StruPruneError } from '../../errors';
+import { packageRoot } from '../../package-root';
+import { plan } from '../../plan';
+import { type OnStage, stageReporter } from '../../progress';
+import type { PruneOptions } from '../../pruning/options';
+import type { PruneResult } from '../../pruning/result';
+import { commandLine, documentOf, flagOf, machineOf } from '../document';
+import { NODE, runProgram } from '../process';
+import type { BenchDocument, BenchMemory, BenchMemoryRow } from '../schema';
+import { type MemoryOptions, type MemorySettings, memorySettings } from './options';
+import { writeRandomCheckpoint } from './random-checkpoint';
+import { OPT_SHAPES, type OptShape, optConfig } from './shapes';
+import { logLogSlope } from './slope';
+import { treeBytes } from './tree';
+
+const asset = (name: string) => join(packageRoot(), 'assets', name);
+/** A smallest budget that the run itself refuses is raised by this factor, so often. */
+const RAISE = 1.1;
+const RAISES = 8;
+
+interface Run {
+  settings: MemorySettings;
+  threads: number;
+  folder: string;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Prunes checkpoints of OPT's shapes with random weights, each made before its runs and removed after them; or `model`
+ * alone. Every run is a process of its own, whose memory is looked at from outside.
+ * Throws as prune() and plan().
+ */
+export async function benchMemory(
+  model: string | null,
+  options: MemoryOptions,
+): Promise<BenchDocument> {
+  const started = performance.now();
+  const settings = memorySettings(options);
+  const { signal, onProgress } = options;
+  return withEngine({ threads: options.threads, signal }, async (engine) => {
+    const folder = await mkdtemp(join(settings.scratch, 'struprune-memory-'));
+    try {
+      const run: Run = { settings, threads: engine.threads, folder, signal };
+      const memory = await measure(run, model, withBytes(engine, onProgress));
+      const words = ['bench', 'memory', ...(model === null ? [] : [model])];
+      const about = {
+        command: commandLine(words, Object.entries({ ...settings, threads: options.threads })),
+        machine: machineOf(engine),
+        seed: 0,
+        settings,
+      };
+      return documentOf(started, about, { memory });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+async function measure(
+  run: Run,
+  model: string | null,
+  onStage: OnStage | undefined,
+): Promise<BenchMemory> {
+  const { settings } = run;
+  const shapes = OPT_SHAPES.filter(
+    ({ name }) => settings.shapes.includes(name) || (settings.long && name === '6.7b'),
+  );
+  const names = model === null ? shapes.map(({ name }) => `opt-${name}`) : [model];
+  const report = stageReporter(onStage, 'measure', names.length + 1);
+  const idleBytes = await idle(run);
+  const tiny = await pruneAtSmallest(run, asset('tiny-opt'), 'embedded model');
+  report(1, 'embedded model');
+  const constantBytes =
+    idleBytes === null || tiny.peakBytes === null ? null : tiny.peakBytes - idleBytes;
+  const rows: BenchMemoryRow[] = [];
+  if (model === null) {
+    for (const [i, shape] of shapes.entries()) {
+      rows.push(...(await withShape(run, shape, (path) => rowsOf(run, path, names[i]!))));
+      report(rows.length + 1, names[i]!);
+    }
+  } else {
+    rows.push(...(await rowsOf(run, model, 'given model')));
+    report(2, model);
+  }
+  return { idleBytes, constantBytes, ...slopesOf(rows, idleBytes, constantBytes), rows };
+}
+
+export function slopesOf(
+  rows: readonly BenchMemoryRow[],
+  idle: number | null,
+  constant: number | null,
+): Pick<BenchMemory, 'slope' | 'layerSlope'> {
+  const above = (row: BenchMemoryRow) =>
+    row.peakBytes === null || idle === null || constant === null
+      ? []
+      : [[row.parameters, row.peakBytes - idle - constant] as const];
+  const smallest = rows.filter((row) => row.smallest).flatMap(above);
+  const free = rows.filter(({ budgetBytes }) => budgetBytes === null);
+  return {
+    slope: smallest.every(([, bytes]) => bytes > 0) ? logLogSlope(smallest) : null,
+    layerSlope: logLogSlope(free.map((row) => [row.parameters, row.nativePeakBytes])),
+  };
+}
+
+async function withShape<T>(
+  { folder }: Run,
+  shape: OptShape,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const path = join(folder, `opt-${shape.name}`);
+  try {
+    await writeRandomCheckpoint(path, optConfig(shape), asset('tiny-opt'));
+    return await use(path);
+  } finally {
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** The smallest budget, then the given ones. */
+async function rowsOf(run: Run, model: string, label: string): Promise<BenchMemoryRow[]> {
+  const rows = [await pruneAtSmallest(run, model, label)];
+  for (const budget of run.settings.budgets) rows.push(await pruneUnder(run, model, label, budget));
+  return rows;
+}
+
+/** Of the budgets that `plan` accepts, the smallest at which the run comes to its end. */
+async function pruneAtSmallest(run: Run, model: string, label: string): Promise<BenchMemoryRow> {
+  let budget = (await plan(model, planOptions(run))).smallestMemory;
+  for (let raised = 0; ; raised++) {
+    try {
+      return { ...(await pruneUnder(run, model, label, budget)), smallest: true };
+    } catch (error) {
+      if (raised === RAISES || !(error instanceof StruPruneError)) throw error;
+      if (!error.message.includes('ERR_BUDGET')) throw error;
+      budget = Math.ceil(budget * RAISE);
+    }
+  }
+}
+
+function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
+  const { calibration, calibrationTokens, window, sparsity, allocation, mask, scratch } = settings;
+  return { calibration, calibrationTokens, window, sparsity, allocation, mask, scratch, threads };
+}
+
+async function pruneUnder(
+  run: Run,
+  model: string,
+  label: string,
+  budget: number,
+): Promise<BenchMemoryRow> {
+  const { architecture } = await openCheckpoint(model);
+  const output = join(run.folder, 'pruned');
+  const options = planOptions(run);
+  const planned = await plan(model, { ...options, memory: budget });
+  const flags = { ...options, output, ...(budget === 0 ? {} : { memory: budget }) };
+  const args = Object.entries(flags).flatMap(([key, value]) => [flagOf(key), String(value)]);
+  const command = ['prune', model, '--json', '--force', ...args];
+  const { seconds, peakBytes, stdout } = await runProgram(
+    [process.execPath, join(packageRoot(), 'dist', 'lib', 'cli', 'main.js'), ...command],
+    NODE,
+    run.signal,
+    treeBytes,
+  );
+  try {
+    const result: PruneResult = JSON.parse(stdout);
+    return {
+      label,
+      parameters: result.parametersBefore,
+      blocks: architecture.blocks.length,
+      hidden: architecture.hidden,
+      calibrationTokens: run.settings.calibrationTokens,
+      budgetBytes: budget === 0 ? null : budget,
+      smallest: false,
+      plannedBytes: planned.memory,
+      scratchBytes: planned.scratch,
+      nativePeakBytes: result.peakBudgetBytes,
+      peakBytes,
+      seconds,
+      sha256: await hashOf((await openCheckpoint(output)).files),
+    };
+  } finally {
+    await rm(output, { recursive: true, force: true });
+  }
+}
+
+/** Node with the library loaded, for a moment. */
+async function idle({ signal }: Run): Promise<number | null> {
+  const library = JSON.stringify(join(packageRoot(), 'dist', 'lib', 'index.js'));
+  const script = `require(${library}); setTimeout(() => {}, 1000)`;
+  const { peakBytes } = await runProgram([process.execPath, '-e', script], NODE, signal, treeBytes);
+  return peakBytes;
+}
+
+async function hashOf(files: readonly string[]): Promise<string> {
+  const hash = createHash('sha256');
+  for (const file of files) for await (const chunk of createReadStream(file)) hash.update(chunk);
+  return hash.digest('hex');
+}
