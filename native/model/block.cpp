@@ -141,8 +141,7 @@ void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
   mutable_matrix(role) = std::move(next);
 }
 
-void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight,
-                      std::span<const float> bias) {
+void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias) {
   const size_t rows = weight.rows().size(), cols = weight.cols().size();
   if (rows != spec_.hidden) throw Error("ERR_ARGUMENT", "an output map has one row a hidden unit");
   Matrix matrix{rows, cols, context_->Allocate<float>(rows * cols)};

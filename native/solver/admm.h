@@ -41,7 +41,7 @@ class AdmmState {
   double lambda_ = 0;
   int ridge_raised_ = 0;
   double rho_ = 0;
-  double moved_ = 0;                       // ‖Z − Z_before‖² of the last projection
+  double moved_ = 0;                           // ‖Z − Z_before‖² of the last projection
   TileMatrix<double> matrix_;                  // [in, in] A, symmetric
   TileMatrix<double> factor_;                  // [in, in] Cholesky factor of A + ρI
   TileMatrix<double> right_;                   // [out, in] W* A = C_λ D⁻¹

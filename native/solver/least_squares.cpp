@@ -62,7 +62,8 @@ double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
         for (size_t r = 0; r < to.rows; ++r) {
           const double mean = means[delta.rows().begin(i) + r];
           for (size_t c = 0; bias && c < to.cols; ++c) to.row(r)[c] -= mean * sums[c];
-          for (size_t c = 0; ridge && c < to.cols; ++c) to.row(r)[c] += diagonal[c] * from.row(r)[c];
+          for (size_t c = 0; ridge && c < to.cols; ++c)
+            to.row(r)[c] += diagonal[c] * from.row(r)[c];
         }
       },
       gradient, delta);

@@ -46,11 +46,9 @@ class ScalarPairs {
   Pair Best() const {
     std::vector<Pair> best(tableau_.table().rows().tiles() * tableau_.table().cols().tiles(),
                            kNoPair);
-    EachTile(
-        [&](size_t i, size_t j) {
-          best[i * tableau_.table().cols().tiles() + j] = BestInTile(i, j);
-        },
-        tableau_.table(), tableau_.energy());
+    EachTile([&](size_t i,
+                 size_t j) { best[i * tableau_.table().cols().tiles() + j] = BestInTile(i, j); },
+             tableau_.table(), tableau_.energy());
     return *std::min_element(best.begin(), best.end(), Better);
   }
 
@@ -76,7 +74,8 @@ class ScalarPairs {
   Pair Exchange(size_t leaves, size_t enters, double table, double energy) const {
     const double pivot = table_diagonal_[enters], y = table / pivot;
     const double left = table_diagonal_[leaves] + table * y;
-    const double after = energy_diagonal_[leaves] - 2 * energy * y + energy_diagonal_[enters] * y * y;
+    const double after =
+        energy_diagonal_[leaves] - 2 * energy * y + energy_diagonal_[enters] * y * y;
     return {leaves, enters, std::max(after, 0.0) / left - energy_diagonal_[enters] / pivot};
   }
 

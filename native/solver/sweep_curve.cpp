@@ -185,12 +185,12 @@ class CurveMeasure {
   const SiteProblem& site_;
   const SweepOptions& options_;
   const Ridge& ridge_;
-  std::vector<int32_t> kept_, removed_;                     // removed: the first removal last
-  TileMatrix<double> factor_kk_, factor_rk_, factor_rr_;    // L
-  TileMatrix<double> shift_k_, shift_r_;                    // [out, kept], [out, removed]
-  TileMatrix<double> steps_;                                // [out, removed]
-  TileMatrix<double> rows_k_, rows_r_;                      // [removed, kept], [removed, removed]
-  std::vector<double> selected_, measured_, penalty_;       // [removed]
+  std::vector<int32_t> kept_, removed_;                   // removed: the first removal last
+  TileMatrix<double> factor_kk_, factor_rk_, factor_rr_;  // L
+  TileMatrix<double> shift_k_, shift_r_;                  // [out, kept], [out, removed]
+  TileMatrix<double> steps_;                              // [out, removed]
+  TileMatrix<double> rows_k_, rows_r_;                    // [removed, kept], [removed, removed]
+  std::vector<double> selected_, measured_, penalty_;     // [removed]
 };
 
 }  // namespace

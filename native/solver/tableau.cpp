@@ -53,9 +53,9 @@ TileMatrix<double> KeptPart(const SiteProblem& site, const ColumnSplit& split,
 TileMatrix<double> RemovedPart(const SiteProblem& site, bool bias, const ColumnSplit& split,
                                const TileMatrix<double>& ridged, const TileMatrix<double>& gram,
                                const TileMatrix<double>& shift) {
-  TileMatrix<double> e =
-      site.has_cross() ? site.GatherCross(bias, split.removed)
-                       : TileMatrix<double>(site.space(), site.out(), split.removed.size());
+  TileMatrix<double> e = site.has_cross()
+                             ? site.GatherCross(bias, split.removed)
+                             : TileMatrix<double>(site.space(), site.out(), split.removed.size());
   Multiply(1, {site.GatherWeight(split.removed)}, {ridged}, 1, e);
   Multiply(-1, {shift}, {gram, Trans::kYes}, 1, e);
   return e;
@@ -102,7 +102,8 @@ void Tableau::ReadTable(size_t rows, size_t columns, double* to) const {
   if (keep_[rows] == keep_[columns]) return;
   for (size_t r = 0; r < s; ++r) {
     for (size_t c = 0; c < s; ++c) {
-      const size_t i = table_.rows().tile_of(rows * s + r), j = table_.cols().tile_of(columns * s + c);
+      const size_t i = table_.rows().tile_of(rows * s + r),
+                   j = table_.cols().tile_of(columns * s + c);
       if (!table_.Has(i, j)) to[r * s + c] = -to[r * s + c];
     }
   }

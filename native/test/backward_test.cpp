@@ -253,7 +253,7 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
       Fill(inputs, from);
       Fill(gradient, outer);
       Statistics ffn(InMemory(context), spec.hidden, true, 0),
-      attention(InMemory(context), spec.hidden, true, 0);
+          attention(InMemory(context), spec.hidden, true, 0);
       BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
       for (size_t i = 0; i < spec.hidden; ++i) {
         trace += ffn.squares()[i] + attention.squares()[i];

@@ -35,8 +35,7 @@ class Limits : public testing::TestWithParam<Case> {
     const SiteData data = RandomSite(GetParam().shape);
     const auto at = [&](size_t resident) {
       const TileSpace space = MakeSpace(8, resident, kThreads);
-      const auto site =
-          std::make_shared<SiteProblem>(data.Input(space, 0.05, GetParam().group));
+      const auto site = std::make_shared<SiteProblem>(data.Input(space, 0.05, GetParam().group));
       const std::vector<double> bits = solve(site);
       EXPECT_EQ(space.store->traffic().evictions > 0, resident != 0);
       return bits;
@@ -110,7 +109,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Case{"columns", {.tokens = 120, .in = 42, .out = 21, .seed = 41}, 1, false},
         Case{"everything",
-             {.tokens = 90, .in = 36, .out = 19, .bias = true, .residual = true, .fisher = true,
+             {.tokens = 90,
+              .in = 36,
+              .out = 19,
+              .bias = true,
+              .residual = true,
+              .fisher = true,
               .seed = 42},
              1,
              true},

@@ -200,8 +200,8 @@ TEST(TileMatrix, ElementsThatAreNotFiniteAreFound) {
   Dense a = RandomDense(7, 5, 13);
   EXPECT_NO_THROW(CheckFinite(ToTiles(MakeSpace(3, 0), a), "it"));
   a.at(6, 4) = std::numeric_limits<double>::infinity();
-  test::ExpectError([&] { CheckFinite(ToTiles(MakeSpace(3, 0), a), "the Gram matrix"); },
-                    "ERR_NAN", "the Gram matrix");
+  test::ExpectError([&] { CheckFinite(ToTiles(MakeSpace(3, 0), a), "the Gram matrix"); }, "ERR_NAN",
+                    "the Gram matrix");
 }
 
 TEST(TileMatrix, EmptyOnesAreFactorsToo) {

@@ -96,8 +96,7 @@ void Gather(const TileMatrix<T>& from, std::span<const int32_t> rows,
 template <typename T, typename To>
 void Overlay(const TileMatrix<T>& from, std::span<const int32_t> rows,
              std::span<const int32_t> columns, TileMatrix<To>& to) {
-  CopyTiles(from, rows, columns, to,
-            [&](size_t i, size_t j, auto copy) { copy(to.Update(i, j)); });
+  CopyTiles(from, rows, columns, to, [&](size_t i, size_t j, auto copy) { copy(to.Update(i, j)); });
 }
 
 }  // namespace struprune

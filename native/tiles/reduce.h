@@ -1,5 +1,5 @@
-// Sums over tiled matrices. Every tile is summed by one task and the tiles in order, so that threads do
-// not change a result.
+// Sums over tiled matrices. Every tile is summed by one task and the tiles in order, so that
+// threads do not change a result.
 #pragma once
 
 #include <vector>

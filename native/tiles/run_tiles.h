@@ -28,7 +28,8 @@ template <typename T>
 std::vector<std::pair<size_t, size_t>> TilesOf(const TileMatrix<T>& matrix) {
   std::vector<std::pair<size_t, size_t>> places;
   for (size_t i = 0; i < matrix.rows().tiles(); ++i) {
-    for (size_t j = 0; j < matrix.cols().tiles() && matrix.Has(i, j); ++j) places.emplace_back(i, j);
+    for (size_t j = 0; j < matrix.cols().tiles() && matrix.Has(i, j); ++j)
+      places.emplace_back(i, j);
   }
   return places;
 }

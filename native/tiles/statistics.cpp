@@ -44,7 +44,8 @@ Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_
   sums_ = zeros(dim);
   residual_sums_ = zeros(residual_dim);
   if (gram_ || cross_) {
-    products_ = space.context->Allocate<float>(space.context->pool.size() * space.side * space.side);
+    products_ =
+        space.context->Allocate<float>(space.context->pool.size() * space.side * space.side);
   }
 }
 

@@ -1,5 +1,5 @@
-// Sums over calibration tokens of the inputs X of a linear map: column sums, column squares and, when
-// wanted, the whole Gram matrix, and the cross products with a target's residual.
+// Sums over calibration tokens of the inputs X of a linear map: column sums, column squares and,
+// when wanted, the whole Gram matrix, and the cross products with a target's residual.
 #pragma once
 
 #include <cstddef>

@@ -14,8 +14,8 @@ TileMatrix<T>::TileMatrix(const TileSpace& space, size_t rows, size_t cols, Shap
     : space_(space), rows_(rows, space.side), cols_(cols, space.side), shape_(shape) {
   const size_t n = rows_.tiles();
   const size_t count = shape == Shape::kFull ? n * cols_.tiles() : n * (n + 1) / 2;
-  pages_ = std::make_unique<StoredPages>(space.store, count,
-                                         rows_.side() * cols_.side() * sizeof(T));
+  pages_ =
+      std::make_unique<StoredPages>(space.store, count, rows_.side() * cols_.side() * sizeof(T));
 }
 
 template <typename T>

@@ -30,9 +30,9 @@ enum class Shape : uint8_t {
 template <typename T>
 struct Tile {
   PageStore::Pin pin;
-  T* data = nullptr;     // [rows, cols]
+  T* data = nullptr;  // [rows, cols]
   size_t rows = 0, cols = 0;
-  size_t stride = 0;     // between rows, in elements
+  size_t stride = 0;  // between rows, in elements
 
   T* row(size_t r) const { return data + r * stride; }
 };
@@ -57,7 +57,7 @@ class TileMatrix {
   // Whether tile (i, j) is one of its own.
   bool Has(size_t i, size_t j) const { return shape_ == Shape::kFull || j <= i; }
   Tile<const T> Read(size_t i, size_t j) const;
-  Tile<T> Write(size_t i, size_t j);   // what was there is not wanted
+  Tile<T> Write(size_t i, size_t j);  // what was there is not wanted
   Tile<T> Update(size_t i, size_t j);
   PageStore::Visit At(size_t i, size_t j) const;
 
