@@ -9,7 +9,7 @@ import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
 // Constants of the same meaning as in native/.
 const PAGE_TOKENS = 4096; // paged_matrix.h
-const CHUNK = 512; // forward_steps.h
+export const CHUNK = 512; // forward_steps.h
 const ENDS_CHUNK = 256; // ends.cpp
 const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
@@ -88,6 +88,16 @@ export function applySiteBytes(
   const flight = flightTokens(window, rows);
   const gathered = threads * CHUNK * width;
   return FLOAT * (gathered + flight * (width + (paged ? architecture.hidden : 0)));
+}
+
+/** What runSite adds to `runSiteBytes` where it writes an FFN's inputs and targets to scratch. */
+export function ffnTokensBytes({ architecture, window }: Ground, rows: number): number {
+  return FLOAT * flightTokens(window, rows) * (ffnInputs(architecture) + architecture.hidden);
+}
+
+/** Columns of an FFN's inputs as its solver has them: biases are weights of ones. */
+export function ffnInputs({ hidden, biases }: Architecture): number {
+  return hidden + (biases.ffnIn ? 1 : 0);
 }
 
 /** Sums of a site's input. */

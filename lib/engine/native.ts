@@ -18,6 +18,7 @@ import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native
 import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
+import type { NativeGaussNewton } from './native-gauss-newton';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -30,6 +31,7 @@ export type MatrixHandle = Handle<'matrix'>;
 export type StatisticsHandle = Handle<'statistics'>;
 export type BlockHandle = Handle<'block'>;
 export type EndsHandle = Handle<'ends'>;
+export type GaussNewtonHandle = Handle<'gauss-newton'>;
 export type AnyHandle =
   | EngineHandle
   | FileHandle
@@ -37,7 +39,8 @@ export type AnyHandle =
   | MatrixHandle
   | StatisticsHandle
   | BlockHandle
-  | EndsHandle;
+  | EndsHandle
+  | GaussNewtonHandle;
 
 export type Site = 'attention' | 'ffn';
 
@@ -75,6 +78,10 @@ export interface SiteRun {
   statistics?: StatisticsHandle;
   /** Receives the input of the site's output map, `[tokens, width]`. */
   keep?: MatrixHandle;
+  /** FFN: receives what gate and up read, `[tokens, hidden]`, or with a last column of ones. */
+  inputs?: MatrixHandle;
+  /** Receives the site's target Y, `[tokens, hidden]`. */
+  targets?: MatrixHandle;
   denseBefore?: MatrixHandle;
   denseAfter?: MatrixHandle;
   alpha: number;
@@ -87,7 +94,7 @@ export interface MetricPlace {
   row: number;
 }
 
-export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices {
+export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices, NativeGaussNewton {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;

@@ -21,6 +21,9 @@ export const MASKS = ['sweep', 'admm', 'wanda', 'magnitude'] as const;
 export const SELECTIONS = ['plain', 'fisher'] as const;
 export const BIASES = ['keep', 'refit', 'add'] as const;
 
+/** What of an FFN is refitted: its output map alone, or gate and up too. */
+export const FFN_SOLVERS = ['output', 'gauss-newton'] as const;
+
 const share = z.number().min(0).max(1);
 const count = z.number().int().positive();
 
@@ -69,6 +72,10 @@ const schema = z.strictObject({
   swaps: z.number().int().min(0).default(0),
   selection: z.enum(SELECTIONS).default('plain'),
   refit: z.boolean().default(true),
+  ffnSolver: z.enum(FFN_SOLVERS).default('output'),
+  gaussNewtonRounds: count.default(1),
+  gaussNewtonSteps: count.default(2),
+  gaussNewtonTokens: count.default(32768),
   sequential: z.boolean().default(true),
   bias: z.enum(BIASES).default('refit'),
   layerWeights: z.enum(LAYER_WEIGHTS).default('fisher'),

@@ -3,6 +3,7 @@
  * and work. From the architecture and the settings alone; no weight is read.
  */
 import { storageBytes } from '../checkpoint/container';
+import { gaussNewtonBytes } from '../engine/gauss-newton-bytes';
 import type { Site } from '../engine/native';
 import {
   applySiteBytes,
@@ -11,6 +12,8 @@ import {
   compareBytes,
   copyStatesBytes,
   embedBytes,
+  ffnInputs,
+  ffnTokensBytes,
   type Ground,
   headGradientBytes,
   runSiteBytes,
@@ -38,7 +41,7 @@ import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import type { Settings } from './options';
 import { probeTokens, trialRemovals } from './probe';
-import { solvesSequentially } from './solve';
+import { refitsInputs, solvesSequentially } from './solve';
 import { type Layer, layerAt, widthOf } from './widths';
 
 export type StageName = 'evaluate' | 'survey' | 'solve';
@@ -249,6 +252,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
   const held = scored || paged ? 0 : statesBytes(ground, tokens) * (feedback ? 2 : 1);
   const copy = feedback && !paged ? statesBytes(ground, tokens) : 0;
   const check: States = { rows: window, paged: false };
+  // Floats of a token in scratch beside the hidden states.
   let keptWidth = 0;
   const blockMemory = (ground: Ground) =>
     eachBlock(architecture, (block) => {
@@ -261,14 +265,21 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
           parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
           continue;
         }
-        if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
+        const inputsToo = refitsInputs({ settings, method }, site);
+        if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
+        else if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
         const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
         const jobs = [
-          runSiteBytes(ground, block, site, states, { collects: true, feedback }),
-          sequential ? applySiteBytes(ground, block, site, states) : 0,
+          runSiteBytes(ground, block, site, states, { collects: true, feedback }) +
+            (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
+          sequential && !inputsToo ? applySiteBytes(ground, block, site, states) : 0,
           gram ? solverMemory(input, ground, layer, feedback) : 0,
         ];
         parts.push(copy + sums + Math.max(...jobs));
+        if (inputsToo) {
+          const further = settings.gaussNewtonSteps > 1;
+          parts.push(copy + gaussNewtonBytes(ground, layer.groups, tokens, further));
+        }
       }
       return blockBytes(ground, block) + Math.max(...parts);
     });
@@ -291,7 +302,9 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
     flops: {
       single: scored
         ? 0
-        : (feedback ? 2 : 1) * forwardFlops(input) * tokens + (gram ? gramFlops(input, tokens) : 0),
+        : (feedback ? 2 : 1) * forwardFlops(input) * tokens +
+          (gram ? gramFlops(input, tokens) : 0) +
+          gaussNewtonFlops(input),
       double: gram ? sweepFlops(input) : 0,
     },
   };
@@ -344,6 +357,24 @@ function gramFlops({ architecture, layers }: PlanInput, tokens: number): number 
   // Lower triangle: two flops a pair of columns and token, of half of the pairs.
   const width = (site: Site, block: number) => siteWidth(architecture, block, site);
   return layers.reduce((sum, { site, block }) => sum + width(site, block) ** 2 * tokens, 0);
+}
+
+/** Passes over an FFN's gate and up (`in`), its output map (`out`) and a Gram of its channels, two flops a product. */
+function gaussNewtonFlops({ architecture, settings, method, layers, tokens }: PlanInput): number {
+  const { gaussNewtonRounds, gaussNewtonSteps, gaussNewtonTokens } = settings;
+  return layers.reduce((sum, layer) => {
+    if (!refitsInputs({ settings, method }, layer.site)) return sum;
+    const { hidden, gated } = architecture;
+    const out = 2 * layer.groups * hidden;
+    const parts = gated ? 2 : 1;
+    const [all, gram] = [parts * out, layer.groups ** 2];
+    const linearise = 2 * all + 2 * out + parts * gram;
+    const directions = gaussNewtonSteps * (2 * all + out) + (gaussNewtonSteps - 1) * (all + out);
+    const refit = tokens * (all + 2 * out + gram);
+    const step = Math.min(tokens, gaussNewtonTokens) * (linearise + directions);
+    // The targets, and the hidden states' way through the refitted maps.
+    return sum + gaussNewtonRounds * (step + refit) + tokens * (all + out);
+  }, 0);
 }
 
 /** Cholesky, inverse, Q, downdates, the curve and the refit, in n³ of the site. */

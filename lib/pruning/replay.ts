@@ -8,7 +8,13 @@ import { type BlockHandle, native, type Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
 import { keptColumns } from './slice';
-import { isUntouched, type SitePlan, type SolveContext, solvesSequentially } from './solve';
+import {
+  isUntouched,
+  refitsInputs,
+  type SitePlan,
+  type SolveContext,
+  solvesSequentially,
+} from './solve';
 import { widthOf } from './widths';
 
 /** `finished` loads the block as the journal has it; `planFor` says what was asked of a site, null: out of scope. */
@@ -51,6 +57,10 @@ async function replaySite(
     await using(await session.loadBlock(index), (block) =>
       session.advanceSite(block, site, hidden, window),
     );
+    return;
+  }
+  if (refitsInputs(context, site)) {
+    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
     return;
   }
   const { rows, pageRows } = native.matrixShape(hidden);

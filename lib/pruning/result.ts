@@ -34,6 +34,8 @@ export interface LayerStats {
     dual: number;
     history: AdmmStep[];
   } | null;
+  /** FFN sites whose gate and up were refitted too: the error with the output map's refit alone, and rounds that lowered it. */
+  inputRefit: { before: number; rounds: number } | null;
   seconds: number;
 }
 

@@ -59,6 +59,13 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
       'leave --alpha and --beta at 0',
     );
   }
+  if (settings.ffnSolver !== 'output' && !settings.refit) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the FFN solver ${settings.ffnSolver} refits the output map too`,
+      'leave --no-refit out, or choose --ffn-solver output',
+    );
+  }
   const metrics = method === null && allocation !== 'uniform' && settings.layerWeights === 'fisher';
   if (settings.selection === 'fisher' && !metrics) {
     throw new StruPruneError(

@@ -12,8 +12,9 @@ import {
 } from '../engine/native';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
-import type { NativeSolver } from '../solver/native-solver';
+import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
+import { type FfnTokens, makeFfnTokens, refitInputs, releaseFfnTokens } from './input-refit';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
@@ -109,8 +110,19 @@ export function solvesSequentially({
   return method === null ? settings.sequential : method.inputs === 'sequential';
 }
 
+/** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
+export function refitsInputs(
+  { settings, method }: Pick<SolveContext, 'settings' | 'method'>,
+  site: Site,
+): boolean {
+  return method === null && site === 'ffn' && settings.ffnSolver !== 'output';
+}
+
 /** What a solve did; `kept` null: nothing was removed. */
-type Outcome = Pick<LayerStats, 'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm'> & {
+type Outcome = Pick<
+  LayerStats,
+  'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm' | 'inputRefit'
+> & {
   kept: Int32Array | null;
 };
 const UNTOUCHED: Outcome = {
@@ -120,6 +132,7 @@ const UNTOUCHED: Outcome = {
   ridgeRaised: 0,
   swaps: null,
   admm: null,
+  inputRefit: null,
 };
 
 /** A method that scores on dense statistics: nothing has to run. */
@@ -166,7 +179,10 @@ async function collectAndSolve(
   const residual = target ? session.architecture.hidden : 0;
   const { scratch } = settings;
   const statistics = session.statistics(width, { gram: withGram, residual, scratch });
-  const keep = sequential ? session.matrix(tokens, width, pageRows, scratch) : undefined;
+  const ffn = refitsInputs(context, site)
+    ? makeFfnTokens(session, block, tokens, pageRows, scratch)
+    : undefined;
+  const keep = sequential && !ffn ? session.matrix(tokens, width, pageRows, scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,
@@ -174,6 +190,7 @@ async function collectAndSolve(
       advance: !sequential,
       statistics,
       keep,
+      ...ffn,
       denseBefore: target ?? undefined,
       denseAfter: target ? streams.dense! : undefined,
       alpha: target ? settings.alpha : 0,
@@ -182,9 +199,11 @@ async function collectAndSolve(
     let outcome: Outcome;
     if (withGram) {
       const sums = { statistics, metric: plan.metric };
-      outcome = await withSolver(session, settings, block, layer, sums, (solver) =>
-        solveAndSlice(context, index, block, plan, solver),
+      const solved = await withSolver(session, settings, block, layer, sums, (solver) =>
+        solve(context, index, block, plan, solver),
       );
+      native.release(statistics);
+      outcome = await sliceAndRefit(context, index, block, plan, solved, ffn);
     } else {
       const scores = (method as ScoreMethod).scores(siteStatistics(block, layer, statistics));
       const kept = keepBest(scores, removed);
@@ -195,11 +214,14 @@ async function collectAndSolve(
     if (keep) {
       const columns = keptColumns(session, index, site, outcome.kept!);
       await native.applySite(handle, block, site, keep, columns, hidden);
+    } else if (sequential) {
+      await session.advanceSite(block, site, hidden, streams.window);
     }
     return outcome;
   } finally {
     native.release(statistics);
     if (keep) native.release(keep);
+    if (ffn) releaseFfnTokens(ffn);
     if (target) native.release(target);
   }
 }
@@ -219,13 +241,21 @@ async function denseTarget(
   return before;
 }
 
-async function solveAndSlice(
+/** A mask and the refit of the output map on it; the block is as it was. */
+interface Solved {
+  report: MaskReport;
+  refit: NativeRefit;
+  /** Whether the refit fits a bias. */
+  bias: boolean;
+}
+
+async function solve(
   { session, settings, method }: SolveContext,
   index: number,
   block: BlockHandle,
   { layer, removed, metric }: SitePlan,
   solver: NativeSolver,
-): Promise<Outcome> {
+): Promise<Solved> {
   const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
   const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
   const structure = structureOf(session.architecture, layer);
@@ -244,8 +274,30 @@ async function solveAndSlice(
     settings.refit || sweeps
       ? await solver.refit(report.keep, { bias })
       : await solver.slice(report.keep);
+  return { report, refit, bias };
+}
+
+/** Takes a solution over into the block; with the tokens of an FFN its input maps are refitted too. */
+async function sliceAndRefit(
+  { session, settings }: SolveContext,
+  index: number,
+  block: BlockHandle,
+  { layer }: SitePlan,
+  { report, refit: first, bias }: Solved,
+  ffn: FfnTokens | undefined,
+): Promise<Outcome> {
   const kept = keptIndices(report.keep);
-  sliceSite(session, index, block, layer, kept, refit);
+  let refit = first;
+  let inputRefit: Outcome['inputRefit'] = null;
+  if (ffn) {
+    sliceSite(session, index, block, layer, kept, null);
+    const refined = await refitInputs(session, settings, block, layer, ffn, first, bias);
+    refit = refined.refit;
+    inputRefit = refined.report;
+    native.setOutput(block, layer.site, refit);
+  } else {
+    sliceSite(session, index, block, layer, kept, refit);
+  }
   const last = report.admm?.history.at(-1);
   const outcome: Outcome = {
     kept,
@@ -262,6 +314,7 @@ async function solveAndSlice(
           history: report.admm!.history,
         }
       : null,
+    inputRefit,
   };
   refit.release();
   return outcome;

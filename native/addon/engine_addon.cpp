@@ -226,8 +226,8 @@ Napi::Value LoadBlock(const Info& info) {
       [block](Napi::Env env) { return MakeHandle(env, *block); });
 }
 
-// (engine, block, site, {window, hidden, advance, statistics?, keep?, denseBefore?, denseAfter?,
-// alpha, beta}) -> Promise
+// (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?,
+// denseBefore?, denseAfter?, alpha, beta}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -239,7 +239,7 @@ Napi::Value RunSiteOn(const Info& info) {
     return GetHandle<PagedMatrix>(value, key);
   };
   const auto hidden = matrix("hidden"), keep = matrix("keep"), before = matrix("denseBefore"),
-             after = matrix("denseAfter");
+             after = matrix("denseAfter"), inputs = matrix("inputs"), targets = matrix("targets");
   std::shared_ptr<Statistics> statistics;
   if (options.Get("statistics").IsExternal()) {
     statistics = GetHandle<Statistics>(options.Get("statistics"), "statistics");
@@ -255,6 +255,13 @@ Napi::Value RunSiteOn(const Info& info) {
   if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
     throw BadArgument("keep has another shape");
   }
+  if (inputs && ((inputs->cols() != hidden->cols() && inputs->cols() != hidden->cols() + 1) ||
+                 inputs->rows() != hidden->rows())) {
+    throw BadArgument("inputs have another shape");
+  }
+  if (targets && (targets->cols() != hidden->cols() || targets->rows() != hidden->rows())) {
+    throw BadArgument("targets have another shape");
+  }
   if (statistics && (statistics->dim() != width ||
                      statistics->residual_dim() != (before ? block->spec().hidden : 0))) {
     throw BadArgument("statistics have another shape");
@@ -269,6 +276,8 @@ Napi::Value RunSiteOn(const Info& info) {
         run.hidden = hidden.get();
         run.statistics = statistics.get();
         run.keep = keep.get();
+        run.inputs = inputs.get();
+        run.targets = targets.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
         RunSite(*block, site, run);

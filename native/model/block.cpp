@@ -156,6 +156,15 @@ void Block::SetBias(SiteKind site, std::span<const float> bias) {
   mutable_matrix(OutputBiasRole(site)) = std::move(matrix);
 }
 
+void Block::Replace(Role role, std::span<const float> values) {
+  Matrix& matrix = mutable_matrix(role);
+  if (values.size() != matrix.values.size()) {
+    throw Error("ERR_ARGUMENT", "the new values have another shape than the tensor");
+  }
+  std::copy(values.begin(), values.end(), matrix.values.data());
+  Round(role);
+}
+
 void Block::SetWidths(size_t heads, size_t kv_heads, size_t ffn) {
   spec_.heads = heads;
   spec_.kv_heads = kv_heads;

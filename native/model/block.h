@@ -86,6 +86,8 @@ class Block {
   // Replaces o or down by weight[hidden, n], and their bias[hidden] unless it is empty.
   void SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias);
   void SetBias(SiteKind site, std::span<const float> bias);
+  // Replaces a weight, or a vector of as many elements, by values[] rounded to the stored dtype.
+  void Replace(Role role, std::span<const float> values);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
   // Rounds o or down, and biases, to the stored dtype: what propagates is what the file will hold.

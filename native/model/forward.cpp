@@ -26,10 +26,11 @@ class Flight {
         site_(site),
         run_(run),
         context_(block.context()),
-        tokens_(FlightRows(run.window, run.hidden->rows(),
-                           {run.hidden, run.keep, run.dense_before, run.dense_after})),
+        tokens_(FlightRows(
+            run.window, run.hidden->rows(),
+            {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
         width_(SiteWidth(block.spec(), site)),
-        keeps_activations_(run.statistics || run.keep) {
+        keeps_activations_(run.statistics || run.keep || run.targets) {
     const BlockSpec& spec = block.spec();
     const size_t workers = context_.pool.size();
     normed_ = context_.Allocate<float>(workers * kChunk * spec.hidden);
@@ -52,6 +53,7 @@ class Flight {
     const size_t rows = std::min(tokens_, run_.hidden->rows() - row);
     const PagedMatrix::View hidden(*run_.hidden, row, rows,
                                    run_.advance ? Access::kUpdate : Access::kRead);
+    if (run_.inputs) Inputs(row, rows, hidden.data());
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
@@ -74,6 +76,7 @@ class Flight {
     }
     if (run_.dense_before) Residual(row, rows, hidden.data(), activations);
     if (run_.statistics) run_.statistics->Add(rows, activations, residual_.data());
+    if (run_.targets) Targets(row, rows, activations);
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
         float* h = hidden.data() + first * block_.spec().hidden;
@@ -111,6 +114,32 @@ class Flight {
       Linear(block_, Role::kGate, Role::kGateBias, rows, in, gate);
     }
     Activate(spec.activation, rows * width_, gate, x, x);
+  }
+
+  void Inputs(size_t row, size_t rows, const float* hidden) {
+    const size_t d = block_.spec().hidden, cols = run_.inputs->cols();
+    const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      const float* in =
+          SiteInput(block_, site_, count, hidden + first * d, normed_.data() + worker * kChunk * d);
+      for (size_t i = 0; i < count; ++i) {
+        float* to = inputs.data() + (first + i) * cols;
+        std::copy_n(in + i * d, d, to);
+        std::fill(to + d, to + cols, 1.0f);
+      }
+    });
+  }
+
+  void Targets(size_t row, size_t rows, const float* activations) {
+    const size_t d = block_.spec().hidden;
+    const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      float* to = targets.data() + first * d;
+      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
+             to);
+      if (!run_.dense_before) return;
+      for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
+    });
   }
 
   // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
@@ -165,9 +194,11 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
   }
   Flight flight(block, site, run);
   AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                                       {run.inputs, Access::kWrite},
                                        {run.keep, Access::kWrite},
                                        {run.dense_before, Access::kRead},
-                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
+                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
+                                       {run.targets, Access::kWrite}});
   for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) flight.Run(row);
 }
 

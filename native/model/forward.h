@@ -21,6 +21,10 @@ struct SiteRun {
   PagedMatrix* dense_after = nullptr;   // and after it
   float alpha = 0, beta = 0;
   PagedMatrix* keep = nullptr;  // [tokens, site width]: receives the input of the output map
+  // What a solver of the FFN's input weights works on (solver/ffn_pass.h).
+  PagedMatrix* inputs = nullptr;   // [tokens, hidden], or with a last column of ones: receives what
+                                   // gate and up read
+  PagedMatrix* targets = nullptr;  // [tokens, hidden]: receives the output map's output + R
 };
 
 // Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from

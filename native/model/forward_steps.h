@@ -2,31 +2,14 @@
 // contiguous rows of one flight; `rows` rows starting at row `first` of the flight.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 
-#include "core/context.h"
+#include "core/row_chunks.h"
 #include "model/block.h"
 #include "ops/attention.h"
 #include "ops/gemm.h"
 
 namespace struprune {
-
-// Most rows of a flight that one task handles: the more, the fewer times a weight is packed.
-inline constexpr size_t kChunk = 512;
-
-// Splits the rows of a flight over the pool: fn(first, count, worker), count <= kChunk, and smaller
-// where that leaves a worker without a share.
-template <typename Fn>
-void ForChunks(Context& context, size_t rows, Fn&& fn) {
-  constexpr size_t kLeast = 128;
-  const size_t share = (rows + 2 * context.pool.size() - 1) / (2 * context.pool.size());
-  const size_t chunk = std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, kChunk);
-  context.pool.ParallelFor((rows + chunk - 1) / chunk, [&](size_t task, size_t worker) {
-    context.CheckAbort();
-    fn(task * chunk, std::min(chunk, rows - task * chunk), worker);
-  });
-}
 
 // out[rows, n] = x[rows, k] Wᵀ (+ bias) for W[n, k].
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out);

@@ -40,6 +40,27 @@ STRUPRUNE_INLINE void Apply(size_t count, const float* gate, const float* up, fl
 }
 
 template <Activation kind>
+STRUPRUNE_INLINE void ApplyWithSlopes(size_t count, float* gate, float* up, float* out) {
+  if (gate) {
+#pragma omp simd
+    for (size_t i = 0; i < count; ++i) {
+      const ValueAndSlope act = Of<kind>(gate[i]);
+      const float linear = up[i];
+      out[i] = act.value * linear;
+      gate[i] = act.slope * linear;
+      up[i] = act.value;
+    }
+  } else {
+#pragma omp simd
+    for (size_t i = 0; i < count; ++i) {
+      const ValueAndSlope act = Of<kind>(up[i]);
+      out[i] = act.value;
+      up[i] = act.slope;
+    }
+  }
+}
+
+template <Activation kind>
 STRUPRUNE_INLINE void ApplyBackward(size_t count, const float* gate, const float* up,
                                     const float* grad_out, float* grad_gate, float* grad_up) {
   if (gate) {
@@ -67,6 +88,18 @@ void Activate(Activation kind, size_t count, const float* gate, const float* up,
       return Apply<Activation::kRelu>(count, gate, up, out);
     case Activation::kGelu:
       return Apply<Activation::kGelu>(count, gate, up, out);
+  }
+}
+
+STRUPRUNE_CLONES
+void ActivateWithSlopes(Activation kind, size_t count, float* gate, float* up, float* out) {
+  switch (kind) {
+    case Activation::kSilu:
+      return ApplyWithSlopes<Activation::kSilu>(count, gate, up, out);
+    case Activation::kRelu:
+      return ApplyWithSlopes<Activation::kRelu>(count, gate, up, out);
+    case Activation::kGelu:
+      return ApplyWithSlopes<Activation::kGelu>(count, gate, up, out);
   }
 }
 

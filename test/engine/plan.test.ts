@@ -25,6 +25,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', {}],
   ['llama2', { allocation: 'uniform', threads: 1 }],
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5, selection: 'fisher' }],
+  ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 2, sparsity: 0.1 }],
+  ['opt-pre', { ffnSolver: 'gauss-newton', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen3', { mask: 'admm', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],

@@ -364,6 +364,7 @@ export function sampleRun(): PruneRun {
             ridgeRaised: 0,
             swaps: null,
             admm: { iterations: history.length, converged, primal, dual, history },
+            inputRefit: null,
             seconds: 0.5,
           };
         }),

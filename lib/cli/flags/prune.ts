@@ -2,6 +2,7 @@ import {
   ALLOCATIONS,
   BIASES,
   DTYPES,
+  FFN_SOLVERS,
   FORMATS,
   LAYER_WEIGHTS,
   MASKS,
@@ -186,6 +187,30 @@ export const PRUNE_FLAGS: FlagTable<
     parse: whole,
   },
   refit: { flag: '--no-refit', help: 'leave the kept weights as they are', group: block },
+  ffnSolver: {
+    flag: '--ffn-solver <name>',
+    help: 'what of an FFN is refitted: its output map, or gate and up too by Gauss-Newton',
+    group: block,
+    choices: FFN_SOLVERS,
+  },
+  gaussNewtonRounds: {
+    flag: '--gauss-newton-rounds <n>',
+    help: 'linearisations of an FFN, each with a refit of its output map',
+    group: block,
+    parse: count,
+  },
+  gaussNewtonSteps: {
+    flag: '--gauss-newton-steps <n>',
+    help: 'conjugate gradient steps of a round',
+    group: block,
+    parse: count,
+  },
+  gaussNewtonTokens: {
+    flag: '--gauss-newton-tokens <n>',
+    help: 'calibration tokens that a round linearises over; the refits take all',
+    group: block,
+    parse: count,
+  },
   bias: {
     flag: '--bias <what>',
     help: "output maps' biases: keep as they are, refit where they exist, or add",

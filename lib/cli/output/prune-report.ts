@@ -15,6 +15,7 @@ export function pruneReport(result: PruneResult): string {
 /** One row a solved site: widths, what it cost, how long it took. */
 function layerTable(stats: readonly LayerStats[]): string {
   const withAdmm = stats.some(({ admm }) => admm !== null);
+  const withInputs = stats.some(({ inputRefit }) => inputRefit !== null);
   const head = ['block', 'site', 'before', 'after', 'predicted', 'error', 'seconds'];
   const rows = stats.map((layer) => [
     String(layer.index),
@@ -24,8 +25,10 @@ function layerTable(stats: readonly LayerStats[]): string {
     layer.predicted === null ? '-' : short(layer.predicted),
     layer.relativeError === null ? '-' : short(layer.relativeError),
     layer.seconds.toFixed(2),
+    ...(withInputs ? [layer.inputRefit === null ? '-' : short(layer.inputRefit.before)] : []),
     ...(withAdmm ? admmCells(layer) : []),
   ]);
+  if (withInputs) head.push('output map only');
   if (withAdmm) head.push('ADMM steps', 'primal', 'dual');
   return table(
     [head, ...rows],

@@ -1,0 +1,104 @@
+/**
+ * The refit of an FFN's gate and up on their kept channels, between the mask and the slice's way into the file
+ * (docs/method.md, section 7): glue between a block and the iterations under lib/solver/.
+ */
+import { using } from '../engine/engine';
+import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
+import type { Session } from '../engine/session';
+import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
+import type { NativeRefit } from '../solver/native-solver';
+import type { Settings } from './options';
+import type { LayerStats } from './result';
+import { withSolver } from './site-solver';
+import type { Layer } from './widths';
+
+/** What the FFN reads and what it is to give, a row a calibration token. */
+export interface FfnTokens {
+  inputs: MatrixHandle;
+  targets: MatrixHandle;
+}
+
+/** Room for them; biases of gate and up are weights of a last column of ones. */
+export function makeFfnTokens(
+  session: Session,
+  block: BlockHandle,
+  rows: number,
+  pageRows: number,
+  scratch: string,
+): FfnTokens {
+  const { hidden } = session.architecture;
+  const ones = native.blockShape(block, 'upBias') === null ? 0 : 1;
+  const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
+  return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
+}
+
+export function releaseFfnTokens({ inputs, targets }: FfnTokens): void {
+  native.release(inputs);
+  native.release(targets);
+}
+
+export interface InputRefit {
+  /** Of the output map on the new input weights; `start` where nothing was gained. */
+  refit: NativeRefit;
+  report: NonNullable<LayerStats['inputRefit']>;
+}
+
+/**
+ * Refits the input weights of a block that was sliced to its kept channels, whose output map is the original's. `start` is
+ * the refit of that map on the input weights as they are. The output map is left as it is.
+ */
+export async function refitInputs(
+  session: Session,
+  settings: Settings,
+  block: BlockHandle,
+  layer: Layer,
+  tokens: FfnTokens,
+  start: NativeRefit,
+  bias: boolean,
+): Promise<InputRefit> {
+  const { handle } = session.engine;
+  const { inputs, targets } = tokens;
+  const before = start.relativeError;
+  const freezes = settings.bias === 'keep';
+  const solver = native.createGaussNewton(handle, block, inputs, targets, settings.lambda, freezes);
+  return using(solver, async () => {
+    const steps: GaussNewtonSteps<NativeRefit> = {
+      linearise: async (fit, round) => {
+        const { gaussNewtonTokens } = settings;
+        await native.linearise(handle, solver, block, fit, gaussNewtonTokens, round);
+      },
+      nextDirection: (last) => native.nextDirection(handle, solver, last),
+      advance: (step) => native.advanceAlong(handle, solver, step),
+      move: (forth) => native.moveInputs(handle, solver, block, forth),
+      refit: () => refitOutput(session, settings, block, layer, tokens, bias),
+    };
+    const { gaussNewtonRounds: rounds, gaussNewtonSteps } = settings;
+    const { fit, taken } = await gaussNewton(steps, start, { rounds, steps: gaussNewtonSteps });
+    return { refit: fit, report: { before, rounds: taken } };
+  });
+}
+
+/** The exact refit of the output map on what the block's input weights make of all tokens. */
+function refitOutput(
+  session: Session,
+  settings: Settings,
+  block: BlockHandle,
+  layer: Layer,
+  { inputs, targets }: FfnTokens,
+  bias: boolean,
+): Promise<NativeRefit> {
+  const { handle } = session.engine;
+  const { ffn } = native.blockWidths(block);
+  const sums = session.statistics(ffn, {
+    gram: true,
+    residual: session.architecture.hidden,
+    scratch: settings.scratch,
+  });
+  return using(sums, async (statistics) => {
+    await native.collectHidden(handle, block, inputs, targets, statistics);
+    const everything = new Uint8Array(ffn).fill(1);
+    return withSolver(session, settings, block, layer, { statistics, metric: null }, (solver) =>
+      solver.refit(everything, { bias }),
+    );
+  });
+}

@@ -1,0 +1,27 @@
+// How the rows of a page are shared out over the pool.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "core/context.h"
+
+namespace struprune {
+
+// Most rows of a page that one task handles: the more, the fewer times a weight is packed.
+inline constexpr size_t kChunk = 512;
+
+// Splits rows over the pool: fn(first, count, worker), count <= kChunk, and smaller where that
+// leaves a worker without a share.
+template <typename Fn>
+void ForChunks(Context& context, size_t rows, Fn&& fn) {
+  constexpr size_t kLeast = 128;
+  const size_t share = (rows + 2 * context.pool.size() - 1) / (2 * context.pool.size());
+  const size_t chunk = std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, kChunk);
+  context.pool.ParallelFor((rows + chunk - 1) / chunk, [&](size_t task, size_t worker) {
+    context.CheckAbort();
+    fn(task * chunk, std::min(chunk, rows - task * chunk), worker);
+  });
+}
+
+}  // namespace struprune

@@ -1,0 +1,172 @@
+#include "solver/ffn_pass.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/row_chunks.h"
+
+namespace struprune {
+namespace {
+
+using Access = PagedMatrix::Access;
+
+double SquaredNorm(size_t count, const float* values) {
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) sum += static_cast<double>(values[i]) * values[i];
+  return sum;
+}
+
+// Slopes and hidden activations of a page, what every pass begins with.
+class Activations {
+ public:
+  Activations(Context& context, const FfnMap& map)
+      : context_(context),
+        map_(map),
+        hidden_(context.Allocate<float>(context.pool.size() * kChunk * map.width)),
+        slopes_(context.Allocate<float>(map.parts * stride())) {}
+
+  // Elements between the parts of slopes.
+  size_t stride() const { return kFfnPage * map_.width; }
+  const float* slopes(size_t part) const { return slopes_.data() + part * stride(); }
+
+  // fn(first, count, worker, slopes, hidden) over the rows of a page; hidden may be overwritten.
+  template <typename Fn>
+  void ForRows(size_t rows, const float* x, Fn&& fn) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      float* slopes = slopes_.data() + first * map_.width;
+      float* hidden = hidden_.data() + worker * kChunk * map_.width;
+      PreActivations(map_, map_.in.data(), count, x + first * map_.inputs, slopes, stride());
+      HiddenAndSlopes(map_, count, slopes, stride(), hidden);
+      fn(first, count, worker, slopes, hidden);
+    });
+  }
+
+ private:
+  Context& context_;
+  const FfnMap& map_;
+  Buffer<float> hidden_;  // [chunk, width] a worker
+  Buffer<float> slopes_;  // [parts, page, width]
+};
+
+}  // namespace
+
+void CheckShapes(const FfnMap& map, const FfnTokens& tokens) {
+  const auto require = [](bool fits) {
+    if (!fits) throw Error("ERR_ARGUMENT", "the FFN's weights, inputs and targets do not fit");
+  };
+  require(map.parts == 1 || map.parts == 2);
+  require(map.in.size() == map.rows() * map.inputs && map.down.size() == map.outputs * map.width);
+  require(map.bias.empty() || map.bias.size() == map.outputs);
+  require(tokens.inputs->cols() == map.inputs && tokens.targets->cols() == map.outputs);
+  require(tokens.inputs->rows() == tokens.targets->rows());
+}
+
+std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
+  std::vector<FfnPage> pages;
+  for (size_t row = 0; row < tokens.inputs->rows(); row += pages.back().rows) {
+    const size_t rows = tokens.inputs->Run(row, kFfnPage);
+    pages.push_back({row, tokens.targets->Run(row, rows)});
+  }
+  return pages;
+}
+
+std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t offset) {
+  const std::vector<FfnPage> all = AllPages(tokens);
+  const size_t wanted =
+      std::clamp<size_t>(count * all.size() / tokens.inputs->rows(), 1, all.size());
+  const size_t distance = all.size() / wanted;
+  std::vector<FfnPage> pages;
+  for (size_t i = 0; i < wanted; ++i) pages.push_back(all[i * distance + offset % distance]);
+  return pages;
+}
+
+FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
+                     const std::vector<FfnPage>& pages, Statistics& sums,
+                     const std::vector<std::unique_ptr<Statistics>>& moments) {
+  const size_t out = map.outputs;
+  Activations activations(context, map);
+  Buffer<float> gradients = context.Allocate<float>(kFfnPage * map.rows());
+  Buffer<float> missed = context.Allocate<float>(context.pool.size() * kChunk * out);
+  std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
+  FfnError total;
+  for (const auto& [row, rows] : pages) {
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
+    const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
+    activations.ForRows(
+        rows, x.data(),
+        [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
+          const float* target = y.data() + first * out;
+          float* miss = missed.data() + worker * kChunk * out;
+          std::copy_n(target, count * out, miss);
+          SubtractOutput(map, count, hidden, miss);
+          for (size_t i = 0; i < count; ++i) {
+            each[first + i] = {SquaredNorm(out, miss + i * out),
+                               SquaredNorm(out, target + i * out)};
+          }
+          PullBack(map, count, miss, slopes, activations.stride(), hidden,
+                   gradients.data() + first * map.rows());
+        });
+    sums.Add(rows, x.data(), gradients.data());
+    for (size_t part = 0; part < map.parts; ++part) {
+      moments[part]->Add(rows, activations.slopes(part), nullptr);
+    }
+    for (size_t i = 0; i < rows; ++i) {
+      total.error += each[i].error;
+      total.target += each[i].target;
+    }
+  }
+  return total;
+}
+
+double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
+                  const std::vector<FfnPage>& pages, const float* v, Statistics* sums) {
+  const size_t out = map.outputs, workers = context.pool.size();
+  Activations activations(context, map);
+  const size_t change_size = map.parts * kChunk * map.width;
+  Buffer<float> changes = context.Allocate<float>(workers * change_size);
+  Buffer<float> moves = context.Allocate<float>(workers * kChunk * out);
+  Buffer<float> gradients = context.Allocate<float>(sums ? kFfnPage * map.rows() : 0);
+  std::vector<double> each(kFfnPage);
+  double total = 0;
+  for (const auto& [row, rows] : pages) {
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
+    activations.ForRows(
+        rows, x.data(),
+        [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
+          float* change = changes.data() + worker * change_size;
+          float* move = moves.data() + worker * kChunk * out;
+          PreActivations(map, v, count, x.data() + first * map.inputs, change, kChunk * map.width);
+          PushForward(map, count, change, kChunk * map.width, slopes, activations.stride(), hidden,
+                      move);
+          for (size_t i = 0; i < count; ++i) each[first + i] = SquaredNorm(out, move + i * out);
+          if (!sums) return;
+          PullBack(map, count, move, slopes, activations.stride(), hidden,
+                   gradients.data() + first * map.rows());
+        });
+    if (sums) sums->Add(rows, x.data(), gradients.data());
+    total = std::accumulate(each.begin(), each.begin() + static_cast<ptrdiff_t>(rows), total);
+  }
+  return total;
+}
+
+void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
+  const size_t out = map.outputs, part = kChunk * map.width;
+  Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts * part);
+  Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
+  Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
+  for (const auto& [row, rows] : AllPages(tokens)) {
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
+    tokens.targets->Read(row, rows, missed.data());
+    ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
+      float* up = pre.data() + worker * map.parts * part;
+      float* p = hidden.data() + first * map.width;
+      PreActivations(map, map.in.data(), count, x.data() + first * map.inputs, up, part);
+      const float* gate = map.parts == 2 ? up : nullptr;
+      Activate(map.activation, count * map.width, gate, gate ? up + part : up, p);
+      SubtractOutput(map, count, p, missed.data() + first * out);
+    });
+    sums.Add(rows, hidden.data(), missed.data());
+  }
+}
+
+}  // namespace struprune

@@ -1,0 +1,53 @@
+// Passes of an FFN's least squares over pages of tokens: everything with a dimension of tokens is
+// here.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/paged_matrix.h"
+#include "tiles/statistics.h"
+#include "solver/ffn_map.h"
+
+namespace struprune {
+
+struct FfnTokens {
+  std::shared_ptr<PagedMatrix> inputs;   // [tokens, map.inputs] X
+  std::shared_ptr<PagedMatrix> targets;  // [tokens, map.outputs] Y
+};
+
+// Throws ERR_ARGUMENT where they do not fit each other.
+void CheckShapes(const FfnMap& map, const FfnTokens& tokens);
+
+// Most tokens that a pass works on at once; a multiple of Statistics::kTokenPage.
+inline constexpr size_t kFfnPage = 2048;
+
+struct FfnPage {
+  size_t row, rows;
+};
+// All pages of the tokens, in order; each lies in one page of the matrices.
+std::vector<FfnPage> AllPages(const FfnTokens& tokens);
+// Pages at even distances with about `count` tokens, the first being page `offset` (modulo the
+// distance).
+std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t offset);
+
+struct FfnError {
+  double error = 0;   // ‖Y − Ŷ‖²
+  double target = 0;  // ‖Y‖²
+};
+
+// Adds to `sums` X, with as residual the rows of Jᵀ(Y − Ŷ): the cross product is the gradient
+// [map.rows(), inputs]. Adds to moments[part] the slopes [tokens, width].
+FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
+                     const std::vector<FfnPage>& pages, Statistics& sums,
+                     const std::vector<std::unique_ptr<Statistics>>& moments);
+
+// ‖J v‖² for v[map.rows(), inputs], a change of map.in. Where `sums` is given it receives X and the
+// rows of Jᵀ J v.
+double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
+                  const std::vector<FfnPage>& pages, const float* v, Statistics* sums);
+
+// Adds P of all tokens to `sums`, with as residual Y − Ŷ: what a refit of the output map needs.
+void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums);
+
+}  // namespace struprune

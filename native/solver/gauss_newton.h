@@ -1,0 +1,72 @@
+// Gauss-Newton on the input weights θ of an FFN (docs/method.md, section 7). With J the derivative
+// of Ŷ by θ, one linearisation asks for the δ of
+//   (JᵀJ + K) δ = Jᵀ(Y − Ŷ) − K (θ − θ₀)
+// by conjugate gradients under a Kronecker preconditioner. J is never stored: a product with it is
+// a pass over the tokens. The loop is the caller's (lib/solver/gauss-newton.ts).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "solver/ffn_pass.h"
+#include "solver/kronecker.h"
+
+namespace struprune {
+
+// What the line along a direction p looks like: the model of the error falls by slope² ÷ curvature
+// at the step slope ÷ curvature.
+struct Direction {
+  double slope = 0;      // <residual of the normal equations, p>
+  double curvature = 0;  // pᵀ(JᵀJ + K) p
+};
+
+struct GaussNewtonOptions {
+  double lambda = 0.05;      // K = λ × the diagonal of the Kronecker approximation of JᵀJ
+  bool freeze_last = false;  // the weights of the last column of X, which are biases, stay
+};
+
+class GaussNewton {
+ public:
+  // origin = θ₀, of the shape of FfnMap::in.
+  GaussNewton(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
+              GaussNewtonOptions options);
+
+  // Linearises at `map` over about `tokens` tokens: pages at even distances, the first of them page
+  // number `offset`. Returns ‖Y − Ŷ‖² ÷ ‖Y‖² over them. Throws ERR_ARGUMENT where shapes do not
+  // fit.
+  double Linearise(FfnMap map, size_t tokens, size_t offset);
+  // The next direction of the conjugate gradients; `last`: none follows, which saves half of a
+  // pass.
+  Direction NextDirection(bool last);
+  // δ += step × that direction.
+  void Advance(double step);
+
+  // Of the linearisation.
+  const FfnMap& map() const { return map_; }
+  Buffer<float> Moved() const;  // θ + δ
+
+ private:
+  void MakePreconditioner(const Statistics& sums,
+                          std::vector<std::unique_ptr<Statistics>>& moments);
+  void Precondition(double* z) const;
+  double PenaltyOf(size_t row, size_t column) const;
+  Buffer<double> Zeros() const;
+
+  std::shared_ptr<Context> context_;
+  const Buffer<float> origin_;  // θ₀
+  const FfnTokens tokens_;
+  const GaussNewtonOptions options_;
+
+  // Of the linearisation; [map.rows(), inputs] each.
+  FfnMap map_;
+  std::vector<FfnPage> pages_;
+  double taken_ = 0;                          // tokens of the pages
+  std::vector<double> curvatures_, squares_;  // diagonals of A and of H
+  std::optional<KroneckerInverse> preconditioner_;
+  Buffer<double> delta_, residual_, direction_, image_;
+  double norm_ = 0;  // <residual, preconditioned residual> at the last direction
+};
+
+}  // namespace struprune

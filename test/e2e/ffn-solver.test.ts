@@ -1,0 +1,55 @@
+/** Gate and up refitted too, from the text to the file: what it is for, and that the file has it. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from './files';
+import { CALIBRATION, EVALUATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const ASSETS = join(__dirname, '../../assets');
+
+function options(more: Partial<PruneOptions> = {}): PruneOptions {
+  return {
+    output: work.path('out'),
+    calibration: CALIBRATION,
+    calibrationTokens: 4096,
+    sparsity: 0.3,
+    allocation: 'uniform',
+    eval: EVALUATION,
+    evalTokens: 4096,
+    threads: 2,
+    ...more,
+  };
+}
+
+// Gated SiLU, and ReLU with biases.
+for (const name of ['tiny', 'tiny-opt']) {
+  test.serial(`${name}: Gauss-Newton lowers every error, and the perplexity`, async (t) => {
+    const model = join(ASSETS, name);
+    const plain = await prune(model, options());
+    for (const { inputRefit } of plain.layerStats) t.is(inputRefit, null);
+    const more = { ffnSolver: 'gauss-newton', gaussNewtonRounds: 2 } as const;
+    const refitted = await prune(model, options(more));
+    for (const { index, relativeError, inputRefit } of refitted.layerStats) {
+      t.is(inputRefit!.rounds, 2, `block ${index}`);
+      t.true(relativeError! < 0.95 * inputRefit!.before, `block ${index}`);
+    }
+    t.true(refitted.perplexityAfter! < plain.perplexityAfter!);
+    // The masks of the first block see the same inputs.
+    t.is(refitted.layers[0]!.keptFfnSha256, plain.layers[0]!.keptFfnSha256);
+    const { expected, actual } = refitted.verification;
+    t.true(Math.abs(actual - expected) < 1e-4);
+    const again = await prune(model, options(more));
+    t.deepEqual(hashesOf(again.output), hashesOf(refitted.output));
+  });
+}
+
+test.serial('a solver that refits is not combined with --no-refit', async (t) => {
+  const settings = options({ ffnSolver: 'gauss-newton', refit: false });
+  await t.throwsAsync(prune(join(ASSETS, 'tiny'), settings), { code: 'ERR_ARGUMENT' });
+  t.false(existsSync(settings.output));
+});
