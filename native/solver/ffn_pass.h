@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/paged_matrix.h"
-#include "ops/statistics.h"
+#include "tiles/statistics.h"
 #include "solver/ffn_map.h"
 
 namespace struprune {
