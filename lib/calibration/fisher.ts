@@ -88,7 +88,7 @@ export async function* fisherMetrics(
     report(total + 1, 'gradient of the head');
     for (let index = total - 1; index >= 0; index--) {
       engine.throwIfAborted();
-      yield* blockMetric(session, index, states.pop()!, gradient, window);
+      yield* blockMetric(session, index, states.pop()!, gradient, options);
       report(2 * total + 1 - index, `gradient of block ${index + 1} of ${total}`, index);
     }
     return loss;
@@ -126,10 +126,10 @@ async function* blockMetric(
   index: number,
   inputs: MatrixHandle,
   gradient: MatrixHandle,
-  window: number,
+  { window, scratch }: FisherOptions,
 ): AsyncGenerator<BlockFisher, void, void> {
   const { engine, architecture } = session;
-  const statistics = () => native.createStatistics(engine.handle, architecture.hidden, true, 0);
+  const statistics = () => session.statistics(architecture.hidden, { gram: true, scratch });
   const held: AnyHandle[] = [inputs];
   const hold = <H extends AnyHandle>(handle: H): H => {
     held.push(handle);

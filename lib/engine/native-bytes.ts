@@ -6,24 +6,18 @@ import type { Architecture } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
 import type { GpuSites } from './gpu-sites';
 import type { Site } from './native';
-
-const FLOAT = 4;
-const DOUBLE = 8;
+import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
 // Constants of the same meaning as in native/.
 const PAGE_TOKENS = 4096; // paged_matrix.h
-const CHUNK = 512; // forward_steps.h
+export const CHUNK = 512; // forward_steps.h
 const ENDS_CHUNK = 256; // ends.cpp
 const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp
 const COMPARE_ROWS = 8192; // compare.cpp
-const GRAM_TILE = 256; // statistics.cpp
 const GRAM_CHUNK = 256; // run_site.cpp
-const FFN_PAGE = 2048; // ffn_pass.h
-const CURVE_TILE = 64; // sweep_curve.cpp
-const BATCH = 64; // sweep.h
 
 /** Who shares the work, on what model. */
 export interface Ground {
@@ -32,6 +26,8 @@ export interface Ground {
   window: number;
   /** Where sites run; null = on the CPU. */
   gpu: GpuSites | null;
+  /** Of tiled matrices only the tiles at hand are in memory. */
+  tiled?: boolean;
 }
 
 /** What a site hands out beside the states that it takes on. */
@@ -146,67 +142,18 @@ export function ffnInputs({ hidden, biases }: Architecture): number {
   return hidden + (biases.ffnIn ? 1 : 0);
 }
 
-/**
- * Gauss-Newton on an FFN of `width` channels whose inputs and targets lie in scratch, from createGaussNewton on, with the
- * refits of the output map between its rounds. `further`: a round has more than one step.
- */
-export function gaussNewtonBytes(
-  ground: Ground,
-  width: number,
-  rows: number,
-  further: boolean,
-): number {
-  const { architecture, threads } = ground;
-  const { hidden } = architecture;
-  const inputs = ffnInputs(architecture);
-  const parts = architecture.gated ? 2 : 1;
-  const channels = parts * width;
-  const cells = channels * inputs;
-  const page = flightTokens(ground.window, rows);
-  const chunks = threads * CHUNK;
-
-  const map = FLOAT * (cells + hidden * width + hidden);
-  const factors = DOUBLE * (parts * width ** 2 + inputs ** 2);
-  // Origin, the fit at hand, and the linearisation: map, factors, shift, residual and direction, and its image.
-  const held = FLOAT * (cells + hidden * width) + map + factors;
-  const iterates = DOUBLE * cells * (further ? 4 : 3);
-
-  const activations = FLOAT * (chunks * width + FFN_PAGE * channels);
-  const gradient =
-    activations +
-    FLOAT * (FFN_PAGE * channels + chunks * hidden) +
-    FLOAT * page * (inputs + hidden);
-  const sums = statisticsBytes(ground, inputs, true, channels);
-  const moments = parts * statisticsBytes(ground, width, true);
-  const factoring = DOUBLE * 2 * width ** 2;
-  const linearise = held - factors + sums + moments + Math.max(gradient, factoring);
-
-  const product =
-    activations +
-    FLOAT * (chunks * (channels + hidden) + page * inputs) +
-    (further ? FLOAT * FFN_PAGE * channels + statisticsBytes(ground, inputs, false, channels) : 0);
-  const direction =
-    held + iterates + Math.max(DOUBLE * (cells + cells / parts), FLOAT * cells + product);
-
-  const collect = map + FLOAT * (chunks * channels + FFN_PAGE * (width + hidden) + page * inputs);
-  const problem = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
-  const refit =
-    held +
-    iterates +
-    statisticsBytes(ground, width, true, hidden) +
-    Math.max(collect, targetBytes(problem), refitBytes(problem, width));
-  return Math.max(linearise, direction, refit);
-}
-
 /** Sums of a site's input. */
 export function statisticsBytes(
-  { threads }: Ground,
+  ground: Ground,
   width: number,
   gram: boolean,
   residual = 0,
 ): number {
-  const sums = (gram ? width * width : 0) + 2 * width + residual * (width + 1);
-  return DOUBLE * sums + FLOAT * threads * GRAM_TILE * GRAM_TILE;
+  const sums = DOUBLE * (2 * width + residual);
+  if (!gram && residual === 0) return sums;
+  const products = FLOAT * ground.threads * TILE_SIDE ** 2;
+  const tiles = (gram ? half(width) : 0) + full(residual, width);
+  return sums + products + tilesBytes(ground, tiles);
 }
 
 export function statesBytes({ architecture }: Ground, rows: number): number {
@@ -306,78 +253,4 @@ export function backwardBytes(
   floats += chunk * (3 * hidden + (gated ? 3 : 2) * ffn);
   if (norm.placement === 'post') floats += flight * hidden;
   return FLOAT * (floats + 2 * flight * hidden);
-}
-
-/** A site's problem: columns of its output map, its rows, and what else it knows. */
-export interface Problem {
-  inputs: number;
-  outputs: number;
-  /** Columns of a group. */
-  group: number;
-  /** Feedback: the target differs from the map's own output. */
-  cross: boolean;
-  /** Solved in the Fisher metric. */
-  fisher: boolean;
-}
-
-/** createSolver: what measuring the target takes for a moment. */
-export function targetBytes({ inputs, outputs, fisher }: Problem): number {
-  return DOUBLE * outputs * inputs * (fisher ? 3 : 2);
-}
-
-/**
- * sweep over at most `removed` columns: the state P and Q, then the exact curve. `mixed`: the curve is measured in
- * another metric than the order.
- */
-export function sweepBytes(
-  { threads }: Ground,
-  { inputs: n, outputs: d, group, cross }: Problem,
-  removed: number,
-  mixed: boolean,
-): number {
-  const square = n * n;
-  const state = 2 * square + 3 * d * n;
-  const batch = Math.min(BATCH, removed);
-  const removal =
-    group === 1
-      ? 2 * square + 2 * BATCH * n + 4 * batch * Math.max(0, n - batch)
-      : 2 * square + 3 * group * n + 2 * group * group * threads;
-  const shift = cross ? d * n : 0;
-  const steps = d * removed;
-  const corner = square + shift + 2 * steps + removed * removed;
-  const tiles = threads * CURVE_TILE * (removed + n);
-  const curve = square + shift + 2 * steps + removed * n + Math.max(mixed ? steps : 0, tiles);
-  const dense = cross ? square + 3 * d * n + steps + removed * n : 0;
-  return DOUBLE * Math.max(state, removal, corner, curve, dense);
-}
-
-/** refit on `kept` columns. */
-export function refitBytes({ inputs: n, outputs: d }: Problem, kept: number): number {
-  const removed = n - kept;
-  const solving = kept * kept + d * kept + d * removed + removed * kept;
-  // Solution, kept weights in both precisions; then the change, weighed and multiplied by the Gram.
-  const measuring = kept * kept + 2.5 * d * kept + Math.max(d * kept + d * n, 3 * d * n);
-  return DOUBLE * Math.max(solving, measuring);
-}
-
-/** slice, without a refit. */
-export function sliceBytes({ inputs: n, outputs: d }: Problem, kept: number): number {
-  return DOUBLE * (0.5 * d * kept + Math.max(d * kept + d * n, 3 * d * n));
-}
-
-/** admm: matrix and factor, four arrays of the map's size. */
-export function admmBytes({ inputs: n, outputs: d }: Problem): number {
-  return DOUBLE * (2 * n * n + 4 * d * n);
-}
-
-/** swap on `kept` columns: the tableau, and what it is made of or measured by. */
-export function swapBytes({ inputs: n, outputs: d }: Problem, kept: number): number {
-  const removed = n - kept;
-  const tableau = 2 * n * n;
-  const solution = kept * kept + d * kept;
-  const making =
-    d * n + removed * removed + kept * removed + Math.max(2 * d * removed, kept * removed);
-  const weighing = 2 * d * n;
-  const measuring = Math.max(d * removed + removed * kept, 3 * d * n);
-  return DOUBLE * (tableau + solution + Math.max(making, weighing, measuring));
 }

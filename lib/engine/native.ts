@@ -134,20 +134,19 @@ export interface NativeAddon
   copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
   createStatistics(
     engine: EngineHandle,
+    store: StoreHandle,
     dim: number,
     withGram: boolean,
     residualDim: number,
   ): StatisticsHandle;
-  readStatistics(
-    statistics: StatisticsHandle,
-    withGram?: boolean,
-  ): {
+  readStatistics(statistics: StatisticsHandle): {
     tokens: number;
     dim: number;
     sums: Float64Array;
     squares: Float64Array;
-    gram: Float64Array | null;
   };
+  /** Whole rows of XᵀX, a copy. */
+  gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
   loadBlock(
     engine: EngineHandle,
     spec: BlockSpec,

@@ -66,6 +66,15 @@ export class Session {
     return hidden;
   }
 
+  /** Sums of inputs `[tokens, width]`; `residual`: columns of a residual whose products with them are summed too. */
+  statistics(
+    width: number,
+    { gram, residual = 0, scratch = '' }: { gram: boolean; residual?: number; scratch?: string },
+  ): StatisticsHandle {
+    const { handle } = this.engine;
+    return native.createStatistics(handle, this.engine.store(scratch), width, gram, residual);
+  }
+
   /** Zeros, in pages of `rowsOfPage` rows; matrices that one call works on have pages of the same rows. */
   matrix(rows: number, cols: number, rowsOfPage: number, scratch = ''): MatrixHandle {
     return native.createMatrix(this.engine.store(scratch), rows, cols, rowsOfPage);

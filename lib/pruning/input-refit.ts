@@ -89,7 +89,11 @@ function refitOutput(
 ): Promise<NativeRefit> {
   const { handle } = session.engine;
   const { ffn } = native.blockWidths(block);
-  const sums = native.createStatistics(handle, ffn, true, session.architecture.hidden);
+  const sums = session.statistics(ffn, {
+    gram: true,
+    residual: session.architecture.hidden,
+    scratch: settings.scratch,
+  });
   return using(sums, async (statistics) => {
     await native.collectHidden(handle, block, inputs, targets, statistics);
     const everything = new Uint8Array(ffn).fill(1);

@@ -3,10 +3,10 @@
  * and work. From the architecture and the settings alone; no weight is read.
  */
 import { storageBytes } from '../checkpoint/container';
+import { gaussNewtonBytes } from '../engine/gauss-newton-bytes';
 import type { GpuSites } from '../engine/gpu-sites';
 import type { Site } from '../engine/native';
 import {
-  admmBytes,
   applySiteBytes,
   backwardBytes,
   blockBytes,
@@ -16,22 +16,25 @@ import {
   ffnInputs,
   ffnTokensBytes,
   type Ground,
-  gaussNewtonBytes,
   headGradientBytes,
-  type Problem,
-  refitBytes,
   runSiteBytes,
   type States,
   scoreBytes,
   siteWidth,
-  sliceBytes,
   statesBytes,
   statisticsBytes,
+} from '../engine/native-bytes';
+import { SITES } from '../engine/session';
+import {
+  admmBytes,
+  type Problem,
+  problemBytes,
+  refitBytes,
+  sliceBytes,
   swapBytes,
   sweepBytes,
   targetBytes,
-} from '../engine/native-bytes';
-import { SITES } from '../engine/session';
+} from '../engine/solver-bytes';
 import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
@@ -63,7 +66,7 @@ export interface RunPlan {
   scratch: number;
   /** Bytes beside the output: the journal and the output, for a while both. An upper bound: nothing removed. */
   disk: number;
-  /** Hidden states of the solve and of evaluations go to scratch. */
+  /** Hidden states of the solve and of evaluations go to scratch, and of tiled matrices what does not fit. */
   statesPaged: boolean;
   /** Most of the GPU's memory at once, and most passes over the tokens that a site needs with it; null on the CPU. */
   device: { memory: number; passes: number } | null;
@@ -89,7 +92,7 @@ export interface PlanInput {
 }
 
 /**
- * The plan under a limit in bytes (0 = none): hidden states are paged where they do not fit.
+ * The plan under a limit in bytes (0 = none): hidden states and tiles are paged where they do not all fit.
  * @throws StruPruneError ERR_BUDGET when a site does not fit the GPU's memory
  */
 export function planRun(input: PlanInput, limit: number): RunPlan {
@@ -102,18 +105,25 @@ export function smallestMemory(input: PlanInput): number {
   return Math.min(planWith(input, true).memory, planWith(input, false).memory);
 }
 
-function planWith(input: PlanInput, statesPaged: boolean): RunPlan {
-  const stages = [evaluateStage(input, statesPaged)];
+function planWith(input: PlanInput, paged: boolean): RunPlan {
+  const stages = [evaluateStage(input, paged)];
   if (input.surveys && input.settings.fromCalibration === undefined)
-    stages.push(surveyStage(input));
-  stages.push(solveStage(input, statesPaged));
+    stages.push(surveyStage(input, paged));
+  stages.push(solveStage(input, paged));
   const { architecture, dtype } = input;
   const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
   // In runs of 32, the storage block of the narrowest dtype.
   const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
   const disk = 2 * output;
   const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
-  return { stages, memory: most('memory'), scratch: most('scratch'), disk, statesPaged, device };
+  return {
+    stages,
+    memory: most('memory'),
+    scratch: most('scratch'),
+    disk,
+    statesPaged: paged,
+    device,
+  };
 }
 
 /** Evaluation before and after, the check of the output, samples. The last window is always measured. */
@@ -160,9 +170,9 @@ function forwardMemory(ground: Ground, states: States): number {
   return held + Math.max(embedBytes(ground, states), blocks, scoreBytes(ground, states));
 }
 
-function surveyStage(input: PlanInput): StagePlan {
+function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const { architecture, settings, method, layers, window, threads, gpu } = input;
-  const ground: Ground = { architecture, threads, window, gpu };
+  const ground: Ground = { architecture, threads, window, gpu, tiled: paged };
   const curves = method === null;
   const tokens = curves ? surveyTokens(input) : input.tokens;
   const states: States = { rows: tokens, paged: true };
@@ -170,31 +180,33 @@ function surveyStage(input: PlanInput): StagePlan {
   const fisher = curves && settings.layerWeights === 'fisher';
   const probe = curves && settings.layerWeights === 'probe';
   const trial: States = { rows: probeTokens(tokens, window), paged: true };
-  const gradients = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
   const reads = curves || method.statistics !== 'none';
-  const memory = eachBlock(architecture, (block) => {
-    const parts = [fisher ? backwardBytes(ground, block, tokens) : 0];
-    for (const site of SITES) {
-      const layer = layers[layerAt(layers, block, site)];
-      if (!layer) {
-        if (reads) parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
-        continue;
+  const blockMemory = (ground: Ground) =>
+    eachBlock(architecture, (block) => {
+      const gradients = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
+      const parts = [fisher ? backwardBytes(ground, block, tokens) : 0];
+      for (const site of SITES) {
+        const layer = layers[layerAt(layers, block, site)];
+        if (!layer) {
+          if (reads) parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
+          continue;
+        }
+        const sums = reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
+        const jobs = [
+          reads ? runSiteBytes(ground, block, site, states, { collects: true, gram: curves }) : 0,
+        ];
+        if (curves) {
+          const problem = problemOf(architecture, layer, { cross: false, fisher });
+          const removed = layer.allowed.at(-1)! * layer.groupSize;
+          jobs.push(targetBytes(ground, problem), sweepBytes(ground, problem, removed));
+          if (probe) jobs.push(trialMemory(ground, layer, problem, trial));
+        }
+        parts.push(sums + Math.max(...jobs));
       }
-      const sums = reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
-      const jobs = [
-        reads ? runSiteBytes(ground, block, site, states, { collects: true, gram: curves }) : 0,
-      ];
-      if (curves) {
-        const problem = problemOf(architecture, layer, { cross: false, fisher });
-        const removed = layer.allowed.at(-1)! * layer.groupSize;
-        const mixed = fisher && settings.selection === 'plain';
-        jobs.push(targetBytes(problem), sweepBytes(ground, problem, removed, mixed));
-        if (probe) jobs.push(trialMemory(ground, layer, problem, trial));
-      }
-      parts.push(sums + Math.max(...jobs));
-    }
-    return blockBytes(ground, block) + gradients + Math.max(...parts);
-  });
+      return blockBytes(ground, block) + gradients + Math.max(...parts);
+    });
+  const memory = blockMemory(ground);
+  const tiles = blockMemory({ ...ground, tiled: false }) - memory;
   const copies = fisher ? copyStatesBytes(ground, tokens) : 0;
   const ends = reads ? embedBytes(ground, states) : 0;
   const head = fisher ? headGradientBytes(ground, tokens) : 0;
@@ -209,10 +221,11 @@ function surveyStage(input: PlanInput): StagePlan {
   return {
     stage: 'survey',
     memory: Math.max(memory, copies, ends, head),
-    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics + trialStates : 0,
+    scratch: reads ? all * (fisher ? blocks.length + 2 : 1) + metrics + trialStates + tiles : 0,
     paged: [
       ...(reads ? ['hidden states'] : []),
       ...(fisher ? ['gradients', 'Fisher metrics'] : []),
+      ...(tiles > 0 ? ['Gram matrices and factors'] : []),
     ],
     flops: {
       single: reads
@@ -227,12 +240,16 @@ function surveyStage(input: PlanInput): StagePlan {
 function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: States): number {
   const { architecture } = ground;
   const kept = (layer.groups - trialRemovals(layer)) * layer.groupSize;
+  const held = problemBytes(ground, problem);
   const blocks = eachBlock(architecture, (block) => {
-    const runs = SITES.map((site) => runSiteBytes(ground, block, site, trial, { collects: false }));
-    const refit = block === layer.block ? refitBytes(problem, kept) : 0;
+    const runs = SITES.map(
+      (site) => held + runSiteBytes(ground, block, site, trial, { collects: false }),
+    );
+    const refit = block === layer.block ? refitBytes(ground, problem, kept) : 0;
     return blockBytes(ground, block) + Math.max(...runs, refit);
   });
-  return Math.max(blocks, compareBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
+  const between = Math.max(compareBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
+  return Math.max(blocks, held + between);
 }
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {
@@ -241,7 +258,7 @@ function surveyTokens({ settings, window, tokens }: PlanInput): number {
 
 function solveStage(input: PlanInput, paged: boolean): StagePlan {
   const { architecture, settings, method, layers, window, threads, tokens, gpu } = input;
-  const ground: Ground = { architecture, threads, window, gpu };
+  const ground: Ground = { architecture, threads, window, gpu, tiled: paged };
   const { hidden } = architecture;
   const scored =
     method !== null &&
@@ -255,41 +272,45 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
   const check: States = { rows: window, paged: false };
   // Floats of a token in scratch beside the hidden states.
   let keptWidth = 0;
-  const memory = eachBlock(architecture, (block) => {
-    const parts: number[] = [];
-    for (const site of SITES) {
-      parts.push(runSiteBytes(ground, block, site, check, { collects: false }));
-      const layer = layers[layerAt(layers, block, site)];
-      if (scored) continue;
-      if (!layer) {
-        parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
-        continue;
+  const blockMemory = (ground: Ground) =>
+    eachBlock(architecture, (block) => {
+      const parts: number[] = [];
+      for (const site of SITES) {
+        parts.push(runSiteBytes(ground, block, site, check, { collects: false }));
+        const layer = layers[layerAt(layers, block, site)];
+        if (scored) continue;
+        if (!layer) {
+          parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
+          continue;
+        }
+        const inputsToo = refitsInputs({ settings, method }, site);
+        if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
+        else if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
+        const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
+        const jobs = [
+          runSiteBytes(inputsToo ? { ...ground, gpu: null } : ground, block, site, states, {
+            collects: true,
+            gram,
+            keeps: sequential,
+            feedback,
+          }) + (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
+          sequential && !inputsToo ? applySiteBytes(ground, block, site, states) : 0,
+          gram ? solverMemory(input, ground, layer, feedback) : 0,
+        ];
+        parts.push(copy + sums + Math.max(...jobs));
+        if (inputsToo) {
+          const further = settings.gaussNewtonSteps > 1;
+          parts.push(copy + gaussNewtonBytes(ground, layer.groups, tokens, further));
+        }
       }
-      const inputsToo = refitsInputs({ settings, method }, site);
-      if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
-      else if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
-      const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
-      const jobs = [
-        runSiteBytes(inputsToo ? { ...ground, gpu: null } : ground, block, site, states, {
-          collects: true,
-          gram,
-          keeps: sequential,
-          feedback,
-        }) + (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
-        sequential && !inputsToo ? applySiteBytes(ground, block, site, states) : 0,
-        gram ? solverMemory(input, ground, layer, feedback) : 0,
-      ];
-      parts.push(copy + sums + Math.max(...jobs));
-      if (inputsToo) {
-        const further = settings.gaussNewtonSteps > 1;
-        parts.push(copy + gaussNewtonBytes(ground, layer.groups, tokens, further));
-      }
-    }
-    return blockBytes(ground, block) + Math.max(...parts);
-  });
+      return blockBytes(ground, block) + Math.max(...parts);
+    });
+  const memory = blockMemory(ground);
+  const tiles = blockMemory({ ...ground, tiled: false }) - memory;
   const ends = Math.max(embedBytes(ground, states), scoreBytes(ground, check));
   const scratch =
     4 * tokens * keptWidth +
+    tiles +
     (paged && !scored ? statesBytes(ground, tokens) * (feedback ? 3 : 1) : 0);
   return {
     stage: 'solve',
@@ -298,6 +319,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
     paged: [
       ...(keptWidth > 0 ? ['inputs of the site at hand'] : []),
       ...(paged && !scored ? ['hidden states'] : []),
+      ...(tiles > 0 ? ['Gram matrices and factors'] : []),
     ],
     flops: {
       single: scored
@@ -324,11 +346,13 @@ function solverMemory(
   const mask = method === null ? settings.mask : 'sweep';
   const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
   return Math.max(
-    targetBytes(problem),
-    mask === 'sweep' || mask instanceof Own ? sweepBytes(ground, problem, most, false) : 0,
-    mask === 'admm' || mask instanceof Own ? admmBytes(problem) : 0,
-    swaps ? swapBytes(problem, columns - layer.groupSize) : 0,
-    settings.refit || method !== null ? refitBytes(problem, columns) : sliceBytes(problem, columns),
+    targetBytes(ground, problem),
+    mask === 'sweep' || mask instanceof Own ? sweepBytes(ground, problem, most) : 0,
+    mask === 'admm' || mask instanceof Own ? admmBytes(ground, problem) : 0,
+    swaps ? swapBytes(ground, problem, columns - layer.groupSize) : 0,
+    settings.refit || method !== null
+      ? refitBytes(ground, problem, columns)
+      : sliceBytes(ground, problem, columns),
   );
 }
 

@@ -177,12 +177,12 @@ async function collectAndSolve(
     ? await denseTarget(session, block, site, streams.dense, streams)
     : null;
   const residual = target ? session.architecture.hidden : 0;
-  const statistics = native.createStatistics(handle, width, withGram, residual);
+  const { scratch } = settings;
+  const statistics = session.statistics(width, { gram: withGram, residual, scratch });
   const ffn = refitsInputs(context, site)
-    ? makeFfnTokens(session, block, tokens, pageRows, settings.scratch)
+    ? makeFfnTokens(session, block, tokens, pageRows, scratch)
     : undefined;
-  const keep =
-    sequential && !ffn ? session.matrix(tokens, width, pageRows, settings.scratch) : undefined;
+  const keep = sequential && !ffn ? session.matrix(tokens, width, pageRows, scratch) : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,

@@ -55,7 +55,7 @@ export async function surveyColumns(
       found.push({ groupSize: layer.groupSize, ...native.outputColumns(block, layer.site) });
       return;
     }
-    const sums = native.createStatistics(session.engine.handle, widthOf(layer), false, 0);
+    const sums = session.statistics(widthOf(layer), { gram: false });
     await using(sums, async (statistics) => {
       await session.advanceSite(block, layer.site, hidden, window, statistics);
       found.push(siteStatistics(block, layer, statistics));
@@ -233,7 +233,8 @@ async function solveDense(
   metric: MetricPlace | null,
   use: (solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
-  const sums = native.createStatistics(session.engine.handle, widthOf(layer), true, 0);
+  const { scratch } = settings;
+  const sums = session.statistics(widthOf(layer), { gram: true, scratch });
   await using(sums, async (statistics) => {
     await session.advanceSite(block, layer.site, hidden, window, statistics);
     await withSolver(session, settings, block, layer, { statistics, metric }, use);

@@ -11,6 +11,7 @@
 #include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
+#include "tiles/strips.h"
 
 namespace struprune::addon {
 namespace {
@@ -176,15 +177,27 @@ Napi::Value CopyMatrix(const Info& info) {
       Nothing);
 }
 
-// (engine, dim, withGram, residualDim) -> statistics
+// (engine, store, dim, withGram, residualDim) -> statistics
 Napi::Value CreateStatistics(const Info& info) {
-  return MakeHandle(info.Env(), std::make_shared<Statistics>(Engine(info), GetSize(info[1], "dim"),
-                                                             GetBool(info[2], "withGram"),
-                                                             GetSize(info[3], "residualDim")));
+  const TileSpace space{Engine(info), GetHandle<PageStore>(info[1], "store")};
+  return MakeHandle(info.Env(), std::make_shared<Statistics>(space, GetSize(info[2], "dim"),
+                                                             GetBool(info[3], "withGram"),
+                                                             GetSize(info[4], "residualDim")));
 }
 
-// (statistics) -> {tokens, dim, sums, squares: Float64Array[dim], gram: Float64Array[dim*dim] |
-// null}
+// (statistics, row, count) -> Float64Array[count * dim] of the Gram matrix, a copy
+Napi::Value GramRows(const Info& info) {
+  const auto statistics = GetHandle<Statistics>(info[0], "statistics");
+  const size_t row = GetSize(info[1], "row"), count = GetSize(info[2], "count");
+  if (!statistics->has_gram() || row + count > statistics->dim()) {
+    throw BadArgument("rows outside the Gram matrix");
+  }
+  auto values = Napi::Float64Array::New(info.Env(), count * statistics->dim());
+  ReadRows(*statistics->gram(), row, count, values.Data());
+  return values;
+}
+
+// (statistics) -> {tokens, dim, sums, squares: Float64Array[dim]}
 Napi::Value ReadStatistics(const Info& info) {
   const auto statistics = GetHandle<Statistics>(info[0], "statistics");
   const size_t dim = statistics->dim();
@@ -198,8 +211,6 @@ Napi::Value ReadStatistics(const Info& info) {
   result.Set("dim", static_cast<double>(dim));
   result.Set("sums", copy(statistics->sums(), dim));
   result.Set("squares", copy(statistics->squares(), dim));
-  const bool gram = statistics->has_gram() && info[1].IsBoolean() && info[1].ToBoolean();
-  result.Set("gram", gram ? Napi::Value(copy(statistics->gram(), dim * dim)) : info.Env().Null());
   return result;
 }
 
@@ -465,6 +476,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<MatrixShape>(env, exports, "matrixShape");
   Export<CopyMatrix>(env, exports, "copyMatrix");
   Export<CreateStatistics>(env, exports, "createStatistics");
+  Export<GramRows>(env, exports, "gramRows");
   Export<ReadStatistics>(env, exports, "readStatistics");
   Export<LoadBlock>(env, exports, "loadBlock");
   Export<RunSiteOn>(env, exports, "runSite");

@@ -6,6 +6,7 @@
 #include "core/paged_matrix.h"
 #include "model/block.h"
 #include "solver/gauss_newton.h"
+#include "tiles/strips.h"
 
 namespace struprune::addon {
 namespace {
@@ -77,9 +78,14 @@ FfnMap MapOf(const Block& block, const Refit* refit) {
   map.outputs = spec.hidden;
   map.in = InputWeights(block);
   map.inputs = map.in.size() / map.rows();
-  map.down = CopyOf(context, refit ? refit->weight.span() : down.values.span());
+  map.down = context.Allocate<float>(down.values.size());
+  if (refit) {
+    ReadRows(refit->weight, 0, map.outputs, map.down.data());
+  } else {
+    std::copy_n(down.values.data(), down.values.size(), map.down.data());
+  }
   if (refit && !refit->bias.empty()) {
-    map.bias = CopyOf(context, refit->bias.span());
+    map.bias = CopyOf(context, refit->bias);
   } else if (block.has(Role::kDownBias)) {
     map.bias = CopyOf(context, block.matrix(Role::kDownBias).values.span());
   }

@@ -2,40 +2,65 @@
 // map.
 #include "addon/site_addon.h"
 
+#include <algorithm>
+
 #include "addon/handles.h"
 #include "addon/solver_addon.h"
 #include "addon/specs.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
-#include "ops/statistics.h"
 #include "solver/columns.h"
+#include "tiles/statistics.h"
+#include "tiles/strips.h"
 
 namespace struprune::addon {
 namespace {
 
-// Keeps alive what the spans of a SiteInput point to.
-struct SiteOwner {
-  std::shared_ptr<Statistics> statistics;
-  std::vector<float> weight, bias;
-  std::vector<double> metric;
-};
+// Rows that are copied at a time.
+constexpr size_t kRows = 64;
+
+template <typename Copy>
+void InStrips(size_t rows, Copy copy) {
+  for (size_t row = 0; row < rows; row += kRows) copy(row, std::min(kRows, rows - row));
+}
 
 // (statistics, matrix, row): G = Gram / tokens as rows [row, row + dim) of a matrix, to be kept in
 // scratch
 Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
   const auto statistics = GetHandle<Statistics>(info[0], "statistics");
   const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
-  const size_t row = GetSize(info[2], "row"), dim = statistics->dim();
-  if (!statistics->has_gram() || matrix->cols() != dim || row + dim > matrix->rows()) {
+  const size_t start = GetSize(info[2], "row"), dim = statistics->dim();
+  if (!statistics->has_gram() || matrix->cols() != dim || start + dim > matrix->rows()) {
     throw BadArgument("the matrix does not fit the metric");
   }
-  std::vector<float> values(dim * dim);
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] =
-        static_cast<float>(statistics->gram()[i] / static_cast<double>(statistics->tokens()));
-  }
-  matrix->Write(row, dim, values.data());
+  const auto tokens = static_cast<double>(statistics->tokens());
+  std::vector<double> sums(kRows * dim);
+  std::vector<float> values(kRows * dim);
+  InStrips(dim, [&](size_t row, size_t count) {
+    ReadRows(*statistics->gram(), row, count, sums.data());
+    for (size_t i = 0; i < count * dim; ++i) values[i] = static_cast<float>(sums[i] / tokens);
+    matrix->Write(start + row, count, values.data());
+  });
   return info.Env().Undefined();
+}
+
+// A metric as StoreMetric left it.
+std::shared_ptr<const TileMatrix<double>> LoadMetric(const TileSpace& space,
+                                                     const PagedMatrix& matrix, size_t start) {
+  const size_t dim = matrix.cols();
+  auto metric = std::make_shared<TileMatrix<double>>(space, dim, dim, Shape::kSymmetric);
+  std::vector<float> values(kRows * dim);
+  InStrips(dim, [&](size_t row, size_t count) {
+    matrix.Read(start + row, count, values.data());
+    WriteRows(*metric, row, count, values.data());
+  });
+  return metric;
+}
+
+std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, const Matrix& matrix) {
+  auto weight = std::make_shared<TileMatrix<float>>(space, matrix.rows, matrix.cols);
+  WriteRows(*weight, 0, matrix.rows, matrix.values.data());
+  return weight;
 }
 
 // (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) ->
@@ -61,37 +86,25 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
     throw BadArgument("these statistics do not belong to the site");
   }
   return CreateSolver(info.Env(), context, [=]() -> SiteInput {
-    auto owner = std::make_shared<SiteOwner>();
-    owner->statistics = statistics;
-    const Matrix& weight = block->matrix(OutputRole(site));
-    owner->weight.assign(weight.values.data(), weight.values.data() + weight.values.size());
-    if (block->has(OutputBiasRole(site))) {
-      const Matrix& bias = block->matrix(OutputBiasRole(site));
-      owner->bias.assign(bias.values.data(), bias.values.data() + bias.values.size());
-    }
-    const size_t in = weight.cols, out = weight.rows;
+    const TileSpace& space = statistics->space();
     SiteInput input;
-    input.in = in;
-    input.out = out;
     input.tokens = static_cast<double>(statistics->tokens());
-    input.gram = {statistics->gram(), in * in};
-    input.sums = {statistics->sums(), in};
-    input.weight = owner->weight;
-    input.bias = owner->bias;
+    input.gram = statistics->gram();
+    input.sums.assign(statistics->sums(), statistics->sums() + statistics->dim());
+    input.weight = LoadWeight(space, block->matrix(OutputRole(site)));
+    if (block->has(OutputBiasRole(site))) {
+      const auto bias = block->matrix(OutputBiasRole(site)).values.span();
+      input.bias.assign(bias.begin(), bias.end());
+    }
     if (statistics->residual_dim() != 0) {
-      input.cross = {statistics->cross(), out * in};
-      input.residual_sums = {statistics->residual_sums(), out};
+      input.cross = statistics->cross();
+      input.residual_sums.assign(statistics->residual_sums(),
+                                 statistics->residual_sums() + statistics->residual_dim());
       input.residual_norm_sq = statistics->residual_energy();
     }
-    if (metric) {
-      std::vector<float> values(out * out);
-      metric->Read(metric_row, out, values.data());
-      owner->metric.assign(values.begin(), values.end());
-      input.fisher = owner->metric;
-    }
+    if (metric) input.fisher = LoadMetric(space, *metric, metric_row);
     input.lambda = lambda;
     input.group = group;
-    input.owner = owner;
     return input;
   });
 }
@@ -100,7 +113,7 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
 Napi::Value SetOutput(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
   const auto refit = GetRefit(info[2]);
-  block->SetOutput(GetSite(info[1]), refit->weight.span(), refit->bias.span());
+  block->SetOutput(GetSite(info[1]), refit->weight, refit->bias);
   return info.Env().Undefined();
 }
 
@@ -108,7 +121,9 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
   const Matrix& weight = block->matrix(OutputRole(GetSite(info[1])));
-  const WeightColumns columns = MeasureWeight(weight.rows, weight.cols, weight.values.data());
+  WeightColumnSums sums(weight.cols);
+  sums.Add(weight.rows, weight.values.data());
+  const WeightColumns columns = sums.Finish();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("weightAbsMean",
              CopyToTyped<double, Napi::Float64Array>(info.Env(), columns.abs_mean));

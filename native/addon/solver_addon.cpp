@@ -12,6 +12,7 @@
 #include "solver/columns.h"
 #include "solver/swap.h"
 #include "solver/sweep.h"
+#include "tiles/strips.h"
 
 namespace struprune::addon {
 namespace {
@@ -177,11 +178,17 @@ class RefitObject : public Napi::ObjectWrap<RefitObject> {
                 [](Napi::Env env, const Refit& refit) { return Number(env, refit.ridge_raised); });
   }
   Napi::Value Weight(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) { return Floats(env, refit.weight); });
+    return Read(info, [](Napi::Env env, const Refit& refit) {
+      const size_t rows = refit.weight.rows().size();
+      auto values = Napi::Float32Array::New(env, rows * refit.weight.cols().size());
+      ReadRows(refit.weight, 0, rows, values.Data());
+      return values;
+    });
   }
   Napi::Value Bias(const Napi::CallbackInfo& info) {
     return Read(info, [](Napi::Env env, const Refit& refit) {
-      return refit.bias.empty() ? env.Null() : Floats(env, refit.bias);
+      return refit.bias.empty() ? env.Null()
+                                : CopyToTyped<float, Napi::Float32Array>(env, refit.bias);
     });
   }
   Napi::Value Release(const Napi::CallbackInfo& info) {
@@ -194,11 +201,6 @@ class RefitObject : public Napi::ObjectWrap<RefitObject> {
     return Guard(info, [&] { return reader(info.Env(), *Held(refit_)); });
   }
   static Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
-  static Napi::Value Floats(Napi::Env env, const Buffer<float>& values) {
-    auto array = Napi::Float32Array::New(env, values.size());
-    std::copy(values.data(), values.data() + values.size(), array.Data());
-    return array;
-  }
 
   std::shared_ptr<const Refit> refit_;
 };
@@ -274,13 +276,13 @@ class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
   template <typename Step>
   Napi::Value Run(const Napi::CallbackInfo& info, Step step) {
     return RunOn(
-        info.Env(), Held(state_)->site().shared_context(),
+        info.Env(), Held(state_)->site().space().context,
         [state = state_, step = std::move(step)] { step(*state); }, Nothing);
   }
   template <typename Compute, typename Convert>
   Napi::Value Job(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
     return Async(
-        info.Env(), Held(state_)->site().shared_context(),
+        info.Env(), Held(state_)->site().space().context,
         [state = state_, compute = std::move(compute)] { return compute(*state); },
         std::move(convert));
   }
@@ -440,47 +442,65 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
   Napi::Value Job(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
     const SharedProblem problem = Held(problem_);
     return Async(
-        info.Env(), problem->shared_context(),
+        info.Env(), problem->space().context,
         [problem, compute = std::move(compute)] { return compute(problem); }, std::move(convert));
   }
 
   SharedProblem problem_;
 };
 
-// Arrays that a SiteInput made from JavaScript points into.
-struct OwnedSums {
-  std::vector<double> gram, sums, cross, residual_sums, fisher;
-  std::vector<float> weight, bias;
+// What JavaScript gave, before it is cut into tiles on the worker thread.
+struct PlainSums {
+  size_t in = 0, out = 0;
+  std::vector<double> gram, cross, fisher;
+  std::vector<float> weight;
+  SiteInput rest;  // all but the matrices
 };
 
-SiteInput ReadSums(const Napi::Object& object) {
+PlainSums ReadSums(const Napi::Object& object) {
   const Options given(object);
-  auto owned = std::make_shared<OwnedSums>();
   const auto doubles = [&](const char* name) {
     return given.Has(name) ? GetDoubles(given.Get(name), name) : std::vector<double>();
   };
-  owned->gram = doubles("gram");
-  owned->sums = doubles("sums");
-  owned->cross = doubles("cross");
-  owned->residual_sums = doubles("residualSums");
-  owned->fisher = doubles("fisher");
-  owned->weight = GetFloats(given.Get("weight"), "weight");
-  if (given.Has("bias")) owned->bias = GetFloats(given.Get("bias"), "bias");
-  SiteInput input;
-  input.in = given.Size("in", 0);
-  input.out = given.Size("out", 0);
-  input.tokens = given.Number("tokens", 0);
-  input.residual_norm_sq = given.Number("residualNormSq", 0);
-  input.lambda = given.Number("lambda", input.lambda);
-  input.group = given.Size("groupSize", input.group);
-  input.gram = owned->gram;
-  input.sums = owned->sums;
-  input.cross = owned->cross;
-  input.residual_sums = owned->residual_sums;
-  input.fisher = owned->fisher;
-  input.weight = owned->weight;
-  input.bias = owned->bias;
-  input.owner = owned;
+  PlainSums sums;
+  sums.in = given.Size("in", 0);
+  sums.out = given.Size("out", 0);
+  sums.gram = doubles("gram");
+  sums.cross = doubles("cross");
+  sums.fisher = doubles("fisher");
+  sums.weight = GetFloats(given.Get("weight"), "weight");
+  SiteInput& rest = sums.rest;
+  rest.tokens = given.Number("tokens", 0);
+  rest.sums = doubles("sums");
+  if (given.Has("bias")) rest.bias = GetFloats(given.Get("bias"), "bias");
+  rest.residual_sums = doubles("residualSums");
+  rest.residual_norm_sq = given.Number("residualNormSq", 0);
+  rest.lambda = given.Number("lambda", rest.lambda);
+  rest.group = given.Size("groupSize", rest.group);
+  return sums;
+}
+
+template <typename T>
+std::shared_ptr<const TileMatrix<T>> InTiles(const TileSpace& space, const std::vector<T>& values,
+                                             size_t rows, size_t cols, Shape shape,
+                                             const char* what) {
+  if (values.empty()) return nullptr;
+  if (values.size() != rows * cols) {
+    throw BadArgument(std::string(what) + " has another size than [" + std::to_string(rows) + ", " +
+                      std::to_string(cols) + "]");
+  }
+  auto matrix = std::make_shared<TileMatrix<T>>(space, rows, cols, shape);
+  WriteRows(*matrix, 0, rows, values.data());
+  return matrix;
+}
+
+SiteInput InTiles(const TileSpace& space, const PlainSums& sums) {
+  const size_t in = sums.in, out = sums.out;
+  SiteInput input = sums.rest;
+  input.gram = InTiles(space, sums.gram, in, in, Shape::kSymmetric, "the Gram matrix");
+  input.weight = InTiles(space, sums.weight, out, in, Shape::kFull, "the weight");
+  input.cross = InTiles(space, sums.cross, out, in, Shape::kFull, "the cross product");
+  input.fisher = InTiles(space, sums.fisher, out, out, Shape::kSymmetric, "the Fisher matrix");
   return input;
 }
 
@@ -489,8 +509,10 @@ Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
     InitialiseBlas();
     const size_t threads = std::max<size_t>(1, GetSize(info[0], "threads"));
     auto context = std::make_shared<Context>(threads, GetSize(info[1], "memory"));
-    const SiteInput input = ReadSums(GetObject(info[2], "sums"));
-    return CreateSolver(info.Env(), std::move(context), [input] { return input; });
+    auto sums = ReadSums(GetObject(info[2], "sums"));
+    return CreateSolver(info.Env(), context, [space = InMemory(context), sums = std::move(sums)] {
+      return InTiles(space, sums);
+    });
   });
 }
 
@@ -507,8 +529,8 @@ Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<SiteInput()> collect) {
   return Async(
       env, context,
-      [context, collect = std::move(collect)]() -> SharedProblem {
-        return std::make_shared<SiteProblem>(context, collect());
+      [collect = std::move(collect)]() -> SharedProblem {
+        return std::make_shared<SiteProblem>(collect());
       },
       [](Napi::Env main, SharedProblem problem) -> Napi::Value {
         return Constructors::New(main, "Solver", {Pass(main, std::move(problem))});

@@ -16,8 +16,7 @@ namespace struprune::addon {
 // CreateSolver.
 void InitSolver(Napi::Env env, Napi::Object exports);
 
-// A promise of a Solver. `collect` runs on the worker thread and returns spans that its owner keeps
-// valid.
+// A promise of a Solver. `collect` runs on the worker thread.
 Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<SiteInput()> collect);
 

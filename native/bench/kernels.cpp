@@ -8,7 +8,9 @@
 #include "bench/stopwatch.h"
 #include "model/attend_windows.h"
 #include "model/forward_steps.h"
-#include "ops/statistics.h"
+#include "tiles/cholesky.h"
+#include "tiles/elementwise.h"
+#include "tiles/statistics.h"
 
 namespace struprune::bench {
 namespace {
@@ -145,38 +147,46 @@ class Kernels {
   // XᵀX is symmetric: half of the products are useful.
   void GramMatrix() {
     const size_t n = spec_.ffn;
-    Statistics statistics(block_.shared_context(), n, true, 0);
+    Statistics statistics(InMemory(block_.shared_context()), n, true, 0);
     Time({"gram", Shape(n, run_.tokens) + " × " + Shape(run_.tokens, n), "f32",
           D(run_.tokens) * D(n) * D(n), 4 * D(run_.tokens * n) + 8 * D(n) * D(n)},
          [&] { statistics.Add(run_.tokens, x_.data(), nullptr); });
   }
 
-  // What the solvers do with a Gram matrix, in double.
+  // What the solvers do with a Gram matrix, in double and by tiles.
   void Factors() {
     const size_t n = spec_.ffn, rows = spec_.hidden;
-    auto matrix = context_.Allocate<double>(n * n), work = context_.Allocate<double>(n * n);
-    auto right = context_.Allocate<double>(rows * n);
-    std::fill_n(matrix.data(), n * n, 0.5);
-    for (size_t i = 0; i < n; ++i) matrix[i * n + i] = D(n);
-    const auto reset = [&] { std::copy_n(matrix.data(), n * n, work.data()); };
+    const TileSpace space = InMemory(block_.shared_context());
+    TileMatrix<double> matrix(space, n, n, struprune::Shape::kSymmetric), right(space, rows, n);
+    Fill(0.5, matrix);
+    for (size_t i = 0; i < matrix.rows().tiles(); ++i) {
+      const auto tile = matrix.Update(i, i);
+      for (size_t r = 0; r < tile.rows; ++r) tile.row(r)[r] = D(n);
+    }
+    TileMatrix<double> work;
+    bool positive = true;
+    const auto reset = [&] { work = Copy(matrix); };
+    const auto factor = [&] { positive = FactorCholesky(work) && positive; };
     const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
-    Time(
-        {"cholesky", Shape(n, n), "f64", cube / 3, square}, [&] { Cholesky(n, work.data(), n); },
-        reset);
+    Time({"cholesky", Shape(n, n), "f64", cube / 3, square}, factor, reset);
     Time(
         {"cholesky + inverse", Shape(n, n), "f64", cube, 1.5 * square},
         [&] {
-          Cholesky(n, work.data(), n);
-          CholeskyInverse(n, work.data(), n);
+          factor();
+          InvertFactored(work);
         },
         reset);
     reset();
-    Cholesky(n, work.data(), n);
+    factor();
     Time(
         {"triangular solves", Shape(rows, n) + " / " + Shape(n, n), "f64",
          2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
-        [&] { ParallelCholeskySolveRows(context_, n, work.data(), n, rows, right.data(), n); },
-        [&] { std::fill_n(right.data(), rows * n, 1.0); });
+        [&] {
+          SolveForward(work, right);
+          SolveBackward(work, right);
+        },
+        [&] { Fill(1, right); });
+    if (!positive) throw Error("ERR_INTERNAL", "a positive matrix was not factored");
   }
 
   const Block& block_;

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "ops/codec.h"
+#include "tiles/strips.h"
 
 namespace struprune {
 namespace {
@@ -140,19 +141,19 @@ void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
   mutable_matrix(role) = std::move(next);
 }
 
-void Block::Set(Role role, std::span<const float> values, size_t rows) {
-  Matrix matrix{rows, values.size() / rows, context_->Allocate<float>(values.size())};
-  std::copy(values.begin(), values.end(), matrix.values.data());
-  mutable_matrix(role) = std::move(matrix);
-}
-
-void Block::SetOutput(SiteKind site, std::span<const float> weight, std::span<const float> bias) {
-  Set(OutputRole(site), weight, spec_.hidden);
+void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias) {
+  const size_t rows = weight.rows().size(), cols = weight.cols().size();
+  if (rows != spec_.hidden) throw Error("ERR_ARGUMENT", "an output map has one row a hidden unit");
+  Matrix matrix{rows, cols, context_->Allocate<float>(rows * cols)};
+  ReadRows(weight, 0, rows, matrix.values.data());
+  mutable_matrix(OutputRole(site)) = std::move(matrix);
   if (!bias.empty()) SetBias(site, bias);
 }
 
 void Block::SetBias(SiteKind site, std::span<const float> bias) {
-  Set(OutputBiasRole(site), bias, 1);
+  Matrix matrix{1, bias.size(), context_->Allocate<float>(bias.size())};
+  std::copy(bias.begin(), bias.end(), matrix.values.data());
+  mutable_matrix(OutputBiasRole(site)) = std::move(matrix);
 }
 
 void Block::Replace(Role role, std::span<const float> values) {

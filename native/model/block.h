@@ -15,6 +15,7 @@
 #include "ops/activation.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "tiles/tile_matrix.h"
 
 namespace struprune {
 
@@ -83,7 +84,7 @@ class Block {
   // Keeps the given rows (axis 0) or columns (axis 1) of a tensor, in the given order.
   void Slice(Role role, int axis, std::span<const int32_t> indices);
   // Replaces o or down by weight[hidden, n], and their bias[hidden] unless it is empty.
-  void SetOutput(SiteKind site, std::span<const float> weight, std::span<const float> bias);
+  void SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias);
   void SetBias(SiteKind site, std::span<const float> bias);
   // Replaces a weight, or a vector of as many elements, by values[] rounded to the stored dtype.
   void Replace(Role role, std::span<const float> values);
@@ -102,7 +103,6 @@ class Block {
   static size_t Index(Role role) { return static_cast<size_t>(role); }
   Matrix& mutable_matrix(Role role) { return weights_[Index(role)]; }
   void Round(Role role);
-  void Set(Role role, std::span<const float> values, size_t rows);
 
   std::shared_ptr<Context> context_;
   BlockSpec spec_;

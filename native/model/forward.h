@@ -6,7 +6,7 @@
 
 #include "core/paged_matrix.h"
 #include "model/block.h"
-#include "ops/statistics.h"
+#include "tiles/statistics.h"
 
 namespace struprune {
 

@@ -37,17 +37,15 @@ class AdmmState {
   int ridge_raised() const { return ridge_raised_; }
 
  private:
-  size_t cells() const { return site_->out() * site_->in(); }
-
   std::shared_ptr<const SiteProblem> site_;
   double lambda_ = 0;
   int ridge_raised_ = 0;
   double rho_ = 0;
-  double moved_ = 0;                       // ‖Z − Z_before‖² of the last projection
-  Buffer<double> matrix_;                  // [in, in] A
-  Buffer<double> factor_;                  // [in, in] Cholesky of A + ρI
-  Buffer<double> right_;                   // [out, in] W* A = C_λ D⁻¹
-  Buffer<double> weight_, target_, dual_;  // [out, in] Ŵ, Z, U
+  double moved_ = 0;                           // ‖Z − Z_before‖² of the last projection
+  TileMatrix<double> matrix_;                  // [in, in] A, symmetric
+  TileMatrix<double> factor_;                  // [in, in] Cholesky factor of A + ρI
+  TileMatrix<double> right_;                   // [out, in] W* A = C_λ D⁻¹
+  TileMatrix<double> weight_, target_, dual_;  // [out, in] Ŵ, Z, U
 };
 
 }  // namespace struprune

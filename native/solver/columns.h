@@ -9,8 +9,19 @@ struct WeightColumns {
   std::vector<double> abs_mean;  // [in] mean over rows of |W|
   std::vector<double> norm_sq;   // [in] ‖W_:j‖²
 };
-// weight[out, in], out > 0.
-WeightColumns MeasureWeight(size_t out, size_t in, const float* weight);
+
+// Sums over rows that come one after the other.
+class WeightColumnSums {
+ public:
+  explicit WeightColumnSums(size_t in);
+  void Add(size_t rows, const float* weight);  // [rows, in]
+  WeightColumns Finish();
+
+ private:
+  const size_t in_;
+  size_t rows_ = 0;
+  WeightColumns columns_;
+};
 
 struct ColumnStatistics {
   WeightColumns weight;

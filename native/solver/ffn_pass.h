@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/paged_matrix.h"
-#include "ops/statistics.h"
 #include "solver/ffn_map.h"
+#include "tiles/statistics.h"
 
 namespace struprune {
 

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "ops/gemm.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
+#include "tiles/strips.h"
 
 namespace struprune {
 namespace {
@@ -45,10 +46,10 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
   for (auto* buffer : {&delta_, &residual_, &direction_, &image_}) *buffer = {};
   pages_ = ChoosePages(tokens_, tokens, offset);
 
-  Statistics sums(context_, map_.inputs, true, map_.rows());
+  Statistics sums(InMemory(context_), map_.inputs, true, map_.rows());
   std::vector<std::unique_ptr<Statistics>> moments;
   for (size_t part = 0; part < map_.parts; ++part) {
-    moments.push_back(std::make_unique<Statistics>(context_, map_.width, true, 0));
+    moments.push_back(std::make_unique<Statistics>(InMemory(context_), map_.width, true, 0));
   }
   const FfnError error = AddGradient(*context_, map_, tokens_, pages_, sums, moments);
   taken_ = static_cast<double>(sums.tokens());
@@ -56,10 +57,11 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
 
   delta_ = Zeros();
   residual_ = Zeros();
+  ReadRows(*sums.cross(), 0, map_.rows(), residual_.data());
   for (size_t row = 0, c = 0; row < map_.rows(); ++row) {
     for (size_t column = 0; column < map_.inputs; ++column, ++c) {
       const double moved = static_cast<double>(map_.in[c]) - origin_[c];
-      residual_[c] = sums.cross()[c] - PenaltyOf(row, column) * moved;
+      residual_[c] -= PenaltyOf(row, column) * moved;
     }
   }
   return error.target > 0 ? error.error / error.target : 0;
@@ -75,13 +77,14 @@ void GaussNewton::MakePreconditioner(const Statistics& sums,
   std::vector<Buffer<double>> curvatures;
   for (auto& moment : moments) {
     Buffer<double> curvature = context_->Allocate<double>(width * width);
-    for (size_t c = 0; c < width * width; ++c) curvature[c] = square[c] * moment->gram()[c];
+    ReadRows(*moment->gram(), 0, width, curvature.data());
+    for (size_t c = 0; c < width * width; ++c) curvature[c] *= square[c];
     moment.reset();
     for (size_t j = 0; j < width; ++j) curvatures_.push_back(curvature[j * width + j]);
     curvatures.push_back(std::move(curvature));
   }
   Buffer<double> inputs = context_->Allocate<double>(in * in);
-  std::copy_n(sums.gram(), in * in, inputs.data());
+  ReadRows(*sums.gram(), 0, in, inputs.data());
   preconditioner_.emplace(*context_, taken_, in, std::move(inputs), width, std::move(curvatures));
 }
 
@@ -108,13 +111,13 @@ Direction GaussNewton::NextDirection(bool last) {
   Buffer<float> v = context_->Allocate<float>(cells);
   std::copy_n(direction_.data(), cells, v.data());
   std::optional<Statistics> sums;
-  if (!last) sums.emplace(context_, map_.inputs, false, map_.rows());
+  if (!last) sums.emplace(InMemory(context_), map_.inputs, false, map_.rows());
   Direction line;
   line.slope = Dot(cells, residual_.data(), direction_.data());
   line.curvature = AddProduct(*context_, map_, tokens_, pages_, v.data(), sums ? &*sums : nullptr);
   if (sums) {
     image_ = context_->Allocate<double>(cells);
-    std::copy_n(sums->cross(), cells, image_.data());
+    ReadRows(*sums->cross(), 0, map_.rows(), image_.data());
   }
   for (size_t row = 0, c = 0; row < map_.rows(); ++row) {
     for (size_t column = 0; column < map_.inputs; ++column, ++c) {

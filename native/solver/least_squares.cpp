@@ -1,81 +1,75 @@
 #include "solver/least_squares.h"
 
-#include <numeric>
-
-#include "ops/gemm.h"
-#include "solver/rows.h"
+#include "tiles/cholesky.h"
+#include "tiles/elementwise.h"
+#include "tiles/gather.h"
+#include "tiles/multiply.h"
+#include "tiles/reduce.h"
 
 namespace struprune {
 
 std::optional<KeptSolution> SolveKept(const SiteProblem& site, bool bias, const Ridge& ridge,
                                       const ColumnSplit& split) {
-  Context& context = site.context();
-  const size_t kept = split.kept.size(), removed = split.removed.size(), out = site.out();
   KeptSolution solution;
-  if (kept == 0) return solution;
-
-  solution.factor = context.Allocate<double>(kept * kept);
-  site.GatherRidged(bias, ridge, split.kept, solution.factor.data());
-  if (!Cholesky(kept, solution.factor.data(), kept)) return std::nullopt;
-
-  solution.shift = context.Allocate<double>(out * kept);
-  double* shift = solution.shift.data();
-  if (site.has_cross()) {
-    site.GatherCross(bias, split.kept, shift);
-  } else {
-    std::fill(shift, shift + out * kept, 0.0);
-    if (removed == 0) return solution;
+  solution.factor = site.GatherRidged(bias, ridge, split.kept);
+  if (!FactorCholesky(solution.factor)) return std::nullopt;
+  solution.shift = site.has_cross()
+                       ? site.GatherCross(bias, split.kept)
+                       : TileMatrix<double>(site.space(), site.out(), split.kept.size());
+  if (split.removed.empty() && !site.has_cross()) return solution;
+  if (!split.removed.empty()) {
+    const TileMatrix<double> weight = site.GatherWeight(split.removed);
+    const TileMatrix<double> gram = site.GatherGram(bias, split.removed, split.kept);
+    Multiply(1, {weight}, {gram}, site.has_cross() ? 1 : 0, solution.shift);
   }
-  if (removed > 0) {
-    Buffer<double> weight = context.Allocate<double>(out * removed);
-    site.GatherWeight(split.removed, weight.data());
-    Buffer<double> gram = context.Allocate<double>(removed * kept);
-    site.GatherGram(bias, split.removed, split.kept, gram.data());
-    ParallelGemm(context, Trans::kNo, Trans::kNo, out, kept, removed, 1, weight.data(), removed,
-                 gram.data(), kept, 1, shift, kept);
-  }
-  ParallelCholeskySolveRows(context, kept, solution.factor.data(), kept, out, shift, kept);
+  SolveForward(solution.factor, solution.shift);
+  SolveBackward(solution.factor, solution.shift);
   return solution;
 }
 
-Buffer<double> FullDelta(const SiteProblem& site, const ColumnSplit& split, const double* shift) {
-  const size_t kept = split.kept.size();
-  Buffer<double> delta = site.context().Allocate<double>(site.out() * site.in());
-  for (size_t o = 0; o < site.out(); ++o) {
-    double* row = delta.data() + o * site.in();
-    const float* weight = site.input().weight.data() + o * site.in();
-    for (const int32_t j : split.removed) row[j] = -static_cast<double>(weight[j]);
-    for (size_t k = 0; k < kept; ++k) row[split.kept[k]] = shift[o * kept + k];
-  }
+TileMatrix<double> FullDelta(const SiteProblem& site, const ColumnSplit& split,
+                             const TileMatrix<double>& shift) {
+  TileMatrix<double> delta(site.space(), site.out(), site.in());
+  const std::vector<int32_t> rows = AllOf(delta.rows());
+  Gather(*site.input().weight, rows, AllOf(delta.cols()), delta,
+         [](const Tile<double>& tile, size_t, size_t) {
+           for (size_t r = 0; r < tile.rows; ++r) {
+             for (size_t c = 0; c < tile.cols; ++c) tile.row(r)[c] = -tile.row(r)[c];
+           }
+         });
+  Overlay(shift, rows, PlacesOf(split.kept, site.in()), delta);
   return delta;
 }
 
-double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias, const double* delta,
-                    const Ridge* ridge) {
-  Context& context = site.context();
+double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
+                    const TileMatrix<double>& delta, const Ridge* ridge) {
   const SiteInput& input = site.input();
-  const size_t out = site.out(), in = site.in();
-  const Buffer<double> weighted = site.ApplyMetric(metric, delta, in);
-  Buffer<double> product = context.Allocate<double>(out * in);
-  ParallelGemm(context, Trans::kNo, Trans::kNo, out, in, in, 1, delta, in, input.gram.data(), in, 0,
-               product.data(), in);
-  double error = 0;
-  for (size_t o = 0; o < out; ++o) {
-    const double* d = delta + o * in;
-    double* row = product.data() + o * in;
-    if (bias) {
-      const double mean = Dot(in, d, input.sums.data()) / input.tokens;
-      for (size_t j = 0; j < in; ++j) row[j] -= mean * input.sums[j];
-    }
-    if (site.has_cross()) {
-      const double mean = bias ? input.residual_sums[o] / input.tokens : 0;
-      const double* cross = input.cross.data() + o * in;
-      for (size_t j = 0; j < in; ++j) row[j] -= 2 * (cross[j] - mean * input.sums[j]);
-    }
-    for (size_t j = 0; ridge && j < in; ++j) row[j] += ridge->diagonal[j] * d[j];
-    error += Dot(in, weighted.data() + o * in, row);
+  TileMatrix<double> gradient(site.space(), site.out(), site.in());
+  Multiply(1, {delta}, {*input.gram}, 0, gradient);
+  if (site.has_cross()) Add(-2, *input.cross, gradient);
+  // Per row: what centring takes off every column in proportion to its sum.
+  std::vector<double> means(site.out(), 0.0);
+  if (bias) means = TimesVector(delta, input.sums);
+  for (size_t o = 0; bias && o < site.out(); ++o) {
+    means[o] = (means[o] - (site.has_cross() ? 2 * input.residual_sums[o] : 0)) / input.tokens;
   }
-  return site.unit(metric) * error + site.residual_norm_sq(metric, bias);
+  EachTile(
+      [&](size_t i, size_t j) {
+        const auto to = gradient.Update(i, j);
+        const auto from = delta.Read(i, j);
+        const double* sums = input.sums.data() + delta.cols().begin(j);
+        const double* diagonal = ridge ? ridge->diagonal.data() + delta.cols().begin(j) : nullptr;
+        for (size_t r = 0; r < to.rows; ++r) {
+          const double mean = means[delta.rows().begin(i) + r];
+          for (size_t c = 0; bias && c < to.cols; ++c) to.row(r)[c] -= mean * sums[c];
+          for (size_t c = 0; ridge && c < to.cols; ++c)
+            to.row(r)[c] += diagonal[c] * from.row(r)[c];
+        }
+      },
+      gradient, delta);
+  TileMatrix<double> storage;
+  const TileMatrix<double>& weighted = site.ApplyMetric(metric, delta, storage);
+  return site.unit(metric) * Dot(weighted, gradient) + site.residual_norm_sq(metric, bias);
 }
 
 }  // namespace struprune

@@ -10,8 +10,8 @@
 namespace struprune {
 
 struct KeptSolution {
-  Buffer<double> factor;  // [kept, kept] lower Cholesky factor of (H_λ)_KK; junk above the diagonal
-  Buffer<double> shift;   // [out, kept] Ŵ_K − W_K
+  TileMatrix<double> factor;  // [kept, kept] lower Cholesky factor of (H_λ)_KK
+  TileMatrix<double> shift;   // [out, kept] Ŵ_K − W_K
 };
 
 // Empty when the Cholesky factorisation fails.
@@ -19,12 +19,13 @@ std::optional<KeptSolution> SolveKept(const SiteProblem& site, bool bias, const 
                                       const ColumnSplit& split);
 
 // Δ [out, in] for a correction of the kept columns: shift there, −W where removed.
-Buffer<double> FullDelta(const SiteProblem& site, const ColumnSplit& split, const double* shift);
+TileMatrix<double> FullDelta(const SiteProblem& site, const ColumnSplit& split,
+                             const TileMatrix<double>& shift);
 
 // ‖R‖² − 2 tr(D Δᵀ) + tr(Δ H Δᵀ) in the metric's unit (without ‖R‖² in the Fisher metric), plus
 // tr(Δ Λ Δᵀ) when a ridge is given. `bias` true: H, D and R centred, which is the error with the
 // best bias.
-double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias, const double* delta,
-                    const Ridge* ridge);
+double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
+                    const TileMatrix<double>& delta, const Ridge* ridge);
 
 }  // namespace struprune

@@ -6,10 +6,9 @@
 namespace struprune {
 
 struct Refit {
-  size_t out = 0;
   std::vector<int32_t> kept;          // column indices, ascending
-  Buffer<float> weight;               // [out, kept]
-  Buffer<float> bias;                 // [out]; empty when the map has none
+  TileMatrix<float> weight;           // [out, kept]
+  std::vector<float> bias;            // [out]; empty when the map has none
   double error = 0;                   // ‖Y − X Ŵᵀ − b̂‖² of the float weight above
   double relative_error = 0;          // error ÷ ‖X Wᵀ + R‖²
   std::optional<double> fisher_loss;  // nats per token, when the site has a Fisher matrix

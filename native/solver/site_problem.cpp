@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/gemm.h"
-#include "solver/rows.h"
+#include "ops/rows.h"
+#include "tiles/elementwise.h"
+#include "tiles/gather.h"
+#include "tiles/multiply.h"
+#include "tiles/reduce.h"
 
 namespace struprune {
 namespace {
@@ -20,7 +23,18 @@ void CheckSize(size_t have, size_t want, const char* what) {
 }
 
 template <typename T>
-void CheckFinite(std::span<const T> values, const char* what) {
+void CheckShape(const TileMatrix<T>& matrix, size_t rows, size_t cols, const char* what) {
+  if (matrix.rows().size() == rows && matrix.cols().size() == cols) return;
+  const auto shape = [](size_t r, size_t c) {
+    return "[" + std::to_string(r) + ", " + std::to_string(c) + "]";
+  };
+  throw Error("ERR_ARGUMENT", std::string(what) + " is " +
+                                  shape(matrix.rows().size(), matrix.cols().size()) +
+                                  " where the site needs " + shape(rows, cols));
+}
+
+template <typename T>
+void CheckVector(const std::vector<T>& values, const char* what) {
   for (const T value : values) {
     if (!std::isfinite(value)) {
       throw Error("ERR_NAN", std::string(what) + " holds a value that is not finite",
@@ -31,15 +45,15 @@ void CheckFinite(std::span<const T> values, const char* what) {
 
 }  // namespace
 
-SiteProblem::SiteProblem(std::shared_ptr<Context> context, SiteInput input)
-    : context_(std::move(context)), input_(std::move(input)) {
+SiteProblem::SiteProblem(SiteInput input) : input_(std::move(input)) {
   Check();
+  diagonal_ = Diagonal(*input_.gram);
   MeasureTarget();
 }
 
 void SiteProblem::Check() const {
   const SiteInput& i = input_;
-  if (i.in == 0 || i.out == 0 || i.group == 0 || i.in % i.group != 0) {
+  if (!i.gram || !i.weight || in() == 0 || out() == 0 || i.group == 0 || in() % i.group != 0) {
     throw Error("ERR_ARGUMENT", "a site needs columns and rows, and whole groups of columns");
   }
   if (!(i.tokens >= 1) || !std::isfinite(i.tokens)) {
@@ -48,43 +62,41 @@ void SiteProblem::Check() const {
   if (!(i.lambda >= 0) || !std::isfinite(i.lambda)) {
     throw Error("ERR_ARGUMENT", "the ridge must be a finite number >= 0");
   }
-  CheckSize(i.gram.size(), i.in * i.in, "the Gram matrix");
-  CheckSize(i.sums.size(), i.in, "the column sums");
-  CheckSize(i.weight.size(), i.out * i.in, "the weight");
-  if (!i.bias.empty()) CheckSize(i.bias.size(), i.out, "the bias");
-  if (i.cross.empty() != i.residual_sums.empty()) {
+  CheckShape(*i.gram, in(), in(), "the Gram matrix");
+  CheckSize(i.sums.size(), in(), "the column sums");
+  CheckShape(*i.weight, out(), in(), "the weight");
+  if (!i.bias.empty()) CheckSize(i.bias.size(), out(), "the bias");
+  if (has_cross() == i.residual_sums.empty()) {
     throw Error("ERR_ARGUMENT", "the cross product and the sums of the residual come together");
   }
   if (has_cross()) {
-    CheckSize(i.cross.size(), i.out * i.in, "the cross product");
-    CheckSize(i.residual_sums.size(), i.out, "the sums of the residual");
+    CheckShape(*i.cross, out(), in(), "the cross product");
+    CheckSize(i.residual_sums.size(), out(), "the sums of the residual");
+    CheckFinite(*i.cross, "the cross product");
   }
-  if (!i.fisher.empty()) CheckSize(i.fisher.size(), i.out * i.out, "the Fisher matrix");
+  if (has_fisher()) {
+    CheckShape(*i.fisher, out(), out(), "the Fisher matrix");
+    CheckFinite(*i.fisher, "the Fisher matrix");
+  }
   if (!std::isfinite(i.residual_norm_sq)) throw Error("ERR_NAN", "the residual is not finite");
-  CheckFinite(i.gram, "the Gram matrix");
-  CheckFinite(i.sums, "the column sums");
-  CheckFinite(i.weight, "the weight");
-  CheckFinite(i.bias, "the bias");
-  CheckFinite(i.cross, "the cross product");
-  CheckFinite(i.residual_sums, "the sums of the residual");
-  CheckFinite(i.fisher, "the Fisher matrix");
+  CheckFinite(*i.gram, "the Gram matrix");
+  CheckFinite(*i.weight, "the weight");
+  CheckVector(i.sums, "the column sums");
+  CheckVector(i.bias, "the bias");
+  CheckVector(i.residual_sums, "the sums of the residual");
 }
 
 // ‖Y‖² = tr(W (H Wᵀ + 2 Dᵀ)) + ‖R‖².
 void SiteProblem::MeasureTarget() {
-  const size_t cells = out() * in();
-  Buffer<double> weight = context_->Allocate<double>(cells);
-  std::copy(input_.weight.begin(), input_.weight.end(), weight.data());
-  Buffer<double> product = context_->Allocate<double>(cells);
-  ParallelGemm(*context_, Trans::kNo, Trans::kNo, out(), in(), in(), 1, weight.data(), in(),
-               input_.gram.data(), in(), 0, product.data(), in());
-  for (size_t c = 0; has_cross() && c < cells; ++c) product[c] += 2 * input_.cross[c];
-  target_norm_sq_ =
-      std::max(0.0, Dot(cells, weight.data(), product.data()) + input_.residual_norm_sq);
-  if (input_.fisher.empty()) return;
-  const Buffer<double> metric = ApplyMetric(Metric::kFisher, weight.data(), in());
-  target_norm_fisher_ =
-      std::max(0.0, unit(Metric::kFisher) * Dot(cells, metric.data(), product.data()));
+  const TileMatrix<double> weight = GatherWeight(AllOf(input_.gram->cols()));
+  TileMatrix<double> product(space(), out(), in());
+  Multiply(1, {weight}, {*input_.gram}, 0, product);
+  if (has_cross()) Add(2, *input_.cross, product);
+  target_norm_sq_ = std::max(0.0, Dot(weight, product) + input_.residual_norm_sq);
+  if (!has_fisher()) return;
+  TileMatrix<double> storage;
+  const TileMatrix<double>& metric = ApplyMetric(Metric::kFisher, weight, storage);
+  target_norm_fisher_ = std::max(0.0, unit(Metric::kFisher) * Dot(metric, product));
 }
 
 double SiteProblem::target_norm_sq(Metric metric) const {
@@ -99,16 +111,16 @@ double SiteProblem::residual_norm_sq(Metric metric, bool bias) const {
   if (!has_cross()) return 0;
   double norm = metric == Metric::kPlain ? input_.residual_norm_sq : 0;
   if (bias) {
-    const double* sums = input_.residual_sums.data();
-    const Buffer<double> weighted = ApplyMetric(metric, sums, 1);
-    norm -= unit(metric) * Dot(out(), weighted.data(), sums) / input_.tokens;
+    const std::vector<double>& sums = input_.residual_sums;
+    const std::vector<double> weighted = ApplyMetric(metric, sums);
+    norm -= unit(metric) * Dot(out(), weighted.data(), sums.data()) / input_.tokens;
   }
   return norm;
 }
 
 double SiteProblem::GramDiagonal(size_t column, bool bias) const {
   const double mean_part = bias ? input_.sums[column] * input_.sums[column] / input_.tokens : 0;
-  return std::max(0.0, input_.gram[column * in() + column] - mean_part);
+  return std::max(0.0, diagonal_[column] - mean_part);
 }
 
 Ridge SiteProblem::MakeRidge(bool bias, double lambda) const {
@@ -124,57 +136,69 @@ Ridge SiteProblem::MakeRidge(bool bias, double lambda) const {
   return ridge;
 }
 
-void SiteProblem::GatherGram(bool bias, std::span<const int32_t> rows,
-                             std::span<const int32_t> columns, double* to) const {
-  context_->pool.ParallelFor(rows.size(), [&](size_t r, size_t) {
-    const double* from = input_.gram.data() + rows[r] * in();
-    const double shift = bias ? input_.sums[rows[r]] / input_.tokens : 0;
-    double* row = to + r * columns.size();
-    for (size_t c = 0; c < columns.size(); ++c) {
-      row[c] = from[columns[c]] - shift * input_.sums[columns[c]];
+TileMatrix<double> SiteProblem::GatherGram(bool bias, std::span<const int32_t> rows,
+                                           std::span<const int32_t> columns) const {
+  TileMatrix<double> to(space(), rows.size(), columns.size());
+  GatherCentred(*input_.gram, bias ? &input_.sums : nullptr, rows, columns, to);
+  return to;
+}
+
+TileMatrix<double> SiteProblem::GatherRidged(bool bias, const Ridge& ridge,
+                                             std::span<const int32_t> columns) const {
+  TileMatrix<double> to(space(), columns.size(), columns.size(), Shape::kSymmetric);
+  GatherCentred(*input_.gram, bias ? &input_.sums : nullptr, columns, columns, to);
+  for (size_t i = 0; i < to.rows().tiles(); ++i) {
+    const Tile<double> tile = to.Update(i, i);
+    for (size_t r = 0; r < tile.rows; ++r) {
+      const int32_t column = columns[to.rows().begin(i) + r];
+      // The clamped diagonal: centring may leave a rounding error below zero.
+      tile.row(r)[r] = GramDiagonal(column, bias) + ridge.diagonal[column];
     }
-  });
-}
-
-void SiteProblem::GatherRidged(bool bias, const Ridge& ridge, std::span<const int32_t> columns,
-                               double* to) const {
-  GatherGram(bias, columns, columns, to);
-  for (size_t c = 0; c < columns.size(); ++c) {
-    // The clamped diagonal: centring may leave a rounding error below zero.
-    to[c * columns.size() + c] = GramDiagonal(columns[c], bias) + ridge.diagonal[columns[c]];
-  }
-}
-
-void SiteProblem::GatherWeight(std::span<const int32_t> columns, double* to) const {
-  for (size_t o = 0; o < out(); ++o) {
-    const float* from = input_.weight.data() + o * in();
-    for (size_t c = 0; c < columns.size(); ++c) *to++ = from[columns[c]];
-  }
-}
-
-void SiteProblem::GatherCross(bool bias, std::span<const int32_t> columns, double* to) const {
-  for (size_t o = 0; o < out(); ++o) {
-    const double* from = input_.cross.data() + o * in();
-    const double shift = bias ? input_.residual_sums[o] / input_.tokens : 0;
-    for (size_t c = 0; c < columns.size(); ++c) {
-      *to++ = from[columns[c]] - shift * input_.sums[columns[c]];
-    }
-  }
-}
-
-Buffer<double> SiteProblem::ApplyMetric(Metric metric, const double* from, size_t columns) const {
-  Buffer<double> to = context_->Allocate<double>(out() * columns);
-  if (metric == Metric::kPlain) {
-    std::copy(from, from + out() * columns, to.data());
-  } else if (columns > 0) {
-    ParallelGemm(*context_, Trans::kNo, Trans::kNo, out(), columns, out(), 1, input_.fisher.data(),
-                 out(), from, columns, 0, to.data(), columns);
   }
   return to;
 }
 
+TileMatrix<double> SiteProblem::GatherWeight(std::span<const int32_t> columns) const {
+  TileMatrix<double> to(space(), out(), columns.size());
+  Gather(*input_.weight, AllOf(to.rows()), columns, to);
+  return to;
+}
+
+TileMatrix<double> SiteProblem::GatherCross(bool bias, std::span<const int32_t> columns) const {
+  TileMatrix<double> to(space(), out(), columns.size());
+  GatherCentred(*input_.cross, bias ? &input_.residual_sums : nullptr, AllOf(to.rows()), columns,
+                to);
+  return to;
+}
+
+// `from` at those rows and columns; with the rows' sums, less what the means account for.
+void SiteProblem::GatherCentred(const TileMatrix<double>& from, const std::vector<double>* row_sums,
+                                std::span<const int32_t> rows, std::span<const int32_t> columns,
+                                TileMatrix<double>& to) const {
+  Gather(from, rows, columns, to, [&](const Tile<double>& tile, size_t i, size_t j) {
+    if (!row_sums) return;
+    const std::span<const int32_t> own = columns.subspan(to.cols().begin(j), tile.cols);
+    for (size_t r = 0; r < tile.rows; ++r) {
+      const double shift = (*row_sums)[rows[to.rows().begin(i) + r]] / input_.tokens;
+      for (size_t c = 0; c < tile.cols; ++c) tile.row(r)[c] -= shift * input_.sums[own[c]];
+    }
+  });
+}
+
+const TileMatrix<double>& SiteProblem::ApplyMetric(Metric metric, const TileMatrix<double>& from,
+                                                   TileMatrix<double>& storage) const {
+  if (metric == Metric::kPlain) return from;
+  storage = TileMatrix<double>(space(), out(), from.cols().size());
+  Multiply(1, {*input_.fisher}, {from}, 0, storage);
+  return storage;
+}
+
+std::vector<double> SiteProblem::ApplyMetric(Metric metric, const std::vector<double>& from) const {
+  return metric == Metric::kPlain ? from : TimesVector(*input_.fisher, from);
+}
+
 void SiteProblem::RequireMetric(Metric metric) const {
-  if (metric == Metric::kFisher && input_.fisher.empty()) {
+  if (metric == Metric::kFisher && !has_fisher()) {
     throw Error("ERR_ARGUMENT", "the Fisher metric was asked for and no Fisher matrix was given");
   }
 }

@@ -14,26 +14,24 @@
 #include <string>
 #include <vector>
 
-#include "core/context.h"
+#include "tiles/tile_matrix.h"
 
 namespace struprune {
 
-// All spans stay valid while `owner` lives.
+// Matrices are tiled and in one store, so that none need be in memory as a whole; they are not
+// changed while a problem uses them.
 struct SiteInput {
-  size_t in = 0;
-  size_t out = 0;
-  double tokens = 0;                      // rows of X
-  std::span<const double> gram;           // [in, in] H, full symmetric
-  std::span<const double> sums;           // [in] column sums of X
-  std::span<const float> weight;          // [out, in] W
-  std::span<const float> bias;            // [out] b, or empty
-  std::span<const double> cross;          // [out, in] D, or empty: R = 0
-  std::span<const double> residual_sums;  // [out] column sums of R, or empty: R = 0
-  double residual_norm_sq = 0;            // ‖R‖²
-  std::span<const double> fisher;         // [out, out] G, symmetric, or empty
-  double lambda = 0.05;                   // ridge on diag(H)
-  size_t group = 1;                       // neighbouring columns that go together
-  std::shared_ptr<const void> owner;
+  double tokens = 0;                                 // rows of X
+  std::shared_ptr<const TileMatrix<double>> gram;    // [in, in] H, symmetric
+  std::vector<double> sums;                          // [in] column sums of X
+  std::shared_ptr<const TileMatrix<float>> weight;   // [out, in] W
+  std::vector<float> bias;                           // [out] b, or empty
+  std::shared_ptr<const TileMatrix<double>> cross;   // [out, in] D, or null: R = 0
+  std::vector<double> residual_sums;                 // [out] column sums of R, or empty: R = 0
+  double residual_norm_sq = 0;                       // ‖R‖²
+  std::shared_ptr<const TileMatrix<double>> fisher;  // [out, out] G, symmetric, or null
+  double lambda = 0.05;                              // ridge on diag(H)
+  size_t group = 1;                                  // neighbouring columns that go together
 };
 
 // What an error is measured in: plain squares, or the Fisher metric G in nats per token,
@@ -50,15 +48,17 @@ struct Ridge {
 class SiteProblem {
  public:
   // Checks shapes and finiteness; computes the target's norm. Throws ERR_ARGUMENT, ERR_NAN.
-  SiteProblem(std::shared_ptr<Context> context, SiteInput input);
+  explicit SiteProblem(SiteInput input);
 
-  Context& context() const { return *context_; }
-  const std::shared_ptr<Context>& shared_context() const { return context_; }
+  // Where its own matrices go: beside the input's.
+  const TileSpace& space() const { return input_.gram->space(); }
+  Context& context() const { return *space().context; }
   const SiteInput& input() const { return input_; }
-  size_t in() const { return input_.in; }
-  size_t out() const { return input_.out; }
-  size_t groups() const { return input_.in / input_.group; }
-  bool has_cross() const { return !input_.cross.empty(); }
+  size_t in() const { return input_.gram->cols().size(); }
+  size_t out() const { return input_.weight->rows().size(); }
+  size_t groups() const { return in() / input_.group; }
+  bool has_cross() const { return input_.cross != nullptr; }
+  bool has_fisher() const { return input_.fisher != nullptr; }
   // ‖X Wᵀ + R‖², the bias left out; in the Fisher metric without the term in R alone. Never
   // negative.
   double target_norm_sq(Metric metric) const;
@@ -71,17 +71,19 @@ class SiteProblem {
   // Below, `bias` true stands for an unpenalised column of ones: H and D are centred.
   Ridge MakeRidge(bool bias, double lambda) const;
   double GramDiagonal(size_t column, bool bias) const;
-  // to[rows, columns] = H at those rows and columns, without the ridge.
-  void GatherGram(bool bias, std::span<const int32_t> rows, std::span<const int32_t> columns,
-                  double* to) const;
-  // to[n, n] = H_λ at those columns.
-  void GatherRidged(bool bias, const Ridge& ridge, std::span<const int32_t> columns,
-                    double* to) const;
-  // to[out, columns] = W, or D, at those columns.
-  void GatherWeight(std::span<const int32_t> columns, double* to) const;
-  void GatherCross(bool bias, std::span<const int32_t> columns, double* to) const;
-  // G · from [out, columns], or `from` itself copied in the plain metric.
-  Buffer<double> ApplyMetric(Metric metric, const double* from, size_t columns) const;
+  // [rows, columns] H at those rows and columns, without the ridge.
+  TileMatrix<double> GatherGram(bool bias, std::span<const int32_t> rows,
+                                std::span<const int32_t> columns) const;
+  // [n, n] symmetric, H_λ at those columns.
+  TileMatrix<double> GatherRidged(bool bias, const Ridge& ridge,
+                                  std::span<const int32_t> columns) const;
+  // [out, columns] W, or D, at those columns.
+  TileMatrix<double> GatherWeight(std::span<const int32_t> columns) const;
+  TileMatrix<double> GatherCross(bool bias, std::span<const int32_t> columns) const;
+  // G · from [out, columns], made in `storage`; in the plain metric `from` itself.
+  const TileMatrix<double>& ApplyMetric(Metric metric, const TileMatrix<double>& from,
+                                        TileMatrix<double>& storage) const;
+  std::vector<double> ApplyMetric(Metric metric, const std::vector<double>& from) const;
 
   // Throws ERR_ARGUMENT when the metric needs a Fisher matrix that is not there.
   void RequireMetric(Metric metric) const;
@@ -89,9 +91,12 @@ class SiteProblem {
  private:
   void Check() const;
   void MeasureTarget();
+  void GatherCentred(const TileMatrix<double>& from, const std::vector<double>* row_sums,
+                     std::span<const int32_t> rows, std::span<const int32_t> columns,
+                     TileMatrix<double>& to) const;
 
-  std::shared_ptr<Context> context_;
   const SiteInput input_;
+  std::vector<double> diagonal_;  // [in] of H
   double target_norm_sq_ = 0;
   double target_norm_fisher_ = 0;
 };

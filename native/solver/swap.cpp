@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "ops/gemm.h"
 #include "solver/least_squares.h"
 #include "solver/tableau.h"
+#include "tiles/reduce.h"
+#include "tiles/run_tiles.h"
 
 namespace struprune {
 namespace {
@@ -25,49 +28,79 @@ double TraceRatio(size_t s, double* t, double* f) {
   return std::max(trace, 0.0);
 }
 
-// Single columns: r enters first, then i leaves, with the numbers of the tableau after r's pivot.
-double ScalarChange(const Tableau& tableau, size_t i, size_t r) {
-  const size_t n = tableau.size();
-  const double* t = tableau.table();
-  const double* f = tableau.energy();
-  const double pivot = t[r * n + r];
-  const double y = t[r * n + i] / pivot;
-  const double left = t[i * n + i] - t[i * n + r] * y;
-  const double energy = f[i * n + i] - 2 * f[i * n + r] * y + f[r * n + r] * y * y;
-  return std::max(energy, 0.0) / left - f[r * n + r] / pivot;
+// Earlier groups first where two exchanges are worth the same.
+bool Better(const Pair& a, const Pair& b) {
+  return std::tie(a.change, a.enters, a.leaves) < std::tie(b.change, b.enters, b.leaves);
 }
 
-Pair BestScalarPair(Context& context, const Tableau& tableau, const std::vector<size_t>& kept,
-                    const std::vector<size_t>& removed) {
-  std::vector<Pair> best(removed.size());
-  context.pool.ParallelFor(removed.size(), [&](size_t index, size_t) {
-    Pair& own = best[index];
-    own.change = std::numeric_limits<double>::infinity();
-    for (const size_t i : kept) {
-      const double change = ScalarChange(tableau, i, removed[index]);
-      if (change < own.change) own = {i, removed[index], change};
+constexpr Pair kNoPair{0, 0, std::numeric_limits<double>::infinity()};
+
+// Single columns: r enters first, then i leaves, with the numbers of the tableau after r's pivot.
+class ScalarPairs {
+ public:
+  explicit ScalarPairs(const Tableau& tableau)
+      : tableau_(tableau),
+        table_diagonal_(Diagonal(tableau.table())),
+        energy_diagonal_(Diagonal(tableau.energy())) {}
+
+  Pair Best() const {
+    std::vector<Pair> best(tableau_.table().rows().tiles() * tableau_.table().cols().tiles(),
+                           kNoPair);
+    EachTile([&](size_t i,
+                 size_t j) { best[i * tableau_.table().cols().tiles() + j] = BestInTile(i, j); },
+             tableau_.table(), tableau_.energy());
+    return *std::min_element(best.begin(), best.end(), Better);
+  }
+
+ private:
+  Pair BestInTile(size_t i, size_t j) const {
+    const auto t = tableau_.table().Read(i, j), f = tableau_.energy().Read(i, j);
+    const std::vector<uint8_t>& keep = tableau_.keep();
+    Pair best = kNoPair;
+    for (size_t r = 0; r < t.rows; ++r) {
+      const size_t row = tableau_.table().rows().begin(i) + r;
+      for (size_t c = 0; c < t.cols; ++c) {
+        const size_t column = tableau_.table().cols().begin(j) + c;
+        if (keep[row] == keep[column]) continue;
+        // T_ri of a removed r and a kept i is −T_ir.
+        const Pair pair = keep[row] ? Exchange(row, column, -t.row(r)[c], f.row(r)[c])
+                                    : Exchange(column, row, t.row(r)[c], f.row(r)[c]);
+        if (Better(pair, best)) best = pair;
+      }
     }
-  });
-  return *std::min_element(best.begin(), best.end(),
-                           [](const Pair& a, const Pair& b) { return a.change < b.change; });
-}
+    return best;
+  }
+
+  Pair Exchange(size_t leaves, size_t enters, double table, double energy) const {
+    const double pivot = table_diagonal_[enters], y = table / pivot;
+    const double left = table_diagonal_[leaves] + table * y;
+    const double after =
+        energy_diagonal_[leaves] - 2 * energy * y + energy_diagonal_[enters] * y * y;
+    return {leaves, enters, std::max(after, 0.0) / left - energy_diagonal_[enters] / pivot};
+  }
+
+  const Tableau& tableau_;
+  const std::vector<double> table_diagonal_, energy_diagonal_;
+};
 
 // The same for blocks of s columns. One removed group against all kept ones.
 class BlockPairs {
  public:
-  BlockPairs(Context& context, const Tableau& tableau, size_t width)
-      : tableau_(tableau), width_(width), buffer_(context.Allocate<double>(6 * width * width)) {}
+  BlockPairs(Context& context, const Tableau& tableau)
+      : tableau_(tableau),
+        width_(tableau.width()),
+        buffer_(context.Allocate<double>(6 * width_ * width_)) {}
 
   Pair Best(const std::vector<size_t>& kept, size_t enters) {
     const size_t s = width_, block = s * s;
     double* factor = buffer_.data();
     double* scratch = factor + block;
     Pair best{0, enters, std::numeric_limits<double>::infinity()};
-    Copy(tableau_.table(), enters, enters, scratch);
-    Copy(tableau_.energy(), enters, enters, scratch + block);
+    tableau_.ReadTable(enters, enters, scratch);
+    tableau_.ReadEnergy(enters, enters, scratch + block);
     const double gain = TraceRatio(s, scratch, scratch + block);
     if (gain < 0) return best;
-    Copy(tableau_.table(), enters, enters, factor);
+    tableau_.ReadTable(enters, enters, factor);
     if (!Cholesky(s, factor, s)) return best;
     for (const size_t leaves : kept) {
       const double cost = CostAfter(leaves, enters, factor, scratch);
@@ -77,13 +110,6 @@ class BlockPairs {
   }
 
  private:
-  void Copy(const double* from, size_t row_group, size_t column_group, double* to) const {
-    for (size_t i = 0; i < width_; ++i) {
-      std::copy_n(from + (row_group * width_ + i) * tableau_.size() + column_group * width_, width_,
-                  to + i * width_);
-    }
-  }
-
   // With v = T_ir = −T_riᵀ:  T_ii + v S⁻¹ vᵀ  and  F_ii + A F_ri + F_ir Aᵀ + A F_rr Aᵀ, A = v S⁻¹.
   double CostAfter(size_t leaves, size_t enters, const double* factor, double* scratch) const {
     const size_t s = width_, block = s * s;
@@ -92,16 +118,16 @@ class BlockPairs {
     double* t = a + block;
     double* f = t + block;
     double* cross = f + block;
-    Copy(tableau_.table(), leaves, enters, v);
+    tableau_.ReadTable(leaves, enters, v);
     std::copy_n(v, block, a);
     CholeskySolveRows(s, factor, s, s, a, s);
-    Copy(tableau_.table(), leaves, leaves, t);
+    tableau_.ReadTable(leaves, leaves, t);
     Gemm(Trans::kNo, Trans::kYes, s, s, s, 1, a, s, v, s, 1, t, s);
     // cross = F_ir + ½ A F_rr, so that the energy is F_ii + cross Aᵀ + A crossᵀ.
-    Copy(tableau_.energy(), enters, enters, v);
-    Copy(tableau_.energy(), leaves, enters, cross);
+    tableau_.ReadEnergy(enters, enters, v);
+    tableau_.ReadEnergy(leaves, enters, cross);
     Gemm(Trans::kNo, Trans::kNo, s, s, s, 0.5, a, s, v, s, 1, cross, s);
-    Copy(tableau_.energy(), leaves, leaves, f);
+    tableau_.ReadEnergy(leaves, leaves, f);
     Gemm(Trans::kNo, Trans::kYes, s, s, s, 1, cross, s, a, s, 1, f, s);
     Gemm(Trans::kNo, Trans::kYes, s, s, s, 1, a, s, cross, s, 1, f, s);
     return TraceRatio(s, t, f);
@@ -112,17 +138,18 @@ class BlockPairs {
   Buffer<double> buffer_;
 };
 
-Pair BestPair(const SiteProblem& site, const Tableau& tableau, const std::vector<uint8_t>& keep) {
+Pair BestPair(const SiteProblem& site, const Tableau& tableau) {
   std::vector<size_t> kept, removed;
-  for (size_t g = 0; g < keep.size(); ++g) (keep[g] ? kept : removed).push_back(g);
+  for (size_t g = 0; g < tableau.keep().size(); ++g) {
+    (tableau.keep()[g] ? kept : removed).push_back(g);
+  }
   if (kept.empty() || removed.empty()) return {};
-  Context& context = site.context();
-  context.CheckAbort();
-  if (site.input().group == 1) return BestScalarPair(context, tableau, kept, removed);
+  site.context().CheckAbort();
+  if (tableau.width() == 1) return ScalarPairs(tableau).Best();
   Pair best;
-  BlockPairs pairs(context, tableau, site.input().group);
+  BlockPairs pairs(site.context(), tableau);
   for (const size_t enters : removed) {
-    context.CheckAbort();
+    site.context().CheckAbort();
     const Pair pair = pairs.Best(kept, enters);
     if (pair.change < best.change) best = pair;
   }
@@ -134,8 +161,8 @@ std::optional<double> Penalised(const SiteProblem& site, const SwapOptions& opti
   const ColumnSplit split = SplitColumns(site, keep);
   const auto solution = SolveKept(site, options.bias, ridge, split);
   if (!solution) return std::nullopt;
-  const Buffer<double> delta = FullDelta(site, split, solution->shift.data());
-  return ErrorOfDelta(site, options.metric, options.bias, delta.data(), &ridge);
+  const TileMatrix<double> delta = FullDelta(site, split, solution->shift);
+  return ErrorOfDelta(site, options.metric, options.bias, delta, &ridge);
 }
 
 std::optional<SwapResult> SwapWithRidge(const SiteProblem& site, std::span<const uint8_t> keep,
@@ -150,7 +177,7 @@ std::optional<SwapResult> SwapWithRidge(const SiteProblem& site, std::span<const
   result.before = *before;
   double current = *before;
   for (;;) {
-    const Pair pair = BestPair(site, *tableau, result.keep);
+    const Pair pair = BestPair(site, *tableau);
     const double change = site.unit(options.metric) * pair.change;
     result.settled = !(change < -options.min_gain * std::abs(current));
     if (result.settled || result.swaps.size() >= options.max_swaps) break;

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/gemm.h"
 #include "solver/least_squares.h"
 #include "solver/sweep_state.h"
+#include "tiles/cholesky.h"
+#include "tiles/elementwise.h"
+#include "tiles/gather.h"
+#include "tiles/multiply.h"
 
 namespace struprune {
 namespace {
@@ -92,23 +95,32 @@ std::optional<SweepResult> SweepWithRidge(const SiteProblem& site, const SweepOp
 
 std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOptions& options,
                                          const Ridge& ridge, const ColumnSplit& split) {
-  Context& context = site.context();
-  const size_t kept = split.kept.size(), out = site.out();
+  const size_t kept = split.kept.size();
   auto solution = SolveKept(site, options.bias, ridge, split);
   if (!solution) return std::nullopt;
   SweepState state;
   state.columns = split.kept;
-  state.inverse = std::move(solution->factor);
-  CholeskyInverse(kept, state.inverse.data(), kept);
+  state.inverse = InvertFactored(solution->factor);
+  solution->factor = {};
 
-  Buffer<double> weight = context.Allocate<double>(out * kept);
-  site.GatherWeight(split.kept, weight.data());
-  for (size_t c = 0; c < weight.size(); ++c) weight[c] += solution->shift[c];
-  const Buffer<double> weighted = site.ApplyMetric(options.selection, weight.data(), kept);
-  state.energy = context.Allocate<double>(kept * kept);
-  ParallelGemm(context, Trans::kYes, Trans::kNo, kept, kept, out, 1, weight.data(), kept,
-               weighted.data(), kept, 0, state.energy.data(), kept);
+  TileMatrix<double> weight = site.GatherWeight(split.kept);
+  Add(1, solution->shift, weight);
+  solution.reset();
+  TileMatrix<double> storage;
+  const TileMatrix<double>& weighted = site.ApplyMetric(options.selection, weight, storage);
+  state.energy = TileMatrix<double>(site.space(), kept, kept, Shape::kSymmetric);
+  Multiply(1, {weight, Trans::kYes}, {weighted}, 0, state.energy);
   return state;
+}
+
+void SweepState::Compact(std::span<const int32_t> places) {
+  for (TileMatrix<double>* matrix : {&inverse, &energy}) {
+    TileMatrix<double> smaller(matrix->space(), places.size(), places.size(), Shape::kSymmetric);
+    Gather(*matrix, places, places, smaller);
+    *matrix = std::move(smaller);
+  }
+  for (size_t i = 0; i < places.size(); ++i) columns[i] = columns[places[i]];
+  columns.resize(places.size());
 }
 
 SweepResult Sweep(const SiteProblem& site, const SweepOptions& options) {

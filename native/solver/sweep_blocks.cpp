@@ -6,15 +6,12 @@
 #include <limits>
 
 #include "ops/gemm.h"
-#include "solver/rows.h"
 #include "solver/sweep_state.h"
+#include "tiles/run_tiles.h"
+#include "tiles/strips.h"
 
 namespace struprune {
 namespace {
-
-void CopyBlock(size_t rows, size_t columns, const double* from, size_t ld, double* to) {
-  for (size_t r = 0; r < rows; ++r) std::copy_n(from + r * ld, columns, to + r * columns);
-}
 
 class BlockSweep {
  public:
@@ -26,6 +23,7 @@ class BlockSweep {
         m_(state.columns.size()) {
     const size_t block = width_ * width_;
     scratch_ = context_.Allocate<double>(2 * block * context_.pool.size());
+    p_ = context_.Allocate<double>(m_ * width_);
     a_ = context_.Allocate<double>(m_ * width_);
     u_ = context_.Allocate<double>(m_ * width_);
   }
@@ -63,11 +61,11 @@ class BlockSweep {
 
   // tr(Q_gg P_gg⁻¹).
   bool Cost(size_t block, double* scratch, double* cost) const {
-    const size_t corner = block * width_ * (m_ + 1);
+    const size_t start = block * width_;
     double* factor = scratch;
     double* solved = scratch + width_ * width_;
-    CopyBlock(width_, width_, state_.inverse.data() + corner, m_, factor);
-    CopyBlock(width_, width_, state_.energy.data() + corner, m_, solved);
+    ReadBlock(state_.inverse, start, width_, start, width_, factor);
+    ReadBlock(state_.energy, start, width_, start, width_, solved);
     if (!Cholesky(width_, factor, width_)) return false;
     CholeskySolveRows(width_, factor, width_, width_, solved, width_);
     double trace = 0;
@@ -77,38 +75,42 @@ class BlockSweep {
   }
 
   bool Downdate(size_t start) {
-    double* p = state_.inverse.data();
-    double* q = state_.energy.data();
     double* factor = scratch_.data();
-    CopyBlock(width_, width_, p + start * (m_ + 1), m_, factor);
+    ReadBlock(state_.inverse, start, width_, start, width_, factor);
     if (!Cholesky(width_, factor, width_)) return false;
-    CopyBlock(m_, width_, p + start, m_, a_.data());
-    CopyBlock(m_, width_, q + start, m_, u_.data());
+    ReadBlock(state_.inverse, 0, m_, start, width_, p_.data());
+    ReadBlock(state_.energy, 0, m_, start, width_, u_.data());
+    std::copy_n(p_.data(), m_ * width_, a_.data());
     ParallelCholeskySolveRows(context_, width_, factor, width_, m_, a_.data(), width_);
+    double* corner = scratch_.data();  // Q_gg; the factor is not needed any more
+    std::copy_n(u_.data() + start * width_, width_ * width_, corner);
     ParallelGemm(context_, Trans::kNo, Trans::kNo, m_, width_, width_, -0.5, a_.data(), width_,
-                 q + start * (m_ + 1), m_, 1, u_.data(), width_);
-    // P's own rows are being written: the right factor is a copy.
-    Buffer<double> rows = context_.Allocate<double>(width_ * m_);
-    std::copy_n(p + start * m_, width_ * m_, rows.data());
-    ParallelGemm(context_, Trans::kNo, Trans::kNo, m_, m_, width_, -1, a_.data(), width_,
-                 rows.data(), m_, 1, p, m_);
-    ParallelGemm(context_, Trans::kNo, Trans::kYes, m_, m_, width_, -1, u_.data(), width_,
-                 a_.data(), width_, 1, q, m_);
-    ParallelGemm(context_, Trans::kNo, Trans::kYes, m_, m_, width_, -1, a_.data(), width_,
-                 u_.data(), width_, 1, q, m_);
+                 corner, width_, 1, u_.data(), width_);
+    const TileAxis& axis = state_.inverse.rows();
+    EachTile(
+        [&](size_t i, size_t j) {
+          const auto p = state_.inverse.Update(i, j), q = state_.energy.Update(i, j);
+          const auto subtract = [&](const Buffer<double>& rows, const Buffer<double>& columns,
+                                    const Tile<double>& to) {
+            Gemm(Trans::kNo, Trans::kYes, to.rows, to.cols, width_, -1.0,
+                 rows.data() + axis.begin(i) * width_, width_,
+                 columns.data() + axis.begin(j) * width_, width_, 1.0, to.data, to.stride);
+          };
+          subtract(a_, p_, p);
+          subtract(u_, a_, q);
+          subtract(a_, u_, q);
+        },
+        state_.inverse, state_.energy);
     return true;
   }
 
   void Drop(size_t start) {
-    std::vector<size_t> kept;
+    std::vector<int32_t> left;
     for (size_t i = 0; i < m_; ++i) {
-      if (i < start || i >= start + width_) kept.push_back(i);
+      if (i < start || i >= start + width_) left.push_back(static_cast<int32_t>(i));
     }
-    CompactSquare(m_, kept, state_.inverse.data());
-    CompactSquare(m_, kept, state_.energy.data());
-    const auto first = state_.columns.begin() + static_cast<ptrdiff_t>(start);
-    state_.columns.erase(first, first + static_cast<ptrdiff_t>(width_));
-    m_ = kept.size();
+    state_.Compact(left);
+    m_ = left.size();
   }
 
   Context& context_;
@@ -116,8 +118,8 @@ class BlockSweep {
   SweepState& state_;
   const size_t width_;
   size_t m_;
-  Buffer<double> scratch_;  // [workers, 2, width, width]
-  Buffer<double> a_, u_;    // [m, width]
+  Buffer<double> scratch_;    // [workers, 2, width, width]
+  Buffer<double> p_, a_, u_;  // [m, width]
 };
 
 }  // namespace

@@ -1,43 +1,51 @@
 // Single columns. P and Q stay as they were at the start of a batch; what the batch's removals
 // change is kept as low-rank factors. For the removal of column j, with p = P_:j and q = Q_:j as
 // they are now,
-//   a = p / p_j,  u = q − ½ q_j a,  P ← P − p_j a aᵀ,  Q ← Q − u aᵀ − a uᵀ.
+//   a = p / √p_j,  u = (q − ½ (q_j / p_j) p) / √p_j,  P ← P − a aᵀ,  Q ← Q − u aᵀ − a uᵀ.
 // Diagonals (so the costs) are current after every removal; only the chosen column is materialised;
-// the matrices catch up by one GEMM a batch.
+// the matrices catch up once a batch, tile by tile. Columns that went stay in them, unused, until
+// they fill a tile.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "core/simd.h"
 #include "ops/gemm.h"
-#include "solver/rows.h"
 #include "solver/sweep_state.h"
+#include "tiles/reduce.h"
+#include "tiles/run_tiles.h"
+#include "tiles/strips.h"
 
 namespace struprune {
 namespace {
 
-// p −= Σ d_t a_tj a_t and q −= Σ (a_tj u_t + u_tj a_t) over the batch so far.
-STRUPRUNE_CLONES void SubtractFactors(size_t m, size_t count, size_t j, const double* pivots,
-                                      const double* a, const double* u, double* p, double* q) {
+// p −= Σ a_tj a_t and q −= Σ (a_tj u_t + u_tj a_t) over the batch so far.
+STRUPRUNE_CLONES void SubtractFactors(size_t m, size_t count, size_t j, const double* a,
+                                      const double* u, double* p, double* q) {
   constexpr size_t kStrip = 512;  // p and q strips stay in the first cache
   for (size_t start = 0; start < m; start += kStrip) {
     const size_t end = std::min(m, start + kStrip);
     for (size_t t = 0; t < count; ++t) {
       const double* at = a + t * m;
       const double* ut = u + t * m;
-      const double ap = pivots[t] * at[j], aq = ut[j], uq = at[j];
+      const double aj = at[j], uj = ut[j];
       for (size_t i = start; i < end; ++i) {
-        p[i] -= ap * at[i];
-        q[i] -= uq * ut[i] + aq * at[i];
+        p[i] -= aj * at[i];
+        q[i] -= aj * ut[i] + uj * at[i];
       }
     }
   }
 }
 
-STRUPRUNE_CLONES void UpdateDiagonals(size_t m, double pivot, const double* a, const double* u,
-                                      double* p_diagonal, double* q_diagonal) {
+// p becomes a and q becomes u; the diagonals follow.
+STRUPRUNE_CLONES void MakeFactors(size_t m, double pivot, double energy, double* p, double* q,
+                                  double* p_diagonal, double* q_diagonal) {
+  const double scale = 1 / std::sqrt(pivot), share = 0.5 * energy / pivot;
   for (size_t i = 0; i < m; ++i) {
-    p_diagonal[i] -= pivot * a[i] * a[i];
-    q_diagonal[i] -= 2 * u[i] * a[i];
+    q[i] = scale * (q[i] - share * p[i]);
+    p[i] *= scale;
+    p_diagonal[i] -= p[i] * p[i];
+    q_diagonal[i] -= 2 * q[i] * p[i];
   }
 }
 
@@ -45,26 +53,28 @@ class ColumnSweep {
  public:
   ColumnSweep(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
               SweepState& state)
-      : context_(site.context()), state_(state), m_(state.columns.size()) {
-    const size_t batch = options.batch;
-    a_ = context_.Allocate<double>(batch * m_);
-    u_ = context_.Allocate<double>(batch * m_);
-    pivots_.resize(batch);
-    for (size_t i = 0; i < m_; ++i) {
-      const int32_t column = state.columns[i];
-      p_diagonal_.push_back(state.inverse[i * m_ + i]);
-      q_diagonal_.push_back(state.energy[i * m_ + i]);
+      : state_(state), m_(state.columns.size()) {
+    a_ = site.context().Allocate<double>(options.batch * m_);
+    u_ = site.context().Allocate<double>(options.batch * m_);
+    for (const int32_t column : state.columns) {
       // The inverse of a positive matrix has a diagonal of at least 1 / (its own diagonal).
       floor_.push_back(1 / (site.GramDiagonal(column, options.bias) + ridge.diagonal[column]));
       price_.push_back(options.group_costs.empty() ? 1 : options.group_costs[column]);
     }
     gone_.assign(m_, false);
+    ReadDiagonals();
   }
 
-  // Removes `count` columns, count <= batch, and brings the matrices up to date.
   void RunBatch(size_t count, std::vector<Removal>& removals) {
     for (size_t t = 0; t < count; ++t) removals.push_back(RemoveCheapest(t));
+    gone_count_ += count;
+  }
+
+  // Brings the matrices up to date after a batch.
+  void CatchUp(size_t count) {
     Flush(count);
+    if (gone_count_ >= state_.inverse.rows().side()) Compact();
+    ReadDiagonals();
   }
 
  private:
@@ -87,71 +97,60 @@ class ColumnSweep {
     const size_t j = Cheapest();
     double* p = a_.data() + t * m_;
     double* q = u_.data() + t * m_;
-    std::copy_n(state_.inverse.data() + j * m_, m_, p);
-    std::copy_n(state_.energy.data() + j * m_, m_, q);
-    SubtractFactors(m_, t, j, pivots_.data(), a_.data(), u_.data(), p, q);
-    for (size_t i = 0; i < m_; ++i) {
-      if (gone_[i]) p[i] = q[i] = 0;
-    }
+    ReadRows(state_.inverse, j, 1, p);
+    ReadRows(state_.energy, j, 1, q);
+    SubtractFactors(m_, t, j, a_.data(), u_.data(), p, q);
     const double pivot = std::max(p[j], floor_[j]);
     const double energy = std::max(q[j], 0.0);
-    for (size_t i = 0; i < m_; ++i) p[i] /= pivot;  // p becomes a, q becomes u
-    for (size_t i = 0; i < m_; ++i) q[i] -= 0.5 * energy * p[i];
-    UpdateDiagonals(m_, pivot, p, q, p_diagonal_.data(), q_diagonal_.data());
-    pivots_[t] = pivot;
+    MakeFactors(m_, pivot, energy, p, q, p_diagonal_.data(), q_diagonal_.data());
     gone_[j] = true;
     return {state_.columns[j], energy / pivot};
   }
 
   void Flush(size_t count) {
-    std::vector<size_t> kept;
+    const TileAxis& axis = state_.inverse.rows();
+    EachTile(
+        [&](size_t i, size_t j) {
+          const auto p = state_.inverse.Update(i, j), q = state_.energy.Update(i, j);
+          const double *a_rows = a_.data() + axis.begin(i), *a_columns = a_.data() + axis.begin(j);
+          const double *u_rows = u_.data() + axis.begin(i), *u_columns = u_.data() + axis.begin(j);
+          const auto subtract = [&](const double* rows, const double* columns,
+                                    const Tile<double>& to) {
+            Gemm(Trans::kYes, Trans::kNo, to.rows, to.cols, count, -1.0, rows, m_, columns, m_, 1.0,
+                 to.data, to.stride);
+          };
+          subtract(a_rows, a_columns, p);
+          subtract(u_rows, a_columns, q);
+          subtract(a_rows, u_columns, q);
+        },
+        state_.inverse, state_.energy);
+  }
+
+  void Compact() {
+    std::vector<int32_t> left;
     for (size_t i = 0; i < m_; ++i) {
-      if (!gone_[i]) kept.push_back(i);
+      if (!gone_[i]) left.push_back(static_cast<int32_t>(i));
     }
-    const size_t left = kept.size();
-    if (left > 0) {
-      CompactSquare(m_, kept, state_.inverse.data());
-      CompactSquare(m_, kept, state_.energy.data());
-      // Left [A; U] and right [U; A] share one GEMM of depth 2 count; D A and A one of depth count.
-      Buffer<double> factors = context_.Allocate<double>(4 * count * left);
-      double* a = factors.data();
-      double* u = a + count * left;
-      double* a_again = u + count * left;
-      double* scaled = a_again + count * left;
-      for (size_t t = 0; t < count; ++t) {
-        for (size_t i = 0; i < left; ++i) {
-          const double value = a_[t * m_ + kept[i]];
-          a[t * left + i] = a_again[t * left + i] = value;
-          scaled[t * left + i] = pivots_[t] * value;
-          u[t * left + i] = u_[t * m_ + kept[i]];
-        }
-      }
-      ParallelGemm(context_, Trans::kYes, Trans::kNo, left, left, count, -1, a, left, scaled, left,
-                   1, state_.inverse.data(), left);
-      ParallelGemm(context_, Trans::kYes, Trans::kNo, left, left, 2 * count, -1, a, left, u, left,
-                   1, state_.energy.data(), left);
+    state_.Compact(left);
+    for (size_t i = 0; i < left.size(); ++i) {
+      floor_[i] = floor_[left[i]];
+      price_[i] = price_[left[i]];
     }
-    Compact(kept);
-  }
-
-  void Compact(const std::vector<size_t>& kept) {
-    for (size_t i = 0; i < kept.size(); ++i) {
-      state_.columns[i] = state_.columns[kept[i]];
-      floor_[i] = floor_[kept[i]];
-      price_[i] = price_[kept[i]];
-      p_diagonal_[i] = state_.inverse[i * kept.size() + i];
-      q_diagonal_[i] = state_.energy[i * kept.size() + i];
-    }
-    m_ = kept.size();
-    state_.columns.resize(m_);
+    m_ = left.size();
     gone_.assign(m_, false);
+    gone_count_ = 0;
   }
 
-  Context& context_;
+  void ReadDiagonals() {
+    p_diagonal_ = Diagonal(state_.inverse);
+    q_diagonal_ = Diagonal(state_.energy);
+  }
+
   SweepState& state_;
   size_t m_;
+  size_t gone_count_ = 0;
   Buffer<double> a_, u_;  // [batch, m] factors of the running batch
-  std::vector<double> pivots_, p_diagonal_, q_diagonal_, floor_, price_;
+  std::vector<double> p_diagonal_, q_diagonal_, floor_, price_;
   std::vector<char> gone_;
 };
 
@@ -165,6 +164,7 @@ void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const R
     site.context().CheckAbort();
     sweep.RunBatch(batch, removals);
     done += batch;
+    if (done < count) sweep.CatchUp(batch);
   }
 }
 

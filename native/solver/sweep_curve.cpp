@@ -6,42 +6,46 @@
 // ‖t_k‖²_G. The penalty Σ_j Λ_j ‖Ŵ_j − W_j‖²_G moves by Σ_j Λ_j (l_kj² ‖t_k‖² − 2 l_kj (⟨W*_j −
 // W_j, t_k⟩ − Σ_{i>k} l_ij ⟨t_i, t_k⟩)), and the error is one minus the other. Everything starts at
 // the dense end and sums small numbers.
+//
+// K stands for the kept columns, R for the removed ones in that order; L, its inverse and W* − W
+// are held as their blocks.
 #include <algorithm>
 
-#include "ops/gemm.h"
-#include "solver/rows.h"
 #include "solver/sweep_state.h"
+#include "tiles/cholesky.h"
+#include "tiles/elementwise.h"
+#include "tiles/gather.h"
+#include "tiles/multiply.h"
+#include "tiles/reduce.h"
 
 namespace struprune {
 namespace {
 
-constexpr size_t kTile = 64;
+// Zeros on and above the diagonal of a symmetric matrix.
+void KeepStrictlyLower(TileMatrix<double>& matrix) {
+  for (size_t i = 0; i < matrix.rows().tiles(); ++i) {
+    const auto tile = matrix.Update(i, i);
+    for (size_t r = 0; r < tile.rows; ++r) std::fill(tile.row(r) + r, tile.row(r) + tile.cols, 0.0);
+  }
+  matrix.set_shape(Shape::kLower);
+}
 
 class CurveMeasure {
  public:
   CurveMeasure(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
                const std::vector<int32_t>& order)
-      : site_(site),
-        context_(site.context()),
-        options_(options),
-        ridge_(ridge),
-        in_(site.in()),
-        out_(site.out()),
-        removed_(order.size() * site.input().group),
-        kept_(in_ - removed_) {
+      : site_(site), options_(options), ridge_(ridge) {
     std::vector<uint8_t> keep(site.groups(), 1);
     for (const int32_t group : order) keep[group] = 0;
-    columns_ = SplitColumns(site, keep).kept;
+    kept_ = SplitColumns(site, keep).kept;
     const auto width = static_cast<int32_t>(site.input().group);
     for (auto group = order.rbegin(); group != order.rend(); ++group) {
-      for (int32_t c = 0; c < width; ++c) columns_.push_back(*group * width + c);
+      for (int32_t c = 0; c < width; ++c) removed_.push_back(*group * width + c);
     }
   }
 
   std::optional<ExactCurve> Run() {
-    factor_ = context_.Allocate<double>(in_ * in_);
-    site_.GatherRidged(options_.bias, ridge_, columns_, factor_.data());
-    if (!Cholesky(in_, factor_.data(), in_)) return std::nullopt;
+    if (!Factor()) return std::nullopt;
     SolveUnconstrained();
     MakeSteps();
     InvertRows();
@@ -50,119 +54,115 @@ class CurveMeasure {
   }
 
  private:
-  // shift_ = W* − W = D H_λ⁻¹ [out, in] in the order of columns_; empty when R = 0.
+  bool Factor() {
+    factor_kk_ = site_.GatherRidged(options_.bias, ridge_, kept_);
+    if (!FactorCholesky(factor_kk_)) return false;
+    factor_rk_ = site_.GatherGram(options_.bias, removed_, kept_);
+    SolveForward(factor_kk_, factor_rk_);
+    factor_rr_ = site_.GatherRidged(options_.bias, ridge_, removed_);
+    Multiply(-1, {factor_rk_}, {factor_rk_, Trans::kYes}, 1, factor_rr_);
+    return FactorCholesky(factor_rr_);
+  }
+
+  // shift = W* − W = D H_λ⁻¹; none when R = 0.
   void SolveUnconstrained() {
     if (!site_.has_cross()) return;
-    shift_ = context_.Allocate<double>(out_ * in_);
-    site_.GatherCross(options_.bias, columns_, shift_.data());
-    ParallelCholeskySolveRows(context_, in_, factor_.data(), in_, out_, shift_.data(), in_);
+    shift_k_ = site_.GatherCross(options_.bias, kept_);
+    shift_r_ = site_.GatherCross(options_.bias, removed_);
+    SolveForward(factor_kk_, shift_k_);
+    Multiply(-1, {shift_k_}, {factor_rk_, Trans::kYes}, 1, shift_r_);
+    SolveForward(factor_rr_, shift_r_);
+    SolveBackward(factor_rr_, shift_r_);
+    Multiply(-1, {shift_r_}, {factor_rk_}, 1, shift_k_);
+    SolveBackward(factor_kk_, shift_k_);
   }
 
   // steps_ = T's last columns = W*_R L_RR [out, removed].
   void MakeSteps() {
-    if (removed_ == 0) return;
-    const std::span<const int32_t> removed(columns_.data() + kept_, removed_);
-    Buffer<double> weight = context_.Allocate<double>(out_ * removed_);
-    site_.GatherWeight(removed, weight.data());
-    for (size_t o = 0; !shift_.empty() && o < out_; ++o) {
-      for (size_t r = 0; r < removed_; ++r) {
-        weight[o * removed_ + r] += shift_[o * in_ + kept_ + r];
-      }
-    }
-    Buffer<double> corner = context_.Allocate<double>(removed_ * removed_);
-    for (size_t r = 0; r < removed_; ++r) {
-      double* row = corner.data() + r * removed_;
-      std::copy_n(factor_.data() + (kept_ + r) * in_ + kept_, r + 1, row);
-      std::fill(row + r + 1, row + removed_, 0.0);
-    }
-    steps_ = context_.Allocate<double>(out_ * removed_);
-    ParallelGemm(context_, Trans::kNo, Trans::kNo, out_, removed_, removed_, 1, weight.data(),
-                 removed_, corner.data(), removed_, 0, steps_.data(), removed_);
+    TileMatrix<double> weight = site_.GatherWeight(removed_);
+    if (site_.has_cross()) Add(1, shift_r_, weight);
+    steps_ = TileMatrix<double>(site_.space(), site_.out(), removed_.size());
+    Multiply(1, {weight}, {factor_rr_}, 0, steps_);
   }
 
-  // rows_ = the last rows of L⁻¹ [removed, in], by solving X L = I tile by tile.
+  // The last rows of L⁻¹: L_RR⁻¹ on R, −L_RR⁻¹ L_RK L_KK⁻¹ on K.
   void InvertRows() {
-    rows_ = context_.Allocate<double>(removed_ * in_);
-    context_.pool.ParallelFor((removed_ + kTile - 1) / kTile, [&](size_t tile, size_t) {
-      context_.CheckAbort();
-      const size_t first = tile * kTile, last = std::min(removed_, first + kTile);
-      std::fill(rows_.data() + first * in_, rows_.data() + last * in_, 0.0);
-      for (size_t r = first; r < last; ++r) rows_[r * in_ + kept_ + r] = 1;
-      // Row r of L⁻¹ ends at its diagonal, so the leading part of L is enough.
-      SolveLower(false, kept_ + last, factor_.data(), in_, last - first, rows_.data() + first * in_,
-                 in_);
-    });
+    rows_r_ = InvertLower(factor_rr_);
+    rows_k_ = TileMatrix<double>(site_.space(), removed_.size(), kept_.size());
+    Multiply(-1, {rows_r_}, {factor_rk_}, 0, rows_k_);
+    SolveBackward(factor_kk_, rows_k_);
+    for (TileMatrix<double>* used : {&factor_kk_, &factor_rk_, &factor_rr_}) *used = {};
   }
 
   // Per removed column: ‖t‖² in both metrics and the change of the penalty.
   void MeasureSteps() {
-    selected_.assign(removed_, 0);
-    measured_.assign(removed_, 0);
-    penalty_.assign(removed_, 0);
-    if (removed_ == 0) return;
-    const Buffer<double> weighted = site_.ApplyMetric(options_.curve, steps_.data(), removed_);
-    AddSquares(weighted, measured_);
-    if (options_.selection == options_.curve) {
-      selected_ = measured_;
-    } else {
-      AddSquares(site_.ApplyMetric(options_.selection, steps_.data(), removed_), selected_);
+    TileMatrix<double> storage;
+    if (options_.selection != options_.curve) {
+      selected_ = ColumnDots(site_.ApplyMetric(options_.selection, steps_, storage), steps_);
     }
-    context_.pool.ParallelFor((removed_ + kTile - 1) / kTile, [&](size_t tile, size_t) {
-      context_.CheckAbort();
-      MeasureTile(weighted, tile * kTile, std::min(removed_, (tile + 1) * kTile));
-    });
+    const TileMatrix<double>& weighted = site_.ApplyMetric(options_.curve, steps_, storage);
+    measured_ = ColumnDots(weighted, steps_);
+    if (options_.selection == options_.curve) selected_ = measured_;
+
+    // products_ir = ⟨t_i, t_r⟩ for columns i that went before r (i > r).
+    TileMatrix<double> products(site_.space(), removed_.size(), removed_.size(), Shape::kSymmetric);
+    Multiply(1, {steps_, Trans::kYes}, {weighted}, 0, products);
+    KeepStrictlyLower(products);
+    penalty_.assign(removed_.size(), 0);
+    AddPenalty(kept_, rows_k_, weighted, products, shift_k_);
+    AddPenalty(removed_, rows_r_, weighted, products, shift_r_);
   }
 
-  void AddSquares(const Buffer<double>& weighted, std::vector<double>& squares) const {
-    for (size_t o = 0; o < out_; ++o) {
-      for (size_t r = 0; r < removed_; ++r) {
-        squares[r] += weighted[o * removed_ + r] * steps_[o * removed_ + r];
-      }
-    }
-  }
-
-  void MeasureTile(const Buffer<double>& weighted, size_t first, size_t last) {
-    const size_t count = last - first;
-    // products[r, i] = ⟨t_i, t_r⟩ for removed columns i that went before r (i > r), else 0.
-    Buffer<double> products = context_.Allocate<double>(count * removed_);
-    Gemm(Trans::kYes, Trans::kNo, count, removed_, out_, 1, weighted.data() + first, removed_,
-         steps_.data(), removed_, 0, products.data(), removed_);
-    for (size_t r = 0; r < count; ++r) {
-      std::fill_n(products.data() + r * removed_, first + r + 1, 0.0);
-    }
+  // What the columns of one block, with their part of L⁻¹'s rows, add to the change of the penalty.
+  void AddPenalty(const std::vector<int32_t>& columns, const TileMatrix<double>& rows,
+                  const TileMatrix<double>& weighted, const TileMatrix<double>& products,
+                  const TileMatrix<double>& shift) {
     // inner[r, j] = Σ_{i>r} l_ij ⟨t_i, t_r⟩ − ⟨W*_j − W_j, t_r⟩.
-    Buffer<double> inner = context_.Allocate<double>(count * in_);
-    Gemm(Trans::kNo, Trans::kNo, count, in_, removed_ - first, 1, products.data() + first, removed_,
-         rows_.data() + first * in_, in_, 0, inner.data(), in_);
-    if (!shift_.empty()) {
-      Gemm(Trans::kYes, Trans::kNo, count, in_, out_, -1, weighted.data() + first, removed_,
-           shift_.data(), in_, 1, inner.data(), in_);
-    }
-    for (size_t r = 0; r < count; ++r) {
-      const double* row = rows_.data() + (first + r) * in_;
-      const double square = measured_[first + r];
-      double change = 0;
-      for (size_t j = 0; j <= kept_ + first + r; ++j) {
-        change +=
-            ridge_.diagonal[columns_[j]] * row[j] * (row[j] * square + 2 * inner[r * in_ + j]);
-      }
-      penalty_[first + r] = change;
-    }
+    TileMatrix<double> inner(site_.space(), removed_.size(), columns.size(), rows.shape());
+    Multiply(1, {products, Trans::kYes}, {rows}, 0, inner);
+    if (site_.has_cross()) Multiply(-1, {weighted, Trans::kYes}, {shift}, 1, inner);
+    std::vector<double> sums(rows.cols().tiles() * removed_.size(), 0.0);
+    EachTile(
+        [&](size_t i, size_t j) {
+          const auto l = rows.Read(i, j), product = std::as_const(inner).Read(i, j);
+          const int32_t* own = columns.data() + rows.cols().begin(j);
+          double* to = sums.data() + j * removed_.size() + rows.rows().begin(i);
+          for (size_t r = 0; r < l.rows; ++r) {
+            const double square = measured_[rows.rows().begin(i) + r];
+            for (size_t c = 0; c < l.cols; ++c) {
+              const double value = l.row(r)[c];
+              to[r] += ridge_.diagonal[own[c]] * value * (value * square + 2 * product.row(r)[c]);
+            }
+          }
+        },
+        rows, inner);
+    for (size_t k = 0; k < sums.size(); ++k) penalty_[k % removed_.size()] += sums[k];
   }
 
   // The error before any removal: ‖R‖² − tr(D Δ*ᵀ) − tr(Δ* Λ Δ*ᵀ), Δ* = W* − W.
   double DenseError() const {
-    double error = site_.residual_norm_sq(options_.curve, options_.bias);
-    if (shift_.empty()) return error;
-    Buffer<double> cross = context_.Allocate<double>(out_ * in_);
-    site_.GatherCross(options_.bias, columns_, cross.data());
-    for (size_t o = 0; o < out_; ++o) {
-      for (size_t j = 0; j < in_; ++j) {
-        cross[o * in_ + j] += ridge_.diagonal[columns_[j]] * shift_[o * in_ + j];
-      }
-    }
-    const Buffer<double> weighted = site_.ApplyMetric(options_.curve, shift_.data(), in_);
-    return error - site_.unit(options_.curve) * Dot(out_ * in_, weighted.data(), cross.data());
+    const double error = site_.residual_norm_sq(options_.curve, options_.bias);
+    if (!site_.has_cross()) return error;
+    return error - site_.unit(options_.curve) *
+                       (DenseGain(kept_, shift_k_) + DenseGain(removed_, shift_r_));
+  }
+
+  double DenseGain(const std::vector<int32_t>& columns, const TileMatrix<double>& shift) const {
+    TileMatrix<double> cross = site_.GatherCross(options_.bias, columns);
+    EachTile(
+        [&](size_t i, size_t j) {
+          const auto to = cross.Update(i, j);
+          const auto from = shift.Read(i, j);
+          const int32_t* own = columns.data() + cross.cols().begin(j);
+          for (size_t r = 0; r < to.rows; ++r) {
+            for (size_t c = 0; c < to.cols; ++c) {
+              to.row(r)[c] += ridge_.diagonal[own[c]] * from.row(r)[c];
+            }
+          }
+        },
+        cross, shift);
+    TileMatrix<double> storage;
+    return Dot(site_.ApplyMetric(options_.curve, shift, storage), cross);
   }
 
   ExactCurve Sum() const {
@@ -170,7 +170,7 @@ class CurveMeasure {
     double error = DenseError();
     curve.error.push_back(error);
     const size_t width = site_.input().group;
-    for (size_t end = removed_; end > 0; end -= width) {
+    for (size_t end = removed_.size(); end > 0; end -= width) {
       double cost = 0;
       for (size_t r = end; r-- > end - width;) {
         cost += site_.unit(options_.selection) * selected_[r];
@@ -183,16 +183,14 @@ class CurveMeasure {
   }
 
   const SiteProblem& site_;
-  Context& context_;
   const SweepOptions& options_;
   const Ridge& ridge_;
-  const size_t in_, out_, removed_, kept_;
-  std::vector<int32_t> columns_;  // [in] kept, then removed with the first removal last
-  Buffer<double> factor_;         // [in, in] L
-  Buffer<double> shift_;          // [out, in]
-  Buffer<double> steps_;          // [out, removed]
-  Buffer<double> rows_;           // [removed, in]
-  std::vector<double> selected_, measured_, penalty_;  // [removed]
+  std::vector<int32_t> kept_, removed_;                   // removed: the first removal last
+  TileMatrix<double> factor_kk_, factor_rk_, factor_rr_;  // L
+  TileMatrix<double> shift_k_, shift_r_;                  // [out, kept], [out, removed]
+  TileMatrix<double> steps_;                              // [out, removed]
+  TileMatrix<double> rows_k_, rows_r_;                    // [removed, kept], [removed, removed]
+  std::vector<double> selected_, measured_, penalty_;     // [removed]
 };
 
 }  // namespace

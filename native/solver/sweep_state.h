@@ -11,8 +11,11 @@ namespace struprune {
 // The exact state on a set of kept columns.
 struct SweepState {
   std::vector<int32_t> columns;  // [m] ascending
-  Buffer<double> inverse;        // [m, m] P = (H_λ)_KK⁻¹
-  Buffer<double> energy;         // [m, m] Q = Ŵ_Kᵀ G Ŵ_K
+  TileMatrix<double> inverse;    // [m, m] P = (H_λ)_KK⁻¹, symmetric
+  TileMatrix<double> energy;     // [m, m] Q = Ŵ_Kᵀ G Ŵ_K, symmetric
+
+  // Keeps the rows and columns at those places (ascending).
+  void Compact(std::span<const int32_t> places);
 };
 
 struct Removal {

@@ -4,162 +4,179 @@
 
 #include "ops/gemm.h"
 #include "solver/least_squares.h"
+#include "tiles/cholesky.h"
+#include "tiles/elementwise.h"
+#include "tiles/gather.h"
+#include "tiles/multiply.h"
+#include "tiles/strips.h"
 
 namespace struprune {
 namespace {
 
-void Scatter(std::span<const int32_t> rows, std::span<const int32_t> columns, const double* from,
-             double sign, size_t ld, double* to) {
-  for (size_t r = 0; r < rows.size(); ++r) {
-    for (size_t c = 0; c < columns.size(); ++c) {
-      to[rows[r] * ld + columns[c]] = sign * from[r * columns.size() + c];
-    }
+// Puts blocks on kept and removed columns where they belong.
+class Assembly {
+ public:
+  Assembly(const ColumnSplit& split, size_t in)
+      : kept_(PlacesOf(split.kept, in)), removed_(PlacesOf(split.removed, in)) {}
+
+  // Σ of the four blocks of a square matrix.
+  void Square(const TileMatrix<double>& kk, const TileMatrix<double>& kr,
+              const TileMatrix<double>& rk, const TileMatrix<double>& rr,
+              TileMatrix<double>& to) const {
+    Overlay(kk, kept_, kept_, to);
+    Overlay(kr, kept_, removed_, to);
+    Overlay(rk, removed_, kept_, to);
+    Overlay(rr, removed_, removed_, to);
   }
+
+  void Columns(const TileMatrix<double>& k, const TileMatrix<double>& r,
+               TileMatrix<double>& to) const {
+    const auto rows = AllOf(to.rows());
+    Overlay(k, rows, kept_, to);
+    Overlay(r, rows, removed_, to);
+  }
+
+ private:
+  const std::vector<int32_t> kept_, removed_;
+};
+
+// E_K = −Ŵ_K.
+TileMatrix<double> KeptPart(const SiteProblem& site, const ColumnSplit& split,
+                            const TileMatrix<double>& shift) {
+  TileMatrix<double> e(site.space(), site.out(), split.kept.size());
+  Add(-1, shift, e);
+  Add(-1, site.GatherWeight(split.kept), e);
+  return e;
 }
 
-// coupling[kept, removed] = P H_KR.
-Buffer<double> Coupling(const SiteProblem& site, const double* inverse, size_t kept, size_t removed,
-                        const double* gram) {
-  Buffer<double> coupling = site.context().Allocate<double>(kept * removed);
-  ParallelGemm(site.context(), Trans::kNo, Trans::kNo, kept, removed, kept, 1, inverse, kept, gram,
-               removed, 0, coupling.data(), removed);
-  return coupling;
-}
-
-// E_R = W_R (H_λ)_RR + D_R − (Ŵ_K − W_K) H_KR, scattered into e [out, in].
-void ScatterResiduals(const SiteProblem& site, bool bias, const ColumnSplit& split,
-                      const double* ridged, const double* gram, const double* shift, double* e) {
-  Context& context = site.context();
-  const size_t kept = split.kept.size(), removed = split.removed.size(), out = site.out();
-  Buffer<double> weight = context.Allocate<double>(out * removed);
-  site.GatherWeight(split.removed, weight.data());
-  Buffer<double> residual = context.Allocate<double>(out * removed);
-  if (site.has_cross()) {
-    site.GatherCross(bias, split.removed, residual.data());
-  } else {
-    std::fill_n(residual.data(), residual.size(), 0.0);
-  }
-  ParallelGemm(context, Trans::kNo, Trans::kNo, out, removed, removed, 1, weight.data(), removed,
-               ridged, removed, 1, residual.data(), removed);
-  if (kept > 0) {
-    ParallelGemm(context, Trans::kNo, Trans::kNo, out, removed, kept, -1, shift, kept, gram,
-                 removed, 1, residual.data(), removed);
-  }
-  for (size_t o = 0; o < out; ++o) {
-    for (size_t r = 0; r < removed; ++r) {
-      e[o * site.in() + split.removed[r]] = residual[o * removed + r];
-    }
-  }
+// E_R = W_R (H_λ)_RR + D_R − (Ŵ_K − W_K) H_KR.
+TileMatrix<double> RemovedPart(const SiteProblem& site, bool bias, const ColumnSplit& split,
+                               const TileMatrix<double>& ridged, const TileMatrix<double>& gram,
+                               const TileMatrix<double>& shift) {
+  TileMatrix<double> e = site.has_cross()
+                             ? site.GatherCross(bias, split.removed)
+                             : TileMatrix<double>(site.space(), site.out(), split.removed.size());
+  Multiply(1, {site.GatherWeight(split.removed)}, {ridged}, 1, e);
+  Multiply(-1, {shift}, {gram, Trans::kYes}, 1, e);
+  return e;
 }
 
 }  // namespace
 
-Tableau::Tableau(const SiteProblem& site)
-    : context_(site.context()),
-      size_(site.in()),
-      width_(site.input().group),
-      table_(context_.Allocate<double>(size_ * size_)),
-      energy_(context_.Allocate<double>(size_ * size_)) {}
+Tableau::Tableau(const SiteProblem& site, std::span<const uint8_t> keep)
+    : width_(site.input().group),
+      keep_(keep.begin(), keep.end()),
+      table_(site.space(), site.in(), site.in(), Shape::kSymmetric),
+      energy_(site.space(), site.in(), site.in(), Shape::kSymmetric) {}
 
 std::optional<Tableau> Tableau::Make(const SiteProblem& site, Metric metric, bool bias,
                                      const Ridge& ridge, std::span<const uint8_t> keep) {
   const ColumnSplit split = SplitColumns(site, keep);
   const size_t kept = split.kept.size(), removed = split.removed.size();
-  Context& context = site.context();
-  auto solution = SolveKept(site, bias, ridge, split);
+  const Assembly assembly(split, site.in());
+  const auto solution = SolveKept(site, bias, ridge, split);
   if (!solution) return std::nullopt;
 
-  Tableau tableau(site);
-  const size_t in = site.in();
-  Buffer<double> e = context.Allocate<double>(site.out() * in);
-  double* inverse = solution->factor.data();
-  const double* shift = solution->shift.data();
-  if (kept > 0) {
-    CholeskyInverse(kept, inverse, kept);
-    Scatter(split.kept, split.kept, inverse, 1, in, tableau.table_.data());
-    for (size_t o = 0; o < site.out(); ++o) {
-      for (size_t k = 0; k < kept; ++k) {
-        const int32_t j = split.kept[k];
-        e[o * in + j] = -(shift[o * kept + k] + site.input().weight[o * in + j]);
-      }
-    }
-  }
-  if (removed > 0) {
-    Buffer<double> schur = context.Allocate<double>(removed * removed);
-    site.GatherRidged(bias, ridge, split.removed, schur.data());
-    Buffer<double> gram = context.Allocate<double>(kept * removed);
-    site.GatherGram(bias, split.kept, split.removed, gram.data());
-    ScatterResiduals(site, bias, split, schur.data(), gram.data(), shift, e.data());
-    if (kept > 0) {
-      const Buffer<double> coupling = Coupling(site, inverse, kept, removed, gram.data());
-      ParallelGemm(context, Trans::kYes, Trans::kNo, removed, removed, kept, -1, gram.data(),
-                   removed, coupling.data(), removed, 1, schur.data(), removed);
-      Scatter(split.kept, split.removed, coupling.data(), 1, in, tableau.table_.data());
-      for (size_t r = 0; r < removed; ++r) {
-        for (size_t k = 0; k < kept; ++k) {
-          tableau.table_[split.removed[r] * in + split.kept[k]] = -coupling[k * removed + r];
-        }
-      }
-    }
-    Scatter(split.removed, split.removed, schur.data(), 1, in, tableau.table_.data());
-  }
-  const Buffer<double> weighted = site.ApplyMetric(metric, e.data(), in);
-  ParallelGemm(context, Trans::kYes, Trans::kNo, in, in, site.out(), 1, e.data(), in,
-               weighted.data(), in, 0, tableau.energy_.data(), in);
+  Tableau tableau(site, keep);
+  TileMatrix<double> schur = site.GatherRidged(bias, ridge, split.removed);
+  const TileMatrix<double> gram = site.GatherGram(bias, split.removed, split.kept);
+  TileMatrix<double> e(site.space(), site.out(), site.in());
+  assembly.Columns(KeptPart(site, split, solution->shift),
+                   RemovedPart(site, bias, split, schur, gram, solution->shift), e);
+
+  const TileMatrix<double> inverse = InvertFactored(solution->factor);
+  TileMatrix<double> coupling(site.space(), removed, kept);  // −H_RK P
+  Multiply(-1, {gram}, {inverse}, 0, coupling);
+  Multiply(1, {coupling}, {gram, Trans::kYes}, 1, schur);
+  assembly.Square(inverse, Transposed(-1, coupling), coupling, schur, tableau.table_);
+
+  TileMatrix<double> storage;
+  const TileMatrix<double>& weighted = site.ApplyMetric(metric, e, storage);
+  Multiply(1, {e, Trans::kYes}, {weighted}, 0, tableau.energy_);
   return tableau;
+}
+
+void Tableau::ReadTable(size_t rows, size_t columns, double* to) const {
+  const size_t s = width_;
+  ReadBlock(table_, rows * s, s, columns * s, s, to);
+  if (keep_[rows] == keep_[columns]) return;
+  for (size_t r = 0; r < s; ++r) {
+    for (size_t c = 0; c < s; ++c) {
+      const size_t i = table_.rows().tile_of(rows * s + r),
+                   j = table_.cols().tile_of(columns * s + c);
+      if (!table_.Has(i, j)) to[r * s + c] = -to[r * s + c];
+    }
+  }
+}
+
+void Tableau::ReadEnergy(size_t rows, size_t columns, double* to) const {
+  ReadBlock(energy_, rows * width_, width_, columns * width_, width_, to);
+}
+
+// to[in, width] = T_:g.
+void Tableau::ReadColumns(size_t g, double* to) const {
+  for (size_t row = 0; row < keep_.size(); ++row) ReadTable(row, g, to + row * width_ * width_);
 }
 
 // With Y = T_gg⁻¹ T_g: and rest = all but g:
 //   T ← T − T_:g Y,  T_g: ← Y,  T_:g ← −T_:g T_gg⁻¹,  T_gg ← T_gg⁻¹,
 //   E ← E − E_g Y,   E_g ← −E_g T_gg⁻¹, and energy follows E.
 bool Tableau::Pivot(size_t g) {
-  const size_t n = size_, s = width_, start = g * s;
-  double* t = table_.data();
-  double* f = energy_.data();
-  Buffer<double> inverse = context_.Allocate<double>(s * s);
-  for (size_t i = 0; i < s; ++i)
-    std::copy_n(t + (start + i) * n + start, s, inverse.data() + i * s);
+  Context& context = table_.context();
+  const size_t n = table_.rows().size(), s = width_, start = g * s;
+  Buffer<double> inverse = context.Allocate<double>(s * s);
+  ReadTable(g, g, inverse.data());
   if (!Cholesky(s, inverse.data(), s)) return false;
   CholeskyInverse(s, inverse.data(), s);
+  Buffer<double> columns = context.Allocate<double>(n * s);   // T_:g, with T_gg set to 0
+  Buffer<double> energies = context.Allocate<double>(n * s);  // F_:g, with F_gg halved below
+  Buffer<double> block = context.Allocate<double>(s * s);     // F_gg
+  ReadColumns(g, columns.data());
+  ReadBlock(energy_, 0, n, start, s, energies.data());
+  ReadEnergy(g, g, block.data());
 
   // M = [−Y for the rest; −T_gg⁻¹ on g] [s, n] turns the old E_g into the change of E, apart from
   // E_g's own disappearance: E ← (E with E_g = 0) + E_g M.
-  Buffer<double> rows = context_.Allocate<double>(s * n);
-  std::copy_n(t + start * n, s * n, rows.data());
-  Buffer<double> change = context_.Allocate<double>(s * n);
+  Buffer<double> rows = context.Allocate<double>(s * n);  // T_g:
+  for (size_t r = 0; r < n; ++r) {
+    const double sign = keep_[r / s] == keep_[g] ? 1 : -1;
+    for (size_t c = 0; c < s; ++c) rows[c * n + r] = sign * columns[r * s + c];
+  }
+  Buffer<double> change = context.Allocate<double>(s * n);
   Gemm(Trans::kNo, Trans::kNo, s, n, s, -1, inverse.data(), s, rows.data(), n, 0, change.data(), n);
   for (size_t i = 0; i < s; ++i) {
     for (size_t j = 0; j < s; ++j) change[i * n + start + j] = -inverse[i * s + j];
   }
-  Buffer<double> columns = context_.Allocate<double>(n * s);   // T_:g, with T_gg set to 0
-  Buffer<double> energies = context_.Allocate<double>(n * s);  // F_:g, with F_gg halved below
-  for (size_t r = 0; r < n; ++r) {
-    const bool inside = r >= start && r < start + s;
-    for (size_t c = 0; c < s; ++c) {
-      columns[r * s + c] = inside ? 0 : t[r * n + start + c];
-      energies[r * s + c] = inside ? 0 : f[r * n + start + c];
-      t[r * n + start + c] = 0;
-    }
-  }
-  Buffer<double> block = context_.Allocate<double>(s * s);
-  for (size_t i = 0; i < s; ++i) std::copy_n(f + (start + i) * n + start, s, block.data() + i * s);
-  for (size_t i = 0; i < s; ++i) {
-    std::fill_n(t + (start + i) * n, n, 0.0);
-    std::fill_n(f + (start + i) * n, n, 0.0);
-    for (size_t r = 0; r < n; ++r) f[r * n + start + i] = 0;
-  }
-  ParallelGemm(context_, Trans::kNo, Trans::kNo, n, n, s, 1, columns.data(), s, change.data(), n, 1,
-               t, n);
-  for (size_t i = 0; i < s; ++i) {
-    for (size_t j = 0; j < n; ++j) t[(start + i) * n + j] = -change[i * n + j];
-  }
+  std::fill_n(columns.data() + start * s, s * s, 0.0);
+  std::fill_n(energies.data() + start * s, s * s, 0.0);
   // F ← F_rest + F_:g M + Mᵀ F_g: + Mᵀ F_gg M = F_rest + V M + Mᵀ Vᵀ with V = F_:g + ½ Mᵀ F_gg.
-  ParallelGemm(context_, Trans::kYes, Trans::kNo, n, s, s, 0.5, change.data(), n, block.data(), s,
-               1, energies.data(), s);
-  ParallelGemm(context_, Trans::kNo, Trans::kNo, n, n, s, 1, energies.data(), s, change.data(), n,
-               1, f, n);
-  ParallelGemm(context_, Trans::kYes, Trans::kYes, n, n, s, 1, change.data(), n, energies.data(), s,
-               1, f, n);
+  ParallelGemm(context, Trans::kYes, Trans::kNo, n, s, s, 0.5, change.data(), n, block.data(), s, 1,
+               energies.data(), s);
+
+  const auto inside = [&](size_t index) { return index >= start && index < start + s; };
+  EachTile(
+      [&](size_t i, size_t j) {
+        const auto t = table_.Update(i, j), f = energy_.Update(i, j);
+        const size_t row = table_.rows().begin(i), column = table_.cols().begin(j);
+        for (size_t r = 0; r < t.rows; ++r) {
+          for (size_t c = 0; c < t.cols; ++c) {
+            if (inside(row + r) || inside(column + c)) t.row(r)[c] = f.row(r)[c] = 0;
+          }
+        }
+        Gemm(Trans::kNo, Trans::kNo, t.rows, t.cols, s, 1, columns.data() + row * s, s,
+             change.data() + column, n, 1, t.data, t.stride);
+        for (size_t r = 0; r < t.rows; ++r) {
+          if (!inside(row + r)) continue;
+          const double* from = change.data() + (row + r - start) * n + column;
+          for (size_t c = 0; c < t.cols; ++c) t.row(r)[c] = -from[c];
+        }
+        Gemm(Trans::kNo, Trans::kNo, f.rows, f.cols, s, 1, energies.data() + row * s, s,
+             change.data() + column, n, 1, f.data, f.stride);
+        Gemm(Trans::kYes, Trans::kYes, f.rows, f.cols, s, 1, change.data() + row, n,
+             energies.data() + column * s, s, 1, f.data, f.stride);
+      },
+      table_, energy_);
+  keep_[g] = keep_[g] ? 0 : 1;
   return true;
 }
 

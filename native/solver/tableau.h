@@ -19,21 +19,28 @@ class Tableau {
   static std::optional<Tableau> Make(const SiteProblem& site, Metric metric, bool bias,
                                      const Ridge& ridge, std::span<const uint8_t> keep);
 
-  const double* table() const { return table_.data(); }
-  const double* energy() const { return energy_.data(); }
-  size_t size() const { return size_; }
+  // Tiles on and below the diagonal; the others mirror them, those of `table` with the sign of
+  // Mirror.
+  const TileMatrix<double>& table() const { return table_; }
+  const TileMatrix<double>& energy() const { return energy_; }
+  // [groups] 1 = kept.
+  const std::vector<uint8_t>& keep() const { return keep_; }
+  size_t width() const { return width_; }
+  // to[width, width] = the table or the energy at groups (rows, columns).
+  void ReadTable(size_t rows, size_t columns, double* to) const;
+  void ReadEnergy(size_t rows, size_t columns, double* to) const;
 
   // Moves group g from one side to the other. False when its block is not positive.
   bool Pivot(size_t g);
 
  private:
-  Tableau(const SiteProblem& site);
+  Tableau(const SiteProblem& site, std::span<const uint8_t> keep);
+  void ReadColumns(size_t g, double* to) const;
 
-  Context& context_;
-  const size_t size_;
-  const size_t width_;
-  Buffer<double> table_;
-  Buffer<double> energy_;
+  size_t width_;
+  std::vector<uint8_t> keep_;
+  TileMatrix<double> table_;
+  TileMatrix<double> energy_;
 };
 
 }  // namespace struprune

@@ -8,10 +8,10 @@
 namespace struprune {
 namespace {
 
-using test::MakeContext;
 using test::Matrix;
 using test::RandomSite;
 using test::SiteData;
+using test::SmallTiles;
 
 // The same steps on nested vectors with elimination: W step, projection, dual.
 struct PlainAdmm {
@@ -76,7 +76,7 @@ struct PlainAdmm {
 
 TEST(Admm, StepsMatchPlainArithmetic) {
   const SiteData data = RandomSite({.tokens = 40, .in = 8, .out = 4, .residual = true, .seed = 5});
-  AdmmState state(std::make_shared<SiteProblem>(MakeContext(), data.Input(0.05, 2)), false);
+  AdmmState state(std::make_shared<SiteProblem>(data.Input(SmallTiles(), 0.05, 2)), false);
   PlainAdmm plain(data, 0.05);
   const std::vector<std::vector<uint8_t>> masks = {
       {1, 1, 0, 1}, {1, 0, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}};
@@ -122,7 +122,7 @@ TEST(Admm, StepsMatchPlainArithmetic) {
 TEST(Admm, ConvergesToTheRefitUnderAFixedMask) {
   // With the mask held, the two copies must meet in the least-squares solution on it.
   const SiteData data = RandomSite({.tokens = 60, .in = 6, .out = 3, .seed = 6});
-  AdmmState state(std::make_shared<SiteProblem>(MakeContext(), data.Input(0.05, 1)), false);
+  AdmmState state(std::make_shared<SiteProblem>(data.Input(SmallTiles(), 0.05, 1)), false);
   const std::vector<uint8_t> keep = {1, 0, 1, 1, 0, 1};
   state.SetRho(0.5);
   AdmmState::Residuals residuals;
@@ -146,7 +146,7 @@ TEST(Admm, ConvergesToTheRefitUnderAFixedMask) {
 
 TEST(Admm, WrongCallsAreErrors) {
   const SiteData data = RandomSite({.in = 6, .seed = 7});
-  AdmmState state(std::make_shared<SiteProblem>(MakeContext(), data.Input(0.05, 1)), true);
+  AdmmState state(std::make_shared<SiteProblem>(data.Input(SmallTiles(), 0.05, 1)), true);
   EXPECT_THROW(state.Solve(), Error);
   EXPECT_THROW(state.SetRho(0), Error);
   EXPECT_THROW(state.Project(std::vector<uint8_t>(5, 1)), Error);

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "ops/gemm.h"
+#include "tile_support.h"
 
 namespace struprune::test {
 
@@ -33,19 +33,25 @@ void SiteData::Accumulate() {
   for (const auto& row : fisher) fisher_flat.insert(fisher_flat.end(), row.begin(), row.end());
 }
 
-SiteInput SiteData::Input(double lambda, size_t group) const {
+SiteInput SiteData::Input(const TileSpace& space, double lambda, size_t group) const {
+  const auto tiles = [&](const auto& values, size_t rows, size_t cols, Shape shape) {
+    using Element = typename std::decay_t<decltype(values)>::value_type;
+    std::shared_ptr<TileMatrix<Element>> matrix;
+    if (values.empty()) return matrix;
+    matrix = std::make_shared<TileMatrix<Element>>(space, rows, cols, shape);
+    WriteRows(*matrix, 0, rows, values.data());
+    return matrix;
+  };
   SiteInput input;
-  input.in = in;
-  input.out = out;
   input.tokens = static_cast<double>(tokens);
-  input.gram = gram;
+  input.gram = tiles(gram, in, in, Shape::kSymmetric);
   input.sums = sums;
-  input.weight = weight;
+  input.weight = tiles(weight, out, in, Shape::kFull);
   input.bias = bias;
-  input.cross = cross;
+  input.cross = tiles(cross, out, in, Shape::kFull);
   input.residual_sums = residual_sums;
   input.residual_norm_sq = residual_norm_sq;
-  input.fisher = fisher_flat;
+  input.fisher = tiles(fisher_flat, out, out, Shape::kSymmetric);
   input.lambda = lambda;
   input.group = group;
   return input;
@@ -104,9 +110,12 @@ SiteData RandomSite(const SiteShape& shape) {
   return data;
 }
 
-std::shared_ptr<Context> MakeContext(size_t threads) {
-  InitialiseBlas();
-  return std::make_shared<Context>(threads, 0);
+TileSpace SmallTiles(size_t threads) { return MakeSpace(3, 0, threads); }
+
+std::vector<float> WeightOf(const Refit& refit) {
+  std::vector<float> values(refit.weight.rows().size() * refit.weight.cols().size());
+  ReadRows(refit.weight, 0, refit.weight.rows().size(), values.data());
+  return values;
 }
 
 Matrix Solve(Matrix a, Matrix b) {

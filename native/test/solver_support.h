@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "solver/site_problem.h"
+#include "solver/refit.h"
 
 namespace struprune::test {
 
@@ -26,7 +26,8 @@ struct SiteData {
 
   // Fills the sums from the tokens.
   void Accumulate();
-  SiteInput Input(double lambda, size_t group) const;
+  // Its matrices in tiles.
+  SiteInput Input(const TileSpace& space, double lambda, size_t group) const;
 };
 
 struct SiteShape {
@@ -37,7 +38,11 @@ struct SiteShape {
 // Correlated inputs of unlike scale, with means.
 SiteData RandomSite(const SiteShape& shape);
 
-std::shared_ptr<Context> MakeContext(size_t threads = 2);
+// Tiles so small that the sites here have several; all in memory.
+TileSpace SmallTiles(size_t threads = 2);
+
+// The refit's weight as plain rows [out, kept].
+std::vector<float> WeightOf(const Refit& refit);
 
 // Solves a·x = b for many right sides by elimination with partial pivoting; b is [n, k].
 Matrix Solve(Matrix a, Matrix b);

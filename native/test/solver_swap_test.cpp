@@ -9,11 +9,11 @@ namespace struprune {
 namespace {
 
 using test::ColumnMask;
-using test::MakeContext;
 using test::RandomSite;
 using test::RefitByElimination;
 using test::SiteData;
 using test::SiteShape;
+using test::SmallTiles;
 
 struct SwapCase {
   const char* name;
@@ -28,7 +28,7 @@ class SwapOracle : public testing::TestWithParam<SwapCase> {};
 TEST_P(SwapOracle, TakesTheBestExchangeUntilNoneHelps) {
   const SwapCase& c = GetParam();
   const SiteData data = RandomSite(c.shape);
-  const SiteProblem site(MakeContext(), data.Input(0.05, c.group));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, c.group));
   const size_t groups = site.groups();
   std::vector<uint8_t> keep(groups, 0);
   for (size_t g = 0; g < groups / 2; ++g) keep[g] = 1;
@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Swap, StopsAtItsLimitAndSaysSo) {
   const SiteData data = RandomSite({.in = 14, .seed = 3});
-  const SiteProblem site(MakeContext(), data.Input(0.05, 1));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
   std::vector<uint8_t> keep(14, 0);
   std::fill_n(keep.begin(), 7, 1);
   SwapOptions options;
@@ -110,7 +110,7 @@ TEST(Swap, StopsAtItsLimitAndSaysSo) {
 
 TEST(Swap, NothingToExchangeIsSettled) {
   const SiteData data = RandomSite({.in = 5, .seed = 4});
-  const SiteProblem site(MakeContext(), data.Input(0.05, 1));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
   for (const uint8_t value : {0, 1}) {
     const SwapResult result = SwapPass(site, std::vector<uint8_t>(5, value), {});
     EXPECT_TRUE(result.settled);

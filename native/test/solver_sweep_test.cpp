@@ -10,11 +10,11 @@ namespace struprune {
 namespace {
 
 using test::ColumnMask;
-using test::MakeContext;
 using test::RandomSite;
 using test::RefitByElimination;
 using test::SiteData;
 using test::SiteShape;
+using test::SmallTiles;
 
 struct SweepCase {
   const char* name;
@@ -32,7 +32,7 @@ class SweepOracle : public testing::TestWithParam<SweepCase> {};
 TEST_P(SweepOracle, MatchesExhaustiveRemoval) {
   const SweepCase& c = GetParam();
   const SiteData data = RandomSite(c.shape);
-  const SiteProblem site(MakeContext(), data.Input(c.lambda, c.group));
+  const SiteProblem site(data.Input(SmallTiles(), c.lambda, c.group));
   SweepOptions options;
   options.bias = c.bias;
   options.selection = c.fisher_selection ? Metric::kFisher : Metric::kPlain;
@@ -126,7 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Sweep, BatchSizeDoesNotChangeAnything) {
   const SiteData data =
       RandomSite({.tokens = 300, .in = 96, .out = 20, .fisher = true, .seed = 21});
-  const SiteProblem site(MakeContext(), data.Input(0.05, 1));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
   SweepOptions options;
   options.batch = 1;
   const SweepResult one = Sweep(site, options);
@@ -141,15 +141,15 @@ TEST(Sweep, BatchSizeDoesNotChangeAnything) {
 
 TEST(Sweep, ThreadsDoNotChangeTheBits) {
   const SiteData data = RandomSite({.tokens = 400, .in = 300, .out = 40, .seed = 22});
-  const SweepResult one = Sweep(SiteProblem(MakeContext(1), data.Input(0.05, 1)), {});
-  const SweepResult three = Sweep(SiteProblem(MakeContext(3), data.Input(0.05, 1)), {});
+  const SweepResult one = Sweep(SiteProblem(data.Input(SmallTiles(1), 0.05, 1)), {});
+  const SweepResult three = Sweep(SiteProblem(data.Input(SmallTiles(3), 0.05, 1)), {});
   EXPECT_EQ(one.order, three.order);
   EXPECT_EQ(one.error, three.error);
 }
 
 TEST(Sweep, StopsWhereAskedWithTheSameBeginning) {
   const SiteData data = RandomSite({.tokens = 100, .in = 40, .residual = true, .seed = 23});
-  const SiteProblem site(MakeContext(), data.Input(0.05, 2));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 2));
   const SweepResult full = Sweep(site, {});
   SweepOptions options;
   options.max_removed = 7;
@@ -169,7 +169,7 @@ TEST(Sweep, StopsWhereAskedWithTheSameBeginning) {
 
 TEST(Sweep, DenseEndIsFreeAndCostsGrow) {
   const SiteData data = RandomSite({.tokens = 200, .in = 32, .out = 9, .seed = 24});
-  const SweepResult result = Sweep(SiteProblem(MakeContext(), data.Input(1e-9, 1)), {});
+  const SweepResult result = Sweep(SiteProblem(data.Input(SmallTiles(), 1e-9, 1)), {});
   EXPECT_EQ(result.error[0], 0);  // C = W H: nothing is lost before the first removal
   for (const double cost : result.cost) EXPECT_GE(cost, 0);
   for (size_t k = 0; k < result.cost.size(); ++k) EXPECT_GE(result.error[k + 1], result.error[k]);
@@ -177,7 +177,7 @@ TEST(Sweep, DenseEndIsFreeAndCostsGrow) {
 
 TEST(Sweep, CostsPerGroupChangeTheOrder) {
   const SiteData data = RandomSite({.tokens = 200, .in = 6, .seed = 25});
-  const SiteProblem site(MakeContext(), data.Input(0.05, 1));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
   SweepOptions options;
   const int32_t first = Sweep(site, options).order[0];
   options.group_costs.assign(6, 1.0);
@@ -187,7 +187,7 @@ TEST(Sweep, CostsPerGroupChangeTheOrder) {
 
 TEST(Sweep, RefactorsFromAnExactStateWhenTheDriftIsTooLarge) {
   const SiteData data = RandomSite({.tokens = 100, .in = 12, .seed = 26});
-  const SiteProblem site(MakeContext(), data.Input(0.05, 1));
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
   const SweepResult plain = Sweep(site, {});
   SweepOptions options;
   options.drift_tolerance = 0;  // no rounding error is small enough
@@ -198,7 +198,7 @@ TEST(Sweep, RefactorsFromAnExactStateWhenTheDriftIsTooLarge) {
 
   const SiteData wide = RandomSite({.tokens = 100, .in = 60, .seed = 27});
   try {
-    Sweep(SiteProblem(MakeContext(), wide.Input(0.05, 1)), options);
+    Sweep(SiteProblem(wide.Input(SmallTiles(), 0.05, 1)), options);
     FAIL() << "a drift that refactoring cannot bring down must be told";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "ERR_NUMERIC");
@@ -212,7 +212,7 @@ TEST(Sweep, DeadChannelsGoFirst) {
   for (const bool bias : {false, true}) {
     SweepOptions options;
     options.bias = bias;
-    const SweepResult result = Sweep(SiteProblem(MakeContext(), data.Input(0.05, 1)), options);
+    const SweepResult result = Sweep(SiteProblem(data.Input(SmallTiles(), 0.05, 1)), options);
     EXPECT_EQ(std::min(result.order[0], result.order[1]), 3);
     EXPECT_EQ(std::max(result.order[0], result.order[1]), 7);
     EXPECT_NEAR(result.error[2], 0, 1e-12 * result.error.back());
@@ -224,7 +224,7 @@ TEST(Sweep, NothingAliveIsStillFinite) {
   SiteData data = RandomSite({.tokens = 20, .in = 6, .seed = 29});
   for (auto& row : data.x) row.assign(6, 0.0);
   data.Accumulate();
-  const SweepResult result = Sweep(SiteProblem(MakeContext(), data.Input(0.05, 1)), {});
+  const SweepResult result = Sweep(SiteProblem(data.Input(SmallTiles(), 0.05, 1)), {});
   ASSERT_EQ(result.order.size(), 6u);
   for (const double error : result.error) EXPECT_EQ(error, 0);
 }
@@ -233,7 +233,7 @@ TEST(Sweep, OneMassiveChannelStaysToTheEnd) {
   SiteData data = RandomSite({.tokens = 200, .in = 24, .seed = 30});
   for (auto& row : data.x) row[5] *= 1e4;
   data.Accumulate();
-  const SweepResult result = Sweep(SiteProblem(MakeContext(), data.Input(0.05, 1)), {});
+  const SweepResult result = Sweep(SiteProblem(data.Input(SmallTiles(), 0.05, 1)), {});
   EXPECT_EQ(result.order.back(), 5);
   EXPECT_LE(result.drift, 1e-6);
   for (const double error : result.error) EXPECT_TRUE(std::isfinite(error));
@@ -243,7 +243,7 @@ TEST(Sweep, DuplicatedChannelsCostNothingOnce) {
   SiteData data = RandomSite({.tokens = 200, .in = 12, .seed = 31});
   for (auto& row : data.x) row[4] = row[9];  // rank deficient
   data.Accumulate();
-  const SweepResult result = Sweep(SiteProblem(MakeContext(), data.Input(1e-6, 1)), {});
+  const SweepResult result = Sweep(SiteProblem(data.Input(SmallTiles(), 1e-6, 1)), {});
   EXPECT_TRUE(result.order[0] == 4 || result.order[0] == 9);
   EXPECT_LE(result.error[1], 1e-4 * result.error.back());
   EXPECT_LE(result.drift, 1e-6);
@@ -254,12 +254,12 @@ TEST(Sweep, AFailingCholeskyRaisesTheRidgeAndSaysSo) {
   SiteData data = RandomSite({.tokens = 50, .in = 4, .seed = 32});
   data.gram.assign(16, 1.0);
   for (size_t j = 0; j < 4; ++j) data.gram[j * 5] = 1.0 - 1e-3;
-  const SweepResult result = Sweep(SiteProblem(MakeContext(), data.Input(1e-5, 1)), {});
+  const SweepResult result = Sweep(SiteProblem(data.Input(SmallTiles(), 1e-5, 1)), {});
   EXPECT_EQ(result.ridge_raised, 3);
   EXPECT_NEAR(result.lambda, 1e-2, 1e-12);
   for (size_t j = 0; j < 4; ++j) data.gram[j * 5] = 1e-9;
   try {
-    Sweep(SiteProblem(MakeContext(), data.Input(1e-5, 1)), {});
+    Sweep(SiteProblem(data.Input(SmallTiles(), 1e-5, 1)), {});
     FAIL() << "a matrix that no ridge can factor must be told";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "ERR_NUMERIC");
@@ -271,7 +271,7 @@ TEST(Sweep, WrongArgumentsAreErrors) {
   SiteData data = RandomSite({.in = 6});
   const auto code = [&](const SiteData& d, const SweepOptions& options, size_t group) {
     try {
-      Sweep(SiteProblem(MakeContext(), d.Input(0.05, group)), options);
+      Sweep(SiteProblem(d.Input(SmallTiles(), 0.05, group)), options);
     } catch (const Error& error) {
       return error.code();
     }
@@ -280,7 +280,7 @@ TEST(Sweep, WrongArgumentsAreErrors) {
   EXPECT_EQ(code(data, {}, 4), "ERR_ARGUMENT");
   EXPECT_EQ(code(data, {.curve = Metric::kFisher}, 1), "ERR_ARGUMENT");
   EXPECT_EQ(code(data, {.group_costs = {1, 2}}, 1), "ERR_ARGUMENT");
-  data.gram[3] = std::numeric_limits<double>::quiet_NaN();
+  data.gram[3 * 6] = data.gram[3] = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(code(data, {}, 1), "ERR_NAN");
 }
 
@@ -288,7 +288,8 @@ TEST(Sweep, MemoryCountsAndRunsOut) {
   const SiteData data = RandomSite({.tokens = 100, .in = 64, .seed = 33});
   auto context = std::make_shared<Context>(1, 80'000);
   try {
-    Sweep(SiteProblem(context, data.Input(0.05, 1)), {});
+    const TileSpace space{context, std::make_shared<PageStore>(context, 0, ""), 16};
+    Sweep(SiteProblem(data.Input(space, 0.05, 1)), {});
     FAIL() << "the budget must hold";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "ERR_BUDGET");

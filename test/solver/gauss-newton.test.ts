@@ -61,7 +61,7 @@ async function compare(t: ExecutionContext, session: Session, fixture: Fixture):
   native.setMatrixRows(handle, inputs, 0, Float32Array.from(rows.flat()));
 
   const refit = async () => {
-    const statistics = native.createStatistics(handle, keep.length, true, hidden);
+    const statistics = session.statistics(keep.length, { gram: true, residual: hidden });
     await native.collectHidden(handle, block, inputs, targets, statistics);
     const solver = await native.createSolver(handle, statistics, block, 'ffn', {
       lambda: fixture.lambda,

@@ -23,7 +23,7 @@ export async function timeWholeCalls(input: Input): Promise<KernelTiming[]> {
     found.push(await timeHead(input, () => session.score(hidden, nextTokens(ids, window))));
     await using(await session.loadBlock(0), async (block) => {
       const { ffn } = native.blockWidths(block);
-      const sums = native.createStatistics(session.engine.handle, ffn, true, 0);
+      const sums = session.statistics(ffn, { gram: true });
       await using(sums, async (statistics) => {
         await session.advanceSite(block, 'attention', hidden, window);
         await session.advanceSite(block, 'ffn', hidden, window, statistics);

@@ -1,8 +1,7 @@
-// Small row operations that the solver's inner loops share.
+// Small operations on rows of doubles that the solver's inner loops share.
 #pragma once
 
 #include <cstddef>
-#include <span>
 
 namespace struprune {
 
@@ -11,9 +10,5 @@ double Dot(size_t n, const double* a, const double* b);
 // X[m, n] <- X · inv(L), or X · inv(L)ᵀ, for the lower factor L[n, n] of row stride ldl.
 void SolveLower(bool transposed, size_t n, const double* lower, size_t ldl, size_t m, double* x,
                 size_t ldx);
-
-// Keeps the rows and columns of a[n, n] listed in `kept` (ascending); a becomes [kept, kept],
-// packed.
-void CompactSquare(size_t n, std::span<const size_t> kept, double* a);
 
 }  // namespace struprune

@@ -1,4 +1,4 @@
-#include "solver/rows.h"
+#include "ops/rows.h"
 
 #include "core/simd.h"
 #include "ops/blas.h"
@@ -22,13 +22,6 @@ void SolveLower(bool transposed, size_t n, const double* lower, size_t ldl, size
   (CblasRowMajor, CblasRight, CblasLower, transposed ? CblasTrans : CblasNoTrans, CblasNonUnit,
    static_cast<blasint>(m), static_cast<blasint>(n), 1.0, lower, static_cast<blasint>(ldl), x,
    static_cast<blasint>(ldx));
-}
-
-void CompactSquare(size_t n, std::span<const size_t> kept, double* a) {
-  double* to = a;  // never runs ahead of the element being read
-  for (const size_t row : kept) {
-    for (const size_t column : kept) *to++ = a[row * n + column];
-  }
 }
 
 }  // namespace struprune

@@ -1,23 +1,23 @@
-// What a calibration run keeps of a linear map's input: token count, column sums, squares or the
-// whole Gram matrix, and the cross products with a target's residual.
+// Sums over calibration tokens of the inputs X of a linear map: column sums, column squares and,
+// when wanted, the whole Gram matrix, and the cross products with a target's residual.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 
-#include "core/context.h"
+#include "tiles/tile_matrix.h"
 
 namespace struprune {
 
 class Statistics {
  public:
   // dim = columns of X. with_gram false keeps diag(XᵀX) only. residual_dim > 0 also keeps RᵀX.
-  Statistics(std::shared_ptr<Context> context, size_t dim, bool with_gram, size_t residual_dim);
+  Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim);
 
   // Adds x[rows, dim] (contiguous) and, when the cross products are kept, residual[rows,
   // residual_dim]. Products of kTokenPage rows are summed in float, pages in double: the result
   // depends on neither the number of threads nor how the rows were cut, as long as every cut is a
-  // multiple of kTokenPage.
+  // multiple of kTokenPage. A tile is in memory once a call, whatever the rows.
   void Add(size_t rows, const float* x, const float* residual);
 
   // Adds what was summed elsewhere (on a GPU): rows [first, first + count) of the Gram matrix, of
@@ -27,28 +27,38 @@ class Statistics {
   void AddSums(size_t tokens, const double* squares, const double* sums, const double* cross,
                const double* residual_sums, double residual_energy);
 
+  const TileSpace& space() const { return space_; }
   size_t dim() const { return dim_; }
   size_t residual_dim() const { return residual_dim_; }
   size_t tokens() const { return tokens_; }
-  bool has_gram() const { return !gram_.empty(); }
-  const double* gram() const { return gram_.data(); }        // [dim, dim], symmetric
+  bool has_gram() const { return gram_ != nullptr; }
+  // [dim, dim] symmetric; null without.
+  std::shared_ptr<const TileMatrix<double>> gram() const { return gram_; }
   const double* squares() const { return squares_.data(); }  // [dim] = diag of the Gram
   const double* sums() const { return sums_.data(); }        // [dim]
-  const double* cross() const { return cross_.data(); }      // [residual_dim, dim] = RᵀX
+  // [residual_dim, dim] = RᵀX; null without.
+  std::shared_ptr<const TileMatrix<double>> cross() const { return cross_; }
   const double* residual_sums() const { return residual_sums_.data(); }  // [residual_dim]
   double residual_energy() const { return residual_energy_; }            // ‖R‖²
 
   static constexpr size_t kTokenPage = 512;
 
  private:
-  void AddPage(size_t rows, const float* x, const float* residual);
+  struct Input {
+    size_t rows;
+    const float *x, *residual;
+  };
+  void AddProducts(const Input& input);
+  void AddProduct(const Input& input, const float* left, size_t left_dim, TileMatrix<double>& sum,
+                  size_t i, size_t j, float* product);
 
-  std::shared_ptr<Context> context_;
+  const TileSpace space_;
   const size_t dim_, residual_dim_;
   size_t tokens_ = 0;
   double residual_energy_ = 0;
-  Buffer<double> gram_, squares_, sums_, cross_, residual_sums_;
-  Buffer<float> tiles_;  // one product tile a worker
+  std::shared_ptr<TileMatrix<double>> gram_, cross_;
+  Buffer<double> squares_, sums_, residual_sums_;
+  Buffer<float> products_;  // one tile a worker
 };
 
 }  // namespace struprune

@@ -1,0 +1,16 @@
+// Element by element over tiled matrices of one size.
+#pragma once
+
+#include "tiles/run_tiles.h"
+
+namespace struprune {
+
+// to ← to + scale · from.
+void Add(double scale, const TileMatrix<double>& from, TileMatrix<double>& to);
+void Fill(double value, TileMatrix<double>& matrix);
+void Scale(double factor, TileMatrix<double>& matrix);
+TileMatrix<double> Copy(const TileMatrix<double>& from);
+// [cols, rows] scale · fromᵀ of a full matrix.
+TileMatrix<double> Transposed(double scale, const TileMatrix<double>& from);
+
+}  // namespace struprune

@@ -1,0 +1,77 @@
+#include "tiles/multiply.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "tiles/run_tiles.h"
+
+namespace struprune {
+namespace {
+
+// Where the tile (i, j) of op(matrix) is kept, and how it must be read.
+struct Place {
+  size_t i, j;
+  Trans trans;
+};
+
+std::optional<Place> Find(const Factor& factor, size_t i, size_t j) {
+  const bool transposed = factor.trans == Trans::kYes;
+  const Place place = transposed ? Place{j, i, Trans::kYes} : Place{i, j, Trans::kNo};
+  if (factor.matrix.Has(place.i, place.j)) return place;
+  if (factor.matrix.shape() == Shape::kLower) return std::nullopt;
+  return Place{place.j, place.i, transposed ? Trans::kNo : Trans::kYes};
+}
+
+struct Term {
+  Place a, b;
+  size_t depth;  // elements summed over
+};
+
+// The products that make up tile (i, j).
+std::vector<Term> TermsOf(const Factor& a, const Factor& b, size_t i, size_t j) {
+  const TileAxis& inner = a.trans == Trans::kYes ? a.matrix.rows() : a.matrix.cols();
+  std::vector<Term> terms;
+  for (size_t k = 0; k < inner.tiles(); ++k) {
+    const auto left = Find(a, i, k), right = Find(b, k, j);
+    if (left && right) terms.push_back({*left, *right, inner.count(k)});
+  }
+  return terms;
+}
+
+void Scale(double beta, const Tile<double>& tile) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    for (size_t c = 0; c < tile.cols; ++c) tile.row(r)[c] = beta == 0 ? 0 : beta * tile.row(r)[c];
+  }
+}
+
+}  // namespace
+
+void Multiply(double alpha, Factor a, Factor b, double beta, TileMatrix<double>& c) {
+  const auto places = TilesOf(c);
+  RunTiles(
+      c.space(), places.size(),
+      [&](size_t index, Visits& visits) {
+        const auto [i, j] = places[index];
+        visits.push_back(c.At(i, j));
+        for (const Term& term : TermsOf(a, b, i, j)) {
+          visits.push_back(a.matrix.At(term.a.i, term.a.j));
+          visits.push_back(b.matrix.At(term.b.i, term.b.j));
+        }
+      },
+      [&](size_t index, size_t) {
+        const auto [i, j] = places[index];
+        const Tile<double> to = beta == 0 ? c.Write(i, j) : c.Update(i, j);
+        const auto terms = TermsOf(a, b, i, j);
+        if (terms.empty()) Scale(beta, to);
+        double before = beta;
+        for (const Term& term : terms) {
+          const auto left = a.matrix.Read(term.a.i, term.a.j);
+          const auto right = b.matrix.Read(term.b.i, term.b.j);
+          Gemm(term.a.trans, term.b.trans, to.rows, to.cols, term.depth, alpha, left.data,
+               left.stride, right.data, right.stride, before, to.data, to.stride);
+          before = 1;
+        }
+      });
+}
+
+}  // namespace struprune

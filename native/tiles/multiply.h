@@ -1,0 +1,19 @@
+// Products of tiled matrices.
+#pragma once
+
+#include "ops/gemm.h"
+#include "tiles/tile_matrix.h"
+
+namespace struprune {
+
+struct Factor {
+  const TileMatrix<double>& matrix;
+  Trans trans = Trans::kNo;
+};
+
+// C ← alpha op(A) op(B) + beta C, one task a tile of C; each sums along the inner side in order. Of
+// a symmetric C only the tiles that it has are made. What a lower factor has above its diagonal is
+// left out. C may be neither factor. With beta = 0, C need not be initialised.
+void Multiply(double alpha, Factor a, Factor b, double beta, TileMatrix<double>& c);
+
+}  // namespace struprune

@@ -1,0 +1,147 @@
+#include "tiles/statistics.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/simd.h"
+#include "ops/gemm.h"
+#include "tiles/run_tiles.h"
+
+namespace struprune {
+namespace {
+
+struct TilePlace {
+  TileMatrix<double>* sum;  // null: the moments of columns j
+  size_t i, j;
+};
+
+// squares += Σ x², sums += Σ x over rows; columns [begin, end).
+STRUPRUNE_CLONES
+void AddMoments(size_t rows, const float* x, size_t dim, size_t begin, size_t end, double* squares,
+                double* sums) {
+  for (size_t i = 0; i < rows; ++i) {
+    const float* row = x + i * dim;
+    for (size_t j = begin; j < end; ++j) {
+      const double value = row[j];
+      sums[j] += value;
+      squares[j] += value * value;
+    }
+  }
+}
+
+}  // namespace
+
+Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim)
+    : space_(space), dim_(dim), residual_dim_(residual_dim) {
+  const auto zeros = [&](size_t count) {
+    auto buffer = space.context->Allocate<double>(count);
+    std::fill_n(buffer.data(), count, 0.0);
+    return buffer;
+  };
+  if (with_gram) gram_ = std::make_shared<TileMatrix<double>>(space, dim, dim, Shape::kSymmetric);
+  if (residual_dim > 0) cross_ = std::make_shared<TileMatrix<double>>(space, residual_dim, dim);
+  squares_ = zeros(dim);
+  sums_ = zeros(dim);
+  residual_sums_ = zeros(residual_dim);
+  if (gram_ || cross_) {
+    products_ =
+        space.context->Allocate<float>(space.context->pool.size() * space.side * space.side);
+  }
+}
+
+void Statistics::Add(size_t rows, const float* x, const float* residual) {
+  AddProducts({rows, x, residual});
+  for (size_t i = 0; i < rows * residual_dim_; ++i) {
+    residual_energy_ += static_cast<double>(residual[i]) * residual[i];
+  }
+  for (size_t i = 0; i < rows; ++i) {
+    for (size_t j = 0; j < residual_dim_; ++j) residual_sums_[j] += residual[i * residual_dim_ + j];
+  }
+  tokens_ += rows;
+}
+
+void Statistics::AddProducts(const Input& input) {
+  std::vector<TilePlace> places;
+  for (TileMatrix<double>* sum : {gram_.get(), cross_.get()}) {
+    if (!sum) continue;
+    for (const auto& [i, j] : TilesOf(*sum)) places.push_back({sum, i, j});
+  }
+  const TileAxis columns(dim_, space_.side);
+  for (size_t j = 0; j < columns.tiles(); ++j) places.push_back({nullptr, 0, j});
+  RunTiles(
+      space_, places.size(),
+      [&](size_t index, Visits& visits) {
+        const auto& [sum, i, j] = places[index];
+        if (sum) visits.push_back(sum->At(i, j));
+      },
+      [&](size_t index, size_t worker) {
+        const auto& [sum, i, j] = places[index];
+        if (!sum) {
+          AddMoments(input.rows, input.x, dim_, columns.begin(j),
+                     columns.begin(j) + columns.count(j), squares_.data(), sums_.data());
+          return;
+        }
+        const bool cross = sum == cross_.get();
+        AddProduct(input, cross ? input.residual : input.x, cross ? residual_dim_ : dim_, *sum, i,
+                   j, products_.data() + worker * space_.side * space_.side);
+      });
+}
+
+// sum(i, j) += leftᵀ x over the tile's columns of both, token page by token page.
+void Statistics::AddProduct(const Input& input, const float* left, size_t left_dim,
+                            TileMatrix<double>& sum, size_t i, size_t j, float* product) {
+  const Tile<double> tile = sum.Update(i, j);
+  const size_t row = sum.rows().begin(i), column = sum.cols().begin(j);
+  for (size_t page = 0; page < input.rows; page += kTokenPage) {
+    Gemm(Trans::kYes, Trans::kNo, tile.rows, tile.cols, std::min(kTokenPage, input.rows - page),
+         1.0f, left + page * left_dim + row, left_dim, input.x + page * dim_ + column, dim_, 0.0f,
+         product, tile.cols);
+    for (size_t r = 0; r < tile.rows; ++r) {
+      double* to = tile.row(r);
+      const float* from = product + r * tile.cols;
+      for (size_t c = 0; c < tile.cols; ++c) to[c] += from[c];
+    }
+  }
+}
+
+void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
+  const TileAxis& axis = gram_->rows();
+  for (size_t i = axis.tile_of(first); i < axis.tiles() && axis.begin(i) < first + count; ++i) {
+    const size_t begin = std::max(first, axis.begin(i));
+    const size_t end = std::min(first + count, axis.begin(i) + axis.count(i));
+    for (size_t j = 0; j <= i; ++j) {
+      const Tile<double> tile = gram_->Update(i, j);
+      const size_t column = axis.begin(j);
+      for (size_t r = begin; r < end; ++r) {
+        const double* from = rows + (r - first) * dim_;
+        const size_t to_diagonal = std::min(column + tile.cols, r + 1);
+        for (size_t c = column; c < to_diagonal; ++c) {
+          tile.row(r - axis.begin(i))[c - column] += from[c];
+          // A tile on the diagonal is whole.
+          if (i == j && c < r) tile.row(c - column)[r - column] += from[c];
+        }
+      }
+    }
+  }
+}
+
+void Statistics::AddSums(size_t tokens, const double* squares, const double* sums,
+                         const double* cross, const double* residual_sums, double residual_energy) {
+  const auto add = [](size_t count, const double* from, double* to) {
+    for (size_t i = 0; i < count; ++i) to[i] += from[i];
+  };
+  add(dim_, squares, squares_.data());
+  add(dim_, sums, sums_.data());
+  add(residual_dim_, residual_sums, residual_sums_.data());
+  for (size_t i = 0; cross_ && i < cross_->rows().tiles(); ++i) {
+    for (size_t j = 0; j < cross_->cols().tiles(); ++j) {
+      const Tile<double> tile = cross_->Update(i, j);
+      const double* from = cross + cross_->rows().begin(i) * dim_ + cross_->cols().begin(j);
+      for (size_t r = 0; r < tile.rows; ++r) add(tile.cols, from + r * dim_, tile.row(r));
+    }
+  }
+  residual_energy_ += residual_energy;
+  tokens_ += tokens;
+}
+
+}  // namespace struprune
