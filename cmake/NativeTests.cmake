@@ -3,7 +3,27 @@ find_package(GTest QUIET)
 if(GTest_FOUND AND test_sources)
   add_executable(struprune_tests EXCLUDE_FROM_ALL ${test_sources})
   target_link_libraries(struprune_tests PRIVATE struprune_core GTest::gtest GTest::gtest_main)
+  # Kernels and the site driver run there on the host emulation.
+  add_dependencies(struprune_tests struprune_emulated)
+  target_compile_definitions(
+    struprune_tests PRIVATE "STRUPRUNE_EMULATED_LIBRARY=\"$<TARGET_FILE:struprune_emulated>\"")
   message(STATUS "GoogleTest: found")
 else()
   message(STATUS "GoogleTest: not found, no native tests (Debian: apt-get install libgtest-dev)")
+endif()
+
+# The tests of the CUDA library once more, for the real one: a program that needs no Node.
+if(GTest_FOUND AND STRUPRUNE_CUDA)
+  file(GLOB selftest_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/selftest/*.cpp"
+       "${CMAKE_CURRENT_SOURCE_DIR}/native/test/gpu_*.cpp")
+  add_executable(struprune_selftest EXCLUDE_FROM_ALL ${selftest_sources}
+                                    "${CMAKE_CURRENT_SOURCE_DIR}/native/test/reference_block.cpp")
+  target_include_directories(struprune_selftest PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/test")
+  target_link_libraries(struprune_selftest PRIVATE struprune_core GTest::gtest)
+  target_link_options(struprune_selftest PRIVATE -static-libstdc++ -static-libgcc)
+  set_target_properties(
+    struprune_selftest
+    PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${STRUPRUNE_OUTPUT}"
+               BUILD_WITH_INSTALL_RPATH ON
+               INSTALL_RPATH "$ORIGIN")
 endif()

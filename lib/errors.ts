@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'ERR_BUDGET' // the memory budget cannot hold the work
   | 'ERR_NUMERIC' // a factorisation that failed although the ridge was raised
   | 'ERR_ABORTED'
+  | 'ERR_DEVICE' // the GPU that was asked for cannot be used
   | 'ERR_ADDON' // the native addon is missing or does not load
   | 'ERR_INTERNAL';
 

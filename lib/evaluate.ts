@@ -20,7 +20,7 @@ const schema = z.strictObject({
   window: count.optional(),
   /** Default: the whole text. */
   maxTokens: count.optional(),
-  /** Also measure the machine's sgemm rate and the share of it that the forward reached. */
+  /** Also measure the CPU's sgemm rate and the share of it that the forward reached; on a GPU there is none. */
   measureGemm: z.boolean().default(false),
 });
 
@@ -91,7 +91,7 @@ export async function evaluateIds(
   let measuring = 0;
   // Between batches, since the speed of a shared machine drifts.
   const measure = async () => {
-    if (!options.measureGemm) return;
+    if (!options.measureGemm || engine.device !== 'cpu') return;
     const start = performance.now();
     rates.push(await measureGemmRate(engine, architecture));
     measuring += performance.now() - start;

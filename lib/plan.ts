@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { sourceOf } from './checkpoint/open';
 import { withEngine } from './engine/engine';
+import { GpuSites } from './engine/gpu-sites';
 import { native } from './engine/native';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
@@ -37,7 +38,7 @@ const TOKEN_BYTES = 4;
 /**
  * What prune(model, options) would need, from the checkpoint's header alone: no weight and no text is read. Memory is
  * what the native side allocates; times are rough.
- * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT.
+ * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
   const { targetParams, targetSize } = options;
@@ -52,6 +53,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   return withEngine(machine, async (engine) => {
     const input = planInput(setup, {
       threads: engine.threads,
+      gpu: GpuSites.of(engine, architecture),
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });

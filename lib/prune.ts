@@ -84,7 +84,7 @@ async function pruneWith(
   const run = await openRun(engine, model, settings, options, shared);
   try {
     const hashes = await hashFiles(run.source, options.signal);
-    const facts = { ...run, hashes, threads: engine.threads };
+    const facts = { ...run, hashes, threads: engine.threads, device: engine.device };
     await journal.begin(runIdentity(facts));
     for (const warning of journal.warnings) options.onWarning?.(warning);
     let result = await journal.completed();
@@ -116,6 +116,8 @@ async function pruneWith(
           seconds: (performance.now() - start) / 1000,
           peakRssBytes: native.peakRss(),
           peakBudgetBytes: native.memoryOf(engine.handle).peak,
+          device: engine.device,
+          peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
         };
         await journal.putResult(known);
         await sink.commit([

@@ -22,11 +22,14 @@ export async function pruneReport(
 ): Promise<string> {
   const { pruneHtml } = await import('./report/prune');
   const settings = settingsOf(options);
+  // Where the run's engine is still there, it is asked; else one of the same options, without its device.
+  const cpu = options.engine ? options : { ...options, device: 'cpu' };
+  const machine = await withEngine(cpu, async (engine) => machineOf(engine));
   const origin = {
     date: date ?? new Date(Date.now() - 1000 * result.seconds).toISOString(),
     seconds: result.seconds,
     command: command ?? callOf(model, options),
-    machine: await withEngine(options, async (engine) => machineOf(engine)),
+    machine: { ...machine, device: result.device },
     versions: versions(),
     seed: settings.seed,
     settings,

@@ -57,7 +57,8 @@ export async function survey(
       const measured = await makeSurvey(input, method, surveys);
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);
-        const identity = surveyIdentity({ ...setup, hashes, ids, threads: engine.threads });
+        const { threads, device } = engine;
+        const identity = surveyIdentity({ ...setup, hashes, ids, threads, device });
         await writeSurvey(resolve(file), session, measured, identity, { replace: force });
       }
       const { curves, weights } = curvesOf(method, measured, layers);

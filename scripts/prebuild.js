@@ -14,7 +14,8 @@ const folder = at('prebuilds', `${process.platform}-${process.arch}`);
 /** prebuildify moves the addon and knows `libx.so.1` but not `libx.so.5.0.0`: the rest is copied here. */
 function copyLibraries() {
   for (const name of fs.readdirSync(output)) {
-    if (/\.so(\.|$)/.test(name)) {
+    // The package of the CPU: who has a GPU builds the CUDA library.
+    if (/\.so(\.|$)/.test(name) && name !== 'struprune_cuda.so') {
       fs.copyFileSync(path.join(output, name), path.join(folder, name));
     }
   }

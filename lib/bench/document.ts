@@ -23,6 +23,7 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
     cpu: processors[0]?.model.trim() || 'unknown',
     cores: processors.length,
     threads: engine.threads,
+    device: engine.device,
     memoryBytes: totalmem(),
     system: `${process.platform} ${process.arch} ${release()}`,
     blas: native.blas,

@@ -16,6 +16,8 @@ const machine = z.object({
   /** Logical cores of the machine, and threads that the run used. */
   cores: count,
   threads: count,
+  /** `cpu`, or the GPU that computed the sites and its libraries. */
+  device: z.string(),
   memoryBytes: count,
   /** For example `linux x64 6.1.0`. */
   system: z.string(),

@@ -12,7 +12,8 @@ import { addPrune } from './commands/prune';
 
 const FOOTER = `
 Exit codes: 0 done, 1 fault of the program, 2 wrong arguments, 3 input, 4 output, 5 numeric failure or
-failed verification, 6 memory budget, 7 native addon missing, 130 Ctrl-C. docs/cli.md has all of it.`;
+failed verification, 6 memory budget, 7 native addon missing, 8 GPU not usable, 130 Ctrl-C. docs/cli.md
+has all of it.`;
 
 /** The whole program. Commands load the library when they run, so that help needs no native addon. */
 export function createProgram(): Command {

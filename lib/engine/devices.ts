@@ -1,8 +1,10 @@
 import { cpus } from 'node:os';
 import { withEngine } from './engine';
 import type { EngineOptions } from './engine-options';
+import { probeGpus } from './gpu';
 import { native } from './native';
 import type { CpuFeatures } from './native-devices';
+import type { GpuProbe } from './native-gpu';
 
 export interface Devices {
   cpu: string;
@@ -16,8 +18,8 @@ export interface Devices {
   threads: number;
   /** GFLOP/s of single-precision products on those threads, measured now. */
   sgemmRate: number;
-  /** Not in this build. */
-  cuda: null;
+  /** NVIDIA GPUs, and what keeps them from being used. */
+  cuda: GpuProbe;
 }
 
 /** Shape of the measured product, `[rows, WIDTH] × [WIDTH, WIDTH]`: that of a small model's maps. */
@@ -26,12 +28,12 @@ const SECONDS = 0.5;
 
 /** What the machine offers and how fast it multiplies. @throws StruPruneError ERR_ARGUMENT */
 export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
-  return withEngine(options, async (engine) => ({
+  return withEngine({ ...options, device: 'cpu' }, async (engine) => ({
     cpu: cpus()[0]?.model ?? 'unknown',
     blas: native.blas,
     ...native.devices(),
     threads: engine.threads,
     sgemmRate: await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS),
-    cuda: null,
+    cuda: await probeGpus(),
   }));
 }

@@ -1,6 +1,7 @@
 /** What every call that computes may be told beside its settings. */
 import type { OnProgress, OnWarning } from '../progress';
 import type { Engine } from './engine';
+import type { DeviceName } from './gpu';
 
 export interface EngineOptions {
   /** Worker threads. Default: all cores. */
@@ -12,6 +13,15 @@ export interface EngineOptions {
    * build have them; oneDNN builds only. Holds for the whole process until the next engine. Default false.
    */
   bf16?: boolean;
+  /**
+   * Where sites are computed: `cpu`, `cuda:N`, or `auto` (default): the GPU with the most free memory that can be
+   * used, else the CPU, and `onNotice` hears why.
+   */
+  device?: DeviceName;
+  /** Limit in bytes on the GPU's memory; 0 (default) = 90 % of what is free. */
+  deviceMemory?: number;
+  /** Hears on which device the engine works, in one line, before its first call. */
+  onNotice?: (text: string) => void;
   /** Stops the call, which rejects with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -28,6 +38,9 @@ export const MACHINE_KEYS = [
   'threads',
   'memory',
   'bf16',
+  'device',
+  'deviceMemory',
+  'onNotice',
 ] as const satisfies (keyof MachineOptions)[];
 
 /** Options that no schema of settings knows. */

@@ -4,12 +4,16 @@ import { asStruPruneError, StruPruneError } from '../errors';
 import { parse } from '../options';
 import type { OnProgress, OnStage } from '../progress';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
+import { chooseDevice, cudaLibrary, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
   memory: z.number().int().min(0).default(0),
   bf16: z.boolean().default(false),
+  device: z.string().default('auto'),
+  deviceMemory: z.number().int().min(0).default(0),
+  onNotice: z.custom<(text: string) => void>((value) => typeof value === 'function').optional(),
 });
 
 /** Without a budget, pages that may lie in scratch fill memory up to here. */
@@ -23,6 +27,10 @@ export class Engine implements AsyncDisposable {
   /** @internal */
   readonly handle: EngineHandle;
   readonly threads: number;
+  readonly #machine: z.output<typeof schema>;
+  /** Settles when the engine has its device. */
+  #attached: Promise<void> | undefined;
+  #device = 'cpu';
   readonly #stores = new Map<string, StoreHandle>();
   /** Of the call that has the engine now. */
   #signal: AbortSignal | undefined;
@@ -32,7 +40,9 @@ export class Engine implements AsyncDisposable {
 
   /** @throws StruPruneError ERR_ARGUMENT */
   constructor(options: MachineOptions = {}) {
-    const { threads, memory, bf16 } = parse(schema, options);
+    this.#machine = parse(schema, options);
+    const { threads, memory, bf16, device } = this.#machine;
+    indexOf(device);
     native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, memory);
@@ -42,6 +52,23 @@ export class Engine implements AsyncDisposable {
   /** Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none). */
   get memory(): { used: number; peak: number; limit: number } {
     return native.memoryOf(this.handle);
+  }
+
+  /** Where sites are computed, known from the first call on: `cpu`, or the GPU, its libraries and the limit that was asked for. */
+  get device(): string {
+    return this.#device;
+  }
+
+  /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET */
+  async #attach(): Promise<void> {
+    const { device, deviceMemory, bf16, onNotice } = this.#machine;
+    const { index, reason } = await chooseDevice(device);
+    if (reason) onNotice?.(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
+    if (index === null) return;
+    const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
+    const description = await native.attachGpu(this.handle, settings);
+    this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
+    onNotice?.(`on cuda:${index}: ${description}`);
   }
 
   /**
@@ -68,6 +95,8 @@ export class Engine implements AsyncDisposable {
     signal?.addEventListener('abort', abort, { once: true });
     try {
       signal?.throwIfAborted();
+      this.#attached ??= this.#attach();
+      await this.#attached;
       return await call(this);
     } catch (error) {
       throw this.translate(error);

@@ -4,6 +4,7 @@
  */
 import type { Architecture } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
+import type { GpuSites } from './gpu-sites';
 import type { Site } from './native';
 import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
@@ -16,14 +17,28 @@ const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp
 const COMPARE_ROWS = 8192; // compare.cpp
+const GRAM_CHUNK = 256; // run_site.cpp
 
 /** Who shares the work, on what model. */
 export interface Ground {
   architecture: Architecture;
   threads: number;
   window: number;
+  /** Where sites run; null = on the CPU. */
+  gpu: GpuSites | null;
   /** Of tiled matrices only the tiles at hand are in memory. */
   tiled?: boolean;
+}
+
+/** What a site hands out beside the states that it takes on. */
+export interface Sinks {
+  /** Sums of the output map's input, and its Gram matrix. */
+  collects: boolean;
+  gram?: boolean;
+  /** The input itself. */
+  keeps?: boolean;
+  /** Residuals against dense states. */
+  feedback?: boolean;
 }
 
 /** Hidden states as a job sees them: in memory, or with only the pages at hand there. */
@@ -58,12 +73,18 @@ export function blockBytes({ architecture }: Ground, block: number): number {
 
 /** runSite, with what it needs beside block, states and statistics. */
 export function runSiteBytes(
-  { architecture, threads, window }: Ground,
+  ground: Ground,
   block: number,
   site: Site,
-  { rows, paged }: States,
-  { collects, feedback = false }: { collects: boolean; feedback?: boolean },
+  states: States,
+  sinks: Sinks,
 ): number {
+  const { architecture, threads, window, gpu } = ground;
+  if (gpu && siteWidth(architecture, block, site) > 0) {
+    return gpuSiteBytes(ground, gpu, block, site, states, sinks);
+  }
+  const { rows, paged } = states;
+  const { collects, feedback = false } = sinks;
   const { hidden, headDim, gated, blocks } = architecture;
   const flight = flightTokens(window, rows);
   const chunks = threads * CHUNK;
@@ -75,6 +96,27 @@ export function runSiteBytes(
   if (feedback) floats += flight * hidden * (paged ? 3 : 1);
   if (paged) floats += flight * hidden;
   return FLOAT * floats;
+}
+
+/** Host memory of runSite on a GPU: pinned pages, the pages that they are copied from and to, sums on their way back. */
+function gpuSiteBytes(
+  { architecture, window }: Ground,
+  gpu: GpuSites,
+  block: number,
+  site: Site,
+  { rows, paged }: States,
+  { collects, gram = false, keeps = false, feedback = false }: Sinks,
+): number {
+  const { hidden } = architecture;
+  const width = siteWidth(architecture, block, site);
+  const page = flightTokens(window, rows);
+  const { pinnedBytes } = gpu.plan(block, site, { window, page, keeps, collects, gram, feedback });
+  const pushed = paged ? (feedback ? 3 : 1) * hidden : 0;
+  const popped = (paged ? hidden : 0) + (keeps ? width : 0);
+  const chunk = gram ? Math.min(GRAM_CHUNK, width) * width : 0;
+  const sums = collects ? 2 * width + (feedback ? hidden * (width + 1) : 0) : 0;
+  const views = FLOAT * page * Math.max(pushed, popped);
+  return pinnedBytes + Math.max(views, DOUBLE * Math.max(chunk, sums));
 }
 
 /** applySite on activations of which only a page is in memory. */

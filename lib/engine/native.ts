@@ -19,6 +19,7 @@ import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
 import type { NativeGaussNewton } from './native-gauss-newton';
+import type { NativeGpu } from './native-gpu';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -94,7 +95,12 @@ export interface MetricPlace {
   row: number;
 }
 
-export interface NativeAddon extends NativeBackward, NativeBench, NativeDevices, NativeGaussNewton {
+export interface NativeAddon
+  extends NativeBackward,
+    NativeBench,
+    NativeDevices,
+    NativeGaussNewton,
+    NativeGpu {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;

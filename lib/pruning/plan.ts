@@ -4,6 +4,7 @@
  */
 import { storageBytes } from '../checkpoint/container';
 import { gaussNewtonBytes } from '../engine/gauss-newton-bytes';
+import type { GpuSites } from '../engine/gpu-sites';
 import type { Site } from '../engine/native';
 import {
   applySiteBytes,
@@ -67,6 +68,8 @@ export interface RunPlan {
   disk: number;
   /** Hidden states of the solve and of evaluations go to scratch, and of tiled matrices what does not fit. */
   statesPaged: boolean;
+  /** Most of the GPU's memory at once, and most passes over the tokens that a site needs with it; null on the CPU. */
+  device: { memory: number; passes: number } | null;
 }
 
 export interface PlanInput {
@@ -84,9 +87,14 @@ export interface PlanInput {
   evaluation: { tokens: number; window: number } | null;
   /** Whether the run makes a dense survey. */
   surveys: boolean;
+  /** Where sites run; null = on the CPU. */
+  gpu: GpuSites | null;
 }
 
-/** The plan under a limit in bytes (0 = none): hidden states and tiles are paged where they do not all fit. */
+/**
+ * The plan under a limit in bytes (0 = none): hidden states and tiles are paged where they do not all fit.
+ * @throws StruPruneError ERR_BUDGET when a site does not fit the GPU's memory
+ */
 export function planRun(input: PlanInput, limit: number): RunPlan {
   const resident = planWith(input, false);
   return limit === 0 || resident.memory <= limit ? resident : planWith(input, true);
@@ -107,18 +115,26 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
   // In runs of 32, the storage block of the narrowest dtype.
   const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
   const disk = 2 * output;
-  return { stages, memory: most('memory'), scratch: most('scratch'), disk, statesPaged: paged };
+  const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
+  return {
+    stages,
+    memory: most('memory'),
+    scratch: most('scratch'),
+    disk,
+    statesPaged: paged,
+    device,
+  };
 }
 
 /** Evaluation before and after, the check of the output, samples. The last window is always measured. */
 function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, threads, evaluation } = input;
+  const { architecture, threads, evaluation, gpu } = input;
   const runs = [
     { tokens: input.window, window: input.window },
     ...(evaluation ? [evaluation] : []),
   ];
   const memories = runs.map(({ tokens, window }) => {
-    const ground = { architecture, threads, window };
+    const ground = { architecture, threads, window, gpu };
     const rows = Math.min(tokens, batchTokens(architecture, window));
     return forwardMemory(ground, { rows, paged });
   });
@@ -126,7 +142,7 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
     ? Math.max(
         ...runs.map(({ tokens, window }) =>
           statesBytes(
-            { architecture, threads, window },
+            { architecture, threads, window, gpu },
             Math.min(tokens, batchTokens(architecture, window)),
           ),
         ),
@@ -155,8 +171,8 @@ function forwardMemory(ground: Ground, states: States): number {
 }
 
 function surveyStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, settings, method, layers, window, threads } = input;
-  const ground: Ground = { architecture, threads, window, tiled: paged };
+  const { architecture, settings, method, layers, window, threads, gpu } = input;
+  const ground: Ground = { architecture, threads, window, gpu, tiled: paged };
   const curves = method === null;
   const tokens = curves ? surveyTokens(input) : input.tokens;
   const states: States = { rows: tokens, paged: true };
@@ -176,7 +192,9 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
           continue;
         }
         const sums = reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
-        const jobs = [reads ? runSiteBytes(ground, block, site, states, { collects: true }) : 0];
+        const jobs = [
+          reads ? runSiteBytes(ground, block, site, states, { collects: true, gram: curves }) : 0,
+        ];
         if (curves) {
           const problem = problemOf(architecture, layer, { cross: false, fisher });
           const removed = layer.allowed.at(-1)! * layer.groupSize;
@@ -239,8 +257,8 @@ function surveyTokens({ settings, window, tokens }: PlanInput): number {
 }
 
 function solveStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, settings, method, layers, window, threads, tokens } = input;
-  const ground: Ground = { architecture, threads, window, tiled: paged };
+  const { architecture, settings, method, layers, window, threads, tokens, gpu } = input;
+  const ground: Ground = { architecture, threads, window, gpu, tiled: paged };
   const { hidden } = architecture;
   const scored =
     method !== null &&
@@ -270,8 +288,12 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         else if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
         const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
         const jobs = [
-          runSiteBytes(ground, block, site, states, { collects: true, feedback }) +
-            (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
+          runSiteBytes(inputsToo ? { ...ground, gpu: null } : ground, block, site, states, {
+            collects: true,
+            gram,
+            keeps: sequential,
+            feedback,
+          }) + (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
           sequential && !inputsToo ? applySiteBytes(ground, block, site, states) : 0,
           gram ? solverMemory(input, ground, layer, feedback) : 0,
         ];

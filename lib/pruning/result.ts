@@ -60,10 +60,14 @@ export interface PruneResult {
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;
+  /** `cpu`, or the GPU that computed the sites and its libraries. */
+  device: string;
   /** Largest resident size of the process. */
   peakRssBytes: number;
   /** Most that the native side had allocated at once: what --memory limits and `plan` predicts. */
   peakBudgetBytes: number;
+  /** Most of the GPU's memory at once, what --device-memory limits; null on the CPU. */
+  peakDeviceBytes: number | null;
   /** What loads the output, for example stock class, own modeling code, llama.cpp, deci. */
   kind: string;
   notes: string[];

@@ -4,6 +4,7 @@ import { readWindows } from '../calibration/text';
 import { sourceOf } from '../checkpoint/open';
 import { requireReplaceable } from '../checkpoint/output-path';
 import { type Engine, withBytes } from '../engine/engine';
+import { GpuSites } from '../engine/gpu-sites';
 import { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
@@ -62,6 +63,7 @@ export async function openRun(
   }
   const sizes = {
     threads: engine.threads,
+    gpu: GpuSites.of(engine, architecture),
     tokens: ids.length,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };

@@ -118,7 +118,7 @@ export function surveys({ settings, method }: Setup): boolean {
 /** What the plan of a run's memory is made from: the setup and what is known of its texts and threads. */
 export function planInput(
   setup: Setup,
-  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation'>,
+  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation' | 'gpu'>,
 ): PlanInput {
   const { architecture } = setup.source;
   return { ...setup, ...sizes, architecture, surveys: surveys(setup) };

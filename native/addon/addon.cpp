@@ -7,6 +7,7 @@
 #include "addon/engine_addon.h"
 #include "addon/formats_addon.h"
 #include "addon/gauss_newton_addon.h"
+#include "addon/gpu_addon.h"
 #include "addon/site_addon.h"
 #include "addon/solver_addon.h"
 
@@ -21,6 +22,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitBackward(env, exports);
   struprune::addon::InitDevices(env, exports);
   struprune::addon::InitBench(env, exports);
+  struprune::addon::InitGpu(env, exports);
   return exports;
 }
 

@@ -8,6 +8,7 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
 #include "tiles/strips.h"
@@ -280,7 +281,12 @@ Napi::Value RunSiteOn(const Info& info) {
         run.targets = targets.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
-        RunSite(*block, site, run);
+        // What a solver of the input weights works on comes from the CPU.
+        if (context->gpu && !run.inputs && !run.targets) {
+          RunSiteOnDevice(*context->gpu, *block, site, run);
+        } else {
+          RunSite(*block, site, run);
+        }
       },
       Nothing);
 }

@@ -11,6 +11,8 @@
 
 namespace struprune {
 
+class CudaDevice;
+
 struct Context {
   Context(size_t threads, size_t memory_limit)
       : pool(threads), budget(std::make_shared<MemoryBudget>(memory_limit)) {}
@@ -25,6 +27,7 @@ struct Context {
   }
 
   ThreadPool pool;
+  std::shared_ptr<CudaDevice> gpu;  // null: everything runs on the CPU
   std::shared_ptr<MemoryBudget> budget;
   std::atomic<bool> abort{false};
   std::mutex job;  // the pool serves one job at a time

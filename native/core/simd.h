@@ -11,8 +11,10 @@
 #endif
 
 // For small functions in loops that must vectorise, so that a caller compiled for a newer
-// instruction set gets its own copy.
-#if defined(__GNUC__)
+// instruction set gets its own copy; nvcc compiles them for the GPU too.
+#if defined(__CUDACC__)
+#define STRUPRUNE_INLINE __host__ __device__ inline
+#elif defined(__GNUC__)
 #define STRUPRUNE_INLINE [[gnu::always_inline]] inline
 #else
 #define STRUPRUNE_INLINE inline

@@ -26,6 +26,10 @@ class RopeTable {
   void Apply(size_t rows, size_t heads, float* x, size_t stride, size_t first, size_t window,
              float direction = 1) const;
 
+  // [positions, head_dim / 2]
+  const std::vector<float>& cosines() const { return cos_; }
+  const std::vector<float>& sines() const { return sin_; }
+
  private:
   size_t half_;
   std::vector<float> cos_, sin_;  // [positions, head_dim / 2]

@@ -104,4 +104,44 @@ void Statistics::AddProduct(const Input& input, const float* left, size_t left_d
   }
 }
 
+void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
+  const TileAxis& axis = gram_->rows();
+  for (size_t i = axis.tile_of(first); i < axis.tiles() && axis.begin(i) < first + count; ++i) {
+    const size_t begin = std::max(first, axis.begin(i));
+    const size_t end = std::min(first + count, axis.begin(i) + axis.count(i));
+    for (size_t j = 0; j <= i; ++j) {
+      const Tile<double> tile = gram_->Update(i, j);
+      const size_t column = axis.begin(j);
+      for (size_t r = begin; r < end; ++r) {
+        const double* from = rows + (r - first) * dim_;
+        const size_t to_diagonal = std::min(column + tile.cols, r + 1);
+        for (size_t c = column; c < to_diagonal; ++c) {
+          tile.row(r - axis.begin(i))[c - column] += from[c];
+          // A tile on the diagonal is whole.
+          if (i == j && c < r) tile.row(c - column)[r - column] += from[c];
+        }
+      }
+    }
+  }
+}
+
+void Statistics::AddSums(size_t tokens, const double* squares, const double* sums,
+                         const double* cross, const double* residual_sums, double residual_energy) {
+  const auto add = [](size_t count, const double* from, double* to) {
+    for (size_t i = 0; i < count; ++i) to[i] += from[i];
+  };
+  add(dim_, squares, squares_.data());
+  add(dim_, sums, sums_.data());
+  add(residual_dim_, residual_sums, residual_sums_.data());
+  for (size_t i = 0; cross_ && i < cross_->rows().tiles(); ++i) {
+    for (size_t j = 0; j < cross_->cols().tiles(); ++j) {
+      const Tile<double> tile = cross_->Update(i, j);
+      const double* from = cross + cross_->rows().begin(i) * dim_ + cross_->cols().begin(j);
+      for (size_t r = 0; r < tile.rows; ++r) add(tile.cols, from + r * dim_, tile.row(r));
+    }
+  }
+  residual_energy_ += residual_energy;
+  tokens_ += tokens;
+}
+
 }  // namespace struprune

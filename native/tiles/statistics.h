@@ -20,6 +20,13 @@ class Statistics {
   // multiple of kTokenPage. A tile is in memory once a call, whatever the rows.
   void Add(size_t rows, const float* x, const float* residual);
 
+  // Adds what was summed elsewhere (on a GPU): rows [first, first + count) of the Gram matrix, of
+  // which the cells up to the diagonal count; and the other sums of `tokens` rows, cross,
+  // residual_sums and residual_energy only where they are kept.
+  void AddGramRows(size_t first, size_t count, const double* rows);
+  void AddSums(size_t tokens, const double* squares, const double* sums, const double* cross,
+               const double* residual_sums, double residual_energy);
+
   const TileSpace& space() const { return space_; }
   size_t dim() const { return dim_; }
   size_t residual_dim() const { return residual_dim_; }

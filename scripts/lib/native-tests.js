@@ -52,4 +52,4 @@ function runNativeTests(name = 'cmake', { options = {}, filter = '*', env = {} }
   return tally;
 }
 
-module.exports = { runNativeTests };
+module.exports = { hasGoogleTest, runNativeTests };

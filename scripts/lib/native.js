@@ -54,9 +54,9 @@ function excerpt(log, count = 60) {
 
 /**
  * Configures and builds `target` in build/<name> with CMake's cache variables `options`. Prints only when
- * it fails. Returns the build folder.
+ * it fails. `env`: further variables of the environment. Returns the build folder.
  */
-function cmakeBuild(name, target, options) {
+function cmakeBuild(name, target, options, env = {}) {
   checkTools();
   const folder = path.join(build, name);
   const generator = which('ninja') ? 'Ninja' : 'Unix Makefiles';
@@ -75,7 +75,7 @@ function cmakeBuild(name, target, options) {
     ['building', ['--build', folder, '--target', target, '--parallel', String(jobs())]],
   ];
   for (const [what, args] of steps) {
-    const { status, output: log } = attempt('cmake', args);
+    const { status, output: log } = attempt('cmake', args, { env });
     if (status !== 0) {
       throw new SetupError(
         `${what} the native code failed`,
@@ -104,7 +104,8 @@ function addonHash() {
     'scripts/lib/wheels.js',
     'package-lock.json',
   ];
-  const elsewhere = ['native/test', 'native/fuzz', 'native/bench'].map((folder) => at(folder));
+  const others = ['test', 'fuzz', 'emulation', 'selftest'];
+  const elsewhere = others.map((folder) => at('native', folder));
   const isSource = (file) => !elsewhere.some((folder) => file.startsWith(folder));
   const files = inputs.flatMap((input) => filesUnder(at(input), isSource));
   return hashOf(files, [buildOptions(), process.arch]);

@@ -43,6 +43,39 @@ const WHEELS = {
     folder: 'mkl',
     strip: 'mkl_static-2026.2.0.data/data/',
   },
+  // CUDA 13.0: its PTX and code run on driver 580 and newer. cuBLAS and cuSOLVER are loaded at run time, from
+  // what the GPU's machine has.
+  'nvidia-cuda-nvcc': {
+    version: '13.0.88',
+    sha256: '56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03',
+    folder: 'cuda',
+  },
+  'nvidia-cuda-crt': {
+    version: '13.0.88',
+    sha256: '2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4',
+    folder: 'cuda',
+  },
+  'nvidia-nvvm': {
+    version: '13.0.88',
+    sha256: 'c5f41ffeb6466944a026dfa5317d7d85355c119bbec279205d22f1869d1054e0',
+    folder: 'cuda',
+  },
+  'nvidia-cuda-runtime': {
+    version: '13.0.88',
+    sha256: '422a38f7c739ecbdd3a4b6ec7ed0a1d74db43d8e9bc26685f3d845638922b178',
+    folder: 'cuda',
+  },
+  // Lists what is in the built library, for the tests; there is none of 13.0.
+  'nvidia-cuda-cuobjdump': {
+    version: '13.2.86',
+    sha256: 'd332c2ffe78e703ca0a3894be927f83124244e2acf0d792b8c12b4362d44d837',
+    folder: 'cuda',
+  },
+  'nvidia-cuda-cccl': {
+    version: '13.0.85',
+    sha256: 'e0da7ad981f3a8aff08241b5bfc1af868742a63e2762f53a5171c492ef242649',
+    folder: 'cuda',
+  },
 };
 
 /** The mend for what pip printed. */

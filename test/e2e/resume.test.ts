@@ -14,6 +14,7 @@ import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
 import { hashesOf } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
+import { stopAfter } from './stop-after';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -31,19 +32,6 @@ function options(more: Partial<PruneOptions> = {}): PruneOptions {
     threads: 1,
     ...more,
   };
-}
-
-/** Stops a run after so many blocks and returns its journal's folder. */
-async function stopAfter(blocks: number, model: string, settings: PruneOptions): Promise<string> {
-  const controller = new AbortController();
-  await prune(model, {
-    ...settings,
-    signal: controller.signal,
-    onProgress: ({ stage, done }) => {
-      if (stage === 'solve' && done === blocks) controller.abort(new Error('enough'));
-    },
-  }).catch(() => {});
-  return `${settings.output}.struprune-journal`;
 }
 
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [

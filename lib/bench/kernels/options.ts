@@ -14,7 +14,9 @@ const schema = z.strictObject({
   seconds: z.number().positive().default(0.3),
 });
 
-export type KernelOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };
+/** Of the CPU alone. */
+export type KernelOptions = z.input<typeof schema> &
+  Omit<EngineOptions, 'device' | 'deviceMemory' | 'onNotice'> & { onProgress?: OnProgress };
 export type KernelSettings = z.output<typeof schema>;
 
 export function kernelSettings(options: KernelOptions): KernelSettings {

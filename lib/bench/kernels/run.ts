@@ -19,7 +19,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
   const started = performance.now();
   const settings = kernelSettings(options);
   const { onProgress, threads, memory, bf16 } = options;
-  return withEngine(options, async (engine) => {
+  return withEngine({ ...options, device: 'cpu' }, async (engine) => {
     const source = await openCheckpoint(model);
     const { architecture } = source;
     const window = windowFor(

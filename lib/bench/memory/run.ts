@@ -44,7 +44,7 @@ export async function benchMemory(
   const started = performance.now();
   const settings = memorySettings(options);
   const { signal, onProgress } = options;
-  return withEngine({ threads: options.threads, signal }, async (engine) => {
+  return withEngine({ threads: options.threads, signal, device: 'cpu' }, async (engine) => {
     const folder = await mkdtemp(join(settings.scratch, 'struprune-memory-'));
     try {
       const run: Run = { settings, threads: engine.threads, folder, signal };
@@ -146,7 +146,17 @@ async function pruneAtSmallest(run: Run, model: string, label: string): Promise<
 
 function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
   const { calibration, calibrationTokens, window, sparsity, allocation, mask, scratch } = settings;
-  return { calibration, calibrationTokens, window, sparsity, allocation, mask, scratch, threads };
+  const machine = { threads, device: 'cpu' };
+  return {
+    calibration,
+    calibrationTokens,
+    window,
+    sparsity,
+    allocation,
+    mask,
+    scratch,
+    ...machine,
+  };
 }
 
 async function pruneUnder(

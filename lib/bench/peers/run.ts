@@ -46,7 +46,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
   const started = performance.now();
   const settings = peersSettings(options);
   const { threads = availableParallelism(), signal, onProgress } = options;
-  return withEngine({ threads, signal }, async (engine) => {
+  return withEngine({ threads, signal, device: 'cpu' }, async (engine) => {
     const source = await openCheckpoint(model);
     requireGated(source, settings);
     const folder = await mkdtemp(join(settings.scratch, 'struprune-peers-'));
@@ -173,7 +173,9 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
   const flags = { calibration, calibrationTokens, window, surveyTokens, sparsity, seed };
   const words = commandLine(['prune', source.path], Object.entries(flags));
   const program = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');
-  const args = Object.entries({ ...flags, output: pruning.output, threads: engine.threads });
+  // The others run on the CPU.
+  const machine = { threads: engine.threads, device: 'cpu' };
+  const args = Object.entries({ ...flags, output: pruning.output, ...machine });
   const command = [process.execPath, program, 'prune', source.path, '--json'].concat(
     args.flatMap(([key, value]) => [flagOf(key), String(value)]),
   );

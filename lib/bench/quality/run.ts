@@ -110,7 +110,14 @@ async function openRun(
       texts: texts.map(withoutPath),
       settings: { surveyTokens, scope, format, dtype, multiple, seed },
       // Seconds are compared between rows.
-      machine: { cpu, threads: engine.threads, bf16, ...native.devices(), blas: native.blas },
+      machine: {
+        cpu,
+        threads: engine.threads,
+        device: engine.device,
+        bf16,
+        ...native.devices(),
+        blas: native.blas,
+      },
     },
     settings.force,
   );

@@ -4,16 +4,30 @@ import { MACHINE_FLAGS } from '../flags/machine';
 import { devicesReport } from '../output/devices-report';
 import { print, printJson } from '../output/print';
 
+interface Parsed {
+  json?: boolean;
+  selftest?: boolean;
+  device?: string;
+  threads?: number;
+  bf16?: boolean;
+}
+
 export function addDevices(program: Command): void {
   const command = program
     .command('devices')
     .description('What this machine and this build compute with, and how fast.')
     .option('--json', 'JSON alone on stdout')
-    .action(async ({ json, ...machine }: { json?: boolean; threads?: number; bf16?: boolean }) => {
+    .option('--selftest', 'test the CUDA library on a GPU (the one of --device, else cuda:0)')
+    .action(async ({ json, selftest, device, ...machine }: Parsed) => {
+      if (selftest) {
+        const { runSelftest } = await import('../../engine/selftest');
+        return runSelftest(device);
+      }
       const { inspectDevices } = await import('../../engine/devices');
       const devices = await inspectDevices(machine);
       if (json) printJson(devices);
       else print(devicesReport(devices));
     });
-  addFlags(command, { threads: MACHINE_FLAGS.threads, bf16: MACHINE_FLAGS.bf16 });
+  const { threads, bf16, device } = MACHINE_FLAGS;
+  addFlags(command, { threads, bf16, device });
 }

@@ -14,8 +14,8 @@ export function addEval(program: Command): void {
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { evaluate } = await import('../../evaluate');
       const options = optionsFrom<EvaluateOptions>(EVAL_FLAGS, parsed);
-      const result = await runWithProgress(({ signal, onProgress }) =>
-        evaluate(model, { ...options, signal, onProgress }),
+      const result = await runWithProgress(({ signal, onProgress, onNotice }) =>
+        evaluate(model, { ...options, signal, onProgress, onNotice }),
       );
       if (parsed.json) printJson(result);
       else print(evalReport(result));

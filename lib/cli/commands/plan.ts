@@ -12,7 +12,11 @@ export function addPlan(program: Command): void {
     .argument('<model>', 'Hugging Face folder or .gguf file')
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { plan } = await import('../../plan');
-      const result = await plan(model, optionsFrom<PlanOptions>(PLAN_FLAGS, parsed));
+      const notices: string[] = [];
+      const onNotice = (text: string) => notices.push(text);
+      const options = optionsFrom<PlanOptions>(PLAN_FLAGS, parsed);
+      const result = await plan(model, { ...options, onNotice });
+      for (const text of notices) process.stderr.write(`${text}\n`);
       if (parsed.json) printJson(result);
       else print(planReport(result));
     });

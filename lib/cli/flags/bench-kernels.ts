@@ -4,7 +4,7 @@ import {
   kernelSettings,
 } from '../../bench/kernels/options';
 import type { FlagTable } from './flag';
-import { MACHINE_FLAGS } from './machine';
+import { CPU_FLAGS } from './machine';
 import { count, positive } from './values';
 
 const group = 'Measurement';
@@ -35,7 +35,7 @@ export const BENCH_KERNELS_FLAGS: FlagTable<keyof Omit<KernelOptions, 'signal' |
     help: 'for kernels.json and kernels.csv',
     group: 'Output',
   },
-  ...MACHINE_FLAGS,
+  ...CPU_FLAGS,
 };
 
 export const BENCH_KERNELS_DEFAULTS: KernelSettings = kernelSettings({});

@@ -8,7 +8,9 @@ import { count, nonNegative, shares } from './values';
 const group = 'Measurement';
 
 /** A flag for every option of benchMasks(). */
-export const BENCH_MASKS_FLAGS: FlagTable<keyof Omit<MasksOptions, 'signal' | 'onProgress'>> = {
+export const BENCH_MASKS_FLAGS: FlagTable<
+  keyof Omit<MasksOptions, 'signal' | 'onProgress' | 'onNotice'>
+> = {
   shares: {
     flag: '--shares <list>',
     help: "shares of every site's groups that go, by commas",

@@ -16,7 +16,7 @@ const what = 'Model';
 const out = 'Output';
 const machine = 'Machine';
 
-type Keys = keyof Omit<QualityOptions, 'signal' | 'onProgress'>;
+type Keys = keyof Omit<QualityOptions, 'signal' | 'onProgress' | 'onNotice'>;
 
 /** A flag for every option of benchQuality(). */
 export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {

@@ -7,7 +7,7 @@ const group = 'Evaluation';
 
 /** A flag for every option of evaluate(). */
 export const EVAL_FLAGS: FlagTable<
-  keyof Omit<EvaluateOptions, 'engine' | 'signal' | 'onProgress'>
+  keyof Omit<EvaluateOptions, 'engine' | 'signal' | 'onProgress' | 'onNotice'>
 > = {
   text: { flag: '--text <file>', help: 'UTF-8 text to measure on', group, required: true },
   window: {

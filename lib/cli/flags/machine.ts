@@ -1,11 +1,12 @@
-import type { EngineOptions } from '../../engine/engine-options';
 import type { FlagTable } from './flag';
-import { count, size } from './values';
+import { count, deviceName, size } from './values';
 
 const group = 'Machine';
 
+type CpuKeys = 'threads' | 'memory' | 'bf16';
+
 /** What every command that computes understands. */
-export const MACHINE_FLAGS: FlagTable<keyof Omit<EngineOptions, 'signal'>> = {
+export const CPU_FLAGS: FlagTable<CpuKeys> = {
   threads: {
     flag: '--threads <n>',
     help: 'worker threads',
@@ -24,5 +25,24 @@ export const MACHINE_FLAGS: FlagTable<keyof Omit<EngineOptions, 'signal'>> = {
     flag: '--bf16',
     help: 'allow bf16 products where the hardware and the build have them (see devices)',
     group,
+  },
+};
+
+/** And those that may use a GPU. */
+export const MACHINE_FLAGS: FlagTable<CpuKeys | 'device' | 'deviceMemory'> = {
+  ...CPU_FLAGS,
+  device: {
+    flag: '--device <name>',
+    help: 'where sites are computed: auto, cpu or cuda:N (see devices)',
+    group,
+    parse: deviceName,
+    fallback: 'auto: a GPU that can be used, else the CPU, and says which',
+  },
+  deviceMemory: {
+    flag: '--device-memory <size>',
+    help: "limit on the GPU's memory, for example 8GiB",
+    group,
+    parse: size,
+    fallback: '90 % of what is free',
   },
 };

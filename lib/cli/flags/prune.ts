@@ -27,7 +27,7 @@ const machine = 'Machine';
 
 /** A flag for every option of prune(): the type lets none be forgotten. */
 export const PRUNE_FLAGS: FlagTable<
-  keyof Omit<PruneOptions, 'engine' | 'signal' | 'onProgress' | 'onWarning'>
+  keyof Omit<PruneOptions, 'engine' | 'signal' | 'onProgress' | 'onWarning' | 'onNotice'>
 > = {
   sparsity: {
     flag: '--sparsity <share>',

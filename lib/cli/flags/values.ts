@@ -58,6 +58,11 @@ export function names(text: string): string[] {
   return parts;
 }
 
+export function deviceName(text: string): string {
+  if (/^(auto|cpu|cuda:\d{1,3})$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be auto, cpu or cuda:N.');
+}
+
 const UNITS: Record<string, number> = {
   '': 1,
   b: 1,

@@ -1,5 +1,7 @@
 import type { Devices } from '../../engine/devices';
 import type { CpuFeatures } from '../../engine/native-devices';
+import type { GpuProbe, Reason } from '../../engine/native-gpu';
+import { bytes } from '../../numbers';
 import { table } from './table';
 
 const FEATURE_NAMES: Record<keyof CpuFeatures, string> = {
@@ -23,8 +25,20 @@ export function devicesReport(devices: Devices): string {
       ['GEMM path', `${devices.gemmPath} (${alternatives})`],
       ['threads', String(devices.threads)],
       ['sgemm rate', `${devices.sgemmRate.toFixed(0)} GFLOP/s, measured now`],
-      ['CUDA', 'not in this build yet: everything runs on the CPU'],
+      ...gpuRows(devices.cuda),
     ],
     ['left', 'left'],
   );
 }
+
+function gpuRows({ unusable, gpus }: GpuProbe): [string, string][] {
+  if (unusable) return [['GPU', `none: ${words(unusable)}`]];
+  return gpus.map(({ index, name, capability, freeBytes, totalBytes, unusable: reason }) => {
+    const free = freeBytes === null ? '' : `${bytes(freeBytes)} of `;
+    const memory = `${free}${bytes(totalBytes)}${free && ' free'}`;
+    const state = reason ? `cannot be used: ${words(reason)}` : 'can be used';
+    return [`cuda:${index}`, `${name}, capability ${capability}, ${memory}, ${state}`];
+  });
+}
+
+const words = ({ found, mend }: Reason) => `${found}; ${mend}`;

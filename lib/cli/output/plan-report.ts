@@ -19,7 +19,18 @@ export function planReport(plan: Plan): string {
     `${grouped(plan.parameters)} parameters in ${plan.blocks} blocks`,
     `memory of the native side: ${mebibytes(plan.memory)}; the smallest that can do: --memory ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
     ...(plan.fits ? [] : ['the given --memory cannot do: prune would refuse it']),
+    ...(plan.device
+      ? [`memory of the GPU: ${mebibytes(plan.device.memory)}${passes(plan.device)}`]
+      : []),
     `scratch: ${mebibytes(plan.scratch)}; beside the output, for a while: up to ${mebibytes(plan.disk)}`,
-    `time: about ${duration(plan.seconds)}, at ${plan.gemmRate.toFixed(0)} GFLOP/s as measured now`,
+    `time: about ${duration(plan.seconds)}, at ${plan.gemmRate.toFixed(0)} GFLOP/s as measured now` +
+      (plan.device ? ' on the CPU; what the GPU takes over is faster' : ''),
   ].join('\n');
+}
+
+/** Of the tokens, for the largest Gram matrix. */
+function passes({ passes: count }: { passes: number }): string {
+  return count === 1
+    ? ''
+    : `, which takes ${count} passes over the tokens; more memory takes fewer`;
 }

@@ -17,6 +17,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ERR_VERIFY: 5,
   ERR_BUDGET: 6,
   ERR_ADDON: 7,
+  ERR_DEVICE: 8,
   ERR_ABORTED: 130,
 };
 

@@ -8,17 +8,27 @@ export interface Callbacks {
   signal: AbortSignal;
   onProgress: OnProgress;
   onWarning: OnWarning;
+  onNotice: (text: string) => void;
 }
 
-/** Runs a long call with progress and warnings on stderr, and stops it on Ctrl-C. */
+/** Runs a long call with progress, warnings and notices on stderr, and stops it on Ctrl-C. */
 export async function runWithProgress<T>(job: (callbacks: Callbacks) => Promise<T>): Promise<T> {
   const view = progressView();
   const onWarning = (message: string) => {
     view.clear();
     warn(message);
   };
+  // Printed when work begins: what is refused before has one line, the error's.
+  let notices: string[] = [];
+  const onNotice = (text: string) => notices.push(text);
+  const onProgress: OnProgress = (progress) => {
+    for (const text of notices) process.stderr.write(`${text}\n`);
+    notices = [];
+    view.onProgress(progress);
+  };
+  const callbacks = { onProgress, onWarning, onNotice };
   try {
-    return await interruptible((signal) => job({ signal, onProgress: view.onProgress, onWarning }));
+    return await interruptible((signal) => job({ signal, ...callbacks }));
   } finally {
     view.clear();
   }

@@ -54,12 +54,14 @@ export interface RunFacts {
   window: number;
   dtype: string;
   threads: number;
+  /** Engine.device. */
+  device: string;
 }
 
 /**
  * Everything that the bytes of a run's blocks depend on. The memory budget and the scratch folder are not among it:
- * results do not depend on them. The threads are, since they decide how rows are shared out, and a library may round the
- * products of other shapes in another way.
+ * results do not depend on them. The threads and the device are, with the limit on the device's memory: they decide how rows
+ * are shared out, and a library may round the products of other shapes in another way.
  */
 export function runIdentity(facts: RunFacts): Identity {
   const { settings } = facts;
@@ -71,6 +73,7 @@ export function runIdentity(facts: RunFacts): Identity {
   return {
     ...common(facts),
     threads: facts.threads,
+    device: facts.device,
     blas: native.blas,
     'GEMM path': gemmPath,
     'processor features': cpu.map(([name]) => name).join(' '),

@@ -49,6 +49,7 @@ function machineFacts(machine: BenchMachine): (readonly [string, Part])[] {
   ];
   return [
     ['Processor', `${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads used`],
+    ['Device', machine.device === 'cpu' ? 'the processor' : machine.device],
     ['Memory', data(machine.memoryBytes, bytes)],
     ['System', machine.system],
     ['BLAS', `${machine.blas}; products by ${machine.gemmPath}`],

@@ -17,8 +17,8 @@ export function addMasks(bench: Command): void {
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { benchMasks } = await import('../../../bench/masks/run');
       const options = optionsFrom<MasksOptions>(BENCH_MASKS_FLAGS, parsed);
-      const document = await runWithProgress(({ signal, onProgress }) =>
-        benchMasks(model, { ...options, signal, onProgress }),
+      const document = await runWithProgress(({ signal, onProgress, onNotice }) =>
+        benchMasks(model, { ...options, signal, onProgress, onNotice }),
       );
       await deliver(options.output ?? BENCH_MASKS_DEFAULTS.output, 'masks', document, {
         json: parsed.json === true,

@@ -39,8 +39,8 @@ async function runQuality(
   output: { json: boolean },
 ): Promise<void> {
   const { benchQuality } = await import('../../../bench/quality/run');
-  const document = await runWithProgress(({ signal, onProgress }) =>
-    benchQuality(model, { ...options, signal, onProgress }),
+  const document = await runWithProgress(({ signal, onProgress, onNotice }) =>
+    benchQuality(model, { ...options, signal, onProgress, onNotice }),
   );
   for (const warning of document.quality!.warnings) warn(warning);
   const folder = options.output ?? BENCH_QUALITY_DEFAULTS.output;

@@ -1,0 +1,65 @@
+/** Calls of the native addon about NVIDIA GPUs; native.ts has the rest. */
+import type { BlockSpec, EngineHandle, Site } from './native';
+
+/** What was found wrong, and what would mend it. */
+export interface Reason {
+  found: string;
+  mend: string;
+}
+
+export interface Gpu {
+  index: number;
+  name: string;
+  /** Compute capability, such as 9.0. */
+  capability: string;
+  totalBytes: number;
+  /** null where it was not asked: the GPU is too old, or gave no context. */
+  freeBytes: number | null;
+  /** null: it can be used. */
+  unusable: Reason | null;
+}
+
+export interface GpuProbe {
+  /** Newest CUDA version that the driver knows, 13000 for 13.0; 0 without a driver. */
+  driver: number;
+  /** Of the driver as a whole; null: it works. */
+  unusable: Reason | null;
+  gpus: Gpu[];
+}
+
+/** What a runSite that advances the states is asked for beside. */
+export interface SiteDemand {
+  window: number;
+  /** Tokens of a page of the states, whole windows. */
+  page: number;
+  /** The input of the output map goes to a matrix. */
+  keeps: boolean;
+  /** Its sums and squares are kept, */
+  collects: boolean;
+  /** its Gram matrix too, */
+  gram: boolean;
+  /** and residuals against dense states. */
+  feedback: boolean;
+}
+
+export interface NativeSitePlan {
+  /** Tokens on the GPU at a time, and how often all tokens stream through. */
+  flight: number;
+  passes: number;
+  deviceBytes: number;
+  /** Host memory, charged to the engine's budget. */
+  pinnedBytes: number;
+}
+
+export interface NativeGpu {
+  /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
+  probeGpus(library: string): GpuProbe;
+  /** From here the engine's sites run on that GPU. Resolves with its name and the libraries in use. */
+  attachGpu(
+    engine: EngineHandle,
+    options: { library: string; index: number; memory: number; bf16: boolean },
+  ): Promise<string>;
+  /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
+  planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
+  gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
+}

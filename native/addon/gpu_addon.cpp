@@ -1,0 +1,137 @@
+#include "addon/gpu_addon.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "addon/arguments.h"
+#include "addon/guard.h"
+#include "addon/handles.h"
+#include "addon/specs.h"
+#include "device/cuda_library.h"
+#include "device/driver.h"
+#include "device/site_plan.h"
+
+namespace struprune::addon {
+namespace {
+
+using Info = Napi::CallbackInfo;
+
+Napi::Value ReasonValue(Napi::Env env, const std::optional<Reason>& reason) {
+  if (!reason) return env.Null();
+  Napi::Object value = Napi::Object::New(env);
+  value.Set("found", reason->found);
+  value.Set("mend", reason->mend);
+  return value;
+}
+
+// What the CUDA library itself says of a GPU that the driver calls usable.
+std::optional<Reason> AskLibrary(const std::string& path, int index) {
+  try {
+    CudaLibrary::Load(path)->Check(index);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return Reason{error.what(), error.mend()};
+  }
+}
+
+// (library path) -> {driver, unusable, gpus: [{index, name, capability, totalBytes, freeBytes,
+// unusable}]}; unusable: null | {found, mend}. Not for a process that must survive a broken driver.
+Napi::Value ProbeGpus(const Info& info) {
+  const Napi::Env env = info.Env();
+  const std::string library = GetString(info[0], "library");
+  DriverReport report = ProbeDriver();
+  Napi::Array gpus = Napi::Array::New(env, report.gpus.size());
+  for (uint32_t i = 0; i < report.gpus.size(); ++i) {
+    GpuReport& gpu = report.gpus[i];
+    if (!gpu.unusable) gpu.unusable = AskLibrary(library, gpu.index);
+    Napi::Object value = Napi::Object::New(env);
+    value.Set("index", gpu.index);
+    value.Set("name", gpu.name);
+    value.Set("capability", std::to_string(gpu.major) + "." + std::to_string(gpu.minor));
+    value.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+    value.Set("freeBytes", gpu.free_bytes
+                               ? Napi::Number::New(env, static_cast<double>(*gpu.free_bytes))
+                               : env.Null());
+    value.Set("unusable", ReasonValue(env, gpu.unusable));
+    gpus.Set(i, value);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("driver", report.version);
+  result.Set("unusable", ReasonValue(env, report.unusable));
+  result.Set("gpus", gpus);
+  return result;
+}
+
+// (engine, {library, index, memory, bf16}) -> Promise<description>: sites of the engine run on the
+// GPU from here.
+Napi::Value AttachGpu(const Info& info) {
+  const auto context = GetHandle<Context>(info[0], "engine");
+  const Napi::Object options = GetObject(info[1], "options");
+  const std::string library = GetString(options.Get("library"), "library");
+  CudaOptions open;
+  open.index = static_cast<int>(GetSize(options.Get("index"), "index"));
+  open.budget = GetSize(options.Get("memory"), "memory");
+  // BF16x3 is as good as fp32 to about five digits (cuda/abi.h), at tensor-core speed.
+  open.gram = cuda::Precision::kBf16x3;
+  open.forward =
+      GetBool(options.Get("bf16"), "bf16") ? cuda::Precision::kBf16 : cuda::Precision::kBf16x3;
+  auto text = std::make_shared<std::string>();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        context->gpu = std::make_shared<CudaDevice>(CudaLibrary::Load(library), open);
+        *text = context->gpu->Describe();
+      },
+      [text](Napi::Env env) -> Napi::Value { return Napi::String::New(env, *text); });
+}
+
+// (engine) -> {used, peak, limit} of the GPU's memory in bytes, null without a GPU
+Napi::Value GpuMemoryOf(const Info& info) {
+  const auto context = GetHandle<Context>(info[0], "engine");
+  if (!context->gpu) return info.Env().Null();
+  const cuda::MemoryReport memory = context->gpu->memory();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("used", static_cast<double>(memory.used));
+  result.Set("peak", static_cast<double>(memory.peak));
+  result.Set("limit", static_cast<double>(memory.limit));
+  return result;
+}
+
+// (engine, block spec, site, {window, page, keeps, collects, gram, feedback}) -> {flight, passes,
+// deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
+Napi::Value PlanSiteOn(const Info& info) {
+  const auto context = GetHandle<Context>(info[0], "engine");
+  if (!context->gpu) throw BadArgument("the engine has no GPU");
+  const Napi::Object options = GetObject(info[3], "options");
+  const auto flag = [&](const char* key) { return GetBool(options.Get(key), key); };
+  SiteDemand demand;
+  demand.window = GetSize(options.Get("window"), "window");
+  demand.page = GetSize(options.Get("page"), "page");
+  if (demand.window == 0 || demand.page < demand.window) throw BadArgument("page without a window");
+  demand.advance = true;
+  demand.keep = flag("keeps");
+  demand.moments = flag("collects");
+  demand.gram = flag("gram");
+  demand.residual = flag("feedback");
+  demand.beta = demand.residual ? 1.0f : 0.0f;  // the case that needs more
+  const SitePlan plan =
+      PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")), GetSite(info[2]), demand);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("flight", static_cast<double>(plan.flight));
+  result.Set("passes", static_cast<double>(plan.passes));
+  result.Set("deviceBytes", static_cast<double>(plan.device_bytes));
+  result.Set("pinnedBytes", static_cast<double>(plan.pinned_bytes));
+  return result;
+}
+
+}  // namespace
+
+void InitGpu(Napi::Env env, Napi::Object exports) {
+  Export<ProbeGpus>(env, exports, "probeGpus");
+  Export<AttachGpu>(env, exports, "attachGpu");
+  Export<PlanSiteOn>(env, exports, "planSite");
+  Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
+}
+
+}  // namespace struprune::addon

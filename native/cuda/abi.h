@@ -1,0 +1,215 @@
+// The border between the CPU side (native/device) and the CUDA library: plain types and one table
+// of functions. The library is loaded with dlopen; its only symbol is struprune_cuda_api. No
+// exception crosses: a function returns 0, or 1 with `failure` filled in.
+//
+// Pointers named in the table are device memory of that device unless a comment says "host".
+// Matrices are row-major; a stride counts elements between rows; a count fits in int64_t.
+#pragma once
+
+#include <cstdint>
+
+namespace struprune::cuda {
+
+// Raised whenever anything below changes: a library of another number is refused.
+inline constexpr uint32_t kAbiVersion = 1;
+inline constexpr const char* kApiSymbol = "struprune_cuda_api";
+
+struct Device;
+struct Site;
+
+struct Failure {
+  char code[32];
+  char message[480];
+  char mend[240];
+};
+
+// How fp32 products are computed. The bounds are on |error| / Σ|x||y| of one product, beside the
+// rounding of the fp32 sums (2⁻²⁴ a term at most). Without cuBLAS every mode is kExact.
+enum class Precision : int32_t {
+  kExact,   // fp32 operands
+  kTf32,    // operands rounded to 11 bits on tensor cores: 2⁻¹⁰
+  kBf16x3,  // each operand as two bf16 parts, three products of them: 2⁻¹⁶
+  kBf16,    // operands rounded to 8 bits: 2⁻⁸
+};
+
+enum class Norm : int32_t { kRms, kLayer };
+enum class Gate : int32_t { kSilu, kRelu, kGelu };
+enum class Element : int32_t { kF32, kF16, kBf16 };
+
+struct DeviceInfo {
+  char name[128];
+  int32_t major, minor;  // compute capability
+  int32_t multiprocessors;
+  uint64_t total_bytes, free_bytes;
+};
+
+struct OpenOptions {
+  int32_t index;
+  uint64_t budget;          // bytes of device memory, library work space included; 0 = 90 % of free
+  const char* cublas;       // host: path of cuBLAS; null = the usual names
+  const char* cusolver;     // host: path of cuSOLVER; null = the usual names
+  int32_t allow_libraries;  // 0: built-in kernels alone
+};
+
+struct MemoryReport {
+  uint64_t used, peak, limit;
+};
+
+struct AttentionShape {
+  int64_t window, heads, kv_heads, head_dim, sliding;  // sliding 0 = all
+  float scale;
+};
+
+// Host memory of the weights of one site as floats [out, in]; null where absent. q, k and v with
+// their biases and per-head norms belong to attention; gate and up to the FFN; out is o or down.
+struct SiteWeights {
+  const float *norm, *norm_bias;
+  const float *q, *q_bias, *k, *k_bias, *v, *v_bias, *q_norm, *k_norm;
+  const float *gate, *gate_bias, *up, *up_bias;
+  const float *out, *out_bias;
+  const float *cosine, *sine;  // [window, head_dim / 2]; null = no rope
+};
+
+struct SiteSpec {
+  int32_t attention;  // 1: attention, 0: FFN
+  int64_t hidden, width;
+  int64_t flight;  // most rows of one push; whole windows
+  int64_t window, heads, kv_heads, head_dim, sliding;
+  Norm norm;
+  float eps;
+  int32_t post_norm;
+  Gate gate;
+  int32_t gated;
+  int32_t advance;              // hidden goes on through the output map
+  int32_t keep;                 // the input of the output map comes back too
+  int32_t moments;              // sums and squares of that input are kept
+  int64_t gram_row, gram_rows;  // rows of its Gram that this pass sums; 0 rows: none
+  int32_t residual;             // pushes bring dense states, and R and RᵀX are kept
+  float alpha, beta;
+  Precision forward, gram;
+};
+
+// One table a library; `size` guards against a header of another age.
+struct Api {
+  uint32_t version, size;
+  const char* targets;  // architectures with code, such as "80 86 89 90 100 120 ptx120"
+
+  // Host alone. `check` touches the device: context, kernel image, free memory.
+  int (*check)(int32_t index, DeviceInfo* info, Failure*);
+  int (*open)(const OpenOptions*, Device** device, Failure*);
+  void (*close)(Device*);
+  int (*memory)(Device*, Failure*, MemoryReport* report);
+  int (*describe)(Device*, Failure*, char* text, int64_t size);  // name and libraries in use
+
+  int (*allocate)(Device*, Failure*, int64_t bytes, void** data);
+  int (*release)(Device*, Failure*, void* data);
+  int (*upload)(Device*, Failure*, void* to, const void* from, int64_t bytes);    // from: host
+  int (*download)(Device*, Failure*, void* to, const void* from, int64_t bytes);  // to: host
+  int (*fill_zero)(Device*, Failure*, void* data, int64_t bytes);
+  int (*synchronise)(Device*, Failure*);
+  // Seconds of the compute stream between two calls: starts the clock (null), or reads it.
+  int (*clock)(Device*, Failure*, double* seconds);
+
+  // out[rows, cols] = norm(x) * weight (+ bias); in place is allowed.
+  int (*norm)(Device*, Failure*, Norm kind, int64_t rows, int64_t cols, const float* x,
+              int64_t x_stride, const float* weight, const float* bias, float eps, float* out,
+              int64_t out_stride);
+  // Half-split rotation of x[rows, heads * 2 half] in place; row i at position (first + i) % window
+  // of cosine and sine [window, half].
+  int (*rope)(Device*, Failure*, int64_t rows, int64_t heads, int64_t half, const float* cosine,
+              const float* sine, float* x, int64_t stride, int64_t first, int64_t window);
+  // Causal attention; q and out[windows * window, heads * head_dim], k and v[.., kv_heads *
+  // head_dim]. shape: host.
+  int (*attention)(Device*, Failure*, const AttentionShape* shape, int64_t windows, const float* q,
+                   const float* k, const float* v, float* out);
+  // out = act(gate) * up, or act(up) without a gate; out may be either.
+  int (*activate)(Device*, Failure*, Gate kind, int64_t count, const float* gate, const float* up,
+                  float* out);
+  int (*add_bias)(Device*, Failure*, int64_t rows, int64_t cols, const float* bias, float* x);
+  // to = alpha a + beta b
+  int (*combine)(Device*, Failure*, int64_t count, float alpha, const float* a, float beta,
+                 const float* b, float* to);
+  int (*widen)(Device*, Failure*, Element from_type, int64_t count, const void* from, float* to);
+  int (*narrow)(Device*, Failure*, Element to_type, int64_t count, const float* from, void* to);
+
+  // C[m, n] = alpha op(A)[m, k] op(B)[k, n] + beta C
+  int (*gemm_f32)(Device*, Failure*, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k,
+                  float alpha, const float* a, int64_t lda, const float* b, int64_t ldb, float beta,
+                  float* c, int64_t ldc, Precision precision);
+  int (*gemm_f64)(Device*, Failure*, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k,
+                  double alpha, const double* a, int64_t lda, const double* b, int64_t ldb,
+                  double beta, double* c, int64_t ldc);
+  // gram[count, dim] += rows [row, row + count) of XᵀX for x[rows, dim], up to the diagonal: cells
+  // right of it hold anything. Products of 512 rows in fp32, their sums in fp64.
+  int (*gram_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, int64_t row,
+                  int64_t count, double* gram, Precision precision);
+  // cross[residual_dim, dim] += RᵀX, likewise.
+  int (*cross_add)(Device*, Failure*, int64_t rows, int64_t residual_dim, int64_t dim,
+                   const float* residual, const float* x, double* cross, Precision precision);
+  // squares[dim] += Σ x², sums[dim] += Σ x over the rows; both may be null.
+  int (*moments_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, double* squares,
+                     double* sums);
+  // *sum += Σ (a - b)², b null = 0: the loss of a reconstruction.
+  int (*squared_distance)(Device*, Failure*, int64_t count, const float* a, const float* b,
+                          double* sum);
+
+  // energies[groups] = Σ (w + u)² over the rows and the group's columns; u may be null.
+  int (*group_energies)(Device*, Failure*, int64_t rows, int64_t groups, int64_t group,
+                        const double* w, const double* u, double* energies);
+  // to = right + rho (z - u): what an ADMM step solves for.
+  int (*admm_right)(Device*, Failure*, int64_t count, double rho, const double* right,
+                    const double* z, const double* u, double* to);
+  // z <- (w + u) on kept groups, 0 elsewhere; *moved = ‖z - z_before‖².
+  int (*admm_project)(Device*, Failure*, int64_t rows, int64_t groups, int64_t group,
+                      const uint8_t* keep, const double* w, const double* u, double* z,
+                      double* moved);
+  // u <- u + w - z; sums[4] = ‖w - z‖², ‖w‖², ‖z‖², ‖u‖².
+  int (*admm_dual)(Device*, Failure*, int64_t count, const double* w, const double* z, double* u,
+                   double* sums);
+  // Zeroes the columns of groups whose byte is 0.
+  int (*mask_columns)(Device*, Failure*, int64_t rows, int64_t groups, int64_t group,
+                      const uint8_t* keep, float* x);
+  // to[rows, count] = from[rows, indices]; scatter writes the other way, other cells stay.
+  int (*gather_columns)(Device*, Failure*, int64_t rows, int64_t count, const int32_t* indices,
+                        const float* from, int64_t from_stride, float* to, int64_t to_stride);
+  int (*scatter_columns)(Device*, Failure*, int64_t rows, int64_t count, const int32_t* indices,
+                         const float* from, int64_t from_stride, float* to, int64_t to_stride);
+  // to[count, cols] = from[indices, cols]
+  int (*gather_rows)(Device*, Failure*, int64_t count, int64_t cols, const int32_t* indices,
+                     const float* from, float* to);
+  // nll[rows] = -log softmax(logits)[target], NaN for target -1; best[rows] = first largest logit.
+  int (*softmax_nll)(Device*, Failure*, int64_t rows, int64_t vocab, const float* logits,
+                     const int32_t* targets, double* nll, int32_t* best);
+
+  // Lower Cholesky factor in place (lower triangle read and written); *positive (host) = 0 when a
+  // pivot is not positive.
+  int (*cholesky)(Device*, Failure*, int64_t n, double* a, int64_t lda, int32_t* positive);
+  // X[m, n] <- X inv(L)ᵀ inv(L)
+  int (*solve_rows)(Device*, Failure*, int64_t n, const double* factor, int64_t ldf, int64_t m,
+                    double* x, int64_t ldx);
+  // Eigenvalues w[n] ascending of the symmetric a[n, n], whose rows become the eigenvectors.
+  int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
+
+  // One site over streamed pages. Weights go up at open. push takes rows of hidden states and
+  // returns when they have been copied to pinned memory; pop waits for the oldest push. At most two
+  // pushes may wait: copies of one run beside the computation of the other.
+  int (*site_bytes)(Device*, Failure*, const SiteSpec*, uint64_t* device, uint64_t* pinned);
+  int (*site_open)(Device*, Failure*, const SiteSpec*, const SiteWeights*, Site** site);
+  // Host: hidden[rows, hidden]; before and after the dense states with `residual`, else null.
+  int (*site_push)(Device*, Failure*, Site*, int64_t rows, const float* hidden, const float* before,
+                   const float* after);
+  // Host: hidden[rows, hidden] with `advance`, x[rows, width] with `keep`, else null; *finite = 0
+  // where the hidden states are no longer finite.
+  int (*site_pop)(Device*, Failure*, Site*, float* hidden, float* x, int32_t* finite);
+  // Host: rows [first, first + count) of the pass's Gram rows, each width long.
+  int (*site_gram)(Device*, Failure*, Site*, int64_t first, int64_t count, double* gram);
+  // Host: squares and sums[width]; with `residual` cross[hidden, width], residual_sums[hidden],
+  // *energy = ‖R‖².
+  int (*site_moments)(Device*, Failure*, Site*, double* squares, double* sums, double* cross,
+                      double* residual_sums, double* energy);
+  int (*site_close)(Device*, Failure*, Site*);
+};
+
+using ApiFunction = const Api* (*)();
+
+}  // namespace struprune::cuda

@@ -1,0 +1,210 @@
+// The table of abi.h. Every entry goes through one guard: an exception becomes a Failure.
+#include <cstring>
+#include <new>
+
+#include "cuda/site.h"
+
+namespace struprune::cuda {
+namespace {
+
+void Fill(char* to, size_t size, const std::string& text) {
+  std::strncpy(to, text.c_str(), size - 1);
+  to[size - 1] = '\0';
+}
+
+void Report(Failure* failure, const Error& error) {
+  Fill(failure->code, sizeof(failure->code), error.code());
+  Fill(failure->message, sizeof(failure->message), error.what());
+  Fill(failure->mend, sizeof(failure->mend), error.mend());
+}
+
+template <typename Fn>
+int Guarded(Failure* failure, Fn&& fn) noexcept {
+  try {
+    fn();
+    return 0;
+  } catch (const Error& error) {
+    Report(failure, error);
+  } catch (const std::bad_alloc&) {
+    Report(failure, Error("ERR_BUDGET", "the system gave no more memory", "free memory"));
+  } catch (const std::exception& error) {
+    Report(failure, Error("ERR_INTERNAL", error.what()));
+  }
+  return 1;
+}
+
+// An operation as an entry: the current device is a thread's own, and callers change threads.
+template <auto operation>
+struct Entry;
+template <typename... Args, void (*operation)(Device&, Args...)>
+struct Entry<operation> {
+  static int Call(Device* device, Failure* failure, Args... args) noexcept {
+    return Guarded(failure, [&] {
+      Check(cudaSetDevice(device->index), "a context");
+      operation(*device, args...);
+    });
+  }
+};
+
+int CheckEntry(int32_t index, DeviceInfo* info, Failure* failure) noexcept {
+  return Guarded(failure, [&] { *info = CheckDevice(index); });
+}
+
+int OpenEntry(const OpenOptions* options, Device** device, Failure* failure) noexcept {
+  return Guarded(failure, [&] { *device = std::make_unique<Device>(*options).release(); });
+}
+
+void CloseEntry(Device* device) noexcept {
+  if (!device) return;
+  cudaSetDevice(device->index);
+  std::unique_ptr<Device> gone(device);
+}
+
+void Memory(Device& device, MemoryReport* report) {
+  const FreeList& list = device.slab.list();
+  *report = {list.used(), list.peak(), list.limit()};
+}
+
+void Describe(Device& device, char* text, int64_t size) {
+  std::string all = device.info.name;
+  all += device.blas ? ", " + device.blas->Describe() : ", built-in products";
+  all += device.solver ? ", " + device.solver->Describe() : ", built-in factors";
+  Fill(text, static_cast<size_t>(size), all);
+}
+
+void Allocate(Device& device, int64_t bytes, void** data) {
+  *data = device.slab.Take(static_cast<size_t>(bytes));
+}
+
+// Copies of other streams may still touch the memory: they go through sites, which wait by
+// themselves.
+void Release(Device& device, void* data) { device.slab.Give(data); }
+
+void Upload(Device& device, void* to, const void* from, int64_t bytes) {
+  Check(
+      cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, device.compute),
+      "a copy to the GPU");
+  Check(cudaStreamSynchronize(device.compute), "a copy to the GPU");
+}
+
+void Download(Device& device, void* to, const void* from, int64_t bytes) {
+  Check(
+      cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, device.compute),
+      "a copy from the GPU");
+  Check(cudaStreamSynchronize(device.compute), "a copy from the GPU");
+}
+
+void FillZero(Device& device, void* data, int64_t bytes) {
+  Check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), device.compute), "a memset");
+}
+
+void Synchronise(Device& device) { Check(cudaStreamSynchronize(device.compute), "waiting"); }
+
+void Clock(Device& device, double* seconds) {
+  if (!seconds) {
+    Check(cudaEventRecord(device.clock_start, device.compute), "a clock");
+    return;
+  }
+  float milliseconds = 0;
+  Check(cudaEventRecord(device.clock_end, device.compute), "a clock");
+  Check(cudaEventSynchronize(device.clock_end), "a clock");
+  Check(cudaEventElapsedTime(&milliseconds, device.clock_start, device.clock_end), "a clock");
+  *seconds = 1e-3 * static_cast<double>(milliseconds);
+}
+
+SiteRunner& Runner(Site* site) { return *reinterpret_cast<SiteRunner*>(site); }
+
+void SiteBytesOf(Device& device, const SiteSpec* spec, uint64_t* bytes, uint64_t* pinned) {
+  CheckSpec(*spec);
+  const SiteBytes both = BytesOf(device, *spec);
+  *bytes = both.device;
+  *pinned = both.pinned;
+}
+
+void SiteOpen(Device& device, const SiteSpec* spec, const SiteWeights* weights, Site** site) {
+  CheckSpec(*spec);
+  auto runner = std::make_unique<SiteRunner>(device, *spec, *weights);
+  *site = reinterpret_cast<Site*>(runner.release());
+}
+
+void SitePush(Device&, Site* site, int64_t rows, const float* hidden, const float* before,
+              const float* after) {
+  Runner(site).Push(rows, hidden, before, after);
+}
+
+void SitePop(Device&, Site* site, float* hidden, float* x, int32_t* finite) {
+  Runner(site).Pop(hidden, x, finite);
+}
+
+void SiteGram(Device&, Site* site, int64_t first, int64_t count, double* gram) {
+  Runner(site).ReadGram(first, count, gram);
+}
+
+void SiteMoments(Device&, Site* site, double* squares, double* sums, double* cross,
+                 double* residual_sums, double* energy) {
+  Runner(site).ReadMoments(squares, sums, cross, residual_sums, energy);
+}
+
+void SiteClose(Device&, Site* site) { std::unique_ptr<SiteRunner> gone(&Runner(site)); }
+
+void GatherFloatRows(Device& device, int64_t count, int64_t cols, const int32_t* indices,
+                     const float* from, float* to) {
+  GatherRows(device, count, cols, indices, from, to);
+}
+
+constexpr Api kApi = {
+    .version = kAbiVersion,
+    .size = sizeof(Api),
+    .targets = STRUPRUNE_CUDA_TARGETS,
+    .check = CheckEntry,
+    .open = OpenEntry,
+    .close = CloseEntry,
+    .memory = Entry<&Memory>::Call,
+    .describe = Entry<&Describe>::Call,
+    .allocate = Entry<&Allocate>::Call,
+    .release = Entry<&Release>::Call,
+    .upload = Entry<&Upload>::Call,
+    .download = Entry<&Download>::Call,
+    .fill_zero = Entry<&FillZero>::Call,
+    .synchronise = Entry<&Synchronise>::Call,
+    .clock = Entry<&Clock>::Call,
+    .norm = Entry<&NormRows>::Call,
+    .rope = Entry<&Rope>::Call,
+    .attention = Entry<&Attention>::Call,
+    .activate = Entry<&Activate>::Call,
+    .add_bias = Entry<&AddBias>::Call,
+    .combine = Entry<&Combine>::Call,
+    .widen = Entry<&Widen>::Call,
+    .narrow = Entry<&Narrow>::Call,
+    .gemm_f32 = Entry<&GemmF32>::Call,
+    .gemm_f64 = Entry<&GemmF64>::Call,
+    .gram_add = Entry<&GramAdd>::Call,
+    .cross_add = Entry<&CrossAdd>::Call,
+    .moments_add = Entry<&MomentsAdd>::Call,
+    .squared_distance = Entry<&SquaredDistance>::Call,
+    .group_energies = Entry<&GroupEnergies>::Call,
+    .admm_right = Entry<&AdmmRight>::Call,
+    .admm_project = Entry<&AdmmProject>::Call,
+    .admm_dual = Entry<&AdmmDual>::Call,
+    .mask_columns = Entry<&MaskColumns>::Call,
+    .gather_columns = Entry<&GatherColumns>::Call,
+    .scatter_columns = Entry<&ScatterColumns>::Call,
+    .gather_rows = Entry<&GatherFloatRows>::Call,
+    .softmax_nll = Entry<&SoftmaxNll>::Call,
+    .cholesky = Entry<&Cholesky>::Call,
+    .solve_rows = Entry<&SolveRows>::Call,
+    .eigen = Entry<&Eigen>::Call,
+    .site_bytes = Entry<&SiteBytesOf>::Call,
+    .site_open = Entry<&SiteOpen>::Call,
+    .site_push = Entry<&SitePush>::Call,
+    .site_pop = Entry<&SitePop>::Call,
+    .site_gram = Entry<&SiteGram>::Call,
+    .site_moments = Entry<&SiteMoments>::Call,
+    .site_close = Entry<&SiteClose>::Call,
+};
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const Api* struprune_cuda_api() { return &kApi; }
+
+}  // namespace struprune::cuda

@@ -1,0 +1,98 @@
+#include "cuda/blas_library.h"
+
+#include <dlfcn.h>
+
+#include "core/error.h"
+
+namespace struprune::cuda {
+
+std::unique_ptr<SharedLibrary> SharedLibrary::Open(const char* path,
+                                                   std::initializer_list<const char*> names) {
+  if (path) {
+    void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+      const char* reason = dlerror();
+      throw Error("ERR_DEVICE", std::string(path) + " does not load: " + (reason ? reason : ""),
+                  "correct STRUPRUNE_CUBLAS or STRUPRUNE_CUSOLVER, or unset it");
+    }
+    return std::unique_ptr<SharedLibrary>(new SharedLibrary(handle, path));
+  }
+  for (const char* name : names) {
+    if (void* handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) {
+      return std::unique_ptr<SharedLibrary>(new SharedLibrary(handle, name));
+    }
+  }
+  return nullptr;
+}
+
+// Never unloaded: both keep threads and handlers of their own that outlive dlclose.
+SharedLibrary::~SharedLibrary() = default;
+
+void* SharedLibrary::Symbol(const char* symbol) const {
+  void* found = dlsym(handle_, symbol);
+  if (found) return found;
+  throw Error("ERR_DEVICE", name_ + " has no " + symbol, "install the library of CUDA 13");
+}
+
+void CheckLibrary(int status, const char* call) {
+  if (status == 0) return;
+  // 2 in cuSOLVER, 3 in cuBLAS: no memory for the library's own state.
+  throw Error("ERR_DEVICE", std::string(call) + " failed with status " + std::to_string(status),
+              "free the GPU's memory, or use --device cpu");
+}
+
+std::unique_ptr<Blas> Blas::Open(const char* path, cudaStream_t stream, void* workspace,
+                                 size_t workspace_bytes) {
+  auto library = SharedLibrary::Open(path, {"libcublas.so.13", "libcublas.so"});
+  if (!library) return nullptr;
+  std::unique_ptr<Blas> blas(new Blas(std::move(library)));
+  BlasCalls& calls = blas->calls_;
+  const SharedLibrary& from = *blas->library_;
+  from.Load(calls.create, "cublasCreate_v2");
+  from.Load(calls.destroy, "cublasDestroy_v2");
+  from.Load(calls.version, "cublasGetVersion_v2");
+  from.Load(calls.set_stream, "cublasSetStream_v2");
+  from.Load(calls.set_workspace, "cublasSetWorkspace_v2");
+  from.Load(calls.gemm, "cublasGemmEx");
+  from.Load(calls.trsm, "cublasDtrsm_v2");
+  CheckLibrary(calls.create(&blas->handle_), "cublasCreate");
+  // The stream first: setting it takes a user's work space away again.
+  CheckLibrary(calls.set_stream(blas->handle_, stream), "cublasSetStream");
+  CheckLibrary(calls.set_workspace(blas->handle_, workspace, workspace_bytes),
+               "cublasSetWorkspace");
+  return blas;
+}
+
+Blas::~Blas() {
+  if (handle_) calls_.destroy(handle_);
+}
+
+std::string Blas::Describe() const {
+  int version = 0;
+  calls_.version(handle_, &version);
+  return library_->name() + " " + std::to_string(version);
+}
+
+std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
+  auto library = SharedLibrary::Open(path, {"libcusolver.so.12", "libcusolver.so"});
+  if (!library) return nullptr;
+  std::unique_ptr<Solver> solver(new Solver(std::move(library)));
+  SolverCalls& calls = solver->calls_;
+  const SharedLibrary& from = *solver->library_;
+  from.Load(calls.create, "cusolverDnCreate");
+  from.Load(calls.destroy, "cusolverDnDestroy");
+  from.Load(calls.set_stream, "cusolverDnSetStream");
+  from.Load(calls.potrf_size, "cusolverDnDpotrf_bufferSize");
+  from.Load(calls.potrf, "cusolverDnDpotrf");
+  from.Load(calls.syevd_size, "cusolverDnDsyevd_bufferSize");
+  from.Load(calls.syevd, "cusolverDnDsyevd");
+  CheckLibrary(calls.create(&solver->handle_), "cusolverDnCreate");
+  CheckLibrary(calls.set_stream(solver->handle_, stream), "cusolverDnSetStream");
+  return solver;
+}
+
+Solver::~Solver() {
+  if (handle_) calls_.destroy(handle_);
+}
+
+}  // namespace struprune::cuda

@@ -1,0 +1,95 @@
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "cuda/device.h"
+
+namespace struprune::cuda {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+// What cuBLAS asks for on Hopper; smaller budgets give it a sixteenth.
+constexpr size_t kBlasWorkspace = 32 * kMiB;
+
+__global__ void ProbeKernel(int32_t* to) { *to = 1; }
+
+// Attributes rather than cudaDeviceProp, whose layout changes with the toolkit.
+int Attribute(cudaDeviceAttr attribute, int index) {
+  int value = 0;
+  Check(cudaDeviceGetAttribute(&value, attribute, index), "a device's attributes");
+  return value;
+}
+
+uint64_t BudgetOf(const OpenOptions& options, const DeviceInfo& info) {
+  return options.budget > 0 ? options.budget : info.free_bytes / 10 * 9;
+}
+
+size_t WorkspaceOf(size_t budget) { return std::min(kBlasWorkspace, budget / 16); }
+
+}  // namespace
+
+DeviceInfo CheckDevice(int32_t index) {
+  int count = 0;
+  Check(cudaGetDeviceCount(&count), "looking for GPUs");
+  if (index < 0 || index >= count) {
+    throw Error(
+        "ERR_DEVICE",
+        "there is no GPU cuda:" + std::to_string(index) + " (found " + std::to_string(count) + ")",
+        "struprune-native devices lists them");
+  }
+  Check(cudaSetDevice(index), "a context");
+  DeviceInfo info{};
+  cudaDeviceProp properties;
+  Check(cudaGetDeviceProperties(&properties, index), "a device's properties");
+  std::copy_n(properties.name, std::min(std::strlen(properties.name), sizeof(info.name) - 1),
+              info.name);
+  info.major = Attribute(cudaDevAttrComputeCapabilityMajor, index);
+  info.minor = Attribute(cudaDevAttrComputeCapabilityMinor, index);
+  info.multiprocessors = Attribute(cudaDevAttrMultiProcessorCount, index);
+  size_t free_bytes = 0, total_bytes = 0;
+  Check(cudaMemGetInfo(&free_bytes, &total_bytes), "a context");
+  info.free_bytes = free_bytes;
+  info.total_bytes = total_bytes;
+  // Says whether there is code for this architecture without running any.
+  cudaFuncAttributes attributes;
+  Check(cudaFuncGetAttributes(&attributes, ProbeKernel), "loading a kernel");
+  return info;
+}
+
+Slab::Slab(size_t bytes) : list_(bytes) {
+  Check(cudaMalloc(reinterpret_cast<void**>(&data_), std::max<size_t>(list_.limit(), 1)),
+        "device memory of the budget");
+}
+
+void* Slab::Take(size_t bytes) {
+  if (const auto offset = list_.Take(bytes)) return data_ + *offset;
+  throw Error("ERR_BUDGET",
+              "the GPU's work needs " + std::to_string(bytes / kMiB + 1) + " MiB more, and " +
+                  std::to_string(list_.largest_gap() / kMiB) + " MiB of the budget of " +
+                  std::to_string(list_.limit() / kMiB) + " MiB are left in one piece",
+              "raise --device-memory");
+}
+
+void Slab::Give(void* data) {
+  if (data && !list_.Give(static_cast<size_t>(static_cast<char*>(data) - data_))) {
+    throw Error("ERR_INTERNAL", "device memory was given back that was not taken");
+  }
+}
+
+Device::Device(const OpenOptions& options)
+    : index(options.index),
+      info(CheckDevice(options.index)),
+      slab(BudgetOf(options, info)),
+      clock_start(cudaEventDefault),
+      clock_end(cudaEventDefault) {
+  if (!options.allow_libraries) return;
+  const size_t bytes = WorkspaceOf(slab.list().limit());
+  workspace = Allocate<char>(static_cast<int64_t>(bytes));
+  blas = Blas::Open(options.cublas, compute, workspace.data(), bytes);
+  if (!blas) workspace = {};
+  solver = Solver::Open(options.cusolver, compute);
+}
+
+Device::~Device() { cudaStreamSynchronize(compute); }
+
+}  // namespace struprune::cuda

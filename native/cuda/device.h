@@ -1,0 +1,130 @@
+// One opened GPU: its streams, its slab of memory, and the libraries that were found.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "cuda/abi.h"
+#include "cuda/arena.h"
+#include "cuda/blas_library.h"
+#include "cuda/check.h"
+
+namespace struprune::cuda {
+
+// Streams and events end with their owner.
+class Stream {
+ public:
+  Stream() { Check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream"); }
+  ~Stream() { cudaStreamDestroy(stream_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  operator cudaStream_t() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+class Event {
+ public:
+  explicit Event(unsigned flags = cudaEventDisableTiming) {
+    Check(cudaEventCreateWithFlags(&event_, flags), "an event");
+  }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  operator cudaEvent_t() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// The slab. Throws ERR_BUDGET when the GPU cannot give it.
+class Slab {
+ public:
+  explicit Slab(size_t bytes);
+  ~Slab() { cudaFree(data_); }
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+  void* Take(size_t bytes);  // throws ERR_BUDGET
+  void Give(void* data);     // throws ERR_INTERNAL for a pointer that Take did not return
+  const FreeList& list() const { return list_; }
+
+ private:
+  FreeList list_;
+  char* data_ = nullptr;
+};
+
+// Pinned host memory: copies from and to it run beside computation.
+template <typename T>
+class Pinned {
+ public:
+  Pinned() = default;
+  explicit Pinned(int64_t count) {
+    if (count == 0) return;
+    Check(cudaMallocHost(reinterpret_cast<void**>(&data_), static_cast<size_t>(count) * sizeof(T)),
+          "pinned host memory");
+  }
+  Pinned(Pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  Pinned& operator=(Pinned&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~Pinned() {
+    if (data_) cudaFreeHost(data_);
+  }
+  T* data() const { return data_; }
+
+ private:
+  T* data_ = nullptr;
+};
+
+// An array in the slab. Freed at once when it goes: work on the compute stream that still uses it
+// runs before anything later there, so only arrays that other streams touch must outlive them.
+template <typename T>
+class Array {
+ public:
+  Array() = default;
+  Array(Slab& slab, int64_t count) : slab_(&slab) {
+    if (count > 0) data_ = static_cast<T*>(slab.Take(static_cast<size_t>(count) * sizeof(T)));
+  }
+  Array(Array&& other) noexcept : slab_(other.slab_), data_(std::exchange(other.data_, nullptr)) {}
+  Array& operator=(Array&& other) noexcept {
+    std::swap(slab_, other.slab_);
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~Array() {
+    if (data_) slab_->Give(data_);
+  }
+  T* data() const { return data_; }
+
+ private:
+  Slab* slab_ = nullptr;
+  T* data_ = nullptr;
+};
+
+struct Device {
+  explicit Device(const OpenOptions& options);
+  ~Device();
+
+  template <typename T>
+  Array<T> Allocate(int64_t count) {
+    return Array<T>(slab, count);
+  }
+
+  const int index;
+  DeviceInfo info;
+  Slab slab;
+  Stream compute, copy_in, copy_out;
+  Event clock_start, clock_end;
+  Array<char> workspace;  // of cuBLAS
+  std::unique_ptr<Blas> blas;
+  std::unique_ptr<Solver> solver;
+};
+
+// Makes a context and looks for a kernel image. Throws ERR_DEVICE, ERR_BUDGET.
+DeviceInfo CheckDevice(int32_t index);
+
+}  // namespace struprune::cuda

@@ -1,0 +1,80 @@
+// The operations behind the table of abi.h, with the same contracts, on a device's compute stream.
+#pragma once
+
+#include "cuda/device.h"
+
+namespace struprune::cuda {
+
+// pointwise.cu
+void Rope(Device&, int64_t rows, int64_t heads, int64_t half, const float* cosine,
+          const float* sine, float* x, int64_t stride, int64_t first, int64_t window);
+void Activate(Device&, Gate kind, int64_t count, const float* gate, const float* up, float* out);
+void AddBias(Device&, int64_t rows, int64_t cols, const float* bias, float* x);
+void Combine(Device&, int64_t count, float alpha, const float* a, float beta, const float* b,
+             float* to);
+void Widen(Device&, Element from_type, int64_t count, const void* from, float* to);
+void Narrow(Device&, Element to_type, int64_t count, const float* from, void* to);
+// high[count] and low[count]: bf16(x), bf16(x - high). low may be null.
+void SplitBf16(Device&, int64_t count, const float* x, uint16_t* high, uint16_t* low);
+void AddToDouble(Device&, int64_t rows, int64_t cols, const float* from, int64_t from_stride,
+                 double* to, int64_t to_stride);
+// *finite <- 0 where a value is not finite; else it stays.
+void TestFinite(Device&, int64_t count, const float* x, int32_t* finite);
+
+// columns.cu
+void MaskColumns(Device&, int64_t rows, int64_t groups, int64_t group, const uint8_t* keep,
+                 float* x);
+void GatherColumns(Device&, int64_t rows, int64_t count, const int32_t* indices, const float* from,
+                   int64_t from_stride, float* to, int64_t to_stride);
+void ScatterColumns(Device&, int64_t rows, int64_t count, const int32_t* indices, const float* from,
+                    int64_t from_stride, float* to, int64_t to_stride);
+void GatherRows(Device&, int64_t count, int64_t cols, const int32_t* indices, const float* from,
+                float* to);
+void GatherRows(Device&, int64_t count, int64_t cols, const int32_t* indices, const double* from,
+                double* to);
+void MomentsAdd(Device&, int64_t rows, int64_t dim, const float* x, double* squares, double* sums);
+void GroupEnergies(Device&, int64_t rows, int64_t groups, int64_t group, const double* w,
+                   const double* u, double* energies);
+
+// rows.cu
+void NormRows(Device&, Norm kind, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
+              const float* weight, const float* bias, float eps, float* out, int64_t out_stride);
+void SoftmaxNll(Device&, int64_t rows, int64_t vocab, const float* logits, const int32_t* targets,
+                double* nll, int32_t* best);
+
+// sums.cu
+void SquaredDistance(Device&, int64_t count, const float* a, const float* b, double* sum);
+void AdmmRight(Device&, int64_t count, double rho, const double* right, const double* z,
+               const double* u, double* to);
+void AdmmProject(Device&, int64_t rows, int64_t groups, int64_t group, const uint8_t* keep,
+                 const double* w, const double* u, double* z, double* moved);
+void AdmmDual(Device&, int64_t count, const double* w, const double* z, double* u, double* sums);
+// *sum <- Σ of squares off the diagonal; sum[1] <- those on it.
+void OffDiagonal(Device&, int64_t n, const double* a, int64_t lda, double* sum);
+
+// attention.cu
+void Attention(Device&, const AttentionShape* shape, int64_t windows, const float* q,
+               const float* k, const float* v, float* out);
+
+// products.cu
+void GemmF32(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
+             const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
+             int64_t ldc, Precision precision);
+void GemmF64(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, double alpha,
+             const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c,
+             int64_t ldc);
+void GramAdd(Device&, int64_t rows, int64_t dim, const float* x, int64_t row, int64_t count,
+             double* gram, Precision precision);
+void CrossAdd(Device&, int64_t rows, int64_t residual_dim, int64_t dim, const float* residual,
+              const float* x, double* cross, Precision precision);
+// The most that one of the above takes from the slab while it runs.
+uint64_t GramScratch(const Device&, int64_t left_dim, int64_t dim, Precision precision);
+uint64_t GemmScratch(const Device&, int64_t m, int64_t n, int64_t k, Precision precision);
+
+// factor.cu, eigen.cu
+void Cholesky(Device&, int64_t n, double* a, int64_t lda, int32_t* positive);
+void SolveRows(Device&, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
+               int64_t ldx);
+void Eigen(Device&, int64_t n, double* a, int64_t lda, double* w);
+
+}  // namespace struprune::cuda

@@ -1,0 +1,139 @@
+// One thread a cell (or a pair of cells), in loops over the grid.
+#include "cuda/math.h"
+#include "cuda/ops.h"
+#include "ops/half.h"
+
+namespace struprune::cuda {
+namespace {
+
+__device__ int64_t FirstCell() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ int64_t Stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+
+__global__ void RopeKernel(int64_t rows, int64_t heads, int64_t half, const float* cosine,
+                           const float* sine, float* x, int64_t stride, int64_t first,
+                           int64_t window) {
+  const int64_t count = rows * heads * half;
+  for (int64_t at = FirstCell(); at < count; at += Stride()) {
+    const int64_t i = at % half, head = at / half % heads, row = at / (half * heads);
+    const int64_t position = (first + row) % window;
+    const float c = cosine[position * half + i], s = sine[position * half + i];
+    float* pair = x + row * stride + head * 2 * half + i;
+    const float a = pair[0], b = pair[half];
+    pair[0] = a * c - b * s;
+    pair[half] = b * c + a * s;
+  }
+}
+
+__global__ void ActivateKernel(Gate kind, int64_t count, const float* gate, const float* up,
+                               float* out) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    out[i] = gate ? ActivationOf(kind, gate[i]) * up[i] : ActivationOf(kind, up[i]);
+  }
+}
+
+__global__ void AddBiasKernel(int64_t rows, int64_t cols, const float* bias, float* x) {
+  for (int64_t i = FirstCell(); i < rows * cols; i += Stride()) x[i] += bias[i % cols];
+}
+
+__global__ void CombineKernel(int64_t count, float alpha, const float* a, float beta,
+                              const float* b, float* to) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) to[i] = alpha * a[i] + beta * b[i];
+}
+
+__global__ void WidenKernel(Element type, int64_t count, const void* from, float* to) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    if (type == Element::kF32) {
+      to[i] = static_cast<const float*>(from)[i];
+    } else {
+      const uint16_t bits = static_cast<const uint16_t*>(from)[i];
+      to[i] = type == Element::kF16 ? HalfToFloat(bits) : Bfloat16ToFloat(bits);
+    }
+  }
+}
+
+__global__ void NarrowKernel(Element type, int64_t count, const float* from, void* to) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    if (type == Element::kF32) {
+      static_cast<float*>(to)[i] = from[i];
+    } else {
+      static_cast<uint16_t*>(to)[i] =
+          type == Element::kF16 ? FloatToHalf(from[i]) : FloatToBfloat16(from[i]);
+    }
+  }
+}
+
+__global__ void SplitKernel(int64_t count, const float* x, uint16_t* high, uint16_t* low) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    const uint16_t top = FloatToBfloat16(x[i]);
+    high[i] = top;
+    if (low) low[i] = FloatToBfloat16(x[i] - Bfloat16ToFloat(top));
+  }
+}
+
+__global__ void AddToDoubleKernel(int64_t rows, int64_t cols, const float* from,
+                                  int64_t from_stride, double* to, int64_t to_stride) {
+  for (int64_t at = FirstCell(); at < rows * cols; at += Stride()) {
+    const int64_t row = at / cols, col = at % cols;
+    to[row * to_stride + col] += from[row * from_stride + col];
+  }
+}
+
+__global__ void TestFiniteKernel(int64_t count, const float* x, int32_t* finite) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    // Whoever finds one writes the same value.
+    if (!isfinite(x[i])) *finite = 0;
+  }
+}
+
+}  // namespace
+
+void Rope(Device& device, int64_t rows, int64_t heads, int64_t half, const float* cosine,
+          const float* sine, float* x, int64_t stride, int64_t first, int64_t window) {
+  Launch("rope", RopeKernel, GridFor(rows * heads * half), kThreads, device.compute, rows, heads,
+         half, cosine, sine, x, stride, first, window);
+}
+
+void Activate(Device& device, Gate kind, int64_t count, const float* gate, const float* up,
+              float* out) {
+  Launch("an activation", ActivateKernel, GridFor(count), kThreads, device.compute, kind, count,
+         gate, up, out);
+}
+
+void AddBias(Device& device, int64_t rows, int64_t cols, const float* bias, float* x) {
+  Launch("a bias", AddBiasKernel, GridFor(rows * cols), kThreads, device.compute, rows, cols, bias,
+         x);
+}
+
+void Combine(Device& device, int64_t count, float alpha, const float* a, float beta, const float* b,
+             float* to) {
+  Launch("a sum", CombineKernel, GridFor(count), kThreads, device.compute, count, alpha, a, beta, b,
+         to);
+}
+
+void Widen(Device& device, Element from_type, int64_t count, const void* from, float* to) {
+  Launch("a conversion", WidenKernel, GridFor(count), kThreads, device.compute, from_type, count,
+         from, to);
+}
+
+void Narrow(Device& device, Element to_type, int64_t count, const float* from, void* to) {
+  Launch("a conversion", NarrowKernel, GridFor(count), kThreads, device.compute, to_type, count,
+         from, to);
+}
+
+void SplitBf16(Device& device, int64_t count, const float* x, uint16_t* high, uint16_t* low) {
+  Launch("a split", SplitKernel, GridFor(count), kThreads, device.compute, count, x, high, low);
+}
+
+void AddToDouble(Device& device, int64_t rows, int64_t cols, const float* from, int64_t from_stride,
+                 double* to, int64_t to_stride) {
+  Launch("a sum of pages", AddToDoubleKernel, GridFor(rows * cols), kThreads, device.compute, rows,
+         cols, from, from_stride, to, to_stride);
+}
+
+void TestFinite(Device& device, int64_t count, const float* x, int32_t* finite) {
+  Launch("a test", TestFiniteKernel, GridFor(count), kThreads, device.compute, count, x, finite);
+}
+
+}  // namespace struprune::cuda

@@ -1,0 +1,177 @@
+// Matrix products, Gram matrices: cuBLAS where it is there, else the built-in tiles.
+#include <algorithm>
+#include <climits>
+
+#include "cuda/gemm_kernels.h"
+#include "cuda/ops.h"
+
+namespace struprune::cuda {
+namespace {
+
+// Rows of a page whose product is summed in fp32, as on the CPU (Statistics::kTokenPage).
+constexpr int64_t kPage = 512;
+// Rows of the Gram that one cuBLAS product makes: half of the symmetric work is left out by blocks.
+constexpr int64_t kGramRows = 1024;
+
+int Int(int64_t value) {
+  if (value > INT_MAX) {
+    throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuBLAS", "use --device cpu");
+  }
+  return static_cast<int>(value);
+}
+
+bool IsSplit(const Device& device, Precision precision) {
+  return device.blas && (precision == Precision::kBf16x3 || precision == Precision::kBf16);
+}
+
+// Row-major C = op(A) op(B) is column-major Cᵀ = op(B)ᵀ op(A)ᵀ: operands change places.
+void CallBlas(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void* alpha,
+              const void* a, int64_t lda, const void* b, int64_t ldb, const void* beta, void* c,
+              int64_t ldc, int operand, int result, int compute) {
+  const Blas& blas = *device.blas;
+  CheckLibrary(blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m),
+                                 Int(k), alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c,
+                                 result, Int(ldc), compute, kAlgoDefault),
+               "cublasGemmEx");
+}
+
+// Elements of an operand that lie in `rows` rows of stride ld, the last one `cols` long.
+int64_t Extent(int64_t rows, int64_t cols, int64_t ld) {
+  return rows == 0 ? 0 : (rows - 1) * ld + cols;
+}
+
+struct Parts {
+  Array<uint16_t> high, low;
+};
+
+Parts Split(Device& device, int64_t count, const float* x, Precision precision) {
+  Parts parts;
+  parts.high = device.Allocate<uint16_t>(count);
+  if (precision == Precision::kBf16x3) parts.low = device.Allocate<uint16_t>(count);
+  SplitBf16(device, count, x, parts.high.data(), parts.low.data());
+  return parts;
+}
+
+// The small products first, so that the large one is added to their sum; low * low is left out.
+void MultiplyParts(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
+                   const Parts& a, int64_t a_at, int64_t lda, const Parts& b, int64_t b_at,
+                   int64_t ldb, float beta, float* c, int64_t ldc) {
+  const auto add = [&](const Array<uint16_t>& left, const Array<uint16_t>& right, float keep) {
+    CallBlas(device, ta, tb, m, n, k, &alpha, left.data() + a_at, lda, right.data() + b_at, ldb,
+             &keep, c, ldc, kTypeBf16, kTypeF32, kComputeF32);
+  };
+  float keep = beta;
+  if (a.low.data()) {
+    add(a.low, b.high, keep);
+    add(a.high, b.low, 1.0f);
+    keep = 1.0f;
+  }
+  add(a.high, b.high, keep);
+}
+
+void AddProductPage(Device& device, int64_t rows, const float* left, int64_t left_dim,
+                    int64_t left_from, int64_t left_count, const float* x, int64_t dim, bool lower,
+                    double* to, Precision precision) {
+  if (!device.blas) {
+    Product<float, double> p;
+    p.m = left_count, p.n = lower ? left_from + left_count : dim, p.k = rows;
+    p.a = left + left_from, p.lda = left_dim, p.b = x, p.ldb = dim;
+    p.beta = 1, p.c = to, p.ldc = dim, p.lower = lower, p.diagonal = left_from;
+    MultiplyTiled(p, device.compute);
+    return;
+  }
+  const bool split = IsSplit(device, precision);
+  Parts left_parts, right_parts;
+  if (split) {
+    right_parts = Split(device, rows * dim, x, precision);
+    if (left != x) left_parts = Split(device, rows * left_dim, left, precision);
+  }
+  auto product = device.Allocate<float>(std::min(kGramRows, left_count) * dim);
+  const float one = 1, zero = 0;
+  for (int64_t at = 0; at < left_count; at += kGramRows) {
+    const int64_t height = std::min(kGramRows, left_count - at), first = left_from + at;
+    const int64_t cols = lower ? first + height : dim;
+    if (split) {
+      MultiplyParts(device, true, false, height, cols, rows, 1,
+                    left == x ? right_parts : left_parts, first, left_dim, right_parts, 0, dim, 0,
+                    product.data(), cols);
+    } else {
+      CallBlas(device, true, false, height, cols, rows, &one, left + first, left_dim, x, dim, &zero,
+               product.data(), cols, kTypeF32, kTypeF32,
+               precision == Precision::kTf32 ? int{kComputeTf32} : int{kComputeF32Pedantic});
+    }
+    AddToDouble(device, height, cols, product.data(), cols, to + at * dim, dim);
+  }
+}
+
+void AddProduct(Device& device, int64_t rows, const float* left, int64_t left_dim, int64_t from,
+                int64_t count, const float* x, int64_t dim, bool lower, double* to,
+                Precision precision) {
+  for (int64_t row = 0; row < rows; row += kPage) {
+    AddProductPage(device, std::min(kPage, rows - row), left + row * left_dim, left_dim, from,
+                   count, x + row * dim, dim, lower, to, precision);
+  }
+}
+
+}  // namespace
+
+void GemmF32(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
+             const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
+             int64_t ldc, Precision precision) {
+  if (m == 0 || n == 0) return;
+  // cuBLAS treats an empty sum as it likes; the built-in product scales C and is done.
+  if (!device.blas || k == 0) {
+    Product<float, float> p{m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
+    MultiplyTiled(ta != 0, tb != 0, p, device.compute);
+    return;
+  }
+  if (IsSplit(device, precision)) {
+    const Parts left = Split(device, ta ? Extent(k, m, lda) : Extent(m, k, lda), a, precision);
+    const Parts right = Split(device, tb ? Extent(n, k, ldb) : Extent(k, n, ldb), b, precision);
+    MultiplyParts(device, ta != 0, tb != 0, m, n, k, alpha, left, 0, lda, right, 0, ldb, beta, c,
+                  ldc);
+    return;
+  }
+  CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeF32,
+           kTypeF32, precision == Precision::kTf32 ? int{kComputeTf32} : int{kComputeF32Pedantic});
+}
+
+void GemmF64(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, double alpha,
+             const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c,
+             int64_t ldc) {
+  if (m == 0 || n == 0) return;
+  if (!device.blas || k == 0) {
+    Product<double, double> p{m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
+    MultiplyTiled(ta != 0, tb != 0, p, device.compute);
+    return;
+  }
+  CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeF64,
+           kTypeF64, kComputeF64);
+}
+
+void GramAdd(Device& device, int64_t rows, int64_t dim, const float* x, int64_t row, int64_t count,
+             double* gram, Precision precision) {
+  AddProduct(device, rows, x, dim, row, count, x, dim, true, gram, precision);
+}
+
+void CrossAdd(Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
+              const float* residual, const float* x, double* cross, Precision precision) {
+  AddProduct(device, rows, residual, residual_dim, 0, residual_dim, x, dim, false, cross,
+             precision);
+}
+
+uint64_t GramScratch(const Device& device, int64_t left_dim, int64_t dim, Precision precision) {
+  if (!device.blas) return 0;
+  const int64_t parts = precision == Precision::kBf16x3 ? 2 : 1;
+  const int64_t split = IsSplit(device, precision) ? 2 * parts * kPage * (dim + left_dim) : 0;
+  return static_cast<uint64_t>(split + 4 * std::min(kGramRows, left_dim) * dim) +
+         5 * FreeList::kAlignment;
+}
+
+uint64_t GemmScratch(const Device& device, int64_t m, int64_t n, int64_t k, Precision precision) {
+  if (!IsSplit(device, precision)) return 0;
+  const int64_t parts = precision == Precision::kBf16x3 ? 2 : 1;
+  return static_cast<uint64_t>(2 * parts * (m * k + k * n)) + 4 * FreeList::kAlignment;
+}
+
+}  // namespace struprune::cuda

@@ -1,0 +1,343 @@
+#include <algorithm>
+#include <cstring>
+
+#include "cuda/site.h"
+
+namespace struprune::cuda {
+namespace {
+
+int64_t If(bool condition, int64_t count) { return condition ? count : 0; }
+int64_t QWidth(const SiteSpec& s) { return s.heads * s.head_dim; }
+int64_t KvWidth(const SiteSpec& s) { return s.kv_heads * s.head_dim; }
+
+// Elements of the arrays of a slot and of the runner: the one list that both the allocations and
+// BytesOf read.
+struct Counts {
+  explicit Counts(const SiteSpec& s)
+      : page(s.flight * s.hidden),
+        dense_before(If(s.residual, page)),
+        dense_after(If(s.residual && s.beta != 0, page)),
+        x(s.flight * s.width),
+        out(If(s.advance, page)),
+        x_out(If(s.keep, x)),
+        normed(If(!s.post_norm || s.residual, page)),
+        q(If(s.attention, s.flight * QWidth(s))),
+        kv(If(s.attention, s.flight * KvWidth(s))),
+        gate(If(!s.attention && s.gated, x)),
+        residual(If(s.residual, page)),
+        gram(s.gram_rows * s.width),
+        moments(If(s.moments, s.width)),
+        cross(If(s.residual, s.hidden * s.width)),
+        residual_sums(If(s.residual, s.hidden)) {}
+  int64_t page, dense_before, dense_after, x, out, x_out, normed, q, kv, gate, residual, gram,
+      moments, cross, residual_sums;
+};
+
+uint64_t Bytes(int64_t count, size_t element) {
+  return count == 0 ? 0 : FreeList::Rounded(static_cast<size_t>(count) * element);
+}
+uint64_t Floats(int64_t count) { return Bytes(count, sizeof(float)); }
+uint64_t Doubles(int64_t count) { return Bytes(count, sizeof(double)); }
+
+void CopyIn(const void* from, void* to, int64_t count, cudaStream_t stream) {
+  Check(cudaMemcpyAsync(to, from, static_cast<size_t>(count) * sizeof(float),
+                        cudaMemcpyHostToDevice, stream),
+        "a copy to the GPU");
+}
+
+void CopyOut(const float* from, float* to, int64_t count, cudaStream_t stream) {
+  Check(cudaMemcpyAsync(to, from, static_cast<size_t>(count) * sizeof(float),
+                        cudaMemcpyDeviceToHost, stream),
+        "a copy from the GPU");
+}
+
+}  // namespace
+
+void CheckSpec(const SiteSpec& s) {
+  const bool sizes = s.hidden > 0 && s.width > 0 && s.window > 0 && s.flight > 0 &&
+                     s.flight % s.window == 0 && s.gram_row >= 0 && s.gram_rows >= 0 &&
+                     s.gram_row + s.gram_rows <= s.width;
+  const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 &&
+                                      s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
+  if (!sizes || !heads || (s.residual && s.post_norm)) {
+    throw Error("ERR_ARGUMENT", "a site's shape on the GPU cannot be meant");
+  }
+}
+
+SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
+  const Counts n(s);
+  SiteBytes bytes{};
+  const int64_t d = s.hidden, w = s.width;
+  // Weights; those that are absent make the plan a little too large, never too small.
+  bytes.device = 2 * Floats(d) + Floats(d * w) + Floats(d);
+  if (s.attention) {
+    bytes.device += Floats(w * d) + Floats(w) + 2 * (Floats(KvWidth(s) * d) + Floats(KvWidth(s))) +
+                    2 * Floats(s.head_dim) + 2 * Floats(s.window * s.head_dim / 2);
+  } else {
+    bytes.device += (s.gated ? 2 : 1) * (Floats(w * d) + Floats(w));
+  }
+  bytes.device += Floats(If(!s.keep, n.x)) + Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) +
+                  Floats(n.gate) + Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
+                  Doubles(n.cross) + Doubles(n.residual_sums) + Doubles(If(s.residual, 1));
+  bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
+                            Floats(n.x_out) + Floats(1));
+  uint64_t work = 0;
+  if (n.gram > 0) work = std::max(work, GramScratch(device, s.gram_rows, w, s.gram));
+  if (s.residual) work = std::max(work, GramScratch(device, d, w, s.gram));
+  work = std::max(work, GemmScratch(device, s.flight, std::max(d, w), std::min(d, w), s.forward));
+  work = std::max(work, GemmScratch(device, s.flight, std::min(d, w), std::max(d, w), s.forward));
+  // Partial sums of ‖R‖².
+  bytes.device += std::max<uint64_t>(work, Doubles(1024));
+  bytes.pinned = kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
+                           Floats(n.out) + Floats(n.x_out) + Floats(1));
+  return bytes;
+}
+
+Slot::Slot(Device& device, const SiteSpec& spec) {
+  const Counts n(spec);
+  in = Pinned<float>(n.page);
+  before = Pinned<float>(n.dense_before);
+  after = Pinned<float>(n.dense_after);
+  out = Pinned<float>(n.out);
+  x_out = Pinned<float>(n.x_out);
+  finite_out = Pinned<int32_t>(1);
+  hidden = device.Allocate<float>(n.page);
+  dense_before = device.Allocate<float>(n.dense_before);
+  dense_after = device.Allocate<float>(n.dense_after);
+  x = device.Allocate<float>(n.x_out);
+  finite = device.Allocate<int32_t>(1);
+}
+
+SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& w)
+    : device_(device), spec_(spec), slots_{{device, spec}, {device, spec}} {
+  const int64_t d = spec.hidden, width = spec.width, kv = KvWidth(spec);
+  const int64_t angles = spec.window * spec.head_dim / 2;
+  const Counts n(spec);
+  weights_ = {Load(w.norm, d),
+              Load(w.norm_bias, d),
+              Load(w.q, width * d),
+              Load(w.q_bias, width),
+              Load(w.k, kv * d),
+              Load(w.k_bias, kv),
+              Load(w.v, kv * d),
+              Load(w.v_bias, kv),
+              Load(w.q_norm, spec.head_dim),
+              Load(w.k_norm, spec.head_dim),
+              Load(w.gate, width * d),
+              Load(w.gate_bias, width),
+              Load(w.up, width * d),
+              Load(w.up_bias, width),
+              Load(w.out, d * width),
+              Load(w.out_bias, d),
+              Load(w.cosine, angles),
+              Load(w.sine, angles)};
+  if (!spec.keep) x_ = device.Allocate<float>(n.x);
+  normed_ = device.Allocate<float>(n.normed);
+  q_ = device.Allocate<float>(n.q);
+  k_ = device.Allocate<float>(n.kv);
+  v_ = device.Allocate<float>(n.kv);
+  gate_ = device.Allocate<float>(n.gate);
+  residual_ = device.Allocate<float>(n.residual);
+  const auto zeros = [&](int64_t count) {
+    auto array = device.Allocate<double>(count);
+    if (count > 0) {
+      Check(cudaMemsetAsync(array.data(), 0, static_cast<size_t>(count) * sizeof(double),
+                            device.compute),
+            "a memset");
+    }
+    return array;
+  };
+  gram_ = zeros(n.gram);
+  squares_ = zeros(n.moments);
+  sums_ = zeros(n.moments);
+  cross_ = zeros(n.cross);
+  residual_sums_ = zeros(n.residual_sums);
+  energy_ = zeros(If(spec.residual, 1));
+  Check(cudaStreamSynchronize(device.compute), "a site's weights");
+}
+
+// The slab's arrays must not go while a stream still uses them.
+SiteRunner::~SiteRunner() {
+  cudaStreamSynchronize(device_.copy_in);
+  cudaStreamSynchronize(device_.compute);
+  cudaStreamSynchronize(device_.copy_out);
+}
+
+Array<float> SiteRunner::Load(const float* from, int64_t count) {
+  if (!from) return {};
+  auto array = device_.Allocate<float>(count);
+  CopyIn(from, array.data(), count, device_.compute);
+  return array;
+}
+
+void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, const float* after) {
+  const bool inside = rows > 0 && rows <= spec_.flight && rows % spec_.window == 0;
+  if (!inside || waiting_.size() == kSlots || (spec_.residual && !before) ||
+      (spec_.residual && spec_.beta != 0 && !after)) {
+    throw Error("ERR_ARGUMENT", "a page for the GPU cannot be meant");
+  }
+  Slot& slot = slots_[next_];
+  slot.rows = rows;
+  const int64_t count = rows * spec_.hidden;
+  const auto upload = [&](const float* from, const Pinned<float>& pinned, const Array<float>& to) {
+    if (!to.data()) return;
+    std::memcpy(pinned.data(), from, static_cast<size_t>(count) * sizeof(float));
+    CopyIn(pinned.data(), to.data(), count, device_.copy_in);
+  };
+  upload(hidden, slot.in, slot.hidden);
+  upload(before, slot.before, slot.dense_before);
+  upload(after, slot.after, slot.dense_after);
+  Check(cudaEventRecord(slot.uploaded, device_.copy_in), "an event");
+  Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
+  Compute(slot);
+  Check(cudaEventRecord(slot.computed, device_.compute), "an event");
+  Check(cudaStreamWaitEvent(device_.copy_out, slot.computed, 0), "an event");
+  if (spec_.advance) CopyOut(slot.hidden.data(), slot.out.data(), count, device_.copy_out);
+  if (spec_.keep) {
+    CopyOut(slot.x.data(), slot.x_out.data(), rows * spec_.width, device_.copy_out);
+  }
+  Check(cudaMemcpyAsync(slot.finite_out.data(), slot.finite.data(), sizeof(int32_t),
+                        cudaMemcpyDeviceToHost, device_.copy_out),
+        "a copy from the GPU");
+  Check(cudaEventRecord(slot.downloaded, device_.copy_out), "an event");
+  waiting_.push_back(next_);
+  next_ = (next_ + 1) % kSlots;
+}
+
+void SiteRunner::Pop(float* hidden, float* x, int32_t* finite) {
+  if (waiting_.empty()) throw Error("ERR_ARGUMENT", "no page waits on the GPU");
+  Slot& slot = slots_[waiting_.front()];
+  waiting_.pop_front();
+  Check(cudaEventSynchronize(slot.downloaded), "a page");
+  const auto copy = [&](const Pinned<float>& from, float* to, int64_t count) {
+    if (to) std::memcpy(to, from.data(), static_cast<size_t>(count) * sizeof(float));
+  };
+  if (spec_.advance) copy(slot.out, hidden, slot.rows * spec_.hidden);
+  if (spec_.keep) copy(slot.x_out, x, slot.rows * spec_.width);
+  *finite = *slot.finite_out.data();
+}
+
+void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
+  NormRows(device_, spec_.norm, rows, spec_.hidden, from, spec_.hidden, weights_.norm.data(),
+           weights_.norm_bias.data(), spec_.eps, to, spec_.hidden);
+}
+
+// to[rows, n] = x[rows, k] Wᵀ + bias + beta to
+void SiteRunner::Linear(const Array<float>& weight, const Array<float>& bias, int64_t n, int64_t k,
+                        int64_t rows, const float* x, float beta, float* to) {
+  GemmF32(device_, false, true, rows, n, k, 1, x, k, weight.data(), k, beta, to, n, spec_.forward);
+  if (bias.data()) AddBias(device_, rows, n, bias.data(), to);
+}
+
+void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
+  const int64_t d = spec_.hidden, kv = KvWidth(spec_), hd = spec_.head_dim;
+  Linear(weights_.q, weights_.q_bias, spec_.width, d, rows, in, 0, q_.data());
+  Linear(weights_.k, weights_.k_bias, kv, d, rows, in, 0, k_.data());
+  Linear(weights_.v, weights_.v_bias, kv, d, rows, in, 0, v_.data());
+  const auto prepare = [&](const Array<float>& norm, int64_t heads, float* states) {
+    if (norm.data()) {
+      NormRows(device_, Norm::kRms, rows * heads, hd, states, hd, norm.data(), nullptr, spec_.eps,
+               states, hd);
+    }
+    if (weights_.cosine.data()) {
+      Rope(device_, rows, heads, hd / 2, weights_.cosine.data(), weights_.sine.data(), states,
+           heads * hd, 0, spec_.window);
+    }
+  };
+  prepare(weights_.q_norm, spec_.heads, q_.data());
+  prepare(weights_.k_norm, spec_.kv_heads, k_.data());
+  const AttentionShape shape{spec_.window,   spec_.heads,
+                             spec_.kv_heads, spec_.head_dim,
+                             spec_.sliding,  1.0f / std::sqrt(static_cast<float>(hd))};
+  Attention(device_, &shape, rows / spec_.window, q_.data(), k_.data(), v_.data(), x);
+}
+
+void SiteRunner::RunFfn(int64_t rows, const float* in, float* x) {
+  Linear(weights_.up, weights_.up_bias, spec_.width, spec_.hidden, rows, in, 0, x);
+  if (spec_.gated) {
+    Linear(weights_.gate, weights_.gate_bias, spec_.width, spec_.hidden, rows, in, 0, gate_.data());
+  }
+  Activate(device_, spec_.gate, rows * spec_.width, gate_.data(), x, x);
+}
+
+// R = alpha (h_dense - h) + beta (h_dense_after - h_dense - y), docs/method.md, section 1. The
+// differences first: they are small against the states.
+void SiteRunner::Residual(Slot& slot) {
+  const int64_t count = slot.rows * spec_.hidden;
+  float* r = residual_.data();
+  Combine(device_, count, 1, slot.dense_before.data(), -1, slot.hidden.data(), r);
+  if (spec_.beta == 0) return Combine(device_, count, spec_.alpha, r, 0, r, r);
+  float* y = normed_.data();
+  Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, slot.rows, X(slot), 0, y);
+  Combine(device_, count, 1, slot.dense_before.data(), 1, y, y);
+  Combine(device_, count, 1, slot.dense_after.data(), -1, y, y);
+  Combine(device_, count, spec_.alpha, r, spec_.beta, y, r);
+}
+
+void SiteRunner::Statistics(Slot& slot) {
+  const int64_t rows = slot.rows, d = spec_.hidden;
+  if (gram_.data()) {
+    GramAdd(device_, rows, spec_.width, X(slot), spec_.gram_row, spec_.gram_rows, gram_.data(),
+            spec_.gram);
+  }
+  if (squares_.data()) {
+    MomentsAdd(device_, rows, spec_.width, X(slot), squares_.data(), sums_.data());
+  }
+  if (!spec_.residual) return;
+  Residual(slot);
+  CrossAdd(device_, rows, d, spec_.width, residual_.data(), X(slot), cross_.data(), spec_.gram);
+  MomentsAdd(device_, rows, d, residual_.data(), nullptr, residual_sums_.data());
+  SquaredDistance(device_, rows * d, residual_.data(), nullptr, energy_.data());
+}
+
+void SiteRunner::Compute(Slot& slot) {
+  const int64_t rows = slot.rows;
+  const float* in = slot.hidden.data();
+  if (!spec_.post_norm) {
+    NormInto(rows, slot.hidden.data(), normed_.data());
+    in = normed_.data();
+  }
+  if (spec_.attention) {
+    RunAttention(rows, in, X(slot));
+  } else {
+    RunFfn(rows, in, X(slot));
+  }
+  Statistics(slot);
+  if (spec_.advance) {
+    Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, rows, X(slot), 1,
+           slot.hidden.data());
+    if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
+  }
+  // Any bytes that are not 0: the flag falls to 0 where a value is not finite.
+  Check(cudaMemsetAsync(slot.finite.data(), 1, sizeof(int32_t), device_.compute), "a memset");
+  TestFinite(device_, rows * spec_.hidden, slot.hidden.data(), slot.finite.data());
+}
+
+void SiteRunner::ReadGram(int64_t first, int64_t count, double* gram) {
+  if (first < 0 || count < 0 || first + count > spec_.gram_rows) {
+    throw Error("ERR_ARGUMENT", "rows outside the Gram matrix on the GPU");
+  }
+  Check(cudaMemcpyAsync(gram, gram_.data() + first * spec_.width,
+                        static_cast<size_t>(count * spec_.width) * sizeof(double),
+                        cudaMemcpyDeviceToHost, device_.compute),
+        "a copy from the GPU");
+  Check(cudaStreamSynchronize(device_.compute), "a Gram matrix");
+}
+
+void SiteRunner::ReadMoments(double* squares, double* sums, double* cross, double* residual_sums,
+                             double* energy) {
+  const auto read = [&](const Array<double>& from, double* to, int64_t count) {
+    if (!from.data() || !to) return;
+    Check(cudaMemcpyAsync(to, from.data(), static_cast<size_t>(count) * sizeof(double),
+                          cudaMemcpyDeviceToHost, device_.compute),
+          "a copy from the GPU");
+  };
+  read(squares_, squares, spec_.width);
+  read(sums_, sums, spec_.width);
+  read(cross_, cross, spec_.hidden * spec_.width);
+  read(residual_sums_, residual_sums, spec_.hidden);
+  read(energy_, energy, 1);
+  Check(cudaStreamSynchronize(device_.compute), "a site's sums");
+}
+
+}  // namespace struprune::cuda

@@ -1,0 +1,75 @@
+// One site of a block (attention or FFN) on the device: weights once, pages of tokens streamed.
+#pragma once
+
+#include <deque>
+
+#include "cuda/ops.h"
+
+namespace struprune::cuda {
+
+// Pages in flight: one is copied while another is computed.
+inline constexpr int kSlots = 2;
+
+// Pinned and device memory of one page, and how far it has come.
+struct Slot {
+  Slot(Device& device, const SiteSpec& spec);
+
+  Pinned<float> in, before, after, out, x_out;
+  Pinned<int32_t> finite_out;
+  Array<float> hidden, dense_before, dense_after;
+  Array<float> x;  // only where it goes back to the host: else pages share the runner's
+  Array<int32_t> finite;
+  Event uploaded, computed, downloaded;
+  int64_t rows = 0;
+};
+
+class SiteRunner {
+ public:
+  SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& weights);
+  ~SiteRunner();
+  SiteRunner(const SiteRunner&) = delete;
+  SiteRunner& operator=(const SiteRunner&) = delete;
+
+  void Push(int64_t rows, const float* hidden, const float* before, const float* after);
+  void Pop(float* hidden, float* x, int32_t* finite);
+  void ReadGram(int64_t first, int64_t count, double* gram);
+  void ReadMoments(double* squares, double* sums, double* cross, double* residual_sums,
+                   double* energy);
+
+ private:
+  struct Weights {
+    Array<float> norm, norm_bias, q, q_bias, k, k_bias, v, v_bias, q_norm, k_norm, gate, gate_bias,
+        up, up_bias, out, out_bias, cosine, sine;
+  };
+  float* X(const Slot& slot) const { return spec_.keep ? slot.x.data() : x_.data(); }
+  Array<float> Load(const float* from, int64_t count);
+  void Compute(Slot& slot);
+  void Linear(const Array<float>& weight, const Array<float>& bias, int64_t n, int64_t k,
+              int64_t rows, const float* x, float beta, float* to);
+  void RunAttention(int64_t rows, const float* in, float* x);
+  void RunFfn(int64_t rows, const float* in, float* x);
+  void Residual(Slot& slot);
+  void Statistics(Slot& slot);
+  void NormInto(int64_t rows, const float* from, float* to);
+
+  Device& device_;
+  const SiteSpec spec_;
+  Weights weights_;
+  Array<float> x_, normed_, q_, k_, v_, gate_, residual_;
+  Array<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
+  Slot slots_[kSlots];
+  std::deque<int> waiting_;
+  int next_ = 0;
+};
+
+// Bytes that a runner takes from the slab, the work space of its operations included, and bytes of
+// pinned host memory.
+struct SiteBytes {
+  uint64_t device, pinned;
+};
+SiteBytes BytesOf(const Device& device, const SiteSpec& spec);
+
+// Throws ERR_ARGUMENT for shapes that cannot be meant.
+void CheckSpec(const SiteSpec& spec);
+
+}  // namespace struprune::cuda

@@ -1,0 +1,82 @@
+#include "device/cuda_library.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace struprune {
+namespace {
+
+const char* kBuild = "build it with npm run build:cuda, or use --device cpu";
+
+std::string LastLoaderError() {
+  const char* text = dlerror();
+  return text ? text : "unknown";
+}
+
+const char* PathOrEnvironment(const std::string& path, const char* variable) {
+  return path.empty() ? std::getenv(variable) : path.c_str();
+}
+
+}  // namespace
+
+[[noreturn]] void ThrowFailure(const cuda::Failure& failure) {
+  throw Error(failure.code, failure.message, failure.mend);
+}
+
+std::shared_ptr<const CudaLibrary> CudaLibrary::Load(const std::string& path) {
+  if (access(path.c_str(), F_OK) != 0) {
+    throw Error("ERR_DEVICE", "the CUDA library is not built (" + path + ")", kBuild);
+  }
+  std::shared_ptr<CudaLibrary> library(new CudaLibrary(path));
+  library->handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library->handle_) {
+    throw Error("ERR_DEVICE", "the CUDA library does not load: " + LastLoaderError(), kBuild);
+  }
+  const auto get = reinterpret_cast<cuda::ApiFunction>(dlsym(library->handle_, cuda::kApiSymbol));
+  library->api_ = get ? get() : nullptr;
+  if (!library->api_ || library->api_->version != cuda::kAbiVersion ||
+      library->api_->size != sizeof(cuda::Api)) {
+    throw Error("ERR_DEVICE", "the CUDA library is of another version (" + path + ")", kBuild);
+  }
+  return library;
+}
+
+// Stays loaded: the CUDA runtime inside it keeps threads and exit handlers of its own.
+CudaLibrary::~CudaLibrary() = default;
+
+cuda::DeviceInfo CudaLibrary::Check(int index) const {
+  cuda::DeviceInfo info{};
+  cuda::Failure failure{};
+  if (api_->check(index, &info, &failure) != 0) ThrowFailure(failure);
+  return info;
+}
+
+CudaDevice::CudaDevice(std::shared_ptr<const CudaLibrary> library, CudaOptions options)
+    : library_(std::move(library)), options_(std::move(options)) {
+  cuda::OpenOptions open{};
+  open.index = options_.index;
+  open.budget = options_.budget;
+  open.allow_libraries = options_.libraries;
+  open.cublas = PathOrEnvironment(options_.cublas, "STRUPRUNE_CUBLAS");
+  open.cusolver = PathOrEnvironment(options_.cusolver, "STRUPRUNE_CUSOLVER");
+  cuda::Failure failure{};
+  if (api().open(&open, &device_, &failure) != 0) ThrowFailure(failure);
+}
+
+CudaDevice::~CudaDevice() { api().close(device_); }
+
+std::string CudaDevice::Describe() const {
+  char text[512];
+  Call(&cuda::Api::describe, text, sizeof(text));
+  return text;
+}
+
+cuda::MemoryReport CudaDevice::memory() const {
+  cuda::MemoryReport report{};
+  Call(&cuda::Api::memory, &report);
+  return report;
+}
+
+}  // namespace struprune

@@ -1,0 +1,114 @@
+// The CUDA library as the CPU side sees it: loaded with dlopen, its failures as struprune::Error.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "core/error.h"
+#include "cuda/abi.h"
+
+namespace struprune {
+
+class CudaLibrary {
+ public:
+  // Throws ERR_DEVICE when there is no such file, it does not load, or it is of another version.
+  static std::shared_ptr<const CudaLibrary> Load(const std::string& path);
+  ~CudaLibrary();
+  CudaLibrary(const CudaLibrary&) = delete;
+  CudaLibrary& operator=(const CudaLibrary&) = delete;
+
+  const cuda::Api& api() const { return *api_; }
+  const std::string& path() const { return path_; }
+
+  // What the GPU is, after a context was made on it and a kernel found for it. Throws ERR_DEVICE,
+  // ERR_BUDGET. Takes some hundred MiB of the GPU's memory for as long as the process lives.
+  cuda::DeviceInfo Check(int index) const;
+
+ private:
+  explicit CudaLibrary(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+  void* handle_ = nullptr;
+  const cuda::Api* api_ = nullptr;
+};
+
+[[noreturn]] void ThrowFailure(const cuda::Failure& failure);
+
+struct CudaOptions {
+  int index = 0;
+  uint64_t budget = 0;  // bytes of device memory; 0 = 90 % of what is free
+  bool libraries = true;
+  // Paths of cuBLAS and cuSOLVER; empty = STRUPRUNE_CUBLAS and STRUPRUNE_CUSOLVER, else the usual
+  // names.
+  std::string cublas, cusolver;
+  cuda::Precision forward = cuda::Precision::kExact, gram = cuda::Precision::kExact;
+};
+
+// One opened GPU. Calls are made from one thread at a time.
+class CudaDevice {
+ public:
+  CudaDevice(std::shared_ptr<const CudaLibrary> library, CudaOptions options);
+  ~CudaDevice();
+  CudaDevice(const CudaDevice&) = delete;
+  CudaDevice& operator=(const CudaDevice&) = delete;
+
+  const cuda::Api& api() const { return library_->api(); }
+  const CudaOptions& options() const { return options_; }
+  std::string Describe() const;
+  cuda::MemoryReport memory() const;
+
+  // Calls an entry of the table, as in Call(&cuda::Api::norm, …); throws its failure.
+  template <typename... Args>
+  void Call(int (*cuda::Api::*entry)(cuda::Device*, cuda::Failure*, Args...),
+            std::type_identity_t<Args>... args) const {
+    cuda::Failure failure{};
+    if ((api().*entry)(device_, &failure, args...) != 0) ThrowFailure(failure);
+  }
+
+ private:
+  std::shared_ptr<const CudaLibrary> library_;
+  CudaOptions options_;
+  cuda::Device* device_ = nullptr;
+};
+
+// An array in device memory.
+template <typename T>
+class CudaArray {
+ public:
+  CudaArray(const CudaDevice& device, size_t count) : device_(&device), count_(count) {
+    void* data = nullptr;
+    device.Call(&cuda::Api::allocate, static_cast<int64_t>(count * sizeof(T)), &data);
+    data_ = static_cast<T*>(data);
+  }
+  CudaArray(const CudaDevice& device, std::span<const T> values)
+      : CudaArray(device, values.size()) {
+    device.Call(&cuda::Api::upload, data_, values.data(), Bytes());
+  }
+  CudaArray(CudaArray&& other) noexcept
+      : device_(other.device_), count_(other.count_), data_(std::exchange(other.data_, nullptr)) {}
+  CudaArray(const CudaArray&) = delete;
+  CudaArray& operator=(const CudaArray&) = delete;
+  ~CudaArray() {
+    if (!data_) return;
+    try {
+      device_->Call(&cuda::Api::release, data_);
+    } catch (const Error&) {
+      // The device has failed; whoever uses it next is told.
+    }
+  }
+
+  T* data() const { return data_; }
+  size_t size() const { return count_; }
+  void Read(T* to) const { device_->Call(&cuda::Api::download, to, data_, Bytes()); }
+
+ private:
+  int64_t Bytes() const { return static_cast<int64_t>(count_ * sizeof(T)); }
+  const CudaDevice* device_;
+  size_t count_;
+  T* data_ = nullptr;
+};
+
+}  // namespace struprune

@@ -1,0 +1,42 @@
+// What the NVIDIA driver says of itself and of its GPUs, asked through libcuda.so.1 without any
+// library of CUDA. Meant for a process of its own: a broken driver may end it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace struprune {
+
+// What was found wrong, and what would mend it; one line each.
+struct Reason {
+  std::string found, mend;
+};
+
+struct GpuReport {
+  int index = 0;
+  std::string name;
+  int major = 0, minor = 0;  // compute capability
+  uint64_t total_bytes = 0;
+  std::optional<uint64_t> free_bytes;  // empty where no context was made
+  std::optional<Reason> unusable;
+};
+
+struct DriverReport {
+  int version = 0;  // CUDA version that the driver knows, 13000 for 13.0; 0 = no driver
+  std::optional<Reason> unusable;  // of the driver as a whole
+  std::vector<GpuReport> gpus;
+};
+
+// The oldest driver whose CUDA version runs the library, and the oldest GPU that it has code for.
+inline constexpr int kDriverNeeded = 13000;
+inline constexpr int kMajorNeeded = 8;
+// Below this nothing useful fits beside a context.
+inline constexpr uint64_t kFreeNeeded = uint64_t{256} << 20;
+
+// Never throws for what it finds. Makes a context on every GPU that is new enough, to learn how
+// much memory is free.
+DriverReport ProbeDriver();
+
+}  // namespace struprune

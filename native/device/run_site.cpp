@@ -1,0 +1,208 @@
+#include "device/run_site.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+
+#include "device/site_plan.h"
+
+namespace struprune {
+namespace {
+
+using Access = PagedMatrix::Access;
+
+// Rows of the Gram that come back at a time.
+constexpr size_t kGramChunk = 256;
+
+int64_t Int(size_t value) { return static_cast<int64_t>(value); }
+
+cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope) {
+  const auto data = [&](Role role) { return block.data(role); };
+  cuda::SiteWeights w{};
+  w.out = data(OutputRole(site));
+  w.out_bias = data(OutputBiasRole(site));
+  if (site == SiteKind::kAttention) {
+    w.norm = data(Role::kAttnNorm);
+    w.norm_bias = data(Role::kAttnNormBias);
+    w.q = data(Role::kQ), w.q_bias = data(Role::kQBias);
+    w.k = data(Role::kK), w.k_bias = data(Role::kKBias);
+    w.v = data(Role::kV), w.v_bias = data(Role::kVBias);
+    if (block.spec().qk_norm) w.q_norm = data(Role::kQNorm), w.k_norm = data(Role::kKNorm);
+    if (rope) w.cosine = rope->cosines().data(), w.sine = rope->sines().data();
+  } else {
+    w.norm = data(Role::kFfnNorm);
+    w.norm_bias = data(Role::kFfnNormBias);
+    w.up = data(Role::kUp), w.up_bias = data(Role::kUpBias);
+    if (block.spec().gated) w.gate = data(Role::kGate), w.gate_bias = data(Role::kGateBias);
+  }
+  return w;
+}
+
+SiteDemand DemandOf(const SiteRun& run) {
+  SiteDemand demand;
+  demand.window = run.window;
+  demand.page = FlightRows(run.window, run.hidden->rows(),
+                           {run.hidden, run.keep, run.dense_before, run.dense_after});
+  demand.advance = run.advance;
+  demand.keep = run.keep != nullptr;
+  demand.moments = run.statistics != nullptr;
+  demand.gram = run.statistics && run.statistics->has_gram();
+  demand.residual = run.dense_before != nullptr;
+  demand.alpha = run.alpha;
+  demand.beta = run.beta;
+  return demand;
+}
+
+class PinnedCharge {
+ public:
+  PinnedCharge(std::shared_ptr<MemoryBudget> budget, uint64_t bytes)
+      : budget_(std::move(budget)), bytes_(bytes) {
+    budget_->Charge(bytes_);
+  }
+  ~PinnedCharge() { budget_->Release(bytes_); }
+  PinnedCharge(const PinnedCharge&) = delete;
+  PinnedCharge& operator=(const PinnedCharge&) = delete;
+
+ private:
+  std::shared_ptr<MemoryBudget> budget_;
+  const uint64_t bytes_;
+};
+
+class OpenSite {
+ public:
+  OpenSite(const CudaDevice& gpu, const cuda::SiteSpec& spec, const cuda::SiteWeights& weights)
+      : gpu_(gpu) {
+    gpu.Call(&cuda::Api::site_open, &spec, &weights, &site_);
+  }
+  ~OpenSite() {
+    try {
+      gpu_.Call(&cuda::Api::site_close, site_);
+    } catch (const Error&) {
+      // The GPU has failed; the call before this one has said so.
+    }
+  }
+  OpenSite(const OpenSite&) = delete;
+  OpenSite& operator=(const OpenSite&) = delete;
+  cuda::Site* get() const { return site_; }
+
+ private:
+  const CudaDevice& gpu_;
+  cuda::Site* site_ = nullptr;
+};
+
+void Push(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t row, size_t rows) {
+  const PagedMatrix::View hidden(*run.hidden, row, rows, Access::kRead);
+  std::optional<PagedMatrix::View> before, after;
+  if (run.dense_before) before.emplace(*run.dense_before, row, rows, Access::kRead);
+  if (run.dense_before && run.beta != 0) after.emplace(*run.dense_after, row, rows, Access::kRead);
+  gpu.Call(&cuda::Api::site_push, site, Int(rows), hidden.data(), before ? before->data() : nullptr,
+           after ? after->data() : nullptr);
+}
+
+void Pop(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t row, size_t rows) {
+  std::optional<PagedMatrix::View> hidden, keep;
+  if (run.advance) hidden.emplace(*run.hidden, row, rows, Access::kWrite);
+  if (run.keep) keep.emplace(*run.keep, row, rows, Access::kWrite);
+  int32_t finite = 1;
+  gpu.Call(&cuda::Api::site_pop, site, hidden ? hidden->data() : nullptr,
+           keep ? keep->data() : nullptr, &finite);
+  if (run.advance && finite == 0) {
+    throw Error("ERR_NAN", "hidden states are no longer finite",
+                "the checkpoint may be damaged, or its dtype too narrow for this text");
+  }
+}
+
+void StreamPages(const CudaDevice& gpu, cuda::Site* site, const Context& context,
+                 const SiteRun& run, size_t flight) {
+  struct Page {
+    size_t row, rows;
+  };
+  std::deque<Page> waiting;
+  const auto pop = [&] {
+    Pop(gpu, site, run, waiting.front().row, waiting.front().rows);
+    waiting.pop_front();
+  };
+  AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                                       {run.keep, Access::kWrite},
+                                       {run.dense_before, Access::kRead},
+                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
+  for (size_t row = 0; row < run.hidden->rows();) {
+    context.CheckAbort();
+    if (waiting.size() == 2) pop();
+    const Page page{row, run.hidden->Run(row, flight)};
+    Push(gpu, site, run, page.row, page.rows);
+    waiting.push_back(page);
+    row += page.rows;
+  }
+  while (!waiting.empty()) pop();
+}
+
+void ReadGram(const CudaDevice& gpu, cuda::Site* site, Context& context, Statistics& statistics,
+              size_t first, size_t count) {
+  auto rows = context.Allocate<double>(std::min(kGramChunk, count) * statistics.dim());
+  for (size_t at = 0; at < count; at += kGramChunk) {
+    const size_t some = std::min(kGramChunk, count - at);
+    gpu.Call(&cuda::Api::site_gram, site, Int(at), Int(some), rows.data());
+    statistics.AddGramRows(first + at, some, rows.data());
+  }
+}
+
+void ReadSums(const CudaDevice& gpu, cuda::Site* site, Context& context, size_t tokens,
+              Statistics& statistics) {
+  const size_t dim = statistics.dim(), residual = statistics.residual_dim();
+  auto squares = context.Allocate<double>(dim), sums = context.Allocate<double>(dim);
+  auto cross = context.Allocate<double>(residual * dim);
+  auto residual_sums = context.Allocate<double>(residual);
+  double energy = 0;
+  gpu.Call(&cuda::Api::site_moments, site, squares.data(), sums.data(), cross.data(),
+           residual_sums.data(), &energy);
+  statistics.AddSums(tokens, squares.data(), sums.data(), cross.data(), residual_sums.data(),
+                     energy);
+}
+
+}  // namespace
+
+void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, const SiteRun& run) {
+  if (run.window == 0 || run.hidden->rows() % run.window != 0) {
+    throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
+  }
+  Context& context = block.context();
+  const size_t width = SiteWidth(block.spec(), site);
+  if (run.hidden->rows() == 0) return;
+  // A site without columns is its bias alone: no work for a GPU.
+  if (width == 0) return RunSite(block, site, run);
+  const SiteDemand demand = DemandOf(run);
+  const cuda::SiteSpec whole = SpecOf(gpu, block.spec(), site, demand);
+  const SitePlan plan = PlanSite(gpu, block.spec(), site, demand);
+  const PinnedCharge pinned(context.budget, plan.pinned_bytes);
+  std::optional<RopeTable> rope;
+  if (site == SiteKind::kAttention && block.spec().rope) {
+    rope.emplace(*block.spec().rope, block.spec().head_dim, run.window);
+  }
+  const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr);
+
+  for (size_t row = 0; row < width; row += plan.gram_rows) {
+    const size_t count = std::min(plan.gram_rows, width - row);
+    const bool last = row + count == width;
+    cuda::SiteSpec spec = whole;
+    SiteRun pass = run;
+    spec.flight = Int(plan.flight);
+    spec.gram_row = demand.gram ? Int(row) : 0;
+    spec.gram_rows = demand.gram ? Int(count) : 0;
+    if (!last) {
+      // Only the last pass moves the hidden states on and takes the other sums.
+      pass.advance = false;
+      pass.keep = nullptr;
+      pass.dense_before = nullptr;
+      spec.advance = spec.keep = spec.moments = spec.residual = 0;
+    }
+    const OpenSite open(gpu, spec, weights);
+    StreamPages(gpu, open.get(), context, pass, plan.flight);
+    if (demand.gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
+    if (last && run.statistics) {
+      ReadSums(gpu, open.get(), context, run.hidden->rows(), *run.statistics);
+    }
+  }
+}
+
+}  // namespace struprune

@@ -1,0 +1,81 @@
+#include "device/site_plan.h"
+
+#include <string>
+
+namespace struprune {
+namespace {
+
+constexpr size_t kMostPasses = 64;
+constexpr uint64_t kMiB = 1 << 20;
+
+int64_t Int(size_t value) { return static_cast<int64_t>(value); }
+
+cuda::Gate GateOf(Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return cuda::Gate::kSilu;
+    case Activation::kRelu:
+      return cuda::Gate::kRelu;
+    case Activation::kGelu:
+      return cuda::Gate::kGelu;
+  }
+  throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
+}
+
+}  // namespace
+
+cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+                      const SiteDemand& demand) {
+  cuda::SiteSpec spec{};
+  spec.attention = site == SiteKind::kAttention;
+  spec.hidden = Int(block.hidden);
+  spec.width = Int(SiteWidth(block, site));
+  spec.window = Int(demand.window);
+  spec.heads = Int(block.heads);
+  spec.kv_heads = Int(block.kv_heads);
+  spec.head_dim = Int(block.head_dim);
+  spec.sliding = Int(block.sliding);
+  spec.norm = block.norm == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer;
+  spec.eps = block.eps;
+  spec.post_norm = block.post_norm;
+  spec.gate = GateOf(block.activation);
+  spec.gated = block.gated;
+  spec.advance = demand.advance;
+  spec.keep = demand.keep;
+  spec.moments = demand.moments;
+  spec.residual = demand.residual;
+  spec.alpha = demand.alpha;
+  spec.beta = demand.beta;
+  spec.forward = gpu.options().forward;
+  spec.gram = gpu.options().gram;
+  return spec;
+}
+
+SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+                  const SiteDemand& demand) {
+  cuda::SiteSpec spec = SpecOf(gpu, block, site, demand);
+  const size_t width = SiteWidth(block, site);
+  const cuda::MemoryReport memory = gpu.memory();
+  const uint64_t room = memory.limit - memory.used;
+  SitePlan plan;
+  for (plan.passes = 1; plan.passes <= (demand.gram ? kMostPasses : 1); plan.passes *= 2) {
+    plan.gram_rows = (width + plan.passes - 1) / plan.passes;
+    // The last rows: their cells up to the diagonal are the most.
+    spec.gram_row = demand.gram ? Int(width - plan.gram_rows) : 0;
+    spec.gram_rows = demand.gram ? Int(plan.gram_rows) : 0;
+    size_t windows = demand.page / demand.window;
+    for (; windows >= 1; windows /= 2) {
+      plan.flight = windows * demand.window;
+      spec.flight = Int(plan.flight);
+      gpu.Call(&cuda::Api::site_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
+      if (plan.device_bytes <= room) return plan;
+    }
+  }
+  throw Error("ERR_BUDGET",
+              "one block needs " + std::to_string(plan.device_bytes / kMiB + 1) +
+                  " MiB of the GPU's memory, " + std::to_string(room / kMiB) +
+                  " MiB of its budget are free",
+              "raise --device-memory, or use a smaller --window");
+}
+
+}  // namespace struprune

@@ -1,0 +1,33 @@
+// How a site is streamed through a GPU's memory: pages of tokens, and rows of the Gram matrix a
+// pass.
+#pragma once
+
+#include "device/cuda_library.h"
+#include "model/block.h"
+
+namespace struprune {
+
+// What is asked of a run over the tokens; SiteRun without its matrices.
+struct SiteDemand {
+  size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
+  bool advance = false, keep = false, moments = false, gram = false, residual = false;
+  float alpha = 0, beta = 0;
+};
+
+struct SitePlan {
+  size_t flight = 0;     // tokens on the GPU at a time, at most a page of the states
+  size_t gram_rows = 0;  // of a pass over the tokens; the site's width where there is no Gram
+  size_t passes = 1;
+  uint64_t device_bytes = 0, pinned_bytes = 0;
+};
+
+// The site as cuda/abi.h describes it, without its pages and its rows of the Gram.
+cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+                      const SiteDemand& demand);
+
+// The fewest passes over the tokens that the free part of the GPU's budget allows, then the largest
+// pages. Throws ERR_BUDGET when one window does not fit. The site has a column at least.
+SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+                  const SiteDemand& demand);
+
+}  // namespace struprune

@@ -1,0 +1,215 @@
+// Products, Gram matrices, factors and eigenvalues on the GPU. The reference is a sum of doubles;
+// a tolerance is relative to the sum of the magnitudes of what was added.
+#include <numeric>
+
+#include "core/context.h"
+#include "gpu_support.h"
+#include "ops/gemm.h"
+
+namespace struprune::test {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+class GpuProducts : public GpuTest {};
+
+struct Shape {
+  size_t m, n, k;
+};
+
+// Reference and Σ|x||y| of op(A) op(B).
+template <typename T>
+struct Reference {
+  std::vector<double> value, magnitude;
+  Reference(bool ta, bool tb, Shape s, const std::vector<T>& a, size_t lda, const std::vector<T>& b,
+            size_t ldb)
+      : value(s.m * s.n), magnitude(s.m * s.n) {
+    for (size_t i = 0; i < s.m; ++i) {
+      for (size_t j = 0; j < s.n; ++j) {
+        for (size_t k = 0; k < s.k; ++k) {
+          const double x = ta ? a[k * lda + i] : a[i * lda + k];
+          const double y = tb ? b[j * ldb + k] : b[k * ldb + j];
+          value[i * s.n + j] += x * y;
+          magnitude[i * s.n + j] += std::fabs(x * y);
+        }
+      }
+    }
+  }
+};
+
+template <typename T, typename Call>
+void CheckGemm(const CudaDevice& gpu, double bound, Call call) {
+  for (const Shape s : {Shape{1, 1, 1}, {5, 7, 0}, {130, 131, 65}, {3, 257, 19}, {200, 2, 33}}) {
+    for (const bool ta : {false, true}) {
+      for (const bool tb : {false, true}) {
+        for (const double beta : {0.0, -0.5}) {
+          const size_t lda = (ta ? s.m : s.k) + 3, ldb = (tb ? s.k : s.n) + 5, ldc = s.n + 2;
+          const auto a = RandomValues<T>(std::max<size_t>(1, (ta ? s.k : s.m) * lda), 1);
+          const auto b = RandomValues<T>(std::max<size_t>(1, (tb ? s.n : s.k) * ldb), 2);
+          auto before = RandomValues<T>(s.m * ldc, 3);
+          if (beta == 0) {  // what beta 0 must not read
+            for (size_t i = 0; i < s.m; ++i) std::fill_n(&before[i * ldc], s.n, kNan);
+          }
+          const auto ag = Upload(gpu, a), bg = Upload(gpu, b), cg = Upload(gpu, before);
+          call(ta, tb, s, static_cast<T>(1.5), ag.data(), Int(lda), bg.data(), Int(ldb),
+               static_cast<T>(beta), cg.data(), Int(ldc));
+          const auto got = Download(cg);
+          const Reference<T> wanted(ta, tb, s, a, lda, b, ldb);
+          for (size_t i = 0; i < s.m; ++i) {
+            for (size_t j = 0; j < ldc; ++j) {
+              const double old = before[i * ldc + j];
+              if (j >= s.n) {
+                ASSERT_EQ(got[i * ldc + j], before[i * ldc + j]) << "between the rows";
+                continue;
+              }
+              const double rest = beta == 0 ? 0 : beta * old;
+              const double value = 1.5 * wanted.value[i * s.n + j] + rest;
+              const double magnitude = 1.5 * wanted.magnitude[i * s.n + j] + std::fabs(rest);
+              ASSERT_LE(std::fabs(got[i * ldc + j] - value), bound * magnitude)
+                  << s.m << "x" << s.n << "x" << s.k << (ta ? "T" : "N") << (tb ? "T" : "N")
+                  << " at " << i << ", " << j;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GpuProducts, FloatsEqualSumsOfDoubles) {
+  CheckGemm<float>(gpu(), BoundOf(GetParam(), 65),
+                   [&](bool ta, bool tb, Shape s, float alpha, const float* a, int64_t lda,
+                       const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+                     gpu().Call(&cuda::Api::gemm_f32, ta, tb, Int(s.m), Int(s.n), Int(s.k), alpha,
+                                a, lda, b, ldb, beta, c, ldc, GetParam().precision);
+                   });
+}
+
+TEST_P(GpuProducts, DoublesEqualSumsOfDoubles) {
+  CheckGemm<double>(gpu(), 1e-14,
+                    [&](bool ta, bool tb, Shape s, double alpha, const double* a, int64_t lda,
+                        const double* b, int64_t ldb, double beta, double* c, int64_t ldc) {
+                      gpu().Call(&cuda::Api::gemm_f64, ta, tb, Int(s.m), Int(s.n), Int(s.k), alpha,
+                                 a, lda, b, ldb, beta, c, ldc);
+                    });
+}
+
+// In two parts of the rows, and on top of what is there.
+TEST_P(GpuProducts, GramsEqualSumsOfDoubles) {
+  const size_t rows = TestedGpu().large ? 4099 : 700, dim = TestedGpu().large ? 1537 : 141,
+               cut = dim / 3;
+  const auto x = RandomValues<float>(rows * dim, 4);
+  const Reference<float> wanted(true, false, {dim, dim, rows}, x, dim, x, dim);
+  const auto xg = Upload(gpu(), x);
+  for (const auto& [from, count] : {std::pair(size_t{0}, cut), std::pair(cut, dim - cut)}) {
+    const auto gram = Upload(gpu(), std::vector<double>(count * dim, 1.0));
+    gpu().Call(&cuda::Api::gram_add, Int(rows), Int(dim), xg.data(), Int(from), Int(count),
+               gram.data(), GetParam().precision);
+    const auto got = Download(gram);
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t j = 0; j <= from + i; ++j) {
+        const size_t at = (from + i) * dim + j;
+        ASSERT_LE(std::fabs(got[i * dim + j] - 1 - wanted.value[at]),
+                  BoundOf(GetParam(), 512) * wanted.magnitude[at])
+            << from + i << ", " << j;
+      }
+    }
+  }
+}
+
+TEST_P(GpuProducts, CrossProductsEqualSumsOfDoubles) {
+  const size_t rows = 530, dim = 70, out = 37;
+  const auto x = RandomValues<float>(rows * dim, 5), r = RandomValues<float>(rows * out, 6);
+  const Reference<float> wanted(true, false, {out, dim, rows}, r, out, x, dim);
+  const auto xg = Upload(gpu(), x), rg = Upload(gpu(), r);
+  const auto cross = Upload(gpu(), std::vector<double>(out * dim, -2.0));
+  gpu().Call(&cuda::Api::cross_add, Int(rows), Int(out), Int(dim), rg.data(), xg.data(),
+             cross.data(), GetParam().precision);
+  const auto got = Download(cross);
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_LE(std::fabs(got[i] + 2 - wanted.value[i]),
+              BoundOf(GetParam(), 512) * wanted.magnitude[i]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuProducts, testing::ValuesIn(AllKinds()),
+                         [](const auto& info) { return NameOf(info.param); });
+
+class GpuFactors : public GpuTest {
+ protected:
+  // A Gram matrix of more rows than columns, in rows of stride n + 3.
+  static std::vector<double> Positive(size_t n) {
+    const auto x = RandomValues<double>(2 * n * n, 7);
+    std::vector<double> a(n * (n + 3), -7);
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j < n; ++j) {
+        double sum = i == j ? 0.1 : 0;
+        for (size_t t = 0; t < 2 * n; ++t) sum += x[t * n + i] * x[t * n + j];
+        a[i * (n + 3) + j] = sum;
+      }
+    }
+    return a;
+  }
+  std::vector<size_t> Sizes() const {
+    return TestedGpu().large ? std::vector<size_t>{1, 33, 1000}
+                             : std::vector<size_t>{1, 5, 32, 33, 101};
+  }
+};
+
+TEST_P(GpuFactors, CholeskyAndSolvesEqualTheCpus) {
+  InitialiseBlas();
+  for (const size_t n : Sizes()) {
+    const size_t ld = n + 3, rows = 19;
+    auto wanted = Positive(n);
+    auto x = RandomValues<double>(rows * ld, 8);
+    const auto a = Upload(gpu(), wanted), right = Upload(gpu(), x);
+    ASSERT_TRUE(Cholesky(n, wanted.data(), ld));
+    int32_t positive = 0;
+    gpu().Call(&cuda::Api::cholesky, Int(n), a.data(), Int(ld), &positive);
+    EXPECT_EQ(positive, 1);
+    ExpectClose(Download(a), wanted, 1e-11, "factor, the other triangle untouched");
+    CholeskySolveRows(n, wanted.data(), ld, rows, x.data(), ld);
+    gpu().Call(&cuda::Api::solve_rows, Int(n), a.data(), Int(ld), Int(rows), right.data(), Int(ld));
+    ExpectClose(Download(right), x, 1e-9, "solution");
+  }
+}
+
+TEST_P(GpuFactors, ANegativePivotIsSeen) {
+  for (const size_t n : {size_t{1}, size_t{40}}) {
+    auto values = Positive(n);
+    values[(n - 1) * (n + 3) + n - 1] = -1;
+    const auto a = Upload(gpu(), values);
+    int32_t positive = 1;
+    gpu().Call(&cuda::Api::cholesky, Int(n), a.data(), Int(n + 3), &positive);
+    EXPECT_EQ(positive, 0);
+  }
+}
+
+TEST_P(GpuFactors, EigenvectorsRebuildTheMatrix) {
+  for (const size_t n : {size_t{1}, size_t{2}, size_t{7}, size_t{32}}) {
+    const size_t ld = n + 3;
+    const auto values = Positive(n);
+    const auto a = Upload(gpu(), values);
+    const CudaArray<double> w(gpu(), n);
+    gpu().Call(&cuda::Api::eigen, Int(n), a.data(), Int(ld), w.data());
+    const auto v = Download(a), lambda = Download(w);
+    EXPECT_TRUE(std::is_sorted(lambda.begin(), lambda.end()));
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j < n; ++j) {
+        double dot = 0, rebuilt = 0;
+        for (size_t t = 0; t < n; ++t) {
+          dot += v[i * ld + t] * v[j * ld + t];
+          rebuilt += v[t * ld + i] * lambda[t] * v[t * ld + j];
+        }
+        EXPECT_NEAR(dot, i == j ? 1 : 0, 1e-11);
+        EXPECT_NEAR(rebuilt, values[i * ld + j], 1e-10 * lambda.back());
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuFactors, testing::ValuesIn(ExactKinds()),
+                         [](const auto& info) { return NameOf(info.param); });
+
+}  // namespace
+}  // namespace struprune::test

@@ -1,0 +1,174 @@
+// Norms, rope, activations, attention and the loss on the GPU against native/ops on the CPU.
+#include "core/context.h"
+#include "gpu_support.h"
+#include "ops/activation.h"
+#include "ops/attention.h"
+#include "ops/gemm.h"
+#include "ops/half.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
+
+namespace struprune::test {
+namespace {
+
+class GpuRows : public GpuTest {};
+
+struct NormShape {
+  size_t rows, cols, stride;
+};
+
+TEST_P(GpuRows, NormsEqualTheCpus) {
+  std::vector<NormShape> shapes = {{1, 1, 1}, {3, 65, 65}, {9, 576, 600}, {70, 31, 33}};
+  if (TestedGpu().large) shapes.push_back({4099, 4096, 4096});
+  for (const auto& [rows, cols, stride] : shapes) {
+    const auto x = RandomValues<float>(rows * stride, 1), weight = RandomValues<float>(cols, 2),
+               bias = RandomValues<float>(cols, 3);
+    const auto on_gpu = Upload(gpu(), x), w = Upload(gpu(), weight), b = Upload(gpu(), bias);
+    for (const bool layer : {false, true}) {
+      for (const bool with_bias : {false, true}) {
+        auto wanted = x;
+        Norm(layer ? NormKind::kLayer : NormKind::kRms, rows, cols, x.data(), stride, weight.data(),
+             with_bias ? bias.data() : nullptr, 1e-5f, wanted.data(), stride);
+        // In place: what lies between the rows must stay.
+        const auto out = Upload(gpu(), x);
+        gpu().Call(&cuda::Api::norm, layer ? cuda::Norm::kLayer : cuda::Norm::kRms, Int(rows),
+                   Int(cols), out.data(), Int(stride), w.data(), with_bias ? b.data() : nullptr,
+                   1e-5f, out.data(), Int(stride));
+        ExpectClose(Download(out), wanted, 1e-5, "norm");
+      }
+    }
+  }
+}
+
+TEST_P(GpuRows, RopeEqualsTheCpus) {
+  const size_t rows = 21, heads = 3, head_dim = 10, window = 7, stride = heads * head_dim + 2;
+  const RopeTable table(RopeSpec{}, head_dim, window);
+  auto wanted = RandomValues<float>(rows * stride, 4);
+  const auto x = Upload(gpu(), wanted), cosine = Upload(gpu(), table.cosines()),
+             sine = Upload(gpu(), table.sines());
+  table.Apply(rows, heads, wanted.data(), stride, 3, window);
+  gpu().Call(&cuda::Api::rope, Int(rows), Int(heads), Int(head_dim / 2), cosine.data(), sine.data(),
+             x.data(), Int(stride), 3, Int(window));
+  ExpectClose(Download(x), wanted, 1e-6, "rope");
+}
+
+TEST_P(GpuRows, ActivationsEqualTheCpus) {
+  const size_t count = TestedGpu().large ? 10'000'019 : 3001;
+  auto gate = RandomValues<float>(count, 5);
+  const auto up = RandomValues<float>(count, 6);
+  for (size_t i = 0; i < count; ++i) gate[i] *= 20;
+  gate[0] = -200, gate[1] = 200;
+  const auto g = Upload(gpu(), gate), u = Upload(gpu(), up);
+  const std::pair<Activation, cuda::Gate> kinds[] = {{Activation::kSilu, cuda::Gate::kSilu},
+                                                     {Activation::kRelu, cuda::Gate::kRelu},
+                                                     {Activation::kGelu, cuda::Gate::kGelu}};
+  for (const auto& [kind, code] : kinds) {
+    for (const bool gated : {false, true}) {
+      std::vector<float> wanted(count);
+      const auto& plain = gated ? up : gate;
+      Activate(kind, count, gated ? gate.data() : nullptr, plain.data(), wanted.data());
+      const auto out = Upload(gpu(), plain);
+      gpu().Call(&cuda::Api::activate, code, Int(count), gated ? g.data() : nullptr, out.data(),
+                 out.data());
+      ExpectClose(Download(out), wanted, 1e-6, "activation");
+    }
+  }
+}
+
+struct Heads {
+  size_t window, heads, kv_heads, head_dim, sliding;
+};
+
+TEST_P(GpuRows, AttentionEqualsTheCpus) {
+  InitialiseBlas();
+  std::vector<Heads> shapes = {{1, 1, 1, 4, 0},     {37, 4, 2, 16, 0}, {130, 2, 1, 64, 0},
+                               {100, 2, 2, 64, 17}, {70, 2, 1, 80, 0}, {67, 3, 1, 128, 1},
+                               {45, 2, 2, 130, 33}, {33, 1, 1, 256, 0}};
+  if (TestedGpu().large) shapes.push_back({2048, 32, 8, 128, 0});
+  if (TestedGpu().large) shapes.push_back({4096, 8, 2, 64, 1000});
+  for (const auto& s : shapes) {
+    const size_t windows = 2, rows = windows * s.window;
+    const size_t wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
+    const auto q = RandomValues<float>(rows * wide, 7), k = RandomValues<float>(rows * narrow, 8),
+               v = RandomValues<float>(rows * narrow, 9);
+    const float scale = 2.0f / std::sqrt(static_cast<float>(s.head_dim));
+    const AttentionShape shape{s.window, s.heads, s.kv_heads, s.head_dim, s.sliding, scale};
+    std::vector<float> wanted(rows * wide);
+    AttentionScratch scratch;
+    for (size_t w = 0; w < windows; ++w) {
+      for (size_t head = 0; head < s.heads; ++head) {
+        for (size_t first = 0; first < s.window; first += kQueryTile) {
+          AttendTile(shape, head, first, std::min(kQueryTile, s.window - first),
+                     q.data() + w * s.window * wide, k.data() + w * s.window * narrow,
+                     v.data() + w * s.window * narrow, wanted.data() + w * s.window * wide, nullptr,
+                     scratch);
+        }
+      }
+    }
+    const cuda::AttentionShape on_gpu{Int(s.window),   Int(s.heads),   Int(s.kv_heads),
+                                      Int(s.head_dim), Int(s.sliding), scale};
+    const auto qg = Upload(gpu(), q), kg = Upload(gpu(), k), vg = Upload(gpu(), v);
+    const CudaArray<float> out(gpu(), rows * wide);
+    gpu().Call(&cuda::Api::attention, &on_gpu, Int(windows), qg.data(), kg.data(), vg.data(),
+               out.data());
+    ExpectClose(Download(out), wanted, 1e-5, "attention");
+  }
+}
+
+TEST_P(GpuRows, LossOfLogits) {
+  const size_t rows = 5, vocab = TestedGpu().large ? 128'003 : 1031;
+  auto logits = RandomValues<float>(rows * vocab, 10);
+  for (float& value : logits) value *= 30;
+  logits[vocab + 900] = logits[vocab + 17] = 99;  // a tie: the first one counts
+  const std::vector<int32_t> targets = {0, 17, -1, static_cast<int32_t>(vocab) - 1, 3};
+  const auto x = Upload(gpu(), logits);
+  const auto t = Upload(gpu(), targets);
+  const CudaArray<double> nll(gpu(), rows);
+  const CudaArray<int32_t> best(gpu(), rows);
+  gpu().Call(&cuda::Api::softmax_nll, Int(rows), Int(vocab), x.data(), t.data(), nll.data(),
+             best.data());
+  const auto losses = Download(nll);
+  const auto tops = Download(best);
+  for (size_t i = 0; i < rows; ++i) {
+    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * vocab);
+    const auto top = std::max_element(row, row + static_cast<std::ptrdiff_t>(vocab));
+    double sum = 0;
+    for (size_t j = 0; j < vocab; ++j) sum += std::exp(static_cast<double>(row[j]) - *top);
+    EXPECT_EQ(tops[i], top - row);
+    if (targets[i] < 0) {
+      EXPECT_TRUE(std::isnan(losses[i]));
+    } else {
+      EXPECT_NEAR(losses[i], std::log(sum) + *top - row[targets[i]], 1e-6 * 60);
+    }
+  }
+}
+
+TEST_P(GpuRows, HalvesAreTheCpus) {
+  std::vector<uint16_t> all(65536);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
+  const auto bits = Upload(gpu(), all);
+  const CudaArray<float> wide(gpu(), all.size());
+  const CudaArray<uint16_t> narrow(gpu(), all.size());
+  for (const auto type : {cuda::Element::kF16, cuda::Element::kBf16}) {
+    const bool half = type == cuda::Element::kF16;
+    gpu().Call(&cuda::Api::widen, type, Int(all.size()), bits.data(), wide.data());
+    const auto floats = Download(wide);
+    gpu().Call(&cuda::Api::narrow, type, Int(all.size()), wide.data(), narrow.data());
+    const auto back = Download(narrow);
+    for (size_t i = 0; i < all.size(); ++i) {
+      const float wanted = half ? HalfToFloat(all[i]) : Bfloat16ToFloat(all[i]);
+      if (std::isnan(wanted)) {
+        EXPECT_TRUE(std::isnan(floats[i])) << i;
+        continue;
+      }
+      ASSERT_EQ(floats[i], wanted) << i;
+      ASSERT_EQ(back[i], all[i]) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuRows, testing::Values(ExactKinds()[0]),
+                         [](const auto& info) { return NameOf(info.param); });
+
+}  // namespace
+}  // namespace struprune::test

@@ -1,0 +1,249 @@
+// Whole sites streamed through the GPU against RunSite on the CPU: other code, the same contract.
+#include <functional>
+#include <numeric>
+#include <optional>
+
+#include "device/run_site.h"
+#include "device/site_plan.h"
+#include "expect_error.h"
+#include "gpu_support.h"
+#include "ops/gemm.h"
+#include "reference_block.h"
+#include "tiles/strips.h"
+
+namespace struprune::test {
+namespace {
+
+constexpr size_t kWindow = 40;
+
+// Several pages: of FlightTokens, and of what little memory the emulation gets, which is slow.
+size_t Tokens() { return kWindow * (TestedGpu().large ? 310 : 24); }
+size_t PageRows() { return TestedGpu().large ? PagedMatrix::PageRows(kWindow) : 10 * kWindow; }
+uint64_t PagingBudget() { return TestedGpu().large ? TestedGpu().budget : uint64_t{360} << 10; }
+
+struct Family {
+  std::string name;
+  std::function<void(BlockSpec&, BiasSet&)> change;
+};
+
+std::vector<Family> Families() {
+  return {
+      {"Llama", [](BlockSpec&, BiasSet&) {}},
+      {"Qwen3",
+       [](BlockSpec& s, BiasSet& b) {
+         s.qk_norm = true;
+         b.qkv = true;
+       }},
+      {"Mistral",
+       [](BlockSpec& s, BiasSet&) {
+         s.sliding = 9;
+         s.kv_heads = 1;
+       }},
+      {"Opt",
+       [](BlockSpec& s, BiasSet& b) {
+         s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false;
+         s.activation = Activation::kRelu;
+         b = {true, true, true, true, true};
+       }},
+      {"OptPostNorm",
+       [](BlockSpec& s, BiasSet& b) {
+         s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false, s.post_norm = true;
+         s.activation = Activation::kGelu;
+         b = {true, true, true, true, true};
+       }},
+  };
+}
+
+struct Model {
+  BlockSpec spec;
+  std::shared_ptr<Context> context = std::make_shared<Context>(2, 0);
+  std::optional<Block> block;
+
+  explicit Model(const Family& family) {
+    InitialiseBlas();
+    spec.hidden = 24, spec.head_dim = 8, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 50;
+    spec.rope = RopeSpec{};
+    BiasSet biases;
+    family.change(spec, biases);
+    block.emplace(MakeBlock(context, spec, RandomWeights(spec, biases, 3)));
+  }
+  // In memory, or paged: with only two pages at a time there.
+  std::unique_ptr<PagedMatrix> Matrix(size_t cols, bool paged = false) const {
+    const size_t limit = paged ? 2 * PageRows() * cols * sizeof(float) : 0;
+    auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
+    return std::make_unique<PagedMatrix>(std::move(store), Tokens(), cols, PageRows());
+  }
+  std::unique_ptr<PagedMatrix> States(uint32_t seed, bool paged = false) const {
+    auto matrix = Matrix(spec.hidden, paged);
+    const auto values = RandomValues<float>(matrix->rows() * spec.hidden, seed);
+    matrix->Write(0, matrix->rows(), values.data());
+    return matrix;
+  }
+};
+
+std::vector<float> AllOf(const PagedMatrix& matrix) {
+  std::vector<float> values(matrix.rows() * matrix.cols());
+  matrix.Read(0, matrix.rows(), values.data());
+  return values;
+}
+
+std::vector<double> AllOf(const TileMatrix<double>& matrix) {
+  std::vector<double> values(matrix.rows().size() * matrix.cols().size());
+  ReadRows(matrix, 0, matrix.rows().size(), values.data());
+  return values;
+}
+
+template <typename T>
+std::vector<T> Copied(const T* from, size_t count) {
+  return {from, from + count};
+}
+
+// Relative to the largest entry: the pages' sums are of many tokens.
+double Tolerance(const GpuKind& kind) {
+  switch (kind.precision) {
+    case cuda::Precision::kExact:
+      return 2e-5;
+    case cuda::Precision::kTf32:
+      return 4e-3;
+    case cuda::Precision::kBf16x3:
+      return 1e-4;
+    case cuda::Precision::kBf16:
+      return 4e-2;
+  }
+  return 0;
+}
+
+class GpuSite : public GpuTest {
+ protected:
+  std::shared_ptr<CudaDevice> Open(uint64_t budget) const {
+    CudaOptions options = gpu_->options();
+    options.budget = budget;
+    options.forward = options.gram = GetParam().precision;
+    return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
+  }
+};
+
+void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bool feedback,
+                 double tolerance) {
+  const size_t width = SiteWidth(model.spec, site), hidden = model.spec.hidden;
+  const size_t tokens = Tokens(), residual = feedback ? hidden : 0;
+  const auto on_cpu = model.States(1), on_gpu = model.States(1, true), before = model.States(2),
+             after = model.States(4);
+  const auto kept_cpu = model.Matrix(width), kept_gpu = model.Matrix(width, true);
+  // Several tiles, whose sides divide neither the width nor the rows that come back at a time.
+  TileSpace space = InMemory(model.context);
+  space.side = 16;
+  Statistics sums_cpu(space, width, true, residual), sums_gpu(space, width, true, residual);
+  SiteRun run;
+  run.window = kWindow;
+  if (feedback) {
+    run.dense_before = before.get(), run.dense_after = after.get();
+    run.alpha = 0.7f, run.beta = 0.4f;
+  }
+  run.hidden = on_cpu.get(), run.statistics = &sums_cpu, run.keep = kept_cpu.get();
+  RunSite(*model.block, site, run);
+  run.hidden = on_gpu.get(), run.statistics = &sums_gpu, run.keep = kept_gpu.get();
+  RunSiteOnDevice(device, *model.block, site, run);
+  ExpectClose(AllOf(*on_gpu), AllOf(*on_cpu), tolerance, "hidden");
+  ExpectClose(AllOf(*kept_gpu), AllOf(*kept_cpu), tolerance, "kept");
+  EXPECT_EQ(sums_gpu.tokens(), tokens);
+  const auto compare = [&](const double* got, const double* wanted, size_t count,
+                           const char* what) {
+    ExpectClose(Copied(got, count), Copied(wanted, count), tolerance, what);
+  };
+  ExpectClose(AllOf(*sums_gpu.gram()), AllOf(*sums_cpu.gram()), tolerance, "gram");
+  compare(sums_gpu.squares(), sums_cpu.squares(), width, "squares");
+  // A sum of both signs: relative to the root of the sum of squares instead.
+  for (size_t j = 0; j < width; ++j) {
+    ASSERT_NEAR(sums_gpu.sums()[j], sums_cpu.sums()[j],
+                tolerance * std::sqrt(sums_cpu.squares()[j] * static_cast<double>(tokens)));
+  }
+  if (feedback) {
+    ExpectClose(AllOf(*sums_gpu.cross()), AllOf(*sums_cpu.cross()), tolerance, "cross");
+  }
+  compare(sums_gpu.residual_sums(), sums_cpu.residual_sums(), residual, "residual sums");
+  EXPECT_NEAR(sums_gpu.residual_energy(), sums_cpu.residual_energy(),
+              tolerance * sums_cpu.residual_energy());
+}
+
+TEST_P(GpuSite, EqualsTheCpu) {
+  const auto device = Open(PagingBudget());
+  for (const Family& family : Families()) {
+    const Model model(family);
+    for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+      SCOPED_TRACE(family.name + (site == SiteKind::kFfn ? " ffn" : " attention"));
+      CompareSite(*device, model, site, false, Tolerance(GetParam()));
+      if (!model.spec.post_norm) {
+        const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
+        ASSERT_LT(2 * PlanSite(*device, model.spec, site, demand).flight, Tokens())
+            << "a third page takes the first one's place";
+        CompareSite(*device, model, site, true, Tolerance(GetParam()));
+      }
+    }
+  }
+  EXPECT_LE(device->memory().peak, device->memory().limit);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuSite, testing::ValuesIn(AllKinds()),
+                         [](const auto& info) { return NameOf(info.param); });
+
+class GpuSiteLimits : public GpuSite {};
+
+// Too little for pages of the usual length, then for all rows of the Gram matrix at once.
+TEST_P(GpuSiteLimits, ASmallBudgetTakesSmallerPagesAndMorePasses) {
+  const Model model(Families()[0]);
+  for (const uint64_t budget : {400u << 10, 128u << 10}) {
+    const auto device = Open(budget);
+    CompareSite(*device, model, SiteKind::kFfn, true, Tolerance(GetParam()));
+    EXPECT_LE(device->memory().peak, budget);
+    EXPECT_LE(device->memory().used, budget / 16 + 256) << "everything was given back";
+  }
+}
+
+TEST_P(GpuSiteLimits, NoBudgetAtAllIsRefusedBeforeWork) {
+  const Model model(Families()[0]);
+  const auto device = Open(32 << 10);
+  const auto hidden = model.States(1);
+  const auto before = AllOf(*hidden);
+  SiteRun run;
+  run.window = kWindow;
+  run.hidden = hidden.get();
+  ExpectError([&] { RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, run); }, "ERR_BUDGET",
+              "of the GPU's memory");
+  EXPECT_EQ(AllOf(*hidden), before);
+}
+
+TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
+  Model model(Families()[0]);
+  const auto hidden = model.States(1);
+  SiteRun run;
+  run.window = kWindow;
+  run.hidden = hidden.get();
+  const size_t used = model.context->budget->used();
+  RunSiteOnDevice(*Open(TestedGpu().budget), *model.block, SiteKind::kFfn, run);
+  // Two pages in and two out.
+  EXPECT_GE(model.context->budget->peak() - used,
+            4 * std::min(hidden->rows(), hidden->page_rows()) * model.spec.hidden * sizeof(float));
+  EXPECT_EQ(model.context->budget->used(), used);
+}
+
+TEST_P(GpuSiteLimits, NotFiniteIsSeenAndAnAbortStops) {
+  const Model model(Families()[0]);
+  const auto device = Open(TestedGpu().budget);
+  const auto hidden = model.States(1);
+  const float nan = std::nanf("");
+  PagedMatrix::View(*hidden, hidden->rows() - 1, 1, PagedMatrix::Access::kUpdate).data()[3] = nan;
+  SiteRun run;
+  run.window = kWindow;
+  run.hidden = hidden.get();
+  ExpectError([&] { RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, run); }, "ERR_NAN",
+              "no longer finite");
+  model.context->abort = true;
+  EXPECT_THROW(RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, run), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuSiteLimits, testing::ValuesIn(ExactKinds()),
+                         [](const auto& info) { return NameOf(info.param); });
+
+}  // namespace
+}  // namespace struprune::test

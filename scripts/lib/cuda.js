@@ -1,0 +1,73 @@
+// nvcc: of the system where it is CUDA 13 or newer, else of pinned wheels in .deps/cuda.
+const fs = require('node:fs');
+const path = require('node:path');
+const { attempt, say, which } = require('./process.js');
+const { SetupError } = require('./setup-error.js');
+const { ensureWheels } = require('./wheels.js');
+
+const WHEELS = [
+  'nvidia-cuda-nvcc',
+  'nvidia-cuda-crt',
+  'nvidia-nvvm',
+  'nvidia-cuda-runtime',
+  'nvidia-cuda-cccl',
+];
+/** sm_100 and sm_120 need 12.8; the driver that is asked for is that of 13. */
+const NEEDED = 13;
+
+function releaseOf(nvcc) {
+  const { status, output } = attempt(nvcc, ['--version']);
+  const [, release] = /release (\d+)\./.exec(output) ?? [];
+  return status === 0 ? Number(release) : 0;
+}
+
+/** CUDACXX, PATH, CUDA_HOME and /usr/local/cuda, in this order. */
+function systemCompiler() {
+  const home = process.env.CUDA_HOME ?? '/usr/local/cuda';
+  const candidates = [process.env.CUDACXX, which('nvcc'), path.join(home, 'bin', 'nvcc')];
+  for (const nvcc of candidates.filter((file) => file && fs.existsSync(file))) {
+    const release = releaseOf(nvcc);
+    if (release >= NEEDED) return nvcc;
+    say(`${nvcc} is of CUDA ${release || '?'}, ${NEEDED} is needed: using the pinned wheels`);
+  }
+  return undefined;
+}
+
+/** Unpacking a wheel loses the permissions. */
+function executable(file) {
+  fs.chmodSync(file, 0o755);
+  return file;
+}
+
+function wheelCompiler() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new SetupError(
+      `no CUDA ${NEEDED} toolkit was found, and its wheels are for Linux on x86-64`,
+      'install the toolkit and set CUDACXX to its nvcc',
+    );
+  }
+  const home = path.join(ensureWheels(...WHEELS), 'nvidia', 'cu13');
+  for (const folder of ['bin', 'nvvm/bin']) {
+    for (const name of fs.readdirSync(path.join(home, folder))) {
+      executable(path.join(home, folder, name));
+    }
+  }
+  // nvcc looks for lib64.
+  const link = path.join(home, 'lib64');
+  if (!fs.existsSync(link)) fs.symlinkSync('lib', link);
+  return path.join(home, 'bin', 'nvcc');
+}
+
+/** Path of nvcc. Fetches 100 MB of wheels where the system has none. */
+const ensureNvcc = () => systemCompiler() ?? wheelCompiler();
+
+/** Path of the lister of a library's GPU code: beside the system's nvcc, else of a wheel. */
+function cuobjdump() {
+  const system = systemCompiler();
+  const beside = system && path.join(path.dirname(fs.realpathSync(system)), 'cuobjdump');
+  if (beside && fs.existsSync(beside)) return beside;
+  const folder = path.join(ensureWheels('nvidia-cuda-cuobjdump'), 'nvidia', 'cu13', 'bin');
+  return executable(path.join(folder, 'cuobjdump'));
+}
+
+module.exports = { cuobjdump, ensureNvcc };

@@ -1,0 +1,115 @@
+/** Choosing a device: what each state of a driver makes of auto and of cuda:N. */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import test from 'ava';
+import { EVALUATION, run, scratch, TINY } from '../cli/run';
+import { type FakeDriver, fakeDriver, H100 } from './fake-driver';
+
+const ARGS = ['eval', TINY, '--text', EVALUATION, '--window', '64', '--max-tokens', '128'];
+const QUICK = [...ARGS, '--no-gemm-share'];
+/** No library is there, whatever was built in this checkout. */
+const NOT_BUILT = { STRUPRUNE_CUDA_LIBRARY: '/nowhere/struprune_cuda.so' };
+
+const OLD = { ...H100, name: 'Fake V100', major: 7 };
+const FULL = { ...H100, name: 'Full GPU', freeMiB: 100 };
+
+const STATES: [what: string, driver: FakeDriver, found: RegExp, mend: RegExp][] = [
+  ['an old driver', { version: 12040 }, /too old: it knows CUDA 12\.4, .* needs 13\.0/, /580/],
+  ['a very old driver', { lacks: 'cuMemGetInfo_v2' }, /too old .*cuMemGetInfo_v2/, /580/],
+  ['no GPU', { init: 100 }, /finds no GPU/, /make the GPU visible/],
+  ['no GPU in the list', { gpus: [] }, /finds no GPU/, /make the GPU visible/],
+  ['a half-updated driver', { init: 803 }, /of different versions/, /restart/],
+  ['a driver that fails', { init: 999 }, /CUDA error 999/, /nvidia-smi/],
+  ['an old GPU', { gpus: [OLD] }, /Fake V100: .*capability is 7\.0/, /another GPU/],
+  ['a full GPU', { gpus: [FULL] }, /Full GPU: no memory is left .*100 MiB free/, /nvidia-smi/],
+  ['no memory for a context', { context: 2 }, /no memory is left/, /nvidia-smi/],
+  ['a context that fails', { context: 46 }, /making a context failed .* 46/, /nvidia-smi/],
+  ['a driver that crashes', { crashes: true }, /probe ended by SIGABRT/, /nvidia-smi/],
+  ['no library', {}, /Fake H100: the CUDA library is not built/, /npm run build:cuda/],
+];
+for (const [what, driver, found, mend] of STATES) {
+  test(`${what}: cuda:0 is refused in one line, auto says so and goes on`, async (t) => {
+    const env = { ...(await fakeDriver(t, driver)), ...NOT_BUILT };
+    const named = await run([...QUICK, '--device', 'cuda:0'], { env });
+    t.is(named.code, 8, named.stderr);
+    t.is(named.stdout, '');
+    t.regex(named.stderr, /^error: cuda:0 cannot be used: .*; .*--device cpu.* \[ERR_DEVICE\]\n$/);
+    t.regex(named.stderr, found);
+    t.regex(named.stderr, mend);
+    const auto = await run(QUICK, { env });
+    t.is(auto.code, 0, auto.stderr);
+    const [first] = auto.stderr.split('\n');
+    t.regex(first!, /^on the CPU: .*; for a GPU, /);
+    t.regex(first!, found);
+    t.regex(auto.stdout, /^perplexity/);
+  });
+}
+
+test('a GPU that is not there', async (t) => {
+  const env = { ...(await fakeDriver(t, {})), ...NOT_BUILT };
+  const { code, stderr } = await run([...QUICK, '--device', 'cuda:7'], { env });
+  t.is(code, 8, stderr);
+  t.regex(stderr, /^error: cuda:7 cannot be used: the driver has one GPU; .* \[ERR_DEVICE\]\n$/);
+});
+
+test('a library of another version, and one that is none', async (t) => {
+  const folder = await scratch(t);
+  const driver = await fakeDriver(t, {});
+  const source = join(folder, 'old.c');
+  await writeFile(source, 'static int old[2]; int *struprune_cuda_api(void) { return old; }');
+  const library = join(folder, 'struprune_cuda.so');
+  await promisify(execFile)('cc', ['-shared', '-fPIC', '-o', library, source]);
+  const env = { ...driver, STRUPRUNE_CUDA_LIBRARY: library };
+  const other = await run([...QUICK, '--device', 'cuda:0'], { env });
+  t.regex(other.stderr, /the CUDA library is of another version.*npm run build:cuda/);
+  await writeFile(library, 'no library');
+  const broken = await run([...QUICK, '--device', 'cuda:0'], { env });
+  t.regex(broken.stderr, /the CUDA library does not load.*npm run build:cuda/);
+  t.is(broken.code, 8);
+});
+
+test('cpu asks no driver', async (t) => {
+  const env = await fakeDriver(t, { crashes: true });
+  const { code, stderr } = await run([...QUICK, '--device', 'cpu'], { env });
+  t.is(code, 0, stderr);
+  t.notRegex(stderr, /on the CPU/);
+});
+
+test('a name that is none is a usage error', async (t) => {
+  const { code, stderr } = await run([...QUICK, '--device', 'gpu']);
+  t.is(code, 2);
+  t.regex(stderr, /--device <name>.*auto, cpu or cuda:N/);
+});
+
+test('devices lists GPUs with reasons, for people and as JSON', async (t) => {
+  const env = { ...(await fakeDriver(t, { gpus: [OLD, FULL, H100] })), ...NOT_BUILT };
+  const [people, json] = await Promise.all([
+    run(['devices'], { env }),
+    run(['devices', '--json'], { env }),
+  ]);
+  t.is(people.code, 0, people.stderr);
+  t.regex(people.stdout, /^cuda:0 +Fake V100, capability 7\.0, .*cannot be used: /m);
+  t.regex(people.stdout, /^cuda:2 +Fake H100, .*not built/m);
+  const { cuda } = JSON.parse(json.stdout);
+  t.is(cuda.driver, 13000);
+  t.is(cuda.unusable, null);
+  t.deepEqual(
+    cuda.gpus.map(({ index, freeBytes }: { index: number; freeBytes: number }) => [
+      index,
+      freeBytes,
+    ]),
+    [
+      [0, null], // too old to be asked
+      [1, FULL.freeMiB * 2 ** 20],
+      [2, H100.freeMiB * 2 ** 20],
+    ],
+  );
+});
+
+test('the self-test that is not built', async (t) => {
+  const { code, stderr } = await run(['devices', '--selftest'], { env: NOT_BUILT });
+  t.is(code, 8);
+  t.regex(stderr, /^error: the self-test is not built .*npm run build:cuda.* \[ERR_DEVICE\]\n$/);
+});

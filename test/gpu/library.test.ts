@@ -1,0 +1,51 @@
+/** What the built files need: the addon nothing of CUDA, the CUDA library no library of CUDA. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import test from 'ava';
+
+const RELEASE = resolve(__dirname, '../../build/Release');
+const output = (command: string, ...args: string[]) =>
+  execFileSync(command, args, { encoding: 'utf8' });
+
+test('the addon needs no library and no symbol of CUDA', (t) => {
+  const addon = join(RELEASE, 'struprune.node');
+  const needed = output('readelf', '-d', addon).match(/NEEDED.*/g) ?? [];
+  t.true(needed.length > 0);
+  for (const line of needed) t.notRegex(line, /cuda|cublas|cusolver|nvidia/i);
+  t.notRegex(output('nm', '-D', '--undefined-only', addon), /\b(cu[A-Z]|cuda|cublas|cusolver)\w*/);
+});
+
+const library = join(RELEASE, 'struprune_cuda.so');
+/** .ci/run builds it before the tests; elsewhere it may be absent. */
+const built = existsSync(library) ? test : test.skip;
+
+built(
+  'the CUDA library has code for every target, in each of its files, and PTX of the newest',
+  (t) => {
+    const { cuobjdump } = require(resolve(__dirname, '../../scripts/lib/cuda.js')) as {
+      cuobjdump(): string;
+    };
+    const listing = output(cuobjdump(), '--list-elf', '--list-ptx', library);
+    const files = new Map<string, number>();
+    for (const [, target] of listing.matchAll(/\.(sm_\d+\.(?:cubin|ptx))$/gm)) {
+      files.set(target!, (files.get(target!) ?? 0) + 1);
+    }
+    const code = [80, 86, 89, 90, 100, 120].map((target) => `sm_${target}.cubin`);
+    t.deepEqual([...files.keys()].sort(), [...code, 'sm_120.ptx'].sort());
+    const sources = readdirSync(resolve(__dirname, '../../native/cuda'));
+    const kernels = sources.filter((name) => /\.cu$/.test(name)).length;
+    for (const [target, count] of files) t.true(count > 0 && count <= kernels, target);
+    t.is(new Set(files.values()).size, 1, 'every file is there for every target');
+  },
+);
+
+built('the CUDA library gives one symbol and brings the runtime along', (t) => {
+  const defined = output('nm', '-D', '--defined-only', library).trim().split('\n');
+  const names = defined.map((line) => line.split(' ').pop()!);
+  t.deepEqual(
+    names.filter((name) => !name.startsWith('_Z')),
+    ['struprune_cuda_api'],
+  );
+  t.notRegex(output('readelf', '-d', library), /NEEDED.*(cuda|cublas|cusolver|stdc\+\+)/);
+});

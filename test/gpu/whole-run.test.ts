@@ -1,0 +1,94 @@
+/** prune() and plan() in this process with sites on the emulated GPU: the journal, and memory on both sides. */
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { plan } from '../../lib/plan';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from '../e2e/files';
+import { CALIBRATION, workspace } from '../e2e/models';
+import { stopAfter } from '../e2e/stop-after';
+import { emulatedLibrary } from './emulation';
+import { fakeDriver } from './fake-driver';
+
+const work = workspace();
+test.after.always(() => work.remove());
+const library = emulatedLibrary();
+
+/** The driver is asked in a child process, which inherits these. */
+async function useEmulation(t: ExecutionContext): Promise<void> {
+  Object.assign(process.env, await fakeDriver(t, {}), library);
+}
+
+const WINDOW = 32;
+const options = (more: Partial<PruneOptions>): PruneOptions => ({
+  output: join(work.emptyFolder(), 'out'),
+  calibration: CALIBRATION,
+  calibrationTokens: 32 * WINDOW,
+  surveyTokens: 8 * WINDOW,
+  window: WINDOW,
+  sparsity: 0.2,
+  threads: 1,
+  device: 'cuda:0',
+  deviceMemory: 64 * 2 ** 20,
+  ...more,
+});
+
+test.serial(
+  'a journal of the GPU goes on there with the same bytes, and not on the CPU',
+  async (t) => {
+    await useEmulation(t);
+    const model = work.model('llama2');
+    const whole = await prune(model, options({}));
+    t.regex(whole.device, /^emulated GPU, .*67108864 bytes$/);
+    const settings = options({ resume: true });
+    const journal = await stopAfter(1, model, settings);
+    const kept = hashesOf(journal);
+    for (const [more, message] of [
+      [{ device: 'cpu' }, /device emulated GPU, .*, now cpu/],
+      [{ deviceMemory: 32 * 2 ** 20 }, /67108864 bytes, now .* 33554432 bytes/],
+    ] as const) {
+      await t.throwsAsync(prune(model, { ...settings, ...more }), {
+        code: 'ERR_ARGUMENT',
+        message,
+      });
+      t.deepEqual(hashesOf(journal), kept);
+    }
+    const resumed = await prune(model, settings);
+    t.deepEqual(resumed.resumedBlocks, [0]);
+    t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+  },
+);
+
+const ROWS: [model: string, more: Partial<PruneOptions>][] = [
+  ['llama2', {}],
+  ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5 }],
+  ['opt-post', { method: 'flap' }],
+  // Part of every Gram matrix at a time.
+  ['llama3-tied', { allocation: 'uniform', deviceMemory: 700 * 2 ** 10 }],
+];
+for (const [name, more] of ROWS) {
+  test.serial(`planned memory is enough: ${name}, ${JSON.stringify(more)}`, async (t) => {
+    await useEmulation(t);
+    const model = work.model(name);
+    const planned = await plan(model, options(more));
+    const { peakBudgetBytes, peakDeviceBytes } = await prune(model, options(more));
+    const { memory } = planned.device!;
+    t.true(peakDeviceBytes! <= memory, `GPU: needed ${peakDeviceBytes}, planned ${memory}`);
+    t.true(memory <= 1.25 * peakDeviceBytes!, `GPU: needed ${peakDeviceBytes}, planned ${memory}`);
+    t.true(memory <= options(more).deviceMemory!);
+    t.true(peakBudgetBytes <= planned.memory, `needed ${peakBudgetBytes} of ${planned.memory}`);
+    t.is(planned.device!.passes > 1, 'deviceMemory' in more);
+  });
+}
+
+test.serial('what a GPU cannot hold is refused before work, by plan and by prune', async (t) => {
+  await useEmulation(t);
+  const model = work.model('llama2');
+  const more = { deviceMemory: 2 ** 17 };
+  const refused = { code: 'ERR_BUDGET', message: /of the GPU's memory, .*--device-memory/ };
+  await t.throwsAsync(plan(model, options(more)), refused);
+  await t.throwsAsync(
+    prune(model, { ...options(more), onProgress: () => t.fail('work began') }),
+    refused,
+  );
+});
