@@ -18,7 +18,7 @@ import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native
 import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
-import type { NativeGaussNewton } from './native-gauss-newton';
+import type { NativeFfn } from './native-ffn';
 import type { NativeGpu } from './native-gpu';
 
 declare const tag: unique symbol;
@@ -33,6 +33,7 @@ export type StatisticsHandle = Handle<'statistics'>;
 export type BlockHandle = Handle<'block'>;
 export type EndsHandle = Handle<'ends'>;
 export type GaussNewtonHandle = Handle<'gauss-newton'>;
+export type AuxiliaryHandle = Handle<'auxiliary'>;
 export type AnyHandle =
   | EngineHandle
   | FileHandle
@@ -41,7 +42,8 @@ export type AnyHandle =
   | StatisticsHandle
   | BlockHandle
   | EndsHandle
-  | GaussNewtonHandle;
+  | GaussNewtonHandle
+  | AuxiliaryHandle;
 
 export type Site = 'attention' | 'ffn';
 
@@ -99,7 +101,7 @@ export interface NativeAddon
   extends NativeBackward,
     NativeBench,
     NativeDevices,
-    NativeGaussNewton,
+    NativeFfn,
     NativeGpu {
   /** Name, version and kernel of the BLAS. */
   blas: string;

@@ -5,7 +5,9 @@
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
+import { type AuxiliarySteps, auxiliaryVariables } from '../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
+import type { RoundsResult } from '../solver/input-rounds';
 import type { NativeRefit } from '../solver/native-solver';
 import type { Settings } from './options';
 import type { LayerStats } from './result';
@@ -58,23 +60,39 @@ export async function refitInputs(
 ): Promise<InputRefit> {
   const { handle } = session.engine;
   const { inputs, targets } = tokens;
+  const { lambda, ffnTokens } = settings;
   const before = start.relativeError;
   const freezes = settings.bias === 'keep';
-  const solver = native.createGaussNewton(handle, block, inputs, targets, settings.lambda, freezes);
-  return using(solver, async () => {
+  const refit = () => refitOutput(session, settings, block, layer, tokens, bias);
+  const done = ({ fit, taken }: RoundsResult<NativeRefit>): InputRefit => ({
+    refit: fit,
+    report: { before, rounds: taken },
+  });
+  if (settings.ffnSolver === 'auxiliary') {
+    const variables = native.createAuxiliary(handle, block, inputs, targets, lambda, freezes);
+    return using(variables, async (solver) => {
+      const steps: AuxiliarySteps<NativeRefit> = {
+        iterate: (fit, iteration) =>
+          native.iterateAuxiliary(handle, solver, block, fit, ffnTokens, iteration),
+        move: (forth) => native.moveAuxiliary(handle, solver, block, forth),
+        refit,
+      };
+      return done(await auxiliaryVariables(steps, start, settings.auxiliaryIterations));
+    });
+  }
+  const newton = native.createGaussNewton(handle, block, inputs, targets, lambda, freezes);
+  return using(newton, async (solver) => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {
-        const { gaussNewtonTokens } = settings;
-        await native.linearise(handle, solver, block, fit, gaussNewtonTokens, round);
+        await native.linearise(handle, solver, block, fit, ffnTokens, round);
       },
       nextDirection: (last) => native.nextDirection(handle, solver, last),
       advance: (step) => native.advanceAlong(handle, solver, step),
-      move: (forth) => native.moveInputs(handle, solver, block, forth),
-      refit: () => refitOutput(session, settings, block, layer, tokens, bias),
+      move: (forth) => native.moveAlong(handle, solver, block, forth),
+      refit,
     };
     const { gaussNewtonRounds: rounds, gaussNewtonSteps } = settings;
-    const { fit, taken } = await gaussNewton(steps, start, { rounds, steps: gaussNewtonSteps });
-    return { refit: fit, report: { before, rounds: taken } };
+    return done(await gaussNewton(steps, start, { rounds, steps: gaussNewtonSteps }));
   });
 }
 

@@ -22,7 +22,7 @@ export const SELECTIONS = ['plain', 'fisher'] as const;
 export const BIASES = ['keep', 'refit', 'add'] as const;
 
 /** What of an FFN is refitted: its output map alone, or gate and up too. */
-export const FFN_SOLVERS = ['output', 'gauss-newton'] as const;
+export const FFN_SOLVERS = ['output', 'auxiliary', 'gauss-newton'] as const;
 
 const share = z.number().min(0).max(1);
 const count = z.number().int().positive();
@@ -73,9 +73,10 @@ const schema = z.strictObject({
   selection: z.enum(SELECTIONS).default('plain'),
   refit: z.boolean().default(true),
   ffnSolver: z.enum(FFN_SOLVERS).default('output'),
+  auxiliaryIterations: count.default(3),
   gaussNewtonRounds: count.default(1),
   gaussNewtonSteps: count.default(2),
-  gaussNewtonTokens: count.default(32768),
+  ffnTokens: count.default(32768),
   sequential: z.boolean().default(true),
   bias: z.enum(BIASES).default('refit'),
   layerWeights: z.enum(LAYER_WEIGHTS).default('fisher'),

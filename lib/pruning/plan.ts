@@ -3,7 +3,7 @@
  * and work. From the architecture and the settings alone; no weight is read.
  */
 import { storageBytes } from '../checkpoint/container';
-import { gaussNewtonBytes } from '../engine/gauss-newton-bytes';
+import { auxiliaryBytes, gaussNewtonBytes } from '../engine/ffn-bytes';
 import type { GpuSites } from '../engine/gpu-sites';
 import type { Site } from '../engine/native';
 import {
@@ -300,7 +300,11 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         parts.push(copy + sums + Math.max(...jobs));
         if (inputsToo) {
           const further = settings.gaussNewtonSteps > 1;
-          parts.push(copy + gaussNewtonBytes(ground, layer.groups, tokens, further));
+          const solver =
+            settings.ffnSolver === 'auxiliary'
+              ? auxiliaryBytes(ground, layer.groups, tokens)
+              : gaussNewtonBytes(ground, layer.groups, tokens, further);
+          parts.push(copy + solver);
         }
       }
       return blockBytes(ground, block) + Math.max(...parts);
@@ -326,7 +330,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         ? 0
         : (feedback ? 2 : 1) * forwardFlops(input) * tokens +
           (gram ? gramFlops(input, tokens) : 0) +
-          gaussNewtonFlops(input),
+          inputRefitFlops(input),
       double: gram ? sweepFlops(input) : 0,
     },
   };
@@ -382,20 +386,23 @@ function gramFlops({ architecture, layers }: PlanInput, tokens: number): number 
 }
 
 /** Passes over an FFN's gate and up (`in`), its output map (`out`) and a Gram of its channels, two flops a product. */
-function gaussNewtonFlops({ architecture, settings, method, layers, tokens }: PlanInput): number {
-  const { gaussNewtonRounds, gaussNewtonSteps, gaussNewtonTokens } = settings;
+function inputRefitFlops({ architecture, settings, method, layers, tokens }: PlanInput): number {
+  const { ffnSolver, auxiliaryIterations, gaussNewtonRounds, gaussNewtonSteps: steps } = settings;
+  const { hidden, gated } = architecture;
+  const auxiliary = ffnSolver === 'auxiliary';
+  const rounds = auxiliary ? auxiliaryIterations : gaussNewtonRounds;
   return layers.reduce((sum, layer) => {
     if (!refitsInputs({ settings, method }, layer.site)) return sum;
-    const { hidden, gated } = architecture;
     const out = 2 * layer.groups * hidden;
     const parts = gated ? 2 : 1;
     const [all, gram] = [parts * out, layer.groups ** 2];
     const linearise = 2 * all + 2 * out + parts * gram;
-    const directions = gaussNewtonSteps * (2 * all + out) + (gaussNewtonSteps - 1) * (all + out);
+    const directions = steps * (2 * all + out) + (steps - 1) * (all + out);
+    const move = auxiliary ? 2 * all + 2 * out + 2 * hidden ** 2 : linearise + directions;
     const refit = tokens * (all + 2 * out + gram);
-    const step = Math.min(tokens, gaussNewtonTokens) * (linearise + directions);
     // The targets, and the hidden states' way through the refitted maps.
-    return sum + gaussNewtonRounds * (step + refit) + tokens * (all + out);
+    const once = tokens * (all + out);
+    return sum + rounds * (Math.min(tokens, settings.ffnTokens) * move + refit) + once;
   }, 0);
 }
 

@@ -5,8 +5,8 @@
 #include "addon/bench_addon.h"
 #include "addon/devices_addon.h"
 #include "addon/engine_addon.h"
+#include "addon/ffn_addon.h"
 #include "addon/formats_addon.h"
-#include "addon/gauss_newton_addon.h"
 #include "addon/gpu_addon.h"
 #include "addon/site_addon.h"
 #include "addon/solver_addon.h"
@@ -18,7 +18,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitFormats(env, exports);
   struprune::addon::InitSolver(env, exports);
   struprune::addon::InitSite(env, exports);
-  struprune::addon::InitGaussNewton(env, exports);
+  struprune::addon::InitFfn(env, exports);
   struprune::addon::InitBackward(env, exports);
   struprune::addon::InitDevices(env, exports);
   struprune::addon::InitBench(env, exports);

@@ -1,41 +1,19 @@
 #include "ops/activation.h"
 
-#include <cmath>
-#include <numbers>
-
 #include "core/simd.h"
-#include "ops/exp.h"
+#include "ops/activation_value.h"
 
 namespace struprune {
 namespace {
-
-struct ValueAndSlope {
-  float value, slope;
-};
-
-template <Activation kind>
-STRUPRUNE_INLINE ValueAndSlope Of(float x) {
-  if constexpr (kind == Activation::kSilu) {
-    const float s = 1.0f / (1.0f + Exp(-x));
-    return {x * s, s * (1.0f + x * (1.0f - s))};
-  } else if constexpr (kind == Activation::kRelu) {
-    return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f};
-  } else {
-    const float cdf = 0.5f * (1.0f + std::erf(x / std::numbers::sqrt2_v<float>));
-    const float pdf =
-        Exp(-0.5f * x * x) * std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
-    return {x * cdf, cdf + x * pdf};
-  }
-}
 
 template <Activation kind>
 STRUPRUNE_INLINE void Apply(size_t count, const float* gate, const float* up, float* out) {
   if (gate) {
 #pragma omp simd
-    for (size_t i = 0; i < count; ++i) out[i] = Of<kind>(gate[i]).value * up[i];
+    for (size_t i = 0; i < count; ++i) out[i] = ActivationAt<kind>(gate[i]).value * up[i];
   } else {
 #pragma omp simd
-    for (size_t i = 0; i < count; ++i) out[i] = Of<kind>(up[i]).value;
+    for (size_t i = 0; i < count; ++i) out[i] = ActivationAt<kind>(up[i]).value;
   }
 }
 
@@ -44,7 +22,7 @@ STRUPRUNE_INLINE void ApplyWithSlopes(size_t count, float* gate, float* up, floa
   if (gate) {
 #pragma omp simd
     for (size_t i = 0; i < count; ++i) {
-      const ValueAndSlope act = Of<kind>(gate[i]);
+      const ValueAndSlope act = ActivationAt<kind>(gate[i]);
       const float linear = up[i];
       out[i] = act.value * linear;
       gate[i] = act.slope * linear;
@@ -53,7 +31,7 @@ STRUPRUNE_INLINE void ApplyWithSlopes(size_t count, float* gate, float* up, floa
   } else {
 #pragma omp simd
     for (size_t i = 0; i < count; ++i) {
-      const ValueAndSlope act = Of<kind>(up[i]);
+      const ValueAndSlope act = ActivationAt<kind>(up[i]);
       out[i] = act.value;
       up[i] = act.slope;
     }
@@ -66,14 +44,14 @@ STRUPRUNE_INLINE void ApplyBackward(size_t count, const float* gate, const float
   if (gate) {
 #pragma omp simd
     for (size_t i = 0; i < count; ++i) {
-      const ValueAndSlope act = Of<kind>(gate[i]);
+      const ValueAndSlope act = ActivationAt<kind>(gate[i]);
       const float grad = grad_out[i];
       grad_gate[i] = grad * up[i] * act.slope;
       grad_up[i] = grad * act.value;
     }
   } else {
 #pragma omp simd
-    for (size_t i = 0; i < count; ++i) grad_up[i] = grad_out[i] * Of<kind>(up[i]).slope;
+    for (size_t i = 0; i < count; ++i) grad_up[i] = grad_out[i] * ActivationAt<kind>(up[i]).slope;
   }
 }
 

@@ -1,4 +1,5 @@
-"""One round of Gauss-Newton on the FFN of small random models, with J written out as a dense matrix.
+"""One round of Gauss-Newton, with J written out as a dense matrix, and one iteration of auxiliary variables, on the FFN of
+small random models.
 
 Usage: PYTHONPATH=<numpy, safetensors> python3 scripts/oracles/make-ffn-fixtures.py [OUT]
 
@@ -132,6 +133,60 @@ def conjugate_gradients(normal, right, inverse, steps):
     return shift, lines
 
 
+def nearest_minimum(slope_of, start):
+    """The first stationary point of a function of one variable downhill from start, by bisection of its derivative."""
+    sign = -np.sign(slope_of(start))
+    if sign == 0:
+        return start
+    low, step = 0.0, 1e-3
+    while sign * slope_of(start + sign * (low + step)) < 0:
+        low += step
+    high = low + step
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sign * slope_of(start + sign * middle) < 0 else (low, middle)
+    return start + sign * high
+
+
+def best_gate(name, p, up, start, beta):
+    def slope_of(z):
+        value, slope = activation(name, z)
+        return -2 * (p - value * up) * slope * up + 2 * beta * (z - start)
+
+    return nearest_minimum(slope_of, start)
+
+
+def best_relu(p, start, beta):
+    """By trying: the cost is a parabola on either side of 0."""
+
+    def cost(z):
+        return (p - max(z, 0)) ** 2 + beta * (z - start) ** 2
+
+    return min([max((p + beta * start) / (1 + beta), 0.0), min(start, 0.0)], key=cost)
+
+
+def auxiliary(ffn, theta):
+    """Input weights after one iteration with alpha = beta = 1."""
+    p, slopes = ffn.hidden(ffn.split(theta))
+    down = ffn.down
+    alpha = (down**2).sum() / down.shape[1]
+    # argmin ‖Y − b − P Dᵀ‖² + alpha ‖P − P₀‖²
+    gram = down.T @ down + alpha * np.eye(down.shape[1])
+    wanted = np.linalg.solve(gram, ((ffn.y - ffn.fitted) @ down + alpha * p).T).T
+    before = [ffn.x @ part.T for part in ffn.split(theta)]
+    betas = [(slope**2).mean() for slope in slopes]
+    if ffn.parts == 1:
+        after = [np.vectorize(best_relu)(wanted, before[0], betas[0])]
+    else:
+        gate = np.vectorize(lambda *a: best_gate(ffn.name, *a))(wanted, before[1], before[0], betas[0])
+        value = activation(ffn.name, gate)[0]
+        after = [gate, (value * wanted + betas[1] * before[1]) / (value**2 + betas[1])]
+    square = ffn.x.T @ ffn.x
+    ridge = np.diag(LAMBDA * np.diag(square) + FLOOR * np.diag(square).mean())
+    shifts = [np.linalg.solve(square + ridge, ffn.x.T @ (z - z0)).T for z, z0 in zip(after, before)]
+    return theta + np.concatenate(shifts)
+
+
 def fixture(name, seed):
     rng = np.random.default_rng(seed)
     ffn = Ffn(name, rng)
@@ -146,9 +201,11 @@ def fixture(name, seed):
     direct = np.linalg.lstsq(normal, right, rcond=None)[0]  # a channel may be dead
     assert np.allclose(solved, direct, rtol=1e-5, atol=1e-8 * np.abs(direct).max()), np.abs(solved - direct).max()
     shift, lines = conjugate_gradients(normal, right, inverse, STEPS)
+    iterated = auxiliary(ffn, theta)
     moved = theta + shift.reshape(theta.shape)
     last = ffn.refit(moved)
-    assert last < first
+    auxiliary_last = ffn.refit(iterated)
+    assert last < first and auxiliary_last < first
     return {
         "keep": ffn.keep.tolist(),
         "inputs": ffn.plain_inputs.ravel().tolist(),
@@ -159,6 +216,7 @@ def fixture(name, seed):
         "lines": lines,
         "moved": moved.ravel().tolist(),
         "last": last,
+        "auxiliary": {"moved": iterated.ravel().tolist(), "last": auxiliary_last},
     }
 
 

@@ -26,6 +26,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { allocation: 'uniform', threads: 1 }],
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5, selection: 'fisher' }],
   ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 2, sparsity: 0.1 }],
+  ['llama-bias', { ffnSolver: 'auxiliary', allocation: 'uniform', sparsity: 0.05 }],
   ['opt-pre', { ffnSolver: 'gauss-newton', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen3', { mask: 'admm', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],

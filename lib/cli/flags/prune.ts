@@ -189,9 +189,15 @@ export const PRUNE_FLAGS: FlagTable<
   refit: { flag: '--no-refit', help: 'leave the kept weights as they are', group: block },
   ffnSolver: {
     flag: '--ffn-solver <name>',
-    help: 'what of an FFN is refitted: its output map, or gate and up too by Gauss-Newton',
+    help: 'what of an FFN is refitted: its output map, or gate and up too, by auxiliary variables or Gauss-Newton',
     group: block,
     choices: FFN_SOLVERS,
+  },
+  auxiliaryIterations: {
+    flag: '--auxiliary-iterations <n>',
+    help: 'iterations of the auxiliary variables, each with a refit of the output map',
+    group: block,
+    parse: count,
   },
   gaussNewtonRounds: {
     flag: '--gauss-newton-rounds <n>',
@@ -205,9 +211,9 @@ export const PRUNE_FLAGS: FlagTable<
     group: block,
     parse: count,
   },
-  gaussNewtonTokens: {
-    flag: '--gauss-newton-tokens <n>',
-    help: 'calibration tokens that a round linearises over; the refits take all',
+  ffnTokens: {
+    flag: '--ffn-tokens <n>',
+    help: 'calibration tokens of a round or iteration over gate and up; the refits of the output map take all',
     group: block,
     parse: count,
   },

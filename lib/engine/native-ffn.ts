@@ -1,6 +1,7 @@
-/** The part of the native addon that refits an FFN's input weights by Gauss-Newton (native/solver/gauss_newton.h). */
+/** The part of the native addon that refits an FFN's input weights (native/solver/gauss_newton.h and auxiliary.h). */
 import type { NativeRefit } from '../solver/native-solver';
 import type {
+  AuxiliaryHandle,
   BlockHandle,
   EngineHandle,
   GaussNewtonHandle,
@@ -8,7 +9,7 @@ import type {
   StatisticsHandle,
 } from './native';
 
-export interface NativeGaussNewton {
+export interface NativeFfn {
   /**
    * On the inputs and targets that runSite wrote. The block's gate and up (and their biases, the weights of a last column of
    * ones) are what the ridge pulls towards; `freezeBiases` leaves them where they are.
@@ -37,9 +38,33 @@ export interface NativeGaussNewton {
   nextDirection(engine: EngineHandle, solver: GaussNewtonHandle, last: boolean): Promise<Direction>;
   advanceAlong(engine: EngineHandle, solver: GaussNewtonHandle, step: number): Promise<void>;
   /** Gives the block the input weights that the linearisation led to, rounded, or those that it began at. */
-  moveInputs(
+  moveAlong(
     engine: EngineHandle,
     solver: GaussNewtonHandle,
+    block: BlockHandle,
+    forth: boolean,
+  ): Promise<void>;
+  /** As createGaussNewton, for iterations of auxiliary variables. */
+  createAuxiliary(
+    engine: EngineHandle,
+    block: BlockHandle,
+    inputs: MatrixHandle,
+    targets: MatrixHandle,
+    lambda: number,
+    freezeBiases: boolean,
+  ): AuxiliaryHandle;
+  /** One iteration from the block's input weights and the refit's output map, over tokens as linearise takes them. */
+  iterateAuxiliary(
+    engine: EngineHandle,
+    solver: AuxiliaryHandle,
+    block: BlockHandle,
+    refit: NativeRefit,
+    tokens: number,
+    offset: number,
+  ): Promise<void>;
+  moveAuxiliary(
+    engine: EngineHandle,
+    solver: AuxiliaryHandle,
     block: BlockHandle,
     forth: boolean,
   ): Promise<void>;

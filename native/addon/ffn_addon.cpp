@@ -1,10 +1,12 @@
-// Where a block's FFN meets Gauss-Newton: its weights go out as an FfnMap and come back.
-#include "addon/gauss_newton_addon.h"
+// Where a block's FFN meets the solvers of its input weights: these go out as an FfnMap and come
+// back.
+#include "addon/ffn_addon.h"
 
 #include "addon/handles.h"
 #include "addon/solver_addon.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
+#include "solver/auxiliary.h"
 #include "solver/gauss_newton.h"
 #include "tiles/strips.h"
 
@@ -143,10 +145,34 @@ Napi::Value Advance(const Info& info) {
   return RunOn(info.Env(), Engine(info), [=] { solver->Advance(step); }, Nothing);
 }
 
-// (engine, solver, block, forth) -> Promise: the weights that the linearisation leads to become the
+// (engine, block, inputs, targets, lambda, freezeBiases) -> auxiliary variables with the block's
+// weights as their origin
+Napi::Value CreateAuxiliary(const Info& info) {
+  const auto context = Engine(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  AuxiliaryOptions options;
+  options.lambda = GetNumber(info[4], "lambda");
+  options.freeze_last = GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias);
+  return MakeHandle(info.Env(), std::make_shared<Auxiliary>(context, InputWeights(*block),
+                                                            GetTokens(info[2], info[3]), options));
+}
+
+// (engine, solver, block, refit, tokens, offset) -> Promise
+Napi::Value IterateAuxiliary(const Info& info) {
+  const auto solver = GetHandle<Auxiliary>(info[1], "solver");
+  const auto block = GetHandle<Block>(info[2], "block");
+  const auto refit = GetRefit(info[3]);
+  const size_t tokens = GetSize(info[4], "tokens"), offset = GetSize(info[5], "offset");
+  return RunOn(
+      info.Env(), Engine(info),
+      [=] { solver->Iterate(MapOf(*block, refit.get()), tokens, offset); }, Nothing);
+}
+
+// (engine, solver, block, forth) -> Promise: the input weights that the solver led to become the
 // block's, rounded, or those that it began at
+template <typename Solver>
 Napi::Value MoveInputs(const Info& info) {
-  const auto solver = GetHandle<GaussNewton>(info[1], "solver");
+  const auto solver = GetHandle<Solver>(info[1], "solver");
   const auto block = GetHandle<Block>(info[2], "block");
   const bool forth = GetBool(info[3], "forth");
   return RunOn(
@@ -181,12 +207,15 @@ Napi::Value CollectHidden(const Info& info) {
 
 }  // namespace
 
-void InitGaussNewton(Napi::Env env, Napi::Object exports) {
+void InitFfn(Napi::Env env, Napi::Object exports) {
   Export<CreateGaussNewton>(env, exports, "createGaussNewton");
   Export<Linearise>(env, exports, "linearise");
   Export<NextDirection>(env, exports, "nextDirection");
   Export<Advance>(env, exports, "advanceAlong");
-  Export<MoveInputs>(env, exports, "moveInputs");
+  Export<MoveInputs<GaussNewton>>(env, exports, "moveAlong");
+  Export<CreateAuxiliary>(env, exports, "createAuxiliary");
+  Export<IterateAuxiliary>(env, exports, "iterateAuxiliary");
+  Export<MoveInputs<Auxiliary>>(env, exports, "moveAuxiliary");
   Export<CollectHidden>(env, exports, "collectHidden");
 }
 

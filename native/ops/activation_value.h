@@ -1,0 +1,32 @@
+// A pointwise activation with its slope, to be inlined into loops that vectorise.
+#pragma once
+
+#include <cmath>
+#include <numbers>
+
+#include "core/simd.h"
+#include "ops/activation.h"
+#include "ops/exp.h"
+
+namespace struprune {
+
+struct ValueAndSlope {
+  float value, slope;
+};
+
+template <Activation kind>
+STRUPRUNE_INLINE ValueAndSlope ActivationAt(float x) {
+  if constexpr (kind == Activation::kSilu) {
+    const float s = 1.0f / (1.0f + Exp(-x));
+    return {x * s, s * (1.0f + x * (1.0f - s))};
+  } else if constexpr (kind == Activation::kRelu) {
+    return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f};
+  } else {
+    const float cdf = 0.5f * (1.0f + std::erf(x / std::numbers::sqrt2_v<float>));
+    const float pdf =
+        Exp(-0.5f * x * x) * std::numbers::inv_sqrtpi_v<float> / std::numbers::sqrt2_v<float>;
+    return {x * cdf, cdf + x * pdf};
+  }
+}
+
+}  // namespace struprune
