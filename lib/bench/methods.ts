@@ -28,7 +28,7 @@ function baseline(method: string, label: string, more: Partial<MethodEntry> = {}
     label,
     kind: 'baseline',
     base: null,
-    about: methodOf(method).source,
+    about: more.about ?? methodOf(method).source,
     ...more,
     options: { method, ...more.options },
   };
@@ -64,6 +64,11 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
   baseline('flap', 'FLAP, uniform', { id: 'flap-uniform' }),
   baseline('osscar', 'OSSCAR-style greedy'),
+  baseline('struprune', 'SparseLLM-style', {
+    id: 'sparsellm',
+    about: 'auxiliary variables in the manner of arXiv 2402.17946, the same share everywhere',
+    options: { allocation: 'uniform', alpha: 0, beta: 0, ffnSolver: 'auxiliary' },
+  }),
   struprune('uniform', 'sweep and exact refit on sequential inputs, the same share everywhere'),
   struprune(
     'threshold',
@@ -87,6 +92,12 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ablation('weights-residual', 'errors ÷ stream', 'layer weights 1 ÷ ‖h‖²', {
     layerWeights: 'residual',
   }),
+  ablation('gauss-newton', 'Gauss-Newton', 'gate and up are refitted too', {
+    ffnSolver: 'gauss-newton',
+  }),
+  ablation('auxiliary', 'auxiliary variables', 'gate and up are refitted too, as SparseLLM does', {
+    ffnSolver: 'auxiliary',
+  }),
   ablation('labels-sampled', 'sampled labels', 'Fisher metric on labels drawn from the model', {
     fisherLabels: 'sampled',
   }),
@@ -98,10 +109,11 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     mask: 'wanda',
   }),
   ablation('with-swaps', 'with swaps', 'up to 64 exchanges after every mask', { swaps: 64 }),
-  ablation('with-feedback', 'with error feedback', 'α = β = 1: blocks undo the error before them', {
-    alpha: 1,
-    beta: 1,
+  ablation('without-feedback', 'no error feedback', 'α = β = 0: a block keeps its own map', {
+    alpha: 0,
+    beta: 0,
   }),
+  ablation('half-feedback', 'half the feedback', 'α = β = ½', { alpha: 0.5, beta: 0.5 }),
   ablation('energy-full', 'energy, full form', 'the logistic form of the energy rule', {
     allocation: 'energy',
     energyForm: 'full',

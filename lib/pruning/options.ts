@@ -66,8 +66,8 @@ const schema = z.strictObject({
   scratch: z.string().default(tmpdir()),
   // StruPrune itself
   lambda: z.number().min(0).default(0.05),
-  alpha: share.default(0),
-  beta: share.default(0),
+  alpha: share.optional(),
+  beta: share.optional(),
   mask: z.union([z.enum(MASKS), ownMask]).default('sweep'),
   swaps: z.number().int().min(0).default(0),
   selection: z.enum(SELECTIONS).default('plain'),
@@ -125,6 +125,20 @@ export const surveySchema = schema.pick({
 export type PruneOptions = z.input<typeof schema> &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 export type Settings = z.output<typeof schema>;
+
+/** Shares of the error so far and of the dense output in a block's target. */
+export interface Feedback {
+  alpha: number;
+  beta: number;
+}
+
+/** Whether blocks are asked to undo anything of what the pruning before them did. */
+export function feeds({ alpha, beta }: Feedback): boolean {
+  return alpha !== 0 || beta !== 0;
+}
+
+/** Settings of a run whose model is known. */
+export type RunSettings = Settings & Feedback;
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {

@@ -40,7 +40,7 @@ import type { Method } from '../methods';
 import type { Architecture, Dtype } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
-import type { Settings } from './options';
+import { feeds, type RunSettings } from './options';
 import { probeTokens, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
 import { type Layer, layerAt, widthOf } from './widths';
@@ -74,7 +74,7 @@ export interface RunPlan {
 
 export interface PlanInput {
   architecture: Architecture;
-  settings: Settings;
+  settings: RunSettings;
   /** null: StruPrune. */
   method: Method | null;
   dtype: Dtype;
@@ -263,7 +263,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
   const scored =
     method !== null &&
     (method.statistics === 'none' || (method.selection === 'scores' && method.inputs === 'dense'));
-  const feedback = method === null && (settings.alpha !== 0 || settings.beta !== 0);
+  const feedback = feeds(settings);
   const gram = method === null || method.selection === 'sweep';
   const sequential = solvesSequentially({ settings, method });
   const states: States = { rows: tokens, paged };

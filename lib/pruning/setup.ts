@@ -9,7 +9,7 @@ import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
 import { linearParameters, prunedArchitecture } from '../model/groups';
 import { Own } from '../own';
-import type { Settings } from './options';
+import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import {
   allocationLayers,
@@ -23,7 +23,7 @@ import {
 /** What decides the output's shape, known before any work. */
 export interface Setup {
   source: ModelSource;
-  settings: Settings;
+  settings: RunSettings;
   /** null: StruPrune. */
   method: Method | null;
   dtype: ExportDtype;
@@ -52,13 +52,7 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
       'apart is for the rules of this program: an own allocation sees all layers and their scope',
     );
   }
-  if ((settings.alpha || settings.beta) && architecture.norm.placement === 'post') {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      'feedback (alpha, beta) needs a pre-norm model',
-      'leave --alpha and --beta at 0',
-    );
-  }
+  const feedback = feedbackOf(architecture, method, settings);
   if (settings.ffnSolver !== 'output' && !settings.refit) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -81,7 +75,7 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
   requireNoSliding(settings, architecture, window);
   const setup: Setup = {
     source,
-    settings: { ...settings, allocation },
+    settings: { ...settings, ...feedback, allocation },
     method,
     dtype,
     layers: layersOf(architecture, settings, dtype),
@@ -92,6 +86,25 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
   if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
   planOutput(setup, removed);
   return setup;
+}
+
+/** What was asked for; else all of it, where the model and the method can have it. */
+function feedbackOf(
+  { norm }: Architecture,
+  method: Method | null,
+  { alpha, beta, sequential, refit }: Settings,
+): Feedback {
+  if (method !== null) return { alpha: 0, beta: 0 };
+  const most = sequential && refit && norm.placement === 'pre' ? 1 : 0;
+  const feedback = { alpha: alpha ?? most, beta: beta ?? most };
+  if (feeds(feedback) && norm.placement === 'post') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      'feedback (alpha, beta) needs a pre-norm model',
+      'leave --alpha and --beta at 0',
+    );
+  }
+  return feedback;
 }
 
 /** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */

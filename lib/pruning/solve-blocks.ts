@@ -9,6 +9,7 @@ import type { BlockKeep } from '../model/groups';
 import { stageReporter } from '../progress';
 import { loadFinished, putBlock } from './journal/blocks';
 import type { Journal } from './journal/journal';
+import { feeds } from './options';
 import { replayBlock } from './replay';
 import type { LayerStats } from './result';
 import type { Run } from './run';
@@ -97,7 +98,7 @@ async function solveBlock(
 async function openStreams(run: Run, idle: boolean): Promise<Streams> {
   const { session, settings, ids, window, method, states } = run;
   const needsStates = !idle && (method === null || method.statistics !== 'none');
-  const feedback = !idle && method === null && (settings.alpha !== 0 || settings.beta !== 0);
+  const feedback = !idle && feeds(settings);
   return {
     window,
     scratch: states,

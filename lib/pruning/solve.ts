@@ -15,7 +15,7 @@ import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '..
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
 import { type FfnTokens, makeFfnTokens, refitInputs, releaseFfnTokens } from './input-refit';
-import type { Settings } from './options';
+import type { RunSettings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
@@ -50,7 +50,7 @@ export interface SitePlan {
 
 export interface SolveContext {
   session: Session;
-  settings: Settings;
+  settings: RunSettings;
   /** null: StruPrune. */
   method: Method | null;
   streams: Streams;

@@ -18,6 +18,9 @@ function options(more: Partial<PruneOptions> = {}): PruneOptions {
     calibrationTokens: 4096,
     sparsity: 0.3,
     allocation: 'uniform',
+    // Feedback asks for what no FFN can give, which hides what the solvers do.
+    alpha: 0,
+    beta: 0,
     eval: EVALUATION,
     evalTokens: 4096,
     threads: 2,
