@@ -22,6 +22,9 @@ export interface PeerJob {
   multiple: number;
   maxLayerSparsity: number;
   lambda: number;
+  /** Feedback: shares of the error so far, and of the dense output, in a layer's target. */
+  alpha: number;
+  beta: number;
   threads: number;
   seed: number;
 }

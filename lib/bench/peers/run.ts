@@ -14,8 +14,9 @@ import { exportOn } from '../../export-model';
 import type { ModelSource } from '../../model/architecture';
 import { packageRoot } from '../../package-root';
 import { stageReporter } from '../../progress';
-import { type Settings, settingsOf } from '../../pruning/options';
+import { feeds, type RunSettings, settingsOf } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
+import { setUp } from '../../pruning/setup';
 import { layersOf } from '../../pruning/widths';
 import { commandLine, documentOf, flagOf, machineOf, modelOf } from '../document';
 import { NODE, runProgram } from '../process';
@@ -31,7 +32,7 @@ interface Run {
   source: ModelSource;
   settings: PeersSettings;
   /** Of prune(), with its defaults. */
-  pruning: Settings;
+  pruning: RunSettings;
   calibration: TokenisedText;
   evalIds: Int32Array | null;
   folder: string;
@@ -125,7 +126,7 @@ async function openRun(
     ? await readWindows(source, text, { window, maxTokens: evalTokens, signal })
     : null;
   const { sparsity, surveyTokens, seed, scratch } = settings;
-  const pruning = settingsOf({
+  const asked = settingsOf({
     output: join(folder, 'pruned'),
     calibration: path,
     calibrationTokens: calibration.about.tokens,
@@ -135,6 +136,7 @@ async function openRun(
     seed,
     scratch,
   });
+  const pruning = setUp(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };
 }
 
@@ -153,6 +155,8 @@ async function writeJob(run: Run): Promise<string> {
     multiple: multiple.length > 2 ? multiple[2]! - multiple[1]! : 1,
     maxLayerSparsity: pruning.maxLayerSparsity,
     lambda: pruning.lambda,
+    alpha: pruning.alpha,
+    beta: pruning.beta,
     threads: engine.threads,
     seed: settings.seed,
   };
@@ -248,6 +252,7 @@ function workOf({ source, settings, pruning, calibration }: Run, result: PruneRe
     calibrationTokens: tokens,
     surveyTokens: Math.max(1, Math.floor(settings.surveyTokens / window)) * window,
     layers: result.layerStats,
+    feedback: feeds(pruning),
     mostRemoved: layersOf(source.architecture, pruning, 'F16')[0]!.allowed.at(-1)!,
   };
 }

@@ -1,5 +1,6 @@
 """A torch program that does the work of `prune` with its defaults on FFN channels: Fisher curves of a dense survey, a
-threshold, then block by block Gram, sweep and exact refit on the inputs of the model pruned so far.
+threshold, then block by block Gram, sweep and exact refit on the inputs of the model pruned so far, with feedback: what the
+dense stream has more than the pruned one is part of the target.
 
 Usage: torch_prune.py JOB.json (lib/bench/peers/job.ts). Prints one line of JSON: stages, forwardShare, perplexity.
 Written to be fast and short, not to save memory: all hidden states are in memory, the sweep delays its updates.
@@ -77,10 +78,12 @@ def ridge(gram, lam):
     return gram + torch.diag(lam * diagonal + 1e-6 * diagonal.mean())
 
 
-def sweep(gram, weight, lam, removals, fisher=None):
+def sweep(gram, weight, lam, removals, fisher=None, cross=None):
     """Columns in the order of removal, and what each costs in the Fisher metric (else plain)."""
     w = weight.double()
     p = Diagonalised(torch.cholesky_inverse(torch.linalg.cholesky(ridge(gram, lam))))
+    if cross is not None:
+        w = w + cross @ p.base
     q = Diagonalised(w.T @ w)
     f = Diagonalised(w.T @ (fisher @ w)) if fisher is not None else None
     names = torch.arange(len(gram))
@@ -107,9 +110,9 @@ def sweep(gram, weight, lam, removals, fisher=None):
     return order, costs
 
 
-def refit(gram, weight, lam, keep):
+def refit(gram, weight, lam, keep, cross):
     full = ridge(gram, lam)
-    right = (weight.double() @ full[:, keep]).T
+    right = (weight.double() @ full[:, keep] + cross[:, keep]).T
     return torch.cholesky_solve(right, torch.linalg.cholesky(full[keep][:, keep])).T
 
 
@@ -181,39 +184,57 @@ class Stages:
         self.start = now
 
 
-def solve(model, ids, counts, lam, stages):
+def solve(model, ids, counts, lam, alpha, beta, stages):
     """Prunes in place; returns the useful flops of the forward passes."""
     rotary = model.model.rotary_emb
     hidden = model.get_input_embeddings()(ids)
+    feedback = alpha != 0 or beta != 0
+    dense = hidden.clone() if feedback else None
     positions = torch.arange(ids.shape[1])[None]
     flops = 0.0
     for layer, count in zip(model.model.layers, counts):
         down = layer.mlp.down_proj
         gram = torch.zeros(down.in_features, down.in_features, dtype=torch.float64)
+        cross = torch.zeros(*down.weight.shape, dtype=torch.float64)
         inputs = torch.empty(*ids.shape, down.in_features)
         stages.done("solve")
         step = max(1, TOKENS // ids.shape[1])
-        for at in range(0, len(ids), step):
-            h = hidden[at : at + step]
+        residual = torch.empty_like(hidden) if feedback else None
+
+        def activations(h):
             where = rotary(h, positions)
             normed = layer.input_layernorm(h)
             h += layer.self_attn(normed, position_embeddings=where, attention_mask=None)[0]
             normed = layer.post_attention_layernorm(h)
-            x = layer.mlp.act_fn(layer.mlp.gate_proj(normed)).mul_(layer.mlp.up_proj(normed))
-            inputs[at : at + step] = x
+            return layer.mlp.act_fn(layer.mlp.gate_proj(normed)).mul_(layer.mlp.up_proj(normed))
+
+        for at in range(0, len(ids), step):
+            h = hidden[at : at + step]
+            inputs[at : at + step] = activations(h)
+            if feedback:
+                h_dense = dense[at : at + step]
+                y_dense = down(activations(h_dense))
+                own = down(inputs[at : at + step])
+                residual[at : at + step] = alpha * (h_dense - h) + beta * (y_dense - own)
+                h_dense += y_dense
         attention = sum(m.weight.numel() for m in layer.self_attn.modules() if hasattr(m, "weight"))
         width = layer.self_attn.q_proj.out_features
-        flops += ids.numel() * (2 * attention + 4 * down.weight.numel() + 2 * width * ids.shape[1])
+        block = 2 * attention + 4 * down.weight.numel() + 2 * width * ids.shape[1]
+        flops += ids.numel() * block
+        if feedback:
+            flops += ids.numel() * (block + 4 * down.weight.numel())
         stages.done("forward")
-        if count:
-            for x in inputs:
+        if count or feedback:
+            for at, x in enumerate(inputs):
                 gram += (x.T @ x).double()
+                if feedback:
+                    cross += (residual[at].T @ x).double()
             stages.done("gram")
-            order, _ = sweep(gram, down.weight, lam, count)
+            order, _ = sweep(gram, down.weight, lam, count, cross=cross) if count else ([], None)
             gone = torch.zeros(down.in_features, dtype=torch.bool)
             gone[order] = True
             keep = torch.nonzero(~gone).flatten()
-            weight = refit(gram, down.weight, lam, keep).float()
+            weight = refit(gram, down.weight, lam, keep, cross).float()
             for part in (layer.mlp.gate_proj, layer.mlp.up_proj):
                 part.weight = torch.nn.Parameter(part.weight[keep].clone(), requires_grad=False)
             down.weight = torch.nn.Parameter(weight, requires_grad=False)
@@ -267,7 +288,7 @@ def main():
     stages.done("survey sweeps")
 
     with torch.no_grad():
-        flops = solve(model, ids, counts, job["lambda"], stages)
+        flops = solve(model, ids, counts, job["lambda"], job["alpha"], job["beta"], stages)
         seconds = stages.seconds["forward"]
         attention = model.model.layers[0].self_attn
         shapes = [(m.out_features, m.in_features) for m in (attention.q_proj, attention.k_proj)]

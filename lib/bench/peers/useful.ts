@@ -14,6 +14,8 @@ export interface Work {
   layers: readonly LayerStats[];
   /** Largest removal that a survey's sweep looks at. */
   mostRemoved: number;
+  /** Whether targets ask for what the dense stream has. */
+  feedback: boolean;
 }
 
 /** GFLOP/s. */
@@ -29,6 +31,8 @@ export function usefulWork(work: Work, rates: WorkRates): BenchPeers['useful'] {
   const head = (tokens: number) => 2 * hidden * vocab * tokens;
   const blocksOf = (tokens: number) => forwardFlops(architecture, tokens, window) - head(tokens);
   const sum = (of: (layer: LayerStats) => number) => layers.reduce((all, l) => all + of(l), 0);
+  // A target needs the map's own output on its new inputs, and its product with these.
+  const targets = sum(({ groups }) => 4 * hidden * groups * calibrationTokens);
   const item = (name: string, flops: number, precision: keyof WorkRates) => {
     const rate = rates[precision];
     return { item: name, flops, rate, seconds: flops / (rate * 1e9) };
@@ -49,6 +53,12 @@ export function usefulWork(work: Work, rates: WorkRates): BenchPeers['useful'] {
       'f64',
     ),
     item('solve: forward', blocksOf(calibrationTokens), 'f32'),
+    ...(work.feedback
+      ? [
+          item('solve: forward of the dense stream', blocksOf(calibrationTokens), 'f32'),
+          item('solve: targets', targets, 'f32'),
+        ]
+      : []),
     item(
       'solve: Grams',
       sum(({ groups }) => gramFlops(calibrationTokens, groups)),
