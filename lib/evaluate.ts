@@ -1,4 +1,5 @@
 /** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
+import { tmpdir } from 'node:os';
 import { z } from 'zod';
 import { readWindows } from './calibration/text';
 import { sourceOf } from './checkpoint/open';
@@ -64,7 +65,7 @@ export async function evaluate(
     const source = await sourceOf(model);
     const window = windowFor(source.architecture, settings.window);
     const ids = await readWindows(source, text, { window, maxTokens, signal });
-    const session = new Session(engine, source);
+    const session = new Session(engine, source, 'F32', tmpdir());
     try {
       return await evaluateIds(session, ids, { window, measureGemm, onProgress });
     } finally {

@@ -1,4 +1,5 @@
 /** A checkpoint written in another format or dtype, nothing removed. */
+import { tmpdir } from 'node:os';
 import { z } from 'zod';
 import { orAbort } from './checkpoint/atomic';
 import { type ExportPlan, planExport } from './checkpoint/export';
@@ -71,7 +72,7 @@ export async function exportOn(
   const tokenizer = tokenizerOutput(source, format);
   const provenance = originOf(source);
   const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
-  const session = new Session(engine, source);
+  const session = new Session(engine, source, 'F32', tmpdir());
   try {
     await orAbort(sink, async () => {
       await writeAll(session, plan, sink, onStage);

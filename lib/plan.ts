@@ -37,7 +37,7 @@ const TOKEN_BYTES = 4;
 
 /**
  * What prune(model, options) would need, from the checkpoint's header alone: no weight and no text is read. Memory is
- * what the native side allocates; times are rough.
+ * that of the whole process above an idle one, of stages what the native side allocates; times are rough.
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
@@ -57,7 +57,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });
-    const limit = options.engine ? engine.memory.limit : (options.memory ?? 0);
+    const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
     const gemmRate = await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS);
     const stages = run.stages.map((stage) => {

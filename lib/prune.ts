@@ -116,6 +116,7 @@ async function pruneWith(
           seconds: (performance.now() - start) / 1000,
           peakRssBytes: native.peakRss(),
           peakBudgetBytes: native.memoryOf(engine.handle).peak,
+          scratchTraffic: engine.scratchTraffic,
           device: engine.device,
           peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
         };
@@ -139,7 +140,7 @@ async function before(run: Run, { signal, onWarning }: PruneOptions) {
   signal?.throwIfAborted();
   const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
   if (overlap) onWarning?.(overlap);
-  const dense = new Session(engine, source);
+  const dense = new Session(engine, source, 'F32', settings.scratch);
   try {
     const perplexityBefore = await perplexityOf(run, dense);
     const samplesBefore = settings.samples
@@ -163,7 +164,7 @@ async function perplexityOf(run: Run, session: Session): Promise<number | null> 
 async function verify(run: Run, path: string, expected: number, samplesBefore: number[] | null) {
   const { engine, settings, ids, window, states: scratch, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
-  const session = new Session(engine, written);
+  const session = new Session(engine, written, 'F32', settings.scratch);
   try {
     const last = ids.subarray(ids.length - window);
     const actual = (await evaluateIds(session, last, { window, scratch })).meanNll;

@@ -50,7 +50,7 @@ export async function survey(
     if (file !== undefined) await requireReplaceable(resolve(file), 'file', { replace: force });
     const ids = await readWindows(source, calibration, { window, maxTokens, signal });
     const surveys = new Surveys();
-    const session = new Session(engine, source, dtype);
+    const session = new Session(engine, source, dtype, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
       const input = { session, ids, window, layers, settings: setup.settings, onProgress };

@@ -9,7 +9,9 @@ export interface Finished {
   stdout: string;
 }
 
+/** Between two looks at a process, and at least so many times what a look takes: it holds the process up. */
 const LOOK_EVERY_MS = 20;
+const LOOK_SHARE = 10;
 
 /** Under Electron too, the executable is Node. */
 export const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
@@ -36,10 +38,14 @@ export async function runProgram(
     stderr = (stderr + text).slice(-4000);
   });
   let peak: number | null = null;
-  const look = setInterval(() => {
+  let next: NodeJS.Timeout;
+  const look = () => {
+    const start = performance.now();
     const now = child.pid === undefined ? null : memoryOf(child.pid);
     if (now !== null) peak = Math.max(peak ?? 0, now);
-  }, LOOK_EVERY_MS);
+    next = setTimeout(look, Math.max(LOOK_EVERY_MS, LOOK_SHARE * (performance.now() - start)));
+  };
+  look();
   try {
     const code = await new Promise<number | null>((done, failed) => {
       child.on('error', failed);
@@ -58,7 +64,7 @@ export async function runProgram(
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new StruPruneError('ERR_NOT_FOUND', `there is no program ${program}`, 'check its name');
   } finally {
-    clearInterval(look);
+    clearTimeout(next!);
   }
 }
 

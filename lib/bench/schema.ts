@@ -329,6 +329,9 @@ const memoryRow = z.object({
   /** What `plan` said for this budget. */
   plannedBytes: count,
   scratchBytes: count,
+  /** From and to scratch files. */
+  scratchReadBytes: count,
+  scratchWrittenBytes: count,
   /** Largest sum of native allocations. */
   nativePeakBytes: count,
   /** Largest proportional set size of the process tree, looked at from outside; null where the system cannot tell. */

@@ -6,7 +6,10 @@ import type { DeviceName } from './gpu';
 export interface EngineOptions {
   /** Worker threads. Default: all cores. */
   threads?: number;
-  /** Limit in bytes on what the library allocates natively; 0 = none. */
+  /**
+   * Limit in bytes on the memory of the process and its children above an idle Node that has loaded the library; 0 = none.
+   * It holds for one engine that works at a time; what the caller's own code takes is not in it.
+   */
   memory?: number;
   /**
    * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the

@@ -6,6 +6,7 @@ import type { OnProgress, OnStage } from '../progress';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { chooseDevice, cudaLibrary, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
+import { nativeLimit } from './reserve';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
@@ -45,13 +46,24 @@ export class Engine implements AsyncDisposable {
     indexOf(device);
     native.chooseGemmPath(bf16);
     this.threads = threads;
-    this.handle = native.createEngine(threads, memory);
+    this.handle = native.createEngine(threads, nativeLimit(memory, threads));
     if (memory === 0) native.setRoom(this.handle, PAGES_WITHOUT_LIMIT);
   }
 
-  /** Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none). */
+  /**
+   * Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none),
+   * which is the engine's `memory` less what the process takes beside them.
+   */
   get memory(): { used: number; peak: number; limit: number } {
     return native.memoryOf(this.handle);
+  }
+
+  /**
+   * The whole budget in bytes, 0 = none.
+   * @internal
+   */
+  get budget(): number {
+    return this.#machine.memory;
   }
 
   /** Where sites are computed, known from the first call on: `cpu`, or the GPU, its libraries and the limit that was asked for. */
@@ -115,6 +127,16 @@ export class Engine implements AsyncDisposable {
     const store = this.#stores.get(scratch) ?? native.createStore(this.handle, scratch);
     this.#stores.set(scratch, store);
     return store;
+  }
+
+  /**
+   * Bytes from and to all scratch files so far.
+   * @internal
+   */
+  get scratchTraffic(): { read: number; written: number } {
+    const all = [...this.#stores.values()].map((store) => native.trafficOf(store));
+    const sum = (key: 'read' | 'written') => all.reduce((total, one) => total + one[key], 0);
+    return { read: sum('read'), written: sum('written') };
   }
 
   /**

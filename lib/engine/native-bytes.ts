@@ -2,7 +2,7 @@
  * What each call of the native side charges to its memory budget, in bytes: the mirror of the Allocate() calls
  * under native/. One function a call; test/engine/plan.test.ts compares their sum with the budget's own peak.
  */
-import type { Architecture } from '../model/architecture';
+import type { Architecture, BlockRole } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
 import type { GpuSites } from './gpu-sites';
 import type { Site } from './native';
@@ -18,6 +18,10 @@ const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp
 const COMPARE_ROWS = 8192; // compare.cpp
 const GRAM_CHUNK = 256; // run_site.cpp
+const STRIP_FLOATS = 2 ** 20; // block.h
+const STRIP_ROWS = 256;
+/** Floats that are encoded at a time (lib/pruning/encode.ts), in bytes. */
+export const ENCODE_BYTES = 4 * 2 ** 20;
 
 /** Who shares the work, on what model. */
 export interface Ground {
@@ -26,7 +30,7 @@ export interface Ground {
   window: number;
   /** Where sites run; null = on the CPU. */
   gpu: GpuSites | null;
-  /** Of tiled matrices only the tiles at hand are in memory. */
+  /** Of tiled matrices and of blocks only the tiles and strips at hand are in memory. */
   tiled?: boolean;
 }
 
@@ -63,12 +67,35 @@ export function siteWidth({ blocks, headDim }: Architecture, block: number, site
   return site === 'ffn' ? ffn : heads * headDim;
 }
 
-/** A loaded block. */
-export function blockBytes({ architecture }: Ground, block: number): number {
-  const sizes = blockRoles(architecture).map((role) =>
-    elements(blockShape(architecture, block, role)),
+/** A loaded block: vectors, and of its matrices the strips at hand where they are paged. */
+export function blockBytes({ architecture, threads, tiled }: Ground, block: number): number {
+  const shapes = blockRoles(architecture).map((role) => blockShape(architecture, block, role));
+  const sum = (of: readonly (readonly number[])[]) =>
+    of.reduce((total, shape) => total + elements(shape), 0);
+  if (!tiled) return FLOAT * sum(shapes);
+  const matrices = shapes.filter((shape) => shape.length === 2);
+  const strips = Math.max(...matrices.map(stripElements), 0);
+  const atHand = Math.min(sum(matrices), Math.max(2, threads) * strips);
+  return FLOAT * (sum(shapes) - sum(matrices) + atHand);
+}
+
+/** The largest strip of a matrix, or of what is left of it when rows or columns have gone. */
+function stripElements(shape: readonly number[]): number {
+  const cols = shape[1]!;
+  return Math.min(elements(shape), Math.max(STRIP_FLOATS, STRIP_ROWS * cols));
+}
+
+/** encodeBlock: rows of a matrix as they go to a file, whole heads of them. */
+export function encodeBytes({ architecture }: Ground, block: number): number {
+  const matrices = blockRoles(architecture)
+    .map((role) => blockShape(architecture, block, role))
+    .filter((shape) => shape.length === 2);
+  return Math.max(
+    ...matrices.map((shape) => {
+      const row = FLOAT * shape[1]!;
+      return Math.min(FLOAT * elements(shape), ENCODE_BYTES + 2 * architecture.headDim * row);
+    }),
   );
-  return FLOAT * sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** runSite, with what it needs beside block, states and statistics. */
@@ -98,7 +125,12 @@ export function runSiteBytes(
   return FLOAT * floats;
 }
 
-/** Host memory of runSite on a GPU: pinned pages, the pages that they are copied from and to, sums on their way back. */
+const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
+  attention: ['q', 'k', 'v', 'o'],
+  ffn: ['gate', 'up', 'down'],
+};
+
+/** Host memory of runSite on a GPU: the site's weights as a whole, pinned pages, the pages that they are copied from and to, sums on their way back. */
 function gpuSiteBytes(
   { architecture, window }: Ground,
   gpu: GpuSites,
@@ -114,9 +146,12 @@ function gpuSiteBytes(
   const pushed = paged ? (feedback ? 3 : 1) * hidden : 0;
   const popped = (paged ? hidden : 0) + (keeps ? width : 0);
   const chunk = gram ? Math.min(GRAM_CHUNK, width) * width : 0;
+  const weights = SITE_WEIGHTS[site]
+    .filter((role) => blockRoles(architecture).includes(role))
+    .reduce((sum, role) => sum + elements(blockShape(architecture, block, role)), 0);
   const sums = collects ? 2 * width + (feedback ? hidden * (width + 1) : 0) : 0;
   const views = FLOAT * page * Math.max(pushed, popped);
-  return pinnedBytes + Math.max(views, DOUBLE * Math.max(chunk, sums));
+  return pinnedBytes + FLOAT * weights + Math.max(views, DOUBLE * Math.max(chunk, sums));
 }
 
 /** applySite on activations of which only a page is in memory. */

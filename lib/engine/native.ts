@@ -123,6 +123,8 @@ export interface NativeAddon
   setRoom(engine: EngineHandle, bytes: number): void;
   /** Scratch files lie in the folder; '' keeps all pages in memory. */
   createStore(engine: EngineHandle, scratch: string): StoreHandle;
+  /** Bytes from and to the store's scratch file so far. */
+  trafficOf(store: StoreHandle): { read: number; written: number };
   createMatrix(store: StoreHandle, rows: number, cols: number, pageRows: number): MatrixHandle;
   matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
   /** Whole rows, the first of them at `row`. */
@@ -149,8 +151,10 @@ export interface NativeAddon
   };
   /** Whole rows of XᵀX, a copy. */
   gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
+  /** Matrices go into the store by strips of rows. */
   loadBlock(
     engine: EngineHandle,
+    store: StoreHandle,
     spec: BlockSpec,
     tensors: Partial<Record<BlockRole, TensorRef>>,
     files: FileHandle[],

@@ -15,19 +15,22 @@ import { pageRows } from './native-bytes';
 /** Sites of a block in the order in which they run. */
 export const SITES: readonly Site[] = ['attention', 'ffn'];
 
-/** One open model on one engine: maps its files and hands out blocks, one at a time. */
+/** One open model on one engine: opens its files and hands out blocks, one at a time. */
 export class Session {
   readonly engine: Engine;
   readonly source: ModelSource;
   /** What every weight is rounded to when it is read: the dtype of the output to come, F32 = as it is. */
   readonly stored: Dtype;
+  /** Folder for what blocks do not have in memory; '' = all of them is there. */
+  readonly scratch: string;
   readonly files: FileHandle[];
   readonly ends: EndsHandle;
 
-  constructor(engine: Engine, source: ModelSource, stored: Dtype = 'F32') {
+  constructor(engine: Engine, source: ModelSource, stored: Dtype = 'F32', scratch = '') {
     this.engine = engine;
     this.source = source;
     this.stored = stored;
+    this.scratch = scratch;
     this.files = source.files.map((path) => native.openFile(path));
     const { architecture } = source;
     this.ends = native.createEnds(
@@ -52,6 +55,7 @@ export class Session {
   loadBlock(index: number): Promise<BlockHandle> {
     return native.loadBlock(
       this.engine.handle,
+      this.engine.store(this.scratch),
       blockSpec(this.architecture, index),
       this.source.blocks[index]!,
       this.files,

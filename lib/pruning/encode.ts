@@ -1,11 +1,9 @@
 import { storageBytes } from '../checkpoint/container';
 import type { PlannedTensor } from '../checkpoint/export';
 import { type BlockHandle, native } from '../engine/native';
+import { ENCODE_BYTES } from '../engine/native-bytes';
 import type { Session } from '../engine/session';
 import type { BlockRole, ModelRole } from '../model/architecture';
-
-/** Bytes that cross from the native side at a time. */
-const CHUNK_BYTES = 4 * 2 ** 20;
 
 /** A tensor of a loaded block as the output will hold it, in chunks. */
 export async function* encodeBlockTensor(
@@ -56,7 +54,7 @@ async function* byRows(
   encode: (row: number, count: number) => Promise<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void> {
   const rows = shape[0]!;
-  const step = Math.max(1, Math.floor(CHUNK_BYTES / (4 * (shape[1] ?? 1))));
+  const step = Math.max(1, Math.floor(ENCODE_BYTES / (4 * (shape[1] ?? 1))));
   for (let row = 0; row < rows; row += step) {
     session.engine.throwIfAborted();
     yield await encode(row, Math.min(step, rows - row));

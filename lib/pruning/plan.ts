@@ -1,5 +1,5 @@
 /**
- * What a run will need before it starts: memory of the native side stage by stage, scratch and room beside the output,
+ * What a run will need before it starts: memory stage by stage, scratch and room beside the output,
  * and work. From the architecture and the settings alone; no weight is read.
  */
 import { storageBytes } from '../checkpoint/container';
@@ -13,6 +13,7 @@ import {
   compareBytes,
   copyStatesBytes,
   embedBytes,
+  encodeBytes,
   ffnInputs,
   ffnTokensBytes,
   type Ground,
@@ -24,6 +25,7 @@ import {
   statesBytes,
   statisticsBytes,
 } from '../engine/native-bytes';
+import { processReserve } from '../engine/reserve';
 import { SITES } from '../engine/session';
 import {
   admmBytes,
@@ -61,8 +63,11 @@ export interface StagePlan {
 
 export interface RunPlan {
   stages: StagePlan[];
-  /** Largest memory and scratch of the stages, bytes. */
+  /** Largest memory of the stages, with what the process takes beside it, bytes: what --memory limits. */
   memory: number;
+  /** What the process takes beside the native side. */
+  reserve: number;
+  /** Largest scratch of the stages, bytes. */
   scratch: number;
   /** Bytes beside the output: the journal and the output, for a while both. An upper bound: nothing removed. */
   disk: number;
@@ -115,10 +120,12 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
   // In runs of 32, the storage block of the narrowest dtype.
   const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
   const disk = 2 * output;
+  const reserve = processReserve(input.threads);
   const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
   return {
     stages,
-    memory: most('memory'),
+    memory: reserve + most('memory'),
+    reserve,
     scratch: most('scratch'),
     disk,
     statesPaged: paged,
@@ -134,12 +141,18 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
     ...(evaluation ? [evaluation] : []),
   ];
   const memories = runs.map(({ tokens, window }) => {
-    const ground = { architecture, threads, window, gpu };
+    const ground = { architecture, threads, window, gpu, tiled: paged };
     const rows = Math.min(tokens, batchTokens(architecture, window));
     return forwardMemory(ground, { rows, paged });
   });
+  const block = Math.max(
+    ...architecture.blocks.map((_, index) =>
+      blockBytes({ architecture, threads, window: input.window, gpu }, index),
+    ),
+  );
   const scratch = paged
-    ? Math.max(
+    ? block +
+      Math.max(
         ...runs.map(({ tokens, window }) =>
           statesBytes(
             { architecture, threads, window, gpu },
@@ -153,7 +166,7 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
     stage: 'evaluate',
     memory: Math.max(...memories),
     scratch,
-    paged: paged ? ['hidden states'] : [],
+    paged: paged ? ['hidden states', 'weights of the block at hand'] : [],
     flops: { single: forwardFlops(input) * (measured + input.window), double: 0 },
   };
 }
@@ -225,7 +238,7 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
     paged: [
       ...(reads ? ['hidden states'] : []),
       ...(fisher ? ['gradients', 'Fisher metrics'] : []),
-      ...(tiles > 0 ? ['Gram matrices and factors'] : []),
+      ...(tiles > 0 ? ['Gram matrices and factors', 'weights of the block at hand'] : []),
     ],
     flops: {
       single: reads
@@ -274,7 +287,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
   let keptWidth = 0;
   const blockMemory = (ground: Ground) =>
     eachBlock(architecture, (block) => {
-      const parts: number[] = [];
+      const parts: number[] = [encodeBytes(ground, block)];
       for (const site of SITES) {
         parts.push(runSiteBytes(ground, block, site, check, { collects: false }));
         const layer = layers[layerAt(layers, block, site)];
@@ -323,7 +336,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
     paged: [
       ...(keptWidth > 0 ? ['inputs of the site at hand'] : []),
       ...(paged && !scored ? ['hidden states'] : []),
-      ...(tiles > 0 ? ['Gram matrices and factors'] : []),
+      ...(tiles > 0 ? ['Gram matrices and factors', 'weights of the block at hand'] : []),
     ],
     flops: {
       single: scored

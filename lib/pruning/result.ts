@@ -64,8 +64,10 @@ export interface PruneResult {
   device: string;
   /** Largest resident size of the process. */
   peakRssBytes: number;
-  /** Most that the native side had allocated at once: what --memory limits and `plan` predicts. */
+  /** Most that the native side had allocated at once, as `plan` predicts of its stages. */
   peakBudgetBytes: number;
+  /** Bytes from and to scratch files. */
+  scratchTraffic: { read: number; written: number };
   /** Most of the GPU's memory at once, what --device-memory limits; null on the CPU. */
   peakDeviceBytes: number | null;
   /** What loads the output, for example stock class, own modeling code, llama.cpp, deci. */

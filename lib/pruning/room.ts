@@ -20,17 +20,19 @@ export async function requireRoom(
   { scratch, output }: Pick<Settings, 'scratch' | 'output'>,
   engine: Engine,
 ): Promise<RunPlan> {
-  const { limit } = native.memoryOf(engine.handle);
+  const limit = engine.budget;
   const plan = planRun(input, limit);
   if (limit !== 0 && plan.memory > limit) {
-    const { stage } = plan.stages.find(({ memory }) => memory === plan.memory)!;
+    const largest = Math.max(...plan.stages.map(({ memory }) => memory));
+    const { stage } = plan.stages.find(({ memory }) => memory === largest)!;
     throw new StruPruneError(
       'ERR_BUDGET',
       `${stage} needs ${mebibytes(plan.memory)} MiB, the budget is ${Math.floor(limit / MIB)} MiB`,
       `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, or give fewer --threads`,
     );
   }
-  native.setRoom(engine.handle, limit === 0 ? plan.memory : limit);
+  const room = (limit === 0 ? plan.memory : limit) - plan.reserve;
+  native.setRoom(engine.handle, room);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));
   await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '-o');

@@ -68,7 +68,7 @@ export async function openRun(
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
-  const session = new Session(engine, source, dtype);
+  const session = new Session(engine, source, dtype, setup.settings.scratch);
   const states = plan.statesPaged ? settings.scratch : '';
   return {
     ...setup,

@@ -8,6 +8,7 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "core/heap.h"
 #include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
@@ -107,6 +108,15 @@ Napi::Value SetRoom(const Info& info) {
 Napi::Value CreateStore(const Info& info) {
   return MakeHandle(info.Env(),
                     std::make_shared<PageStore>(Engine(info), 0, GetString(info[1], "scratch")));
+}
+
+// (store) -> {read, written}: bytes from and to its scratch file
+Napi::Value TrafficOf(const Info& info) {
+  const PageStore::Traffic traffic = GetHandle<PageStore>(info[0], "store")->traffic();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("read", static_cast<double>(traffic.read_bytes));
+  result.Set("written", static_cast<double>(traffic.written_bytes));
+  return result;
 }
 
 // (store, rows, cols, pageRows) -> matrix
@@ -214,16 +224,17 @@ Napi::Value ReadStatistics(const Info& info) {
   return result;
 }
 
-// (engine, spec, tensors, files, stored) -> Promise<block>
+// (engine, store, spec, tensors, files, stored) -> Promise<block>
 Napi::Value LoadBlock(const Info& info) {
   const auto context = Engine(info);
-  const auto spec = GetBlockSpec(GetObject(info[1], "spec"));
-  const auto sources = GetBlockTensors(GetObject(info[2], "tensors"), info[3].As<Napi::Array>());
-  const Dtype stored = GetDtype(info[4]);
+  const auto store = GetHandle<PageStore>(info[1], "store");
+  const auto spec = GetBlockSpec(GetObject(info[2], "spec"));
+  const auto sources = GetBlockTensors(GetObject(info[3], "tensors"), info[4].As<Napi::Array>());
+  const Dtype stored = GetDtype(info[5]);
   auto block = std::make_shared<std::shared_ptr<Block>>();
   return RunOn(
       info.Env(), context,
-      [=] { *block = std::make_shared<Block>(context, spec, sources, stored); },
+      [=] { *block = std::make_shared<Block>(context, store, spec, sources, stored); },
       [block](Napi::Env env) { return MakeHandle(env, *block); });
 }
 
@@ -351,8 +362,8 @@ Napi::Value BlockShape(const Info& info) {
   const Role role = GetRole(info[1]);
   if (!block->has(role)) return info.Env().Null();
   Napi::Array shape = Napi::Array::New(info.Env(), 2);
-  shape.Set(0u, static_cast<double>(block->matrix(role).rows));
-  shape.Set(1u, static_cast<double>(block->matrix(role).cols));
+  shape.Set(0u, static_cast<double>(block->shape(role).rows));
+  shape.Set(1u, static_cast<double>(block->shape(role).cols));
   return shape;
 }
 
@@ -459,6 +470,7 @@ Napi::Value Flops(const Info& info) {
 }  // namespace
 
 void InitEngine(Napi::Env env, Napi::Object exports) {
+  KeepHeapSmall();
   InitialiseBlas();
   exports.Set("blas", BlasDescription());
   Export<CreateEngine>(env, exports, "createEngine");
@@ -470,6 +482,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<OpenFile>(env, exports, "openFile");
   Export<SetRoom>(env, exports, "setRoom");
   Export<CreateStore>(env, exports, "createStore");
+  Export<TrafficOf>(env, exports, "trafficOf");
   Export<CreateMatrix>(env, exports, "createMatrix");
   Export<MatrixRows>(env, exports, "matrixRows");
   Export<SetMatrixRows>(env, exports, "setMatrixRows");

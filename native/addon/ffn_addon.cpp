@@ -39,10 +39,12 @@ Buffer<float> InputWeights(const Block& block) {
       block.context().Allocate<float>(roles.size() * width * (hidden + (biased ? 1 : 0)));
   float* to = weights.data();
   for (const InputRole& role : roles) {
-    for (size_t row = 0; row < width; ++row) {
-      to = std::copy_n(block.data(role.weight) + row * hidden, hidden, to);
-      if (biased) *to++ = block.data(role.bias)[row];
-    }
+    block.EachStrip(role.weight, [&](size_t first, size_t count, const float* values) {
+      for (size_t row = 0; row < count; ++row) {
+        to = std::copy_n(values + row * hidden, hidden, to);
+        if (biased) *to++ = block.data(role.bias)[first + row];
+      }
+    });
   }
   return weights;
 }
@@ -71,7 +73,6 @@ Buffer<float> CopyOf(Context& context, std::span<const float> values) {
 // The block's FFN with its own output map, or with that of a refit.
 FfnMap MapOf(const Block& block, const Refit* refit) {
   const BlockSpec& spec = block.spec();
-  const Matrix& down = block.matrix(Role::kDown);
   Context& context = block.context();
   FfnMap map;
   map.activation = spec.activation;
@@ -80,16 +81,16 @@ FfnMap MapOf(const Block& block, const Refit* refit) {
   map.outputs = spec.hidden;
   map.in = InputWeights(block);
   map.inputs = map.in.size() / map.rows();
-  map.down = context.Allocate<float>(down.values.size());
+  map.down = context.Allocate<float>(map.outputs * map.width);
   if (refit) {
     ReadRows(refit->weight, 0, map.outputs, map.down.data());
-  } else {
-    std::copy_n(down.values.data(), down.values.size(), map.down.data());
+  } else if (map.width > 0) {
+    block.matrix(Role::kDown)->Read(0, map.outputs, map.down.data());
   }
   if (refit && !refit->bias.empty()) {
     map.bias = CopyOf(context, refit->bias);
   } else if (block.has(Role::kDownBias)) {
-    map.bias = CopyOf(context, block.matrix(Role::kDownBias).values.span());
+    map.bias = CopyOf(context, block.vector(Role::kDownBias));
   }
   return map;
 }

@@ -57,9 +57,13 @@ std::shared_ptr<const TileMatrix<double>> LoadMetric(const TileSpace& space,
   return metric;
 }
 
-std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, const Matrix& matrix) {
-  auto weight = std::make_shared<TileMatrix<float>>(space, matrix.rows, matrix.cols);
-  WriteRows(*weight, 0, matrix.rows, matrix.values.data());
+std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, const Block& block,
+                                                    Role role) {
+  const auto [rows, cols] = block.shape(role);
+  auto weight = std::make_shared<TileMatrix<float>>(space, rows, cols);
+  block.EachStrip(role, [&](size_t first, size_t count, const float* values) {
+    WriteRows(*weight, first, count, values);
+  });
   return weight;
 }
 
@@ -91,9 +95,9 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
     input.tokens = static_cast<double>(statistics->tokens());
     input.gram = statistics->gram();
     input.sums.assign(statistics->sums(), statistics->sums() + statistics->dim());
-    input.weight = LoadWeight(space, block->matrix(OutputRole(site)));
+    input.weight = LoadWeight(space, *block, OutputRole(site));
     if (block->has(OutputBiasRole(site))) {
-      const auto bias = block->matrix(OutputBiasRole(site)).values.span();
+      const auto bias = block->vector(OutputBiasRole(site));
       input.bias.assign(bias.begin(), bias.end());
     }
     if (statistics->residual_dim() != 0) {
@@ -120,9 +124,10 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
 // (block, site) -> {weightAbsMean, weightNormSq: Float64Array[width]} of the output map's columns
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
-  const Matrix& weight = block->matrix(OutputRole(GetSite(info[1])));
-  WeightColumnSums sums(weight.cols);
-  sums.Add(weight.rows, weight.values.data());
+  const Role role = OutputRole(GetSite(info[1]));
+  WeightColumnSums sums(block->shape(role).cols);
+  block->EachStrip(
+      role, [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
   const WeightColumns columns = sums.Finish();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("weightAbsMean",
@@ -137,14 +142,16 @@ Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
   const SiteKind site = GetSite(info[1]);
   const auto means = info[2].As<Napi::Float64Array>();
-  const Matrix& weight = block->matrix(OutputRole(site));
-  if (means.ElementLength() != weight.cols) throw BadArgument("one mean a column");
-  std::vector<float> bias(weight.rows, 0.0f);
-  for (size_t i = 0; i < weight.rows; ++i) {
-    double sum = block->has(OutputBiasRole(site)) ? block->data(OutputBiasRole(site))[i] : 0.0;
-    for (size_t j = 0; j < weight.cols; ++j) sum += weight.values[i * weight.cols + j] * means[j];
-    bias[i] = static_cast<float>(sum);
-  }
+  const auto [rows, cols] = block->shape(OutputRole(site));
+  if (means.ElementLength() != cols) throw BadArgument("one mean a column");
+  std::vector<double> sums(rows, 0.0);
+  if (block->has(OutputBiasRole(site))) std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
+  block->EachStrip(OutputRole(site), [&, cols = cols](size_t first, size_t count, const float* w) {
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t j = 0; j < cols; ++j) sums[first + i] += w[i * cols + j] * means[j];
+    }
+  });
+  const std::vector<float> bias(sums.begin(), sums.end());
   block->SetBias(site, bias);
   return info.Env().Undefined();
 }

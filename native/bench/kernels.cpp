@@ -81,14 +81,13 @@ class Kernels {
   }
 
   void LinearMap(Role role) {
-    const Matrix& w = block_.matrix(role);
-    const double weights = D(w.rows * w.cols), tokens = D(run_.tokens);
+    const auto [rows, cols] = block_.shape(role);
+    const double weights = D(rows * cols), tokens = D(run_.tokens);
     OnTokens({"linear " + std::string(kRoleNames[static_cast<size_t>(role)]),
-              Shape(run_.tokens, w.cols) + " × " + Shape(w.cols, w.rows), "f32",
-              2 * weights * tokens, 4 * (weights + tokens * D(w.rows + w.cols))},
-             [&](size_t first, size_t rows) {
-               Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x_.data() + first * w.cols,
-                    w.cols, w.values.data(), w.cols, 0.0f, out_.data() + first * w.rows, w.rows);
+              Shape(run_.tokens, cols) + " × " + Shape(cols, rows), "f32", 2 * weights * tokens,
+              4 * (weights + tokens * D(rows + cols))},
+             [&, out = rows, in = cols](size_t first, size_t count) {
+               Product(block_, role, count, x_.data() + first * in, 0, out_.data() + first * out);
              });
   }
 

@@ -11,7 +11,7 @@ namespace struprune {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
-constexpr size_t kFromSystem = size_t{1} << 20;
+constexpr size_t kFromSystem = size_t{64} << 10;
 
 }  // namespace
 
@@ -57,7 +57,8 @@ void MemoryBudget::Refuse(size_t bytes) const {
   constexpr size_t kMiB = size_t{1} << 20;
   throw Error("ERR_BUDGET",
               "needs " + std::to_string((used() + bytes) / kMiB + 1) +
-                  " MiB of working memory, the budget is " + std::to_string(limit_ / kMiB) + " MiB",
+                  " MiB of working memory, the budget leaves it " + std::to_string(limit_ / kMiB) +
+                  " MiB",
               "raise --memory");
 }
 

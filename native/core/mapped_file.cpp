@@ -73,30 +73,25 @@ void MappedFile::Close() noexcept {
   descriptor_ = -1;
 }
 
-std::span<const std::byte> MappedFile::Range(uint64_t offset, uint64_t bytes) const {
-  if (offset > size_ || bytes > size_ - offset) {
+void MappedFile::Read(uint64_t offset, std::span<std::byte> out) const {
+  if (offset > size_ || out.size() > size_ - offset) {
     throw Error("ERR_CHECKPOINT",
                 path_ + ": bytes " + std::to_string(offset) + " to " +
-                    std::to_string(offset + bytes) + " are outside the file of " +
+                    std::to_string(offset + out.size()) + " are outside the file of " +
                     std::to_string(size_) + " bytes",
                 "fetch the file again");
   }
-  if (SizeNow(descriptor_, path_) < offset + bytes) {
-    throw Error("ERR_CHECKPOINT", path_ + " was cut while it was being read",
-                "do not write to the checkpoint during a run");
+  while (!out.empty()) {
+    const ssize_t got = pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) FailOpen(path_, errno);
+    if (got == 0) {
+      throw Error("ERR_CHECKPOINT", path_ + " was cut while it was being read",
+                  "do not write to the checkpoint during a run");
+    }
+    out = out.subspan(static_cast<size_t>(got));
+    offset += static_cast<uint64_t>(got);
   }
-  return {data_ + offset, static_cast<size_t>(bytes)};
-}
-
-void MappedFile::Drop(uint64_t offset, uint64_t bytes) const {
-  if (offset >= size_) return;
-  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  const uint64_t stop = bytes < size_ - offset ? offset + bytes : size_;
-  const uint64_t begin = (offset + page - 1) / page * page;
-  // The last page of the file is ours alone even where the file fills only a part of it.
-  const uint64_t end = stop == size_ ? (stop + page - 1) / page * page : stop / page * page;
-  if (begin >= end) return;
-  madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace struprune

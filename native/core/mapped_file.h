@@ -1,5 +1,5 @@
-// A read-only memory map of a whole file. Pages come in when they are touched, so that opening a
-// checkpoint costs no memory.
+// A file that is only read: its header by a memory map, whose pages come in when they are touched,
+// and its weights by copies.
 #pragma once
 
 #include <cstddef>
@@ -22,16 +22,13 @@ class MappedFile {
 
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
-  // The whole file, without a look at whether it still has its length.
+  // The whole file as mapped, without a look at whether it still has its length.
   std::span<const std::byte> bytes() const { return {data_, static_cast<size_t>(size_)}; }
 
-  // A range of the file. Throws ERR_CHECKPOINT when it does not lie inside, or when the file was
-  // cut since it was opened: touching a page past the end would kill the process.
-  std::span<const std::byte> Range(uint64_t offset, uint64_t bytes) const;
-
-  // Gives the resident pages that lie wholly inside the range back to the system. Reading them
-  // again is allowed and brings them back from the disk.
-  void Drop(uint64_t offset, uint64_t bytes) const;
+  // Copies the bytes from `offset` on, without the map: a page that is touched there counts as memory
+  // of the process, and brings its neighbours along. Throws ERR_CHECKPOINT when they do not lie
+  // inside, or the file was cut since it was opened.
+  void Read(uint64_t offset, std::span<std::byte> out) const;
 
  private:
   void Close() noexcept;

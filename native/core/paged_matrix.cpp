@@ -54,20 +54,44 @@ void PagedMatrix::Write(size_t row, size_t count, const float* in) {
   }
 }
 
-void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams) {
+void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
+                     std::span<const Scan> scans) {
   std::map<PageStore*, std::vector<PageStore::Visit>> orders;
-  size_t pages = 0;
+  const auto visit = [&](const StoredPages& pages, size_t page, PagedMatrix::Access access) {
+    orders[&pages.store()].push_back({pages.id(), static_cast<uint32_t>(page), access});
+  };
+  size_t flights = 0;
   for (const auto& [matrix, access] : streams) {
     if (!matrix) continue;
-    pages = std::max(pages, (rows + matrix->page_rows() - 1) / matrix->page_rows());
+    flights = std::max(flights, (rows + matrix->page_rows() - 1) / matrix->page_rows());
   }
-  for (uint32_t page = 0; page < pages; ++page) {
+  for (size_t flight = 0; flight < flights; ++flight) {
     for (const auto& [matrix, access] : streams) {
-      if (!matrix || page * matrix->page_rows() >= rows) continue;
-      orders[&matrix->pages_.store()].push_back({matrix->pages_.id(), page, access});
+      if (!matrix || flight * matrix->page_rows() >= rows) continue;
+      visit(matrix->pages_, flight, access);
+    }
+    for (const Scan& scan : scans) {
+      for (size_t time = 0; time < scan.times; ++time) {
+        for (const PagedMatrix* matrix : scan.matrices) {
+          if (!matrix || matrix->cols() == 0) continue;
+          for (size_t row = 0; row < matrix->rows(); row += matrix->page_rows()) {
+            visit(matrix->pages_, row / matrix->page_rows(), PagedMatrix::Access::kRead);
+          }
+        }
+      }
     }
   }
   for (const auto& [store, order] : orders) store->Announce(order);
+}
+
+const float* RowReader::Row(size_t row) {
+  if (!view_ || row < first_ || row >= first_ + count_) {
+    view_.reset();
+    first_ = row - row % matrix_.page_rows();
+    count_ = matrix_.Run(first_, matrix_.page_rows());
+    view_.emplace(matrix_, first_, count_, PagedMatrix::Access::kRead);
+  }
+  return view_->data() + (row - first_) * matrix_.cols();
 }
 
 }  // namespace struprune

@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "core/page_store.h"
 
@@ -46,7 +49,8 @@ class PagedMatrix {
   void Write(size_t row, size_t count, const float* in);
 
  private:
-  friend void AnnounceFlights(size_t rows, std::initializer_list<struct Stream> streams);
+  friend void AnnounceFlights(size_t rows, std::initializer_list<struct Stream> streams,
+                              std::span<const struct Scan> scans);
   // A part of a page is not overwritten but updated.
   Access For(size_t row, size_t count, Access access) const;
 
@@ -60,8 +64,27 @@ struct Stream {
   PagedMatrix::Access access;
 };
 
+// Matrices that are read from front to back, one after the other, `times` times a flight. Null: none.
+struct Scan {
+  std::vector<PagedMatrix*> matrices;
+  size_t times;
+};
+
 // Tells the page stores that flights over the first `rows` rows of the streams come, all streams
-// page by page.
-void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams);
+// page by page, with the scans after each.
+void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
+                     std::span<const Scan> scans = {});
+
+// Rows of a matrix in any order; the page of the last one stays in memory.
+class RowReader {
+ public:
+  explicit RowReader(PagedMatrix& matrix) : matrix_(matrix) {}
+  const float* Row(size_t row);  // [cols]
+
+ private:
+  PagedMatrix& matrix_;
+  std::optional<PagedMatrix::View> view_;
+  size_t first_ = 0, count_ = 0;
+};
 
 }  // namespace struprune

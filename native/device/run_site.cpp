@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "device/site_plan.h"
 
@@ -16,8 +17,16 @@ constexpr size_t kGramChunk = 256;
 
 int64_t Int(size_t value) { return static_cast<int64_t>(value); }
 
-cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope) {
-  const auto data = [&](Role role) { return block.data(role); };
+// Weights of a site on their way to the GPU; its matrices are copied into `matrices`.
+cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope,
+                            std::vector<Buffer<float>>& matrices) {
+  const auto data = [&](Role role) -> const float* {
+    if (IsVector(role) || !block.has(role)) return block.data(role);
+    const auto& [rows, cols] = block.shape(role);
+    matrices.push_back(block.context().Allocate<float>(rows * cols));
+    block.matrix(role)->Read(0, rows, matrices.back().data());
+    return matrices.back().data();
+  };
   cuda::SiteWeights w{};
   w.out = data(OutputRole(site));
   w.out_bias = data(OutputBiasRole(site));
@@ -179,7 +188,8 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   if (site == SiteKind::kAttention && block.spec().rope) {
     rope.emplace(*block.spec().rope, block.spec().head_dim, run.window);
   }
-  const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr);
+  std::vector<Buffer<float>> matrices;
+  const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr, matrices);
 
   for (size_t row = 0; row < width; row += plan.gram_rows) {
     const size_t count = std::min(plan.gram_rows, width - row);

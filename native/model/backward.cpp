@@ -14,12 +14,16 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-// grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1.
+// grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1. Strips
+// of W are summed in order.
 void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
                     float* grad_x) {
-  const Matrix& w = block.matrix(weight);
-  Gemm(Trans::kNo, Trans::kNo, rows, w.cols, w.rows, 1.0f, grad_out, w.rows, w.values.data(),
-       w.cols, beta, grad_x, w.cols);
+  const auto [n, k] = block.shape(weight);
+  if (n == 0 && beta == 0) std::fill_n(grad_x, rows * k, 0.0f);
+  block.EachStrip(weight, [&, n = n, k = k](size_t first, size_t count, const float* w) {
+    Gemm(Trans::kNo, Trans::kNo, rows, k, count, 1.0f, grad_out + first, n, w, k,
+         first == 0 ? beta : 1.0f, grad_x, k);
+  });
 }
 
 // Buffers of one flight, made once a call.
@@ -58,6 +62,20 @@ class Flight {
   }
 
   size_t tokens() const { return tokens_; }
+
+  // How one flight reads the block's weights.
+  std::vector<Scan> Weights() const {
+    const auto scan = [&](std::initializer_list<Role> roles) {
+      return ScanOf(block_, tokens_, roles);
+    };
+    const Scan ffn =
+        spec_.post_norm ? scan({Role::kO, Role::kUp, Role::kGate, Role::kDown, Role::kDown,
+                                Role::kUp, Role::kGate, Role::kO})
+                        : scan({Role::kO, Role::kUp, Role::kGate, Role::kDown, Role::kUp,
+                                Role::kGate, Role::kO});
+    const Scan projections = scan({Role::kQ, Role::kK, Role::kV});
+    return {projections, ffn, projections};
+  }
 
   void Run(size_t row) {
     const size_t rows = std::min(tokens_, run_.gradient->rows() - row);
@@ -233,7 +251,8 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
     }
   }
   Flight flight(block, run);
-  AnnounceFlights(tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}});
+  const std::vector<Scan> weights = flight.Weights();
+  AnnounceFlights(tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}}, weights);
   for (size_t row = 0; row < tokens; row += flight.tokens()) flight.Run(row);
 }
 

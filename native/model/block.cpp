@@ -9,23 +9,6 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kLoadRows = 64;
-
-bool IsVector(Role role) {
-  switch (role) {
-    case Role::kQ:
-    case Role::kK:
-    case Role::kV:
-    case Role::kO:
-    case Role::kGate:
-    case Role::kUp:
-    case Role::kDown:
-      return false;
-    default:
-      return true;
-  }
-}
-
 size_t ExpectedRows(const BlockSpec& spec, Role role) {
   switch (role) {
     case Role::kQ:
@@ -55,113 +38,189 @@ size_t ExpectedCols(const BlockSpec& spec, Role role) {
   return spec.hidden;
 }
 
-void CheckShape(const BlockSpec& spec, Role role, const Matrix& matrix) {
-  const size_t rows = IsVector(role) ? 1 : ExpectedRows(spec, role);
-  const size_t cols = IsVector(role) ? ExpectedRows(spec, role) : ExpectedCols(spec, role);
-  if (matrix.rows != rows || matrix.cols != cols) {
-    throw Error("ERR_CHECKPOINT",
-                std::string(kRoleNames[static_cast<size_t>(role)]) + " has shape [" +
-                    std::to_string(matrix.rows) + ", " + std::to_string(matrix.cols) +
-                    "], expected [" + std::to_string(rows) + ", " + std::to_string(cols) + "]",
-                "the checkpoint's config does not describe its weights");
+}  // namespace
+
+bool IsVector(Role role) {
+  switch (role) {
+    case Role::kQ:
+    case Role::kK:
+    case Role::kV:
+    case Role::kO:
+    case Role::kGate:
+    case Role::kUp:
+    case Role::kDown:
+      return false;
+    default:
+      return true;
   }
 }
 
-}  // namespace
+Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
+             const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored,
+             StripSize strip)
+    : context_(std::move(context)),
+      store_(std::move(store)),
+      spec_(std::move(spec)),
+      stored_(stored),
+      strip_(strip) {
+  for (size_t r = 0; r < kRoles; ++r) {
+    if (sources[r]) Load(static_cast<Role>(r), *sources[r]);
+  }
+}
 
-Block::Block(std::shared_ptr<Context> context, BlockSpec spec,
-             const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored)
-    : context_(std::move(context)), spec_(std::move(spec)), stored_(stored) {
-  struct Part {
-    Role role;
-    size_t row, count;
-  };
-  std::vector<Part> parts;
-  for (size_t r = 0; r < kRoles; ++r) {
-    if (!sources[r]) continue;
-    Matrix& matrix = weights_[r];
-    matrix.rows = sources[r]->rows;
-    matrix.cols = sources[r]->cols;
-    CheckShape(spec_, static_cast<Role>(r), matrix);
-    matrix.values = context_->Allocate<float>(matrix.rows * matrix.cols);
-    for (size_t row = 0; row < matrix.rows; row += kLoadRows) {
-      parts.push_back({static_cast<Role>(r), row, std::min(kLoadRows, matrix.rows - row)});
-    }
-  }
-  context_->pool.ParallelFor(parts.size(), [&](size_t i, size_t) {
-    context_->CheckAbort();
-    const auto [role, row, count] = parts[i];
-    Matrix& matrix = mutable_matrix(role);
-    float* to = matrix.values.data() + row * matrix.cols;
-    LoadRows(*sources[Index(role)], row, count, to);
-    if (!IsVector(role) && role != Role::kO && role != Role::kDown) {
-      RoundTo(stored_, count, matrix.cols, to);
-    }
-  });
-  for (size_t r = 0; r < kRoles; ++r) {
-    if (IsVector(static_cast<Role>(r))) Round(static_cast<Role>(r));
-  }
+std::unique_ptr<PagedMatrix> Block::MakeMatrix(size_t rows, size_t cols) const {
+  const size_t longest = std::max(strip_.rows, strip_.floats / std::max<size_t>(cols, 1));
+  const TileAxis strips(rows, longest);
+  return std::make_unique<PagedMatrix>(store_, rows, cols, strips.side());
 }
 
 // Vectors stay F32 where matrices are quantised, and F16 or BF16 with them.
+void Block::Load(Role role, const TensorSource& source) {
+  const auto [rows, cols] = Shape{source.rows, source.cols};
+  if (IsVector(role)) {
+    auto vector = context_->Allocate<float>(rows * cols);
+    shapes_[Index(role)] = {rows, cols};
+    CheckShape(role);
+    LoadRows(source, 0, rows, vector.data());
+    Put(role, std::move(vector));
+    Round(role);
+    return;
+  }
+  shapes_[Index(role)] = {rows, cols};
+  CheckShape(role);
+  Put(role, MakeMatrix(rows, cols));
+  if (rows * cols == 0) return;
+  PagedMatrix& matrix = *matrices_[Index(role)];
+  const size_t strip = matrix.page_rows();
+  context_->pool.ParallelFor((rows + strip - 1) / strip, [&](size_t i, size_t) {
+    const size_t row = i * strip, count = matrix.Run(row, strip);
+    const PagedMatrix::View to(matrix, row, count, PagedMatrix::Access::kWrite);
+    constexpr size_t kRows = 64;
+    for (size_t done = 0; done < count; done += kRows) {
+      context_->CheckAbort();
+      const size_t some = std::min(kRows, count - done);
+      LoadRows(source, row + done, some, to.data() + done * cols);
+      if (role != Role::kO && role != Role::kDown) {
+        RoundTo(stored_, some, cols, to.data() + done * cols);
+      }
+    }
+  });
+}
+
+void Block::Put(Role role, Buffer<float> vector) {
+  shapes_[Index(role)] = {1, vector.size()};
+  vectors_[Index(role)] = std::move(vector);
+}
+
+void Block::Put(Role role, std::unique_ptr<PagedMatrix> matrix) {
+  shapes_[Index(role)] = {matrix->rows(), matrix->cols()};
+  matrices_[Index(role)] = std::move(matrix);
+}
+
+void Block::CheckShape(Role role) const {
+  const auto [rows, cols] = shape(role);
+  const size_t want_rows = IsVector(role) ? 1 : ExpectedRows(spec_, role);
+  const size_t want_cols = IsVector(role) ? ExpectedRows(spec_, role) : ExpectedCols(spec_, role);
+  if (rows == want_rows && cols == want_cols) return;
+  throw Error("ERR_CHECKPOINT",
+              std::string(kRoleNames[Index(role)]) + " has shape [" + std::to_string(rows) + ", " +
+                  std::to_string(cols) + "], expected [" + std::to_string(want_rows) + ", " +
+                  std::to_string(want_cols) + "]",
+              "the checkpoint's config does not describe its weights");
+}
+
 void Block::Round(Role role) {
-  if (!has(role)) return;
-  Matrix& matrix = mutable_matrix(role);
-  if (IsVector(role) && stored_ == Dtype::Q8_0) return;
-  context_->pool.ParallelFor((matrix.rows + kLoadRows - 1) / kLoadRows, [&](size_t i, size_t) {
-    const size_t row = i * kLoadRows;
-    RoundTo(stored_, std::min(kLoadRows, matrix.rows - row), matrix.cols,
-            matrix.values.data() + row * matrix.cols);
+  if (!has(role) || stored_ == Dtype::F32) return;
+  if (IsVector(role)) {
+    if (stored_ == Dtype::Q8_0) return;
+    Buffer<float>& vector = vectors_[Index(role)];
+    RoundTo(stored_, 1, vector.size(), vector.data());
+    return;
+  }
+  const auto [rows, cols] = shape(role);
+  if (rows * cols == 0) return;
+  PagedMatrix& matrix = *matrices_[Index(role)];
+  const size_t strip = matrix.page_rows();
+  context_->pool.ParallelFor((rows + strip - 1) / strip, [&](size_t i, size_t) {
+    const size_t count = matrix.Run(i * strip, strip);
+    const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);
+    RoundTo(stored_, count, cols, values.data());
   });
 }
 
 void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
   if (!has(role)) return;
-  const Matrix& old = matrix(role);
-  const bool columns = IsVector(role) || axis == 1;
-  const size_t limit = columns ? old.cols : old.rows;
+  const auto [rows, cols] = shape(role);
+  const size_t limit = IsVector(role) || axis == 1 ? cols : rows;
   for (const int32_t index : indices) {
     if (index < 0 || static_cast<size_t>(index) >= limit) {
       throw Error("ERR_ARGUMENT", "slice index outside the tensor");
     }
   }
-  Matrix next;
-  next.rows = columns ? old.rows : indices.size();
-  next.cols = columns ? indices.size() : old.cols;
-  next.values = context_->Allocate<float>(next.rows * next.cols);
-  for (size_t i = 0; i < next.rows; ++i) {
-    float* to = next.values.data() + i * next.cols;
-    if (columns) {
-      const float* from = old.values.data() + i * old.cols;
-      for (size_t j = 0; j < next.cols; ++j) to[j] = from[indices[j]];
-    } else {
-      std::copy_n(old.values.data() + static_cast<size_t>(indices[i]) * old.cols, old.cols, to);
+  if (IsVector(role)) {
+    Put(role, SliceVector(role, indices));
+  } else {
+    Put(role, SliceMatrix(role, axis, indices));
+  }
+}
+
+Buffer<float> Block::SliceVector(Role role, std::span<const int32_t> indices) const {
+  auto next = context_->Allocate<float>(indices.size());
+  for (size_t j = 0; j < indices.size(); ++j) next[j] = vector(role)[indices[j]];
+  return next;
+}
+
+std::unique_ptr<PagedMatrix> Block::SliceMatrix(Role role, int axis,
+                                                std::span<const int32_t> indices) const {
+  const auto [rows, cols] = shape(role);
+  auto next = axis == 1 ? MakeMatrix(rows, indices.size()) : MakeMatrix(indices.size(), cols);
+  if (next->rows() * next->cols() == 0) return next;
+  RowReader old(*matrix(role));
+  for (size_t row = 0; row < next->rows(); row += next->page_rows()) {
+    const size_t count = next->Run(row, next->page_rows());
+    const PagedMatrix::View strip(*next, row, count, PagedMatrix::Access::kWrite);
+    for (size_t i = 0; i < count; ++i) {
+      float* to = strip.data() + i * next->cols();
+      if (axis == 1) {
+        const float* from = old.Row(row + i);
+        for (size_t j = 0; j < indices.size(); ++j) to[j] = from[indices[j]];
+      } else {
+        std::copy_n(old.Row(static_cast<size_t>(indices[row + i])), cols, to);
+      }
     }
   }
-  mutable_matrix(role) = std::move(next);
+  return next;
 }
 
 void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias) {
   const size_t rows = weight.rows().size(), cols = weight.cols().size();
   if (rows != spec_.hidden) throw Error("ERR_ARGUMENT", "an output map has one row a hidden unit");
-  Matrix matrix{rows, cols, context_->Allocate<float>(rows * cols)};
-  ReadRows(weight, 0, rows, matrix.values.data());
-  mutable_matrix(OutputRole(site)) = std::move(matrix);
+  auto next = MakeMatrix(rows, cols);
+  for (size_t row = 0; cols > 0 && row < rows; row += next->page_rows()) {
+    const size_t count = next->Run(row, next->page_rows());
+    const PagedMatrix::View strip(*next, row, count, PagedMatrix::Access::kWrite);
+    ReadRows(weight, row, count, strip.data());
+  }
+  Put(OutputRole(site), std::move(next));
   if (!bias.empty()) SetBias(site, bias);
 }
 
 void Block::SetBias(SiteKind site, std::span<const float> bias) {
-  Matrix matrix{1, bias.size(), context_->Allocate<float>(bias.size())};
-  std::copy(bias.begin(), bias.end(), matrix.values.data());
-  mutable_matrix(OutputBiasRole(site)) = std::move(matrix);
+  auto vector = context_->Allocate<float>(bias.size());
+  std::copy(bias.begin(), bias.end(), vector.data());
+  Put(OutputBiasRole(site), std::move(vector));
 }
 
 void Block::Replace(Role role, std::span<const float> values) {
-  Matrix& matrix = mutable_matrix(role);
-  if (values.size() != matrix.values.size()) {
+  const auto [rows, cols] = shape(role);
+  if (values.size() != rows * cols) {
     throw Error("ERR_ARGUMENT", "the new values have another shape than the tensor");
   }
-  std::copy(values.begin(), values.end(), matrix.values.data());
+  if (IsVector(role)) {
+    std::copy(values.begin(), values.end(), vectors_[Index(role)].data());
+  } else if (cols > 0) {
+    matrices_[Index(role)]->Write(0, rows, values.data());
+  }
   Round(role);
 }
 
@@ -170,7 +229,7 @@ void Block::SetWidths(size_t heads, size_t kv_heads, size_t ffn) {
   spec_.kv_heads = kv_heads;
   spec_.ffn = ffn;
   for (size_t r = 0; r < kRoles; ++r) {
-    if (has(static_cast<Role>(r))) CheckShape(spec_, static_cast<Role>(r), weights_[r]);
+    if (has(static_cast<Role>(r))) CheckShape(static_cast<Role>(r));
   }
 }
 
@@ -211,13 +270,19 @@ std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols,
 
 std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t count,
                                      size_t rope_heads) const {
-  const Matrix& m = matrix(role);
+  const auto [rows, cols] = shape(role);
   const std::string name(kRoleNames[Index(role)]);
   if (IsVector(role)) {
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
-    return EncodeRows(m.values.data(), m.cols, 1, dtype, row, count, rope_heads, name);
+    return EncodeRows(data(role), cols, 1, dtype, row, count, rope_heads, name);
   }
-  return EncodeRows(m.values.data(), m.rows, m.cols, dtype, row, count, rope_heads, name);
+  // Rows trade places within their head: whole heads are read.
+  const size_t unit = rope_heads ? rows / rope_heads : 1;
+  const size_t begin = row / unit * unit, end = (row + count + unit - 1) / unit * unit;
+  auto values = context_->Allocate<float>((end - begin) * cols);
+  if (cols > 0) matrix(role)->Read(begin, end - begin, values.data());
+  return EncodeRows(values.data(), end - begin, cols, dtype, row - begin, count,
+                    rope_heads ? (end - begin) / unit : 0, name);
 }
 
 }  // namespace struprune

@@ -1,4 +1,5 @@
-// One transformer block in memory: its description and its weights as floats.
+// One transformer block: its description and its weights as floats, the matrices by strips of a page
+// store.
 #pragma once
 
 #include <array>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/paged_matrix.h"
 #include "model/tensor_source.h"
 #include "ops/activation.h"
 #include "ops/norm.h"
@@ -63,23 +65,51 @@ struct BlockSpec {
   bool gated = true;
 };
 
-struct Matrix {
-  size_t rows = 0, cols = 0;  // vectors: 1 x n
-  Buffer<float> values;
+// How matrices are cut into strips of whole rows: about so many floats, but at least so many rows,
+// below which products slow down. Products over a strip end where it ends, so results depend on it in
+// their last bits, and no budget and no machine may change it; tests take smaller ones.
+struct StripSize {
+  size_t floats = size_t{1} << 20;
+  size_t rows = 256;
 };
+
+// A norm or a bias, or a matrix.
+bool IsVector(Role role);
 
 class Block {
  public:
-  // Reads and dequantises every tensor of the block; roles without a source stay empty. Weights
-  // other than o and down are rounded to `stored` at once, o and down when Finish is called.
-  Block(std::shared_ptr<Context> context, BlockSpec spec,
-        const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored);
+  // Reads and dequantises every tensor of the block; roles without a source stay absent. Weights
+  // other than o and down are rounded to `stored` at once, o and down when Finish is called. Matrices
+  // lie in the store.
+  Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
+        const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored,
+        StripSize strip = {});
 
   const BlockSpec& spec() const { return spec_; }
-  bool has(Role role) const { return !weights_[Index(role)].values.empty(); }
-  const Matrix& matrix(Role role) const { return weights_[Index(role)]; }
-  // Null when absent.
-  const float* data(Role role) const { return has(role) ? matrix(role).values.data() : nullptr; }
+  bool has(Role role) const { return shapes_[Index(role)].has_value(); }
+  struct Shape {
+    size_t rows, cols;  // vectors: 1 x n
+  };
+  const Shape& shape(Role role) const { return *shapes_[Index(role)]; }
+  // A vector [cols], null when absent.
+  const float* data(Role role) const {
+    return has(role) ? vectors_[Index(role)].data() : nullptr;
+  }
+  std::span<const float> vector(Role role) const { return vectors_[Index(role)].span(); }
+  // A matrix [rows, cols], a page a strip; null when absent.
+  PagedMatrix* matrix(Role role) const { return matrices_[Index(role)].get(); }
+  // Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order.
+  template <typename Visit>
+  void EachStrip(Role role, Visit visit) const {
+    const auto [rows, cols] = shape(role);
+    if (cols == 0) return;
+    PagedMatrix& from = *matrix(role);
+    for (size_t row = 0; row < rows; row += from.page_rows()) {
+      const size_t count = from.Run(row, rows);
+      const PagedMatrix::View strip(from, row, count, PagedMatrix::Access::kRead);
+      visit(row, count, static_cast<const float*>(strip.data()));
+    }
+  }
 
   // Keeps the given rows (axis 0) or columns (axis 1) of a tensor, in the given order.
   void Slice(Role role, int axis, std::span<const int32_t> indices);
@@ -93,6 +123,7 @@ class Block {
   // Rounds o or down, and biases, to the stored dtype: what propagates is what the file will hold.
   void Finish(SiteKind site);
   // Rows [row, row + count) of a tensor encoded for a file; rope_heads interleaves rows for GGUF.
+  // Throws ERR_UNSUPPORTED, ERR_NAN where the dtype cannot hold them.
   std::vector<std::byte> Encode(Role role, Dtype dtype, size_t row, size_t count,
                                 size_t rope_heads) const;
 
@@ -101,13 +132,24 @@ class Block {
 
  private:
   static size_t Index(Role role) { return static_cast<size_t>(role); }
-  Matrix& mutable_matrix(Role role) { return weights_[Index(role)]; }
+  std::unique_ptr<PagedMatrix> MakeMatrix(size_t rows, size_t cols) const;
+  void Load(Role role, const TensorSource& source);
+  void Put(Role role, Buffer<float> vector);
+  void Put(Role role, std::unique_ptr<PagedMatrix> matrix);
+  Buffer<float> SliceVector(Role role, std::span<const int32_t> indices) const;
+  std::unique_ptr<PagedMatrix> SliceMatrix(Role role, int axis,
+                                           std::span<const int32_t> indices) const;
+  void CheckShape(Role role) const;
   void Round(Role role);
 
   std::shared_ptr<Context> context_;
+  std::shared_ptr<PageStore> store_;
   BlockSpec spec_;
   Dtype stored_;
-  std::array<Matrix, kRoles> weights_;
+  StripSize strip_;
+  std::array<std::optional<Shape>, kRoles> shapes_;
+  std::array<Buffer<float>, kRoles> vectors_;
+  std::array<std::unique_ptr<PagedMatrix>, kRoles> matrices_;
 };
 
 inline Role OutputRole(SiteKind site) {

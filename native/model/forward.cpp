@@ -88,6 +88,26 @@ class Flight {
 
   size_t tokens() const { return tokens_; }
 
+  // How one flight reads the block's weights.
+  std::vector<Scan> Weights() const {
+    const auto scan = [&](std::initializer_list<Role> roles) {
+      return ScanOf(block_, tokens_, roles);
+    };
+    const Role out = OutputRole(site_);
+    std::vector<Scan> scans;
+    if (site_ == SiteKind::kAttention) {
+      scans.push_back(scan({Role::kQ, Role::kK, Role::kV}));
+    } else if (keeps_activations_) {
+      scans.push_back(scan({Role::kUp, Role::kGate}));
+    } else {
+      return {scan({Role::kUp, Role::kGate, out})};
+    }
+    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({out}));
+    if (run_.targets) scans.push_back(scan({out}));
+    if (run_.advance) scans.push_back(scan({out}));
+    return scans;
+  }
+
  private:
   void Attention(size_t rows, const float* hidden, float* activations) {
     const BlockSpec& spec = block_.spec();
@@ -193,12 +213,15 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   Flight flight(block, site, run);
-  AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
-                                       {run.inputs, Access::kWrite},
-                                       {run.keep, Access::kWrite},
-                                       {run.dense_before, Access::kRead},
-                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
-                                       {run.targets, Access::kWrite}});
+  const std::vector<Scan> weights = flight.Weights();
+  AnnounceFlights(run.hidden->rows(),
+                  {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                   {run.inputs, Access::kWrite},
+                   {run.keep, Access::kWrite},
+                   {run.dense_before, Access::kRead},
+                   {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
+                   {run.targets, Access::kWrite}},
+                  weights);
   for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) flight.Run(row);
 }
 
@@ -209,7 +232,8 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   auto gathered =
       context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * kChunk * width);
-  AnnounceFlights(hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}});
+  const Scan weights[] = {ScanOf(block, flight, {OutputRole(site)})};
+  AnnounceFlights(hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
   for (size_t row = 0; row < hidden.rows(); row += flight) {
     const size_t rows = std::min(flight, hidden.rows() - row);
     const PagedMatrix::View h(hidden, row, rows, Access::kUpdate);

@@ -21,11 +21,17 @@ void NormHeads(const Block& block, Role weight, size_t rows, size_t heads, float
 
 }  // namespace
 
+void Product(const Block& block, Role weight, size_t rows, const float* x, float beta, float* out) {
+  const auto [n, k] = block.shape(weight);
+  if (k == 0 && beta == 0) std::fill_n(out, rows * n, 0.0f);
+  block.EachStrip(weight, [&, n = n, k = k](size_t first, size_t count, const float* w) {
+    Gemm(Trans::kNo, Trans::kYes, rows, count, k, 1.0f, x, k, w, k, beta, out + first, n);
+  });
+}
+
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out) {
-  const Matrix& w = block.matrix(weight);
-  Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x, w.cols, w.values.data(), w.cols,
-       0.0f, out, w.rows);
-  if (block.has(bias)) AddBias(rows, w.rows, block.data(bias), out);
+  Product(block, weight, rows, x, 0, out);
+  if (block.has(bias)) AddBias(rows, block.shape(weight).rows, block.data(bias), out);
 }
 
 const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,
@@ -58,9 +64,7 @@ void Project(const Block& block, const RopeTable* rope, size_t window, size_t fi
 
 void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, float* hidden) {
   const BlockSpec& spec = block.spec();
-  const Matrix& w = block.matrix(OutputRole(site));
-  Gemm(Trans::kNo, Trans::kYes, rows, w.rows, w.cols, 1.0f, x, w.cols, w.values.data(), w.cols,
-       1.0f, hidden, spec.hidden);
+  Product(block, OutputRole(site), rows, x, 1, hidden);
   const Role bias = OutputBiasRole(site);
   if (block.has(bias)) AddBias(rows, spec.hidden, block.data(bias), hidden);
   if (spec.post_norm) {
@@ -70,6 +74,13 @@ void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, f
          block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, hidden,
          spec.hidden);
   }
+}
+
+Scan ScanOf(const Block& block, size_t rows, std::initializer_list<Role> weights) {
+  const size_t chunk = ChunkRows(block.context(), rows);
+  Scan scan{{}, (rows + chunk - 1) / chunk};
+  for (const Role role : weights) scan.matrices.push_back(block.matrix(role));
+  return scan;
 }
 
 AttentionShape ShapeOf(const BlockSpec& spec, size_t window) {

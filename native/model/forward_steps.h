@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "core/row_chunks.h"
 #include "model/block.h"
@@ -10,6 +11,9 @@
 #include "ops/gemm.h"
 
 namespace struprune {
+
+// out[rows, n] = x[rows, k] Wᵀ + beta out for W[n, k], strip by strip of W.
+void Product(const Block& block, Role weight, size_t rows, const float* x, float beta, float* out);
 
 // out[rows, n] = x[rows, k] Wᵀ (+ bias) for W[n, k].
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out);
@@ -28,6 +32,9 @@ void Project(const Block& block, const RopeTable* rope, size_t window, size_t fi
 // hidden[rows, hidden] += x[rows, width] Wᵀ + bias for the site's output map, then the norm of a
 // post-norm block.
 void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, float* hidden);
+
+// Those of the weights that the block has, as every chunk of a flight of `rows` rows reads them.
+Scan ScanOf(const Block& block, size_t rows, std::initializer_list<Role> weights);
 
 AttentionShape ShapeOf(const BlockSpec& spec, size_t window);
 

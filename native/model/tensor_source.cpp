@@ -10,6 +10,9 @@
 namespace struprune {
 namespace {
 
+// Bytes of a tensor that are in memory as they are stored.
+constexpr size_t kPieceBytes = size_t{128} << 10;
+
 // The stored position of Hugging Face's row (or element) `row` when heads are interleaved.
 size_t StoredIndex(size_t row, size_t total, size_t heads) {
   if (heads == 0) return row;
@@ -27,29 +30,49 @@ void CheckFinite(const TensorSource& source, const float* values, size_t count) 
       "the checkpoint is damaged or was saved from a run that diverged: get it again");
 }
 
+// Row i of the result stands in row stored(i) of the file.
+template <typename Stored>
+void ReadRowByRow(const TensorSource& source, size_t count, size_t row_bytes, float* out,
+                  Stored stored) {
+  std::vector<std::byte> bytes(row_bytes);
+  for (size_t i = 0; i < count; ++i) {
+    source.file->Read(source.offset + stored(i) * row_bytes, bytes);
+    Dequantise(source.dtype, bytes.data(), source.cols, out + i * source.cols);
+  }
+}
+
+void ReadInPieces(const TensorSource& source, size_t row, size_t count, size_t row_bytes,
+                  float* out) {
+  const size_t most = std::clamp<size_t>(kPieceBytes / row_bytes, 1, count);
+  std::vector<std::byte> bytes(most * row_bytes);
+  for (size_t done = 0; done < count; done += most) {
+    const size_t rows = std::min(most, count - done);
+    source.file->Read(source.offset + (row + done) * row_bytes, {bytes.data(), rows * row_bytes});
+    Dequantise(source.dtype, bytes.data(), rows * source.cols, out + done * source.cols);
+  }
+}
+
 }  // namespace
 
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) {
   const DtypeLayout layout = LayoutOf(source.dtype);
   const size_t row_bytes = source.cols / layout.elements * layout.bytes;
-  const auto bytes = source.file->Range(source.offset, source.bytes);
-  const bool vector = source.rows == 1;
-  if (vector || source.rope_heads == 0) {
-    Dequantise(source.dtype, bytes.data() + row * row_bytes, count * source.cols, out);
-    if (vector && source.rope_heads != 0) {
+  if (count * source.cols == 0) return;
+  if (source.rows == 1) {
+    ReadInPieces(source, row, count, row_bytes, out);
+    if (source.rope_heads != 0) {
       const std::vector<float> stored(out, out + source.cols);
       for (size_t i = 0; i < source.cols; ++i) {
         out[i] = stored[StoredIndex(i, source.cols, source.rope_heads)];
       }
     }
+  } else if (source.rope_heads == 0) {
+    ReadInPieces(source, row, count, row_bytes, out);
   } else {
-    for (size_t i = 0; i < count; ++i) {
-      const size_t from = StoredIndex(row + i, source.rows, source.rope_heads);
-      Dequantise(source.dtype, bytes.data() + from * row_bytes, source.cols, out + i * source.cols);
-    }
+    ReadRowByRow(source, count, row_bytes, out,
+                 [&](size_t i) { return StoredIndex(row + i, source.rows, source.rope_heads); });
   }
   CheckFinite(source, out, count * source.cols);
-  source.file->Drop(source.offset + row * row_bytes, count * row_bytes);
 }
 
 void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values) {

@@ -182,7 +182,7 @@ BlockWeights RandomWeights(const BlockSpec& spec, const BiasSet& biases, unsigne
 }
 
 Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
-                const BlockWeights& weights) {
+                const BlockWeights& weights, std::shared_ptr<PageStore> store, StripSize strip) {
   std::array<std::optional<TensorSource>, kRoles> sources;
   for (size_t r = 0; r < kRoles; ++r) {
     const auto& values = weights.values[r];
@@ -196,7 +196,8 @@ Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
     }
     sources[r] = FloatTensor(std::string(kRoleNames[r]), values.size() / cols, cols, values);
   }
-  return Block(context, spec, sources, Dtype::F32);
+  if (!store) store = std::make_shared<PageStore>(context, 0, "");
+  return Block(context, store, spec, sources, Dtype::F32, strip);
 }
 
 Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& w, size_t window,

@@ -24,8 +24,10 @@ struct BiasSet {
   bool qkv = false, o = false, ffn_in = false, down = false, norm = false;
 };
 BlockWeights RandomWeights(const BlockSpec& spec, const BiasSet& biases, unsigned seed);
+// In a store of its own, with all pages in memory, where none is given.
 Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
-                const BlockWeights& weights);
+                const BlockWeights& weights, std::shared_ptr<PageStore> store = nullptr,
+                StripSize strip = {});
 
 // Output of the block for h[tokens, hidden]. at_attention and at_ffn [tokens, hidden] are added to
 // the outputs y of o and down: the derivative with respect to them is delta.

@@ -190,6 +190,8 @@ async function pruneUnder(
       smallest: false,
       plannedBytes: planned.memory,
       scratchBytes: planned.scratch,
+      scratchReadBytes: result.scratchTraffic.read,
+      scratchWrittenBytes: result.scratchTraffic.written,
       nativePeakBytes: result.peakBudgetBytes,
       peakBytes,
       seconds,

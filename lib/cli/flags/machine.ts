@@ -16,7 +16,7 @@ export const CPU_FLAGS: FlagTable<CpuKeys> = {
   },
   memory: {
     flag: '--memory <size>',
-    help: 'limit on what the native side allocates, for example 512MiB',
+    help: 'limit on the memory of the whole process above an idle one, for example 512MiB',
     group,
     parse: size,
     fallback: 'none',

@@ -12,6 +12,8 @@ export function memoryReport({ memory }: BenchDocument): string {
     'process tree',
     'of budget',
     'scratch',
+    'read',
+    'written',
     'time',
     'SHA-256',
   ];
@@ -26,6 +28,8 @@ export function memoryReport({ memory }: BenchDocument): string {
       ? '-'
       : percent((row.peakBytes - idleBytes) / row.budgetBytes),
     mebibytes(row.scratchBytes),
+    mebibytes(row.scratchReadBytes),
+    mebibytes(row.scratchWrittenBytes),
     duration(row.seconds),
     row.sha256.slice(0, 12),
   ]);

@@ -17,7 +17,7 @@ export function planReport(plan: Plan): string {
     table([head, ...rows], ['left', 'right', 'right', 'right', 'right', 'left']),
     '',
     `${grouped(plan.parameters)} parameters in ${plan.blocks} blocks`,
-    `memory of the native side: ${mebibytes(plan.memory)}; the smallest that can do: --memory ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
+    `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} beside the native side of the stages; the smallest that can do: --memory ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
     ...(plan.fits ? [] : ['the given --memory cannot do: prune would refuse it']),
     ...(plan.device
       ? [`memory of the GPU: ${mebibytes(plan.device.memory)}${passes(plan.device)}`]

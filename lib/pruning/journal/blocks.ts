@@ -62,8 +62,8 @@ export function loadFinished(
       bytes: storageBytes(dtype, shape),
     };
   }
-  const { engine, architecture, stored } = session;
+  const { engine, architecture, stored, scratch } = session;
   const spec = { ...blockSpec(architecture, index), ...prunedWidths(architecture, index, keep) };
   const file = native.openFile(journal.blockPath(index));
-  return using(file, () => native.loadBlock(engine.handle, spec, refs, [file], stored));
+  return using(file, () => native.loadBlock(engine.handle, engine.store(scratch), spec, refs, [file], stored));
 }

@@ -1,0 +1,137 @@
+// A block whose weights do not fit into memory computes the bits of one whose do.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "memory_matrix.h"
+#include "model/backward.h"
+#include "model/forward.h"
+#include "ops/gemm.h"
+#include "reference_block.h"
+
+namespace struprune {
+namespace {
+
+using test::MemoryMatrix;
+
+constexpr size_t kWindow = 8, kTokens = 16;
+// Every matrix has several strips, the last of which is shorter.
+constexpr StripSize kStrip{64, 3};
+
+BlockSpec Spec(bool post_norm, bool gated) {
+  BlockSpec spec;
+  spec.hidden = 16, spec.head_dim = 4, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 22;
+  spec.rope = RopeSpec{};
+  spec.post_norm = post_norm;
+  spec.gated = gated;
+  return spec;
+}
+
+std::vector<float> RandomValues(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+struct Results {
+  std::vector<float> forward, kept, gradient;
+  std::vector<std::byte> encoded;
+  uint64_t read_bytes = 0;
+};
+
+std::vector<float> AllOf(const PagedMatrix& matrix) {
+  std::vector<float> values(matrix.rows() * matrix.cols());
+  matrix.Read(0, matrix.rows(), values.data());
+  return values;
+}
+
+std::vector<int32_t> EverySecond(size_t count) {
+  std::vector<int32_t> indices(count / 2);
+  for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int32_t>(2 * i + 1);
+  return indices;
+}
+
+// Gradient and forward of the whole block, then forward and encoding of one with half the channels.
+// limit: bytes of weights in memory, 0 = all.
+Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
+  InitialiseBlas();
+  const auto context = std::make_shared<Context>(threads, 0);
+  const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
+  const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
+  Block block = test::MakeBlock(context, spec, weights, store, kStrip);
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden),
+              gradient = MemoryMatrix(context, kTokens, spec.hidden),
+              kept = MemoryMatrix(context, kTokens, spec.ffn);
+  const auto states = RandomValues(kTokens * spec.hidden, 1);
+  const auto start = RandomValues(kTokens * spec.hidden, 2);
+  hidden.Write(0, kTokens, states.data());
+  gradient.Write(0, kTokens, start.data());
+  BackwardBlock(block, {kWindow, &hidden, &gradient, nullptr, nullptr});
+
+  SiteRun run{.window = kWindow, .hidden = &hidden};
+  RunSite(block, SiteKind::kAttention, run);
+  run.advance = false;
+  run.keep = &kept;
+  RunSite(block, SiteKind::kFfn, run);
+
+  const auto half = EverySecond(spec.ffn);
+  for (const Role role : {Role::kGate, Role::kGateBias, Role::kUp, Role::kUpBias}) {
+    block.Slice(role, 0, half);
+  }
+  block.Slice(Role::kDown, 1, half);
+  block.SetWidths(spec.heads, spec.kv_heads, half.size());
+  ApplySite(block, SiteKind::kFfn, kept, half, hidden);
+  run.keep = nullptr;
+  run.advance = true;
+  RunSite(block, SiteKind::kFfn, run);
+  return {AllOf(hidden), AllOf(kept), AllOf(gradient),
+          block.Encode(Role::kQ, Dtype::F16, 3, 8, spec.heads), store->traffic().read_bytes};
+}
+
+TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
+  for (const bool post_norm : {false, true}) {
+    for (const bool gated : {false, true}) {
+      for (const size_t threads : {1, 2}) {
+        const BlockSpec spec = Spec(post_norm, gated);
+        // Two strips of the widest matrix a thread, of about forty.
+        const Results paged = RunAll(spec, threads * 2 * 4 * 22 * sizeof(float), threads);
+        const Results whole = RunAll(spec, 0, 2);
+        EXPECT_GT(paged.read_bytes, 0u);
+        EXPECT_EQ(whole.read_bytes, 0u);
+        EXPECT_EQ(paged.forward, whole.forward);
+        EXPECT_EQ(paged.kept, whole.kept);
+        EXPECT_EQ(paged.gradient, whole.gradient);
+        EXPECT_EQ(paged.encoded, whole.encoded);
+      }
+    }
+  }
+}
+
+// Strips are a matter of rounding alone.
+TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
+  const BlockSpec spec = Spec(false, true);
+  const auto context = std::make_shared<Context>(2, 0);
+  InitialiseBlas();
+  const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
+  const auto states = RandomValues(kTokens * spec.hidden, 1);
+  const auto forward = [&](StripSize strip) {
+    const Block block = test::MakeBlock(context, spec, weights, nullptr, strip);
+    PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden);
+    hidden.Write(0, kTokens, states.data());
+    for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+      RunSite(block, site, {.window = kWindow, .hidden = &hidden});
+    }
+    return AllOf(hidden);
+  };
+  const auto strips = forward(kStrip), whole = forward({});
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_NEAR(strips[i], whole[i], 1e-5 * std::max(1.0f, std::abs(whole[i]))) << i;
+  }
+}
+
+}  // namespace
+}  // namespace struprune
