@@ -26,6 +26,8 @@ target_compile_definitions(
           NODE_ADDON_API_CPP_EXCEPTIONS
           # Electron refuses buffers over memory that V8 did not allocate.
           NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED
+          # A worker thread that is being terminated takes no exceptions: they end there, and not the process.
+          NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
           BUILDING_NODE_EXTENSION)
 target_link_libraries(struprune PRIVATE struprune_core)
 # Node finds two functions; all else, libstdc++'s templates too, stays inside.
