@@ -14,6 +14,8 @@ runMain(() => {
   }
   ensureAll();
   const script = path.join(__dirname, 'measure', `${what}.js`);
-  const { status } = spawnSync(process.execPath, ['--expose-gc', script, ...args], { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, ['--expose-gc', script, ...args], {
+    stdio: 'inherit',
+  });
   process.exitCode = status ?? 1;
 });

@@ -14,7 +14,10 @@ runMain(() => {
     (file) => JSON.parse(fs.readFileSync(at(file), 'utf8')).version,
   );
   if (versions[0] !== versions[1]) {
-    throw new SetupError(`versions ${versions.join(' and ')}`, 'give both packages the same version');
+    throw new SetupError(
+      `versions ${versions.join(' and ')}`,
+      'give both packages the same version',
+    );
   }
   const folder = at('packages', 'cuda');
   fs.copyFileSync(built, path.join(folder, 'struprune_cuda.so'));

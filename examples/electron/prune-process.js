@@ -1,6 +1,12 @@
 // The utility process: prunes one model and ends. Electron gives it process.parentPort; everything that it says is
 // a plain object: { type: 'progress', … }, { type: 'done', … } or { type: 'failed', … }.
-const { embeddedModel, embeddedTexts, EMBEDDED_WINDOW, prune, pruneReport } = require('struprune-native');
+const {
+  embeddedModel,
+  embeddedTexts,
+  EMBEDDED_WINDOW,
+  prune,
+  pruneReport,
+} = require('struprune-native');
 
 const port = process.parentPort;
 const stop = new AbortController();

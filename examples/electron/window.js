@@ -19,7 +19,8 @@ const listeners = {
   progress({ stage, done, total, message, secondsLeft }) {
     element('bar').max = total;
     element('bar').value = done;
-    const left = secondsLeft === null ? '' : `, about ${Math.ceil(secondsLeft)} s of this stage left`;
+    const left =
+      secondsLeft === null ? '' : `, about ${Math.ceil(secondsLeft)} s of this stage left`;
     element('status').textContent = `${stage}: ${message}${left}`;
   },
   notice({ notice }) {
@@ -28,7 +29,8 @@ const listeners = {
   done({ output, sparsity, report }) {
     setRunning(false);
     element('bar').value = element('bar').max;
-    element('status').textContent = `${(100 * sparsity).toFixed(1)} % removed, written to ${output}`;
+    element('status').textContent =
+      `${(100 * sparsity).toFixed(1)} % removed, written to ${output}`;
     element('report').srcdoc = report;
     element('report').hidden = false;
   },

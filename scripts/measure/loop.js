@@ -54,7 +54,9 @@ async function main() {
   }
   const byStage = Object.fromEntries([...worst].map(([name, ms]) => [name, round(ms)]));
   const [ownMs, delayMs] = [Math.max(...worst.values()), histogram.max / 1e6].map(round);
-  console.log(JSON.stringify({ ownMs, delayMs, p99Ms: round(histogram.percentile(99) / 1e6), byStage }));
+  console.log(
+    JSON.stringify({ ownMs, delayMs, p99Ms: round(histogram.percentile(99) / 1e6), byStage }),
+  );
 }
 
 const round = (ms) => Number(ms.toFixed(1));

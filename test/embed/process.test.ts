@@ -14,14 +14,17 @@ test.before(() => {
 
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 
-test.serial('worker threads load the addon, use it and end, of themselves and by force', async (t) => {
-  const { code, signal, stdout, stderr } = await runProgram('threads.js', [folder]);
-  t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
-  t.deepEqual(JSON.parse(stdout), {
-    ends: { whole: [0, 0, 0, 0], terminated: [1, 1, 1, 1], exiting: [3, 3, 3, 3] },
-    planned: true,
-  });
-});
+test.serial(
+  'worker threads load the addon, use it and end, of themselves and by force',
+  async (t) => {
+    const { code, signal, stdout, stderr } = await runProgram('threads.js', [folder]);
+    t.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
+    t.deepEqual(JSON.parse(stdout), {
+      ends: { whole: [0, 0, 0, 0], terminated: [1, 1, 1, 1], exiting: [3, 3, 3, 3] },
+      planned: true,
+    });
+  },
+);
 
 for (const stage of ['survey', 'solve', 'write']) {
   test.serial(`process.exit during the stage ${stage}`, async (t) => {

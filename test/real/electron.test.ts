@@ -82,7 +82,10 @@ test.serial('cancel and failure', async (t) => {
   const page = await open(t);
   await page.click('#start');
   await page.click('#cancel');
-  t.deepEqual((await calls(page)).map(([name]) => name), ['start', 'cancel']);
+  t.deepEqual(
+    (await calls(page)).map(([name]) => name),
+    ['start', 'cancel'],
+  );
   await say(page, { type: 'failed', isCancelled: true, message: 'cancelled' });
   t.is(await page.textContent('#status'), 'Cancelled.');
   await page.click('#start');
@@ -95,7 +98,9 @@ test.serial('it fits the accessibility rules of axe', async (t) => {
   const page = await open(t);
   await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
   const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: { id: string }[] }> } };
+    const { axe } = window as unknown as {
+      axe: { run(): Promise<{ violations: { id: string }[] }> };
+    };
     return (await axe.run()).violations.map(({ id }) => id);
   });
   t.deepEqual(found, []);

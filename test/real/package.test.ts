@@ -61,7 +61,14 @@ test.before(() => {
   mkdirSync(consumer);
   writeFileSync(join(consumer, 'package.json'), '{ "private": true }');
   timed('install', () =>
-    inConsumer('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', join(folder, filename)),
+    inConsumer(
+      'npm',
+      'install',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      join(folder, filename),
+    ),
   );
   library = join(consumer, 'node_modules', 'struprune-native');
 });
@@ -75,23 +82,35 @@ function registryOf(): NodeJS.ProcessEnv {
 }
 
 function proxies(): NodeJS.ProcessEnv {
-  const names = Object.keys(process.env).filter((name) => /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS)$/i.test(name));
+  const names = Object.keys(process.env).filter((name) =>
+    /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS)$/i.test(name),
+  );
   return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
 test.serial('it is small, runs no script and carries its licences', (t) => {
   const bytes = bytesUnder(library);
-  t.log(`${(bytes / 1e6).toFixed(1)} MB unpacked, ${(bytesUnder(join(consumer, 'node_modules')) / 1e6).toFixed(1)} MB with its dependencies`);
+  t.log(
+    `${(bytes / 1e6).toFixed(1)} MB unpacked, ${(bytesUnder(join(consumer, 'node_modules')) / 1e6).toFixed(1)} MB with its dependencies`,
+  );
   t.true(bytes <= LIMIT, `${bytes} bytes`);
   const { scripts, dependencies } = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8'));
   for (const name of ['preinstall', 'install', 'postinstall']) t.is(scripts[name], undefined);
   t.false(existsSync(join(library, 'binding.gyp')), 'npm would run node-gyp');
   const notices = readFileSync(join(library, 'THIRD-PARTY-NOTICES.txt'), 'utf8');
-  for (const name of ['OpenBLAS', 'libquadmath', 'simdjson', 'echarts', 'zrender']) t.true(notices.includes(name), name);
-  const { bomFormat, components } = JSON.parse(readFileSync(join(library, 'sbom.cdx.json'), 'utf8'));
+  for (const name of ['OpenBLAS', 'libquadmath', 'simdjson', 'echarts', 'zrender'])
+    t.true(notices.includes(name), name);
+  const { bomFormat, components } = JSON.parse(
+    readFileSync(join(library, 'sbom.cdx.json'), 'utf8'),
+  );
   t.is(bomFormat, 'CycloneDX');
   const listed = components.map(({ name }: { name: string }) => name);
-  for (const name of [...Object.keys(dependencies), 'scipy-openblas32', '@nozbe/simdjson', 'echarts']) {
+  for (const name of [
+    ...Object.keys(dependencies),
+    'scipy-openblas32',
+    '@nozbe/simdjson',
+    'echarts',
+  ]) {
     t.true(listed.includes(name), `${name} is in the SBOM`);
   }
 });
@@ -106,7 +125,15 @@ test.serial('the demo, then a prune of the embedded model', (t) => {
       .then((result) => console.log(result.sparsity));`;
   t.true(Number(inConsumer('node', '-e', script)) >= 0.3);
   t.true(existsSync(join(consumer, 'out', 'model.safetensors')));
-  t.is(inConsumer('node', '--input-type=module', '-e', "import { prune } from 'struprune-native'; console.log(typeof prune)").trim(), 'function');
+  t.is(
+    inConsumer(
+      'node',
+      '--input-type=module',
+      '-e',
+      "import { prune } from 'struprune-native'; console.log(typeof prune)",
+    ).trim(),
+    'function',
+  );
   t.log(`seconds: ${JSON.stringify(seconds)}`);
 });
 
@@ -134,6 +161,11 @@ test.serial('without a prebuilt addon the error says what to run and what is mis
 });
 
 test.serial('it carries the sources from which that command builds', (t) => {
-  const names = ['CMakeLists.txt', 'native/addon/addon.cpp', 'cmake/Addon.cmake', 'scripts/compile.js'];
+  const names = [
+    'CMakeLists.txt',
+    'native/addon/addon.cpp',
+    'cmake/Addon.cmake',
+    'scripts/compile.js',
+  ];
   for (const name of names) t.true(existsSync(join(library, name)), name);
 });

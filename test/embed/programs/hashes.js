@@ -9,7 +9,7 @@ const RUNS = {
   threshold: { scope: 'all' },
   energy: { allocation: 'energy' },
   full: { allocation: 'energy', energyForm: 'full', format: 'gguf', dtype: 'f16' },
-  admm: { solver: 'admm', allocation: 'uniform' },
+  admm: { mask: 'admm', allocation: 'uniform' },
 };
 
 function filesOf(output) {
