@@ -26,11 +26,26 @@ target_compile_definitions(
           NODE_ADDON_API_CPP_EXCEPTIONS
           # Electron refuses buffers over memory that V8 did not allocate.
           NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED
+          # A worker thread that is being terminated takes no exceptions: they end there, and not the process.
+          NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
           BUILDING_NODE_EXTENSION)
 target_link_libraries(struprune PRIVATE struprune_core)
 # Node finds two functions; all else, libstdc++'s templates too, stays inside.
 set(export_map "${CMAKE_CURRENT_SOURCE_DIR}/cmake/addon.map")
 target_link_options(struprune PRIVATE "-Wl,--version-script=${export_map}")
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  # The C++ runtime comes along, and of glibc only what 2.28 has is asked for (native/addon/glibc_pins.cpp). Not libgcc:
+  # Node itself needs its shared library, and the static one asks for newer symbols.
+  target_link_options(struprune PRIVATE -static-libstdc++)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64)$" AND NOT EXISTS "/etc/alpine-release")
+    foreach(
+      name
+      log exp pow dlopen dlsym dlerror fstat fstat64 arc4random pthread_create pthread_join pthread_detach pthread_once
+      pthread_key_create pthread_key_delete pthread_getspecific pthread_setspecific)
+      target_link_options(struprune PRIVATE "-Wl,--wrap=${name}")
+    endforeach()
+  endif()
+endif()
 set_property(TARGET struprune APPEND PROPERTY LINK_DEPENDS "${export_map}")
 
 # A build that did not come from scripts/compile.js must not pass for one of its own.

@@ -103,7 +103,7 @@ export async function evaluateIds(
   const gemmRate = rates.length ? rates.reduce((sum, rate) => sum + rate) / rates.length : null;
   const flops = forwardFlops(architecture, ids.length, window);
   return {
-    perplexity: Math.exp(meanNll),
+    perplexity: native.exp(Float64Array.of(meanNll))[0]!,
     meanNll,
     tokens: ids.length,
     window,

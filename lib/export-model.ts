@@ -69,7 +69,7 @@ export async function exportOn(
   const dtype = dtypeFor(source, settings);
   const widths = { architecture, pruned: architecture };
   const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
-  const tokenizer = tokenizerOutput(source, format);
+  const tokenizer = await tokenizerOutput(source, format);
   const provenance = originOf(source);
   const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
   const session = new Session(engine, source, 'F32', tmpdir());

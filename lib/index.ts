@@ -3,38 +3,64 @@ export type { AllocateOptions } from './allocate';
 export { allocate } from './allocate';
 export type { Allocation, AllocationLayer, Budget } from './allocation';
 export type { AllocationFunction, PlacedLayer } from './allocation/own';
+export type { AllocationScope } from './allocation/types';
+export type { KernelOptions } from './bench/kernels/options';
 export { benchKernels } from './bench/kernels/run';
+export type { MasksOptions } from './bench/masks/options';
 export { benchMasks } from './bench/masks/run';
+export type { MemoryOptions } from './bench/memory/options';
 export { benchMemory } from './bench/memory/run';
+export type { PeersOptions } from './bench/peers/options';
 export { benchPeers } from './bench/peers/run';
+export type { QualityOptions } from './bench/quality/options';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';
+export type { SpeedOptions } from './bench/speed/run';
 export { benchSpeed } from './bench/speed/run';
+export type { ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
 export { openModel } from './checkpoint/open';
 export { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from './embedded';
 export { type Devices, inspectDevices } from './engine/devices';
 export { Engine } from './engine/engine';
 export type { CallOptions, EngineOptions, MachineOptions } from './engine/engine-options';
+export type { Site } from './engine/native';
+export type { CpuFeatures } from './engine/native-devices';
+export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
-export type { Architecture, ModelSource } from './model/architecture';
+export type {
+  Architecture,
+  BlockRole,
+  BlockWidths,
+  Dtype,
+  ModelRole,
+  ModelSource,
+  Rope,
+  TensorRef,
+} from './model/architecture';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export type { PruneOptions } from './pruning/options';
+export type { StagePlan } from './pruning/plan';
 export type { LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';
+export type { AdmmStep } from './solver/admm';
 export type {
   AdmmResiduals,
   ColumnStatistics,
+  Metric,
   NativeAdmm,
   NativeRefit,
   NativeSolver,
+  SwapOptions,
+  SwapResult,
+  SweepOptions,
   SweepResult,
 } from './solver/native-solver';
 export type { MaskFunction, MaskTask } from './solver/own-mask';
-export type { Structure } from './solver/structures/types';
+export type { GroupSlice, Structure } from './solver/structures/types';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

@@ -24,7 +24,7 @@ import { bytesOf, summarise } from './pruning/summary';
 import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, writeTensors } from './pruning/write';
-import { loadTokenizer } from './tokenizer';
+import { inThread } from './tokenizer';
 
 /** Largest difference of the last window's mean NLL between the run and the written file. */
 const VERIFY_TOLERANCE = 1e-4;
@@ -95,7 +95,7 @@ async function pruneWith(
         await copyFile(journal.surveyPath, settings.saveCalibration);
       }
       const plan = planOutput(run, allocation.removed);
-      const tokenizer = tokenizerOutput(run.source, settings.format);
+      const tokenizer = await tokenizerOutput(run.source, settings.format, options.signal);
       const solved = await solveBlocks(run, journal, plan, allocation, survey, columns);
       const sink = await openSink(plan, settings.output, {
         replace: settings.force,
@@ -107,7 +107,7 @@ async function pruneWith(
       result = await orAbort(sink, async () => {
         const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
         const summary = summarise(run, plan, solved);
-        const after = await verify(run, path, solved.expected, dense.samplesBefore);
+        const after = await verify(run, path, solved.expected, dense.samplesBefore, options);
         const known: PruneResult = {
           ...summary,
           ...after,
@@ -161,7 +161,13 @@ async function perplexityOf(run: Run, session: Session): Promise<number | null> 
 }
 
 /** Opens what was written, still under its temporary name, and measures it. */
-async function verify(run: Run, path: string, expected: number, samplesBefore: number[] | null) {
+async function verify(
+  run: Run,
+  path: string,
+  expected: number,
+  samplesBefore: number[] | null,
+  { signal }: PruneOptions,
+) {
   const { engine, settings, ids, window, states: scratch, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
   const session = new Session(engine, written, 'F32', settings.scratch);
@@ -179,12 +185,9 @@ async function verify(run: Run, path: string, expected: number, samplesBefore: n
     let samples: PruneResult['samples'] = null;
     if (samplesBefore) {
       const prompt = samplePrompt(run);
-      const tokenizer = loadTokenizer(tokenizerOf(source));
-      samples = {
-        prompt: tokenizer.decode(prompt),
-        before: tokenizer.decode(samplesBefore),
-        after: tokenizer.decode(await greedy(session, prompt, SAMPLE_TOKENS)),
-      };
+      const ids = [prompt, samplesBefore, await greedy(session, prompt, SAMPLE_TOKENS)];
+      const texts = await inThread('texts', { source: tokenizerOf(source), ids }, signal);
+      samples = { prompt: texts[0]!, before: texts[1]!, after: texts[2]! };
     }
     const bytesAfter = bytesOf(written);
     return { verification: { expected, actual }, perplexityAfter, samples, bytesAfter };

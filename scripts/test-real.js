@@ -1,10 +1,11 @@
 // npm run test:real: the tests against a real model and live oracles (test/real). Installs torch,
 // transformers and llama.cpp into .oracles, fetches SmolLM2, and hands their places to the tests:
-// STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_MODEL (GGUF).
+// STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_MODEL (GGUF),
+// STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
 const { runAva } = require('./lib/ava.js');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
-const { ensureLlama, ensurePythonOracles } = require('./lib/oracles.js');
+const { ensureLlama, ensurePythonOracles, ensureRuntimes } = require('./lib/oracles.js');
 const { at } = require('./lib/paths.js');
 const { run } = require('./lib/process.js');
 const { runMain } = require('./lib/setup-error.js');
@@ -20,11 +21,16 @@ function fetchModel() {
 
 runMain(async () => {
   ensureAll();
-  const environment = withLock(() => ({
-    STRUPRUNE_ORACLES: ensurePythonOracles(),
-    STRUPRUNE_LLAMA: ensureLlama(),
-    STRUPRUNE_MODEL: fetchModel(),
-  }));
+  const environment = withLock(() => {
+    const { node22, bun } = ensureRuntimes();
+    return {
+      STRUPRUNE_ORACLES: ensurePythonOracles(),
+      STRUPRUNE_LLAMA: ensureLlama(),
+      STRUPRUNE_MODEL: fetchModel(),
+      STRUPRUNE_NODE22: node22,
+      STRUPRUNE_BUN: bun,
+    };
+  });
   const patterns = process.argv.slice(2);
   close(await runAva(['--config', 'ava-real.config.cjs', ...patterns], environment));
 });

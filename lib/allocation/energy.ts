@@ -1,3 +1,4 @@
+import { native } from '../engine/native';
 import { StruPruneError } from '../errors';
 import { checkBudget, curveOf, describe, scopeWeights } from './layers';
 import { dropLastBits } from './rounding';
@@ -66,13 +67,13 @@ export function layerEnergies(layers: readonly AllocationLayer[], share: number)
 
 /** φ(h) at the middle of every step between allowed counts, one ascending array a layer. */
 function stepPotentials(layers: readonly AllocationLayer[], form: EnergyForm): Float64Array[] {
-  return layers.map(({ allowed, groups }) =>
-    Float64Array.from(allowed.subarray(1), (to, i) => {
+  return layers.map(({ allowed, groups }) => {
+    const odds = Float64Array.from(allowed.subarray(1), (to, i) => {
       const twice = allowed[i]! + to;
-      const odds = form === 'full' ? twice / (2 * groups - twice) : twice / (2 * groups);
-      return dropLastBits(Math.log(odds));
-    }),
-  );
+      return form === 'full' ? twice / (2 * groups - twice) : twice / (2 * groups);
+    });
+    return native.log(odds).map(dropLastBits);
+  });
 }
 
 /** Takes the cheapest next step of any layer until the budget is met. `price` is that of the last one, μ/T. */

@@ -1,3 +1,4 @@
+import { native } from '../engine/native';
 import type { EnergyForm } from './types';
 
 /**
@@ -26,8 +27,10 @@ export function energyShares(problem: ShareProblem, form: EnergyForm): Float64Ar
 
 /** Bisection on x = μ/T: Σ N s(x) grows from 0 to Σ N cap. */
 function fullShares({ energies, weights, caps, remove, temperature }: ShareProblem): Float64Array {
-  const sharesAt = (x: number) =>
-    caps.map((cap, l) => Math.min(cap, 1 / (1 + Math.exp(energies[l]! / temperature - x))));
+  const sharesAt = (x: number) => {
+    const powers = native.exp(energies.map((energy) => energy / temperature - x));
+    return caps.map((cap, l) => Math.min(cap, 1 / (1 + powers[l]!)));
+  };
   const scaled = energies.map((energy) => energy / temperature);
   // exp(±745) is the range of a double: outside it every share is 0 or at its cap.
   let low = Math.min(...scaled) - 745;
@@ -52,15 +55,15 @@ function diluteShares({
   let missing = remove;
   while (open.length > 0 && missing > 0) {
     const lowest = Math.min(...open.map((l) => energies[l]!));
-    const boltzmann = (l: number) => Math.exp((lowest - energies[l]!) / temperature);
-    const level = missing / open.reduce((sum, l) => sum + weights[l]! * boltzmann(l), 0);
-    const full = open.filter((l) => level * boltzmann(l) >= caps[l]!);
+    const boltzmann = native.exp(energies.map((energy) => (lowest - energy) / temperature));
+    const level = missing / open.reduce((sum, l) => sum + weights[l]! * boltzmann[l]!, 0);
+    const full = open.filter((l) => level * boltzmann[l]! >= caps[l]!);
     for (const l of full) {
       shares[l] = caps[l]!;
       missing -= weights[l]! * caps[l]!;
     }
     if (full.length === 0) {
-      for (const l of open) shares[l] = level * boltzmann(l);
+      for (const l of open) shares[l] = level * boltzmann[l]!;
       return shares;
     }
     open = open.filter((l) => !full.includes(l));

@@ -6,7 +6,7 @@ import { windows } from './corpus';
 export function tokenizerOf(source: ModelSource): TokenizerSource {
   return source.format === 'hf'
     ? { kind: 'folder', folder: source.path }
-    : { kind: 'gguf', metadata: source.config };
+    : { kind: 'gguf', file: source.files[0]! };
 }
 
 export interface TextOptions {

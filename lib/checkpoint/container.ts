@@ -25,10 +25,13 @@ export interface SafetensorsHeader {
 /** 64-bit integers are numbers where that is exact, else bigints. */
 export type GgufValue = string | number | bigint | boolean | GgufValue[];
 
+/** A value in the bytes that a file has for it, type not included: written as it stands, never read. */
+export type EncodedValue = Uint8Array<ArrayBuffer>;
+
 export interface GgufEntry {
   /** `uint8` … `float64`, `bool`, `string`, `array:<type>`; `array:array` for an array of unlike arrays. */
   type: string;
-  value: GgufValue;
+  value: GgufValue | EncodedValue;
 }
 
 export interface GgufHeader {
@@ -44,11 +47,13 @@ export function parseSafetensors(path: string): SafetensorsHeader {
 }
 
 /**
+ * `longest`: arrays of the metadata with more entries are left out. A vocabulary has a hundred thousand, which take a thread
+ * tens of milliseconds: who only wants the model asks for short ones.
  * @throws ERR_NOT_FOUND; ERR_CHECKPOINT for whatever the format does not allow;
  *   ERR_UNSUPPORTED for other versions, big-endian files and unknown tensor types
  */
-export function parseGguf(path: string): GgufHeader {
-  const { metadata, metadataTypes, ...header } = native.parseGguf(path);
+export function parseGguf(path: string, longest = Number.MAX_SAFE_INTEGER): GgufHeader {
+  const { metadata, metadataTypes, ...header } = native.parseGguf(path, longest);
   // Object.fromEntries makes own properties, whatever the keys of the file are called.
   const entries = Object.entries(metadata).map(([key, value]): [string, GgufEntry] => [
     key,

@@ -1,5 +1,5 @@
 import { StruPruneError } from '../errors';
-import type { GgufValue } from './container';
+import type { EncodedValue, GgufValue } from './container';
 
 /** Value types of GGUF metadata at their number in the file. */
 const TYPES = [
@@ -55,12 +55,17 @@ export class GgufBytes {
    * @throws StruPruneError ERR_INTERNAL for a value that is not of the type; ERR_UNSUPPORTED for an array
    *   of unlike arrays, whose types were not kept
    */
-  typed(type: string, value: GgufValue): void {
+  typed(type: string, value: GgufValue | EncodedValue): void {
     this.uint32(idOf(type));
     this.value(type, value);
   }
 
-  private value(type: string, value: GgufValue): void {
+  /** A value without its type. */
+  value(type: string, value: GgufValue | EncodedValue): void {
+    if (value instanceof Uint8Array) {
+      this.room(value.byteLength).set(value);
+      return;
+    }
     if (!type.startsWith(ARRAY)) {
       this.scalar(type as ScalarType, value);
       return;

@@ -11,10 +11,13 @@ import { parseGguf } from './container';
 /** Longest vector that is read while opening: rotary divisors, one per pair of a head. */
 const MAX_VECTOR = 4096;
 
+/** More entries than any array of one value a block; vocabularies are the tokenizer thread's. */
+const LONGEST_ARRAY = 4096;
+
 /** Opens a GGUF file. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
 export async function openGguf(path: string): Promise<ModelSource> {
   const file = resolve(path);
-  const parsed = parseGguf(file);
+  const parsed = parseGguf(file, LONGEST_ARRAY);
   const stored = new Map<string, StoredTensor>(
     parsed.tensors.map((tensor) => [tensor.name, { ...tensor, file: 0 }]),
   );

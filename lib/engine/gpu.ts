@@ -1,8 +1,9 @@
 /** Which GPU to use: asked in a process of its own, since a broken driver may end the one that loads it. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StruPruneError } from '../errors';
-import { packageRoot } from '../package-root';
+import { onDisk, packageRoot } from '../package-root';
 import type { GpuProbe, Reason } from './native-gpu';
 
 const TIMEOUT_MS = 30_000;
@@ -12,9 +13,23 @@ function addonFile(): string {
   return require('node-gyp-build').path(packageRoot());
 }
 
-/** The CUDA library: beside the addon, unless STRUPRUNE_CUDA_LIBRARY names another. */
+/** The package that carries the CUDA library; nobody gets its 20 MB without asking for it. */
+const CUDA_PACKAGE = `struprune-native-cuda-${process.platform}-${process.arch}`;
+
+/** The CUDA library: what STRUPRUNE_CUDA_LIBRARY names, else one built beside the addon, else that of its own package. */
 export function cudaLibrary(): string {
-  return process.env.STRUPRUNE_CUDA_LIBRARY ?? join(dirname(addonFile()), 'struprune_cuda.so');
+  const named = process.env.STRUPRUNE_CUDA_LIBRARY;
+  if (named !== undefined) return named;
+  const built = join(dirname(addonFile()), 'struprune_cuda.so');
+  return existsSync(built) ? built : (packagedLibrary() ?? built);
+}
+
+function packagedLibrary(): string | undefined {
+  try {
+    return onDisk(require.resolve(`${CUDA_PACKAGE}/struprune_cuda.so`));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The program that npm run build:cuda puts beside the library. */

@@ -4,7 +4,6 @@
  * them into StruPruneError (lib/errors.ts).
  */
 import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
-import { StruPruneError } from '../errors';
 import type {
   Architecture,
   BlockRole,
@@ -15,11 +14,13 @@ import type {
 } from '../model/architecture';
 import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
+import { loadError } from './load-error';
 import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
 import type { NativeFfn } from './native-ffn';
 import type { NativeGpu } from './native-gpu';
+import type { NativeNumbers } from './native-numbers';
 
 declare const tag: unique symbol;
 type Handle<Name extends string> = { readonly [tag]: Name };
@@ -102,11 +103,16 @@ export interface NativeAddon
     NativeBench,
     NativeDevices,
     NativeFfn,
-    NativeGpu {
+    NativeGpu,
+    NativeNumbers {
   /** Name, version and kernel of the BLAS. */
   blas: string;
   parseSafetensors(path: string): SafetensorsHeader;
-  parseGguf(path: string): Omit<GgufHeader, 'metadata'> & {
+  /** Without the arrays of the metadata that have more than `longest` entries. */
+  parseGguf(
+    path: string,
+    longest: number,
+  ): Omit<GgufHeader, 'metadata'> & {
     metadata: Record<string, GgufValue>;
     metadataTypes: Record<string, string>;
   };
@@ -245,12 +251,7 @@ function load(): NativeAddon {
   try {
     return require('node-gyp-build')(packageRoot());
   } catch (cause) {
-    throw new StruPruneError(
-      'ERR_ADDON',
-      `the native addon for ${process.platform}-${process.arch} does not load: ${(cause as Error).message.split('\n')[0]}`,
-      `build it from source with "npm run setup" in ${packageRoot()} (needs g++, cmake, python3 with pip)`,
-      { cause },
-    );
+    throw loadError(cause as Error, packageRoot());
   }
 }
 

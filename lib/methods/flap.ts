@@ -40,7 +40,7 @@ function fluctuations(site: SiteStatistics): Float64Array {
 
 function standardise(values: Float64Array): Float64Array {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const squares = values.reduce((sum, value) => sum + (value - mean) * (value - mean), 0);
   const deviation = Math.sqrt(squares / Math.max(1, values.length - 1));
   // Where all columns are alike, none stands out.
   return values.map((value) => (deviation > 0 ? (value - mean) / deviation : 0));

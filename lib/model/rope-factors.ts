@@ -1,10 +1,17 @@
+import { native } from '../engine/native';
 import type { Rope } from './architecture';
 
 type Llama3 = NonNullable<Rope['llama3']>;
 
 /** Angle step of every rotary pair before any stretch: theta^(-2i/headDim). */
 function frequencies(theta: number, headDim: number): number[] {
-  return Array.from({ length: headDim / 2 }, (_, pair) => theta ** ((-2 * pair) / headDim));
+  const pairs = { length: headDim / 2 };
+  return [
+    ...native.pow(
+      theta,
+      Float64Array.from(pairs, (_, pair) => (-2 * pair) / headDim),
+    ),
+  ];
 }
 
 /**

@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerOf } from '../calibration/text';
 import type { GgufEntry } from '../checkpoint/container';
+import { exists } from '../checkpoint/output-path';
 import type { ModelSource } from '../model/architecture';
-import { ggufMetadataFromTokenizer, readTokenizerFiles } from '../tokenizer';
+import { inThread } from '../tokenizer';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
 const FILES = [
@@ -23,36 +24,23 @@ export interface TokenizerOutput {
 }
 
 /** The source's tokenizer for an output of the given format: copied, or rebuilt from the other one's data. */
-export function tokenizerOutput(source: ModelSource, format: 'hf' | 'gguf'): TokenizerOutput {
-  if (format === 'hf') {
-    return { files: source.format === 'hf' ? copied(source.path) : rebuilt(source), metadata: {} };
+export async function tokenizerOutput(
+  source: ModelSource,
+  format: 'hf' | 'gguf',
+  signal?: AbortSignal,
+): Promise<TokenizerOutput> {
+  const job = { source: tokenizerOf(source), vocab: source.architecture.vocab };
+  if (format === 'gguf') return { files: [], metadata: await inThread('metadata', job, signal) };
+  const files =
+    source.format === 'hf' ? await copied(source.path) : await inThread('files', job, signal);
+  return { files, metadata: {} };
+}
+
+async function copied(folder: string): Promise<TokenizerOutput['files']> {
+  const files: TokenizerOutput['files'] = [];
+  for (const name of FILES) {
+    const path = join(folder, name);
+    if (await exists(path)) files.push({ name, text: await readFile(path) });
   }
-  return { files: [], metadata: metadataOf(source) };
-}
-
-function copied(folder: string): TokenizerOutput['files'] {
-  return FILES.filter((name) => existsSync(join(folder, name))).map((name) => ({
-    name,
-    text: readFileSync(join(folder, name)),
-  }));
-}
-
-function rebuilt(source: ModelSource): TokenizerOutput['files'] {
-  const { tokenizerJson, tokenizerConfig, specialTokensMap } = readTokenizerFiles(
-    tokenizerOf(source),
-  );
-  const json = (name: string, value: unknown) => ({
-    name,
-    text: `${JSON.stringify(value, null, 2)}\n`,
-  });
-  return [
-    json('tokenizer.json', tokenizerJson),
-    json('tokenizer_config.json', tokenizerConfig),
-    json('special_tokens_map.json', specialTokensMap),
-  ];
-}
-
-function metadataOf(source: ModelSource): Record<string, GgufEntry> {
-  const { tokenizerJson, tokenizerConfig } = readTokenizerFiles(tokenizerOf(source));
-  return ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, source.architecture.vocab);
+  return files;
 }

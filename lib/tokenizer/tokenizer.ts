@@ -4,18 +4,18 @@ import {
   Tokenizer as HuggingFaceTokenizer,
   SequenceDecoder,
 } from '@huggingface/tokenizers';
+import { parseGguf } from '../checkpoint/container';
 import { StruPruneError } from '../errors';
 import { type Cutter, cutterFor } from './cuts';
 import { readTokenizerFolder } from './folder';
 import { tokenizerFromGguf } from './from-gguf';
-import type { Metadata } from './metadata';
 import { rewriteForJavaScript, stripperFor } from './rewrite';
 import { type TokenizerFiles, tokenText } from './types';
 
 /** Where a tokenizer comes from; plain data, so that it can be sent to a worker. */
 export type TokenizerSource =
   | { kind: 'folder'; folder: string }
-  | { kind: 'gguf'; metadata: Metadata }
+  | { kind: 'gguf'; file: string }
   | { kind: 'files'; files: TokenizerFiles };
 
 export interface Tokenizer {
@@ -36,7 +36,7 @@ export function readTokenizerFiles(source: TokenizerSource): TokenizerFiles {
     case 'folder':
       return readTokenizerFolder(source.folder);
     case 'gguf':
-      return tokenizerFromGguf(source.metadata);
+      return tokenizerFromGguf(parseGguf(source.file).metadata);
     case 'files':
       return source.files;
   }

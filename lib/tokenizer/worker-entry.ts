@@ -1,11 +1,12 @@
-/** Runs in a worker thread: tokenises one file, posts its ids (or the error) and ends. */
+/** Runs in a worker thread: does one job on a tokenizer, posts its result (or the error) and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { StruPruneError } from '../errors';
-import { type TokenizeJob, type TokenizeReply, tokenizeText } from './file';
+import { type JobInput, type JobName, type Jobs, RUNNERS } from './jobs';
+import type { ThreadData, ThreadReply } from './thread';
 
-function run(job: TokenizeJob): TokenizeReply {
+function run({ name, job }: ThreadData): ThreadReply {
   try {
-    return { ids: tokenizeText(job) };
+    return { result: (RUNNERS[name] as (job: JobInput<JobName>) => Jobs[JobName]['out'])(job) };
   } catch (error) {
     if (!(error instanceof StruPruneError)) throw error;
     const { code, mend } = error;
@@ -14,5 +15,11 @@ function run(job: TokenizeJob): TokenizeReply {
   }
 }
 
-const reply = run(workerData as TokenizeJob);
-parentPort?.postMessage(reply, 'ids' in reply ? [reply.ids.buffer as ArrayBuffer] : []);
+/** Buffers that go over instead of being copied. */
+function buffersOf(value: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(value)) return [value.buffer as ArrayBuffer];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(buffersOf) : [];
+}
+
+const reply = run(workerData as ThreadData);
+parentPort?.postMessage(reply, buffersOf(reply));

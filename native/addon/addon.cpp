@@ -8,6 +8,7 @@
 #include "addon/ffn_addon.h"
 #include "addon/formats_addon.h"
 #include "addon/gpu_addon.h"
+#include "addon/numbers_addon.h"
 #include "addon/site_addon.h"
 #include "addon/solver_addon.h"
 
@@ -23,6 +24,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitDevices(env, exports);
   struprune::addon::InitBench(env, exports);
   struprune::addon::InitGpu(env, exports);
+  struprune::addon::InitNumbers(env, exports);
   return exports;
 }
 

@@ -113,14 +113,22 @@ Napi::Value ParseSafetensorsToJs(const Napi::CallbackInfo& info) {
   });
 }
 
+bool IsArrayOver(const GgufEntry& entry, size_t longest, const std::string& path) {
+  if (entry.type != GgufType::kArray) return false;
+  return GgufReader(entry.bytes, path).ReadArrayHeader().count > longest;
+}
+
+// (path, longest): without the arrays of the metadata that have more than `longest` entries
 Napi::Value ParseGgufToJs(const Napi::CallbackInfo& info) {
   return Guard(info, [&]() -> Napi::Value {
     const Napi::Env env = info.Env();
+    const size_t longest = GetSize(info[1], "longest");
     const MappedFile mapped(GetString(info[0], "path"));
     const GgufFile file = ParseGguf(mapped.bytes(), mapped.path());
     Napi::Object metadata = Napi::Object::New(env);
     Napi::Object types = Napi::Object::New(env);
     for (const GgufEntry& entry : file.metadata) {
+      if (IsArrayOver(entry, longest, mapped.path())) continue;
       const Napi::HandleScope scope(env);
       GgufReader in(entry.bytes, mapped.path());
       Define(metadata, entry.key, GgufToJs(env, in, entry.type));

