@@ -5,28 +5,29 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
+const { prebuildify } = require('./lib/packagers.js');
 const { addon, at, output, root } = require('./lib/paths.js');
 const { run, say } = require('./lib/process.js');
 const { runMain } = require('./lib/setup-error.js');
 
 const folder = at('prebuilds', `${process.platform}-${process.arch}`);
-/** node-gyp-build reads the C library from the name. */
-const libc = { linux: fs.existsSync('/etc/alpine-release') ? '.musl' : '.glibc' };
-const name = `struprune-native${libc[process.platform] ?? ''}.node`;
-
-function copyFiles() {
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
-  fs.copyFileSync(addon, path.join(folder, name));
+/** prebuildify moves the addon and knows `libx.so.1` but not `libx.so.5.0.0`: the rest is copied here. */
+function copyLibraries() {
   for (const file of fs.readdirSync(output)) {
     // The CUDA library has a package of its own.
     if (!/\.(so|dylib|dll)(\.|$)/.test(file) || file.startsWith('struprune_cuda')) continue;
     fs.copyFileSync(path.join(output, file), path.join(folder, file));
   }
+}
+
+function stripAndKeep() {
+  const file = path.join(
+    folder,
+    fs.readdirSync(folder).find((name) => name.endsWith('.node')),
+  );
+  fs.copyFileSync(file, addon);
   // Not the libraries: strip breaks files that patchelf has rewritten.
-  if (process.platform === 'linux') {
-    run('strip', ['--strip-unneeded', path.join(folder, name)], { what: 'strip' });
-  }
+  if (process.platform === 'linux') run('strip', ['--strip-unneeded', file], { what: 'strip' });
 }
 
 function checkThatItLoads() {
@@ -37,7 +38,10 @@ function checkThatItLoads() {
 runMain(() => {
   ensureAll();
   withLock(() => {
-    copyFiles();
+    fs.rmSync(folder, { recursive: true, force: true });
+    prebuildify('--napi', '--tag-libc');
+    copyLibraries();
+    stripAndKeep();
     checkThatItLoads();
     say(`${path.relative(root, folder)}: ${fs.readdirSync(folder).join(', ')}`);
   });

@@ -26,5 +26,6 @@ const HEADERS =
 
 const nodeGyp = () => runTool('node-gyp', 'bin/node-gyp.js', ['rebuild'], HEADERS);
 const cmakeJs = () => runTool('cmake-js', 'bin/cmake-js', ['compile']);
+const prebuildify = (...args) => runTool('prebuildify', 'bin.js', args, HEADERS);
 
-module.exports = { nodeGyp, cmakeJs };
+module.exports = { nodeGyp, cmakeJs, prebuildify };
