@@ -76,7 +76,10 @@ for (const [name, more] of ROWS) {
     t.true(peakDeviceBytes! <= memory, `GPU: needed ${peakDeviceBytes}, planned ${memory}`);
     t.true(memory <= 1.25 * peakDeviceBytes!, `GPU: needed ${peakDeviceBytes}, planned ${memory}`);
     t.true(memory <= options(more).deviceMemory!);
-    t.true(peakBudgetBytes <= planned.memory - planned.reserve, `needed ${peakBudgetBytes} of ${planned.memory}`);
+    t.true(
+      peakBudgetBytes <= planned.memory - planned.reserve,
+      `needed ${peakBudgetBytes} of ${planned.memory}`,
+    );
     t.is(planned.device!.passes > 1, 'deviceMemory' in more);
   });
 }

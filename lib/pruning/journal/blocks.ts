@@ -65,5 +65,7 @@ export function loadFinished(
   const { engine, architecture, stored, scratch } = session;
   const spec = { ...blockSpec(architecture, index), ...prunedWidths(architecture, index, keep) };
   const file = native.openFile(journal.blockPath(index));
-  return using(file, () => native.loadBlock(engine.handle, engine.store(scratch), spec, refs, [file], stored));
+  return using(file, () =>
+    native.loadBlock(engine.handle, engine.store(scratch), spec, refs, [file], stored),
+  );
 }
