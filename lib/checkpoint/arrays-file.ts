@@ -3,11 +3,11 @@
  * every byte before it, so that a damaged file is noticed before its numbers are used.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { StruPruneError } from '../errors';
 import { AtomicFile, type AtomicOptions, orAbort } from './atomic';
 import { type ContainerTensor, parseSafetensors } from './container';
+import { pieces } from './pieces';
 
 export type ArrayType = 'F64' | 'F32';
 
@@ -150,8 +150,7 @@ export class ArraysFile {
 
 async function hashBefore(path: string, end: number, signal?: AbortSignal): Promise<Buffer> {
   const hash = createHash('sha256');
-  const stream = createReadStream(path, { end: end - 1, highWaterMark: 2 ** 20, signal });
-  for await (const chunk of stream) hash.update(chunk);
+  for await (const piece of pieces(path, { end, signal })) hash.update(piece);
   return hash.digest();
 }
 

@@ -2,7 +2,6 @@
  * Output that is either whole or absent: everything is written under a temporary name beside the target
  * and renamed at the end, after it has reached the disk.
  */
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
@@ -18,6 +17,7 @@ import {
   syncTree,
   temporaryName,
 } from './output-path';
+import { pieces } from './pieces';
 import { unfinished } from './unfinished';
 
 export type { AtomicOptions } from './output-path';
@@ -188,9 +188,7 @@ export class AtomicFolder {
 export async function copyFile(from: string, to: string): Promise<void> {
   const file = await AtomicFile.create(to, { replace: true });
   await orAbort(file, async () => {
-    for await (const chunk of createReadStream(from, { highWaterMark: 2 ** 20 })) {
-      await file.write(chunk);
-    }
+    for await (const piece of pieces(from)) await file.write(piece);
     await file.commit();
   });
 }

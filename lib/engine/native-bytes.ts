@@ -16,6 +16,7 @@ const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp
+const BACKWARD_TOKENS = 2048; // backward.cpp
 const COMPARE_ROWS = 8192; // compare.cpp
 const GRAM_CHUNK = 256; // run_site.cpp
 const STRIP_FLOATS = 2 ** 20; // block.h
@@ -280,12 +281,13 @@ export function backwardBytes(
 ): number {
   const { hidden, headDim, qkNorm, gated, norm, blocks } = architecture;
   const { heads, kvHeads, ffn } = blocks[block]!;
-  const flight = flightTokens(window, tokens);
+  const page = flightTokens(window, tokens);
+  const flight = Math.min(page, Math.max(1, Math.floor(BACKWARD_TOKENS / window)) * window);
   const chunk = threads * CHUNK;
   const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
   let floats = flight * (4 * (width + kvWidth) + heads);
   if (qkNorm) floats += flight * (width + kvWidth) + chunk * Math.max(width, kvWidth);
   floats += chunk * (3 * hidden + (gated ? 3 : 2) * ffn);
   if (norm.placement === 'post') floats += flight * hidden;
-  return FLOAT * (floats + 2 * flight * hidden);
+  return FLOAT * (floats + 2 * page * hidden);
 }

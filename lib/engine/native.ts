@@ -208,6 +208,8 @@ export interface NativeAddon
     count: number,
     ropeHeads: number,
   ): Promise<Uint8Array>;
+  /** Frees the bytes now; the array is empty afterwards. */
+  dropBytes(bytes: Uint8Array): void;
   encodeTensor(
     engine: EngineHandle,
     tensor: TensorRef,

@@ -2,16 +2,24 @@
  * What a process takes beside what the library allocates natively under its budget, above an idle Node that has loaded
  * the library. Measured from outside (`bench memory`): its peak less the native side's, on the embedded models and SmolLM2.
  */
+import type { ModelSource } from '../model/architecture';
 
 const MIB = 2 ** 20;
 /** V8's heap of a run, the C library's, code that is touched, pieces of files on their way. */
-const BASE = 32 * MIB;
+const BASE = 24 * MIB;
 /** The BLAS's buffer of a thread, and its stack. */
-const THREAD = 8 * MIB;
+const THREAD = 4 * MIB;
+/** A token of a GGUF file's vocabulary with its merges, in V8's heap as long as the model is open. */
+const TOKEN = 400;
 
-/** Bytes of `--memory` that are not the native side's. */
+/** Bytes of `--memory` that no model of any size leaves to the native side. */
 export function processReserve(threads: number): number {
   return BASE + threads * THREAD;
+}
+
+/** What an open model takes beside its weights. */
+export function modelReserve({ format, architecture }: ModelSource): number {
+  return format === 'gguf' ? TOKEN * architecture.vocab : 0;
 }
 
 /** The native side's share of a budget in bytes; 0 = no budget. At least one byte of a budget is left. */

@@ -5,7 +5,7 @@ import { ENCODE_BYTES } from '../engine/native-bytes';
 import type { Session } from '../engine/session';
 import type { BlockRole, ModelRole } from '../model/architecture';
 
-/** A tensor of a loaded block as the output will hold it, in chunks. */
+/** A tensor of a loaded block as the output will hold it, in chunks, each gone when the next is asked for. */
 export async function* encodeBlockTensor(
   session: Session,
   tensor: PlannedTensor,
@@ -57,7 +57,9 @@ async function* byRows(
   const step = Math.max(1, Math.floor(ENCODE_BYTES / (4 * (shape[1] ?? 1))));
   for (let row = 0; row < rows; row += step) {
     session.engine.throwIfAborted();
-    yield await encode(row, Math.min(step, rows - row));
+    const bytes = await encode(row, Math.min(step, rows - row));
+    yield bytes;
+    native.dropBytes(bytes);
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import type { GgufEntry } from '../checkpoint/container';
+import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
 import type { Settings } from './options';
 import type { PruneResult } from './result';
@@ -14,9 +14,7 @@ export async function hashFiles(
   const hashes = [];
   for (const file of source.files) {
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20, signal })) {
-      hash.update(chunk);
-    }
+    for await (const piece of pieces(file, { signal })) hash.update(piece);
     hashes.push({ name: basename(file), sha256: hash.digest('hex') });
   }
   return hashes;

@@ -25,7 +25,7 @@ import {
   statesBytes,
   statisticsBytes,
 } from '../engine/native-bytes';
-import { processReserve } from '../engine/reserve';
+import { modelReserve, processReserve } from '../engine/reserve';
 import { SITES } from '../engine/session';
 import {
   admmBytes,
@@ -39,7 +39,7 @@ import {
 } from '../engine/solver-bytes';
 import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
-import type { Architecture, Dtype } from '../model/architecture';
+import type { Architecture, Dtype, ModelSource } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { feeds, type RunSettings } from './options';
@@ -78,6 +78,7 @@ export interface RunPlan {
 }
 
 export interface PlanInput {
+  source: ModelSource;
   architecture: Architecture;
   settings: RunSettings;
   /** null: StruPrune. */
@@ -120,7 +121,7 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
   // In runs of 32, the storage block of the narrowest dtype.
   const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
   const disk = 2 * output;
-  const reserve = processReserve(input.threads);
+  const reserve = processReserve(input.threads) + modelReserve(input.source);
   const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
   return {
     stages,

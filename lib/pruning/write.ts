@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtomicFolder, orAbort } from '../checkpoint/atomic';
@@ -6,6 +5,7 @@ import { type GgufEntry, storageBytes } from '../checkpoint/container';
 import type { ExportPlan } from '../checkpoint/export';
 import { GgufWriter } from '../checkpoint/gguf-writer';
 import { asOutput } from '../checkpoint/output-error';
+import { pieces } from '../checkpoint/pieces';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
 import type { Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
@@ -13,8 +13,6 @@ import { encodeOutsideTensor } from './encode';
 import { placedInBlocks } from './journal/blocks';
 import type { Journal } from './journal/journal';
 import type { TokenizerOutput } from './tokenizer-output';
-
-const READ_BYTES = 2 ** 20;
 
 /** The two containers alike. `finish` ends the weights and says where they can be opened, `commit` shows them. */
 export interface Sink {
@@ -99,11 +97,10 @@ export async function writeTensors(
     const chunks =
       tensor.block === null
         ? encodeOutsideTensor(session, tensor)
-        : readRange(
-            journal.blockPath(tensor.block),
-            offset,
-            storageBytes(tensor.dtype, tensor.shape),
-          );
+        : pieces(journal.blockPath(tensor.block), {
+            start: offset,
+            end: offset + storageBytes(tensor.dtype, tensor.shape),
+          });
     for await (const chunk of chunks) {
       session.engine.throwIfAborted();
       await sink.append(tensor.name, chunk);
@@ -112,14 +109,4 @@ export async function writeTensors(
     if (block !== null) report(block + 1, `block ${block + 1} of ${blocks}`, block);
   }
   return sink.finish();
-}
-
-async function* readRange(
-  path: string,
-  offset: number,
-  bytes: number,
-): AsyncGenerator<Uint8Array, void> {
-  if (bytes === 0) return;
-  const range = { start: offset, end: offset + bytes - 1, highWaterMark: READ_BYTES };
-  for await (const chunk of createReadStream(path, range)) yield chunk as Buffer;
 }

@@ -382,6 +382,15 @@ Napi::Value EncodeBlock(const Info& info) {
       [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });
 }
 
+// (Uint8Array): frees its bytes now; the array is empty afterwards. The garbage collector would let
+// tens of MiB gather.
+Napi::Value DropBytes(const Info& info) {
+  if (!info[0].IsTypedArray()) throw BadArgument("bytes must be a typed array");
+  Napi::ArrayBuffer buffer = info[0].As<Napi::TypedArray>().ArrayBuffer();
+  if (!buffer.IsDetached()) buffer.Detach();
+  return info.Env().Undefined();
+}
+
 // (engine, ref, files, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is not in a
 // block, encoded as dtype
 Napi::Value EncodeTensor(const Info& info) {
@@ -500,6 +509,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<FinishSite>(env, exports, "finishSite");
   Export<BlockShape>(env, exports, "blockShape");
   Export<EncodeBlock>(env, exports, "encodeBlock");
+  Export<DropBytes>(env, exports, "dropBytes");
   Export<EncodeTensor>(env, exports, "encodeTensor");
   Export<CreateEnds>(env, exports, "createEnds");
   Export<EmbedIds>(env, exports, "embed");

@@ -26,6 +26,10 @@ void LinearBackward(const Block& block, Role weight, size_t rows, const float* g
   });
 }
 
+// Tokens that are on their way at once, in whole windows: a part of a page, since what they need is
+// several times a page of hidden states.
+constexpr size_t kFlightTokens = 2048;
+
 // Buffers of one flight, made once a call.
 class Flight {
  public:
@@ -34,7 +38,8 @@ class Flight {
         spec_(block.spec()),
         run_(run),
         context_(block.context()),
-        tokens_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
+        page_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
+        tokens_(std::min(page_, std::max<size_t>(1, kFlightTokens / run.window) * run.window)),
         width_(spec_.heads * spec_.head_dim),
         kv_width_(spec_.kv_heads * spec_.head_dim),
         scratch_(context_.pool.size()) {
@@ -61,9 +66,10 @@ class Flight {
     if (spec_.rope) rope_.emplace(*spec_.rope, spec_.head_dim, run.window);
   }
 
-  size_t tokens() const { return tokens_; }
+  // Of the flight that starts at `row`.
+  size_t Rows(size_t row) const { return run_.gradient->Run(row, tokens_); }
 
-  // How one flight reads the block's weights.
+  // How the flights of a page read the block's weights.
   std::vector<Scan> Weights() const {
     const auto scan = [&](std::initializer_list<Role> roles) {
       return ScanOf(block_, tokens_, roles);
@@ -73,11 +79,15 @@ class Flight {
                                      : scan({Role::kO, Role::kUp, Role::kGate, Role::kDown,
                                              Role::kUp, Role::kGate, Role::kO});
     const Scan projections = scan({Role::kQ, Role::kK, Role::kV});
-    return {projections, ffn, projections};
+    std::vector<Scan> scans;
+    for (size_t row = 0; row < page_; row += tokens_) {
+      scans.insert(scans.end(), {projections, ffn, projections});
+    }
+    return scans;
   }
 
   void Run(size_t row) {
-    const size_t rows = std::min(tokens_, run_.gradient->rows() - row);
+    const size_t rows = Rows(row);
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kRead);
     const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kUpdate);
     const float* h = inputs.data();
@@ -222,7 +232,7 @@ class Flight {
   const BlockSpec& spec_;
   const BackwardRun& run_;
   Context& context_;
-  const size_t tokens_, width_, kv_width_;
+  const size_t page_, tokens_, width_, kv_width_;
   std::vector<AttentionScratch> scratch_;
   std::optional<RopeTable> rope_;
   // Of the whole flight.
@@ -252,7 +262,7 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   Flight flight(block, run);
   const std::vector<Scan> weights = flight.Weights();
   AnnounceFlights(tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}}, weights);
-  for (size_t row = 0; row < tokens; row += flight.tokens()) flight.Run(row);
+  for (size_t row = 0; row < tokens; row += flight.Rows(row)) flight.Run(row);
 }
 
 }  // namespace struprune

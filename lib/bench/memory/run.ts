@@ -1,9 +1,9 @@
 /** Whole prunes in processes of their own, under budgets: how much memory each takes, seen from outside. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open';
+import { pieces } from '../../checkpoint/pieces';
 import { withBytes, withEngine } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
@@ -212,6 +212,6 @@ async function idle({ signal }: Run): Promise<number | null> {
 
 async function hashOf(files: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
-  for (const file of files) for await (const chunk of createReadStream(file)) hash.update(chunk);
+  for (const file of files) for await (const piece of pieces(file)) hash.update(piece);
   return hash.digest('hex');
 }

@@ -11,7 +11,6 @@
  * Every file but `output` is written under another name, brought to the disk and renamed.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AtomicFile, orAbort } from '../../checkpoint/atomic';
@@ -25,6 +24,7 @@ import {
   sync,
   WORK_NAMES,
 } from '../../checkpoint/output-path';
+import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import type { BlockRole } from '../../model/architecture';
 import type { BlockKeep } from '../../model/groups';
@@ -230,7 +230,7 @@ export class Journal {
     if (!record) return false;
     const hash = createHash('sha256');
     try {
-      for await (const chunk of createReadStream(this.blockPath(index))) hash.update(chunk);
+      for await (const piece of pieces(this.blockPath(index))) hash.update(piece);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
