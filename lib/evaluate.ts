@@ -1,5 +1,4 @@
 /** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
-import { tmpdir } from 'node:os';
 import { z } from 'zod';
 import { readWindows } from './calibration/text';
 import { sourceOf } from './checkpoint/open';
@@ -65,7 +64,7 @@ export async function evaluate(
     const source = await sourceOf(model);
     const window = windowFor(source.architecture, settings.window);
     const ids = await readWindows(source, text, { window, maxTokens, signal });
-    const session = new Session(engine, source, 'F32', tmpdir());
+    const session = new Session(engine, source, 'F32', engine.overflow);
     try {
       return await evaluateIds(session, ids, { window, measureGemm, onProgress });
     } finally {

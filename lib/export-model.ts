@@ -1,5 +1,4 @@
 /** A checkpoint written in another format or dtype, nothing removed. */
-import { tmpdir } from 'node:os';
 import { z } from 'zod';
 import { orAbort } from './checkpoint/atomic';
 import { type ExportPlan, planExport } from './checkpoint/export';
@@ -72,7 +71,7 @@ export async function exportOn(
   const tokenizer = await tokenizerOutput(source, format);
   const provenance = originOf(source);
   const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
-  const session = new Session(engine, source, 'F32', tmpdir());
+  const session = new Session(engine, source, 'F32', engine.overflow);
   try {
     await orAbort(sink, async () => {
       await writeAll(session, plan, sink, onStage);

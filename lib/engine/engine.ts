@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { parse } from '../options';
@@ -64,6 +64,14 @@ export class Engine implements AsyncDisposable {
    */
   get budget(): number {
     return this.#machine.memory;
+  }
+
+  /**
+   * Folder for what a budget leaves no room for; '' without one.
+   * @internal
+   */
+  get overflow(): string {
+    return this.budget === 0 ? '' : tmpdir();
   }
 
   /** Where sites are computed, known from the first call on: `cpu`, or the GPU, its libraries and the limit that was asked for. */
