@@ -116,7 +116,7 @@ export class Engine implements AsyncDisposable {
     try {
       signal?.throwIfAborted();
       this.#attached ??= this.#attach();
-      await this.#attached;
+      await settledOrAborted(this.#attached, signal);
       return await call(this);
     } catch (error) {
       throw this.translate(error);

@@ -257,4 +257,12 @@ function load(): NativeAddon {
   }
 }
 
-export const native: NativeAddon = load();
+let loaded: NativeAddon | undefined;
+
+/** Loaded when something of it is first asked for: help needs no addon, and its absence is an error of the call. */
+export const native: NativeAddon = new Proxy({} as NativeAddon, {
+  get: (_target, name) => {
+    loaded ??= load();
+    return Reflect.get(loaded, name);
+  },
+});

@@ -6,7 +6,8 @@ const path = require('node:path');
 const { performance } = require('node:perf_hooks');
 const { at } = require('../lib/paths.js');
 const library = require(at('dist', 'lib', 'index.js'));
-const { native } = require(at('dist', 'lib', 'engine', 'native.js'));
+/** The very object that the library calls. */
+const native = require('node-gyp-build')(at());
 
 const [model, ...names] = process.argv.slice(2);
 const TOKENS = 2048;

@@ -152,10 +152,13 @@ test.serial('the CUDA library is found in its own package, and nowhere without i
 
 test.serial('without a prebuilt addon the error says what to run and what is missing', (t) => {
   renameSync(join(library, 'prebuilds'), join(folder, 'prebuilds'));
+  const help = inConsumer('npx', 'struprune-native', '--help');
   const error = t.throws(() => inConsumer('npx', 'struprune-native', 'formats'));
   renameSync(join(folder, 'prebuilds'), join(library, 'prebuilds'));
-  const { stderr } = error as unknown as { stderr: string };
-  t.regex(stderr, /ERR_ADDON/);
+  t.regex(help, /prune/, 'help needs no addon');
+  const { stderr, status } = error as unknown as { stderr: string; status: number };
+  t.is(status, 7);
+  t.regex(stderr, /^error: .*\[ERR_ADDON\]/m);
   t.regex(stderr, /scripts\/compile\.js --native/);
   t.regex(stderr, /not on PATH: cmake, c\+\+, make, python3/);
 });
