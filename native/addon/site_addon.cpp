@@ -126,8 +126,8 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto block = GetHandle<Block>(info[0], "block");
   const Role role = OutputRole(GetSite(info[1]));
   WeightColumnSums sums(block->shape(role).cols);
-  block->EachStrip(
-      role, [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
+  block->EachStrip(role,
+                   [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
   const WeightColumns columns = sums.Finish();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("weightAbsMean",
@@ -145,7 +145,8 @@ Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
   const auto [rows, cols] = block->shape(OutputRole(site));
   if (means.ElementLength() != cols) throw BadArgument("one mean a column");
   std::vector<double> sums(rows, 0.0);
-  if (block->has(OutputBiasRole(site))) std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
+  if (block->has(OutputBiasRole(site)))
+    std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
   block->EachStrip(OutputRole(site), [&, cols = cols](size_t first, size_t count, const float* w) {
     for (size_t i = 0; i < count; ++i) {
       for (size_t j = 0; j < cols; ++j) sums[first + i] += w[i * cols + j] * means[j];

@@ -25,9 +25,9 @@ class MappedFile {
   // The whole file as mapped, without a look at whether it still has its length.
   std::span<const std::byte> bytes() const { return {data_, static_cast<size_t>(size_)}; }
 
-  // Copies the bytes from `offset` on, without the map: a page that is touched there counts as memory
-  // of the process, and brings its neighbours along. Throws ERR_CHECKPOINT when they do not lie
-  // inside, or the file was cut since it was opened.
+  // Copies the bytes from `offset` on, without the map: a page that is touched there counts as
+  // memory of the process, and brings its neighbours along. Throws ERR_CHECKPOINT when they do not
+  // lie inside, or the file was cut since it was opened.
   void Read(uint64_t offset, std::span<std::byte> out) const;
 
  private:

@@ -64,7 +64,8 @@ struct Stream {
   PagedMatrix::Access access;
 };
 
-// Matrices that are read from front to back, one after the other, `times` times a flight. Null: none.
+// Matrices that are read from front to back, one after the other, `times` times a flight. Null:
+// none.
 struct Scan {
   std::vector<PagedMatrix*> matrices;
   size_t times;

@@ -14,8 +14,8 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-// grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1. Strips
-// of W are summed in order.
+// grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1.
+// Strips of W are summed in order.
 void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
                     float* grad_x) {
   const auto [n, k] = block.shape(weight);
@@ -74,11 +74,10 @@ class Flight {
     const auto scan = [&](std::initializer_list<Role> roles) {
       return ScanOf(block_, tokens_, roles);
     };
-    const Scan ffn =
-        spec_.post_norm ? scan({Role::kO, Role::kUp, Role::kGate, Role::kDown, Role::kDown,
-                                Role::kUp, Role::kGate, Role::kO})
-                        : scan({Role::kO, Role::kUp, Role::kGate, Role::kDown, Role::kUp,
-                                Role::kGate, Role::kO});
+    const Scan ffn = spec_.post_norm ? scan({Role::kO, Role::kUp, Role::kGate, Role::kDown,
+                                             Role::kDown, Role::kUp, Role::kGate, Role::kO})
+                                     : scan({Role::kO, Role::kUp, Role::kGate, Role::kDown,
+                                             Role::kUp, Role::kGate, Role::kO});
     const Scan projections = scan({Role::kQ, Role::kK, Role::kV});
     std::vector<Scan> scans;
     for (size_t row = 0; row < page_; row += tokens_) {

@@ -1,5 +1,5 @@
-// One transformer block: its description and its weights as floats, the matrices by strips of a page
-// store.
+// One transformer block: its description and its weights as floats, the matrices by strips of a
+// page store.
 #pragma once
 
 #include <array>
@@ -66,8 +66,8 @@ struct BlockSpec {
 };
 
 // How matrices are cut into strips of whole rows: about so many floats, but at least so many rows,
-// below which products slow down. Products over a strip end where it ends, so results depend on it in
-// their last bits, and no budget and no machine may change it; tests take smaller ones.
+// below which products slow down. Products over a strip end where it ends, so results depend on it
+// in their last bits, and no budget and no machine may change it; tests take smaller ones.
 struct StripSize {
   size_t floats = size_t{1} << 20;
   size_t rows = 256;
@@ -79,8 +79,8 @@ bool IsVector(Role role);
 class Block {
  public:
   // Reads and dequantises every tensor of the block; roles without a source stay absent. Weights
-  // other than o and down are rounded to `stored` at once, o and down when Finish is called. Matrices
-  // lie in the store.
+  // other than o and down are rounded to `stored` at once, o and down when Finish is called.
+  // Matrices lie in the store.
   Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
         const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored,
         StripSize strip = {});
@@ -92,9 +92,7 @@ class Block {
   };
   const Shape& shape(Role role) const { return *shapes_[Index(role)]; }
   // A vector [cols], null when absent.
-  const float* data(Role role) const {
-    return has(role) ? vectors_[Index(role)].data() : nullptr;
-  }
+  const float* data(Role role) const { return has(role) ? vectors_[Index(role)].data() : nullptr; }
   std::span<const float> vector(Role role) const { return vectors_[Index(role)].span(); }
   // A matrix [rows, cols], a page a strip; null when absent.
   PagedMatrix* matrix(Role role) const { return matrices_[Index(role)].get(); }

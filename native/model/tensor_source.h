@@ -24,8 +24,8 @@ struct TensorSource {
   size_t rope_heads = 0;
 };
 
-// Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when a
-// value is not finite.
+// Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when
+// a value is not finite.
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
 
 // Rounds values[rows, cols] to what the dtype can hold (Q8_0 in blocks along cols); F32 leaves
