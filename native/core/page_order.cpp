@@ -13,7 +13,7 @@ void PageOrder::Announce(std::span<const Visit> visits) {
   for (size_t i = entries_.size(); i-- > 0;) {
     entries_[i].next = std::exchange(entries_[i].page->next_visit, static_cast<uint32_t>(i));
   }
-  ahead_ = 0;
+  ahead_ = over_ = 0;
 }
 
 void PageOrder::Pop(StoredPage& page) {
@@ -40,6 +40,11 @@ StoredPage* PageOrder::NextToRead() {
     }
   }
   return nullptr;
+}
+
+size_t PageOrder::Before(const StoredPage& page) {
+  while (over_ < entries_.size() && !entries_[over_].page) ++over_;
+  return page.next_visit - over_;
 }
 
 void PageOrder::Left(const StoredPage& page) {

@@ -25,6 +25,8 @@ class PageOrder {
 
   // The next page to be read from scratch, null when there is none.
   StoredPage* NextToRead();
+  // Announced visits that come before the page's next one.
+  size_t Before(const StoredPage& page);
   // The page left memory: it may have to be read again.
   void Left(const StoredPage& page);
 
@@ -45,6 +47,7 @@ class PageOrder {
 
   std::vector<Entry> entries_;
   size_t ahead_ = 0;  // entries before it need no reading
+  size_t over_ = 0;   // entries before it are over
 };
 
 }  // namespace struprune

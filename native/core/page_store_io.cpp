@@ -1,4 +1,6 @@
 // The page store's way to and from its scratch file, and the thread that goes it ahead of time.
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/page_store.h"
@@ -71,12 +73,14 @@ void PageStore::RunIo() {
 }
 
 // Both say whether there was something to do. What is read in takes the place of a page that is
-// wanted later.
+// wanted later, of half of the pages at most: what is read further ahead would take the place of
+// pages that come again soon, where those that will be at hand until then would go at less cost.
 bool PageStore::ReadAhead(Lock& lock) {
   StoredPage* page = givers_ > 0 ? nullptr : order_.NextToRead();
   if (!page) return false;
   auto memory = TryAllocate(page->bytes);
   if (!memory) {
+    if (order_.Before(*page) >= std::max<size_t>(1, resident_.size() / 2)) return false;
     StoredPage* victim = PageOrder::Farthest(resident_, page->next_visit);
     if (!victim) return false;
     if (victim->changed) return TryWrite(lock, *victim);
