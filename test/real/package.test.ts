@@ -153,7 +153,7 @@ test.serial('the CUDA library is found in its own package, and nowhere without i
 test.serial('without a prebuilt addon the error says what to run and what is missing', (t) => {
   renameSync(join(library, 'prebuilds'), join(folder, 'prebuilds'));
   const help = inConsumer('npx', 'struprune-native', '--help');
-  const error = t.throws(() => inConsumer('npx', 'struprune-native', 'formats'));
+  const error = t.throws(() => inConsumer('npx', 'struprune-native', 'devices'));
   renameSync(join(folder, 'prebuilds'), join(library, 'prebuilds'));
   t.regex(help, /prune/, 'help needs no addon');
   const { stderr, status } = error as unknown as { stderr: string; status: number };
