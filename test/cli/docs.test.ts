@@ -55,6 +55,27 @@ test('README.md names every family', async (t) => {
   }
 });
 
+test('no script of package.json runs another by its name; the documents name scripts that there are', async (t) => {
+  const { scripts } = JSON.parse(await read('package.json')) as { scripts: Record<string, string> };
+  // npm runs "prebuild:cuda" by itself in front of "build:cuda".
+  const hooks = Object.keys(scripts).flatMap((name) => [`pre${name}`, `post${name}`]);
+  t.deepEqual(
+    hooks.filter((name) => name in scripts),
+    [],
+  );
+  const documents = ['README.md', 'packages/cuda/README.md'];
+  for (const name of await readdir(join(ROOT, 'docs'))) {
+    if (name.endsWith('.md')) documents.push(`docs/${name}`);
+  }
+  for (const document of documents) {
+    for (const [, name] of (await read(document)).matchAll(
+      /npm run (?:--silent )?([a-z][\w:-]*)/g,
+    )) {
+      t.true(name! in scripts, `${document}: npm run ${name}`);
+    }
+  }
+});
+
 test('flags that messages of the library name are flags of the program', async (t) => {
   const known = new Set(
     Object.values(FLAG_TABLES).flatMap((table) => table.match(/--[a-z][a-z-]+/g) ?? []),

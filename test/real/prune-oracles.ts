@@ -47,8 +47,11 @@ export interface TransformersAnswer {
 }
 
 export interface TransformersJob {
-  /** gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted. */
-  how: 'gguf' | 'stock' | 'own';
+  /**
+   * gguf: dequantised by gguf-py; gguf-rounded: with activations rounded as by llama.cpp; stock: a folder without code
+   * of its own; own: a folder whose code is trusted.
+   */
+  how: 'gguf' | 'gguf-rounded' | 'stock' | 'own';
   model: string;
   ids: readonly number[];
   /** A text file for the folder's tokenizer. */

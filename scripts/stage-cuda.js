@@ -1,4 +1,5 @@
-// npm run prebuild:cuda: packages/cuda/ as it is published, with the library that npm run build:cuda has built.
+// npm run stage:cuda: packages/cuda/ as it is published, with the library that npm run build:cuda has built. (Called prebuild:cuda,
+// npm would run it before build:cuda.)
 const fs = require('node:fs');
 const path = require('node:path');
 const { at, output, root } = require('./lib/paths.js');
