@@ -47,7 +47,9 @@ test.serial('SmolLM2: logits as by transformers from weights dequantised by gguf
 
 test.serial('SmolLM2, Q4_1: next tokens as by llama.cpp', async (t) => {
   const ids = await idsOf(EVALUATION);
-  quantised(t, MODEL, ids, await ourLogits(MODEL, ids), llamaLogits(MODEL, ids).logits);
+  const { logits, architecture } = llamaLogits(MODEL, ids);
+  t.is(architecture, 'llama');
+  quantised(t, MODEL, ids, await ourLogits(MODEL, ids), logits, architecture);
 });
 
 test.serial('SmolLM2, Q4_1: block by block, what llama.cpp does besides is to round', async (t) => {
@@ -157,7 +159,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
           const { largest, changed, positions } = found;
           t.true(largest <= 0.02 && changed <= 0.02 * positions, JSON.stringify(found));
         } else {
-          quantised(t, file, ids, ours, logits);
+          quantised(t, file, ids, ours, logits, gguf);
           // gguf-py's values of the same file, without rounded activations; it names llama's tensors only.
           if (gguf === 'llama') {
             const difference = relativeDifference(
