@@ -176,13 +176,24 @@ export interface NativeAddon
     columns: Int32Array | null,
     hidden: MatrixHandle,
   ): Promise<void>;
-  sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): void;
+  sliceBlock(
+    engine: EngineHandle,
+    block: BlockHandle,
+    role: BlockRole,
+    axis: 0 | 1,
+    indices: Int32Array,
+  ): Promise<void>;
   setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
   blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
   /** Rounds o or down and their bias to the stored dtype. */
-  finishSite(block: BlockHandle, site: Site): void;
+  finishSite(engine: EngineHandle, block: BlockHandle, site: Site): Promise<void>;
   /** Keeps G = Gram ÷ tokens as rows of a matrix. */
-  storeMetric(statistics: StatisticsHandle, matrix: MatrixHandle, row: number): void;
+  storeMetric(
+    engine: EngineHandle,
+    statistics: StatisticsHandle,
+    matrix: MatrixHandle,
+    row: number,
+  ): Promise<void>;
   createSolver(
     engine: EngineHandle,
     statistics: StatisticsHandle,
@@ -190,14 +201,25 @@ export interface NativeAddon
     site: Site,
     options: { lambda: number; group: number; metric: MetricPlace | null },
   ): Promise<NativeSolver>;
-  setOutput(block: BlockHandle, site: Site, refit: NativeRefit): void;
-  /** One number a column of the site's output map. */
-  outputColumns(
+  setOutput(
+    engine: EngineHandle,
     block: BlockHandle,
     site: Site,
-  ): { weightAbsMean: Float64Array; weightNormSq: Float64Array };
+    refit: NativeRefit,
+  ): Promise<void>;
+  /** One number a column of the site's output map. */
+  outputColumns(
+    engine: EngineHandle,
+    block: BlockHandle,
+    site: Site,
+  ): Promise<{ weightAbsMean: Float64Array; weightNormSq: Float64Array }>;
   /** Adds W · means to the output map's bias; columns that stay must have mean 0. */
-  addMeanBias(block: BlockHandle, site: Site, means: Float64Array): void;
+  addMeanBias(
+    engine: EngineHandle,
+    block: BlockHandle,
+    site: Site,
+    means: Float64Array,
+  ): Promise<void>;
   blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;
   encodeBlock(
     engine: EngineHandle,

@@ -113,9 +113,9 @@ export class Probe {
     hidden: MatrixHandle,
   ): Promise<void> {
     const refit = await solver.refit(keep);
-    sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
+    await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
     refit.release();
-    native.finishSite(block, layer.site);
+    await native.finishSite(this.#session.engine.handle, block, layer.site);
     await this.#session.advanceSite(block, layer.site, hidden, this.#window);
     if (layer.site === 'attention') {
       await this.#session.advanceSite(block, 'ffn', hidden, this.#window);

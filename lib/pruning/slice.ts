@@ -6,20 +6,21 @@ import type { NativeRefit } from '../solver/native-solver';
 import { blockKeep, type Layer } from './widths';
 
 /** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */
-export function sliceSite(
+export async function sliceSite(
   session: Session,
   index: number,
   block: BlockHandle,
   { site }: Layer,
   kept: Int32Array,
   refit: NativeRefit | null,
-): void {
+): Promise<void> {
+  const { handle } = session.engine;
   const slices = slicesOf(session, index, site, kept);
   for (const [role, { axis, indices }] of Object.entries(slices)) {
     if (refit && role === outputRole(site).weight) continue;
-    native.sliceBlock(block, role as keyof typeof slices, axis, indices);
+    await native.sliceBlock(handle, block, role as keyof typeof slices, axis, indices);
   }
-  if (refit) native.setOutput(block, site, refit);
+  if (refit) await native.setOutput(handle, block, site, refit);
   const spec = native.blockWidths(block);
   if (site === 'ffn') native.setWidths(block, spec.heads, spec.kvHeads, kept.length);
   else {

@@ -74,10 +74,11 @@ export async function solveSite(
   let outcome = UNTOUCHED;
   if (plan === null || isUntouched(context, plan)) {
     if (streams.dense) await session.advanceSite(block, site, streams.dense, streams.window);
-    native.finishSite(block, site);
+    await native.finishSite(session.engine.handle, block, site);
     if (streams.hidden) await session.advanceSite(block, site, streams.hidden, streams.window);
   } else if (plan.columns) {
-    outcome = { ...UNTOUCHED, kept: scoreAndSlice(context, index, block, plan, plan.columns) };
+    const kept = await scoreAndSlice(context, index, block, plan, plan.columns);
+    outcome = { ...UNTOUCHED, kept };
   } else {
     outcome = await collectAndSolve(context, index, block, plan);
   }
@@ -136,13 +137,14 @@ const UNTOUCHED: Outcome = {
 };
 
 /** A method that scores on dense statistics: nothing has to run. */
-function scoreAndSlice(
+async function scoreAndSlice(
   { session, method }: SolveContext,
   index: number,
   block: BlockHandle,
   { layer, removed }: SitePlan,
   columns: SiteStatistics,
-): Int32Array {
+): Promise<Int32Array> {
+  const { handle } = session.engine;
   const scorer = method as ScoreMethod;
   const kept = keepBest(scorer.scores(columns), removed);
   if (scorer.meanBias) {
@@ -150,10 +152,10 @@ function scoreAndSlice(
     const removedMeans = columns.mean!.map((mean, j) =>
       mask[Math.floor(j / layer.groupSize)] ? 0 : mean,
     );
-    native.addMeanBias(block, layer.site, removedMeans);
+    await native.addMeanBias(handle, block, layer.site, removedMeans);
   }
-  sliceSite(session, index, block, layer, kept, null);
-  native.finishSite(block, layer.site);
+  await sliceSite(session, index, block, layer, kept, null);
+  await native.finishSite(handle, block, layer.site);
   return kept;
 }
 
@@ -205,12 +207,13 @@ async function collectAndSolve(
       native.release(statistics);
       outcome = await sliceAndRefit(context, index, block, plan, solved, ffn);
     } else {
-      const scores = (method as ScoreMethod).scores(siteStatistics(block, layer, statistics));
+      const columns = await siteStatistics(session, block, layer, statistics);
+      const scores = (method as ScoreMethod).scores(columns);
       const kept = keepBest(scores, removed);
-      sliceSite(session, index, block, layer, kept, null);
+      await sliceSite(session, index, block, layer, kept, null);
       outcome = { ...UNTOUCHED, kept };
     }
-    native.finishSite(block, site);
+    await native.finishSite(handle, block, site);
     if (keep) {
       const columns = keptColumns(session, index, site, outcome.kept!);
       await native.applySite(handle, block, site, keep, columns, hidden);
@@ -290,13 +293,13 @@ async function sliceAndRefit(
   let refit = first;
   let inputRefit: Outcome['inputRefit'] = null;
   if (ffn) {
-    sliceSite(session, index, block, layer, kept, null);
+    await sliceSite(session, index, block, layer, kept, null);
     const refined = await refitInputs(session, settings, block, layer, ffn, first, bias);
     refit = refined.refit;
     inputRefit = refined.report;
-    native.setOutput(block, layer.site, refit);
+    await native.setOutput(session.engine.handle, block, layer.site, refit);
   } else {
-    sliceSite(session, index, block, layer, kept, refit);
+    await sliceSite(session, index, block, layer, kept, refit);
   }
   const last = report.admm?.history.at(-1);
   const outcome: Outcome = {

@@ -52,13 +52,14 @@ export async function surveyColumns(
   const found: SiteStatistics[] = [];
   await walk(input, needs === 'none' ? null : ids, async (block, layer, hidden) => {
     if (!hidden) {
-      found.push({ groupSize: layer.groupSize, ...native.outputColumns(block, layer.site) });
+      const columns = await native.outputColumns(session.engine.handle, block, layer.site);
+      found.push({ groupSize: layer.groupSize, ...columns });
       return;
     }
     const sums = session.statistics(widthOf(layer), { gram: false });
     await using(sums, async (statistics) => {
       await session.advanceSite(block, layer.site, hidden, window, statistics);
-      found.push(siteStatistics(block, layer, statistics));
+      found.push(await siteStatistics(session, block, layer, statistics));
     });
   });
   // walk goes block by block in the order of the layers.
@@ -132,7 +133,7 @@ async function walkBack(
         continue;
       }
       const place = { matrix: metrics, row: rowOf(at) };
-      native.storeMetric(fisher[site], place.matrix, place.row);
+      await native.storeMetric(session.engine.handle, fisher[site], place.matrix, place.row);
       await solveDense(input, block, layers[at]!, inputs, place, async (solver) => {
         const { error } = await solver.sweep({
           maxRemoved: layers[at]!.allowed.at(-1)!,
@@ -261,15 +262,16 @@ function monotone(curve: Float64Array): Float64Array {
   });
 }
 
-export function siteStatistics(
+export async function siteStatistics(
+  session: Session,
   block: BlockHandle,
   layer: Layer,
   statistics: StatisticsHandle,
-): SiteStatistics {
+): Promise<SiteStatistics> {
   const { tokens, sums, squares } = native.readStatistics(statistics);
   return {
     groupSize: layer.groupSize,
-    ...native.outputColumns(block, layer.site),
+    ...(await native.outputColumns(session.engine.handle, block, layer.site)),
     second: squares.map((value) => value / tokens),
     mean: sums.map((value) => value / tokens),
     tokens,

@@ -319,12 +319,16 @@ Napi::Value ApplySiteOn(const Info& info) {
       info.Env(), context, [=] { ApplySite(*block, site, *x, columns, *hidden); }, Nothing);
 }
 
-// (block, role, axis, Int32Array): keeps rows or columns
+// (engine, block, role, axis, Int32Array) -> Promise: keeps rows or columns
 Napi::Value SliceBlock(const Info& info) {
-  GetHandle<Block>(info[0], "block")
-      ->Slice(GetRole(info[1]), static_cast<int>(GetSize(info[2], "axis")),
-              GetInt32Array(info[3], "indices"));
-  return info.Env().Undefined();
+  const auto context = Engine(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const Role role = GetRole(info[2]);
+  const auto axis = static_cast<int>(GetSize(info[3], "axis"));
+  return RunOn(
+      info.Env(), context,
+      [=, indices = GetInt32Array(info[4], "indices")] { block->Slice(role, axis, indices); },
+      Nothing);
 }
 
 // (block, heads, kvHeads, ffn)
@@ -344,10 +348,12 @@ Napi::Value BlockWidths(const Info& info) {
   return result;
 }
 
-// (block, site)
+// (engine, block, site) -> Promise
 Napi::Value FinishSite(const Info& info) {
-  GetHandle<Block>(info[0], "block")->Finish(GetSite(info[1]));
-  return info.Env().Undefined();
+  const auto context = Engine(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const SiteKind site = GetSite(info[2]);
+  return RunOn(info.Env(), context, [=] { block->Finish(site); }, Nothing);
 }
 
 Napi::Value BytesToJs(Napi::Env env, const std::vector<std::byte>& bytes) {

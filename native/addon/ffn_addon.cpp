@@ -99,16 +99,16 @@ FfnTokens GetTokens(const Napi::Value& inputs, const Napi::Value& targets) {
   return {GetHandle<PagedMatrix>(inputs, "inputs"), GetHandle<PagedMatrix>(targets, "targets")};
 }
 
-// (engine, block, inputs, targets, lambda, freezeBiases) -> Gauss-Newton with the block's weights
-// as its origin
-Napi::Value CreateGaussNewton(const Info& info) {
+// (engine, block, inputs, targets, lambda, freezeBiases) -> a solver with the block's weights as its
+// origin
+template <typename Solver>
+Napi::Value CreateSolver(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const GaussNewtonOptions options = {
+  const FfnSolverOptions options = {
       GetNumber(info[4], "lambda"), GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias)};
-  return MakeHandle(info.Env(),
-                    std::make_shared<GaussNewton>(context, InputWeights(*block),
-                                                  GetTokens(info[2], info[3]), options));
+  return MakeHandle(info.Env(), std::make_shared<Solver>(context, InputWeights(*block),
+                                                         GetTokens(info[2], info[3]), options));
 }
 
 // (engine, solver, block, refit, tokens, offset) -> Promise<relative error over those tokens>
@@ -144,18 +144,6 @@ Napi::Value Advance(const Info& info) {
   const auto solver = GetHandle<GaussNewton>(info[1], "solver");
   const double step = GetNumber(info[2], "step");
   return RunOn(info.Env(), Engine(info), [=] { solver->Advance(step); }, Nothing);
-}
-
-// (engine, block, inputs, targets, lambda, freezeBiases) -> auxiliary variables with the block's
-// weights as their origin
-Napi::Value CreateAuxiliary(const Info& info) {
-  const auto context = Engine(info);
-  const auto block = GetHandle<Block>(info[1], "block");
-  AuxiliaryOptions options;
-  options.lambda = GetNumber(info[4], "lambda");
-  options.freeze_last = GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias);
-  return MakeHandle(info.Env(), std::make_shared<Auxiliary>(context, InputWeights(*block),
-                                                            GetTokens(info[2], info[3]), options));
 }
 
 // (engine, solver, block, refit, tokens, offset) -> Promise
@@ -209,12 +197,12 @@ Napi::Value CollectHidden(const Info& info) {
 }  // namespace
 
 void InitFfn(Napi::Env env, Napi::Object exports) {
-  Export<CreateGaussNewton>(env, exports, "createGaussNewton");
+  Export<CreateSolver<GaussNewton>>(env, exports, "createGaussNewton");
   Export<Linearise>(env, exports, "linearise");
   Export<NextDirection>(env, exports, "nextDirection");
   Export<Advance>(env, exports, "advanceAlong");
   Export<MoveInputs<GaussNewton>>(env, exports, "moveAlong");
-  Export<CreateAuxiliary>(env, exports, "createAuxiliary");
+  Export<CreateSolver<Auxiliary>>(env, exports, "createAuxiliary");
   Export<IterateAuxiliary>(env, exports, "iterateAuxiliary");
   Export<MoveInputs<Auxiliary>>(env, exports, "moveAuxiliary");
   Export<CollectHidden>(env, exports, "collectHidden");

@@ -24,24 +24,31 @@ void InStrips(size_t rows, Copy copy) {
   for (size_t row = 0; row < rows; row += kRows) copy(row, std::min(kRows, rows - row));
 }
 
-// (statistics, matrix, row): G = Gram / tokens as rows [row, row + dim) of a matrix, to be kept in
-// scratch
+// (engine, statistics, matrix, row) -> Promise: G = Gram / tokens as rows [row, row + dim) of a matrix,
+// to be kept in scratch
 Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
-  const auto statistics = GetHandle<Statistics>(info[0], "statistics");
-  const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
-  const size_t start = GetSize(info[2], "row"), dim = statistics->dim();
+  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto statistics = GetHandle<Statistics>(info[1], "statistics");
+  const auto matrix = GetHandle<PagedMatrix>(info[2], "matrix");
+  const size_t start = GetSize(info[3], "row"), dim = statistics->dim();
   if (!statistics->has_gram() || matrix->cols() != dim || start + dim > matrix->rows()) {
     throw BadArgument("the matrix does not fit the metric");
   }
-  const auto tokens = static_cast<double>(statistics->tokens());
-  std::vector<double> sums(kRows * dim);
-  std::vector<float> values(kRows * dim);
-  InStrips(dim, [&](size_t row, size_t count) {
-    ReadRows(*statistics->gram(), row, count, sums.data());
-    for (size_t i = 0; i < count * dim; ++i) values[i] = static_cast<float>(sums[i] / tokens);
-    matrix->Write(start + row, count, values.data());
-  });
-  return info.Env().Undefined();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        const auto tokens = static_cast<double>(statistics->tokens());
+        std::vector<double> sums(kRows * dim);
+        std::vector<float> values(kRows * dim);
+        InStrips(dim, [&](size_t row, size_t count) {
+          ReadRows(*statistics->gram(), row, count, sums.data());
+          for (size_t i = 0; i < count * dim; ++i) {
+            values[i] = static_cast<float>(sums[i] / tokens);
+          }
+          matrix->Write(start + row, count, values.data());
+        });
+      },
+      Nothing);
 }
 
 // A metric as StoreMetric left it.
@@ -113,48 +120,68 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
   });
 }
 
-// (block, site, refit): the refit's weight and bias become the block's, not yet rounded
+// (engine, block, site, refit) -> Promise: the refit's weight and bias become the block's, not yet
+// rounded
 Napi::Value SetOutput(const Napi::CallbackInfo& info) {
-  const auto block = GetHandle<Block>(info[0], "block");
-  const auto refit = GetRefit(info[2]);
-  block->SetOutput(GetSite(info[1]), refit->weight, refit->bias);
-  return info.Env().Undefined();
+  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto block = GetHandle<Block>(info[1], "block");
+  const SiteKind site = GetSite(info[2]);
+  const auto refit = GetRefit(info[3]);
+  return RunOn(
+      info.Env(), context, [=] { block->SetOutput(site, refit->weight, refit->bias); }, Nothing);
 }
 
-// (block, site) -> {weightAbsMean, weightNormSq: Float64Array[width]} of the output map's columns
+// (engine, block, site) -> Promise<{weightAbsMean, weightNormSq: Float64Array[width]}> of the output
+// map's columns
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
-  const auto block = GetHandle<Block>(info[0], "block");
-  const Role role = OutputRole(GetSite(info[1]));
-  WeightColumnSums sums(block->shape(role).cols);
-  block->EachStrip(role,
-                   [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
-  const WeightColumns columns = sums.Finish();
-  Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("weightAbsMean",
-             CopyToTyped<double, Napi::Float64Array>(info.Env(), columns.abs_mean));
-  result.Set("weightNormSq", CopyToTyped<double, Napi::Float64Array>(info.Env(), columns.norm_sq));
-  return result;
+  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto block = GetHandle<Block>(info[1], "block");
+  const Role role = OutputRole(GetSite(info[2]));
+  auto columns = std::make_shared<WeightColumns>();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        WeightColumnSums sums(block->shape(role).cols);
+        block->EachStrip(
+            role, [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
+        *columns = sums.Finish();
+      },
+      [columns](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("weightAbsMean",
+                   CopyToTyped<double, Napi::Float64Array>(env, columns->abs_mean));
+        result.Set("weightNormSq", CopyToTyped<double, Napi::Float64Array>(env, columns->norm_sq));
+        return result;
+      });
 }
 
-// (block, site, means: Float64Array[width]): adds W means to the output map's bias, made where
-// there was none. Entries of columns that stay must be 0.
+// (engine, block, site, means: Float64Array[width]) -> Promise: adds W means to the output map's bias,
+// made where there was none. Entries of columns that stay must be 0.
 Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
-  const auto block = GetHandle<Block>(info[0], "block");
-  const SiteKind site = GetSite(info[1]);
-  const auto means = info[2].As<Napi::Float64Array>();
-  const auto [rows, cols] = block->shape(OutputRole(site));
-  if (means.ElementLength() != cols) throw BadArgument("one mean a column");
-  std::vector<double> sums(rows, 0.0);
-  if (block->has(OutputBiasRole(site)))
-    std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
-  block->EachStrip(OutputRole(site), [&, cols = cols](size_t first, size_t count, const float* w) {
-    for (size_t i = 0; i < count; ++i) {
-      for (size_t j = 0; j < cols; ++j) sums[first + i] += w[i * cols + j] * means[j];
-    }
-  });
-  const std::vector<float> bias(sums.begin(), sums.end());
-  block->SetBias(site, bias);
-  return info.Env().Undefined();
+  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto block = GetHandle<Block>(info[1], "block");
+  const SiteKind site = GetSite(info[2]);
+  const auto given = info[3].As<Napi::Float64Array>();
+  if (given.ElementLength() != block->shape(OutputRole(site)).cols) {
+    throw BadArgument("one mean a column");
+  }
+  return RunOn(
+      info.Env(), context,
+      [=, means = std::vector<double>(given.Data(), given.Data() + given.ElementLength())] {
+        std::vector<double> sums(block->shape(OutputRole(site)).rows, 0.0);
+        if (block->has(OutputBiasRole(site))) {
+          std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
+        }
+        block->EachStrip(OutputRole(site), [&](size_t first, size_t count, const float* w) {
+          for (size_t i = 0; i < count; ++i) {
+            for (size_t j = 0; j < means.size(); ++j) {
+              sums[first + i] += w[i * means.size() + j] * means[j];
+            }
+          }
+        });
+        block->SetBias(site, std::vector<float>(sums.begin(), sums.end()));
+      },
+      Nothing);
 }
 
 }  // namespace

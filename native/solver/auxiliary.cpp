@@ -15,6 +15,10 @@ using Access = PagedMatrix::Access;
 
 // Share of the mean diagonal that is added everywhere, so that dead inputs can be factored.
 constexpr double kFloor = 1e-6;
+// What p differing from the activation at hand costs, × mean diag(DᵀD).
+constexpr double kAlpha = 1;
+// What z differing from the pre-activations costs, × mean square of slopes.
+constexpr double kBeta = 1;
 
 void Factor(size_t n, double* a, size_t stride) {
   if (Cholesky(n, a, stride)) return;
@@ -22,8 +26,8 @@ void Factor(size_t n, double* a, size_t stride) {
               "choose --ffn-solver output, or calibrate on more tokens");
 }
 
-// (DDᵀ + alpha mean diag(DᵀD) I)⁻¹ [outputs, outputs]: p = h + (Y − Ŷ) times this times D.
-Buffer<float> TargetInverse(Context& context, const FfnMap& map, double alpha) {
+// (DDᵀ + kAlpha mean diag(DᵀD) I)⁻¹ [outputs, outputs]: p = h + (Y − Ŷ) times this times D.
+Buffer<float> TargetInverse(Context& context, const FfnMap& map) {
   const size_t n = map.outputs;
   Buffer<double> down = context.Allocate<double>(map.down.size());
   std::copy_n(map.down.data(), map.down.size(), down.data());
@@ -32,7 +36,7 @@ Buffer<float> TargetInverse(Context& context, const FfnMap& map, double alpha) {
                down.data(), map.width, 0, square.data(), n);
   double trace = 0;
   for (size_t i = 0; i < n; ++i) trace += square[i * n + i];
-  const double ridge = trace > 0 ? alpha * trace / static_cast<double>(map.width) : 1.0;
+  const double ridge = trace > 0 ? kAlpha * trace / static_cast<double>(map.width) : 1.0;
   for (size_t i = 0; i < n; ++i) square[i * n + i] += ridge;
   Factor(n, square.data(), n);
   CholeskyInverse(n, square.data(), n);
@@ -41,9 +45,9 @@ Buffer<float> TargetInverse(Context& context, const FfnMap& map, double alpha) {
   return inverse;
 }
 
-// beta × the mean square of each part's slopes over the first rows of a page.
+// kBeta × the mean square of each part's slopes over the first rows of a page.
 std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                             const FfnPage& page, double beta) {
+                             const FfnPage& page) {
   const size_t rows = std::min(page.rows, kChunk), stride = rows * map.width;
   const PagedMatrix::View x(*tokens.inputs, page.row, rows, Access::kRead);
   Buffer<float> slopes = context.Allocate<float>(map.parts * stride);
@@ -58,7 +62,7 @@ std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnToken
       sum += slope * slope;
     }
     const double mean = sum / static_cast<double>(stride);
-    penalties.push_back(static_cast<float>(mean > 0 ? beta * mean : 1.0));
+    penalties.push_back(static_cast<float>(mean > 0 ? kBeta * mean : 1.0));
   }
   return penalties;
 }
@@ -112,23 +116,13 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
 
 }  // namespace
 
-Auxiliary::Auxiliary(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
-                     AuxiliaryOptions options)
-    : context_(std::move(context)),
-      origin_(std::move(origin)),
-      tokens_(std::move(tokens)),
-      options_(options) {}
-
 void Auxiliary::Iterate(FfnMap map, size_t count, size_t offset) {
-  CheckShapes(map, tokens_);
-  if (map.in.size() != origin_.size()) throw Error("ERR_ARGUMENT", "the FFN has another width");
-  map_ = std::move(map);
-  delta_ = {};
+  Begin(std::move(map));
   const std::vector<FfnPage> pages = ChoosePages(tokens_, count, offset);
   Statistics sums(InMemory(context_), map_.inputs, true, map_.rows());
   {
-    const Buffer<float> inverse = TargetInverse(*context_, map_, options_.alpha);
-    const auto penalties = Penalties(*context_, map_, tokens_, pages.front(), options_.beta);
+    const Buffer<float> inverse = TargetInverse(*context_, map_);
+    const auto penalties = Penalties(*context_, map_, tokens_, pages.front());
     AddWishes(*context_, map_, tokens_, pages, inverse, penalties, sums);
   }
   Fit(sums);
@@ -150,19 +144,11 @@ void Auxiliary::Fit(const Statistics& sums) {
   for (size_t row = 0; row < map_.rows(); ++row) {
     for (size_t i = 0; i < in; ++i) {
       const size_t at = row * in + i;
-      const double moved = static_cast<double>(map_.in[at]) - origin_[at];
-      delta_[at] = i < n ? delta_[at] - options_.lambda * sums.squares()[i] * moved : 0.0;
+      const double pull = options_.lambda * sums.squares()[i] * MovedFromOrigin(at);
+      delta_[at] = i < n ? delta_[at] - pull : 0.0;
     }
   }
   ParallelCholeskySolveRows(*context_, n, gram.data(), in, map_.rows(), delta_.data(), in);
-}
-
-Buffer<float> Auxiliary::Moved() const {
-  Buffer<float> moved = context_->Allocate<float>(map_.in.size());
-  for (size_t c = 0; c < moved.size(); ++c) {
-    moved[c] = static_cast<float>(map_.in[c] + delta_[c]);
-  }
-  return moved;
 }
 
 }  // namespace struprune

@@ -21,29 +21,14 @@ Buffer<double> SquareOf(Context& context, const FfnMap& map) {
 
 }  // namespace
 
-GaussNewton::GaussNewton(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
-                         GaussNewtonOptions options)
-    : context_(std::move(context)),
-      origin_(std::move(origin)),
-      tokens_(std::move(tokens)),
-      options_(options) {}
-
-Buffer<double> GaussNewton::Zeros() const {
-  Buffer<double> buffer = context_->Allocate<double>(map_.in.size());
-  std::fill_n(buffer.data(), buffer.size(), 0.0);
-  return buffer;
-}
-
 double GaussNewton::PenaltyOf(size_t row, size_t column) const {
   return options_.lambda / taken_ * curvatures_[row] * squares_[column];
 }
 
 double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
-  CheckShapes(map, tokens_);
-  if (map.in.size() != origin_.size()) throw Error("ERR_ARGUMENT", "the FFN has another width");
-  map_ = std::move(map);
   preconditioner_.reset();
-  for (auto* buffer : {&delta_, &residual_, &direction_, &image_}) *buffer = {};
+  for (auto* buffer : {&residual_, &direction_, &image_}) *buffer = {};
+  Begin(std::move(map));
   pages_ = ChoosePages(tokens_, tokens, offset);
 
   Statistics sums(InMemory(context_), map_.inputs, true, map_.rows());
@@ -60,8 +45,7 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
   ReadRows(*sums.cross(), 0, map_.rows(), residual_.data());
   for (size_t row = 0, c = 0; row < map_.rows(); ++row) {
     for (size_t column = 0; column < map_.inputs; ++column, ++c) {
-      const double moved = static_cast<double>(map_.in[c]) - origin_[c];
-      residual_[c] -= PenaltyOf(row, column) * moved;
+      residual_[c] -= PenaltyOf(row, column) * MovedFromOrigin(c);
     }
   }
   return error.target > 0 ? error.error / error.target : 0;
@@ -133,14 +117,6 @@ void GaussNewton::Advance(double step) {
   if (direction_.empty()) throw Error("ERR_ARGUMENT", "there is no direction yet");
   for (size_t c = 0; c < delta_.size(); ++c) delta_[c] += step * direction_[c];
   for (size_t c = 0; c < image_.size(); ++c) residual_[c] -= step * image_[c];
-}
-
-Buffer<float> GaussNewton::Moved() const {
-  Buffer<float> moved = context_->Allocate<float>(map_.in.size());
-  for (size_t c = 0; c < moved.size(); ++c) {
-    moved[c] = static_cast<float>(map_.in[c] + delta_[c]);
-  }
-  return moved;
 }
 
 }  // namespace struprune

@@ -7,10 +7,10 @@
 
 #include <memory>
 #include <optional>
-#include <span>
+#include <utility>
 #include <vector>
 
-#include "solver/ffn_pass.h"
+#include "solver/ffn_solver.h"
 #include "solver/kronecker.h"
 
 namespace struprune {
@@ -22,16 +22,12 @@ struct Direction {
   double curvature = 0;  // pᵀ(JᵀJ + K) p
 };
 
-struct GaussNewtonOptions {
-  double lambda = 0.05;      // K = λ × the diagonal of the Kronecker approximation of JᵀJ
-  bool freeze_last = false;  // the weights of the last column of X, which are biases, stay
-};
-
-class GaussNewton {
+class GaussNewton : public FfnSolver {
  public:
-  // origin = θ₀, of the shape of FfnMap::in.
+  // K = λ × the diagonal of the Kronecker approximation of JᵀJ.
   GaussNewton(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
-              GaussNewtonOptions options);
+              FfnSolverOptions options)
+      : FfnSolver(std::move(context), std::move(origin), std::move(tokens), options) {}
 
   // Linearises at `map` over about `tokens` tokens: pages at even distances, the first of them page
   // number `offset`. Returns ‖Y − Ŷ‖² ÷ ‖Y‖² over them. Throws ERR_ARGUMENT where shapes do not
@@ -43,29 +39,18 @@ class GaussNewton {
   // δ += step × that direction.
   void Advance(double step);
 
-  // Of the linearisation.
-  const FfnMap& map() const { return map_; }
-  Buffer<float> Moved() const;  // θ + δ
-
  private:
   void MakePreconditioner(const Statistics& sums,
                           std::vector<std::unique_ptr<Statistics>>& moments);
   void Precondition(double* z) const;
   double PenaltyOf(size_t row, size_t column) const;
-  Buffer<double> Zeros() const;
 
-  std::shared_ptr<Context> context_;
-  const Buffer<float> origin_;  // θ₀
-  const FfnTokens tokens_;
-  const GaussNewtonOptions options_;
-
-  // Of the linearisation; [map.rows(), inputs] each.
-  FfnMap map_;
+  // Of the linearisation.
   std::vector<FfnPage> pages_;
   double taken_ = 0;                          // tokens of the pages
   std::vector<double> curvatures_, squares_;  // diagonals of A and of H
   std::optional<KroneckerInverse> preconditioner_;
-  Buffer<double> delta_, residual_, direction_, image_;
+  Buffer<double> residual_, direction_, image_;  // [map.rows(), inputs]
   double norm_ = 0;  // <residual, preconditioned residual> at the last direction
 };
 

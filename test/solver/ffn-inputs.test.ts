@@ -126,10 +126,10 @@ async function withFfn(
     const keep = Int32Array.from(fixture.keep);
     const inputRoles: BlockRole[] = gated ? ['gate', 'up'] : ['up'];
     for (const role of inputRoles) {
-      native.sliceBlock(block, role, 0, keep);
-      native.sliceBlock(block, `${role}Bias` as BlockRole, 1, keep);
+      await native.sliceBlock(handle, block, role, 0, keep);
+      await native.sliceBlock(handle, block, `${role}Bias` as BlockRole, 1, keep);
     }
-    native.sliceBlock(block, 'down', 1, keep);
+    await native.sliceBlock(handle, block, 'down', 1, keep);
     const { heads, kvHeads } = native.blockWidths(block);
     native.setWidths(block, heads, kvHeads, keep.length);
 
