@@ -113,7 +113,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     alpha: 0,
     beta: 0,
   }),
-  ablation('half-feedback', 'half the feedback', 'α = β = ½', { alpha: 0.5, beta: 0.5 }),
+  ablation('full-feedback', 'full feedback', 'α = β = 1: asks for the dense stream', { alpha: 1, beta: 1 }),
   ablation('energy-full', 'energy, full form', 'the logistic form of the energy rule', {
     allocation: 'energy',
     energyForm: 'full',

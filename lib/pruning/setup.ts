@@ -88,15 +88,18 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
   return setup;
 }
 
-/** What was asked for; else all of it, where the model and the method can have it. */
+/** Of the error before a block, and of the dense output: docs/decisions/0006. */
+const FEEDBACK = 0.5;
+
+/** What was asked for; else the default, where the model and the method can have it. */
 function feedbackOf(
   { norm }: Architecture,
   method: Method | null,
   { alpha, beta, sequential, refit }: Settings,
 ): Feedback {
   if (method !== null) return { alpha: 0, beta: 0 };
-  const most = sequential && refit && norm.placement === 'pre' ? 1 : 0;
-  const feedback = { alpha: alpha ?? most, beta: beta ?? most };
+  const usual = sequential && refit && norm.placement === 'pre' ? FEEDBACK : 0;
+  const feedback = { alpha: alpha ?? usual, beta: beta ?? usual };
   if (feeds(feedback) && norm.placement === 'post') {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',

@@ -145,7 +145,7 @@ test('an interrupted run goes on with what it has', async (t) => {
 test('a row that cannot be made is a failure of its own', async (t) => {
   // Post-norm: error feedback is refused.
   const model = work.model('opt-post');
-  const methods = ['magnitude', 'half-feedback'];
+  const methods = ['magnitude', 'full-feedback'];
   const { quality } = await benchQuality(
     model,
     options(work.path('bench'), { methods, sparsities: [0.2] }),
@@ -156,7 +156,7 @@ test('a row that cannot be made is a failure of its own', async (t) => {
   );
   t.deepEqual(
     quality!.failures.map(({ method, sparsity, code }) => ({ method, sparsity, code })),
-    [{ method: 'half-feedback', sparsity: 0.2, code: 'ERR_UNSUPPORTED' }],
+    [{ method: 'full-feedback', sparsity: 0.2, code: 'ERR_UNSUPPORTED' }],
   );
 });
 

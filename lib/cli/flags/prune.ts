@@ -234,14 +234,14 @@ export const PRUNE_FLAGS: FlagTable<
     help: 'share of the error so far that a block is asked to undo',
     group: between,
     parse: share,
-    fallback: '1; 0 for post-norm models and without sequential inputs or a refit',
+    fallback: '0.5; 0 for post-norm models and without sequential inputs or a refit',
   },
   beta: {
     flag: '--beta <share>',
     help: "share of the dense output in a block's target",
     group: between,
     parse: share,
-    fallback: '1; 0 for post-norm models and without sequential inputs or a refit',
+    fallback: '0.5; 0 for post-norm models and without sequential inputs or a refit',
   },
   layerWeights: {
     flag: '--layer-weights <name>',
