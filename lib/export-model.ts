@@ -52,7 +52,7 @@ export async function exportModel(
   const settings = settingsFrom(schema, options);
   return withEngine(options, async (engine) => {
     const onStage = withBytes(engine, options.onProgress);
-    return exportOn(engine, await sourceOf(model), settings, onStage);
+    return exportOn(engine, await sourceOf(model), settings, onStage, options.signal);
   });
 }
 
@@ -62,13 +62,14 @@ export async function exportOn(
   source: ModelSource,
   settings: ExportSettings,
   onStage?: OnStage,
+  signal?: AbortSignal,
 ): Promise<Exported> {
   const { output, format, force: replace, maxShardBytes } = settings;
   const { architecture } = source;
   const dtype = dtypeFor(source, settings);
   const widths = { architecture, pruned: architecture };
   const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
-  const tokenizer = await tokenizerOutput(source, format);
+  const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
   const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
   const session = new Session(engine, source, 'F32', engine.overflow);

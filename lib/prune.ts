@@ -11,7 +11,7 @@ import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
 import type { ModelSource } from './model/architecture';
-import { decide } from './pruning/decide';
+import { checkSurvey, decide } from './pruning/decide';
 import { runIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
@@ -81,6 +81,7 @@ async function pruneWith(
   shared: Shared,
 ): Promise<PruneResult> {
   const start = performance.now();
+  const trafficBefore = engine.scratchTraffic;
   const run = await openRun(engine, model, settings, options, shared);
   try {
     const hashes = await hashFiles(run.source, options.signal);
@@ -89,13 +90,15 @@ async function pruneWith(
     for (const warning of journal.warnings) options.onWarning?.(warning);
     let result = await journal.completed();
     if (!result) {
+      // What can be refused is refused before the first forward pass.
+      const tokenizer = await tokenizerOutput(run.source, settings.format, options.signal);
+      await checkSurvey(run, facts);
       const dense = await before(run, options);
       const { allocation, survey, columns } = await decide(run, journal, facts);
       if (settings.saveCalibration !== undefined) {
         await copyFile(journal.surveyPath, settings.saveCalibration);
       }
       const plan = planOutput(run, allocation.removed);
-      const tokenizer = await tokenizerOutput(run.source, settings.format, options.signal);
       const solved = await solveBlocks(run, journal, plan, allocation, survey, columns);
       const sink = await openSink(plan, settings.output, {
         replace: settings.force,
@@ -116,7 +119,7 @@ async function pruneWith(
           seconds: (performance.now() - start) / 1000,
           peakRssBytes: native.peakRss(),
           peakBudgetBytes: native.memoryOf(engine.handle).peak,
-          scratchTraffic: engine.scratchTraffic,
+          scratchTraffic: since(trafficBefore, engine.scratchTraffic),
           device: engine.device,
           peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
         };
@@ -132,6 +135,10 @@ async function pruneWith(
   } finally {
     run.session.dispose();
   }
+}
+
+function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) {
+  return { read: now.read - before.read, written: now.written - before.written };
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */

@@ -34,10 +34,12 @@ function start(event, options) {
   let isSettled = false;
   child.on('message', (message) => {
     isSettled ||= message.type === 'done' || message.type === 'failed';
+    // The window offers the next start as soon as it hears of the end.
+    if (isSettled && run === child) run = null;
     send(message);
   });
   child.on('exit', (code) => {
-    run = null;
+    if (run === child) run = null;
     if (!isSettled) send({ type: 'failed', message: `the process ended with code ${code}` });
   });
   const output = options.output ?? path.join(app.getPath('temp'), `pruned-${Date.now()}`);

@@ -75,10 +75,17 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     'the defaults: closed-form threshold on error curves in the Fisher metric',
   ),
   struprune('energy', 'softmax allocation on the same curves'),
-  ablation('without-sequential', 'dense inputs', 'every block solved on dense inputs', {
-    sequential: false,
+  ablation(
+    'without-sequential',
+    'dense inputs',
+    'every block solved on dense inputs, and so without feedback',
+    {
+      sequential: false,
+    },
+  ),
+  ablation('without-refit', 'no refit', 'kept weights stay as they are, and so without feedback', {
+    refit: false,
   }),
-  ablation('without-refit', 'no refit', 'kept weights stay as they are', { refit: false }),
   ablation('without-ridge', 'no ridge', 'λ = 0', { lambda: 0 }),
   ablation('without-fisher', 'unweighted errors', 'raw errors decide the allocation', {
     layerWeights: 'none',
@@ -113,7 +120,10 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     alpha: 0,
     beta: 0,
   }),
-  ablation('full-feedback', 'full feedback', 'α = β = 1: asks for the dense stream', { alpha: 1, beta: 1 }),
+  ablation('full-feedback', 'full feedback', 'α = β = 1: asks for the dense stream', {
+    alpha: 1,
+    beta: 1,
+  }),
   ablation('energy-full', 'energy, full form', 'the logistic form of the energy rule', {
     allocation: 'energy',
     energyForm: 'full',

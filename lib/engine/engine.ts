@@ -6,7 +6,7 @@ import type { OnProgress, OnStage } from '../progress';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { chooseDevice, cudaLibrary, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
-import { nativeLimit } from './reserve';
+import { nativeLimit, processReserve } from './reserve';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
@@ -44,10 +44,10 @@ export class Engine implements AsyncDisposable {
     this.#machine = parse(schema, options);
     const { threads, memory, bf16, device } = this.#machine;
     indexOf(device);
+    requireMoreThanReserve(memory, threads);
     native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, nativeLimit(memory, threads));
-    if (memory === 0) native.setRoom(this.handle, PAGES_WITHOUT_LIMIT);
   }
 
   /**
@@ -111,6 +111,8 @@ export class Engine implements AsyncDisposable {
     call: (engine: Engine) => Promise<T>,
   ): Promise<T> {
     const abort = () => native.setAbort(this.handle, true);
+    // The call before may have kept its pages within the plan of another model.
+    native.setRoom(this.handle, this.memory.limit || PAGES_WITHOUT_LIMIT);
     this.#signal = signal;
     signal?.addEventListener('abort', abort, { once: true });
     try {
@@ -177,6 +179,18 @@ export class Engine implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+/** @throws StruPruneError ERR_BUDGET where the process alone takes what there is, however small the model */
+function requireMoreThanReserve(memory: number, threads: number): void {
+  const least = processReserve(threads);
+  if (memory === 0 || memory > least) return;
+  const mebibytes = Math.ceil(least / 2 ** 20);
+  throw new StruPruneError(
+    'ERR_BUDGET',
+    `the process itself needs ${mebibytes} MiB with ${threads} threads, the budget is ${Math.floor(memory / 2 ** 20)} MiB`,
+    `raise --memory well above ${mebibytes}MiB, or give fewer --threads`,
+  );
 }
 
 /** @throws the signal's reason when it aborts first */

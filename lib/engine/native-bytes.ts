@@ -10,7 +10,7 @@ import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
 // Constants of the same meaning as in native/.
 const PAGE_TOKENS = 4096; // paged_matrix.h
-export const CHUNK = 512; // forward_steps.h
+export const CHUNK = 512; // row_chunks.h
 const ENDS_CHUNK = 256; // ends.cpp
 const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;

@@ -21,7 +21,7 @@ export interface NativeFfn {
     targets: MatrixHandle,
     lambda: number,
     freezeBiases: boolean,
-  ): GaussNewtonHandle;
+  ): Promise<GaussNewtonHandle>;
   /**
    * Linearises at the block's input weights and the refit's output map, over about `tokens` tokens in pages at even
    * distances, of which the first is page `offset`. Gives the relative error over them.
@@ -52,7 +52,7 @@ export interface NativeFfn {
     targets: MatrixHandle,
     lambda: number,
     freezeBiases: boolean,
-  ): AuxiliaryHandle;
+  ): Promise<AuxiliaryHandle>;
   /** One iteration from the block's input weights and the refit's output map, over tokens as linearise takes them. */
   iterateAuxiliary(
     engine: EngineHandle,

@@ -132,6 +132,8 @@ export interface NativeAddon
   /** Bytes from and to the store's scratch file so far. */
   trafficOf(store: StoreHandle): { read: number; written: number };
   createMatrix(store: StoreHandle, rows: number, cols: number, pageRows: number): MatrixHandle;
+  /** The sum of all squares. */
+  energyOf(engine: EngineHandle, matrix: MatrixHandle): Promise<number>;
   matrixRows(engine: EngineHandle, matrix: MatrixHandle, row: number, count: number): Float32Array;
   /** Whole rows, the first of them at `row`. */
   setMatrixRows(

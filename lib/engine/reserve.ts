@@ -9,7 +9,7 @@ const MIB = 2 ** 20;
 const BASE = 24 * MIB;
 /** The BLAS's buffer of a thread, and its stack. */
 const THREAD = 4 * MIB;
-/** A token of a GGUF file's vocabulary with its merges, in V8's heap as long as the model is open. */
+/** A token of a GGUF file's vocabulary with its merges, in V8's heap while it is read. */
 const TOKEN = 400;
 
 /** Bytes of `--memory` that no model of any size leaves to the native side. */

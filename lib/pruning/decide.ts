@@ -9,7 +9,7 @@ import type { Settings } from './options';
 import type { Run } from './run';
 import { budgetOf, surveys, uniformAllocation } from './setup';
 import { curvesFromScores, type Survey, type SurveyInput } from './survey';
-import { type Measured, readSurvey, writeSurvey } from './survey-file';
+import { type Measured, readSurvey, requireSurvey, writeSurvey } from './survey-file';
 import type { Surveys } from './surveys';
 import { allocationLayers, type Layer } from './widths';
 
@@ -42,6 +42,13 @@ export async function allocateBy(
   const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
   if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
   return allocate(layers, budget, { rule, form, temperature, apart });
+}
+
+/** Refuses --from-calibration with a survey that is not there or not of this run. */
+export async function checkSurvey(run: Run, facts: RunFacts): Promise<void> {
+  const { fromCalibration } = run.settings;
+  if (fromCalibration === undefined || !surveys(run)) return;
+  await requireSurvey(fromCalibration, surveyIdentity(facts));
 }
 
 /** The dense survey: of the journal where it has one, else made now. */

@@ -69,7 +69,7 @@ export async function refitInputs(
     report: { before, rounds: taken },
   });
   if (settings.ffnSolver === 'auxiliary') {
-    const variables = native.createAuxiliary(handle, block, inputs, targets, lambda, freezes);
+    const variables = await native.createAuxiliary(handle, block, inputs, targets, lambda, freezes);
     return using(variables, async (solver) => {
       const steps: AuxiliarySteps<NativeRefit> = {
         iterate: (fit, iteration) =>
@@ -80,7 +80,7 @@ export async function refitInputs(
       return done(await auxiliaryVariables(steps, start, settings.auxiliaryIterations));
     });
   }
-  const newton = native.createGaussNewton(handle, block, inputs, targets, lambda, freezes);
+  const newton = await native.createGaussNewton(handle, block, inputs, targets, lambda, freezes);
   return using(newton, async (solver) => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {

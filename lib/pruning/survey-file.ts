@@ -66,6 +66,11 @@ export async function readSurvey(
   return { columns: null, survey: { curves, weights, metrics } };
 }
 
+/** @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_ARGUMENT where it is not a survey of this run */
+export async function requireSurvey(path: string, identity: Identity): Promise<void> {
+  requireSame(await ArraysFile.open(path), identity);
+}
+
 function requireSame(file: ArraysFile, identity: Identity): void {
   const { kind, identity: stored } = file.metadata;
   if (kind !== 'struprune survey' || stored === undefined) {

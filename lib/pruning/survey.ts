@@ -161,7 +161,9 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
       ids,
       async (block, layer, hidden) => {
         const stream =
-          settings.layerWeights === 'residual' ? energyOf(session, hidden!, ids.length) : 0;
+          settings.layerWeights === 'residual'
+            ? await native.energyOf(session.engine.handle, hidden!)
+            : 0;
         await solveDense(input, block, layer, hidden!, null, async (solver) => {
           const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
           curves.push(monotone(sweep.error));
@@ -240,17 +242,6 @@ async function solveDense(
     await session.advanceSite(block, layer.site, hidden, window, statistics);
     await withSolver(session, settings, block, layer, { statistics, metric }, use);
   });
-}
-
-/** ‖h‖² of the stream, the residual weight's denominator. */
-function energyOf(session: Session, hidden: MatrixHandle, rows: number): number {
-  const step = 1024;
-  let sum = 0;
-  for (let row = 0; row < rows; row += step) {
-    const count = Math.min(step, rows - row);
-    for (const x of native.matrixRows(session.engine.handle, hidden, row, count)) sum += x * x;
-  }
-  return sum;
 }
 
 /** Unpenalised errors may dip by a rounding error where a removal costs nothing: the rules want them rising. */

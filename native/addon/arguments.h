@@ -52,6 +52,14 @@ inline std::vector<int32_t> GetInt32Array(const Napi::Value& value, const std::s
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+inline Napi::Float64Array GetFloat64Array(const Napi::Value& value, const std::string& what) {
+  if (!value.IsTypedArray() ||
+      value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    throw BadArgument(what + " must be a Float64Array");
+  }
+  return value.As<Napi::Float64Array>();
+}
+
 template <typename T, typename Array>
 Array CopyToTyped(Napi::Env env, const std::vector<T>& values) {
   Array array = Array::New(env, values.size());

@@ -138,6 +138,27 @@ Napi::Value MatrixRows(const Info& info) {
   return values;
 }
 
+// (engine, matrix) -> Promise<sum of all squares>
+Napi::Value EnergyOf(const Info& info) {
+  const auto context = Engine(info);
+  const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
+  auto sum = std::make_shared<double>(0);
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        for (size_t row = 0; row < matrix->rows();) {
+          context->CheckAbort();
+          const size_t count = matrix->Run(row, matrix->page_rows());
+          const PagedMatrix::View view(*matrix, row, count, PagedMatrix::Access::kRead);
+          for (size_t i = 0; i < count * matrix->cols(); ++i) {
+            *sum += static_cast<double>(view.data()[i]) * view.data()[i];
+          }
+          row += count;
+        }
+      },
+      [sum](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *sum); });
+}
+
 // (engine, matrix, row, Float32Array of whole rows)
 Napi::Value SetMatrixRows(const Info& info) {
   const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
@@ -500,6 +521,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<TrafficOf>(env, exports, "trafficOf");
   Export<CreateMatrix>(env, exports, "createMatrix");
   Export<MatrixRows>(env, exports, "matrixRows");
+  Export<EnergyOf>(env, exports, "energyOf");
   Export<SetMatrixRows>(env, exports, "setMatrixRows");
   Export<MatrixShape>(env, exports, "matrixShape");
   Export<CopyMatrix>(env, exports, "copyMatrix");

@@ -51,16 +51,13 @@ Buffer<float> InputWeights(const Block& block) {
 
 void SetInputWeights(Block& block, const Buffer<float>& weights) {
   const size_t width = block.spec().ffn, hidden = block.spec().hidden;
-  const float* from = weights.data();
+  std::span<const float> from = weights.span();
   for (const InputRole& role : InputRoles(block)) {
-    std::vector<float> weight, bias;
-    for (size_t row = 0; row < width; ++row) {
-      weight.insert(weight.end(), from, from + hidden);
-      from += hidden;
-      if (block.has(role.bias)) bias.push_back(*from++);
-    }
-    block.Replace(role.weight, weight);
-    if (block.has(role.bias)) block.Replace(role.bias, bias);
+    const size_t stride = hidden + (block.has(role.bias) ? 1 : 0);
+    if (from.size() < width * stride) throw Error("ERR_ARGUMENT", "the FFN has another width");
+    block.Replace(role.weight, from, stride);
+    if (block.has(role.bias)) block.Replace(role.bias, from.subspan(hidden), stride);
+    from = from.subspan(width * stride);
   }
 }
 
@@ -99,16 +96,20 @@ FfnTokens GetTokens(const Napi::Value& inputs, const Napi::Value& targets) {
   return {GetHandle<PagedMatrix>(inputs, "inputs"), GetHandle<PagedMatrix>(targets, "targets")};
 }
 
-// (engine, block, inputs, targets, lambda, freezeBiases) -> a solver with the block's weights as its
-// origin
+// (engine, block, inputs, targets, lambda, freezeBiases) -> Promise<a solver with the block's weights
+// as its origin>
 template <typename Solver>
 Napi::Value CreateSolver(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const FfnSolverOptions options = {
       GetNumber(info[4], "lambda"), GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias)};
-  return MakeHandle(info.Env(), std::make_shared<Solver>(context, InputWeights(*block),
-                                                         GetTokens(info[2], info[3]), options));
+  const FfnTokens tokens = GetTokens(info[2], info[3]);
+  auto solver = std::make_shared<std::shared_ptr<Solver>>();
+  return RunOn(
+      info.Env(), context,
+      [=] { *solver = std::make_shared<Solver>(context, InputWeights(*block), tokens, options); },
+      [solver](Napi::Env env) { return MakeHandle(env, *solver); });
 }
 
 // (engine, solver, block, refit, tokens, offset) -> Promise<relative error over those tokens>

@@ -10,17 +10,9 @@
 namespace struprune::addon {
 namespace {
 
-Napi::Float64Array Doubles(const Napi::Value& value, const char* what) {
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-    throw BadArgument(std::string(what) + " must be a Float64Array");
-  }
-  return value.As<Napi::Float64Array>();
-}
-
 template <typename Fn>
 Napi::Value Map(const Napi::CallbackInfo& info, Fn fn) {
-  const auto from = Doubles(info[0], "values");
+  const auto from = GetFloat64Array(info[0], "values");
   auto to = Napi::Float64Array::New(info.Env(), from.ElementLength());
   for (size_t i = 0; i < from.ElementLength(); ++i) to[i] = fn(from[i]);
   return to;
@@ -39,7 +31,7 @@ Napi::Value Log(const Napi::CallbackInfo& info) {
 // (base, Float64Array of exponents) -> Float64Array
 Napi::Value Pow(const Napi::CallbackInfo& info) {
   const double base = GetNumber(info[0], "base");
-  const auto exponents = Doubles(info[1], "exponents");
+  const auto exponents = GetFloat64Array(info[1], "exponents");
   auto to = Napi::Float64Array::New(info.Env(), exponents.ElementLength());
   for (size_t i = 0; i < exponents.ElementLength(); ++i) to[i] = std::pow(base, exponents[i]);
   return to;

@@ -41,6 +41,7 @@ Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
         std::vector<double> sums(kRows * dim);
         std::vector<float> values(kRows * dim);
         InStrips(dim, [&](size_t row, size_t count) {
+          context->CheckAbort();
           ReadRows(*statistics->gram(), row, count, sums.data());
           for (size_t i = 0; i < count * dim; ++i) {
             values[i] = static_cast<float>(sums[i] / tokens);
@@ -161,14 +162,13 @@ Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto block = GetHandle<Block>(info[1], "block");
   const SiteKind site = GetSite(info[2]);
-  const auto given = info[3].As<Napi::Float64Array>();
-  if (given.ElementLength() != block->shape(OutputRole(site)).cols) {
-    throw BadArgument("one mean a column");
-  }
+  const auto given = GetFloat64Array(info[3], "means");
   return RunOn(
       info.Env(), context,
       [=, means = std::vector<double>(given.Data(), given.Data() + given.ElementLength())] {
-        std::vector<double> sums(block->shape(OutputRole(site)).rows, 0.0);
+        const auto [rows, cols] = block->shape(OutputRole(site));
+        if (means.size() != cols) throw BadArgument("one mean a column");
+        std::vector<double> sums(rows, 0.0);
         if (block->has(OutputBiasRole(site))) {
           std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
         }

@@ -1,6 +1,7 @@
 #include "core/heap.h"
 
 #include <cstdlib>  // says whether this is glibc
+#include <mutex>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -9,10 +10,13 @@ namespace struprune {
 
 void KeepHeapSmall() {
 #ifdef __GLIBC__
-  mallopt(M_ARENA_MAX, 2);
-  // Both would else grow with what is freed, up to 32 MiB.
-  mallopt(M_MMAP_THRESHOLD, 128 << 10);
-  mallopt(M_TRIM_THRESHOLD, 256 << 10);
+  static std::once_flag once;
+  std::call_once(once, [] {
+    mallopt(M_ARENA_MAX, 2);
+    // Both would else grow with what is freed, up to 32 MiB.
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 256 << 10);
+  });
 #endif
 }
 

@@ -1,5 +1,6 @@
 // The page store's way to and from its scratch file, and the thread that goes it ahead of time.
 #include <algorithm>
+#include <new>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -78,7 +79,13 @@ void PageStore::RunIo() {
 bool PageStore::ReadAhead(Lock& lock) {
   StoredPage* page = givers_ > 0 ? nullptr : order_.NextToRead();
   if (!page) return false;
-  auto memory = TryAllocate(page->bytes);
+  std::optional<Buffer<std::byte>> memory;
+  try {
+    memory = TryAllocate(page->bytes);
+  } catch (const std::bad_alloc&) {
+    // The system has none: who needs the page hears of it.
+    return false;
+  }
   if (!memory) {
     if (order_.Before(*page) >= std::max<size_t>(1, resident_.size() / 2)) return false;
     StoredPage* victim = PageOrder::Farthest(resident_, page->next_visit);
@@ -92,7 +99,7 @@ bool PageStore::ReadAhead(Lock& lock) {
   try {
     Read(lock, *page);
     page->ahead = true;
-  } catch (const Error&) {
+  } catch (...) {
     page->failed = true;
     Leave(*page);
   }
@@ -112,7 +119,7 @@ bool PageStore::TryWrite(Lock& lock, StoredPage& page) {
   if (cannot_write_) return false;
   try {
     Write(lock, page);
-  } catch (const Error&) {
+  } catch (...) {
     cannot_write_ = true;
   }
   return !cannot_write_;

@@ -142,6 +142,7 @@ void Block::Round(Role role) {
   PagedMatrix& matrix = *matrices_[Index(role)];
   const size_t strip = matrix.page_rows();
   context_->pool.ParallelFor((rows + strip - 1) / strip, [&](size_t i, size_t) {
+    context_->CheckAbort();
     const size_t count = matrix.Run(i * strip, strip);
     const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);
     RoundTo(stored_, count, cols, values.data());
@@ -177,6 +178,7 @@ std::unique_ptr<PagedMatrix> Block::SliceMatrix(Role role, int axis,
   if (next->rows() * next->cols() == 0) return next;
   RowReader old(*matrix(role));
   for (size_t row = 0; row < next->rows(); row += next->page_rows()) {
+    context_->CheckAbort();
     const size_t count = next->Run(row, next->page_rows());
     const PagedMatrix::View strip(*next, row, count, PagedMatrix::Access::kWrite);
     for (size_t i = 0; i < count; ++i) {
@@ -197,6 +199,7 @@ void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<
   if (rows != spec_.hidden) throw Error("ERR_ARGUMENT", "an output map has one row a hidden unit");
   auto next = MakeMatrix(rows, cols);
   for (size_t row = 0; cols > 0 && row < rows; row += next->page_rows()) {
+    context_->CheckAbort();
     const size_t count = next->Run(row, next->page_rows());
     const PagedMatrix::View strip(*next, row, count, PagedMatrix::Access::kWrite);
     ReadRows(weight, row, count, strip.data());
@@ -211,15 +214,25 @@ void Block::SetBias(SiteKind site, std::span<const float> bias) {
   Put(OutputBiasRole(site), std::move(vector));
 }
 
-void Block::Replace(Role role, std::span<const float> values) {
+void Block::Replace(Role role, std::span<const float> values, size_t stride) {
   const auto [rows, cols] = shape(role);
-  if (values.size() != rows * cols) {
+  const size_t count = IsVector(role) ? cols : rows, each = IsVector(role) ? 1 : cols;
+  if (stride < each || (count > 0 && values.size() < (count - 1) * stride + each)) {
     throw Error("ERR_ARGUMENT", "the new values have another shape than the tensor");
   }
   if (IsVector(role)) {
-    std::copy(values.begin(), values.end(), vectors_[Index(role)].data());
+    float* to = vectors_[Index(role)].data();
+    for (size_t j = 0; j < cols; ++j) to[j] = values[j * stride];
   } else if (cols > 0) {
-    matrices_[Index(role)]->Write(0, rows, values.data());
+    PagedMatrix& matrix = *matrices_[Index(role)];
+    for (size_t row = 0; row < rows; row += matrix.page_rows()) {
+      context_->CheckAbort();
+      const size_t here = matrix.Run(row, rows);
+      const PagedMatrix::View strip(matrix, row, here, PagedMatrix::Access::kWrite);
+      for (size_t i = 0; i < here; ++i) {
+        std::copy_n(values.data() + (row + i) * stride, cols, strip.data() + i * cols);
+      }
+    }
   }
   Round(role);
 }
@@ -272,6 +285,9 @@ std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t 
                                      size_t rope_heads) const {
   const auto [rows, cols] = shape(role);
   const std::string name(kRoleNames[Index(role)]);
+  if (row + count > (IsVector(role) ? cols : rows)) {
+    throw Error("ERR_ARGUMENT", "rows outside " + name);
+  }
   if (IsVector(role)) {
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
     return EncodeRows(data(role), cols, 1, dtype, row, count, rope_heads, name);

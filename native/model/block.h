@@ -96,13 +96,15 @@ class Block {
   std::span<const float> vector(Role role) const { return vectors_[Index(role)].span(); }
   // A matrix [rows, cols], a page a strip; null when absent.
   PagedMatrix* matrix(Role role) const { return matrices_[Index(role)].get(); }
-  // Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order.
+  // Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order; polls the
+  // abort flag before each.
   template <typename Visit>
   void EachStrip(Role role, Visit visit) const {
     const auto [rows, cols] = shape(role);
     if (cols == 0) return;
     PagedMatrix& from = *matrix(role);
     for (size_t row = 0; row < rows; row += from.page_rows()) {
+      context_->CheckAbort();
       const size_t count = from.Run(row, rows);
       const PagedMatrix::View strip(from, row, count, PagedMatrix::Access::kRead);
       visit(row, count, static_cast<const float*>(strip.data()));
@@ -114,8 +116,9 @@ class Block {
   // Replaces o or down by weight[hidden, n], and their bias[hidden] unless it is empty.
   void SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias);
   void SetBias(SiteKind site, std::span<const float> bias);
-  // Replaces a weight, or a vector of as many elements, by values[] rounded to the stored dtype.
-  void Replace(Role role, std::span<const float> values);
+  // Replaces a weight [rows, cols] by rows that stand `stride` elements apart, or a vector by elements
+  // that do, rounded to the stored dtype. Throws ERR_ARGUMENT where `values` has too few.
+  void Replace(Role role, std::span<const float> values, size_t stride);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
   // Rounds o or down, and biases, to the stored dtype: what propagates is what the file will hold.

@@ -39,6 +39,7 @@ Buffer<float> TargetInverse(Context& context, const FfnMap& map) {
   const double ridge = trace > 0 ? kAlpha * trace / static_cast<double>(map.width) : 1.0;
   for (size_t i = 0; i < n; ++i) square[i * n + i] += ridge;
   Factor(n, square.data(), n);
+  context.CheckAbort();
   CholeskyInverse(n, square.data(), n);
   Buffer<float> inverse = context.Allocate<float>(n * n);
   std::copy_n(square.data(), n * n, inverse.data());
@@ -90,10 +91,12 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
       std::copy_n(z0, map.parts * part, z);
       const bool gated = map.parts == 2;
       Activate(map.activation, count * map.width, gated ? z0 : nullptr, gated ? z0 + part : z0, p);
+      context.CheckAbort();
       std::copy_n(y.data() + first * out, count * out, miss);
       SubtractOutput(map, count, p, miss);
       Gemm(Trans::kNo, Trans::kNo, count, out, out, 1.0f, miss, out, inverse.data(), out, 0.0f,
            wanted, out);
+      context.CheckAbort();
       Gemm(Trans::kNo, Trans::kNo, count, map.width, out, 1.0f, wanted, out, map.down.data(),
            map.width, 1.0f, p, map.width);
       if (gated) {

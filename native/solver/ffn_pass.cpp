@@ -99,6 +99,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
           float* miss = missed.data() + worker * kChunk * out;
           std::copy_n(target, count * out, miss);
           SubtractOutput(map, count, hidden, miss);
+          context.CheckAbort();
           for (size_t i = 0; i < count; ++i) {
             each[first + i] = {SquaredNorm(out, miss + i * out),
                                SquaredNorm(out, target + i * out)};
@@ -136,10 +137,12 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
           float* change = changes.data() + worker * change_size;
           float* move = moves.data() + worker * kChunk * out;
           PreActivations(map, v, count, x.data() + first * map.inputs, change, kChunk * map.width);
+          context.CheckAbort();
           PushForward(map, count, change, kChunk * map.width, slopes, activations.stride(), hidden,
                       move);
           for (size_t i = 0; i < count; ++i) each[first + i] = SquaredNorm(out, move + i * out);
           if (!sums) return;
+          context.CheckAbort();
           PullBack(map, count, move, slopes, activations.stride(), hidden,
                    gradients.data() + first * map.rows());
         });
@@ -163,6 +166,7 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
       PreActivations(map, map.in.data(), count, x.data() + first * map.inputs, up, part);
       const float* gate = map.parts == 2 ? up : nullptr;
       Activate(map.activation, count * map.width, gate, gate ? up + part : up, p);
+      context.CheckAbort();
       SubtractOutput(map, count, p, missed.data() + first * out);
     });
     sums.Add(rows, hidden.data(), missed.data());

@@ -25,6 +25,7 @@ Buffer<double> FfnSolver::Zeros() const {
 }
 
 Buffer<float> FfnSolver::Moved() const {
+  if (delta_.empty()) throw Error("ERR_ARGUMENT", "there is no change of the weights yet");
   Buffer<float> moved = context_->Allocate<float>(map_.in.size());
   for (size_t c = 0; c < moved.size(); ++c) {
     moved[c] = static_cast<float>(map_.in[c] + delta_[c]);

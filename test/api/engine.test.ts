@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import test from 'ava';
 import { Engine, evaluate, openModel, plan, prune } from '../../lib';
 import { processReserve } from '../../lib/engine/reserve';
+import { StruPruneError } from '../../lib/errors';
 import { hashesOf } from '../e2e/files';
 import { EVALUATION, MODEL, SMALL, workFolder } from './models';
 
@@ -104,12 +105,19 @@ test('options that an engine cannot have', async (t) => {
 });
 
 test("an engine's budget refuses a run before it starts", async (t) => {
-  await using engine = new Engine({ threads: 1, memory: 2 ** 20 });
+  await using engine = new Engine({ threads: 1, memory: 29 * 2 ** 20 });
   const output = work.path('large');
   const run = prune(MODEL, { ...SMALL, output, sparsity: 0.2, engine });
   await t.throwsAsync(run, { code: 'ERR_BUDGET', message: /raise --memory to/ });
   t.false(existsSync(output));
   t.false(existsSync(`${output}.struprune-journal`));
+});
+
+test('a budget that the process itself takes is refused with the engine', (t) => {
+  const make = (threads: number) => () => new Engine({ threads, memory: 32 * 2 ** 20 });
+  const error = t.throws(make(2), { instanceOf: StruPruneError });
+  t.is(error.code, 'ERR_BUDGET');
+  t.regex(error.message, /32 MiB with 2 threads.*--memory.*--threads/);
 });
 
 test('progress tells stage, block, bytes and time', async (t) => {

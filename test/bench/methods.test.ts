@@ -1,7 +1,10 @@
 import test from 'ava';
 import { METHOD_ENTRIES, methodEntries } from '../../lib/bench/methods';
+import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
-import { settingsOf } from '../../lib/pruning/options';
+import { type PruneOptions, settingsOf } from '../../lib/pruning/options';
+import { setUp } from '../../lib/pruning/setup';
+import { TINY } from '../cli/run';
 
 const given = { output: '-', calibration: '-', sparsity: 0.2 };
 
@@ -13,21 +16,29 @@ test('every entry holds options of prune, and no two are the same run', (t) => {
   t.is(new Set(METHOD_ENTRIES.map(({ id }) => id)).size, METHOD_ENTRIES.length);
 });
 
-test('an ablation changes one thing of its base', (t) => {
+test('an ablation changes one thing of its base', async (t) => {
+  const source = await openCheckpoint(TINY);
+  const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> =>
+    setUp(source, settingsOf({ ...given, ...options })).settings as never;
   for (const entry of METHOD_ENTRIES.filter(({ kind }) => kind === 'ablation')) {
     const base = METHOD_ENTRIES.find(({ id }) => id === entry.base);
     t.truthy(base, entry.id);
-    const before: Record<string, unknown> = settingsOf({ ...given, ...base!.options });
-    const after: Record<string, unknown> = settingsOf({ ...given, ...entry.options });
+    const [before, after] = [inEffect(base!.options), inEffect(entry.options)];
     const changed = Object.keys({ ...before, ...after }).filter(
       (key) => before[key] !== after[key],
     );
-    // α and β are the two halves of one feedback; the energy rule's form means nothing without the rule.
+    // α and β are the two halves of one feedback, which needs sequential inputs and a refit; the energy rule's form
+    // means nothing without the rule.
     const together = [
       ['alpha', 'beta'],
+      ['refit', 'alpha', 'beta'],
+      ['sequential', 'alpha', 'beta'],
       ['allocation', 'energyForm'],
-    ];
-    t.true(changed.length === 1 || together.some((pair) => `${pair}` === `${changed}`), entry.id);
+    ].map((keys) => `${keys.toSorted()}`);
+    t.true(
+      changed.length === 1 || together.includes(`${changed.toSorted()}`),
+      `${entry.id}: ${changed}`,
+    );
   }
 });
 

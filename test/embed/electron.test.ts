@@ -41,7 +41,11 @@ test.before(() => {
   mkdirSync(library, { recursive: true });
   for (const name of CARRIED) cpSync(join(ROOT, name), join(library, name), { recursive: true });
   const prebuilds = join(library, 'prebuilds', `${process.platform}-${process.arch}`);
-  cpSync(join(ROOT, 'build', 'Release'), prebuilds, { recursive: true });
+  // node-gyp's objects stay behind.
+  cpSync(join(ROOT, 'build', 'Release'), prebuilds, {
+    recursive: true,
+    filter: (path) => !/obj\.target|\.deps/.test(path),
+  });
   for (const name of DEPENDENCIES) {
     const to = join(app, 'node_modules', name);
     cpSync(join(ROOT, 'node_modules', name), to, { recursive: true });

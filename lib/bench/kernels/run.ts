@@ -29,7 +29,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
     const tokens = Math.max(1, Math.floor(settings.tokens / window)) * window;
     const { seconds } = settings;
     const report = stageReporter(withBytes(engine, onProgress), 'measure', 4);
-    const session = new Session(engine, source);
+    const session = new Session(engine, source, 'F32', engine.overflow);
     try {
       const before = await native.measureRoofs(engine.handle, seconds);
       report(1, 'roofs');

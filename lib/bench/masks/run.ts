@@ -41,7 +41,7 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
     const { layers, window, dtype } = setUp(source, settings);
     const limits = { window, maxTokens: calibrationTokens, signal };
     const { about: calibration, ids } = await tokenise(source, path, limits);
-    const session = new Session(engine, source, dtype);
+    const session = new Session(engine, source, dtype, scratch);
     const sites: BenchMaskSite[] = [];
     try {
       const onStage = withBytes(engine, onProgress);

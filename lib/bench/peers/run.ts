@@ -204,7 +204,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
 }
 
 async function perplexityOf({ engine, pruning, evalIds, calibration }: Run): Promise<number> {
-  const session = new Session(engine, await openCheckpoint(pruning.output));
+  const session = new Session(engine, await openCheckpoint(pruning.output), 'F32', engine.overflow);
   try {
     const { window } = calibration.about;
     return (await evaluateIds(session, evalIds!, { window })).perplexity;

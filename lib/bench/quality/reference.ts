@@ -31,7 +31,7 @@ export class Reference {
     scratch: string,
     onProgress?: OnStage,
   ): Promise<Reference> {
-    const reference = new Reference(new Session(engine, source), scratch);
+    const reference = new Reference(new Session(engine, source, 'F32', scratch), scratch);
     try {
       for (const text of texts) {
         const hidden = await lastStates(reference.#session, text, scratch, onProgress);
@@ -57,7 +57,7 @@ export class Reference {
   /** An opened checkpoint against the dense model, on all texts. */
   async compare(source: ModelSource, onProgress?: OnStage): Promise<BenchOnText[]> {
     const { engine } = this.#session;
-    const session = new Session(engine, source);
+    const session = new Session(engine, source, 'F32', this.#scratch);
     try {
       const found: BenchOnText[] = [];
       for (const { text, hidden: dense } of this.#texts) {

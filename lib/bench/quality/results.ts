@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { Journal, keyOf } from '../journal';
-import type { MethodEntry } from '../methods';
+import { Journal } from '../journal';
 import { type BenchQuality, type BenchRow, type BenchSurvey, entrySchema } from '../schema';
 
 type Dense = BenchQuality['dense'];
@@ -35,9 +34,8 @@ export class Results {
     return [...this.#surveys.values()];
   }
 
-  /** A row holds as long as its entry has the same options. */
-  row(entry: MethodEntry, sparsity: number): BenchRow | undefined {
-    return this.#rows.get(rowKey(entry, sparsity));
+  row(key: string): BenchRow | undefined {
+    return this.#rows.get(key);
   }
 
   async addDense(dense: Dense): Promise<void> {
@@ -51,13 +49,8 @@ export class Results {
     this.#surveys.set(survey.key, survey);
   }
 
-  async addRow(entry: MethodEntry, row: BenchRow): Promise<void> {
-    const key = rowKey(entry, row.sparsity);
+  async addRow(key: string, row: BenchRow): Promise<void> {
     await this.#journal.add({ key, row });
     this.#rows.set(key, row);
   }
-}
-
-function rowKey({ id, options }: MethodEntry, sparsity: number): string {
-  return keyOf({ id, options, sparsity });
 }

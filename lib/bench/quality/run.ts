@@ -10,10 +10,13 @@ import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
 import { windowFor } from '../../evaluate';
 import type { ModelSource } from '../../model/architecture';
 import type { OnProgress } from '../../progress';
+import { settingsInEffect } from '../../pruning/journal/identity';
 import { hashFiles } from '../../pruning/model-card';
-import type { PruneOptions } from '../../pruning/options';
+import { type PruneOptions, type Settings, settingsOf } from '../../pruning/options';
+import { setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { documentOf, machineOf, modelOf, versions } from '../document';
+import { keyOf } from '../journal';
 import { type MethodEntry, methodEntries } from '../methods';
 import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../schema';
 import { qualityCommand } from './command';
@@ -37,6 +40,8 @@ const OF_A_ROW: readonly ErrorCode[] = [
 interface Job {
   entry: MethodEntry;
   sparsity: number;
+  /** Of its row: a row holds as long as all settings in effect, defaults too, are the same. */
+  key: string;
 }
 
 interface Run {
@@ -64,7 +69,11 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
   return withEngine(options, async (engine) => {
     const run = await openRun(engine, model, settings, options, started);
     const jobs = entries.flatMap((entry) =>
-      settings.sparsities.map((sparsity) => ({ entry, sparsity })),
+      settings.sparsities.map((sparsity) => ({
+        entry,
+        sparsity,
+        key: rowKey(run, entry, sparsity),
+      })),
     );
     const failures = await makeRows(run, jobs);
     const rates = { sgemmRate: await measureGemmRate(engine, run.source.architecture) };
@@ -113,6 +122,7 @@ async function openRun(
       machine: {
         cpu,
         threads: engine.threads,
+        memory: engine.budget,
         device: engine.device,
         bf16,
         ...native.devices(),
@@ -133,7 +143,7 @@ function withoutPath({ about }: TokenisedText) {
 /** Makes the rows that are not there yet. */
 async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]> {
   const { engine, source, settings, texts, results, onProgress } = run;
-  const missing = jobs.filter(({ entry, sparsity }) => !results.row(entry, sparsity));
+  const missing = jobs.filter(({ key }) => !results.row(key));
   const failures: BenchFailure[] = [];
   if (missing.length === 0) return failures;
   const start = performance.now();
@@ -157,7 +167,7 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
           engine,
           model: source.path,
           entry: job.entry,
-          options: rowOptions(run, job, folder),
+          options: rowOptions(run, job.entry, job.sparsity, folder),
           ids: run.calibration.ids,
           surveys,
           uses,
@@ -166,7 +176,7 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
           onProgress: prefixed(onProgress, prefix),
         });
         for (const use of uses) await results.addSurvey(surveyOf(use));
-        await results.addRow(job.entry, row);
+        await results.addRow(job.key, row);
       } catch (error) {
         failures.push(failureOf(engine, job, error));
       }
@@ -180,9 +190,25 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
   }
 }
 
-function rowOptions({ settings, calibration }: Run, job: Job, folder: string): PruneOptions {
+function rowKey(run: Run, entry: MethodEntry, sparsity: number): string {
+  const given = settingsOf(rowOptions(run, entry, sparsity, ''));
+  let settings: Settings = given;
+  try {
+    settings = setUp(run.source, given).settings;
+  } catch {
+    // What cannot be set up becomes a failure of its row.
+  }
+  return keyOf({ id: entry.id, settings: settingsInEffect(settings) });
+}
+
+function rowOptions(
+  { settings, calibration }: Run,
+  entry: MethodEntry,
+  sparsity: number,
+  folder: string,
+): PruneOptions {
   const { calibration: path, surveyTokens, scope, format, dtype, multiple, seed } = settings;
-  const name = `${job.entry.id}-${job.sparsity}${format === 'gguf' ? '.gguf' : ''}`;
+  const name = `${entry.id}-${sparsity}${format === 'gguf' ? '.gguf' : ''}`;
   const parent = settings.keepModels ? resolve(settings.output, 'models') : folder;
   return {
     calibration: path,
@@ -195,8 +221,8 @@ function rowOptions({ settings, calibration }: Run, job: Job, folder: string): P
     multiple,
     seed,
     scratch: settings.scratch,
-    ...job.entry.options,
-    sparsity: job.sparsity,
+    ...entry.options,
+    sparsity,
     output: join(parent, name),
     // Left by a run that was stopped after it.
     force: settings.keepModels,
@@ -229,7 +255,7 @@ function sectionOf(
   failures: BenchFailure[],
 ): BenchQuality {
   const rows = jobs
-    .map(({ entry, sparsity }) => results.row(entry, sparsity))
+    .map(({ key }) => results.row(key))
     .filter((row): row is BenchRow => row !== undefined);
   const used = new Set(rows.map((row) => row.survey));
   return {

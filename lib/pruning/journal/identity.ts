@@ -64,10 +64,6 @@ export interface RunFacts {
  * are shared out, and a library may round the products of other shapes in another way.
  */
 export function runIdentity(facts: RunFacts): Identity {
-  const { settings } = facts;
-  const own = Object.keys(settings).filter(
-    (key) => !WITHOUT_EFFECT.includes(key as keyof Settings),
-  );
   const { features, gemmPath } = native.devices();
   const cpu = Object.entries(features).filter(([, has]) => has);
   return {
@@ -77,8 +73,17 @@ export function runIdentity(facts: RunFacts): Identity {
     blas: native.blas,
     'GEMM path': gemmPath,
     'processor features': cpu.map(([name]) => name).join(' '),
-    ...pick(settings, own),
+    ...settingsInEffect(facts.settings),
   };
+}
+
+/** The settings that may change a weight. */
+export function settingsInEffect(settings: Settings): Identity {
+  const keys = Object.keys(settings) as (keyof Settings)[];
+  return pick(
+    settings,
+    keys.filter((key) => !WITHOUT_EFFECT.includes(key)),
+  );
 }
 
 /** Everything that the dense survey of a run depends on; on another machine it is the same but for rounding. */
