@@ -96,14 +96,14 @@ FfnTokens GetTokens(const Napi::Value& inputs, const Napi::Value& targets) {
   return {GetHandle<PagedMatrix>(inputs, "inputs"), GetHandle<PagedMatrix>(targets, "targets")};
 }
 
-// (engine, block, inputs, targets, lambda, freezeBiases) -> Promise<a solver with the block's weights
-// as its origin>
+// (engine, block, inputs, targets, lambda, freezeBiases) -> Promise<a solver with the block's
+// weights as its origin>
 template <typename Solver>
 Napi::Value CreateSolver(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const FfnSolverOptions options = {
-      GetNumber(info[4], "lambda"), GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias)};
+  const FfnSolverOptions options = {GetNumber(info[4], "lambda"),
+                                    GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias)};
   const FfnTokens tokens = GetTokens(info[2], info[3]);
   auto solver = std::make_shared<std::shared_ptr<Solver>>();
   return RunOn(

@@ -24,8 +24,8 @@ void InStrips(size_t rows, Copy copy) {
   for (size_t row = 0; row < rows; row += kRows) copy(row, std::min(kRows, rows - row));
 }
 
-// (engine, statistics, matrix, row) -> Promise: G = Gram / tokens as rows [row, row + dim) of a matrix,
-// to be kept in scratch
+// (engine, statistics, matrix, row) -> Promise: G = Gram / tokens as rows [row, row + dim) of a
+// matrix, to be kept in scratch
 Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto statistics = GetHandle<Statistics>(info[1], "statistics");
@@ -132,8 +132,8 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
       info.Env(), context, [=] { block->SetOutput(site, refit->weight, refit->bias); }, Nothing);
 }
 
-// (engine, block, site) -> Promise<{weightAbsMean, weightNormSq: Float64Array[width]}> of the output
-// map's columns
+// (engine, block, site) -> Promise<{weightAbsMean, weightNormSq: Float64Array[width]}> of the
+// output map's columns
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto block = GetHandle<Block>(info[1], "block");
@@ -156,8 +156,8 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
       });
 }
 
-// (engine, block, site, means: Float64Array[width]) -> Promise: adds W means to the output map's bias,
-// made where there was none. Entries of columns that stay must be 0.
+// (engine, block, site, means: Float64Array[width]) -> Promise: adds W means to the output map's
+// bias, made where there was none. Entries of columns that stay must be 0.
 Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto block = GetHandle<Block>(info[1], "block");

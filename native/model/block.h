@@ -116,8 +116,8 @@ class Block {
   // Replaces o or down by weight[hidden, n], and their bias[hidden] unless it is empty.
   void SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias);
   void SetBias(SiteKind site, std::span<const float> bias);
-  // Replaces a weight [rows, cols] by rows that stand `stride` elements apart, or a vector by elements
-  // that do, rounded to the stored dtype. Throws ERR_ARGUMENT where `values` has too few.
+  // Replaces a weight [rows, cols] by rows that stand `stride` elements apart, or a vector by
+  // elements that do, rounded to the stored dtype. Throws ERR_ARGUMENT where `values` has too few.
   void Replace(Role role, std::span<const float> values, size_t stride);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
