@@ -66,13 +66,12 @@ test("a signal stops its own call, whether it waits or runs, and leaves the engi
 });
 
 test('several engines work at once, with the results of one after the other', async (t) => {
-  const runs = [1, 2, 1].map((threads) => {
-    const engine = new Engine({ threads });
-    return evaluate(MODEL, { ...TEXT, engine }).finally(() => engine.dispose());
-  });
-  const [a, b, c] = await Promise.all(runs);
-  t.is(a!.meanNll, c!.meanNll);
-  t.is(a!.meanNll, b!.meanNll);
+  const nllOf = async (threads: number) => {
+    await using engine = new Engine({ threads });
+    return (await evaluate(MODEL, { ...TEXT, engine })).meanNll;
+  };
+  const together = await Promise.all([1, 2, 1].map(nllOf));
+  t.deepEqual(together, [await nllOf(1), await nllOf(2), await nllOf(1)]);
 });
 
 test('dispose waits for the calls it has and takes no more', async (t) => {

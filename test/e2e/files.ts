@@ -11,21 +11,48 @@ export function hashesOf(path: string): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, hash(join(path, name))]));
 }
 
-/** Shapes of all tensors of a folder's safetensors files, by name. */
-export function safetensorsShapes(folder: string): Record<string, number[]> {
-  const shapes: Record<string, number[]> = {};
+interface Tensor {
+  shape: number[];
+  bytes: Buffer;
+}
+
+function safetensors(folder: string): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.safetensors'))) {
     const bytes = readFileSync(join(folder, file));
     const end = 8 + Number(bytes.readBigUInt64LE());
     const header = JSON.parse(bytes.subarray(8, end).toString('utf8'));
-    for (const [name, { shape }] of Object.entries<{ shape: number[] }>(header)) {
-      if (name !== '__metadata__') shapes[name] = shape;
+    delete header.__metadata__;
+    type Entry = { shape: number[]; data_offsets: [number, number] };
+    for (const [name, { shape, data_offsets: at }] of Object.entries<Entry>(header)) {
+      tensors[name] = { shape, bytes: bytes.subarray(end + at[0], end + at[1]) };
     }
   }
-  return shapes;
+  return tensors;
+}
+
+/** Shapes of all tensors of a folder's safetensors files, by name. */
+export function safetensorsShapes(folder: string): Record<string, number[]> {
+  const tensors = Object.entries(safetensors(folder));
+  return Object.fromEntries(tensors.map(([name, { shape }]) => [name, shape]));
+}
+
+/** A float32 tensor of a folder's safetensors files. */
+export function safetensorsValues(folder: string, name: string): number[] {
+  const { bytes } = safetensors(folder)[name]!;
+  return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
 }
 
 export function elements(shapes: Record<string, number[]>): number {
   const sizes = Object.values(shapes).map((shape) => shape.reduce((size, n) => size * n, 1));
   return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** The bytes of a matrix's rows, in any dtype. */
+export function safetensorsRows(folder: string, name: string): string[] {
+  const { shape, bytes } = safetensors(folder)[name]!;
+  const size = bytes.length / shape[0]!;
+  return Array.from({ length: shape[0]! }, (_, row) =>
+    bytes.toString('hex', row * size, (row + 1) * size),
+  );
 }
