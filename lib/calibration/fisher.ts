@@ -9,10 +9,11 @@ import {
   type BlockHandle,
   type MatrixHandle,
   native,
+  type Site,
   type StatisticsHandle,
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
-import { pageRows } from '../engine/native-bytes';
+import { pageRows, siteWidth } from '../engine/native-bytes';
 import { nextTokens, type Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { type OnStage, stageReporter } from '../progress';
@@ -20,8 +21,8 @@ import { type OnStage, stageReporter } from '../progress';
 export interface FisherOptions {
   /** Tokens of a window. */
   window: number;
-  /** Gradients are taken of the whole windows of the first tokens. Default 16,384. */
-  tokens?: number;
+  /** Sites of a block whose inputs are summed on the way. Default none. */
+  sites?: (index: number) => readonly Site[];
   /** Default 'empirical'. */
   labels?: FisherLabels;
   /** Seed of sampled labels. Default 0. */
@@ -39,11 +40,11 @@ export interface FisherOptions {
 export interface BlockFisher {
   index: number;
   block: BlockHandle;
-  /** `[ids, hidden]` hidden states before the block, of all ids; may be advanced. */
-  inputs: MatrixHandle;
   /** Gradients at the two sites: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
   attention: StatisticsHandle;
   ffn: StatisticsHandle;
+  /** Inputs of the output maps of the sites that were asked for, with their Gram matrices. */
+  sums: Partial<Record<Site, StatisticsHandle>>;
 }
 
 /** The loss whose gradients were taken, with the labels that were used. */
@@ -66,11 +67,17 @@ export async function* fisherMetrics(
   const { window, scratch, onProgress } = options;
   const { engine, architecture } = session;
   const total = architecture.blocks.length;
-  const rows = gradientRows(ids.length, options);
+  if (ids.length < window) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `${ids.length} tokens for the Fisher metric hold no whole window of ${window}`,
+      'raise --survey-tokens or the calibration tokens, or lower --window',
+    );
+  }
   const report = stageReporter(onProgress, 'survey', 2 * total + 1);
   /** Hidden states before every block still to come, and after the last one. */
   const states: MatrixHandle[] = [];
-  const gradient = session.matrix(rows, architecture.hidden, pageRows(window), scratch);
+  const gradient = session.matrix(ids.length, architecture.hidden, pageRows(window), scratch);
   try {
     states.push(await session.embed(ids, window, scratch));
     for (let index = 0; index < total; index++) {
@@ -83,7 +90,7 @@ export async function* fisherMetrics(
       report(index + 1, `forward for gradients, block ${index + 1} of ${total}`, index);
     }
     const loss = await using(states.pop()!, (hidden) =>
-      headGradient(session, hidden, gradient, ids.subarray(0, rows), options),
+      headGradient(session, hidden, gradient, ids, options),
     );
     report(total + 1, 'gradient of the head');
     for (let index = total - 1; index >= 0; index--) {
@@ -95,16 +102,6 @@ export async function* fisherMetrics(
   } finally {
     for (const handle of [gradient, ...states]) native.release(handle);
   }
-}
-
-function gradientRows(ids: number, { window, tokens = 16384 }: FisherOptions): number {
-  const most = Math.min(tokens, ids);
-  if (most >= window) return Math.floor(most / window) * window;
-  throw new StruPruneError(
-    'ERR_ARGUMENT',
-    `${most} tokens for the Fisher metric hold no whole window of ${window}`,
-    'raise --survey-tokens or the calibration tokens, or lower --window',
-  );
 }
 
 async function headGradient(
@@ -126,22 +123,33 @@ async function* blockMetric(
   index: number,
   inputs: MatrixHandle,
   gradient: MatrixHandle,
-  { window, scratch }: FisherOptions,
+  { window, scratch, sites }: FisherOptions,
 ): AsyncGenerator<BlockFisher, void, void> {
   const { engine, architecture } = session;
-  const statistics = () => session.statistics(architecture.hidden, { gram: true, scratch });
+  const statistics = (width: number) => session.statistics(width, { gram: true, scratch });
   const held: AnyHandle[] = [inputs];
   const hold = <H extends AnyHandle>(handle: H): H => {
     held.push(handle);
     return handle;
   };
   try {
-    const attention = hold(statistics());
-    const ffn = hold(statistics());
+    const attention = hold(statistics(architecture.hidden));
+    const ffn = hold(statistics(architecture.hidden));
+    const sums: BlockFisher['sums'] = {};
+    for (const site of sites?.(index) ?? []) {
+      sums[site] = hold(statistics(siteWidth(architecture, index, site)));
+    }
     const block = hold(await session.loadBlock(index));
-    const run = { window, inputs, gradient, attention, ffn };
-    await native.backwardBlock(engine.handle, block, run);
-    yield { index, block, inputs, attention, ffn };
+    await native.backwardBlock(engine.handle, block, {
+      window,
+      inputs,
+      gradient,
+      attention,
+      ffn,
+      attentionInputs: sums.attention,
+      ffnInputs: sums.ffn,
+    });
+    yield { index, block, attention, ffn, sums };
   } finally {
     for (const handle of held) native.release(handle);
   }

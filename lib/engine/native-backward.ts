@@ -34,7 +34,8 @@ export interface NativeBackward {
   /**
    * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. `ffn` and `attention`, `[hidden]` wide with
    * a Gram and no residual, receive δ = ∂L/∂y of the outputs y of down and of o as they are added to the
-   * stream (in a post-norm block: before the norm that follows).
+   * stream (in a post-norm block: before the norm that follows). `ffnInputs` and `attentionInputs`, as wide as down's and o's columns, receive the
+   * inputs of these maps.
    */
   backwardBlock(
     engine: EngineHandle,
@@ -45,6 +46,8 @@ export interface NativeBackward {
       gradient: MatrixHandle;
       ffn?: StatisticsHandle;
       attention?: StatisticsHandle;
+      ffnInputs?: StatisticsHandle;
+      attentionInputs?: StatisticsHandle;
     },
   ): Promise<void>;
 }

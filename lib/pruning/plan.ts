@@ -197,17 +197,21 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const reads = curves || method.statistics !== 'none';
   const blockMemory = (ground: Ground) =>
     eachBlock(architecture, (block) => {
-      const gradients = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
-      const parts = [fisher ? backwardBytes(ground, block, tokens) : 0];
+      const parts: number[] = [];
+      // What lies there while the block is at hand: with gradients both sites' sums, else those of one at a time.
+      let held = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
       for (const site of SITES) {
         const layer = layers[layerAt(layers, block, site)];
         if (!layer) {
-          if (reads) parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
+          if (reads && !fisher)
+            parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
           continue;
         }
         const sums = reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
         const jobs = [
-          reads ? runSiteBytes(ground, block, site, states, { collects: true, gram: curves }) : 0,
+          reads && !fisher
+            ? runSiteBytes(ground, block, site, states, { collects: true, gram: curves })
+            : 0,
         ];
         if (curves) {
           const problem = problemOf(architecture, layer, { cross: false, fisher });
@@ -215,9 +219,17 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
           jobs.push(targetBytes(ground, problem), sweepBytes(ground, problem, removed));
           if (probe) jobs.push(trialMemory(ground, layer, problem, trial));
         }
-        parts.push(sums + Math.max(...jobs));
+        if (fisher) held += sums;
+        parts.push((fisher ? 0 : sums) + Math.max(...jobs));
       }
-      return blockBytes(ground, block) + gradients + Math.max(...parts);
+      if (fisher) {
+        const forward = SITES.map((site) =>
+          runSiteBytes(ground, block, site, states, { collects: false }),
+        );
+        // The forward pass comes before any sums.
+        parts.push(backwardBytes(ground, block, tokens), Math.max(...forward) - held);
+      }
+      return blockBytes(ground, block) + held + Math.max(...parts);
     });
   const memory = blockMemory(ground);
   const tiles = blockMemory({ ...ground, tiled: false }) - memory;
@@ -228,7 +240,7 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const metrics = fisher
     ? statesBytes(ground, settings.selection === 'fisher' ? layers.length * hidden : hidden)
     : 0;
-  const passes = fisher ? 4 : 1; // forward, and backward with its own forward
+  const passes = fisher ? 3 : 1; // forward, and backward with its own forward
   // Twice for the reference and the states; for every trial the blocks from its own on, half of them on average.
   const trials = probe ? trial.rows * (2 + layers.length / 2) : 0;
   const trialStates = probe ? 3 * statesBytes(ground, trial.rows) : 0;

@@ -7,7 +7,6 @@ import { using } from '../engine/engine';
 import {
   type BlockHandle,
   type MatrixHandle,
-  type MetricPlace,
   native,
   type Site,
   type StatisticsHandle,
@@ -117,24 +116,21 @@ async function walkBack(
   const curves: Float64Array[] = new Array(layers.length);
   const fishers = fisherMetrics(session, ids, {
     window,
-    tokens: ids.length,
+    sites: (index) => SITES.filter((site) => layerAt(layers, index, site) !== -1),
     labels: settings.fisherLabels,
     seed: settings.seed,
     scratch: settings.scratch,
     onProgress,
   });
-  for await (const { index, block, inputs, attention, ffn } of fishers) {
+  for await (const { index, block, attention, ffn, sums } of fishers) {
     const fisher = { attention, ffn };
     for (const site of SITES) {
       const at = layerAt(layers, index, site);
-      if (at === -1) {
-        // The FFN reads what attention leaves.
-        if (site === 'attention') await session.advanceSite(block, site, inputs, window);
-        continue;
-      }
-      const place = { matrix: metrics, row: rowOf(at) };
-      await native.storeMetric(session.engine.handle, fisher[site], place.matrix, place.row);
-      await solveDense(input, block, layers[at]!, inputs, place, async (solver) => {
+      if (at === -1) continue;
+      const metric = { matrix: metrics, row: rowOf(at) };
+      await native.storeMetric(session.engine.handle, fisher[site], metric.matrix, metric.row);
+      const inputs = { statistics: sums[site]!, metric };
+      await withSolver(session, settings, block, layers[at]!, inputs, async (solver) => {
         const { error } = await solver.sweep({
           maxRemoved: layers[at]!.allowed.at(-1)!,
           selection: settings.selection,
@@ -164,7 +160,7 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
           settings.layerWeights === 'residual'
             ? await native.energyOf(session.engine.handle, hidden!)
             : 0;
-        await solveDense(input, block, layer, hidden!, null, async (solver) => {
+        await solveDense(input, block, layer, hidden!, async (solver) => {
           const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
           curves.push(monotone(sweep.error));
           if (probe) weights.push(await probe.weigh(layer, solver, sweep));
@@ -186,7 +182,7 @@ export function surveySolvers(
   visit: (layer: Layer, solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
   return walk(input, input.ids, (block, layer, hidden) =>
-    solveDense(input, block, layer, hidden!, null, (solver) => visit(layer, solver)),
+    solveDense(input, block, layer, hidden!, (solver) => visit(layer, solver)),
   );
 }
 
@@ -233,14 +229,13 @@ async function solveDense(
   block: BlockHandle,
   layer: Layer,
   hidden: MatrixHandle,
-  metric: MetricPlace | null,
   use: (solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
   const { scratch } = settings;
   const sums = session.statistics(widthOf(layer), { gram: true, scratch });
   await using(sums, async (statistics) => {
     await session.advanceSite(block, layer.site, hidden, window, statistics);
-    await withSolver(session, settings, block, layer, { statistics, metric }, use);
+    await withSolver(session, settings, block, layer, { statistics, metric: null }, use);
   });
 }
 

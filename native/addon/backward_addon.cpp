@@ -47,7 +47,8 @@ Napi::Value HeadGradientOf(const Napi::CallbackInfo& info) {
       });
 }
 
-// (engine, block, {window, inputs, gradient, ffn?, attention?}) -> Promise
+// (engine, block, {window, inputs, gradient, ffn?, attention?, ffnInputs?, attentionInputs?}) ->
+// Promise
 Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto block = GetHandle<Block>(info[1], "block");
@@ -56,10 +57,13 @@ Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const auto inputs = GetHandle<PagedMatrix>(options.Get("inputs"), "inputs");
   const auto gradient = GetHandle<PagedMatrix>(options.Get("gradient"), "gradient");
   const auto ffn = GetStatistics(options, "ffn"), attention = GetStatistics(options, "attention");
+  const auto into_ffn = GetStatistics(options, "ffnInputs"),
+             into_attention = GetStatistics(options, "attentionInputs");
   return RunOn(
       info.Env(), context,
       [=] {
-        BackwardBlock(*block, {window, inputs.get(), gradient.get(), ffn.get(), attention.get()});
+        BackwardBlock(*block, {window, inputs.get(), gradient.get(), ffn.get(), attention.get(),
+                               into_ffn.get(), into_attention.get()});
       },
       Nothing);
 }

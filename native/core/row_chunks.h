@@ -11,17 +11,18 @@ namespace struprune {
 // Most rows of a page that one task handles: the more, the fewer times a weight is packed.
 inline constexpr size_t kChunk = 512;
 
-// Rows of a task: kChunk, and fewer where that leaves a worker without a share.
-inline size_t ChunkRows(const Context& context, size_t rows) {
+// Rows of a task: kChunk, and fewer where that leaves a worker with less than `tasks` of them.
+inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {
   constexpr size_t kLeast = 128;
-  const size_t share = (rows + 2 * context.pool.size() - 1) / (2 * context.pool.size());
+  const size_t parts = tasks * context.pool.size();
+  const size_t share = (rows + parts - 1) / parts;
   return std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, kChunk);
 }
 
 // Splits rows over the pool: fn(first, count, worker).
 template <typename Fn>
-void ForChunks(Context& context, size_t rows, Fn&& fn) {
-  const size_t chunk = ChunkRows(context, rows);
+void ForChunks(Context& context, size_t rows, Fn&& fn, size_t tasks = 2) {
+  const size_t chunk = ChunkRows(context, rows, tasks);
   context.pool.ParallelFor((rows + chunk - 1) / chunk, [&](size_t task, size_t worker) {
     context.CheckAbort();
     fn(task * chunk, std::min(chunk, rows - task * chunk), worker);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "model/attend_windows.h"
@@ -42,8 +43,8 @@ class Flight {
         tokens_(std::min(page_, std::max<size_t>(1, kFlightTokens / run.window) * run.window)),
         width_(spec_.heads * spec_.head_dim),
         kv_width_(spec_.kv_heads * spec_.head_dim),
+        group_(context_.pool.size() * kChunk),
         scratch_(context_.pool.size()) {
-    const size_t chunk = context_.pool.size() * kChunk;
     for (auto* buffer : {&q_, &grad_q_, &out_, &grad_out_}) {
       *buffer = context_.Allocate<float>(tokens_ * width_);
     }
@@ -53,15 +54,15 @@ class Flight {
     if (spec_.qk_norm) {
       q_raw_ = context_.Allocate<float>(tokens_ * width_);
       k_raw_ = context_.Allocate<float>(tokens_ * kv_width_);
-      head_ = context_.Allocate<float>(chunk * std::max(width_, kv_width_));
+      head_ = context_.Allocate<float>(group_ * std::max(width_, kv_width_));
     }
     log_sum_ = context_.Allocate<float>(tokens_ * spec_.heads);
     for (auto* buffer : {&stream_, &normed_, &grad_in_}) {
-      *buffer = context_.Allocate<float>(chunk * spec_.hidden);
+      *buffer = context_.Allocate<float>(group_ * spec_.hidden);
     }
-    up_ = context_.Allocate<float>(chunk * spec_.ffn);
-    x_ = context_.Allocate<float>(chunk * spec_.ffn);
-    if (spec_.gated) gate_ = context_.Allocate<float>(chunk * spec_.ffn);
+    up_ = context_.Allocate<float>(group_ * spec_.ffn);
+    x_ = context_.Allocate<float>(group_ * spec_.ffn);
+    if (spec_.gated) gate_ = context_.Allocate<float>(group_ * spec_.ffn);
     if (spec_.post_norm && run.at_ffn) delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
     if (spec_.rope) rope_.emplace(*spec_.rope, spec_.head_dim, run.window);
   }
@@ -71,17 +72,23 @@ class Flight {
 
   // How the flights of a page read the block's weights.
   std::vector<Scan> Weights() const {
-    const auto scan = [&](std::initializer_list<Role> roles) {
-      return ScanOf(block_, tokens_, roles);
-    };
-    const Scan ffn = spec_.post_norm ? scan({Role::kO, Role::kUp, Role::kGate, Role::kDown,
-                                             Role::kDown, Role::kUp, Role::kGate, Role::kO})
-                                     : scan({Role::kO, Role::kUp, Role::kGate, Role::kDown,
-                                             Role::kUp, Role::kGate, Role::kO});
-    const Scan projections = scan({Role::kQ, Role::kK, Role::kV});
+    const Scan projections = ScanOf(block_, tokens_, {Role::kQ, Role::kK, Role::kV});
+    const Scan forward = ScanOf(block_, 0, {Role::kO, Role::kUp, Role::kGate});
+    const Scan backward =
+        spec_.post_norm
+            ? ScanOf(block_, 0, {Role::kDown, Role::kDown, Role::kUp, Role::kGate, Role::kO})
+            : ScanOf(block_, 0, {Role::kDown, Role::kUp, Role::kGate, Role::kO});
     std::vector<Scan> scans;
     for (size_t row = 0; row < page_; row += tokens_) {
-      scans.insert(scans.end(), {projections, ffn, projections});
+      scans.push_back(projections);
+      for (size_t first = 0; first < tokens_; first += group_) {
+        const size_t rows = std::min(group_, tokens_ - first);
+        const size_t chunk = ChunkRows(context_, rows, 1);
+        for (const Scan& scan : {forward, backward}) {
+          scans.push_back({scan.matrices, (rows + chunk - 1) / chunk});
+        }
+      }
+      scans.push_back(projections);
     }
     return scans;
   }
@@ -99,12 +106,11 @@ class Flight {
     });
     AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
                   log_sum_.data(), scratch_);
+    if (run_.into_attention) run_.into_attention->Add(rows, out_.data(), nullptr);
     if (!spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, grad, nullptr);
-    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      ThroughFfn(first, count, h, grad, worker);
-      LinearBackward(block_, Role::kO, count, grad + first * spec_.hidden, 0,
-                     grad_out_.data() + first * width_);
-    });
+    for (size_t first = 0; first < rows; first += group_) {
+      FfnGroup(first, std::min(group_, rows - first), h, grad);
+    }
     if (spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, delta_.data(), nullptr);
     if (run_.at_attention) run_.at_attention->Add(rows, grad, nullptr);
     AttendWindowsBackward(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
@@ -119,6 +125,21 @@ class Flight {
   // A worker's part of a buffer of chunks.
   float* Part(Buffer<float>& buffer, size_t cols, size_t worker) {
     return buffer.data() + worker * kChunk * cols;
+  }
+
+  // Rows [first, first + rows) of the flight through the FFN and back; a chunk each for the
+  // workers.
+  void FfnGroup(size_t first, size_t rows, const float* h, float* grad) {
+    const auto each = [&](auto&& fn) {
+      ForChunks(context_, rows, [&](size_t at, size_t count, size_t) { fn(at, count); }, 1);
+    };
+    each([&](size_t at, size_t count) { FfnForward(at, first + at, count, h); });
+    if (run_.into_ffn) run_.into_ffn->Add(rows, x_.data(), nullptr);
+    each([&](size_t at, size_t count) {
+      float* own = grad + (first + at) * spec_.hidden;
+      FfnBackward(at, first + at, count, own);
+      LinearBackward(block_, Role::kO, count, own, 0, grad_out_.data() + (first + at) * width_);
+    });
   }
 
   void ProjectAgain(size_t first, size_t count, const float* h, size_t worker) {
@@ -149,29 +170,40 @@ class Flight {
     return site == SiteKind::kAttention ? Role::kAttnNorm : Role::kFfnNorm;
   }
 
-  // grad: dL/d(block's output) -> dL/d(y of attention), method.md's delta of the attention.
-  void ThroughFfn(size_t first, size_t count, const float* h, float* grad, size_t worker) {
+  // What the FFN makes of rows [row, row + count) of the flight, kept at row `at` of the group's
+  // buffers.
+  void FfnForward(size_t at, size_t row, size_t count, const float* h) {
     const size_t d = spec_.hidden;
-    grad += first * d;
-    float* middle = Part(stream_, d, worker);
-    float* normed = Part(normed_, d, worker);
-    float* grad_in = Part(grad_in_, d, worker);
-    float* x = Part(x_, spec_.ffn, worker);
-    float* up = Part(up_, spec_.ffn, worker);
-    float* gate = spec_.gated ? Part(gate_, spec_.ffn, worker) : nullptr;
-
-    AddMap(SiteKind::kAttention, count, h + first * d, out_.data() + first * width_, middle);
+    float* middle = stream_.data() + at * d;
+    float* normed = normed_.data() + at * d;
+    float* up = up_.data() + at * spec_.ffn;
+    float* gate = spec_.gated ? gate_.data() + at * spec_.ffn : nullptr;
+    AddMap(SiteKind::kAttention, count, h + row * d, out_.data() + row * width_, middle);
     Norm(spec_.norm, count, d, middle, d,
          block_.data(spec_.post_norm ? Role::kAttnNorm : Role::kFfnNorm),
          block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed,
          d);
     Linear(block_, Role::kUp, Role::kUpBias, count, normed, up);
     if (gate) Linear(block_, Role::kGate, Role::kGateBias, count, normed, gate);
+    if (spec_.post_norm || run_.into_ffn) {
+      Activate(spec_.activation, count * spec_.ffn, gate, up, x_.data() + at * spec_.ffn);
+    }
+  }
+
+  // grad of the same rows: dL/d(block's output) -> dL/d(y of attention), method.md's delta of the
+  // attention.
+  void FfnBackward(size_t at, size_t row, size_t count, float* grad) {
+    const size_t d = spec_.hidden;
+    const float* middle = stream_.data() + at * d;
+    float* normed = normed_.data() + at * d;
+    float* grad_in = grad_in_.data() + at * d;
+    float* x = x_.data() + at * spec_.ffn;
+    float* up = up_.data() + at * spec_.ffn;
+    float* gate = spec_.gated ? gate_.data() + at * spec_.ffn : nullptr;
     if (spec_.post_norm) {
-      Activate(spec_.activation, count * spec_.ffn, gate, up, x);
       AddMap(SiteKind::kFfn, count, normed, x, grad_in);
       ThroughPostNorm(SiteKind::kFfn, count, grad_in, grad, normed);
-      if (run_.at_ffn) std::copy_n(grad, count * d, delta_.data() + first * d);
+      if (run_.at_ffn) std::copy_n(grad, count * d, delta_.data() + row * d);
     }
     LinearBackward(block_, Role::kDown, count, grad, 0, x);
     ActivateBackward(spec_.activation, count * spec_.ffn, gate, up, x, gate, up);
@@ -232,13 +264,14 @@ class Flight {
   const BlockSpec& spec_;
   const BackwardRun& run_;
   Context& context_;
-  const size_t page_, tokens_, width_, kv_width_;
+  // Of the group: rows of the FFN's buffers, a chunk for each worker.
+  const size_t page_, tokens_, width_, kv_width_, group_;
   std::vector<AttentionScratch> scratch_;
   std::optional<RopeTable> rope_;
   // Of the whole flight.
   Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_,
       delta_;
-  // Of one chunk a worker.
+  // Of a group: one chunk a worker.
   Buffer<float> stream_, normed_, grad_in_, up_, gate_, x_, head_;
 };
 
@@ -253,12 +286,15 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
       run.gradient->cols() != hidden) {
     throw Error("ERR_ARGUMENT", "inputs must hold the tokens of the gradient and be as wide");
   }
-  for (const Statistics* statistics : {run.at_ffn, run.at_attention}) {
-    if (statistics && (statistics->dim() != hidden || statistics->residual_dim() != 0)) {
-      throw Error("ERR_ARGUMENT",
-                  "statistics of gradients must be [hidden] wide, without cross products");
-    }
-  }
+  const auto check = [](const Statistics* statistics, size_t width, const char* what) {
+    if (!statistics || (statistics->dim() == width && statistics->residual_dim() == 0)) return;
+    throw Error("ERR_ARGUMENT", std::string("statistics of ") + what + " must be [" +
+                                    std::to_string(width) + "] wide, without cross products");
+  };
+  check(run.at_ffn, hidden, "gradients");
+  check(run.at_attention, hidden, "gradients");
+  check(run.into_ffn, SiteWidth(block.spec(), SiteKind::kFfn), "the FFN's inputs");
+  check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
   Flight flight(block, run);
   const std::vector<Scan> weights = flight.Weights();
   AnnounceFlights(tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}}, weights);

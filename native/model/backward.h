@@ -20,6 +20,10 @@ struct BackwardRun {
   // gradient of the norm's input. May be null; [hidden] wide otherwise.
   Statistics* at_ffn = nullptr;
   Statistics* at_attention = nullptr;
+  // Receive the rows that go into down and o, [their columns] wide, which the forward makes on the
+  // way. May be null.
+  Statistics* into_ffn = nullptr;
+  Statistics* into_attention = nullptr;
 };
 
 // Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,

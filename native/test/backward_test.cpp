@@ -225,6 +225,38 @@ TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
              "hidden");
 }
 
+// More rows than the buffers of two workers hold, in windows that no chunk ends with.
+TEST_P(BackwardBlockTest, SumsWhatTheForwardPassSums) {
+  const auto& [name, spec, biases] = GetParam();
+  constexpr size_t kWindow = 300, kTokens = 6 * kWindow;
+  const BlockWeights weights = test::RandomWeights(spec, biases, 7);
+  const Doubles h = RandomDoubles(kTokens * spec.hidden, 1);
+  const auto context = std::make_shared<Context>(2, 0);
+  const Block block = test::MakeBlock(context, spec, weights);
+  auto inputs = test::MemoryMatrix(context, kTokens, spec.hidden),
+       gradient = test::MemoryMatrix(context, kTokens, spec.hidden);
+  Fill(inputs, h);
+  Fill(gradient, RandomDoubles(h.size(), 2));
+  Statistics ffn(InMemory(context), SiteWidth(spec, SiteKind::kFfn), true, 0),
+      attention(InMemory(context), SiteWidth(spec, SiteKind::kAttention), true, 0);
+  BackwardBlock(block, {kWindow, &inputs, &gradient, nullptr, nullptr, &ffn, &attention});
+  for (const auto& [site, sums] :
+       {std::pair{SiteKind::kAttention, &attention}, std::pair{SiteKind::kFfn, &ffn}}) {
+    Statistics wanted(InMemory(context), SiteWidth(spec, site), true, 0);
+    SiteRun run;
+    run.window = kWindow;
+    run.hidden = &inputs;
+    run.statistics = &wanted;
+    RunSite(block, site, run);
+    EXPECT_EQ(sums->tokens(), kTokens);
+    ExpectNear(GramOf(*sums), GramOf(wanted), 1e-6, name);
+    const auto columns = [&](const double* values) {
+      return Doubles(values, values + wanted.dim());
+    };
+    ExpectNear(columns(sums->sums()), columns(wanted.sums()), 1e-6, name + ", sums");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, BackwardBlockTest, testing::ValuesIn(Variations()),
                          [](const auto& info) { return info.param.name; });
 

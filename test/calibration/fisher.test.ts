@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type FisherOptions, fisherMetrics } from '../../lib/calibration/fisher';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { Engine, using } from '../../lib/engine/engine';
-import { type MatrixHandle, native, type StatisticsHandle } from '../../lib/engine/native';
-import { Session } from '../../lib/engine/session';
+import { Engine } from '../../lib/engine/engine';
+import { native, type Site, type StatisticsHandle } from '../../lib/engine/native';
+import { siteWidth } from '../../lib/engine/native-bytes';
+import { Session, SITES } from '../../lib/engine/session';
 import type { Progress } from '../../lib/progress';
 
 const MODELS = join(__dirname, '../fixtures/models');
@@ -42,9 +43,12 @@ interface Run {
   meanNll: number;
 }
 
-async function run(name: string, options: Partial<FisherOptions> = {}): Promise<Run> {
+async function run(
+  name: string,
+  { tokens, ...options }: Partial<FisherOptions> & { tokens?: number } = {},
+): Promise<Run> {
   const { inputIds } = expectedOf(name);
-  const ids = Int32Array.from(inputIds.flat());
+  const ids = Int32Array.from(inputIds.flat()).subarray(0, tokens);
   const window = inputIds[0]!.length;
   return withSession(name, async (session) => {
     const result: Run = { order: [], grams: [], tokens: [], meanNll: Number.NaN };
@@ -123,11 +127,10 @@ test('sampled labels: the seed decides, and the loss is the entropy of the model
   t.true(first.meanNll < empirical.meanNll - 0.5, `${first.meanNll} ${empirical.meanNll}`);
 });
 
-test('uses whole windows of the first tokens and reports progress', async (t) => {
+test('reports progress', async (t) => {
   const seen: Omit<Progress, 'bytes'>[] = [];
-  const half = await run('opt-pre', { tokens: 60, onProgress: (progress) => seen.push(progress) });
-  t.true(half.tokens.every((count) => count === 48));
-  const blocks = half.order.length;
+  const { order } = await run('opt-pre', { onProgress: (progress) => seen.push(progress) });
+  const blocks = order.length;
   t.deepEqual(
     seen.map(({ done, total }) => [done, total]),
     Array.from({ length: 2 * blocks + 1 }, (_, i) => [i + 1, 2 * blocks + 1]),
@@ -138,33 +141,44 @@ test('refuses tokens that hold no window', async (t) => {
   await t.throwsAsync(run('opt-pre', { tokens: 47 }), { code: 'ERR_ARGUMENT' });
 });
 
-test('gradients of the first windows do not need the rest, whose states are kept all the same', async (t) => {
+test('inputs of the sites that are asked for are those of a forward pass', async (t) => {
   const { inputIds } = expectedOf('llama3-tied');
-  const window = 48;
-  const alone = await run('llama3-tied', { tokens: window });
+  const ids = Int32Array.from(inputIds.flat());
+  const window = inputIds[0]!.length;
+  const asked: Site[][] = [['attention', 'ffn'], ['ffn'], []];
   await withSession('llama3-tied', async (session) => {
-    const ids = Int32Array.from(inputIds.flat());
-    const { hidden } = session.architecture;
-    const options = { window, tokens: window, scratch: '' };
-    for await (const { index, block, inputs, ffn } of fisherMetrics(session, ids, options)) {
-      t.deepEqual(native.gramRows(ffn, 0, hidden), alone.grams[index]![1]);
-      // The states of both windows are those of a forward pass.
-      const forward = await session.embed(ids, window);
-      for (let i = 0; i < index; i++) {
-        await using(await session.loadBlock(i), (before) =>
-          session.advance(before, forward, window),
-        );
-      }
-      const rows = (handle: MatrixHandle) =>
-        native.matrixRows(session.engine.handle, handle, 0, ids.length);
-      t.is(rows(inputs).length, ids.length * hidden);
-      t.deepEqual(rows(inputs), rows(forward));
-      // The block is there to be run.
-      await session.advance(block, inputs, window);
-      await session.advance(block, forward, window);
-      t.deepEqual(rows(inputs), rows(forward));
-      native.release(forward);
+    const { hidden, blocks } = session.architecture;
+    const sites = (index: number) => asked[index] ?? [];
+    const found: Partial<Record<Site, Float64Array>>[] = [];
+    const rowsOf = (sums: StatisticsHandle) =>
+      native.gramRows(sums, 0, native.readStatistics(sums).dim);
+    for await (const { index, sums } of fisherMetrics(session, ids, {
+      window,
+      sites,
+      scratch: '',
+    })) {
+      t.deepEqual(Object.keys(sums), sites(index));
+      found[index] = Object.fromEntries(
+        Object.entries(sums).map(([site, handle]) => [site, rowsOf(handle)]),
+      );
     }
+    t.is(found.length, blocks.length);
+    const states = await session.embed(ids, window);
+    t.is(native.matrixShape(states).cols, hidden);
+    for (let index = 0; index < blocks.length; index++) {
+      const block = await session.loadBlock(index);
+      for (const site of SITES) {
+        const sums = session.statistics(siteWidth(session.architecture, index, site), {
+          gram: true,
+        });
+        await session.advanceSite(block, site, states, window, sums);
+        const got = found[index]![site];
+        if (got) compare(t, got, Float32Array.from(rowsOf(sums)), `block ${index}, ${site}`);
+        native.release(sums);
+      }
+      native.release(block);
+    }
+    native.release(states);
   });
 });
 

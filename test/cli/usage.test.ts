@@ -73,3 +73,17 @@ test('a budget that cannot hold the work: exit code 6', async (t) => {
   t.is(code, 6, stderr);
   t.regex(stderr, /^error: .*\[ERR_BUDGET\]\n$/m);
 });
+
+test('devices says when the environment chose the kernels of the BLAS', async (t) => {
+  const devices = async (kernel: string) => {
+    const { code, stdout, stderr } = await run(['devices', '--threads', '1', '--device', 'cpu'], {
+      env: { OPENBLAS_CORETYPE: kernel },
+    });
+    t.is(code, 0, stderr);
+    return stdout;
+  };
+  const [forced, own] = [await devices('Nehalem'), await devices('')];
+  if (!/^BLAS +OpenBLAS/m.test(own)) return t.pass('another BLAS');
+  t.regex(forced, /^ +OPENBLAS_CORETYPE=Nehalem chose that kernel; unset it/m);
+  t.notRegex(own, /OPENBLAS_CORETYPE/);
+});

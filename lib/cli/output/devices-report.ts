@@ -22,6 +22,7 @@ export function devicesReport(devices: Devices): string {
       ['CPU', devices.cpu],
       ['features', having.join(', ') || 'none of those that matter'],
       ['BLAS', devices.blas],
+      ...forcedRows(devices.blas),
       ['GEMM path', `${devices.gemmPath} (${alternatives})`],
       ['threads', String(devices.threads)],
       ['sgemm rate', `${devices.sgemmRate.toFixed(0)} GFLOP/s, measured now`],
@@ -29,6 +30,13 @@ export function devicesReport(devices: Devices): string {
     ],
     ['left', 'left'],
   );
+}
+
+/** OpenBLAS with kernels of a processor that the environment names: easily half of the speed, and nothing else shows it. */
+function forcedRows(blas: string): [string, string][] {
+  const kernel = process.env.OPENBLAS_CORETYPE;
+  if (!kernel || !blas.startsWith('OpenBLAS')) return [];
+  return [['', `OPENBLAS_CORETYPE=${kernel} chose that kernel; unset it for this processor's own`]];
 }
 
 function gpuRows({ unusable, gpus }: GpuProbe): [string, string][] {
