@@ -1,4 +1,4 @@
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { parse } from '../options';
@@ -17,8 +17,10 @@ const schema = z.strictObject({
   onNotice: z.custom<(text: string) => void>((value) => typeof value === 'function').optional(),
 });
 
-/** Without a budget, pages that may lie in scratch fill memory up to here. */
-const PAGES_WITHOUT_LIMIT = 2 ** 30;
+/** Without a budget, pages that may lie in scratch fill memory up to here: half of what is free now, in bytes. */
+export function roomWithoutLimit(): number {
+  return Math.floor((process.availableMemory?.() ?? freemem()) / 2);
+}
 
 /**
  * Threads and a memory budget for any number of calls, which have them one after the other, each under its own signal.
@@ -112,7 +114,7 @@ export class Engine implements AsyncDisposable {
   ): Promise<T> {
     const abort = () => native.setAbort(this.handle, true);
     // The call before may have kept its pages within the plan of another model.
-    native.setRoom(this.handle, this.memory.limit || PAGES_WITHOUT_LIMIT);
+    native.setRoom(this.handle, this.memory.limit || roomWithoutLimit());
     this.#signal = signal;
     signal?.addEventListener('abort', abort, { once: true });
     try {

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Engine } from '../engine/engine';
+import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
 import { type ErrorCode, StruPruneError } from '../errors';
 import { journalFolder } from './journal/folder';
@@ -11,7 +11,8 @@ const MIB = 2 ** 20;
 const mebibytes = (bytes: number) => Math.ceil(bytes / MIB);
 
 /**
- * The run's plan, under the engine's budget. Without a budget pages keep within the plan too.
+ * The run's plan, under the engine's budget. Without a budget what is meant for scratch stays in memory as far as half of
+ * the memory that is free now goes.
  * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_SCRATCH or ERR_OUTPUT
  *   when the disk of the scratch folder or of the output is too small
  */
@@ -31,8 +32,8 @@ export async function requireRoom(
       `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, or give fewer --threads`,
     );
   }
-  const room = (limit === 0 ? plan.memory : limit) - plan.reserve;
-  native.setRoom(engine.handle, room);
+  const room = limit || Math.max(plan.memory, roomWithoutLimit());
+  native.setRoom(engine.handle, room - plan.reserve);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));
   await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '-o');
