@@ -5,6 +5,7 @@ import { html } from '../../lib/report/html';
 import { change, changeMark, mark, perplexity, time } from '../../lib/report/numbers';
 import { stepSummaries } from '../../lib/report/sections/admm';
 import { errorAt } from '../../lib/report/sections/curves';
+import { fileSizes } from '../../lib/report/summary/sizes';
 import { HOSTILE, sampleDocument } from './sample';
 
 test('values in a template are escaped, Html in it is not', (t) => {
@@ -84,4 +85,14 @@ test('ADMM steps: median and largest of the sites still at work', (t) => {
   );
   t.like(steps[0], { primal: 0.01, worstPrimal: 1, changed: 40 });
   t.like(steps[7], { step: 8, sites: 1, primal: 10 ** -6.5, worstDual: 1e-10 });
+});
+
+test('weight files that grow are no gain', (t) => {
+  const words = (before: number, after: number) =>
+    fileSizes(before, after).text.replace(/<[^>]*>/g, '');
+  t.regex(words(269e6, 226e6), /^weight files of 226\.0 MB instead of 269\.0 MB\.$/);
+  t.regex(
+    words(98e6, 226e6),
+    /^weight files of 226\.0 MB\. \(The source's 98\.0 MB hold fewer bits a weight\.\)$/,
+  );
 });

@@ -4,13 +4,14 @@ import { type Html, html } from '../html';
 import { bytes, change, data, mebibytes, million, percent, perplexity, time } from '../numbers';
 import { tiles } from '../tiles';
 import { LIMIT } from './choose';
+import { fileSizes } from './sizes';
 
 /** `text`: name of the evaluation text; null: none. */
 export function pruneSummary(result: PruneResult, text: string | null): Html {
   const { sparsity, fileSparsity, bytesBefore, bytesAfter, warnings } = result;
   return html`<div class="answer"><h2>In short</h2>
 <p>${data(sparsity, percent)} of the blocks' linear weights are gone: ${data(fileSparsity, percent)} of all
-parameters, weight files of ${data(bytesAfter, bytes)} instead of ${data(bytesBefore, bytes)}.</p>
+parameters, ${fileSizes(bytesBefore, bytesAfter)}</p>
 <p>${cost(result, text)}</p></div>
 ${keyFigures(result)}
 ${

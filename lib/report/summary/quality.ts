@@ -27,6 +27,7 @@ import {
   standings,
   worstRatio,
 } from './choose';
+import { fileSizes } from './sizes';
 
 const ALLOWED = `${Math.round((LIMIT - 1) * 100)} %`;
 
@@ -71,7 +72,7 @@ function costs(quality: BenchQuality, row: BenchRow): Html {
   }</li>
 <li><strong>What it gains:</strong> ${data(row.fileSparsity, percent)} of all parameters
 (${data(row.achieved, percent)} of the blocks' linear weights) are gone;
-weight files of ${data(row.fileBytes, bytes)} instead of ${data(quality.model.fileBytes, bytes)}.</li>`;
+${fileSizes(quality.model.fileBytes, row.fileBytes)}</li>`;
 }
 
 /** What the next larger sparsity asks for. */
