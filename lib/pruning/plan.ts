@@ -195,42 +195,50 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const probe = curves && settings.layerWeights === 'probe';
   const trial: States = { rows: probeTokens(tokens, window), paged: true };
   const reads = curves || method.statistics !== 'none';
-  const blockMemory = (ground: Ground) =>
-    eachBlock(architecture, (block) => {
-      const parts: number[] = [];
-      // What lies there while the block is at hand: with gradients both sites' sums, else those of one at a time.
-      let held = fisher ? 2 * statisticsBytes(ground, hidden, true) : 0;
-      for (const site of SITES) {
+  const sumsOf = (ground: Ground, layer: Layer) =>
+    reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
+  /** A layer's solver and what it does, the sums being there. */
+  const solverOf = (ground: Ground, layer: Layer) => {
+    if (!curves) return 0;
+    const problem = problemOf(architecture, layer, { cross: false, fisher });
+    const removed = layer.allowed.at(-1)! * layer.groupSize;
+    return Math.max(
+      targetBytes(ground, problem),
+      sweepBytes(ground, problem, removed),
+      probe ? trialMemory(ground, layer, problem, trial) : 0,
+    );
+  };
+  const layersIn = (block: number) => layers.filter((layer) => layer.block === block);
+  const runOf = (ground: Ground, block: number, site: Site, collects: boolean) =>
+    reads ? runSiteBytes(ground, block, site, states, { collects, gram: collects && curves }) : 0;
+  // Site by site, each with its own sums.
+  const siteBySite = (ground: Ground, block: number) =>
+    Math.max(
+      ...SITES.map((site) => {
         const layer = layers[layerAt(layers, block, site)];
-        if (!layer) {
-          if (reads && !fisher)
-            parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
-          continue;
-        }
-        const sums = reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
-        const jobs = [
-          reads && !fisher
-            ? runSiteBytes(ground, block, site, states, { collects: true, gram: curves })
-            : 0,
-        ];
-        if (curves) {
-          const problem = problemOf(architecture, layer, { cross: false, fisher });
-          const removed = layer.allowed.at(-1)! * layer.groupSize;
-          jobs.push(targetBytes(ground, problem), sweepBytes(ground, problem, removed));
-          if (probe) jobs.push(trialMemory(ground, layer, problem, trial));
-        }
-        if (fisher) held += sums;
-        parts.push((fisher ? 0 : sums) + Math.max(...jobs));
-      }
-      if (fisher) {
-        const forward = SITES.map((site) =>
-          runSiteBytes(ground, block, site, states, { collects: false }),
-        );
-        // The forward pass comes before any sums.
-        parts.push(backwardBytes(ground, block, tokens), Math.max(...forward) - held);
-      }
-      return blockBytes(ground, block) + held + Math.max(...parts);
-    });
+        if (!layer) return runOf(ground, block, site, false);
+        const jobs = Math.max(runOf(ground, block, site, true), solverOf(ground, layer));
+        return sumsOf(ground, layer) + jobs;
+      }),
+    );
+  // Forward without any sums; then the sums of both sites and of the gradients there, while the gradient comes back.
+  const withGradients = (ground: Ground, block: number) => {
+    const sums = layersIn(block).map((layer) => sumsOf(ground, layer));
+    const held = sums.reduce(
+      (sum, bytes) => sum + bytes,
+      2 * statisticsBytes(ground, hidden, true),
+    );
+    const solvers = layersIn(block).map((layer) => solverOf(ground, layer));
+    return Math.max(
+      ...SITES.map((site) => runOf(ground, block, site, false)),
+      held + Math.max(backwardBytes(ground, block, tokens), ...solvers),
+    );
+  };
+  const blockMemory = (ground: Ground) =>
+    eachBlock(
+      architecture,
+      (block) => blockBytes(ground, block) + (fisher ? withGradients : siteBySite)(ground, block),
+    );
   const memory = blockMemory(ground);
   const tiles = blockMemory({ ...ground, tiled: false }) - memory;
   const copies = fisher ? copyStatesBytes(ground, tokens) : 0;

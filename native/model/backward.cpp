@@ -264,8 +264,8 @@ class Flight {
   const BlockSpec& spec_;
   const BackwardRun& run_;
   Context& context_;
-  // Of the group: rows of the FFN's buffers, a chunk for each worker.
-  const size_t page_, tokens_, width_, kv_width_, group_;
+  const size_t page_, tokens_, width_, kv_width_;
+  const size_t group_;  // rows of the FFN's buffers: a chunk a worker
   std::vector<AttentionScratch> scratch_;
   std::optional<RopeTable> rope_;
   // Of the whole flight.
