@@ -25,6 +25,7 @@ import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, writeTensors } from './pruning/write';
 import { inThread } from './tokenizer';
+import { turn } from './turns';
 
 /** Largest difference of the last window's mean NLL between the run and the written file. */
 const VERIFY_TOLERANCE = 1e-4;
@@ -59,6 +60,7 @@ export async function pruneOn(
   shared: Shared,
 ): Promise<PruneResult> {
   const settings = settingsOf(options);
+  await turn();
   const kind = settings.format === 'hf' ? 'folder' : 'file';
   const { resume, force } = settings;
   const journal = await Journal.open(settings.output, kind, { resume, replace: force });

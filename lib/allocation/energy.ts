@@ -1,5 +1,7 @@
 import { native } from '../engine/native';
 import { StruPruneError } from '../errors';
+import type { Steps } from '../turns';
+import { FirstOf } from './first-of';
 import { checkBudget, curveOf, describe, scopeWeights } from './layers';
 import { dropLastBits } from './rounding';
 import { energyShares } from './shares';
@@ -12,6 +14,9 @@ export interface EnergyOptions {
   temperature?: number;
 }
 
+/** Steps of one layer between two pauses: less than a millisecond of all of them. */
+const STEPS_A_PAUSE = 64;
+
 /**
  * The energy rule (docs/method.md, allocation; `energyShares` has the continuous problem).
  *
@@ -21,24 +26,27 @@ export interface EnergyOptions {
  * met: the rounded counts follow the rule's path, overshoot by less than the last step, and for fixed
  * energies and temperature never fall in any layer when R grows. Equal prices go in the order of the layers.
  */
-export function allocateEnergy(
+export function* allocateEnergy(
   layers: readonly AllocationLayer[],
   budget: Budget,
   options: EnergyOptions,
-): EnergyAllocation {
+): Steps<EnergyAllocation> {
   checkBudget(layers, budget);
   const { form } = options;
   if (options.temperature !== undefined && !(options.temperature > 0)) {
     throw new StruPruneError('ERR_ARGUMENT', `temperature ${options.temperature} is not above 0`);
   }
   const energies = layerEnergies(layers, budget.remove / scopeWeights(layers));
-  const potentials = stepPotentials(layers, form);
+  const potentials = yield* stepPotentials(layers, form);
   const take = (temperature: number) =>
     takeCheapest(layers, { potentials, energies, remove: budget.remove, temperature });
   const temperature =
     options.temperature ??
-    bestTemperature((t) => describe(layers, take(t).removed).predictedError!);
-  const { removed, price } = take(temperature);
+    (yield* bestTemperature(function* (t) {
+      const { removed } = yield* take(t);
+      return describe(layers, removed).predictedError!;
+    }));
+  const { removed, price } = yield* take(temperature);
   const shares = energyShares(
     {
       energies,
@@ -66,36 +74,45 @@ export function layerEnergies(layers: readonly AllocationLayer[], share: number)
 }
 
 /** φ(h) at the middle of every step between allowed counts, one ascending array a layer. */
-function stepPotentials(layers: readonly AllocationLayer[], form: EnergyForm): Float64Array[] {
-  return layers.map(({ allowed, groups }) => {
+function* stepPotentials(
+  layers: readonly AllocationLayer[],
+  form: EnergyForm,
+): Steps<Float64Array[]> {
+  const potentials: Float64Array[] = [];
+  for (const { allowed, groups } of layers) {
     const odds = Float64Array.from(allowed.subarray(1), (to, i) => {
       const twice = allowed[i]! + to;
       return form === 'full' ? twice / (2 * groups - twice) : twice / (2 * groups);
     });
-    return native.log(odds).map(dropLastBits);
-  });
+    potentials.push(native.log(odds).map(dropLastBits));
+    yield;
+  }
+  return potentials;
 }
 
 /** Takes the cheapest next step of any layer until the budget is met. `price` is that of the last one, μ/T. */
-function takeCheapest(
+function* takeCheapest(
   layers: readonly AllocationLayer[],
   path: { potentials: Float64Array[]; energies: Float64Array; remove: number; temperature: number },
-): { removed: Int32Array; price: number } {
+): Steps<{ removed: Int32Array; price: number }> {
   const scaled = path.energies.map((energy) => energy / path.temperature);
   const taken = new Int32Array(layers.length);
-  const nextPrices = path.potentials.map((phi, l) => scaled[l]! + (phi[0] ?? Infinity));
+  const nextPrices = Float64Array.from(
+    path.potentials,
+    (phi, l) => scaled[l]! + (phi[0] ?? Infinity),
+  );
+  const first = new FirstOf(nextPrices);
   let missing = path.remove;
   let price = Number.NEGATIVE_INFINITY;
   while (missing > 0) {
-    let cheapest = 0;
-    for (let l = 1; l < layers.length; l++) {
-      if (nextPrices[l]! < nextPrices[cheapest]!) cheapest = l;
-    }
+    const cheapest = first.index;
     const { allowed, cost } = layers[cheapest]!;
     price = nextPrices[cheapest]!;
     const steps = ++taken[cheapest]!;
     missing -= cost * (allowed[steps]! - allowed[steps - 1]!);
     nextPrices[cheapest] = scaled[cheapest]! + (path.potentials[cheapest]![steps] ?? Infinity);
+    first.changed();
+    if (steps % STEPS_A_PAUSE === 0) yield;
   }
   const removed = Int32Array.from(layers, ({ allowed }, l) => allowed[taken[l]!]!);
   return { removed, price };

@@ -16,7 +16,8 @@ const COLLINEAR = 1e-12;
 export function lowerHull(curve: Float64Array, allowed: Int32Array): HullSegment[] {
   const hull: HullSegment[] = [];
   let from = allowed[0]!;
-  for (const to of allowed.subarray(1)) {
+  for (let step = 1; step < allowed.length; step++) {
+    const to = allowed[step]!;
     let segment = edge(curve, from, to);
     for (let last = hull.at(-1); last && !isSteeper(segment, last); last = hull.at(-1)) {
       hull.pop();

@@ -1,3 +1,4 @@
+import type { Steps } from '../turns';
 import { allocateEnergy } from './energy';
 import { describe, scopeWeights } from './layers';
 import { allocateThreshold } from './threshold';
@@ -42,27 +43,28 @@ export type RuleAllocation = UniformAllocation | ThresholdAllocation | EnergyAll
  * Groups to remove from every layer under one budget. Throws ERR_ARGUMENT with the largest possible sparsity
  * where the budget cannot be met, ERR_NAN where a curve is not finite.
  */
-export function allocate(
+export function* allocate(
   layers: readonly AllocationLayer[],
   budget: Budget,
   options: AllocateOptions,
-): JointAllocation {
+): Steps<JointAllocation> {
   if (!options.apart) {
-    const part = allocateTogether(layers, budget, options);
+    const part = yield* allocateTogether(layers, budget, options);
     return { ...describe(layers, part.removed), parts: [{ scope: 'all', part }] };
   }
   const removed = new Int32Array(layers.length);
   const scopes = [...new Set(layers.map(({ scope }) => scope))];
-  const parts = scopes.map((scope) => {
+  const parts: JointAllocation['parts'] = [];
+  for (const scope of scopes) {
     const indices = [...layers.keys()].filter((l) => layers[l]!.scope === scope);
     const mine = indices.map((l) => layers[l]!);
     const share = scopeWeights(mine) / scopeWeights(layers);
-    const part = allocateTogether(mine, splitBudget(budget, share), options);
+    const part = yield* allocateTogether(mine, splitBudget(budget, share), options);
     indices.forEach((l, i) => {
       removed[l] = part.removed[i]!;
     });
-    return { scope, part };
-  });
+    parts.push({ scope, part });
+  }
   return { ...describe(layers, removed), parts };
 }
 
@@ -71,18 +73,18 @@ function splitBudget({ remove, total }: Budget, share: number): Budget {
   return { remove: Math.ceil(remove * share - 1e-6), total: total * share };
 }
 
-function allocateTogether(
+function* allocateTogether(
   layers: readonly AllocationLayer[],
   budget: Budget,
   options: AllocateOptions,
-): RuleAllocation {
+): Steps<RuleAllocation> {
   switch (options.rule) {
     case 'uniform':
       return allocateUniform(layers, budget);
     case 'threshold':
-      return allocateThreshold(layers, budget);
+      return yield* allocateThreshold(layers, budget);
     case 'energy':
-      return allocateEnergy(layers, budget, {
+      return yield* allocateEnergy(layers, budget, {
         form: options.form ?? 'dilute',
         temperature: options.temperature,
       });

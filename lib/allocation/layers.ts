@@ -35,7 +35,9 @@ export function curveOf(layer: AllocationLayer, index: number): Float64Array {
       `layer ${index} needs an error curve up to ${last} removals, has ${(curve?.length ?? 0) - 1}`,
     );
   }
-  if (!Number.isFinite(weight) || !curve.subarray(0, last + 1).every(Number.isFinite)) {
+  let finite = Number.isFinite(weight);
+  for (let k = 0; k <= last; k++) finite &&= Number.isFinite(curve[k]);
+  if (!finite) {
     throw new StruPruneError('ERR_NAN', `the error curve of layer ${index} is not finite`);
   }
   return curve;

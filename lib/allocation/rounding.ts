@@ -50,20 +50,33 @@ export function weightsToRemove(sparsity: number, total: number): number {
 
 /** Entry of an ascending list that is nearest to x, the smaller one of two equally near. */
 export function nearest(ascending: Int32Array, x: number): number {
-  const above = atLeast(ascending, x);
-  const index = ascending.indexOf(above);
+  const index = placeOf(ascending, x);
+  const above = ascending[index]!;
   const below = ascending[Math.max(0, index - 1)]!;
   return above - x < x - below ? above : below;
 }
 
 /** Smallest entry ≥ x (to within 1e-9, for products of shares), or the last one. */
 export function atLeast(ascending: Int32Array, x: number): number {
-  return ascending.find((value) => value >= x - 1e-9) ?? ascending.at(-1)!;
+  return ascending[placeOf(ascending, x)]!;
+}
+
+function placeOf(ascending: Int32Array, x: number): number {
+  let low = 0;
+  let high = ascending.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ascending[middle]! >= x - 1e-9) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Largest entry ≤ x (to within 1e-9), or the first one. */
 export function atMost(ascending: Int32Array, x: number): number {
-  return ascending.findLast((value) => value <= x + 1e-9) ?? ascending[0]!;
+  const place = placeOf(ascending, x);
+  const fits = ascending[place]! <= x + 1e-9;
+  return ascending[fits ? place : Math.max(0, place - 1)]!;
 }
 
 /**

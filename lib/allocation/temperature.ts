@@ -1,3 +1,5 @@
+import type { Steps } from '../turns';
+
 /** Constants and arithmetic only: the temperatures tried are then the same in every JavaScript engine. */
 const GRID_RATIO = Math.SQRT2;
 const GOLDEN = 0.6180339887498949;
@@ -12,23 +14,26 @@ const BETTER = 1e-12;
  * mean 1), then golden section between the neighbours of the best one. The error is a step function of T, so
  * the best temperature seen is returned, not the last one.
  */
-export function bestTemperature(predictedError: (temperature: number) => number): number {
-  let best = { temperature: HOTTEST, error: predictedError(HOTTEST) };
-  const consider = (temperature: number): number => {
-    const error = predictedError(temperature);
+export function* bestTemperature(
+  predictedError: (temperature: number) => Steps<number>,
+): Steps<number> {
+  let best = { temperature: HOTTEST, error: yield* predictedError(HOTTEST) };
+  const consider = function* (temperature: number): Steps<number> {
+    const error = yield* predictedError(temperature);
     if (error < best.error - BETTER * Math.abs(best.error)) best = { temperature, error };
     return error;
   };
   for (let step = 1, temperature = HOTTEST; step <= GRID_STEPS; step++) {
     temperature /= GRID_RATIO;
-    consider(temperature);
+    yield* consider(temperature);
   }
   let low = best.temperature / GRID_RATIO;
   let high = best.temperature * GRID_RATIO;
   for (let step = 0; step < REFINEMENTS; step++) {
     const left = high - GOLDEN * (high - low);
     const right = low + GOLDEN * (high - low);
-    if (consider(left) < consider(right)) high = right;
+    const leftError = yield* consider(left);
+    if (leftError < (yield* consider(right))) high = right;
     else low = left;
   }
   return best.temperature;

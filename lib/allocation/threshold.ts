@@ -1,4 +1,6 @@
-import { lowerHull } from './hull';
+import type { Steps } from '../turns';
+import { FirstOf } from './first-of';
+import { type HullSegment, lowerHull } from './hull';
 import { checkBudget, curveOf, describe } from './layers';
 import { atLeast, dropLastBits } from './rounding';
 import type { AllocationLayer, Budget, ThresholdAllocation } from './types';
@@ -12,42 +14,42 @@ import type { AllocationLayer, Budget, ThresholdAllocation } from './types';
  *
  * Equal slopes (to 12 digits) go in the order of the layers. Counts grow with R in every layer.
  */
-export function allocateThreshold(
+export function* allocateThreshold(
   layers: readonly AllocationLayer[],
   budget: Budget,
-): ThresholdAllocation {
+): Steps<ThresholdAllocation> {
   checkBudget(layers, budget);
+  const hulls: HullSegment[][] = [];
+  for (const [l, layer] of layers.entries()) {
+    hulls.push(lowerHull(curveOf(layer, l), layer.allowed));
+    yield;
+  }
+  const perWeight = (l: number, { slope }: HullSegment) =>
+    (layers[l]!.weight * slope) / layers[l]!.cost;
   const removed = new Int32Array(layers.length);
+  const gone = new Int32Array(layers.length);
+  // A layer's own slopes ascend, so the next one of all is the least of the layers' next ones.
+  const nextOf = (l: number) => {
+    const segment = hulls[l]![gone[l]!];
+    return segment ? dropLastBits(perWeight(l, segment)) : Infinity;
+  };
+  const keys = Float64Array.from(hulls.keys(), nextOf);
+  const first = new FirstOf(keys);
   let missing = budget.remove;
   let tau = Number.NEGATIVE_INFINITY;
-  for (const segment of pooledSegments(layers)) {
-    if (missing <= 0) break;
-    const { cost, allowed } = layers[segment.layer]!;
+  while (missing > 0) {
+    const l = first.index;
+    const segment = hulls[l]![gone[l]!++];
+    if (!segment) break;
+    const { cost, allowed } = layers[l]!;
     const needed = segment.from + missing / cost;
     const to = Math.min(segment.to, atLeast(allowed, needed));
-    removed[segment.layer] = to;
+    removed[l] = to;
     missing -= cost * (to - segment.from);
-    tau = segment.slope;
+    tau = perWeight(l, segment);
+    keys[l] = nextOf(l);
+    first.changed();
+    yield;
   }
   return { rule: 'threshold', tau, ...describe(layers, removed) };
-}
-
-interface PooledSegment {
-  layer: number;
-  from: number;
-  to: number;
-  /** w ΔE ÷ (c Δk). */
-  slope: number;
-  key: number;
-}
-
-function pooledSegments(layers: readonly AllocationLayer[]): PooledSegment[] {
-  return layers
-    .flatMap((layer, l) =>
-      lowerHull(curveOf(layer, l), layer.allowed).map(({ from, to, slope }) => {
-        const perWeight = (layer.weight * slope) / layer.cost;
-        return { layer: l, from, to, slope: perWeight, key: dropLastBits(perWeight) };
-      }),
-    )
-    .sort((a, b) => a.key - b.key || a.layer - b.layer || a.from - b.from);
 }

@@ -50,19 +50,15 @@ function scopeCounts(
 
 /** Counts of the smallest share, rounded up in every layer, that removes at least `weights`. */
 function smallestShare(layers: AllocationLayer[], weights: number): number[] {
-  const shares = layers
-    .flatMap(({ allowed, groups }) => Array.from(allowed, (count) => count / groups))
-    .sort((a, b) => a - b);
   const countsAt = (share: number) =>
     layers.map(({ allowed, groups }) => atLeast(allowed, share * groups));
   let low = 0;
-  let high = shares.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (weightsOf(layers, countsAt(shares[middle]!)) >= weights) high = middle;
-    else low = middle + 1;
+  let high = 1;
+  for (let middle = 0.5; middle > low && middle < high; middle = (low + high) / 2) {
+    if (weightsOf(layers, countsAt(middle)) >= weights) high = middle;
+    else low = middle;
   }
-  return countsAt(shares[high]!);
+  return countsAt(high);
 }
 
 function weightsOf(layers: AllocationLayer[], counts: number[]): number {

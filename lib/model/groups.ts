@@ -130,9 +130,16 @@ export function prunedWidths(
   const widths = architecture.blocks[block]!;
   if (ffn !== undefined) requireAscending(ffn, widths.ffn, `block ${block}, ffn`);
   if (kv !== undefined) requireAscending(kv, widths.kvHeads, `block ${block}, kv`);
-  const kvHeads = kv?.length ?? widths.kvHeads;
+  return widthsOf(widths, { ffn: ffn?.length, kv: kv?.length });
+}
+
+/** Widths with that many groups of each kind; a kind that is left out stays whole. */
+export function widthsOf(
+  widths: BlockWidths,
+  { ffn, kv: kvHeads = widths.kvHeads }: Partial<Record<GroupKind, number>>,
+): BlockWidths {
   const queriesPerGroup = widths.kvHeads === 0 ? 0 : widths.heads / widths.kvHeads;
-  return { ffn: ffn?.length ?? widths.ffn, heads: kvHeads * queriesPerGroup, kvHeads };
+  return { ffn: ffn ?? widths.ffn, heads: kvHeads * queriesPerGroup, kvHeads };
 }
 
 /** The axis of a role that runs over groups of this kind; null when the role does not belong to them. */

@@ -3,6 +3,7 @@ import { type Allocation, allocate, type Budget } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import type { Method, SiteStatistics } from '../methods';
 import { Own } from '../own';
+import { inTurns } from '../turns';
 import { type RunFacts, surveyIdentity } from './journal/identity';
 import type { Journal } from './journal/journal';
 import type { Settings } from './options';
@@ -41,7 +42,7 @@ export async function allocateBy(
 ): Promise<Allocation> {
   const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
   if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
-  return allocate(layers, budget, { rule, form, temperature, apart });
+  return inTurns(allocate(layers, budget, { rule, form, temperature, apart }));
 }
 
 /** Refuses --from-calibration with a survey that is not there or not of this run. */

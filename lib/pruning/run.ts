@@ -10,6 +10,7 @@ import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
 import type { OnStage } from '../progress';
+import { turn } from '../turns';
 import type { PruneOptions, Settings } from './options';
 import { requireRoom } from './room';
 import { planInput, requireNoSliding, type Setup, setUp, surveys } from './setup';
@@ -44,7 +45,9 @@ export async function openRun(
   { ids: given, surveys }: Shared,
 ): Promise<Run> {
   const source = await sourceOf(model);
+  await turn();
   const setup = setUp(source, settings);
+  await turn();
   const { dtype, window } = setup;
   const { architecture } = source;
   await requireCalibrationFiles(setup);

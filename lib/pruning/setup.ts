@@ -7,8 +7,9 @@ import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
-import { linearParameters, prunedArchitecture } from '../model/groups';
+import { linearParameters } from '../model/groups';
 import { Own } from '../own';
+import { atOnce } from '../turns';
 import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import {
@@ -16,7 +17,7 @@ import {
   budgetFor,
   type Layer,
   layersOf,
-  placeholderKeeps,
+  plannedArchitecture,
   type TargetFacts,
 } from './widths';
 
@@ -144,10 +145,8 @@ export function uniformAllocation(setup: Setup): JointAllocation {
   const { layers, settings } = setup;
   const none = layers.map(() => null);
   const weights = layers.map(() => 1);
-  return allocate(allocationLayers(layers, none, weights), budgetOf(setup), {
-    rule: 'uniform',
-    apart: settings.apart,
-  });
+  const placed = allocationLayers(layers, none, weights);
+  return atOnce(allocate(placed, budgetOf(setup), { rule: 'uniform', apart: settings.apart }));
 }
 
 export function budgetOf(setup: Setup): Budget {
@@ -169,7 +168,7 @@ export function planOutput(
     settings.scope === 'all' || settings.scope === site;
   return planExport({
     architecture,
-    pruned: prunedArchitecture(architecture, placeholderKeeps(architecture, layers, removed)),
+    pruned: plannedArchitecture(architecture, layers, removed),
     format: settings.format,
     dtype,
     addedBias: {

@@ -4,7 +4,13 @@ import { roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import type { Architecture, Dtype } from '../model/architecture';
-import { type BlockKeep, type GroupKind, groupCount, groupParameters } from '../model/groups';
+import {
+  type BlockKeep,
+  type GroupKind,
+  groupCount,
+  groupParameters,
+  widthsOf,
+} from '../model/groups';
 import type { Settings } from './options';
 
 /** Elements that are whole storage blocks of every output dtype. */
@@ -118,16 +124,16 @@ export function blockKeep(site: Site, kept: Int32Array): BlockKeep {
   return site === 'ffn' ? { ffn: kept } : { kv: kept };
 }
 
-/** A keep set with the right number of groups, for planning shapes before any mask is known. */
-export function placeholderKeeps(
+/** The architecture with so many groups less in every layer, before any mask is known. */
+export function plannedArchitecture(
   architecture: Architecture,
   layers: readonly Layer[],
   removed: Int32Array,
-): BlockKeep[] {
-  const keeps: BlockKeep[] = architecture.blocks.map(() => ({}));
+): Architecture {
+  const counts: Partial<Record<GroupKind, number>>[] = architecture.blocks.map(() => ({}));
   layers.forEach(({ block, site, groups }, i) => {
-    const kept = Int32Array.from({ length: groups - removed[i]! }, (_, g) => g);
-    Object.assign(keeps[block]!, blockKeep(site, kept));
+    counts[block]![KIND_OF[site]] = groups - removed[i]!;
   });
-  return keeps;
+  const blocks = architecture.blocks.map((widths, block) => widthsOf(widths, counts[block]!));
+  return { ...architecture, blocks };
 }

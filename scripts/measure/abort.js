@@ -17,26 +17,22 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'struprune-abort-'));
 /** Hears of every asynchronous native call, those of solvers too: `enter(name)` may return what to do at its end. */
 let enter = () => undefined;
 
-function watch(object, prefix = '') {
-  for (const name of Object.getOwnPropertyNames(object)) {
-    const call = object[name];
+function watch(object, prefix = '', methods = object) {
+  for (const [name, { value: call }] of Object.entries(Object.getOwnPropertyDescriptors(methods))) {
     if (typeof call !== 'function' || name === 'constructor') continue;
-    object[name] = function (...args) {
+    // Its methods are the prototype's, which cannot be written to: the solver gets its own.
+    const value = function (...args) {
       const result = call.apply(this, args);
       if (!(result instanceof Promise)) return result;
       const leave = enter(prefix + name);
-      return result.finally(leave).then((value) => {
-        const prototype = value && Object.getPrototypeOf(value);
-        if (name === 'createSolver' && !watched.has(prototype)) {
-          watched.add(prototype);
-          watch(prototype, 'solver.');
-        }
-        return value;
+      return result.finally(leave).then((made) => {
+        if (name === 'createSolver') watch(made, 'solver.', Object.getPrototypeOf(made));
+        return made;
       });
     };
+    Object.defineProperty(object, name, { value });
   }
 }
-const watched = new Set();
 
 function run(signal, more = {}) {
   return library.prune(model, {

@@ -1,13 +1,13 @@
 import test from 'ava';
-import { allocate, allocateEnergy, type EnergyForm } from '../../lib/allocation';
+import type { EnergyForm } from '../../lib/allocation';
 import { layerEnergies } from '../../lib/allocation/energy';
 import { energyShares, type ShareProblem } from '../../lib/allocation/shares';
-import { bestTemperature } from '../../lib/allocation/temperature';
 import {
   budgetOf,
   generator,
   largestStep,
   layerOf,
+  now,
   randomCurve,
   randomInt,
   randomLayers,
@@ -118,17 +118,17 @@ for (const form of FORMS) {
       const layers = randomLayers(random);
       const remove = randomInt(random, 1, removable(layers));
       const options = { form, temperature: 10 ** (2 * random() - 1) };
-      const result = allocateEnergy(layers, budgetOf(layers, remove), options);
+      const result = now.allocateEnergy(layers, budgetOf(layers, remove), options);
       const over = result.removedWeights - remove;
       t.true(over >= 0 && over < largestStep(layers));
 
       const scaled = layers.map((layer) => ({ ...layer, weight: 3.7e-5 * layer.weight }));
-      const again = allocateEnergy(scaled, budgetOf(layers, remove), options);
+      const again = now.allocateEnergy(scaled, budgetOf(layers, remove), options);
       t.deepEqual(again.removed, result.removed);
 
       const order = shuffled(random, layers.length);
       const shuffledLayers = order.map((l) => layers[l]!);
-      const permuted = allocateEnergy(shuffledLayers, budgetOf(layers, remove), options);
+      const permuted = now.allocateEnergy(shuffledLayers, budgetOf(layers, remove), options);
       t.deepEqual(
         [...permuted.removed],
         order.map((l) => result.removed[l]!),
@@ -142,7 +142,7 @@ for (const form of FORMS) {
       const layers = randomLayers(random);
       const temperature = 10 ** (2 * random() - 1);
       const budget = budgetOf(layers, randomInt(random, 1, removable(layers)));
-      const { removed, energies, mu } = allocateEnergy(layers, budget, { form, temperature });
+      const { removed, energies, mu } = now.allocateEnergy(layers, budget, { form, temperature });
       layers.forEach(({ allowed, groups }, l) => {
         // A little past mu, where the last step is taken for certain.
         const x = (mu - energies[l]!) / temperature + 1e-9;
@@ -171,7 +171,7 @@ for (const form of FORMS) {
       );
       const temperature = 10 ** (2 * random() - 1);
       const [less, more] = amounts.map((remove) =>
-        allocateEnergy(layers, budgetOf(layers, remove), { form, temperature }),
+        now.allocateEnergy(layers, budgetOf(layers, remove), { form, temperature }),
       );
       t.true(less!.removed.every((count, l) => count <= more!.removed[l]!));
     }
@@ -189,7 +189,7 @@ for (const form of FORMS) {
       });
       const remove = randomInt(random, 1, Math.floor(0.95 * removable(layers)));
       const options = { form, temperature: 1e9 };
-      const { sparsities } = allocateEnergy(layers, budgetOf(layers, remove), options);
+      const { sparsities } = now.allocateEnergy(layers, budgetOf(layers, remove), options);
       t.true(sparsities.every((share) => Math.abs(share - remove / total(layers)) <= 4 / 200));
     }
   });
@@ -213,7 +213,7 @@ test('a worked example of the dilute rule', (t) => {
   // Energies 0.5 and 1.5 at T = 1: shares in the ratio e^0.5 : e^-0.5, of 200 weights 0.1462 and 0.0538.
   const curves = [0.5, 1.5].map((e) => Float64Array.from({ length: 1001 }, (_, k) => e * k));
   const layers = curves.map((curve) => layerOf({ groups: 1000, cost: 1 }, curve));
-  const { shares, removed, energies } = allocateEnergy(layers, budgetOf(layers, 200), {
+  const { shares, removed, energies } = now.allocateEnergy(layers, budgetOf(layers, 200), {
     form: 'dilute',
     temperature: 1,
   });
@@ -229,22 +229,22 @@ test('the temperature chosen is no worse than any other, and better than uniform
     const layers = randomLayers(random);
     const budget = budgetOf(layers, randomInt(random, 1, Math.floor(0.7 * removable(layers))));
     const form = FORMS[trial % 2]!;
-    const chosen = allocateEnergy(layers, budget, { form });
+    const chosen = now.allocateEnergy(layers, budget, { form });
     for (let exponent = -8; exponent <= 8; exponent++) {
-      const fixed = allocateEnergy(layers, budget, { form, temperature: 2 ** exponent });
+      const fixed = now.allocateEnergy(layers, budget, { form, temperature: 2 ** exponent });
       t.true(chosen.predictedError! <= fixed.predictedError! * (1 + 1e-9));
     }
-    const uniform = allocate(layers, budget, { rule: 'uniform' });
+    const uniform = now.allocate(layers, budget, { rule: 'uniform' });
     if (chosen.predictedError! < uniform.predictedError!) better++;
   }
   t.true(better >= 30);
 });
 
 test('search for the temperature finds a minimum inside the grid and keeps hot ties', (t) => {
-  const at = bestTemperature((temperature) => Math.abs(Math.log(temperature / 0.37)));
+  const at = now.bestTemperature((temperature) => Math.abs(Math.log(temperature / 0.37)));
   t.true(Math.abs(at / 0.37 - 1) < 1e-3);
   t.is(
-    bestTemperature(() => 1),
+    now.bestTemperature(() => 1),
     1024,
   );
 });
@@ -253,7 +253,7 @@ test('equal layers: ties go in the order of the layers', (t) => {
   const curve = Float64Array.from({ length: 11 }, (_, k) => k * k);
   const layers = [0, 1, 2].map(() => layerOf({ groups: 10, cost: 7 }, curve));
   for (const form of FORMS) {
-    const { removed } = allocateEnergy(layers, budgetOf(layers, 70), { form });
+    const { removed } = now.allocateEnergy(layers, budgetOf(layers, 70), { form });
     t.deepEqual([...removed], [4, 3, 3]);
   }
 });
@@ -266,7 +266,7 @@ test('bounds hold, and what passes a bound flows to the others', (t) => {
   );
   for (const form of FORMS) {
     const options = { form, temperature: 0.1 };
-    const { removed, shares } = allocateEnergy(layers, budgetOf(layers, 80), options);
+    const { removed, shares } = now.allocateEnergy(layers, budgetOf(layers, 80), options);
     t.deepEqual([...removed], [50, 15, 15]);
     t.true(shares[0] === 0.5 && Math.abs(shares[1]! - 0.15) < 1e-9);
   }
@@ -275,9 +275,10 @@ test('bounds hold, and what passes a bound flows to the others', (t) => {
 test('infeasible budgets and temperatures that mean nothing are refused', (t) => {
   const layers = randomLayers(generator(17));
   const budget = budgetOf(layers, removable(layers) + 1);
-  t.throws(() => allocateEnergy(layers, budget, { form: 'full' }), { code: 'ERR_ARGUMENT' });
+  t.throws(() => now.allocateEnergy(layers, budget, { form: 'full' }), { code: 'ERR_ARGUMENT' });
   for (const temperature of [0, -1, NaN]) {
-    const call = () => allocateEnergy(layers, budgetOf(layers, 1), { form: 'full', temperature });
+    const call = () =>
+      now.allocateEnergy(layers, budgetOf(layers, 1), { form: 'full', temperature });
     t.throws(call, { code: 'ERR_ARGUMENT' });
   }
 });

@@ -1,4 +1,28 @@
-import { type AllocationLayer, allowedRemovals, type Budget } from '../../lib/allocation';
+import {
+  type AllocationLayer,
+  allocate,
+  allocateEnergy,
+  allocateThreshold,
+  allowedRemovals,
+  type Budget,
+} from '../../lib/allocation';
+import { bestTemperature } from '../../lib/allocation/temperature';
+import { atOnce } from '../../lib/turns';
+
+/** The rules without their pauses. */
+export const now = {
+  allocate: (...args: Parameters<typeof allocate>) => atOnce(allocate(...args)),
+  allocateThreshold: (...args: Parameters<typeof allocateThreshold>) =>
+    atOnce(allocateThreshold(...args)),
+  allocateEnergy: (...args: Parameters<typeof allocateEnergy>) => atOnce(allocateEnergy(...args)),
+  bestTemperature: (predictedError: (temperature: number) => number) =>
+    atOnce(
+      bestTemperature(function* (t) {
+        yield;
+        return predictedError(t);
+      }),
+    ),
+};
 
 /** A small seeded generator (mulberry32), uniform in [0, 1). */
 export function generator(seed: number): () => number {

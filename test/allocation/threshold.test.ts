@@ -1,11 +1,12 @@
 import test from 'ava';
-import { type AllocationLayer, allocate, allocateThreshold } from '../../lib/allocation';
+import type { AllocationLayer } from '../../lib/allocation';
 import { lowerHull } from '../../lib/allocation/hull';
 import {
   budgetOf,
   generator,
   largestStep,
   layerOf,
+  now,
   randomCurve,
   randomInt,
   randomLayers,
@@ -75,7 +76,7 @@ test('optimal against brute force at every breakpoint of the hull', (t) => {
     let remove = 0;
     for (const { weights, slope } of cuts) {
       remove += weights;
-      const result = allocateThreshold(layers, budgetOf(layers, remove));
+      const result = now.allocateThreshold(layers, budgetOf(layers, remove));
       t.is(result.removedWeights, remove);
       t.true(Math.abs(result.predictedError! / bruteForce(layers, remove) - 1) < 1e-9);
       t.true(Math.abs(result.tau / slope - 1) < 1e-12);
@@ -90,7 +91,7 @@ test('between breakpoints: within the last segment of the optimum', (t) => {
   for (let trial = 0; trial < 300; trial++) {
     const layers = smallLayers(random);
     const remove = randomInt(random, 1, removable(layers));
-    const result = allocateThreshold(layers, budgetOf(layers, remove));
+    const result = now.allocateThreshold(layers, budgetOf(layers, remove));
     const gaps = layers.flatMap((layer) =>
       lowerHull(layer.curve!, layer.allowed).map(
         ({ from, to }) => layer.weight * (layer.curve![to]! - layer.curve![from]!),
@@ -107,7 +108,7 @@ test('convex curves: a segment goes if and only if its slope is at most tau', (t
   for (let trial = 0; trial < 200; trial++) {
     const layers = randomLayers(random, { convex: true });
     const remove = randomInt(random, 1, removable(layers));
-    const { removed, tau } = allocateThreshold(layers, budgetOf(layers, remove));
+    const { removed, tau } = now.allocateThreshold(layers, budgetOf(layers, remove));
     layers.forEach(({ allowed, curve, weight, cost }, l) => {
       const slope = (from: number, to: number) =>
         (weight * (curve![to]! - curve![from]!)) / (cost * (to - from));
@@ -130,17 +131,17 @@ test('budget within one step, counts grow with S, units and order do not matter'
     ];
     const [less, more] = amounts
       .sort((a, b) => a - b)
-      .map((remove) => allocateThreshold(layers, budgetOf(layers, remove)));
+      .map((remove) => now.allocateThreshold(layers, budgetOf(layers, remove)));
     const over = more!.removedWeights - amounts[1]!;
     t.true(over >= 0 && over < largestStep(layers));
     t.true(less!.removed.every((count, l) => count <= more!.removed[l]!));
 
     const scaled = layers.map((layer) => ({ ...layer, curve: layer.curve!.map((e) => 3.7e5 * e) }));
-    const again = allocateThreshold(scaled, budgetOf(layers, amounts[1]!));
+    const again = now.allocateThreshold(scaled, budgetOf(layers, amounts[1]!));
     t.deepEqual(again.removed, more!.removed);
 
     const order = shuffled(random, layers.length);
-    const permuted = allocateThreshold(
+    const permuted = now.allocateThreshold(
       order.map((l) => layers[l]!),
       budgetOf(layers, amounts[1]!),
     );
@@ -154,14 +155,14 @@ test('budget within one step, counts grow with S, units and order do not matter'
 test('equal layers: ties go in the order of the layers', (t) => {
   const curve = Float64Array.from({ length: 11 }, (_, k) => k * k);
   const layers = [0, 1, 2].map(() => layerOf({ groups: 10, cost: 7 }, curve));
-  const { removed, tau } = allocateThreshold(layers, budgetOf(layers, 7 * 10));
+  const { removed, tau } = now.allocateThreshold(layers, budgetOf(layers, 7 * 10));
   t.deepEqual([...removed], [4, 3, 3]);
   t.is(tau, 1); // (4² − 3²) / 7
 });
 
 test('nothing to remove removes nothing', (t) => {
   const layers = randomLayers(generator(6));
-  const { removed, tau } = allocateThreshold(layers, budgetOf(layers, 0));
+  const { removed, tau } = now.allocateThreshold(layers, budgetOf(layers, 0));
   t.true(removed.every((count) => count === 0));
   t.is(tau, -Infinity);
 });
@@ -173,7 +174,10 @@ test('apart: each scope meets its own budget', (t) => {
   const layers = [ffn, kv, ffn, kv].map((shape) =>
     layerOf(shape, randomCurve(random, shape.groups, false)),
   );
-  const { removed } = allocate(layers, budgetOf(layers, 1174), { rule: 'threshold', apart: true });
+  const { removed } = now.allocate(layers, budgetOf(layers, 1174), {
+    rule: 'threshold',
+    apart: true,
+  });
   const removedOf = (scope: string) =>
     layers.reduce((sum, l, i) => sum + (l.scope === scope ? l.cost * removed[i]! : 0), 0);
   // 1174 of 4672 weights: 771.9 of the FFN's 3072 (33 channels), 402.1 of the attention's 1600 (3 heads).
@@ -184,9 +188,11 @@ test('apart: each scope meets its own budget', (t) => {
 test('curves that are missing, short or not finite are refused', (t) => {
   const layer = layerOf({ groups: 4, cost: 1, maxShare: 1 }, Float64Array.from([0, 1, 2, NaN, 4]));
   const budget = { remove: 1, total: 4 };
-  t.throws(() => allocateThreshold([layer], budget), { code: 'ERR_NAN' });
-  t.throws(() => allocateThreshold([{ ...layer, curve: null }], budget), { code: 'ERR_INTERNAL' });
+  t.throws(() => now.allocateThreshold([layer], budget), { code: 'ERR_NAN' });
+  t.throws(() => now.allocateThreshold([{ ...layer, curve: null }], budget), {
+    code: 'ERR_INTERNAL',
+  });
   const short = { ...layer, curve: Float64Array.from([0, 1]) };
-  t.throws(() => allocateThreshold([short], budget), { code: 'ERR_INTERNAL' });
-  t.throws(() => allocateThreshold([layer], { remove: 4, total: 4 }), { code: 'ERR_ARGUMENT' });
+  t.throws(() => now.allocateThreshold([short], budget), { code: 'ERR_INTERNAL' });
+  t.throws(() => now.allocateThreshold([layer], { remove: 4, total: 4 }), { code: 'ERR_ARGUMENT' });
 });

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { allocate, allocateUniform } from '../../lib/allocation';
-import { budgetOf, generator, layerOf, randomInt, removable, total } from './helpers';
+import { allocateUniform } from '../../lib/allocation';
+import { budgetOf, generator, layerOf, now, randomInt, removable, total } from './helpers';
 
 const ffn = { groups: 1536, cost: 3 * 576, multiple: 8 };
 const kv = { groups: 3, cost: 8 * 64 * 576, scope: 'attention' as const };
@@ -28,7 +28,7 @@ test('with KV heads: those are rounded to the nearest, the FFN takes the rest', 
 
 test('apart: each scope gives the share of its own weights', (t) => {
   const budget = budgetOf(smol, Math.ceil(0.2 * total(smol)));
-  const { removed, parts } = allocate(smol, budget, { rule: 'uniform', apart: true });
+  const { removed, parts } = now.allocate(smol, budget, { rule: 'uniform', apart: true });
   smol.forEach(({ scope }, l) => {
     t.is(removed[l], scope === 'ffn' ? 312 : 1); // 307.2 → 312; 0.6 → 1
   });

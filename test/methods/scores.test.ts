@@ -1,10 +1,5 @@
 import test from 'ava';
-import {
-  type AllocationLayer,
-  allocate,
-  allowedRemovals,
-  weightsToRemove,
-} from '../../lib/allocation';
+import { type AllocationLayer, allowedRemovals, weightsToRemove } from '../../lib/allocation';
 import {
   keepBest,
   METHODS,
@@ -13,6 +8,7 @@ import {
   type ScoreMethod,
   type SiteStatistics,
 } from '../../lib/methods';
+import { now } from '../allocation/helpers';
 import { type BaselineCase, baselineFixture, type SiteFixture } from './fixtures';
 
 const fixture = baselineFixture('llama3');
@@ -103,7 +99,7 @@ function keptSets({ method: name, allocation, scope, sparsity, linearWeights }: 
     return { scope: site.scope, groups, cost: site.cost, allowed, curve, weight: 1 };
   });
   const budget = { remove: weightsToRemove(sparsity, linearWeights), total: linearWeights };
-  const { removed, removedWeights } = allocate(layers, budget, { rule: allocation });
+  const { removed, removedWeights } = now.allocate(layers, budget, { rule: allocation });
   const kept = mine.map((site, l) => keepBest(method.scores(statisticsOf(site)), removed[l]!));
   return { kept: mine.map((site, l) => ({ site, kept: [...kept[l]!] })), removedWeights };
 }
