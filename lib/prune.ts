@@ -25,7 +25,7 @@ import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, writeTensors } from './pruning/write';
 import { inThread } from './tokenizer';
-import { turn } from './turns';
+import { inTurns, turn } from './turns';
 
 /** Largest difference of the last window's mean NLL between the run and the written file. */
 const VERIFY_TOLERANCE = 1e-4;
@@ -147,7 +147,7 @@ function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) 
 async function before(run: Run, { signal, onWarning }: PruneOptions) {
   const { evaluation, engine, source, settings } = run;
   signal?.throwIfAborted();
-  const overlap = evaluation && overlapWarning(run.ids, evaluation.ids);
+  const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
   if (overlap) onWarning?.(overlap);
   const dense = new Session(engine, source, 'F32', settings.scratch);
   try {

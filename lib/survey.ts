@@ -61,7 +61,7 @@ export async function survey(
         const identity = surveyIdentity({ ...setup, hashes, ids, threads, device });
         await writeSurvey(resolve(file), session, measured, identity, { replace: force });
       }
-      const { curves, weights } = curvesOf(method, measured, layers);
+      const { curves, weights } = await curvesOf(method, measured, layers);
       return { layers: allocationLayers(layers, curves, weights), ...targetFacts(setup) };
     } finally {
       surveys.dispose();

@@ -399,6 +399,9 @@ export type BenchMaskSite = z.infer<typeof maskSite>;
 export type BenchMaskSearch = z.infer<typeof maskSearch>;
 export type BenchContender = z.infer<typeof contender>;
 
+/** A line of memory-rows.jsonl after the first: a finished run of `bench memory`. */
+export const memoryEntrySchema = z.object({ key: z.string(), row: memoryRow });
+
 /** A line of rows.jsonl after the first: a finished part of `bench quality`. */
 export const entrySchema = z.union([
   z.object({ dense: quality.shape.dense }),

@@ -1,5 +1,6 @@
 /** Token ids cut into windows, and whether two texts share passages. */
 import { StruPruneError } from '../errors';
+import type { Steps } from '../turns';
 
 export interface Windows {
   /** `[windows * window]`, window after window. */
@@ -31,22 +32,29 @@ export function windows(ids: Int32Array, window: number, maxTokens?: number): Wi
 const SHINGLE = 64;
 /** Shingles remembered at most, about. Beyond it a sample is compared, chosen by hash: the same in both texts. */
 const MAX_SHINGLES = 1 << 16;
+/** Shingles between two pauses: less than a millisecond. */
+const SHINGLES_A_PAUSE = 1 << 10;
 
 /**
  * A warning when passages of the evaluation text stand in the calibration text too, or null. The share counts the
  * evaluation text's shingles of 64 tokens that the calibration text also has, wherever they stand.
  */
-export function overlapWarning(
+export function* overlapWarning(
   calibrationIds: Int32Array,
   evaluationIds: Int32Array,
-): string | null {
+): Steps<string | null> {
   const every = Math.max(1, Math.ceil(calibrationIds.length / MAX_SHINGLES));
-  const known = new Set(shingles(calibrationIds, every));
+  const known = new Set<number>();
+  for (const hash of shingles(calibrationIds, every)) {
+    known.add(hash);
+    if (known.size % SHINGLES_A_PAUSE === 0) yield;
+  }
   let total = 0;
   let shared = 0;
   for (const hash of shingles(evaluationIds, every)) {
     total++;
     if (known.has(hash)) shared++;
+    if (total % SHINGLES_A_PAUSE === 0) yield;
   }
   if (shared === 0) return null;
   const share = shared / total;

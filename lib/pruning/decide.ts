@@ -29,7 +29,7 @@ export async function decide(
   if (settings.allocation === 'uniform') {
     return { allocation: uniformAllocation(run), survey: null, columns };
   }
-  const survey = curvesOf(method, measured, layers);
+  const survey = await curvesOf(method, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
   return { allocation: await allocateBy(settings, placed, budgetOf(run)), survey, columns };
 }
@@ -85,10 +85,11 @@ export async function makeSurvey(
 }
 
 /** The curves that an allocation reads. */
-export function curvesOf(
+export async function curvesOf(
   method: Method | null,
   { columns, survey }: Measured,
   layers: readonly Layer[],
-): Survey {
-  return method?.selection === 'scores' ? curvesFromScores(method, columns!, layers) : survey!;
+): Promise<Survey> {
+  if (method?.selection !== 'scores') return survey!;
+  return inTurns(curvesFromScores(method, columns!, layers));
 }

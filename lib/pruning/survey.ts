@@ -15,6 +15,7 @@ import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
 import { type OnStage, stageReporter } from '../progress';
 import type { NativeSolver } from '../solver/native-solver';
+import type { Steps } from '../turns';
 import type { Settings } from './options';
 import { Probe } from './probe';
 import { withSolver } from './site-solver';
@@ -67,16 +68,17 @@ export async function surveyColumns(
 }
 
 /** Curves for the threshold and energy rules from one-shot losses. */
-export function curvesFromScores(
+export function* curvesFromScores(
   method: ScoreMethod,
   columns: readonly SiteStatistics[],
   layers: readonly Layer[],
-): Survey {
-  return {
-    curves: layers.map((layer, i) => removalCurve(method.losses(columns[i]!, layer.cost))),
-    weights: layers.map(() => 1),
-    metrics: null,
-  };
+): Steps<Survey> {
+  const curves: Float64Array[] = [];
+  for (const [i, { cost }] of layers.entries()) {
+    curves.push(removalCurve(method.losses(columns[i]!, cost)));
+    yield;
+  }
+  return { curves, weights: layers.map(() => 1), metrics: null };
 }
 
 /** Error curves of the exact sweep on dense inputs, with what an error of each costs the model. */

@@ -60,13 +60,15 @@ test('memory of a tree counts the children', async (t) => {
 });
 
 test('one model under two budgets: same bytes, peaks seen from outside', async (t) => {
-  const document = await benchMemory(TINY, {
+  const options = {
+    output: work.path('rows'),
     calibration: CALIBRATION,
     calibrationTokens: 2048,
     window: 128,
     budgets: [0],
     threads: 1,
-  });
+  };
+  const document = await benchMemory(TINY, options);
   const { memory } = benchSchema.parse(document);
   const [smallest, free] = memory!.rows;
   t.is(memory!.rows.length, 2);
@@ -77,4 +79,10 @@ test('one model under two budgets: same bytes, peaks seen from outside', async (
   t.true(smallest!.nativePeakBytes <= free!.nativePeakBytes);
   t.true(free!.peakBytes! > memory!.idleBytes! + free!.nativePeakBytes / 2);
   t.is(memory!.slope, null);
+
+  // Finished rows, seconds and all, are not made again; one more budget is.
+  const again = await benchMemory(TINY, { ...options, budgets: [0, 2 ** 30] });
+  t.deepEqual(again.memory!.rows.slice(0, 2), memory!.rows);
+  t.is(again.memory!.rows[2]!.sha256, free!.sha256);
+  await t.throwsAsync(benchMemory(TINY, { ...options, sparsity: 0.3 }), { code: 'ERR_OUTPUT' });
 });

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { overlapWarning, windows } from '../../lib/calibration/corpus';
+import { atOnce } from '../../lib/turns';
 
 /** Ids of a text that repeats nothing: xorshift, 16 bits each. */
 function randomIds(count: number, seed: number): Int32Array {
@@ -11,6 +12,8 @@ function randomIds(count: number, seed: number): Int32Array {
     return state >>> 16;
   });
 }
+
+const warningOf = (...texts: Parameters<typeof overlapWarning>) => atOnce(overlapWarning(...texts));
 
 test('windows do not overlap and a short last one is dropped', (t) => {
   const ids = Int32Array.from({ length: 10 }, (_, i) => i);
@@ -29,8 +32,8 @@ test('less than one window is an error that says what is missing', (t) => {
 });
 
 test('different texts do not overlap', (t) => {
-  t.is(overlapWarning(randomIds(200_000, 1), randomIds(100_000, 2)), null);
-  t.is(overlapWarning(new Int32Array(10), new Int32Array(10)), null);
+  t.is(warningOf(randomIds(200_000, 1), randomIds(100_000, 2)), null);
+  t.is(warningOf(new Int32Array(10), new Int32Array(10)), null);
 });
 
 test('the share of a common passage is found wherever it stands', (t) => {
@@ -38,16 +41,16 @@ test('the share of a common passage is found wherever it stands', (t) => {
   const calibration = randomIds(30_000, 4);
   // 2063 common ids are 2000 common shingles of 10,000.
   calibration.set(evaluation.subarray(5000, 7063), 12_345);
-  t.regex(overlapWarning(calibration, evaluation) ?? '', /20\.0 % of the evaluation text/);
+  t.regex(warningOf(calibration, evaluation) ?? '', /20\.0 % of the evaluation text/);
 });
 
 test('a common passage is found among more shingles than are remembered', (t) => {
   const evaluation = randomIds(20_063, 5);
   const calibration = randomIds(1_000_000, 6);
   calibration.set(evaluation, 777_777);
-  t.regex(overlapWarning(calibration, evaluation) ?? '', /100\.0 % of the evaluation text/);
+  t.regex(warningOf(calibration, evaluation) ?? '', /100\.0 % of the evaluation text/);
   const half = calibration.slice();
   half.fill(7, 777_777, 777_777 + 10_031);
-  const percent = Number(/([\d.]+) %/.exec(overlapWarning(half, evaluation) ?? '')?.[1]);
+  const percent = Number(/([\d.]+) %/.exec(warningOf(half, evaluation) ?? '')?.[1]);
   t.true(Math.abs(percent - 50) < 8, `${percent}`);
 });

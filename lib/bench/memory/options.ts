@@ -13,6 +13,8 @@ const NAMES = OPT_SHAPES.map(({ name }) => name) as [string, ...string[]];
 
 const schema = z.strictObject({
   output: z.string().min(1).default('struprune-bench'),
+  /** Throws away finished rows of other settings. */
+  force: z.boolean().default(false),
   /** OPT's shapes to make; where a model is given, it is taken instead. */
   shapes: z.array(z.enum(NAMES)).min(1).default(['125m', '350m', '1.3b', '2.7b']),
   /** The largest shape too. */

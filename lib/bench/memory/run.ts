@@ -4,18 +4,21 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open';
 import { pieces } from '../../checkpoint/pieces';
-import { withBytes, withEngine } from '../../engine/engine';
+import { type Engine, withBytes, withEngine } from '../../engine/engine';
+import { native } from '../../engine/native';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
 import { type OnStage, stageReporter } from '../../progress';
+import { hashFiles } from '../../pruning/model-card';
 import type { PruneOptions } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
-import { commandLine, documentOf, flagOf, machineOf } from '../document';
+import { commandLine, documentOf, flagOf, machineOf, versions } from '../document';
 import { NODE, runProgram } from '../process';
 import type { BenchDocument, BenchMemory, BenchMemoryRow } from '../schema';
 import { type MemoryOptions, type MemorySettings, memorySettings } from './options';
 import { writeRandomCheckpoint } from './random-checkpoint';
+import { MemoryRows } from './rows';
 import { OPT_SHAPES, type OptShape, optConfig } from './shapes';
 import { logLogSlope } from './slope';
 import { treeBytes } from './tree';
@@ -27,6 +30,7 @@ const RAISES = 8;
 
 interface Run {
   settings: MemorySettings;
+  rows: MemoryRows;
   threads: number;
   folder: string;
   signal: AbortSignal | undefined;
@@ -34,8 +38,9 @@ interface Run {
 
 /**
  * Prunes checkpoints of OPT's shapes with random weights, each made before its runs and removed after them; or `model`
- * alone. Every run is a process of its own, whose memory is looked at from outside.
- * Throws as prune() and plan().
+ * alone. Every run is a process of its own, whose memory is looked at from outside. Finished rows are kept in
+ * `output`/memory-rows.jsonl, so that the same call goes on after an interruption.
+ * Throws as prune() and plan(); ERR_OUTPUT where `output` holds rows of other settings.
  */
 export async function benchMemory(
   model: string | null,
@@ -45,13 +50,15 @@ export async function benchMemory(
   const settings = memorySettings(options);
   const { signal, onProgress } = options;
   return withEngine({ threads: options.threads, signal, device: 'cpu' }, async (engine) => {
+    const rows = await openRows(model, settings, engine, signal);
     const folder = await mkdtemp(join(settings.scratch, 'struprune-memory-'));
     try {
-      const run: Run = { settings, threads: engine.threads, folder, signal };
+      const run: Run = { settings, rows, threads: engine.threads, folder, signal };
       const memory = await measure(run, model, withBytes(engine, onProgress));
       const words = ['bench', 'memory', ...(model === null ? [] : [model])];
+      const { force, ...flags } = settings;
       const about = {
-        command: commandLine(words, Object.entries({ ...settings, threads: options.threads })),
+        command: commandLine(words, Object.entries({ ...flags, threads: options.threads })),
         machine: machineOf(engine),
         seed: 0,
         settings,
@@ -61,6 +68,27 @@ export async function benchMemory(
       await rm(folder, { recursive: true, force: true });
     }
   });
+}
+
+/** Rows hold for one program, one model, one text and one machine, whichever shapes and budgets there are yet. */
+async function openRows(
+  model: string | null,
+  settings: MemorySettings,
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<MemoryRows> {
+  const { calibration, calibrationTokens, window, sparsity, allocation, mask } = settings;
+  const given = model === null ? null : await hashFiles(await openCheckpoint(model), signal);
+  const { cpu } = machineOf(engine);
+  const machine = { cpu, threads: engine.threads, ...native.devices(), blas: native.blas };
+  const conditions = {
+    version: versions().struprune,
+    given,
+    text: await hashOf([calibration]),
+    settings: { calibrationTokens, window, sparsity, allocation, mask },
+    machine,
+  };
+  return MemoryRows.open(settings.output, conditions, settings.force);
 }
 
 async function measure(
@@ -75,14 +103,14 @@ async function measure(
   const names = model === null ? shapes.map(({ name }) => `opt-${name}`) : [model];
   const report = stageReporter(onStage, 'measure', names.length + 1);
   const idleBytes = await idle(run);
-  const tiny = await pruneAtSmallest(run, asset('tiny-opt'), 'embedded model');
+  const tiny = await smallestRow(run, asset('tiny-opt'), 'embedded model');
   report(1, 'embedded model');
   const constantBytes =
     idleBytes === null || tiny.peakBytes === null ? null : tiny.peakBytes - idleBytes;
   const rows: BenchMemoryRow[] = [];
   if (model === null) {
     for (const [i, shape] of shapes.entries()) {
-      rows.push(...(await withShape(run, shape, (path) => rowsOf(run, path, names[i]!))));
+      rows.push(...(await shapeRows(run, shape, names[i]!)));
       report(rows.length + 1, names[i]!);
     }
   } else {
@@ -109,15 +137,14 @@ export function slopesOf(
   };
 }
 
-async function withShape<T>(
-  { folder }: Run,
-  shape: OptShape,
-  use: (path: string) => Promise<T>,
-): Promise<T> {
-  const path = join(folder, `opt-${shape.name}`);
+/** Without the model, where all of its rows are finished. */
+async function shapeRows(run: Run, shape: OptShape, label: string): Promise<BenchMemoryRow[]> {
+  const path = join(run.folder, `opt-${shape.name}`);
+  const keys = [null, ...run.settings.budgets].map((budget) => rowKey(label, budget));
+  const finished = keys.every((key) => run.rows.has(key));
   try {
-    await writeRandomCheckpoint(path, optConfig(shape), asset('tiny-opt'));
-    return await use(path);
+    if (!finished) await writeRandomCheckpoint(path, optConfig(shape), asset('tiny-opt'));
+    return await rowsOf(run, path, label);
   } finally {
     await rm(path, { recursive: true, force: true });
   }
@@ -125,9 +152,21 @@ async function withShape<T>(
 
 /** The smallest budget, then the given ones. */
 async function rowsOf(run: Run, model: string, label: string): Promise<BenchMemoryRow[]> {
-  const rows = [await pruneAtSmallest(run, model, label)];
-  for (const budget of run.settings.budgets) rows.push(await pruneUnder(run, model, label, budget));
+  const rows = [await smallestRow(run, model, label)];
+  for (const budget of run.settings.budgets) {
+    const make = () => pruneUnder(run, model, label, budget);
+    rows.push(await run.rows.get(rowKey(label, budget), make));
+  }
   return rows;
+}
+
+function smallestRow(run: Run, model: string, label: string): Promise<BenchMemoryRow> {
+  return run.rows.get(rowKey(label, null), () => pruneAtSmallest(run, model, label));
+}
+
+/** `budget`: null is the smallest. */
+function rowKey(label: string, budget: number | null): string {
+  return `${label}, ${budget ?? 'smallest'}`;
 }
 
 /** Of the budgets that `plan` accepts, the smallest at which the run comes to its end. */

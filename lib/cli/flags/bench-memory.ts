@@ -45,9 +45,10 @@ export const BENCH_MEMORY_FLAGS: FlagTable<keyof Omit<MemoryOptions, 'signal' | 
   window: { flag: '--window <tokens>', help: 'tokens of a window', group: 'Text', parse: count },
   output: {
     flag: '-o, --output <folder>',
-    help: 'for memory.json and memory.html',
+    help: 'for memory.json, memory.html and the finished rows',
     group: 'Output',
   },
+  force: { flag: '--force', help: 'throw away rows of other settings', group: 'Output' },
   threads: MACHINE_FLAGS.threads,
   scratch: {
     flag: '--scratch <folder>',
