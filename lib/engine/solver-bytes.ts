@@ -5,7 +5,11 @@
 import type { Ground } from './native-bytes';
 import { DOUBLE, FLOAT, full, half, tileAxis, tilesBytes } from './tile-bytes';
 
-const BATCH = 64; // sweep.h
+/** Removals of a batch: BatchOf of sweep_columns.cpp. */
+function batchOf(columns: number): number {
+  if (columns < 4096) return 64;
+  return columns < 8192 ? 128 : 256;
+}
 
 /** A site's problem: columns of its output map, its rows, and what else it knows. */
 export interface Problem {
@@ -46,7 +50,7 @@ export function sweepBytes(ground: Ground, problem: Problem, removed: number): n
     3 * half(n) + full(d, n), // factor, its inverse, P
     2 * half(n) + full(d, n) * (fisher ? 2 : 1), // P, Q, W*
   ];
-  const dropped = group === 1 ? tileAxis(n).side : group;
+  const dropped = group === 1 ? Math.max(tileAxis(n).side, n >> 3) : group;
   const removal = 2 * half(n) + (removed > dropped ? half(n - dropped) : 0);
   const kept = n - removed;
   const shift = cross ? full(d, kept) + full(d, removed) : 0;
@@ -63,7 +67,8 @@ export function sweepBytes(ground: Ground, problem: Problem, removed: number): n
       Math.max(full(removed, kept), half(removed)),
     cross ? shift + rows + steps + full(d, kept) * (fisher ? 2 : 1) : 0,
   ];
-  const buffers = group === 1 ? 2 * BATCH * n : 2 * group ** 2 * ground.threads + 3 * n * group;
+  const buffers =
+    group === 1 ? 2 * batchOf(n) * n : 2 * group ** 2 * ground.threads + 3 * n * group;
   return solverBytes(ground, problem, [...state, removal, ...curve], buffers);
 }
 

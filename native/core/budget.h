@@ -37,6 +37,7 @@ class MemoryBudget {
   void Remove(const void* owner);
 
   size_t limit() const { return limit_; }
+  size_t room() const { return room_; }
   size_t used() const { return used_.load(std::memory_order_relaxed); }
   size_t peak() const { return peak_.load(std::memory_order_relaxed); }
 

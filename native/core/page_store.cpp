@@ -132,6 +132,14 @@ std::optional<Buffer<std::byte>> PageStore::TryAllocate(size_t bytes) {
   return Buffer<std::byte>::Charged(context_->budget, bytes);
 }
 
+size_t PageStore::Capacity() const {
+  const std::lock_guard lock(mutex_);
+  const size_t most = limit_ == 0 ? SIZE_MAX : limit_, room = context_->budget->room();
+  if (room == 0) return most;
+  const size_t others = context_->budget->used() - resident_bytes_;
+  return std::min(most, room > others ? room - others : 0);
+}
+
 // MemoryBudget::GiveWay: the store's part in making place for something else.
 bool PageStore::GiveWay(size_t bytes) {
   Lock lock(mutex_);

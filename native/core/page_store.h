@@ -90,6 +90,8 @@ class PageStore {
     uint64_t read_ahead_hits = 0;  // pages read before they were asked for
   };
   Traffic traffic() const;
+  // Bytes that pages can fill beside everything else there is at this moment; SIZE_MAX: any.
+  size_t Capacity() const;
   // What the scratch file reaches to.
   uint64_t scratch_bytes() const;
 

@@ -24,7 +24,6 @@ std::vector<uint8_t> MaskWithout(const SiteProblem& site, const std::vector<int3
 void Check(const SiteProblem& site, const SweepOptions& options) {
   site.RequireMetric(options.selection);
   site.RequireMetric(options.curve);
-  if (options.batch == 0) throw Error("ERR_ARGUMENT", "a sweep's batch needs at least one removal");
   if (options.group_costs.empty()) return;
   if (options.group_costs.size() != site.groups()) {
     throw Error("ERR_ARGUMENT", "a sweep needs one cost a group");

@@ -13,8 +13,9 @@ struct SweepOptions {
   Metric selection = Metric::kPlain;  // what "cheapest" means
   Metric curve = Metric::kPlain;      // what `error` is measured in
   std::vector<double>
-      group_costs{};              // [groups]: cheapest per unit of cost; empty: cheapest as it is
-  size_t batch = 64;              // single columns: removals between two updates of the matrices
+      group_costs{};  // [groups]: cheapest per unit of cost; empty: cheapest as it is
+  // Single columns: removals between two updates of the matrices; 0: by the number of columns.
+  size_t batch = 0;
   double drift_tolerance = 1e-6;  // of the target's norm
 };
 

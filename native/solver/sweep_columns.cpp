@@ -4,20 +4,22 @@
 //   a = p / √p_j,  u = (q − ½ (q_j / p_j) p) / √p_j,  P ← P − a aᵀ,  Q ← Q − u aᵀ − a uᵀ.
 // Diagonals (so the costs) are current after every removal; only the chosen column is materialised;
 // the matrices catch up once a batch, tile by tile. Columns that went stay in them, unused, until
-// they fill a tile.
+// they fill a tile and are one in kGoneParts.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "core/simd.h"
 #include "ops/gemm.h"
-#include "solver/sweep_state.h"
+#include "solver/sweep_panel.h"
 #include "tiles/reduce.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
 
 namespace struprune {
 namespace {
+
+constexpr size_t kGoneParts = 8;
 
 // p −= Σ a_tj a_t and q −= Σ (a_tj u_t + u_tj a_t) over the batch so far.
 STRUPRUNE_CLONES void SubtractFactors(size_t m, size_t count, size_t j, const double* a,
@@ -49,13 +51,23 @@ STRUPRUNE_CLONES void MakeFactors(size_t m, double pivot, double energy, double*
   }
 }
 
+// Removals of a batch. An update moves m² numbers, to scratch and back where they lie there, and a
+// removal reads the factors of its batch, 2m a removal. Results depend on it in their last bits.
+size_t BatchOf(size_t columns) {
+  if (columns < 4096) return 64;
+  return columns < 8192 ? 128 : 256;
+}
+
 class ColumnSweep {
  public:
   ColumnSweep(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
               SweepState& state)
-      : state_(state), m_(state.columns.size()) {
-    a_ = site.context().Allocate<double>(options.batch * m_);
-    u_ = site.context().Allocate<double>(options.batch * m_);
+      : state_(state),
+        m_(state.columns.size()),
+        batch_(options.batch > 0 ? options.batch : BatchOf(m_)),
+        a_(site.context().Allocate<double>(batch_ * m_)),
+        u_(site.context().Allocate<double>(batch_ * m_)),
+        panel_(state, batch_) {
     for (const int32_t column : state.columns) {
       // The inverse of a positive matrix has a diagonal of at least 1 / (its own diagonal).
       floor_.push_back(1 / (site.GramDiagonal(column, options.bias) + ridge.diagonal[column]));
@@ -63,7 +75,11 @@ class ColumnSweep {
     }
     gone_.assign(m_, false);
     ReadDiagonals();
+    panel_.Choose(Costs());
+    panel_.TakeAll();
   }
+
+  size_t batch() const { return batch_; }
 
   void RunBatch(size_t count, std::vector<Removal>& removals) {
     for (size_t t = 0; t < count; ++t) removals.push_back(RemoveCheapest(t));
@@ -72,19 +88,40 @@ class ColumnSweep {
 
   // Brings the matrices up to date after a batch.
   void CatchUp(size_t count) {
+    const bool compacts = gone_count_ >= std::max(state_.inverse.rows().side(), m_ / kGoneParts);
+    if (compacts) {
+      panel_.Clear();
+    } else {
+      panel_.Choose(Costs());
+    }
     Flush(count);
-    if (gone_count_ >= state_.inverse.rows().side()) Compact();
+    if (compacts) Compact();
     ReadDiagonals();
+    if (!compacts) return;
+    panel_.Choose(Costs());
+    panel_.TakeAll();
   }
 
  private:
+  double Cost(size_t i) const {
+    return std::max(q_diagonal_[i], 0.0) / (std::max(p_diagonal_[i], floor_[i]) * price_[i]);
+  }
+
+  // Of all columns; infinite for those that went.
+  std::vector<double> Costs() const {
+    std::vector<double> costs(m_, std::numeric_limits<double>::infinity());
+    for (size_t i = 0; i < m_; ++i) {
+      if (!gone_[i]) costs[i] = Cost(i);
+    }
+    return costs;
+  }
+
   size_t Cheapest() const {
     size_t best = m_;
     double least = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < m_; ++i) {
       if (gone_[i]) continue;
-      const double cost =
-          std::max(q_diagonal_[i], 0.0) / (std::max(p_diagonal_[i], floor_[i]) * price_[i]);
+      const double cost = Cost(i);
       if (cost < least || best == m_) {
         least = cost;
         best = i;
@@ -97,8 +134,10 @@ class ColumnSweep {
     const size_t j = Cheapest();
     double* p = a_.data() + t * m_;
     double* q = u_.data() + t * m_;
-    ReadRows(state_.inverse, j, 1, p);
-    ReadRows(state_.energy, j, 1, q);
+    if (!panel_.Copy(j, p, q)) {
+      ReadRows(state_.inverse, j, 1, p);
+      ReadRows(state_.energy, j, 1, q);
+    }
     SubtractFactors(m_, t, j, a_.data(), u_.data(), p, q);
     const double pivot = std::max(p[j], floor_[j]);
     const double energy = std::max(q[j], 0.0);
@@ -122,6 +161,7 @@ class ColumnSweep {
           subtract(a_rows, a_columns, p);
           subtract(u_rows, a_columns, q);
           subtract(a_rows, u_columns, q);
+          panel_.Take(i, j, p.data, q.data, p.stride);
         },
         state_.inverse, state_.energy);
   }
@@ -149,9 +189,11 @@ class ColumnSweep {
   SweepState& state_;
   size_t m_;
   size_t gone_count_ = 0;
+  const size_t batch_;
   Buffer<double> a_, u_;  // [batch, m] factors of the running batch
   std::vector<double> p_diagonal_, q_diagonal_, floor_, price_;
   std::vector<char> gone_;
+  SweepPanel panel_;  // takes of the memory that the factors leave
 };
 
 }  // namespace
@@ -160,7 +202,7 @@ void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const R
                    SweepState& state, size_t count, std::vector<Removal>& removals) {
   ColumnSweep sweep(site, options, ridge, state);
   for (size_t done = 0; done < count;) {
-    const size_t batch = std::min(options.batch, count - done);
+    const size_t batch = std::min(sweep.batch(), count - done);
     site.context().CheckAbort();
     sweep.RunBatch(batch, removals);
     done += batch;

@@ -5,6 +5,7 @@
 #include "solver/refit.h"
 #include "solver/swap.h"
 #include "solver/sweep.h"
+#include "solver/sweep_state.h"
 #include "solver_support.h"
 #include "tile_support.h"
 
@@ -43,6 +44,8 @@ class Limits : public testing::TestWithParam<Case> {
     const auto all = at(0);
     EXPECT_EQ(at(kFewest), all);
     EXPECT_EQ(at(2 * kFewest + 1), all);
+    // As many as let a sweep keep a panel of rows.
+    EXPECT_EQ(at(4 * kFewest), all);
   }
 
   std::vector<uint8_t> EveryThirdRemoved() const {
@@ -102,6 +105,30 @@ TEST_P(Limits, Swap) {
     bits.insert(bits.end(), {result.before, result.after});
     return bits;
   });
+}
+
+// A removal needs one row of both matrices, and that row crosses a tile of each in every column of
+// tiles: without a panel most of them would be read once more for every removal.
+TEST(SweepTraffic, RowsComeWithTheUpdates) {
+  constexpr size_t kColumns = 320, kSide = 32, kBatch = 32, kRemoved = 5 * kBatch;
+  const SiteData data = RandomSite({.tokens = 400, .in = kColumns, .out = 8, .seed = 45});
+  const TileSpace space = MakeSpace(kSide, 48, kThreads);
+  const SiteProblem site(data.Input(space, 0.05, 1));
+  const Ridge ridge = site.MakeRidge(false, 0.05);
+  const SweepOptions options{.batch = kBatch};
+  const std::vector<uint8_t> all(kColumns, 1);
+  auto state = MakeSweepState(site, options, ridge, SplitColumns(site, all));
+  ASSERT_TRUE(state);
+  const uint64_t before = space.store->traffic().read_bytes;
+  std::vector<Removal> removals;
+  RemoveColumns(site, options, ridge, *state, kRemoved, removals);
+  ASSERT_EQ(removals.size(), kRemoved);
+  const double tile = kSide * kSide * sizeof(double), axis = kColumns / kSide;
+  const double read = static_cast<double>(space.store->traffic().read_bytes - before) / tile;
+  // The panel's first rows, four updates, and the matrices made smaller and read again in between.
+  // Rows by themselves are 29 passes, of which what is in memory saves less than half.
+  const double pass = axis * (axis + 1);
+  EXPECT_LT(read, 9 * pass) << read / pass << " passes";
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -13,6 +13,21 @@ namespace {
 // Rows of a tile that one task works on, so that a short column of tiles keeps all threads busy.
 constexpr size_t kStrip = 64;
 
+// Columns of tiles that go together. Part of the order of the sums, so no budget may change it.
+constexpr size_t kGroup = 4;
+
+struct Range {
+  size_t begin = 0, end = 0;
+};
+
+std::vector<Range> Groups(size_t tiles) {
+  std::vector<Range> groups;
+  for (size_t begin = 0; begin < tiles; begin += kGroup) {
+    groups.push_back({begin, std::min(begin + kGroup, tiles)});
+  }
+  return groups;
+}
+
 // Rows [row, row + count) of the tiles (i, ·).
 struct Strip {
   size_t i, row, count;
@@ -28,53 +43,82 @@ std::vector<Strip> Strips(const TileAxis& axis, size_t first_tile) {
   return strips;
 }
 
-// One column of tiles of X(·, j) = (X(·, j) − Σ_p X(·, p) op(L)(p, j)) op(L)(j, j)⁻¹: forward with
-// op(L) = Lᵀ and p < j, backward with op(L) = L and p > j.
-class Column {
+// Columns of tiles of X(·, j) = (X(·, j) − Σ_p X(·, p) op(L)(p, j)) op(L)(j, j)⁻¹: forward with
+// op(L) = Lᵀ and p < j, backward with op(L) = L and p > j. Columns go in groups: what the columns
+// outside of a group take off is taken off all of its columns in one pass over X, and then one
+// column after another what those inside do. So a row of X is read once a group.
+class Columns {
  public:
-  Column(const TileMatrix<double>& lower, TileMatrix<double>& x, size_t j, bool forward)
-      : lower_(lower), x_(x), j_(j), forward_(forward) {}
+  Columns(const TileMatrix<double>& lower, TileMatrix<double>& x, bool forward)
+      : lower_(lower), x_(x), forward_(forward) {}
 
-  void Subtract(size_t first_tile) { Run(first_tile, true, false); }
-  void Divide(size_t first_tile) { Run(first_tile, false, true); }
-  void SubtractAndDivide(size_t first_tile) { Run(first_tile, true, true); }
+  // X(i, j) −= Σ_p X(i, p) op(L)(p, j), for the columns j of `group` and the tiles i from
+  // `first_tile` on that X has there, over the p that are done before the group.
+  void SubtractOutside(Range group, size_t first_tile) {
+    const Range inner = Outside(group);
+    if (inner.begin < inner.end) Run(group, first_tile, inner, false);
+  }
+  // Column j: what the columns of its group that are done take off, and the division.
+  void Subtract(Range group, size_t j, size_t first_tile) {
+    const Range inner = Inside(group, j);
+    if (inner.begin < inner.end) Run({j, j + 1}, first_tile, inner, false);
+  }
+  void Divide(size_t j, size_t first_tile) { Run({j, j + 1}, first_tile, {}, true); }
+  void SubtractAndDivide(Range group, size_t j, size_t first_tile) {
+    Run({j, j + 1}, first_tile, Inside(group, j), true);
+  }
 
  private:
-  void Run(size_t first_tile, bool subtract, bool divide) {
-    const auto strips = Strips(x_.rows(), first_tile);
+  struct Task {
+    Strip strip;
+    size_t j;
+  };
+
+  void Run(Range columns, size_t first_tile, Range inner, bool divide) {
+    std::vector<Task> tasks;
+    for (const Strip& strip : Strips(x_.rows(), first_tile)) {
+      for (size_t j = columns.begin; j < columns.end && x_.Has(strip.i, j); ++j) {
+        tasks.push_back({strip, j});
+      }
+    }
     RunTiles(
-        x_.space(), strips.size(),
+        x_.space(), tasks.size(),
         [&](size_t index, Visits& visits) {
-          const size_t i = strips[index].i;
-          if (strips[index].row > 0) return;  // its tiles are there already
-          visits.push_back(x_.At(i, j_));
-          for (size_t p = Begin(); subtract && p < End(i); ++p) {
-            visits.push_back(x_.At(i, p));
-            visits.push_back(forward_ ? lower_.At(j_, p) : lower_.At(p, j_));
+          const auto& [strip, j] = tasks[index];
+          if (strip.row > 0) return;  // its tiles are there already
+          visits.push_back(x_.At(strip.i, j));
+          for (size_t p = inner.begin; p < End(inner, strip.i); ++p) {
+            visits.push_back(x_.At(strip.i, p));
+            visits.push_back(forward_ ? lower_.At(j, p) : lower_.At(p, j));
           }
-          if (divide) visits.push_back(lower_.At(j_, j_));
+          if (divide) visits.push_back(lower_.At(j, j));
         },
         [&](size_t index, size_t) {
-          const Strip& strip = strips[index];
-          const Tile<double> tile = x_.Update(strip.i, j_);
-          if (subtract) SubtractFrom(strip, tile);
+          const auto& [strip, j] = tasks[index];
+          const Tile<double> tile = x_.Update(strip.i, j);
+          SubtractFrom(strip, j, inner, tile);
           if (!divide) return;
-          const auto factor = lower_.Read(j_, j_);
+          const auto factor = lower_.Read(j, j);
           SolveLower(forward_, tile.cols, factor.data, factor.stride, strip.count,
                      tile.row(strip.row), tile.stride);
         });
   }
 
-  size_t Begin() const { return forward_ ? 0 : j_ + 1; }
-  size_t End(size_t i) const {
-    if (forward_) return j_;
-    return x_.shape() == Shape::kLower ? i + 1 : x_.cols().tiles();
+  Range Outside(Range group) const {
+    return forward_ ? Range{0, group.begin} : Range{group.end, x_.cols().tiles()};
+  }
+  Range Inside(Range group, size_t j) const {
+    return forward_ ? Range{group.begin, j} : Range{j + 1, group.end};
+  }
+  // Of X's row of tiles i, which may end at the diagonal.
+  size_t End(Range inner, size_t i) const {
+    return x_.shape() == Shape::kLower ? std::min(inner.end, i + 1) : inner.end;
   }
 
-  void SubtractFrom(const Strip& strip, const Tile<double>& tile) const {
-    for (size_t p = Begin(); p < End(strip.i); ++p) {
+  void SubtractFrom(const Strip& strip, size_t j, Range inner, const Tile<double>& tile) const {
+    for (size_t p = inner.begin; p < End(inner, strip.i); ++p) {
       const auto left = std::as_const(x_).Read(strip.i, p);
-      const auto right = forward_ ? lower_.Read(j_, p) : lower_.Read(p, j_);
+      const auto right = forward_ ? lower_.Read(j, p) : lower_.Read(p, j);
       Gemm(Trans::kNo, forward_ ? Trans::kYes : Trans::kNo, strip.count, tile.cols, left.cols, -1.0,
            left.row(strip.row), left.stride, right.data, right.stride, 1.0, tile.row(strip.row),
            tile.stride);
@@ -83,7 +127,6 @@ class Column {
 
   const TileMatrix<double>& lower_;
   TileMatrix<double>& x_;
-  const size_t j_;
   const bool forward_;
 };
 
@@ -97,23 +140,37 @@ bool FactorTile(const Tile<double>& tile) {
 }  // namespace
 
 bool FactorCholesky(TileMatrix<double>& a) {
-  for (size_t j = 0; j < a.cols().tiles(); ++j) {
-    Column column(a, a, j, true);
-    if (j > 0) column.Subtract(j);
-    if (!FactorTile(a.Update(j, j))) return false;
-    if (j + 1 < a.cols().tiles()) column.Divide(j + 1);
+  const size_t tiles = a.cols().tiles();
+  Columns columns(a, a, true);
+  for (const Range group : Groups(tiles)) {
+    columns.SubtractOutside(group, group.begin);
+    for (size_t j = group.begin; j < group.end; ++j) {
+      columns.Subtract(group, j, j);
+      if (!FactorTile(a.Update(j, j))) return false;
+      if (j + 1 < tiles) columns.Divide(j, j + 1);
+    }
   }
   a.set_shape(Shape::kLower);
   return true;
 }
 
 void SolveForward(const TileMatrix<double>& lower, TileMatrix<double>& x) {
-  for (size_t j = 0; j < x.cols().tiles(); ++j) Column(lower, x, j, true).SubtractAndDivide(0);
+  Columns columns(lower, x, true);
+  for (const Range group : Groups(x.cols().tiles())) {
+    columns.SubtractOutside(group, 0);
+    for (size_t j = group.begin; j < group.end; ++j) columns.SubtractAndDivide(group, j, 0);
+  }
 }
 
 void SolveBackward(const TileMatrix<double>& lower, TileMatrix<double>& x) {
-  for (size_t j = x.cols().tiles(); j-- > 0;) {
-    Column(lower, x, j, false).SubtractAndDivide(x.shape() == Shape::kLower ? j : 0);
+  Columns columns(lower, x, false);
+  const bool is_lower = x.shape() == Shape::kLower;
+  const auto groups = Groups(x.cols().tiles());
+  for (auto group = groups.rbegin(); group != groups.rend(); ++group) {
+    columns.SubtractOutside(*group, is_lower ? group->begin : 0);
+    for (size_t j = group->end; j-- > group->begin;) {
+      columns.SubtractAndDivide(*group, j, is_lower ? j : 0);
+    }
   }
 }
 

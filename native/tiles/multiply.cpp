@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "tiles/run_tiles.h"
 
 namespace struprune {
 namespace {
+
+// Of the memory that pages can fill, the rows of a band take one part in so many.
+constexpr size_t kParts = 2;
 
 // Where the tile (i, j) of op(matrix) is kept, and how it must be read.
 struct Place {
@@ -44,10 +49,24 @@ void Scale(double beta, const Tile<double>& tile) {
   }
 }
 
+// The tiles of c in bands of rows, and in a band column by column: what b has in a column is read
+// once a band. As many rows as leave most of the memory to the tiles on their way; no sum depends
+// on the order.
+std::vector<std::pair<size_t, size_t>> InBands(const Factor& a, const TileMatrix<double>& c) {
+  const TileAxis& inner = a.trans == Trans::kYes ? a.matrix.rows() : a.matrix.cols();
+  const size_t row_bytes = inner.tiles() * inner.side() * c.rows().side() * sizeof(double);
+  const size_t fit = c.space().store->Capacity() / (kParts * std::max<size_t>(row_bytes, 1));
+  const size_t band = std::clamp<size_t>(fit, 1, std::max<size_t>(c.rows().tiles(), 1));
+  auto places = TilesOf(c);
+  std::ranges::stable_sort(
+      places, {}, [&](const auto& place) { return std::pair(place.first / band, place.second); });
+  return places;
+}
+
 }  // namespace
 
 void Multiply(double alpha, Factor a, Factor b, double beta, TileMatrix<double>& c) {
-  const auto places = TilesOf(c);
+  const auto places = InBands(a, c);
   RunTiles(
       c.space(), places.size(),
       [&](size_t index, Visits& visits) {
