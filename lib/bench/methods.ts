@@ -72,7 +72,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   struprune('uniform', 'sweep and exact refit on sequential inputs, the same share everywhere'),
   struprune(
     'threshold',
-    'the defaults: closed-form threshold on error curves in the Fisher metric',
+    'the defaults: closed-form threshold on error curves, weighed by a trial of every layer',
   ),
   struprune('energy', 'softmax allocation on the same curves'),
   ablation(
@@ -87,11 +87,11 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     refit: false,
   }),
   ablation('without-ridge', 'no ridge', 'λ = 0', { lambda: 0 }),
-  ablation('without-fisher', 'unweighted errors', 'raw errors decide the allocation', {
+  ablation('without-weights', 'unweighted errors', 'raw errors decide the allocation', {
     layerWeights: 'none',
   }),
-  ablation('weights-probe', 'errors by trial', 'every layer pruned alone: KL ÷ error', {
-    layerWeights: 'probe',
+  ablation('weights-fisher', 'Fisher metric', 'errors in the Fisher metric, no trials', {
+    layerWeights: 'fisher',
   }),
   ablation('weights-output', 'errors ÷ output', 'layer weights 1 ÷ ‖Y‖²', {
     layerWeights: 'output',

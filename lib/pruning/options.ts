@@ -79,7 +79,7 @@ const schema = z.strictObject({
   ffnTokens: count.default(32768),
   sequential: z.boolean().default(true),
   bias: z.enum(BIASES).default('refit'),
-  layerWeights: z.enum(LAYER_WEIGHTS).default('fisher'),
+  layerWeights: z.enum(LAYER_WEIGHTS).optional(),
   fisherLabels: z.enum(['empirical', 'sampled']).default('empirical'),
   surveyTokens: count.default(16384),
   energyForm: z.enum(['dilute', 'full']).default('dilute'),
@@ -124,7 +124,7 @@ export const surveySchema = schema.pick({
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
 export type PruneOptions = z.input<typeof schema> &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
-export type Settings = z.output<typeof schema>;
+export type Settings = z.output<typeof schema> & { layerWeights: (typeof LAYER_WEIGHTS)[number] };
 
 /** Shares of the error so far and of the dense output in a block's target. */
 export interface Feedback {
@@ -142,7 +142,10 @@ export type RunSettings = Settings & Feedback;
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {
-  const settings = settingsFrom(schema, options);
+  const given = settingsFrom(schema, options);
+  // What only the Fisher metric has asks for it; else docs/decisions/0007.
+  const fisher = given.selection === 'fisher' || given.fisherLabels === 'sampled';
+  const settings = { ...given, layerWeights: given.layerWeights ?? (fisher ? 'fisher' : 'probe') };
   requireOneTarget(settings);
   requireNames(settings);
   return settings;

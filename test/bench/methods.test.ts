@@ -28,12 +28,14 @@ test('an ablation changes one thing of its base', async (t) => {
       (key) => before[key] !== after[key],
     );
     // α and β are the two halves of one feedback, which needs sequential inputs and a refit; the energy rule's form
-    // means nothing without the rule.
+    // means nothing without the rule; what the Fisher metric alone has asks for it.
     const together = [
       ['alpha', 'beta'],
       ['refit', 'alpha', 'beta'],
       ['sequential', 'alpha', 'beta'],
       ['allocation', 'energyForm'],
+      ['layerWeights', 'fisherLabels'],
+      ['layerWeights', 'selection'],
     ].map((keys) => `${keys.toSorted()}`);
     t.true(
       changed.length === 1 || together.includes(`${changed.toSorted()}`),

@@ -31,7 +31,7 @@ interface Run {
   engine: Engine;
   source: ModelSource;
   settings: PeersSettings;
-  /** Of prune(), with its defaults. */
+  /** Of prune(): its defaults, with the weights that the torch reference has. */
   pruning: RunSettings;
   calibration: TokenisedText;
   evalIds: Int32Array | null;
@@ -40,7 +40,7 @@ interface Run {
 }
 
 /**
- * StruPrune with its defaults on FFN channels against other programs. Each runs in a process of its own, so that
+ * StruPrune on FFN channels, its defaults but for the layer weights (Fisher), against other programs. Each runs in a process of its own, so that
  * its seconds hold everything from start to exit; perplexities are measured outside of them.
  */
 export async function benchPeers(model: string, options: PeersOptions): Promise<BenchDocument> {
@@ -135,6 +135,7 @@ async function openRun(
     surveyTokens,
     seed,
     scratch,
+    layerWeights: 'fisher',
   });
   const pruning = setUp(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };
@@ -174,7 +175,16 @@ async function exportDense({ engine, source, folder }: Run): Promise<string> {
 async function ours(run: Run): Promise<{ contender: BenchContender; result: PruneResult }> {
   const { engine, source, settings, pruning, signal } = run;
   const { calibrationTokens, window, surveyTokens, sparsity, seed, calibration } = pruning;
-  const flags = { calibration, calibrationTokens, window, surveyTokens, sparsity, seed };
+  const { layerWeights } = pruning;
+  const flags = {
+    calibration,
+    calibrationTokens,
+    window,
+    surveyTokens,
+    sparsity,
+    seed,
+    layerWeights,
+  };
   const words = commandLine(['prune', source.path], Object.entries(flags));
   const program = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');
   // The others run on the CPU.

@@ -24,7 +24,7 @@ export interface WorkRates {
   f64: number;
 }
 
-/** StruPrune's defaults on FFN channels. */
+/** StruPrune on FFN channels with Fisher weights and the other defaults. */
 export function usefulWork(work: Work, rates: WorkRates): BenchPeers['useful'] {
   const { architecture, window, calibrationTokens, surveyTokens, layers, mostRemoved } = work;
   const { hidden, vocab, blocks } = architecture;

@@ -15,6 +15,7 @@ import { hashFiles } from '../../pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from '../../pruning/options';
 import { setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
+import { inTurns } from '../../turns';
 import { documentOf, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
 import { type MethodEntry, methodEntries } from '../methods';
@@ -83,7 +84,8 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
       seed: settings.seed,
       settings,
     };
-    return documentOf(started, about, { quality: sectionOf(run, entries, jobs, failures) });
+    const quality = await sectionOf(run, entries, jobs, failures);
+    return documentOf(started, about, { quality });
   });
 }
 
@@ -248,16 +250,21 @@ function failureOf(engine: Engine, { entry, sparsity }: Job, error: unknown): Be
   return { method: entry.id, sparsity, code, message };
 }
 
-function sectionOf(
+async function sectionOf(
   { source, settings, calibration, texts, results }: Run,
   entries: readonly MethodEntry[],
   jobs: readonly Job[],
   failures: BenchFailure[],
-): BenchQuality {
+): Promise<BenchQuality> {
   const rows = jobs
     .map(({ key }) => results.row(key))
     .filter((row): row is BenchRow => row !== undefined);
   const used = new Set(rows.map((row) => row.survey));
+  const warnings: string[] = [];
+  for (const { about, ids } of texts) {
+    const warning = await inTurns(overlapWarning(calibration.ids, ids));
+    if (warning !== null) warnings.push(`${about.name}: ${warning}`);
+  }
   return {
     model: modelOf(source),
     scope: settings.scope,
@@ -271,9 +278,6 @@ function sectionOf(
     rows,
     failures,
     surveys: results.surveys.filter(({ key }) => used.has(key)),
-    warnings: texts.flatMap(({ about, ids }) => {
-      const warning = overlapWarning(calibration.ids, ids);
-      return warning ? [`${about.name}: ${warning}`] : [];
-    }),
+    warnings,
   };
 }

@@ -4,9 +4,12 @@ import type { BenchSurvey } from '../schema';
 /** The curves of a survey as a document holds them; null where the method made its own of column statistics. */
 export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurvey | null {
   if (!survey) return null;
+  const { layerWeights } = input.settings;
+  // A trial's weights turn squared errors into nats.
+  const scaled = layerWeights === 'probe';
   return {
     key,
-    unit: input.settings.layerWeights === 'fisher' ? 'nats per token' : 'squared error',
+    unit: scaled || layerWeights === 'fisher' ? 'nats per token' : 'squared error',
     tokens: input.ids.length,
     seconds,
     layers: input.layers.map(({ block, site, groups, cost }, i) => ({
@@ -14,8 +17,8 @@ export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurve
       site,
       groups,
       cost,
-      weight: survey.weights[i]!,
-      error: [...survey.curves[i]!],
+      weight: scaled ? 1 : survey.weights[i]!,
+      error: [...survey.curves[i]!.map((error) => (scaled ? survey.weights[i]! * error : error))],
     })),
   };
 }
