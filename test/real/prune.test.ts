@@ -156,8 +156,12 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
         if (dtype !== 'q8_0') {
           const found = distance(ours, logits, ids);
           t.log(JSON.stringify(found));
-          const { largest, changed, positions } = found;
-          t.true(largest <= 0.02 && changed <= 0.02 * positions, JSON.stringify(found));
+          const { mean, meanSize, largest, changed, positions } = found;
+          // With F16 weights llama.cpp rounds the activations too, to F16 (docs/decisions/0003): there the bound is that of
+          // quantised files, on the mean, and on its size besides.
+          const near =
+            dtype === 'f32' ? largest <= 0.02 : Math.abs(mean) <= 0.02 && meanSize <= 0.02;
+          t.true(near && changed <= 0.02 * positions, JSON.stringify(found));
         } else {
           quantised(t, file, ids, ours, logits, gguf);
           // gguf-py's values of the same file, without rounded activations; it names llama's tensors only.
