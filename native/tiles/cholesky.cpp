@@ -28,20 +28,10 @@ std::vector<Range> Groups(size_t tiles) {
   return groups;
 }
 
-// Rows [row, row + count) of the tiles (i, ·).
+// Rows [row, row + count) of the tile (i, j).
 struct Strip {
-  size_t i, row, count;
+  size_t i, j, row, count;
 };
-
-std::vector<Strip> Strips(const TileAxis& axis, size_t first_tile) {
-  std::vector<Strip> strips;
-  for (size_t i = first_tile; i < axis.tiles(); ++i) {
-    for (size_t row = 0; row < axis.count(i); row += kStrip) {
-      strips.push_back({i, row, std::min(kStrip, axis.count(i) - row)});
-    }
-  }
-  return strips;
-}
 
 // Columns of tiles of X(·, j) = (X(·, j) − Σ_p X(·, p) op(L)(p, j)) op(L)(j, j)⁻¹: forward with
 // op(L) = Lᵀ and p < j, backward with op(L) = L and p > j. Columns go in groups: what the columns
@@ -69,39 +59,43 @@ class Columns {
   }
 
  private:
-  struct Task {
-    Strip strip;
-    size_t j;
-  };
-
   void Run(Range columns, size_t first_tile, Range inner, bool divide) {
-    std::vector<Task> tasks;
-    for (const Strip& strip : Strips(x_.rows(), first_tile)) {
-      for (size_t j = columns.begin; j < columns.end && x_.Has(strip.i, j); ++j) {
-        tasks.push_back({strip, j});
-      }
-    }
+    const auto strips = Strips(columns, first_tile);
     RunTiles(
-        x_.space(), tasks.size(),
+        x_.space(), strips.size(),
         [&](size_t index, Visits& visits) {
-          const auto& [strip, j] = tasks[index];
-          if (strip.row > 0) return;  // its tiles are there already
-          visits.push_back(x_.At(strip.i, j));
-          for (size_t p = inner.begin; p < End(inner, strip.i); ++p) {
-            visits.push_back(x_.At(strip.i, p));
+          const auto [i, j, row, count] = strips[index];
+          if (row > 0) return;  // its tiles are there already
+          visits.push_back(x_.At(i, j));
+          for (size_t p = inner.begin; p < End(inner, i); ++p) {
+            visits.push_back(x_.At(i, p));
             visits.push_back(forward_ ? lower_.At(j, p) : lower_.At(p, j));
           }
           if (divide) visits.push_back(lower_.At(j, j));
         },
         [&](size_t index, size_t) {
-          const auto& [strip, j] = tasks[index];
-          const Tile<double> tile = x_.Update(strip.i, j);
-          SubtractFrom(strip, j, inner, tile);
+          const Strip& strip = strips[index];
+          const Tile<double> tile = x_.Update(strip.i, strip.j);
+          SubtractFrom(strip, inner, tile);
           if (!divide) return;
-          const auto factor = lower_.Read(j, j);
+          const auto factor = lower_.Read(strip.j, strip.j);
           SolveLower(forward_, tile.cols, factor.data, factor.stride, strip.count,
                      tile.row(strip.row), tile.stride);
         });
+  }
+
+  // Tile by tile: the strips of one, which read the same tiles, follow each other.
+  std::vector<Strip> Strips(Range columns, size_t first_tile) const {
+    const TileAxis& rows = x_.rows();
+    std::vector<Strip> strips;
+    for (size_t i = first_tile; i < rows.tiles(); ++i) {
+      for (size_t j = columns.begin; j < columns.end && x_.Has(i, j); ++j) {
+        for (size_t row = 0; row < rows.count(i); row += kStrip) {
+          strips.push_back({i, j, row, std::min(kStrip, rows.count(i) - row)});
+        }
+      }
+    }
+    return strips;
   }
 
   Range Outside(Range group) const {
@@ -115,10 +109,10 @@ class Columns {
     return x_.shape() == Shape::kLower ? std::min(inner.end, i + 1) : inner.end;
   }
 
-  void SubtractFrom(const Strip& strip, size_t j, Range inner, const Tile<double>& tile) const {
+  void SubtractFrom(const Strip& strip, Range inner, const Tile<double>& tile) const {
     for (size_t p = inner.begin; p < End(inner, strip.i); ++p) {
       const auto left = std::as_const(x_).Read(strip.i, p);
-      const auto right = forward_ ? lower_.Read(j, p) : lower_.Read(p, j);
+      const auto right = forward_ ? lower_.Read(strip.j, p) : lower_.Read(p, strip.j);
       Gemm(Trans::kNo, forward_ ? Trans::kYes : Trans::kNo, strip.count, tile.cols, left.cols, -1.0,
            left.row(strip.row), left.stride, right.data, right.stride, 1.0, tile.row(strip.row),
            tile.stride);
