@@ -35,6 +35,12 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
   };
 }
 
+/** What finished results of a journal were made on, as far as any benchmark asks. */
+export function journalMachine(engine: Engine) {
+  const { cpu } = machineOf(engine);
+  return { cpu, threads: engine.threads, ...native.devices(), blas: native.blas };
+}
+
 export function versions(): BenchDocument['versions'] {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
   return { struprune: version, node: process.versions.node };

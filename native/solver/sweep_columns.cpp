@@ -75,8 +75,7 @@ class ColumnSweep {
     }
     gone_.assign(m_, false);
     ReadDiagonals();
-    panel_.Choose(Costs());
-    panel_.TakeAll();
+    FillPanel();
   }
 
   size_t batch() const { return batch_; }
@@ -97,9 +96,7 @@ class ColumnSweep {
     Flush(count);
     if (compacts) Compact();
     ReadDiagonals();
-    if (!compacts) return;
-    panel_.Choose(Costs());
-    panel_.TakeAll();
+    if (compacts) FillPanel();
   }
 
  private:
@@ -114,6 +111,11 @@ class ColumnSweep {
       if (!gone_[i]) costs[i] = Cost(i);
     }
     return costs;
+  }
+
+  void FillPanel() {
+    panel_.Choose(Costs());
+    panel_.TakeAll();
   }
 
   size_t Cheapest() const {

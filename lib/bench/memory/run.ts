@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open';
 import { pieces } from '../../checkpoint/pieces';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
-import { native } from '../../engine/native';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
@@ -13,7 +12,7 @@ import { type OnStage, stageReporter } from '../../progress';
 import { hashFiles } from '../../pruning/model-card';
 import type { PruneOptions } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
-import { commandLine, documentOf, flagOf, machineOf, versions } from '../document';
+import { commandLine, documentOf, flagOf, journalMachine, machineOf, versions } from '../document';
 import { NODE, runProgram } from '../process';
 import type { BenchDocument, BenchMemory, BenchMemoryRow } from '../schema';
 import { type MemoryOptions, type MemorySettings, memorySettings } from './options';
@@ -79,14 +78,12 @@ async function openRows(
 ): Promise<MemoryRows> {
   const { calibration, calibrationTokens, window, sparsity, allocation, mask } = settings;
   const given = model === null ? null : await hashFiles(await openCheckpoint(model), signal);
-  const { cpu } = machineOf(engine);
-  const machine = { cpu, threads: engine.threads, ...native.devices(), blas: native.blas };
   const conditions = {
     version: versions().struprune,
     given,
     text: await hashOf([calibration]),
     settings: { calibrationTokens, window, sparsity, allocation, mask },
-    machine,
+    machine: journalMachine(engine),
   };
   return MemoryRows.open(settings.output, conditions, settings.force);
 }

@@ -5,7 +5,6 @@ import { overlapWarning } from '../../calibration/corpus';
 import { openCheckpoint } from '../../checkpoint/open';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
-import { native } from '../../engine/native';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
 import { windowFor } from '../../evaluate';
 import type { ModelSource } from '../../model/architecture';
@@ -16,7 +15,7 @@ import { type PruneOptions, type Settings, settingsOf } from '../../pruning/opti
 import { setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { inTurns } from '../../turns';
-import { documentOf, machineOf, modelOf, versions } from '../document';
+import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
 import { type MethodEntry, methodEntries } from '../methods';
 import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../schema';
@@ -111,7 +110,6 @@ async function openRun(
     texts.push(await tokenise(source, path, limits));
   }
   const { surveyTokens, scope, format, dtype, multiple, seed } = settings;
-  const { cpu } = machineOf(engine);
   const results = await Results.open(
     settings.output,
     {
@@ -122,13 +120,10 @@ async function openRun(
       settings: { surveyTokens, scope, format, dtype, multiple, seed },
       // Seconds are compared between rows.
       machine: {
-        cpu,
-        threads: engine.threads,
+        ...journalMachine(engine),
         memory: engine.budget,
         device: engine.device,
         bf16,
-        ...native.devices(),
-        blas: native.blas,
       },
     },
     settings.force,
