@@ -14,7 +14,7 @@ function countLine(tally, line) {
   else tally[not ? 'failed' : 'passed'] += 1;
 }
 
-/** Runs ava with arguments (patterns), shows its TAP, and resolves with the counts. */
+/** Runs ava with arguments (patterns), shows its TAP with the seconds since the start, and resolves with the counts. */
 function runAva(args, env = {}) {
   const cli = path.join(modules, 'ava', 'entrypoints', 'cli.mjs');
   const child = spawn(process.execPath, [cli, '--tap', ...args], {
@@ -23,10 +23,12 @@ function runAva(args, env = {}) {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const tally = none();
+  const start = performance.now();
   const lines = readline.createInterface({ input: child.stdout });
   lines.on('line', (line) => {
     countLine(tally, line);
-    console.log(line);
+    const seconds = Math.round((performance.now() - start) / 1000);
+    console.log(/^(not )?ok/.test(line) ? `${String(seconds).padStart(4)} s ${line}` : line);
   });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
