@@ -15,9 +15,8 @@ const ENDS_CHUNK = 256; // ends.cpp
 const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
-const HEAD_ROWS = 2048; // head_gradient.cpp
+const HEAD_ROWS = 2048; // head_gradient.cpp, divergence.cpp
 const BACKWARD_TOKENS = 2048; // backward.cpp
-const COMPARE_ROWS = 8192; // compare.cpp
 const GRAM_CHUNK = 256; // run_site.cpp
 const STRIP_FLOATS = 2 ** 20; // block.h
 const STRIP_ROWS = 256;
@@ -232,17 +231,27 @@ export function scoreBytes(
   return FLOAT * (fixed + Math.max(page, vocabularyTile(architecture)));
 }
 
-/** compare: two models' states of which only a page is in memory, one architecture. */
-export function compareBytes({ architecture, threads, window }: Ground, tokens: number): number {
+/** expectHead on states of which only a page is in memory. */
+export function expectHeadBytes(ground: Ground, tokens: number): number {
+  const { architecture, threads, window } = ground;
   const { hidden, embeddingProjection } = architecture;
-  const rows = Math.min(COMPARE_ROWS, tokens);
-  const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
-  const side =
-    headInput(architecture) +
-    rows * (embeddingProjection ?? hidden) +
-    workers +
-    vocabularyTile(architecture);
-  return FLOAT * (2 * side + threads * LOGIT_COLUMNS + flightTokens(window, tokens) * hidden);
+  const width = embeddingProjection ?? hidden;
+  const page = flightTokens(window, tokens);
+  const rows = Math.min(HEAD_ROWS, tokens);
+  const workers = threads * (ENDS_CHUNK * hidden + CHUNK * LOGIT_COLUMNS);
+  const fixed = headInput(architecture) + rows * width + workers;
+  // The states' page goes before the mean's and a tile of the vocabulary come.
+  return FLOAT * (fixed + Math.max(page * hidden, page * width + vocabularyTile(architecture)));
+}
+
+/** divergenceFrom on states of which only a page is in memory. */
+export function divergenceBytes(ground: Ground, tokens: number): number {
+  const { architecture, threads, window } = ground;
+  const { hidden, embeddingProjection } = architecture;
+  const width = embeddingProjection ?? hidden;
+  const views = flightTokens(window, tokens) * (hidden + width);
+  const dots = headInput(architecture) + threads * CHUNK * (hidden + width) + views;
+  return Math.max(scoreBytes(ground, { rows: tokens, paged: true }), FLOAT * dots);
 }
 
 /** headGradient on states and gradients of which only a page is in memory. */

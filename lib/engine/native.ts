@@ -18,6 +18,7 @@ import { loadError } from './load-error';
 import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
+import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
 import type { NativeGpu } from './native-gpu';
 import type { NativeNumbers } from './native-numbers';
@@ -101,6 +102,7 @@ export interface MetricPlace {
 export interface NativeAddon
   extends NativeBackward,
     NativeBench,
+    NativeDivergence,
     NativeDevices,
     NativeFfn,
     NativeGpu,

@@ -10,10 +10,11 @@ import {
   applySiteBytes,
   backwardBytes,
   blockBytes,
-  compareBytes,
   copyStatesBytes,
+  divergenceBytes,
   embedBytes,
   encodeBytes,
+  expectHeadBytes,
   ffnInputs,
   ffnTokensBytes,
   type Ground,
@@ -243,7 +244,11 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const tiles = blockMemory({ ...ground, tiled: false }) - memory;
   const copies = fisher ? copyStatesBytes(ground, tokens) : 0;
   const ends = reads ? embedBytes(ground, states) : 0;
-  const head = fisher ? headGradientBytes(ground, tokens) : 0;
+  const head = fisher
+    ? headGradientBytes(ground, tokens)
+    : probe
+      ? expectHeadBytes(ground, trial.rows)
+      : 0;
   const all = statesBytes(ground, tokens);
   const metrics = fisher
     ? statesBytes(ground, settings.selection === 'fisher' ? layers.length * hidden : hidden)
@@ -282,7 +287,10 @@ function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: Stat
     const refit = block === layer.block ? refitBytes(ground, problem, kept) : 0;
     return blockBytes(ground, block) + Math.max(...runs, refit);
   });
-  const between = Math.max(compareBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
+  const between = Math.max(
+    divergenceBytes(ground, trial.rows),
+    copyStatesBytes(ground, trial.rows),
+  );
   return Math.max(blocks, held + between);
 }
 

@@ -4,6 +4,7 @@
  */
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
+import type { ExpectedHead } from '../engine/native-divergence';
 import { nextTokens, type Session } from '../engine/session';
 import type { NativeSolver, SweepResult } from '../solver/native-solver';
 import { sliceSite } from './slice';
@@ -20,22 +21,23 @@ export class Probe {
   readonly #window: number;
   readonly #scratch: string;
   readonly #targets: Int32Array;
-  /** `[tokens, hidden]` of the dense model: before the site at hand, and after the last block. */
+  /** `[tokens, hidden]` of the dense model before the site at hand. */
   readonly #states: MatrixHandle;
-  readonly #last: MatrixHandle;
+  /** What the dense model predicts. */
+  readonly #reference: ExpectedHead;
 
   private constructor(
     session: Session,
     { targets, window, scratch }: { targets: Int32Array; window: number; scratch: string },
     states: MatrixHandle,
-    last: MatrixHandle,
+    reference: ExpectedHead,
   ) {
     this.#session = session;
     this.#window = window;
     this.#scratch = scratch;
     this.#targets = targets;
     this.#states = states;
-    this.#last = last;
+    this.#reference = reference;
   }
 
   /** One pass of the dense model over the first windows of `ids`. */
@@ -47,13 +49,15 @@ export class Probe {
   ): Promise<Probe> {
     const mine = ids.subarray(0, probeTokens(ids.length, window));
     const targets = nextTokens(mine, window);
-    const last = await session.embed(mine, window, scratch);
-    try {
+    const reference = await using(await session.embed(mine, window, scratch), async (last) => {
       await session.forward(last, window);
+      return expect(session, last, scratch);
+    });
+    try {
       const states = await session.embed(mine, window, scratch);
-      return new Probe(session, { targets, window, scratch }, states, last);
+      return new Probe(session, { targets, window, scratch }, states, reference);
     } catch (error) {
-      native.release(last);
+      native.release(reference.mean);
       throw error;
     }
   }
@@ -74,7 +78,7 @@ export class Probe {
 
   dispose(): void {
     native.release(this.#states);
-    native.release(this.#last);
+    native.release(this.#reference.mean);
   }
 
   /** Mean KL(dense ‖ pruned), nats per token. */
@@ -93,13 +97,8 @@ export class Probe {
           session.advance(block, hidden, this.#window),
         );
       }
-      const { kl } = await native.compare(
-        handle,
-        { ends: session.ends, hidden: this.#last, row: 0 },
-        { ends: session.ends, hidden, row: 0 },
-        this.#targets,
-      );
-      const known = kl.filter((value) => !Number.isNaN(value));
+      const kl = await native.divergenceFrom(handle, session.ends, this.#reference, hidden);
+      const known = kl.filter((_, token) => this.#targets[token]! >= 0);
       return known.reduce((sum, value) => sum + value, 0) / known.length;
     });
   }
@@ -120,6 +119,29 @@ export class Probe {
     if (layer.site === 'attention') {
       await this.#session.advanceSite(block, 'ffn', hidden, this.#window);
     }
+  }
+}
+
+/** The predictions from hidden states after the last block. */
+async function expect(
+  session: Session,
+  last: MatrixHandle,
+  scratch: string,
+): Promise<ExpectedHead> {
+  const { rows, pageRows } = native.matrixShape(last);
+  const { hidden, embeddingProjection } = session.architecture;
+  const mean = session.matrix(rows, embeddingProjection ?? hidden, pageRows, scratch);
+  try {
+    const negativeEntropy = await native.expectHead(
+      session.engine.handle,
+      session.ends,
+      last,
+      mean,
+    );
+    return { mean, negativeEntropy };
+  } catch (error) {
+    native.release(mean);
+    throw error;
   }
 }
 

@@ -4,6 +4,7 @@
 #include "addon/backward_addon.h"
 #include "addon/bench_addon.h"
 #include "addon/devices_addon.h"
+#include "addon/divergence_addon.h"
 #include "addon/engine_addon.h"
 #include "addon/ffn_addon.h"
 #include "addon/formats_addon.h"
@@ -23,6 +24,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitBackward(env, exports);
   struprune::addon::InitDevices(env, exports);
   struprune::addon::InitBench(env, exports);
+  struprune::addon::InitDivergence(env, exports);
   struprune::addon::InitGpu(env, exports);
   struprune::addon::InitNumbers(env, exports);
   return exports;

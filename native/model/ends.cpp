@@ -153,7 +153,8 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
   const size_t width = spec.embedding_width, tokens = hidden.rows();
   const HeadInput head(context, spec);
   TokenScores scores{std::vector<double>(tokens, std::numeric_limits<double>::quiet_NaN()),
-                     std::vector<int32_t>(tokens, -1)};
+                     std::vector<double>(tokens), std::vector<int32_t>(tokens, -1)};
+  const auto target = [&](size_t row) { return targets.empty() ? -1 : targets[row]; };
   const size_t flight = std::min(tokens, kScoreRows);
   auto inputs = context.Allocate<float>(flight * width);
   auto logits = context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns);
@@ -174,7 +175,7 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
           Gemm(Trans::kNo, Trans::kYes, n, cols, width, 1.0f, inputs.data() + first * width, width,
                table + col * width, width, 0.0f, out, cols);
           for (size_t i = 0; i < n; ++i) {
-            running[first + i].Take(tile + col, cols, out + i * cols, targets[row + first + i]);
+            running[first + i].Take(tile + col, cols, out + i * cols, target(row + first + i));
           }
         }
       });
@@ -182,7 +183,8 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
     for (size_t i = 0; i < rows; ++i) {
       const RunningToken& state = running[i];
       scores.best[row + i] = state.best;
-      if (targets[row + i] >= 0) scores.nll[row + i] = state.LogSum() - state.target_logit;
+      scores.log_sum[row + i] = state.LogSum();
+      if (target(row + i) >= 0) scores.nll[row + i] = scores.log_sum[row + i] - state.target_logit;
     }
   }
   return scores;

@@ -4,9 +4,10 @@
 #include <cmath>
 #include <vector>
 
-#include "model/forward_steps.h"
+#include "core/row_chunks.h"
+#include "model/expected_rows.h"
 #include "ops/finite.h"
-#include "ops/softmax.h"
+#include "ops/gemm.h"
 
 namespace struprune {
 namespace {
@@ -14,9 +15,6 @@ namespace {
 using Access = PagedMatrix::Access;
 
 constexpr size_t kFlightRows = 2048;
-// Vocabulary columns of one logits product; bounds a worker's scratch.
-constexpr size_t kColumns = 1024;
-static_assert(kVocabularyTile % kColumns == 0);
 
 // A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser over a mixed
 // counter.
@@ -80,8 +78,7 @@ class HeadInputBackward {
   Buffer<float> norm_, projection_;
 };
 
-// d(NLL)/d(input of the head) = softmax(logits) W − W[label]. The sum over the vocabulary runs with
-// the softmax's own running maximum, so that one pass over the table gives both.
+// d(NLL)/d(input of the head) = softmax(logits) W − W[label].
 class Flight {
  public:
   Flight(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
@@ -92,13 +89,13 @@ class Flight {
         width_(spec.embedding_width),
         forward_(context, spec),
         backward_(context, spec),
-        states_(rows_),
+        expected_(context, spec, rows_),
+        labels_(rows_),
         nll_(rows_) {
     const size_t workers = context.pool.size();
     inputs_ = context.Allocate<float>(rows_ * width_);
     sums_ = context.Allocate<float>(rows_ * width_);
     scratch_ = context.Allocate<float>(workers * kChunk * spec.hidden);
-    weights_ = context.Allocate<float>(workers * kChunk * kColumns);
     label_rows_ = context.Allocate<float>(workers * width_);
   }
 
@@ -112,20 +109,12 @@ class Flight {
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * kChunk * d,
                        inputs_.data() + first * width_);
-      std::fill_n(sums_.data() + first * width_, count * width_, 0.0f);
-      for (size_t i = first; i < first + count; ++i) {
-        const bool drawn = run_.labels == Labels::kSampled;
-        states_[i] = {{}, drawn ? -1 : run_.targets[row + i]};
-      }
     });
-    ForVocabularyTiles(context_, spec_, [&](size_t tile, size_t count, const float* table) {
-      ForChunks(context_, rows, [&](size_t first, size_t n, size_t worker) {
-        for (size_t col = 0; col < count; col += kColumns) {
-          AddPiece(row, first, n, tile + col, std::min(kColumns, count - col), table + col * width_,
-                   worker);
-        }
-      });
-    });
+    const bool drawn = run_.labels == Labels::kSampled;
+    for (size_t i = 0; i < rows; ++i) labels_[i] = drawn ? -1 : run_.targets[row + i];
+    ExpectedRows::Visit draw;
+    if (drawn) draw = [&](const ExpectedRows::Piece& piece) { DrawLabel(row, piece); };
+    expected_.Run(rows, inputs_.data(), sums_.data(), draw);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       for (size_t i = first; i < first + count; ++i) Finish(i, run_.targets[row + i] >= 0, worker);
       float* grad = gradient.data() + first * d;
@@ -144,41 +133,15 @@ class Flight {
   }
 
  private:
-  struct State {
-    RunningSoftmax softmax;
-    int32_t label = -1;
-  };
-
-  // Rows [first, first + count) of the flight, vocabulary [column, column + columns).
-  void AddPiece(size_t row, size_t first, size_t count, size_t column, size_t columns,
-                const float* table, size_t worker) {
-    float* weights = weights_.data() + worker * kChunk * kColumns;
-    float* sums = sums_.data() + first * width_;
-    Gemm(Trans::kNo, Trans::kYes, count, columns, width_, 1.0f, inputs_.data() + first * width_,
-         width_, table, width_, 0.0f, weights, columns);
-    for (size_t i = 0; i < count; ++i) {
-      State& state = states_[first + i];
-      float* own = weights + i * columns;
-      double piece = 0;
-      const float shrink = SoftmaxPiece(columns, own, state.softmax, piece);
-      for (size_t j = 0; j < width_; ++j) sums[i * width_ + j] *= shrink;
-      if (run_.labels == Labels::kSampled) {
-        DrawLabel(row + first + i, column, columns, own, piece, state);
-      }
-    }
-    Gemm(Trans::kNo, Trans::kNo, count, width_, columns, 1.0f, weights, columns, table, width_,
-         1.0f, sums, width_);
-  }
-
   // A draw from a distribution that arrives in pieces: each piece takes the label over with its
   // share of all seen so far, which leaves every token its own probability in the end.
-  void DrawLabel(size_t token, size_t column, size_t columns, const float* weights, double piece,
-                 State& state) {
-    const uint64_t number = column / kColumns;
-    const bool keep = Uniform(run_.seed, token, number, 0) * state.softmax.sum >= piece;
-    if (keep && state.label >= 0) return;
-    state.label = static_cast<int32_t>(
-        column + Draw(columns, weights, piece, Uniform(run_.seed, token, number, 1)));
+  void DrawLabel(size_t flight_row, const ExpectedRows::Piece& piece) {
+    const uint64_t token = flight_row + piece.row;
+    int32_t& label = labels_[piece.row];
+    const bool keep = Uniform(run_.seed, token, piece.index, 0) * piece.softmax.sum >= piece.sum;
+    if (keep && label >= 0) return;
+    const double u = Uniform(run_.seed, token, piece.index, 1);
+    label = static_cast<int32_t>(piece.column + Draw(piece.columns, piece.weights, piece.sum, u));
   }
 
   // sums -> softmax · W − W[label] of one row, and its NLL.
@@ -188,17 +151,17 @@ class Flight {
       std::fill_n(grad, width_, 0.0f);
       return;
     }
-    const State& state = states_[i];
+    const RunningSoftmax& softmax = expected_.softmax(i);
     float* label = label_rows_.data() + worker * width_;
-    LoadStored(spec_, spec_.head_source(), static_cast<size_t>(state.label), 1, label);
+    LoadStored(spec_, spec_.head_source(), static_cast<size_t>(labels_[i]), 1, label);
     const float* input = inputs_.data() + i * width_;
-    const float inverse = static_cast<float>(1 / state.softmax.sum);
+    const float inverse = static_cast<float>(1 / softmax.sum);
     double logit = 0;
     for (size_t j = 0; j < width_; ++j) {
       logit += static_cast<double>(input[j]) * label[j];
       grad[j] = grad[j] * inverse - label[j];
     }
-    nll_[i] = state.softmax.maximum + std::log(state.softmax.sum) - logit;
+    nll_[i] = softmax.maximum + std::log(softmax.sum) - logit;
   }
 
   Context& context_;
@@ -207,9 +170,10 @@ class Flight {
   const size_t rows_, width_;
   const HeadInput forward_;
   const HeadInputBackward backward_;
-  std::vector<State> states_;
+  ExpectedRows expected_;
+  std::vector<int32_t> labels_;
   std::vector<double> nll_;
-  Buffer<float> inputs_, sums_, scratch_, weights_, label_rows_;
+  Buffer<float> inputs_, sums_, scratch_, label_rows_;
 };
 
 void Check(const EndsSpec& spec, const HeadGradientRun& run) {

@@ -6,55 +6,17 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "expect_error.h"
-#include "float_tensors.h"
+#include "head_model.h"
 #include "memory_matrix.h"
 
 namespace struprune {
 namespace {
 
-std::vector<float> Random(size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(generator);
-  return values;
-}
-
-// A head without norm and the states that it reads.
-struct Model {
-  size_t width, vocab;
-  std::vector<float> head, states;
-  EndsSpec spec;
-
-  Model(size_t width_, size_t vocab_, size_t rows, unsigned seed)
-      : width(width_),
-        vocab(vocab_),
-        head(Random(vocab * width, seed)),
-        states(Random(rows * width, seed + 100)) {
-    spec.hidden = spec.embedding_width = width;
-    spec.vocab = vocab;
-    spec.head = test::FloatTensor("head", vocab, width, head);
-  }
-
-  std::vector<double> LogProbabilities(size_t row) const {
-    std::vector<double> values(vocab);
-    for (size_t v = 0; v < vocab; ++v) {
-      for (size_t j = 0; j < width; ++j) {
-        values[v] += static_cast<double>(head[v * width + j]) * states[row * width + j];
-      }
-    }
-    const double top = *std::max_element(values.begin(), values.end());
-    double sum = 0;
-    for (const double value : values) sum += std::exp(value - top);
-    for (double& value : values) value -= top + std::log(sum);
-    return values;
-  }
-};
+using Model = test::HeadModel;
 
 TokenComparison Compared(const Model& p, size_t p_row, const Model& q, size_t q_row,
                          std::span<const int32_t> targets, size_t threads) {

@@ -1,0 +1,100 @@
+#include "model/divergence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/row_chunks.h"
+#include "model/expected_rows.h"
+
+namespace struprune {
+namespace {
+
+using Access = PagedMatrix::Access;
+
+constexpr size_t kFlightRows = 2048;
+
+void Check(const EndsSpec& spec, const PagedMatrix& hidden, const PagedMatrix& mean) {
+  if (hidden.rows() != mean.rows() || hidden.page_rows() != mean.page_rows() ||
+      hidden.cols() != spec.hidden || mean.cols() != spec.embedding_width) {
+    throw Error("ERR_ARGUMENT", "hidden states and expected rows must agree in tokens and width",
+                "compare states of the same windows");
+  }
+}
+
+double Finite(double value) {
+  if (std::isfinite(value)) return value;
+  throw Error("ERR_NAN", "logits of a token are not finite",
+              "the checkpoint may be damaged, or its dtype too narrow for this text");
+}
+
+double Dot(size_t count, const float* a, const float* b) {
+  double sum = 0;
+  for (size_t j = 0; j < count; ++j) sum += static_cast<double>(a[j]) * b[j];
+  return sum;
+}
+
+}  // namespace
+
+std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
+                               PagedMatrix& mean) {
+  Check(spec, hidden, mean);
+  const size_t width = spec.embedding_width, tokens = hidden.rows();
+  const size_t most = std::min(kFlightRows, tokens);
+  const HeadInput head(context, spec);
+  ExpectedRows expected(context, spec, most);
+  auto inputs = context.Allocate<float>(most * width);
+  auto scratch = context.Allocate<float>(context.pool.size() * kHeadChunk * spec.hidden);
+  std::vector<double> negative_entropy(tokens);
+  for (size_t row = 0; row < tokens;) {
+    const size_t rows = mean.Run(row, most);
+    head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
+    const PagedMatrix::View view(mean, row, rows, Access::kWrite);
+    expected.Run(rows, inputs.data(), view.data(), {});
+    ForChunks(context, rows, [&](size_t first, size_t count, size_t) {
+      for (size_t i = first; i < first + count; ++i) {
+        const RunningSoftmax& softmax = expected.softmax(i);
+        float* own = view.data() + i * width;
+        const float inverse = static_cast<float>(1 / softmax.sum);
+        for (size_t j = 0; j < width; ++j) own[j] *= inverse;
+        negative_entropy[row + i] = Finite(Dot(width, own, inputs.data() + i * width) -
+                                           softmax.maximum - std::log(softmax.sum));
+      }
+    });
+    row += rows;
+  }
+  return negative_entropy;
+}
+
+std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, PagedMatrix& mean,
+                                   std::span<const double> negative_entropy, PagedMatrix& hidden) {
+  Check(spec, hidden, mean);
+  const size_t width = spec.embedding_width, tokens = hidden.rows();
+  if (negative_entropy.size() != tokens) {
+    throw Error("ERR_ARGUMENT", "every token needs its sum of p log p",
+                "compare states of the same windows");
+  }
+  std::vector<double> kl = ScoreTokens(context, spec, hidden, {}).log_sum;
+  const HeadInput head(context, spec);
+  const size_t workers = context.pool.size(), d = spec.hidden;
+  auto inputs = context.Allocate<float>(workers * kChunk * width);
+  auto scratch = context.Allocate<float>(workers * kChunk * d);
+  for (size_t row = 0; row < tokens;) {
+    const size_t rows = mean.Run(row, tokens - row);
+    const PagedMatrix::View states(hidden, row, rows, Access::kRead);
+    const PagedMatrix::View view(mean, row, rows, Access::kRead);
+    ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
+      float* x = inputs.data() + worker * kChunk * width;
+      head.Compute(count, states.data() + first * d, scratch.data() + worker * kChunk * d, x);
+      for (size_t i = 0; i < count; ++i) {
+        const size_t at = row + first + i;
+        const double cross = Dot(width, view.data() + (first + i) * width, x + i * width);
+        // Of equal distributions rounding may leave a hair below 0.
+        kl[at] = std::max(0.0, Finite(negative_entropy[at] - cross + kl[at]));
+      }
+    });
+    row += rows;
+  }
+  return kl;
+}
+
+}  // namespace struprune

@@ -1,0 +1,45 @@
+// The mean of the head's rows under every token's own next-token distribution: softmax(logits) W.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "model/ends.h"
+#include "ops/softmax.h"
+
+namespace struprune {
+
+class ExpectedRows {
+ public:
+  // A piece of a row's logits as it passes, the index-th of its row: exp(logit - maximum so far) of
+  // vocabulary [column, column + columns), their sum, and the softmax with this piece in it.
+  struct Piece {
+    size_t row, index, column, columns;
+    const float* weights;
+    double sum;
+    const RunningSoftmax& softmax;
+  };
+  using Visit = std::function<void(const Piece&)>;
+
+  // Of flights of at most `rows` rows.
+  ExpectedRows(Context& context, const EndsSpec& spec, size_t rows);
+
+  // sums[rows, embedding_width] <- sum of exp(logit - maximum) W[v] for inputs[rows,
+  // embedding_width] of the head; one pass over the table, with the softmax's own running maximum.
+  // `visit` (may be empty) is called on all threads, for a row in the vocabulary's order.
+  void Run(size_t rows, const float* inputs, float* sums, const Visit& visit);
+
+  // Of the last run: what its sums are to be divided by is `sum`.
+  const RunningSoftmax& softmax(size_t row) const { return softmaxes_[row]; }
+
+ private:
+  void AddPiece(size_t first, size_t count, size_t column, size_t columns, const float* table,
+                const float* inputs, float* sums, float* weights, const Visit& visit);
+
+  Context& context_;
+  const EndsSpec& spec_;
+  std::vector<RunningSoftmax> softmaxes_;
+  Buffer<float> weights_;
+};
+
+}  // namespace struprune
