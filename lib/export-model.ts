@@ -4,6 +4,7 @@ import { orAbort } from './checkpoint/atomic';
 import { type ExportPlan, planExport } from './checkpoint/export';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint, sourceOf } from './checkpoint/open';
+import { formatFor, requireApart, requireName } from './checkpoint/output-path';
 import { type Engine, using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
@@ -20,7 +21,8 @@ import { openSink, type Sink } from './pruning/write';
 const schema = z.strictObject({
   /** Folder or .gguf file; it appears when it is whole. */
   output: z.string().min(1),
-  format: z.enum(FORMATS).default('hf'),
+  /** Default: gguf where the output's name ends in .gguf, else hf. */
+  format: z.enum(FORMATS).optional(),
   /** Default: the source's own f32, f16 or bf16, else f16. */
   dtype: z.enum(DTYPES).optional(),
   /** Replace what is there. */
@@ -64,8 +66,11 @@ export async function exportOn(
   onStage?: OnStage,
   signal?: AbortSignal,
 ): Promise<Exported> {
-  const { output, format, force: replace, maxShardBytes } = settings;
+  const { output, force: replace, maxShardBytes } = settings;
+  const format = formatFor(output, settings.format);
+  requireName(output, format);
   const { architecture } = source;
+  await requireApart(output, source.path);
   const dtype = dtypeFor(source, settings);
   const widths = { architecture, pruned: architecture };
   const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });

@@ -4,6 +4,7 @@ import { tokenizerOf } from './calibration/text';
 import { copyFile, orAbort } from './checkpoint/atomic';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
+import { requireApart, requireName } from './checkpoint/output-path';
 import { type Engine, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { Session } from './engine/session';
@@ -61,9 +62,11 @@ export async function pruneOn(
 ): Promise<PruneResult> {
   const settings = settingsOf(options);
   await turn();
-  const kind = settings.format === 'hf' ? 'folder' : 'file';
-  const { resume, force } = settings;
-  const journal = await Journal.open(settings.output, kind, { resume, replace: force });
+  const { output, format, resume, force } = settings;
+  requireName(output, format);
+  await requireApart(output, typeof model === 'string' ? model : model.path);
+  const kind = format === 'hf' ? 'folder' : 'file';
+  const journal = await Journal.open(output, kind, { resume, replace: force });
   try {
     return await pruneWith(journal, engine, model, settings, options, shared);
   } catch (error) {

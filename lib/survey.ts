@@ -15,9 +15,10 @@ import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
 import { settingsOf, surveySchema } from './pruning/options';
-import { setUp, targetFacts } from './pruning/setup';
+import { setUp, targetFacts, wholeBytes } from './pruning/setup';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
+import { tokenizerBytes } from './pruning/tokenizer-output';
 import { allocationLayers, type TargetFacts } from './pruning/widths';
 
 /** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
@@ -45,7 +46,8 @@ export async function survey(
   const { signal } = options;
   return withEngine(options, async (engine) => {
     const source = await sourceOf(model);
-    const setup = setUp(source, settings);
+    const bytes = await tokenizerBytes(source, settings.format, signal);
+    const setup = setUp(source, settings, bytes);
     const { window, layers, method, dtype } = setup;
     if (file !== undefined) await requireReplaceable(resolve(file), 'file', { replace: force });
     const ids = await readWindows(source, calibration, { window, maxTokens, signal });
@@ -62,7 +64,10 @@ export async function survey(
         await writeSurvey(resolve(file), session, measured, identity, { replace: force });
       }
       const { curves, weights } = await curvesOf(method, measured, layers);
-      return { layers: allocationLayers(layers, curves, weights), ...targetFacts(setup) };
+      return {
+        layers: allocationLayers(layers, curves, weights),
+        ...targetFacts(setup, wholeBytes(setup)),
+      };
     } finally {
       surveys.dispose();
       session.dispose();

@@ -15,13 +15,26 @@ export function scopeWeights(layers: readonly AllocationLayer[]): number {
 export function checkBudget(layers: readonly AllocationLayer[], budget: Budget): void {
   const most = removableWeights(layers);
   if (budget.remove <= most) return;
+  const wider =
+    most > 0
+      ? 'widen the scope or raise the largest layer sparsity'
+      : 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another scope';
+  if (budget.counted) {
+    const { unit, now, each } = budget.counted;
+    const least = Math.ceil(now - each * most);
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the target is ${Math.floor(now - each * budget.remove)} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}`,
+      most > 0 ? `ask for ${least} or more, ${wider}` : wider,
+    );
+  }
   const asked = (budget.remove / budget.total).toFixed(4);
   // Rounded down, so that asking for the number printed works.
   const possible = (Math.floor((most / budget.total) * 1e4) / 1e4).toFixed(4);
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `sparsity ${asked} asks for ${budget.remove} weights, but the scope, the bounds and the rounding of widths let ${most} go`,
-    `ask for at most ${possible}, widen the scope or raise the largest layer sparsity`,
+    most > 0 ? `ask for at most ${possible}, ${wider}` : wider,
   );
 }
 

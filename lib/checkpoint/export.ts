@@ -5,6 +5,8 @@ import { planGguf } from './export-gguf';
 import { planHuggingFace } from './export-hf';
 import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
 import { type ExportFormat, holderOf, traitsOf } from './export-table';
+import { ggufBytes } from './gguf-writer';
+import { safetensorsBytes } from './safetensors-writer';
 
 export type {
   ExportDtype,
@@ -44,6 +46,13 @@ export function planExport(request: ExportRequest): ExportPlan {
   const plan = format === 'hf' ? planHuggingFace(request, holder) : planGguf(request, holder);
   if (dtype === 'Q8_0') requireQ8Rows(plan);
   return plan;
+}
+
+/** Bytes of the files that hold the weights, a GGUF file's tokenizer not counted. */
+export function weightFileBytes(plan: ExportPlan, maxShardBytes?: number): number {
+  return plan.format === 'hf'
+    ? safetensorsBytes(plan.tensors, maxShardBytes)
+    : ggufBytes(plan.tensors, plan.metadata!);
 }
 
 function requireDtype(format: ExportFormat, dtype: ExportDtype): void {

@@ -102,6 +102,14 @@ export class GgufWriter {
   }
 }
 
+/** Size of the file that such a writer makes. */
+export function ggufBytes(tensors: OutputTensor[], metadata: Record<string, GgufEntry>): number {
+  const placed = placeTensors(tensors);
+  const alignment = alignmentOf(metadata);
+  const data = placed.reduce((sum, { bytes }) => sum + bytes + paddingOf(bytes, alignment), 0);
+  return headerOf(placed, metadata, alignment).length + data;
+}
+
 function requireHeld({ name, shape }: PlacedTensor): void {
   if (Buffer.byteLength(name) <= MAX_NAME_BYTES && shape.length <= MAX_DIMENSIONS) return;
   throw new StruPruneError(

@@ -1,10 +1,13 @@
-/** What may happen at an output path before and after the write; used by atomic.ts alone. */
+/** What may happen at an output path before and after the write; before any work where it can be known. */
 import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
-import { lstat, mkdir, open, readdir, rmdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { lstat, mkdir, open, readdir, realpath, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
 
 import { StruPruneError } from '../errors';
+import type { ExportFormat } from './export-table';
+
+const GGUF = '.gguf';
 
 export interface AtomicOptions {
   /** Take the place of what is at the target (`--force`); else an existing target is ERR_OUTPUT. */
@@ -68,6 +71,44 @@ export async function requireReplaceable(
       'give another path, or remove the folder yourself',
     );
   }
+}
+
+/** The format that was asked for, else the one that the name of the output speaks for. */
+export function formatFor(target: string, asked: ExportFormat | undefined): ExportFormat {
+  return asked ?? (target.endsWith(GGUF) ? 'gguf' : 'hf');
+}
+
+/** Loaders tell the formats apart by the name. */
+export function requireName(target: string, format: ExportFormat): void {
+  if (target.endsWith(GGUF) === (format === 'gguf')) return;
+  throw format === 'gguf'
+    ? new StruPruneError(
+        'ERR_ARGUMENT',
+        `the name of a GGUF file ends in ${GGUF}, and ${target} does not`,
+        `write to ${target}${GGUF}`,
+      )
+    : new StruPruneError(
+        'ERR_ARGUMENT',
+        `${target} is the name of a GGUF file, and a Hugging Face folder is to be written`,
+        'ask for the format gguf, or give another path',
+      );
+}
+
+/** Refuses a target whose replacement would remove the model itself: the same path, or a folder around it. */
+export async function requireApart(target: string, model: string): Promise<void> {
+  const [output, source] = await Promise.all([target, model].map(realPath));
+  if (output === undefined || source === undefined) return;
+  if (output !== source && !source.startsWith(output + sep)) return;
+  throw new StruPruneError(
+    'ERR_OUTPUT',
+    `the output ${target} ${output === source ? 'is' : 'contains'} the model itself`,
+    'give another path',
+  );
+}
+
+/** Without symbolic links; undefined where nothing is there. */
+function realPath(path: string): Promise<string | undefined> {
+  return realpath(path).catch(() => undefined);
 }
 
 /** `--force` on a home folder by mistake must not remove it. */

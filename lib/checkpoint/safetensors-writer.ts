@@ -19,6 +19,7 @@ export interface SafetensorsWriterOptions extends AtomicOptions {
 /** What transformers takes as the largest file unless told otherwise. */
 export const DEFAULT_SHARD_BYTES = 5_000_000_000;
 
+const DEFAULT_METADATA = { format: 'pt' };
 const DTYPES = ['F32', 'F16', 'BF16'];
 
 interface Shard {
@@ -108,8 +109,23 @@ export class SafetensorsWriter {
     const file = await AtomicFile.create(join(this.folder, name), this.options);
     this.files.push(file);
     this.end += tensors.length;
-    await file.write(headerOf(tensors, this.options.metadata ?? { format: 'pt' }));
+    await file.write(headerOf(tensors, this.options.metadata ?? DEFAULT_METADATA));
   }
+}
+
+/** Size of the files that such a writer makes, the index of several not counted. */
+export function safetensorsBytes(
+  tensors: OutputTensor[],
+  maxShardBytes = DEFAULT_SHARD_BYTES,
+): number {
+  return shardsOf(placeTensors(tensors), maxShardBytes)
+    .map(({ tensors }) =>
+      tensors.reduce(
+        (sum, { bytes }) => sum + bytes,
+        headerOf(tensors, DEFAULT_METADATA).byteLength,
+      ),
+    )
+    .reduce((sum, bytes) => sum + bytes, 0);
 }
 
 function shardsOf(tensors: PlacedTensor[], maxBytes: number): Shard[] {

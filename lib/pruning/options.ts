@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { z } from 'zod';
 import type { AllocationFunction } from '../allocation/own';
+import { formatFor } from '../checkpoint/output-path';
 import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { METHODS } from '../methods';
@@ -53,7 +54,7 @@ const schema = z.strictObject({
   eval: z.string().min(1).optional(),
   evalTokens: count.optional(),
   evalWindow: count.optional(),
-  format: z.enum(FORMATS).default('hf'),
+  format: z.enum(FORMATS).optional(),
   dtype: z.enum(DTYPES).optional(),
   seed: z.number().int().min(0).default(0),
   force: z.boolean().default(false),
@@ -124,7 +125,10 @@ export const surveySchema = schema.pick({
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
 export type PruneOptions = z.input<typeof schema> &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
-export type Settings = z.output<typeof schema> & { layerWeights: (typeof LAYER_WEIGHTS)[number] };
+export type Settings = z.output<typeof schema> & {
+  format: (typeof FORMATS)[number];
+  layerWeights: (typeof LAYER_WEIGHTS)[number];
+};
 
 /** Shares of the error so far and of the dense output in a block's target. */
 export interface Feedback {
@@ -145,7 +149,11 @@ export function settingsOf(options: PruneOptions): Settings {
   const given = settingsFrom(schema, options);
   // What only the Fisher metric has asks for it; else docs/decisions/0007.
   const fisher = given.selection === 'fisher' || given.fisherLabels === 'sampled';
-  const settings = { ...given, layerWeights: given.layerWeights ?? (fisher ? 'fisher' : 'probe') };
+  const settings = {
+    ...given,
+    format: formatFor(given.output, given.format),
+    layerWeights: given.layerWeights ?? (fisher ? 'fisher' : 'probe'),
+  } as const;
   requireOneTarget(settings);
   requireNames(settings);
   return settings;

@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
@@ -34,10 +34,21 @@ export async function requireRoom(
   }
   const room = limit || Math.max(plan.memory, roomWithoutLimit());
   native.setRoom(engine.handle, room - plan.reserve);
+  await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));
   await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '-o');
   return plan;
+}
+
+async function requireFolder(scratch: string): Promise<void> {
+  const found = await stat(scratch).catch(() => null);
+  if (found?.isDirectory()) return;
+  throw new StruPruneError(
+    'ERR_SCRATCH',
+    `there is no folder ${scratch} for scratch files`,
+    'create it, or name another with --scratch',
+  );
 }
 
 async function requireSpace(
@@ -47,7 +58,7 @@ async function requireSpace(
   needed: number,
   flag: string,
 ): Promise<void> {
-  // A folder that is not there, or a file system that does not say, is found out by using it.
+  // A file system that does not say is found out by using it.
   const space = await statfs(folder).catch(() => null);
   const free = space && space.bavail * space.bsize;
   if (free === null || needed <= free) return;

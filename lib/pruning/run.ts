@@ -15,6 +15,7 @@ import type { PruneOptions, Settings } from './options';
 import { requireRoom } from './room';
 import { planInput, requireNoSliding, type Setup, setUp, surveys } from './setup';
 import type { Surveys } from './surveys';
+import { tokenizerBytes } from './tokenizer-output';
 
 export interface Run extends Setup {
   engine: Engine;
@@ -46,7 +47,12 @@ export async function openRun(
 ): Promise<Run> {
   const source = await sourceOf(model);
   await turn();
-  const setup = setUp(source, settings);
+  const sized = settings.targetSize !== undefined;
+  const setup = setUp(
+    source,
+    settings,
+    sized ? await tokenizerBytes(source, settings.format, signal) : 0,
+  );
   await turn();
   const { dtype, window } = setup;
   const { architecture } = source;

@@ -2,7 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
-import { type ExportDtype, type ExportPlan, planExport } from '../checkpoint/export';
+import {
+  type ExportDtype,
+  type ExportPlan,
+  planExport,
+  weightFileBytes,
+} from '../checkpoint/export';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { type Method, methodOf } from '../methods';
@@ -30,10 +35,12 @@ export interface Setup {
   dtype: ExportDtype;
   layers: Layer[];
   window: number;
+  /** Of a GGUF output, where a target in bytes asks for it; else 0. */
+  tokenizerBytes: number;
 }
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
-export function setUp(source: ModelSource, settings: Settings): Setup {
+export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 0): Setup {
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
   const dtype = dtypeFor(source, settings);
@@ -81,6 +88,7 @@ export function setUp(source: ModelSource, settings: Settings): Setup {
     dtype,
     layers: layersOf(architecture, settings, dtype),
     window,
+    tokenizerBytes,
   };
   // A first look at the output: what nothing can hold is refused now.
   const { removed } = uniformAllocation(setup);
@@ -150,11 +158,21 @@ export function uniformAllocation(setup: Setup): JointAllocation {
 }
 
 export function budgetOf(setup: Setup): Budget {
-  return budgetFor(setup.settings, targetFacts(setup));
+  const { targetSize } = setup.settings;
+  const bytes = targetSize === undefined ? 0 : wholeBytes(setup);
+  return budgetFor(setup.settings, targetFacts(setup, bytes));
 }
 
-export function targetFacts({ source, dtype }: Setup): TargetFacts {
-  return { total: linearParameters(source.architecture), parameters: source.parameters, dtype };
+export function targetFacts({ source, dtype }: Setup, bytes: number): TargetFacts {
+  const total = linearParameters(source.architecture);
+  return { total, parameters: source.parameters, bytes, dtype };
+}
+
+/** Of the output's weight files if nothing were removed. */
+export function wholeBytes(setup: Setup): number {
+  const { layers, settings, tokenizerBytes } = setup;
+  const whole = planOutput(setup, new Int32Array(layers.length));
+  return tokenizerBytes + weightFileBytes(whole, settings.maxShardBytes);
 }
 
 /** The output for widths that are known, masks that are not. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerOf } from '../calibration/text';
 import type { GgufEntry } from '../checkpoint/container';
+import { ggufBytes } from '../checkpoint/gguf-writer';
 import { exists } from '../checkpoint/output-path';
 import type { ModelSource } from '../model/architecture';
 import { inThread } from '../tokenizer';
@@ -34,6 +35,20 @@ export async function tokenizerOutput(
   const files =
     source.format === 'hf' ? await copied(source.path) : await inThread('files', job, signal);
   return { files, metadata: {} };
+}
+
+/** What a file of the provenance's metadata takes beside the tokenizer's, at most: names, hashes, the command. */
+const PROVENANCE_BYTES = 4096;
+
+/** Bytes of a GGUF output's metadata that the export plan does not know; 0 for a folder. */
+export async function tokenizerBytes(
+  source: ModelSource,
+  format: 'hf' | 'gguf',
+  signal?: AbortSignal,
+): Promise<number> {
+  if (format === 'hf') return 0;
+  const { metadata } = await tokenizerOutput(source, format, signal);
+  return PROVENANCE_BYTES + ggufBytes([], metadata);
 }
 
 async function copied(folder: string): Promise<TokenizerOutput['files']> {

@@ -3,6 +3,7 @@ import { storageBytes } from '../checkpoint/container';
 import { roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
 import { SITES } from '../engine/session';
+import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import {
   type BlockKeep,
@@ -95,18 +96,32 @@ export interface TargetFacts {
   total: number;
   /** All parameters of the checkpoint. */
   parameters: number;
+  /** Weight files of the output with nothing removed; without a GGUF file's vocabulary where that is not known. */
+  bytes: number;
   /** Of the output. */
   dtype: Dtype;
 }
 
-/** Weights to remove for a target; one in bytes counts every parameter at the output's dtype. */
+/** Weights to remove for a target. @throws StruPruneError ERR_ARGUMENT where the model is no larger than that already */
 export function budgetFor(
   { sparsity, targetParams, targetSize }: Target,
-  { total, parameters, dtype }: TargetFacts,
+  { total, parameters, bytes, dtype }: TargetFacts,
 ): Budget {
   if (sparsity !== undefined) return { remove: weightsToRemove(sparsity, total), total };
-  const keep = targetParams ?? Math.floor((targetSize! * RUN) / storageBytes(dtype, [RUN]));
-  return { remove: Math.max(0, parameters - keep), total };
+  const counted =
+    targetParams !== undefined
+      ? { unit: 'parameters' as const, now: parameters, each: 1 }
+      : { unit: 'bytes' as const, now: bytes, each: storageBytes(dtype, [RUN]) / RUN };
+  const { unit, now, each } = counted;
+  const keep = targetParams ?? targetSize!;
+  if (keep >= now) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the target is ${keep} ${unit}, and the model has ${now} in ${dtype.toLowerCase()}: nothing to remove`,
+      'give a smaller target; sparsity 0 writes the model as it is',
+    );
+  }
+  return { remove: Math.ceil((now - keep) / each), total, counted };
 }
 
 /** A mask as ascending indices of the groups that stay. */

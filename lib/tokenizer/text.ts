@@ -1,13 +1,13 @@
 /** Text files as the tokenizer wants them: UTF-8, no byte order mark, LF line ends. */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { StruPruneError } from '../errors';
 
 const BLOCK_BYTES = 1 << 16;
 
 /**
  * Yields the text block by block; only what is asked for is read and checked.
- * @throws StruPruneError ERR_NOT_FOUND, or ERR_TEXT with the byte offset of what is not UTF-8.
+ * @throws StruPruneError ERR_NOT_FOUND; ERR_TEXT for a folder, or with the byte offset of what is not UTF-8.
  */
 export function* readText(path: string): Generator<string, void> {
   const file = openText(path);
@@ -38,12 +38,15 @@ export function* readText(path: string): Generator<string, void> {
 
 function openText(path: string): number {
   try {
-    return openSync(path, 'r');
+    const file = openSync(path, 'r');
+    if (!fstatSync(file).isDirectory()) return file;
+    closeSync(file);
   } catch (cause) {
     throw new StruPruneError('ERR_NOT_FOUND', `cannot read the text ${path}`, 'check the path', {
       cause,
     });
   }
+  throw new StruPruneError('ERR_TEXT', `${path} is a folder`, 'give a text file');
 }
 
 function decode(bytes: Uint8Array, path: string, offset: number): string {

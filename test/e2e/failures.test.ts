@@ -1,9 +1,11 @@
 /** Runs that cannot finish: a named error with its mend, before work starts where that can be known; no output. */
 import {
+  cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
@@ -11,9 +13,11 @@ import {
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { StruPruneError } from '../../lib/errors';
+import { exportModel } from '../../lib/export-model';
 import type { Progress } from '../../lib/progress';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
 
 const work = workspace();
@@ -36,9 +40,10 @@ async function refuses(
   more: Partial<PruneOptions> = {},
 ): Promise<void> {
   const [folder, scratch] = [work.emptyFolder(), work.emptyFolder()];
+  const name = more.format === 'gguf' ? 'out.gguf' : 'out';
   const progress: Progress[] = [];
   const options: PruneOptions = {
-    output: join(folder, 'new/out'),
+    output: join(folder, 'new', name),
     calibration: CALIBRATION,
     calibrationTokens: 960,
     window: 48,
@@ -53,7 +58,7 @@ async function refuses(
   if (code.startsWith('ERR_')) t.not(error.mend, '');
   if (!late) t.deepEqual(progress, []);
   t.deepEqual(readdirSync(folder), resumable ? ['new'] : []);
-  if (resumable) t.deepEqual(readdirSync(join(folder, 'new')), ['out.struprune-journal']);
+  if (resumable) t.deepEqual(readdirSync(join(folder, 'new')), [`${name}.struprune-journal`]);
   t.deepEqual(readdirSync(scratch), []);
 }
 
@@ -104,6 +109,7 @@ test.serial(
       { code: 'ERR_NOT_FOUND', message: /cannot read the text/ },
       { eval: work.path('missing') },
     );
+    await with_(work.emptyFolder(), /is a folder/);
   },
 );
 
@@ -199,15 +205,82 @@ test.serial(
 test.serial('outputs that cannot be written', async (t) => {
   const model = work.model('llama2');
   const file = textFile('');
-  const attempt = (output: string, format: 'hf' | 'gguf', message: RegExp) =>
-    refuses(t, model, { code: 'ERR_OUTPUT', message }, { output, format });
-  for (const format of ['hf', 'gguf'] as const) {
-    await attempt(join(file, 'out'), format, /part of the path is a file/);
-    await attempt(join(file, 'deep/out'), format, /part of the path is a file/);
-    await attempt(join(work.emptyFolder(), 'x'.repeat(300)), format, /name is too long/);
+  const attempt = (output: string, message: RegExp) =>
+    refuses(t, model, { code: 'ERR_OUTPUT', message }, { output });
+  for (const suffix of ['', '.gguf']) {
+    await attempt(join(file, `out${suffix}`), /part of the path is a file/);
+    await attempt(join(file, `deep/out${suffix}`), /part of the path is a file/);
+    await attempt(join(work.emptyFolder(), `${'x'.repeat(300)}${suffix}`), /name is too long/);
     // Not even root may write there.
-    if (process.platform === 'linux') await attempt('/proc/struprune', format, /cannot write/);
+    if (process.platform === 'linux') await attempt(`/proc/struprune${suffix}`, /cannot write/);
   }
+});
+
+test.serial('an output whose replacement would remove the model', async (t) => {
+  const folder = work.emptyFolder();
+  const model = join(folder, 'model');
+  cpSync(work.model('llama2'), model, { recursive: true });
+  symlinkSync(model, join(folder, 'link'));
+  const gguf = join(folder, 'model.gguf');
+  await exportModel(model, { output: gguf });
+  const before = [hashesOf(model), hashesOf(gguf)];
+  const attempts = [
+    [model, model, /is the model itself/],
+    [model, join(folder, 'link'), /is the model itself/],
+    [join(folder, 'link'), model, /is the model itself/],
+    [model, folder, /contains the model itself/],
+    [gguf, gguf, /is the model itself/],
+  ] as const;
+  for (const [from, output, message] of attempts) {
+    await refuses(t, from, { code: 'ERR_OUTPUT', message }, { output, force: true });
+    const exported = exportModel(from, { output, force: true });
+    await t.throwsAsync(exported, { code: 'ERR_OUTPUT', message });
+  }
+  t.deepEqual([hashesOf(model), hashesOf(gguf)], before);
+});
+
+test.serial('a name that speaks for the other format', async (t) => {
+  const model = work.model('llama2');
+  const folder = work.emptyFolder();
+  const attempt = (output: string, format: 'hf' | 'gguf', message: RegExp) =>
+    refuses(t, model, { code: 'ERR_ARGUMENT', message }, { output: join(folder, output), format });
+  await attempt(
+    'out.gguf',
+    'hf',
+    /name of a GGUF file, and a Hugging Face folder is to be written/,
+  );
+  await attempt('out', 'gguf', /name of a GGUF file ends in \.gguf/);
+});
+
+test.serial('targets that the model meets already, or can never meet', async (t) => {
+  const attempt = (message: RegExp, more: Partial<PruneOptions>) =>
+    refuses(
+      t,
+      work.model('llama2'),
+      { code: 'ERR_ARGUMENT', message },
+      { sparsity: undefined, ...more },
+    );
+  await attempt(/1000000000 parameters, and the model has \d+ .*nothing to remove/, {
+    targetParams: 1e9,
+  });
+  await attempt(/1000000000 bytes, and the model has \d+ in f16: nothing/, { targetSize: 1e9 });
+  await attempt(/target is 100 parameters, but .* keep \d+/, { targetParams: 100 });
+  await attempt(/target is 100 bytes, but .* keep \d+/, { targetSize: 100 });
+  await attempt(/let 0 go/, { sparsity: 0.1, maxLayerSparsity: 0 });
+});
+
+test.serial('a scratch folder that is not there', async (t) => {
+  const model = work.model('llama2');
+  await t.throwsAsync(
+    prune(model, {
+      output: work.path('out'),
+      calibration: CALIBRATION,
+      sparsity: 0.1,
+      window: 48,
+      scratch: work.path('nowhere'),
+    }),
+    { code: 'ERR_SCRATCH', message: /no folder .*nowhere/ },
+  );
 });
 
 for (const stage of ['start', 'survey', 'solve', 'evaluate'] as const) {

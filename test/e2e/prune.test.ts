@@ -1,5 +1,5 @@
 /** Every family through prune() into every format: the result opens, states its widths and can go in again. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -211,6 +211,25 @@ for (const format of ['hf', 'gguf'] as const) {
       const again = await run(threads);
       t.deepEqual(hashesOf(again.output), hashesOf(one.output));
       t.deepEqual(again.layers, one.layers);
+    }
+  });
+}
+
+for (const format of ['hf', 'gguf'] as const) {
+  test.serial(`a target in bytes is the most that the weight file takes: ${format}`, async (t) => {
+    const about = { format, dtype: 'f32', scope: 'ffn', allocation: 'uniform' } as const;
+    const model = work.model('llama-bias');
+    const whole = await prune(model, options({ ...about, sparsity: 0 }));
+    for (const share of [0.9, 0.8]) {
+      const targetSize = Math.floor(share * whole.bytesAfter);
+      const result = await prune(model, options({ ...about, sparsity: undefined, targetSize }));
+      const file = format === 'hf' ? join(result.output, 'model.safetensors') : result.output;
+      const { size } = statSync(file);
+      t.true(size <= targetSize, `${size} of ${targetSize}`);
+      // One step: 8 channels in each of the blocks. The GGUF file's own metadata are counted generously.
+      const step = result.layers.length * 8 * 3 * 4 * 64;
+      t.true(size > targetSize - step - 4096, `${size} of ${targetSize}`);
+      t.is(result.bytesAfter, size);
     }
   });
 }

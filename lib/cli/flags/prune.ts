@@ -43,7 +43,7 @@ export const PRUNE_FLAGS: FlagTable<
   },
   targetSize: {
     flag: '--target-size <size>',
-    help: "instead: size of the output's weights, for example 200MiB",
+    help: "instead: largest size of the output's weight files, for example 200MiB",
     group: how,
     parse: size,
   },
@@ -99,7 +99,13 @@ export const PRUNE_FLAGS: FlagTable<
     group: out,
     required: true,
   },
-  format: { flag: '--format <name>', help: 'what to write', group: out, choices: FORMATS },
+  format: {
+    flag: '--format <name>',
+    help: 'what to write',
+    group: out,
+    choices: FORMATS,
+    fallback: 'gguf where the output ends in .gguf, else hf',
+  },
   dtype: {
     flag: '--dtype <name>',
     help: 'weights of the output; q8_0 for gguf alone',
