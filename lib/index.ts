@@ -62,5 +62,5 @@ export type {
   SweepResult,
 } from './solver/native-solver';
 export type { MaskFunction, MaskTask } from './solver/own-mask';
-export type { GroupSlice, Structure } from './solver/structures/types';
+export type { Structure } from './solver/structures/types';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

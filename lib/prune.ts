@@ -91,7 +91,7 @@ async function pruneWith(
   try {
     const hashes = await hashFiles(run.source, options.signal);
     const facts = { ...run, hashes, threads: engine.threads, device: engine.device };
-    await journal.begin(runIdentity(facts));
+    await journal.begin(runIdentity(facts), options.signal);
     for (const warning of journal.warnings) options.onWarning?.(warning);
     let result = await journal.completed();
     if (!result) {

@@ -100,7 +100,7 @@ export async function* fisherMetrics(
     }
     return loss;
   } finally {
-    for (const handle of [gradient, ...states]) native.release(handle);
+    for (const handle of [gradient, ...states]) await native.free(handle);
   }
 }
 
@@ -151,6 +151,6 @@ async function* blockMetric(
     });
     yield { index, block, attention, ffn, sums };
   } finally {
-    for (const handle of held) native.release(handle);
+    for (const handle of held) await native.free(handle);
   }
 }

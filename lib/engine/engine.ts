@@ -250,6 +250,6 @@ export async function using<H extends AnyHandle, T>(
   try {
     return await use(handle);
   } finally {
-    native.release(handle);
+    await native.free(handle);
   }
 }

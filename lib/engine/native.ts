@@ -124,6 +124,8 @@ export interface NativeAddon
   /** Largest resident size of the process so far, bytes. */
   peakRss(): number;
   release(handle: AnyHandle): void;
+  /** Like release, with the memory given back on a worker thread: for what may be large. */
+  free(handle: AnyHandle): Promise<void>;
   /** GFLOP/s of `[256, k] × [k, n]` products on all threads. */
   measureGemm(engine: EngineHandle, n: number, k: number, seconds: number): Promise<number>;
   openFile(path: string): FileHandle;

@@ -66,8 +66,13 @@ export class Session {
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
   async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
     const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows(window), scratch);
-    await native.embed(this.engine.handle, this.ends, ids, window, hidden);
-    return hidden;
+    try {
+      await native.embed(this.engine.handle, this.ends, ids, window, hidden);
+      return hidden;
+    } catch (error) {
+      native.release(hidden);
+      throw error;
+    }
   }
 
   /** Sums of inputs `[tokens, width]`; `residual`: columns of a residual whose products with them are summed too. */

@@ -1,6 +1,7 @@
 /** What a run removes where: the dense survey, where the rule or the method needs one, and the allocation. */
 import { type Allocation, allocate, type Budget } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
+import { copyFile } from '../checkpoint/atomic';
 import type { Method, SiteStatistics } from '../methods';
 import { Own } from '../own';
 import { inTurns } from '../turns';
@@ -57,9 +58,13 @@ async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Mea
   const { settings, method, layers, session, ids, window, onProgress } = run;
   if (!surveys(run)) return { columns: null, survey: null };
   const identity = surveyIdentity(facts);
-  const stored = settings.fromCalibration ?? journal.surveyPath;
-  if (settings.fromCalibration !== undefined || (await journal.hasSurvey())) {
-    const read = await readSurvey(stored, session, layers, identity, settings.scratch);
+  const { fromCalibration, scratch } = settings;
+  // Kept as a survey of the run's own is: a resumed run goes on with the very same.
+  if (fromCalibration !== undefined && !(await journal.hasSurvey())) {
+    await copyFile(fromCalibration, journal.surveyPath);
+  }
+  if (await journal.hasSurvey()) {
+    const read = await readSurvey(journal.surveyPath, session, layers, identity, scratch);
     if (read.survey) run.surveys.adopt(read.survey);
     return read;
   }

@@ -34,11 +34,6 @@ export function makeFfnTokens(
   return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
 }
 
-export function releaseFfnTokens({ inputs, targets }: FfnTokens): void {
-  native.release(inputs);
-  native.release(targets);
-}
-
 export interface InputRefit {
   /** Of the output map on the new input weights; `start` where nothing was gained. */
   refit: NativeRefit;

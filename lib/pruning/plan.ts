@@ -278,20 +278,18 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
 /** A probe's trial, the survey's block and sums being there: the refit, then a block of its own to the end. */
 function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: States): number {
   const { architecture } = ground;
-  const kept = (layer.groups - trialRemovals(layer)) * layer.groupSize;
+  const kept = (layer.groups - trialRemovals(layer, null)) * layer.groupSize;
   const held = problemBytes(ground, problem);
+  const refit = blockBytes(ground, layer.block) + refitBytes(ground, problem, kept);
   const blocks = eachBlock(architecture, (block) => {
-    const runs = SITES.map(
-      (site) => held + runSiteBytes(ground, block, site, trial, { collects: false }),
-    );
-    const refit = block === layer.block ? refitBytes(ground, problem, kept) : 0;
-    return blockBytes(ground, block) + Math.max(...runs, refit);
+    const runs = SITES.map((site) => runSiteBytes(ground, block, site, trial, { collects: false }));
+    return blockBytes(ground, block) + held + Math.max(...runs);
   });
   const between = Math.max(
     divergenceBytes(ground, trial.rows),
     copyStatesBytes(ground, trial.rows),
   );
-  return Math.max(blocks, held + between);
+  return Math.max(refit, blocks, held + between);
 }
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {
@@ -410,8 +408,12 @@ function problemOf(
   return { inputs: widthOf(layer), outputs: hidden, group: layer.groupSize, cross, fisher };
 }
 
+/** The most of all blocks; those of one width need the same. */
 function eachBlock({ blocks }: Architecture, bytes: (block: number) => number): number {
-  return Math.max(...blocks.map((_, block) => bytes(block)));
+  const unlike = new Map(
+    blocks.map(({ ffn, heads, kvHeads }, block) => [`${ffn} ${heads} ${kvHeads}`, block]),
+  );
+  return Math.max(...[...unlike.values()].map(bytes));
 }
 
 /** Useful flops of a token's way through blocks and, as an upper bound, the head. */

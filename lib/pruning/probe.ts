@@ -14,6 +14,8 @@ import { keptIndices, type Layer } from './widths';
 const TOKENS = 4096;
 /** Share of a layer's groups that a trial removes: fixed, so that one survey serves every sparsity. */
 const SHARE = 0.25;
+/** Errors below this share of the layer's largest count as none. */
+const NOTHING = 1e-3;
 
 /** Follows a dense pass: `weigh` a layer before its site, then `advance` past it. */
 export class Probe {
@@ -64,7 +66,7 @@ export class Probe {
 
   /** Nats per token for each unit of the error curve `sweep.error`. `layer` is not in the states yet. */
   async weigh(layer: Layer, solver: NativeSolver, sweep: SweepResult): Promise<number> {
-    const removed = trialRemovals(layer);
+    const removed = trialRemovals(layer, sweep.error);
     const error = sweep.error[removed]!;
     if (!(error > 0)) return 0;
     const keep = new Uint8Array(layer.groups).fill(1);
@@ -112,8 +114,11 @@ export class Probe {
     hidden: MatrixHandle,
   ): Promise<void> {
     const refit = await solver.refit(keep);
-    await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
-    refit.release();
+    try {
+      await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
+    } finally {
+      refit.release();
+    }
     await native.finishSite(this.#session.engine.handle, block, layer.site);
     await this.#session.advanceSite(block, layer.site, hidden, this.#window);
     if (layer.site === 'attention') {
@@ -150,7 +155,13 @@ export function probeTokens(tokens: number, window: number): number {
   return Math.min(tokens, Math.max(1, Math.floor(TOKENS / window)) * window);
 }
 
-/** The least number of groups that may go and is no less than the trial's share, or the most that may go. */
-export function trialRemovals({ allowed, groups }: Layer): number {
-  return allowed.find((removed) => removed >= SHARE * groups) ?? allowed.at(-1)!;
+/**
+ * The least number of groups that may go, is no less than the trial's share and costs something, or the most that may go:
+ * of what goes for nothing, such as channels that never fire, a trial measures rounding errors alone.
+ */
+export function trialRemovals({ allowed, groups }: Layer, error: Float64Array | null): number {
+  const most = allowed.at(-1)!;
+  const least = error ? NOTHING * error[most]! : 0;
+  const enough = (removed: number) => removed >= SHARE * groups && (error?.[removed] ?? 0) >= least;
+  return allowed.find(enough) ?? most;
 }

@@ -60,6 +60,13 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
       'apart is for the rules of this program: an own allocation sees all layers and their scope',
     );
   }
+  if (method && settings.bias === 'add') {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `method ${method.name} adds no biases of a refit`,
+      'leave --bias add out, or choose --method struprune',
+    );
+  }
   const feedback = feedbackOf(architecture, method, settings);
   if (settings.ffnSolver !== 'output' && !settings.refit) {
     throw new StruPruneError(

@@ -2,7 +2,7 @@
 import type { Allocation } from '../allocation';
 import type { ExportPlan } from '../checkpoint/export';
 import { using } from '../engine/engine';
-import { type BlockHandle, native, type Site } from '../engine/native';
+import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
 import { nextTokens, SITES } from '../engine/session';
 import type { SiteStatistics } from '../methods';
 import type { BlockKeep } from '../model/groups';
@@ -72,7 +72,7 @@ export async function solveBlocks(
     return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
   } finally {
     for (const matrix of [streams.hidden, streams.dense, streams.check]) {
-      if (matrix) native.release(matrix);
+      if (matrix) await native.free(matrix);
     }
   }
 }
@@ -99,13 +99,23 @@ async function openStreams(run: Run, idle: boolean): Promise<Streams> {
   const { session, settings, ids, window, method, states } = run;
   const needsStates = !idle && (method === null || method.statistics !== 'none');
   const feedback = !idle && feeds(settings);
-  return {
-    window,
-    scratch: states,
-    hidden: needsStates ? await session.embed(ids, window, states) : null,
-    dense: feedback ? await session.embed(ids, window, states) : null,
-    check: await session.embed(ids.subarray(ids.length - window), window),
+  const made: MatrixHandle[] = [];
+  const embed = async (tokens: Int32Array, scratch: string) => {
+    made.push(await session.embed(tokens, window, scratch));
+    return made.at(-1)!;
   };
+  try {
+    return {
+      window,
+      scratch: states,
+      hidden: needsStates ? await embed(ids, states) : null,
+      dense: feedback ? await embed(ids, states) : null,
+      check: await embed(ids.subarray(ids.length - window), ''),
+    };
+  } catch (error) {
+    made.forEach(native.release);
+    throw error;
+  }
 }
 
 function planOf(

@@ -14,7 +14,7 @@ import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
-import { type FfnTokens, makeFfnTokens, refitInputs, releaseFfnTokens } from './input-refit';
+import { type FfnTokens, makeFfnTokens, refitInputs } from './input-refit';
 import type { RunSettings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
@@ -204,7 +204,7 @@ async function collectAndSolve(
       const solved = await withSolver(session, settings, block, layer, sums, (solver) =>
         solve(context, index, block, plan, solver),
       );
-      native.release(statistics);
+      await native.free(statistics);
       outcome = await sliceAndRefit(context, index, block, plan, solved, ffn);
     } else {
       const columns = await siteStatistics(session, block, layer, statistics);
@@ -222,10 +222,9 @@ async function collectAndSolve(
     }
     return outcome;
   } finally {
-    native.release(statistics);
-    if (keep) native.release(keep);
-    if (ffn) releaseFfnTokens(ffn);
-    if (target) native.release(target);
+    for (const matrix of [statistics, keep, ffn?.inputs, ffn?.targets, target]) {
+      if (matrix) await native.free(matrix);
+    }
   }
 }
 
@@ -239,9 +238,14 @@ async function denseTarget(
 ): Promise<MatrixHandle> {
   const { rows, cols, pageRows } = native.matrixShape(dense);
   const before = session.matrix(rows, cols, pageRows, scratch);
-  await native.copyMatrix(session.engine.handle, dense, before);
-  await session.advanceSite(block, site, dense, window);
-  return before;
+  try {
+    await native.copyMatrix(session.engine.handle, dense, before);
+    await session.advanceSite(block, site, dense, window);
+    return before;
+  } catch (error) {
+    native.release(before);
+    throw error;
+  }
 }
 
 /** A mask and the refit of the output map on it; the block is as it was. */
@@ -292,14 +296,19 @@ async function sliceAndRefit(
   const kept = keptIndices(report.keep);
   let refit = first;
   let inputRefit: Outcome['inputRefit'] = null;
-  if (ffn) {
-    await sliceSite(session, index, block, layer, kept, null);
-    const refined = await refitInputs(session, settings, block, layer, ffn, first, bias);
-    refit = refined.refit;
-    inputRefit = refined.report;
-    await native.setOutput(session.engine.handle, block, layer.site, refit);
-  } else {
-    await sliceSite(session, index, block, layer, kept, refit);
+  try {
+    if (ffn) {
+      await sliceSite(session, index, block, layer, kept, null);
+      const refined = await refitInputs(session, settings, block, layer, ffn, first, bias);
+      refit = refined.refit;
+      inputRefit = refined.report;
+      await native.setOutput(session.engine.handle, block, layer.site, refit);
+    } else {
+      await sliceSite(session, index, block, layer, kept, refit);
+    }
+  } catch (error) {
+    refit.release();
+    throw error;
   }
   const last = report.admm?.history.at(-1);
   const outcome: Outcome = {

@@ -221,7 +221,7 @@ async function walk(
       report(index + 1, `block ${index + 1} of ${total}`, index);
     }
   } finally {
-    if (hidden) native.release(hidden);
+    if (hidden) await native.free(hidden);
   }
 }
 

@@ -24,7 +24,7 @@ export interface RoundsResult<Fit> {
   taken: number;
 }
 
-/** `prepare` gets a round ready to move; false: there is nowhere to go. `start` passes to the result. */
+/** `prepare` gets a round ready to move; false: there is nowhere to go. `start` passes to the result; both are released on failure. */
 export async function inputRounds<Fit extends OutputFit>(
   steps: InputSteps<Fit>,
   start: Fit,
@@ -32,17 +32,22 @@ export async function inputRounds<Fit extends OutputFit>(
   prepare: (fit: Fit, round: number) => Promise<boolean>,
 ): Promise<RoundsResult<Fit>> {
   let fit = start;
-  for (let round = 0; round < rounds; round++) {
-    if (!(await prepare(fit, round))) return { fit, taken: round };
-    await steps.move(true);
-    const next = await steps.refit();
-    if (!(next.error < fit.error)) {
-      next.release();
-      await steps.move(false);
-      return { fit, taken: round };
+  try {
+    for (let round = 0; round < rounds; round++) {
+      if (!(await prepare(fit, round))) return { fit, taken: round };
+      await steps.move(true);
+      const next = await steps.refit();
+      if (!(next.error < fit.error)) {
+        next.release();
+        await steps.move(false);
+        return { fit, taken: round };
+      }
+      fit.release();
+      fit = next;
     }
+    return { fit, taken: rounds };
+  } catch (error) {
     fit.release();
-    fit = next;
+    throw error;
   }
-  return { fit, taken: rounds };
 }

@@ -20,7 +20,9 @@ struct HandleBase {
   static constexpr uint64_t kMagic = 0x7374727570727565;
   explicit HandleBase(const std::type_info& held) : type(held) {}
   virtual ~HandleBase() = default;
-  virtual void Release() = 0;
+  void Release() { Take(); }
+  // Whoever has what is returned frees it.
+  virtual std::shared_ptr<void> Take() = 0;
   const uint64_t magic = kMagic;
   const std::type_info& type;
 };
@@ -28,7 +30,7 @@ struct HandleBase {
 template <typename T>
 struct Handle final : HandleBase {
   explicit Handle(std::shared_ptr<T> held) : HandleBase(typeid(T)), object(std::move(held)) {}
-  void Release() override { object.reset(); }
+  std::shared_ptr<void> Take() override { return std::move(object); }
   std::shared_ptr<T> object;
 };
 

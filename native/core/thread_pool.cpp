@@ -1,16 +1,31 @@
 #include "core/thread_pool.h"
 
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include "core/error.h"
 
 namespace struprune {
 
 ThreadPool::ThreadPool(size_t threads) {
-  for (size_t worker = 1; worker < threads; ++worker) {
-    workers_.emplace_back([this, worker] { Work(worker); });
+  try {
+    for (size_t worker = 1; worker < threads; ++worker) {
+      workers_.emplace_back([this, worker] { Work(worker); });
+    }
+  } catch (const std::system_error& error) {
+    const size_t made = size();
+    Stop();
+    throw Error("ERR_ARGUMENT",
+                "the system gave " + std::to_string(made) + " of " + std::to_string(threads) +
+                    " threads: " + error.what(),
+                "give fewer --threads");
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Stop() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;

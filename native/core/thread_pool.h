@@ -14,7 +14,8 @@ namespace struprune {
 
 class ThreadPool {
  public:
-  // threads >= 1; the calling thread is one of them.
+  // threads >= 1; the calling thread is one of them. Throws ERR_ARGUMENT where the system gives no
+  // more.
   explicit ThreadPool(size_t threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -28,6 +29,7 @@ class ThreadPool {
   void ParallelFor(size_t count, const std::function<void(size_t index, size_t worker)>& task);
 
  private:
+  void Stop();
   void Work(size_t worker);
   void Drain(size_t worker);
 

@@ -56,6 +56,24 @@ TEST_F(PageStoreTest, PagesComeBackFromScratch) {
   EXPECT_GE(store->traffic().evictions, 14u);
 }
 
+// What has no scratch takes the place of pages that have: the budget is one.
+TEST_F(PageStoreTest, PagesGiveWayToAStoreWithoutAFolder) {
+  const auto context = std::make_shared<Context>(1, 4 * kPage);
+  const auto paged = std::make_shared<PageStore>(context, 0, folder_);
+  const auto object = paged->Create(4, kPage);
+  for (uint32_t i = 0; i < 4; ++i) Fill(*paged, object, i, i * 1000);
+  ASSERT_EQ(context->budget->used(), 4 * kPage);
+  const auto fixed = std::make_shared<PageStore>(context, 0, "");
+  const auto held = fixed->Create(3, kPage);
+  for (uint32_t i = 0; i < 3; ++i) Fill(*fixed, held, i, i);
+  for (uint32_t i = 0; i < 4; ++i) ExpectFilled(*paged, object, i, i * 1000);
+  for (uint32_t i = 0; i < 3; ++i) ExpectFilled(*fixed, held, i, i);
+  EXPECT_LE(context->budget->peak(), 4 * kPage);
+  const auto more = fixed->Create(2, kPage);
+  Fill(*fixed, more, 0, 7);
+  test::ExpectError([&] { Fill(*fixed, more, 1, 8); }, "ERR_BUDGET", "memory");
+}
+
 TEST_F(PageStoreTest, UpdatesAreKeptAcrossEvictions) {
   const auto store = Make(2);
   const auto object = store->Create(5, kPage);

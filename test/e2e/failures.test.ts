@@ -239,6 +239,11 @@ test.serial('an output whose replacement would remove the model', async (t) => {
   t.deepEqual([hashesOf(model), hashesOf(gguf)], before);
 });
 
+test.serial('a method without refits adds none', async (t) => {
+  const refusal = { code: 'ERR_ARGUMENT', message: /method osscar adds no biases/ };
+  await refuses(t, work.model('llama2'), refusal, { method: 'osscar', bias: 'add' });
+});
+
 test.serial('a name that speaks for the other format', async (t) => {
   const model = work.model('llama2');
   const folder = work.emptyFolder();

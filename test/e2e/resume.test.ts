@@ -8,7 +8,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import test from 'ava';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
@@ -23,7 +24,7 @@ const WINDOW = 32;
 
 function options(more: Partial<PruneOptions> = {}): PruneOptions {
   return {
-    output: join(work.emptyFolder(), 'out'),
+    output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
     calibration: CALIBRATION,
     calibrationTokens: 32 * WINDOW,
     surveyTokens: 16 * WINDOW,
@@ -59,7 +60,7 @@ for (const [name, more] of ROWS) {
       t.deepEqual(resumed.resumedBlocks, [0, 1]);
       t.deepEqual(resumed.layers, whole.layers);
       t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
-      t.deepEqual(readdirSync(dirname(settings.output)), ['out']);
+      t.deepEqual(readdirSync(dirname(settings.output)), [basename(settings.output)]);
     },
   );
 }
@@ -147,12 +148,80 @@ test.serial('a run killed between its output and the end of its journal is done'
   // As if the journal had not gone yet.
   mkdirSync(journal);
   writeFileSync(join(journal, 'journal.json'), record);
-  writeFileSync(join(journal, 'result.json'), JSON.stringify(done));
+  const { identity } = JSON.parse(record.toString('utf8'));
+  writeFileSync(join(journal, 'result.json'), JSON.stringify({ identity, result: done }));
   const before = hashesOf(settings.output);
+  await t.throwsAsync(prune(model, { ...settings, sparsity: 0.3 }), {
+    code: 'ERR_ARGUMENT',
+    message: /sparsity 0.2, now 0.3/,
+  });
+  rmSync(join(journal, 'journal.json'));
+  await t.throwsAsync(prune(model, { ...settings, sparsity: 0.3 }), { code: 'ERR_ARGUMENT' });
   const again = await prune(model, settings);
   t.deepEqual(again.layers, done.layers);
   t.deepEqual(hashesOf(settings.output), before);
   t.false(existsSync(journal));
+});
+
+test.serial('work that nothing says whose it is counts for nothing', async (t) => {
+  const model = work.model('llama2');
+  const settings = options({ resume: true });
+  const journal = await stopAfter(2, model, settings);
+  rmSync(join(journal, 'journal.json'));
+  const whole = await prune(model, options({ lambda: 0.9 }));
+  const { resumedBlocks } = await prune(model, { ...settings, lambda: 0.9 });
+  t.deepEqual(resumedBlocks, []);
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
+
+test.serial('a mistake at the second start loses nothing of the first', async (t) => {
+  const model = work.model('llama2');
+  const settings = options({ resume: true });
+  const journal = await stopAfter(2, model, settings);
+  const kept = hashesOf(journal);
+  await t.throwsAsync(prune(model, { ...settings, fromCalibration: work.path('typo') }), {
+    code: 'ERR_NOT_FOUND',
+  });
+  t.deepEqual(hashesOf(journal), kept);
+  t.deepEqual((await prune(model, settings)).resumedBlocks, [0, 1]);
+});
+
+test.serial('two runs on one output: the second is refused and harms nothing', async (t) => {
+  const model = work.model('llama2');
+  const settings = options();
+  const whole = await prune(model, options());
+  const second: unknown[] = [];
+  let tried: Promise<unknown> | undefined;
+  await prune(model, {
+    ...settings,
+    onProgress: () => {
+      tried ??= Promise.all(
+        [{}, { force: true }, { resume: true }].map((more) =>
+          prune(model, { ...settings, ...more }).catch((error) => second.push(error)),
+        ),
+      );
+    },
+  });
+  await tried;
+  t.is(second.length, 3);
+  for (const error of second) {
+    t.like(error, { code: 'ERR_OUTPUT' });
+    t.regex(
+      (error as Error).message,
+      new RegExp(`process ${process.pid} .*is writing this output`),
+    );
+  }
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+  // A lock whose process is gone, or is another by now, holds nobody up.
+  const journal = await stopAfter(1, model, { ...settings, force: true });
+  for (const holder of [
+    { pid: 2 ** 22 + 1, start: '1' },
+    { pid: process.pid, start: '1' },
+  ]) {
+    writeFileSync(join(journal, 'lock.json'), JSON.stringify({ ...holder, host: hostname() }));
+    const attempt = prune(model, { ...settings, force: true, resume: true, lambda: 0.2 });
+    await t.throwsAsync(attempt, { code: 'ERR_ARGUMENT', message: /another run: lambda/ });
+  }
 });
 
 test.serial('an output that had stepped aside comes back before anything else', async (t) => {

@@ -42,7 +42,8 @@ async function trialLosses(layerWeights: 'probe' | 'fisher'): Promise<number[]> 
 }
 
 function lossOf(layer: Layer, { weights, curves }: Survey, i: number): number {
-  return weights[i]! * curves[i]![trialRemovals(layer)]!;
+  const curve = curves[i]!;
+  return weights[i]! * curve[trialRemovals(layer, curve)]!;
 }
 
 // Two independent ways to one number: the forward pass of the pruned model, and gradients of the dense one, which

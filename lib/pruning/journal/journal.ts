@@ -6,7 +6,8 @@
  *     survey.safetensors   the dense survey (survey-file.ts)
  *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
  *     output, replaced     the output being put together; an older one that steps aside for it
- *     result.json          written last before the output appears
+ *     result.json          written last before the output appears, with what is in journal.json
+ *     lock.json            the process that works on it (lock.ts)
  *
  * Every file but `output` is written under another name, brought to the disk and renamed.
  */
@@ -31,6 +32,7 @@ import type { BlockKeep } from '../../model/groups';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
+import { LOCK, requireUnlocked, takeLock } from './lock';
 
 /** What is known of a finished block beside its tensors. */
 export interface BlockRecord {
@@ -47,6 +49,11 @@ interface StoredRecord {
   roles: BlockRole[];
 }
 
+interface StoredResult {
+  identity: Identity;
+  result: PruneResult;
+}
+
 export interface JournalOptions {
   /** Replace an output that is there (`--force`), and a journal too unless `resume`. */
   replace: boolean;
@@ -54,14 +61,8 @@ export interface JournalOptions {
   resume: boolean;
 }
 
-/** Failures after which the same command may well succeed: more room, more time, another machine's load. */
-const MENDABLE: readonly ErrorCode[] = [
-  'ERR_OUTPUT',
-  'ERR_SCRATCH',
-  'ERR_BUDGET',
-  'ERR_ABORTED',
-  'ERR_INTERNAL',
-];
+/** Failures of the run's own numbers: the same command fails again, whatever it finds finished. */
+const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_VERIFY'];
 
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
@@ -75,11 +76,12 @@ export class Journal {
   readonly warnings: string[] = [];
   /** This run's settings are the journal's: what it holds may be kept or removed. */
   #begun = false;
+  #identity: Identity | null = null;
 
   private constructor(
     readonly target: string,
     private readonly madeParents: string | undefined,
-    private readonly complete: boolean,
+    private complete: boolean,
   ) {
     this.folder = journalFolder(target);
   }
@@ -99,11 +101,13 @@ export class Journal {
     return asOutput(target, async () => {
       const made = await makeParents(target);
       try {
+        await requireUnlocked(folder);
         await restoreReplaced(folder, target);
         const complete = resume && (await isComplete(folder, target));
         if (!complete) await requireReplaceable(target, kind, { replace });
         if (!resume) await clear(folder, replace);
         await makeFolder(folder);
+        await takeLock(folder);
         await sync(dirname(folder));
         return new Journal(target, made, complete);
       } catch (error) {
@@ -117,10 +121,14 @@ export class Journal {
    * Compares the run with the journal's, or starts it; finds out which blocks are finished.
    * @throws StruPruneError ERR_ARGUMENT when they differ, ERR_OUTPUT when the journal cannot be read
    */
-  async begin(identity: Identity): Promise<void> {
+  async begin(identity: Identity, signal?: AbortSignal): Promise<void> {
     await this.tidy();
-    const stored = await this.readJson<{ identity: Identity }>(HEAD);
-    const worth = await holdsWork(this.folder);
+    const stored =
+      (await this.readJson<{ identity: Identity }>(HEAD)) ??
+      (this.complete ? await this.readJson<StoredResult>(RESULT) : null);
+    // Nothing says whose work it is: it was being cleared away.
+    if (!stored) await this.dropWork();
+    const worth = this.complete || (await holdsWork(this.folder));
     const difference = stored && worth ? differenceOf(stored.identity, identity) : null;
     if (difference !== null) {
       throw new StruPruneError(
@@ -131,15 +139,18 @@ export class Journal {
     }
     if (!stored || !worth) await this.writeJson(HEAD, { identity });
     this.#begun = true;
-    while (await this.isWhole(this.finished)) this.finished += 1;
+    this.#identity = identity;
+    while (await this.isWhole(this.finished, signal)) this.finished += 1;
     await this.dropFrom(this.finished);
   }
 
   /** The result of a run that was killed after its output had appeared; null otherwise. */
   async completed(): Promise<PruneResult | null> {
-    const result = this.complete ? await this.readJson<PruneResult>(RESULT) : null;
+    const stored = this.complete ? await this.readJson<StoredResult>(RESULT) : null;
+    if (!stored) return null;
+    const { result } = stored;
     // Whichever blocks that run had solved itself: this one has solved none.
-    return result && { ...result, resumedBlocks: result.layers.map(({ index }) => index) };
+    return { ...result, resumedBlocks: result.layers.map(({ index }) => index) };
   }
 
   get surveyPath(): string {
@@ -193,16 +204,17 @@ export class Journal {
 
   /** Last step before the output appears: from then on the run is done. */
   putResult(result: PruneResult): Promise<void> {
-    return this.writeJson(RESULT, result);
+    return this.writeJson(RESULT, { identity: this.#identity!, result } satisfies StoredResult);
   }
 
   /** The output is in its place: the journal goes, what says so last. */
   remove(): Promise<void> {
     return asOutput(this.folder, async () => {
-      for (const name of await readdir(this.folder)) {
-        if (name !== RESULT) await rm(join(this.folder, name), { recursive: true, force: true });
+      const last = [HEAD, LOCK, RESULT];
+      const names = (await readdir(this.folder)).filter((name) => !last.includes(name));
+      for (const name of [...names, ...last]) {
+        await rm(join(this.folder, name), { recursive: true, force: true });
       }
-      await rm(join(this.folder, RESULT), { force: true });
       await rmdir(this.folder);
     });
   }
@@ -212,31 +224,38 @@ export class Journal {
    * says how to go on; an abort's own reason stays as it is.
    */
   async leave(error: unknown): Promise<unknown> {
-    const worth = await holdsWork(this.folder);
+    const worth = this.complete || (await holdsWork(this.folder));
     const code = error instanceof StruPruneError ? error.code : 'ERR_ABORTED';
-    const useless = this.#begun && !MENDABLE.includes(code);
+    const useless = this.#begun && HOPELESS.includes(code);
     if (worth && !useless) {
       if (this.#begun) await this.tidy();
+      await rm(join(this.folder, LOCK), { force: true });
       if (!this.#begun || !(error instanceof StruPruneError)) return error;
       return error.with(`the same command with --resume goes on from block ${this.finished}`);
     }
-    await rm(this.folder, { recursive: true, force: true });
+    await discard(this.folder);
     await removeParents(this.target, this.madeParents);
     return error;
   }
 
-  private async isWhole(index: number): Promise<boolean> {
+  private async isWhole(index: number, signal: AbortSignal | undefined): Promise<boolean> {
     const record = await this.readJson<StoredRecord>(`block-${index}.json`);
     if (!record) return false;
     const hash = createHash('sha256');
     try {
-      for await (const piece of pieces(this.blockPath(index))) hash.update(piece);
+      for await (const piece of pieces(this.blockPath(index), { signal })) hash.update(piece);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
     if (hash.digest('hex') === record.sha256) return true;
     this.warnings.push(`block ${index} in the journal is damaged: it is solved again`);
     return false;
+  }
+
+  private async dropWork(): Promise<void> {
+    await this.dropFrom(0);
+    this.complete = false;
+    for (const name of [SURVEY, RESULT]) await rm(join(this.folder, name), { force: true });
   }
 
   private async dropFrom(index: number): Promise<void> {
@@ -251,7 +270,7 @@ export class Journal {
       // First, since without `output` it would say that the output has appeared.
       if (!this.complete) await rm(join(this.folder, RESULT), { force: true });
       for (const name of await readdir(this.folder)) {
-        if ([HEAD, SURVEY].includes(name) || blockOf(name) !== -1) continue;
+        if ([HEAD, SURVEY, LOCK].includes(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
         await rm(join(this.folder, name), { recursive: true, force: true });
       }
@@ -319,5 +338,11 @@ async function clear(folder: string, replace: boolean): Promise<void> {
       'go on with it by --resume, or start again by --force',
     );
   }
+  await discard(folder);
+}
+
+/** First what says whose work it is: what a kill leaves of the rest is then nobody's. */
+async function discard(folder: string): Promise<void> {
+  await rm(join(folder, HEAD), { force: true });
   await rm(folder, { recursive: true, force: true });
 }

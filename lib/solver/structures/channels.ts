@@ -20,12 +20,5 @@ export function channelStructure(options: ChannelOptions): Structure {
     costs: new Float64Array(channels).fill(cost),
     roundKept: (wanted) => roundKept(wanted, channels, rule),
     project: (energies, costs, budget) => projectByRatio(energies, costs, budget, rule),
-    slices: [
-      { role: 'gate', axis: 0, size: 1 },
-      { role: 'gateBias', axis: 0, size: 1 },
-      { role: 'up', axis: 0, size: 1 },
-      { role: 'upBias', axis: 0, size: 1 },
-      { role: 'down', axis: 1, size: 1 },
-    ],
   };
 }

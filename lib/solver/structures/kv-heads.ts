@@ -24,14 +24,5 @@ export function kvHeadStructure(options: KvHeadOptions): Structure {
     costs: new Float64Array(kvHeads).fill(cost),
     roundKept: (wanted) => roundKept(wanted, kvHeads, rule),
     project: (energies, costs, budget) => projectByRatio(energies, costs, budget, rule),
-    slices: [
-      { role: 'q', axis: 0, size: queryRows },
-      { role: 'qBias', axis: 0, size: queryRows },
-      { role: 'k', axis: 0, size: headDim },
-      { role: 'kBias', axis: 0, size: headDim },
-      { role: 'v', axis: 0, size: headDim },
-      { role: 'vBias', axis: 0, size: headDim },
-      { role: 'o', axis: 1, size: queryRows },
-    ],
   };
 }

@@ -1,16 +1,6 @@
-import type { BlockRole } from '../../model/architecture';
-
-/** Neighbouring rows (axis 0) or columns (axis 1) of one tensor that belong to one group. */
-export interface GroupSlice {
-  role: BlockRole;
-  axis: 0 | 1;
-  /** Rows or columns of each group: group g owns [g · size, (g + 1) · size). */
-  size: number;
-}
-
 /**
- * What ADMM's sparse copy Z may look like: a set of groups of which some are kept. ADMM, the sweep's
- * rounding and the exporters read a structure only through this interface.
+ * What ADMM's sparse copy Z may look like: a set of groups of which some are kept. ADMM and the
+ * sweep's rounding read a structure only through this interface.
  */
 export interface Structure {
   readonly name: string;
@@ -28,6 +18,4 @@ export interface Structure {
    * `[groups]`, 1 = keep. Throws ERR_ARGUMENT where not even the structure's least fits.
    */
   project(energies: Float64Array, costs: Float64Array, budget: number): Uint8Array;
-  /** What leaves a checkpoint with a group; tensors that a model lacks are skipped. */
-  readonly slices: readonly GroupSlice[];
 }
