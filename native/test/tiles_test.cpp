@@ -11,6 +11,7 @@
 #include "tiles/gather.h"
 #include "tiles/multiply.h"
 #include "tiles/reduce.h"
+#include "tiles/run_tiles.h"
 
 namespace struprune {
 namespace {
@@ -216,6 +217,17 @@ TEST(TileMatrix, EmptyOnesAreFactorsToo) {
 }
 
 // Whatever is in memory, whoever does it.
+// More visits than are announced at a time: the step goes on where the first part ended.
+TEST(TileMatrix, AStepLongerThanTheHorizon) {
+  constexpr size_t n = 44, resident = 300;
+  static_assert(n * n * n > kHorizon && resident < n * n);
+  const TileSpace space = MakeSpace(1, resident, kThreads);
+  const Dense a = RandomDense(n, n, 21), b = RandomDense(n, n, 22);
+  auto c = ToTiles(space, Dense{n, n, std::vector<double>(n * n)});
+  Multiply(1, {ToTiles(space, a)}, {ToTiles(space, b)}, 0, c);
+  ExpectNear(ToDense(c), Product(a, Trans::kNo, b, Trans::kNo), 1e-14);
+}
+
 TEST(TileMatrix, SameBitsAtEveryLimitAndThreadCount) {
   const Dense a = RandomPositive(40, 15), x = RandomDense(17, 40, 16);
   const auto run = [&](size_t resident, size_t threads) {

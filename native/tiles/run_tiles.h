@@ -10,17 +10,23 @@ namespace struprune {
 
 using Visits = std::vector<PageStore::Visit>;
 
+// Visits that are announced at a time, about: a step of a large site has millions.
+inline constexpr size_t kHorizon = size_t{1} << 16;
+
 // Runs task(index, worker) for index < count over the pool, after announcing what
 // visit(index, visits) appends: the tiles that the task will acquire, in order.
 template <typename Visit, typename Task>
 void RunTiles(const TileSpace& space, size_t count, Visit visit, Task task) {
   Visits visits;
-  for (size_t index = 0; index < count; ++index) visit(index, visits);
-  space.store->Announce(visits);
-  space.context->pool.ParallelFor(count, [&](size_t index, size_t worker) {
-    space.context->CheckAbort();
-    task(index, worker);
-  });
+  for (size_t from = 0, to = 0; from < count; from = to) {
+    visits.clear();
+    while (to < count && visits.size() < kHorizon) visit(to++, visits);
+    space.store->Announce(visits);
+    space.context->pool.ParallelFor(to - from, [&](size_t index, size_t worker) {
+      space.context->CheckAbort();
+      task(from + index, worker);
+    });
+  }
 }
 
 // Tiles (i, j) that a matrix has, row by row.
