@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { orAbort } from './checkpoint/atomic';
 import { type ExportPlan, planExport } from './checkpoint/export';
+import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint, sourceOf } from './checkpoint/open';
 import { formatFor, requireApart, requireName } from './checkpoint/output-path';
@@ -37,8 +38,8 @@ export interface Exported {
   output: string;
   format: 'hf' | 'gguf';
   dtype: string;
-  /** What loads it, for example stock class, llama.cpp. */
-  kind: string;
+  /** What loads it. */
+  kind: ExportKind;
   notes: string[];
 }
 

@@ -19,6 +19,7 @@ import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
 import type { PruneResult } from './pruning/result';
 import { openRun, type Run, type Shared } from './pruning/run';
+import { settingsUsed } from './pruning/settings-used';
 import { planOutput } from './pruning/setup';
 import { solveBlocks } from './pruning/solve-blocks';
 import { bytesOf, summarise } from './pruning/summary';
@@ -110,7 +111,7 @@ async function pruneWith(
         work: journal.folder,
         maxShardBytes: settings.maxShardBytes,
         tokenizer,
-        provenance: provenance(run.source, run.settings, hashes),
+        provenance: provenance(run.source, settingsUsed(run), hashes),
       });
       result = await orAbort(sink, async () => {
         const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
@@ -129,9 +130,7 @@ async function pruneWith(
           peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
         };
         await journal.putResult(known);
-        await sink.commit([
-          { name: 'README.md', text: modelCard(run.source, run.settings, hashes, known) },
-        ]);
+        await sink.commit([{ name: 'README.md', text: modelCard(run.source, hashes, known) }]);
         return known;
       });
     }

@@ -3,7 +3,7 @@ import { machineOf, versions } from './bench/document';
 import type { BenchDocument } from './bench/schema';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
-import { type PruneOptions, settingsOf } from './pruning/options';
+import type { PruneOptions } from './pruning/options';
 import type { PruneResult } from './pruning/result';
 
 export interface ReportOptions {
@@ -20,8 +20,9 @@ export async function pruneReport(
   result: PruneResult,
   { command, date }: ReportOptions = {},
 ): Promise<string> {
+  const { settings } = result;
+  const text = settings.eval === null ? null : String(settings.eval);
   const { pruneHtml } = await import('./report/prune');
-  const settings = settingsOf(options);
   // Where the run's engine is still there, it is asked; else one of the same options, without its device.
   const cpu = options.engine ? options : { ...options, device: 'cpu' };
   const machine = await withEngine(cpu, async (engine) => machineOf(engine));
@@ -31,10 +32,10 @@ export async function pruneReport(
     command: command ?? callOf(model, options),
     machine: { ...machine, device: result.device },
     versions: versions(),
-    seed: settings.seed,
+    seed: Number(settings.seed),
     settings,
   };
-  return pruneHtml({ model, text: settings.eval ?? null, result, origin });
+  return pruneHtml({ model, text, result, origin });
 }
 
 function callOf(model: string, options: PruneOptions): string {

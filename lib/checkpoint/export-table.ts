@@ -14,6 +14,19 @@ import { BIAS_NAMES, type BiasName, type Family } from '../model/family';
 export type ExportFormat = 'hf' | 'gguf';
 export type ExportKind = 'stock' | 'own-modeling' | 'llama.cpp' | 'deci';
 
+/** For people. */
+export const KIND_WORDS: Record<ExportKind, string> = {
+  stock: 'stock class',
+  'own-modeling': 'own modeling code',
+  'llama.cpp': 'llama.cpp',
+  deci: 'llama.cpp (deci)',
+};
+
+/** What loads a checkpoint, and how where that is not plain. */
+export function loadsAs(kind: ExportKind): string {
+  return KIND_WORDS[kind] + (kind === 'own-modeling' ? ' (trust_remote_code=True)' : '');
+}
+
 export interface Holder {
   kind: ExportKind;
   /** Biases that the output has; where the model has none, they are zeros. */

@@ -69,6 +69,15 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
+   * What it was made of, defaults included, with the device that it works on.
+   * @internal
+   */
+  get settings() {
+    const { threads, memory, bf16, deviceMemory } = this.#machine;
+    return { threads, memory, bf16, device: this.#device, deviceMemory };
+  }
+
+  /**
    * Folder for what a budget leaves no room for; '' without one.
    * @internal
    */

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { GgufEntry } from '../checkpoint/container';
+import { loadsAs } from '../checkpoint/export-table';
 import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
-import type { Settings } from './options';
+import type { Identity } from './journal/identity';
 import type { PruneResult } from './result';
 
 /** SHA-256 of every weight file of a checkpoint. */
@@ -43,12 +44,16 @@ const LOCAL = [
   'samples',
   'evalTokens',
   'evalWindow',
+  'threads',
+  'memory',
+  'device',
+  'deviceMemory',
 ];
 
 /** The command that makes the same weights, paths shortened to names. */
-export function commandOf(source: ModelSource, settings: Settings): string {
+export function commandOf(source: ModelSource, settings: Identity): string {
   const flags = Object.entries(settings).flatMap(([key, value]) => {
-    if (LOCAL.includes(key) || value === undefined || value === false) return [];
+    if (LOCAL.includes(key) || value === null || value === false) return [];
     const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     if (value === true) return key === 'refit' || key === 'sequential' ? [] : [flag];
     return [`${flag} ${value}`];
@@ -56,7 +61,7 @@ export function commandOf(source: ModelSource, settings: Settings): string {
   for (const key of ['refit', 'sequential'] as const) if (!settings[key]) flags.push(`--no-${key}`);
   return [
     `npx struprune-native prune ${basename(source.path)} -o OUT`,
-    `--calibration ${basename(settings.calibration)}`,
+    `--calibration ${basename(String(settings.calibration))}`,
     ...flags,
   ].join(' ');
 }
@@ -74,7 +79,7 @@ export function originOf(source: ModelSource, suffix = ''): Record<string, GgufE
 /** The same facts as typed GGUF metadata. */
 export function provenance(
   source: ModelSource,
-  settings: Settings,
+  settings: Identity,
   hashes: { name: string; sha256: string }[],
 ): Record<string, GgufEntry> {
   return {
@@ -87,10 +92,10 @@ export function provenance(
 /** README.md of an exported folder: where it comes from, how it was made, what it costs. */
 export function modelCard(
   source: ModelSource,
-  settings: Settings,
   hashes: { name: string; sha256: string }[],
   result: Pick<
     PruneResult,
+    | 'settings'
     | 'method'
     | 'allocation'
     | 'scope'
@@ -106,6 +111,7 @@ export function modelCard(
 ): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   const measured = (value: number | null) => value?.toFixed(3) ?? 'not measured';
+  const { settings } = result;
   const licence = licenceOf(source);
   const rows = [
     ['method', `${result.method}, ${result.allocation} allocation, scope ${result.scope}`],
@@ -114,9 +120,9 @@ export function modelCard(
     ['parameters of the file removed', percent(result.fileSparsity)],
     ['perplexity before', measured(result.perplexityBefore)],
     ['perplexity after', measured(result.perplexityAfter)],
-    ...(settings.eval ? [['evaluated on', basename(settings.eval)]] : []),
+    ...(settings.eval ? [['evaluated on', basename(String(settings.eval))]] : []),
     ['licence', licence],
-    ['loads as', result.kind],
+    ['loads as', loadsAs(result.kind)],
   ];
   return `${[
     '---',

@@ -38,7 +38,7 @@ const ownMask = z
   .strictObject({ name, search: z.custom<MaskFunction>(isFunction, 'not a function') })
   .transform(({ name, search }) => new Own(name, search));
 
-/** Every option but engine, callbacks and paths' existence, with its default. */
+/** Every setting with its default. */
 const schema = z.strictObject({
   output: z.string().min(1),
   calibration: z.string().min(1),
@@ -88,6 +88,9 @@ const schema = z.strictObject({
   // 40 greedy tokens before and after
   samples: z.boolean().default(false),
 });
+
+/** Every option but engine and callbacks. */
+export const SETTING_KEYS = Object.keys(schema.shape);
 
 /** What the allocation of a survey takes. */
 export const allocationSchema = schema.pick({

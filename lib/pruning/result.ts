@@ -1,3 +1,4 @@
+import type { ExportKind } from '../checkpoint/export-table';
 import type { Site } from '../engine/native';
 import type { AdmmStep } from '../solver/admm';
 
@@ -40,6 +41,8 @@ export interface LayerStats {
 }
 
 export interface PruneResult {
+  /** Every setting as it took effect, by the option's name; sizes in bytes, null where it was not set. */
+  settings: Record<string, string | number | boolean | null>;
   method: string;
   allocation: string;
   scope: string;
@@ -70,8 +73,8 @@ export interface PruneResult {
   scratchTraffic: { read: number; written: number };
   /** Most of the GPU's memory at once, what --device-memory limits; null on the CPU. */
   peakDeviceBytes: number | null;
-  /** What loads the output, for example stock class, own modeling code, llama.cpp, deci. */
-  kind: string;
+  /** What loads the output. */
+  kind: ExportKind;
   notes: string[];
   /** Dense survey before allocation: none was needed, this run made it, or --from-calibration gave it. */
   survey: 'none' | 'made' | 'file';

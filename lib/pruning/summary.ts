@@ -11,6 +11,7 @@ import {
 import { Own } from '../own';
 import type { LayerResult, PruneResult } from './result';
 import type { Run } from './run';
+import { settingsUsed } from './settings-used';
 import { surveys } from './setup';
 import { fingerprint, solvesSequentially } from './solve';
 import type { Solved } from './solve-blocks';
@@ -24,6 +25,7 @@ export function summarise(run: Run, plan: ExportPlan, solved: Solved) {
   const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
   const total = linearParameters(architecture);
   return {
+    settings: settingsUsed(run),
     method: settings.method,
     allocation: String(settings.allocation),
     scope: settings.scope,

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { numbersOf } from '../report/page';
+import { numbersOf, tableOf } from '../report/page';
 import { soundPage } from '../report/sound';
 import { EVALUATION, quickPrune, run, scratch } from './run';
 
@@ -32,6 +32,18 @@ test('without a name: report.html in the folder, with the numbers of the JSON', 
   }
   t.is(numbersOf(page, 'admm-sites').length, 12);
   t.regex(page, /npx struprune-native prune [^<]*--mask admm[^<]*--report/);
+  const settings = tableOf(page, 'settings-table').map((cells) => cells.map(({ text }) => text));
+  t.like(Object.fromEntries(settings), {
+    allocation: 'uniform',
+    alpha: '0.5',
+    beta: '0.5',
+    device: result.device,
+    dtype: 'f16',
+    evalWindow: '128',
+    memory: 'not set',
+    multiple: '8',
+    threads: String(result.settings.threads),
+  });
 });
 
 test('beside a .gguf file, or where it is told; its place is printed', async (t) => {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
+import type { ExportKind } from '../../lib/checkpoint/export-table';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { evaluate } from '../../lib/evaluate';
 import type { Progress } from '../../lib/progress';
@@ -35,7 +36,7 @@ function options(more: Partial<PruneOptions>): PruneOptions {
 
 type Row = [
   model: string,
-  kind: string,
+  kind: ExportKind,
   Partial<PruneOptions> & Pick<PruneOptions, 'format' | 'dtype' | 'scope' | 'allocation'>,
 ];
 

@@ -318,6 +318,7 @@ export function sampleRun(): PruneRun {
     text: '/texts/a.txt',
     origin: { command, date, machine, seconds, seed, settings, versions },
     result: {
+      settings: { allocation: 'threshold', alpha: 0.5, memory: null },
       method: 'struprune',
       allocation: 'threshold',
       scope: 'all',

@@ -1,14 +1,12 @@
 import type { Command } from 'commander';
-import { type ExportKind, type ExportRow, exportTable } from '../../checkpoint/export-table';
+import {
+  type ExportKind,
+  type ExportRow,
+  exportTable,
+  KIND_WORDS,
+} from '../../checkpoint/export-table';
 import { print, printJson } from '../output/print';
 import { table } from '../output/table';
-
-const WORDS: Record<ExportKind, string> = {
-  stock: 'stock class',
-  'own-modeling': 'own modeling code',
-  'llama.cpp': 'llama.cpp',
-  deci: 'llama.cpp (deci)',
-};
 
 export function addFormats(program: Command): void {
   program
@@ -23,7 +21,7 @@ export function addFormats(program: Command): void {
 }
 
 function formatsReport(rows: readonly ExportRow[]): string {
-  const words = (kind: ExportKind | null) => (kind === null ? 'refused' : WORDS[kind]);
+  const words = (kind: ExportKind | null) => (kind === null ? 'refused' : KIND_WORDS[kind]);
   const cells = rows.map(({ family, scope, widths, addedBias, hf, gguf }) => [
     family,
     scope,

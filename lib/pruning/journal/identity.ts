@@ -102,7 +102,8 @@ function common({ source, hashes, ids, window, dtype }: RunFacts): Identity {
   };
 }
 
-function pick(settings: Settings, keys: readonly string[]): Identity {
+/** Settings as plain values in the order of their names; null where one is not set. */
+export function pick(settings: Settings, keys: readonly string[]): Identity {
   const value = (key: string) => {
     const setting = settings[key as keyof Settings] ?? null;
     return setting instanceof Own ? String(setting) : setting;

@@ -27,7 +27,7 @@ ${more}
 <div class="card"><details><summary>Settings</summary>
 ${table({
   id: 'settings-table',
-  caption: 'Every setting, defaults included.',
+  caption: 'Settings in effect, defaults included; sizes in bytes.',
   head: ['setting', 'value'],
   rows: Object.entries(settings).map(([key, value]) => [key, words(settingText(value), 'wrap')]),
 })}
@@ -60,7 +60,8 @@ function machineFacts(machine: BenchMachine): (readonly [string, Part])[] {
 }
 
 function settingText(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'not set');
+  if (value === null || value === undefined) return 'not set';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** What every word of the charts stands for. */

@@ -1,4 +1,5 @@
 /** What a run wrote, and what the model says. */
+import { loadsAs } from '../../checkpoint/export-table';
 import type { PruneResult } from '../../pruning/result';
 import { type Html, html } from '../html';
 import { bytes, data, grouped, short } from '../numbers';
@@ -9,7 +10,7 @@ export function outputBody(result: PruneResult): Html {
   const difference = Math.abs(verification.actual - verification.expected);
   return html`${facts([
     ['Where', html`<code>${result.output}</code>`],
-    ['Loads as', result.kind],
+    ['Loads as', loadsAs(result.kind)],
     [
       'Parameters',
       html`${data(result.parametersAfter, grouped)} of ${data(result.parametersBefore, grouped)}`,
