@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { GgufEntry } from '../checkpoint/container';
 import { loadsAs } from '../checkpoint/export-table';
+import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../checkpoint/licence';
 import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
 import type { Identity } from './journal/identity';
@@ -19,15 +20,6 @@ export async function hashFiles(
     hashes.push({ name: basename(file), sha256: hash.digest('hex') });
   }
   return hashes;
-}
-
-const UNKNOWN_LICENCE = 'as the source model';
-
-/** Licence of the source as it states it: GGUF metadata (bare or typed) or config.json. */
-function licenceOf(source: ModelSource): string {
-  const stated = source.config['general.license'] ?? source.config.license;
-  const value = typeof stated === 'object' ? (stated as { value?: unknown } | null)?.value : stated;
-  return typeof value === 'string' ? value : UNKNOWN_LICENCE;
 }
 
 /** Settings that say where things lie on one machine or how the output is packed, nothing about its weights. */
@@ -72,7 +64,7 @@ const text = (value: string): GgufEntry => ({ type: 'string', value });
 export function originOf(source: ModelSource, suffix = ''): Record<string, GgufEntry> {
   return {
     'general.name': text(`${basename(source.path).replace(/\.gguf$/, '')}${suffix}`),
-    'general.license': text(licenceOf(source)),
+    ...licenceMetadata(licenceOf(source)),
   };
 }
 
@@ -121,12 +113,12 @@ export function modelCard(
     ['perplexity before', measured(result.perplexityBefore)],
     ['perplexity after', measured(result.perplexityAfter)],
     ...(settings.eval ? [['evaluated on', basename(String(settings.eval))]] : []),
-    ['licence', licence],
+    ['licence', licenceWords(licence)],
     ['loads as', loadsAs(result.kind)],
   ];
   return `${[
     '---',
-    `license: ${licence === UNKNOWN_LICENCE ? 'other' : licence}`,
+    ...licenceLines(licence),
     'tags: [pruned, struprune]',
     '---',
     `# ${basename(source.path)}, pruned`,

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
 import { EVALUATION, quickPrune, run, scratch } from './run';
 
 test('--json: the result alone on stdout, and what it says is on the disk', async (t) => {
@@ -27,6 +27,7 @@ test('--json: the result alone on stdout, and what it says is on the disk', asyn
   t.is(result.layerStats.length, 6);
   t.is((await stat(join(output, 'model.safetensors'))).size, result.bytesAfter);
   const config = JSON.parse(await readFile(join(output, 'config.json'), 'utf8'));
+  t.regex(await readFile(join(output, 'README.md'), 'utf8'), /^---\nlicense: apache-2\.0\n/);
   t.is(config.intermediate_size, result.layers[0].ffnAfter);
 });
 
@@ -41,7 +42,10 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
   t.regex(stdout, /^prompt +"/m);
   t.regex(stdout, /^after +"/m);
   t.true(stdout.includes(`llama-cli -m "${output}"`));
-  t.true(existsSync(output));
+  t.deepEqual(parseGguf(output).metadata['general.license'], {
+    type: 'string',
+    value: 'apache-2.0',
+  });
 });
 
 test('an output that is there is refused at once, and replaced with --force', async (t) => {

@@ -1,5 +1,13 @@
 /** The command in a model card is one that the program understands. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
+import {
+  licenceLines,
+  licenceMetadata,
+  licenceOf,
+  licenceWords,
+} from '../../lib/checkpoint/licence';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { PRUNE_FLAGS } from '../../lib/cli/flags/prune';
 import { pick } from '../../lib/pruning/journal/identity';
@@ -45,4 +53,34 @@ test('every flag of the command exists, and says what the settings say', async (
     t.true(command.includes(part), command);
   }
   t.true(command.includes('--calibration calibration.txt'));
+});
+
+const CARDS: [front: string, lines: string[]][] = [
+  ['license: apache-2.0', ['license: apache-2.0']],
+  ['language: en\r\nlicense: "mit" # see LICENSE\r', ['license: mit']],
+  [
+    "license: other\nlicense_name: 'own terms'\nlicense_link: https://example.org/terms#2",
+    ['license: other', 'license_name: "own terms"', 'license_link: "https://example.org/terms#2"'],
+  ],
+  ['license:\n- mit\n- apache-2.0', []],
+  ['license: [mit]', []],
+  ['tags: [license]', []],
+];
+test('the licence is that of the source: its card, else config.json or GGUF metadata', async (t) => {
+  const folder = work.model('llama2');
+  const source = await openCheckpoint(folder);
+  t.deepEqual(licenceMetadata(licenceOf(source)), {});
+  t.regex(licenceWords(licenceOf(source)), /^that of the source model/);
+  for (const [front, lines] of CARDS) {
+    writeFileSync(join(folder, 'README.md'), `---\n${front}\n---\nlicense: none\n`);
+    t.deepEqual(licenceLines(licenceOf(source)), lines, front);
+  }
+  t.deepEqual(licenceOf({ ...source, config: { license: 'mit' } }), { license: 'mit' });
+  const config = {
+    'general.license': { type: 'string', value: 'other\nowner: me' },
+    'general.license.name': { type: 'string', value: 'own' },
+  };
+  const gguf = licenceOf({ ...source, format: 'gguf', config });
+  t.deepEqual(licenceMetadata(gguf), config as never);
+  t.deepEqual(licenceLines(gguf), ['license: "other\\nowner: me"', 'license_name: own']);
 });

@@ -1,0 +1,64 @@
+/** The licence that a checkpoint states, for what is made of it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ModelSource } from '../model/architecture';
+import type { GgufEntry } from './container';
+
+/** Key in a model card's front matter, and in GGUF metadata. */
+const KEYS = [
+  ['license', 'general.license'],
+  ['license_name', 'general.license.name'],
+  ['license_link', 'general.license.link'],
+] as const;
+
+/** Without `license` where the source states none. */
+export type Licence = Partial<Record<(typeof KEYS)[number][0], string>>;
+
+/** Out of a folder's README.md or config.json, or out of GGUF metadata. */
+export function licenceOf({ format, path, config }: ModelSource): Licence {
+  const card = format === 'hf' ? frontMatter(path) : '';
+  const parts = KEYS.map(([key, metadata]) => {
+    const entry = config[format === 'hf' ? key : metadata];
+    const value = format === 'hf' ? entry : (entry as GgufEntry | undefined)?.value;
+    return [key, scalarOf(card, key) ?? (typeof value === 'string' ? value : undefined)];
+  });
+  return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
+}
+
+function frontMatter(folder: string): string {
+  try {
+    const text = readFileSync(join(folder, 'README.md'), 'utf8');
+    return /^---\r?\n([\s\S]*?)\r?\n---/.exec(text)?.[1] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** A quoted or plain scalar of one line of YAML; lists and blocks are none. */
+function scalarOf(yaml: string, key: string): string | undefined {
+  const value = /(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'[\]{}|>&*#!-].*?))/.source;
+  const match = new RegExp(`^${key}:[ \\t]+${value}[ \\t]*(?:\\s#.*)?\\r?$`, 'm').exec(yaml);
+  return match?.slice(1).find((text) => text !== undefined);
+}
+
+export function licenceMetadata(licence: Licence): Record<string, GgufEntry> {
+  const known = KEYS.filter(([key]) => licence[key] !== undefined);
+  return Object.fromEntries(
+    known.map(([key, metadata]) => [metadata, { type: 'string', value: licence[key]! }]),
+  );
+}
+
+/** Lines of a model card's front matter. */
+export function licenceLines(licence: Licence): string[] {
+  // A string of JSON is one of YAML.
+  const yaml = (value: string) => (/^[a-z][\w.-]*$/i.test(value) ? value : JSON.stringify(value));
+  return KEYS.flatMap(([key]) =>
+    licence[key] === undefined ? [] : `${key}: ${yaml(licence[key])}`,
+  );
+}
+
+/** For people. */
+export function licenceWords({ license, license_name: name, license_link: link }: Licence): string {
+  if (license === undefined) return 'that of the source model, which does not state it';
+  return [license, name, link].filter((part) => part !== undefined).join(', ');
+}
