@@ -7,7 +7,7 @@ test('help names the commands and needs no model', async (t) => {
   const { code, stdout, stderr } = await run(['--help']);
   t.is(code, 0);
   t.is(stderr, '');
-  for (const name of ['prune', 'eval', 'demo', 'devices', 'formats']) {
+  for (const name of ['prune', 'plan', 'eval', 'demo', 'devices', 'formats']) {
     t.regex(stdout, new RegExp(`^ {2}${name} `, 'm'));
   }
 });
@@ -17,6 +17,16 @@ test('no command: the help, on stderr, and exit code 2', async (t) => {
   t.is(code, 2);
   t.is(stdout, '');
   t.regex(stderr, /^Usage: struprune-native/);
+});
+
+test('plan takes a command of prune, and lists of its flags those that matter', async (t) => {
+  const help = await run(['plan', '--help']);
+  t.regex(help.stdout, /--sparsity/);
+  t.notRegex(help.stdout, /--force|--resume|--report|--samples|--no-samples/);
+  const args = quickPrune('x', '--force', '--resume', '--no-samples', '--json', '--report');
+  const { code, stdout, stderr } = await run(['plan', ...args.slice(1)]);
+  t.is(code, 0, stderr);
+  t.true(JSON.parse(stdout).fits);
 });
 
 const USAGE: [what: string, args: string[], message: RegExp][] = [

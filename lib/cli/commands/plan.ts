@@ -5,6 +5,9 @@ import { PLAN_EXTRAS, PLAN_FLAGS, PRUNE_DEFAULTS } from '../flags/prune';
 import { planReport } from '../output/plan-report';
 import { print, printJson } from '../output/print';
 
+/** Flags of prune that change nothing here: taken, so that a command of prune can be planned as it stands, but not listed. */
+const UNLISTED = ['force', 'resume', 'samples', 'report'];
+
 export function addPlan(program: Command): void {
   const command = program
     .command('plan')
@@ -21,4 +24,7 @@ export function addPlan(program: Command): void {
       else print(planReport(result));
     });
   addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PLAN_EXTRAS);
+  for (const option of command.options) {
+    if (UNLISTED.includes(option.attributeName())) option.hideHelp();
+  }
 }
