@@ -5,6 +5,13 @@ export function grouped(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** `62,976 tokens in 123 windows of 512`, or `no text`. */
+export function tokensInWindows(tokens: number, window: number): string {
+  if (tokens === 0) return 'no text';
+  const count = tokens / window;
+  return `${grouped(tokens)} tokens in ${grouped(count)} ${count === 1 ? 'window' : 'windows'} of ${grouped(window)}`;
+}
+
 /** `98.7 MB`, decimal as file managers count. */
 export function bytes(value: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

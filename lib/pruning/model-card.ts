@@ -5,6 +5,7 @@ import { loadsAs } from '../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../checkpoint/licence';
 import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
+import { tokensInWindows } from '../numbers';
 import type { Identity } from './journal/identity';
 import type { PruneResult } from './result';
 
@@ -88,6 +89,8 @@ export function modelCard(
   result: Pick<
     PruneResult,
     | 'settings'
+    | 'calibrationTokens'
+    | 'window'
     | 'method'
     | 'allocation'
     | 'scope'
@@ -107,6 +110,7 @@ export function modelCard(
   const licence = licenceOf(source);
   const rows = [
     ['method', `${result.method}, ${result.allocation} allocation, scope ${result.scope}`],
+    ['calibration', tokensInWindows(result.calibrationTokens, result.window)],
     ['parameters', `${result.parametersBefore} before, ${result.parametersAfter} after`],
     ['linear weights of the blocks removed', percent(result.sparsity)],
     ['parameters of the file removed', percent(result.fileSparsity)],

@@ -49,6 +49,9 @@ export interface PruneResult {
   format: 'hf' | 'gguf';
   dtype: string;
   output: string;
+  /** Calibration tokens that decided anything, whole windows of `window`; 0 for a method that reads weights alone. */
+  calibrationTokens: number;
+  window: number;
   parametersBefore: number;
   parametersAfter: number;
   /** Removed ÷ all linear weights of all blocks. */

@@ -32,6 +32,8 @@ export function summarise(run: Run, plan: ExportPlan, solved: Solved) {
     format: settings.format,
     dtype: dtype.toLowerCase(),
     output: settings.output,
+    calibrationTokens: run.method?.statistics === 'none' ? 0 : run.ids.length,
+    window: run.window,
     parametersBefore,
     parametersAfter,
     sparsity: (total - linearParameters(pruned)) / total,

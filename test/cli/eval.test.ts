@@ -23,7 +23,7 @@ test('without it: lines for people, no escape sequences in a pipe', async (t) =>
   });
   t.is(code, 0, stderr);
   t.regex(stdout, /^perplexity +\d+\.\d{3}\n/);
-  t.regex(stdout, /512 in 4 windows of 128/);
+  t.regex(stdout, /^measured on +512 tokens in 4 windows of 128$/m);
   t.notRegex(stdout, /sgemm/);
   t.false((stdout + stderr).includes('\x1b'));
 });

@@ -14,6 +14,7 @@ test('--json: the result alone on stdout, and what it says is on the disk', asyn
   const result = JSON.parse(stdout);
   t.is(result.output, output);
   t.is(result.samples, null);
+  t.like(result, { calibrationTokens: 512, window: 128 });
   t.true(result.parametersAfter < result.parametersBefore);
   t.true(result.sparsity >= 0.25 && result.sparsity < 0.27, String(result.sparsity));
   t.true(result.perplexityAfter > result.perplexityBefore && result.perplexityBefore > 1);
@@ -27,18 +28,21 @@ test('--json: the result alone on stdout, and what it says is on the disk', asyn
   t.is(result.layerStats.length, 6);
   t.is((await stat(join(output, 'model.safetensors'))).size, result.bytesAfter);
   const config = JSON.parse(await readFile(join(output, 'config.json'), 'utf8'));
-  t.regex(await readFile(join(output, 'README.md'), 'utf8'), /^---\nlicense: apache-2\.0\n/);
+  const card = await readFile(join(output, 'README.md'), 'utf8');
+  t.regex(card, /^---\nlicense: apache-2\.0\n/);
+  t.regex(card, /^\| calibration \| 512 tokens in 4 windows of 128 \|$/m);
   t.is(config.intermediate_size, result.layers[0].ffnAfter);
 });
 
 test('for people: sizes, layers, samples, where it lies and how to load it', async (t) => {
   const output = join(await scratch(t), 'small.gguf');
   const { code, stdout, stderr } = await run(
-    quickPrune(output, '--method', 'magnitude', '--format', 'gguf'),
+    quickPrune(output, '--method', 'wanda-sp', '--format', 'gguf'),
   );
   t.is(code, 0, stderr);
   t.regex(stdout, /^ +5 {2}FFN channels +512 +\d+ /m);
   t.regex(stdout, /^parameters +1,738,368 +1,\d{3},\d{3} +-\d+\.\d %$/m);
+  t.regex(stdout, /^calibrated on 512 tokens in 4 windows of 128$/m);
   t.regex(stdout, /^prompt +"/m);
   t.regex(stdout, /^after +"/m);
   t.true(stdout.includes(`llama-cli -m "${output}"`));
@@ -61,7 +65,7 @@ test('an output that is there is refused at once, and replaced with --force', as
   t.is(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
   const replaced = await run(quickPrune(output, ...quick, '--force'));
   t.is(replaced.code, 0, replaced.stderr);
-  t.notThrows(() => JSON.parse(replaced.stdout));
+  t.is(JSON.parse(replaced.stdout).calibrationTokens, 0, 'magnitude reads no text');
   t.not(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
   t.deepEqual(await readdir(folder), ['small']);
 });

@@ -325,6 +325,8 @@ export function sampleRun(): PruneRun {
       format: 'hf',
       dtype: 'f16',
       output: `/out/${HOSTILE}`,
+      calibrationTokens: 1024,
+      window: 128,
       parametersBefore: 2_000_000,
       parametersAfter: 1_700_000,
       sparsity: 0.3,

@@ -1,14 +1,13 @@
 import type { Evaluation } from '../../evaluate';
-import { grouped, mebibytes, percent } from '../../numbers';
+import { grouped, mebibytes, percent, tokensInWindows } from '../../numbers';
 import { table } from './table';
 
 /** An evaluation for people. */
 export function evalReport(result: Evaluation): string {
   const { gemmShare, gemmRate } = result;
-  const windows = result.tokens / result.window;
   const rows = [
     ['perplexity', result.perplexity.toFixed(3)],
-    ['tokens', `${grouped(result.tokens)} in ${windows} windows of ${result.window}`],
+    ['measured on', tokensInWindows(result.tokens, result.window)],
     ['speed', `${grouped(Math.round(result.tokensPerSecond))} tokens/s`],
     ['peak memory', mebibytes(result.peakRssBytes)],
   ];

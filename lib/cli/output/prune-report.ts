@@ -1,5 +1,13 @@
 import { resolve } from 'node:path';
-import { bytes, duration, grouped, mebibytes, percent, short } from '../../numbers';
+import {
+  bytes,
+  duration,
+  grouped,
+  mebibytes,
+  percent,
+  short,
+  tokensInWindows,
+} from '../../numbers';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import { howToLoad } from './how-to-load';
 import { table } from './table';
@@ -69,6 +77,7 @@ function summary(result: PruneResult): string {
     table(rows, ['left', 'right', 'right', 'right']),
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
       `(${method}, ${allocation} allocation, scope ${scope})`,
+    `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
   ].join('\n');
 }
 

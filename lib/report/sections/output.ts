@@ -1,5 +1,6 @@
 /** What a run wrote, and what the model says. */
 import { loadsAs } from '../../checkpoint/export-table';
+import { tokensInWindows } from '../../numbers';
 import type { PruneResult } from '../../pruning/result';
 import { type Html, html } from '../html';
 import { bytes, data, grouped, short } from '../numbers';
@@ -10,6 +11,7 @@ export function outputBody(result: PruneResult): Html {
   const difference = Math.abs(verification.actual - verification.expected);
   return html`${facts([
     ['Where', html`<code>${result.output}</code>`],
+    ['Calibrated on', tokensInWindows(result.calibrationTokens, result.window)],
     ['Loads as', loadsAs(result.kind)],
     [
       'Parameters',
