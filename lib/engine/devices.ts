@@ -1,7 +1,7 @@
 import { cpus } from 'node:os';
 import { withEngine } from './engine';
 import type { EngineOptions } from './engine-options';
-import { probeGpus } from './gpu';
+import { onlyAsked, probeGpus } from './gpu';
 import { native } from './native';
 import type { CpuFeatures } from './native-devices';
 import type { GpuProbe } from './native-gpu';
@@ -18,7 +18,7 @@ export interface Devices {
   threads: number;
   /** GFLOP/s of single-precision products on those threads, measured now. */
   sgemmRate: number;
-  /** NVIDIA GPUs, and what keeps them from being used. */
+  /** NVIDIA GPUs, or the one that `device` names, and what keeps them from being used. */
   cuda: GpuProbe;
 }
 
@@ -34,6 +34,6 @@ export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
     ...native.devices(),
     threads: engine.threads,
     sgemmRate: await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS),
-    cuda: await probeGpus(),
+    cuda: onlyAsked(await probeGpus(), options.device),
   }));
 }

@@ -7,7 +7,8 @@ import { onDisk, packageRoot } from '../package-root';
 import type { GpuProbe, Reason } from './native-gpu';
 
 const TIMEOUT_MS = 30_000;
-const CPU_MEND = 'see what nvidia-smi says, or use --device cpu';
+/** What mends nothing, but lets a run go on whose GPU was named; the native side adds it to every reason. */
+const OR_CPU = ', or use --device cpu';
 
 function addonFile(): string {
   return require('node-gyp-build').path(packageRoot());
@@ -44,7 +45,7 @@ process.stdout.write(JSON.stringify(require(addon).probeGpus(library)));
 
 const failed = (found: string): GpuProbe => ({
   driver: 0,
-  unusable: { found, mend: CPU_MEND },
+  unusable: { found, mend: 'see what nvidia-smi says' },
   gpus: [],
 });
 
@@ -55,12 +56,25 @@ export function probeGpus(): Promise<GpuProbe> {
   const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
   return new Promise((resolve) => {
     execFile(process.execPath, args, { env, timeout: TIMEOUT_MS }, (error, stdout) => {
-      if (!error) return resolve(JSON.parse(stdout));
+      if (!error) return resolve(JSON.parse(stdout, withoutCpu));
       if (error.killed) return resolve(failed('the driver did not answer within half a minute'));
       const end = error.signal ? `by ${error.signal}` : `with exit code ${error.code}`;
       resolve(failed(`the driver's probe ended ${end}`));
     });
   });
+}
+
+function withoutCpu(key: string, value: unknown): unknown {
+  return key === 'mend' ? String(value).replace(OR_CPU, '') : value;
+}
+
+/** The probe's answer about one GPU alone. @throws StruPruneError ERR_ARGUMENT */
+export function onlyAsked(probe: GpuProbe, device: DeviceName = 'auto'): GpuProbe {
+  const index = indexOf(device);
+  if (index === undefined) return probe;
+  const gpus = probe.gpus.filter((gpu) => gpu.index === index);
+  const missing = gpus.length === 0 ? choiceAmong(probe, index).reason : null;
+  return { ...probe, gpus, unusable: probe.unusable ?? missing };
 }
 
 let known: Promise<GpuProbe> | undefined;
@@ -100,7 +114,7 @@ export async function chooseDevice(device: DeviceName): Promise<Choice> {
   const choice = choiceAmong(await probeOnce(), index);
   if (index === undefined || choice.index !== null) return choice;
   const { found, mend } = choice.reason!;
-  throw new StruPruneError('ERR_DEVICE', `${device} cannot be used: ${found}`, mend);
+  throw new StruPruneError('ERR_DEVICE', `${device} cannot be used: ${found}`, mend + OR_CPU);
 }
 
 /** The named GPU or, without a name, the usable one with the most free memory. */

@@ -42,6 +42,7 @@ for (const [what, driver, found, mend] of STATES) {
     t.is(auto.code, 0, auto.stderr);
     const [first] = auto.stderr.split('\n');
     t.regex(first!, /^on the CPU: .*; for a GPU, /);
+    t.notRegex(first!, /--device cpu/);
     t.regex(first!, found);
     t.regex(auto.stdout, /^perplexity/);
   });
@@ -106,6 +107,19 @@ test('devices lists GPUs with reasons, for people and as JSON', async (t) => {
       [2, H100.freeMiB * 2 ** 20],
     ],
   );
+});
+
+test('devices says what was found for the GPU that was asked for', async (t) => {
+  const env = { ...(await fakeDriver(t, { gpus: [OLD, FULL] })), ...NOT_BUILT };
+  const devices = (...more: string[]) => run(['devices', '--threads', '1', ...more], { env });
+  const there = await devices('--device', 'cuda:1');
+  t.regex(there.stdout, /^cuda:1 +Full GPU, .*cannot be used: .*/m);
+  t.notRegex(there.stdout, /cuda:0|--device cpu/);
+  const not = await devices('--device', 'cuda:3');
+  t.is(not.code, 0, not.stderr);
+  t.regex(not.stdout, /^cuda:3 +cannot be used: the driver has 2 GPUs; /m);
+  const { cuda } = JSON.parse((await devices('--device', 'cuda:3', '--json')).stdout);
+  t.regex(cuda.unusable.found, /2 GPUs/);
 });
 
 test('the self-test that is not built', async (t) => {

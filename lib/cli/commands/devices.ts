@@ -18,7 +18,8 @@ export function addDevices(program: Command): void {
     .description('What this machine and this build compute with, and how fast.')
     .option('--json', 'JSON alone on stdout')
     .option('--selftest', 'test the CUDA library on a GPU (the one of --device, else cuda:0)')
-    .action(async ({ json, selftest, device, ...machine }: Parsed) => {
+    .action(async ({ json, selftest, ...machine }: Parsed) => {
+      const { device } = machine;
       if (selftest) {
         const { runSelftest } = await import('../../engine/selftest');
         return runSelftest(device);
@@ -26,7 +27,7 @@ export function addDevices(program: Command): void {
       const { inspectDevices } = await import('../../engine/devices');
       const devices = await inspectDevices(machine);
       if (json) printJson(devices);
-      else print(devicesReport(devices));
+      else print(devicesReport(devices, device));
     });
   const { threads, bf16, device } = MACHINE_FLAGS;
   addFlags(command, { threads, bf16, device });

@@ -11,8 +11,8 @@ const FEATURE_NAMES: Record<keyof CpuFeatures, string> = {
   amxBf16: 'AMX-BF16',
 };
 
-/** The machine for people. */
-export function devicesReport(devices: Devices): string {
+/** The machine for people; `device` as it was asked for. */
+export function devicesReport(devices: Devices, device = 'auto'): string {
   const names = Object.keys(FEATURE_NAMES) as (keyof CpuFeatures)[];
   const having = names.filter((name) => devices.features[name]).map((name) => FEATURE_NAMES[name]);
   const others = devices.gemmPaths.filter((path) => path !== devices.gemmPath);
@@ -26,7 +26,7 @@ export function devicesReport(devices: Devices): string {
       ['GEMM path', `${devices.gemmPath} (${alternatives})`],
       ['threads', String(devices.threads)],
       ['sgemm rate', `${devices.sgemmRate.toFixed(0)} GFLOP/s, measured now`],
-      ...gpuRows(devices.cuda),
+      ...gpuRows(devices.cuda, device),
     ],
     ['left', 'left'],
   );
@@ -39,8 +39,14 @@ function forcedRows(blas: string): [string, string][] {
   return [['', `OPENBLAS_CORETYPE=${kernel} chose that kernel; unset it for this processor's own`]];
 }
 
-function gpuRows({ unusable, gpus }: GpuProbe): [string, string][] {
-  if (unusable) return [['GPU', `none: ${words(unusable)}`]];
+function gpuRows({ unusable, gpus }: GpuProbe, device: string): [string, string][] {
+  if (unusable) {
+    return [
+      device.startsWith('cuda:')
+        ? [device, `cannot be used: ${words(unusable)}`]
+        : ['GPU', `none: ${words(unusable)}`],
+    ];
+  }
   return gpus.map(({ index, name, capability, freeBytes, totalBytes, unusable: reason }) => {
     const free = freeBytes === null ? '' : `${bytes(freeBytes)} of `;
     const memory = `${free}${bytes(totalBytes)}${free && ' free'}`;
