@@ -16,7 +16,7 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   stages: (StagePlan & { seconds: number })[];
   /** The smallest --memory that `prune` accepts, bytes. */
   smallestMemory: number;
-  /** Whether the given --memory can do. */
+  /** Whether the given --memory suffices. */
   fits: boolean;
   /** All stages together. */
   seconds: number;

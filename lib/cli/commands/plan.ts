@@ -11,7 +11,7 @@ const UNLISTED = ['force', 'resume', 'samples', 'report'];
 export function addPlan(program: Command): void {
   const command = program
     .command('plan')
-    .description('Memory, scratch, room and time that prune would need; reads no weights.')
+    .description('Memory, scratch, disk and time that prune would need; reads no weights.')
     .argument('<model>', 'Hugging Face folder or .gguf file')
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { plan } = await import('../../plan');
@@ -21,7 +21,7 @@ export function addPlan(program: Command): void {
       const result = await plan(model, { ...options, onNotice });
       for (const text of notices) process.stderr.write(`${text}\n`);
       if (parsed.json) printJson(result);
-      else print(planReport(result));
+      else print(planReport(result, options.memory));
     });
   addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PLAN_EXTRAS);
   for (const option of command.options) {

@@ -16,7 +16,7 @@ export const CPU_FLAGS: FlagTable<CpuKeys> = {
   },
   memory: {
     flag: '--memory <size>',
-    help: 'limit on the memory of the whole process above an idle one, for example 512MiB; without it, what would go to scratch fills half of the free memory',
+    help: 'limit for the process, not counting what an idle Node uses, e.g. 512MiB; without it, up to half of the free memory is used before data goes to scratch files',
     group,
     parse: size,
     fallback: 'none',

@@ -1,9 +1,9 @@
-import { duration, grouped, mebibytes } from '../../numbers';
+import { duration, grouped, mebibytes, short } from '../../numbers';
 import type { Plan } from '../../plan';
 import { table } from './table';
 
-/** A plan for people. */
-export function planReport(plan: Plan): string {
+/** A plan for people; `memory`: the given limit in bytes. */
+export function planReport(plan: Plan, memory = 0): string {
   const rows = plan.stages.map(({ stage, memory, scratch, flops, seconds, paged }) => [
     stage,
     mebibytes(memory),
@@ -17,13 +17,15 @@ export function planReport(plan: Plan): string {
     table([head, ...rows], ['left', 'right', 'right', 'right', 'right', 'left']),
     '',
     `${grouped(plan.parameters)} parameters in ${plan.blocks} blocks`,
-    `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} beside the native side of the stages; the smallest that can do: --memory ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
-    ...(plan.fits ? [] : ['the given --memory cannot do: prune would refuse it']),
+    `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} outside the native code of the stages; the smallest --memory that suffices: ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
+    ...(plan.fits
+      ? []
+      : [`--memory ${short(memory / 2 ** 20)}MiB is not enough; prune would refuse it`]),
     ...(plan.device
       ? [`memory of the GPU: ${mebibytes(plan.device.memory)}${passes(plan.device)}`]
       : []),
-    `scratch: ${mebibytes(plan.scratch)}; beside the output, for a while: up to ${mebibytes(plan.disk)}`,
-    `time: about ${duration(plan.seconds)}, at ${plan.gemmRate.toFixed(0)} GFLOP/s as measured now` +
+    `scratch: ${mebibytes(plan.scratch)}; on the disk of the output, until it is finished: up to ${mebibytes(plan.disk)}`,
+    `time: about ${duration(plan.seconds)}, at the ${plan.gemmRate.toFixed(0)} GFLOP/s that were measured now` +
       (plan.device ? ' on the CPU; what the GPU takes over is faster' : ''),
   ].join('\n');
 }
@@ -32,5 +34,5 @@ export function planReport(plan: Plan): string {
 function passes({ passes: count }: { passes: number }): string {
   return count === 1
     ? ''
-    : `, which takes ${count} passes over the tokens; more memory takes fewer`;
+    : `, with ${count} passes over the tokens; with more memory there are fewer`;
 }

@@ -85,16 +85,16 @@ function summary(result: PruneResult): string {
 function provenance({ resumedBlocks, survey, solveInputs }: PruneResult): string[] {
   const lines: string[] = [];
   if (resumedBlocks.length > 0) {
-    lines.push(`${resumedBlocks.length} blocks came out of the journal of an earlier run`);
+    lines.push(`${resumedBlocks.length} blocks were taken from the journal of an earlier run`);
   }
   if (survey === 'file') {
     const why = {
-      none: 'the calibration came from a file: no forward pass but that of the check',
+      none: 'the calibration came from a file: the only forward pass was that of the check',
       dense:
         'the survey came from a file; the blocks were solved on a forward pass of the dense model',
       sequential:
-        'the survey came from a file; the blocks were solved on inputs of the model pruned so far: ' +
-        'a forward pass that depends on the ratio',
+        'the survey came from a file; the blocks were solved on inputs of the model pruned so far, ' +
+        'in a forward pass that depends on the ratio',
     };
     lines.push(why[solveInputs]);
   }
@@ -119,8 +119,8 @@ function whereabouts(result: PruneResult): string {
   return [
     `${resolve(result.output)}  (${dtype}, ${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
     difference === 0
-      ? "reopened and measured: its mean NLL is the run's own"
-      : `reopened and measured: its mean NLL differs from the run's by ${difference.toExponential(1)}`,
+      ? 'checked: reopened from disk, it gives the same loss as during the run'
+      : `checked: reopened from disk, its loss differs by ${difference.toExponential(1)} from that during the run`,
     ...result.notes.map((note) => `note: ${note}`),
     ...provenance(result),
     '',

@@ -21,7 +21,9 @@ export function outputBody(result: PruneResult): Html {
     [
       'Opened again',
       html`mean NLL of the last calibration window ${data(verification.actual, short)}, ${
-        difference === 0 ? "the run's own" : html`${data(difference, short)} from the run's own`
+        difference === 0
+          ? 'the same as during the run'
+          : html`${data(difference, short)} from that during the run`
       }`,
     ],
   ])}${notes.length === 0 ? null : html`<ul>${notes.map((note) => html`<li>${note}</li>`)}</ul>`}`;
