@@ -7,8 +7,6 @@ import { onDisk, packageRoot } from '../package-root';
 import type { GpuProbe, Reason } from './native-gpu';
 
 const TIMEOUT_MS = 30_000;
-/** What mends nothing, but lets a run go on whose GPU was named; the native side adds it to every reason. */
-const OR_CPU = ', or use --device cpu';
 
 function addonFile(): string {
   return require('node-gyp-build').path(packageRoot());
@@ -56,16 +54,12 @@ export function probeGpus(): Promise<GpuProbe> {
   const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
   return new Promise((resolve) => {
     execFile(process.execPath, args, { env, timeout: TIMEOUT_MS }, (error, stdout) => {
-      if (!error) return resolve(JSON.parse(stdout, withoutCpu));
+      if (!error) return resolve(JSON.parse(stdout));
       if (error.killed) return resolve(failed('the driver did not answer within half a minute'));
       const end = error.signal ? `by ${error.signal}` : `with exit code ${error.code}`;
       resolve(failed(`the driver's probe ended ${end}`));
     });
   });
-}
-
-function withoutCpu(key: string, value: unknown): unknown {
-  return key === 'mend' ? String(value).replace(OR_CPU, '') : value;
 }
 
 /** The probe's answer about one GPU alone. @throws StruPruneError ERR_ARGUMENT */
@@ -114,7 +108,11 @@ export async function chooseDevice(device: DeviceName): Promise<Choice> {
   const choice = choiceAmong(await probeOnce(), index);
   if (index === undefined || choice.index !== null) return choice;
   const { found, mend } = choice.reason!;
-  throw new StruPruneError('ERR_DEVICE', `${device} cannot be used: ${found}`, mend + OR_CPU);
+  throw new StruPruneError(
+    'ERR_DEVICE',
+    `${device} cannot be used: ${found}`,
+    `${mend}, or use --device cpu`,
+  );
 }
 
 /** The named GPU or, without a name, the usable one with the most free memory. */

@@ -8,7 +8,7 @@
 namespace struprune {
 namespace {
 
-const char* kBuild = "build it with npm run build:cuda, or use --device cpu";
+const char* kBuild = "build it with npm run build:cuda";
 
 std::string LastLoaderError() {
   const char* text = dlerror();

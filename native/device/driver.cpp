@@ -18,8 +18,6 @@ enum Result : int {
 // CUdevice_attribute values.
 constexpr int kMajorAttribute = 75, kMinorAttribute = 76;
 
-constexpr const char* kCpu = ", or use --device cpu";
-
 struct Calls {
   int (*init)(unsigned);
   int (*version)(int*);
@@ -61,28 +59,28 @@ std::string VersionText(int version) {
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
-std::string Install() { return std::string("install the NVIDIA driver 580 or newer") + kCpu; }
+std::string Install() { return "install the NVIDIA driver 580 or newer"; }
 
 Reason InitReason(int status) {
   if (status == kNoDevice) {
     return {"the driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it)",
-            std::string("make the GPU visible to this process") + kCpu};
+            "make the GPU visible to this process"};
   }
   if (status == kMismatch) {
     return {"the driver's library and its kernel module are of different versions",
-            std::string("restart the machine") + kCpu};
+            "restart the machine"};
   }
   if (status == kNotSupportedHere) {
     return {"the driver's compatibility library does not support this GPU", Install()};
   }
   return {"the driver does not start (CUDA error " + std::to_string(status) + ")",
-          std::string("see what nvidia-smi says") + kCpu};
+          "see what nvidia-smi says"};
 }
 
 // A failure after the driver has started.
 Reason CallReason(const char* call, int status) {
   return {std::string(call) + " failed with CUDA error " + std::to_string(status),
-          std::string("see what nvidia-smi says") + kCpu};
+          "see what nvidia-smi says"};
 }
 
 std::optional<Reason> MeasureMemory(const Calls& calls, int device, GpuReport& gpu) {
@@ -100,7 +98,7 @@ std::optional<Reason> MeasureMemory(const Calls& calls, int device, GpuReport& g
   if (status == kOk && free_bytes >= kFreeNeeded) return std::nullopt;
   return Reason{"no memory is left on the GPU (" + Mebibytes(free_bytes) + " free, " +
                     Mebibytes(kFreeNeeded) + " needed)",
-                std::string("end what else runs on it (nvidia-smi lists it)") + kCpu};
+                "end what else runs on it (nvidia-smi lists it)"};
 }
 
 GpuReport ProbeGpu(const Calls& calls, int index) {
@@ -123,7 +121,7 @@ GpuReport ProbeGpu(const Calls& calls, int index) {
     gpu.unusable =
         Reason{"its compute capability is " + std::to_string(gpu.major) + "." +
                    std::to_string(gpu.minor) + ", and the library has code for 8.0 and newer",
-               std::string("choose another GPU") + kCpu};
+               "choose another GPU"};
     return gpu;
   }
   gpu.unusable = MeasureMemory(calls, device, gpu);
