@@ -1,3 +1,5 @@
+import { worded } from './wording';
+
 /**
  * Every error that the library raises on purpose. `code` is stable and documented in docs/errors.md;
  * `mend` says what the user can do about it. Native code throws the same three fields
@@ -27,10 +29,10 @@ export class StruPruneError extends Error {
   readonly mend: string;
 
   constructor(code: ErrorCode, message: string, mend = '', options?: ErrorOptions) {
-    super(mend ? `${message}; ${mend}` : message, options);
+    super(worded(mend ? `${message}; ${mend}` : message), options);
     this.name = 'StruPruneError';
     this.code = code;
-    this.mend = mend;
+    this.mend = worded(mend);
   }
 
   /** The same error with one more thing that the user can do. */

@@ -7,6 +7,7 @@ import { native } from '../engine/native';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters } from '../model/groups';
 import { packageRoot } from '../package-root';
+import { flagOf } from '../wording';
 import {
   BENCH_FORMAT,
   BENCH_VERSION,
@@ -87,11 +88,6 @@ export function commandLine(words: readonly string[], flags: readonly [string, u
     return [flag, quoted(Array.isArray(value) ? value.join(',') : String(value))];
   });
   return ['npx', 'struprune-native', ...words.map(quoted), ...parts].join(' ');
-}
-
-/** The flag of an option. */
-export function flagOf(key: string): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 function quoted(word: string): string {

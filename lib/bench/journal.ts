@@ -37,7 +37,7 @@ export class Journal {
       throw new StruPruneError(
         'ERR_OUTPUT',
         `${path} holds results of another model, text, setting or machine`,
-        'give another folder with -o, or --force to throw them away',
+        'give another folder with --output, or --force to throw them away',
       );
     }
     await asOutput(path, () => makeParents(path));

@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
+import { speakAsCommandLine } from '../wording';
 import { createProgram } from './program';
 import { report } from './terminal/failure';
+
+speakAsCommandLine();
 
 // The nursery of the heap would grow to 32 MiB, of whatever --memory allows, for garbage that is soon gone.
 setFlagsFromString('--semi-space-growth-factor=1');

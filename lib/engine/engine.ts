@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { parse } from '../options';
 import type { OnProgress, OnStage } from '../progress';
+import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { chooseDevice, cudaLibrary, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
@@ -94,7 +95,7 @@ export class Engine implements AsyncDisposable {
   async #attach(): Promise<void> {
     const { device, deviceMemory, bf16, onNotice } = this.#machine;
     const { index, reason } = await chooseDevice(device);
-    if (reason) onNotice?.(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
+    if (reason) onNotice?.(worded(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`));
     if (index === null) return;
     const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
     const description = await native.attachGpu(this.handle, settings);

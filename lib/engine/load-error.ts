@@ -15,7 +15,7 @@ export function loadError(cause: Error, root: string): StruPruneError {
   return new StruPruneError(
     'ERR_ADDON',
     `the native addon for ${process.platform}-${process.arch} does not load: ${cause.message.split('\n')[0]}`,
-    `build it from source with "${buildCommand(root)}" (${needs})`,
+    `build it from source with \`${buildCommand(root)}\` (${needs})`,
     { cause },
   );
 }

@@ -6,6 +6,7 @@ import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../check
 import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
 import { tokensInWindows } from '../numbers';
+import { flagOf } from '../wording';
 import type { Identity } from './journal/identity';
 import type { PruneResult } from './result';
 
@@ -47,7 +48,7 @@ const LOCAL = [
 export function commandOf(source: ModelSource, settings: Identity): string {
   const flags = Object.entries(settings).flatMap(([key, value]) => {
     if (LOCAL.includes(key) || value === null || value === false) return [];
-    const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const flag = flagOf(key);
     if (value === true) return key === 'refit' || key === 'sequential' ? [] : [flag];
     return [`${flag} ${value}`];
   });

@@ -9,6 +9,7 @@ import { settingsFrom } from '../options';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
 import type { MaskFunction } from '../solver/own-mask';
+import { flagOf } from '../wording';
 import type { Target } from './widths';
 
 export const METHOD_NAMES = ['struprune', ...METHODS.keys()] as [string, ...string[]];
@@ -162,15 +163,17 @@ export function settingsOf(options: PruneOptions): Settings {
   return settings;
 }
 
+export const ONE_TARGET = 'one of --sparsity, --target-params and --target-size';
+
 /** @throws StruPruneError ERR_ARGUMENT */
 export function requireOneTarget(settings: Target): void {
   const targets = ['sparsity', 'targetParams', 'targetSize'] as const;
-  const given = targets.filter((key) => settings[key] !== undefined);
+  const given = targets.filter((key) => settings[key] !== undefined).map(flagOf);
   if (given.length !== 1) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       given.length ? `${given.join(' and ')} exclude each other` : 'nothing says how much to prune',
-      'give one of sparsity, targetParams and targetSize',
+      `give ${ONE_TARGET}`,
     );
   }
 }
@@ -182,7 +185,7 @@ function requireNames({ resume, allocation, mask }: Settings): void {
     if (!(rule instanceof Own) || rule.name !== undefined) continue;
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `resume needs a name for the own ${key}, to know whether the journal was made with it`,
+      `--resume needs a name for the own ${key}, to know whether the journal was made with it`,
       `give ${key}: { name: 'mine 1', … }`,
     );
   }

@@ -37,7 +37,7 @@ export async function requireRoom(
   await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));
-  await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '-o');
+  await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '--output');
   return plan;
 }
 

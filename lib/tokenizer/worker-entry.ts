@@ -1,6 +1,7 @@
 /** Runs in a worker thread: does one job on a tokenizer, posts its result (or the error) and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { StruPruneError } from '../errors';
+import { speakAsCommandLine } from '../wording';
 import { type JobInput, type JobName, type Jobs, RUNNERS } from './jobs';
 import type { ThreadData, ThreadReply } from './thread';
 
@@ -21,5 +22,7 @@ function buffersOf(value: unknown): ArrayBuffer[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(buffersOf) : [];
 }
 
+// The thread that started this one words the errors.
+speakAsCommandLine();
 const reply = run(workerData as ThreadData);
 parentPort?.postMessage(reply, buffersOf(reply));

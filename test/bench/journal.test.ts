@@ -32,7 +32,7 @@ test('results of other conditions, and other files, are refused or replaced', as
     instanceOf: StruPruneError,
   });
   t.is(error.code, 'ERR_OUTPUT');
-  t.regex(error.message, /--force/);
+  t.regex(error.message, /force: true/);
   t.regex(readFileSync(path, 'utf8'), /"row":1/);
   t.deepEqual((await Journal.open(path, other, true)).entries, []);
 

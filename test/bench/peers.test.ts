@@ -87,5 +87,5 @@ test('without a program of its own, an ungated model is refused before any work'
     instanceOf: StruPruneError,
   });
   t.is(error.code, 'ERR_UNSUPPORTED');
-  t.regex(error.message, /--command/);
+  t.regex(error.message, /with command/);
 });

@@ -47,6 +47,6 @@ test('folders, and files of other dtypes, are refused before anything runs', asy
   });
   await t.throwsAsync(benchSpeed(half, full, { runtime }), {
     instanceOf: StruPruneError,
-    message: /F16.*F32.*same --dtype/,
+    message: /F16.*F32.*same dtype/,
   });
 });

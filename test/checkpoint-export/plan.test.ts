@@ -288,11 +288,11 @@ test('GGUF: a sliding window becomes the context length, and a note says so', (t
 });
 
 const REFUSED: [string, () => unknown, RegExp][] = [
-  ['OPT in GGUF', () => plan('opt-pre', [{}], { format: 'gguf' }), /opt.*--format hf/],
+  ['OPT in GGUF', () => plan('opt-pre', [{}], { format: 'gguf' }), /opt.*format hf/],
   [
     'Qwen3, widths per block, in GGUF',
     () => plan('qwen3', [{ ffn: 96 }, {}], { format: 'gguf' }),
-    /--allocation uniform/,
+    /with allocation uniform/,
   ],
   [
     'Qwen3 with an added bias in GGUF',
@@ -302,7 +302,7 @@ const REFUSED: [string, () => unknown, RegExp][] = [
   [
     'Q8_0 in a folder',
     () => plan('llama2', [{}], { format: 'hf', dtype: 'Q8_0' }),
-    /--format gguf/,
+    /or format gguf/,
   ],
   [
     'Q8_0 rows of 40',

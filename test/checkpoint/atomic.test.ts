@@ -41,7 +41,7 @@ test('an existing file is refused unless it may be replaced', async (t) => {
   const path = join(await newFolder(), 'out');
   await writeFile(path, 'old');
   const error = await t.throwsAsync(AtomicFile.create(path), { code: 'ERR_OUTPUT' });
-  t.regex(error.message, /exists already; .*--force/);
+  t.regex(error.message, /exists already; .*force: true/);
   const file = await AtomicFile.create(path, { replace: true });
   await file.write(text('new'));
   t.is(await readFile(path, 'utf8'), 'old');

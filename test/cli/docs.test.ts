@@ -9,6 +9,8 @@ import { z } from 'zod';
 import { benchSchema } from '../../lib/bench/schema';
 import { exportTable } from '../../lib/checkpoint/export-table';
 import { EXIT_CODES } from '../../lib/cli/terminal/exit-codes';
+import { StruPruneError } from '../../lib/errors';
+import { flagOf, worded } from '../../lib/wording';
 import { FLAG_TABLES, METHOD_TABLE } from './flag-tables';
 
 const ROOT = resolve(__dirname, '../..');
@@ -74,6 +76,20 @@ test('no script of package.json runs another by its name; the documents name scr
       t.true(name! in scripts, `${document}: npm run ${name}`);
     }
   }
+});
+
+test('messages name flags on the command line, and the options that they set in the library', (t) => {
+  const rows = Object.values(FLAG_TABLES).flatMap((table) => [
+    ...table.matchAll(/^\| `(?:-o, )?(--[\w-]+)( [<[].*?)?` .* `(\w+)` \|$/gm),
+  ]);
+  t.true(rows.length > 100);
+  for (const [row, flag, value, option] of rows) {
+    const off = flag!.startsWith('--no-');
+    t.is(worded(`leave ${flag} out`), `leave ${option}${value ? '' : `: ${!off}`} out`, row);
+    t.is(flagOf(option!), flag!.replace('--no-', '--'), row);
+  }
+  t.is(worded('run `git --force`, not models--a--b'), 'run `git --force`, not models--a--b');
+  t.is(new StruPruneError('ERR_OUTPUT', 'out exists', 'give --force').mend, 'give force: true');
 });
 
 test('flags that messages of the library name are flags of the program', async (t) => {

@@ -47,7 +47,12 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   [
     'two targets',
     quickPrune('x', '--target-params', '1000'),
-    /sparsity and targetParams exclude each other/,
+    /--sparsity and --target-params exclude each other; give one of --sparsity, --target-params/,
+  ],
+  [
+    'no target',
+    ['prune', TINY, '-o', 'x', '--calibration', CALIBRATION],
+    /how much to prune; give one of --sparsity, --target-params and --target-size/,
   ],
   ['a contradiction', quickPrune('x', '--keep-bias', '--bias', 'add'), /exclude each other/],
 ];

@@ -72,7 +72,7 @@ for (const name of ['out', 'out.gguf']) {
     const { status, error, left } = outcomeOf(run);
     t.is(status, 0);
     t.like(error, { code: 'ERR_OUTPUT' });
-    t.regex(error.message!, /larger than the system allows; give a path.*--resume goes on/);
+    t.regex(error.message!, /larger than the system allows; give a path.*resume: true goes on/);
     t.deepEqual(left, [`${name}.struprune-journal`], 'the survey was finished');
   });
 }

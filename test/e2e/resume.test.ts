@@ -84,7 +84,7 @@ test.serial(
     };
     await refuses(
       { sparsity: 0.3 },
-      /another run: sparsity 0.2, now 0.3; .*same settings.*--force/,
+      /another run: sparsity 0.2, now 0.3; .*same settings.*force: true/,
     );
     await refuses({ ffnSolver: 'gauss-newton' }, /ffnSolver output, now gauss-newton/);
     await refuses({ threads: 2, lambda: 0.1 }, /threads 1, now 2; lambda 0.05, now 0.1/);
@@ -115,7 +115,8 @@ test.serial(
     const journal = await stopAfter(1, model, settings);
     await t.throwsAsync(prune(model, settings), {
       code: 'ERR_OUTPUT',
-      message: /out\.struprune-journal; go on with it by --resume, or start again by --force/,
+      message:
+        /out\.struprune-journal; go on with it by resume: true, or start again by force: true/,
     });
     t.true(existsSync(join(journal, 'block-0.bin')));
     const { resumedBlocks } = await prune(model, { ...settings, force: true, sparsity: 0.3 });

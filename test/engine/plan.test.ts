@@ -68,7 +68,7 @@ test.serial('the smallest budget is enough, one byte less is refused with it', a
   const least = Math.ceil(smallestMemory / 2 ** 20);
   await t.throwsAsync(prune(model, base({ ...settings, memory: smallestMemory - 1 })), {
     code: 'ERR_BUDGET',
-    message: new RegExp(`raise --memory to ${least}MiB or more`),
+    message: new RegExp(`raise memory to ${least} \\* 2 \\*\\* 20 or more`),
   });
 });
 

@@ -25,7 +25,7 @@ test('windows do not overlap and a short last one is dropped', (t) => {
 test('less than one window is an error that says what is missing', (t) => {
   const short = t.throws(() => windows(new Int32Array(120), 2048));
   t.like(short, { code: 'ERR_TEXT' });
-  t.regex(short.message, /120 tokens, one window needs 2048; give more text or a smaller --window/);
+  t.regex(short.message, /120 tokens, one window needs 2048; give more text or a smaller window/);
   const limited = t.throws(() => windows(new Int32Array(5000), 2048, 1000));
   t.like(limited, { code: 'ERR_TEXT' });
   t.regex(limited.message, /1000 tokens were asked for, one window needs 2048/);

@@ -100,7 +100,7 @@ async function openGgufSource(path: string): Promise<ModelSource> {
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
     `${path} is not a GGUF file`,
-    'export it with prune --format gguf (with --sparsity 0 for the dense model)',
+    'export it with `prune --format gguf` (and `--sparsity 0` for the dense model)',
   );
 }
 

@@ -6,10 +6,14 @@ import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
-import type { Settings } from '../options';
+import { flagOf } from '../../wording';
+import { SETTING_KEYS, type Settings } from '../options';
 
 /** By the name that a message gives it. */
 export type Identity = Record<string, string | number | boolean | null>;
+
+/** Parts of an identity that are options. */
+const OPTIONS: ReadonlySet<string> = new Set([...SETTING_KEYS, 'threads', 'device']);
 
 /** Settings that change where things lie or what is measured beside, never a weight. */
 const WITHOUT_EFFECT: readonly (keyof Settings)[] = [
@@ -130,7 +134,10 @@ export function differenceOf(stored: Identity, now: Identity): string | null {
       const [before, after] = [stored[key] ?? 'none', now[key] ?? 'none'];
       // Nobody compares hashes by eye.
       const hashed = key === 'checkpoint' || key === 'calibration tokens';
-      return hashed ? `other ${key}` : `${key} ${before}, now ${after}`;
+      if (hashed) return `other ${key}`;
+      // A switch is no flag with a value.
+      const isOption = OPTIONS.has(key) && typeof (stored[key] ?? now[key]) !== 'boolean';
+      return `${isOption ? flagOf(key) : key} ${before}, now ${after}`;
     })
     .join('; ');
 }

@@ -231,7 +231,7 @@ export class Journal {
       if (this.#begun) await this.tidy();
       await rm(join(this.folder, LOCK), { force: true });
       if (!this.#begun || !(error instanceof StruPruneError)) return error;
-      return error.with(`the same command with --resume goes on from block ${this.finished}`);
+      return error.with(`the same run with --resume goes on from block ${this.finished}`);
     }
     await discard(this.folder);
     await removeParents(this.target, this.madeParents);

@@ -1,0 +1,55 @@
+/**
+ * Messages are written once, here and on the native side, in the command line's words: `raise --memory`. Whoever called
+ * the library reads its options' names instead.
+ */
+
+/** Flags that are not their option's name with hyphens. */
+const ODD: Readonly<Record<string, string>> = {
+  maxShardBytes: 'max-shard-size',
+  measureGemm: 'gemm-share',
+};
+
+/** Options that are switched on by a flag without a value. */
+const SWITCHES: readonly string[] = [
+  'apart',
+  'bf16',
+  'force',
+  'keepModels',
+  'long',
+  'quick',
+  'resume',
+  'samples',
+];
+
+let asCommandLine = false;
+
+/** From now on this process, or thread, has messages as they were written. */
+export function speakAsCommandLine(): void {
+  asCommandLine = true;
+}
+
+/** A message for whoever hears it. What stands between backticks is a command and stays. */
+export function worded(text: string): string {
+  if (asCommandLine) return text;
+  return text
+    .replace(/`[^`]*`|(?<=^|[\s(])--(no-)?([a-z][a-z\d-]*)/g, (all, no, name) =>
+      name === undefined ? all : inLibrary(optionOf(name), no !== undefined),
+    )
+    .replace(/(?<=\s)(\d+)MiB(?=[\s,;]|$)/g, '$1 * 2 ** 20');
+}
+
+/** The flag of an option. */
+export function flagOf(option: string): string {
+  const name = ODD[option] ?? option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return `--${name}`;
+}
+
+function optionOf(flag: string): string {
+  const odd = Object.keys(ODD).find((option) => ODD[option] === flag);
+  return odd ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function inLibrary(option: string, off: boolean): string {
+  if (off) return `${option}: false`;
+  return SWITCHES.includes(option) ? `${option}: true` : option;
+}
