@@ -1,6 +1,8 @@
 /** Allocation by itself, on the curves of a survey. */
+import { isFloat64Array, isInt32Array } from 'node:util/types';
 import type { z } from 'zod';
 import type { Allocation } from './allocation';
+import { StruPruneError } from './errors';
 import { settingsFrom } from './options';
 import { allocateBy } from './pruning/decide';
 import { allocationSchema, requireOneTarget } from './pruning/options';
@@ -16,7 +18,21 @@ export type AllocateOptions = z.input<typeof allocationSchema>;
  * @throws StruPruneError ERR_ARGUMENT with the largest possible sparsity where the target cannot be met; ERR_NAN
  */
 export async function allocate(curves: LayerCurves, options: AllocateOptions): Promise<Allocation> {
+  requireCurves(curves);
   const settings = settingsFrom(allocationSchema, options);
   requireOneTarget(settings);
   return allocateBy(settings, curves.layers, budgetFor(settings, curves));
+}
+
+function requireCurves(curves: LayerCurves): void {
+  const { layers, total, parameters, dtype } = Object(curves) as Partial<LayerCurves>;
+  const counts = [total, parameters].every(Number.isInteger) && typeof dtype === 'string';
+  const whole = (layer: LayerCurves['layers'][number] | null) =>
+    isInt32Array(layer?.allowed) && isFloat64Array(layer?.curve);
+  if (counts && Array.isArray(layers) && layers.every(whole)) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    'the first argument is not what survey() returned',
+    'give that; JSON does not keep its typed arrays, `structuredClone` and `v8.serialize` do',
+  );
 }

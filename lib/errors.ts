@@ -23,12 +23,20 @@ export type ErrorCode =
   | 'ERR_ADDON' // the native addon is missing or does not load
   | 'ERR_INTERNAL';
 
+/** The mend of an argument that nothing more can be said of, as of native calls. */
+const USAGE = 'docs/api.md says what can be given';
+
 export class StruPruneError extends Error {
   readonly code: ErrorCode;
   /** What the user can do about it, one sentence; empty when there is nothing. */
   readonly mend: string;
 
-  constructor(code: ErrorCode, message: string, mend = '', options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    mend = code === 'ERR_ARGUMENT' ? USAGE : '',
+    options?: ErrorOptions,
+  ) {
     super(worded(mend ? `${message}; ${mend}` : message), options);
     this.name = 'StruPruneError';
     this.code = code;
@@ -48,7 +56,9 @@ export function asStruPruneError(error: unknown): StruPruneError {
   if (error instanceof StruPruneError) return error;
   const { code, mend, message } = error as { code?: string; mend?: string; message?: string };
   if (typeof code === 'string' && code.startsWith('ERR_') && typeof mend === 'string') {
-    return new StruPruneError(code as ErrorCode, message ?? '', mend, { cause: error });
+    return new StruPruneError(code as ErrorCode, message ?? '', mend || undefined, {
+      cause: error,
+    });
   }
   return new StruPruneError('ERR_INTERNAL', message ?? String(error), '', { cause: error });
 }

@@ -1,7 +1,6 @@
 /** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
 import { z } from 'zod';
 import { readWindows } from './calibration/text';
-import { sourceOf } from './checkpoint/open';
 import { using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { measureGemmRate } from './engine/gemm-rate';
@@ -9,13 +8,14 @@ import { native } from './engine/native';
 import { blockSpec, nextTokens, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import type { Architecture, ModelSource } from './model/architecture';
-import { settingsFrom } from './options';
+import { path, settingsFrom } from './options';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
+import { sourceOf } from './source';
 
 const count = z.number().int().positive();
 const schema = z.strictObject({
   /** Path of a UTF-8 text file. */
-  text: z.string().min(1),
+  text: path,
   /** Tokens of a window. Default 2048, or the model's positions where it has fewer. */
   window: count.optional(),
   /** Default: the whole text. */
@@ -172,7 +172,11 @@ export function forwardFlops(architecture: Architecture, tokens: number, window:
 export function windowFor(architecture: Architecture, asked: number | undefined): number {
   const window = asked ?? Math.min(2048, architecture.maxPositions);
   if (!Number.isInteger(window) || window < 2) {
-    throw new StruPruneError('ERR_ARGUMENT', `window must be a whole number of at least 2 tokens`);
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `a window of ${window} has no token to predict`,
+      'give a --window of at least 2',
+    );
   }
   if (window > architecture.maxPositions) {
     throw new StruPruneError(

@@ -4,13 +4,13 @@ import { orAbort } from './checkpoint/atomic';
 import { type ExportPlan, planExport } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
-import { openCheckpoint, sourceOf } from './checkpoint/open';
+import { openCheckpoint } from './checkpoint/open';
 import { formatFor, requireApart, requireName } from './checkpoint/output-path';
 import { type Engine, using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
-import { settingsFrom } from './options';
+import { bytes, path, settingsFrom } from './options';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
 import { encodeBlockTensor, encodeOutsideTensor } from './pruning/encode';
 import { originOf } from './pruning/model-card';
@@ -18,17 +18,18 @@ import { DTYPES, FORMATS } from './pruning/options';
 import { dtypeFor, sourceFiles } from './pruning/setup';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, type Sink } from './pruning/write';
+import { sourceOf } from './source';
 
 const schema = z.strictObject({
   /** Folder or .gguf file; it appears when it is whole. */
-  output: z.string().min(1),
+  output: path,
   /** Default: gguf where the output's name ends in .gguf, else hf. */
   format: z.enum(FORMATS).optional(),
   /** Default: the source's own f32, f16 or bf16, else f16. */
   dtype: z.enum(DTYPES).optional(),
   /** Replace what is there. */
   force: z.boolean().default(false),
-  maxShardBytes: z.number().int().positive().optional(),
+  maxShardBytes: bytes.positive().optional(),
 });
 
 export type ExportOptions = z.input<typeof schema> & CallOptions & { onProgress?: OnProgress };

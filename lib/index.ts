@@ -19,7 +19,6 @@ export type { SpeedOptions } from './bench/speed/run';
 export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
-export { openModel } from './checkpoint/open';
 export { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from './embedded';
 export { type Devices, inspectDevices } from './engine/devices';
 export { Engine } from './engine/engine';
@@ -63,4 +62,5 @@ export type {
 } from './solver/native-solver';
 export type { MaskFunction, MaskTask } from './solver/own-mask';
 export type { Structure } from './solver/structures/types';
+export { openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

@@ -1,13 +1,14 @@
 import { statSync } from 'node:fs';
-import { sourceOf } from './checkpoint/open';
 import { withEngine } from './engine/engine';
 import { GpuSites } from './engine/gpu-sites';
 import { native } from './engine/native';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
+import { checkedOptions } from './options';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
+import { sourceOf } from './source';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
@@ -41,7 +42,7 @@ const TOKEN_BYTES = 4;
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
-  const { targetParams, targetSize } = options;
+  const { targetParams, targetSize } = checkedOptions(options);
   const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
   const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
   const source = await sourceOf(model);

@@ -26,6 +26,7 @@ import { bytesOf, summarise } from './pruning/summary';
 import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, writeTensors } from './pruning/write';
+import { pathOf } from './source';
 import { inThread } from './tokenizer';
 import { inTurns, turn } from './turns';
 
@@ -65,7 +66,7 @@ export async function pruneOn(
   await turn();
   const { output, format, resume, force } = settings;
   requireName(output, format);
-  await requireApart(output, typeof model === 'string' ? model : model.path);
+  await requireApart(output, pathOf(model));
   const kind = format === 'hf' ? 'folder' : 'file';
   const journal = await Journal.open(output, kind, { resume, replace: force });
   try {

@@ -1,8 +1,12 @@
 /** Finished runs as self-contained HTML pages. The charts' library is only loaded when one is written. */
+
+import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
-import type { BenchDocument } from './bench/schema';
+import { type BenchDocument, benchSchema } from './bench/schema';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
+import { StruPruneError } from './errors';
+import { checkedOptions, parse } from './options';
 import type { PruneOptions } from './pruning/options';
 import type { PruneResult } from './pruning/result';
 
@@ -13,18 +17,31 @@ export interface ReportOptions {
   date?: string;
 }
 
+const reportSchema: z.ZodType<ReportOptions> = z.strictObject({
+  command: z.string().optional(),
+  date: z.string().optional(),
+});
+
 /** The report of a run of prune(): `model` and `options` as prune() got them. */
 export async function pruneReport(
   model: string,
   options: PruneOptions,
   result: PruneResult,
-  { command, date }: ReportOptions = {},
+  about: ReportOptions = {},
 ): Promise<string> {
+  if (typeof model !== 'string' || !isResult(result)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'a report is made of a model, options and a result',
+      'call pruneReport(model, options, result) with the path and options that prune() got and what it returned',
+    );
+  }
+  const { command, date } = parse(reportSchema, about);
   const { settings } = result;
   const text = settings.eval === null ? null : String(settings.eval);
   const { pruneHtml } = await import('./report/prune');
   // Where the run's engine is still there, it is asked; else one of the same options, without its device.
-  const cpu = options.engine ? options : { ...options, device: 'cpu' };
+  const cpu = checkedOptions(options).engine ? options : { ...options, device: 'cpu' };
   const machine = await withEngine(cpu, async (engine) => machineOf(engine));
   const origin = {
     date: date ?? new Date(Date.now() - 1000 * result.seconds).toISOString(),
@@ -38,6 +55,12 @@ export async function pruneReport(
   return pruneHtml({ model, text, result, origin });
 }
 
+function isResult(result: PruneResult): boolean {
+  const { layers, layerStats, seconds, settings } = Object(result) as Partial<PruneResult>;
+  const lists = [layers, layerStats].every(Array.isArray);
+  return lists && Number.isFinite(seconds) && typeof settings === 'object' && settings !== null;
+}
+
 function callOf(model: string, options: PruneOptions): string {
   const machine: readonly string[] = MACHINE_KEYS;
   const given = Object.entries(options).filter(
@@ -48,6 +71,13 @@ function callOf(model: string, options: PruneOptions): string {
 
 /** The report of a benchmark. */
 export async function benchReport(document: BenchDocument): Promise<string> {
+  if (!benchSchema.safeParse(document).success) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'the first argument is no document of a benchmark of this version',
+      'give what benchQuality() or another one returned, or its JSON, parsed',
+    );
+  }
   const { benchHtml } = await import('./report/bench');
   return benchHtml(document);
 }

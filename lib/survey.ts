@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import type { z } from 'zod';
 import type { PlacedLayer } from './allocation/own';
 import { readWindows } from './calibration/text';
-import { sourceOf } from './checkpoint/open';
 import { requireReplaceable } from './checkpoint/output-path';
 import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
@@ -20,6 +19,7 @@ import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerBytes } from './pruning/tokenizer-output';
 import { allocationLayers, type TargetFacts } from './pruning/widths';
+import { sourceOf } from './source';
 
 /** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
 export type SurveyOptions = z.input<typeof surveySchema> &

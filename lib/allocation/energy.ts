@@ -34,7 +34,11 @@ export function* allocateEnergy(
   checkBudget(layers, budget);
   const { form } = options;
   if (options.temperature !== undefined && !(options.temperature > 0)) {
-    throw new StruPruneError('ERR_ARGUMENT', `temperature ${options.temperature} is not above 0`);
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `--temperature ${options.temperature} is not above 0`,
+      'give a larger one, or none',
+    );
   }
   const energies = layerEnergies(layers, budget.remove / scopeWeights(layers));
   const potentials = yield* stepPotentials(layers, form);

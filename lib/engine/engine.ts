@@ -1,7 +1,7 @@
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
-import { parse } from '../options';
+import { bytes, checkedOptions, parse } from '../options';
 import type { OnProgress, OnStage } from '../progress';
 import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
@@ -11,11 +11,14 @@ import { nativeLimit, processReserve } from './reserve';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
-  memory: z.number().int().min(0).default(0),
+  memory: bytes.default(0),
   bf16: z.boolean().default(false),
   device: z.string().default('auto'),
-  deviceMemory: z.number().int().min(0).default(0),
-  onNotice: z.custom<(text: string) => void>((value) => typeof value === 'function').optional(),
+  deviceMemory: bytes.default(0),
+  onNotice: z
+    .custom<(text: string) => void>((value) => typeof value === 'function')
+    .describe('a function')
+    .optional(),
 });
 
 /** Without a budget, pages that may lie in scratch fill memory up to here: half of what is free now, in bytes. */
@@ -109,7 +112,9 @@ export class Engine implements AsyncDisposable {
    */
   run<T>(signal: AbortSignal | undefined, call: (engine: Engine) => Promise<T>): Promise<T> {
     if (this.#disposed) {
-      return Promise.reject(new StruPruneError('ERR_ARGUMENT', 'the engine was disposed of'));
+      return Promise.reject(
+        new StruPruneError('ERR_ARGUMENT', 'the engine was disposed of', 'make another'),
+      );
     }
     const before = this.#calls;
     const result = settledOrAborted(before, signal).then(() => this.#alone(signal, call));
@@ -234,7 +239,7 @@ export async function withEngine<T>(
   options: CallOptions,
   call: (engine: Engine) => Promise<T>,
 ): Promise<T> {
-  const { engine, signal } = options;
+  const { engine, signal } = checkedOptions(options);
   const machine = MACHINE_KEYS.filter((key) => options[key] !== undefined);
   if (engine && machine.length > 0) {
     throw new StruPruneError(

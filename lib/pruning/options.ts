@@ -5,7 +5,7 @@ import { formatFor } from '../checkpoint/output-path';
 import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { METHODS } from '../methods';
-import { settingsFrom } from '../options';
+import { bytes, path, settingsFrom } from '../options';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
 import type { MaskFunction } from '../solver/own-mask';
@@ -41,18 +41,18 @@ const ownMask = z
 
 /** Every setting with its default. */
 const schema = z.strictObject({
-  output: z.string().min(1),
-  calibration: z.string().min(1),
+  output: path,
+  calibration: path,
   sparsity: z.number().min(0).lt(1).optional(),
   targetParams: count.optional(),
-  targetSize: count.optional(),
+  targetSize: bytes.positive().optional(),
   method: z.enum(METHOD_NAMES).default('struprune'),
   allocation: z.union([z.enum(ALLOCATIONS), ownAllocation]).optional(),
   scope: z.enum(SCOPES).default('ffn'),
   apart: z.boolean().default(false),
   calibrationTokens: count.default(65536),
   window: count.optional(),
-  eval: z.string().min(1).optional(),
+  eval: path.optional(),
   evalTokens: count.optional(),
   evalWindow: count.optional(),
   format: z.enum(FORMATS).optional(),
@@ -60,11 +60,11 @@ const schema = z.strictObject({
   seed: z.number().int().min(0).default(0),
   force: z.boolean().default(false),
   resume: z.boolean().default(false),
-  saveCalibration: z.string().min(1).optional(),
-  fromCalibration: z.string().min(1).optional(),
+  saveCalibration: path.optional(),
+  fromCalibration: path.optional(),
   multiple: count.optional(),
   maxLayerSparsity: share.default(0.9),
-  maxShardBytes: count.optional(),
+  maxShardBytes: bytes.positive().optional(),
   scratch: z.string().default(tmpdir()),
   // StruPrune itself
   lambda: z.number().min(0).default(0.05),

@@ -1,7 +1,6 @@
 /** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
 import { resolve } from 'node:path';
 import { readWindows } from '../calibration/text';
-import { sourceOf } from '../checkpoint/open';
 import { requireReplaceable } from '../checkpoint/output-path';
 import { type Engine, withBytes } from '../engine/engine';
 import { GpuSites } from '../engine/gpu-sites';
@@ -10,6 +9,7 @@ import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
 import type { OnStage } from '../progress';
+import { sourceOf } from '../source';
 import { turn } from '../turns';
 import type { PruneOptions, Settings } from './options';
 import { requireRoom } from './room';
@@ -106,6 +106,7 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       '--save-calibration and --from-calibration exclude each other',
+      'leave one of them out',
     );
   }
   if (saveCalibration !== undefined) {

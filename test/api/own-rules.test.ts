@@ -125,7 +125,7 @@ test('prune() by an own allocation: names in result and card, resume only with t
   const resume = (more: object) => prune(MODEL, { ...settings, resume: true, ...more });
   await t.throwsAsync(resume({ allocation: { allocate: uniformByHand } }), {
     code: 'ERR_ARGUMENT',
-    message: /resume needs a name for the own allocation/,
+    message: /resume: true needs a name for the own allocation/,
   });
   await t.throwsAsync(resume({ allocation: { ...allocation, name: 'by hand 2' } }), {
     code: 'ERR_ARGUMENT',

@@ -54,6 +54,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     ['prune', TINY, '-o', 'x', '--calibration', CALIBRATION],
     /how much to prune; give one of --sparsity, --target-params and --target-size/,
   ],
+  ['an empty path', quickPrune(''), /option --output is ''; give a path \[/],
   ['a contradiction', quickPrune('x', '--keep-bias', '--bias', 'add'), /exclude each other/],
 ];
 for (const [what, args, message] of USAGE) {
@@ -80,6 +81,16 @@ test('input that is not there or no text: exit code 3, and the mend', async (t) 
   const nothing = await run(['eval', TINY, '--text', empty]);
   t.is(nothing.code, 3);
   t.regex(nothing.stderr, /^error: .*is empty; give a file with text \[ERR_TEXT\]\n$/);
+});
+
+test('the name of a model on a hub: how to download it', async (t) => {
+  const [, , ...flags] = quickPrune('x');
+  const { code, stderr } = await run(['prune', 'Owner/Some-Model', ...flags]);
+  t.is(code, 3);
+  t.regex(
+    stderr,
+    /Owner\/Some-Model: no such .*not downloaded, `huggingface-cli download Owner\/Some-Model --local-dir DIR` does/,
+  );
 });
 
 test('a budget that cannot hold the work: exit code 6', async (t) => {

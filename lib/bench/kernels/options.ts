@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine-options';
-import { settingsFrom } from '../../options';
+import { path, settingsFrom } from '../../options';
 import type { OnProgress } from '../../progress';
 
 const count = z.number().int().positive();
 
 const schema = z.strictObject({
-  output: z.string().min(1).default('struprune-bench'),
+  output: path.default('struprune-bench'),
   /** In flight; whole windows are taken. */
   tokens: count.default(2048),
   window: count.optional(),

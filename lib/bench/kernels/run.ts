@@ -1,11 +1,12 @@
 /** Every native operation at a model's own shapes, beside what the machine's two roofs allow. */
-import { openCheckpoint } from '../../checkpoint/open';
+
 import { using, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { KernelTiming, Roofs } from '../../engine/native-bench';
 import { Session } from '../../engine/session';
 import { windowFor } from '../../evaluate';
 import { stageReporter } from '../../progress';
+import { sourceOf } from '../../source';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
 import type { BenchDocument, BenchKernel } from '../schema';
 import { type KernelOptions, kernelSettings } from './options';
@@ -20,7 +21,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
   const settings = kernelSettings(options);
   const { onProgress, threads, memory, bf16 } = options;
   return withEngine({ ...options, device: 'cpu' }, async (engine) => {
-    const source = await openCheckpoint(model);
+    const source = await sourceOf(model);
     const { architecture } = source;
     const window = windowFor(
       architecture,

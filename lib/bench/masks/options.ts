@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine-options';
-import { settingsFrom } from '../../options';
+import { path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { SCOPES } from '../../pruning/options';
@@ -10,11 +10,8 @@ import { SCOPES } from '../../pruning/options';
 const count = z.number().int().positive();
 
 const schema = z.strictObject({
-  output: z.string().min(1).default('struprune-bench'),
-  calibration: z
-    .string()
-    .min(1)
-    .default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
+  output: path.default('struprune-bench'),
+  calibration: path.default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
   calibrationTokens: count.default(16384),
   window: count.optional(),
   /** Shares of a site's groups that go. */

@@ -1,5 +1,5 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
-import { openCheckpoint } from '../../checkpoint/open';
+
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import { settingsOf } from '../../pruning/options';
@@ -9,6 +9,7 @@ import { surveySolvers } from '../../pruning/survey';
 import type { Layer } from '../../pruning/widths';
 import type { NativeSolver } from '../../solver/native-solver';
 import { findMask } from '../../solver/solve';
+import { sourceOf } from '../../source';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
 import { tokenise } from '../quality/texts';
 import type { BenchDocument, BenchMaskSearch, BenchMaskSite } from '../schema';
@@ -25,7 +26,7 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
   const own = masksSettings(options);
   const { threads, memory, bf16, signal, onProgress } = options;
   return withEngine(options, async (engine) => {
-    const source = await openCheckpoint(model);
+    const source = await sourceOf(model);
     const { calibration: path, scope, lambda, scratch, calibrationTokens } = own;
     const settings = settingsOf({
       output: own.output,

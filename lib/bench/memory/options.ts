@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine-options';
-import { settingsFrom } from '../../options';
+import { bytes, path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { ALLOCATIONS, MASKS } from '../../pruning/options';
@@ -12,7 +12,7 @@ const count = z.number().int().positive();
 const NAMES = OPT_SHAPES.map(({ name }) => name) as [string, ...string[]];
 
 const schema = z.strictObject({
-  output: z.string().min(1).default('struprune-bench'),
+  output: path.default('struprune-bench'),
   /** Throws away finished rows of other settings. */
   force: z.boolean().default(false),
   /** OPT's shapes to make; where a model is given, it is taken instead. */
@@ -20,11 +20,8 @@ const schema = z.strictObject({
   /** The largest shape too. */
   long: z.boolean().default(false),
   /** Budgets in bytes, 0 = none; the smallest that suffices is always the first. */
-  budgets: z.array(z.number().int().nonnegative()).default([0]),
-  calibration: z
-    .string()
-    .min(1)
-    .default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
+  budgets: z.array(bytes).default([0]),
+  calibration: path.default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
   calibrationTokens: count.default(2048),
   window: count.default(512),
   sparsity: z.number().gt(0).lt(1).default(0.2),

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openCheckpoint } from '../../checkpoint/open';
 import { pieces } from '../../checkpoint/pieces';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
@@ -12,6 +11,7 @@ import { type OnStage, stageReporter } from '../../progress';
 import { hashFiles } from '../../pruning/model-card';
 import type { PruneOptions } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
+import { sourceOf } from '../../source';
 import { flagOf } from '../../wording';
 import { commandLine, documentOf, journalMachine, machineOf, versions } from '../document';
 import { NODE, runProgram } from '../process';
@@ -78,7 +78,7 @@ async function openRows(
   signal: AbortSignal | undefined,
 ): Promise<MemoryRows> {
   const { calibration, calibrationTokens, window, sparsity, allocation, mask } = settings;
-  const given = model === null ? null : await hashFiles(await openCheckpoint(model), signal);
+  const given = model === null ? null : await hashFiles(await sourceOf(model), signal);
   const conditions = {
     version: versions().struprune,
     given,
@@ -202,7 +202,7 @@ async function pruneUnder(
   label: string,
   budget: number,
 ): Promise<BenchMemoryRow> {
-  const { architecture } = await openCheckpoint(model);
+  const { architecture } = await sourceOf(model);
   const output = join(run.folder, 'pruned');
   const options = planOptions(run);
   const planned = await plan(model, { ...options, memory: budget });
@@ -232,7 +232,7 @@ async function pruneUnder(
       nativePeakBytes: result.peakBudgetBytes,
       peakBytes,
       seconds,
-      sha256: await hashOf((await openCheckpoint(output)).files),
+      sha256: await hashOf((await sourceOf(output)).files),
     };
   } finally {
     await rm(output, { recursive: true, force: true });

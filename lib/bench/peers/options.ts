@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine-options';
-import { settingsFrom } from '../../options';
+import { path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 
@@ -10,13 +10,13 @@ const count = z.number().int().positive();
 const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
 
 const schema = z.strictObject({
-  output: z.string().min(1).default('struprune-bench'),
+  output: path.default('struprune-bench'),
   sparsity: z.number().gt(0).lt(1).default(0.2),
-  calibration: z.string().min(1).default(asset('calibration.txt')),
+  calibration: path.default(asset('calibration.txt')),
   calibrationTokens: count.default(65536),
   surveyTokens: count.default(16384),
   window: count.optional(),
-  eval: z.string().min(1).optional(),
+  eval: path.optional(),
   evalTokens: count.default(16384),
   /** Shell commands that get the job's path as their last argument; the torch reference where none is given. */
   command: z.array(z.string().min(1)).default([]),

@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readWindows } from '../../calibration/text';
-import { openCheckpoint } from '../../checkpoint/open';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import { Session } from '../../engine/session';
@@ -18,6 +17,7 @@ import { feeds, type RunSettings, settingsOf } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
 import { setUp } from '../../pruning/setup';
 import { layersOf } from '../../pruning/widths';
+import { sourceOf } from '../../source';
 import { flagOf } from '../../wording';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
 import { NODE, runProgram } from '../process';
@@ -49,7 +49,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
   const settings = peersSettings(options);
   const { threads = availableParallelism(), signal, onProgress } = options;
   return withEngine({ threads, signal, device: 'cpu' }, async (engine) => {
-    const source = await openCheckpoint(model);
+    const source = await sourceOf(model);
     requireGated(source, settings);
     const folder = await mkdtemp(join(settings.scratch, 'struprune-peers-'));
     try {
@@ -215,7 +215,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
 }
 
 async function perplexityOf({ engine, pruning, evalIds, calibration }: Run): Promise<number> {
-  const session = new Session(engine, await openCheckpoint(pruning.output), 'F32', engine.overflow);
+  const session = new Session(engine, await sourceOf(pruning.output), 'F32', engine.overflow);
   try {
     const { window } = calibration.about;
     return (await evaluateIds(session, evalIds!, { window })).perplexity;

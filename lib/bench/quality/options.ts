@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine-options';
-import { settingsFrom } from '../../options';
+import { checkedOptions, path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
@@ -12,13 +12,13 @@ const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
 
 /** Every option of benchQuality() but engine and callbacks, with its default. */
 const schema = z.strictObject({
-  output: z.string().min(1).default('struprune-bench'),
-  calibration: z.string().min(1).default(asset('calibration.txt')),
+  output: path.default('struprune-bench'),
+  calibration: path.default(asset('calibration.txt')),
   calibrationTokens: count.default(65536),
   surveyTokens: count.default(16384),
   window: count.optional(),
   eval: z
-    .array(z.string().min(1))
+    .array(path)
     .min(1)
     .default([asset('evaluation.txt')]),
   evalTokens: count.default(16384),
@@ -54,7 +54,7 @@ export const QUICK = {
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function qualitySettings(options: QualityOptions): QualitySettings {
-  const { quick, ...rest } = options;
+  const { quick, ...rest } = checkedOptions(options);
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   return settingsFrom(schema, { ...(quick ? QUICK : {}), ...Object.fromEntries(given) });
 }

@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { overlapWarning } from '../../calibration/corpus';
-import { openCheckpoint } from '../../checkpoint/open';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
@@ -14,6 +13,7 @@ import { hashFiles } from '../../pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from '../../pruning/options';
 import { setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
+import { sourceOf } from '../../source';
 import { inTurns } from '../../turns';
 import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
@@ -95,7 +95,7 @@ async function openRun(
   { signal, bf16 = false, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
-  const source = await openCheckpoint(model);
+  const source = await sourceOf(model);
   const { architecture } = source;
   const window = windowFor(
     architecture,

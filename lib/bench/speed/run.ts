@@ -2,15 +2,15 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { openCheckpoint } from '../../checkpoint/open';
 import { withBytes, withEngine } from '../../engine/engine';
 import type { EngineOptions } from '../../engine/engine-options';
 import { native } from '../../engine/native';
 import { blockSpec } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import type { ModelSource, TensorRef } from '../../model/architecture';
-import { settingsFrom } from '../../options';
+import { path, settingsFrom } from '../../options';
 import { type OnProgress, stageReporter } from '../../progress';
+import { sourceOf } from '../../source';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
 import type { BenchDocument, BenchSpeed } from '../schema';
 import { findRuntime, timeModels } from './runtime';
@@ -18,12 +18,12 @@ import { findRuntime, timeModels } from './runtime';
 const count = z.number().int().positive();
 
 const schema = z.strictObject({
-  output: z.string().min(1).default('struprune-bench'),
+  output: path.default('struprune-bench'),
   promptTokens: count.default(512),
   generatedTokens: count.default(64),
   repeats: count.default(5),
   /** Folder of node-llama-cpp, or one in whose node_modules it lies. */
-  runtime: z.string().min(1).optional(),
+  runtime: path.optional(),
 });
 
 export type SpeedOptions = z.input<typeof schema> &
@@ -95,7 +95,7 @@ export async function benchSpeed(
 }
 
 async function openGgufSource(path: string): Promise<ModelSource> {
-  const source = await openCheckpoint(path);
+  const source = await sourceOf(path);
   if (source.format === 'gguf') return source;
   throw new StruPruneError(
     'ERR_UNSUPPORTED',

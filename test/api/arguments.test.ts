@@ -1,0 +1,102 @@
+/** Calls that TypeScript would have refused: a StruPruneError that says what to give, never a fault of the engine room. */
+import test from 'ava';
+import * as library from '../../lib';
+import { MODEL, SMALL } from './models';
+
+const { Engine, StruPruneError, survey } = library;
+/** As JavaScript sees it. */
+const api = library as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
+
+const TO_PRUNE = { ...SMALL, output: 'never', sparsity: 0.2 };
+const FORGOTTEN: [call: string, given: unknown[]][] = [
+  ...['prune', 'plan', 'survey', 'evaluate', 'exportModel', 'allocate', 'pruneReport'].flatMap(
+    (call): [string, unknown[]][] => [
+      [call, []],
+      [call, [MODEL]],
+      [call, [MODEL, null]],
+      [call, [MODEL, 5]],
+      [call, [MODEL, []]],
+    ],
+  ),
+  ...['benchQuality', 'benchMasks', 'benchKernels', 'benchMemory', 'benchPeers'].map(
+    (call): [string, unknown[]] => [call, [MODEL]],
+  ),
+  ['benchSpeed', ['a.gguf', 'b.gguf']],
+  ['benchReport', []],
+  ['benchReport', [{ quality: {} }]],
+  ['openModel', []],
+  ['prune', [undefined, TO_PRUNE]],
+  ['prune', [{}, TO_PRUNE]],
+  ['plan', [5, {}]],
+  ['pruneReport', [{ layers: [], layerStats: [], seconds: 1 }]],
+  ['pruneReport', [MODEL, TO_PRUNE, { seconds: 1 }]],
+  ['pruneReport', [MODEL, TO_PRUNE, { layers: [], layerStats: [], seconds: 1 }, { data: '' }]],
+  ['allocate', [{}, { sparsity: 0.2 }]],
+];
+for (const [call, given] of FORGOTTEN) {
+  test(`${call}(${given.map((value) => JSON.stringify(value)).join(', ')})`, async (t) => {
+    const error = await t.throwsAsync(api[call]!(...given), { instanceOf: StruPruneError });
+    t.is((error as library.StruPruneError).code, 'ERR_ARGUMENT', error.message);
+    t.not((error as library.StruPruneError).mend, '');
+  });
+}
+
+test('allocate() refuses a survey that went through JSON, and takes a clone', async (t) => {
+  const curves = await survey(MODEL, { ...SMALL, threads: 1 });
+  const spoiled = JSON.parse(JSON.stringify(curves));
+  await t.throwsAsync(library.allocate(spoiled, { sparsity: 0.2 }), {
+    code: 'ERR_ARGUMENT',
+    message: /not what survey\(\) returned; .*JSON does not keep its typed arrays/,
+  });
+  t.truthy(await library.allocate(structuredClone(curves), { sparsity: 0.2 }));
+});
+
+const OPTIONS: [option: object, message: RegExp][] = [
+  [{ sparcity: 0.2 }, /^unknown option "sparcity"; did you mean sparsity\?$/],
+  [{ onProgres: () => {} }, /^unknown option "onProgres"; did you mean onProgress\?$/],
+  [{ zzz: 1 }, /^unknown option "zzz"; the options are output, calibration, .*signal/],
+  [{ memory: '512MiB' }, /^option memory is '512MiB'; give bytes, as a number$/],
+  [{ targetSize: '1GB' }, /^option targetSize is '1GB'; give bytes, as a number$/],
+  [{ threads: 0 }, /^option threads is 0; give a whole number from 1 to 1024$/],
+  [{ sparsity: 1 }, /^option sparsity is 1; give a number from 0 to below 1$/],
+  [{ sparsity: '0.2' }, /^option sparsity is '0.2'; give a number from 0 to below 1$/],
+  [{ window: 1.5 }, /^option window is 1.5; give a whole number of at least 1$/],
+  [{ temperature: 0 }, /^option temperature is 0; give a number above 0$/],
+  [{ output: '' }, /^option output is ''; give a path$/],
+  [{ calibration: undefined }, /^option calibration is missing; give a path$/],
+  [{ refit: 'no' }, /^option refit is 'no'; give true or false$/],
+  [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
+  [{ method: 'nope' }, /^option method is 'nope'; give 'struprune', 'magnitude', .* or 'osscar'$/],
+  [
+    { allocation: () => [] },
+    /^option allocation is \[Function.*; give 'uniform', .* or \{ name, allocate \}$/,
+  ],
+  [{ mask: { find: () => [] } }, /^option mask is \{.*; give 'sweep', .* or \{ name, search \}$/],
+  [{ onProgress: 5 }, /^option onProgress is 5; give a function$/],
+  [{ onWarning: 'log' }, /^option onWarning is 'log'; give a function$/],
+  [{ signal: new AbortController() }, /^option signal is .*; give an AbortSignal$/],
+  [{ engine: {} }, /^option engine is \{\}; give a new Engine\(\)$/],
+  [{ device: 5 }, /^option device is 5; give a string$/],
+  [{ device: 'gpu' }, /^device 'gpu' is unknown; choose auto, cpu or cuda:N$/],
+];
+for (const [option, message] of OPTIONS) {
+  test(`options with ${Object.keys(option)}: ${message.source}`, async (t) => {
+    for (const call of [api.prune!, api.plan!]) {
+      // plan() asks for no text.
+      if ('calibration' in option && call === api.plan) continue;
+      await t.throwsAsync(call(MODEL, { ...TO_PRUNE, ...option }), {
+        code: 'ERR_ARGUMENT',
+        message,
+      });
+    }
+  });
+}
+
+test('options of an engine and of lists', async (t) => {
+  const make = (options: unknown) => () => new Engine(options as object);
+  t.throws(make({ thread: 2 }), { message: /^unknown option "thread"; did you mean threads\?$/ });
+  t.throws(make(null), { message: /^the options are null; give them as an object$/ });
+  await t.throwsAsync(library.benchQuality(MODEL, { sparsities: [0.1, 2] }), {
+    message: /^option sparsities is \[ 0.1, 2 \]; give a list .*above 0 and below 1$/,
+  });
+});
