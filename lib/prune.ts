@@ -94,7 +94,7 @@ async function pruneWith(
     const hashes = await hashFiles(run.source, options.signal);
     const facts = { ...run, hashes, threads: engine.threads, device: engine.device };
     await journal.begin(runIdentity(facts), options.signal);
-    for (const warning of journal.warnings) options.onWarning?.(warning);
+    for (const warning of journal.warnings) run.onWarning?.(warning);
     let result = await journal.completed();
     if (!result) {
       // What can be refused is refused before the first forward pass.
@@ -147,8 +147,8 @@ function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) 
 }
 
 /** The dense model's perplexity and words, and what the user should be warned of. */
-async function before(run: Run, { signal, onWarning }: PruneOptions) {
-  const { evaluation, engine, source, settings } = run;
+async function before(run: Run, { signal }: PruneOptions) {
+  const { evaluation, engine, source, settings, onWarning } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
   if (overlap) onWarning?.(overlap);

@@ -2,6 +2,7 @@ import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { bytes, checkedOptions, parse } from '../options';
+import { calling, isCallers } from '../own';
 import type { OnProgress, OnStage } from '../progress';
 import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
@@ -38,6 +39,7 @@ export class Engine implements AsyncDisposable {
   /** Settles when the engine has its device. */
   #attached: Promise<void> | undefined;
   #device = 'cpu';
+  readonly #notices: string[] = [];
   readonly #stores = new Map<string, StoreHandle>();
   /** Of the call that has the engine now. */
   #signal: AbortSignal | undefined;
@@ -96,14 +98,14 @@ export class Engine implements AsyncDisposable {
 
   /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET */
   async #attach(): Promise<void> {
-    const { device, deviceMemory, bf16, onNotice } = this.#machine;
+    const { device, deviceMemory, bf16 } = this.#machine;
     const { index, reason } = await chooseDevice(device);
-    if (reason) onNotice?.(worded(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`));
+    if (reason) this.#notices.push(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
     if (index === null) return;
     const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
     const description = await native.attachGpu(this.handle, settings);
     this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
-    onNotice?.(`on cuda:${index}: ${description}`);
+    this.#notices.push(`on cuda:${index}: ${description}`);
   }
 
   /**
@@ -136,6 +138,7 @@ export class Engine implements AsyncDisposable {
       signal?.throwIfAborted();
       this.#attached ??= this.#attach();
       await settledOrAborted(this.#attached, signal);
+      this.#tell();
       return await call(this);
     } catch (error) {
       throw this.translate(error);
@@ -144,6 +147,13 @@ export class Engine implements AsyncDisposable {
       native.setAbort(this.handle, false);
       this.#signal = undefined;
     }
+  }
+
+  /** Once. What the listener throws ends its call and not the engine, which has its device. */
+  #tell(): void {
+    const { onNotice } = this.#machine;
+    const notices = this.#notices.splice(0);
+    if (onNotice) for (const text of notices) calling(onNotice)(worded(text));
   }
 
   /**
@@ -167,10 +177,12 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * What to throw for an error of the call that runs: the signal's reason where the user aborted.
+   * What to throw for an error of the call that runs: the signal's reason where the user aborted, and as it is what the
+   * user's own code threw.
    * @internal
    */
   translate(error: unknown): unknown {
+    if (isCallers(error)) return error;
     if (!this.#signal?.aborted) return asStruPruneError(error);
     const { reason } = this.#signal;
     // Node's own streams end with an AbortError of theirs.
@@ -231,7 +243,8 @@ export function withBytes(
   engine: Engine | null,
   onProgress: OnProgress | undefined,
 ): OnStage | undefined {
-  return onProgress && ((stage) => onProgress({ ...stage, bytes: engine?.memory.used ?? 0 }));
+  const tell = onProgress && calling(onProgress);
+  return tell && ((stage) => tell({ ...stage, bytes: engine?.memory.used ?? 0 }));
 }
 
 /** Runs a call on the engine of its options, or on one of its own, which is gone afterwards. */

@@ -8,7 +8,8 @@ import { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
-import type { OnStage } from '../progress';
+import { calling } from '../own';
+import type { OnStage, OnWarning } from '../progress';
 import { sourceOf } from '../source';
 import { turn } from '../turns';
 import type { PruneOptions, Settings } from './options';
@@ -27,6 +28,7 @@ export interface Run extends Setup {
   /** Folder for hidden states; '' = in memory. */
   states: string;
   onProgress: OnStage | undefined;
+  onWarning: OnWarning | undefined;
 }
 
 /** What several runs of one model on one calibration text share, each made once (lib/bench). */
@@ -42,7 +44,7 @@ export async function openRun(
   engine: Engine,
   model: string | ModelSource,
   settings: Settings,
-  { signal, onProgress }: PruneOptions,
+  { signal, onProgress, onWarning }: PruneOptions,
   { ids: given, surveys }: Shared,
 ): Promise<Run> {
   const source = await sourceOf(model);
@@ -88,6 +90,7 @@ export async function openRun(
     surveys,
     states,
     onProgress: withBytes(engine, onProgress),
+    onWarning: onWarning && calling(onWarning),
   };
 }
 

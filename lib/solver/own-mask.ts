@@ -6,7 +6,10 @@ import type { Structure } from './structures/types';
 
 /** One site's problem. */
 export interface MaskTask {
-  /** Every step that our own searches are made of: sweep, ADMM, swaps, refit. Await one before the next. */
+  /**
+   * Every step that our own searches are made of: sweep, ADMM, swaps, refit. Await one before the next. What the search
+   * does not release of their results goes when it ends.
+   */
   solver: Omit<NativeSolver, 'release'>;
   /** What is removed, what each group costs, and the projection onto a budget. */
   structure: Structure;
@@ -27,7 +30,8 @@ export type MaskFunction = (task: MaskTask) => ArrayLike<number> | Promise<Array
 
 /** @throws StruPruneError ERR_ARGUMENT for another mask than was asked for; whatever the function throws */
 export async function maskByCaller(search: Own<MaskFunction>, task: MaskTask): Promise<Uint8Array> {
-  const returned = await search.call(task);
+  const { solver, release } = lend(task.solver);
+  const returned = await Promise.resolve(search.call({ ...task, solver })).finally(release);
   const { structure, keep, block, site } = task;
   const refuse = (what: string) => {
     throw new StruPruneError(
@@ -45,4 +49,30 @@ export async function maskByCaller(search: Own<MaskFunction>, task: MaskTask): P
   const kept = entries.reduce((sum, entry) => sum + entry, 0);
   if (kept !== keep) refuse(`keeps ${kept} groups`);
   return Uint8Array.from(entries);
+}
+
+/** The solver for a function of the caller's, and what releases all handles that it gave. */
+function lend(solver: MaskTask['solver']): { solver: MaskTask['solver']; release: () => void } {
+  const held: { release(): void }[] = [];
+  const holding = async <H extends { release(): void }>(made: Promise<H>): Promise<H> => {
+    const handle = await made;
+    held.push(handle);
+    return handle;
+  };
+  const { columnCount, groupCount, targetNormSq } = solver;
+  const lent: MaskTask['solver'] = {
+    ...{ columnCount, groupCount, targetNormSq },
+    columns: () => solver.columns(),
+    sweep: (options) => solver.sweep(options),
+    swap: (keep, options) => solver.swap(keep, options),
+    refit: (keep, options) => holding(solver.refit(keep, options)),
+    slice: (keep, options) => holding(solver.slice(keep, options)),
+    admm: (options) => holding(solver.admm(options)),
+  };
+  return {
+    solver: lent,
+    release: () => {
+      for (const handle of held) handle.release();
+    },
+  };
 }
