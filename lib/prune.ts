@@ -12,7 +12,9 @@ import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
 import type { ModelSource } from './model/architecture';
+import { calling } from './own';
 import { checkSurvey, decide } from './pruning/decide';
+import { idleOptions } from './pruning/idle-options';
 import { runIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
@@ -47,8 +49,12 @@ export async function prune(
 ): Promise<PruneResult> {
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();
+    const idle = idleOptions(options);
+    const onWarning = options.onWarning && calling(options.onWarning);
+    for (const warning of idle) onWarning?.(warning);
     try {
-      return await pruneOn(engine, model, options, { surveys, resumable: true });
+      const result = await pruneOn(engine, model, options, { surveys, resumable: true });
+      return { ...result, warnings: [...idle, ...result.warnings] };
     } finally {
       surveys.dispose();
     }

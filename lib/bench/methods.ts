@@ -22,7 +22,11 @@ export interface MethodEntry {
 
 const BASE = 'struprune-threshold';
 
-function baseline(method: string, label: string, more: Partial<MethodEntry> = {}): MethodEntry {
+function baseline(
+  method: NonNullable<PruneOptions['method']>,
+  label: string,
+  more: Partial<MethodEntry> = {},
+): MethodEntry {
   return {
     id: method,
     label,

@@ -13,7 +13,7 @@ import type { ScoreMethod, SiteStatistics } from './types';
  * The deviation is the unbiased one (n − 1). The authors' program squares attention's scores before
  * standardising; the paper does not, nor does this.
  */
-export const flap: ScoreMethod = {
+export const flap = {
   name: 'flap',
   source: 'arXiv 2312.11983',
   selection: 'scores',
@@ -21,12 +21,13 @@ export const flap: ScoreMethod = {
   inputs: 'dense',
   refit: false,
   meanBias: true,
+  reads: [],
   // Standardised scores may be negative: no energies can be made of them.
   allocations: ['uniform', 'threshold'],
   scores: (site) => meanOverGroups(fluctuations(site), site.groupSize),
   losses: (site, cost) =>
     meanOverGroups(standardise(fluctuations(site)), site.groupSize).map((score) => score * cost),
-};
+} as const satisfies ScoreMethod;
 
 function fluctuations(site: SiteStatistics): Float64Array {
   const { second, mean, tokens } = momentsOf(site);

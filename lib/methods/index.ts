@@ -8,9 +8,13 @@ import { wandaSp } from './wanda-sp';
 export { keepBest, removalCurve } from './select';
 export * from './types';
 
+const ALL = [magnitude, wandaSp, flap, osscar] as const;
+
+export const BASELINES = ALL.map(({ name }) => name);
+
 /** Every baseline by name. */
-export const METHODS: ReadonlyMap<string, Method> = new Map(
-  [magnitude, wandaSp, flap, osscar].map((method) => [method.name, method]),
+export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>(
+  ALL.map((method) => [method.name, method]),
 );
 
 export function methodOf(name: string): Method {

@@ -5,7 +5,7 @@ import type { SweepMethod } from './types';
  * removed greedily with low-rank updates of the inverse, local exchanges at the end, kept weights refitted,
  * layers one after the other at one uniform share. Ours runs on the native sweep, one removal at a time.
  */
-export const osscar: SweepMethod = {
+export const osscar = {
   name: 'osscar',
   source: 'in the manner of arXiv 2403.12983',
   selection: 'sweep',
@@ -13,6 +13,7 @@ export const osscar: SweepMethod = {
   inputs: 'sequential',
   refit: true,
   meanBias: false,
+  reads: ['lambda', 'bias'],
   allocations: ['uniform'],
   swap: true,
-};
+} as const satisfies SweepMethod;

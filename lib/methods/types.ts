@@ -34,6 +34,8 @@ interface MethodBase {
   refit: boolean;
   /** Whether the mean of what is removed goes into the output map's bias. */
   meanBias: boolean;
+  /** Which of StruPrune's own options it reads too (OWN_OPTIONS of lib/pruning/options.ts). */
+  reads: readonly string[];
   /** First one is the default. */
   allocations: readonly [AllocationRule, ...AllocationRule[]];
 }

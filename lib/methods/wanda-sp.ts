@@ -6,7 +6,7 @@ import type { ScoreMethod, SiteStatistics } from './types';
  * of a group (the structured form of arXiv 2312.11983). Sequential: the inputs come from the model pruned
  * so far, and inside a block attention goes before the FFN.
  */
-export const wandaSp: ScoreMethod = {
+export const wandaSp = {
   name: 'wanda-sp',
   source: 'arXiv 2306.11695, structured as in arXiv 2312.11983',
   selection: 'scores',
@@ -14,10 +14,11 @@ export const wandaSp: ScoreMethod = {
   inputs: 'sequential',
   refit: false,
   meanBias: false,
+  reads: ['energyForm', 'temperature'],
   allocations: ['uniform', 'threshold', 'energy'],
   scores,
   losses: scores,
-};
+} as const satisfies ScoreMethod;
 
 function scores(site: SiteStatistics): Float64Array {
   const { second, tokens } = momentsOf(site);

@@ -4,7 +4,7 @@ import type { AllocationFunction } from '../allocation/own';
 import { formatFor } from '../checkpoint/output-path';
 import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
-import { METHODS } from '../methods';
+import { BASELINES } from '../methods';
 import { bytes, path, settingsFrom } from '../options';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
@@ -12,7 +12,7 @@ import type { MaskFunction } from '../solver/own-mask';
 import { flagOf } from '../wording';
 import type { Target } from './widths';
 
-export const METHOD_NAMES = ['struprune', ...METHODS.keys()] as [string, ...string[]];
+export const METHOD_NAMES = ['struprune', ...BASELINES] as const;
 export const FORMATS = ['hf', 'gguf'] as const;
 export const DTYPES = ['f32', 'f16', 'bf16', 'q8_0'] as const;
 export const SCOPES = ['ffn', 'attention', 'all'] as const;
@@ -38,6 +38,31 @@ const ownAllocation = z
 const ownMask = z
   .strictObject({ name, search: z.custom<MaskFunction>(isFunction, 'not a function') })
   .transform(({ name, search }) => new Own(name, search));
+
+/** Options of StruPrune itself; a baseline says which of them it reads. */
+const own = {
+  lambda: z.number().min(0).default(0.05),
+  alpha: share.optional(),
+  beta: share.optional(),
+  mask: z.union([z.enum(MASKS), ownMask]).default('sweep'),
+  swaps: z.number().int().min(0).default(0),
+  selection: z.enum(SELECTIONS).default('plain'),
+  refit: z.boolean().default(true),
+  ffnSolver: z.enum(FFN_SOLVERS).default('output'),
+  auxiliaryIterations: count.default(3),
+  gaussNewtonRounds: count.default(1),
+  gaussNewtonSteps: count.default(2),
+  ffnTokens: count.default(32768),
+  sequential: z.boolean().default(true),
+  bias: z.enum(BIASES).default('refit'),
+  layerWeights: z.enum(LAYER_WEIGHTS).optional(),
+  fisherLabels: z.enum(['empirical', 'sampled']).default('empirical'),
+  surveyTokens: count.default(16384),
+  energyForm: z.enum(['dilute', 'full']).default('dilute'),
+  temperature: z.number().positive().optional(),
+};
+
+export const OWN_OPTIONS = Object.keys(own) as (keyof typeof own)[];
 
 /** Every setting with its default. */
 const schema = z.strictObject({
@@ -66,28 +91,9 @@ const schema = z.strictObject({
   maxLayerSparsity: share.default(0.9),
   maxShardBytes: bytes.positive().optional(),
   scratch: z.string().default(tmpdir()),
-  // StruPrune itself
-  lambda: z.number().min(0).default(0.05),
-  alpha: share.optional(),
-  beta: share.optional(),
-  mask: z.union([z.enum(MASKS), ownMask]).default('sweep'),
-  swaps: z.number().int().min(0).default(0),
-  selection: z.enum(SELECTIONS).default('plain'),
-  refit: z.boolean().default(true),
-  ffnSolver: z.enum(FFN_SOLVERS).default('output'),
-  auxiliaryIterations: count.default(3),
-  gaussNewtonRounds: count.default(1),
-  gaussNewtonSteps: count.default(2),
-  ffnTokens: count.default(32768),
-  sequential: z.boolean().default(true),
-  bias: z.enum(BIASES).default('refit'),
-  layerWeights: z.enum(LAYER_WEIGHTS).optional(),
-  fisherLabels: z.enum(['empirical', 'sampled']).default('empirical'),
-  surveyTokens: count.default(16384),
-  energyForm: z.enum(['dilute', 'full']).default('dilute'),
-  temperature: z.number().positive().optional(),
   // 40 greedy tokens before and after
   samples: z.boolean().default(false),
+  ...own,
 });
 
 /** Every option but engine and callbacks. */

@@ -1,7 +1,12 @@
 /** Calls that TypeScript would have refused: a StruPruneError that says what to give, never a fault of the engine room. */
 import test from 'ava';
 import * as library from '../../lib';
-import { MODEL, SMALL } from './models';
+import { METHODS } from '../../lib/methods';
+import { METHOD_NAMES, OWN_OPTIONS } from '../../lib/pruning/options';
+import { MODEL, SMALL, workFolder } from './models';
+
+const work = workFolder();
+test.after.always(() => work.remove());
 
 const { Engine, StruPruneError, survey } = library;
 /** As JavaScript sees it. */
@@ -99,4 +104,32 @@ test('options of an engine and of lists', async (t) => {
   await t.throwsAsync(library.benchQuality(MODEL, { sparsities: [0.1, 2] }), {
     message: /^option sparsities is \[ 0.1, 2 \]; give a list .*above 0 and below 1$/,
   });
+});
+
+test('the compiler knows the methods', async (t) => {
+  const known: library.PruneOptions['method'][] = ['struprune', 'magnitude', 'wanda-sp', 'flap'];
+  // @ts-expect-error: there is no such method
+  const options: library.PruneOptions = { ...TO_PRUNE, method: 'nope' };
+  await t.throwsAsync(library.prune(MODEL, options), { code: 'ERR_ARGUMENT' });
+  t.true(known.every((method) => method && (METHOD_NAMES as readonly string[]).includes(method)));
+});
+
+test('options that the method does not read are warned of, and no others', async (t) => {
+  for (const { reads } of METHODS.values()) {
+    t.true(reads.every((key) => (OWN_OPTIONS as string[]).includes(key)));
+  }
+  const warnings: string[] = [];
+  const run = (output: string, more: Partial<library.PruneOptions>) =>
+    library.prune(MODEL, { ...TO_PRUNE, surveyTokens: undefined, output, ...more });
+  const result = await run(work.path('idle'), {
+    method: 'flap',
+    mask: 'admm',
+    refit: false,
+    multiple: 8,
+    onWarning: (text) => warnings.push(text),
+  });
+  t.deepEqual(warnings, ['mask and refit: false have no effect with method flap']);
+  t.deepEqual(result.warnings, warnings);
+  const read = { method: 'wanda-sp', allocation: 'energy', energyForm: 'full' } as const;
+  t.deepEqual((await run(work.path('read'), read)).warnings, []);
 });

@@ -138,7 +138,7 @@ test('an interrupted run goes on with what it has', async (t) => {
 
   await t.throwsAsync(benchQuality(model, small({ evalTokens: 4 * WINDOW })), {
     instanceOf: StruPruneError,
-    message: /another model, text, setting or machine.*--force/,
+    message: /another model, text, setting or machine.*force: true/,
   });
 });
 

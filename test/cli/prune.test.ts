@@ -52,6 +52,15 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
   });
 });
 
+test('flags that the method does not read are warned of', async (t) => {
+  const output = join(await scratch(t), 'small');
+  const idle = ['--method', 'flap', '--fisher-labels', 'sampled', '--no-refit', '--json'];
+  const { code, stdout, stderr } = await run(quickPrune(output, ...idle));
+  t.is(code, 0, stderr);
+  t.regex(stderr, /^warning: --no-refit and --fisher-labels have no effect with --method flap$/m);
+  t.is(JSON.parse(stdout).warnings.length, 1);
+});
+
 test('an output that is there is refused at once, and replaced with --force', async (t) => {
   const folder = await scratch(t);
   const output = join(folder, 'small');

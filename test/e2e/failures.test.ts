@@ -131,7 +131,7 @@ test.serial('options that cannot be meant', async (t) => {
 });
 
 test.serial('weights that are not finite', async (t) => {
-  const cases: [model: string, tensor: string, hex: string, method: string][] = [
+  const cases: [model: string, tensor: string, hex: string, method: PruneOptions['method']][] = [
     ['opt-pre', 'model.decoder.layers.1.fc2.weight', QUIET_NAN.F32, 'magnitude'],
     ['opt-pre', 'model.decoder.layers.0.fc1.bias', INFINITY, 'struprune'],
     ['llama2', 'model.layers.2.self_attn.q_proj.weight', QUIET_NAN.F16, 'struprune'],

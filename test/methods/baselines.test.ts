@@ -8,6 +8,7 @@ import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import { evaluateIds } from '../../lib/evaluate';
 import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
 import { workspace } from '../e2e/models';
 import { type BaselineCase, baselineFixture } from './fixtures';
 
@@ -57,7 +58,7 @@ for (const name of models) {
       const result = await prune(model, {
         output,
         calibration: text,
-        method,
+        method: method as PruneOptions['method'],
         allocation: allocation as 'uniform' | 'threshold',
         scope,
         sparsity,
