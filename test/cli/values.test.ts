@@ -1,5 +1,5 @@
 import test from 'ava';
-import { size } from '../../lib/cli/flags/values';
+import { count, parameters, shareBelowOne, shares, size } from '../../lib/cli/flags/values';
 import { bytes, duration, short } from '../../lib/numbers';
 
 test('sizes with units', (t) => {
@@ -7,9 +7,28 @@ test('sizes with units', (t) => {
   t.is(size('300MiB'), 300 * 1024 * 1024);
   t.is(size('1.5 gb'), 1_500_000_000);
   t.is(size('0.5KiB'), 512);
-  for (const bad of ['', 'MiB', '-1', '5 parsecs', '1e3', '5 MiB left', '9999999TB']) {
+  t.is(size('2g'), 2 ** 31);
+  t.is(size('512m'), 512 * 1024 * 1024);
+  t.is(size('1e9'), 1_000_000_000);
+  t.is(size('1.5e3 KB'), 1_500_000);
+  for (const bad of ['', 'MiB', '-1', '5 parsecs', '1e', '5 MiB left', '9999999TB']) {
     t.throws(() => size(bad), { code: 'commander.invalidArgument' }, bad);
   }
+});
+
+test('parameters and counts as people write them', (t) => {
+  t.is(parameters('1.5M'), 1_500_000);
+  t.is(parameters('1.15m'), 1_150_000);
+  t.is(parameters('7B'), 7_000_000_000);
+  t.is(parameters('500k'), 500_000);
+  t.is(parameters('1e9'), 1_000_000_000);
+  t.is(count('1e5'), 100_000);
+  for (const bad of ['', '0', '-1', '1.5G', '1 M params']) {
+    t.throws(() => parameters(bad), { code: 'commander.invalidArgument' }, bad);
+  }
+  for (const bad of ['', '0', '1.5', '1k', '1e-5', '1e99']) t.throws(() => count(bad));
+  t.throws(() => shareBelowOne('20%'), { message: /0\.2 for 20 %/ });
+  t.throws(() => shares('0.1,20%'), { message: /0\.2 for 20 %/ });
 });
 
 test('numbers for people', (t) => {

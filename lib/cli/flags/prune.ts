@@ -15,7 +15,16 @@ import {
 } from '../../pruning/options';
 import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
-import { count, nonNegative, positive, share, shareBelowOne, size, whole } from './values';
+import {
+  count,
+  nonNegative,
+  parameters,
+  positive,
+  share,
+  shareBelowOne,
+  size,
+  whole,
+} from './values';
 
 const how = 'How much';
 const data = 'Text';
@@ -37,9 +46,9 @@ export const PRUNE_FLAGS: FlagTable<
   },
   targetParams: {
     flag: '--target-params <n>',
-    help: 'instead: parameters that the output may have',
+    help: 'instead: parameters that the output may have, for example 1.5M',
     group: how,
-    parse: count,
+    parse: parameters,
   },
   targetSize: {
     flag: '--target-size <size>',

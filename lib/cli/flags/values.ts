@@ -8,36 +8,29 @@ export function count(text: string): number {
 }
 
 export function whole(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
+  const value = scaled(text, { '': 1 });
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
+  return value;
 }
 
 export function positive(text: string): number {
-  const value = number(text);
-  if (!(value > 0)) throw new InvalidArgumentError('It must be a number above 0.');
-  return value;
+  return number(text, (value) => value > 0, 'a number above 0');
 }
 
 export function nonNegative(text: string): number {
-  const value = number(text);
-  if (value < 0) throw new InvalidArgumentError('It must be a number of at least 0.');
-  return value;
+  return number(text, (value) => value >= 0, 'a number of at least 0');
 }
 
 /** A share from 0 to 1, 1 itself included. */
 export function share(text: string): number {
-  const value = number(text);
-  if (value < 0 || value > 1) throw new InvalidArgumentError('It must be a number from 0 to 1.');
-  return value;
+  const words = 'a number from 0 to 1 (0.2 for 20 %)';
+  return number(text, (value) => value >= 0 && value <= 1, words);
 }
 
 /** A share below 1. */
 export function shareBelowOne(text: string): number {
-  const value = number(text);
-  if (value < 0 || value >= 1) {
-    throw new InvalidArgumentError('It must be a number from 0 to below 1 (0.2 for 20 %).');
-  }
-  return value;
+  const words = 'a number from 0 to below 1 (0.2 for 20 %)';
+  return number(text, (value) => value >= 0 && value < 1, words);
 }
 
 /** `0.1,0.2` as shares above 0 and below 1. */
@@ -63,30 +56,31 @@ export function deviceName(text: string): string {
   throw new InvalidArgumentError('It must be auto, cpu or cuda:N.');
 }
 
-const UNITS: Record<string, number> = {
+const PARAMETERS = { '': 1, k: 1e3, m: 1e6, b: 1e9 };
+
+/** Parameters of `1.5M`, `2B`, `1e9` or `1000000`. */
+export function parameters(text: string): number {
+  const value = Math.round(scaled(text, PARAMETERS));
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('It must be a number of at least 1, also with K, M or B: 1.5M.');
+}
+
+/** A bare letter counts in powers of 1024, as in other tools that take memory. */
+const BYTES = {
   '': 1,
   b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
+  ...{ k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 },
+  ...{ kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 },
+  ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
 };
 
-/** Bytes of `300MiB`, `1.5 GB` or `1000000`. */
+/** Bytes of `300MiB`, `1.5 GB`, `2g`, `1e9` or `1000000`. */
 export function size(text: string): number {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
-  const factor = UNITS[unit?.toLowerCase() ?? 'none'];
-  const bytes = Math.floor(Number(digits) * (factor ?? Number.NaN));
-  if (!Number.isSafeInteger(bytes)) {
-    throw new InvalidArgumentError(
-      'It must be bytes, or a number with a unit: KB, MB, GB, TB, KiB, MiB, GiB or TiB.',
-    );
-  }
-  return bytes;
+  const bytes = Math.floor(scaled(text, BYTES));
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new InvalidArgumentError(
+    'It must be bytes, or a number with a unit: KB, MB, GB, TB, KiB, MiB, GiB, TiB, or K, M, G, T for the latter.',
+  );
 }
 
 /** `128MiB,4GiB` as bytes. */
@@ -94,8 +88,14 @@ export function sizes(text: string): number[] {
   return names(text).map(size);
 }
 
-function number(text: string): number {
+function number(text: string, holds: (value: number) => boolean, words: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
-  return value;
+  if (Number.isFinite(value) && holds(value)) return value;
+  throw new InvalidArgumentError(`It must be ${words}.`);
+}
+
+/** A decimal number, also as 1e9, times its unit; NaN for anything else. */
+function scaled(text: string, units: Readonly<Record<string, number>>): number {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  return Number(digits) * (units[unit.toLowerCase()] ?? Number.NaN);
 }
