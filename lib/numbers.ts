@@ -5,11 +5,15 @@ export function grouped(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** `1 thread`, `2 threads`. */
+export function counted(value: number, what: string): string {
+  return `${grouped(value)} ${what}${value === 1 ? '' : 's'}`;
+}
+
 /** `62,976 tokens in 123 windows of 512`, or `no text`. */
 export function tokensInWindows(tokens: number, window: number): string {
   if (tokens === 0) return 'no text';
-  const count = tokens / window;
-  return `${grouped(tokens)} tokens in ${grouped(count)} ${count === 1 ? 'window' : 'windows'} of ${grouped(window)}`;
+  return `${counted(tokens, 'token')} in ${counted(tokens / window, 'window')} of ${grouped(window)}`;
 }
 
 /** `98.7 MB`, decimal as file managers count. */

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { speakAsCommandLine } from '../wording';
 import { createProgram } from './program';
 import { report } from './terminal/failure';
+import { commandOf } from './terminal/usage';
 
 speakAsCommandLine();
 
@@ -16,13 +17,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 async function main(): Promise<number> {
   const program = createProgram();
+  const given = process.argv.slice(2);
+  const words = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
+  let command = program;
   try {
-    await program.parseAsync(process.argv);
+    command = commandOf(program, words);
+    await program.parseAsync(words, { from: 'user' });
     return 0;
   } catch (error) {
-    const [, , word] = process.argv;
-    const known = program.commands.some((command) => command.name() === word);
-    return report(error, known ? `${program.name()} ${word}` : program.name());
+    return report(error, command);
   }
 }
 

@@ -1,6 +1,7 @@
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
+import { counted } from '../numbers';
 import { bytes, checkedOptions, parse } from '../options';
 import { calling, isCallers } from '../own';
 import type { OnProgress, OnStage } from '../progress';
@@ -217,8 +218,8 @@ function requireMoreThanReserve(memory: number, threads: number): void {
   const mebibytes = Math.ceil(least / 2 ** 20);
   throw new StruPruneError(
     'ERR_BUDGET',
-    `the process itself needs ${mebibytes} MiB with ${threads} threads, the budget is ${Math.floor(memory / 2 ** 20)} MiB`,
-    `raise --memory well above ${mebibytes}MiB, or give fewer --threads`,
+    `the process itself needs ${mebibytes} MiB with ${counted(threads, 'thread')}, the budget is ${Math.floor(memory / 2 ** 20)} MiB`,
+    `raise --memory well above ${mebibytes}MiB${threads > 1 ? ', or give fewer --threads' : ''}`,
   );
 }
 

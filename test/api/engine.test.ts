@@ -116,9 +116,13 @@ test("an engine's budget refuses a run before it starts", async (t) => {
 });
 
 test('a budget that the process itself takes is refused with the engine', (t) => {
-  const make = (threads: number) => () => new Engine({ threads, memory: 32 * 2 ** 20 });
+  const make =
+    (threads: number, mebibytes = 32) =>
+    () =>
+      new Engine({ threads, memory: mebibytes * 2 ** 20 });
   const error = t.throws(make(2), { instanceOf: StruPruneError });
   t.is(error.code, 'ERR_BUDGET');
+  t.regex(t.throws(make(1, 1)).message, /MiB with 1 thread, .*raise memory well above [^,]*$/);
   t.regex(error.message, /32 MiB with 2 threads.*raise memory .*fewer threads/);
 });
 

@@ -12,6 +12,16 @@ test('help names the commands and needs no model', async (t) => {
   }
 });
 
+test('help of a command, said in front or behind', async (t) => {
+  for (const words of [['prune'], ['bench', 'quality']]) {
+    const { code, stdout } = await run(['help', ...words]);
+    t.is(code, 0);
+    t.is(stdout, (await run([...words, '--help'])).stdout);
+    t.regex(stdout, new RegExp(`^Usage: struprune-native ${words.join(' ')} `));
+  }
+  t.is((await run(['help'])).stdout, (await run(['--help'])).stdout);
+});
+
 test('no command: the help, on stderr, and exit code 2', async (t) => {
   const { code, stdout, stderr } = await run([]);
   t.is(code, 2);
@@ -30,13 +40,38 @@ test('plan takes a command of prune, and lists of its flags those that matter', 
 });
 
 const USAGE: [what: string, args: string[], message: RegExp][] = [
-  ['an unknown command', ['prun'], /unknown command 'prun'.*did you mean prune\?/],
+  ['an unknown command', ['prun'], /unknown command 'prun'; did you mean prune\?/],
   [
     'an unknown flag',
     ['devices', '--fast'],
     /unknown option '--fast'; see struprune-native devices --help/,
   ],
-  ['a missing flag', ['eval', TINY], /required option '--text <file>' not specified/],
+  ['a missing flag', ['eval', TINY], /error: missing: --text <file>; see struprune-native eval -/],
+  [
+    'all that is missing',
+    ['prune'],
+    /missing: <model>, --calibration <file>, -o <path> and one of --sparsity, --target-params and --target-size; see struprune-native prune --help \[/,
+  ],
+  ['nothing but the model for a plan', ['plan'], /missing: <model>; see struprune-native plan -/],
+  [
+    'a model that a flag took',
+    ['prune', '--report', TINY, ...quickPrune('x').slice(2)],
+    /missing: <model>; --report took '.*tiny' for its own: put --report last; see/,
+  ],
+  ['an unknown command with --help', ['frobnicate', '--help'], /unknown command 'frobnicate'; see/],
+  ['an unknown benchmark', ['bench', 'qualty'], /'qualty' of bench; did you mean quality\? see/],
+  [
+    'an unknown benchmark with flags',
+    ['bench', 'foo', '--json'],
+    /'foo' of bench; see \S+ bench -/,
+  ],
+  ['help of nothing', ['help', 'prun'], /unknown command 'prun'; did you mean prune\?/],
+  [
+    'a benchmark with a wrong list',
+    ['bench', 'quality', TINY, '--sparsities', '0.1,2'],
+    /\(0\.2 for 20 %\); see struprune-native bench quality --help/,
+  ],
+  ['a share in percent', quickPrune('x', '--sparsity', '20%'), /below 1 \(0\.2 for 20 %\); see/],
   [
     'a flag without sense',
     quickPrune('x', '--method', 'guess'),

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { count, parameters, shareBelowOne, shares, size } from '../../lib/cli/flags/values';
-import { bytes, duration, short } from '../../lib/numbers';
+import { bytes, counted, duration, short } from '../../lib/numbers';
 
 test('sizes with units', (t) => {
   t.is(size('1000000'), 1_000_000);
@@ -33,6 +33,8 @@ test('parameters and counts as people write them', (t) => {
 
 test('numbers for people', (t) => {
   t.is(bytes(999), '999 B');
+  t.is(counted(1, 'thread'), '1 thread');
+  t.is(counted(1200, 'token'), '1,200 tokens');
   t.is(bytes(98_362_432), '98.4 MB');
   t.is(duration(59.6), '1:00');
   t.is(duration(3725), '1:02:05');

@@ -12,6 +12,8 @@ export interface Flag {
   choices?: readonly string[];
   /** Commander refuses the command without it. */
   required?: boolean;
+  /** One of those of the command must be given. */
+  alternative?: boolean;
   /** Default in words, where it is not a fixed value of the library. */
   fallback?: string;
   /** A value of the command line's own; the library's default applies where left out. */
@@ -39,8 +41,15 @@ export function addFlags(
   return command;
 }
 
+/** Commander's option, with what it does not know of a flag. */
+export class FlagOption extends Option {
+  alternative = false;
+}
+
 function optionOf(flag: Flag, help: string): Option {
-  const option = new Option(flag.flag, help).helpGroup(`${flag.group}:`);
+  const option = new FlagOption(flag.flag, help);
+  option.helpGroup(`${flag.group}:`);
+  option.alternative = flag.alternative === true;
   if (flag.choices) option.choices(flag.choices);
   if (flag.parse) option.argParser(flag.parse);
   if (flag.required) option.makeOptionMandatory();

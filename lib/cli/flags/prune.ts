@@ -43,18 +43,21 @@ export const PRUNE_FLAGS: FlagTable<
     help: "share of the blocks' linear weights to remove, 0.2 for 20 %",
     group: how,
     parse: shareBelowOne,
+    alternative: true,
   },
   targetParams: {
     flag: '--target-params <n>',
     help: 'instead: parameters that the output may have, for example 1.5M',
     group: how,
     parse: parameters,
+    alternative: true,
   },
   targetSize: {
     flag: '--target-size <size>',
     help: "instead: largest size of the output's weight files, for example 200MiB",
     group: how,
     parse: size,
+    alternative: true,
   },
 
   calibration: {
@@ -319,11 +322,12 @@ export const PRUNE_DEFAULTS: Partial<Settings> = (() => {
 })();
 
 /** plan takes what prune takes, and asks for nothing. */
-export const PLAN_FLAGS: typeof PRUNE_FLAGS = {
-  ...PRUNE_FLAGS,
-  output: { ...PRUNE_FLAGS.output, required: false },
-  calibration: { ...PRUNE_FLAGS.calibration, required: false },
-};
+export const PLAN_FLAGS = Object.fromEntries(
+  Object.entries(PRUNE_FLAGS).map(([key, flag]) => [
+    key,
+    { ...flag, required: false, alternative: false },
+  ]),
+) as typeof PRUNE_FLAGS;
 export const PLAN_EXTRAS: readonly Flag[] = PRUNE_EXTRAS.filter(
   ({ flag }) => flag !== '--keep-bias',
 );

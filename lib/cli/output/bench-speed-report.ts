@@ -1,5 +1,5 @@
 import type { BenchDocument } from '../../bench/schema';
-import { bytes, grouped } from '../../numbers';
+import { bytes, counted, grouped } from '../../numbers';
 import { table } from './table';
 
 export function speedReport({ speed }: BenchDocument): string {
@@ -19,7 +19,7 @@ export function speedReport({ speed }: BenchDocument): string {
     ['removed work allows', '', '', factor(promptAllowed), factor(generationAllowed)],
   );
   return [
-    `${runtime}, ${threads} threads, ${promptTokens} prompt and ${generatedTokens} generated tokens, medians`,
+    `${runtime}, ${counted(threads, 'thread')}, ${promptTokens} prompt and ${generatedTokens} generated tokens, medians`,
     table([head, ...rows], ['left', 'right', 'right', 'right', 'right']),
   ].join('\n\n');
 }

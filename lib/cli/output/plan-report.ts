@@ -1,4 +1,4 @@
-import { duration, grouped, mebibytes, short } from '../../numbers';
+import { counted, duration, grouped, mebibytes, short } from '../../numbers';
 import type { Plan } from '../../plan';
 import { table } from './table';
 
@@ -16,7 +16,7 @@ export function planReport(plan: Plan, memory = 0): string {
   return [
     table([head, ...rows], ['left', 'right', 'right', 'right', 'right', 'left']),
     '',
-    `${grouped(plan.parameters)} parameters in ${plan.blocks} blocks`,
+    `${grouped(plan.parameters)} parameters in ${counted(plan.blocks, 'block')}`,
     `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} outside the native code of the stages; the smallest --memory that suffices: ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
     ...(plan.fits
       ? []

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import {
   bytes,
+  counted,
   duration,
   grouped,
   mebibytes,
@@ -85,7 +86,9 @@ function summary(result: PruneResult): string {
 function provenance({ resumedBlocks, survey, solveInputs }: PruneResult): string[] {
   const lines: string[] = [];
   if (resumedBlocks.length > 0) {
-    lines.push(`${resumedBlocks.length} blocks were taken from the journal of an earlier run`);
+    lines.push(
+      `taken from the journal of an earlier run: ${counted(resumedBlocks.length, 'block')}`,
+    );
   }
   if (survey === 'file') {
     const why = {

@@ -1,11 +1,12 @@
-import { CommanderError } from 'commander';
-import { asStruPruneError, StruPruneError } from '../../errors';
+import { type Command, CommanderError } from 'commander';
+import { asStruPruneError } from '../../errors';
 import { colorsOf } from './colors';
 import { EXIT_CODES, exitCodeOfSignal } from './exit-codes';
 import { Interruption } from './interrupt';
+import { usageError } from './usage';
 
 /** Prints an error as one line on stderr and returns the exit code. Help and version are no errors. */
-export function report(thrown: unknown, command: string): number {
+export function report(thrown: unknown, command: Command): number {
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return 0;
     // No command was given: commander has shown the help.
@@ -21,14 +22,6 @@ export function report(thrown: unknown, command: string): number {
   }
   if (error instanceof Interruption) return exitCodeOfSignal(error.signal);
   return EXIT_CODES[error.code];
-}
-
-/** Commander's complaint in our own form. */
-function usageError(thrown: CommanderError, command: string): StruPruneError {
-  const message = thrown.message
-    .replace(/^error: /, '')
-    .replace(/\.?\n?\(Did you mean/, ' (did you mean');
-  return new StruPruneError('ERR_ARGUMENT', message, `see ${command} --help`);
 }
 
 function stackOf(thrown: unknown): string {

@@ -1,5 +1,6 @@
 /** Machine, versions, seed and the command that makes the report again. */
 import type { BenchDocument, BenchMachine, BenchMethod, BenchText } from '../../bench/schema';
+import { counted } from '../../numbers';
 import { type Html, html, type Part } from '../html';
 import { bytes, data, grouped, short, time } from '../numbers';
 import { number, table, words } from '../table';
@@ -48,7 +49,10 @@ function machineFacts(machine: BenchMachine): (readonly [string, Part])[] {
     ...(bandwidth === null ? [] : [html`${data(bandwidth, short)} GB/s copies`]),
   ];
   return [
-    ['Processor', `${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads used`],
+    [
+      'Processor',
+      `${machine.cpu}, ${counted(machine.cores, 'core')}, ${counted(machine.threads, 'thread')} used`,
+    ],
     ['Device', machine.device === 'cpu' ? 'the processor' : machine.device],
     ['Memory', data(machine.memoryBytes, bytes)],
     ['System', machine.system],

@@ -1,5 +1,6 @@
 /** The pruned checkpoint against the dense one in a real runtime. */
 import type { BenchSpeed } from '../../bench/schema';
+import { counted } from '../../numbers';
 import { barChart } from '../charts/bars';
 import { linearScale } from '../charts/ticks';
 import { figure } from '../figure';
@@ -35,7 +36,7 @@ function speedFigure(speed: BenchSpeed, kind: (typeof KINDS)[number]): Html {
   const id = `speed-${kind.ratio}`;
   return figure({
     title,
-    caption: html`${runtime}, ${threads} threads, ${promptTokens} prompt and ${generatedTokens} generated tokens, median of
+    caption: html`${runtime}, ${counted(threads, 'thread')}, ${promptTokens} prompt and ${generatedTokens} generated tokens, median of
 ${repeats}. Pruned ÷ dense is ${data(ratios[kind.ratio], times)}; what was removed allows ${data(ratios[kind.allowed], times)}.`,
     chart: barChart({
       id,
