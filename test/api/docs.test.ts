@@ -32,7 +32,7 @@ const OPTIONS: ts.CompilerOptions = {
 
 test.before('type check', (t) => {
   t.timeout(120_000);
-  t.is(examples.length, 4);
+  t.is(examples.length, 5);
   const program = ts.createProgram(
     examples.map(([, name]) => fileOf(name!)),
     OPTIONS,
@@ -47,6 +47,7 @@ test.before('type check', (t) => {
 
 const EXPECTED: Record<string, RegExp> = {
   run: /^0\.2\d* [\d.]+\n$/,
+  around: /^[\d.]+ [\w. ()]+\n$/,
   survey: /^0\.1 .*\n[\s\S]*0\.2 [\s\S]*0\.3 /,
   allocation: /^own "cheapest next 1" \[/,
   mask: /^$/,
