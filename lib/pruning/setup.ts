@@ -57,7 +57,8 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   if (allocation instanceof Own && settings.apart) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      'apart is for the rules of this program: an own allocation sees all layers and their scope',
+      '--apart is for the rules of this program: an own allocation sees all layers and their scope',
+      'leave --apart out',
     );
   }
   if (method && settings.bias === 'add') {
