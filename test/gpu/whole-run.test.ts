@@ -89,7 +89,7 @@ test.serial('what a GPU cannot hold is refused before work, by plan and by prune
   await useEmulation(t);
   const model = work.model('llama2');
   const more = { deviceMemory: 2 ** 17 };
-  const refused = { code: 'ERR_BUDGET', message: /of the GPU's memory, .*--device-memory/ };
+  const refused = { code: 'ERR_BUDGET', message: /of the GPU's memory, .*raise deviceMemory/ };
   await t.throwsAsync(plan(model, options(more)), refused);
   await t.throwsAsync(
     prune(model, { ...options(more), onProgress: () => t.fail('work began') }),
