@@ -1,5 +1,4 @@
 /** Finished runs as self-contained HTML pages. The charts' library is only loaded when one is written. */
-
 import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
 import { type BenchDocument, benchSchema } from './bench/schema';

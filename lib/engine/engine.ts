@@ -271,6 +271,16 @@ export async function withEngine<T>(
   }
 }
 
+/** Runs `use`, and releases the handle where it fails: else it is the caller's still. */
+export async function orRelease<T>(handle: AnyHandle, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    native.release(handle);
+    throw error;
+  }
+}
+
 /** Runs `use` and releases the handle, also when it fails. */
 export async function using<H extends AnyHandle, T>(
   handle: H,

@@ -1,5 +1,5 @@
 import type { Architecture, BlockRole, Dtype, ModelSource } from '../model/architecture';
-import { type Engine, using } from './engine';
+import { type Engine, orRelease, using } from './engine';
 import {
   type BlockHandle,
   type BlockSpec,
@@ -66,13 +66,8 @@ export class Session {
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
   async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
     const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows(window), scratch);
-    try {
-      await native.embed(this.engine.handle, this.ends, ids, window, hidden);
-      return hidden;
-    } catch (error) {
-      native.release(hidden);
-      throw error;
-    }
+    await orRelease(hidden, () => native.embed(this.engine.handle, this.ends, ids, window, hidden));
+    return hidden;
   }
 
   /** Sums of inputs `[tokens, width]`; `residual`: columns of a residual whose products with them are summed too. */

@@ -2,7 +2,7 @@
  * Layer weights by trial (docs/method.md, section 4): a layer is pruned alone and refitted, the rest of the dense
  * model runs on, and its KL to the dense model ÷ its error is what a unit of that error costs, in nats per token.
  */
-import { using } from '../engine/engine';
+import { orRelease, using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
 import type { ExpectedHead } from '../engine/native-divergence';
 import { nextTokens, type Session } from '../engine/session';
@@ -55,13 +55,8 @@ export class Probe {
       await session.forward(last, window);
       return expect(session, last, scratch);
     });
-    try {
-      const states = await session.embed(mine, window, scratch);
-      return new Probe(session, { targets, window, scratch }, states, reference);
-    } catch (error) {
-      native.release(reference.mean);
-      throw error;
-    }
+    const states = await orRelease(reference.mean, () => session.embed(mine, window, scratch));
+    return new Probe(session, { targets, window, scratch }, states, reference);
   }
 
   /** Nats per token for each unit of the error curve `sweep.error`. `layer` is not in the states yet. */
@@ -136,18 +131,11 @@ async function expect(
   const { rows, pageRows } = native.matrixShape(last);
   const { hidden, embeddingProjection } = session.architecture;
   const mean = session.matrix(rows, embeddingProjection ?? hidden, pageRows, scratch);
-  try {
-    const negativeEntropy = await native.expectHead(
-      session.engine.handle,
-      session.ends,
-      last,
-      mean,
-    );
-    return { mean, negativeEntropy };
-  } catch (error) {
-    native.release(mean);
-    throw error;
-  }
+  const { engine, ends } = session;
+  const negativeEntropy = await orRelease(mean, () =>
+    native.expectHead(engine.handle, ends, last, mean),
+  );
+  return { mean, negativeEntropy };
 }
 
 /** Whole windows, at least one. */

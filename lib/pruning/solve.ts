@@ -3,6 +3,7 @@
  * left, slice the weights, and take the hidden states on through the result (method.md, section 1).
  */
 import { createHash } from 'node:crypto';
+import { orRelease } from '../engine/engine';
 import {
   type BlockHandle,
   type MatrixHandle,
@@ -238,14 +239,11 @@ async function denseTarget(
 ): Promise<MatrixHandle> {
   const { rows, cols, pageRows } = native.matrixShape(dense);
   const before = session.matrix(rows, cols, pageRows, scratch);
-  try {
+  return orRelease(before, async () => {
     await native.copyMatrix(session.engine.handle, dense, before);
     await session.advanceSite(block, site, dense, window);
     return before;
-  } catch (error) {
-    native.release(before);
-    throw error;
-  }
+  });
 }
 
 /** A mask and the refit of the output map on it; the block is as it was. */
@@ -306,30 +304,27 @@ async function sliceAndRefit(
     } else {
       await sliceSite(session, index, block, layer, kept, refit);
     }
-  } catch (error) {
+    const last = report.admm?.history.at(-1);
+    return {
+      kept,
+      relativeError: refit.relativeError,
+      lambda: refit.lambda,
+      ridgeRaised: Math.max(refit.ridgeRaised, report.ridgeRaised),
+      swaps: report.swaps ?? null,
+      admm: last
+        ? {
+            iterations: report.admm!.history.length,
+            converged: report.admm!.converged,
+            primal: last.primal,
+            dual: last.dual,
+            history: report.admm!.history,
+          }
+        : null,
+      inputRefit,
+    };
+  } finally {
     refit.release();
-    throw error;
   }
-  const last = report.admm?.history.at(-1);
-  const outcome: Outcome = {
-    kept,
-    relativeError: refit.relativeError,
-    lambda: refit.lambda,
-    ridgeRaised: Math.max(refit.ridgeRaised, report.ridgeRaised),
-    swaps: report.swaps ?? null,
-    admm: last
-      ? {
-          iterations: report.admm!.history.length,
-          converged: report.admm!.converged,
-          primal: last.primal,
-          dual: last.dual,
-          history: report.admm!.history,
-        }
-      : null,
-    inputRefit,
-  };
-  refit.release();
-  return outcome;
 }
 
 export function fingerprint(kept: Int32Array): string {

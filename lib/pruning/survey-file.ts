@@ -4,6 +4,7 @@
  */
 import { type ArrayPlan, ArraysFile, writeArrays } from '../checkpoint/arrays-file';
 import type { AtomicOptions } from '../checkpoint/atomic';
+import { orRelease } from '../engine/engine';
 import { native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
@@ -138,13 +139,10 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
 async function readMetrics(file: ArraysFile, session: Session, scratch: string) {
   const [rows = 0, cols = 0] = file.shape('metrics');
   const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
-  try {
+  return orRelease(metrics, async () => {
     for await (const { row, values } of file.rows('metrics', ROWS)) {
       native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);
     }
     return metrics;
-  } catch (error) {
-    native.release(metrics);
-    throw error;
-  }
+  });
 }

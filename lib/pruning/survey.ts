@@ -3,7 +3,7 @@
  * get column statistics of all calibration tokens, StruPrune error curves from exact sweeps.
  */
 import { fisherMetrics } from '../calibration/fisher';
-import { using } from '../engine/engine';
+import { orRelease, using } from '../engine/engine';
 import {
   type BlockHandle,
   type MatrixHandle,
@@ -100,12 +100,8 @@ async function fisherCurves(input: SurveyInput): Promise<Survey> {
     return { curves, weights, metrics: null };
   }
   const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, settings.scratch);
-  try {
-    return { curves: await walkBack(input, metrics, (at) => at * hidden), weights, metrics };
-  } catch (error) {
-    native.release(metrics);
-    throw error;
-  }
+  const curves = await orRelease(metrics, () => walkBack(input, metrics, (at) => at * hidden));
+  return { curves, weights, metrics };
 }
 
 /** Last block first, as the gradients come. `rowOf` places a layer's metric in the matrix. */

@@ -48,18 +48,25 @@ Napi::Value Compare(const Napi::CallbackInfo& info) {
       });
 }
 
+// Runs what gives a number a token. -> Promise<Float64Array[tokens]>
+template <typename Work>
+Napi::Value RunForTokens(Napi::Env env, const std::shared_ptr<Context>& context, Work work) {
+  auto result = std::make_shared<std::vector<double>>();
+  return RunOn(
+      env, context, [=] { *result = work(); },
+      [result](Napi::Env env) -> Napi::Value {
+        return CopyToTyped<double, Napi::Float64Array>(env, *result);
+      });
+}
+
 // (engine, ends, hidden, mean) -> Promise<Float64Array[tokens]>
 Napi::Value ExpectHeadOf(const Napi::CallbackInfo& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
   const auto mean = GetHandle<PagedMatrix>(info[3], "mean");
-  auto result = std::make_shared<std::vector<double>>();
-  return RunOn(
-      info.Env(), context, [=] { *result = ExpectHead(*context, *ends, *hidden, *mean); },
-      [result](Napi::Env env) -> Napi::Value {
-        return CopyToTyped<double, Napi::Float64Array>(env, *result);
-      });
+  return RunForTokens(info.Env(), context,
+                      [=] { return ExpectHead(*context, *ends, *hidden, *mean); });
 }
 
 // (engine, ends, {mean, negativeEntropy}, hidden) -> Promise<Float64Array[tokens]>
@@ -71,13 +78,8 @@ Napi::Value DivergenceFromOf(const Napi::CallbackInfo& info) {
   const auto array = GetFloat64Array(reference.Get("negativeEntropy"), "negativeEntropy");
   const std::vector<double> entropy(array.Data(), array.Data() + array.ElementLength());
   const auto hidden = GetHandle<PagedMatrix>(info[3], "hidden");
-  auto result = std::make_shared<std::vector<double>>();
-  return RunOn(
-      info.Env(), context,
-      [=] { *result = DivergenceFrom(*context, *ends, *mean, entropy, *hidden); },
-      [result](Napi::Env env) -> Napi::Value {
-        return CopyToTyped<double, Napi::Float64Array>(env, *result);
-      });
+  return RunForTokens(info.Env(), context,
+                      [=] { return DivergenceFrom(*context, *ends, *mean, entropy, *hidden); });
 }
 
 }  // namespace

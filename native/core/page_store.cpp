@@ -113,15 +113,15 @@ Buffer<std::byte> PageStore::Allocate(Lock& lock, size_t bytes) {
       if (memory.size() == bytes) return memory;
     } else if (!folder_.empty() && IsMoving()) {
       moved_.wait(lock);
-    } else if (FitsLimit(bytes) && folder_.empty()) {
-      // The pages of others give way. No one of them ever waits for this store's lock.
-      return Buffer<std::byte>(context_->budget, bytes);
     } else if (!FitsLimit(bytes)) {
       throw Error("ERR_BUDGET",
                   "a page of " + std::to_string(bytes) + " bytes does not fit beside those in use" +
                       ": " + std::to_string(resident_bytes_) + " of " + std::to_string(limit_) +
                       " bytes",
                   "raise --memory");
+    } else if (folder_.empty()) {
+      // The pages of others give way. No one of them ever waits for this store's lock.
+      return Buffer<std::byte>(context_->budget, bytes);
     } else if (context_->budget->TryChargeToLimit(bytes)) {
       return Buffer<std::byte>::Charged(context_->budget, bytes);
     } else {

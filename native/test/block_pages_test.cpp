@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
+#include "float_tensors.h"
 #include "memory_matrix.h"
 #include "model/backward.h"
 #include "model/forward.h"
@@ -15,6 +15,7 @@ namespace struprune {
 namespace {
 
 using test::MemoryMatrix;
+using test::RandomFloats;
 
 constexpr size_t kWindow = 8, kTokens = 16;
 // Every matrix has several strips, the last of which is shorter.
@@ -27,14 +28,6 @@ BlockSpec Spec(bool post_norm, bool gated) {
   spec.post_norm = post_norm;
   spec.gated = gated;
   return spec;
-}
-
-std::vector<float> RandomValues(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(random);
-  return values;
 }
 
 struct Results {
@@ -66,8 +59,8 @@ Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
   PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden),
               gradient = MemoryMatrix(context, kTokens, spec.hidden),
               kept = MemoryMatrix(context, kTokens, spec.ffn);
-  const auto states = RandomValues(kTokens * spec.hidden, 1);
-  const auto start = RandomValues(kTokens * spec.hidden, 2);
+  const auto states = RandomFloats(kTokens * spec.hidden, 1);
+  const auto start = RandomFloats(kTokens * spec.hidden, 2);
   hidden.Write(0, kTokens, states.data());
   gradient.Write(0, kTokens, start.data());
   BackwardBlock(block, {kWindow, &hidden, &gradient, nullptr, nullptr});
@@ -117,7 +110,7 @@ TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
   const auto context = std::make_shared<Context>(2, 0);
   InitialiseBlas();
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
-  const auto states = RandomValues(kTokens * spec.hidden, 1);
+  const auto states = RandomFloats(kTokens * spec.hidden, 1);
   const auto forward = [&](StripSize strip) {
     const Block block = test::MakeBlock(context, spec, weights, nullptr, strip);
     PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden);

@@ -7,12 +7,23 @@
 
 #include <cstdlib>
 #include <memory>
+#include <random>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "model/tensor_source.h"
 
 namespace struprune::test {
+
+// Of the standard normal distribution.
+inline std::vector<float> RandomFloats(size_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(generator);
+  return values;
+}
 
 // values are [rows, cols], row-major.
 inline TensorSource FloatTensor(const std::string& name, size_t rows, size_t cols,

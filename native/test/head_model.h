@@ -4,21 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <random>
 #include <vector>
 
 #include "float_tensors.h"
 #include "model/ends.h"
 
 namespace struprune::test {
-
-inline std::vector<float> RandomFloats(size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(generator);
-  return values;
-}
 
 struct HeadModel {
   size_t width, vocab;

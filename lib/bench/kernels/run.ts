@@ -1,5 +1,4 @@
 /** Every native operation at a model's own shapes, beside what the machine's two roofs allow. */
-
 import { using, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { KernelTiming, Roofs } from '../../engine/native-bench';

@@ -1,5 +1,4 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
-
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import { settingsOf } from '../../pruning/options';

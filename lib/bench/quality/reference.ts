@@ -1,5 +1,5 @@
 /** The dense model's last hidden states on the evaluation texts, to which every pruned model is compared. */
-import { type Engine, using } from '../../engine/engine';
+import { type Engine, orRelease, using } from '../../engine/engine';
 import { type MatrixHandle, native } from '../../engine/native';
 import { nextTokens, Session } from '../../engine/session';
 import type { ModelSource } from '../../model/architecture';
@@ -106,15 +106,12 @@ async function lastStates(
   const total = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'evaluate', total);
   const hidden = await session.embed(ids, about.window, scratch);
-  try {
-    await session.forward(hidden, about.window, (index) =>
+  await orRelease(hidden, () =>
+    session.forward(hidden, about.window, (index) =>
       report(index + 1, `${about.name}, block ${index + 1} of ${total}`),
-    );
-    return hidden;
-  } catch (error) {
-    native.release(hidden);
-    throw error;
-  }
+    ),
+  );
+  return hidden;
 }
 
 /** NaN stands where there is no target. */

@@ -74,8 +74,7 @@ export class Journal {
   finished = 0;
   /** What the user should know of the journal. */
   readonly warnings: string[] = [];
-  /** This run's settings are the journal's: what it holds may be kept or removed. */
-  #begun = false;
+  /** Once this run's settings are the journal's: what it holds may be kept or removed. */
   #identity: Identity | null = null;
 
   private constructor(
@@ -107,8 +106,8 @@ export class Journal {
         if (!complete) await requireReplaceable(target, kind, { replace });
         if (!resume) await clear(folder, replace);
         await makeFolder(folder);
-        await takeLock(folder);
         await sync(dirname(folder));
+        await takeLock(folder);
         return new Journal(target, made, complete);
       } catch (error) {
         await removeParents(target, made);
@@ -138,7 +137,6 @@ export class Journal {
       );
     }
     if (!stored || !worth) await this.writeJson(HEAD, { identity });
-    this.#begun = true;
     this.#identity = identity;
     while (await this.isWhole(this.finished, signal)) this.finished += 1;
     await this.dropFrom(this.finished);
@@ -226,11 +224,12 @@ export class Journal {
   async leave(error: unknown): Promise<unknown> {
     const worth = this.complete || (await holdsWork(this.folder));
     const code = error instanceof StruPruneError ? error.code : 'ERR_ABORTED';
-    const useless = this.#begun && HOPELESS.includes(code);
+    const begun = this.#identity !== null;
+    const useless = begun && HOPELESS.includes(code);
     if (worth && !useless) {
-      if (this.#begun) await this.tidy();
+      if (begun) await this.tidy();
       await rm(join(this.folder, LOCK), { force: true });
-      if (!this.#begun || !(error instanceof StruPruneError)) return error;
+      if (!begun || !(error instanceof StruPruneError)) return error;
       return error.with(`the same run with --resume goes on from block ${this.finished}`);
     }
     await discard(this.folder);
