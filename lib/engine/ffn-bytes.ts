@@ -1,14 +1,66 @@
 /** What the solvers of an FFN's input weights charge to the memory budget, in bytes: see native-bytes.ts. */
-import type { Architecture } from '../model/architecture';
-import { CHUNK, ffnInputs, type Ground, pageRows, statisticsBytes } from './native-bytes';
+import {
+  CHUNK,
+  ffnInputs,
+  type Ground,
+  pageRows,
+  statisticsBuffers,
+  statisticsBytes,
+  stripRows,
+  stripsAtHand,
+} from './native-bytes';
 import { refitBytes, targetBytes } from './solver-bytes';
-import { DOUBLE, FLOAT } from './tile-bytes';
+import { DOUBLE, FLOAT, full, half, tilesBytes } from './tile-bytes';
 
 const FFN_PAGE = 2048; // ffn_pass.h
+const MOVED_ROWS = 64; // ffn_solver.cpp
+
+/** An FFN of `width` channels on `rows` tokens. */
+interface Ffn {
+  hidden: number;
+  width: number;
+  /** Columns of its inputs. */
+  inputs: number;
+  /** Weights of the inputs: gate and up, or up alone. */
+  parts: number;
+  /** Tokens of a page, and those that chunks of it work on. */
+  page: number;
+  chunks: number;
+}
+
+function ffnOf({ architecture, threads, window }: Ground, width: number, rows: number): Ffn {
+  const { hidden, gated } = architecture;
+  const inputs = ffnInputs(architecture);
+  const page = Math.min(rows, pageRows(window));
+  return { hidden, width, inputs, parts: gated ? 2 : 1, page, chunks: threads * CHUNK };
+}
 
 /**
- * Gauss-Newton on an FFN of `width` channels whose inputs and targets lie in scratch, from createGaussNewton on, with the
- * refits of the output map between its rounds. `further`: a round has more than one step.
+ * Copies of weights: as many of the input maps, and of the output map. Where they are paged, the strips at hand are a loaded
+ * block's, but for a column of biases.
+ */
+function copiesBytes(ground: Ground, ffn: Ffn, inputCopies: number, outputCopies: number): number {
+  const { hidden, width, inputs, parts } = ffn;
+  if (ground.tiled) {
+    const ones = inputs - hidden;
+    return FLOAT * ones * stripsAtHand(ground.threads) * Math.min(width, stripRows(inputs));
+  }
+  return FLOAT * width * (inputCopies * parts * inputs + outputCopies * hidden);
+}
+
+/** Numbers by channel: of a page, and of the chunks at hand. */
+function activations({ chunks, width, parts }: Ffn): number {
+  return FLOAT * (chunks * width + FFN_PAGE * parts * width);
+}
+
+/** Sums of a pass, one a part: what does not lie in tiles. */
+function sumsBuffers(ground: Ground, { inputs, width, parts }: Ffn): number {
+  return parts * statisticsBuffers(ground, inputs, true, width);
+}
+
+/**
+ * Gauss-Newton on inputs and targets that lie in scratch, from createGaussNewton on, with the refits of the output map
+ * between its rounds. `further`: a round has more than one step.
  */
 export function gaussNewtonBytes(
   ground: Ground,
@@ -16,84 +68,85 @@ export function gaussNewtonBytes(
   rows: number,
   further: boolean,
 ): number {
-  const { architecture, threads } = ground;
-  const { hidden } = architecture;
-  const inputs = ffnInputs(architecture);
-  const parts = architecture.gated ? 2 : 1;
-  const channels = parts * width;
-  const cells = channels * inputs;
-  const page = Math.min(rows, pageRows(ground.window));
-  const chunks = threads * CHUNK;
-  // Its own sums are not paged.
-  const resident = { ...ground, tiled: false };
+  const ffn = ffnOf(ground, width, rows);
+  const { hidden, inputs, parts, page, chunks } = ffn;
+  const iterate = parts * full(width, inputs);
+  const fit = full(hidden, width, FLOAT);
+  const factors = parts * half(width) + half(inputs);
+  const bias = FLOAT * hidden;
 
-  const factors = DOUBLE * (parts * width ** 2 + inputs ** 2);
-  // Origin, the fit at hand, and the linearisation: map, factors, shift, residual and direction, and its image.
-  const held = FLOAT * (cells + hidden * width) + ffnMapBytes(architecture, width) + factors;
-  const iterates = DOUBLE * cells * (further ? 4 : 3);
-
-  const activations = FLOAT * (chunks * width + FFN_PAGE * channels);
+  const sums = half(inputs) + iterate;
+  const curvature = half(width);
+  const lineariseTiles = Math.max(
+    fit + sums + (parts + 1) * curvature + full(hidden, width),
+    fit + sums + (parts + 2) * curvature,
+    fit + sums + factors + iterate + full(width, inputs),
+  );
   const gradient =
-    activations +
-    FLOAT * (FFN_PAGE * channels + chunks * hidden) +
-    FLOAT * page * (inputs + hidden);
-  const sums = statisticsBytes(resident, inputs, true, channels);
-  const moments = parts * statisticsBytes(resident, width, true);
-  const factoring = DOUBLE * 2 * width ** 2;
-  const linearise = held - factors + sums + moments + Math.max(gradient, factoring);
+    activations(ffn) +
+    FLOAT * (FFN_PAGE * parts * width + chunks * hidden + page * (inputs + hidden)) +
+    parts * statisticsBuffers(ground, width, true);
+  const linearise =
+    copiesBytes(ground, ffn, 2, 1) +
+    sumsBuffers(ground, ffn) +
+    Math.max(gradient, DOUBLE * MOVED_ROWS * inputs) +
+    tilesBytes(ground, lineariseTiles);
 
+  // The next direction beside δ, the residual, and the last direction with its image; a part is transposed on its way.
+  const iterates = factors + fit + (further ? 4 : 2) * iterate;
+  const conjugate =
+    copiesBytes(ground, ffn, 2, 1) +
+    tilesBytes(ground, iterates + iterate + full(inputs, width) + full(width, inputs));
   const product =
-    activations +
-    FLOAT * (chunks * (channels + hidden) + page * inputs) +
-    (further
-      ? FLOAT * FFN_PAGE * channels + statisticsBytes(resident, inputs, false, channels)
-      : 0);
-  const direction =
-    held + iterates + Math.max(DOUBLE * (cells + cells / parts), FLOAT * cells + product);
+    copiesBytes(ground, ffn, 3, 1) +
+    activations(ffn) +
+    FLOAT * (chunks * (parts * width + hidden) + page * inputs) +
+    (further ? FLOAT * FFN_PAGE * parts * width + sumsBuffers(ground, ffn) : 0) +
+    tilesBytes(ground, iterates + full(width, inputs) + (further ? iterate : 0));
 
-  const refit = held + iterates + outputRefitBytes(ground, width, rows);
-  return Math.max(linearise, direction, refit);
+  const move = copiesBytes(ground, ffn, 3, 1) + DOUBLE * MOVED_ROWS * inputs;
+  const refit = copiesBytes(ground, ffn, 2, 1) + outputRefitBytes(ground, ffn);
+  const between = tilesBytes(ground, iterates) + Math.max(move, refit);
+  return bias + Math.max(linearise, conjugate, product, between);
 }
 
 /** Auxiliary variables of the same FFN, from createAuxiliary on, with the refits between their iterations. */
 export function auxiliaryBytes(ground: Ground, width: number, rows: number): number {
-  const { architecture, threads, window } = ground;
-  const { hidden } = architecture;
-  const inputs = ffnInputs(architecture);
-  const channels = (architecture.gated ? 2 : 1) * width;
-  const cells = channels * inputs;
-  const chunks = threads * CHUNK;
-  // Origin, the fit at hand, where the iteration began.
-  const held = FLOAT * (cells + hidden * width) + ffnMapBytes(architecture, width);
-  const inverse = FLOAT * hidden ** 2;
-  const wishes =
-    FLOAT * (chunks * (2 * channels + width + 2 * hidden) + FFN_PAGE * channels) +
-    FLOAT * Math.min(rows, pageRows(window)) * (inputs + hidden);
-  const iterate =
-    statisticsBytes({ ...ground, tiled: false }, inputs, true, channels) +
-    Math.max(
-      inverse + Math.max(DOUBLE * (hidden * width + hidden ** 2), wishes),
-      DOUBLE * (inputs ** 2 + cells),
-    );
-  return held + Math.max(iterate, DOUBLE * cells + outputRefitBytes(ground, width, rows));
-}
+  const ffn = ffnOf(ground, width, rows);
+  const { hidden, inputs, parts, page, chunks } = ffn;
+  const change = full(width, inputs);
+  const fit = full(hidden, width, FLOAT);
+  const bias = FLOAT * hidden;
 
-/** A copy of an FFN's weights. */
-function ffnMapBytes(architecture: Architecture, width: number): number {
-  const { hidden, gated } = architecture;
-  return FLOAT * ((gated ? 2 : 1) * width * ffnInputs(architecture) + hidden * width + hidden);
+  const inverse = ground.tiled ? 0 : FLOAT * hidden ** 2;
+  const wishes =
+    activations(ffn) +
+    FLOAT * chunks * (2 * parts * width + 2 * hidden) +
+    FLOAT * page * (inputs + hidden);
+  const sums = half(inputs) + parts * change;
+  const iterateTiles = Math.max(
+    fit + half(hidden) + full(hidden, width),
+    fit + 3 * half(hidden),
+    fit + sums + half(inputs) + (parts + 3) * change,
+  );
+  const iterate =
+    copiesBytes(ground, ffn, 2, 1) +
+    sumsBuffers(ground, ffn) +
+    Math.max(inverse + wishes, DOUBLE * MOVED_ROWS * inputs) +
+    tilesBytes(ground, iterateTiles);
+
+  const move = copiesBytes(ground, ffn, 3, 1) + DOUBLE * MOVED_ROWS * inputs;
+  const refit = copiesBytes(ground, ffn, 2, 1) + outputRefitBytes(ground, ffn);
+  const between = tilesBytes(ground, fit + parts * change) + Math.max(move, refit);
+  return bias + Math.max(iterate, between);
 }
 
 /** The refit of an FFN's output map between rounds, beside what their solver holds. */
-function outputRefitBytes(ground: Ground, width: number, rows: number): number {
-  const { architecture, threads, window } = ground;
-  const { hidden } = architecture;
-  const channels = (architecture.gated ? 2 : 1) * width;
-  const page = Math.min(rows, pageRows(window));
+function outputRefitBytes(ground: Ground, ffn: Ffn): number {
+  const { hidden, width, inputs, parts, page, chunks } = ffn;
   const collect =
-    ffnMapBytes(architecture, width) +
-    FLOAT * (threads * CHUNK * channels + FFN_PAGE * (width + hidden)) +
-    FLOAT * page * ffnInputs(architecture);
+    copiesBytes(ground, ffn, 1, 1) +
+    FLOAT * (hidden + chunks * parts * width + FFN_PAGE * (width + hidden) + page * inputs);
   const problem = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
   return (
     statisticsBytes(ground, width, true, hidden) +

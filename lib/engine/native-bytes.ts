@@ -75,14 +75,23 @@ export function blockBytes({ architecture, threads, tiled }: Ground, block: numb
   if (!tiled) return FLOAT * sum(shapes);
   const matrices = shapes.filter((shape) => shape.length === 2);
   const strips = Math.max(...matrices.map(stripElements), 0);
-  const atHand = Math.min(sum(matrices), Math.max(2, threads) * strips);
+  const atHand = Math.min(sum(matrices), stripsAtHand(threads) * strips);
   return FLOAT * (sum(shapes) - sum(matrices) + atHand);
+}
+
+/** Strips of matrices that are in use at the same time. */
+export function stripsAtHand(threads: number): number {
+  return Math.max(2, threads);
 }
 
 /** The largest strip of a matrix, or of what is left of it when rows or columns have gone. */
 function stripElements(shape: readonly number[]): number {
-  const cols = shape[1]!;
-  return Math.min(elements(shape), Math.max(STRIP_FLOATS, STRIP_ROWS * cols));
+  return Math.min(elements(shape), stripRows(shape[1]!) * shape[1]!);
+}
+
+/** Rows of a strip at most. */
+export function stripRows(cols: number): number {
+  return Math.max(STRIP_ROWS, Math.floor(STRIP_FLOATS / Math.max(cols, 1)));
 }
 
 /** encodeBlock: rows of a matrix as they go to a file, whole heads of them. */
@@ -184,11 +193,19 @@ export function statisticsBytes(
   gram: boolean,
   residual = 0,
 ): number {
-  const sums = DOUBLE * (2 * width + residual);
-  if (!gram && residual === 0) return sums;
-  const products = FLOAT * ground.threads * TILE_SIDE ** 2;
   const tiles = (gram ? half(width) : 0) + full(residual, width);
-  return sums + products + tilesBytes(ground, tiles);
+  return statisticsBuffers(ground, width, gram, residual) + tilesBytes(ground, tiles);
+}
+
+/** What of them does not lie in tiles. */
+export function statisticsBuffers(
+  { threads }: Ground,
+  width: number,
+  gram: boolean,
+  residual = 0,
+): number {
+  const products = gram || residual > 0 ? FLOAT * threads * TILE_SIDE ** 2 : 0;
+  return DOUBLE * (2 * width + residual) + products;
 }
 
 export function statesBytes({ architecture }: Ground, rows: number): number {

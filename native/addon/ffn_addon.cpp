@@ -25,70 +25,76 @@ std::vector<InputRole> InputRoles(const Block& block) {
   return {{Role::kGate, Role::kGateBias}, {Role::kUp, Role::kUpBias}};
 }
 
-// θ [parts * width, inputs] of a block; biases, where it has them, are the last column.
-Buffer<float> InputWeights(const Block& block) {
+// θ of a block; biases, where it has them, are the last column.
+InputWeights InputWeightsOf(const Block& block) {
   const size_t width = block.spec().ffn, hidden = block.spec().hidden;
   const auto roles = InputRoles(block);
   const bool biased = block.has(roles[0].bias);
+  InputWeights weights;
   for (const InputRole& role : roles) {
-    if (block.has(role.bias) == biased) continue;
-    throw Error("ERR_UNSUPPORTED", "gate has a bias and up has none, or the other way round",
-                "choose --ffn-solver output");
-  }
-  Buffer<float> weights =
-      block.context().Allocate<float>(roles.size() * width * (hidden + (biased ? 1 : 0)));
-  float* to = weights.data();
-  for (const InputRole& role : roles) {
+    if (block.has(role.bias) != biased) {
+      throw Error("ERR_UNSUPPORTED", "gate has a bias and up has none, or the other way round",
+                  "choose --ffn-solver output");
+    }
+    auto to = std::make_shared<PagedMatrix>(block.space().store, width, hidden + (biased ? 1 : 0),
+                                            block.matrix(role.weight)->page_rows());
     block.EachStrip(role.weight, [&](size_t first, size_t count, const float* values) {
+      const PagedMatrix::View strip(*to, first, count, PagedMatrix::Access::kWrite);
       for (size_t row = 0; row < count; ++row) {
-        to = std::copy_n(values + row * hidden, hidden, to);
-        if (biased) *to++ = block.data(role.bias)[first + row];
+        float* end = std::copy_n(values + row * hidden, hidden, strip.data() + row * to->cols());
+        if (biased) *end = block.data(role.bias)[first + row];
       }
     });
+    weights.push_back(std::move(to));
   }
   return weights;
 }
 
-void SetInputWeights(Block& block, const Buffer<float>& weights) {
-  const size_t width = block.spec().ffn, hidden = block.spec().hidden;
-  std::span<const float> from = weights.span();
-  for (const InputRole& role : InputRoles(block)) {
-    const size_t stride = hidden + (block.has(role.bias) ? 1 : 0);
-    if (from.size() < width * stride) throw Error("ERR_ARGUMENT", "the FFN has another width");
-    block.Replace(role.weight, from, stride);
-    if (block.has(role.bias)) block.Replace(role.bias, from.subspan(hidden), stride);
-    from = from.subspan(width * stride);
+void SetInputWeights(Block& block, const InputWeights& weights) {
+  const size_t hidden = block.spec().hidden;
+  const auto roles = InputRoles(block);
+  for (size_t part = 0; part < roles.size(); ++part) {
+    const auto [weight, bias] = roles[part];
+    std::vector<float> biases;
+    block.Replace(weight, [&](size_t row, size_t count, float* to) {
+      const PagedMatrix::View from(*weights[part], row, count, PagedMatrix::Access::kRead);
+      const size_t cols = weights[part]->cols();
+      for (size_t i = 0; i < count; ++i) {
+        to = std::copy_n(from.data() + i * cols, hidden, to);
+        if (cols > hidden) biases.push_back(from.data()[i * cols + hidden]);
+      }
+    });
+    if (block.has(bias)) block.Replace(bias, biases);
   }
-}
-
-Buffer<float> CopyOf(Context& context, std::span<const float> values) {
-  Buffer<float> copy = context.Allocate<float>(values.size());
-  std::copy(values.begin(), values.end(), copy.data());
-  return copy;
 }
 
 // The block's FFN with its own output map, or with that of a refit.
 FfnMap MapOf(const Block& block, const Refit* refit) {
   const BlockSpec& spec = block.spec();
-  Context& context = block.context();
   FfnMap map;
   map.activation = spec.activation;
-  map.parts = InputRoles(block).size();
   map.width = spec.ffn;
   map.outputs = spec.hidden;
-  map.in = InputWeights(block);
-  map.inputs = map.in.size() / map.rows();
-  map.down = context.Allocate<float>(map.outputs * map.width);
-  if (refit) {
-    ReadRows(refit->weight, 0, map.outputs, map.down.data());
-  } else if (map.width > 0) {
-    block.matrix(Role::kDown)->Read(0, map.outputs, map.down.data());
+  map.in = InputWeightsOf(block);
+  map.inputs = map.in[0]->cols();
+  PagedMatrix& own = *block.matrix(Role::kDown);
+  map.down =
+      std::make_shared<PagedMatrix>(block.space().store, map.outputs, map.width, own.page_rows());
+  for (size_t row = 0; map.width > 0 && row < map.outputs; row += own.page_rows()) {
+    block.context().CheckAbort();
+    const size_t count = own.Run(row, own.page_rows());
+    const PagedMatrix::View strip(*map.down, row, count, PagedMatrix::Access::kWrite);
+    if (refit) {
+      ReadRows(refit->weight, row, count, strip.data());
+    } else {
+      own.Read(row, count, strip.data());
+    }
   }
-  if (refit && !refit->bias.empty()) {
-    map.bias = CopyOf(context, refit->bias);
-  } else if (block.has(Role::kDownBias)) {
-    map.bias = CopyOf(context, block.vector(Role::kDownBias));
-  }
+  const auto bias = refit && !refit->bias.empty() ? std::span<const float>(refit->bias)
+                    : block.has(Role::kDownBias)  ? block.vector(Role::kDownBias)
+                                                  : std::span<const float>();
+  map.bias = block.context().Allocate<float>(bias.size());
+  std::ranges::copy(bias, map.bias.data());
   return map;
 }
 
@@ -108,7 +114,9 @@ Napi::Value CreateSolver(const Info& info) {
   auto solver = std::make_shared<std::shared_ptr<Solver>>();
   return RunOn(
       info.Env(), context,
-      [=] { *solver = std::make_shared<Solver>(context, InputWeights(*block), tokens, options); },
+      [=] {
+        *solver = std::make_shared<Solver>(block->space(), InputWeightsOf(*block), tokens, options);
+      },
       [solver](Napi::Env env) { return MakeHandle(env, *solver); });
 }
 
@@ -167,11 +175,7 @@ Napi::Value MoveInputs(const Info& info) {
   const bool forth = GetBool(info[3], "forth");
   return RunOn(
       info.Env(), Engine(info),
-      [=] {
-        SetInputWeights(
-            *block, forth ? solver->Moved() : CopyOf(block->context(), solver->map().in.span()));
-      },
-      Nothing);
+      [=] { SetInputWeights(*block, forth ? solver->Moved() : solver->map().in); }, Nothing);
 }
 
 // (engine, block, inputs, targets, statistics) -> Promise: adds the hidden activations that the

@@ -54,34 +54,53 @@ void PagedMatrix::Write(size_t row, size_t count, const float* in) {
   }
 }
 
-void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
-                     std::span<const Scan> scans) {
-  std::map<PageStore*, std::vector<PageStore::Visit>> orders;
-  const auto visit = [&](const StoredPages& pages, size_t page, PagedMatrix::Access access) {
-    orders[&pages.store()].push_back({pages.id(), static_cast<uint32_t>(page), access});
-  };
-  size_t flights = 0;
-  for (const auto& [matrix, access] : streams) {
-    if (!matrix) continue;
-    flights = std::max(flights, (rows + matrix->page_rows() - 1) / matrix->page_rows());
-  }
-  for (size_t flight = 0; flight < flights; ++flight) {
+class FlightOrder {
+ public:
+  void Add(size_t row, std::initializer_list<Stream> streams, std::span<const Scan> scans) {
     for (const auto& [matrix, access] : streams) {
-      if (!matrix || flight * matrix->page_rows() >= rows) continue;
-      visit(matrix->pages_, flight, access);
+      if (matrix && row < matrix->rows()) Visit(*matrix, row, access);
     }
     for (const Scan& scan : scans) {
       for (size_t time = 0; time < scan.times; ++time) {
         for (const PagedMatrix* matrix : scan.matrices) {
           if (!matrix || matrix->cols() == 0) continue;
-          for (size_t row = 0; row < matrix->rows(); row += matrix->page_rows()) {
-            visit(matrix->pages_, row / matrix->page_rows(), PagedMatrix::Access::kRead);
+          for (size_t at = 0; at < matrix->rows(); at += matrix->page_rows()) {
+            Visit(*matrix, at, PagedMatrix::Access::kRead);
           }
         }
       }
     }
   }
-  for (const auto& [store, order] : orders) store->Announce(order);
+
+  void Announce() const {
+    for (const auto& [store, order] : orders_) store->Announce(order);
+  }
+
+ private:
+  void Visit(const PagedMatrix& matrix, size_t row, PagedMatrix::Access access) {
+    const auto page = static_cast<uint32_t>(row / matrix.page_rows());
+    orders_[&matrix.pages_.store()].push_back({matrix.pages_.id(), page, access});
+  }
+
+  std::map<PageStore*, std::vector<PageStore::Visit>> orders_;
+};
+
+void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
+                     std::span<const Scan> scans) {
+  FlightOrder order;
+  size_t page = rows;
+  for (const auto& [matrix, access] : streams) {
+    if (matrix) page = std::min(page, matrix->page_rows());
+  }
+  for (size_t row = 0; row < rows; row += page) order.Add(row, streams, scans);
+  order.Announce();
+}
+
+void AnnounceFlight(size_t row, std::initializer_list<Stream> streams,
+                    std::span<const Scan> scans) {
+  FlightOrder order;
+  order.Add(row, streams, scans);
+  order.Announce();
 }
 
 const float* RowReader::Row(size_t row) {

@@ -49,8 +49,7 @@ class PagedMatrix {
   void Write(size_t row, size_t count, const float* in);
 
  private:
-  friend void AnnounceFlights(size_t rows, std::initializer_list<struct Stream> streams,
-                              std::span<const struct Scan> scans);
+  friend class FlightOrder;
   // A part of a page is not overwritten but updated.
   Access For(size_t row, size_t count, Access access) const;
 
@@ -75,6 +74,8 @@ struct Scan {
 // page by page, with the scans after each.
 void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
                      std::span<const Scan> scans = {});
+// The same of one flight, over the pages with that row.
+void AnnounceFlight(size_t row, std::initializer_list<Stream> streams, std::span<const Scan> scans);
 
 // Rows of a matrix in any order; the page of the last one stays in memory.
 class RowReader {

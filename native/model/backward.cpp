@@ -9,6 +9,7 @@
 #include "model/forward.h"
 #include "model/forward_steps.h"
 #include "ops/finite.h"
+#include "ops/strip_product.h"
 
 namespace struprune {
 namespace {
@@ -16,15 +17,9 @@ namespace {
 using Access = PagedMatrix::Access;
 
 // grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1.
-// Strips of W are summed in order.
 void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
                     float* grad_x) {
-  const auto [n, k] = block.shape(weight);
-  if (n == 0 && beta == 0) std::fill_n(grad_x, rows * k, 0.0f);
-  block.EachStrip(weight, [&, n = n, k = k](size_t first, size_t count, const float* w) {
-    Gemm(Trans::kNo, Trans::kNo, rows, k, count, 1.0f, grad_out + first, n, w, k,
-         first == 0 ? beta : 1.0f, grad_x, k);
-  });
+  StripProductBack(block.context(), *block.matrix(weight), rows, grad_out, beta, grad_x);
 }
 
 // Tokens that are on their way at once, in whole windows: a part of a page, since what they need is

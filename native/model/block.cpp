@@ -214,26 +214,22 @@ void Block::SetBias(SiteKind site, std::span<const float> bias) {
   Put(OutputBiasRole(site), std::move(vector));
 }
 
-void Block::Replace(Role role, std::span<const float> values, size_t stride) {
-  const auto [rows, cols] = shape(role);
-  const size_t count = IsVector(role) ? cols : rows, each = IsVector(role) ? 1 : cols;
-  if (stride < each || (count > 0 && values.size() < (count - 1) * stride + each)) {
+void Block::Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill) {
+  PagedMatrix& to = *matrix(role);
+  for (size_t row = 0; to.cols() > 0 && row < to.rows(); row += to.page_rows()) {
+    context_->CheckAbort();
+    const size_t count = to.Run(row, to.page_rows());
+    fill(row, count, PagedMatrix::View(to, row, count, PagedMatrix::Access::kWrite).data());
+  }
+  Round(role);
+}
+
+void Block::Replace(Role role, std::span<const float> values) {
+  Buffer<float>& to = vectors_[Index(role)];
+  if (values.size() != to.size()) {
     throw Error("ERR_ARGUMENT", "the new values have another shape than the tensor");
   }
-  if (IsVector(role)) {
-    float* to = vectors_[Index(role)].data();
-    for (size_t j = 0; j < cols; ++j) to[j] = values[j * stride];
-  } else if (cols > 0) {
-    PagedMatrix& matrix = *matrices_[Index(role)];
-    for (size_t row = 0; row < rows; row += matrix.page_rows()) {
-      context_->CheckAbort();
-      const size_t here = matrix.Run(row, rows);
-      const PagedMatrix::View strip(matrix, row, here, PagedMatrix::Access::kWrite);
-      for (size_t i = 0; i < here; ++i) {
-        std::copy_n(values.data() + (row + i) * stride, cols, strip.data() + i * cols);
-      }
-    }
-  }
+  std::ranges::copy(values, to.data());
   Round(role);
 }
 

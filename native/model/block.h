@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +18,7 @@
 #include "ops/activation.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "ops/strip_product.h"
 #include "tiles/tile_matrix.h"
 
 namespace struprune {
@@ -96,19 +98,10 @@ class Block {
   std::span<const float> vector(Role role) const { return vectors_[Index(role)].span(); }
   // A matrix [rows, cols], a page a strip; null when absent.
   PagedMatrix* matrix(Role role) const { return matrices_[Index(role)].get(); }
-  // Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order; polls the
-  // abort flag before each.
+  // EachStrip of one of its matrices.
   template <typename Visit>
   void EachStrip(Role role, Visit visit) const {
-    const auto [rows, cols] = shape(role);
-    if (cols == 0) return;
-    PagedMatrix& from = *matrix(role);
-    for (size_t row = 0; row < rows; row += from.page_rows()) {
-      context_->CheckAbort();
-      const size_t count = from.Run(row, rows);
-      const PagedMatrix::View strip(from, row, count, PagedMatrix::Access::kRead);
-      visit(row, count, static_cast<const float*>(strip.data()));
-    }
+    struprune::EachStrip(*context_, *matrix(role), visit);
   }
 
   // Keeps the given rows (axis 0) or columns (axis 1) of a tensor, in the given order.
@@ -116,9 +109,11 @@ class Block {
   // Replaces o or down by weight[hidden, n], and their bias[hidden] unless it is empty.
   void SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias);
   void SetBias(SiteKind site, std::span<const float> bias);
-  // Replaces a weight [rows, cols] by rows that stand `stride` elements apart, or a vector by
-  // elements that do, rounded to the stored dtype. Throws ERR_ARGUMENT where `values` has too few.
-  void Replace(Role role, std::span<const float> values, size_t stride);
+  // Replaces a weight by what fill(first, count, rows[count, cols]) writes for strip after strip,
+  // rounded to the stored dtype.
+  void Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill);
+  // The same for a vector. Throws ERR_ARGUMENT where `values` has another size.
+  void Replace(Role role, std::span<const float> values);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
   // Rounds o or down, and biases, to the stored dtype: what propagates is what the file will hold.
@@ -130,6 +125,8 @@ class Block {
 
   Context& context() const { return *context_; }
   const std::shared_ptr<Context>& shared_context() const { return context_; }
+  // Where its matrices lie.
+  TileSpace space() const { return {context_, store_}; }
 
  private:
   static size_t Index(Role role) { return static_cast<size_t>(role); }

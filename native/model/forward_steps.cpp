@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/strip_product.h"
+
 namespace struprune {
 namespace {
 
@@ -22,11 +24,7 @@ void NormHeads(const Block& block, Role weight, size_t rows, size_t heads, float
 }  // namespace
 
 void Product(const Block& block, Role weight, size_t rows, const float* x, float beta, float* out) {
-  const auto [n, k] = block.shape(weight);
-  if (k == 0 && beta == 0) std::fill_n(out, rows * n, 0.0f);
-  block.EachStrip(weight, [&, n = n, k = k](size_t first, size_t count, const float* w) {
-    Gemm(Trans::kNo, Trans::kYes, rows, count, k, 1.0f, x, k, w, k, beta, out + first, n);
-  });
+  StripProduct(block.context(), *block.matrix(weight), rows, 1, x, beta, out);
 }
 
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out) {

@@ -1,11 +1,17 @@
 #include "solver/auxiliary.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "core/row_chunks.h"
-#include "ops/gemm.h"
+#include "ops/strip_product.h"
 #include "solver/auxiliary_minimisers.h"
+#include "tiles/cholesky.h"
+#include "tiles/elementwise.h"
+#include "tiles/gather.h"
+#include "tiles/multiply.h"
+#include "tiles/reduce.h"
 #include "tiles/strips.h"
 
 namespace struprune {
@@ -20,30 +26,37 @@ constexpr double kAlpha = 1;
 // What z differing from the pre-activations costs, × mean square of slopes.
 constexpr double kBeta = 1;
 
-void Factor(size_t n, double* a, size_t stride) {
-  if (Cholesky(n, a, stride)) return;
+void FactorOrThrow(TileMatrix<double>& a) {
+  if (FactorCholesky(a)) return;
   throw Error("ERR_NUMERIC", "a matrix of the FFN's auxiliary variables could not be factored",
               "choose --ffn-solver output, or calibrate on more tokens");
 }
 
 // (DDᵀ + kAlpha mean diag(DᵀD) I)⁻¹ [outputs, outputs]: p = h + (Y − Ŷ) times this times D.
-Buffer<float> TargetInverse(Context& context, const FfnMap& map) {
+std::shared_ptr<PagedMatrix> TargetInverse(const TileSpace& space, const FfnMap& map) {
   const size_t n = map.outputs;
-  Buffer<double> down = context.Allocate<double>(map.down.size());
-  std::copy_n(map.down.data(), map.down.size(), down.data());
-  Buffer<double> square = context.Allocate<double>(n * n);
-  ParallelGemm(context, Trans::kNo, Trans::kYes, n, n, map.width, 1, down.data(), map.width,
-               down.data(), map.width, 0, square.data(), n);
+  TileMatrix<double> square(space, n, n, Shape::kSymmetric);
+  {
+    TileMatrix<double> down(space, n, map.width);
+    EachStrip(*space.context, *map.down, [&](size_t first, size_t count, const float* values) {
+      WriteRows(down, first, count, values);
+    });
+    Multiply(1, {down}, {down, Trans::kYes}, 0, square);
+  }
   double trace = 0;
-  for (size_t i = 0; i < n; ++i) trace += square[i * n + i];
+  for (const double value : Diagonal(square)) trace += value;
   const double ridge = trace > 0 ? kAlpha * trace / static_cast<double>(map.width) : 1.0;
-  for (size_t i = 0; i < n; ++i) square[i * n + i] += ridge;
-  Factor(n, square.data(), n);
-  context.CheckAbort();
-  CholeskyInverse(n, square.data(), n);
-  Buffer<float> inverse = context.Allocate<float>(n * n);
-  std::copy_n(square.data(), n * n, inverse.data());
-  return inverse;
+  AddDiagonal(std::vector<double>(n, ridge), square);
+  FactorOrThrow(square);
+  const TileMatrix<double> inverse = InvertFactored(square);
+  auto strips = std::make_shared<PagedMatrix>(space.store, n, n, inverse.rows().side());
+  for (size_t row = 0; row < n; row += strips->page_rows()) {
+    space.context->CheckAbort();
+    const size_t count = strips->Run(row, n);
+    const PagedMatrix::View strip(*strips, row, count, Access::kWrite);
+    ReadRows(inverse, row, count, strip.data());
+  }
+  return strips;
 }
 
 // kBeta × the mean square of each part's slopes over the first rows of a page.
@@ -51,12 +64,12 @@ std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnToken
                              const FfnPage& page) {
   const size_t rows = std::min(page.rows, kChunk), stride = rows * map.width;
   const PagedMatrix::View x(*tokens.inputs, page.row, rows, Access::kRead);
-  Buffer<float> slopes = context.Allocate<float>(map.parts * stride);
+  Buffer<float> slopes = context.Allocate<float>(map.parts() * stride);
   Buffer<float> hidden = context.Allocate<float>(stride);
-  PreActivations(map, map.in.data(), rows, x.data(), slopes.data(), stride);
+  PreActivations(context, map.in, rows, x.data(), slopes.data(), stride);
   HiddenAndSlopes(map, rows, slopes.data(), stride, hidden.data());
   std::vector<float> penalties;
-  for (size_t part = 0; part < map.parts; ++part) {
+  for (size_t part = 0; part < map.parts(); ++part) {
     double sum = 0;
     for (size_t i = 0; i < stride; ++i) {
       const double slope = slopes[part * stride + i];
@@ -68,52 +81,48 @@ std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnToken
   return penalties;
 }
 
-// Adds X to `sums`, with as residual what the auxiliary variables want of the pre-activations.
+// Adds X to the sums, with as residual what the auxiliary variables want of the pre-activations.
 void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
-               const std::vector<FfnPage>& pages, const Buffer<float>& inverse,
-               const std::vector<float>& penalties, Statistics& sums) {
+               const std::vector<FfnPage>& pages, PagedMatrix& inverse,
+               const std::vector<float>& penalties, const PartSums& sums) {
   const size_t out = map.outputs, workers = context.pool.size(), part = kChunk * map.width;
   const auto buffer = [&](size_t count) { return context.Allocate<float>(workers * count); };
-  Buffer<float> before = buffer(map.parts * part), after = buffer(map.parts * part);
+  Buffer<float> before = buffer(map.parts() * part), after = buffer(map.parts() * part);
   Buffer<float> hidden = buffer(part);
   Buffer<float> missed = buffer(kChunk * out), weighted = buffer(kChunk * out);
-  Buffer<float> wishes = context.Allocate<float>(kFfnPage * map.rows());
+  const size_t stride = kFfnPage * map.width;
+  Buffer<float> wishes = context.Allocate<float>(map.parts() * stride);
   for (const auto& [row, rows] : pages) {
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
-      float* z0 = before.data() + worker * map.parts * part;
-      float* z = after.data() + worker * map.parts * part;
+      float* z0 = before.data() + worker * map.parts() * part;
+      float* z = after.data() + worker * map.parts() * part;
       float* p = hidden.data() + worker * part;
       float* miss = missed.data() + worker * kChunk * out;
       float* wanted = weighted.data() + worker * kChunk * out;
-      PreActivations(map, map.in.data(), count, x.data() + first * map.inputs, z0, part);
-      std::copy_n(z0, map.parts * part, z);
-      const bool gated = map.parts == 2;
+      PreActivations(context, map.in, count, x.data() + first * map.inputs, z0, part);
+      std::copy_n(z0, map.parts() * part, z);
+      const bool gated = map.parts() == 2;
       Activate(map.activation, count * map.width, gated ? z0 : nullptr, gated ? z0 + part : z0, p);
-      context.CheckAbort();
       std::copy_n(y.data() + first * out, count * out, miss);
-      SubtractOutput(map, count, p, miss);
-      Gemm(Trans::kNo, Trans::kNo, count, out, out, 1.0f, miss, out, inverse.data(), out, 0.0f,
-           wanted, out);
-      context.CheckAbort();
-      Gemm(Trans::kNo, Trans::kNo, count, map.width, out, 1.0f, wanted, out, map.down.data(),
-           map.width, 1.0f, p, map.width);
+      SubtractOutput(context, map, count, p, miss);
+      StripProduct(context, inverse, count, 1, miss, 0, wanted);  // it is symmetric
+      StripProductBack(context, *map.down, count, wanted, 1, p);
       if (gated) {
         MinimiseGated(map.activation, count * map.width, penalties[0], penalties[1], p, z,
                       z + part);
       } else {
         MinimisePlain(map.activation, count * map.width, penalties[0], p, z);
       }
-      for (size_t q = 0; q < map.parts; ++q) {
-        for (size_t i = 0; i < count; ++i) {
-          float* to = wishes.data() + (first + i) * map.rows() + q * map.width;
-          const size_t at = q * part + i * map.width;
-          for (size_t j = 0; j < map.width; ++j) to[j] = z[at + j] - z0[at + j];
-        }
+      for (size_t q = 0; q < map.parts(); ++q) {
+        float* to = wishes.data() + q * stride + first * map.width;
+        for (size_t i = 0; i < count * map.width; ++i) to[i] = z[q * part + i] - z0[q * part + i];
       }
     });
-    sums.Add(rows, x.data(), wishes.data());
+    for (size_t q = 0; q < map.parts(); ++q) {
+      sums[q]->Add(rows, x.data(), wishes.data() + q * stride);
+    }
   }
 }
 
@@ -122,36 +131,50 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
 void Auxiliary::Iterate(FfnMap map, size_t count, size_t offset) {
   Begin(std::move(map));
   const std::vector<FfnPage> pages = ChoosePages(tokens_, count, offset);
-  Statistics sums(InMemory(context_), map_.inputs, true, map_.rows());
+  const PartSums sums = MakeSums(true);
   {
-    const Buffer<float> inverse = TargetInverse(*context_, map_);
-    const auto penalties = Penalties(*context_, map_, tokens_, pages.front());
-    AddWishes(*context_, map_, tokens_, pages, inverse, penalties, sums);
+    const auto inverse = TargetInverse(space_, map_);
+    const auto penalties = Penalties(context(), map_, tokens_, pages.front());
+    AddWishes(context(), map_, tokens_, pages, *inverse, penalties, sums);
   }
   Fit(sums);
 }
 
 // δ (H + Λ) = (z − z₀)ᵀX − (θ − θ₀) Λ with Λ = λ diag(H), over the columns that may change.
-void Auxiliary::Fit(const Statistics& sums) {
+void Auxiliary::Fit(const PartSums& sums) {
   const size_t in = map_.inputs, n = options_.freeze_last ? in - 1 : in;
-  double mean = 0;
-  for (size_t i = 0; i < n; ++i) mean += sums.squares()[i] / static_cast<double>(n);
-  Buffer<double> gram = context_->Allocate<double>(in * in);
-  ReadRows(*sums.gram(), 0, in, gram.data());
-  for (size_t i = 0; i < n; ++i) {
-    gram[i * in + i] += options_.lambda * sums.squares()[i] + (mean > 0 ? kFloor * mean : 1.0);
+  const std::span<const double> squares(sums[0]->squares(), n);
+  const double mean = std::accumulate(squares.begin(), squares.end(), 0.0) / static_cast<double>(n);
+  std::vector<double> pull, ridge;
+  for (const double square : squares) {
+    pull.push_back(options_.lambda * square);
+    ridge.push_back(pull.back() + (mean > 0 ? kFloor * mean : 1.0));
   }
-  Factor(n, gram.data(), in);
-  delta_ = context_->Allocate<double>(map_.in.size());
-  ReadRows(*sums.cross(), 0, map_.rows(), delta_.data());
-  for (size_t row = 0; row < map_.rows(); ++row) {
-    for (size_t i = 0; i < in; ++i) {
-      const size_t at = row * in + i;
-      const double pull = options_.lambda * sums.squares()[i] * MovedFromOrigin(at);
-      delta_[at] = i < n ? delta_[at] - pull : 0.0;
-    }
+  std::vector<int32_t> free = AllOf(sums[0]->gram()->cols());
+  free.resize(n);
+  TileMatrix<double> factor(space_, n, n, Shape::kSymmetric);
+  Gather(*sums[0]->gram(), free, free, factor);
+  AddDiagonal(ridge, factor);
+  FactorOrThrow(factor);
+
+  delta_ = Zeros();
+  const std::vector<int32_t> places = PlacesOf(free, in);
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    const std::vector<int32_t> rows = AllOf(delta_[part].rows());
+    const TileMatrix<double> moved = MovedFromOrigin(part);
+    TileMatrix<double> change(space_, map_.width, n), pulled(space_, map_.width, n);
+    Gather(*sums[part]->cross(), rows, free, change);
+    Gather(moved, rows, free, pulled, [&](const Tile<double>& tile, size_t, size_t j) {
+      const double* own = pull.data() + pulled.cols().begin(j);
+      for (size_t r = 0; r < tile.rows; ++r) {
+        for (size_t c = 0; c < tile.cols; ++c) tile.row(r)[c] *= own[c];
+      }
+    });
+    Add(-1, pulled, change);
+    SolveForward(factor, change);
+    SolveBackward(factor, change);
+    Overlay(change, rows, places, delta_[part]);
   }
-  ParallelCholeskySolveRows(*context_, n, gram.data(), in, map_.rows(), delta_.data(), in);
 }
 
 }  // namespace struprune

@@ -12,16 +12,15 @@ namespace struprune {
 class Auxiliary : public FfnSolver {
  public:
   // Ridge on diag(XᵀX).
-  Auxiliary(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
-            FfnSolverOptions options)
-      : FfnSolver(std::move(context), std::move(origin), std::move(tokens), options) {}
+  Auxiliary(TileSpace space, InputWeights origin, FfnTokens tokens, FfnSolverOptions options)
+      : FfnSolver(std::move(space), std::move(origin), std::move(tokens), options) {}
 
   // One iteration from `map` over about `count` tokens, as ChoosePages gives them. Throws
   // ERR_ARGUMENT, ERR_NUMERIC.
   void Iterate(FfnMap map, size_t count, size_t offset);
 
  private:
-  void Fit(const Statistics& sums);
+  void Fit(const PartSums& sums);
 };
 
 }  // namespace struprune

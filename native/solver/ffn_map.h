@@ -4,44 +4,51 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <vector>
 
 #include "core/context.h"
+#include "core/paged_matrix.h"
 #include "ops/activation.h"
 
 namespace struprune {
 
+// Weights of the inputs: [width, inputs] a part, gate's and up's, or up's alone.
+using InputWeights = std::vector<std::shared_ptr<PagedMatrix>>;
+
 struct FfnMap {
   Activation activation = Activation::kSilu;
-  size_t parts = 2;    // weights of the inputs: gate and up, or up alone
   size_t inputs = 0;   // columns of X
   size_t width = 0;    // channels
   size_t outputs = 0;  // columns of Y
-  Buffer<float> in;    // [parts * width, inputs]: gate's rows, then up's
-  Buffer<float> down;  // [outputs, width]
-  Buffer<float> bias;  // [outputs], or empty
+  InputWeights in;
+  std::shared_ptr<PagedMatrix> down;  // [outputs, width]
+  Buffer<float> bias;                 // [outputs], or empty
 
-  size_t rows() const { return parts * width; }
+  size_t parts() const { return in.size(); }
 };
 
 // Below, values by channel have one array [rows, width] a part, `stride` elements apart.
 
-// pre = x[rows, inputs] weightᵀ for a weight of the shape of map.in.
-void PreActivations(const FfnMap& map, const float* weight, size_t rows, const float* x, float* pre,
-                    size_t stride);
+// pre = x[rows, inputs] weightᵀ for weights of the shapes of map.in.
+void PreActivations(Context& context, const InputWeights& weights, size_t rows, const float* x,
+                    float* pre, size_t stride);
 
 // pre becomes the slopes of hidden by pre; hidden[rows, width] is P.
 void HiddenAndSlopes(const FfnMap& map, size_t rows, float* pre, size_t stride, float* hidden);
 
 // y[rows, outputs] -= hidden Dᵀ + b: what the target is missed by.
-void SubtractOutput(const FfnMap& map, size_t rows, const float* hidden, float* y);
+void SubtractOutput(Context& context, const FfnMap& map, size_t rows, const float* hidden,
+                    float* y);
 
 // to[rows, outputs] = the change of Ŷ where pre changes by `change`, to first order; scratch[rows,
 // width].
-void PushForward(const FfnMap& map, size_t rows, const float* change, size_t change_stride,
-                 const float* slopes, size_t stride, float* scratch, float* to);
+void PushForward(Context& context, const FfnMap& map, size_t rows, const float* change,
+                 size_t change_stride, const float* slopes, size_t stride, float* scratch,
+                 float* to);
 
-// Its transpose: to[rows, map.rows()], the parts side by side, of from[rows, outputs].
-void PullBack(const FfnMap& map, size_t rows, const float* from, const float* slopes, size_t stride,
-              float* scratch, float* to);
+// Its transpose: `to` by channel, as far apart as the slopes, of from[rows, outputs].
+void PullBack(Context& context, const FfnMap& map, size_t rows, const float* from,
+              const float* slopes, size_t stride, float* scratch, float* to);
 
 }  // namespace struprune

@@ -16,6 +16,18 @@ double SquaredNorm(size_t count, const float* values) {
   return sum;
 }
 
+// How every chunk of a page reads weights, one after the other.
+Scan ScanOf(const Context& context, size_t rows, std::initializer_list<const InputWeights*> inputs,
+            std::initializer_list<PagedMatrix*> outputs) {
+  const size_t chunk = ChunkRows(context, rows);
+  Scan scan{{}, (rows + chunk - 1) / chunk};
+  for (const InputWeights* weights : inputs) {
+    for (const auto& part : *weights) scan.matrices.push_back(part.get());
+  }
+  scan.matrices.insert(scan.matrices.end(), outputs);
+  return scan;
+}
+
 // Slopes and hidden activations of a page, what every pass begins with.
 class Activations {
  public:
@@ -23,9 +35,9 @@ class Activations {
       : context_(context),
         map_(map),
         hidden_(context.Allocate<float>(context.pool.size() * kChunk * map.width)),
-        slopes_(context.Allocate<float>(map.parts * stride())) {}
+        slopes_(context.Allocate<float>(map.parts() * stride())) {}
 
-  // Elements between the parts of slopes.
+  // Elements between the parts of what there is by channel of a page.
   size_t stride() const { return kFfnPage * map_.width; }
   const float* slopes(size_t part) const { return slopes_.data() + part * stride(); }
 
@@ -35,7 +47,7 @@ class Activations {
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       float* slopes = slopes_.data() + first * map_.width;
       float* hidden = hidden_.data() + worker * kChunk * map_.width;
-      PreActivations(map_, map_.in.data(), count, x + first * map_.inputs, slopes, stride());
+      PreActivations(context_, map_.in, count, x + first * map_.inputs, slopes, stride());
       HiddenAndSlopes(map_, count, slopes, stride(), hidden);
       fn(first, count, worker, slopes, hidden);
     });
@@ -48,17 +60,30 @@ class Activations {
   Buffer<float> slopes_;  // [parts, page, width]
 };
 
+// Adds X of a page, with as residual values by channel.
+void AddParts(const PartSums& sums, size_t rows, const float* x, const float* residual,
+              size_t stride) {
+  for (size_t part = 0; part < sums.size(); ++part) {
+    sums[part]->Add(rows, x, residual + part * stride);
+  }
+}
+
 }  // namespace
 
 void CheckShapes(const FfnMap& map, const FfnTokens& tokens) {
   const auto require = [](bool fits) {
     if (!fits) throw Error("ERR_ARGUMENT", "the FFN's weights, inputs and targets do not fit");
   };
-  require(map.parts == 1 || map.parts == 2);
-  require(map.in.size() == map.rows() * map.inputs && map.down.size() == map.outputs * map.width);
+  const auto check = [&](const PagedMatrix& matrix, size_t rows, size_t cols) {
+    require(matrix.rows() == rows && matrix.cols() == cols);
+  };
+  require(map.parts() == 1 || map.parts() == 2);
+  for (const auto& part : map.in) check(*part, map.width, map.inputs);
+  check(*map.down, map.outputs, map.width);
   require(map.bias.empty() || map.bias.size() == map.outputs);
-  require(tokens.inputs->cols() == map.inputs && tokens.targets->cols() == map.outputs);
-  require(tokens.inputs->rows() == tokens.targets->rows());
+  const size_t rows = tokens.inputs->rows();
+  check(*tokens.inputs, rows, map.inputs);
+  check(*tokens.targets, rows, map.outputs);
 }
 
 std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
@@ -81,15 +106,19 @@ std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t o
 }
 
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                     const std::vector<FfnPage>& pages, Statistics& sums,
-                     const std::vector<std::unique_ptr<Statistics>>& moments) {
+                     const std::vector<FfnPage>& pages, const PartSums& sums,
+                     const PartSums& moments) {
   const size_t out = map.outputs;
   Activations activations(context, map);
-  Buffer<float> gradients = context.Allocate<float>(kFfnPage * map.rows());
+  const size_t stride = activations.stride();
+  Buffer<float> gradients = context.Allocate<float>(map.parts() * stride);
   Buffer<float> missed = context.Allocate<float>(context.pool.size() * kChunk * out);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
   for (const auto& [row, rows] : pages) {
+    const Scan scans[] = {ScanOf(context, rows, {&map.in}, {map.down.get(), map.down.get()})};
+    AnnounceFlight(
+        row, {{tokens.inputs.get(), Access::kRead}, {tokens.targets.get(), Access::kRead}}, scans);
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
     activations.ForRows(
@@ -98,17 +127,16 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
           const float* target = y.data() + first * out;
           float* miss = missed.data() + worker * kChunk * out;
           std::copy_n(target, count * out, miss);
-          SubtractOutput(map, count, hidden, miss);
-          context.CheckAbort();
+          SubtractOutput(context, map, count, hidden, miss);
           for (size_t i = 0; i < count; ++i) {
             each[first + i] = {SquaredNorm(out, miss + i * out),
                                SquaredNorm(out, target + i * out)};
           }
-          PullBack(map, count, miss, slopes, activations.stride(), hidden,
-                   gradients.data() + first * map.rows());
+          PullBack(context, map, count, miss, slopes, stride, hidden,
+                   gradients.data() + first * map.width);
         });
-    sums.Add(rows, x.data(), gradients.data());
-    for (size_t part = 0; part < map.parts; ++part) {
+    AddParts(sums, rows, x.data(), gradients.data(), stride);
+    for (size_t part = 0; part < map.parts(); ++part) {
       moments[part]->Add(rows, activations.slopes(part), nullptr);
     }
     for (size_t i = 0; i < rows; ++i) {
@@ -120,33 +148,34 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
 }
 
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                  const std::vector<FfnPage>& pages, const float* v, Statistics* sums) {
-  const size_t out = map.outputs, workers = context.pool.size();
+                  const std::vector<FfnPage>& pages, const InputWeights& v, const PartSums& sums) {
+  const size_t out = map.outputs, workers = context.pool.size(), part = kChunk * map.width;
   Activations activations(context, map);
-  const size_t change_size = map.parts * kChunk * map.width;
-  Buffer<float> changes = context.Allocate<float>(workers * change_size);
+  const size_t stride = activations.stride();
+  Buffer<float> changes = context.Allocate<float>(workers * map.parts() * part);
   Buffer<float> moves = context.Allocate<float>(workers * kChunk * out);
-  Buffer<float> gradients = context.Allocate<float>(sums ? kFfnPage * map.rows() : 0);
+  Buffer<float> gradients = context.Allocate<float>(sums.size() * stride);
   std::vector<double> each(kFfnPage);
   double total = 0;
   for (const auto& [row, rows] : pages) {
+    PagedMatrix* down = map.down.get();
+    const Scan scans[] = {sums.empty() ? ScanOf(context, rows, {&map.in, &v}, {down})
+                                       : ScanOf(context, rows, {&map.in, &v}, {down, down})};
+    AnnounceFlight(row, {{tokens.inputs.get(), Access::kRead}}, scans);
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     activations.ForRows(
         rows, x.data(),
         [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
-          float* change = changes.data() + worker * change_size;
+          float* change = changes.data() + worker * map.parts() * part;
           float* move = moves.data() + worker * kChunk * out;
-          PreActivations(map, v, count, x.data() + first * map.inputs, change, kChunk * map.width);
-          context.CheckAbort();
-          PushForward(map, count, change, kChunk * map.width, slopes, activations.stride(), hidden,
-                      move);
+          PreActivations(context, v, count, x.data() + first * map.inputs, change, part);
+          PushForward(context, map, count, change, part, slopes, stride, hidden, move);
           for (size_t i = 0; i < count; ++i) each[first + i] = SquaredNorm(out, move + i * out);
-          if (!sums) return;
-          context.CheckAbort();
-          PullBack(map, count, move, slopes, activations.stride(), hidden,
-                   gradients.data() + first * map.rows());
+          if (sums.empty()) return;
+          PullBack(context, map, count, move, slopes, stride, hidden,
+                   gradients.data() + first * map.width);
         });
-    if (sums) sums->Add(rows, x.data(), gradients.data());
+    AddParts(sums, rows, x.data(), gradients.data(), stride);
     total = std::accumulate(each.begin(), each.begin() + static_cast<ptrdiff_t>(rows), total);
   }
   return total;
@@ -154,20 +183,22 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
 
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
   const size_t out = map.outputs, part = kChunk * map.width;
-  Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts * part);
+  Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts() * part);
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
   for (const auto& [row, rows] : AllPages(tokens)) {
-    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
+    const Scan scans[] = {ScanOf(context, rows, {&map.in}, {map.down.get()})};
+    AnnounceFlight(
+        row, {{tokens.targets.get(), Access::kRead}, {tokens.inputs.get(), Access::kRead}}, scans);
     tokens.targets->Read(row, rows, missed.data());
+    const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
-      float* up = pre.data() + worker * map.parts * part;
+      float* up = pre.data() + worker * map.parts() * part;
       float* p = hidden.data() + first * map.width;
-      PreActivations(map, map.in.data(), count, x.data() + first * map.inputs, up, part);
-      const float* gate = map.parts == 2 ? up : nullptr;
+      PreActivations(context, map.in, count, x.data() + first * map.inputs, up, part);
+      const float* gate = map.parts() == 2 ? up : nullptr;
       Activate(map.activation, count * map.width, gate, gate ? up + part : up, p);
-      context.CheckAbort();
-      SubtractOutput(map, count, p, missed.data() + first * out);
+      SubtractOutput(context, map, count, p, missed.data() + first * out);
     });
     sums.Add(rows, hidden.data(), missed.data());
   }

@@ -31,21 +31,24 @@ std::vector<FfnPage> AllPages(const FfnTokens& tokens);
 // distance).
 std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t offset);
 
+// One a part of the input weights.
+using PartSums = std::vector<std::unique_ptr<Statistics>>;
+
 struct FfnError {
   double error = 0;   // ‖Y − Ŷ‖²
   double target = 0;  // ‖Y‖²
 };
 
-// Adds to `sums` X, with as residual the rows of Jᵀ(Y − Ŷ): the cross product is the gradient
-// [map.rows(), inputs]. Adds to moments[part] the slopes [tokens, width].
+// Adds to sums[part] X, with as residual the rows of Jᵀ(Y − Ŷ): the cross product is the gradient
+// [width, inputs]. Adds to moments[part] the slopes [tokens, width].
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                     const std::vector<FfnPage>& pages, Statistics& sums,
-                     const std::vector<std::unique_ptr<Statistics>>& moments);
+                     const std::vector<FfnPage>& pages, const PartSums& sums,
+                     const PartSums& moments);
 
-// ‖J v‖² for v[map.rows(), inputs], a change of map.in. Where `sums` is given it receives X and the
-// rows of Jᵀ J v.
+// ‖J v‖² for a change v of map.in. Where `sums` is not empty its parts receive X and the rows of
+// Jᵀ J v.
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
-                  const std::vector<FfnPage>& pages, const float* v, Statistics* sums);
+                  const std::vector<FfnPage>& pages, const InputWeights& v, const PartSums& sums);
 
 // Adds P of all tokens to `sums`, with as residual Y − Ŷ: what a refit of the output map needs.
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums);

@@ -1,34 +1,93 @@
 #include "solver/ffn_solver.h"
 
-#include <algorithm>
+#include "tiles/strips.h"
 
 namespace struprune {
+namespace {
 
-FfnSolver::FfnSolver(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
+using Access = PagedMatrix::Access;
+
+// Rows of a weight that are in memory as doubles at a time.
+constexpr size_t kRows = 64;
+
+// visit(row, count) over the rows of a weight, a few of one strip at a time.
+template <typename Visit>
+void EachRows(Context& context, const PagedMatrix& weight, Visit visit) {
+  for (size_t row = 0, count = 0; row < weight.rows(); row += count) {
+    context.CheckAbort();
+    count = weight.Run(row, kRows);
+    visit(row, count);
+  }
+}
+
+}  // namespace
+
+FfnSolver::FfnSolver(TileSpace space, InputWeights origin, FfnTokens tokens,
                      FfnSolverOptions options)
-    : context_(std::move(context)),
+    : space_(std::move(space)),
       origin_(std::move(origin)),
       tokens_(std::move(tokens)),
       options_(options) {}
 
 void FfnSolver::Begin(FfnMap map) {
   CheckShapes(map, tokens_);
-  if (map.in.size() != origin_.size()) throw Error("ERR_ARGUMENT", "the FFN has another width");
-  delta_ = {};
+  if (map.parts() != origin_.size() || map.width != origin_[0]->rows() ||
+      map.inputs != origin_[0]->cols()) {
+    throw Error("ERR_ARGUMENT", "the FFN has another width");
+  }
+  delta_.clear();
   map_ = std::move(map);
 }
 
-Buffer<double> FfnSolver::Zeros() const {
-  Buffer<double> buffer = context_->Allocate<double>(map_.in.size());
-  std::fill_n(buffer.data(), buffer.size(), 0.0);
-  return buffer;
+PartTiles FfnSolver::Zeros() const {
+  PartTiles zeros;
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    zeros.emplace_back(space_, map_.width, map_.inputs);
+  }
+  return zeros;
 }
 
-Buffer<float> FfnSolver::Moved() const {
+TileMatrix<double> FfnSolver::MovedFromOrigin(size_t part) const {
+  TileMatrix<double> moved(space_, map_.width, map_.inputs);
+  Buffer<double> values = context().Allocate<double>(kRows * map_.inputs);
+  EachRows(context(), *map_.in[part], [&](size_t row, size_t count) {
+    {
+      const PagedMatrix::View to(*map_.in[part], row, count, Access::kRead);
+      const PagedMatrix::View from(*origin_[part], row, count, Access::kRead);
+      for (size_t c = 0; c < count * map_.inputs; ++c) {
+        values[c] = static_cast<double>(to.data()[c]) - from.data()[c];
+      }
+    }
+    WriteRows(moved, row, count, values.data());
+  });
+  return moved;
+}
+
+PartSums FfnSolver::MakeSums(bool with_gram) const {
+  PartSums sums;
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    sums.push_back(
+        std::make_unique<Statistics>(space_, map_.inputs, with_gram && part == 0, map_.width));
+  }
+  return sums;
+}
+
+InputWeights FfnSolver::Moved() const {
   if (delta_.empty()) throw Error("ERR_ARGUMENT", "there is no change of the weights yet");
-  Buffer<float> moved = context_->Allocate<float>(map_.in.size());
-  for (size_t c = 0; c < moved.size(); ++c) {
-    moved[c] = static_cast<float>(map_.in[c] + delta_[c]);
+  InputWeights moved;
+  Buffer<double> values = context().Allocate<double>(kRows * map_.inputs);
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    PagedMatrix& from = *map_.in[part];
+    moved.push_back(
+        std::make_shared<PagedMatrix>(space_.store, map_.width, map_.inputs, from.page_rows()));
+    EachRows(context(), from, [&](size_t row, size_t count) {
+      ReadRows(delta_[part], row, count, values.data());
+      const PagedMatrix::View old(from, row, count, Access::kRead);
+      const PagedMatrix::View to(*moved.back(), row, count, Access::kWrite);
+      for (size_t c = 0; c < count * map_.inputs; ++c) {
+        to.data()[c] = static_cast<float>(old.data()[c] + values[c]);
+      }
+    });
   }
   return moved;
 }

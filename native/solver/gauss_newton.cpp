@@ -1,122 +1,175 @@
 #include "solver/gauss_newton.h"
 
-#include <algorithm>
-
-#include "ops/gemm.h"
-#include "ops/rows.h"
+#include "ops/strip_product.h"
+#include "tiles/elementwise.h"
+#include "tiles/multiply.h"
+#include "tiles/reduce.h"
 #include "tiles/strips.h"
 
 namespace struprune {
 namespace {
 
 // DᵀD [width, width] of the output map.
-Buffer<double> SquareOf(Context& context, const FfnMap& map) {
-  Buffer<double> down = context.Allocate<double>(map.down.size());
-  std::copy_n(map.down.data(), map.down.size(), down.data());
-  Buffer<double> square = context.Allocate<double>(map.width * map.width);
-  ParallelGemm(context, Trans::kYes, Trans::kNo, map.width, map.width, map.outputs, 1, down.data(),
-               map.width, down.data(), map.width, 0, square.data(), map.width);
+TileMatrix<double> SquareOf(const TileSpace& space, const FfnMap& map) {
+  TileMatrix<double> down(space, map.outputs, map.width);
+  EachStrip(*space.context, *map.down, [&](size_t first, size_t count, const float* values) {
+    WriteRows(down, first, count, values);
+  });
+  TileMatrix<double> square(space, map.width, map.width, Shape::kSymmetric);
+  Multiply(1, {down, Trans::kYes}, {down}, 0, square);
   return square;
+}
+
+// to ← to ∘ from.
+void MultiplyBy(const TileMatrix<double>& from, TileMatrix<double>& to) {
+  EachTile(
+      [&](size_t i, size_t j) {
+        const auto factor = from.Read(i, j);
+        const auto target = to.Update(i, j);
+        for (size_t r = 0; r < target.rows; ++r) {
+          for (size_t c = 0; c < target.cols; ++c) target.row(r)[c] *= factor.row(r)[c];
+        }
+      },
+      to, from);
+}
+
+void ClearLastColumn(TileMatrix<double>& matrix) {
+  const size_t last = matrix.cols().tiles() - 1;
+  for (size_t i = 0; i < matrix.rows().tiles(); ++i) {
+    const auto tile = matrix.Update(i, last);
+    for (size_t r = 0; r < tile.rows; ++r) tile.row(r)[tile.cols - 1] = 0;
+  }
+}
+
+double Dot(const PartTiles& a, const PartTiles& b) {
+  double sum = 0;
+  for (size_t part = 0; part < a.size(); ++part) sum += struprune::Dot(a[part], b[part]);
+  return sum;
+}
+
+void Add(double scale, const PartTiles& from, PartTiles& to) {
+  for (size_t part = 0; part < to.size(); ++part) struprune::Add(scale, from[part], to[part]);
+}
+
+PartTiles CrossOf(const PartSums& sums) {
+  PartTiles cross;
+  for (const auto& part : sums) cross.push_back(Copy(*part->cross()));
+  return cross;
 }
 
 }  // namespace
 
-double GaussNewton::PenaltyOf(size_t row, size_t column) const {
-  return options_.lambda / taken_ * curvatures_[row] * squares_[column];
+void GaussNewton::AddPenalty(double scale, size_t part, const TileMatrix<double>& from,
+                             TileMatrix<double>& to) const {
+  const double unit = scale * options_.lambda / taken_;
+  EachTile(
+      [&](size_t i, size_t j) {
+        const auto source = from.Read(i, j);
+        const auto target = to.Update(i, j);
+        const double* rows = curvatures_[part].data() + to.rows().begin(i);
+        const double* columns = squares_.data() + to.cols().begin(j);
+        for (size_t r = 0; r < target.rows; ++r) {
+          for (size_t c = 0; c < target.cols; ++c) {
+            target.row(r)[c] += unit * rows[r] * columns[c] * source.row(r)[c];
+          }
+        }
+      },
+      to, from);
 }
 
 double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
   preconditioner_.reset();
-  for (auto* buffer : {&residual_, &direction_, &image_}) *buffer = {};
+  for (auto* parts : {&residual_, &direction_, &image_}) parts->clear();
   Begin(std::move(map));
   pages_ = ChoosePages(tokens_, tokens, offset);
 
-  Statistics sums(InMemory(context_), map_.inputs, true, map_.rows());
-  std::vector<std::unique_ptr<Statistics>> moments;
-  for (size_t part = 0; part < map_.parts; ++part) {
-    moments.push_back(std::make_unique<Statistics>(InMemory(context_), map_.width, true, 0));
+  const PartSums sums = MakeSums(true);
+  PartSums moments;
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    moments.push_back(std::make_unique<Statistics>(space_, map_.width, true, 0));
   }
-  const FfnError error = AddGradient(*context_, map_, tokens_, pages_, sums, moments);
-  taken_ = static_cast<double>(sums.tokens());
-  MakePreconditioner(sums, moments);
+  const FfnError error = AddGradient(context(), map_, tokens_, pages_, sums, moments);
+  taken_ = static_cast<double>(sums[0]->tokens());
+  MakePreconditioner(*sums[0], moments);
 
   delta_ = Zeros();
-  residual_ = Zeros();
-  ReadRows(*sums.cross(), 0, map_.rows(), residual_.data());
-  for (size_t row = 0, c = 0; row < map_.rows(); ++row) {
-    for (size_t column = 0; column < map_.inputs; ++column, ++c) {
-      residual_[c] -= PenaltyOf(row, column) * MovedFromOrigin(c);
-    }
+  residual_ = CrossOf(sums);
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    AddPenalty(-1, part, MovedFromOrigin(part), residual_[part]);
   }
   return error.target > 0 ? error.error / error.target : 0;
 }
 
 // A = (DᵀD) ∘ the moments of the slopes; the moments are freed.
-void GaussNewton::MakePreconditioner(const Statistics& sums,
-                                     std::vector<std::unique_ptr<Statistics>>& moments) {
-  const size_t in = map_.inputs, width = map_.width;
-  squares_.assign(sums.squares(), sums.squares() + in);
+void GaussNewton::MakePreconditioner(const Statistics& sums, PartSums& moments) {
+  squares_.assign(sums.squares(), sums.squares() + map_.inputs);
   curvatures_.clear();
-  const Buffer<double> square = SquareOf(*context_, map_);
-  std::vector<Buffer<double>> curvatures;
-  for (auto& moment : moments) {
-    Buffer<double> curvature = context_->Allocate<double>(width * width);
-    ReadRows(*moment->gram(), 0, width, curvature.data());
-    for (size_t c = 0; c < width * width; ++c) curvature[c] *= square[c];
-    moment.reset();
-    for (size_t j = 0; j < width; ++j) curvatures_.push_back(curvature[j * width + j]);
-    curvatures.push_back(std::move(curvature));
+  std::vector<TileMatrix<double>> curvatures;
+  {
+    const TileMatrix<double> square = SquareOf(space_, map_);
+    for (auto& moment : moments) {
+      TileMatrix<double> curvature = Copy(*moment->gram());
+      moment.reset();
+      MultiplyBy(square, curvature);
+      curvatures_.push_back(Diagonal(curvature));
+      curvatures.push_back(std::move(curvature));
+    }
   }
-  Buffer<double> inputs = context_->Allocate<double>(in * in);
-  ReadRows(*sums.gram(), 0, in, inputs.data());
-  preconditioner_.emplace(*context_, taken_, in, std::move(inputs), width, std::move(curvatures));
+  preconditioner_.emplace(taken_, Copy(*sums.gram()), std::move(curvatures));
 }
 
-void GaussNewton::Precondition(double* z) const {
-  preconditioner_->Apply(residual_.data(), z);
-  if (!options_.freeze_last) return;
-  for (size_t row = 0; row < map_.rows(); ++row) z[(row + 1) * map_.inputs - 1] = 0;
+PartTiles GaussNewton::Preconditioned() const {
+  PartTiles z;
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    z.push_back(preconditioner_->Apply(part, residual_[part]));
+    if (options_.freeze_last) ClearLastColumn(z.back());
+  }
+  return z;
+}
+
+InputWeights GaussNewton::InStrips(const PartTiles& parts) const {
+  InputWeights weights;
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    auto to = std::make_shared<PagedMatrix>(space_.store, map_.width, map_.inputs,
+                                            map_.in[part]->page_rows());
+    for (size_t row = 0; row < to->rows(); row += to->page_rows()) {
+      context().CheckAbort();
+      const size_t count = to->Run(row, to->page_rows());
+      const PagedMatrix::View strip(*to, row, count, PagedMatrix::Access::kWrite);
+      ReadRows(parts[part], row, count, strip.data());
+    }
+    weights.push_back(std::move(to));
+  }
+  return weights;
 }
 
 Direction GaussNewton::NextDirection(bool last) {
   if (!preconditioner_) throw Error("ERR_ARGUMENT", "there is no linearisation yet");
-  const size_t cells = map_.in.size();
-  Buffer<double> next = Zeros();
-  Precondition(next.data());
-  const double norm = Dot(cells, residual_.data(), next.data());
-  if (!direction_.empty()) {
-    const double share = norm_ > 0 ? norm / norm_ : 0;
-    for (size_t c = 0; c < cells; ++c) next[c] += share * direction_[c];
-  }
+  PartTiles next = Preconditioned();
+  const double norm = Dot(residual_, next);
+  if (!direction_.empty()) Add(norm_ > 0 ? norm / norm_ : 0, direction_, next);
   direction_ = std::move(next);
-  image_ = {};
+  image_.clear();
   norm_ = norm;
 
-  Buffer<float> v = context_->Allocate<float>(cells);
-  std::copy_n(direction_.data(), cells, v.data());
-  std::optional<Statistics> sums;
-  if (!last) sums.emplace(InMemory(context_), map_.inputs, false, map_.rows());
+  const PartSums sums = last ? PartSums{} : MakeSums(false);
   Direction line;
-  line.slope = Dot(cells, residual_.data(), direction_.data());
-  line.curvature = AddProduct(*context_, map_, tokens_, pages_, v.data(), sums ? &*sums : nullptr);
-  if (sums) {
-    image_ = context_->Allocate<double>(cells);
-    ReadRows(*sums->cross(), 0, map_.rows(), image_.data());
-  }
-  for (size_t row = 0, c = 0; row < map_.rows(); ++row) {
-    for (size_t column = 0; column < map_.inputs; ++column, ++c) {
-      const double pull = PenaltyOf(row, column) * direction_[c];
-      line.curvature += pull * direction_[c];
-      if (sums) image_[c] += pull;
-    }
+  line.slope = Dot(residual_, direction_);
+  line.curvature = AddProduct(context(), map_, tokens_, pages_, InStrips(direction_), sums);
+  image_ = CrossOf(sums);
+  for (size_t part = 0; part < map_.parts(); ++part) {
+    TileMatrix<double> pull(space_, map_.width, map_.inputs);
+    AddPenalty(1, part, direction_[part], pull);
+    line.curvature += struprune::Dot(pull, direction_[part]);
+    if (!last) struprune::Add(1, pull, image_[part]);
   }
   return line;
 }
 
 void GaussNewton::Advance(double step) {
   if (direction_.empty()) throw Error("ERR_ARGUMENT", "there is no direction yet");
-  for (size_t c = 0; c < delta_.size(); ++c) delta_[c] += step * direction_[c];
-  for (size_t c = 0; c < image_.size(); ++c) residual_[c] -= step * image_[c];
+  Add(step, direction_, delta_);
+  if (!image_.empty()) Add(-step, image_, residual_);
 }
 
 }  // namespace struprune

@@ -25,9 +25,8 @@ struct Direction {
 class GaussNewton : public FfnSolver {
  public:
   // K = λ × the diagonal of the Kronecker approximation of JᵀJ.
-  GaussNewton(std::shared_ptr<Context> context, Buffer<float> origin, FfnTokens tokens,
-              FfnSolverOptions options)
-      : FfnSolver(std::move(context), std::move(origin), std::move(tokens), options) {}
+  GaussNewton(TileSpace space, InputWeights origin, FfnTokens tokens, FfnSolverOptions options)
+      : FfnSolver(std::move(space), std::move(origin), std::move(tokens), options) {}
 
   // Linearises at `map` over about `tokens` tokens: pages at even distances, the first of them page
   // number `offset`. Returns ‖Y − Ŷ‖² ÷ ‖Y‖² over them. Throws ERR_ARGUMENT where shapes do not
@@ -40,17 +39,21 @@ class GaussNewton : public FfnSolver {
   void Advance(double step);
 
  private:
-  void MakePreconditioner(const Statistics& sums,
-                          std::vector<std::unique_ptr<Statistics>>& moments);
-  void Precondition(double* z) const;
-  double PenaltyOf(size_t row, size_t column) const;
+  void MakePreconditioner(const Statistics& sums, PartSums& moments);
+  // The preconditioned residual.
+  PartTiles Preconditioned() const;
+  // to += scale K from, of a part.
+  void AddPenalty(double scale, size_t part, const TileMatrix<double>& from,
+                  TileMatrix<double>& to) const;
+  InputWeights InStrips(const PartTiles& parts) const;
 
   // Of the linearisation.
   std::vector<FfnPage> pages_;
-  double taken_ = 0;                          // tokens of the pages
-  std::vector<double> curvatures_, squares_;  // diagonals of A and of H
+  double taken_ = 0;                             // tokens of the pages
+  std::vector<std::vector<double>> curvatures_;  // diagonals of A, a part each
+  std::vector<double> squares_;                  // diagonal of H
   std::optional<KroneckerInverse> preconditioner_;
-  Buffer<double> residual_, direction_, image_;  // [map.rows(), inputs]
+  PartTiles residual_, direction_, image_;
   double norm_ = 0;  // <residual, preconditioned residual> at the last direction
 };
 

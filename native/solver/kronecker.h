@@ -5,26 +5,25 @@
 
 #include <vector>
 
-#include "core/context.h"
+#include "tiles/tile_matrix.h"
 
 namespace struprune {
 
 class KroneckerInverse {
  public:
-  // inputs[n, n] = H = XᵀX over `tokens`; curvatures[part][width, width] = A. Both are factored in
-  // place. Throws ERR_NUMERIC where that fails: damped as they are, only for numbers out of range.
-  KroneckerInverse(Context& context, double tokens, size_t n, Buffer<double> inputs, size_t width,
-                   std::vector<Buffer<double>> curvatures);
+  // inputs[n, n] = H = XᵀX over `tokens`; curvatures[part][width, width] = A, all symmetric. They
+  // are factored in place. Throws ERR_NUMERIC where that fails: damped as they are, only for
+  // numbers out of range.
+  KroneckerInverse(double tokens, TileMatrix<double> inputs,
+                   std::vector<TileMatrix<double>> curvatures);
 
-  // z[parts * width, n] = the inverse times r of the same shape.
-  void Apply(const double* r, double* z) const;
+  // The inverse times r[width, n] of a part.
+  TileMatrix<double> Apply(size_t part, const TileMatrix<double>& r) const;
 
  private:
-  Context& context_;
   const double tokens_;
-  const size_t n_, width_;
-  Buffer<double> inputs_;
-  std::vector<Buffer<double>> curvatures_;
+  TileMatrix<double> inputs_;
+  std::vector<TileMatrix<double>> curvatures_;
 };
 
 }  // namespace struprune

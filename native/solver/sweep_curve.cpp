@@ -17,6 +17,7 @@
 #include "tiles/gather.h"
 #include "tiles/multiply.h"
 #include "tiles/reduce.h"
+#include "tiles/run_tiles.h"
 
 namespace struprune {
 namespace {
@@ -121,22 +122,36 @@ class CurveMeasure {
     TileMatrix<double> inner(site_.space(), removed_.size(), columns.size(), rows.shape());
     Multiply(1, {products, Trans::kYes}, {rows}, 0, inner);
     if (site_.has_cross()) Multiply(-1, {weighted, Trans::kYes}, {shift}, 1, inner);
-    std::vector<double> sums(rows.cols().tiles() * removed_.size(), 0.0);
-    EachTile(
-        [&](size_t i, size_t j) {
-          const auto l = rows.Read(i, j), product = std::as_const(inner).Read(i, j);
-          const int32_t* own = columns.data() + rows.cols().begin(j);
-          double* to = sums.data() + j * removed_.size() + rows.rows().begin(i);
-          for (size_t r = 0; r < l.rows; ++r) {
-            const double square = measured_[rows.rows().begin(i) + r];
-            for (size_t c = 0; c < l.cols; ++c) {
-              const double value = l.row(r)[c];
-              to[r] += ridge_.diagonal[own[c]] * value * (value * square + 2 * product.row(r)[c]);
-            }
+    // One task a row of tiles, which `inner` and `rows` may end at the diagonal.
+    const TileAxis &lines = rows.rows(), &blocks = rows.cols();
+    const auto blocks_of = [&](size_t i) {
+      size_t count = 0;
+      while (count < blocks.tiles() && rows.Has(i, count)) ++count;
+      return count;
+    };
+    RunTiles(
+        rows.space(), lines.tiles(),
+        [&](size_t i, Visits& visits) {
+          for (size_t j = 0; j < blocks_of(i); ++j) {
+            visits.push_back(rows.At(i, j));
+            visits.push_back(inner.At(i, j));
           }
         },
-        rows, inner);
-    for (size_t k = 0; k < sums.size(); ++k) penalty_[k % removed_.size()] += sums[k];
+        [&](size_t i, size_t) {
+          for (size_t j = 0; j < blocks_of(i); ++j) {
+            const auto l = rows.Read(i, j), product = std::as_const(inner).Read(i, j);
+            const int32_t* own = columns.data() + blocks.begin(j);
+            for (size_t r = 0; r < l.rows; ++r) {
+              const double square = measured_[lines.begin(i) + r];
+              double sum = 0;
+              for (size_t c = 0; c < l.cols; ++c) {
+                const double value = l.row(r)[c];
+                sum += ridge_.diagonal[own[c]] * value * (value * square + 2 * product.row(r)[c]);
+              }
+              penalty_[lines.begin(i) + r] += sum;
+            }
+          }
+        });
   }
 
   // The error before any removal: ‖R‖² − tr(D Δ*ᵀ) − tr(Δ* Λ Δ*ᵀ), Δ* = W* − W.

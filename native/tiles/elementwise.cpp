@@ -36,6 +36,14 @@ void Scale(double factor, TileMatrix<double>& matrix) {
       matrix);
 }
 
+void AddDiagonal(std::span<const double> values, TileMatrix<double>& square) {
+  for (size_t i = 0; i < square.rows().tiles(); ++i) {
+    const auto tile = square.Update(i, i);
+    const auto own = values.subspan(square.rows().begin(i), tile.rows);
+    for (size_t r = 0; r < tile.rows; ++r) tile.row(r)[r] += own[r];
+  }
+}
+
 TileMatrix<double> Copy(const TileMatrix<double>& from) {
   TileMatrix<double> to(from.space(), from.rows().size(), from.cols().size(), from.shape());
   EachTile(

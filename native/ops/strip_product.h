@@ -1,0 +1,30 @@
+// Products with a weight of which only the strips at hand are in memory.
+#pragma once
+
+#include "core/context.h"
+#include "core/paged_matrix.h"
+
+namespace struprune {
+
+// Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order; polls the
+// abort flag before each.
+template <typename Visit>
+void EachStrip(Context& context, PagedMatrix& matrix, Visit visit) {
+  if (matrix.cols() == 0) return;
+  for (size_t row = 0; row < matrix.rows(); row += matrix.page_rows()) {
+    context.CheckAbort();
+    const size_t count = matrix.Run(row, matrix.page_rows());
+    const PagedMatrix::View strip(matrix, row, count, PagedMatrix::Access::kRead);
+    visit(row, count, static_cast<const float*>(strip.data()));
+  }
+}
+
+// out[rows, n] = alpha x[rows, k] Wᵀ + beta out for W[n, k].
+void StripProduct(Context& context, PagedMatrix& weight, size_t rows, float alpha, const float* x,
+                  float beta, float* out);
+
+// out[rows, k] = x[rows, n] W + beta out for W[n, k]; strips are summed in order.
+void StripProductBack(Context& context, PagedMatrix& weight, size_t rows, const float* x,
+                      float beta, float* out);
+
+}  // namespace struprune
