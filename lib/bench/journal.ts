@@ -12,11 +12,14 @@ const FORMAT = 'struprune-bench-journal 1';
 
 export class Journal {
   readonly #path: string;
+  /** Of the conditions. */
+  readonly key: string;
   /** Earlier results, in the order in which they came. */
   readonly entries: unknown[];
 
-  private constructor(path: string, entries: unknown[]) {
+  private constructor(path: string, key: string, entries: unknown[]) {
     this.#path = path;
+    this.key = key;
     this.entries = entries;
   }
 
@@ -31,7 +34,7 @@ export class Journal {
     if (isHead(first) && first.format === FORMAT && first.key === head.key) {
       // A line that was being written when the run died.
       await asOutput(path, () => truncate(path, known.bytes));
-      return new Journal(path, entries);
+      return new Journal(path, head.key, entries);
     }
     if (known.exists && !replace) {
       throw new StruPruneError(
@@ -42,7 +45,7 @@ export class Journal {
     }
     await asOutput(path, () => makeParents(path));
     await append(path, head, 'w');
-    return new Journal(path, []);
+    return new Journal(path, head.key, []);
   }
 
   /** Adds a result and brings it to the disk. */

@@ -19,6 +19,14 @@ interface Made<T> {
   seconds: number;
   value: T;
 }
+export type MadeSurvey = Made<Survey>;
+
+/** Where error curves outlast the process. */
+export interface SurveyShelf {
+  /** Those of an earlier run; null: none. */
+  read(use: Pick<SurveyUse, 'key' | 'input'>): Promise<MadeSurvey | null>;
+  write(use: SurveyUse): Promise<void>;
+}
 
 /**
  * Dense surveys of one model on one calibration text: each is made once, whichever widths are then asked of it.
@@ -29,16 +37,22 @@ export class Surveys {
   readonly #columns = new Map<string, Made<SiteStatistics[]>>();
   readonly #adopted: Survey[] = [];
   readonly #onUse: ((use: SurveyUse) => void) | undefined;
+  readonly #shelf: SurveyShelf | undefined;
 
-  constructor(onUse?: (use: SurveyUse) => void) {
+  constructor(onUse?: (use: SurveyUse) => void, shelf?: SurveyShelf) {
     this.#onUse = onUse;
+    this.#shelf = shelf;
   }
 
   /** Error curves, and Fisher metrics where the layer weights ask for them. */
   async curves(input: SurveyInput): Promise<Survey> {
     const key = curvesKey(input);
+    const old = await this.#shelf?.read({ key, input });
+    if (old && !this.#curves.has(key)) this.#curves.set(key, old);
     const { made, fresh } = await once(this.#curves, key, () => surveyCurves(input));
-    this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: made.value });
+    const use = { key, seconds: made.seconds, fresh, input, survey: made.value };
+    if (fresh) await this.#shelf?.write(use);
+    this.#onUse?.(use);
     return made.value;
   }
 

@@ -1,5 +1,5 @@
 /** bench quality on a small model: its numbers against prune() and evaluate(), its sharing, its going on. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { writeBench } from '../../lib/bench/output';
@@ -140,6 +140,42 @@ test('an interrupted run goes on with what it has', async (t) => {
     instanceOf: StruPruneError,
     message: /another model, text, setting or machine.*force: true/,
   });
+});
+
+test('an interrupted run does not make its survey again, unless the file is damaged', async (t) => {
+  const model = work.model('llama2');
+  const output = work.path('bench');
+  const run = async (sparsities: number[]) => {
+    let surveyed = false;
+    const { quality } = await benchQuality(
+      model,
+      options(output, {
+        methods: ['struprune-threshold'],
+        sparsities,
+        onProgress: ({ stage }) => {
+          surveyed ||= stage === 'survey';
+        },
+      }),
+    );
+    return { surveyed, quality: quality! };
+  };
+  t.true((await run([0.2])).surveyed);
+  const second = await run([0.2, 0.4]);
+  t.false(second.surveyed);
+  const fresh = await benchQuality(
+    model,
+    options(work.path('bench'), { methods: ['struprune-threshold'], sparsities: [0.4] }),
+  );
+  const untimed = ({ layers }: { layers: object[] }) =>
+    layers.map((layer) => ({ ...layer, seconds: 0 }));
+  t.deepEqual(untimed(second.quality.rows[1]!), untimed(fresh.quality!.rows[0]!));
+  t.is(second.quality.rows[1]!.seconds.survey, second.quality.rows[0]!.seconds.survey);
+
+  const file = readdirSync(output).find((name) => name.startsWith('survey-'))!;
+  const bytes = readFileSync(join(output, file));
+  bytes[bytes.length >> 1]! ^= 1;
+  writeFileSync(join(output, file), bytes);
+  t.true((await run([0.2, 0.3])).surveyed);
 });
 
 test('a row that cannot be made is a failure of its own', async (t) => {

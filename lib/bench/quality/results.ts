@@ -6,12 +6,14 @@ type Dense = BenchQuality['dense'];
 
 /** What a run has found so far, in a journal on the disk. */
 export class Results {
+  readonly folder: string;
   readonly #journal: Journal;
   readonly #rows = new Map<string, BenchRow>();
   readonly #surveys = new Map<string, BenchSurvey>();
   #dense: Dense | null = null;
 
-  private constructor(journal: Journal) {
+  private constructor(folder: string, journal: Journal) {
+    this.folder = folder;
     this.#journal = journal;
     for (const value of journal.entries) {
       const entry = entrySchema.parse(value);
@@ -23,7 +25,13 @@ export class Results {
 
   /** @throws StruPruneError ERR_OUTPUT where the folder holds results of other conditions */
   static async open(folder: string, conditions: unknown, replace: boolean): Promise<Results> {
-    return new Results(await Journal.open(join(folder, 'rows.jsonl'), conditions, replace));
+    const journal = await Journal.open(join(folder, 'rows.jsonl'), conditions, replace);
+    return new Results(folder, journal);
+  }
+
+  /** Of the conditions. */
+  get key(): string {
+    return this.#journal.key;
   }
 
   get dense(): Dense | null {

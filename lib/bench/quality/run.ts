@@ -24,7 +24,7 @@ import { type QualityOptions, type QualitySettings, qualitySettings } from './op
 import { Reference } from './reference';
 import { Results } from './results';
 import { makeRow } from './row';
-import { surveyOf } from './survey';
+import { BenchShelf } from './shelf';
 import { requireDistinct, type TokenisedText, tokenise } from './texts';
 
 /** Faults that concern one row alone; after any other the run ends. */
@@ -58,7 +58,7 @@ interface Run {
 /**
  * Prunes the checkpoint at `model` by every asked method to every asked sparsity and compares each written file
  * with the dense model. What is shared is made once: tokens, the dense model's states, surveys. Finished rows are
- * kept in `output`/rows.jsonl, so that the same call goes on after an interruption; a row that cannot be made is
+ * kept in `output`/rows.jsonl and surveys beside it, so that the same call goes on after an interruption; a row that cannot be made is
  * a failure in the document, not of the run.
  */
 export async function benchQuality(model: string, options: QualityOptions): Promise<BenchDocument> {
@@ -147,7 +147,8 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
   const onStage = withBytes(engine, onProgress);
   const reference = await Reference.make(engine, source, texts, settings.scratch, onStage);
   const uses: SurveyUse[] = [];
-  const surveys = new Surveys((use) => uses.push(use));
+  const shelf = new BenchShelf(results, settings.scratch);
+  const surveys = new Surveys((use) => uses.push(use), shelf);
   const folder = await mkdtemp(join(settings.scratch, 'struprune-bench-'));
   try {
     if (!results.dense) {
@@ -172,7 +173,6 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
           keepModel: settings.keepModels,
           onProgress: prefixed(onProgress, prefix),
         });
-        for (const use of uses) await results.addSurvey(surveyOf(use));
         await results.addRow(job.key, row);
       } catch (error) {
         failures.push(failureOf(engine, job, error));

@@ -91,7 +91,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
 
   output: {
     flag: '-o, --output <folder>',
-    help: 'for quality.json, quality.csv and rows.jsonl, by which an interrupted run goes on',
+    help: 'for quality.json, quality.csv, and rows.jsonl and surveys, by which an interrupted run goes on',
     group: out,
   },
   keepModels: {
