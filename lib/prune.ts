@@ -20,6 +20,7 @@ import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
 import type { PruneResult } from './pruning/result';
+import { ridgeWarnings } from './pruning/ridge-warning';
 import { openRun, type Run, type Shared } from './pruning/run';
 import { settingsUsed } from './pruning/settings-used';
 import { planOutput } from './pruning/setup';
@@ -100,19 +101,20 @@ async function pruneWith(
     const hashes = await hashFiles(run.source, options.signal);
     const facts = { ...run, hashes, threads: engine.threads, device: engine.device };
     await journal.begin(runIdentity(facts), options.signal);
-    for (const warning of journal.warnings) run.onWarning?.(warning);
+    for (const warning of journal.warnings) run.warn(warning);
     let result = await journal.completed();
     if (!result) {
       // What can be refused is refused before the first forward pass.
       const tokenizer = await tokenizerOutput(run.source, settings.format, options.signal);
       await checkSurvey(run, facts);
       const dense = await before(run, options);
-      const { allocation, survey, columns } = await decide(run, journal, facts);
+      const decision = await decide(run, journal, facts);
       if (settings.saveCalibration !== undefined) {
         await copyFile(journal.surveyPath, settings.saveCalibration);
       }
-      const plan = planOutput(run, allocation.removed);
-      const solved = await solveBlocks(run, journal, plan, allocation, survey, columns);
+      const plan = planOutput(run, decision.allocation.removed);
+      const solved = await solveBlocks(run, journal, plan, decision);
+      ridgeWarnings(solved.layerStats, settings.lambda).forEach(run.warn);
       const sink = await openSink(plan, settings.output, {
         replace: settings.force,
         work: journal.folder,
@@ -122,13 +124,13 @@ async function pruneWith(
       });
       result = await orAbort(sink, async () => {
         const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
-        const summary = summarise(run, plan, solved);
+        const summary = summarise(run, plan, decision.allocation, solved);
         const after = await verify(run, path, solved.expected, dense.samplesBefore, options);
         const known: PruneResult = {
           ...summary,
           ...after,
           perplexityBefore: dense.perplexityBefore,
-          warnings: [...dense.warnings, ...journal.warnings],
+          warnings: run.warnings,
           seconds: (performance.now() - start) / 1000,
           peakRssBytes: native.peakRss(),
           peakBudgetBytes: native.memoryOf(engine.handle).peak,
@@ -152,19 +154,19 @@ function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) 
   return { read: now.read - before.read, written: now.written - before.written };
 }
 
-/** The dense model's perplexity and words, and what the user should be warned of. */
+/** The dense model's perplexity and words; warns of an evaluation text that calibrates. */
 async function before(run: Run, { signal }: PruneOptions) {
-  const { evaluation, engine, source, settings, onWarning } = run;
+  const { evaluation, engine, source, settings } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
-  if (overlap) onWarning?.(overlap);
+  if (overlap) run.warn(overlap);
   const dense = new Session(engine, source, 'F32', settings.scratch);
   try {
     const perplexityBefore = await perplexityOf(run, dense);
     const samplesBefore = settings.samples
       ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS)
       : null;
-    return { warnings: overlap ? [overlap] : [], perplexityBefore, samplesBefore };
+    return { perplexityBefore, samplesBefore };
   } finally {
     dense.dispose();
   }

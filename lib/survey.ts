@@ -9,7 +9,8 @@ import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsFrom } from './options';
-import type { OnProgress } from './progress';
+import { calling } from './own';
+import type { OnProgress, OnWarning } from './progress';
 import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
@@ -23,7 +24,7 @@ import { sourceOf } from './source';
 
 /** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
 export type SurveyOptions = z.input<typeof surveySchema> &
-  CallOptions & { onProgress?: OnProgress };
+  CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 
 /** Error curves of a model's layers, and what a target is counted in. */
 export interface LayerCurves extends TargetFacts {
@@ -55,7 +56,16 @@ export async function survey(
     const session = new Session(engine, source, dtype, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
-      const input = { session, ids, window, layers, settings: setup.settings, onProgress };
+      const onWarning = options.onWarning && calling(options.onWarning);
+      const input = {
+        session,
+        ids,
+        window,
+        layers,
+        settings: setup.settings,
+        onProgress,
+        onWarning,
+      };
       const measured = await makeSurvey(input, method, surveys);
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);

@@ -14,7 +14,8 @@ import type {
 } from './types';
 import { allocateUniform } from './uniform';
 
-export { allocateEnergy } from './energy';
+export { allocateEnergy, layerEnergies } from './energy';
+export { scopeWeights } from './layers';
 export { allowedRemovals, weightsToRemove } from './rounding';
 export { allocateThreshold } from './threshold';
 export * from './types';

@@ -1,5 +1,5 @@
 /**
- * The Fisher metric of every site (docs/method.md, section 4): G = (1/n) Σ δδᵀ with δ = ∂(sum of the window's
+ * The Fisher metric of every site (docs/method.md, section 5): G = (1/n) Σ δδᵀ with δ = ∂(sum of the window's
  * NLL)/∂y, y being what the site adds to the residual stream. One forward pass keeps the hidden states before
  * every block in scratch files, then gradients run back through the blocks; one block is in memory at a time.
  */

@@ -48,7 +48,7 @@ export interface NativeDivergence {
     hidden: MatrixHandle,
     mean: MatrixHandle,
   ): Promise<Float64Array>;
-  /** KL(p ‖ q), nats `[tokens]`, of the distributions q that the same head gives for `hidden` (docs/method.md, section 4). */
+  /** KL(p ‖ q), nats `[tokens]`, of the distributions q that the same head gives for `hidden` (docs/method.md, section 5). */
   divergenceFrom(
     engine: EngineHandle,
     ends: EndsHandle,

@@ -1,5 +1,12 @@
 /** What a run removes where: the dense survey, where the rule or the method needs one, and the allocation. */
-import { type Allocation, allocate, type Budget } from '../allocation';
+import {
+  type Allocation,
+  allocate,
+  type Budget,
+  type JointAllocation,
+  layerEnergies,
+  scopeWeights,
+} from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import { copyFile } from '../checkpoint/atomic';
 import type { Method, SiteStatistics } from '../methods';
@@ -15,24 +22,28 @@ import { type Measured, readSurvey, requireSurvey, writeSurvey } from './survey-
 import type { Surveys } from './surveys';
 import { allocationLayers, type Layer } from './widths';
 
-export async function decide(
-  run: Run,
-  journal: Journal,
-  facts: RunFacts,
-): Promise<{
-  allocation: Allocation;
+/** What goes where, and what that was decided by. */
+export interface Decision {
+  allocation: Allocation | JointAllocation;
   survey: Survey | null;
+  /** ε_l, one a layer; null without a survey. */
+  energies: Float64Array | null;
   columns: SiteStatistics[] | null;
-}> {
+}
+
+export async function decide(run: Run, journal: Journal, facts: RunFacts): Promise<Decision> {
   const { settings, method, layers } = run;
   const measured = await measure(run, journal, facts);
   const columns = method?.inputs === 'dense' ? measured.columns : null;
   if (settings.allocation === 'uniform') {
-    return { allocation: uniformAllocation(run), survey: null, columns };
+    return { allocation: uniformAllocation(run), survey: null, energies: null, columns };
   }
   const survey = await curvesOf(method, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
-  return { allocation: await allocateBy(settings, placed, budgetOf(run)), survey, columns };
+  const budget = budgetOf(run);
+  const allocation = await allocateBy(settings, placed, budget);
+  const energies = layerEnergies(placed, budget.remove / scopeWeights(placed));
+  return { allocation, survey, energies, columns };
 }
 
 /** By a rule of ours or of the caller's. @throws StruPruneError ERR_ARGUMENT, ERR_NAN */
@@ -40,7 +51,7 @@ export async function allocateBy(
   settings: Pick<Settings, 'allocation' | 'energyForm' | 'temperature' | 'apart'>,
   layers: readonly PlacedLayer[],
   budget: Budget,
-): Promise<Allocation> {
+): Promise<Allocation | JointAllocation> {
   const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
   if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
   return inTurns(allocate(layers, budget, { rule, form, temperature, apart }));
@@ -68,7 +79,7 @@ async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Mea
     if (read.survey) run.surveys.adopt(read.survey);
     return read;
   }
-  const input = { session, ids, window, layers, settings, onProgress };
+  const input = { session, ids, window, layers, settings, onProgress, onWarning: run.warn };
   const measured = await makeSurvey(input, method, run.surveys);
   await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
   return measured;

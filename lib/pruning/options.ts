@@ -8,6 +8,7 @@ import { BASELINES } from '../methods';
 import { bytes, path, settingsFrom } from '../options';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
+import { ADMM_DEFAULTS } from '../solver/admm';
 import type { MaskFunction } from '../solver/own-mask';
 import { flagOf } from '../wording';
 import type { Target } from './widths';
@@ -18,6 +19,8 @@ export const DTYPES = ['f32', 'f16', 'bf16', 'q8_0'] as const;
 export const SCOPES = ['ffn', 'attention', 'all'] as const;
 export const ALLOCATIONS = ['uniform', 'threshold', 'energy'] as const;
 export const LAYER_WEIGHTS = ['fisher', 'probe', 'residual', 'output', 'none'] as const;
+/** What gives ADMM its first mask. */
+export const ADMM_STARTS = ['none', 'sweep', 'wanda', 'magnitude'] as const;
 export const MASKS = ['sweep', 'admm', 'wanda', 'magnitude'] as const;
 /** What the sweep's order is measured in: plain squares, or the Fisher metric of the survey. */
 export const SELECTIONS = ['plain', 'fisher'] as const;
@@ -45,6 +48,11 @@ const own = {
   alpha: share.optional(),
   beta: share.optional(),
   mask: z.union([z.enum(MASKS), ownMask]).default('sweep'),
+  admmStart: z.enum(ADMM_STARTS).default('none'),
+  admmRho: z.number().positive().default(ADMM_DEFAULTS.rho),
+  admmGrowth: z.number().min(1).default(ADMM_DEFAULTS.rhoGrowth),
+  admmTolerance: z.number().positive().default(ADMM_DEFAULTS.tolerance),
+  admmIterations: count.default(ADMM_DEFAULTS.maxIterations),
   swaps: z.number().int().min(0).default(0),
   selection: z.enum(SELECTIONS).default('plain'),
   refit: z.boolean().default(true),

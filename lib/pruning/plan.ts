@@ -388,10 +388,11 @@ function solverMemory(
   const columns = widthOf(layer);
   const most = layer.allowed.at(-1)! * layer.groupSize;
   const mask = method === null ? settings.mask : 'sweep';
+  const sweeps = mask === 'sweep' || (mask === 'admm' && settings.admmStart === 'sweep');
   const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
   return Math.max(
     targetBytes(ground, problem),
-    mask === 'sweep' || mask instanceof Own ? sweepBytes(ground, problem, most) : 0,
+    sweeps || mask instanceof Own ? sweepBytes(ground, problem, most) : 0,
     mask === 'admm' || mask instanceof Own ? admmBytes(ground, problem) : 0,
     swaps ? swapBytes(ground, problem, columns - layer.groupSize) : 0,
     settings.refit || method !== null

@@ -1,5 +1,5 @@
 /**
- * Layer weights by trial (docs/method.md, section 4): a layer is pruned alone and refitted, the rest of the dense
+ * Layer weights by trial (docs/method.md, section 5): a layer is pruned alone and refitted, the rest of the dense
  * model runs on, and its KL to the dense model ÷ its error is what a unit of that error costs, in nats per token.
  */
 import { orRelease, using } from '../engine/engine';

@@ -1,3 +1,4 @@
+import type { AllocationScope, EnergyForm } from '../allocation';
 import type { ExportKind } from '../checkpoint/export-table';
 import type { Site } from '../engine/native';
 import type { AdmmStep } from '../solver/admm';
@@ -20,6 +21,10 @@ export interface LayerStats {
   site: Site;
   removed: number;
   groups: number;
+  /** What removing a weight here costs by the survey, at the share that all layers would give up alike, ÷ the mean over them (ε_l of docs/method.md, section 5); null without a survey. */
+  energy: number | null;
+  /** w_l: what a unit of this layer's error is worth; null without a survey. */
+  weight: number | null;
   /** Predicted loss of the survey, Σ of which the allocation minimised; null without a survey. */
   predicted: number | null;
   /** Error of the map after the solve as a share of its target's energy; null where none was measured. */
@@ -38,6 +43,16 @@ export interface LayerStats {
   /** FFN sites whose gate and up were refitted too: the error with the output map's refit alone, and rounds that lowered it. */
   inputRefit: { before: number; rounds: number } | null;
   seconds: number;
+}
+
+export interface AllocatedPart {
+  scope: AllocationScope | 'all';
+  /** threshold: largest slope that was taken, loss ÷ weight; null where nothing had to go. */
+  tau: number | null;
+  /** energy: form, temperature as given or chosen, and the multiplier of the budget. */
+  form: EnergyForm | null;
+  temperature: number | null;
+  mu: number | null;
 }
 
 export interface PruneResult {
@@ -79,6 +94,8 @@ export interface PruneResult {
   /** What loads the output. */
   kind: ExportKind;
   notes: string[];
+  /** What the allocation rule came to, one entry a budget: all layers together, or each scope apart; none where the rule is the caller's own. */
+  allocated: AllocatedPart[];
   /** Dense survey before allocation: none was needed, this run made it, or --from-calibration gave it. */
   survey: 'none' | 'made' | 'file';
   /** Hidden states that the blocks were solved on: none (dense statistics or weights alone), the dense model's, or those of the model pruned so far. */

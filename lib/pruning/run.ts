@@ -28,7 +28,9 @@ export interface Run extends Setup {
   /** Folder for hidden states; '' = in memory. */
   states: string;
   onProgress: OnStage | undefined;
-  onWarning: OnWarning | undefined;
+  /** What the user should know: told at once, and in the result. */
+  warnings: string[];
+  warn: OnWarning;
 }
 
 /** What several runs of one model on one calibration text share, each made once (lib/bench). */
@@ -80,6 +82,8 @@ export async function openRun(
   };
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
   const session = new Session(engine, source, dtype, setup.settings.scratch);
+  const warnings: string[] = [];
+  const tell = onWarning && calling(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
   return {
     ...setup,
@@ -90,7 +94,11 @@ export async function openRun(
     surveys,
     states,
     onProgress: withBytes(engine, onProgress),
-    onWarning: onWarning && calling(onWarning),
+    warnings,
+    warn: (warning) => {
+      warnings.push(warning);
+      tell?.(warning);
+    },
   };
 }
 

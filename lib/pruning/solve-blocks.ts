@@ -1,12 +1,11 @@
 /** Block after block: solved into the journal, or run through where the journal has it already. */
-import type { Allocation } from '../allocation';
 import type { ExportPlan } from '../checkpoint/export';
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
 import { nextTokens, SITES } from '../engine/session';
-import type { SiteStatistics } from '../methods';
 import type { BlockKeep } from '../model/groups';
 import { stageReporter } from '../progress';
+import type { Decision } from './decide';
 import { loadFinished, putBlock } from './journal/blocks';
 import type { Journal } from './journal/journal';
 import { feeds } from './options';
@@ -14,7 +13,6 @@ import { replayBlock } from './replay';
 import type { LayerStats } from './result';
 import type { Run } from './run';
 import { type SitePlan, type SolveContext, type Streams, solveSite } from './solve';
-import type { Survey } from './survey';
 import { blockKeep, type Layer, layerAt } from './widths';
 
 export interface Solved {
@@ -29,19 +27,17 @@ export async function solveBlocks(
   run: Run,
   journal: Journal,
   plan: ExportPlan,
-  allocation: Allocation,
-  survey: Survey | null,
-  columns: SiteStatistics[] | null,
+  decision: Decision,
 ): Promise<Solved> {
   const { session, settings, method, layers, ids, window } = run;
   const { blocks, hidden } = session.architecture;
   const { tensors } = plan;
   const resumed = journal.finished;
-  const streams = await openStreams(run, columns !== null || resumed === blocks.length);
+  const streams = await openStreams(run, decision.columns !== null || resumed === blocks.length);
   const context: SolveContext = { session, settings, method, streams };
   const planFor = (index: number) => (site: Site) => {
     const at = layerAt(layers, index, site);
-    return at === -1 ? null : planOf(at, layers, allocation, survey, columns, hidden);
+    return at === -1 ? null : planOf(at, layers, decision, hidden);
   };
   try {
     const report = stageReporter(run.onProgress, 'solve', blocks.length);
@@ -121,15 +117,15 @@ async function openStreams(run: Run, idle: boolean): Promise<Streams> {
 function planOf(
   at: number,
   layers: readonly Layer[],
-  allocation: Allocation,
-  survey: Survey | null,
-  columns: SiteStatistics[] | null,
+  { allocation, survey, energies, columns }: Decision,
   hidden: number,
 ): SitePlan {
   const removed = allocation.removed[at]!;
   return {
     layer: layers[at]!,
     removed,
+    energy: energies ? energies[at]! : null,
+    weight: survey ? survey.weights[at]! : null,
     predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
     metric: survey?.metrics ? { matrix: survey.metrics, row: at * hidden } : null,
     columns: columns ? columns[at]! : null,

@@ -41,7 +41,9 @@ export interface SitePlan {
   layer: Layer;
   /** Groups to remove. */
   removed: number;
-  /** What the survey predicted for it. */
+  /** ε_l, w_l and what the survey predicted for the removals. */
+  energy: number | null;
+  weight: number | null;
   predicted: number | null;
   /** Fisher metric of the survey; null without one. */
   metric: MetricPlace | null;
@@ -92,6 +94,8 @@ export async function solveSite(
       site,
       removed: plan.removed,
       groups: plan.layer.groups,
+      energy: plan.energy,
+      weight: plan.weight,
       predicted: plan.predicted,
       ...errors,
       seconds: (performance.now() - start) / 1000,
@@ -270,6 +274,13 @@ async function solve(
       ? { keep: new Uint8Array(layer.groups).fill(1), lambda: null, ridgeRaised: 0 }
       : await findMask(solver, structure, layer.cost * (layer.groups - removed), {
           method: sweeps ? 'sweep' : settings.mask,
+          admmStart: settings.admmStart === 'none' ? undefined : settings.admmStart,
+          admm: {
+            rho: settings.admmRho,
+            rhoGrowth: settings.admmGrowth,
+            tolerance: settings.admmTolerance,
+            maxIterations: settings.admmIterations,
+          },
           bias,
           selection: metric ? settings.selection : 'plain',
           maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,

@@ -1,5 +1,6 @@
 /** What the result of a run says of it. */
 import { statSync } from 'node:fs';
+import type { Allocation, JointAllocation } from '../allocation';
 import type { ExportPlan } from '../checkpoint/export';
 import type { Architecture, ModelSource } from '../model/architecture';
 import {
@@ -9,14 +10,19 @@ import {
   totalParameters,
 } from '../model/groups';
 import { Own } from '../own';
-import type { LayerResult, PruneResult } from './result';
+import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';
 import { surveys } from './setup';
 import { fingerprint, solvesSequentially } from './solve';
 import type { Solved } from './solve-blocks';
 
-export function summarise(run: Run, plan: ExportPlan, solved: Solved) {
+export function summarise(
+  run: Run,
+  plan: ExportPlan,
+  allocation: Allocation | JointAllocation,
+  solved: Solved,
+) {
   const { source, settings, dtype } = run;
   const { keeps, layerStats, resumedBlocks } = solved;
   const { architecture } = source;
@@ -41,12 +47,23 @@ export function summarise(run: Run, plan: ExportPlan, solved: Solved) {
     bytesBefore: bytesOf(source),
     kind: plan.kind,
     notes: [...plan.notes, ...ownNotes(run)],
+    allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
     resumedBlocks,
     layers: layerResults(architecture, pruned, keeps),
     layerStats,
   };
+}
+
+function allocatedPart({ scope, part }: JointAllocation['parts'][number]): AllocatedPart {
+  const none = { scope, tau: null, form: null, temperature: null, mu: null };
+  if (part.rule === 'threshold') {
+    return { ...none, tau: Number.isFinite(part.tau) ? part.tau : null };
+  }
+  if (part.rule !== 'energy') return none;
+  const { form, temperature, mu } = part;
+  return { ...none, form, temperature, mu: Number.isFinite(mu) ? mu : null };
 }
 
 function layerResults(

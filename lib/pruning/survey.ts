@@ -13,11 +13,12 @@ import {
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
-import { type OnStage, stageReporter } from '../progress';
-import type { NativeSolver } from '../solver/native-solver';
+import { type OnStage, type OnWarning, stageReporter } from '../progress';
+import type { NativeSolver, RidgeReport } from '../solver/native-solver';
 import type { Steps } from '../turns';
 import type { Settings } from './options';
 import { Probe } from './probe';
+import { raisedRidge } from './ridge-warning';
 import { withSolver } from './site-solver';
 import { type Layer, layerAt, widthOf } from './widths';
 
@@ -41,6 +42,7 @@ export interface SurveyInput {
   layers: readonly Layer[];
   settings: Settings;
   onProgress?: OnStage;
+  onWarning?: OnWarning;
 }
 
 /** Column statistics of every layer's inputs in the dense model. */
@@ -129,16 +131,23 @@ async function walkBack(
       await native.storeMetric(session.engine.handle, fisher[site], metric.matrix, metric.row);
       const inputs = { statistics: sums[site]!, metric };
       await withSolver(session, settings, block, layers[at]!, inputs, async (solver) => {
-        const { error } = await solver.sweep({
+        const sweep = await solver.sweep({
           maxRemoved: layers[at]!.allowed.at(-1)!,
           selection: settings.selection,
           curve: 'fisher',
         });
-        curves[at] = monotone(error);
+        tellOfRidge(input, layers[at]!, sweep);
+        curves[at] = monotone(sweep.error);
       });
     }
   }
   return curves;
+}
+
+function tellOfRidge(input: SurveyInput, { block, site }: Layer, sweep: RidgeReport): void {
+  if (sweep.ridgeRaised === 0) return;
+  const place = `block ${block}, ${site}`;
+  input.onWarning?.(`survey, ${place}: ${raisedRidge(input.settings.lambda, sweep.lambda)}`);
 }
 
 async function plainCurves(input: SurveyInput): Promise<Survey> {
@@ -160,6 +169,7 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
             : 0;
         await solveDense(input, block, layer, hidden!, async (solver) => {
           const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
+          tellOfRidge(input, layer, sweep);
           curves.push(monotone(sweep.error));
           if (probe) weights.push(await probe.weigh(layer, solver, sweep));
           else weights.push(1 / scaleOf(settings.layerWeights, stream, solver.targetNormSq));

@@ -1,5 +1,5 @@
 /**
- * The ADMM iteration over any structure (docs/method.md, section 2). Native code does each step; here
+ * The ADMM iteration over any structure (docs/method.md, section 4). Native code does each step; here
  * are the mask, the schedule of ρ and the decision to stop.
  */
 import { StruPruneError } from '../errors';
@@ -27,7 +27,8 @@ export interface AdmmOptions {
   start?: Uint8Array;
 }
 
-const DEFAULTS = {
+/** Of the options, `start` aside. */
+export const ADMM_DEFAULTS = {
   bias: false,
   rho: 0.1,
   rhoGrowth: 1.1,
@@ -71,7 +72,7 @@ export async function admm(
   }
 }
 
-type Settings = typeof DEFAULTS & Pick<AdmmOptions, 'start'>;
+type Settings = typeof ADMM_DEFAULTS & Pick<AdmmOptions, 'start'>;
 
 async function iterate(
   state: NativeAdmm,
@@ -108,7 +109,7 @@ function withDefaults(options: AdmmOptions): Settings {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
-  const settings: Settings = { ...DEFAULTS, ...given };
+  const settings: Settings = { ...ADMM_DEFAULTS, ...given };
   const valid =
     settings.rho > 0 &&
     settings.rhoGrowth >= 1 &&

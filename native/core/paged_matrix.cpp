@@ -56,7 +56,7 @@ void PagedMatrix::Write(size_t row, size_t count, const float* in) {
 
 class FlightOrder {
  public:
-  void Add(size_t row, std::initializer_list<Stream> streams, std::span<const Scan> scans) {
+  void Add(size_t row, std::span<const Stream> streams, std::span<const Scan> scans) {
     for (const auto& [matrix, access] : streams) {
       if (matrix && row < matrix->rows()) Visit(*matrix, row, access);
     }
@@ -96,8 +96,7 @@ void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
   order.Announce();
 }
 
-void AnnounceFlight(size_t row, std::initializer_list<Stream> streams,
-                    std::span<const Scan> scans) {
+void AnnounceFlight(size_t row, std::span<const Stream> streams, std::span<const Scan> scans) {
   FlightOrder order;
   order.Add(row, streams, scans);
   order.Announce();

@@ -75,7 +75,7 @@ struct Scan {
 void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
                      std::span<const Scan> scans = {});
 // The same of one flight, over the pages with that row.
-void AnnounceFlight(size_t row, std::initializer_list<Stream> streams, std::span<const Scan> scans);
+void AnnounceFlight(size_t row, std::span<const Stream> streams, std::span<const Scan> scans);
 
 // Rows of a matrix in any order; the page of the last one stays in memory.
 class RowReader {

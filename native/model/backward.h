@@ -15,9 +15,9 @@ struct BackwardRun {
   PagedMatrix* inputs = nullptr;    // [at least tokens, hidden] hidden states before the block
   PagedMatrix* gradient = nullptr;  // [tokens, hidden] in: dL/d(output), out: dL/d(input)
   // Receive the rows delta = dL/dy of a site's output y, the value of o or down as it is added to
-  // the stream: method.md section 4. Before a norm follows (pre-norm) that is the gradient of the
-  // stream after the addition; in a post-norm block, where a norm follows the addition, it is the
-  // gradient of the norm's input. May be null; [hidden] wide otherwise.
+  // the stream: docs/method.md, section 5. Before a norm follows (pre-norm) that is the gradient of
+  // the stream after the addition; in a post-norm block, where a norm follows the addition, it is
+  // the gradient of the norm's input. May be null; [hidden] wide otherwise.
   Statistics* at_ffn = nullptr;
   Statistics* at_attention = nullptr;
   // Receive the rows that go into down and o, [their columns] wide, which the forward makes on the

@@ -1,4 +1,4 @@
-// One ADMM run's state and its steps (docs/method.md, section 2). The iteration is TypeScript's
+// One ADMM run's state and its steps (docs/method.md, section 4). The iteration is TypeScript's
 // (lib/solver/admm.ts): it picks ρ, and the mask from the energies.
 #pragma once
 

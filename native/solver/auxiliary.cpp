@@ -92,7 +92,11 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
   Buffer<float> missed = buffer(kChunk * out), weighted = buffer(kChunk * out);
   const size_t stride = kFfnPage * map.width;
   Buffer<float> wishes = context.Allocate<float>(map.parts() * stride);
-  for (const auto& [row, rows] : pages) {
+  PagedMatrix* const down = map.down.get();
+  for (const FfnPage& page : pages) {
+    AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
+                 {down, &inverse, down});
+    const auto [row, rows] = page;
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
@@ -108,7 +112,7 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
       std::copy_n(y.data() + first * out, count * out, miss);
       SubtractOutput(context, map, count, p, miss);
       StripProduct(context, inverse, count, 1, miss, 0, wanted);  // it is symmetric
-      StripProductBack(context, *map.down, count, wanted, 1, p);
+      StripProductBack(context, *down, count, wanted, 1, p);
       if (gated) {
         MinimiseGated(map.activation, count * map.width, penalties[0], penalties[1], p, z,
                       z + part);

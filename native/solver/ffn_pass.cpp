@@ -16,18 +16,6 @@ double SquaredNorm(size_t count, const float* values) {
   return sum;
 }
 
-// How every chunk of a page reads weights, one after the other.
-Scan ScanOf(const Context& context, size_t rows, std::initializer_list<const InputWeights*> inputs,
-            std::initializer_list<PagedMatrix*> outputs) {
-  const size_t chunk = ChunkRows(context, rows);
-  Scan scan{{}, (rows + chunk - 1) / chunk};
-  for (const InputWeights* weights : inputs) {
-    for (const auto& part : *weights) scan.matrices.push_back(part.get());
-  }
-  scan.matrices.insert(scan.matrices.end(), outputs);
-  return scan;
-}
-
 // Slopes and hidden activations of a page, what every pass begins with.
 class Activations {
  public:
@@ -105,6 +93,21 @@ std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t o
   return pages;
 }
 
+void AnnouncePage(const Context& context, const FfnPage& page,
+                  std::initializer_list<PagedMatrix*> tokens,
+                  std::initializer_list<const InputWeights*> inputs,
+                  std::initializer_list<PagedMatrix*> outputs) {
+  std::vector<Stream> streams;
+  for (PagedMatrix* matrix : tokens) streams.push_back({matrix, Access::kRead});
+  const size_t chunk = ChunkRows(context, page.rows);
+  Scan scan{{}, (page.rows + chunk - 1) / chunk};
+  for (const InputWeights* weights : inputs) {
+    for (const auto& part : *weights) scan.matrices.push_back(part.get());
+  }
+  scan.matrices.insert(scan.matrices.end(), outputs);
+  AnnounceFlight(page.row, streams, {&scan, 1});
+}
+
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
                      const std::vector<FfnPage>& pages, const PartSums& sums,
                      const PartSums& moments) {
@@ -115,10 +118,11 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   Buffer<float> missed = context.Allocate<float>(context.pool.size() * kChunk * out);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
-  for (const auto& [row, rows] : pages) {
-    const Scan scans[] = {ScanOf(context, rows, {&map.in}, {map.down.get(), map.down.get()})};
-    AnnounceFlight(
-        row, {{tokens.inputs.get(), Access::kRead}, {tokens.targets.get(), Access::kRead}}, scans);
+  PagedMatrix* const down = map.down.get();
+  for (const FfnPage& page : pages) {
+    AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
+                 {down, down});
+    const auto [row, rows] = page;
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
     activations.ForRows(
@@ -157,11 +161,12 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   Buffer<float> gradients = context.Allocate<float>(sums.size() * stride);
   std::vector<double> each(kFfnPage);
   double total = 0;
-  for (const auto& [row, rows] : pages) {
-    PagedMatrix* down = map.down.get();
-    const Scan scans[] = {sums.empty() ? ScanOf(context, rows, {&map.in, &v}, {down})
-                                       : ScanOf(context, rows, {&map.in, &v}, {down, down})};
-    AnnounceFlight(row, {{tokens.inputs.get(), Access::kRead}}, scans);
+  PagedMatrix* const down = map.down.get();
+  // Forth, and back where there are sums.
+  PagedMatrix* const back = sums.empty() ? nullptr : down;
+  for (const FfnPage& page : pages) {
+    AnnouncePage(context, page, {tokens.inputs.get()}, {&map.in, &v}, {down, back});
+    const auto [row, rows] = page;
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     activations.ForRows(
         rows, x.data(),
@@ -186,10 +191,10 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts() * part);
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
-  for (const auto& [row, rows] : AllPages(tokens)) {
-    const Scan scans[] = {ScanOf(context, rows, {&map.in}, {map.down.get()})};
-    AnnounceFlight(
-        row, {{tokens.targets.get(), Access::kRead}, {tokens.inputs.get(), Access::kRead}}, scans);
+  for (const FfnPage& page : AllPages(tokens)) {
+    AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in},
+                 {map.down.get()});
+    const auto [row, rows] = page;
     tokens.targets->Read(row, rows, missed.data());
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {

@@ -2,6 +2,7 @@
 // here.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <vector>
 
@@ -49,6 +50,13 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
 // Jᵀ J v.
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
                   const std::vector<FfnPage>& pages, const InputWeights& v, const PartSums& sums);
+
+// Tells the page store that a pass over a page comes, every chunk of which reads these weights, one
+// after the other.
+void AnnouncePage(const Context& context, const FfnPage& page,
+                  std::initializer_list<PagedMatrix*> tokens,
+                  std::initializer_list<const InputWeights*> inputs,
+                  std::initializer_list<PagedMatrix*> outputs);
 
 // Adds P of all tokens to `sums`, with as residual Y − Ŷ: what a refit of the output map needs.
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums);

@@ -3,7 +3,6 @@
 // store of a tile space; what a pass over the tokens holds is in memory beside them.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "solver/ffn_pass.h"

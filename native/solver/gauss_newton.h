@@ -5,7 +5,6 @@
 // a pass over the tokens. The loop is the caller's (lib/solver/gauss-newton.ts).
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>

@@ -1,5 +1,6 @@
 #include "solver/kronecker.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "tiles/cholesky.h"

@@ -118,7 +118,7 @@ class Site:
             now = tries[pair]
 
     def admm(self, kept):
-        """Section 2 of docs/method.md with the schedule of lib/solver/admm.ts; keeps `kept` groups."""
+        """Section 4 of docs/method.md with the schedule of lib/solver/admm.ts; keeps `kept` groups."""
         x, r = self.x, self.r
         if self.bias:
             x, r = x - x.mean(0), r - r.mean(0)

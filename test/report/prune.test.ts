@@ -23,15 +23,18 @@ test('widths and errors are those of the result', (t) => {
   );
   t.deepEqual(
     numbersOf(page, 'errors-table').map(([, values]) => values.slice(1)),
-    layerStats.map(({ groups, removed, predicted, relativeError, lambda, swaps, seconds }) => [
-      groups,
-      removed,
-      predicted,
-      relativeError,
-      lambda,
-      swaps,
-      seconds,
-    ]),
+    layerStats.map(
+      ({ groups, removed, energy, predicted, relativeError, lambda, swaps, seconds }) => [
+        groups,
+        removed,
+        energy,
+        predicted,
+        relativeError,
+        lambda,
+        swaps,
+        seconds,
+      ],
+    ),
   );
   t.deepEqual(
     tableOf(page, 'admm-sites').map((cells) => cells[2]!.values[0]),

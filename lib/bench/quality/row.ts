@@ -66,7 +66,7 @@ function about({ entry, options }: RowInput, result: PruneResult) {
     fileSparsity: result.fileSparsity,
     fileBytes: result.bytesAfter,
     layers: result.layerStats.map(layerOf),
-    warnings: [...result.warnings, ...ridgeWarning(result.layerStats)],
+    warnings: result.warnings,
   };
 }
 
@@ -83,9 +83,4 @@ function layerOf(stats: LayerStats): BenchLayer {
     seconds,
     admm: admm && { converged: admm.converged, history: admm.history },
   };
-}
-
-function ridgeWarning(stats: readonly LayerStats[]): string[] {
-  const raised = stats.filter(({ ridgeRaised }) => ridgeRaised > 0).length;
-  return raised ? [`the ridge had to be raised at ${raised} of ${stats.length} sites`] : [];
 }

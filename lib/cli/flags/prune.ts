@@ -1,4 +1,5 @@
 import {
+  ADMM_STARTS,
   ALLOCATIONS,
   BIASES,
   DTYPES,
@@ -186,6 +187,36 @@ export const PRUNE_FLAGS: FlagTable<
   },
 
   mask: { flag: '--mask <name>', help: 'how a mask is found', group: block, choices: MASKS },
+  admmStart: {
+    flag: '--admm-start <name>',
+    help: 'what gives ADMM its first mask',
+    group: block,
+    choices: ADMM_STARTS,
+  },
+  admmRho: {
+    flag: '--admm-rho <x>',
+    help: 'first ρ of ADMM, where the scaled H has a diagonal of 1',
+    group: block,
+    parse: positive,
+  },
+  admmGrowth: {
+    flag: '--admm-growth <x>',
+    help: 'factor on ρ after every step that changed the mask',
+    group: block,
+    parse: positive,
+  },
+  admmTolerance: {
+    flag: '--admm-tolerance <x>',
+    help: 'both relative residuals must be below it',
+    group: block,
+    parse: positive,
+  },
+  admmIterations: {
+    flag: '--admm-iterations <n>',
+    help: 'steps of ADMM at most',
+    group: block,
+    parse: count,
+  },
   selection: {
     flag: '--selection <name>',
     help: 'what the sweep orders removals by: plain squares, or the Fisher metric',

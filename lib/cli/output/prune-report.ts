@@ -25,12 +25,13 @@ export function pruneReport(result: PruneResult): string {
 function layerTable(stats: readonly LayerStats[]): string {
   const withAdmm = stats.some(({ admm }) => admm !== null);
   const withInputs = stats.some(({ inputRefit }) => inputRefit !== null);
-  const head = ['block', 'site', 'before', 'after', 'predicted', 'error', 'seconds'];
+  const head = ['block', 'site', 'before', 'after', 'energy', 'predicted', 'error', 'seconds'];
   const rows = stats.map((layer) => [
     String(layer.index),
     layer.site === 'ffn' ? 'FFN channels' : 'KV heads',
     String(layer.groups),
     String(layer.groups - layer.removed),
+    layer.energy === null ? '-' : layer.energy.toFixed(3),
     layer.predicted === null ? '-' : short(layer.predicted),
     layer.relativeError === null ? '-' : short(layer.relativeError),
     layer.seconds.toFixed(2),

@@ -43,12 +43,13 @@ function statsTable(stats: readonly LayerStats[]): Html {
   return table({
     id: 'errors-table',
     caption:
-      'Every solved site. Predicted: the loss that the survey expected; λ: the ridge as it was used.',
+      'Every solved site. Energy: what removing a weight costs, the mean being 1; predicted: the loss that the survey expected; λ: the ridge as it was used.',
     head: [
       'block',
       'site',
       'groups',
       'removed',
+      'energy',
       'predicted',
       'relative error',
       'λ',
@@ -60,6 +61,7 @@ function statsTable(stats: readonly LayerStats[]): Html {
       words(SITE_NAMES[one.site]),
       number(one.groups, grouped),
       number(one.removed, grouped),
+      number(one.energy, short),
       number(one.predicted, short),
       number(one.relativeError, short),
       number(one.lambda, short),
