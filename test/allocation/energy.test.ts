@@ -177,6 +177,47 @@ for (const form of FORMS) {
     }
   });
 
+  test(`${form}: rounded counts grow with S where curves have one shape, convex or not`, (t) => {
+    const random = generator(19);
+    for (let trial = 0; trial < 300; trial++) {
+      // Over equal widths the shape is the same factor in every energy, so normalising takes S out again.
+      const groups = 8 * randomInt(random, 4, 20);
+      const shape = randomCurve(random, groups, trial % 2 === 0);
+      const layers = Array.from({ length: randomInt(random, 2, 6) }, () => {
+        const cost = randomInt(random, 1, 9);
+        return layerOf({ groups, cost, multiple: 4 }, shape, random() + 0.1);
+      });
+      const most = removable(layers);
+      const temperature = 10 ** (2 * random() - 1);
+      const amounts = Array.from({ length: 6 }, () => randomInt(random, 1, most));
+      amounts.sort((a, b) => a - b);
+      const counts = amounts.map(
+        (remove) =>
+          now.allocateEnergy(layers, budgetOf(layers, remove), { form, temperature }).removed,
+      );
+      for (const [i, more] of counts.slice(1).entries()) {
+        t.true(counts[i]!.every((count, l) => count <= more[l]!));
+      }
+    }
+  });
+
+  // So "grows with S" holds for fixed energies only, and the rule promises no more than that.
+  test(`${form}: energies are measured anew at every S, and a layer may get groups back`, (t) => {
+    const line = Float64Array.from({ length: 101 }, (_, k) => k);
+    const parabola = Float64Array.from({ length: 101 }, (_, k) => (k * k) / 20);
+    const layers = [line, parabola].map((curve) => layerOf({ groups: 100, cost: 1 }, curve));
+    // Per weight at S = 0.1: 1 and 0.5; at S = 0.4: 1 and 2.
+    const [less, more] = [20, 80].map((remove) =>
+      now.allocateEnergy(layers, budgetOf(layers, remove), { form, temperature: 0.1 }),
+    );
+    const near = (energies: Float64Array, line: number, parabola: number) =>
+      Math.abs(energies[0]! - line) < 1e-12 && Math.abs(energies[1]! - parabola) < 1e-12;
+    t.true(near(less!.energies, 1 / 0.75, 0.5 / 0.75));
+    t.true(near(more!.energies, 1 / 1.5, 2 / 1.5));
+    t.deepEqual([...less!.removed], [0, 20]);
+    t.deepEqual([...more!.removed], [80, 0]);
+  });
+
   test(`${form}: rounded counts at infinite temperature are uniform to within one step`, (t) => {
     const random = generator(15);
     for (let trial = 0; trial < 200; trial++) {
