@@ -88,6 +88,11 @@ std::optional<Tableau> Tableau::Make(const SiteProblem& site, Metric metric, boo
   TileMatrix<double> coupling(site.space(), removed, kept);  // −H_RK P
   Multiply(-1, {gram}, {inverse}, 0, coupling);
   Multiply(1, {coupling}, {gram, Trans::kYes}, 1, schur);
+  {
+    // A pivot below zero would have a price like any other: all of H_λ must be positive.
+    TileMatrix<double> factor = Copy(schur);
+    if (!FactorCholesky(factor)) return std::nullopt;
+  }
   assembly.Square(inverse, Transposed(-1, coupling), coupling, schur, tableau.table_);
 
   TileMatrix<double> storage;

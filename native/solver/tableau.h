@@ -15,7 +15,7 @@ namespace struprune {
 // it leaves, a fall when it enters.
 class Tableau {
  public:
-  // Empty when the Cholesky factorisation fails.
+  // Empty when the Cholesky factorisation of H_λ fails, on the kept columns or on the removed ones.
   static std::optional<Tableau> Make(const SiteProblem& site, Metric metric, bool bias,
                                      const Ridge& ridge, std::span<const uint8_t> keep);
 
