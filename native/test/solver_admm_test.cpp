@@ -1,17 +1,24 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "expect_error.h"
 #include "solver/admm.h"
+#include "solver/refit.h"
 #include "solver_support.h"
 
 namespace struprune {
 namespace {
 
+using test::ExpectError;
 using test::Matrix;
 using test::RandomSite;
+using test::RefitByElimination;
 using test::SiteData;
 using test::SmallTiles;
+using test::WeightOf;
 
 // The same steps on nested vectors with elimination: W step, projection, dual.
 struct PlainAdmm {
@@ -150,6 +157,130 @@ TEST(Admm, WrongCallsAreErrors) {
   EXPECT_THROW(state.Solve(), Error);
   EXPECT_THROW(state.SetRho(0), Error);
   EXPECT_THROW(state.Project(std::vector<uint8_t>(5, 1)), Error);
+}
+
+// A run as lib/solver/admm.ts has it, ρ growing while the mask changes, for so many groups kept.
+struct AdmmRun {
+  std::vector<uint8_t> first, keep;  // the first projection's mask and the last one's
+  AdmmState::Residuals residuals;
+};
+
+AdmmRun RunAdmm(const SiteData& data, double lambda, bool bias, size_t kept) {
+  constexpr int kSteps = 100;
+  AdmmState state(std::make_shared<SiteProblem>(data.Input(SmallTiles(), lambda, 1)), bias);
+  AdmmRun run;
+  run.keep.assign(data.in, 1);
+  double rho = 0.1;
+  for (int step = 0; step < kSteps; ++step) {
+    state.SetRho(rho);
+    state.Solve();
+    const auto energies = state.GroupEnergies();
+    for (const double energy : energies) EXPECT_TRUE(std::isfinite(energy)) << "step " << step;
+    std::vector<size_t> order(data.in);
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, std::greater(), [&](size_t j) { return energies[j]; });
+    std::vector<uint8_t> next(data.in, 0);
+    for (size_t k = 0; k < kept; ++k) next[order[k]] = 1;
+    state.Project(next);
+    run.residuals = state.UpdateDual();
+    if (next != run.keep) rho *= 1.1;
+    run.keep = next;
+    if (step == 0) run.first = next;
+  }
+  for (const double value : {run.residuals.primal, run.residuals.dual, run.residuals.weight_norm,
+                             run.residuals.target_norm, run.residuals.dual_norm}) {
+    EXPECT_TRUE(std::isfinite(value));
+  }
+  return run;
+}
+
+// The refit on the run's mask is finite, and no worse than on the mask that it began with.
+void ExpectSoundMask(const SiteData& data, double lambda, bool bias, const AdmmRun& run) {
+  const SiteProblem site(data.Input(SmallTiles(), lambda, 1));
+  const Refit refit = RefitKept(site, run.keep, bias);
+  EXPECT_EQ(refit.ridge_raised, 0);
+  for (const float value : WeightOf(refit)) EXPECT_TRUE(std::isfinite(value));
+  const auto penalised = [&](const std::vector<uint8_t>& keep) {
+    return RefitByElimination(data, keep, lambda, bias, false).penalised;
+  };
+  EXPECT_LE(penalised(run.keep), penalised(run.first) * (1 + 1e-9));
+  EXPECT_LE(refit.relative_error, 1);
+}
+
+TEST(Admm, DeadChannelsGoFirst) {
+  SiteData data = RandomSite({.tokens = 80, .in = 10, .seed = 28});
+  for (auto& row : data.x) row[3] = row[7] = 0;
+  data.Accumulate();
+  for (const bool bias : {false, true}) {
+    for (const size_t kept : {8, 5}) {
+      const AdmmRun run = RunAdmm(data, 0.05, bias, kept);
+      EXPECT_EQ(run.keep[3], 0);
+      EXPECT_EQ(run.keep[7], 0);
+      ExpectSoundMask(data, 0.05, bias, run);
+    }
+  }
+}
+
+TEST(Admm, NothingAliveIsStillFinite) {
+  SiteData data = RandomSite({.tokens = 20, .in = 6, .seed = 29});
+  for (auto& row : data.x) row.assign(6, 0.0);
+  data.Accumulate();
+  const AdmmRun run = RunAdmm(data, 0.05, false, 3);
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
+  EXPECT_EQ(RefitKept(site, run.keep, false).error, 0);
+}
+
+TEST(Admm, OneMassiveChannelStays) {
+  SiteData data = RandomSite({.tokens = 200, .in = 24, .seed = 30});
+  for (auto& row : data.x) row[5] *= 1e4;
+  data.Accumulate();
+  for (const bool bias : {false, true}) {
+    for (const size_t kept : {1, 4, 12}) {
+      const AdmmRun run = RunAdmm(data, 0.05, bias, kept);
+      EXPECT_EQ(run.keep[5], 1) << kept << " kept";
+      ExpectSoundMask(data, 0.05, bias, run);
+    }
+  }
+}
+
+TEST(Admm, DuplicatedChannelsAndFewTokensStayFinite) {
+  SiteData twins = RandomSite({.tokens = 200, .in = 12, .seed = 31});
+  for (auto& row : twins.x) row[4] = row[9];  // rank deficient
+  twins.Accumulate();
+  const SiteData few = RandomSite({.tokens = 5, .in = 12, .seed = 34});
+  for (const SiteData* data : std::initializer_list<const SiteData*>{&twins, &few}) {
+    for (const bool bias : {false, true}) {
+      ExpectSoundMask(*data, 1e-6, bias, RunAdmm(*data, 1e-6, bias, 7));
+    }
+  }
+}
+
+TEST(Admm, AFailingCholeskyRaisesTheRidgeAndSaysSo) {
+  // Not a Gram: indefinite, so only a larger ridge can factor it.
+  SiteData data = RandomSite({.tokens = 50, .in = 4, .seed = 32});
+  data.gram.assign(16, 1.0);
+  for (size_t j = 0; j < 4; ++j) data.gram[j * 5] = 1.0 - 1e-3;
+  const auto at = [&](double lambda) {
+    return AdmmState(std::make_shared<SiteProblem>(data.Input(SmallTiles(), lambda, 1)), false);
+  };
+  AdmmState raised = at(1e-5), given = at(1e-2);
+  EXPECT_EQ(raised.ridge_raised(), 3);
+  EXPECT_NEAR(raised.lambda(), 1e-2, 1e-12);
+  EXPECT_EQ(given.ridge_raised(), 0);
+  // The steps are those of the ridge it names.
+  for (AdmmState* state : {&raised, &given}) {
+    state->SetRho(0.1);
+    state->Solve();
+    state->Project(std::vector<uint8_t>{1, 0, 1, 0});
+    state->UpdateDual();
+    state->Solve();
+  }
+  const auto expected = given.GroupEnergies();
+  for (size_t g = 0; g < 4; ++g) {
+    EXPECT_NEAR(raised.GroupEnergies()[g], expected[g], 1e-9 * expected[g]);
+  }
+  for (size_t j = 0; j < 4; ++j) data.gram[j * 5] = 1e-9;
+  ExpectError([&] { at(1e-5); }, "ERR_NUMERIC", "could not be factored");
 }
 
 }  // namespace

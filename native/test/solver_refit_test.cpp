@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "expect_error.h"
 #include "solver/columns.h"
 #include "solver/refit.h"
 #include "solver_support.h"
@@ -11,6 +12,7 @@ namespace {
 
 using test::ColumnMask;
 using test::ErrorFromTokens;
+using test::ExpectError;
 using test::Matrix;
 using test::RandomSite;
 using test::RefitByElimination;
@@ -171,6 +173,26 @@ TEST(Refit, OneMassiveAndOneDeadChannelStayFinite) {
     EXPECT_TRUE(std::isfinite(refit.error));
     EXPECT_LT(refit.relative_error, 1e-3);
   }
+}
+
+TEST(Refit, AFailingCholeskyRaisesTheRidgeAndSaysSo) {
+  // Not a Gram: indefinite, so only a larger ridge can factor it.
+  SiteData data = RandomSite({.tokens = 50, .in = 4, .seed = 32});
+  data.gram.assign(16, 1.0);
+  for (size_t j = 0; j < 4; ++j) data.gram[j * 5] = 1.0 - 1e-3;
+  const auto at = [&](double lambda) {
+    return RefitKept(SiteProblem(data.Input(SmallTiles(), lambda, 1)),
+                     std::vector<uint8_t>{1, 0, 1, 1}, false);
+  };
+  const Refit raised = at(1e-5), given = at(1e-2);
+  EXPECT_EQ(raised.ridge_raised, 3);
+  EXPECT_NEAR(raised.lambda, 1e-2, 1e-12);
+  EXPECT_EQ(given.ridge_raised, 0);
+  // The weight is that of the ridge it names.
+  const std::vector<float> weight = WeightOf(raised), expected = WeightOf(given);
+  for (size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(weight[c], expected[c], 1e-6);
+  for (size_t j = 0; j < 4; ++j) data.gram[j * 5] = 1e-9;
+  ExpectError([&] { at(1e-5); }, "ERR_NUMERIC", "could not be factored");
 }
 
 TEST(Columns, AreWhatTheySay) {
