@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -203,6 +204,62 @@ TEST_P(FfnSolverOf, StepsSolveTheNormalEquations) {
   const Doubles after = NormalResidual(ffn, delta);
   EXPECT_GT(std::sqrt(Dot(before, before)), 1);
   EXPECT_LT(std::sqrt(Dot(after, after) / Dot(before, before)), 1e-4);
+}
+
+// From the same weights two origins θ₀ see the same wishes z, so that of
+//   δ (H + Λ + floor) = (z − z₀)ᵀX − (θ − θ₀) Λ,  Λ = λ diag(H),  H = XᵀX
+// only the difference of the pulls, (θ₀ − θ₀') Λ, is left of the difference of the changes.
+TEST_P(FfnSolverOf, AuxiliaryPullsTowardsItsOrigin) {
+  const Ffn ffn = this->ffn();
+  const Values other = RandomFloats(ffn.parts * kCells, 8);
+  for (const bool freeze : {false, true}) {
+    const auto moved = [&](const Values& origin) {
+      const TileSpace space = MakeSpace(4, 0);
+      Auxiliary solver(space, StoredParts(space, origin), TokensOf(space, ffn), {kLambda, freeze});
+      solver.Iterate(MapOf(space, ffn), kTokens, 0);
+      return Flat(solver.Moved());
+    };
+    const Values ours = moved(ffn.origin), others = moved(other);
+
+    const size_t free = freeze ? kInputs - 1 : kInputs;
+    Doubles gram(kInputs * kInputs), magnitudes(kInputs * kInputs);
+    for (size_t i = 0; i < kInputs; ++i) {
+      for (size_t k = 0; k < kInputs; ++k) {
+        for (size_t t = 0; t < kTokens; ++t) {
+          const double product =
+              static_cast<double>(ffn.x[t * kInputs + i]) * ffn.x[t * kInputs + k];
+          gram[i * kInputs + k] += product;
+          magnitudes[i * kInputs + k] += std::abs(product);
+        }
+      }
+    }
+    double mean = 0;
+    for (size_t i = 0; i < free; ++i) mean += gram[i * kInputs + i] / static_cast<double>(free);
+
+    // The moved weights are floats, and the solver's H is a sum of products in float.
+    constexpr double kRounding = 0x1p-24, kSum = kTokens * kRounding;
+    double largest = 0, loosest = 0;
+    for (size_t row = 0; row < ffn.parts * kWidth; ++row) {
+      for (size_t i = 0; i < free; ++i) {
+        const size_t cell = row * kInputs + i;
+        const double pull = kLambda * gram[i * kInputs + i];
+        const double expected = (static_cast<double>(ffn.origin[cell]) - other[cell]) * pull;
+        double difference = 0, tolerance = 2 * kSum * std::abs(expected);
+        for (size_t k = 0; k < free; ++k) {
+          const double a = ours[row * kInputs + k], b = others[row * kInputs + k];
+          const double ridge = k == i ? pull + 1e-6 * mean : 0;
+          difference += (a - b) * (gram[k * kInputs + i] + ridge);
+          tolerance +=
+              kRounding * (std::abs(a) + std::abs(b)) * std::abs(gram[k * kInputs + i] + ridge);
+          tolerance += 2 * kSum * std::abs(a - b) * magnitudes[k * kInputs + i];
+        }
+        EXPECT_NEAR(difference, expected, tolerance) << "weight " << cell;
+        largest = std::max(largest, std::abs(expected));
+        loosest = std::max(loosest, tolerance);
+      }
+    }
+    EXPECT_GT(largest, 1e4 * loosest) << "a tolerance that says nothing";
+  }
 }
 
 TEST_P(FfnSolverOf, RefusesWhatDoesNotFit) {
