@@ -26,9 +26,11 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { allocation: 'uniform', threads: 1 }],
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5, selection: 'fisher' }],
   ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 2, sparsity: 0.1 }],
+  ['llama2', { ffnSolver: 'gauss-newton', gaussNewtonSteps: 1, sparsity: 0.1 }],
   ['llama-bias', { ffnSolver: 'auxiliary', allocation: 'uniform', sparsity: 0.05 }],
   ['opt-pre', { ffnSolver: 'gauss-newton', allocation: 'uniform', sparsity: 0.05 }],
   ['qwen3', { mask: 'admm', allocation: 'uniform' }],
+  ['qwen3', { mask: 'admm', admmStart: 'sweep', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
@@ -37,12 +39,17 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'osscar' }],
 ];
 
+/** No limit, which would keep the peak down by itself, but where kept activations and metrics then fill free memory. */
+const FILLS: ReadonlySet<string> = new Set(['fisher', 'wanda-sp']);
+
 for (const [name, more] of ROWS) {
+  const fills = [more.selection, more.method].some((word) => word && FILLS.has(word));
+  const limit = ({ memory }: { memory: number }) => (fills ? memory : undefined);
   test.serial(`${name}, ${JSON.stringify(more)}`, async (t) => {
     const model = work.model(name);
     const planned = await plan(model, base(more));
     const memory = planned.memory - planned.reserve;
-    const { peakBudgetBytes } = await prune(model, base({ ...more, memory: planned.memory }));
+    const { peakBudgetBytes } = await prune(model, base({ ...more, memory: limit(planned) }));
     t.true(peakBudgetBytes <= memory, `needed ${peakBudgetBytes}, planned ${memory}`);
     // How many groups go is known later, so that the plan has the worst of it.
     t.true(memory <= 1.15 * peakBudgetBytes, `needed ${peakBudgetBytes}, planned ${memory}`);
