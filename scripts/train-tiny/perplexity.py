@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @torch.no_grad()
-def perplexity(model: torch.nn.Module, tokens: list[int], window: int, batch: int = 16) -> float:
+def perplexity(model: torch.nn.Module, tokens: list[int], window: int, batch: int = 4) -> float:
     """`tokens` is the whole text; a last part shorter than `window` is left out."""
     count = len(tokens) // window
     windows = torch.tensor(tokens[: count * window]).view(count, window)
@@ -34,10 +34,15 @@ if __name__ == '__main__':
     parser.add_argument('model', nargs='?', default=ROOT / 'assets/tiny', type=Path)
     parser.add_argument('--text', default=ROOT / 'assets/text/evaluation.txt', type=Path)
     parser.add_argument('--window', default=256, type=int)
+    parser.add_argument('--max-tokens', type=int, help='of the text, from its start')
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    ids = tokenizer.encode(options.text.read_text(encoding='utf-8'), add_special_tokens=False)
-    network = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).eval()
+    text = options.text.read_text(encoding='utf-8')
+    ids = tokenizer.encode(text, add_special_tokens=False)[: options.max_tokens]
+    # Widths that differ between blocks come with a modeling file of their own.
+    network = AutoModelForCausalLM.from_pretrained(
+        options.model, dtype=torch.float32, trust_remote_code=True
+    ).eval()
     windows = len(ids) // options.window
     value = perplexity(network, ids, options.window)
     print(f'{len(ids)} tokens, {windows} windows of {options.window}: perplexity {value:.4f}')
