@@ -3,7 +3,7 @@ export type { AllocateOptions } from './allocate';
 export { allocate } from './allocate';
 export type { Allocation, AllocationLayer, Budget } from './allocation';
 export type { AllocationFunction, PlacedLayer } from './allocation/own';
-export type { AllocationScope } from './allocation/types';
+export type { AllocationScope, EnergyForm } from './allocation/types';
 export type { KernelOptions } from './bench/kernels/options';
 export { benchKernels } from './bench/kernels/run';
 export type { MasksOptions } from './bench/masks/options';
@@ -45,7 +45,7 @@ export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export type { PruneOptions } from './pruning/options';
 export type { StageName, StagePlan } from './pruning/plan';
-export type { LayerResult, LayerStats, PruneResult } from './pruning/result';
+export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';
 export type { AdmmStep } from './solver/admm';
 export type {
