@@ -36,7 +36,7 @@ if __name__ == '__main__':
     parser.add_argument('--window', default=256, type=int)
     parser.add_argument('--max-tokens', type=int, help='of the text, from its start')
     options = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    tokenizer = AutoTokenizer.from_pretrained(options.model, trust_remote_code=True)
     text = options.text.read_text(encoding='utf-8')
     ids = tokenizer.encode(text, add_special_tokens=False)[: options.max_tokens]
     # Widths that differ between blocks come with a modeling file of their own.
