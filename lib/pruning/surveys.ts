@@ -47,8 +47,10 @@ export class Surveys {
   /** Error curves, and Fisher metrics where the layer weights ask for them. */
   async curves(input: SurveyInput): Promise<Survey> {
     const key = curvesKey(input);
-    const old = await this.#shelf?.read({ key, input });
-    if (old && !this.#curves.has(key)) this.#curves.set(key, old);
+    if (!this.#curves.has(key)) {
+      const old = await this.#shelf?.read({ key, input });
+      if (old) this.#curves.set(key, old);
+    }
     const { made, fresh } = await once(this.#curves, key, () => surveyCurves(input));
     const use = { key, seconds: made.seconds, fresh, input, survey: made.value };
     if (fresh) await this.#shelf?.write(use);
