@@ -49,6 +49,9 @@ function run(signal, more = {}) {
   });
 }
 
+/** Text to evaluate on, so that those calls are among them. */
+const EVALUATION = { eval: at('assets', 'text', 'evaluation.txt'), evalTokens: TOKENS };
+
 /** The longest call of every name: where an abort could be waited for. */
 async function durations() {
   const longest = new Map();
@@ -59,12 +62,12 @@ async function durations() {
       if (ms > (longest.get(name)?.ms ?? 0)) longest.set(name, { ms });
     };
   };
-  await run(undefined, { eval: at('assets', 'text', 'evaluation.txt'), evalTokens: TOKENS });
+  await run(undefined, EVALUATION);
   return longest;
 }
 
 /** Aborts a third into the first call of that name that lasts so long. */
-async function latency(name, delay, more) {
+async function latency(name, delay) {
   const stop = new AbortController();
   let start;
   enter = (called) => {
@@ -75,7 +78,7 @@ async function latency(name, delay, more) {
     }, delay);
     return () => clearTimeout(timer);
   };
-  await run(stop.signal, more).then(
+  await run(stop.signal, EVALUATION).then(
     () => {},
     () => {},
   );
