@@ -319,8 +319,7 @@ async function sliceAndRefit(
     return {
       kept,
       relativeError: refit.relativeError,
-      lambda: refit.lambda,
-      ridgeRaised: Math.max(refit.ridgeRaised, report.ridgeRaised),
+      ...(report.ridgeRaised > refit.ridgeRaised ? ridgeOf(report) : ridgeOf(refit)),
       swaps: report.swaps ?? null,
       admm: last
         ? {
@@ -336,6 +335,10 @@ async function sliceAndRefit(
   } finally {
     refit.release();
   }
+}
+
+function ridgeOf({ lambda, ridgeRaised }: Pick<MaskReport, 'lambda' | 'ridgeRaised'>) {
+  return { lambda, ridgeRaised };
 }
 
 export function fingerprint(kept: Int32Array): string {
