@@ -94,7 +94,7 @@ export function gaussNewtonBytes(
 
   // The next direction beside δ, the residual, and the last direction with its image; a part is transposed on its way.
   const iterates = factors + fit + (further ? 4 : 2) * iterate;
-  const moved = factors + fit + (further ? 4 : 3) * iterate;
+  const held = factors + fit + (further ? 4 : 3) * iterate;
   const conjugate =
     copiesBytes(ground, ffn, 2, 1) +
     tilesBytes(ground, iterates + iterate + full(inputs, width) + full(width, inputs));
@@ -107,7 +107,7 @@ export function gaussNewtonBytes(
 
   const move = copiesBytes(ground, ffn, 3, 1) + DOUBLE * MOVED_ROWS * inputs;
   const refit = copiesBytes(ground, ffn, 2, 1) + outputRefitBytes(ground, ffn);
-  const between = tilesBytes(ground, moved) + Math.max(move, refit);
+  const between = tilesBytes(ground, held) + Math.max(move, refit);
   return bias + Math.max(linearise, conjugate, product, between);
 }
 

@@ -80,15 +80,11 @@ FfnMap MapOf(const Block& block, const Refit* refit) {
   PagedMatrix& own = *block.matrix(Role::kDown);
   map.down =
       std::make_shared<PagedMatrix>(block.space().store, map.outputs, map.width, own.page_rows());
-  for (size_t row = 0; map.width > 0 && row < map.outputs; row += own.page_rows()) {
-    block.context().CheckAbort();
-    const size_t count = own.Run(row, own.page_rows());
-    const PagedMatrix::View strip(*map.down, row, count, PagedMatrix::Access::kWrite);
-    if (refit) {
-      ReadRows(refit->weight, row, count, strip.data());
-    } else {
-      own.Read(row, count, strip.data());
-    }
+  if (refit) {
+    ToStrips(refit->weight, *map.down);
+  } else {
+    FillStrips(block.context(), *map.down,
+               [&](size_t row, size_t count, float* values) { own.Read(row, count, values); });
   }
   const auto bias = refit && !refit->bias.empty() ? std::span<const float>(refit->bias)
                     : block.has(Role::kDownBias)  ? block.vector(Role::kDownBias)

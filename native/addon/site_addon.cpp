@@ -67,12 +67,7 @@ std::shared_ptr<const TileMatrix<double>> LoadMetric(const TileSpace& space,
 
 std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, const Block& block,
                                                     Role role) {
-  const auto [rows, cols] = block.shape(role);
-  auto weight = std::make_shared<TileMatrix<float>>(space, rows, cols);
-  block.EachStrip(role, [&](size_t first, size_t count, const float* values) {
-    WriteRows(*weight, first, count, values);
-  });
-  return weight;
+  return std::make_shared<TileMatrix<float>>(FromStrips<float>(space, *block.matrix(role)));
 }
 
 // (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) ->

@@ -19,11 +19,16 @@ inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {
   return std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, kChunk);
 }
 
+inline size_t ChunkCount(const Context& context, size_t rows, size_t tasks = 2) {
+  const size_t chunk = ChunkRows(context, rows, tasks);
+  return (rows + chunk - 1) / chunk;
+}
+
 // Splits rows over the pool: fn(first, count, worker).
 template <typename Fn>
 void ForChunks(Context& context, size_t rows, Fn&& fn, size_t tasks = 2) {
   const size_t chunk = ChunkRows(context, rows, tasks);
-  context.pool.ParallelFor((rows + chunk - 1) / chunk, [&](size_t task, size_t worker) {
+  context.pool.ParallelFor(ChunkCount(context, rows, tasks), [&](size_t task, size_t worker) {
     context.CheckAbort();
     fn(task * chunk, std::min(chunk, rows - task * chunk), worker);
   });

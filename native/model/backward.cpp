@@ -78,9 +78,8 @@ class Flight {
       scans.push_back(projections);
       for (size_t first = 0; first < tokens_; first += group_) {
         const size_t rows = std::min(group_, tokens_ - first);
-        const size_t chunk = ChunkRows(context_, rows, 1);
         for (const Scan& scan : {forward, backward}) {
-          scans.push_back({scan.matrices, (rows + chunk - 1) / chunk});
+          scans.push_back({scan.matrices, ChunkCount(context_, rows, 1)});
         }
       }
       scans.push_back(projections);

@@ -198,12 +198,7 @@ void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<
   const size_t rows = weight.rows().size(), cols = weight.cols().size();
   if (rows != spec_.hidden) throw Error("ERR_ARGUMENT", "an output map has one row a hidden unit");
   auto next = MakeMatrix(rows, cols);
-  for (size_t row = 0; cols > 0 && row < rows; row += next->page_rows()) {
-    context_->CheckAbort();
-    const size_t count = next->Run(row, next->page_rows());
-    const PagedMatrix::View strip(*next, row, count, PagedMatrix::Access::kWrite);
-    ReadRows(weight, row, count, strip.data());
-  }
+  ToStrips(weight, *next);
   Put(OutputRole(site), std::move(next));
   if (!bias.empty()) SetBias(site, bias);
 }
@@ -215,12 +210,7 @@ void Block::SetBias(SiteKind site, std::span<const float> bias) {
 }
 
 void Block::Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill) {
-  PagedMatrix& to = *matrix(role);
-  for (size_t row = 0; to.cols() > 0 && row < to.rows(); row += to.page_rows()) {
-    context_->CheckAbort();
-    const size_t count = to.Run(row, to.page_rows());
-    fill(row, count, PagedMatrix::View(to, row, count, PagedMatrix::Access::kWrite).data());
-  }
+  FillStrips(*context_, *matrix(role), fill);
   Round(role);
 }
 

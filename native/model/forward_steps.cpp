@@ -75,8 +75,7 @@ void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, f
 }
 
 Scan ScanOf(const Block& block, size_t rows, std::initializer_list<Role> weights) {
-  const size_t chunk = ChunkRows(block.context(), rows);
-  Scan scan{{}, (rows + chunk - 1) / chunk};
+  Scan scan{{}, ChunkCount(block.context(), rows)};
   for (const Role role : weights) scan.matrices.push_back(block.matrix(role));
   return scan;
 }

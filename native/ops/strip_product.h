@@ -19,6 +19,18 @@ void EachStrip(Context& context, PagedMatrix& matrix, Visit visit) {
   }
 }
 
+// The same for fill(first, count, rows[count, cols]), which overwrites all of them.
+template <typename Fill>
+void FillStrips(Context& context, PagedMatrix& matrix, Fill fill) {
+  if (matrix.cols() == 0) return;
+  for (size_t row = 0; row < matrix.rows(); row += matrix.page_rows()) {
+    context.CheckAbort();
+    const size_t count = matrix.Run(row, matrix.page_rows());
+    const PagedMatrix::View strip(matrix, row, count, PagedMatrix::Access::kWrite);
+    fill(row, count, strip.data());
+  }
+}
+
 // out[rows, n] = alpha x[rows, k] Wᵀ + beta out for W[n, k].
 void StripProduct(Context& context, PagedMatrix& weight, size_t rows, float alpha, const float* x,
                   float beta, float* out);

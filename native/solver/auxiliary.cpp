@@ -37,10 +37,7 @@ std::shared_ptr<PagedMatrix> TargetInverse(const TileSpace& space, const FfnMap&
   const size_t n = map.outputs;
   TileMatrix<double> square(space, n, n, Shape::kSymmetric);
   {
-    TileMatrix<double> down(space, n, map.width);
-    EachStrip(*space.context, *map.down, [&](size_t first, size_t count, const float* values) {
-      WriteRows(down, first, count, values);
-    });
+    const auto down = FromStrips<double>(space, *map.down);
     Multiply(1, {down}, {down, Trans::kYes}, 0, square);
   }
   double trace = 0;
@@ -50,12 +47,7 @@ std::shared_ptr<PagedMatrix> TargetInverse(const TileSpace& space, const FfnMap&
   FactorOrThrow(square);
   const TileMatrix<double> inverse = InvertFactored(square);
   auto strips = std::make_shared<PagedMatrix>(space.store, n, n, inverse.rows().side());
-  for (size_t row = 0; row < n; row += strips->page_rows()) {
-    space.context->CheckAbort();
-    const size_t count = strips->Run(row, n);
-    const PagedMatrix::View strip(*strips, row, count, Access::kWrite);
-    ReadRows(inverse, row, count, strip.data());
-  }
+  ToStrips(inverse, *strips);
   return strips;
 }
 

@@ -99,8 +99,7 @@ void AnnouncePage(const Context& context, const FfnPage& page,
                   std::initializer_list<PagedMatrix*> outputs) {
   std::vector<Stream> streams;
   for (PagedMatrix* matrix : tokens) streams.push_back({matrix, Access::kRead});
-  const size_t chunk = ChunkRows(context, page.rows);
-  Scan scan{{}, (page.rows + chunk - 1) / chunk};
+  Scan scan{{}, ChunkCount(context, page.rows)};
   for (const InputWeights* weights : inputs) {
     for (const auto& part : *weights) scan.matrices.push_back(part.get());
   }

@@ -1,6 +1,5 @@
 #include "solver/gauss_newton.h"
 
-#include "ops/strip_product.h"
 #include "tiles/elementwise.h"
 #include "tiles/multiply.h"
 #include "tiles/reduce.h"
@@ -11,10 +10,7 @@ namespace {
 
 // DᵀD [width, width] of the output map.
 TileMatrix<double> SquareOf(const TileSpace& space, const FfnMap& map) {
-  TileMatrix<double> down(space, map.outputs, map.width);
-  EachStrip(*space.context, *map.down, [&](size_t first, size_t count, const float* values) {
-    WriteRows(down, first, count, values);
-  });
+  const auto down = FromStrips<double>(space, *map.down);
   TileMatrix<double> square(space, map.width, map.width, Shape::kSymmetric);
   Multiply(1, {down, Trans::kYes}, {down}, 0, square);
   return square;
@@ -132,12 +128,7 @@ InputWeights GaussNewton::InStrips(const PartTiles& parts) const {
   for (size_t part = 0; part < map_.parts(); ++part) {
     auto to = std::make_shared<PagedMatrix>(space_.store, map_.width, map_.inputs,
                                             map_.in[part]->page_rows());
-    for (size_t row = 0; row < to->rows(); row += to->page_rows()) {
-      context().CheckAbort();
-      const size_t count = to->Run(row, to->page_rows());
-      const PagedMatrix::View strip(*to, row, count, PagedMatrix::Access::kWrite);
-      ReadRows(parts[part], row, count, strip.data());
-    }
+    ToStrips(parts[part], *to);
     weights.push_back(std::move(to));
   }
   return weights;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ops/strip_product.h"
 #include "tiles/tile_matrix.h"
 
 namespace struprune {
@@ -60,6 +61,22 @@ void ReadBlock(const TileMatrix<T>& matrix, size_t row, size_t rows, size_t colu
 template <typename T, typename To>
 void ReadRows(const TileMatrix<T>& matrix, size_t row, size_t count, To* to) {
   ReadBlock(matrix, row, count, 0, matrix.cols().size(), to);
+}
+
+// to ← from, of one size.
+template <typename T>
+void ToStrips(const TileMatrix<T>& from, PagedMatrix& to) {
+  FillStrips(from.context(), to,
+             [&](size_t row, size_t count, float* values) { ReadRows(from, row, count, values); });
+}
+
+template <typename T>
+TileMatrix<T> FromStrips(const TileSpace& space, PagedMatrix& from) {
+  TileMatrix<T> to(space, from.rows(), from.cols());
+  EachStrip(*space.context, from, [&](size_t row, size_t count, const float* values) {
+    WriteRows(to, row, count, values);
+  });
+  return to;
 }
 
 }  // namespace struprune
