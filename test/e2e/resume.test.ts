@@ -320,10 +320,23 @@ test.serial('a calibration is refused where it does not belong', async (t) => {
   await refuses('ERR_ARGUMENT', /makes no survey/, { allocation: 'uniform' });
   await refuses('ERR_NOT_FOUND', /nothing/, { fromCalibration: work.path('nothing') });
   await refuses('ERR_ARGUMENT', /exclude each other/, { saveCalibration: work.path('other') });
-  await t.throwsAsync(prune(model, options({ saveCalibration: file })), {
-    code: 'ERR_OUTPUT',
-    message: /exists already/,
-  });
+  // Before any work.
+  const refusesToSave = (code: string, message: RegExp, path: string, output: string) =>
+    t.throwsAsync(
+      prune(
+        model,
+        options({ output, saveCalibration: path, onProgress: () => t.fail('work began') }),
+      ),
+      {
+        code,
+        message,
+      },
+    );
+  const output = work.path('out');
+  await refusesToSave('ERR_OUTPUT', /exists already/, file, output);
+  await refusesToSave('ERR_OUTPUT', /a part of the path is a file/, join(file, 'here'), output);
+  await refusesToSave('ERR_ARGUMENT', /lies in the output/, join(output, 'curves'), output);
+  t.false(existsSync(output));
   const bytes = readFileSync(file);
   bytes[bytes.length - 100]! ^= 1;
   writeFileSync(file, bytes);
