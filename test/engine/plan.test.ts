@@ -1,6 +1,7 @@
 /** Predicted memory against what the budget really counted, and what is refused on its ground. */
 import { join } from 'node:path';
 import test from 'ava';
+import { openCheckpoint } from '../../lib/checkpoint/open';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
@@ -92,6 +93,17 @@ test('scratch and room grow with the tokens and the model, memory by their ids w
     large.stages.map(({ stage }) => stage),
     ['evaluate', 'survey', 'solve'],
   );
+});
+
+test("a kept survey's metrics lie in scratch while blocks are solved, and in the journal", async (t) => {
+  const model = work.model('llama2');
+  const kept = { fromCalibration: work.path('any'), layerWeights: 'fisher' } as const;
+  const plain = await plan(model, base(kept));
+  const fisher = await plan(model, base({ ...kept, selection: 'fisher' }));
+  const { hidden, blocks } = (await openCheckpoint(model)).architecture;
+  const metrics = 4 * blocks.length * hidden ** 2;
+  t.is(fisher.scratch, plain.scratch + metrics);
+  t.is(fisher.disk, plain.disk + metrics);
 });
 
 test('a plan reads no weights and no text, and refuses what prune refuses', async (t) => {
