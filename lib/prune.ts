@@ -138,7 +138,7 @@ async function pruneWith(
           device: engine.device,
           peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
         };
-        await journal.putResult(known);
+        await journal.putResult(known, path);
         await sink.commit([{ name: 'README.md', text: modelCard(run.source, hashes, known) }]);
         return known;
       });

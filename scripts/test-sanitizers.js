@@ -13,7 +13,7 @@ runMain(() => {
   });
   const threads = runNativeTests('tsan', {
     options: { STRUPRUNE_SANITIZE: 'thread', STRUPRUNE_ADDON: 'OFF' },
-    filter: '*Pool*:*Page*:*Tile*:*Parallel*:*Thread*:*Abort*',
+    filter: '*Pool*:*Page*:*Tile*:*Limits*:SweepTraffic*:*Parallel*:*Thread*:*Abort*',
   });
   close(add(memory, threads));
 });

@@ -15,7 +15,7 @@ export interface ArrayPlan {
   name: string;
   dtype: ArrayType;
   shape: number[];
-  /** The numbers, in pieces: little-endian, row-major. */
+  /** The numbers, in pieces, each gone when the next is asked for: little-endian, row-major. */
   pieces: () => Iterable<Float64Array | Float32Array>;
 }
 
@@ -111,7 +111,7 @@ export class ArraysFile {
     return values;
   }
 
-  /** Rows of a matrix, so many at a time. */
+  /** Rows of a matrix, so many at a time, each time in the same memory. */
   async *rows(
     name: string,
     atOnce: number,
@@ -120,9 +120,10 @@ export class ArraysFile {
     const [rows = 0, cols = 1] = shape;
     const size = SIZES[dtype as ArrayType];
     if (size === undefined) throw this.unlike(name);
+    const most = Math.min(atOnce, rows) * cols;
+    const memory = dtype === 'F64' ? new Float64Array(most) : new Float32Array(most);
     for (let row = 0; row < rows; row += atOnce) {
-      const count = Math.min(atOnce, rows - row) * cols;
-      const values = dtype === 'F64' ? new Float64Array(count) : new Float32Array(count);
+      const values = memory.subarray(0, Math.min(atOnce, rows - row) * cols);
       await this.fill(offset + row * cols * size, values);
       yield { row, values };
     }
@@ -131,7 +132,8 @@ export class ArraysFile {
   private async fill(offset: number, values: Float64Array | Float32Array): Promise<void> {
     const file = await open(this.path, 'r');
     try {
-      await readAt(file, new Uint8Array(values.buffer), offset);
+      const { buffer, byteOffset, byteLength } = values;
+      await readAt(file, new Uint8Array(buffer, byteOffset, byteLength), offset);
     } finally {
       await file.close();
     }

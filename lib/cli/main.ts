@@ -1,14 +1,12 @@
 #!/usr/bin/env node
-import { setFlagsFromString } from 'node:v8';
+import './terminal/nursery';
+
 import { speakAsCommandLine } from '../wording';
 import { createProgram } from './program';
 import { report } from './terminal/failure';
 import { commandOf } from './terminal/usage';
 
 speakAsCommandLine();
-
-// The nursery of the heap would grow to 32 MiB, of whatever --memory allows, for garbage that is soon gone.
-setFlagsFromString('--semi-space-growth-factor=1');
 
 // A reader that has seen enough (`… | head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

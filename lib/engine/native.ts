@@ -237,7 +237,7 @@ export interface NativeAddon
     ropeHeads: number,
   ): Promise<Uint8Array>;
   /** Frees the bytes now; the array is empty afterwards. */
-  dropBytes(bytes: Uint8Array): void;
+  dropBytes(bytes: Uint8Array | Float32Array): void;
   encodeTensor(
     engine: EngineHandle,
     tensor: TensorRef,

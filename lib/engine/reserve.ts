@@ -22,6 +22,24 @@ export function modelReserve({ format, architecture }: ModelSource): number {
   return format === 'gguf' ? TOKEN * architecture.vocab : 0;
 }
 
+/** A token's id. */
+const ID = 4;
+/** A point of an error curve, or a statistic of a column. */
+const NUMBER = 8;
+/** A group's index in a mask. */
+const INDEX = 4;
+
+/** What a run keeps to its end of its calibration text, and of its layers' groups and columns where it made a survey. */
+export function keptReserve(kept: {
+  tokens: number;
+  groups: number;
+  curves: number;
+  statistics: number;
+}): number {
+  const { tokens, groups, curves, statistics } = kept;
+  return ID * tokens + INDEX * groups + NUMBER * (curves + statistics);
+}
+
 /** The native side's share of a budget in bytes; 0 = no budget. At least one byte of a budget is left. */
 export function nativeLimit(memory: number, threads: number): number {
   return memory === 0 ? 0 : Math.max(1, memory - processReserve(threads));

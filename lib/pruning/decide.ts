@@ -9,10 +9,11 @@ import {
 } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import { copyFile } from '../checkpoint/atomic';
+import { StruPruneError } from '../errors';
 import type { Method, SiteStatistics } from '../methods';
 import { Own } from '../own';
 import { inTurns } from '../turns';
-import { type RunFacts, surveyIdentity } from './journal/identity';
+import { type Identity, type RunFacts, surveyIdentity } from './journal/identity';
 import type { Journal } from './journal/journal';
 import type { Settings } from './options';
 import type { Run } from './run';
@@ -69,20 +70,38 @@ async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Mea
   const { settings, method, layers, session, ids, window, onProgress } = run;
   if (!surveys(run)) return { columns: null, survey: null };
   const identity = surveyIdentity(facts);
-  const { fromCalibration, scratch } = settings;
-  // Kept as a survey of the run's own is: a resumed run goes on with the very same.
-  if (fromCalibration !== undefined && !(await journal.hasSurvey())) {
+  const { fromCalibration } = settings;
+  const kept = (await journal.hasSurvey()) && (await readKept(run, journal, identity));
+  if (kept) return kept;
+  if (fromCalibration !== undefined) {
+    // Kept as a survey of the run's own is: a resumed run goes on with the very same.
     await copyFile(fromCalibration, journal.surveyPath);
-  }
-  if (await journal.hasSurvey()) {
-    const read = await readSurvey(journal.surveyPath, session, layers, identity, scratch);
-    if (read.survey) run.surveys.adopt(read.survey);
-    return read;
+    return adoptSurvey(run, journal, identity);
   }
   const input = { session, ids, window, layers, settings, onProgress, onWarning: run.warn };
   const measured = await makeSurvey(input, method, run.surveys);
   await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
   return measured;
+}
+
+/** The journal's survey; null, with a warning, where it is damaged: what it is made of is still there. */
+async function readKept(run: Run, journal: Journal, identity: Identity): Promise<Measured | null> {
+  try {
+    return await adoptSurvey(run, journal, identity);
+  } catch (error) {
+    if (!(error instanceof StruPruneError) || error.code !== 'ERR_CHECKPOINT') throw error;
+    await journal.dropSurvey();
+    run.warn('the survey in the journal is damaged: it is made again');
+    return null;
+  }
+}
+
+async function adoptSurvey(run: Run, journal: Journal, identity: Identity): Promise<Measured> {
+  const { session, layers, settings } = run;
+  const path = journal.surveyPath;
+  const read = await readSurvey(path, session, layers, identity, settings.scratch);
+  if (read.survey) run.surveys.adopt(read.survey);
+  return read;
 }
 
 /** What a method asks of the dense model: column statistics, or error curves of the survey's own tokens. */

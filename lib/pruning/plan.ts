@@ -26,7 +26,7 @@ import {
   statesBytes,
   statisticsBytes,
 } from '../engine/native-bytes';
-import { modelReserve, processReserve } from '../engine/reserve';
+import { keptReserve, modelReserve, processReserve } from '../engine/reserve';
 import { SITES } from '../engine/session';
 import {
   admmBytes,
@@ -38,6 +38,7 @@ import {
   sweepBytes,
   targetBytes,
 } from '../engine/solver-bytes';
+import { DOUBLE, FLOAT } from '../engine/tile-bytes';
 import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
 import type { Architecture, Dtype, ModelSource } from '../model/architecture';
@@ -47,6 +48,9 @@ import { feeds, type RunSettings } from './options';
 import { probeTokens, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
 import { type Layer, layerAt, widthOf } from './widths';
+
+/** Arrays of SiteStatistics, a number a column each. */
+const COLUMN_STATISTICS = 4;
 
 export type StageName = 'evaluate' | 'survey' | 'solve';
 
@@ -70,7 +74,7 @@ export interface RunPlan {
   reserve: number;
   /** Largest scratch of the stages, bytes. */
   scratch: number;
-  /** Bytes beside the output: the journal and the output, for a while both. An upper bound: nothing removed. */
+  /** Bytes beside the output: the journal with its survey and the output, for a while both. An upper bound: nothing removed. */
   disk: number;
   /** Hidden states of the solve and of evaluations go to scratch, and of tiled matrices what does not fit. */
   statesPaged: boolean;
@@ -121,8 +125,10 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
   const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
   // In runs of 32, the storage block of the narrowest dtype.
   const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
-  const disk = 2 * output;
-  const reserve = processReserve(input.threads) + modelReserve(input.source);
+  const kept = keptOf(input);
+  const survey = DOUBLE * (kept.curves + kept.statistics) + keptMetricBytes(input);
+  const disk = 2 * output + survey;
+  const reserve = processReserve(input.threads) + modelReserve(input.source) + keptReserve(kept);
   const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
   return {
     stages,
@@ -133,6 +139,25 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
     statesPaged: paged,
     device,
   };
+}
+
+/** Numbers of what lasts as long as the run: see keptReserve. */
+function keptOf({ layers, method, surveys, tokens }: PlanInput) {
+  const sum = (of: (layer: Layer) => number) =>
+    layers.reduce((total, layer) => total + of(layer), 0);
+  const scores = method?.selection === 'scores';
+  return {
+    tokens,
+    groups: sum(({ groups }) => groups),
+    curves: surveys ? sum(({ groups }) => groups + 1) : 0,
+    statistics: surveys && scores ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
+  };
+}
+
+/** Fisher metrics of all layers, where the solve reads them too. */
+function keptMetricBytes({ architecture, settings, method, layers, surveys }: PlanInput): number {
+  if (!surveys || method !== null || settings.selection !== 'fisher') return 0;
+  return FLOAT * layers.length * architecture.hidden ** 2;
 }
 
 /** Evaluation before and after, the check of the output, samples. The last window is always measured. */
@@ -352,9 +377,11 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
   const memory = blockMemory(ground);
   const tiles = blockMemory({ ...ground, tiled: false }) - memory;
   const ends = Math.max(embedBytes(ground, states), scoreBytes(ground, check));
+  const metrics = keptMetricBytes(input);
   const scratch =
-    4 * tokens * keptWidth +
+    FLOAT * tokens * keptWidth +
     tiles +
+    metrics +
     (paged && !scored ? statesBytes(ground, tokens) * (feedback ? 3 : 1) : 0);
   return {
     stage: 'solve',
@@ -363,6 +390,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
     paged: [
       ...(keptWidth > 0 ? ['inputs of the site at hand'] : []),
       ...(paged && !scored ? ['hidden states'] : []),
+      ...(metrics > 0 ? ['Fisher metrics'] : []),
       ...(tiles > 0 ? ['Gram matrices and factors', 'weights of the block at hand'] : []),
     ],
     flops: {

@@ -1,7 +1,7 @@
 /** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
-import { resolve } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { readWindows } from '../calibration/text';
-import { requireReplaceable } from '../checkpoint/output-path';
+import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
 import { GpuSites } from '../engine/gpu-sites';
 import { Session } from '../engine/session';
@@ -102,9 +102,9 @@ export async function openRun(
   };
 }
 
-/** Refuses calibration files that a run has no use for, or that are there. */
+/** Refuses calibration files that a run has no use for, that are there, or that cannot be written. */
 async function requireCalibrationFiles(setup: Setup): Promise<void> {
-  const { saveCalibration, fromCalibration, force, resume } = setup.settings;
+  const { saveCalibration, fromCalibration, output, force, resume } = setup.settings;
   if (saveCalibration === undefined && fromCalibration === undefined) return;
   if (!surveys(setup)) {
     throw new StruPruneError(
@@ -120,7 +120,14 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
       'leave one of them out',
     );
   }
-  if (saveCalibration !== undefined) {
-    await requireReplaceable(resolve(saveCalibration), 'file', { replace: force || resume });
+  if (saveCalibration === undefined) return;
+  const [kept, target] = [resolve(saveCalibration), resolve(output)];
+  if (kept === target || kept.startsWith(target + sep)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `--save-calibration ${saveCalibration} lies in the output, which appears only when it is whole`,
+      'give a path outside it',
+    );
   }
+  await requireWritable(kept, { replace: force || resume });
 }

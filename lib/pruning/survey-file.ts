@@ -19,8 +19,12 @@ export interface Measured {
   survey: Survey | null;
 }
 
-/** Rows of a metric that are in memory at a time. */
-const ROWS = 256;
+/** Bytes of metrics that are in memory at a time, about. */
+const PIECE_BYTES = 2 ** 20;
+
+function pieceRows(cols: number): number {
+  return Math.max(1, Math.floor(PIECE_BYTES / (4 * cols)));
+}
 
 export async function writeSurvey(
   path: string,
@@ -33,10 +37,13 @@ export async function writeSurvey(
   if (survey?.metrics) {
     const { metrics } = survey;
     const { rows, cols } = native.matrixShape(metrics);
+    const step = pieceRows(cols);
     const pieces = function* () {
-      for (let row = 0; row < rows; row += ROWS) {
-        const count = Math.min(ROWS, rows - row);
-        yield native.matrixRows(session.engine.handle, metrics, row, count);
+      for (let row = 0; row < rows; row += step) {
+        const count = Math.min(step, rows - row);
+        const values = native.matrixRows(session.engine.handle, metrics, row, count);
+        yield values;
+        native.dropBytes(values);
       }
     };
     arrays.push({ name: 'metrics', dtype: 'F32', shape: [rows, cols], pieces });
@@ -140,7 +147,7 @@ async function readMetrics(file: ArraysFile, session: Session, scratch: string) 
   const [rows = 0, cols = 0] = file.shape('metrics');
   const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
   return orRelease(metrics, async () => {
-    for await (const { row, values } of file.rows('metrics', ROWS)) {
+    for await (const { row, values } of file.rows('metrics', pieceRows(cols))) {
       native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);
     }
     return metrics;

@@ -3,18 +3,17 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ErrorCode } from '../../lib/errors';
+import { plan } from '../../lib/plan';
+import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
 
-const PROGRAM = [
-  process.execPath,
-  '-r',
-  require.resolve('ts-node/register/transpile-only'),
-  join(__dirname, 'prune-process.ts'),
-];
+const TS_NODE = [process.execPath, '-r', require.resolve('ts-node/register/transpile-only')];
+const PROGRAM = [...TS_NODE, join(__dirname, 'prune-process.ts')];
 
 function options(more: Partial<PruneOptions>): string {
   return JSON.stringify({
@@ -100,5 +99,44 @@ for (const [what, size, code, more] of where) {
     t.like(error, { code });
     t.regex(error.message!, /the disk is full|No space left/);
     t.deepEqual(left, []);
+  });
+}
+
+for (const [what, code] of [
+  ['output', 'ERR_OUTPUT'],
+  ['scratch', 'ERR_SCRATCH'],
+] as const) {
+  const run = space ? test.serial : test.serial.skip;
+  run(`a disk that fills up in the middle of a run, which then goes on: ${what}`, async (t) => {
+    const model = work.model('llama2');
+    const folder = work.emptyFolder();
+    // Hidden states of two pages that do not all fit, so that scratch is needed.
+    const settings = {
+      ...JSON.parse(options({ calibrationTokens: 170 * 48 })),
+      output: work.path('whole'),
+    };
+    const { smallestMemory } = await plan(model, settings);
+    const whole = await prune(model, settings);
+    const tight = JSON.stringify({
+      ...settings,
+      memory: smallestMemory,
+      output: join(what === 'output' ? folder : work.emptyFolder(), 'out'),
+      scratch: what === 'scratch' ? folder : work.emptyFolder(),
+    });
+    const script = `mount -t tmpfs -o size=32m tmpfs '${folder}' && "$@"`;
+    const [unshare, ...flags] = space!;
+    const program = [...TS_NODE, join(__dirname, 'full-disk-process.ts'), model, tight, folder];
+    const { stdout, stderr } = spawnSync(
+      unshare!,
+      [...flags, 'sh', '-c', script, 'sh', ...program],
+      {
+        encoding: 'utf8',
+      },
+    );
+    t.not(stdout, '', stderr);
+    const found = JSON.parse(stdout);
+    t.like(found, { code, resumedBlocks: [0] });
+    t.regex(found.message, /(the disk is full|No space left).*resume: true goes on from block 1/);
+    t.deepEqual(found.hashes, hashesOf(whole.output));
   });
 }

@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -140,6 +141,20 @@ test.serial('a damaged block is solved again, with a warning', async (t) => {
   t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
 });
 
+test.serial('a damaged survey is made again, with a warning', async (t) => {
+  const model = work.model('llama2');
+  const whole = await prune(model, options());
+  const settings = options({ resume: true });
+  const path = join(await stopAfter(2, model, settings), 'survey.safetensors');
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 100]! ^= 1;
+  writeFileSync(path, bytes);
+  const { resumedBlocks, survey, warnings } = await prune(model, settings);
+  t.deepEqual([resumedBlocks, survey], [[0, 1], 'made']);
+  t.regex(warnings.join(), /the survey in the journal is damaged: it is made again/);
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
+
 test.serial('a run killed between its output and the end of its journal is done', async (t) => {
   const model = work.model('llama2');
   const settings = options({ resume: true });
@@ -150,7 +165,8 @@ test.serial('a run killed between its output and the end of its journal is done'
   mkdirSync(journal);
   writeFileSync(join(journal, 'journal.json'), record);
   const { identity } = JSON.parse(record.toString('utf8'));
-  writeFileSync(join(journal, 'result.json'), JSON.stringify({ identity, result: done }));
+  const inode = String(statSync(settings.output, { bigint: true }).ino);
+  writeFileSync(join(journal, 'result.json'), JSON.stringify({ identity, result: done, inode }));
   const before = hashesOf(settings.output);
   await t.throwsAsync(prune(model, { ...settings, sparsity: 0.3 }), {
     code: 'ERR_ARGUMENT',
@@ -163,6 +179,32 @@ test.serial('a run killed between its output and the end of its journal is done'
   t.deepEqual(hashesOf(settings.output), before);
   t.false(existsSync(journal));
 });
+
+for (const format of ['hf', 'gguf'] as const) {
+  test.serial(
+    `an older output is not taken for the one that was to replace it: ${format}`,
+    async (t) => {
+      const model = work.model('llama2');
+      const settings = options({ format });
+      await prune(model, { ...settings, sparsity: 0.1 });
+      const more = { force: true, resume: true };
+      const journal = await stopAfter(3, model, { ...settings, ...more });
+      const { identity } = JSON.parse(readFileSync(join(journal, 'journal.json'), 'utf8'));
+      // As a second Ctrl-C leaves it while the new output is brought to the disk: it goes, its result stays.
+      const removed = join(journal, 'output');
+      writeFileSync(removed, '');
+      const inode = String(statSync(removed, { bigint: true }).ino);
+      const result = { layers: [], output: settings.output };
+      writeFileSync(join(journal, 'result.json'), JSON.stringify({ identity, result, inode }));
+      rmSync(removed);
+      const whole = await prune(model, options({ format }));
+      const { resumedBlocks, layers } = await prune(model, { ...settings, ...more });
+      t.deepEqual([resumedBlocks, layers], [[0, 1, 2], whole.layers]);
+      t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+      t.false(existsSync(journal));
+    },
+  );
+}
 
 test.serial('work that nothing says whose it is counts for nothing', async (t) => {
   const model = work.model('llama2');
@@ -278,10 +320,23 @@ test.serial('a calibration is refused where it does not belong', async (t) => {
   await refuses('ERR_ARGUMENT', /makes no survey/, { allocation: 'uniform' });
   await refuses('ERR_NOT_FOUND', /nothing/, { fromCalibration: work.path('nothing') });
   await refuses('ERR_ARGUMENT', /exclude each other/, { saveCalibration: work.path('other') });
-  await t.throwsAsync(prune(model, options({ saveCalibration: file })), {
-    code: 'ERR_OUTPUT',
-    message: /exists already/,
-  });
+  // Before any work.
+  const refusesToSave = (code: string, message: RegExp, path: string, output: string) =>
+    t.throwsAsync(
+      prune(
+        model,
+        options({ output, saveCalibration: path, onProgress: () => t.fail('work began') }),
+      ),
+      {
+        code,
+        message,
+      },
+    );
+  const output = work.path('out');
+  await refusesToSave('ERR_OUTPUT', /exists already/, file, output);
+  await refusesToSave('ERR_OUTPUT', /a part of the path is a file/, join(file, 'here'), output);
+  await refusesToSave('ERR_ARGUMENT', /lies in the output/, join(output, 'curves'), output);
+  t.false(existsSync(output));
   const bytes = readFileSync(file);
   bytes[bytes.length - 100]! ^= 1;
   writeFileSync(file, bytes);

@@ -1,6 +1,7 @@
 /** Predicted memory against what the budget really counted, and what is refused on its ground. */
 import { join } from 'node:path';
 import test from 'ava';
+import { openCheckpoint } from '../../lib/checkpoint/open';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
@@ -79,12 +80,12 @@ test.serial('the smallest budget is enough, one byte less is refused with it', a
   });
 });
 
-test('scratch and room grow with the tokens and the model, memory does not when paged', async (t) => {
+test('scratch and room grow with the tokens and the model, memory by their ids when paged', async (t) => {
   const model = work.model('llama2');
   const settings = { window: WINDOW, threads: 2, layerWeights: 'output' } as const;
   const small = await plan(model, { ...settings, calibrationTokens: 4096 });
   const large = await plan(model, { ...settings, calibrationTokens: 4 * 4096 });
-  t.is(large.smallestMemory, small.smallestMemory);
+  t.is(large.smallestMemory, small.smallestMemory + 4 * 3 * 4096);
   t.true(large.scratch > small.scratch && large.memory > small.memory);
   t.is(large.disk, small.disk);
   t.true(large.seconds > 0 && large.gemmRate > 0);
@@ -92,6 +93,17 @@ test('scratch and room grow with the tokens and the model, memory does not when 
     large.stages.map(({ stage }) => stage),
     ['evaluate', 'survey', 'solve'],
   );
+});
+
+test("a kept survey's metrics lie in scratch while blocks are solved, and in the journal", async (t) => {
+  const model = work.model('llama2');
+  const kept = { fromCalibration: work.path('any'), layerWeights: 'fisher' } as const;
+  const plain = await plan(model, base(kept));
+  const fisher = await plan(model, base({ ...kept, selection: 'fisher' }));
+  const { hidden, blocks } = (await openCheckpoint(model)).architecture;
+  const metrics = 4 * blocks.length * hidden ** 2;
+  t.is(fisher.scratch, plain.scratch + metrics);
+  t.is(fisher.disk, plain.disk + metrics);
 });
 
 test('a plan reads no weights and no text, and refuses what prune refuses', async (t) => {

@@ -6,13 +6,13 @@
  *     survey.safetensors   the dense survey (survey-file.ts)
  *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
  *     output, replaced     the output being put together; an older one that steps aside for it
- *     result.json          written last before the output appears, with what is in journal.json
+ *     result.json          written last before the output appears, with what is in journal.json and the output's inode
  *     lock.json            the process that works on it (lock.ts)
  *
  * Every file but `output` is written under another name, brought to the disk and renamed.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AtomicFile, orAbort } from '../../checkpoint/atomic';
 import { asOutput } from '../../checkpoint/output-error';
@@ -52,6 +52,8 @@ interface StoredRecord {
 interface StoredResult {
   identity: Identity;
   result: PruneResult;
+  /** Of the output, which it keeps when it is renamed. */
+  inode: string;
 }
 
 export interface JournalOptions {
@@ -159,6 +161,10 @@ export class Journal {
     return exists(this.surveyPath);
   }
 
+  dropSurvey(): Promise<void> {
+    return rm(this.surveyPath, { force: true });
+  }
+
   blockPath(index: number): string {
     return join(this.folder, `block-${index}.bin`);
   }
@@ -200,9 +206,11 @@ export class Journal {
     this.finished = index + 1;
   }
 
-  /** Last step before the output appears: from then on the run is done. */
-  putResult(result: PruneResult): Promise<void> {
-    return this.writeJson(RESULT, { identity: this.#identity!, result } satisfies StoredResult);
+  /** Last step before the output, still at `path`, appears: from then on the run is done. */
+  async putResult(result: PruneResult, path: string): Promise<void> {
+    const inode = await inodeOf(path);
+    const stored: StoredResult = { identity: this.#identity!, result, inode };
+    await this.writeJson(RESULT, stored);
   }
 
   /** The output is in its place: the journal goes, what says so last. */
@@ -266,8 +274,6 @@ export class Journal {
   /** Removes what a killed run had half written. */
   private tidy(): Promise<void> {
     return asOutput(this.folder, async () => {
-      // First, since without `output` it would say that the output has appeared.
-      if (!this.complete) await rm(join(this.folder, RESULT), { force: true });
       for (const name of await readdir(this.folder)) {
         if ([HEAD, SURVEY, LOCK].includes(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
@@ -276,19 +282,8 @@ export class Journal {
     });
   }
 
-  private async readJson<T>(name: string): Promise<T | null> {
-    const path = join(this.folder, name);
-    try {
-      return JSON.parse(await readFile(path, 'utf8')) as T;
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      throw new StruPruneError(
-        'ERR_OUTPUT',
-        `the journal's ${path} cannot be read`,
-        'give --force without --resume to start again',
-        { cause },
-      );
-    }
+  private readJson<T>(name: string): Promise<T | null> {
+    return readJson<T>(join(this.folder, name));
   }
 
   private async writeJson(name: string, value: object): Promise<void> {
@@ -297,6 +292,21 @@ export class Journal {
       await file.write(Buffer.from(`${JSON.stringify(value)}\n`));
       await file.commit();
     });
+  }
+}
+
+/** null where there is no such file. @throws StruPruneError ERR_OUTPUT when it cannot be read */
+async function readJson<T>(path: string): Promise<T | null> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new StruPruneError(
+      'ERR_OUTPUT',
+      `the journal's ${path} cannot be read`,
+      'give --force without --resume to start again',
+      { cause },
+    );
   }
 }
 
@@ -322,10 +332,18 @@ async function restoreReplaced(folder: string, target: string): Promise<void> {
   if ((await exists(replaced)) && !(await exists(target))) await rename(replaced, target);
 }
 
-/** Whether the output of this journal has appeared and only the clearing up was left. */
+/**
+ * Whether the output of this journal has appeared and only the clearing up was left. An older output may be in its
+ * place yet, or again: that is another file.
+ */
 async function isComplete(folder: string, target: string): Promise<boolean> {
-  const names = await namesIn(folder);
-  return names.includes(RESULT) && !names.includes(WORK_NAMES.output) && (await exists(target));
+  const stored = await readJson<StoredResult>(join(folder, RESULT));
+  return stored !== null && (await exists(target)) && (await inodeOf(target)) === stored.inode;
+}
+
+/** Its number on its file system. */
+async function inodeOf(path: string): Promise<string> {
+  return String((await lstat(path, { bigint: true })).ino);
 }
 
 /** Removes a journal that is not to be gone on with. */

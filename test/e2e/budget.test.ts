@@ -1,0 +1,59 @@
+/**
+ * The smallest budget and none: the same bytes, whatever is asked for. ffn-solver.test.ts has the solvers of gate and up,
+ * native/test the tiles, strips and pages of matrices that are larger than these.
+ */
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { plan } from '../../lib/plan';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from './files';
+import { CALIBRATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 32;
+// Three pages of hidden states.
+const TOKENS = 288 * WINDOW;
+
+function options(more: Partial<PruneOptions> = {}): PruneOptions {
+  return {
+    output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
+    calibration: CALIBRATION,
+    calibrationTokens: TOKENS,
+    surveyTokens: TOKENS,
+    window: WINDOW,
+    sparsity: 0.1,
+    threads: 2,
+    ...more,
+  };
+}
+
+const ROWS: [model: string, more: Partial<PruneOptions>][] = [
+  ['llama2', { scope: 'all', layerWeights: 'fisher', selection: 'fisher', allocation: 'energy' }],
+  ['llama3', { mask: 'admm', scope: 'all', swaps: 2, layerWeights: 'output' }],
+  ['opt-post', { scope: 'all', layerWeights: 'none', bias: 'add' }],
+  ['qwen2', { sequential: false, allocation: 'uniform', format: 'gguf' }],
+  ['llama3-tied', { method: 'osscar' }],
+  ['mistral', { method: 'wanda-sp' }],
+  ['opt-pre', { method: 'flap' }],
+];
+for (const [name, more] of ROWS) {
+  test.serial(`${name}, ${JSON.stringify(more)}`, (t) => sameBytes(t, work.model(name), more));
+}
+
+test.serial('a GGUF file goes in', async (t) => {
+  const whole = options({ sparsity: 0, format: 'gguf', allocation: 'uniform', bias: 'keep' });
+  const { output } = await prune(work.model('llama2'), { ...whole, calibrationTokens: WINDOW });
+  await sameBytes(t, output, { scope: 'all' });
+});
+
+async function sameBytes(t: ExecutionContext, model: string, more: Partial<PruneOptions>) {
+  const free = await prune(model, options(more));
+  const { smallestMemory, reserve } = await plan(model, options(more));
+  const tight = await prune(model, options({ ...more, memory: smallestMemory }));
+  t.true(tight.scratchTraffic.read > 0, 'pages left memory and came back');
+  t.true(tight.peakBudgetBytes <= smallestMemory - reserve);
+  t.deepEqual(hashesOf(tight.output), hashesOf(free.output));
+}
