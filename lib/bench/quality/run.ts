@@ -11,7 +11,7 @@ import type { OnProgress } from '../../progress';
 import { settingsInEffect } from '../../pruning/journal/identity';
 import { hashFiles } from '../../pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from '../../pruning/options';
-import { setUp } from '../../pruning/setup';
+import { dtypeFor, setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { sourceOf } from '../../source';
 import { inTurns } from '../../turns';
@@ -289,7 +289,7 @@ async function sectionOf(
     model: modelOf(source),
     scope: settings.scope,
     format: settings.format,
-    dtype: settings.dtype ?? 'as the source, else f16',
+    dtype: dtypeFor(source, settings).toLowerCase(),
     calibration: calibration.about,
     texts: texts.map(({ about }) => about),
     dense: results.dense ?? { perplexities: [], seconds: 0 },
