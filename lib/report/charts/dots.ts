@@ -29,7 +29,7 @@ export function dotChart(chart: DotChart): Html {
     id,
     title,
     description,
-    heights: [70 + 26 * categories.length, 70 + 42 * categories.length],
+    heights: [84 + 26 * categories.length, 84 + 42 * categories.length],
     option: ({ narrow }) => optionOf(chart, narrow),
   });
 }
