@@ -14,7 +14,7 @@ export interface MethodEntry {
   id: string;
   label: string;
   kind: 'baseline' | 'struprune' | 'ablation';
-  /** Of an ablation: the entry that it changes. */
+  /** Of an ablation, and of StruPrune's other allocations: the entry that it changes. */
   base: string | null;
   about: string;
   options: MethodOptions;
@@ -44,7 +44,7 @@ function struprune(allocation: 'uniform' | 'threshold' | 'energy', about: string
     id,
     label: `StruPrune, ${allocation}`,
     kind: 'struprune',
-    base: null,
+    base: id === BASE ? null : BASE,
     about,
     options: { allocation },
   };
@@ -52,13 +52,14 @@ function struprune(allocation: 'uniform' | 'threshold' | 'energy', about: string
 
 /** StruPrune's defaults with one thing changed; `uniform` is the ablation of the allocation. */
 function ablation(id: string, label: string, about: string, options: MethodOptions): MethodEntry {
+  const { allocation = 'threshold' } = options;
   return {
     id,
     label,
     kind: 'ablation',
-    base: BASE,
+    base: `struprune-${allocation}`,
     about,
-    options: { allocation: 'threshold', ...options },
+    options: { allocation, ...options },
   };
 }
 

@@ -20,20 +20,19 @@ test('an ablation changes one thing of its base', async (t) => {
   const source = await openCheckpoint(TINY);
   const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> =>
     setUp(source, settingsOf({ ...given, ...options })).settings as never;
-  for (const entry of METHOD_ENTRIES.filter(({ kind }) => kind === 'ablation')) {
+  for (const entry of METHOD_ENTRIES.filter(({ base }) => base !== null)) {
     const base = METHOD_ENTRIES.find(({ id }) => id === entry.base);
     t.truthy(base, entry.id);
     const [before, after] = [inEffect(base!.options), inEffect(entry.options)];
     const changed = Object.keys({ ...before, ...after }).filter(
       (key) => before[key] !== after[key],
     );
-    // α and β are the two halves of one feedback, which needs sequential inputs and a refit; the energy rule's form
-    // means nothing without the rule; what the Fisher metric alone has asks for it.
+    // α and β are the two halves of one feedback, which needs sequential inputs and a refit; what the Fisher metric
+    // alone has asks for it.
     const together = [
       ['alpha', 'beta'],
       ['refit', 'alpha', 'beta'],
       ['sequential', 'alpha', 'beta'],
-      ['allocation', 'energyForm'],
       ['layerWeights', 'fisherLabels'],
       ['layerWeights', 'selection'],
     ].map((keys) => `${keys.toSorted()}`);

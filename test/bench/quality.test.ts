@@ -196,6 +196,27 @@ test('a row that cannot be made is a failure of its own', async (t) => {
   );
 });
 
+test('a share named twice is one row; one that no method reaches is refused before any work', async (t) => {
+  const output = work.path('bench');
+  const model = work.model('llama2');
+  const run = (sparsities: number[], force = false) =>
+    benchQuality(model, options(output, { methods: ['magnitude', 'flap'], sparsities, force }));
+  const { quality } = await run([0.2, 0.2]);
+  t.deepEqual(
+    quality!.rows.map(({ method, sparsity }) => [method, sparsity]),
+    [
+      ['magnitude', 0.2],
+      ['flap', 0.2],
+    ],
+  );
+  t.deepEqual(quality!.sparsities, [0.2]);
+  const kept = readFileSync(join(output, 'rows.jsonl'));
+  const error = await t.throwsAsync(run([0.2, 0.95], true), { instanceOf: StruPruneError });
+  t.is(error.code, 'ERR_ARGUMENT');
+  t.regex(error.message, /sparsity 0\.9500.*ask for at most/);
+  t.deepEqual(readFileSync(join(output, 'rows.jsonl')), kept);
+});
+
 test('files: JSON that its schema reads, CSV of one line a row and text', async (t) => {
   const output = work.path('bench');
   const document = await benchQuality(

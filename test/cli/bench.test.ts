@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { benchSchema } from '../../lib/bench/schema';
@@ -42,6 +42,23 @@ test('bench quality: a table, then JSON alone from the same journal', async (t) 
   const again = await run([...words, '--json']);
   t.is(again.code, 0, again.stderr);
   t.deepEqual(benchSchema.parse(JSON.parse(again.stdout)).quality, document.quality);
+});
+
+test('bench alone: a folder of its own, whose other results it throws away when told so', async (t) => {
+  const output = await scratch(t);
+  const rows = join(output, 'rows.jsonl');
+  await writeFile(rows, '{"format":"struprune-bench-journal 1","key":"of another version"}\n');
+  const refused = await run(['bench', '-o', output]);
+  t.is(refused.code, 4);
+  t.regex(refused.stderr, /another folder with --output, or --force/);
+  const { code, stdout, stderr } = await run(['bench', '--json', '--force', '-o', output]);
+  t.is(code, 0, stderr);
+  const { quality } = benchSchema.parse(JSON.parse(stdout));
+  t.is(quality!.rows.length, 5);
+  t.regex(await readFile(rows, 'utf8'), /"row"/);
+  // A flag behind a further word is that command's.
+  const args = ['bench', 'quality', TINY, '--methods', 'wanda', '-o', output];
+  t.regex((await run(args)).stderr, /no method 'wanda'/);
 });
 
 test('wrong lists are refused', async (t) => {

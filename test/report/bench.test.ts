@@ -81,6 +81,7 @@ test('shares of the layers, ablations, times and memory', (t) => {
       [
         ...SPARSITIES.map((s) => perplexity('no refit', s) / perplexity('StruPrune, threshold', s)),
         null,
+        null,
       ],
     ],
   ]);
@@ -229,3 +230,29 @@ function wordsOf(markup: string): string {
       .replace(/\s+/g, ' '),
   );
 }
+
+test('ablations alone: their numbers are drawn, and nothing is chosen', (t) => {
+  const alone = sampleDocument();
+  const { rows, methods } = alone.quality!;
+  alone.quality!.rows = rows.filter(({ method }) => method === 'without-refit');
+  alone.quality!.methods = methods.filter(({ id }) => id === 'without-refit');
+  const html = benchHtml(alone);
+  t.regex(html, /Ablations alone were measured/);
+  t.deepEqual(numbersOf(html, 'perplexity-0-table'), [
+    ['no refit', SPARSITIES.map((sparsity) => rowOf('no refit', sparsity).texts[0]!.perplexity)],
+  ]);
+});
+
+test('another allocation is an ingredient beside the ablations, but may be chosen', (t) => {
+  const other = sampleDocument();
+  other.quality!.methods = METHODS.map((method) =>
+    method.id === 'struprune-uniform' ? { ...method, base: 'struprune-threshold' } : method,
+  );
+  const html = benchHtml(other);
+  // By the change at the largest sparsity, the largest first.
+  t.deepEqual(
+    numbersOf(html, 'ablations-table').map(([label]) => label),
+    ['no refit', 'StruPrune, uniform'],
+  );
+  t.notRegex(html, /StruPrune, uniform<\/strong> does better/);
+});

@@ -1,5 +1,6 @@
 /** Escaping, ticks, colours and the numbers of single figures. */
 import test from 'ava';
+import { seriesStyle } from '../../lib/report/charts/style';
 import { linearScale, logScale } from '../../lib/report/charts/ticks';
 import { html } from '../../lib/report/html';
 import { change, changeMark, mark, perplexity, time } from '../../lib/report/numbers';
@@ -48,6 +49,11 @@ test('logarithmic marks: at least two, inside, never a crowd', (t) => {
     t.true(ticks.every((tick) => tick >= min && tick <= max));
     t.true(ticks.length >= 2 && ticks.length <= 8, `${low} to ${high}: ${ticks}`);
   }
+});
+
+test('series after the last colour are told from those before by more than dots', (t) => {
+  const looks = Array.from({ length: 24 }, (_, i) => seriesStyle(i));
+  t.is(new Set(looks.map(({ color, symbol }) => `${color} ${symbol}`)).size, 24);
 });
 
 test('numbers in words', (t) => {

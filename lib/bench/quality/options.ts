@@ -23,7 +23,12 @@ const schema = z.strictObject({
     .default([asset('evaluation.txt')]),
   evalTokens: count.default(16384),
   evalWindow: count.optional(),
-  sparsities: z.array(z.number().gt(0).lt(1)).min(1).default([0.1, 0.2, 0.3, 0.4, 0.5]),
+  // One named twice is one row.
+  sparsities: z
+    .array(z.number().gt(0).lt(1))
+    .min(1)
+    .transform((shares) => [...new Set(shares)])
+    .default([0.1, 0.2, 0.3, 0.4, 0.5]),
   methods: z.array(z.string().min(1)).min(1).default(['all']),
   scope: z.enum(SCOPES).default('ffn'),
   format: z.enum(FORMATS).default('hf'),

@@ -11,7 +11,7 @@ import type { OnProgress } from '../../progress';
 import { settingsInEffect } from '../../pruning/journal/identity';
 import { hashFiles } from '../../pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from '../../pruning/options';
-import { setUp } from '../../pruning/setup';
+import { dtypeFor, setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { sourceOf } from '../../source';
 import { inTurns } from '../../turns';
@@ -44,12 +44,18 @@ interface Job {
   key: string;
 }
 
-interface Run {
-  started: number;
-  engine: Engine;
+/** What rows are made of. */
+interface Input {
   source: ModelSource;
   settings: QualitySettings;
   calibration: TokenisedText;
+}
+
+interface Run extends Input {
+  started: number;
+  engine: Engine;
+  entries: readonly MethodEntry[];
+  jobs: readonly Job[];
   texts: TokenisedText[];
   results: Results;
   onProgress: OnProgress | undefined;
@@ -67,15 +73,8 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
   const entries = methodEntries(settings.methods);
   requireDistinct(settings.eval);
   return withEngine(options, async (engine) => {
-    const run = await openRun(engine, model, settings, options, started);
-    const jobs = entries.flatMap((entry) =>
-      settings.sparsities.map((sparsity) => ({
-        entry,
-        sparsity,
-        key: rowKey(run, entry, sparsity),
-      })),
-    );
-    const failures = await makeRows(run, jobs);
+    const run = await openRun(engine, model, settings, entries, options, started);
+    const failures = await makeRows(run);
     const rates = { sgemmRate: await measureGemmRate(engine, run.source.architecture) };
     const about = {
       command: qualityCommand(run.source.path, settings, options),
@@ -83,7 +82,7 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
       seed: settings.seed,
       settings,
     };
-    const quality = await sectionOf(run, entries, jobs, failures);
+    const quality = await sectionOf(run, failures);
     return documentOf(started, about, { quality });
   });
 }
@@ -92,6 +91,7 @@ async function openRun(
   engine: Engine,
   model: string,
   settings: QualitySettings,
+  entries: readonly MethodEntry[],
   { signal, bf16 = false, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
@@ -104,6 +104,7 @@ async function openRun(
   const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
   const maxTokens = settings.calibrationTokens;
   const calibration = await tokenise(source, settings.calibration, { window, maxTokens, signal });
+  const jobs = jobsOf({ source, settings, calibration }, entries);
   const texts: TokenisedText[] = [];
   for (const path of settings.eval) {
     const limits = { window: evalWindow, maxTokens: settings.evalTokens, signal };
@@ -128,7 +129,18 @@ async function openRun(
     },
     settings.force,
   );
-  return { started, engine, source, settings, calibration, texts, results, onProgress };
+  return {
+    started,
+    engine,
+    source,
+    settings,
+    entries,
+    jobs,
+    calibration,
+    texts,
+    results,
+    onProgress,
+  };
 }
 
 /** The same text may have moved. */
@@ -138,8 +150,8 @@ function withoutPath({ about }: TokenisedText) {
 }
 
 /** Makes the rows that are not there yet. */
-async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]> {
-  const { engine, source, settings, texts, results, onProgress } = run;
+async function makeRows(run: Run): Promise<BenchFailure[]> {
+  const { engine, source, settings, jobs, texts, results, onProgress } = run;
   const missing = jobs.filter(({ key }) => !results.row(key));
   const failures: BenchFailure[] = [];
   if (missing.length === 0) return failures;
@@ -187,19 +199,34 @@ async function makeRows(run: Run, jobs: readonly Job[]): Promise<BenchFailure[]>
   }
 }
 
-function rowKey(run: Run, entry: MethodEntry, sparsity: number): string {
-  const given = settingsOf(rowOptions(run, entry, sparsity, ''));
-  let settings: Settings = given;
-  try {
-    settings = setUp(run.source, given).settings;
-  } catch {
-    // What cannot be set up becomes a failure of its row.
+/**
+ * A refusal of one method will be a failure of its row; a share that every method refuses was not meant.
+ * @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED
+ */
+function jobsOf(input: Input, entries: readonly MethodEntry[]): Job[] {
+  const { sparsities } = input.settings;
+  const tried = entries.flatMap((entry) => sparsities.map((share) => tryJob(input, entry, share)));
+  for (const share of sparsities) {
+    const refusals = tried.filter(({ job }) => job.sparsity === share).map((one) => one.refusal);
+    if (refusals.every((refusal) => refusal !== null)) throw refusals[0];
   }
-  return keyOf({ id: entry.id, settings: settingsInEffect(settings) });
+  return tried.map(({ job }) => job);
+}
+
+function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
+  let settings: Settings = settingsOf(rowOptions(input, entry, sparsity, ''));
+  let refusal: unknown = null;
+  try {
+    settings = setUp(input.source, settings).settings;
+  } catch (error) {
+    refusal = error;
+  }
+  const key = keyOf({ id: entry.id, settings: settingsInEffect(settings) });
+  return { job: { entry, sparsity, key }, refusal };
 }
 
 function rowOptions(
-  { settings, calibration }: Run,
+  { settings, calibration }: Input,
   entry: MethodEntry,
   sparsity: number,
   folder: string,
@@ -246,9 +273,7 @@ function failureOf(engine: Engine, { entry, sparsity }: Job, error: unknown): Be
 }
 
 async function sectionOf(
-  { source, settings, calibration, texts, results }: Run,
-  entries: readonly MethodEntry[],
-  jobs: readonly Job[],
+  { source, settings, entries, jobs, calibration, texts, results }: Run,
   failures: BenchFailure[],
 ): Promise<BenchQuality> {
   const rows = jobs
@@ -264,7 +289,7 @@ async function sectionOf(
     model: modelOf(source),
     scope: settings.scope,
     format: settings.format,
-    dtype: settings.dtype ?? 'as the source, else f16',
+    dtype: dtypeFor(source, settings).toLowerCase(),
     calibration: calibration.about,
     texts: texts.map(({ about }) => about),
     dense: results.dense ?? { perplexities: [], seconds: 0 },

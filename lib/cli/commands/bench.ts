@@ -3,7 +3,7 @@ import { addKernels } from './bench/kernels';
 import { addMasks } from './bench/masks';
 import { addMemory } from './bench/memory';
 import { addPeers } from './bench/peers';
-import { addQuality, runEmbedded } from './bench/quality';
+import { addEmbedded, addQuality } from './bench/quality';
 import { addSpeed } from './bench/speed';
 
 export function addBench(program: Command): void {
@@ -12,8 +12,8 @@ export function addBench(program: Command): void {
     .description(
       'Measures methods, speed and memory. Without a further word: the quick form of quality on the ' +
         'embedded model.',
-    )
-    .action(runEmbedded);
+    );
+  addEmbedded(bench);
   addQuality(bench);
   addMasks(bench);
   addKernels(bench);

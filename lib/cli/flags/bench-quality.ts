@@ -110,6 +110,12 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
   },
 };
 
+/** Those of plain `bench`, whose rows are settled. */
+export const BENCH_FLAGS: FlagTable<'output' | 'force'> = {
+  output: BENCH_QUALITY_FLAGS.output,
+  force: BENCH_QUALITY_FLAGS.force,
+};
+
 export const BENCH_EXTRAS: readonly Flag[] = [
   { flag: '--json', help: 'the document on stdout too, and nothing else there', group: out },
 ];

@@ -36,6 +36,33 @@ export function yName(name: string) {
   return { name, nameLocation: 'end' as const, nameGap: 14, nameTextStyle: NAME_TEXT };
 }
 
+/** Names beside what is drawn of them, the first on top; in the narrow form they stand above it. */
+export function categoryAxis(categories: readonly string[], narrow: boolean) {
+  return {
+    type: 'category' as const,
+    inverse: true,
+    data: [...categories],
+    z: 5,
+    axisLine: { show: true, lineStyle: { color: 'var(--line)' } },
+    axisTick: { show: false },
+    axisLabel: { ...TEXT.label, interval: 0, ...(narrow ? ABOVE : BESIDE) },
+  };
+}
+
+/** Pixels at the left of a chart over categories. */
+export function categoryRoom(narrow: boolean): number {
+  return narrow ? 8 : 210;
+}
+
+const BESIDE = { width: 190, overflow: 'truncate' as const };
+const ABOVE = {
+  inside: true,
+  margin: 0,
+  fontSize: 12,
+  verticalAlign: 'bottom' as const,
+  padding: [0, 0, 8, 0],
+};
+
 /** Room for the numbers of a y axis, pixels. */
 export const AXIS_ROOM = 60;
 

@@ -1,5 +1,5 @@
 import type { Html } from '../html';
-import { type AxisSpec, valueAxis } from './axes';
+import { type AxisSpec, categoryAxis, categoryRoom, valueAxis } from './axes';
 import type { Option } from './echarts';
 import { TEXT } from './style';
 import { drawing } from './svg';
@@ -37,22 +37,14 @@ export function barChart(chart: BarChart): Html {
 
 function optionOf({ categories, parts, value, labels }: BarChart, narrow: boolean): Option {
   return {
-    grid: { left: narrow ? 8 : 210, right: narrow ? 74 : 100, top: 8, bottom: 52 },
+    grid: { left: categoryRoom(narrow), right: narrow ? 74 : 100, top: 8, bottom: 52 },
     xAxis: {
       ...valueAxis(value, 'x', narrow),
       splitLine: { show: true, lineStyle: { color: 'var(--faint)' } },
       axisLine: { show: false },
       axisTick: { show: false, customValues: value.scale.ticks },
     },
-    yAxis: {
-      type: 'category',
-      inverse: true,
-      data: [...categories],
-      z: 5,
-      axisLine: { show: true, lineStyle: { color: 'var(--line)' } },
-      axisTick: { show: false },
-      axisLabel: { ...TEXT.label, interval: 0, ...(narrow ? ABOVE_BAR : BESIDE_BAR) },
-    },
+    yAxis: categoryAxis(categories, narrow),
     series: parts.map(({ name, color, values }, i) => ({
       type: 'bar',
       name,
@@ -70,12 +62,3 @@ function optionOf({ categories, parts, value, labels }: BarChart, narrow: boolea
     })),
   };
 }
-
-const BESIDE_BAR = { width: 190, overflow: 'truncate' as const };
-const ABOVE_BAR = {
-  inside: true,
-  margin: 0,
-  fontSize: 12,
-  verticalAlign: 'bottom' as const,
-  padding: [0, 0, 8, 0],
-};

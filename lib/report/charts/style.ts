@@ -21,15 +21,15 @@ const MARKERS = [
   ['emptyTriangle', '△'],
 ] as const;
 
-/** Style of the series at place `index`; after the last colour they come again with other dashes. */
+/** Style of the series at place `index`; after the last colour they come again, dotted and with other markers. */
 export function seriesStyle(index: number, strong = true): SeriesStyle {
-  const [symbol, glyph] = MARKERS[index % MARKERS.length]!;
-  const again = index >= MARKERS.length;
+  const round = Math.floor(index / MARKERS.length);
+  const [symbol, glyph] = MARKERS[(index + round) % MARKERS.length]!;
   return {
     color: `var(--series-${index % MARKERS.length})`,
     symbol,
     glyph,
-    dash: again ? 'dotted' : strong ? 'solid' : 'dashed',
+    dash: round > 0 ? 'dotted' : strong ? 'solid' : 'dashed',
     width: strong ? 2.5 : 1.75,
   };
 }
@@ -37,6 +37,11 @@ export function seriesStyle(index: number, strong = true): SeriesStyle {
 /** A line that stands for itself by its label: no marker. */
 export function bareLine(color: string, width = 1.25): SeriesStyle {
   return { color, symbol: 'none', glyph: '—', dash: 'solid', width };
+}
+
+/** A marker without a line. */
+export function dotStyle(index: number, color: string): SeriesStyle {
+  return { ...seriesStyle(index), color, width: 0 };
 }
 
 export const TEXT = {

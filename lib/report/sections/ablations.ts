@@ -1,79 +1,93 @@
 /** What each ingredient of StruPrune is worth: perplexity of every ablation ÷ that of what it was taken from. */
-import type { BenchQuality } from '../../bench/schema';
-import { lineChart } from '../charts/lines';
-import { seriesStyle } from '../charts/style';
+import type { BenchMethod, BenchQuality } from '../../bench/schema';
+import { dotChart } from '../charts/dots';
+import { dotStyle } from '../charts/style';
 import { linearScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
 import { asked, change, changeMark } from '../numbers';
+import { rampColor } from '../palette';
 import { baseOf, firstText, perplexityOf } from '../summary/choose';
 import { number, table, words } from '../table';
 
 /** Changes past this are drawn at the edge; the table has them as they are. */
 const EDGE = 1.5;
 
+interface Change {
+  method: BenchMethod;
+  /** By asked sparsity. */
+  ratios: ReadonlyMap<number, number>;
+}
+
 export function ablationFigure(quality: BenchQuality): Html | null {
   const text = firstText(quality);
-  const ablations = quality.methods.filter(({ kind }) => kind === 'ablation');
-  const series = ablations.flatMap(({ id, label }, i) => {
-    const points = ratiosOf(quality, id, text);
-    return points.length === 0 ? [] : [{ id, name: label, style: seriesStyle(i), points }];
-  });
-  if (series.length === 0) return null;
-  const ratios = series.flatMap(({ points }) => points.map(([, ratio]) => ratio));
-  const top = Math.min(EDGE, Math.max(...ratios));
-  const leaving = series.filter(({ points }) => points.some(([, ratio]) => ratio > top));
   const sparsities = [...quality.sparsities].sort((a, b) => a - b);
+  const changes = quality.methods
+    .map((method) => ({ method, ratios: ratiosOf(quality, method.id, text) }))
+    .filter(({ ratios }) => ratios.size > 0)
+    .sort((a, b) => lastOf(b, sparsities) - lastOf(a, sparsities));
+  if (changes.length === 0) return null;
+  const all = changes.flatMap(({ ratios }) => [...ratios.values()]);
+  const top = Math.min(EDGE, Math.max(...all, 1.01));
+  const further = changes.filter(({ ratios }) => [...ratios.values()].some((one) => one > top));
+  const series = sparsities.map((sparsity, i) => ({
+    name: asked(sparsity),
+    style: dotStyle(i, rampColor(i, sparsities.length)),
+    values: changes.map(({ ratios }) => {
+      const ratio = ratios.get(sparsity);
+      return ratio === undefined ? null : Math.min(ratio, top);
+    }),
+  }));
   const title = 'What each ingredient is worth';
-  const bases = [...new Set(ablations.map(({ base }) => base))].map(
-    (base) => quality.methods.find(({ id }) => id === base)?.label ?? base ?? '',
-  );
   return figure({
     title,
-    caption: html`Perplexity on ${text} with one ingredient taken out or exchanged, against
-${bases.join(' and ')}. Above zero the ingredient pays; below, the change would.${
-      leaving.length === 0 ? '' : ` Off the top: ${leaving.map(({ name }) => name).join(', ')}.`
+    caption: html`Perplexity on ${text} with one ingredient taken out or exchanged, ÷ that of the method it was taken
+from. At the right of zero the ingredient pays; at the left the change would. Ordered by the largest sparsity.${
+      further.length === 0
+        ? ''
+        : ` At the edge, since further out: ${further.map(({ method }) => method.label).join(', ')}.`
     }`,
-    chart: lineChart({
+    chart: dotChart({
       id: 'ablations',
       title,
-      description: `${series.length} lines over the asked sparsity; zero is the unchanged method. The numbers are in the table below.`,
-      x: { name: 'asked sparsity', scale: linearScale(0, Math.max(...sparsities)), format: asked },
-      y: {
+      description: `${changes.length} lines with a dot for each of ${sparsities.length} asked sparsities; zero is the unchanged method. The numbers are in the table below.`,
+      categories: changes.map(({ method }) => method.label),
+      series,
+      value: {
         name: 'change of perplexity',
-        scale: linearScale(Math.min(1, ...ratios), Math.max(top, 1.01)),
+        scale: linearScale(Math.min(1, ...all), top),
         format: changeMark,
       },
-      series,
-      levels: [{ value: 1, label: '' }],
+      origin: 1,
     }),
-    legend: lineLegend(series),
+    legend: lineLegend(series, { small: false }),
     tables: [
       table({
         id: 'ablations-table',
         caption: `Perplexity on ${text} ÷ that of the method it was taken from.`,
-        head: ['change', ...sparsities.map(asked), 'what it is'],
-        rows: series.map(({ id, name, points }) => [
-          name,
-          ...sparsities.map((sparsity) =>
-            number(points.find(([x]) => x === sparsity)?.[1], change),
-          ),
-          words(quality.methods.find((method) => method.id === id)?.about, 'wrap'),
+        head: ['change', ...sparsities.map(asked), 'of', 'what it is'],
+        rows: changes.map(({ method, ratios }) => [
+          method.label,
+          ...sparsities.map((sparsity) => number(ratios.get(sparsity), change)),
+          words(quality.methods.find(({ id }) => id === method.base)?.label),
+          words(method.about, 'wrap'),
         ]),
       }),
     ],
   });
 }
 
-/** Asked sparsity and ratio, ascending. */
-function ratiosOf(quality: BenchQuality, method: string, text: string): [number, number][] {
-  return quality.rows
-    .filter((row) => row.method === method)
-    .flatMap((row): [number, number][] => {
-      const base = baseOf(quality, row);
-      if (!base) return [];
-      const ratio = perplexityOf(row, text) / perplexityOf(base, text);
-      return Number.isFinite(ratio) ? [[row.sparsity, ratio]] : [];
-    })
-    .sort(([a], [b]) => a - b);
+/** At the largest sparsity that it has. */
+function lastOf({ ratios }: Change, sparsities: readonly number[]): number {
+  return ratios.get(sparsities.findLast((one) => ratios.has(one))!)!;
+}
+
+function ratiosOf(quality: BenchQuality, method: string, text: string): Map<number, number> {
+  const ratios = new Map<number, number>();
+  for (const row of quality.rows) {
+    const base = row.method === method ? baseOf(quality, row) : undefined;
+    const ratio = base && perplexityOf(row, text) / perplexityOf(base, text);
+    if (ratio !== undefined && Number.isFinite(ratio)) ratios.set(row.sparsity, ratio);
+  }
+  return ratios;
 }

@@ -15,7 +15,7 @@ export function layerFigures(quality: BenchQuality): Html | null {
   const sparsity = focusOf(quality);
   const rows = comparedMethods(quality).flatMap((method, i) => {
     const row = quality.rows.find((one) => one.method === method.id && one.sparsity === sparsity);
-    return row ? [{ row, style: seriesStyle(i, method.kind === 'struprune') }] : [];
+    return row ? [{ row, style: seriesStyle(i, method.kind !== 'baseline') }] : [];
   });
   const present = SITES.filter((site) =>
     rows.some(({ row }) => row.layers.some((layer) => layer.site === site)),

@@ -9,6 +9,8 @@ import { asked, mark, perplexity } from '../numbers';
 import { densePerplexity, LIMIT, perplexityOf, ranked } from '../summary/choose';
 import { number, table } from '../table';
 
+const ALLOWED = `${Math.round((LIMIT - 1) * 100)} %`;
+
 /** A line may rise to this many times the best perplexity of the largest sparsity. */
 const HEADROOM = 3;
 
@@ -17,18 +19,22 @@ export function perplexityFigures(quality: BenchQuality): Html {
   return html`${quality.texts.map(({ name }, i) => perplexityFigure(quality, name, i))}`;
 }
 
-/** StruPrune's first, so that they have the first colours; ablations have a figure of their own. */
+/**
+ * StruPrune's first, so that they have the first colours. Ablations have a figure of their own, unless nothing else
+ * was measured.
+ */
 export function comparedMethods({ methods, rows }: BenchQuality): BenchMethod[] {
   const measured = methods.filter(({ id }) => rows.some(({ method }) => method === id));
   const of = (kind: BenchMethod['kind']) => measured.filter((method) => method.kind === kind);
-  return [...of('struprune'), ...of('baseline')];
+  const compared = [...of('struprune'), ...of('baseline')];
+  return compared.length > 0 ? compared : measured;
 }
 
 function perplexityFigure(quality: BenchQuality, text: string, at: number): Html {
   const dense = densePerplexity(quality, text);
   const series = comparedMethods(quality).map((method, i) => ({
     name: method.label,
-    style: seriesStyle(i, method.kind === 'struprune'),
+    style: seriesStyle(i, method.kind !== 'baseline'),
     points: [[0, dense] as const, ...pointsOf(quality, method.id, text)],
   }));
   const all = series.flatMap(({ points }) => points);
@@ -41,7 +47,8 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
   const title = `Perplexity on ${text}`;
   return figure({
     title,
-    caption: html`Lower is better; a logarithmic scale. Solid: StruPrune; dashed: other methods.${
+    caption: html`Lower is better; a logarithmic scale. Solid: StruPrune; dashed: other methods. Dotted: the dense model,
+${perplexity(dense)}, and ${ALLOWED} above it.${
       leaving.length === 0
         ? ''
         : ` Beyond the top, in the table: ${leaving.map(({ name }) => name).join(', ')}.`
@@ -62,7 +69,10 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
         format: mark,
       },
       series,
-      levels: [{ value: dense * LIMIT, label: `+${Math.round((LIMIT - 1) * 100)} %` }],
+      levels: [
+        { value: dense, label: '' },
+        { value: dense * LIMIT, label: `+${ALLOWED}` },
+      ],
       height: 420,
     }),
     legend: lineLegend(series),

@@ -130,6 +130,7 @@ export function beaten(quality: BenchQuality): Beaten[] {
 export function betterAblations(quality: BenchQuality): BetterAblation[] {
   const text = firstText(quality);
   return quality.rows
+    .filter((row) => isAblation(quality, row))
     .flatMap((row) => {
       const base = baseOf(quality, row);
       if (!base) return [];
@@ -139,9 +140,9 @@ export function betterAblations(quality: BenchQuality): BetterAblation[] {
     .sort((a, b) => a.ratio - b.ratio);
 }
 
-/** The row that an ablation is compared with, at the same sparsity. */
+/** The row that an ablation or another allocation is compared with, at the same sparsity. */
 export function baseOf(quality: BenchQuality, row: BenchRow): BenchRow | undefined {
-  const base = isAblation(quality, row) ? methodOfRow(quality, row)?.base : null;
+  const base = methodOfRow(quality, row)?.base;
   if (!base) return undefined;
   return quality.rows.find((one) => one.method === base && one.sparsity === row.sparsity);
 }

@@ -33,8 +33,10 @@ const ALLOWED = `${Math.round((LIMIT - 1) * 100)} %`;
 
 export function qualitySummary(quality: BenchQuality): Html {
   const choice = choose(quality);
-  if (!choice)
-    return html`<div class="answer"><h2>What to choose</h2><p>No row was measured.</p></div>`;
+  if (!choice) {
+    return html`<div class="answer"><h2>What to choose</h2><p>${nothingToChoose(quality)}</p></div>
+${warnings(quality)}`;
+  }
   const { row } = choice;
   return html`<div class="answer"><h2>What to choose</h2>
 <p>${choice.withinLimit ? chosen(quality, row) : nothingWithin(quality, row)}</p>
@@ -43,6 +45,11 @@ export function qualitySummary(quality: BenchQuality): Html {
 ${keyFigures(quality, row)}
 ${bestTable(quality, row)}
 ${warnings(quality)}`;
+}
+
+function nothingToChoose({ rows }: BenchQuality): string {
+  if (rows.length === 0) return 'No row was measured.';
+  return 'Ablations alone were measured, and none of them is ever chosen: measure the method that they change beside them.';
 }
 
 function chosen(quality: BenchQuality, row: BenchRow): Html {

@@ -3,6 +3,7 @@ import type { QualityOptions } from '../../../bench/quality/options';
 import { EMBEDDED_WINDOW, embeddedModel } from '../../../embedded';
 import {
   BENCH_EXTRAS,
+  BENCH_FLAGS,
   BENCH_QUALITY_DEFAULTS,
   BENCH_QUALITY_FLAGS,
 } from '../../flags/bench-quality';
@@ -28,9 +29,15 @@ export function addQuality(bench: Command): void {
 }
 
 /** Plain `bench`: the quick form on the embedded model. */
-export function runEmbedded(): Promise<void> {
-  const options = { quick: true, window: EMBEDDED_WINDOW };
-  return runQuality(embeddedModel(), options, { json: false });
+export function addEmbedded(bench: Command): void {
+  bench.action((parsed: Record<string, unknown>) => {
+    const given = optionsFrom<QualityOptions>(BENCH_FLAGS, parsed);
+    const options = { ...given, quick: true, window: EMBEDDED_WINDOW };
+    return runQuality(embeddedModel(), options, { json: parsed.json === true });
+  });
+  // What stands behind a further word is that command's own.
+  bench.enablePositionalOptions();
+  addFlags(bench, BENCH_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS);
 }
 
 async function runQuality(
