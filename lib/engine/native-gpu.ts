@@ -27,19 +27,23 @@ export interface GpuProbe {
   gpus: Gpu[];
 }
 
-/** What a runSite that advances the states is asked for beside. */
-export interface SiteDemand {
-  window: number;
-  /** Tokens of a page of the states, whole windows. */
-  page: number;
-  /** The input of the output map goes to a matrix. */
-  keeps: boolean;
+/** Sums that a runSite makes of the input of the output map. */
+export interface SumKinds {
   /** Its sums and squares are kept, */
   collects: boolean;
   /** its Gram matrix too, */
   gram: boolean;
   /** and residuals against dense states. */
   feedback: boolean;
+}
+
+/** What a runSite that advances the states is asked for beside. */
+export interface SiteDemand extends SumKinds {
+  window: number;
+  /** Tokens of a page of the states, whole windows. */
+  page: number;
+  /** The input of the output map goes to a matrix. */
+  keeps: boolean;
 }
 
 export interface NativeSitePlan {

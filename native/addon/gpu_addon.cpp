@@ -114,7 +114,6 @@ Napi::Value PlanSiteOn(const Info& info) {
   demand.moments = flag("collects");
   demand.gram = flag("gram");
   demand.residual = flag("feedback");
-  demand.beta = demand.residual ? 1.0f : 0.0f;  // the case that needs more
   const SitePlan plan =
       PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")), GetSite(info[2]), demand);
   Napi::Object result = Napi::Object::New(info.Env());
