@@ -55,6 +55,15 @@ export interface NativeSitePlan {
   pinnedBytes: number;
 }
 
+export interface GpuTimes {
+  /** Pages and weights. */
+  copyIn: number;
+  forward: number;
+  /** Gram matrices, moments and residuals. */
+  sums: number;
+  copyOut: number;
+}
+
 export interface NativeGpu {
   /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
   probeGpus(library: string): GpuProbe;
@@ -66,4 +75,6 @@ export interface NativeGpu {
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
+  /** Seconds of the GPU's streams for sites so far; copies run beside computation. null without a GPU. */
+  gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }
