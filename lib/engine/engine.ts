@@ -107,6 +107,12 @@ export class Engine implements AsyncDisposable {
     const description = await native.attachGpu(this.handle, settings);
     this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
     this.#notices.push(`on cuda:${index}: ${description}`);
+    // What a GPU is slower without by an order of magnitude.
+    if (description.includes('built-in products')) {
+      this.#notices.push(
+        'cuBLAS was not found, so the GPU is slow: have libcublas.so.13 where the loader finds it, or name it in STRUPRUNE_CUBLAS',
+      );
+    }
   }
 
   /**

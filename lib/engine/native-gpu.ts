@@ -27,19 +27,23 @@ export interface GpuProbe {
   gpus: Gpu[];
 }
 
-/** What a runSite that advances the states is asked for beside. */
-export interface SiteDemand {
-  window: number;
-  /** Tokens of a page of the states, whole windows. */
-  page: number;
-  /** The input of the output map goes to a matrix. */
-  keeps: boolean;
+/** Sums that a runSite makes of the input of the output map. */
+export interface SumKinds {
   /** Its sums and squares are kept, */
   collects: boolean;
   /** its Gram matrix too, */
   gram: boolean;
   /** and residuals against dense states. */
   feedback: boolean;
+}
+
+/** What a runSite that advances the states is asked for beside. */
+export interface SiteDemand extends SumKinds {
+  window: number;
+  /** Tokens of a page of the states, whole windows. */
+  page: number;
+  /** The input of the output map goes to a matrix. */
+  keeps: boolean;
 }
 
 export interface NativeSitePlan {
@@ -49,6 +53,15 @@ export interface NativeSitePlan {
   deviceBytes: number;
   /** Host memory, charged to the engine's budget. */
   pinnedBytes: number;
+}
+
+export interface GpuTimes {
+  /** Pages and weights. */
+  copyIn: number;
+  forward: number;
+  /** Gram matrices, moments and residuals. */
+  sums: number;
+  copyOut: number;
 }
 
 export interface NativeGpu {
@@ -62,4 +75,6 @@ export interface NativeGpu {
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
+  /** Seconds of the GPU's streams for sites so far; copies run beside computation. null without a GPU. */
+  gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }

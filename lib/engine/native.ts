@@ -20,7 +20,7 @@ import type { NativeBench } from './native-bench';
 import type { NativeDevices } from './native-devices';
 import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
-import type { NativeGpu } from './native-gpu';
+import type { NativeGpu, SumKinds } from './native-gpu';
 import type { NativeNumbers } from './native-numbers';
 
 declare const tag: unique symbol;
@@ -91,6 +91,8 @@ export interface SiteRun {
   denseAfter?: MatrixHandle;
   alpha: number;
   beta: number;
+  /** Sums of an earlier run over the same tokens, whose activations this one must repeat to the last bit. */
+  repeats?: SumKinds;
 }
 
 /** Where a Fisher metric `[hidden, hidden]` lies: rows of a matrix. */

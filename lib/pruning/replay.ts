@@ -14,6 +14,7 @@ import {
   type SitePlan,
   type SolveContext,
   solvesSequentially,
+  sumsOf,
 } from './solve';
 import { widthOf } from './widths';
 
@@ -53,9 +54,10 @@ async function replaySite(
     await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
     return;
   }
+  const run = { window, hidden, alpha: 0, beta: 0, repeats: sumsOf(context) };
   if (!solvesSequentially(context)) {
     await using(await session.loadBlock(index), (block) =>
-      session.advanceSite(block, site, hidden, window),
+      native.runSite(handle, block, site, { ...run, advance: true }),
     );
     return;
   }
@@ -66,9 +68,8 @@ async function replaySite(
   const { rows, pageRows } = native.matrixShape(hidden);
   const width = widthOf(plan.layer);
   await using(session.matrix(rows, width, pageRows, settings.scratch), async (kept) => {
-    const run = { window, hidden, advance: false, keep: kept, alpha: 0, beta: 0 };
     await using(await session.loadBlock(index), (block) =>
-      native.runSite(handle, block, site, run),
+      native.runSite(handle, block, site, { ...run, advance: false, keep: kept }),
     );
     const kind = site === 'ffn' ? 'ffn' : 'kv';
     const columns = keptColumns(session, index, site, keep[kind]!);

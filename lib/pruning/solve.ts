@@ -11,6 +11,7 @@ import {
   native,
   type Site,
 } from '../engine/native';
+import type { SumKinds } from '../engine/native-gpu';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
@@ -124,6 +125,15 @@ export function refitsInputs(
   return method === null && site === 'ffn' && settings.ffnSolver !== 'output';
 }
 
+/** The sums that a solve makes of a site. */
+export function sumsOf({ method, streams }: SolveContext): SumKinds {
+  return {
+    collects: true,
+    gram: method === null || method.selection === 'sweep',
+    feedback: streams.dense !== null,
+  };
+}
+
 /** What a solve did; `kept` null: nothing was removed. */
 type Outcome = Pick<
   LayerStats,
@@ -178,7 +188,7 @@ async function collectAndSolve(
   const hidden = streams.hidden!;
   const width = widthOf(layer);
   const { rows: tokens, pageRows } = native.matrixShape(hidden);
-  const withGram = method === null || method.selection === 'sweep';
+  const { gram: withGram } = sumsOf(context);
   const sequential = solvesSequentially(context);
   const target = streams.dense
     ? await denseTarget(session, block, site, streams.dense, streams)

@@ -268,7 +268,7 @@ Napi::Value LoadBlock(const Info& info) {
 }
 
 // (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?,
-// denseBefore?, denseAfter?, alpha, beta}) -> Promise
+// denseBefore?, denseAfter?, alpha, beta, repeats?: {collects, gram, feedback}}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = Engine(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -290,6 +290,11 @@ Napi::Value RunSiteOn(const Info& info) {
   run.advance = GetBool(options.Get("advance"), "advance");
   run.alpha = static_cast<float>(GetNumber(options.Get("alpha"), "alpha"));
   run.beta = static_cast<float>(GetNumber(options.Get("beta"), "beta"));
+  if (options.Get("repeats").IsObject()) {
+    const Napi::Object sums = GetObject(options.Get("repeats"), "repeats");
+    run.repeats = {GetBool(sums.Get("collects"), "collects"), GetBool(sums.Get("gram"), "gram"),
+                   GetBool(sums.Get("feedback"), "feedback")};
+  }
   const size_t width = SiteWidth(block->spec(), site);
   if (!hidden || hidden->cols() != block->spec().hidden)
     throw BadArgument("hidden has another width");

@@ -98,6 +98,20 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
+// (engine) -> {copyIn, forward, sums, copyOut}: seconds of the GPU's streams for sites so far, null
+// without a GPU
+Napi::Value GpuTimesOf(const Info& info) {
+  const auto context = GetHandle<Context>(info[0], "engine");
+  if (!context->gpu) return info.Env().Null();
+  const cuda::SiteTimes times = context->gpu->times();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("copyIn", times.copy_in);
+  result.Set("forward", times.forward);
+  result.Set("sums", times.sums);
+  result.Set("copyOut", times.copy_out);
+  return result;
+}
+
 // (engine, block spec, site, {window, page, keeps, collects, gram, feedback}) -> {flight, passes,
 // deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
 Napi::Value PlanSiteOn(const Info& info) {
@@ -114,7 +128,6 @@ Napi::Value PlanSiteOn(const Info& info) {
   demand.moments = flag("collects");
   demand.gram = flag("gram");
   demand.residual = flag("feedback");
-  demand.beta = demand.residual ? 1.0f : 0.0f;  // the case that needs more
   const SitePlan plan =
       PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")), GetSite(info[2]), demand);
   Napi::Object result = Napi::Object::New(info.Env());
@@ -132,6 +145,7 @@ void InitGpu(Napi::Env env, Napi::Object exports) {
   Export<AttachGpu>(env, exports, "attachGpu");
   Export<PlanSiteOn>(env, exports, "planSite");
   Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
+  Export<GpuTimesOf>(env, exports, "gpuTimesOf");
 }
 
 }  // namespace struprune::addon

@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 1;
+inline constexpr uint32_t kAbiVersion = 2;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -53,6 +53,15 @@ struct OpenOptions {
 
 struct MemoryReport {
   uint64_t used, peak, limit;
+};
+
+// Seconds of the streams for sites since the device was opened. Copies run beside computation: the
+// sum may be longer than it took.
+struct SiteTimes {
+  double copy_in;  // pages and weights
+  double forward;
+  double sums;      // Gram matrices, moments, residuals
+  double copy_out;  // pages and sums
 };
 
 struct AttentionShape {
@@ -99,6 +108,7 @@ struct Api {
   int (*open)(const OpenOptions*, Device** device, Failure*);
   void (*close)(Device*);
   int (*memory)(Device*, Failure*, MemoryReport* report);
+  int (*site_times)(Device*, Failure*, SiteTimes* times);
   int (*describe)(Device*, Failure*, char* text, int64_t size);  // name and libraries in use
 
   int (*allocate)(Device*, Failure*, int64_t bytes, void** data);
@@ -136,11 +146,17 @@ struct Api {
   int (*gemm_f32)(Device*, Failure*, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k,
                   float alpha, const float* a, int64_t lda, const float* b, int64_t ldb, float beta,
                   float* c, int64_t ldc, Precision precision);
+  // The same for operands of bf16: cuBLAS alone, to which the others are compared.
+  // ERR_UNSUPPORTED without it.
+  int (*gemm_bf16)(Device*, Failure*, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k,
+                   float alpha, const void* a, int64_t lda, const void* b, int64_t ldb, float beta,
+                   float* c, int64_t ldc);
   int (*gemm_f64)(Device*, Failure*, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k,
                   double alpha, const double* a, int64_t lda, const double* b, int64_t ldb,
                   double beta, double* c, int64_t ldc);
   // gram[count, dim] += rows [row, row + count) of XᵀX for x[rows, dim], up to the diagonal: cells
-  // right of it hold anything. Products of 512 rows in fp32, their sums in fp64.
+  // right of it hold anything. Products of 512 rows in fp32, of 2,048 where operands are rounded,
+  // their sums in fp64.
   int (*gram_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, int64_t row,
                   int64_t count, double* gram, Precision precision);
   // cross[residual_dim, dim] += RᵀX, likewise.

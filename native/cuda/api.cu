@@ -65,6 +65,8 @@ void Memory(Device& device, MemoryReport* report) {
   *report = {list.used(), list.peak(), list.limit()};
 }
 
+void SiteTimesOf(Device& device, SiteTimes* times) { *times = device.times; }
+
 void Describe(Device& device, char* text, int64_t size) {
   std::string all = device.info.name;
   all += device.blas ? ", " + device.blas->Describe() : ", built-in products";
@@ -160,6 +162,7 @@ constexpr Api kApi = {
     .open = OpenEntry,
     .close = CloseEntry,
     .memory = Entry<&Memory>::Call,
+    .site_times = Entry<&SiteTimesOf>::Call,
     .describe = Entry<&Describe>::Call,
     .allocate = Entry<&Allocate>::Call,
     .release = Entry<&Release>::Call,
@@ -177,6 +180,7 @@ constexpr Api kApi = {
     .widen = Entry<&Widen>::Call,
     .narrow = Entry<&Narrow>::Call,
     .gemm_f32 = Entry<&GemmF32>::Call,
+    .gemm_bf16 = Entry<&GemmBf16>::Call,
     .gemm_f64 = Entry<&GemmF64>::Call,
     .gram_add = Entry<&GramAdd>::Call,
     .cross_add = Entry<&CrossAdd>::Call,

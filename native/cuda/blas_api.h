@@ -1,6 +1,7 @@
 // The few calls of cuBLAS and cuSOLVER that are used, as function types: both are loaded with
 // dlopen, and their 600 MB of wheels are not needed to build. Values are those of the public
-// headers; native/cuda/blas_headers_check.cpp compares them where a toolkit has the headers.
+// headers, the same in CUDA 12 and 13; blas_headers_check.cpp compares them where a toolkit has the
+// headers.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -31,19 +31,18 @@ SharedLibrary::~SharedLibrary() = default;
 void* SharedLibrary::Symbol(const char* symbol) const {
   void* found = dlsym(handle_, symbol);
   if (found) return found;
-  throw Error("ERR_DEVICE", name_ + " has no " + symbol, "install the library of CUDA 13");
+  throw Error("ERR_DEVICE", name_ + " has no " + symbol, "install the library of CUDA 13 or 12");
 }
 
 void CheckLibrary(int status, const char* call) {
   if (status == 0) return;
-  // 2 in cuSOLVER, 3 in cuBLAS: no memory for the library's own state.
   throw Error("ERR_DEVICE", std::string(call) + " failed with status " + std::to_string(status),
               "free the GPU's memory, or use --device cpu");
 }
 
 std::unique_ptr<Blas> Blas::Open(const char* path, cudaStream_t stream, void* workspace,
                                  size_t workspace_bytes) {
-  auto library = SharedLibrary::Open(path, {"libcublas.so.13", "libcublas.so"});
+  auto library = SharedLibrary::Open(path, {"libcublas.so.13", "libcublas.so.12", "libcublas.so"});
   if (!library) return nullptr;
   std::unique_ptr<Blas> blas(new Blas(std::move(library)));
   BlasCalls& calls = blas->calls_;
@@ -74,7 +73,8 @@ std::string Blas::Describe() const {
 }
 
 std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
-  auto library = SharedLibrary::Open(path, {"libcusolver.so.12", "libcusolver.so"});
+  auto library =
+      SharedLibrary::Open(path, {"libcusolver.so.12", "libcusolver.so.11", "libcusolver.so"});
   if (!library) return nullptr;
   std::unique_ptr<Solver> solver(new Solver(std::move(library)));
   SolverCalls& calls = solver->calls_;

@@ -63,8 +63,16 @@ class Pinned {
   Pinned() = default;
   explicit Pinned(int64_t count) {
     if (count == 0) return;
-    Check(cudaMallocHost(reinterpret_cast<void**>(&data_), static_cast<size_t>(count) * sizeof(T)),
-          "pinned host memory");
+    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+    const cudaError_t status = cudaMallocHost(reinterpret_cast<void**>(&data_), bytes);
+    // Not the GPU's memory, and no device limit helps.
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      throw Error("ERR_BUDGET",
+                  "the system pinned no " + std::to_string(bytes) + " bytes of host memory",
+                  "free the machine's memory, or use a smaller --window");
+    }
+    Check(status, "pinned host memory");
   }
   Pinned(Pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
   Pinned& operator=(Pinned&& other) noexcept {
@@ -122,6 +130,7 @@ struct Device {
   Array<char> workspace;  // of cuBLAS
   std::unique_ptr<Blas> blas;
   std::unique_ptr<Solver> solver;
+  SiteTimes times{};
 };
 
 // Makes a context and looks for a kernel image. Throws ERR_DEVICE, ERR_BUDGET.

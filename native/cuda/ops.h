@@ -57,9 +57,23 @@ void Attention(Device&, const AttentionShape* shape, int64_t windows, const floa
                const float* k, const float* v, float* out);
 
 // products.cu
+// Whether operands of a product become bf16 parts.
+bool IsSplit(const Device&, Precision precision);
+struct Parts {
+  Parts() = default;
+  Parts(Device&, int64_t count, Precision precision);
+  Array<uint16_t> high, low;  // low: BF16x3 alone
+};
+uint64_t PartsBytes(int64_t count, Precision precision);
 void GemmF32(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
              const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
              int64_t ldc, Precision precision);
+// C[m, n] = a[m, k] bᵀ + beta C for a b[n, k] that was split before (IsSplit), without gaps.
+void GemmParts(Device&, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b, float beta,
+               float* c, Precision precision);
+void GemmBf16(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
+              const void* a, int64_t lda, const void* b, int64_t ldb, float beta, float* c,
+              int64_t ldc);
 void GemmF64(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, double alpha,
              const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c,
              int64_t ldc);
@@ -68,8 +82,9 @@ void GramAdd(Device&, int64_t rows, int64_t dim, const float* x, int64_t row, in
 void CrossAdd(Device&, int64_t rows, int64_t residual_dim, int64_t dim, const float* residual,
               const float* x, double* cross, Precision precision);
 // The most that one of the above takes from the slab while it runs.
-uint64_t GramScratch(const Device&, int64_t left_dim, int64_t dim, Precision precision);
-uint64_t GemmScratch(const Device&, int64_t m, int64_t n, int64_t k, Precision precision);
+uint64_t GramScratch(const Device&, int64_t rows, int64_t count, int64_t dim, Precision precision);
+uint64_t CrossScratch(const Device&, int64_t rows, int64_t residual_dim, int64_t dim,
+                      Precision precision);
 
 // factor.cu, eigen.cu
 void Cholesky(Device&, int64_t n, double* a, int64_t lda, int32_t* positive);

@@ -74,9 +74,11 @@ __global__ void SplitKernel(int64_t count, const float* x, uint16_t* high, uint1
 
 __global__ void AddToDoubleKernel(int64_t rows, int64_t cols, const float* from,
                                   int64_t from_stride, double* to, int64_t to_stride) {
-  for (int64_t at = FirstCell(); at < rows * cols; at += Stride()) {
-    const int64_t row = at / cols, col = at % cols;
-    to[row * to_stride + col] += from[row * from_stride + col];
+  // A row a block, or several: no division, which would take longer than the memory.
+  for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
+    for (int64_t col = FirstCell(); col < cols; col += Stride()) {
+      to[row * to_stride + col] += from[row * from_stride + col];
+    }
   }
 }
 
@@ -128,8 +130,9 @@ void SplitBf16(Device& device, int64_t count, const float* x, uint16_t* high, ui
 
 void AddToDouble(Device& device, int64_t rows, int64_t cols, const float* from, int64_t from_stride,
                  double* to, int64_t to_stride) {
-  Launch("a sum of pages", AddToDoubleKernel, GridFor(rows * cols), kThreads, device.compute, rows,
-         cols, from, from_stride, to, to_stride);
+  const dim3 grid(GridFor(cols, 4 * kThreads), GridFor(rows, 1));
+  Launch("a sum of pages", AddToDoubleKernel, grid, kThreads, device.compute, rows, cols, from,
+         from_stride, to, to_stride);
 }
 
 void TestFinite(Device& device, int64_t count, const float* x, int32_t* finite) {

@@ -8,8 +8,13 @@
 namespace struprune::cuda {
 namespace {
 
-// Rows of a page whose product is summed in fp32, as on the CPU (Statistics::kTokenPage).
-constexpr int64_t kPage = 512;
+// Rows of a page whose product is summed in fp32: as on the CPU (Statistics::kTokenPage) where
+// operands are exact. Rounded operands get longer pages, whose sums are still far more exact than
+// they are: every page costs a pass over the Gram's doubles, which takes longer than 512 rows of
+// tensor cores.
+int64_t PageOf(const Device& device, Precision precision) {
+  return device.blas && precision != Precision::kExact ? 2048 : 512;
+}
 // Rows of the Gram that one cuBLAS product makes: half of the symmetric work is left out by blocks.
 constexpr int64_t kGramRows = 1024;
 
@@ -18,10 +23,6 @@ int Int(int64_t value) {
     throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuBLAS", "use --device cpu");
   }
   return static_cast<int>(value);
-}
-
-bool IsSplit(const Device& device, Precision precision) {
-  return device.blas && (precision == Precision::kBf16x3 || precision == Precision::kBf16);
 }
 
 // Row-major C = op(A) op(B) is column-major Cᵀ = op(B)ᵀ op(A)ᵀ: operands change places.
@@ -40,14 +41,8 @@ int64_t Extent(int64_t rows, int64_t cols, int64_t ld) {
   return rows == 0 ? 0 : (rows - 1) * ld + cols;
 }
 
-struct Parts {
-  Array<uint16_t> high, low;
-};
-
 Parts Split(Device& device, int64_t count, const float* x, Precision precision) {
-  Parts parts;
-  parts.high = device.Allocate<uint16_t>(count);
-  if (precision == Precision::kBf16x3) parts.low = device.Allocate<uint16_t>(count);
+  Parts parts(device, count, precision);
   SplitBf16(device, count, x, parts.high.data(), parts.low.data());
   return parts;
 }
@@ -107,13 +102,41 @@ void AddProductPage(Device& device, int64_t rows, const float* left, int64_t lef
 void AddProduct(Device& device, int64_t rows, const float* left, int64_t left_dim, int64_t from,
                 int64_t count, const float* x, int64_t dim, bool lower, double* to,
                 Precision precision) {
-  for (int64_t row = 0; row < rows; row += kPage) {
-    AddProductPage(device, std::min(kPage, rows - row), left + row * left_dim, left_dim, from,
-                   count, x + row * dim, dim, lower, to, precision);
+  const int64_t page = PageOf(device, precision);
+  for (int64_t row = 0; row < rows; row += page) {
+    AddProductPage(device, std::min(page, rows - row), left + row * left_dim, left_dim, from, count,
+                   x + row * dim, dim, lower, to, precision);
   }
 }
 
 }  // namespace
+
+bool IsSplit(const Device& device, Precision precision) {
+  return device.blas && (precision == Precision::kBf16x3 || precision == Precision::kBf16);
+}
+
+Parts::Parts(Device& device, int64_t count, Precision precision)
+    : high(device.Allocate<uint16_t>(count)),
+      low(device.Allocate<uint16_t>(precision == Precision::kBf16x3 ? count : 0)) {}
+
+void GemmParts(Device& device, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b,
+               float beta, float* c, Precision precision) {
+  if (m == 0 || n == 0 || k == 0) return;
+  const Parts left = Split(device, m * k, a, precision);
+  MultiplyParts(device, false, true, m, n, k, 1, left, 0, k, b, 0, k, beta, c, n);
+}
+
+void GemmBf16(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
+              const void* a, int64_t lda, const void* b, int64_t ldb, float beta, float* c,
+              int64_t ldc) {
+  if (!device.blas) {
+    throw Error("ERR_UNSUPPORTED", "products of bf16 operands need cuBLAS",
+                "install cuBLAS, or name it in STRUPRUNE_CUBLAS");
+  }
+  if (m == 0 || n == 0 || k == 0) return;
+  CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeBf16,
+           kTypeF32, kComputeF32);
+}
 
 void GemmF32(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
              const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
@@ -160,18 +183,34 @@ void CrossAdd(Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
              precision);
 }
 
-uint64_t GramScratch(const Device& device, int64_t left_dim, int64_t dim, Precision precision) {
+namespace {
+
+// Bytes that AddProductPage takes: operands of `cols` columns together, `height` rows of a result.
+uint64_t ProductScratch(const Device& device, int64_t rows, int64_t cols, int64_t height,
+                        int64_t dim, Precision precision) {
   if (!device.blas) return 0;
-  const int64_t parts = precision == Precision::kBf16x3 ? 2 : 1;
-  const int64_t split = IsSplit(device, precision) ? 2 * parts * kPage * (dim + left_dim) : 0;
-  return static_cast<uint64_t>(split + 4 * std::min(kGramRows, left_dim) * dim) +
+  const int64_t page = std::min(rows, PageOf(device, precision));
+  const uint64_t split = IsSplit(device, precision) ? PartsBytes(page * cols, precision) : 0;
+  // Two operands round up for themselves.
+  return split + static_cast<uint64_t>(4 * std::min(kGramRows, height) * dim) +
          5 * FreeList::kAlignment;
 }
 
-uint64_t GemmScratch(const Device& device, int64_t m, int64_t n, int64_t k, Precision precision) {
-  if (!IsSplit(device, precision)) return 0;
-  const int64_t parts = precision == Precision::kBf16x3 ? 2 : 1;
-  return static_cast<uint64_t>(2 * parts * (m * k + k * n)) + 4 * FreeList::kAlignment;
+}  // namespace
+
+uint64_t GramScratch(const Device& device, int64_t rows, int64_t count, int64_t dim,
+                     Precision precision) {
+  return ProductScratch(device, rows, dim, count, dim, precision);
+}
+
+uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
+                      Precision precision) {
+  return ProductScratch(device, rows, residual_dim + dim, residual_dim, dim, precision);
+}
+
+uint64_t PartsBytes(int64_t count, Precision precision) {
+  const uint64_t one = FreeList::Rounded(static_cast<size_t>(count) * sizeof(uint16_t));
+  return precision == Precision::kBf16x3 ? 2 * one : one;
 }
 
 }  // namespace struprune::cuda

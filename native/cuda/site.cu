@@ -39,6 +39,19 @@ uint64_t Bytes(int64_t count, size_t element) {
 uint64_t Floats(int64_t count) { return Bytes(count, sizeof(float)); }
 uint64_t Doubles(int64_t count) { return Bytes(count, sizeof(double)); }
 
+// Floats of a weight that are on the device before they are split.
+constexpr int64_t kLoad = int64_t{1} << 22;
+
+uint64_t WeightBytes(const Device& device, const SiteSpec& s, int64_t count) {
+  return IsSplit(device, s.forward) ? PartsBytes(count, s.forward) : Floats(count);
+}
+
+double Seconds(cudaEvent_t from, cudaEvent_t to) {
+  float milliseconds = 0;
+  Check(cudaEventElapsedTime(&milliseconds, from, to), "a clock");
+  return 1e-3 * static_cast<double>(milliseconds);
+}
+
 void CopyIn(const void* from, void* to, int64_t count, cudaStream_t stream) {
   Check(cudaMemcpyAsync(to, from, static_cast<size_t>(count) * sizeof(float),
                         cudaMemcpyHostToDevice, stream),
@@ -69,12 +82,15 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   SiteBytes bytes{};
   const int64_t d = s.hidden, w = s.width;
   // Weights; those that are absent make the plan a little too large, never too small.
-  bytes.device = 2 * Floats(d) + Floats(d * w) + Floats(d);
+  const auto map = [&](int64_t outputs, int64_t inputs) {
+    return WeightBytes(device, s, outputs * inputs) + Floats(outputs);
+  };
+  bytes.device = 2 * Floats(d) + map(d, w);
   if (s.attention) {
-    bytes.device += Floats(w * d) + Floats(w) + 2 * (Floats(KvWidth(s) * d) + Floats(KvWidth(s))) +
-                    2 * Floats(s.head_dim) + 2 * Floats(s.window * s.head_dim / 2);
+    bytes.device += map(w, d) + 2 * map(KvWidth(s), d) + 2 * Floats(s.head_dim) +
+                    2 * Floats(s.window * s.head_dim / 2);
   } else {
-    bytes.device += (s.gated ? 2 : 1) * (Floats(w * d) + Floats(w));
+    bytes.device += (s.gated ? 2 : 1) * map(w, d);
   }
   bytes.device += Floats(If(!s.keep, n.x)) + Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) +
                   Floats(n.gate) + Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
@@ -82,10 +98,12 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
                             Floats(n.x_out) + Floats(1));
   uint64_t work = 0;
-  if (n.gram > 0) work = std::max(work, GramScratch(device, s.gram_rows, w, s.gram));
-  if (s.residual) work = std::max(work, GramScratch(device, d, w, s.gram));
-  work = std::max(work, GemmScratch(device, s.flight, std::max(d, w), std::min(d, w), s.forward));
-  work = std::max(work, GemmScratch(device, s.flight, std::min(d, w), std::max(d, w), s.forward));
+  if (n.gram > 0) work = std::max(work, GramScratch(device, s.flight, s.gram_rows, w, s.gram));
+  if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, w, s.gram));
+  if (IsSplit(device, s.forward)) {
+    work = std::max(work, PartsBytes(s.flight * std::max(d, w), s.forward));
+    work = std::max(work, Floats(std::min(kLoad, d * w)));
+  }
   // Partial sums of ‖R‖².
   bytes.device += std::max<uint64_t>(work, Doubles(1024));
   bytes.pinned = kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
@@ -113,24 +131,20 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
   const int64_t d = spec.hidden, width = spec.width, kv = KvWidth(spec);
   const int64_t angles = spec.window * spec.head_dim / 2;
   const Counts n(spec);
-  weights_ = {Load(w.norm, d),
-              Load(w.norm_bias, d),
-              Load(w.q, width * d),
-              Load(w.q_bias, width),
-              Load(w.k, kv * d),
-              Load(w.k_bias, kv),
-              Load(w.v, kv * d),
-              Load(w.v_bias, kv),
-              Load(w.q_norm, spec.head_dim),
-              Load(w.k_norm, spec.head_dim),
-              Load(w.gate, width * d),
-              Load(w.gate_bias, width),
-              Load(w.up, width * d),
-              Load(w.up_bias, width),
-              Load(w.out, d * width),
-              Load(w.out_bias, d),
-              Load(w.cosine, angles),
-              Load(w.sine, angles)};
+  Timed(device.times.copy_in, "a site's weights", [&] {
+    weights_ = {Load(w.norm, d),
+                Load(w.norm_bias, d),
+                Load(w.q_norm, spec.head_dim),
+                Load(w.k_norm, spec.head_dim),
+                Load(w.cosine, angles),
+                Load(w.sine, angles),
+                LoadMap(w.q, w.q_bias, width, d),
+                LoadMap(w.k, w.k_bias, kv, d),
+                LoadMap(w.v, w.v_bias, kv, d),
+                LoadMap(w.gate, w.gate_bias, width, d),
+                LoadMap(w.up, w.up_bias, width, d),
+                LoadMap(w.out, w.out_bias, d, width)};
+  });
   if (!spec.keep) x_ = device.Allocate<float>(n.x);
   normed_ = device.Allocate<float>(n.normed);
   q_ = device.Allocate<float>(n.q);
@@ -153,7 +167,7 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
   cross_ = zeros(n.cross);
   residual_sums_ = zeros(n.residual_sums);
   energy_ = zeros(If(spec.residual, 1));
-  Check(cudaStreamSynchronize(device.compute), "a site's weights");
+  Check(cudaStreamSynchronize(device.compute), "a site's sums");
 }
 
 // The slab's arrays must not go while a stream still uses them.
@@ -170,6 +184,35 @@ Array<float> SiteRunner::Load(const float* from, int64_t count) {
   return array;
 }
 
+SiteRunner::Map SiteRunner::LoadMap(const float* weight, const float* bias, int64_t rows,
+                                    int64_t cols) {
+  Map map;
+  map.bias = Load(bias, rows);
+  if (!weight || !IsSplit(device_, spec_.forward)) {
+    map.weight = Load(weight, rows * cols);
+    return map;
+  }
+  const int64_t count = rows * cols;
+  map.parts = Parts(device_, count, spec_.forward);
+  const auto floats = device_.Allocate<float>(std::min(kLoad, count));
+  for (int64_t at = 0; at < count; at += kLoad) {
+    const int64_t some = std::min(kLoad, count - at);
+    CopyIn(weight + at, floats.data(), some, device_.compute);
+    uint16_t* const low = map.parts.low.data();
+    SplitBf16(device_, some, floats.data(), map.parts.high.data() + at, low ? low + at : nullptr);
+  }
+  return map;
+}
+
+template <typename Fn>
+void SiteRunner::Timed(double& seconds, const char* what, Fn fn) {
+  Check(cudaEventRecord(began_, device_.compute), "an event");
+  fn();
+  Check(cudaEventRecord(ended_, device_.compute), "an event");
+  Check(cudaEventSynchronize(ended_), what);
+  seconds += Seconds(began_, ended_);
+}
+
 void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, const float* after) {
   const bool inside = rows > 0 && rows <= spec_.flight && rows % spec_.window == 0;
   if (!inside || waiting_.size() == kSlots || (spec_.residual && !before) ||
@@ -184,6 +227,7 @@ void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, co
     std::memcpy(pinned.data(), from, static_cast<size_t>(count) * sizeof(float));
     CopyIn(pinned.data(), to.data(), count, device_.copy_in);
   };
+  Check(cudaEventRecord(slot.pushed, device_.copy_in), "an event");
   upload(hidden, slot.in, slot.hidden);
   upload(before, slot.before, slot.dense_before);
   upload(after, slot.after, slot.dense_after);
@@ -192,6 +236,7 @@ void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, co
   Compute(slot);
   Check(cudaEventRecord(slot.computed, device_.compute), "an event");
   Check(cudaStreamWaitEvent(device_.copy_out, slot.computed, 0), "an event");
+  Check(cudaEventRecord(slot.leaving, device_.copy_out), "an event");
   if (spec_.advance) CopyOut(slot.hidden.data(), slot.out.data(), count, device_.copy_out);
   if (spec_.keep) {
     CopyOut(slot.x.data(), slot.x_out.data(), rows * spec_.width, device_.copy_out);
@@ -209,6 +254,11 @@ void SiteRunner::Pop(float* hidden, float* x, int32_t* finite) {
   Slot& slot = slots_[waiting_.front()];
   waiting_.pop_front();
   Check(cudaEventSynchronize(slot.downloaded), "a page");
+  SiteTimes& times = device_.times;
+  times.copy_in += Seconds(slot.pushed, slot.uploaded);
+  times.forward += Seconds(slot.started, slot.activated) + Seconds(slot.summed, slot.computed);
+  times.sums += Seconds(slot.activated, slot.summed);
+  times.copy_out += Seconds(slot.leaving, slot.downloaded);
   const auto copy = [&](const Pinned<float>& from, float* to, int64_t count) {
     if (to) std::memcpy(to, from.data(), static_cast<size_t>(count) * sizeof(float));
   };
@@ -223,17 +273,22 @@ void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
 }
 
 // to[rows, n] = x[rows, k] Wᵀ + bias + beta to
-void SiteRunner::Linear(const Array<float>& weight, const Array<float>& bias, int64_t n, int64_t k,
-                        int64_t rows, const float* x, float beta, float* to) {
-  GemmF32(device_, false, true, rows, n, k, 1, x, k, weight.data(), k, beta, to, n, spec_.forward);
-  if (bias.data()) AddBias(device_, rows, n, bias.data(), to);
+void SiteRunner::Linear(const Map& map, int64_t n, int64_t k, int64_t rows, const float* x,
+                        float beta, float* to) {
+  if (map.parts.high.data()) {
+    GemmParts(device_, rows, n, k, x, map.parts, beta, to, spec_.forward);
+  } else {
+    GemmF32(device_, false, true, rows, n, k, 1, x, k, map.weight.data(), k, beta, to, n,
+            spec_.forward);
+  }
+  if (map.bias.data()) AddBias(device_, rows, n, map.bias.data(), to);
 }
 
 void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
   const int64_t d = spec_.hidden, kv = KvWidth(spec_), hd = spec_.head_dim;
-  Linear(weights_.q, weights_.q_bias, spec_.width, d, rows, in, 0, q_.data());
-  Linear(weights_.k, weights_.k_bias, kv, d, rows, in, 0, k_.data());
-  Linear(weights_.v, weights_.v_bias, kv, d, rows, in, 0, v_.data());
+  Linear(weights_.q, spec_.width, d, rows, in, 0, q_.data());
+  Linear(weights_.k, kv, d, rows, in, 0, k_.data());
+  Linear(weights_.v, kv, d, rows, in, 0, v_.data());
   const auto prepare = [&](const Array<float>& norm, int64_t heads, float* states) {
     if (norm.data()) {
       NormRows(device_, Norm::kRms, rows * heads, hd, states, hd, norm.data(), nullptr, spec_.eps,
@@ -253,9 +308,9 @@ void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
 }
 
 void SiteRunner::RunFfn(int64_t rows, const float* in, float* x) {
-  Linear(weights_.up, weights_.up_bias, spec_.width, spec_.hidden, rows, in, 0, x);
+  Linear(weights_.up, spec_.width, spec_.hidden, rows, in, 0, x);
   if (spec_.gated) {
-    Linear(weights_.gate, weights_.gate_bias, spec_.width, spec_.hidden, rows, in, 0, gate_.data());
+    Linear(weights_.gate, spec_.width, spec_.hidden, rows, in, 0, gate_.data());
   }
   Activate(device_, spec_.gate, rows * spec_.width, gate_.data(), x, x);
 }
@@ -268,7 +323,7 @@ void SiteRunner::Residual(Slot& slot) {
   Combine(device_, count, 1, slot.dense_before.data(), -1, slot.hidden.data(), r);
   if (spec_.beta == 0) return Combine(device_, count, spec_.alpha, r, 0, r, r);
   float* y = normed_.data();
-  Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, slot.rows, X(slot), 0, y);
+  Linear(weights_.out, spec_.hidden, spec_.width, slot.rows, X(slot), 0, y);
   Combine(device_, count, 1, slot.dense_before.data(), 1, y, y);
   Combine(device_, count, 1, slot.dense_after.data(), -1, y, y);
   Combine(device_, count, spec_.alpha, r, spec_.beta, y, r);
@@ -292,6 +347,10 @@ void SiteRunner::Statistics(Slot& slot) {
 
 void SiteRunner::Compute(Slot& slot) {
   const int64_t rows = slot.rows;
+  const auto reached = [&](cudaEvent_t event) {
+    Check(cudaEventRecord(event, device_.compute), "an event");
+  };
+  reached(slot.started);
   const float* in = slot.hidden.data();
   if (!spec_.post_norm) {
     NormInto(rows, slot.hidden.data(), normed_.data());
@@ -302,10 +361,11 @@ void SiteRunner::Compute(Slot& slot) {
   } else {
     RunFfn(rows, in, X(slot));
   }
+  reached(slot.activated);
   Statistics(slot);
+  reached(slot.summed);
   if (spec_.advance) {
-    Linear(weights_.out, weights_.out_bias, spec_.hidden, spec_.width, rows, X(slot), 1,
-           slot.hidden.data());
+    Linear(weights_.out, spec_.hidden, spec_.width, rows, X(slot), 1, slot.hidden.data());
     if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
   }
   // Any bytes that are not 0: the flag falls to 0 where a value is not finite.
@@ -317,11 +377,12 @@ void SiteRunner::ReadGram(int64_t first, int64_t count, double* gram) {
   if (first < 0 || count < 0 || first + count > spec_.gram_rows) {
     throw Error("ERR_ARGUMENT", "rows outside the Gram matrix on the GPU");
   }
-  Check(cudaMemcpyAsync(gram, gram_.data() + first * spec_.width,
-                        static_cast<size_t>(count * spec_.width) * sizeof(double),
-                        cudaMemcpyDeviceToHost, device_.compute),
-        "a copy from the GPU");
-  Check(cudaStreamSynchronize(device_.compute), "a Gram matrix");
+  Timed(device_.times.copy_out, "a Gram matrix", [&] {
+    Check(cudaMemcpyAsync(gram, gram_.data() + first * spec_.width,
+                          static_cast<size_t>(count * spec_.width) * sizeof(double),
+                          cudaMemcpyDeviceToHost, device_.compute),
+          "a copy from the GPU");
+  });
 }
 
 void SiteRunner::ReadMoments(double* squares, double* sums, double* cross, double* residual_sums,
@@ -332,12 +393,13 @@ void SiteRunner::ReadMoments(double* squares, double* sums, double* cross, doubl
                           cudaMemcpyDeviceToHost, device_.compute),
           "a copy from the GPU");
   };
-  read(squares_, squares, spec_.width);
-  read(sums_, sums, spec_.width);
-  read(cross_, cross, spec_.hidden * spec_.width);
-  read(residual_sums_, residual_sums, spec_.hidden);
-  read(energy_, energy, 1);
-  Check(cudaStreamSynchronize(device_.compute), "a site's sums");
+  Timed(device_.times.copy_out, "a site's sums", [&] {
+    read(squares_, squares, spec_.width);
+    read(sums_, sums, spec_.width);
+    read(cross_, cross, spec_.hidden * spec_.width);
+    read(residual_sums_, residual_sums, spec_.hidden);
+    read(energy_, energy, 1);
+  });
 }
 
 }  // namespace struprune::cuda

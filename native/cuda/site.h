@@ -10,7 +10,8 @@ namespace struprune::cuda {
 // Pages in flight: one is copied while another is computed.
 inline constexpr int kSlots = 2;
 
-// Pinned and device memory of one page, and how far it has come.
+// Pinned and device memory of one page, and how far it has come: its copy in, the forward pass to
+// the input of the output map, the sums, the rest of the forward pass, its copy out.
 struct Slot {
   Slot(Device& device, const SiteSpec& spec);
 
@@ -19,7 +20,9 @@ struct Slot {
   Array<float> hidden, dense_before, dense_after;
   Array<float> x;  // only where it goes back to the host: else pages share the runner's
   Array<int32_t> finite;
-  Event uploaded, computed, downloaded;
+  Event pushed{cudaEventDefault}, uploaded{cudaEventDefault}, started{cudaEventDefault},
+      activated{cudaEventDefault}, summed{cudaEventDefault}, computed{cudaEventDefault},
+      leaving{cudaEventDefault}, downloaded{cudaEventDefault};
   int64_t rows = 0;
 };
 
@@ -37,15 +40,24 @@ class SiteRunner {
                    double* energy);
 
  private:
+  // A linear map: its weight as floats or, where products split them, as parts.
+  struct Map {
+    Array<float> weight, bias;
+    Parts parts;
+  };
   struct Weights {
-    Array<float> norm, norm_bias, q, q_bias, k, k_bias, v, v_bias, q_norm, k_norm, gate, gate_bias,
-        up, up_bias, out, out_bias, cosine, sine;
+    Array<float> norm, norm_bias, q_norm, k_norm, cosine, sine;
+    Map q, k, v, gate, up, out;
   };
   float* X(const Slot& slot) const { return spec_.keep ? slot.x.data() : x_.data(); }
   Array<float> Load(const float* from, int64_t count);
+  Map LoadMap(const float* weight, const float* bias, int64_t rows, int64_t cols);
+  // Adds what the compute stream does in fn, and waits for it.
+  template <typename Fn>
+  void Timed(double& seconds, const char* what, Fn fn);
   void Compute(Slot& slot);
-  void Linear(const Array<float>& weight, const Array<float>& bias, int64_t n, int64_t k,
-              int64_t rows, const float* x, float beta, float* to);
+  void Linear(const Map& map, int64_t n, int64_t k, int64_t rows, const float* x, float beta,
+              float* to);
   void RunAttention(int64_t rows, const float* in, float* x);
   void RunFfn(int64_t rows, const float* in, float* x);
   void Residual(Slot& slot);
@@ -58,6 +70,7 @@ class SiteRunner {
   Array<float> x_, normed_, q_, k_, v_, gate_, residual_;
   Array<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
   Slot slots_[kSlots];
+  Event began_{cudaEventDefault}, ended_{cudaEventDefault};
   std::deque<int> waiting_;
   int next_ = 0;
 };

@@ -79,4 +79,10 @@ cuda::MemoryReport CudaDevice::memory() const {
   return report;
 }
 
+cuda::SiteTimes CudaDevice::times() const {
+  cuda::SiteTimes times{};
+  Call(&cuda::Api::site_times, &times);
+  return times;
+}
+
 }  // namespace struprune

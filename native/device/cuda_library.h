@@ -59,6 +59,7 @@ class CudaDevice {
   const CudaOptions& options() const { return options_; }
   std::string Describe() const;
   cuda::MemoryReport memory() const;
+  cuda::SiteTimes times() const;
 
   // Calls an entry of the table, as in Call(&cuda::Api::norm, …); throws its failure.
   template <typename... Args>

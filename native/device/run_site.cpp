@@ -5,8 +5,6 @@
 #include <optional>
 #include <vector>
 
-#include "device/site_plan.h"
-
 namespace struprune {
 namespace {
 
@@ -57,8 +55,6 @@ SiteDemand DemandOf(const SiteRun& run) {
   demand.moments = run.statistics != nullptr;
   demand.gram = run.statistics && run.statistics->has_gram();
   demand.residual = run.dense_before != nullptr;
-  demand.alpha = run.alpha;
-  demand.beta = run.beta;
   return demand;
 }
 
@@ -169,7 +165,30 @@ void ReadSums(const CudaDevice& gpu, cuda::Site* site, Context& context, size_t 
                      energy);
 }
 
+cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+                      const SiteRun& run) {
+  cuda::SiteSpec spec = struprune::SpecOf(gpu, block, site, DemandOf(run));
+  spec.alpha = run.alpha, spec.beta = run.beta;
+  return spec;
+}
+
 }  // namespace
+
+SitePlan PlanRun(const CudaDevice& gpu, const BlockSpec& block, SiteKind site, const SiteRun& run) {
+  SiteDemand demand = DemandOf(run);
+  const bool gram = demand.gram;
+  demand.moments |= run.repeats.moments;
+  demand.gram |= run.repeats.gram;
+  demand.residual |= run.repeats.residual;
+  SitePlan plan = PlanSite(gpu, block, site, demand);
+  if (!gram) plan.gram_rows = SiteWidth(block, site), plan.passes = 1;
+  // What is taken may be less than what was planned for.
+  cuda::SiteSpec spec = SpecOf(gpu, block, site, run);
+  spec.flight = Int(plan.flight);
+  spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
+  gpu.Call(&cuda::Api::site_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
+  return plan;
+}
 
 void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, const SiteRun& run) {
   if (run.window == 0 || run.hidden->rows() % run.window != 0) {
@@ -180,9 +199,9 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   if (run.hidden->rows() == 0) return;
   // A site without columns is its bias alone: no work for a GPU.
   if (width == 0) return RunSite(block, site, run);
-  const SiteDemand demand = DemandOf(run);
-  const cuda::SiteSpec whole = SpecOf(gpu, block.spec(), site, demand);
-  const SitePlan plan = PlanSite(gpu, block.spec(), site, demand);
+  const bool gram = run.statistics && run.statistics->has_gram();
+  const cuda::SiteSpec whole = SpecOf(gpu, block.spec(), site, run);
+  const SitePlan plan = PlanRun(gpu, block.spec(), site, run);
   const PinnedCharge pinned(context.budget, plan.pinned_bytes);
   std::optional<RopeTable> rope;
   if (site == SiteKind::kAttention && block.spec().rope) {
@@ -197,8 +216,8 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
     cuda::SiteSpec spec = whole;
     SiteRun pass = run;
     spec.flight = Int(plan.flight);
-    spec.gram_row = demand.gram ? Int(row) : 0;
-    spec.gram_rows = demand.gram ? Int(count) : 0;
+    spec.gram_row = gram ? Int(row) : 0;
+    spec.gram_rows = gram ? Int(count) : 0;
     if (!last) {
       // Only the last pass moves the hidden states on and takes the other sums.
       pass.advance = false;
@@ -208,7 +227,7 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
     }
     const OpenSite open(gpu, spec, weights);
     StreamPages(gpu, open.get(), context, pass, plan.flight);
-    if (demand.gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
+    if (gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
     if (last && run.statistics) {
       ReadSums(gpu, open.get(), context, run.hidden->rows(), *run.statistics);
     }

@@ -1,7 +1,7 @@
 // RunSite (model/forward.h) on a GPU: the same contract, the same sums, other rounding.
 #pragma once
 
-#include "device/cuda_library.h"
+#include "device/site_plan.h"
 #include "model/forward.h"
 
 namespace struprune {
@@ -11,5 +11,10 @@ namespace struprune {
 // a time; where not all rows fit, the pages stream once more for every further part. Throws what
 // RunSite throws, ERR_BUDGET for the GPU's budget too, and ERR_DEVICE.
 void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, const SiteRun& run);
+
+// How RunSiteOnDevice streams the site, with the bytes that it takes. As many tokens are in flight
+// as fit beside the sums of `run.repeats` too: products of another number of rows may differ in
+// their last bits.
+SitePlan PlanRun(const CudaDevice& gpu, const BlockSpec& block, SiteKind site, const SiteRun& run);
 
 }  // namespace struprune

@@ -44,8 +44,7 @@ cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind si
   spec.keep = demand.keep;
   spec.moments = demand.moments;
   spec.residual = demand.residual;
-  spec.alpha = demand.alpha;
-  spec.beta = demand.beta;
+  spec.alpha = spec.beta = demand.residual ? 1.0f : 0.0f;
   spec.forward = gpu.options().forward;
   spec.gram = gpu.options().gram;
   return spec;

@@ -11,7 +11,6 @@ namespace struprune {
 struct SiteDemand {
   size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
   bool advance = false, keep = false, moments = false, gram = false, residual = false;
-  float alpha = 0, beta = 0;
 };
 
 struct SitePlan {
@@ -21,7 +20,8 @@ struct SitePlan {
   uint64_t device_bytes = 0, pinned_bytes = 0;
 };
 
-// The site as cuda/abi.h describes it, without its pages and its rows of the Gram.
+// The site as cuda/abi.h describes it, without its pages and its rows of the Gram. alpha and beta
+// of a residual are 1: with both dense states, the case that needs more.
 cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
                       const SiteDemand& demand);
 

@@ -10,6 +10,11 @@
 
 namespace struprune {
 
+// Sums that a run over a site's tokens makes beside.
+struct SumKinds {
+  bool moments = false, gram = false, residual = false;
+};
+
 // Where the input of a site's output map goes, and what becomes of the hidden states.
 struct SiteRun {
   size_t window = 0;              // tokens of a sequence; hidden has whole windows
@@ -25,6 +30,9 @@ struct SiteRun {
   PagedMatrix* inputs = nullptr;   // [tokens, hidden], or with a last column of ones: receives what
                                    // gate and up read
   PagedMatrix* targets = nullptr;  // [tokens, hidden]: receives the output map's output + R
+  // Sums of an earlier run over the same tokens, whose activations this one must repeat to the last
+  // bit: a GPU has as many tokens in flight as beside those (device/run_site.h).
+  SumKinds repeats;
 };
 
 // Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from

@@ -1,11 +1,14 @@
-// struprune_selftest: every operation of the CUDA library against the CPU, then rates and memory,
-// on a machine with a GPU. Needs no Node: this file, struprune_cuda.so and the BLAS beside it. Exit
-// codes: 0 all passed, 1 some failed, 3 there is no GPU that could be tested.
+// struprune_selftest: every operation of the CUDA library against the CPU, then rates, a block of
+// OPT-6.7B's shape under a budget, and memory, on a machine with a GPU. Needs no Node: this file,
+// struprune_cuda.so and the BLAS beside it. Exit codes: 0 all passed, 1 some failed, 3 there is no
+// GPU that could be tested.
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "device/driver.h"
@@ -31,29 +34,51 @@ class Failures : public testing::EmptyTestEventListener {
   }
 };
 
+// Measures come after the tests, also where some failed: a GPU may not be at hand again.
+bool Measured(const std::function<void()>& measure) {
+  try {
+    measure();
+    return true;
+  } catch (const struprune::Error& error) {
+    std::printf("FAILED measure: %s; %s\n", error.what(), error.mend().c_str());
+    return false;
+  }
+}
+
+bool MeasureAll() {
+  using namespace struprune::test;
+  constexpr uint64_t kMiB = 1 << 20;
+  const bool large = TestedGpu().large;
+  const BlockShape shape = large ? BlockShape{"a block of OPT-6.7B", 4096, 16384, 32, 1024}
+                                 : BlockShape{"a small block", 48, 192, 4, 32};
+  const bool rates = Measured(PrintRates);
+  return Measured([&] { PrintBlock(large ? 1536 * kMiB : 4 * kMiB, shape); }) && rates;
+}
+
 int RunAll() {
   auto& listeners = testing::UnitTest::GetInstance()->listeners();
   delete listeners.Release(listeners.default_result_printer());
   listeners.Append(new Failures);  // gtest deletes it
   const int status = RUN_ALL_TESTS();
+  const bool measured = MeasureAll();
   const auto& all = *testing::UnitTest::GetInstance();
-  if (status == 0) struprune::test::PrintRates();
   std::printf("%d passed, %d failed", all.successful_test_count(), all.failed_test_count());
   if (all.skipped_test_count() > 0) std::printf(", %d skipped", all.skipped_test_count());
-  std::printf("\n");
-  return status;
+  std::printf("%s\n", measured ? "" : "; a measure failed");
+  return status == 0 && measured ? 0 : 1;
 }
 
 }  // namespace
 
-// struprune_selftest [GPU INDEX]
+// struprune_selftest [--small] [GPU INDEX]: --small takes little shapes, for compute-sanitizer.
 int main(int argc, char** argv) {
   using namespace struprune;
   testing::InitGoogleTest(&argc, argv);
   auto& setup = test::TestedGpu();
-  setup.index = argc > 1 ? std::atoi(argv[1]) : 0;
-  setup.large = true;
-  setup.budget = uint64_t{2} << 30;
+  setup.large = argc < 2 || std::strcmp(argv[1], "--small") != 0;
+  const int first = setup.large ? 1 : 2;
+  setup.index = argc > first ? std::atoi(argv[first]) : 0;
+  if (setup.large) setup.budget = uint64_t{2} << 30;
   setup.library =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "struprune_cuda.so";
 

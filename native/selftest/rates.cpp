@@ -1,17 +1,24 @@
 #include "selftest/rates.h"
 
+#include <chrono>
 #include <cstdio>
+#include <functional>
+#include <thread>
 
+#include "device/run_site.h"
 #include "gpu_support.h"
+#include "reference_block.h"
 
 namespace struprune::test {
 namespace {
 
 constexpr int kRepeats = 10;
+constexpr double kMiB = 1 << 20;
+// What a Gram matrix is to reach of the rate of cuBLAS.
+constexpr double kShareAsked = 0.7;
 
 // Seconds of one call, the best of kRepeats after one that warms up.
-template <typename Fn>
-double SecondsOf(const CudaDevice& gpu, Fn&& fn) {
+double SecondsOf(const CudaDevice& gpu, const std::function<void()>& fn) {
   fn();
   double best = 1e9;
   for (int i = 0; i < kRepeats; ++i) {
@@ -25,53 +32,149 @@ double SecondsOf(const CudaDevice& gpu, Fn&& fn) {
 }
 
 struct Rates {
-  double product = 0, gram = 0;  // TFLOP/s
+  double blas = 0, product = 0, gram = 0;  // TFLOP/s
 };
 
-// Products [rows, dim]ᵀ [rows, dim], as a Gram matrix needs them, and the Gram matrix itself, whose
+// XᵀX for X[rows, dim] three times: by cuBLAS alone, operands of the type being there already (0
+// without it); as gemm_f32 does it, rounding included; and as a Gram matrix in doubles, whose
 // useful flops are half of that.
-Rates Measure(const CudaDevice& gpu, size_t rows, size_t dim, cuda::Precision precision) {
+Rates Measure(const CudaDevice& gpu, size_t rows, size_t dim, const GpuKind& kind) {
   const auto x = Upload(gpu, RandomValues<float>(rows * dim, 1));
-  const CudaArray<float> c(gpu, dim * dim);
+  const double flops = 2e-12 * static_cast<double>(rows) * static_cast<double>(dim * dim);
+  Rates rates;
+  {
+    const CudaArray<float> c(gpu, dim * dim);
+    rates.product =
+        flops / SecondsOf(gpu, [&] {
+          gpu.Call(&cuda::Api::gemm_f32, true, false, Int(dim), Int(dim), Int(rows), 1, x.data(),
+                   Int(dim), x.data(), Int(dim), 0, c.data(), Int(dim), kind.precision);
+        });
+    const int products = kind.precision == cuda::Precision::kBf16x3 ? 3 : 1;
+    if (!kind.libraries) {
+      rates.blas = 0;
+    } else if (products == 3 || kind.precision == cuda::Precision::kBf16) {
+      const CudaArray<uint16_t> half(gpu, rows * dim);
+      gpu.Call(&cuda::Api::narrow, cuda::Element::kBf16, Int(rows * dim), x.data(), half.data());
+      rates.blas = flops / products / SecondsOf(gpu, [&] {
+                     gpu.Call(&cuda::Api::gemm_bf16, true, false, Int(dim), Int(dim), Int(rows), 1,
+                              half.data(), Int(dim), half.data(), Int(dim), 0, c.data(), Int(dim));
+                   });
+    } else {
+      rates.blas = rates.product;
+    }
+  }
   const CudaArray<double> gram(gpu, dim * dim);
   gpu.Call(&cuda::Api::fill_zero, gram.data(), Int(dim * dim * sizeof(double)));
-  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(dim * dim);
-  Rates rates;
-  rates.product =
-      1e-12 * flops / SecondsOf(gpu, [&] {
-        gpu.Call(&cuda::Api::gemm_f32, true, false, Int(dim), Int(dim), Int(rows), 1, x.data(),
-                 Int(dim), x.data(), Int(dim), 0, c.data(), Int(dim), precision);
-      });
-  rates.gram = 0.5e-12 * flops / SecondsOf(gpu, [&] {
+  rates.gram = 0.5 * flops / SecondsOf(gpu, [&] {
                  gpu.Call(&cuda::Api::gram_add, Int(rows), Int(dim), x.data(), 0, Int(dim),
-                          gram.data(), precision);
+                          gram.data(), kind.precision);
                });
   return rates;
+}
+
+void PrintProducts(size_t rows, size_t dim, const std::shared_ptr<CudaDevice>& own,
+                   const std::shared_ptr<CudaDevice>& libraries) {
+  std::printf("X [%zu, %zu], TFLOP/s; a Gram matrix counts half of the product's flops\n", rows,
+              dim);
+  for (const GpuKind& kind : AllKinds()) {
+    const auto& gpu = kind.libraries ? libraries : own;
+    if (!gpu) continue;
+    const Rates rates = Measure(*gpu, rows, dim, kind);
+    std::printf("%-17s cuBLAS %7.2f  product %7.2f  Gram %7.2f", NameOf(kind).c_str(), rates.blas,
+                rates.product, rates.gram);
+    if (rates.blas > 0) {
+      std::printf("  Gram/cuBLAS %.2f (asked: %.2f)", rates.gram / rates.blas, kShareAsked);
+    }
+    std::printf("\n");
+  }
+}
+
+// Of a prefill: all windows see all earlier keys, the causal half of S² twice.
+void PrintAttention(const CudaDevice& gpu, size_t heads, size_t head_dim) {
+  const size_t window = 2048, cells = window * heads * head_dim;
+  const auto values = RandomValues<float>(cells, 2);
+  const auto q = Upload(gpu, values), k = Upload(gpu, values), v = Upload(gpu, values);
+  const CudaArray<float> out(gpu, cells);
+  const cuda::AttentionShape shape{Int(window), Int(heads), Int(heads), Int(head_dim), 0, 0.1f};
+  const double seconds = SecondsOf(gpu, [&] {
+    gpu.Call(&cuda::Api::attention, &shape, 1, q.data(), k.data(), v.data(), out.data());
+  });
+  std::printf("attention of %zu heads of %zu over %zu tokens: %.2f ms, %.2f TFLOP/s in fp32\n",
+              heads, head_dim, window, 1e3 * seconds,
+              2e-12 * static_cast<double>(cells * window) / seconds);
 }
 
 void PrintMemory(const char* what, const CudaDevice& gpu) {
   const cuda::MemoryReport memory = gpu.memory();
   std::printf("memory, %s: peak %.1f MiB of a budget of %.1f MiB\n", what,
-              static_cast<double>(memory.peak) / (1 << 20),
-              static_cast<double>(memory.limit) / (1 << 20));
+              static_cast<double>(memory.peak) / kMiB, static_cast<double>(memory.limit) / kMiB);
 }
 
 }  // namespace
 
 void PrintRates() {
-  constexpr size_t kRows = 2048, kDim = 4096;
   const auto own = OpenGpu(false), libraries = OpenGpu(true);
-  std::printf("X [%zu, %zu], TFLOP/s; a Gram matrix counts half of the product's flops\n", kRows,
-              kDim);
-  for (const GpuKind& kind : AllKinds()) {
-    const auto& gpu = kind.libraries ? libraries : own;
-    if (!gpu) continue;
-    const Rates rates = Measure(*gpu, kRows, kDim, kind.precision);
-    std::printf("%-17s product %7.2f  Gram %7.2f\n", NameOf(kind).c_str(), rates.product,
-                rates.gram);
+  const bool large = TestedGpu().large;
+  // Attention's and the FFN's width of a Llama of 7B, a page of tokens.
+  for (const size_t dim : large ? std::vector<size_t>{4096, 11008} : std::vector<size_t>{96}) {
+    PrintProducts(large ? 4096 : 64, dim, own, libraries);
+  }
+  if (large) {
+    PrintAttention(*own, 32, 128);
+    PrintAttention(*own, 32, 64);
   }
   PrintMemory("built-in", *own);
   if (libraries) PrintMemory("libraries", *libraries);
+}
+
+void PrintBlock(uint64_t budget, const BlockShape& shape) {
+  BlockSpec spec;
+  spec.hidden = shape.hidden, spec.ffn = shape.ffn;
+  spec.heads = spec.kv_heads = shape.heads, spec.head_dim = shape.hidden / shape.heads;
+  spec.norm = NormKind::kLayer, spec.gated = false, spec.activation = Activation::kRelu;
+  const size_t tokens = 4 * shape.window;
+  const auto context = std::make_shared<Context>(std::thread::hardware_concurrency(), 0);
+  const auto store = std::make_shared<PageStore>(context, 0, "");
+  const Block block =
+      MakeBlock(context, spec, RandomWeights(spec, {true, true, true, true, true}, 3), store);
+  const auto states = [&](size_t cols) {
+    return std::make_unique<PagedMatrix>(store, tokens, cols, PagedMatrix::PageRows(shape.window));
+  };
+  const auto hidden = states(shape.hidden), dense = states(shape.hidden);
+  const auto values = RandomValues<float>(tokens * shape.hidden, 4);
+  hidden->Write(0, tokens, values.data());
+  dense->Write(0, tokens, values.data());
+
+  CudaOptions options = OpenGpu(false)->options();
+  options.libraries = OpenGpu(true) != nullptr;
+  options.budget = budget;
+  options.forward = options.gram = cuda::Precision::kBf16x3;
+  const CudaDevice gpu(CudaLibrary::Load(TestedGpu().library), options);
+  std::printf("%s within %.0f MiB, %zu tokens in windows of %zu, Gram matrix and feedback:\n",
+              shape.name, static_cast<double>(budget) / kMiB, tokens, shape.window);
+  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+    const size_t width = SiteWidth(spec, site);
+    const auto kept = states(width);
+    Statistics sums(InMemory(context), width, true, shape.hidden);
+    SiteRun run;
+    run.window = shape.window;
+    run.advance = false;
+    run.hidden = hidden.get(), run.keep = kept.get(), run.statistics = &sums;
+    run.dense_before = run.dense_after = dense.get(), run.alpha = run.beta = 0.5f;
+    const SitePlan plan = PlanRun(gpu, spec, site, run);
+    const cuda::SiteTimes before = gpu.times();
+    const auto start = std::chrono::steady_clock::now();
+    RunSiteOnDevice(gpu, block, site, run);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    const cuda::SiteTimes after = gpu.times();
+    std::printf(
+        "  %s: %.2f s in %zu passes of %zu tokens at a time; streams: copies in %.2f s, forward "
+        "%.2f s, sums %.2f s, copies out %.2f s\n",
+        site == SiteKind::kFfn ? "ffn" : "attention", seconds.count(), plan.passes, plan.flight,
+        after.copy_in - before.copy_in, after.forward - before.forward, after.sums - before.sums,
+        after.copy_out - before.copy_out);
+  }
+  PrintMemory(shape.name, gpu);
 }
 
 }  // namespace struprune::test

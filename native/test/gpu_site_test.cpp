@@ -15,6 +15,7 @@ namespace struprune::test {
 namespace {
 
 constexpr size_t kWindow = 40;
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // Several pages: of FlightTokens, and of what little memory the emulation gets, which is slow.
 size_t Tokens() { return kWindow * (TestedGpu().large ? 310 : 24); }
@@ -200,6 +201,37 @@ TEST_P(GpuSiteLimits, ASmallBudgetTakesSmallerPagesAndMorePasses) {
   }
 }
 
+// Where memory is tight a run without sums would have more tokens in flight, and other last bits.
+TEST_P(GpuSiteLimits, ARunThatRepeatsAnotherHasItsFlight) {
+  const Model model(Families()[0]);
+  const auto device = Open(400u << 10);
+  const size_t width = model.spec.ffn;
+  const auto hidden = model.States(1), dense = model.States(2), kept = model.Matrix(width);
+  Statistics sums(InMemory(model.context), width, true, model.spec.hidden);
+  SiteRun solve;
+  solve.window = kWindow;
+  solve.hidden = hidden.get(), solve.keep = kept.get(), solve.statistics = &sums;
+  solve.advance = false;
+  SiteRun plain = solve;
+  plain.statistics = nullptr;
+  solve.dense_before = solve.dense_after = dense.get(), solve.alpha = solve.beta = 0.5f;
+  SiteRun replay = plain;
+  replay.repeats = {true, true, true};
+  const auto plan = [&](const SiteRun& run) {
+    return PlanRun(*device, model.spec, SiteKind::kFfn, run);
+  };
+  EXPECT_EQ(plan(replay).flight, plan(solve).flight);
+  EXPECT_LT(plan(solve).flight, plan(plain).flight) << "memory is not tight";
+  EXPECT_LT(plan(replay).pinned_bytes, plan(solve).pinned_bytes) << "only what is taken";
+  EXPECT_EQ(plan(replay).passes, 1u);
+  // With the bits of the solve.
+  RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, solve);
+  const auto wanted = AllOf(*kept);
+  kept->Write(0, kept->rows(), std::vector<float>(wanted.size(), kNan).data());
+  RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, replay);
+  EXPECT_EQ(AllOf(*kept), wanted);
+}
+
 TEST_P(GpuSiteLimits, NoBudgetAtAllIsRefusedBeforeWork) {
   const Model model(Families()[0]);
   const auto device = Open(32 << 10);
@@ -231,8 +263,7 @@ TEST_P(GpuSiteLimits, NotFiniteIsSeenAndAnAbortStops) {
   const Model model(Families()[0]);
   const auto device = Open(TestedGpu().budget);
   const auto hidden = model.States(1);
-  const float nan = std::nanf("");
-  PagedMatrix::View(*hidden, hidden->rows() - 1, 1, PagedMatrix::Access::kUpdate).data()[3] = nan;
+  PagedMatrix::View(*hidden, hidden->rows() - 1, 1, PagedMatrix::Access::kUpdate).data()[3] = kNan;
   SiteRun run;
   run.window = kWindow;
   run.hidden = hidden.get();

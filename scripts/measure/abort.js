@@ -6,33 +6,15 @@ const path = require('node:path');
 const { performance } = require('node:perf_hooks');
 const { at } = require('../lib/paths.js');
 const library = require(at('dist', 'lib', 'index.js'));
-/** The very object that the library calls. */
-const native = require('node-gyp-build')(at());
+const { watch } = require('./watch.js');
 
 const [model, ...names] = process.argv.slice(2);
 const TOKENS = 2048;
 const WINDOW = 512;
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'struprune-abort-'));
 
-/** Hears of every asynchronous native call, those of solvers too: `enter(name)` may return what to do at its end. */
+/** Hears of every asynchronous native call (watch.js). */
 let enter = () => undefined;
-
-function watch(object, prefix = '', methods = object) {
-  for (const [name, { value: call }] of Object.entries(Object.getOwnPropertyDescriptors(methods))) {
-    if (typeof call !== 'function' || name === 'constructor') continue;
-    // Its methods are the prototype's, which cannot be written to: the solver gets its own.
-    const value = function (...args) {
-      const result = call.apply(this, args);
-      if (!(result instanceof Promise)) return result;
-      const leave = enter(prefix + name);
-      return result.finally(leave).then((made) => {
-        if (name === 'createSolver') watch(made, 'solver.', Object.getPrototypeOf(made));
-        return made;
-      });
-    };
-    Object.defineProperty(object, name, { value });
-  }
-}
 
 function run(signal, more = {}) {
   return library.prune(model, {
@@ -101,7 +83,7 @@ async function early(delay) {
 const round = (ms) => ms && Number(ms.toFixed(0));
 
 async function main() {
-  watch(native);
+  watch((name) => enter(name));
   const rows = [];
   if (names.length === 0) {
     for (const delay of [100, 300, 600, 900]) {

@@ -18,9 +18,21 @@ test('eval: the perplexity of the CPU', async (t) => {
   ]);
   t.is(gpu.code, 0, gpu.stderr);
   t.regex(gpu.stderr, /^on cuda:0: emulated GPU, .*libstruprune_emulated/m);
+  t.notRegex(gpu.stderr, /slow/);
   const [got, wanted] = [gpu, cpu].map(({ stdout }) => JSON.parse(stdout).meanNll as number);
   t.not(got, wanted, 'it was computed elsewhere');
   t.true(Math.abs(got! - wanted!) < 1e-4 * wanted!, `${got} and ${wanted}`);
+});
+
+test('without cuBLAS: it says what it is slow for, and what would mend that', async (t) => {
+  const { STRUPRUNE_CUDA_LIBRARY } = library;
+  const env = { ...(await fakeDriver(t, {})), STRUPRUNE_CUDA_LIBRARY };
+  // A plan, since the emulation takes long for the built-in products.
+  const [, ...args] = quickPrune(`${await scratch(t)}/out`, '--device', 'cuda:0');
+  const { code, stderr } = await run(['plan', ...args], { env });
+  t.is(code, 0, stderr);
+  t.regex(stderr, /^on cuda:0: emulated GPU, built-in products/m);
+  t.regex(stderr, /^cuBLAS was not found, so the GPU is slow: .*STRUPRUNE_CUBLAS$/m);
 });
 
 // Sums in another order may turn what costs the same but for a rounding error: of 512 channels a block, one or two.
