@@ -6,7 +6,7 @@ import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { GGUF_NAMES } from '../model/families/names';
 import { architectureFromGguf } from '../model/from-gguf';
-import { parseGguf } from './container';
+import { type GgufEntry, parseGguf } from './container';
 
 /** Longest vector that is read while opening: rotary divisors, one per pair of a head. */
 const MAX_VECTOR = 4096;
@@ -18,6 +18,7 @@ const LONGEST_ARRAY = 4096;
 export async function openGguf(path: string): Promise<ModelSource> {
   const file = resolve(path);
   const parsed = parseGguf(file, LONGEST_ARRAY);
+  requireWholeFile(parsed.metadata, path);
   const stored = new Map<string, StoredTensor>(
     parsed.tensors.map((tensor) => [tensor.name, { ...tensor, file: 0 }]),
   );
@@ -41,6 +42,17 @@ export async function openGguf(path: string): Promise<ModelSource> {
     ...bound,
     config: parsed.metadata,
   };
+}
+
+/** llama.cpp writes large models in parts, of which only the first has the model's own metadata. */
+function requireWholeFile(metadata: Record<string, GgufEntry>, path: string): void {
+  const parts = Number(metadata['split.count']?.value ?? 0);
+  if (!(parts > 1)) return;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `${path} is one of ${parts} parts of a split GGUF file`,
+    'put them together with llama.cpp: `llama-gguf-split --merge FIRST-PART OUT.gguf`',
+  );
 }
 
 function readVector(path: string, tensor: StoredTensor): Float32Array {

@@ -47,7 +47,7 @@ export function bindTensors(
   let parameters = 0;
   const bind = (name: string, shape: number[]): TensorRef => {
     const tensor = stored.get(name);
-    if (tensor === undefined) throw broken(`${where}: tensor ${name} is missing`);
+    if (tensor === undefined) throw missing(name, where, name === names.model.head);
     if (tensor.shape.join() !== shape.join()) {
       const [is, due] = [tensor.shape, shape].map((sizes) => `[${sizes.join(', ')}]`);
       throw broken(`${where}: tensor ${name} has shape ${is}, but the configuration needs ${due}`);
@@ -105,6 +105,16 @@ function knownDtype(tensor: StoredTensor, where: string): Dtype {
   return dtype;
 }
 
+const AGAIN = 'fetch or convert the checkpoint again';
+
 function broken(message: string): StruPruneError {
-  return new StruPruneError('ERR_CHECKPOINT', message, 'fetch or convert the checkpoint again');
+  return new StruPruneError('ERR_CHECKPOINT', message, AGAIN);
+}
+
+/** A head that is not there may be tied to the embedding by a configuration that forgot to say so. */
+function missing(name: string, where: string, head: boolean): StruPruneError {
+  const tie =
+    'set tie_word_embeddings to true in config.json if the model has no head of its own, or ';
+  const mend = `${head ? tie : ''}${AGAIN}`;
+  return new StruPruneError('ERR_CHECKPOINT', `${where}: tensor ${name} is missing`, mend);
 }

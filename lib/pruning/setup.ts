@@ -208,11 +208,33 @@ export function planOutput(
 /** What a Hugging Face source has of its own configuration, to be carried over. */
 export function sourceFiles(source: ModelSource) {
   if (source.format !== 'hf') return {};
-  const path = join(source.path, 'generation_config.json');
   return {
     sourceConfig: source.config,
-    sourceGeneration: existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined,
+    sourceGeneration: readGeneration(join(source.path, 'generation_config.json')),
   };
+}
+
+/** @throws StruPruneError ERR_CHECKPOINT for a file that is not a JSON object */
+function readGeneration(path: string): Record<string, unknown> | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+  } catch (cause) {
+    throw noGeneration(path, { cause });
+  }
+  throw noGeneration(path);
+}
+
+function noGeneration(path: string, options?: ErrorOptions): StruPruneError {
+  return new StruPruneError(
+    'ERR_CHECKPOINT',
+    `${path} is not a JSON object`,
+    'fetch it again, or remove it: a plain one is then written',
+    options,
+  );
 }
 
 /** The asked dtype, or the source's own where a file can hold it, else F16. */

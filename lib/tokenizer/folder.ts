@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { PRE_TOKENIZERS } from './patterns';
+import { checkTokenizerConfig, checkTokenizerJson } from './shape';
 import {
   type AddedToken,
   type SpecialToken,
@@ -30,38 +31,44 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
     config[name] = text;
   }
   const template = join(folder, 'chat_template.jinja');
-  if (config.chat_template === undefined && existsSync(template)) {
-    config.chat_template = readFileSync(template, 'utf8');
-  }
+  // As transformers: a template in a file of its own goes before the configuration's.
+  if (existsSync(template)) config.chat_template = readFileSync(template, 'utf8');
   const tokenizerJson =
     readJson<TokenizerJson>(join(folder, 'tokenizer.json')) ?? fromVocabAndMerges(folder, config);
-  checkShape(tokenizerJson, folder);
+  checkTokenizerJson(tokenizerJson, folder);
+  checkTokenizerConfig(config, folder);
+  tokenizerJson.added_tokens ??= [];
   addConfiguredTokens(tokenizerJson, config);
   return { tokenizerJson, tokenizerConfig: config, specialTokensMap };
 }
 
+/** A JSON object from a file; null where there is no such file. */
 function readJson<T>(path: string): T | null {
   if (!existsSync(path)) return null;
+  let value: unknown;
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T;
+    value = JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
-    throw new StruPruneError('ERR_TOKENIZER', `${path} is not JSON`, 'get the file again', {
-      cause,
-    });
+    throw notJson(path, { cause });
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw notJson(path);
+  return value as T;
+}
+
+function notJson(path: string, options?: ErrorOptions): StruPruneError {
+  return new StruPruneError(
+    'ERR_TOKENIZER',
+    `${path} is not a JSON object`,
+    'get the file again',
+    options,
+  );
 }
 
 /** GPT-2's older two-file form; every special token that the config names is an added token. */
 function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJson {
   const vocab = readJson<Record<string, number>>(join(folder, 'vocab.json'));
   const mergesPath = join(folder, 'merges.txt');
-  if (vocab === null || !existsSync(mergesPath)) {
-    throw new StruPruneError(
-      'ERR_NOT_FOUND',
-      `${folder} holds neither tokenizer.json nor vocab.json with merges.txt`,
-      'put the tokenizer files of the model into the folder',
-    );
-  }
+  if (vocab === null || !existsSync(mergesPath)) throw noTokenizer(folder);
   const merges = readFileSync(mergesPath, 'utf8')
     .split(/\r?\n/)
     .filter((line) => line !== '' && !line.startsWith('#version'));
@@ -82,6 +89,18 @@ function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJ
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: { type: 'BPE', vocab, merges },
   };
+}
+
+/** Llama's and Mistral's older folders hold SentencePiece's own file alone. */
+function noTokenizer(folder: string): StruPruneError {
+  const sentencePiece = existsSync(join(folder, 'tokenizer.model'));
+  return new StruPruneError(
+    'ERR_NOT_FOUND',
+    `${folder} holds neither tokenizer.json nor vocab.json with merges.txt${sentencePiece ? ', only tokenizer.model' : ''}`,
+    sentencePiece
+      ? 'load it with AutoTokenizer of transformers and call save_pretrained, which writes tokenizer.json'
+      : 'put the tokenizer files of the model into the folder',
+  );
 }
 
 function addedToken(id: number, content: string, special: boolean): AddedToken {
@@ -105,17 +124,4 @@ function addConfiguredTokens(tokenizerJson: TokenizerJson, config: TokenizerConf
     const base = addedToken(Number(id), token.content, token.special === true);
     tokenizerJson.added_tokens.push({ ...base, ...token, id: Number(id) } as AddedToken);
   }
-}
-
-function checkShape(json: TokenizerJson, folder: string): void {
-  const { model } = json;
-  const bpe = model?.type === undefined || model.type === 'BPE';
-  if (!bpe || !Array.isArray(model?.merges) || typeof model.vocab !== 'object') {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `the tokenizer in ${folder} is of type ${model?.type ?? 'unknown'}`,
-      'only BPE tokenizers are supported',
-    );
-  }
-  json.added_tokens ??= [];
 }

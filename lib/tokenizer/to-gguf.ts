@@ -133,7 +133,7 @@ function addsBos({ post_processor }: TokenizerJson, config: TokenizerConfig): bo
 }
 
 function chatTemplate({ chat_template: template }: TokenizerConfig): string | null {
-  if (template === undefined) return null;
+  if (template === undefined || template === null) return null;
   if (typeof template === 'string') return template;
   return template.find(({ name }) => name === 'default')?.template ?? null;
 }

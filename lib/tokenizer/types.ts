@@ -54,7 +54,7 @@ export interface TokenizerConfig {
   pad_token?: SpecialToken;
   add_bos_token?: boolean;
   add_eos_token?: boolean;
-  chat_template?: string | { name: string; template: string }[];
+  chat_template?: string | { name: string; template: string }[] | null;
   clean_up_tokenization_spaces?: boolean;
   [key: string]: unknown;
 }

@@ -185,6 +185,15 @@ test.serial('configurations that are unknown or do not fit the weights', async (
   await refuses(t, deep, { code: 'ERR_CHECKPOINT', message: /model\.layers\.3/ });
 });
 
+test.serial('a generation configuration that is not a JSON object', async (t) => {
+  for (const content of ['{', '[]', 'null']) {
+    const model = work.model('llama2');
+    writeFileSync(join(model, 'generation_config.json'), content);
+    const message = /generation_config\.json is not a JSON object; fetch it again/;
+    await refuses(t, model, { code: 'ERR_CHECKPOINT', message });
+  }
+});
+
 test.serial('outputs that nothing loads are refused before work starts', async (t) => {
   const unsupported = (model: string, message: RegExp, more: Partial<PruneOptions>) =>
     refuses(t, work.model(model), { code: 'ERR_UNSUPPORTED', message }, more);

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 
 import test from 'ava';
 
+import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
 import { fixtureConfig, MODELS } from './fixture';
 
 type Entry = { dtype: string; shape: number[]; data: Buffer };
@@ -237,7 +239,7 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
     'llama3-tied',
     (f) => setConfig(f, 'llama3-tied', { tie_word_embeddings: false }),
     'ERR_CHECKPOINT',
-    /lm_head\.weight is missing/,
+    /lm_head\.weight is missing; set tie_word_embeddings to true/,
   ],
   [
     'unknown family',
@@ -287,4 +289,21 @@ for (const [what, name, damage, code, message] of BROKEN) {
 test('refuses paths that are no checkpoint', async (t) => {
   await t.throwsAsync(openCheckpoint('/nowhere/at/all'), { code: 'ERR_NOT_FOUND' });
   await t.throwsAsync(openCheckpoint(__filename), { code: 'ERR_UNSUPPORTED' });
+});
+
+test('a part of a split GGUF file is refused with the way to put the parts together', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'open-'));
+  const path = join(folder, 'model-00002-of-00003.gguf');
+  const tensor: OutputTensor = { name: 'blk.1.ffn_norm.weight', dtype: 'F32', shape: [1] };
+  const metadata = {
+    'split.no': { type: 'uint16', value: 1 },
+    'split.count': { type: 'uint16', value: 3 },
+  };
+  const writer = await GgufWriter.create(path, [tensor], metadata);
+  await writer.append(tensor.name, new Uint8Array(4));
+  await writer.close();
+  const error = await t.throwsAsync(openCheckpoint(path));
+  t.like(error, { code: 'ERR_UNSUPPORTED' });
+  t.regex(error!.message, /one of 3 parts of a split GGUF file; .*llama-gguf-split --merge/);
+  rmSync(folder, { recursive: true });
 });

@@ -3,7 +3,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { loadTokenizer, readTokenizerFiles, type TokenizerJson } from '../../lib/tokenizer';
+import {
+  ggufMetadataFromTokenizer,
+  loadTokenizer,
+  readTokenizerFiles,
+  type TokenizerJson,
+} from '../../lib/tokenizer';
 
 const root = mkdtempSync(join(tmpdir(), 'struprune-folder-'));
 test.after.always(() => rmSync(root, { recursive: true }));
@@ -109,3 +114,73 @@ test('no tokenizer, or one that is not JSON', (t) => {
     { code: 'ERR_TOKENIZER' },
   );
 });
+
+test('parts of a tokenizer that are something else than they must be are named', (t) => {
+  const token = { ...fixture.added_tokens[0]! };
+  const sequence = (part: unknown) => ({ type: 'Sequence', decoders: [part] });
+  const json: [string, object][] = [
+    ['model\\.vocab', { model: { ...fixture.model, vocab: null } }],
+    ['model\\.vocab', { model: { ...fixture.model, vocab: { a: 'x' } } }],
+    ['model\\.vocab', { model: { ...fixture.model, vocab: { a: -1 } } }],
+    ['model\\.merges', { model: { ...fixture.model, merges: [null] } }],
+    ['model\\.merges', { model: { ...fixture.model, merges: [['a', 'b', 'c']] } }],
+    ['added_tokens', { added_tokens: 5 }],
+    ['added_tokens', { added_tokens: [null] }],
+    ['added_tokens', { added_tokens: [{ ...token, content: 0 }] }],
+    ['added_tokens', { added_tokens: [{ ...token, id: 1.5 }] }],
+    ['pre_tokenizer', { pre_tokenizer: { type: 'Split', pattern: { Regex: 5 } } }],
+    ['decoder', { decoder: sequence(null) }],
+    ['decoder', { decoder: sequence({ type: 7 }) }],
+  ];
+  const config: [string, object][] = [
+    ['chat_template', { chat_template: 5 }],
+    ['chat_template', { chat_template: [null] }],
+    ['added_tokens_decoder', { added_tokens_decoder: [null] }],
+    ['added_tokens_decoder', { added_tokens_decoder: { x: { content: 'a' } } }],
+  ];
+  const cases = [
+    ...json.map(([part, edit]) => [part, { 'tokenizer.json': { ...fixture, ...edit } }] as const),
+    ...config.map(
+      ([part, edit]) =>
+        [part, { 'tokenizer.json': fixture, 'tokenizer_config.json': edit }] as const,
+    ),
+    ['not a JSON object', { 'tokenizer.json': fixture, 'tokenizer_config.json': [] }] as const,
+    ['not a JSON object', { 'tokenizer.json': 'null' }] as const,
+  ];
+  for (const [i, [message, files]] of cases.entries()) {
+    const path = folder(`damaged-${i}`, files);
+    const error = t.throws(() => readTokenizerFiles({ kind: 'folder', folder: path }));
+    t.like(error, { code: 'ERR_TOKENIZER', mend: 'get the file again' }, `${i}: ${error.stack}`);
+    t.regex(error.message, new RegExp(message));
+  }
+});
+
+test('a folder with tokenizer.model alone says how tokenizer.json is made', (t) => {
+  const path = folder('sentencepiece', { 'tokenizer.model': 'protobuf' });
+  const error = t.throws(() => loadTokenizer({ kind: 'folder', folder: path }));
+  t.like(error, { code: 'ERR_NOT_FOUND' });
+  t.regex(error.message, /only tokenizer\.model; .*save_pretrained/);
+});
+
+test('chat templates: a file of its own goes before the configuration, null is none', (t) => {
+  const read = (name: string, config: object, files: object = {}) => {
+    const path = folder(name, {
+      'tokenizer.json': fixture,
+      'tokenizer_config.json': config,
+      ...files,
+    });
+    const { tokenizerJson, tokenizerConfig } = readTokenizerFiles({ kind: 'folder', folder: path });
+    return ggufMetadataFromTokenizer(
+      tokenizerJson,
+      tokenizerConfig,
+      1 + Math.max(...tokenIds(tokenizerJson)),
+    )['tokenizer.chat_template']?.value;
+  };
+  t.is(read('template-null', { chat_template: null }), undefined);
+  t.is(read('template', { chat_template: 'old' }), 'old');
+  t.is(read('template-file', { chat_template: 'old' }, { 'chat_template.jinja': 'new' }), 'new');
+});
+
+function tokenIds({ model, added_tokens }: TokenizerJson): number[] {
+  return [...Object.values(model.vocab), ...added_tokens.map(({ id }) => id)];
+}
