@@ -44,6 +44,11 @@ export function flagOf(option: string): string {
   return `--${name}`;
 }
 
+/** A word of a command, as a shell reads it. */
+export function quoted(word: string): string {
+  return /^[\w./,:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 function optionOf(flag: string): string {
   const odd = Object.keys(ODD).find((option) => ODD[option] === flag);
   return odd ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());

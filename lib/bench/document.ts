@@ -7,7 +7,7 @@ import { native } from '../engine/native';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters } from '../model/groups';
 import { packageRoot } from '../package-root';
-import { flagOf } from '../wording';
+import { flagOf, quoted } from '../wording';
 import {
   BENCH_FORMAT,
   BENCH_VERSION,
@@ -88,8 +88,4 @@ export function commandLine(words: readonly string[], flags: readonly [string, u
     return [flag, quoted(Array.isArray(value) ? value.join(',') : String(value))];
   });
   return ['npx', 'struprune-native', ...words.map(quoted), ...parts].join(' ');
-}
-
-function quoted(word: string): string {
-  return /^[\w./,:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

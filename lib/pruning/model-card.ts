@@ -6,7 +6,7 @@ import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../check
 import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
 import { tokensInWindows } from '../numbers';
-import { flagOf } from '../wording';
+import { flagOf, quoted } from '../wording';
 import type { Identity } from './journal/identity';
 import type { PruneResult } from './result';
 
@@ -50,12 +50,12 @@ export function commandOf(source: ModelSource, settings: Identity): string {
     if (LOCAL.includes(key) || value === null || value === false) return [];
     const flag = flagOf(key);
     if (value === true) return key === 'refit' || key === 'sequential' ? [] : [flag];
-    return [`${flag} ${value}`];
+    return [`${flag} ${quoted(String(value))}`];
   });
   for (const key of ['refit', 'sequential'] as const) if (!settings[key]) flags.push(`--no-${key}`);
   return [
-    `npx struprune-native prune ${basename(source.path)} -o OUT`,
-    `--calibration ${basename(String(settings.calibration))}`,
+    `npx struprune-native prune ${quoted(basename(source.path))} -o OUT`,
+    `--calibration ${quoted(basename(String(settings.calibration)))}`,
     ...flags,
   ].join(' ');
 }

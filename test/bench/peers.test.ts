@@ -89,3 +89,13 @@ test('without a program of its own, an ungated model is refused before any work'
   t.is(error.code, 'ERR_UNSUPPORTED');
   t.regex(error.message, /with command/);
 });
+
+test('a Python without torch is refused before our own prune', async (t) => {
+  const onProgress = () => t.fail('work has begun');
+  const asked = options({ python: '/bin/false', onProgress });
+  await t.throwsAsync(benchPeers(TINY, asked), {
+    instanceOf: StruPruneError,
+    code: 'ERR_UNSUPPORTED',
+    message: /\/bin\/false does not import torch and transformers.*python/,
+  });
+});

@@ -51,6 +51,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
   return withEngine({ threads, signal, device: 'cpu' }, async (engine) => {
     const source = await sourceOf(model);
     requireGated(source, settings);
+    await requireTorch(settings, signal);
     const folder = await mkdtemp(join(settings.scratch, 'struprune-peers-'));
     try {
       const run = await openRun(engine, source, settings, folder, signal);
@@ -107,6 +108,26 @@ function requireGated({ architecture }: ModelSource, { command }: PeersSettings)
     `the torch reference has no ${architecture.family} models`,
     'give a program of your own with --command',
   );
+}
+
+/** Before our own prune, which takes minutes. @throws StruPruneError ERR_UNSUPPORTED */
+async function requireTorch(
+  { command, python }: PeersSettings,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (command.length) return;
+  const words = ['/bin/sh', '-c', `exec ${python} -c 'import torch, transformers'`];
+  try {
+    await runProgram(words, {}, signal, () => null);
+  } catch (error) {
+    if (!(error instanceof StruPruneError)) throw error;
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `${python} does not import torch and transformers`,
+      'install them for it, name another Python with --python, or a program of your own with --command',
+      { cause: error },
+    );
+  }
 }
 
 async function openRun(
