@@ -1,8 +1,7 @@
 // npm run test:real: the tests against a real model and live oracles (test/real). Installs torch,
 // transformers and llama.cpp into .oracles, fetches SmolLM2, and hands their places to the tests:
 // STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_MODEL (GGUF),
-// STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs). With STRUPRUNE_LONG=1 also STRUPRUNE_LLAMA_BLAS (program), which is
-// built from source.
+// STRUPRUNE_LLAMA_BLAS, STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
 const { runAva } = require('./lib/ava.js');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
@@ -32,10 +31,10 @@ runMain(async () => {
     return {
       STRUPRUNE_ORACLES: ensurePythonOracles(),
       STRUPRUNE_LLAMA: ensureLlama(),
+      STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas(),
       STRUPRUNE_MODEL: fetchModel(),
       STRUPRUNE_NODE22: node22,
       STRUPRUNE_BUN: bun,
-      ...(process.env.STRUPRUNE_LONG === '1' ? { STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas() } : {}),
     };
   });
   const patterns = process.argv.slice(2);

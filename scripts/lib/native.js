@@ -132,4 +132,5 @@ module.exports = {
   ensureAddon,
   ensureDependencies,
   isAddonCurrent,
+  jobs,
 };

@@ -1,6 +1,7 @@
 // The programs that check ours: transformers and torch, llama.cpp. Installed into .oracles, pinned.
 const fs = require('node:fs');
 const path = require('node:path');
+const { jobs } = require('./native.js');
 const { npm } = require('./npm.js');
 const { attempt, run, say } = require('./process.js');
 const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
@@ -69,7 +70,7 @@ function ensureLlama() {
 
 /** llama.cpp's options: BLAS, and nothing that is not needed for logits. */
 const LLAMA_OFF = [
-  'GGML_OPENMP',
+  ...['GGML_OPENMP', 'GGML_LLAMAFILE', 'GGML_CPU_REPACK'],
   ...['TESTS', 'EXAMPLES', 'TOOLS', 'SERVER', 'COMMON', 'APP'].map((part) => `LLAMA_BUILD_${part}`),
 ];
 /** What ggml calls, by the names that the wheel gives them. */
@@ -82,7 +83,7 @@ const BLAS_NAMES = [
 
 /**
  * test/real/llama_blas.cpp over a llama.cpp that multiplies by BLAS, and so rounds no activations (docs/decisions/0003).
- * Built from source, in 5 to 10 minutes.
+ * Built from source, which takes minutes.
  */
 function ensureLlamaBlas() {
   const folder = path.join(oracles, 'llama-blas');
@@ -107,7 +108,10 @@ function ensureLlamaBlas() {
     fs.rmSync(archive);
     const blas = path.join(ensureWheels('scipy-openblas32'), 'scipy_openblas32');
     const library = path.join(blas, 'lib', 'libscipy_openblas.so');
-    const cmake = ['-S', sources, '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DGGML_BLAS=ON'];
+    // Its time is that of the compiler.
+    const quick = ['C', 'CXX'].map((language) => `-DCMAKE_${language}_FLAGS_RELEASE=-O1`);
+    const cmake = ['-S', sources, '-B', build, '-DCMAKE_BUILD_TYPE=Release', ...quick];
+    cmake.push('-DGGML_BLAS=ON');
     cmake.push('-DGGML_BLAS_VENDOR=OpenBLAS', `-DBLAS_LIBRARIES=${library}`);
     cmake.push(`-DBLAS_INCLUDE_DIRS=${path.join(blas, 'include')}`);
     const names = BLAS_NAMES.map((name) => `-D${name}=scipy_${name}`);
@@ -115,7 +119,8 @@ function ensureLlamaBlas() {
     run('cmake', [...cmake, ...LLAMA_OFF.map((option) => `-D${option}=OFF`)], {
       what: 'configuring llama.cpp',
     });
-    run('cmake', ['--build', build, '--target', 'llama', '--parallel'], { what: 'llama.cpp' });
+    const parallel = ['--parallel', String(jobs())];
+    run('cmake', ['--build', build, '--target', 'llama', ...parallel], { what: 'llama.cpp' });
     const libraries = path.join(build, 'bin');
     const headers = ['include', 'ggml/include'].map((part) => `-I${path.join(sources, part)}`);
     return attempt('c++', [

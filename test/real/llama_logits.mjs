@@ -1,14 +1,13 @@
 /**
  * Logits of a GGUF file by llama.cpp, through node-llama-cpp: llama_logits.mjs PACKAGE JOB.json, JOB
- * {"model", "ids", "output", "batch"}, batch: how many tokens it computes at a time. `output` receives float32
- * [ids, vocab]; prints the architecture that was loaded.
+ * {"model", "ids", "output"}. `output` receives float32 [ids, vocab]; prints the architecture that was loaded.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, jobPath] = process.argv.slice(2);
-const { model: modelPath, ids, output, batch } = JSON.parse(readFileSync(jobPath, 'utf8'));
+const { model: modelPath, ids, output } = JSON.parse(readFileSync(jobPath, 'utf8'));
 const { getLlama } = await import(pathToFileURL(join(folder, 'dist', 'index.js')).href);
 
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' });
@@ -17,7 +16,7 @@ const model = await llama.loadModel({ modelPath });
 const context = await model.createContext({
   // node-llama-cpp makes room in a short context before it is full: room to spare.
   contextSize: ids.length + 64,
-  batchSize: batch,
+  batchSize: ids.length,
   // Its threads wait for each other by spinning, which neighbours on the machine make endless.
   threads: 1,
   flashAttention: false,

@@ -48,10 +48,9 @@ export interface TransformersAnswer {
 
 export interface TransformersJob {
   /**
-   * gguf: dequantised by gguf-py; gguf-rounded: with activations rounded as by llama.cpp; stock: a folder without code
-   * of its own; own: a folder whose code is trusted.
+   * gguf: dequantised by gguf-py; stock: a folder without code of its own; own: a folder whose code is trusted.
    */
-  how: 'gguf' | 'gguf-rounded' | 'stock' | 'own';
+  how: 'gguf' | 'stock' | 'own';
   model: string;
   ids: readonly number[];
   /** A text file for the folder's tokenizer. */
@@ -89,15 +88,13 @@ export function transformersLogits(job: TransformersJob): TransformersResult {
   return transformersLogitsOf([job])[0]!;
 }
 
-/** `batch`: tokens that llama.cpp computes at a time. */
 export function llamaLogits(
   model: string,
   ids: readonly number[],
-  batch = ids.length,
 ): { logits: Logits; architecture: string } {
   return inFolder((folder) => {
     const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
-    writeFileSync(job, JSON.stringify({ model, ids, output, batch }));
+    writeFileSync(job, JSON.stringify({ model, ids, output }));
     const script = join(__dirname, 'llama_logits.mjs');
     const args = [script, process.env.STRUPRUNE_LLAMA!, job];
     const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
@@ -106,22 +103,17 @@ export function llamaLogits(
   });
 }
 
-/**
- * The same by a llama.cpp that multiplies by BLAS and rounds no activations; null where it was not built
- * (STRUPRUNE_LONG=1 builds it).
- */
-export function llamaBlasLogits(model: string, ids: readonly number[]): Logits | null {
-  const program = process.env.STRUPRUNE_LLAMA_BLAS;
-  if (program === undefined) return null;
+/** The same by a llama.cpp that multiplies by BLAS and rounds no activations (docs/decisions/0003). */
+export function llamaBlasLogits(model: string, ids: readonly number[]): Logits {
   return inFolder((folder) => {
     const [given, output] = [join(folder, 'ids.i32'), join(folder, 'logits.f32')];
     writeFileSync(given, Int32Array.from(ids));
-    execFileSync(program, [model, given, output]);
+    execFileSync(process.env.STRUPRUNE_LLAMA_BLAS!, [model, given, output]);
     return readLogits(output, ids.length);
   });
 }
 
-export function inFolder<T>(use: (folder: string) => T): T {
+function inFolder<T>(use: (folder: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'struprune-oracle-'));
   try {
     return use(folder);
@@ -130,7 +122,7 @@ export function inFolder<T>(use: (folder: string) => T): T {
   }
 }
 
-export function readLogits(path: string, rows: number): Logits {
+function readLogits(path: string, rows: number): Logits {
   const bytes = readFileSync(path);
   const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   return { values, rows, vocab: values.length / rows };

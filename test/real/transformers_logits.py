@@ -1,10 +1,9 @@
 """Logits of models by transformers in float32.
 
 transformers_logits.py JOBS   JOBS: a JSON file [{"how", "model", "ids", "text", "output"}, ...]. how: "gguf", a llama
-file, dequantised by gguf-py; "gguf-rounded", the same with activations rounded as by llama.cpp; "stock", a folder,
-without code of its own; "own", a folder whose code is trusted. `output` receives float32 [ids, vocab]. Prints for every job, as a JSON list: the class and its module, the
-parameters, whether all tensors of the folder were used, and the ids of the text (a path, or null) by the
-folder's tokenizer.
+file, dequantised by gguf-py; "stock", a folder, without code of its own; "own", a folder whose code is trusted.
+`output` receives float32 [ids, vocab]. Prints for every job, as a JSON list: the class and its module, the parameters,
+whether all tensors of the folder were used, and the ids of the text (a path, or null) by the folder's tokenizer.
 """
 
 import json
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import torch
 from gguf_model import load
-from llama_rounding import round_activations
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -31,10 +29,8 @@ def open_folder(folder, trusted):
 
 def answer(job):
     how, path = job["how"], job["model"]
-    if how.startswith("gguf"):
+    if how == "gguf":
         model, loose = load(Path(path)), []
-        if how == "gguf-rounded":
-            round_activations(model, Path(path))
     else:
         model, loose = open_folder(path, how == "own")
     with torch.no_grad():
