@@ -1,6 +1,7 @@
 /** Finished runs as self-contained HTML pages. The charts' library is only loaded when one is written. */
 import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
+import { requireApart } from './bench/join';
 import { type BenchDocument, benchSchema } from './bench/schema';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
@@ -68,15 +69,19 @@ function callOf(model: string, options: PruneOptions): string {
   return `await prune(${JSON.stringify(model)}, ${JSON.stringify(Object.fromEntries(given), null, 2)})`;
 }
 
-/** The report of a benchmark. */
-export async function benchReport(document: BenchDocument): Promise<string> {
-  if (!benchSchema.safeParse(document).success) {
+/** The report of a benchmark, or one of several, of which each section is in one. */
+export async function benchReport(
+  documents: BenchDocument | readonly BenchDocument[],
+): Promise<string> {
+  const all = [documents].flat();
+  if (all.length === 0 || !all.every((document) => benchSchema.safeParse(document).success)) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       'the first argument is no document of a benchmark of this version',
-      'give what benchQuality() or another one returned, or its JSON, parsed',
+      'give what benchQuality() or another one returned, or its JSON, parsed; or a list of such',
     );
   }
+  requireApart(all);
   const { benchHtml } = await import('./report/bench');
-  return benchHtml(document);
+  return benchHtml(...all);
 }

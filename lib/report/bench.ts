@@ -1,5 +1,5 @@
-/** bench.json as one HTML file. */
-import type { BenchDocument, BenchQuality } from '../bench/schema';
+/** The documents of benchmarks as one HTML file. */
+import type { BenchDocument, BenchModel, BenchQuality } from '../bench/schema';
 import { type Html, html } from './html';
 import { asked, grouped, million } from './numbers';
 import { page, type Section } from './page';
@@ -18,11 +18,14 @@ import { resultsTable } from './sections/results';
 import { speedFigures, speedSummary } from './sections/speed';
 import { qualitySummary } from './summary/quality';
 
-/** The whole report; the same document gives the same text. */
-export function benchHtml(document: BenchDocument): string {
-  const { quality, kernels, speed, peers, memory, masks, versions, date } = document;
+/** The whole report, of documents with different sections; the same ones give the same text. */
+export function benchHtml(...documents: readonly BenchDocument[]): string {
+  const whole: BenchDocument = Object.assign({}, ...documents.toReversed());
+  const { quality, kernels, speed, peers, memory, masks, versions, date } = whole;
   const model = (quality ?? masks ?? kernels ?? peers)?.model;
   const name = model?.name ?? speed?.pruned.label ?? 'this machine';
+  const of = (title: string, measured: BenchModel | undefined) =>
+    measured && measured.name !== name ? `${title}: ${measured.name}` : title;
   return page({
     kicker: `struprune-native ${versions.struprune} · ${date.slice(0, 10)}`,
     title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
@@ -30,16 +33,16 @@ export function benchHtml(document: BenchDocument): string {
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
           quality ? `, scope ${quality.scope}, written as ${quality.format} (${quality.dtype})` : ''
         }`
-      : html`${document.machine.cpu}`,
-    summary: summaryOf(document),
+      : html`${whole.machine.cpu}`,
+    summary: summaryOf(whole),
     sections: [
       ...(quality ? qualitySections(quality) : []),
-      ...section('masks', 'Masks inside a block', masks && masksFigures(masks)),
-      ...section('kernels', 'Kernels', kernels && kernelFigures(kernels)),
+      ...section('masks', of('Masks inside a block', masks?.model), masks && masksFigures(masks)),
+      ...section('kernels', of('Kernels', kernels?.model), kernels && kernelFigures(kernels)),
       ...section('speed', 'Speed in a runtime', speed && speedFigures(speed)),
-      ...section('peers', 'Against other programs', peers && peersFigures(peers)),
+      ...section('peers', of('Against other programs', peers?.model), peers && peersFigures(peers)),
       ...section('budgets', 'Memory', memory && memoryFigures(memory)),
-      { id: 'origin', title: 'How this was made', body: originOf(document) },
+      { id: 'origin', title: 'How this was made', body: originsOf(documents) },
     ],
     footer: html`Made by struprune-native ${versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
   });
@@ -81,7 +84,14 @@ function admmOf(quality: BenchQuality): Html | null {
   return figures.length === 0 ? null : html`${figures}`;
 }
 
-function originOf(document: BenchDocument): Html {
+function originsOf(documents: readonly BenchDocument[]): Html {
+  const [first, ...others] = documents;
+  if (others.length === 0) return originOf(first!);
+  return html`${documents.map((document, i) => originOf(document, `part-${i}-`))}`;
+}
+
+/** `prefix`: of ids, which are a page's own. */
+function originOf(document: BenchDocument, prefix = ''): Html {
   const { quality, peers, masks } = document;
   const texts = [
     ...(quality ? [{ ...quality.calibration, use: 'calibration' }] : []),
@@ -91,6 +101,7 @@ function originOf(document: BenchDocument): Html {
   ];
   return originBody(
     document,
-    html`${texts.length > 0 ? textsTable(texts) : null}${quality ? methodsTable(quality.methods) : null}`,
+    html`${texts.length > 0 ? textsTable(texts, prefix) : null}${quality ? methodsTable(quality.methods) : null}`,
+    prefix,
   );
 }

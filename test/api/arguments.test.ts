@@ -28,6 +28,7 @@ const FORGOTTEN: [call: string, given: unknown[]][] = [
   ),
   ['benchSpeed', ['a.gguf', 'b.gguf']],
   ['benchReport', []],
+  ['benchReport', [[]]],
   ['benchReport', [{ quality: {} }]],
   ['openModel', []],
   ['prune', [undefined, TO_PRUNE]],

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { benchSchema } from '../../lib/bench/schema';
+import { sampleDocument } from '../report/sample';
 import { CALIBRATION, EVALUATION, run, scratch, TINY } from './run';
 
 const SMALL = [
@@ -71,6 +72,34 @@ test('wrong lists are refused', async (t) => {
     const { code, stderr } = await run(['bench', 'quality', TINY, flag!, value!]);
     t.is(code, 2, `${flag} ${value}: ${stderr}`);
   }
+});
+
+test('bench report: one page of what is in a folder', async (t) => {
+  const folder = await scratch(t);
+  const { quality, kernels, ...about } = sampleDocument();
+  const parts = { quality: { ...about, quality }, kernels: { ...about, kernels } };
+  for (const [name, whole] of Object.entries(parts)) {
+    const part = {
+      ...whole,
+      speed: undefined,
+      peers: undefined,
+      memory: undefined,
+      masks: undefined,
+    };
+    await writeFile(join(folder, `${name}.json`), JSON.stringify(part));
+  }
+  const { code, stdout, stderr } = await run(['bench', 'report', folder]);
+  t.is(code, 0, stderr);
+  t.is(stdout, `${join(folder, 'report.html')}\n`);
+  const html = await readFile(join(folder, 'report.html'), 'utf8');
+  for (const id of ['quality', 'kernels']) t.true(html.includes(`<section id="${id}"`), id);
+
+  const twice = await run(['bench', 'report', folder, join(folder, 'kernels.json')]);
+  t.is(twice.code, 2);
+  t.regex(twice.stderr, /2 of the documents have a section 'kernels'/);
+  const nothing = await run(['bench', 'report', await scratch(t)]);
+  t.is(nothing.code, 3);
+  t.regex(nothing.stderr, /has no document of a benchmark; run one with -o/);
 });
 
 test('bench speed without its runtime says how to get it', async (t) => {

@@ -9,6 +9,7 @@ import {
   BENCH_QUALITY_DEFAULTS,
   BENCH_QUALITY_FLAGS,
 } from '../../lib/cli/flags/bench-quality';
+import { BENCH_REPORT_EXTRAS } from '../../lib/cli/flags/bench-report';
 import { BENCH_SPEED_DEFAULTS, BENCH_SPEED_FLAGS } from '../../lib/cli/flags/bench-speed';
 import { EVAL_EXTRAS, EVAL_FLAGS } from '../../lib/cli/flags/eval';
 import { defaultOf, type Flag } from '../../lib/cli/flags/flag';
@@ -43,6 +44,7 @@ export const FLAG_TABLES: Readonly<Record<string, string>> = {
   'bench kernels': markdown(entries(BENCH_KERNELS_FLAGS, BENCH_KERNELS_DEFAULTS, BENCH_EXTRAS)),
   'bench speed': markdown(entries(BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS)),
   'bench peers': markdown(entries(BENCH_PEERS_FLAGS, BENCH_PEERS_DEFAULTS, BENCH_EXTRAS)),
+  'bench report': markdown(entries({}, {}, BENCH_REPORT_EXTRAS)),
 };
 
 /** The methods of bench quality, likewise. */

@@ -256,3 +256,33 @@ test('another allocation is an ingredient beside the ablations, but may be chose
   );
   t.notRegex(html, /StruPrune, uniform<\/strong> does better/);
 });
+
+test('documents with different sections make one page', (t) => {
+  const { quality, kernels, speed, peers, memory, masks, ...about } = document;
+  const [one, other] = [
+    { ...about, command: 'one command', quality, masks },
+    { ...about, command: 'another command', seed: 7, kernels, speed, peers, memory },
+  ];
+  const html = benchHtml(one, other);
+  soundPage(t, html);
+  for (const id of ['quality', 'masks', 'kernels', 'speed', 'peers', 'budgets']) {
+    t.true(html.includes(`<section id="${id}"`), id);
+  }
+  // Each with its own command, and what it says is in neither place twice.
+  for (const { command } of [one, other]) t.is(html.split(command).length, 2, command);
+  t.is(numbersOf(html, 'results-table').length, document.quality!.rows.length);
+});
+
+test('a section of another model says so', (t) => {
+  const { quality, kernels, ...rest } = document;
+  const about = {
+    ...rest,
+    speed: undefined,
+    peers: undefined,
+    memory: undefined,
+    masks: undefined,
+  };
+  const model = { ...kernels!.model, name: 'another model' };
+  const html = benchHtml({ ...about, quality }, { ...about, kernels: { ...kernels!, model } });
+  t.regex(html, /<h2 id="kernels-heading">Kernels: another model<\/h2>/);
+});

@@ -4,6 +4,7 @@ import { addMasks } from './bench/masks';
 import { addMemory } from './bench/memory';
 import { addPeers } from './bench/peers';
 import { addEmbedded, addQuality } from './bench/quality';
+import { addReport } from './bench/report';
 import { addSpeed } from './bench/speed';
 
 export function addBench(program: Command): void {
@@ -20,4 +21,5 @@ export function addBench(program: Command): void {
   addMemory(bench);
   addSpeed(bench);
   addPeers(bench);
+  addReport(bench);
 }

@@ -10,7 +10,8 @@ export type Origin = Pick<
   'date' | 'seconds' | 'command' | 'machine' | 'versions' | 'seed' | 'settings'
 >;
 
-export function originBody(origin: Origin, more: Part = null): Html {
+/** `prefix`: of ids, where a page has several of these. */
+export function originBody(origin: Origin, more: Part = null, prefix = ''): Html {
   const { date, seconds, command, machine, versions, seed, settings } = origin;
   return html`<p>This command makes it again:</p>
 <pre>${command}</pre>
@@ -27,7 +28,7 @@ ${facts([
 ${more}
 <div class="card"><details><summary>Settings</summary>
 ${table({
-  id: 'settings-table',
+  id: `${prefix}settings-table`,
   caption: 'Settings in effect, defaults included; sizes in bytes.',
   head: ['setting', 'value'],
   rows: Object.entries(settings).map(([key, value]) => [key, words(settingText(value), 'wrap')]),
@@ -90,10 +91,10 @@ ${table({
 </details></div>`;
 }
 
-export function textsTable(texts: readonly (BenchText & { use: string })[]): Html {
+export function textsTable(texts: readonly (BenchText & { use: string })[], prefix = ''): Html {
   return html`<div class="card"><details><summary>Texts</summary>
 ${table({
-  id: 'texts-table',
+  id: `${prefix}texts-table`,
   caption: 'Whole windows of the first tokens of each text.',
   head: ['text', 'use', 'tokens', 'window', 'SHA-256'],
   rows: texts.map(({ name, use, tokens, window, sha256 }) => [
