@@ -25,6 +25,8 @@ export function createProgram(): Command {
     .version(version)
     .addHelpText('after', FOOTER)
     .helpCommand(false)
+    // Further words in their order: what stands behind a command is its own, flags of plain `bench` too.
+    .enablePositionalOptions()
     .exitOverride()
     // Errors are thrown and printed in our own form.
     .configureOutput({ outputError: () => {} });

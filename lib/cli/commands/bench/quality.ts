@@ -35,7 +35,6 @@ export function addEmbedded(bench: Command): void {
     const options = { ...given, quick: true, window: EMBEDDED_WINDOW };
     return runQuality(embeddedModel(), options, { json: parsed.json === true });
   });
-  // What stands behind a further word is that command's own.
   bench.enablePositionalOptions();
   addFlags(bench, BENCH_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS);
 }
