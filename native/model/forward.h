@@ -32,7 +32,7 @@ struct SiteRun {
   PagedMatrix* targets = nullptr;  // [tokens, hidden]: receives the output map's output + R
   // Sums of an earlier run over the same tokens, whose activations this one must repeat to the last
   // bit: a GPU has as many tokens in flight as beside those (device/run_site.h).
-  SumKinds repeats;
+  SumKinds repeats = {};
 };
 
 // Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from
