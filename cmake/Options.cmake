@@ -16,7 +16,7 @@ set(CMAKE_C_FLAGS_RELEASE "-O3 -DNDEBUG")
 if(STRUPRUNE_SANITIZE)
   # Everything is instrumented, simdjson too: a report must not stop at a library's edge.
   add_compile_options(
-    "-fsanitize=${STRUPRUNE_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    "-fsanitize=${STRUPRUNE_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   add_link_options("-fsanitize=${STRUPRUNE_SANITIZE}")
   set(CMAKE_CXX_FLAGS_RELEASE "-O1")
   set(CMAKE_C_FLAGS_RELEASE "-O1")
