@@ -7,6 +7,7 @@ import { open, readFile, truncate } from 'node:fs/promises';
 import { asOutput } from '../checkpoint/output-error';
 import { makeParents } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
+import { isObject } from '../json-object';
 
 const FORMAT = 'struprune-bench-journal 1';
 
@@ -58,7 +59,7 @@ export class Journal {
 /** Same for the same conditions, whatever their order. */
 export function keyOf(conditions: unknown): string {
   const sorted = JSON.stringify(conditions, (_, value: unknown) =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
+    isObject(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,
   );

@@ -2,6 +2,7 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
 import { StruPruneError } from '../errors';
+import { parseJsonObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { familyNamed } from '../model/families';
@@ -41,24 +42,8 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
       { cause },
     );
   });
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return value as Record<string, unknown>;
-    }
-  } catch (cause) {
-    throw notJson(path, { cause });
-  }
-  throw notJson(path);
-}
-
-function notJson(path: string, options?: ErrorOptions): StruPruneError {
-  return new StruPruneError(
-    'ERR_CHECKPOINT',
-    `${path} is not a JSON object`,
-    'fetch the checkpoint again',
-    options,
-  );
+  const mend = 'fetch the checkpoint again';
+  return parseJsonObject(text, path, { code: 'ERR_CHECKPOINT', mend });
 }
 
 /** Tensor files of the folder, each with the tensors that the index promises in it. */

@@ -1,5 +1,4 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
 import {
@@ -10,6 +9,7 @@ import {
 } from '../checkpoint/export';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
+import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
 import { linearParameters } from '../model/groups';
@@ -205,36 +205,14 @@ export function planOutput(
   });
 }
 
-/** What a Hugging Face source has of its own configuration, to be carried over. */
+/** What a Hugging Face source has of its own configuration, to be carried over. @throws StruPruneError ERR_CHECKPOINT */
 export function sourceFiles(source: ModelSource) {
   if (source.format !== 'hf') return {};
-  return {
-    sourceConfig: source.config,
-    sourceGeneration: readGeneration(join(source.path, 'generation_config.json')),
-  };
-}
-
-/** @throws StruPruneError ERR_CHECKPOINT for a file that is not a JSON object */
-function readGeneration(path: string): Record<string, unknown> | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return value as Record<string, unknown>;
-    }
-  } catch (cause) {
-    throw noGeneration(path, { cause });
-  }
-  throw noGeneration(path);
-}
-
-function noGeneration(path: string, options?: ErrorOptions): StruPruneError {
-  return new StruPruneError(
-    'ERR_CHECKPOINT',
-    `${path} is not a JSON object`,
-    'fetch it again, or remove it: a plain one is then written',
-    options,
-  );
+  const generation = readJsonObject(join(source.path, 'generation_config.json'), {
+    code: 'ERR_CHECKPOINT',
+    mend: 'fetch it again, or remove it: a plain one is then written',
+  });
+  return { sourceConfig: source.config, sourceGeneration: generation ?? undefined };
 }
 
 /** The asked dtype, or the source's own where a file can hold it, else F16. */

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StruPruneError } from '../errors';
+import { readJsonObject } from '../json-object';
 import { PRE_TOKENIZERS } from './patterns';
 import { checkTokenizerConfig, checkTokenizerJson } from './shape';
 import {
@@ -44,24 +45,7 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
 
 /** A JSON object from a file; null where there is no such file. */
 function readJson<T>(path: string): T | null {
-  if (!existsSync(path)) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw notJson(path, { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw notJson(path);
-  return value as T;
-}
-
-function notJson(path: string, options?: ErrorOptions): StruPruneError {
-  return new StruPruneError(
-    'ERR_TOKENIZER',
-    `${path} is not a JSON object`,
-    'get the file again',
-    options,
-  );
+  return readJsonObject<T>(path, { code: 'ERR_TOKENIZER', mend: 'get the file again' });
 }
 
 /** GPT-2's older two-file form; every special token that the config names is an added token. */

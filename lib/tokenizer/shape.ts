@@ -1,6 +1,7 @@
 /** Whether the files of a tokenizer have the types that the rest of this room takes for granted. */
 import { join } from 'node:path';
 import { StruPruneError } from '../errors';
+import { isObject } from '../json-object';
 import type { TokenizerConfig, TokenizerJson } from './types';
 
 /** Lists of parts that a `Sequence` may hold. */
@@ -58,10 +59,6 @@ function requireAll(sound: readonly [part: string, holds: boolean][], file: stri
     `${file} is damaged: its ${damaged[0]} is not what a tokenizer has there`,
     'get the file again',
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isListOf(value: unknown, holds: (entry: unknown) => boolean): boolean {

@@ -1,11 +1,13 @@
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { BENCH_QUALITY_DEFAULTS } from '../../flags/bench-quality';
 import { BENCH_REPORT_EXTRAS } from '../../flags/bench-report';
 import { addFlags } from '../../flags/flag';
 import { print } from '../../output/print';
 
-const FOLDER = 'struprune-bench';
+/** Where benchmarks write by default. */
+const FOLDER = BENCH_QUALITY_DEFAULTS.output;
 
 export function addReport(bench: Command): void {
   const command = bench

@@ -1,0 +1,39 @@
+/** Files that must hold a JSON object. */
+import { existsSync, readFileSync } from 'node:fs';
+import { type ErrorCode, StruPruneError } from './errors';
+
+/** What is said of a file that holds something else. */
+export interface Refusal {
+  code: ErrorCode;
+  mend: string;
+}
+
+/** The object in a file; null where there is no such file. @throws StruPruneError `refusal`, for a file that cannot be read too */
+export function readJsonObject<T = Record<string, unknown>>(
+  path: string,
+  refusal: Refusal,
+): T | null {
+  return existsSync(path) ? objectFrom(() => readFileSync(path, 'utf8'), path, refusal) : null;
+}
+
+/** The object in the text of a file. @throws StruPruneError `refusal` */
+export function parseJsonObject(text: string, path: string, refusal: Refusal) {
+  return objectFrom<Record<string, unknown>>(() => text, path, refusal);
+}
+
+function objectFrom<T>(read: () => string, path: string, { code, mend }: Refusal): T {
+  const refused = (options?: ErrorOptions) =>
+    new StruPruneError(code, `${path} is not a JSON object`, mend, options);
+  let value: unknown;
+  try {
+    value = JSON.parse(read());
+  } catch (cause) {
+    throw refused({ cause });
+  }
+  if (!isObject(value)) throw refused();
+  return value as T;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
