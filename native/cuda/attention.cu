@@ -51,13 +51,16 @@ __global__ void __launch_bounds__(256) AttentionKernel(AttentionShape shape, con
   const int64_t last = first + TQ < shape.window ? first + TQ : shape.window;
   int64_t tile = 0;
   if (shape.sliding > 0 && first + 1 > shape.sliding) tile = (first + 1 - shape.sliding) / TK * TK;
-  for (; tile < last; tile += TK) {
-    __syncthreads();  // the values of the tile before are no longer read
+  const auto load_tile = [&](const float* from) {
     for (int at = tid; at < TK * HD; at += 256) {
       const int j = at / HD, d = at % HD;
       const bool inside = tile + j < shape.window && d < hd;
-      keys[j][d] = inside ? k_at[(tile + j) * kv_stride + d] : 0.0f;
+      keys[j][d] = inside ? from[(tile + j) * kv_stride + d] : 0.0f;
     }
+  };
+  for (; tile < last; tile += TK) {
+    __syncthreads();  // the values of the tile before are no longer read
+    load_tile(k_at);
     __syncthreads();
     float scores[RQ][kScores];
 #pragma unroll
@@ -105,11 +108,7 @@ __global__ void __launch_bounds__(256) AttentionKernel(AttentionShape shape, con
       top[r] = next;
     }
     __syncthreads();  // all scores are made: the keys may go
-    for (int at = tid; at < TK * HD; at += 256) {
-      const int j = at / HD, d = at % HD;
-      const bool inside = tile + j < shape.window && d < hd;
-      keys[j][d] = inside ? v_at[(tile + j) * kv_stride + d] : 0.0f;
-    }
+    load_tile(v_at);
     __syncthreads();
 #pragma unroll
     for (int r = 0; r < RQ; ++r) {

@@ -7,7 +7,7 @@ const { attempt, run, say } = require('./process.js');
 const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
 const { at, oracles } = require('./paths.js');
-const { ensureWheels } = require('./wheels.js');
+const { download, ensureWheels } = require('./wheels.js');
 
 const PYTHON = [
   'torch==2.15.0',
@@ -91,15 +91,7 @@ function ensureLlamaBlas() {
   const source = at('test', 'real', 'llama_blas.cpp');
   install(folder, hashOf([source], [LLAMA_SOURCE.version, LLAMA_SOURCE.sha256]), () => {
     say('building llama.cpp with BLAS in .oracles (once, some minutes)');
-    const requirements = path.join(folder, 'requirements.txt');
-    const { version, sha256 } = LLAMA_SOURCE;
-    fs.writeFileSync(requirements, `llama-cpp-python==${version} --hash=sha256:${sha256}\n`);
-    const pip = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps'];
-    pip.push('--no-binary=llama-cpp-python', '--require-hashes', '-r', requirements, '-d', folder);
-    const fetched = attempt('python3', pip);
-    if (fetched.status !== 0) return fetched;
-
-    const archive = path.join(folder, `llama_cpp_python-${version}.tar.gz`);
+    const archive = download('llama-cpp-python', LLAMA_SOURCE, folder, { source: true });
     const sources = path.join(folder, 'source');
     const build = path.join(folder, 'build');
     fs.mkdirSync(sources);

