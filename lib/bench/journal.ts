@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { open, readFile, truncate } from 'node:fs/promises';
+import type { z } from 'zod';
 import { asOutput } from '../checkpoint/output-error';
 import { makeParents } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
@@ -11,14 +12,14 @@ import { isObject } from '../json-object';
 
 const FORMAT = 'struprune-bench-journal 1';
 
-export class Journal {
+export class Journal<Entry> {
   readonly #path: string;
   /** Of the conditions. */
   readonly key: string;
   /** Earlier results, in the order in which they came. */
-  readonly entries: unknown[];
+  readonly entries: readonly Entry[];
 
-  private constructor(path: string, key: string, entries: unknown[]) {
+  private constructor(path: string, key: string, entries: readonly Entry[]) {
     this.#path = path;
     this.key = key;
     this.entries = entries;
@@ -26,18 +27,29 @@ export class Journal {
 
   /**
    * Opens or begins the journal at `path` of results that hold under `conditions`. `replace`: results of other
-   * conditions are thrown away. @throws StruPruneError ERR_OUTPUT
+   * conditions are thrown away. Lines that `schema` does not know, of another version, are as if they were not there.
+   * @throws StruPruneError ERR_OUTPUT
    */
-  static async open(path: string, conditions: unknown, replace: boolean): Promise<Journal> {
+  static async open<Entry>(
+    path: string,
+    schema: z.ZodType<Entry>,
+    conditions: unknown,
+    replace: boolean,
+  ): Promise<Journal<Entry>> {
     const head = { format: FORMAT, key: keyOf(conditions), conditions };
-    const known = await readLines(path);
-    const [first, ...entries] = known.values;
+    const lines = await readLines(path);
+    const [first, ...entries] = lines.values;
     if (isHead(first) && first.format === FORMAT && first.key === head.key) {
       // A line that was being written when the run died.
-      await asOutput(path, () => truncate(path, known.bytes));
-      return new Journal(path, head.key, entries);
+      await asOutput(path, () => truncate(path, lines.bytes));
+      const known = entries.map((entry) => schema.safeParse(entry));
+      return new Journal(
+        path,
+        head.key,
+        known.flatMap(({ data }) => (data === undefined ? [] : [data])),
+      );
     }
-    if (known.exists && !replace) {
+    if (lines.exists && !replace) {
       throw new StruPruneError(
         'ERR_OUTPUT',
         `${path} holds results of another model, text, setting or machine`,
@@ -46,13 +58,12 @@ export class Journal {
     }
     await asOutput(path, () => makeParents(path));
     await append(path, head, 'w');
-    return new Journal(path, head.key, []);
+    return new Journal<Entry>(path, head.key, []);
   }
 
   /** Adds a result and brings it to the disk. */
-  async add(entry: unknown): Promise<void> {
-    await append(this.#path, entry, 'a');
-    this.entries.push(entry);
+  add(entry: Entry): Promise<void> {
+    return append(this.#path, entry, 'a');
   }
 }
 

@@ -51,13 +51,19 @@ function struprune(allocation: 'uniform' | 'threshold' | 'energy', about: string
 }
 
 /** StruPrune's defaults with one thing changed; `uniform` is the ablation of the allocation. */
-function ablation(id: string, label: string, about: string, options: MethodOptions): MethodEntry {
+function ablation(
+  id: string,
+  label: string,
+  about: string,
+  options: MethodOptions,
+  base?: string,
+): MethodEntry {
   const { allocation = 'threshold' } = options;
   return {
     id,
     label,
     kind: 'ablation',
-    base: `struprune-${allocation}`,
+    base: base ?? `struprune-${allocation}`,
     about,
     options: { allocation, ...options },
   };
@@ -110,12 +116,20 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ablation('auxiliary', 'auxiliary variables', 'gate and up are refitted too, as SparseLLM does', {
     ffnSolver: 'auxiliary',
   }),
-  ablation('labels-sampled', 'sampled labels', 'Fisher metric on labels drawn from the model', {
-    fisherLabels: 'sampled',
-  }),
-  ablation('selection-fisher', 'Fisher order', 'the sweep orders removals by the Fisher metric', {
-    selection: 'fisher',
-  }),
+  ablation(
+    'labels-sampled',
+    'sampled labels',
+    'Fisher metric on labels drawn from the model',
+    { layerWeights: 'fisher', fisherLabels: 'sampled' },
+    'weights-fisher',
+  ),
+  ablation(
+    'selection-fisher',
+    'Fisher order',
+    'the sweep orders removals by the Fisher metric, which also weighs errors',
+    { layerWeights: 'fisher', selection: 'fisher' },
+    'weights-fisher',
+  ),
   ablation('mask-admm', 'ADMM mask', 'mask by ADMM instead of the sweep', { mask: 'admm' }),
   ablation('mask-wanda', 'Wanda mask', 'one-shot mask instead of the sweep, refitted', {
     mask: 'wanda',

@@ -16,15 +16,22 @@ const LOOK_SHARE = 10;
 /** Under Electron too, the executable is Node. */
 export const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
 
-/** `memoryOf` a process by its number is asked again and again. @throws StruPruneError ERR_NOT_FOUND (no such program), ERR_UNSUPPORTED (it failed) */
+export interface Around {
+  env?: NodeJS.ProcessEnv;
+  signal: AbortSignal | undefined;
+  /** Asked again and again, by the process's number. */
+  memoryOf?: (pid: number) => number | null;
+  /** The command that starts the program somewhere. */
+  within?: (command: readonly string[]) => string[];
+}
+
+/** Ends when the program has ended, aborted or not. @throws StruPruneError ERR_NOT_FOUND (no such program), ERR_UNSUPPORTED (it failed) */
 export async function runProgram(
   command: readonly string[],
-  env: NodeJS.ProcessEnv,
-  signal: AbortSignal | undefined,
-  memoryOf: (pid: number) => number | null,
+  { env, signal, memoryOf = () => null, within = (words) => [...words] }: Around,
 ): Promise<Finished> {
   const start = performance.now();
-  const [program, ...args] = command;
+  const [program, ...args] = within(command);
   const child = spawn(program!, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -47,9 +54,14 @@ export async function runProgram(
   };
   look();
   try {
-    const code = await new Promise<number | null>((done, failed) => {
-      child.on('error', failed);
-      child.on('close', done);
+    const code = await new Promise<number | string | null>((done, failed) => {
+      let fault: Error | null = null;
+      child.on('error', (error) => {
+        fault = error;
+        // It never began.
+        if (child.pid === undefined) failed(error);
+      });
+      child.on('close', (status, killedBy) => (fault ? failed(fault) : done(status ?? killedBy)));
     });
     if (code === 0) {
       return { seconds: (performance.now() - start) / 1000, peakBytes: peak, stdout };
@@ -62,7 +74,11 @@ export async function runProgram(
   } catch (error) {
     signal?.throwIfAborted();
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new StruPruneError('ERR_NOT_FOUND', `there is no program ${program}`, 'check its name');
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      `there is no program ${command[0]}`,
+      'check its name',
+    );
   } finally {
     clearTimeout(next!);
   }

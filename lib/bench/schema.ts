@@ -106,7 +106,7 @@ const layer = z.object({
   admm: z.object({ converged: z.boolean(), history: z.array(admmStep) }).nullable(),
 });
 
-const row = z.object({
+export const rowSchema = z.object({
   /** `id` of a method. */
   method: z.string(),
   label: z.string(),
@@ -180,7 +180,7 @@ const quality = z.object({
   }),
   sparsities: z.array(z.number()),
   methods: z.array(method),
-  rows: z.array(row),
+  rows: z.array(rowSchema),
   failures: z.array(failure),
   surveys: z.array(survey),
   /** For example that calibration and evaluation text overlap. */
@@ -336,6 +336,10 @@ const memoryRow = z.object({
   nativePeakBytes: count,
   /** Largest proportional set size of the process tree, looked at from outside; null where the system cannot tell. */
   peakBytes: count.nullable(),
+  /** Of the control group that the run was held to; null where none was, or could be, made. */
+  limitBytes: z.number().nullable().default(null),
+  /** Most that was charged to that group, the kernel's cache of files included. */
+  chargedBytes: count.nullable().default(null),
   seconds: z.number(),
   /** Hash of the written weights, to show that budgets do not change them. */
   sha256: z.string(),
@@ -384,7 +388,7 @@ export type BenchText = z.infer<typeof text>;
 export type BenchMethod = z.infer<typeof method>;
 export type BenchOnText = z.infer<typeof onText>;
 export type BenchLayer = z.infer<typeof layer>;
-export type BenchRow = z.infer<typeof row>;
+export type BenchRow = z.infer<typeof rowSchema>;
 export type BenchFailure = z.infer<typeof failure>;
 export type BenchSurvey = z.infer<typeof survey>;
 export type BenchQuality = z.infer<typeof quality>;
@@ -401,10 +405,12 @@ export type BenchContender = z.infer<typeof contender>;
 
 /** A line of memory-rows.jsonl after the first: a finished run of `bench memory`. */
 export const memoryEntrySchema = z.object({ key: z.string(), row: memoryRow });
+export type BenchMemoryEntry = z.infer<typeof memoryEntrySchema>;
 
 /** A line of rows.jsonl after the first: a finished part of `bench quality`. */
 export const entrySchema = z.union([
   z.object({ dense: quality.shape.dense }),
   z.object({ survey }),
-  z.object({ key: z.string(), row }),
+  z.object({ key: z.string(), row: rowSchema }),
 ]);
+export type BenchEntry = z.infer<typeof entrySchema>;

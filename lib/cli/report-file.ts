@@ -19,16 +19,20 @@ export async function reportFile(
   { output, format, force }: { output: string; format: 'hf' | 'gguf'; force: boolean },
 ): Promise<ReportFile> {
   const path = resolve(named === true ? standardPath(output, format) : named);
-  if (!/\.html?$/i.test(path)) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `the report ${path} would not be an .html file`,
-      'give --report a name that ends with .html',
-    );
-  }
+  requireHtml('report', path);
   const inOutput = format === 'hf' && isInside(resolve(output), path);
   if (!inOutput) await requireWritable(path, { replace: force });
   return { path, inOutput };
+}
+
+/** @throws StruPruneError ERR_ARGUMENT naming the flag */
+export function requireHtml(flag: 'report' | 'output', path: string): void {
+  if (/\.html?$/i.test(path)) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `the report ${path} would not be an .html file`,
+    `give --${flag} a name that ends with .html`,
+  );
 }
 
 export function writeReport({ path, inOutput }: ReportFile, text: string, force: boolean) {

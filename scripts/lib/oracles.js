@@ -101,7 +101,8 @@ function ensureLlamaBlas() {
     const blas = path.join(ensureWheels('scipy-openblas32'), 'scipy_openblas32');
     const library = path.join(blas, 'lib', 'libscipy_openblas.so');
     // Its time is that of the compiler.
-    const quick = ['C', 'CXX'].map((language) => `-DCMAKE_${language}_FLAGS_RELEASE=-O1`);
+    const quick = ['C', 'CXX'].map((language) => `-DCMAKE_${language}_FLAGS_RELEASE=-O0`);
+    quick.push('-DCMAKE_UNITY_BUILD=ON');
     const cmake = ['-S', sources, '-B', build, '-DCMAKE_BUILD_TYPE=Release', ...quick];
     cmake.push('-DGGML_BLAS=ON');
     cmake.push('-DGGML_BLAS_VENDOR=OpenBLAS', `-DBLAS_LIBRARIES=${library}`);

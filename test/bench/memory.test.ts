@@ -2,11 +2,13 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import test from 'ava';
+import { memoryLimit } from '../../lib/bench/memory/limit';
 import { writeRandomCheckpoint } from '../../lib/bench/memory/random-checkpoint';
 import { benchMemory } from '../../lib/bench/memory/run';
 import { OPT_SHAPES, optConfig } from '../../lib/bench/memory/shapes';
 import { logLogSlope } from '../../lib/bench/memory/slope';
 import { treeBytes } from '../../lib/bench/memory/tree';
+import { NODE, runProgram } from '../../lib/bench/process';
 import { benchSchema } from '../../lib/bench/schema';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { evaluate } from '../../lib/evaluate';
@@ -59,6 +61,23 @@ test('memory of a tree counts the children', async (t) => {
   t.is(treeBytes(2 ** 22 + 1), null);
 });
 
+const probe = memoryLimit(2 ** 30);
+probe?.remove();
+(probe ? test : test.skip)('a control group kills what takes more than its limit', async (t) => {
+  const limit = memoryLimit(160 * 2 ** 20)!;
+  t.teardown(() => limit.remove());
+  const hold = (mib: number) => {
+    const script = `Buffer.alloc(${mib} * 2 ** 20, 1)`;
+    const around = { env: NODE, signal: undefined, within: limit.within };
+    return runProgram([process.execPath, '-e', script], around);
+  };
+  await hold(48);
+  t.false(limit.exceeded());
+  t.true(limit.chargedBytes()! > 48 * 2 ** 20, String(limit.chargedBytes()));
+  await t.throwsAsync(hold(256), { message: /SIGKILL/ });
+  t.true(limit.exceeded());
+});
+
 test('one model under two budgets: same bytes, peaks seen from outside', async (t) => {
   const options = {
     output: work.path('rows'),
@@ -75,6 +94,8 @@ test('one model under two budgets: same bytes, peaks seen from outside', async (
   t.true(smallest!.smallest && !free!.smallest);
   t.is(free!.budgetBytes, null);
   t.is(smallest!.sha256, free!.sha256);
+  t.is(smallest!.limitBytes !== null, probe !== null);
+  t.is(free!.limitBytes, null);
   t.true(smallest!.nativePeakBytes <= smallest!.budgetBytes!);
   t.true(smallest!.nativePeakBytes <= free!.nativePeakBytes);
   t.true(free!.peakBytes! > memory!.idleBytes! + free!.nativePeakBytes / 2);
@@ -84,5 +105,10 @@ test('one model under two budgets: same bytes, peaks seen from outside', async (
   const again = await benchMemory(TINY, { ...options, budgets: [0, 2 ** 30] });
   t.deepEqual(again.memory!.rows.slice(0, 2), memory!.rows);
   t.is(again.memory!.rows[2]!.sha256, free!.sha256);
+  t.is(smallest!.label, 'tiny-opt');
+  await t.throwsAsync(benchMemory(TINY, { ...options, budgets: [2 ** 20] }), {
+    code: 'ERR_BUDGET',
+    message: /below the smallest/,
+  });
   await t.throwsAsync(benchMemory(TINY, { ...options, sparsity: 0.3 }), { code: 'ERR_OUTPUT' });
 });

@@ -1,6 +1,5 @@
 /** bench peers with a program that does nothing but say so. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import test from 'ava';
 import type { PeersOptions } from '../../lib/bench/peers/options';
 import { benchPeers } from '../../lib/bench/peers/run';
@@ -65,20 +64,14 @@ test('times, memory and the answer of a program, beside our own', async (t) => {
 
 test('a program that fails, and one that is not there', async (t) => {
   const failing = ['/bin/sh', '-c', 'echo what went wrong >&2; exit 3'];
-  const error = await t.throwsAsync(
-    runProgram(failing, {}, undefined, () => null),
-    {
-      instanceOf: StruPruneError,
-    },
-  );
+  const error = await t.throwsAsync(runProgram(failing, { signal: undefined }), {
+    instanceOf: StruPruneError,
+  });
   t.is(error.code, 'ERR_UNSUPPORTED');
   t.regex(error.message, /ended with 3: what went wrong/);
-  const missing = await t.throwsAsync(
-    runProgram([join(work.path('none'))], {}, undefined, () => null),
-    {
-      instanceOf: StruPruneError,
-    },
-  );
+  const missing = await t.throwsAsync(runProgram([work.path('none')], { signal: undefined }), {
+    instanceOf: StruPruneError,
+  });
   t.is(missing.code, 'ERR_NOT_FOUND');
 });
 

@@ -94,8 +94,8 @@ function removedFrom(layer: LayerResult): number {
 
 const OPTIONS = {
   calibration: CALIBRATION,
-  calibrationTokens: 4096,
-  surveyTokens: 2048,
+  calibrationTokens: 2048,
+  surveyTokens: 1024,
   window: 1024,
   // So that Q8_0 can hold the widths too.
   multiple: 32,

@@ -268,6 +268,8 @@ export function sampleDocument(): BenchDocument {
           plannedBytes: 1e8,
           nativePeakBytes: Math.round(2e8 * (parameters / 125e6) ** 0.8),
           peakBytes: 8e7 + Math.round(9e7 * Math.sqrt(parameters / 125e6)),
+          limitBytes: smallest ? 1.05e8 * (i + 1) + 6e7 : null,
+          chargedBytes: smallest ? 9e7 * (i + 1) : null,
           scratchBytes: 1e9,
           scratchReadBytes: 3e9,
           scratchWrittenBytes: 2e9,

@@ -15,7 +15,11 @@ const schema = z.strictObject({
   calibrationTokens: count.default(16384),
   window: count.optional(),
   /** Shares of a site's groups that go. */
-  shares: z.array(z.number().gt(0).lt(1)).min(1).default([0.25, 0.5]),
+  shares: z
+    .array(z.number().gt(0).lt(1))
+    .min(1)
+    .transform((shares) => [...new Set(shares)])
+    .default([0.25, 0.5]),
   scope: z.enum(SCOPES).default('ffn'),
   lambda: z.number().min(0).default(0.05),
   scratch: z.string().default(tmpdir()),

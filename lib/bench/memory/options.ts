@@ -20,7 +20,10 @@ const schema = z.strictObject({
   /** The largest shape too. */
   long: z.boolean().default(false),
   /** Budgets in bytes, 0 = none; the smallest that suffices is always the first. */
-  budgets: z.array(bytes).default([0]),
+  budgets: z
+    .array(bytes)
+    .transform((sizes) => [...new Set(sizes)])
+    .default([0]),
   calibration: path.default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
   calibrationTokens: count.default(2048),
   window: count.default(512),

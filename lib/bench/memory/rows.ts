@@ -1,24 +1,21 @@
 import { join } from 'node:path';
 import { Journal } from '../journal';
-import { type BenchMemoryRow, memoryEntrySchema } from '../schema';
+import { type BenchMemoryEntry, type BenchMemoryRow, memoryEntrySchema } from '../schema';
 
 /** Finished runs, in a journal on the disk: the larger models take hours. */
 export class MemoryRows {
-  readonly #journal: Journal;
+  readonly #journal: Journal<BenchMemoryEntry>;
   readonly #rows = new Map<string, BenchMemoryRow>();
 
-  private constructor(journal: Journal) {
+  private constructor(journal: Journal<BenchMemoryEntry>) {
     this.#journal = journal;
-    for (const entry of journal.entries) {
-      const { key, row } = memoryEntrySchema.parse(entry);
-      this.#rows.set(key, row);
-    }
+    for (const { key, row } of journal.entries) this.#rows.set(key, row);
   }
 
   /** @throws StruPruneError ERR_OUTPUT where the folder holds rows of other conditions */
   static async open(folder: string, conditions: unknown, replace: boolean): Promise<MemoryRows> {
     const path = join(folder, 'memory-rows.jsonl');
-    return new MemoryRows(await Journal.open(path, conditions, replace));
+    return new MemoryRows(await Journal.open(path, memoryEntrySchema, conditions, replace));
   }
 
   has(key: string): boolean {

@@ -1,10 +1,11 @@
 /** Whole prunes in processes of their own, under budgets: how much memory each takes, seen from outside. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import { pieces } from '../../checkpoint/pieces';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
+import { bytes as inUnits } from '../../numbers';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
 import { type OnStage, stageReporter } from '../../progress';
@@ -16,6 +17,8 @@ import { flagOf } from '../../wording';
 import { commandLine, documentOf, journalMachine, machineOf, versions } from '../document';
 import { NODE, runProgram } from '../process';
 import type { BenchDocument, BenchMemory, BenchMemoryRow } from '../schema';
+import { withScratch } from '../scratch';
+import { memoryLimit } from './limit';
 import { type MemoryOptions, type MemorySettings, memorySettings } from './options';
 import { writeRandomCheckpoint } from './random-checkpoint';
 import { MemoryRows } from './rows';
@@ -27,12 +30,27 @@ const asset = (name: string) => join(packageRoot(), 'assets', name);
 /** A smallest budget that the run itself refuses is raised by this factor, so often. */
 const RAISE = 1.1;
 const RAISES = 8;
+/** What a run may take above an idle Node ÷ its budget, before its control group's limit kills it. */
+const MARGIN = 1.05;
+
+/** A checkpoint that is measured. */
+interface Subject {
+  path: string;
+  label: string;
+  /** Of its rows in the journal, where that is not the label. */
+  key?: string;
+}
+
+/** The journal says which model was given. */
+const GIVEN = 'given model';
 
 interface Run {
   settings: MemorySettings;
   rows: MemoryRows;
   threads: number;
   folder: string;
+  /** Of a Node that has loaded the library; null where the system does not tell. */
+  idleBytes: number | null;
   signal: AbortSignal | undefined;
 }
 
@@ -51,22 +69,20 @@ export async function benchMemory(
   const { signal, onProgress } = options;
   return withEngine({ threads: options.threads, signal, device: 'cpu' }, async (engine) => {
     const rows = await openRows(model, settings, engine, signal);
-    const folder = await mkdtemp(join(settings.scratch, 'struprune-memory-'));
-    try {
-      const run: Run = { settings, rows, threads: engine.threads, folder, signal };
-      const memory = await measure(run, model, withBytes(engine, onProgress));
-      const words = ['bench', 'memory', ...(model === null ? [] : [model])];
-      const { force, ...flags } = settings;
-      const about = {
-        command: commandLine(words, Object.entries({ ...flags, threads: options.threads })),
-        machine: machineOf(engine),
-        seed: 0,
-        settings,
-      };
-      return documentOf(started, about, { memory });
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    const idleBytes = await idle(signal);
+    const memory = await withScratch(settings.scratch, (folder) => {
+      const run: Run = { settings, rows, threads: engine.threads, folder, idleBytes, signal };
+      return measure(run, model, withBytes(engine, onProgress));
+    });
+    const words = ['bench', 'memory', ...(model === null ? [] : [model])];
+    const { force, ...flags } = settings;
+    const about = {
+      command: commandLine(words, Object.entries({ ...flags, threads: options.threads })),
+      machine: machineOf(engine),
+      seed: 0,
+      settings,
+    };
+    return documentOf(started, about, { memory });
   });
 }
 
@@ -94,14 +110,13 @@ async function measure(
   model: string | null,
   onStage: OnStage | undefined,
 ): Promise<BenchMemory> {
-  const { settings } = run;
+  const { settings, idleBytes } = run;
   const shapes = OPT_SHAPES.filter(
     ({ name }) => settings.shapes.includes(name) || (settings.long && name === '6.7b'),
   );
   const names = model === null ? shapes.map(({ name }) => `opt-${name}`) : [model];
   const report = stageReporter(onStage, 'measure', names.length + 1);
-  const idleBytes = await idle(run);
-  const tiny = await smallestRow(run, asset('tiny-opt'), 'embedded model');
+  const tiny = await smallestRow(run, { path: asset('tiny-opt'), label: 'embedded model' });
   report(1, 'embedded model');
   const constantBytes =
     idleBytes === null || tiny.peakBytes === null ? null : tiny.peakBytes - idleBytes;
@@ -112,7 +127,7 @@ async function measure(
       report(rows.length + 1, names[i]!);
     }
   } else {
-    rows.push(...(await rowsOf(run, model, 'given model')));
+    rows.push(...(await rowsOf(run, { path: model, label: basename(resolve(model)), key: GIVEN })));
     report(2, model);
   }
   return { idleBytes, constantBytes, ...slopesOf(rows, idleBytes, constantBytes), rows };
@@ -138,41 +153,57 @@ export function slopesOf(
 /** Without the model, where all of its rows are finished. */
 async function shapeRows(run: Run, shape: OptShape, label: string): Promise<BenchMemoryRow[]> {
   const path = join(run.folder, `opt-${shape.name}`);
-  const keys = [null, ...run.settings.budgets].map((budget) => rowKey(label, budget));
+  const subject = { path, label };
+  const keys = [null, ...run.settings.budgets].map((budget) => rowKey(subject, budget));
   const finished = keys.every((key) => run.rows.has(key));
   try {
     if (!finished) await writeRandomCheckpoint(path, optConfig(shape), asset('tiny-opt'));
-    return await rowsOf(run, path, label);
+    return await rowsOf(run, subject);
   } finally {
     await rm(path, { recursive: true, force: true });
   }
 }
 
 /** The smallest budget, then the given ones. */
-async function rowsOf(run: Run, model: string, label: string): Promise<BenchMemoryRow[]> {
-  const rows = [await smallestRow(run, model, label)];
-  for (const budget of run.settings.budgets) {
-    const make = () => pruneUnder(run, model, label, budget);
-    rows.push(await run.rows.get(rowKey(label, budget), make));
+async function rowsOf(run: Run, subject: Subject): Promise<BenchMemoryRow[]> {
+  const { budgets } = run.settings;
+  const missing = budgets.filter((budget) => !run.rows.has(rowKey(subject, budget)));
+  if (missing.some((budget) => budget > 0)) await requireEnough(run, subject, missing);
+  const rows = [await smallestRow(run, subject)];
+  for (const budget of budgets) {
+    const make = () => pruneUnder(run, subject, budget);
+    rows.push(await run.rows.get(rowKey(subject, budget), make));
   }
   return rows;
 }
 
-function smallestRow(run: Run, model: string, label: string): Promise<BenchMemoryRow> {
-  return run.rows.get(rowKey(label, null), () => pruneAtSmallest(run, model, label));
+/** Before the model's first run. @throws StruPruneError ERR_BUDGET */
+async function requireEnough(run: Run, { path, label }: Subject, budgets: readonly number[]) {
+  const { smallestMemory } = await plan(path, planOptions(run));
+  const small = budgets.find((budget) => budget > 0 && budget < smallestMemory);
+  if (small === undefined) return;
+  throw new StruPruneError(
+    'ERR_BUDGET',
+    `the budget ${inUnits(small)} is below the smallest for ${label}, ${inUnits(smallestMemory)}`,
+    'leave it out of --budgets: the smallest is always measured',
+  );
+}
+
+function smallestRow(run: Run, subject: Subject): Promise<BenchMemoryRow> {
+  return run.rows.get(rowKey(subject, null), () => pruneAtSmallest(run, subject));
 }
 
 /** `budget`: null is the smallest. */
-function rowKey(label: string, budget: number | null): string {
-  return `${label}, ${budget ?? 'smallest'}`;
+function rowKey({ label, key = label }: Subject, budget: number | null): string {
+  return `${key}, ${budget ?? 'smallest'}`;
 }
 
 /** Of the budgets that `plan` accepts, the smallest at which the run comes to its end. */
-async function pruneAtSmallest(run: Run, model: string, label: string): Promise<BenchMemoryRow> {
-  let budget = (await plan(model, planOptions(run))).smallestMemory;
+async function pruneAtSmallest(run: Run, subject: Subject): Promise<BenchMemoryRow> {
+  let budget = (await plan(subject.path, planOptions(run))).smallestMemory;
   for (let raised = 0; ; raised++) {
     try {
-      return { ...(await pruneUnder(run, model, label, budget)), smallest: true };
+      return { ...(await pruneUnder(run, subject, budget)), smallest: true };
     } catch (error) {
       if (raised === RAISES || !(error instanceof StruPruneError)) throw error;
       if (!error.message.includes('ERR_BUDGET')) throw error;
@@ -198,8 +229,7 @@ function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
 
 async function pruneUnder(
   run: Run,
-  model: string,
-  label: string,
+  { path: model, label }: Subject,
   budget: number,
 ): Promise<BenchMemoryRow> {
   const { architecture } = await sourceOf(model);
@@ -208,12 +238,12 @@ async function pruneUnder(
   const planned = await plan(model, { ...options, memory: budget });
   const flags = { ...options, output, ...(budget === 0 ? {} : { memory: budget }) };
   const args = Object.entries(flags).flatMap(([key, value]) => [flagOf(key), String(value)]);
-  const command = ['prune', model, '--json', '--force', ...args];
-  const { seconds, peakBytes, stdout } = await runProgram(
-    [process.execPath, join(packageRoot(), 'dist', 'lib', 'cli', 'main.js'), ...command],
-    NODE,
-    run.signal,
-    treeBytes,
+  const main = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');
+  const command = [process.execPath, main, 'prune', model, '--json', '--force', ...args];
+  const { seconds, peakBytes, stdout, limitBytes, chargedBytes } = await runLimited(
+    run,
+    command,
+    budget,
   );
   try {
     const result: PruneResult = JSON.parse(stdout);
@@ -231,6 +261,8 @@ async function pruneUnder(
       scratchWrittenBytes: result.scratchTraffic.written,
       nativePeakBytes: result.peakBudgetBytes,
       peakBytes,
+      limitBytes,
+      chargedBytes,
       seconds,
       sha256: await hashOf((await sourceOf(output)).files),
     };
@@ -239,11 +271,33 @@ async function pruneUnder(
   }
 }
 
+/** In a control group that kills it above its budget and MARGIN, where one can be made. */
+async function runLimited({ idleBytes, signal }: Run, command: readonly string[], budget: number) {
+  const bounded = budget !== 0 && idleBytes !== null;
+  const limit = bounded ? memoryLimit(idleBytes + MARGIN * budget) : null;
+  try {
+    const around = { env: NODE, signal, memoryOf: treeBytes, within: limit?.within };
+    const finished = await runProgram(command, around);
+    const [limitBytes, chargedBytes] = [limit?.bytes ?? null, limit?.chargedBytes() ?? null];
+    return { ...finished, limitBytes, chargedBytes };
+  } catch (error) {
+    if (!limit?.exceeded()) throw error;
+    throw new StruPruneError(
+      'ERR_BUDGET',
+      `a run with --memory ${inUnits(budget)} took more than ${inUnits(limit.bytes)} and was killed`,
+      'a budget must hold: report this, with the command',
+    );
+  } finally {
+    limit?.remove();
+  }
+}
+
 /** Node with the library loaded, for a moment. */
-async function idle({ signal }: Run): Promise<number | null> {
+async function idle(signal: AbortSignal | undefined): Promise<number | null> {
   const library = JSON.stringify(join(packageRoot(), 'dist', 'lib', 'index.js'));
   const script = `require(${library}); setTimeout(() => {}, 1000)`;
-  const { peakBytes } = await runProgram([process.execPath, '-e', script], NODE, signal, treeBytes);
+  const around = { env: NODE, signal, memoryOf: treeBytes };
+  const { peakBytes } = await runProgram([process.execPath, '-e', script], around);
   return peakBytes;
 }
 

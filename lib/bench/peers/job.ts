@@ -46,7 +46,8 @@ export async function writeIds(folder: string, name: string, ids: Int32Array): P
 export function answerOf(
   stdout: string,
 ): Pick<BenchContender, 'stages' | 'forwardShare' | 'perplexity'> {
-  const line = stdout.trim().split('\n').at(-1) ?? '';
+  // Python writes NaN where there is no number.
+  const line = (stdout.trim().split('\n').at(-1) ?? '').replace(/\b-?(NaN|Infinity)\b/g, 'null');
   try {
     return answer.parse(JSON.parse(line));
   } catch {

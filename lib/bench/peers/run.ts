@@ -1,6 +1,6 @@
 /** The program's own prune beside other programs' on the same tokens and cores, one after the other. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readWindows } from '../../calibration/text';
@@ -18,12 +18,13 @@ import type { PruneResult } from '../../pruning/result';
 import { setUp } from '../../pruning/setup';
 import { layersOf } from '../../pruning/widths';
 import { sourceOf } from '../../source';
-import { flagOf } from '../../wording';
+import { flagOf, quoted } from '../../wording';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
 import { NODE, runProgram } from '../process';
 import { type TokenisedText, tokenise } from '../quality/texts';
 import { peakOf } from '../resident';
 import type { BenchContender, BenchDocument } from '../schema';
+import { withScratch } from '../scratch';
 import { answerOf, type PeerJob, pruningSeconds, writeIds } from './job';
 import { type PeersOptions, type PeersSettings, peersSettings } from './options';
 import { usefulWork } from './useful';
@@ -52,8 +53,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
     const source = await sourceOf(model);
     requireGated(source, settings);
     await requireTorch(settings, signal);
-    const folder = await mkdtemp(join(settings.scratch, 'struprune-peers-'));
-    try {
+    return withScratch(settings.scratch, async (folder) => {
       const run = await openRun(engine, source, settings, folder, signal);
       const commands = settings.command.length ? settings.command : [torchCommand(settings)];
       const report = stageReporter(withBytes(engine, onProgress), 'measure', commands.length + 2);
@@ -94,9 +94,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
           overUseful: own.contender.seconds / needed,
         },
       });
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    });
   });
 }
 
@@ -116,9 +114,9 @@ async function requireTorch(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (command.length) return;
-  const words = ['/bin/sh', '-c', `exec ${python} -c 'import torch, transformers'`];
+  const words = ['/bin/sh', '-c', `exec ${quoted(python)} -c 'import torch, transformers'`];
   try {
-    await runProgram(words, {}, signal, () => null);
+    await runProgram(words, { signal });
   } catch (error) {
     if (!(error instanceof StruPruneError)) throw error;
     throw new StruPruneError(
@@ -215,7 +213,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
   const command = [process.execPath, program, 'prune', source.path, '--json'].concat(
     args.flatMap(([key, value]) => [flagOf(key), String(value)]),
   );
-  const finished = await runProgram(command, NODE, signal, peakOf);
+  const finished = await runProgram(command, { env: NODE, signal, memoryOf: peakOf });
   const { seconds, peakBytes: peakRssBytes, stdout } = finished;
   const result: PruneResult = JSON.parse(stdout);
   const solve = result.layerStats.reduce((sum, layer) => sum + layer.seconds, 0);
@@ -250,7 +248,7 @@ async function theirs(run: Run, command: string, job: string): Promise<BenchCont
   // exec: the shell is gone, so that the process is the program's own.
   const words = ['/bin/sh', '-c', `exec ${command} "$0"`, job];
   const env = { OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads };
-  const finished = await runProgram(words, env, run.signal, peakOf);
+  const finished = await runProgram(words, { env, signal: run.signal, memoryOf: peakOf });
   const { seconds, peakBytes: peakRssBytes, stdout } = finished;
   const answer = answerOf(stdout);
   const label = command.includes('torch_prune.py') ? 'torch reference' : command;
@@ -265,7 +263,7 @@ async function theirs(run: Run, command: string, job: string): Promise<BenchCont
 
 function torchCommand({ python }: PeersSettings): string {
   const script = join(__dirname, 'torch_prune.py');
-  return `${python} ${JSON.stringify(script)}`;
+  return `${quoted(python)} ${quoted(script)}`;
 }
 
 function ratiosOf(peer: BenchContender, own: BenchContender) {

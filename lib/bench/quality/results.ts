@@ -1,22 +1,27 @@
 import { join } from 'node:path';
 import { Journal } from '../journal';
-import { type BenchQuality, type BenchRow, type BenchSurvey, entrySchema } from '../schema';
+import {
+  type BenchEntry,
+  type BenchQuality,
+  type BenchRow,
+  type BenchSurvey,
+  entrySchema,
+} from '../schema';
 
 type Dense = BenchQuality['dense'];
 
 /** What a run has found so far, in a journal on the disk. */
 export class Results {
   readonly folder: string;
-  readonly #journal: Journal;
+  readonly #journal: Journal<BenchEntry>;
   readonly #rows = new Map<string, BenchRow>();
   readonly #surveys = new Map<string, BenchSurvey>();
   #dense: Dense | null = null;
 
-  private constructor(folder: string, journal: Journal) {
+  private constructor(folder: string, journal: Journal<BenchEntry>) {
     this.folder = folder;
     this.#journal = journal;
-    for (const value of journal.entries) {
-      const entry = entrySchema.parse(value);
+    for (const entry of journal.entries) {
       if ('dense' in entry) this.#dense = entry.dense;
       else if ('survey' in entry) this.#surveys.set(entry.survey.key, entry.survey);
       else this.#rows.set(entry.key, entry.row);
@@ -25,7 +30,12 @@ export class Results {
 
   /** @throws StruPruneError ERR_OUTPUT where the folder holds results of other conditions */
   static async open(folder: string, conditions: unknown, replace: boolean): Promise<Results> {
-    const journal = await Journal.open(join(folder, 'rows.jsonl'), conditions, replace);
+    const journal = await Journal.open(
+      join(folder, 'rows.jsonl'),
+      entrySchema,
+      conditions,
+      replace,
+    );
     return new Results(folder, journal);
   }
 

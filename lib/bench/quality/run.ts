@@ -1,5 +1,5 @@
 /** Every method on the same tokens: tokenise → dense reference → row by row → document. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { overlapWarning } from '../../calibration/corpus';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
@@ -18,7 +18,14 @@ import { inTurns } from '../../turns';
 import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
 import { type MethodEntry, methodEntries } from '../methods';
-import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../schema';
+import {
+  type BenchDocument,
+  type BenchFailure,
+  type BenchQuality,
+  type BenchRow,
+  rowSchema,
+} from '../schema';
+import { withScratch } from '../scratch';
 import { qualityCommand } from './command';
 import { type QualityOptions, type QualitySettings, qualitySettings } from './options';
 import { Reference } from './reference';
@@ -151,17 +158,28 @@ function withoutPath({ about }: TokenisedText) {
 
 /** Makes the rows that are not there yet. */
 async function makeRows(run: Run): Promise<BenchFailure[]> {
+  const { settings, jobs, results } = run;
+  // A model that is to be kept is made, whether its row is known or not.
+  const isThere = ({ entry, sparsity }: Job) =>
+    !settings.keepModels || existsSync(rowOptions(run, entry, sparsity, '').output);
+  const missing = jobs.filter((job) => !results.row(job.key) || !isThere(job));
+  if (missing.length === 0) return [];
+  return withScratch(settings.scratch, (folder) => makeMissing(run, missing, folder));
+}
+
+async function makeMissing(
+  run: Run,
+  missing: readonly Job[],
+  folder: string,
+): Promise<BenchFailure[]> {
   const { engine, source, settings, jobs, texts, results, onProgress } = run;
-  const missing = jobs.filter(({ key }) => !results.row(key));
   const failures: BenchFailure[] = [];
-  if (missing.length === 0) return failures;
   const start = performance.now();
   const onStage = withBytes(engine, onProgress);
   const reference = await Reference.make(engine, source, texts, settings.scratch, onStage);
   const uses: SurveyUse[] = [];
   const shelf = new BenchShelf(results, settings.scratch);
   const surveys = new Surveys((use) => uses.push(use), shelf);
-  const folder = await mkdtemp(join(settings.scratch, 'struprune-bench-'));
   try {
     if (!results.dense) {
       const perplexities = await reference.perplexities();
@@ -185,7 +203,7 @@ async function makeRows(run: Run): Promise<BenchFailure[]> {
           keepModel: settings.keepModels,
           onProgress: prefixed(onProgress, prefix),
         });
-        await results.addRow(job.key, row);
+        await results.addRow(job.key, finite(row));
       } catch (error) {
         failures.push(failureOf(engine, job, error));
       }
@@ -195,7 +213,6 @@ async function makeRows(run: Run): Promise<BenchFailure[]> {
   } finally {
     surveys.dispose();
     reference.dispose();
-    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -262,6 +279,14 @@ function prefixed(onProgress: OnProgress | undefined, prefix: string): OnProgres
     onProgress &&
     ((progress) => onProgress({ ...progress, message: `${prefix}: ${progress.message}` }))
   );
+}
+
+/** JSON knows no other numbers. @throws StruPruneError ERR_NAN */
+function finite(row: BenchRow): BenchRow {
+  const issue = rowSchema.safeParse(row).error?.issues[0];
+  if (!issue) return row;
+  const what = `${issue.path.join('.')} is not a number: ${issue.message}`;
+  throw new StruPruneError('ERR_NAN', what, 'remove less, or leave this method out');
 }
 
 /** What the row died of; rethrown where the run should not go on. */

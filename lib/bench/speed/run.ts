@@ -53,7 +53,7 @@ export async function benchSpeed(
   const job = { models, promptTokens, generatedTokens, repeats, threads };
   const seconds = await timeModels(runtime, job, signal);
   const entries = sources.map((source, i) => ({
-    label: modelOf(source).name,
+    label: `${i === 0 ? 'dense' : 'pruned'}: ${modelOf(source).name}`,
     path: source.path,
     parameters: source.parameters,
     fileBytes: modelOf(source).fileBytes,

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
+import { withScratch } from '../scratch';
 
 const PACKAGE = 'node-llama-cpp';
 
@@ -59,8 +60,7 @@ export async function timeModels(
   job: SpeedJob,
   signal: AbortSignal | undefined,
 ): Promise<{ prompt: number[]; generation: number[] }[]> {
-  const scratch = await mkdtemp(join(tmpdir(), 'struprune-speed-'));
-  try {
+  return withScratch(tmpdir(), async (scratch) => {
     const path = join(scratch, 'job.json');
     await writeFile(path, JSON.stringify(job));
     const { code, stdout, stderr } = await run(
@@ -74,9 +74,7 @@ export async function timeModels(
       `${name} could not run the models: ${lastLine(stderr)}`,
       'see whether llama.cpp loads each of them by itself',
     );
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 function run(args: string[], signal: AbortSignal | undefined) {

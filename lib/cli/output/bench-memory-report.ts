@@ -11,6 +11,7 @@ export function memoryReport({ memory }: BenchDocument): string {
     'native',
     'process tree',
     'of budget',
+    'held to',
     'scratch',
     'read',
     'written',
@@ -27,6 +28,7 @@ export function memoryReport({ memory }: BenchDocument): string {
     row.budgetBytes === null || row.peakBytes === null || idleBytes === null
       ? '-'
       : percent((row.peakBytes - idleBytes) / row.budgetBytes),
+    known(row.limitBytes),
     mebibytes(row.scratchBytes),
     mebibytes(row.scratchReadBytes),
     mebibytes(row.scratchWrittenBytes),

@@ -113,7 +113,7 @@ function memoryTable(memory: BenchMemory): Html {
   return table({
     id: 'memory-rows',
     caption:
-      'Every run. Of budget: the process tree above an idle Node ÷ budget. Equal hashes: the budget did not change the output.',
+      'Every run. Of budget: the process tree above an idle Node ÷ budget. Held to: the limit of a control group in which the run came to its end; charged: the most that the kernel counted there, its cache of files included. Equal hashes: the budget did not change the output.',
     head: [
       'run',
       'parameters',
@@ -124,6 +124,8 @@ function memoryTable(memory: BenchMemory): Html {
       'native peak',
       'process tree',
       'of budget',
+      'held to',
+      'charged',
       'scratch',
       'read',
       'written',
@@ -140,6 +142,8 @@ function memoryTable(memory: BenchMemory): Html {
       number(row.nativePeakBytes, mebibytes),
       number(row.peakBytes, mebibytes),
       number(budgetShare(row, memory), percent),
+      number(row.limitBytes, mebibytes),
+      number(row.chargedBytes, mebibytes),
       number(row.scratchBytes, mebibytes),
       number(row.scratchReadBytes, mebibytes),
       number(row.scratchWrittenBytes, mebibytes),

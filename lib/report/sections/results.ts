@@ -58,7 +58,7 @@ ${table({
         number(on?.top1Agreement, percent),
       ];
     }),
-    number(row.survey === null ? null : row.seconds.survey, time),
+    number(row.seconds.survey || null, time),
     number(row.seconds.solve, time),
     number(row.seconds.evaluate, time),
     number(row.peakRssBytes, mebibytes),

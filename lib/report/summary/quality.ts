@@ -23,6 +23,7 @@ import {
   firstText,
   LEVEL,
   LIMIT,
+  methodOfRow,
   perplexityOf,
   standings,
   worstRatio,
@@ -181,8 +182,9 @@ function ablationWarnings(quality: BenchQuality): Html[] {
   return [...byMethod.values()].map((found) => {
     const { row, base, ratio } = found[0]!;
     const more = found.length === 1 ? '' : `, and better at other sparsities`;
+    const isDefault = methodOfRow(quality, base)?.base === null;
     return html`<li><strong>${row.label}</strong> does better than ${base.label} at ${asked(row.sparsity)}
-(${data(ratio, change)} perplexity${more}): the default is not the best here.</li>`;
+(${data(ratio, change)} perplexity${more})${isDefault ? ': the default is not the best here' : ''}.</li>`;
   });
 }
 

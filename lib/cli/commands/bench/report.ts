@@ -5,6 +5,7 @@ import { BENCH_QUALITY_DEFAULTS } from '../../flags/bench-quality';
 import { BENCH_REPORT_EXTRAS } from '../../flags/bench-report';
 import { addFlags } from '../../flags/flag';
 import { print } from '../../output/print';
+import { requireHtml } from '../../report-file';
 
 /** Where benchmarks write by default. */
 const FOLDER = BENCH_QUALITY_DEFAULTS.output;
@@ -22,6 +23,7 @@ export function addReport(bench: Command): void {
       const { benchReport } = await import('../../../reports');
       const { writeText } = await import('../../../checkpoint/atomic');
       const paths = given.length > 0 ? given : [FOLDER];
+      if (parsed.output !== undefined) requireHtml('output', parsed.output);
       const html = await benchReport(await readDocuments(paths));
       const [first] = paths;
       const folder = statSync(first!).isDirectory() ? first! : dirname(first!);
