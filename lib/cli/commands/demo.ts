@@ -15,7 +15,7 @@ const EVAL_TOKENS = 16384;
 export function addDemo(program: Command): void {
   program
     .command('demo')
-    .description('Prunes the tiny language model that comes with the package, in under a minute.')
+    .description('Prunes the tiny language model that comes with the package.')
     .option(
       '-o, --output <folder>',
       `folder to write (default: ./${OUTPUT}, replaced when it is there)`,
