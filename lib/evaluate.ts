@@ -135,21 +135,31 @@ async function meanNllOf(
   for (let start = 0; start < ids.length; start += batch) {
     const part = ids.subarray(start, start + batch);
     const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
+    const targetIds = nextTokens(part, window);
     const { nll } = await using(await session.embed(part, window, scratch), async (hidden) => {
       await session.forward(hidden, window, (index) =>
         report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`, index),
       );
-      return session.score(hidden, nextTokens(part, window));
+      return session.score(hidden, targetIds);
     });
     report(++done, `${where}, head`);
-    for (const value of nll) {
-      if (Number.isNaN(value)) continue;
-      sum += value;
+    for (const [i, target] of targetIds.entries()) {
+      if (target < 0) continue;
+      if (!Number.isFinite(nll[i])) throw notFinite(where);
+      sum += nll[i]!;
       targets++;
     }
     await aroundBatches();
   }
   return sum / targets;
+}
+
+function notFinite(where: string): StruPruneError {
+  return new StruPruneError(
+    'ERR_NAN',
+    `the model's logits are not finite in ${where}`,
+    'the weights are too large for float32, or damaged: fetch the checkpoint again',
+  );
 }
 
 /** Tokens that are evaluated at a time. */

@@ -15,7 +15,7 @@ import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
 import { settingsOf, surveySchema } from './pruning/options';
-import { setUp, targetFacts, wholeBytes } from './pruning/setup';
+import { setUp, targetFacts } from './pruning/setup';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerBytes } from './pruning/tokenizer-output';
@@ -76,7 +76,7 @@ export async function survey(
       const { curves, weights } = await curvesOf(method, measured, layers);
       return {
         layers: allocationLayers(layers, curves, weights),
-        ...targetFacts(setup, wholeBytes(setup)),
+        ...targetFacts(setup),
       };
     } finally {
       surveys.dispose();

@@ -64,7 +64,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
   const files = [
     { name: 'generation_config.json', text: `${JSON.stringify(generation, null, 2)}\n` },
   ];
-  if (own) files.push(...OWN_CODE.map(readOwnCode));
+  if (own) files.push(...OWN_CODE.map((module) => readOwnCode(module, family)));
   return {
     kind: holder.kind,
     format: 'hf',
@@ -154,20 +154,28 @@ function ownConfig(output: Architecture, family: Family): Record<string, unknown
     head_dim: output.headDim,
     biases: output.biases,
   };
-  const base = family.hf.stockClass.replace('ForCausalLM', '');
   const model = `Struprune${family.hf.stockClass}`;
   return {
     model_type: OWN_PREFIX + family.hf.modelType,
     architectures: [model],
     auto_map: {
-      AutoConfig: `configuration_struprune.Struprune${base}Config`,
+      AutoConfig: `configuration_struprune.Struprune${baseOf(family)}Config`,
       AutoModelForCausalLM: `modeling_struprune.${model}`,
     },
     struprune,
   };
 }
 
-function readOwnCode(module: string): { name: string; text: string } {
+/** Written for Llama; other families have other names. Naming one family alone, it loads where the others are not known. */
+function readOwnCode(module: string, family: Family): { name: string; text: string } {
   const name = `${module}.py`;
-  return { name, text: readFileSync(join(__dirname, 'modeling', name), 'utf8') };
+  const text = readFileSync(join(__dirname, 'modeling', name), 'utf8')
+    .replaceAll('Llama', baseOf(family))
+    .replaceAll(`${OWN_PREFIX}llama`, OWN_PREFIX + family.hf.modelType);
+  return { name, text };
+}
+
+/** `Llama` of `LlamaForCausalLM`. */
+function baseOf({ hf }: Family): string {
+  return hf.stockClass.replace('ForCausalLM', '');
 }

@@ -49,10 +49,9 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
 /** Tensor files of the folder, each with the tensors that the index promises in it. */
 async function shardsOf(folder: string): Promise<Map<string, string[]>> {
   const present = new Set(await readdir(folder));
-  if (!present.has(INDEX)) {
-    if (present.has(SINGLE)) return new Map([[SINGLE, []]]);
-    throw noSafetensors(folder, present);
-  }
+  // As transformers: an index beside the one file is of an earlier one.
+  if (present.has(SINGLE)) return new Map([[SINGLE, []]]);
+  if (!present.has(INDEX)) throw noSafetensors(folder, present);
   const index = join(folder, INDEX);
   const weightMap = (await readJson(index)).weight_map;
   if (typeof weightMap !== 'object' || weightMap === null) throw notAnIndex(index);
@@ -153,6 +152,13 @@ async function requireSameHead(
   files: string[],
 ): Promise<void> {
   if (embedding === undefined || head === undefined) return;
+  if (embedding.dtype !== head.dtype) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `config.json ties ${head.name} to ${embedding.name}, but the file holds them as ${head.dtype} and ${embedding.dtype}`,
+      'load it with transformers and call save_pretrained, which writes one of them',
+    );
+  }
   const [ours, theirs] = await Promise.all([sample(embedding, files), sample(head, files)]);
   if (ours.equals(theirs)) return;
   throw new StruPruneError(

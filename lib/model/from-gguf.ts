@@ -140,9 +140,13 @@ function ropeFromGguf(
   const base = key('rope.freq_base');
   const theta = fields.raw(base) === undefined ? 10000 : shortest(fields.positive(base));
   const rope: Rope = { theta };
-  const type = fields.raw(key('rope.scaling.type')) ?? 'none';
+  // As llama.cpp reads them: linear where no type is given, and the factor by its name of 2023 where the other is not.
+  const type = fields.raw(key('rope.scaling.type')) ?? 'linear';
+  const factor = ['rope.scaling.factor', 'rope.scale_linear']
+    .map(key)
+    .find((name) => fields.raw(name) !== undefined && fields.raw(name) !== 0);
   if (type === 'linear') {
-    rope.linearFactor = shortest(fields.positive(key('rope.scaling.factor')));
+    if (factor !== undefined) rope.linearFactor = shortest(fields.positive(factor));
   } else if (type !== 'none') {
     throw unsupported(
       where,

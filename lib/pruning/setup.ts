@@ -5,6 +5,7 @@ import {
   type ExportDtype,
   type ExportPlan,
   planExport,
+  roundingFor,
   weightFileBytes,
 } from '../checkpoint/export';
 import { StruPruneError } from '../errors';
@@ -12,7 +13,7 @@ import { windowFor } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
-import { linearParameters } from '../model/groups';
+import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
 import { type Feedback, feeds, type RunSettings, type Settings } from './options';
@@ -20,6 +21,7 @@ import type { PlanInput } from './plan';
 import {
   allocationLayers,
   budgetFor,
+  budgetOfShare,
   type Layer,
   layersOf,
   plannedArchitecture,
@@ -89,6 +91,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     settings.window ?? Math.min(1024, architecture.maxPositions),
   );
   requireNoSliding(settings, architecture, window);
+  requireMultiple(settings, dtype);
   const setup: Setup = {
     source,
     settings: { ...settings, ...feedback, allocation },
@@ -125,6 +128,17 @@ function feedbackOf(
     );
   }
   return feedback;
+}
+
+/** Channels of a multiple of 8 alone may leave rows that Q8_0 cannot hold, once widths differ. */
+function requireMultiple({ format, multiple }: Settings, dtype: ExportDtype): void {
+  const { ffn } = roundingFor(format, dtype);
+  if (dtype !== 'Q8_0' || multiple === undefined || multiple % ffn === 0) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `q8_0 holds rows in blocks of ${ffn}, and widths may be any multiple of ${multiple}`,
+    `choose a --multiple of ${ffn}, or leave it out`,
+  );
 }
 
 /** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
@@ -166,21 +180,25 @@ export function uniformAllocation(setup: Setup): JointAllocation {
 }
 
 export function budgetOf(setup: Setup): Budget {
-  const { targetSize } = setup.settings;
-  const bytes = targetSize === undefined ? 0 : wholeBytes(setup);
-  return budgetFor(setup.settings, targetFacts(setup, bytes));
+  const { settings, source } = setup;
+  // A share needs to know nothing of the files.
+  if (settings.sparsity !== undefined) {
+    return budgetOfShare(settings.sparsity, linearParameters(source.architecture));
+  }
+  return budgetFor(settings, targetFacts(setup));
 }
 
-export function targetFacts({ source, dtype }: Setup, bytes: number): TargetFacts {
-  const total = linearParameters(source.architecture);
-  return { total, parameters: source.parameters, bytes, dtype };
-}
-
-/** Of the output's weight files if nothing were removed. */
-export function wholeBytes(setup: Setup): number {
-  const { layers, settings, tokenizerBytes } = setup;
+/** Parameters and bytes are those of the output if nothing were removed: biases that it adds are among them. */
+export function targetFacts(setup: Setup): TargetFacts {
+  const { source, dtype, layers, settings, tokenizerBytes } = setup;
+  const { architecture } = source;
   const whole = planOutput(setup, new Int32Array(layers.length));
-  return tokenizerBytes + weightFileBytes(whole, settings.maxShardBytes);
+  return {
+    total: linearParameters(architecture),
+    parameters: totalParameters({ ...architecture, biases: whole.biases }),
+    bytes: tokenizerBytes + weightFileBytes(whole, settings.maxShardBytes),
+    dtype,
+  };
 }
 
 /** The output for widths that are known, masks that are not. */

@@ -43,7 +43,7 @@ export function layersOf(architecture: Architecture, settings: Settings, dtype: 
       const multiple =
         site === 'ffn'
           ? (settings.multiple ?? rounding.ffn)
-          : Math.max(1, Math.ceil(rounding.attention / groupSize));
+          : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
       return {
         block,
         site,
@@ -58,6 +58,10 @@ export function layersOf(architecture: Architecture, settings: Settings, dtype: 
       };
     }),
   );
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 /** Place of a site among the layers; -1 = out of scope. */
@@ -107,7 +111,7 @@ export function budgetFor(
   { sparsity, targetParams, targetSize }: Target,
   { total, parameters, bytes, dtype }: TargetFacts,
 ): Budget {
-  if (sparsity !== undefined) return { remove: weightsToRemove(sparsity, total), total };
+  if (sparsity !== undefined) return budgetOfShare(sparsity, total);
   const counted =
     targetParams !== undefined
       ? { unit: 'parameters' as const, now: parameters, each: 1 }
@@ -122,6 +126,10 @@ export function budgetFor(
     );
   }
   return { remove: Math.ceil((now - keep) / each), total, counted };
+}
+
+export function budgetOfShare(sparsity: number, total: number): Budget {
+  return { remove: weightsToRemove(sparsity, total), total };
 }
 
 /** A mask as ascending indices of the groups that stay. */

@@ -102,7 +102,7 @@ function byteLevelKind(metadata: Metadata, vocabulary: Vocabulary): Kind {
       vocab: vocab(vocabulary),
       merges: mergePairs(merges),
     },
-    addBos: false,
+    addBos: entry.addBos ?? false,
   };
 }
 

@@ -38,6 +38,8 @@ export interface PreTokenizer {
   steps: Component[];
   /** A word that is a token as a whole is not merged. */
   ignoreMerges: boolean;
+  /** llama.cpp adds BOS where the file does not say. */
+  addBos?: boolean;
   normalizer: Component | null;
 }
 
@@ -74,6 +76,7 @@ export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
     names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'pixtral'],
     steps: [split(LLAMA3_PATTERN), byteLevel(false)],
     ignoreMerges: true,
+    addBos: true,
     normalizer: null,
   },
   {

@@ -204,6 +204,9 @@ test('widths that differ: our modeling code travels along', (t) => {
   const code = Object.fromEntries(files.map(({ name, text }) => [name, text]));
   t.regex(code['modeling_struprune.py']!, /class StrupruneOPTForCausalLM/);
   t.regex(code['configuration_struprune.py']!, /class StrupruneOPTConfig/);
+  t.regex(code['configuration_struprune.py']!, /model_type = "struprune_opt"/);
+  // Another family's classes may be missing in the reader's transformers.
+  t.notRegex(Object.values(code).join(), /llama|qwen|mistral/i);
 });
 
 test('every HF plan reads back as the architecture that it was made for', (t) => {

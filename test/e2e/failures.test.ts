@@ -123,6 +123,12 @@ test.serial('options that cannot be meant', async (t) => {
   await argument(/sparsity/, { sparsity: 1.5 });
   await argument(/exclude each other/, { targetParams: 1000 });
   await argument(/nothing says how much/, { sparsity: undefined });
+  await argument(/blocks of 32, and widths may be any multiple of 8/, {
+    output: work.path('out.gguf'),
+    dtype: 'q8_0',
+    multiple: 8,
+    window: 48,
+  });
   await argument(/longer than the model's 64 positions/, { window: 65 });
   await argument(/threads/, { threads: 0 });
   await argument(/flap has no energy/, { method: 'flap', allocation: 'energy' });

@@ -174,6 +174,34 @@ test.serial('our own output goes in again: folder, deci, folder', async (t) => {
   t.true(Math.abs(perplexity / third.perplexityAfter! - 1) < 1e-9);
 });
 
+test.serial('a number of parameters holds with the biases that a method adds', async (t) => {
+  const model = work.model('llama3');
+  const { parameters } = await openCheckpoint(model);
+  const targetParams = Math.round(0.85 * parameters);
+  for (const more of [{ method: 'flap' }, { scope: 'all', bias: 'add' }] as const) {
+    const asked = { ...more, sparsity: undefined, targetParams, allocation: 'uniform' } as const;
+    const result = await prune(model, options(asked));
+    t.true(result.parametersAfter <= targetParams, `${result.parametersAfter} of ${targetParams}`);
+    t.is(elements(safetensorsShapes(result.output)), result.parametersAfter);
+  }
+});
+
+test.serial('logits that are not finite have no perplexity', async (t) => {
+  const model = work.model('llama3-tied');
+  const path = join(model, 'model.safetensors');
+  const bytes = readFileSync(path);
+  const start = 8 + Number(bytes.readBigUInt64LE());
+  const { 'model.norm.weight': norm } = JSON.parse(bytes.subarray(8, start).toString());
+  t.is(norm.dtype, 'F32');
+  const [from, to] = norm.data_offsets;
+  for (let at = start + from; at < start + to; at += 4) bytes.writeFloatLE(3e38, at);
+  writeFileSync(path, bytes);
+  await t.throwsAsync(evaluate(model, { text: EVALUATION, window: WINDOW, maxTokens: WINDOW }), {
+    code: 'ERR_NAN',
+    message: /not finite/,
+  });
+});
+
 test.serial('nothing removed: the written model computes what the source computes', async (t) => {
   for (const format of ['hf', 'gguf'] as const) {
     const result = await prune(

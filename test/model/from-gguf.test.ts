@@ -82,6 +82,18 @@ test("Llama 3's stretch comes from the table of divisors", (t) => {
   t.throws(() => architectureFromGguf(SMOL, odd, 'x'), { code: 'ERR_UNSUPPORTED' });
 });
 
+test('linear rope scaling, as llama.cpp reads it', (t) => {
+  const ropeOf = (change: Record<string, unknown>) =>
+    architectureFromGguf({ ...SMOL, ...change }, tensorsOf(), 'x').architecture.rope;
+  const stretched = { theta: 100000, linearFactor: 4 };
+  const factor = { 'llama.rope.scaling.factor': 4 };
+  t.deepEqual(ropeOf({ ...factor, 'llama.rope.scaling.type': 'linear' }), stretched);
+  t.deepEqual(ropeOf(factor), stretched);
+  t.deepEqual(ropeOf({ 'llama.rope.scale_linear': 4 }), stretched);
+  t.deepEqual(ropeOf({ 'llama.rope.scaling.factor': 0 }), { theta: 100000 });
+  t.deepEqual(ropeOf({ ...factor, 'llama.rope.scaling.type': 'none' }), { theta: 100000 });
+});
+
 const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
   ['unknown architecture', { 'general.architecture': 'bloom' }, 'ERR_UNSUPPORTED', /"bloom".*deci/],
   ['no architecture', { 'general.architecture': undefined }, 'ERR_CHECKPOINT', /general.arch/],

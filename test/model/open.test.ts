@@ -307,3 +307,27 @@ test('a part of a split GGUF file is refused with the way to put the parts toget
   t.regex(error!.message, /one of 3 parts of a split GGUF file; .*llama-gguf-split --merge/);
   rmSync(folder, { recursive: true });
 });
+
+test('an index left beside the one file is of an earlier checkpoint, as for transformers', async (t) => {
+  const folder = copyOf('llama2');
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const { parameters } = await openCheckpoint(folder);
+  const index = { weight_map: { 'lm_head.weight': 'model-00001-of-00002.safetensors' } };
+  writeFileSync(join(folder, 'model.safetensors.index.json'), JSON.stringify(index));
+  t.is((await openCheckpoint(folder)).parameters, parameters);
+});
+
+test('a tied head of another dtype than the embedding is refused with both', async (t) => {
+  const folder = copyOf('llama3-tied');
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const tensors = readFixture('llama3-tied');
+  const { dtype, shape } = tensors.get('model.embed_tokens.weight')!;
+  const count = shape.reduce((product, size) => product * size, 1);
+  const other = dtype === 'BF16' ? 'F16' : 'BF16';
+  tensors.set('lm_head.weight', { dtype: other, shape, data: Buffer.alloc(2 * count) });
+  write(folder, tensors);
+  await t.throwsAsync(openCheckpoint(folder), {
+    code: 'ERR_UNSUPPORTED',
+    message: new RegExp(`as ${other} and ${dtype}`),
+  });
+});

@@ -121,6 +121,17 @@ test('BOS is added where the post-processor adds it', (t) => {
   t.deepEqual(metadata['tokenizer.chat_template'], { type: 'string', value: '{{ messages }}' });
 });
 
+test("a file that does not say has BOS where llama.cpp would add it: before Llama 3's", (t) => {
+  const unsaid = (name: string) => {
+    const { tokenizerJson, tokenizerConfig } = filesOf(name);
+    const metadata = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, 700);
+    delete metadata['tokenizer.ggml.add_bos_token'];
+    return tokenizerFromGguf(metadata).tokenizerConfig.add_bos_token;
+  };
+  t.true(unsaid('llama3'));
+  t.false(unsaid('qwen2'));
+});
+
 test('damaged or unknown metadata is refused by name', (t) => {
   const cases: [Record<string, unknown>, string, RegExp][] = [
     [{ 'tokenizer.ggml.model': undefined }, 'ERR_TOKENIZER', /holds no tokenizer/],

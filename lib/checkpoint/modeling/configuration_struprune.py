@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations of pruned models whose blocks differ in width.
+"""Configuration of pruned models whose blocks differ in width.
 
-Each is its family's stock configuration plus one entry, `struprune`:
+It is its family's stock configuration plus one entry, `struprune`:
 
     intermediate_sizes   FFN channels of every block
     attention_heads      query heads of every block
@@ -12,7 +12,7 @@ Each is its family's stock configuration plus one entry, `struprune`:
 The stock keys beside it (intermediate_size, num_attention_heads, ...) state the widest block.
 """
 
-from transformers import LlamaConfig, MistralConfig, OPTConfig, Qwen2Config, Qwen3Config
+from transformers import LlamaConfig
 
 
 class PerBlockWidths:
@@ -31,19 +31,3 @@ class PerBlockWidths:
 
 class StrupruneLlamaConfig(PerBlockWidths, LlamaConfig):
     model_type = "struprune_llama"
-
-
-class StrupruneMistralConfig(PerBlockWidths, MistralConfig):
-    model_type = "struprune_mistral"
-
-
-class StrupruneQwen2Config(PerBlockWidths, Qwen2Config):
-    model_type = "struprune_qwen2"
-
-
-class StrupruneQwen3Config(PerBlockWidths, Qwen3Config):
-    model_type = "struprune_qwen3"
-
-
-class StrupruneOPTConfig(PerBlockWidths, OPTConfig):
-    model_type = "struprune_opt"

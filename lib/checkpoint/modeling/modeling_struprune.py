@@ -7,21 +7,9 @@ size. Attention, caches, masks, rope and generation stay the stock code.
 """
 
 from torch import nn
-from transformers import (
-    LlamaForCausalLM,
-    MistralForCausalLM,
-    OPTForCausalLM,
-    Qwen2ForCausalLM,
-    Qwen3ForCausalLM,
-)
+from transformers import LlamaForCausalLM
 
-from .configuration_struprune import (
-    StrupruneLlamaConfig,
-    StrupruneMistralConfig,
-    StrupruneOPTConfig,
-    StrupruneQwen2Config,
-    StrupruneQwen3Config,
-)
+from .configuration_struprune import StrupruneLlamaConfig
 
 
 def resize_block(layer, config, index):
@@ -72,19 +60,3 @@ class PerBlockModel:
 
 class StrupruneLlamaForCausalLM(PerBlockModel, LlamaForCausalLM):
     config_class = StrupruneLlamaConfig
-
-
-class StrupruneMistralForCausalLM(PerBlockModel, MistralForCausalLM):
-    config_class = StrupruneMistralConfig
-
-
-class StrupruneQwen2ForCausalLM(PerBlockModel, Qwen2ForCausalLM):
-    config_class = StrupruneQwen2Config
-
-
-class StrupruneQwen3ForCausalLM(PerBlockModel, Qwen3ForCausalLM):
-    config_class = StrupruneQwen3Config
-
-
-class StrupruneOPTForCausalLM(PerBlockModel, OPTForCausalLM):
-    config_class = StrupruneOPTConfig
