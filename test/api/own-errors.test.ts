@@ -11,6 +11,7 @@ import {
   type Progress,
   type PruneOptions,
   prune,
+  StruPruneError,
   survey,
 } from '../../lib';
 import { CALIBRATION, EVALUATION, MODEL, SMALL, workFolder } from './models';
@@ -98,6 +99,17 @@ test('the other calls, and values that are no errors', async (t) => {
   t.is(await thrownBy(survey(MODEL, { ...SMALL, onProgress: fail })), MINE);
   const output = work.path('export');
   t.is(await thrownBy(exportModel(MODEL, { output, onProgress: fail })), MINE);
+test('what a run has come to and nothing holds leaves no journal, and no word of going on', async (t) => {
+  const search = () => {
+    throw new StruPruneError('ERR_UNSUPPORTED', 'no format holds it', 'choose another');
+  };
+  const output = `${work.path('folder')}/out`;
+  const options = { ...SMALL, output, sparsity: 0.2, mask: { search } };
+  const message = 'no format holds it; choose another';
+  await t.throwsAsync(prune(MODEL, options), { code: 'ERR_UNSUPPORTED', message });
+  t.false(existsSync(dirname(output)));
+});
+
   t.false(existsSync(output));
   const curves = await survey(MODEL, SMALL);
   t.is(await thrownBy(allocate(curves, { sparsity: 0.2, allocation: { allocate: fail } })), MINE);

@@ -62,8 +62,8 @@ export interface JournalOptions {
   resume: boolean;
 }
 
-/** Failures of the run's own numbers: the same command fails again, whatever it finds finished. */
-const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_VERIFY'];
+/** Failures of what the run itself came to: the same command fails again, whatever it finds finished. */
+const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_UNSUPPORTED', 'ERR_VERIFY'];
 
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
