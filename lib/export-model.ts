@@ -87,6 +87,7 @@ export async function exportOn(
       // Its header must be what was planned.
       await (format === 'gguf' ? openGguf(path) : openCheckpoint(path));
       await sink.commit([]);
+      engine.throwIfAborted();
     });
   } finally {
     session.dispose();

@@ -12,7 +12,6 @@ import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
 import type { ModelSource } from './model/architecture';
-import { calling } from './own';
 import { checkSurvey, decide } from './pruning/decide';
 import { idleOptions } from './pruning/idle-options';
 import { runIdentity } from './pruning/journal/identity';
@@ -51,7 +50,7 @@ export async function prune(
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();
     const idle = idleOptions(options);
-    const onWarning = options.onWarning && calling(options.onWarning);
+    const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
     for (const warning of idle) onWarning?.(warning);
     try {
       const result = await pruneOn(engine, model, options, { surveys, resumable: true });
@@ -143,6 +142,7 @@ async function pruneWith(
         return known;
       });
     }
+        engine.throwIfAborted();
     await journal.remove();
     return result;
   } finally {

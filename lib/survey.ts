@@ -9,7 +9,6 @@ import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsFrom } from './options';
-import { calling } from './own';
 import type { OnProgress, OnWarning } from './progress';
 import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
@@ -56,7 +55,7 @@ export async function survey(
     const session = new Session(engine, source, dtype, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
-      const onWarning = options.onWarning && calling(options.onWarning);
+      const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
       const input = {
         session,
         ids,

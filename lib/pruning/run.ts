@@ -8,7 +8,6 @@ import { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
-import { calling } from '../own';
 import type { OnStage, OnWarning } from '../progress';
 import { sourceOf } from '../source';
 import { turn } from '../turns';
@@ -83,7 +82,7 @@ export async function openRun(
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
   const session = new Session(engine, source, dtype, setup.settings.scratch);
   const warnings: string[] = [];
-  const tell = onWarning && calling(onWarning);
+  const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
   return {
     ...setup,
