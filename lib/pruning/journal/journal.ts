@@ -20,6 +20,7 @@ import {
   exists,
   makeParents,
   removeParents,
+  requireNoMount,
   requireReplaceable,
   sync,
   WORK_NAMES,
@@ -99,6 +100,8 @@ export class Journal {
     const target = resolve(output);
     const folder = journalFolder(target);
     return asOutput(target, async () => {
+      // The folder around it may be closed to this user: that is not what is wrong.
+      await requireNoMount(target);
       const made = await makeParents(target);
       try {
         await takeLock(folder);
