@@ -1,11 +1,12 @@
 /** A checkpoint written in another format or dtype, nothing removed. */
 import { z } from 'zod';
+import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { type ExportPlan, planExport } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
-import { formatFor, requireApart, requireName } from './checkpoint/output-path';
+import { formatFor, requireName } from './checkpoint/output-path';
 import { type Engine, using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
@@ -72,7 +73,7 @@ export async function exportOn(
   const format = formatFor(output, settings.format);
   requireName(output, format);
   const { architecture } = source;
-  await requireApart(output, source.path);
+  await requireApart([[`the output ${output}`, output]], await modelFiles(source));
   const dtype = dtypeFor(source, settings);
   const widths = { architecture, pruned: architecture };
   const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
@@ -86,6 +87,7 @@ export async function exportOn(
       const path = await sink.finish();
       // Its header must be what was planned.
       await (format === 'gguf' ? openGguf(path) : openCheckpoint(path));
+      engine.throwIfAborted();
       await sink.commit([]);
     });
   } finally {

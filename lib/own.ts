@@ -29,6 +29,33 @@ export function calling<F extends Call>(call: F): F {
 }
 
 /**
+ * Those of the caller's functions that one call only tells something, so that nobody awaits them: what a promise of
+ * theirs rejects with first is thrown the next time that one of them would be told something.
+ */
+export class Listeners {
+  #rejection: { error: unknown } | undefined;
+
+  /** The listener, whose errors `isCallers` knows. */
+  hear<F extends Call>(listener: F): F {
+    const call = calling(listener);
+    const heard = (...args: never[]) => {
+      this.throwIfRejected();
+      const result = call(...args);
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => {
+          this.#rejection ??= { error };
+        });
+      }
+    };
+    return heard as F;
+  }
+
+  throwIfRejected(): void {
+    if (this.#rejection) throw this.#rejection.error;
+  }
+}
+
+/**
  * A function of the caller's in place of one of the program's, under the name by which journals, reports and model cards
  * know it. Whoever changes what the function does changes its name too, for example `flat 2`: a journal cannot tell.
  */

@@ -1,10 +1,11 @@
 /** The main path: open → survey → allocate → solve and write block by block → verify. */
 import { overlapWarning } from './calibration/corpus';
 import { tokenizerOf } from './calibration/text';
+import { requireApart } from './checkpoint/apart';
 import { copyFile, orAbort } from './checkpoint/atomic';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
-import { requireApart, requireName } from './checkpoint/output-path';
+import { requireName } from './checkpoint/output-path';
 import { type Engine, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { Session } from './engine/session';
@@ -12,13 +13,13 @@ import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
 import type { ModelSource } from './model/architecture';
-import { calling } from './own';
 import { checkSurvey, decide } from './pruning/decide';
 import { idleOptions } from './pruning/idle-options';
 import { runIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
 import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
+import { placesRead, placesWritten } from './pruning/places';
 import type { PruneResult } from './pruning/result';
 import { ridgeWarnings } from './pruning/ridge-warning';
 import { openRun, type Run, type Shared } from './pruning/run';
@@ -26,10 +27,11 @@ import { settingsUsed } from './pruning/settings-used';
 import { planOutput } from './pruning/setup';
 import { solveBlocks } from './pruning/solve-blocks';
 import { bytesOf, summarise } from './pruning/summary';
+import { mayReplace } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, writeTensors } from './pruning/write';
-import { pathOf } from './source';
+import { sourceOf } from './source';
 import { inThread } from './tokenizer';
 import { inTurns, turn } from './turns';
 
@@ -51,7 +53,7 @@ export async function prune(
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();
     const idle = idleOptions(options);
-    const onWarning = options.onWarning && calling(options.onWarning);
+    const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
     for (const warning of idle) onWarning?.(warning);
     try {
       const result = await pruneOn(engine, model, options, { surveys, resumable: true });
@@ -73,11 +75,12 @@ export async function pruneOn(
   await turn();
   const { output, format, resume, force } = settings;
   requireName(output, format);
-  await requireApart(output, pathOf(model));
+  const source = await sourceOf(model);
+  await requireApart(placesWritten(settings), await placesRead(source, settings));
   const kind = format === 'hf' ? 'folder' : 'file';
   const journal = await Journal.open(output, kind, { resume, replace: force });
   try {
-    return await pruneWith(journal, engine, model, settings, options, shared);
+    return await pruneWith(journal, engine, source, settings, options, shared);
   } catch (error) {
     const reason = engine.translate(error);
     if (shared.resumable) throw await journal.leave(reason);
@@ -89,14 +92,14 @@ export async function pruneOn(
 async function pruneWith(
   journal: Journal,
   engine: Engine,
-  model: string | ModelSource,
+  source: ModelSource,
   settings: Settings,
   options: PruneOptions,
   shared: Shared,
 ): Promise<PruneResult> {
   const start = performance.now();
   const trafficBefore = engine.scratchTraffic;
-  const run = await openRun(engine, model, settings, options, shared);
+  const run = await openRun(engine, source, settings, options, shared);
   try {
     const hashes = await hashFiles(run.source, options.signal);
     const facts = { ...run, hashes, threads: engine.threads, device: engine.device };
@@ -110,7 +113,8 @@ async function pruneWith(
       const dense = await before(run, options);
       const decision = await decide(run, journal, facts);
       if (settings.saveCalibration !== undefined) {
-        await copyFile(journal.surveyPath, settings.saveCalibration);
+        const replace = mayReplace(settings.saveCalibration, settings);
+        await copyFile(journal.surveyPath, settings.saveCalibration, { replace });
       }
       const plan = planOutput(run, decision.allocation.removed);
       const solved = await solveBlocks(run, journal, plan, decision);
@@ -138,6 +142,7 @@ async function pruneWith(
           device: engine.device,
           peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
         };
+        engine.throwIfAborted();
         await journal.putResult(known, path);
         await sink.commit([{ name: 'README.md', text: modelCard(run.source, hashes, known) }]);
         return known;

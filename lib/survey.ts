@@ -3,18 +3,19 @@ import { resolve } from 'node:path';
 import type { z } from 'zod';
 import type { PlacedLayer } from './allocation/own';
 import { readWindows } from './calibration/text';
+import { requireApart } from './checkpoint/apart';
 import { requireReplaceable } from './checkpoint/output-path';
 import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsFrom } from './options';
-import { calling } from './own';
 import type { OnProgress, OnWarning } from './progress';
 import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
 import { settingsOf, surveySchema } from './pruning/options';
+import { placesRead } from './pruning/places';
 import { setUp, targetFacts } from './pruning/setup';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
@@ -50,13 +51,19 @@ export async function survey(
     const bytes = await tokenizerBytes(source, settings.format, signal);
     const setup = setUp(source, settings, bytes);
     const { window, layers, method, dtype } = setup;
-    if (file !== undefined) await requireReplaceable(resolve(file), 'file', { replace: force });
+    if (file !== undefined) {
+      await requireApart(
+        [[`--save-calibration ${file}`, file]],
+        await placesRead(source, settings),
+      );
+      await requireReplaceable(resolve(file), 'file', { replace: force });
+    }
     const ids = await readWindows(source, calibration, { window, maxTokens, signal });
     const surveys = new Surveys();
     const session = new Session(engine, source, dtype, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
-      const onWarning = options.onWarning && calling(options.onWarning);
+      const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
       const input = {
         session,
         ids,

@@ -184,9 +184,9 @@ export class AtomicFolder {
   }
 }
 
-/** Copies a file to where one may be. @throws StruPruneError ERR_OUTPUT */
-export async function copyFile(from: string, to: string): Promise<void> {
-  const file = await AtomicFile.create(to, { replace: true });
+/** Copies a file. @throws StruPruneError ERR_OUTPUT */
+export async function copyFile(from: string, to: string, options: AtomicOptions): Promise<void> {
+  const file = await AtomicFile.create(to, options);
   await orAbort(file, async () => {
     for await (const piece of pieces(from)) await file.write(piece);
     await file.commit();

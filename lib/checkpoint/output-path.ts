@@ -1,8 +1,8 @@
 /** What may happen at an output path before and after the write; before any work where it can be known. */
 import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
-import { lstat, mkdir, open, readdir, realpath, rmdir } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { lstat, mkdir, open, readdir, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 import { StruPruneError } from '../errors';
 import type { ExportFormat } from './export-table';
@@ -48,6 +48,7 @@ export async function requireReplaceable(
   kind: 'file' | 'folder',
   options: AtomicOptions,
 ): Promise<void> {
+  await requireNoMount(target);
   if (!(await exists(target))) return;
   if (!options.replace) {
     throw new StruPruneError(
@@ -56,7 +57,15 @@ export async function requireReplaceable(
       'give another path, or --force to replace it',
     );
   }
-  const isFolder = (await lstat(target)).isDirectory();
+  const found = await lstat(target);
+  if (found.isSymbolicLink() && kind === 'folder') {
+    throw new StruPruneError(
+      'ERR_OUTPUT',
+      `${target} is a symbolic link, and a folder is to be written`,
+      'give the path that it leads to, or another one',
+    );
+  }
+  const isFolder = found.isDirectory();
   if (isFolder !== (kind === 'folder')) {
     throw new StruPruneError(
       'ERR_OUTPUT',
@@ -71,6 +80,18 @@ export async function requireReplaceable(
       'give another path, or remove the folder yourself',
     );
   }
+}
+
+/** Refuses a target where a file system begins, such as a container's volume: nothing can be renamed into its place. */
+export async function requireNoMount(target: string): Promise<void> {
+  if (!(await exists(target))) return;
+  const found = await lstat(target);
+  if (found.dev === (await stat(dirname(target))).dev) return;
+  throw new StruPruneError(
+    'ERR_OUTPUT',
+    `${target} is a mount point, which nothing can take the place of`,
+    found.isDirectory() ? 'give a folder inside it' : 'give another path',
+  );
 }
 
 /** The format that was asked for, else the one that the name of the output speaks for. */
@@ -92,23 +113,6 @@ export function requireName(target: string, format: ExportFormat): void {
         `${target} is the name of a GGUF file, and a Hugging Face folder is to be written`,
         'ask for the format gguf, or give another path',
       );
-}
-
-/** Refuses a target whose replacement would remove the model itself: the same path, or a folder around it. */
-export async function requireApart(target: string, model: string): Promise<void> {
-  const [output, source] = await Promise.all([target, model].map(realPath));
-  if (output === undefined || source === undefined) return;
-  if (output !== source && !source.startsWith(output + sep)) return;
-  throw new StruPruneError(
-    'ERR_OUTPUT',
-    `the output ${target} ${output === source ? 'is' : 'contains'} the model itself`,
-    'give another path',
-  );
-}
-
-/** Without symbolic links; undefined where nothing is there. */
-function realPath(path: string): Promise<string | undefined> {
-  return realpath(path).catch(() => undefined);
 }
 
 /** `--force` on a home folder by mistake must not remove it. */

@@ -12,6 +12,8 @@ speakAsCommandLine();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
+// A terminal that has gone takes no more words; the work goes on, or is cleared up after the SIGHUP.
+process.stderr.on('error', () => {});
 
 async function main(): Promise<number> {
   const program = createProgram();

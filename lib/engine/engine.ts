@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { counted } from '../numbers';
 import { bytes, checkedOptions, parse } from '../options';
-import { calling, isCallers } from '../own';
+import { isCallers, Listeners } from '../own';
 import type { OnProgress, OnStage } from '../progress';
 import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
@@ -44,6 +44,7 @@ export class Engine implements AsyncDisposable {
   readonly #stores = new Map<string, StoreHandle>();
   /** Of the call that has the engine now. */
   #signal: AbortSignal | undefined;
+  #listeners = new Listeners();
   /** Settles when all calls so far have ended. */
   #calls: Promise<void> = Promise.resolve();
   #disposed = false;
@@ -140,6 +141,7 @@ export class Engine implements AsyncDisposable {
     // The call before may have kept its pages within the plan of another model.
     native.setRoom(this.handle, this.memory.limit || roomWithoutLimit());
     this.#signal = signal;
+    this.#listeners = new Listeners();
     signal?.addEventListener('abort', abort, { once: true });
     try {
       signal?.throwIfAborted();
@@ -160,7 +162,7 @@ export class Engine implements AsyncDisposable {
   #tell(): void {
     const { onNotice } = this.#machine;
     const notices = this.#notices.splice(0);
-    if (onNotice) for (const text of notices) calling(onNotice)(worded(text));
+    if (onNotice) for (const text of notices) this.listeners.hear(onNotice)(worded(text));
   }
 
   /**
@@ -198,9 +200,21 @@ export class Engine implements AsyncDisposable {
     return own.code === 'ERR_ABORTED' ? reason : own;
   }
 
-  /** @internal */
+  /**
+   * Of the call that has the engine now.
+   * @internal
+   */
+  get listeners(): Listeners {
+    return this.#listeners;
+  }
+
+  /**
+   * Also throws what a promise of a listener has rejected with.
+   * @internal
+   */
   throwIfAborted(): void {
     this.#signal?.throwIfAborted();
+    this.#listeners.throwIfRejected();
   }
 
   /** Takes no further calls, waits for those it has, and frees threads and memory. */
@@ -250,7 +264,8 @@ export function withBytes(
   engine: Engine | null,
   onProgress: OnProgress | undefined,
 ): OnStage | undefined {
-  const tell = onProgress && calling(onProgress);
+  const listeners = engine?.listeners ?? new Listeners();
+  const tell = onProgress && listeners.hear(onProgress);
   return tell && ((stage) => tell({ ...stage, bytes: engine?.memory.used ?? 0 }));
 }
 

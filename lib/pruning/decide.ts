@@ -75,7 +75,7 @@ async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Mea
   if (kept) return kept;
   if (fromCalibration !== undefined) {
     // Kept as a survey of the run's own is: a resumed run goes on with the very same.
-    await copyFile(fromCalibration, journal.surveyPath);
+    await copyFile(fromCalibration, journal.surveyPath, { replace: true });
     return adoptSurvey(run, journal, identity);
   }
   const input = { session, ids, window, layers, settings, onProgress, onWarning: run.warn };

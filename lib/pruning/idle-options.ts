@@ -2,15 +2,23 @@ import { METHODS } from '../methods';
 import { flagOf, worded } from '../wording';
 import { OWN_OPTIONS, type PruneOptions } from './options';
 
-/** A warning of options that were given although the method does not read them; none where there are no such. */
+/** Warnings of options that were given although nothing reads them; none where there are no such. */
 export function idleOptions(options: PruneOptions): string[] {
-  const method = METHODS.get(options.method ?? '');
-  if (!method) return [];
+  const { method: name, layerWeights, fisherLabels } = options;
+  const method = METHODS.get(name ?? '');
+  if (!method) {
+    const idle = fisherLabels !== undefined && layerWeights && layerWeights !== 'fisher';
+    return idle ? [withoutEffect(['--fisher-labels'], `--layer-weights ${layerWeights}`)] : [];
+  }
   // What is on unless switched off says nothing by being on.
   const given = OWN_OPTIONS.filter((key) => options[key] !== undefined && options[key] !== true);
   const idle = given.filter((key) => !method.reads.includes(key));
   if (idle.length === 0) return [];
   const flags = idle.map((key) => (options[key] === false ? `--no-${key}` : flagOf(key)));
+  return [withoutEffect(flags, `--method ${method.name}`)];
+}
+
+function withoutEffect(flags: string[], reason: string): string {
   const have = flags.length === 1 ? 'has' : 'have';
-  return [worded(`${flags.join(' and ')} ${have} no effect with --method ${method.name}`)];
+  return worded(`${flags.join(' and ')} ${have} no effect with ${reason}`);
 }

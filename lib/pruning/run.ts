@@ -8,13 +8,12 @@ import { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
-import { calling } from '../own';
 import type { OnStage, OnWarning } from '../progress';
-import { sourceOf } from '../source';
 import { turn } from '../turns';
 import type { PruneOptions, Settings } from './options';
 import { requireRoom } from './room';
 import { planInput, requireNoSliding, type Setup, setUp, surveys } from './setup';
+import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
 import { tokenizerBytes } from './tokenizer-output';
 
@@ -44,13 +43,11 @@ export interface Shared {
 
 export async function openRun(
   engine: Engine,
-  model: string | ModelSource,
+  source: ModelSource,
   settings: Settings,
   { signal, onProgress, onWarning }: PruneOptions,
   { ids: given, surveys }: Shared,
 ): Promise<Run> {
-  const source = await sourceOf(model);
-  await turn();
   const sized = settings.targetSize !== undefined;
   const setup = setUp(
     source,
@@ -83,7 +80,7 @@ export async function openRun(
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
   const session = new Session(engine, source, dtype, setup.settings.scratch);
   const warnings: string[] = [];
-  const tell = onWarning && calling(onWarning);
+  const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
   return {
     ...setup,
@@ -104,7 +101,7 @@ export async function openRun(
 
 /** Refuses calibration files that a run has no use for, that are there, or that cannot be written. */
 async function requireCalibrationFiles(setup: Setup): Promise<void> {
-  const { saveCalibration, fromCalibration, output, force, resume } = setup.settings;
+  const { saveCalibration, fromCalibration, output } = setup.settings;
   if (saveCalibration === undefined && fromCalibration === undefined) return;
   if (!surveys(setup)) {
     throw new StruPruneError(
@@ -129,5 +126,5 @@ async function requireCalibrationFiles(setup: Setup): Promise<void> {
       'give a path outside it',
     );
   }
-  await requireWritable(kept, { replace: force || resume });
+  await requireWritable(kept, { replace: mayReplace(kept, setup.settings) });
 }

@@ -4,12 +4,14 @@
  */
 import { type ArrayPlan, ArraysFile, writeArrays } from '../checkpoint/arrays-file';
 import type { AtomicOptions } from '../checkpoint/atomic';
+import { parseSafetensors } from '../checkpoint/container';
 import { orRelease } from '../engine/engine';
 import { native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { SiteStatistics } from '../methods';
 import { differenceOf, type Identity } from './journal/identity';
+import type { Settings } from './options';
 import { METRIC_PAGE, type Survey } from './survey';
 import type { Layer } from './widths';
 
@@ -18,6 +20,8 @@ export interface Measured {
   columns: SiteStatistics[] | null;
   survey: Survey | null;
 }
+
+const KIND = 'struprune survey';
 
 /** Bytes of metrics that are in memory at a time, about. */
 const PIECE_BYTES = 2 ** 20;
@@ -48,7 +52,7 @@ export async function writeSurvey(
     };
     arrays.push({ name: 'metrics', dtype: 'F32', shape: [rows, cols], pieces });
   }
-  const metadata = { kind: 'struprune survey', identity: JSON.stringify(identity) };
+  const metadata = { kind: KIND, identity: JSON.stringify(identity) };
   await writeArrays(path, arrays, metadata, options);
 }
 
@@ -79,9 +83,25 @@ export async function requireSurvey(path: string, identity: Identity): Promise<v
   requireSame(await ArraysFile.open(path), identity);
 }
 
+/** Whether a survey may be kept at a path where something is: a run that goes on may have kept its own there. */
+export function mayReplace(
+  path: string,
+  { force, resume }: Pick<Settings, 'force' | 'resume'>,
+): boolean {
+  return force || (resume && isSurvey(path));
+}
+
+function isSurvey(path: string): boolean {
+  try {
+    return parseSafetensors(path).metadata.kind === KIND;
+  } catch {
+    return false;
+  }
+}
+
 function requireSame(file: ArraysFile, identity: Identity): void {
   const { kind, identity: stored } = file.metadata;
-  if (kind !== 'struprune survey' || stored === undefined) {
+  if (kind !== KIND || stored === undefined) {
     throw new StruPruneError(
       'ERR_CHECKPOINT',
       `${file.path} is no calibration of this program`,

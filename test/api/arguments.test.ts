@@ -133,4 +133,8 @@ test('options that the method does not read are warned of, and no others', async
   t.deepEqual(result.warnings, warnings);
   const read = { method: 'wanda-sp', allocation: 'energy', energyForm: 'full' } as const;
   t.deepEqual((await run(work.path('read'), read)).warnings, []);
+  const labels = { fisherLabels: 'sampled', layerWeights: 'probe' } as const;
+  t.deepEqual((await run(work.path('labels'), labels)).warnings, [
+    'fisherLabels has no effect with layerWeights probe',
+  ]);
 });

@@ -11,6 +11,7 @@ import {
   type Progress,
   type PruneOptions,
   prune,
+  StruPruneError,
   survey,
 } from '../../lib';
 import { CALIBRATION, EVALUATION, MODEL, SMALL, workFolder } from './models';
@@ -35,6 +36,12 @@ const thrownBy = (call: Promise<unknown>) =>
     (error) => error,
   );
 
+/** The same as a promise that rejects, which is thrown at the next event. */
+const later =
+  <A>(listener: (told: A) => void) =>
+  async (told: A) =>
+    listener(told);
+
 const RUNS: [what: string, more: Partial<PruneOptions>, resumable: boolean][] = [
   ['onProgress, survey', { onProgress: failAt('survey', 2) }, false],
   ['onProgress, Fisher survey', { onProgress: failAt('survey', 2), layerWeights: 'fisher' }, false],
@@ -42,6 +49,10 @@ const RUNS: [what: string, more: Partial<PruneOptions>, resumable: boolean][] = 
   ['onProgress, solve', { onProgress: failAt('solve', 2) }, true],
   ['onProgress, write', { onProgress: failAt('write') }, true],
   ['onWarning', { onWarning: fail, eval: CALIBRATION }, false],
+  ['onProgress, late, survey', { onProgress: later(failAt('survey', 2)) }, false],
+  ['onProgress, late, solve', { onProgress: later(failAt('solve', 2)) }, true],
+  ['onProgress, late, last block', { onProgress: later(failAt('write', 5)) }, true],
+  ['onWarning, late', { onWarning: later(fail), eval: CALIBRATION }, false],
   ['an allocation', { allocation: { name: 'a', allocate: fail } }, true],
   ['a late allocation', { allocation: { name: 'a', allocate: async () => fail() } }, true],
   ['a mask search', { mask: { name: 'm', search: fail } }, true],
@@ -88,6 +99,17 @@ test('errors of ours that a mask search lets through stay ours', async (t) => {
   await t.throwsAsync(prune(MODEL, options), { code: 'ERR_ARGUMENT' });
 });
 
+test('what a run has come to and nothing holds leaves no journal, and no word of going on', async (t) => {
+  const search = () => {
+    throw new StruPruneError('ERR_UNSUPPORTED', 'no format holds it', 'choose another');
+  };
+  const output = `${work.path('folder')}/out`;
+  const options = { ...SMALL, output, sparsity: 0.2, mask: { search } };
+  const message = 'no format holds it; choose another';
+  await t.throwsAsync(prune(MODEL, options), { code: 'ERR_UNSUPPORTED', message });
+  t.false(existsSync(dirname(output)));
+});
+
 test('the other calls, and values that are no errors', async (t) => {
   const text = { text: EVALUATION, window: 128, maxTokens: 512 };
   t.is(await thrownBy(evaluate(MODEL, { ...text, onProgress: fail })), MINE);
@@ -103,15 +125,20 @@ test('the other calls, and values that are no errors', async (t) => {
   t.is(await thrownBy(allocate(curves, { sparsity: 0.2, allocation: { allocate: fail } })), MINE);
 });
 
-test('onNotice: its call ends, the engine goes on', async (t) => {
-  const text = { text: EVALUATION, window: 128, maxTokens: 512 };
-  const notices: string[] = [];
-  const onNotice = (notice: string) => {
-    notices.push(notice);
-    fail();
-  };
-  await using engine = new Engine({ threads: 1, onNotice });
-  t.is(await thrownBy(evaluate(MODEL, { ...text, engine })), MINE);
-  t.is(notices.length, 1);
-  t.true((await evaluate(MODEL, { ...text, engine })).perplexity > 1);
-});
+for (const [when, throws] of [
+  ['at once', fail],
+  ['late', later(fail)],
+] as const) {
+  test(`onNotice, ${when}: its call ends, the engine goes on`, async (t) => {
+    const text = { text: EVALUATION, window: 128, maxTokens: 512, onProgress: () => {} };
+    const notices: string[] = [];
+    const onNotice = (notice: string) => {
+      notices.push(notice);
+      return throws(undefined as never);
+    };
+    await using engine = new Engine({ threads: 1, onNotice });
+    t.is(await thrownBy(evaluate(MODEL, { ...text, engine })), MINE);
+    t.is(notices.length, 1);
+    t.true((await evaluate(MODEL, { ...text, engine })).perplexity > 1);
+  });
+}

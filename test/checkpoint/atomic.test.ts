@@ -1,4 +1,14 @@
-import { chmod, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -115,6 +125,11 @@ test('files and folders do not replace each other', async (t) => {
   const refused = { code: 'ERR_OUTPUT', message: /is a f\w+, and a f\w+ is to be written/ };
   await t.throwsAsync(AtomicFolder.create(join(parent, 'file'), options), refused);
   await t.throwsAsync(AtomicFile.create(join(parent, 'folder'), options), refused);
+  await symlink(join(parent, 'folder'), join(parent, 'link'));
+  await t.throwsAsync(AtomicFolder.create(join(parent, 'link'), options), {
+    code: 'ERR_OUTPUT',
+    message: /link is a symbolic link, .*; give the path that it leads to/,
+  });
 });
 
 test('a path below a file is named as such', async (t) => {

@@ -1,10 +1,10 @@
-/** A second Ctrl-C, while the first one is not heard. */
+/** A second Ctrl-C, while the first one is not heard; a terminal that goes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { CALIBRATION, scratch, TINY } from './run';
+import { CALIBRATION, quickPrune, run, scratch, TINY } from './run';
 
 for (const name of ['small', 'small.gguf']) {
   test(`twice Ctrl-C while ${name} is half made: exit at once, the journal alone is left`, async (t) => {
@@ -33,3 +33,27 @@ for (const name of ['small', 'small.gguf']) {
     t.deepEqual(readdirSync(folder), half);
   });
 }
+
+test('stderr that breaks is no failure: the run goes on', async (t) => {
+  const folder = await scratch(t);
+  const args = quickPrune(join(folder, 'small'), '--method', 'flap', '--no-refit', '--json');
+  const { code, stdout, stderr } = await run(args, {
+    onStderr: (_, child) => child.stderr!.destroy(),
+  });
+  t.is(code, 0, stderr);
+  t.is(JSON.parse(stdout).warnings.length, 1);
+  t.deepEqual(readdirSync(folder), ['small']);
+});
+
+test('a terminal that goes: SIGHUP finds no stderr, and the run clears up', async (t) => {
+  const folder = await scratch(t);
+  const args = quickPrune(join(folder, 'small'), '--calibration-tokens', '65536');
+  const { code, signal } = await run(args, {
+    onStderr: (_, child) => {
+      child.stderr!.destroy();
+      child.kill('SIGHUP');
+    },
+  });
+  t.deepEqual([code, signal], [129, null]);
+  t.deepEqual(readdirSync(folder), []);
+});

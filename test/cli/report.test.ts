@@ -1,11 +1,11 @@
 /** `prune --report` as a user runs it. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { numbersOf, tableOf } from '../report/page';
 import { soundPage } from '../report/sound';
-import { EVALUATION, quickPrune, run, scratch } from './run';
+import { CALIBRATION, EVALUATION, quickPrune, run, scratch } from './run';
 
 const evaluated = ['--eval', EVALUATION, '--eval-tokens', '256'];
 
@@ -82,4 +82,33 @@ test('a report that could not be written is refused before any work', async (t) 
   const third = await run(quickPrune(output, ...quick, '--force', '--report', isFolder));
   t.is(third.code, 4);
   t.false(existsSync(output));
+});
+
+test('a report that fails at the end leaves the result on stdout', async (t) => {
+  const folder = await scratch(t);
+  const report = join(folder, 'report.html');
+  let taken: Promise<void> | undefined;
+  const quick = ['--method', 'magnitude', '--json', '--report', report];
+  const output = join(folder, 'small');
+  const { code, stdout, stderr } = await run(quickPrune(output, ...quick), {
+    onStderr: () => {
+      taken ??= writeFile(report, 'mine');
+    },
+  });
+  await taken;
+  t.is(code, 4, stderr);
+  t.regex(stderr, /^error: .*report\.html exists already; .* \[ERR_OUTPUT\]$/m);
+  t.is(JSON.parse(stdout).output, output);
+  t.is(await readFile(report, 'utf8'), 'mine');
+});
+
+test('a report never takes the place of a text', async (t) => {
+  const folder = await scratch(t);
+  const text = join(folder, 'text.html');
+  await copyFile(CALIBRATION, text);
+  const more = ['--calibration', text, '--report', text, '--force'];
+  const { code, stderr } = await run(quickPrune(join(folder, 'small'), ...more));
+  t.is(code, 4);
+  t.regex(stderr, /--report .*text\.html is --calibration .*; give another path \[ERR_OUTPUT\]/);
+  t.deepEqual(await readFile(text), await readFile(CALIBRATION));
 });

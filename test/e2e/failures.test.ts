@@ -17,6 +17,7 @@ import { exportModel } from '../../lib/export-model';
 import type { Progress } from '../../lib/progress';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
+import { survey } from '../../lib/survey';
 import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
 
@@ -220,8 +221,12 @@ test.serial(
 test.serial('outputs that cannot be written', async (t) => {
   const model = work.model('llama2');
   const file = textFile('');
-  const attempt = (output: string, message: RegExp) =>
-    refuses(t, model, { code: 'ERR_OUTPUT', message }, { output });
+  const attempt = (output: string, message: RegExp, more: Partial<PruneOptions> = {}) =>
+    refuses(t, model, { code: 'ERR_OUTPUT', message }, { output, ...more });
+  // As a container's volume is one.
+  if (process.platform === 'linux') {
+    await attempt('/proc', /is a mount point, .*; give a folder inside it/, { force: true });
+  }
   for (const suffix of ['', '.gguf']) {
     await attempt(join(file, `out${suffix}`), /part of the path is a file/);
     await attempt(join(file, `deep/out${suffix}`), /part of the path is a file/);
@@ -252,6 +257,53 @@ test.serial('an output whose replacement would remove the model', async (t) => {
     await t.throwsAsync(exported, { code: 'ERR_OUTPUT', message });
   }
   t.deepEqual([hashesOf(model), hashesOf(gguf)], before);
+});
+
+test.serial('an output, a survey or a journal never takes the place of what is read', async (t) => {
+  const folder = work.emptyFolder();
+  const hub = join(folder, 'hub');
+  const model = join(hub, 'snapshots', 'model');
+  const blobs = join(hub, 'blobs');
+  cpSync(work.model('llama2'), blobs, { recursive: true });
+  mkdirSync(model, { recursive: true });
+  for (const name of readdirSync(blobs)) symlinkSync(join(blobs, name), join(model, name));
+  const output = join(folder, 'out');
+  const journal = `${output}.struprune-journal`;
+  for (const path of [output, journal]) {
+    mkdirSync(path);
+    writeFileSync(join(path, 'config.json'), '{}');
+    cpSync(CALIBRATION, join(path, 'text'));
+  }
+  symlinkSync(join(output, 'text'), join(folder, 'link'));
+  const notes = textFile('mine');
+  const folders = [blobs, output, journal];
+  const before = folders.map(hashesOf);
+  const rows: [message: RegExp, more: Partial<PruneOptions>][] = [
+    [/the output .*blobs contains \w+\.\w+ of the model; give another path/, { output: blobs }],
+    [/the output .*out contains calibration .*text;/, { output, calibration: `${output}/text` }],
+    [/the output .*out contains calibration .*link;/, { output, calibration: `${folder}/link` }],
+    [/the output .*out contains eval .*text;/, { output, eval: `${output}/text` }],
+    [/contains fromCalibration .*text;/, { output, fromCalibration: `${output}/text` }],
+    [/the journal .* contains calibration/, { output, calibration: `${journal}/text` }],
+    [/saveCalibration .* is calibration/, { calibration: notes, saveCalibration: notes }],
+    [/is model\.safetensors of the model/, { saveCalibration: `${model}/model.safetensors` }],
+    [/is tokenizer\.json of the model/, { saveCalibration: `${blobs}/tokenizer.json` }],
+  ];
+  for (const [message, more] of rows) {
+    for (const how of [{ force: true }, { resume: true }]) {
+      const options = { method: 'struprune', ...how, ...more } as const;
+      await refuses(t, model, { code: 'ERR_OUTPUT', message }, options);
+    }
+  }
+  const exported = exportModel(model, { output: blobs, force: true });
+  await t.throwsAsync(exported, { code: 'ERR_OUTPUT', message: /contains .* of the model/ });
+  const curves = { calibration: notes, saveCalibration: notes, force: true };
+  await t.throwsAsync(survey(model, curves), { code: 'ERR_OUTPUT', message: /is calibration/ });
+  t.deepEqual(folders.map(hashesOf), before);
+  // A run that goes on replaces a survey, and no other file.
+  const resume = { method: 'struprune', saveCalibration: notes, resume: true } as const;
+  await refuses(t, model, { code: 'ERR_OUTPUT', message: /exists already/ }, resume);
+  t.is(readFileSync(notes, 'utf8'), 'mine');
 });
 
 test.serial('a method without refits adds none', async (t) => {

@@ -19,15 +19,17 @@ export function addPrune(program: Command): void {
       const { prune } = await import('../../prune');
       const samples = parsed.samples ?? !parsed.json;
       const options = optionsFrom<PruneOptions>(PRUNE_FLAGS, { ...parsed, samples });
-      const report = await reportOf(options, parsed.report as string | true | undefined);
+      const report = await reportOf(model, options, parsed.report as string | true | undefined);
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...options, ...callbacks }),
       ).catch((error: unknown) => {
         throw withJournal(error, options.output);
       });
-      await report?.write(model, result);
+      // First of all, whatever becomes of the report: the run took long.
       if (parsed.json) printJson(result);
-      else print([pruneReport(result), ...(report ? [`report: ${report.path}`] : [])].join('\n\n'));
+      else print(pruneReport(result));
+      await report?.write(result);
+      if (report && !parsed.json) print(`\nreport: ${report.path}`);
     });
   addFlags(command, PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
   command.hook('preAction', () => {

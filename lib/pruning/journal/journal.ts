@@ -7,20 +7,20 @@
  *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
  *     output, replaced     the output being put together; an older one that steps aside for it
  *     result.json          written last before the output appears, with what is in journal.json and the output's inode
- *     lock.json            the process that works on it (lock.ts)
+ *     lock.json            the process that works on it (lock.ts): taken first and let go last
  *
  * Every file but `output` is written under another name, brought to the disk and renamed.
  */
 import { createHash } from 'node:crypto';
-import { lstat, readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AtomicFile, orAbort } from '../../checkpoint/atomic';
 import { asOutput } from '../../checkpoint/output-error';
 import {
   exists,
-  makeFolder,
   makeParents,
   removeParents,
+  requireNoMount,
   requireReplaceable,
   sync,
   WORK_NAMES,
@@ -32,7 +32,7 @@ import type { BlockKeep } from '../../model/groups';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
-import { LOCK, requireUnlocked, takeLock } from './lock';
+import { LOCK, releaseLock, takeLock } from './lock';
 
 /** What is known of a finished block beside its tensors. */
 export interface BlockRecord {
@@ -63,8 +63,8 @@ export interface JournalOptions {
   resume: boolean;
 }
 
-/** Failures of the run's own numbers: the same command fails again, whatever it finds finished. */
-const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_VERIFY'];
+/** Failures of what the run itself came to: the same command fails again, whatever it finds finished. */
+const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_UNSUPPORTED', 'ERR_VERIFY'];
 
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
@@ -100,17 +100,22 @@ export class Journal {
     const target = resolve(output);
     const folder = journalFolder(target);
     return asOutput(target, async () => {
+      // The folder around it may be closed to this user: that is not what is wrong.
+      await requireNoMount(target);
       const made = await makeParents(target);
       try {
-        await requireUnlocked(folder);
-        await restoreReplaced(folder, target);
-        const complete = resume && (await isComplete(folder, target));
-        if (!complete) await requireReplaceable(target, kind, { replace });
-        if (!resume) await clear(folder, replace);
-        await makeFolder(folder);
-        await sync(dirname(folder));
         await takeLock(folder);
-        return new Journal(target, made, complete);
+        try {
+          await sync(dirname(folder));
+          await restoreReplaced(folder, target);
+          const complete = resume && (await isComplete(folder, target));
+          if (!complete) await requireReplaceable(target, kind, { replace });
+          if (!resume) await startAgain(folder, replace);
+          return new Journal(target, made, complete);
+        } catch (error) {
+          await releaseLock(folder);
+          throw error;
+        }
       } catch (error) {
         await removeParents(target, made);
         throw error;
@@ -213,15 +218,11 @@ export class Journal {
     await this.writeJson(RESULT, stored);
   }
 
-  /** The output is in its place: the journal goes, what says so last. */
+  /** The output is in its place: the journal goes. */
   remove(): Promise<void> {
     return asOutput(this.folder, async () => {
-      const last = [HEAD, LOCK, RESULT];
-      const names = (await readdir(this.folder)).filter((name) => !last.includes(name));
-      for (const name of [...names, ...last]) {
-        await rm(join(this.folder, name), { recursive: true, force: true });
-      }
-      await rmdir(this.folder);
+      await clear(this.folder);
+      await releaseLock(this.folder);
     });
   }
 
@@ -236,11 +237,12 @@ export class Journal {
     const useless = begun && HOPELESS.includes(code);
     if (worth && !useless) {
       if (begun) await this.tidy();
-      await rm(join(this.folder, LOCK), { force: true });
+      await releaseLock(this.folder);
       if (!begun || !(error instanceof StruPruneError)) return error;
       return error.with(`the same run with --resume goes on from block ${this.finished}`);
     }
-    await discard(this.folder);
+    await clear(this.folder);
+    await releaseLock(this.folder);
     await removeParents(this.target, this.madeParents);
     return error;
   }
@@ -346,8 +348,8 @@ async function inodeOf(path: string): Promise<string> {
   return String((await lstat(path, { bigint: true })).ino);
 }
 
-/** Removes a journal that is not to be gone on with. */
-async function clear(folder: string, replace: boolean): Promise<void> {
+/** Clears away a journal that is not to be gone on with. */
+async function startAgain(folder: string, replace: boolean): Promise<void> {
   if (!replace && (await holdsWork(folder))) {
     throw new StruPruneError(
       'ERR_OUTPUT',
@@ -355,11 +357,17 @@ async function clear(folder: string, replace: boolean): Promise<void> {
       'go on with it by --resume, or start again by --force',
     );
   }
-  await discard(folder);
+  await clear(folder);
 }
 
-/** First what says whose work it is: what a kill leaves of the rest is then nobody's. */
-async function discard(folder: string): Promise<void> {
-  await rm(join(folder, HEAD), { force: true });
-  await rm(folder, { recursive: true, force: true });
+/**
+ * Everything in a journal but its lock. First goes what says whose work it is: what a kill leaves of the rest is then
+ * nobody's. Last what says that the output is in its place.
+ */
+async function clear(folder: string): Promise<void> {
+  const apart = [HEAD, LOCK, RESULT];
+  const names = (await namesIn(folder)).filter((name) => !apart.includes(name));
+  for (const name of [HEAD, ...names, RESULT]) {
+    await rm(join(folder, name), { recursive: true, force: true });
+  }
 }
