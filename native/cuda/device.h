@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -40,7 +41,9 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-// The slab. Throws ERR_BUDGET when the GPU cannot give it.
+// The slab. Throws ERR_BUDGET when the GPU cannot give it. With STRUPRUNE_CUDA_CHECK=1 it counts
+// the same bytes, but every piece is an allocation of its own: compute-sanitizer knows no other
+// borders.
 class Slab {
  public:
   explicit Slab(size_t bytes);
@@ -52,8 +55,11 @@ class Slab {
   const FreeList& list() const { return list_; }
 
  private:
+  void* TakeOwn(size_t bytes, size_t offset);
   FreeList list_;
+  const bool checked_;
   char* data_ = nullptr;
+  std::map<void*, size_t> own_;  // pieces of their own -> offset in list_
 };
 
 // Pinned host memory: copies from and to it run beside computation.

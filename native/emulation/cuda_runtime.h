@@ -94,6 +94,7 @@ template <typename Fn>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, Fn*) {
   return cudaSuccess;
 }
+cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaMalloc(void** data, size_t bytes);
 cudaError_t cudaFree(void* data);
 cudaError_t cudaMallocHost(void** data, size_t bytes);
