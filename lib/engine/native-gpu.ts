@@ -55,6 +55,14 @@ export interface NativeSitePlan {
   pinnedBytes: number;
 }
 
+/** What an engine has got with its GPU. */
+export interface AttachedGpu {
+  /** Its name, and where its products come from. */
+  description: string;
+  /** Whether that is cuBLAS. */
+  hasBlas: boolean;
+}
+
 export interface GpuTimes {
   /** Pages and weights. */
   copyIn: number;
@@ -71,7 +79,7 @@ export interface NativeGpu {
   attachGpu(
     engine: EngineHandle,
     options: { library: string; index: number; memory: number; bf16: boolean },
-  ): Promise<string>;
+  ): Promise<AttachedGpu>;
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;

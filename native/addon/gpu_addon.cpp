@@ -63,8 +63,8 @@ Napi::Value ProbeGpus(const Info& info) {
   return result;
 }
 
-// (engine, {library, index, memory, bf16}) -> Promise<description>: sites of the engine run on the
-// GPU from here.
+// (engine, {library, index, memory, bf16}) -> Promise<{description, hasBlas}>: sites of the engine
+// run on the GPU from here.
 Napi::Value AttachGpu(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const Napi::Object options = GetObject(info[1], "options");
@@ -76,14 +76,23 @@ Napi::Value AttachGpu(const Info& info) {
   open.gram = cuda::Precision::kBf16x3;
   open.forward =
       GetBool(options.Get("bf16"), "bf16") ? cuda::Precision::kBf16 : cuda::Precision::kBf16x3;
-  auto text = std::make_shared<std::string>();
+  struct About {
+    std::string description;
+    bool has_blas = false;
+  };
+  auto about = std::make_shared<About>();
   return RunOn(
       info.Env(), context,
       [=] {
         context->gpu = std::make_shared<CudaDevice>(CudaLibrary::Load(library), open);
         *text = context->gpu->Describe();
       },
-      [text](Napi::Env env) -> Napi::Value { return Napi::String::New(env, *text); });
+      [about](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("description", about->description);
+        result.Set("hasBlas", about->has_blas);
+        return result;
+      });
 }
 
 // (engine) -> {used, peak, limit} of the GPU's memory in bytes, null without a GPU

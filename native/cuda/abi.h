@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 2;
+inline constexpr uint32_t kAbiVersion = 3;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -47,7 +47,7 @@ struct OpenOptions {
   int32_t index;
   uint64_t budget;          // bytes of device memory, library work space included; 0 = 90 % of free
   const char* cublas;       // host: path of cuBLAS; null = the usual names
-  const char* cusolver;     // host: path of cuSOLVER; null = the usual names
+  const char* cusolver;     // host: path of cuSOLVER, opened when needed; null = the usual names
   int32_t allow_libraries;  // 0: built-in kernels alone
 };
 
@@ -109,7 +109,10 @@ struct Api {
   void (*close)(Device*);
   int (*memory)(Device*, Failure*, MemoryReport* report);
   int (*site_times)(Device*, Failure*, SiteTimes* times);
-  int (*describe)(Device*, Failure*, char* text, int64_t size);  // name and libraries in use
+  // Name and where products come from; *blas = 1 where that is cuBLAS.
+  int (*describe)(Device*, Failure*, char* text, int64_t size, int32_t* blas);
+  // *found = 1 where cuSOLVER is there, which this call opens.
+  int (*has_solver)(Device*, Failure*, int32_t* found);
 
   int (*allocate)(Device*, Failure*, int64_t bytes, void** data);
   int (*release)(Device*, Failure*, void* data);

@@ -67,12 +67,14 @@ void Memory(Device& device, MemoryReport* report) {
 
 void SiteTimesOf(Device& device, SiteTimes* times) { *times = device.times; }
 
-void Describe(Device& device, char* text, int64_t size) {
+void Describe(Device& device, char* text, int64_t size, int32_t* blas) {
   std::string all = device.info.name;
   all += device.blas ? ", " + device.blas->Describe() : ", built-in products";
-  all += device.solver ? ", " + device.solver->Describe() : ", built-in factors";
   Fill(text, static_cast<size_t>(size), all);
+  *blas = device.blas != nullptr;
 }
+
+void HasSolver(Device& device, int32_t* found) { *found = device.FindSolver() != nullptr; }
 
 void Allocate(Device& device, int64_t bytes, void** data) {
   *data = device.slab.Take(static_cast<size_t>(bytes));
@@ -164,6 +166,7 @@ constexpr Api kApi = {
     .memory = Entry<&Memory>::Call,
     .site_times = Entry<&SiteTimesOf>::Call,
     .describe = Entry<&Describe>::Call,
+    .has_solver = Entry<&HasSolver>::Call,
     .allocate = Entry<&Allocate>::Call,
     .release = Entry<&Release>::Call,
     .upload = Entry<&Upload>::Call,

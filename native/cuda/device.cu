@@ -111,15 +111,22 @@ Device::Device(const OpenOptions& options)
       info(CheckDevice(options.index)),
       slab(BudgetOf(options, info)),
       clock_start(cudaEventDefault),
-      clock_end(cudaEventDefault) {
+      clock_end(cudaEventDefault),
+      sought_(!options.allow_libraries) {
   if (!options.allow_libraries) return;
+  if (options.cusolver) cusolver_ = options.cusolver;
   const size_t bytes = WorkspaceOf(slab.list().limit());
   workspace = Allocate<char>(static_cast<int64_t>(bytes));
   blas = Blas::Open(options.cublas, compute, workspace.data(), bytes);
   if (!blas) workspace = {};
-  solver = Solver::Open(options.cusolver, compute);
 }
 
 Device::~Device() { cudaStreamSynchronize(compute); }
+
+const Solver* Device::FindSolver() {
+  if (!sought_) solver_ = Solver::Open(cusolver_ ? cusolver_->c_str() : nullptr, compute);
+  sought_ = true;
+  return solver_.get();
+}
 
 }  // namespace struprune::cuda

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -123,6 +124,10 @@ struct Device {
   explicit Device(const OpenOptions& options);
   ~Device();
 
+  // cuSOLVER, looked for at the first call, since a run's sites need none; null where it is not
+  // there.
+  const Solver* FindSolver();
+
   template <typename T>
   Array<T> Allocate(int64_t count) {
     return Array<T>(slab, count);
@@ -135,8 +140,12 @@ struct Device {
   Event clock_start, clock_end;
   Array<char> workspace;  // of cuBLAS
   std::unique_ptr<Blas> blas;
-  std::unique_ptr<Solver> solver;
   SiteTimes times{};
+
+ private:
+  std::optional<std::string> cusolver_;  // empty: the usual names
+  bool sought_;
+  std::unique_ptr<Solver> solver_;
 };
 
 // Makes a context and looks for a kernel image. Throws ERR_DEVICE, ERR_BUDGET.

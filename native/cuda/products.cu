@@ -30,10 +30,10 @@ void CallBlas(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
               const void* a, int64_t lda, const void* b, int64_t ldb, const void* beta, void* c,
               int64_t ldc, int operand, int result, int compute) {
   const Blas& blas = *device.blas;
-  CheckLibrary(blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m),
-                                 Int(k), alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c,
-                                 result, Int(ldc), compute, kAlgoDefault),
-               "cublasGemmEx");
+  CheckBlas(blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m),
+                              Int(k), alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c,
+                              result, Int(ldc), compute, kAlgoDefault),
+            "cublasGemmEx");
 }
 
 // Elements of an operand that lie in `rows` rows of stride ld, the last one `cols` long.

@@ -58,6 +58,7 @@ class CudaDevice {
   const cuda::Api& api() const { return library_->api(); }
   const CudaOptions& options() const { return options_; }
   std::string Describe() const;
+  bool has_blas() const;
   cuda::MemoryReport memory() const;
   cuda::SiteTimes times() const;
 

@@ -137,6 +137,13 @@ INSTANTIATE_TEST_SUITE_P(Gpu, GpuProducts, testing::ValuesIn(AllKinds()),
 
 class GpuFactors : public GpuTest {
  protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped() || !GetParam().libraries) return;
+    int32_t found = 0;
+    gpu().Call(&cuda::Api::has_solver, &found);
+    if (found == 0) GTEST_SKIP() << "cuSOLVER is not here";
+  }
   // A Gram matrix of more rows than columns, in rows of stride n + 3.
   static std::vector<double> Positive(size_t n) {
     const auto x = RandomValues<double>(2 * n * n, 7);

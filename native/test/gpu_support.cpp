@@ -62,8 +62,7 @@ std::shared_ptr<CudaDevice> OpenGpu(bool libraries) {
     options.cusolver = setup.cusolver;
     device = std::make_shared<CudaDevice>(CudaLibrary::Load(setup.library), options);
   }
-  if (libraries && device->Describe().find("built-in") != std::string::npos) return nullptr;
-  return device;
+  return libraries && !device->has_blas() ? nullptr : device;
 }
 
 double BoundOf(const GpuKind& kind, double terms) {
