@@ -64,6 +64,8 @@ export interface AttachedGpu {
 }
 
 export interface GpuTimes {
+  /** Copies of pages on the host, between its memory and what is pinned. */
+  host: number;
   /** Pages and weights. */
   copyIn: number;
   forward: number;
@@ -83,6 +85,6 @@ export interface NativeGpu {
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
-  /** Seconds of the GPU's streams for sites so far; copies run beside computation. null without a GPU. */
+  /** Seconds of the host's copies and of the GPU's streams for sites so far, which run beside each other. null without a GPU. */
   gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }

@@ -107,13 +107,14 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
-// (engine) -> {copyIn, forward, sums, copyOut}: seconds of the GPU's streams for sites so far, null
-// without a GPU
+// (engine) -> {host, copyIn, forward, sums, copyOut}: seconds that the host copied pages, and of
+// the GPU's streams for sites, so far; null without a GPU
 Napi::Value GpuTimesOf(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   if (!context->gpu) return info.Env().Null();
   const cuda::SiteTimes times = context->gpu->times();
   Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("host", context->gpu->host_seconds());
   result.Set("copyIn", times.copy_in);
   result.Set("forward", times.forward);
   result.Set("sums", times.sums);

@@ -58,7 +58,7 @@ struct MemoryReport {
 // Seconds of the streams for sites since the device was opened. Copies run beside computation: the
 // sum may be longer than it took.
 struct SiteTimes {
-  double copy_in;  // pages and weights
+  double copy_in;  // pages and weights, from memory that the device reads by itself
   double forward;
   double sums;      // Gram matrices, moments, residuals
   double copy_out;  // pages and sums
@@ -96,6 +96,17 @@ struct SiteSpec {
   int32_t residual;             // pushes bring dense states, and R and RᵀX are kept
   float alpha, beta;
   Precision forward, gram;
+};
+
+// Host: pinned memory of a page on its way in, null where the site reads no such states.
+struct SitePage {
+  float *hidden, *before, *after;  // [flight, hidden]; the last two: dense states
+};
+
+// Host: pinned memory of a page that came back, null where the site makes no such states.
+struct SiteResult {
+  const float *hidden, *x;  // [rows, hidden], [rows, width]
+  int32_t finite;           // 0 where the hidden states are no longer finite
 };
 
 // One table a library; `size` guards against a header of another age.
@@ -209,17 +220,15 @@ struct Api {
   // Eigenvalues w[n] ascending of the symmetric a[n, n], whose rows become the eigenvectors.
   int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
 
-  // One site over streamed pages. Weights go up at open. push takes rows of hidden states and
-  // returns when they have been copied to pinned memory; pop waits for the oldest push. At most two
-  // pushes may wait: copies of one run beside the computation of the other.
+  // One site over streamed pages. Weights go up at open. stage says where the rows of the next push
+  // belong, push sets off what is done with them, pop waits for the oldest push; what it says holds
+  // until the next stage. At most two pushes may wait: copies of one run beside the computation of
+  // the other.
   int (*site_bytes)(Device*, Failure*, const SiteSpec*, uint64_t* device, uint64_t* pinned);
   int (*site_open)(Device*, Failure*, const SiteSpec*, const SiteWeights*, Site** site);
-  // Host: hidden[rows, hidden]; before and after the dense states with `residual`, else null.
-  int (*site_push)(Device*, Failure*, Site*, int64_t rows, const float* hidden, const float* before,
-                   const float* after);
-  // Host: hidden[rows, hidden] with `advance`, x[rows, width] with `keep`, else null; *finite = 0
-  // where the hidden states are no longer finite.
-  int (*site_pop)(Device*, Failure*, Site*, float* hidden, float* x, int32_t* finite);
+  int (*site_stage)(Device*, Failure*, Site*, SitePage* page);
+  int (*site_push)(Device*, Failure*, Site*, int64_t rows);
+  int (*site_pop)(Device*, Failure*, Site*, SiteResult* result);
   // Host: rows [first, first + count) of the pass's Gram rows, each width long.
   int (*site_gram)(Device*, Failure*, Site*, int64_t first, int64_t count, double* gram);
   // Host: squares and sums[width]; with `residual` cross[hidden, width], residual_sums[hidden],

@@ -131,14 +131,11 @@ void SiteOpen(Device& device, const SiteSpec* spec, const SiteWeights* weights, 
   *site = reinterpret_cast<Site*>(runner.release());
 }
 
-void SitePush(Device&, Site* site, int64_t rows, const float* hidden, const float* before,
-              const float* after) {
-  Runner(site).Push(rows, hidden, before, after);
-}
+void SiteStage(Device&, Site* site, SitePage* page) { *page = Runner(site).Stage(); }
 
-void SitePop(Device&, Site* site, float* hidden, float* x, int32_t* finite) {
-  Runner(site).Pop(hidden, x, finite);
-}
+void SitePush(Device&, Site* site, int64_t rows) { Runner(site).Push(rows); }
+
+void SitePop(Device&, Site* site, SiteResult* result) { *result = Runner(site).Pop(); }
 
 void SiteGram(Device&, Site* site, int64_t first, int64_t count, double* gram) {
   Runner(site).ReadGram(first, count, gram);
@@ -203,6 +200,7 @@ constexpr Api kApi = {
     .eigen = Entry<&Eigen>::Call,
     .site_bytes = Entry<&SiteBytesOf>::Call,
     .site_open = Entry<&SiteOpen>::Call,
+    .site_stage = Entry<&SiteStage>::Call,
     .site_push = Entry<&SitePush>::Call,
     .site_pop = Entry<&SitePop>::Call,
     .site_gram = Entry<&SiteGram>::Call,

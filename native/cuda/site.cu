@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "cuda/site.h"
 
@@ -213,24 +212,27 @@ void SiteRunner::Timed(double& seconds, const char* what, Fn fn) {
   seconds += Seconds(began_, ended_);
 }
 
-void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, const float* after) {
+SitePage SiteRunner::Stage() {
+  if (waiting_.size() == kSlots) throw Error("ERR_ARGUMENT", "no page is free on the GPU");
+  const Slot& slot = slots_[next_];
+  return {slot.in.data(), slot.before.data(), slot.after.data()};
+}
+
+void SiteRunner::Push(int64_t rows) {
   const bool inside = rows > 0 && rows <= spec_.flight && rows % spec_.window == 0;
-  if (!inside || waiting_.size() == kSlots || (spec_.residual && !before) ||
-      (spec_.residual && spec_.beta != 0 && !after)) {
+  if (!inside || waiting_.size() == kSlots) {
     throw Error("ERR_ARGUMENT", "a page for the GPU cannot be meant");
   }
   Slot& slot = slots_[next_];
   slot.rows = rows;
   const int64_t count = rows * spec_.hidden;
-  const auto upload = [&](const float* from, const Pinned<float>& pinned, const Array<float>& to) {
-    if (!to.data()) return;
-    std::memcpy(pinned.data(), from, static_cast<size_t>(count) * sizeof(float));
-    CopyIn(pinned.data(), to.data(), count, device_.copy_in);
+  const auto upload = [&](const Pinned<float>& from, const Array<float>& to) {
+    if (to.data()) CopyIn(from.data(), to.data(), count, device_.copy_in);
   };
   Check(cudaEventRecord(slot.pushed, device_.copy_in), "an event");
-  upload(hidden, slot.in, slot.hidden);
-  upload(before, slot.before, slot.dense_before);
-  upload(after, slot.after, slot.dense_after);
+  upload(slot.in, slot.hidden);
+  upload(slot.before, slot.dense_before);
+  upload(slot.after, slot.dense_after);
   Check(cudaEventRecord(slot.uploaded, device_.copy_in), "an event");
   Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
   Compute(slot);
@@ -249,7 +251,7 @@ void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, co
   next_ = (next_ + 1) % kSlots;
 }
 
-void SiteRunner::Pop(float* hidden, float* x, int32_t* finite) {
+SiteResult SiteRunner::Pop() {
   if (waiting_.empty()) throw Error("ERR_ARGUMENT", "no page waits on the GPU");
   Slot& slot = slots_[waiting_.front()];
   waiting_.pop_front();
@@ -259,12 +261,7 @@ void SiteRunner::Pop(float* hidden, float* x, int32_t* finite) {
   times.forward += Seconds(slot.started, slot.activated) + Seconds(slot.summed, slot.computed);
   times.sums += Seconds(slot.activated, slot.summed);
   times.copy_out += Seconds(slot.leaving, slot.downloaded);
-  const auto copy = [&](const Pinned<float>& from, float* to, int64_t count) {
-    if (to) std::memcpy(to, from.data(), static_cast<size_t>(count) * sizeof(float));
-  };
-  if (spec_.advance) copy(slot.out, hidden, slot.rows * spec_.hidden);
-  if (spec_.keep) copy(slot.x_out, x, slot.rows * spec_.width);
-  *finite = *slot.finite_out.data();
+  return {slot.out.data(), slot.x_out.data(), *slot.finite_out.data()};
 }
 
 void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
