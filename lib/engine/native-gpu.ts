@@ -77,7 +77,7 @@ export interface GpuTimes {
 export interface NativeGpu {
   /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
   probeGpus(library: string): GpuProbe;
-  /** From here the engine's sites run on that GPU. Resolves with its name and the libraries in use. */
+  /** From here the engine's sites run on that GPU. */
   attachGpu(
     engine: EngineHandle,
     options: { library: string; index: number; memory: number; bf16: boolean },

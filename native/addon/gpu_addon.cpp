@@ -85,7 +85,7 @@ Napi::Value AttachGpu(const Info& info) {
       info.Env(), context,
       [=] {
         context->gpu = std::make_shared<CudaDevice>(CudaLibrary::Load(library), open);
-        *text = context->gpu->Describe();
+        *about = {context->gpu->Describe(), context->gpu->has_blas()};
       },
       [about](Napi::Env env) -> Napi::Value {
         Napi::Object result = Napi::Object::New(env);
