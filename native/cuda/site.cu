@@ -38,11 +38,14 @@ uint64_t Bytes(int64_t count, size_t element) {
 uint64_t Floats(int64_t count) { return Bytes(count, sizeof(float)); }
 uint64_t Doubles(int64_t count) { return Bytes(count, sizeof(double)); }
 
-// Floats of a weight that are on the device before they are split.
+// Floats of a weight that are on the device before they are split, and its rows: one at least.
 constexpr int64_t kLoad = int64_t{1} << 22;
+int64_t LoadRows(int64_t rows, int64_t cols) {
+  return std::min(rows, std::max<int64_t>(kLoad / cols, 1));
+}
 
-uint64_t WeightBytes(const Device& device, const SiteSpec& s, int64_t count) {
-  return IsSplit(device, s.forward) ? PartsBytes(count, s.forward) : Floats(count);
+uint64_t WeightBytes(const Device& device, const SiteSpec& s, int64_t rows, int64_t cols) {
+  return IsSplit(device, s.forward) ? PartsBytes(rows, cols, s.forward) : Floats(rows * cols);
 }
 
 double Seconds(cudaEvent_t from, cudaEvent_t to) {
@@ -82,7 +85,7 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   const int64_t d = s.hidden, w = s.width;
   // Weights; those that are absent make the plan a little too large, never too small.
   const auto map = [&](int64_t outputs, int64_t inputs) {
-    return WeightBytes(device, s, outputs * inputs) + Floats(outputs);
+    return WeightBytes(device, s, outputs, inputs) + Floats(outputs);
   };
   bytes.device = 2 * Floats(d) + map(d, w);
   if (s.attention) {
@@ -100,8 +103,8 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   if (n.gram > 0) work = std::max(work, GramScratch(device, s.flight, s.gram_rows, w, s.gram));
   if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, w, s.gram));
   if (IsSplit(device, s.forward)) {
-    work = std::max(work, PartsBytes(s.flight * std::max(d, w), s.forward));
-    work = std::max(work, Floats(std::min(kLoad, d * w)));
+    work = std::max(work, PartsBytes(s.flight, std::max(d, w), s.forward));
+    work = std::max({work, Floats(LoadRows(w, d) * d), Floats(LoadRows(d, w) * w)});
   }
   // Partial sums of ‖R‖².
   bytes.device += std::max<uint64_t>(work, Doubles(1024));
@@ -191,14 +194,15 @@ SiteRunner::Map SiteRunner::LoadMap(const float* weight, const float* bias, int6
     map.weight = Load(weight, rows * cols);
     return map;
   }
-  const int64_t count = rows * cols;
-  map.parts = Parts(device_, count, spec_.forward);
-  const auto floats = device_.Allocate<float>(std::min(kLoad, count));
-  for (int64_t at = 0; at < count; at += kLoad) {
-    const int64_t some = std::min(kLoad, count - at);
-    CopyIn(weight + at, floats.data(), some, device_.compute);
+  map.parts = Parts(device_, rows, cols, spec_.forward);
+  const int64_t most = LoadRows(rows, cols), stride = map.parts.stride;
+  const auto floats = device_.Allocate<float>(most * cols);
+  for (int64_t row = 0; row < rows; row += most) {
+    const int64_t some = std::min(most, rows - row);
+    CopyIn(weight + row * cols, floats.data(), some * cols, device_.compute);
     uint16_t* const low = map.parts.low.data();
-    SplitBf16(device_, some, floats.data(), map.parts.high.data() + at, low ? low + at : nullptr);
+    SplitBf16(device_, some, cols, floats.data(), cols, map.parts.high.data() + row * stride,
+              low ? low + row * stride : nullptr, stride);
   }
   return map;
 }
