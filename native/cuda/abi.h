@@ -23,13 +23,17 @@ struct Failure {
   char mend[240];
 };
 
-// How fp32 products are computed. The bounds are on |error| / Σ|x||y| of one product, beside the
-// rounding of the fp32 sums (2⁻²⁴ a term at most). Without cuBLAS every mode is kExact.
+// How fp32 products are computed. The bounds are on |error| / Σ|x||y| of one product, for the worst
+// operands; after it the root of the mean square of one term, which over n terms at random falls
+// with √n. Beside them come the fp32 sums: 2⁻²⁴ a term at most, or, where tensor cores truncate
+// instead of rounding, 2⁻²³ for every few terms that they add at a time, to one side. Without
+// cuBLAS every mode is kExact.
 enum class Precision : int32_t {
   kExact,   // fp32 operands
-  kTf32,    // operands rounded to 11 bits on tensor cores: 2⁻¹⁰
-  kBf16x3,  // each operand as two bf16 parts, three products of them: 2⁻¹⁶
-  kBf16,    // operands rounded to 8 bits: 2⁻⁸
+  kTf32,    // operands of 11 bits on tensor cores: 2⁻¹⁰, typically 2⁻¹², where they are rounded;
+            // 2⁻⁹ where the hardware truncates them
+  kBf16x3,  // each operand as two bf16 parts, three products of them: 2⁻¹⁵, typically 2⁻¹⁸
+  kBf16,    // operands rounded to 8 bits: 2⁻⁷, typically 2⁻⁹
 };
 
 enum class Norm : int32_t { kRms, kLayer };

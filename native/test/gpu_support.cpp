@@ -71,11 +71,11 @@ double BoundOf(const GpuKind& kind, double terms) {
     case cuda::Precision::kExact:
       return sums;
     case cuda::Precision::kTf32:
-      return 0x1p-10 + sums;
+      return 0x1p-9 + sums;
     case cuda::Precision::kBf16x3:
-      return 0x1p-16 + sums;
+      return 0x1p-15 + sums;
     case cuda::Precision::kBf16:
-      return 0x1p-8 + sums;
+      return 0x1p-7 + sums;
   }
   return 0;
 }
