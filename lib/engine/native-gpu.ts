@@ -42,8 +42,6 @@ export interface SiteDemand extends SumKinds {
   window: number;
   /** Tokens of a page of the states, whole windows. */
   page: number;
-  /** The input of the output map goes to a matrix. */
-  keeps: boolean;
 }
 
 export interface NativeSitePlan {

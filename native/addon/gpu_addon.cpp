@@ -122,7 +122,7 @@ Napi::Value GpuTimesOf(const Info& info) {
   return result;
 }
 
-// (engine, block spec, site, {window, page, keeps, collects, gram, feedback}) -> {flight, passes,
+// (engine, block spec, site, {window, page, collects, gram, feedback}) -> {flight, passes,
 // deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
 Napi::Value PlanSiteOn(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
@@ -134,7 +134,6 @@ Napi::Value PlanSiteOn(const Info& info) {
   demand.page = GetSize(options.Get("page"), "page");
   if (demand.window == 0 || demand.page < demand.window) throw BadArgument("page without a window");
   demand.advance = true;
-  demand.keep = flag("keeps");
   demand.moments = flag("collects");
   demand.gram = flag("gram");
   demand.residual = flag("feedback");

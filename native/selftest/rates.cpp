@@ -154,12 +154,11 @@ void PrintBlock(uint64_t budget, const BlockShape& shape) {
               shape.name, static_cast<double>(budget) / kMiB, tokens, shape.window);
   for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
     const size_t width = SiteWidth(spec, site);
-    const auto kept = states(width);
     Statistics sums(InMemory(context), width, true, shape.hidden);
     SiteRun run;
     run.window = shape.window;
     run.advance = false;
-    run.hidden = hidden.get(), run.keep = kept.get(), run.statistics = &sums;
+    run.hidden = hidden.get(), run.statistics = &sums;
     run.dense_before = run.dense_after = dense.get(), run.alpha = run.beta = 0.5f;
     const SitePlan plan = PlanRun(gpu, spec, site, run);
     const cuda::SiteTimes before = gpu.times();
