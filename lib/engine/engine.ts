@@ -105,11 +105,11 @@ export class Engine implements AsyncDisposable {
     if (reason) this.#notices.push(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
     if (index === null) return;
     const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
-    const description = await native.attachGpu(this.handle, settings);
+    const { description, hasBlas } = await native.attachGpu(this.handle, settings);
     this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
     this.#notices.push(`on cuda:${index}: ${description}`);
     // What a GPU is slower without by an order of magnitude.
-    if (description.includes('built-in products')) {
+    if (!hasBlas) {
       this.#notices.push(
         'cuBLAS was not found, so the GPU is slow: have libcublas.so.13 where the loader finds it, or name it in STRUPRUNE_CUBLAS',
       );

@@ -39,8 +39,6 @@ export interface Sinks {
   /** Sums of the output map's input, and its Gram matrix. */
   collects: boolean;
   gram?: boolean;
-  /** The input itself. */
-  keeps?: boolean;
   /** Residuals against dense states. */
   feedback?: boolean;
 }
@@ -146,20 +144,18 @@ function gpuSiteBytes(
   block: number,
   site: Site,
   { rows, paged }: States,
-  { collects, gram = false, keeps = false, feedback = false }: Sinks,
+  { collects, gram = false, feedback = false }: Sinks,
 ): number {
   const { hidden } = architecture;
   const width = siteWidth(architecture, block, site);
   const page = flightTokens(window, rows);
-  const { pinnedBytes } = gpu.plan(block, site, { window, page, keeps, collects, gram, feedback });
-  const pushed = paged ? (feedback ? 3 : 1) * hidden : 0;
-  const popped = (paged ? hidden : 0) + (keeps ? width : 0);
+  const { pinnedBytes } = gpu.plan(block, site, { window, page, collects, gram, feedback });
   const chunk = gram ? Math.min(GRAM_CHUNK, width) * width : 0;
   const weights = SITE_WEIGHTS[site]
     .filter((role) => blockRoles(architecture).includes(role))
     .reduce((sum, role) => sum + elements(blockShape(architecture, block, role)), 0);
   const sums = collects ? 2 * width + (feedback ? hidden * (width + 1) : 0) : 0;
-  const views = FLOAT * page * Math.max(pushed, popped);
+  const views = paged ? FLOAT * page * hidden : 0;
   return pinnedBytes + FLOAT * weights + Math.max(views, DOUBLE * Math.max(chunk, sums));
 }
 

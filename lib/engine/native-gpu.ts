@@ -42,8 +42,6 @@ export interface SiteDemand extends SumKinds {
   window: number;
   /** Tokens of a page of the states, whole windows. */
   page: number;
-  /** The input of the output map goes to a matrix. */
-  keeps: boolean;
 }
 
 export interface NativeSitePlan {
@@ -55,7 +53,17 @@ export interface NativeSitePlan {
   pinnedBytes: number;
 }
 
+/** What an engine has got with its GPU. */
+export interface AttachedGpu {
+  /** Its name, and where its products come from. */
+  description: string;
+  /** Whether that is cuBLAS. */
+  hasBlas: boolean;
+}
+
 export interface GpuTimes {
+  /** Copies of pages on the host, between its memory and what is pinned. */
+  host: number;
   /** Pages and weights. */
   copyIn: number;
   forward: number;
@@ -67,14 +75,14 @@ export interface GpuTimes {
 export interface NativeGpu {
   /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
   probeGpus(library: string): GpuProbe;
-  /** From here the engine's sites run on that GPU. Resolves with its name and the libraries in use. */
+  /** From here the engine's sites run on that GPU. */
   attachGpu(
     engine: EngineHandle,
     options: { library: string; index: number; memory: number; bf16: boolean },
-  ): Promise<string>;
+  ): Promise<AttachedGpu>;
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
-  /** Seconds of the GPU's streams for sites so far; copies run beside computation. null without a GPU. */
+  /** Seconds of the host's copies and of the GPU's streams for sites so far, which run beside each other. null without a GPU. */
   gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }

@@ -349,17 +349,19 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
           continue;
         }
         const inputsToo = refitsInputs({ settings, method }, site);
+        // What runsAgain says of the session that there will be.
+        const keeps = sequential && !inputsToo && gpu === null;
         if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
-        else if (sequential) keptWidth = Math.max(keptWidth, widthOf(layer));
+        else if (keeps) keptWidth = Math.max(keptWidth, widthOf(layer));
         const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
         const jobs = [
           runSiteBytes(inputsToo ? { ...ground, gpu: null } : ground, block, site, states, {
             collects: true,
             gram,
-            keeps: sequential,
             feedback,
           }) + (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
-          sequential && !inputsToo ? applySiteBytes(ground, block, site, states) : 0,
+          keeps ? applySiteBytes(ground, block, site, states) : 0,
+          sequential && !keeps ? runSiteBytes(ground, block, site, states, { collects: false }) : 0,
           gram ? solverMemory(input, ground, layer, feedback) : 0,
         ];
         parts.push(copy + sums + Math.max(...jobs));

@@ -1,7 +1,8 @@
 /**
  * Takes the hidden states through a block that the journal holds, by the very products that they went through when
- * it was solved: activations of the whole width, of which the kept columns meet the finished output map. (Products
- * of the narrower matrices would give the same numbers up to rounding only, and another output.)
+ * it was solved: those of the finished site or, where the solve kept activations of the whole width, these, of which the
+ * kept columns meet the finished output map. (The others would give the same numbers up to rounding only, and another
+ * output.)
  */
 import { using } from '../engine/engine';
 import { type BlockHandle, native, type Site } from '../engine/native';
@@ -10,7 +11,7 @@ import type { BlockKeep } from '../model/groups';
 import { keptColumns } from './slice';
 import {
   isUntouched,
-  refitsInputs,
+  runsAgain,
   type SitePlan,
   type SolveContext,
   solvesSequentially,
@@ -54,14 +55,14 @@ async function replaySite(
     await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
     return;
   }
-  const run = { window, hidden, alpha: 0, beta: 0, repeats: sumsOf(context) };
+  const run = { window, hidden, alpha: 0, beta: 0 };
   if (!solvesSequentially(context)) {
     await using(await session.loadBlock(index), (block) =>
-      native.runSite(handle, block, site, { ...run, advance: true }),
+      native.runSite(handle, block, site, { ...run, advance: true, repeats: sumsOf(context) }),
     );
     return;
   }
-  if (refitsInputs(context, site)) {
+  if (runsAgain(context, site)) {
     await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
     return;
   }

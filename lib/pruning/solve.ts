@@ -125,6 +125,14 @@ export function refitsInputs(
   return method === null && site === 'ffn' && settings.ffnSolver !== 'output';
 }
 
+/**
+ * Whether the states go on through the finished site as a whole, and not by the inputs of its output map that the solve
+ * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again.
+ */
+export function runsAgain(context: SolveContext, site: Site): boolean {
+  return refitsInputs(context, site) || context.session.engine.device !== 'cpu';
+}
+
 /** The sums that a solve makes of a site. */
 export function sumsOf({ method, streams }: SolveContext): SumKinds {
   return {
@@ -199,7 +207,10 @@ async function collectAndSolve(
   const ffn = refitsInputs(context, site)
     ? makeFfnTokens(session, block, tokens, pageRows, scratch)
     : undefined;
-  const keep = sequential && !ffn ? session.matrix(tokens, width, pageRows, scratch) : undefined;
+  const keep =
+    sequential && !runsAgain(context, site)
+      ? session.matrix(tokens, width, pageRows, scratch)
+      : undefined;
   try {
     await native.runSite(handle, block, site, {
       window: streams.window,

@@ -63,8 +63,8 @@ Napi::Value ProbeGpus(const Info& info) {
   return result;
 }
 
-// (engine, {library, index, memory, bf16}) -> Promise<description>: sites of the engine run on the
-// GPU from here.
+// (engine, {library, index, memory, bf16}) -> Promise<{description, hasBlas}>: sites of the engine
+// run on the GPU from here.
 Napi::Value AttachGpu(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   const Napi::Object options = GetObject(info[1], "options");
@@ -76,14 +76,23 @@ Napi::Value AttachGpu(const Info& info) {
   open.gram = cuda::Precision::kBf16x3;
   open.forward =
       GetBool(options.Get("bf16"), "bf16") ? cuda::Precision::kBf16 : cuda::Precision::kBf16x3;
-  auto text = std::make_shared<std::string>();
+  struct About {
+    std::string description;
+    bool has_blas = false;
+  };
+  auto about = std::make_shared<About>();
   return RunOn(
       info.Env(), context,
       [=] {
         context->gpu = std::make_shared<CudaDevice>(CudaLibrary::Load(library), open);
-        *text = context->gpu->Describe();
+        *about = {context->gpu->Describe(), context->gpu->has_blas()};
       },
-      [text](Napi::Env env) -> Napi::Value { return Napi::String::New(env, *text); });
+      [about](Napi::Env env) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("description", about->description);
+        result.Set("hasBlas", about->has_blas);
+        return result;
+      });
 }
 
 // (engine) -> {used, peak, limit} of the GPU's memory in bytes, null without a GPU
@@ -98,13 +107,14 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
-// (engine) -> {copyIn, forward, sums, copyOut}: seconds of the GPU's streams for sites so far, null
-// without a GPU
+// (engine) -> {host, copyIn, forward, sums, copyOut}: seconds that the host copied pages, and of
+// the GPU's streams for sites, so far; null without a GPU
 Napi::Value GpuTimesOf(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
   if (!context->gpu) return info.Env().Null();
   const cuda::SiteTimes times = context->gpu->times();
   Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("host", context->gpu->host_seconds());
   result.Set("copyIn", times.copy_in);
   result.Set("forward", times.forward);
   result.Set("sums", times.sums);
@@ -112,7 +122,7 @@ Napi::Value GpuTimesOf(const Info& info) {
   return result;
 }
 
-// (engine, block spec, site, {window, page, keeps, collects, gram, feedback}) -> {flight, passes,
+// (engine, block spec, site, {window, page, collects, gram, feedback}) -> {flight, passes,
 // deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
 Napi::Value PlanSiteOn(const Info& info) {
   const auto context = GetHandle<Context>(info[0], "engine");
@@ -124,7 +134,6 @@ Napi::Value PlanSiteOn(const Info& info) {
   demand.page = GetSize(options.Get("page"), "page");
   if (demand.window == 0 || demand.page < demand.window) throw BadArgument("page without a window");
   demand.advance = true;
-  demand.keep = flag("keeps");
   demand.moments = flag("collects");
   demand.gram = flag("gram");
   demand.residual = flag("feedback");

@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 2;
+inline constexpr uint32_t kAbiVersion = 3;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -23,13 +23,17 @@ struct Failure {
   char mend[240];
 };
 
-// How fp32 products are computed. The bounds are on |error| / Σ|x||y| of one product, beside the
-// rounding of the fp32 sums (2⁻²⁴ a term at most). Without cuBLAS every mode is kExact.
+// How fp32 products are computed. The bounds are on |error| / Σ|x||y| of one product, for the worst
+// operands; after it the root of the mean square of one term, which over n terms at random falls
+// with √n. Beside them come the fp32 sums: 2⁻²⁴ a term at most, or, where tensor cores truncate
+// instead of rounding, 2⁻²³ for every few terms that they add at a time, to one side. Without
+// cuBLAS every mode is kExact.
 enum class Precision : int32_t {
   kExact,   // fp32 operands
-  kTf32,    // operands rounded to 11 bits on tensor cores: 2⁻¹⁰
-  kBf16x3,  // each operand as two bf16 parts, three products of them: 2⁻¹⁶
-  kBf16,    // operands rounded to 8 bits: 2⁻⁸
+  kTf32,    // operands of 11 bits on tensor cores: 2⁻¹⁰, typically 2⁻¹², where they are rounded;
+            // 2⁻⁹ where the hardware truncates them
+  kBf16x3,  // each operand as two bf16 parts, three products of them: 2⁻¹⁵, typically 2⁻¹⁸
+  kBf16,    // operands rounded to 8 bits: 2⁻⁷, typically 2⁻⁹
 };
 
 enum class Norm : int32_t { kRms, kLayer };
@@ -47,7 +51,7 @@ struct OpenOptions {
   int32_t index;
   uint64_t budget;          // bytes of device memory, library work space included; 0 = 90 % of free
   const char* cublas;       // host: path of cuBLAS; null = the usual names
-  const char* cusolver;     // host: path of cuSOLVER; null = the usual names
+  const char* cusolver;     // host: path of cuSOLVER, opened when needed; null = the usual names
   int32_t allow_libraries;  // 0: built-in kernels alone
 };
 
@@ -58,7 +62,7 @@ struct MemoryReport {
 // Seconds of the streams for sites since the device was opened. Copies run beside computation: the
 // sum may be longer than it took.
 struct SiteTimes {
-  double copy_in;  // pages and weights
+  double copy_in;  // pages and weights, from memory that the device reads by itself
   double forward;
   double sums;      // Gram matrices, moments, residuals
   double copy_out;  // pages and sums
@@ -98,6 +102,17 @@ struct SiteSpec {
   Precision forward, gram;
 };
 
+// Host: pinned memory of a page on its way in, null where the site reads no such states.
+struct SitePage {
+  float *hidden, *before, *after;  // [flight, hidden]; the last two: dense states
+};
+
+// Host: pinned memory of a page that came back, null where the site makes no such states.
+struct SiteResult {
+  const float *hidden, *x;  // [rows, hidden], [rows, width]
+  int32_t finite;           // 0 where the hidden states are no longer finite
+};
+
 // One table a library; `size` guards against a header of another age.
 struct Api {
   uint32_t version, size;
@@ -109,7 +124,10 @@ struct Api {
   void (*close)(Device*);
   int (*memory)(Device*, Failure*, MemoryReport* report);
   int (*site_times)(Device*, Failure*, SiteTimes* times);
-  int (*describe)(Device*, Failure*, char* text, int64_t size);  // name and libraries in use
+  // Name and where products come from; *blas = 1 where that is cuBLAS.
+  int (*describe)(Device*, Failure*, char* text, int64_t size, int32_t* blas);
+  // *found = 1 where cuSOLVER is there, which this call opens.
+  int (*has_solver)(Device*, Failure*, int32_t* found);
 
   int (*allocate)(Device*, Failure*, int64_t bytes, void** data);
   int (*release)(Device*, Failure*, void* data);
@@ -206,17 +224,15 @@ struct Api {
   // Eigenvalues w[n] ascending of the symmetric a[n, n], whose rows become the eigenvectors.
   int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
 
-  // One site over streamed pages. Weights go up at open. push takes rows of hidden states and
-  // returns when they have been copied to pinned memory; pop waits for the oldest push. At most two
-  // pushes may wait: copies of one run beside the computation of the other.
+  // One site over streamed pages. Weights go up at open. stage says where the rows of the next push
+  // belong, push sets off what is done with them, pop waits for the oldest push; what it says holds
+  // until the next stage. At most two pushes may wait: copies of one run beside the computation of
+  // the other.
   int (*site_bytes)(Device*, Failure*, const SiteSpec*, uint64_t* device, uint64_t* pinned);
   int (*site_open)(Device*, Failure*, const SiteSpec*, const SiteWeights*, Site** site);
-  // Host: hidden[rows, hidden]; before and after the dense states with `residual`, else null.
-  int (*site_push)(Device*, Failure*, Site*, int64_t rows, const float* hidden, const float* before,
-                   const float* after);
-  // Host: hidden[rows, hidden] with `advance`, x[rows, width] with `keep`, else null; *finite = 0
-  // where the hidden states are no longer finite.
-  int (*site_pop)(Device*, Failure*, Site*, float* hidden, float* x, int32_t* finite);
+  int (*site_stage)(Device*, Failure*, Site*, SitePage* page);
+  int (*site_push)(Device*, Failure*, Site*, int64_t rows);
+  int (*site_pop)(Device*, Failure*, Site*, SiteResult* result);
   // Host: rows [first, first + count) of the pass's Gram rows, each width long.
   int (*site_gram)(Device*, Failure*, Site*, int64_t first, int64_t count, double* gram);
   // Host: squares and sums[width]; with `residual` cross[hidden, width], residual_sums[hidden],

@@ -67,12 +67,14 @@ void Memory(Device& device, MemoryReport* report) {
 
 void SiteTimesOf(Device& device, SiteTimes* times) { *times = device.times; }
 
-void Describe(Device& device, char* text, int64_t size) {
+void Describe(Device& device, char* text, int64_t size, int32_t* blas) {
   std::string all = device.info.name;
   all += device.blas ? ", " + device.blas->Describe() : ", built-in products";
-  all += device.solver ? ", " + device.solver->Describe() : ", built-in factors";
   Fill(text, static_cast<size_t>(size), all);
+  *blas = device.blas != nullptr;
 }
+
+void HasSolver(Device& device, int32_t* found) { *found = device.FindSolver() != nullptr; }
 
 void Allocate(Device& device, int64_t bytes, void** data) {
   *data = device.slab.Take(static_cast<size_t>(bytes));
@@ -129,14 +131,11 @@ void SiteOpen(Device& device, const SiteSpec* spec, const SiteWeights* weights, 
   *site = reinterpret_cast<Site*>(runner.release());
 }
 
-void SitePush(Device&, Site* site, int64_t rows, const float* hidden, const float* before,
-              const float* after) {
-  Runner(site).Push(rows, hidden, before, after);
-}
+void SiteStage(Device&, Site* site, SitePage* page) { *page = Runner(site).Stage(); }
 
-void SitePop(Device&, Site* site, float* hidden, float* x, int32_t* finite) {
-  Runner(site).Pop(hidden, x, finite);
-}
+void SitePush(Device&, Site* site, int64_t rows) { Runner(site).Push(rows); }
+
+void SitePop(Device&, Site* site, SiteResult* result) { *result = Runner(site).Pop(); }
 
 void SiteGram(Device&, Site* site, int64_t first, int64_t count, double* gram) {
   Runner(site).ReadGram(first, count, gram);
@@ -164,6 +163,7 @@ constexpr Api kApi = {
     .memory = Entry<&Memory>::Call,
     .site_times = Entry<&SiteTimesOf>::Call,
     .describe = Entry<&Describe>::Call,
+    .has_solver = Entry<&HasSolver>::Call,
     .allocate = Entry<&Allocate>::Call,
     .release = Entry<&Release>::Call,
     .upload = Entry<&Upload>::Call,
@@ -200,6 +200,7 @@ constexpr Api kApi = {
     .eigen = Entry<&Eigen>::Call,
     .site_bytes = Entry<&SiteBytesOf>::Call,
     .site_open = Entry<&SiteOpen>::Call,
+    .site_stage = Entry<&SiteStage>::Call,
     .site_push = Entry<&SitePush>::Call,
     .site_pop = Entry<&SitePop>::Call,
     .site_gram = Entry<&SiteGram>::Call,

@@ -24,6 +24,9 @@ enum BlasCompute : int { kComputeF32Pedantic = 69, kComputeF32 = 68, kComputeTf3
 enum BlasCompute64 : int { kComputeF64 = 70 };
 enum BlasAlgo : int { kAlgoDefault = -1 };
 enum EigMode : int { kEigVectors = 1 };
+// cublasStatus_t, cusolverStatus_t
+enum BlasStatus : int { kBlasSuccess = 0, kBlasNotInitialised = 1, kBlasAllocFailed = 3 };
+enum SolverStatus : int { kSolverSuccess = 0, kSolverNotInitialised = 1, kSolverAllocFailed = 2 };
 
 struct BlasCalls {
   int (*create)(BlasHandle*);

@@ -21,6 +21,12 @@ static_assert(kComputeF32 == int{CUBLAS_COMPUTE_32F} &&
               kComputeF64 == int{CUBLAS_COMPUTE_64F});
 static_assert(kAlgoDefault == int{CUBLAS_GEMM_DEFAULT});
 static_assert(kEigVectors == int{CUSOLVER_EIG_MODE_VECTOR});
+static_assert(kBlasSuccess == int{CUBLAS_STATUS_SUCCESS} &&
+              kBlasNotInitialised == int{CUBLAS_STATUS_NOT_INITIALIZED} &&
+              kBlasAllocFailed == int{CUBLAS_STATUS_ALLOC_FAILED});
+static_assert(kSolverSuccess == int{CUSOLVER_STATUS_SUCCESS} &&
+              kSolverNotInitialised == int{CUSOLVER_STATUS_NOT_INITIALIZED} &&
+              kSolverAllocFailed == int{CUSOLVER_STATUS_ALLOC_FAILED});
 
 }  // namespace struprune::cuda
 #endif

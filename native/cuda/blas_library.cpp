@@ -5,6 +5,29 @@
 #include "core/error.h"
 
 namespace struprune::cuda {
+namespace {
+
+[[noreturn]] void Throw(int status, const char* call, bool out_of_memory) {
+  const std::string text = std::string(call) + " failed with status " + std::to_string(status);
+  if (out_of_memory) {
+    throw Error("ERR_BUDGET", "the GPU has no memory left beside the budget (" + text + ")",
+                "lower --device-memory, or free the GPU's memory");
+  }
+  throw Error("ERR_DEVICE", text, "free the GPU's memory, or use --device cpu");
+}
+
+// A handle takes memory of its own beside the budget; without it the libraries call themselves not
+// initialised.
+void CheckBlasHandle(int status) {
+  if (status == kBlasNotInitialised) Throw(status, "cublasCreate", true);
+  CheckBlas(status, "cublasCreate");
+}
+void CheckSolverHandle(int status) {
+  if (status == kSolverNotInitialised) Throw(status, "cusolverDnCreate", true);
+  CheckSolver(status, "cusolverDnCreate");
+}
+
+}  // namespace
 
 std::unique_ptr<SharedLibrary> SharedLibrary::Open(const char* path,
                                                    std::initializer_list<const char*> names) {
@@ -34,10 +57,12 @@ void* SharedLibrary::Symbol(const char* symbol) const {
   throw Error("ERR_DEVICE", name_ + " has no " + symbol, "install the library of CUDA 13 or 12");
 }
 
-void CheckLibrary(int status, const char* call) {
-  if (status == 0) return;
-  throw Error("ERR_DEVICE", std::string(call) + " failed with status " + std::to_string(status),
-              "free the GPU's memory, or use --device cpu");
+void CheckBlas(int status, const char* call) {
+  if (status != kBlasSuccess) Throw(status, call, status == kBlasAllocFailed);
+}
+
+void CheckSolver(int status, const char* call) {
+  if (status != kSolverSuccess) Throw(status, call, status == kSolverAllocFailed);
 }
 
 std::unique_ptr<Blas> Blas::Open(const char* path, cudaStream_t stream, void* workspace,
@@ -54,11 +79,10 @@ std::unique_ptr<Blas> Blas::Open(const char* path, cudaStream_t stream, void* wo
   from.Load(calls.set_workspace, "cublasSetWorkspace_v2");
   from.Load(calls.gemm, "cublasGemmEx");
   from.Load(calls.trsm, "cublasDtrsm_v2");
-  CheckLibrary(calls.create(&blas->handle_), "cublasCreate");
+  CheckBlasHandle(calls.create(&blas->handle_));
   // The stream first: setting it takes a user's work space away again.
-  CheckLibrary(calls.set_stream(blas->handle_, stream), "cublasSetStream");
-  CheckLibrary(calls.set_workspace(blas->handle_, workspace, workspace_bytes),
-               "cublasSetWorkspace");
+  CheckBlas(calls.set_stream(blas->handle_, stream), "cublasSetStream");
+  CheckBlas(calls.set_workspace(blas->handle_, workspace, workspace_bytes), "cublasSetWorkspace");
   return blas;
 }
 
@@ -86,8 +110,8 @@ std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
   from.Load(calls.potrf, "cusolverDnDpotrf");
   from.Load(calls.syevd_size, "cusolverDnDsyevd_bufferSize");
   from.Load(calls.syevd, "cusolverDnDsyevd");
-  CheckLibrary(calls.create(&solver->handle_), "cusolverDnCreate");
-  CheckLibrary(calls.set_stream(solver->handle_, stream), "cusolverDnSetStream");
+  CheckSolverHandle(calls.create(&solver->handle_));
+  CheckSolver(calls.set_stream(solver->handle_, stream), "cusolverDnSetStream");
   return solver;
 }
 

@@ -52,7 +52,6 @@ class Solver {
   ~Solver();
   const SolverCalls& calls() const { return calls_; }
   SolverHandle handle() const { return handle_; }
-  std::string Describe() const { return library_->name(); }
 
  private:
   explicit Solver(std::unique_ptr<SharedLibrary> library) : library_(std::move(library)) {}
@@ -61,7 +60,8 @@ class Solver {
   SolverHandle handle_ = nullptr;
 };
 
-// Throws ERR_DEVICE unless status is 0, the success of both libraries.
-void CheckLibrary(int status, const char* call);
+// Throws unless the call has succeeded: ERR_BUDGET where the library got no memory, ERR_DEVICE.
+void CheckBlas(int status, const char* call);
+void CheckSolver(int status, const char* call);
 
 }  // namespace struprune::cuda

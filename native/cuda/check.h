@@ -16,7 +16,8 @@ namespace struprune::cuda {
     throw Error("ERR_BUDGET", "the GPU gave no more memory (" + text + ")",
                 "free the GPU's memory, or lower --device-memory");
   }
-  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorUnsupportedPtxVersion) {
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorUnsupportedPtxVersion ||
+      status == cudaErrorInvalidDeviceFunction) {
     throw Error("ERR_DEVICE", "the CUDA library has no code for this GPU (" + text + ")",
                 "build it on this machine with npm run build:cuda, or use --device cpu");
   }

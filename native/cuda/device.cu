@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -8,8 +9,9 @@ namespace struprune::cuda {
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
-// What cuBLAS asks for on Hopper; smaller budgets give it a sixteenth.
-constexpr size_t kBlasWorkspace = 32 * kMiB;
+// What cuBLAS asks for on Hopper; smaller budgets give it a sixteenth, but never less than what its
+// documentation says that no call of it fails with.
+constexpr size_t kBlasWorkspace = 32 * kMiB, kLeastBlasWorkspace = size_t{16} << 10;
 
 __global__ void ProbeKernel(int32_t* to) { *to = 1; }
 
@@ -24,7 +26,14 @@ uint64_t BudgetOf(const OpenOptions& options, const DeviceInfo& info) {
   return options.budget > 0 ? options.budget : info.free_bytes / 10 * 9;
 }
 
-size_t WorkspaceOf(size_t budget) { return std::min(kBlasWorkspace, budget / 16); }
+size_t WorkspaceOf(size_t budget) {
+  return std::clamp(budget / 16, kLeastBlasWorkspace, kBlasWorkspace);
+}
+
+bool IsChecked() {
+  const char* value = std::getenv("STRUPRUNE_CUDA_CHECK");
+  return value && std::strcmp(value, "1") == 0;
+}
 
 }  // namespace
 
@@ -56,13 +65,16 @@ DeviceInfo CheckDevice(int32_t index) {
   return info;
 }
 
-Slab::Slab(size_t bytes) : list_(bytes) {
+Slab::Slab(size_t bytes) : list_(bytes), checked_(IsChecked()) {
+  if (checked_) return;
   Check(cudaMalloc(reinterpret_cast<void**>(&data_), std::max<size_t>(list_.limit(), 1)),
         "device memory of the budget");
 }
 
 void* Slab::Take(size_t bytes) {
-  if (const auto offset = list_.Take(bytes)) return data_ + *offset;
+  if (const auto offset = list_.Take(bytes)) {
+    return checked_ ? TakeOwn(bytes, *offset) : data_ + *offset;
+  }
   throw Error("ERR_BUDGET",
               "the GPU's work needs " + std::to_string(bytes / kMiB + 1) + " MiB more, and " +
                   std::to_string(list_.largest_gap() / kMiB) + " MiB of the budget of " +
@@ -71,9 +83,27 @@ void* Slab::Take(size_t bytes) {
 }
 
 void Slab::Give(void* data) {
-  if (data && !list_.Give(static_cast<size_t>(static_cast<char*>(data) - data_))) {
+  if (!data) return;
+  const auto own = own_.find(data);
+  const size_t offset =
+      own == own_.end() ? static_cast<size_t>(static_cast<char*>(data) - data_) : own->second;
+  if (!list_.Give(offset)) {
     throw Error("ERR_INTERNAL", "device memory was given back that was not taken");
   }
+  if (own == own_.end()) return;
+  own_.erase(own);
+  // Work that is under way may still use it. A failure shows in whatever is called next.
+  cudaDeviceSynchronize();
+  cudaFree(data);
+}
+
+void* Slab::TakeOwn(size_t bytes, size_t offset) {
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, std::max<size_t>(bytes, 1));
+  if (status != cudaSuccess) list_.Give(offset);
+  Check(status, "device memory of its own");
+  own_[data] = offset;
+  return data;
 }
 
 Device::Device(const OpenOptions& options)
@@ -81,15 +111,22 @@ Device::Device(const OpenOptions& options)
       info(CheckDevice(options.index)),
       slab(BudgetOf(options, info)),
       clock_start(cudaEventDefault),
-      clock_end(cudaEventDefault) {
+      clock_end(cudaEventDefault),
+      sought_(!options.allow_libraries) {
   if (!options.allow_libraries) return;
+  if (options.cusolver) cusolver_ = options.cusolver;
   const size_t bytes = WorkspaceOf(slab.list().limit());
   workspace = Allocate<char>(static_cast<int64_t>(bytes));
   blas = Blas::Open(options.cublas, compute, workspace.data(), bytes);
   if (!blas) workspace = {};
-  solver = Solver::Open(options.cusolver, compute);
 }
 
 Device::~Device() { cudaStreamSynchronize(compute); }
+
+const Solver* Device::FindSolver() {
+  if (!sought_) solver_ = Solver::Open(cusolver_ ? cusolver_->c_str() : nullptr, compute);
+  sought_ = true;
+  return solver_.get();
+}
 
 }  // namespace struprune::cuda

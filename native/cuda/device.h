@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -40,7 +42,9 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-// The slab. Throws ERR_BUDGET when the GPU cannot give it.
+// The slab. Throws ERR_BUDGET when the GPU cannot give it. With STRUPRUNE_CUDA_CHECK=1 it counts
+// the same bytes, but every piece is an allocation of its own: compute-sanitizer knows no other
+// borders.
 class Slab {
  public:
   explicit Slab(size_t bytes);
@@ -52,8 +56,11 @@ class Slab {
   const FreeList& list() const { return list_; }
 
  private:
+  void* TakeOwn(size_t bytes, size_t offset);
   FreeList list_;
+  const bool checked_;
   char* data_ = nullptr;
+  std::map<void*, size_t> own_;  // pieces of their own -> offset in list_
 };
 
 // Pinned host memory: copies from and to it run beside computation.
@@ -117,6 +124,10 @@ struct Device {
   explicit Device(const OpenOptions& options);
   ~Device();
 
+  // cuSOLVER, looked for at the first call, since a run's sites need none; null where it is not
+  // there.
+  const Solver* FindSolver();
+
   template <typename T>
   Array<T> Allocate(int64_t count) {
     return Array<T>(slab, count);
@@ -129,8 +140,12 @@ struct Device {
   Event clock_start, clock_end;
   Array<char> workspace;  // of cuBLAS
   std::unique_ptr<Blas> blas;
-  std::unique_ptr<Solver> solver;
   SiteTimes times{};
+
+ private:
+  std::optional<std::string> cusolver_;  // empty: the usual names
+  bool sought_;
+  std::unique_ptr<Solver> solver_;
 };
 
 // Makes a context and looks for a kernel image. Throws ERR_DEVICE, ERR_BUDGET.

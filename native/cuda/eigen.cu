@@ -141,22 +141,23 @@ void Jacobi(Device& device, int64_t n, double* a, int64_t lda, double* w) {
 
 void Eigen(Device& device, int64_t n, double* a, int64_t lda, double* w) {
   if (n == 0) return;
-  if (!device.solver) return Jacobi(device, n, a, lda, w);
+  const Solver* const found = device.FindSolver();
+  if (!found) return Jacobi(device, n, a, lda, w);
   if (n > INT_MAX || lda > INT_MAX) {
     throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuSOLVER", "use --device cpu");
   }
-  const Solver& solver = *device.solver;
+  const Solver& solver = *found;
   const int size = static_cast<int>(n), stride = static_cast<int>(lda);
   int count = 0;
-  CheckLibrary(solver.calls().syevd_size(solver.handle(), kEigVectors, kFillLower, size, a, stride,
-                                         w, &count),
-               "cusolverDnDsyevd_bufferSize");
+  CheckSolver(solver.calls().syevd_size(solver.handle(), kEigVectors, kFillLower, size, a, stride,
+                                        w, &count),
+              "cusolverDnDsyevd_bufferSize");
   auto work = device.Allocate<double>(count);
   auto info = device.Allocate<int32_t>(1);
   // Eigenvectors are columns of the column-major result: rows of ours.
-  CheckLibrary(solver.calls().syevd(solver.handle(), kEigVectors, kFillLower, size, a, stride, w,
-                                    work.data(), count, info.data()),
-               "cusolverDnDsyevd");
+  CheckSolver(solver.calls().syevd(solver.handle(), kEigVectors, kFillLower, size, a, stride, w,
+                                   work.data(), count, info.data()),
+              "cusolverDnDsyevd");
   if (ToHost(device, info.data(), 1)[0] != 0) {
     throw Error("ERR_NUMERIC", "the eigenvalues of a matrix did not settle", "raise --lambda");
   }

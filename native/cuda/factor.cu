@@ -136,15 +136,15 @@ int Int(int64_t value) {
 }
 
 // Row-major and lower is column-major and upper: A = UᵀU with U = Lᵀ.
-void LibraryCholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* info) {
-  const Solver& solver = *device.solver;
+void LibraryCholesky(Device& device, const Solver& solver, int64_t n, double* a, int64_t lda,
+                     int32_t* info) {
   int count = 0;
-  CheckLibrary(solver.calls().potrf_size(solver.handle(), kFillUpper, Int(n), a, Int(lda), &count),
-               "cusolverDnDpotrf_bufferSize");
+  CheckSolver(solver.calls().potrf_size(solver.handle(), kFillUpper, Int(n), a, Int(lda), &count),
+              "cusolverDnDpotrf_bufferSize");
   auto work = device.Allocate<double>(count);
-  CheckLibrary(solver.calls().potrf(solver.handle(), kFillUpper, Int(n), a, Int(lda), work.data(),
-                                    count, info),
-               "cusolverDnDpotrf");
+  CheckSolver(solver.calls().potrf(solver.handle(), kFillUpper, Int(n), a, Int(lda), work.data(),
+                                   count, info),
+              "cusolverDnDpotrf");
 }
 
 }  // namespace
@@ -154,8 +154,8 @@ void Cholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* positi
   if (n == 0) return;
   auto failed = device.Allocate<int32_t>(1);
   Check(cudaMemsetAsync(failed.data(), 0, sizeof(int32_t), device.compute), "a memset");
-  if (device.solver) {
-    LibraryCholesky(device, n, a, lda, failed.data());
+  if (const Solver* solver = device.FindSolver()) {
+    LibraryCholesky(device, *solver, n, a, lda, failed.data());
   } else {
     BuiltInCholesky(device, n, a, lda, failed.data());
   }
@@ -175,9 +175,9 @@ void SolveRows(Device& device, int64_t n, const double* factor, int64_t ldf, int
   const Blas& blas = *device.blas;
   const double one = 1;
   for (const BlasOp op : {kOpT, kOpN}) {
-    CheckLibrary(blas.calls().trsm(blas.handle(), kSideLeft, kFillUpper, op, kDiagNonUnit, Int(n),
-                                   Int(m), &one, factor, Int(ldf), x, Int(ldx)),
-                 "cublasDtrsm");
+    CheckBlas(blas.calls().trsm(blas.handle(), kSideLeft, kFillUpper, op, kDiagNonUnit, Int(n),
+                                Int(m), &one, factor, Int(ldf), x, Int(ldx)),
+              "cublasDtrsm");
   }
 }
 

@@ -14,8 +14,9 @@ void Combine(Device&, int64_t count, float alpha, const float* a, float beta, co
              float* to);
 void Widen(Device&, Element from_type, int64_t count, const void* from, float* to);
 void Narrow(Device&, Element to_type, int64_t count, const float* from, void* to);
-// high[count] and low[count]: bf16(x), bf16(x - high). low may be null.
-void SplitBf16(Device&, int64_t count, const float* x, uint16_t* high, uint16_t* low);
+// high and low[rows, cols] in rows of `stride`: bf16(x), bf16(x - high). low may be null.
+void SplitBf16(Device&, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
+               uint16_t* high, uint16_t* low, int64_t stride);
 void AddToDouble(Device&, int64_t rows, int64_t cols, const float* from, int64_t from_stride,
                  double* to, int64_t to_stride);
 // *finite <- 0 where a value is not finite; else it stays.
@@ -59,16 +60,18 @@ void Attention(Device&, const AttentionShape* shape, int64_t windows, const floa
 // products.cu
 // Whether operands of a product become bf16 parts.
 bool IsSplit(const Device&, Precision precision);
+// A matrix as bf16 parts, in rows of whole 16 bytes: cuBLAS has its fast kernels for those alone.
 struct Parts {
   Parts() = default;
-  Parts(Device&, int64_t count, Precision precision);
+  Parts(Device&, int64_t rows, int64_t cols, Precision precision);
+  int64_t stride = 0;
   Array<uint16_t> high, low;  // low: BF16x3 alone
 };
-uint64_t PartsBytes(int64_t count, Precision precision);
+uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision);
 void GemmF32(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
              const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
              int64_t ldc, Precision precision);
-// C[m, n] = a[m, k] bᵀ + beta C for a b[n, k] that was split before (IsSplit), without gaps.
+// C[m, n] = a[m, k] bᵀ + beta C for a b[n, k] that was split before (IsSplit).
 void GemmParts(Device&, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b, float beta,
                float* c, Precision precision);
 void GemmBf16(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,

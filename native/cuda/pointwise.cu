@@ -64,17 +64,22 @@ __global__ void NarrowKernel(Element type, int64_t count, const float* from, voi
   }
 }
 
-__global__ void SplitKernel(int64_t count, const float* x, uint16_t* high, uint16_t* low) {
-  for (int64_t i = FirstCell(); i < count; i += Stride()) {
-    const uint16_t top = FloatToBfloat16(x[i]);
-    high[i] = top;
-    if (low) low[i] = FloatToBfloat16(x[i] - Bfloat16ToFloat(top));
+// This and the next: a row a block, or several; no division, which would take longer than the
+// memory.
+__global__ void SplitKernel(int64_t rows, int64_t cols, const float* x, int64_t x_stride,
+                            uint16_t* high, uint16_t* low, int64_t stride) {
+  for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
+    for (int64_t col = FirstCell(); col < cols; col += Stride()) {
+      const float value = x[row * x_stride + col];
+      const uint16_t top = FloatToBfloat16(value);
+      high[row * stride + col] = top;
+      if (low) low[row * stride + col] = FloatToBfloat16(value - Bfloat16ToFloat(top));
+    }
   }
 }
 
 __global__ void AddToDoubleKernel(int64_t rows, int64_t cols, const float* from,
                                   int64_t from_stride, double* to, int64_t to_stride) {
-  // A row a block, or several: no division, which would take longer than the memory.
   for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
     for (int64_t col = FirstCell(); col < cols; col += Stride()) {
       to[row * to_stride + col] += from[row * from_stride + col];
@@ -124,8 +129,11 @@ void Narrow(Device& device, Element to_type, int64_t count, const float* from, v
          from, to);
 }
 
-void SplitBf16(Device& device, int64_t count, const float* x, uint16_t* high, uint16_t* low) {
-  Launch("a split", SplitKernel, GridFor(count), kThreads, device.compute, count, x, high, low);
+void SplitBf16(Device& device, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
+               uint16_t* high, uint16_t* low, int64_t stride) {
+  const dim3 grid(GridFor(cols, 4 * kThreads), GridFor(rows, 1));
+  Launch("a split", SplitKernel, grid, kThreads, device.compute, rows, cols, x, x_stride, high, low,
+         stride);
 }
 
 void AddToDouble(Device& device, int64_t rows, int64_t cols, const float* from, int64_t from_stride,

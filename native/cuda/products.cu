@@ -30,29 +30,29 @@ void CallBlas(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
               const void* a, int64_t lda, const void* b, int64_t ldb, const void* beta, void* c,
               int64_t ldc, int operand, int result, int compute) {
   const Blas& blas = *device.blas;
-  CheckLibrary(blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m),
-                                 Int(k), alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c,
-                                 result, Int(ldc), compute, kAlgoDefault),
-               "cublasGemmEx");
+  CheckBlas(blas.calls().gemm(blas.handle(), tb ? kOpT : kOpN, ta ? kOpT : kOpN, Int(n), Int(m),
+                              Int(k), alpha, b, operand, Int(ldb), a, operand, Int(lda), beta, c,
+                              result, Int(ldc), compute, kAlgoDefault),
+            "cublasGemmEx");
 }
 
-// Elements of an operand that lie in `rows` rows of stride ld, the last one `cols` long.
-int64_t Extent(int64_t rows, int64_t cols, int64_t ld) {
-  return rows == 0 ? 0 : (rows - 1) * ld + cols;
-}
+// Stride of rows of `cols` numbers that cuBLAS reads and writes in vectors.
+int64_t Padded(int64_t cols) { return CeilDiv(cols, 8) * 8; }
 
-Parts Split(Device& device, int64_t count, const float* x, Precision precision) {
-  Parts parts(device, count, precision);
-  SplitBf16(device, count, x, parts.high.data(), parts.low.data());
+Parts Split(Device& device, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
+            Precision precision) {
+  Parts parts(device, rows, cols, precision);
+  SplitBf16(device, rows, cols, x, x_stride, parts.high.data(), parts.low.data(), parts.stride);
   return parts;
 }
 
-// The small products first, so that the large one is added to their sum; low * low is left out.
+// Of A its columns from a_at on. The small products first, so that the large one is added to their
+// sum; low * low is left out.
 void MultiplyParts(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
-                   const Parts& a, int64_t a_at, int64_t lda, const Parts& b, int64_t b_at,
-                   int64_t ldb, float beta, float* c, int64_t ldc) {
+                   const Parts& a, int64_t a_at, const Parts& b, float beta, float* c,
+                   int64_t ldc) {
   const auto add = [&](const Array<uint16_t>& left, const Array<uint16_t>& right, float keep) {
-    CallBlas(device, ta, tb, m, n, k, &alpha, left.data() + a_at, lda, right.data() + b_at, ldb,
+    CallBlas(device, ta, tb, m, n, k, &alpha, left.data() + a_at, a.stride, right.data(), b.stride,
              &keep, c, ldc, kTypeBf16, kTypeF32, kComputeF32);
   };
   float keep = beta;
@@ -78,24 +78,24 @@ void AddProductPage(Device& device, int64_t rows, const float* left, int64_t lef
   const bool split = IsSplit(device, precision);
   Parts left_parts, right_parts;
   if (split) {
-    right_parts = Split(device, rows * dim, x, precision);
-    if (left != x) left_parts = Split(device, rows * left_dim, left, precision);
+    right_parts = Split(device, rows, dim, x, dim, precision);
+    if (left != x) left_parts = Split(device, rows, left_dim, left, left_dim, precision);
   }
-  auto product = device.Allocate<float>(std::min(kGramRows, left_count) * dim);
+  auto product = device.Allocate<float>(std::min(kGramRows, left_count) * Padded(dim));
   const float one = 1, zero = 0;
   for (int64_t at = 0; at < left_count; at += kGramRows) {
     const int64_t height = std::min(kGramRows, left_count - at), first = left_from + at;
-    const int64_t cols = lower ? first + height : dim;
+    const int64_t cols = lower ? first + height : dim, stride = Padded(cols);
     if (split) {
       MultiplyParts(device, true, false, height, cols, rows, 1,
-                    left == x ? right_parts : left_parts, first, left_dim, right_parts, 0, dim, 0,
-                    product.data(), cols);
+                    left == x ? right_parts : left_parts, first, right_parts, 0, product.data(),
+                    stride);
     } else {
       CallBlas(device, true, false, height, cols, rows, &one, left + first, left_dim, x, dim, &zero,
-               product.data(), cols, kTypeF32, kTypeF32,
+               product.data(), stride, kTypeF32, kTypeF32,
                precision == Precision::kTf32 ? int{kComputeTf32} : int{kComputeF32Pedantic});
     }
-    AddToDouble(device, height, cols, product.data(), cols, to + at * dim, dim);
+    AddToDouble(device, height, cols, product.data(), stride, to + at * dim, dim);
   }
 }
 
@@ -115,15 +115,16 @@ bool IsSplit(const Device& device, Precision precision) {
   return device.blas && (precision == Precision::kBf16x3 || precision == Precision::kBf16);
 }
 
-Parts::Parts(Device& device, int64_t count, Precision precision)
-    : high(device.Allocate<uint16_t>(count)),
-      low(device.Allocate<uint16_t>(precision == Precision::kBf16x3 ? count : 0)) {}
+Parts::Parts(Device& device, int64_t rows, int64_t cols, Precision precision)
+    : stride(Padded(cols)),
+      high(device.Allocate<uint16_t>(rows * stride)),
+      low(device.Allocate<uint16_t>(precision == Precision::kBf16x3 ? rows * stride : 0)) {}
 
 void GemmParts(Device& device, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b,
                float beta, float* c, Precision precision) {
   if (m == 0 || n == 0 || k == 0) return;
-  const Parts left = Split(device, m * k, a, precision);
-  MultiplyParts(device, false, true, m, n, k, 1, left, 0, k, b, 0, k, beta, c, n);
+  const Parts left = Split(device, m, k, a, k, precision);
+  MultiplyParts(device, false, true, m, n, k, 1, left, 0, b, beta, c, n);
 }
 
 void GemmBf16(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
@@ -149,10 +150,9 @@ void GemmF32(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64
     return;
   }
   if (IsSplit(device, precision)) {
-    const Parts left = Split(device, ta ? Extent(k, m, lda) : Extent(m, k, lda), a, precision);
-    const Parts right = Split(device, tb ? Extent(n, k, ldb) : Extent(k, n, ldb), b, precision);
-    MultiplyParts(device, ta != 0, tb != 0, m, n, k, alpha, left, 0, lda, right, 0, ldb, beta, c,
-                  ldc);
+    const Parts left = Split(device, ta ? k : m, ta ? m : k, a, lda, precision);
+    const Parts right = Split(device, tb ? n : k, tb ? k : n, b, ldb, precision);
+    MultiplyParts(device, ta != 0, tb != 0, m, n, k, alpha, left, 0, right, beta, c, ldc);
     return;
   }
   CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeF32,
@@ -185,31 +185,33 @@ void CrossAdd(Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
 
 namespace {
 
-// Bytes that AddProductPage takes: operands of `cols` columns together, `height` rows of a result.
-uint64_t ProductScratch(const Device& device, int64_t rows, int64_t cols, int64_t height,
-                        int64_t dim, Precision precision) {
+// What AddProductPage takes for an operand of `cols` columns, and for `height` rows of its result.
+uint64_t OperandBytes(const Device& device, int64_t rows, int64_t cols, Precision precision) {
+  if (!IsSplit(device, precision)) return 0;
+  return PartsBytes(std::min(rows, PageOf(device, precision)), cols, precision);
+}
+uint64_t ResultBytes(const Device& device, int64_t height, int64_t dim) {
   if (!device.blas) return 0;
-  const int64_t page = std::min(rows, PageOf(device, precision));
-  const uint64_t split = IsSplit(device, precision) ? PartsBytes(page * cols, precision) : 0;
-  // Two operands round up for themselves.
-  return split + static_cast<uint64_t>(4 * std::min(kGramRows, height) * dim) +
-         5 * FreeList::kAlignment;
+  const int64_t count = std::min(kGramRows, height) * Padded(dim);
+  return FreeList::Rounded(static_cast<size_t>(count) * sizeof(float));
 }
 
 }  // namespace
 
 uint64_t GramScratch(const Device& device, int64_t rows, int64_t count, int64_t dim,
                      Precision precision) {
-  return ProductScratch(device, rows, dim, count, dim, precision);
+  return OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim);
 }
 
 uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
                       Precision precision) {
-  return ProductScratch(device, rows, residual_dim + dim, residual_dim, dim, precision);
+  return OperandBytes(device, rows, residual_dim, precision) +
+         OperandBytes(device, rows, dim, precision) + ResultBytes(device, residual_dim, dim);
 }
 
-uint64_t PartsBytes(int64_t count, Precision precision) {
-  const uint64_t one = FreeList::Rounded(static_cast<size_t>(count) * sizeof(uint16_t));
+uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision) {
+  const auto count = static_cast<size_t>(rows * Padded(cols));
+  const uint64_t one = FreeList::Rounded(count * sizeof(uint16_t));
   return precision == Precision::kBf16x3 ? 2 * one : one;
 }
 

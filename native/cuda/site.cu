@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "cuda/site.h"
 
@@ -39,11 +38,14 @@ uint64_t Bytes(int64_t count, size_t element) {
 uint64_t Floats(int64_t count) { return Bytes(count, sizeof(float)); }
 uint64_t Doubles(int64_t count) { return Bytes(count, sizeof(double)); }
 
-// Floats of a weight that are on the device before they are split.
+// Floats of a weight that are on the device before they are split, and its rows: one at least.
 constexpr int64_t kLoad = int64_t{1} << 22;
+int64_t LoadRows(int64_t rows, int64_t cols) {
+  return std::min(rows, std::max<int64_t>(kLoad / cols, 1));
+}
 
-uint64_t WeightBytes(const Device& device, const SiteSpec& s, int64_t count) {
-  return IsSplit(device, s.forward) ? PartsBytes(count, s.forward) : Floats(count);
+uint64_t WeightBytes(const Device& device, const SiteSpec& s, int64_t rows, int64_t cols) {
+  return IsSplit(device, s.forward) ? PartsBytes(rows, cols, s.forward) : Floats(rows * cols);
 }
 
 double Seconds(cudaEvent_t from, cudaEvent_t to) {
@@ -83,7 +85,7 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   const int64_t d = s.hidden, w = s.width;
   // Weights; those that are absent make the plan a little too large, never too small.
   const auto map = [&](int64_t outputs, int64_t inputs) {
-    return WeightBytes(device, s, outputs * inputs) + Floats(outputs);
+    return WeightBytes(device, s, outputs, inputs) + Floats(outputs);
   };
   bytes.device = 2 * Floats(d) + map(d, w);
   if (s.attention) {
@@ -101,8 +103,8 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   if (n.gram > 0) work = std::max(work, GramScratch(device, s.flight, s.gram_rows, w, s.gram));
   if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, w, s.gram));
   if (IsSplit(device, s.forward)) {
-    work = std::max(work, PartsBytes(s.flight * std::max(d, w), s.forward));
-    work = std::max(work, Floats(std::min(kLoad, d * w)));
+    work = std::max(work, PartsBytes(s.flight, std::max(d, w), s.forward));
+    work = std::max({work, Floats(LoadRows(w, d) * d), Floats(LoadRows(d, w) * w)});
   }
   // Partial sums of ‖R‖².
   bytes.device += std::max<uint64_t>(work, Doubles(1024));
@@ -192,14 +194,15 @@ SiteRunner::Map SiteRunner::LoadMap(const float* weight, const float* bias, int6
     map.weight = Load(weight, rows * cols);
     return map;
   }
-  const int64_t count = rows * cols;
-  map.parts = Parts(device_, count, spec_.forward);
-  const auto floats = device_.Allocate<float>(std::min(kLoad, count));
-  for (int64_t at = 0; at < count; at += kLoad) {
-    const int64_t some = std::min(kLoad, count - at);
-    CopyIn(weight + at, floats.data(), some, device_.compute);
+  map.parts = Parts(device_, rows, cols, spec_.forward);
+  const int64_t most = LoadRows(rows, cols), stride = map.parts.stride;
+  const auto floats = device_.Allocate<float>(most * cols);
+  for (int64_t row = 0; row < rows; row += most) {
+    const int64_t some = std::min(most, rows - row);
+    CopyIn(weight + row * cols, floats.data(), some * cols, device_.compute);
     uint16_t* const low = map.parts.low.data();
-    SplitBf16(device_, some, floats.data(), map.parts.high.data() + at, low ? low + at : nullptr);
+    SplitBf16(device_, some, cols, floats.data(), cols, map.parts.high.data() + row * stride,
+              low ? low + row * stride : nullptr, stride);
   }
   return map;
 }
@@ -213,24 +216,27 @@ void SiteRunner::Timed(double& seconds, const char* what, Fn fn) {
   seconds += Seconds(began_, ended_);
 }
 
-void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, const float* after) {
+SitePage SiteRunner::Stage() {
+  if (waiting_.size() == kSlots) throw Error("ERR_ARGUMENT", "no page is free on the GPU");
+  const Slot& slot = slots_[next_];
+  return {slot.in.data(), slot.before.data(), slot.after.data()};
+}
+
+void SiteRunner::Push(int64_t rows) {
   const bool inside = rows > 0 && rows <= spec_.flight && rows % spec_.window == 0;
-  if (!inside || waiting_.size() == kSlots || (spec_.residual && !before) ||
-      (spec_.residual && spec_.beta != 0 && !after)) {
+  if (!inside || waiting_.size() == kSlots) {
     throw Error("ERR_ARGUMENT", "a page for the GPU cannot be meant");
   }
   Slot& slot = slots_[next_];
   slot.rows = rows;
   const int64_t count = rows * spec_.hidden;
-  const auto upload = [&](const float* from, const Pinned<float>& pinned, const Array<float>& to) {
-    if (!to.data()) return;
-    std::memcpy(pinned.data(), from, static_cast<size_t>(count) * sizeof(float));
-    CopyIn(pinned.data(), to.data(), count, device_.copy_in);
+  const auto upload = [&](const Pinned<float>& from, const Array<float>& to) {
+    if (to.data()) CopyIn(from.data(), to.data(), count, device_.copy_in);
   };
   Check(cudaEventRecord(slot.pushed, device_.copy_in), "an event");
-  upload(hidden, slot.in, slot.hidden);
-  upload(before, slot.before, slot.dense_before);
-  upload(after, slot.after, slot.dense_after);
+  upload(slot.in, slot.hidden);
+  upload(slot.before, slot.dense_before);
+  upload(slot.after, slot.dense_after);
   Check(cudaEventRecord(slot.uploaded, device_.copy_in), "an event");
   Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
   Compute(slot);
@@ -249,7 +255,7 @@ void SiteRunner::Push(int64_t rows, const float* hidden, const float* before, co
   next_ = (next_ + 1) % kSlots;
 }
 
-void SiteRunner::Pop(float* hidden, float* x, int32_t* finite) {
+SiteResult SiteRunner::Pop() {
   if (waiting_.empty()) throw Error("ERR_ARGUMENT", "no page waits on the GPU");
   Slot& slot = slots_[waiting_.front()];
   waiting_.pop_front();
@@ -259,12 +265,7 @@ void SiteRunner::Pop(float* hidden, float* x, int32_t* finite) {
   times.forward += Seconds(slot.started, slot.activated) + Seconds(slot.summed, slot.computed);
   times.sums += Seconds(slot.activated, slot.summed);
   times.copy_out += Seconds(slot.leaving, slot.downloaded);
-  const auto copy = [&](const Pinned<float>& from, float* to, int64_t count) {
-    if (to) std::memcpy(to, from.data(), static_cast<size_t>(count) * sizeof(float));
-  };
-  if (spec_.advance) copy(slot.out, hidden, slot.rows * spec_.hidden);
-  if (spec_.keep) copy(slot.x_out, x, slot.rows * spec_.width);
-  *finite = *slot.finite_out.data();
+  return {slot.out.data(), slot.x_out.data(), *slot.finite_out.data()};
 }
 
 void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {

@@ -33,8 +33,9 @@ class SiteRunner {
   SiteRunner(const SiteRunner&) = delete;
   SiteRunner& operator=(const SiteRunner&) = delete;
 
-  void Push(int64_t rows, const float* hidden, const float* before, const float* after);
-  void Pop(float* hidden, float* x, int32_t* finite);
+  SitePage Stage();
+  void Push(int64_t rows);
+  SiteResult Pop();
   void ReadGram(int64_t first, int64_t count, double* gram);
   void ReadMoments(double* squares, double* sums, double* cross, double* residual_sums,
                    double* energy);

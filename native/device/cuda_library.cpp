@@ -69,8 +69,16 @@ CudaDevice::~CudaDevice() { api().close(device_); }
 
 std::string CudaDevice::Describe() const {
   char text[512];
-  Call(&cuda::Api::describe, text, sizeof(text));
+  int32_t blas = 0;
+  Call(&cuda::Api::describe, text, sizeof(text), &blas);
   return text;
+}
+
+bool CudaDevice::has_blas() const {
+  char text[1];
+  int32_t blas = 0;
+  Call(&cuda::Api::describe, text, sizeof(text), &blas);
+  return blas != 0;
 }
 
 cuda::MemoryReport CudaDevice::memory() const {

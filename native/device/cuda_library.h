@@ -58,8 +58,12 @@ class CudaDevice {
   const cuda::Api& api() const { return library_->api(); }
   const CudaOptions& options() const { return options_; }
   std::string Describe() const;
+  bool has_blas() const;
   cuda::MemoryReport memory() const;
   cuda::SiteTimes times() const;
+  // Seconds in which the host copied pages between its memory and what is pinned.
+  double host_seconds() const { return host_seconds_; }
+  void AddHostSeconds(double seconds) const { host_seconds_ += seconds; }
 
   // Calls an entry of the table, as in Call(&cuda::Api::norm, …); throws its failure.
   template <typename... Args>
@@ -73,6 +77,7 @@ class CudaDevice {
   std::shared_ptr<const CudaLibrary> library_;
   CudaOptions options_;
   cuda::Device* device_ = nullptr;
+  mutable double host_seconds_ = 0;
 };
 
 // An array in device memory.

@@ -1,6 +1,7 @@
 #include "device/run_site.h"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <optional>
 #include <vector>
@@ -12,6 +13,8 @@ using Access = PagedMatrix::Access;
 
 // Rows of the Gram that come back at a time.
 constexpr size_t kGramChunk = 256;
+// Floats of a page that one thread copies at a time.
+constexpr size_t kCopyChunk = size_t{1} << 18;
 
 int64_t Int(size_t value) { return static_cast<int64_t>(value); }
 
@@ -95,36 +98,55 @@ class OpenSite {
   cuda::Site* site_ = nullptr;
 };
 
-void Push(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t row, size_t rows) {
-  const PagedMatrix::View hidden(*run.hidden, row, rows, Access::kRead);
-  std::optional<PagedMatrix::View> before, after;
-  if (run.dense_before) before.emplace(*run.dense_before, row, rows, Access::kRead);
-  if (run.dense_before && run.beta != 0) after.emplace(*run.dense_after, row, rows, Access::kRead);
-  gpu.Call(&cuda::Api::site_push, site, Int(rows), hidden.data(), before ? before->data() : nullptr,
-           after ? after->data() : nullptr);
+// A page to or from pinned memory, by all threads: one alone is slower than the bus.
+void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to, size_t count) {
+  const auto start = std::chrono::steady_clock::now();
+  context.pool.ParallelFor((count + kCopyChunk - 1) / kCopyChunk, [&](size_t chunk, size_t) {
+    const size_t at = chunk * kCopyChunk;
+    std::copy_n(from + at, std::min(kCopyChunk, count - at), to + at);
+  });
+  gpu.AddHostSeconds(
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-void Pop(const CudaDevice& gpu, cuda::Site* site, const SiteRun& run, size_t row, size_t rows) {
-  std::optional<PagedMatrix::View> hidden, keep;
-  if (run.advance) hidden.emplace(*run.hidden, row, rows, Access::kWrite);
-  if (run.keep) keep.emplace(*run.keep, row, rows, Access::kWrite);
-  int32_t finite = 1;
-  gpu.Call(&cuda::Api::site_pop, site, hidden ? hidden->data() : nullptr,
-           keep ? keep->data() : nullptr, &finite);
-  if (run.advance && finite == 0) {
+void Push(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRun& run, size_t row,
+          size_t rows) {
+  cuda::SitePage page{};
+  gpu.Call(&cuda::Api::site_stage, site, &page);
+  const auto copy = [&](PagedMatrix& from, float* to) {
+    const PagedMatrix::View view(from, row, rows, Access::kRead);
+    CopyPage(gpu, context, view.data(), to, rows * from.cols());
+  };
+  copy(*run.hidden, page.hidden);
+  if (run.dense_before) copy(*run.dense_before, page.before);
+  if (run.dense_before && run.beta != 0) copy(*run.dense_after, page.after);
+  gpu.Call(&cuda::Api::site_push, site, Int(rows));
+}
+
+void Pop(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRun& run, size_t row,
+         size_t rows) {
+  cuda::SiteResult result{};
+  gpu.Call(&cuda::Api::site_pop, site, &result);
+  const auto copy = [&](const float* from, PagedMatrix& to) {
+    const PagedMatrix::View view(to, row, rows, Access::kWrite);
+    CopyPage(gpu, context, from, view.data(), rows * to.cols());
+  };
+  if (run.advance) copy(result.hidden, *run.hidden);
+  if (run.keep) copy(result.x, *run.keep);
+  if (run.advance && result.finite == 0) {
     throw Error("ERR_NAN", "hidden states are no longer finite",
                 "the checkpoint may be damaged, or its dtype too narrow for this text");
   }
 }
 
-void StreamPages(const CudaDevice& gpu, cuda::Site* site, const Context& context,
-                 const SiteRun& run, size_t flight) {
+void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRun& run,
+                 size_t flight) {
   struct Page {
     size_t row, rows;
   };
   std::deque<Page> waiting;
   const auto pop = [&] {
-    Pop(gpu, site, run, waiting.front().row, waiting.front().rows);
+    Pop(gpu, site, context, run, waiting.front().row, waiting.front().rows);
     waiting.pop_front();
   };
   AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
@@ -135,7 +157,7 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, const Context& context
     context.CheckAbort();
     if (waiting.size() == 2) pop();
     const Page page{row, run.hidden->Run(row, flight)};
-    Push(gpu, site, run, page.row, page.rows);
+    Push(gpu, site, context, run, page.row, page.rows);
     waiting.push_back(page);
     row += page.rows;
   }

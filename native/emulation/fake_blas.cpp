@@ -4,6 +4,7 @@
 // too.
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <vector>
@@ -58,7 +59,9 @@ CBLAS_TRANSPOSE Code(int op) { return op == kOpT ? CblasTrans : CblasNoTrans; }
 EXPORT int cublasCreate_v2(BlasHandle* handle) {
   static int state;
   *handle = &state;
-  return 0;
+  // The environment decides whether there was memory for it.
+  const char* status = std::getenv("STRUPRUNE_EMULATED_CUBLAS_STATUS");
+  return status ? std::atoi(status) : kBlasSuccess;
 }
 EXPORT int cublasDestroy_v2(BlasHandle) { return 0; }
 EXPORT int cublasGetVersion_v2(BlasHandle, int* version) {
@@ -69,7 +72,11 @@ EXPORT int cublasSetStream_v2(BlasHandle, cudaStream_t stream) {
   stream_of_blas = stream;
   return 0;
 }
-EXPORT int cublasSetWorkspace_v2(BlasHandle, void*, size_t) { return 0; }
+// The documentation's limits: aligned, and large enough for every call.
+EXPORT int cublasSetWorkspace_v2(BlasHandle, void* workspace, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return 7;
+  return bytes < 16 << 10 ? kBlasAllocFailed : kBlasSuccess;
+}
 
 EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const void* alpha,
                         const void* a, int a_type, int lda, const void* b, int b_type, int ldb,

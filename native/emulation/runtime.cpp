@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <deque>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "cuda_runtime.h"
@@ -24,6 +25,7 @@ namespace {
 cudaError_t last = cudaSuccess;
 size_t used = 0;
 std::map<void*, size_t> blocks;
+std::set<cudaStream_t> streams;
 
 // The environment decides how much memory the GPU seems to have.
 size_t Total() {
@@ -96,6 +98,11 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDeviceSynchronize() {
+  for (const cudaStream_t stream : streams) cudaStreamSynchronize(stream);
+  return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   if (bytes > Total() - used) return Say(cudaErrorMemoryAllocation);
   *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
@@ -128,11 +135,13 @@ cudaError_t cudaFreeHost(void* data) {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new StreamState;
+  streams.insert(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   cudaStreamSynchronize(stream);
+  streams.erase(stream);
   delete stream;
   return cudaSuccess;
 }

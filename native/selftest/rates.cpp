@@ -154,25 +154,25 @@ void PrintBlock(uint64_t budget, const BlockShape& shape) {
               shape.name, static_cast<double>(budget) / kMiB, tokens, shape.window);
   for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
     const size_t width = SiteWidth(spec, site);
-    const auto kept = states(width);
     Statistics sums(InMemory(context), width, true, shape.hidden);
     SiteRun run;
     run.window = shape.window;
     run.advance = false;
-    run.hidden = hidden.get(), run.keep = kept.get(), run.statistics = &sums;
+    run.hidden = hidden.get(), run.statistics = &sums;
     run.dense_before = run.dense_after = dense.get(), run.alpha = run.beta = 0.5f;
     const SitePlan plan = PlanRun(gpu, spec, site, run);
     const cuda::SiteTimes before = gpu.times();
+    const double host = gpu.host_seconds();
     const auto start = std::chrono::steady_clock::now();
     RunSiteOnDevice(gpu, block, site, run);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     const cuda::SiteTimes after = gpu.times();
     std::printf(
-        "  %s: %.2f s in %zu passes of %zu tokens at a time; streams: copies in %.2f s, forward "
-        "%.2f s, sums %.2f s, copies out %.2f s\n",
+        "  %s: %.2f s in %zu passes of %zu tokens at a time; copies on the host %.2f s; streams: "
+        "copies in %.2f s, forward %.2f s, sums %.2f s, copies out %.2f s\n",
         site == SiteKind::kFfn ? "ffn" : "attention", seconds.count(), plan.passes, plan.flight,
-        after.copy_in - before.copy_in, after.forward - before.forward, after.sums - before.sums,
-        after.copy_out - before.copy_out);
+        gpu.host_seconds() - host, after.copy_in - before.copy_in, after.forward - before.forward,
+        after.sums - before.sums, after.copy_out - before.copy_out);
   }
   PrintMemory(shape.name, gpu);
 }

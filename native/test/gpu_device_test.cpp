@@ -56,7 +56,8 @@ TEST(GpuDevice, SaysWhatItIs) {
   EXPECT_GT(info.free_bytes, 0u);
   EXPECT_LE(info.free_bytes, info.total_bytes);
   EXPECT_NE(OpenGpu(false)->Describe().find(info.name), std::string::npos);
-  EXPECT_NE(OpenGpu(false)->Describe().find("built-in"), std::string::npos);
+  EXPECT_NE(OpenGpu(false)->Describe().find("built-in products"), std::string::npos);
+  EXPECT_FALSE(OpenGpu(false)->has_blas());
 }
 
 TEST(GpuDevice, ABudgetIsHard) {
@@ -83,6 +84,22 @@ TEST(GpuDevice, WhatIsNotThereIsSaid) {
   options.cublas = "/nowhere/libcublas.so";
   ExpectError([&] { CudaDevice(library, options); }, "ERR_DEVICE", "does not load");
 }
+
+#ifdef STRUPRUNE_EMULATED_LIBRARY
+// Of all that the budget leaves to the libraries only a failure tells.
+TEST(GpuDevice, ABudgetThatLeavesCublasNoMemoryIsToBeLowered) {
+  const auto library = CudaLibrary::Load(TestedGpu().library);
+  CudaOptions options;
+  options.budget = 1 << 20;
+  options.cublas = TestedGpu().cublas;
+  for (const auto& [status, code] :
+       {std::pair("1", "ERR_BUDGET"), {"3", "ERR_BUDGET"}, {"13", "ERR_DEVICE"}}) {
+    setenv("STRUPRUNE_EMULATED_CUBLAS_STATUS", status, 1);
+    ExpectError([&] { CudaDevice(library, options); }, code, "cublasCreate failed with status");
+  }
+  unsetenv("STRUPRUNE_EMULATED_CUBLAS_STATUS");
+}
+#endif
 
 }  // namespace
 }  // namespace struprune::test

@@ -24,13 +24,14 @@ struct Reference {
   Reference(bool ta, bool tb, Shape s, const std::vector<T>& a, size_t lda, const std::vector<T>& b,
             size_t ldb)
       : value(s.m * s.n), magnitude(s.m * s.n) {
+    const size_t row = tb ? 1 : ldb, col = tb ? ldb : 1;
     for (size_t i = 0; i < s.m; ++i) {
-      for (size_t j = 0; j < s.n; ++j) {
-        for (size_t k = 0; k < s.k; ++k) {
-          const double x = ta ? a[k * lda + i] : a[i * lda + k];
-          const double y = tb ? b[j * ldb + k] : b[k * ldb + j];
-          value[i * s.n + j] += x * y;
-          magnitude[i * s.n + j] += std::fabs(x * y);
+      for (size_t k = 0; k < s.k; ++k) {
+        const double x = ta ? a[k * lda + i] : a[i * lda + k];
+        for (size_t j = 0; j < s.n; ++j) {
+          const double term = x * b[k * row + j * col];
+          value[i * s.n + j] += term;
+          magnitude[i * s.n + j] += std::fabs(term);
         }
       }
     }
@@ -98,8 +99,9 @@ TEST_P(GpuProducts, DoublesEqualSumsOfDoubles) {
 TEST_P(GpuProducts, GramsEqualSumsOfDoubles) {
   const size_t rows = TestedGpu().large ? 4099 : 700, dim = TestedGpu().large ? 1537 : 141,
                cut = dim / 3;
-  const auto x = RandomValues<float>(rows * dim, 4);
-  const Reference<float> wanted(true, false, {dim, dim, rows}, x, dim, x, dim);
+  // One for all kinds of products: it takes seconds.
+  static const auto x = RandomValues<float>(rows * dim, 4);
+  static const Reference<float> wanted(true, false, {dim, dim, rows}, x, dim, x, dim);
   const auto xg = Upload(gpu(), x);
   for (const auto& [from, count] : {std::pair(size_t{0}, cut), std::pair(cut, dim - cut)}) {
     const auto gram = Upload(gpu(), std::vector<double>(count * dim, 1.0));
@@ -137,15 +139,23 @@ INSTANTIATE_TEST_SUITE_P(Gpu, GpuProducts, testing::ValuesIn(AllKinds()),
 
 class GpuFactors : public GpuTest {
  protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped() || !GetParam().libraries) return;
+    int32_t found = 0;
+    gpu().Call(&cuda::Api::has_solver, &found);
+    if (found == 0) GTEST_SKIP() << "cuSOLVER is not here";
+  }
   // A Gram matrix of more rows than columns, in rows of stride n + 3.
   static std::vector<double> Positive(size_t n) {
     const auto x = RandomValues<double>(2 * n * n, 7);
     std::vector<double> a(n * (n + 3), -7);
     for (size_t i = 0; i < n; ++i) {
-      for (size_t j = 0; j < n; ++j) {
-        double sum = i == j ? 0.1 : 0;
-        for (size_t t = 0; t < 2 * n; ++t) sum += x[t * n + i] * x[t * n + j];
-        a[i * (n + 3) + j] = sum;
+      double* const row = &a[i * (n + 3)];
+      std::fill_n(row, n, 0.0);
+      row[i] = 0.1;
+      for (size_t t = 0; t < 2 * n; ++t) {
+        for (size_t j = 0; j < n; ++j) row[j] += x[t * n + i] * x[t * n + j];
       }
     }
     return a;

@@ -62,8 +62,7 @@ std::shared_ptr<CudaDevice> OpenGpu(bool libraries) {
     options.cusolver = setup.cusolver;
     device = std::make_shared<CudaDevice>(CudaLibrary::Load(setup.library), options);
   }
-  if (libraries && device->Describe().find("built-in") != std::string::npos) return nullptr;
-  return device;
+  return libraries && !device->has_blas() ? nullptr : device;
 }
 
 double BoundOf(const GpuKind& kind, double terms) {
@@ -72,11 +71,11 @@ double BoundOf(const GpuKind& kind, double terms) {
     case cuda::Precision::kExact:
       return sums;
     case cuda::Precision::kTf32:
-      return 0x1p-10 + sums;
+      return 0x1p-9 + sums;
     case cuda::Precision::kBf16x3:
-      return 0x1p-16 + sums;
+      return 0x1p-15 + sums;
     case cuda::Precision::kBf16:
-      return 0x1p-8 + sums;
+      return 0x1p-7 + sums;
   }
   return 0;
 }

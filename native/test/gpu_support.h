@@ -35,8 +35,7 @@ std::string NameOf(const GpuKind& kind);
 std::vector<GpuKind> ExactKinds();
 std::vector<GpuKind> AllKinds();
 
-// The device with or without libraries, opened once. Skips the calling test where the libraries are
-// not there.
+// The device with or without libraries, opened once; null where cuBLAS is asked for and not there.
 std::shared_ptr<CudaDevice> OpenGpu(bool libraries);
 
 // Largest |error| / Σ|x||y| of one product: cuda/abi.h, with the sums' own rounding.
@@ -83,7 +82,7 @@ class GpuTest : public testing::TestWithParam<GpuKind> {
  protected:
   void SetUp() override {
     gpu_ = OpenGpu(GetParam().libraries);
-    if (!gpu_) GTEST_SKIP() << "cuBLAS or cuSOLVER is not here";
+    if (!gpu_) GTEST_SKIP() << "cuBLAS is not here";
   }
   const CudaDevice& gpu() const { return *gpu_; }
   std::shared_ptr<CudaDevice> gpu_;

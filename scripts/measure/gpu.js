@@ -201,7 +201,7 @@ async function shape(blocks = '32', tokens = '131072') {
     calibrationTokens: Number(tokens),
   });
   const seconds = (performance.now() - start) / 1000;
-  const { copyIn, forward, sums, copyOut } = native.gpuTimesOf(engine.handle);
+  const { host, copyIn, forward, sums, copyOut } = native.gpuTimesOf(engine.handle);
   const total = (chosen) =>
     [...calls].reduce((sum, [name, some]) => sum + (chosen(name) ? some : 0), 0);
   const share = (some) => Number((some / seconds).toFixed(4));
@@ -211,8 +211,9 @@ async function shape(blocks = '32', tokens = '131072') {
     calibrationTokens: result.calibrationTokens,
     seconds: rounded(seconds),
     peakDeviceBytes: result.peakDeviceBytes,
-    // Streams of the GPU, which work beside each other; the solve is the CPU's.
+    // Of the wall: copies on the host, and streams of the GPU, which work beside each other; the solve is the CPU's.
     shares: {
+      host: share(host),
       copy: share(copyIn + copyOut),
       forward: share(forward),
       gram: share(sums),

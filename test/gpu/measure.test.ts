@@ -42,8 +42,8 @@ test('shape: shares of the time', async (t) => {
   const more = { STRUPRUNE_SHAPE: JSON.stringify(small) };
   const [row] = await measured(t, ['shape', '1', '256'], more);
   t.is(row.blocks, 1);
-  const { copy, forward, gram, solve } = row.shares;
-  t.true(copy > 0 && forward > 0 && gram > 0 && solve > 0);
+  const { host, copy, forward, gram, solve } = row.shares;
+  t.true(host > 0 && copy > 0 && forward > 0 && gram > 0 && solve > 0);
   t.true(copy + forward + gram + solve < 1);
   t.true(row.calls.runSite > 0);
 });
