@@ -93,11 +93,11 @@ struct SiteSpec {
   int32_t post_norm;
   Gate gate;
   int32_t gated;
-  int32_t advance;              // hidden goes on through the output map
-  int32_t keep;                 // the input of the output map comes back too
-  int32_t moments;              // sums and squares of that input are kept
-  int64_t gram_row, gram_rows;  // rows of its Gram that this pass sums; 0 rows: none
-  int32_t residual;             // pushes bring dense states, and R and RᵀX are kept
+  int32_t advance;    // hidden goes on through the output map
+  int32_t keep;       // the input of the output map comes back too
+  int32_t moments;    // sums and squares of that input are kept
+  int64_t gram_rows;  // most rows of its Gram that a pass sums; 0: none
+  int32_t residual;   // pushes bring dense states, and R and RᵀX are kept
   float alpha, beta;
   Precision forward, gram;
 };
@@ -224,12 +224,14 @@ struct Api {
   // Eigenvalues w[n] ascending of the symmetric a[n, n], whose rows become the eigenvectors.
   int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
 
-  // One site over streamed pages. Weights go up at open. stage says where the rows of the next push
-  // belong, push sets off what is done with them, pop waits for the oldest push; what it says holds
-  // until the next stage. At most two pushes may wait: copies of one run beside the computation of
-  // the other.
+  // One site over streamed pages. Weights go up at open. pass begins a pass over the tokens, which
+  // sums rows [row, row + count) of the Gram from zero; all else that the spec asks for is done
+  // only in the `last`. stage says where the rows of the next push belong, push sets off what is
+  // done with them, pop waits for the oldest push; what it says holds until the next stage. At most
+  // two pushes may wait: copies of one run beside the computation of the other.
   int (*site_bytes)(Device*, Failure*, const SiteSpec*, uint64_t* device, uint64_t* pinned);
   int (*site_open)(Device*, Failure*, const SiteSpec*, const SiteWeights*, Site** site);
+  int (*site_pass)(Device*, Failure*, Site*, int64_t row, int64_t count, int32_t last);
   int (*site_stage)(Device*, Failure*, Site*, SitePage* page);
   int (*site_push)(Device*, Failure*, Site*, int64_t rows);
   int (*site_pop)(Device*, Failure*, Site*, SiteResult* result);

@@ -131,6 +131,10 @@ void SiteOpen(Device& device, const SiteSpec* spec, const SiteWeights* weights, 
   *site = reinterpret_cast<Site*>(runner.release());
 }
 
+void SitePass(Device&, Site* site, int64_t row, int64_t count, int32_t last) {
+  Runner(site).Begin({row, count, last != 0});
+}
+
 void SiteStage(Device&, Site* site, SitePage* page) { *page = Runner(site).Stage(); }
 
 void SitePush(Device&, Site* site, int64_t rows) { Runner(site).Push(rows); }
@@ -200,6 +204,7 @@ constexpr Api kApi = {
     .eigen = Entry<&Eigen>::Call,
     .site_bytes = Entry<&SiteBytesOf>::Call,
     .site_open = Entry<&SiteOpen>::Call,
+    .site_pass = Entry<&SitePass>::Call,
     .site_stage = Entry<&SiteStage>::Call,
     .site_push = Entry<&SitePush>::Call,
     .site_pop = Entry<&SitePop>::Call,

@@ -70,8 +70,7 @@ void CopyOut(const float* from, float* to, int64_t count, cudaStream_t stream) {
 
 void CheckSpec(const SiteSpec& s) {
   const bool sizes = s.hidden > 0 && s.width > 0 && s.window > 0 && s.flight > 0 &&
-                     s.flight % s.window == 0 && s.gram_row >= 0 && s.gram_rows >= 0 &&
-                     s.gram_row + s.gram_rows <= s.width;
+                     s.flight % s.window == 0 && s.gram_rows >= 0 && s.gram_rows <= s.width;
   const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 &&
                                       s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
   if (!sizes || !heads || (s.residual && s.post_norm)) {
@@ -163,7 +162,7 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
     }
     return array;
   };
-  gram_ = zeros(n.gram);
+  gram_ = device.Allocate<double>(n.gram);
   squares_ = zeros(n.moments);
   sums_ = zeros(n.moments);
   cross_ = zeros(n.cross);
@@ -216,6 +215,20 @@ void SiteRunner::Timed(double& seconds, const char* what, Fn fn) {
   seconds += Seconds(began_, ended_);
 }
 
+void SiteRunner::Begin(const Pass& pass) {
+  const bool inside = pass.row >= 0 && pass.count >= 0 && pass.count <= spec_.gram_rows &&
+                      pass.row + pass.count <= spec_.width;
+  if (!inside || !waiting_.empty()) {
+    throw Error("ERR_ARGUMENT", "a pass on the GPU cannot be meant");
+  }
+  pass_ = pass;
+  if (pass.count == 0) return;
+  Check(cudaMemsetAsync(gram_.data(), 0,
+                        static_cast<size_t>(pass.count * spec_.width) * sizeof(double),
+                        device_.compute),
+        "a memset");
+}
+
 SitePage SiteRunner::Stage() {
   if (waiting_.size() == kSlots) throw Error("ERR_ARGUMENT", "no page is free on the GPU");
   const Slot& slot = slots_[next_];
@@ -235,16 +248,20 @@ void SiteRunner::Push(int64_t rows) {
   };
   Check(cudaEventRecord(slot.pushed, device_.copy_in), "an event");
   upload(slot.in, slot.hidden);
-  upload(slot.before, slot.dense_before);
-  upload(slot.after, slot.dense_after);
+  if (pass_.last) {
+    upload(slot.before, slot.dense_before);
+    upload(slot.after, slot.dense_after);
+  }
   Check(cudaEventRecord(slot.uploaded, device_.copy_in), "an event");
   Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
   Compute(slot);
   Check(cudaEventRecord(slot.computed, device_.compute), "an event");
   Check(cudaStreamWaitEvent(device_.copy_out, slot.computed, 0), "an event");
   Check(cudaEventRecord(slot.leaving, device_.copy_out), "an event");
-  if (spec_.advance) CopyOut(slot.hidden.data(), slot.out.data(), count, device_.copy_out);
-  if (spec_.keep) {
+  if (pass_.last && spec_.advance) {
+    CopyOut(slot.hidden.data(), slot.out.data(), count, device_.copy_out);
+  }
+  if (pass_.last && spec_.keep) {
     CopyOut(slot.x.data(), slot.x_out.data(), rows * spec_.width, device_.copy_out);
   }
   Check(cudaMemcpyAsync(slot.finite_out.data(), slot.finite.data(), sizeof(int32_t),
@@ -332,10 +349,10 @@ void SiteRunner::Residual(Slot& slot) {
 
 void SiteRunner::Statistics(Slot& slot) {
   const int64_t rows = slot.rows, d = spec_.hidden;
-  if (gram_.data()) {
-    GramAdd(device_, rows, spec_.width, X(slot), spec_.gram_row, spec_.gram_rows, gram_.data(),
-            spec_.gram);
+  if (pass_.count > 0) {
+    GramAdd(device_, rows, spec_.width, X(slot), pass_.row, pass_.count, gram_.data(), spec_.gram);
   }
+  if (!pass_.last) return;
   if (squares_.data()) {
     MomentsAdd(device_, rows, spec_.width, X(slot), squares_.data(), sums_.data());
   }
@@ -365,7 +382,7 @@ void SiteRunner::Compute(Slot& slot) {
   reached(slot.activated);
   Statistics(slot);
   reached(slot.summed);
-  if (spec_.advance) {
+  if (pass_.last && spec_.advance) {
     Linear(weights_.out, spec_.hidden, spec_.width, rows, X(slot), 1, slot.hidden.data());
     if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
   }
@@ -375,7 +392,7 @@ void SiteRunner::Compute(Slot& slot) {
 }
 
 void SiteRunner::ReadGram(int64_t first, int64_t count, double* gram) {
-  if (first < 0 || count < 0 || first + count > spec_.gram_rows) {
+  if (first < 0 || count < 0 || first + count > pass_.count) {
     throw Error("ERR_ARGUMENT", "rows outside the Gram matrix on the GPU");
   }
   Timed(device_.times.copy_out, "a Gram matrix", [&] {

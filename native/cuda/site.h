@@ -33,6 +33,12 @@ class SiteRunner {
   SiteRunner(const SiteRunner&) = delete;
   SiteRunner& operator=(const SiteRunner&) = delete;
 
+  // One way of all tokens through the site: rows of the Gram, and whether all else is done too.
+  struct Pass {
+    int64_t row = 0, count = 0;
+    bool last = true;
+  };
+  void Begin(const Pass& pass);
   SitePage Stage();
   void Push(int64_t rows);
   SiteResult Pop();
@@ -72,6 +78,7 @@ class SiteRunner {
   Array<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
   Slot slots_[kSlots];
   Event began_{cudaEventDefault}, ended_{cudaEventDefault};
+  Pass pass_;
   std::deque<int> waiting_;
   int next_ = 0;
 };

@@ -222,7 +222,6 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   // A site without columns is its bias alone: no work for a GPU.
   if (width == 0) return RunSite(block, site, run);
   const bool gram = run.statistics && run.statistics->has_gram();
-  const cuda::SiteSpec whole = SpecOf(gpu, block.spec(), site, run);
   const SitePlan plan = PlanRun(gpu, block.spec(), site, run);
   const PinnedCharge pinned(context.budget, plan.pinned_bytes);
   std::optional<RopeTable> rope;
@@ -231,23 +230,21 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   }
   std::vector<Buffer<float>> matrices;
   const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr, matrices);
-
+  cuda::SiteSpec spec = SpecOf(gpu, block.spec(), site, run);
+  spec.flight = Int(plan.flight);
+  spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
+  const OpenSite open(gpu, spec, weights);
   for (size_t row = 0; row < width; row += plan.gram_rows) {
     const size_t count = std::min(plan.gram_rows, width - row);
     const bool last = row + count == width;
-    cuda::SiteSpec spec = whole;
     SiteRun pass = run;
-    spec.flight = Int(plan.flight);
-    spec.gram_row = gram ? Int(row) : 0;
-    spec.gram_rows = gram ? Int(count) : 0;
     if (!last) {
       // Only the last pass moves the hidden states on and takes the other sums.
       pass.advance = false;
       pass.keep = nullptr;
       pass.dense_before = nullptr;
-      spec.advance = spec.keep = spec.moments = spec.residual = 0;
     }
-    const OpenSite open(gpu, spec, weights);
+    gpu.Call(&cuda::Api::site_pass, open.get(), gram ? Int(row) : 0, gram ? Int(count) : 0, last);
     StreamPages(gpu, open.get(), context, pass, plan.flight);
     if (gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
     if (last && run.statistics) {

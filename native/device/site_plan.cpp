@@ -59,8 +59,6 @@ SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
   SitePlan plan;
   for (plan.passes = 1; plan.passes <= (demand.gram ? kMostPasses : 1); plan.passes *= 2) {
     plan.gram_rows = (width + plan.passes - 1) / plan.passes;
-    // The last rows: their cells up to the diagonal are the most.
-    spec.gram_row = demand.gram ? Int(width - plan.gram_rows) : 0;
     spec.gram_rows = demand.gram ? Int(plan.gram_rows) : 0;
     size_t windows = demand.page / demand.window;
     for (; windows >= 1; windows /= 2) {
