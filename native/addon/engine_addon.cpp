@@ -204,7 +204,7 @@ Napi::Value CopyMatrix(const Info& info) {
       info.Env(), context,
       [=] {
         using Access = PagedMatrix::Access;
-        AnnounceFlights(from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
+        AnnounceFlights(0, from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
         for (size_t row = 0; row < from->rows();) {
           context->CheckAbort();
           const size_t count = from->Run(row, from->page_rows());
