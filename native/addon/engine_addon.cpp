@@ -89,6 +89,7 @@ Napi::Value MeasureGemm(const Info& info) {
         const auto start = std::chrono::steady_clock::now();
         double elapsed = 0;
         do {
+          context->CheckAbort();
           context->pool.ParallelFor(workers * 4, [&](size_t, size_t worker) {
             Gemm(Trans::kNo, Trans::kYes, kRows, n, k, 1.0f, a.data() + worker * kRows * k, k,
                  b.data(), k, 0.0f, c.data() + worker * kRows * n, n);
