@@ -7,6 +7,7 @@ import { isCallers, Listeners } from '../own';
 import type { OnProgress, OnStage } from '../progress';
 import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
+import { abortAtExit } from './exit';
 import { chooseDevice, cudaLibrary, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
 import { nativeLimit, processReserve } from './reserve';
@@ -48,6 +49,7 @@ export class Engine implements AsyncDisposable {
   /** Settles when all calls so far have ended. */
   #calls: Promise<void> = Promise.resolve();
   #disposed = false;
+  readonly #forgetExit: () => void;
 
   /** @throws StruPruneError ERR_ARGUMENT */
   constructor(options: MachineOptions = {}) {
@@ -58,6 +60,7 @@ export class Engine implements AsyncDisposable {
     native.chooseGemmPath(bf16);
     this.threads = threads;
     this.handle = native.createEngine(threads, nativeLimit(memory, threads));
+    this.#forgetExit = abortAtExit(this.handle);
   }
 
   /**
@@ -223,6 +226,7 @@ export class Engine implements AsyncDisposable {
     await this.#calls;
     for (const store of this.#stores.values()) native.release(store);
     this.#stores.clear();
+    this.#forgetExit();
     native.release(this.handle);
   }
 

@@ -1,6 +1,6 @@
 /** What the solvers of an FFN's input weights charge to the memory budget, in bytes: see native-bytes.ts. */
 import {
-  CHUNK,
+  chunkedRows,
   ffnInputs,
   type Ground,
   pageRows,
@@ -32,7 +32,8 @@ function ffnOf({ architecture, threads, window }: Ground, width: number, rows: n
   const { hidden, gated } = architecture;
   const inputs = ffnInputs(architecture);
   const page = Math.min(rows, pageRows(window));
-  return { hidden, width, inputs, parts: gated ? 2 : 1, page, chunks: threads * CHUNK };
+  const chunks = chunkedRows(threads, FFN_PAGE);
+  return { hidden, width, inputs, parts: gated ? 2 : 1, page, chunks };
 }
 
 /**

@@ -10,7 +10,8 @@ import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
 // Constants of the same meaning as in native/.
 const PAGE_TOKENS = 4096; // paged_matrix.h
-export const CHUNK = 512; // row_chunks.h
+const CHUNK = 512; // row_chunks.h
+const LEAST_CHUNK = 128;
 const ENDS_CHUNK = 256; // ends.cpp
 const SCORE_ROWS = 8192;
 const LOGIT_COLUMNS = 1024;
@@ -57,6 +58,18 @@ export function pageRows(window: number): number {
 /** Tokens of a flight: a page. */
 function flightTokens(window: number, rows: number): number {
   return Math.min(rows, pageRows(window));
+}
+
+/** Rows that all workers have in their hands at most, where tasks are parts of `rows` rows: ChunkRows of row_chunks.h. */
+export function chunkedRows(threads: number, rows: number): number {
+  const share = Math.ceil(rows / (2 * threads));
+  const whole = Math.ceil(share / LEAST_CHUNK) * LEAST_CHUNK;
+  return threads * Math.min(CHUNK, Math.max(LEAST_CHUNK, whole));
+}
+
+/** RopeTable: cosines and sines of a window's positions. */
+function ropeBytes({ architecture, window }: Ground): number {
+  return architecture.rope ? FLOAT * window * architecture.headDim : 0;
 }
 
 /** Columns of a site's output map. */
@@ -121,7 +134,7 @@ export function runSiteBytes(
   const { collects, feedback = false } = sinks;
   const { hidden, headDim, gated, blocks } = architecture;
   const flight = flightTokens(window, rows);
-  const chunks = threads * CHUNK;
+  const chunks = chunkedRows(threads, flight);
   const width = siteWidth(architecture, block, site);
   let floats = chunks * hidden;
   if (site === 'attention') floats += flight * 2 * (width + blocks[block]!.kvHeads * headDim);
@@ -129,7 +142,7 @@ export function runSiteBytes(
   // Residuals, and views of both dense states.
   if (feedback) floats += flight * hidden * (paged ? 3 : 1);
   if (paged) floats += flight * hidden;
-  return FLOAT * floats;
+  return FLOAT * floats + (site === 'attention' ? ropeBytes(ground) : 0);
 }
 
 const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
@@ -139,13 +152,14 @@ const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
 
 /** Host memory of runSite on a GPU: the site's weights as a whole, pinned pages, the pages that they are copied from and to, sums on their way back. */
 function gpuSiteBytes(
-  { architecture, window }: Ground,
+  ground: Ground,
   gpu: GpuSites,
   block: number,
   site: Site,
   { rows, paged }: States,
   { collects, gram = false, feedback = false }: Sinks,
 ): number {
+  const { architecture, window } = ground;
   const { hidden } = architecture;
   const width = siteWidth(architecture, block, site);
   const page = flightTokens(window, rows);
@@ -156,7 +170,8 @@ function gpuSiteBytes(
     .reduce((sum, role) => sum + elements(blockShape(architecture, block, role)), 0);
   const sums = collects ? 2 * width + (feedback ? hidden * (width + 1) : 0) : 0;
   const views = paged ? FLOAT * page * hidden : 0;
-  return pinnedBytes + FLOAT * weights + Math.max(views, DOUBLE * Math.max(chunk, sums));
+  const rope = site === 'attention' ? ropeBytes(ground) : 0;
+  return pinnedBytes + FLOAT * weights + rope + Math.max(views, DOUBLE * Math.max(chunk, sums));
 }
 
 /** applySite on activations of which only a page is in memory. */
@@ -168,7 +183,7 @@ export function applySiteBytes(
 ): number {
   const width = siteWidth(architecture, block, site);
   const flight = flightTokens(window, rows);
-  const gathered = threads * CHUNK * width;
+  const gathered = chunkedRows(threads, flight) * width;
   return FLOAT * (gathered + flight * (width + (paged ? architecture.hidden : 0)));
 }
 
@@ -251,7 +266,7 @@ export function expectHeadBytes(ground: Ground, tokens: number): number {
   const width = embeddingProjection ?? hidden;
   const page = flightTokens(window, tokens);
   const rows = Math.min(HEAD_ROWS, tokens);
-  const workers = threads * (ENDS_CHUNK * hidden + CHUNK * LOGIT_COLUMNS);
+  const workers = threads * ENDS_CHUNK * hidden + chunkedRows(threads, rows) * LOGIT_COLUMNS;
   const fixed = headInput(architecture) + rows * width + workers;
   // The states' page goes before the mean's and a tile of the vocabulary come.
   return FLOAT * (fixed + Math.max(page * hidden, page * width + vocabularyTile(architecture)));
@@ -262,8 +277,9 @@ export function divergenceBytes(ground: Ground, tokens: number): number {
   const { architecture, threads, window } = ground;
   const { hidden, embeddingProjection } = architecture;
   const width = embeddingProjection ?? hidden;
-  const views = flightTokens(window, tokens) * (hidden + width);
-  const dots = headInput(architecture) + threads * CHUNK * (hidden + width) + views;
+  const page = flightTokens(window, tokens);
+  const rows = page + chunkedRows(threads, page);
+  const dots = headInput(architecture) + rows * (hidden + width);
   return Math.max(scoreBytes(ground, { rows: tokens, paged: true }), FLOAT * dots);
 }
 
@@ -275,7 +291,7 @@ export function headGradientBytes(
   const { hidden, embeddingProjection } = architecture;
   const width = embeddingProjection ?? hidden;
   const rows = Math.min(HEAD_ROWS, tokens);
-  const workers = threads * (CHUNK * (hidden + LOGIT_COLUMNS) + width);
+  const workers = chunkedRows(threads, rows) * (hidden + LOGIT_COLUMNS) + threads * width;
   const views = 2 * flightTokens(window, tokens) * hidden;
   const backward =
     (architecture.finalNorm ? hidden : 0) + (embeddingProjection ? hidden * width : 0);
@@ -296,20 +312,18 @@ export function copyStatesBytes({ architecture, window }: Ground, rows: number):
 }
 
 /** backwardBlock on inputs and gradients of which only a page is in memory, with the statistics of both sites. */
-export function backwardBytes(
-  { architecture, threads, window }: Ground,
-  block: number,
-  tokens: number,
-): number {
+export function backwardBytes(ground: Ground, block: number, tokens: number): number {
+  const { architecture, threads, window } = ground;
   const { hidden, headDim, qkNorm, gated, norm, blocks } = architecture;
   const { heads, kvHeads, ffn } = blocks[block]!;
   const page = flightTokens(window, tokens);
   const flight = Math.min(page, Math.max(1, Math.floor(BACKWARD_TOKENS / window)) * window);
-  const chunk = threads * CHUNK;
+  const chunks = chunkedRows(threads, flight);
+  const group = Math.min(flight, threads * CHUNK);
   const [width, kvWidth] = [heads * headDim, kvHeads * headDim];
   let floats = flight * (4 * (width + kvWidth) + heads);
-  if (qkNorm) floats += flight * (width + kvWidth) + chunk * Math.max(width, kvWidth);
-  floats += chunk * (3 * hidden + (gated ? 3 : 2) * ffn);
+  if (qkNorm) floats += flight * (width + kvWidth) + chunks * Math.max(width, kvWidth);
+  floats += group * (hidden + (gated ? 3 : 2) * ffn) + 2 * Math.max(group, chunks) * hidden;
   if (norm.placement === 'post') floats += flight * hidden;
-  return FLOAT * (floats + 2 * page * hidden);
+  return FLOAT * (floats + 2 * page * hidden) + ropeBytes(ground);
 }

@@ -43,6 +43,18 @@ inline Napi::Object GetObject(const Napi::Value& value, const std::string& what)
   return value.As<Napi::Object>();
 }
 
+inline Napi::Array GetArray(const Napi::Value& value, const std::string& what) {
+  if (!value.IsArray()) throw BadArgument(what + " must be an array");
+  return value.As<Napi::Array>();
+}
+
+// Of an engine.
+inline size_t GetThreads(const Napi::Value& value) {
+  const size_t threads = GetSize(value, "threads");
+  if (threads == 0 || threads > 1024) throw BadArgument("threads must be 1 to 1024");
+  return threads;
+}
+
 // Copies an Int32Array.
 inline std::vector<int32_t> GetInt32Array(const Napi::Value& value, const std::string& what) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {

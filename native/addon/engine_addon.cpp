@@ -23,10 +23,8 @@ std::shared_ptr<Context> Engine(const Info& info) { return GetHandle<Context>(in
 
 // (threads, memoryLimit) -> engine
 Napi::Value CreateEngine(const Info& info) {
-  const size_t threads = GetSize(info[0], "threads");
-  if (threads == 0 || threads > 1024) throw BadArgument("threads must be 1 to 1024");
-  return MakeHandle(info.Env(),
-                    std::make_shared<Context>(threads, GetSize(info[1], "memoryLimit")));
+  return MakeHandle(
+      info.Env(), std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit")));
 }
 
 // (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.
@@ -89,6 +87,7 @@ Napi::Value MeasureGemm(const Info& info) {
         const auto start = std::chrono::steady_clock::now();
         double elapsed = 0;
         do {
+          context->CheckAbort();
           context->pool.ParallelFor(workers * 4, [&](size_t, size_t worker) {
             Gemm(Trans::kNo, Trans::kYes, kRows, n, k, 1.0f, a.data() + worker * kRows * k, k,
                  b.data(), k, 0.0f, c.data() + worker * kRows * n, n);
@@ -129,11 +128,12 @@ Napi::Value TrafficOf(const Info& info) {
 
 // (store, rows, cols, pageRows) -> matrix
 Napi::Value CreateMatrix(const Info& info) {
+  const size_t rows = GetSize(info[1], "rows"), cols = GetSize(info[2], "cols");
   const size_t page_rows = GetSize(info[3], "pageRows");
   if (page_rows == 0) throw BadArgument("a page has at least one row");
+  if (cols > SIZE_MAX / sizeof(float) / page_rows) throw BadArgument("a page is too large");
   return MakeHandle(info.Env(), std::make_shared<PagedMatrix>(
-                                    GetHandle<PageStore>(info[0], "store"),
-                                    GetSize(info[1], "rows"), GetSize(info[2], "cols"), page_rows));
+                                    GetHandle<PageStore>(info[0], "store"), rows, cols, page_rows));
 }
 
 // (engine, matrix, row, count) -> Float32Array, a copy
@@ -176,6 +176,7 @@ Napi::Value SetMatrixRows(const Info& info) {
     throw BadArgument("values must be a Float32Array");
   }
   const auto values = info[3].As<Napi::Float32Array>();
+  if (matrix->cols() == 0) throw BadArgument("the matrix has no columns");
   const size_t count = values.ElementLength() / matrix->cols();
   if (values.ElementLength() % matrix->cols() != 0 || row + count > matrix->rows()) {
     throw BadArgument("rows outside the matrix");
@@ -204,7 +205,7 @@ Napi::Value CopyMatrix(const Info& info) {
       info.Env(), context,
       [=] {
         using Access = PagedMatrix::Access;
-        AnnounceFlights(from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
+        AnnounceFlights(0, from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
         for (size_t row = 0; row < from->rows();) {
           context->CheckAbort();
           const size_t count = from->Run(row, from->page_rows());
@@ -258,7 +259,7 @@ Napi::Value LoadBlock(const Info& info) {
   const auto context = Engine(info);
   const auto store = GetHandle<PageStore>(info[1], "store");
   const auto spec = GetBlockSpec(GetObject(info[2], "spec"));
-  const auto sources = GetBlockTensors(GetObject(info[3], "tensors"), info[4].As<Napi::Array>());
+  const auto sources = GetBlockTensors(GetObject(info[3], "tensors"), GetArray(info[4], "files"));
   const Dtype stored = GetDtype(info[5]);
   auto block = std::make_shared<std::shared_ptr<Block>>();
   return RunOn(
@@ -312,6 +313,12 @@ Napi::Value RunSiteOn(const Info& info) {
                      statistics->residual_dim() != (before ? block->spec().hidden : 0))) {
     throw BadArgument("statistics have another shape");
   }
+  for (const auto& dense : {before, after}) {
+    if (dense && (dense->cols() != hidden->cols() || dense->rows() != hidden->rows())) {
+      throw BadArgument("dense states have another shape");
+    }
+  }
+  if (before && run.beta != 0 && !after) throw BadArgument("beta needs denseAfter");
   if (before && block->spec().post_norm) {
     throw Error("ERR_UNSUPPORTED", "feedback (alpha, beta) needs a pre-norm model",
                 "leave --alpha and --beta at 0");
@@ -346,8 +353,14 @@ Napi::Value ApplySiteOn(const Info& info) {
   if (!info[4].IsNull()) columns = GetInt32Array(info[4], "columns");
   const auto hidden = GetHandle<PagedMatrix>(info[5], "hidden");
   const size_t width = columns.empty() ? x->cols() : columns.size();
-  if (width != SiteWidth(block->spec(), site) || x->rows() != hidden->rows()) {
+  if (width != SiteWidth(block->spec(), site) || x->rows() != hidden->rows() ||
+      hidden->cols() != block->spec().hidden) {
     throw BadArgument("kept activations do not fit the block");
+  }
+  for (const int32_t column : columns) {
+    if (column < 0 || static_cast<size_t>(column) >= x->cols()) {
+      throw BadArgument("a column outside the kept activations");
+    }
   }
   return RunOn(
       info.Env(), context, [=] { ApplySite(*block, site, *x, columns, *hidden); }, Nothing);
@@ -437,7 +450,8 @@ Napi::Value EncodeTensor(const Info& info) {
   const auto context = Engine(info);
   Napi::Object refs = Napi::Object::New(info.Env());
   refs.Set("tensor", info[1]);
-  const auto source = GetTensor(refs, "tensor", info[2].As<Napi::Array>());
+  const auto source = GetTensor(refs, "tensor", GetArray(info[2], "files"));
+  if (!source) throw BadArgument("tensor must be an object");
   const Dtype dtype = GetDtype(info[3]);
   const size_t row = GetSize(info[4], "row"), count = GetSize(info[5], "count");
   if (row + count > source->rows) throw BadArgument("rows outside the tensor");
@@ -456,7 +470,7 @@ Napi::Value EncodeTensor(const Info& info) {
 Napi::Value CreateEnds(const Info& info) {
   return MakeHandle(info.Env(), std::make_shared<EndsSpec>(GetEndsSpec(
                                     GetObject(info[0], "spec"), GetObject(info[1], "tensors"),
-                                    info[2].As<Napi::Array>())));
+                                    GetArray(info[2], "files"))));
 }
 
 // (engine, ends, ids, window, hidden) -> Promise
@@ -478,6 +492,7 @@ Napi::Value Score(const Info& info) {
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
   const auto targets = GetInt32Array(info[3], "targets");
+  if (hidden->cols() != ends->hidden) throw BadArgument("hidden has another width");
   if (targets.size() != hidden->rows()) throw BadArgument("one target a row");
   auto scores = std::make_shared<TokenScores>();
   return RunOn(
@@ -496,6 +511,7 @@ Napi::Value LogitsOf(const Info& info) {
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
   const size_t row = GetSize(info[3], "row"), count = GetSize(info[4], "count");
+  if (hidden->cols() != ends->hidden) throw BadArgument("hidden has another width");
   if (row + count > hidden->rows()) throw BadArgument("rows outside the matrix");
   auto logits = std::make_shared<std::vector<float>>();
   return RunOn(

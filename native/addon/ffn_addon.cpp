@@ -53,6 +53,13 @@ InputWeights InputWeightsOf(const Block& block) {
 void SetInputWeights(Block& block, const InputWeights& weights) {
   const size_t hidden = block.spec().hidden;
   const auto roles = InputRoles(block);
+  const size_t inputs = hidden + (block.has(roles[0].bias) ? 1 : 0);
+  if (weights.size() != roles.size()) throw BadArgument("the solver is of another kind of FFN");
+  for (const auto& part : weights) {
+    if (part->rows() != block.spec().ffn || part->cols() != inputs) {
+      throw BadArgument("the solver is of a block of another shape");
+    }
+  }
   for (size_t part = 0; part < roles.size(); ++part) {
     const auto [weight, bias] = roles[part];
     std::vector<float> biases;
@@ -71,6 +78,11 @@ void SetInputWeights(Block& block, const InputWeights& weights) {
 // The block's FFN with its own output map, or with that of a refit.
 FfnMap MapOf(const Block& block, const Refit* refit) {
   const BlockSpec& spec = block.spec();
+  if (refit &&
+      (refit->weight.rows().size() != spec.hidden || refit->weight.cols().size() != spec.ffn ||
+       (!refit->bias.empty() && refit->bias.size() != spec.hidden))) {
+    throw BadArgument("the refit has another shape than the block's output map");
+  }
   FfnMap map;
   map.activation = spec.activation;
   map.width = spec.ffn;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <typeinfo>
+#include <unordered_set>
 #include <utility>
 
 #include "addon/arguments.h"
@@ -16,21 +17,45 @@
 
 namespace struprune::addon {
 
+// The handles that there are, in all threads: other addons' externals point to who knows what.
+class LiveHandles {
+ public:
+  void Add(const void* handle) {
+    const std::lock_guard lock(mutex_);
+    handles_.insert(handle);
+  }
+  void Remove(const void* handle) {
+    const std::lock_guard lock(mutex_);
+    handles_.erase(handle);
+  }
+  bool Has(const void* handle) {
+    const std::lock_guard lock(mutex_);
+    return handles_.contains(handle);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_set<const void*> handles_;
+};
+inline LiveHandles live_handles;
+
 struct HandleBase {
-  static constexpr uint64_t kMagic = 0x7374727570727565;
-  explicit HandleBase(const std::type_info& held) : type(held) {}
-  virtual ~HandleBase() = default;
+  explicit HandleBase(const std::type_info& held) : type(held) { live_handles.Add(this); }
+  virtual ~HandleBase() { live_handles.Remove(this); }
+  HandleBase(const HandleBase&) = delete;
+  HandleBase& operator=(const HandleBase&) = delete;
   void Release() { Take(); }
   // Whoever has what is returned frees it.
   virtual std::shared_ptr<void> Take() = 0;
-  const uint64_t magic = kMagic;
   const std::type_info& type;
 };
 
 template <typename T>
 struct Handle final : HandleBase {
   explicit Handle(std::shared_ptr<T> held) : HandleBase(typeid(T)), object(std::move(held)) {}
-  std::shared_ptr<void> Take() override { return std::move(object); }
+  std::shared_ptr<void> Take() override {
+    return std::const_pointer_cast<std::remove_const_t<T>>(std::move(object));
+  }
   std::shared_ptr<T> object;
 };
 
@@ -46,7 +71,7 @@ Napi::Value MakeHandle(Napi::Env env, std::shared_ptr<T> object) {
 inline HandleBase& GetHandleBase(const Napi::Value& value, const std::string& what) {
   if (!value.IsExternal()) throw BadArgument(what + " must be a native handle");
   auto* base = value.As<Napi::External<HandleBase>>().Data();
-  if (base->magic != HandleBase::kMagic) throw BadArgument(what + " is not a handle of this addon");
+  if (!live_handles.Has(base)) throw BadArgument(what + " is not a handle of this addon");
   return *base;
 }
 

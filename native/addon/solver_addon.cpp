@@ -19,17 +19,6 @@ namespace {
 
 using SharedProblem = std::shared_ptr<const SiteProblem>;
 
-// Hands a shared pointer to a class's JavaScript constructor, which nothing else can call.
-template <typename T>
-Napi::Value Pass(Napi::Env env, std::shared_ptr<T> value) {
-  auto holder = std::make_unique<std::shared_ptr<T>>(std::move(value));
-  auto external = Napi::External<std::shared_ptr<T>>::New(
-      env, holder.get(),
-      [](Napi::Env, std::shared_ptr<T>* old) { std::default_delete<std::shared_ptr<T>>()(old); });
-  static_cast<void>(holder.release());  // the external owns it now
-  return external;
-}
-
 // What a handle points to, or ERR_ARGUMENT once it was released.
 template <typename T>
 const std::shared_ptr<T>& Held(const std::shared_ptr<T>& handle) {
@@ -37,13 +26,17 @@ const std::shared_ptr<T>& Held(const std::shared_ptr<T>& handle) {
   return handle;
 }
 
+// What a class's JavaScript constructor was given: a handle that nothing but the engine has.
 template <typename T>
 std::shared_ptr<T> Receive(const Napi::CallbackInfo& info) {
-  if (info.Length() != 1 || !info[0].IsExternal()) {
-    throw ToJsError(info.Env(), BadArgument("this class is made by the engine, not by new"));
+  try {
+    auto object = GetHandle<T>(info[0], "made by the engine, not by new: what it is made of");
+    // The handle lives until the garbage collector comes: release() of the object must free.
+    GetHandleBase(info[0], "").Release();
+    return object;
+  } catch (...) {
+    throw ToJsError(info.Env(), FromCurrentException());
   }
-  // Taken out of the external, which lives until the garbage collector comes: release() must free.
-  return std::move(*info[0].As<Napi::External<std::shared_ptr<T>>>().Data());
 }
 
 // An options object, or nothing.
@@ -207,7 +200,7 @@ class RefitObject : public Napi::ObjectWrap<RefitObject> {
 
 Napi::Value ToRefit(Napi::Env env, Refit refit) {
   std::shared_ptr<const Refit> shared = std::make_shared<Refit>(std::move(refit));
-  return Constructors::New(env, "Refit", {Pass(env, std::move(shared))});
+  return Constructors::New(env, "Refit", {MakeHandle(env, std::move(shared))});
 }
 
 class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
@@ -432,7 +425,7 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
             return std::make_shared<AdmmState>(problem, bias);
           },
           [](Napi::Env env, std::shared_ptr<AdmmState> state) -> Napi::Value {
-            return Constructors::New(env, "Admm", {Pass(env, std::move(state))});
+            return Constructors::New(env, "Admm", {MakeHandle(env, std::move(state))});
           });
     });
   }
@@ -507,8 +500,7 @@ SiteInput InTiles(const TileSpace& space, const PlainSums& sums) {
 Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
   return Guard(info, [&] {
     InitialiseBlas();
-    const size_t threads = std::max<size_t>(1, GetSize(info[0], "threads"));
-    auto context = std::make_shared<Context>(threads, GetSize(info[1], "memory"));
+    auto context = std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memory"));
     auto sums = ReadSums(GetObject(info[2], "sums"));
     return CreateSolver(info.Env(), context, [space = InMemory(context), sums = std::move(sums)] {
       return InTiles(space, sums);
@@ -533,7 +525,7 @@ Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
         return std::make_shared<SiteProblem>(collect());
       },
       [](Napi::Env main, SharedProblem problem) -> Napi::Value {
-        return Constructors::New(main, "Solver", {Pass(main, std::move(problem))});
+        return Constructors::New(main, "Solver", {MakeHandle(main, std::move(problem))});
       });
 }
 

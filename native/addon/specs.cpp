@@ -64,12 +64,17 @@ std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view
   source.offset = Size(ref, "offset");
   source.bytes = Size(ref, "bytes");
   source.dtype = GetDtype(ref.Get("dtype"));
-  const auto shape = ref.Get("shape").As<Napi::Array>();
+  const auto shape = GetArray(ref.Get("shape"), "shape");
   if (shape.Length() == 0 || shape.Length() > 2)
     throw BadArgument(source.name + " is not 1-d or 2-d");
   source.rows = shape.Length() == 2 ? GetSize(shape.Get(0u), "shape") : 1;
   source.cols = GetSize(shape.Get(shape.Length() - 1), "shape");
   if (ref.Get("ropeHeads").IsNumber()) source.rope_heads = Size(ref, "ropeHeads");
+  const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
+  if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
+    throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
+                "the file is damaged: get it again");
+  }
   const DtypeLayout layout = LayoutOf(source.dtype);
   if (source.cols % layout.elements != 0 ||
       source.rows * (source.cols / layout.elements) * layout.bytes != source.bytes) {

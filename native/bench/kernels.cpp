@@ -109,7 +109,7 @@ class Kernels {
   // Two products and a sum for either half.
   void Rotation() {
     if (!spec_.rope) return;
-    const RopeTable table(*spec_.rope, spec_.head_dim, run_.window);
+    const RopeTable table(context_, *spec_.rope, spec_.head_dim, run_.window);
     const size_t cols = spec_.heads * spec_.head_dim;
     const double values = D(run_.tokens * cols);
     OnTokens({"rope q", Shape(run_.tokens, cols), "f32", 3 * values, 8 * values},

@@ -47,7 +47,7 @@ void MemoryBudget::Charge(size_t bytes) {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [owner, give_way] : pages_) {
-      if (give_way(bytes)) return;
+      if (give_way(bytes, owner == pages_.back().first)) return;
     }
   }
   if (!TryChargeToLimit(bytes)) Refuse(bytes);

@@ -31,8 +31,8 @@ class MemoryBudget {
   bool HasRoom(size_t bytes) const { return room_ == 0 || used() + bytes <= room_; }
 
   // Called, in Charge, when bytes do not fit into the room: makes place and charges them itself, or
-  // returns false.
-  using GiveWay = std::function<bool(size_t bytes)>;
+  // returns false. `last`: all others have given what they could.
+  using GiveWay = std::function<bool(size_t bytes, bool last)>;
   void Add(const void* owner, GiveWay give_way);
   void Remove(const void* owner);
 

@@ -23,6 +23,8 @@ class PageOrder {
   // The page is gone; so are its visits.
   void Forget(StoredPage& page);
 
+  // Whether there may be a page to be read; false: there is none.
+  bool MayRead() const { return ahead_ < entries_.size(); }
   // The next page to be read from scratch, null when there is none.
   StoredPage* NextToRead();
   // Announced visits that come before the page's next one.

@@ -21,7 +21,7 @@ PageStore::PageStore(std::shared_ptr<Context> context, size_t resident_limit,
                      std::string scratch_folder)
     : context_(std::move(context)), limit_(resident_limit), folder_(std::move(scratch_folder)) {
   if (!folder_.empty()) {
-    context_->budget->Add(this, [this](size_t bytes) { return GiveWay(bytes); });
+    context_->budget->Add(this, [this](size_t bytes, bool last) { return GiveWay(bytes, last); });
   }
 }
 
@@ -40,6 +40,7 @@ PageStore::ObjectId PageStore::Create(size_t pages, size_t page_bytes, size_t la
   for (StoredPage& page : made) page.bytes = page_bytes;
   if (pages > 0) made.back().bytes = last_bytes;
   const std::lock_guard lock(mutex_);
+  largest_ = std::max({largest_, page_bytes, last_bytes});
   objects_.emplace(next_object_, std::move(made));
   return next_object_++;
 }
@@ -69,6 +70,7 @@ StoredPage& PageStore::Find(ObjectId object, size_t page) {
 PageStore::Pin PageStore::Acquire(ObjectId object, size_t index, Access access) {
   Lock lock(mutex_);
   StoredPage& page = Find(object, index);
+  if (page.bytes == 0) throw Error("ERR_INTERNAL", "a page without bytes was asked for");
   order_.Take(page);
   // A page on its way to scratch may be read meanwhile.
   const auto usable = [&] {
@@ -81,9 +83,9 @@ PageStore::Pin PageStore::Acquire(ObjectId object, size_t index, Access access) 
   }
   if (std::exchange(page.ahead, false)) ++traffic_.read_ahead_hits;
   page.used = ++clock_;
-  if (access != Access::kRead) page.changed = true;
+  if (access != Access::kRead) SetChanged(page, true);
   ++page.pins;
-  wake_.notify_one();
+  WakeIo();
   return {this, &page};
 }
 
@@ -95,7 +97,7 @@ void PageStore::Bring(Lock& lock, StoredPage& page, bool keep) {
     if (keep && page.stored) {
       Read(lock, page);
     } else if (keep) {
-      std::fill_n(page.memory.data(), page.bytes, std::byte{0});
+      Clear(lock, page);
     }
   } catch (...) {
     if (!page.memory.empty()) Leave(page);
@@ -143,9 +145,14 @@ size_t PageStore::Capacity() const {
   return std::min(most, room > others ? room - others : 0);
 }
 
-// MemoryBudget::GiveWay: the store's part in making place for something else.
-bool PageStore::GiveWay(size_t bytes) {
+// MemoryBudget::GiveWay: the store's part in making place for something else. Pages stay where the
+// place would not be enough without any of them.
+bool PageStore::GiveWay(size_t bytes, bool last) {
   Lock lock(mutex_);
+  const size_t limit = context_->budget->limit();
+  if (last && limit != 0 && context_->budget->used() - resident_bytes_ + bytes > limit) {
+    return false;
+  }
   ++givers_;
   bool charged = false;
   try {
@@ -191,8 +198,20 @@ Buffer<std::byte> PageStore::Leave(StoredPage& page) {
   std::erase(resident_, &page);
   resident_bytes_ -= page.bytes;
   if (page.stored) ++outside_;
-  page.changed = page.ahead = false;
+  SetChanged(page, false);
+  page.ahead = false;
   return std::move(page.memory);
+}
+
+void PageStore::SetChanged(StoredPage& page, bool changed) {
+  if (page.changed == changed) return;
+  page.changed = changed;
+  changed ? ++changed_ : --changed_;
+}
+
+// Where there is nothing to read ahead and nothing to write behind, the I/O thread sleeps on.
+void PageStore::WakeIo() {
+  if (order_.MayRead() || (outside_ > 0 && changed_ > 0)) wake_.notify_one();
 }
 
 void PageStore::Announce(std::span<const Visit> order) {
@@ -202,7 +221,7 @@ void PageStore::Announce(std::span<const Visit> order) {
     visits.push_back({&Find(object, page), access != Access::kWrite});
   }
   order_.Announce(visits);
-  wake_.notify_one();
+  WakeIo();
 }
 
 PageStore::Traffic PageStore::traffic() const {
@@ -225,7 +244,7 @@ PageStore::Pin::~Pin() {
   if (!store_) return;
   const Lock lock(store_->mutex_);
   --page_->pins;
-  store_->wake_.notify_one();
+  store_->WakeIo();
 }
 
 std::span<std::byte> PageStore::Pin::bytes() const { return page_->memory.span(); }

@@ -103,13 +103,16 @@ class PageStore {
   Buffer<std::byte> Allocate(Lock& lock, size_t bytes);
   std::optional<Buffer<std::byte>> TryAllocate(size_t bytes);
   bool FitsLimit(size_t bytes) const { return limit_ == 0 || resident_bytes_ + bytes <= limit_; }
-  bool GiveWay(size_t bytes);
+  bool GiveWay(size_t bytes, bool last);
   Buffer<std::byte> Evict(Lock& lock, StoredPage& victim);
   bool IsMoving() const;
   void Enter(StoredPage& page, Buffer<std::byte> memory);
   Buffer<std::byte> Leave(StoredPage& page);
+  void SetChanged(StoredPage& page, bool changed);
+  void WakeIo();
 
   // page_store_io.cpp; the lock is open while bytes move.
+  void Clear(Lock& lock, StoredPage& page);
   void Read(Lock& lock, StoredPage& page);
   void Write(Lock& lock, StoredPage& page);
   void Settle(StoredPage& page);
@@ -129,6 +132,8 @@ class PageStore {
   std::vector<StoredPage*> resident_;  // all with memory
   size_t resident_bytes_ = 0;
   size_t outside_ = 0;  // pages that are in scratch alone
+  size_t changed_ = 0;  // pages whose memory is newer than their copy
+  size_t largest_ = 0;  // bytes of the largest page so far
   uint64_t clock_ = 0;
   PageOrder order_;
   FreeSpace space_;

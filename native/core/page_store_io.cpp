@@ -25,7 +25,13 @@ class Unlocked {
 
 }  // namespace
 
-// Of a busy page with memory.
+// Both of a busy page with memory.
+void PageStore::Clear(Lock& lock, StoredPage& page) {
+  const auto bytes = page.memory.span();
+  const Unlocked open(lock);
+  std::ranges::fill(bytes, std::byte{0});
+}
+
 void PageStore::Read(Lock& lock, StoredPage& page) {
   const auto bytes = page.memory.span();
   bool same;
@@ -55,7 +61,8 @@ void PageStore::Write(Lock& lock, StoredPage& page) {
     throw;
   }
   page.stored = true;
-  page.changed = page.failed = cannot_write_ = false;
+  SetChanged(page, false);
+  page.failed = cannot_write_ = false;
   traffic_.written_bytes += page.bytes;
   Settle(page);
 }
@@ -109,9 +116,12 @@ bool PageStore::ReadAhead(Lock& lock) {
 
 // Where pages have to go, the one that goes next has its copy in scratch by then.
 bool PageStore::WriteBehind(Lock& lock) {
-  StoredPage* next = outside_ > 0 ? PageOrder::Farthest(resident_) : nullptr;
-  if (!next || !next->changed) return false;
-  if (FitsLimit(next->bytes) && context_->budget->HasRoom(next->bytes)) return false;
+  const auto fits = [&](size_t bytes) {
+    return FitsLimit(bytes) && context_->budget->HasRoom(bytes);
+  };
+  if (outside_ == 0 || changed_ == 0 || fits(largest_)) return false;
+  StoredPage* next = PageOrder::Farthest(resident_);
+  if (!next || !next->changed || fits(next->bytes)) return false;
   return TryWrite(lock, *next);
 }
 

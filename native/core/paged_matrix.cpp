@@ -28,11 +28,13 @@ PagedMatrix::View::View(PagedMatrix& matrix, size_t row, size_t count, Access ac
   if (row >= matrix.rows_ || count > matrix.Run(row, count)) {
     throw Error("ERR_INTERNAL", "a view past the page of a matrix");
   }
+  if (matrix.cols_ == 0) return;
   pin_ = matrix.pages_.Acquire(row / matrix.page_rows_, matrix.For(row, count, access));
   data_ = pin_.as<float>().data() + row % matrix.page_rows_ * matrix.cols_;
 }
 
 void PagedMatrix::Read(size_t row, size_t count, float* out) const {
+  if (cols_ == 0) return;
   while (count > 0) {
     const size_t run = Run(row, count);
     const auto pin = pages_.Acquire(row / page_rows_, Access::kRead);
@@ -44,6 +46,7 @@ void PagedMatrix::Read(size_t row, size_t count, float* out) const {
 }
 
 void PagedMatrix::Write(size_t row, size_t count, const float* in) {
+  if (cols_ == 0) return;
   while (count > 0) {
     const size_t run = Run(row, count);
     const View view(*this, row, run, Access::kWrite);
@@ -58,7 +61,7 @@ class FlightOrder {
  public:
   void Add(size_t row, std::span<const Stream> streams, std::span<const Scan> scans) {
     for (const auto& [matrix, access] : streams) {
-      if (matrix && row < matrix->rows()) Visit(*matrix, row, access);
+      if (matrix && matrix->cols() > 0 && row < matrix->rows()) Visit(*matrix, row, access);
     }
     for (const Scan& scan : scans) {
       for (size_t time = 0; time < scan.times; ++time) {
@@ -85,14 +88,16 @@ class FlightOrder {
   std::map<PageStore*, std::vector<PageStore::Visit>> orders_;
 };
 
-void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
+void AnnounceFlights(size_t row, size_t rows, const std::vector<Stream>& streams,
                      std::span<const Scan> scans) {
   FlightOrder order;
   size_t page = rows;
   for (const auto& [matrix, access] : streams) {
     if (matrix) page = std::min(page, matrix->page_rows());
   }
-  for (size_t row = 0; row < rows; row += page) order.Add(row, streams, scans);
+  for (size_t at = row; at < rows; at += page) {
+    order.Add(at, streams, at <= row + page ? scans : std::span<const Scan>());
+  }
   order.Announce();
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -70,9 +69,11 @@ struct Scan {
   size_t times;
 };
 
-// Tells the page stores that flights over the first `rows` rows of the streams come, all streams
-// page by page, with the scans after each.
-void AnnounceFlights(size_t rows, std::initializer_list<Stream> streams,
+// Tells the page stores that flights over rows [row, rows) of the streams come, all streams page by
+// page, with the scans after each. Those are announced of two flights: every flight scans the same,
+// so that what goes meanwhile is chosen as if all were known, and they would be visits by the
+// million. With scans it is called anew for each flight.
+void AnnounceFlights(size_t row, size_t rows, const std::vector<Stream>& streams,
                      std::span<const Scan> scans = {});
 // The same of one flight, over the pages with that row.
 void AnnounceFlight(size_t row, std::span<const Stream> streams, std::span<const Scan> scans);

@@ -19,8 +19,6 @@ class ScratchFile {
   ScratchFile(const ScratchFile&) = delete;
   ScratchFile& operator=(const ScratchFile&) = delete;
 
-  const std::string& folder() const { return folder_; }
-
   // Several threads may read and write ranges that do not overlap.
   //
   // Neither leaves its bytes in the page cache. Reads and writes are not mapped, so that the cache

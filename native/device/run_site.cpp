@@ -149,10 +149,11 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
     Pop(gpu, site, context, run, waiting.front().row, waiting.front().rows);
     waiting.pop_front();
   };
-  AnnounceFlights(run.hidden->rows(), {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
-                                       {run.keep, Access::kWrite},
-                                       {run.dense_before, Access::kRead},
-                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
+  AnnounceFlights(0, run.hidden->rows(),
+                  {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                   {run.keep, Access::kWrite},
+                   {run.dense_before, Access::kRead},
+                   {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
   for (size_t row = 0; row < run.hidden->rows();) {
     context.CheckAbort();
     if (waiting.size() == 2) pop();
@@ -226,7 +227,7 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   const PinnedCharge pinned(context.budget, plan.pinned_bytes);
   std::optional<RopeTable> rope;
   if (site == SiteKind::kAttention && block.spec().rope) {
-    rope.emplace(*block.spec().rope, block.spec().head_dim, run.window);
+    rope.emplace(context, *block.spec().rope, block.spec().head_dim, run.window);
   }
   std::vector<Buffer<float>> matrices;
   const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr, matrices);

@@ -38,7 +38,8 @@ class Flight {
         tokens_(std::min(page_, std::max<size_t>(1, kFlightTokens / run.window) * run.window)),
         width_(spec_.heads * spec_.head_dim),
         kv_width_(spec_.kv_heads * spec_.head_dim),
-        group_(context_.pool.size() * kChunk),
+        chunk_(ChunkRows(context_, tokens_)),
+        group_(std::min(tokens_, context_.pool.size() * kChunk)),
         scratch_(context_.pool.size()) {
     for (auto* buffer : {&q_, &grad_q_, &out_, &grad_out_}) {
       *buffer = context_.Allocate<float>(tokens_ * width_);
@@ -49,18 +50,22 @@ class Flight {
     if (spec_.qk_norm) {
       q_raw_ = context_.Allocate<float>(tokens_ * width_);
       k_raw_ = context_.Allocate<float>(tokens_ * kv_width_);
-      head_ = context_.Allocate<float>(group_ * std::max(width_, kv_width_));
+      head_ = context_.Allocate<float>(context_.pool.size() * chunk_ * std::max(width_, kv_width_));
     }
     log_sum_ = context_.Allocate<float>(tokens_ * spec_.heads);
-    for (auto* buffer : {&stream_, &normed_, &grad_in_}) {
-      *buffer = context_.Allocate<float>(group_ * spec_.hidden);
+    stream_ = context_.Allocate<float>(group_ * spec_.hidden);
+    for (auto* buffer : {&normed_, &grad_in_}) {
+      *buffer =
+          context_.Allocate<float>(std::max(group_, context_.pool.size() * chunk_) * spec_.hidden);
     }
     up_ = context_.Allocate<float>(group_ * spec_.ffn);
     x_ = context_.Allocate<float>(group_ * spec_.ffn);
     if (spec_.gated) gate_ = context_.Allocate<float>(group_ * spec_.ffn);
     if (spec_.post_norm && run.at_ffn) delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
-    if (spec_.rope) rope_.emplace(*spec_.rope, spec_.head_dim, run.window);
+    if (spec_.rope) rope_.emplace(context_, *spec_.rope, spec_.head_dim, run.window);
   }
+
+  bool BeginsPage(size_t row) const { return row % page_ == 0; }
 
   // Of the flight that starts at `row`.
   size_t Rows(size_t row) const { return run_.gradient->Run(row, tokens_); }
@@ -118,7 +123,7 @@ class Flight {
  private:
   // A worker's part of a buffer of chunks.
   float* Part(Buffer<float>& buffer, size_t cols, size_t worker) {
-    return buffer.data() + worker * kChunk * cols;
+    return buffer.data() + worker * chunk_ * cols;
   }
 
   // Rows [first, first + rows) of the flight through the FFN and back; a chunk each for the
@@ -247,7 +252,7 @@ class Flight {
   void ThroughHeadNorm(Role weight, size_t count, size_t heads, const float* raw, float* grad,
                        size_t worker) {
     const size_t values = count * heads * spec_.head_dim;
-    float* from = head_.data() + worker * kChunk * std::max(width_, kv_width_);
+    float* from = Part(head_, std::max(width_, kv_width_), worker);
     std::copy_n(grad, values, from);
     std::fill_n(grad, values, 0.0f);
     NormBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight), spec_.eps,
@@ -259,14 +264,15 @@ class Flight {
   const BackwardRun& run_;
   Context& context_;
   const size_t page_, tokens_, width_, kv_width_;
+  const size_t chunk_;  // most rows of a task, but for a group's
   const size_t group_;  // rows of the FFN's buffers: a chunk a worker
   std::vector<AttentionScratch> scratch_;
   std::optional<RopeTable> rope_;
   // Of the whole flight.
   Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_,
       delta_;
-  // Of a group: one chunk a worker.
-  Buffer<float> stream_, normed_, grad_in_, up_, gate_, x_, head_;
+  // Of a group, of a chunk a worker, or of either.
+  Buffer<float> stream_, up_, gate_, x_, head_, normed_, grad_in_;
 };
 
 }  // namespace
@@ -291,8 +297,13 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
   Flight flight(block, run);
   const std::vector<Scan> weights = flight.Weights();
-  AnnounceFlights(tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}}, weights);
-  for (size_t row = 0; row < tokens; row += flight.Rows(row)) flight.Run(row);
+  for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
+    if (flight.BeginsPage(row)) {
+      AnnounceFlights(row, tokens, {{run.inputs, Access::kRead}, {run.gradient, Access::kUpdate}},
+                      weights);
+    }
+    flight.Run(row);
+  }
 }
 
 }  // namespace struprune

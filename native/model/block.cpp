@@ -271,6 +271,9 @@ std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t 
                                      size_t rope_heads) const {
   const auto [rows, cols] = shape(role);
   const std::string name(kRoleNames[Index(role)]);
+  if (rope_heads && (IsVector(role) ? cols : rows) % rope_heads != 0) {
+    throw Error("ERR_ARGUMENT", name + " does not hold that many heads");
+  }
   if (row + count > (IsVector(role) ? cols : rows)) {
     throw Error("ERR_ARGUMENT", "rows outside " + name);
   }

@@ -11,8 +11,6 @@ namespace struprune {
 namespace {
 
 constexpr size_t kChunk = kHeadChunk;
-// Vocabulary columns of one logits product; bounds a worker's scratch.
-constexpr size_t kColumns = 1024;
 constexpr size_t kFlightRows = 8192;
 
 struct Running {
@@ -43,7 +41,7 @@ class Side {
         inputs_(context.Allocate<float>(rows * width_)),
         scratch_(context.Allocate<float>(context.pool.size() * kChunk * run.ends->hidden)),
         table_(context.Allocate<float>(std::min(kVocabularyTile, run.ends->vocab) * width_)),
-        logits_(context.Allocate<float>(context.pool.size() * kChunk * kColumns)) {}
+        logits_(context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns)) {}
 
   void Read(size_t row, size_t rows) {
     head_.Read(context_, *run_.hidden, run_.row + row, rows, scratch_.data(), inputs_.data());
@@ -55,7 +53,7 @@ class Side {
 
   // Logits of rows [row, row + rows) of the flight at columns [col, col + cols) of the tile.
   float* Logits(size_t worker, size_t row, size_t rows, size_t col, size_t cols) {
-    float* out = logits_.data() + worker * kChunk * kColumns;
+    float* out = logits_.data() + worker * kChunk * kLogitColumns;
     Gemm(Trans::kNo, Trans::kYes, rows, cols, width_, 1.0f, inputs_.data() + row * width_, width_,
          table_.data() + col * width_, width_, 0.0f, out, cols);
     return out;
@@ -110,7 +108,7 @@ TokenComparison CompareTokens(Context& context, const HeadRun& reference, const 
                       std::vector<int32_t>(tokens, -1), std::vector<int32_t>(tokens, -1)};
   const size_t flight = std::min(tokens, kFlightRows);
   Side p(context, reference, flight), q(context, model, flight);
-  auto differences = context.Allocate<float>(context.pool.size() * kColumns);
+  auto differences = context.Allocate<float>(context.pool.size() * kLogitColumns);
   for (size_t row = 0; row < tokens; row += flight) {
     const size_t rows = std::min(flight, tokens - row), chunks = (rows + kChunk - 1) / kChunk;
     p.Read(row, rows);
@@ -122,16 +120,16 @@ TokenComparison CompareTokens(Context& context, const HeadRun& reference, const 
       q.Load(tile, count);
       context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
         const size_t first = chunk * kChunk, n = std::min(kChunk, rows - first);
-        for (size_t col = 0; col < count; col += kColumns) {
+        for (size_t col = 0; col < count; col += kLogitColumns) {
           context.CheckAbort();
-          const size_t cols = std::min(kColumns, count - col);
+          const size_t cols = std::min(kLogitColumns, count - col);
           float* a = p.Logits(worker, first, n, col, cols);
           float* b = q.Logits(worker, first, n, col, cols);
           for (size_t i = 0; i < n; ++i) {
             const int32_t target = targets[row + first + i];
             if (target < 0) continue;
             Take(running[first + i], tile + col, cols, a + i * cols, b + i * cols,
-                 differences.data() + worker * kColumns, target);
+                 differences.data() + worker * kLogitColumns, target);
           }
         }
       });

@@ -76,15 +76,16 @@ std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, Paged
   std::vector<double> kl = ScoreTokens(context, spec, hidden, {}).log_sum;
   const HeadInput head(context, spec);
   const size_t workers = context.pool.size(), d = spec.hidden;
-  auto inputs = context.Allocate<float>(workers * kChunk * width);
-  auto scratch = context.Allocate<float>(workers * kChunk * d);
+  const size_t chunk = ChunkRows(context, std::min(tokens, mean.page_rows()));
+  auto inputs = context.Allocate<float>(workers * chunk * width);
+  auto scratch = context.Allocate<float>(workers * chunk * d);
   for (size_t row = 0; row < tokens;) {
     const size_t rows = mean.Run(row, tokens - row);
     const PagedMatrix::View states(hidden, row, rows, Access::kRead);
     const PagedMatrix::View view(mean, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
-      float* x = inputs.data() + worker * kChunk * width;
-      head.Compute(count, states.data() + first * d, scratch.data() + worker * kChunk * d, x);
+      float* x = inputs.data() + worker * chunk * width;
+      head.Compute(count, states.data() + first * d, scratch.data() + worker * chunk * d, x);
       for (size_t i = 0; i < count; ++i) {
         const size_t at = row + first + i;
         const double cross = Dot(width, view.data() + (first + i) * width, x + i * width);

@@ -11,17 +11,7 @@ namespace struprune {
 namespace {
 
 constexpr size_t kChunk = kHeadChunk;
-// Vocabulary columns of one logits product; bounds a worker's scratch.
-constexpr size_t kLogitColumns = 1024;
 constexpr size_t kScoreRows = 8192;
-
-Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
-                        const std::optional<TensorSource>& source) {
-  if (!source) return {};
-  auto values = context.Allocate<float>(source->rows * source->cols);
-  LoadStored(spec, *source, 0, source->rows, values.data());
-  return values;
-}
 
 }  // namespace
 
@@ -30,6 +20,14 @@ void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, si
   LoadRows(source, row, count, out);
   if (source.rows == 1 && spec.stored == Dtype::Q8_0) return;
   RoundTo(spec.stored, count, source.cols, out);
+}
+
+Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
+                        const std::optional<TensorSource>& source) {
+  if (!source) return {};
+  auto values = context.Allocate<float>(source->rows * source->cols);
+  LoadStored(spec, *source, 0, source->rows, values.data());
+  return values;
 }
 
 void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none) {
@@ -159,7 +157,7 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
   auto inputs = context.Allocate<float>(flight * width);
   auto logits = context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns);
   auto scratch = context.Allocate<float>(context.pool.size() * kChunk * spec.hidden);
-  AnnounceFlights(tokens, {{&hidden, PagedMatrix::Access::kRead}});
+  AnnounceFlights(0, tokens, {{&hidden, PagedMatrix::Access::kRead}});
   for (size_t row = 0; row < tokens; row += flight) {
     const size_t rows = std::min(flight, tokens - row);
     const size_t chunks = (rows + kChunk - 1) / kChunk;

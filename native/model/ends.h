@@ -34,6 +34,10 @@ struct EndsSpec {
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out);
 
+// A whole tensor, empty where there is none.
+Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
+                        const std::optional<TensorSource>& source);
+
 // Throws ERR_ARGUMENT for an id outside the vocabulary; below 0 stands for no token where `none`.
 void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none);
 
@@ -44,6 +48,9 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
 
 // Rows of the vocabulary in memory at a time.
 inline constexpr size_t kVocabularyTile = 4096;
+// Of these, columns of one logits product; bounds a worker's scratch.
+inline constexpr size_t kLogitColumns = 1024;
+static_assert(kVocabularyTile % kLogitColumns == 0);
 
 // Rows of the head's input that a task handles.
 inline constexpr size_t kHeadChunk = 256;

@@ -6,19 +6,13 @@
 #include "ops/gemm.h"
 
 namespace struprune {
-namespace {
-
-// Vocabulary columns of one logits product; bounds a worker's scratch.
-constexpr size_t kColumns = 1024;
-static_assert(kVocabularyTile % kColumns == 0);
-
-}  // namespace
 
 ExpectedRows::ExpectedRows(Context& context, const EndsSpec& spec, size_t rows)
     : context_(context),
       spec_(spec),
       softmaxes_(rows),
-      weights_(context.Allocate<float>(context.pool.size() * kChunk * kColumns)) {}
+      chunk_(ChunkRows(context, rows)),
+      weights_(context.Allocate<float>(context.pool.size() * chunk_ * kLogitColumns)) {}
 
 void ExpectedRows::Run(size_t rows, const float* inputs, float* sums, const Visit& visit) {
   const size_t width = spec_.embedding_width;
@@ -26,10 +20,10 @@ void ExpectedRows::Run(size_t rows, const float* inputs, float* sums, const Visi
   std::fill_n(sums, rows * width, 0.0f);
   ForVocabularyTiles(context_, spec_, [&](size_t tile, size_t count, const float* table) {
     ForChunks(context_, rows, [&](size_t first, size_t n, size_t worker) {
-      float* weights = weights_.data() + worker * kChunk * kColumns;
-      for (size_t col = 0; col < count; col += kColumns) {
-        AddPiece(first, n, tile + col, std::min(kColumns, count - col), table + col * width, inputs,
-                 sums, weights, visit);
+      float* weights = weights_.data() + worker * chunk_ * kLogitColumns;
+      for (size_t col = 0; col < count; col += kLogitColumns) {
+        AddPiece(first, n, tile + col, std::min(kLogitColumns, count - col), table + col * width,
+                 inputs, sums, weights, visit);
       }
     });
   });
@@ -49,7 +43,7 @@ void ExpectedRows::AddPiece(size_t first, size_t count, size_t column, size_t co
     double piece = 0;
     const float shrink = SoftmaxPiece(columns, own, softmax, piece);
     for (size_t j = 0; j < width; ++j) own_sums[i * width + j] *= shrink;
-    if (visit) visit({first + i, column / kColumns, column, columns, own, piece, softmax});
+    if (visit) visit({first + i, column / kLogitColumns, column, columns, own, piece, softmax});
   }
   Gemm(Trans::kNo, Trans::kNo, count, width, columns, 1.0f, weights, columns, table, width, 1.0f,
        own_sums, width);

@@ -39,7 +39,8 @@ class ExpectedRows {
   Context& context_;
   const EndsSpec& spec_;
   std::vector<RunningSoftmax> softmaxes_;
-  Buffer<float> weights_;
+  const size_t chunk_;     // most rows of a task
+  Buffer<float> weights_;  // [chunk, columns] a worker
 };
 
 }  // namespace struprune

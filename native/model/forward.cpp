@@ -29,22 +29,23 @@ class Flight {
         tokens_(FlightRows(
             run.window, run.hidden->rows(),
             {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
+        chunk_(ChunkRows(context_, tokens_)),
         width_(SiteWidth(block.spec(), site)),
         keeps_activations_(run.statistics || run.keep || run.targets) {
     const BlockSpec& spec = block.spec();
     const size_t workers = context_.pool.size();
-    normed_ = context_.Allocate<float>(workers * kChunk * spec.hidden);
+    normed_ = context_.Allocate<float>(workers * chunk_ * spec.hidden);
     if (site == SiteKind::kAttention) {
       q_ = context_.Allocate<float>(tokens_ * width_);
       k_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
       v_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
       if (!run.keep) x_ = context_.Allocate<float>(tokens_ * width_);
-      if (spec.rope) rope_.emplace(*spec.rope, spec.head_dim, run.window);
+      if (spec.rope) rope_.emplace(context_, *spec.rope, spec.head_dim, run.window);
       scratch_.resize(workers);
     } else {
-      const size_t rows = keeps_activations_ ? tokens_ : workers * kChunk;
+      const size_t rows = keeps_activations_ ? tokens_ : workers * chunk_;
       if (!run.keep) x_ = context_.Allocate<float>(rows * width_);
-      if (spec.gated) gate_ = context_.Allocate<float>(workers * kChunk * width_);
+      if (spec.gated) gate_ = context_.Allocate<float>(workers * chunk_ * width_);
     }
     if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * spec.hidden);
   }
@@ -54,6 +55,7 @@ class Flight {
     const PagedMatrix::View hidden(*run_.hidden, row, rows,
                                    run_.advance ? Access::kUpdate : Access::kRead);
     if (run_.inputs) Inputs(row, rows, hidden.data());
+    if (!keeps_activations_ && !run_.advance) return;
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
@@ -67,7 +69,7 @@ class Flight {
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         float* h = hidden.data() + first * block_.spec().hidden;
-        float* x = x_.data() + worker * kChunk * width_;
+        float* x = x_.data() + worker * chunk_ * width_;
         Ffn(count, h, x, worker);
         AddOutput(block_, site_, count, x, h);
         CheckFinite(block_, count, h);
@@ -95,6 +97,7 @@ class Flight {
     };
     const Role out = OutputRole(site_);
     std::vector<Scan> scans;
+    if (!keeps_activations_ && !run_.advance) return scans;
     if (site_ == SiteKind::kAttention) {
       scans.push_back(scan({Role::kQ, Role::kK, Role::kV}));
     } else if (keeps_activations_) {
@@ -114,7 +117,7 @@ class Flight {
     const size_t kv_width = spec.kv_heads * spec.head_dim;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
-                                 normed_.data() + worker * kChunk * spec.hidden);
+                                 normed_.data() + worker * chunk_ * spec.hidden);
       Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
               q_.data() + first * width_, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
@@ -126,11 +129,11 @@ class Flight {
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
     const BlockSpec& spec = block_.spec();
     const float* in =
-        SiteInput(block_, site_, rows, hidden, normed_.data() + worker * kChunk * spec.hidden);
+        SiteInput(block_, site_, rows, hidden, normed_.data() + worker * chunk_ * spec.hidden);
     Linear(block_, Role::kUp, Role::kUpBias, rows, in, x);
     float* gate = nullptr;
     if (spec.gated) {
-      gate = gate_.data() + worker * kChunk * width_;
+      gate = gate_.data() + worker * chunk_ * width_;
       Linear(block_, Role::kGate, Role::kGateBias, rows, in, gate);
     }
     Activate(spec.activation, rows * width_, gate, x, x);
@@ -141,7 +144,7 @@ class Flight {
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* in =
-          SiteInput(block_, site_, count, hidden + first * d, normed_.data() + worker * kChunk * d);
+          SiteInput(block_, site_, count, hidden + first * d, normed_.data() + worker * chunk_ * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -174,7 +177,7 @@ class Flight {
       float* r = residual_.data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
-      float* y = normed_.data() + worker * kChunk * d;
+      float* y = normed_.data() + worker * chunk_ * d;
       Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
              y);
       const float* ad = after->data() + first * d;
@@ -186,7 +189,7 @@ class Flight {
   const SiteKind site_;
   const SiteRun& run_;
   Context& context_;
-  const size_t tokens_, width_;
+  const size_t tokens_, chunk_, width_;  // chunk_: most rows of a task
   const bool keeps_activations_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
@@ -214,15 +217,16 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
   }
   Flight flight(block, site, run);
   const std::vector<Scan> weights = flight.Weights();
-  AnnounceFlights(run.hidden->rows(),
-                  {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
-                   {run.inputs, Access::kWrite},
-                   {run.keep, Access::kWrite},
-                   {run.dense_before, Access::kRead},
-                   {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
-                   {run.targets, Access::kWrite}},
-                  weights);
-  for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) flight.Run(row);
+  const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
+                                       {run.inputs, Access::kWrite},
+                                       {run.keep, Access::kWrite},
+                                       {run.dense_before, Access::kRead},
+                                       {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
+                                       {run.targets, Access::kWrite}};
+  for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) {
+    AnnounceFlights(row, run.hidden->rows(), streams, weights);
+    flight.Run(row);
+  }
 }
 
 void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
@@ -230,18 +234,19 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
   Context& context = block.context();
   const size_t d = block.spec().hidden, width = SiteWidth(block.spec(), site);
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
+  const size_t chunk = ChunkRows(context, flight);
   auto gathered =
-      context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * kChunk * width);
+      context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * chunk * width);
   const Scan weights[] = {ScanOf(block, flight, {OutputRole(site)})};
-  AnnounceFlights(hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
   for (size_t row = 0; row < hidden.rows(); row += flight) {
+    AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
     const size_t rows = std::min(flight, hidden.rows() - row);
     const PagedMatrix::View h(hidden, row, rows, Access::kUpdate);
     const PagedMatrix::View stored(x, row, rows, Access::kRead);
     ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
       const float* from = stored.data() + first * x.cols();
       if (!columns.empty()) {
-        float* to = gathered.data() + worker * kChunk * width;
+        float* to = gathered.data() + worker * chunk * width;
         for (size_t i = 0; i < count; ++i) {
           for (size_t j = 0; j < width; ++j) to[i * width + j] = from[i * x.cols() + columns[j]];
         }

@@ -44,15 +44,10 @@ size_t Draw(size_t count, const float* weights, double sum, double u) {
 // Final norm and projection, backwards.
 class HeadInputBackward {
  public:
-  HeadInputBackward(Context& context, const EndsSpec& spec) : spec_(spec) {
-    const auto load = [&](const std::optional<TensorSource>& source, Buffer<float>& to) {
-      if (!source) return;
-      to = context.Allocate<float>(source->rows * source->cols);
-      LoadStored(spec, *source, 0, source->rows, to.data());
-    };
-    load(spec.final_norm, norm_);
-    load(spec.project_out, projection_);
-  }
+  HeadInputBackward(Context& context, const EndsSpec& spec)
+      : spec_(spec),
+        norm_(LoadWhole(context, spec, spec.final_norm)),
+        projection_(LoadWhole(context, spec, spec.project_out)) {}
 
   // grad_hidden[rows, hidden] <- Jᵀ grad_input[rows, embedding_width]; scratch[rows, hidden].
   void Compute(size_t rows, const float* hidden, const float* grad_input, float* scratch,
@@ -75,7 +70,7 @@ class HeadInputBackward {
 
  private:
   const EndsSpec& spec_;
-  Buffer<float> norm_, projection_;
+  const Buffer<float> norm_, projection_;
 };
 
 // d(NLL)/d(input of the head) = softmax(logits) W − W[label].
@@ -86,6 +81,7 @@ class Flight {
         spec_(spec),
         run_(run),
         rows_(std::min(kFlightRows, run.gradient->rows())),
+        chunk_(ChunkRows(context, rows_)),
         width_(spec.embedding_width),
         forward_(context, spec),
         backward_(context, spec),
@@ -95,7 +91,7 @@ class Flight {
     const size_t workers = context.pool.size();
     inputs_ = context.Allocate<float>(rows_ * width_);
     sums_ = context.Allocate<float>(rows_ * width_);
-    scratch_ = context.Allocate<float>(workers * kChunk * spec.hidden);
+    scratch_ = context.Allocate<float>(workers * chunk_ * spec.hidden);
     label_rows_ = context.Allocate<float>(workers * width_);
   }
 
@@ -107,7 +103,7 @@ class Flight {
     const PagedMatrix::View hidden(*run_.hidden, row, rows, Access::kRead);
     const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * kChunk * d,
+      forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * chunk_ * d,
                        inputs_.data() + first * width_);
     });
     const bool drawn = run_.labels == Labels::kSampled;
@@ -119,7 +115,7 @@ class Flight {
       for (size_t i = first; i < first + count; ++i) Finish(i, run_.targets[row + i] >= 0, worker);
       float* grad = gradient.data() + first * d;
       backward_.Compute(count, hidden.data() + first * d, sums_.data() + first * width_,
-                        scratch_.data() + worker * kChunk * d, grad);
+                        scratch_.data() + worker * chunk_ * d, grad);
       if (!AllFinite(grad, count * d)) {
         throw Error("ERR_NAN", "the loss has a gradient that is not finite",
                     "the checkpoint may be damaged, or its dtype too narrow for this text");
@@ -167,7 +163,7 @@ class Flight {
   Context& context_;
   const EndsSpec& spec_;
   const HeadGradientRun& run_;
-  const size_t rows_, width_;
+  const size_t rows_, chunk_, width_;  // chunk_: most rows of a task
   const HeadInput forward_;
   const HeadInputBackward backward_;
   ExpectedRows expected_;
@@ -194,7 +190,7 @@ HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradient
   Check(spec, run);
   HeadLoss loss;
   Flight flight(context, spec, run);
-  AnnounceFlights(run.gradient->rows(),
+  AnnounceFlights(0, run.gradient->rows(),
                   {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}});
   for (size_t row = 0; row < run.gradient->rows(); row += flight.Rows(row)) {
     flight.Run(row, loss);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/blas.h"
+#include "ops/rows.h"
 #ifdef STRUPRUNE_ONEDNN
 #include "ops/gemm_onednn.h"
 #include "ops/gemm_path.h"
@@ -65,12 +66,8 @@ bool Cholesky(size_t n, double* a, size_t lda) {
 
 void CholeskySolveRows(size_t n, const double* factor, size_t ldf, size_t m, double* x,
                        size_t ldx) {
-  STRUPRUNE_BLAS(cblas_dtrsm)
-  (CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, Int(m), Int(n), 1.0, factor,
-   Int(ldf), x, Int(ldx));
-  STRUPRUNE_BLAS(cblas_dtrsm)
-  (CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, Int(m), Int(n), 1.0, factor,
-   Int(ldf), x, Int(ldx));
+  SolveLower(true, n, factor, ldf, m, x, ldx);
+  SolveLower(false, n, factor, ldf, m, x, ldx);
 }
 
 void ParallelCholeskySolveRows(Context& context, size_t n, const double* factor, size_t ldf,

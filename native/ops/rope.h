@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <optional>
-#include <vector>
+
+#include "core/context.h"
 
 namespace struprune {
 
@@ -20,19 +21,19 @@ struct RopeSpec {
 // Cosines and sines of every position below `positions`.
 class RopeTable {
  public:
-  RopeTable(const RopeSpec& spec, size_t head_dim, size_t positions);
+  RopeTable(Context& context, const RopeSpec& spec, size_t head_dim, size_t positions);
   // Rotates x[rows, heads * head_dim] (row stride in elements) in place; row i stands at position
   // (first + i) % window. direction -1 rotates back (the transpose, for gradients).
   void Apply(size_t rows, size_t heads, float* x, size_t stride, size_t first, size_t window,
              float direction = 1) const;
 
   // [positions, head_dim / 2]
-  const std::vector<float>& cosines() const { return cos_; }
-  const std::vector<float>& sines() const { return sin_; }
+  const Buffer<float>& cosines() const { return cos_; }
+  const Buffer<float>& sines() const { return sin_; }
 
  private:
   size_t half_;
-  std::vector<float> cos_, sin_;  // [positions, head_dim / 2]
+  Buffer<float> cos_, sin_;  // [positions, head_dim / 2]
 };
 
 }  // namespace struprune

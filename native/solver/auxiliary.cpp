@@ -77,11 +77,12 @@ std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnToken
 void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
                const std::vector<FfnPage>& pages, PagedMatrix& inverse,
                const std::vector<float>& penalties, const PartSums& sums) {
-  const size_t out = map.outputs, workers = context.pool.size(), part = kChunk * map.width;
+  const size_t out = map.outputs, workers = context.pool.size();
+  const size_t chunk = FfnChunk(context), part = chunk * map.width;
   const auto buffer = [&](size_t count) { return context.Allocate<float>(workers * count); };
   Buffer<float> before = buffer(map.parts() * part), after = buffer(map.parts() * part);
   Buffer<float> hidden = buffer(part);
-  Buffer<float> missed = buffer(kChunk * out), weighted = buffer(kChunk * out);
+  Buffer<float> missed = buffer(chunk * out), weighted = buffer(chunk * out);
   const size_t stride = kFfnPage * map.width;
   Buffer<float> wishes = context.Allocate<float>(map.parts() * stride);
   PagedMatrix* const down = map.down.get();
@@ -95,8 +96,8 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
       float* z0 = before.data() + worker * map.parts() * part;
       float* z = after.data() + worker * map.parts() * part;
       float* p = hidden.data() + worker * part;
-      float* miss = missed.data() + worker * kChunk * out;
-      float* wanted = weighted.data() + worker * kChunk * out;
+      float* miss = missed.data() + worker * chunk * out;
+      float* wanted = weighted.data() + worker * chunk * out;
       PreActivations(context, map.in, count, x.data() + first * map.inputs, z0, part);
       std::copy_n(z0, map.parts() * part, z);
       const bool gated = map.parts() == 2;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/row_chunks.h"
-
 namespace struprune {
 namespace {
 
@@ -22,7 +20,7 @@ class Activations {
   Activations(Context& context, const FfnMap& map)
       : context_(context),
         map_(map),
-        hidden_(context.Allocate<float>(context.pool.size() * kChunk * map.width)),
+        hidden_(context.Allocate<float>(context.pool.size() * FfnChunk(context) * map.width)),
         slopes_(context.Allocate<float>(map.parts() * stride())) {}
 
   // Elements between the parts of what there is by channel of a page.
@@ -34,7 +32,7 @@ class Activations {
   void ForRows(size_t rows, const float* x, Fn&& fn) {
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       float* slopes = slopes_.data() + first * map_.width;
-      float* hidden = hidden_.data() + worker * kChunk * map_.width;
+      float* hidden = hidden_.data() + worker * FfnChunk(context_) * map_.width;
       PreActivations(context_, map_.in, count, x + first * map_.inputs, slopes, stride());
       HiddenAndSlopes(map_, count, slopes, stride(), hidden);
       fn(first, count, worker, slopes, hidden);
@@ -110,11 +108,11 @@ void AnnouncePage(const Context& context, const FfnPage& page,
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
                      const std::vector<FfnPage>& pages, const PartSums& sums,
                      const PartSums& moments) {
-  const size_t out = map.outputs;
+  const size_t out = map.outputs, chunk = FfnChunk(context);
   Activations activations(context, map);
   const size_t stride = activations.stride();
   Buffer<float> gradients = context.Allocate<float>(map.parts() * stride);
-  Buffer<float> missed = context.Allocate<float>(context.pool.size() * kChunk * out);
+  Buffer<float> missed = context.Allocate<float>(context.pool.size() * chunk * out);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
   PagedMatrix* const down = map.down.get();
@@ -128,7 +126,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
         rows, x.data(),
         [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
           const float* target = y.data() + first * out;
-          float* miss = missed.data() + worker * kChunk * out;
+          float* miss = missed.data() + worker * chunk * out;
           std::copy_n(target, count * out, miss);
           SubtractOutput(context, map, count, hidden, miss);
           for (size_t i = 0; i < count; ++i) {
@@ -152,11 +150,12 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
 
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
                   const std::vector<FfnPage>& pages, const InputWeights& v, const PartSums& sums) {
-  const size_t out = map.outputs, workers = context.pool.size(), part = kChunk * map.width;
+  const size_t out = map.outputs, workers = context.pool.size();
+  const size_t chunk = FfnChunk(context), part = chunk * map.width;
   Activations activations(context, map);
   const size_t stride = activations.stride();
   Buffer<float> changes = context.Allocate<float>(workers * map.parts() * part);
-  Buffer<float> moves = context.Allocate<float>(workers * kChunk * out);
+  Buffer<float> moves = context.Allocate<float>(workers * chunk * out);
   Buffer<float> gradients = context.Allocate<float>(sums.size() * stride);
   std::vector<double> each(kFfnPage);
   double total = 0;
@@ -171,7 +170,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
         rows, x.data(),
         [&](size_t first, size_t count, size_t worker, const float* slopes, float* hidden) {
           float* change = changes.data() + worker * map.parts() * part;
-          float* move = moves.data() + worker * kChunk * out;
+          float* move = moves.data() + worker * chunk * out;
           PreActivations(context, v, count, x.data() + first * map.inputs, change, part);
           PushForward(context, map, count, change, part, slopes, stride, hidden, move);
           for (size_t i = 0; i < count; ++i) each[first + i] = SquaredNorm(out, move + i * out);
@@ -186,7 +185,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
 }
 
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
-  const size_t out = map.outputs, part = kChunk * map.width;
+  const size_t out = map.outputs, part = FfnChunk(context) * map.width;
   Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts() * part);
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);

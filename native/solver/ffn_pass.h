@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/paged_matrix.h"
+#include "core/row_chunks.h"
 #include "solver/ffn_map.h"
 #include "tiles/statistics.h"
 
@@ -22,6 +23,9 @@ void CheckShapes(const FfnMap& map, const FfnTokens& tokens);
 
 // Most tokens that a pass works on at once; a multiple of Statistics::kTokenPage.
 inline constexpr size_t kFfnPage = 2048;
+
+// Most rows of a page that one task handles.
+inline size_t FfnChunk(const Context& context) { return ChunkRows(context, kFfnPage); }
 
 struct FfnPage {
   size_t row, rows;

@@ -21,20 +21,22 @@ namespace {
 
 constexpr size_t kGoneParts = 8;
 
-// p −= Σ a_tj a_t and q −= Σ (a_tj u_t + u_tj a_t) over the batch so far.
-STRUPRUNE_CLONES void SubtractFactors(size_t m, size_t count, size_t j, const double* a,
-                                      const double* u, double* p, double* q) {
-  constexpr size_t kStrip = 512;  // p and q strips stay in the first cache
-  for (size_t start = 0; start < m; start += kStrip) {
-    const size_t end = std::min(m, start + kStrip);
-    for (size_t t = 0; t < count; ++t) {
-      const double* at = a + t * m;
-      const double* ut = u + t * m;
-      const double aj = at[j], uj = ut[j];
-      for (size_t i = start; i < end; ++i) {
-        p[i] -= aj * at[i];
-        q[i] -= aj * ut[i] + uj * at[i];
-      }
+// Elements of p and q that stay in the first cache.
+constexpr size_t kStrip = 512;
+// Elements of a batch's factors from which on threads are worth waking for a removal.
+constexpr size_t kWorthThreads = 100'000;
+
+// p −= Σ a_tj a_t and q −= Σ (a_tj u_t + u_tj a_t) over the batch so far, of elements
+// [start, end).
+STRUPRUNE_CLONES void SubtractFactors(size_t m, size_t count, size_t j, size_t start, size_t end,
+                                      const double* a, const double* u, double* p, double* q) {
+  for (size_t t = 0; t < count; ++t) {
+    const double* at = a + t * m;
+    const double* ut = u + t * m;
+    const double aj = at[j], uj = ut[j];
+    for (size_t i = start; i < end; ++i) {
+      p[i] -= aj * at[i];
+      q[i] -= aj * ut[i] + uj * at[i];
     }
   }
 }
@@ -62,7 +64,8 @@ class ColumnSweep {
  public:
   ColumnSweep(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
               SweepState& state)
-      : state_(state),
+      : context_(site.context()),
+        state_(state),
         m_(state.columns.size()),
         batch_(options.batch > 0 ? options.batch : BatchOf(m_)),
         a_(site.context().Allocate<double>(batch_ * m_)),
@@ -132,7 +135,23 @@ class ColumnSweep {
     return best;
   }
 
+  // What the batch's first t removals changed, taken off column j's p and q: strip by strip, so
+  // that threads make no difference to the bits.
+  void Subtract(size_t t, size_t j, double* p, double* q) {
+    const auto strip = [&](size_t index, size_t) {
+      const size_t start = index * kStrip, end = std::min(m_, start + kStrip);
+      SubtractFactors(m_, t, j, start, end, a_.data(), u_.data(), p, q);
+    };
+    const size_t strips = (m_ + kStrip - 1) / kStrip;
+    if (t * m_ >= kWorthThreads) {
+      context_.pool.ParallelFor(strips, strip);
+    } else {
+      for (size_t index = 0; index < strips; ++index) strip(index, 0);
+    }
+  }
+
   Removal RemoveCheapest(size_t t) {
+    context_.CheckAbort();
     const size_t j = Cheapest();
     double* p = a_.data() + t * m_;
     double* q = u_.data() + t * m_;
@@ -140,7 +159,7 @@ class ColumnSweep {
       ReadRows(state_.inverse, j, 1, p);
       ReadRows(state_.energy, j, 1, q);
     }
-    SubtractFactors(m_, t, j, a_.data(), u_.data(), p, q);
+    Subtract(t, j, p, q);
     const double pivot = std::max(p[j], floor_[j]);
     const double energy = std::max(q[j], 0.0);
     MakeFactors(m_, pivot, energy, p, q, p_diagonal_.data(), q_diagonal_.data());
@@ -188,6 +207,7 @@ class ColumnSweep {
     q_diagonal_ = Diagonal(state_.energy);
   }
 
+  Context& context_;
   SweepState& state_;
   size_t m_;
   size_t gone_count_ = 0;
@@ -205,7 +225,6 @@ void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const R
   ColumnSweep sweep(site, options, ridge, state);
   for (size_t done = 0; done < count;) {
     const size_t batch = std::min(sweep.batch(), count - done);
-    site.context().CheckAbort();
     sweep.RunBatch(batch, removals);
     done += batch;
     if (done < count) sweep.CatchUp(batch);

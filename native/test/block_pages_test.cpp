@@ -104,6 +104,44 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
   }
 }
 
+// As many flights as windows; each reads the strips that are not left of the one before. A flight
+// knows of the next, so that it does not drop what comes first there, as the oldest.
+TEST(BlockPages, FlightsShareStripsThatStay) {
+  InitialiseBlas();
+  constexpr size_t kFlights = 40, kStrips = 18, kStripBytes = 66 * sizeof(float);
+  const BlockSpec spec = Spec(false, true);
+  const auto context = std::make_shared<Context>(1, 0);
+  const auto store = std::make_shared<PageStore>(context, 14 * kStripBytes, testing::TempDir());
+  const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
+  const Block block = test::MakeBlock(context, spec, weights, store, kStrip);
+  PagedMatrix hidden(store, kFlights * kWindow, spec.hidden, kWindow);
+  const auto states = RandomFloats(kFlights * kWindow * spec.hidden, 1);
+  hidden.Write(0, kFlights * kWindow, states.data());
+  const uint64_t before = store->traffic().read_bytes;
+  RunSite(block, SiteKind::kFfn, {.window = kWindow, .hidden = &hidden});
+  const uint64_t strips =
+      store->traffic().read_bytes - before - kFlights * kWindow * spec.hidden * sizeof(float);
+  EXPECT_LE(strips, kFlights * kStrips * kStripBytes / 2);
+}
+
+TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
+  InitialiseBlas();
+  const BlockSpec spec = Spec(false, true);
+  const auto context = std::make_shared<Context>(2, 0);
+  const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
+  const Block block = test::MakeBlock(context, spec, weights, nullptr, kStrip);
+  const auto states = RandomFloats(kTokens * spec.hidden, 1);
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden),
+              inputs = MemoryMatrix(context, kTokens, spec.hidden);
+  hidden.Write(0, kTokens, states.data());
+  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+    RunSite(block, site,
+            {.window = kWindow, .hidden = &hidden, .advance = false, .inputs = &inputs});
+    EXPECT_EQ(AllOf(hidden), states);
+    EXPECT_NE(AllOf(inputs), states) << "they are normed";
+  }
+}
+
 // Strips are a matter of rounding alone.
 TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
   const BlockSpec spec = Spec(false, true);

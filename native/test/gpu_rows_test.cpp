@@ -42,7 +42,8 @@ TEST_P(GpuRows, NormsEqualTheCpus) {
 
 TEST_P(GpuRows, RopeEqualsTheCpus) {
   const size_t rows = 21, heads = 3, head_dim = 10, window = 7, stride = heads * head_dim + 2;
-  const RopeTable table(RopeSpec{}, head_dim, window);
+  Context context(1, 0);
+  const RopeTable table(context, RopeSpec{}, head_dim, window);
   auto wanted = RandomValues<float>(rows * stride, 4);
   const auto x = Upload(gpu(), wanted), cosine = Upload(gpu(), table.cosines()),
              sine = Upload(gpu(), table.sines());

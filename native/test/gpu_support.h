@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/budget.h"
 #include "device/cuda_library.h"
 
 namespace struprune::test {
@@ -53,6 +54,10 @@ std::vector<T> RandomValues(size_t count, uint32_t seed) {
 template <typename T>
 CudaArray<T> Upload(const CudaDevice& gpu, const std::vector<T>& values) {
   return CudaArray<T>(gpu, std::span<const T>(values));
+}
+template <typename T>
+CudaArray<T> Upload(const CudaDevice& gpu, const Buffer<T>& values) {
+  return CudaArray<T>(gpu, values.span());
 }
 
 template <typename T>

@@ -345,6 +345,25 @@ TEST_F(PageStoreTest, AFullDiskIsNamedAndLosesNothing) {
   for (uint32_t i = 0; i < 6; ++i) ExpectFilled(*store, object, i, i);
 }
 
+TEST_F(PageStoreTest, APageWithoutBytesIsRefused) {
+  const auto store = Make(1);
+  const auto object = store->Create(1, 0);
+  EXPECT_THROW((void)store->Acquire(object, 0, Access::kRead), Error);
+}
+
+TEST_F(PageStoreTest, NothingIsWrittenForWhatWouldNotFitAnyway) {
+  const auto tight = std::make_shared<Context>(1, 6 * kPage);
+  PageStore store(tight, 0, folder_);
+  const auto object = store.Create(4, kPage);
+  for (uint32_t i = 0; i < 4; ++i) Fill(store, object, i, i);
+  const auto other = tight->Allocate<std::byte>(2 * kPage);
+  EXPECT_THROW((void)tight->Allocate<std::byte>(4 * kPage + 1), Error);
+  EXPECT_EQ(store.traffic().written_bytes, 0u);
+  (void)tight->Allocate<std::byte>(4 * kPage);
+  EXPECT_EQ(store.traffic().written_bytes, 4 * kPage);
+  for (uint32_t i = 0; i < 4; ++i) ExpectFilled(store, object, i, i);
+}
+
 TEST_F(PageStoreTest, UnknownPagesAreRefused) {
   const auto store = Make(1);
   const auto object = store->Create(2, kPage);

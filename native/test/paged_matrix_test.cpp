@@ -62,6 +62,15 @@ TEST(PagedMatrixTest, AViewIsOfOnePage) {
   EXPECT_THROW(PagedMatrix::View(matrix, kRows, 0, Access::kRead), Error);
 }
 
+TEST(PagedMatrixTest, WithoutColumnsThereIsNothingToMove) {
+  PagedMatrix matrix(std::make_shared<PageStore>(std::make_shared<Context>(1, 0), 0, ""), kRows, 0,
+                     kPageRows);
+  matrix.Write(0, kRows, nullptr);
+  matrix.Read(0, kRows, nullptr);
+  EXPECT_EQ(PagedMatrix::View(matrix, 0, kPageRows, Access::kUpdate).data(), nullptr);
+  EXPECT_THROW(PagedMatrix::View(matrix, 3, 4, Access::kRead), Error);
+}
+
 TEST(PagedMatrixTest, APageOfTokensHoldsWholeWindows) {
   EXPECT_EQ(PagedMatrix::PageRows(1024), 4096u);
   EXPECT_EQ(PagedMatrix::PageRows(1000), 4000u);

@@ -35,6 +35,19 @@ for (const stage of ['survey', 'solve', 'write']) {
   });
 }
 
+test.serial('process.exit does not wait for a job of a minute', async (t) => {
+  const start = performance.now();
+  const { code, signal, stderr } = await runProgram('exit-at-work.js');
+  t.deepEqual({ code, signal, stderr }, { code: 7, signal: null, stderr: '' });
+  t.true(performance.now() - start < 30_000);
+});
+
+test.serial('many engines have one listener to the end of the process', async (t) => {
+  const { code, stdout, stderr } = await runProgram('many-engines.js');
+  t.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  t.deepEqual(JSON.parse(stdout), { with: 1, without: 0 });
+});
+
 test.serial('engines that are forgotten give their threads back', async (t) => {
   const { code, stdout, stderr } = await runProgram('forget.js', [], { flags: ['--expose-gc'] });
   t.deepEqual({ code, stderr }, { code: 0, stderr: '' });

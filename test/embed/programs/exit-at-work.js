@@ -1,0 +1,9 @@
+// exit-at-work.js: process.exit(7) beside two engines, one of them at a native job of a minute.
+const path = require('node:path');
+const { library } = require('./settings.js');
+const { native } = require(path.join(path.dirname(process.env.STRUPRUNE_DIST), 'engine', 'native.js'));
+
+const engine = new library.Engine({ threads: 1 });
+new library.Engine({ threads: 1 }).dispose();
+native.measureGemm(engine.handle, 256, 256, 60);
+setTimeout(() => process.exit(7), 200);
