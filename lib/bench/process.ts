@@ -12,6 +12,8 @@ export interface Finished {
 /** Between two looks at a process, and at least so many times what a look takes: it holds the process up. */
 const LOOK_EVERY_MS = 20;
 const LOOK_SHARE = 10;
+/** Characters. */
+const STDERR_KEPT = 2 ** 16;
 
 /** Under Electron too, the executable is Node. */
 export const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
@@ -25,11 +27,29 @@ export interface Around {
   within?: (command: readonly string[]) => string[];
 }
 
-/** Ends when the program has ended, aborted or not. @throws StruPruneError ERR_NOT_FOUND (no such program), ERR_UNSUPPORTED (it failed) */
-export async function runProgram(
+interface Ended extends Finished {
+  /** Or the signal that ended it. */
+  code: number | string | null;
+  /** Its last part. */
+  stderr: string;
+}
+
+/** The finished program. @throws StruPruneError ERR_NOT_FOUND (no such program), ERR_UNSUPPORTED (it failed) */
+export async function runProgram(command: readonly string[], around: Around): Promise<Finished> {
+  const ended = await endOf(command, around);
+  if (ended.code === 0) return ended;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `${command.join(' ')} ended with ${ended.code}: ${lastLine(ended.stderr)}`,
+    'see whether it runs by itself',
+  );
+}
+
+/** Whatever its end is; an aborted one has ended too. @throws StruPruneError ERR_NOT_FOUND (no such program) */
+export async function endOf(
   command: readonly string[],
   { env, signal, memoryOf = () => null, within = (words) => [...words] }: Around,
-): Promise<Finished> {
+): Promise<Ended> {
   const start = performance.now();
   const [program, ...args] = within(command);
   const child = spawn(program!, args, {
@@ -42,7 +62,7 @@ export async function runProgram(
     stdout += text;
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-4000);
+    stderr = (stderr + text).slice(-STDERR_KEPT);
   });
   let peak: number | null = null;
   let next: NodeJS.Timeout;
@@ -54,7 +74,7 @@ export async function runProgram(
   };
   look();
   try {
-    const code = await new Promise<number | string | null>((done, failed) => {
+    const code = await new Promise<Ended['code']>((done, failed) => {
       let fault: Error | null = null;
       child.on('error', (error) => {
         fault = error;
@@ -63,14 +83,7 @@ export async function runProgram(
       });
       child.on('close', (status, killedBy) => (fault ? failed(fault) : done(status ?? killedBy)));
     });
-    if (code === 0) {
-      return { seconds: (performance.now() - start) / 1000, peakBytes: peak, stdout };
-    }
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `${command.join(' ')} ended with ${code}: ${lastLine(stderr)}`,
-      'see whether it runs by itself',
-    );
+    return { code, seconds: (performance.now() - start) / 1000, peakBytes: peak, stdout, stderr };
   } catch (error) {
     signal?.throwIfAborted();
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

@@ -1,6 +1,7 @@
 /** bench peers with a program that does nothing but say so. */
 import { writeFileSync } from 'node:fs';
 import test from 'ava';
+import { answerOf } from '../../lib/bench/peers/job';
 import type { PeersOptions } from '../../lib/bench/peers/options';
 import { benchPeers } from '../../lib/bench/peers/run';
 import { runProgram } from '../../lib/bench/process';
@@ -60,6 +61,16 @@ test('times, memory and the answer of a program, beside our own', async (t) => {
   const needed = peers!.useful.reduce((sum, { seconds }) => sum + seconds, 0);
   t.true(peers!.useful.every(({ flops }) => flops > 0));
   t.is(peers!.overUseful, ours.seconds / needed);
+});
+
+test('numbers that Python writes and JSON does not know are none', (t) => {
+  const line =
+    '{"stages": [{"name": "prune", "seconds": 2}], "forwardShare": -Infinity, "perplexity": NaN}';
+  t.deepEqual(answerOf(`loading\n${line}\n`), {
+    stages: [{ name: 'prune', seconds: 2 }],
+    forwardShare: null,
+    perplexity: null,
+  });
 });
 
 test('a program that fails, and one that is not there', async (t) => {

@@ -1,5 +1,5 @@
 /** Control groups that hold a run to a limit of memory, where this user can make them (Linux, as root). */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Files of the two versions of control groups. */
@@ -14,8 +14,6 @@ const VERSIONS = [
 ];
 /** `sh -c` with the group's list of processes as the first word: joins it, then becomes the program. */
 const JOIN = 'echo $$ > "$0" && exec "$@"';
-
-let made = 0;
 
 export interface MemoryLimit {
   readonly bytes: number;
@@ -33,7 +31,8 @@ export interface MemoryLimit {
 export function memoryLimit(bytes: number): MemoryLimit | null {
   const version = VERSIONS.find(({ root }) => existsSync(join(root, 'cgroup.procs')));
   if (!version) return null;
-  const group = join(version.root, `struprune-bench-${process.pid}-${made++}`);
+  const group = madeIn(version.root);
+  if (group === null) return null;
   const remove = () => {
     try {
       rmdirSync(group);
@@ -41,11 +40,6 @@ export function memoryLimit(bytes: number): MemoryLimit | null {
       // A process of it that is still ending keeps it; the kernel's memory for it is small.
     }
   };
-  try {
-    mkdirSync(group);
-  } catch {
-    return null;
-  }
   try {
     writeFileSync(join(group, version.limit), String(Math.floor(bytes)));
   } catch {
@@ -59,6 +53,14 @@ export function memoryLimit(bytes: number): MemoryLimit | null {
     exceeded: () => /^oom_kill [1-9]/m.test(read(join(group, version.events))),
     remove,
   };
+}
+
+function madeIn(root: string): string | null {
+  try {
+    return mkdtempSync(join(root, 'struprune-bench-'));
+  } catch {
+    return null;
+  }
 }
 
 function read(path: string): string {

@@ -47,7 +47,7 @@ export function answerOf(
   stdout: string,
 ): Pick<BenchContender, 'stages' | 'forwardShare' | 'perplexity'> {
   // Python writes NaN where there is no number.
-  const line = (stdout.trim().split('\n').at(-1) ?? '').replace(/\b-?(NaN|Infinity)\b/g, 'null');
+  const line = (stdout.trim().split('\n').at(-1) ?? '').replace(/-?\b(NaN|Infinity)\b/g, 'null');
   try {
     return answer.parse(JSON.parse(line));
   } catch {

@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
+import { endOf, NODE } from '../process';
 import { withScratch } from '../scratch';
 
 const PACKAGE = 'node-llama-cpp';
@@ -63,33 +63,14 @@ export async function timeModels(
   return withScratch(tmpdir(), async (scratch) => {
     const path = join(scratch, 'job.json');
     await writeFile(path, JSON.stringify(job));
-    const { code, stdout, stderr } = await run(
-      [join(__dirname, 'llama.mjs'), folder, path],
-      signal,
-    );
-    signal?.throwIfAborted();
+    const command = [process.execPath, join(__dirname, 'llama.mjs'), folder, path];
+    const { code, stdout, stderr } = await endOf(command, { env: NODE, signal });
     if (code === 0) return JSON.parse(stdout);
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
       `${name} could not run the models: ${lastLine(stderr)}`,
       'see whether llama.cpp loads each of them by itself',
     );
-  });
-}
-
-function run(args: string[], signal: AbortSignal | undefined) {
-  const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env, signal });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((done) => {
-    child.on('error', (error) => done({ code: null, stdout, stderr: stderr || error.message }));
-    child.on('close', (code) => done({ code, stdout, stderr }));
   });
 }
 
