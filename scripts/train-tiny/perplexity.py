@@ -40,9 +40,8 @@ if __name__ == '__main__':
     text = options.text.read_text(encoding='utf-8')
     ids = tokenizer.encode(text, add_special_tokens=False)[: options.max_tokens]
     # Widths that differ between blocks come with a modeling file of their own.
-    network = AutoModelForCausalLM.from_pretrained(
-        options.model, dtype=torch.float32, trust_remote_code=True
-    ).eval()
+    network = AutoModelForCausalLM.from_pretrained(options.model, trust_remote_code=True)
+    network = network.float().eval()
     windows = len(ids) // options.window
     value = perplexity(network, ids, options.window)
     print(f'{len(ids)} tokens, {windows} windows of {options.window}: perplexity {value:.4f}')
