@@ -76,15 +76,21 @@ PageStore::Pin PageStore::Acquire(ObjectId object, size_t index, Access access) 
   const auto usable = [&] {
     return page.busy == Busy::kNo || (page.busy == Busy::kWriting && access == Access::kRead);
   };
-  moved_.wait(lock, usable);
-  while (page.memory.empty()) {
-    Bring(lock, page, access != Access::kWrite);
+  // From here on, so that nobody evicts what is being waited for: its next visit is far by now.
+  ++page.pins;
+  try {
     moved_.wait(lock, usable);
+    while (page.memory.empty()) {
+      Bring(lock, page, access != Access::kWrite);
+      moved_.wait(lock, usable);
+    }
+  } catch (...) {
+    --page.pins;
+    throw;
   }
   if (std::exchange(page.ahead, false)) ++traffic_.read_ahead_hits;
   page.used = ++clock_;
   if (access != Access::kRead) SetChanged(page, true);
-  ++page.pins;
   WakeIo();
   return {this, &page};
 }
