@@ -1,20 +1,33 @@
 # struprune_tests, where GoogleTest is installed.
 find_package(GTest QUIET)
 if(GTest_FOUND AND test_sources)
-  # The emulated kernels run on one thread; the rest of their tests is ThreadSanitizer's without them.
+  set(needs_emulation ON)
   if(STRUPRUNE_SANITIZE STREQUAL "thread")
-    list(FILTER test_sources EXCLUDE REGEX "/gpu_[a-z]+\\.cpp$")
+    # The files of scripts/test-sanitizers.js's filter and what they share. Emulated kernels run on one thread.
+    set(threaded block_pages ffn_solver page_store paged_matrix solver_limits solver_sweep thread_pool tiles)
+    list(TRANSFORM threaded APPEND "_test")
+    list(APPEND threaded reference_block solver_support tile_support)
+    list(JOIN threaded "|" threaded)
+    list(FILTER test_sources INCLUDE REGEX "/(${threaded})\\.cpp$")
+    set(needs_emulation OFF)
   endif()
   add_executable(struprune_tests EXCLUDE_FROM_ALL ${test_sources})
   target_link_libraries(struprune_tests PRIVATE struprune_core GTest::gtest GTest::gtest_main)
-  # The tests' own code is quick to compile rather than quick: it is half of the build.
-  target_compile_options(struprune_tests PRIVATE -O1)
+  # The tests' own code is quick to compile rather than quick: it is half of the build, and much more of it under
+  # sanitizers.
+  if(STRUPRUNE_SANITIZE)
+    target_compile_options(struprune_tests PRIVATE -O0)
+  else()
+    target_compile_options(struprune_tests PRIVATE -O1)
+  endif()
   target_precompile_headers(
     struprune_tests PRIVATE <gtest/gtest.h> <algorithm> <cmath> <memory> <string> <vector>)
-  # Kernels and the site driver run there on the host emulation.
-  add_dependencies(struprune_tests struprune_emulated)
-  target_compile_definitions(
-    struprune_tests PRIVATE "STRUPRUNE_EMULATED_LIBRARY=\"$<TARGET_FILE:struprune_emulated>\"")
+  if(needs_emulation)
+    # Kernels and the site driver run there on the host emulation.
+    add_dependencies(struprune_tests struprune_emulated)
+    target_compile_definitions(
+      struprune_tests PRIVATE "STRUPRUNE_EMULATED_LIBRARY=\"$<TARGET_FILE:struprune_emulated>\"")
+  endif()
   message(STATUS "GoogleTest: found")
 else()
   message(STATUS "GoogleTest: not found, no native tests (Debian: apt-get install libgtest-dev)")
@@ -28,6 +41,7 @@ if(GTest_FOUND AND STRUPRUNE_CUDA)
                                     "${CMAKE_CURRENT_SOURCE_DIR}/native/test/reference_block.cpp")
   target_include_directories(struprune_selftest PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/test")
   target_link_libraries(struprune_selftest PRIVATE struprune_core GTest::gtest)
+  target_compile_options(struprune_selftest PRIVATE -O1)
   target_link_options(struprune_selftest PRIVATE -static-libstdc++ -static-libgcc)
   set_target_properties(
     struprune_selftest

@@ -13,7 +13,7 @@ const { runMain, SetupError } = require('./lib/setup-error.js');
 const [targets] = process.argv.slice(2);
 
 function options() {
-  const all = { ...buildOptions(), STRUPRUNE_CUDA: 'ON', STRUPRUNE_ADDON: 'OFF' };
+  const all = { ...buildOptions(), STRUPRUNE_CUDA: 'ON', STRUPRUNE_CUDA_TARGETS: undefined };
   if (targets === undefined) return all;
   if (!/^\d{2,3}(,\d{2,3})*$/.test(targets)) {
     throw new SetupError(`'${targets}' is no list of architectures`, 'for example: 86,90');
@@ -27,8 +27,8 @@ runMain(() => {
   withLock(() => {
     const nvcc = ensureNvcc();
     say(`building the CUDA library with ${path.relative(root, nvcc)}`);
-    cmakeBuild('cuda', 'struprune_cuda', chosen, { CUDACXX: nvcc });
-    if (hasGoogleTest()) cmakeBuild('cuda', 'struprune_selftest', chosen, { CUDACXX: nvcc });
+    cmakeBuild('cmake', 'struprune_cuda', chosen, { CUDACXX: nvcc });
+    if (hasGoogleTest()) cmakeBuild('cmake', 'struprune_selftest', chosen, { CUDACXX: nvcc });
     else say('no self-test without GoogleTest (Debian: apt-get install libgtest-dev)');
     say(`${path.relative(root, output)}/struprune_cuda.so`);
   });

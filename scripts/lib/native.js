@@ -8,10 +8,14 @@ const { SetupError } = require('./setup-error.js');
 const { ensureWheels } = require('./wheels.js');
 const { addon, at, build, output } = require('./paths.js');
 
-/** What the environment asks for: STRUPRUNE_BLAS and STRUPRUNE_ONEDNN, as in CMakeLists.txt. */
+/**
+ * What the environment asks for, STRUPRUNE_BLAS and STRUPRUNE_ONEDNN, as in CMakeLists.txt, and no CUDA library
+ * (scripts/build-cuda.js builds that in the same folder: most of its self-test is the addon's code).
+ */
 function buildOptions() {
   const isOn = (value) => /^(on|1|true|yes)$/i.test(value ?? '');
   return {
+    STRUPRUNE_CUDA: 'OFF',
     STRUPRUNE_BLAS: process.env.STRUPRUNE_BLAS ?? 'openblas-wheel',
     STRUPRUNE_ONEDNN: isOn(process.env.STRUPRUNE_ONEDNN) ? 'ON' : 'OFF',
   };
@@ -53,8 +57,8 @@ function excerpt(log, count = 60) {
 }
 
 /**
- * Configures and builds `target` in build/<name> with CMake's cache variables `options`. Prints only when
- * it fails. `env`: further variables of the environment. Returns the build folder.
+ * Configures and builds `target` in build/<name> with CMake's cache variables `options`; undefined is what
+ * CMakeLists.txt has. Prints only when it fails. `env`: further variables of the environment. Returns the build folder.
  */
 function cmakeBuild(name, target, options, env = {}) {
   checkTools();
@@ -69,7 +73,9 @@ function cmakeBuild(name, target, options, env = {}) {
       text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${at()}\n`);
     if (!isOurs) fs.rmSync(folder, { recursive: true });
   }
-  const defines = Object.entries(options).map(([key, value]) => `-D${key}=${value}`);
+  const defines = Object.entries(options).map(([key, value]) =>
+    value === undefined ? `-U${key}` : `-D${key}=${value}`,
+  );
   const steps = [
     ['configuring', ['-S', at(), '-B', folder, '-G', generator, ...defines]],
     ['building', ['--build', folder, '--target', target, '--parallel', String(jobs())]],
