@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with clang's libFuzzer, ASan and UBSan, and runs each a fixed number of times
-# on the seeds of test/hostile. Usage: native/fuzz/run.sh [runs=200000] [work folder=build/fuzz]
+# on the seeds of test/hostile. Usage: native/fuzz/run.sh [runs=200000] [work folder=.build/fuzz]
 # Says so and succeeds where there is no clang++.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 runs=${1:-200000}
-work=${2:-$root/build/fuzz}
+work=${2:-$root/.build/fuzz}
 clang=${FUZZ_CXX:-clang++}
 
 if ! command -v "$clang" >/dev/null; then

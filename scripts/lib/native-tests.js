@@ -27,7 +27,7 @@ function countReport(file) {
 }
 
 /**
- * Builds struprune_tests in build/<name> with further CMake options and runs it; `filter` as
+ * Builds struprune_tests in .build/<name> with further CMake options and runs it; `filter` as
  * --gtest_filter. Returns the counts. Without GoogleTest says so and counts one test as skipped.
  */
 function runNativeTests(name = 'cmake', { options = {}, filter = '*', env = {} } = {}) {

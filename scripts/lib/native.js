@@ -1,4 +1,4 @@
-// The CMake build: configure and build in build/<name>, the addon in build/Release.
+// The CMake build: configure and build in .build/<name>, the addon in build/Release.
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -6,7 +6,7 @@ const { attempt, say, which } = require('./process.js');
 const { filesUnder, hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
 const { ensureWheels } = require('./wheels.js');
-const { addon, at, build, output } = require('./paths.js');
+const { addon, at, cmake, output } = require('./paths.js');
 
 /**
  * What the environment asks for, STRUPRUNE_BLAS and STRUPRUNE_ONEDNN, as in CMakeLists.txt, and no CUDA library
@@ -57,12 +57,12 @@ function excerpt(log, count = 60) {
 }
 
 /**
- * Configures and builds `target` in build/<name> with CMake's cache variables `options`; undefined is what
+ * Configures and builds `target` in .build/<name> with CMake's cache variables `options`; undefined is what
  * CMakeLists.txt has. Prints only when it fails. `env`: further variables of the environment. Returns the build folder.
  */
 function cmakeBuild(name, target, options, env = {}) {
   checkTools();
-  const folder = path.join(build, name);
+  const folder = path.join(cmake, name);
   const generator = which('ninja') ? 'Ninja' : 'Unix Makefiles';
   const cache = path.join(folder, 'CMakeCache.txt');
   // CMake refuses another generator, or a checkout that was moved: start anew.

@@ -9,7 +9,7 @@ module.exports = {
   at,
   deps: at('.deps'),
   oracles: at('.oracles'),
-  build: at('build'),
+  cmake: at('.build'),
   output: at('build', 'Release'),
   addon: at('build', 'Release', 'struprune.node'),
   modules: at('node_modules'),
