@@ -1,7 +1,6 @@
 # struprune_tests, where GoogleTest is installed.
 find_package(GTest QUIET)
 if(GTest_FOUND AND test_sources)
-  set(needs_emulation ON)
   if(STRUPRUNE_SANITIZE STREQUAL "thread")
     # The files of scripts/test-sanitizers.js's filter and what they share. Emulated kernels run on one thread.
     set(threaded block_pages ffn_solver page_store paged_matrix solver_limits solver_sweep thread_pool tiles)
@@ -9,7 +8,6 @@ if(GTest_FOUND AND test_sources)
     list(APPEND threaded reference_block solver_support tile_support)
     list(JOIN threaded "|" threaded)
     list(FILTER test_sources INCLUDE REGEX "/(${threaded})\\.cpp$")
-    set(needs_emulation OFF)
   endif()
   add_executable(struprune_tests EXCLUDE_FROM_ALL ${test_sources})
   target_link_libraries(struprune_tests PRIVATE struprune_core GTest::gtest GTest::gtest_main)
@@ -22,7 +20,7 @@ if(GTest_FOUND AND test_sources)
   endif()
   target_precompile_headers(
     struprune_tests PRIVATE <gtest/gtest.h> <algorithm> <cmath> <memory> <string> <vector>)
-  if(needs_emulation)
+  if(NOT STRUPRUNE_SANITIZE STREQUAL "thread")
     # Kernels and the site driver run there on the host emulation.
     add_dependencies(struprune_tests struprune_emulated)
     target_compile_definitions(

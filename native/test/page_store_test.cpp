@@ -203,7 +203,7 @@ TEST_F(PageStoreTest, ScansThatWereAnnouncedReadLess) {
   EXPECT_EQ(ReadsOfScans(*store, store->Create(6, kPage), false), 24u);
   // By Belady's rule two pages stay from scan to scan, and 14 or 15 visits read; what is read ahead
   // while another page is at hand takes the place of one of them, more or fewer times.
-  EXPECT_LE(ReadsOfScans(*other, other->Create(6, kPage), true), 22u);
+  EXPECT_LE(ReadsOfScans(*other, other->Create(6, kPage), true), 20u);
 }
 
 // Of what the I/O thread does in its own time; false after 10 s.
