@@ -48,11 +48,11 @@ export function inThread<Name extends JobName>(
 }
 
 function startWorker(data: ThreadData): Worker {
-  // Under ts-node this file is TypeScript, and the worker needs its loader too.
+  // From source this file is TypeScript, and the worker needs its loader too.
   const fromSource = __filename.endsWith('.ts');
   return new Worker(join(__dirname, fromSource ? 'worker-entry.ts' : 'worker-entry.js'), {
     workerData: data,
-    execArgv: fromSource ? ['-r', require.resolve('ts-node/register/transpile-only')] : [],
+    execArgv: fromSource ? ['-r', join(__dirname, '../../scripts/lib/ts-register.js')] : [],
     // A small nursery: the garbage of a chunk is soon gone, and pages once touched stay in the process.
     resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <vector>
 
 #include "cuda_runtime.h"
 
@@ -14,79 +13,114 @@ namespace {
 constexpr size_t kStack = 64 * 1024;
 constexpr unsigned kMaxThreads = 1024;
 
-enum class State { kReady, kAtBarrier, kAtExchange, kDone };
+enum class State : uint8_t { kNew, kReady, kAtBarrier, kAtExchange, kDone };
 
 // Registers of a fiber or of the scheduler, as __builtin_setjmp keeps them: swapcontext would make
 // a system call at every switch.
 using Place = void* [5];
 
-struct Fiber {
-  ucontext_t start;
-  Place place;
-  std::unique_ptr<char[]> stack;  // null: never entered
-  State state = State::kDone;
-  uint64_t value = 0;
-};
-
+// By threads of the block that runs, and by fibers, of which a thread has one from its begin to its
+// end. Apart by what a switch reads: cache lines are what it costs.
 struct Machine {
+  State states[kMaxThreads] = {};
+  unsigned fiber_of[kMaxThreads];
+  uint64_t values[kMaxThreads][2];
+  uint8_t exchanges[kMaxThreads];  // of two, which one is next
+
   Place scheduler;
-  std::vector<Fiber> fibers{kMaxThreads};
+  Place places[kMaxThreads];
+  std::unique_ptr<char[]> stacks[kMaxThreads];  // null: never entered
+  unsigned idle[kMaxThreads];                   // fibers without a thread
+  unsigned idle_count = 0;
+  unsigned fibers = 0;
+  ucontext_t start;
+
   const std::function<void()>* kernel = nullptr;
+  unsigned threads = 0;
   unsigned current = 0;
-  unsigned round = 0;
+  unsigned round = 0;  // odd: backwards
+  unsigned turn = 0;   // threads of this round that had theirs
 };
 
-Machine& TheMachine() {
-  static Machine machine;
-  return machine;
+Machine machine;
+
+// Switches are calls of which the compiler knows nothing: all registers have other values after
+// them. A jump in the function that keeps the place would let it drop the way back.
+[[noreturn, gnu::noipa]] void GoTo(Place& place) { __builtin_longjmp(place, 1); }
+
+[[gnu::noipa]] void Leave(unsigned fiber) {
+  if (__builtin_setjmp(machine.places[fiber]) == 0) GoTo(machine.scheduler);
 }
 
-// Both switches: not inlined, since a place must not be left and entered in one function.
-[[gnu::noinline]] void Leave(State state) {
-  Machine& machine = TheMachine();
-  Fiber& fiber = machine.fibers[machine.current];
-  fiber.state = state;
-  if (__builtin_setjmp(fiber.place) == 0) __builtin_longjmp(machine.scheduler, 1);
+// Whose turn it is. @return a thread, or `threads` at the end of the round
+unsigned Next() {
+  for (; machine.turn < machine.threads; ++machine.turn) {
+    const unsigned last = machine.threads - 1;
+    const unsigned at = machine.round % 2 == 1 ? last - machine.turn : machine.turn;
+    if (machine.states[at] == State::kNew || machine.states[at] == State::kReady) return at;
+  }
+  return machine.threads;
 }
 
-// A fiber is one thread of every block that is to come.
+void Begin(unsigned thread) {
+  machine.current = thread;
+  machine.turn += 1;
+  threadIdx = dim3(thread, 0, 0);
+}
+
+// A fiber whose thread has ended goes on as the next one where that has not begun, so that kernels
+// without barriers never switch.
 void FiberMain() {
   for (;;) {
-    (*TheMachine().kernel)();
-    Leave(State::kDone);
+    (*machine.kernel)();
+    const unsigned fiber = machine.fiber_of[machine.current];
+    machine.states[machine.current] = State::kDone;
+    const unsigned next = Next();
+    if (next < machine.threads && machine.states[next] == State::kNew) {
+      machine.fiber_of[next] = fiber;
+      Begin(next);
+    } else {
+      machine.idle[machine.idle_count++] = fiber;
+      Leave(fiber);
+    }
   }
 }
 
-[[gnu::noinline]] void Enter(Fiber& fiber) {
-  if (__builtin_setjmp(TheMachine().scheduler) != 0) return;
-  if (fiber.stack) __builtin_longjmp(fiber.place, 1);
-  fiber.stack = std::make_unique<char[]>(kStack);
-  getcontext(&fiber.start);
-  fiber.start.uc_stack.ss_sp = fiber.stack.get();
-  fiber.start.uc_stack.ss_size = kStack;
-  fiber.start.uc_link = nullptr;
-  makecontext(&fiber.start, FiberMain, 0);
-  setcontext(&fiber.start);
+[[gnu::noipa]] void Enter(unsigned fiber) {
+  if (__builtin_setjmp(machine.scheduler) != 0) return;
+  if (machine.stacks[fiber]) GoTo(machine.places[fiber]);
+  // The tops of stacks lie on different lines of a page: at one distance from each other they would
+  // all want the same few lines of the cache.
+  constexpr size_t kPage = 4096, kLine = 64;
+  machine.stacks[fiber] = std::make_unique<char[]>(kStack + kPage);
+  getcontext(&machine.start);
+  machine.start.uc_stack.ss_sp = machine.stacks[fiber].get() + fiber * 5 * kLine % kPage;
+  machine.start.uc_stack.ss_size = kStack;
+  machine.start.uc_link = nullptr;
+  makecontext(&machine.start, FiberMain, 0);
+  setcontext(&machine.start);
 }
 
 // Lets every ready thread run until it stops; forwards in one round, backwards in the next.
-void RunReady(Machine& machine, unsigned threads) {
-  const bool backwards = machine.round++ % 2 == 1;
-  for (unsigned i = 0; i < threads; ++i) {
-    const unsigned at = backwards ? threads - 1 - i : i;
-    if (machine.fibers[at].state != State::kReady) continue;
-    machine.current = at;
-    threadIdx = dim3(at, 0, 0);
-    Enter(machine.fibers[at]);
+void RunRound() {
+  machine.turn = 0;
+  for (unsigned at = Next(); at < machine.threads; at = Next()) {
+    if (machine.states[at] == State::kNew) {
+      machine.fiber_of[at] =
+          machine.idle_count > 0 ? machine.idle[--machine.idle_count] : machine.fibers++;
+    }
+    Begin(at);
+    Enter(machine.fiber_of[at]);
   }
+  machine.round += 1;
 }
 
 // Releases threads [first, first + count) when all of them wait at `state`.
-bool Release(Machine& machine, unsigned first, unsigned count, State state) {
+bool Release(unsigned first, unsigned count, State state) {
   for (unsigned i = first; i < first + count; ++i) {
-    if (machine.fibers[i].state != state) return false;
+    if (machine.states[i] != state) return false;
   }
-  for (unsigned i = first; i < first + count; ++i) machine.fibers[i].state = State::kReady;
+  for (unsigned i = first; i < first + count; ++i) machine.states[i] = State::kReady;
   return true;
 }
 
@@ -97,34 +131,44 @@ bool Release(Machine& machine, unsigned first, unsigned count, State state) {
 
 // Barriers want every thread of the block, also on real hardware (CUDA C++ Programming Guide,
 // Synchronization Functions); threads that are done count as gone only when none waits for them.
-void RunBlock(Machine& machine, unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) machine.fibers[i].state = State::kReady;
+void RunBlock() {
+  const unsigned threads = machine.threads;
+  for (unsigned i = 0; i < threads; ++i) {
+    machine.states[i] = State::kNew;
+    machine.exchanges[i] = 0;
+  }
   for (;;) {
-    RunReady(machine, threads);
-    bool any = Release(machine, 0, threads, State::kAtBarrier);
+    RunRound();
+    bool any = Release(0, threads, State::kAtBarrier);
     for (unsigned i = 0; !any && i < threads; i += 32) {
-      any |= Release(machine, i, threads - i < 32 ? threads - i : 32, State::kAtExchange);
+      any |= Release(i, threads - i < 32 ? threads - i : 32, State::kAtExchange);
     }
     if (any) continue;
     for (unsigned i = 0; i < threads; ++i) {
-      if (machine.fibers[i].state != State::kDone) Deadlock();
+      if (machine.states[i] != State::kDone) Deadlock();
     }
     return;
   }
 }
 
+void WaitAt(State state) {
+  machine.states[machine.current] = state;
+  Leave(machine.fiber_of[machine.current]);
+}
+
 }  // namespace
 
-void SyncThreads() { Leave(State::kAtBarrier); }
+void SyncThreads() { WaitAt(State::kAtBarrier); }
 
+// Two places for each thread's value: it brings the next one while others read this one, and the
+// one after that when all have read it.
 uint64_t Exchange(uint64_t mine, unsigned partner) {
-  Machine& machine = TheMachine();
   const unsigned self = machine.current;
-  machine.fibers[self].value = mine;
-  Leave(State::kAtExchange);
-  const uint64_t theirs = machine.fibers[self / 32 * 32 + partner].value;
-  Leave(State::kAtExchange);  // nobody brings the next value before all have read this one
-  return theirs;
+  const unsigned which = machine.exchanges[self];
+  machine.exchanges[self] ^= 1;
+  machine.values[self][which] = mine;
+  WaitAt(State::kAtExchange);
+  return machine.values[self / 32 * 32 + partner][which];
 }
 
 void RunGrid(dim3 grid, dim3 block, const std::function<void()>& kernel) {
@@ -132,8 +176,8 @@ void RunGrid(dim3 grid, dim3 block, const std::function<void()>& kernel) {
     std::fprintf(stderr, "emulated kernel: impossible launch\n");
     std::abort();
   }
-  Machine& machine = TheMachine();
   machine.kernel = &kernel;
+  machine.threads = block.x;
   blockDim = block;
   gridDim = grid;
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
@@ -142,7 +186,7 @@ void RunGrid(dim3 grid, dim3 block, const std::function<void()>& kernel) {
     const uint64_t at = backwards ? blocks - 1 - i : i;
     blockIdx = dim3(static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y),
                     static_cast<unsigned>(at / grid.x / grid.y));
-    RunBlock(machine, block.x);
+    RunBlock();
   }
 }
 

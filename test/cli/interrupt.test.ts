@@ -18,7 +18,7 @@ for (const name of ['small', 'small.gguf']) {
       allocation: 'uniform',
       scratch: await scratch(t),
     };
-    const loader = ['-r', require.resolve('ts-node/register/transpile-only')];
+    const loader = ['-r', require.resolve('../../scripts/lib/ts-register.js')];
     const program = join(__dirname, 'interrupt-process.ts');
     const child = spawn(process.execPath, [...loader, program, TINY, JSON.stringify(options)], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -12,7 +12,7 @@ import { CALIBRATION, workspace } from './models';
 const work = workspace();
 test.after.always(() => work.remove());
 
-const TS_NODE = [process.execPath, '-r', require.resolve('ts-node/register/transpile-only')];
+const TS_NODE = [process.execPath, '-r', require.resolve('../../scripts/lib/ts-register.js')];
 const PROGRAM = [...TS_NODE, join(__dirname, 'prune-process.ts')];
 
 function options(more: Partial<PruneOptions>): string {
