@@ -2,7 +2,7 @@
  * Where a text can be cut so that the ids of the parts, one after the other, are the ids of the whole.
  * A tokenizer whose parts are not all understood is never cut.
  */
-import { LETTER_RUN_PATTERNS } from './patterns';
+import { LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS } from './patterns';
 import { splitsAtSpaces } from './rewrite';
 import { SPACE } from './sentencepiece';
 import { type Component, flatten, regexOf, type TokenizerJson } from './types';
@@ -64,9 +64,10 @@ function certainPieces(json: TokenizerJson): { next: RegExp } | null {
   let cutsLetterRuns = false;
   for (const step of steps) {
     if (step.type === 'Split') {
-      if (!LETTER_RUN_PATTERNS.has(regexOf(step) ?? '') || step.behavior !== 'Isolated')
-        return null;
-      cutsLetterRuns = true;
+      const pattern = regexOf(step) ?? '';
+      if (step.behavior !== 'Isolated') return null;
+      if (LETTER_RUN_PATTERNS.has(pattern)) cutsLetterRuns = true;
+      else if (!LETTERLESS_PATTERNS.has(pattern)) return null;
     } else if (step.type === 'ByteLevel') {
       cutsLetterRuns ||= step.use_regex !== false;
     } else if (step.type === 'Metaspace') {

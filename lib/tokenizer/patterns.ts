@@ -31,6 +31,19 @@ export const LETTER_RUN_PATTERNS: ReadonlySet<string> = new Set([
   TEKKEN_PATTERN,
 ]);
 
+/** By which llama.cpp cuts what a file does not speak for: runs of punctuation, GPT-2's pieces, numbers, threes of digits. */
+const LLAMA_CPP_PATTERNS = [
+  String.raw`[\p{P}\$\+<=>\^~\|]+`,
+  GPT2_PATTERN,
+  String.raw`\p{N}+`,
+  '[0-9][0-9][0-9]',
+];
+
+/** Patterns that match no letter: before, between or behind others they leave a letter's end where it is. */
+export const LETTERLESS_PATTERNS: ReadonlySet<string> = new Set(
+  LLAMA_CPP_PATTERNS.filter((pattern) => pattern !== GPT2_PATTERN),
+);
+
 export interface PreTokenizer {
   /** Names in `tokenizer.ggml.pre`; the first one is written. */
   names: string[];
@@ -60,8 +73,7 @@ const byteLevel = (useRegex: boolean): Component => ({
 
 export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
   {
-    // 'default' stands in files made before the key existed; nothing better than GPT-2's is known there.
-    names: ['gpt-2', 'default', 'mpt', 'olmo', 'jais', 'phi-2', 'gigachat', 'roberta-bpe'],
+    names: ['gpt-2', 'mpt', 'olmo', 'jais', 'phi-2', 'gigachat', 'roberta-bpe'],
     steps: [byteLevel(true)],
     ignoreMerges: false,
     normalizer: null,
@@ -89,6 +101,13 @@ export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
     names: ['tekken'],
     steps: [split(TEKKEN_PATTERN), byteLevel(false)],
     ignoreMerges: true,
+    normalizer: null,
+  },
+  {
+    // Also of files that do not say, most of them made before the key existed.
+    names: ['default'],
+    steps: [...LLAMA_CPP_PATTERNS.map(split), byteLevel(false)],
+    ignoreMerges: false,
     normalizer: null,
   },
 ];

@@ -65,14 +65,19 @@ TEKKEN = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# What llama.cpp cuts by, one after the other, where a file says "default" or nothing (llama-vocab.cpp).
+LLAMA_CPP = (
+    r"[\p{P}\$\+<=>\^~\|]+",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"\p{N}+",
+    r"[0-9][0-9][0-9]",
+)
 
 
-def split(pattern):
+def split(*patterns):
     return pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
+        [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in patterns]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
 
 
@@ -194,6 +199,7 @@ def main():
     write("llama3", with_added(byte_level(split(LLAMA3), ignore_merges=True)), config)
     write("qwen2", with_added(byte_level(split(QWEN2), normalizers.NFC())), config)
     write("tekken", with_added(byte_level(split(TEKKEN), ignore_merges=True)), config)
+    write("llama-cpp", with_added(byte_level(split(*LLAMA_CPP))), config)
     config = {**config, "unk_token": "<unk>"}
     write("llama2", with_added(sentencepiece_like(False)), config)
     write("llama2-metaspace", with_added(sentencepiece_like(True)), config)

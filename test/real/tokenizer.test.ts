@@ -1,8 +1,8 @@
 /**
  * SmolLM2's tokenizer, rebuilt from its GGUF file, and the small ones of test/tokenizer/fixtures, on whole corpora
- * against Python's `tokenizers` and transformers. Corpora: $STRUPRUNE_DATA, shared/data or ../shared/data.
+ * against Python's `tokenizers` and transformers; llama.cpp on files of their vocabularies. Corpora: $STRUPRUNE_DATA, shared/data or ../shared/data.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -13,11 +13,19 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import test from 'ava';
+import { writeRandomCheckpoint } from '../../lib/bench/memory/random-checkpoint';
 import { parseGguf } from '../../lib/checkpoint/container';
-import { type TokenizerSource, tokenizeFile, tokenizerFromGguf } from '../../lib/tokenizer';
+import { exportModel } from '../../lib/export-model';
+import {
+  loadTokenizer,
+  type TokenizerSource,
+  tokenizeFile,
+  tokenizerFromGguf,
+} from '../../lib/tokenizer';
 
 const ROOT = join(__dirname, '..', '..');
 const FIXTURES = join(ROOT, 'test', 'tokenizer', 'fixtures');
@@ -71,7 +79,7 @@ test('ids of whole corpora equal those of tokenizers and transformers', async (t
   }
   const inputs = texts();
   const folders = Object.keys(sources).map((name) => join(work, name));
-  const chat = execFileSync(
+  const python = promisify(execFile)(
     'python3',
     [join(__dirname, 'tokenizer.py'), ...folders, '--', ...inputs.map(({ path }) => path)],
     {
@@ -79,10 +87,22 @@ test('ids of whole corpora equal those of tokenizers and transformers', async (t
       encoding: 'utf8',
     },
   );
+  // As many at once as there are cores.
+  const queue = Object.entries(sources);
+  const ours: Record<string, Int32Array[]> = {};
+  const takeTurns = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const [name, source] = next;
+      ours[name] = [];
+      for (const { path } of inputs) ours[name].push(await tokenizeFile(source, path));
+    }
+  };
+  const workers = Array.from({ length: availableParallelism() }, takeTurns);
+  const [{ stdout: chat }] = await Promise.all([python, ...workers]);
   t.true(chat.includes('<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n'), chat);
-  for (const [name, source] of Object.entries(sources)) {
+  for (const name of Object.keys(sources)) {
     for (const [index, { path, tokens }] of inputs.entries()) {
-      const ids = await tokenizeFile(source, path);
+      const ids = ours[name]![index]!;
       const bytes = readFileSync(join(work, name, `${index}.i32`));
       const expected = Int32Array.from({ length: bytes.length / 4 }, (_, i) =>
         bytes.readInt32LE(4 * i),
@@ -94,3 +114,44 @@ test('ids of whole corpora equal those of tokenizers and transformers', async (t
     }
   }
 });
+
+/** Each with what is its own in a file; "default" too, which files hold that name none. */
+const WRITTEN = ['gpt2', 'smollm', 'llama3', 'qwen2', 'tekken', 'llama-cpp', 'llama2'];
+for (const name of WRITTEN) {
+  test(`llama.cpp gives the ids of a GGUF file that we wrote: ${name}`, async (t) => {
+    const model = join(work, `model-${name}`);
+    const config = {
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      // One more than any fixture's largest id.
+      vocab_size: 700,
+      hidden_size: 32,
+      intermediate_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 1,
+      rms_norm_eps: 1e-5,
+      max_position_embeddings: 128,
+      tie_word_embeddings: true,
+    };
+    await writeRandomCheckpoint(model, config, join(FIXTURES, name));
+    const file = `${model}.gguf`;
+    await exportModel(model, { output: file, format: 'gguf', dtype: 'f16' });
+    const expected = JSON.parse(readFileSync(join(FIXTURES, name, 'expected.json'), 'utf8'));
+    // llama.cpp has no normal forms.
+    const texts = (expected.texts as string[]).filter(
+      (text) => name !== 'qwen2' || text === text.normalize('NFC'),
+    );
+    const job = `${model}.json`;
+    writeFileSync(job, JSON.stringify({ model: file, texts }));
+    const script = join(__dirname, 'llama_tokenize.mjs');
+    const printed = execFileSync(process.execPath, [script, process.env.STRUPRUNE_LLAMA!, job], {
+      encoding: 'utf8',
+    });
+    const theirs: number[][] = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    const tokenizer = loadTokenizer({ kind: 'gguf', file });
+    t.true(texts.length >= 18);
+    for (const [i, text] of texts.entries()) {
+      t.deepEqual(theirs[i], [...tokenizer.encode(text)], JSON.stringify(text));
+    }
+  });
+}

@@ -9,7 +9,16 @@ const read = (name: string): TokenizerJson =>
 const TAIL = ' '.repeat(40); // longer than any added token
 
 test('every usual tokenizer cuts behind a letter', (t) => {
-  for (const name of ['gpt2', 'gpt2-prefix', 'smollm', 'llama3', 'qwen2', 'tekken', 'llama2']) {
+  for (const name of [
+    'gpt2',
+    'gpt2-prefix',
+    'smollm',
+    'llama3',
+    'qwen2',
+    'tekken',
+    'llama-cpp',
+    'llama2',
+  ]) {
     const cutter = cutterFor(read(name));
     t.is(cutter?.lastCut(`one two 3 4.${TAIL}`), 'one two'.length, name);
     t.is(cutter?.lastCut(`123 456${TAIL}`), 0, name);

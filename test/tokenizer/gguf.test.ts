@@ -70,6 +70,7 @@ for (const [name, pre] of [
   ['llama3', 'llama-bpe'],
   ['qwen2', 'qwen2'],
   ['tekken', 'tekken'],
+  ['llama-cpp', 'default'],
   ['llama2', 'default'],
 ] as const) {
   test(`${name}: written as GGUF metadata and read again`, (t) => {
@@ -92,6 +93,18 @@ for (const [name, pre] of [
     );
   });
 }
+
+test('a file that names no pre-tokenizer is cut as llama.cpp cuts it', (t) => {
+  const { tokenizerJson, tokenizerConfig } = filesOf('llama-cpp');
+  const metadata = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, 700);
+  delete metadata['tokenizer.ggml.pre'];
+  const tokenizer = loadTokenizer({ kind: 'files', files: tokenizerFromGguf(metadata) });
+  const { texts, ids } = json<{ texts: string[]; ids: number[][] }>('llama-cpp', 'expected.json');
+  for (const [i, text] of texts.entries()) {
+    if (text.includes('<extra>')) continue;
+    t.deepEqual(Array.from(tokenizer.encode(text)), ids[i], JSON.stringify(text));
+  }
+});
 
 test('token types and special ids of a SentencePiece-like vocabulary', (t) => {
   const { tokenizerJson, tokenizerConfig } = filesOf('llama2');

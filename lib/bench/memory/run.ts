@@ -164,17 +164,17 @@ async function shapeRows(run: Run, shape: OptShape, label: string): Promise<Benc
   }
 }
 
-/** The smallest budget, then the given ones. */
+/** The smallest budget, then the given ones; measured after them, since it takes longest. */
 async function rowsOf(run: Run, subject: Subject): Promise<BenchMemoryRow[]> {
   const { budgets } = run.settings;
   const missing = budgets.filter((budget) => !run.rows.has(rowKey(subject, budget)));
   if (missing.some((budget) => budget > 0)) await requireEnough(run, subject, missing);
-  const rows = [await smallestRow(run, subject)];
+  const given: BenchMemoryRow[] = [];
   for (const budget of budgets) {
     const make = () => pruneUnder(run, subject, budget);
-    rows.push(await run.rows.get(rowKey(subject, budget), make));
+    given.push(await run.rows.get(rowKey(subject, budget), make));
   }
-  return rows;
+  return [await smallestRow(run, subject), ...given];
 }
 
 /** Before the model's first run. @throws StruPruneError ERR_BUDGET */
