@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerOf } from '../calibration/text';
 import type { GgufEntry } from '../checkpoint/container';
@@ -19,7 +19,11 @@ const FILES = [
   'chat_template.jinja',
 ];
 
+/** Named chat templates beside the default one, each a file. */
+const TEMPLATES = 'additional_chat_templates';
+
 export interface TokenizerOutput {
+  /** `name` may lead into a folder. */
   files: { name: string; text: string | Uint8Array }[];
   metadata: Record<string, GgufEntry>;
 }
@@ -52,8 +56,11 @@ export async function tokenizerBytes(
 }
 
 async function copied(folder: string): Promise<TokenizerOutput['files']> {
+  const templates = join(folder, TEMPLATES);
+  const named = (await exists(templates)) ? await readdir(templates) : [];
+  const jinja = named.filter((name) => name.endsWith('.jinja')).sort();
   const files: TokenizerOutput['files'] = [];
-  for (const name of FILES) {
+  for (const name of [...FILES, ...jinja.map((name) => join(TEMPLATES, name))]) {
     const path = join(folder, name);
     if (await exists(path)) files.push({ name, text: await readFile(path) });
   }

@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { AtomicFolder, orAbort } from '../checkpoint/atomic';
 import { type GgufEntry, storageBytes } from '../checkpoint/container';
 import type { ExportPlan } from '../checkpoint/export';
@@ -42,7 +42,11 @@ async function folderSink(
   const folder = await AtomicFolder.create(target, { replace, work });
   const put = async (files: TokenizerOutput['files']) => {
     for (const { name, text } of files) {
-      await asOutput(target, () => writeFile(join(folder.path, name), text));
+      const path = join(folder.path, name);
+      await asOutput(target, async () => {
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, text);
+      });
     }
   };
   return orAbort(folder, async () => {

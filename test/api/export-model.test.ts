@@ -1,5 +1,6 @@
 /** A model in another format computes what it did, and the whole way there and back gives the same weights. */
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { evaluate, exportModel, openModel } from '../../lib';
 import { hashesOf } from '../e2e/files';
@@ -25,6 +26,21 @@ test('to gguf and back', async (t) => {
   const original = await exportModel(model, { output: work.path('again') });
   t.is(hashesOf(back.output)['model.safetensors'], hashesOf(original.output)['model.safetensors']);
   t.is((await openModel(back.output)).parameters, model.parameters);
+});
+
+test('chat templates come along, the named ones too', async (t) => {
+  const model = work.path('chatty');
+  cpSync(MODEL, model, { recursive: true });
+  const named = 'additional_chat_templates';
+  mkdirSync(join(model, named));
+  writeFileSync(join(model, named, 'notes.txt'), 'no template');
+  const templates = ['chat_template.jinja', join(named, 'tool_use.jinja')];
+  for (const name of templates) writeFileSync(join(model, name), `{{ '${name}' }}`);
+  const { output } = await exportModel(model, { output: work.path('chatty-out') });
+  for (const name of templates) {
+    t.is(readFileSync(join(output, name), 'utf8'), `{{ '${name}' }}`);
+  }
+  t.false(existsSync(join(output, named, 'notes.txt')));
 });
 
 test('what is refused leaves nothing', async (t) => {
