@@ -2,6 +2,7 @@
 // npm would run it before build:cuda.)
 const fs = require('node:fs');
 const path = require('node:path');
+const { defaultTargets, targetsOf } = require('./lib/cuda.js');
 const { at, output, root } = require('./lib/paths.js');
 const { say } = require('./lib/process.js');
 const { runMain, SetupError } = require('./lib/setup-error.js');
@@ -10,6 +11,11 @@ runMain(() => {
   const built = path.join(output, 'struprune_cuda.so');
   if (!fs.existsSync(built)) {
     throw new SetupError(`${path.relative(root, built)} is not there`, 'npm run build:cuda');
+  }
+  const { code } = targetsOf(built);
+  const missing = defaultTargets().filter((target) => !code.includes(target));
+  if (missing.length > 0) {
+    throw new SetupError(`the library has no code for ${missing.join(', ')}`, 'npm run build:cuda');
   }
   const versions = ['package.json', 'packages/cuda/package.json'].map(
     (file) => JSON.parse(fs.readFileSync(at(file), 'utf8')).version,

@@ -1,6 +1,7 @@
-// nvcc: of the system where it is CUDA 13 or newer, else of pinned wheels in .deps/cuda.
+// nvcc: of the system where it is CUDA 13 or newer, else of pinned wheels in .deps/cuda; and what a CUDA library holds.
 const fs = require('node:fs');
 const path = require('node:path');
+const { at } = require('./paths.js');
 const { attempt, say, which } = require('./process.js');
 const { SetupError } = require('./setup-error.js');
 const { ensureWheels } = require('./wheels.js');
@@ -70,4 +71,16 @@ function cuobjdump() {
   return executable(path.join(folder, 'cuobjdump'));
 }
 
-module.exports = { cuobjdump, ensureNvcc };
+/** Architectures that every published library has code for: those of the build's own default. */
+function defaultTargets() {
+  const cmake = fs.readFileSync(at('cmake', 'Cuda.cmake'), 'utf8');
+  return /set\(STRUPRUNE_CUDA_TARGETS "([\d;]+)"/.exec(cmake)[1].split(';');
+}
+
+/** What a library says of itself: architectures that it has code for, and the one of its PTX. */
+function targetsOf(library) {
+  const [, code, ptx] = /\0((?:\d{2,3} )+)ptx(\d+)\0/.exec(fs.readFileSync(library, 'latin1'));
+  return { code: code.trimEnd().split(' '), ptx };
+}
+
+module.exports = { cuobjdump, defaultTargets, ensureNvcc, targetsOf };
