@@ -28,7 +28,7 @@ built(
       targetsOf(library: string): { code: string[]; ptx: string };
     };
     const { code, ptx } = targetsOf(library);
-    t.is(ptx, code.at(-1));
+    t.is(ptx, code.at(-1)!);
     const listing = output(cuobjdump(), '--list-elf', '--list-ptx', library);
     const files = new Map<string, number>();
     for (const [, target] of listing.matchAll(/\.(sm_\d+\.(?:cubin|ptx))$/gm)) {
