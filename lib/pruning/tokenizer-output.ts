@@ -56,8 +56,7 @@ export async function tokenizerBytes(
 }
 
 async function copied(folder: string): Promise<TokenizerOutput['files']> {
-  const templates = join(folder, TEMPLATES);
-  const named = (await exists(templates)) ? await readdir(templates) : [];
+  const named = await namesIn(join(folder, TEMPLATES));
   const jinja = named.filter((name) => name.endsWith('.jinja')).sort();
   const files: TokenizerOutput['files'] = [];
   for (const name of [...FILES, ...jinja.map((name) => join(TEMPLATES, name))]) {
@@ -65,4 +64,15 @@ async function copied(folder: string): Promise<TokenizerOutput['files']> {
     if (await exists(path)) files.push({ name, text: await readFile(path) });
   }
   return files;
+}
+
+/** Names in a folder; none where there is no folder. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw error;
+  }
 }
