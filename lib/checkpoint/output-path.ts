@@ -42,6 +42,17 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** Names in a folder; none where there is no folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw error;
+  }
+}
+
 /** Refuses a target that is there and may not be replaced. */
 export async function requireReplaceable(
   target: string,

@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerOf } from '../calibration/text';
 import type { GgufEntry } from '../checkpoint/container';
 import { ggufBytes } from '../checkpoint/gguf-writer';
-import { exists } from '../checkpoint/output-path';
+import { exists, namesIn } from '../checkpoint/output-path';
 import type { ModelSource } from '../model/architecture';
 import { inThread } from '../tokenizer';
 
@@ -64,15 +64,4 @@ async function copied(folder: string): Promise<TokenizerOutput['files']> {
     if (await exists(path)) files.push({ name, text: await readFile(path) });
   }
   return files;
-}
-
-/** Names in a folder; none where there is no folder. */
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
-    throw error;
-  }
 }

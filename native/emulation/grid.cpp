@@ -44,11 +44,18 @@ struct Machine {
 
 Machine machine;
 
-// Switches are calls of which the compiler knows nothing: all registers have other values after
-// them. A jump in the function that keeps the place would let it drop the way back.
-[[noreturn, gnu::noipa]] void GoTo(Place& place) { __builtin_longjmp(place, 1); }
+// Of a function that the compiler knows nothing of where it is called.
+#ifdef __clang__
+#define OPAQUE [[gnu::noinline]]
+#else
+#define OPAQUE [[gnu::noipa]]
+#endif
 
-[[gnu::noipa]] void Leave(unsigned fiber) {
+// All registers have other values after a switch. A jump in the function that keeps the place would
+// let the compiler drop the way back.
+OPAQUE [[noreturn]] void GoTo(Place& place) { __builtin_longjmp(place, 1); }
+
+OPAQUE void Leave(unsigned fiber) {
   if (__builtin_setjmp(machine.places[fiber]) == 0) GoTo(machine.scheduler);
 }
 
@@ -86,7 +93,7 @@ void FiberMain() {
   }
 }
 
-[[gnu::noipa]] void Enter(unsigned fiber) {
+OPAQUE void Enter(unsigned fiber) {
   if (__builtin_setjmp(machine.scheduler) != 0) return;
   if (machine.stacks[fiber]) GoTo(machine.places[fiber]);
   // The tops of stacks lie on different lines of a page: at one distance from each other they would

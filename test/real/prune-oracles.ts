@@ -1,4 +1,4 @@
-/** Logits of one text by us, by transformers and by llama.cpp. */
+/** Logits of one text by us, by transformers and by llama.cpp; its ids by llama.cpp. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -95,15 +95,28 @@ export function llamaLogits(
   return inFolder((folder) => {
     const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
     writeFileSync(job, JSON.stringify({ model, ids, output }));
-    const script = join(__dirname, 'llama_logits.mjs');
-    const args = [script, process.env.STRUPRUNE_LLAMA!, job];
-    const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
-    const { architecture } = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    const { architecture } = runLlama('llama_logits.mjs', job) as { architecture: string };
     return { logits: readLogits(output, ids.length), architecture };
   });
 }
 
-/** The same by a llama.cpp that multiplies by BLAS and rounds no activations (docs/decisions/0003). */
+/** Ids by llama.cpp of texts, special tokens known, by the tokenizer of a GGUF file. */
+export function llamaIds(model: string, texts: readonly string[]): number[][] {
+  return inFolder((folder) => {
+    const job = join(folder, 'job.json');
+    writeFileSync(job, JSON.stringify({ model, texts }));
+    return runLlama('llama_tokenize.mjs', job) as number[][];
+  });
+}
+
+/** A script over node-llama-cpp on its job; what it prints last. */
+function runLlama(name: string, job: string): unknown {
+  const args = [join(__dirname, name), process.env.STRUPRUNE_LLAMA!, job];
+  const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
+  return JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+}
+
+/** Logits by a llama.cpp that multiplies by BLAS and rounds no activations (docs/decisions/0003). */
 export function llamaBlasLogits(model: string, ids: readonly number[]): Logits {
   return inFolder((folder) => {
     const [given, output] = [join(folder, 'ids.i32'), join(folder, 'logits.f32')];

@@ -2,7 +2,7 @@
  * SmolLM2's tokenizer, rebuilt from its GGUF file, and the small ones of test/tokenizer/fixtures, on whole corpora
  * against Python's `tokenizers` and transformers; llama.cpp on files of their vocabularies. Corpora: $STRUPRUNE_DATA, shared/data or ../shared/data.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -26,6 +26,7 @@ import {
   tokenizeFile,
   tokenizerFromGguf,
 } from '../../lib/tokenizer';
+import { llamaIds } from './prune-oracles';
 
 const ROOT = join(__dirname, '..', '..');
 const FIXTURES = join(ROOT, 'test', 'tokenizer', 'fixtures');
@@ -141,13 +142,7 @@ for (const name of WRITTEN) {
     const texts = (expected.texts as string[]).filter(
       (text) => name !== 'qwen2' || text === text.normalize('NFC'),
     );
-    const job = `${model}.json`;
-    writeFileSync(job, JSON.stringify({ model: file, texts }));
-    const script = join(__dirname, 'llama_tokenize.mjs');
-    const printed = execFileSync(process.execPath, [script, process.env.STRUPRUNE_LLAMA!, job], {
-      encoding: 'utf8',
-    });
-    const theirs: number[][] = JSON.parse(printed.trimEnd().split('\n').at(-1)!);
+    const theirs = llamaIds(file, texts);
     const tokenizer = loadTokenizer({ kind: 'gguf', file });
     t.true(texts.length >= 18);
     for (const [i, text] of texts.entries()) {

@@ -19,7 +19,7 @@ const schema = z.strictObject({
   shapes: z.array(z.enum(NAMES)).min(1).default(['125m', '350m', '1.3b', '2.7b']),
   /** The largest shape too. */
   long: z.boolean().default(false),
-  /** Budgets in bytes, 0 = none; the smallest that suffices is always the first. */
+  /** Budgets in bytes, 0 = none; the smallest that suffices is always measured too. */
   budgets: z
     .array(bytes)
     .transform((sizes) => [...new Set(sizes)])

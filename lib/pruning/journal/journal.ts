@@ -19,6 +19,7 @@ import { asOutput } from '../../checkpoint/output-error';
 import {
   exists,
   makeParents,
+  namesIn,
   removeParents,
   requireNoMount,
   requireReplaceable,
@@ -316,10 +317,6 @@ async function readJson<T>(path: string): Promise<T | null> {
 function blockOf(name: string): number {
   const match = /^block-(\d+)\.(bin|json)$/.exec(name);
   return match ? Number(match[1]) : -1;
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return (await exists(folder)) ? readdir(folder) : [];
 }
 
 /** Whether a journal holds anything that took time to make. */
