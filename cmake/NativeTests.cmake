@@ -10,6 +10,8 @@ if(GTest_FOUND AND test_sources)
     list(FILTER test_sources INCLUDE REGEX "/(${threaded})\\.cpp$")
   endif()
   add_executable(struprune_tests EXCLUDE_FROM_ALL ${test_sources})
+  # Their own code takes longer than their headers, which are precompiled.
+  set_property(TARGET struprune_tests PROPERTY UNITY_BUILD OFF)
   target_link_libraries(struprune_tests PRIVATE struprune_core GTest::gtest GTest::gtest_main)
   # The tests' own code is quick to compile rather than quick: it is half of the build, and much more of it under
   # sanitizers.
@@ -37,6 +39,7 @@ if(GTest_FOUND AND STRUPRUNE_CUDA)
        "${CMAKE_CURRENT_SOURCE_DIR}/native/test/gpu_*.cpp")
   add_executable(struprune_selftest EXCLUDE_FROM_ALL ${selftest_sources}
                                     "${CMAKE_CURRENT_SOURCE_DIR}/native/test/reference_block.cpp")
+  set_property(TARGET struprune_selftest PROPERTY UNITY_BUILD OFF)
   target_include_directories(struprune_selftest PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/test")
   target_link_libraries(struprune_selftest PRIVATE struprune_core GTest::gtest)
   target_compile_options(struprune_selftest PRIVATE -O1)

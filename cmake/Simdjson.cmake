@@ -6,3 +6,8 @@ endif()
 add_library(struprune_simdjson STATIC "${simdjson_folder}/simdjson.cpp")
 target_include_directories(struprune_simdjson SYSTEM PUBLIC "${simdjson_folder}")
 target_compile_options(struprune_simdjson PRIVATE -w -fvisibility=hidden)
+if(STRUPRUNE_SANITIZE)
+  # One kind of vector kernels of three: instrumented, they take a minute to compile.
+  target_compile_definitions(
+    struprune_simdjson PRIVATE SIMDJSON_IMPLEMENTATION_ICELAKE=0 SIMDJSON_IMPLEMENTATION_HASWELL=0)
+endif()

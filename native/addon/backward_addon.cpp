@@ -24,7 +24,7 @@ std::shared_ptr<Statistics> GetStatistics(const Napi::Object& options, const cha
 
 // (engine, ends, {hidden, gradient, targets, labels, seed}) -> Promise<{nll, targets}>
 Napi::Value HeadGradientOf(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto options = GetObject(info[2], "options");
   const auto hidden = GetHandle<PagedMatrix>(options.Get("hidden"), "hidden");
@@ -50,7 +50,7 @@ Napi::Value HeadGradientOf(const Napi::CallbackInfo& info) {
 // (engine, block, {window, inputs, gradient, ffn?, attention?, ffnInputs?, attentionInputs?}) ->
 // Promise
 Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const auto options = GetObject(info[2], "options");
   const size_t window = GetSize(options.Get("window"), "window");

@@ -10,7 +10,7 @@ namespace {
 
 // (engine, seconds) -> Promise<{f32, f64, bandwidth}>
 Napi::Value MeasureRoofs(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const double seconds = GetNumber(info[1], "seconds");
   auto roofs = std::make_shared<bench::Roofs>();
   return RunOn(
@@ -39,7 +39,7 @@ Napi::Value ToJs(Napi::Env env, const bench::Timing& timing) {
 // (engine, block, {tokens, window, seconds}) -> Promise<{op, shape, dtype, flops, bytes, seconds,
 // repeats}[]>
 Napi::Value TimeKernels(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const auto options = GetObject(info[2], "options");
   const bench::KernelRun run{GetSize(options.Get("tokens"), "tokens"),

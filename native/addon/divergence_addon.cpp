@@ -30,7 +30,7 @@ HeldHead GetHead(const Napi::Value& value, const char* what) {
 // (engine, reference: {ends, hidden, row}, model: {ends, hidden, row}, targets) ->
 // Promise<{nll, kl: Float64Array, best, referenceBest: Int32Array}>
 Napi::Value Compare(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const HeldHead reference = GetHead(info[1], "reference"), model = GetHead(info[2], "model");
   const auto targets = GetInt32Array(info[3], "targets");
   auto result = std::make_shared<TokenComparison>();
@@ -61,7 +61,7 @@ Napi::Value RunForTokens(Napi::Env env, const std::shared_ptr<Context>& context,
 
 // (engine, ends, hidden, mean) -> Promise<Float64Array[tokens]>
 Napi::Value ExpectHeadOf(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
   const auto mean = GetHandle<PagedMatrix>(info[3], "mean");
@@ -71,7 +71,7 @@ Napi::Value ExpectHeadOf(const Napi::CallbackInfo& info) {
 
 // (engine, ends, {mean, negativeEntropy}, hidden) -> Promise<Float64Array[tokens]>
 Napi::Value DivergenceFromOf(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto reference = GetObject(info[2], "reference");
   const auto mean = GetHandle<PagedMatrix>(reference.Get("mean"), "mean");

@@ -19,8 +19,6 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-std::shared_ptr<Context> Engine(const Info& info) { return GetHandle<Context>(info[0], "engine"); }
-
 // (threads, memoryLimit) -> engine
 Napi::Value CreateEngine(const Info& info) {
   return MakeHandle(
@@ -29,13 +27,13 @@ Napi::Value CreateEngine(const Info& info) {
 
 // (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.
 Napi::Value SetAbort(const Info& info) {
-  Engine(info)->abort.store(GetBool(info[1], "abort"));
+  EngineOf(info)->abort.store(GetBool(info[1], "abort"));
   return info.Env().Undefined();
 }
 
 // (engine) -> {used, peak, limit} bytes that the library allocated
 Napi::Value MemoryOf(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("used", static_cast<double>(context->budget->used()));
   result.Set("peak", static_cast<double>(context->budget->peak()));
@@ -69,7 +67,7 @@ Napi::Value Free(const Info& info) {
 
 // (engine, n, k, seconds) -> GFLOP/s of products [chunk, k] x [k, n] on all threads
 Napi::Value MeasureGemm(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const size_t n = GetSize(info[1], "n"), k = GetSize(info[2], "k");
   const double seconds = GetNumber(info[3], "seconds");
   auto rate = std::make_shared<double>(0);
@@ -107,14 +105,14 @@ Napi::Value OpenFile(const Info& info) {
 
 // (engine, bytes): up to where pages may fill memory beside everything else
 Napi::Value SetRoom(const Info& info) {
-  Engine(info)->budget->set_room(GetSize(info[1], "room"));
+  EngineOf(info)->budget->set_room(GetSize(info[1], "room"));
   return info.Env().Undefined();
 }
 
 // (engine, scratchFolder | "") -> page store, without a folder in memory alone
 Napi::Value CreateStore(const Info& info) {
   return MakeHandle(info.Env(),
-                    std::make_shared<PageStore>(Engine(info), 0, GetString(info[1], "scratch")));
+                    std::make_shared<PageStore>(EngineOf(info), 0, GetString(info[1], "scratch")));
 }
 
 // (store) -> {read, written}: bytes from and to its scratch file
@@ -148,7 +146,7 @@ Napi::Value MatrixRows(const Info& info) {
 
 // (engine, matrix) -> Promise<sum of all squares>
 Napi::Value EnergyOf(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto matrix = GetHandle<PagedMatrix>(info[1], "matrix");
   auto sum = std::make_shared<double>(0);
   return RunOn(
@@ -197,7 +195,7 @@ Napi::Value MatrixShape(const Info& info) {
 
 // (engine, from, to): copies all rows
 Napi::Value CopyMatrix(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto from = GetHandle<PagedMatrix>(info[1], "from");
   const auto to = GetHandle<PagedMatrix>(info[2], "to");
   if (from->rows() != to->rows() || from->cols() != to->cols()) throw BadArgument("shapes differ");
@@ -219,7 +217,7 @@ Napi::Value CopyMatrix(const Info& info) {
 
 // (engine, store, dim, withGram, residualDim) -> statistics
 Napi::Value CreateStatistics(const Info& info) {
-  const TileSpace space{Engine(info), GetHandle<PageStore>(info[1], "store")};
+  const TileSpace space{EngineOf(info), GetHandle<PageStore>(info[1], "store")};
   return MakeHandle(info.Env(), std::make_shared<Statistics>(space, GetSize(info[2], "dim"),
                                                              GetBool(info[3], "withGram"),
                                                              GetSize(info[4], "residualDim")));
@@ -256,7 +254,7 @@ Napi::Value ReadStatistics(const Info& info) {
 
 // (engine, store, spec, tensors, files, stored) -> Promise<block>
 Napi::Value LoadBlock(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto store = GetHandle<PageStore>(info[1], "store");
   const auto spec = GetBlockSpec(GetObject(info[2], "spec"));
   const auto sources = GetBlockTensors(GetObject(info[3], "tensors"), GetArray(info[4], "files"));
@@ -271,7 +269,7 @@ Napi::Value LoadBlock(const Info& info) {
 // (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?,
 // denseBefore?, denseAfter?, alpha, beta, repeats?: {collects, gram, feedback}}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const SiteKind site = GetSite(info[2]);
   const auto options = GetObject(info[3], "options");
@@ -345,7 +343,7 @@ Napi::Value RunSiteOn(const Info& info) {
 
 // (engine, block, site, kept, columns | null, hidden) -> Promise
 Napi::Value ApplySiteOn(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const SiteKind site = GetSite(info[2]);
   const auto x = GetHandle<PagedMatrix>(info[3], "kept");
@@ -368,7 +366,7 @@ Napi::Value ApplySiteOn(const Info& info) {
 
 // (engine, block, role, axis, Int32Array) -> Promise: keeps rows or columns
 Napi::Value SliceBlock(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const Role role = GetRole(info[2]);
   const auto axis = static_cast<int>(GetSize(info[3], "axis"));
@@ -397,7 +395,7 @@ Napi::Value BlockWidths(const Info& info) {
 
 // (engine, block, site) -> Promise
 Napi::Value FinishSite(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const SiteKind site = GetSite(info[2]);
   return RunOn(info.Env(), context, [=] { block->Finish(site); }, Nothing);
@@ -422,7 +420,7 @@ Napi::Value BlockShape(const Info& info) {
 
 // (engine, block, role, dtype, row, count, ropeHeads) -> Promise<Uint8Array>
 Napi::Value EncodeBlock(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const Role role = GetRole(info[2]);
   const Dtype dtype = GetDtype(info[3]);
@@ -447,7 +445,7 @@ Napi::Value DropBytes(const Info& info) {
 // (engine, ref, files, dtype, row, count) -> Promise<Uint8Array>: rows of a tensor that is not in a
 // block, encoded as dtype
 Napi::Value EncodeTensor(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   Napi::Object refs = Napi::Object::New(info.Env());
   refs.Set("tensor", info[1]);
   const auto source = GetTensor(refs, "tensor", GetArray(info[2], "files"));
@@ -475,7 +473,7 @@ Napi::Value CreateEnds(const Info& info) {
 
 // (engine, ends, ids, window, hidden) -> Promise
 Napi::Value EmbedIds(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto ids = GetInt32Array(info[2], "ids");
   const size_t window = GetSize(info[3], "window");
@@ -488,7 +486,7 @@ Napi::Value EmbedIds(const Info& info) {
 
 // (engine, ends, hidden, targets) -> Promise<{nll: Float64Array, best: Int32Array}>
 Napi::Value Score(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
   const auto targets = GetInt32Array(info[3], "targets");
@@ -507,7 +505,7 @@ Napi::Value Score(const Info& info) {
 
 // (engine, ends, hidden, row, count) -> Promise<Float32Array[count * vocab]>
 Napi::Value LogitsOf(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto ends = GetHandle<EndsSpec>(info[1], "ends");
   const auto hidden = GetHandle<PagedMatrix>(info[2], "hidden");
   const size_t row = GetSize(info[3], "row"), count = GetSize(info[4], "count");

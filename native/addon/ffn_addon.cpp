@@ -15,8 +15,6 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-std::shared_ptr<Context> Engine(const Info& info) { return GetHandle<Context>(info[0], "engine"); }
-
 struct InputRole {
   Role weight, bias;
 };
@@ -113,8 +111,8 @@ FfnTokens GetTokens(const Napi::Value& inputs, const Napi::Value& targets) {
 // (engine, block, inputs, targets, lambda, freezeBiases) -> Promise<a solver with the block's
 // weights as its origin>
 template <typename Solver>
-Napi::Value CreateSolver(const Info& info) {
-  const auto context = Engine(info);
+Napi::Value CreateFfnSolver(const Info& info) {
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const FfnSolverOptions options = {GetNumber(info[4], "lambda"),
                                     GetBool(info[5], "freezeBiases") && block->has(Role::kUpBias)};
@@ -136,7 +134,7 @@ Napi::Value Linearise(const Info& info) {
   const size_t tokens = GetSize(info[4], "tokens"), offset = GetSize(info[5], "offset");
   auto error = std::make_shared<double>(0);
   return RunOn(
-      info.Env(), Engine(info),
+      info.Env(), EngineOf(info),
       [=] { *error = solver->Linearise(MapOf(*block, refit.get()), tokens, offset); },
       [error](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *error); });
 }
@@ -147,7 +145,7 @@ Napi::Value NextDirection(const Info& info) {
   const bool last = GetBool(info[2], "last");
   auto line = std::make_shared<Direction>();
   return RunOn(
-      info.Env(), Engine(info), [=] { *line = solver->NextDirection(last); },
+      info.Env(), EngineOf(info), [=] { *line = solver->NextDirection(last); },
       [line](Napi::Env env) -> Napi::Value {
         Napi::Object object = Napi::Object::New(env);
         object.Set("slope", line->slope);
@@ -160,7 +158,7 @@ Napi::Value NextDirection(const Info& info) {
 Napi::Value Advance(const Info& info) {
   const auto solver = GetHandle<GaussNewton>(info[1], "solver");
   const double step = GetNumber(info[2], "step");
-  return RunOn(info.Env(), Engine(info), [=] { solver->Advance(step); }, Nothing);
+  return RunOn(info.Env(), EngineOf(info), [=] { solver->Advance(step); }, Nothing);
 }
 
 // (engine, solver, block, refit, tokens, offset) -> Promise
@@ -170,7 +168,7 @@ Napi::Value IterateAuxiliary(const Info& info) {
   const auto refit = GetRefit(info[3]);
   const size_t tokens = GetSize(info[4], "tokens"), offset = GetSize(info[5], "offset");
   return RunOn(
-      info.Env(), Engine(info),
+      info.Env(), EngineOf(info),
       [=] { solver->Iterate(MapOf(*block, refit.get()), tokens, offset); }, Nothing);
 }
 
@@ -182,14 +180,14 @@ Napi::Value MoveInputs(const Info& info) {
   const auto block = GetHandle<Block>(info[2], "block");
   const bool forth = GetBool(info[3], "forth");
   return RunOn(
-      info.Env(), Engine(info),
+      info.Env(), EngineOf(info),
       [=] { SetInputWeights(*block, forth ? solver->Moved() : solver->map().in); }, Nothing);
 }
 
 // (engine, block, inputs, targets, statistics) -> Promise: adds the hidden activations that the
 // block makes of the inputs, and as residual what its output map misses of the targets
 Napi::Value CollectHidden(const Info& info) {
-  const auto context = Engine(info);
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const FfnTokens tokens = GetTokens(info[2], info[3]);
   const auto statistics = GetHandle<Statistics>(info[4], "statistics");
@@ -210,12 +208,12 @@ Napi::Value CollectHidden(const Info& info) {
 }  // namespace
 
 void InitFfn(Napi::Env env, Napi::Object exports) {
-  Export<CreateSolver<GaussNewton>>(env, exports, "createGaussNewton");
+  Export<CreateFfnSolver<GaussNewton>>(env, exports, "createGaussNewton");
   Export<Linearise>(env, exports, "linearise");
   Export<NextDirection>(env, exports, "nextDirection");
   Export<Advance>(env, exports, "advanceAlong");
   Export<MoveInputs<GaussNewton>>(env, exports, "moveAlong");
-  Export<CreateSolver<Auxiliary>>(env, exports, "createAuxiliary");
+  Export<CreateFfnSolver<Auxiliary>>(env, exports, "createAuxiliary");
   Export<IterateAuxiliary>(env, exports, "iterateAuxiliary");
   Export<MoveInputs<Auxiliary>>(env, exports, "moveAuxiliary");
   Export<CollectHidden>(env, exports, "collectHidden");

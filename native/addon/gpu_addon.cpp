@@ -66,7 +66,7 @@ Napi::Value ProbeGpus(const Info& info) {
 // (engine, {library, index, memory, bf16}) -> Promise<{description, hasBlas}>: sites of the engine
 // run on the GPU from here.
 Napi::Value AttachGpu(const Info& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const Napi::Object options = GetObject(info[1], "options");
   const std::string library = GetString(options.Get("library"), "library");
   CudaOptions open;
@@ -97,7 +97,7 @@ Napi::Value AttachGpu(const Info& info) {
 
 // (engine) -> {used, peak, limit} of the GPU's memory in bytes, null without a GPU
 Napi::Value GpuMemoryOf(const Info& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   if (!context->gpu) return info.Env().Null();
   const cuda::MemoryReport memory = context->gpu->memory();
   Napi::Object result = Napi::Object::New(info.Env());
@@ -110,7 +110,7 @@ Napi::Value GpuMemoryOf(const Info& info) {
 // (engine) -> {host, copyIn, forward, sums, copyOut}: seconds that the host copied pages, and of
 // the GPU's streams for sites, so far; null without a GPU
 Napi::Value GpuTimesOf(const Info& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   if (!context->gpu) return info.Env().Null();
   const cuda::SiteTimes times = context->gpu->times();
   Napi::Object result = Napi::Object::New(info.Env());
@@ -125,7 +125,7 @@ Napi::Value GpuTimesOf(const Info& info) {
 // (engine, block spec, site, {window, page, collects, gram, feedback}) -> {flight, passes,
 // deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
 Napi::Value PlanSiteOn(const Info& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   if (!context->gpu) throw BadArgument("the engine has no GPU");
   const Napi::Object options = GetObject(info[3], "options");
   const auto flag = [&](const char* key) { return GetBool(options.Get(key), key); };

@@ -85,6 +85,11 @@ std::shared_ptr<T> GetHandle(const Napi::Value& value, const std::string& what) 
   return object;
 }
 
+// Of a call that has it as its first argument.
+inline std::shared_ptr<Context> EngineOf(const Napi::CallbackInfo& info) {
+  return GetHandle<Context>(info[0], "engine");
+}
+
 // RunAsync for work that uses the engine: waits until no other job has it.
 inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<void()> work, AsyncTask::Finish finish) {

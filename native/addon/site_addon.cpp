@@ -27,7 +27,7 @@ void InStrips(size_t rows, Copy copy) {
 // (engine, statistics, matrix, row) -> Promise: G = Gram / tokens as rows [row, row + dim) of a
 // matrix, to be kept in scratch
 Napi::Value StoreMetric(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto statistics = GetHandle<Statistics>(info[1], "statistics");
   const auto matrix = GetHandle<PagedMatrix>(info[2], "matrix");
   const size_t start = GetSize(info[3], "row"), dim = statistics->dim();
@@ -73,7 +73,7 @@ std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, cons
 // (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) ->
 // Promise<Solver>
 Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto statistics = GetHandle<Statistics>(info[1], "statistics");
   const auto block = GetHandle<Block>(info[2], "block");
   const SiteKind site = GetSite(info[3]);
@@ -119,7 +119,7 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
 // (engine, block, site, refit) -> Promise: the refit's weight and bias become the block's, not yet
 // rounded
 Napi::Value SetOutput(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const SiteKind site = GetSite(info[2]);
   const auto refit = GetRefit(info[3]);
@@ -130,7 +130,7 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
 // (engine, block, site) -> Promise<{weightAbsMean, weightNormSq: Float64Array[width]}> of the
 // output map's columns
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const Role role = OutputRole(GetSite(info[2]));
   auto columns = std::make_shared<WeightColumns>();
@@ -154,7 +154,7 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
 // (engine, block, site, means: Float64Array[width]) -> Promise: adds W means to the output map's
 // bias, made where there was none. Entries of columns that stay must be 0.
 Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
-  const auto context = GetHandle<Context>(info[0], "engine");
+  const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
   const SiteKind site = GetSite(info[2]);
   const auto given = GetFloat64Array(info[3], "means");

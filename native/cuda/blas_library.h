@@ -1,12 +1,23 @@
 // cuBLAS and cuSOLVER, loaded when a device is opened and they are there.
 #pragma once
 
+#include <climits>
 #include <memory>
 #include <string>
 
+#include "core/error.h"
 #include "cuda/blas_api.h"
 
 namespace struprune::cuda {
+
+// An extent as both libraries take it. Throws ERR_UNSUPPORTED.
+inline int Int(int64_t value) {
+  if (value > INT_MAX) {
+    throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuBLAS and cuSOLVER",
+                "use --device cpu");
+  }
+  return static_cast<int>(value);
+}
 
 class SharedLibrary {
  public:

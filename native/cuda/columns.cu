@@ -1,13 +1,9 @@
 // Columns and rows: masks, gathers, sums down the columns.
+#include "cuda/cells.h"
 #include "cuda/ops.h"
 
 namespace struprune::cuda {
 namespace {
-
-__device__ int64_t FirstCell() {
-  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-}
-__device__ int64_t Stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 __global__ void MaskKernel(int64_t rows, int64_t cols, int64_t group, const uint8_t* keep,
                            float* x) {

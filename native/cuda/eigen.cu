@@ -1,7 +1,6 @@
 // Eigenvalues of a symmetric matrix: cuSOLVER's divide and conquer, else Jacobi rotations of n / 2
 // disjoint pairs at a time, paired as in a round-robin tournament.
 #include <algorithm>
-#include <climits>
 #include <numeric>
 #include <vector>
 
@@ -143,11 +142,8 @@ void Eigen(Device& device, int64_t n, double* a, int64_t lda, double* w) {
   if (n == 0) return;
   const Solver* const found = device.FindSolver();
   if (!found) return Jacobi(device, n, a, lda, w);
-  if (n > INT_MAX || lda > INT_MAX) {
-    throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuSOLVER", "use --device cpu");
-  }
   const Solver& solver = *found;
-  const int size = static_cast<int>(n), stride = static_cast<int>(lda);
+  const int size = Int(n), stride = Int(lda);
   int count = 0;
   CheckSolver(solver.calls().syevd_size(solver.handle(), kEigVectors, kFillLower, size, a, stride,
                                         w, &count),

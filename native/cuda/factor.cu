@@ -1,7 +1,6 @@
 // Cholesky factors and solves by rows, in fp64: cuSOLVER and cuBLAS, else blocks of the built-in
 // kernels.
 #include <algorithm>
-#include <climits>
 
 #include "cuda/gemm_kernels.h"
 #include "cuda/ops.h"
@@ -126,13 +125,6 @@ void BuiltInSolve(Device& device, int64_t n, const double* factor, int64_t ldf, 
                                          ldf, 1,  x,     ldx};
     MultiplyTiled(false, false, update, device.compute);
   }
-}
-
-int Int(int64_t value) {
-  if (value > INT_MAX) {
-    throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuSOLVER", "use --device cpu");
-  }
-  return static_cast<int>(value);
 }
 
 // Row-major and lower is column-major and upper: A = UᵀU with U = Lᵀ.

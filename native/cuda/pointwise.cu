@@ -1,15 +1,11 @@
 // One thread a cell (or a pair of cells), in loops over the grid.
+#include "cuda/cells.h"
 #include "cuda/math.h"
 #include "cuda/ops.h"
 #include "ops/half.h"
 
 namespace struprune::cuda {
 namespace {
-
-__device__ int64_t FirstCell() {
-  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-}
-__device__ int64_t Stride() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 __global__ void RopeKernel(int64_t rows, int64_t heads, int64_t half, const float* cosine,
                            const float* sine, float* x, int64_t stride, int64_t first,

@@ -1,6 +1,5 @@
 // Matrix products, Gram matrices: cuBLAS where it is there, else the built-in tiles.
 #include <algorithm>
-#include <climits>
 
 #include "cuda/gemm_kernels.h"
 #include "cuda/ops.h"
@@ -17,13 +16,6 @@ int64_t PageOf(const Device& device, Precision precision) {
 }
 // Rows of the Gram that one cuBLAS product makes: half of the symmetric work is left out by blocks.
 constexpr int64_t kGramRows = 1024;
-
-int Int(int64_t value) {
-  if (value > INT_MAX) {
-    throw Error("ERR_UNSUPPORTED", "a matrix is too large for cuBLAS", "use --device cpu");
-  }
-  return static_cast<int>(value);
-}
 
 // Row-major C = op(A) op(B) is column-major Cᵀ = op(B)ᵀ op(A)ᵀ: operands change places.
 void CallBlas(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void* alpha,

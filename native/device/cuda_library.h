@@ -13,6 +13,9 @@
 
 namespace struprune {
 
+// Of an extent, as abi.h has them.
+inline int64_t Int(size_t value) { return static_cast<int64_t>(value); }
+
 class CudaLibrary {
  public:
   // Throws ERR_DEVICE when there is no such file, it does not load, or it is of another version.

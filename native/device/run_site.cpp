@@ -16,8 +16,6 @@ constexpr size_t kGramChunk = 256;
 // Floats of a page that one thread copies at a time.
 constexpr size_t kCopyChunk = size_t{1} << 18;
 
-int64_t Int(size_t value) { return static_cast<int64_t>(value); }
-
 // Weights of a site on their way to the GPU; its matrices are copied into `matrices`.
 cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope,
                             std::vector<Buffer<float>>& matrices) {

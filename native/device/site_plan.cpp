@@ -8,8 +8,6 @@ namespace {
 constexpr size_t kMostPasses = 64;
 constexpr uint64_t kMiB = 1 << 20;
 
-int64_t Int(size_t value) { return static_cast<int64_t>(value); }
-
 cuda::Gate GateOf(Activation activation) {
   switch (activation) {
     case Activation::kSilu:

@@ -6,7 +6,7 @@ namespace struprune {
 namespace {
 
 // Numbers and sizes: gguf-py 0.19, GGMLQuantizationType and GGML_QUANT_SIZES.
-constexpr std::array<GgmlType, 34> kTypes{{
+constexpr std::array<GgmlType, 34> kGgmlTypes{{
     {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},
     {3, "Q4_1", 32, 20},      {6, "Q5_0", 32, 22},      {7, "Q5_1", 32, 24},
     {8, "Q8_0", 32, 34},      {9, "Q8_1", 32, 40},      {10, "Q2_K", 256, 84},
@@ -24,7 +24,7 @@ constexpr std::array<GgmlType, 34> kTypes{{
 }  // namespace
 
 const GgmlType* FindGgmlType(uint32_t id) {
-  for (const GgmlType& type : kTypes) {
+  for (const GgmlType& type : kGgmlTypes) {
     if (type.id == id) return &type;
   }
   return nullptr;

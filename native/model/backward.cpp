@@ -27,9 +27,9 @@ void LinearBackward(const Block& block, Role weight, size_t rows, const float* g
 constexpr size_t kFlightTokens = 2048;
 
 // Buffers of one flight, made once a call.
-class Flight {
+class GradientFlight {
  public:
-  Flight(const Block& block, const BackwardRun& run)
+  GradientFlight(const Block& block, const BackwardRun& run)
       : block_(block),
         spec_(block.spec()),
         run_(run),
@@ -295,7 +295,7 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   check(run.at_attention, hidden, "gradients");
   check(run.into_ffn, SiteWidth(block.spec(), SiteKind::kFfn), "the FFN's inputs");
   check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
-  Flight flight(block, run);
+  GradientFlight flight(block, run);
   const std::vector<Scan> weights = flight.Weights();
   for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
     if (flight.BeginsPage(row)) {

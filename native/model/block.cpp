@@ -9,7 +9,7 @@
 namespace struprune {
 namespace {
 
-size_t ExpectedRows(const BlockSpec& spec, Role role) {
+size_t RowsOf(const BlockSpec& spec, Role role) {
   switch (role) {
     case Role::kQ:
     case Role::kQBias:
@@ -32,7 +32,7 @@ size_t ExpectedRows(const BlockSpec& spec, Role role) {
   }
 }
 
-size_t ExpectedCols(const BlockSpec& spec, Role role) {
+size_t ColsOf(const BlockSpec& spec, Role role) {
   if (role == Role::kO) return spec.heads * spec.head_dim;
   if (role == Role::kDown) return spec.ffn;
   return spec.hidden;
@@ -119,8 +119,8 @@ void Block::Put(Role role, std::unique_ptr<PagedMatrix> matrix) {
 
 void Block::CheckShape(Role role) const {
   const auto [rows, cols] = shape(role);
-  const size_t want_rows = IsVector(role) ? 1 : ExpectedRows(spec_, role);
-  const size_t want_cols = IsVector(role) ? ExpectedRows(spec_, role) : ExpectedCols(spec_, role);
+  const size_t want_rows = IsVector(role) ? 1 : RowsOf(spec_, role);
+  const size_t want_cols = IsVector(role) ? RowsOf(spec_, role) : ColsOf(spec_, role);
   if (rows == want_rows && cols == want_cols) return;
   throw Error("ERR_CHECKPOINT",
               std::string(kRoleNames[Index(role)]) + " has shape [" + std::to_string(rows) + ", " +

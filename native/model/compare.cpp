@@ -10,8 +10,7 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kChunk = kHeadChunk;
-constexpr size_t kFlightRows = 8192;
+constexpr size_t kComparedRows = 8192;
 
 struct Running {
   RunningToken reference, model;
@@ -39,9 +38,9 @@ class Side {
         width_(run.ends->embedding_width),
         head_(context, *run.ends),
         inputs_(context.Allocate<float>(rows * width_)),
-        scratch_(context.Allocate<float>(context.pool.size() * kChunk * run.ends->hidden)),
+        scratch_(context.Allocate<float>(context.pool.size() * kHeadChunk * run.ends->hidden)),
         table_(context.Allocate<float>(std::min(kVocabularyTile, run.ends->vocab) * width_)),
-        logits_(context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns)) {}
+        logits_(context.Allocate<float>(context.pool.size() * kHeadChunk * kLogitColumns)) {}
 
   void Read(size_t row, size_t rows) {
     head_.Read(context_, *run_.hidden, run_.row + row, rows, scratch_.data(), inputs_.data());
@@ -53,7 +52,7 @@ class Side {
 
   // Logits of rows [row, row + rows) of the flight at columns [col, col + cols) of the tile.
   float* Logits(size_t worker, size_t row, size_t rows, size_t col, size_t cols) {
-    float* out = logits_.data() + worker * kChunk * kLogitColumns;
+    float* out = logits_.data() + worker * kHeadChunk * kLogitColumns;
     Gemm(Trans::kNo, Trans::kYes, rows, cols, width_, 1.0f, inputs_.data() + row * width_, width_,
          table_.data() + col * width_, width_, 0.0f, out, cols);
     return out;
@@ -106,11 +105,12 @@ TokenComparison CompareTokens(Context& context, const HeadRun& reference, const 
   const double none = std::numeric_limits<double>::quiet_NaN();
   TokenComparison out{std::vector<double>(tokens, none), std::vector<double>(tokens, none),
                       std::vector<int32_t>(tokens, -1), std::vector<int32_t>(tokens, -1)};
-  const size_t flight = std::min(tokens, kFlightRows);
+  const size_t flight = std::min(tokens, kComparedRows);
   Side p(context, reference, flight), q(context, model, flight);
   auto differences = context.Allocate<float>(context.pool.size() * kLogitColumns);
   for (size_t row = 0; row < tokens; row += flight) {
-    const size_t rows = std::min(flight, tokens - row), chunks = (rows + kChunk - 1) / kChunk;
+    const size_t rows = std::min(flight, tokens - row),
+                 chunks = (rows + kHeadChunk - 1) / kHeadChunk;
     p.Read(row, rows);
     q.Read(row, rows);
     std::vector<Running> running(rows);
@@ -119,7 +119,7 @@ TokenComparison CompareTokens(Context& context, const HeadRun& reference, const 
       p.Load(tile, count);
       q.Load(tile, count);
       context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
-        const size_t first = chunk * kChunk, n = std::min(kChunk, rows - first);
+        const size_t first = chunk * kHeadChunk, n = std::min(kHeadChunk, rows - first);
         for (size_t col = 0; col < count; col += kLogitColumns) {
           context.CheckAbort();
           const size_t cols = std::min(kLogitColumns, count - col);

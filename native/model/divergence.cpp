@@ -11,8 +11,6 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-constexpr size_t kFlightRows = 2048;
-
 void Check(const EndsSpec& spec, const PagedMatrix& hidden, const PagedMatrix& mean) {
   if (hidden.rows() != mean.rows() || hidden.page_rows() != mean.page_rows() ||
       hidden.cols() != spec.hidden || mean.cols() != spec.embedding_width) {
@@ -39,7 +37,7 @@ std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatr
                                PagedMatrix& mean) {
   Check(spec, hidden, mean);
   const size_t width = spec.embedding_width, tokens = hidden.rows();
-  const size_t most = std::min(kFlightRows, tokens);
+  const size_t most = std::min(ExpectedRows::kFlightRows, tokens);
   const HeadInput head(context, spec);
   ExpectedRows expected(context, spec, most);
   auto inputs = context.Allocate<float>(most * width);

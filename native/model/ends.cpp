@@ -10,7 +10,6 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kChunk = kHeadChunk;
 constexpr size_t kScoreRows = 8192;
 
 }  // namespace
@@ -57,30 +56,31 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
     positions = context.Allocate<float>(window * d);
     LoadStored(spec, *spec.positions, spec.position_offset, window, positions.data());
   }
-  auto rows = context.Allocate<float>(context.pool.size() * kChunk * width);
+  auto rows = context.Allocate<float>(context.pool.size() * kHeadChunk * width);
   const size_t flight = std::min(ids.size(), hidden.page_rows());
   for (size_t row = 0; row < ids.size(); row += flight) {
     const size_t count = std::min(flight, ids.size() - row);
     const PagedMatrix::View view(hidden, row, count, PagedMatrix::Access::kWrite);
-    context.pool.ParallelFor((count + kChunk - 1) / kChunk, [&](size_t chunk, size_t worker) {
-      context.CheckAbort();
-      const size_t first = chunk * kChunk, n = std::min(kChunk, count - first);
-      float* out = view.data() + first * d;
-      float* table = projection.empty() ? out : rows.data() + worker * kChunk * width;
-      for (size_t i = 0; i < n; ++i) {
-        LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
-                   table + i * width);
-      }
-      if (!projection.empty()) {
-        Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
-             0.0f, out, d);
-      }
-      if (positions.empty()) return;
-      for (size_t i = 0; i < n; ++i) {
-        const float* at = positions.data() + (row + first + i) % window * d;
-        for (size_t j = 0; j < d; ++j) out[i * d + j] += at[j];
-      }
-    });
+    context.pool.ParallelFor(
+        (count + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk, size_t worker) {
+          context.CheckAbort();
+          const size_t first = chunk * kHeadChunk, n = std::min(kHeadChunk, count - first);
+          float* out = view.data() + first * d;
+          float* table = projection.empty() ? out : rows.data() + worker * kHeadChunk * width;
+          for (size_t i = 0; i < n; ++i) {
+            LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
+                       table + i * width);
+          }
+          if (!projection.empty()) {
+            Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
+                 0.0f, out, d);
+          }
+          if (positions.empty()) return;
+          for (size_t i = 0; i < n; ++i) {
+            const float* at = positions.data() + (row + first + i) % window * d;
+            for (size_t j = 0; j < d; ++j) out[i * d + j] += at[j];
+          }
+        });
   }
 }
 
@@ -155,18 +155,18 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
   const auto target = [&](size_t row) { return targets.empty() ? -1 : targets[row]; };
   const size_t flight = std::min(tokens, kScoreRows);
   auto inputs = context.Allocate<float>(flight * width);
-  auto logits = context.Allocate<float>(context.pool.size() * kChunk * kLogitColumns);
-  auto scratch = context.Allocate<float>(context.pool.size() * kChunk * spec.hidden);
+  auto logits = context.Allocate<float>(context.pool.size() * kHeadChunk * kLogitColumns);
+  auto scratch = context.Allocate<float>(context.pool.size() * kHeadChunk * spec.hidden);
   AnnounceFlights(0, tokens, {{&hidden, PagedMatrix::Access::kRead}});
   for (size_t row = 0; row < tokens; row += flight) {
     const size_t rows = std::min(flight, tokens - row);
-    const size_t chunks = (rows + kChunk - 1) / kChunk;
+    const size_t chunks = (rows + kHeadChunk - 1) / kHeadChunk;
     head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
     std::vector<RunningToken> running(rows);
     ForVocabularyTiles(context, spec, [&](size_t tile, size_t count, const float* table) {
       context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
-        const size_t first = chunk * kChunk, n = std::min(kChunk, rows - first);
-        float* out = logits.data() + worker * kChunk * kLogitColumns;
+        const size_t first = chunk * kHeadChunk, n = std::min(kHeadChunk, rows - first);
+        float* out = logits.data() + worker * kHeadChunk * kLogitColumns;
         for (size_t col = 0; col < count; col += kLogitColumns) {
           context.CheckAbort();
           const size_t cols = std::min(kLogitColumns, count - col);

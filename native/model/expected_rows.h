@@ -11,6 +11,9 @@ namespace struprune {
 
 class ExpectedRows {
  public:
+  // Tokens of a flight, where memory does not ask for fewer.
+  static constexpr size_t kFlightRows = 2048;
+
   // A piece of a row's logits as it passes, the index-th of its row: exp(logit - maximum so far) of
   // vocabulary [column, column + columns), their sum, and the softmax with this piece in it.
   struct Piece {

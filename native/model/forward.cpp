@@ -19,9 +19,9 @@ void CheckFinite(const Block& block, size_t rows, const float* hidden) {
 }
 
 // Buffers of one flight, made once a call.
-class Flight {
+class SiteFlight {
  public:
-  Flight(const Block& block, SiteKind site, const SiteRun& run)
+  SiteFlight(const Block& block, SiteKind site, const SiteRun& run)
       : block_(block),
         site_(site),
         run_(run),
@@ -215,7 +215,7 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
   if (run.window == 0 || run.hidden->rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
-  Flight flight(block, site, run);
+  SiteFlight flight(block, site, run);
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},

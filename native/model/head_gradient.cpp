@@ -14,8 +14,6 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-constexpr size_t kFlightRows = 2048;
-
 // A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser over a mixed
 // counter.
 double Uniform(uint64_t seed, uint64_t token, uint64_t piece, uint64_t draw) {
@@ -74,13 +72,13 @@ class HeadInputBackward {
 };
 
 // d(NLL)/d(input of the head) = softmax(logits) W − W[label].
-class Flight {
+class HeadFlight {
  public:
-  Flight(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
+  HeadFlight(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
       : context_(context),
         spec_(spec),
         run_(run),
-        rows_(std::min(kFlightRows, run.gradient->rows())),
+        rows_(std::min(ExpectedRows::kFlightRows, run.gradient->rows())),
         chunk_(ChunkRows(context, rows_)),
         width_(spec.embedding_width),
         forward_(context, spec),
@@ -189,7 +187,7 @@ void Check(const EndsSpec& spec, const HeadGradientRun& run) {
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run) {
   Check(spec, run);
   HeadLoss loss;
-  Flight flight(context, spec, run);
+  HeadFlight flight(context, spec, run);
   AnnounceFlights(0, run.gradient->rows(),
                   {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}});
   for (size_t row = 0; row < run.gradient->rows(); row += flight.Rows(row)) {

@@ -13,7 +13,7 @@ namespace struprune {
 namespace {
 
 CBLAS_TRANSPOSE Code(Trans trans) { return trans == Trans::kYes ? CblasTrans : CblasNoTrans; }
-blasint Int(size_t value) { return static_cast<blasint>(value); }
+blasint BlasInt(size_t value) { return static_cast<blasint>(value); }
 
 // Rows a task of the parallel forms: small enough to balance, large enough for a fast GEMM.
 constexpr size_t kRowTile = 128;
@@ -32,15 +32,15 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const f
   }
 #endif
   STRUPRUNE_BLAS(cblas_sgemm)
-  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta,
-   c, Int(ldc));
+  (CblasRowMajor, Code(ta), Code(tb), BlasInt(m), BlasInt(n), BlasInt(k), alpha, a, BlasInt(lda), b,
+   BlasInt(ldb), beta, c, BlasInt(ldc));
 }
 
 void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha, const double* a,
           size_t lda, const double* b, size_t ldb, double beta, double* c, size_t ldc) {
   STRUPRUNE_BLAS(cblas_dgemm)
-  (CblasRowMajor, Code(ta), Code(tb), Int(m), Int(n), Int(k), alpha, a, Int(lda), b, Int(ldb), beta,
-   c, Int(ldc));
+  (CblasRowMajor, Code(ta), Code(tb), BlasInt(m), BlasInt(n), BlasInt(k), alpha, a, BlasInt(lda), b,
+   BlasInt(ldb), beta, c, BlasInt(ldc));
 }
 
 void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha,
@@ -58,7 +58,7 @@ void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size
 // LAPACK is column-major: the lower triangle of a row-major matrix is its upper one there.
 bool Cholesky(size_t n, double* a, size_t lda) {
   const char uplo = 'U';
-  const lapack_int size = Int(n), stride = Int(lda);
+  const lapack_int size = BlasInt(n), stride = BlasInt(lda);
   lapack_int info = 0;
   STRUPRUNE_LAPACK(dpotrf)(&uplo, &size, a, &stride, &info, 1);
   return info == 0;
@@ -81,7 +81,7 @@ void ParallelCholeskySolveRows(Context& context, size_t n, const double* factor,
 
 void CholeskyInverse(size_t n, double* a, size_t lda) {
   const char uplo = 'U';
-  const lapack_int size = Int(n), stride = Int(lda);
+  const lapack_int size = BlasInt(n), stride = BlasInt(lda);
   lapack_int info = 0;
   STRUPRUNE_LAPACK(dpotri)(&uplo, &size, a, &stride, &info, 1);
   if (info != 0) throw Error("ERR_NUMERIC", "the inverse of a factored matrix does not exist");

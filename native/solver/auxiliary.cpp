@@ -20,7 +20,7 @@ namespace {
 using Access = PagedMatrix::Access;
 
 // Share of the mean diagonal that is added everywhere, so that dead inputs can be factored.
-constexpr double kFloor = 1e-6;
+constexpr double kPullFloor = 1e-6;
 // What p differing from the activation at hand costs, × mean diag(DᵀD).
 constexpr double kAlpha = 1;
 // What z differing from the pre-activations costs, × mean square of slopes.
@@ -145,7 +145,7 @@ void Auxiliary::Fit(const PartSums& sums) {
   std::vector<double> pull, ridge;
   for (const double square : squares) {
     pull.push_back(options_.lambda * square);
-    ridge.push_back(pull.back() + (mean > 0 ? kFloor * mean : 1.0));
+    ridge.push_back(pull.back() + (mean > 0 ? kPullFloor * mean : 1.0));
   }
   std::vector<int32_t> free = AllOf(sums[0]->gram()->cols());
   free.resize(n);

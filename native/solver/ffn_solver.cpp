@@ -8,14 +8,14 @@ namespace {
 using Access = PagedMatrix::Access;
 
 // Rows of a weight that are in memory as doubles at a time.
-constexpr size_t kRows = 64;
+constexpr size_t kWeightRows = 64;
 
 // visit(row, count) over the rows of a weight, a few of one strip at a time.
 template <typename Visit>
 void EachRows(Context& context, const PagedMatrix& weight, Visit visit) {
   for (size_t row = 0, count = 0; row < weight.rows(); row += count) {
     context.CheckAbort();
-    count = weight.Run(row, kRows);
+    count = weight.Run(row, kWeightRows);
     visit(row, count);
   }
 }
@@ -49,7 +49,7 @@ PartTiles FfnSolver::Zeros() const {
 
 TileMatrix<double> FfnSolver::MovedFromOrigin(size_t part) const {
   TileMatrix<double> moved(space_, map_.width, map_.inputs);
-  Buffer<double> values = context().Allocate<double>(kRows * map_.inputs);
+  Buffer<double> values = context().Allocate<double>(kWeightRows * map_.inputs);
   EachRows(context(), *map_.in[part], [&](size_t row, size_t count) {
     {
       const PagedMatrix::View to(*map_.in[part], row, count, Access::kRead);
@@ -75,7 +75,7 @@ PartSums FfnSolver::MakeSums(bool with_gram) const {
 InputWeights FfnSolver::Moved() const {
   if (delta_.empty()) throw Error("ERR_ARGUMENT", "there is no change of the weights yet");
   InputWeights moved;
-  Buffer<double> values = context().Allocate<double>(kRows * map_.inputs);
+  Buffer<double> values = context().Allocate<double>(kWeightRows * map_.inputs);
   for (size_t part = 0; part < map_.parts(); ++part) {
     PagedMatrix& from = *map_.in[part];
     moved.push_back(

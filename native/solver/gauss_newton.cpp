@@ -37,9 +37,9 @@ void ClearLastColumn(TileMatrix<double>& matrix) {
   }
 }
 
-double Dot(const PartTiles& a, const PartTiles& b) {
+double PartsDot(const PartTiles& a, const PartTiles& b) {
   double sum = 0;
-  for (size_t part = 0; part < a.size(); ++part) sum += struprune::Dot(a[part], b[part]);
+  for (size_t part = 0; part < a.size(); ++part) sum += Dot(a[part], b[part]);
   return sum;
 }
 
@@ -137,7 +137,7 @@ InputWeights GaussNewton::InStrips(const PartTiles& parts) const {
 Direction GaussNewton::NextDirection(bool last) {
   if (!preconditioner_) throw Error("ERR_ARGUMENT", "there is no linearisation yet");
   PartTiles next = Preconditioned();
-  const double norm = Dot(residual_, next);
+  const double norm = PartsDot(residual_, next);
   if (!direction_.empty()) Add(norm_ > 0 ? norm / norm_ : 0, direction_, next);
   direction_ = std::move(next);
   image_.clear();
@@ -145,13 +145,13 @@ Direction GaussNewton::NextDirection(bool last) {
 
   const PartSums sums = last ? PartSums{} : MakeSums(false);
   Direction line;
-  line.slope = Dot(residual_, direction_);
+  line.slope = PartsDot(residual_, direction_);
   line.curvature = AddProduct(context(), map_, tokens_, pages_, InStrips(direction_), sums);
   image_ = CrossOf(sums);
   for (size_t part = 0; part < map_.parts(); ++part) {
     TileMatrix<double> pull(space_, map_.width, map_.inputs);
     AddPenalty(1, part, direction_[part], pull);
-    line.curvature += struprune::Dot(pull, direction_[part]);
+    line.curvature += Dot(pull, direction_[part]);
     if (!last) struprune::Add(1, pull, image_[part]);
   }
   return line;

@@ -11,13 +11,13 @@ namespace struprune {
 namespace {
 
 // Share of the diagonal, and of its mean for dead channels, that is added before factoring.
-constexpr double kDamping = 0.5, kFloor = 1e-6;
+constexpr double kDamping = 0.5, kDampingFloor = 1e-6;
 
-void Factor(TileMatrix<double>& a) {
+void FactorDamped(TileMatrix<double>& a) {
   std::vector<double> ridge = Diagonal(a);
   const double mean = std::reduce(ridge.begin(), ridge.end()) /
                       std::max<double>(1, static_cast<double>(ridge.size()));
-  for (double& value : ridge) value = kDamping * value + (mean > 0 ? kFloor * mean : 1.0);
+  for (double& value : ridge) value = kDamping * value + (mean > 0 ? kDampingFloor * mean : 1.0);
   AddDiagonal(ridge, a);
   if (FactorCholesky(a)) return;
   throw Error("ERR_NUMERIC", "the curvature of an FFN could not be factored",
@@ -35,8 +35,8 @@ void Solve(const TileMatrix<double>& factor, TileMatrix<double>& x) {
 KroneckerInverse::KroneckerInverse(double tokens, TileMatrix<double> inputs,
                                    std::vector<TileMatrix<double>> curvatures)
     : tokens_(tokens), inputs_(std::move(inputs)), curvatures_(std::move(curvatures)) {
-  Factor(inputs_);
-  for (TileMatrix<double>& curvature : curvatures_) Factor(curvature);
+  FactorDamped(inputs_);
+  for (TileMatrix<double>& curvature : curvatures_) FactorDamped(curvature);
 }
 
 TileMatrix<double> KroneckerInverse::Apply(size_t part, const TileMatrix<double>& r) const {

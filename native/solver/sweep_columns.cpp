@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kGoneParts = 8;
 
 // Elements of p and q that stay in the first cache.
-constexpr size_t kStrip = 512;
+constexpr size_t kCacheStrip = 512;
 // Elements of a batch's factors from which on threads are worth waking for a removal.
 constexpr size_t kWorthThreads = 100'000;
 
@@ -139,10 +139,10 @@ class ColumnSweep {
   // that threads make no difference to the bits.
   void Subtract(size_t t, size_t j, double* p, double* q) {
     const auto strip = [&](size_t index, size_t) {
-      const size_t start = index * kStrip, end = std::min(m_, start + kStrip);
+      const size_t start = index * kCacheStrip, end = std::min(m_, start + kCacheStrip);
       SubtractFactors(m_, t, j, start, end, a_.data(), u_.data(), p, q);
     };
-    const size_t strips = (m_ + kStrip - 1) / kStrip;
+    const size_t strips = (m_ + kCacheStrip - 1) / kCacheStrip;
     if (t * m_ >= kWorthThreads) {
       context_.pool.ParallelFor(strips, strip);
     } else {

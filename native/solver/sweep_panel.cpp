@@ -12,10 +12,10 @@ namespace {
 // Rows a removal of the batch: more than one, since every removal changes what the others cost.
 constexpr size_t kRowsOfRemoval = 2;
 // Of the memory that pages can fill, the panel takes one part in so many at most.
-constexpr size_t kParts = 2;
+constexpr size_t kPanelParts = 2;
 // Tiles that a worker of the sweep's steps has in use, and so many times over for the panel to be
 // worth its while.
-constexpr size_t kTilesOfWorker = 4, kTimes = 2 * kParts;
+constexpr size_t kTilesOfWorker = 4, kTimes = 2 * kPanelParts;
 
 }  // namespace
 
@@ -29,7 +29,8 @@ SweepPanel::SweepPanel(const SweepState& state, size_t batch)
   const size_t in_use = kTilesOfWorker * space.context->pool.size() * tile_bytes;
   if (capacity / tile_bytes >= tiles || capacity / kTimes < in_use) return;
   const size_t row_bytes = 2 * width_ * sizeof(double);
-  const size_t rows = std::min({kRowsOfRemoval * batch, width_, capacity / kParts / row_bytes});
+  const size_t rows =
+      std::min({kRowsOfRemoval * batch, width_, capacity / kPanelParts / row_bytes});
   // A pass of its own over all tiles pays from half as many rows on as there are tiles in one.
   if (rows < axis.tiles()) return;
   most_rows_ = rows;

@@ -67,8 +67,6 @@ std::vector<T> Download(const CudaArray<T>& array) {
   return values;
 }
 
-inline int64_t Int(size_t value) { return static_cast<int64_t>(value); }
-
 template <typename T>
 void ExpectClose(const std::vector<T>& got, const std::vector<T>& wanted, double relative,
                  const std::string& what = "") {

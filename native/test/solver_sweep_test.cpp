@@ -150,14 +150,14 @@ void SameOnAnyThreads(const SiteData& data, size_t tile, const SweepOptions& opt
 }
 
 TEST(Sweep, ThreadsDoNotChangeTheBits) {
-  SameOnAnyThreads(RandomSite({.tokens = 200, .in = 150, .out = 40, .seed = 22}), 3, {});
+  SameOnAnyThreads(RandomSite({.tokens = 120, .in = 90, .out = 40, .seed = 22}), 3, {});
 }
 
-// Whose factors are so many that threads share them out.
+// Whose factors are so many that threads share them out: two strips from the 167th removal on.
 TEST(Sweep, ThreadsInALargeBatchDoNotChangeTheBits) {
   SweepOptions options;
-  options.batch = 400;
-  SameOnAnyThreads(RandomSite({.tokens = 500, .in = 400, .out = 40, .seed = 22}), 64, options);
+  options.batch = options.max_removed = 200;
+  SameOnAnyThreads(RandomSite({.tokens = 80, .in = 600, .out = 40, .seed = 22}), 64, options);
 }
 
 TEST(Sweep, StopsWhereAskedWithTheSameBeginning) {

@@ -11,7 +11,7 @@ namespace struprune {
 namespace {
 
 // Rows of a tile that one task works on, so that a short column of tiles keeps all threads busy.
-constexpr size_t kStrip = 64;
+constexpr size_t kTaskRows = 64;
 
 // Columns of tiles that go together. Part of the order of the sums, so no budget may change it.
 constexpr size_t kGroup = 4;
@@ -90,8 +90,8 @@ class Columns {
     std::vector<Strip> strips;
     for (size_t i = first_tile; i < rows.tiles(); ++i) {
       for (size_t j = columns.begin; j < columns.end && x_.Has(i, j); ++j) {
-        for (size_t row = 0; row < rows.count(i); row += kStrip) {
-          strips.push_back({i, j, row, std::min(kStrip, rows.count(i) - row)});
+        for (size_t row = 0; row < rows.count(i); row += kTaskRows) {
+          strips.push_back({i, j, row, std::min(kTaskRows, rows.count(i) - row)});
         }
       }
     }

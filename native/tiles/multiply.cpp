@@ -11,7 +11,7 @@ namespace struprune {
 namespace {
 
 // Of the memory that pages can fill, the rows of a band take one part in so many.
-constexpr size_t kParts = 2;
+constexpr size_t kBandParts = 2;
 
 // Where the tile (i, j) of op(matrix) is kept, and how it must be read.
 struct Place {
@@ -55,7 +55,7 @@ void Scale(double beta, const Tile<double>& tile) {
 std::vector<std::pair<size_t, size_t>> InBands(const Factor& a, const TileMatrix<double>& c) {
   const TileAxis& inner = a.trans == Trans::kYes ? a.matrix.rows() : a.matrix.cols();
   const size_t row_bytes = inner.tiles() * inner.side() * c.rows().side() * sizeof(double);
-  const size_t fit = c.space().store->Capacity() / (kParts * std::max<size_t>(row_bytes, 1));
+  const size_t fit = c.space().store->Capacity() / (kBandParts * std::max<size_t>(row_bytes, 1));
   const size_t band = std::clamp<size_t>(fit, 1, std::max<size_t>(c.rows().tiles(), 1));
   auto places = TilesOf(c);
   std::ranges::stable_sort(
