@@ -9,14 +9,14 @@ const { add, close } = require('./lib/tally.js');
 // device memory on its own, where AddressSanitizer sees its ends; the ops of the other families have tests of their own.
 const slow = ['EqualsTheCpu/*', 'NothingIsReadBeforeItIsWritten/Libraries*16*', '*/LibrariesTf32'];
 
-runMain(() => {
+runMain(async () => {
   ensureModules();
-  const memory = runNativeTests('asan', {
+  const memory = await runNativeTests('asan', {
     options: { STRUPRUNE_SANITIZE: 'address,undefined', STRUPRUNE_ADDON: 'OFF' },
     filter: `-${slow.map((name) => `*GpuSite.${name}`).join(':')}`,
     env: { UBSAN_OPTIONS: 'print_stacktrace=1' },
   });
-  const threads = runNativeTests('tsan', {
+  const threads = await runNativeTests('tsan', {
     options: { STRUPRUNE_SANITIZE: 'thread', STRUPRUNE_ADDON: 'OFF' },
     filter: '*Pool*:*Page*:*Tile*:*Limits*:*Parallel*:*Thread*:*Abort*',
   });

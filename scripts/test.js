@@ -10,9 +10,9 @@ const { add, close, none, single } = require('./lib/tally.js');
 const { checkTypes } = require('./lib/typescript.js');
 
 /** The result of a step that throws a SetupError when it fails: shown, counted, and the next ones run. */
-function guarded(step) {
+async function guarded(step) {
   try {
-    return step();
+    return await step();
   } catch (error) {
     if (!error.output) throw error;
     say(`${error.output}\n${error.message}`);
@@ -27,10 +27,10 @@ runMain(async () => {
   const workers = process.env.CI ? [] : ['--concurrency', String(os.availableParallelism())];
   const ava = (files) => runAva([...workers, ...files]);
   if (patterns.length > 0) return close(await ava(patterns));
-  const types = guarded(() => {
+  const types = await guarded(() => {
     checkTypes();
     return none();
   });
-  const native = guarded(() => runNativeTests());
+  const native = await guarded(() => runNativeTests());
   return close(add(types, native, await ava([])));
 });

@@ -1,5 +1,5 @@
-// Child processes, synchronous: a build has nothing else to do meanwhile.
-const { spawnSync } = require('node:child_process');
+// Child processes, synchronous where a build has nothing else to do meanwhile.
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { SetupError } = require('./setup-error.js');
@@ -42,6 +42,26 @@ function attempt(command, args, { capture = 'all', env = {}, cwd = root } = {}) 
   return { status, output };
 }
 
+/** As attempt, with other commands beside it. */
+function attemptBesides(command, args, { env = {} } = {}) {
+  return new Promise((resolve, reject) => {
+    const options = {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    };
+    const child = spawn(command, args, options);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        output += text;
+      });
+    }
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ status: code ?? 128, output }));
+  });
+}
+
 /** Runs a command; when it fails, shows what it printed and throws a SetupError with the mend. */
 function run(command, args, { what, mend = '', ...options } = {}) {
   const { status, output } = attempt(command, args, options);
@@ -56,4 +76,4 @@ function say(text) {
   process.stderr.write(`${text}\n`);
 }
 
-module.exports = { which, attempt, run, say };
+module.exports = { which, attempt, attemptBesides, run, say };
