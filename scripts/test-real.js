@@ -35,6 +35,8 @@ runMain(async () => {
       STRUPRUNE_MODEL: fetchModel(),
       STRUPRUNE_NODE22: node22,
       STRUPRUNE_BUN: bun,
+      // Where it is set, every start of Python compiles torch and transformers again: 20 s each.
+      PYTHONDONTWRITEBYTECODE: '',
     };
   });
   const patterns = process.argv.slice(2);
