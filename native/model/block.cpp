@@ -92,7 +92,7 @@ void Block::Load(Role role, const TensorSource& source) {
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *matrices_[Index(role)];
   const size_t strip = matrix.page_rows();
-  context_->pool.ParallelFor((rows + strip - 1) / strip, [&](size_t i, size_t) {
+  context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
     const size_t row = i * strip, count = matrix.Run(row, strip);
     const PagedMatrix::View to(matrix, row, count, PagedMatrix::Access::kWrite);
     constexpr size_t kRows = 64;
@@ -141,7 +141,7 @@ void Block::Round(Role role) {
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *matrices_[Index(role)];
   const size_t strip = matrix.page_rows();
-  context_->pool.ParallelFor((rows + strip - 1) / strip, [&](size_t i, size_t) {
+  context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
     context_->CheckAbort();
     const size_t count = matrix.Run(i * strip, strip);
     const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);

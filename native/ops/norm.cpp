@@ -52,7 +52,8 @@ void NormBackward(NormKind kind, size_t rows, size_t cols, const float* x, const
     const float* in = x + i * cols;
     const float* g = grad_out + i * cols;
     float* to = grad_x + i * cols;
-    const auto [mean, inverse] = MomentsOf(kind, cols, in, eps);
+    const auto moments = MomentsOf(kind, cols, in, eps);
+    const float mean = moments.mean, inverse = moments.inverse;
     float dot = 0, sum = 0;
 #pragma omp simd reduction(+ : dot, sum)
     for (size_t j = 0; j < cols; ++j) {

@@ -86,7 +86,7 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
   std::mt19937 generator(11);
   std::normal_distribution<float> normal;
   const auto random = [&](size_t width) {
-    std::vector<float> values(rows * width * head_dim);
+    std::vector<float> values(rows * width * shape.head_dim);
     for (float& value : values) value = normal(generator);
     return values;
   };

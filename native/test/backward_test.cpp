@@ -187,7 +187,8 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
       attention(InMemory(context), spec.hidden, true, 0);
   BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
 
-  const auto forward = [&](const Doubles& x, const Doubles& at_attention, const Doubles& at_ffn) {
+  const auto forward = [&, spec = spec](const Doubles& x, const Doubles& at_attention,
+                                        const Doubles& at_ffn) {
     return test::ReferenceForward(spec, weights, kWindow, x, at_attention, at_ffn);
   };
   const Doubles delta_ffn =

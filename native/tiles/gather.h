@@ -75,7 +75,7 @@ void CopyTiles(const TileMatrix<T>& from, std::span<const int32_t> rows,
       },
       [&](size_t index, size_t) {
         const auto [i, j] = places[index];
-        work(i, j, [&](const Tile<To>& tile) {
+        work(i, j, [&, i = i, j = j](const Tile<To>& tile) {
           for (const Segment& row : row_segments[i]) {
             for (const Segment& column : column_segments[j]) CopySegments(from, row, column, tile);
           }
