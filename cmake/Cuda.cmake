@@ -17,7 +17,7 @@ if(STRUPRUNE_CUDA)
   endif()
   list(JOIN STRUPRUNE_CUDA_TARGETS " " target_text)
 
-  # In halves, as CMake does elsewhere (for CUDA from 3.31 on). The tiled products take as long as either.
+  # In halves, as CMake does elsewhere (for CUDA from 3.31 on). The tiled products take nearly as long as either.
   set(parts)
   set(half 0)
   foreach(source ${cuda_sources})

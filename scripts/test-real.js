@@ -35,7 +35,7 @@ runMain(async () => {
       STRUPRUNE_MODEL: fetchModel(),
       STRUPRUNE_NODE22: node22,
       STRUPRUNE_BUN: bun,
-      // Where it is set, every start of Python compiles torch and transformers again: 20 s each.
+      // Where it is set, every start of Python compiles torch and transformers again: 15 s each.
       PYTHONDONTWRITEBYTECODE: '',
     };
   });

@@ -18,7 +18,7 @@ runMain(async () => {
   });
   const threads = await runNativeTests('tsan', {
     options: { STRUPRUNE_SANITIZE: 'thread', STRUPRUNE_ADDON: 'OFF' },
-    filter: '*Pool*:*Page*:*Tile*:*Limits*:*Parallel*:*Thread*:*Abort*',
+    filter: '*Pool*:*Page*:*Tile*:*Limits*:SweepTraffic*:*Parallel*:*Thread*:*Abort*',
   });
   close(add(memory, threads));
 });

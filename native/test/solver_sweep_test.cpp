@@ -150,7 +150,7 @@ void SameOnAnyThreads(const SiteData& data, size_t tile, const SweepOptions& opt
 }
 
 TEST(Sweep, ThreadsDoNotChangeTheBits) {
-  SameOnAnyThreads(RandomSite({.tokens = 120, .in = 90, .out = 40, .seed = 22}), 3, {});
+  SameOnAnyThreads(RandomSite({.tokens = 200, .in = 150, .out = 40, .seed = 22}), 3, {});
 }
 
 // Whose factors are so many that threads share them out: two strips from the 167th removal on.

@@ -8,7 +8,7 @@ import { quickPrune, run, scratch, TINY } from './run';
 const KILLS = 30;
 const JOURNAL = 'small.struprune-journal';
 /** Survey, feedback and both sites: every stage that a run can have. */
-const SETTINGS = ['--calibration-tokens', '512', '--survey-tokens', '256', '--scope', 'all'];
+const SETTINGS = ['--calibration-tokens', '1024', '--survey-tokens', '512', '--scope', 'all'];
 /** Another model, by hand: an hour for SmolLM2 on two cores. */
 const { STRUPRUNE_KILL_MODEL: MODEL = TINY } = process.env;
 const args = (output: string, ...more: string[]) =>
