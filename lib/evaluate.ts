@@ -5,7 +5,7 @@ import { using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { measureGemmRate } from './engine/gemm-rate';
 import { native } from './engine/native';
-import { blockSpec, nextTokens, Session } from './engine/session';
+import { AS_IS, blockSpec, nextTokens, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import type { Architecture, ModelSource } from './model/architecture';
 import { path, settingsFrom } from './options';
@@ -64,7 +64,7 @@ export async function evaluate(
     const source = await sourceOf(model);
     const window = windowFor(source.architecture, settings.window);
     const ids = await readWindows(source, text, { window, maxTokens, signal });
-    const session = new Session(engine, source, 'F32', engine.overflow);
+    const session = new Session(engine, source, AS_IS, engine.overflow);
     try {
       return await evaluateIds(session, ids, { window, measureGemm, onProgress });
     } finally {

@@ -9,7 +9,7 @@ import { openCheckpoint } from './checkpoint/open';
 import { formatFor, requireName } from './checkpoint/output-path';
 import { type Engine, using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
-import { Session } from './engine/session';
+import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { bytes, path, settingsFrom } from './options';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
@@ -79,9 +79,9 @@ export async function exportOn(
   const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
-  const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
-  const session = new Session(engine, source, 'F32', engine.overflow);
+  const session = new Session(engine, source, AS_IS, engine.overflow);
   try {
+    const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
     await orAbort(sink, async () => {
       await writeAll(session, plan, sink, onStage);
       const path = await sink.finish();

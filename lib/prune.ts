@@ -8,7 +8,7 @@ import { openCheckpoint } from './checkpoint/open';
 import { requireName } from './checkpoint/output-path';
 import { type Engine, withEngine } from './engine/engine';
 import { native } from './engine/native';
-import { Session } from './engine/session';
+import { AS_IS, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
@@ -102,7 +102,7 @@ async function pruneWith(
   const run = await openRun(engine, source, settings, options, shared);
   try {
     const hashes = await hashFiles(run.source, options.signal);
-    const facts = { ...run, hashes, threads: engine.threads, device: engine.device };
+    const facts = { ...run, hashes };
     await journal.begin(runIdentity(facts), options.signal);
     for (const warning of journal.warnings) run.warn(warning);
     let result = await journal.completed();
@@ -165,7 +165,7 @@ async function before(run: Run, { signal }: PruneOptions) {
   signal?.throwIfAborted();
   const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
   if (overlap) run.warn(overlap);
-  const dense = new Session(engine, source, 'F32', settings.scratch);
+  const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {
     const perplexityBefore = await perplexityOf(run, dense);
     const samplesBefore = settings.samples
@@ -195,7 +195,7 @@ async function verify(
 ) {
   const { engine, settings, ids, window, states: scratch, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);
-  const session = new Session(engine, written, 'F32', settings.scratch);
+  const session = new Session(engine, written, AS_IS, settings.scratch);
   try {
     const last = ids.subarray(ids.length - window);
     const actual = (await evaluateIds(session, last, { window, scratch })).meanNll;

@@ -50,7 +50,7 @@ export async function survey(
     const source = await sourceOf(model);
     const bytes = await tokenizerBytes(source, settings.format, signal);
     const setup = setUp(source, settings, bytes);
-    const { window, layers, method, dtype } = setup;
+    const { window, layers, method, stored } = setup;
     if (file !== undefined) {
       await requireApart(
         [[`--save-calibration ${file}`, file]],
@@ -60,7 +60,7 @@ export async function survey(
     }
     const ids = await readWindows(source, calibration, { window, maxTokens, signal });
     const surveys = new Surveys();
-    const session = new Session(engine, source, dtype, settings.scratch);
+    const session = new Session(engine, source, stored, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
       const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
@@ -76,8 +76,7 @@ export async function survey(
       const measured = await makeSurvey(input, method, surveys);
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);
-        const { threads, device } = engine;
-        const identity = surveyIdentity({ ...setup, hashes, ids, threads, device });
+        const identity = surveyIdentity({ ...setup, hashes, ids, engine });
         await writeSurvey(resolve(file), session, measured, identity, { replace: force });
       }
       const { curves, weights } = await curvesOf(method, measured, layers);

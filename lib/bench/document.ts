@@ -28,7 +28,7 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
     memoryBytes: totalmem(),
     system: `${process.platform} ${process.arch} ${release()}`,
     blas: native.blas,
-    gemmPath: native.devices().gemmPath,
+    gemmPath: engine.gemmPath,
     sgemmRate: null,
     dgemmRate: null,
     bandwidth: null,
@@ -38,8 +38,8 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
 
 /** What finished results of a journal were made on, as far as any benchmark asks. */
 export function journalMachine(engine: Engine) {
-  const { cpu } = machineOf(engine);
-  return { cpu, threads: engine.threads, ...native.devices(), blas: native.blas };
+  const { cpu, threads, gemmPath, blas } = machineOf(engine);
+  return { cpu, threads, ...native.devices(), gemmPath, blas };
 }
 
 export function versions(): BenchDocument['versions'] {

@@ -1,10 +1,17 @@
+import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES } from '../model/families/names';
 import { ROPE_FACTORS } from '../model/from-gguf';
-import { llama3Factors } from '../model/rope-factors';
+import { isReadable, llama3Factors } from '../model/rope-factors';
 import type { GgufEntry } from './container';
-import type { ExportDtype, ExportPlan, ExportRequest, PlannedTensor } from './export-plan';
+import {
+  type ExportDtype,
+  type ExportPlan,
+  type ExportRequest,
+  type PlannedTensor,
+  storedAs,
+} from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
 
@@ -22,14 +29,19 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     source: request.architecture,
     added: request.addedBias ?? {},
     names: GGUF_NAMES,
-    matrixDtype: dtype,
-    // llama.cpp keeps vectors in F32: its additions and norms take nothing else.
-    vectorDtype: 'F32',
+    stored: storedAs('gguf', dtype),
     interleavedRope: deci || gguf.interleavedRope,
   });
   const { rope, headDim, slidingWindow, maxPositions } = pruned;
   if (rope?.llama3) {
     const values = llama3Factors(rope.llama3, rope.theta, headDim);
+    if (!isReadable(values, rope.theta, headDim)) {
+      throw new StruPruneError(
+        'ERR_UNSUPPORTED',
+        "GGUF holds Llama 3's rope scaling as a table, from which these parameters cannot be read again",
+        'use --format hf',
+      );
+    }
     tensors.push(ropeFactors(values));
   }
   // llama.cpp's llama blocks look back without limit; inside the window both are the same.

@@ -5,7 +5,7 @@ import type { Architecture } from '../model/architecture';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
-import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
+import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
 
@@ -46,8 +46,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     source: request.architecture,
     added: request.addedBias ?? {},
     names: family.hf.names,
-    matrixDtype: dtype,
-    vectorDtype: dtype,
+    stored: storedAs('hf', dtype),
     interleavedRope: false,
   });
   const config = {

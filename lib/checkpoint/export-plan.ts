@@ -1,4 +1,4 @@
-import type { Architecture, BlockRole, Dtype, ModelRole } from '../model/architecture';
+import type { Architecture, BlockRole, Dtype, ModelRole, Stored } from '../model/architecture';
 import type { BiasName } from '../model/family';
 import type { GgufEntry } from './container';
 import type { ExportFormat, ExportKind } from './export-table';
@@ -45,6 +45,11 @@ export interface ExportRequest {
 }
 
 export type ExportDtype = Extract<Dtype, 'F32' | 'F16' | 'BF16' | 'Q8_0'>;
+
+/** What an output of this dtype holds. llama.cpp keeps vectors in F32: its additions and norms take nothing else. */
+export function storedAs(format: ExportFormat, dtype: ExportDtype): Stored {
+  return { matrices: dtype, vectors: format === 'gguf' ? 'F32' : dtype };
+}
 
 export interface ExportPlan {
   kind: ExportKind;

@@ -1,4 +1,4 @@
-import type { Architecture, Dtype, ModelRole } from '../model/architecture';
+import type { Architecture, ModelRole, Stored } from '../model/architecture';
 import { blockRoles, blockShape, modelShapes } from '../model/axes';
 import { ropeHeads } from '../model/bind';
 import { blockTensorName, type TensorNames } from '../model/family';
@@ -11,15 +11,14 @@ interface TensorPlan {
   source: Architecture;
   added: Partial<Record<'o' | 'down', boolean>>;
   names: TensorNames;
-  matrixDtype: Dtype;
-  vectorDtype: Dtype;
+  stored: Stored;
   interleavedRope: boolean;
 }
 
 /** All tensors of the output in file order: embeddings, blocks, final norm, head. */
 export function planTensors(plan: TensorPlan): PlannedTensor[] {
-  const { output, names } = plan;
-  const dtypeOf = (shape: number[]) => (shape.length > 1 ? plan.matrixDtype : plan.vectorDtype);
+  const { output, names, stored } = plan;
+  const dtypeOf = (shape: number[]) => (shape.length > 1 ? stored.matrices : stored.vectors);
   const outside = Object.entries(modelShapes(output)).map(([name, shape]): PlannedTensor => {
     const role = name as ModelRole;
     return {

@@ -32,6 +32,7 @@ export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
     cpu: cpus()[0]?.model ?? 'unknown',
     blas: native.blas,
     ...native.devices(),
+    gemmPath: engine.gemmPath,
     threads: engine.threads,
     sgemmRate: await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS),
     cuda: onlyAsked(await probeGpus(), options.device),

@@ -37,6 +37,8 @@ export class Engine implements AsyncDisposable {
   /** @internal */
   readonly handle: EngineHandle;
   readonly threads: number;
+  /** The library and the precision of its float products, as `devices` names them. */
+  readonly gemmPath: string;
   readonly #machine: z.output<typeof schema>;
   /** Settles when the engine has its device. */
   #attached: Promise<void> | undefined;
@@ -57,9 +59,9 @@ export class Engine implements AsyncDisposable {
     const { threads, memory, bf16, device } = this.#machine;
     indexOf(device);
     requireMoreThanReserve(memory, threads);
-    native.chooseGemmPath(bf16);
     this.threads = threads;
-    this.handle = native.createEngine(threads, nativeLimit(memory, threads));
+    this.gemmPath = native.gemmPathOf(bf16);
+    this.handle = native.createEngine(threads, nativeLimit(memory, threads), bf16);
     this.#forgetExit = abortAtExit(this.handle);
   }
 

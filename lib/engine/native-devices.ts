@@ -9,7 +9,7 @@ export interface CpuFeatures {
 
 export interface NativeDevices {
   /** Features count only when the system also saves their registers. Paths: the fastest f32 one first. */
-  devices(): { features: CpuFeatures; gemmPaths: string[]; gemmPath: string };
-  /** Chooses the fastest GEMM path for the whole process; bf16 only where the hardware has it. */
-  chooseGemmPath(allowBf16: boolean): string;
+  devices(): { features: CpuFeatures; gemmPaths: string[] };
+  /** The fastest GEMM path, which an engine takes; bf16 only where the hardware has it. */
+  gemmPathOf(allowBf16: boolean): string;
 }

@@ -10,6 +10,7 @@ import type {
   Dtype,
   ModelRole,
   Rope,
+  Stored,
   TensorRef,
 } from '../model/architecture';
 import { packageRoot } from '../package-root';
@@ -72,7 +73,7 @@ export interface EndsSpec {
   positionOffset: number;
   norm: 'rms' | 'layer';
   eps: number;
-  stored: Dtype;
+  stored: Stored;
 }
 
 export interface SiteRun {
@@ -120,7 +121,7 @@ export interface NativeAddon
     metadata: Record<string, GgufValue>;
     metadataTypes: Record<string, string>;
   };
-  createEngine(threads: number, memoryLimit: number): EngineHandle;
+  createEngine(threads: number, memoryLimit: number, allowBf16: boolean): EngineHandle;
   setAbort(engine: EngineHandle, abort: boolean): void;
   memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number };
   /** Largest resident size of the process so far, bytes. */
@@ -172,7 +173,7 @@ export interface NativeAddon
     spec: BlockSpec,
     tensors: Partial<Record<BlockRole, TensorRef>>,
     files: FileHandle[],
-    stored: Dtype,
+    stored: Stored,
   ): Promise<BlockHandle>;
   runSite(engine: EngineHandle, block: BlockHandle, site: Site, run: SiteRun): Promise<void>;
   /** hidden += X[:, columns] Wᵀ + bias for activations kept by runSite. */
@@ -193,7 +194,7 @@ export interface NativeAddon
   ): Promise<void>;
   setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
   blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
-  /** Rounds o or down and their bias to the stored dtype. */
+  /** Rounds o or down and their bias to what is stored. */
   finishSite(engine: EngineHandle, block: BlockHandle, site: Site): Promise<void>;
   /** Keeps G = Gram ÷ tokens as rows of a matrix. */
   storeMetric(

@@ -1,4 +1,4 @@
-import type { Architecture, BlockRole, Dtype, ModelSource } from '../model/architecture';
+import type { Architecture, BlockRole, ModelSource, Stored } from '../model/architecture';
 import { type Engine, orRelease, using } from './engine';
 import {
   type BlockHandle,
@@ -15,23 +15,26 @@ import { pageRows } from './native-bytes';
 /** Sites of a block in the order in which they run. */
 export const SITES: readonly Site[] = ['attention', 'ffn'];
 
+/** Weights as they are. */
+export const AS_IS: Stored = { matrices: 'F32', vectors: 'F32' };
+
 /** One open model on one engine: opens its files and hands out blocks, one at a time. */
 export class Session {
   readonly engine: Engine;
   readonly source: ModelSource;
-  /** What every weight is rounded to when it is read: the dtype of the output to come, F32 = as it is. */
-  readonly stored: Dtype;
+  /** What every weight is rounded to when it is read: what the output to come holds. */
+  readonly stored: Stored;
   /** Folder for what blocks do not have in memory; '' = all of them is there. */
   readonly scratch: string;
   readonly files: FileHandle[];
   readonly ends: EndsHandle;
 
-  constructor(engine: Engine, source: ModelSource, stored: Dtype = 'F32', scratch = '') {
+  constructor(engine: Engine, source: ModelSource, stored: Stored = AS_IS, scratch = '') {
     this.engine = engine;
     this.source = source;
     this.stored = stored;
     this.scratch = scratch;
-    this.files = source.files.map((path) => native.openFile(path));
+    this.files = openAll(source.files);
     const { architecture } = source;
     this.ends = native.createEnds(
       {
@@ -130,6 +133,17 @@ export class Session {
   dispose(): void {
     for (const file of this.files) native.release(file);
     native.release(this.ends);
+  }
+}
+
+function openAll(paths: readonly string[]): FileHandle[] {
+  const files: FileHandle[] = [];
+  try {
+    for (const path of paths) files.push(native.openFile(path));
+    return files;
+  } catch (error) {
+    for (const file of files) native.release(file);
+    throw error;
   }
 }
 

@@ -114,6 +114,12 @@ export type Dtype =
   | 'Q5_K'
   | 'Q6_K';
 
+/** What the tensors of a file are stored as. */
+export interface Stored {
+  matrices: Dtype;
+  vectors: Dtype;
+}
+
 /** Where a tensor lies: enough for the native side to map and dequantise any row range of it. */
 export interface TensorRef {
   /** Name in the file, for messages. */

@@ -5,7 +5,7 @@ import { GGUF_NAMES } from './families/names';
 import { BIAS_NAMES, type BiasName, blockTensorName, type Family } from './family';
 import { Fields } from './fields';
 import { zipWidths } from './from-config';
-import { llama3FromFactors } from './rope-factors';
+import { llama3FromFactors, stretchesNothing } from './rope-factors';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
 export interface GgufTensors {
@@ -158,7 +158,7 @@ function ropeFromGguf(
     const table = tensors.vector(ROPE_FACTORS);
     const llama3 = llama3FromFactors(table, theta, headDim);
     if (llama3 !== null) rope.llama3 = llama3;
-    else if (table.length !== headDim / 2 || table.some((value) => value !== 1)) {
+    else if (!stretchesNothing(table, headDim)) {
       throw unsupported(
         where,
         `${ROPE_FACTORS} of another rule than Llama 3's`,

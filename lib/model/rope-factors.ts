@@ -67,6 +67,15 @@ export function llama3FromFactors(
   return null;
 }
 
+/** Whether from-gguf.ts takes such a table. */
+export function isReadable(factors: Float32Array, theta: number, headDim: number): boolean {
+  return stretchesNothing(factors, headDim) || llama3FromFactors(factors, theta, headDim) !== null;
+}
+
+export function stretchesNothing(factors: Float32Array, headDim: number): boolean {
+  return factors.length === headDim / 2 && factors.every((value) => value === 1);
+}
+
 function smoothOf(divisor: number, factor: number): number {
   return (1 / divisor - 1 / factor) / (1 - 1 / factor);
 }

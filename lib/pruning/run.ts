@@ -55,7 +55,7 @@ export async function openRun(
     sized ? await tokenizerBytes(source, settings.format, signal) : 0,
   );
   await turn();
-  const { dtype, window } = setup;
+  const { window } = setup;
   const { architecture } = source;
   await requireCalibrationFiles(setup);
   const maxTokens = settings.calibrationTokens;
@@ -78,7 +78,7 @@ export async function openRun(
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
-  const session = new Session(engine, source, dtype, setup.settings.scratch);
+  const session = new Session(engine, source, setup.stored, setup.settings.scratch);
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';

@@ -6,13 +6,14 @@ import {
   type ExportPlan,
   planExport,
   roundingFor,
+  storedAs,
   weightFileBytes,
 } from '../checkpoint/export';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
-import type { Architecture, ModelSource } from '../model/architecture';
+import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
@@ -35,6 +36,7 @@ export interface Setup {
   /** null: StruPrune. */
   method: Method | null;
   dtype: ExportDtype;
+  stored: Stored;
   layers: Layer[];
   window: number;
   /** Of a GGUF output, where a target in bytes asks for it; else 0. */
@@ -97,6 +99,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     settings: { ...settings, ...feedback, allocation },
     method,
     dtype,
+    stored: storedAs(settings.format, dtype),
     layers: layersOf(architecture, settings, dtype),
     window,
     tokenizerBytes,

@@ -98,7 +98,9 @@ async function once<T>(
 function placesKey({ session, ids, window, layers }: SurveyInput, needs: string): string {
   const places = layers.map(({ site }) => site);
   const scope = [...new Set(places)].sort().join('+');
-  return [needs, `scope ${scope}`, `${ids.length} tokens by ${window}`, session.stored].join(', ');
+  const { matrices, vectors } = session.stored;
+  const stored = `${matrices} and ${vectors}`;
+  return [needs, `scope ${scope}`, `${ids.length} tokens by ${window}`, stored].join(', ');
 }
 
 /** Everything that changes the curves: see surveyCurves. */

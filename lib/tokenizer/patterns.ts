@@ -99,6 +99,7 @@ export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
   },
   {
     names: ['tekken'],
+    addBos: true,
     steps: [split(TEKKEN_PATTERN), byteLevel(false)],
     ignoreMerges: true,
     normalizer: null,

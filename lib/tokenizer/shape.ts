@@ -36,6 +36,7 @@ export function checkTokenizerJson(json: TokenizerJson, folder: string): void {
 /** @throws StruPruneError ERR_TOKENIZER naming the part of tokenizer_config.json that is something else than it must be */
 export function checkTokenizerConfig(config: TokenizerConfig, folder: string): void {
   const { chat_template: template = null, added_tokens_decoder: added } = config;
+  const isFlag = (value: unknown) => typeof (value ?? false) === 'boolean';
   const sound: [part: string, holds: boolean][] = [
     [
       'chat_template',
@@ -47,6 +48,8 @@ export function checkTokenizerConfig(config: TokenizerConfig, folder: string): v
         ([id, token]) => isId(Number(id)) && hasText(token, 'content'),
       ),
     ],
+    ['add_bos_token', isFlag(config.add_bos_token)],
+    ['add_eos_token', isFlag(config.add_eos_token)],
   ];
   requireAll(sound, join(folder, 'tokenizer_config.json'));
 }

@@ -42,9 +42,8 @@ export function ggufMetadataFromTokenizer(
   }
   const addBos = tokenizerConfig.add_bos_token ?? addsBos(tokenizerJson, tokenizerConfig);
   entries[`${GGML}add_bos_token`] = bool(addBos);
-  if (tokenizerConfig.add_eos_token !== undefined) {
-    entries[`${GGML}add_eos_token`] = bool(tokenizerConfig.add_eos_token);
-  }
+  const addEos = tokenizerConfig.add_eos_token ?? null;
+  if (addEos !== null) entries[`${GGML}add_eos_token`] = bool(addEos);
   const template = chatTemplate(tokenizerConfig);
   if (template !== null) entries['tokenizer.chat_template'] = string(template);
   return entries;

@@ -52,8 +52,8 @@ export interface TokenizerConfig {
   eos_token?: SpecialToken;
   unk_token?: SpecialToken;
   pad_token?: SpecialToken;
-  add_bos_token?: boolean;
-  add_eos_token?: boolean;
+  add_bos_token?: boolean | null;
+  add_eos_token?: boolean | null;
   chat_template?: string | { name: string; template: string }[] | null;
   clean_up_tokenization_spaces?: boolean;
   [key: string]: unknown;

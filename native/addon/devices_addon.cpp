@@ -15,7 +15,7 @@ Napi::Value PathName(Napi::Env env, GemmPath path) {
   return Napi::String::New(env, std::string(NameOf(path)));
 }
 
-// () -> {features: {avx2, avx512, avx512Bf16, amxBf16}, gemmPaths: string[], gemmPath: string}
+// () -> {features: {avx2, avx512, avx512Bf16, amxBf16}, gemmPaths: string[]}
 Napi::Value Devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const CpuFeatures& cpu = HostCpu();
@@ -30,21 +30,19 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("features", features);
   result.Set("gemmPaths", paths);
-  result.Set("gemmPath", PathName(env, CurrentGemmPath()));
   return result;
 }
 
-// (allowBf16: boolean) -> name of the path that all products of the process take from here
-Napi::Value ChooseGemmPath(const Napi::CallbackInfo& info) {
-  SetGemmPath(BestGemmPath(GetBool(info[0], "allowBf16")));
-  return PathName(info.Env(), CurrentGemmPath());
+// (allowBf16: boolean) -> name of the path that the products of such an engine take
+Napi::Value GemmPathOf(const Napi::CallbackInfo& info) {
+  return PathName(info.Env(), BestGemmPath(GetBool(info[0], "allowBf16")));
 }
 
 }  // namespace
 
 void InitDevices(Napi::Env env, Napi::Object exports) {
   Export<Devices>(env, exports, "devices");
-  Export<ChooseGemmPath>(env, exports, "chooseGemmPath");
+  Export<GemmPathOf>(env, exports, "gemmPathOf");
 }
 
 }  // namespace struprune::addon

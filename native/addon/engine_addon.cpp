@@ -12,6 +12,7 @@
 #include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
+#include "ops/gemm_path.h"
 #include "tiles/strips.h"
 
 namespace struprune::addon {
@@ -19,10 +20,12 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-// (threads, memoryLimit) -> engine
+// (threads, memoryLimit, allowBf16: boolean) -> engine
 Napi::Value CreateEngine(const Info& info) {
-  return MakeHandle(
-      info.Env(), std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit")));
+  const GemmPath path = BestGemmPath(GetBool(info[2], "allowBf16"));
+  return MakeHandle(info.Env(),
+                    std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
+                                              [path] { SetGemmPath(path); }));
 }
 
 // (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.
@@ -258,7 +261,7 @@ Napi::Value LoadBlock(const Info& info) {
   const auto store = GetHandle<PageStore>(info[1], "store");
   const auto spec = GetBlockSpec(GetObject(info[2], "spec"));
   const auto sources = GetBlockTensors(GetObject(info[3], "tensors"), GetArray(info[4], "files"));
-  const Dtype stored = GetDtype(info[5]);
+  const Stored stored = GetStored(info[5]);
   auto block = std::make_shared<std::shared_ptr<Block>>();
   return RunOn(
       info.Env(), context,

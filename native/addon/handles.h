@@ -97,6 +97,7 @@ inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
       env,
       [context, work = std::move(work)] {
         std::lock_guard lock(context->job);
+        if (context->enter) context->enter();
         context->CheckAbort();
         work();
       },

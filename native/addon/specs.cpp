@@ -39,6 +39,11 @@ Dtype GetDtype(const Napi::Value& value) {
   return *dtype;
 }
 
+Stored GetStored(const Napi::Value& value) {
+  const auto object = GetObject(value, "stored");
+  return {GetDtype(object.Get("matrices")), GetDtype(object.Get("vectors"))};
+}
+
 Role GetRole(const Napi::Value& value) {
   const std::string name = GetString(value, "role");
   const auto at = std::find(kRoleNames.begin(), kRoleNames.end(), name);
@@ -124,7 +129,7 @@ EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
   spec.position_offset = Size(object, "positionOffset");
   spec.norm = GetNorm(object);
   spec.eps = static_cast<float>(Number(object, "eps"));
-  spec.stored = GetDtype(object.Get("stored"));
+  spec.stored = GetStored(object.Get("stored"));
   spec.embedding = GetTensor(refs, "embedding", files);
   spec.positions = GetTensor(refs, "positions", files);
   spec.project_in = GetTensor(refs, "projectIn", files);

@@ -21,6 +21,8 @@ std::array<std::optional<TensorSource>, kRoles> GetBlockTensors(const Napi::Obje
 EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
                      const Napi::Array& files);
 Dtype GetDtype(const Napi::Value& value);
+// {matrices, vectors}
+Stored GetStored(const Napi::Value& value);
 Role GetRole(const Napi::Value& value);
 SiteKind GetSite(const Napi::Value& value);
 

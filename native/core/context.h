@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "core/budget.h"
 #include "core/error.h"
@@ -14,8 +16,11 @@ namespace struprune {
 class CudaDevice;
 
 struct Context {
-  Context(size_t threads, size_t memory_limit)
-      : pool(threads), budget(std::make_shared<MemoryBudget>(memory_limit)) {}
+  // `enter_thread` is run by every thread of the pool, and by one that starts a job.
+  Context(size_t threads, size_t memory_limit, std::function<void()> enter_thread = {})
+      : enter(std::move(enter_thread)),
+        pool(threads, enter),
+        budget(std::make_shared<MemoryBudget>(memory_limit)) {}
 
   // Throws ERR_ABORTED once the owner has asked to stop; called between tiles.
   void CheckAbort() const {
@@ -26,6 +31,7 @@ struct Context {
     return Buffer<T>(budget, count);
   }
 
+  const std::function<void()> enter;
   ThreadPool pool;
   std::shared_ptr<CudaDevice> gpu;  // null: everything runs on the CPU
   std::shared_ptr<MemoryBudget> budget;

@@ -8,10 +8,13 @@
 
 namespace struprune {
 
-ThreadPool::ThreadPool(size_t threads) {
+ThreadPool::ThreadPool(size_t threads, const std::function<void()>& enter) {
   try {
     for (size_t worker = 1; worker < threads; ++worker) {
-      workers_.emplace_back([this, worker] { Work(worker); });
+      workers_.emplace_back([this, worker, enter] {
+        if (enter) enter();
+        Work(worker);
+      });
     }
   } catch (const std::system_error& error) {
     const size_t made = size();

@@ -14,9 +14,9 @@ namespace struprune {
 
 class ThreadPool {
  public:
-  // threads >= 1; the calling thread is one of them. Throws ERR_ARGUMENT where the system gives no
-  // more.
-  explicit ThreadPool(size_t threads);
+  // threads >= 1; the calling thread is one of them. The others run `enter` first. Throws
+  // ERR_ARGUMENT where the system gives no more.
+  explicit ThreadPool(size_t threads, const std::function<void()>& enter = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

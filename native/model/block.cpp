@@ -56,7 +56,7 @@ bool IsVector(Role role) {
 }
 
 Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
-             const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored,
+             const std::array<std::optional<TensorSource>, kRoles>& sources, Stored stored,
              StripSize strip)
     : context_(std::move(context)),
       store_(std::move(store)),
@@ -74,7 +74,6 @@ std::unique_ptr<PagedMatrix> Block::MakeMatrix(size_t rows, size_t cols) const {
   return std::make_unique<PagedMatrix>(store_, rows, cols, strips.side());
 }
 
-// Vectors stay F32 where matrices are quantised, and F16 or BF16 with them.
 void Block::Load(Role role, const TensorSource& source) {
   const auto [rows, cols] = Shape{source.rows, source.cols};
   if (IsVector(role)) {
@@ -101,7 +100,7 @@ void Block::Load(Role role, const TensorSource& source) {
       const size_t some = std::min(kRows, count - done);
       LoadRows(source, row + done, some, to.data() + done * cols);
       if (role != Role::kO && role != Role::kDown) {
-        RoundTo(stored_, some, cols, to.data() + done * cols);
+        RoundTo(stored_.matrices, some, cols, to.data() + done * cols);
       }
     }
   });
@@ -130,13 +129,13 @@ void Block::CheckShape(Role role) const {
 }
 
 void Block::Round(Role role) {
-  if (!has(role) || stored_ == Dtype::F32) return;
+  if (!has(role)) return;
   if (IsVector(role)) {
-    if (stored_ == Dtype::Q8_0) return;
     Buffer<float>& vector = vectors_[Index(role)];
-    RoundTo(stored_, 1, vector.size(), vector.data());
+    RoundTo(stored_.vectors, 1, vector.size(), vector.data());
     return;
   }
+  if (stored_.matrices == Dtype::F32) return;
   const auto [rows, cols] = shape(role);
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *matrices_[Index(role)];
@@ -145,7 +144,7 @@ void Block::Round(Role role) {
     context_->CheckAbort();
     const size_t count = matrix.Run(i * strip, strip);
     const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);
-    RoundTo(stored_, count, cols, values.data());
+    RoundTo(stored_.matrices, count, cols, values.data());
   });
 }
 

@@ -84,7 +84,7 @@ class Block {
   // other than o and down are rounded to `stored` at once, o and down when Finish is called.
   // Matrices lie in the store.
   Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
-        const std::array<std::optional<TensorSource>, kRoles>& sources, Dtype stored,
+        const std::array<std::optional<TensorSource>, kRoles>& sources, Stored stored,
         StripSize strip = {});
 
   const BlockSpec& spec() const { return spec_; }
@@ -110,13 +110,13 @@ class Block {
   void SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias);
   void SetBias(SiteKind site, std::span<const float> bias);
   // Replaces a weight by what fill(first, count, rows[count, cols]) writes for strip after strip,
-  // rounded to the stored dtype.
+  // rounded to what is stored.
   void Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill);
   // The same for a vector. Throws ERR_ARGUMENT where `values` has another size.
   void Replace(Role role, std::span<const float> values);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
-  // Rounds o or down, and biases, to the stored dtype: what propagates is what the file will hold.
+  // Rounds o or down, and biases, to what is stored: what propagates is what the file will hold.
   void Finish(SiteKind site);
   // Rows [row, row + count) of a tensor encoded for a file; rope_heads interleaves rows for GGUF.
   // Throws ERR_UNSUPPORTED, ERR_NAN where the dtype cannot hold them.
@@ -143,7 +143,7 @@ class Block {
   std::shared_ptr<Context> context_;
   std::shared_ptr<PageStore> store_;
   BlockSpec spec_;
-  Dtype stored_;
+  Stored stored_;
   StripSize strip_;
   std::array<std::optional<Shape>, kRoles> shapes_;
   std::array<Buffer<float>, kRoles> vectors_;

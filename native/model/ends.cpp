@@ -17,8 +17,8 @@ constexpr size_t kScoreRows = 8192;
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out) {
   LoadRows(source, row, count, out);
-  if (source.rows == 1 && spec.stored == Dtype::Q8_0) return;
-  RoundTo(spec.stored, count, source.cols, out);
+  const auto [matrices, vectors] = spec.stored;
+  RoundTo(source.rows == 1 ? vectors : matrices, count, source.cols, out);
 }
 
 Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,

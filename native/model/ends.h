@@ -21,8 +21,8 @@ struct EndsSpec {
   size_t position_offset = 0;  // rows of the position table to skip
   NormKind norm = NormKind::kRms;
   float eps = 1e-5f;
-  // What the output file will hold: tables are rounded to it as they are read.
-  Dtype stored = Dtype::F32;
+  // Everything is rounded to it as it is read.
+  Stored stored;
   std::optional<TensorSource> embedding, positions, project_in, project_out, final_norm,
       final_norm_bias,
       head;  // head absent: tied to the embedding
@@ -30,7 +30,7 @@ struct EndsSpec {
   const TensorSource& head_source() const { return head ? *head : *embedding; }
 };
 
-// rows of a tensor as floats, rounded to `stored` (matrices only, where it is Q8_0).
+// Rows of a tensor as floats, rounded to `stored`; one of a single row is a vector.
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out);
 

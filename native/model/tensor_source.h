@@ -24,6 +24,12 @@ struct TensorSource {
   size_t rope_heads = 0;
 };
 
+// What the output file will hold: GGUF has vectors in F32, whatever its matrices are.
+struct Stored {
+  Dtype matrices = Dtype::F32;
+  Dtype vectors = Dtype::F32;
+};
+
 // Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when
 // a value is not finite.
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);

@@ -1,7 +1,6 @@
 #include "ops/gemm_path.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 
 #include "core/error.h"
@@ -16,8 +15,8 @@ constexpr bool kHasOneDnn = true;
 constexpr bool kHasOneDnn = false;
 #endif
 
-std::atomic<GemmPath>& Current() {
-  static std::atomic<GemmPath> path{BestGemmPath(false)};
+GemmPath& Current() {
+  thread_local GemmPath path = BestGemmPath(false);
   return path;
 }
 
@@ -50,7 +49,7 @@ GemmPath BestGemmPath(bool allow_bf16) {
   return allow_bf16 && paths.back() == GemmPath::kOneDnnBf16 ? paths.back() : paths.front();
 }
 
-GemmPath CurrentGemmPath() { return Current().load(std::memory_order_relaxed); }
+GemmPath CurrentGemmPath() { return Current(); }
 
 void SetGemmPath(GemmPath path) {
   const std::vector<GemmPath> paths = AvailableGemmPaths();
@@ -60,7 +59,7 @@ void SetGemmPath(GemmPath path) {
                     " needs a build with oneDNN, and bf16 a processor with AVX512_BF16 or AMX",
                 "run `struprune-native devices` for the paths of this machine");
   }
-  Current().store(path, std::memory_order_relaxed);
+  Current() = path;
 }
 
 }  // namespace struprune

@@ -25,8 +25,8 @@ std::vector<GemmPath> AvailableGemmPaths();
 // The fastest available path; a bf16 one only when the user allows the loss of precision.
 GemmPath BestGemmPath(bool allow_bf16);
 
-// The path in use: BestGemmPath(false) until SetGemmPath. Setting throws ERR_UNSUPPORTED for a path
-// that is not available. Process-wide; not to be changed while products run.
+// The path that products of this thread take: BestGemmPath(false) until SetGemmPath. Setting throws
+// ERR_UNSUPPORTED for a path that is not available.
 GemmPath CurrentGemmPath();
 void SetGemmPath(GemmPath path);
 

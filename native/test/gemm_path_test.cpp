@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <random>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "core/context.h"
 #include "core/error.h"
 #include "ops/cpu_features.h"
 #include "ops/gemm.h"
@@ -108,6 +110,21 @@ TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
   EXPECT_TRUE(IsAvailable(BestGemmPath(true)));
   if (!HostCpu().avx512_bf16 && !HostCpu().amx_bf16) {
     EXPECT_FALSE(IsAvailable(GemmPath::kOneDnnBf16));
+  }
+}
+
+TEST(GemmPaths, EveryContextHasItsOwn) {
+  for (GemmPath path : AvailableGemmPaths()) {
+    std::atomic<size_t> entered{0}, others{0};
+    Context context(4, 0, [&] {
+      ++entered;
+      SetGemmPath(path);
+    });
+    context.pool.ParallelFor(
+        64, [&](size_t, size_t worker) { others += worker > 0 && CurrentGemmPath() != path; });
+    EXPECT_EQ(entered, 3u) << "the caller enters by itself";
+    EXPECT_EQ(others, 0u);
+    EXPECT_EQ(CurrentGemmPath(), BestGemmPath(false));
   }
 }
 

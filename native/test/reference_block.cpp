@@ -197,7 +197,7 @@ Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
     sources[r] = FloatTensor(std::string(kRoleNames[r]), values.size() / cols, cols, values);
   }
   if (!store) store = std::make_shared<PageStore>(context, 0, "");
-  return Block(context, store, spec, sources, Dtype::F32, strip);
+  return Block(context, store, spec, sources, Stored{}, strip);
 }
 
 Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& w, size_t window,

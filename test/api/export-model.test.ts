@@ -1,5 +1,13 @@
 /** A model in another format computes what it did, and the whole way there and back gives the same weights. */
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { evaluate, exportModel, openModel } from '../../lib';
@@ -41,6 +49,21 @@ test('chat templates come along, the named ones too', async (t) => {
     t.is(readFileSync(join(output, name), 'utf8'), `{{ '${name}' }}`);
   }
   t.false(existsSync(join(output, named, 'notes.txt')));
+});
+
+test('nothing is left of an output whose source went away after it was opened', async (t) => {
+  const model = work.path('gone');
+  cpSync(MODEL, model, { recursive: true });
+  const opened = await openModel(model);
+  rmSync(join(model, 'model.safetensors'));
+  const folder = work.path('empty');
+  mkdirSync(folder);
+  for (const output of ['out', 'out.gguf']) {
+    await t.throwsAsync(exportModel(opened, { output: join(folder, output) }), {
+      code: 'ERR_NOT_FOUND',
+    });
+  }
+  t.deepEqual(readdirSync(folder), []);
 });
 
 test('what is refused leaves nothing', async (t) => {

@@ -256,6 +256,19 @@ test('GGUF: llama stays llama where blocks are alike, q and k interleaved, vecto
   t.is(factors.values![7], 8);
 });
 
+test("GGUF: a table of Llama 3's rule that cannot be read back is refused before any work", (t) => {
+  // So close to the low factor that no wave length lies between: none is interpolated.
+  const config = fixtureConfig('llama3-tied');
+  const rope_parameters = { ...(config.rope_parameters as object), high_freq_factor: 1.001 };
+  const architecture = architectureFromConfig({ ...config, rope_parameters }, 'odd');
+  const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
+  t.throws(() => planExport({ ...request, format: 'gguf' }), {
+    code: 'ERR_UNSUPPORTED',
+    message: /rope scaling/,
+  });
+  t.is(planExport({ ...request, format: 'hf' }).kind, 'stock');
+});
+
 test('GGUF: deci states every block, and interleaves what its source did not', (t) => {
   const { kind, metadata, tensors } = plan('qwen2', [{ ffn: 96, kv: 1 }, {}], { format: 'gguf' });
   t.is(kind, 'deci');

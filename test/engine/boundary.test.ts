@@ -11,7 +11,7 @@ import {
   native,
   type SiteRun,
 } from '../../lib/engine/native';
-import { blockSpec, Session } from '../../lib/engine/session';
+import { AS_IS, blockSpec, Session } from '../../lib/engine/session';
 import type { NativeRefit } from '../../lib/solver/native-solver';
 import { loadFixture, makeSolver } from '../solver/fixtures';
 
@@ -103,7 +103,8 @@ test(
     });
     const spec = blockSpec(session.architecture, 0);
     const load = native.loadBlock.bind(null, engine, session.engine.store(''), spec, {});
-    t.throws(() => load(none, 'F32'), refused);
+    t.throws(() => load(none, AS_IS), refused);
+    t.throws(() => load([], 'F32' as never), refused);
   }),
 );
 

@@ -29,9 +29,9 @@ async function trialLosses(layerWeights: 'probe' | 'fisher'): Promise<number[]> 
       layerWeights,
       fisherLabels: 'sampled',
     });
-    const { layers, dtype } = setUp(source, settings);
+    const { layers, stored } = setUp(source, settings);
     const ids = await readWindows(source, CALIBRATION, { window: WINDOW, maxTokens: TOKENS });
-    const session = new Session(engine, source, dtype);
+    const session = new Session(engine, source, stored);
     try {
       const survey = await surveyCurves({ session, ids, window: WINDOW, layers, settings });
       return layers.map((layer, i) => lossOf(layer, survey, i));

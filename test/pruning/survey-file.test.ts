@@ -6,7 +6,7 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
-import { Session } from '../../lib/engine/session';
+import { AS_IS, Session } from '../../lib/engine/session';
 import { readSurvey, writeSurvey } from '../../lib/pruning/survey-file';
 
 const MODEL = join(__dirname, '../../assets/tiny-opt');
@@ -17,7 +17,7 @@ test('metrics go to the disk and come back a little at a time, whatever the garb
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, 'survey');
   await using engine = new Engine({ threads: 1, memory: 64 * MIB, device: 'cpu' });
-  const session = new Session(engine, await openCheckpoint(MODEL), 'F32', folder);
+  const session = new Session(engine, await openCheckpoint(MODEL), AS_IS, folder);
   t.teardown(() => session.dispose());
   const [rows, cols] = [24 * 1024, 1024];
   const metrics = session.matrix(rows, cols, 256, folder);

@@ -137,6 +137,8 @@ test('parts of a tokenizer that are something else than they must be are named',
     ['chat_template', { chat_template: [null] }],
     ['added_tokens_decoder', { added_tokens_decoder: [null] }],
     ['added_tokens_decoder', { added_tokens_decoder: { x: { content: 'a' } } }],
+    ['add_bos_token', { add_bos_token: 'true' }],
+    ['add_eos_token', { add_eos_token: 1 }],
   ];
   const cases = [
     ...json.map(([part, edit]) => [part, { 'tokenizer.json': { ...fixture, ...edit } }] as const),
@@ -162,8 +164,8 @@ test('a folder with tokenizer.model alone says how tokenizer.json is made', (t) 
   t.regex(error.message, /only tokenizer\.model; .*save_pretrained/);
 });
 
-test('chat templates: a file of its own goes before the configuration, null is none', (t) => {
-  const read = (name: string, config: object, files: object = {}) => {
+test('in a GGUF file: a chat template in a file of its own goes before the configuration, null is none', (t) => {
+  const metadata = (name: string, config: object, files: object = {}) => {
     const path = folder(name, {
       'tokenizer.json': fixture,
       'tokenizer_config.json': config,
@@ -174,11 +176,16 @@ test('chat templates: a file of its own goes before the configuration, null is n
       tokenizerJson,
       tokenizerConfig,
       1 + Math.max(...tokenIds(tokenizerJson)),
-    )['tokenizer.chat_template']?.value;
+    );
   };
+  const read = (...input: Parameters<typeof metadata>) =>
+    metadata(...input)['tokenizer.chat_template']?.value;
   t.is(read('template-null', { chat_template: null }), undefined);
   t.is(read('template', { chat_template: 'old' }), 'old');
   t.is(read('template-file', { chat_template: 'old' }, { 'chat_template.jinja': 'new' }), 'new');
+  const nulls = metadata('flags-null', { add_bos_token: null, add_eos_token: null });
+  t.is(nulls['tokenizer.ggml.add_bos_token']?.value, false);
+  t.is(nulls['tokenizer.ggml.add_eos_token'], undefined);
 });
 
 function tokenIds({ model, added_tokens }: TokenizerJson): number[] {

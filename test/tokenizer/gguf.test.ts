@@ -136,7 +136,7 @@ test('BOS is added where the post-processor adds it', (t) => {
   t.deepEqual(metadata['tokenizer.chat_template'], { type: 'string', value: '{{ messages }}' });
 });
 
-test("a file that does not say has BOS where llama.cpp would add it: before Llama 3's", (t) => {
+test("a file that does not say has BOS where llama.cpp would add it: before Llama 3's and Tekken's", (t) => {
   const unsaid = (name: string) => {
     const { tokenizerJson, tokenizerConfig } = filesOf(name);
     const metadata = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, 700);
@@ -144,6 +144,7 @@ test("a file that does not say has BOS where llama.cpp would add it: before Llam
     return tokenizerFromGguf(metadata).tokenizerConfig.add_bos_token;
   };
   t.true(unsaid('llama3'));
+  t.true(unsaid('tekken'));
   t.false(unsaid('qwen2'));
 });
 

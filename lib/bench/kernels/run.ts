@@ -2,7 +2,7 @@
 import { using, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { KernelTiming, Roofs } from '../../engine/native-bench';
-import { Session } from '../../engine/session';
+import { AS_IS, Session } from '../../engine/session';
 import { windowFor } from '../../evaluate';
 import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
@@ -29,7 +29,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
     const tokens = Math.max(1, Math.floor(settings.tokens / window)) * window;
     const { seconds } = settings;
     const report = stageReporter(withBytes(engine, onProgress), 'measure', 4);
-    const session = new Session(engine, source, 'F32', engine.overflow);
+    const session = new Session(engine, source, AS_IS, engine.overflow);
     try {
       const before = await native.measureRoofs(engine.handle, seconds);
       report(1, 'roofs');

@@ -38,10 +38,10 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
       scratch,
       dtype: 'f32',
     });
-    const { layers, window, dtype } = setUp(source, settings);
+    const { layers, window, stored } = setUp(source, settings);
     const limits = { window, maxTokens: calibrationTokens, signal };
     const { about: calibration, ids } = await tokenise(source, path, limits);
-    const session = new Session(engine, source, dtype, scratch);
+    const session = new Session(engine, source, stored, scratch);
     const sites: BenchMaskSite[] = [];
     try {
       const onStage = withBytes(engine, onProgress);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { readWindows } from '../../calibration/text';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import { Session } from '../../engine/session';
+import { AS_IS, Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import { evaluateIds, windowFor } from '../../evaluate';
 import { exportOn } from '../../export-model';
@@ -234,7 +234,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
 }
 
 async function perplexityOf({ engine, pruning, evalIds, calibration }: Run): Promise<number> {
-  const session = new Session(engine, await sourceOf(pruning.output), 'F32', engine.overflow);
+  const session = new Session(engine, await sourceOf(pruning.output), AS_IS, engine.overflow);
   try {
     const { window } = calibration.about;
     return (await evaluateIds(session, evalIds!, { window })).perplexity;

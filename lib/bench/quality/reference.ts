@@ -1,7 +1,7 @@
 /** The dense model's last hidden states on the evaluation texts, to which every pruned model is compared. */
 import { type Engine, orRelease, using } from '../../engine/engine';
 import { type MatrixHandle, native } from '../../engine/native';
-import { nextTokens, Session } from '../../engine/session';
+import { AS_IS, nextTokens, Session } from '../../engine/session';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
 import type { BenchOnText } from '../schema';
@@ -31,7 +31,7 @@ export class Reference {
     scratch: string,
     onProgress?: OnStage,
   ): Promise<Reference> {
-    const reference = new Reference(new Session(engine, source, 'F32', scratch), scratch);
+    const reference = new Reference(new Session(engine, source, AS_IS, scratch), scratch);
     try {
       for (const text of texts) {
         const hidden = await lastStates(reference.#session, text, scratch, onProgress);
@@ -57,7 +57,7 @@ export class Reference {
   /** An opened checkpoint against the dense model, on all texts. */
   async compare(source: ModelSource, onProgress?: OnStage): Promise<BenchOnText[]> {
     const { engine } = this.#session;
-    const session = new Session(engine, source, 'F32', this.#scratch);
+    const session = new Session(engine, source, AS_IS, this.#scratch);
     try {
       const found: BenchOnText[] = [];
       for (const { text, hidden: dense } of this.#texts) {

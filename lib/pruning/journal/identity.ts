@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
 import { Own } from '../../own';
@@ -57,9 +58,7 @@ export interface RunFacts {
   ids: Int32Array;
   window: number;
   dtype: string;
-  threads: number;
-  /** Engine.device. */
-  device: string;
+  engine: Pick<Engine, 'threads' | 'device' | 'gemmPath'>;
 }
 
 /**
@@ -68,12 +67,13 @@ export interface RunFacts {
  * are shared out, and a library may round the products of other shapes in another way.
  */
 export function runIdentity(facts: RunFacts): Identity {
-  const { features, gemmPath } = native.devices();
+  const { features } = native.devices();
+  const { threads, device, gemmPath } = facts.engine;
   const cpu = Object.entries(features).filter(([, has]) => has);
   return {
     ...common(facts),
-    threads: facts.threads,
-    device: facts.device,
+    threads,
+    device,
     blas: native.blas,
     'GEMM path': gemmPath,
     'processor features': cpu.map(([name]) => name).join(' '),
