@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { closest } from './closest';
 import { CALL_KEYS } from './engine/engine-options';
 import { StruPruneError } from './errors';
-import { flagOf } from './wording';
+import { nameOf } from './wording';
 
 export const path = z.string().min(1).describe('a path');
 export const bytes = z.number().int().min(0).describe('bytes, as a number');
@@ -68,7 +68,7 @@ export function parse<Schema extends z.ZodType>(
   const [key] = issues[0]!.path as string[];
   if (key === undefined) throw refusal('the options are', options, 'them as an object');
   const value = (options as Record<string, unknown>)[key];
-  throw refusal(`option ${flagOf(key)} is`, value, wordsOf(properties[key] as Shape));
+  throw refusal(`option ${nameOf(key)} is`, value, wordsOf(properties[key] as Shape));
 }
 
 function unknownOption(name: string, known: readonly string[]): StruPruneError {
@@ -111,7 +111,10 @@ function wordsOf(shape: Shape): string {
 }
 
 function choicesOf(shape: Shape): string[] {
-  if (shape.description !== undefined) return [shape.description];
+  if (shape.description !== undefined) {
+    const range = shape.type === 'integer' ? ` ${rangeOf({ ...shape, ...wholeLeast(shape) })}` : '';
+    return [shape.description + range];
+  }
   if (shape.anyOf) return shape.anyOf.flatMap(choicesOf);
   if (shape.enum) return shape.enum.map((value) => `'${value}'`);
   switch (shape.type) {

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { GpuSites } from './engine/gpu-sites';
 import { native } from './engine/native';
@@ -45,6 +46,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   const { targetParams, targetSize } = checkedOptions(options);
   const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
   const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
+  if (options.output !== undefined) requireName(settings.output, settings.format);
   const source = await sourceOf(model);
   const setup = setUp(source, settings);
   const { architecture } = source;

@@ -22,7 +22,7 @@ import { type PruneOptions, type Settings, settingsOf } from './pruning/options'
 import { placesRead, placesWritten } from './pruning/places';
 import type { PruneResult } from './pruning/result';
 import { ridgeWarnings } from './pruning/ridge-warning';
-import { openRun, type Run, type Shared } from './pruning/run';
+import { openRun, type Run, type RunCalls, type Shared } from './pruning/run';
 import { settingsUsed } from './pruning/settings-used';
 import { planOutput } from './pruning/setup';
 import { solveBlocks } from './pruning/solve-blocks';
@@ -50,13 +50,17 @@ export async function prune(
   model: string | ModelSource,
   options: PruneOptions,
 ): Promise<PruneResult> {
+  // As they are now: the call's turn on its engine may come much later.
+  const settings = settingsOf(options);
+  const idle = idleOptions(options);
+  const { signal, onProgress, onWarning: listener } = options;
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();
-    const idle = idleOptions(options);
-    const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
+    const onWarning = listener && engine.listeners.hear(listener);
     for (const warning of idle) onWarning?.(warning);
     try {
-      const result = await pruneOn(engine, model, options, { surveys, resumable: true });
+      const calls = { signal, onProgress, onWarning: listener };
+      const result = await pruneOn(engine, model, settings, calls, { surveys, resumable: true });
       return { ...result, warnings: [...idle, ...result.warnings] };
     } finally {
       surveys.dispose();
@@ -64,14 +68,14 @@ export async function prune(
   });
 }
 
-/** prune() on an engine that is there, whose options hold; `shared` outlives the call. */
+/** prune() on an engine that is there; `shared` outlives the call. */
 export async function pruneOn(
   engine: Engine,
   model: string | ModelSource,
-  options: PruneOptions,
+  settings: Settings,
+  calls: RunCalls,
   shared: Shared,
 ): Promise<PruneResult> {
-  const settings = settingsOf(options);
   await turn();
   const { output, format, resume, force } = settings;
   requireName(output, format);
@@ -80,7 +84,7 @@ export async function pruneOn(
   const kind = format === 'hf' ? 'folder' : 'file';
   const journal = await Journal.open(output, kind, { resume, replace: force });
   try {
-    return await pruneWith(journal, engine, source, settings, options, shared);
+    return await pruneWith(journal, engine, source, settings, calls, shared);
   } catch (error) {
     const reason = engine.translate(error);
     if (shared.resumable) throw await journal.leave(reason);
@@ -94,23 +98,24 @@ async function pruneWith(
   engine: Engine,
   source: ModelSource,
   settings: Settings,
-  options: PruneOptions,
+  calls: RunCalls,
   shared: Shared,
 ): Promise<PruneResult> {
+  const { signal } = calls;
   const start = performance.now();
   const trafficBefore = engine.scratchTraffic;
-  const run = await openRun(engine, source, settings, options, shared);
+  const run = await openRun(engine, source, settings, calls, shared);
   try {
-    const hashes = await hashFiles(run.source, options.signal);
+    const hashes = await hashFiles(run.source, signal);
     const facts = { ...run, hashes };
-    await journal.begin(runIdentity(facts), options.signal);
+    await journal.begin(runIdentity(facts), signal);
     for (const warning of journal.warnings) run.warn(warning);
     let result = await journal.completed();
     if (!result) {
       // What can be refused is refused before the first forward pass.
-      const tokenizer = await tokenizerOutput(run.source, settings.format, options.signal);
+      const tokenizer = await tokenizerOutput(run.source, settings.format, signal);
       await checkSurvey(run, facts);
-      const dense = await before(run, options);
+      const dense = await before(run, signal);
       const decision = await decide(run, journal, facts);
       if (settings.saveCalibration !== undefined) {
         const replace = mayReplace(settings.saveCalibration, settings);
@@ -129,7 +134,7 @@ async function pruneWith(
       result = await orAbort(sink, async () => {
         const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
         const summary = summarise(run, plan, decision.allocation, solved);
-        const after = await verify(run, path, solved.expected, dense.samplesBefore, options);
+        const after = await verify(run, path, solved.expected, dense.samplesBefore, signal);
         const known: PruneResult = {
           ...summary,
           ...after,
@@ -160,7 +165,7 @@ function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) 
 }
 
 /** The dense model's perplexity and words; warns of an evaluation text that calibrates. */
-async function before(run: Run, { signal }: PruneOptions) {
+async function before(run: Run, signal: AbortSignal | undefined) {
   const { evaluation, engine, source, settings } = run;
   signal?.throwIfAborted();
   const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
@@ -191,7 +196,7 @@ async function verify(
   path: string,
   expected: number,
   samplesBefore: number[] | null,
-  { signal }: PruneOptions,
+  signal: AbortSignal | undefined,
 ) {
   const { engine, settings, ids, window, states: scratch, source } = run;
   const written = settings.format === 'gguf' ? await openGguf(path) : await openCheckpoint(path);

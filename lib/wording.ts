@@ -44,6 +44,11 @@ export function flagOf(option: string): string {
   return `--${name}`;
 }
 
+/** An option by the name that whoever reads the message gives it. */
+export function nameOf(option: string): string {
+  return asCommandLine ? flagOf(option) : option;
+}
+
 /** A word of a command, as a shell reads it. */
 export function quoted(word: string): string {
   return /^[\w./,:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

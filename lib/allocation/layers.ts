@@ -20,11 +20,11 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
       ? 'widen the scope or raise the largest layer sparsity'
       : 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another scope';
   if (budget.counted) {
-    const { unit, now, each } = budget.counted;
+    const { unit, now, each, keep } = budget.counted;
     const least = Math.ceil(now - each * most);
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the target is ${Math.floor(now - each * budget.remove)} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}`,
+      `the target is ${keep} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}`,
       most > 0 ? `ask for ${least} or more, ${wider}` : wider,
     );
   }

@@ -26,7 +26,7 @@ export interface Budget {
   /** Linear weights of all blocks, whatever the scope; sparsity = removed ÷ total. */
   total: number;
   /** What the target was given in, where that is not sparsity: how much there is now, and what one weight is of it. */
-  counted?: { unit: 'parameters' | 'bytes'; now: number; each: number };
+  counted?: { unit: 'parameters' | 'bytes'; now: number; each: number; keep: number };
 }
 
 export interface Allocation {

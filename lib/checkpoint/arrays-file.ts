@@ -87,6 +87,13 @@ export class ArraysFile {
       stored.offset + HASH_BYTES === size &&
       (await hashBefore(path, stored.offset, signal)).equals(await tail(path, stored.offset));
     if (ok) return new ArraysFile(path, metadata, byName);
+    if (!stored) {
+      throw new StruPruneError(
+        'ERR_CHECKPOINT',
+        `${path} is not a file of this program, which would have a hash of its contents`,
+        'give one that it has written',
+      );
+    }
     throw new StruPruneError(
       'ERR_CHECKPOINT',
       `${path} is damaged: its hash is not that of its contents`,

@@ -11,6 +11,9 @@ import { openHuggingFace } from './huggingface';
  * @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED
  */
 export async function openCheckpoint(path: string): Promise<ModelSource> {
+  if (path === '') {
+    throw new StruPruneError('ERR_ARGUMENT', 'the path of the model is empty', 'give one');
+  }
   const entry = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     throw new StruPruneError(
       'ERR_NOT_FOUND',

@@ -105,14 +105,18 @@ export async function requireNoMount(target: string): Promise<void> {
   );
 }
 
+function isGguf(target: string): boolean {
+  return target.toLowerCase().endsWith(GGUF);
+}
+
 /** The format that was asked for, else the one that the name of the output speaks for. */
 export function formatFor(target: string, asked: ExportFormat | undefined): ExportFormat {
-  return asked ?? (target.endsWith(GGUF) ? 'gguf' : 'hf');
+  return asked ?? (isGguf(target) ? 'gguf' : 'hf');
 }
 
 /** Loaders tell the formats apart by the name. */
 export function requireName(target: string, format: ExportFormat): void {
-  if (target.endsWith(GGUF) === (format === 'gguf')) return;
+  if (isGguf(target) === (format === 'gguf')) return;
   throw format === 'gguf'
     ? new StruPruneError(
         'ERR_ARGUMENT',

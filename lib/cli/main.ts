@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import './terminal/nursery';
 
+import { StruPruneError } from '../errors';
 import { speakAsCommandLine } from '../wording';
 import { createProgram } from './program';
 import { report } from './terminal/failure';
@@ -10,7 +11,10 @@ speakAsCommandLine();
 
 // A reader that has seen enough (`… | head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
+  if (error.code === 'EPIPE') process.exit(0);
+  const what = `the result cannot be written: ${error.message}`;
+  const mend = 'give stdout a place that takes it';
+  process.exit(report(new StruPruneError('ERR_OUTPUT', what, mend), createProgram()));
 });
 // A terminal that has gone takes no more words; the work goes on, or is cleared up after the SIGHUP.
 process.stderr.on('error', () => {});

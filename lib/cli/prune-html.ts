@@ -1,7 +1,9 @@
+import { resolve } from 'node:path';
 import { commandLine } from '../bench/document';
 import { type Named, requireApart } from '../checkpoint/apart';
+import { StruPruneError } from '../errors';
 import { type PruneOptions, settingsOf } from '../pruning/options';
-import { textsRead } from '../pruning/places';
+import { requireBeside, textsRead } from '../pruning/places';
 import type { PruneResult } from '../pruning/result';
 import { pruneReport } from '../reports';
 import { reportFile, writeReport } from './report-file';
@@ -22,6 +24,14 @@ export async function reportOf(
   const file = await reportFile(named, settings);
   const read: Named[] = [['the model itself', model], ...textsRead(settings)];
   await requireApart([[`--report ${file.path}`, file.path]], read);
+  if (!file.inOutput) requireBeside('--report', file.path, settings);
+  if (resolve(settings.saveCalibration ?? '') === file.path) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `--report and --save-calibration are both ${file.path}`,
+      'give one of them another path',
+    );
+  }
   const date = new Date().toISOString();
   const command = commandLine(process.argv.slice(2), []);
   return {

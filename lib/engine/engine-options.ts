@@ -13,7 +13,7 @@ export interface EngineOptions {
   memory?: number;
   /**
    * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the
-   * build have them; oneDNN builds only. Holds for the whole process until the next engine. Default false.
+   * build have them; oneDNN builds only. Default false.
    */
   bf16?: boolean;
   /**

@@ -9,7 +9,7 @@ import {
 } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import { copyFile } from '../checkpoint/atomic';
-import { StruPruneError } from '../errors';
+import { asStruPruneError } from '../errors';
 import type { Method, SiteStatistics } from '../methods';
 import { Own } from '../own';
 import { inTurns } from '../turns';
@@ -89,7 +89,7 @@ async function readKept(run: Run, journal: Journal, identity: Identity): Promise
   try {
     return await adoptSurvey(run, journal, identity);
   } catch (error) {
-    if (!(error instanceof StruPruneError) || error.code !== 'ERR_CHECKPOINT') throw error;
+    if (asStruPruneError(error).code !== 'ERR_CHECKPOINT') throw error;
     await journal.dropSurvey();
     run.warn('the survey in the journal is damaged: it is made again');
     return null;

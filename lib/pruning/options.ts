@@ -98,7 +98,7 @@ const schema = z.strictObject({
   multiple: count.optional(),
   maxLayerSparsity: share.default(0.9),
   maxShardBytes: bytes.positive().optional(),
-  scratch: z.string().default(tmpdir()),
+  scratch: path.default(tmpdir()),
   // 40 greedy tokens before and after
   samples: z.boolean().default(false),
   ...own,

@@ -1,5 +1,7 @@
 /** Paths that a run reads and writes, as messages name them. */
+import { resolve, sep } from 'node:path';
 import { modelFiles, type Named } from '../checkpoint/apart';
+import { StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
 import { journalFolder } from './journal/folder';
 import type { Settings } from './options';
@@ -25,6 +27,26 @@ export function placesWritten({ output, saveCalibration }: Settings): Named[] {
     ['the journal', journalFolder(output)],
     ['--save-calibration', saveCalibration],
   ]);
+}
+
+/** Refuses a file that is written beside the output where it would lie in what comes or goes with the run. */
+export function requireBeside(
+  name: string,
+  path: string,
+  { output }: Pick<Settings, 'output'>,
+): void {
+  const wholes = [
+    [resolve(output), 'the output, which appears only when it is whole'],
+    [resolve(journalFolder(output)), 'the journal, which goes with the run'],
+  ] as const;
+  for (const [whole, what] of wholes) {
+    if (resolve(path) !== whole && !resolve(path).startsWith(whole + sep)) continue;
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `${name} ${path} lies in ${what}`,
+      'give a path outside it',
+    );
+  }
 }
 
 function given(paths: readonly [name: string, path: string | undefined][]): Named[] {

@@ -1,18 +1,18 @@
 /** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
-import { resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import { readWindows } from '../calibration/text';
 import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
 import { GpuSites } from '../engine/gpu-sites';
 import { Session } from '../engine/session';
-import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
 import type { OnStage, OnWarning } from '../progress';
 import { turn } from '../turns';
 import type { PruneOptions, Settings } from './options';
+import { requireBeside } from './places';
 import { requireRoom } from './room';
-import { planInput, requireNoSliding, type Setup, setUp, surveys } from './setup';
+import { planInput, requireNoSliding, type Setup, setUp } from './setup';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
 import { tokenizerBytes } from './tokenizer-output';
@@ -32,6 +32,9 @@ export interface Run extends Setup {
   warn: OnWarning;
 }
 
+/** How a run is followed and stopped. */
+export type RunCalls = Pick<PruneOptions, 'signal' | 'onProgress' | 'onWarning'>;
+
 /** What several runs of one model on one calibration text share, each made once (lib/bench). */
 export interface Shared {
   /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
@@ -45,7 +48,7 @@ export async function openRun(
   engine: Engine,
   source: ModelSource,
   settings: Settings,
-  { signal, onProgress, onWarning }: PruneOptions,
+  { signal, onProgress, onWarning }: RunCalls,
   { ids: given, surveys }: Shared,
 ): Promise<Run> {
   const sized = settings.targetSize !== undefined;
@@ -57,7 +60,7 @@ export async function openRun(
   await turn();
   const { window } = setup;
   const { architecture } = source;
-  await requireCalibrationFiles(setup);
+  await requireCalibrationFile(setup);
   const maxTokens = settings.calibrationTokens;
   const ids =
     given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
@@ -99,32 +102,11 @@ export async function openRun(
   };
 }
 
-/** Refuses calibration files that a run has no use for, that are there, or that cannot be written. */
-async function requireCalibrationFiles(setup: Setup): Promise<void> {
-  const { saveCalibration, fromCalibration, output } = setup.settings;
-  if (saveCalibration === undefined && fromCalibration === undefined) return;
-  if (!surveys(setup)) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      'this run makes no survey: a uniform share on inputs of the model pruned so far needs none',
-      'leave --save-calibration and --from-calibration out, or choose --allocation threshold',
-    );
-  }
-  if (saveCalibration !== undefined && fromCalibration !== undefined) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      '--save-calibration and --from-calibration exclude each other',
-      'leave one of them out',
-    );
-  }
+/** Refuses a calibration file that is there, or that cannot be written. */
+async function requireCalibrationFile(setup: Setup): Promise<void> {
+  const { saveCalibration } = setup.settings;
   if (saveCalibration === undefined) return;
-  const [kept, target] = [resolve(saveCalibration), resolve(output)];
-  if (kept === target || kept.startsWith(target + sep)) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `--save-calibration ${saveCalibration} lies in the output, which appears only when it is whole`,
-      'give a path outside it',
-    );
-  }
+  requireBeside('--save-calibration', saveCalibration, setup.settings);
+  const kept = resolve(saveCalibration);
   await requireWritable(kept, { replace: mayReplace(kept, setup.settings) });
 }

@@ -104,6 +104,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     window,
     tokenizerBytes,
   };
+  requireCalibrationUse(setup);
   // A first look at the output: what nothing can hold is refused now.
   const { removed } = uniformAllocation(setup);
   if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
@@ -157,6 +158,26 @@ export function requireNoSliding(
     `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
     `choose --window ${slidingWindow} or less, or --format hf`,
   );
+}
+
+/** Refuses calibration files that a run has no use for. */
+function requireCalibrationUse(setup: Setup): void {
+  const { saveCalibration, fromCalibration } = setup.settings;
+  if (saveCalibration === undefined && fromCalibration === undefined) return;
+  if (!surveys(setup)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'this run makes no survey: a uniform share on inputs of the model pruned so far needs none',
+      'leave --save-calibration and --from-calibration out, or choose --allocation threshold',
+    );
+  }
+  if (saveCalibration !== undefined && fromCalibration !== undefined) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--save-calibration and --from-calibration exclude each other',
+      'leave one of them out',
+    );
+  }
 }
 
 /** Whether a run makes a dense survey: for its allocation, or since its method scores on dense statistics. */

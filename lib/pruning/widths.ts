@@ -118,14 +118,15 @@ export function budgetFor(
       : { unit: 'bytes' as const, now: bytes, each: storageBytes(dtype, [RUN]) / RUN };
   const { unit, now, each } = counted;
   const keep = targetParams ?? targetSize!;
+  const stored = unit === 'bytes' ? ` in ${dtype.toLowerCase()}` : '';
   if (keep >= now) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the target is ${keep} ${unit}, and the model has ${now} in ${dtype.toLowerCase()}: nothing to remove`,
-      'give a smaller target; sparsity 0 writes the model as it is',
+      `the target is ${keep} ${unit}, and the model has ${now}${stored}: nothing to remove`,
+      'give a smaller target; sparsity 0 with method magnitude writes the model as it is',
     );
   }
-  return { remove: Math.ceil((now - keep) / each), total, counted };
+  return { remove: Math.ceil((now - keep) / each), total, counted: { ...counted, keep } };
 }
 
 export function budgetOfShare(sparsity: number, total: number): Budget {

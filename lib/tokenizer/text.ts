@@ -42,9 +42,13 @@ function openText(path: string): number {
     if (!fstatSync(file).isDirectory()) return file;
     closeSync(file);
   } catch (cause) {
-    throw new StruPruneError('ERR_NOT_FOUND', `cannot read the text ${path}`, 'check the path', {
-      cause,
-    });
+    const denied = (cause as NodeJS.ErrnoException).code === 'EACCES';
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      denied ? `this user may not read the text ${path}` : `cannot read the text ${path}`,
+      denied ? 'change who may read it' : 'check the path',
+      { cause },
+    );
   }
   throw new StruPruneError('ERR_TEXT', `${path} is a folder`, 'give a text file');
 }

@@ -38,6 +38,32 @@ test('calls on one engine take turns, and are those of engines of their own', as
   t.true(planned.fits && planned.memory <= 2 ** 30);
 });
 
+test('a call has the options that it was made with, however late its turn comes', async (t) => {
+  await using engine = new Engine({ threads: 1 });
+  const options = { ...SMALL, method: 'magnitude' as const, sparsity: 0, output: '', engine };
+  const calls = [0.1, 0.2].map((sparsity) => {
+    options.sparsity = sparsity;
+    options.output = work.path(`mutated-${sparsity}`);
+    return prune(MODEL, options);
+  });
+  options.sparsity = 7;
+  let ended = false;
+  const refused = t.throwsAsync(prune(MODEL, options), { message: /^option sparsity is 7/ });
+  const all = Promise.all(calls).finally(() => {
+    ended = true;
+  });
+  await refused;
+  t.false(ended, 'what is refused does not wait for its turn');
+  const results = await all;
+  t.deepEqual(
+    results.map(({ settings, output }) => [settings.sparsity, existsSync(output)]),
+    [
+      [0.1, true],
+      [0.2, true],
+    ],
+  );
+});
+
 test("a signal stops its own call, whether it waits or runs, and leaves the engine's others", async (t) => {
   await using engine = new Engine({ threads: 1 });
   const [running, waiting] = [new AbortController(), new AbortController()];

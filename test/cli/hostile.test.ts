@@ -1,6 +1,6 @@
 /** Input and output that cannot be: the program's exit code, one line with the mend, and nothing left. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
 import { workspace } from '../e2e/models';
@@ -132,9 +132,30 @@ for (const [what, make] of CASES) {
   });
 }
 
+const program = join(resolve(__dirname, '../..'), 'dist', 'lib', 'cli', 'main.js');
+
+test('a stdout that takes nothing: exit code 4, and it says so', (t) => {
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(process.execPath, [program, 'formats', '--json'], {
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(full);
+  t.is(status, 4);
+  t.regex(stderr, /^error: the result cannot be written: ENOSPC.* \[ERR_OUTPUT\]\n$/);
+});
+
+test("what a checkpoint's maker wrote moves no cursor", async (t) => {
+  const model = edited('llama2', 'config.json', (text) =>
+    text.toString('utf8').replace(/"model_type": *"[^"]*"/, '"model_type": "\\u001b[2J\\u009bm"'),
+  );
+  const { code, stderr } = await run(['eval', model, '--text', CALIBRATION]);
+  t.is(code, 3);
+  t.regex(stderr, /^error: .*"?\ufffd\[2J\ufffdm/);
+});
+
 test('a full output disk: exit code 4, mend, no output', (t) => {
   const folder = work.emptyFolder();
-  const program = join(resolve(__dirname, '../..'), 'dist', 'lib', 'cli', 'main.js');
   const args = [process.execPath, program, ...pruneArgs(work.model('llama2'), join(folder, 'out'))];
   // No file may grow past 100 of the 512 bytes that the shell counts by. A disk that is really full needs the
   // right to mount one: test/e2e/disk.test.ts.

@@ -45,7 +45,7 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
   t.regex(stdout, /^calibrated on 512 tokens in 4 windows of 128$/m);
   t.regex(stdout, /^prompt +"/m);
   t.regex(stdout, /^after +"/m);
-  t.true(stdout.includes(`llama-cli -m "${output}"`));
+  t.true(stdout.includes(`llama-cli -m ${output} -p`));
   t.deepEqual(parseGguf(output).metadata['general.license'], {
     type: 'string',
     value: 'apache-2.0',

@@ -84,6 +84,23 @@ test('a report that could not be written is refused before any work', async (t) 
   t.false(existsSync(output));
 });
 
+test("a report in the place of the run's other files is refused before any work", async (t) => {
+  const folder = await scratch(t);
+  const output = join(folder, 'small.html');
+  const one = join(folder, 'one.html');
+  const journal = join(`${output}.struprune-journal`, 'report.html');
+  for (const [message, ...flags] of [
+    [/both .*one\.html/, '--report', one, '--save-calibration', one],
+    [/--report .* lies in the output/, '--report', output],
+    [/--report .* lies in the journal/, '--report', journal],
+  ] as const) {
+    const { code, stderr } = await run(quickPrune(output, ...flags));
+    t.is(code, 2, stderr);
+    t.regex(stderr, message);
+  }
+  t.deepEqual(await readdir(folder), []);
+});
+
 test('a report that fails at the end leaves the result on stdout', async (t) => {
   const folder = await scratch(t);
   const report = join(folder, 'report.html');

@@ -7,6 +7,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -146,13 +147,57 @@ test.serial('a damaged survey is made again, with a warning', async (t) => {
   const whole = await prune(model, options());
   const settings = options({ resume: true });
   const path = join(await stopAfter(2, model, settings), 'survey.safetensors');
-  const bytes = readFileSync(path);
-  bytes[bytes.length - 100]! ^= 1;
-  writeFileSync(path, bytes);
-  const { resumedBlocks, survey, warnings } = await prune(model, settings);
-  t.deepEqual([resumedBlocks, survey], [[0, 1], 'made']);
-  t.regex(warnings.join(), /the survey in the journal is damaged: it is made again/);
-  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+  const flipped = readFileSync(path);
+  flipped[flipped.length - 100]! ^= 1;
+  for (const bytes of [flipped, flipped.subarray(0, 1000), flipped.subarray(0, 0)]) {
+    await stopAfter(2, model, settings);
+    writeFileSync(path, bytes);
+    const { resumedBlocks, survey, warnings } = await prune(model, settings);
+    t.deepEqual([resumedBlocks, survey], [[0, 1], 'made']);
+    t.regex(warnings.join(), /the survey in the journal is damaged: it is made again/);
+    t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+    rmSync(settings.output, { recursive: true });
+  }
+});
+
+test.serial('files of a journal that are no JSON, or none of a journal', async (t) => {
+  const model = work.model('llama2');
+  const settings = options({ resume: true });
+  const journal = await stopAfter(2, model, settings);
+  for (const text of ['', 'null', '{}']) {
+    writeFileSync(join(journal, 'block-1.json'), text);
+    const { resumedBlocks, warnings } = await prune(model, settings);
+    t.deepEqual(resumedBlocks, [0]);
+    t.regex(warnings.join(), /block 1 in the journal is damaged/);
+    rmSync(settings.output, { recursive: true });
+    await stopAfter(2, model, settings);
+  }
+  for (const text of ['{', '[]', '{}', '{"identity":null}']) {
+    writeFileSync(join(journal, 'journal.json'), text);
+    const error = await t.throwsAsync(prune(model, settings), { code: 'ERR_OUTPUT' });
+    t.regex(error.message, /journal\.json cannot be read; give .* to start again$/);
+  }
+  t.true(existsSync(join(journal, 'block-0.bin')));
+});
+
+test.serial("a folder or a link of the journal's name that is none stays as it is", async (t) => {
+  const model = work.model('llama2');
+  const settings = options({ output: join(work.emptyFolder(), 'out') });
+  const journal = `${settings.output}.struprune-journal`;
+  const mine = join(journal, 'mine');
+  mkdirSync(journal);
+  writeFileSync(mine, 'mine');
+  const refused = {
+    code: 'ERR_OUTPUT',
+    message: /where this output's journal goes, .*move it away/,
+  };
+  await t.throwsAsync(prune(model, { ...settings, force: true }), refused);
+  t.is(readFileSync(mine, 'utf8'), 'mine');
+  rmSync(journal, { recursive: true });
+  const folder = work.emptyFolder();
+  symlinkSync(folder, journal);
+  await t.throwsAsync(prune(model, { ...settings, force: true }), refused);
+  t.deepEqual(readdirSync(folder), []);
 });
 
 test.serial('a run killed between its output and the end of its journal is done', async (t) => {
@@ -336,6 +381,8 @@ test.serial('a calibration is refused where it does not belong', async (t) => {
   await refusesToSave('ERR_OUTPUT', /exists already/, file, output);
   await refusesToSave('ERR_OUTPUT', /a part of the path is a file/, join(file, 'here'), output);
   await refusesToSave('ERR_ARGUMENT', /lies in the output/, join(output, 'curves'), output);
+  const inJournal = join(`${output}.struprune-journal`, 'curves');
+  await refusesToSave('ERR_ARGUMENT', /lies in the journal/, inJournal, output);
   t.false(existsSync(output));
   // The run that goes on may have kept it itself.
   await prune(model, options({ saveCalibration: file, resume: true }));

@@ -22,7 +22,7 @@ const schema = z.strictObject({
     .default([0.25, 0.5]),
   scope: z.enum(SCOPES).default('ffn'),
   lambda: z.number().min(0).default(0.05),
-  scratch: z.string().default(tmpdir()),
+  scratch: path.default(tmpdir()),
 });
 
 export type MasksOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };

@@ -30,7 +30,7 @@ const schema = z.strictObject({
   sparsity: z.number().gt(0).lt(1).default(0.2),
   allocation: z.enum(ALLOCATIONS).default('uniform'),
   mask: z.enum(MASKS).default('sweep'),
-  scratch: z.string().default(tmpdir()),
+  scratch: path.default(tmpdir()),
 });
 
 export type MemoryOptions = z.input<typeof schema> &

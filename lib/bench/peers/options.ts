@@ -23,7 +23,7 @@ const schema = z.strictObject({
   /** Of the torch reference: a Python with torch and transformers. */
   python: z.string().min(1).default('python3'),
   seed: z.number().int().min(0).default(0),
-  scratch: z.string().default(tmpdir()),
+  scratch: path.default(tmpdir()),
 });
 
 export type PeersOptions = z.input<typeof schema> &

@@ -35,7 +35,7 @@ const schema = z.strictObject({
   dtype: z.enum(DTYPES).optional(),
   multiple: count.optional(),
   seed: z.number().int().min(0).default(0),
-  scratch: z.string().default(tmpdir()),
+  scratch: path.default(tmpdir()),
   keepModels: z.boolean().default(false),
   force: z.boolean().default(false),
 });

@@ -4,7 +4,7 @@ import { openCheckpoint } from '../../checkpoint/open';
 import { type Engine, withBytes } from '../../engine/engine';
 import type { OnProgress } from '../../progress';
 import { pruneOn } from '../../prune';
-import type { PruneOptions } from '../../pruning/options';
+import { type PruneOptions, settingsOf } from '../../pruning/options';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import type { Surveys, SurveyUse } from '../../pruning/surveys';
 import type { MethodEntry } from '../methods';
@@ -33,7 +33,7 @@ export async function makeRow(input: RowInput): Promise<BenchRow> {
   const shared = { ids, surveys, resumable: false };
   const canTell = resetPeak();
   try {
-    const result = await pruneOn(engine, model, { ...options, onProgress }, shared);
+    const result = await pruneOn(engine, model, settingsOf(options), { onProgress }, shared);
     const peakRssBytes = canTell ? peakOf('self') : null;
     const start = performance.now();
     const written = await openCheckpoint(options.output);

@@ -38,7 +38,7 @@ export function addDemo(program: Command): void {
         evalTokens: EVAL_TOKENS,
         samples: true,
       };
-      print(`Pruning ${100 * SPARSITY} % of a tiny Llama (${model}).\n`);
+      process.stderr.write(`Pruning ${100 * SPARSITY} % of a tiny Llama (${model}).\n\n`);
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...settings, ...callbacks }),
       );

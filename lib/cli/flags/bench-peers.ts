@@ -2,7 +2,7 @@ import { type PeersOptions, type PeersSettings, peersSettings } from '../../benc
 import { CALIBRATION_FLAGS } from './bench-calibration';
 import type { FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
-import { count, shareBelowOne, whole } from './values';
+import { count, countOrNone, shareBelowOne } from './values';
 
 const data = 'Text';
 const group = 'Measurement';
@@ -26,7 +26,7 @@ export const BENCH_PEERS_FLAGS: FlagTable<keyof Omit<PeersOptions, 'signal' | 'o
     help: 'of the torch reference: a Python with torch and transformers',
     group,
   },
-  seed: { flag: '--seed <n>', help: 'handed to every program', group, parse: whole },
+  seed: { flag: '--seed <n>', help: 'handed to every program', group, parse: countOrNone },
   ...CALIBRATION_FLAGS,
   window: {
     flag: '--window <tokens>',

@@ -8,7 +8,7 @@ import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
 import { CALIBRATION_FLAGS } from './bench-calibration';
 import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
-import { count, names, shares, whole } from './values';
+import { count, countOrNone, names, shares } from './values';
 
 const rows = 'Rows';
 const data = 'Text';
@@ -87,7 +87,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     parse: count,
     fallback: '8, or 32 for q8_0',
   },
-  seed: { flag: '--seed <n>', help: 'of drawn Fisher labels', group: what, parse: whole },
+  seed: { flag: '--seed <n>', help: 'of drawn Fisher labels', group: what, parse: countOrNone },
 
   output: {
     flag: '-o, --output <folder>',

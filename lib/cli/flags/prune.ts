@@ -18,13 +18,13 @@ import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import {
   count,
+  countOrNone,
   nonNegative,
   parameters,
   positive,
   share,
   shareBelowOne,
   size,
-  whole,
 } from './values';
 
 const how = 'How much';
@@ -183,7 +183,7 @@ export const PRUNE_FLAGS: FlagTable<
     flag: '--seed <n>',
     help: 'same seed, same bytes; drawn Fisher labels depend on it',
     group: what,
-    parse: whole,
+    parse: countOrNone,
   },
 
   mask: { flag: '--mask <name>', help: 'how a mask is found', group: block, choices: MASKS },
@@ -233,7 +233,7 @@ export const PRUNE_FLAGS: FlagTable<
     flag: '--swaps <n>',
     help: 'at most n exchanges of kept and removed groups after the mask',
     group: block,
-    parse: whole,
+    parse: countOrNone,
   },
   refit: { flag: '--no-refit', help: 'leave the kept weights as they are', group: block },
   ffnSolver: {

@@ -2,15 +2,19 @@
 import { InvalidArgumentError } from 'commander';
 
 export function count(text: string): number {
-  const value = whole(text);
-  if (value < 1) throw new InvalidArgumentError('It must be a whole number of at least 1.');
+  return whole(text, 1);
+}
+
+function whole(text: string, least: number): number {
+  const value = scaled(text, { '': 1 });
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+  }
   return value;
 }
 
-export function whole(text: string): number {
-  const value = scaled(text, { '': 1 });
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
-  return value;
+export function countOrNone(text: string): number {
+  return whole(text, 0);
 }
 
 export function positive(text: string): number {

@@ -1,5 +1,6 @@
 /** Results on stdout; JSON stands there alone, everything else goes to stderr. */
 import { colorsOf } from '../terminal/colors';
+import { printable } from '../terminal/printable';
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
@@ -10,5 +11,5 @@ export function print(text: string): void {
 }
 
 export function warn(text: string): void {
-  process.stderr.write(`${colorsOf(process.stderr).yellow('warning:')} ${text}\n`);
+  process.stderr.write(`${colorsOf(process.stderr).yellow('warning:')} ${printable(text)}\n`);
 }

@@ -3,6 +3,7 @@ import { asStruPruneError } from '../../errors';
 import { colorsOf } from './colors';
 import { EXIT_CODES, exitCodeOfSignal } from './exit-codes';
 import { Interruption } from './interrupt';
+import { printable } from './printable';
 import { usageError } from './usage';
 
 /** Prints an error as one line on stderr and returns the exit code. Help and version are no errors. */
@@ -15,7 +16,7 @@ export function report(thrown: unknown, command: Command): number {
   }
   const error = asStruPruneError(thrown);
   const { red } = colorsOf(process.stderr);
-  const message = error.message.replace(/\s*\n\s*/g, ' ');
+  const message = printable(error.message.replace(/\s*\n\s*/g, ' '));
   process.stderr.write(`${red('error:')} ${message} [${error.code}]\n`);
   if (error.code === 'ERR_INTERNAL') {
     process.stderr.write(`This is a fault of the program, please report it:\n${stackOf(thrown)}\n`);

@@ -28,6 +28,7 @@ import {
 } from '../../checkpoint/output-path';
 import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
+import { isObject } from '../../json-object';
 import type { BlockRole } from '../../model/architecture';
 import type { BlockKeep } from '../../model/groups';
 import type { LayerStats, PruneResult } from '../result';
@@ -70,6 +71,9 @@ const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_UNSUPPORT
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
 const RESULT = 'result.json';
+/** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
+const OWN_NAMES =
+  /^(journal\.json|survey\.safetensors|result\.json|lock(-[\da-f-]+)?\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
 
 export class Journal {
   readonly folder: string;
@@ -105,6 +109,7 @@ export class Journal {
       await requireNoMount(target);
       const made = await makeParents(target);
       try {
+        await requireOwn(folder);
         await takeLock(folder);
         try {
           await sync(dirname(folder));
@@ -133,6 +138,7 @@ export class Journal {
     const stored =
       (await this.readJson<{ identity: Identity }>(HEAD)) ??
       (this.complete ? await this.readJson<StoredResult>(RESULT) : null);
+    if (stored && !isObject(stored.identity)) throw unreadable(join(this.folder, HEAD));
     // Nothing says whose work it is: it was being cleared away.
     if (!stored) await this.dropWork();
     const worth = this.complete || (await holdsWork(this.folder));
@@ -249,8 +255,10 @@ export class Journal {
   }
 
   private async isWhole(index: number, signal: AbortSignal | undefined): Promise<boolean> {
-    const record = await this.readJson<StoredRecord>(`block-${index}.json`);
-    if (!record) return false;
+    const name = `block-${index}.json`;
+    // One that cannot be read has no hash that fits.
+    const record = await this.readJson<Partial<StoredRecord>>(name).catch(() => ({ sha256: '' }));
+    if (record === null) return false;
     const hash = createHash('sha256');
     try {
       for await (const piece of pieces(this.blockPath(index), { signal })) hash.update(piece);
@@ -301,16 +309,37 @@ export class Journal {
 /** null where there is no such file. @throws StruPruneError ERR_OUTPUT when it cannot be read */
 async function readJson<T>(path: string): Promise<T | null> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as T;
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (isObject(value)) return value as T;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new StruPruneError(
-      'ERR_OUTPUT',
-      `the journal's ${path} cannot be read`,
-      'give --force without --resume to start again',
-      { cause },
-    );
+    throw unreadable(path, cause);
   }
+  throw unreadable(path);
+}
+
+function unreadable(path: string, cause?: unknown): StruPruneError {
+  return new StruPruneError(
+    'ERR_OUTPUT',
+    `the journal's ${path} cannot be read`,
+    'give --force without --resume to start again',
+    { cause },
+  );
+}
+
+/** Refuses a folder of the journal's name that somebody else has made: a journal is cleared away without asking. */
+async function requireOwn(folder: string): Promise<void> {
+  if (!(await exists(folder))) return;
+  const isFolder = (await lstat(folder)).isDirectory();
+  const foreign = isFolder ? (await namesIn(folder)).find((name) => !OWN_NAMES.test(name)) : '';
+  if (foreign === undefined) return;
+  throw new StruPruneError(
+    'ERR_OUTPUT',
+    isFolder
+      ? `${folder}, where this output's journal goes, has ${foreign} in it, which is no part of one`
+      : `${folder}, where this output's journal goes, is no folder`,
+    'move it away, or give another path',
+  );
 }
 
 /** N of `block-N.bin` and `block-N.json`; -1 for other names. */
