@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { tokenizerOf } from '../calibration/text';
 import type { GgufEntry } from '../checkpoint/container';
 import { ggufBytes } from '../checkpoint/gguf-writer';
-import { exists, namesIn } from '../checkpoint/output-path';
+import { exists } from '../checkpoint/output-path';
 import type { ModelSource } from '../model/architecture';
 import { inThread } from '../tokenizer';
+import { TEMPLATES, templateFiles } from '../tokenizer/folder';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
 const FILES = [
@@ -18,9 +19,6 @@ const FILES = [
   'tokenizer.model',
   'chat_template.jinja',
 ];
-
-/** Named chat templates beside the default one, each a file. */
-const TEMPLATES = 'additional_chat_templates';
 
 export interface TokenizerOutput {
   /** `name` may lead into a folder. */
@@ -56,10 +54,9 @@ export async function tokenizerBytes(
 }
 
 async function copied(folder: string): Promise<TokenizerOutput['files']> {
-  const named = await namesIn(join(folder, TEMPLATES));
-  const jinja = named.filter((name) => name.endsWith('.jinja')).sort();
+  const named = templateFiles(folder).map((name) => join(TEMPLATES, name));
   const files: TokenizerOutput['files'] = [];
-  for (const name of [...FILES, ...jinja.map((name) => join(TEMPLATES, name))]) {
+  for (const name of [...FILES, ...named]) {
     const path = join(folder, name);
     if (await exists(path)) files.push({ name, text: await readFile(path) });
   }

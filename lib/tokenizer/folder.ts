@@ -1,5 +1,5 @@
 /** The tokenizer of a Hugging Face folder. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { readJsonObject } from '../json-object';
@@ -7,6 +7,7 @@ import { PRE_TOKENIZERS } from './patterns';
 import { checkTokenizerConfig, checkTokenizerJson } from './shape';
 import {
   type AddedToken,
+  DEFAULT_TEMPLATE,
   type SpecialToken,
   type TokenizerConfig,
   type TokenizerFiles,
@@ -14,11 +15,15 @@ import {
   tokenText,
 } from './types';
 
+/** Folder of named chat templates beside the default one, each a file. */
+export const TEMPLATES = 'additional_chat_templates';
+const JINJA = '.jinja';
+
 const SPECIAL_NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 
 /**
  * Reads tokenizer.json, or the vocab.json and merges.txt of GPT-2-like models (OPT), with
- * tokenizer_config.json, special_tokens_map.json and chat_template.jinja where they exist.
+ * tokenizer_config.json, special_tokens_map.json and chat templates where they exist.
  * @throws StruPruneError ERR_NOT_FOUND without a tokenizer, ERR_TOKENIZER for malformed files.
  */
 export function readTokenizerFolder(folder: string): TokenizerFiles {
@@ -34,6 +39,12 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
   const template = join(folder, 'chat_template.jinja');
   // As transformers: a template in a file of its own goes before the configuration's.
   if (existsSync(template)) config.chat_template = readFileSync(template, 'utf8');
+  const named = namedTemplates(folder);
+  if (named.length > 0) {
+    const { chat_template: given } = config;
+    const first = typeof given === 'string' ? [{ name: DEFAULT_TEMPLATE, template: given }] : [];
+    config.chat_template = [...first, ...named];
+  }
   const tokenizerJson =
     readJson<TokenizerJson>(join(folder, 'tokenizer.json')) ?? fromVocabAndMerges(folder, config);
   checkTokenizerJson(tokenizerJson, folder);
@@ -41,6 +52,22 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
   tokenizerJson.added_tokens ??= [];
   addConfiguredTokens(tokenizerJson, config);
   return { tokenizerJson, tokenizerConfig: config, specialTokensMap };
+}
+
+/** Chat templates beside the default one: names of files in `TEMPLATES`. */
+export function templateFiles(folder: string): string[] {
+  const path = join(folder, TEMPLATES);
+  if (!existsSync(path)) return [];
+  return readdirSync(path)
+    .filter((name) => name.endsWith(JINJA))
+    .sort();
+}
+
+function namedTemplates(folder: string): { name: string; template: string }[] {
+  return templateFiles(folder).map((file) => ({
+    name: file.slice(0, -JINJA.length),
+    template: readFileSync(join(folder, TEMPLATES, file), 'utf8'),
+  }));
 }
 
 /** A JSON object from a file; null where there is no such file. */

@@ -2,6 +2,7 @@
 import { StruPruneError } from '../errors';
 import {
   addedTokens,
+  CHAT_TEMPLATE,
   firstOfType,
   GGML,
   readVocabulary,
@@ -23,6 +24,7 @@ import { mergesFromScores, spaceDecoder, spaceNormalizer } from './sentencepiece
 import {
   type BpeModel,
   type Component,
+  DEFAULT_TEMPLATE,
   mergePairs,
   TOKEN_TYPE,
   type TokenizerConfig,
@@ -181,7 +183,14 @@ function config(
   const architecture = optionalString(metadata, 'general.architecture');
   const positions = optionalInteger(metadata, `${architecture}.context_length`);
   const addEos = optionalBoolean(metadata, `${GGML}add_eos_token`);
-  const template = optionalString(metadata, 'tokenizer.chat_template');
+  const template = optionalString(metadata, CHAT_TEMPLATE);
+  const named = Object.keys(metadata)
+    .filter((key) => key.startsWith(`${CHAT_TEMPLATE}.`))
+    .map((key) => ({
+      name: key.slice(CHAT_TEMPLATE.length + 1),
+      template: optionalString(metadata, key)!,
+    }));
+  const first = template === null ? [] : [{ name: DEFAULT_TEMPLATE, template }];
   return {
     // The one class that takes tokenizer.json as it stands; the model's own classes rebuild parts of it.
     tokenizer_class: 'PreTrainedTokenizerFast',
@@ -190,6 +199,10 @@ function config(
     ...(addEos === null ? {} : { add_eos_token: addEos }),
     clean_up_tokenization_spaces: false,
     ...(positions === null ? {} : { model_max_length: positions }),
-    ...(template === null ? {} : { chat_template: template }),
+    ...(named.length > 0
+      ? { chat_template: [...first, ...named] }
+      : template === null
+        ? {}
+        : { chat_template: template }),
   };
 }

@@ -4,6 +4,8 @@ import { type Metadata, optionalInteger, optionalNumbers, optionalStrings } from
 import { type AddedToken, TOKEN_TYPE } from './types';
 
 export const GGML = 'tokenizer.ggml.';
+/** Key of the default template; `CHAT_TEMPLATE.name` are those of others. */
+export const CHAT_TEMPLATE = 'tokenizer.chat_template';
 
 /** Special tokens by their name in configs and in the metadata. */
 export const SPECIAL_TOKEN_KEYS = {

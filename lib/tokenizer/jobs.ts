@@ -1,5 +1,5 @@
 /** What needs a whole tokenizer, and therefore runs in a thread of its own (thread.ts). */
-import type { GgufEntry } from '../checkpoint/container';
+import { type GgufEntry, parseGguf } from '../checkpoint/container';
 import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
 import { readText } from './text';
@@ -74,7 +74,13 @@ function filesOf({ source }: JobInput<'files'>): OutputFile[] {
 
 function metadataOf({ source, vocab }: JobInput<'metadata'>): Record<string, GgufEntry> {
   const { tokenizerJson, tokenizerConfig } = readTokenizerFiles(source);
-  const entries = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, vocab);
+  const made = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, vocab);
+  // What else a GGUF file says of its tokenizer, such as tokens that end a turn.
+  const stated = source.kind === 'gguf' ? parseGguf(source.file).metadata : {};
+  const kept = Object.entries(stated).filter(
+    ([key]) => key.startsWith('tokenizer.') && !(key in made),
+  );
+  const entries = { ...made, ...Object.fromEntries(kept) };
   return Object.fromEntries(
     Object.entries(entries).map(([key, entry]): [string, GgufEntry] => {
       if (!Array.isArray(entry.value)) return [key, entry];

@@ -1,9 +1,10 @@
 /** GGUF metadata that describes a Hugging Face tokenizer to llama.cpp. */
 import { StruPruneError } from '../errors';
-import { GGML, SPECIAL_TOKEN_KEYS } from './gguf-vocabulary';
+import { CHAT_TEMPLATE, GGML, SPECIAL_TOKEN_KEYS } from './gguf-vocabulary';
 import { preTokenizerOf } from './patterns';
 import { SPACE, scoresFromMerges } from './sentencepiece';
 import {
+  DEFAULT_TEMPLATE,
   flatten,
   type GgufEntries,
   type GgufEntry,
@@ -44,9 +45,7 @@ export function ggufMetadataFromTokenizer(
   entries[`${GGML}add_bos_token`] = bool(addBos);
   const addEos = tokenizerConfig.add_eos_token ?? null;
   if (addEos !== null) entries[`${GGML}add_eos_token`] = bool(addEos);
-  const template = chatTemplate(tokenizerConfig);
-  if (template !== null) entries['tokenizer.chat_template'] = string(template);
-  return entries;
+  return { ...entries, ...chatTemplates(tokenizerConfig) };
 }
 
 const string = (value: string): GgufEntry => ({ type: 'string', value });
@@ -131,8 +130,17 @@ function addsBos({ post_processor }: TokenizerJson, config: TokenizerConfig): bo
   });
 }
 
-function chatTemplate({ chat_template: template }: TokenizerConfig): string | null {
-  if (template === undefined || template === null) return null;
-  if (typeof template === 'string') return template;
-  return template.find(({ name }) => name === 'default')?.template ?? null;
+/** The default one, and those with names as gguf-py writes them. */
+function chatTemplates({ chat_template: given = null }: TokenizerConfig): GgufEntries {
+  const list =
+    typeof given === 'string' ? [{ name: DEFAULT_TEMPLATE, template: given }] : (given ?? []);
+  const named = list.filter(({ name }) => name !== DEFAULT_TEMPLATE);
+  const names = named.map(({ name }) => name.replace(/[^A-Za-z0-9]/g, '_'));
+  const entries = Object.fromEntries(
+    named.map(({ template }, i) => [`${CHAT_TEMPLATE}.${names[i]}`, string(template)]),
+  );
+  if (names.length > 0) entries[`${CHAT_TEMPLATE}s`] = { type: 'array:string', value: names };
+  const first = list.find(({ name }) => name === DEFAULT_TEMPLATE);
+  if (first) entries[CHAT_TEMPLATE] = string(first.template);
+  return entries;
 }

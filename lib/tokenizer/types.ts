@@ -59,6 +59,9 @@ export interface TokenizerConfig {
   [key: string]: unknown;
 }
 
+/** The chat template that is taken where none is named. */
+export const DEFAULT_TEMPLATE = 'default';
+
 /** What a Hugging Face folder holds of a tokenizer, parsed. */
 export interface TokenizerFiles {
   tokenizerJson: TokenizerJson;

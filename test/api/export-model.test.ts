@@ -11,6 +11,9 @@ import {
 import { join } from 'node:path';
 import test from 'ava';
 import { evaluate, exportModel, openModel } from '../../lib';
+import { parseGguf } from '../../lib/checkpoint/container';
+import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
+import { ggufMetadataFromTokenizer, inThread, readTokenizerFiles } from '../../lib/tokenizer';
 import { hashesOf } from '../e2e/files';
 import { EVALUATION, MODEL, workFolder } from './models';
 
@@ -49,6 +52,41 @@ test('chat templates come along, the named ones too', async (t) => {
     t.is(readFileSync(join(output, name), 'utf8'), `{{ '${name}' }}`);
   }
   t.false(existsSync(join(output, named, 'notes.txt')));
+
+  // By way of two GGUF files, the second made of the first.
+  const one = await exportModel(model, { output: work.path('chatty.gguf') });
+  const two = await exportModel(one.output, { output: work.path('chatty-2.gguf'), dtype: 'f32' });
+  for (const file of [one, two]) {
+    const { metadata } = parseGguf(file.output);
+    t.is(metadata['tokenizer.chat_template']!.value, "{{ 'chat_template.jinja' }}");
+    t.is(metadata['tokenizer.chat_template.tool_use']!.value, `{{ '${templates[1]}' }}`);
+    t.deepEqual(metadata['tokenizer.chat_templates']!.value, ['tool_use']);
+  }
+  const back = await exportModel(two.output, { output: work.path('chatty-back') });
+  const config = JSON.parse(readFileSync(join(back.output, 'tokenizer_config.json'), 'utf8'));
+  t.deepEqual(config.chat_template, [
+    { name: 'default', template: "{{ 'chat_template.jinja' }}" },
+    { name: 'tool_use', template: `{{ '${templates[1]}' }}` },
+  ]);
+});
+
+test('what a GGUF file says of its tokenizer beside ours stays in one made of it', async (t) => {
+  const { tokenizerJson, tokenizerConfig } = readTokenizerFiles({ kind: 'folder', folder: MODEL });
+  const vocab = (await openModel(MODEL)).architecture.vocab;
+  const stated = { type: 'uint32', value: 2 };
+  const metadata = {
+    'general.architecture': { type: 'string', value: 'llama' },
+    ...ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, vocab),
+    'tokenizer.ggml.eot_token_id': stated,
+  };
+  const file = work.path('vocabulary.gguf');
+  const writer = await GgufWriter.create(file, [], metadata, {});
+  await writer.close();
+  const job = { source: { kind: 'gguf', file }, vocab } as const;
+  const made = await inThread('metadata', job);
+  t.deepEqual(made['tokenizer.ggml.eot_token_id'], stated);
+  const wanted = Object.keys(metadata).filter((key) => key !== 'general.architecture');
+  t.deepEqual(Object.keys(made).sort(), wanted.sort());
 });
 
 test('nothing is left of an output whose source went away after it was opened', async (t) => {
