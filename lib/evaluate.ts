@@ -63,7 +63,12 @@ export async function evaluate(
     const onProgress = withBytes(engine, options.onProgress);
     const source = await sourceOf(model);
     const window = windowFor(source.architecture, settings.window);
-    const ids = await readWindows(source, text, { window, maxTokens, signal });
+    const ids = await readWindows(source, text, {
+      window,
+      maxTokens,
+      bounded: engine.bounded,
+      signal,
+    });
     const session = new Session(engine, source, AS_IS, engine.overflow);
     try {
       return await evaluateIds(session, ids, { window, measureGemm, onProgress });

@@ -58,7 +58,12 @@ export async function survey(
       );
       await requireReplaceable(resolve(file), 'file', { replace: force });
     }
-    const ids = await readWindows(source, calibration, { window, maxTokens, signal });
+    const ids = await readWindows(source, calibration, {
+      window,
+      maxTokens,
+      bounded: engine.bounded,
+      signal,
+    });
     const surveys = new Surveys();
     const session = new Session(engine, source, stored, settings.scratch);
     try {

@@ -1,5 +1,5 @@
 import type { ModelSource } from '../model/architecture';
-import { type TokenizerSource, tokenizeFile } from '../tokenizer';
+import { type TokenizeFileOptions, type TokenizerSource, tokenizeFile } from '../tokenizer';
 import { windows } from './corpus';
 
 /** Where a model's own tokenizer lies. */
@@ -9,22 +9,20 @@ export function tokenizerOf(source: ModelSource): TokenizerSource {
     : { kind: 'gguf', file: source.files[0]! };
 }
 
-export interface TextOptions {
+/** Whole windows of the first tokens are taken, of all of the text where no number is given. */
+export interface TextOptions extends TokenizeFileOptions {
   window: number;
-  /** Whole windows of the first tokens are taken; all of the text when left out. */
-  maxTokens?: number;
-  signal?: AbortSignal;
 }
 
 /**
  * The first windows of a text file as token ids, `[count · window]`.
- * Throws ERR_NOT_FOUND, ERR_TEXT (empty, too short for one window, not UTF-8), ERR_TOKENIZER.
+ * Throws ERR_NOT_FOUND, ERR_TEXT (empty, too short for one window, not UTF-8, not to be cut), ERR_TOKENIZER.
  */
 export async function readWindows(
   source: ModelSource,
   file: string,
-  { window, maxTokens, signal }: TextOptions,
+  { window, ...options }: TextOptions,
 ): Promise<Int32Array> {
-  const ids = await tokenizeFile(tokenizerOf(source), file, { maxTokens, signal });
-  return windows(ids, window, maxTokens).ids;
+  const ids = await tokenizeFile(tokenizerOf(source), file, options);
+  return windows(ids, window, options.maxTokens).ids;
 }

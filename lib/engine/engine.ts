@@ -81,6 +81,11 @@ export class Engine implements AsyncDisposable {
     return this.#machine.memory;
   }
 
+  /** @internal */
+  get bounded(): boolean {
+    return this.budget > 0;
+  }
+
   /**
    * What it was made of, defaults included, with the device that it works on.
    * @internal

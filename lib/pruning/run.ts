@@ -62,8 +62,9 @@ export async function openRun(
   const { architecture } = source;
   await requireCalibrationFile(setup);
   const maxTokens = settings.calibrationTokens;
-  const ids =
-    given ?? (await readWindows(source, settings.calibration, { window, maxTokens, signal }));
+  const { bounded } = engine;
+  const limits = { window, maxTokens, bounded, signal };
+  const ids = given ?? (await readWindows(source, settings.calibration, limits));
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
@@ -71,7 +72,12 @@ export async function openRun(
     const maxTokens = settings.evalTokens;
     evaluation = {
       window: evalWindow,
-      ids: await readWindows(source, settings.eval, { window: evalWindow, maxTokens, signal }),
+      ids: await readWindows(source, settings.eval, {
+        window: evalWindow,
+        maxTokens,
+        bounded,
+        signal,
+      }),
     };
   }
   const sizes = {

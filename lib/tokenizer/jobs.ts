@@ -13,8 +13,11 @@ export interface OutputFile {
 
 /** By name: what goes in, beside the tokenizer, and what comes out. */
 export interface Jobs {
-  /** Ids of a text file, tokenised whole and without BOS: the first `maxTokens` of them. */
-  ids: { in: { path: string; maxTokens?: number }; out: Int32Array };
+  /**
+   * Ids of a text file, tokenised whole and without BOS: the first `maxTokens` of them. `longest`: characters that may be
+   * handed to the tokenizer in one piece.
+   */
+  ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
   /** The texts of lists of ids. */
   texts: { in: { ids: number[][] }; out: string[] };
   /** The files of a Hugging Face folder. */
@@ -36,14 +39,14 @@ export const RUNNERS: Runners = {
   metadata: metadataOf,
 };
 
-function idsOf({ source, path, maxTokens }: JobInput<'ids'>): Int32Array {
+function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Array {
   const text = readText(path);
   try {
     const first = text.next();
     if (first.done) {
       throw new StruPruneError('ERR_TEXT', `${path} is empty`, 'give a file with text');
     }
-    return loadTokenizer(source).encodeParts(prepend(first.value, text), maxTokens);
+    return loadTokenizer(source).encodeParts(prepend(first.value, text), maxTokens, longest);
   } finally {
     text.return();
   }

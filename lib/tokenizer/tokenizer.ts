@@ -21,8 +21,11 @@ export type TokenizerSource =
 export interface Tokenizer {
   /** Ids of the text as it stands; no special token is added. */
   encode(text: string): Int32Array;
-  /** Ids of a text that comes in parts, the first `maxTokens` of them. */
-  encodeParts(parts: Iterable<string>, maxTokens?: number): Int32Array;
+  /**
+   * Ids of a text that comes in parts, the first `maxTokens` of them. @throws StruPruneError ERR_TEXT where it cannot be cut
+   * in more than `longest` characters
+   */
+  encodeParts(parts: Iterable<string>, maxTokens?: number, longest?: number): Int32Array;
   /** Special tokens are spelled out. */
   decode(ids: Iterable<number>): string;
   /** Largest id + 1; a model's embedding table may have more rows. */
@@ -69,8 +72,11 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
   const strip = stripperFor(tokenizerJson) ?? ((text: string) => text);
   const encodePiece = (text: string) =>
     inner.encode(strip(text), { add_special_tokens: false }).ids;
-  const encodeParts = (parts: Iterable<string>, maxTokens = Number.POSITIVE_INFINITY) =>
-    encodeAll(encodePiece, cutter, parts, maxTokens);
+  const encodeParts = (
+    parts: Iterable<string>,
+    maxTokens = Number.POSITIVE_INFINITY,
+    longest = LONGEST,
+  ) => encodeAll(encodePiece, cutter, parts, maxTokens, longest);
   return {
     encode: (text) => encodeParts([text]),
     encodeParts,
@@ -95,6 +101,8 @@ function keepByteOrderMarks(decoder: HuggingFaceTokenizer['decoder']): void {
   }
 }
 
+/** More characters in one piece than any machine's memory holds the ids of. */
+const LONGEST = 1 << 28;
 /** UTF-16 units handed to the library at a time; larger pieces cost memory and win nothing. */
 const CHUNK_LENGTH = 1 << 14;
 
@@ -103,6 +111,7 @@ function encodeAll(
   cutter: Cutter | null,
   parts: Iterable<string>,
   maxTokens: number,
+  longest: number,
 ): Int32Array {
   let ids = new Int32Array(1024);
   let count = 0;
@@ -121,9 +130,16 @@ function encodeAll(
   for (const piece of pieces(parts)) {
     if (count >= maxTokens) break;
     pending += piece;
-    if (cutter === null || pending.length < tryAt) continue;
-    const cut = cutter.lastCut(pending);
-    if (cut === 0) {
+    if (pending.length < tryAt) continue;
+    const cut = cutter?.lastCut(pending) ?? 0;
+    if (!cutter || cut === 0) {
+      if (pending.length >= longest) {
+        throw new StruPruneError(
+          'ERR_TEXT',
+          `the text has no place in ${pending.length} characters at which this tokenizer lets it be cut, and in one piece it would take too much memory`,
+          'give a text with spaces, or leave --memory out if it was given',
+        );
+      }
       tryAt = 2 * pending.length;
       continue;
     }

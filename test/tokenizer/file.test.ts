@@ -55,6 +55,18 @@ test('no more of a file is read than the wanted ids need', async (t) => {
   t.like(await t.throwsAsync(tokenizeFile(source, path)), { code: 'ERR_TEXT' });
 });
 
+test('text that cannot be cut is refused under a budget, and read without one', async (t) => {
+  const path = file('letters.txt', 'a'.repeat(100_000));
+  const refused = await t.throwsAsync(tokenizeFile(source, path, { bounded: true }));
+  t.like(refused, { code: 'ERR_TEXT' });
+  t.regex(refused.message, /no place in \d+ characters .*leave memory out/);
+  const ids = await tokenizeFile(source, path);
+  t.is(loadTokenizer(source).decode(ids).length, 100_000);
+  const short = file('short.txt', `${'a'.repeat(40_000)} `.repeat(5));
+  const whole = await tokenizeFile(source, short);
+  t.deepEqual(await tokenizeFile(source, short, { bounded: true }), whole);
+});
+
 test('an abort ends the thread', async (t) => {
   const path = file('long.txt', 'The river rises in the hills. '.repeat(400_000));
   const controller = new AbortController();
