@@ -4,6 +4,7 @@ import { asStruPruneError, StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
 import { openGguf } from './gguf-model';
 import { openHuggingFace } from './huggingface';
+import { isGguf } from './output-path';
 
 /**
  * Opens a checkpoint: a Hugging Face folder with safetensors, or a GGUF file. Reads headers and checks
@@ -23,7 +24,7 @@ export async function openCheckpoint(path: string): Promise<ModelSource> {
     );
   });
   if (entry.isDirectory()) return openHuggingFace(path);
-  if (path.toLowerCase().endsWith('.gguf')) return openGguf(path);
+  if (isGguf(path)) return openGguf(path);
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
     `${path} is neither a folder nor a .gguf file`,

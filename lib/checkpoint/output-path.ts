@@ -105,7 +105,8 @@ export async function requireNoMount(target: string): Promise<void> {
   );
 }
 
-function isGguf(target: string): boolean {
+/** By its name. */
+export function isGguf(target: string): boolean {
   return target.toLowerCase().endsWith(GGUF);
 }
 

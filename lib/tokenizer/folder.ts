@@ -7,12 +7,13 @@ import { PRE_TOKENIZERS } from './patterns';
 import { checkTokenizerConfig, checkTokenizerJson } from './shape';
 import {
   type AddedToken,
-  DEFAULT_TEMPLATE,
+  type NamedTemplate,
   type SpecialToken,
   type TokenizerConfig,
   type TokenizerFiles,
   type TokenizerJson,
   tokenText,
+  withTemplates,
 } from './types';
 
 /** Folder of named chat templates beside the default one, each a file. */
@@ -39,16 +40,12 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
   const template = join(folder, 'chat_template.jinja');
   // As transformers: a template in a file of its own goes before the configuration's.
   if (existsSync(template)) config.chat_template = readFileSync(template, 'utf8');
-  const named = namedTemplates(folder);
-  if (named.length > 0) {
-    const { chat_template: given } = config;
-    const first = typeof given === 'string' ? [{ name: DEFAULT_TEMPLATE, template: given }] : [];
-    config.chat_template = [...first, ...named];
-  }
   const tokenizerJson =
     readJson<TokenizerJson>(join(folder, 'tokenizer.json')) ?? fromVocabAndMerges(folder, config);
   checkTokenizerJson(tokenizerJson, folder);
   checkTokenizerConfig(config, folder);
+  const templates = withTemplates(config.chat_template, namedTemplates(folder));
+  if (templates) config.chat_template = templates;
   tokenizerJson.added_tokens ??= [];
   addConfiguredTokens(tokenizerJson, config);
   return { tokenizerJson, tokenizerConfig: config, specialTokensMap };
@@ -63,7 +60,7 @@ export function templateFiles(folder: string): string[] {
     .sort();
 }
 
-function namedTemplates(folder: string): { name: string; template: string }[] {
+function namedTemplates(folder: string): NamedTemplate[] {
   return templateFiles(folder).map((file) => ({
     name: file.slice(0, -JINJA.length),
     template: readFileSync(join(folder, TEMPLATES, file), 'utf8'),

@@ -24,12 +24,12 @@ import { mergesFromScores, spaceDecoder, spaceNormalizer } from './sentencepiece
 import {
   type BpeModel,
   type Component,
-  DEFAULT_TEMPLATE,
   mergePairs,
   TOKEN_TYPE,
   type TokenizerConfig,
   type TokenizerFiles,
   type TokenizerJson,
+  withTemplates,
 } from './types';
 
 /** The parts of tokenizer.json that depend on the kind of vocabulary. */
@@ -190,7 +190,7 @@ function config(
       name: key.slice(CHAT_TEMPLATE.length + 1),
       template: optionalString(metadata, key)!,
     }));
-  const first = template === null ? [] : [{ name: DEFAULT_TEMPLATE, template }];
+  const templates = withTemplates(template, named);
   return {
     // The one class that takes tokenizer.json as it stands; the model's own classes rebuild parts of it.
     tokenizer_class: 'PreTrainedTokenizerFast',
@@ -199,10 +199,6 @@ function config(
     ...(addEos === null ? {} : { add_eos_token: addEos }),
     clean_up_tokenization_spaces: false,
     ...(positions === null ? {} : { model_max_length: positions }),
-    ...(named.length > 0
-      ? { chat_template: [...first, ...named] }
-      : template === null
-        ? {}
-        : { chat_template: template }),
+    ...(templates ? { chat_template: templates } : {}),
   };
 }

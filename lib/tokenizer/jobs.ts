@@ -2,6 +2,7 @@
 import { type GgufEntry, parseGguf } from '../checkpoint/container';
 import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
+import { tokenizerFromGguf } from './from-gguf';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
 import { loadTokenizer, readTokenizerFiles, type TokenizerSource } from './tokenizer';
@@ -76,11 +77,13 @@ function filesOf({ source }: JobInput<'files'>): OutputFile[] {
 }
 
 function metadataOf({ source, vocab }: JobInput<'metadata'>): Record<string, GgufEntry> {
-  const { tokenizerJson, tokenizerConfig } = readTokenizerFiles(source);
+  // What else a GGUF file says of its tokenizer, such as tokens that end a turn, is kept.
+  const stated = source.kind === 'gguf' ? parseGguf(source.file).metadata : null;
+  const { tokenizerJson, tokenizerConfig } = stated
+    ? tokenizerFromGguf(stated)
+    : readTokenizerFiles(source);
   const made = ggufMetadataFromTokenizer(tokenizerJson, tokenizerConfig, vocab);
-  // What else a GGUF file says of its tokenizer, such as tokens that end a turn.
-  const stated = source.kind === 'gguf' ? parseGguf(source.file).metadata : {};
-  const kept = Object.entries(stated).filter(
+  const kept = Object.entries(stated ?? {}).filter(
     ([key]) => key.startsWith('tokenizer.') && !(key in made),
   );
   const entries = { ...made, ...Object.fromEntries(kept) };

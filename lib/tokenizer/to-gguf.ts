@@ -12,6 +12,7 @@ import {
   TOKEN_TYPE,
   type TokenizerConfig,
   type TokenizerJson,
+  templatesOf,
   tokenText,
 } from './types';
 
@@ -131,9 +132,8 @@ function addsBos({ post_processor }: TokenizerJson, config: TokenizerConfig): bo
 }
 
 /** The default one, and those with names as gguf-py writes them. */
-function chatTemplates({ chat_template: given = null }: TokenizerConfig): GgufEntries {
-  const list =
-    typeof given === 'string' ? [{ name: DEFAULT_TEMPLATE, template: given }] : (given ?? []);
+function chatTemplates({ chat_template: given }: TokenizerConfig): GgufEntries {
+  const list = templatesOf(given);
   const named = list.filter(({ name }) => name !== DEFAULT_TEMPLATE);
   const names = named.map(({ name }) => name.replace(/[^A-Za-z0-9]/g, '_'));
   const entries = Object.fromEntries(

@@ -54,13 +54,33 @@ export interface TokenizerConfig {
   pad_token?: SpecialToken;
   add_bos_token?: boolean | null;
   add_eos_token?: boolean | null;
-  chat_template?: string | { name: string; template: string }[] | null;
+  chat_template?: string | NamedTemplate[] | null;
   clean_up_tokenization_spaces?: boolean;
   [key: string]: unknown;
 }
 
+export interface NamedTemplate {
+  name: string;
+  template: string;
+}
+
 /** The chat template that is taken where none is named. */
 export const DEFAULT_TEMPLATE = 'default';
+
+type ChatTemplate = TokenizerConfig['chat_template'];
+
+/** All of a configuration's templates, the default one by its name. */
+export function templatesOf(given: ChatTemplate): NamedTemplate[] {
+  if (typeof given !== 'string') return given ?? [];
+  return [{ name: DEFAULT_TEMPLATE, template: given }];
+}
+
+/** With others that have names, which go before those of the same name; as it was where there are none. */
+export function withTemplates(given: ChatTemplate, named: readonly NamedTemplate[]): ChatTemplate {
+  if (named.length === 0) return given;
+  const names = named.map(({ name }) => name);
+  return [...templatesOf(given).filter(({ name }) => !names.includes(name)), ...named];
+}
 
 /** What a Hugging Face folder holds of a tokenizer, parsed. */
 export interface TokenizerFiles {

@@ -1,7 +1,7 @@
 /** Tokenizer folders other than a plain tokenizer.json. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 import {
   ggufMetadataFromTokenizer,
@@ -9,6 +9,7 @@ import {
   readTokenizerFiles,
   type TokenizerJson,
 } from '../../lib/tokenizer';
+import { TEMPLATES } from '../../lib/tokenizer/folder';
 
 const root = mkdtempSync(join(tmpdir(), 'struprune-folder-'));
 test.after.always(() => rmSync(root, { recursive: true }));
@@ -24,6 +25,7 @@ function folder(name: string, files: Record<string, unknown>): string {
   const path = join(root, name);
   mkdirSync(path);
   for (const [file, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(path, file)), { recursive: true });
     writeFileSync(
       join(path, file),
       typeof content === 'string' ? content : JSON.stringify(content),
@@ -183,6 +185,15 @@ test('in a GGUF file: a chat template in a file of its own goes before the confi
   t.is(read('template-null', { chat_template: null }), undefined);
   t.is(read('template', { chat_template: 'old' }), 'old');
   t.is(read('template-file', { chat_template: 'old' }, { 'chat_template.jinja': 'new' }), 'new');
+  const list = ['default', 'a', 'b'].map((name) => ({ name, template: `list ${name}` }));
+  const both = metadata(
+    'template-list',
+    { chat_template: list },
+    { [`${TEMPLATES}/b.jinja`]: 'file b' },
+  );
+  t.is(both['tokenizer.chat_template']?.value, 'list default');
+  t.is(both['tokenizer.chat_template.a']?.value, 'list a');
+  t.is(both['tokenizer.chat_template.b']?.value, 'file b');
   const nulls = metadata('flags-null', { add_bos_token: null, add_eos_token: null });
   t.is(nulls['tokenizer.ggml.add_bos_token']?.value, false);
   t.is(nulls['tokenizer.ggml.add_eos_token'], undefined);
