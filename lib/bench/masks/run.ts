@@ -39,7 +39,7 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
       dtype: 'f32',
     });
     const { layers, window, stored } = setUp(source, settings);
-    const limits = { window, maxTokens: calibrationTokens, signal };
+    const limits = { window, maxTokens: calibrationTokens, bounded: engine.bounded, signal };
     const { about: calibration, ids } = await tokenise(source, path, limits);
     const session = new Session(engine, source, stored, scratch);
     const sites: BenchMaskSite[] = [];

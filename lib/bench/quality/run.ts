@@ -110,12 +110,14 @@ async function openRun(
   );
   const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
   const maxTokens = settings.calibrationTokens;
-  const calibration = await tokenise(source, settings.calibration, { window, maxTokens, signal });
+  const { bounded } = engine;
+  const limits = { window, maxTokens, bounded, signal };
+  const calibration = await tokenise(source, settings.calibration, limits);
   const jobs = jobsOf({ source, settings, calibration }, entries);
   const texts: TokenisedText[] = [];
   for (const path of settings.eval) {
-    const limits = { window: evalWindow, maxTokens: settings.evalTokens, signal };
-    texts.push(await tokenise(source, path, limits));
+    const maxTokens = settings.evalTokens;
+    texts.push(await tokenise(source, path, { window: evalWindow, maxTokens, bounded, signal }));
   }
   const { surveyTokens, scope, format, dtype, multiple, seed } = settings;
   const results = await Results.open(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
-import { readWindows } from '../../calibration/text';
+import { readWindows, type TextOptions } from '../../calibration/text';
 import { StruPruneError } from '../../errors';
 import type { ModelSource } from '../../model/architecture';
 import type { BenchText } from '../schema';
@@ -16,7 +16,7 @@ export interface TokenisedText {
 export async function tokenise(
   source: ModelSource,
   path: string,
-  options: { window: number; maxTokens: number; signal?: AbortSignal },
+  options: TextOptions,
 ): Promise<TokenisedText> {
   const ids = await readWindows(source, path, options);
   const sha256 = await hashOf(path, options.signal);
