@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "ops/blas.h"
+#include "ops/gemm_amx.h"
+#include "ops/gemm_path.h"
 #include "ops/rows.h"
 #ifdef STRUPRUNE_ONEDNN
 #include "ops/gemm_onednn.h"
-#include "ops/gemm_path.h"
 #endif
 
 namespace struprune {
@@ -22,12 +23,17 @@ constexpr size_t kRowTile = 128;
 
 void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,
           const float* b, size_t ldb, float beta, float* c, size_t ldc) {
-#ifdef STRUPRUNE_ONEDNN
   // Empty products stay with the BLAS, whose rules for them are the contract.
   const GemmPath path = m * n * k == 0 ? GemmPath::kCblasF32 : CurrentGemmPath();
+  const bool transpose_a = ta == Trans::kYes, transpose_b = tb == Trans::kYes;
+  if (path == GemmPath::kAmxF32 || path == GemmPath::kAmxBf16) {
+    AmxGemm(IsBf16(path), transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    return;
+  }
+#ifdef STRUPRUNE_ONEDNN
   if (path != GemmPath::kCblasF32) {
-    OneDnnGemm(path == GemmPath::kOneDnnBf16, ta == Trans::kYes, tb == Trans::kYes, m, n, k, alpha,
-               a, lda, b, ldb, beta, c, ldc);
+    OneDnnGemm(IsBf16(path), transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c,
+               ldc);
     return;
   }
 #endif

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "ops/cpu_features.h"
+#include "ops/gemm_amx.h"
 
 namespace struprune {
 namespace {
@@ -26,27 +27,34 @@ std::string_view NameOf(GemmPath path) {
   switch (path) {
     case GemmPath::kCblasF32:
       return "cblas-f32";
+    case GemmPath::kAmxF32:
+      return "amx-f32";
     case GemmPath::kOneDnnF32:
       return "onednn-f32";
     case GemmPath::kOneDnnBf16:
       return "onednn-bf16";
+    case GemmPath::kAmxBf16:
+      return "amx-bf16";
   }
   return "unknown";
 }
 
+bool IsBf16(GemmPath path) { return path == GemmPath::kOneDnnBf16 || path == GemmPath::kAmxBf16; }
+
 std::vector<GemmPath> AvailableGemmPaths() {
-  if (!kHasOneDnn) return {GemmPath::kCblasF32};
-  const CpuFeatures& cpu = HostCpu();
-  std::vector<GemmPath> paths{GemmPath::kCblasF32, GemmPath::kOneDnnF32};
-  // Measured: oneDNN's f32 kernels lead on processors with AMX.
-  if (cpu.amx_bf16) std::swap(paths[0], paths[1]);
-  if (cpu.amx_bf16 || cpu.avx512_bf16) paths.push_back(GemmPath::kOneDnnBf16);
+  const bool amx = HasAmx();
+  std::vector<GemmPath> paths;
+  if (amx) paths.push_back(GemmPath::kAmxF32);
+  paths.push_back(GemmPath::kCblasF32);
+  if (kHasOneDnn) paths.push_back(GemmPath::kOneDnnF32);
+  if (kHasOneDnn && (amx || HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
+  if (amx) paths.push_back(GemmPath::kAmxBf16);
   return paths;
 }
 
 GemmPath BestGemmPath(bool allow_bf16) {
   const std::vector<GemmPath> paths = AvailableGemmPaths();
-  return allow_bf16 && paths.back() == GemmPath::kOneDnnBf16 ? paths.back() : paths.front();
+  return allow_bf16 && IsBf16(paths.back()) ? paths.back() : paths.front();
 }
 
 GemmPath CurrentGemmPath() { return Current(); }
@@ -56,7 +64,7 @@ void SetGemmPath(GemmPath path) {
   if (std::find(paths.begin(), paths.end(), path) == paths.end()) {
     throw Error("ERR_UNSUPPORTED",
                 "the GEMM path " + std::string(NameOf(path)) +
-                    " needs a build with oneDNN, and bf16 a processor with AVX512_BF16 or AMX",
+                    " needs a build with oneDNN or a processor with AMX",
                 "run `struprune-native devices` for the paths of this machine");
   }
   Current() = path;

@@ -10,16 +10,20 @@ namespace struprune {
 
 enum class GemmPath : uint8_t {
   kCblasF32,
+  kAmxF32,  // operands in three parts of bf16: as exact as f32 (ops/gemm_amx.h)
   kOneDnnF32,
-  kOneDnnBf16,  // operands rounded to bf16, sums in f32: about 3 significant digits a product
+  // Operands rounded to bf16, sums in f32: about 3 significant digits a product.
+  kOneDnnBf16,
+  kAmxBf16,
 };
 
-// "cblas-f32", "onednn-f32", "onednn-bf16".
+// "cblas-f32", "amx-f32", "onednn-f32", "onednn-bf16", "amx-bf16".
 std::string_view NameOf(GemmPath path);
+bool IsBf16(GemmPath path);
 
-// What this build can run on this processor, the fastest f32 path first. bf16 is listed only where
-// the hardware multiplies it (AVX512_BF16 or AMX_BF16); where it must be emulated it is slower than
-// f32.
+// What this build can run on this processor, the fastest f32 path first, the fastest bf16 one last.
+// bf16 is listed only where the hardware multiplies it (AVX512_BF16 by oneDNN, or AMX_BF16); where
+// it must be emulated it is slower than f32.
 std::vector<GemmPath> AvailableGemmPaths();
 
 // The fastest available path; a bf16 one only when the user allows the loss of precision.

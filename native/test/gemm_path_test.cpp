@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <tuple>
@@ -18,7 +20,8 @@
 namespace struprune {
 namespace {
 
-constexpr GemmPath kAll[] = {GemmPath::kCblasF32, GemmPath::kOneDnnF32, GemmPath::kOneDnnBf16};
+constexpr GemmPath kAll[] = {GemmPath::kCblasF32, GemmPath::kAmxF32, GemmPath::kOneDnnF32,
+                             GemmPath::kOneDnnBf16, GemmPath::kAmxBf16};
 
 bool IsAvailable(GemmPath path) {
   const auto paths = AvailableGemmPaths();
@@ -55,7 +58,7 @@ TEST_P(GemmPathTest, EqualsSumsOfDoubles) {
   const auto a = Random((ta ? k : m) * lda, 1), b = Random((tb ? n : k) * ldb, 2);
   const auto before = Random(m * ldc, 3);
   // Rounding of operands to 8 bits, or of k sums to 24; relative to the sum of magnitudes.
-  const double unit = path == GemmPath::kOneDnnBf16 ? 0x1p-8 : 0x1p-23 * std::sqrt(double(k) + 4);
+  const double unit = IsBf16(path) ? 0x1p-8 : 0x1p-23 * std::sqrt(double(k) + 4);
 
   for (const auto& [alpha, beta] : {std::pair{1.0f, 0.0f}, std::pair{0.5f, -2.0f}}) {
     auto c = before;
@@ -93,8 +96,61 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmPathTest,
                          testing::Combine(testing::ValuesIn(AvailableGemmPaths()), testing::Bool(),
                                           testing::Bool(),
                                           testing::Values(Shape{1, 1, 1}, Shape{5, 7, 3},
-                                                          Shape{33, 65, 129}, Shape{128, 96, 576})),
+                                                          Shape{33, 65, 129}, Shape{128, 96, 576},
+                                                          Shape{290, 17, 800})),
                          TestName);
+
+// How rows are shared out and weights cut depends on the memory at hand; no result may.
+TEST(GemmPaths, TilesGiveAnElementTheSameBitsInEveryShape) {
+  if (!IsAvailable(GemmPath::kAmxF32)) GTEST_SKIP() << "needs AMX";
+  constexpr size_t m = 300, n = 70, k = 850;
+  const auto a = Random(m * k, 1), b = Random(k * n, 2);
+  for (const GemmPath path : {GemmPath::kAmxF32, GemmPath::kAmxBf16}) {
+    SetGemmPath(path);
+    std::vector<float> whole(m * n), part(m * n);
+    const auto product = [&](size_t row, size_t rows, size_t col, size_t cols, float* c) {
+      Gemm(Trans::kNo, Trans::kNo, rows, cols, k, 1.0f, a.data() + row * k, k, b.data() + col, n,
+           0.0f, c + row * n + col, n);
+    };
+    product(0, m, 0, n, whole.data());
+    for (const auto& [row, rows] : {std::pair{0, 1}, std::pair{1, 37}, std::pair{38, 262}}) {
+      product(row, rows, 0, 33, part.data());
+      product(row, rows, 33, n - 33, part.data());
+    }
+    EXPECT_EQ(whole, part) << NameOf(path);
+  }
+  SetGemmPath(BestGemmPath(false));
+}
+
+// Three parts of 8 bits are all of a float's, so what is left out lies below its last bit.
+TEST(GemmPaths, TilesAreAsExactAsFloats) {
+  if (!IsAvailable(GemmPath::kAmxF32)) GTEST_SKIP() << "needs AMX";
+  const float a[] = {1.0f + 0x1p-23f, -3.1415927f, 0x1.fefffep127f, 0x1.fffffep-100f};
+  const float b[] = {1.0f, 0x1p-1f, 0x1p-64f, -0x1p90f};
+  SetGemmPath(GemmPath::kAmxF32);
+  for (size_t i = 0; i < 4; ++i) {
+    float c = 0;
+    Gemm(Trans::kNo, Trans::kYes, 1, 1, 1, 1.0f, a + i, 1, b + i, 1, 0.0f, &c, 1);
+    EXPECT_EQ(c, a[i] * b[i]) << i;
+  }
+  SetGemmPath(BestGemmPath(false));
+}
+
+TEST(GemmPaths, WhatIsNotFiniteStaysSo) {
+  InitialiseBlas();
+  constexpr float kInfinite = std::numeric_limits<float>::infinity();
+  for (const GemmPath path : AvailableGemmPaths()) {
+    SetGemmPath(path);
+    for (const float bad : {std::nanf(""), std::bit_cast<float>(0x7fffffffu), kInfinite}) {
+      const float a[] = {1.0f, bad, 2.0f, 3.0f}, b[] = {1.0f, 1.0f};
+      float c[2] = {};
+      Gemm(Trans::kNo, Trans::kYes, 2, 1, 2, 1.0f, a, 2, b, 2, 0.0f, c, 1);
+      EXPECT_FALSE(std::isfinite(c[0])) << NameOf(path) << " of " << bad;
+      EXPECT_EQ(c[1], 5.0f) << NameOf(path);
+    }
+  }
+  SetGemmPath(BestGemmPath(false));
+}
 
 TEST(GemmPaths, NothingToSumScalesTheResult) {
   InitialiseBlas();
@@ -105,11 +161,14 @@ TEST(GemmPaths, NothingToSumScalesTheResult) {
 }
 
 TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
-  EXPECT_NE(BestGemmPath(false), GemmPath::kOneDnnBf16);
+  EXPECT_FALSE(IsBf16(BestGemmPath(false)));
   EXPECT_EQ(CurrentGemmPath(), BestGemmPath(false));
   EXPECT_TRUE(IsAvailable(BestGemmPath(true)));
-  if (!HostCpu().avx512_bf16 && !HostCpu().amx_bf16) {
-    EXPECT_FALSE(IsAvailable(GemmPath::kOneDnnBf16));
+  EXPECT_EQ(IsBf16(BestGemmPath(true)), IsBf16(AvailableGemmPaths().back()));
+  for (const GemmPath path : AvailableGemmPaths()) {
+    const bool tiles = path == GemmPath::kAmxF32 || path == GemmPath::kAmxBf16;
+    EXPECT_TRUE(!tiles || HostCpu().amx_bf16) << NameOf(path);
+    EXPECT_TRUE(!IsBf16(path) || HostCpu().avx512_bf16 || HostCpu().amx_bf16) << NameOf(path);
   }
 }
 

@@ -1,0 +1,383 @@
+#include "ops/gemm_amx.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "ops/cpu_features.h"
+
+// The tile instructions came with GCC 11 and clang 12.
+#if defined(__x86_64__) && defined(__linux__)
+#define STRUPRUNE_HAS_AMX 1
+// GCC 12 takes the registers that its own header leaves undefined for a mistake.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace struprune {
+
+#ifdef STRUPRUNE_HAS_AMX
+
+namespace {
+
+#define STRUPRUNE_AMX \
+  __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+
+// A tile holds 16 rows of 32 bf16. The second operand's tiles are the first's with pairs of bf16
+// transposed: row = pair of k, column = column of C.
+constexpr size_t kTile = 16, kDepth = 32, kTileSize = kTile * kDepth;
+// Rows and columns of C that one kernel computes, in four tiles.
+constexpr size_t kSide = 2 * kTile;
+// Deepest panel, whose products are summed in tiles before C is updated, and rows of A that are
+// packed at once: measured; they fill half of the second cache.
+constexpr size_t kMaxDepth = 768, kRows = 256;
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+// All eight tiles are whole: the edges of operands are packed with zeros. (Constant, because GCC's
+// intrinsic does not tell that it reads more than a word.)
+constexpr TileConfig kConfig = [] {
+  TileConfig config;
+  for (int tile = 0; tile < 8; ++tile) {
+    config.row_bytes[tile] = 64;
+    config.rows[tile] = kTile;
+  }
+  return config;
+}();
+
+struct Free {
+  void operator()(void* memory) const { ::operator delete(memory, std::align_val_t(64)); }
+};
+template <typename T>
+using Aligned = std::unique_ptr<T[], Free>;
+template <typename T>
+Aligned<T> MakeAligned(size_t count) {
+  return Aligned<T>(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))));
+}
+
+// Buffers of a product.
+struct Scratch {
+  Aligned<uint16_t> a = MakeAligned<uint16_t>(3 * kRows * kMaxDepth);
+  Aligned<uint16_t> b = MakeAligned<uint16_t>(3 * kSide * kMaxDepth);
+  Aligned<float> sums = MakeAligned<float>(kSide * kSide);
+};
+
+// As many as products ever ran at once, whatever threads they ran on.
+class ScratchPool {
+ public:
+  std::unique_ptr<Scratch> Take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto scratch = std::move(idle_.back());
+        idle_.pop_back();
+        return scratch;
+      }
+    }
+    return std::make_unique<Scratch>();
+  }
+  void Give(std::unique_ptr<Scratch> scratch) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(scratch));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Scratch>> idle_;
+};
+
+// A 16 x 16 block, transposed.
+STRUPRUNE_AMX inline void Transpose(__m512 block[kTile]) {
+  __m512i rows[kTile], t[kTile];
+  for (int i = 0; i < 16; ++i) rows[i] = _mm512_castps_si512(block[i]);
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    rows[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    rows[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    rows[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    rows[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(rows[i], rows[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(rows[i], rows[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(rows[i + 8], rows[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(rows[i + 8], rows[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 4; ++i) {
+    block[i] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
+    block[i + 8] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
+    block[i + 4] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88));
+    block[i + 12] = _mm512_castsi512_ps(_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd));
+  }
+}
+
+inline __mmask16 Mask(size_t count) {
+  return count >= 16 ? __mmask16(0xffff) : static_cast<__mmask16>((1u << count) - 1);
+}
+
+// A tile's row of pairs (low, high) of every part, kTileSize * 2 apart.
+template <int kParts>
+STRUPRUNE_AMX inline void Split(__m512 low, __m512 high, uint16_t* to) {
+  if constexpr (kParts == 1) {
+    const __m512i pairs =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    _mm512_store_si512(to, _mm512_permutexvar_epi16(pairs, halves));
+    return;
+  }
+  // The first part is the nearest, by adding half a unit to the magnitude; of what it leaves, the
+  // second takes the upper 8 bits and the third, exactly, the rest.
+  const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32(-0x10000);
+  for (int part = 0; part < kParts; ++part) {
+    __m512i l = _mm512_castps_si512(low), h = _mm512_castps_si512(high);
+    if (part == 0) {
+      l = _mm512_add_epi32(l, half);
+      h = _mm512_add_epi32(h, half);
+    }
+    h = _mm512_and_si512(h, upper);
+    _mm512_store_si512(to + part * 2 * kTileSize, _mm512_or_si512(_mm512_srli_epi32(l, 16), h));
+    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(l, upper)));
+    high = _mm512_sub_ps(high, _mm512_castsi512_ps(h));
+  }
+}
+
+// One tile of every part: `lines` (rows of C, or columns) by `depth` of k. A pair is k and k + 16.
+// Rows of the first operand's tile are lines, of the second's pairs; a source has either k or lines
+// in its rows and is transposed where the tile has the other.
+template <int kParts, bool kDeepRows, bool kSecond>
+STRUPRUNE_AMX inline void PackTile(const float* from, size_t ld, size_t lines, size_t depth,
+                                   uint16_t* to) {
+  __m512 low[kTile], high[kTile];
+  for (size_t i = 0; i < kTile; ++i) {
+    const float* row = from + i * ld;
+    if constexpr (kDeepRows) {
+      const __mmask16 here = i < lines ? 0xffff : 0;
+      low[i] = _mm512_maskz_loadu_ps(here & Mask(depth), row);
+      high[i] = _mm512_maskz_loadu_ps(depth > kTile ? here & Mask(depth - kTile) : 0, row + kTile);
+    } else {
+      low[i] = _mm512_maskz_loadu_ps(i < depth ? Mask(lines) : 0, row);
+      high[i] = _mm512_maskz_loadu_ps(i + kTile < depth ? Mask(lines) : 0, row + kTile * ld);
+    }
+  }
+  if constexpr (kDeepRows == kSecond) {
+    Transpose(low);
+    Transpose(high);
+  }
+  for (size_t i = 0; i < kTile; ++i) Split<kParts>(low[i], high[i], to + i * kDepth);
+}
+
+// A panel: up to 32 lines by `depth` of k -> for every 32 of k and every part, two tiles.
+template <int kParts, bool kDeepRows, bool kSecond>
+STRUPRUNE_AMX void PackPanel(const float* from, size_t ld, size_t lines, size_t depth,
+                             uint16_t* to) {
+  for (size_t l = 0; l < depth; l += kDepth, to += kParts * 2 * kTileSize) {
+    if constexpr (!kDeepRows) {
+      // Rows far apart, which the processor does not foresee.
+      constexpr size_t kAhead = 128;
+      for (size_t row = l + kAhead; row < std::min(l + kAhead + kDepth, depth); ++row) {
+        _mm_prefetch(reinterpret_cast<const char*>(from + row * ld), _MM_HINT_T1);
+        _mm_prefetch(reinterpret_cast<const char*>(from + row * ld + kTile), _MM_HINT_T1);
+      }
+    }
+    for (size_t half = 0; half < 2; ++half) {
+      const size_t line = half * kTile;
+      const float* tile = kDeepRows ? from + line * ld + l : from + l * ld + line;
+      PackTile<kParts, kDeepRows, kSecond>(tile, ld,
+                                           lines > line ? std::min(kTile, lines - line) : 0,
+                                           std::min(kDepth, depth - l), to + half * kTileSize);
+    }
+  }
+}
+
+using Pack = void (*)(const float* from, size_t ld, size_t lines, size_t depth, uint16_t* to);
+
+template <int kParts>
+Pack PackOf(bool deep_rows, bool second) {
+  if (deep_rows) return second ? PackPanel<kParts, true, true> : PackPanel<kParts, true, false>;
+  return second ? PackPanel<kParts, false, true> : PackPanel<kParts, false, false>;
+}
+
+// sums[32, 32] = products of two packed panels. Tiles 0 to 3 sum; 4, 5 hold part x of the first, 6,
+// 7 part y of the second, each replaced as soon as it has been used for the last time. (The
+// intrinsics take digits alone for tiles.)
+#define PART(panel, part, half) panel + (2 * (part) + half) * kTileSize
+#define LOAD(x, y)                   \
+  _tile_loadd(4, PART(a, x, 0), 64); \
+  _tile_loadd(6, PART(b, y, 0), 64); \
+  _tile_loadd(5, PART(a, x, 1), 64); \
+  _tile_loadd(7, PART(b, y, 1), 64)
+// All four products, while the next part of A, of B or of both is on its way.
+#define THEN_A(x)                    \
+  _tile_dpbf16ps(0, 4, 6);           \
+  _tile_dpbf16ps(1, 4, 7);           \
+  _tile_loadd(4, PART(a, x, 0), 64); \
+  _tile_dpbf16ps(2, 5, 6);           \
+  _tile_dpbf16ps(3, 5, 7);           \
+  _tile_loadd(5, PART(a, x, 1), 64)
+#define THEN_B(y)                    \
+  _tile_dpbf16ps(0, 4, 6);           \
+  _tile_dpbf16ps(2, 5, 6);           \
+  _tile_loadd(6, PART(b, y, 0), 64); \
+  _tile_dpbf16ps(1, 4, 7);           \
+  _tile_dpbf16ps(3, 5, 7);           \
+  _tile_loadd(7, PART(b, y, 1), 64)
+#define THEN_BOTH(x, y)              \
+  _tile_dpbf16ps(0, 4, 6);           \
+  _tile_dpbf16ps(1, 4, 7);           \
+  _tile_loadd(4, PART(a, x, 0), 64); \
+  _tile_dpbf16ps(2, 5, 6);           \
+  _tile_loadd(6, PART(b, y, 0), 64); \
+  _tile_dpbf16ps(3, 5, 7);           \
+  _tile_loadd(5, PART(a, x, 1), 64); \
+  _tile_loadd(7, PART(b, y, 1), 64)
+
+template <int kParts>
+STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b, float* sums) {
+  constexpr size_t kStep = kParts * 2 * kTileSize;
+  // The first part of A that a step takes, and of B: the smallest products come first.
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  LOAD((kParts == 3 ? 2 : 0), (kParts == 2 ? 1 : 0));
+  for (size_t step = 0; step < steps; ++step) {
+    // The last step loads a tile for nothing, of its own panel.
+    const size_t next = step + 1 < steps ? kStep : 0;
+    if constexpr (kParts == 1) {
+      a += next;
+      b += next;
+      THEN_BOTH(0, 0);
+    } else if constexpr (kParts == 2) {
+      THEN_B(0);
+      THEN_A(1);
+      a += next;
+      b += next;
+      THEN_BOTH(0, 1);
+    } else {
+      THEN_A(1);
+      THEN_A(0);
+      THEN_B(2);
+      THEN_B(1);
+      THEN_A(1);
+      a += next;
+      b += next;
+      THEN_BOTH(2, 0);
+    }
+  }
+  _tile_stored(0, sums, 4 * kSide);
+  _tile_stored(1, sums + kTile, 4 * kSide);
+  _tile_stored(2, sums + kTile * kSide, 4 * kSide);
+  _tile_stored(3, sums + kTile * kSide + kTile, 4 * kSide);
+}
+#undef PART
+#undef LOAD
+#undef THEN_A
+#undef THEN_B
+#undef THEN_BOTH
+
+// c = alpha sums + beta c for rows x cols of at most 32 x 32; beta 0 reads no c.
+STRUPRUNE_AMX void Update(size_t rows, size_t cols, float alpha, const float* sums, float beta,
+                          float* c, size_t ldc) {
+  const __m512 by = _mm512_set1_ps(alpha), keep = _mm512_set1_ps(beta);
+  for (size_t i = 0; i < rows; ++i) {
+    for (size_t j = 0; j < cols; j += 16) {
+      const __mmask16 mask = Mask(cols - j);
+      float* to = c + i * ldc + j;
+      const __m512 sum = _mm512_mul_ps(by, _mm512_load_ps(sums + i * kSide + j));
+      const __m512 old =
+          beta == 0 ? _mm512_setzero_ps() : _mm512_mul_ps(keep, _mm512_maskz_loadu_ps(mask, to));
+      _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, old));
+    }
+  }
+}
+
+template <int kParts>
+STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
+                       float alpha, const float* a, size_t lda, const float* b, size_t ldb,
+                       float beta, float* c, size_t ldc, const Scratch& scratch) {
+  const Pack pack_a = PackOf<kParts>(!transpose_a, false);
+  const Pack pack_b = PackOf<kParts>(transpose_b, true);
+  // Panels of equal depth, by k alone: what an element's sum is must not depend on m and n.
+  const size_t panels = (k + kMaxDepth - 1) / kMaxDepth;
+  const size_t depth = ((k + panels - 1) / panels + kDepth - 1) / kDepth * kDepth;
+  const size_t panel_size = kParts * kSide * depth;
+
+  _tile_loadconfig(&kConfig);
+  for (size_t l = 0; l < k; l += depth) {
+    const size_t deep = std::min(depth, k - l), steps = (deep + kDepth - 1) / kDepth;
+    const float keep = l == 0 ? beta : 1.0f;
+    for (size_t i = 0; i < m; i += kRows) {
+      const size_t rows = std::min(kRows, m - i);
+      for (size_t r = 0; r < rows; r += kSide) {
+        const float* from = transpose_a ? a + l * lda + i + r : a + (i + r) * lda + l;
+        pack_a(from, lda, std::min(kSide, rows - r), deep,
+               scratch.a.get() + r / kSide * panel_size);
+      }
+      for (size_t j = 0; j < n; j += kSide) {
+        const size_t cols = std::min(kSide, n - j);
+        pack_b(transpose_b ? b + j * ldb + l : b + l * ldb + j, ldb, cols, deep, scratch.b.get());
+        for (size_t r = 0; r < rows; r += kSide) {
+          MultiplyPanels<kParts>(steps, scratch.a.get() + r / kSide * panel_size, scratch.b.get(),
+                                 scratch.sums.get());
+          Update(std::min(kSide, rows - r), cols, alpha, scratch.sums.get(), keep,
+                 c + (i + r) * ldc + j, ldc);
+        }
+      }
+    }
+  }
+  _tile_release();
+}
+
+// Linux gives a process the tiles' state when it asks (arch_prctl, ARCH_REQ_XCOMP_PERM).
+bool AskForTiles() {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  const CpuFeatures& cpu = HostCpu();
+  return cpu.amx_bf16 && cpu.avx512_bf16 &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+bool HasAmx() {
+  static const bool has = AskForTiles();
+  return has;
+}
+
+void AmxGemm(bool bf16, bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
+             float alpha, const float* a, size_t lda, const float* b, size_t ldb, float beta,
+             float* c, size_t ldc) {
+  static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
+  const auto run = bf16 ? Run<1> : Run<3>;
+  std::unique_ptr<Scratch> scratch = pool.Take();
+  run(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, *scratch);
+  pool.Give(std::move(scratch));
+}
+
+#else
+
+bool HasAmx() { return false; }
+void AmxGemm(bool, bool, bool, size_t, size_t, size_t, float, const float*, size_t, const float*,
+             size_t, float, float*, size_t) {}
+
+#endif
+
+}  // namespace struprune
