@@ -20,7 +20,7 @@ const schema = z.strictObject({
   window: count.optional(),
   /** Default: the whole text. */
   maxTokens: count.optional(),
-  /** Also measure the CPU's sgemm rate and the share of it that the forward reached; on a GPU there is none. */
+  /** Also measure the rate of the BLAS's sgemm and the share of it that the forward reached; on a GPU there is none. */
   measureGemm: z.boolean().default(false),
 });
 
@@ -98,7 +98,7 @@ export async function evaluateIds(
   const measure = async () => {
     if (!options.measureGemm || engine.device !== 'cpu') return;
     const start = performance.now();
-    rates.push(await measureGemmRate(engine, architecture));
+    rates.push(await measureGemmRate(engine, architecture, 'sgemm'));
     measuring += performance.now() - start;
   };
   const start = performance.now();

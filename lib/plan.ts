@@ -22,7 +22,7 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   fits: boolean;
   /** All stages together. */
   seconds: number;
-  /** GFLOP/s in single precision, measured now; what `seconds` was made of. */
+  /** GFLOP/s of single-precision products, measured now; what `seconds` was made of. */
   gemmRate: number;
   parameters: number;
   blocks: number;
@@ -31,7 +31,7 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
 /** Shape of the measured product, as in devices. */
 const WIDTH = 1024;
 const SECONDS = 0.2;
-/** Shares of the measured rate that forward passes with Grams, and solvers in double precision, come to: rough. */
+/** Shares of the rate of products, and of sgemm's, that forward passes with Grams, and solvers in double precision, come to: rough. */
 const SINGLE_SHARE = 0.5;
 const DOUBLE_SHARE = 0.2;
 /** Bytes of English text a token stands for, about. */
@@ -62,11 +62,15 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     });
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
-    const gemmRate = await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS);
+    const rate = (sgemm: boolean) =>
+      native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS, sgemm);
+    const gemmRate = await rate(false);
+    // Those in double precision are the BLAS's, whatever path floats take.
+    const sgemmRate = await rate(true);
     const stages = run.stages.map((stage) => {
       const { single, double } = stage.flops;
-      const seconds = (single / SINGLE_SHARE + double / DOUBLE_SHARE) / (gemmRate * 1e9);
-      return { ...stage, seconds };
+      const seconds = single / (SINGLE_SHARE * gemmRate) + double / (DOUBLE_SHARE * sgemmRate);
+      return { ...stage, seconds: seconds / 1e9 };
     });
     return {
       ...run,

@@ -16,7 +16,9 @@ export interface Devices {
   /** The one that is used. */
   gemmPath: string;
   threads: number;
-  /** GFLOP/s of single-precision products on those threads, measured now. */
+  /** GFLOP/s of products by that path on those threads, measured now. */
+  gemmRate: number;
+  /** The same by the BLAS's sgemm. */
   sgemmRate: number;
   /** NVIDIA GPUs, or the one that `device` names, and what keeps them from being used. */
   cuda: GpuProbe;
@@ -28,13 +30,18 @@ const SECONDS = 0.5;
 
 /** What the machine offers and how fast it multiplies. @throws StruPruneError ERR_ARGUMENT */
 export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
-  return withEngine({ ...options, device: 'cpu' }, async (engine) => ({
-    cpu: cpus()[0]?.model ?? 'unknown',
-    blas: native.blas,
-    ...native.devices(),
-    gemmPath: engine.gemmPath,
-    threads: engine.threads,
-    sgemmRate: await native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS),
-    cuda: onlyAsked(await probeGpus(), options.device),
-  }));
+  return withEngine({ ...options, device: 'cpu' }, async (engine) => {
+    const rate = (sgemm: boolean) =>
+      native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS, sgemm);
+    return {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      blas: native.blas,
+      ...native.devices(),
+      gemmPath: engine.gemmPath,
+      threads: engine.threads,
+      gemmRate: await rate(false),
+      sgemmRate: await rate(true),
+      cuda: onlyAsked(await probeGpus(), options.device),
+    };
+  });
 }

@@ -13,7 +13,7 @@ export interface EngineOptions {
   memory?: number;
   /**
    * Allow products of bf16 operands with float sums (about 3 significant digits each) where the hardware and the
-   * build have them; oneDNN builds only. Default false.
+   * build have them: processors with AMX, or with AVX512_BF16 in a build with oneDNN. Default false.
    */
   bf16?: boolean;
   /**

@@ -2,14 +2,16 @@ import type { Architecture } from '../model/architecture';
 import type { Engine } from './engine';
 import { native } from './native';
 
+const SECONDS = 0.15;
+
 /**
- * The machine's sgemm rate in GFLOP/s at the shapes of a model's own linear maps, weighted by their flops:
- * what a forward pass could reach if it did nothing else.
+ * The rate of products in GFLOP/s at the shapes of a model's own linear maps, weighted by their flops: by the BLAS's
+ * sgemm, or by the engine's own path, what a forward pass could reach if it did nothing else.
  */
 export async function measureGemmRate(
   engine: Engine,
   architecture: Architecture,
-  seconds = 0.15,
+  by: 'sgemm' | 'engine',
 ): Promise<number> {
   const { hidden, headDim, vocab, gated, blocks } = architecture;
   const { ffn, heads, kvHeads } = blocks[0]!;
@@ -25,7 +27,7 @@ export async function measureGemmRate(
   let flops = 0;
   let time = 0;
   for (const [n, k, count] of shapes) {
-    const rate = await native.measureGemm(engine.handle, n, k, seconds);
+    const rate = await native.measureGemm(engine.handle, n, k, SECONDS, by === 'sgemm');
     flops += n * k * count;
     time += (n * k * count) / rate;
   }

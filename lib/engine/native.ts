@@ -130,7 +130,13 @@ export interface NativeAddon
   /** Like release, with the memory given back on a worker thread: for what may be large. */
   free(handle: AnyHandle): Promise<void>;
   /** GFLOP/s of `[256, k] × [k, n]` products on all threads. */
-  measureGemm(engine: EngineHandle, n: number, k: number, seconds: number): Promise<number>;
+  measureGemm(
+    engine: EngineHandle,
+    n: number,
+    k: number,
+    seconds: number,
+    sgemm: boolean,
+  ): Promise<number>;
   openFile(path: string): FileHandle;
   /** Up to where pages may fill memory beside everything else, bytes; at first the limit. */
   setRoom(engine: EngineHandle, bytes: number): void;

@@ -68,11 +68,13 @@ Napi::Value Free(const Info& info) {
   return RunAsync(info.Env(), [held] { held->reset(); }, Nothing);
 }
 
-// (engine, n, k, seconds) -> GFLOP/s of products [chunk, k] x [k, n] on all threads
+// (engine, n, k, seconds, sgemm: boolean) -> GFLOP/s of products [chunk, k] x [k, n] on all
+// threads, by the BLAS's sgemm or by the engine's own path
 Napi::Value MeasureGemm(const Info& info) {
   const auto context = EngineOf(info);
   const size_t n = GetSize(info[1], "n"), k = GetSize(info[2], "k");
   const double seconds = GetNumber(info[3], "seconds");
+  const bool sgemm = GetBool(info[4], "sgemm");
   auto rate = std::make_shared<double>(0);
   return RunOn(
       info.Env(), context,
@@ -90,6 +92,7 @@ Napi::Value MeasureGemm(const Info& info) {
         do {
           context->CheckAbort();
           context->pool.ParallelFor(workers * 4, [&](size_t, size_t worker) {
+            const ScopedGemmPath path(sgemm ? GemmPath::kCblasF32 : CurrentGemmPath());
             Gemm(Trans::kNo, Trans::kYes, kRows, n, k, 1.0f, a.data() + worker * kRows * k, k,
                  b.data(), k, 0.0f, c.data() + worker * kRows * n, n);
           });

@@ -26,11 +26,17 @@ Visible VisibleTo(const AttentionShape& shape, size_t query) {
 // scores[0, keys) -> exp(scores - max) with the entries outside `part` set to 0; updates the
 // running maximum and sum and returns the factor by which older sums shrink.
 float SoftmaxStep(float* scores, size_t keys, Visible part, float& maximum, float& sum) {
-  const size_t count = part.end - part.begin;
-  const float top = MaximumOf(count, scores + part.begin, maximum);
-  const float added = ExpInPlace(count, scores + part.begin, top);
-  std::fill(scores, scores + part.begin, 0.0f);
-  std::fill(scores + part.end, scores + keys, 0.0f);
+  // Whole vectors: what is added has a weight of exactly 0.
+  constexpr size_t kLanes = 16;
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  const size_t begin = part.begin / kLanes * kLanes;
+  const size_t end = std::min(keys, (part.end + kLanes - 1) / kLanes * kLanes);
+  std::fill(scores + begin, scores + part.begin, kNone);
+  std::fill(scores + part.end, scores + end, kNone);
+  const float top = MaximumOf(end - begin, scores + begin, maximum);
+  const float added = ExpInPlace(end - begin, scores + begin, top);
+  std::fill(scores, scores + begin, 0.0f);
+  std::fill(scores + end, scores + keys, 0.0f);
   const float shrink = sum > 0 ? Exp(maximum - top) : 0.0f;
   sum = sum * shrink + added;
   maximum = top;

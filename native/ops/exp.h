@@ -9,17 +9,21 @@
 
 namespace struprune {
 
-// Inlined by force: left as a call, GCC keeps it scalar in the clones of STRUPRUNE_CLONES.
-STRUPRUNE_INLINE float Exp(float x) {
-  // Below -87.3 the result would be subnormal, above 88.7 infinite: clamp, and flush the lower
-  // side.
-  const float clamped = x < -87.0f ? -87.0f : (x > 88.7f ? 88.7f : x);
+// e^x = mantissa 2^exponent for |x| < 2^21; beyond that whatever comes out, without undefined
+// behaviour. Inlined by force: left as a call, GCC keeps it scalar in the clones of
+// STRUPRUNE_CLONES.
+struct ExpTerms {
+  float mantissa;
+  uint32_t exponent;  // modulo 2^32
+};
+STRUPRUNE_INLINE ExpTerms TermsOfExp(float x) {
   // x = n ln 2 + r, |r| <= ln 2 / 2; adding and taking away 1.5 * 2^23 rounds to the nearest
-  // integer.
-  const float shifted = clamped * 1.44269504088896341f + 12582912.0f;
-  const float n = shifted - 12582912.0f;
+  // integer, which then lies in the lowest bits.
+  constexpr float kShift = 12582912.0f;
+  const float shifted = x * 1.44269504088896341f + kShift;
+  const float n = shifted - kShift;
   // ln 2 in two parts, the first exact in n times it.
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.0f / 5040.0f;
   p = p * r + 1.0f / 720.0f;
   p = p * r + 1.0f / 120.0f;
@@ -28,13 +32,26 @@ STRUPRUNE_INLINE float Exp(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  const int32_t exponent = static_cast<int32_t>(n);
-  // 2^n in two factors, since n = 128 alone would overflow.
-  const int32_t half = exponent >> 1;
-  const float scale1 = std::bit_cast<float>((half + 127) << 23);
-  const float scale2 = std::bit_cast<float>((exponent - half + 127) << 23);
-  const float result = p * scale1 * scale2;
+  return {p, std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kShift)};
+}
+
+// 2^n for -126 <= n <= 127, n modulo 2^32.
+STRUPRUNE_INLINE float PowerOfTwo(uint32_t n) { return std::bit_cast<float>((n + 127) << 23); }
+
+// Below -87.3 the result would be subnormal, above 88.7 infinite: the lower side is flushed, the
+// upper one clamped.
+STRUPRUNE_INLINE float Exp(float x) {
+  const ExpTerms terms = TermsOfExp(x > 88.7f ? 88.7f : x);
+  // In two factors, since 2^128 alone would overflow.
+  const uint32_t half = static_cast<uint32_t>(static_cast<int32_t>(terms.exponent) >> 1);
+  const float result = terms.mantissa * PowerOfTwo(half) * PowerOfTwo(terms.exponent - half);
   return x < -87.0f ? 0.0f : result;
+}
+
+// The same for x <= 0, in fewer steps.
+STRUPRUNE_INLINE float ExpOfNonPositive(float x) {
+  const ExpTerms terms = TermsOfExp(x);
+  return x < -87.0f ? 0.0f : terms.mantissa * PowerOfTwo(terms.exponent);
 }
 
 }  // namespace struprune

@@ -34,4 +34,16 @@ GemmPath BestGemmPath(bool allow_bf16);
 GemmPath CurrentGemmPath();
 void SetGemmPath(GemmPath path);
 
+// Another path for a while.
+class ScopedGemmPath {
+ public:
+  explicit ScopedGemmPath(GemmPath path) : before_(CurrentGemmPath()) { SetGemmPath(path); }
+  ~ScopedGemmPath() { SetGemmPath(before_); }
+  ScopedGemmPath(const ScopedGemmPath&) = delete;
+  ScopedGemmPath& operator=(const ScopedGemmPath&) = delete;
+
+ private:
+  const GemmPath before_;
+};
+
 }  // namespace struprune

@@ -82,7 +82,7 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
   return withEngine(options, async (engine) => {
     const run = await openRun(engine, model, settings, entries, options, started);
     const failures = await makeRows(run);
-    const rates = { sgemmRate: await measureGemmRate(engine, run.source.architecture) };
+    const rates = { sgemmRate: await measureGemmRate(engine, run.source.architecture, 'engine') };
     const about = {
       command: qualityCommand(run.source.path, settings, options),
       machine: machineOf(engine, rates),
