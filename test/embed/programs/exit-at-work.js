@@ -5,5 +5,5 @@ const { native } = require(path.join(path.dirname(process.env.STRUPRUNE_DIST), '
 
 const engine = new library.Engine({ threads: 1 });
 new library.Engine({ threads: 1 }).dispose();
-native.measureGemm(engine.handle, 256, 256, 60);
+native.measureGemm(engine.handle, 256, 256, 60, false);
 setTimeout(() => process.exit(7), 200);
