@@ -23,7 +23,7 @@ const machine = z.object({
   system: z.string(),
   blas: z.string(),
   gemmPath: z.string(),
-  /** Measured in this run on all its threads; null where the command did not need it. */
+  /** GFLOP/s of products of floats by `gemmPath`, and of doubles by the BLAS, measured in this run on all its threads; null where the command did not need them. */
   sgemmRate: z.number().nullable(),
   dgemmRate: z.number().nullable(),
   /** Bytes read and written by a copy between large arrays. */

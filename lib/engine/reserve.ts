@@ -7,7 +7,7 @@ import type { ModelSource } from '../model/architecture';
 const MIB = 2 ** 20;
 /** V8's heap of a run, the C library's, code that is touched, pieces of files on their way. */
 const BASE = 24 * MIB;
-/** The BLAS's buffer of a thread, and its stack. */
+/** Work space of a thread's products, in the BLAS and in AMX tiles, and its stack. */
 const THREAD = 4 * MIB;
 /** A token of a GGUF file's vocabulary with its merges, in V8's heap while it is read. */
 const TOKEN = 400;

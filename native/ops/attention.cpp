@@ -26,7 +26,7 @@ Visible VisibleTo(const AttentionShape& shape, size_t query) {
 // scores[0, keys) -> exp(scores - max) with the entries outside `part` set to 0; updates the
 // running maximum and sum and returns the factor by which older sums shrink.
 float SoftmaxStep(float* scores, size_t keys, Visible part, float& maximum, float& sum) {
-  // Whole vectors: what is added has a weight of exactly 0.
+  // Whole vectors: what is added has a weight of exactly 0 beside any finite score.
   constexpr size_t kLanes = 16;
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   const size_t begin = part.begin / kLanes * kLanes;

@@ -9,8 +9,8 @@
 
 namespace struprune {
 
-// e^x = mantissa 2^exponent for |x| < 2^21; beyond that whatever comes out, without undefined
-// behaviour. Inlined by force: left as a call, GCC keeps it scalar in the clones of
+// e^x = mantissa 2^exponent for |x| < 2^14, rougher beyond; without undefined behaviour whatever x
+// is. Inlined by force: left as a call, GCC keeps it scalar in the clones of
 // STRUPRUNE_CLONES.
 struct ExpTerms {
   float mantissa;
@@ -22,7 +22,7 @@ STRUPRUNE_INLINE ExpTerms TermsOfExp(float x) {
   constexpr float kShift = 12582912.0f;
   const float shifted = x * 1.44269504088896341f + kShift;
   const float n = shifted - kShift;
-  // ln 2 in two parts, the first exact in n times it.
+  // ln 2 in two parts, n times the first of which is exact for |n| < 2^15.
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.0f / 5040.0f;
   p = p * r + 1.0f / 720.0f;

@@ -1,5 +1,6 @@
-// Dense linear algebra on row-major matrices, by the BLAS and LAPACK that the build chose. Every
-// call runs on the calling thread; the Parallel* forms split rows over the pool in a fixed way.
+// Dense linear algebra on row-major matrices, by the BLAS and LAPACK that the build chose; products
+// of floats by the thread's GEMM path (ops/gemm_path.h). Every call runs on the calling thread; the
+// Parallel* forms split rows over the pool in a fixed way.
 #pragma once
 
 #include <cstddef>

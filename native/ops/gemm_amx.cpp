@@ -253,12 +253,13 @@ Pack PackOf(bool deep_rows, bool second) {
 template <int kParts>
 STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b, float* sums) {
   constexpr size_t kStep = kParts * 2 * kTileSize;
-  // The first part of A that a step takes, and of B: the smallest products come first.
+  // GCC's loads do not say that they read what was packed.
+  __asm__ volatile("" ::: "memory");
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  LOAD((kParts == 3 ? 2 : 0), (kParts == 2 ? 1 : 0));
+  LOAD((kParts == 3 ? 2 : 0), 0);
   for (size_t step = 0; step < steps; ++step) {
     // The last step loads a tile for nothing, of its own panel.
     const size_t next = step + 1 < steps ? kStep : 0;
@@ -266,18 +267,13 @@ STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_
       a += next;
       b += next;
       THEN_BOTH(0, 0);
-    } else if constexpr (kParts == 2) {
-      THEN_B(0);
-      THEN_A(1);
-      a += next;
-      b += next;
-      THEN_BOTH(0, 1);
     } else {
+      // The largest product comes last.
       THEN_A(1);
+      THEN_B(1);
       THEN_A(0);
       THEN_B(2);
-      THEN_B(1);
-      THEN_A(1);
+      THEN_B(0);
       a += next;
       b += next;
       THEN_BOTH(2, 0);

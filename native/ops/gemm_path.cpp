@@ -62,12 +62,17 @@ GemmPath CurrentGemmPath() { return Current(); }
 void SetGemmPath(GemmPath path) {
   const std::vector<GemmPath> paths = AvailableGemmPaths();
   if (std::find(paths.begin(), paths.end(), path) == paths.end()) {
-    throw Error("ERR_UNSUPPORTED",
-                "the GEMM path " + std::string(NameOf(path)) +
-                    " needs a build with oneDNN or a processor with AMX",
-                "run `struprune-native devices` for the paths of this machine");
+    throw Error(
+        "ERR_UNSUPPORTED",
+        "the GEMM path " + std::string(NameOf(path)) +
+            " needs a processor with AMX or a build with oneDNN, where bf16 needs AVX512_BF16",
+        "run `struprune-native devices` for the paths of this machine");
   }
   Current() = path;
 }
+
+ScopedGemmPath::ScopedGemmPath(GemmPath path) : before_(Current()) { SetGemmPath(path); }
+
+ScopedGemmPath::~ScopedGemmPath() { Current() = before_; }
 
 }  // namespace struprune

@@ -10,7 +10,7 @@ namespace struprune {
 
 enum class GemmPath : uint8_t {
   kCblasF32,
-  kAmxF32,  // operands in three parts of bf16: as exact as f32 (ops/gemm_amx.h)
+  kAmxF32,  // operands in three parts of bf16, no less exact than sgemm (ops/gemm_amx.h)
   kOneDnnF32,
   // Operands rounded to bf16, sums in f32: about 3 significant digits a product.
   kOneDnnBf16,
@@ -37,8 +37,8 @@ void SetGemmPath(GemmPath path);
 // Another path for a while.
 class ScopedGemmPath {
  public:
-  explicit ScopedGemmPath(GemmPath path) : before_(CurrentGemmPath()) { SetGemmPath(path); }
-  ~ScopedGemmPath() { SetGemmPath(before_); }
+  explicit ScopedGemmPath(GemmPath path);
+  ~ScopedGemmPath();
   ScopedGemmPath(const ScopedGemmPath&) = delete;
   ScopedGemmPath& operator=(const ScopedGemmPath&) = delete;
 

@@ -2,31 +2,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/simd.h"
 #include "ops/exp.h"
 
 namespace struprune {
 
-// By vectors of its own: without -ffinite-math GCC keeps a max reduction scalar.
+// By lanes of its own: without -ffinite-math GCC keeps a max reduction scalar. As many as two
+// vectors of the widest kind, or GCC takes the lanes apart.
 STRUPRUNE_CLONES
 float MaximumOf(size_t count, const float* x, float top) {
-  constexpr size_t kLanes = 16;
-  using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
-  Lanes even = top - Lanes{}, odd = even;
+  constexpr size_t kLanes = 32;
+  float lanes[kLanes];
+  std::fill_n(lanes, kLanes, top);
   size_t j = 0;
-  for (; j + 2 * kLanes <= count; j += 2 * kLanes) {
-    Lanes pair[2];
-    std::memcpy(pair, x + j, sizeof pair);
-    even = pair[0] > even ? pair[0] : even;
-    odd = pair[1] > odd ? pair[1] : odd;
+  for (; j + kLanes <= count; j += kLanes) {
+    for (size_t i = 0; i < kLanes; ++i) lanes[i] = x[j + i] > lanes[i] ? x[j + i] : lanes[i];
   }
   for (; j < count; ++j) top = std::max(top, x[j]);
-  if (count < 2 * kLanes) return top;
-  const Lanes best = even > odd ? even : odd;
-  for (size_t i = 0; i < kLanes; ++i) top = std::max(top, best[i]);
-  return top;
+  return count < kLanes ? top : std::max(top, *std::max_element(lanes, lanes + kLanes));
 }
 
 STRUPRUNE_CLONES
