@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
+import { measureRates } from './engine/gemm-rate';
 import { GpuSites } from './engine/gpu-sites';
-import { native } from './engine/native';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
 import { checkedOptions } from './options';
@@ -62,11 +62,8 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     });
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
-    const rate = (sgemm: boolean) =>
-      native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS, sgemm);
-    const gemmRate = await rate(false);
-    // Those in double precision are the BLAS's, whatever path floats take.
-    const sgemmRate = await rate(true);
+    // Products in double precision are the BLAS's, whatever path floats take.
+    const { gemmRate, sgemmRate } = await measureRates(engine, WIDTH, SECONDS);
     const stages = run.stages.map((stage) => {
       const { single, double } = stage.flops;
       const seconds = single / (SINGLE_SHARE * gemmRate) + double / (DOUBLE_SHARE * sgemmRate);

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { withEngine } from './engine';
 import type { EngineOptions } from './engine-options';
+import { measureRates } from './gemm-rate';
 import { onlyAsked, probeGpus } from './gpu';
 import { native } from './native';
 import type { CpuFeatures } from './native-devices';
@@ -30,18 +31,13 @@ const SECONDS = 0.5;
 
 /** What the machine offers and how fast it multiplies. @throws StruPruneError ERR_ARGUMENT */
 export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
-  return withEngine({ ...options, device: 'cpu' }, async (engine) => {
-    const rate = (sgemm: boolean) =>
-      native.measureGemm(engine.handle, WIDTH, WIDTH, SECONDS, sgemm);
-    return {
-      cpu: cpus()[0]?.model ?? 'unknown',
-      blas: native.blas,
-      ...native.devices(),
-      gemmPath: engine.gemmPath,
-      threads: engine.threads,
-      gemmRate: await rate(false),
-      sgemmRate: await rate(true),
-      cuda: onlyAsked(await probeGpus(), options.device),
-    };
-  });
+  return withEngine({ ...options, device: 'cpu' }, async (engine) => ({
+    cpu: cpus()[0]?.model ?? 'unknown',
+    blas: native.blas,
+    ...native.devices(),
+    gemmPath: engine.gemmPath,
+    threads: engine.threads,
+    ...(await measureRates(engine, WIDTH, SECONDS)),
+    cuda: onlyAsked(await probeGpus(), options.device),
+  }));
 }

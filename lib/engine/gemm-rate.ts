@@ -33,3 +33,13 @@ export async function measureGemmRate(
   }
   return flops / time;
 }
+
+/** GFLOP/s of square products by the engine's own path and by the BLAS's sgemm, each measured for that many seconds. */
+export async function measureRates(
+  engine: Engine,
+  width: number,
+  seconds: number,
+): Promise<{ gemmRate: number; sgemmRate: number }> {
+  const rate = (sgemm: boolean) => native.measureGemm(engine.handle, width, width, seconds, sgemm);
+  return { gemmRate: await rate(false), sgemmRate: await rate(true) };
+}

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <utility>
 #include <vector>
 
+#include "core/budget.h"
 #include "ops/cpu_features.h"
 
 // The tile instructions came with GCC 11 and clang 12.
@@ -60,21 +60,23 @@ constexpr TileConfig kConfig = [] {
   return config;
 }();
 
-struct Free {
-  void operator()(void* memory) const { ::operator delete(memory, std::align_val_t(64)); }
-};
-template <typename T>
-using Aligned = std::unique_ptr<T[], Free>;
-template <typename T>
-Aligned<T> MakeAligned(size_t count) {
-  return Aligned<T>(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))));
-}
-
 // Buffers of a product.
-struct Scratch {
-  Aligned<uint16_t> a = MakeAligned<uint16_t>(3 * kRows * kMaxDepth);
-  Aligned<uint16_t> b = MakeAligned<uint16_t>(3 * kSide * kMaxDepth);
-  Aligned<float> sums = MakeAligned<float>(kSide * kSide);
+class Scratch {
+ public:
+  Scratch() : a_(static_cast<uint16_t*>(AllocateStorage(kBytes))) {}
+  ~Scratch() { FreeStorage(a_, kBytes); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  uint16_t* a() const { return a_; }                                      // packed rows of A
+  uint16_t* b() const { return a_ + kSizeA; }                             // a packed panel of B
+  float* sums() const { return reinterpret_cast<float*>(b() + kSizeB); }  // [kSide, kSide]
+
+ private:
+  static constexpr size_t kSizeA = 3 * kRows * kMaxDepth, kSizeB = 3 * kSide * kMaxDepth;
+  static constexpr size_t kBytes =
+      (kSizeA + kSizeB) * sizeof(uint16_t) + kSide * kSide * sizeof(float);
+  uint16_t* const a_;
 };
 
 // As many as products ever ran at once, whatever threads they ran on.
@@ -325,16 +327,15 @@ STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, s
       const size_t rows = std::min(kRows, m - i);
       for (size_t r = 0; r < rows; r += kSide) {
         const float* from = transpose_a ? a + l * lda + i + r : a + (i + r) * lda + l;
-        pack_a(from, lda, std::min(kSide, rows - r), deep,
-               scratch.a.get() + r / kSide * panel_size);
+        pack_a(from, lda, std::min(kSide, rows - r), deep, scratch.a() + r / kSide * panel_size);
       }
       for (size_t j = 0; j < n; j += kSide) {
         const size_t cols = std::min(kSide, n - j);
-        pack_b(transpose_b ? b + j * ldb + l : b + l * ldb + j, ldb, cols, deep, scratch.b.get());
+        pack_b(transpose_b ? b + j * ldb + l : b + l * ldb + j, ldb, cols, deep, scratch.b());
         for (size_t r = 0; r < rows; r += kSide) {
-          MultiplyPanels<kParts>(steps, scratch.a.get() + r / kSide * panel_size, scratch.b.get(),
-                                 scratch.sums.get());
-          Update(std::min(kSide, rows - r), cols, alpha, scratch.sums.get(), keep,
+          MultiplyPanels<kParts>(steps, scratch.a() + r / kSide * panel_size, scratch.b(),
+                                 scratch.sums());
+          Update(std::min(kSide, rows - r), cols, alpha, scratch.sums(), keep,
                  c + (i + r) * ldc + j, ldc);
         }
       }
