@@ -136,6 +136,29 @@ TEST(GemmPaths, TilesAreAsExactAsFloats) {
   SetGemmPath(BestGemmPath(false));
 }
 
+// The figure of docs/decisions/0008-amx-products.md.
+TEST(GemmPaths, TilesErrAsTheDocsSay) {
+  if (!IsAvailable(GemmPath::kAmxF32)) GTEST_SKIP() << "needs AMX";
+  constexpr size_t m = 128, n = 128, k = 576;
+  std::mt19937 engine(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> a(m * k), b(n * k), c(m * n);
+  for (float& value : a) value = normal(engine);
+  for (float& value : b) value = normal(engine);
+  const ScopedGemmPath path(GemmPath::kAmxF32);
+  Gemm(Trans::kNo, Trans::kYes, m, n, k, 1.0f, a.data(), k, b.data(), k, 0.0f, c.data(), n);
+  double error = 0, size = 0;
+  for (size_t i = 0; i < m; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (size_t l = 0; l < k; ++l) sum += static_cast<double>(a[i * k + l]) * b[j * k + l];
+      error += (c[i * n + j] - sum) * (c[i * n + j] - sum);
+      size += sum * sum;
+    }
+  }
+  EXPECT_NEAR(std::sqrt(error / size), 1.9e-7, 0.1e-7);
+}
+
 TEST(GemmPaths, WhatIsNotFiniteStaysSo) {
   InitialiseBlas();
   constexpr float kInfinite = std::numeric_limits<float>::infinity();
