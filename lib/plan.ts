@@ -22,7 +22,7 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   fits: boolean;
   /** All stages together. */
   seconds: number;
-  /** GFLOP/s of single-precision products, measured now; what `seconds` was made of. */
+  /** GFLOP/s of products of sums over calibration tokens, measured now; what `seconds` was made of. */
   gemmRate: number;
   parameters: number;
   blocks: number;
@@ -63,10 +63,11 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
     // Products in double precision are the BLAS's, whatever path floats take.
-    const { gemmRate, sgemmRate } = await measureRates(engine, WIDTH, SECONDS);
+    const { gemmRate, calibrationRate, sgemmRate } = await measureRates(engine, WIDTH, SECONDS);
     const stages = run.stages.map((stage) => {
       const { single, double } = stage.flops;
-      const seconds = single / (SINGLE_SHARE * gemmRate) + double / (DOUBLE_SHARE * sgemmRate);
+      const rate = stage.stage === 'evaluate' ? gemmRate : calibrationRate;
+      const seconds = single / (SINGLE_SHARE * rate) + double / (DOUBLE_SHARE * sgemmRate);
       return { ...stage, seconds: seconds / 1e9 };
     });
     return {
@@ -75,7 +76,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,
       seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
-      gemmRate,
+      gemmRate: calibrationRate,
       parameters: source.parameters,
       blocks: architecture.blocks.length,
     };

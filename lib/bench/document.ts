@@ -29,6 +29,7 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
     system: `${process.platform} ${process.arch} ${release()}`,
     blas: native.blas,
     gemmPath: engine.gemmPath,
+    calibrationPath: engine.calibrationPath,
     sgemmRate: null,
     dgemmRate: null,
     bandwidth: null,
@@ -38,8 +39,8 @@ export function machineOf(engine: Engine, rates: Partial<Rates> = {}): BenchMach
 
 /** What finished results of a journal were made on, as far as any benchmark asks. */
 export function journalMachine(engine: Engine) {
-  const { cpu, threads, gemmPath, blas } = machineOf(engine);
-  return { cpu, threads, ...native.devices(), gemmPath, blas };
+  const { cpu, threads, gemmPath, calibrationPath, blas } = machineOf(engine);
+  return { cpu, threads, ...native.devices(), gemmPath, calibrationPath, blas };
 }
 
 export function versions(): BenchDocument['versions'] {

@@ -23,6 +23,8 @@ const machine = z.object({
   system: z.string(),
   blas: z.string(),
   gemmPath: z.string(),
+  /** Of sums over calibration tokens; older documents do not say. */
+  calibrationPath: z.string().optional(),
   /** GFLOP/s of products of floats by `gemmPath`, and of doubles by the BLAS, measured in this run on all its threads; null where the command did not need them. */
   sgemmRate: z.number().nullable(),
   dgemmRate: z.number().nullable(),

@@ -16,9 +16,12 @@ export interface Devices {
   gemmPaths: string[];
   /** The one that is used. */
   gemmPath: string;
+  /** The one that is used in sums over calibration tokens. */
+  calibrationPath: string;
   threads: number;
-  /** GFLOP/s of products by that path on those threads, measured now. */
+  /** GFLOP/s of products by those paths on those threads, measured now. */
   gemmRate: number;
+  calibrationRate: number;
   /** The same by the BLAS's sgemm. */
   sgemmRate: number;
   /** NVIDIA GPUs, or the one that `device` names, and what keeps them from being used. */
@@ -36,6 +39,7 @@ export function inspectDevices(options: EngineOptions = {}): Promise<Devices> {
     blas: native.blas,
     ...native.devices(),
     gemmPath: engine.gemmPath,
+    calibrationPath: engine.calibrationPath,
     threads: engine.threads,
     ...(await measureRates(engine, WIDTH, SECONDS)),
     cuda: onlyAsked(await probeGpus(), options.device),

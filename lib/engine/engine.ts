@@ -10,12 +10,14 @@ import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-op
 import { abortAtExit } from './exit';
 import { chooseDevice, cudaLibrary, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
+import type { Precision } from './native-devices';
 import { nativeLimit, processReserve } from './reserve';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
   memory: bytes.default(0),
   bf16: z.boolean().default(false),
+  fullPrecision: z.boolean().default(false),
   device: z.string().default('auto'),
   deviceMemory: bytes.default(0),
   onNotice: z
@@ -39,6 +41,10 @@ export class Engine implements AsyncDisposable {
   readonly threads: number;
   /** The library and the precision of its float products, as `devices` names them. */
   readonly gemmPath: string;
+  /** The same of sums over calibration tokens, on the CPU. */
+  readonly calibrationPath: string;
+  /** @internal */
+  readonly precision: Precision;
   readonly #machine: z.output<typeof schema>;
   /** Settles when the engine has its device. */
   #attached: Promise<void> | undefined;
@@ -51,17 +57,21 @@ export class Engine implements AsyncDisposable {
   /** Settles when all calls so far have ended. */
   #calls: Promise<void> = Promise.resolve();
   #disposed = false;
+  #calibrating = false;
   readonly #forgetExit: () => void;
 
   /** @throws StruPruneError ERR_ARGUMENT */
   constructor(options: MachineOptions = {}) {
     this.#machine = parse(schema, options);
-    const { threads, memory, bf16, device } = this.#machine;
+    const { threads, memory, device } = this.#machine;
     indexOf(device);
     requireMoreThanReserve(memory, threads);
     this.threads = threads;
-    this.gemmPath = native.gemmPathOf(bf16);
-    this.handle = native.createEngine(threads, nativeLimit(memory, threads), bf16);
+    this.precision = precisionOf(this.#machine);
+    const paths = native.gemmPathsOf(this.precision);
+    this.gemmPath = paths.own;
+    this.calibrationPath = paths.calibrating;
+    this.handle = native.createEngine(threads, nativeLimit(memory, threads), this.precision);
     this.#forgetExit = abortAtExit(this.handle);
   }
 
@@ -91,8 +101,8 @@ export class Engine implements AsyncDisposable {
    * @internal
    */
   get settings() {
-    const { threads, memory, bf16, deviceMemory } = this.#machine;
-    return { threads, memory, bf16, device: this.#device, deviceMemory };
+    const { threads, memory, bf16, fullPrecision, deviceMemory } = this.#machine;
+    return { threads, memory, bf16, fullPrecision, device: this.#device, deviceMemory };
   }
 
   /**
@@ -110,11 +120,12 @@ export class Engine implements AsyncDisposable {
 
   /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET */
   async #attach(): Promise<void> {
-    const { device, deviceMemory, bf16 } = this.#machine;
+    const { device, deviceMemory } = this.#machine;
+    const { precision } = this;
     const { index, reason } = await chooseDevice(device);
     if (reason) this.#notices.push(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
     if (index === null) return;
-    const settings = { library: cudaLibrary(), index, memory: deviceMemory, bf16 };
+    const settings = { library: cudaLibrary(), index, memory: deviceMemory, precision };
     const { description, hasBlas } = await native.attachGpu(this.handle, settings);
     this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
     this.#notices.push(`on cuda:${index}: ${description}`);
@@ -165,7 +176,27 @@ export class Engine implements AsyncDisposable {
       signal?.removeEventListener('abort', abort);
       native.setAbort(this.handle, false);
       this.#signal = undefined;
+      await native.giveBack(this.handle);
     }
+  }
+
+  /**
+   * Runs a part of a call whose products sum over calibration tokens (docs/decisions/0009); what is measured stays outside.
+   * @internal
+   */
+  async calibrating<T>(use: () => Promise<T>): Promise<T> {
+    const outer = this.#calibrating;
+    this.#setCalibrating(true);
+    try {
+      return await use();
+    } finally {
+      this.#setCalibrating(outer);
+    }
+  }
+
+  #setCalibrating(calibrating: boolean): void {
+    this.#calibrating = calibrating;
+    native.setCalibrating(this.handle, calibrating);
   }
 
   /** Once. What the listener throws ends its call and not the engine, which has its device. */
@@ -240,6 +271,22 @@ export class Engine implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+/** @throws StruPruneError ERR_ARGUMENT */
+function precisionOf({
+  bf16,
+  fullPrecision,
+}: Pick<z.output<typeof schema>, 'bf16' | 'fullPrecision'>): Precision {
+  if (bf16 && fullPrecision) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--bf16 and --full-precision exclude each other',
+      'give one of them, or none',
+    );
+  }
+  if (bf16) return 'bf16';
+  return fullPrecision ? 'f32' : 'bf16x3';
 }
 
 /** @throws StruPruneError ERR_BUDGET where the process alone takes what there is, however small the model */

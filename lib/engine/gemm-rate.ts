@@ -34,12 +34,25 @@ export async function measureGemmRate(
   return flops / time;
 }
 
-/** GFLOP/s of square products by the engine's own path and by the BLAS's sgemm, each measured for that many seconds. */
+/** GFLOP/s of square products. */
+export interface GemmRates {
+  /** By the engine's own path. */
+  gemmRate: number;
+  /** By the path of sums over calibration tokens. */
+  calibrationRate: number;
+  /** By the BLAS's sgemm. */
+  sgemmRate: number;
+}
+
+/** Each measured for that many seconds, a path that serves twice once. */
 export async function measureRates(
   engine: Engine,
   width: number,
   seconds: number,
-): Promise<{ gemmRate: number; sgemmRate: number }> {
+): Promise<GemmRates> {
   const rate = (sgemm: boolean) => native.measureGemm(engine.handle, width, width, seconds, sgemm);
-  return { gemmRate: await rate(false), sgemmRate: await rate(true) };
+  const gemmRate = await rate(false);
+  const same = engine.calibrationPath === engine.gemmPath;
+  const calibrationRate = same ? gemmRate : await engine.calibrating(() => rate(false));
+  return { gemmRate, calibrationRate, sgemmRate: await rate(true) };
 }

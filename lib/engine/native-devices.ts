@@ -7,9 +7,12 @@ export interface CpuFeatures {
   amxBf16: boolean;
 }
 
+/** What operands may be rounded to: nothing, two parts of bf16 in sums over calibration tokens, or bf16. */
+export type Precision = 'f32' | 'bf16x3' | 'bf16';
+
 export interface NativeDevices {
   /** Features count only when the system also saves their registers. Paths: the fastest f32 one first. */
   devices(): { features: CpuFeatures; gemmPaths: string[] };
-  /** The fastest GEMM path, which an engine takes; bf16 only where the hardware has it. */
-  gemmPathOf(allowBf16: boolean): string;
+  /** The GEMM paths that an engine takes: of its own, and for sums over calibration tokens. */
+  gemmPathsOf(precision: Precision): { own: string; calibrating: string };
 }

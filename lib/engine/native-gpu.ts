@@ -1,5 +1,6 @@
 /** Calls of the native addon about NVIDIA GPUs; native.ts has the rest. */
 import type { BlockSpec, EngineHandle, Site } from './native';
+import type { Precision } from './native-devices';
 
 /** What was found wrong, and what would mend it. */
 export interface Reason {
@@ -78,7 +79,7 @@ export interface NativeGpu {
   /** From here the engine's sites run on that GPU. */
   attachGpu(
     engine: EngineHandle,
-    options: { library: string; index: number; memory: number; bf16: boolean },
+    options: { library: string; index: number; memory: number; precision: Precision },
   ): Promise<AttachedGpu>;
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;

@@ -18,7 +18,7 @@ import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native
 import { loadError } from './load-error';
 import type { NativeBackward } from './native-backward';
 import type { NativeBench } from './native-bench';
-import type { NativeDevices } from './native-devices';
+import type { NativeDevices, Precision } from './native-devices';
 import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
 import type { NativeGpu, SumKinds } from './native-gpu';
@@ -121,7 +121,9 @@ export interface NativeAddon
     metadata: Record<string, GgufValue>;
     metadataTypes: Record<string, string>;
   };
-  createEngine(threads: number, memoryLimit: number, allowBf16: boolean): EngineHandle;
+  createEngine(threads: number, memoryLimit: number, precision: Precision): EngineHandle;
+  /** Whether jobs that are asked for from here on sum over calibration tokens. */
+  setCalibrating(engine: EngineHandle, calibrating: boolean): void;
   setAbort(engine: EngineHandle, abort: boolean): void;
   memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number };
   /** Largest resident size of the process so far, bytes. */
@@ -140,6 +142,8 @@ export interface NativeAddon
   openFile(path: string): FileHandle;
   /** Up to where pages may fill memory beside everything else, bytes; at first the limit. */
   setRoom(engine: EngineHandle, bytes: number): void;
+  /** Gives the system what the engine keeps of freed memory for its next allocations. */
+  giveBack(engine: EngineHandle): Promise<void>;
   /** Scratch files lie in the folder; '' keeps all pages in memory. */
   createStore(engine: EngineHandle, scratch: string): StoreHandle;
   /** Bytes from and to the store's scratch file so far. */

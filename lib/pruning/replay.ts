@@ -28,14 +28,16 @@ export async function replayBlock(
   finished: () => Promise<BlockHandle>,
 ): Promise<void> {
   const { session, streams } = context;
-  for (const site of SITES) {
-    if (streams.hidden) await replaySite(context, index, site, keep, planFor(site), finished);
-    if (streams.dense) {
-      await using(await session.loadBlock(index), (block) =>
-        session.advanceSite(block, site, streams.dense!, streams.window),
-      );
+  await session.engine.calibrating(async () => {
+    for (const site of SITES) {
+      if (streams.hidden) await replaySite(context, index, site, keep, planFor(site), finished);
+      if (streams.dense) {
+        await using(await session.loadBlock(index), (block) =>
+          session.advanceSite(block, site, streams.dense!, streams.window),
+        );
+      }
     }
-  }
+  });
   await using(await finished(), (block) => session.advance(block, streams.check, streams.window));
 }
 

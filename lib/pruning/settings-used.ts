@@ -7,7 +7,7 @@ import type { Run } from './run';
 /** Every setting of a run as it took effect: the user's, the defaults, what the model decided, the machine's. */
 export function settingsUsed({ settings, dtype, window, evaluation, engine }: Run): Identity {
   const { format, multiple, maxShardBytes } = settings;
-  const { threads, memory, bf16, device, deviceMemory } = engine.settings;
+  const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
     ...pick(settings, SETTING_KEYS),
     dtype: dtype.toLowerCase(),
@@ -18,6 +18,7 @@ export function settingsUsed({ settings, dtype, window, evaluation, engine }: Ru
     threads,
     memory: memory || null,
     bf16,
+    fullPrecision,
     device,
     deviceMemory: deviceMemory || null,
   };

@@ -82,7 +82,9 @@ async function solveBlock(
   const keep: BlockKeep = {};
   const stats: LayerStats[] = [];
   for (const site of SITES) {
-    const solved = await solveSite(context, index, block, site, planFor(site));
+    const solved = await context.session.engine.calibrating(() =>
+      solveSite(context, index, block, site, planFor(site)),
+    );
     if (!solved) continue;
     Object.assign(keep, blockKeep(site, solved.kept));
     stats.push(solved.stats);

@@ -5,6 +5,7 @@
 
 #include "addon/arguments.h"
 #include "addon/guard.h"
+#include "addon/specs.h"
 #include "ops/cpu_features.h"
 #include "ops/gemm_path.h"
 
@@ -33,16 +34,20 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// (allowBf16: boolean) -> name of the path that the products of such an engine take
-Napi::Value GemmPathOf(const Napi::CallbackInfo& info) {
-  return PathName(info.Env(), BestGemmPath(GetBool(info[0], "allowBf16")));
+// (precision) -> {own, calibrating}: names of the paths that the products of such an engine take
+Napi::Value GemmPathsOf(const Napi::CallbackInfo& info) {
+  const GemmPaths paths = PathsFor(GetPrecision(info[0]));
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("own", PathName(info.Env(), paths.own));
+  result.Set("calibrating", PathName(info.Env(), paths.calibrating));
+  return result;
 }
 
 }  // namespace
 
 void InitDevices(Napi::Env env, Napi::Object exports) {
   Export<Devices>(env, exports, "devices");
-  Export<GemmPathOf>(env, exports, "gemmPathOf");
+  Export<GemmPathsOf>(env, exports, "gemmPathsOf");
 }
 
 }  // namespace struprune::addon

@@ -20,12 +20,20 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-// (threads, memoryLimit, allowBf16: boolean) -> engine
+// (threads, memoryLimit, precision: "bf16" | "bf16x3" | "f32") -> engine
 Napi::Value CreateEngine(const Info& info) {
-  const GemmPath path = BestGemmPath(GetBool(info[2], "allowBf16"));
-  return MakeHandle(info.Env(),
-                    std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
-                                              [path] { SetGemmPath(path); }));
+  const GemmPaths paths = PathsFor(GetPrecision(info[2]));
+  return MakeHandle(info.Env(), std::make_shared<Context>(
+                                    GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
+                                    [paths](bool calibrating) {
+                                      SetGemmPath(calibrating ? paths.calibrating : paths.own);
+                                    }));
+}
+
+// (engine, boolean): whether the jobs that are asked for from here on sum over calibration tokens
+Napi::Value SetCalibrating(const Info& info) {
+  EngineOf(info)->calibrates = GetBool(info[1], "calibrating");
+  return info.Env().Undefined();
 }
 
 // (engine, boolean): running and coming jobs of the engine reject with ERR_ABORTED while it is set.
@@ -113,6 +121,11 @@ Napi::Value OpenFile(const Info& info) {
 Napi::Value SetRoom(const Info& info) {
   EngineOf(info)->budget->set_room(GetSize(info[1], "room"));
   return info.Env().Undefined();
+}
+
+// (engine) -> Promise: gives the system the memory that is kept for the next buffers
+Napi::Value GiveBack(const Info& info) {
+  return RunAsync(info.Env(), [context = EngineOf(info)] { context->budget->GiveBack(); }, Nothing);
 }
 
 // (engine, scratchFolder | "") -> page store, without a folder in memory alone
@@ -543,6 +556,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   InitialiseBlas();
   exports.Set("blas", BlasDescription());
   Export<CreateEngine>(env, exports, "createEngine");
+  Export<SetCalibrating>(env, exports, "setCalibrating");
   Export<SetAbort>(env, exports, "setAbort");
   Export<MemoryOf>(env, exports, "memoryOf");
   Export<PeakRss>(env, exports, "peakRss");
@@ -551,6 +565,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<MeasureGemm>(env, exports, "measureGemm");
   Export<OpenFile>(env, exports, "openFile");
   Export<SetRoom>(env, exports, "setRoom");
+  Export<GiveBack>(env, exports, "giveBack");
   Export<CreateStore>(env, exports, "createStore");
   Export<TrafficOf>(env, exports, "trafficOf");
   Export<CreateMatrix>(env, exports, "createMatrix");

@@ -63,8 +63,8 @@ Napi::Value ProbeGpus(const Info& info) {
   return result;
 }
 
-// (engine, {library, index, memory, bf16}) -> Promise<{description, hasBlas}>: sites of the engine
-// run on the GPU from here.
+// (engine, {library, index, memory, precision}) -> Promise<{description, hasBlas}>: sites of the
+// engine run on the GPU from here.
 Napi::Value AttachGpu(const Info& info) {
   const auto context = EngineOf(info);
   const Napi::Object options = GetObject(info[1], "options");
@@ -73,9 +73,10 @@ Napi::Value AttachGpu(const Info& info) {
   open.index = static_cast<int>(GetSize(options.Get("index"), "index"));
   open.budget = GetSize(options.Get("memory"), "memory");
   // BF16x3 is as good as fp32 to about five digits (cuda/abi.h), at tensor-core speed.
-  open.gram = cuda::Precision::kBf16x3;
-  open.forward =
-      GetBool(options.Get("bf16"), "bf16") ? cuda::Precision::kBf16 : cuda::Precision::kBf16x3;
+  const Precision precision = GetPrecision(options.Get("precision"));
+  const bool exact = precision == Precision::kF32;
+  open.gram = exact ? cuda::Precision::kExact : cuda::Precision::kBf16x3;
+  open.forward = precision == Precision::kBf16 ? cuda::Precision::kBf16 : open.gram;
   struct About {
     std::string description;
     bool has_blas = false;

@@ -95,9 +95,9 @@ inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<void()> work, AsyncTask::Finish finish) {
   return RunAsync(
       env,
-      [context, work = std::move(work)] {
+      [context, calibrates = context->calibrates.load(), work = std::move(work)] {
         std::lock_guard lock(context->job);
-        if (context->enter) context->enter();
+        context->BeginJob(calibrates);
         context->CheckAbort();
         work();
       },

@@ -8,6 +8,7 @@
 
 #include "model/block.h"
 #include "model/ends.h"
+#include "ops/gemm_path.h"
 
 namespace struprune::addon {
 
@@ -25,5 +26,7 @@ Dtype GetDtype(const Napi::Value& value);
 Stored GetStored(const Napi::Value& value);
 Role GetRole(const Napi::Value& value);
 SiteKind GetSite(const Napi::Value& value);
+// "bf16", "bf16x3" or "f32".
+Precision GetPrecision(const Napi::Value& value);
 
 }  // namespace struprune::addon

@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <new>
 #include <string>
 
@@ -50,6 +52,53 @@ void FreeStorage(void* data, size_t bytes) noexcept {
   } else {
     munmap(data, bytes);
   }
+}
+
+void* MemoryBudget::TakeStorage(size_t bytes) {
+  if (bytes >= kFromSystem) {
+    const std::lock_guard lock(pieces_mutex_);
+    const auto same = std::find_if(pieces_.rbegin(), pieces_.rend(),
+                                   [&](const Piece& piece) { return piece.bytes == bytes; });
+    if (same != pieces_.rend()) {
+      void* const data = same->data;
+      pieces_.erase(std::next(same).base());
+      kept_ -= bytes;
+      return data;
+    }
+    auto oldest = pieces_.begin();
+    for (; oldest != pieces_.end() && used() + kept_ > peak(); ++oldest) {
+      FreeStorage(oldest->data, oldest->bytes);
+      kept_ -= oldest->bytes;
+    }
+    pieces_.erase(pieces_.begin(), oldest);
+  }
+  return AllocateStorage(bytes);
+}
+
+void MemoryBudget::LeaveStorage(void* data, size_t bytes) noexcept {
+  if (bytes >= kFromSystem) {
+    const std::lock_guard lock(pieces_mutex_);
+    if (used() + kept_ <= peak()) {
+      try {
+        pieces_.push_back({data, bytes});
+        kept_ += bytes;
+        return;
+      } catch (const std::bad_alloc&) {
+        // Then it is not kept.
+      }
+    }
+  }
+  FreeStorage(data, bytes);
+}
+
+void MemoryBudget::GiveBack() noexcept {
+  std::vector<Piece> pieces;
+  {
+    const std::lock_guard lock(pieces_mutex_);
+    pieces.swap(pieces_);
+    kept_ = 0;
+  }
+  for (const Piece& piece : pieces) FreeStorage(piece.data, piece.bytes);
 }
 
 bool MemoryBudget::ChargeUpTo(size_t most, size_t bytes) {

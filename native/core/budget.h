@@ -12,11 +12,29 @@
 
 namespace struprune {
 
+// Storage of a Buffer, 64-byte aligned. Large pieces come from the system and go back to it at
+// once: a heap would keep what was freed, and the process would look larger than its budget.
+void* AllocateStorage(size_t bytes);  // throws std::bad_alloc
+void FreeStorage(void* data, size_t bytes) noexcept;
+
 // Counts live and peak bytes. Pages that could lie in scratch as well give way to what cannot.
+// Keeps the large pieces that buffers leave for the next ones of their size, since the system
+// clears what it gives: as far as they and the live bytes do not go past the peak, so that the
+// process is never larger for them.
 class MemoryBudget {
  public:
   // limit: no more than this, 0 = any.
   explicit MemoryBudget(size_t limit = 0) : limit_(limit), room_(limit) {}
+  ~MemoryBudget() { GiveBack(); }
+  MemoryBudget(const MemoryBudget&) = delete;
+  MemoryBudget& operator=(const MemoryBudget&) = delete;
+
+  // Storage for bytes that are charged; throws std::bad_alloc.
+  void* TakeStorage(size_t bytes);
+  // Storage whose bytes are still charged: kept, or freed.
+  void LeaveStorage(void* data, size_t bytes) noexcept;
+  // Frees all storage that is kept.
+  void GiveBack() noexcept;
 
   // Throws ERR_BUDGET past the limit, after pages have given way.
   void Charge(size_t bytes);
@@ -50,12 +68,15 @@ class MemoryBudget {
   std::atomic<size_t> peak_{0};
   std::mutex mutex_;
   std::vector<std::pair<const void*, GiveWay>> pages_;
-};
 
-// Storage of a Buffer, 64-byte aligned. Large pieces come from the system and go back to it at
-// once: a heap would keep what was freed, and the process would look larger than its budget.
-void* AllocateStorage(size_t bytes);  // throws std::bad_alloc
-void FreeStorage(void* data, size_t bytes) noexcept;
+  struct Piece {
+    void* data;
+    size_t bytes;
+  };
+  std::mutex pieces_mutex_;
+  std::vector<Piece> pieces_;  // the last one left at the end
+  size_t kept_ = 0;            // their bytes
+};
 
 // A 64-byte aligned, uninitialised array whose bytes are charged to a budget while it lives.
 template <typename T>
@@ -71,7 +92,7 @@ class Buffer {
   static Buffer Charged(std::shared_ptr<MemoryBudget> budget, size_t count) {
     Buffer buffer;
     try {
-      buffer.data_ = static_cast<T*>(AllocateStorage(count * sizeof(T)));
+      buffer.data_ = static_cast<T*>(budget->TakeStorage(count * sizeof(T)));
     } catch (...) {
       budget->Release(count * sizeof(T));
       throw;
@@ -106,7 +127,7 @@ class Buffer {
  private:
   void Free() {
     if (!data_) return;
-    FreeStorage(data_, count_ * sizeof(T));
+    budget_->LeaveStorage(data_, count_ * sizeof(T));
     budget_->Release(count_ * sizeof(T));
     data_ = nullptr;
     count_ = 0;

@@ -16,27 +16,40 @@ namespace struprune {
 class CudaDevice;
 
 struct Context {
-  // `enter_thread` is run by every thread of the pool, and by one that starts a job.
-  Context(size_t threads, size_t memory_limit, std::function<void()> enter_thread = {})
-      : enter(std::move(enter_thread)),
-        pool(threads, enter),
+  // `enter` is run by the thread that begins a job and by every other thread that takes part in it:
+  // it chooses how products are made, of which sums over calibration tokens allow faster ones.
+  using Enter = std::function<void(bool calibrating)>;
+
+  Context(size_t threads, size_t memory_limit, Enter enter = {})
+      : enter_(std::move(enter)),
+        pool(threads,
+             [this] {
+               if (enter_) enter_(calibrating_);
+             }),
         budget(std::make_shared<MemoryBudget>(memory_limit)) {}
 
   // Throws ERR_ABORTED once the owner has asked to stop; called between tiles.
   void CheckAbort() const {
     if (abort.load(std::memory_order_relaxed)) throw Error("ERR_ABORTED", "the run was aborted");
   }
+  // By the thread that runs a job, which holds the lock.
+  void BeginJob(bool calibrating) {
+    calibrating_ = calibrating;
+    if (enter_) enter_(calibrating);
+  }
   template <typename T>
   Buffer<T> Allocate(size_t count) {
     return Buffer<T>(budget, count);
   }
 
-  const std::function<void()> enter;
+  const Enter enter_;
+  std::atomic<bool> calibrating_{false};  // the job that runs
   ThreadPool pool;
   std::shared_ptr<CudaDevice> gpu;  // null: everything runs on the CPU
   std::shared_ptr<MemoryBudget> budget;
   std::atomic<bool> abort{false};
-  std::mutex job;  // the pool serves one job at a time
+  std::mutex job;                       // the pool serves one job at a time
+  std::atomic<bool> calibrates{false};  // jobs that are asked for from now on
 };
 
 }  // namespace struprune

@@ -8,13 +8,10 @@
 
 namespace struprune {
 
-ThreadPool::ThreadPool(size_t threads, const std::function<void()>& enter) {
+ThreadPool::ThreadPool(size_t threads, std::function<void()> enter) : enter_(std::move(enter)) {
   try {
     for (size_t worker = 1; worker < threads; ++worker) {
-      workers_.emplace_back([this, worker, enter] {
-        if (enter) enter();
-        Work(worker);
-      });
+      workers_.emplace_back([this, worker] { Work(worker); });
     }
   } catch (const std::system_error& error) {
     const size_t made = size();
@@ -65,6 +62,7 @@ void ThreadPool::Work(size_t worker) {
       if (stop_) return;
       seen = generation_;
     }
+    if (enter_) enter_();
     Drain(worker);
   }
 }

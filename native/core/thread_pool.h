@@ -14,9 +14,9 @@ namespace struprune {
 
 class ThreadPool {
  public:
-  // threads >= 1; the calling thread is one of them. The others run `enter` first. Throws
-  // ERR_ARGUMENT where the system gives no more.
-  explicit ThreadPool(size_t threads, const std::function<void()>& enter = {});
+  // threads >= 1; the calling thread is one of them. The others run `enter` at the beginning of
+  // every ParallelFor. Throws ERR_ARGUMENT where the system gives no more.
+  explicit ThreadPool(size_t threads, std::function<void()> enter = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -33,6 +33,7 @@ class ThreadPool {
   void Work(size_t worker);
   void Drain(size_t worker);
 
+  const std::function<void()> enter_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;

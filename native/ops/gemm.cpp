@@ -26,8 +26,8 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const f
   // Products of nothing stay with the BLAS, whose rules for them are the contract.
   const GemmPath path = m * n * k == 0 || alpha == 0 ? GemmPath::kCblasF32 : CurrentGemmPath();
   const bool transpose_a = ta == Trans::kYes, transpose_b = tb == Trans::kYes;
-  if (path == GemmPath::kAmxF32 || path == GemmPath::kAmxBf16) {
-    AmxGemm(IsBf16(path), transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  if (const size_t parts = PartsOf(path)) {
+    AmxGemm(parts, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return;
   }
 #ifdef STRUPRUNE_ONEDNN

@@ -40,8 +40,9 @@ constexpr size_t kTile = 16, kDepth = 32, kTileSize = kTile * kDepth;
 // Rows and columns of C that one kernel computes, in four tiles.
 constexpr size_t kSide = 2 * kTile;
 // Deepest panel, whose products are summed in tiles before C is updated, and rows of A that are
-// packed at once: measured; they fill half of the second cache.
-constexpr size_t kMaxDepth = 768, kRows = 256;
+// packed at once: measured; they fill half of the second cache, or three quarters.
+constexpr size_t kMaxDepth = 768;
+constexpr size_t RowsOf(size_t parts) { return parts == 3 ? 256 : 512; }
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -68,14 +69,18 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  uint16_t* a() const { return a_; }                                      // packed rows of A
-  uint16_t* b() const { return a_ + kSizeA; }                             // a packed panel of B
-  float* sums() const { return reinterpret_cast<float*>(b() + kSizeB); }  // [kSide, kSide]
+  uint16_t* a() const { return a_; }           // packed rows of A
+  uint16_t* b() const { return a_ + kSizeA; }  // a packed panel of B
+  // Of this block of C, or of the one before it: [kSide, kSide].
+  float* sums(size_t which) const {
+    return reinterpret_cast<float*>(b() + kSizeB) + which * kSide * kSide;
+  }
 
  private:
-  static constexpr size_t kSizeA = 3 * kRows * kMaxDepth, kSizeB = 3 * kSide * kMaxDepth;
+  static constexpr size_t kSizeA = kMaxDepth * std::max(3 * RowsOf(3), 2 * RowsOf(2)),
+                          kSizeB = 3 * kSide * kMaxDepth;
   static constexpr size_t kBytes =
-      (kSizeA + kSizeB) * sizeof(uint16_t) + kSide * kSide * sizeof(float);
+      (kSizeA + kSizeB) * sizeof(uint16_t) + 2 * kSide * kSide * sizeof(float);
   uint16_t* const a_;
 };
 
@@ -135,28 +140,31 @@ inline __mmask16 Mask(size_t count) {
   return count >= 16 ? __mmask16(0xffff) : static_cast<__mmask16>((1u << count) - 1);
 }
 
-// A tile's row of pairs (low, high) of every part, kTileSize * 2 apart.
+// Pairs (low, high) rounded to the nearest bf16.
+STRUPRUNE_AMX inline __m512i Nearest(__m512 low, __m512 high) {
+  const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(pairs, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+// A tile's row of pairs (low, high) of every part, kTileSize * 2 apart. The first of several is the
+// nearest, by adding half a unit to the magnitude. Of what it leaves, the second of two is the
+// nearest; the second of three takes the upper 8 bits and the third, exactly, the rest.
 template <int kParts>
 STRUPRUNE_AMX inline void Split(__m512 low, __m512 high, uint16_t* to) {
-  if constexpr (kParts == 1) {
-    const __m512i pairs =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-    _mm512_store_si512(to, _mm512_permutexvar_epi16(pairs, halves));
-    return;
-  }
-  // The first part is the nearest, by adding half a unit to the magnitude; of what it leaves, the
-  // second takes the upper 8 bits and the third, exactly, the rest.
   const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32(-0x10000);
-  for (int part = 0; part < kParts; ++part) {
+  for (int part = 0; part < kParts; ++part, to += 2 * kTileSize) {
+    if (kParts < 3 && part == kParts - 1) {
+      _mm512_store_si512(to, Nearest(low, high));
+      return;
+    }
     __m512i l = _mm512_castps_si512(low), h = _mm512_castps_si512(high);
     if (part == 0) {
       l = _mm512_add_epi32(l, half);
       h = _mm512_add_epi32(h, half);
     }
     h = _mm512_and_si512(h, upper);
-    _mm512_store_si512(to + part * 2 * kTileSize, _mm512_or_si512(_mm512_srli_epi32(l, 16), h));
+    _mm512_store_si512(to, _mm512_or_si512(_mm512_srli_epi32(l, 16), h));
     low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(l, upper)));
     high = _mm512_sub_ps(high, _mm512_castsi512_ps(h));
   }
@@ -218,7 +226,31 @@ Pack PackOf(bool deep_rows, bool second) {
   return second ? PackPanel<kParts, false, true> : PackPanel<kParts, false, false>;
 }
 
-// sums[32, 32] = products of two packed panels. Tiles 0 to 3 sum; 4, 5 hold part x of the first, 6,
+// A block of C, at most 32 x 32, and the products that it is still to receive.
+struct Block {
+  const float* sums;
+  float* c;
+  size_t ldc, rows, cols;
+  float alpha, beta;
+};
+
+// c = alpha sums + beta c for the rows [first, last) of a block; beta 0 reads no c.
+STRUPRUNE_AMX inline void Update(const Block& block, size_t first, size_t last) {
+  const __m512 by = _mm512_set1_ps(block.alpha), keep = _mm512_set1_ps(block.beta);
+  for (size_t i = first; i < last; ++i) {
+    for (size_t j = 0; j < block.cols; j += 16) {
+      const __mmask16 mask = Mask(block.cols - j);
+      float* to = block.c + i * block.ldc + j;
+      const __m512 sum = _mm512_mul_ps(by, _mm512_load_ps(block.sums + i * kSide + j));
+      const __m512 old = block.beta == 0 ? _mm512_setzero_ps()
+                                         : _mm512_mul_ps(keep, _mm512_maskz_loadu_ps(mask, to));
+      _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, old));
+    }
+  }
+}
+
+// sums[32, 32] = products of two packed panels; meanwhile the block before is updated, whose sums
+// the tiles would else be waited for. Tiles 0 to 3 sum; 4, 5 hold part x of the first, 6,
 // 7 part y of the second, each replaced as soon as it has been used for the last time. (The
 // intrinsics take digits alone for tiles.)
 #define PART(panel, part, half) panel + (2 * (part) + half) * kTileSize
@@ -253,22 +285,32 @@ Pack PackOf(bool deep_rows, bool second) {
   _tile_loadd(7, PART(b, y, 1), 64)
 
 template <int kParts>
-STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b, float* sums) {
+STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b, float* sums,
+                                  const Block& before) {
   constexpr size_t kStep = kParts * 2 * kTileSize;
+  static_assert(kParts >= 1 && kParts <= 3);
   // GCC's loads do not say that they read what was packed.
   __asm__ volatile("" ::: "memory");
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  LOAD((kParts == 3 ? 2 : 0), 0);
+  LOAD(kParts - 1, 0);
+  const size_t share = (before.rows + steps - 1) / steps;
   for (size_t step = 0; step < steps; ++step) {
+    Update(before, std::min(before.rows, step * share), std::min(before.rows, (step + 1) * share));
     // The last step loads a tile for nothing, of its own panel.
     const size_t next = step + 1 < steps ? kStep : 0;
     if constexpr (kParts == 1) {
       a += next;
       b += next;
       THEN_BOTH(0, 0);
+    } else if constexpr (kParts == 2) {
+      THEN_A(0);
+      THEN_B(1);
+      a += next;
+      b += next;
+      THEN_BOTH(1, 0);
     } else {
       // The largest product comes last.
       THEN_A(1);
@@ -292,22 +334,6 @@ STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_
 #undef THEN_B
 #undef THEN_BOTH
 
-// c = alpha sums + beta c for rows x cols of at most 32 x 32; beta 0 reads no c.
-STRUPRUNE_AMX void Update(size_t rows, size_t cols, float alpha, const float* sums, float beta,
-                          float* c, size_t ldc) {
-  const __m512 by = _mm512_set1_ps(alpha), keep = _mm512_set1_ps(beta);
-  for (size_t i = 0; i < rows; ++i) {
-    for (size_t j = 0; j < cols; j += 16) {
-      const __mmask16 mask = Mask(cols - j);
-      float* to = c + i * ldc + j;
-      const __m512 sum = _mm512_mul_ps(by, _mm512_load_ps(sums + i * kSide + j));
-      const __m512 old =
-          beta == 0 ? _mm512_setzero_ps() : _mm512_mul_ps(keep, _mm512_maskz_loadu_ps(mask, to));
-      _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, old));
-    }
-  }
-}
-
 template <int kParts>
 STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
                        float alpha, const float* a, size_t lda, const float* b, size_t ldb,
@@ -318,6 +344,9 @@ STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, s
   const size_t panels = (k + kMaxDepth - 1) / kMaxDepth;
   const size_t depth = ((k + panels - 1) / panels + kDepth - 1) / kDepth * kDepth;
   const size_t panel_size = kParts * kSide * depth;
+  Block block{};  // the last that was multiplied
+  size_t which = 0;
+  constexpr size_t kRows = RowsOf(kParts);
 
   _tile_loadconfig(&kConfig);
   for (size_t l = 0; l < k; l += depth) {
@@ -333,14 +362,15 @@ STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, s
         const size_t cols = std::min(kSide, n - j);
         pack_b(transpose_b ? b + j * ldb + l : b + l * ldb + j, ldb, cols, deep, scratch.b());
         for (size_t r = 0; r < rows; r += kSide) {
-          MultiplyPanels<kParts>(steps, scratch.a() + r / kSide * panel_size, scratch.b(),
-                                 scratch.sums());
-          Update(std::min(kSide, rows - r), cols, alpha, scratch.sums(), keep,
-                 c + (i + r) * ldc + j, ldc);
+          float* const sums = scratch.sums(which ^= 1);
+          MultiplyPanels<kParts>(steps, scratch.a() + r / kSide * panel_size, scratch.b(), sums,
+                                 block);
+          block = {sums, c + (i + r) * ldc + j, ldc, std::min(kSide, rows - r), cols, alpha, keep};
         }
       }
     }
   }
+  Update(block, 0, block.rows);
   _tile_release();
 }
 
@@ -359,11 +389,11 @@ bool HasAmx() {
   return has;
 }
 
-void AmxGemm(bool bf16, bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
+void AmxGemm(size_t parts, bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
              float alpha, const float* a, size_t lda, const float* b, size_t ldb, float beta,
              float* c, size_t ldc) {
   static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
-  const auto run = bf16 ? Run<1> : Run<3>;
+  const auto run = parts == 1 ? Run<1> : parts == 2 ? Run<2> : Run<3>;
   std::unique_ptr<Scratch> scratch = pool.Take();
   run(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, *scratch);
   pool.Give(std::move(scratch));
@@ -372,7 +402,7 @@ void AmxGemm(bool bf16, bool transpose_a, bool transpose_b, size_t m, size_t n, 
 #else
 
 bool HasAmx() { return false; }
-void AmxGemm(bool, bool, bool, size_t, size_t, size_t, float, const float*, size_t, const float*,
+void AmxGemm(size_t, bool, bool, size_t, size_t, size_t, float, const float*, size_t, const float*,
              size_t, float, float*, size_t) {}
 
 #endif

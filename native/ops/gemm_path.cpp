@@ -35,11 +35,26 @@ std::string_view NameOf(GemmPath path) {
       return "onednn-bf16";
     case GemmPath::kAmxBf16:
       return "amx-bf16";
+    case GemmPath::kAmxBf16x3:
+      return "amx-bf16x3";
   }
   return "unknown";
 }
 
 bool IsBf16(GemmPath path) { return path == GemmPath::kOneDnnBf16 || path == GemmPath::kAmxBf16; }
+
+size_t PartsOf(GemmPath path) {
+  switch (path) {
+    case GemmPath::kAmxBf16:
+      return 1;
+    case GemmPath::kAmxBf16x3:
+      return 2;
+    case GemmPath::kAmxF32:
+      return 3;
+    default:
+      return 0;
+  }
+}
 
 std::vector<GemmPath> AvailableGemmPaths() {
   const bool amx = HasAmx();
@@ -47,6 +62,7 @@ std::vector<GemmPath> AvailableGemmPaths() {
   if (amx) paths.push_back(GemmPath::kAmxF32);
   paths.push_back(GemmPath::kCblasF32);
   if (kHasOneDnn) paths.push_back(GemmPath::kOneDnnF32);
+  if (amx) paths.push_back(GemmPath::kAmxBf16x3);
   if (kHasOneDnn && (amx || HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
   if (amx) paths.push_back(GemmPath::kAmxBf16);
   return paths;
@@ -55,6 +71,12 @@ std::vector<GemmPath> AvailableGemmPaths() {
 GemmPath BestGemmPath(bool allow_bf16) {
   const std::vector<GemmPath> paths = AvailableGemmPaths();
   return allow_bf16 && IsBf16(paths.back()) ? paths.back() : paths.front();
+}
+
+GemmPaths PathsFor(Precision precision) {
+  const GemmPath own = BestGemmPath(precision == Precision::kBf16);
+  const bool faster = precision == Precision::kBf16x3 && own == GemmPath::kAmxF32;
+  return {own, faster ? GemmPath::kAmxBf16x3 : own};
 }
 
 GemmPath CurrentGemmPath() { return Current(); }

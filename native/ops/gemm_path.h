@@ -2,6 +2,7 @@
 // of doubles always go to the BLAS.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -15,19 +16,32 @@ enum class GemmPath : uint8_t {
   // Operands rounded to bf16, sums in f32: about 3 significant digits a product.
   kOneDnnBf16,
   kAmxBf16,
+  // Operands in two parts of bf16: about 5 digits.
+  kAmxBf16x3,
 };
 
-// "cblas-f32", "amx-f32", "onednn-f32", "onednn-bf16", "amx-bf16".
+// "cblas-f32", "amx-f32", "onednn-f32", "onednn-bf16", "amx-bf16", "amx-bf16x3".
 std::string_view NameOf(GemmPath path);
 bool IsBf16(GemmPath path);
+// Parts of an operand in AMX tiles; 0: not a path of tiles.
+size_t PartsOf(GemmPath path);
 
-// What this build can run on this processor, the fastest f32 path first, the fastest bf16 one last.
+// What this build can run on this processor, the fastest f32 path first, the fastest bf16 one last,
+// BF16x3 before all bf16 ones.
 // bf16 is listed only where the hardware multiplies it (AVX512_BF16 by oneDNN, or AMX_BF16); where
 // it must be emulated it is slower than f32.
 std::vector<GemmPath> AvailableGemmPaths();
 
 // The fastest available path; a bf16 one only when the user allows the loss of precision.
 GemmPath BestGemmPath(bool allow_bf16);
+
+// What the user allows operands to be rounded to: kF32, nothing. kBf16x3, sums over calibration
+// tokens to two parts of bf16 (docs/decisions/0009). kBf16, everything.
+enum class Precision : uint8_t { kF32, kBf16x3, kBf16 };
+struct GemmPaths {
+  GemmPath own, calibrating;
+};
+GemmPaths PathsFor(Precision precision);
 
 // The path that products of this thread take: BestGemmPath(false) until SetGemmPath. Setting throws
 // ERR_UNSUPPORTED for a path that is not available.

@@ -40,7 +40,43 @@ TEST(BudgetTest, BuffersAreWholeAndApartAndGoBackToTheSystem) {
     EXPECT_GE(budget->used(), 48 * kMiB);
   }
   EXPECT_EQ(budget->used(), 0u);
+  EXPECT_GE(ResidentBytes(), before + 48 * kMiB) << "kept for the next buffers";
+  budget->GiveBack();
   EXPECT_LE(ResidentBytes(), before + 4 * kMiB);
+}
+
+TEST(BudgetTest, WhatABufferLeavesIsTheNextOnesOfItsSize) {
+  constexpr size_t kSize = 3 << 20;
+  const auto budget = std::make_shared<MemoryBudget>();
+  const uint8_t* left = nullptr;
+  {
+    Buffer<uint8_t> first(budget, kSize);
+    std::ranges::fill(first.span(), uint8_t{7});
+    left = first.data();
+  }
+  const Buffer<uint8_t> second(budget, kSize);
+  EXPECT_EQ(second.data(), left);
+  EXPECT_EQ(second[kSize - 1], 7) << "not cleared again";
+}
+
+// Neither the process's size nor a limit on it may know that anything is kept.
+TEST(BudgetTest, WhatIsKeptAndWhatLivesStayBelowThePeak) {
+  constexpr size_t kMiB = 1 << 20;
+  const auto budget = std::make_shared<MemoryBudget>(20 * kMiB);
+  const size_t before = ResidentBytes();
+  const auto filled = [&](size_t size) {
+    Buffer<uint8_t> buffer(budget, size);
+    std::ranges::fill(buffer.span(), uint8_t{1});
+    return buffer;
+  };
+  for (size_t size = 1; size <= 20; ++size) {
+    const auto buffer = filled(size * kMiB);
+    EXPECT_LE(ResidentBytes(), before + size * kMiB + kMiB) << size;
+  }
+  // 20 MiB are kept, in one piece, which does not fit beside these.
+  const auto small = filled(3 * kMiB), other = filled(2 * kMiB);
+  EXPECT_LE(ResidentBytes(), before + 6 * kMiB);
+  EXPECT_EQ(budget->peak(), 20 * kMiB);
 }
 
 }  // namespace

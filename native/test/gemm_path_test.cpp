@@ -20,8 +20,8 @@
 namespace struprune {
 namespace {
 
-constexpr GemmPath kAll[] = {GemmPath::kCblasF32, GemmPath::kAmxF32, GemmPath::kOneDnnF32,
-                             GemmPath::kOneDnnBf16, GemmPath::kAmxBf16};
+constexpr GemmPath kAll[] = {GemmPath::kCblasF32,   GemmPath::kAmxF32,  GemmPath::kOneDnnF32,
+                             GemmPath::kOneDnnBf16, GemmPath::kAmxBf16, GemmPath::kAmxBf16x3};
 
 bool IsAvailable(GemmPath path) {
   const auto paths = AvailableGemmPaths();
@@ -57,8 +57,10 @@ TEST_P(GemmPathTest, EqualsSumsOfDoubles) {
   const size_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 5, ldc = n + 2;
   const auto a = Random((ta ? k : m) * lda, 1), b = Random((tb ? n : k) * ldb, 2);
   const auto before = Random(m * ldc, 3);
-  // Rounding of operands to 8 bits, or of k sums to 24; relative to the sum of magnitudes.
-  const double unit = IsBf16(path) ? 0x1p-8 : 0x1p-23 * std::sqrt(double(k) + 4);
+  // Rounding of operands to 8 bits or to 16, or of k sums to 24; relative to the sum of magnitudes.
+  const double unit = IsBf16(path)                   ? 0x1p-8
+                      : path == GemmPath::kAmxBf16x3 ? 0x1p-15
+                                                     : 0x1p-23 * std::sqrt(double(k) + 4);
 
   for (const auto& [alpha, beta] : {std::pair{1.0f, 0.0f}, std::pair{0.5f, -2.0f}}) {
     auto c = before;
@@ -105,7 +107,7 @@ TEST(GemmPaths, TilesGiveAnElementTheSameBitsInEveryShape) {
   if (!IsAvailable(GemmPath::kAmxF32)) GTEST_SKIP() << "needs AMX";
   constexpr size_t m = 300, n = 70, k = 850;
   const auto a = Random(m * k, 1), b = Random(k * n, 2);
-  for (const GemmPath path : {GemmPath::kAmxF32, GemmPath::kAmxBf16}) {
+  for (const GemmPath path : {GemmPath::kAmxF32, GemmPath::kAmxBf16x3, GemmPath::kAmxBf16}) {
     SetGemmPath(path);
     std::vector<float> whole(m * n), part(m * n);
     const auto product = [&](size_t row, size_t rows, size_t col, size_t cols, float* c) {
@@ -136,7 +138,7 @@ TEST(GemmPaths, TilesAreAsExactAsFloats) {
   SetGemmPath(BestGemmPath(false));
 }
 
-// The figure of docs/decisions/0008-amx-products.md.
+// The figures of docs/decisions/0008-amx-products.md and 0009-calibration-in-bf16x3.md.
 TEST(GemmPaths, TilesErrAsTheDocsSay) {
   if (!IsAvailable(GemmPath::kAmxF32)) GTEST_SKIP() << "needs AMX";
   constexpr size_t m = 128, n = 128, k = 576;
@@ -145,18 +147,21 @@ TEST(GemmPaths, TilesErrAsTheDocsSay) {
   std::vector<float> a(m * k), b(n * k), c(m * n);
   for (float& value : a) value = normal(engine);
   for (float& value : b) value = normal(engine);
-  const ScopedGemmPath path(GemmPath::kAmxF32);
-  Gemm(Trans::kNo, Trans::kYes, m, n, k, 1.0f, a.data(), k, b.data(), k, 0.0f, c.data(), n);
-  double error = 0, size = 0;
-  for (size_t i = 0; i < m; ++i) {
-    for (size_t j = 0; j < n; ++j) {
-      double sum = 0;
-      for (size_t l = 0; l < k; ++l) sum += static_cast<double>(a[i * k + l]) * b[j * k + l];
-      error += (c[i * n + j] - sum) * (c[i * n + j] - sum);
-      size += sum * sum;
+  for (const auto& [tiles, documented] :
+       {std::pair{GemmPath::kAmxF32, 1.9e-7}, std::pair{GemmPath::kAmxBf16x3, 4.5e-6}}) {
+    const ScopedGemmPath path(tiles);
+    Gemm(Trans::kNo, Trans::kYes, m, n, k, 1.0f, a.data(), k, b.data(), k, 0.0f, c.data(), n);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < m; ++i) {
+      for (size_t j = 0; j < n; ++j) {
+        double sum = 0;
+        for (size_t l = 0; l < k; ++l) sum += static_cast<double>(a[i * k + l]) * b[j * k + l];
+        error += (c[i * n + j] - sum) * (c[i * n + j] - sum);
+        size += sum * sum;
+      }
     }
+    EXPECT_NEAR(std::sqrt(error / size), documented, documented / 20) << NameOf(tiles);
   }
-  EXPECT_NEAR(std::sqrt(error / size), 1.9e-7, 0.1e-7);
 }
 
 TEST(GemmPaths, WhatIsNotFiniteStaysSo) {
@@ -189,24 +194,36 @@ TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
   EXPECT_TRUE(IsAvailable(BestGemmPath(true)));
   EXPECT_EQ(IsBf16(BestGemmPath(true)), IsBf16(AvailableGemmPaths().back()));
   for (const GemmPath path : AvailableGemmPaths()) {
-    const bool tiles = path == GemmPath::kAmxF32 || path == GemmPath::kAmxBf16;
-    EXPECT_TRUE(!tiles || HostCpu().amx_bf16) << NameOf(path);
+    EXPECT_TRUE(PartsOf(path) == 0 || HostCpu().amx_bf16) << NameOf(path);
     EXPECT_TRUE(!IsBf16(path) || HostCpu().avx512_bf16 || HostCpu().amx_bf16) << NameOf(path);
   }
 }
 
-TEST(GemmPaths, EveryContextHasItsOwn) {
+TEST(GemmPaths, EveryJobHasItsOwnOnAllItsThreads) {
+  const GemmPath before = CurrentGemmPath();
   for (GemmPath path : AvailableGemmPaths()) {
-    std::atomic<size_t> entered{0}, others{0};
-    Context context(4, 0, [&] {
-      ++entered;
-      SetGemmPath(path);
-    });
-    context.pool.ParallelFor(
-        64, [&](size_t, size_t worker) { others += worker > 0 && CurrentGemmPath() != path; });
-    EXPECT_EQ(entered, 3u) << "the caller enters by itself";
-    EXPECT_EQ(others, 0u);
-    EXPECT_EQ(CurrentGemmPath(), BestGemmPath(false));
+    Context context(
+        4, 0, [&](bool calibrating) { SetGemmPath(calibrating ? path : GemmPath::kCblasF32); });
+    for (const bool calibrating : {true, false, true}) {
+      context.BeginJob(calibrating);
+      const GemmPath expected = calibrating ? path : GemmPath::kCblasF32;
+      std::atomic<size_t> others{0};
+      for (int step = 0; step < 2; ++step) {
+        context.pool.ParallelFor(64,
+                                 [&](size_t, size_t) { others += CurrentGemmPath() != expected; });
+      }
+      EXPECT_EQ(others, 0u) << NameOf(expected);
+    }
+  }
+  SetGemmPath(before);
+}
+
+TEST(GemmPaths, OnlySumsOverCalibrationTokensTakeTwoParts) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16x3, Precision::kBf16}) {
+    const auto [own, calibrating] = PathsFor(precision);
+    EXPECT_EQ(own, BestGemmPath(precision == Precision::kBf16));
+    const bool tiles = precision == Precision::kBf16x3 && IsAvailable(GemmPath::kAmxBf16x3);
+    EXPECT_EQ(calibrating, tiles ? GemmPath::kAmxBf16x3 : own);
   }
 }
 

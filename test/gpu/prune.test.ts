@@ -12,16 +12,22 @@ test('eval: the perplexity of the CPU', async (t) => {
   const env = { ...(await fakeDriver(t, {})), ...library };
   const args = ['eval', TINY, '--text', EVALUATION, '--window', '128', '--max-tokens', '256'];
   const quick = [...args, '--no-gemm-share', '--json', '--device'];
-  const [gpu, cpu] = await Promise.all([
+  const [gpu, cpu, full] = await Promise.all([
     run([...quick, 'cuda:0'], { env }),
     run([...quick, 'cpu'], { env }),
+    run([...quick, 'cuda:0', '--full-precision'], { env }),
   ]);
   t.is(gpu.code, 0, gpu.stderr);
   t.regex(gpu.stderr, /^on cuda:0: emulated GPU, .*libstruprune_emulated\.so 130000$/m);
   t.notRegex(gpu.stderr, /slow/);
-  const [got, wanted] = [gpu, cpu].map(({ stdout }) => JSON.parse(stdout).meanNll as number);
+  const [got, wanted, exact] = [gpu, cpu, full].map(
+    ({ stdout }) => JSON.parse(stdout).meanNll as number,
+  );
   t.not(got, wanted, 'it was computed elsewhere');
   t.true(Math.abs(got! - wanted!) < 1e-4 * wanted!, `${got} and ${wanted}`);
+  // Two parts of bf16 are not in the way there.
+  t.not(exact, got);
+  t.true(Math.abs(exact! - wanted!) < 1e-6 * wanted!, `${exact} and ${wanted}`);
 });
 
 test('without cuBLAS: it says what it is slow for, and what would mend that', async (t) => {

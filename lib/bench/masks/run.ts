@@ -23,7 +23,7 @@ import { SEARCHES, type Search } from './searches';
 export async function benchMasks(model: string, options: MasksOptions): Promise<BenchDocument> {
   const started = performance.now();
   const own = masksSettings(options);
-  const { threads, memory, bf16, signal, onProgress } = options;
+  const { threads, memory, bf16, fullPrecision, signal, onProgress } = options;
   return withEngine(options, async (engine) => {
     const source = await sourceOf(model);
     const { calibration: path, scope, lambda, scratch, calibrationTokens } = own;
@@ -46,16 +46,18 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
     try {
       const onStage = withBytes(engine, onProgress);
       const input = { session, ids, window, layers, settings, onProgress: onStage };
-      await surveySolvers(input, async (layer, solver) => {
-        for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
-      });
+      await engine.calibrating(() =>
+        surveySolvers(input, async (layer, solver) => {
+          for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
+        }),
+      );
     } finally {
       session.dispose();
     }
     const about = {
       command: commandLine(
         ['bench', 'masks', model],
-        Object.entries({ ...own, threads, memory, bf16 }),
+        Object.entries({ ...own, threads, memory, bf16, fullPrecision }),
       ),
       machine: machineOf(engine),
       seed: 0,

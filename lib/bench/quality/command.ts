@@ -6,13 +6,13 @@ import type { QualitySettings } from './options';
 export function qualityCommand(
   model: string,
   settings: QualitySettings,
-  { threads, memory, bf16, device, deviceMemory }: EngineOptions,
+  { threads, memory, bf16, fullPrecision, device, deviceMemory }: EngineOptions,
 ): string {
   const { force, scratch, eval: texts, ...rest } = settings;
   return commandLine(
     ['bench', 'quality', model],
     [
-      ...Object.entries({ ...rest, threads, memory, bf16, device, deviceMemory }),
+      ...Object.entries({ ...rest, threads, memory, bf16, fullPrecision, device, deviceMemory }),
       ...texts.map((text): [string, string] => ['eval', text]),
     ],
   );

@@ -99,7 +99,7 @@ async function openRun(
   model: string,
   settings: QualitySettings,
   entries: readonly MethodEntry[],
-  { signal, bf16 = false, onProgress }: QualityOptions,
+  { signal, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
   const source = await sourceOf(model);
@@ -133,7 +133,7 @@ async function openRun(
         ...journalMachine(engine),
         memory: engine.budget,
         device: engine.device,
-        bf16,
+        precision: engine.precision,
       },
     },
     settings.force,

@@ -10,6 +10,7 @@ interface Parsed {
   device?: string;
   threads?: number;
   bf16?: boolean;
+  fullPrecision?: boolean;
 }
 
 export function addDevices(program: Command): void {
@@ -29,6 +30,6 @@ export function addDevices(program: Command): void {
       if (json) printJson(devices);
       else print(devicesReport(devices, device));
     });
-  const { threads, bf16, device } = MACHINE_FLAGS;
-  addFlags(command, { threads, bf16, device });
+  const { threads, bf16, fullPrecision, device } = MACHINE_FLAGS;
+  addFlags(command, { threads, bf16, fullPrecision, device });
 }

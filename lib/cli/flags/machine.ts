@@ -3,7 +3,7 @@ import { count, deviceName, size } from './values';
 
 const group = 'Machine';
 
-type CpuKeys = 'threads' | 'memory' | 'bf16';
+type CpuKeys = 'threads' | 'memory' | 'bf16' | 'fullPrecision';
 
 /** What every command that computes understands. */
 export const CPU_FLAGS: FlagTable<CpuKeys> = {
@@ -24,6 +24,11 @@ export const CPU_FLAGS: FlagTable<CpuKeys> = {
   bf16: {
     flag: '--bf16',
     help: 'allow bf16 products where the hardware and the build have them (see devices)',
+    group,
+  },
+  fullPrecision: {
+    flag: '--full-precision',
+    help: 'calibrate with full float products, also where those of two parts of bf16 are faster (AMX, GPUs)',
     group,
   },
 };

@@ -26,11 +26,23 @@ export function devicesReport(devices: Devices, device = 'auto'): string {
       ['GEMM path', `${devices.gemmPath} (${alternatives})`],
       ['threads', String(devices.threads)],
       ['products', `${devices.gemmRate.toFixed(0)} GFLOP/s by that path, measured now`],
+      ...calibrationRows(devices),
       ['sgemm rate', `${devices.sgemmRate.toFixed(0)} GFLOP/s by the BLAS`],
       ...gpuRows(devices.cuda, device),
     ],
     ['left', 'left'],
   );
+}
+
+/** Where sums over calibration tokens take another path. */
+function calibrationRows({
+  gemmPath,
+  calibrationPath,
+  calibrationRate,
+}: Devices): [string, string][] {
+  if (calibrationPath === gemmPath) return [];
+  const rate = `${calibrationRate.toFixed(0)} GFLOP/s by ${calibrationPath}`;
+  return [['calibration', `${rate}; --full-precision takes ${gemmPath}`]];
 }
 
 /** OpenBLAS with kernels of a processor that the environment names: easily half of the speed, and nothing else shows it. */

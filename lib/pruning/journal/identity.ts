@@ -58,7 +58,7 @@ export interface RunFacts {
   ids: Int32Array;
   window: number;
   dtype: string;
-  engine: Pick<Engine, 'threads' | 'device' | 'gemmPath'>;
+  engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
 }
 
 /**
@@ -68,7 +68,7 @@ export interface RunFacts {
  */
 export function runIdentity(facts: RunFacts): Identity {
   const { features } = native.devices();
-  const { threads, device, gemmPath } = facts.engine;
+  const { threads, device, gemmPath, calibrationPath, precision } = facts.engine;
   const cpu = Object.entries(features).filter(([, has]) => has);
   return {
     ...common(facts),
@@ -76,6 +76,8 @@ export function runIdentity(facts: RunFacts): Identity {
     device,
     blas: native.blas,
     'GEMM path': gemmPath,
+    'calibration by': calibrationPath,
+    precision,
     'processor features': cpu.map(([name]) => name).join(' '),
     ...settingsInEffect(facts.settings),
   };
