@@ -20,6 +20,7 @@ if(STRUPRUNE_SANITIZE)
   add_compile_options(
     "-fsanitize=${STRUPRUNE_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   add_link_options("-fsanitize=${STRUPRUNE_SANITIZE}")
+  add_compile_definitions(STRUPRUNE_SANITIZED)
   set(CMAKE_CXX_FLAGS_RELEASE "-O1")
   set(CMAKE_C_FLAGS_RELEASE "-O1")
 endif()

@@ -22,8 +22,9 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   fits: boolean;
   /** All stages together. */
   seconds: number;
-  /** GFLOP/s of products of sums over calibration tokens, measured now; what `seconds` was made of. */
+  /** GFLOP/s of products, measured now, of which `seconds` were made: of an evaluation's, and of sums over calibration tokens. */
   gemmRate: number;
+  calibrationRate: number;
   parameters: number;
   blocks: number;
 }
@@ -76,7 +77,8 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,
       seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
-      gemmRate: calibrationRate,
+      gemmRate,
+      calibrationRate,
       parameters: source.parameters,
       blocks: architecture.blocks.length,
     };

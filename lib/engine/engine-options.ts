@@ -17,8 +17,8 @@ export interface EngineOptions {
    */
   bf16?: boolean;
   /**
-   * Calibrate with full float products, also where those of operands in two parts of bf16 (BF16×3, about 5 digits) are
-   * faster: on processors with AMX, and on GPUs. What is evaluated on the CPU has full ones in any case. Default false.
+   * Full float products also where those of operands in two parts of bf16 (BF16×3, about 5 digits) are faster and taken:
+   * for sums over calibration tokens on processors with AMX, and for all sites on a GPU. Default false.
    */
   fullPrecision?: boolean;
   /**

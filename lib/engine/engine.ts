@@ -57,7 +57,8 @@ export class Engine implements AsyncDisposable {
   /** Settles when all calls so far have ended. */
   #calls: Promise<void> = Promise.resolve();
   #disposed = false;
-  #calibrating = false;
+  /** Uses of calibrating() that have not ended. */
+  #calibrations = 0;
   readonly #forgetExit: () => void;
 
   /** @throws StruPruneError ERR_ARGUMENT */
@@ -77,9 +78,10 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Bytes that the library has allocated natively: now, the most since the engine was made, and their limit (0 = none),
-   * which is the engine's `memory` less what the process takes beside them.
+   * which is the engine's `memory` less what the process takes beside them. `kept`: freed since, and held for the next
+   * allocations of the call that runs.
    */
-  get memory(): { used: number; peak: number; limit: number } {
+  get memory(): { used: number; peak: number; limit: number; kept: number } {
     return native.memoryOf(this.handle);
   }
 
@@ -185,18 +187,12 @@ export class Engine implements AsyncDisposable {
    * @internal
    */
   async calibrating<T>(use: () => Promise<T>): Promise<T> {
-    const outer = this.#calibrating;
-    this.#setCalibrating(true);
+    native.setCalibrating(this.handle, ++this.#calibrations > 0);
     try {
       return await use();
     } finally {
-      this.#setCalibrating(outer);
+      native.setCalibrating(this.handle, --this.#calibrations > 0);
     }
-  }
-
-  #setCalibrating(calibrating: boolean): void {
-    this.#calibrating = calibrating;
-    native.setCalibrating(this.handle, calibrating);
   }
 
   /** Once. What the listener throws ends its call and not the engine, which has its device. */

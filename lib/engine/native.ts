@@ -125,7 +125,7 @@ export interface NativeAddon
   /** Whether jobs that are asked for from here on sum over calibration tokens. */
   setCalibrating(engine: EngineHandle, calibrating: boolean): void;
   setAbort(engine: EngineHandle, abort: boolean): void;
-  memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number };
+  memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number; kept: number };
   /** Largest resident size of the process so far, bytes. */
   peakRss(): number;
   release(handle: AnyHandle): void;

@@ -94,7 +94,7 @@ async function solveBlock(
 
 /** `idle`: no site will read hidden states. */
 async function openStreams(run: Run, idle: boolean): Promise<Streams> {
-  const { session, settings, ids, window, method, states } = run;
+  const { engine, session, settings, ids, window, method, states } = run;
   const needsStates = !idle && (method === null || method.statistics !== 'none');
   const feedback = !idle && feeds(settings);
   const made: MatrixHandle[] = [];
@@ -106,8 +106,8 @@ async function openStreams(run: Run, idle: boolean): Promise<Streams> {
     return {
       window,
       scratch: states,
-      hidden: needsStates ? await embed(ids, states) : null,
-      dense: feedback ? await embed(ids, states) : null,
+      hidden: needsStates ? await engine.calibrating(() => embed(ids, states)) : null,
+      dense: feedback ? await engine.calibrating(() => embed(ids, states)) : null,
       check: await embed(ids.subarray(ids.length - window), ''),
     };
   } catch (error) {

@@ -25,7 +25,7 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
   features.Set("avx512", cpu.avx512);
   features.Set("avx512Bf16", cpu.avx512_bf16);
   features.Set("amxBf16", cpu.amx_bf16);
-  const std::vector<GemmPath> available = AvailableGemmPaths();
+  const std::vector<GemmPath>& available = AvailableGemmPaths();
   Napi::Array paths = Napi::Array::New(env, available.size());
   for (uint32_t i = 0; i < available.size(); ++i) paths.Set(i, PathName(env, available[i]));
   Napi::Object result = Napi::Object::New(env);

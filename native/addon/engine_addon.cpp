@@ -32,7 +32,7 @@ Napi::Value CreateEngine(const Info& info) {
 
 // (engine, boolean): whether the jobs that are asked for from here on sum over calibration tokens
 Napi::Value SetCalibrating(const Info& info) {
-  EngineOf(info)->calibrates = GetBool(info[1], "calibrating");
+  EngineOf(info)->next_calibrates = GetBool(info[1], "calibrating");
   return info.Env().Undefined();
 }
 
@@ -42,13 +42,14 @@ Napi::Value SetAbort(const Info& info) {
   return info.Env().Undefined();
 }
 
-// (engine) -> {used, peak, limit} bytes that the library allocated
+// (engine) -> {used, peak, limit} bytes that the library allocated, and `kept` of what it freed
 Napi::Value MemoryOf(const Info& info) {
   const auto context = EngineOf(info);
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("used", static_cast<double>(context->budget->used()));
   result.Set("peak", static_cast<double>(context->budget->peak()));
   result.Set("limit", static_cast<double>(context->budget->limit()));
+  result.Set("kept", static_cast<double>(context->budget->kept()));
   return result;
 }
 

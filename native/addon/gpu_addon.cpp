@@ -73,10 +73,10 @@ Napi::Value AttachGpu(const Info& info) {
   open.index = static_cast<int>(GetSize(options.Get("index"), "index"));
   open.budget = GetSize(options.Get("memory"), "memory");
   // BF16x3 is as good as fp32 to about five digits (cuda/abi.h), at tensor-core speed.
-  const Precision precision = GetPrecision(options.Get("precision"));
-  const bool exact = precision == Precision::kF32;
+  const AllowedPrecision precision = GetPrecision(options.Get("precision"));
+  const bool exact = precision == AllowedPrecision::kF32;
   open.gram = exact ? cuda::Precision::kExact : cuda::Precision::kBf16x3;
-  open.forward = precision == Precision::kBf16 ? cuda::Precision::kBf16 : open.gram;
+  open.forward = precision == AllowedPrecision::kBf16 ? cuda::Precision::kBf16 : open.gram;
   struct About {
     std::string description;
     bool has_blas = false;

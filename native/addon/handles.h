@@ -95,7 +95,7 @@ inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
                          std::function<void()> work, AsyncTask::Finish finish) {
   return RunAsync(
       env,
-      [context, calibrates = context->calibrates.load(), work = std::move(work)] {
+      [context, calibrates = context->next_calibrates.load(), work = std::move(work)] {
         std::lock_guard lock(context->job);
         context->BeginJob(calibrates);
         context->CheckAbort();

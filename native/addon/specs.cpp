@@ -51,11 +51,11 @@ Role GetRole(const Napi::Value& value) {
   return static_cast<Role>(at - kRoleNames.begin());
 }
 
-Precision GetPrecision(const Napi::Value& value) {
+AllowedPrecision GetPrecision(const Napi::Value& value) {
   const std::string name = GetString(value, "precision");
-  if (name == "bf16") return Precision::kBf16;
-  if (name == "bf16x3") return Precision::kBf16x3;
-  if (name == "f32") return Precision::kF32;
+  if (name == "bf16") return AllowedPrecision::kBf16;
+  if (name == "bf16x3") return AllowedPrecision::kBf16x3;
+  if (name == "f32") return AllowedPrecision::kF32;
   throw BadArgument("unknown precision '" + name + "'");
 }
 

@@ -27,6 +27,6 @@ Stored GetStored(const Napi::Value& value);
 Role GetRole(const Napi::Value& value);
 SiteKind GetSite(const Napi::Value& value);
 // "bf16", "bf16x3" or "f32".
-Precision GetPrecision(const Napi::Value& value);
+AllowedPrecision GetPrecision(const Napi::Value& value);
 
 }  // namespace struprune::addon

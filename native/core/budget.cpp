@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <new>
 #include <string>
@@ -54,44 +55,107 @@ void FreeStorage(void* data, size_t bytes) noexcept {
   }
 }
 
-void* MemoryBudget::TakeStorage(size_t bytes) {
-  if (bytes >= kFromSystem) {
+void* MemoryBudget::Obtain(size_t bytes) {
+  return Obtain(bytes, [&] {
+    Charge(bytes);
+    return true;
+  });
+}
+
+void* MemoryBudget::TryObtain(size_t bytes, bool to_limit) {
+  return Obtain(bytes, [&] { return to_limit ? TryChargeToLimit(bytes) : TryCharge(bytes); });
+}
+
+// What is kept is taken before it is charged, so that no piece gives way to itself.
+template <typename Try>
+void* MemoryBudget::Obtain(size_t bytes, Try charge) {
+  void* data = TakeKept(bytes);
+  const auto refuse = [&] {
+    if (data) FreeStorage(data, bytes);
+  };
+  try {
+    if (!charge()) {
+      refuse();
+      return nullptr;
+    }
+  } catch (...) {
+    refuse();
+    throw;
+  }
+  try {
+    if (!data) data = AllocateStorage(bytes);
+  } catch (const std::bad_alloc&) {
+    FreeKept();
+    try {
+      data = AllocateStorage(bytes);
+    } catch (const std::bad_alloc&) {
+      Release(bytes);
+      throw;
+    }
+  }
+  const size_t now = used();
+  size_t most = most_.load(std::memory_order_relaxed);
+  while (now > most && !most_.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
+  }
+  return data;
+}
+
+void* MemoryBudget::TakeKept(size_t bytes) noexcept {
+  if (bytes < kFromSystem || kept() < bytes) return nullptr;
+  void* data = nullptr;
+  {
     const std::lock_guard lock(pieces_mutex_);
     const auto same = std::find_if(pieces_.rbegin(), pieces_.rend(),
                                    [&](const Piece& piece) { return piece.bytes == bytes; });
-    if (same != pieces_.rend()) {
-      void* const data = same->data;
-      pieces_.erase(std::next(same).base());
-      kept_ -= bytes;
-      return data;
-    }
-    auto oldest = pieces_.begin();
-    for (; oldest != pieces_.end() && used() + kept_ > peak(); ++oldest) {
-      FreeStorage(oldest->data, oldest->bytes);
-      kept_ -= oldest->bytes;
-    }
-    pieces_.erase(pieces_.begin(), oldest);
+    if (same == pieces_.rend()) return nullptr;
+    data = same->data;
+    pieces_.erase(std::next(same).base());
+    kept_ -= bytes;
   }
-  return AllocateStorage(bytes);
+#ifdef STRUPRUNE_SANITIZED
+  std::memset(data, 0xff, bytes);  // NaN to whoever reads what it has not written
+#endif
+  return data;
 }
 
-void MemoryBudget::LeaveStorage(void* data, size_t bytes) noexcept {
-  if (bytes >= kFromSystem) {
+void MemoryBudget::Return(void* data, size_t bytes) noexcept {
+  bool keep = false;
+  if (bytes >= kFromSystem && keeps_) {
     const std::lock_guard lock(pieces_mutex_);
-    if (used() + kept_ <= peak()) {
-      try {
-        pieces_.push_back({data, bytes});
-        kept_ += bytes;
-        return;
-      } catch (const std::bad_alloc&) {
-        // Then it is not kept.
-      }
+    keep = used() + kept() <= most_;
+    try {
+      if (keep) pieces_.push_back({data, bytes});
+    } catch (const std::bad_alloc&) {
+      keep = false;
     }
+    if (keep) kept_ += bytes;
   }
-  FreeStorage(data, bytes);
+  if (!keep) FreeStorage(data, bytes);
+  Release(bytes);
+}
+
+// Frees the pieces that were left first until those that stay do no longer go past the most.
+void MemoryBudget::Trim() noexcept {
+  while (used() + kept() > most_) {
+    Piece oldest;
+    {
+      const std::lock_guard lock(pieces_mutex_);
+      if (pieces_.empty()) return;
+      oldest = pieces_.front();
+      pieces_.erase(pieces_.begin());
+      kept_ -= oldest.bytes;
+    }
+    FreeStorage(oldest.data, oldest.bytes);
+  }
 }
 
 void MemoryBudget::GiveBack() noexcept {
+  keeps_ = false;
+  FreeKept();
+  most_ = used();
+}
+
+void MemoryBudget::FreeKept() noexcept {
   std::vector<Piece> pieces;
   {
     const std::lock_guard lock(pieces_mutex_);
@@ -110,6 +174,7 @@ bool MemoryBudget::ChargeUpTo(size_t most, size_t bytes) {
   size_t peak = peak_.load(std::memory_order_relaxed);
   while (now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
+  if (kept() > 0) Trim();
   return true;
 }
 

@@ -18,9 +18,9 @@ void* AllocateStorage(size_t bytes);  // throws std::bad_alloc
 void FreeStorage(void* data, size_t bytes) noexcept;
 
 // Counts live and peak bytes. Pages that could lie in scratch as well give way to what cannot.
-// Keeps the large pieces that buffers leave for the next ones of their size, since the system
-// clears what it gives: as far as they and the live bytes do not go past the peak, so that the
-// process is never larger for them.
+// Between a job's beginning and GiveBack it keeps the large pieces that buffers leave for the next
+// ones of their size, since the system clears what it gives: as far as they and the live bytes do
+// not go past the most that has lived since GiveBack, so that the process is never larger for them.
 class MemoryBudget {
  public:
   // limit: no more than this, 0 = any.
@@ -29,12 +29,17 @@ class MemoryBudget {
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
-  // Storage for bytes that are charged; throws std::bad_alloc.
-  void* TakeStorage(size_t bytes);
-  // Storage whose bytes are still charged: kept, or freed.
-  void LeaveStorage(void* data, size_t bytes) noexcept;
-  // Frees all storage that is kept.
+  // Charged storage, uninitialised: throws as Charge, and std::bad_alloc. Try: null where
+  // TryCharge, or TryChargeToLimit, says no.
+  void* Obtain(size_t bytes);
+  void* TryObtain(size_t bytes, bool to_limit);
+  // Takes such storage back and releases its bytes.
+  void Return(void* data, size_t bytes) noexcept;
+
+  void KeepStorage() noexcept { keeps_ = true; }
+  // Frees all storage that is kept, and keeps no more.
   void GiveBack() noexcept;
+  size_t kept() const { return kept_.load(std::memory_order_relaxed); }
 
   // Throws ERR_BUDGET past the limit, after pages have given way.
   void Charge(size_t bytes);
@@ -69,13 +74,21 @@ class MemoryBudget {
   std::mutex mutex_;
   std::vector<std::pair<const void*, GiveWay>> pages_;
 
+  template <typename Try>
+  void* Obtain(size_t bytes, Try charge);
+  void* TakeKept(size_t bytes) noexcept;
+  void Trim() noexcept;
+  void FreeKept() noexcept;
+
   struct Piece {
     void* data;
     size_t bytes;
   };
   std::mutex pieces_mutex_;
-  std::vector<Piece> pieces_;  // the last one left at the end
-  size_t kept_ = 0;            // their bytes
+  std::vector<Piece> pieces_;    // the last one left at the end
+  std::atomic<size_t> kept_{0};  // their bytes
+  std::atomic<size_t> most_{0};  // bytes that lived at once since GiveBack
+  std::atomic<bool> keeps_{true};
 };
 
 // A 64-byte aligned, uninitialised array whose bytes are charged to a budget while it lives.
@@ -85,20 +98,14 @@ class Buffer {
   Buffer() = default;
   Buffer(std::shared_ptr<MemoryBudget> budget, size_t count) {
     if (count == 0) return;
-    budget->Charge(count * sizeof(T));
-    *this = Charged(std::move(budget), count);
+    void* const data = budget->Obtain(count * sizeof(T));
+    Take(std::move(budget), data, count);
   }
-  // An array whose bytes were charged already.
-  static Buffer Charged(std::shared_ptr<MemoryBudget> budget, size_t count) {
+  // Empty where the budget says no (MemoryBudget::TryObtain).
+  static Buffer Try(std::shared_ptr<MemoryBudget> budget, size_t count, bool to_limit) {
     Buffer buffer;
-    try {
-      buffer.data_ = static_cast<T*>(budget->TakeStorage(count * sizeof(T)));
-    } catch (...) {
-      budget->Release(count * sizeof(T));
-      throw;
-    }
-    buffer.budget_ = std::move(budget);
-    buffer.count_ = count;
+    void* const data = budget->TryObtain(count * sizeof(T), to_limit);
+    if (data) buffer.Take(std::move(budget), data, count);
     return buffer;
   }
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
@@ -125,10 +132,14 @@ class Buffer {
   std::span<const T> span() const { return {data_, count_}; }
 
  private:
+  void Take(std::shared_ptr<MemoryBudget> budget, void* data, size_t count) {
+    budget_ = std::move(budget);
+    data_ = static_cast<T*>(data);
+    count_ = count;
+  }
   void Free() {
     if (!data_) return;
-    budget_->LeaveStorage(data_, count_ * sizeof(T));
-    budget_->Release(count_ * sizeof(T));
+    budget_->Return(data_, count_ * sizeof(T));
     data_ = nullptr;
     count_ = 0;
   }

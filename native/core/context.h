@@ -16,15 +16,16 @@ namespace struprune {
 class CudaDevice;
 
 struct Context {
-  // `enter` is run by the thread that begins a job and by every other thread that takes part in it:
-  // it chooses how products are made, of which sums over calibration tokens allow faster ones.
+  // `enter_thread` is run by the thread that begins a job and by every other thread that takes part
+  // in it: it chooses how products are made, of which sums over calibration tokens allow faster
+  // ones.
   using Enter = std::function<void(bool calibrating)>;
 
-  Context(size_t threads, size_t memory_limit, Enter enter = {})
-      : enter_(std::move(enter)),
+  Context(size_t threads, size_t memory_limit, Enter enter_thread = {})
+      : enter(std::move(enter_thread)),
         pool(threads,
              [this] {
-               if (enter_) enter_(calibrating_);
+               if (enter) enter(job_calibrates);
              }),
         budget(std::make_shared<MemoryBudget>(memory_limit)) {}
 
@@ -34,22 +35,23 @@ struct Context {
   }
   // By the thread that runs a job, which holds the lock.
   void BeginJob(bool calibrating) {
-    calibrating_ = calibrating;
-    if (enter_) enter_(calibrating);
+    budget->KeepStorage();
+    job_calibrates = calibrating;
+    if (enter) enter(calibrating);
   }
   template <typename T>
   Buffer<T> Allocate(size_t count) {
     return Buffer<T>(budget, count);
   }
 
-  const Enter enter_;
-  std::atomic<bool> calibrating_{false};  // the job that runs
+  const Enter enter;
+  std::atomic<bool> job_calibrates{false};  // the one that runs
   ThreadPool pool;
   std::shared_ptr<CudaDevice> gpu;  // null: everything runs on the CPU
   std::shared_ptr<MemoryBudget> budget;
   std::atomic<bool> abort{false};
-  std::mutex job;                       // the pool serves one job at a time
-  std::atomic<bool> calibrates{false};  // jobs that are asked for from now on
+  std::mutex job;                            // the pool serves one job at a time
+  std::atomic<bool> next_calibrates{false};  // jobs that are asked for from now on
 };
 
 }  // namespace struprune

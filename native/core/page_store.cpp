@@ -115,7 +115,7 @@ void PageStore::Bring(Lock& lock, StoredPage& page, bool keep) {
 
 Buffer<std::byte> PageStore::Allocate(Lock& lock, size_t bytes) {
   while (true) {
-    if (auto memory = TryAllocate(bytes)) return std::move(*memory);
+    if (auto memory = TryAllocate(bytes); !memory.empty()) return memory;
     if (StoredPage* victim = folder_.empty() ? nullptr : PageOrder::Farthest(resident_)) {
       auto memory = Evict(lock, *victim);
       if (memory.size() == bytes) return memory;
@@ -130,17 +130,19 @@ Buffer<std::byte> PageStore::Allocate(Lock& lock, size_t bytes) {
     } else if (folder_.empty()) {
       // The pages of others give way. No one of them ever waits for this store's lock.
       return Buffer<std::byte>(context_->budget, bytes);
-    } else if (context_->budget->TryChargeToLimit(bytes)) {
-      return Buffer<std::byte>::Charged(context_->budget, bytes);
+    } else if (auto memory = Buffer<std::byte>::Try(context_->budget, bytes, true);
+               !memory.empty()) {
+      return memory;
     } else {
       context_->budget->Refuse(bytes);
     }
   }
 }
 
-std::optional<Buffer<std::byte>> PageStore::TryAllocate(size_t bytes) {
-  if (!FitsLimit(bytes) || !context_->budget->TryCharge(bytes)) return std::nullopt;
-  return Buffer<std::byte>::Charged(context_->budget, bytes);
+// Empty where it does not fit.
+Buffer<std::byte> PageStore::TryAllocate(size_t bytes) {
+  if (!FitsLimit(bytes)) return {};
+  return Buffer<std::byte>::Try(context_->budget, bytes, false);
 }
 
 size_t PageStore::Capacity() const {

@@ -101,7 +101,7 @@ class PageStore {
   StoredPage& Find(ObjectId object, size_t page);
   void Bring(Lock& lock, StoredPage& page, bool keep);
   Buffer<std::byte> Allocate(Lock& lock, size_t bytes);
-  std::optional<Buffer<std::byte>> TryAllocate(size_t bytes);
+  Buffer<std::byte> TryAllocate(size_t bytes);
   bool FitsLimit(size_t bytes) const { return limit_ == 0 || resident_bytes_ + bytes <= limit_; }
   bool GiveWay(size_t bytes, bool last);
   Buffer<std::byte> Evict(Lock& lock, StoredPage& victim);

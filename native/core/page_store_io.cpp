@@ -86,23 +86,23 @@ void PageStore::RunIo() {
 bool PageStore::ReadAhead(Lock& lock) {
   StoredPage* page = givers_ > 0 ? nullptr : order_.NextToRead();
   if (!page) return false;
-  std::optional<Buffer<std::byte>> memory;
+  Buffer<std::byte> memory;
   try {
     memory = TryAllocate(page->bytes);
   } catch (const std::bad_alloc&) {
     // The system has none: who needs the page hears of it.
     return false;
   }
-  if (!memory) {
+  if (memory.empty()) {
     if (order_.Before(*page) >= std::max<size_t>(1, resident_.size() / 2)) return false;
     StoredPage* victim = PageOrder::Farthest(resident_, page->next_visit);
     if (!victim) return false;
     if (victim->changed) return TryWrite(lock, *victim);
     memory = Evict(lock, *victim);
-    if (memory->size() != page->bytes) return true;
+    if (memory.size() != page->bytes) return true;
   }
   page->busy = Busy::kReading;
-  Enter(*page, std::move(*memory));
+  Enter(*page, std::move(memory));
   try {
     Read(lock, *page);
     page->ahead = true;

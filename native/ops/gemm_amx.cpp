@@ -40,9 +40,8 @@ constexpr size_t kTile = 16, kDepth = 32, kTileSize = kTile * kDepth;
 // Rows and columns of C that one kernel computes, in four tiles.
 constexpr size_t kSide = 2 * kTile;
 // Deepest panel, whose products are summed in tiles before C is updated, and rows of A that are
-// packed at once: measured; they fill half of the second cache, or three quarters.
-constexpr size_t kMaxDepth = 768;
-constexpr size_t RowsOf(size_t parts) { return parts == 3 ? 256 : 512; }
+// packed at once: measured; of three parts they fill a little more than half of the second cache.
+constexpr size_t kMaxDepth = 768, kRows = 256;
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -77,8 +76,7 @@ class Scratch {
   }
 
  private:
-  static constexpr size_t kSizeA = kMaxDepth * std::max(3 * RowsOf(3), 2 * RowsOf(2)),
-                          kSizeB = 3 * kSide * kMaxDepth;
+  static constexpr size_t kSizeA = 3 * kRows * kMaxDepth, kSizeB = 3 * kSide * kMaxDepth;
   static constexpr size_t kBytes =
       (kSizeA + kSizeB) * sizeof(uint16_t) + 2 * kSide * kSide * sizeof(float);
   uint16_t* const a_;
@@ -241,10 +239,10 @@ STRUPRUNE_AMX inline void Update(const Block& block, size_t first, size_t last) 
     for (size_t j = 0; j < block.cols; j += 16) {
       const __mmask16 mask = Mask(block.cols - j);
       float* to = block.c + i * block.ldc + j;
-      const __m512 sum = _mm512_mul_ps(by, _mm512_load_ps(block.sums + i * kSide + j));
+      const __m512 sum = _mm512_load_ps(block.sums + i * kSide + j);
       const __m512 old = block.beta == 0 ? _mm512_setzero_ps()
                                          : _mm512_mul_ps(keep, _mm512_maskz_loadu_ps(mask, to));
-      _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, old));
+      _mm512_mask_storeu_ps(to, mask, _mm512_fmadd_ps(by, sum, old));
     }
   }
 }
@@ -346,7 +344,6 @@ STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, s
   const size_t panel_size = kParts * kSide * depth;
   Block block{};  // the last that was multiplied
   size_t which = 0;
-  constexpr size_t kRows = RowsOf(kParts);
 
   _tile_loadconfig(&kConfig);
   for (size_t l = 0; l < k; l += depth) {

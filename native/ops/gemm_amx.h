@@ -19,7 +19,7 @@ bool HasAmx();
 // The tiles take what is below 2^-126 for zero: parts, products and sums, so that products below
 // 2^-102 lose digits. Operands from 0x1.ffp127 on round to infinity; that, or an infinite one,
 // makes NaN of several parts and infinity of one, and results as large may overflow.
-// Buffers of 1.7 MiB for each product that runs at a time are kept. Needs HasAmx().
+// Buffers of 1.3 MiB for each product that runs at a time are kept. Needs HasAmx().
 void AmxGemm(size_t parts, bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
              float alpha, const float* a, size_t lda, const float* b, size_t ldb, float beta,
              float* c, size_t ldc);

@@ -16,6 +16,18 @@ constexpr bool kHasOneDnn = true;
 constexpr bool kHasOneDnn = false;
 #endif
 
+std::vector<GemmPath> MakeGemmPaths() {
+  const bool amx = HasAmx();
+  std::vector<GemmPath> paths;
+  if (amx) paths.push_back(GemmPath::kAmxF32);
+  paths.push_back(GemmPath::kCblasF32);
+  if (kHasOneDnn) paths.push_back(GemmPath::kOneDnnF32);
+  if (amx) paths.push_back(GemmPath::kAmxBf16x3);
+  if (kHasOneDnn && (amx || HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
+  if (amx) paths.push_back(GemmPath::kAmxBf16);
+  return paths;
+}
+
 GemmPath& Current() {
   thread_local GemmPath path = BestGemmPath(false);
   return path;
@@ -56,33 +68,27 @@ size_t PartsOf(GemmPath path) {
   }
 }
 
-std::vector<GemmPath> AvailableGemmPaths() {
-  const bool amx = HasAmx();
-  std::vector<GemmPath> paths;
-  if (amx) paths.push_back(GemmPath::kAmxF32);
-  paths.push_back(GemmPath::kCblasF32);
-  if (kHasOneDnn) paths.push_back(GemmPath::kOneDnnF32);
-  if (amx) paths.push_back(GemmPath::kAmxBf16x3);
-  if (kHasOneDnn && (amx || HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
-  if (amx) paths.push_back(GemmPath::kAmxBf16);
+const std::vector<GemmPath>& AvailableGemmPaths() {
+  static const std::vector<GemmPath> paths = MakeGemmPaths();
   return paths;
 }
 
 GemmPath BestGemmPath(bool allow_bf16) {
-  const std::vector<GemmPath> paths = AvailableGemmPaths();
+  const std::vector<GemmPath>& paths = AvailableGemmPaths();
   return allow_bf16 && IsBf16(paths.back()) ? paths.back() : paths.front();
 }
 
-GemmPaths PathsFor(Precision precision) {
-  const GemmPath own = BestGemmPath(precision == Precision::kBf16);
-  const bool faster = precision == Precision::kBf16x3 && own == GemmPath::kAmxF32;
+GemmPaths PathsFor(AllowedPrecision precision) {
+  const GemmPath own = BestGemmPath(precision == AllowedPrecision::kBf16);
+  const bool faster = precision == AllowedPrecision::kBf16x3 && own == GemmPath::kAmxF32;
   return {own, faster ? GemmPath::kAmxBf16x3 : own};
 }
 
 GemmPath CurrentGemmPath() { return Current(); }
 
 void SetGemmPath(GemmPath path) {
-  const std::vector<GemmPath> paths = AvailableGemmPaths();
+  if (path == Current()) return;
+  const std::vector<GemmPath>& paths = AvailableGemmPaths();
   if (std::find(paths.begin(), paths.end(), path) == paths.end()) {
     throw Error(
         "ERR_UNSUPPORTED",

@@ -30,18 +30,18 @@ size_t PartsOf(GemmPath path);
 // BF16x3 before all bf16 ones.
 // bf16 is listed only where the hardware multiplies it (AVX512_BF16 by oneDNN, or AMX_BF16); where
 // it must be emulated it is slower than f32.
-std::vector<GemmPath> AvailableGemmPaths();
+const std::vector<GemmPath>& AvailableGemmPaths();
 
 // The fastest available path; a bf16 one only when the user allows the loss of precision.
 GemmPath BestGemmPath(bool allow_bf16);
 
 // What the user allows operands to be rounded to: kF32, nothing. kBf16x3, sums over calibration
 // tokens to two parts of bf16 (docs/decisions/0009). kBf16, everything.
-enum class Precision : uint8_t { kF32, kBf16x3, kBf16 };
+enum class AllowedPrecision : uint8_t { kF32, kBf16x3, kBf16 };
 struct GemmPaths {
   GemmPath own, calibrating;
 };
-GemmPaths PathsFor(Precision precision);
+GemmPaths PathsFor(AllowedPrecision precision);
 
 // The path that products of this thread take: BestGemmPath(false) until SetGemmPath. Setting throws
 // ERR_UNSUPPORTED for a path that is not available.

@@ -99,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmPathTest,
                                           testing::Bool(),
                                           testing::Values(Shape{1, 1, 1}, Shape{5, 7, 3},
                                                           Shape{33, 65, 129}, Shape{128, 96, 576},
-                                                          Shape{290, 17, 800})),
+                                                          Shape{290, 17, 800}, Shape{17, 9, 2000})),
                          TestName);
 
 // How rows are shared out and weights cut depends on the memory at hand; no result may.
@@ -219,10 +219,11 @@ TEST(GemmPaths, EveryJobHasItsOwnOnAllItsThreads) {
 }
 
 TEST(GemmPaths, OnlySumsOverCalibrationTokensTakeTwoParts) {
-  for (const Precision precision : {Precision::kF32, Precision::kBf16x3, Precision::kBf16}) {
+  for (const AllowedPrecision precision :
+       {AllowedPrecision::kF32, AllowedPrecision::kBf16x3, AllowedPrecision::kBf16}) {
     const auto [own, calibrating] = PathsFor(precision);
-    EXPECT_EQ(own, BestGemmPath(precision == Precision::kBf16));
-    const bool tiles = precision == Precision::kBf16x3 && IsAvailable(GemmPath::kAmxBf16x3);
+    EXPECT_EQ(own, BestGemmPath(precision == AllowedPrecision::kBf16));
+    const bool tiles = precision == AllowedPrecision::kBf16x3 && IsAvailable(GemmPath::kAmxBf16x3);
     EXPECT_EQ(calibrating, tiles ? GemmPath::kAmxBf16x3 : own);
   }
 }

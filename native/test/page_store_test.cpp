@@ -22,7 +22,8 @@ constexpr size_t kPage = 64;
 
 class PageStoreTest : public testing::Test {
  protected:
-  PageStoreTest() : folder_(testing::TempDir() + "page-store") {
+  // Other processes run these tests at the same time.
+  PageStoreTest() : folder_(testing::TempDir() + "page-store-" + std::to_string(getpid())) {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directory(folder_);
   }

@@ -41,6 +41,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['llama2', { format: 'gguf', dtype: 'q8_0', allocation: 'uniform' }],
   ['llama3', { selection: 'fisher', swaps: 2, dtype: 'bf16' }],
+  ['llama3', { threads: 2, scope: 'all' }],
   ['qwen2', { sequential: false, scope: 'all', sparsity: 0.1 }],
   ['llama-bias', { ffnSolver: 'gauss-newton', alpha: 0.5, beta: 0.5 }],
   ['opt-pre', { ffnSolver: 'gauss-newton', sequential: false, allocation: 'uniform' }],

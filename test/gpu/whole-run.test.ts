@@ -50,6 +50,7 @@ test.serial(
     for (const [more, message] of [
       [{ device: 'cpu' }, /device emulated GPU, .*, now cpu/],
       [{ deviceMemory: 32 * 2 ** 20 }, /67108864 bytes, now .* 33554432 bytes/],
+      [{ fullPrecision: true }, /precision bf16x3, now f32/],
     ] as const) {
       await t.throwsAsync(prune(model, { ...settings, ...more }), {
         code: 'ERR_ARGUMENT',
@@ -62,6 +63,18 @@ test.serial(
     t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
   },
 );
+
+test.serial('full precision there: other bytes, which a journal goes on with', async (t) => {
+  await useEmulation(t);
+  const model = work.model('llama2');
+  const rounded = await prune(model, options({}));
+  const whole = await prune(model, options({ fullPrecision: true }));
+  t.notDeepEqual(hashesOf(whole.output), hashesOf(rounded.output));
+  const settings = options({ fullPrecision: true, resume: true });
+  await stopAfter(1, model, settings);
+  t.deepEqual((await prune(model, settings)).resumedBlocks, [0]);
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
 
 test.serial('a solve on dense inputs is replayed as it was', async (t) => {
   await useEmulation(t);

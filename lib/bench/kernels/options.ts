@@ -14,9 +14,11 @@ const schema = z.strictObject({
   seconds: z.number().positive().default(0.3),
 });
 
-/** Of the CPU alone. */
+/** Of the CPU alone, by the path of what is measured there. */
 export type KernelOptions = z.input<typeof schema> &
-  Omit<EngineOptions, 'device' | 'deviceMemory' | 'onNotice'> & { onProgress?: OnProgress };
+  Omit<EngineOptions, 'fullPrecision' | 'device' | 'deviceMemory' | 'onNotice'> & {
+    onProgress?: OnProgress;
+  };
 export type KernelSettings = z.output<typeof schema>;
 
 export function kernelSettings(options: KernelOptions): KernelSettings {

@@ -18,7 +18,7 @@ import { timeWholeCalls } from './whole-calls';
 export async function benchKernels(model: string, options: KernelOptions): Promise<BenchDocument> {
   const started = performance.now();
   const settings = kernelSettings(options);
-  const { onProgress, threads, memory, bf16, fullPrecision } = options;
+  const { onProgress, threads, memory, bf16 } = options;
   return withEngine({ ...options, device: 'cpu' }, async (engine) => {
     const source = await sourceOf(model);
     const { architecture } = source;
@@ -46,7 +46,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
       const about = {
         command: commandLine(
           ['bench', 'kernels', model],
-          Object.entries({ ...settings, threads, memory, bf16, fullPrecision }),
+          Object.entries({ ...settings, threads, memory, bf16 }),
         ),
         machine: machineOf(engine, rates),
         seed: 0,

@@ -133,7 +133,7 @@ async function openRun(
         ...journalMachine(engine),
         memory: engine.budget,
         device: engine.device,
-        precision: engine.precision,
+        ...(engine.device === 'cpu' ? {} : { precision: engine.precision }),
       },
     },
     settings.force,

@@ -3,7 +3,7 @@ import { count, deviceName, size } from './values';
 
 const group = 'Machine';
 
-type CpuKeys = 'threads' | 'memory' | 'bf16' | 'fullPrecision';
+type CpuKeys = 'threads' | 'memory' | 'bf16';
 
 /** What every command that computes understands. */
 export const CPU_FLAGS: FlagTable<CpuKeys> = {
@@ -26,16 +26,16 @@ export const CPU_FLAGS: FlagTable<CpuKeys> = {
     help: 'allow bf16 products where the hardware and the build have them (see devices)',
     group,
   },
-  fullPrecision: {
-    flag: '--full-precision',
-    help: 'calibrate with full float products, also where those of two parts of bf16 are faster (AMX, GPUs)',
-    group,
-  },
 };
 
 /** And those that may use a GPU. */
-export const MACHINE_FLAGS: FlagTable<CpuKeys | 'device' | 'deviceMemory'> = {
+export const MACHINE_FLAGS: FlagTable<CpuKeys | 'fullPrecision' | 'device' | 'deviceMemory'> = {
   ...CPU_FLAGS,
+  fullPrecision: {
+    flag: '--full-precision',
+    help: 'full float products also where those of two parts of bf16 are faster and taken: to calibrate with AMX, and for all sites on a GPU',
+    group,
+  },
   device: {
     flag: '--device <name>',
     help: 'where sites are computed: auto, cpu or cuda:N (see devices)',

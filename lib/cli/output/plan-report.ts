@@ -25,7 +25,7 @@ export function planReport(plan: Plan, memory = 0): string {
       ? [`memory of the GPU: ${mebibytes(plan.device.memory)}${passes(plan.device)}`]
       : []),
     `scratch: ${mebibytes(plan.scratch)}; on the disk of the output, until it is finished: up to ${mebibytes(plan.disk)}`,
-    `time: about ${duration(plan.seconds)}, at the ${plan.gemmRate.toFixed(0)} GFLOP/s that were measured now` +
+    `time: about ${duration(plan.seconds)}, at the ${plan.calibrationRate.toFixed(0)} GFLOP/s that were measured now` +
       (plan.device ? ' on the CPU; what the GPU takes over is faster' : ''),
   ].join('\n');
 }

@@ -77,7 +77,7 @@ export function runIdentity(facts: RunFacts): Identity {
     blas: native.blas,
     'GEMM path': gemmPath,
     'calibration by': calibrationPath,
-    precision,
+    ...(device === 'cpu' ? {} : { precision }),
     'processor features': cpu.map(([name]) => name).join(' '),
     ...settingsInEffect(facts.settings),
   };
