@@ -216,7 +216,7 @@ export function statisticsBuffers(
   residual = 0,
 ): number {
   const products = gram || residual > 0 ? FLOAT * threads * TILE_SIDE ** 2 : 0;
-  return DOUBLE * (2 * width + residual) + products;
+  return DOUBLE * 2 * (width + residual) + products;
 }
 
 export function statesBytes({ architecture }: Ground, rows: number): number {

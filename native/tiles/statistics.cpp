@@ -11,8 +11,9 @@ namespace struprune {
 namespace {
 
 struct TilePlace {
-  TileMatrix<double>* sum;  // null: the moments of columns j
+  TileMatrix<double>* sum;  // null: the moments of columns j, of X or of the residual
   size_t i, j;
+  bool residual = false;
 };
 
 // squares += Σ x², sums += Σ x over rows; columns [begin, end).
@@ -42,6 +43,7 @@ Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_
   if (residual_dim > 0) cross_ = std::make_shared<TileMatrix<double>>(space, residual_dim, dim);
   squares_ = zeros(dim);
   sums_ = zeros(dim);
+  residual_squares_ = zeros(residual_dim);
   residual_sums_ = zeros(residual_dim);
   if (gram_ || cross_) {
     products_ =
@@ -51,13 +53,13 @@ Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_
 
 void Statistics::Add(size_t rows, const float* x, const float* residual) {
   AddProducts({rows, x, residual});
-  for (size_t i = 0; i < rows * residual_dim_; ++i) {
-    residual_energy_ += static_cast<double>(residual[i]) * residual[i];
-  }
-  for (size_t i = 0; i < rows; ++i) {
-    for (size_t j = 0; j < residual_dim_; ++j) residual_sums_[j] += residual[i * residual_dim_ + j];
-  }
   tokens_ += rows;
+}
+
+double Statistics::residual_energy() const {
+  double energy = other_energy_;
+  for (size_t j = 0; j < residual_dim_; ++j) energy += residual_squares_[j];
+  return energy;
 }
 
 void Statistics::AddProducts(const Input& input) {
@@ -66,19 +68,23 @@ void Statistics::AddProducts(const Input& input) {
     if (!sum) continue;
     for (const auto& [i, j] : TilesOf(*sum)) places.push_back({sum, i, j});
   }
-  const TileAxis columns(dim_, space_.side);
+  const TileAxis columns(dim_, space_.side), residual_columns(residual_dim_, space_.side);
   for (size_t j = 0; j < columns.tiles(); ++j) places.push_back({nullptr, 0, j});
+  for (size_t j = 0; j < residual_columns.tiles(); ++j) places.push_back({nullptr, 0, j, true});
   RunTiles(
       space_, places.size(),
       [&](size_t index, Visits& visits) {
-        const auto& [sum, i, j] = places[index];
+        const auto& [sum, i, j, residual] = places[index];
         if (sum) visits.push_back(sum->At(i, j));
       },
       [&](size_t index, size_t worker) {
-        const auto& [sum, i, j] = places[index];
+        const auto& [sum, i, j, residual] = places[index];
         if (!sum) {
-          AddMoments(input.rows, input.x, dim_, columns.begin(j),
-                     columns.begin(j) + columns.count(j), squares_.data(), sums_.data());
+          const TileAxis& axis = residual ? residual_columns : columns;
+          AddMoments(input.rows, residual ? input.residual : input.x, axis.size(), axis.begin(j),
+                     axis.begin(j) + axis.count(j),
+                     residual ? residual_squares_.data() : squares_.data(),
+                     residual ? residual_sums_.data() : sums_.data());
           return;
         }
         const bool cross = sum == cross_.get();
@@ -140,7 +146,7 @@ void Statistics::AddSums(size_t tokens, const double* squares, const double* sum
       for (size_t r = 0; r < tile.rows; ++r) add(tile.cols, from + r * dim_, tile.row(r));
     }
   }
-  residual_energy_ += residual_energy;
+  other_energy_ += residual_energy;
   tokens_ += tokens;
 }
 

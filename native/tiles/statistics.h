@@ -39,7 +39,7 @@ class Statistics {
   // [residual_dim, dim] = RᵀX; null without.
   std::shared_ptr<const TileMatrix<double>> cross() const { return cross_; }
   const double* residual_sums() const { return residual_sums_.data(); }  // [residual_dim]
-  double residual_energy() const { return residual_energy_; }            // ‖R‖²
+  double residual_energy() const;                                        // ‖R‖²
 
   static constexpr size_t kTokenPage = 512;
 
@@ -55,9 +55,9 @@ class Statistics {
   const TileSpace space_;
   const size_t dim_, residual_dim_;
   size_t tokens_ = 0;
-  double residual_energy_ = 0;
+  double other_energy_ = 0;  // ‖R‖² of what was summed elsewhere
   std::shared_ptr<TileMatrix<double>> gram_, cross_;
-  Buffer<double> squares_, sums_, residual_sums_;
+  Buffer<double> squares_, sums_, residual_squares_, residual_sums_;
   Buffer<float> products_;  // one tile a worker
 };
 
