@@ -122,7 +122,7 @@ void MemoryBudget::Return(void* data, size_t bytes) noexcept {
   bool keep = false;
   if (bytes >= kFromSystem && keeps_) {
     const std::lock_guard lock(pieces_mutex_);
-    keep = used() + kept() <= most_;
+    keep = used() + kept() <= MostWithKept();
     try {
       if (keep) pieces_.push_back({data, bytes});
     } catch (const std::bad_alloc&) {
@@ -136,7 +136,7 @@ void MemoryBudget::Return(void* data, size_t bytes) noexcept {
 
 // Frees the pieces that were left first until those that stay do no longer go past the most.
 void MemoryBudget::Trim() noexcept {
-  while (used() + kept() > most_) {
+  while (used() + kept() > MostWithKept()) {
     Piece oldest;
     {
       const std::lock_guard lock(pieces_mutex_);

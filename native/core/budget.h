@@ -1,6 +1,7 @@
 // Memory that the library allocates, counted in bytes against one limit.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -20,7 +21,8 @@ void FreeStorage(void* data, size_t bytes) noexcept;
 // Counts live and peak bytes. Pages that could lie in scratch as well give way to what cannot.
 // Between a job's beginning and GiveBack it keeps the large pieces that buffers leave for the next
 // ones of their size, since the system clears what it gives: as far as they and the live bytes do
-// not go past the most that has lived since GiveBack, so that the process is never larger for them.
+// not go past the most that has lived since GiveBack, so that the process is never larger for them,
+// nor past half of a limit, since not all that is charged is ever touched.
 class MemoryBudget {
  public:
   // limit: no more than this, 0 = any.
@@ -77,6 +79,9 @@ class MemoryBudget {
   template <typename Try>
   void* Obtain(size_t bytes, Try charge);
   void* TakeKept(size_t bytes) noexcept;
+  size_t MostWithKept() const {
+    return limit_ == 0 ? most_.load() : std::min(most_.load(), limit_ / 2);
+  }
   void Trim() noexcept;
   void FreeKept() noexcept;
 

@@ -64,7 +64,7 @@ TEST(BudgetTest, WhatABufferLeavesIsTheNextOnesOfItsSize) {
 // Neither the process's size nor a limit on it may know that anything is kept.
 TEST(BudgetTest, WhatIsKeptAndWhatLivesStayBelowThePeak) {
   constexpr size_t kMiB = 1 << 20;
-  const auto budget = std::make_shared<MemoryBudget>(20 * kMiB);
+  const auto budget = std::make_shared<MemoryBudget>();
   const size_t before = ResidentBytes();
   const auto filled = [&](size_t size) {
     Buffer<uint8_t> buffer(budget, size);
@@ -84,14 +84,12 @@ TEST(BudgetTest, WhatIsKeptAndWhatLivesStayBelowThePeak) {
 // What is charged by others, or in small pieces, counts as well.
 TEST(BudgetTest, WhatIsKeptGivesWayToEveryCharge) {
   constexpr size_t kMiB = 1 << 20;
-  const auto budget = std::make_shared<MemoryBudget>(20 * kMiB);
-  const auto keep = [&] {
+  const auto budget = std::make_shared<MemoryBudget>();
+  {
     std::vector<Buffer<uint8_t>> buffers;
     for (int i = 0; i < 20; ++i) buffers.emplace_back(budget, kMiB);
-    buffers.clear();
-    EXPECT_EQ(budget->kept(), 20 * kMiB);
-  };
-  keep();
+  }
+  EXPECT_EQ(budget->kept(), 20 * kMiB);
   budget->Charge(15 * kMiB);
   EXPECT_EQ(budget->kept(), 5 * kMiB);
   const Buffer<uint8_t> again(budget, kMiB);
@@ -113,6 +111,20 @@ TEST(BudgetTest, WhatIsKeptGivesWayToEveryCharge) {
     const Buffer<uint8_t> busy(budget, 3 * kMiB);
   }
   EXPECT_EQ(budget->kept(), 3 * kMiB);
+}
+
+TEST(BudgetTest, UnderALimitHalfOfItIsTheMostWithWhatIsKept) {
+  constexpr size_t kMiB = 1 << 20;
+  const auto budget = std::make_shared<MemoryBudget>(20 * kMiB);
+  {
+    std::vector<Buffer<uint8_t>> buffers;
+    for (int i = 0; i < 20; ++i) buffers.emplace_back(budget, kMiB);
+  }
+  EXPECT_EQ(budget->kept(), 10 * kMiB);
+  const Buffer<uint8_t> other(budget, 7 * kMiB);
+  EXPECT_EQ(budget->kept(), 3 * kMiB);
+  const Buffer<uint8_t> more(budget, 5 * kMiB);
+  EXPECT_EQ(budget->kept(), 0u);
 }
 
 TEST(BudgetTest, WhatTheSystemRefusesIsNoMeasureForWhatIsKept) {
