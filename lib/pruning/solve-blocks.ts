@@ -102,12 +102,13 @@ async function openStreams(run: Run, idle: boolean): Promise<Streams> {
     made.push(await session.embed(tokens, window, scratch));
     return made.at(-1)!;
   };
+  const calibrated = () => engine.calibrating(() => embed(ids, states));
   try {
     return {
       window,
       scratch: states,
-      hidden: needsStates ? await engine.calibrating(() => embed(ids, states)) : null,
-      dense: feedback ? await engine.calibrating(() => embed(ids, states)) : null,
+      hidden: needsStates ? await calibrated() : null,
+      dense: feedback ? await calibrated() : null,
       check: await embed(ids.subarray(ids.length - window), ''),
     };
   } catch (error) {

@@ -52,7 +52,7 @@ export async function surveyColumns(
 ): Promise<SiteStatistics[]> {
   const { session, ids, window, layers } = input;
   const found: SiteStatistics[] = [];
-  await walk(input, needs === 'none' ? null : ids, async (block, layer, hidden) => {
+  const visit = async (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => {
     if (!hidden) {
       const columns = await native.outputColumns(session.engine.handle, block, layer.site);
       found.push({ groupSize: layer.groupSize, ...columns });
@@ -63,7 +63,8 @@ export async function surveyColumns(
       await session.advanceSite(block, layer.site, hidden, window, statistics);
       found.push(await siteStatistics(session, block, layer, statistics));
     });
-  });
+  };
+  await session.engine.calibrating(() => walk(input, needs === 'none' ? null : ids, visit));
   // walk goes block by block in the order of the layers.
   if (found.length !== layers.length) throw new Error('a layer was left out of the survey');
   return found;
@@ -85,7 +86,8 @@ export function* curvesFromScores(
 
 /** Error curves of the exact sweep on dense inputs, with what an error of each costs the model. */
 export function surveyCurves(input: SurveyInput): Promise<Survey> {
-  return input.settings.layerWeights === 'fisher' ? fisherCurves(input) : plainCurves(input);
+  const make = input.settings.layerWeights === 'fisher' ? fisherCurves : plainCurves;
+  return input.session.engine.calibrating(() => make(input));
 }
 
 /** Rows of a page of Fisher metrics. */
@@ -189,8 +191,10 @@ export function surveySolvers(
   input: SurveyInput,
   visit: (layer: Layer, solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
-  return walk(input, input.ids, (block, layer, hidden) =>
-    solveDense(input, block, layer, hidden!, (solver) => visit(layer, solver)),
+  return input.session.engine.calibrating(() =>
+    walk(input, input.ids, (block, layer, hidden) =>
+      solveDense(input, block, layer, hidden!, (solver) => visit(layer, solver)),
+    ),
   );
 }
 

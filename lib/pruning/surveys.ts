@@ -51,9 +51,7 @@ export class Surveys {
       const old = await this.#shelf?.read({ key, input });
       if (old) this.#curves.set(key, old);
     }
-    const { made, fresh } = await once(this.#curves, key, () =>
-      calibrating(input, () => surveyCurves(input)),
-    );
+    const { made, fresh } = await once(this.#curves, key, () => surveyCurves(input));
     const use = { key, seconds: made.seconds, fresh, input, survey: made.value };
     if (fresh) await this.#shelf?.write(use);
     this.#onUse?.(use);
@@ -62,9 +60,7 @@ export class Surveys {
 
   async columns(input: SurveyInput, needs: ScoreMethod['statistics']): Promise<SiteStatistics[]> {
     const key = placesKey(input, `${needs} statistics`);
-    const { made, fresh } = await once(this.#columns, key, () =>
-      calibrating(input, () => surveyColumns(input, needs)),
-    );
+    const { made, fresh } = await once(this.#columns, key, () => surveyColumns(input, needs));
     this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: null });
     return made.value;
   }
@@ -82,10 +78,6 @@ export class Surveys {
     this.#curves.clear();
     this.#columns.clear();
   }
-}
-
-function calibrating<T>({ session }: SurveyInput, make: () => Promise<T>): Promise<T> {
-  return session.engine.calibrating(make);
 }
 
 async function once<T>(

@@ -19,6 +19,13 @@ constexpr std::align_val_t kAlignment{64};
 constexpr size_t kFromSystem = size_t{64} << 10;
 constexpr size_t kHugePage = size_t{2} << 20;
 
+// mark = max(mark, value).
+void Raise(std::atomic<size_t>& mark, size_t value) {
+  size_t now = mark.load(std::memory_order_relaxed);
+  while (value > now && !mark.compare_exchange_weak(now, value, std::memory_order_relaxed)) {
+  }
+}
+
 size_t WholePages(size_t bytes) {
   static const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   return (bytes + page - 1) / page * page;
@@ -83,21 +90,22 @@ void* MemoryBudget::Obtain(size_t bytes, Try charge) {
     throw;
   }
   try {
-    if (!data) data = AllocateStorage(bytes);
+    if (!data) data = NewStorage(bytes);
+  } catch (const std::bad_alloc&) {
+    Release(bytes);
+    throw;
+  }
+  Raise(most_, used());
+  return data;
+}
+
+void* MemoryBudget::NewStorage(size_t bytes) {
+  try {
+    return AllocateStorage(bytes);
   } catch (const std::bad_alloc&) {
     FreeKept();
-    try {
-      data = AllocateStorage(bytes);
-    } catch (const std::bad_alloc&) {
-      Release(bytes);
-      throw;
-    }
+    return AllocateStorage(bytes);
   }
-  const size_t now = used();
-  size_t most = most_.load(std::memory_order_relaxed);
-  while (now > most && !most_.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
-  }
-  return data;
 }
 
 void* MemoryBudget::TakeKept(size_t bytes) noexcept {
@@ -171,9 +179,7 @@ bool MemoryBudget::ChargeUpTo(size_t most, size_t bytes) {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
-  size_t peak = peak_.load(std::memory_order_relaxed);
-  while (now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
-  }
+  Raise(peak_, now);
   if (kept() > 0) Trim();
   return true;
 }

@@ -79,6 +79,8 @@ class MemoryBudget {
   template <typename Try>
   void* Obtain(size_t bytes, Try charge);
   void* TakeKept(size_t bytes) noexcept;
+  // From the system, if need be after all that is kept has gone back to it.
+  void* NewStorage(size_t bytes);
   size_t MostWithKept() const {
     return limit_ == 0 ? most_.load() : std::min(most_.load(), limit_ / 2);
   }

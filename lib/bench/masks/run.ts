@@ -46,11 +46,9 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
     try {
       const onStage = withBytes(engine, onProgress);
       const input = { session, ids, window, layers, settings, onProgress: onStage };
-      await engine.calibrating(() =>
-        surveySolvers(input, async (layer, solver) => {
-          for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
-        }),
-      );
+      await surveySolvers(input, async (layer, solver) => {
+        for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
+      });
     } finally {
       session.dispose();
     }
