@@ -142,6 +142,11 @@ export interface NativeAddon
   openFile(path: string): FileHandle;
   /** Up to where pages may fill memory beside everything else, bytes; at first the limit. */
   setRoom(engine: EngineHandle, bytes: number): void;
+  /**
+   * What will be needed at once until giveBack, bytes. Up to there memory is kept for the next allocations, and lent to
+   * what is only faster to have.
+   */
+  expect(engine: EngineHandle, bytes: number): void;
   /** Gives the system what the engine keeps of freed memory for its next allocations. */
   giveBack(engine: EngineHandle): Promise<void>;
   /** Scratch files lie in the folder; '' keeps all pages in memory. */

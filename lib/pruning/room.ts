@@ -34,6 +34,7 @@ export async function requireRoom(
   }
   const room = limit || Math.max(plan.memory, roomWithoutLimit());
   native.setRoom(engine.handle, room - plan.reserve);
+  native.expect(engine.handle, plan.memory - plan.reserve);
   await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));

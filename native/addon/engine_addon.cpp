@@ -124,6 +124,13 @@ Napi::Value SetRoom(const Info& info) {
   return info.Env().Undefined();
 }
 
+// (engine, bytes): what will be needed at once until giveBack; up to there memory is kept for the
+// next buffers, or goes to what is only faster to have
+Napi::Value Expect(const Info& info) {
+  EngineOf(info)->budget->Expect(GetSize(info[1], "bytes"));
+  return info.Env().Undefined();
+}
+
 // (engine) -> Promise: gives the system the memory that is kept for the next buffers
 Napi::Value GiveBack(const Info& info) {
   return RunAsync(info.Env(), [context = EngineOf(info)] { context->budget->GiveBack(); }, Nothing);
@@ -566,6 +573,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<MeasureGemm>(env, exports, "measureGemm");
   Export<OpenFile>(env, exports, "openFile");
   Export<SetRoom>(env, exports, "setRoom");
+  Export<Expect>(env, exports, "expect");
   Export<GiveBack>(env, exports, "giveBack");
   Export<CreateStore>(env, exports, "createStore");
   Export<TrafficOf>(env, exports, "trafficOf");

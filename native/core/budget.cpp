@@ -73,6 +73,10 @@ void* MemoryBudget::TryObtain(size_t bytes, bool to_limit) {
   return Obtain(bytes, [&] { return to_limit ? TryChargeToLimit(bytes) : TryCharge(bytes); });
 }
 
+void* MemoryBudget::ObtainSpare(size_t bytes) {
+  return Obtain(bytes, [&] { return used() + bytes <= MostWithKept() && TryCharge(bytes); });
+}
+
 // What is kept is taken before it is charged, so that no piece gives way to itself.
 template <typename Try>
 void* MemoryBudget::Obtain(size_t bytes, Try charge) {
@@ -156,6 +160,8 @@ void MemoryBudget::Trim() noexcept {
     FreeStorage(oldest.data, oldest.bytes);
   }
 }
+
+void MemoryBudget::Expect(size_t bytes) noexcept { Raise(most_, bytes); }
 
 void MemoryBudget::GiveBack() noexcept {
   keeps_ = false;

@@ -35,10 +35,14 @@ class MemoryBudget {
   // TryCharge, or TryChargeToLimit, says no.
   void* Obtain(size_t bytes);
   void* TryObtain(size_t bytes, bool to_limit);
+  // Null where it would go past what storage may be kept up to: for what is only faster to have.
+  void* ObtainSpare(size_t bytes);
   // Takes such storage back and releases its bytes.
   void Return(void* data, size_t bytes) noexcept;
 
   void KeepStorage() noexcept { keeps_ = true; }
+  // Takes it that so many bytes will live at once before GiveBack.
+  void Expect(size_t bytes) noexcept;
   // Frees all storage that is kept, and keeps no more.
   void GiveBack() noexcept;
   size_t kept() const { return kept_.load(std::memory_order_relaxed); }
@@ -112,6 +116,13 @@ class Buffer {
   static Buffer Try(std::shared_ptr<MemoryBudget> budget, size_t count, bool to_limit) {
     Buffer buffer;
     void* const data = budget->TryObtain(count * sizeof(T), to_limit);
+    if (data) buffer.Take(std::move(budget), data, count);
+    return buffer;
+  }
+  // Empty where there is none to spare (MemoryBudget::ObtainSpare).
+  static Buffer Spare(std::shared_ptr<MemoryBudget> budget, size_t count) {
+    Buffer buffer;
+    void* const data = budget->ObtainSpare(count * sizeof(T));
     if (data) buffer.Take(std::move(budget), data, count);
     return buffer;
   }

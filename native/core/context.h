@@ -14,6 +14,7 @@
 namespace struprune {
 
 class CudaDevice;
+class PackedWeights;
 
 struct Context {
   // `enter_thread` is run by the thread that begins a job and by every other thread that takes part
@@ -47,7 +48,8 @@ struct Context {
   const Enter enter;
   std::atomic<bool> job_calibrates{false};  // the one that runs
   ThreadPool pool;
-  std::shared_ptr<CudaDevice> gpu;  // null: everything runs on the CPU
+  std::shared_ptr<CudaDevice> gpu;        // null: everything runs on the CPU
+  const PackedWeights* packed = nullptr;  // of the pass that runs
   std::shared_ptr<MemoryBudget> budget;
   std::atomic<bool> abort{false};
   std::mutex job;                            // the pool serves one job at a time

@@ -9,6 +9,7 @@
 #include "model/forward.h"
 #include "model/forward_steps.h"
 #include "ops/finite.h"
+#include "ops/packed_weights.h"
 #include "ops/strip_product.h"
 
 namespace struprune {
@@ -182,8 +183,7 @@ class GradientFlight {
          block_.data(spec_.post_norm ? Role::kAttnNorm : Role::kFfnNorm),
          block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed,
          d);
-    Linear(block_, Role::kUp, Role::kUpBias, count, normed, up);
-    if (gate) Linear(block_, Role::kGate, Role::kGateBias, count, normed, gate);
+    UpAndGate(block_, count, normed, up, gate);
     if (spec_.post_norm || run_.into_ffn) {
       Activate(spec_.activation, count * spec_.ffn, gate, up, x_.data() + at * spec_.ffn);
     }
@@ -296,6 +296,12 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   check(run.into_ffn, SiteWidth(block.spec(), SiteKind::kFfn), "the FFN's inputs");
   check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
   GradientFlight flight(block, run);
+  const auto matrix = [&](Role role) { return block.matrix(role); };
+  PagedMatrix *const q = matrix(Role::kQ), *const k = matrix(Role::kK), *const v = matrix(Role::kV),
+                     *const o = matrix(Role::kO), *const up = matrix(Role::kUp),
+                     *const gate = matrix(Role::kGate), *const down = matrix(Role::kDown);
+  const PackedWeights packed(block.context(), tokens, {q, k, v, o, up, gate},
+                             {down, up, gate, o, q, k, v});
   const std::vector<Scan> weights = flight.Weights();
   for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
     if (flight.BeginsPage(row)) {

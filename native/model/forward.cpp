@@ -6,6 +6,7 @@
 #include "model/attend_windows.h"
 #include "model/forward_steps.h"
 #include "ops/finite.h"
+#include "ops/packed_weights.h"
 
 namespace struprune {
 namespace {
@@ -130,12 +131,8 @@ class SiteFlight {
     const BlockSpec& spec = block_.spec();
     const float* in =
         SiteInput(block_, site_, rows, hidden, normed_.data() + worker * chunk_ * spec.hidden);
-    Linear(block_, Role::kUp, Role::kUpBias, rows, in, x);
-    float* gate = nullptr;
-    if (spec.gated) {
-      gate = gate_.data() + worker * chunk_ * width_;
-      Linear(block_, Role::kGate, Role::kGateBias, rows, in, gate);
-    }
+    float* const gate = spec.gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
+    UpAndGate(block_, rows, in, x, gate);
     Activate(spec.activation, rows * width_, gate, x, x);
   }
 
@@ -196,6 +193,16 @@ class SiteFlight {
   Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
 };
 
+PackedWeights PackSite(const Block& block, SiteKind site, size_t rows) {
+  const auto matrix = [&](Role role) { return block.matrix(role); };
+  if (site == SiteKind::kAttention) {
+    return {block.context(),
+            rows,
+            {matrix(Role::kQ), matrix(Role::kK), matrix(Role::kV), matrix(Role::kO)}};
+  }
+  return {block.context(), rows, {matrix(Role::kUp), matrix(Role::kGate), matrix(Role::kDown)}};
+}
+
 }  // namespace
 
 size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedMatrix*> matrices) {
@@ -216,6 +223,7 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   SiteFlight flight(block, site, run);
+  const PackedWeights packed = PackSite(block, site, run.hidden->rows());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},
@@ -237,6 +245,7 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
   const size_t chunk = ChunkRows(context, flight);
   auto gathered =
       context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * chunk * width);
+  const PackedWeights packed(context, hidden.rows(), {block.matrix(OutputRole(site))});
   const Scan weights[] = {ScanOf(block, flight, {OutputRole(site)})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
     AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);

@@ -28,8 +28,25 @@ void Product(const Block& block, Role weight, size_t rows, const float* x, float
 }
 
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out) {
-  Product(block, weight, rows, x, 0, out);
-  if (block.has(bias)) AddBias(rows, block.shape(weight).rows, block.data(bias), out);
+  Linears(block, {{weight, bias, out}}, rows, x);
+}
+
+void Linears(const Block& block, std::initializer_list<Map> maps, size_t rows, const float* x) {
+  std::vector<WeightTerm> terms;
+  for (const Map& map : maps) terms.push_back({block.matrix(map.weight), map.out});
+  StripProducts(block.context(), terms, rows, 1, x, 0);
+  for (const auto& [weight, bias, out] : maps) {
+    if (block.has(bias)) AddBias(rows, block.shape(weight).rows, block.data(bias), out);
+  }
+}
+
+void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float* gate) {
+  const Map up_map{Role::kUp, Role::kUpBias, up};
+  if (gate) {
+    Linears(block, {up_map, {Role::kGate, Role::kGateBias, gate}}, rows, x);
+  } else {
+    Linears(block, {up_map}, rows, x);
+  }
 }
 
 const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,
@@ -47,9 +64,9 @@ const float* SiteInput(const Block& block, SiteKind site, size_t rows, const flo
 void Project(const Block& block, const RopeTable* rope, size_t window, size_t first, size_t rows,
              const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw) {
   const BlockSpec& spec = block.spec();
-  Linear(block, Role::kQ, Role::kQBias, rows, x, q);
-  Linear(block, Role::kK, Role::kKBias, rows, x, k);
-  Linear(block, Role::kV, Role::kVBias, rows, x, v);
+  Linears(block,
+          {{Role::kQ, Role::kQBias, q}, {Role::kK, Role::kKBias, k}, {Role::kV, Role::kVBias, v}},
+          rows, x);
   if (spec.qk_norm) {
     NormHeads(block, Role::kQNorm, rows, spec.heads, q, q_raw);
     NormHeads(block, Role::kKNorm, rows, spec.kv_heads, k, k_raw);

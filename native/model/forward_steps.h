@@ -18,6 +18,16 @@ void Product(const Block& block, Role weight, size_t rows, const float* x, float
 // out[rows, n] = x[rows, k] Wᵀ (+ bias) for W[n, k].
 void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out);
 
+// The same of several weights, all of x.
+struct Map {
+  Role weight, bias;
+  float* out;
+};
+void Linears(const Block& block, std::initializer_list<Map> maps, size_t rows, const float* x);
+
+// up and, in gated blocks, gate[rows, ffn] of x[rows, hidden].
+void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float* gate);
+
 // Norm before a site (pre-norm), or a copy of the pointer when the block is post-norm: returns what
 // the site's input maps read; scratch[rows, hidden] may be used.
 const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,

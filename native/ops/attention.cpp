@@ -12,7 +12,8 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kKeyTile = 256;
+// Between rows of scores: rows a power of two apart would share a few sets of the first cache.
+constexpr size_t kScoreStride = kKeyTile + 16;
 
 // Keys [begin, end) that query `query` sees.
 struct Visible {
@@ -69,16 +70,24 @@ void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, f
 }  // namespace
 
 void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
-                const float* q, const float* k, const float* v, float* out, float* log_sum,
-                AttentionScratch& scratch) {
+                const float* q, const float* k, const float* v, const PackedHead* packed,
+                float* out, float* log_sum, AttentionScratch& scratch) {
   const size_t hd = shape.head_dim;
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
   const size_t kv = head / (shape.heads / shape.kv_heads) * hd;
-  scratch.scores.resize(kQueryTile * kKeyTile);
+  scratch.scores.resize(kQueryTile * kScoreStride);
   scratch.aux.resize(2 * kQueryTile);
   float* scores = scratch.scores.data();
   float* maximum = scratch.aux.data();
   float* sum = maximum + kQueryTile;
+  size_t parts = 0;
+  uint16_t* weights = nullptr;  // P as operand A of P v
+  if (packed) {
+    parts = packed->keys.parts();
+    scratch.packed.resize(AmxPackedSize(parts, kQueryTile, kKeyTile) /
+                          std::size(AttentionScratch::Line{}.values));
+    weights = scratch.packed.front().values;
+  }
   std::fill_n(maximum, count, -std::numeric_limits<float>::infinity());
   std::fill_n(sum, count, 0.0f);
   const float* queries = q + first * q_stride + head * hd;
@@ -89,21 +98,33 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   const size_t first_key = VisibleTo(shape, first).begin / kKeyTile * kKeyTile;
   for (size_t tile = first_key; tile < last_key; tile += kKeyTile) {
     const size_t keys = std::min(kKeyTile, last_key - tile);
-    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, queries, q_stride,
-         k + tile * kv_stride + kv, kv_stride, 0.0f, scores, kKeyTile);
+    if (packed) {
+      Gemm(Trans::kNo, count, keys, hd, shape.scale, queries, q_stride,
+           {.operand = packed->keys, .line = packed->row + tile}, 0.0f, scores, kScoreStride);
+    } else {
+      Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, queries, q_stride,
+           k + tile * kv_stride + kv, kv_stride, 0.0f, scores, kScoreStride);
+    }
     for (size_t i = 0; i < count; ++i) {
       const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
-      float* row = scores + i * kKeyTile;
+      float* row = scores + i * kScoreStride;
       if (part.begin == part.end) {
         std::fill_n(row, keys, 0.0f);
-        continue;
+      } else {
+        const float shrink = SoftmaxStep(row, keys, part, maximum[i], sum[i]);
+        float* o = to + i * q_stride;
+        for (size_t d = 0; d < hd; ++d) o[d] *= shrink;
       }
-      const float shrink = SoftmaxStep(row, keys, part, maximum[i], sum[i]);
-      float* o = to + i * q_stride;
-      for (size_t d = 0; d < hd; ++d) o[d] *= shrink;
+      if (packed) AmxPackLine(parts, row, i, keys, weights);  // while it is at hand
     }
-    Gemm(Trans::kNo, Trans::kNo, count, hd, keys, 1.0f, scores, kKeyTile, v + tile * kv_stride + kv,
-         kv_stride, 1.0f, to, q_stride);
+    if (packed) {
+      const AmxTerm term{packed->values.At(0, packed->row + tile), hd, to, q_stride};
+      AmxGemm(parts, count, keys, 1.0f, {.packed = weights, .panel = AmxPanelSize(parts, keys)},
+              {&term, 1}, 1.0f);
+    } else {
+      Gemm(Trans::kNo, Trans::kNo, count, hd, keys, 1.0f, scores, kScoreStride,
+           v + tile * kv_stride + kv, kv_stride, 1.0f, to, q_stride);
+    }
   }
   for (size_t i = 0; i < count; ++i) {
     const float inverse = 1.0f / sum[i];
@@ -121,10 +142,10 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
   const size_t hd = shape.head_dim, window = shape.window;
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
   const size_t group = shape.heads / shape.kv_heads, kv = kv_head * hd;
-  scratch.scores.resize(2 * kQueryTile * kKeyTile);
+  scratch.scores.resize(2 * kQueryTile * kScoreStride);
   scratch.aux.resize(kQueryTile);
   float* p = scratch.scores.data();
-  float* ds = p + kQueryTile * kKeyTile;
+  float* ds = p + kQueryTile * kScoreStride;
   float* dots = scratch.aux.data();
   for (size_t t = 0; t < window; ++t) {
     std::fill_n(grad_k + t * kv_stride + kv, hd, 0.0f);
@@ -148,21 +169,21 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
         const size_t keys = std::min(kKeyTile, last_key - tile);
         const size_t kv_at = tile * kv_stride + kv;
         Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, q + at, q_stride, k + kv_at,
-             kv_stride, 0.0f, p, kKeyTile);
+             kv_stride, 0.0f, p, kScoreStride);
         Gemm(Trans::kNo, Trans::kYes, count, keys, hd, 1.0f, grad_out + at, q_stride, v + kv_at,
-             kv_stride, 0.0f, ds, kKeyTile);
+             kv_stride, 0.0f, ds, kScoreStride);
         for (size_t i = 0; i < count; ++i) {
           const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
-          float* prow = p + i * kKeyTile;
-          float* drow = ds + i * kKeyTile;
+          float* prow = p + i * kScoreStride;
+          float* drow = ds + i * kScoreStride;
           SoftmaxBackwardRow(prow, drow, keys, part, log_sum[head * window + first + i], dots[i]);
         }
-        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kKeyTile, grad_out + at, q_stride,
-             1.0f, grad_v + kv_at, kv_stride);
-        Gemm(Trans::kNo, Trans::kNo, count, hd, keys, shape.scale, ds, kKeyTile, k + kv_at,
+        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kScoreStride, grad_out + at,
+             q_stride, 1.0f, grad_v + kv_at, kv_stride);
+        Gemm(Trans::kNo, Trans::kNo, count, hd, keys, shape.scale, ds, kScoreStride, k + kv_at,
              kv_stride, 1.0f, grad_q + at, q_stride);
-        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, shape.scale, ds, kKeyTile, q + at, q_stride,
-             1.0f, grad_k + kv_at, kv_stride);
+        Gemm(Trans::kYes, Trans::kNo, keys, hd, count, shape.scale, ds, kScoreStride, q + at,
+             q_stride, 1.0f, grad_k + kv_at, kv_stride);
       }
     }
   }

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
+
+#include "ops/packed_operand.h"
 
 namespace struprune {
 
@@ -17,15 +20,27 @@ struct AttentionShape {
 
 // Scratch of one thread, grown on first use.
 struct AttentionScratch {
+  struct alignas(64) Line {  // a row of a tile
+    uint16_t values[32];
+  };
   std::vector<float> scores, aux;
+  std::vector<Line> packed;
+};
+
+// Keys and values of a kv head, packed as operands B of q kᵀ and of P v, and where in them the
+// sequence starts.
+struct PackedHead {
+  const PackedOperand &keys, &values;
+  size_t row;
 };
 
 // One head of one sequence, queries [first, first + count).
 // q[window, heads*head_dim], k and v[window, kv_heads*head_dim] start at the sequence; out is like
-// q. log_sum[count] (may be null) receives log Σ exp(scores) of every query, for the backward pass.
+// q. `packed` (may be null) is read in place of k and v. log_sum[count] (may be null) receives log
+// Σ exp(scores) of every query, for the backward pass.
 void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
-                const float* q, const float* k, const float* v, float* out, float* log_sum,
-                AttentionScratch& scratch);
+                const float* q, const float* k, const float* v, const PackedHead* packed,
+                float* out, float* log_sum, AttentionScratch& scratch);
 
 // Gradients of one kv head of one sequence with all its query heads: grad_q of those heads is
 // overwritten, grad_k and grad_v of the kv head are overwritten.
@@ -34,7 +49,8 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch);
 
-// Queries of one forward tile.
-inline constexpr size_t kQueryTile = 128;
+// Queries of one forward tile, and keys.
+inline constexpr size_t kQueryTile = 128, kKeyTile = 256;
+static_assert(kKeyTile % PackedOperand::kAlignment == 0);
 
 }  // namespace struprune

@@ -27,7 +27,8 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const f
   const GemmPath path = m * n * k == 0 || alpha == 0 ? GemmPath::kCblasF32 : CurrentGemmPath();
   const bool transpose_a = ta == Trans::kYes, transpose_b = tb == Trans::kYes;
   if (const size_t parts = PartsOf(path)) {
-    AmxGemm(parts, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    const AmxTerm term{.b = {b, ldb, transpose_b}, .n = n, .c = c, .ldc = ldc};
+    AmxGemm(parts, m, k, alpha, {a, lda, transpose_a}, {&term, 1}, beta);
     return;
   }
 #ifdef STRUPRUNE_ONEDNN

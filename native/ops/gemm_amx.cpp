@@ -31,14 +31,17 @@ namespace struprune {
 
 namespace {
 
-#define STRUPRUNE_AMX \
-  __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define STRUPRUNE_AMX                                                           \
+  __attribute__((                                                               \
+      target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16," \
+             "prfchw")))
 
 // A tile holds 16 rows of 32 bf16. The second operand's tiles are the first's with pairs of bf16
 // transposed: row = pair of k, column = column of C.
 constexpr size_t kTile = 16, kDepth = 32, kTileSize = kTile * kDepth;
 // Rows and columns of C that one kernel computes, in four tiles.
 constexpr size_t kSide = 2 * kTile;
+static_assert(kSide == kAmxLines);
 // Deepest panel, whose products are summed in tiles before C is updated, and rows of A that are
 // packed at once: measured; of three parts they fill a little more than half of the second cache.
 constexpr size_t kMaxDepth = 768, kRows = 256;
@@ -174,23 +177,33 @@ STRUPRUNE_AMX inline void Split(__m512 low, __m512 high, uint16_t* to) {
 template <int kParts, bool kDeepRows, bool kSecond>
 STRUPRUNE_AMX inline void PackTile(const float* from, size_t ld, size_t lines, size_t depth,
                                    uint16_t* to) {
-  __m512 low[kTile], high[kTile];
-  for (size_t i = 0; i < kTile; ++i) {
+  // Row i of the source: 16 lines of k and of k + 16, or a line's 16 k and the next 16.
+  const __mmask16 all_lines = Mask(lines), first = Mask(depth),
+                  rest = depth > kTile ? Mask(depth - kTile) : __mmask16(0);
+  const auto load = [&](size_t i, __m512& low, __m512& high) STRUPRUNE_AMX {
     const float* row = from + i * ld;
     if constexpr (kDeepRows) {
-      const __mmask16 here = i < lines ? 0xffff : 0;
-      low[i] = _mm512_maskz_loadu_ps(here & Mask(depth), row);
-      high[i] = _mm512_maskz_loadu_ps(depth > kTile ? here & Mask(depth - kTile) : 0, row + kTile);
+      const bool here = i < lines;
+      low = _mm512_maskz_loadu_ps(here ? first : 0, row);
+      high = _mm512_maskz_loadu_ps(here ? rest : 0, row + kTile);
     } else {
-      low[i] = _mm512_maskz_loadu_ps(i < depth ? Mask(lines) : 0, row);
-      high[i] = _mm512_maskz_loadu_ps(i + kTile < depth ? Mask(lines) : 0, row + kTile * ld);
+      low = _mm512_maskz_loadu_ps(i < depth ? all_lines : 0, row);
+      high = _mm512_maskz_loadu_ps(i + kTile < depth ? all_lines : 0, row + kTile * ld);
     }
-  }
+  };
   if constexpr (kDeepRows == kSecond) {
+    __m512 low[kTile], high[kTile];
+    for (size_t i = 0; i < kTile; ++i) load(i, low[i], high[i]);
     Transpose(low);
     Transpose(high);
+    for (size_t i = 0; i < kTile; ++i) Split<kParts>(low[i], high[i], to + i * kDepth);
+  } else {
+    for (size_t i = 0; i < kTile; ++i) {
+      __m512 low, high;
+      load(i, low, high);
+      Split<kParts>(low, high, to + i * kDepth);
+    }
   }
-  for (size_t i = 0; i < kTile; ++i) Split<kParts>(low[i], high[i], to + i * kDepth);
 }
 
 // A panel: up to 32 lines by `depth` of k -> for every 32 of k and every part, two tiles.
@@ -216,6 +229,18 @@ STRUPRUNE_AMX void PackPanel(const float* from, size_t ld, size_t lines, size_t 
   }
 }
 
+// One line of the first operand: its row of every tile of a panel.
+template <int kParts>
+STRUPRUNE_AMX void PackLine(const float* from, size_t depth, uint16_t* to) {
+  for (size_t k = 0; k < depth; k += kDepth, to += kParts * 2 * kTileSize) {
+    const size_t left = depth - k;
+    const __m512 low = _mm512_maskz_loadu_ps(Mask(left), from + k);
+    const __m512 high =
+        _mm512_maskz_loadu_ps(left > kTile ? Mask(left - kTile) : __mmask16(0), from + k + kTile);
+    Split<kParts>(low, high, to);
+  }
+}
+
 using Pack = void (*)(const float* from, size_t ld, size_t lines, size_t depth, uint16_t* to);
 
 template <int kParts>
@@ -226,7 +251,7 @@ Pack PackOf(bool deep_rows, bool second) {
 
 // A block of C, at most 32 x 32, and the products that it is still to receive.
 struct Block {
-  const float* sums;
+  float* sums;
   float* c;
   size_t ldc, rows, cols;
   float alpha, beta;
@@ -247,10 +272,20 @@ STRUPRUNE_AMX inline void Update(const Block& block, size_t first, size_t last) 
   }
 }
 
-// sums[32, 32] = products of two packed panels; meanwhile the block before is updated, whose sums
-// the tiles would else be waited for. Tiles 0 to 3 sum; 4, 5 hold part x of the first, 6,
-// 7 part y of the second, each replaced as soon as it has been used for the last time. (The
-// intrinsics take digits alone for tiles.)
+// Asks for the rows [first, last) of a block of C, which is far from the caches as a rule: waiting
+// for it in Update takes a fifth of a product's time.
+STRUPRUNE_AMX inline void Fetch(const Block& block, size_t first, size_t last) {
+  for (size_t i = first; i < last; ++i) {
+    const float* row = block.c + i * block.ldc;
+    __builtin_prefetch(row, 1);
+    if (block.cols > kTile) __builtin_prefetch(row + kTile, 1);
+  }
+}
+
+// block.sums[32, 32] = products of two packed panels; meanwhile the block before is
+// updated, whose sums the tiles would else be waited for. Tiles 0 to 3 sum; 4, 5 hold part x of the
+// first, 6, 7 part y of the second, each replaced as soon as it has been used for the last time.
+// (The intrinsics take digits alone for tiles.)
 #define PART(panel, part, half) panel + (2 * (part) + half) * kTileSize
 #define LOAD(x, y)                   \
   _tile_loadd(4, PART(a, x, 0), 64); \
@@ -283,8 +318,8 @@ STRUPRUNE_AMX inline void Update(const Block& block, size_t first, size_t last) 
   _tile_loadd(7, PART(b, y, 1), 64)
 
 template <int kParts>
-STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b, float* sums,
-                                  const Block& before) {
+STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b,
+                                  const Block& block, const Block& before) {
   constexpr size_t kStep = kParts * 2 * kTileSize;
   static_assert(kParts >= 1 && kParts <= 3);
   // GCC's loads do not say that they read what was packed.
@@ -294,9 +329,16 @@ STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_
   _tile_zero(2);
   _tile_zero(3);
   LOAD(kParts - 1, 0);
-  const size_t share = (before.rows + steps - 1) / steps;
+  // Rows of both blocks that a step sees to.
+  const auto share = [steps](size_t rows, size_t step) {
+    const size_t each = (rows + steps - 1) / steps;
+    return std::pair(std::min(rows, step * each), std::min(rows, (step + 1) * each));
+  };
   for (size_t step = 0; step < steps; ++step) {
-    Update(before, std::min(before.rows, step * share), std::min(before.rows, (step + 1) * share));
+    const auto [first, last] = share(before.rows, step);
+    Update(before, first, last);
+    const auto [first_row, last_row] = share(block.rows, step);
+    Fetch(block, first_row, last_row);
     // The last step loads a tile for nothing, of its own panel.
     const size_t next = step + 1 < steps ? kStep : 0;
     if constexpr (kParts == 1) {
@@ -321,6 +363,7 @@ STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_
       THEN_BOTH(2, 0);
     }
   }
+  float* const sums = block.sums;
   _tile_stored(0, sums, 4 * kSide);
   _tile_stored(1, sums + kTile, 4 * kSide);
   _tile_stored(2, sums + kTile * kSide, 4 * kSide);
@@ -332,17 +375,19 @@ STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_
 #undef THEN_B
 #undef THEN_BOTH
 
+// A packed operand from that line and that k on.
+inline const uint16_t* PackedAt(const AmxOperand& operand, size_t parts, size_t line, size_t k) {
+  return operand.packed + line / kSide * operand.panel + k * parts * kSide;
+}
+
 template <int kParts>
-STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
-                       float alpha, const float* a, size_t lda, const float* b, size_t ldb,
-                       float beta, float* c, size_t ldc, const Scratch& scratch) {
-  const Pack pack_a = PackOf<kParts>(!transpose_a, false);
-  const Pack pack_b = PackOf<kParts>(transpose_b, true);
+STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
+                       std::span<const AmxTerm> terms, float beta, const Scratch& scratch) {
+  const Pack pack_a = PackOf<kParts>(!a.transposed, false);
   // Panels of equal depth, by k alone: what an element's sum is must not depend on m and n.
   const size_t panels = (k + kMaxDepth - 1) / kMaxDepth;
   const size_t depth = ((k + panels - 1) / panels + kDepth - 1) / kDepth * kDepth;
-  const size_t panel_size = kParts * kSide * depth;
-  Block block{};  // the last that was multiplied
+  Block before{};  // the last that was multiplied
   size_t which = 0;
 
   _tile_loadconfig(&kConfig);
@@ -351,23 +396,40 @@ STRUPRUNE_AMX void Run(bool transpose_a, bool transpose_b, size_t m, size_t n, s
     const float keep = l == 0 ? beta : 1.0f;
     for (size_t i = 0; i < m; i += kRows) {
       const size_t rows = std::min(kRows, m - i);
-      for (size_t r = 0; r < rows; r += kSide) {
-        const float* from = transpose_a ? a + l * lda + i + r : a + (i + r) * lda + l;
-        pack_a(from, lda, std::min(kSide, rows - r), deep, scratch.a() + r / kSide * panel_size);
+      const uint16_t* panel_a = a.packed ? PackedAt(a, kParts, i, l) : scratch.a();
+      const size_t next_a = a.packed ? a.panel : kParts * kSide * depth;
+      for (size_t r = 0; r < rows && !a.packed; r += kSide) {
+        const float* from = a.transposed ? a.data + l * a.ld + i + r : a.data + (i + r) * a.ld + l;
+        pack_a(from, a.ld, std::min(kSide, rows - r), deep, scratch.a() + r / kSide * next_a);
       }
-      for (size_t j = 0; j < n; j += kSide) {
-        const size_t cols = std::min(kSide, n - j);
-        pack_b(transpose_b ? b + j * ldb + l : b + l * ldb + j, ldb, cols, deep, scratch.b());
-        for (size_t r = 0; r < rows; r += kSide) {
-          float* const sums = scratch.sums(which ^= 1);
-          MultiplyPanels<kParts>(steps, scratch.a() + r / kSide * panel_size, scratch.b(), sums,
-                                 block);
-          block = {sums, c + (i + r) * ldc + j, ldc, std::min(kSide, rows - r), cols, alpha, keep};
+      for (const AmxTerm& term : terms) {
+        const AmxOperand& b = term.b;
+        const Pack pack_b = PackOf<kParts>(b.transposed, true);
+        for (size_t j = 0; j < term.n; j += kSide) {
+          const size_t cols = std::min(kSide, term.n - j);
+          const uint16_t* panel_b = scratch.b();
+          if (b.packed) {
+            panel_b = PackedAt(b, kParts, j, l);
+          } else {
+            pack_b(b.transposed ? b.data + j * b.ld + l : b.data + l * b.ld + j, b.ld, cols, deep,
+                   scratch.b());
+          }
+          for (size_t r = 0; r < rows; r += kSide) {
+            const Block block{.sums = scratch.sums(which ^= 1),
+                              .c = term.c + (i + r) * term.ldc + j,
+                              .ldc = term.ldc,
+                              .rows = std::min(kSide, rows - r),
+                              .cols = cols,
+                              .alpha = alpha,
+                              .beta = keep};
+            MultiplyPanels<kParts>(steps, panel_a + r / kSide * next_a, panel_b, block, before);
+            before = block;
+          }
         }
       }
     }
   }
-  Update(block, 0, block.rows);
+  Update(before, 0, before.rows);
   _tile_release();
 }
 
@@ -386,21 +448,54 @@ bool HasAmx() {
   return has;
 }
 
-void AmxGemm(size_t parts, bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
-             float alpha, const float* a, size_t lda, const float* b, size_t ldb, float beta,
-             float* c, size_t ldc) {
+size_t AmxPackedSize(size_t parts, size_t lines, size_t depth) {
+  const auto whole = [](size_t size, size_t unit) { return (size + unit - 1) / unit * unit; };
+  return parts * whole(lines, kSide) * whole(depth, kDepth);
+}
+
+size_t AmxPanelSize(size_t parts, size_t depth) { return AmxPackedSize(parts, kSide, depth); }
+
+void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_t ld, size_t lines,
+             size_t depth, uint16_t* to) {
+  const auto pack = parts == 1   ? PackOf<1>(deep_rows, second)
+                    : parts == 2 ? PackOf<2>(deep_rows, second)
+                                 : PackOf<3>(deep_rows, second);
+  const size_t panel = AmxPanelSize(parts, depth);
+  // Along the source's rows.
+  const size_t deep = deep_rows ? depth : kDepth;
+  for (size_t k = 0; k < depth; k += deep) {
+    for (size_t line = 0; line < lines; line += kSide) {
+      pack(deep_rows ? from + line * ld + k : from + k * ld + line, ld,
+           std::min(kSide, lines - line), std::min(deep, depth - k),
+           to + line / kSide * panel + k * parts * kSide);
+    }
+  }
+}
+
+void AmxPackLine(size_t parts, const float* from, size_t line, size_t depth, uint16_t* to) {
+  const auto pack = parts == 1 ? PackLine<1> : parts == 2 ? PackLine<2> : PackLine<3>;
+  pack(from, depth,
+       to + line / kSide * AmxPanelSize(parts, depth) + line / kTile % 2 * kTileSize +
+           line % kTile * kDepth);
+}
+
+void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
+             std::span<const AmxTerm> terms, float beta) {
   static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
   const auto run = parts == 1 ? Run<1> : parts == 2 ? Run<2> : Run<3>;
   std::unique_ptr<Scratch> scratch = pool.Take();
-  run(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, *scratch);
+  run(m, k, alpha, a, terms, beta, *scratch);
   pool.Give(std::move(scratch));
 }
 
 #else
 
 bool HasAmx() { return false; }
-void AmxGemm(size_t, bool, bool, size_t, size_t, size_t, float, const float*, size_t, const float*,
-             size_t, float, float*, size_t) {}
+size_t AmxPackedSize(size_t, size_t, size_t) { return 0; }
+size_t AmxPanelSize(size_t, size_t) { return 0; }
+void AmxPack(size_t, bool, bool, const float*, size_t, size_t, size_t, uint16_t*) {}
+void AmxPackLine(size_t, const float*, size_t, size_t, uint16_t*) {}
+void AmxGemm(size_t, size_t, size_t, float, const AmxOperand&, std::span<const AmxTerm>, float) {}
 
 #endif
 

@@ -20,7 +20,11 @@ float MaximumOf(size_t count, const float* x, float top) {
     for (size_t i = 0; i < kLanes; ++i) lanes[i] = x[j + i] > lanes[i] ? x[j + i] : lanes[i];
   }
   for (; j < count; ++j) top = std::max(top, x[j]);
-  return count < kLanes ? top : std::max(top, *std::max_element(lanes, lanes + kLanes));
+  if (count < kLanes) return top;
+  for (size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (size_t i = 0; i < half; ++i) lanes[i] = std::max(lanes[i], lanes[i + half]);
+  }
+  return std::max(top, lanes[0]);
 }
 
 STRUPRUNE_CLONES

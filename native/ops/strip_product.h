@@ -1,6 +1,8 @@
 // Products with a weight of which only the strips at hand are in memory.
 #pragma once
 
+#include <span>
+
 #include "core/context.h"
 #include "core/paged_matrix.h"
 
@@ -34,6 +36,14 @@ void FillStrips(Context& context, PagedMatrix& matrix, Fill fill) {
 // out[rows, n] = alpha x[rows, k] Wᵀ + beta out for W[n, k].
 void StripProduct(Context& context, PagedMatrix& weight, size_t rows, float alpha, const float* x,
                   float beta, float* out);
+
+// Of one x with several weights, which it is packed for once where they are packed.
+struct WeightTerm {
+  PagedMatrix* weight;
+  float* out;
+};
+void StripProducts(Context& context, std::span<const WeightTerm> terms, size_t rows, float alpha,
+                   const float* x, float beta);
 
 // out[rows, k] = x[rows, n] W + beta out for W[n, k]; strips are summed in order.
 void StripProductBack(Context& context, PagedMatrix& weight, size_t rows, const float* x,

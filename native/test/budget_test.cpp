@@ -140,6 +140,42 @@ TEST(BudgetTest, WhatTheSystemRefusesIsNoMeasureForWhatIsKept) {
   EXPECT_EQ(budget->used(), 0u);
 }
 
+TEST(BudgetTest, WhatIsOnlyFasterToHaveRaisesNoPeak) {
+  constexpr size_t kMiB = 1 << 20;
+  const auto budget = std::make_shared<MemoryBudget>();
+  const auto spare = [&](size_t mebibytes) {
+    return Buffer<uint8_t>::Spare(budget, mebibytes * kMiB);
+  };
+  EXPECT_TRUE(spare(1).empty());
+  {
+    const Buffer<uint8_t> most(budget, 10 * kMiB);
+    EXPECT_TRUE(spare(1).empty());
+  }
+  EXPECT_EQ(budget->kept(), 10 * kMiB);
+  {
+    const Buffer<uint8_t> needed(budget, 4 * kMiB);
+    const auto faster = spare(6);
+    EXPECT_EQ(faster.size(), 6 * kMiB);
+    EXPECT_EQ(budget->kept(), 0u) << "it takes the place of what is kept";
+    EXPECT_TRUE(spare(1).empty());
+  }
+  EXPECT_EQ(budget->peak(), 10 * kMiB);
+  budget->GiveBack();
+  EXPECT_TRUE(spare(1).empty());
+  budget->Expect(3 * kMiB);
+  EXPECT_FALSE(spare(3).empty());
+  EXPECT_TRUE(spare(4).empty());
+}
+
+TEST(BudgetTest, UnderALimitHalfOfItIsAllThatIsToSpare) {
+  constexpr size_t kMiB = 1 << 20;
+  const auto budget = std::make_shared<MemoryBudget>(20 * kMiB);
+  budget->Expect(20 * kMiB);
+  const Buffer<uint8_t> needed(budget, 4 * kMiB);
+  EXPECT_TRUE(Buffer<uint8_t>::Spare(budget, 7 * kMiB).empty());
+  EXPECT_FALSE(Buffer<uint8_t>::Spare(budget, 6 * kMiB).empty());
+}
+
 TEST(BudgetTest, ThreadsTakeAndLeaveTogether) {
   constexpr size_t kSize = 128 << 10, kLimit = 64 * kSize;
   const auto budget = std::make_shared<MemoryBudget>(kLimit);

@@ -101,8 +101,8 @@ TEST_P(GpuRows, AttentionEqualsTheCpus) {
         for (size_t first = 0; first < s.window; first += kQueryTile) {
           AttendTile(shape, head, first, std::min(kQueryTile, s.window - first),
                      q.data() + w * s.window * wide, k.data() + w * s.window * narrow,
-                     v.data() + w * s.window * narrow, wanted.data() + w * s.window * wide, nullptr,
-                     scratch);
+                     v.data() + w * s.window * narrow, nullptr, wanted.data() + w * s.window * wide,
+                     nullptr, scratch);
         }
       }
     }

@@ -126,6 +126,7 @@ TEST_P(Tiles, CholeskyIsLapacks) {
   Dense rows = x;
   CholeskySolveRows(n(), expected.values.data(), n(), x.rows, rows.values.data(), n());
   ExpectNear(ToDense(solved), rows, 1e-11);
+  ExpectNear(Product(rows, Trans::kNo, a, Trans::kNo), x, 1e-10);
 
   CholeskyInverse(n(), expected.values.data(), n());
   ExpectNear(ToDense(InvertFactored(factor)), expected, 1e-11);

@@ -16,14 +16,32 @@ struct TilePlace {
   bool residual = false;
 };
 
-// squares += Σ x², sums += Σ x over rows; columns [begin, end).
+// squares += Σ x², sums += Σ x over rows, in their order; columns [begin, end).
 STRUPRUNE_CLONES
 void AddMoments(size_t rows, const float* x, size_t dim, size_t begin, size_t end, double* squares,
                 double* sums) {
-  for (size_t i = 0; i < rows; ++i) {
+  // Rows at a time, since the running sums go through memory; the next ones are asked for.
+  constexpr size_t kRows = 4, kLine = 16;
+  size_t i = 0;
+  for (; i + kRows <= rows; i += kRows) {
     const float* row = x + i * dim;
+    for (size_t ahead = kRows; ahead < 2 * kRows && i + ahead < rows; ++ahead) {
+      for (size_t j = begin; j < end; j += kLine) __builtin_prefetch(row + ahead * dim + j);
+    }
     for (size_t j = begin; j < end; ++j) {
-      const double value = row[j];
+      double sum = sums[j], square = squares[j];
+      for (size_t r = 0; r < kRows; ++r) {
+        const double value = row[r * dim + j];
+        sum += value;
+        square += value * value;
+      }
+      sums[j] = sum;
+      squares[j] = square;
+    }
+  }
+  for (; i < rows; ++i) {
+    for (size_t j = begin; j < end; ++j) {
+      const double value = x[i * dim + j];
       sums[j] += value;
       squares[j] += value * value;
     }
@@ -71,6 +89,7 @@ void Statistics::AddProducts(const Input& input) {
   const TileAxis columns(dim_, space_.side), residual_columns(residual_dim_, space_.side);
   for (size_t j = 0; j < columns.tiles(); ++j) places.push_back({nullptr, 0, j});
   for (size_t j = 0; j < residual_columns.tiles(); ++j) places.push_back({nullptr, 0, j, true});
+  const Columns packed = Pack(input);
   RunTiles(
       space_, places.size(),
       [&](size_t index, Visits& visits) {
@@ -87,21 +106,63 @@ void Statistics::AddProducts(const Input& input) {
                      residual ? residual_sums_.data() : sums_.data());
           return;
         }
-        const bool cross = sum == cross_.get();
-        AddProduct(input, cross ? input.residual : input.x, cross ? residual_dim_ : dim_, *sum, i,
-                   j, products_.data() + worker * space_.side * space_.side);
+        AddProduct(input, packed, *sum, i, j,
+                   products_.data() + worker * space_.side * space_.side);
       });
 }
 
+Statistics::Columns Statistics::Pack(const Input& input) const {
+  struct Task {
+    PackedOperand* to;
+    Trans trans;
+    const float* from;
+    size_t ld;
+  };
+  Columns packed;
+  std::vector<Task> tasks;
+  const auto add = [&](OperandSide side, const float* from, size_t dim,
+                       std::vector<PackedOperand>& to) {
+    const TileAxis axis(dim, space_.side);
+    to.reserve(axis.tiles());
+    for (size_t i = 0; i < axis.tiles(); ++i) {
+      to.emplace_back(*space_.context, side, axis.count(i), input.rows);
+      if (to.back().empty()) return false;
+      const Trans trans = side == OperandSide::kA ? Trans::kYes : Trans::kNo;
+      tasks.push_back({&to.back(), trans, from + axis.begin(i), dim});
+    }
+    return true;
+  };
+  if (!gram_ && !cross_) return {};
+  if (!add(OperandSide::kB, input.x, dim_, packed.x)) return {};
+  if (gram_ && !add(OperandSide::kA, input.x, dim_, packed.x_transposed)) return {};
+  if (cross_ && !add(OperandSide::kA, input.residual, residual_dim_, packed.residual_transposed)) {
+    return {};
+  }
+  space_.context->pool.ParallelFor(tasks.size(), [&](size_t index, size_t) {
+    const auto& [to, trans, from, ld] = tasks[index];
+    to->Fill(trans, from, ld);
+  });
+  return packed;
+}
+
 // sum(i, j) += leftᵀ x over the tile's columns of both, token page by token page.
-void Statistics::AddProduct(const Input& input, const float* left, size_t left_dim,
-                            TileMatrix<double>& sum, size_t i, size_t j, float* product) {
+void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatrix<double>& sum,
+                            size_t i, size_t j, float* product) {
+  const bool cross = &sum == cross_.get();
+  const float* const left = cross ? input.residual : input.x;
+  const size_t left_dim = cross ? residual_dim_ : dim_;
   const Tile<double> tile = sum.Update(i, j);
   const size_t row = sum.rows().begin(i), column = sum.cols().begin(j);
   for (size_t page = 0; page < input.rows; page += kTokenPage) {
-    Gemm(Trans::kYes, Trans::kNo, tile.rows, tile.cols, std::min(kTokenPage, input.rows - page),
-         1.0f, left + page * left_dim + row, left_dim, input.x + page * dim_ + column, dim_, 0.0f,
-         product, tile.cols);
+    const size_t rows = std::min(kTokenPage, input.rows - page);
+    if (packed.x.empty()) {
+      Gemm(Trans::kYes, Trans::kNo, tile.rows, tile.cols, rows, 1.0f, left + page * left_dim + row,
+           left_dim, input.x + page * dim_ + column, dim_, 0.0f, product, tile.cols);
+    } else {
+      const auto& lines = cross ? packed.residual_transposed : packed.x_transposed;
+      Gemm(tile.rows, tile.cols, rows, 1.0f, {.operand = lines[i], .k = page},
+           {.operand = packed.x[j], .k = page}, 0.0f, product, tile.cols);
+    }
     for (size_t r = 0; r < tile.rows; ++r) {
       double* to = tile.row(r);
       const float* from = product + r * tile.cols;

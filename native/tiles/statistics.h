@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
+#include "ops/packed_operand.h"
 #include "tiles/tile_matrix.h"
 
 namespace struprune {
@@ -48,9 +50,15 @@ class Statistics {
     size_t rows;
     const float *x, *residual;
   };
+  // Tiles of columns as the operands of all products that they are in; none where they are not
+  // packed.
+  struct Columns {
+    std::vector<PackedOperand> x, x_transposed, residual_transposed;
+  };
+  Columns Pack(const Input& input) const;
   void AddProducts(const Input& input);
-  void AddProduct(const Input& input, const float* left, size_t left_dim, TileMatrix<double>& sum,
-                  size_t i, size_t j, float* product);
+  void AddProduct(const Input& input, const Columns& packed, TileMatrix<double>& sum, size_t i,
+                  size_t j, float* product);
 
   const TileSpace space_;
   const size_t dim_, residual_dim_;

@@ -1,0 +1,221 @@
+// What packs operands for many products must give the bits that products without it give.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "memory_matrix.h"
+#include "model/attend_windows.h"
+#include "ops/gemm_path.h"
+#include "ops/packed_weights.h"
+#include "ops/strip_product.h"
+#include "tiles/statistics.h"
+
+namespace struprune {
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats Random(size_t count, uint32_t seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  Floats values(count);
+  for (float& value : values) value = normal(engine);
+  return values;
+}
+
+// By the tiles of each precision, on two threads.
+class Packed : public testing::TestWithParam<GemmPath> {
+ protected:
+  void SetUp() override {
+    InitialiseBlas();
+    if (PartsOf(BestGemmPath(false)) == 0) GTEST_SKIP() << "needs AMX";
+    SetGemmPath(GetParam());
+  }
+  void TearDown() override { SetGemmPath(BestGemmPath(false)); }
+
+  // spare: with memory for all that is only faster to have, or with none.
+  std::shared_ptr<Context> MakeContext(bool spare) const {
+    auto context =
+        std::make_shared<Context>(2, 0, [path = GetParam()](bool) { SetGemmPath(path); });
+    if (spare) context->budget->Expect(size_t{1} << 30);
+    return context;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Parts, Packed,
+                         testing::Values(GemmPath::kAmxF32, GemmPath::kAmxBf16x3,
+                                         GemmPath::kAmxBf16),
+                         [](const auto& info) {
+                           std::string name(NameOf(info.param));
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST_P(Packed, OperandsOfEveryLayout) {
+  const auto context = MakeContext(true);
+  for (const auto& [m, n, k] : {std::array<size_t, 3>{1, 1, 1}, {300, 70, 850}, {33, 100, 40}}) {
+    for (const Trans ta : {Trans::kNo, Trans::kYes}) {
+      for (const Trans tb : {Trans::kNo, Trans::kYes}) {
+        const size_t lda = (ta == Trans::kYes ? m : k) + 3, ldb = (tb == Trans::kYes ? k : n) + 5;
+        const auto a = Random((ta == Trans::kYes ? k : m) * lda, 1),
+                   b = Random((tb == Trans::kYes ? n : k) * ldb, 2), before = Random(m * n, 3);
+        PackedOperand left(*context, OperandSide::kA, m, k), right(*context, OperandSide::kB, n, k);
+        ASSERT_FALSE(left.empty() || right.empty());
+        left.Fill(ta, a.data(), lda);
+        right.Fill(*context, tb, b.data(), ldb);
+        Floats wanted = before, one = before, both = before;
+        Gemm(ta, tb, m, n, k, 0.5f, a.data(), lda, b.data(), ldb, -2, wanted.data(), n);
+        Gemm(ta, m, n, k, 0.5f, a.data(), lda, {right}, -2, one.data(), n);
+        Gemm(m, n, k, 0.5f, {left}, {right}, -2, both.data(), n);
+        EXPECT_EQ(one, wanted) << m << " " << n << " " << k;
+        EXPECT_EQ(both, wanted) << m << " " << n << " " << k;
+      }
+    }
+  }
+}
+
+TEST_P(Packed, PartsOfAnOperand) {
+  const auto context = MakeContext(true);
+  constexpr size_t m = 200, n = 150, k = 900, line = 64, first = 512;
+  const auto a = Random(m * k, 1), b = Random(n * k, 2);
+  PackedOperand left(*context, OperandSide::kA, m, k), right(*context, OperandSide::kB, n, k);
+  left.Fill(*context, Trans::kNo, a.data(), k);
+  right.Fill(Trans::kYes, b.data(), k);
+  constexpr size_t rows = m - line, cols = n - line, depth = k - first;
+  Floats wanted(rows * cols), given(rows * cols);
+  Gemm(Trans::kNo, Trans::kYes, rows, cols, depth, 1, a.data() + line * k + first, k,
+       b.data() + line * k + first, k, 0, wanted.data(), cols);
+  Gemm(rows, cols, depth, 1, {left, line, first}, {right, line, first}, 0, given.data(), cols);
+  EXPECT_EQ(given, wanted);
+}
+
+TEST_P(Packed, LinesOneByOne) {
+  constexpr size_t m = 45, k = 300;
+  const auto context = MakeContext(true);
+  const auto a = Random(m * k, 1), b = Random(m * k, 2);
+  PackedOperand whole(*context, OperandSide::kA, m, k), right(*context, OperandSide::kB, m, k);
+  whole.Fill(Trans::kNo, a.data(), k);
+  right.Fill(Trans::kYes, b.data(), k);
+  const size_t parts = whole.parts();
+  Buffer<uint16_t> lines(context->budget, AmxPackedSize(parts, m, k));
+  std::ranges::fill(lines.span(), uint16_t{0x7fff});  // NaN where nothing is written
+  for (size_t i = 0; i < m; ++i) AmxPackLine(parts, a.data() + i * k, i, k, lines.data());
+  Floats wanted(m * m), given(m * m);
+  Gemm(m, m, k, 1, {whole}, {right}, 0, wanted.data(), m);
+  const AmxTerm term{right.At(), m, given.data(), m};
+  AmxGemm(parts, m, k, 1, {.packed = lines.data(), .panel = AmxPanelSize(parts, k)}, {&term, 1}, 0);
+  EXPECT_EQ(given, wanted);
+}
+
+TEST_P(Packed, WeightsOfManyStrips) {
+  constexpr size_t rows = 1500, k = 70, n = 300, narrow = 40, strip = 64;
+  const auto x = Random(rows * k, 1), y = Random(rows * n, 2), weight = Random(n * k, 3),
+             other = Random(narrow * k, 4);
+  struct Results {
+    Floats one, wide, small, back;
+    bool operator==(const Results&) const = default;
+  };
+  const auto run = [&](bool spare) {
+    const auto context = MakeContext(spare);
+    const auto store = std::make_shared<PageStore>(context, 0, "");
+    PagedMatrix w(store, n, k, strip), v(store, narrow, k, strip);
+    w.Write(0, n, weight.data());
+    v.Write(0, narrow, other.data());
+    Results results{Floats(rows * n, 1), Floats(rows * n), Floats(rows * narrow),
+                    Floats(rows * k, 1)};
+    {
+      const PackedWeights packed(*context, rows, {&w, nullptr, &v}, {&w});
+      EXPECT_EQ(packed.Find(w, Trans::kYes) != nullptr, spare);
+      EXPECT_EQ(packed.Find(v, Trans::kYes) != nullptr, spare);
+      EXPECT_EQ(packed.Find(w, Trans::kNo) != nullptr, spare);
+      EXPECT_EQ(packed.Find(v, Trans::kNo), nullptr);
+      EXPECT_EQ(context->packed, spare ? &packed : nullptr);
+      StripProduct(*context, w, rows, -1, x.data(), 1, results.one.data());
+      const WeightTerm terms[] = {{&w, results.wide.data()}, {&v, results.small.data()}};
+      StripProducts(*context, terms, rows, 1, x.data(), 0);
+      StripProductBack(*context, w, rows, y.data(), 1, results.back.data());
+    }
+    EXPECT_EQ(context->packed, nullptr);
+    const PackedWeights few(*context, 100, {&w});
+    EXPECT_EQ(few.Find(w, Trans::kYes), nullptr) << "not worth it";
+    return results;
+  };
+  const Results wanted = run(false);
+  EXPECT_EQ(run(true), wanted);
+  // In the order of the strips: what the sums should be, from one product.
+  Floats whole(rows * n);
+  Gemm(Trans::kNo, Trans::kYes, rows, n, k, 1, x.data(), k, weight.data(), k, 0, whole.data(), n);
+  EXPECT_EQ(wanted.wide, whole);
+}
+
+TEST_P(Packed, KeysAndValues) {
+  for (const auto& [window, sliding] : {std::pair<size_t, size_t>{320, 0}, {96, 40}, {50, 0}}) {
+    const AttentionShape shape{.window = window,
+                               .heads = 4,
+                               .kv_heads = 2,
+                               .head_dim = 24,
+                               .sliding = sliding,
+                               .scale = 0.3f};
+    const size_t rows = 3 * window, wide = 4 * 24, narrow = 2 * 24;
+    const auto q = Random(rows * wide, 1), k = Random(rows * narrow, 2),
+               v = Random(rows * narrow, 3);
+    const auto run = [&](bool spare) {
+      const auto context = MakeContext(spare);
+      Floats out(rows * wide), sums(rows * 4);
+      std::vector<AttentionScratch> scratch(2);
+      AttendWindows(*context, shape, rows, q.data(), k.data(), v.data(), out.data(), sums.data(),
+                    scratch);
+      EXPECT_EQ(context->budget->peak() > 0, spare && window % 32 == 0);
+      EXPECT_EQ(context->budget->used(), 0u);
+      return std::pair(out, sums);
+    };
+    EXPECT_EQ(run(true), run(false)) << window;
+  }
+}
+
+TEST_P(Packed, ColumnsOfStatistics) {
+  constexpr size_t rows = 1200, dim = 70, residual = 33, side = 32;
+  const auto x = Random(rows * dim, 1), r = Random(rows * residual, 2);
+  const auto run = [&](bool spare, bool with_gram, size_t residual_dim) {
+    TileSpace space = InMemory(MakeContext(spare));
+    space.side = side;
+    Statistics sums(space, dim, with_gram, residual_dim);
+    const size_t before = space.context->budget->peak();
+    sums.Add(1024, x.data(), r.data());
+    sums.Add(rows - 1024, x.data() + 1024 * dim, r.data() + 1024 * residual);
+    const size_t pages = space.context->budget->used() - before;
+    EXPECT_EQ(space.context->budget->peak() > before + pages, spare);
+    std::vector<double> values;
+    for (const auto& matrix : {sums.gram(), sums.cross()}) {
+      if (!matrix) continue;
+      for (size_t i = 0; i < matrix->rows().tiles(); ++i) {
+        for (size_t j = 0; j < matrix->cols().tiles() && matrix->Has(i, j); ++j) {
+          const auto tile = matrix->Read(i, j);
+          values.insert(values.end(), tile.data, tile.data + tile.rows * tile.stride);
+        }
+      }
+    }
+    values.insert(values.end(), sums.squares(), sums.squares() + dim);
+    return values;
+  };
+  EXPECT_EQ(run(true, true, residual), run(false, true, residual));
+  EXPECT_EQ(run(true, true, 0), run(false, true, 0));
+  EXPECT_EQ(run(true, false, residual), run(false, false, residual));
+}
+
+// A path that reads operands as they are.
+TEST(PackedOperands, AreEmptyWithoutTiles) {
+  InitialiseBlas();
+  const ScopedGemmPath path(GemmPath::kCblasF32);
+  Context context(1, 0);
+  context.budget->Expect(1 << 30);
+  EXPECT_TRUE(PackedOperand(context, OperandSide::kA, 64, 64).empty());
+  auto matrix = test::MemoryMatrix(std::make_shared<Context>(1, 0), 64, 64);
+  const PackedWeights weights(context, 5000, {&matrix});
+  EXPECT_EQ(weights.Find(matrix, Trans::kYes), nullptr);
+}
+
+}  // namespace
+}  // namespace struprune
