@@ -74,7 +74,12 @@ void* MemoryBudget::TryObtain(size_t bytes, bool to_limit) {
 }
 
 void* MemoryBudget::ObtainSpare(size_t bytes) {
-  return Obtain(bytes, [&] { return used() + bytes <= MostWithKept() && TryCharge(bytes); });
+  return Obtain(bytes, [&] { return HasSpare(bytes) && TryCharge(bytes); });
+}
+
+bool MemoryBudget::HasSpare(size_t bytes) const {
+  if (limit_ == 0) return used() + bytes <= most_;
+  return 2 * expected_ <= limit_ && used() + bytes <= expected_;
 }
 
 // What is kept is taken before it is charged, so that no piece gives way to itself.
@@ -161,12 +166,16 @@ void MemoryBudget::Trim() noexcept {
   }
 }
 
-void MemoryBudget::Expect(size_t bytes) noexcept { Raise(most_, bytes); }
+void MemoryBudget::Expect(size_t bytes) noexcept {
+  Raise(expected_, bytes);
+  Raise(most_, bytes);
+}
 
 void MemoryBudget::GiveBack() noexcept {
   keeps_ = false;
   FreeKept();
   most_ = used();
+  expected_ = 0;
 }
 
 void MemoryBudget::FreeKept() noexcept {

@@ -35,13 +35,15 @@ class MemoryBudget {
   // TryCharge, or TryChargeToLimit, says no.
   void* Obtain(size_t bytes);
   void* TryObtain(size_t bytes, bool to_limit);
-  // Null where it would go past what storage may be kept up to: for what is only faster to have.
+  // For what is only faster to have: null where it would go past the most that has lived, or is
+  // expected to, since GiveBack. Under a limit it must leave room for all that is expected beside
+  // it, since it does not give way.
   void* ObtainSpare(size_t bytes);
   // Takes such storage back and releases its bytes.
   void Return(void* data, size_t bytes) noexcept;
 
   void KeepStorage() noexcept { keeps_ = true; }
-  // Takes it that so many bytes will live at once before GiveBack.
+  // Says that so many bytes will be needed at once, at most, before GiveBack.
   void Expect(size_t bytes) noexcept;
   // Frees all storage that is kept, and keeps no more.
   void GiveBack() noexcept;
@@ -88,6 +90,7 @@ class MemoryBudget {
   size_t MostWithKept() const {
     return limit_ == 0 ? most_.load() : std::min(most_.load(), limit_ / 2);
   }
+  bool HasSpare(size_t bytes) const;
   void Trim() noexcept;
   void FreeKept() noexcept;
 
@@ -98,7 +101,8 @@ class MemoryBudget {
   std::mutex pieces_mutex_;
   std::vector<Piece> pieces_;    // the last one left at the end
   std::atomic<size_t> kept_{0};  // their bytes
-  std::atomic<size_t> most_{0};  // bytes that lived at once since GiveBack
+  std::atomic<size_t> most_{0};  // bytes that lived at once since GiveBack, or are expected to
+  std::atomic<size_t> expected_{0};
   std::atomic<bool> keeps_{true};
 };
 

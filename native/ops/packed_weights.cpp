@@ -11,8 +11,8 @@ constexpr size_t kWorthPacking = 1024;
 }  // namespace
 
 PackedWeights::PackedWeights(Context& context, size_t rows,
-                             std::initializer_list<PagedMatrix*> forward,
-                             std::initializer_list<PagedMatrix*> backward)
+                             const std::vector<PagedMatrix*>& forward,
+                             const std::vector<PagedMatrix*>& backward)
     : context_(context) {
   if (rows < kWorthPacking) return;
   for (PagedMatrix* weight : forward) {

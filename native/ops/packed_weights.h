@@ -2,7 +2,6 @@
 // them.
 #pragma once
 
-#include <initializer_list>
 #include <vector>
 
 #include "core/paged_matrix.h"
@@ -16,8 +15,8 @@ namespace struprune {
 class PackedWeights {
  public:
   // forward: for x Wᵀ, backward: for x W; null: none. `rows` is how many will be multiplied.
-  PackedWeights(Context& context, size_t rows, std::initializer_list<PagedMatrix*> forward,
-                std::initializer_list<PagedMatrix*> backward = {});
+  PackedWeights(Context& context, size_t rows, const std::vector<PagedMatrix*>& forward,
+                const std::vector<PagedMatrix*>& backward = {});
   ~PackedWeights();
   PackedWeights(const PackedWeights&) = delete;
   PackedWeights& operator=(const PackedWeights&) = delete;

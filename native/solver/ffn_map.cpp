@@ -1,6 +1,7 @@
 #include "solver/ffn_map.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/simd.h"
 #include "ops/strip_product.h"
@@ -24,9 +25,11 @@ void WriteProduct(size_t count, const float* a, const float* b, float* to) {
 
 void PreActivations(Context& context, const InputWeights& weights, size_t rows, const float* x,
                     float* pre, size_t stride) {
+  std::vector<WeightTerm> terms;
   for (size_t part = 0; part < weights.size(); ++part) {
-    StripProduct(context, *weights[part], rows, 1, x, 0, pre + part * stride);
+    terms.push_back({weights[part].get(), pre + part * stride});
   }
+  StripProducts(context, terms, rows, 1, x, 0);
 }
 
 void HiddenAndSlopes(const FfnMap& map, size_t rows, float* pre, size_t stride, float* hidden) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ops/packed_weights.h"
+
 namespace struprune {
 namespace {
 
@@ -45,6 +47,21 @@ class Activations {
   Buffer<float> hidden_;  // [chunk, width] a worker
   Buffer<float> slopes_;  // [parts, page, width]
 };
+
+size_t TokensOf(const std::vector<FfnPage>& pages) {
+  return std::accumulate(pages.begin(), pages.end(), size_t{0},
+                         [](size_t sum, const FfnPage& page) { return sum + page.rows; });
+}
+
+// Weights that every chunk of a pass multiplies by.
+std::vector<PagedMatrix*> Matrices(std::initializer_list<const InputWeights*> inputs,
+                                   PagedMatrix* output) {
+  std::vector<PagedMatrix*> matrices{output};
+  for (const InputWeights* weights : inputs) {
+    for (const auto& part : *weights) matrices.push_back(part.get());
+  }
+  return matrices;
+}
 
 // Adds X of a page, with as residual values by channel.
 void AddParts(const PartSums& sums, size_t rows, const float* x, const float* residual,
@@ -116,6 +133,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
   PagedMatrix* const down = map.down.get();
+  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, down), {down});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
                  {down, down});
@@ -162,6 +180,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   PagedMatrix* const down = map.down.get();
   // Forth, and back where there are sums.
   PagedMatrix* const back = sums.empty() ? nullptr : down;
+  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in, &v}, down), {back});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get()}, {&map.in, &v}, {down, back});
     const auto [row, rows] = page;
@@ -189,9 +208,10 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts() * part);
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
+  PagedMatrix* const down = map.down.get();
+  const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, down));
   for (const FfnPage& page : AllPages(tokens)) {
-    AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in},
-                 {map.down.get()});
+    AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in}, {down});
     const auto [row, rows] = page;
     tokens.targets->Read(row, rows, missed.data());
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);

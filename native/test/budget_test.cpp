@@ -167,13 +167,30 @@ TEST(BudgetTest, WhatIsOnlyFasterToHaveRaisesNoPeak) {
   EXPECT_TRUE(spare(4).empty());
 }
 
-TEST(BudgetTest, UnderALimitHalfOfItIsAllThatIsToSpare) {
+// What is needed later is not refused for it.
+TEST(BudgetTest, UnderALimitWhatIsExpectedHasRoomBesideWhatIsOnlyFasterToHave) {
   constexpr size_t kMiB = 1 << 20;
   const auto budget = std::make_shared<MemoryBudget>(20 * kMiB);
-  budget->Expect(20 * kMiB);
-  const Buffer<uint8_t> needed(budget, 4 * kMiB);
-  EXPECT_TRUE(Buffer<uint8_t>::Spare(budget, 7 * kMiB).empty());
-  EXPECT_FALSE(Buffer<uint8_t>::Spare(budget, 6 * kMiB).empty());
+  const auto spare = [&](size_t mebibytes) {
+    return Buffer<uint8_t>::Spare(budget, mebibytes * kMiB);
+  };
+  {
+    const Buffer<uint8_t> most(budget, 20 * kMiB);
+  }
+  EXPECT_TRUE(spare(1).empty()) << "nobody said what will be needed";
+  budget->Expect(10 * kMiB);
+  {
+    const auto faster = spare(10);
+    EXPECT_EQ(faster.size(), 10 * kMiB);
+    const Buffer<uint8_t> needed(budget, 10 * kMiB);
+    EXPECT_TRUE(spare(1).empty());
+  }
+  budget->Expect(11 * kMiB);
+  EXPECT_TRUE(spare(1).empty()) << "both together would not fit";
+  budget->GiveBack();
+  budget->Expect(5 * kMiB);
+  EXPECT_FALSE(spare(5).empty());
+  EXPECT_TRUE(spare(6).empty());
 }
 
 TEST(BudgetTest, ThreadsTakeAndLeaveTogether) {

@@ -56,14 +56,14 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
     return withScratch(settings.scratch, async (folder) => {
       const run = await openRun(engine, source, settings, folder, signal);
       const commands = settings.command.length ? settings.command : [torchCommand(settings)];
-      const report = stageReporter(withBytes(engine, onProgress), 'measure', commands.length + 2);
+      const report = stageReporter(withBytes(engine, onProgress), 'measure', commands.length + 1);
       const job = await writeJob(run);
-      report(1, 'this program');
+      report(0, 'this program');
       const before = await native.measureRoofs(engine.handle, 0.3);
       const own = await ours(run);
       const peers: BenchContender[] = [];
       for (const command of commands) {
-        report(peers.length + 2, command);
+        report(peers.length + 1, command);
         peers.push(await theirs(run, command, job));
       }
       const after = await native.measureRoofs(engine.handle, 0.3);
