@@ -73,13 +73,19 @@ void* MemoryBudget::TryObtain(size_t bytes, bool to_limit) {
   return Obtain(bytes, [&] { return to_limit ? TryChargeToLimit(bytes) : TryCharge(bytes); });
 }
 
-void* MemoryBudget::ObtainSpare(size_t bytes) {
-  return Obtain(bytes, [&] { return HasSpare(bytes) && TryCharge(bytes); });
+void* MemoryBudget::ObtainSpare(size_t bytes) noexcept {
+  if (!HasSpare(bytes)) return nullptr;
+  try {
+    return TryObtain(bytes, false);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 bool MemoryBudget::HasSpare(size_t bytes) const {
-  if (limit_ == 0) return used() + bytes <= most_;
-  return 2 * expected_ <= limit_ && used() + bytes <= expected_;
+  const size_t needed = used() + pending_ + bytes;
+  if (limit_ == 0) return needed <= most_;
+  return 2 * expected_ <= room_ && needed <= expected_;
 }
 
 // What is kept is taken before it is charged, so that no piece gives way to itself.

@@ -21,8 +21,8 @@ void FreeStorage(void* data, size_t bytes) noexcept;
 // Counts live and peak bytes. Pages that could lie in scratch as well give way to what cannot.
 // Between a job's beginning and GiveBack it keeps the large pieces that buffers leave for the next
 // ones of their size, since the system clears what it gives: as far as they and the live bytes do
-// not go past the most that has lived since GiveBack, so that the process is never larger for them,
-// nor past half of a limit, since not all that is charged is ever touched.
+// not go past the most that has lived since GiveBack or is expected to, so that the process is
+// never larger for them, nor past half of a limit, since not all that is charged is ever touched.
 class MemoryBudget {
  public:
   // limit: no more than this, 0 = any.
@@ -35,10 +35,10 @@ class MemoryBudget {
   // TryCharge, or TryChargeToLimit, says no.
   void* Obtain(size_t bytes);
   void* TryObtain(size_t bytes, bool to_limit);
-  // For what is only faster to have: null where it would go past the most that has lived, or is
-  // expected to, since GiveBack. Under a limit it must leave room for all that is expected beside
-  // it, since it does not give way.
-  void* ObtainSpare(size_t bytes);
+  // For what is only faster to have: null where that and what is pending would go past the most
+  // that has lived since GiveBack, or is expected to. Since it does not give way, a budget with a
+  // limit must have room for all that is expected twice over. Throws nothing.
+  void* ObtainSpare(size_t bytes) noexcept;
   // Takes such storage back and releases its bytes.
   void Return(void* data, size_t bytes) noexcept;
 
@@ -90,6 +90,7 @@ class MemoryBudget {
   size_t MostWithKept() const {
     return limit_ == 0 ? most_.load() : std::min(most_.load(), limit_ / 2);
   }
+  friend class PendingBytes;
   bool HasSpare(size_t bytes) const;
   void Trim() noexcept;
   void FreeKept() noexcept;
@@ -102,8 +103,23 @@ class MemoryBudget {
   std::vector<Piece> pieces_;    // the last one left at the end
   std::atomic<size_t> kept_{0};  // their bytes
   std::atomic<size_t> most_{0};  // bytes that lived at once since GiveBack, or are expected to
-  std::atomic<size_t> expected_{0};
+  std::atomic<size_t> expected_{0}, pending_{0};
   std::atomic<bool> keeps_{true};
+};
+
+// What a pass will still charge while this lives, at most: what is only faster to have leaves it.
+class PendingBytes {
+ public:
+  PendingBytes(MemoryBudget& budget, size_t bytes) : budget_(budget), bytes_(bytes) {
+    budget_.pending_ += bytes_;
+  }
+  ~PendingBytes() { budget_.pending_ -= bytes_; }
+  PendingBytes(const PendingBytes&) = delete;
+  PendingBytes& operator=(const PendingBytes&) = delete;
+
+ private:
+  MemoryBudget& budget_;
+  const size_t bytes_;
 };
 
 // A 64-byte aligned, uninitialised array whose bytes are charged to a budget while it lives.

@@ -17,7 +17,10 @@ class PackedHeads {
     for (size_t head = 0; head < shape.kv_heads; ++head) {
       keys_.emplace_back(context, OperandSide::kB, rows, hd);
       values_.emplace_back(context, OperandSide::kB, hd, rows);
-      if (keys_.back().empty() || values_.back().empty()) return;
+      if (!keys_.back().empty() && !values_.back().empty()) continue;
+      keys_.clear();
+      values_.clear();
+      return;
     }
     context.pool.ParallelFor(2 * shape.kv_heads, [&](size_t task, size_t) {
       const size_t head = task / 2;
@@ -27,17 +30,15 @@ class PackedHeads {
         values_[head].Fill(Trans::kNo, v + head * hd, stride);
       }
     });
-    packed_ = true;
   }
 
   std::optional<PackedHead> At(size_t kv_head, size_t row) const {
-    if (!packed_) return std::nullopt;
+    if (keys_.empty()) return std::nullopt;
     return PackedHead{keys_[kv_head], values_[kv_head], row};
   }
 
  private:
-  std::vector<PackedOperand> keys_, values_;
-  bool packed_ = false;
+  std::vector<PackedOperand> keys_, values_;  // none: not packed
 };
 
 }  // namespace

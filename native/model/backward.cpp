@@ -296,11 +296,18 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   check(run.into_ffn, SiteWidth(block.spec(), SiteKind::kFfn), "the FFN's inputs");
   check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
   GradientFlight flight(block, run);
+  size_t unmade = 0;
+  for (const Statistics* statistics :
+       {run.at_ffn, run.at_attention, run.into_ffn, run.into_attention}) {
+    if (statistics) unmade += statistics->unmade();
+  }
+  const PendingBytes pending(*block.context().budget, unmade);
   const auto matrix = [&](Role role) { return block.matrix(role); };
   PagedMatrix *const q = matrix(Role::kQ), *const k = matrix(Role::kK), *const v = matrix(Role::kV),
                      *const o = matrix(Role::kO), *const up = matrix(Role::kUp),
                      *const gate = matrix(Role::kGate), *const down = matrix(Role::kDown);
-  const PackedWeights packed(block.context(), tokens, {q, k, v, o, up, gate},
+  const PackedWeights packed(block.context(), tokens,
+                             {q, k, v, o, up, gate, block.spec().post_norm ? down : nullptr},
                              {down, up, gate, o, q, k, v});
   const std::vector<Scan> weights = flight.Weights();
   for (size_t row = 0; row < tokens; row += flight.Rows(row)) {

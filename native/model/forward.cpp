@@ -91,6 +91,17 @@ class SiteFlight {
 
   size_t tokens() const { return tokens_; }
 
+  // The weights that it reads.
+  std::vector<PagedMatrix*> Matrices() const {
+    std::vector<PagedMatrix*> matrices;
+    for (const Scan& scan : Weights()) {
+      for (PagedMatrix* matrix : scan.matrices) {
+        if (std::ranges::find(matrices, matrix) == matrices.end()) matrices.push_back(matrix);
+      }
+    }
+    return matrices;
+  }
+
   // How one flight reads the block's weights.
   std::vector<Scan> Weights() const {
     const auto scan = [&](std::initializer_list<Role> roles) {
@@ -193,14 +204,8 @@ class SiteFlight {
   Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
 };
 
-PackedWeights PackSite(const Block& block, SiteKind site, size_t rows) {
-  const auto matrix = [&](Role role) { return block.matrix(role); };
-  if (site == SiteKind::kAttention) {
-    return {block.context(),
-            rows,
-            {matrix(Role::kQ), matrix(Role::kK), matrix(Role::kV), matrix(Role::kO)}};
-  }
-  return {block.context(), rows, {matrix(Role::kUp), matrix(Role::kGate), matrix(Role::kDown)}};
+size_t BytesOf(const PagedMatrix* matrix) {
+  return matrix ? matrix->rows() * matrix->cols() * sizeof(float) : 0;
 }
 
 }  // namespace
@@ -223,7 +228,10 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   SiteFlight flight(block, site, run);
-  const PackedWeights packed = PackSite(block, site, run.hidden->rows());
+  const PendingBytes pending(*block.context().budget,
+                             (run.statistics ? run.statistics->unmade() : 0) + BytesOf(run.keep) +
+                                 BytesOf(run.inputs) + BytesOf(run.targets));
+  const PackedWeights packed(block.context(), run.hidden->rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},

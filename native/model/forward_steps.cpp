@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/packed_weights.h"
 #include "ops/strip_product.h"
 
 namespace struprune {
@@ -93,7 +94,10 @@ void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, f
 
 Scan ScanOf(const Block& block, size_t rows, std::initializer_list<Role> weights) {
   Scan scan{{}, ChunkCount(block.context(), rows)};
-  for (const Role role : weights) scan.matrices.push_back(block.matrix(role));
+  for (const Role role : weights) {
+    PagedMatrix* const matrix = block.matrix(role);
+    if (!IsPacked(block.context(), matrix)) scan.matrices.push_back(matrix);
+  }
   return scan;
 }
 

@@ -43,7 +43,8 @@ void Project(const Block& block, const RopeTable* rope, size_t window, size_t fi
 // post-norm block.
 void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, float* hidden);
 
-// Those of the weights that the block has, as every chunk of a flight of `rows` rows reads them.
+// Those of the weights that the block has and the pass has not packed, as every chunk of a flight
+// of `rows` rows reads them.
 Scan ScanOf(const Block& block, size_t rows, std::initializer_list<Role> weights);
 
 AttentionShape ShapeOf(const BlockSpec& spec, size_t window);

@@ -42,7 +42,7 @@ struct AmxTerm {
 // The tiles take what is below 2^-126 for zero: parts, products and sums, so that products below
 // 2^-102 lose digits. Operands from 0x1.ffp127 on round to infinity; that, or an infinite one,
 // makes NaN of several parts and infinity of one, and results as large may overflow.
-// Buffers of 1.3 MiB for each product that runs at a time are kept. Needs HasAmx().
+// Buffers of 1.3 MiB for each product that runs at a time are kept. Needs HasAmx() and k > 0.
 void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
              std::span<const AmxTerm> terms, float beta);
 

@@ -45,7 +45,7 @@ struct PackedPart {
   size_t line = 0, k = 0;
 };
 
-// Gemm with operands that are packed.
+// Gemm with operands that are packed, of which none may be empty.
 void Gemm(Trans ta, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,
           const PackedPart& b, float beta, float* c, size_t ldc);
 void Gemm(size_t m, size_t n, size_t k, float alpha, const PackedPart& a, const PackedPart& b,

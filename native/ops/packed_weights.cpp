@@ -30,6 +30,7 @@ PackedWeights::~PackedWeights() {
 
 void PackedWeights::Pack(PagedMatrix& weight, Trans trans) {
   const size_t k = weight.cols();
+  if (weight.rows() * k == 0) return;
   std::vector<PackedOperand> strips;
   for (size_t row = 0; row < weight.rows(); row += weight.page_rows()) {
     const size_t count = weight.Run(row, weight.page_rows());
@@ -49,6 +50,11 @@ const std::vector<PackedOperand>* PackedWeights::Find(const PagedMatrix& weight,
     if (entry.weight == &weight && entry.trans == trans) return &entry.strips;
   }
   return nullptr;
+}
+
+bool IsPacked(const Context& context, const PagedMatrix* weight) {
+  if (!context.packed || !weight) return false;
+  return context.packed->Find(*weight, Trans::kYes) || context.packed->Find(*weight, Trans::kNo);
 }
 
 }  // namespace struprune

@@ -36,4 +36,7 @@ class PackedWeights {
   std::vector<Entry> entries_;
 };
 
+// Whether products of the running pass find it packed, in one order at least; null: no.
+bool IsPacked(const Context& context, const PagedMatrix* weight);
+
 }  // namespace struprune

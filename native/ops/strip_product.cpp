@@ -29,6 +29,7 @@ bool PackedProducts(Context& context, std::span<const WeightTerm> terms, size_t 
     }
     k = weight->cols();
   }
+  if (products.empty()) return false;
   context.CheckAbort();
   AmxGemm(parts, rows, k, alpha, {.data = x, .ld = k}, products, beta);
   return true;

@@ -48,6 +48,11 @@ class Activations {
   Buffer<float> slopes_;  // [parts, page, width]
 };
 
+size_t Unmade(const PartSums& sums) {
+  return std::accumulate(sums.begin(), sums.end(), size_t{0},
+                         [](size_t total, const auto& part) { return total + part->unmade(); });
+}
+
 size_t TokensOf(const std::vector<FfnPage>& pages) {
   return std::accumulate(pages.begin(), pages.end(), size_t{0},
                          [](size_t sum, const FfnPage& page) { return sum + page.rows; });
@@ -115,10 +120,13 @@ void AnnouncePage(const Context& context, const FfnPage& page,
   std::vector<Stream> streams;
   for (PagedMatrix* matrix : tokens) streams.push_back({matrix, Access::kRead});
   Scan scan{{}, ChunkCount(context, page.rows)};
+  const auto add = [&](PagedMatrix* matrix) {
+    if (!IsPacked(context, matrix)) scan.matrices.push_back(matrix);
+  };
   for (const InputWeights* weights : inputs) {
-    for (const auto& part : *weights) scan.matrices.push_back(part.get());
+    for (const auto& part : *weights) add(part.get());
   }
-  scan.matrices.insert(scan.matrices.end(), outputs);
+  for (PagedMatrix* matrix : outputs) add(matrix);
   AnnounceFlight(page.row, streams, {&scan, 1});
 }
 
@@ -133,6 +141,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
   PagedMatrix* const down = map.down.get();
+  const PendingBytes pending(*context.budget, Unmade(sums) + Unmade(moments));
   const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, down), {down});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
@@ -180,6 +189,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   PagedMatrix* const down = map.down.get();
   // Forth, and back where there are sums.
   PagedMatrix* const back = sums.empty() ? nullptr : down;
+  const PendingBytes pending(*context.budget, Unmade(sums));
   const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in, &v}, down), {back});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get()}, {&map.in, &v}, {down, back});
@@ -209,6 +219,7 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
   PagedMatrix* const down = map.down.get();
+  const PendingBytes pending(*context.budget, sums.unmade());
   const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, down));
   for (const FfnPage& page : AllPages(tokens)) {
     AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in}, {down});

@@ -165,6 +165,21 @@ TEST(BudgetTest, WhatIsOnlyFasterToHaveRaisesNoPeak) {
   budget->Expect(3 * kMiB);
   EXPECT_FALSE(spare(3).empty());
   EXPECT_TRUE(spare(4).empty());
+  const PendingBytes pending(*budget, kMiB);
+  EXPECT_FALSE(spare(2).empty());
+  EXPECT_TRUE(spare(3).empty());
+}
+
+TEST(BudgetTest, WhatIsRefusedLeavesWhatIsKept) {
+  constexpr size_t kMiB = 1 << 20;
+  const auto budget = std::make_shared<MemoryBudget>();
+  const Buffer<uint8_t> all(budget, 4 * kMiB);
+  {
+    const Buffer<uint8_t> next(budget, 4 * kMiB);
+  }
+  const PendingBytes pending(*budget, kMiB);
+  EXPECT_TRUE(Buffer<uint8_t>::Spare(budget, 4 * kMiB).empty());
+  EXPECT_EQ(budget->kept(), 4 * kMiB);
 }
 
 // What is needed later is not refused for it.
@@ -191,6 +206,8 @@ TEST(BudgetTest, UnderALimitWhatIsExpectedHasRoomBesideWhatIsOnlyFasterToHave) {
   budget->Expect(5 * kMiB);
   EXPECT_FALSE(spare(5).empty());
   EXPECT_TRUE(spare(6).empty());
+  budget->set_room(9 * kMiB);
+  EXPECT_TRUE(spare(5).empty()) << "the limit is not all for pages";
 }
 
 TEST(BudgetTest, ThreadsTakeAndLeaveTogether) {

@@ -80,6 +80,16 @@ double Statistics::residual_energy() const {
   return energy;
 }
 
+size_t Statistics::unmade() const {
+  size_t elements = 0;
+  for (const TileMatrix<double>* sum : {gram_.get(), cross_.get()}) {
+    if (!sum || tokens_ > 0) continue;
+    const size_t side = sum->rows().side() * sum->cols().side();
+    elements += TilesOf(*sum).size() * side;
+  }
+  return elements * sizeof(double);
+}
+
 void Statistics::AddProducts(const Input& input) {
   std::vector<TilePlace> places;
   for (TileMatrix<double>* sum : {gram_.get(), cross_.get()}) {
@@ -133,6 +143,7 @@ Statistics::Columns Statistics::Pack(const Input& input) const {
     return true;
   };
   if (!gram_ && !cross_) return {};
+  const PendingBytes pending(*space_.context->budget, unmade());
   if (!add(OperandSide::kB, input.x, dim_, packed.x)) return {};
   if (gram_ && !add(OperandSide::kA, input.x, dim_, packed.x_transposed)) return {};
   if (cross_ && !add(OperandSide::kA, input.residual, residual_dim_, packed.residual_transposed)) {

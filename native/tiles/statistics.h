@@ -34,6 +34,8 @@ class Statistics {
   size_t residual_dim() const { return residual_dim_; }
   size_t tokens() const { return tokens_; }
   bool has_gram() const { return gram_ != nullptr; }
+  // Bytes of tiles that the first rows will make.
+  size_t unmade() const;
   // [dim, dim] symmetric; null without.
   std::shared_ptr<const TileMatrix<double>> gram() const { return gram_; }
   const double* squares() const { return squares_.data(); }  // [dim] = diag of the Gram
