@@ -282,10 +282,10 @@ STRUPRUNE_AMX inline void Fetch(const Block& block, size_t first, size_t last) {
   }
 }
 
-// block.sums[32, 32] = products of two packed panels; meanwhile the block before is
-// updated, whose sums the tiles would else be waited for. Tiles 0 to 3 sum; 4, 5 hold part x of the
-// first, 6, 7 part y of the second, each replaced as soon as it has been used for the last time.
-// (The intrinsics take digits alone for tiles.)
+// block.sums[32, 32] = products of two packed panels; meanwhile the block before is updated, whose
+// sums the tiles would else be waited for. Tiles 0 to 3 sum; 4, 5 hold part x of the first, 6, 7
+// part y of the second, each replaced as soon as it has been used for the last time. (The
+// intrinsics take digits alone for tiles.)
 #define PART(panel, part, half) panel + (2 * (part) + half) * kTileSize
 #define LOAD(x, y)                   \
   _tile_loadd(4, PART(a, x, 0), 64); \
@@ -375,11 +375,6 @@ STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_
 #undef THEN_B
 #undef THEN_BOTH
 
-// A packed operand from that line and that k on.
-inline const uint16_t* PackedAt(const AmxOperand& operand, size_t parts, size_t line, size_t k) {
-  return operand.packed + line / kSide * operand.panel + k * parts * kSide;
-}
-
 template <int kParts>
 STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
                        std::span<const AmxTerm> terms, float beta, const Scratch& scratch) {
@@ -396,7 +391,8 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
     const float keep = l == 0 ? beta : 1.0f;
     for (size_t i = 0; i < m; i += kRows) {
       const size_t rows = std::min(kRows, m - i);
-      const uint16_t* panel_a = a.packed ? PackedAt(a, kParts, i, l) : scratch.a();
+      const uint16_t* panel_a =
+          a.packed ? a.packed + AmxOffset(kParts, a.panel, i, l) : scratch.a();
       const size_t next_a = a.packed ? a.panel : kParts * kSide * depth;
       for (size_t r = 0; r < rows && !a.packed; r += kSide) {
         const float* from = a.transposed ? a.data + l * a.ld + i + r : a.data + (i + r) * a.ld + l;
@@ -409,7 +405,7 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
           const size_t cols = std::min(kSide, term.n - j);
           const uint16_t* panel_b = scratch.b();
           if (b.packed) {
-            panel_b = PackedAt(b, kParts, j, l);
+            panel_b = b.packed + AmxOffset(kParts, b.panel, j, l);
           } else {
             pack_b(b.transposed ? b.data + j * b.ld + l : b.data + l * b.ld + j, b.ld, cols, deep,
                    scratch.b());
@@ -467,7 +463,7 @@ void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_
     for (size_t line = 0; line < lines; line += kSide) {
       pack(deep_rows ? from + line * ld + k : from + k * ld + line, ld,
            std::min(kSide, lines - line), std::min(deep, depth - k),
-           to + line / kSide * panel + k * parts * kSide);
+           to + AmxOffset(parts, panel, line, k));
     }
   }
 }

@@ -29,14 +29,13 @@ void PackedOperand::FillLines(Trans trans, const float* from, size_t ld, size_t 
   const bool deep_rows = (trans == Trans::kYes) == second;
   AmxPack(parts_, second, deep_rows, deep_rows ? from + line * ld : from + line, ld,
           std::min(count, lines_ - line), depth_,
-          data_.data() + line / kAmxLines * AmxPanelSize(parts_, depth_));
+          data_.data() + AmxOffset(parts_, AmxPanelSize(parts_, depth_), line, 0));
 }
 
 AmxOperand PackedOperand::At(size_t line, size_t k) const {
   static_assert(kAlignment == kAmxLines);
   const size_t panel = AmxPanelSize(parts_, depth_);
-  return {.packed = data_.data() + line / kAmxLines * panel + k * parts_ * kAmxLines,
-          .panel = panel};
+  return {.packed = data_.data() + AmxOffset(parts_, panel, line, k), .panel = panel};
 }
 
 void Gemm(Trans ta, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,

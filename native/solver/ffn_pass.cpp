@@ -58,13 +58,14 @@ size_t TokensOf(const std::vector<FfnPage>& pages) {
                          [](size_t sum, const FfnPage& page) { return sum + page.rows; });
 }
 
-// Weights that every chunk of a pass multiplies by.
+// Weights that every chunk of a pass multiplies by, in order.
 std::vector<PagedMatrix*> Matrices(std::initializer_list<const InputWeights*> inputs,
-                                   PagedMatrix* output) {
-  std::vector<PagedMatrix*> matrices{output};
+                                   std::initializer_list<PagedMatrix*> outputs) {
+  std::vector<PagedMatrix*> matrices;
   for (const InputWeights* weights : inputs) {
     for (const auto& part : *weights) matrices.push_back(part.get());
   }
+  matrices.insert(matrices.end(), outputs);
   return matrices;
 }
 
@@ -119,14 +120,9 @@ void AnnouncePage(const Context& context, const FfnPage& page,
                   std::initializer_list<PagedMatrix*> outputs) {
   std::vector<Stream> streams;
   for (PagedMatrix* matrix : tokens) streams.push_back({matrix, Access::kRead});
-  Scan scan{{}, ChunkCount(context, page.rows)};
-  const auto add = [&](PagedMatrix* matrix) {
-    if (!IsPacked(context, matrix)) scan.matrices.push_back(matrix);
-  };
-  for (const InputWeights* weights : inputs) {
-    for (const auto& part : *weights) add(part.get());
-  }
-  for (PagedMatrix* matrix : outputs) add(matrix);
+  Scan scan{Matrices(inputs, outputs), ChunkCount(context, page.rows)};
+  std::erase_if(scan.matrices,
+                [&](const PagedMatrix* matrix) { return IsPacked(context, matrix); });
   AnnounceFlight(page.row, streams, {&scan, 1});
 }
 
@@ -142,7 +138,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   FfnError total;
   PagedMatrix* const down = map.down.get();
   const PendingBytes pending(*context.budget, Unmade(sums) + Unmade(moments));
-  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, down), {down});
+  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, {down}), {down});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
                  {down, down});
@@ -190,7 +186,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   // Forth, and back where there are sums.
   PagedMatrix* const back = sums.empty() ? nullptr : down;
   const PendingBytes pending(*context.budget, Unmade(sums));
-  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in, &v}, down), {back});
+  const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in, &v}, {down}), {back});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get()}, {&map.in, &v}, {down, back});
     const auto [row, rows] = page;
@@ -220,7 +216,7 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
   PagedMatrix* const down = map.down.get();
   const PendingBytes pending(*context.budget, sums.unmade());
-  const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, down));
+  const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, {down}));
   for (const FfnPage& page : AllPages(tokens)) {
     AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in}, {down});
     const auto [row, rows] = page;
