@@ -5,8 +5,10 @@
 #include <limits>
 
 #include "core/simd.h"
+#include "ops/attention_amx.h"
 #include "ops/exp.h"
 #include "ops/gemm.h"
+#include "ops/gemm_path.h"
 #include "ops/softmax.h"
 
 namespace struprune {
@@ -72,6 +74,10 @@ void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, f
 void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
                 const float* q, const float* k, const float* v, const PackedHead* packed,
                 float* out, float* log_sum, AttentionScratch& scratch) {
+  if (const size_t parts = PartsOf(CurrentGemmPath())) {
+    AmxAttendTile(parts, shape, head, first, count, q, k, v, packed, out, log_sum, scratch);
+    return;
+  }
   const size_t hd = shape.head_dim;
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
   const size_t kv = head / (shape.heads / shape.kv_heads) * hd;
@@ -80,14 +86,6 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   float* scores = scratch.scores.data();
   float* maximum = scratch.aux.data();
   float* sum = maximum + kQueryTile;
-  size_t parts = 0;
-  uint16_t* weights = nullptr;  // P as operand A of P v
-  if (packed) {
-    parts = packed->keys.parts();
-    scratch.packed.resize(AmxPackedSize(parts, kQueryTile, kKeyTile) /
-                          std::size(AttentionScratch::Line{}.values));
-    weights = scratch.packed.front().values;
-  }
   std::fill_n(maximum, count, -std::numeric_limits<float>::infinity());
   std::fill_n(sum, count, 0.0f);
   const float* queries = q + first * q_stride + head * hd;
@@ -98,13 +96,8 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
   const size_t first_key = VisibleTo(shape, first).begin / kKeyTile * kKeyTile;
   for (size_t tile = first_key; tile < last_key; tile += kKeyTile) {
     const size_t keys = std::min(kKeyTile, last_key - tile);
-    if (packed) {
-      Gemm(Trans::kNo, count, keys, hd, shape.scale, queries, q_stride,
-           {.operand = packed->keys, .line = packed->row + tile}, 0.0f, scores, kScoreStride);
-    } else {
-      Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, queries, q_stride,
-           k + tile * kv_stride + kv, kv_stride, 0.0f, scores, kScoreStride);
-    }
+    Gemm(Trans::kNo, Trans::kYes, count, keys, hd, shape.scale, queries, q_stride,
+         k + tile * kv_stride + kv, kv_stride, 0.0f, scores, kScoreStride);
     for (size_t i = 0; i < count; ++i) {
       const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
       float* row = scores + i * kScoreStride;
@@ -115,16 +108,9 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
         float* o = to + i * q_stride;
         for (size_t d = 0; d < hd; ++d) o[d] *= shrink;
       }
-      if (packed) AmxPackLine(parts, row, i, keys, weights);  // while it is at hand
     }
-    if (packed) {
-      const AmxTerm term{packed->values.At(0, packed->row + tile), hd, to, q_stride};
-      AmxGemm(parts, count, keys, 1.0f, {.packed = weights, .panel = AmxPanelSize(parts, keys)},
-              {&term, 1}, 1.0f);
-    } else {
-      Gemm(Trans::kNo, Trans::kNo, count, hd, keys, 1.0f, scores, kScoreStride,
-           v + tile * kv_stride + kv, kv_stride, 1.0f, to, q_stride);
-    }
+    Gemm(Trans::kNo, Trans::kNo, count, hd, keys, 1.0f, scores, kScoreStride,
+         v + tile * kv_stride + kv, kv_stride, 1.0f, to, q_stride);
   }
   for (size_t i = 0; i < count; ++i) {
     const float inverse = 1.0f / sum[i];

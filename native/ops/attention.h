@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <vector>
 
 #include "ops/packed_operand.h"
@@ -20,11 +19,11 @@ struct AttentionShape {
 
 // Scratch of one thread, grown on first use.
 struct AttentionScratch {
-  struct alignas(64) Line {  // a row of a tile
-    uint16_t values[32];
+  struct alignas(64) Line {
+    std::byte bytes[64];
   };
   std::vector<float> scores, aux;
-  std::vector<Line> packed;
+  std::vector<Line> lines;  // of tiles, in place of them
 };
 
 // Keys and values of a kv head, packed as operands B of q kᵀ and of P v, and where in them the

@@ -8,19 +8,10 @@
 #include <vector>
 
 #include "core/budget.h"
+#include "ops/amx_tiles.h"
 #include "ops/cpu_features.h"
 
-// The tile instructions came with GCC 11 and clang 12.
-#if defined(__x86_64__) && defined(__linux__)
-#define STRUPRUNE_HAS_AMX 1
-// GCC 12 takes the registers that its own header leaves undefined for a mistake.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
-#pragma GCC diagnostic pop
+#ifdef STRUPRUNE_HAS_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -29,39 +20,14 @@ namespace struprune {
 
 #ifdef STRUPRUNE_HAS_AMX
 
+using namespace amx;
+
 namespace {
 
-#define STRUPRUNE_AMX                                                           \
-  __attribute__((                                                               \
-      target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16," \
-             "prfchw")))
-
-// A tile holds 16 rows of 32 bf16. The second operand's tiles are the first's with pairs of bf16
-// transposed: row = pair of k, column = column of C.
-constexpr size_t kTile = 16, kDepth = 32, kTileSize = kTile * kDepth;
-// Rows and columns of C that one kernel computes, in four tiles.
-constexpr size_t kSide = 2 * kTile;
 static_assert(kSide == kAmxLines);
 // Deepest panel, whose products are summed in tiles before C is updated, and rows of A that are
 // packed at once: measured; of three parts they fill a little more than half of the second cache.
 constexpr size_t kMaxDepth = 768, kRows = 256;
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// All eight tiles are whole: the edges of operands are packed with zeros. (Constant, because GCC's
-// intrinsic does not tell that it reads more than a word.)
-constexpr TileConfig kConfig = [] {
-  TileConfig config;
-  for (int tile = 0; tile < 8; ++tile) {
-    config.row_bytes[tile] = 64;
-    config.rows[tile] = kTile;
-  }
-  return config;
-}();
 
 // Buffers of a product.
 class Scratch {
@@ -137,40 +103,6 @@ STRUPRUNE_AMX inline void Transpose(__m512 block[kTile]) {
   }
 }
 
-inline __mmask16 Mask(size_t count) {
-  return count >= 16 ? __mmask16(0xffff) : static_cast<__mmask16>((1u << count) - 1);
-}
-
-// Pairs (low, high) rounded to the nearest bf16.
-STRUPRUNE_AMX inline __m512i Nearest(__m512 low, __m512 high) {
-  const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(pairs, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-}
-
-// A tile's row of pairs (low, high) of every part, kTileSize * 2 apart. The first of several is the
-// nearest, by adding half a unit to the magnitude. Of what it leaves, the second of two is the
-// nearest; the second of three takes the upper 8 bits and the third, exactly, the rest.
-template <int kParts>
-STRUPRUNE_AMX inline void Split(__m512 low, __m512 high, uint16_t* to) {
-  const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32(-0x10000);
-  for (int part = 0; part < kParts; ++part, to += 2 * kTileSize) {
-    if (kParts < 3 && part == kParts - 1) {
-      _mm512_store_si512(to, Nearest(low, high));
-      return;
-    }
-    __m512i l = _mm512_castps_si512(low), h = _mm512_castps_si512(high);
-    if (part == 0) {
-      l = _mm512_add_epi32(l, half);
-      h = _mm512_add_epi32(h, half);
-    }
-    h = _mm512_and_si512(h, upper);
-    _mm512_store_si512(to, _mm512_or_si512(_mm512_srli_epi32(l, 16), h));
-    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(l, upper)));
-    high = _mm512_sub_ps(high, _mm512_castsi512_ps(h));
-  }
-}
-
 // One tile of every part: `lines` (rows of C, or columns) by `depth` of k. A pair is k and k + 16.
 // Rows of the first operand's tile are lines, of the second's pairs; a source has either k or lines
 // in its rows and is transposed where the tile has the other.
@@ -229,18 +161,6 @@ STRUPRUNE_AMX void PackPanel(const float* from, size_t ld, size_t lines, size_t 
   }
 }
 
-// One line of the first operand: its row of every tile of a panel.
-template <int kParts>
-STRUPRUNE_AMX void PackLine(const float* from, size_t depth, uint16_t* to) {
-  for (size_t k = 0; k < depth; k += kDepth, to += kParts * 2 * kTileSize) {
-    const size_t left = depth - k;
-    const __m512 low = _mm512_maskz_loadu_ps(Mask(left), from + k);
-    const __m512 high =
-        _mm512_maskz_loadu_ps(left > kTile ? Mask(left - kTile) : __mmask16(0), from + k + kTile);
-    Split<kParts>(low, high, to);
-  }
-}
-
 using Pack = void (*)(const float* from, size_t ld, size_t lines, size_t depth, uint16_t* to);
 
 template <int kParts>
@@ -282,98 +202,30 @@ STRUPRUNE_AMX inline void Fetch(const Block& block, size_t first, size_t last) {
   }
 }
 
-// block.sums[32, 32] = products of two packed panels; meanwhile the block before is updated, whose
-// sums the tiles would else be waited for. Tiles 0 to 3 sum; 4, 5 hold part x of the first, 6, 7
-// part y of the second, each replaced as soon as it has been used for the last time. (The
-// intrinsics take digits alone for tiles.)
-#define PART(panel, part, half) panel + (2 * (part) + half) * kTileSize
-#define LOAD(x, y)                   \
-  _tile_loadd(4, PART(a, x, 0), 64); \
-  _tile_loadd(6, PART(b, y, 0), 64); \
-  _tile_loadd(5, PART(a, x, 1), 64); \
-  _tile_loadd(7, PART(b, y, 1), 64)
-// All four products, while the next part of A, of B or of both is on its way.
-#define THEN_A(x)                    \
-  _tile_dpbf16ps(0, 4, 6);           \
-  _tile_dpbf16ps(1, 4, 7);           \
-  _tile_loadd(4, PART(a, x, 0), 64); \
-  _tile_dpbf16ps(2, 5, 6);           \
-  _tile_dpbf16ps(3, 5, 7);           \
-  _tile_loadd(5, PART(a, x, 1), 64)
-#define THEN_B(y)                    \
-  _tile_dpbf16ps(0, 4, 6);           \
-  _tile_dpbf16ps(2, 5, 6);           \
-  _tile_loadd(6, PART(b, y, 0), 64); \
-  _tile_dpbf16ps(1, 4, 7);           \
-  _tile_dpbf16ps(3, 5, 7);           \
-  _tile_loadd(7, PART(b, y, 1), 64)
-#define THEN_BOTH(x, y)              \
-  _tile_dpbf16ps(0, 4, 6);           \
-  _tile_dpbf16ps(1, 4, 7);           \
-  _tile_loadd(4, PART(a, x, 0), 64); \
-  _tile_dpbf16ps(2, 5, 6);           \
-  _tile_loadd(6, PART(b, y, 0), 64); \
-  _tile_dpbf16ps(3, 5, 7);           \
-  _tile_loadd(5, PART(a, x, 1), 64); \
-  _tile_loadd(7, PART(b, y, 1), 64)
+// Of both operands.
+struct Panels {
+  const uint16_t *a, *b;
+  bool operator==(const Panels&) const = default;
+};
 
+// block.sums[32, 32] = products of two packed panels, whose first tiles are loaded; meanwhile the
+// block before is updated, whose sums the tiles would else be waited for.
 template <int kParts>
-STRUPRUNE_AMX void MultiplyPanels(size_t steps, const uint16_t* a, const uint16_t* b,
+STRUPRUNE_AMX void MultiplyPanels(size_t steps, const Panels& at, const Panels& next,
                                   const Block& block, const Block& before) {
-  constexpr size_t kStep = kParts * 2 * kTileSize;
-  static_assert(kParts >= 1 && kParts <= 3);
-  // GCC's loads do not say that they read what was packed.
-  __asm__ volatile("" ::: "memory");
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  LOAD(kParts - 1, 0);
   // Rows of both blocks that a step sees to.
   const auto share = [steps](size_t rows, size_t step) {
     const size_t each = (rows + steps - 1) / steps;
     return std::pair(std::min(rows, step * each), std::min(rows, (step + 1) * each));
   };
-  for (size_t step = 0; step < steps; ++step) {
+  SumProducts<kParts>(steps, at.a, at.b, next.a, next.b, [&](size_t step) STRUPRUNE_AMX {
     const auto [first, last] = share(before.rows, step);
     Update(before, first, last);
     const auto [first_row, last_row] = share(block.rows, step);
     Fetch(block, first_row, last_row);
-    // The last step loads a tile for nothing, of its own panel.
-    const size_t next = step + 1 < steps ? kStep : 0;
-    if constexpr (kParts == 1) {
-      a += next;
-      b += next;
-      THEN_BOTH(0, 0);
-    } else if constexpr (kParts == 2) {
-      THEN_A(0);
-      THEN_B(1);
-      a += next;
-      b += next;
-      THEN_BOTH(1, 0);
-    } else {
-      // The largest product comes last.
-      THEN_A(1);
-      THEN_B(1);
-      THEN_A(0);
-      THEN_B(2);
-      THEN_B(0);
-      a += next;
-      b += next;
-      THEN_BOTH(2, 0);
-    }
-  }
-  float* const sums = block.sums;
-  _tile_stored(0, sums, 4 * kSide);
-  _tile_stored(1, sums + kTile, 4 * kSide);
-  _tile_stored(2, sums + kTile * kSide, 4 * kSide);
-  _tile_stored(3, sums + kTile * kSide + kTile, 4 * kSide);
+  });
+  StoreSums(block.sums, kSide);
 }
-#undef PART
-#undef LOAD
-#undef THEN_A
-#undef THEN_B
-#undef THEN_BOTH
 
 template <int kParts>
 STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
@@ -384,8 +236,9 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
   const size_t depth = ((k + panels - 1) / panels + kDepth - 1) / kDepth * kDepth;
   Block before{};  // the last that was multiplied
   size_t which = 0;
+  Panels loaded{};  // of which the first tiles are
 
-  _tile_loadconfig(&kConfig);
+  LoadTileConfig();
   for (size_t l = 0; l < k; l += depth) {
     const size_t deep = std::min(depth, k - l), steps = (deep + kDepth - 1) / kDepth;
     const float keep = l == 0 ? beta : 1.0f;
@@ -394,6 +247,7 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
       const uint16_t* panel_a =
           a.packed ? a.packed + AmxOffset(kParts, a.panel, i, l) : scratch.a();
       const size_t next_a = a.packed ? a.panel : kParts * kSide * depth;
+      if (!a.packed) loaded = {};
       for (size_t r = 0; r < rows && !a.packed; r += kSide) {
         const float* from = a.transposed ? a.data + l * a.ld + i + r : a.data + (i + r) * a.ld + l;
         pack_a(from, a.ld, std::min(kSide, rows - r), deep, scratch.a() + r / kSide * next_a);
@@ -407,6 +261,7 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
           if (b.packed) {
             panel_b = b.packed + AmxOffset(kParts, b.panel, j, l);
           } else {
+            loaded = {};
             pack_b(b.transposed ? b.data + j * b.ld + l : b.data + l * b.ld + j, b.ld, cols, deep,
                    scratch.b());
           }
@@ -418,7 +273,16 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
                               .cols = cols,
                               .alpha = alpha,
                               .beta = keep};
-            MultiplyPanels<kParts>(steps, panel_a + r / kSide * next_a, panel_b, block, before);
+            const Panels at{panel_a + r / kSide * next_a, panel_b};
+            if (at != loaded) LoadFirst<kParts>(at.a, at.b);
+            // What comes next, unless it is still to be packed.
+            loaded = at;
+            if (r + kSide < rows) {
+              loaded.a += next_a;
+            } else if (b.packed && j + kSide < term.n) {
+              loaded = {panel_a, panel_b + b.panel};
+            }
+            MultiplyPanels<kParts>(steps, at, loaded, block, before);
             before = block;
           }
         }
@@ -426,7 +290,7 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
     }
   }
   Update(before, 0, before.rows);
-  _tile_release();
+  ReleaseTiles();
 }
 
 // Linux gives a process the tiles' state when it asks (arch_prctl, ARCH_REQ_XCOMP_PERM).
@@ -468,13 +332,6 @@ void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_
   }
 }
 
-void AmxPackLine(size_t parts, const float* from, size_t line, size_t depth, uint16_t* to) {
-  const auto pack = parts == 1 ? PackLine<1> : parts == 2 ? PackLine<2> : PackLine<3>;
-  pack(from, depth,
-       to + line / kSide * AmxPanelSize(parts, depth) + line / kTile % 2 * kTileSize +
-           line % kTile * kDepth);
-}
-
 void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
              std::span<const AmxTerm> terms, float beta) {
   static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
@@ -490,7 +347,6 @@ bool HasAmx() { return false; }
 size_t AmxPackedSize(size_t, size_t, size_t) { return 0; }
 size_t AmxPanelSize(size_t, size_t) { return 0; }
 void AmxPack(size_t, bool, bool, const float*, size_t, size_t, size_t, uint16_t*) {}
-void AmxPackLine(size_t, const float*, size_t, size_t, uint16_t*) {}
 void AmxGemm(size_t, size_t, size_t, float, const AmxOperand&, std::span<const AmxTerm>, float) {}
 
 #endif

@@ -51,8 +51,6 @@ void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
 // line, else a k.
 void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_t ld, size_t lines,
              size_t depth, uint16_t* to);
-// The same of one line of op(A), from[depth].
-void AmxPackLine(size_t parts, const float* from, size_t line, size_t depth, uint16_t* to);
 size_t AmxPackedSize(size_t parts, size_t lines, size_t depth);
 // Where a line and a k are in it, both multiples of kAmxLines.
 inline size_t AmxOffset(size_t parts, size_t panel, size_t line, size_t k) {

@@ -91,24 +91,6 @@ TEST_P(Packed, PartsOfAnOperand) {
   EXPECT_EQ(given, wanted);
 }
 
-TEST_P(Packed, LinesOneByOne) {
-  constexpr size_t m = 45, k = 300;
-  const auto context = MakeContext(true);
-  const auto a = Random(m * k, 1), b = Random(m * k, 2);
-  PackedOperand whole(*context, OperandSide::kA, m, k), right(*context, OperandSide::kB, m, k);
-  whole.Fill(Trans::kNo, a.data(), k);
-  right.Fill(Trans::kYes, b.data(), k);
-  const size_t parts = whole.parts();
-  Buffer<uint16_t> lines(context->budget, AmxPackedSize(parts, m, k));
-  std::ranges::fill(lines.span(), uint16_t{0x7fff});  // NaN where nothing is written
-  for (size_t i = 0; i < m; ++i) AmxPackLine(parts, a.data() + i * k, i, k, lines.data());
-  Floats wanted(m * m), given(m * m);
-  Gemm(m, m, k, 1, {whole}, {right}, 0, wanted.data(), m);
-  const AmxTerm term{right.At(), m, given.data(), m};
-  AmxGemm(parts, m, k, 1, {.packed = lines.data(), .panel = AmxPanelSize(parts, k)}, {&term, 1}, 0);
-  EXPECT_EQ(given, wanted);
-}
-
 TEST_P(Packed, WeightsOfManyStrips) {
   constexpr size_t rows = 1500, k = 70, n = 300, narrow = 40, strip = 64;
   const auto x = Random(rows * k, 1), y = Random(rows * n, 2), weight = Random(n * k, 3),

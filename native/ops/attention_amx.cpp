@@ -1,0 +1,335 @@
+// Of 32 queries at a time on up to kKeys keys: scores in tiles, weights in vectors, what they add
+// to the output in tiles. Weights never leave the caches, and are split into parts of bf16 as they
+// are made.
+#include "ops/attention_amx.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <iterator>
+#include <limits>
+
+#include "core/error.h"
+#include "ops/amx_tiles.h"
+#include "ops/gemm_amx.h"
+
+namespace struprune {
+
+#ifdef STRUPRUNE_HAS_AMX
+
+using namespace amx;
+
+namespace {
+
+constexpr size_t kKeys = 256;
+// Between rows of scores: rows a power of two apart would share a few sets of the first cache.
+constexpr size_t kStride = kKeys + kTile;
+static_assert(kQueryTile % kSide == 0 && kKeys % kSide == 0);
+constexpr size_t kLineBytes = sizeof(AttentionScratch::Line);
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+size_t Whole(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
+
+// 2^t for t <= 0, 0 below 2^-126. 2^f with |f| <= 1/2 by the polynomial of degree 5 with the least
+// largest relative error, 7.5e-8 (Remez).
+STRUPRUNE_AMX inline __m512 PowerOfTwo(__m512 t) {
+  // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
+  const __m512 shift = _mm512_set1_ps(12582912.0f);
+  const __m512 whole = _mm512_sub_ps(_mm512_add_ps(t, shift), shift);
+  const __m512 f = _mm512_sub_ps(t, whole);
+  __m512 p = _mm512_set1_ps(0.001327647263f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.009675541343f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.05550713272f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.2402211972f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.6931469671f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.000000072f));
+  const __mmask16 normal = _mm512_cmp_ps_mask(t, _mm512_set1_ps(-126.0f), _CMP_NLT_UQ);  // or NaN
+  return _mm512_maskz_scalef_ps(normal, p, whole);
+}
+
+// Keys [begin, end) of those at hand that a query sees.
+struct Visible {
+  size_t begin, end;
+
+  // Of the 16 keys from `key` on.
+  __mmask16 Lanes(size_t key) const {
+    const __mmask16 below = end > key ? Mask(end - key) : __mmask16(0);
+    return begin > key ? static_cast<__mmask16>(below & ~Mask(begin - key)) : below;
+  }
+};
+
+// The largest in each of 16 lanes.
+STRUPRUNE_AMX inline __m512 LargestInLanes(const float* scores, Visible seen) {
+  __m512 top[2] = {_mm512_set1_ps(kNone), _mm512_set1_ps(kNone)};
+  size_t key = seen.begin;
+  for (; key + 2 * kTile <= seen.end; key += 2 * kTile) {
+    top[0] = _mm512_max_ps(top[0], _mm512_loadu_ps(scores + key));
+    top[1] = _mm512_max_ps(top[1], _mm512_loadu_ps(scores + key + kTile));
+  }
+  for (; key < seen.end; key += kTile) {
+    const __mmask16 mask = Mask(seen.end - key);
+    top[0] = _mm512_mask_max_ps(top[0], mask, top[0], _mm512_maskz_loadu_ps(mask, scores + key));
+  }
+  return _mm512_max_ps(top[0], top[1]);
+}
+
+// Lane i = the largest of rows[i]: two rows become one, half of the lanes for each, until every
+// lane is of a row of its own.
+STRUPRUNE_AMX inline __m512 LargestOfRows(__m512 rows[kTile]) {
+  for (size_t i = 0; i < 8; ++i) {
+    const __m512 low = _mm512_shuffle_f32x4(rows[i], rows[i + 8], 0x44);
+    rows[i] = _mm512_max_ps(low, _mm512_shuffle_f32x4(rows[i], rows[i + 8], 0xee));
+  }
+  for (size_t i = 0; i < 4; ++i) {
+    const __m512 even = _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0x88);
+    rows[i] = _mm512_max_ps(even, _mm512_shuffle_f32x4(rows[i], rows[i + 4], 0xdd));
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    const __m512 low = _mm512_shuffle_ps(rows[i], rows[i + 2], 0x44);
+    rows[i] = _mm512_max_ps(low, _mm512_shuffle_ps(rows[i], rows[i + 2], 0xee));
+  }
+  const __m512 even = _mm512_shuffle_ps(rows[0], rows[1], 0x88);
+  const __m512 top = _mm512_max_ps(even, _mm512_shuffle_ps(rows[0], rows[1], 0xdd));
+  // Quarters are of rows 0, 8, 4 and 12 on, their lanes of the next 0, 2, 1 and 3.
+  const __m512i order = _mm512_set_epi32(15, 13, 14, 12, 7, 5, 6, 4, 11, 9, 10, 8, 3, 1, 2, 0);
+  return _mm512_permutexvar_ps(order, top);
+}
+
+// Of a panel of 32 queries, over the keys so far.
+struct alignas(64) Softmax {
+  float largest[kSide];  // score
+  // What all of a query's weights are relative to: its largest score in units of log 2.
+  float base[kSide];
+  float shrink[kSide];       // of what was relative to the base before
+  float sums[kSide][kTile];  // of weights, in lanes
+
+  void Clear() {
+    std::fill_n(largest, kSide, kNone);
+    std::fill_n(sums[0], kSide * kTile, 0.0f);
+  }
+};
+
+// Keys from `first` on with their values, packed as second operands.
+struct Keys {
+  size_t first, count;
+  const uint16_t *k, *v;
+  size_t k_panel, v_panel;
+};
+
+// What a thread works in.
+struct Work {
+  uint16_t* q;        // queries as first operand
+  uint16_t* weights;  // of a panel, as first operand
+  uint16_t *k, *v;    // of kKeys keys that came unpacked
+  float* scores;      // [32, kStride] of a panel, then [32, 32] sums of values
+  float* o;           // [kQueryTile, width]
+  Softmax* softmax;   // [kQueryTile / 32]
+};
+
+Work WorkIn(AttentionScratch& scratch, size_t parts, size_t head_dim, bool packs) {
+  const size_t tile = packs ? AmxPackedSize(parts, kKeys, head_dim) * sizeof(uint16_t) : 0;
+  const size_t bytes[] = {AmxPackedSize(parts, kQueryTile, head_dim) * sizeof(uint16_t),
+                          AmxPackedSize(parts, kSide, kKeys) * sizeof(uint16_t),
+                          tile,
+                          tile,
+                          kSide * kStride * sizeof(float),
+                          kQueryTile * Whole(head_dim, kSide) * sizeof(float),
+                          kQueryTile / kSide * sizeof(Softmax)};
+  size_t lines = 0;
+  for (const size_t size : bytes) lines += Whole(size, kLineBytes) / kLineBytes;
+  scratch.lines.resize(lines);
+  std::byte* at = scratch.lines.front().bytes;
+  std::byte* starts[std::size(bytes)];
+  for (size_t i = 0; i < std::size(bytes); at += Whole(bytes[i++], kLineBytes)) starts[i] = at;
+  return {.q = reinterpret_cast<uint16_t*>(starts[0]),
+          .weights = reinterpret_cast<uint16_t*>(starts[1]),
+          .k = reinterpret_cast<uint16_t*>(starts[2]),
+          .v = reinterpret_cast<uint16_t*>(starts[3]),
+          .scores = reinterpret_cast<float*>(starts[4]),
+          .o = reinterpret_cast<float*>(starts[5]),
+          .softmax = reinterpret_cast<Softmax*>(starts[6])};
+}
+
+// A panel of at most 32 queries.
+struct Panel {
+  size_t first, count;
+  const uint16_t* q;
+  float* o;  // [32, width] values weighted so far
+  Softmax& softmax;
+};
+
+Visible SeenBy(const AttentionShape& shape, size_t query, const Keys& keys) {
+  const size_t oldest = shape.sliding && query + 1 > shape.sliding ? query + 1 - shape.sliding : 0;
+  const auto place = [&](size_t key) {
+    return std::clamp(key, keys.first, keys.first + keys.count) - keys.first;
+  };
+  return {std::min(place(oldest), place(query + 1)), place(query + 1)};
+}
+
+// scores[32, kStride] = q kᵀ, not scaled.
+template <int kParts>
+STRUPRUNE_AMX void Score(const Panel& panel, const Keys& keys, size_t width, float* scores) {
+  LoadFirst<kParts>(panel.q, keys.k);
+  const uint16_t* k = keys.k;
+  for (size_t key = 0; key < keys.count; key += kSide) {
+    const uint16_t* const next = key + kSide < keys.count ? k + keys.k_panel : k;
+    SumProducts<kParts>(width / kDepth, panel.q, k, panel.q, next, [](size_t) {});
+    StoreSums(scores + key, kStride);
+    k = next;
+  }
+}
+
+// Takes the scores into the largest so far; older sums shrink.
+STRUPRUNE_AMX void Rebase(const AttentionShape& shape, float unit, const Panel& panel,
+                          const Keys& keys, const float* scores) {
+  Softmax& softmax = panel.softmax;
+  const __m512 by = _mm512_set1_ps(unit);
+  for (size_t half = 0; half < panel.count; half += kTile) {
+    __m512 rows[kTile];
+    for (size_t i = 0; i < kTile; ++i) {
+      const Visible seen =
+          half + i < panel.count ? SeenBy(shape, panel.first + half + i, keys) : Visible{0, 0};
+      rows[i] = LargestInLanes(scores + (half + i) * kStride, seen);
+    }
+    const __m512 before = _mm512_load_ps(softmax.largest + half);
+    const __m512 largest = _mm512_max_ps(before, LargestOfRows(rows));
+    const __m512 base = _mm512_mul_ps(largest, by);
+    _mm512_store_ps(softmax.largest + half, largest);
+    _mm512_store_ps(softmax.base + half, base);
+    // Exactly 1 where nothing larger came, or nothing yet.
+    const __m512 shrink = PowerOfTwo(_mm512_sub_ps(_mm512_mul_ps(before, by), base));
+    const __mmask16 same = _mm512_cmp_ps_mask(before, largest, _CMP_EQ_OQ);
+    _mm512_store_ps(softmax.shrink + half, _mm512_mask_mov_ps(shrink, same, _mm512_set1_ps(1.0f)));
+  }
+}
+
+// The scores of a query -> its weights as a line of the first operand, whose tiles start at `to`.
+template <int kParts>
+STRUPRUNE_AMX inline void Weigh(const float* scores, size_t keys, Visible seen, float unit,
+                                Softmax& softmax, size_t i, uint16_t* to) {
+  const __m512 by = _mm512_set1_ps(unit), minus = _mm512_set1_ps(-softmax.base[i]);
+  const auto weights = [&](__m512 scores)
+                           STRUPRUNE_AMX { return PowerOfTwo(_mm512_fmadd_ps(scores, by, minus)); };
+  const auto some = [&](const float* from, __mmask16 lanes) STRUPRUNE_AMX {
+    return _mm512_maskz_mov_ps(lanes, weights(_mm512_maskz_loadu_ps(lanes, from)));
+  };
+  __m512 sums[2] = {
+      _mm512_mul_ps(_mm512_set1_ps(softmax.shrink[i]), _mm512_load_ps(softmax.sums[i])),
+      _mm512_setzero_ps()};
+  for (size_t key = 0; key < keys; key += kDepth, to += kParts * 2 * kTileSize) {
+    const float* from = scores + key;
+    __m512 low, high;
+    if (key >= seen.begin && key + kDepth <= seen.end) {
+      low = weights(_mm512_loadu_ps(from));
+      high = weights(_mm512_loadu_ps(from + kTile));
+    } else {
+      low = some(from, seen.Lanes(key));
+      high = some(from + kTile, seen.Lanes(key + kTile));
+    }
+    sums[0] = _mm512_add_ps(sums[0], low);
+    sums[1] = _mm512_add_ps(sums[1], high);
+    Split<kParts>(low, high, to);
+  }
+  _mm512_store_ps(softmax.sums[i], _mm512_add_ps(sums[0], sums[1]));
+}
+
+// o = shrink o + weights v.
+template <int kParts>
+STRUPRUNE_AMX void AddValues(const Panel& panel, const Keys& keys, size_t width,
+                             const uint16_t* weights, float* sums) {
+  LoadFirst<kParts>(weights, keys.v);
+  const uint16_t* v = keys.v;
+  for (size_t d = 0; d < width; d += kSide) {
+    const uint16_t* const next = d + kSide < width ? v + keys.v_panel : v;
+    SumProducts<kParts>(Whole(keys.count, kDepth) / kDepth, weights, v, weights, next,
+                        [](size_t) {});
+    StoreSums(sums, kSide);
+    v = next;
+    for (size_t i = 0; i < panel.count; ++i) {
+      float* const o = panel.o + i * width + d;
+      const __m512 shrink = _mm512_set1_ps(panel.softmax.shrink[i]);
+      for (size_t j = 0; j < kSide; j += kTile) {
+        const __m512 sum = _mm512_load_ps(sums + i * kSide + j);
+        _mm512_store_ps(o + j, _mm512_fmadd_ps(_mm512_load_ps(o + j), shrink, sum));
+      }
+    }
+  }
+}
+
+template <int kParts>
+STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first, size_t count,
+                          const float* q, const float* k, const float* v, const PackedHead* packed,
+                          float* out, float* log_sum, AttentionScratch& scratch) {
+  const size_t hd = shape.head_dim, width = Whole(hd, kSide), panel_size = AmxPanelSize(kParts, hd);
+  const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
+  const size_t kv = head / (shape.heads / shape.kv_heads) * hd;
+  const float unit = shape.scale * 1.44269504088896341f;
+  const Work work = WorkIn(scratch, kParts, hd, !packed);
+  AmxPack(kParts, false, true, q + first * q_stride + head * hd, q_stride, count, hd, work.q);
+  std::fill_n(work.o, count * width, 0.0f);
+  for (size_t i = 0; i < count; i += kSide) work.softmax[i / kSide].Clear();
+
+  LoadTileConfig();
+  const size_t last_key = first + count;
+  const size_t oldest = shape.sliding && first + 1 > shape.sliding ? first + 1 - shape.sliding : 0;
+  for (size_t tile = oldest / kKeys * kKeys; tile < last_key; tile += kKeys) {
+    const size_t in_tile = std::min(kKeys, last_key - tile);
+    Keys keys{tile, in_tile, work.k, work.v, panel_size, AmxPanelSize(kParts, in_tile)};
+    if (packed) {
+      const AmxOperand from_k = packed->keys.At(packed->row + tile);
+      const AmxOperand from_v = packed->values.At(0, packed->row + tile);
+      keys = {tile, in_tile, from_k.packed, from_v.packed, from_k.panel, from_v.panel};
+    } else {
+      const size_t at = tile * kv_stride + kv;
+      AmxPack(kParts, true, true, k + at, kv_stride, in_tile, hd, work.k);
+      AmxPack(kParts, true, false, v + at, kv_stride, hd, in_tile, work.v);
+    }
+    for (size_t i = 0; i < count; i += kSide) {
+      const Panel panel{first + i, std::min(kSide, count - i), work.q + i / kSide * panel_size,
+                        work.o + i * width, work.softmax[i / kSide]};
+      const size_t end = panel.first + panel.count;  // of the keys that it sees
+      if (end <= tile) continue;
+      keys.count = std::min(kKeys, end - tile);
+      Score<kParts>(panel, keys, width, work.scores);
+      Rebase(shape, unit, panel, keys, work.scores);
+      for (size_t j = 0; j < panel.count; ++j) {
+        Weigh<kParts>(work.scores + j * kStride, keys.count, SeenBy(shape, panel.first + j, keys),
+                      unit, panel.softmax, j,
+                      work.weights + j / kTile * kTileSize + j % kTile * kDepth);
+      }
+      AddValues<kParts>(panel, keys, width, work.weights, work.scores);
+    }
+  }
+  ReleaseTiles();
+
+  for (size_t i = 0; i < count; ++i) {
+    const Softmax& softmax = work.softmax[i / kSide];
+    const float sum = _mm512_reduce_add_ps(_mm512_load_ps(softmax.sums[i % kSide]));
+    const float inverse = 1.0f / sum;
+    float* const to = out + (first + i) * q_stride + head * hd;
+    for (size_t d = 0; d < hd; ++d) to[d] = work.o[i * width + d] * inverse;
+    if (log_sum) log_sum[i] = softmax.largest[i % kSide] * shape.scale + std::log(sum);
+  }
+}
+
+}  // namespace
+
+void AmxAttendTile(size_t parts, const AttentionShape& shape, size_t head, size_t first,
+                   size_t count, const float* q, const float* k, const float* v,
+                   const PackedHead* packed, float* out, float* log_sum,
+                   AttentionScratch& scratch) {
+  const auto attend = parts == 1 ? Attend<1> : parts == 2 ? Attend<2> : Attend<3>;
+  attend(shape, head, first, count, q, k, v, packed, out, log_sum, scratch);
+}
+
+#else
+
+void AmxAttendTile(size_t, const AttentionShape&, size_t, size_t, size_t, const float*,
+                   const float*, const float*, const PackedHead*, float*, float*,
+                   AttentionScratch&) {
+  throw Error("ERR_INTERNAL", "no tiles on this machine");
+}
+
+#endif
+
+}  // namespace struprune

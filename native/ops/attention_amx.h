@@ -1,0 +1,16 @@
+// Forward attention in AMX tiles, on the calling thread.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/attention.h"
+
+namespace struprune {
+
+// AttendTile on a path whose operands have `parts` (ops/gemm_amx.h). Exponentials are within 2e-7
+// of their value. The same bits whether keys and values come packed or not.
+void AmxAttendTile(size_t parts, const AttentionShape& shape, size_t head, size_t first,
+                   size_t count, const float* q, const float* k, const float* v,
+                   const PackedHead* packed, float* out, float* log_sum, AttentionScratch& scratch);
+
+}  // namespace struprune
