@@ -43,21 +43,23 @@ export function targetBytes(ground: Ground, problem: Problem): number {
   return solverBytes(ground, problem, [full(d, n) * (fisher ? 3 : 2)]);
 }
 
-/** sweep over at most `removed` columns: the state P and Q, then the exact curve. */
+/** sweep over at most `removed` columns: the state P and Q, then the exact curve. The first state's W* − W lives up to that. */
 export function sweepBytes(ground: Ground, problem: Problem, removed: number): number {
   const { inputs: n, outputs: d, group, cross, fisher } = problem;
+  const found = cross ? full(d, n) : 0;
   const state = [
     3 * half(n) + full(d, n), // factor, its inverse, P
-    2 * half(n) + full(d, n) * (fisher ? 2 : 1), // P, Q, W*
+    found + 2 * half(n) + full(d, n) * (fisher ? 2 : 1), // P, Q, W*
   ];
   const dropped = group === 1 ? Math.max(tileAxis(n).side, n >> 3) : group;
-  const removal = 2 * half(n) + (removed > dropped ? half(n - dropped) : 0);
+  const removal = found + 2 * half(n) + (removed > dropped ? half(n - dropped) : 0);
   const kept = n - removed;
   const shift = cross ? full(d, kept) + full(d, removed) : 0;
   const factor = half(kept) + full(removed, kept) + half(removed) + shift;
   const steps = full(d, removed);
   const rows = half(removed) + full(removed, kept);
   const curve = [
+    found + shift,
     factor + 2 * steps,
     factor + steps + rows,
     shift +

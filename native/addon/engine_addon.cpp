@@ -9,6 +9,7 @@
 #include "addon/handles.h"
 #include "addon/specs.h"
 #include "core/heap.h"
+#include "core/row_chunks.h"
 #include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
@@ -233,9 +234,14 @@ Napi::Value CopyMatrix(const Info& info) {
         AnnounceFlights(0, from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
         for (size_t row = 0; row < from->rows();) {
           context->CheckAbort();
-          const size_t count = from->Run(row, from->page_rows());
-          const PagedMatrix::View view(*from, row, count, Access::kRead);
-          to->Write(row, count, view.data());
+          const size_t count =
+              std::min(from->Run(row, from->page_rows()), to->Run(row, to->page_rows()));
+          const PagedMatrix::View source(*from, row, count, Access::kRead);
+          const PagedMatrix::View target(*to, row, count, Access::kWrite);
+          ForChunks(*context, count, [&](size_t first, size_t rows, size_t) {
+            std::copy_n(source.data() + first * from->cols(), rows * from->cols(),
+                        target.data() + first * from->cols());
+          });
           row += count;
         }
       },

@@ -7,7 +7,7 @@
 namespace struprune::cuda {
 namespace {
 
-// Rows of a page whose product is summed in fp32: as on the CPU (Statistics::kTokenPage) where
+// Rows of a page whose product is summed in fp32: as on the CPU (Statistics::TokenPage) where
 // operands are exact. Rounded operands get longer pages, whose sums are still far more exact than
 // they are: every page costs a pass over the Gram's doubles, which takes longer than 512 rows of
 // tensor cores.

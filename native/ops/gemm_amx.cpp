@@ -161,6 +161,16 @@ STRUPRUNE_AMX void PackPanel(const float* from, size_t ld, size_t lines, size_t 
   }
 }
 
+// `count` tiles of one operand's kind as the same lines and k have them in the other's.
+STRUPRUNE_AMX void TransposeTiles(size_t count, const uint16_t* from, uint16_t* to) {
+  for (size_t tile = 0; tile < count; ++tile, from += kTileSize, to += kTileSize) {
+    __m512 pairs[kTile];
+    for (size_t i = 0; i < kTile; ++i) pairs[i] = _mm512_load_ps(from + i * kDepth);
+    Transpose(pairs);
+    for (size_t i = 0; i < kTile; ++i) _mm512_store_ps(to + i * kDepth, pairs[i]);
+  }
+}
+
 using Pack = void (*)(const float* from, size_t ld, size_t lines, size_t depth, uint16_t* to);
 
 template <int kParts>
@@ -316,7 +326,7 @@ size_t AmxPackedSize(size_t parts, size_t lines, size_t depth) {
 size_t AmxPanelSize(size_t parts, size_t depth) { return AmxPackedSize(parts, kSide, depth); }
 
 void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_t ld, size_t lines,
-             size_t depth, uint16_t* to) {
+             size_t depth, uint16_t* to, uint16_t* other) {
   const auto pack = parts == 1   ? PackOf<1>(deep_rows, second)
                     : parts == 2 ? PackOf<2>(deep_rows, second)
                                  : PackOf<3>(deep_rows, second);
@@ -325,9 +335,10 @@ void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_
   const size_t deep = deep_rows ? depth : kDepth;
   for (size_t k = 0; k < depth; k += deep) {
     for (size_t line = 0; line < lines; line += kSide) {
+      const size_t at = AmxOffset(parts, panel, line, k), here = std::min(deep, depth - k);
       pack(deep_rows ? from + line * ld + k : from + k * ld + line, ld,
-           std::min(kSide, lines - line), std::min(deep, depth - k),
-           to + AmxOffset(parts, panel, line, k));
+           std::min(kSide, lines - line), here, to + at);
+      if (other) TransposeTiles(AmxPanelSize(parts, here) / kTileSize, to + at, other + at);
     }
   }
 }
@@ -346,7 +357,7 @@ void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
 bool HasAmx() { return false; }
 size_t AmxPackedSize(size_t, size_t, size_t) { return 0; }
 size_t AmxPanelSize(size_t, size_t) { return 0; }
-void AmxPack(size_t, bool, bool, const float*, size_t, size_t, size_t, uint16_t*) {}
+void AmxPack(size_t, bool, bool, const float*, size_t, size_t, size_t, uint16_t*, uint16_t*) {}
 void AmxGemm(size_t, size_t, size_t, float, const AmxOperand&, std::span<const AmxTerm>, float) {}
 
 #endif

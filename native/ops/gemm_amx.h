@@ -48,9 +48,9 @@ void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
 
 // An operand's lines by depth (k) as the tiles read it: whole panels of kAmxLines lines, each
 // AmxPanelSize long and aligned to 64 bytes. `second`: op(B). `deep_rows`: a row of `from` is a
-// line, else a k.
+// line, else a k. `other` (may be null) receives the same lines as those of the other operand.
 void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_t ld, size_t lines,
-             size_t depth, uint16_t* to);
+             size_t depth, uint16_t* to, uint16_t* other = nullptr);
 size_t AmxPackedSize(size_t parts, size_t lines, size_t depth);
 // Where a line and a k are in it, both multiples of kAmxLines.
 inline size_t AmxOffset(size_t parts, size_t panel, size_t line, size_t k) {

@@ -22,14 +22,18 @@ void PackedOperand::Fill(Trans trans, const float* from, size_t ld) {
   FillLines(trans, from, ld, 0, lines_);
 }
 
+void PackedOperand::Fill(Trans trans, const float* from, size_t ld, PackedOperand& other) {
+  FillLines(trans, from, ld, 0, lines_, other.data_.data());
+}
+
 // At most `count` lines, from the first of a panel on.
-void PackedOperand::FillLines(Trans trans, const float* from, size_t ld, size_t line,
-                              size_t count) {
+void PackedOperand::FillLines(Trans trans, const float* from, size_t ld, size_t line, size_t count,
+                              uint16_t* other) {
   const bool second = side_ == OperandSide::kB;
   const bool deep_rows = (trans == Trans::kYes) == second;
   AmxPack(parts_, second, deep_rows, deep_rows ? from + line * ld : from + line, ld,
           std::min(count, lines_ - line), depth_,
-          data_.data() + AmxOffset(parts_, AmxPanelSize(parts_, depth_), line, 0));
+          data_.data() + AmxOffset(parts_, AmxPanelSize(parts_, depth_), line, 0), other);
 }
 
 AmxOperand PackedOperand::At(size_t line, size_t k) const {

@@ -27,12 +27,15 @@ class PackedOperand {
   // Makes it from op(from), on the pool or by the calling thread alone.
   void Fill(Context& context, Trans trans, const float* from, size_t ld);
   void Fill(Trans trans, const float* from, size_t ld);
+  // The same with `other`, of the other side, from the transposed of op(from): in one pass.
+  void Fill(Trans trans, const float* from, size_t ld, PackedOperand& other);
   // From that line and that k on, multiples of kAlignment.
   static constexpr size_t kAlignment = 32;
   AmxOperand At(size_t line = 0, size_t k = 0) const;
 
  private:
-  void FillLines(Trans trans, const float* from, size_t ld, size_t line, size_t count);
+  void FillLines(Trans trans, const float* from, size_t ld, size_t line, size_t count,
+                 uint16_t* other = nullptr);
 
   OperandSide side_ = OperandSide::kA;
   size_t parts_ = 0, lines_ = 0, depth_ = 0;

@@ -21,8 +21,9 @@ struct FfnTokens {
 // Throws ERR_ARGUMENT where they do not fit each other.
 void CheckShapes(const FfnMap& map, const FfnTokens& tokens);
 
-// Most tokens that a pass works on at once; a multiple of Statistics::kTokenPage.
+// Most tokens that a pass works on at once; a multiple of Statistics::TokenPage().
 inline constexpr size_t kFfnPage = 2048;
+static_assert(kFfnPage % Statistics::kExactPage == 0 && kFfnPage % Statistics::kRoundedPage == 0);
 
 // Most rows of a page that one task handles.
 inline size_t FfnChunk(const Context& context) { return ChunkRows(context, kFfnPage); }

@@ -60,6 +60,7 @@ std::optional<SweepResult> SweepWithRidge(const SiteProblem& site, const SweepOp
   for (;;) {
     const size_t before = result.order.size();
     std::vector<Removal> removals;
+    TileMatrix<double> shift;
     if (before < total) {
       const ColumnSplit split = SplitColumns(site, MaskWithout(site, result.order));
       auto state = MakeSweepState(site, options, ridge, split);
@@ -69,10 +70,11 @@ std::optional<SweepResult> SweepWithRidge(const SiteProblem& site, const SweepOp
       } else if (!RemoveBlocks(site, options, *state, total - before, removals)) {
         return std::nullopt;
       }
+      if (before == 0) shift = std::move(state->shift);
     }
     std::vector<int32_t> order = result.order;
     for (const Removal& removal : removals) order.push_back(removal.group);
-    auto exact = MeasureCurve(site, options, ridge, order);
+    auto exact = MeasureCurve(site, options, ridge, order, std::move(shift));
     if (!exact) return std::nullopt;
     const size_t good = Confirmed(site, options, removals, before, *exact, &result.drift);
     order.resize(before + good);
@@ -104,6 +106,7 @@ std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOpt
 
   TileMatrix<double> weight = site.GatherWeight(split.kept);
   Add(1, solution->shift, weight);
+  if (site.has_cross()) state.shift = std::move(solution->shift);
   solution.reset();
   TileMatrix<double> storage;
   const TileMatrix<double>& weighted = site.ApplyMetric(options.selection, weight, storage);

@@ -34,7 +34,7 @@ void KeepStrictlyLower(TileMatrix<double>& matrix) {
 class CurveMeasure {
  public:
   CurveMeasure(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
-               const std::vector<int32_t>& order)
+               const std::vector<int32_t>& order, TileMatrix<double> shift)
       : site_(site), options_(options), ridge_(ridge) {
     std::vector<uint8_t> keep(site.groups(), 1);
     for (const int32_t group : order) keep[group] = 0;
@@ -43,6 +43,11 @@ class CurveMeasure {
     for (auto group = order.rbegin(); group != order.rend(); ++group) {
       for (int32_t c = 0; c < width; ++c) removed_.push_back(*group * width + c);
     }
+    if (shift.cols().size() == 0) return;
+    shift_k_ = ColumnsOf(shift, kept_);
+    shift_r_ = ColumnsOf(shift, removed_);
+    shift = {};
+    has_shift_ = true;
   }
 
   std::optional<ExactCurve> Run() {
@@ -65,9 +70,16 @@ class CurveMeasure {
     return FactorCholesky(factor_rr_);
   }
 
+  static TileMatrix<double> ColumnsOf(const TileMatrix<double>& from,
+                                      const std::vector<int32_t>& columns) {
+    TileMatrix<double> to(from.space(), from.rows().size(), columns.size());
+    Gather(from, AllOf(to.rows()), columns, to);
+    return to;
+  }
+
   // shift = W* − W = D H_λ⁻¹; none when R = 0.
   void SolveUnconstrained() {
-    if (!site_.has_cross()) return;
+    if (!site_.has_cross() || has_shift_) return;
     shift_k_ = site_.GatherCross(options_.bias, kept_);
     shift_r_ = site_.GatherCross(options_.bias, removed_);
     SolveForward(factor_kk_, shift_k_);
@@ -203,16 +215,18 @@ class CurveMeasure {
   std::vector<int32_t> kept_, removed_;                   // removed: the first removal last
   TileMatrix<double> factor_kk_, factor_rk_, factor_rr_;  // L
   TileMatrix<double> shift_k_, shift_r_;                  // [out, kept], [out, removed]
-  TileMatrix<double> steps_;                              // [out, removed]
-  TileMatrix<double> rows_k_, rows_r_;                    // [removed, kept], [removed, removed]
-  std::vector<double> selected_, measured_, penalty_;     // [removed]
+  bool has_shift_ = false;
+  TileMatrix<double> steps_;                           // [out, removed]
+  TileMatrix<double> rows_k_, rows_r_;                 // [removed, kept], [removed, removed]
+  std::vector<double> selected_, measured_, penalty_;  // [removed]
 };
 
 }  // namespace
 
 std::optional<ExactCurve> MeasureCurve(const SiteProblem& site, const SweepOptions& options,
-                                       const Ridge& ridge, const std::vector<int32_t>& order) {
-  return CurveMeasure(site, options, ridge, order).Run();
+                                       const Ridge& ridge, const std::vector<int32_t>& order,
+                                       TileMatrix<double> shift) {
+  return CurveMeasure(site, options, ridge, order, std::move(shift)).Run();
 }
 
 }  // namespace struprune

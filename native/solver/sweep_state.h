@@ -13,6 +13,7 @@ struct SweepState {
   std::vector<int32_t> columns;  // [m] ascending
   TileMatrix<double> inverse;    // [m, m] P = (H_λ)_KK⁻¹, symmetric
   TileMatrix<double> energy;     // [m, m] Q = Ŵ_Kᵀ G Ŵ_K, symmetric
+  TileMatrix<double> shift;      // [out, m] Ŵ_K − W_K where R is not 0; no removal changes it
 
   // Keeps the rows and columns at those places (ascending).
   void Compact(std::span<const int32_t> places);
@@ -34,12 +35,13 @@ bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepSta
                   size_t count, std::vector<Removal>& removals);
 
 // What a given order of removal costs, from one Cholesky in that order and no running sums of
-// matrices.
+// matrices. `shift` [out, in] = W* − W saves solving for it; it may be empty.
 struct ExactCurve {
   std::vector<double> cost;   // [removed groups], selection metric
   std::vector<double> error;  // [removed groups + 1], curve metric
 };
 std::optional<ExactCurve> MeasureCurve(const SiteProblem& site, const SweepOptions& options,
-                                       const Ridge& ridge, const std::vector<int32_t>& order);
+                                       const Ridge& ridge, const std::vector<int32_t>& order,
+                                       TileMatrix<double> shift);
 
 }  // namespace struprune

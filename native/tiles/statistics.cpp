@@ -5,6 +5,7 @@
 
 #include "core/simd.h"
 #include "ops/gemm.h"
+#include "ops/gemm_path.h"
 #include "tiles/run_tiles.h"
 
 namespace struprune {
@@ -69,6 +70,11 @@ Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_
   }
 }
 
+size_t Statistics::TokenPage() {
+  const GemmPath path = CurrentGemmPath();
+  return IsBf16(path) || path == GemmPath::kAmxBf16x3 ? kRoundedPage : kExactPage;
+}
+
 void Statistics::Add(size_t rows, const float* x, const float* residual) {
   AddProducts({rows, x, residual});
   tokens_ += rows;
@@ -122,36 +128,36 @@ void Statistics::AddProducts(const Input& input) {
 }
 
 Statistics::Columns Statistics::Pack(const Input& input) const {
-  struct Task {
-    PackedOperand* to;
-    Trans trans;
-    const float* from;
-    size_t ld;
-  };
   Columns packed;
-  std::vector<Task> tasks;
-  const auto add = [&](OperandSide side, const float* from, size_t dim,
-                       std::vector<PackedOperand>& to) {
+  const auto make = [&](OperandSide side, size_t dim, std::vector<PackedOperand>& to) {
     const TileAxis axis(dim, space_.side);
     to.reserve(axis.tiles());
     for (size_t i = 0; i < axis.tiles(); ++i) {
       to.emplace_back(*space_.context, side, axis.count(i), input.rows);
       if (to.back().empty()) return false;
-      const Trans trans = side == OperandSide::kA ? Trans::kYes : Trans::kNo;
-      tasks.push_back({&to.back(), trans, from + axis.begin(i), dim});
     }
     return true;
   };
   if (!gram_ && !cross_) return {};
   const PendingBytes pending(*space_.context->budget, unmade());
-  if (!add(OperandSide::kB, input.x, dim_, packed.x)) return {};
-  if (gram_ && !add(OperandSide::kA, input.x, dim_, packed.x_transposed)) return {};
-  if (cross_ && !add(OperandSide::kA, input.residual, residual_dim_, packed.residual_transposed)) {
-    return {};
-  }
-  space_.context->pool.ParallelFor(tasks.size(), [&](size_t index, size_t) {
-    const auto& [to, trans, from, ld] = tasks[index];
-    to->Fill(trans, from, ld);
+  if (!make(OperandSide::kB, dim_, packed.x)) return {};
+  if (gram_ && !make(OperandSide::kA, dim_, packed.x_transposed)) return {};
+  if (cross_ && !make(OperandSide::kA, residual_dim_, packed.residual_transposed)) return {};
+  const TileAxis columns(dim_, space_.side), residual_columns(residual_dim_, space_.side);
+  const size_t tasks = columns.tiles() + packed.residual_transposed.size();
+  space_.context->pool.ParallelFor(tasks, [&](size_t index, size_t) {
+    if (index >= columns.tiles()) {
+      const size_t i = index - columns.tiles();
+      packed.residual_transposed[i].Fill(Trans::kYes, input.residual + residual_columns.begin(i),
+                                         residual_dim_);
+      return;
+    }
+    const float* const x = input.x + columns.begin(index);
+    if (gram_) {
+      packed.x[index].Fill(Trans::kNo, x, dim_, packed.x_transposed[index]);
+    } else {
+      packed.x[index].Fill(Trans::kNo, x, dim_);
+    }
   });
   return packed;
 }
@@ -164,8 +170,9 @@ void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatri
   const size_t left_dim = cross ? residual_dim_ : dim_;
   const Tile<double> tile = sum.Update(i, j);
   const size_t row = sum.rows().begin(i), column = sum.cols().begin(j);
-  for (size_t page = 0; page < input.rows; page += kTokenPage) {
-    const size_t rows = std::min(kTokenPage, input.rows - page);
+  const size_t most = TokenPage();
+  for (size_t page = 0; page < input.rows; page += most) {
+    const size_t rows = std::min(most, input.rows - page);
     if (packed.x.empty()) {
       Gemm(Trans::kYes, Trans::kNo, tile.rows, tile.cols, rows, 1.0f, left + page * left_dim + row,
            left_dim, input.x + page * dim_ + column, dim_, 0.0f, product, tile.cols);

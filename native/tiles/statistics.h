@@ -17,9 +17,9 @@ class Statistics {
   Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim);
 
   // Adds x[rows, dim] (contiguous) and, when the cross products are kept, residual[rows,
-  // residual_dim]. Products of kTokenPage rows are summed in float, pages in double: the result
+  // residual_dim]. Products of TokenPage() rows are summed in float, pages in double: the result
   // depends on neither the number of threads nor how the rows were cut, as long as every cut is a
-  // multiple of kTokenPage. A tile is in memory once a call, whatever the rows.
+  // multiple of that. A tile is in memory once a call, whatever the rows.
   void Add(size_t rows, const float* x, const float* residual);
 
   // Adds what was summed elsewhere (on a GPU): rows [first, first + count) of the Gram matrix, of
@@ -45,7 +45,10 @@ class Statistics {
   const double* residual_sums() const { return residual_sums_.data(); }  // [residual_dim]
   double residual_energy() const;                                        // ‖R‖²
 
-  static constexpr size_t kTokenPage = 512;
+  // Of the thread's GEMM path. Products of rounded operands get longer pages, whose sums are still
+  // more exact than they are: every page costs a pass over the doubles.
+  static size_t TokenPage();
+  static constexpr size_t kExactPage = 512, kRoundedPage = 2048;
 
  private:
   struct Input {
