@@ -14,7 +14,7 @@ struct AttentionShape {
   size_t kv_heads = 0;  // divides heads; query head h reads kv head h / (heads / kv_heads)
   size_t head_dim = 0;
   size_t sliding = 0;  // tokens a query may look back on, itself included; 0 = all
-  float scale = 1;
+  float scale = 1;     // > 0
 };
 
 // Scratch of one thread, grown on first use.
@@ -50,6 +50,5 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
 
 // Queries of one forward tile, and keys.
 inline constexpr size_t kQueryTile = 128, kKeyTile = 256;
-static_assert(kKeyTile % PackedOperand::kAlignment == 0);
 
 }  // namespace struprune

@@ -47,7 +47,7 @@ STRUPRUNE_AMX inline __m512 PowerOfTwo(__m512 t) {
   return _mm512_maskz_scalef_ps(normal, p, whole);
 }
 
-// Keys [begin, end) of those at hand that a query sees.
+// Keys [begin, end) of those at hand that a query sees; none where begin = end.
 struct Visible {
   size_t begin, end;
 
@@ -208,8 +208,8 @@ template <int kParts>
 STRUPRUNE_AMX inline void Weigh(const float* scores, size_t keys, Visible seen, float unit,
                                 Softmax& softmax, size_t i, uint16_t* to) {
   const __m512 by = _mm512_set1_ps(unit), minus = _mm512_set1_ps(-softmax.base[i]);
-  const auto weights = [&](__m512 scores)
-                           STRUPRUNE_AMX { return PowerOfTwo(_mm512_fmadd_ps(scores, by, minus)); };
+  const auto weights = [&](__m512 score)
+                           STRUPRUNE_AMX { return PowerOfTwo(_mm512_fmadd_ps(score, by, minus)); };
   const auto some = [&](const float* from, __mmask16 lanes) STRUPRUNE_AMX {
     return _mm512_maskz_mov_ps(lanes, weights(_mm512_maskz_loadu_ps(lanes, from)));
   };
@@ -263,7 +263,7 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
   const size_t hd = shape.head_dim, width = Whole(hd, kSide), panel_size = AmxPanelSize(kParts, hd);
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
   const size_t kv = head / (shape.heads / shape.kv_heads) * hd;
-  const float unit = shape.scale * 1.44269504088896341f;
+  const float unit = shape.scale * 1.44269504088896341f;  // log2 e
   const Work work = WorkIn(scratch, kParts, hd, !packed);
   AmxPack(kParts, false, true, q + first * q_stride + head * hd, q_stride, count, hd, work.q);
   std::fill_n(work.o, count * width, 0.0f);
