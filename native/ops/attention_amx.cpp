@@ -97,10 +97,7 @@ STRUPRUNE_AMX inline __m512 LargestOfRows(__m512 rows[kTile]) {
 
 // Of a panel of 32 queries, over the keys so far.
 struct alignas(64) Softmax {
-  float largest[kSide];  // score
-  // What all of a query's weights are relative to: its largest score in units of log 2.
-  float base[kSide];
-  float shrink[kSide];       // of what was relative to the base before
+  float largest[kSide];      // score
   float sums[kSide][kTile];  // of weights, in lanes
 
   void Clear() {
@@ -116,25 +113,47 @@ struct Keys {
   size_t k_panel, v_panel;
 };
 
+// A panel of at most 32 queries on a run of keys: scores, then weights, then what they add to o.
+struct alignas(64) Item {
+  // What all of a query's weights are relative to: its largest score in units of log 2.
+  float base[kSide];
+  float shrink[kSide];  // of what was relative to the base before
+  size_t first, count;  // queries
+  Keys keys;
+  const uint16_t* q;
+  float* o;  // [32, width] values weighted so far
+  Softmax* softmax;
+  float* scores;      // [32, kStride]
+  uint16_t* weights;  // as first operand
+};
+
+// Weights of one item are made while the tiles multiply those of the item before and the operands
+// of the next.
+constexpr size_t kItems = 3;
+
 // What a thread works in.
 struct Work {
   uint16_t* q;        // queries as first operand
-  uint16_t* weights;  // of a panel, as first operand
-  uint16_t *k, *v;    // of kKeys keys that came unpacked
-  float* scores;      // [32, kStride] of a panel, then [32, 32] sums of values
+  uint16_t* weights;  // of every item
+  uint16_t *k, *v;    // of kKeys keys that came unpacked, of as many runs as there are items
+  float* scores;      // of every item
+  float* sums;        // [32, 32] of values
   float* o;           // [kQueryTile, width]
   Softmax* softmax;   // [kQueryTile / 32]
+  Item* items;
 };
 
 Work WorkIn(AttentionScratch& scratch, size_t parts, size_t head_dim, bool packs) {
   const size_t tile = packs ? AmxPackedSize(parts, kKeys, head_dim) * sizeof(uint16_t) : 0;
   const size_t bytes[] = {AmxPackedSize(parts, kQueryTile, head_dim) * sizeof(uint16_t),
-                          AmxPackedSize(parts, kSide, kKeys) * sizeof(uint16_t),
-                          tile,
-                          tile,
-                          kSide * kStride * sizeof(float),
+                          kItems * AmxPackedSize(parts, kSide, kKeys) * sizeof(uint16_t),
+                          kItems * tile,
+                          kItems * tile,
+                          kItems * kSide * kStride * sizeof(float),
+                          kSide * kSide * sizeof(float),
                           kQueryTile * Whole(head_dim, kSide) * sizeof(float),
-                          kQueryTile / kSide * sizeof(Softmax)};
+                          kQueryTile / kSide * sizeof(Softmax),
+                          kItems * sizeof(Item)};
   size_t lines = 0;
   for (const size_t size : bytes) lines += Whole(size, kLineBytes) / kLineBytes;
   scratch.lines.resize(lines);
@@ -146,17 +165,11 @@ Work WorkIn(AttentionScratch& scratch, size_t parts, size_t head_dim, bool packs
           .k = reinterpret_cast<uint16_t*>(starts[2]),
           .v = reinterpret_cast<uint16_t*>(starts[3]),
           .scores = reinterpret_cast<float*>(starts[4]),
-          .o = reinterpret_cast<float*>(starts[5]),
-          .softmax = reinterpret_cast<Softmax*>(starts[6])};
+          .sums = reinterpret_cast<float*>(starts[5]),
+          .o = reinterpret_cast<float*>(starts[6]),
+          .softmax = reinterpret_cast<Softmax*>(starts[7]),
+          .items = reinterpret_cast<Item*>(starts[8])};
 }
-
-// A panel of at most 32 queries.
-struct Panel {
-  size_t first, count;
-  const uint16_t* q;
-  float* o;  // [32, width] values weighted so far
-  Softmax& softmax;
-};
 
 Visible SeenBy(const AttentionShape& shape, size_t query, const Keys& keys) {
   const size_t oldest = shape.sliding && query + 1 > shape.sliding ? query + 1 - shape.sliding : 0;
@@ -167,57 +180,58 @@ Visible SeenBy(const AttentionShape& shape, size_t query, const Keys& keys) {
 }
 
 // scores[32, kStride] = q kᵀ, not scaled.
-template <int kParts>
-STRUPRUNE_AMX void Score(const Panel& panel, const Keys& keys, size_t width, float* scores) {
-  LoadFirst<kParts>(panel.q, keys.k);
-  const uint16_t* k = keys.k;
-  for (size_t key = 0; key < keys.count; key += kSide) {
-    const uint16_t* const next = key + kSide < keys.count ? k + keys.k_panel : k;
-    SumProducts<kParts>(width / kDepth, panel.q, k, panel.q, next, [](size_t) {});
-    StoreSums(scores + key, kStride);
+template <int kParts, typename Meanwhile>
+STRUPRUNE_AMX inline void Score(const Item& item, size_t width, Meanwhile meanwhile) {
+  LoadFirst<kParts>(item.q, item.keys.k);
+  const uint16_t* k = item.keys.k;
+  for (size_t key = 0; key < item.keys.count; key += kSide) {
+    const uint16_t* const next = key + kSide < item.keys.count ? k + item.keys.k_panel : k;
+    SumProducts<kParts>(width / kDepth, item.q, k, item.q, next, meanwhile);
+    StoreSums(item.scores + key, kStride);
     k = next;
   }
 }
 
-// Takes the scores into the largest so far; older sums shrink.
-STRUPRUNE_AMX void Rebase(const AttentionShape& shape, float unit, const Panel& panel,
-                          const Keys& keys, const float* scores) {
-  Softmax& softmax = panel.softmax;
+// Takes the scores into the largest so far.
+STRUPRUNE_AMX void Rebase(const AttentionShape& shape, float unit, Item& item) {
+  Softmax& softmax = *item.softmax;
   const __m512 by = _mm512_set1_ps(unit);
-  for (size_t half = 0; half < panel.count; half += kTile) {
+  for (size_t half = 0; half < item.count; half += kTile) {
     __m512 rows[kTile];
     for (size_t i = 0; i < kTile; ++i) {
       const Visible seen =
-          half + i < panel.count ? SeenBy(shape, panel.first + half + i, keys) : Visible{0, 0};
-      rows[i] = LargestInLanes(scores + (half + i) * kStride, seen);
+          half + i < item.count ? SeenBy(shape, item.first + half + i, item.keys) : Visible{0, 0};
+      rows[i] = LargestInLanes(item.scores + (half + i) * kStride, seen);
     }
     const __m512 before = _mm512_load_ps(softmax.largest + half);
     const __m512 largest = _mm512_max_ps(before, LargestOfRows(rows));
     const __m512 base = _mm512_mul_ps(largest, by);
     _mm512_store_ps(softmax.largest + half, largest);
-    _mm512_store_ps(softmax.base + half, base);
+    _mm512_store_ps(item.base + half, base);
     // Exactly 1 where nothing larger came, or nothing yet.
     const __m512 shrink = PowerOfTwo(_mm512_sub_ps(_mm512_mul_ps(before, by), base));
     const __mmask16 same = _mm512_cmp_ps_mask(before, largest, _CMP_EQ_OQ);
-    _mm512_store_ps(softmax.shrink + half, _mm512_mask_mov_ps(shrink, same, _mm512_set1_ps(1.0f)));
+    _mm512_store_ps(item.shrink + half, _mm512_mask_mov_ps(shrink, same, _mm512_set1_ps(1.0f)));
   }
 }
 
-// The scores of a query -> its weights as a line of the first operand, whose tiles start at `to`.
+// The scores of query i -> its weights as a line of the first operand.
 template <int kParts>
-STRUPRUNE_AMX inline void Weigh(const float* scores, size_t keys, Visible seen, float unit,
-                                Softmax& softmax, size_t i, uint16_t* to) {
-  const __m512 by = _mm512_set1_ps(unit), minus = _mm512_set1_ps(-softmax.base[i]);
+STRUPRUNE_AMX inline void Weigh(const AttentionShape& shape, float unit, const Item& item,
+                                size_t i) {
+  const Visible seen = SeenBy(shape, item.first + i, item.keys);
+  const __m512 by = _mm512_set1_ps(unit), minus = _mm512_set1_ps(-item.base[i]);
   const auto weights = [&](__m512 score)
                            STRUPRUNE_AMX { return PowerOfTwo(_mm512_fmadd_ps(score, by, minus)); };
   const auto some = [&](const float* from, __mmask16 lanes) STRUPRUNE_AMX {
     return _mm512_maskz_mov_ps(lanes, weights(_mm512_maskz_loadu_ps(lanes, from)));
   };
-  __m512 sums[2] = {
-      _mm512_mul_ps(_mm512_set1_ps(softmax.shrink[i]), _mm512_load_ps(softmax.sums[i])),
-      _mm512_setzero_ps()};
-  for (size_t key = 0; key < keys; key += kDepth, to += kParts * 2 * kTileSize) {
-    const float* from = scores + key;
+  float* const total = item.softmax->sums[i];
+  __m512 sums[2] = {_mm512_mul_ps(_mm512_set1_ps(item.shrink[i]), _mm512_load_ps(total)),
+                    _mm512_setzero_ps()};
+  const float* from = item.scores + i * kStride;
+  uint16_t* to = item.weights + i / kTile * kTileSize + i % kTile * kDepth;
+  for (size_t key = 0; key < item.keys.count; key += kDepth, from += kDepth) {
     __m512 low, high;
     if (key >= seen.begin && key + kDepth <= seen.end) {
       low = weights(_mm512_loadu_ps(from));
@@ -229,25 +243,26 @@ STRUPRUNE_AMX inline void Weigh(const float* scores, size_t keys, Visible seen, 
     sums[0] = _mm512_add_ps(sums[0], low);
     sums[1] = _mm512_add_ps(sums[1], high);
     Split<kParts>(low, high, to);
+    to += kParts * 2 * kTileSize;
   }
-  _mm512_store_ps(softmax.sums[i], _mm512_add_ps(sums[0], sums[1]));
+  _mm512_store_ps(total, _mm512_add_ps(sums[0], sums[1]));
 }
 
 // o = shrink o + weights v.
-template <int kParts>
-STRUPRUNE_AMX void AddValues(const Panel& panel, const Keys& keys, size_t width,
-                             const uint16_t* weights, float* sums) {
-  LoadFirst<kParts>(weights, keys.v);
-  const uint16_t* v = keys.v;
+template <int kParts, typename Meanwhile>
+STRUPRUNE_AMX inline void AddValues(const Item& item, size_t width, float* sums,
+                                    Meanwhile meanwhile) {
+  LoadFirst<kParts>(item.weights, item.keys.v);
+  const uint16_t* v = item.keys.v;
   for (size_t d = 0; d < width; d += kSide) {
-    const uint16_t* const next = d + kSide < width ? v + keys.v_panel : v;
-    SumProducts<kParts>(Whole(keys.count, kDepth) / kDepth, weights, v, weights, next,
-                        [](size_t) {});
+    const uint16_t* const next = d + kSide < width ? v + item.keys.v_panel : v;
+    SumProducts<kParts>(Whole(item.keys.count, kDepth) / kDepth, item.weights, v, item.weights,
+                        next, meanwhile);
     StoreSums(sums, kSide);
     v = next;
-    for (size_t i = 0; i < panel.count; ++i) {
-      float* const o = panel.o + i * width + d;
-      const __m512 shrink = _mm512_set1_ps(panel.softmax.shrink[i]);
+    for (size_t i = 0; i < item.count; ++i) {
+      float* const o = item.o + i * width + d;
+      const __m512 shrink = _mm512_set1_ps(item.shrink[i]);
       for (size_t j = 0; j < kSide; j += kTile) {
         const __m512 sum = _mm512_load_ps(sums + i * kSide + j);
         _mm512_store_ps(o + j, _mm512_fmadd_ps(_mm512_load_ps(o + j), shrink, sum));
@@ -255,6 +270,57 @@ STRUPRUNE_AMX void AddValues(const Panel& panel, const Keys& keys, size_t width,
     }
   }
 }
+
+// Items in order, each a step after the one before it.
+template <int kParts>
+class Pipeline {
+ public:
+  STRUPRUNE_AMX Pipeline(const AttentionShape& shape, float unit, size_t width, const Work& work)
+      : shape_(shape), unit_(unit), width_(width), work_(work) {}
+
+  // Where the next item goes.
+  Item& Next() {
+    const size_t slot = scored_ % kItems;
+    Item& item = work_.items[slot];
+    item.scores = work_.scores + slot * kSide * kStride;
+    item.weights = work_.weights + slot * AmxPackedSize(kParts, kSide, kKeys);
+    return item;
+  }
+
+  // Takes it in (null: none), and those before it a step on.
+  STRUPRUNE_AMX void Advance(const Item* next) {
+    Item* const middle = weighed_ < scored_ ? &work_.items[weighed_ % kItems] : nullptr;
+    const Item* const last = added_ < weighed_ ? &work_.items[added_ % kItems] : nullptr;
+    const size_t steps = (next ? Whole(next->keys.count, kSide) / kSide * (width_ / kDepth) : 0) +
+                         (last ? Whole(last->keys.count, kDepth) / kDepth * (width_ / kSide) : 0);
+    const size_t queries = middle ? middle->count : 0;
+    const size_t each = steps > 0 ? (queries + steps - 1) / steps : queries;
+    size_t query = 0;
+    const auto weigh = [&](size_t) STRUPRUNE_AMX {
+      for (const size_t end = std::min(queries, query + each); query < end; ++query) {
+        Weigh<kParts>(shape_, unit_, *middle, query);
+      }
+    };
+    if (middle) Rebase(shape_, unit_, *middle);
+    if (next) Score<kParts>(*next, width_, weigh);
+    if (last) AddValues<kParts>(*last, width_, work_.sums, weigh);
+    for (; query < queries; ++query) Weigh<kParts>(shape_, unit_, *middle, query);
+    scored_ += next != nullptr;
+    weighed_ += middle != nullptr;
+    added_ += last != nullptr;
+  }
+
+  STRUPRUNE_AMX void Finish() {
+    while (added_ < scored_) Advance(nullptr);
+  }
+
+ private:
+  const AttentionShape& shape_;
+  const float unit_;
+  const size_t width_;
+  const Work& work_;
+  size_t scored_ = 0, weighed_ = 0, added_ = 0;
+};
 
 template <int kParts>
 STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first, size_t count,
@@ -269,37 +335,41 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
   std::fill_n(work.o, count * width, 0.0f);
   for (size_t i = 0; i < count; i += kSide) work.softmax[i / kSide].Clear();
 
+  Pipeline<kParts> pipeline(shape, unit, width, work);
   LoadTileConfig();
   const size_t last_key = first + count;
   const size_t oldest = shape.sliding && first + 1 > shape.sliding ? first + 1 - shape.sliding : 0;
   for (size_t tile = oldest / kKeys * kKeys; tile < last_key; tile += kKeys) {
     const size_t in_tile = std::min(kKeys, last_key - tile);
-    Keys keys{tile, in_tile, work.k, work.v, panel_size, AmxPanelSize(kParts, in_tile)};
+    Keys keys{tile, in_tile, nullptr, nullptr, panel_size, AmxPanelSize(kParts, in_tile)};
     if (packed) {
       const AmxOperand from_k = packed->keys.At(packed->row + tile);
       const AmxOperand from_v = packed->values.At(0, packed->row + tile);
       keys = {tile, in_tile, from_k.packed, from_v.packed, from_k.panel, from_v.panel};
     } else {
-      const size_t at = tile * kv_stride + kv;
-      AmxPack(kParts, true, true, k + at, kv_stride, in_tile, hd, work.k);
-      AmxPack(kParts, true, false, v + at, kv_stride, hd, in_tile, work.v);
+      const size_t at = tile * kv_stride + kv, size = AmxPackedSize(kParts, kKeys, hd);
+      uint16_t* const to_k = work.k + tile / kKeys % kItems * size;
+      uint16_t* const to_v = work.v + tile / kKeys % kItems * size;
+      AmxPack(kParts, true, true, k + at, kv_stride, in_tile, hd, to_k);
+      AmxPack(kParts, true, false, v + at, kv_stride, hd, in_tile, to_v);
+      keys.k = to_k;
+      keys.v = to_v;
     }
     for (size_t i = 0; i < count; i += kSide) {
-      const Panel panel{first + i, std::min(kSide, count - i), work.q + i / kSide * panel_size,
-                        work.o + i * width, work.softmax[i / kSide]};
-      const size_t end = panel.first + panel.count;  // of the keys that it sees
-      if (end <= tile) continue;
-      keys.count = std::min(kKeys, end - tile);
-      Score<kParts>(panel, keys, width, work.scores);
-      Rebase(shape, unit, panel, keys, work.scores);
-      for (size_t j = 0; j < panel.count; ++j) {
-        Weigh<kParts>(work.scores + j * kStride, keys.count, SeenBy(shape, panel.first + j, keys),
-                      unit, panel.softmax, j,
-                      work.weights + j / kTile * kTileSize + j % kTile * kDepth);
-      }
-      AddValues<kParts>(panel, keys, width, work.weights, work.scores);
+      const size_t queries = std::min(kSide, count - i), end = first + i + queries;
+      if (end <= tile) continue;  // sees none of them
+      Item& item = pipeline.Next();
+      item.first = first + i;
+      item.count = queries;
+      item.keys = keys;
+      item.keys.count = std::min(kKeys, end - tile);
+      item.q = work.q + i / kSide * panel_size;
+      item.o = work.o + i * width;
+      item.softmax = &work.softmax[i / kSide];
+      pipeline.Advance(&item);
     }
   }
+  pipeline.Finish();
   ReleaseTiles();
 
   for (size_t i = 0; i < count; ++i) {
