@@ -50,7 +50,8 @@ constexpr TileConfig kConfig = [] {
 }();
 
 STRUPRUNE_AMX inline void LoadTileConfig() { _tile_loadconfig(&kConfig); }
-STRUPRUNE_AMX inline void ReleaseTiles() { _tile_release(); }
+
+inline size_t Whole(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
 // The first `count` of 16 lanes.
 inline __mmask16 Mask(size_t count) {

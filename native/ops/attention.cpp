@@ -10,21 +10,14 @@
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
 #include "ops/softmax.h"
+#include "ops/visible.h"
 
 namespace struprune {
 namespace {
 
+constexpr size_t kKeyTile = 256;
 // Between rows of scores: rows a power of two apart would share a few sets of the first cache.
 constexpr size_t kScoreStride = kKeyTile + 16;
-
-// Keys [begin, end) that query `query` sees.
-struct Visible {
-  size_t begin, end;
-};
-Visible VisibleTo(const AttentionShape& shape, size_t query) {
-  const size_t begin = shape.sliding && query + 1 > shape.sliding ? query + 1 - shape.sliding : 0;
-  return {begin, query + 1};
-}
 
 // scores[0, keys) -> exp(scores - max) with the entries outside `part` set to 0; updates the
 // running maximum and sum and returns the factor by which older sums shrink.
@@ -44,13 +37,6 @@ float SoftmaxStep(float* scores, size_t keys, Visible part, float& maximum, floa
   sum = sum * shrink + added;
   maximum = top;
   return shrink;
-}
-
-// The part of a query's visible keys inside the tile [tile, tile + keys), relative to the tile.
-Visible WithinTile(const Visible& seen, size_t tile, size_t keys) {
-  const size_t begin = std::clamp(seen.begin, tile, tile + keys) - tile;
-  const size_t end = std::clamp(seen.end, tile, tile + keys) - tile;
-  return {begin, std::max(begin, end)};
 }
 
 // scores[keys] -> weights P, 0 outside `part`; grad[keys] (of P) -> grad of the scores.

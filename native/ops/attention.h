@@ -48,7 +48,7 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch);
 
-// Queries of one forward tile, and keys.
-inline constexpr size_t kQueryTile = 128, kKeyTile = 256;
+// Queries of one forward tile.
+inline constexpr size_t kQueryTile = 128;
 
 }  // namespace struprune

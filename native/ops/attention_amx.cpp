@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "ops/amx_tiles.h"
 #include "ops/gemm_amx.h"
+#include "ops/visible.h"
 
 namespace struprune {
 
@@ -27,8 +28,6 @@ constexpr size_t kStride = kKeys + kTile;
 static_assert(kQueryTile % kSide == 0 && kKeys % kSide == 0);
 constexpr size_t kLineBytes = sizeof(AttentionScratch::Line);
 constexpr float kNone = -std::numeric_limits<float>::infinity();
-
-size_t Whole(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
 // 2^t for t <= 0, 0 below 2^-126. 2^f with |f| <= 1/2 by the polynomial of degree 5 with the least
 // largest relative error, 7.5e-8 (Remez).
@@ -47,16 +46,11 @@ STRUPRUNE_AMX inline __m512 PowerOfTwo(__m512 t) {
   return _mm512_maskz_scalef_ps(normal, p, whole);
 }
 
-// Keys [begin, end) of those at hand that a query sees; none where begin = end.
-struct Visible {
-  size_t begin, end;
-
-  // Of the 16 keys from `key` on.
-  __mmask16 Lanes(size_t key) const {
-    const __mmask16 below = end > key ? Mask(end - key) : __mmask16(0);
-    return begin > key ? static_cast<__mmask16>(below & ~Mask(begin - key)) : below;
-  }
-};
+// Those of the 16 keys from `key` on that are seen.
+__mmask16 LanesSeen(const Visible& seen, size_t key) {
+  const __mmask16 below = seen.end > key ? Mask(seen.end - key) : __mmask16(0);
+  return seen.begin > key ? static_cast<__mmask16>(below & ~Mask(seen.begin - key)) : below;
+}
 
 // The largest in each of 16 lanes.
 STRUPRUNE_AMX inline __m512 LargestInLanes(const float* scores, Visible seen) {
@@ -171,12 +165,9 @@ Work WorkIn(AttentionScratch& scratch, size_t parts, size_t head_dim, bool packs
           .items = reinterpret_cast<Item*>(starts[8])};
 }
 
+// Of the item's keys.
 Visible SeenBy(const AttentionShape& shape, size_t query, const Keys& keys) {
-  const size_t oldest = shape.sliding && query + 1 > shape.sliding ? query + 1 - shape.sliding : 0;
-  const auto place = [&](size_t key) {
-    return std::clamp(key, keys.first, keys.first + keys.count) - keys.first;
-  };
-  return {std::min(place(oldest), place(query + 1)), place(query + 1)};
+  return WithinTile(VisibleTo(shape, query), keys.first, keys.count);
 }
 
 // scores[32, kStride] = q kᵀ, not scaled.
@@ -237,8 +228,8 @@ STRUPRUNE_AMX inline void Weigh(const AttentionShape& shape, float unit, const I
       low = weights(_mm512_loadu_ps(from));
       high = weights(_mm512_loadu_ps(from + kTile));
     } else {
-      low = some(from, seen.Lanes(key));
-      high = some(from + kTile, seen.Lanes(key + kTile));
+      low = some(from, LanesSeen(seen, key));
+      high = some(from + kTile, LanesSeen(seen, key + kTile));
     }
     sums[0] = _mm512_add_ps(sums[0], low);
     sums[1] = _mm512_add_ps(sums[1], high);
@@ -338,8 +329,8 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
   Pipeline<kParts> pipeline(shape, unit, width, work);
   LoadTileConfig();
   const size_t last_key = first + count;
-  const size_t oldest = shape.sliding && first + 1 > shape.sliding ? first + 1 - shape.sliding : 0;
-  for (size_t tile = oldest / kKeys * kKeys; tile < last_key; tile += kKeys) {
+  const size_t first_key = VisibleTo(shape, first).begin / kKeys * kKeys;
+  for (size_t tile = first_key; tile < last_key; tile += kKeys) {
     const size_t in_tile = std::min(kKeys, last_key - tile);
     Keys keys{tile, in_tile, nullptr, nullptr, panel_size, AmxPanelSize(kParts, in_tile)};
     if (packed) {
@@ -370,7 +361,7 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
     }
   }
   pipeline.Finish();
-  ReleaseTiles();
+  _tile_release();
 
   for (size_t i = 0; i < count; ++i) {
     const Softmax& softmax = work.softmax[i / kSide];

@@ -243,7 +243,7 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
   const Pack pack_a = PackOf<kParts>(!a.transposed, false);
   // Panels of equal depth, by k alone: what an element's sum is must not depend on m and n.
   const size_t panels = (k + kMaxDepth - 1) / kMaxDepth;
-  const size_t depth = ((k + panels - 1) / panels + kDepth - 1) / kDepth * kDepth;
+  const size_t depth = Whole((k + panels - 1) / panels, kDepth);
   Block before{};  // the last that was multiplied
   size_t which = 0;
   Panels loaded{};  // of which the first tiles are
@@ -300,7 +300,7 @@ STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
     }
   }
   Update(before, 0, before.rows);
-  ReleaseTiles();
+  _tile_release();
 }
 
 // Linux gives a process the tiles' state when it asks (arch_prctl, ARCH_REQ_XCOMP_PERM).
@@ -319,8 +319,7 @@ bool HasAmx() {
 }
 
 size_t AmxPackedSize(size_t parts, size_t lines, size_t depth) {
-  const auto whole = [](size_t size, size_t unit) { return (size + unit - 1) / unit * unit; };
-  return parts * whole(lines, kSide) * whole(depth, kDepth);
+  return parts * Whole(lines, kSide) * Whole(depth, kDepth);
 }
 
 size_t AmxPanelSize(size_t parts, size_t depth) { return AmxPackedSize(parts, kSide, depth); }

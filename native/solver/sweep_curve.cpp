@@ -43,11 +43,10 @@ class CurveMeasure {
     for (auto group = order.rbegin(); group != order.rend(); ++group) {
       for (int32_t c = 0; c < width; ++c) removed_.push_back(*group * width + c);
     }
-    if (shift.cols().size() == 0) return;
+    if (shift.rows().size() == 0) return;
     shift_k_ = ColumnsOf(shift, kept_);
     shift_r_ = ColumnsOf(shift, removed_);
     shift = {};
-    has_shift_ = true;
   }
 
   std::optional<ExactCurve> Run() {
@@ -79,7 +78,7 @@ class CurveMeasure {
 
   // shift = W* − W = D H_λ⁻¹; none when R = 0.
   void SolveUnconstrained() {
-    if (!site_.has_cross() || has_shift_) return;
+    if (!site_.has_cross() || shift_k_.rows().size() > 0) return;
     shift_k_ = site_.GatherCross(options_.bias, kept_);
     shift_r_ = site_.GatherCross(options_.bias, removed_);
     SolveForward(factor_kk_, shift_k_);
@@ -215,10 +214,9 @@ class CurveMeasure {
   std::vector<int32_t> kept_, removed_;                   // removed: the first removal last
   TileMatrix<double> factor_kk_, factor_rk_, factor_rr_;  // L
   TileMatrix<double> shift_k_, shift_r_;                  // [out, kept], [out, removed]
-  bool has_shift_ = false;
-  TileMatrix<double> steps_;                           // [out, removed]
-  TileMatrix<double> rows_k_, rows_r_;                 // [removed, kept], [removed, removed]
-  std::vector<double> selected_, measured_, penalty_;  // [removed]
+  TileMatrix<double> steps_;                              // [out, removed]
+  TileMatrix<double> rows_k_, rows_r_;                    // [removed, kept], [removed, removed]
+  std::vector<double> selected_, measured_, penalty_;     // [removed]
 };
 
 }  // namespace
