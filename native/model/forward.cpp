@@ -143,8 +143,7 @@ class SiteFlight {
     const float* in =
         SiteInput(block_, site_, rows, hidden, normed_.data() + worker * chunk_ * spec.hidden);
     float* const gate = spec.gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
-    UpAndGate(block_, rows, in, x, gate);
-    Activate(spec.activation, rows * width_, gate, x, x);
+    FfnHidden(block_, rows, in, gate, x);
   }
 
   void Inputs(size_t row, size_t rows, const float* hidden) {

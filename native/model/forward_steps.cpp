@@ -50,6 +50,26 @@ void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float
   }
 }
 
+void FfnHidden(const Block& block, size_t rows, const float* x, float* gate, float* out) {
+  const BlockSpec& spec = block.spec();
+  if (gate) {
+    const auto activate = [](const void* state, size_t column, size_t count, float* own_up,
+                             float* own_gate, float* to) {
+      const Block& own = *static_cast<const Block*>(state);
+      if (own.has(Role::kUpBias)) AddBias(1, count, own.data(Role::kUpBias) + column, own_up);
+      if (own.has(Role::kGateBias)) AddBias(1, count, own.data(Role::kGateBias) + column, own_gate);
+      Activate(own.spec().activation, count, own_gate, own_up, to);
+    };
+    const AmxJoin join{.apply = activate, .state = &block, .out = out, .ld = spec.ffn};
+    if (JoinedStripProducts(block.context(), {block.matrix(Role::kUp), out},
+                            {block.matrix(Role::kGate), gate}, rows, x, join)) {
+      return;
+    }
+  }
+  UpAndGate(block, rows, x, out, gate);
+  Activate(spec.activation, rows * spec.ffn, gate, out, out);
+}
+
 const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,
                        float* scratch) {
   const BlockSpec& spec = block.spec();

@@ -28,6 +28,10 @@ void Linears(const Block& block, std::initializer_list<Map> maps, size_t rows, c
 // up and, in gated blocks, gate[rows, ffn] of x[rows, hidden].
 void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float* gate);
 
+// What the FFN's output map reads, [rows, ffn], of the same x; gate[rows, ffn], in gated blocks, is
+// scratch.
+void FfnHidden(const Block& block, size_t rows, const float* x, float* gate, float* out);
+
 // Norm before a site (pre-norm), or a copy of the pointer when the block is post-norm: returns what
 // the site's input maps read; scratch[rows, hidden] may be used.
 const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,

@@ -28,6 +28,8 @@ static_assert(kSide == kAmxLines);
 // Deepest panel, whose products are summed in tiles before C is updated, and rows of A that are
 // packed at once: measured; of three parts they fill a little more than half of the second cache.
 constexpr size_t kMaxDepth = 768, kRows = 256;
+// Blocks of C whose sums are kept: of two products that are joined, and of the two before them.
+constexpr size_t kSums = 4;
 
 // Buffers of a product.
 class Scratch {
@@ -39,7 +41,7 @@ class Scratch {
 
   uint16_t* a() const { return a_; }           // packed rows of A
   uint16_t* b() const { return a_ + kSizeA; }  // a packed panel of B
-  // Of this block of C, or of the one before it: [kSide, kSide].
+  // Of a block of C, or of one before it, kSums at a time: [kSide, kSide].
   float* sums(size_t which) const {
     return reinterpret_cast<float*>(b() + kSizeB) + which * kSide * kSide;
   }
@@ -47,7 +49,7 @@ class Scratch {
  private:
   static constexpr size_t kSizeA = 3 * kRows * kMaxDepth, kSizeB = 3 * kSide * kMaxDepth;
   static constexpr size_t kBytes =
-      (kSizeA + kSizeB) * sizeof(uint16_t) + 2 * kSide * kSide * sizeof(float);
+      (kSizeA + kSizeB) * sizeof(uint16_t) + kSums * kSide * kSide * sizeof(float);
   uint16_t* const a_;
 };
 
@@ -204,11 +206,58 @@ STRUPRUNE_AMX inline void Update(const Block& block, size_t first, size_t last) 
 
 // Asks for the rows [first, last) of a block of C, which is far from the caches as a rule: waiting
 // for it in Update takes a fifth of a product's time.
-STRUPRUNE_AMX inline void Fetch(const Block& block, size_t first, size_t last) {
+STRUPRUNE_AMX inline void Fetch(const float* c, size_t ldc, size_t cols, size_t first,
+                                size_t last) {
   for (size_t i = first; i < last; ++i) {
-    const float* row = block.c + i * block.ldc;
+    const float* row = c + i * ldc;
     __builtin_prefetch(row, 1);
-    if (block.cols > kTile) __builtin_prefetch(row + kTile, 1);
+    if (cols > kTile) __builtin_prefetch(row + kTile, 1);
+  }
+}
+
+// The same block of every product of a unit, and what is made of them.
+template <size_t kCount>
+struct Unit;
+template <>
+struct Unit<1> {
+  Block blocks[1] = {};
+  size_t rows() const { return blocks[0].rows; }
+};
+template <>
+struct Unit<2> {
+  Block blocks[2] = {};
+  // Of two, where their join goes.
+  size_t column = 0;
+  float* out = nullptr;
+
+  size_t rows() const { return blocks[0].rows; }
+};
+
+template <size_t kCount>
+STRUPRUNE_AMX inline void Fetch(const Unit<kCount>& unit, const AmxJoin* join, size_t first,
+                                size_t last) {
+  const size_t cols = unit.blocks[0].cols;
+  if constexpr (kCount == 2) Fetch(unit.out, join->ld, cols, first, last);
+  for (const Block& block : unit.blocks) {
+    if (kCount == 1 || block.beta != 0) Fetch(block.c, block.ldc, cols, first, last);
+  }
+}
+
+STRUPRUNE_AMX inline void Finish(const Unit<1>& unit, const AmxJoin*, size_t first, size_t last) {
+  Update(unit.blocks[0], first, last);
+}
+
+STRUPRUNE_AMX inline void Finish(const Unit<2>& unit, const AmxJoin* join, size_t first,
+                                 size_t last) {
+  const size_t cols = unit.blocks[0].cols;
+  for (size_t i = first; i < last; ++i) {
+    for (const Block& block : unit.blocks) {
+      float* const sums = block.sums + i * kSide;
+      const float* const old = block.c + i * block.ldc;
+      for (size_t j = 0; j < cols && block.beta != 0; ++j) sums[j] += old[j];
+    }
+    join->apply(join->state, unit.column, cols, unit.blocks[0].sums + i * kSide,
+                unit.blocks[1].sums + i * kSide, unit.out + i * join->ld);
   }
 }
 
@@ -218,89 +267,141 @@ struct Panels {
   bool operator==(const Panels&) const = default;
 };
 
-// block.sums[32, 32] = products of two packed panels, whose first tiles are loaded; meanwhile the
-// block before is updated, whose sums the tiles would else be waited for.
-template <int kParts>
-STRUPRUNE_AMX void MultiplyPanels(size_t steps, const Panels& at, const Panels& next,
-                                  const Block& block, const Block& before) {
-  // Rows of both blocks that a step sees to.
+// The sums of a unit's product of two packed panels, whose first tiles are loaded; meanwhile a
+// share of the unit before is finished, whose sums the tiles would else be waited for.
+template <int kParts, size_t kCount>
+STRUPRUNE_AMX inline void MultiplyPanels(size_t steps, const Panels& at, const Panels& next,
+                                         const Unit<kCount>& unit, size_t product,
+                                         const Unit<kCount>& before, const AmxJoin* join) {
+  // Rows of a unit that a step sees to.
   const auto share = [steps](size_t rows, size_t step) {
-    const size_t each = (rows + steps - 1) / steps;
+    const size_t each = (rows + kCount * steps - 1) / (kCount * steps);
     return std::pair(std::min(rows, step * each), std::min(rows, (step + 1) * each));
   };
   SumProducts<kParts>(steps, at.a, at.b, next.a, next.b, [&](size_t step) STRUPRUNE_AMX {
-    const auto [first, last] = share(before.rows, step);
-    Update(before, first, last);
-    const auto [first_row, last_row] = share(block.rows, step);
-    Fetch(block, first_row, last_row);
+    const auto [first, last] = share(before.rows(), product * steps + step);
+    Finish(before, join, first, last);
+    const auto [first_row, last_row] = share(unit.rows(), product * steps + step);
+    Fetch(unit, join, first_row, last_row);
   });
-  StoreSums(block.sums, kSide);
+  StoreSums(unit.blocks[product].sums, kSide);
 }
 
-template <int kParts>
-STRUPRUNE_AMX void Run(size_t m, size_t k, float alpha, const AmxOperand& a,
-                       std::span<const AmxTerm> terms, float beta, const Scratch& scratch) {
+struct Product {
+  size_t m, k;
+  float alpha;
+  const AmxOperand& a;
+  std::span<const AmxTerm> terms;
+  float beta;
+  const AmxJoin* join;  // null: terms receive products of their own
+};
+
+// What the k in [l, l + deep) add. kCount: products of a unit, 2 where they are joined.
+template <int kParts, size_t kCount>
+STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const Scratch& scratch) {
+  const size_t m = product.m;
+  const float alpha = product.alpha, beta = product.beta;
+  const AmxOperand a = product.a;
+  const std::span<const AmxTerm> terms = product.terms;
+  const AmxJoin* const join = product.join;
   const Pack pack_a = PackOf<kParts>(!a.transposed, false);
-  // Panels of equal depth, by k alone: what an element's sum is must not depend on m and n.
-  const size_t panels = (k + kMaxDepth - 1) / kMaxDepth;
-  const size_t depth = Whole((k + panels - 1) / panels, kDepth);
-  Block before{};  // the last that was multiplied
+  const size_t steps = (deep + kDepth - 1) / kDepth;
+  const float keep = l == 0 ? beta : 1.0f;
+  Unit<kCount> before;  // the last that was multiplied
   size_t which = 0;
   Panels loaded{};  // of which the first tiles are
 
-  LoadTileConfig();
-  for (size_t l = 0; l < k; l += depth) {
-    const size_t deep = std::min(depth, k - l), steps = (deep + kDepth - 1) / kDepth;
-    const float keep = l == 0 ? beta : 1.0f;
-    for (size_t i = 0; i < m; i += kRows) {
-      const size_t rows = std::min(kRows, m - i);
-      const uint16_t* panel_a =
-          a.packed ? a.packed + AmxOffset(kParts, a.panel, i, l) : scratch.a();
-      const size_t next_a = a.packed ? a.panel : kParts * kSide * depth;
-      if (!a.packed) loaded = {};
-      for (size_t r = 0; r < rows && !a.packed; r += kSide) {
-        const float* from = a.transposed ? a.data + l * a.ld + i + r : a.data + (i + r) * a.ld + l;
-        pack_a(from, a.ld, std::min(kSide, rows - r), deep, scratch.a() + r / kSide * next_a);
-      }
-      for (const AmxTerm& term : terms) {
-        const AmxOperand& b = term.b;
-        const Pack pack_b = PackOf<kParts>(b.transposed, true);
-        for (size_t j = 0; j < term.n; j += kSide) {
-          const size_t cols = std::min(kSide, term.n - j);
-          const uint16_t* panel_b = scratch.b();
-          if (b.packed) {
-            panel_b = b.packed + AmxOffset(kParts, b.panel, j, l);
-          } else {
-            loaded = {};
-            pack_b(b.transposed ? b.data + j * b.ld + l : b.data + l * b.ld + j, b.ld, cols, deep,
-                   scratch.b());
+  for (size_t i = 0; i < m; i += kRows) {
+    const size_t rows = std::min(kRows, m - i);
+    const uint16_t* panel_a = a.packed ? a.packed + AmxOffset(kParts, a.panel, i, l) : scratch.a();
+    const size_t next_a = a.packed ? a.panel : kParts * kSide * Whole(deep, kDepth);
+    if (!a.packed) loaded = {};
+    for (size_t r = 0; r < rows && !a.packed; r += kSide) {
+      const float* from = a.transposed ? a.data + l * a.ld + i + r : a.data + (i + r) * a.ld + l;
+      pack_a(from, a.ld, std::min(kSide, rows - r), deep, scratch.a() + r / kSide * next_a);
+    }
+    size_t column = 0;  // that the terms begin at in a join
+    for (size_t t = 0; t < terms.size(); column += terms[t].n, t += kCount) {
+      const AmxTerm* const own = &terms[t];
+      const AmxOperand& b = own[0].b;
+      const size_t n = own[0].n;
+      // Of a column of blocks, within these rows.
+      const auto first_row = [&](size_t j) {
+        return own[0].lower && j > i ? std::min(rows, j - i) : 0;
+      };
+      for (size_t j = 0; j < n; j += kSide) {
+        if (first_row(j) == rows) break;
+        const size_t cols = std::min(kSide, n - j);
+        const uint16_t* panel_b[kCount] = {scratch.b()};
+        if (b.packed) {
+          for (size_t p = 0; p < kCount; ++p) {
+            panel_b[p] = own[p].b.packed + AmxOffset(kParts, own[p].b.panel, j, l);
           }
-          for (size_t r = 0; r < rows; r += kSide) {
-            const Block block{.sums = scratch.sums(which ^= 1),
-                              .c = term.c + (i + r) * term.ldc + j,
-                              .ldc = term.ldc,
+        } else {
+          loaded = {};
+          const Pack pack_b = PackOf<kParts>(b.transposed, true);
+          pack_b(b.transposed ? b.data + j * b.ld + l : b.data + l * b.ld + j, b.ld, cols, deep,
+                 scratch.b());
+        }
+        for (size_t r = first_row(j); r < rows; r += kSide) {
+          Unit<kCount> unit;
+          if constexpr (kCount == 2) {
+            unit.column = column + j;
+            unit.out = join->out + (i + r) * join->ld + unit.column;
+          }
+          which ^= 1;
+          for (size_t p = 0; p < kCount; ++p) {
+            unit.blocks[p] = {.sums = scratch.sums(which * kCount + p),
+                              .c = own[p].c + (i + r) * own[p].ldc + j,
+                              .ldc = own[p].ldc,
                               .rows = std::min(kSide, rows - r),
                               .cols = cols,
                               .alpha = alpha,
                               .beta = keep};
-            const Panels at{panel_a + r / kSide * next_a, panel_b};
+          }
+          for (size_t p = 0; p < kCount; ++p) {
+            const Panels at{panel_a + r / kSide * next_a, panel_b[p]};
             if (at != loaded) LoadFirst<kParts>(at.a, at.b);
             // What comes next, unless it is still to be packed.
             loaded = at;
-            if (r + kSide < rows) {
-              loaded.a += next_a;
-            } else if (b.packed && j + kSide < term.n) {
-              loaded = {panel_a, panel_b + b.panel};
+            if (p + 1 < kCount) {
+              loaded.b = panel_b[p + 1];
+            } else if (r + kSide < rows) {
+              loaded = {at.a + next_a, panel_b[0]};
+            } else if (b.packed && j + kSide < n) {
+              loaded = {panel_a + first_row(j + kSide) / kSide * next_a, panel_b[0] + b.panel};
             }
-            MultiplyPanels<kParts>(steps, at, loaded, block, before);
-            before = block;
+            MultiplyPanels<kParts>(steps, at, loaded, unit, p, before, join);
           }
+          before = unit;
         }
       }
     }
   }
-  Update(before, 0, before.rows);
+  Finish(before, join, 0, before.rows());
+}
+
+template <int kParts>
+STRUPRUNE_AMX void Run(const Product& product, const Scratch& scratch) {
+  // Panels of equal depth, by k alone: what an element's sum is must not depend on m and n.
+  const size_t k = product.k, panels = (k + kMaxDepth - 1) / kMaxDepth;
+  const size_t depth = Whole((k + panels - 1) / panels, kDepth);
+  LoadTileConfig();
+  for (size_t l = 0; l < k; l += depth) {
+    const size_t deep = std::min(depth, k - l);
+    // Products are joined once they are whole.
+    const bool joined = product.join && l + deep == k;
+    (joined ? RunDepth<kParts, 2> : RunDepth<kParts, 1>)(product, l, deep, scratch);
+  }
   _tile_release();
+}
+
+void RunWithScratch(size_t parts, const Product& product) {
+  static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
+  const auto run = parts == 1 ? Run<1> : parts == 2 ? Run<2> : Run<3>;
+  std::unique_ptr<Scratch> scratch = pool.Take();
+  run(product, *scratch);
+  pool.Give(std::move(scratch));
 }
 
 // Linux gives a process the tiles' state when it asks (arch_prctl, ARCH_REQ_XCOMP_PERM).
@@ -344,11 +445,12 @@ void AmxPack(size_t parts, bool second, bool deep_rows, const float* from, size_
 
 void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
              std::span<const AmxTerm> terms, float beta) {
-  static ScratchPool& pool = *new ScratchPool;  // threads may outlive what is static
-  const auto run = parts == 1 ? Run<1> : parts == 2 ? Run<2> : Run<3>;
-  std::unique_ptr<Scratch> scratch = pool.Take();
-  run(m, k, alpha, a, terms, beta, *scratch);
-  pool.Give(std::move(scratch));
+  RunWithScratch(parts, {m, k, alpha, a, terms, beta, nullptr});
+}
+
+void AmxGemmJoined(size_t parts, size_t m, size_t k, const AmxOperand& a,
+                   std::span<const AmxTerm> pairs, const AmxJoin& join) {
+  RunWithScratch(parts, {m, k, 1, a, pairs, 0, &join});
 }
 
 #else
@@ -358,6 +460,8 @@ size_t AmxPackedSize(size_t, size_t, size_t) { return 0; }
 size_t AmxPanelSize(size_t, size_t) { return 0; }
 void AmxPack(size_t, bool, bool, const float*, size_t, size_t, size_t, uint16_t*, uint16_t*) {}
 void AmxGemm(size_t, size_t, size_t, float, const AmxOperand&, std::span<const AmxTerm>, float) {}
+void AmxGemmJoined(size_t, size_t, size_t, const AmxOperand&, std::span<const AmxTerm>,
+                   const AmxJoin&) {}
 
 #endif
 

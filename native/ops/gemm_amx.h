@@ -22,12 +22,26 @@ struct AmxOperand {
   size_t panel = 0;                  // from a panel to the next
 };
 
-// A second operand and what its product is added to.
+// A second operand and what its product is added to. `lower`: of C, the elements up to the diagonal
+// count, and what is above it is made or left.
 struct AmxTerm {
   AmxOperand b;
   size_t n;
   float* c;
   size_t ldc;
+  bool lower = false;
+};
+
+// What becomes of pairs of products of one A: out[m, n of the pairs side by side], rows `ld` apart.
+// A part of a row is made by apply(state, column, count, first, second, out), which may use both
+// products as scratch.
+struct AmxJoin {
+  using Apply = void (*)(const void* state, size_t column, size_t count, float* first,
+                         float* second, float* out);
+  Apply apply;
+  const void* state;
+  float* out;
+  size_t ld;
 };
 
 // C[m, n] = alpha * op(A)[m, k] * op(B)[k, n] + beta * C of every term, row-major, ld = row stride
@@ -45,6 +59,10 @@ struct AmxTerm {
 // Buffers of 1.3 MiB for each product that runs at a time are kept. Needs HasAmx() and k > 0.
 void AmxGemm(size_t parts, size_t m, size_t k, float alpha, const AmxOperand& a,
              std::span<const AmxTerm> terms, float beta);
+// op(A) op(B) of pairs of terms, packed and of one n each, given on as soon as their last sum is
+// made. Their C hold what is summed of a deep k until then, and nothing of use after it.
+void AmxGemmJoined(size_t parts, size_t m, size_t k, const AmxOperand& a,
+                   std::span<const AmxTerm> pairs, const AmxJoin& join);
 
 // An operand's lines by depth (k) as the tiles read it: whole panels of kAmxLines lines, each
 // AmxPanelSize long and aligned to 64 bytes. `second`: op(B). `deep_rows`: a row of `from` is a

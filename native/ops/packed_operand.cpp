@@ -55,4 +55,9 @@ void Gemm(size_t m, size_t n, size_t k, float alpha, const PackedPart& a, const 
   AmxGemm(b.operand.parts(), m, k, alpha, a.operand.At(a.line, a.k), {&term, 1}, beta);
 }
 
+void GemmLower(size_t n, size_t k, const PackedPart& a, const PackedPart& b, float* c, size_t ldc) {
+  const AmxTerm term{.b = b.operand.At(b.line, b.k), .n = n, .c = c, .ldc = ldc, .lower = true};
+  AmxGemm(b.operand.parts(), n, k, 1, a.operand.At(a.line, a.k), {&term, 1}, 0);
+}
+
 }  // namespace struprune

@@ -13,25 +13,37 @@ const std::vector<PackedOperand>* Packed(const Context& context, const PagedMatr
   return context.packed ? context.packed->Find(weight, trans) : nullptr;
 }
 
+// A weight's packed strips, each with its columns of out[rows, rows of the weight].
+std::vector<AmxTerm> PackedTerms(const Context& context, const WeightTerm& term) {
+  std::vector<AmxTerm> terms;
+  const auto* strips = Packed(context, *term.weight, Trans::kYes);
+  if (!strips) return terms;
+  float* to = term.out;
+  for (const PackedOperand& strip : *strips) {
+    terms.push_back({.b = strip.At(), .n = strip.lines(), .c = to, .ldc = term.weight->rows()});
+    to += strip.lines();
+  }
+  return terms;
+}
+
+size_t PackedParts(const Context& context, const WeightTerm& term) {
+  return Packed(context, *term.weight, Trans::kYes)->front().parts();
+}
+
 // False: one of the weights is not packed.
 bool PackedProducts(Context& context, std::span<const WeightTerm> terms, size_t rows, float alpha,
                     const float* x, float beta) {
   std::vector<AmxTerm> products;
-  size_t k = 0, parts = 0;
-  for (const auto& [weight, out] : terms) {
-    const auto* strips = Packed(context, *weight, Trans::kYes);
-    if (!strips) return false;
-    float* to = out;
-    for (const PackedOperand& strip : *strips) {
-      products.push_back({.b = strip.At(), .n = strip.lines(), .c = to, .ldc = weight->rows()});
-      to += strip.lines();
-      parts = strip.parts();
-    }
-    k = weight->cols();
+  for (const WeightTerm& term : terms) {
+    const std::vector<AmxTerm> own = PackedTerms(context, term);
+    if (own.empty()) return false;
+    products.insert(products.end(), own.begin(), own.end());
   }
   if (products.empty()) return false;
+  const size_t k = terms.front().weight->cols();
   context.CheckAbort();
-  AmxGemm(parts, rows, k, alpha, {.data = x, .ld = k}, products, beta);
+  AmxGemm(PackedParts(context, terms.front()), rows, k, alpha, {.data = x, .ld = k}, products,
+          beta);
   return true;
 }
 
@@ -54,6 +66,19 @@ void StripProducts(Context& context, std::span<const WeightTerm> terms, size_t r
   for (const auto& [weight, out] : terms) {
     StripProduct(context, *weight, rows, alpha, x, beta, out);
   }
+}
+
+bool JoinedStripProducts(Context& context, const WeightTerm& first, const WeightTerm& second,
+                         size_t rows, const float* x, const AmxJoin& join) {
+  const std::vector<AmxTerm> firsts = PackedTerms(context, first);
+  const std::vector<AmxTerm> seconds = PackedTerms(context, second);
+  if (firsts.empty() || seconds.empty()) return false;
+  std::vector<AmxTerm> pairs;
+  for (size_t i = 0; i < firsts.size(); ++i) pairs.insert(pairs.end(), {firsts[i], seconds[i]});
+  const size_t k = first.weight->cols();
+  context.CheckAbort();
+  AmxGemmJoined(PackedParts(context, first), rows, k, {.data = x, .ld = k}, pairs, join);
+  return true;
 }
 
 void StripProductBack(Context& context, PagedMatrix& weight, size_t rows, const float* x,

@@ -49,6 +49,18 @@ void AddMoments(size_t rows, const float* x, size_t dim, size_t begin, size_t en
   }
 }
 
+// c[j, i] = c[i, j] for j < i of c[n, n].
+void MirrorLower(size_t n, float* c) {
+  constexpr size_t kBlock = 16;
+  for (size_t row = 0; row < n; row += kBlock) {
+    for (size_t column = 0; column <= row; column += kBlock) {
+      for (size_t i = row; i < std::min(n, row + kBlock); ++i) {
+        for (size_t j = column; j < std::min(i, column + kBlock); ++j) c[j * n + i] = c[i * n + j];
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim)
@@ -165,7 +177,7 @@ Statistics::Columns Statistics::Pack(const Input& input) const {
 // sum(i, j) += leftᵀ x over the tile's columns of both, token page by token page.
 void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatrix<double>& sum,
                             size_t i, size_t j, float* product) {
-  const bool cross = &sum == cross_.get();
+  const bool cross = &sum == cross_.get(), diagonal = !cross && i == j;
   const float* const left = cross ? input.residual : input.x;
   const size_t left_dim = cross ? residual_dim_ : dim_;
   const Tile<double> tile = sum.Update(i, j);
@@ -178,9 +190,14 @@ void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatri
            left_dim, input.x + page * dim_ + column, dim_, 0.0f, product, tile.cols);
     } else {
       const auto& lines = cross ? packed.residual_transposed : packed.x_transposed;
-      Gemm(tile.rows, tile.cols, rows, 1.0f, {.operand = lines[i], .k = page},
-           {.operand = packed.x[j], .k = page}, 0.0f, product, tile.cols);
+      const PackedPart a{.operand = lines[i], .k = page}, b{.operand = packed.x[j], .k = page};
+      if (diagonal) {
+        GemmLower(tile.rows, rows, a, b, product, tile.cols);
+      } else {
+        Gemm(tile.rows, tile.cols, rows, 1.0f, a, b, 0.0f, product, tile.cols);
+      }
     }
+    if (diagonal) MirrorLower(tile.rows, product);
     for (size_t r = 0; r < tile.rows; ++r) {
       double* to = tile.row(r);
       const float* from = product + r * tile.cols;
