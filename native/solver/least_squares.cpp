@@ -45,7 +45,7 @@ double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
                     const TileMatrix<double>& delta, const Ridge* ridge) {
   const SiteInput& input = site.input();
   TileMatrix<double> gradient(site.space(), site.out(), site.in());
-  Multiply(1, {delta}, {*input.gram}, 0, gradient);
+  Multiply(1, {delta}, {.matrix = *input.gram, .folded = true}, 0, gradient);
   if (site.has_cross()) Add(-2, *input.cross, gradient);
   // Per row: what centring takes off every column in proportion to its sum.
   std::vector<double> means(site.out(), 0.0);

@@ -90,7 +90,7 @@ void SiteProblem::Check() const {
 void SiteProblem::MeasureTarget() {
   const TileMatrix<double> weight = GatherWeight(AllOf(input_.gram->cols()));
   TileMatrix<double> product(space(), out(), in());
-  Multiply(1, {weight}, {*input_.gram}, 0, product);
+  Multiply(1, {weight}, {.matrix = *input_.gram, .folded = true}, 0, product);
   if (has_cross()) Add(2, *input_.cross, product);
   target_norm_sq_ = std::max(0.0, Dot(weight, product) + input_.residual_norm_sq);
   if (!has_fisher()) return;

@@ -17,10 +17,15 @@ constexpr size_t kBandParts = 2;
 struct Place {
   size_t i, j;
   Trans trans;
+  double times = 1;
 };
 
 std::optional<Place> Find(const Factor& factor, size_t i, size_t j) {
   const bool transposed = factor.trans == Trans::kYes;
+  if (factor.folded) {
+    if (i < j) return std::nullopt;
+    return Place{i, j, Trans::kNo, i > j ? 2.0 : 1.0};
+  }
   const Place place = transposed ? Place{j, i, Trans::kYes} : Place{i, j, Trans::kNo};
   if (factor.matrix.Has(place.i, place.j)) return place;
   if (factor.matrix.shape() == Shape::kLower) return std::nullopt;
@@ -86,8 +91,9 @@ void Multiply(double alpha, Factor a, Factor b, double beta, TileMatrix<double>&
         for (const Term& term : terms) {
           const auto left = a.matrix.Read(term.a.i, term.a.j);
           const auto right = b.matrix.Read(term.b.i, term.b.j);
-          Gemm(term.a.trans, term.b.trans, to.rows, to.cols, term.depth, alpha, left.data,
-               left.stride, right.data, right.stride, before, to.data, to.stride);
+          Gemm(term.a.trans, term.b.trans, to.rows, to.cols, term.depth,
+               alpha * term.a.times * term.b.times, left.data, left.stride, right.data,
+               right.stride, before, to.data, to.stride);
           before = 1;
         }
       });

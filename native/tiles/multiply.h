@@ -9,6 +9,9 @@ namespace struprune {
 struct Factor {
   const TileMatrix<double>& matrix;
   Trans trans = Trans::kNo;
+  // A symmetric one stands for the matrix with its tiles above the diagonal folded onto those below
+  // (0 and twice): tr(M H) is the same of every symmetric M, for fewer products.
+  bool folded = false;
 };
 
 // C ← alpha op(A) op(B) + beta C, one task a tile of C; each sums along the inner side in order. Of
