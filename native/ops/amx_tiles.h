@@ -121,7 +121,7 @@ STRUPRUNE_AMX inline void Split(__m512 low, __m512 high, uint16_t* to) {
   _tile_loadd(5, PART(a, x, 1), 64); \
   _tile_loadd(7, PART(b, y, 1), 64)
 
-// What SumProducts must find in the tiles: the first of both panels.
+// What AddProducts must find in the tiles: the first of both panels.
 template <int kParts>
 STRUPRUNE_AMX inline void LoadFirst(const uint16_t* a, const uint16_t* b) {
   // GCC's loads do not say that they read what was packed.
@@ -129,20 +129,31 @@ STRUPRUNE_AMX inline void LoadFirst(const uint16_t* a, const uint16_t* b) {
   LOAD(kParts - 1, 0);
 }
 
-// Sums[32, 32] = products of two packed panels of so many steps of kDepth; meanwhile(step) is done
-// before each. Leaves the first tiles of the next two panels, for which a product would wait else,
-// or of any.
+// Sums[32, 32], for AddProducts to add to: 0, or what is at `from`, rows `ld` apart.
+STRUPRUNE_AMX inline void ClearSums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+STRUPRUNE_AMX inline void LoadSums(const float* from, size_t ld) {
+  __asm__ volatile("" ::: "memory");
+  _tile_loadd(0, from, 4 * ld);
+  _tile_loadd(1, from + kTile, 4 * ld);
+  _tile_loadd(2, from + kTile * ld, 4 * ld);
+  _tile_loadd(3, from + kTile * ld + kTile, 4 * ld);
+}
+
+// Sums += products of two packed panels of so many steps of kDepth; meanwhile(step) is done before
+// each. Leaves the first tiles of the next two panels, for which a product would wait else, or of
+// any.
 template <int kParts, typename Meanwhile>
-STRUPRUNE_AMX inline void SumProducts(size_t steps, const uint16_t* a, const uint16_t* b,
+STRUPRUNE_AMX inline void AddProducts(size_t steps, const uint16_t* a, const uint16_t* b,
                                       const uint16_t* next_a, const uint16_t* next_b,
                                       Meanwhile meanwhile) {
   static_assert(kParts >= 1 && kParts <= 3);
   constexpr size_t kStep = kParts * 2 * kTileSize;
   __asm__ volatile("" ::: "memory");
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
   for (size_t step = 0; step < steps; ++step) {
     meanwhile(step);
     const bool last = step + 1 == steps;
@@ -169,6 +180,15 @@ STRUPRUNE_AMX inline void SumProducts(size_t steps, const uint16_t* a, const uin
 #undef THEN_A
 #undef THEN_B
 #undef THEN_BOTH
+
+// The same of sums that start at 0.
+template <int kParts, typename Meanwhile>
+STRUPRUNE_AMX inline void SumProducts(size_t steps, const uint16_t* a, const uint16_t* b,
+                                      const uint16_t* next_a, const uint16_t* next_b,
+                                      Meanwhile meanwhile) {
+  ClearSums();
+  AddProducts<kParts>(steps, a, b, next_a, next_b, meanwhile);
+}
 
 // to[32, 32], rows `ld` apart = tiles 0 to 3.
 STRUPRUNE_AMX inline void StoreSums(float* to, size_t ld) {

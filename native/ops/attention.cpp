@@ -111,6 +111,11 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
 void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch) {
+  if (const size_t parts = PartsOf(CurrentGemmPath())) {
+    AmxAttendBackward(parts, shape, kv_head, q, k, v, out, log_sum, grad_out, grad_q, grad_k,
+                      grad_v, scratch);
+    return;
+  }
   const size_t hd = shape.head_dim, window = shape.window;
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
   const size_t group = shape.heads / shape.kv_heads, kv = kv_head * hd;

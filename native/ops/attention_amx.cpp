@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <iterator>
 #include <limits>
 
 #include "core/error.h"
+#include "ops/amx_ring.h"
 #include "ops/amx_tiles.h"
+#include "ops/attention_vectors.h"
 #include "ops/gemm_amx.h"
-#include "ops/visible.h"
 
 namespace struprune {
 
@@ -22,35 +22,8 @@ using namespace amx;
 
 namespace {
 
-constexpr size_t kKeys = 256;
-// Between rows of scores: rows a power of two apart would share a few sets of the first cache.
-constexpr size_t kStride = kKeys + kTile;
-static_assert(kQueryTile % kSide == 0 && kKeys % kSide == 0);
-constexpr size_t kLineBytes = sizeof(AttentionScratch::Line);
+static_assert(kQueryTile % kSide == 0);
 constexpr float kNone = -std::numeric_limits<float>::infinity();
-
-// 2^t for t <= 0, 0 below 2^-126. 2^f with |f| <= 1/2 by the polynomial of degree 5 with the least
-// largest relative error, 7.5e-8 (Remez).
-STRUPRUNE_AMX inline __m512 PowerOfTwo(__m512 t) {
-  // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
-  const __m512 shift = _mm512_set1_ps(12582912.0f);
-  const __m512 whole = _mm512_sub_ps(_mm512_add_ps(t, shift), shift);
-  const __m512 f = _mm512_sub_ps(t, whole);
-  __m512 p = _mm512_set1_ps(0.001327647263f);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.009675541343f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.05550713272f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.2402211972f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.6931469671f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.000000072f));
-  const __mmask16 normal = _mm512_cmp_ps_mask(t, _mm512_set1_ps(-126.0f), _CMP_NLT_UQ);  // or NaN
-  return _mm512_maskz_scalef_ps(normal, p, whole);
-}
-
-// Those of the 16 keys from `key` on that are seen.
-__mmask16 LanesSeen(const Visible& seen, size_t key) {
-  const __mmask16 below = seen.end > key ? Mask(seen.end - key) : __mmask16(0);
-  return seen.begin > key ? static_cast<__mmask16>(below & ~Mask(seen.begin - key)) : below;
-}
 
 // The largest in each of 16 lanes.
 STRUPRUNE_AMX inline __m512 LargestInLanes(const float* scores, Visible seen) {
@@ -121,10 +94,6 @@ struct alignas(64) Item {
   uint16_t* weights;  // as first operand
 };
 
-// Weights of one item are made while the tiles multiply those of the item before and the operands
-// of the next.
-constexpr size_t kItems = 3;
-
 // What a thread works in.
 struct Work {
   uint16_t* q;        // queries as first operand
@@ -139,30 +108,26 @@ struct Work {
 
 Work WorkIn(AttentionScratch& scratch, size_t parts, size_t head_dim, bool packs) {
   const size_t tile = packs ? AmxPackedSize(parts, kKeys, head_dim) * sizeof(uint16_t) : 0;
-  const size_t bytes[] = {AmxPackedSize(parts, kQueryTile, head_dim) * sizeof(uint16_t),
-                          kItems * AmxPackedSize(parts, kSide, kKeys) * sizeof(uint16_t),
-                          kItems * tile,
-                          kItems * tile,
-                          kItems * kSide * kStride * sizeof(float),
-                          kSide * kSide * sizeof(float),
-                          kQueryTile * Whole(head_dim, kSide) * sizeof(float),
-                          kQueryTile / kSide * sizeof(Softmax),
-                          kItems * sizeof(Item)};
-  size_t lines = 0;
-  for (const size_t size : bytes) lines += Whole(size, kLineBytes) / kLineBytes;
-  scratch.lines.resize(lines);
-  std::byte* at = scratch.lines.front().bytes;
-  std::byte* starts[std::size(bytes)];
-  for (size_t i = 0; i < std::size(bytes); at += Whole(bytes[i++], kLineBytes)) starts[i] = at;
-  return {.q = reinterpret_cast<uint16_t*>(starts[0]),
-          .weights = reinterpret_cast<uint16_t*>(starts[1]),
-          .k = reinterpret_cast<uint16_t*>(starts[2]),
-          .v = reinterpret_cast<uint16_t*>(starts[3]),
-          .scores = reinterpret_cast<float*>(starts[4]),
-          .sums = reinterpret_cast<float*>(starts[5]),
-          .o = reinterpret_cast<float*>(starts[6]),
-          .softmax = reinterpret_cast<Softmax*>(starts[7]),
-          .items = reinterpret_cast<Item*>(starts[8])};
+  const auto at = Divide<9>(
+      scratch, {AmxPackedSize(parts, kQueryTile, head_dim) * sizeof(uint16_t),
+                kItems * AmxPackedSize(parts, kSide, kKeys) * sizeof(uint16_t), kItems * tile,
+                kItems * tile, kItems * kSide * kStride * sizeof(float),
+                kSide * kSide * sizeof(float), kQueryTile * Whole(head_dim, kSide) * sizeof(float),
+                kQueryTile / kSide * sizeof(Softmax), kItems * sizeof(Item)});
+  Work work{.q = reinterpret_cast<uint16_t*>(at[0]),
+            .weights = reinterpret_cast<uint16_t*>(at[1]),
+            .k = reinterpret_cast<uint16_t*>(at[2]),
+            .v = reinterpret_cast<uint16_t*>(at[3]),
+            .scores = reinterpret_cast<float*>(at[4]),
+            .sums = reinterpret_cast<float*>(at[5]),
+            .o = reinterpret_cast<float*>(at[6]),
+            .softmax = reinterpret_cast<Softmax*>(at[7]),
+            .items = reinterpret_cast<Item*>(at[8])};
+  for (size_t i = 0; i < kItems; ++i) {
+    work.items[i].scores = work.scores + i * kSide * kStride;
+    work.items[i].weights = work.weights + i * AmxPackedSize(parts, kSide, kKeys);
+  }
+  return work;
 }
 
 // Of the item's keys.
@@ -262,55 +227,34 @@ STRUPRUNE_AMX inline void AddValues(const Item& item, size_t width, float* sums,
   }
 }
 
-// Items in order, each a step after the one before it.
+// What the ring does with an item.
 template <int kParts>
-class Pipeline {
- public:
-  STRUPRUNE_AMX Pipeline(const AttentionShape& shape, float unit, size_t width, const Work& work)
-      : shape_(shape), unit_(unit), width_(width), work_(work) {}
+struct Forward {
+  using Item = struprune::Item;
+  const AttentionShape& shape;
+  const float unit;
+  const size_t width;
+  float* const sums;
 
-  // Where the next item goes.
-  Item& Next() {
-    const size_t slot = scored_ % kItems;
-    Item& item = work_.items[slot];
-    item.scores = work_.scores + slot * kSide * kStride;
-    item.weights = work_.weights + slot * AmxPackedSize(kParts, kSide, kKeys);
-    return item;
+  size_t ScoreSteps(const Item& item) const {
+    return Whole(item.keys.count, kSide) / kSide * (width / kDepth);
   }
-
-  // Takes it in (null: none), and those before it a step on.
-  STRUPRUNE_AMX void Advance(const Item* next) {
-    Item* const middle = weighed_ < scored_ ? &work_.items[weighed_ % kItems] : nullptr;
-    const Item* const last = added_ < weighed_ ? &work_.items[added_ % kItems] : nullptr;
-    const size_t steps = (next ? Whole(next->keys.count, kSide) / kSide * (width_ / kDepth) : 0) +
-                         (last ? Whole(last->keys.count, kDepth) / kDepth * (width_ / kSide) : 0);
-    const size_t queries = middle ? middle->count : 0;
-    const size_t each = steps > 0 ? (queries + steps - 1) / steps : queries;
-    size_t query = 0;
-    const auto weigh = [&](size_t) STRUPRUNE_AMX {
-      for (const size_t end = std::min(queries, query + each); query < end; ++query) {
-        Weigh<kParts>(shape_, unit_, *middle, query);
-      }
-    };
-    if (middle) Rebase(shape_, unit_, *middle);
-    if (next) Score<kParts>(*next, width_, weigh);
-    if (last) AddValues<kParts>(*last, width_, work_.sums, weigh);
-    for (; query < queries; ++query) Weigh<kParts>(shape_, unit_, *middle, query);
-    scored_ += next != nullptr;
-    weighed_ += middle != nullptr;
-    added_ += last != nullptr;
+  size_t MultiplySteps(const Item& item) const {
+    return Whole(item.keys.count, kDepth) / kDepth * (width / kSide);
   }
-
-  STRUPRUNE_AMX void Finish() {
-    while (added_ < scored_) Advance(nullptr);
+  size_t Lines(const Item& item) const { return item.count; }
+  template <typename Meanwhile>
+  STRUPRUNE_AMX void Score(const Item& item, Meanwhile meanwhile) const {
+    struprune::Score<kParts>(item, width, meanwhile);
   }
-
- private:
-  const AttentionShape& shape_;
-  const float unit_;
-  const size_t width_;
-  const Work& work_;
-  size_t scored_ = 0, weighed_ = 0, added_ = 0;
+  STRUPRUNE_AMX void Begin(Item& item) const { Rebase(shape, unit, item); }
+  STRUPRUNE_AMX void Weigh(const Item& item, size_t query) const {
+    struprune::Weigh<kParts>(shape, unit, item, query);
+  }
+  template <typename Meanwhile>
+  STRUPRUNE_AMX void Multiply(const Item& item, Meanwhile meanwhile) const {
+    AddValues<kParts>(item, width, sums, meanwhile);
+  }
 };
 
 template <int kParts>
@@ -320,13 +264,14 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
   const size_t hd = shape.head_dim, width = Whole(hd, kSide), panel_size = AmxPanelSize(kParts, hd);
   const size_t q_stride = shape.heads * hd, kv_stride = shape.kv_heads * hd;
   const size_t kv = head / (shape.heads / shape.kv_heads) * hd;
-  const float unit = shape.scale * 1.44269504088896341f;  // log2 e
+  const float unit = shape.scale * kLog2E;
   const Work work = WorkIn(scratch, kParts, hd, !packed);
   AmxPack(kParts, false, true, q + first * q_stride + head * hd, q_stride, count, hd, work.q);
   std::fill_n(work.o, count * width, 0.0f);
   for (size_t i = 0; i < count; i += kSide) work.softmax[i / kSide].Clear();
 
-  Pipeline<kParts> pipeline(shape, unit, width, work);
+  const Forward<kParts> kernel{shape, unit, width, work.sums};
+  Ring<Forward<kParts>> ring(kernel, work.items);
   LoadTileConfig();
   const size_t last_key = first + count;
   const size_t first_key = VisibleTo(shape, first).begin / kKeys * kKeys;
@@ -349,7 +294,7 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
     for (size_t i = 0; i < count; i += kSide) {
       const size_t queries = std::min(kSide, count - i), end = first + i + queries;
       if (end <= tile) continue;  // sees none of them
-      Item& item = pipeline.Next();
+      Item& item = ring.Next();
       item.first = first + i;
       item.count = queries;
       item.keys = keys;
@@ -357,10 +302,10 @@ STRUPRUNE_AMX void Attend(const AttentionShape& shape, size_t head, size_t first
       item.q = work.q + i / kSide * panel_size;
       item.o = work.o + i * width;
       item.softmax = &work.softmax[i / kSide];
-      pipeline.Advance(&item);
+      ring.Advance(&item);
     }
   }
-  pipeline.Finish();
+  ring.Finish();
   _tile_release();
 
   for (size_t i = 0; i < count; ++i) {

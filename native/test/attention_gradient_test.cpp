@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/attend_windows.h"
+#include "ops/gemm_path.h"
 
 namespace struprune {
 namespace {
@@ -64,12 +65,14 @@ Attention Naive(const AttentionShape& shape, size_t rows, const std::vector<floa
   return a;
 }
 
-void ExpectNear(const std::vector<float>& got, const Doubles& wanted, const std::string& what) {
+// Within `share` of the largest value.
+void ExpectNear(const std::vector<float>& got, const Doubles& wanted, double share,
+                const std::string& what) {
   ASSERT_EQ(got.size(), wanted.size()) << what;
   double largest = 1;
   for (const double value : wanted) largest = std::max(largest, std::abs(value));
   for (size_t i = 0; i < wanted.size(); ++i) {
-    ASSERT_NEAR(got[i], wanted[i], 1e-5 * largest) << what << " [" << i << "]";
+    ASSERT_NEAR(got[i], wanted[i], share * largest) << what << " [" << i << "]";
   }
 }
 
@@ -91,25 +94,31 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
     return values;
   };
   const auto q = random(heads), k = random(kv_heads), v = random(kv_heads), g = random(heads);
-  // Outputs start as garbage: they are to be overwritten.
-  auto out = random(heads), grad_q = random(heads), grad_k = random(kv_heads),
-       grad_v = random(kv_heads);
-  std::vector<float> log_sum(rows * heads, 5);
-
-  Context context(2, 0);
-  std::vector<AttentionScratch> scratch(context.pool.size());
-  AttendWindows(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(),
-                scratch);
-  AttendWindowsBackward(context, shape, rows, q.data(), k.data(), v.data(), out.data(),
-                        log_sum.data(), g.data(), grad_q.data(), grad_k.data(), grad_v.data(),
-                        scratch);
-
   const Attention wanted = Naive(shape, rows, q, k, v, g);
-  ExpectNear(out, wanted.out, "out");
-  ExpectNear(log_sum, wanted.log_sum, "log_sum");
-  ExpectNear(grad_q, wanted.grad_q, "grad_q");
-  ExpectNear(grad_k, wanted.grad_k, "grad_k");
-  ExpectNear(grad_v, wanted.grad_v, "grad_v");
+  for (const GemmPath path : AvailableGemmPaths()) {
+    // Outputs start as garbage: they are to be overwritten.
+    auto out = random(heads), grad_q = random(heads), grad_k = random(kv_heads),
+         grad_v = random(kv_heads);
+    std::vector<float> log_sum(rows * heads, 5);
+    Context context(2, 0, [path](bool) { SetGemmPath(path); });
+    std::vector<AttentionScratch> scratch(context.pool.size());
+    AttendWindows(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(),
+                  scratch);
+    AttendWindowsBackward(context, shape, rows, q.data(), k.data(), v.data(), out.data(),
+                          log_sum.data(), g.data(), grad_q.data(), grad_k.data(), grad_v.data(),
+                          scratch);
+
+    // Operands rounded to 8 and to 16 bits, or not at all; 2^-7 and 2^-15 of scores of about 3.
+    const double share = IsBf16(path) ? 3e-2 : path == GemmPath::kAmxBf16x3 ? 1e-4 : 1e-5;
+    const auto what = [&](const char* name) {
+      return std::string(name) + " by " + std::string(NameOf(path));
+    };
+    ExpectNear(out, wanted.out, share, what("out"));
+    ExpectNear(log_sum, wanted.log_sum, share, what("log_sum"));
+    ExpectNear(grad_q, wanted.grad_q, share, what("grad_q"));
+    ExpectNear(grad_k, wanted.grad_k, share, what("grad_k"));
+    ExpectNear(grad_v, wanted.grad_v, share, what("grad_v"));
+  }
 }
 
 // Windows on both sides of the tiles of 128 queries and 256 keys, and sliding windows on both sides
@@ -120,12 +129,14 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionGradientTest,
                                          Shape{300, 2, 1, 16, 0}, Shape{520, 2, 1, 4, 0},
                                          Shape{40, 2, 1, 4, 1}, Shape{300, 3, 1, 4, 7},
                                          Shape{520, 2, 2, 4, 200}, Shape{520, 2, 1, 4, 256},
-                                         Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100}),
+                                         Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100},
+                                         Shape{50, 3, 1, 40, 0}, Shape{300, 2, 1, 72, 20}),
                          [](const auto& info) {
                            const Shape& s = info.param;
                            return "Window" + std::to_string(s.window) + "Heads" +
                                   std::to_string(s.heads) + "Over" + std::to_string(s.kv_heads) +
-                                  "Sliding" + std::to_string(s.sliding);
+                                  "Dim" + std::to_string(s.head_dim) + "Sliding" +
+                                  std::to_string(s.sliding);
                          });
 
 }  // namespace
