@@ -8,6 +8,7 @@
 #include "bench/stopwatch.h"
 #include "model/attend_windows.h"
 #include "model/forward_steps.h"
+#include "ops/packed_weights.h"
 #include "tiles/cholesky.h"
 #include "tiles/elementwise.h"
 #include "tiles/statistics.h"
@@ -50,6 +51,7 @@ class Kernels {
          {Role::kQ, Role::kK, Role::kV, Role::kO, Role::kGate, Role::kUp, Role::kDown}) {
       if (block_.has(role)) LinearMap(role);
     }
+    if (spec_.gated) Hidden();
     Attention();
     Rotation();
     Normalisation();
@@ -91,19 +93,46 @@ class Kernels {
              });
   }
 
+  // Gate, up and the activation of both, as a pass makes them that has packed the weights.
+  void Hidden() {
+    const auto [rows, cols] = block_.shape(Role::kUp);
+    const double weights = 2 * D(rows * cols), tokens = D(run_.tokens), values = tokens * D(rows);
+    context_.budget->Expect(context_.budget->used() + 16 * (rows * cols));
+    const PackedWeights packed(context_, run_.tokens,
+                               {block_.matrix(Role::kUp), block_.matrix(Role::kGate)});
+    OnTokens({"gate, up, activation", Shape(run_.tokens, cols) + " × 2 " + Shape(cols, rows), "f32",
+              2 * weights * tokens + 4 * values, 4 * (weights + tokens * D(cols) + values)},
+             [&, out = rows, in = cols](size_t first, size_t count) {
+               FfnHidden(block_, count, x_.data() + first * in, third_.data() + first * out,
+                         out_.data() + first * out);
+             });
+  }
+
   // Scores and their product with v over the keys that causality (and the sliding window) leaves.
   void Attention() {
     const size_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
     const double tokens = D(run_.tokens), window = D(run_.window);
     const double seen =
         spec_.sliding ? std::min(D(spec_.sliding), (window + 1) / 2) : (window + 1) / 2;
+    const AttentionShape shape = ShapeOf(spec_, run_.window);
+    const std::string name =
+        std::to_string(run_.tokens / run_.window) + " × " + Shape(run_.window, q);
+    const double product = 2 * D(q) * seen * tokens;
     std::vector<AttentionScratch> scratch(context_.pool.size());
-    Time({"attention", std::to_string(run_.tokens / run_.window) + " × " + Shape(run_.window, q),
-          "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
-         [&] {
-           AttendWindows(context_, ShapeOf(spec_, run_.window), run_.tokens, x_.data(),
-                         third_.data(), third_.data(), out_.data(), nullptr, scratch);
-         });
+    auto log_sum = context_.Allocate<float>(run_.tokens * spec_.heads);
+    Time({"attention", name, "f32", 2 * product, 4 * tokens * D(2 * q + 2 * kv)}, [&] {
+      AttendWindows(context_, shape, run_.tokens, x_.data(), third_.data(), third_.data(),
+                    out_.data(), log_sum.data(), scratch);
+    });
+    // Scores again, gradients of the weights, and what both add to the gradients of q, k and v.
+    auto grad_q = context_.Allocate<float>(run_.tokens * q);
+    auto grad_k = context_.Allocate<float>(run_.tokens * kv);
+    auto grad_v = context_.Allocate<float>(run_.tokens * kv);
+    Time({"attention gradient", name, "f32", 5 * product, 4 * tokens * D(4 * q + 4 * kv)}, [&] {
+      AttendWindowsBackward(context_, shape, run_.tokens, x_.data(), third_.data(), third_.data(),
+                            out_.data(), log_sum.data(), x_.data(), grad_q.data(), grad_k.data(),
+                            grad_v.data(), scratch);
+    });
   }
 
   // Two products and a sum for either half.

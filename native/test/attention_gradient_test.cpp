@@ -100,6 +100,7 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
     auto out = random(heads), grad_q = random(heads), grad_k = random(kv_heads),
          grad_v = random(kv_heads);
     std::vector<float> log_sum(rows * heads, 5);
+    const ScopedGemmPath own(path);
     Context context(2, 0, [path](bool) { SetGemmPath(path); });
     std::vector<AttentionScratch> scratch(context.pool.size());
     AttendWindows(context, shape, rows, q.data(), k.data(), v.data(), out.data(), log_sum.data(),
@@ -108,8 +109,9 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
                           log_sum.data(), g.data(), grad_q.data(), grad_k.data(), grad_v.data(),
                           scratch);
 
-    // Operands rounded to 8 and to 16 bits, or not at all; 2^-7 and 2^-15 of scores of about 3.
-    const double share = IsBf16(path) ? 3e-2 : path == GemmPath::kAmxBf16x3 ? 1e-4 : 1e-5;
+    // Operands rounded to 8 and to 16 bits, or not at all: weights are off by as much as scores,
+    // which go up to about 20.
+    const double share = IsBf16(path) ? 0.1 : path == GemmPath::kAmxBf16x3 ? 3e-4 : 1e-5;
     const auto what = [&](const char* name) {
       return std::string(name) + " by " + std::string(NameOf(path));
     };

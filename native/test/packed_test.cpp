@@ -91,6 +91,59 @@ TEST_P(Packed, PartsOfAnOperand) {
   EXPECT_EQ(given, wanted);
 }
 
+TEST_P(Packed, LowerHalf) {
+  const auto context = MakeContext(true);
+  constexpr size_t k = 900;
+  for (const size_t n : {1, 32, 150, 700}) {
+    const auto a = Random(n * k, 1), b = Random(n * k, 2);
+    PackedOperand left(*context, OperandSide::kA, n, k), right(*context, OperandSide::kB, n, k);
+    left.Fill(*context, Trans::kNo, a.data(), k);
+    right.Fill(*context, Trans::kYes, b.data(), k);
+    Floats wanted(n * n), given(n * n);
+    Gemm(n, n, k, 1, {left}, {right}, 0, wanted.data(), n);
+    GemmLower(n, k, {left}, {right}, given.data(), n);
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t j = 0; j <= i; ++j) ASSERT_EQ(given[i * n + j], wanted[i * n + j]) << i << j;
+    }
+  }
+}
+
+// Of one panel of k and of several, by strips that end within a block.
+TEST_P(Packed, JoinedProducts) {
+  constexpr size_t rows = 1100, n = 300, strip = 72;
+  const auto join = [](const void* factor, size_t column, size_t count, float* first, float* second,
+                       float* out) {
+    for (size_t c = 0; c < count; ++c) {
+      out[c] = (first[c] - second[c]) * static_cast<float>(column + c) *
+               *static_cast<const float*>(factor);
+    }
+  };
+  const float factor = 3;
+  for (const size_t k : {70, 1600}) {
+    const auto x = Random(rows * k, 1), weight = Random(n * k, 2), other = Random(n * k, 3);
+    Floats first(rows * n), second(rows * n), wanted(rows * n);
+    Gemm(Trans::kNo, Trans::kYes, rows, n, k, 1, x.data(), k, weight.data(), k, 0, first.data(), n);
+    Gemm(Trans::kNo, Trans::kYes, rows, n, k, 1, x.data(), k, other.data(), k, 0, second.data(), n);
+    for (size_t i = 0; i < rows; ++i) {
+      join(&factor, 0, n, first.data() + i * n, second.data() + i * n, wanted.data() + i * n);
+    }
+    const auto context = MakeContext(true);
+    const auto store = std::make_shared<PageStore>(context, 0, "");
+    PagedMatrix w(store, n, k, strip), v(store, n, k, strip);
+    w.Write(0, n, weight.data());
+    v.Write(0, n, other.data());
+    // `out` may be what sums of a deep k are kept in.
+    Floats given(rows * n, 1), scratch(rows * n, 1);
+    const WeightTerm terms[] = {{&w, given.data()}, {&v, scratch.data()}};
+    const AmxJoin to{.apply = join, .state = &factor, .out = given.data(), .ld = n};
+    EXPECT_FALSE(JoinedStripProducts(*context, terms[0], terms[1], rows, x.data(), to));
+    EXPECT_EQ(given, Floats(rows * n, 1)) << "nothing is to be done without packing";
+    const PackedWeights packed(*context, rows, {&w, &v});
+    ASSERT_TRUE(JoinedStripProducts(*context, terms[0], terms[1], rows, x.data(), to));
+    EXPECT_EQ(given, wanted) << k;
+  }
+}
+
 TEST_P(Packed, WeightsOfManyStrips) {
   constexpr size_t rows = 1500, k = 70, n = 300, narrow = 40, strip = 64;
   const auto x = Random(rows * k, 1), y = Random(rows * n, 2), weight = Random(n * k, 3),
