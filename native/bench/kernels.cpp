@@ -44,7 +44,13 @@ class Kernels {
         width_(std::max({spec_.hidden, spec_.ffn, spec_.heads * spec_.head_dim})),
         x_(Values(context_, run.tokens * width_)),
         out_(Values(context_, run.tokens * width_)),
-        third_(Values(context_, run.tokens * width_)) {}
+        third_(Values(context_, run.tokens * width_)) {
+    // Operands are packed, as by a run that has the memory: up to three parts of two bytes, for
+    // both sides of the Gram matrix or for two weights.
+    context_.budget->Expect(context_.budget->used() +
+                            16 * width_ * std::max(run.tokens, spec_.hidden) +
+                            16 * spec_.ffn * spec_.ffn);
+  }
 
   std::vector<Timing> All() {
     for (const Role role :
@@ -97,7 +103,6 @@ class Kernels {
   void Hidden() {
     const auto [rows, cols] = block_.shape(Role::kUp);
     const double weights = 2 * D(rows * cols), tokens = D(run_.tokens), values = tokens * D(rows);
-    context_.budget->Expect(context_.budget->used() + 16 * (rows * cols));
     const PackedWeights packed(context_, run_.tokens,
                                {block_.matrix(Role::kUp), block_.matrix(Role::kGate)});
     OnTokens({"gate, up, activation", Shape(run_.tokens, cols) + " × 2 " + Shape(cols, rows), "f32",

@@ -43,6 +43,14 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const f
    BlasInt(ldb), beta, c, BlasInt(ldc));
 }
 
+void GemmLower(Trans ta, Trans tb, size_t n, size_t k, const float* a, size_t lda, const float* b,
+               size_t ldb, float* c, size_t ldc) {
+  const size_t parts = n * k == 0 ? 0 : PartsOf(CurrentGemmPath());
+  if (parts == 0) return Gemm(ta, tb, n, n, k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
+  const AmxTerm term{.b = {b, ldb, tb == Trans::kYes}, .n = n, .c = c, .ldc = ldc, .lower = true};
+  AmxGemm(parts, n, k, 1, {a, lda, ta == Trans::kYes}, {&term, 1}, 0);
+}
+
 void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha, const double* a,
           size_t lda, const double* b, size_t ldb, double beta, double* c, size_t ldc) {
   STRUPRUNE_BLAS(cblas_dgemm)

@@ -18,7 +18,12 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, float alpha, const f
 void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha, const double* a,
           size_t lda, const double* b, size_t ldb, double beta, double* c, size_t ldc);
 
-// The same product with the rows of C split over the pool.
+// C[n, n] = op(A) op(B), of which the elements up to the diagonal count; those above it are made or
+// left.
+void GemmLower(Trans ta, Trans tb, size_t n, size_t k, const float* a, size_t lda, const float* b,
+               size_t ldb, float* c, size_t ldc);
+
+// The product of doubles with the rows of C split over the pool.
 void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha,
                   const double* a, size_t lda, const double* b, size_t ldb, double beta, double* c,
                   size_t ldc);

@@ -48,13 +48,11 @@ struct PackedPart {
   size_t line = 0, k = 0;
 };
 
-// Gemm with operands that are packed, of which none may be empty.
+// Gemm and GemmLower with operands that are packed, of which none may be empty.
 void Gemm(Trans ta, size_t m, size_t n, size_t k, float alpha, const float* a, size_t lda,
           const PackedPart& b, float beta, float* c, size_t ldc);
 void Gemm(size_t m, size_t n, size_t k, float alpha, const PackedPart& a, const PackedPart& b,
           float beta, float* c, size_t ldc);
-// C[n, n] = op(A) op(B), of which the elements up to the diagonal count; those above it are left
-// anyhow.
 void GemmLower(size_t n, size_t k, const PackedPart& a, const PackedPart& b, float* c, size_t ldc);
 
 }  // namespace struprune

@@ -99,11 +99,15 @@ TEST_P(Packed, LowerHalf) {
     PackedOperand left(*context, OperandSide::kA, n, k), right(*context, OperandSide::kB, n, k);
     left.Fill(*context, Trans::kNo, a.data(), k);
     right.Fill(*context, Trans::kYes, b.data(), k);
-    Floats wanted(n * n), given(n * n);
+    Floats wanted(n * n), given(n * n), plain(n * n);
     Gemm(n, n, k, 1, {left}, {right}, 0, wanted.data(), n);
     GemmLower(n, k, {left}, {right}, given.data(), n);
+    GemmLower(Trans::kNo, Trans::kYes, n, k, a.data(), k, b.data(), k, plain.data(), n);
     for (size_t i = 0; i < n; ++i) {
-      for (size_t j = 0; j <= i; ++j) ASSERT_EQ(given[i * n + j], wanted[i * n + j]) << i << j;
+      for (size_t j = 0; j <= i; ++j) {
+        ASSERT_EQ(given[i * n + j], wanted[i * n + j]) << i << " " << j;
+        ASSERT_EQ(plain[i * n + j], wanted[i * n + j]) << i << " " << j;
+      }
     }
   }
 }

@@ -185,9 +185,14 @@ void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatri
   const size_t most = TokenPage();
   for (size_t page = 0; page < input.rows; page += most) {
     const size_t rows = std::min(most, input.rows - page);
-    if (packed.x.empty()) {
-      Gemm(Trans::kYes, Trans::kNo, tile.rows, tile.cols, rows, 1.0f, left + page * left_dim + row,
-           left_dim, input.x + page * dim_ + column, dim_, 0.0f, product, tile.cols);
+    const float *const from = left + page * left_dim + row, *const x =
+                                                                input.x + page * dim_ + column;
+    if (packed.x.empty() && diagonal) {
+      GemmLower(Trans::kYes, Trans::kNo, tile.rows, rows, from, left_dim, x, dim_, product,
+                tile.cols);
+    } else if (packed.x.empty()) {
+      Gemm(Trans::kYes, Trans::kNo, tile.rows, tile.cols, rows, 1.0f, from, left_dim, x, dim_, 0.0f,
+           product, tile.cols);
     } else {
       const auto& lines = cross ? packed.residual_transposed : packed.x_transposed;
       const PackedPart a{.operand = lines[i], .k = page}, b{.operand = packed.x[j], .k = page};
