@@ -99,16 +99,17 @@ class Kernels {
              });
   }
 
-  // Gate, up and the activation of both, as a pass makes them that has packed the weights.
+  // Gate, up and the activation of both, as a pass makes them; it packs the weights where it can.
   void Hidden() {
     const auto [rows, cols] = block_.shape(Role::kUp);
     const double weights = 2 * D(rows * cols), tokens = D(run_.tokens), values = tokens * D(rows);
+    auto gate = context_.Allocate<float>(run_.tokens * rows);
     const PackedWeights packed(context_, run_.tokens,
                                {block_.matrix(Role::kUp), block_.matrix(Role::kGate)});
     OnTokens({"gate, up, activation", Shape(run_.tokens, cols) + " × 2 " + Shape(cols, rows), "f32",
               2 * weights * tokens + 4 * values, 4 * (weights + tokens * D(cols) + values)},
              [&, out = rows, in = cols](size_t first, size_t count) {
-               FfnHidden(block_, count, x_.data() + first * in, third_.data() + first * out,
+               FfnHidden(block_, count, x_.data() + first * in, gate.data() + first * out,
                          out_.data() + first * out);
              });
   }

@@ -53,14 +53,14 @@ void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float
 void FfnHidden(const Block& block, size_t rows, const float* x, float* gate, float* out) {
   const BlockSpec& spec = block.spec();
   if (gate) {
-    const auto activate = [](const void* state, size_t column, size_t count, float* own_up,
-                             float* own_gate, float* to) {
-      const Block& own = *static_cast<const Block*>(state);
-      if (own.has(Role::kUpBias)) AddBias(1, count, own.data(Role::kUpBias) + column, own_up);
-      if (own.has(Role::kGateBias)) AddBias(1, count, own.data(Role::kGateBias) + column, own_gate);
-      Activate(own.spec().activation, count, own_gate, own_up, to);
+    const auto activate = [](const void* state, size_t column, size_t count, float* linear,
+                             float* gated, float* to) {
+      const Block& of = *static_cast<const Block*>(state);
+      if (of.has(Role::kUpBias)) AddBias(1, count, of.data(Role::kUpBias) + column, linear);
+      if (of.has(Role::kGateBias)) AddBias(1, count, of.data(Role::kGateBias) + column, gated);
+      Activate(of.spec().activation, count, gated, linear, to);
     };
-    const AmxJoin join{.apply = activate, .state = &block, .out = out, .ld = spec.ffn};
+    const StripJoin join{.apply = activate, .state = &block, .out = out, .ld = spec.ffn};
     if (JoinedStripProducts(block.context(), {block.matrix(Role::kUp), out},
                             {block.matrix(Role::kGate), gate}, rows, x, join)) {
       return;

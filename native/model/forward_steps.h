@@ -28,8 +28,8 @@ void Linears(const Block& block, std::initializer_list<Map> maps, size_t rows, c
 // up and, in gated blocks, gate[rows, ffn] of x[rows, hidden].
 void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float* gate);
 
-// What the FFN's output map reads, [rows, ffn], of the same x; gate[rows, ffn], in gated blocks, is
-// scratch.
+// What the FFN's output map reads, out[rows, ffn], of x[rows, hidden]; gate[rows, ffn] is scratch,
+// null in blocks without a gate.
 void FfnHidden(const Block& block, size_t rows, const float* x, float* gate, float* out);
 
 // Norm before a site (pre-norm), or a copy of the pointer when the block is post-norm: returns what

@@ -15,10 +15,6 @@
 namespace struprune {
 namespace {
 
-constexpr size_t kKeyTile = 256;
-// Between rows of scores: rows a power of two apart would share a few sets of the first cache.
-constexpr size_t kScoreStride = kKeyTile + 16;
-
 // scores[0, keys) -> exp(scores - max) with the entries outside `part` set to 0; updates the
 // running maximum and sum and returns the factor by which older sums shrink.
 float SoftmaxStep(float* scores, size_t keys, Visible part, float& maximum, float& sum) {

@@ -1,9 +1,8 @@
 // 256 keys at a time, on which 32 queries after 32 are multiplied: scores and the gradients of
 // their weights in tiles, weights P and gradients dS of the scores in vectors, what they add to the
 // gradients of q, k and v in tiles. Those of k and v are summed transposed, [head_dim, keys]: then
-// rows of P and dS are what second operands are packed from, and nothing is turned about.
+// rows of P and dS are what second operands are packed from, and no weight is transposed.
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 
 #include "core/error.h"
@@ -23,10 +22,10 @@ namespace {
 
 // Of 32 queries on the keys at hand.
 struct alignas(64) Item {
-  size_t first, count;  // queries
-  size_t keys;          // that the last of them may see, from the first at hand on
-  float log_sum[kSide], dots[kSide];
-  float* grad_q;    // of the first query
+  size_t first, count;                // queries
+  size_t keys;                        // that the last of them may see, from the first at hand on
+  float log_sum[kSide], dots[kSide];  // in units of log 2; rowsum(g ∘ out)
+  float* grad_q;                      // of the first query
   uint16_t *q, *g;  // [32, head_dim] as first operands: the queries, and gradients of the outputs
   uint16_t *q_transposed, *g_transposed;  // [head_dim, 32], the same
   float *scores, *grads;                  // [32, kStride]: q kᵀ, and g vᵀ
@@ -228,15 +227,6 @@ STRUPRUNE_AMX void Run(const AttentionShape& shape, size_t kv_head, const float*
   for (size_t t = 0; t < window; ++t) {
     std::fill_n(grad_q + t * q_stride + kv_head * group * hd, group * hd, 0.0f);
   }
-  // rowsum(g ∘ out) of every query.
-  scratch.aux.resize(group * window);
-  float* const dots = scratch.aux.data();
-  for (size_t h = 0; h < group; ++h) {
-    for (size_t t = 0; t < window; ++t) {
-      const size_t row = t * q_stride + (kv_head * group + h) * hd;
-      dots[h * window + t] = DotOf(hd, out + row, grad_out + row);
-    }
-  }
   LoadTileConfig();
   for (size_t tile = 0; tile < window; tile += kKeys) {
     const size_t in_tile = std::min(kKeys, window - tile), at = tile * kv_stride + kv;
@@ -257,7 +247,8 @@ STRUPRUNE_AMX void Run(const AttentionShape& shape, size_t kv_head, const float*
         item.keys = std::min(in_tile, first + count - tile);
         item.grad_q = grad_q + from;
         for (size_t i = 0; i < kSide; ++i) {
-          item.dots[i] = i < count ? dots[(head - kv_head * group) * window + first + i] : 0.0f;
+          const size_t row = from + i * q_stride;
+          item.dots[i] = i < count ? DotOf(hd, out + row, grad_out + row) : 0.0f;
           item.log_sum[i] = i < count ? log_sum[head * window + first + i] * kLog2E : 0.0f;
         }
         AmxPack(kParts, false, true, q + from, q_stride, count, hd, item.q);

@@ -14,9 +14,8 @@ namespace struprune::amx {
 
 constexpr float kLog2E = 1.44269504088896341f;
 
-// Keys that a kernel takes at a time, and floats between two rows of their scores: rows a power of
-// two apart would share a few sets of the first cache.
-constexpr size_t kKeys = 256, kStride = kKeys + kTile;
+// Keys at a time, and floats between two rows of their scores.
+constexpr size_t kKeys = kKeyTile, kStride = kScoreStride;
 static_assert(kKeys % kSide == 0);
 
 // 2^t for t up to about 0, 0 below 2^-126. 2^f with |f| <= 1/2 by the polynomial of degree 5 with
@@ -42,14 +41,18 @@ inline __mmask16 LanesSeen(const Visible& seen, size_t key) {
   return seen.begin > key ? static_cast<__mmask16>(below & ~Mask(seen.begin - key)) : below;
 }
 
-// Where parts of a thread's scratch start that have so many bytes, each on a line of its own.
+// Where parts of a thread's scratch start that have so many bytes, each on a line of its own. What
+// was there is lost.
 template <size_t kCount>
 std::array<std::byte*, kCount> Divide(AttentionScratch& scratch,
                                       const std::array<size_t, kCount>& bytes) {
   constexpr size_t kLine = sizeof(AttentionScratch::Line);
   size_t lines = 0;
   for (const size_t size : bytes) lines += Whole(size, kLine) / kLine;
-  scratch.lines.resize(lines);
+  if (scratch.lines.size() < lines) {
+    scratch.lines = {};
+    scratch.lines.resize(lines);
+  }
   std::array<std::byte*, kCount> parts;
   std::byte* at = scratch.lines.front().bytes;
   for (size_t i = 0; i < kCount; at += Whole(bytes[i++], kLine)) parts[i] = at;

@@ -215,22 +215,16 @@ STRUPRUNE_AMX inline void Fetch(const float* c, size_t ldc, size_t cols, size_t 
   }
 }
 
-// The same block of every product of a unit, and what is made of them.
+// The same block of every product of a unit and, of two, where their join goes.
 template <size_t kCount>
-struct Unit;
-template <>
-struct Unit<1> {
-  Block blocks[1] = {};
-  size_t rows() const { return blocks[0].rows; }
+struct Unit {
+  Block blocks[kCount] = {};
 };
 template <>
 struct Unit<2> {
   Block blocks[2] = {};
-  // Of two, where their join goes.
   size_t column = 0;
   float* out = nullptr;
-
-  size_t rows() const { return blocks[0].rows; }
 };
 
 template <size_t kCount>
@@ -279,9 +273,9 @@ STRUPRUNE_AMX inline void MultiplyPanels(size_t steps, const Panels& at, const P
     return std::pair(std::min(rows, step * each), std::min(rows, (step + 1) * each));
   };
   SumProducts<kParts>(steps, at.a, at.b, next.a, next.b, [&](size_t step) STRUPRUNE_AMX {
-    const auto [first, last] = share(before.rows(), product * steps + step);
+    const auto [first, last] = share(before.blocks[0].rows, product * steps + step);
     Finish(before, join, first, last);
-    const auto [first_row, last_row] = share(unit.rows(), product * steps + step);
+    const auto [first_row, last_row] = share(unit.blocks[0].rows, product * steps + step);
     Fetch(unit, join, first_row, last_row);
   });
   StoreSums(unit.blocks[product].sums, kSide);
@@ -368,7 +362,7 @@ STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const
               loaded.b = panel_b[p + 1];
             } else if (r + kSide < rows) {
               loaded = {at.a + next_a, panel_b[0]};
-            } else if (b.packed && j + kSide < n) {
+            } else if (b.packed && j + kSide < n && first_row(j + kSide) < rows) {
               loaded = {panel_a + first_row(j + kSide) / kSide * next_a, panel_b[0] + b.panel};
             }
             MultiplyPanels<kParts>(steps, at, loaded, unit, p, before, join);
@@ -378,7 +372,7 @@ STRUPRUNE_AMX void RunDepth(const Product& product, size_t l, size_t deep, const
       }
     }
   }
-  Finish(before, join, 0, before.rows());
+  Finish(before, join, 0, before.blocks[0].rows);
 }
 
 template <int kParts>

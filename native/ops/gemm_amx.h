@@ -22,8 +22,8 @@ struct AmxOperand {
   size_t panel = 0;                  // from a panel to the next
 };
 
-// A second operand and what its product is added to. `lower`: of C, the elements up to the diagonal
-// count, and what is above it is made or left.
+// A second operand and what its product is added to. `lower`: of a square C, the elements up to the
+// diagonal count, and what is above it is made or left.
 struct AmxTerm {
   AmxOperand b;
   size_t n;

@@ -69,10 +69,11 @@ void StripProducts(Context& context, std::span<const WeightTerm> terms, size_t r
 }
 
 bool JoinedStripProducts(Context& context, const WeightTerm& first, const WeightTerm& second,
-                         size_t rows, const float* x, const AmxJoin& join) {
+                         size_t rows, const float* x, const StripJoin& join) {
   const std::vector<AmxTerm> firsts = PackedTerms(context, first);
   const std::vector<AmxTerm> seconds = PackedTerms(context, second);
-  if (firsts.empty() || seconds.empty()) return false;
+  const auto rows_of = [](const AmxTerm& strip) { return strip.n; };
+  if (firsts.empty() || !std::ranges::equal(firsts, seconds, {}, rows_of, rows_of)) return false;
   std::vector<AmxTerm> pairs;
   for (size_t i = 0; i < firsts.size(); ++i) pairs.insert(pairs.end(), {firsts[i], seconds[i]});
   const size_t k = first.weight->cols();

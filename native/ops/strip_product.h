@@ -46,10 +46,11 @@ struct WeightTerm {
 void StripProducts(Context& context, std::span<const WeightTerm> terms, size_t rows, float alpha,
                    const float* x, float beta);
 
-// x[rows, k] Wᵀ of two weights of one shape, joined (ops/gemm_amx.h); their `out` are scratch.
-// False, and nothing done, where one of them is not packed.
+// x[rows, k] Wᵀ of two weights that are cut alike, joined (ops/gemm_amx.h); their `out` are
+// scratch. False, and nothing done, where one of them is not packed.
+using StripJoin = AmxJoin;
 bool JoinedStripProducts(Context& context, const WeightTerm& first, const WeightTerm& second,
-                         size_t rows, const float* x, const AmxJoin& join);
+                         size_t rows, const float* x, const StripJoin& join);
 
 // out[rows, k] = x[rows, n] W + beta out for W[n, k]; strips are summed in order.
 void StripProductBack(Context& context, PagedMatrix& weight, size_t rows, const float* x,

@@ -1,4 +1,4 @@
-// Which keys causality and a sliding window leave to a query.
+// Which keys causality and a sliding window leave to a query, and how they are cut.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,10 @@
 #include "ops/attention.h"
 
 namespace struprune {
+
+// Keys that all kernels take at a time, and floats between two rows of their scores: rows a power
+// of two apart would share a few sets of the first cache.
+inline constexpr size_t kKeyTile = 256, kScoreStride = kKeyTile + 16;
 
 // Keys [begin, end).
 struct Visible {

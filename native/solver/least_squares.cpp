@@ -44,9 +44,10 @@ TileMatrix<double> FullDelta(const SiteProblem& site, const ColumnSplit& split,
 double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
                     const TileMatrix<double>& delta, const Ridge* ridge) {
   const SiteInput& input = site.input();
-  TileMatrix<double> gradient(site.space(), site.out(), site.in());
-  Multiply(1, {delta}, {.matrix = *input.gram, .folded = true}, 0, gradient);
-  if (site.has_cross()) Add(-2, *input.cross, gradient);
+  // Of which the products with Δ sum up to the error, and no more: H is folded.
+  TileMatrix<double> terms(site.space(), site.out(), site.in());
+  Multiply(1, {delta}, {.matrix = *input.gram, .folded = true}, 0, terms);
+  if (site.has_cross()) Add(-2, *input.cross, terms);
   // Per row: what centring takes off every column in proportion to its sum.
   std::vector<double> means(site.out(), 0.0);
   if (bias) means = TimesVector(delta, input.sums);
@@ -55,7 +56,7 @@ double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
   }
   EachTile(
       [&](size_t i, size_t j) {
-        const auto to = gradient.Update(i, j);
+        const auto to = terms.Update(i, j);
         const auto from = delta.Read(i, j);
         const double* sums = input.sums.data() + delta.cols().begin(j);
         const double* diagonal = ridge ? ridge->diagonal.data() + delta.cols().begin(j) : nullptr;
@@ -66,10 +67,10 @@ double ErrorOfDelta(const SiteProblem& site, Metric metric, bool bias,
             to.row(r)[c] += diagonal[c] * from.row(r)[c];
         }
       },
-      gradient, delta);
+      terms, delta);
   TileMatrix<double> storage;
   const TileMatrix<double>& weighted = site.ApplyMetric(metric, delta, storage);
-  return site.unit(metric) * Dot(weighted, gradient) + site.residual_norm_sq(metric, bias);
+  return site.unit(metric) * Dot(weighted, terms) + site.residual_norm_sq(metric, bias);
 }
 
 }  // namespace struprune

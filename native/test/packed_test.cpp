@@ -7,9 +7,11 @@
 
 #include "memory_matrix.h"
 #include "model/attend_windows.h"
+#include "model/forward_steps.h"
 #include "ops/gemm_path.h"
 #include "ops/packed_weights.h"
 #include "ops/strip_product.h"
+#include "reference_block.h"
 #include "tiles/statistics.h"
 
 namespace struprune {
@@ -145,6 +147,36 @@ TEST_P(Packed, JoinedProducts) {
     const PackedWeights packed(*context, rows, {&w, &v});
     ASSERT_TRUE(JoinedStripProducts(*context, terms[0], terms[1], rows, x.data(), to));
     EXPECT_EQ(given, wanted) << k;
+  }
+}
+
+// With biases, by every activation, of one panel of k and of several, by strips that end within a
+// block.
+TEST_P(Packed, HiddenOfAnFfn) {
+  constexpr size_t rows = 1100;
+  for (const Activation activation : {Activation::kSilu, Activation::kRelu, Activation::kGelu}) {
+    for (const size_t hidden : {40, 1600}) {
+      BlockSpec spec;
+      spec.hidden = hidden;
+      spec.head_dim = 8;
+      spec.heads = spec.kv_heads = 1;
+      spec.ffn = 203;
+      spec.activation = activation;
+      const auto weights = test::RandomWeights(spec, {.ffn_in = true}, 1);
+      const auto x = Random(rows * hidden, 2);
+      const auto run = [&](bool spare) {
+        const auto context = MakeContext(spare);
+        const Block block =
+            test::MakeBlock(context, spec, weights, nullptr, {.floats = 1, .rows = 72});
+        const PackedWeights packed(*context, rows,
+                                   {block.matrix(Role::kUp), block.matrix(Role::kGate)});
+        EXPECT_EQ(context->packed != nullptr, spare);
+        Floats gate(rows * spec.ffn), out(rows * spec.ffn);
+        FfnHidden(block, rows, x.data(), gate.data(), out.data());
+        return out;
+      };
+      EXPECT_EQ(run(true), run(false)) << hidden;
+    }
   }
 }
 

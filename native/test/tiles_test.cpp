@@ -111,6 +111,24 @@ TEST_P(Tiles, ProductsOfEveryShape) {
   ExpectNear(ToDense(c), Product(a, Trans::kYes, a, Trans::kNo), 1e-13);
 }
 
+// tr(G A S Aᵀ) = Σ (G A) ∘ (A S), of which the products with S may take its lower tiles alone.
+TEST_P(Tiles, FoldedProductsHaveTheSameTrace) {
+  const TileSpace where = space();
+  const size_t m = n() + 5;
+  const Dense a = RandomDense(m, n(), 1), s = RandomPositive(n(), 3), g = RandomPositive(m, 4);
+  const auto ta = ToTiles(where, a), ts = ToTiles(where, s, Shape::kSymmetric);
+  TileMatrix<double> c(where, m, n());
+  Multiply(1, {ta}, {.matrix = ts, .folded = true}, 0, c);
+  const Dense whole = Product(a, Trans::kNo, s, Trans::kNo),
+              ga = Product(g, Trans::kNo, a, Trans::kNo);
+  double wanted = 0;
+  for (size_t i = 0; i < whole.values.size(); ++i) wanted += whole.values[i] * ga.values[i];
+  EXPECT_NEAR(Dot(ToTiles(where, ga), c), wanted, 1e-12 * std::abs(wanted));
+  for (const Factor& wrong : {Factor{ta, Trans::kNo, true}, Factor{ts, Trans::kYes, true}}) {
+    test::ExpectError([&] { Multiply(1, {ta}, wrong, 0, c); }, "ERR_INTERNAL", "folded");
+  }
+}
+
 TEST_P(Tiles, CholeskyIsLapacks) {
   const TileSpace where = space();
   const Dense a = RandomPositive(n(), 5), x = RandomDense(n() + 3, n(), 6);

@@ -71,6 +71,11 @@ std::vector<std::pair<size_t, size_t>> InBands(const Factor& a, const TileMatrix
 }  // namespace
 
 void Multiply(double alpha, Factor a, Factor b, double beta, TileMatrix<double>& c) {
+  for (const Factor& factor : {a, b}) {
+    if (!factor.folded) continue;
+    if (factor.matrix.shape() == Shape::kSymmetric && factor.trans == Trans::kNo) continue;
+    throw Error("ERR_INTERNAL", "only a symmetric matrix can be folded", "multiply by it whole");
+  }
   const auto places = InBands(a, c);
   RunTiles(
       c.space(), places.size(),

@@ -9,8 +9,8 @@ namespace struprune {
 struct Factor {
   const TileMatrix<double>& matrix;
   Trans trans = Trans::kNo;
-  // A symmetric one stands for the matrix with its tiles above the diagonal folded onto those below
-  // (0 and twice): tr(M H) is the same of every symmetric M, for fewer products.
+  // A symmetric one, not transposed, stands for the matrix with its tiles above the diagonal folded
+  // onto those below (0 and twice): tr(M H) is the same of every symmetric M, for fewer products.
   bool folded = false;
 };
 

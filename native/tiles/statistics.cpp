@@ -49,13 +49,15 @@ void AddMoments(size_t rows, const float* x, size_t dim, size_t begin, size_t en
   }
 }
 
-// c[j, i] = c[i, j] for j < i of c[n, n].
-void MirrorLower(size_t n, float* c) {
+// What is above the diagonal from what is below it.
+void MirrorLower(const Tile<double>& tile) {
   constexpr size_t kBlock = 16;
-  for (size_t row = 0; row < n; row += kBlock) {
+  for (size_t row = 0; row < tile.rows; row += kBlock) {
     for (size_t column = 0; column <= row; column += kBlock) {
-      for (size_t i = row; i < std::min(n, row + kBlock); ++i) {
-        for (size_t j = column; j < std::min(i, column + kBlock); ++j) c[j * n + i] = c[i * n + j];
+      for (size_t i = row; i < std::min(tile.rows, row + kBlock); ++i) {
+        for (size_t j = column; j < std::min(i, column + kBlock); ++j) {
+          tile.row(j)[i] = tile.row(i)[j];
+        }
       }
     }
   }
@@ -185,8 +187,8 @@ void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatri
   const size_t most = TokenPage();
   for (size_t page = 0; page < input.rows; page += most) {
     const size_t rows = std::min(most, input.rows - page);
-    const float *const from = left + page * left_dim + row, *const x =
-                                                                input.x + page * dim_ + column;
+    const float* const from = left + page * left_dim + row;
+    const float* const x = input.x + page * dim_ + column;
     if (packed.x.empty() && diagonal) {
       GemmLower(Trans::kYes, Trans::kNo, tile.rows, rows, from, left_dim, x, dim_, product,
                 tile.cols);
@@ -202,13 +204,13 @@ void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatri
         Gemm(tile.rows, tile.cols, rows, 1.0f, a, b, 0.0f, product, tile.cols);
       }
     }
-    if (diagonal) MirrorLower(tile.rows, product);
     for (size_t r = 0; r < tile.rows; ++r) {
       double* to = tile.row(r);
-      const float* from = product + r * tile.cols;
-      for (size_t c = 0; c < tile.cols; ++c) to[c] += from[c];
+      const float* sums = product + r * tile.cols;
+      for (size_t c = 0; c < (diagonal ? r + 1 : tile.cols); ++c) to[c] += sums[c];
     }
   }
+  if (diagonal) MirrorLower(tile);
 }
 
 void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
