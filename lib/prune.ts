@@ -173,9 +173,7 @@ async function before(run: Run, signal: AbortSignal | undefined) {
   const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {
     const perplexityBefore = await perplexityOf(run, dense);
-    const samplesBefore = settings.samples
-      ? await greedy(dense, samplePrompt(run), SAMPLE_TOKENS)
-      : null;
+    const samplesBefore = settings.samples ? await sampleOf(run, dense) : null;
     return { perplexityBefore, samplesBefore };
   } finally {
     dense.dispose();
@@ -214,8 +212,7 @@ async function verify(
     const perplexityAfter = await perplexityOf(run, session);
     let samples: PruneResult['samples'] = null;
     if (samplesBefore) {
-      const prompt = samplePrompt(run);
-      const ids = [prompt, samplesBefore, await greedy(session, prompt, SAMPLE_TOKENS)];
+      const ids = [samplePrompt(run), samplesBefore, await sampleOf(run, session)];
       const texts = await inThread('texts', { source: tokenizerOf(source), ids }, signal);
       samples = { prompt: texts[0]!, before: texts[1]!, after: texts[2]! };
     }
@@ -224,6 +221,12 @@ async function verify(
   } finally {
     session.dispose();
   }
+}
+
+/** Under a budget blocks do not stay: pages would give way to them. */
+function sampleOf(run: Run, session: Session): Promise<number[]> {
+  const room = run.engine.bounded ? 0 : run.room;
+  return greedy(session, samplePrompt(run), SAMPLE_TOKENS, room);
 }
 
 function samplePrompt({ evaluation, ids }: Run): number[] {

@@ -26,6 +26,8 @@ export interface Run extends Setup {
   surveys: Surveys;
   /** Folder for hidden states; '' = in memory. */
   states: string;
+  /** The most that the run needs of the engine's memory at a time, bytes. */
+  room: number;
   onProgress: OnStage | undefined;
   /** What the user should know: told at once, and in the result. */
   warnings: string[];
@@ -99,6 +101,7 @@ export async function openRun(
     session,
     surveys,
     states,
+    room: plan.memory - plan.reserve,
     onProgress: withBytes(engine, onProgress),
     warnings,
     warn: (warning) => {

@@ -64,7 +64,11 @@ for (const name of readdirSync(MODELS).filter((entry) => !entry.endsWith('.json'
     const engine = new Engine({ threads: 1 });
     const session = new Session(engine, await openCheckpoint(folder));
     const { prompt, continuation } = expected.greedy;
-    t.deepEqual(await greedy(session, prompt, continuation.length), continuation);
+    const used = engine.memory.used;
+    for (const room of [0, 2 ** 16, 2 ** 30]) {
+      t.deepEqual(await greedy(session, prompt, continuation.length, room), continuation);
+      t.is(engine.memory.used, used, 'every block that was kept is freed');
+    }
     session.dispose();
     engine.dispose();
   });
