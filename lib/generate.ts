@@ -18,13 +18,16 @@ export async function greedy(
   try {
     for (let i = 0; i < count; i++) {
       const window = ids.length;
-      const best = await using(await session.embed(Int32Array.from(ids), window), async (hidden) => {
-        for (let index = 0; index < session.architecture.blocks.length; index++) {
-          session.engine.throwIfAborted();
-          await blocks.use(index, (block) => session.advance(block, hidden, window));
-        }
-        return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
-      });
+      const best = await using(
+        await session.embed(Int32Array.from(ids), window),
+        async (hidden) => {
+          for (let index = 0; index < session.architecture.blocks.length; index++) {
+            session.engine.throwIfAborted();
+            await blocks.use(index, (block) => session.advance(block, hidden, window));
+          }
+          return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
+        },
+      );
       ids.push(best[window - 1]!);
     }
   } finally {
