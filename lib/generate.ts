@@ -1,6 +1,6 @@
 import { using } from './engine/engine';
 import { type BlockHandle, native } from './engine/native';
-import type { Session } from './engine/session';
+import type { Session, WithBlock } from './engine/session';
 
 /**
  * The likeliest continuation of a prompt, token by token, without cache: meant for the few tokens that show a
@@ -21,10 +21,7 @@ export async function greedy(
       const best = await using(
         await session.embed(Int32Array.from(ids), window),
         async (hidden) => {
-          for (let index = 0; index < session.architecture.blocks.length; index++) {
-            session.engine.throwIfAborted();
-            await blocks.use(index, (block) => session.advance(block, hidden, window));
-          }
+          await session.forward(hidden, window, undefined, blocks.use);
           return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
         },
       );
@@ -47,7 +44,7 @@ class KeptBlocks {
     this.#most = most;
   }
 
-  async use(index: number, work: (block: BlockHandle) => Promise<void>): Promise<void> {
+  readonly use: WithBlock = async (index, work) => {
     const kept = this.#kept[index];
     if (kept) return work(kept);
     const block = await this.#session.loadBlock(index);
@@ -56,7 +53,7 @@ class KeptBlocks {
     }
     this.#kept.push(block);
     return work(block);
-  }
+  };
 
   async free(): Promise<void> {
     for (const block of this.#kept.splice(0)) await native.free(block);

@@ -18,6 +18,12 @@ export const SITES: readonly Site[] = ['attention', 'ffn'];
 /** Weights as they are. */
 export const AS_IS: Stored = { matrices: 'F32', vectors: 'F32' };
 
+/** Calls `work` with a block that stays loaded meanwhile. */
+export type WithBlock = (
+  index: number,
+  work: (block: BlockHandle) => Promise<void>,
+) => Promise<void>;
+
 /** One open model on one engine: opens its files and hands out blocks, one at a time. */
 export class Session {
   readonly engine: Engine;
@@ -92,15 +98,19 @@ export class Session {
     for (const site of SITES) await this.advanceSite(block, site, hidden, window);
   }
 
-  /** Takes hidden states through all blocks, one loaded at a time; `onBlock` hears of each that is done. */
+  /**
+   * Takes hidden states through all blocks; `onBlock` hears of each that is done. `withBlock` lends them: one loaded at a
+   * time where it is left out.
+   */
   async forward(
     hidden: MatrixHandle,
     window: number,
     onBlock?: (index: number) => void,
+    withBlock: WithBlock = async (index, work) => using(await this.loadBlock(index), work),
   ): Promise<void> {
     for (let index = 0; index < this.architecture.blocks.length; index++) {
       this.engine.throwIfAborted();
-      await using(await this.loadBlock(index), (block) => this.advance(block, hidden, window));
+      await withBlock(index, (block) => this.advance(block, hidden, window));
       onBlock?.(index);
     }
   }

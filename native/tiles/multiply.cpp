@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "tiles/run_tiles.h"
 
 namespace struprune {
