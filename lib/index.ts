@@ -51,6 +51,7 @@ export type { AdmmStep } from './solver/admm';
 export type {
   AdmmResiduals,
   ColumnStatistics,
+  KeptCosts,
   Metric,
   NativeAdmm,
   NativeRefit,

@@ -75,6 +75,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
   baseline('flap', 'FLAP, uniform', { id: 'flap-uniform' }),
   baseline('osscar', 'OSSCAR-style greedy'),
+  baseline('tyr-local', 'Týr, local stage'),
   baseline('struprune', 'SparseLLM-style', {
     id: 'sparsellm',
     about: 'auxiliary variables in the manner of arXiv 2402.17946, the same share everywhere',

@@ -3,12 +3,13 @@ import { flap } from './flap';
 import { magnitude } from './magnitude';
 import { osscar } from './osscar';
 import type { Method } from './types';
+import { tyrLocal } from './tyr-local';
 import { wandaSp } from './wanda-sp';
 
 export { keepBest, removalCurve } from './select';
 export * from './types';
 
-const ALL = [magnitude, wandaSp, flap, osscar] as const;
+const ALL = [magnitude, wandaSp, flap, osscar, tyrLocal] as const;
 
 export const BASELINES = ALL.map(({ name }) => name);
 

@@ -52,11 +52,13 @@ export interface ScoreMethod extends MethodBase {
   losses(site: SiteStatistics, cost: number): Float64Array;
 }
 
-/** Removes groups one after the other with the others refitted; the native sweep does it. */
+/** Removes groups with the others refitted: one after the other, as the native sweep does, or in rounds. */
 export interface SweepMethod extends MethodBase {
   selection: 'sweep';
   /** Whether a swap pass (kept for removed while the exact error falls) ends it. */
   swap: boolean;
+  /** Rounds of a site's removals; absent: one after the other. */
+  rounds?: Readonly<Record<'attention' | 'ffn', number>>;
 }
 
 export type Method = ScoreMethod | SweepMethod;

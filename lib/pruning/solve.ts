@@ -295,6 +295,7 @@ async function solve(
       ? { keep: new Uint8Array(layer.groups).fill(1), lambda: null, ridgeRaised: 0 }
       : await findMask(solver, structure, layer.cost * (layer.groups - removed), {
           method: sweeps ? 'sweep' : settings.mask,
+          rounds: sweeps ? method.rounds?.[layer.site] : undefined,
           admmStart: settings.admmStart === 'none' ? undefined : settings.admmStart,
           admm: {
             rho: settings.admmRho,

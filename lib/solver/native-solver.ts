@@ -114,12 +114,22 @@ export interface ColumnStatistics {
   mean: Float64Array;
 }
 
+/** What each kept group is worth in the exact refit on a mask, in plain squares; 0 where it was removed. */
+export interface KeptCosts extends RidgeReport {
+  /** Rise of the penalised error when this group goes too. */
+  removal: Float64Array;
+  /** tr((C_λ)_g Ŵ_gᵀ), its part of what the refit takes off the penalised error; may be negative. */
+  explained: Float64Array;
+}
+
 export interface NativeSolver {
   readonly columnCount: number;
   readonly groupCount: number;
   /** ‖XWᵀ + R‖². */
   readonly targetNormSq: number;
   columns(): Promise<ColumnStatistics>;
+  /** Of the exact refit on the kept groups. */
+  costs(keep: Uint8Array, options?: { bias?: boolean }): Promise<KeptCosts>;
   sweep(options?: SweepOptions): Promise<SweepResult>;
   /** Exact refit on the kept groups; `bias` fits one (and adds it where the map has none). */
   refit(keep: Uint8Array, options?: { bias?: boolean }): Promise<NativeRefit>;

@@ -63,6 +63,7 @@ function lend(solver: MaskTask['solver']): { solver: MaskTask['solver']; release
   const lent: MaskTask['solver'] = {
     ...{ columnCount, groupCount, targetNormSq },
     columns: () => solver.columns(),
+    costs: (keep, options) => solver.costs(keep, options),
     sweep: (options) => solver.sweep(options),
     swap: (keep, options) => solver.swap(keep, options),
     refit: (keep, options) => holding(solver.refit(keep, options)),

@@ -6,6 +6,7 @@ import { Own } from '../own';
 import { type AdmmOptions, type AdmmStep, admm } from './admm';
 import type { Metric, NativeSolver } from './native-solver';
 import { type MaskFunction, type MaskTask, maskByCaller } from './own-mask';
+import { maskByRounds } from './rounds';
 import { groupScores, type ScoreKind } from './scores';
 import type { Structure } from './structures/types';
 import { maskForBudget, mostRemovals } from './sweep';
@@ -15,6 +16,8 @@ export type MaskMethod = 'sweep' | 'admm' | ScoreKind;
 export interface MaskOptions {
   /** Default 'sweep'. */
   method?: MaskMethod | Own<MaskFunction>;
+  /** Of the sweep: removals in so many rounds. Default: one after the other. */
+  rounds?: number;
   /** Which site it is; a function of the caller's is told. */
   place?: Pick<MaskTask, 'block' | 'site' | 'keep'>;
   /** A bias may absorb the mean. Default false. */
@@ -84,7 +87,8 @@ async function maskDirectly(
   options: MaskOptions,
 ): Promise<MaskReport> {
   if (method === 'sweep') {
-    const { bias, selection } = options;
+    const { bias, selection, rounds } = options;
+    if (rounds !== undefined) return maskByRounds(solver, structure, budget, rounds, bias);
     const maxRemoved = mostRemovals(structure, budget);
     const sweep = await solver.sweep({ bias, selection, curve: selection, maxRemoved });
     const keep = maskForBudget(sweep, structure, budget);

@@ -10,6 +10,7 @@
 #include "ops/gemm.h"
 #include "solver/admm.h"
 #include "solver/columns.h"
+#include "solver/kept_costs.h"
 #include "solver/swap.h"
 #include "solver/sweep.h"
 #include "tiles/strips.h"
@@ -292,6 +293,7 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
                                    InstanceAccessor<&SolverObject::GroupCount>("groupCount"),
                                    InstanceAccessor<&SolverObject::TargetNormSq>("targetNormSq"),
                                    InstanceMethod<&SolverObject::Columns>("columns"),
+                                   InstanceMethod<&SolverObject::Costs>("costs"),
                                    InstanceMethod<&SolverObject::Sweep>("sweep"),
                                    InstanceMethod<&SolverObject::RefitMask>("refit"),
                                    InstanceMethod<&SolverObject::Slice>("slice"),
@@ -332,6 +334,24 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
             object.Set("weightNormSq", Doubles(env, columns.weight.norm_sq));
             object.Set("second", Doubles(env, columns.second));
             object.Set("mean", Doubles(env, columns.mean));
+            return object;
+          });
+    });
+  }
+
+  Napi::Value Costs(const Napi::CallbackInfo& info) {
+    return Guard(info, [&] {
+      const bool bias = Options(info[1]).Flag("bias");
+      return Job(
+          info,
+          [keep = GetMask(info[0]), bias](const SharedProblem& problem) {
+            return MeasureKept(*problem, keep, bias);
+          },
+          [](Napi::Env env, const KeptCosts& costs) {
+            auto object = Napi::Object::New(env);
+            object.Set("removal", Doubles(env, costs.removal));
+            object.Set("explained", Doubles(env, costs.explained));
+            SetRidge(object, costs.lambda, costs.ridge_raised);
             return object;
           });
     });

@@ -21,8 +21,7 @@ class BlockSweep {
         state_(state),
         width_(site.input().group),
         m_(state.columns.size()) {
-    const size_t block = width_ * width_;
-    scratch_ = context_.Allocate<double>(2 * block * context_.pool.size());
+    scratch_ = context_.Allocate<double>(RemovalScratch(width_) * context_.pool.size());
     p_ = context_.Allocate<double>(m_ * width_);
     a_ = context_.Allocate<double>(m_ * width_);
     u_ = context_.Allocate<double>(m_ * width_);
@@ -34,7 +33,11 @@ class BlockSweep {
     std::atomic<bool> positive{true};
     context_.pool.ParallelFor(count, [&](size_t block, size_t worker) {
       context_.CheckAbort();
-      if (!Cost(block, scratch_.data() + 2 * width_ * width_ * worker, &costs[block])) {
+      const auto cost = RemovalCost(state_, block * width_, width_,
+                                    scratch_.data() + RemovalScratch(width_) * worker);
+      if (cost) {
+        costs[block] = *cost;
+      } else {
         positive = false;
       }
     });
@@ -57,21 +60,6 @@ class BlockSweep {
  private:
   int32_t Group(size_t block) const {
     return state_.columns[block * width_] / static_cast<int32_t>(width_);
-  }
-
-  // tr(Q_gg P_gg⁻¹).
-  bool Cost(size_t block, double* scratch, double* cost) const {
-    const size_t start = block * width_;
-    double* factor = scratch;
-    double* solved = scratch + width_ * width_;
-    ReadBlock(state_.inverse, start, width_, start, width_, factor);
-    ReadBlock(state_.energy, start, width_, start, width_, solved);
-    if (!Cholesky(width_, factor, width_)) return false;
-    CholeskySolveRows(width_, factor, width_, width_, solved, width_);
-    double trace = 0;
-    for (size_t i = 0; i < width_; ++i) trace += solved[i * width_ + i];
-    *cost = std::max(trace, 0.0);
-    return true;
   }
 
   bool Downdate(size_t start) {
@@ -123,6 +111,19 @@ class BlockSweep {
 };
 
 }  // namespace
+
+std::optional<double> RemovalCost(const SweepState& state, size_t start, size_t width,
+                                  double* scratch) {
+  double* factor = scratch;
+  double* solved = scratch + width * width;
+  ReadBlock(state.inverse, start, width, start, width, factor);
+  ReadBlock(state.energy, start, width, start, width, solved);
+  if (!Cholesky(width, factor, width)) return std::nullopt;
+  CholeskySolveRows(width, factor, width, width, solved, width);
+  double trace = 0;
+  for (size_t i = 0; i < width; ++i) trace += solved[i * width + i];
+  return std::max(trace, 0.0);
+}
 
 bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state,
                   size_t count, std::vector<Removal>& removals) {

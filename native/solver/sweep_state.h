@@ -27,6 +27,13 @@ struct Removal {
 std::optional<SweepState> MakeSweepState(const SiteProblem& site, const SweepOptions& options,
                                          const Ridge& ridge, const ColumnSplit& split);
 
+// Doubles of scratch that RemovalCost takes.
+constexpr size_t RemovalScratch(size_t width) { return 2 * width * width; }
+// tr(Q_gg P_gg⁻¹) of the `width` columns from place `start` on: what their removal costs, without
+// the metric's unit. Empty when P_gg is no longer positive.
+std::optional<double> RemovalCost(const SweepState& state, size_t start, size_t width,
+                                  double* scratch);
+
 // Both append `count` removals and use the state up. Groups of one column; batched delayed updates.
 void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
                    SweepState& state, size_t count, std::vector<Removal>& removals);

@@ -29,13 +29,19 @@ std::vector<double> ColumnDots(const TileMatrix<double>& a, const TileMatrix<dou
       a.space(), columns.tiles(),
       [&](size_t j, Visits& visits) {
         for (size_t i = 0; i < rows.tiles(); ++i) {
-          visits.push_back(a.At(i, j));
-          visits.push_back(b.At(i, j));
+          const bool own = a.Has(i, j);
+          visits.push_back(own ? a.At(i, j) : a.At(j, i));
+          visits.push_back(own ? b.At(i, j) : b.At(j, i));
         }
       },
       [&](size_t j, size_t) {
         double* to = sums.data() + columns.begin(j);
         for (size_t i = 0; i < rows.tiles(); ++i) {
+          if (!a.Has(i, j)) {  // the tile above the diagonal, of which this one is the mirror
+            const auto x = a.Read(j, i), y = b.Read(j, i);
+            for (size_t c = 0; c < x.rows; ++c) to[c] += Dot(x.cols, x.row(c), y.row(c));
+            continue;
+          }
           const auto x = a.Read(i, j), y = b.Read(i, j);
           for (size_t r = 0; r < x.rows; ++r) {
             const double *left = x.row(r), *right = y.row(r);

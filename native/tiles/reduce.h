@@ -10,7 +10,7 @@ namespace struprune {
 
 // Σ a_ij b_ij; both have Shape::kFull and one size.
 double Dot(const TileMatrix<double>& a, const TileMatrix<double>& b);
-// [cols] Σ_i a_ij b_ij.
+// [cols] Σ_i a_ij b_ij; both full or both symmetric.
 std::vector<double> ColumnDots(const TileMatrix<double>& a, const TileMatrix<double>& b);
 // [rows] Σ_j a_ij v_j, for v [cols]; a full or symmetric.
 template <typename T>

@@ -75,7 +75,10 @@ const OPTIONS: [option: object, message: RegExp][] = [
   [{ calibration: undefined }, /^option calibration is missing; give a path$/],
   [{ refit: 'no' }, /^option refit is 'no'; give true or false$/],
   [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
-  [{ method: 'nope' }, /^option method is 'nope'; give 'struprune', 'magnitude', .* or 'osscar'$/],
+  [
+    { method: 'nope' },
+    /^option method is 'nope'; give 'struprune', 'magnitude', .* or 'tyr-local'$/,
+  ],
   [
     { allocation: () => [] },
     /^option allocation is \[Function.*; give 'uniform', .* or \{ name, allocate \}$/,

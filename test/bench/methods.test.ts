@@ -48,7 +48,16 @@ test('names of groups stand for their entries, in the order of the table', (t) =
   const found = methodEntries(['struprune-threshold', 'baselines', 'magnitude']);
   t.deepEqual(
     found.map(({ id }) => id),
-    ['magnitude', 'wanda-sp', 'flap', 'flap-uniform', 'osscar', 'sparsellm', 'struprune-threshold'],
+    [
+      'magnitude',
+      'wanda-sp',
+      'flap',
+      'flap-uniform',
+      'osscar',
+      'tyr-local',
+      'sparsellm',
+      'struprune-threshold',
+    ],
   );
 });
 

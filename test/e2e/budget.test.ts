@@ -36,6 +36,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-post', { scope: 'all', layerWeights: 'none', bias: 'add' }],
   ['qwen2', { sequential: false, allocation: 'uniform', format: 'gguf' }],
   ['llama3-tied', { method: 'osscar' }],
+  ['qwen3', { method: 'tyr-local', scope: 'all' }],
   ['mistral', { method: 'wanda-sp' }],
   ['opt-pre', { method: 'flap' }],
 ];

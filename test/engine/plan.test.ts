@@ -41,6 +41,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
   ['llama3-tied', { method: 'osscar' }],
+  ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
 ];
 
 /** No limit, which would keep the peak down by itself, but where kept activations and metrics then fill free memory. */

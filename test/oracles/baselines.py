@@ -1,6 +1,6 @@
-"""Torch reference of structured magnitude, Wanda-sp and FLAP, written from the papers.
+"""Torch reference of structured magnitude, Wanda-sp, FLAP and Týr's local stage.
 
-Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude|wanda-sp|flap
+Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude|wanda-sp|flap|tyr-local
          --sparsity S [--allocation uniform|threshold] [--scope ffn|attention|all] [--multiple M]
 FILE.json holds token ids, [windows][window], all windows of one length. S = removed / all linear weights of
 all blocks. Prints JSON: kept FFN channels and KV heads of every block, NLL before and after, and
@@ -16,10 +16,12 @@ import sys
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import rounds  # noqa: E402
 import scores as baseline_scores  # noqa: E402
 import sites as model_sites  # noqa: E402
 import widths  # noqa: E402
 
+METHODS = [*baseline_scores.METHODS, "tyr-local"]
 SCOPES = {"ffn": ["ffn"], "attention": ["attention"], "all": ["attention", "ffn"]}
 
 
@@ -34,33 +36,51 @@ def keep_best(values, removed):
     return sorted(order[removed:]), margin
 
 
+def prune_by_rounds(model, ids, sites, counts):
+    """[(groups kept, margin)] a site, on inputs of the model pruned so far."""
+    return [
+        rounds.prune_site(site, model_sites.inputs_of(model, ids, site), count)
+        for site, count in zip(sites, counts)
+    ]
+
+
+def prune_by_scores(model, ids, method, sites, remove, allocation, multiple, max_share):
+    """How many groups of every site went, and [(groups kept, margin)]."""
+    score, sequential, mean_bias, raw = baseline_scores.METHODS[method]
+    # Dense statistics: what methods without sequential inputs score on, and what every threshold is made of.
+    moments = [model_sites.moments_of(model, ids, site) for site in sites]
+    dense = [score(site, m) for site, m in zip(sites, moments)]
+    between = math.inf
+    if allocation == "uniform":
+        counts = widths.uniform(sites, remove, multiple, max_share)
+    else:
+        counts, between = widths.threshold(sites, dense, remove, multiple, max_share, raw)
+
+    results = []
+    for site, count, old, values in zip(sites, counts, moments, dense):
+        if sequential:
+            values = score(site, model_sites.moments_of(model, ids, site))
+        keep, margin = keep_best(values, count)
+        results.append((keep, min(margin, between)))
+        model_sites.remove_groups(site, keep, old.mean if mean_bias else None)
+    return counts, results
+
+
 def prune(model, ids, method, sparsity, allocation, scope, multiple=8, max_share=0.9):
     """Prunes the model in place (columns of the output maps are zeroed)."""
-    score, sequential, mean_bias, raw = baseline_scores.METHODS[method]
     all_sites = model_sites.sites_of(model)
     sites = [site for site in all_sites if site.scope in SCOPES[scope]]
     total = model_sites.linear_weights(model)
     remove = math.ceil(sparsity * total - 1e-9)
     before = model_sites.mean_nll(model, ids)
-
-    # Dense statistics: what methods without sequential inputs score on, and what every threshold is made of.
-    moments = [model_sites.moments_of(model, ids, site) for site in sites]
-    dense = [score(site, m) for site, m in zip(sites, moments)]
-    margins = []
-    if allocation == "uniform":
+    if method == "tyr-local":
         counts = widths.uniform(sites, remove, multiple, max_share)
+        results = prune_by_rounds(model, ids, sites, counts)
     else:
-        counts, margin = widths.threshold(sites, dense, remove, multiple, max_share, raw)
-        margins.append(margin)
-
-    kept = {}
-    for site, count, old, values in zip(sites, counts, moments, dense):
-        if sequential:
-            values = score(site, model_sites.moments_of(model, ids, site))
-        keep, margin = keep_best(values, count)
-        margins.append(margin)
-        kept[site.block, site.scope] = keep
-        model_sites.remove_groups(site, keep, old.mean if mean_bias else None)
+        counts, results = prune_by_scores(
+            model, ids, method, sites, remove, allocation, multiple, max_share
+        )
+    kept = {(site.block, site.scope): keep for site, (keep, _) in zip(sites, results)}
 
     def kept_of(block, scope, groups):
         return kept.get((block, scope), list(range(groups)))
@@ -76,7 +96,7 @@ def prune(model, ids, method, sparsity, allocation, scope, multiple=8, max_share
         "linearWeights": total,
         "nllBefore": round(before, 7),
         "nllAfter": round(model_sites.mean_nll(model, ids), 7),
-        "margin": min(margins),
+        "margin": min(margin for _, margin in results),
     }
 
 
@@ -84,7 +104,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--ids", required=True)
-    parser.add_argument("--method", required=True, choices=sorted(baseline_scores.METHODS))
+    parser.add_argument("--method", required=True, choices=METHODS)
     parser.add_argument("--sparsity", required=True, type=float)
     parser.add_argument("--allocation", default="uniform", choices=["uniform", "threshold"])
     parser.add_argument("--scope", default="ffn", choices=sorted(SCOPES))

@@ -78,8 +78,8 @@ def linear_weights(model):
     )
 
 
-def moments_of(model, ids, site):
-    """Moments of the site's inputs when the model, as it is now, reads ids [windows, window]."""
+def inputs_of(model, ids, site):
+    """The site's inputs [tokens, in], in float64, when the model, as it is now, reads ids [windows, window]."""
     seen = []
 
     def hold(_module, inputs):
@@ -94,7 +94,11 @@ def moments_of(model, ids, site):
             except _Seen:
                 pass
     hook.remove()
-    x = torch.cat(seen)
+    return torch.cat(seen)
+
+
+def moments_of(model, ids, site):
+    x = inputs_of(model, ids, site)
     return Moments(len(x), x.mean(0), x.square().sum(0), x.var(0, correction=1))
 
 
