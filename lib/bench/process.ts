@@ -15,9 +15,6 @@ const LOOK_SHARE = 10;
 /** Characters. */
 const STDERR_KEPT = 2 ** 16;
 
-/** Under Electron too, the executable is Node. */
-export const NODE: NodeJS.ProcessEnv = { ELECTRON_RUN_AS_NODE: '1' };
-
 export interface Around {
   env?: NodeJS.ProcessEnv;
   signal: AbortSignal | undefined;

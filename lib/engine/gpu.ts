@@ -1,12 +1,14 @@
 /** Which GPU to use: asked in a process of its own, since a broken driver may end the one that loads it. */
-import { execFile } from 'node:child_process';
+import { type ExecFileException, execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { onDisk, packageRoot } from '../package-root';
 import type { GpuProbe, Reason } from './native-gpu';
+import { PLAIN_NODE } from './plain-node';
 
-const TIMEOUT_MS = 30_000;
+/** A driver that nothing keeps awake initialises every GPU of a large server first. */
+const TIMEOUT_MS = 120_000;
 
 function addonFile(): string {
   return require('node-gyp-build').path(packageRoot());
@@ -36,30 +38,49 @@ export function selftestProgram(): string {
   return join(dirname(cudaLibrary()), 'struprune_selftest');
 }
 
+/** Of the answer's line: drivers may write to stdout too. */
+const MARK = 'struprune-native probe: ';
 const SCRIPT = `
 const [addon, library] = process.argv.slice(1);
-process.stdout.write(JSON.stringify(require(addon).probeGpus(library)));
+const probe = require(addon).probeGpus(library);
+process.stdout.write('\\n${MARK}' + JSON.stringify(probe) + '\\n');
 `;
 
-const failed = (found: string): GpuProbe => ({
-  driver: 0,
-  unusable: { found, mend: 'see what nvidia-smi says' },
-  gpus: [],
-});
+/** @throws Error that says how the probe ended */
+function ask(): Promise<GpuProbe> {
+  const args = ['-e', SCRIPT, addonFile(), cudaLibrary()];
+  const env = { ...process.env, ...PLAIN_NODE };
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, args, { env, timeout: TIMEOUT_MS }, (error, stdout) => {
+      try {
+        if (error) throw new Error(endOf(error));
+        resolve(answerOf(stdout));
+      } catch (cause) {
+        reject(cause);
+      }
+    });
+  });
+}
+
+function endOf({ killed, signal, code }: ExecFileException): string {
+  if (killed) return 'the driver did not answer within two minutes';
+  return `the driver's probe ended ${signal ? `by ${signal}` : `with exit code ${code}`}`;
+}
+
+function answerOf(stdout: string): GpuProbe {
+  const line = stdout.split('\n').find((text) => text.startsWith(MARK));
+  if (line === undefined) throw new Error("the driver's probe said nothing");
+  return JSON.parse(line.slice(MARK.length));
+}
+
+function failed(error: unknown): GpuProbe {
+  const found = (error as Error).message;
+  return { driver: 0, unusable: { found, mend: 'see what nvidia-smi says' }, gpus: [] };
+}
 
 /** What GPUs there are and what keeps them from being used. Never rejects. */
 export function probeGpus(): Promise<GpuProbe> {
-  const args = ['-e', SCRIPT, addonFile(), cudaLibrary()];
-  // In Electron execPath is the application, which this variable turns into Node.
-  const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
-  return new Promise((resolve) => {
-    execFile(process.execPath, args, { env, timeout: TIMEOUT_MS }, (error, stdout) => {
-      if (!error) return resolve(JSON.parse(stdout));
-      if (error.killed) return resolve(failed('the driver did not answer within half a minute'));
-      const end = error.signal ? `by ${error.signal}` : `with exit code ${error.code}`;
-      resolve(failed(`the driver's probe ended ${end}`));
-    });
-  });
+  return ask().catch(failed);
 }
 
 /** The probe's answer about one GPU alone. @throws StruPruneError ERR_ARGUMENT */
@@ -73,10 +94,15 @@ export function onlyAsked(probe: GpuProbe, device: DeviceName = 'auto'): GpuProb
 
 let known: Promise<GpuProbe> | undefined;
 
-/** probeGpus() once for the whole process. */
-function probeOnce(): Promise<GpuProbe> {
-  known ??= probeGpus();
-  return known;
+/** probeGpus(), whose answer holds for the whole process; where there was none it is asked for again next time. */
+async function probeOnce(): Promise<GpuProbe> {
+  known ??= ask();
+  try {
+    return await known;
+  } catch (error) {
+    known = undefined;
+    return failed(error);
+  }
 }
 
 /** `auto`, `cpu`, or `cuda:N` with N from 0. */

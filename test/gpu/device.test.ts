@@ -48,6 +48,17 @@ for (const [what, driver, found, mend] of STATES) {
   });
 }
 
+test('what a driver or a preloaded module writes is not taken for the answer', async (t) => {
+  const folder = await scratch(t);
+  const preload = join(folder, 'preload.js');
+  await writeFile(preload, "if (process.argv[1].endsWith('.node')) console.log('a banner');");
+  const driver = await fakeDriver(t, { chatty: true });
+  const env = { ...driver, ...NOT_BUILT, NODE_OPTIONS: `--require ${preload}` };
+  const { code, stdout } = await run(['devices', '--json'], { env });
+  t.is(code, 0);
+  t.is(JSON.parse(stdout).cuda.gpus[0].name, 'Fake H100');
+});
+
 test('a GPU that is not there', async (t) => {
   const env = { ...(await fakeDriver(t, {})), ...NOT_BUILT };
   const { code, stderr } = await run([...QUICK, '--device', 'cuda:7'], { env });

@@ -22,6 +22,8 @@ export interface FakeDriver {
   gpus?: readonly FakeGpu[];
   /** A driver that takes the process with it. */
   crashes?: boolean;
+  /** Writes to stdout. */
+  chatty?: boolean;
   /** One from before a symbol that is needed. */
   lacks?: string;
 }
@@ -40,7 +42,7 @@ function sourceOf({ version = 13000, init = 0, context = 0, gpus = [H100], ...re
       `{"${name}", ${major}, ${minor}, ${totalMiB}ull << 20, ${freeMiB}ull << 20}`,
   );
   const calls: Record<string, string> = {
-    cuInit: `(unsigned f) { ${rest.crashes ? 'abort();' : ''} return ${init}; }`,
+    cuInit: `(unsigned f) { ${rest.chatty ? 'puts("hello");' : ''} ${rest.crashes ? 'abort();' : ''} return ${init}; }`,
     cuDriverGetVersion: `(int *v) { *v = ${version}; return 0; }`,
     cuDeviceGetCount: `(int *n) { *n = ${gpus.length}; return 0; }`,
     cuDeviceGet: '(int *d, int i) { *d = i; return 0; }',
@@ -55,7 +57,8 @@ function sourceOf({ version = 13000, init = 0, context = 0, gpus = [H100], ...re
       '(size_t *f, size_t *t) { *f = gpus[current].free; *t = gpus[current].total; return 0; }',
   };
   const kept = Object.entries(calls).filter(([name]) => name !== rest.lacks);
-  return `#include <stdlib.h>
+  return `#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 struct gpu { const char *name; int major, minor; size_t total, free; };
 static struct gpu gpus[] = {${rows.join(', ') || '{0}'}};

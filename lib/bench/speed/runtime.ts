@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { PLAIN_NODE } from '../../engine/plain-node';
 import { StruPruneError } from '../../errors';
 import { packageRoot } from '../../package-root';
-import { endOf, NODE } from '../process';
+import { endOf } from '../process';
 import { withScratch } from '../scratch';
 
 const PACKAGE = 'node-llama-cpp';
@@ -64,7 +65,7 @@ export async function timeModels(
     const path = join(scratch, 'job.json');
     await writeFile(path, JSON.stringify(job));
     const command = [process.execPath, join(__dirname, 'llama.mjs'), folder, path];
-    const { code, stdout, stderr } = await endOf(command, { env: NODE, signal });
+    const { code, stdout, stderr } = await endOf(command, { env: PLAIN_NODE, signal });
     if (code === 0) return JSON.parse(stdout);
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
