@@ -1,11 +1,12 @@
 /** The parts of a document that every benchmark has. */
 import { readFileSync, statSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Engine } from '../engine/engine';
 import { native } from '../engine/native';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters } from '../model/groups';
+import { modelName } from '../model/name';
 import { packageRoot } from '../package-root';
 import { flagOf, quoted } from '../wording';
 import {
@@ -51,7 +52,7 @@ export function versions(): BenchDocument['versions'] {
 export function modelOf(source: ModelSource): BenchModel {
   const { architecture } = source;
   return {
-    name: basename(source.path),
+    name: modelName(source.path),
     path: source.path,
     family: architecture.family,
     parameters: source.parameters,

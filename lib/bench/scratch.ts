@@ -2,10 +2,12 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { StruPruneError } from '../errors';
+import { requireFolder } from '../pruning/room';
 
 /**
  * Gives `use` a folder in `parent` that goes with its end. Folders of processes of this host that ended without
- * removing theirs, by SIGKILL, go first.
+ * removing theirs, by SIGKILL, go first. @throws StruPruneError ERR_SCRATCH; whatever `use` throws
  */
 export async function withScratch<T>(
   parent: string,
@@ -13,7 +15,15 @@ export async function withScratch<T>(
 ): Promise<T> {
   const stem = `struprune-bench-${hostname()}-`;
   await removeAbandoned(parent, stem);
-  const folder = await mkdtemp(join(parent, `${stem}${process.pid}-`));
+  await requireFolder(parent);
+  const folder = await mkdtemp(join(parent, `${stem}${process.pid}-`)).catch((cause: Error) => {
+    throw new StruPruneError(
+      'ERR_SCRATCH',
+      `no folder can be made in ${parent} for scratch files: ${cause.message}`,
+      'name another with --scratch',
+      { cause },
+    );
+  });
   try {
     return await use(folder);
   } finally {

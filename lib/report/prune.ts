@@ -1,5 +1,6 @@
 /** One run of prune() as one HTML file. */
 import { basename } from 'node:path';
+import { modelName } from '../model/name';
 import type { PruneResult } from '../pruning/result';
 import { html } from './html';
 import { page, type Section } from './page';
@@ -21,7 +22,7 @@ export interface PruneRun {
 
 /** The whole report; the same run gives the same text. */
 export function pruneHtml({ model, text, result, origin }: PruneRun): string {
-  const name = basename(model);
+  const name = modelName(model);
   const { layerStats, samples } = result;
   const sites = layerStats.map(({ index, site, admm }) => ({ block: index, site, admm }));
   const errors = errorFigure(layerStats);

@@ -36,6 +36,11 @@ export function* readText(path: string): Generator<string, void> {
   }
 }
 
+/** Refuses what no text can be read from. @throws StruPruneError as readText, its bytes aside */
+export function requireText(path: string): void {
+  closeSync(openText(path));
+}
+
 function openText(path: string): number {
   try {
     const file = openSync(path, 'r');

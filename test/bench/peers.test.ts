@@ -70,7 +70,16 @@ test('numbers that Python writes and JSON does not know are none', (t) => {
     stages: [{ name: 'prune', seconds: 2 }],
     forwardShare: null,
     perplexity: null,
+    peakBytes: null,
   });
+});
+
+test('what a program had resident while it pruned is what counts', async (t) => {
+  const script = work.path('peer.js');
+  writeFileSync(script, 'console.log(JSON.stringify({ peakBytes: 12345678 }));');
+  const command = [`${JSON.stringify(process.execPath)} ${JSON.stringify(script)}`];
+  const { peers } = await benchPeers(TINY, options({ command, eval: undefined }));
+  t.is(peers!.peers[0]!.peakRssBytes, 12345678);
 });
 
 test('a program that fails, and one that is not there', async (t) => {

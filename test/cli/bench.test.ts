@@ -62,6 +62,28 @@ test('bench alone: a folder of its own, whose other results it throws away when 
   t.regex((await run(args)).stderr, /no method 'wanda'/);
 });
 
+test('what cannot be written, read or used as scratch is said before the work', async (t) => {
+  const folder = await scratch(t);
+  const file = join(folder, 'file');
+  await writeFile(file, '');
+  const cases: [args: string[], code: number, message: RegExp][] = [
+    [['kernels', TINY, '-o', file], 4, /a part of the path is a file.*ERR_OUTPUT/],
+    [['peers', TINY, '-o', file], 4, /a part of the path is a file.*ERR_OUTPUT/],
+    [['memory', TINY, '-o', folder, '--calibration', file + 1], 3, /text .*1.*ERR_NOT_FOUND/],
+    [['memory', TINY, '-o', folder, '--calibration', folder], 3, /is a folder.*ERR_TEXT/],
+    [
+      ['quality', TINY, '-o', folder, '--scratch', file + 1, ...SMALL],
+      4,
+      /no folder .*1 for scratch.*ERR_SCRATCH/,
+    ],
+  ];
+  for (const [args, code, message] of cases) {
+    const finished = await run(['bench', ...args]);
+    t.is(finished.code, code, finished.stderr);
+    t.regex(finished.stderr, message);
+  }
+});
+
 test('wrong lists are refused', async (t) => {
   for (const [flag, value] of [
     ['--sparsities', '0.2,1'],

@@ -1,10 +1,12 @@
 /** Whole prunes in processes of their own, under budgets: how much memory each takes, seen from outside. */
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pieces } from '../../checkpoint/pieces';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
+import { PLAIN_NODE } from '../../engine/plain-node';
 import { StruPruneError } from '../../errors';
+import { modelName } from '../../model/name';
 import { bytes as inUnits } from '../../numbers';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
@@ -13,9 +15,10 @@ import { hashFiles } from '../../pruning/model-card';
 import type { PruneOptions } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
 import { sourceOf } from '../../source';
+import { requireText } from '../../tokenizer/text';
 import { flagOf } from '../../wording';
 import { commandLine, documentOf, journalMachine, machineOf, versions } from '../document';
-import { NODE, runProgram } from '../process';
+import { runProgram } from '../process';
 import type { BenchDocument, BenchMemory, BenchMemoryRow } from '../schema';
 import { withScratch } from '../scratch';
 import { memoryLimit } from './limit';
@@ -94,6 +97,7 @@ async function openRows(
   signal: AbortSignal | undefined,
 ): Promise<MemoryRows> {
   const { calibration, calibrationTokens, window, sparsity, allocation, mask } = settings;
+  requireText(calibration);
   const given = model === null ? null : await hashFiles(await sourceOf(model), signal);
   const conditions = {
     version: versions().struprune,
@@ -124,10 +128,10 @@ async function measure(
   if (model === null) {
     for (const [i, shape] of shapes.entries()) {
       rows.push(...(await shapeRows(run, shape, names[i]!)));
-      report(rows.length + 1, names[i]!);
+      report(i + 2, names[i]!);
     }
   } else {
-    rows.push(...(await rowsOf(run, { path: model, label: basename(resolve(model)), key: GIVEN })));
+    rows.push(...(await rowsOf(run, { path: model, label: modelName(model), key: GIVEN })));
     report(2, model);
   }
   return { idleBytes, constantBytes, ...slopesOf(rows, idleBytes, constantBytes), rows };
@@ -276,7 +280,7 @@ async function runLimited({ idleBytes, signal }: Run, command: readonly string[]
   const bounded = budget !== 0 && idleBytes !== null;
   const limit = bounded ? memoryLimit(idleBytes + MARGIN * budget) : null;
   try {
-    const around = { env: NODE, signal, memoryOf: treeBytes, within: limit?.within };
+    const around = { env: PLAIN_NODE, signal, memoryOf: treeBytes, within: limit?.within };
     const finished = await runProgram(command, around);
     const [limitBytes, chargedBytes] = [limit?.bytes ?? null, limit?.chargedBytes() ?? null];
     return { ...finished, limitBytes, chargedBytes };
@@ -296,7 +300,7 @@ async function runLimited({ idleBytes, signal }: Run, command: readonly string[]
 async function idle(signal: AbortSignal | undefined): Promise<number | null> {
   const library = JSON.stringify(join(packageRoot(), 'dist', 'lib', 'index.js'));
   const script = `require(${library}); setTimeout(() => {}, 1000)`;
-  const around = { env: NODE, signal, memoryOf: treeBytes };
+  const around = { env: PLAIN_NODE, signal, memoryOf: treeBytes };
   const { peakBytes } = await runProgram([process.execPath, '-e', script], around);
   return peakBytes;
 }

@@ -34,6 +34,8 @@ const answer = z.object({
   stages: z.array(z.object({ name: z.string(), seconds: z.number() })).default([]),
   forwardShare: z.number().nullable().default(null),
   perplexity: z.number().nullable().default(null),
+  /** Resident at most, while it pruned: without what its evaluation took. */
+  peakBytes: z.number().nullable().default(null),
 });
 
 export async function writeIds(folder: string, name: string, ids: Int32Array): Promise<string> {
@@ -43,9 +45,7 @@ export async function writeIds(folder: string, name: string, ids: Int32Array): P
 }
 
 /** A peer that says nothing in our form has been timed all the same. */
-export function answerOf(
-  stdout: string,
-): Pick<BenchContender, 'stages' | 'forwardShare' | 'perplexity'> {
+export function answerOf(stdout: string): z.output<typeof answer> {
   // Python writes NaN where there is no number.
   const line = (stdout.trim().split('\n').at(-1) ?? '').replace(/-?\b(NaN|Infinity)\b/g, 'null');
   try {

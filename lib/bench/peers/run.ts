@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { readWindows } from '../../calibration/text';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
+import { PLAIN_NODE } from '../../engine/plain-node';
 import { AS_IS, Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import { evaluateIds, windowFor } from '../../evaluate';
@@ -20,7 +21,7 @@ import { layersOf } from '../../pruning/widths';
 import { sourceOf } from '../../source';
 import { flagOf, quoted } from '../../wording';
 import { commandLine, documentOf, machineOf, modelOf } from '../document';
-import { NODE, runProgram } from '../process';
+import { runProgram } from '../process';
 import { type TokenisedText, tokenise } from '../quality/texts';
 import { peakOf } from '../resident';
 import type { BenchContender, BenchDocument } from '../schema';
@@ -213,7 +214,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
   const command = [process.execPath, program, 'prune', source.path, '--json'].concat(
     args.flatMap(([key, value]) => [flagOf(key), String(value)]),
   );
-  const finished = await runProgram(command, { env: NODE, signal, memoryOf: peakOf });
+  const finished = await runProgram(command, { env: PLAIN_NODE, signal, memoryOf: peakOf });
   const { seconds, peakBytes: peakRssBytes, stdout } = finished;
   const result: PruneResult = JSON.parse(stdout);
   const solve = result.layerStats.reduce((sum, layer) => sum + layer.seconds, 0);
@@ -249,14 +250,14 @@ async function theirs(run: Run, command: string, job: string): Promise<BenchCont
   const words = ['/bin/sh', '-c', `exec ${command} "$0"`, job];
   const env = { OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads };
   const finished = await runProgram(words, { env, signal: run.signal, memoryOf: peakOf });
-  const { seconds, peakBytes: peakRssBytes, stdout } = finished;
-  const answer = answerOf(stdout);
+  const { seconds, stdout } = finished;
+  const { peakBytes, ...answer } = answerOf(stdout);
   const label = command.includes('torch_prune.py') ? 'torch reference' : command;
   return {
     label,
     command: `${command} JOB`,
     seconds: pruningSeconds(seconds, answer.stages),
-    peakRssBytes,
+    peakRssBytes: peakBytes ?? finished.peakBytes,
     ...answer,
   };
 }

@@ -2,7 +2,7 @@
 threshold, then block by block Gram, sweep and exact refit on the inputs of the model pruned so far, with feedback: what the
 dense stream has more than the pruned one is part of the target.
 
-Usage: torch_prune.py JOB.json (lib/bench/peers/job.ts). Prints one line of JSON: stages, forwardShare, perplexity.
+Usage: torch_prune.py JOB.json (lib/bench/peers/job.ts). Prints one line of JSON: stages, forwardShare, perplexity, peakBytes.
 Written to be fast and short, not to save memory: all hidden states are in memory, the sweep delays its updates.
 Two things are less work than ours: a layer's curve is the penalised one (no second Cholesky), and nothing is
 written to a file.
@@ -11,6 +11,7 @@ written to a file.
 import array
 import json
 import math
+import pathlib
 import sys
 import time
 
@@ -26,6 +27,13 @@ def read_ids(path, window):
     with open(path, "rb") as file:
         ids.frombytes(file.read())
     return torch.tensor(ids, dtype=torch.long).view(-1, window)
+
+
+def peak_bytes():
+    """Most that this process had resident so far; None where the system does not tell."""
+    status = pathlib.Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
 
 
 def sgemm_rate(shapes, seconds=0.3):
@@ -289,6 +297,7 @@ def main():
 
     with torch.no_grad():
         flops = solve(model, ids, counts, job["lambda"], job["alpha"], job["beta"], stages)
+        peak = peak_bytes()
         seconds = stages.seconds["forward"]
         attention = model.model.layers[0].self_attn
         shapes = [(m.out_features, m.in_features) for m in (attention.q_proj, attention.k_proj)]
@@ -303,6 +312,7 @@ def main():
         "stages": [{"name": name, "seconds": spent} for name, spent in stages.seconds.items()],
         "forwardShare": flops / seconds / rate,
         "perplexity": value,
+        "peakBytes": peak,
         "counts": counts,
     }
     print(json.dumps(result))

@@ -1,5 +1,7 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Journal } from '../journal';
+import { namesIn } from '../../checkpoint/output-path';
+import { Journal, keyOf } from '../journal';
 import {
   type BenchEntry,
   type BenchQuality,
@@ -9,6 +11,9 @@ import {
 } from '../schema';
 
 type Dense = BenchQuality['dense'];
+
+const SURVEY_FILE = /^survey-[\da-f]{16}\.safetensors$/;
+const surveyFile = (key: string) => `survey-${keyOf(key).slice(0, 16)}.safetensors`;
 
 /** What a run has found so far, in a journal on the disk. */
 export class Results {
@@ -36,7 +41,23 @@ export class Results {
       conditions,
       replace,
     );
-    return new Results(folder, journal);
+    const results = new Results(folder, journal);
+    if (replace) await results.#removeSurveys();
+    return results;
+  }
+
+  /** The file of a survey. */
+  surveyPath(key: string): string {
+    return join(this.folder, surveyFile(key));
+  }
+
+  /** Those that belong to results which were thrown away. */
+  async #removeSurveys(): Promise<void> {
+    const known = new Set([...this.#surveys.keys()].map(surveyFile));
+    for (const name of await namesIn(this.folder)) {
+      if (!SURVEY_FILE.test(name) || known.has(name)) continue;
+      await rm(join(this.folder, name), { force: true });
+    }
   }
 
   /** Of the conditions. */

@@ -1,8 +1,6 @@
-import { join } from 'node:path';
 import { asStruPruneError, type ErrorCode } from '../../errors';
 import { readSurvey, writeSurvey } from '../../pruning/survey-file';
 import type { MadeSurvey, SurveyShelf, SurveyUse } from '../../pruning/surveys';
-import { keyOf } from '../journal';
 import type { Results } from './results';
 import { surveyOf } from './survey';
 
@@ -23,7 +21,7 @@ export class BenchShelf implements SurveyShelf {
     const known = this.#results.surveys.find((survey) => survey.key === key);
     if (!known) return null;
     const { session, layers } = input;
-    const path = this.#path(key);
+    const path = this.#results.surveyPath(key);
     try {
       const { survey } = await readSurvey(
         path,
@@ -46,11 +44,9 @@ export class BenchShelf implements SurveyShelf {
     if (survey?.metrics) return;
     const measured = { columns: null, survey };
     const identity = this.#identity(key);
-    await writeSurvey(this.#path(key), input.session, measured, identity, { replace: true });
-  }
-
-  #path(key: string): string {
-    return join(this.#results.folder, `survey-${keyOf(key).slice(0, 16)}.safetensors`);
+    await writeSurvey(this.#results.surveyPath(key), input.session, measured, identity, {
+      replace: true,
+    });
   }
 
   #identity(key: string) {

@@ -43,6 +43,10 @@ export async function benchSpeed(
   const started = performance.now();
   const settings = speedSettings(options);
   const { threads = availableParallelism(), signal, onProgress } = options;
+  // llama.cpp runs on the CPU here; threads that cannot be meant are refused.
+  const machine = await withEngine({ threads, signal, device: 'cpu' }, async (engine) =>
+    machineOf(engine),
+  );
   const runtime = findRuntime(settings.runtime);
   const sources = [await openGgufSource(dense), await openGgufSource(pruned)] as const;
   requireComparable(...sources);
@@ -77,21 +81,16 @@ export async function benchSpeed(
     },
   };
   const { runtime: place, ...rest } = settings;
-  return withEngine({ threads, signal }, async (engine) =>
-    documentOf(
-      started,
-      {
-        command: commandLine(
-          ['bench', 'speed', dense, pruned],
-          Object.entries({ ...settings, threads: options.threads }),
-        ),
-        machine: machineOf(engine),
-        seed: 0,
-        settings: { ...rest, runtime: place ?? null },
-      },
-      { speed },
+  const about = {
+    command: commandLine(
+      ['bench', 'speed', dense, pruned],
+      Object.entries({ ...settings, threads: options.threads }),
     ),
-  );
+    machine,
+    seed: 0,
+    settings: { ...rest, runtime: place ?? null },
+  };
+  return documentOf(started, about, { speed });
 }
 
 async function openGgufSource(path: string): Promise<ModelSource> {

@@ -28,10 +28,10 @@ export function peersSummary({ peers, overUseful }: BenchPeers): Html {
 
 export function peersFigures(peers: BenchPeers): Html {
   const all: BenchContender[] = [peers.ours, ...peers.peers];
-  const title = `Pruning to ${asked(peers.sparsity)}: whole process`;
+  const title = `Pruning to ${asked(peers.sparsity)}`;
   return html`${figure({
     title,
-    caption: 'Seconds from start to exit, as the system counts them.',
+    caption: 'Seconds from start to exit, as the system counts them, without evaluation.',
     chart: barChart({
       id: 'peers',
       title,
@@ -54,7 +54,8 @@ export function peersFigures(peers: BenchPeers): Html {
 function contenderTable({ ours, peers }: BenchPeers): Html {
   return table({
     id: 'peers-table',
-    caption: 'Time and memory of the whole process; ratios are theirs ÷ ours.',
+    caption:
+      'Time and memory of each process, without evaluation where the program says what that took; ratios are theirs ÷ ours.',
     head: [
       'program',
       'time',

@@ -1,15 +1,29 @@
+import { join } from 'node:path';
 import { writeBench } from '../../../bench/output';
 import type { BenchDocument } from '../../../bench/schema';
+import { requireWritable } from '../../../checkpoint/atomic';
 import { print, printJson } from '../../output/print';
 
-/** Writes a finished document and shows it: for people, or as JSON alone. */
+interface Delivery {
+  folder: string;
+  /** Of the files, without their endings. */
+  name: string;
+  /** JSON alone on stdout, and before the files are written. */
+  json: boolean;
+  report: (document: BenchDocument) => string;
+}
+
+/**
+ * Measures, shows the document and writes it. A folder that cannot be written is refused before.
+ * @throws StruPruneError ERR_OUTPUT; whatever `measure` throws
+ */
 export async function deliver(
-  folder: string,
-  name: string,
-  document: BenchDocument,
-  output: { json: boolean; report: (document: BenchDocument) => string },
+  { folder, name, json, report }: Delivery,
+  measure: () => Promise<BenchDocument>,
 ): Promise<void> {
+  await requireWritable(join(folder, `${name}.json`), { replace: true });
+  const document = await measure();
+  if (json) printJson(document);
   const files = await writeBench(folder, name, document);
-  if (output.json) printJson(document);
-  else print(`${output.report(document)}\n\n${files.join('\n')}`);
+  if (!json) print(`${report(document)}\n\n${files.join('\n')}`);
 }

@@ -15,13 +15,13 @@ export function addKernels(bench: Command): void {
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { benchKernels } = await import('../../../bench/kernels/run');
       const options = optionsFrom<KernelOptions>(BENCH_KERNELS_FLAGS, parsed);
-      const document = await runWithProgress(({ signal, onProgress }) =>
-        benchKernels(model, { ...options, signal, onProgress }),
+      const folder = options.output ?? BENCH_KERNELS_DEFAULTS.output;
+      const json = parsed.json === true;
+      await deliver({ folder, name: 'kernels', json, report: kernelsReport }, () =>
+        runWithProgress(({ signal, onProgress }) =>
+          benchKernels(model, { ...options, signal, onProgress }),
+        ),
       );
-      await deliver(options.output ?? BENCH_KERNELS_DEFAULTS.output, 'kernels', document, {
-        json: parsed.json === true,
-        report: kernelsReport,
-      });
     });
   addFlags(command, BENCH_KERNELS_FLAGS, BENCH_KERNELS_DEFAULTS, BENCH_EXTRAS);
 }

@@ -17,13 +17,13 @@ export function addMasks(bench: Command): void {
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { benchMasks } = await import('../../../bench/masks/run');
       const options = optionsFrom<MasksOptions>(BENCH_MASKS_FLAGS, parsed);
-      const document = await runWithProgress(({ signal, onProgress, onNotice }) =>
-        benchMasks(model, { ...options, signal, onProgress, onNotice }),
+      const folder = options.output ?? BENCH_MASKS_DEFAULTS.output;
+      const json = parsed.json === true;
+      await deliver({ folder, name: 'masks', json, report: masksReport }, () =>
+        runWithProgress(({ signal, onProgress, onNotice }) =>
+          benchMasks(model, { ...options, signal, onProgress, onNotice }),
+        ),
       );
-      await deliver(options.output ?? BENCH_MASKS_DEFAULTS.output, 'masks', document, {
-        json: parsed.json === true,
-        report: masksReport,
-      });
     });
   addFlags(command, BENCH_MASKS_FLAGS, BENCH_MASKS_DEFAULTS, BENCH_EXTRAS);
 }

@@ -17,13 +17,13 @@ export function addMemory(bench: Command): void {
     .action(async (model: string | undefined, parsed: Record<string, unknown>) => {
       const { benchMemory } = await import('../../../bench/memory/run');
       const options = optionsFrom<MemoryOptions>(BENCH_MEMORY_FLAGS, parsed);
-      const document = await runWithProgress(({ signal, onProgress }) =>
-        benchMemory(model ?? null, { ...options, signal, onProgress }),
+      const folder = options.output ?? BENCH_MEMORY_DEFAULTS.output;
+      const json = parsed.json === true;
+      await deliver({ folder, name: 'memory', json, report: memoryReport }, () =>
+        runWithProgress(({ signal, onProgress }) =>
+          benchMemory(model ?? null, { ...options, signal, onProgress }),
+        ),
       );
-      await deliver(options.output ?? BENCH_MEMORY_DEFAULTS.output, 'memory', document, {
-        json: parsed.json === true,
-        report: memoryReport,
-      });
     });
   addFlags(command, BENCH_MEMORY_FLAGS, BENCH_MEMORY_DEFAULTS, BENCH_EXTRAS);
 }

@@ -17,13 +17,11 @@ export function addPeers(bench: Command): void {
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { benchPeers } = await import('../../../bench/peers/run');
       const options = optionsFrom<PeersOptions>(BENCH_PEERS_FLAGS, parsed);
-      const document = await runWithProgress((callbacks) =>
-        benchPeers(model, { ...options, ...callbacks }),
+      const folder = options.output ?? BENCH_PEERS_DEFAULTS.output;
+      const json = parsed.json === true;
+      await deliver({ folder, name: 'peers', json, report: peersReport }, () =>
+        runWithProgress((callbacks) => benchPeers(model, { ...options, ...callbacks })),
       );
-      await deliver(options.output ?? BENCH_PEERS_DEFAULTS.output, 'peers', document, {
-        json: parsed.json === true,
-        report: peersReport,
-      });
     });
   addFlags(command, BENCH_PEERS_FLAGS, BENCH_PEERS_DEFAULTS, BENCH_EXTRAS);
 }

@@ -45,10 +45,12 @@ async function runQuality(
   output: { json: boolean },
 ): Promise<void> {
   const { benchQuality } = await import('../../../bench/quality/run');
-  const document = await runWithProgress(({ signal, onProgress, onNotice }) =>
-    benchQuality(model, { ...options, signal, onProgress, onNotice }),
-  );
-  for (const warning of document.quality!.warnings) warn(warning);
   const folder = options.output ?? BENCH_QUALITY_DEFAULTS.output;
-  await deliver(folder, 'quality', document, { ...output, report: qualityReport });
+  await deliver({ ...output, folder, name: 'quality', report: qualityReport }, async () => {
+    const document = await runWithProgress(({ signal, onProgress, onNotice }) =>
+      benchQuality(model, { ...options, signal, onProgress, onNotice }),
+    );
+    for (const warning of document.quality!.warnings) warn(warning);
+    return document;
+  });
 }

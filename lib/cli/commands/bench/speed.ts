@@ -16,13 +16,13 @@ export function addSpeed(bench: Command): void {
     .action(async (dense: string, pruned: string, parsed: Record<string, unknown>) => {
       const { benchSpeed } = await import('../../../bench/speed/run');
       const options = optionsFrom<SpeedOptions>(BENCH_SPEED_FLAGS, parsed);
-      const document = await runWithProgress(({ signal, onProgress }) =>
-        benchSpeed(dense, pruned, { ...options, signal, onProgress }),
+      const folder = options.output ?? BENCH_SPEED_DEFAULTS.output;
+      const json = parsed.json === true;
+      await deliver({ folder, name: 'speed', json, report: speedReport }, () =>
+        runWithProgress(({ signal, onProgress }) =>
+          benchSpeed(dense, pruned, { ...options, signal, onProgress }),
+        ),
       );
-      await deliver(options.output ?? BENCH_SPEED_DEFAULTS.output, 'speed', document, {
-        json: parsed.json === true,
-        report: speedReport,
-      });
     });
   addFlags(command, BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS);
 }
