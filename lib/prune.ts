@@ -111,6 +111,9 @@ async function pruneWith(
     await journal.begin(runIdentity(facts), signal);
     for (const warning of journal.warnings) run.warn(warning);
     let result = await journal.completed();
+    if (result && !MEASURED.every((key) => result!.settings[key] === settingsUsed(run)[key])) {
+      run.warn('this run had ended before: its output is what was measured then, on its own text');
+    }
     if (!result) {
       // What can be refused is refused before the first forward pass.
       const tokenizer = await tokenizerOutput(run.source, settings.format, signal);
@@ -159,6 +162,9 @@ async function pruneWith(
     run.session.dispose();
   }
 }
+
+/** Settings of what is measured beside the work. */
+const MEASURED = ['eval', 'evalTokens', 'evalWindow', 'samples'] as const;
 
 function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) {
   return { read: now.read - before.read, written: now.written - before.written };

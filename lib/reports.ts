@@ -40,9 +40,13 @@ export async function pruneReport(
   const { settings } = result;
   const text = settings.eval === null ? null : String(settings.eval);
   const { pruneHtml } = await import('./report/prune');
-  // Where the run's engine is still there, it is asked; else one of the same options, without its device.
-  const cpu = checkedOptions(options).engine ? options : { ...options, device: 'cpu' };
-  const machine = await withEngine(cpu, async (engine) => machineOf(engine));
+  // The run is over: its signal may have fired since, its engine be gone.
+  const { signal, engine, ...rest } = checkedOptions(options);
+  const asked = engine && !engine.disposed ? { engine } : { ...rest, ...engine?.settings };
+  const machine = await withEngine(
+    asked.engine ? asked : { ...asked, device: 'cpu', deviceMemory: undefined },
+    async (one) => machineOf(one),
+  );
   const origin = {
     date: date ?? new Date(Date.now() - 1000 * result.seconds).toISOString(),
     seconds: result.seconds,

@@ -1,7 +1,7 @@
 /** The model that a call was given. */
 import { existsSync } from 'node:fs';
 import * as files from './checkpoint/open';
-import { StruPruneError } from './errors';
+import { asStruPruneError, StruPruneError } from './errors';
 import type { ModelSource } from './model/architecture';
 
 /**
@@ -44,9 +44,9 @@ async function opened(
 ): Promise<ModelSource> {
   try {
     return await open(path);
-  } catch (error) {
-    const hub = /^\w[\w.-]*\/[\w.-]+$/.test(path) && !existsSync(path);
-    if (!(error instanceof StruPruneError) || !hub) throw error;
+  } catch (thrown) {
+    const error = asStruPruneError(thrown);
+    if (existsSync(path) || !/^\w[\w.-]*\/[\w.-]+$/.test(path)) throw error;
     const download = `\`huggingface-cli download ${path} --local-dir DIR\``;
     throw error.with(`models are not downloaded, ${download} does that`);
   }

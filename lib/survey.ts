@@ -4,9 +4,10 @@ import type { z } from 'zod';
 import type { PlacedLayer } from './allocation/own';
 import { readWindows } from './calibration/text';
 import { requireApart } from './checkpoint/apart';
-import { requireReplaceable } from './checkpoint/output-path';
+import { requireWritable } from './checkpoint/atomic';
 import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
+import { GpuSites } from './engine/gpu-sites';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsFrom } from './options';
@@ -16,7 +17,8 @@ import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
 import { settingsOf, surveySchema } from './pruning/options';
 import { placesRead } from './pruning/places';
-import { setUp, targetFacts } from './pruning/setup';
+import { requireRoom } from './pruning/room';
+import { planInput, setUp, targetFacts } from './pruning/setup';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerBytes } from './pruning/tokenizer-output';
@@ -35,7 +37,7 @@ export interface LayerCurves extends TargetFacts {
 
 /**
  * Measures the dense model; nothing is removed.
- * @throws StruPruneError ERR_ARGUMENT, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TEXT, ERR_NAN, ERR_BUDGET, ERR_OUTPUT;
+ * @throws StruPruneError ERR_ARGUMENT, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TEXT, ERR_NAN, ERR_BUDGET, ERR_OUTPUT, ERR_SCRATCH;
  *   the signal's reason when aborted
  */
 export async function survey(
@@ -56,7 +58,7 @@ export async function survey(
         [[`--save-calibration ${file}`, file]],
         await placesRead(source, settings),
       );
-      await requireReplaceable(resolve(file), 'file', { replace: force });
+      await requireWritable(resolve(file), { replace: force });
     }
     const ids = await readWindows(source, calibration, {
       window,
@@ -64,21 +66,21 @@ export async function survey(
       bounded: engine.bounded,
       signal,
     });
+    const sizes = {
+      threads: engine.threads,
+      gpu: GpuSites.of(engine, source.architecture),
+      tokens: ids.length,
+      evaluation: null,
+    };
+    const input = { ...planInput(setup, sizes), surveyOnly: true };
+    await requireRoom(input, { scratch: settings.scratch, output: file ?? '-' }, engine);
     const surveys = new Surveys();
     const session = new Session(engine, source, stored, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
       const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
-      const input = {
-        session,
-        ids,
-        window,
-        layers,
-        settings: setup.settings,
-        onProgress,
-        onWarning,
-      };
-      const measured = await makeSurvey(input, method, surveys);
+      const asked = { session, ids, window, layers, settings: setup.settings };
+      const measured = await makeSurvey({ ...asked, onProgress, onWarning }, method, surveys);
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);
         const identity = surveyIdentity({ ...setup, hashes, ids, engine });

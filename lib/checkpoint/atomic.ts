@@ -30,7 +30,8 @@ export async function orAbort<T>(
   try {
     return await work();
   } catch (error) {
-    await output.abort();
+    // The first failure is the one to tell of.
+    await output.abort().catch(() => {});
     throw error;
   }
 }
@@ -93,10 +94,13 @@ export class AtomicFile {
 
   /** Removes what was written; to be called after any failure, harmless after `commit`. */
   async abort(): Promise<void> {
-    await this.closeHandle();
-    await rm(this.temporary, { force: true });
-    unfinished.delete(this.temporary);
-    await removeParents(this.target, this.madeParents);
+    try {
+      await this.closeHandle();
+    } finally {
+      await rm(this.temporary, { force: true });
+      unfinished.delete(this.temporary);
+      await removeParents(this.target, this.madeParents);
+    }
   }
 
   private opened(): FileHandle {

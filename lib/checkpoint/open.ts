@@ -32,11 +32,6 @@ export async function openCheckpoint(path: string): Promise<ModelSource> {
   );
 }
 
-/** A model by its path, or one that is open already. */
-export async function sourceOf(model: string | ModelSource): Promise<ModelSource> {
-  return typeof model === 'string' ? openCheckpoint(model) : model;
-}
-
 /**
  * Opens a model for any number of calls: what it is and where its tensors lie, no weights. Nothing has to be closed. Calls
  * take a path as well, and open it anew each time.

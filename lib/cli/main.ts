@@ -9,9 +9,9 @@ import { commandOf } from './terminal/usage';
 
 speakAsCommandLine();
 
-// A reader that has seen enough (`… | head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  // A reader that has seen enough (`… | head`) is no failure of ours, and what else is to be written, a report, is.
+  if (error.code === 'EPIPE') return;
   const what = `the result cannot be written: ${error.message}`;
   const mend = 'give stdout a place that takes it';
   process.exit(report(new StruPruneError('ERR_OUTPUT', what, mend), createProgram()));

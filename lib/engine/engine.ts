@@ -98,6 +98,11 @@ export class Engine implements AsyncDisposable {
     return this.budget > 0;
   }
 
+  /** @internal */
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
   /**
    * What it was made of, defaults included, with the device that it works on.
    * @internal

@@ -42,19 +42,24 @@ export class Session {
     this.scratch = scratch;
     this.files = openAll(source.files);
     const { architecture } = source;
-    this.ends = native.createEnds(
-      {
-        hidden: architecture.hidden,
-        vocab: architecture.vocab,
-        embeddingWidth: architecture.embeddingProjection ?? architecture.hidden,
-        positionOffset: architecture.positionOffset ?? 0,
-        norm: architecture.norm.kind,
-        eps: architecture.norm.eps,
-        stored,
-      },
-      source.model,
-      this.files,
-    );
+    try {
+      this.ends = native.createEnds(
+        {
+          hidden: architecture.hidden,
+          vocab: architecture.vocab,
+          embeddingWidth: architecture.embeddingProjection ?? architecture.hidden,
+          positionOffset: architecture.positionOffset ?? 0,
+          norm: architecture.norm.kind,
+          eps: architecture.norm.eps,
+          stored,
+        },
+        source.model,
+        this.files,
+      );
+    } catch (error) {
+      for (const file of this.files) native.release(file);
+      throw error;
+    }
   }
 
   get architecture(): Architecture {

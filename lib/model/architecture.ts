@@ -57,11 +57,8 @@ export interface Architecture {
   tiedEmbeddings: boolean;
   /** Width of the embedding table where it differs from `hidden` (OPT-350m's project_in/out), else null. */
   embeddingProjection: number | null;
-  /** Factor on embeddings; 1 for every family here. */
   bosTokenId: number | null;
   eosTokenId: number | null;
-  /** Whether text is evaluated with BOS in front of every window (only where the family needs it). */
-  needsBos: boolean;
 }
 
 /** Roles of a block's tensors. Matrices are `[out, in]`, vectors `[n]`; gate exists only when gated. */

@@ -12,7 +12,6 @@ export interface Family {
   qkNorm: boolean;
   /** Rows of the position table to skip; null where positions are rotary. */
   positionOffset: number | null;
-  needsBos: boolean;
   /**
    * Constant, or the key of config.json that switches it. Biases under one key come and go together,
    * which is also what the stock class can hold after pruning.

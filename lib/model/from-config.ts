@@ -68,7 +68,6 @@ export function architectureFromConfig(
     embeddingProjection: embedded && embedded !== hidden ? embedded : null,
     bosTokenId: fields.tokenId('bos_token_id'),
     eosTokenId: fields.tokenId('eos_token_id'),
-    needsBos: family.needsBos,
   };
 }
 

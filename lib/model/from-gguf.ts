@@ -96,7 +96,6 @@ export function architectureFromGguf(
     embeddingProjection: null,
     bosTokenId: fields.tokenId('tokenizer.ggml.bos_token_id'),
     eosTokenId: fields.tokenId('tokenizer.ggml.eos_token_id'),
-    needsBos: family.needsBos,
   };
   return { architecture, family };
 }

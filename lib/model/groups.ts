@@ -55,18 +55,6 @@ export function groupParameters(
   return sum;
 }
 
-/** The columns of the block's output map that a group feeds: `o` for kv, `down` for ffn. */
-export function groupColumns(
-  architecture: Architecture,
-  block: number,
-  kind: GroupKind,
-  group: number,
-): { role: 'o' | 'down'; start: number; end: number } {
-  const role = kind === 'ffn' ? 'down' : 'o';
-  const width = entriesPerGroup(architecture, block, kind === 'ffn' ? 'ffn' : 'heads');
-  return { role, start: group * width, end: (group + 1) * width };
-}
-
 /**
  * What stays of every tensor that the kept groups cut; roles without an entry stay whole.
  * @throws StruPruneError ERR_ARGUMENT when kept indices are not ascending or out of range

@@ -31,7 +31,12 @@ export function makeFfnTokens(
   const { hidden } = session.architecture;
   const ones = native.blockShape(block, 'upBias') === null ? 0 : 1;
   const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
-  return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
+  try {
+    return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
+  } catch (error) {
+    native.release(inputs);
+    throw error;
+  }
 }
 
 export interface InputRefit {

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { GgufEntry } from '../checkpoint/container';
-import { loadsAs } from '../checkpoint/export-table';
+import { type ExportFormat, loadsAs } from '../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../checkpoint/licence';
+import { formatFor } from '../checkpoint/output-path';
 import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
+import { modelName } from '../model/name';
 import { tokensInWindows } from '../numbers';
 import { flagOf, quoted } from '../wording';
 import type { Identity } from './journal/identity';
@@ -53,8 +55,9 @@ export function commandOf(source: ModelSource, settings: Identity): string {
     return [`${flag} ${quoted(String(value))}`];
   });
   for (const key of ['refit', 'sequential'] as const) if (!settings[key]) flags.push(`--no-${key}`);
+  const gguf = formatFor(String(settings.output), settings.format as ExportFormat) === 'gguf';
   return [
-    `npx struprune-native prune ${quoted(basename(source.path))} -o OUT`,
+    `npx struprune-native prune ${quoted(modelName(source.path))} -o ${gguf ? 'OUT.gguf' : 'OUT'}`,
     `--calibration ${quoted(basename(String(settings.calibration)))}`,
     ...flags,
   ].join(' ');
@@ -65,7 +68,7 @@ const text = (value: string): GgufEntry => ({ type: 'string', value });
 /** What a GGUF file that is made of a checkpoint says of it. */
 export function originOf(source: ModelSource, suffix = ''): Record<string, GgufEntry> {
   return {
-    'general.name': text(`${basename(source.path).replace(/\.gguf$/, '')}${suffix}`),
+    'general.name': text(`${modelName(source.path).replace(/\.gguf$/, '')}${suffix}`),
     ...licenceMetadata(licenceOf(source)),
   };
 }
@@ -126,7 +129,7 @@ export function modelCard(
     ...licenceLines(licence),
     'tags: [pruned, struprune]',
     '---',
-    `# ${basename(source.path)}, pruned`,
+    `# ${modelName(source.path)}, pruned`,
     '',
     'A physically smaller checkpoint, made by struprune-native by structured pruning: whole FFN channels or',
     'attention heads were removed.',

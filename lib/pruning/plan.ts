@@ -98,6 +98,8 @@ export interface PlanInput {
   evaluation: { tokens: number; window: number } | null;
   /** Whether the run makes a dense survey. */
   surveys: boolean;
+  /** It makes nothing else, as survey(). */
+  surveyOnly?: boolean;
   /** Where sites run; null = on the CPU. */
   gpu: GpuSites | null;
 }
@@ -117,17 +119,19 @@ export function smallestMemory(input: PlanInput): number {
 }
 
 function planWith(input: PlanInput, paged: boolean): RunPlan {
-  const stages = [evaluateStage(input, paged)];
+  const { surveyOnly = false } = input;
+  const stages = surveyOnly ? [] : [evaluateStage(input, paged)];
   if (input.surveys && input.settings.fromCalibration === undefined)
     stages.push(surveyStage(input, paged));
-  stages.push(solveStage(input, paged));
+  if (!surveyOnly) stages.push(solveStage(input, paged));
   const { architecture, dtype } = input;
   const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
   // In runs of 32, the storage block of the narrowest dtype.
   const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
   const kept = keptOf(input);
   const survey = DOUBLE * (kept.curves + kept.statistics) + keptMetricBytes(input);
-  const disk = 2 * output + survey;
+  const saved = input.settings.saveCalibration === undefined ? 0 : survey;
+  const disk = surveyOnly ? saved : 2 * output + survey;
   const reserve = processReserve(input.threads) + modelReserve(input.source) + keptReserve(kept);
   const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
   return {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
 import { type ErrorCode, StruPruneError } from '../errors';
-import { journalFolder } from './journal/folder';
+import { journalBytes, journalFolder } from './journal/folder';
 import type { Settings } from './options';
 import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
 
@@ -38,11 +38,14 @@ export async function requireRoom(
   await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   const beside = dirname(journalFolder(output));
-  await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, plan.disk, '--output');
+  // What a journal that is gone on with has taken of the disk already.
+  const missing = plan.disk - (await journalBytes(output));
+  await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, missing, '--output');
   return plan;
 }
 
-async function requireFolder(scratch: string): Promise<void> {
+/** @throws StruPruneError ERR_SCRATCH */
+export async function requireFolder(scratch: string): Promise<void> {
   const found = await stat(scratch).catch(() => null);
   if (found?.isDirectory()) return;
   throw new StruPruneError(

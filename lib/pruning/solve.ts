@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { orRelease } from '../engine/engine';
 import {
+  type AnyHandle,
   type BlockHandle,
   type MatrixHandle,
   type MetricPlace,
@@ -198,20 +199,26 @@ async function collectAndSolve(
   const { rows: tokens, pageRows } = native.matrixShape(hidden);
   const { gram: withGram } = sumsOf(context);
   const sequential = solvesSequentially(context);
-  const target = streams.dense
-    ? await denseTarget(session, block, site, streams.dense, streams)
-    : null;
-  const residual = target ? session.architecture.hidden : 0;
   const { scratch } = settings;
-  const statistics = session.statistics(width, { gram: withGram, residual, scratch });
-  const ffn = refitsInputs(context, site)
-    ? makeFfnTokens(session, block, tokens, pageRows, scratch)
-    : undefined;
-  const keep =
-    sequential && !runsAgain(context, site)
-      ? session.matrix(tokens, width, pageRows, scratch)
-      : undefined;
+  const made: AnyHandle[] = [];
+  const hold = <Handle extends AnyHandle>(handle: Handle) => {
+    made.push(handle);
+    return handle;
+  };
   try {
+    const target = streams.dense
+      ? hold(await denseTarget(session, block, site, streams.dense, streams))
+      : null;
+    const residual = target ? session.architecture.hidden : 0;
+    const statistics = hold(session.statistics(width, { gram: withGram, residual, scratch }));
+    const ffn = refitsInputs(context, site)
+      ? makeFfnTokens(session, block, tokens, pageRows, scratch)
+      : undefined;
+    if (ffn) made.push(ffn.inputs, ffn.targets);
+    const keep =
+      sequential && !runsAgain(context, site)
+        ? hold(session.matrix(tokens, width, pageRows, scratch))
+        : undefined;
     await native.runSite(handle, block, site, {
       window: streams.window,
       hidden,
@@ -248,9 +255,7 @@ async function collectAndSolve(
     }
     return outcome;
   } finally {
-    for (const matrix of [statistics, keep, ffn?.inputs, ffn?.targets, target]) {
-      if (matrix) await native.free(matrix);
-    }
+    for (const handle of made) await native.free(handle);
   }
 }
 

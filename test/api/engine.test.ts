@@ -1,7 +1,7 @@
 /** One engine for many calls: turns, signals, budgets, the end. */
 import { existsSync } from 'node:fs';
 import test from 'ava';
-import { Engine, evaluate, openModel, plan, prune } from '../../lib';
+import { Engine, evaluate, openModel, plan, prune, pruneReport, survey } from '../../lib';
 import { processReserve } from '../../lib/engine/reserve';
 import { StruPruneError } from '../../lib/errors';
 import { hashesOf } from '../e2e/files';
@@ -168,4 +168,36 @@ test('progress tells stage, block, bytes and time', async (t) => {
   t.deepEqual(blocks, [...blocks.keys()]);
   t.true(blocks.length > 1);
   t.true(most > 0);
+});
+
+test('a report of a run that is over: its engine gone, its signal fired', async (t) => {
+  const engine = new Engine({ threads: 3 });
+  const controller = new AbortController();
+  const options = {
+    ...SMALL,
+    output: work.path('reported'),
+    method: 'magnitude' as const,
+    sparsity: 0.2,
+    engine,
+    signal: controller.signal,
+  };
+  const result = await prune(MODEL, options);
+  await engine.dispose();
+  controller.abort();
+  const page = await pruneReport(MODEL, options, result);
+  t.regex(page, /<td[^>]*>3<\/td>|3 threads/);
+});
+
+test('a survey is refused before it starts where it cannot be made or kept', async (t) => {
+  const onProgress = () => t.fail('work began');
+  const reserve = processReserve(1);
+  await t.throwsAsync(survey(MODEL, { ...SMALL, threads: 1, memory: reserve + 1000, onProgress }), {
+    code: 'ERR_BUDGET',
+    message: /survey needs \d+ MiB, the budget is/,
+  });
+  const saveCalibration = `${EVALUATION}/curves`;
+  await t.throwsAsync(survey(MODEL, { ...SMALL, threads: 1, saveCalibration, onProgress }), {
+    code: 'ERR_OUTPUT',
+    message: /a part of the path is a file/,
+  });
 });

@@ -89,6 +89,12 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     ['prune', TINY, '-o', 'x', '--calibration', CALIBRATION],
     /how much to prune; give one of --sparsity, --target-params and --target-size/,
   ],
+  [
+    'a model that a list took',
+    ['bench', 'quality', '--eval', CALIBRATION, TINY],
+    /missing: <model>; --eval took '.*tiny' for its own: put --eval last/,
+  ],
+  ['a self-test as JSON', ['devices', '--selftest', '--json'], /--selftest has no JSON/],
   ['an empty path', quickPrune(''), /option --output is ''; give a path \[/],
   ['a contradiction', quickPrune('x', '--keep-bias', '--bias', 'add'), /exclude each other/],
 ];
@@ -101,6 +107,12 @@ for (const [what, args, message] of USAGE) {
     t.regex(stderr, /^error: .* \[ERR_ARGUMENT\]\n$/);
   });
 }
+
+test('plan takes a command of prune as it stands', async (t) => {
+  const [, ...args] = quickPrune('x', '--keep-bias', '--force', '--report');
+  const { code, stderr } = await run(['plan', ...args]);
+  t.is(code, 0, stderr);
+});
 
 test('input that is not there or no text: exit code 3, and the mend', async (t) => {
   const folder = await scratch(t);

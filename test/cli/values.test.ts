@@ -11,7 +11,19 @@ test('sizes with units', (t) => {
   t.is(size('512m'), 512 * 1024 * 1024);
   t.is(size('1e9'), 1_000_000_000);
   t.is(size('1.5e3 KB'), 1_500_000);
-  for (const bad of ['', 'MiB', '-1', '5 parsecs', '1e', '5 MiB left', '9999999TB']) {
+  t.is(size('0'), 0);
+  // 0.5 of what? Rounded down it would be no limit at all.
+  for (const bad of [
+    '',
+    'MiB',
+    '-1',
+    '0.5',
+    '0.9 B',
+    '5 parsecs',
+    '1e',
+    '5 MiB left',
+    '9999999TB',
+  ]) {
     t.throws(() => size(bad), { code: 'commander.invalidArgument' }, bad);
   }
 });

@@ -1,10 +1,12 @@
 /**
  * full-disk-process.ts MODEL OPTIONS-JSON FOLDER: fills FOLDER's disk when the first block is solved; prints how the run ended, and
- * what the resumed one gives when there is room again.
+ * what the resumed one gives when there is room again: less than for a whole run where the output is on that disk.
  */
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
+import { journalBytes } from '../../lib/pruning/journal/folder';
 import { hashesOf } from './files';
 
 const [model, json, folder] = process.argv.slice(2) as [string, string, string];
@@ -22,12 +24,23 @@ function fill(): void {
   }
 }
 
+/** Leaves what is needed beside the journal, and half of the journal's size. */
+async function makeRoom(): Promise<void> {
+  rmSync(ballast);
+  if (dirname(options.output) !== folder) return;
+  const { bavail, bsize } = statfsSync(folder);
+  const { disk } = await plan(model, options);
+  const held = await journalBytes(options.output);
+  if (held === 0) throw new Error('the journal is empty');
+  writeFileSync(ballast, new Uint8Array(bavail * bsize - (disk - Math.floor(held / 2))));
+}
+
 async function main() {
   const onProgress = ({ stage, done }: { stage: string; done: number }) => {
     if (stage === 'solve' && done === 1) fill();
   };
   const ended = await prune(model, { ...options, onProgress }).catch((error) => error);
-  rmSync(ballast);
+  await makeRoom();
   const { output, resumedBlocks } = await prune(model, { ...options, resume: true });
   const { code, message } = ended;
   console.log(JSON.stringify({ code, message, resumedBlocks, hashes: hashesOf(output) }));

@@ -325,6 +325,25 @@ test.serial('an output that had stepped aside comes back before anything else', 
   t.deepEqual(hashesOf(settings.output), old);
 });
 
+test.serial('an output that cannot come back is kept, and said', async (t) => {
+  const model = work.model('llama2');
+  const settings = options();
+  await prune(model, settings);
+  const replaced = join(`${settings.output}.struprune-journal`, 'replaced');
+  mkdirSync(join(replaced, '..'));
+  renameSync(settings.output, replaced);
+  const old = hashesOf(replaced);
+  const other = await prune(model, options());
+  renameSync(other.output, settings.output);
+  for (const more of [{ force: true }, { force: true, resume: true }]) {
+    await t.throwsAsync(prune(model, { ...settings, ...more }), {
+      code: 'ERR_OUTPUT',
+      message: /replaced is what was at .*out.* before something else took its place/,
+    });
+    t.deepEqual(hashesOf(replaced), old);
+  }
+});
+
 test.serial('one calibration, many ratios: the bytes of a run with its own survey', async (t) => {
   const model = work.model('llama2');
   const file = work.path('calibration.safetensors');

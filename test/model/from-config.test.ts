@@ -30,7 +30,6 @@ const LLAMA2: Architecture = {
   embeddingProjection: null,
   bosTokenId: 1,
   eosTokenId: 2,
-  needsBos: false,
 };
 const TWO_GQA = new Array(2).fill({ ffn: 160, heads: 4, kvHeads: 2 });
 const OPT: Architecture = {

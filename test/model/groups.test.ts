@@ -3,7 +3,6 @@ import test from 'ava';
 import type { Architecture, BlockRole } from '../../lib/model/architecture';
 import { architectureFromConfig } from '../../lib/model/from-config';
 import {
-  groupColumns,
   groupCount,
   groupParameters,
   linearParameters,
@@ -47,8 +46,6 @@ test('groups of grouped-query attention with gate and no biases', (t) => {
     weights: (3 + 1 + 1 + 3) * 16 * 96,
     biases: 0,
   });
-  t.deepEqual(groupColumns(architecture, 0, 'kv', 1), { role: 'o', start: 48, end: 96 });
-  t.deepEqual(groupColumns(architecture, 0, 'ffn', 7), { role: 'down', start: 7, end: 8 });
 });
 
 test('groups count the biases of their rows, never those of the outputs', (t) => {

@@ -22,6 +22,7 @@ export function addDevices(program: Command): void {
     .action(async ({ json, selftest, ...machine }: Parsed) => {
       const { device } = machine;
       if (selftest) {
+        if (json) command.error('error: --selftest has no JSON, and --json excludes it');
         const { runSelftest } = await import('../../engine/selftest');
         return runSelftest(device);
       }

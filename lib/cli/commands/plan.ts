@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import type { PlanOptions } from '../../plan';
 import { addFlags, optionsFrom } from '../flags/flag';
-import { PLAN_EXTRAS, PLAN_FLAGS, PRUNE_DEFAULTS } from '../flags/prune';
+import { PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS } from '../flags/prune';
 import { planReport } from '../output/plan-report';
 import { print, printJson } from '../output/print';
+import { takeKeepBias } from './keep-bias';
 
 /** Flags of prune that change nothing here: taken, so that a command of prune can be planned as it stands, but not listed. */
 const UNLISTED = ['force', 'resume', 'samples', 'report'];
@@ -23,7 +24,8 @@ export function addPlan(program: Command): void {
       if (parsed.json) printJson(result);
       else print(planReport(result, options.memory));
     });
-  addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PLAN_EXTRAS);
+  addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
+  takeKeepBias(command);
   for (const option of command.options) {
     if (UNLISTED.includes(option.attributeName())) option.hideHelp();
   }

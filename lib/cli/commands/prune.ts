@@ -9,6 +9,7 @@ import { pruneReport } from '../output/prune-report';
 import { reportOf } from '../prune-html';
 import { Interruption } from '../terminal/interrupt';
 import { runWithProgress } from '../terminal/run';
+import { takeKeepBias } from './keep-bias';
 
 export function addPrune(program: Command): void {
   const command = program
@@ -32,16 +33,7 @@ export function addPrune(program: Command): void {
       if (report && !parsed.json) print(`\nreport: ${report.path}`);
     });
   addFlags(command, PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
-  command.hook('preAction', () => {
-    if (command.getOptionValue('keepBias') !== true) return;
-    if (
-      command.getOptionValueSource('bias') === 'cli' &&
-      command.getOptionValue('bias') !== 'keep'
-    ) {
-      command.error('error: --keep-bias and another --bias exclude each other');
-    }
-    command.setOptionValue('bias', 'keep');
-  });
+  takeKeepBias(command);
 }
 
 /** An interruption that tells how to go on where there is something to go on with. */

@@ -359,6 +359,3 @@ export const PLAN_FLAGS = Object.fromEntries(
     { ...flag, required: false, alternative: false },
   ]),
 ) as typeof PRUNE_FLAGS;
-export const PLAN_EXTRAS: readonly Flag[] = PRUNE_EXTRAS.filter(
-  ({ flag }) => flag !== '--keep-bias',
-);

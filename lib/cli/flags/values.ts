@@ -80,8 +80,10 @@ const BYTES = {
 
 /** Bytes of `300MiB`, `1.5 GB`, `2g`, `1e9` or `1000000`. */
 export function size(text: string): number {
-  const bytes = Math.floor(scaled(text, BYTES));
-  if (Number.isSafeInteger(bytes)) return bytes;
+  const value = scaled(text, BYTES);
+  const bytes = Math.floor(value);
+  // Less than a byte is a number whose unit was left out, and no byte would stand for no limit.
+  if (Number.isSafeInteger(bytes) && (bytes > 0 || value === 0)) return bytes;
   throw new InvalidArgumentError(
     'It must be bytes, or a number with a unit: KB, MB, GB, TB, KiB, MiB, GiB, TiB, or K, M, G, T for the latter.',
   );

@@ -61,10 +61,13 @@ function missing(command: Command, help: string): StruPruneError {
   return new StruPruneError('ERR_ARGUMENT', `missing: ${listed(all)}`, `${hint}${help}`);
 }
 
-/** `--report MODEL`: a flag that may stand alone took the word behind it. */
+/** `--report MODEL`, `--eval FILE MODEL`: a flag that may stand alone, or takes several words, took the one behind it. */
 function hintOf(option: FlagOption, command: Command): string {
-  const taken: unknown = command.getOptionValue(option.attributeName());
-  if (!option.optional || typeof taken !== 'string') return '';
+  const value: unknown = command.getOptionValue(option.attributeName());
+  if (!option.optional && !option.variadic) return '';
+  if (command.getOptionValueSource(option.attributeName()) !== 'cli') return '';
+  const taken = Array.isArray(value) ? value.at(-1) : value;
+  if (typeof taken !== 'string') return '';
   return `${option.long} took '${taken}' for its own: put ${option.long} last; `;
 }
 

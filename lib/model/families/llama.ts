@@ -9,7 +9,6 @@ export const llama: Family = {
   gated: true,
   qkNorm: false,
   positionOffset: null,
-  needsBos: false,
   biases: { qkv: 'attention_bias', o: 'attention_bias', ffnIn: 'mlp_bias', down: 'mlp_bias' },
   hf: {
     modelType: 'llama',

@@ -9,7 +9,6 @@ export const mistral: Family = {
   gated: true,
   qkNorm: false,
   positionOffset: null,
-  needsBos: false,
   biases: { qkv: false, o: false, ffnIn: false, down: false },
   hf: {
     modelType: 'mistral',

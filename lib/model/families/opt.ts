@@ -12,7 +12,6 @@ export const opt: Family = {
   gated: false,
   qkNorm: false,
   positionOffset: 2,
-  needsBos: false,
   biases: { qkv: 'enable_bias', o: 'enable_bias', ffnIn: 'enable_bias', down: 'enable_bias' },
   hf: {
     modelType: 'opt',

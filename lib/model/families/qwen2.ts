@@ -9,7 +9,6 @@ export const qwen2: Family = {
   gated: true,
   qkNorm: false,
   positionOffset: null,
-  needsBos: false,
   biases: { qkv: true, o: false, ffnIn: false, down: false },
   hf: {
     modelType: 'qwen2',

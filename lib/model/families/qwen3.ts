@@ -9,7 +9,6 @@ export const qwen3: Family = {
   gated: true,
   qkNorm: true,
   positionOffset: null,
-  needsBos: false,
   biases: { qkv: 'attention_bias', o: 'attention_bias', ffnIn: false, down: false },
   hf: {
     modelType: 'qwen3',

@@ -92,9 +92,17 @@ export function settingsInEffect(settings: Settings): Identity {
   );
 }
 
-/** Everything that the dense survey of a run depends on; on another machine it is the same but for rounding. */
+/**
+ * Everything that the dense survey of a run depends on; on another machine, and in full floats, it is the same but for
+ * rounding. Products of bf16 are another matter.
+ */
 export function surveyIdentity(facts: RunFacts): Identity {
-  return { ...common(facts), ...pick(facts.settings, OF_SURVEY) };
+  const { precision } = facts.engine;
+  return {
+    ...common(facts),
+    ...(precision === 'bf16' ? { precision } : {}),
+    ...pick(facts.settings, OF_SURVEY),
+  };
 }
 
 function common({ source, hashes, ids, window, dtype }: RunFacts): Identity {

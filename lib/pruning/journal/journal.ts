@@ -114,7 +114,9 @@ export class Journal {
         try {
           await sync(dirname(folder));
           await restoreReplaced(folder, target);
-          const complete = resume && (await isComplete(folder, target));
+          const done = await isComplete(folder, target);
+          if (!done) await requireNoneReplaced(folder, target);
+          const complete = resume && done;
           if (!complete) await requireReplaceable(target, kind, { replace });
           if (!resume) await startAgain(folder, replace);
           return new Journal(target, made, complete);
@@ -288,6 +290,8 @@ export class Journal {
       for (const name of await readdir(this.folder)) {
         if ([HEAD, SURVEY, LOCK].includes(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
+        // An output of before that found its place taken is the only copy of it.
+        if (name === WORK_NAMES.replaced && !this.complete) continue;
         await rm(join(this.folder, name), { recursive: true, force: true });
       }
     });
@@ -358,6 +362,17 @@ async function holdsWork(folder: string): Promise<boolean> {
 async function restoreReplaced(folder: string, target: string): Promise<void> {
   const replaced = join(folder, WORK_NAMES.replaced);
   if ((await exists(replaced)) && !(await exists(target))) await rename(replaced, target);
+}
+
+/** An older output that stepped aside and could not come back, since something else had taken its place. */
+async function requireNoneReplaced(folder: string, target: string): Promise<void> {
+  const replaced = join(folder, WORK_NAMES.replaced);
+  if (!(await exists(replaced))) return;
+  throw new StruPruneError(
+    'ERR_OUTPUT',
+    `${replaced} is what was at ${target} before something else took its place`,
+    'move it to where it belongs, or remove it',
+  );
 }
 
 /**
