@@ -43,11 +43,16 @@ export class StruPruneError extends Error {
     this.mend = worded(mend);
   }
 
+  /** The message without the mend. @internal */
+  get found(): string {
+    const end = this.mend ? this.message.length - this.mend.length - 2 : this.message.length;
+    return this.message.slice(0, end);
+  }
+
   /** The same error with one more thing that the user can do. */
   with(mend: string): StruPruneError {
-    const end = this.mend ? this.message.length - this.mend.length - 2 : this.message.length;
     const both = this.mend ? `${this.mend}; ${mend}` : mend;
-    return new StruPruneError(this.code, this.message.slice(0, end), both, { cause: this });
+    return new StruPruneError(this.code, this.found, both, { cause: this });
   }
 }
 

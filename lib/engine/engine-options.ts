@@ -26,7 +26,7 @@ export interface EngineOptions {
    * used, else the CPU, and `onNotice` hears why.
    */
   device?: DeviceName;
-  /** Limit in bytes on the GPU's memory; 0 (default) = 90 % of what is free. */
+  /** Limit in bytes on the GPU's memory; 0 (default) = 90 % of what is free, and at least 512 MiB or half less than all of it. */
   deviceMemory?: number;
   /** Hears on which device the engine works, in one line, before its first call. */
   onNotice?: (text: string) => void;

@@ -133,13 +133,21 @@ export class Engine implements AsyncDisposable {
     if (reason) this.#notices.push(`on the CPU: ${reason.found}; for a GPU, ${reason.mend}`);
     if (index === null) return;
     const settings = { library: cudaLibrary(), index, memory: deviceMemory, precision };
-    const { description, hasBlas } = await native.attachGpu(this.handle, settings);
+    const attached = await native.attachGpu(this.handle, settings).catch((error: unknown) => {
+      const { code, found, mend } = asStruPruneError(error);
+      // A GPU that nobody named may be full or broken; the CPU is there.
+      if (device !== 'auto' || !['ERR_BUDGET', 'ERR_DEVICE'].includes(code)) throw error;
+      this.#notices.push(`on the CPU: cuda:${index}: ${found}; for a GPU, ${mend}`);
+      return null;
+    });
+    if (!attached) return;
+    const { description, hasBlas } = attached;
     this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
     this.#notices.push(`on cuda:${index}: ${description}`);
     // What a GPU is slower without by an order of magnitude.
     if (!hasBlas) {
       this.#notices.push(
-        'cuBLAS was not found, so the GPU is slow: have libcublas.so.13 where the loader finds it, or name it in STRUPRUNE_CUBLAS',
+        'cuBLAS is not used, so the GPU is slow: have libcublas.so.13 where the loader finds it, or name it in STRUPRUNE_CUBLAS',
       );
     }
   }

@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 3;
+inline constexpr uint32_t kAbiVersion = 4;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -49,7 +49,9 @@ struct DeviceInfo {
 
 struct OpenOptions {
   int32_t index;
-  uint64_t budget;          // bytes of device memory, library work space included; 0 = 90 % of free
+  // Bytes of device memory, library work space included; 0 = what is free less a tenth of it, less
+  // 512 MiB where that is more, but half at least.
+  uint64_t budget;
   const char* cublas;       // host: path of cuBLAS; null = the usual names
   const char* cusolver;     // host: path of cuSOLVER, opened when needed; null = the usual names
   int32_t allow_libraries;  // 0: built-in kernels alone
@@ -235,7 +237,8 @@ struct Api {
   int (*site_stage)(Device*, Failure*, Site*, SitePage* page);
   int (*site_push)(Device*, Failure*, Site*, int64_t rows);
   int (*site_pop)(Device*, Failure*, Site*, SiteResult* result);
-  // Host: rows [first, first + count) of the pass's Gram rows, each width long.
+  // Host: rows [first, first + count) of the pass's Gram rows, each width long, up to the diagonal:
+  // cells right of it may stay as they are.
   int (*site_gram)(Device*, Failure*, Site*, int64_t first, int64_t count, double* gram);
   // Host: squares and sums[width]; with `residual` cross[hidden, width], residual_sums[hidden],
   // *energy = ‖R‖².

@@ -46,6 +46,19 @@ struct Entry<operation> {
   }
 };
 
+// The same for what is given back, whatever the GPU's state: it may have failed before.
+template <auto operation>
+struct Closing;
+template <typename... Args, void (*operation)(Device&, Args...)>
+struct Closing<operation> {
+  static int Call(Device* device, Failure* failure, Args... args) noexcept {
+    return Guarded(failure, [&] {
+      cudaSetDevice(device->index);
+      operation(*device, args...);
+    });
+  }
+};
+
 int CheckEntry(int32_t index, DeviceInfo* info, Failure* failure) noexcept {
   return Guarded(failure, [&] { *info = CheckDevice(index); });
 }
@@ -70,6 +83,7 @@ void SiteTimesOf(Device& device, SiteTimes* times) { *times = device.times; }
 void Describe(Device& device, char* text, int64_t size, int32_t* blas) {
   std::string all = device.info.name;
   all += device.blas ? ", " + device.blas->Describe() : ", built-in products";
+  if (!device.blas_fault.empty()) all += " (" + device.blas_fault + ")";
   Fill(text, static_cast<size_t>(size), all);
   *blas = device.blas != nullptr;
 }
@@ -96,10 +110,6 @@ void Download(Device& device, void* to, const void* from, int64_t bytes) {
       cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, device.compute),
       "a copy from the GPU");
   Check(cudaStreamSynchronize(device.compute), "a copy from the GPU");
-}
-
-void FillZero(Device& device, void* data, int64_t bytes) {
-  Check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), device.compute), "a memset");
 }
 
 void Synchronise(Device& device) { Check(cudaStreamSynchronize(device.compute), "waiting"); }
@@ -169,7 +179,7 @@ constexpr Api kApi = {
     .describe = Entry<&Describe>::Call,
     .has_solver = Entry<&HasSolver>::Call,
     .allocate = Entry<&Allocate>::Call,
-    .release = Entry<&Release>::Call,
+    .release = Closing<&Release>::Call,
     .upload = Entry<&Upload>::Call,
     .download = Entry<&Download>::Call,
     .fill_zero = Entry<&FillZero>::Call,
@@ -210,7 +220,7 @@ constexpr Api kApi = {
     .site_pop = Entry<&SitePop>::Call,
     .site_gram = Entry<&SiteGram>::Call,
     .site_moments = Entry<&SiteMoments>::Call,
-    .site_close = Entry<&SiteClose>::Call,
+    .site_close = Closing<&SiteClose>::Call,
 };
 
 }  // namespace

@@ -21,6 +21,14 @@ namespace struprune::cuda {
     throw Error("ERR_DEVICE", "the CUDA library has no code for this GPU (" + text + ")",
                 "build it on this machine with npm run build:cuda, or use --device cpu");
   }
+  if (status == cudaErrorInsufficientDriver) {
+    throw Error("ERR_DEVICE", "the NVIDIA driver is too old (" + text + ")",
+                "install a newer driver, or use --device cpu");
+  }
+  if (status == cudaErrorDevicesUnavailable) {
+    throw Error("ERR_DEVICE", "the GPU is in other hands (" + text + ")",
+                "end what else runs on it (nvidia-smi lists it), or use --device cpu");
+  }
   throw Error("ERR_DEVICE", "the GPU failed (" + text + ")",
               "run again; if it fails again, use --device cpu and report the command");
 }

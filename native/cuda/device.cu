@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cuda/device.h"
+#include "cuda/ops.h"
 
 namespace struprune::cuda {
 namespace {
@@ -22,8 +23,14 @@ int Attribute(cudaDeviceAttr attribute, int index) {
   return value;
 }
 
+// What is left to kernels and to the libraries' own handles, which on a GPU that is nearly full a
+// tenth of what is free would not hold.
+constexpr uint64_t kLeft = 512 * kMiB;
+
 uint64_t BudgetOf(const OpenOptions& options, const DeviceInfo& info) {
-  return options.budget > 0 ? options.budget : info.free_bytes / 10 * 9;
+  const uint64_t free_bytes = info.free_bytes;
+  const uint64_t left = std::max(free_bytes / 10, std::min(kLeft, free_bytes / 2));
+  return options.budget > 0 ? options.budget : free_bytes - left;
 }
 
 size_t WorkspaceOf(size_t budget) {
@@ -118,7 +125,32 @@ Device::Device(const OpenOptions& options)
   const size_t bytes = WorkspaceOf(slab.list().limit());
   workspace = Allocate<char>(static_cast<int64_t>(bytes));
   blas = Blas::Open(options.cublas, compute, workspace.data(), bytes);
+  if (blas) TryBlas(options.cublas != nullptr);
   if (!blas) workspace = {};
+}
+
+// A library from before this GPU makes a handle and has no products for it.
+void Device::TryBlas(bool named) {
+  constexpr int64_t n = 16, count = n * n;
+  try {
+    const auto a = Allocate<double>(count), b = Allocate<double>(count),
+               c = Allocate<double>(count);
+    for (const auto* array : {&a, &b}) FillZero(*this, array->data(), count * sizeof(double));
+    GemmF64(*this, false, true, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
+    const auto floats = [](const Array<double>& array) {
+      return reinterpret_cast<float*>(array.data());
+    };
+    for (const Precision precision : {Precision::kExact, Precision::kTf32, Precision::kBf16}) {
+      GemmF32(*this, false, true, n, n, n, 1, floats(a), n, floats(b), n, 0, floats(c), n,
+              precision);
+    }
+    Check(cudaStreamSynchronize(compute), "the first products");
+  } catch (const Error& error) {
+    // Of a GPU that has failed nothing else can be had either.
+    if (named || cudaStreamSynchronize(compute) != cudaSuccess) throw;
+    blas_fault = error.what();
+    blas.reset();
+  }
 }
 
 Device::~Device() { cudaStreamSynchronize(compute); }

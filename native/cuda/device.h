@@ -140,9 +140,13 @@ struct Device {
   Event clock_start, clock_end;
   Array<char> workspace;  // of cuBLAS
   std::unique_ptr<Blas> blas;
+  std::string blas_fault;  // why a cuBLAS that was found is not used
   SiteTimes times{};
 
  private:
+  // Makes one product of each kind, and does without cuBLAS where it cannot, unless it was named.
+  void TryBlas(bool named);
+
   std::optional<std::string> cusolver_;  // empty: the usual names
   bool sought_;
   std::unique_ptr<Solver> solver_;

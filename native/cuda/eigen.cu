@@ -154,7 +154,11 @@ void Eigen(Device& device, int64_t n, double* a, int64_t lda, double* w) {
   CheckSolver(solver.calls().syevd(solver.handle(), kEigVectors, kFillLower, size, a, stride, w,
                                    work.data(), count, info.data()),
               "cusolverDnDsyevd");
-  if (ToHost(device, info.data(), 1)[0] != 0) {
+  const int32_t status = ToHost(device, info.data(), 1)[0];
+  if (status < 0) {
+    throw Error("ERR_INTERNAL", "cusolverDnDsyevd refused its argument " + std::to_string(-status));
+  }
+  if (status != 0) {
     throw Error("ERR_NUMERIC", "the eigenvalues of a matrix did not settle", "raise --lambda");
   }
 }

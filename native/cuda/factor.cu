@@ -1,6 +1,7 @@
 // Cholesky factors and solves by rows, in fp64: cuSOLVER and cuBLAS, else blocks of the built-in
 // kernels.
 #include <algorithm>
+#include <string>
 
 #include "cuda/gemm_kernels.h"
 #include "cuda/ops.h"
@@ -156,6 +157,9 @@ void Cholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* positi
                         device.compute),
         "a copy");
   Check(cudaStreamSynchronize(device.compute), "a Cholesky factorisation");
+  if (status < 0) {
+    throw Error("ERR_INTERNAL", "cusolverDnDpotrf refused its argument " + std::to_string(-status));
+  }
   *positive = status == 0;
 }
 

@@ -20,7 +20,9 @@ __global__ void __launch_bounds__(256) TiledKernel(Product<T, Out> p) {
   if (p.lower && col0 > row0 + BM - 1 + p.diagonal) return;
 
   T sums[TM][TN];
+#pragma unroll
   for (int i = 0; i < TM; ++i) {
+#pragma unroll
     for (int j = 0; j < TN; ++j) sums[i][j] = 0;
   }
   for (int64_t k0 = 0; k0 < p.k; k0 += BK) {

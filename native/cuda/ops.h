@@ -6,6 +6,7 @@
 namespace struprune::cuda {
 
 // pointwise.cu
+void FillZero(Device&, void* data, int64_t bytes);
 void Rope(Device&, int64_t rows, int64_t heads, int64_t half, const float* cosine,
           const float* sine, float* x, int64_t stride, int64_t first, int64_t window);
 void Activate(Device&, Gate kind, int64_t count, const float* gate, const float* up, float* out);

@@ -92,6 +92,10 @@ __global__ void TestFiniteKernel(int64_t count, const float* x, int32_t* finite)
 
 }  // namespace
 
+void FillZero(Device& device, void* data, int64_t bytes) {
+  Check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), device.compute), "a memset");
+}
+
 void Rope(Device& device, int64_t rows, int64_t heads, int64_t half, const float* cosine,
           const float* sine, float* x, int64_t stride, int64_t first, int64_t window) {
   Launch("rope", RopeKernel, GridFor(rows * heads * half), kThreads, device.compute, rows, heads,

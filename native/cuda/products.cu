@@ -14,8 +14,11 @@ namespace {
 int64_t PageOf(const Device& device, Precision precision) {
   return device.blas && precision != Precision::kExact ? 2048 : 512;
 }
-// Rows of the Gram that one cuBLAS product makes: half of the symmetric work is left out by blocks.
-constexpr int64_t kGramRows = 1024;
+// Rows of its result that one cuBLAS product makes. Of a Gram matrix half of the symmetric work is
+// left out by blocks: one of 2,048 × 2,048 fills a GPU of 132 multiprocessors once, and lower
+// strips leave most of it idle, which costs more than the halves of higher ones that are made for
+// nothing. Other products are as wide from the first strip on, and take less memory.
+int64_t StripRows(bool lower) { return lower ? 2048 : 1024; }
 
 // Row-major C = op(A) op(B) is column-major Cᵀ = op(B)ᵀ op(A)ᵀ: operands change places.
 void CallBlas(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void* alpha,
@@ -73,10 +76,11 @@ void AddProductPage(Device& device, int64_t rows, const float* left, int64_t lef
     right_parts = Split(device, rows, dim, x, dim, precision);
     if (left != x) left_parts = Split(device, rows, left_dim, left, left_dim, precision);
   }
-  auto product = device.Allocate<float>(std::min(kGramRows, left_count) * Padded(dim));
+  const int64_t strip = StripRows(lower);
+  auto product = device.Allocate<float>(std::min(strip, left_count) * Padded(dim));
   const float one = 1, zero = 0;
-  for (int64_t at = 0; at < left_count; at += kGramRows) {
-    const int64_t height = std::min(kGramRows, left_count - at), first = left_from + at;
+  for (int64_t at = 0; at < left_count; at += strip) {
+    const int64_t height = std::min(strip, left_count - at), first = left_from + at;
     const int64_t cols = lower ? first + height : dim, stride = Padded(cols);
     if (split) {
       MultiplyParts(device, true, false, height, cols, rows, 1,
@@ -182,9 +186,9 @@ uint64_t OperandBytes(const Device& device, int64_t rows, int64_t cols, Precisio
   if (!IsSplit(device, precision)) return 0;
   return PartsBytes(std::min(rows, PageOf(device, precision)), cols, precision);
 }
-uint64_t ResultBytes(const Device& device, int64_t height, int64_t dim) {
+uint64_t ResultBytes(const Device& device, int64_t height, int64_t dim, bool lower) {
   if (!device.blas) return 0;
-  const int64_t count = std::min(kGramRows, height) * Padded(dim);
+  const int64_t count = std::min(StripRows(lower), height) * Padded(dim);
   return FreeList::Rounded(static_cast<size_t>(count) * sizeof(float));
 }
 
@@ -192,13 +196,13 @@ uint64_t ResultBytes(const Device& device, int64_t height, int64_t dim) {
 
 uint64_t GramScratch(const Device& device, int64_t rows, int64_t count, int64_t dim,
                      Precision precision) {
-  return OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim);
+  return OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim, true);
 }
 
 uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
                       Precision precision) {
   return OperandBytes(device, rows, residual_dim, precision) +
-         OperandBytes(device, rows, dim, precision) + ResultBytes(device, residual_dim, dim);
+         OperandBytes(device, rows, dim, precision) + ResultBytes(device, residual_dim, dim, false);
 }
 
 uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision) {

@@ -395,10 +395,13 @@ void SiteRunner::ReadGram(int64_t first, int64_t count, double* gram) {
   if (first < 0 || count < 0 || first + count > pass_.count) {
     throw Error("ERR_ARGUMENT", "rows outside the Gram matrix on the GPU");
   }
+  // Up to the diagonal of the last row: what is right of it holds anything.
+  const int64_t columns = pass_.row + first + count;
+  const size_t stride = static_cast<size_t>(spec_.width) * sizeof(double);
   Timed(device_.times.copy_out, "a Gram matrix", [&] {
-    Check(cudaMemcpyAsync(gram, gram_.data() + first * spec_.width,
-                          static_cast<size_t>(count * spec_.width) * sizeof(double),
-                          cudaMemcpyDeviceToHost, device_.compute),
+    Check(cudaMemcpy2DAsync(gram, stride, gram_.data() + first * spec_.width, stride,
+                            static_cast<size_t>(columns) * sizeof(double),
+                            static_cast<size_t>(count), cudaMemcpyDeviceToHost, device_.compute),
           "a copy from the GPU");
   });
 }

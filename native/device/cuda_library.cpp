@@ -16,7 +16,8 @@ std::string LastLoaderError() {
 }
 
 const char* PathOrEnvironment(const std::string& path, const char* variable) {
-  return path.empty() ? std::getenv(variable) : path.c_str();
+  const char* named = path.empty() ? std::getenv(variable) : path.c_str();
+  return named && *named ? named : nullptr;
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class CudaLibrary {
 
 struct CudaOptions {
   int index = 0;
-  uint64_t budget = 0;  // bytes of device memory; 0 = 90 % of what is free
+  uint64_t budget = 0;  // bytes of device memory; 0 = most of what is free (cuda/abi.h)
   bool libraries = true;
   // Paths of cuBLAS and cuSOLVER; empty = STRUPRUNE_CUBLAS and STRUPRUNE_CUSOLVER, else the usual
   // names.

@@ -33,7 +33,7 @@ struct DriverReport {
 inline constexpr int kDriverNeeded = 13000;
 inline constexpr int kMajorNeeded = 8;
 // Below this nothing useful fits beside a context.
-inline constexpr uint64_t kFreeNeeded = uint64_t{256} << 20;
+inline constexpr uint64_t kFreeNeeded = uint64_t{512} << 20;
 
 // Never throws for what it finds. Makes a context on every GPU that is new enough, to learn how
 // much memory is free.

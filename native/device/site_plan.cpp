@@ -1,5 +1,6 @@
 #include "device/site_plan.h"
 
+#include <algorithm>
 #include <string>
 
 namespace struprune {
@@ -55,8 +56,10 @@ SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
   const cuda::MemoryReport memory = gpu.memory();
   const uint64_t room = memory.limit - memory.used;
   SitePlan plan;
-  for (plan.passes = 1; plan.passes <= (demand.gram ? kMostPasses : 1); plan.passes *= 2) {
-    plan.gram_rows = (width + plan.passes - 1) / plan.passes;
+  for (size_t parts = 1; parts <= (demand.gram ? kMostPasses : 1); parts *= 2) {
+    // Passes that begin at whole 16 bytes of bf16: cuBLAS has its fast kernels for those.
+    plan.gram_rows = std::min(width, ((width + parts - 1) / parts + 7) / 8 * 8);
+    plan.passes = (width + plan.gram_rows - 1) / plan.gram_rows;
     spec.gram_rows = demand.gram ? Int(plan.gram_rows) : 0;
     size_t windows = demand.page / demand.window;
     for (; windows >= 1; windows /= 2) {

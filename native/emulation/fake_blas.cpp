@@ -81,6 +81,7 @@ EXPORT int cublasSetWorkspace_v2(BlasHandle, void* workspace, size_t bytes) {
 EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const void* alpha,
                         const void* a, int a_type, int lda, const void* b, int b_type, int ldb,
                         const void* beta, void* c, int c_type, int ldc, int compute, int) {
+  if (const char* status = std::getenv("STRUPRUNE_EMULATED_GEMM_STATUS")) return std::atoi(status);
   if (a_type != b_type || m <= 0 || n <= 0 || k <= 0) return 7;
   if (compute == kComputeF64) {
     if (a_type != kTypeF64 || c_type != kTypeF64) return 7;

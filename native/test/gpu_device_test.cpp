@@ -79,7 +79,10 @@ TEST(GpuDevice, WhatIsNotThereIsSaid) {
   CudaOptions options;
   options.index = TestedGpu().index;
   options.budget = uint64_t{1} << 50;
-  ExpectError([&] { CudaDevice(library, options); }, "ERR_BUDGET", "gave no more memory");
+  // With every piece on its own nothing is taken yet, and a sanitizer would report the attempt.
+  if (!std::getenv("STRUPRUNE_CUDA_CHECK")) {
+    ExpectError([&] { CudaDevice(library, options); }, "ERR_BUDGET", "gave no more memory");
+  }
   options.budget = 1 << 20;
   options.cublas = "/nowhere/libcublas.so";
   ExpectError([&] { CudaDevice(library, options); }, "ERR_DEVICE", "does not load");
@@ -98,6 +101,18 @@ TEST(GpuDevice, ABudgetThatLeavesCublasNoMemoryIsToBeLowered) {
     ExpectError([&] { CudaDevice(library, options); }, code, "cublasCreate failed with status");
   }
   unsetenv("STRUPRUNE_EMULATED_CUBLAS_STATUS");
+}
+
+// A library from before the GPU makes a handle and no products.
+TEST(GpuDevice, ANamedCublasWithoutProductsIsRefused) {
+  const auto library = CudaLibrary::Load(TestedGpu().library);
+  CudaOptions options;
+  options.budget = 1 << 20;
+  options.cublas = TestedGpu().cublas;
+  setenv("STRUPRUNE_EMULATED_GEMM_STATUS", "8", 1);
+  ExpectError([&] { CudaDevice(library, options); }, "ERR_DEVICE",
+              "cublasGemmEx failed with status 8");
+  unsetenv("STRUPRUNE_EMULATED_GEMM_STATUS");
 }
 #endif
 

@@ -1,4 +1,6 @@
 /** The whole program with its sites on a GPU: a fake driver before the emulated CUDA library. */
+import { symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'ava';
 import type { PruneResult } from '../../lib/pruning/result';
 import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
@@ -38,7 +40,31 @@ test('without cuBLAS: it says what it is slow for, and what would mend that', as
   const { code, stderr } = await run(['plan', ...args], { env });
   t.is(code, 0, stderr);
   t.regex(stderr, /^on cuda:0: emulated GPU, built-in products$/m);
-  t.regex(stderr, /^cuBLAS was not found, so the GPU is slow: .*STRUPRUNE_CUBLAS$/m);
+  t.regex(stderr, /^cuBLAS is not used, so the GPU is slow: .*STRUPRUNE_CUBLAS$/m);
+});
+
+test('a cuBLAS that makes no product on this GPU is done without, and the reason said', async (t) => {
+  const driver = await fakeDriver(t, {});
+  const { STRUPRUNE_CUDA_LIBRARY } = library;
+  // Beside the fake driver, where the loader looks for the usual name.
+  await symlink(STRUPRUNE_CUDA_LIBRARY!, join(driver.LD_LIBRARY_PATH!, 'libcublas.so.13'));
+  const env = { ...driver, STRUPRUNE_CUDA_LIBRARY, STRUPRUNE_EMULATED_GEMM_STATUS: '15' };
+  const [, ...args] = quickPrune(`${await scratch(t)}/out`, '--device', 'cuda:0');
+  const { code, stderr } = await run(['plan', ...args], { env });
+  t.is(code, 0, stderr);
+  t.regex(stderr, /built-in products \(cublasGemmEx failed with status 15\)$/m);
+  t.regex(stderr, /^cuBLAS is not used, so the GPU is slow/m);
+});
+
+test('a GPU that gives no memory: auto goes on with the CPU and says so, a named one fails', async (t) => {
+  const driver = await fakeDriver(t, {});
+  const env = { ...driver, ...library, STRUPRUNE_EMULATED_CUBLAS_STATUS: '1' };
+  const [, ...args] = quickPrune(`${await scratch(t)}/out`);
+  const auto = await run(['plan', ...args], { env });
+  t.is(auto.code, 0, auto.stderr);
+  t.regex(auto.stderr, /^on the CPU: cuda:0: the GPU has no memory left .*; for a GPU, lower/m);
+  const named = await run(['plan', ...args, '--device', 'cuda:0'], { env });
+  t.is(named.code, 6, named.stderr);
 });
 
 // Sums in another order may turn what costs the same but for a rounding error: of 512 channels a block, one or two.
