@@ -51,6 +51,8 @@ export class Engine implements AsyncDisposable {
   #device = 'cpu';
   readonly #notices: string[] = [];
   readonly #stores = new Map<string, StoreHandle>();
+  /** Bytes from and to stores that are closed. */
+  #traffic = { read: 0, written: 0 };
   /** Of the call that has the engine now. */
   #signal: AbortSignal | undefined;
   #listeners = new Listeners();
@@ -191,6 +193,7 @@ export class Engine implements AsyncDisposable {
       signal?.removeEventListener('abort', abort);
       native.setAbort(this.handle, false);
       this.#signal = undefined;
+      this.#closeStores();
       await native.giveBack(this.handle);
     }
   }
@@ -216,7 +219,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * The engine's one page store with scratch files in that folder; '' has its pages in memory alone.
+   * The one page store of the call that runs with scratch files in that folder; '' has its pages in memory alone.
    * @internal
    */
   store(scratch: string): StoreHandle {
@@ -231,8 +234,16 @@ export class Engine implements AsyncDisposable {
    */
   get scratchTraffic(): { read: number; written: number } {
     const all = [...this.#stores.values()].map((store) => native.trafficOf(store));
-    const sum = (key: 'read' | 'written') => all.reduce((total, one) => total + one[key], 0);
+    const sum = (key: 'read' | 'written') =>
+      all.reduce((total, one) => total + one[key], this.#traffic[key]);
     return { read: sum('read'), written: sum('written') };
+  }
+
+  /** At the end of a call: the next one may name other folders, and each store holds a file. */
+  #closeStores(): void {
+    this.#traffic = this.scratchTraffic;
+    for (const store of this.#stores.values()) native.release(store);
+    this.#stores.clear();
   }
 
   /**
@@ -271,8 +282,6 @@ export class Engine implements AsyncDisposable {
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#calls;
-    for (const store of this.#stores.values()) native.release(store);
-    this.#stores.clear();
     this.#forgetExit();
     native.release(this.handle);
   }

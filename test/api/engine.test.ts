@@ -1,5 +1,5 @@
 /** One engine for many calls: turns, signals, budgets, the end. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import test from 'ava';
 import { Engine, evaluate, openModel, plan, prune, pruneReport, survey } from '../../lib';
 import { processReserve } from '../../lib/engine/reserve';
@@ -200,4 +200,42 @@ test('a survey is refused before it starts where it cannot be made or kept', asy
     code: 'ERR_OUTPUT',
     message: /a part of the path is a file/,
   });
+});
+
+test('scratch files are those of the call that runs: an engine keeps none', async (t) => {
+  const small = { ...SMALL, sparsity: 0.2, allocation: 'uniform' as const };
+  const { smallestMemory } = await plan(MODEL, { ...small, threads: 1 });
+  await using engine = new Engine({ threads: 1, memory: smallestMemory });
+  const filesIn = (folder: string) =>
+    readdirSync('/proc/self/fd')
+      .map((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`);
+        } catch {
+          return '';
+        }
+      })
+      .filter((path) => path.startsWith(folder)).length;
+  const traffic: number[] = [];
+  for (const name of ['first', 'second']) {
+    const scratch = work.path(name);
+    mkdirSync(scratch);
+    let most = 0;
+    const onProgress = () => {
+      most = Math.max(most, filesIn(scratch));
+    };
+    const result = await prune(MODEL, {
+      ...small,
+      output: work.path('out'),
+      scratch,
+      engine,
+      onProgress,
+    });
+    t.is(most, 1, 'the budget asks for scratch');
+    t.is(filesIn(scratch), 0);
+    traffic.push(result.scratchTraffic.written);
+  }
+  t.true(traffic[0]! > 0);
+  // What is written behind depends on the moment, a little.
+  t.true(Math.abs(traffic[1]! / traffic[0]! - 1) < 0.2, `each call counts its own: ${traffic}`);
 });
