@@ -77,6 +77,16 @@ const LAYOUTS: Record<Dtype, { elements: number; bytes: number }> = {
   Q6_K: { elements: 256, bytes: 210 },
 };
 
+/** Elements of one storage block. */
+export function blockElements(dtype: Dtype): number {
+  return LAYOUTS[dtype].elements;
+}
+
+/** Whether values share scales by blocks. */
+export function isQuantised(dtype: Dtype): boolean {
+  return blockElements(dtype) > 1;
+}
+
 /** Whether rows of this shape are whole storage blocks of the type. */
 export function fitsBlocks(dtype: Dtype, shape: number[]): boolean {
   return (shape.at(-1) ?? 1) % LAYOUTS[dtype].elements === 0;

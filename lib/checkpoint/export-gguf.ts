@@ -4,7 +4,7 @@ import { familyNamed } from '../model/families';
 import { GGUF_NAMES } from '../model/families/names';
 import { ROPE_FACTORS } from '../model/from-gguf';
 import { isReadable, llama3Factors } from '../model/rope-factors';
-import type { GgufEntry } from './container';
+import { type GgufEntry, isQuantised } from './container';
 import {
   type ExportDtype,
   type ExportPlan,
@@ -16,7 +16,16 @@ import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
 
 /** llama.cpp's numbers for "most of the tensors are of this type". */
-const FILE_TYPES: Record<ExportDtype, number> = { F32: 0, F16: 1, Q8_0: 7, BF16: 32 };
+const FILE_TYPES: Record<ExportDtype, number> = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q4_1: 3,
+  Q8_0: 7,
+  Q5_0: 8,
+  Q5_1: 9,
+  BF16: 32,
+};
 
 /** Plan of a GGUF file; the tokenizer's metadata entries are not part of it. */
 export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
@@ -111,7 +120,7 @@ function metadataOf(
   return {
     'general.architecture': text(architecture),
     'general.file_type': size(FILE_TYPES[dtype]),
-    ...(dtype === 'Q8_0' ? { 'general.quantization_version': size(2) } : {}),
+    ...(isQuantised(dtype) ? { 'general.quantization_version': size(2) } : {}),
     ...Object.fromEntries(
       Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
     ),

@@ -44,11 +44,24 @@ export interface ExportRequest {
   sourceGeneration?: Record<string, unknown>;
 }
 
-export type ExportDtype = Extract<Dtype, 'F32' | 'F16' | 'BF16' | 'Q8_0'>;
+export type ExportDtype = Extract<
+  Dtype,
+  'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q5_1' | 'Q5_0' | 'Q4_1' | 'Q4_0'
+>;
 
-/** What an output of this dtype holds. llama.cpp keeps vectors in F32: its additions and norms take nothing else. */
+/** Of less than 8 bits a weight. */
+const SMALL: readonly ExportDtype[] = ['Q5_1', 'Q5_0', 'Q4_1', 'Q4_0'];
+
+/**
+ * What an output of this dtype holds. llama.cpp keeps vectors in F32: its additions and norms take nothing else. Embeddings
+ * and head lose most by few bits, and have 8 at least.
+ */
 export function storedAs(format: ExportFormat, dtype: ExportDtype): Stored {
-  return { matrices: dtype, vectors: format === 'gguf' ? 'F32' : dtype };
+  return {
+    matrices: dtype,
+    ends: SMALL.includes(dtype) ? 'Q8_0' : dtype,
+    vectors: format === 'gguf' ? 'F32' : dtype,
+  };
 }
 
 export interface ExportPlan {

@@ -18,12 +18,13 @@ interface TensorPlan {
 /** All tensors of the output in file order: embeddings, blocks, final norm, head. */
 export function planTensors(plan: TensorPlan): PlannedTensor[] {
   const { output, names, stored } = plan;
-  const dtypeOf = (shape: number[]) => (shape.length > 1 ? stored.matrices : stored.vectors);
+  const dtypeOf = (shape: number[], matrix = stored.matrices) =>
+    shape.length > 1 ? matrix : stored.vectors;
   const outside = Object.entries(modelShapes(output)).map(([name, shape]): PlannedTensor => {
     const role = name as ModelRole;
     return {
       name: names.model[role]!,
-      dtype: dtypeOf(shape),
+      dtype: dtypeOf(shape, stored.ends),
       shape,
       role,
       block: null,

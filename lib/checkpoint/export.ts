@@ -1,6 +1,6 @@
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
-import { fitsBlocks } from './container';
+import { blockElements, fitsBlocks, isQuantised } from './container';
 import { planGguf } from './export-gguf';
 import { planHuggingFace } from './export-hf';
 import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
@@ -17,19 +17,17 @@ export type {
 export { storedAs } from './export-plan';
 export { type ExportFormat, type ExportKind, exportTable } from './export-table';
 
-/** Elements of one Q8_0 storage block. */
-const Q8_0_BLOCK = 32;
-
 /**
  * Multiples that widths must have in the output: FFN channels, and columns of o (kept heads × head_dim).
- * 8 FFN channels keep rows aligned for the kernels of every loader; Q8_0 stores rows in blocks of 32.
+ * 8 FFN channels keep rows aligned for the kernels of every loader; quantised types store rows in blocks of 32.
  */
 export function roundingFor(
   format: ExportFormat,
   dtype: ExportDtype,
 ): { ffn: number; attention: number } {
   requireDtype(format, dtype);
-  return dtype === 'Q8_0' ? { ffn: Q8_0_BLOCK, attention: Q8_0_BLOCK } : { ffn: 8, attention: 1 };
+  const block = blockElements(dtype);
+  return block > 1 ? { ffn: block, attention: block } : { ffn: 8, attention: 1 };
 }
 
 /**
@@ -45,7 +43,7 @@ export function planExport(request: ExportRequest): ExportPlan {
   const holder = holderOf(traitsOf(pruned, request.addedBias ?? {}), format);
   if (holder.kind === null) throw new StruPruneError('ERR_UNSUPPORTED', holder.why, holder.mend);
   const plan = format === 'hf' ? planHuggingFace(request, holder) : planGguf(request, holder);
-  if (dtype === 'Q8_0') requireQ8Rows(plan);
+  if (isQuantised(dtype)) requireWholeBlocks(plan);
   return plan;
 }
 
@@ -57,10 +55,10 @@ export function weightFileBytes(plan: ExportPlan, maxShardBytes?: number): numbe
 }
 
 function requireDtype(format: ExportFormat, dtype: ExportDtype): void {
-  if (format === 'hf' && dtype === 'Q8_0') {
+  if (format === 'hf' && isQuantised(dtype)) {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
-      'a Hugging Face folder holds no Q8_0 weights',
+      `a Hugging Face folder holds no ${dtype} weights`,
       'choose --dtype f32, f16 or bf16, or --format gguf',
     );
   }
@@ -76,13 +74,13 @@ function requireWhole(pruned: Architecture): void {
   );
 }
 
-function requireQ8Rows(plan: ExportPlan): void {
+function requireWholeBlocks(plan: ExportPlan): void {
   for (const { name, dtype, shape } of plan.tensors) {
     if (fitsBlocks(dtype, shape)) continue;
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
-      `${name} has rows of ${shape.at(-1)} entries, and Q8_0 stores them by ${Q8_0_BLOCK}`,
-      'choose --dtype f16, or widths that are multiples of 32',
+      `${name} has rows of ${shape.at(-1)} entries, and ${dtype} stores them by ${blockElements(dtype)}`,
+      `choose --dtype f16, or widths that are multiples of ${blockElements(dtype)}`,
     );
   }
 }

@@ -113,7 +113,10 @@ export type Dtype =
 
 /** What the tensors of a file are stored as. */
 export interface Stored {
+  /** Of the blocks. */
   matrices: Dtype;
+  /** Outside of them: embeddings, projections, head. */
+  ends: Dtype;
   vectors: Dtype;
 }
 

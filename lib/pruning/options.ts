@@ -15,7 +15,7 @@ import type { Target } from './widths';
 
 export const METHOD_NAMES = ['struprune', ...BASELINES] as const;
 export const FORMATS = ['hf', 'gguf'] as const;
-export const DTYPES = ['f32', 'f16', 'bf16', 'q8_0'] as const;
+export const DTYPES = ['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'] as const;
 export const SCOPES = ['ffn', 'attention', 'all'] as const;
 export const ALLOCATIONS = ['uniform', 'threshold', 'energy'] as const;
 export const LAYER_WEIGHTS = ['fisher', 'probe', 'residual', 'output', 'none'] as const;

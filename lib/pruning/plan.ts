@@ -41,7 +41,8 @@ import {
 import { DOUBLE, FLOAT } from '../engine/tile-bytes';
 import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
-import type { Architecture, Dtype, ModelSource } from '../model/architecture';
+import type { Architecture, Dtype, ModelSource, Stored } from '../model/architecture';
+import { elements, modelShapes } from '../model/axes';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { feeds, type RunSettings } from './options';
@@ -88,7 +89,8 @@ export interface PlanInput {
   settings: RunSettings;
   /** null: StruPrune. */
   method: Method | null;
-  dtype: Dtype;
+  /** What the output holds. */
+  stored: Stored;
   layers: readonly Layer[];
   window: number;
   threads: number;
@@ -124,10 +126,8 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
   if (input.surveys && input.settings.fromCalibration === undefined)
     stages.push(surveyStage(input, paged));
   if (!surveyOnly) stages.push(solveStage(input, paged));
-  const { architecture, dtype } = input;
   const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
-  // In runs of 32, the storage block of the narrowest dtype.
-  const output = Math.ceil(totalParameters(architecture) / 32) * storageBytes(dtype, [32]);
+  const output = outputBytes(input);
   const kept = keptOf(input);
   const survey = DOUBLE * (kept.curves + kept.statistics) + keptMetricBytes(input);
   const saved = input.settings.saveCalibration === undefined ? 0 : survey;
@@ -143,6 +143,17 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
     statesPaged: paged,
     device,
   };
+}
+
+/** Of the dense model in the output's dtypes, in runs of 32, the storage block of the narrowest. */
+function outputBytes({ architecture, stored }: PlanInput): number {
+  const outside = Object.values(modelShapes(architecture)).map(elements);
+  const ends = outside.reduce((sum, count) => sum + count, 0);
+  const bytesOf = (count: number, dtype: Dtype) =>
+    Math.ceil(count / 32) * storageBytes(dtype, [32]);
+  return (
+    bytesOf(ends, stored.ends) + bytesOf(totalParameters(architecture) - ends, stored.matrices)
+  );
 }
 
 /** Numbers of what lasts as long as the run: see keptReserve. */

@@ -1,6 +1,7 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
 import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
+import { isQuantised } from '../checkpoint/container';
 import {
   type ExportDtype,
   type ExportPlan,
@@ -134,13 +135,13 @@ function feedbackOf(
   return feedback;
 }
 
-/** Channels of a multiple of 8 alone may leave rows that Q8_0 cannot hold, once widths differ. */
+/** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */
 function requireMultiple({ format, multiple }: Settings, dtype: ExportDtype): void {
   const { ffn } = roundingFor(format, dtype);
-  if (dtype !== 'Q8_0' || multiple === undefined || multiple % ffn === 0) return;
+  if (!isQuantised(dtype) || multiple === undefined || multiple % ffn === 0) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',
-    `q8_0 holds rows in blocks of ${ffn}, and widths may be any multiple of ${multiple}`,
+    `${dtype.toLowerCase()} holds rows in blocks of ${ffn}, and widths may be any multiple of ${multiple}`,
     `choose a --multiple of ${ffn}, or leave it out`,
   );
 }

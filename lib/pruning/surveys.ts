@@ -98,8 +98,8 @@ async function once<T>(
 function placesKey({ session, ids, window, layers }: SurveyInput, needs: string): string {
   const places = layers.map(({ site }) => site);
   const scope = [...new Set(places)].sort().join('+');
-  const { matrices, vectors } = session.stored;
-  const stored = `${matrices} and ${vectors}`;
+  const { matrices, ends, vectors } = session.stored;
+  const stored = [...new Set([matrices, ends])].join(' and ').concat(` and ${vectors}`);
   return [needs, `scope ${scope}`, `${ids.length} tokens by ${window}`, stored].join(', ');
 }
 

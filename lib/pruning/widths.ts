@@ -1,6 +1,6 @@
 import { type AllocationLayer, allowedRemovals, type Budget, weightsToRemove } from '../allocation';
 import { storageBytes } from '../checkpoint/container';
-import { roundingFor } from '../checkpoint/export';
+import { type ExportDtype, roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import { StruPruneError } from '../errors';
@@ -34,7 +34,7 @@ export interface Layer {
 
 /** The sites in the scope, in the order in which they are solved. */
 export function layersOf(architecture: Architecture, settings: Settings, dtype: Dtype): Layer[] {
-  const rounding = roundingFor(settings.format, dtype as 'F32' | 'F16' | 'BF16' | 'Q8_0');
+  const rounding = roundingFor(settings.format, dtype as ExportDtype);
   return architecture.blocks.flatMap((widths, block) =>
     SITES.filter((site) => settings.scope === 'all' || settings.scope === site).map((site) => {
       const kind = KIND_OF[site];

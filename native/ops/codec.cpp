@@ -254,6 +254,110 @@ STRUPRUNE_CLONES size_t EncodeQ8_0(const float* src, size_t elements, uint8_t* d
   return broken;
 }
 
+// Whether a half is a number.
+STRUPRUNE_INLINE bool IsFiniteHalf(uint16_t half) { return (half & 0x7c00) != 0x7c00; }
+
+// kBits a value, the fifth ones in 32 bits before the rest, as Unpack4 and Unpack5 read them.
+template <int kBits>
+STRUPRUNE_INLINE void PackQuants(const uint8_t* quants, uint8_t* dst) {
+  if (kBits == 5) {
+    uint32_t high = 0;
+    for (uint32_t i = 0; i < kBlock; ++i) high |= static_cast<uint32_t>(quants[i] >> 4) << i;
+    std::memcpy(dst, &high, sizeof(high));
+    dst += sizeof(high);
+  }
+  for (size_t i = 0; i < kBlock / 2; ++i) {
+    dst[i] = static_cast<uint8_t>((quants[i] & 15) | (quants[i + kBlock / 2] << 4));
+  }
+}
+
+// Scales with one f16: the value of the largest magnitude becomes the lowest step.
+template <int kBits>
+STRUPRUNE_INLINE size_t EncodeSymmetric(const float* src, size_t elements, uint8_t* dst) {
+  constexpr int kCentre = 1 << (kBits - 1), kMost = 2 * kCentre - 1;
+  constexpr size_t kBytes = 2 + (kBits == 5 ? 4 : 0) + kBlock / 2;
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; i += kBlock, dst += kBytes) {
+    uint32_t largest_bits = 0;
+    float largest = 0;
+    for (size_t j = 0; j < kBlock; ++j) {
+      const uint32_t bits = std::bit_cast<uint32_t>(src[i + j]) & 0x7fffffff;
+      if (bits > largest_bits) largest_bits = bits, largest = src[i + j];
+    }
+    const float scale = largest / static_cast<float>(-kCentre);
+    const uint16_t half = FloatToHalf(scale);
+    const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
+    const bool usable = IsFiniteHalf(half) && IsFinite(inverse);
+    broken += IsFiniteHalf(half) ? 0 : kBlock;
+    uint8_t quants[kBlock];
+    for (size_t j = 0; j < kBlock; ++j) {
+      const float value = usable ? src[i + j] : 0.0f;
+      // The rounded product, whose sum with the next line no compiler fuses.
+      const float scaled = std::copysign(std::fabs(value * inverse), value * -largest);
+      const auto step = static_cast<int32_t>(scaled + (static_cast<float>(kCentre) + 0.5f));
+      quants[j] = static_cast<uint8_t>(step < kMost ? step : kMost);
+    }
+    std::memcpy(dst, &half, sizeof(half));
+    PackQuants<kBits>(quants, dst + sizeof(half));
+  }
+  return broken;
+}
+
+// Scales with two f16: the steps go from the smallest value to the largest.
+template <int kBits>
+STRUPRUNE_INLINE size_t EncodeFromMinimum(const float* src, size_t elements, uint8_t* dst) {
+  constexpr int kMost = (1 << kBits) - 1;
+  constexpr size_t kBytes = 4 + (kBits == 5 ? 4 : 0) + kBlock / 2;
+  size_t broken = 0;
+  for (size_t i = 0; i < elements; i += kBlock, dst += kBytes) {
+    float least = src[i], most = src[i];
+    bool finite = true;
+    for (size_t j = 0; j < kBlock; ++j) {
+      finite = finite && IsFinite(src[i + j]);
+      least = src[i + j] < least ? src[i + j] : least;
+      most = src[i + j] > most ? src[i + j] : most;
+    }
+    const float scale = (most - least) / static_cast<float>(kMost);
+    const uint16_t halves[] = {FloatToHalf(scale), FloatToHalf(least)};
+    const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
+    finite = finite && IsFiniteHalf(halves[0]) && IsFiniteHalf(halves[1]);
+    const bool usable = finite && IsFinite(inverse);
+    broken += finite ? 0 : kBlock;
+    uint8_t quants[kBlock];
+    for (size_t j = 0; j < kBlock; ++j) {
+      const float value = usable ? src[i + j] : least;
+      // As above.
+      const float scaled = std::fabs((value - least) * inverse);
+      const auto step = static_cast<int32_t>(scaled + 0.5f);
+      quants[j] = static_cast<uint8_t>(step < kMost ? step : kMost);
+    }
+    std::memcpy(dst, halves, sizeof(halves));
+    PackQuants<kBits>(quants, dst + sizeof(halves));
+  }
+  return broken;
+}
+
+STRUPRUNE_CLONES size_t EncodeQ4_0(const float* src, size_t elements, uint8_t* dst) {
+  return EncodeSymmetric<4>(src, elements, dst);
+}
+STRUPRUNE_CLONES size_t EncodeQ4_1(const float* src, size_t elements, uint8_t* dst) {
+  return EncodeFromMinimum<4>(src, elements, dst);
+}
+STRUPRUNE_CLONES size_t EncodeQ5_0(const float* src, size_t elements, uint8_t* dst) {
+  return EncodeSymmetric<5>(src, elements, dst);
+}
+STRUPRUNE_CLONES size_t EncodeQ5_1(const float* src, size_t elements, uint8_t* dst) {
+  return EncodeFromMinimum<5>(src, elements, dst);
+}
+
+using EncodeLoop = size_t (*)(const float*, size_t, uint8_t*);
+
+// In the order of the enum; null for what is only read.
+constexpr std::array<EncodeLoop, 11> kEncode{
+    EncodeF32,  EncodeF16,  EncodeBF16, EncodeQ4_0, EncodeQ4_1, EncodeQ5_0,
+    EncodeQ5_1, EncodeQ8_0, nullptr,    nullptr,    nullptr,
+};
+
 void RequireBlocks(Dtype dtype, size_t elements) {
   const size_t block = LayoutOf(dtype).elements;
   if (elements % block == 0) return;
@@ -274,25 +378,14 @@ void Dequantise(Dtype dtype, const std::byte* src, size_t elements, float* dst) 
   kDequantise[static_cast<size_t>(dtype)](reinterpret_cast<const uint8_t*>(src), elements, dst);
 }
 
-bool CanEncode(Dtype dtype) {
-  return dtype == Dtype::F32 || dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::Q8_0;
-}
+bool CanEncode(Dtype dtype) { return kEncode[static_cast<size_t>(dtype)] != nullptr; }
 
 size_t Encode(Dtype dtype, const float* src, size_t elements, std::byte* dst) {
   RequireBlocks(dtype, elements);
-  auto* out = reinterpret_cast<uint8_t*>(dst);
-  switch (dtype) {
-    case Dtype::F32:
-      return EncodeF32(src, elements, out);
-    case Dtype::F16:
-      return EncodeF16(src, elements, out);
-    case Dtype::BF16:
-      return EncodeBF16(src, elements, out);
-    case Dtype::Q8_0:
-      return EncodeQ8_0(src, elements, out);
-    default:
-      throw Error("ERR_INTERNAL", "cannot write " + std::string(NameOf(dtype)));
+  if (!CanEncode(dtype)) {
+    throw Error("ERR_INTERNAL", "cannot write " + std::string(NameOf(dtype)));
   }
+  return kEncode[static_cast<size_t>(dtype)](src, elements, reinterpret_cast<uint8_t*>(dst));
 }
 
 }  // namespace struprune

@@ -17,13 +17,17 @@ uint64_t StorageBytes(Dtype dtype, uint64_t elements);
 // result is the same bits on every machine, with fused multiply-add or without.
 void Dequantise(Dtype dtype, const std::byte* src, size_t elements, float* dst);
 
-// Whether Encode can write the type: F32, F16, BF16, Q8_0.
+// Whether Encode can write the type: all but the K types.
 bool CanEncode(Dtype dtype);
 
 // dst[StorageBytes(dtype, elements)] <- src[elements]. F16 and BF16 round to nearest, ties to even;
-// Q8_0 as ggml does (scale = largest magnitude / 127, halves away from zero). Returns how many of
-// the written values are not finite, through overflow or because they were not before: the caller's
-// error to raise. ERR_INTERNAL for other types and for a part of a block.
+// blocks as ggml's reference does: Q8_0 by the largest magnitude / 127, halves away from zero; Q4_0
+// and Q5_0 by the value of the largest magnitude / −8 or −16, Q4_1 and Q5_1 from the smallest value
+// on, halves up. What one of these was read from is written again as it was, where its blocks use
+// their lowest step, and those with a minimum their highest too, as ggml's do. Returns how many of
+// the written values are not finite, through overflow or because they were not before (a block is
+// lost as a whole): the caller's error to raise. ERR_INTERNAL for other types and for a part of a
+// block.
 size_t Encode(Dtype dtype, const float* src, size_t elements, std::byte* dst);
 
 }  // namespace struprune

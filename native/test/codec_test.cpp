@@ -100,13 +100,27 @@ TEST_P(EncodeTest, CountsValuesThatAreNotFinite) {
   values[3] = std::numeric_limits<float>::quiet_NaN();
   values[40] = -std::numeric_limits<float>::infinity();
   std::vector<std::byte> stored(StorageBytes(GetParam(), 64));
-  // A block of Q8_0 is lost as a whole.
+  // A block is lost as a whole.
   EXPECT_EQ(Encode(GetParam(), values.data(), 64, stored.data()),
-            GetParam() == Dtype::Q8_0 ? 64u : 2u);
+            LayoutOf(GetParam()).elements > 1 ? 64u : 2u);
+}
+
+// A checkpoint that is read and written in its own type stays as it was. The second half of the
+// values: scales of the others are subnormal halves, or zero.
+TEST_P(EncodeTest, WritesAgainWhatItWrote) {
+  const Reference reference = LoadReferences().at("encode/" + std::string(NameOf(GetParam())));
+  const std::vector<std::byte> stored(reference.stored.begin() + reference.stored.size() / 2,
+                                      reference.stored.end());
+  std::vector<float> values(1024);
+  Dequantise(GetParam(), stored.data(), 1024, values.data());
+  std::vector<std::byte> again(stored.size());
+  EXPECT_EQ(Encode(GetParam(), values.data(), 1024, again.data()), 0u);
+  EXPECT_EQ(again, stored);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EncodeTest,
-                         testing::Values(Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0),
+                         testing::Values(Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0,
+                                         Dtype::Q4_0, Dtype::Q4_1, Dtype::Q5_0, Dtype::Q5_1),
                          [](const auto& test) { return std::string(NameOf(test.param)); });
 
 TEST(EncodeLimits, HalfOverflowIsCountedFromTheFirstValueThatRoundsUp) {
@@ -125,17 +139,27 @@ TEST(EncodeLimits, Bfloat16OverflowIsCounted) {
   EXPECT_EQ(Encode(Dtype::BF16, values, 2, stored), 1u);
 }
 
-TEST(EncodeLimits, Q8ScaleOverflowIsCounted) {
-  std::vector<float> values(32, 1e7f);
-  std::byte stored[34];
-  EXPECT_EQ(Encode(Dtype::Q8_0, values.data(), 32, stored), 32u);
+TEST(EncodeLimits, OverflowOfAScaleOrMinimumIsCounted) {
+  const auto broken = [](Dtype dtype, float first, float rest) {
+    std::vector<float> values(32, rest);
+    values[0] = first;
+    std::byte stored[34];
+    return Encode(dtype, values.data(), 32, stored);
+  };
+  for (const Dtype dtype : {Dtype::Q8_0, Dtype::Q4_0, Dtype::Q5_0, Dtype::Q4_1, Dtype::Q5_1}) {
+    EXPECT_EQ(broken(dtype, 1e7f, 0), 32u) << NameOf(dtype);
+    EXPECT_EQ(broken(dtype, 6e4f, 0), 0u) << NameOf(dtype);
+  }
+  EXPECT_EQ(broken(Dtype::Q4_1, 7e4f, 7e4f), 32u);
+  // The halves of a scale reach further than those of a minimum.
+  EXPECT_EQ(broken(Dtype::Q4_0, 5e5f, 0), 0u);
 }
 
 TEST(EncodeLimits, RefusesTypesThatAreOnlyRead) {
-  std::vector<float> values(32);
-  std::byte stored[18];
-  EXPECT_FALSE(CanEncode(Dtype::Q4_0));
-  EXPECT_THROW(Encode(Dtype::Q4_0, values.data(), 32, stored), Error);
+  std::vector<float> values(256);
+  std::byte stored[144];
+  EXPECT_FALSE(CanEncode(Dtype::Q4_K));
+  EXPECT_THROW(Encode(Dtype::Q4_K, values.data(), 256, stored), Error);
 }
 
 #if defined(__FLT16_MAX__)

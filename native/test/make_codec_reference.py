@@ -74,7 +74,7 @@ def main() -> None:
         records.append(
             (f"dequantise/{name}", data, quants.dequantize(data, GGMLQuantizationType[name])))
     values = values_to_encode(rng)
-    for name in ["F32", "F16", "BF16", "Q8_0"]:
+    for name in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]:
         encoded = quants.quantize(values, GGMLQuantizationType[name])
         records.append((f"encode/{name}", encoded.view(np.uint8), values))
     TARGET.parent.mkdir(exist_ok=True)

@@ -326,6 +326,11 @@ const REFUSED: [string, () => unknown, RegExp][] = [
     /ffn_down.* 40 .*32/,
   ],
   [
+    'Q4_0 in a folder',
+    () => plan('llama2', [{}], { format: 'hf', dtype: 'Q4_0' }),
+    /holds no Q4_0 .*or format gguf/,
+  ],
+  [
     'Q8_0 heads of 16',
     () => plan('llama2', [{ kv: 1 }], { format: 'gguf', dtype: 'Q8_0' }),
     /attn_output.* 16 /,
@@ -344,5 +349,6 @@ test('widths that a dtype needs', (t) => {
   t.deepEqual(roundingFor('hf', 'BF16'), { ffn: 8, attention: 1 });
   t.deepEqual(roundingFor('gguf', 'F16'), { ffn: 8, attention: 1 });
   t.deepEqual(roundingFor('gguf', 'Q8_0'), { ffn: 32, attention: 32 });
+  t.deepEqual(roundingFor('gguf', 'Q5_1'), { ffn: 32, attention: 32 });
   t.throws(() => roundingFor('hf', 'Q8_0'), { code: 'ERR_UNSUPPORTED' });
 });

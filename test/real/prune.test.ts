@@ -160,7 +160,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
     },
   );
 
-  for (const dtype of ['f32', 'f16', 'q8_0'] as const) {
+  for (const dtype of ['f32', 'f16', 'q8_0', 'q4_1', 'q5_0'] as const) {
     test.serial(
       `${allocation}, ${scope}: llama.cpp loads the ${dtype} file, as ours`,
       async (t) => {
@@ -189,7 +189,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
           // To 16 bits, where the weights have them: that changes next to nothing.
           t.true(dtype !== 'f16' || (meanSize <= NATS && changed <= CHANGED * positions));
         }
-        if (dtype === 'q8_0') {
+        if (dtype.startsWith('q')) {
           // gguf-py's values of the same file, without rounded activations; it names llama's tensors only.
           if (gguf === 'llama') {
             const difference = relativeDifference(

@@ -75,7 +75,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
   format: { flag: '--format <name>', help: 'what is written', group: what, choices: FORMATS },
   dtype: {
     flag: '--dtype <name>',
-    help: 'weights of the written files; q8_0 for gguf alone',
+    help: 'weights of the written files; from q8_0 on for gguf alone',
     group: what,
     choices: DTYPES,
     fallback: "the source's own f32, f16 or bf16, else f16",
@@ -85,7 +85,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     help: 'FFN widths are multiples of n',
     group: what,
     parse: count,
-    fallback: '8, or 32 for q8_0',
+    fallback: '8, or 32 from q8_0 on',
   },
   seed: { flag: '--seed <n>', help: 'of drawn Fisher labels', group: what, parse: countOrNone },
 

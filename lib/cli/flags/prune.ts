@@ -121,7 +121,7 @@ export const PRUNE_FLAGS: FlagTable<
   },
   dtype: {
     flag: '--dtype <name>',
-    help: 'weights of the output; q8_0 for gguf alone',
+    help: 'weights of the output; from q8_0 on for gguf alone',
     group: out,
     choices: DTYPES,
     fallback: "the source's own f32, f16 or bf16, else f16",
@@ -177,7 +177,7 @@ export const PRUNE_FLAGS: FlagTable<
     help: 'FFN widths are multiples of n',
     group: what,
     parse: count,
-    fallback: '8, or 32 for q8_0',
+    fallback: '8, or 32 from q8_0 on',
   },
   seed: {
     flag: '--seed <n>',
