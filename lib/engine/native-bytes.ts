@@ -2,7 +2,7 @@
  * What each call of the native side charges to its memory budget, in bytes: the mirror of the Allocate() calls
  * under native/. One function a call; test/engine/plan.test.ts compares their sum with the budget's own peak.
  */
-import type { Architecture, BlockRole } from '../model/architecture';
+import type { Architecture, BlockRole, Dtype } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
 import type { GpuSites } from './gpu-sites';
 import type { Site } from './native';
@@ -31,6 +31,8 @@ export interface Ground {
   window: number;
   /** Where sites run; null = on the CPU. */
   gpu: GpuSites | null;
+  /** What the output has the blocks' matrices in. */
+  stored: Dtype;
   /** Of tiled matrices and of blocks only the tiles and strips at hand are in memory. */
   tiled?: boolean;
 }

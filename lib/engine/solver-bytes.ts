@@ -2,6 +2,7 @@
  * What the native solvers charge to the memory budget, in bytes: see native-bytes.ts. All their matrices are tiled; the
  * letters are those of docs/method.md. A matrix is counted from the step that fills it to the one that drops it.
  */
+import type { Dtype } from '../model/architecture';
 import type { Ground } from './native-bytes';
 import { DOUBLE, FLOAT, full, half, tileAxis, tilesBytes } from './tile-bytes';
 
@@ -83,7 +84,17 @@ export function refitBytes(ground: Ground, problem: Problem, kept: number): numb
     solution + full(d, kept) + full(d, kept, FLOAT),
     measuring(problem, kept),
   ];
-  return solverBytes(ground, problem, steps);
+  const rounded = FEW_STEPS.includes(ground.stored) ? roundingDoubles(ground, d, kept) : 0;
+  return solverBytes(ground, problem, steps, rounded);
+}
+
+/** HasFewSteps of rounded_refit.cpp. */
+const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
+
+/** RowRounding of rounded_refit.cpp, one a row of tiles: 32 rows as floats and doubles, L of a block, what it pulls. */
+function roundingDoubles({ threads }: Ground, rows: number, columns: number): number {
+  const tasks = Math.min(threads, tileAxis(rows).tiles);
+  return tasks * ((32 / 2 + 32 + 32) * columns + 32 ** 2);
 }
 
 /** slice, without a refit. */

@@ -116,7 +116,7 @@ function refitOutput(
     await native.collectHidden(handle, block, inputs, targets, statistics);
     const everything = new Uint8Array(ffn).fill(1);
     return withSolver(session, settings, block, layer, { statistics, metric: null }, (solver) =>
-      solver.refit(everything, { bias }),
+      solver.refit(everything, { bias, stored: session.stored.matrices }),
     );
   });
 }

@@ -175,21 +175,29 @@ function keptMetricBytes({ architecture, settings, method, layers, surveys }: Pl
   return FLOAT * layers.length * architecture.hidden ** 2;
 }
 
+function groundOf(
+  { architecture, threads, gpu, stored }: PlanInput,
+  window: number,
+  tiled: boolean,
+): Ground {
+  return { architecture, threads, window, gpu, stored: stored.matrices, tiled };
+}
+
 /** Evaluation before and after, the check of the output, samples. The last window is always measured. */
 function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, threads, evaluation, gpu } = input;
+  const { architecture, evaluation } = input;
   const runs = [
     { tokens: input.window, window: input.window },
     ...(evaluation ? [evaluation] : []),
   ];
   const memories = runs.map(({ tokens, window }) => {
-    const ground = { architecture, threads, window, gpu, tiled: paged };
+    const ground = groundOf(input, window, paged);
     const rows = Math.min(tokens, batchTokens(architecture, window));
     return forwardMemory(ground, { rows, paged });
   });
   const block = Math.max(
     ...architecture.blocks.map((_, index) =>
-      blockBytes({ architecture, threads, window: input.window, gpu }, index),
+      blockBytes(groundOf(input, input.window, false), index),
     ),
   );
   const scratch = paged
@@ -197,7 +205,7 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
       Math.max(
         ...runs.map(({ tokens, window }) =>
           statesBytes(
-            { architecture, threads, window, gpu },
+            groundOf(input, window, false),
             Math.min(tokens, batchTokens(architecture, window)),
           ),
         ),
@@ -226,8 +234,8 @@ function forwardMemory(ground: Ground, states: States): number {
 }
 
 function surveyStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, settings, method, layers, window, threads, gpu } = input;
-  const ground: Ground = { architecture, threads, window, gpu, tiled: paged };
+  const { architecture, settings, method, layers, window } = input;
+  const ground = groundOf(input, window, paged);
   const curves = method === null;
   const tokens = curves ? surveyTokens(input) : input.tokens;
   const states: States = { rows: tokens, paged: true };
@@ -337,8 +345,8 @@ function surveyTokens({ settings, window, tokens }: PlanInput): number {
 }
 
 function solveStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, settings, method, layers, window, threads, tokens, gpu } = input;
-  const ground: Ground = { architecture, threads, window, gpu, tiled: paged };
+  const { architecture, settings, method, layers, window, tokens } = input;
+  const ground = groundOf(input, window, paged);
   const { hidden } = architecture;
   const scored =
     method !== null &&
@@ -365,7 +373,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         }
         const inputsToo = refitsInputs({ settings, method }, site);
         // What runsAgain says of the session that there will be.
-        const keeps = sequential && !inputsToo && gpu === null;
+        const keeps = sequential && !inputsToo && ground.gpu === null;
         if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
         else if (keeps) keptWidth = Math.max(keptWidth, widthOf(layer));
         const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);

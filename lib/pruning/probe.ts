@@ -108,7 +108,8 @@ export class Probe {
     keep: Uint8Array,
     hidden: MatrixHandle,
   ): Promise<void> {
-    const refit = await solver.refit(keep);
+    const { matrices: stored } = this.#session.stored;
+    const refit = await solver.refit(keep, { stored });
     try {
       await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
     } finally {

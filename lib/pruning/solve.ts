@@ -315,7 +315,7 @@ async function solve(
         });
   const refit =
     settings.refit || sweeps
-      ? await solver.refit(report.keep, { bias })
+      ? await solver.refit(report.keep, { bias, stored: session.stored.matrices })
       : await solver.slice(report.keep);
   return { report, refit, bias };
 }

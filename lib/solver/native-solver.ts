@@ -6,6 +6,8 @@
  * Errors: StruPruneError with ERR_ARGUMENT, ERR_NAN, ERR_BUDGET, ERR_NUMERIC or ERR_ABORTED.
  */
 
+import type { Dtype } from '../model/architecture';
+
 /**
  * What an error is measured in: `plain` squares, or the `fisher` metric in nats per token,
  * tr(G Δ H Δᵀ) / (2 tokens), where the solver was given G.
@@ -131,8 +133,11 @@ export interface NativeSolver {
   /** Of the exact refit on the kept groups. */
   costs(keep: Uint8Array, options?: { bias?: boolean }): Promise<KeptCosts>;
   sweep(options?: SweepOptions): Promise<SweepResult>;
-  /** Exact refit on the kept groups; `bias` fits one (and adds it where the map has none). */
-  refit(keep: Uint8Array, options?: { bias?: boolean }): Promise<NativeRefit>;
+  /**
+   * Exact refit on the kept groups; `bias` fits one (and adds it where the map has none). `stored` is what the weight will be
+   * kept as: Q4_0, Q4_1, Q5_0 and Q5_1 are rounded to here, so that errors make up for each other.
+   */
+  refit(keep: Uint8Array, options?: { bias?: boolean; stored?: Dtype }): Promise<NativeRefit>;
   /** The kept columns as they are; `meanBias` moves what removed ones gave on average to the bias. */
   slice(keep: Uint8Array, options?: { meanBias?: boolean }): Promise<NativeRefit>;
   swap(keep: Uint8Array, options?: SwapOptions): Promise<SwapResult>;

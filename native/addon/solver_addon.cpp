@@ -7,6 +7,7 @@
 #include "addon/constructors.h"
 #include "addon/guard.h"
 #include "addon/handles.h"
+#include "addon/specs.h"
 #include "ops/gemm.h"
 #include "solver/admm.h"
 #include "solver/columns.h"
@@ -384,11 +385,13 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
 
   Napi::Value RefitMask(const Napi::CallbackInfo& info) {
     return Guard(info, [&] {
-      const bool bias = Options(info[1]).Flag("bias");
+      const Options given(info[1]);
+      const bool bias = given.Flag("bias");
+      const Dtype stored = given.Has("stored") ? GetDtype(given.Get("stored")) : Dtype::F32;
       return Job(
           info,
-          [keep = GetMask(info[0]), bias](const SharedProblem& problem) {
-            return RefitKept(*problem, keep, bias);
+          [keep = GetMask(info[0]), bias, stored](const SharedProblem& problem) {
+            return RefitKept(*problem, keep, bias, stored);
           },
           ToRefit);
     });

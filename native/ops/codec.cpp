@@ -271,21 +271,31 @@ STRUPRUNE_INLINE void PackQuants(const uint8_t* quants, uint8_t* dst) {
   }
 }
 
-// Scales with one f16: the value of the largest magnitude becomes the lowest step.
+// Of a block with one f16: the value of the largest magnitude becomes the lowest step.
+struct SymmetricScale {
+  float scale, largest;
+  uint16_t half;
+};
+
+template <int kBits>
+STRUPRUNE_INLINE SymmetricScale SymmetricScaleOf(const float* src) {
+  uint32_t largest_bits = 0;
+  float largest = 0;
+  for (size_t j = 0; j < kBlock; ++j) {
+    const uint32_t bits = std::bit_cast<uint32_t>(src[j]) & 0x7fffffff;
+    if (bits > largest_bits) largest_bits = bits, largest = src[j];
+  }
+  const float scale = largest / -static_cast<float>(1 << (kBits - 1));
+  return {scale, largest, FloatToHalf(scale)};
+}
+
 template <int kBits>
 STRUPRUNE_INLINE size_t EncodeSymmetric(const float* src, size_t elements, uint8_t* dst) {
   constexpr int kCentre = 1 << (kBits - 1), kMost = 2 * kCentre - 1;
   constexpr size_t kBytes = 2 + (kBits == 5 ? 4 : 0) + kBlock / 2;
   size_t broken = 0;
   for (size_t i = 0; i < elements; i += kBlock, dst += kBytes) {
-    uint32_t largest_bits = 0;
-    float largest = 0;
-    for (size_t j = 0; j < kBlock; ++j) {
-      const uint32_t bits = std::bit_cast<uint32_t>(src[i + j]) & 0x7fffffff;
-      if (bits > largest_bits) largest_bits = bits, largest = src[i + j];
-    }
-    const float scale = largest / static_cast<float>(-kCentre);
-    const uint16_t half = FloatToHalf(scale);
+    const auto [scale, largest, half] = SymmetricScaleOf<kBits>(src + i);
     const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
     const bool usable = IsFiniteHalf(half) && IsFinite(inverse);
     broken += IsFiniteHalf(half) ? 0 : kBlock;
@@ -303,24 +313,38 @@ STRUPRUNE_INLINE size_t EncodeSymmetric(const float* src, size_t elements, uint8
   return broken;
 }
 
-// Scales with two f16: the steps go from the smallest value to the largest.
+// Of a block with two f16: the steps go from the smallest value to the largest.
+struct RangeScale {
+  float scale, least;
+  uint16_t halves[2];
+  bool finite;
+};
+
+template <int kBits>
+STRUPRUNE_INLINE RangeScale RangeScaleOf(const float* src) {
+  float least = src[0], most = src[0];
+  bool finite = true;
+  for (size_t j = 0; j < kBlock; ++j) {
+    finite = finite && IsFinite(src[j]);
+    least = src[j] < least ? src[j] : least;
+    most = src[j] > most ? src[j] : most;
+  }
+  const float scale = (most - least) / static_cast<float>((1 << kBits) - 1);
+  const uint16_t halves[] = {FloatToHalf(scale), FloatToHalf(least)};
+  return {scale,
+          least,
+          {halves[0], halves[1]},
+          finite && IsFiniteHalf(halves[0]) && IsFiniteHalf(halves[1])};
+}
+
 template <int kBits>
 STRUPRUNE_INLINE size_t EncodeFromMinimum(const float* src, size_t elements, uint8_t* dst) {
   constexpr int kMost = (1 << kBits) - 1;
   constexpr size_t kBytes = 4 + (kBits == 5 ? 4 : 0) + kBlock / 2;
   size_t broken = 0;
   for (size_t i = 0; i < elements; i += kBlock, dst += kBytes) {
-    float least = src[i], most = src[i];
-    bool finite = true;
-    for (size_t j = 0; j < kBlock; ++j) {
-      finite = finite && IsFinite(src[i + j]);
-      least = src[i + j] < least ? src[i + j] : least;
-      most = src[i + j] > most ? src[i + j] : most;
-    }
-    const float scale = (most - least) / static_cast<float>(kMost);
-    const uint16_t halves[] = {FloatToHalf(scale), FloatToHalf(least)};
+    const auto [scale, least, halves, finite] = RangeScaleOf<kBits>(src + i);
     const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
-    finite = finite && IsFiniteHalf(halves[0]) && IsFiniteHalf(halves[1]);
     const bool usable = finite && IsFinite(inverse);
     broken += finite ? 0 : kBlock;
     uint8_t quants[kBlock];
@@ -335,6 +359,22 @@ STRUPRUNE_INLINE size_t EncodeFromMinimum(const float* src, size_t elements, uin
     PackQuants<kBits>(quants, dst + sizeof(halves));
   }
   return broken;
+}
+
+template <int kBits>
+std::optional<BlockSteps> SymmetricSteps(const float* values) {
+  constexpr int kCentre = 1 << (kBits - 1);
+  const SymmetricScale found = SymmetricScaleOf<kBits>(values);
+  if (!IsFiniteHalf(found.half)) return std::nullopt;
+  return BlockSteps{HalfToFloat(found.half), -0.0f, kCentre, 2 * kCentre - 1, false};
+}
+
+template <int kBits>
+std::optional<BlockSteps> RangeSteps(const float* values) {
+  const RangeScale found = RangeScaleOf<kBits>(values);
+  if (!found.finite) return std::nullopt;
+  return BlockSteps{HalfToFloat(found.halves[0]), HalfToFloat(found.halves[1]), 0, (1 << kBits) - 1,
+                    true};
 }
 
 STRUPRUNE_CLONES size_t EncodeQ4_0(const float* src, size_t elements, uint8_t* dst) {
@@ -379,6 +419,21 @@ void Dequantise(Dtype dtype, const std::byte* src, size_t elements, float* dst) 
 }
 
 bool CanEncode(Dtype dtype) { return kEncode[static_cast<size_t>(dtype)] != nullptr; }
+
+std::optional<BlockSteps> StepsOf(Dtype dtype, const float* values) {
+  switch (dtype) {
+    case Dtype::Q4_0:
+      return SymmetricSteps<4>(values);
+    case Dtype::Q4_1:
+      return RangeSteps<4>(values);
+    case Dtype::Q5_0:
+      return SymmetricSteps<5>(values);
+    case Dtype::Q5_1:
+      return RangeSteps<5>(values);
+    default:
+      throw Error("ERR_INTERNAL", "no steps are known of " + std::string(NameOf(dtype)));
+  }
+}
 
 size_t Encode(Dtype dtype, const float* src, size_t elements, std::byte* dst) {
   RequireBlocks(dtype, elements);

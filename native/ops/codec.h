@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "core/dtype.h"
 
@@ -16,6 +17,20 @@ uint64_t StorageBytes(Dtype dtype, uint64_t elements);
 // whole blocks, else ERR_INTERNAL. Every product below fits in fp32's 24 bits and is exact, so the
 // result is the same bits on every machine, with fused multiply-add or without.
 void Dequantise(Dtype dtype, const std::byte* src, size_t elements, float* dst);
+
+// Values that a block may take: those of the steps 0 … most.
+struct BlockSteps {
+  float scale, shift;
+  int centre, most;
+  // Whether a block that is to be written again as it was needs its highest step too, and not the
+  // lowest alone.
+  bool whole;
+
+  float value(int step) const { return scale * static_cast<float>(step - centre) + shift; }
+};
+// Those that Encode would give a block of these values; Q4_0, Q4_1, Q5_0 and Q5_1 alone, else
+// ERR_INTERNAL. Empty where the block is lost.
+std::optional<BlockSteps> StepsOf(Dtype dtype, const float* values);
 
 // Whether Encode can write the type: all but the K types.
 bool CanEncode(Dtype dtype);

@@ -4,6 +4,7 @@
 
 #include "ops/rows.h"
 #include "solver/least_squares.h"
+#include "solver/rounded_refit.h"
 #include "tiles/gather.h"
 #include "tiles/reduce.h"
 
@@ -83,7 +84,7 @@ void MeasureError(const SiteProblem& site, const ColumnSplit& split, Refit& refi
   MeasureWithDelta(site, DeltaOf(site, split, refit), refit);
 }
 
-Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bias) {
+Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bias, Dtype stored) {
   const ColumnSplit split = SplitColumns(site, keep);
   return WithRisingRidge(site, bias, [&](const Ridge& ridge) -> std::optional<Refit> {
     Refit refit;
@@ -94,6 +95,7 @@ Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bia
       const auto solution = SolveKept(site, bias, ridge, split);
       if (!solution) return std::nullopt;
       refit.weight = FittedWeight(site, split, solution->shift);
+      if (HasFewSteps(stored)) RoundWithFeedback(solution->factor, stored, refit.weight);
     }
     // The bias is fitted to the float weight, so it absorbs the mean of the rounding too.
     const TileMatrix<double> delta = DeltaOf(site, split, refit);

@@ -1,6 +1,7 @@
 // What is left of a map: the kept columns, refitted or as they were, and the error that leaves.
 #pragma once
 
+#include "core/dtype.h"
 #include "solver/site_problem.h"
 
 namespace struprune {
@@ -17,8 +18,10 @@ struct Refit {
 };
 
 // The exact refit on the groups with keep[g] != 0; with `bias`, b̂ = b + mean(R) − Δ mean(x), added
-// where the map had none.
-Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bias);
+// where the map had none. A dtype of few steps: rounded to it so that its errors make up for each
+// other (rounded_refit.h).
+Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bias,
+                Dtype stored = Dtype::F32);
 // W_K as it is. `mean_bias`: b + W_removed · mean(x_removed), FLAP's compensation (arXiv
 // 2312.11983).
 Refit SliceKept(const SiteProblem& site, std::span<const uint8_t> keep, bool mean_bias);

@@ -38,6 +38,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'osscar' }],
   ['qwen3', { method: 'tyr-local', scope: 'all' }],
   ['mistral', { method: 'wanda-sp' }],
+  ['llama3', { format: 'gguf', dtype: 'q4_0' }],
   ['opt-pre', { method: 'flap' }],
 ];
 for (const [name, more] of ROWS) {

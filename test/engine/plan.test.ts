@@ -12,7 +12,7 @@ test.after.always(() => work.remove());
 
 const WINDOW = 32;
 const base = (more: Partial<PruneOptions>): PruneOptions => ({
-  output: work.path('out'),
+  output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
   calibration: CALIBRATION,
   calibrationTokens: 64 * WINDOW,
   surveyTokens: 16 * WINDOW,
@@ -36,6 +36,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3', { mask: 'admm', allocation: 'uniform' }],
   ['qwen3', { mask: 'admm', admmStart: 'sweep', allocation: 'uniform' }],
   ['qwen2', { layerWeights: 'output', sequential: false, swaps: 4 }],
+  ['llama3', { format: 'gguf', dtype: 'q4_1', allocation: 'uniform', sparsity: 0.1 }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
