@@ -107,3 +107,22 @@ test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume go
   t.true(JSON.parse(resumed.stdout).resumedBlocks.length > 0);
   t.deepEqual(await readdir(folder), ['small']);
 });
+
+test('a quantised source: a folder is larger, which is said, and a file of its own type smaller', async (t) => {
+  const folder = await scratch(t);
+  const quick = ['--method', 'magnitude', '--allocation', 'uniform'];
+  const first = join(folder, 'first.gguf');
+  const made = await run(quickPrune(first, ...quick, '--dtype', 'q4_1'));
+  t.is(made.code, 0, made.stderr);
+  const [, , , , ...flags] = quickPrune('', ...quick);
+  const again = (output: string, ...more: string[]) =>
+    run(['prune', first, '-o', join(folder, output), ...flags, ...more]);
+  const [larger, smaller] = await Promise.all([
+    again('larger'),
+    again('smaller.gguf', '--dtype', 'q4_1'),
+  ]);
+  t.regex(larger.stdout, /^note: f16 has more bits than the source: -o NAME.gguf --dtype q4_1/m);
+  t.is(smaller.code, 0, smaller.stderr);
+  t.notRegex(smaller.stdout, /more bits/);
+  t.regex(smaller.stdout, /weight files .* -\d/);
+});
