@@ -39,6 +39,24 @@ test('to gguf and back', async (t) => {
   t.is((await openModel(back.output)).parameters, model.parameters);
 });
 
+test('a file of few bits that is written again in its own type keeps every byte of its weights', async (t) => {
+  for (const dtype of ['q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0'] as const) {
+    const first = await exportModel(MODEL, { output: work.path(`${dtype}.gguf`), dtype });
+    const second = await exportModel(first.output, { output: work.path('again.gguf'), dtype });
+    const bytesOf = (file: string) => {
+      const bytes = readFileSync(file);
+      return parseGguf(file).tensors.map(({ name, dtype, offset, bytes: length }) => [
+        name,
+        dtype,
+        bytes.subarray(offset, offset + length).toString('base64'),
+      ]);
+    };
+    const [before, after] = [bytesOf(first.output), bytesOf(second.output)];
+    t.true(before.some(([name, of]) => name!.startsWith('blk.') && of === dtype.toUpperCase()));
+    t.deepEqual(after, before, dtype);
+  }
+});
+
 test('chat templates come along, the named ones too', async (t) => {
   const model = work.path('chatty');
   cpSync(MODEL, model, { recursive: true });
