@@ -104,7 +104,7 @@ async function pruneWith(
   const { signal } = calls;
   const start = performance.now();
   const trafficBefore = engine.scratchTraffic;
-  const run = await openRun(engine, source, settings, calls, shared);
+  const run = await openRun(engine, source, settings, calls, shared, await journal.held());
   try {
     const hashes = await hashFiles(run.source, signal);
     const facts = { ...run, hashes };
@@ -157,7 +157,8 @@ async function pruneWith(
       });
     }
     await journal.remove();
-    return result;
+    // Of a run that had ended before, this one's own warnings too.
+    return { ...result, warnings: [...new Set([...result.warnings, ...run.warnings])] };
   } finally {
     run.session.dispose();
   }

@@ -17,7 +17,7 @@ import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
 import { settingsOf, surveySchema } from './pruning/options';
 import { placesRead } from './pruning/places';
-import { requireRoom } from './pruning/room';
+import { requireRoom, requireSurveySpace } from './pruning/room';
 import { planInput, setUp, targetFacts } from './pruning/setup';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
@@ -73,7 +73,8 @@ export async function survey(
       evaluation: null,
     };
     const input = { ...planInput(setup, sizes), surveyOnly: true };
-    await requireRoom(input, { scratch: settings.scratch, output: file ?? '-' }, engine);
+    const plan = await requireRoom(input, settings, engine);
+    if (file !== undefined) await requireSurveySpace(plan, file);
     const surveys = new Surveys();
     const session = new Session(engine, source, stored, settings.scratch);
     try {

@@ -1,4 +1,11 @@
-import type { Architecture, BlockRole, Dtype, ModelRole, Stored } from '../model/architecture';
+import {
+  type Architecture,
+  type BlockRole,
+  type Dtype,
+  FEW_STEPS,
+  type ModelRole,
+  type Stored,
+} from '../model/architecture';
 import type { BiasName } from '../model/family';
 import type { GgufEntry } from './container';
 import type { ExportFormat, ExportKind } from './export-table';
@@ -49,9 +56,6 @@ export type ExportDtype = Extract<
   'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q5_1' | 'Q5_0' | 'Q4_1' | 'Q4_0'
 >;
 
-/** Of less than 8 bits a weight. */
-const SMALL: readonly ExportDtype[] = ['Q5_1', 'Q5_0', 'Q4_1', 'Q4_0'];
-
 /**
  * What an output of this dtype holds. llama.cpp keeps vectors in F32: its additions and norms take nothing else. Embeddings
  * and head lose most by few bits, and have 8 at least.
@@ -59,7 +63,7 @@ const SMALL: readonly ExportDtype[] = ['Q5_1', 'Q5_0', 'Q4_1', 'Q4_0'];
 export function storedAs(format: ExportFormat, dtype: ExportDtype): Stored {
   return {
     matrices: dtype,
-    ends: SMALL.includes(dtype) ? 'Q8_0' : dtype,
+    ends: FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
     vectors: format === 'gguf' ? 'F32' : dtype,
   };
 }

@@ -2,7 +2,7 @@
  * What the native solvers charge to the memory budget, in bytes: see native-bytes.ts. All their matrices are tiled; the
  * letters are those of docs/method.md. A matrix is counted from the step that fills it to the one that drops it.
  */
-import type { Dtype } from '../model/architecture';
+import { FEW_STEPS } from '../model/architecture';
 import type { Ground } from './native-bytes';
 import { DOUBLE, FLOAT, full, half, tileAxis, tilesBytes } from './tile-bytes';
 
@@ -88,13 +88,12 @@ export function refitBytes(ground: Ground, problem: Problem, kept: number): numb
   return solverBytes(ground, problem, steps, rounded);
 }
 
-/** HasFewSteps of rounded_refit.cpp. */
-const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
-
-/** RowRounding of rounded_refit.cpp, one a row of tiles: 32 rows as floats and doubles, L of a block, what it pulls. */
-function roundingDoubles({ threads }: Ground, rows: number, columns: number): number {
-  const tasks = Math.min(threads, tileAxis(rows).tiles);
-  return tasks * ((32 / 2 + 32 + 32) * columns + 32 ** 2);
+/** RowRounding of rounded_refit.cpp, one a row of tiles: rows as floats and as doubles, L of a block, what it pulls. */
+function roundingDoubles({ threads }: Ground, outputs: number, columns: number): number {
+  const rows = 128;
+  const block = 32;
+  const tasks = Math.min(threads, tileAxis(outputs).tiles);
+  return tasks * ((rows / 2 + rows + block) * columns + rows * block);
 }
 
 /** slice, without a refit. */

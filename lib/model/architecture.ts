@@ -111,6 +111,9 @@ export type Dtype =
   | 'Q5_K'
   | 'Q6_K';
 
+/** Block types of less than 8 bits that can be written: 16 or 32 steps. */
+export const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
+
 /** What the tensors of a file are stored as. */
 export interface Stored {
   /** Of the blocks. */

@@ -6,7 +6,8 @@ import { orRelease, using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
 import type { ExpectedHead } from '../engine/native-divergence';
 import { nextTokens, type Session } from '../engine/session';
-import type { NativeSolver, SweepResult } from '../solver/native-solver';
+import { FEW_STEPS } from '../model/architecture';
+import type { NativeRefit, NativeSolver, SweepResult } from '../solver/native-solver';
 import { sliceSite } from './slice';
 import { keptIndices, type Layer } from './widths';
 
@@ -62,11 +63,18 @@ export class Probe {
   /** Nats per token for each unit of the error curve `sweep.error`. `layer` is not in the states yet. */
   async weigh(layer: Layer, solver: NativeSolver, sweep: SweepResult): Promise<number> {
     const removed = trialRemovals(layer, sweep.error);
-    const error = sweep.error[removed]!;
-    if (!(error > 0)) return 0;
+    if (!(sweep.error[removed]! > 0)) return 0;
     const keep = new Uint8Array(layer.groups).fill(1);
     for (const group of sweep.order.subarray(0, removed)) keep[group] = 0;
-    return (await this.#divergence(layer, solver, keep)) / error;
+    const { matrices: stored } = this.#session.stored;
+    const refit = await solver.refit(keep, { stored });
+    try {
+      // Few steps lose something of their own, which the predictions see too.
+      const error = FEW_STEPS.includes(stored) ? refit.error : sweep.error[removed]!;
+      return (await this.#divergence(layer, refit, keep)) / error;
+    } finally {
+      refit.release();
+    }
   }
 
   async advance(block: BlockHandle, site: Site): Promise<void> {
@@ -79,14 +87,14 @@ export class Probe {
   }
 
   /** Mean KL(dense ‖ pruned), nats per token. */
-  async #divergence(layer: Layer, solver: NativeSolver, keep: Uint8Array): Promise<number> {
+  async #divergence(layer: Layer, refit: NativeRefit, keep: Uint8Array): Promise<number> {
     const session = this.#session;
     const { handle } = session.engine;
     const { rows, cols, pageRows } = native.matrixShape(this.#states);
     return using(session.matrix(rows, cols, pageRows, this.#scratch), async (hidden) => {
       await native.copyMatrix(handle, this.#states, hidden);
       await using(await session.loadBlock(layer.block), (block) =>
-        this.#advancePruned(block, layer, solver, keep, hidden),
+        this.#advancePruned(block, layer, refit, keep, hidden),
       );
       for (let index = layer.block + 1; index < session.architecture.blocks.length; index++) {
         session.engine.throwIfAborted();
@@ -104,17 +112,11 @@ export class Probe {
   async #advancePruned(
     block: BlockHandle,
     layer: Layer,
-    solver: NativeSolver,
+    refit: NativeRefit,
     keep: Uint8Array,
     hidden: MatrixHandle,
   ): Promise<void> {
-    const { matrices: stored } = this.#session.stored;
-    const refit = await solver.refit(keep, { stored });
-    try {
-      await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
-    } finally {
-      refit.release();
-    }
+    await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
     await native.finishSite(this.#session.engine.handle, block, layer.site);
     await this.#session.advanceSite(block, layer.site, hidden, this.#window);
     if (layer.site === 'attention') {

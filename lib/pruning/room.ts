@@ -1,9 +1,9 @@
 import { stat, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
 import { type ErrorCode, StruPruneError } from '../errors';
-import { journalBytes, journalFolder } from './journal/folder';
+import { journalFolder } from './journal/folder';
 import type { Settings } from './options';
 import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
 
@@ -13,12 +13,12 @@ const mebibytes = (bytes: number) => Math.ceil(bytes / MIB);
 /**
  * The run's plan, under the engine's budget. Without a budget what is meant for scratch stays in memory as far as half of
  * the memory that is free now goes.
- * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_SCRATCH or ERR_OUTPUT
- *   when the disk of the scratch folder or of the output is too small
+ * @throws StruPruneError ERR_BUDGET when the budget cannot do, naming the smallest that can; ERR_SCRATCH when the disk of
+ *   the scratch folder is too small
  */
 export async function requireRoom(
   input: PlanInput,
-  { scratch, output }: Pick<Settings, 'scratch' | 'output'>,
+  { scratch }: Pick<Settings, 'scratch'>,
   engine: Engine,
 ): Promise<RunPlan> {
   const limit = engine.budget;
@@ -37,11 +37,23 @@ export async function requireRoom(
   native.expect(engine.handle, plan.memory - plan.reserve);
   await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
-  const beside = dirname(journalFolder(output));
-  // What a journal that is gone on with has taken of the disk already.
-  const missing = plan.disk - (await journalBytes(output));
-  await requireSpace('ERR_OUTPUT', 'the output and its journal', beside, missing, '--output');
   return plan;
+}
+
+/** `held`: bytes that a journal that is gone on with has taken of the disk already. @throws StruPruneError ERR_OUTPUT */
+export function requireOutputSpace(
+  { disk }: RunPlan,
+  { output }: Pick<Settings, 'output'>,
+  held: number,
+): Promise<void> {
+  const beside = dirname(journalFolder(output));
+  return requireSpace('ERR_OUTPUT', 'the output and its journal', beside, disk - held, '--output');
+}
+
+/** Of the file that a survey is kept in. @throws StruPruneError ERR_OUTPUT */
+export function requireSurveySpace({ disk }: RunPlan, file: string): Promise<void> {
+  const folder = dirname(resolve(file));
+  return requireSpace('ERR_OUTPUT', 'the survey', folder, disk, '--save-calibration');
 }
 
 /** @throws StruPruneError ERR_SCRATCH */

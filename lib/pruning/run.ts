@@ -11,7 +11,7 @@ import type { OnStage, OnWarning } from '../progress';
 import { turn } from '../turns';
 import type { PruneOptions, Settings } from './options';
 import { requireBeside } from './places';
-import { requireRoom } from './room';
+import { requireOutputSpace, requireRoom } from './room';
 import { planInput, requireNoSliding, type Setup, setUp } from './setup';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
@@ -46,12 +46,14 @@ export interface Shared {
   resumable: boolean;
 }
 
+/** `held`: bytes of the disk that the run's journal has of its output. */
 export async function openRun(
   engine: Engine,
   source: ModelSource,
   settings: Settings,
   { signal, onProgress, onWarning }: RunCalls,
   { ids: given, surveys }: Shared,
+  held: number,
 ): Promise<Run> {
   const sized = settings.targetSize !== undefined;
   const setup = setUp(
@@ -89,6 +91,7 @@ export async function openRun(
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
+  await requireOutputSpace(plan, setup.settings, held);
   const session = new Session(engine, source, setup.stored, setup.settings.scratch);
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);

@@ -1,8 +1,9 @@
 /** What the result of a run says of it. */
 import { statSync } from 'node:fs';
 import type { Allocation, JointAllocation } from '../allocation';
+import { fitsBlocks, isQuantised } from '../checkpoint/container';
 import type { ExportPlan } from '../checkpoint/export';
-import type { Architecture, ModelSource } from '../model/architecture';
+import { type Architecture, FEW_STEPS, type ModelSource } from '../model/architecture';
 import {
   type BlockKeep,
   linearParameters,
@@ -46,7 +47,7 @@ export function summarise(
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore: bytesOf(source),
     kind: plan.kind,
-    notes: [...plan.notes, ...ownNotes(run)],
+    notes: [...plan.notes, ...ownNotes(run), ...growthNotes(run)],
     allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
@@ -89,6 +90,18 @@ function ownNotes({ settings }: Run): string[] {
   return Object.entries({ allocation, mask }).flatMap(([key, rule]) =>
     rule instanceof Own ? [`the ${key} was ${rule}, a function: no command makes this again`] : [],
   );
+}
+
+/** A quantised source whose output is not, though it might be. */
+function growthNotes({ source, dtype }: Run): string[] {
+  const own = source.blocks[0]?.q?.dtype;
+  if (own === undefined || !isQuantised(own) || isQuantised(dtype)) return [];
+  const small = FEW_STEPS.includes(own) ? own : 'Q4_1';
+  if (!fitsBlocks(small, [source.architecture.hidden])) return [];
+  const flags = `-o NAME.gguf --dtype ${small.toLowerCase()}`;
+  return [
+    `the source has ${own} weights, and ${dtype} has more bits: ${flags} writes a smaller file`,
+  ];
 }
 
 function surveyOf(run: Run): PruneResult['survey'] {

@@ -135,7 +135,8 @@ export interface NativeSolver {
   sweep(options?: SweepOptions): Promise<SweepResult>;
   /**
    * Exact refit on the kept groups; `bias` fits one (and adds it where the map has none). `stored` is what the weight will be
-   * kept as: Q4_0, Q4_1, Q5_0 and Q5_1 are rounded to here, so that errors make up for each other.
+   * kept as: Q4_0, Q4_1, Q5_0 and Q5_1, of which the kept columns must be whole blocks of 32, are rounded to here, so that errors
+   * make up for each other.
    */
   refit(keep: Uint8Array, options?: { bias?: boolean; stored?: Dtype }): Promise<NativeRefit>;
   /** The kept columns as they are; `meanBias` moves what removed ones gave on average to the bias. */

@@ -301,9 +301,9 @@ STRUPRUNE_INLINE size_t EncodeSymmetric(const float* src, size_t elements, uint8
     broken += IsFiniteHalf(half) ? 0 : kBlock;
     uint8_t quants[kBlock];
     for (size_t j = 0; j < kBlock; ++j) {
-      const float value = usable ? src[i + j] : 0.0f;
       // The rounded product, whose sum with the next line no compiler fuses.
-      const float scaled = std::copysign(std::fabs(value * inverse), value * -largest);
+      const float scaled =
+          usable ? std::copysign(std::fabs(src[i + j] * inverse), src[i + j] * -largest) : 0.0f;
       const auto step = static_cast<int32_t>(scaled + (static_cast<float>(kCentre) + 0.5f));
       quants[j] = static_cast<uint8_t>(step < kMost ? step : kMost);
     }
@@ -349,9 +349,8 @@ STRUPRUNE_INLINE size_t EncodeFromMinimum(const float* src, size_t elements, uin
     broken += finite ? 0 : kBlock;
     uint8_t quants[kBlock];
     for (size_t j = 0; j < kBlock; ++j) {
-      const float value = usable ? src[i + j] : least;
       // As above.
-      const float scaled = std::fabs((value - least) * inverse);
+      const float scaled = usable ? std::fabs((src[i + j] - least) * inverse) : 0.0f;
       const auto step = static_cast<int32_t>(scaled + 0.5f);
       quants[j] = static_cast<uint8_t>(step < kMost ? step : kMost);
     }
@@ -419,6 +418,11 @@ void Dequantise(Dtype dtype, const std::byte* src, size_t elements, float* dst) 
 }
 
 bool CanEncode(Dtype dtype) { return kEncode[static_cast<size_t>(dtype)] != nullptr; }
+
+bool HasSteps(Dtype dtype) {
+  return dtype == Dtype::Q4_0 || dtype == Dtype::Q4_1 || dtype == Dtype::Q5_0 ||
+         dtype == Dtype::Q5_1;
+}
 
 std::optional<BlockSteps> StepsOf(Dtype dtype, const float* values) {
   switch (dtype) {

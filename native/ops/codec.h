@@ -28,8 +28,10 @@ struct BlockSteps {
 
   float value(int step) const { return scale * static_cast<float>(step - centre) + shift; }
 };
-// Those that Encode would give a block of these values; Q4_0, Q4_1, Q5_0 and Q5_1 alone, else
-// ERR_INTERNAL. Empty where the block is lost.
+// Whether they are few, and known by StepsOf: Q4_0, Q4_1, Q5_0, Q5_1.
+bool HasSteps(Dtype dtype);
+// Those that Encode would give a block of these values; ERR_INTERNAL for other types. Empty where
+// the block is lost.
 std::optional<BlockSteps> StepsOf(Dtype dtype, const float* values);
 
 // Whether Encode can write the type: all but the K types.

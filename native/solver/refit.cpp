@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/codec.h"
 #include "ops/rows.h"
 #include "solver/least_squares.h"
 #include "solver/rounded_refit.h"
@@ -95,7 +96,7 @@ Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bia
       const auto solution = SolveKept(site, bias, ridge, split);
       if (!solution) return std::nullopt;
       refit.weight = FittedWeight(site, split, solution->shift);
-      if (HasFewSteps(stored)) RoundWithFeedback(solution->factor, stored, refit.weight);
+      if (HasSteps(stored)) RoundWithFeedback(solution->factor, stored, refit.weight);
     }
     // The bias is fitted to the float weight, so it absorbs the mean of the rounding too.
     const TileMatrix<double> delta = DeltaOf(site, split, refit);

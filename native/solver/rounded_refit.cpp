@@ -11,8 +11,8 @@ namespace struprune {
 namespace {
 
 constexpr size_t kBlock = 32;
-// Rows that a task holds at a time.
-constexpr size_t kRows = 32;
+// Rows that a task holds at a time, for which it reads the whole factor once.
+constexpr size_t kRows = 128;
 // Tries at the scales of a block.
 constexpr int kPasses = 4;
 
@@ -128,11 +128,6 @@ class RowRounding {
 };
 
 }  // namespace
-
-bool HasFewSteps(Dtype dtype) {
-  return dtype == Dtype::Q4_0 || dtype == Dtype::Q4_1 || dtype == Dtype::Q5_0 ||
-         dtype == Dtype::Q5_1;
-}
 
 void RoundWithFeedback(const TileMatrix<double>& factor, Dtype dtype, TileMatrix<float>& weight) {
   if (weight.cols().size() % kBlock != 0) {

@@ -2,11 +2,20 @@
  * full-disk-process.ts MODEL OPTIONS-JSON FOLDER: fills FOLDER's disk when the first block is solved; prints how the run ended, and
  * what the resumed one gives when there is room again: less than for a whole run where the output is on that disk.
  */
-import { closeSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { journalBytes } from '../../lib/pruning/journal/folder';
+import { journalFolder } from '../../lib/pruning/journal/folder';
 import { hashesOf } from './files';
 
 const [model, json, folder] = process.argv.slice(2) as [string, string, string];
@@ -24,13 +33,18 @@ function fill(): void {
   }
 }
 
+function bytesIn(folder: string): number {
+  const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 /** Leaves what is needed beside the journal, and half of the journal's size. */
 async function makeRoom(): Promise<void> {
   rmSync(ballast);
   if (dirname(options.output) !== folder) return;
   const { bavail, bsize } = statfsSync(folder);
   const { disk } = await plan(model, options);
-  const held = await journalBytes(options.output);
+  const held = bytesIn(journalFolder(options.output));
   if (held === 0) throw new Error('the journal is empty');
   writeFileSync(ballast, new Uint8Array(bavail * bsize - (disk - Math.floor(held / 2))));
 }

@@ -179,6 +179,11 @@ test.serial('files of a journal that are no JSON, or none of a journal', async (
     t.regex(error.message, /journal\.json cannot be read; give .* to start again$/);
   }
   t.true(existsSync(join(journal, 'block-0.bin')));
+  // What says that the output is there, and cannot be read: the advice holds.
+  writeFileSync(join(journal, 'result.json'), '{');
+  const error = await t.throwsAsync(prune(model, settings), { code: 'ERR_OUTPUT' });
+  t.regex(error.message, /result\.json cannot be read; give .* to start again$/);
+  await prune(model, { ...settings, resume: false, force: true });
 });
 
 test.serial("a folder or a link of the journal's name that is none stays as it is", async (t) => {

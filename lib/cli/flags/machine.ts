@@ -48,6 +48,6 @@ export const MACHINE_FLAGS: FlagTable<CpuKeys | 'fullPrecision' | 'device' | 'de
     help: "limit on the GPU's memory, for example 8GiB",
     group,
     parse: size,
-    fallback: '90 % of what is free',
+    fallback: 'most of what is free',
   },
 };

@@ -117,14 +117,6 @@ function samples({ prompt, before, after }: NonNullable<PruneResult['samples']>)
   );
 }
 
-/** A quantised source whose output is not. */
-function growth({ bytesBefore, bytesAfter, dtype }: PruneResult): string[] {
-  if (bytesAfter <= bytesBefore || dtype.startsWith('q')) return [];
-  return [
-    `${dtype} has more bits than the source: -o NAME.gguf --dtype q4_1 writes a smaller file`,
-  ];
-}
-
 function whereabouts(result: PruneResult): string {
   const { verification, seconds, peakRssBytes, dtype } = result;
   const difference = Math.abs(verification.actual - verification.expected);
@@ -133,7 +125,7 @@ function whereabouts(result: PruneResult): string {
     difference === 0
       ? 'checked: reopened from disk, it gives the same loss as during the run'
       : `checked: reopened from disk, its loss differs by ${difference.toExponential(1)} from that during the run`,
-    ...[...result.notes, ...growth(result)].map((note) => `note: ${note}`),
+    ...result.notes.map((note) => `note: ${note}`),
     ...provenance(result),
     '',
     howToLoad(result),

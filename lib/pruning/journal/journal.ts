@@ -114,7 +114,11 @@ export class Journal {
         try {
           await sync(dirname(folder));
           await restoreReplaced(folder, target);
-          const done = await isComplete(folder, target);
+          // One that is not gone on with may be damaged in any way.
+          const done = await isComplete(folder, target).catch((error: unknown) => {
+            if (resume) throw error;
+            return false;
+          });
           if (!done) await requireNoneReplaced(folder, target);
           const complete = resume && done;
           if (!complete) await requireReplaceable(target, kind, { replace });
@@ -156,6 +160,17 @@ export class Journal {
     this.#identity = identity;
     while (await this.isWhole(this.finished, signal)) this.finished += 1;
     await this.dropFrom(this.finished);
+  }
+
+  /** Bytes of the disk that this run has already of what it takes; without bounds where only the clearing up is left. */
+  async held(): Promise<number> {
+    if (this.complete) return Number.POSITIVE_INFINITY;
+    const names = await readdir(this.folder, { recursive: true });
+    const sizes = names.map(async (name) => {
+      const found = await lstat(join(this.folder, name));
+      return found.isFile() ? found.size : 0;
+    });
+    return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** The result of a run that was killed after its output had appeared; null otherwise. */
