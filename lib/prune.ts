@@ -110,10 +110,8 @@ async function pruneWith(
     const facts = { ...run, hashes };
     await journal.begin(runIdentity(facts), signal);
     for (const warning of journal.warnings) run.warn(warning);
-    let result = await journal.completed();
-    if (result && !MEASURED.every((key) => result!.settings[key] === settingsUsed(run)[key])) {
-      run.warn('this run had ended before: its output is what was measured then, on its own text');
-    }
+    const ended = await journal.completed();
+    let result = ended && endedBefore(run, ended);
     if (!result) {
       // What can be refused is refused before the first forward pass.
       const tokenizer = await tokenizerOutput(run.source, settings.format, signal);
@@ -157,8 +155,7 @@ async function pruneWith(
       });
     }
     await journal.remove();
-    // Of a run that had ended before, this one's own warnings too.
-    return { ...result, warnings: [...new Set([...result.warnings, ...run.warnings])] };
+    return result;
   } finally {
     run.session.dispose();
   }
@@ -166,6 +163,15 @@ async function pruneWith(
 
 /** Settings of what is measured beside the work. */
 const MEASURED = ['eval', 'evalTokens', 'evalWindow', 'samples'] as const;
+
+/** The result of a run that had ended before, with this run's own warnings too. */
+function endedBefore(run: Run, result: PruneResult): PruneResult {
+  const used = settingsUsed(run);
+  if (!MEASURED.every((key) => result.settings[key] === used[key])) {
+    run.warn('this run had ended before: its output is what was measured then, on its own text');
+  }
+  return { ...result, warnings: [...new Set([...result.warnings, ...run.warnings])] };
+}
 
 function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) {
   return { read: now.read - before.read, written: now.written - before.written };

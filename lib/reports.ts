@@ -42,11 +42,11 @@ export async function pruneReport(
   const { pruneHtml } = await import('./report/prune');
   // The run is over: its signal may have fired since, its engine be gone.
   const { signal, engine, ...rest } = checkedOptions(options);
-  const asked = engine && !engine.disposed ? { engine } : { ...rest, ...engine?.settings };
-  const machine = await withEngine(
-    asked.engine ? asked : { ...asked, device: 'cpu', deviceMemory: undefined },
-    async (one) => machineOf(one),
-  );
+  const asked =
+    engine && !engine.disposed
+      ? { engine }
+      : { ...rest, ...engine?.settings, device: 'cpu' as const, deviceMemory: undefined };
+  const machine = await withEngine(asked, async (one) => machineOf(one));
   const origin = {
     date: date ?? new Date(Date.now() - 1000 * result.seconds).toISOString(),
     seconds: result.seconds,

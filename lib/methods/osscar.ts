@@ -1,3 +1,4 @@
+import { REFITTED } from './refitted';
 import type { SweepMethod } from './types';
 
 /**
@@ -6,14 +7,8 @@ import type { SweepMethod } from './types';
  * layers one after the other at one uniform share. Ours runs on the native sweep, one removal at a time.
  */
 export const osscar = {
+  ...REFITTED,
   name: 'osscar',
   source: 'in the manner of arXiv 2403.12983',
-  selection: 'sweep',
-  statistics: 'gram',
-  inputs: 'sequential',
-  refit: true,
-  meanBias: false,
-  reads: ['lambda', 'bias'],
-  allocations: ['uniform'],
   swap: true,
 } as const satisfies SweepMethod;

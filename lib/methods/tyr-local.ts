@@ -1,3 +1,4 @@
+import { REFITTED } from './refitted';
 import type { SweepMethod } from './types';
 
 /**
@@ -7,15 +8,9 @@ import type { SweepMethod } from './types';
  * layer loses the same share. With our ridge instead of its 0.01 mean(diag H).
  */
 export const tyrLocal = {
+  ...REFITTED,
   name: 'tyr-local',
   source: 'the local stage of arXiv 2503.09657',
-  selection: 'sweep',
-  statistics: 'gram',
-  inputs: 'sequential',
-  refit: true,
-  meanBias: false,
-  reads: ['lambda', 'bias'],
-  allocations: ['uniform'],
   swap: false,
   rounds: { ffn: 16, attention: 1 },
 } as const satisfies SweepMethod;
