@@ -1,6 +1,5 @@
 #include "addon/solver_addon.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "addon/arguments.h"
@@ -8,7 +7,6 @@
 #include "addon/guard.h"
 #include "addon/handles.h"
 #include "addon/specs.h"
-#include "ops/codec.h"
 #include "ops/gemm.h"
 #include "solver/admm.h"
 #include "solver/columns.h"
@@ -389,17 +387,9 @@ class SolverObject : public Napi::ObjectWrap<SolverObject> {
       const Options given(info[1]);
       const bool bias = given.Flag("bias");
       const Dtype stored = given.Has("stored") ? GetDtype(given.Get("stored")) : Dtype::F32;
-      const auto keep = GetMask(info[0]);
-      const size_t kept = static_cast<size_t>(
-          std::count_if(keep.begin(), keep.end(), [](uint8_t value) { return value != 0; }));
-      const size_t columns = kept * Held(problem_)->input().group;
-      if (HasSteps(stored) && columns % LayoutOf(stored).elements != 0) {
-        throw BadArgument(std::to_string(columns) + " columns are not whole blocks of " +
-                          std::string(NameOf(stored)));
-      }
       return Job(
           info,
-          [keep, bias, stored](const SharedProblem& problem) {
+          [keep = GetMask(info[0]), bias, stored](const SharedProblem& problem) {
             return RefitKept(*problem, keep, bias, stored);
           },
           ToRefit);

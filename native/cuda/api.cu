@@ -34,26 +34,15 @@ int Guarded(Failure* failure, Fn&& fn) noexcept {
 }
 
 // An operation as an entry: the current device is a thread's own, and callers change threads.
-template <auto operation>
+// `closing`: it gives something back, whatever the GPU's state, which may have failed before.
+template <auto operation, bool closing = false>
 struct Entry;
-template <typename... Args, void (*operation)(Device&, Args...)>
-struct Entry<operation> {
+template <typename... Args, void (*operation)(Device&, Args...), bool closing>
+struct Entry<operation, closing> {
   static int Call(Device* device, Failure* failure, Args... args) noexcept {
     return Guarded(failure, [&] {
-      Check(cudaSetDevice(device->index), "a context");
-      operation(*device, args...);
-    });
-  }
-};
-
-// The same for what is given back, whatever the GPU's state: it may have failed before.
-template <auto operation>
-struct Closing;
-template <typename... Args, void (*operation)(Device&, Args...)>
-struct Closing<operation> {
-  static int Call(Device* device, Failure* failure, Args... args) noexcept {
-    return Guarded(failure, [&] {
-      cudaSetDevice(device->index);
+      const cudaError_t current = cudaSetDevice(device->index);
+      if constexpr (!closing) Check(current, "a context");
       operation(*device, args...);
     });
   }
@@ -179,7 +168,7 @@ constexpr Api kApi = {
     .describe = Entry<&Describe>::Call,
     .has_solver = Entry<&HasSolver>::Call,
     .allocate = Entry<&Allocate>::Call,
-    .release = Closing<&Release>::Call,
+    .release = Entry<&Release, true>::Call,
     .upload = Entry<&Upload>::Call,
     .download = Entry<&Download>::Call,
     .fill_zero = Entry<&FillZero>::Call,
@@ -220,7 +209,7 @@ constexpr Api kApi = {
     .site_pop = Entry<&SitePop>::Call,
     .site_gram = Entry<&SiteGram>::Call,
     .site_moments = Entry<&SiteMoments>::Call,
-    .site_close = Closing<&SiteClose>::Call,
+    .site_close = Entry<&SiteClose, true>::Call,
 };
 
 }  // namespace

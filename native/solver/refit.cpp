@@ -1,6 +1,7 @@
 #include "solver/refit.h"
 
 #include <algorithm>
+#include <string>
 
 #include "ops/codec.h"
 #include "ops/rows.h"
@@ -87,6 +88,11 @@ void MeasureError(const SiteProblem& site, const ColumnSplit& split, Refit& refi
 
 Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bias, Dtype stored) {
   const ColumnSplit split = SplitColumns(site, keep);
+  if (HasSteps(stored) && split.kept.size() % LayoutOf(stored).elements != 0) {
+    throw Error("ERR_ARGUMENT", std::to_string(split.kept.size()) +
+                                    " columns are not whole blocks of " +
+                                    std::string(NameOf(stored)));
+  }
   return WithRisingRidge(site, bias, [&](const Ridge& ridge) -> std::optional<Refit> {
     Refit refit;
     refit.kept = split.kept;

@@ -35,8 +35,9 @@ class RowRounding {
       factor_.context().CheckAbort();
       const size_t begin = end - kBlock, rest = columns_ - begin;
       ReadBlock(factor_, begin, rest, begin, kBlock, below_.data());
-      std::fill_n(pull_.data(), rows * kBlock, 0.0);
-      if (rest > kBlock) {
+      if (rest == kBlock) {
+        std::fill_n(pull_.data(), rows * kBlock, 0.0);
+      } else {
         Gemm(Trans::kNo, Trans::kNo, rows, kBlock, rest - kBlock, 1.0, delta_.data() + end,
              columns_, below_.data() + kBlock * kBlock, kBlock, 0.0, pull_.data(), kBlock);
       }
@@ -130,9 +131,6 @@ class RowRounding {
 }  // namespace
 
 void RoundWithFeedback(const TileMatrix<double>& factor, Dtype dtype, TileMatrix<float>& weight) {
-  if (weight.cols().size() % kBlock != 0) {
-    throw Error("ERR_INTERNAL", "rows of a weight are not whole blocks");
-  }
   // A task a row of tiles, which nobody else writes.
   const TileAxis& rows = weight.rows();
   weight.context().pool.ParallelFor(rows.tiles(), [&](size_t tile, size_t) {

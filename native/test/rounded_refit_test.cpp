@@ -166,5 +166,19 @@ TEST(RoundedRefit, LeavesWiderTypesAlone) {
             WeightOf(RefitKept(site, keep, false)));
 }
 
+TEST(RoundedRefit, RefusesWidthsThatAreNotWholeBlocks) {
+  const SiteData data = RandomSite({.in = 64, .seed = 10});
+  const SiteProblem site(data.Input(SmallTiles(), 0.05, 1));
+  std::vector<uint8_t> keep(64, 1);
+  keep[7] = 0;
+  try {
+    RefitKept(site, keep, false, Dtype::Q5_0);
+    ADD_FAILURE() << "63 columns were taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "ERR_ARGUMENT");
+    EXPECT_STREQ(error.what(), "63 columns are not whole blocks of Q5_0");
+  }
+}
+
 }  // namespace
 }  // namespace struprune
