@@ -26,7 +26,7 @@ const schema = z.strictObject({
   output: path,
   /** Default: gguf where the output's name ends in .gguf, else hf. */
   format: z.enum(FORMATS).optional(),
-  /** Default: the source's own f32, f16 or bf16, else f16. */
+  /** Default: the source's own where the format has it, else f16. */
   dtype: z.enum(DTYPES).optional(),
   /** Replace what is there. */
   force: z.boolean().default(false),
@@ -74,7 +74,7 @@ export async function exportOn(
   requireName(output, format);
   const { architecture } = source;
   await requireApart([[`the output ${output}`, output]], await modelFiles(source));
-  const dtype = dtypeFor(source, settings);
+  const dtype = dtypeFor(source, { dtype: settings.dtype, format });
   const widths = { architecture, pruned: architecture };
   const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
   const tokenizer = await tokenizerOutput(source, format, signal);

@@ -1,7 +1,7 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
 import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
-import { isQuantised } from '../checkpoint/container';
+import { blockElements, fitsBlocks, isQuantised } from '../checkpoint/container';
 import {
   type ExportDtype,
   type ExportPlan,
@@ -14,11 +14,11 @@ import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
-import type { Architecture, ModelSource, Stored } from '../model/architecture';
+import type { Architecture, Dtype, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
-import { type Feedback, feeds, type RunSettings, type Settings } from './options';
+import { DTYPES, type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import {
   allocationLayers,
@@ -258,11 +258,31 @@ export function sourceFiles(source: ModelSource) {
   return { sourceConfig: source.config, sourceGeneration: generation ?? undefined };
 }
 
-/** The asked dtype, or the source's own where a file can hold it, else F16. */
-export function dtypeFor(source: ModelSource, settings: Pick<Settings, 'dtype'>): ExportDtype {
-  if (settings.dtype) return settings.dtype.toUpperCase() as ExportDtype;
-  const own = source.blocks[0]?.q?.dtype;
-  return own === 'F32' || own === 'F16' || own === 'BF16' ? own : 'F16';
+/** The asked dtype, or the source's own where a file of the format can hold it, else F16. */
+export function dtypeFor(
+  source: ModelSource,
+  { dtype, format, multiple }: Pick<Settings, 'dtype' | 'format'> & { multiple?: number },
+): ExportDtype {
+  if (dtype) return dtype.toUpperCase() as ExportDtype;
+  const own = writtenAs(source);
+  if (own === null) return 'F16';
+  if (!isQuantised(own)) return own;
+  const fits = format === 'gguf' && fitsBlocks(own, [multiple ?? blockElements(own)]);
+  return fits ? own : 'F16';
+}
+
+/** The type of the source's matrices, where some file of ours can have it in all of them; else null. */
+export function writtenAs({ architecture, blocks }: ModelSource): ExportDtype | null {
+  const own = blocks[0]?.q?.dtype;
+  if (own === undefined || !isWritten(own)) return null;
+  const { hidden, headDim, embeddingProjection } = architecture;
+  const rows = architecture.blocks.flatMap(({ ffn, heads }) => [ffn, heads * headDim]);
+  const all = [hidden, embeddingProjection ?? hidden, ...rows];
+  return all.every((width) => fitsBlocks(own, [width])) ? own : null;
+}
+
+function isWritten(dtype: Dtype): dtype is ExportDtype {
+  return (DTYPES as readonly string[]).includes(dtype.toLowerCase());
 }
 
 function defaultAllocation(method: Method | null) {

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import type { Allocation, JointAllocation } from '../allocation';
 import { fitsBlocks, isQuantised } from '../checkpoint/container';
 import type { ExportPlan } from '../checkpoint/export';
-import { type Architecture, FEW_STEPS, type ModelSource } from '../model/architecture';
+import type { Architecture, ModelSource } from '../model/architecture';
 import {
   type BlockKeep,
   linearParameters,
@@ -14,7 +14,7 @@ import { Own } from '../own';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';
-import { surveys } from './setup';
+import { surveys, writtenAs } from './setup';
 import { fingerprint, solvesSequentially } from './solve';
 import type { Solved } from './solve-blocks';
 
@@ -96,7 +96,7 @@ function ownNotes({ settings }: Run): string[] {
 function growthNotes({ source, dtype }: Run): string[] {
   const own = source.blocks[0]?.q?.dtype;
   if (own === undefined || !isQuantised(own) || isQuantised(dtype)) return [];
-  const small = FEW_STEPS.includes(own) ? own : 'Q4_1';
+  const small = writtenAs(source) ?? 'Q4_1';
   if (!fitsBlocks(small, [source.architecture.hidden])) return [];
   const flags = `-o NAME.gguf --dtype ${small.toLowerCase()}`;
   return [

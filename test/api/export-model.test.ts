@@ -39,10 +39,14 @@ test('to gguf and back', async (t) => {
   t.is((await openModel(back.output)).parameters, model.parameters);
 });
 
-test('a file of few bits that is written again in its own type keeps every byte of its weights', async (t) => {
+test('a file of few bits is written again in its own type, with every byte of its weights; a folder in f16', async (t) => {
   for (const dtype of ['q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0'] as const) {
     const first = await exportModel(MODEL, { output: work.path(`${dtype}.gguf`), dtype });
-    const second = await exportModel(first.output, { output: work.path('again.gguf'), dtype });
+    const second = await exportModel(first.output, {
+      output: work.path('again.gguf'),
+      force: true,
+    });
+    t.is(second.dtype, dtype);
     const bytesOf = (file: string) => {
       const bytes = readFileSync(file);
       return parseGguf(file).tensors.map(({ name, dtype, offset, bytes: length }) => [
@@ -54,6 +58,8 @@ test('a file of few bits that is written again in its own type keeps every byte 
     const [before, after] = [bytesOf(first.output), bytesOf(second.output)];
     t.true(before.some(([name, of]) => name!.startsWith('blk.') && of === dtype.toUpperCase()));
     t.deepEqual(after, before, dtype);
+    const folder = await exportModel(first.output, { output: work.path(`${dtype}-folder`) });
+    t.is(folder.dtype, 'f16');
   }
 });
 

@@ -108,7 +108,7 @@ test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume go
   t.deepEqual(await readdir(folder), ['small']);
 });
 
-test('a quantised source: a folder is larger, which is said, and a file of its own type smaller', async (t) => {
+test('a quantised source: a folder is larger, which is said, and a file has its own type and is smaller', async (t) => {
   const folder = await scratch(t);
   const quick = ['--method', 'magnitude', '--allocation', 'uniform'];
   const first = join(folder, 'first.gguf');
@@ -117,9 +117,10 @@ test('a quantised source: a folder is larger, which is said, and a file of its o
   const [, , , , ...flags] = quickPrune('', ...quick);
   const again = (output: string, ...more: string[]) =>
     run(['prune', first, '-o', join(folder, output), ...flags, ...more]);
-  const [larger, smaller] = await Promise.all([
+  const [larger, smaller, odd] = await Promise.all([
     again('larger'),
-    again('smaller.gguf', '--dtype', 'q4_1'),
+    again('smaller.gguf'),
+    again('odd.gguf', '--multiple', '8'),
   ]);
   t.regex(
     larger.stdout,
@@ -128,4 +129,9 @@ test('a quantised source: a folder is larger, which is said, and a file of its o
   t.is(smaller.code, 0, smaller.stderr);
   t.notRegex(smaller.stdout, /more bits/);
   t.regex(smaller.stdout, /weight files .* -\d/);
+  t.regex(smaller.stdout, /\(q4_1, /);
+  // Blocks of 32 do not hold such widths.
+  t.is(odd.code, 0, odd.stderr);
+  t.regex(odd.stdout, /\(f16, /);
+  t.regex(odd.stdout, /--dtype q4_1 writes a smaller file$/m);
 });

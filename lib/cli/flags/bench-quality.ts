@@ -78,7 +78,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     help: 'weights of the written files; from q8_0 on for gguf alone',
     group: what,
     choices: DTYPES,
-    fallback: "the source's own f32, f16 or bf16, else f16",
+    fallback: "the source's own where the format has it, else f16",
   },
   multiple: {
     flag: '--multiple <n>',

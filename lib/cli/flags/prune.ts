@@ -124,7 +124,7 @@ export const PRUNE_FLAGS: FlagTable<
     help: 'weights of the output; from q8_0 on for gguf alone',
     group: out,
     choices: DTYPES,
-    fallback: "the source's own f32, f16 or bf16, else f16",
+    fallback: "the source's own where the format has it, else f16",
   },
   force: { flag: '--force', help: 'replace an output or a journal that is there', group: out },
   resume: {
