@@ -26,7 +26,10 @@ const schema = z.strictObject({
   output: path,
   /** Default: gguf where the output's name ends in .gguf, else hf. */
   format: z.enum(FORMATS).optional(),
-  /** Default: the source's own where the format has it, else f16. */
+  /**
+   * Default: the type that all matrices of the source's blocks share, where the format has it (no K types), else f16. Embeddings
+   * and head have 8 bits at least.
+   */
   dtype: z.enum(DTYPES).optional(),
   /** Replace what is there. */
   force: z.boolean().default(false),

@@ -9,12 +9,16 @@ import { checkedOptions } from './options';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
+import { tokenizerBytes } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
 
 export interface Plan extends Omit<RunPlan, 'stages'> {
+  format: 'hf' | 'gguf';
+  /** Of the output's matrices, as given or by default. */
+  dtype: string;
   stages: (StagePlan & { seconds: number })[];
   /** The smallest --memory that `prune` accepts, bytes. */
   smallestMemory: number;
@@ -39,8 +43,9 @@ const DOUBLE_SHARE = 0.2;
 const TOKEN_BYTES = 4;
 
 /**
- * What prune(model, options) would need, from the checkpoint's header alone: no weight and no text is read. Memory is
- * that of the whole process above an idle one, of stages what the native side allocates; times are rough.
+ * What prune(model, options) would need, from the checkpoint's header, and its tokenizer where a GGUF file's bytes are
+ * the target: no weight and no text is read. Memory is that of the whole process above an idle one, of stages what the
+ * native side allocates; times are rough.
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
@@ -49,7 +54,13 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
   if (options.output !== undefined) requireName(settings.output, settings.format);
   const source = await sourceOf(model);
-  const setup = setUp(source, settings);
+  const { format } = settings;
+  const sized = targetSize !== undefined;
+  const setup = setUp(
+    source,
+    settings,
+    sized ? await tokenizerBytes(source, format, options.signal) : 0,
+  );
   const { architecture } = source;
   const { window } = setup;
   // The budget is planned with, not worked in.
@@ -73,6 +84,8 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     });
     return {
       ...run,
+      format,
+      dtype: setup.dtype.toLowerCase(),
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,

@@ -134,8 +134,8 @@ async function pruneWith(
       });
       result = await orAbort(sink, async () => {
         const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
-        const summary = summarise(run, plan, decision.allocation, solved);
         const after = await verify(run, path, solved.expected, dense.samplesBefore, signal);
+        const summary = summarise(run, plan, decision.allocation, solved, after.bytesAfter);
         const known: PruneResult = {
           ...summary,
           ...after,

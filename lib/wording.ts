@@ -55,6 +55,17 @@ export function quoted(word: string): string {
   return /^[\w./,:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
+/** A command line of flags by the name of their option, quoted where a shell would split; lists by commas. */
+export function commandLine(words: readonly string[], flags: readonly [string, unknown][]): string {
+  const parts = flags.flatMap(([key, value]) => {
+    const flag = flagOf(key);
+    if (value === undefined || value === false) return [];
+    if (value === true) return [flag];
+    return [flag, quoted(Array.isArray(value) ? value.join(',') : String(value))];
+  });
+  return ['npx', 'struprune-native', ...words.map(quoted), ...parts].join(' ');
+}
+
 function optionOf(flag: string): string {
   const odd = Object.keys(ODD).find((option) => ODD[option] === flag);
   return odd ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -15,7 +15,7 @@ import type {
 import { allocateUniform } from './uniform';
 
 export { allocateEnergy, layerEnergies } from './energy';
-export { scopeWeights } from './layers';
+export { scopeWeights, storedIn } from './layers';
 export { allowedRemovals, weightsToRemove } from './rounding';
 export { allocateThreshold } from './threshold';
 export * from './types';

@@ -1,4 +1,5 @@
 import { StruPruneError } from '../errors';
+import type { Dtype } from '../model/architecture';
 import type { Allocation, AllocationLayer, Budget } from './types';
 
 /** Weights that can go within the bounds. */
@@ -20,12 +21,13 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
       ? 'widen the scope or raise the largest layer sparsity'
       : 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another scope';
   if (budget.counted) {
-    const { unit, now, each, keep } = budget.counted;
+    const { unit, now, each, keep, dtype, fewerBits } = budget.counted;
     const least = Math.ceil(now - each * most);
+    const file = fewerBits ? ', or write a .gguf file, whose --dtype can have fewer bits' : '';
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the target is ${keep} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}`,
-      most > 0 ? `ask for ${least} or more, ${wider}` : wider,
+      `the target is ${keep} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}${storedIn(dtype)}`,
+      `${most > 0 ? `ask for ${least} or more, ` : ''}${wider}${file}`,
     );
   }
   const asked = (budget.remove / budget.total).toFixed(4);
@@ -36,6 +38,11 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
     `sparsity ${asked} asks for ${budget.remove} weights, but the scope, the bounds and the rounding of widths let ${most} go`,
     most > 0 ? `ask for at most ${possible}, ${wider}` : wider,
   );
+}
+
+/** Bytes alone are of a dtype. */
+export function storedIn(dtype: Dtype | undefined): string {
+  return dtype ? ` in ${dtype.toLowerCase()}` : '';
 }
 
 /** The layer's curve, checked: long enough and finite. */

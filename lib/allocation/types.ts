@@ -4,6 +4,8 @@
  * A *layer* here is one site of one block: its FFN, or its KV heads with their query heads. All groups
  * of a layer cost the same number of weights.
  */
+import type { Dtype } from '../model/architecture';
+
 export type AllocationScope = 'ffn' | 'attention';
 
 export interface AllocationLayer {
@@ -26,7 +28,15 @@ export interface Budget {
   /** Linear weights of all blocks, whatever the scope; sparsity = removed ÷ total. */
   total: number;
   /** What the target was given in, where that is not sparsity: how much there is now, and what one weight is of it. */
-  counted?: { unit: 'parameters' | 'bytes'; now: number; each: number; keep: number };
+  counted?: {
+    unit: 'parameters' | 'bytes';
+    now: number;
+    each: number;
+    keep: number;
+    /** Of bytes: what the output is stored in, and whether a GGUF file may have fewer of them. */
+    dtype?: Dtype;
+    fewerBits?: boolean;
+  };
 }
 
 export interface Allocation {

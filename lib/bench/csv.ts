@@ -11,10 +11,10 @@ export function csvOf({ quality, kernels, masks }: BenchDocument): string | null
   return null;
 }
 
-/** One line a row and text. */
-function qualityTable({ rows, methods }: BenchQuality): Record<string, Cell>[] {
+/** One line a text for the dense model, then one a row and text. */
+function qualityTable({ model, dense, rows, methods }: BenchQuality): Record<string, Cell>[] {
   const kinds = new Map(methods.map(({ id, kind }) => [id, kind]));
-  return rows.flatMap((row) =>
+  const found = rows.flatMap((row) =>
     row.texts.map((text) => ({
       method: row.method,
       label: row.label,
@@ -32,6 +32,21 @@ function qualityTable({ rows, methods }: BenchQuality): Record<string, Cell>[] {
       peakRssBytes: row.peakRssBytes,
     })),
   );
+  const unpruned = dense.perplexities.map((text) => ({
+    ...Object.fromEntries(Object.keys(found[0] ?? {}).map((name) => [name, null])),
+    method: 'dense',
+    label: 'dense model',
+    kind: 'dense',
+    sparsity: 0,
+    achieved: 0,
+    fileSparsity: 0,
+    parameters: model.parameters,
+    fileBytes: model.fileBytes,
+    ...text,
+    klToDense: 0,
+    top1Agreement: 1,
+  }));
+  return [...unpruned, ...found];
 }
 
 /** One line a site, share and search. */

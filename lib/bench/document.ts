@@ -1,14 +1,15 @@
 /** The parts of a document that every benchmark has. */
-import { readFileSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../engine/engine';
+import { addonFile } from '../engine/gpu';
 import { native } from '../engine/native';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters } from '../model/groups';
 import { modelName } from '../model/name';
 import { packageRoot } from '../package-root';
-import { flagOf, quoted } from '../wording';
 import {
   BENCH_FORMAT,
   BENCH_VERSION,
@@ -49,6 +50,28 @@ export function versions(): BenchDocument['versions'] {
   return { struprune: version, node: process.versions.node };
 }
 
+let build: string | undefined;
+
+/** 12 hexadecimal digits that tell this build of the program from others of its version: a hash of its code. */
+export function buildOf(): string {
+  build ??= hashOf([...filesUnder(join(__dirname, '..')), addonFile()]);
+  return build;
+}
+
+function hashOf(paths: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const path of paths) hash.update(readFileSync(path));
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** Code alone, in an order that is the same everywhere. */
+function filesUnder(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.[jt]s$/.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
 export function modelOf(source: ModelSource): BenchModel {
   const { architecture } = source;
   return {
@@ -79,15 +102,4 @@ export function documentOf(
     versions: versions(),
     ...section,
   };
-}
-
-/** A command line of flags by the name of their option, quoted where a shell would split; lists by commas. */
-export function commandLine(words: readonly string[], flags: readonly [string, unknown][]): string {
-  const parts = flags.flatMap(([key, value]) => {
-    const flag = flagOf(key);
-    if (value === undefined || value === false) return [];
-    if (value === true) return [flag];
-    return [flag, quoted(Array.isArray(value) ? value.join(',') : String(value))];
-  });
-  return ['npx', 'struprune-native', ...words.map(quoted), ...parts].join(' ');
 }

@@ -18,11 +18,21 @@ export class Journal<Entry> {
   readonly key: string;
   /** Earlier results, in the order in which they came. */
   readonly entries: readonly Entry[];
+  /** Lines before the last that are no JSON: what they held is lost. */
+  readonly damaged: number;
+  /** Whether results of other conditions were thrown away. */
+  readonly replaced: boolean;
 
-  private constructor(path: string, key: string, entries: readonly Entry[]) {
+  private constructor(
+    path: string,
+    key: string,
+    { entries = [], damaged = 0, replaced = false }: Partial<Found<Entry>> = {},
+  ) {
     this.#path = path;
     this.key = key;
     this.entries = entries;
+    this.damaged = damaged;
+    this.replaced = replaced;
   }
 
   /**
@@ -43,22 +53,23 @@ export class Journal<Entry> {
       // A line that was being written when the run died.
       await asOutput(path, () => truncate(path, lines.bytes));
       const known = entries.map((entry) => schema.safeParse(entry));
-      return new Journal(
-        path,
-        head.key,
-        known.flatMap(({ data }) => (data === undefined ? [] : [data])),
-      );
+      return new Journal(path, head.key, {
+        entries: known.flatMap(({ data }) => (data === undefined ? [] : [data])),
+        damaged: entries.filter((entry) => entry === undefined).length,
+      });
     }
     if (lines.exists && !replace) {
+      const other = isHead(first) && first.format === FORMAT ? first.conditions : undefined;
+      const differs = isObject(other) ? `: differs in ${differences(other, conditions)}` : '';
       throw new StruPruneError(
         'ERR_OUTPUT',
-        `${path} holds results of another model, text, setting or machine`,
+        `${path} holds results of another model, text, setting, version or machine${differs}`,
         'give another folder with --output, or --force to throw them away',
       );
     }
     await asOutput(path, () => makeParents(path));
     await append(path, head, 'w');
-    return new Journal<Entry>(path, head.key, []);
+    return new Journal<Entry>(path, head.key, { replaced: lines.exists });
   }
 
   /** Adds a result and brings it to the disk. */
@@ -77,11 +88,27 @@ export function keyOf(conditions: unknown): string {
   return createHash('sha256').update(sorted).digest('hex');
 }
 
-function isHead(value: unknown): value is { format: string; key: string } {
+interface Found<Entry> {
+  entries: readonly Entry[];
+  damaged: number;
+  replaced: boolean;
+}
+
+/** Keys, with those inside of objects after a dot, whose values are not the same. */
+function differences(a: unknown, b: unknown, prefix = ''): string {
+  if (!isObject(a) || !isObject(b)) return prefix;
+  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  // As JSON has them: an undefined value is none.
+  const differing = keys.filter((key) => keyOf({ v: a[key] }) !== keyOf({ v: b[key] }));
+  const dot = prefix === '' ? '' : '.';
+  return differing.map((key) => differences(a[key], b[key], `${prefix}${dot}${key}`)).join(', ');
+}
+
+function isHead(value: unknown): value is { format: string; key: string; conditions?: unknown } {
   return value !== null && typeof value === 'object' && 'format' in value && 'key' in value;
 }
 
-/** Whole lines that are JSON, up to the first that is not, and where they end. */
+/** Whole lines as JSON, undefined for those that are none, and where they end. */
 async function readLines(path: string) {
   const text = await asOutput(path, async () => {
     try {
@@ -91,18 +118,19 @@ async function readLines(path: string) {
       throw error;
     }
   });
-  const values: unknown[] = [];
-  let bytes = 0;
-  for (const line of (text ?? '').split('\n').slice(0, -1)) {
-    try {
-      values.push(JSON.parse(line));
-    } catch {
-      break;
-    }
-    bytes += Buffer.byteLength(line) + 1;
-  }
+  const whole = (text ?? '').slice(0, (text ?? '').lastIndexOf('\n') + 1);
+  const values = whole.split('\n').slice(0, -1).map(parsed);
+  const bytes = Buffer.byteLength(whole);
   // Not even its first line was whole: nothing is lost.
   return { exists: text?.includes('\n') ?? false, values, bytes };
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 function append(path: string, entry: unknown, flags: 'a' | 'w'): Promise<void> {

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeText } from '../checkpoint/atomic';
 import { csvOf } from './csv';
@@ -26,4 +27,11 @@ export async function writeBench(
   const { benchHtml } = await import('../report/bench');
   await put('html', benchHtml(document));
   return paths;
+}
+
+/** Removes what writeBench left in a folder as `name`. */
+export async function removeBench(folder: string, name: string): Promise<void> {
+  for (const extension of ['json', 'csv', 'html']) {
+    await rm(join(folder, `${name}.${extension}`), { force: true });
+  }
 }

@@ -133,6 +133,8 @@ export const rowSchema = z.object({
   survey: z.string().nullable(),
   /** Largest resident size while the row was made; null where the system cannot tell. */
   peakRssBytes: count.nullable(),
+  /** Of the program that made it, see `buildOf`; older rows do not say. */
+  build: z.string().optional(),
   layers: z.array(layer),
   /** What a failed check or a raised ridge had to say. */
   warnings: z.array(z.string()),

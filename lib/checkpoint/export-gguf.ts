@@ -14,6 +14,7 @@ import {
 } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
+import { AS_FOLDER } from './output-path';
 
 /** llama.cpp's numbers for "most of the tensors are of this type". */
 const FILE_TYPES: Record<ExportDtype, number> = {
@@ -48,7 +49,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
       throw new StruPruneError(
         'ERR_UNSUPPORTED',
         "GGUF holds Llama 3's rope scaling as a table, from which these parameters cannot be read again",
-        'use --format hf',
+        AS_FOLDER,
       );
     }
     tensors.push(ropeFactors(values));

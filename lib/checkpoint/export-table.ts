@@ -1,6 +1,7 @@
 import type { Architecture } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
 import { BIAS_NAMES, type BiasName, type Family } from '../model/family';
+import { AS_FOLDER } from './output-path';
 
 /**
  * Which program holds which pruned model. The rules read the families' descriptions, which were checked
@@ -106,12 +107,15 @@ function stockBiases(
 function ggufHolder(traits: ExportTraits): Holder | Refusal {
   const { family, biases } = traits;
   const { gguf } = family;
-  const instead = 'write a Hugging Face folder instead (--format hf)';
   if (gguf === null) {
-    return { kind: null, why: `llama.cpp has no architecture for ${family.name}`, mend: instead };
+    return { kind: null, why: `llama.cpp has no architecture for ${family.name}`, mend: AS_FOLDER };
   }
   if (!traits.siluGate) {
-    return { kind: null, why: "llama.cpp's blocks of this shape have a SiLU gate", mend: instead };
+    return {
+      kind: null,
+      why: "llama.cpp's blocks of this shape have a SiLU gate",
+      mend: AS_FOLDER,
+    };
   }
   const biasesFit = BIAS_NAMES.every((name) => !biases[name] || gguf.holdsBiases.includes(name));
   const headsFit = gguf.freeHeads || traits.headsFillHidden;
@@ -123,8 +127,8 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
     kind: null,
     why: `no architecture of llama.cpp holds a ${family.name} model with ${what}`,
     mend: traits.uniform
-      ? `${instead}, or prune without bias compensation`
-      : `prune with --allocation uniform, or ${instead}`,
+      ? `prune without bias compensation, or ${AS_FOLDER}`
+      : `prune with --allocation uniform, or ${AS_FOLDER}`,
   };
 }
 

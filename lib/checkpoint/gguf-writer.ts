@@ -3,6 +3,7 @@ import type { Dtype } from '../model/architecture';
 import { AtomicFile, type AtomicOptions, orAbort } from './atomic';
 import type { GgufEntry } from './container';
 import { GgufBytes, paddingOf } from './gguf-bytes';
+import { AS_FOLDER } from './output-path';
 import {
   type OutputTensor,
   type PlacedTensor,
@@ -115,7 +116,7 @@ function requireHeld({ name, shape }: PlacedTensor): void {
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
     `GGUF cannot hold ${name} [${shape.join(', ')}]: names have at most ${MAX_NAME_BYTES} bytes, shapes ${MAX_DIMENSIONS} dimensions`,
-    'write a Hugging Face folder instead',
+    AS_FOLDER,
   );
 }
 

@@ -9,6 +9,10 @@ import type { ExportFormat } from './export-table';
 
 const GGUF = '.gguf';
 
+/** A mend where a GGUF file cannot hold the model: its name alone would ask for one again. */
+export const AS_FOLDER =
+  'write a Hugging Face folder instead: a path that does not end in .gguf, without --format gguf';
+
 export interface AtomicOptions {
   /** Take the place of what is at the target (`--force`); else an existing target is ERR_OUTPUT. */
   replace?: boolean;

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { commandLine } from '../bench/document';
 import { type Named, requireApart } from '../checkpoint/apart';
 import { StruPruneError } from '../errors';
 import { type PruneOptions, settingsOf } from '../pruning/options';
 import { requireBeside, textsRead } from '../pruning/places';
 import type { PruneResult } from '../pruning/result';
 import { pruneReport } from '../reports';
+import { commandLine } from '../wording';
 import { reportFile, writeReport } from './report-file';
 
 export interface PendingReport {

@@ -10,7 +10,8 @@ import { PLAIN_NODE } from './plain-node';
 /** A driver that nothing keeps awake initialises every GPU of a large server first. */
 const TIMEOUT_MS = 120_000;
 
-function addonFile(): string {
+/** The native addon that is loaded. */
+export function addonFile(): string {
   return require('node-gyp-build').path(packageRoot());
 }
 

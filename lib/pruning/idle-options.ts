@@ -1,9 +1,17 @@
+import { formatFor } from '../checkpoint/output-path';
 import { METHODS } from '../methods';
 import { flagOf, worded } from '../wording';
 import { OWN_OPTIONS, type PruneOptions } from './options';
 
 /** Warnings of options that were given although nothing reads them; none where there are no such. */
 export function idleOptions(options: PruneOptions): string[] {
+  const { output, format, maxShardBytes } = options;
+  const oneFile = maxShardBytes !== undefined && formatFor(output, format) === 'gguf';
+  const shards = oneFile ? [withoutEffect(['--max-shard-size'], 'a .gguf output')] : [];
+  return [...shards, ...idleOfMethod(options)];
+}
+
+function idleOfMethod(options: PruneOptions): string[] {
   const { method: name, layerWeights, fisherLabels } = options;
   const method = METHODS.get(name ?? '');
   if (!method) {

@@ -1,17 +1,17 @@
-import { roundingFor } from '../checkpoint/export';
 import { DEFAULT_SHARD_BYTES } from '../checkpoint/safetensors-writer';
 import { type Identity, pick } from './journal/identity';
 import { SETTING_KEYS } from './options';
 import type { Run } from './run';
+import { ffnMultiple } from './widths';
 
 /** Every setting of a run as it took effect: the user's, the defaults, what the model decided, the machine's. */
 export function settingsUsed({ settings, dtype, window, evaluation, engine }: Run): Identity {
-  const { format, multiple, maxShardBytes } = settings;
+  const { format, maxShardBytes } = settings;
   const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
     ...pick(settings, SETTING_KEYS),
     dtype: dtype.toLowerCase(),
-    multiple: multiple ?? roundingFor(format, dtype).ffn,
+    multiple: ffnMultiple(settings, dtype),
     maxShardBytes: format === 'hf' ? (maxShardBytes ?? DEFAULT_SHARD_BYTES) : null,
     window,
     evalWindow: evaluation?.window ?? null,

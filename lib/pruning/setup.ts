@@ -1,7 +1,7 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
 import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
-import { blockElements, fitsBlocks, isQuantised } from '../checkpoint/container';
+import { fitsBlocks, isQuantised } from '../checkpoint/container';
 import {
   type ExportDtype,
   type ExportPlan,
@@ -10,11 +10,19 @@ import {
   storedAs,
   weightFileBytes,
 } from '../checkpoint/export';
+import { AS_FOLDER } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
-import type { Architecture, Dtype, ModelSource, Stored } from '../model/architecture';
+import type {
+  Architecture,
+  BlockRole,
+  Dtype,
+  ModelSource,
+  Stored,
+  TensorRef,
+} from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
@@ -136,9 +144,10 @@ function feedbackOf(
 }
 
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */
-function requireMultiple({ format, multiple }: Settings, dtype: ExportDtype): void {
+function requireMultiple({ format, scope, multiple }: Settings, dtype: ExportDtype): void {
   const { ffn } = roundingFor(format, dtype);
-  if (!isQuantised(dtype) || multiple === undefined || multiple % ffn === 0) return;
+  if (!isQuantised(dtype) || scope === 'attention') return;
+  if (multiple === undefined || multiple % ffn === 0) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `${dtype.toLowerCase()} holds rows in blocks of ${ffn}, and widths may be any multiple of ${multiple}`,
@@ -157,7 +166,7 @@ export function requireNoSliding(
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
-    `choose --window ${slidingWindow} or less, or --format hf`,
+    `choose --window ${slidingWindow} or less, or ${AS_FOLDER}`,
   );
 }
 
@@ -223,6 +232,7 @@ export function targetFacts(setup: Setup): TargetFacts {
     parameters: totalParameters({ ...architecture, biases: whole.biases }),
     bytes: tokenizerBytes + weightFileBytes(whole, settings.maxShardBytes),
     dtype,
+    fewerBits: settings.format === 'hf' && quantisedTypes(source).length > 0,
   };
 }
 
@@ -261,24 +271,47 @@ export function sourceFiles(source: ModelSource) {
 /** The asked dtype, or the source's own where a file of the format can hold it, else F16. */
 export function dtypeFor(
   source: ModelSource,
-  { dtype, format, multiple }: Pick<Settings, 'dtype' | 'format'> & { multiple?: number },
+  {
+    dtype,
+    format,
+    scope,
+    multiple,
+  }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
 ): ExportDtype {
   if (dtype) return dtype.toUpperCase() as ExportDtype;
   const own = writtenAs(source);
   if (own === null) return 'F16';
   if (!isQuantised(own)) return own;
-  const fits = format === 'gguf' && fitsBlocks(own, [multiple ?? blockElements(own)]);
-  return fits ? own : 'F16';
+  if (format !== 'gguf') return 'F16';
+  const prunesFfn = scope !== 'attention';
+  return prunesFfn && multiple !== undefined && !fitsBlocks(own, [multiple]) ? 'F16' : own;
 }
 
-/** The type of the source's matrices, where some file of ours can have it in all of them; else null. */
+const MATRICES: readonly BlockRole[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
+
+/**
+ * The type that the matrices of the source's blocks share, where some file of ours can have it in all of them; else null.
+ * Of several unquantised ones the first.
+ */
 export function writtenAs({ architecture, blocks }: ModelSource): ExportDtype | null {
-  const own = blocks[0]?.q?.dtype;
+  const types = blocks.flatMap((block) => MATRICES.flatMap((role) => block[role]?.dtype ?? []));
+  const own = types[0];
   if (own === undefined || !isWritten(own)) return null;
+  if (types.some((type) => type !== own && (isQuantised(own) || isQuantised(type)))) return null;
   const { hidden, headDim, embeddingProjection } = architecture;
   const rows = architecture.blocks.flatMap(({ ffn, heads }) => [ffn, heads * headDim]);
   const all = [hidden, embeddingProjection ?? hidden, ...rows];
   return all.every((width) => fitsBlocks(own, [width])) ? own : null;
+}
+
+/** What the source's blocks are quantised in, each type once; where they are not, what lies outside of them. */
+export function quantisedTypes({ model, blocks }: ModelSource): Dtype[] {
+  const typesIn = (parts: readonly Record<string, TensorRef>[]) => {
+    const types = parts.flatMap((tensors) => Object.values(tensors)).map(({ dtype }) => dtype);
+    return [...new Set(types)].filter(isQuantised);
+  };
+  const inBlocks = typesIn(blocks);
+  return inBlocks.length > 0 ? inBlocks : typesIn([model]);
 }
 
 function isWritten(dtype: Dtype): dtype is ExportDtype {

@@ -1,9 +1,10 @@
 /** What the result of a run says of it. */
 import { statSync } from 'node:fs';
 import type { Allocation, JointAllocation } from '../allocation';
-import { fitsBlocks, isQuantised } from '../checkpoint/container';
-import type { ExportPlan } from '../checkpoint/export';
-import type { Architecture, ModelSource } from '../model/architecture';
+import { blockElements, isQuantised, storageBytes } from '../checkpoint/container';
+import type { ExportDtype, ExportPlan } from '../checkpoint/export';
+import { StruPruneError } from '../errors';
+import type { Architecture, Dtype, ModelSource } from '../model/architecture';
 import {
   type BlockKeep,
   linearParameters,
@@ -11,18 +12,21 @@ import {
   totalParameters,
 } from '../model/groups';
 import { Own } from '../own';
+import type { Settings } from './options';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';
-import { surveys, writtenAs } from './setup';
+import { quantisedTypes, requireNoSliding, setUp, surveys, writtenAs } from './setup';
 import { fingerprint, solvesSequentially } from './solve';
 import type { Solved } from './solve-blocks';
 
+/** `bytesAfter`: of the output's weight files. */
 export function summarise(
   run: Run,
   plan: ExportPlan,
   allocation: Allocation | JointAllocation,
   solved: Solved,
+  bytesAfter: number,
 ) {
   const { source, settings, dtype } = run;
   const { keeps, layerStats, resumedBlocks } = solved;
@@ -31,6 +35,8 @@ export function summarise(
   const parametersBefore = source.parameters;
   const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
   const total = linearParameters(architecture);
+  const bytesBefore = bytesOf(source);
+  const growth = bytesAfter > bytesBefore ? growthNotes(run) : [];
   return {
     settings: settingsUsed(run),
     method: settings.method,
@@ -45,9 +51,9 @@ export function summarise(
     parametersAfter,
     sparsity: (total - linearParameters(pruned)) / total,
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
-    bytesBefore: bytesOf(source),
+    bytesBefore,
     kind: plan.kind,
-    notes: [...plan.notes, ...ownNotes(run), ...growthNotes(run)],
+    notes: [...plan.notes, ...ownNotes(run), ...growth],
     allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
@@ -92,16 +98,52 @@ function ownNotes({ settings }: Run): string[] {
   );
 }
 
-/** A quantised source whose output is not, though it might be. */
-function growthNotes({ source, dtype }: Run): string[] {
-  const own = source.blocks[0]?.q?.dtype;
-  if (own === undefined || !isQuantised(own) || isQuantised(dtype)) return [];
-  const small = writtenAs(source) ?? 'Q4_1';
-  if (!fitsBlocks(small, [source.architecture.hidden])) return [];
-  const flags = `-o NAME.gguf --dtype ${small.toLowerCase()}`;
-  return [
-    `the source has ${own} weights, and ${dtype} has more bits: ${flags} writes a smaller file`,
-  ];
+/** Why the files of a quantised model have grown, and what would be smaller, where this run could have had it. */
+function growthNotes(run: Run): string[] {
+  const { source, dtype, stored } = run;
+  const types = quantisedTypes(source);
+  const least = Math.min(...types.map(bitsOf));
+  if (types.length === 0 || bitsOf(stored.ends) <= least) return [];
+  const has = `the source has ${types.join(' and ')} weights`;
+  const ends = `${has}, and embeddings and head are written in ${stored.ends}`;
+  if (bitsOf(dtype) <= least) return [ends];
+  const own = writtenAs(source);
+  const small = own !== null && isQuantised(own) ? own : 'Q4_1';
+  const command = bitsOf(small) < bitsOf(dtype) ? commandFor(run, small) : null;
+  const smaller = command === null ? '' : `: ${command} writes a smaller file`;
+  return [`${has}, and ${dtype} has more bits${smaller}`];
+}
+
+/** Flags with which the run would have written a file of this type; null where it would have been refused. */
+function commandFor(run: Run, dtype: ExportDtype): string | null {
+  const { format, multiple } = run.settings;
+  const flags = `${format === 'gguf' ? '' : '-o NAME.gguf '}--dtype ${dtype.toLowerCase()}`;
+  if (accepts(run, dtype, multiple)) return flags;
+  if (multiple === undefined || !accepts(run, dtype, undefined)) return null;
+  return `${flags} without --multiple ${multiple}`;
+}
+
+function accepts(
+  { source, settings, tokenizerBytes, evaluation }: Run,
+  dtype: ExportDtype,
+  multiple: number | undefined,
+): boolean {
+  const name = dtype.toLowerCase() as Settings['dtype'];
+  const asked = { ...settings, format: 'gguf', dtype: name, multiple } as const;
+  try {
+    setUp(source, asked, tokenizerBytes);
+    if (evaluation) requireNoSliding(asked, source.architecture, evaluation.window);
+    return true;
+  } catch (error) {
+    if (error instanceof StruPruneError) return false;
+    throw error;
+  }
+}
+
+/** A weight's. */
+function bitsOf(dtype: Dtype): number {
+  const run = blockElements(dtype);
+  return (8 * storageBytes(dtype, [run])) / run;
 }
 
 function surveyOf(run: Run): PruneResult['survey'] {

@@ -1,4 +1,10 @@
-import { type AllocationLayer, allowedRemovals, type Budget, weightsToRemove } from '../allocation';
+import {
+  type AllocationLayer,
+  allowedRemovals,
+  type Budget,
+  storedIn,
+  weightsToRemove,
+} from '../allocation';
 import { storageBytes } from '../checkpoint/container';
 import { type ExportDtype, roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
@@ -33,8 +39,12 @@ export interface Layer {
 }
 
 /** The sites in the scope, in the order in which they are solved. */
-export function layersOf(architecture: Architecture, settings: Settings, dtype: Dtype): Layer[] {
-  const rounding = roundingFor(settings.format, dtype as ExportDtype);
+export function layersOf(
+  architecture: Architecture,
+  settings: Settings,
+  dtype: ExportDtype,
+): Layer[] {
+  const rounding = roundingFor(settings.format, dtype);
   return architecture.blocks.flatMap((widths, block) =>
     SITES.filter((site) => settings.scope === 'all' || settings.scope === site).map((site) => {
       const kind = KIND_OF[site];
@@ -42,7 +52,7 @@ export function layersOf(architecture: Architecture, settings: Settings, dtype: 
       const groupSize = site === 'ffn' ? 1 : (widths.heads / widths.kvHeads) * architecture.headDim;
       const multiple =
         site === 'ffn'
-          ? (settings.multiple ?? rounding.ffn)
+          ? ffnMultiple(settings, dtype)
           : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
       return {
         block,
@@ -58,6 +68,14 @@ export function layersOf(architecture: Architecture, settings: Settings, dtype: 
       };
     }),
   );
+}
+
+/** What FFN widths are multiples of. */
+export function ffnMultiple(
+  { format, multiple }: Pick<Settings, 'format' | 'multiple'>,
+  dtype: ExportDtype,
+): number {
+  return multiple ?? roundingFor(format, dtype).ffn;
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
@@ -104,29 +122,36 @@ export interface TargetFacts {
   bytes: number;
   /** Of the output. */
   dtype: Dtype;
+  /** The source is quantised, and the output a folder, which cannot be. */
+  fewerBits?: boolean;
 }
 
 /** Weights to remove for a target. @throws StruPruneError ERR_ARGUMENT where the model is no larger than that already */
 export function budgetFor(
   { sparsity, targetParams, targetSize }: Target,
-  { total, parameters, bytes, dtype }: TargetFacts,
+  { total, parameters, bytes, dtype, fewerBits }: TargetFacts,
 ): Budget {
   if (sparsity !== undefined) return budgetOfShare(sparsity, total);
-  const counted =
+  const counted: NonNullable<Budget['counted']> =
     targetParams !== undefined
-      ? { unit: 'parameters' as const, now: parameters, each: 1 }
-      : { unit: 'bytes' as const, now: bytes, each: storageBytes(dtype, [RUN]) / RUN };
-  const { unit, now, each } = counted;
-  const keep = targetParams ?? targetSize!;
-  const stored = unit === 'bytes' ? ` in ${dtype.toLowerCase()}` : '';
+      ? { unit: 'parameters', now: parameters, each: 1, keep: targetParams }
+      : {
+          unit: 'bytes',
+          now: bytes,
+          each: storageBytes(dtype, [RUN]) / RUN,
+          keep: targetSize!,
+          dtype,
+          fewerBits,
+        };
+  const { unit, now, each, keep } = counted;
   if (keep >= now) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the target is ${keep} ${unit}, and the model has ${now}${stored}: nothing to remove`,
+      `the target is ${keep} ${unit}, and with nothing removed the output would have ${now} ${unit}${storedIn(counted.dtype)}`,
       'give a smaller target; sparsity 0 with method magnitude writes the model as it is',
     );
   }
-  return { remove: Math.ceil((now - keep) / each), total, counted: { ...counted, keep } };
+  return { remove: Math.ceil((now - keep) / each), total, counted };
 }
 
 export function budgetOfShare(sparsity: number, total: number): Budget {

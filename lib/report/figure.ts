@@ -1,4 +1,4 @@
-import type { SeriesStyle } from './charts/style';
+import { DASHES, type SeriesStyle } from './charts/style';
 import { type Html, html, Html as Safe } from './html';
 
 export interface Figure {
@@ -42,10 +42,8 @@ export function areaLegend(entries: readonly { name: string; color: string }[]):
   )}</ul>`;
 }
 
-const DASHES = { solid: 'none', dashed: '5 4', dotted: '2 3' } as const;
-
 function lineSwatch({ color, dash, width, symbol }: SeriesStyle): Html {
-  return html`<svg width="30" height="14" aria-hidden="true"><path d="M0 7H30" stroke="${color}" stroke-width="${width}" stroke-dasharray="${DASHES[dash]}" fill="none"/>${marker(symbol, color)}</svg>`;
+  return html`<svg width="30" height="14" aria-hidden="true"><path d="M0 7H30" stroke="${color}" stroke-width="${width}" stroke-dasharray="${DASHES[dash].join(' ') || 'none'}" fill="none"/>${marker(symbol, color)}</svg>`;
 }
 
 const SHAPES: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 /** GGUF metadata that describes a Hugging Face tokenizer to llama.cpp. */
+import { AS_FOLDER } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import { CHAT_TEMPLATE, GGML, SPECIAL_TOKEN_KEYS } from './gguf-vocabulary';
 import { preTokenizerOf } from './patterns';
@@ -58,7 +59,7 @@ function byteLevelEntries({ pre_tokenizer }: TokenizerJson): GgufEntries {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
       "llama.cpp has no name for this tokenizer's pre-tokenizer, so a GGUF file would be tokenised differently",
-      'use --format hf',
+      AS_FOLDER,
     );
   }
   return { [`${GGML}model`]: string('gpt2'), [`${GGML}pre`]: string(entry.names[0]!) };
@@ -78,7 +79,7 @@ function scoredEntries(
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
       'the vocabulary has byte tokens but no "▁", so it is not the SentencePiece kind that llama.cpp reads',
-      'use --format hf',
+      AS_FOLDER,
     );
   }
   return {

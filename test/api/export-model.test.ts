@@ -15,6 +15,7 @@ import { parseGguf } from '../../lib/checkpoint/container';
 import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { ggufMetadataFromTokenizer, inThread, readTokenizerFiles } from '../../lib/tokenizer';
 import { hashesOf } from '../e2e/files';
+import { mixedGguf } from '../e2e/mixed-gguf';
 import { EVALUATION, MODEL, workFolder } from './models';
 
 const work = workFolder();
@@ -60,6 +61,29 @@ test('a file of few bits is written again in its own type, with every byte of it
     t.deepEqual(after, before, dtype);
     const folder = await exportModel(first.output, { output: work.path(`${dtype}-folder`) });
     t.is(folder.dtype, 'f16');
+  }
+});
+
+test('by default a file has the type that all matrices of the blocks share, of mixed ones f16', async (t) => {
+  const files: Record<string, string> = {};
+  for (const dtype of ['f32', 'f16', 'q4_1', 'q8_0'] as const) {
+    const output = work.path(`mix-${dtype}.gguf`);
+    files[dtype] = (await exportModel(MODEL, { output, dtype })).output;
+  }
+  const rows = [
+    ['q4_1', 'q8_0', /^blk\.1\.ffn_down/, 'f16'],
+    ['q4_1', 'f32', /^blk\.0\.attn_q\./, 'f16'],
+    ['f32', 'q4_1', /^blk\..*(gate|up)/, 'f16'],
+    // Vectors, embeddings and head have types of their own.
+    ['q4_1', 'f16', /embd|^output\.|norm/, 'q4_1'],
+    ['f32', 'f16', /ffn/, 'f32'],
+    ['f16', 'f32', /^blk\.0\.(?!attn_q\.)/, 'f16'],
+  ] as const;
+  for (const [base, other, names, expected] of rows) {
+    const mix = { base: files[base]!, other: files[other]!, names };
+    const mixed = await mixedGguf(work.path('mixed.gguf'), mix);
+    const { dtype } = await exportModel(mixed, { output: work.path('of-mixed.gguf'), force: true });
+    t.is(dtype, expected, `${base} with ${names} in ${other}`);
   }
 });
 

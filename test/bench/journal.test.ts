@@ -34,7 +34,7 @@ test('results of other conditions, and other files, are refused or replaced', as
     instanceOf: StruPruneError,
   });
   t.is(error.code, 'ERR_OUTPUT');
-  t.regex(error.message, /force: true/);
+  t.regex(error.message, /another model, .* or machine: differs in tokens; .*force: true/);
   t.regex(readFileSync(path, 'utf8'), /"row":1/);
   t.deepEqual((await Journal.open(path, ROW, other, true)).entries, []);
 
@@ -54,6 +54,29 @@ test('lines of another version are as if they were not there', async (t) => {
   await first.add({ row: 3 });
   const second = await Journal.open(path, ROW, CONDITIONS, false);
   t.deepEqual(second.entries, [{ row: 1 }, { row: 3 }]);
+});
+
+test('a damaged line loses nothing but itself, and is counted', async (t) => {
+  const path = join(work, 'damaged.jsonl');
+  const first = await Journal.open(path, ROW, CONDITIONS, false);
+  for (const row of [1, 2, 3]) await first.add({ row });
+  writeFileSync(path, readFileSync(path, 'utf8').replace('{"row":2}', '{"row"~2}'));
+  const second = await Journal.open(path, ROW, CONDITIONS, false);
+  t.deepEqual(second.entries, [{ row: 1 }, { row: 3 }]);
+  t.is(second.damaged, 1);
+  await second.add({ row: 2 });
+  const third = await Journal.open(path, ROW, CONDITIONS, false);
+  t.deepEqual(third.entries, [{ row: 1 }, { row: 3 }, { row: 2 }]);
+});
+
+test('conditions inside of others are named by both', async (t) => {
+  const path = join(work, 'nested.jsonl');
+  const conditions = { machine: { cpu: 'a', threads: 2 }, texts: [1] };
+  await Journal.open(path, ROW, conditions, false);
+  const other = { machine: { cpu: 'a', threads: 1 }, texts: [2] };
+  await t.throwsAsync(Journal.open(path, ROW, other, false), {
+    message: /differs in machine\.threads, texts;/,
+  });
 });
 
 test('a journal that died in its first line begins anew', async (t) => {

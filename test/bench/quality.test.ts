@@ -100,11 +100,15 @@ test('an interrupted run goes on with what it has', async (t) => {
     options(output, { methods: ['magnitude', 'struprune-uniform'], ...more });
   const controller = new AbortController();
   const reason = new Error('stopped by the test');
+  const unfinished: BenchDocument[] = [];
   const error = await t.throwsAsync(
     benchQuality(
       model,
       small({
         signal: controller.signal,
+        onUnfinished: (document) => {
+          unfinished.push(document);
+        },
         onProgress: ({ message }) => {
           if (message.startsWith('row 3 of 4')) controller.abort(reason);
         },
@@ -117,6 +121,10 @@ test('an interrupted run goes on with what it has', async (t) => {
     .slice(1)
     .map((line) => JSON.parse(line));
   t.is(kept.filter((entry) => 'row' in entry).length, 2);
+  t.is(unfinished.length, 1);
+  const early = benchSchema.parse(unfinished[0]).quality!;
+  t.is(early.rows.length, 2);
+  t.regex(early.warnings[0]!, /^2 of 4 rows are not made yet/);
 
   const seen: string[] = [];
   const onProgress: QualityOptions['onProgress'] = ({ message }) => seen.push(message);
@@ -138,7 +146,7 @@ test('an interrupted run goes on with what it has', async (t) => {
 
   await t.throwsAsync(benchQuality(model, small({ evalTokens: 4 * WINDOW })), {
     instanceOf: StruPruneError,
-    message: /another model, text, setting or machine.*force: true/,
+    message: /another model, .* or machine: differs in texts; .*force: true/,
   });
 });
 
@@ -176,6 +184,37 @@ test('an interrupted run does not make its survey again, unless the file is dama
   bytes[bytes.length >> 1]! ^= 1;
   writeFileSync(join(output, file), bytes);
   t.true((await run([0.2, 0.3])).surveyed);
+});
+
+test('a later call adds to the document of the folder, and --force leaves nothing of the old one', async (t) => {
+  const output = work.path('bench');
+  const model = work.model('llama2');
+  const run = (methods: string[], sparsities: number[], more: Partial<QualityOptions> = {}) =>
+    benchQuality(model, options(output, { methods, sparsities, ...more }));
+  await run(['struprune-uniform', 'magnitude'], [0.2, 0.4]);
+  const document = await run(['wanda-sp'], [0.3]);
+  const { quality, command } = document;
+  t.deepEqual(
+    quality!.rows.map(({ method, sparsity }) => `${method} ${sparsity}`),
+    [
+      'magnitude 0.2',
+      'magnitude 0.4',
+      'wanda-sp 0.3',
+      'struprune-uniform 0.2',
+      'struprune-uniform 0.4',
+    ],
+  );
+  t.deepEqual(
+    quality!.methods.map(({ id }) => id),
+    ['magnitude', 'wanda-sp', 'struprune-uniform'],
+  );
+  t.deepEqual([...quality!.sparsities].sort(), [0.2, 0.3, 0.4]);
+  t.regex(command, /--methods magnitude,wanda-sp,struprune-uniform /);
+  t.is(new Set(quality!.rows.map(({ build }) => build)).size, 1);
+
+  const files = await writeBench(output, 'quality', document);
+  await run(['magnitude'], [0.2], { force: true, seed: 5 });
+  t.deepEqual(files.filter(existsSync), []);
 });
 
 test('a row that cannot be made is a failure of its own', async (t) => {
@@ -231,9 +270,13 @@ test('files: JSON that its schema reads, CSV of one line a row and text', async 
   const read: BenchDocument = benchSchema.parse(JSON.parse(readFileSync(files[0]!, 'utf8')));
   t.deepEqual(read.quality!.rows, document.quality!.rows);
   const [head, ...lines] = readFileSync(files[1]!, 'utf8').trimEnd().split('\r\n');
-  t.is(lines.length, 4);
-  const cells = lines[0]!.split(',');
-  const column = (name: string) => cells[head!.split(',').indexOf(name)];
+  // Two texts of the dense model, and of two rows.
+  t.is(lines.length, 6);
+  const of = (line: number, name: string) =>
+    lines[line]!.split(',')[head!.split(',').indexOf(name)];
+  t.is(of(0, 'method'), 'dense');
+  t.is(Number(of(1, 'perplexity')), document.quality!.dense.perplexities[1]!.perplexity);
+  const column = (name: string) => of(2, name);
   t.is(column('method'), 'magnitude');
   t.is(Number(column('perplexity')), document.quality!.rows[0]!.texts[0]!.perplexity);
   // No model stays behind.

@@ -304,7 +304,11 @@ test('GGUF: a sliding window becomes the context length, and a note says so', (t
 });
 
 const REFUSED: [string, () => unknown, RegExp][] = [
-  ['OPT in GGUF', () => plan('opt-pre', [{}], { format: 'gguf' }), /opt.*format hf/],
+  [
+    'OPT in GGUF',
+    () => plan('opt-pre', [{}], { format: 'gguf' }),
+    /opt.*a path that does not end in \.gguf/,
+  ],
   [
     'Qwen3, widths per block, in GGUF',
     () => plan('qwen3', [{ ffn: 96 }, {}], { format: 'gguf' }),

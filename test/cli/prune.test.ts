@@ -110,28 +110,55 @@ test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume go
 
 test('a quantised source: a folder is larger, which is said, and a file has its own type and is smaller', async (t) => {
   const folder = await scratch(t);
-  const quick = ['--method', 'magnitude', '--allocation', 'uniform'];
-  const first = join(folder, 'first.gguf');
-  const made = await run(quickPrune(first, ...quick, '--dtype', 'q4_1'));
-  t.is(made.code, 0, made.stderr);
-  const [, , , , ...flags] = quickPrune('', ...quick);
-  const again = (output: string, ...more: string[]) =>
-    run(['prune', first, '-o', join(folder, output), ...flags, ...more]);
-  const [larger, smaller, odd] = await Promise.all([
-    again('larger'),
-    again('smaller.gguf'),
-    again('odd.gguf', '--multiple', '8'),
-  ]);
-  t.regex(
-    larger.stdout,
-    /^note: the source has Q4_1 weights, and F16 has more bits: -o NAME.gguf --dtype q4_1/m,
+  const quick = ['--method', 'magnitude', '--allocation', 'uniform', '--no-samples'];
+  const sources = await Promise.all(
+    ['q4_1', 'q8_0'].map(async (dtype) => {
+      const file = join(folder, `${dtype}.gguf`);
+      const made = await run(quickPrune(file, ...quick, '--dtype', dtype));
+      t.is(made.code, 0, made.stderr);
+      return file;
+    }),
   );
-  t.is(smaller.code, 0, smaller.stderr);
-  t.notRegex(smaller.stdout, /more bits/);
-  t.regex(smaller.stdout, /weight files .* -\d/);
-  t.regex(smaller.stdout, /\(q4_1, /);
-  // Blocks of 32 do not hold such widths.
-  t.is(odd.code, 0, odd.stderr);
-  t.regex(odd.stdout, /\(f16, /);
-  t.regex(odd.stdout, /--dtype q4_1 writes a smaller file$/m);
+  const [few, eight] = sources as [string, string];
+  const [, , , , ...flags] = quickPrune('', ...quick);
+  const again = async (source: string, output: string, ...more: string[]) => {
+    const args = ['prune', source, '-o', join(folder, output), ...flags, ...more];
+    const { code, stdout, stderr } = await run(args);
+    t.is(code, 0, stderr);
+    return stdout;
+  };
+  const larger = await again(few, 'larger');
+  t.regex(
+    larger,
+    /^note: the source has Q4_1 weights, and F16 has more bits: -o NAME.gguf --dtype q4_1 writes a smaller file$/m,
+  );
+  const smaller = await again(few, 'smaller.gguf');
+  t.notRegex(smaller, /more bits/);
+  t.regex(smaller, /weight files .* -\d/);
+  t.regex(smaller, /\(q4_1, /);
+  // Blocks of 32 do not hold such widths; attention's are others.
+  const odd = await again(few, 'odd.gguf', '--multiple', '8');
+  t.regex(odd, /\(f16, /);
+  t.regex(odd, /: --dtype q4_1 without --multiple 8 writes a smaller file$/m);
+  const heads = ['--scope', 'attention', '--sparsity', '0.1', '--multiple', '8'];
+  t.regex(await again(few, 'heads.gguf', ...heads), /\(q4_1, /);
+  // More bits, and fewer bytes all the same.
+  const most = await again(eight, 'most', '--sparsity', '0.65');
+  t.regex(most, /weight files .* -\d/);
+  t.notRegex(most, /more bits/);
+  // In Q4_1 nothing would have to go.
+  const sized = flags.map((word) => (word === '--sparsity' ? '--target-size' : word));
+  sized[sized.indexOf('0.25')] = '2400000';
+  const { stdout, stderr } = await run(['prune', few, '-o', join(folder, 'sized'), ...sized]);
+  t.regex(stdout, /^note: the source has Q4_1 weights, and F16 has more bits$/m, stderr);
+});
+
+test('--max-shard-size is warned of where one file is written', async (t) => {
+  const folder = await scratch(t);
+  const quick = ['--method', 'magnitude', '--max-shard-size', '1MB', '--json'];
+  const file = await run(quickPrune(join(folder, 'small.gguf'), ...quick));
+  t.regex(file.stderr, /^warning: --max-shard-size has no effect with a \.gguf output$/m);
+  const shards = await run(quickPrune(join(folder, 'small'), ...quick));
+  t.is(shards.code, 0);
+  t.notRegex(shards.stderr, /max-shard-size/);
 });

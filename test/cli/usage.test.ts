@@ -110,8 +110,9 @@ for (const [what, args, message] of USAGE) {
 
 test('plan takes a command of prune as it stands', async (t) => {
   const [, ...args] = quickPrune('x', '--keep-bias', '--force', '--report');
-  const { code, stderr } = await run(['plan', ...args]);
+  const { code, stdout, stderr } = await run(['plan', ...args]);
   t.is(code, 0, stderr);
+  t.regex(stdout, /^output: a Hugging Face folder in f16$/m);
 });
 
 test('input that is not there or no text: exit code 3, and the mend', async (t) => {

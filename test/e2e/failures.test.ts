@@ -332,12 +332,27 @@ test.serial('targets that the model meets already, or can never meet', async (t)
       { code: 'ERR_ARGUMENT', message },
       { sparsity: undefined, ...more },
     );
-  await attempt(/1000000000 parameters, and the model has \d+: nothing to remove/, {
-    targetParams: 1e9,
-  });
-  await attempt(/1000000000 bytes, and the model has \d+ in f16: nothing/, { targetSize: 1e9 });
+  await attempt(
+    /1000000000 parameters, and with nothing removed the output would have \d+ parameters;/,
+    {
+      targetParams: 1e9,
+    },
+  );
+  await attempt(
+    /1000000000 bytes, and with nothing removed the output would have \d+ bytes in f16;/,
+    {
+      targetSize: 1e9,
+    },
+  );
   await attempt(/target is 100 parameters, but .* keep \d+/, { targetParams: 100 });
-  await attempt(/target is 100 bytes, but .* keep \d+/, { targetSize: 100 });
+  await attempt(/target is 100 bytes, but .* keep \d+ in f16;/, { targetSize: 100 });
+  const { output } = await exportModel(work.model('llama2'), {
+    output: work.path('few.gguf'),
+    dtype: 'q4_0',
+  });
+  const message = / in f16; ask for \d+ or more, .*, or write a \.gguf file, whose dtype can/;
+  const sized = { sparsity: undefined, targetSize: 100 };
+  await refuses(t, output, { code: 'ERR_ARGUMENT', message }, sized);
   await attempt(/let 0 go/, { sparsity: 0.1, maxLayerSparsity: 0 });
 });
 

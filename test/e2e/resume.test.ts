@@ -13,6 +13,7 @@ import {
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import test from 'ava';
+import { exportModel } from '../../lib/export-model';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
 import { hashesOf } from './files';
@@ -108,6 +109,26 @@ test.serial('what changes no byte may change: memory, scratch, evaluation', asyn
   const more = { resume: true, memory: 2 ** 30, scratch: work.emptyFolder() };
   t.deepEqual((await prune(model, { ...settings, ...more })).resumedBlocks, [0]);
   t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
+
+test.serial('a default may be spelled out', async (t) => {
+  const output = work.path('few.gguf');
+  const { output: model } = await exportModel(work.model('llama2'), { output, dtype: 'q4_0' });
+  const ofBoth = { dtype: 'q4_0', multiple: 32 } as const;
+  const whole = await prune(model, options({ format: 'gguf' }));
+  t.is(whole.dtype, 'q4_0');
+  for (const [first, then] of [
+    [{}, ofBoth],
+    [ofBoth, {}],
+  ]) {
+    const settings = options({ format: 'gguf' });
+    await stopAfter(1, model, { ...settings, ...first });
+    const odd = { ...settings, resume: true, multiple: 8 };
+    await t.throwsAsync(prune(model, odd), { message: /dtype q4_0, now f16; multiple 32, now 8/ });
+    const { resumedBlocks } = await prune(model, { ...settings, ...then, resume: true });
+    t.deepEqual(resumedBlocks, [0]);
+    t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+  }
 });
 
 test.serial(

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import { exportModel } from '../../lib/export-model';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
@@ -109,6 +110,23 @@ test("a kept survey's metrics lie in scratch while blocks are solved, and in the
   const metrics = 4 * blocks.length * hidden ** 2;
   t.is(fisher.scratch, plain.scratch + metrics);
   t.is(fisher.disk, plain.disk + metrics);
+});
+
+test('a target in bytes counts the vocabulary of a GGUF file, as prune does', async (t) => {
+  const model = work.model('llama2');
+  const sized = base({ format: 'gguf', sparsity: undefined, targetSize: 1e9 });
+  const planned = await t.throwsAsync(plan(model, sized), { code: 'ERR_ARGUMENT' });
+  t.regex(planned.message, /would have \d+ bytes in f16/);
+  await t.throwsAsync(prune(model, sized), { message: planned.message });
+});
+
+test('the output that is planned: its format, and its dtype by default', async (t) => {
+  const model = work.model('llama2');
+  t.like(await plan(model, {}), { format: 'hf', dtype: 'f16' });
+  const output = work.path('few.gguf');
+  const few = await exportModel(model, { output, dtype: 'q4_0' });
+  t.like(await plan(few.output, { output: 'x.gguf' }), { format: 'gguf', dtype: 'q4_0' });
+  t.like(await plan(few.output, { output: 'x.gguf', multiple: 8 }), { dtype: 'f16' });
 });
 
 test('a plan reads no weights and no text, and refuses what prune refuses', async (t) => {

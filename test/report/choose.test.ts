@@ -5,11 +5,13 @@ import {
   beaten,
   betterAblations,
   choose,
+  furtherAblation,
   ranked,
   standings,
+  unevenShares,
   worstRatio,
 } from '../../lib/report/summary/choose';
-import { sampleDocument } from './sample';
+import { DENSE, sampleDocument, type TextName } from './sample';
 
 const quality = (): BenchQuality => sampleDocument().quality!;
 const close = (a: number, b: number) => Math.abs(a - b) < 1e-12;
@@ -82,14 +84,42 @@ test('a draw is no defeat', (t) => {
 test('an ablation that beats its base at the same sparsity is found; level ones are not', (t) => {
   const found = betterAblations(quality());
   t.deepEqual(
-    found.map(({ row, base }) => [row.method, row.sparsity, base.method]),
-    [['without-refit', 0.2, 'struprune-threshold']],
+    found.map(({ row, base, everywhere }) => [row.method, row.sparsity, base.method, everywhere]),
+    [['without-refit', 0.2, 'struprune-threshold', true]],
   );
-  t.true(close(found[0]!.ratio, 1.07 / 1.08));
+  t.true(close(found[0]!.ratio, 1.07 / 1.12));
   const all = quality();
   const row = all.rows.find((one) => one.method === 'without-refit' && one.sparsity === 0.2)!;
-  row.texts[0]!.perplexity = 20 * 1.08 * 0.996;
+  row.texts[0]!.perplexity = 20 * 1.08 * 1.001;
+  t.false(betterAblations(all)[0]!.everywhere);
+  row.texts[1]!.perplexity = 40 * 1.12 * 0.992;
   t.deepEqual(betterAblations(all), []);
+});
+
+test('an ablation within the limit with more removed than by the choice is found', (t) => {
+  const all = quality();
+  t.is(furtherAblation(all, choose(all)!), null);
+  const row = all.rows.find((one) => one.method === 'without-refit' && one.sparsity === 0.3)!;
+  for (const one of row.texts) one.perplexity = 1.05 * DENSE[one.text as TextName];
+  t.is(furtherAblation(all, choose(all)!), row);
+});
+
+test('no row beats one that removed more: shares are compared as they are, not as they were asked for', (t) => {
+  const all = quality();
+  const of = (method: string, sparsity: number) =>
+    all.rows.find((one) => one.method === method && one.sparsity === sparsity)!;
+  t.deepEqual(unevenShares(all), []);
+  of('flap', 0.4).achieved = 0.35;
+  t.deepEqual(beaten(all), []);
+  t.deepEqual(
+    unevenShares(all).map(({ sparsity, least }) => [sparsity, least]),
+    [[0.4, 0.35]],
+  );
+  of('without-refit', 0.2).achieved = 0.18;
+  t.deepEqual(betterAblations(all), []);
+  // Asked for 10 % it removed as much as others asked for 30, and keeps the limit.
+  of('flap', 0.1).achieved = 0.3;
+  t.is(choose(all)!.row, of('flap', 0.1));
 });
 
 test('rows without a finite perplexity never win', (t) => {

@@ -1,5 +1,5 @@
 import type { EngineOptions } from '../../engine/engine-options';
-import { commandLine } from '../document';
+import { commandLine } from '../../wording';
 import type { QualitySettings } from './options';
 
 /** The command that measures the same again. */

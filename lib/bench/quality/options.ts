@@ -6,6 +6,7 @@ import { checkedOptions, path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
 import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import type { BenchDocument } from '../schema';
 
 const count = z.number().int().positive();
 const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
@@ -45,6 +46,8 @@ export type QualityOptions = z.input<typeof schema> &
     /** Smaller defaults: see QUICK. */
     quick?: boolean;
     onProgress?: OnProgress;
+    /** Hears the document of what there is, where the run ends early. */
+    onUnfinished?: (document: BenchDocument) => void | Promise<void>;
   };
 export type QualitySettings = z.output<typeof schema>;
 
@@ -59,7 +62,7 @@ export const QUICK = {
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function qualitySettings(options: QualityOptions): QualitySettings {
-  const { quick, ...rest } = checkedOptions(options);
+  const { quick, onUnfinished: _, ...rest } = checkedOptions(options);
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   return settingsFrom(schema, { ...(quick ? QUICK : {}), ...Object.fromEntries(given) });
 }

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../checkpoint/output-path';
 import { Journal, keyOf } from '../journal';
+import { removeBench } from '../output';
 import {
   type BenchEntry,
   type BenchQuality,
@@ -43,6 +44,8 @@ export class Results {
     );
     const results = new Results(folder, journal);
     if (replace) await results.#removeSurveys();
+    // Until there is a new one, the old document would be taken for what is here.
+    if (journal.replaced) await removeBench(folder, 'quality');
     return results;
   }
 
@@ -67,6 +70,16 @@ export class Results {
 
   get dense(): Dense | null {
     return this.#dense;
+  }
+
+  /** Lines of the journal that are lost. */
+  get damaged(): number {
+    return this.#journal.damaged;
+  }
+
+  /** All of the journal by their keys, asked for or not. */
+  get rows(): ReadonlyMap<string, BenchRow> {
+    return this.#rows;
   }
 
   get surveys(): BenchSurvey[] {

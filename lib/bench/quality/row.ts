@@ -7,6 +7,7 @@ import { pruneOn } from '../../prune';
 import { type PruneOptions, settingsOf } from '../../pruning/options';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import type { Surveys, SurveyUse } from '../../pruning/surveys';
+import { buildOf } from '../document';
 import type { MethodEntry } from '../methods';
 import { peakOf, resetPeak } from '../resident';
 import type { BenchLayer, BenchRow } from '../schema';
@@ -50,6 +51,7 @@ export async function makeRow(input: RowInput): Promise<BenchRow> {
       },
       survey: uses.find(({ survey }) => survey !== null)?.key ?? null,
       peakRssBytes,
+      build: buildOf(),
     };
   } finally {
     if (!input.keepModel) await rm(options.output, { recursive: true, force: true });

@@ -17,7 +17,7 @@ import { sourceOf } from '../../source';
 import { inTurns } from '../../turns';
 import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
-import { type MethodEntry, methodEntries } from '../methods';
+import { METHOD_ENTRIES, type MethodEntry, methodEntries } from '../methods';
 import {
   type BenchDocument,
   type BenchFailure,
@@ -81,29 +81,65 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
   requireDistinct(settings.eval);
   return withEngine(options, async (engine) => {
     const run = await openRun(engine, model, settings, entries, options, started);
-    const failures = await makeRows(run);
-    const rates = { sgemmRate: await measureGemmRate(engine, run.source.architecture, 'engine') };
-    const about = {
-      command: qualityCommand(run.source.path, settings, options),
-      machine: machineOf(engine, rates),
-      seed: settings.seed,
-      settings,
-    };
-    const quality = await sectionOf(run, failures);
-    return documentOf(started, about, { quality });
+    const failures: BenchFailure[] = [];
+    try {
+      await makeRows(run, failures);
+    } catch (error) {
+      await options.onUnfinished?.(await whole(run, failures, options, null));
+      throw error;
+    }
+    const rate = await measureGemmRate(engine, run.source.architecture, 'engine');
+    return whole(run, failures, options, rate);
   });
+}
+
+/** The document of what there is. */
+async function whole(
+  run: Run,
+  failures: readonly BenchFailure[],
+  options: QualityOptions,
+  sgemmRate: number | null,
+): Promise<BenchDocument> {
+  const quality = await sectionOf(run, failures);
+  // What the folder had before was asked for too.
+  const settings = {
+    ...run.settings,
+    sparsities: quality.sparsities,
+    methods: quality.methods.map(({ id }) => id),
+  };
+  const about = {
+    command: qualityCommand(run.source.path, settings, options),
+    machine: machineOf(run.engine, { sgemmRate }),
+    seed: settings.seed,
+    settings,
+  };
+  const document = documentOf(run.started, about, { quality });
+  // Rows of earlier calls took their time as well.
+  return { ...document, seconds: Math.max(document.seconds, secondsOf(quality)) };
+}
+
+function secondsOf({ dense, surveys, rows }: BenchQuality): number {
+  const parts = [
+    dense.seconds,
+    ...surveys.map((survey) => survey.seconds),
+    ...rows.map(({ seconds }) => seconds.solve + seconds.evaluate),
+  ];
+  return parts.reduce((sum, seconds) => sum + seconds, 0);
 }
 
 async function openRun(
   engine: Engine,
   model: string,
-  settings: QualitySettings,
+  given: QualitySettings,
   entries: readonly MethodEntry[],
   { signal, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
   const source = await sourceOf(model);
   const { architecture } = source;
+  // A default that a later version may choose otherwise is no default of what is kept.
+  const dtype = dtypeFor(source, given).toLowerCase() as NonNullable<QualitySettings['dtype']>;
+  const settings = { ...given, dtype };
   const window = windowFor(
     architecture,
     settings.window ?? Math.min(1024, architecture.maxPositions),
@@ -119,7 +155,7 @@ async function openRun(
     const maxTokens = settings.evalTokens;
     texts.push(await tokenise(source, path, { window: evalWindow, maxTokens, bounded, signal }));
   }
-  const { surveyTokens, scope, format, dtype, multiple, seed } = settings;
+  const { surveyTokens, scope, format, multiple, seed } = settings;
   const results = await Results.open(
     settings.output,
     {
@@ -158,24 +194,24 @@ function withoutPath({ about }: TokenisedText) {
   return rest;
 }
 
-/** Makes the rows that are not there yet. */
-async function makeRows(run: Run): Promise<BenchFailure[]> {
+/** Makes the rows that are not there yet; those that cannot be made become `failures`. */
+async function makeRows(run: Run, failures: BenchFailure[]): Promise<void> {
   const { settings, jobs, results } = run;
   // A model that is to be kept is made, whether its row is known or not.
   const isThere = ({ entry, sparsity }: Job) =>
     !settings.keepModels || existsSync(rowOptions(run, entry, sparsity, '').output);
   const missing = jobs.filter((job) => !results.row(job.key) || !isThere(job));
-  if (missing.length === 0) return [];
-  return withScratch(settings.scratch, (folder) => makeMissing(run, missing, folder));
+  if (missing.length === 0) return;
+  await withScratch(settings.scratch, (folder) => makeMissing(run, missing, folder, failures));
 }
 
 async function makeMissing(
   run: Run,
   missing: readonly Job[],
   folder: string,
-): Promise<BenchFailure[]> {
+  failures: BenchFailure[],
+): Promise<void> {
   const { engine, source, settings, jobs, texts, results, onProgress } = run;
-  const failures: BenchFailure[] = [];
   const start = performance.now();
   const onStage = withBytes(engine, onProgress);
   const reference = await Reference.make(engine, source, texts, settings.scratch, onStage);
@@ -211,7 +247,6 @@ async function makeMissing(
       }
       done++;
     }
-    return failures;
   } finally {
     surveys.dispose();
     reference.dispose();
@@ -299,32 +334,67 @@ function failureOf(engine: Engine, { entry, sparsity }: Job, error: unknown): Be
   return { method: entry.id, sparsity, code, message };
 }
 
-async function sectionOf(
-  { source, settings, entries, jobs, calibration, texts, results }: Run,
-  failures: BenchFailure[],
-): Promise<BenchQuality> {
+async function sectionOf(run: Run, failures: readonly BenchFailure[]): Promise<BenchQuality> {
+  const { source, settings, calibration, texts, results } = run;
+  const jobs = withEarlier(run);
   const rows = jobs
     .map(({ key }) => results.row(key))
     .filter((row): row is BenchRow => row !== undefined);
   const used = new Set(rows.map((row) => row.survey));
-  const warnings: string[] = [];
-  for (const { about, ids } of texts) {
-    const warning = await inTurns(overlapWarning(calibration.ids, ids));
-    if (warning !== null) warnings.push(`${about.name}: ${warning}`);
-  }
+  const ids = new Set([...run.entries, ...jobs.map(({ entry }) => entry)].map(({ id }) => id));
   return {
     model: modelOf(source),
     scope: settings.scope,
     format: settings.format,
-    dtype: dtypeFor(source, settings).toLowerCase(),
+    dtype: settings.dtype!,
     calibration: calibration.about,
     texts: texts.map(({ about }) => about),
     dense: results.dense ?? { perplexities: [], seconds: 0 },
-    sparsities: settings.sparsities,
-    methods: [...entries],
+    sparsities: [...new Set([...settings.sparsities, ...jobs.map((job) => job.sparsity)])],
+    methods: METHOD_ENTRIES.filter(({ id }) => ids.has(id)),
     rows,
-    failures,
+    failures: [...failures],
     surveys: results.surveys.filter(({ key }) => used.has(key)),
-    warnings,
+    warnings: await warningsOf(run, rows, failures),
   };
+}
+
+/** The jobs of this call and those of earlier ones in the same folder that would be done in the same way today. */
+function withEarlier(run: Run): Job[] {
+  const asked = new Set(run.jobs.map(({ key }) => key));
+  const earlier = [...run.results.rows].flatMap(([key, { method, sparsity }]) => {
+    const entry = METHOD_ENTRIES.find(({ id }) => id === method);
+    if (asked.has(key) || !entry) return [];
+    const { job } = tryJob(run, entry, sparsity);
+    return job.key === key ? [job] : [];
+  });
+  const place = ({ entry }: Job) => METHOD_ENTRIES.indexOf(entry);
+  // Sorting keeps the order of a call's own.
+  return [...run.jobs, ...earlier].sort((a, b) => place(a) - place(b));
+}
+
+async function warningsOf(
+  { jobs, calibration, texts, results }: Run,
+  rows: readonly BenchRow[],
+  failures: readonly BenchFailure[],
+): Promise<string[]> {
+  const warnings: string[] = [];
+  const left = jobs.filter(({ key }) => !results.row(key)).length - failures.length;
+  if (left > 0) {
+    warnings.push(`${left} of ${jobs.length} rows are not made yet: the same command goes on`);
+  }
+  if (results.damaged > 0) {
+    warnings.push(`damaged lines of rows.jsonl, whose rows are made again: ${results.damaged}`);
+  }
+  const builds = new Set(rows.map(({ build }) => build ?? 'unknown')).size;
+  if (builds > 1) {
+    warnings.push(
+      `${builds} builds of the program made these rows: what changed between them shows too`,
+    );
+  }
+  for (const { about, ids } of texts) {
+    const warning = await inTurns(overlapWarning(calibration.ids, ids));
+    if (warning !== null) warnings.push(`${about.name}: ${warning}`);
+  }
+  return warnings;
 }

@@ -11,7 +11,8 @@ import type { ModelSource, TensorRef } from '../../model/architecture';
 import { path, settingsFrom } from '../../options';
 import { type OnProgress, stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
-import { commandLine, documentOf, machineOf, modelOf } from '../document';
+import { commandLine } from '../../wording';
+import { documentOf, machineOf, modelOf } from '../document';
 import type { BenchDocument, BenchSpeed } from '../schema';
 import { findRuntime, timeModels } from './runtime';
 

@@ -16,7 +16,7 @@ const what = 'Model';
 const out = 'Output';
 const machine = 'Machine';
 
-type Keys = keyof Omit<QualityOptions, 'signal' | 'onProgress' | 'onNotice'>;
+type Keys = keyof Omit<QualityOptions, 'signal' | 'onProgress' | 'onNotice' | 'onUnfinished'>;
 
 /** A flag for every option of benchQuality(). */
 export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
@@ -78,7 +78,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     help: 'weights of the written files; from q8_0 on for gguf alone',
     group: what,
     choices: DTYPES,
-    fallback: "the source's own where the format has it, else f16",
+    fallback: 'as prune has it',
   },
   multiple: {
     flag: '--multiple <n>',

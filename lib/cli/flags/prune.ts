@@ -121,10 +121,11 @@ export const PRUNE_FLAGS: FlagTable<
   },
   dtype: {
     flag: '--dtype <name>',
-    help: 'weights of the output; from q8_0 on for gguf alone',
+    help: 'weights of the output; from q8_0 on for gguf alone; embeddings and head have 8 bits at least',
     group: out,
     choices: DTYPES,
-    fallback: "the source's own where the format has it, else f16",
+    fallback:
+      "the type that all matrices of the source's blocks share, where the output can have it (no K types), else f16",
   },
   force: { flag: '--force', help: 'replace an output or a journal that is there', group: out },
   resume: {
@@ -174,7 +175,7 @@ export const PRUNE_FLAGS: FlagTable<
   },
   multiple: {
     flag: '--multiple <n>',
-    help: 'FFN widths are multiples of n',
+    help: 'FFN widths are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
     group: what,
     parse: count,
     fallback: '8, or 32 from q8_0 on',

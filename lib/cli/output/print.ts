@@ -10,6 +10,11 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** For people who watch, beside the result. */
+export function tell(text: string): void {
+  process.stderr.write(`${printable(text)}\n`);
+}
+
 export function warn(text: string): void {
   process.stderr.write(`${colorsOf(process.stderr).yellow('warning:')} ${printable(text)}\n`);
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
@@ -9,6 +10,7 @@ import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { flagOf } from '../../wording';
 import { SETTING_KEYS, type Settings } from '../options';
+import { ffnMultiple } from '../widths';
 
 /** By the name that a message gives it. */
 export type Identity = Record<string, string | number | boolean | null>;
@@ -57,7 +59,7 @@ export interface RunFacts {
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   window: number;
-  dtype: string;
+  dtype: ExportDtype;
   engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
 }
 
@@ -80,10 +82,11 @@ export function runIdentity(facts: RunFacts): Identity {
     ...(device === 'cpu' ? {} : { precision }),
     'processor features': cpu.map(([name]) => name).join(' '),
     ...settingsInEffect(facts.settings),
+    ...resolved(facts),
   };
 }
 
-/** The settings that may change a weight. */
+/** The settings that may change a weight, as they were given. */
 export function settingsInEffect(settings: Settings): Identity {
   const keys = Object.keys(settings) as (keyof Settings)[];
   return pick(
@@ -102,17 +105,23 @@ export function surveyIdentity(facts: RunFacts): Identity {
     ...common(facts),
     ...(precision === 'bf16' ? { precision } : {}),
     ...pick(facts.settings, OF_SURVEY),
+    ...resolved(facts),
   };
 }
 
-function common({ source, hashes, ids, window, dtype }: RunFacts): Identity {
+/** Settings whose defaults the model decides: the same when they are spelled out. */
+function resolved({ settings, dtype }: RunFacts): Identity {
+  const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
+  return { dtype: dtype.toLowerCase(), multiple };
+}
+
+function common({ source, hashes, ids, window }: RunFacts): Identity {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
   return {
     'struprune-native': version,
     checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
     'calibration tokens': digest(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)),
     window,
-    dtype,
   };
 }
 

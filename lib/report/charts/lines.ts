@@ -1,7 +1,7 @@
 import type { Html } from '../html';
 import { AXIS_ROOM, type AxisSpec, valueAxis, yName } from './axes';
 import type { Option } from './echarts';
-import { type SeriesStyle, TEXT } from './style';
+import { DASHES, type SeriesStyle, TEXT } from './style';
 import { drawing, type Size } from './svg';
 
 export interface LineSeries {
@@ -57,6 +57,11 @@ function optionOf({ x, y, series, levels = [] }: LineChart, size: Size): Option 
   };
 }
 
+/** ECharts has a word for all but one. */
+function lineType(dash: SeriesStyle['dash']) {
+  return dash === 'dashdot' ? [...DASHES.dashdot] : dash;
+}
+
 function line(series: LineSeries, x: AxisSpec, y: AxisSpec, narrow: boolean) {
   const { name, style, labelled = true, step } = series;
   const points = withinAxes(series.points, x, y);
@@ -68,7 +73,7 @@ function line(series: LineSeries, x: AxisSpec, y: AxisSpec, narrow: boolean) {
     symbol: style.symbol,
     symbolSize: narrow ? 7 : 8,
     showAllSymbol: true,
-    lineStyle: { color: style.color, width: style.width, type: style.dash },
+    lineStyle: { color: style.color, width: style.width, type: lineType(style.dash) },
     itemStyle: { color: style.color, borderColor: style.color, borderWidth: 1.5 },
     endLabel: {
       show: labelled && !narrow && points.length > 0,

@@ -6,7 +6,7 @@ export interface SeriesStyle {
   symbol: string;
   /** The marker as a character, for labels. */
   glyph: string;
-  dash: 'solid' | 'dashed' | 'dotted';
+  dash: 'solid' | 'dashed' | 'dotted' | 'dashdot';
   width: number;
 }
 
@@ -21,7 +21,7 @@ const MARKERS = [
   ['emptyTriangle', '△'],
 ] as const;
 
-/** Style of the series at place `index`; after the last colour they come again, dotted and with other markers. */
+/** Style of the series at place `index`; after the last colour they come again, with other dashes and markers. */
 export function seriesStyle(index: number, strong = true): SeriesStyle {
   const round = Math.floor(index / MARKERS.length);
   const [symbol, glyph] = MARKERS[(index + round) % MARKERS.length]!;
@@ -29,7 +29,7 @@ export function seriesStyle(index: number, strong = true): SeriesStyle {
     color: `var(--series-${index % MARKERS.length})`,
     symbol,
     glyph,
-    dash: round > 0 ? 'dotted' : strong ? 'solid' : 'dashed',
+    dash: round > 0 ? 'dashdot' : strong ? 'solid' : 'dashed',
     width: strong ? 2.5 : 1.75,
   };
 }
@@ -48,4 +48,12 @@ export const TEXT = {
   axis: { color: 'var(--soft)', fontSize: 13 },
   name: { color: 'var(--soft)', fontSize: 13 },
   label: { color: 'var(--ink)', fontSize: 13 },
+} as const;
+
+/** Dashes and gaps of a line, in pixels. */
+export const DASHES = {
+  solid: [],
+  dashed: [5, 4],
+  dotted: [2, 3],
+  dashdot: [8, 3, 2, 3],
 } as const;

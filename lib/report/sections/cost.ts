@@ -31,7 +31,8 @@ function timeFigure(rows: readonly BenchRow[], sparsity: number): Html {
   const title = `Time at ${asked(sparsity)}`;
   return figure({
     title,
-    caption: 'Seconds of one row from the dense model to its measured perplexity.',
+    caption:
+      'Seconds of one row from the dense model to its measured perplexity, by the clock: what else ran on the machine then counts too.',
     chart: barChart({
       id: 'time',
       title,

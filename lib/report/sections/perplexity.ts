@@ -11,7 +11,7 @@ import { number, table } from '../table';
 
 const ALLOWED = `${Math.round((LIMIT - 1) * 100)} %`;
 
-/** A line may rise to this many times the best perplexity of the largest sparsity. */
+/** A line may rise to this many times the best perplexity of the largest sparsity that has one. */
 const HEADROOM = 3;
 
 export function perplexityFigures(quality: BenchQuality): Html {
@@ -38,8 +38,9 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
     points: [[0, dense] as const, ...pointsOf(quality, method.id, text)],
   }));
   const all = series.flatMap(({ points }) => points);
-  const largest = Math.max(...quality.sparsities);
-  const best = ranked(quality, largest, text)[0];
+  const best = [...quality.sparsities]
+    .sort((a, b) => b - a)
+    .flatMap((sparsity) => ranked(quality, sparsity, text).slice(0, 1))[0];
   const high = Math.max(...all.map(([, y]) => y).filter(Number.isFinite));
   const top = best ? Math.min(high, HEADROOM * perplexityOf(best, text)) : high;
   const leaving = series.filter(({ points }) => points.some(([, y]) => y > top));
@@ -47,7 +48,7 @@ function perplexityFigure(quality: BenchQuality, text: string, at: number): Html
   const title = `Perplexity on ${text}`;
   return figure({
     title,
-    caption: html`Lower is better; a logarithmic scale. Solid: StruPrune; dashed: other methods. Dotted: the dense model,
+    caption: html`Lower is better; a logarithmic scale. Solid: StruPrune; dashed, with dots between where colours come again: other methods. Dotted: the dense model,
 ${perplexity(dense)}, and ${ALLOWED} above it.${
       leaving.length === 0
         ? ''

@@ -1,5 +1,6 @@
 /** The findings of choose.ts in words. */
 import type { BenchQuality, BenchRow } from '../../bench/schema';
+import { commandLine } from '../../wording';
 import { type Html, html, type Part } from '../html';
 import {
   asked,
@@ -16,16 +17,20 @@ import { number, table, words } from '../table';
 import { tiles } from '../tiles';
 import {
   type BetterAblation,
+  baseOf,
   beaten,
   betterAblations,
+  type Choice,
   choose,
   densePerplexity,
   firstText,
+  furtherAblation,
   LEVEL,
   LIMIT,
   methodOfRow,
   perplexityOf,
   standings,
+  unevenShares,
   worstRatio,
 } from './choose';
 import { fileSizes } from './sizes';
@@ -41,10 +46,12 @@ ${warnings(quality)}`;
   const { row } = choice;
   return html`<div class="answer"><h2>What to choose</h2>
 <p>${choice.withinLimit ? chosen(quality, row) : nothingWithin(quality, row)}</p>
-<ul>${costs(quality, row)}${furtherOn(quality, row)}</ul>
+<ul>${costs(quality, row)}${furtherOn(quality, row)}${variantFurther(quality, choice)}</ul>
+<p>${choice.withinLimit ? 'To make it:' : 'To make it all the same:'}</p>
+<pre tabindex="0"><code>${pruneCommand(quality, row)}</code></pre>
 </div>
 ${keyFigures(quality, row)}
-${bestTable(quality, row)}
+${bestTable(quality, choice)}
 ${warnings(quality)}`;
 }
 
@@ -61,7 +68,7 @@ costs at most ${ALLOWED} perplexity on ${where}, and the best of those that do.`
 }
 
 function nothingWithin(quality: BenchQuality, row: BenchRow): Html {
-  return html`<strong>No setting measured stays within ${ALLOWED}</strong> of the dense perplexity. The mildest,
+  return html`<strong>No method measured stays within ${ALLOWED}</strong> of the dense perplexity. The mildest,
 ${row.label} at ${asked(row.sparsity)}, costs ${data(worstRatio(quality, row), change)}. Prune less, calibrate on
 more text, or fine-tune afterwards.`;
 }
@@ -91,18 +98,56 @@ function furtherOn(quality: BenchQuality, row: BenchRow): Html | null {
 ${data(next.worstRatio, change)} on the text that suffers most (${next.best.label}).</li>`;
 }
 
+/** Rule 2 where a variant keeps the limit with more removed. */
+function variantFurther(quality: BenchQuality, choice: Choice): Html | null {
+  const row = furtherAblation(quality, choice);
+  if (!row) return null;
+  const base = baseOf(quality, row);
+  return html`<li><strong>A variant goes further:</strong> ${row.label}${base ? html` (of ${base.label})` : ''} removes
+${data(row.achieved, percent)} within the limit (${data(worstRatio(quality, row), change)} on the text that suffers
+most). Variants are not chosen.</li>`;
+}
+
+/** The prune whose row is chosen, as far as the benchmark's own settings say. */
+function pruneCommand(quality: BenchQuality, row: BenchRow): string {
+  const { model, calibration, format, dtype, scope } = quality;
+  return commandLine(
+    ['prune', model.path],
+    Object.entries({
+      output: format === 'gguf' ? 'pruned.gguf' : 'pruned',
+      sparsity: row.sparsity,
+      ...methodOfRow(quality, row)?.options,
+      scope,
+      dtype,
+      calibration: calibration.path,
+      calibrationTokens: calibration.tokens,
+      window: calibration.window,
+    }),
+  );
+}
+
 /** The best of every sparsity. */
-function bestTable(quality: BenchQuality, row: BenchRow): Html {
+function bestTable(quality: BenchQuality, { row, withinLimit }: Choice): Html {
   const text = firstText(quality);
   return html`<div class="card">${table({
     id: 'best-table',
-    caption: `The best method at each share, by perplexity on ${text}. Bold: the choice. Worst text: the change where it is largest. Level: less than ${percent(LEVEL)} apart.`,
-    head: ['removed', 'best', 'perplexity', 'change', 'worst text', 'next best', 'behind by'],
+    caption: `The best method at each share, by perplexity on ${text}.${withinLimit ? ' Bold: the choice.' : ''} Worst text: the change where it is largest. Level: less than ${percent(LEVEL)} apart.`,
+    head: [
+      'asked',
+      'removed',
+      'best',
+      'perplexity',
+      'change',
+      'worst text',
+      'next best',
+      'behind by',
+    ],
     rows: standings(quality).map(({ sparsity, best, ratio, worstRatio: worst, next }) => {
-      const mark = best === row ? 'best' : '';
+      const mark = withinLimit && best === row ? 'best' : '';
       return [
         asked(sparsity),
-        words(best.label, `text ${mark}`),
+        number(best.achieved, percent, mark),
+        words(mark ? `${best.label} (the choice)` : best.label, `text ${mark}`),
         number(perplexityOf(best, text), perplexity, mark),
         number(ratio, change, mark),
         number(worst, change, mark),
@@ -154,13 +199,19 @@ function keyFigures(quality: BenchQuality, row: BenchRow): Html {
 function warnings(quality: BenchQuality): Html | null {
   const items: Part[] = [
     ...quality.warnings.map((warning) => html`<li>${warning}</li>`),
-    ...beaten(quality).map(({ sparsity, text, winner, ours, ratio }) =>
+    ...unevenShares(quality).map(
+      ({ sparsity, least, most }) =>
+        html`<li>Asked for ${asked(sparsity)}, the methods removed ${data(least, percent)} to ${data(most, percent)}: a
+lower perplexity there may be no more than a smaller removal.</li>`,
+    ),
+    ...beaten(quality).flatMap(({ sparsity, text, winner, ours, ratio }) =>
       ours
         ? html`<li><strong>StruPrune is not best</strong> at ${asked(sparsity)} on ${text}: ${winner.label} has
 ${data(perplexityOf(winner, text), perplexity)}, ${ours.label} ${data(perplexityOf(ours, text), perplexity)}
 (${data(ratio!, change)}).</li>`
-        : html`<li>At ${asked(sparsity)} StruPrune was not measured on ${text}.</li>`,
+        : [],
     ),
+    ...notMeasured(quality),
     ...ablationWarnings(quality),
     ...quality.failures.map(
       ({ method, sparsity, code, message }) =>
@@ -173,18 +224,31 @@ ${data(perplexityOf(winner, text), perplexity)}, ${ours.label} ${data(perplexity
 <h3 id="warnings-heading">To be aware of</h3><ul>${items}</ul></div>`;
 }
 
-/** One line an ablation, at the sparsity where it gains most. */
+/** Shares without a row of StruPrune's, in one line. */
+function notMeasured(quality: BenchQuality): Html[] {
+  const shares = new Set(
+    beaten(quality).flatMap(({ ours, sparsity }) => (ours ? [] : [asked(sparsity)])),
+  );
+  if (shares.size === 0) return [];
+  return [html`<li>StruPrune was not measured at ${[...shares].join(', ')}.</li>`];
+}
+
+/** One line an ablation: where it gains on every text, else where it gains on some. */
 function ablationWarnings(quality: BenchQuality): Html[] {
   const byMethod = new Map<string, BetterAblation[]>();
   for (const one of betterAblations(quality)) {
     byMethod.set(one.row.method, [...(byMethod.get(one.row.method) ?? []), one]);
   }
   return [...byMethod.values()].map((found) => {
-    const { row, base, ratio } = found[0]!;
-    const more = found.length === 1 ? '' : `, and better at other sparsities`;
-    const isDefault = methodOfRow(quality, base)?.base === null;
-    return html`<li><strong>${row.label}</strong> does better than ${base.label} at ${asked(row.sparsity)}
-(${data(ratio, change)} perplexity${more})${isDefault ? ': the default is not the best here' : ''}.</li>`;
+    const always = found.filter(({ everywhere }) => everywhere);
+    const told = always.length > 0 ? always : found;
+    const { row, base, ratio } = told[0]!;
+    const shares = told.map((one) => one.row.sparsity).sort((a, b) => a - b);
+    const isDefault = always.length > 0 && methodOfRow(quality, base)?.base === null;
+    return html`<li><strong>${row.label}</strong> does better than ${base.label} at ${shares.map(asked).join(', ')} on
+${always.length > 0 ? 'every text' : 'some text, and worse on another'} (perplexity up to ${data(ratio, change)})${
+      isDefault ? ': the default is not the best there' : ''
+    }.</li>`;
   });
 }
 

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import { writeBench } from '../../../bench/output';
 import type { QualityOptions } from '../../../bench/quality/options';
+import type { BenchDocument } from '../../../bench/schema';
 import { EMBEDDED_WINDOW, embeddedModel } from '../../../embedded';
 import {
   BENCH_EXTRAS,
@@ -9,7 +11,7 @@ import {
 } from '../../flags/bench-quality';
 import { addFlags, optionsFrom } from '../../flags/flag';
 import { qualityReport } from '../../output/bench-quality-report';
-import { warn } from '../../output/print';
+import { tell, warn } from '../../output/print';
 import { runWithProgress } from '../../terminal/run';
 import { deliver } from './deliver';
 
@@ -46,9 +48,13 @@ async function runQuality(
 ): Promise<void> {
   const { benchQuality } = await import('../../../bench/quality/run');
   const folder = options.output ?? BENCH_QUALITY_DEFAULTS.output;
+  const onUnfinished = async (document: BenchDocument) => {
+    const files = await writeBench(folder, 'quality', document);
+    tell(`what there is so far: ${files.at(-1)}; the same command goes on`);
+  };
   await deliver({ ...output, folder, name: 'quality', report: qualityReport }, async () => {
     const document = await runWithProgress(({ signal, onProgress, onNotice }) =>
-      benchQuality(model, { ...options, signal, onProgress, onNotice }),
+      benchQuality(model, { ...options, signal, onProgress, onNotice, onUnfinished }),
     );
     for (const warning of document.quality!.warnings) warn(warning);
     return document;
