@@ -45,6 +45,30 @@ test('bench quality: a table, then JSON alone from the same journal', async (t) 
   t.deepEqual(benchSchema.parse(JSON.parse(again.stdout)).quality, document.quality);
 });
 
+test('bench quality, stopped by Ctrl-C: a report of what there is, and where it lies', async (t) => {
+  const output = await scratch(t);
+  const long = ['--methods', 'magnitude,struprune-uniform', '--calibration-tokens', '16384'];
+  let stopped = false;
+  const { code, stdout, stderr } = await run(
+    ['bench', 'quality', TINY, '-o', output, ...SMALL, ...long],
+    {
+      onStderr: (text, child) => {
+        if (stopped || !/row [34] of 4/.test(text)) return;
+        stopped = true;
+        child.kill('SIGINT');
+      },
+    },
+  );
+  t.is(code, 130, stderr);
+  t.is(stdout, '');
+  t.true(
+    stderr.includes(`what there is so far: ${join(output, 'quality.html')}; the same command`),
+  );
+  const early = benchSchema.parse(JSON.parse(await readFile(join(output, 'quality.json'), 'utf8')));
+  t.true([2, 3].includes(early.quality!.rows.length));
+  t.is((await run(['bench', 'report', output])).code, 0);
+});
+
 test('bench alone: a folder of its own, whose other results it throws away when told so', async (t) => {
   const output = await scratch(t);
   const rows = join(output, 'rows.jsonl');
