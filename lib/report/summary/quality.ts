@@ -48,7 +48,7 @@ ${warnings(quality)}`;
 <p>${choice.withinLimit ? chosen(quality, row) : nothingWithin(quality, row)}</p>
 <ul>${costs(quality, row)}${furtherOn(quality, row)}${variantFurther(quality, choice)}</ul>
 <p>${choice.withinLimit ? 'To make it:' : 'To make it all the same:'}</p>
-<pre tabindex="0"><code>${pruneCommand(quality, row)}</code></pre>
+<pre>${pruneCommand(quality, row)}</pre>
 </div>
 ${keyFigures(quality, row)}
 ${bestTable(quality, choice)}
