@@ -35,10 +35,10 @@ int Guarded(Failure* failure, Fn&& fn) noexcept {
 
 // An operation as an entry: the current device is a thread's own, and callers change threads.
 // `closing`: it gives something back, whatever the GPU's state, which may have failed before.
-template <auto operation, bool closing = false>
+template <auto operation, bool closing = false, typename Type = decltype(operation)>
 struct Entry;
-template <typename... Args, void (*operation)(Device&, Args...), bool closing>
-struct Entry<operation, closing> {
+template <auto operation, bool closing, typename... Args>
+struct Entry<operation, closing, void (*)(Device&, Args...)> {
   static int Call(Device* device, Failure* failure, Args... args) noexcept {
     return Guarded(failure, [&] {
       const cudaError_t current = cudaSetDevice(device->index);

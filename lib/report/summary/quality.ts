@@ -132,21 +132,11 @@ function bestTable(quality: BenchQuality, { row, withinLimit }: Choice): Html {
   return html`<div class="card">${table({
     id: 'best-table',
     caption: `The best method at each share, by perplexity on ${text}.${withinLimit ? ' Bold: the choice.' : ''} Worst text: the change where it is largest. Level: less than ${percent(LEVEL)} apart.`,
-    head: [
-      'asked',
-      'removed',
-      'best',
-      'perplexity',
-      'change',
-      'worst text',
-      'next best',
-      'behind by',
-    ],
+    head: ['asked', 'best', 'perplexity', 'change', 'worst text', 'next best', 'behind by'],
     rows: standings(quality).map(({ sparsity, best, ratio, worstRatio: worst, next }) => {
       const mark = withinLimit && best === row ? 'best' : '';
       return [
         asked(sparsity),
-        number(best.achieved, percent, mark),
         words(mark ? `${best.label} (the choice)` : best.label, `text ${mark}`),
         number(perplexityOf(best, text), perplexity, mark),
         number(ratio, change, mark),
