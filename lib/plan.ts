@@ -9,7 +9,7 @@ import { checkedOptions } from './options';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
-import { tokenizerBytes } from './pruning/tokenizer-output';
+import { tokenizerBytesOf } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
@@ -55,12 +55,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   if (options.output !== undefined) requireName(settings.output, settings.format);
   const source = await sourceOf(model);
   const { format } = settings;
-  const sized = targetSize !== undefined;
-  const setup = setUp(
-    source,
-    settings,
-    sized ? await tokenizerBytes(source, format, options.signal) : 0,
-  );
+  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, options.signal));
   const { architecture } = source;
   const { window } = setup;
   // The budget is planned with, not worked in.

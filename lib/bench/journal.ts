@@ -49,7 +49,8 @@ export class Journal<Entry> {
     const head = { format: FORMAT, key: keyOf(conditions), conditions };
     const lines = await readLines(path);
     const [first, ...entries] = lines.values;
-    if (isHead(first) && first.format === FORMAT && first.key === head.key) {
+    const held = isHead(first) ? first : null;
+    if (held?.key === head.key) {
       // A line that was being written when the run died.
       await asOutput(path, () => truncate(path, lines.bytes));
       const known = entries.map((entry) => schema.safeParse(entry));
@@ -59,7 +60,7 @@ export class Journal<Entry> {
       });
     }
     if (lines.exists && !replace) {
-      const other = isHead(first) && first.format === FORMAT ? first.conditions : undefined;
+      const other = held?.conditions;
       const differs = isObject(other) ? `: differs in ${differences(other, conditions)}` : '';
       throw new StruPruneError(
         'ERR_OUTPUT',
@@ -104,8 +105,8 @@ function differences(a: unknown, b: unknown, prefix = ''): string {
   return differing.map((key) => differences(a[key], b[key], `${prefix}${dot}${key}`)).join(', ');
 }
 
-function isHead(value: unknown): value is { format: string; key: string; conditions?: unknown } {
-  return value !== null && typeof value === 'object' && 'format' in value && 'key' in value;
+function isHead(value: unknown): value is { key: string; conditions?: unknown } {
+  return isObject(value) && value.format === FORMAT && 'key' in value;
 }
 
 /** Whole lines as JSON, undefined for those that are none, and where they end. */

@@ -92,6 +92,11 @@ export function fitsBlocks(dtype: Dtype, shape: number[]): boolean {
   return (shape.at(-1) ?? 1) % LAYOUTS[dtype].elements === 0;
 }
 
+/** Bytes of a weight, with its part of the scales. */
+export function bytesEach(dtype: Dtype): number {
+  return LAYOUTS[dtype].bytes / LAYOUTS[dtype].elements;
+}
+
 /** Bytes of a stored tensor. @throws StruPruneError ERR_ARGUMENT when its rows are not whole blocks */
 export function storageBytes(dtype: Dtype, shape: number[]): number {
   if (!fitsBlocks(dtype, shape)) {

@@ -15,7 +15,7 @@ import { requireOutputSpace, requireRoom } from './room';
 import { planInput, requireNoSliding, type Setup, setUp } from './setup';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
-import { tokenizerBytes } from './tokenizer-output';
+import { tokenizerBytesOf } from './tokenizer-output';
 
 export interface Run extends Setup {
   engine: Engine;
@@ -55,12 +55,7 @@ export async function openRun(
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
-  const sized = settings.targetSize !== undefined;
-  const setup = setUp(
-    source,
-    settings,
-    sized ? await tokenizerBytes(source, settings.format, signal) : 0,
-  );
+  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, signal));
   await turn();
   const { window } = setup;
   const { architecture } = source;

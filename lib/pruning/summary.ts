@@ -1,10 +1,10 @@
 /** What the result of a run says of it. */
 import { statSync } from 'node:fs';
 import type { Allocation, JointAllocation } from '../allocation';
-import { blockElements, isQuantised, storageBytes } from '../checkpoint/container';
+import { bytesEach, isQuantised } from '../checkpoint/container';
 import type { ExportDtype, ExportPlan } from '../checkpoint/export';
 import { StruPruneError } from '../errors';
-import type { Architecture, Dtype, ModelSource } from '../model/architecture';
+import type { Architecture, ModelSource } from '../model/architecture';
 import {
   type BlockKeep,
   linearParameters,
@@ -102,14 +102,14 @@ function ownNotes({ settings }: Run): string[] {
 function growthNotes(run: Run): string[] {
   const { source, dtype, stored } = run;
   const types = quantisedTypes(source);
-  const least = Math.min(...types.map(bitsOf));
-  if (types.length === 0 || bitsOf(stored.ends) <= least) return [];
+  const least = Math.min(...types.map(bytesEach));
+  if (types.length === 0 || bytesEach(stored.ends) <= least) return [];
   const has = `the source has ${types.join(' and ')} weights`;
   const ends = `${has}, and embeddings and head are written in ${stored.ends}`;
-  if (bitsOf(dtype) <= least) return [ends];
+  if (bytesEach(dtype) <= least) return [ends];
   const own = writtenAs(source);
   const small = own !== null && isQuantised(own) ? own : 'Q4_1';
-  const command = bitsOf(small) < bitsOf(dtype) ? commandFor(run, small) : null;
+  const command = bytesEach(small) < bytesEach(dtype) ? commandFor(run, small) : null;
   const smaller = command === null ? '' : `: ${command} writes a smaller file`;
   return [`${has}, and ${dtype} has more bits${smaller}`];
 }
@@ -138,12 +138,6 @@ function accepts(
     if (error instanceof StruPruneError) return false;
     throw error;
   }
-}
-
-/** A weight's. */
-function bitsOf(dtype: Dtype): number {
-  const run = blockElements(dtype);
-  return (8 * storageBytes(dtype, [run])) / run;
 }
 
 function surveyOf(run: Run): PruneResult['survey'] {

@@ -7,6 +7,7 @@ import { exists } from '../checkpoint/output-path';
 import type { ModelSource } from '../model/architecture';
 import { inThread } from '../tokenizer';
 import { TEMPLATES, templateFiles } from '../tokenizer/folder';
+import type { Settings } from './options';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
 const FILES = [
@@ -51,6 +52,15 @@ export async function tokenizerBytes(
   if (format === 'hf') return 0;
   const { metadata } = await tokenizerOutput(source, format, signal);
   return PROVENANCE_BYTES + ggufBytes([], metadata);
+}
+
+/** The same where a target in bytes asks for it, else 0. */
+export async function tokenizerBytesOf(
+  source: ModelSource,
+  { targetSize, format }: Pick<Settings, 'targetSize' | 'format'>,
+  signal?: AbortSignal,
+): Promise<number> {
+  return targetSize === undefined ? 0 : tokenizerBytes(source, format, signal);
 }
 
 async function copied(folder: string): Promise<TokenizerOutput['files']> {

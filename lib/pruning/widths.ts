@@ -5,7 +5,7 @@ import {
   storedIn,
   weightsToRemove,
 } from '../allocation';
-import { storageBytes } from '../checkpoint/container';
+import { bytesEach } from '../checkpoint/container';
 import { type ExportDtype, roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
 import { SITES } from '../engine/session';
@@ -19,9 +19,6 @@ import {
   widthsOf,
 } from '../model/groups';
 import type { Settings } from './options';
-
-/** Elements that are whole storage blocks of every output dtype. */
-const RUN = 32;
 
 export const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
 
@@ -138,7 +135,7 @@ export function budgetFor(
       : {
           unit: 'bytes',
           now: bytes,
-          each: storageBytes(dtype, [RUN]) / RUN,
+          each: bytesEach(dtype),
           keep: targetSize!,
           dtype,
           fewerBits,

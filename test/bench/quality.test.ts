@@ -108,6 +108,7 @@ test('an interrupted run goes on with what it has', async (t) => {
         signal: controller.signal,
         onUnfinished: (document) => {
           unfinished.push(document);
+          throw new Error('of the listener');
         },
         onProgress: ({ message }) => {
           if (message.startsWith('row 3 of 4')) controller.abort(reason);

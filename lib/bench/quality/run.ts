@@ -85,12 +85,25 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
     try {
       await makeRows(run, failures);
     } catch (error) {
-      await options.onUnfinished?.(await whole(run, failures, options, null));
+      await tellUnfinished(run, failures, options);
       throw error;
     }
     const rate = await measureGemmRate(engine, run.source.architecture, 'engine');
     return whole(run, failures, options, rate);
   });
+}
+
+/** What ended the run is thrown after it, and not what may become of this. */
+async function tellUnfinished(
+  run: Run,
+  failures: readonly BenchFailure[],
+  options: QualityOptions,
+): Promise<void> {
+  try {
+    await options.onUnfinished?.(await whole(run, failures, options, null));
+  } catch {
+    // The rows are in the journal.
+  }
 }
 
 /** The document of what there is. */

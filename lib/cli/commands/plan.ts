@@ -3,7 +3,7 @@ import type { PlanOptions } from '../../plan';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS } from '../flags/prune';
 import { planReport } from '../output/plan-report';
-import { print, printJson } from '../output/print';
+import { print, printJson, tell } from '../output/print';
 import { takeKeepBias } from './keep-bias';
 
 /** Flags of prune that change nothing here: taken, so that a command of prune can be planned as it stands, but not listed. */
@@ -20,7 +20,7 @@ export function addPlan(program: Command): void {
       const onNotice = (text: string) => notices.push(text);
       const options = optionsFrom<PlanOptions>(PLAN_FLAGS, parsed);
       const result = await plan(model, { ...options, onNotice });
-      for (const text of notices) process.stderr.write(`${text}\n`);
+      for (const text of notices) tell(text);
       if (parsed.json) printJson(result);
       else print(planReport(result, options.memory));
     });

@@ -1,5 +1,5 @@
 import type { OnProgress, OnWarning } from '../../progress';
-import { warn } from '../output/print';
+import { tell, warn } from '../output/print';
 import { interruptible } from './interrupt';
 import { progressView } from './progress';
 
@@ -22,7 +22,7 @@ export async function runWithProgress<T>(job: (callbacks: Callbacks) => Promise<
   let notices: string[] = [];
   const onNotice = (text: string) => notices.push(text);
   const onProgress: OnProgress = (progress) => {
-    for (const text of notices) process.stderr.write(`${text}\n`);
+    for (const text of notices) tell(text);
     notices = [];
     view.onProgress(progress);
   };

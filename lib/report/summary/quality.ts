@@ -110,7 +110,7 @@ most). Variants are not chosen.</li>`;
 
 /** The prune whose row is chosen, as far as the benchmark's own settings say. */
 function pruneCommand(quality: BenchQuality, row: BenchRow): string {
-  const { model, calibration, format, dtype, scope } = quality;
+  const { model, calibration, format, dtype, scope, surveys } = quality;
   return commandLine(
     ['prune', model.path],
     Object.entries({
@@ -121,6 +121,7 @@ function pruneCommand(quality: BenchQuality, row: BenchRow): string {
       dtype,
       calibration: calibration.path,
       calibrationTokens: calibration.tokens,
+      surveyTokens: surveys.find(({ key }) => key === row.survey)?.tokens,
       window: calibration.window,
     }),
   );
