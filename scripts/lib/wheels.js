@@ -99,7 +99,10 @@ function mendFor(output, name) {
 function download(name, { version, sha256 }, folder) {
   const requirements = path.join(folder, 'requirements.txt');
   fs.mkdirSync(folder, { recursive: true });
-  fs.writeFileSync(requirements, `${name}==${version}${sha256 ? ` --hash=sha256:${sha256}` : ''}\n`);
+  fs.writeFileSync(
+    requirements,
+    `${name}==${version}${sha256 ? ` --hash=sha256:${sha256}` : ''}\n`,
+  );
   const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
   args.push('--disable-pip-version-check', '-r', requirements, '-d', folder);
   if (sha256) args.push('--require-hashes');
@@ -110,7 +113,8 @@ function download(name, { version, sha256 }, folder) {
       'install it (Debian: apt-get install python3-pip)',
     );
   }
-  if (status !== 0) throw new SetupError(`pip could not fetch ${name}`, mendFor(output, name), output);
+  if (status !== 0)
+    throw new SetupError(`pip could not fetch ${name}`, mendFor(output, name), output);
   return path.join(
     folder,
     fs.readdirSync(folder).find((file) => file.endsWith('.whl')),
