@@ -21,7 +21,8 @@ export async function allocate(curves: LayerCurves, options: AllocateOptions): P
   requireCurves(curves);
   const settings = settingsFrom(allocationSchema, options);
   requireOneTarget(settings);
-  return allocateBy(settings, curves.layers, budgetFor(settings, curves));
+  const { allocation = 'threshold' } = settings;
+  return allocateBy({ ...settings, allocation }, curves.layers, budgetFor(settings, curves));
 }
 
 function requireCurves(curves: LayerCurves): void {

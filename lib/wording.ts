@@ -75,3 +75,8 @@ function inLibrary(option: string, off: boolean): string {
   if (off) return `${option}: false`;
   return SWITCHES.includes(option) ? `${option}: true` : option;
 }
+
+/** The scope of a benchmark's document. */
+export function scopeInWords(scope: string): string {
+  return scope === 'default' ? "each method's own scope" : `scope ${scope}`;
+}

@@ -38,13 +38,16 @@ function baseline(
   };
 }
 
-function struprune(allocation: 'uniform' | 'threshold' | 'energy', about: string): MethodEntry {
-  const id = `struprune-${allocation}`;
+function struprune(
+  allocation: 'uniform' | 'threshold' | 'energy',
+  base: string | null,
+  about: string,
+): MethodEntry {
   return {
-    id,
+    id: `struprune-${allocation}`,
     label: `StruPrune, ${allocation}`,
     kind: 'struprune',
-    base: id === BASE ? null : BASE,
+    base,
     about,
     options: { allocation },
   };
@@ -81,12 +84,17 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     about: 'auxiliary variables in the manner of arXiv 2402.17946, the same share everywhere',
     options: { allocation: 'uniform', alpha: 0, beta: 0, ffnSolver: 'auxiliary' },
   }),
-  struprune('uniform', 'sweep and exact refit on sequential inputs, the same share everywhere'),
+  struprune(
+    'uniform',
+    'scope-ffn',
+    'sweep and exact refit on sequential inputs, the same share everywhere',
+  ),
   struprune(
     'threshold',
+    null,
     'the defaults: closed-form threshold on error curves, weighed by a trial of every layer',
   ),
-  struprune('energy', 'softmax allocation on the same curves'),
+  struprune('energy', BASE, 'softmax allocation on the same curves'),
   ablation(
     'without-sequential',
     'dense inputs',
@@ -148,9 +156,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     allocation: 'energy',
     energyForm: 'full',
   }),
-  ablation('scope-all', 'FFN and KV heads', 'KV heads with their query heads go too', {
-    scope: 'all',
-  }),
+  ablation('scope-ffn', 'FFN alone', 'no KV heads go', { scope: 'ffn' }),
 ];
 
 /** Names that stand for several. */

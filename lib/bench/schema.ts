@@ -171,6 +171,7 @@ const survey = z.object({
 
 const quality = z.object({
   model,
+  /** `ffn`, `attention`, `all`; `default`: each method's own, as prune has it. */
   scope: z.string(),
   format: z.string(),
   dtype: z.string(),

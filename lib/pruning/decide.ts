@@ -53,7 +53,7 @@ export async function allocateBy(
   layers: readonly PlacedLayer[],
   budget: Budget,
 ): Promise<Allocation | JointAllocation> {
-  const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
+  const { allocation: rule, energyForm: form, temperature, apart } = settings;
   if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
   return inTurns(allocate(layers, budget, { rule, form, temperature, apart }));
 }

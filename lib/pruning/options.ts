@@ -4,7 +4,7 @@ import type { AllocationFunction } from '../allocation/own';
 import { formatFor } from '../checkpoint/output-path';
 import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
-import { BASELINES } from '../methods';
+import { BASELINES, METHODS } from '../methods';
 import { bytes, path, settingsFrom } from '../options';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
@@ -81,7 +81,7 @@ const schema = z.strictObject({
   targetSize: bytes.positive().optional(),
   method: z.enum(METHOD_NAMES).default('struprune'),
   allocation: z.union([z.enum(ALLOCATIONS), ownAllocation]).optional(),
-  scope: z.enum(SCOPES).default('ffn'),
+  scope: z.enum(SCOPES).optional(),
   apart: z.boolean().default(false),
   calibrationTokens: count.default(65536),
   window: count.optional(),
@@ -145,6 +145,8 @@ export type PruneOptions = z.input<typeof schema> &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
 export type Settings = z.output<typeof schema> & {
   format: (typeof FORMATS)[number];
+  allocation: (typeof ALLOCATIONS)[number] | Own<AllocationFunction>;
+  scope: (typeof SCOPES)[number];
   layerWeights: (typeof LAYER_WEIGHTS)[number];
 };
 
@@ -167,9 +169,13 @@ export function settingsOf(options: PruneOptions): Settings {
   const given = settingsFrom(schema, options);
   // What only the Fisher metric has asks for it; else docs/decisions/0007.
   const fisher = given.selection === 'fisher' || given.fisherLabels === 'sampled';
+  const allocation = given.allocation ?? METHODS.get(given.method)?.allocations[0] ?? 'threshold';
   const settings = {
     ...given,
     format: formatFor(given.output, given.format),
+    allocation,
+    // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
+    scope: given.scope ?? (allocation === 'uniform' ? 'ffn' : 'all'),
     layerWeights: given.layerWeights ?? (fisher ? 'fisher' : 'probe'),
   } as const;
   requireOneTarget(settings);

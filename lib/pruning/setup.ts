@@ -57,7 +57,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
   const dtype = dtypeFor(source, settings);
-  const allocation = settings.allocation ?? defaultAllocation(method);
+  const { allocation } = settings;
   // A rule of the caller's reads the same curves as the threshold.
   const kind = allocation instanceof Own ? 'threshold' : allocation;
   if (method && !method.allocations.includes(kind)) {
@@ -105,7 +105,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   requireMultiple(settings, dtype);
   const setup: Setup = {
     source,
-    settings: { ...settings, ...feedback, allocation },
+    settings: { ...settings, ...feedback },
     method,
     dtype,
     stored: storedAs(settings.format, dtype),
@@ -316,8 +316,4 @@ export function quantisedTypes({ model, blocks }: ModelSource): Dtype[] {
 
 function isWritten(dtype: Dtype): dtype is ExportDtype {
   return (DTYPES as readonly string[]).includes(dtype.toLowerCase());
-}
-
-function defaultAllocation(method: Method | null) {
-  return method ? method.allocations[0] : 'threshold';
 }

@@ -1,5 +1,7 @@
 /** The documents of benchmarks as one HTML file. */
+
 import type { BenchDocument, BenchModel, BenchQuality } from '../bench/schema';
+import { scopeInWords } from '../wording';
 import { type Html, html } from './html';
 import { asked, grouped, million } from './numbers';
 import { page, type Section } from './page';
@@ -31,7 +33,9 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
     title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
     facts: model
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
-          quality ? `, scope ${quality.scope}, written as ${quality.format} (${quality.dtype})` : ''
+          quality
+            ? `, ${scopeInWords(quality.scope)}, written as ${quality.format} (${quality.dtype})`
+            : ''
         }`
       : html`${whole.machine.cpu}`,
     summary: summaryOf(whole),

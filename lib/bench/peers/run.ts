@@ -34,7 +34,7 @@ interface Run {
   engine: Engine;
   source: ModelSource;
   settings: PeersSettings;
-  /** Of prune(): its defaults, with the weights that the torch reference has. */
+  /** Of prune(): its defaults, with the scope and the weights that the torch reference has. */
   pruning: RunSettings;
   calibration: TokenisedText;
   evalIds: Int32Array | null;
@@ -43,7 +43,7 @@ interface Run {
 }
 
 /**
- * StruPrune on FFN channels, its defaults but for the layer weights (Fisher), against other programs. Each runs in a process of its own, so that
+ * StruPrune on FFN channels, its defaults but for the scope and the layer weights (Fisher), against other programs. Each runs in a process of its own, so that
  * its seconds hold everything from start to exit; perplexities are measured outside of them.
  */
 export async function benchPeers(model: string, options: PeersOptions): Promise<BenchDocument> {
@@ -157,6 +157,7 @@ async function openRun(
     seed,
     scratch,
     layerWeights: 'fisher',
+    scope: 'ffn',
   });
   const pruning = setUp(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };

@@ -31,7 +31,8 @@ const schema = z.strictObject({
     .transform((shares) => [...new Set(shares)])
     .default([0.1, 0.2, 0.3, 0.4, 0.5]),
   methods: z.array(z.string().min(1)).min(1).default(['all']),
-  scope: z.enum(SCOPES).default('ffn'),
+  // Default: each row's own.
+  scope: z.enum(SCOPES).optional(),
   format: z.enum(FORMATS).default('hf'),
   dtype: z.enum(DTYPES).optional(),
   multiple: count.optional(),

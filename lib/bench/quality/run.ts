@@ -357,7 +357,7 @@ async function sectionOf(run: Run, failures: readonly BenchFailure[]): Promise<B
   const ids = new Set([...run.entries, ...jobs.map(({ entry }) => entry)].map(({ id }) => id));
   return {
     model: modelOf(source),
-    scope: settings.scope,
+    scope: settings.scope ?? 'default',
     format: settings.format,
     dtype: settings.dtype!,
     calibration: calibration.about,

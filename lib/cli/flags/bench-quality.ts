@@ -71,6 +71,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     help: 'prune FFN channels, KV heads with their query heads, or both',
     group: what,
     choices: SCOPES,
+    fallback: "each method's own: ffn where all sites give the same share, else all",
   },
   format: { flag: '--format <name>', help: 'what is written', group: what, choices: FORMATS },
   dtype: {

@@ -165,6 +165,7 @@ export const PRUNE_FLAGS: FlagTable<
     help: 'prune FFN channels, KV heads with their query heads, or both',
     group: what,
     choices: SCOPES,
+    fallback: 'all; ffn with --allocation uniform',
   },
   apart: { flag: '--apart', help: 'allocate FFN and attention each by itself', group: what },
   maxLayerSparsity: {

@@ -116,8 +116,8 @@ function pruneCommand(quality: BenchQuality, row: BenchRow): string {
     Object.entries({
       output: format === 'gguf' ? 'pruned.gguf' : 'pruned',
       sparsity: row.sparsity,
+      scope: scope === 'default' ? undefined : scope,
       ...methodOfRow(quality, row)?.options,
-      scope,
       dtype,
       calibration: calibration.path,
       calibrationTokens: calibration.tokens,
