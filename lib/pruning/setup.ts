@@ -11,6 +11,7 @@ import {
   weightFileBytes,
 } from '../checkpoint/export';
 import { AS_FOLDER } from '../checkpoint/output-path';
+import { SITES } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { readJsonObject } from '../json-object';
@@ -116,7 +117,13 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   requireCalibrationUse(setup);
   // A first look at the output: what nothing can hold is refused now.
   const { removed } = uniformAllocation(setup);
-  if (allocation !== 'uniform') removed[0] = 0; // widths that differ, as they may come out
+  if (allocation !== 'uniform') {
+    // Widths that differ, as they may come out.
+    for (const site of SITES) {
+      const first = setup.layers.findIndex((layer) => layer.site === site);
+      if (first !== -1) removed[first] = 0;
+    }
+  }
   planOutput(setup, removed);
   return setup;
 }

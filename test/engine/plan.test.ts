@@ -107,7 +107,8 @@ test("a kept survey's metrics lie in scratch while blocks are solved, and in the
   const plain = await plan(model, base(kept));
   const fisher = await plan(model, base({ ...kept, selection: 'fisher' }));
   const { hidden, blocks } = (await openCheckpoint(model)).architecture;
-  const metrics = 4 * blocks.length * hidden ** 2;
+  const sites = 2 * blocks.length;
+  const metrics = 4 * sites * hidden ** 2;
   t.is(fisher.scratch, plain.scratch + metrics);
   t.is(fisher.disk, plain.disk + metrics);
 });
