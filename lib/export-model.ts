@@ -13,10 +13,11 @@ import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { bytes, path, settingsFrom } from './options';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
+import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './pruning/dtypes';
 import { encodeBlockTensor, encodeOutsideTensor } from './pruning/encode';
 import { originOf } from './pruning/model-card';
 import { DTYPES, FORMATS } from './pruning/options';
-import { dtypeFor, sourceFiles } from './pruning/setup';
+import { sourceFiles } from './pruning/setup';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, type Sink } from './pruning/write';
 import { sourceOf } from './source';
@@ -27,8 +28,8 @@ const schema = z.strictObject({
   /** Default: gguf where the output's name ends in .gguf, else hf. */
   format: z.enum(FORMATS).optional(),
   /**
-   * Default: the type that all matrices of the source's blocks share, where the format has it (no K types), else f16. Embeddings
-   * and head have 8 bits at least.
+   * Default: a quantised file is copied to a file as it is, matrix by matrix; else the source's own type where the format has it,
+   * or f16. With a quantised type, embeddings and head have 8 bits at least.
    */
   dtype: z.enum(DTYPES).optional(),
   /** Replace what is there. */
@@ -77,12 +78,16 @@ export async function exportOn(
   requireName(output, format);
   const { architecture } = source;
   await requireApart([[`the output ${output}`, output]], await modelFiles(source));
-  const dtype = dtypeFor(source, { dtype: settings.dtype, format });
+  const asked = { dtype: settings.dtype, format };
+  const dtype = dtypeFor(source, asked);
+  const takenOver = takenOverFrom(source, asked, MATRICES);
   const widths = { architecture, pruned: architecture };
-  const plan = planExport({ ...widths, format, dtype, ...sourceFiles(source) });
+  const plan = planExport({ ...widths, format, dtype, takenOver, ...sourceFiles(source) });
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
-  const session = new Session(engine, source, AS_IS, engine.overflow);
+  // Rows in a type that they are written in are copied.
+  const stored = { ...AS_IS, asSource: MATRICES };
+  const session = new Session(engine, source, stored, engine.overflow);
   try {
     const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });
     await orAbort(sink, async () => {
@@ -96,7 +101,8 @@ export async function exportOn(
   } finally {
     session.dispose();
   }
-  return { output, format, dtype: dtype.toLowerCase(), kind: plan.kind, notes: plan.notes };
+  const types = takenOver ? quantisedTypes(source).join('+') : dtype;
+  return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes: plan.notes };
 }
 
 /** Tensors in the order of the plan, in which those of a block stand together; one block is in memory at a time. */

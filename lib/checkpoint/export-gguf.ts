@@ -39,7 +39,8 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     source: request.architecture,
     added: request.addedBias ?? {},
     names: GGUF_NAMES,
-    stored: storedAs('gguf', dtype),
+    stored: storedAs(request),
+    takenOver: request.takenOver,
     interleavedRope: deci || gguf.interleavedRope,
   });
   const { rope, headDim, slidingWindow, maxPositions } = pruned;

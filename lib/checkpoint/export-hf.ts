@@ -46,7 +46,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     source: request.architecture,
     added: request.addedBias ?? {},
     names: family.hf.names,
-    stored: storedAs('hf', dtype),
+    stored: storedAs(request),
     interleavedRope: false,
   });
   const config = {

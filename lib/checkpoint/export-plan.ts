@@ -4,6 +4,7 @@ import {
   type Dtype,
   FEW_STEPS,
   type ModelRole,
+  type ModelSource,
   type Stored,
 } from '../model/architecture';
 import type { BiasName } from '../model/family';
@@ -49,6 +50,8 @@ export interface ExportRequest {
   sourceConfig?: Record<string, unknown>;
   /** generation_config.json of a Hugging Face source. */
   sourceGeneration?: Record<string, unknown>;
+  /** gguf: matrices that keep the types that this source has them in; those outside of the blocks do, and these roles. */
+  takenOver?: { source: Pick<ModelSource, 'model' | 'blocks'>; roles: readonly BlockRole[] };
 }
 
 export type ExportDtype = Extract<
@@ -58,13 +61,18 @@ export type ExportDtype = Extract<
 
 /**
  * What an output of this dtype holds. llama.cpp keeps vectors in F32: its additions and norms take nothing else. Embeddings
- * and head lose most by few bits, and have 8 at least.
+ * and head lose most by few bits, and have 8 at least where they are not taken over.
  */
-export function storedAs(format: ExportFormat, dtype: ExportDtype): Stored {
+export function storedAs({
+  format,
+  dtype,
+  takenOver,
+}: Pick<ExportRequest, 'format' | 'dtype' | 'takenOver'>): Stored {
   return {
     matrices: dtype,
-    ends: FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
+    ends: takenOver ? null : FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
     vectors: format === 'gguf' ? 'F32' : dtype,
+    asSource: takenOver?.roles ?? [],
   };
 }
 

@@ -1,8 +1,8 @@
-import type { Architecture, ModelRole, Stored } from '../model/architecture';
+import type { Architecture, BlockRole, Dtype, ModelRole, Stored } from '../model/architecture';
 import { blockRoles, blockShape, modelShapes } from '../model/axes';
 import { ropeHeads } from '../model/bind';
 import { blockTensorName, type TensorNames } from '../model/family';
-import type { PlannedTensor } from './export-plan';
+import type { ExportRequest, PlannedTensor } from './export-plan';
 
 interface TensorPlan {
   /** The output: pruned widths and the biases that its holder has. */
@@ -12,19 +12,26 @@ interface TensorPlan {
   added: Partial<Record<'o' | 'down', boolean>>;
   names: TensorNames;
   stored: Stored;
+  takenOver?: ExportRequest['takenOver'];
   interleavedRope: boolean;
 }
 
 /** All tensors of the output in file order: embeddings, blocks, final norm, head. */
 export function planTensors(plan: TensorPlan): PlannedTensor[] {
-  const { output, names, stored } = plan;
-  const dtypeOf = (shape: number[], matrix = stored.matrices) =>
-    shape.length > 1 ? matrix : stored.vectors;
+  const { output, names, stored, takenOver } = plan;
+  const dtypeOf = (shape: number[], matrix: Dtype) => (shape.length > 1 ? matrix : stored.vectors);
+  const dtypeOutside = (role: ModelRole) => {
+    const { model } = takenOver?.source ?? {};
+    return (model?.[role] ?? model?.embedding)?.dtype ?? stored.ends!;
+  };
+  const dtypeInside = (role: BlockRole, block: number) =>
+    (stored.asSource.includes(role) && takenOver?.source.blocks[block]?.[role]?.dtype) ||
+    stored.matrices;
   const outside = Object.entries(modelShapes(output)).map(([name, shape]): PlannedTensor => {
     const role = name as ModelRole;
     return {
       name: names.model[role]!,
-      dtype: dtypeOf(shape, stored.ends),
+      dtype: dtypeOf(shape, dtypeOutside(role)),
       shape,
       role,
       block: null,
@@ -41,7 +48,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
       const rotated = plan.interleavedRope ? ropeHeads(role, heads, kvHeads) : undefined;
       return {
         name: blockTensorName(names, role, block),
-        dtype: dtypeOf(shape),
+        dtype: dtypeOf(shape, dtypeInside(role, block)),
         shape,
         role,
         block,

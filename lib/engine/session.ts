@@ -16,7 +16,7 @@ import { pageRows } from './native-bytes';
 export const SITES: readonly Site[] = ['attention', 'ffn'];
 
 /** Weights as they are. */
-export const AS_IS: Stored = { matrices: 'F32', ends: 'F32', vectors: 'F32' };
+export const AS_IS: Stored = { matrices: 'F32', ends: null, vectors: 'F32', asSource: [] };
 
 /** Calls `work` with a block that stays loaded meanwhile. */
 export type WithBlock = (
@@ -51,7 +51,8 @@ export class Session {
           positionOffset: architecture.positionOffset ?? 0,
           norm: architecture.norm.kind,
           eps: architecture.norm.eps,
-          stored: { ...stored, matrices: stored.ends },
+          // In floats nothing is rounded.
+          stored: { ...stored, matrices: stored.ends ?? 'F32' },
         },
         source.model,
         this.files,

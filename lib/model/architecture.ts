@@ -116,11 +116,13 @@ export const FEW_STEPS: readonly Dtype[] = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1'];
 
 /** What the tensors of a file are stored as. */
 export interface Stored {
-  /** Of the blocks. */
+  /** Of the blocks, but for those that are `asSource`. */
   matrices: Dtype;
-  /** Outside of them: embeddings, projections, head. */
-  ends: Dtype;
+  /** Outside of them: embeddings, projections, head; null: as the source has them. */
+  ends: Dtype | null;
   vectors: Dtype;
+  /** Matrices of the blocks that keep the source's own types: of these, rows stay as they are or go. */
+  asSource: readonly BlockRole[];
 }
 
 /** Where a tensor lies: enough for the native side to map and dequantise any row range of it. */

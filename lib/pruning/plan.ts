@@ -146,13 +146,22 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
 }
 
 /** Of the dense model in the output's dtypes, in runs of 32, the storage block of the narrowest. */
-function outputBytes({ architecture, stored }: PlanInput): number {
-  const outside = Object.values(modelShapes(architecture)).map(elements);
-  const ends = outside.reduce((sum, count) => sum + count, 0);
+function outputBytes({ architecture, stored, source }: PlanInput): number {
+  const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+  const ends = sum(Object.values(modelShapes(architecture)).map(elements));
   const bytesOf = (count: number, dtype: Dtype) =>
     Math.ceil(count / 32) * storageBytes(dtype, [32]);
+  const asSource = source.blocks.flatMap((refs) =>
+    stored.asSource.flatMap((role) => refs[role] ?? []),
+  );
+  const inside =
+    totalParameters(architecture) - ends - sum(asSource.map(({ shape }) => elements(shape)));
   return (
-    bytesOf(ends, stored.ends) + bytesOf(totalParameters(architecture) - ends, stored.matrices)
+    (stored.ends
+      ? bytesOf(ends, stored.ends)
+      : sum(Object.values(source.model).map((ref) => ref.bytes))) +
+    sum(asSource.map((ref) => ref.bytes)) +
+    bytesOf(inside, stored.matrices)
   );
 }
 

@@ -1,10 +1,11 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
 import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
-import { fitsBlocks, isQuantised } from '../checkpoint/container';
+import { isQuantised } from '../checkpoint/container';
 import {
   type ExportDtype,
   type ExportPlan,
+  type ExportRequest,
   planExport,
   roundingFor,
   storedAs,
@@ -16,18 +17,19 @@ import { StruPruneError } from '../errors';
 import { windowFor } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
-import type {
-  Architecture,
-  BlockRole,
-  Dtype,
-  ModelSource,
-  Stored,
-  TensorRef,
-} from '../model/architecture';
+import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
-import { DTYPES, type Feedback, feeds, type RunSettings, type Settings } from './options';
+import {
+  ATTENTION_ROWS,
+  bytesOfWeight,
+  dtypeFor,
+  quantisedTypes,
+  ROWS,
+  takenOverFrom,
+} from './dtypes';
+import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import {
   allocationLayers,
@@ -45,7 +47,9 @@ export interface Setup {
   settings: RunSettings;
   /** null: StruPrune. */
   method: Method | null;
+  /** Of what is refitted, and of all else that is not taken over. */
   dtype: ExportDtype;
+  takenOver: ExportRequest['takenOver'];
   stored: Stored;
   layers: Layer[];
   window: number;
@@ -104,12 +108,15 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   );
   requireNoSliding(settings, architecture, window);
   requireMultiple(settings, dtype);
+  const refits = method === null && settings.ffnSolver !== 'output';
+  const takenOver = takenOverFrom(source, settings, refits ? ATTENTION_ROWS : ROWS);
   const setup: Setup = {
     source,
     settings: { ...settings, ...feedback },
     method,
     dtype,
-    stored: storedAs(settings.format, dtype),
+    takenOver,
+    stored: storedAs({ format: settings.format, dtype, takenOver }),
     layers: layersOf(architecture, settings, dtype),
     window,
     tokenizerBytes,
@@ -239,13 +246,14 @@ export function targetFacts(setup: Setup): TargetFacts {
     parameters: totalParameters({ ...architecture, biases: whole.biases }),
     bytes: tokenizerBytes + weightFileBytes(whole, settings.maxShardBytes),
     dtype,
+    bytesEach: Math.min(...layers.map((layer) => bytesOfWeight(setup, layer))),
     fewerBits: settings.format === 'hf' && quantisedTypes(source).length > 0,
   };
 }
 
 /** The output for widths that are known, masks that are not. */
 export function planOutput(
-  { source, settings, method, dtype, layers }: Setup,
+  { source, settings, method, dtype, takenOver, layers }: Setup,
   removed: Int32Array,
 ): ExportPlan {
   const { architecture } = source;
@@ -257,6 +265,7 @@ export function planOutput(
     pruned: plannedArchitecture(architecture, layers, removed),
     format: settings.format,
     dtype,
+    takenOver,
     addedBias: {
       o: adds && inScope('attention') && !architecture.biases.o,
       down: adds && inScope('ffn') && !architecture.biases.down,
@@ -273,54 +282,4 @@ export function sourceFiles(source: ModelSource) {
     mend: 'fetch it again, or remove it: a plain one is then written',
   });
   return { sourceConfig: source.config, sourceGeneration: generation ?? undefined };
-}
-
-/** The asked dtype, or the source's own where a file of the format can hold it, else F16. */
-export function dtypeFor(
-  source: ModelSource,
-  {
-    dtype,
-    format,
-    scope,
-    multiple,
-  }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
-): ExportDtype {
-  if (dtype) return dtype.toUpperCase() as ExportDtype;
-  const own = writtenAs(source);
-  if (own === null) return 'F16';
-  if (!isQuantised(own)) return own;
-  if (format !== 'gguf') return 'F16';
-  const prunesFfn = scope !== 'attention';
-  return prunesFfn && multiple !== undefined && !fitsBlocks(own, [multiple]) ? 'F16' : own;
-}
-
-const MATRICES: readonly BlockRole[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
-
-/**
- * The type that the matrices of the source's blocks share, where some file of ours can have it in all of them; else null.
- * Of several unquantised ones the first.
- */
-export function writtenAs({ architecture, blocks }: ModelSource): ExportDtype | null {
-  const types = blocks.flatMap((block) => MATRICES.flatMap((role) => block[role]?.dtype ?? []));
-  const own = types[0];
-  if (own === undefined || !isWritten(own)) return null;
-  if (types.some((type) => type !== own && (isQuantised(own) || isQuantised(type)))) return null;
-  const { hidden, headDim, embeddingProjection } = architecture;
-  const rows = architecture.blocks.flatMap(({ ffn, heads }) => [ffn, heads * headDim]);
-  const all = [hidden, embeddingProjection ?? hidden, ...rows];
-  return all.every((width) => fitsBlocks(own, [width])) ? own : null;
-}
-
-/** What the source's blocks are quantised in, each type once; where they are not, what lies outside of them. */
-export function quantisedTypes({ model, blocks }: ModelSource): Dtype[] {
-  const typesIn = (parts: readonly Record<string, TensorRef>[]) => {
-    const types = parts.flatMap((tensors) => Object.values(tensors)).map(({ dtype }) => dtype);
-    return [...new Set(types)].filter(isQuantised);
-  };
-  const inBlocks = typesIn(blocks);
-  return inBlocks.length > 0 ? inBlocks : typesIn([model]);
-}
-
-function isWritten(dtype: Dtype): dtype is ExportDtype {
-  return (DTYPES as readonly string[]).includes(dtype.toLowerCase());
 }

@@ -1,8 +1,8 @@
 /** What the result of a run says of it. */
 import { statSync } from 'node:fs';
 import type { Allocation, JointAllocation } from '../allocation';
-import { bytesEach, isQuantised } from '../checkpoint/container';
-import type { ExportDtype, ExportPlan } from '../checkpoint/export';
+import { bytesEach } from '../checkpoint/container';
+import type { ExportPlan } from '../checkpoint/export';
 import { StruPruneError } from '../errors';
 import type { Architecture, ModelSource } from '../model/architecture';
 import {
@@ -12,11 +12,12 @@ import {
   totalParameters,
 } from '../model/groups';
 import { Own } from '../own';
+import { dtypeFor, quantisedTypes } from './dtypes';
 import type { Settings } from './options';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';
-import { quantisedTypes, requireNoSliding, setUp, surveys, writtenAs } from './setup';
+import { requireNoSliding, setUp, surveys } from './setup';
 import { fingerprint, solvesSequentially } from './solve';
 import type { Solved } from './solve-blocks';
 
@@ -53,7 +54,7 @@ export function summarise(
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore,
     kind: plan.kind,
-    notes: [...plan.notes, ...ownNotes(run), ...growth],
+    notes: [...plan.notes, ...typeNotes(run), ...ownNotes(run), ...growth],
     allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
@@ -98,38 +99,51 @@ function ownNotes({ settings }: Run): string[] {
   );
 }
 
+/** Which type is new in a file whose other matrices keep theirs. */
+function typeNotes({ source, dtype, stored, takenOver }: Run): string[] {
+  const types = quantisedTypes(source);
+  if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
+  const refitted = stored.asSource.includes('gate') ? 'o and down' : 'o and the FFN';
+  return [`${refitted} are written in ${dtype}, the other matrices as the source has them`];
+}
+
 /** Why the files of a quantised model have grown, and what would be smaller, where this run could have had it. */
 function growthNotes(run: Run): string[] {
-  const { source, dtype, stored } = run;
+  const { source, dtype, stored, takenOver } = run;
   const types = quantisedTypes(source);
-  const least = Math.min(...types.map(bytesEach));
-  if (types.length === 0 || bytesEach(stored.ends) <= least) return [];
+  if (types.length === 0) return [];
   const has = `the source has ${types.join(' and ')} weights`;
-  const ends = `${has}, and embeddings and head are written in ${stored.ends}`;
-  if (bytesEach(dtype) <= least) return [ends];
-  const own = writtenAs(source);
-  const small = own !== null && isQuantised(own) ? own : 'Q4_1';
-  const command = bytesEach(small) < bytesEach(dtype) ? commandFor(run, small) : null;
-  const smaller = command === null ? '' : `: ${command} writes a smaller file`;
+  const least = Math.min(...types.map(bytesEach));
+  if (!takenOver && bytesEach(dtype) <= least) {
+    const ends = stored.ends !== null && bytesEach(stored.ends) > least;
+    return ends ? [`${has}, and embeddings and head are written in ${stored.ends}`] : [];
+  }
+  const way = smallerWay(run);
+  const smaller = way === null ? '' : `: ${way} writes a smaller file`;
   return [`${has}, and ${dtype} has more bits${smaller}`];
 }
 
-/** Flags with which the run would have written a file of this type; null where it would have been refused. */
-function commandFor(run: Run, dtype: ExportDtype): string | null {
-  const { format, multiple } = run.settings;
-  const flags = `${format === 'gguf' ? '' : '-o NAME.gguf '}--dtype ${dtype.toLowerCase()}`;
-  if (accepts(run, dtype, multiple)) return flags;
-  if (multiple === undefined || !accepts(run, dtype, undefined)) return null;
-  return `${flags} without --multiple ${multiple}`;
+/** Flags with which the run would have written a file of fewer bits; null where there are none. */
+function smallerWay({ source, settings, dtype, tokenizerBytes, evaluation }: Run): string | null {
+  const { format, dtype: given, multiple } = settings;
+  for (const kept of multiple === undefined ? [multiple] : [multiple, undefined]) {
+    const asked = { ...settings, format: 'gguf', dtype: undefined, multiple: kept } as const;
+    if (bytesEach(dtypeFor(source, asked)) >= bytesEach(dtype)) continue;
+    if (!accepts(source, asked, tokenizerBytes, evaluation)) continue;
+    const left = [given && '--dtype', multiple !== kept && `--multiple ${multiple}`];
+    const without = left.filter(Boolean).join(' and ');
+    const flags = [format !== 'gguf' && '-o NAME.gguf', without && `without ${without}`];
+    return flags.filter(Boolean).join(' ');
+  }
+  return null;
 }
 
 function accepts(
-  { source, settings, tokenizerBytes, evaluation }: Run,
-  dtype: ExportDtype,
-  multiple: number | undefined,
+  source: ModelSource,
+  asked: Settings,
+  tokenizerBytes: number,
+  evaluation: Run['evaluation'],
 ): boolean {
-  const name = dtype.toLowerCase() as Settings['dtype'];
-  const asked = { ...settings, format: 'gguf', dtype: name, multiple } as const;
   try {
     setUp(source, asked, tokenizerBytes);
     if (evaluation) requireNoSliding(asked, source.architecture, evaluation.window);

@@ -98,8 +98,9 @@ async function once<T>(
 function placesKey({ session, ids, window, layers }: SurveyInput, needs: string): string {
   const places = layers.map(({ site }) => site);
   const scope = [...new Set(places)].sort().join('+');
-  const { matrices, ends, vectors } = session.stored;
-  const stored = [...new Set([matrices, ends])].join(' and ').concat(` and ${vectors}`);
+  const { matrices, ends, vectors, asSource } = session.stored;
+  const types = [...new Set([matrices, ends ?? 'those of the source', vectors])].join(' and ');
+  const stored = asSource.length === 0 ? types : `${types}, but ${asSource.join(' ')} as they are`;
   return [needs, `scope ${scope}`, `${ids.length} tokens by ${window}`, stored].join(', ');
 }
 

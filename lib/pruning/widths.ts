@@ -117,8 +117,10 @@ export interface TargetFacts {
   parameters: number;
   /** Weight files of the output with nothing removed; without a GGUF file's vocabulary where that is not known. */
   bytes: number;
-  /** Of the output. */
+  /** Of what is refitted in the output. */
   dtype: Dtype;
+  /** Bytes of a removed weight, of the site that has fewest; default: those of `dtype`. */
+  bytesEach?: number;
   /** The source is quantised, and the output a folder, which cannot be. */
   fewerBits?: boolean;
 }
@@ -126,7 +128,7 @@ export interface TargetFacts {
 /** Weights to remove for a target. @throws StruPruneError ERR_ARGUMENT where the model is no larger than that already */
 export function budgetFor(
   { sparsity, targetParams, targetSize }: Target,
-  { total, parameters, bytes, dtype, fewerBits }: TargetFacts,
+  { total, parameters, bytes, dtype, bytesEach: each = bytesEach(dtype), fewerBits }: TargetFacts,
 ): Budget {
   if (sparsity !== undefined) return budgetOfShare(sparsity, total);
   const counted: NonNullable<Budget['counted']> =
@@ -135,12 +137,12 @@ export function budgetFor(
       : {
           unit: 'bytes',
           now: bytes,
-          each: bytesEach(dtype),
+          each,
           keep: targetSize!,
           dtype,
           fewerBits,
         };
-  const { unit, now, each, keep } = counted;
+  const { unit, now, keep } = counted;
   if (keep >= now) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -148,7 +150,7 @@ export function budgetFor(
       'give a smaller target; sparsity 0 with method magnitude writes the model as it is',
     );
   }
-  return { remove: Math.ceil((now - keep) / each), total, counted };
+  return { remove: Math.ceil((now - keep) / counted.each), total, counted };
 }
 
 export function budgetOfShare(sparsity: number, total: number): Budget {

@@ -492,6 +492,13 @@ Napi::Value EncodeTensor(const Info& info) {
       [=] {
         auto values = context->Allocate<float>(count * source->cols);
         LoadRows(*source, row, count, values.data());
+        if (source->rows > 1 && source->dtype == dtype) {
+          // Its very bytes, now that they are known to be numbers.
+          const size_t row_bytes = RowBytes(*source);
+          bytes->resize(count * row_bytes);
+          source->file->Read(source->offset + row * row_bytes, *bytes);
+          return;
+        }
         *bytes = EncodeRows(values.data(), count, source->cols, dtype, 0, count, 0, source->name);
       },
       [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });

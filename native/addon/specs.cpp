@@ -41,7 +41,12 @@ Dtype GetDtype(const Napi::Value& value) {
 
 Stored GetStored(const Napi::Value& value) {
   const auto object = GetObject(value, "stored");
-  return {GetDtype(object.Get("matrices")), GetDtype(object.Get("vectors"))};
+  Stored stored{GetDtype(object.Get("matrices")), GetDtype(object.Get("vectors"))};
+  const auto roles = GetArray(object.Get("asSource"), "asSource");
+  for (uint32_t i = 0; i < roles.Length(); ++i) {
+    stored.as_source |= 1u << static_cast<size_t>(GetRole(roles.Get(i)));
+  }
+  return stored;
 }
 
 Role GetRole(const Napi::Value& value) {

@@ -1,6 +1,7 @@
 #include "model/block.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/error.h"
 #include "ops/codec.h"
@@ -88,6 +89,13 @@ void Block::Load(Role role, const TensorSource& source) {
   shapes_[Index(role)] = {rows, cols};
   CheckShape(role);
   Put(role, MakeMatrix(rows, cols));
+  // Values of their own are encoded to the same bytes without the file.
+  const bool as_source = stored_.as_source >> Index(role) & 1;
+  if (as_source || LayoutOf(source.dtype).elements > 1) {
+    std::vector<int32_t> all(rows);
+    std::iota(all.begin(), all.end(), 0);
+    origins_[Index(role)] = {source, std::move(all)};
+  }
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *matrices_[Index(role)];
   const size_t strip = matrix.page_rows();
@@ -99,7 +107,7 @@ void Block::Load(Role role, const TensorSource& source) {
       context_->CheckAbort();
       const size_t some = std::min(kRows, count - done);
       LoadRows(source, row + done, some, to.data() + done * cols);
-      if (role != Role::kO && role != Role::kDown) {
+      if (role != Role::kO && role != Role::kDown && !IsOriginal(role)) {
         RoundTo(stored_.matrices, some, cols, to.data() + done * cols);
       }
     }
@@ -135,7 +143,7 @@ void Block::Round(Role role) {
     RoundTo(stored_.vectors, 1, vector.size(), vector.data());
     return;
   }
-  if (stored_.matrices == Dtype::F32) return;
+  if (stored_.matrices == Dtype::F32 || IsOriginal(role)) return;
   const auto [rows, cols] = shape(role);
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *matrices_[Index(role)];
@@ -161,6 +169,12 @@ void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
     Put(role, SliceVector(role, indices));
   } else {
     Put(role, SliceMatrix(role, axis, indices));
+    std::optional<Origin>& origin = origins_[Index(role)];
+    if (axis == 1) origin.reset();
+    if (!origin) return;
+    std::vector<int32_t> rows;
+    for (const int32_t index : indices) rows.push_back(origin->rows[index]);
+    origin->rows = std::move(rows);
   }
 }
 
@@ -199,6 +213,7 @@ void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<
   auto next = MakeMatrix(rows, cols);
   ToStrips(weight, *next);
   Put(OutputRole(site), std::move(next));
+  origins_[Index(OutputRole(site))].reset();
   if (!bias.empty()) SetBias(site, bias);
 }
 
@@ -210,6 +225,7 @@ void Block::SetBias(SiteKind site, std::span<const float> bias) {
 
 void Block::Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill) {
   FillStrips(*context_, *matrix(role), fill);
+  origins_[Index(role)].reset();
   Round(role);
 }
 
@@ -236,6 +252,37 @@ void Block::Finish(SiteKind site) {
   Round(OutputBiasRole(site));
 }
 
+bool Block::IsOriginal(Role role) const {
+  const std::optional<Origin>& origin = origins_[Index(role)];
+  if (!origin) return false;
+  const bool as_source = stored_.as_source >> Index(role) & 1;
+  return as_source || origin->tensor.dtype == stored_.matrices;
+}
+
+namespace {
+
+// The row in halves that stands at place `row` where every head's halves are interleaved.
+size_t RowAt(size_t row, size_t head_dim) {
+  // Stored 2 i + half is row half * head_dim / 2 + i.
+  const size_t within = row % head_dim;
+  return row - within + within % 2 * (head_dim / 2) + within / 2;
+}
+
+}  // namespace
+
+std::vector<std::byte> Block::CopyRows(Role role, size_t row, size_t count,
+                                       size_t rope_heads) const {
+  const auto& [tensor, rows] = *origins_[Index(role)];
+  const size_t row_bytes = RowBytes(tensor);
+  std::vector<std::byte> bytes(count * row_bytes);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = rope_heads ? RowAt(row + i, rows.size() / rope_heads) : row + i;
+    CopyRow(tensor, static_cast<size_t>(rows[at]),
+            std::span(bytes).subspan(i * row_bytes, row_bytes));
+  }
+  return bytes;
+}
+
 std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype,
                                   size_t row, size_t count, size_t rope_heads,
                                   const std::string& name) {
@@ -250,12 +297,7 @@ std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols,
   std::vector<std::byte> bytes(count * row_bytes);
   const size_t head_dim = rope_heads ? rows / rope_heads : 1;
   for (size_t i = 0; i < count; ++i) {
-    size_t from = row + i;
-    if (rope_heads) {
-      // Stored order interleaves the halves: stored 2 i + half is row half * head_dim / 2 + i.
-      const size_t within = from % head_dim;
-      from = from - within + within % 2 * (head_dim / 2) + within / 2;
-    }
+    const size_t from = rope_heads ? RowAt(row + i, head_dim) : row + i;
     const size_t bad =
         struprune::Encode(dtype, values + from * cols, cols, bytes.data() + i * row_bytes);
     if (bad != 0) {
@@ -279,6 +321,9 @@ std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t 
   if (IsVector(role)) {
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
     return EncodeRows(data(role), cols, 1, dtype, row, count, rope_heads, name);
+  }
+  if (IsOriginal(role) && dtype == origins_[Index(role)]->tensor.dtype) {
+    return CopyRows(role, row, count, rope_heads);
   }
   // Rows trade places within their head: whole heads are read.
   const size_t unit = rope_heads ? rows / rope_heads : 1;

@@ -81,8 +81,8 @@ bool IsVector(Role role);
 class Block {
  public:
   // Reads and dequantises every tensor of the block; roles without a source stay absent. Weights
-  // other than o and down are rounded to `stored` at once, o and down when Finish is called.
-  // Matrices lie in the store.
+  // other than o and down are rounded to `stored` at once, o and down when Finish is called; what
+  // the source has in the very type stays as it is. Matrices lie in the store.
   Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
         const std::array<std::optional<TensorSource>, kRoles>& sources, Stored stored,
         StripSize strip = {});
@@ -119,7 +119,8 @@ class Block {
   // Rounds o or down, and biases, to what is stored: what propagates is what the file will hold.
   void Finish(SiteKind site);
   // Rows [row, row + count) of a tensor encoded for a file; rope_heads interleaves rows for GGUF.
-  // Throws ERR_UNSUPPORTED, ERR_NAN where the dtype cannot hold them.
+  // Rows of the source in its own type are its very bytes. Throws ERR_UNSUPPORTED, ERR_NAN where
+  // the dtype cannot hold them.
   std::vector<std::byte> Encode(Role role, Dtype dtype, size_t row, size_t count,
                                 size_t rope_heads) const;
 
@@ -129,6 +130,12 @@ class Block {
   TileSpace space() const { return {context_, store_}; }
 
  private:
+  // Where the rows of a matrix come from that nothing has changed.
+  struct Origin {
+    TensorSource tensor;
+    std::vector<int32_t> rows;
+  };
+
   static size_t Index(Role role) { return static_cast<size_t>(role); }
   std::unique_ptr<PagedMatrix> MakeMatrix(size_t rows, size_t cols) const;
   void Load(Role role, const TensorSource& source);
@@ -139,6 +146,9 @@ class Block {
                                            std::span<const int32_t> indices) const;
   void CheckShape(Role role) const;
   void Round(Role role);
+  // Whether its rows are those of the source in the type that is to be stored.
+  bool IsOriginal(Role role) const;
+  std::vector<std::byte> CopyRows(Role role, size_t row, size_t count, size_t rope_heads) const;
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<PageStore> store_;
@@ -148,6 +158,7 @@ class Block {
   std::array<std::optional<Shape>, kRoles> shapes_;
   std::array<Buffer<float>, kRoles> vectors_;
   std::array<std::unique_ptr<PagedMatrix>, kRoles> matrices_;
+  std::array<std::optional<Origin>, kRoles> origins_;
 };
 
 inline Role OutputRole(SiteKind site) {

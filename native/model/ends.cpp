@@ -17,8 +17,9 @@ constexpr size_t kScoreRows = 8192;
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out) {
   LoadRows(source, row, count, out);
-  const auto [matrices, vectors] = spec.stored;
-  RoundTo(source.rows == 1 ? vectors : matrices, count, source.cols, out);
+  const Dtype dtype = source.rows == 1 ? spec.stored.vectors : spec.stored.matrices;
+  // What the file has in the very type is copied, whatever the encoder would make of it.
+  if (source.dtype != dtype) RoundTo(dtype, count, source.cols, out);
 }
 
 Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,

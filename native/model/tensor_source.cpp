@@ -54,9 +54,18 @@ void ReadInPieces(const TensorSource& source, size_t row, size_t count, size_t r
 
 }  // namespace
 
-void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) {
+size_t RowBytes(const TensorSource& source) {
   const DtypeLayout layout = LayoutOf(source.dtype);
-  const size_t row_bytes = source.cols / layout.elements * layout.bytes;
+  return source.cols / layout.elements * layout.bytes;
+}
+
+void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out) {
+  const size_t place = StoredIndex(row, source.rows, source.rope_heads);
+  source.file->Read(source.offset + place * out.size(), out);
+}
+
+void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) {
+  const size_t row_bytes = RowBytes(source);
   if (count * source.cols == 0) return;
   if (source.rows == 1) {
     ReadInPieces(source, row, count, row_bytes, out);

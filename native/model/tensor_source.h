@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "core/dtype.h"
@@ -28,11 +29,18 @@ struct TensorSource {
 struct Stored {
   Dtype matrices = Dtype::F32;
   Dtype vectors = Dtype::F32;
+  // A bit a role: matrices that have the source's own type instead of `matrices`.
+  uint32_t as_source = 0;
 };
 
 // Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when
 // a value is not finite.
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out);
+
+// Bytes of a row as it is stored.
+size_t RowBytes(const TensorSource& source);
+// Copies such a row of a matrix, by its place in Hugging Face's order.
+void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out);
 
 // Rounds values[rows, cols] to what the dtype can hold (Q8_0 in blocks along cols); F32 leaves
 // them.

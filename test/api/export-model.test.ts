@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { evaluate, exportModel, openModel } from '../../lib';
+import { evaluate, exportModel, openModel, plan } from '../../lib';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { ggufMetadataFromTokenizer, inThread, readTokenizerFiles } from '../../lib/tokenizer';
@@ -40,6 +40,16 @@ test('to gguf and back', async (t) => {
   t.is((await openModel(back.output)).parameters, model.parameters);
 });
 
+/** Name, type and bytes of a file's tensors. */
+function tensorsOf(file: string): [name: string, dtype: string, bytes: string][] {
+  const bytes = readFileSync(file);
+  return parseGguf(file).tensors.map(({ name, dtype, offset, bytes: length }) => [
+    name,
+    dtype,
+    bytes.subarray(offset, offset + length).toString('base64'),
+  ]);
+}
+
 test('a file of few bits is written again in its own type, with every byte of its weights; a folder in f16', async (t) => {
   for (const dtype of ['q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0'] as const) {
     const first = await exportModel(MODEL, { output: work.path(`${dtype}.gguf`), dtype });
@@ -48,42 +58,42 @@ test('a file of few bits is written again in its own type, with every byte of it
       force: true,
     });
     t.is(second.dtype, dtype);
-    const bytesOf = (file: string) => {
-      const bytes = readFileSync(file);
-      return parseGguf(file).tensors.map(({ name, dtype, offset, bytes: length }) => [
-        name,
-        dtype,
-        bytes.subarray(offset, offset + length).toString('base64'),
-      ]);
-    };
-    const [before, after] = [bytesOf(first.output), bytesOf(second.output)];
-    t.true(before.some(([name, of]) => name!.startsWith('blk.') && of === dtype.toUpperCase()));
+    const [before, after] = [tensorsOf(first.output), tensorsOf(second.output)];
+    t.true(before.some(([name, of]) => name.startsWith('blk.') && of === dtype.toUpperCase()));
     t.deepEqual(after, before, dtype);
     const folder = await exportModel(first.output, { output: work.path(`${dtype}-folder`) });
     t.is(folder.dtype, 'f16');
   }
 });
 
-test('by default a file has the type that all matrices of the blocks share, of mixed ones f16', async (t) => {
+test('by default a quantised file is copied, and what a prune of it refits has as many bits', async (t) => {
   const files: Record<string, string> = {};
   for (const dtype of ['f32', 'f16', 'q4_1', 'q8_0'] as const) {
     const output = work.path(`mix-${dtype}.gguf`);
     files[dtype] = (await exportModel(MODEL, { output, dtype })).output;
   }
+  // Base, its tensors of another file by name; what the copy is called; what is refitted.
   const rows = [
-    ['q4_1', 'q8_0', /^blk\.1\.ffn_down/, 'f16'],
-    ['q4_1', 'f32', /^blk\.0\.attn_q\./, 'f16'],
-    ['f32', 'q4_1', /^blk\..*(gate|up)/, 'f16'],
+    ['q4_1', 'q8_0', /^blk\.1\.ffn_down/, 'q4_1+q8_0', 'q5_1'],
+    ['q4_1', 'q8_0', /ffn_down/, 'q4_1+q8_0', 'q8_0'],
+    ['q4_1', 'f32', /^blk\.0\.attn_q\./, 'q4_1', 'q4_1'],
+    ['f32', 'q4_1', /^blk\..*(gate|up)/, 'q4_1', 'f32'],
+    ['q4_1', 'f32', /ffn_down/, 'q4_1', 'f16'],
     // Vectors, embeddings and head have types of their own.
-    ['q4_1', 'f16', /embd|^output\.|norm/, 'q4_1'],
-    ['f32', 'f16', /ffn/, 'f32'],
-    ['f16', 'f32', /^blk\.0\.(?!attn_q\.)/, 'f16'],
+    ['q4_1', 'f16', /embd|^output\.|norm/, 'q4_1', 'q4_1'],
+    ['f32', 'f16', /ffn/, 'f32', 'f32'],
+    ['f16', 'f32', /^blk\.0\.(?!attn_output\.)/, 'f16', 'f16'],
   ] as const;
-  for (const [base, other, names, expected] of rows) {
+  for (const [base, other, names, called, refitted] of rows) {
+    const words = `${base} with ${names} in ${other}`;
     const mix = { base: files[base]!, other: files[other]!, names };
     const mixed = await mixedGguf(work.path('mixed.gguf'), mix);
-    const { dtype } = await exportModel(mixed, { output: work.path('of-mixed.gguf'), force: true });
-    t.is(dtype, expected, `${base} with ${names} in ${other}`);
+    const { output, dtype } = await exportModel(mixed, { output: work.path('of-mixed.gguf') });
+    t.is(dtype, called, words);
+    if (called.startsWith('q')) {
+      t.deepEqual(tensorsOf(output), tensorsOf(mixed), words);
+    }
+    t.is((await plan(mixed, { output: 'x.gguf' })).dtype, refitted, words);
   }
 });
 

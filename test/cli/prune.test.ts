@@ -130,7 +130,7 @@ test('a quantised source: a folder is larger, which is said, and a file has its 
   const larger = await again(few, 'larger');
   t.regex(
     larger,
-    /^note: the source has Q4_1 weights, and F16 has more bits: -o NAME.gguf --dtype q4_1 writes a smaller file$/m,
+    /^note: the source has Q4_1 weights, and F16 has more bits: -o NAME.gguf writes a smaller file$/m,
   );
   const smaller = await again(few, 'smaller.gguf');
   t.notRegex(smaller, /more bits/);
@@ -139,7 +139,7 @@ test('a quantised source: a folder is larger, which is said, and a file has its 
   // Blocks of 32 do not hold such widths; attention's are others.
   const odd = await again(few, 'odd.gguf', '--multiple', '8');
   t.regex(odd, /\(f16, /);
-  t.regex(odd, /: --dtype q4_1 without --multiple 8 writes a smaller file$/m);
+  t.regex(odd, /: without --multiple 8 writes a smaller file$/m);
   const heads = ['--scope', 'attention', '--sparsity', '0.1', '--multiple', '8'];
   t.regex(await again(few, 'heads.gguf', ...heads), /\(q4_1, /);
   // More bits, and fewer bytes all the same.

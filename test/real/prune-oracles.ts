@@ -104,6 +104,16 @@ export function llamaLogits(
   });
 }
 
+/** Quantises a file by llama.cpp's own quantiser; `type` is a number of its llama_ftype, 15 = Q4_K_M. */
+export function quantiseByLlama(source: string, output: string, type: number): void {
+  const script = join(__dirname, 'llama_quantize.py');
+  const libraries = join(
+    process.env.STRUPRUNE_LLAMA!,
+    '../@node-llama-cpp/linux-x64/bins/linux-x64',
+  );
+  execFileSync('python3', [script, libraries, source, output, String(type)], { stdio: 'pipe' });
+}
+
 /** Ids by llama.cpp of texts, special tokens known, by the tokenizer of a GGUF file. */
 export function llamaIds(model: string, texts: readonly string[]): number[][] {
   return inFolder((folder) => {

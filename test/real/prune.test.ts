@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readWindows } from '../../lib/calibration/text';
+import { parseGguf } from '../../lib/checkpoint/container';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { exportModel } from '../../lib/export-model';
 import { prune } from '../../lib/prune';
@@ -17,6 +18,7 @@ import {
   type Logits,
   llamaLogits,
   ourLogits,
+  quantiseByLlama,
   relativeDifference,
   transformersLogits,
 } from './prune-oracles';
@@ -204,3 +206,37 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
     );
   }
 }
+
+test.serial(
+  'quantised by llama.cpp to Q4_K_M: what is not refitted stays as it is, and llama.cpp computes as we do',
+  async (t) => {
+    const fileOf = (name: string) => join(work, `${name}.gguf`);
+    const [plain, source, output] = [fileOf('f16'), fileOf('q4_k_m'), fileOf('pruned')];
+    await exportModel(MODEL, { output: plain, dtype: 'f16' });
+    quantiseByLlama(plain, source, 15);
+    rmSync(plain);
+    const result = await prune(source, { ...OPTIONS, output, allocation: 'uniform', scope: 'ffn' });
+    // Rows of 576 are no whole blocks of 256: llama.cpp takes other types for them.
+    const typesOf = (file: string) =>
+      new Map(parseGguf(file).tensors.map(({ name, dtype }) => [name, dtype]));
+    const [before, after] = [typesOf(source), typesOf(output)];
+    const downs = [...before].filter(([name]) => name.includes('ffn_down'));
+    t.deepEqual([...new Set(downs.map(([, dtype]) => String(dtype)))].sort(), ['Q4_K', 'Q6_K']);
+    for (const [name, dtype] of after) {
+      const refitted = /attn_output|ffn_down/.test(name);
+      t.is(String(dtype), refitted ? 'Q5_1' : before.get(name)!, name);
+    }
+    t.true(result.bytesAfter < 0.95 * result.bytesBefore);
+    const ids = await idsOf(EVALUATION);
+    const { logits, architecture } = llamaLogits(output, ids);
+    t.is(architecture, 'llama');
+    nearWithBlas(t, output, ids, await ourLogits(output, ids), logits);
+    // Over BLAS too llama.cpp rounds activations in front of K types.
+    for (const file of [source, output]) {
+      const byTorch = transformersLogits({ how: 'gguf', model: file, ids });
+      const difference = relativeDifference(await ourLogits(file, ids), byTorch.logits);
+      t.log(`${difference} of the largest logit`);
+      t.true(difference <= 1e-4, String(difference));
+    }
+  },
+);

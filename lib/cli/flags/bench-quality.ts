@@ -79,7 +79,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     help: 'weights of the written files; from q8_0 on for gguf alone',
     group: what,
     choices: DTYPES,
-    fallback: 'as prune has it',
+    fallback: 'as prune has it for what is refitted; here every matrix has it',
   },
   multiple: {
     flag: '--multiple <n>',

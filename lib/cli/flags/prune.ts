@@ -125,7 +125,7 @@ export const PRUNE_FLAGS: FlagTable<
     group: out,
     choices: DTYPES,
     fallback:
-      "the type that all matrices of the source's blocks share, where the output can have it (no K types), else f16",
+      "a .gguf file of a quantised source: what is refitted in the type of the source's o and down or one of as many bits, the rest as it is; else the source's own, or f16",
   },
   force: { flag: '--force', help: 'replace an output or a journal that is there', group: out },
   resume: {

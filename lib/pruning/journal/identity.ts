@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { ModelSource } from '../../model/architecture';
+import type { Dtype, ModelSource, Stored, TensorRef } from '../../model/architecture';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { flagOf } from '../../wording';
@@ -60,6 +60,7 @@ export interface RunFacts {
   ids: Int32Array;
   window: number;
   dtype: ExportDtype;
+  stored: Stored;
   engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
 }
 
@@ -110,9 +111,20 @@ export function surveyIdentity(facts: RunFacts): Identity {
 }
 
 /** Settings whose defaults the model decides: the same when they are spelled out. */
-function resolved({ settings, dtype }: RunFacts): Identity {
+function resolved({ source, settings, dtype, stored }: RunFacts): Identity {
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
-  return { dtype: dtype.toLowerCase(), multiple };
+  const { asSource, ends, matrices } = stored;
+  const inside = source.blocks.flatMap((refs) => asSource.flatMap((role) => refs[role] ?? []));
+  const outside = ends === null ? Object.values(source.model) : [];
+  const typesOf = (refs: TensorRef[], otherwise: Dtype) => {
+    const types = refs.filter(({ shape }) => shape.length > 1).map((ref) => ref.dtype);
+    return [...new Set(types.length ? types : [otherwise])].join(' and ');
+  };
+  return {
+    dtype: dtype.toLowerCase(),
+    multiple,
+    'types of what is not refitted': `${typesOf(inside, matrices)}; ${typesOf(outside, ends ?? matrices)}`,
+  };
 }
 
 function common({ source, hashes, ids, window }: RunFacts): Identity {

@@ -1,0 +1,114 @@
+/** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
+import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
+import type { ExportDtype, ExportRequest } from '../checkpoint/export';
+import type {
+  Architecture,
+  BlockRole,
+  Dtype,
+  ModelSource,
+  Stored,
+  TensorRef,
+} from '../model/architecture';
+import { blockShape, elements } from '../model/axes';
+import { DTYPES, type Settings } from './options';
+import type { Layer } from './widths';
+
+export const ATTENTION_ROWS: readonly BlockRole[] = ['q', 'k', 'v'];
+/** Matrices of which whole rows go, and the output map of the site. */
+export const ROWS: readonly BlockRole[] = [...ATTENTION_ROWS, 'gate', 'up'];
+const ATTENTION_MATRICES: readonly BlockRole[] = [...ATTENTION_ROWS, 'o'];
+const FFN_MATRICES: readonly BlockRole[] = ['gate', 'up', 'down'];
+export const MATRICES: readonly BlockRole[] = [...ATTENTION_MATRICES, ...FFN_MATRICES];
+
+/** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
+const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
+
+/** Bytes of a weight that goes with a layer's groups, on average. */
+export function bytesOfWeight(
+  { source, stored }: { source: ModelSource; stored: Stored },
+  { block, site }: Layer,
+): number {
+  const { architecture, blocks } = source;
+  let weights = 0;
+  let bytes = 0;
+  for (const role of site === 'ffn' ? FFN_MATRICES : ATTENTION_MATRICES) {
+    const ref = blocks[block]![role];
+    if (!ref) continue;
+    const count = elements(blockShape(architecture, block, role));
+    weights += count;
+    bytes += count * bytesEach(stored.asSource.includes(role) ? ref.dtype : stored.matrices);
+  }
+  return bytes / weights;
+}
+
+/** Those matrices of a quantised source that a GGUF file without a `--dtype` of its own has in the source's types. */
+export function takenOverFrom(
+  source: ModelSource,
+  { dtype, format }: Pick<Settings, 'dtype' | 'format'>,
+  roles: readonly BlockRole[],
+): ExportRequest['takenOver'] {
+  const asIs = dtype === undefined && format === 'gguf' && quantisedTypes(source).length > 0;
+  return asIs ? { source, roles } : undefined;
+}
+
+/** The asked dtype, or what is nearest to the source's own in a file of the format; F16 where widths do not fit. */
+export function dtypeFor(
+  source: ModelSource,
+  {
+    dtype,
+    format,
+    scope,
+    multiple,
+  }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
+): ExportDtype {
+  if (dtype) return dtype.toUpperCase() as ExportDtype;
+  const own = refittedAs(source);
+  if (!isQuantised(own)) return own;
+  if (format !== 'gguf') return 'F16';
+  const prunesFfn = scope !== 'attention';
+  return prunesFfn && multiple !== undefined && !fitsBlocks(own, [multiple]) ? 'F16' : own;
+}
+
+/**
+ * The type that the source's o and down share, where files of ours can have it; of several quantised ones the narrowest
+ * stand-in with as many bits as they have on average; of several unquantised ones the first. F16 where rows of some matrix are
+ * no whole blocks.
+ */
+export function refittedAs({ architecture, blocks }: ModelSource): ExportDtype {
+  const refs = blocks.flatMap(({ o, down }) => [o, down]).filter((ref) => ref !== undefined);
+  const types = new Set(refs.map(({ dtype }) => dtype));
+  const [own] = types;
+  if (own === undefined) return 'F16';
+  const quantised = [...types].some(isQuantised);
+  if (!quantised || types.size === 1) {
+    if (isWritten(own)) return fitting(architecture, own);
+    if (!quantised) return 'F16';
+  }
+  const weights = refs.reduce((sum, { shape }) => sum + elements(shape), 0);
+  const mean = refs.reduce((sum, { bytes }) => sum + bytes, 0) / weights;
+  return fitting(architecture, STAND_INS.find((type) => bytesEach(type) >= mean) ?? 'F16');
+}
+
+function fitting(architecture: Architecture, type: ExportDtype): ExportDtype {
+  const { hidden, embeddingProjection } = architecture;
+  const columns = architecture.blocks.flatMap(({ ffn, heads }) => [
+    ffn,
+    heads * architecture.headDim,
+  ]);
+  const all = [hidden, embeddingProjection ?? hidden, ...columns];
+  return all.every((width) => fitsBlocks(type, [width])) ? type : 'F16';
+}
+
+/** What the source's blocks are quantised in, each type once; where they are not, what lies outside of them. */
+export function quantisedTypes({ model, blocks }: ModelSource): Dtype[] {
+  const typesIn = (parts: readonly Record<string, TensorRef>[]) => {
+    const types = parts.flatMap((tensors) => Object.values(tensors)).map(({ dtype }) => dtype);
+    return [...new Set(types)].filter(isQuantised);
+  };
+  const inBlocks = typesIn(blocks);
+  return inBlocks.length > 0 ? inBlocks : typesIn([model]);
+}
+
+function isWritten(dtype: Dtype): dtype is ExportDtype {
+  return (DTYPES as readonly string[]).includes(dtype.toLowerCase());
+}

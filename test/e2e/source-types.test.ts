@@ -1,0 +1,162 @@
+/** Quantised files pruned without a `--dtype`: what no refit changes is in the output as the source has it, byte for byte. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
+import { exportModel } from '../../lib/export-model';
+import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
+import { hashesOf } from './files';
+import { mixedGguf } from './mixed-gguf';
+import { CALIBRATION, workspace } from './models';
+import { stopAfter } from './stop-after';
+
+const work = workspace();
+test.after.always(() => work.remove());
+const WINDOW = 32;
+
+const options = (more: Partial<PruneOptions> = {}): PruneOptions => ({
+  output: work.path('out.gguf'),
+  calibration: CALIBRATION,
+  calibrationTokens: 32 * WINDOW,
+  surveyTokens: 16 * WINDOW,
+  window: WINDOW,
+  sparsity: 0.25,
+  threads: 1,
+  ...more,
+});
+
+/** Rows of a file's tensors, as hex. */
+function rowsOf(file: string): Map<string, { dtype: string; rows: string[] }> {
+  const bytes = readFileSync(file);
+  return new Map(
+    parseGguf(file).tensors.map(({ name, dtype, shape, offset, bytes: length }) => {
+      const count = shape.length > 1 ? shape[0]! : 1;
+      const size = length / count;
+      const rows = Array.from({ length: count }, (_, row) =>
+        bytes.toString('hex', offset + row * size, offset + (row + 1) * size),
+      );
+      return [name, { dtype, rows }];
+    }),
+  );
+}
+
+/** Whether `part` is what is left of `whole` when some rows go. */
+function isSubsequence(part: string[], whole: string[]): boolean {
+  let at = 0;
+  for (const row of whole) if (row === part[at]) at += 1;
+  return at === part.length;
+}
+
+/**
+ * A file as a quantiser with an importance matrix leaves it: no block of Q4_0 has its outermost step, so that ggml's
+ * reference rules would choose other scales for every one of them. Some matrices have 8 bits.
+ */
+async function sourceFile(): Promise<string> {
+  const model = work.model('llama2');
+  const [base, other] = await Promise.all(
+    (['q4_0', 'q8_0'] as const).map(
+      async (dtype) =>
+        (await exportModel(model, { output: work.path(`${dtype}.gguf`), dtype })).output,
+    ),
+  );
+  const bytes = readFileSync(base!);
+  for (const { dtype, offset, bytes: length } of parseGguf(base!).tensors) {
+    if (dtype !== 'Q4_0') continue;
+    // Two bytes of scale, then 32 steps of half a byte.
+    for (let at = offset; at < offset + length; at += 18) {
+      for (let i = at + 2; i < at + 18; i++) {
+        const [low, high] = [bytes[i]! & 15, bytes[i]! >> 4];
+        bytes[i] = Math.max(low, 2) | (Math.max(high, 2) << 4);
+      }
+    }
+  }
+  writeFileSync(base!, bytes);
+  return mixedGguf(work.path('mixed.gguf'), {
+    base: base!,
+    other: other!,
+    names: /blk\.0\.(attn_v|ffn_up)|blk\.1\.(attn_q|ffn_gate)/,
+  });
+}
+
+const SOURCE = sourceFile();
+const ROWS = /attn_[qkv]|ffn_gate|ffn_up|token_embd|^output\.weight/;
+const ATTENTION_ROWS = /attn_[qkv]|token_embd|^output\.weight/;
+
+for (const [name, more, rows] of [
+  ['the defaults', {}, ROWS],
+  ['the same share everywhere', { allocation: 'uniform', scope: 'all', sparsity: 0.4 }, ROWS],
+  ['no feedback', { alpha: 0, beta: 0 }, ROWS],
+  ['one-shot, and no refit', { method: 'wanda-sp', allocation: 'threshold' }, ROWS],
+  ['gate and up refitted', { ffnSolver: 'gauss-newton' }, ATTENTION_ROWS],
+] as const) {
+  test(`${name}: rows that stay are copied`, async (t) => {
+    const source = await SOURCE;
+    const before = rowsOf(source);
+    const result = await prune(source, options(more));
+    t.is(result.dtype, 'q4_0');
+    t.is(result.verification.actual, result.verification.expected);
+    let shorter = 0;
+    for (const [tensor, { dtype, rows: after }] of rowsOf(result.output)) {
+      if (tensor.includes('norm')) continue;
+      const own = before.get(tensor)!;
+      if (rows.test(tensor)) {
+        t.is(dtype, own.dtype, tensor);
+        t.true(isSubsequence(after, own.rows), tensor);
+        if (after.length < own.rows.length) shorter += 1;
+      } else t.is(dtype, 'Q4_0', tensor);
+    }
+    t.true(shorter > 0 || rows === ATTENTION_ROWS);
+    const refitted = rows === ROWS ? 'o and down' : 'o and the FFN';
+    t.deepEqual(result.notes, [
+      `${refitted} are written in Q4_0, the other matrices as the source has them`,
+    ]);
+  });
+}
+
+test('with nothing removed the file has every matrix of its source', async (t) => {
+  const source = await SOURCE;
+  const settings = { method: 'magnitude', allocation: 'uniform', sparsity: 0 } as const;
+  const pruned = await prune(source, options(settings));
+  const copied = await exportModel(source, { output: work.path('copy.gguf') });
+  t.is(copied.dtype, 'q4_0+q8_0');
+  for (const { output } of [pruned, copied]) t.deepEqual(rowsOf(output), rowsOf(source));
+});
+
+test('with a type of its own every matrix has it', async (t) => {
+  const { output, notes } = await prune(await SOURCE, options({ dtype: 'q4_0' }));
+  for (const [tensor, { dtype }] of rowsOf(output)) {
+    if (tensor.startsWith('blk.') && !tensor.includes('norm')) t.is(dtype, 'Q4_0', tensor);
+  }
+  t.deepEqual(notes, []);
+});
+
+test('widths that are no whole blocks: what is refitted in 16 bits, the rest as it was', async (t) => {
+  const before = rowsOf(await SOURCE);
+  const { output, notes } = await prune(await SOURCE, options({ multiple: 4 }));
+  for (const [tensor, { dtype }] of rowsOf(output)) {
+    if (tensor.includes('norm')) continue;
+    t.is(dtype, ROWS.test(tensor) ? before.get(tensor)!.dtype : 'F16', tensor);
+  }
+  t.regex(notes[0]!, /^o and down are written in F16, the other/);
+});
+
+test('an interrupted run goes on to the same bytes', async (t) => {
+  const source = await SOURCE;
+  const whole = await prune(source, options());
+  const settings = options();
+  await stopAfter(1, source, settings);
+  await t.throwsAsync(prune(source, { ...settings, resume: true, dtype: 'q4_0' }), {
+    message: /types of what is not refitted Q4_0 and Q8_0; Q8_0, now Q4_0; Q8_0/,
+  });
+  const { resumedBlocks } = await prune(source, { ...settings, resume: true });
+  t.deepEqual(resumedBlocks, [0]);
+  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+});
+
+test('a target in bytes is met', async (t) => {
+  const source = await SOURCE;
+  const { bytesAfter: whole } = await prune(source, options({ sparsity: 0.05 }));
+  const targetSize = Math.floor(0.85 * whole);
+  const result = await prune(source, options({ sparsity: undefined, targetSize }));
+  t.true(result.bytesAfter <= targetSize && result.bytesAfter > 0.8 * targetSize);
+});
