@@ -6,6 +6,7 @@ import { GpuSites } from './engine/gpu-sites';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
 import { checkedOptions } from './options';
+import { typeNotes } from './pruning/dtypes';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
@@ -19,6 +20,8 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   format: 'hf' | 'gguf';
   /** Of the output's matrices, as given or by default. */
   dtype: string;
+  /** What the user should know about the output. */
+  notes: string[];
   stages: (StagePlan & { seconds: number })[];
   /** The smallest --memory that `prune` accepts, bytes. */
   smallestMemory: number;
@@ -81,6 +84,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       ...run,
       format,
       dtype: setup.dtype.toLowerCase(),
+      notes: typeNotes(setup),
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,

@@ -51,6 +51,24 @@ export function takenOverFrom(
   return asIs ? { source, roles } : undefined;
 }
 
+/** Which type is new in a file whose other matrices keep theirs. */
+export function typeNotes({
+  source,
+  dtype,
+  stored,
+  takenOver,
+}: {
+  source: ModelSource;
+  dtype: ExportDtype;
+  stored: Stored;
+  takenOver: ExportRequest['takenOver'];
+}): string[] {
+  const types = quantisedTypes(source);
+  if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
+  const refitted = stored.asSource.includes('gate') ? 'o and down' : 'o and the FFN';
+  return [`${refitted} are written in ${dtype}, the other matrices as the source has them`];
+}
+
 /** The asked dtype, or what is nearest to the source's own in a file of the format; F16 where widths do not fit. */
 export function dtypeFor(
   source: ModelSource,

@@ -12,7 +12,7 @@ import {
   totalParameters,
 } from '../model/groups';
 import { Own } from '../own';
-import { dtypeFor, quantisedTypes } from './dtypes';
+import { dtypeFor, quantisedTypes, typeNotes } from './dtypes';
 import type { Settings } from './options';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
@@ -97,14 +97,6 @@ function ownNotes({ settings }: Run): string[] {
   return Object.entries({ allocation, mask }).flatMap(([key, rule]) =>
     rule instanceof Own ? [`the ${key} was ${rule}, a function: no command makes this again`] : [],
   );
-}
-
-/** Which type is new in a file whose other matrices keep theirs. */
-function typeNotes({ source, dtype, stored, takenOver }: Run): string[] {
-  const types = quantisedTypes(source);
-  if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
-  const refitted = stored.asSource.includes('gate') ? 'o and down' : 'o and the FFN';
-  return [`${refitted} are written in ${dtype}, the other matrices as the source has them`];
 }
 
 /** Why the files of a quantised model have grown, and what would be smaller, where this run could have had it. */

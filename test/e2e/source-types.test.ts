@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { exportModel } from '../../lib/export-model';
+import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
 import { hashesOf } from './files';
@@ -138,6 +139,7 @@ test('widths that are no whole blocks: what is refitted in 16 bits, the rest as 
     t.is(dtype, ROWS.test(tensor) ? before.get(tensor)!.dtype : 'F16', tensor);
   }
   t.regex(notes[0]!, /^o and down are written in F16, the other/);
+  t.deepEqual((await plan(await SOURCE, options({ multiple: 4 }))).notes, notes.slice(0, 1));
 });
 
 test('an interrupted run goes on to the same bytes', async (t) => {

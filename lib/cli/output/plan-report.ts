@@ -17,6 +17,7 @@ export function planReport(plan: Plan, memory = 0): string {
     table([head, ...rows], ['left', 'right', 'right', 'right', 'right', 'left']),
     '',
     `output: ${plan.format === 'gguf' ? 'a GGUF file' : 'a Hugging Face folder'} in ${plan.dtype}`,
+    ...plan.notes.map((note) => `note: ${note}`),
     `${grouped(plan.parameters)} parameters in ${counted(plan.blocks, 'block')}`,
     `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} outside the native code of the stages; the smallest --memory that suffices: ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
     ...(plan.fits
