@@ -13,11 +13,10 @@ import { blockShape, elements } from '../model/axes';
 import { DTYPES, type Settings } from './options';
 import type { Layer } from './widths';
 
-export const ATTENTION_ROWS: readonly BlockRole[] = ['q', 'k', 'v'];
-/** Matrices of which whole rows go, and the output map of the site. */
-export const ROWS: readonly BlockRole[] = [...ATTENTION_ROWS, 'gate', 'up'];
+const ATTENTION_ROWS: readonly BlockRole[] = ['q', 'k', 'v'];
+const FFN_ROWS: readonly BlockRole[] = ['gate', 'up'];
 const ATTENTION_MATRICES: readonly BlockRole[] = [...ATTENTION_ROWS, 'o'];
-const FFN_MATRICES: readonly BlockRole[] = ['gate', 'up', 'down'];
+const FFN_MATRICES: readonly BlockRole[] = [...FFN_ROWS, 'down'];
 export const MATRICES: readonly BlockRole[] = [...ATTENTION_MATRICES, ...FFN_MATRICES];
 
 /** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
@@ -39,6 +38,13 @@ export function bytesOfWeight(
     bytes += count * bytesEach(stored.asSource.includes(role) ? ref.dtype : stored.matrices);
   }
   return bytes / weights;
+}
+
+/** Matrices that stay as they are or lose whole rows; `refitsInputs`: gate and up are refitted. */
+export function rowsIn(scope: Settings['scope'], refitsInputs: boolean): readonly BlockRole[] {
+  const attention = scope === 'ffn' ? ATTENTION_MATRICES : ATTENTION_ROWS;
+  if (scope === 'attention') return [...attention, ...FFN_MATRICES];
+  return refitsInputs ? attention : [...attention, ...FFN_ROWS];
 }
 
 /** Those matrices of a quantised source that a GGUF file without a `--dtype` of its own has in the source's types. */
@@ -65,8 +71,10 @@ export function typeNotes({
 }): string[] {
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
-  const refitted = stored.asSource.includes('gate') ? 'o and down' : 'o and the FFN';
-  return [`${refitted} are written in ${dtype}, the other matrices as the source has them`];
+  const refitted = MATRICES.filter(
+    (role) => !stored.asSource.includes(role) && source.blocks[0]![role],
+  );
+  return [`${refitted.join(', ')}: ${dtype}; every other matrix: as the source has it`];
 }
 
 /** The asked dtype, or what is nearest to the source's own in a file of the format; F16 where widths do not fit. */
@@ -80,7 +88,7 @@ export function dtypeFor(
   }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
 ): ExportDtype {
   if (dtype) return dtype.toUpperCase() as ExportDtype;
-  const own = refittedAs(source);
+  const own = refittedAs(source, scope);
   if (!isQuantised(own)) return own;
   if (format !== 'gguf') return 'F16';
   const prunesFfn = scope !== 'attention';
@@ -88,12 +96,17 @@ export function dtypeFor(
 }
 
 /**
- * The type that the source's o and down share, where files of ours can have it; of several quantised ones the narrowest
+ * The type that the source's o and down (of them those in scope) share, where files of ours can have it; of several quantised ones the narrowest
  * stand-in with as many bits as they have on average; of several unquantised ones the first. F16 where rows of some matrix are
  * no whole blocks.
  */
-export function refittedAs({ architecture, blocks }: ModelSource): ExportDtype {
-  const refs = blocks.flatMap(({ o, down }) => [o, down]).filter((ref) => ref !== undefined);
+function refittedAs(
+  { architecture, blocks }: ModelSource,
+  scope: Settings['scope'] = 'all',
+): ExportDtype {
+  const refs = blocks
+    .flatMap(({ o, down }) => [scope !== 'ffn' && o, scope !== 'attention' && down])
+    .filter((ref) => ref !== undefined && ref !== false);
   const types = new Set(refs.map(({ dtype }) => dtype));
   const [own] = types;
   if (own === undefined) return 'F16';

@@ -21,14 +21,7 @@ import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
-import {
-  ATTENTION_ROWS,
-  bytesOfWeight,
-  dtypeFor,
-  quantisedTypes,
-  ROWS,
-  takenOverFrom,
-} from './dtypes';
+import { bytesOfWeight, dtypeFor, quantisedTypes, rowsIn, takenOverFrom } from './dtypes';
 import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import {
@@ -109,7 +102,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   requireNoSliding(settings, architecture, window);
   requireMultiple(settings, dtype);
   const refits = method === null && settings.ffnSolver !== 'output';
-  const takenOver = takenOverFrom(source, settings, refits ? ATTENTION_ROWS : ROWS);
+  const takenOver = takenOverFrom(source, settings, rowsIn(settings.scope, refits));
   const setup: Setup = {
     source,
     settings: { ...settings, ...feedback },

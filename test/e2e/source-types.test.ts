@@ -82,13 +82,17 @@ async function sourceFile(): Promise<string> {
 const SOURCE = sourceFile();
 const ROWS = /attn_[qkv]|ffn_gate|ffn_up|token_embd|^output\.weight/;
 const ATTENTION_ROWS = /attn_[qkv]|token_embd|^output\.weight/;
+const ALL_BUT_DOWN = /attn_|ffn_gate|ffn_up|token_embd|^output\.weight/;
+const ALL_BUT_O = /attn_[qkv]|ffn_|token_embd|^output\.weight/;
 
-for (const [name, more, rows] of [
-  ['the defaults', {}, ROWS],
-  ['the same share everywhere', { allocation: 'uniform', scope: 'all', sparsity: 0.4 }, ROWS],
-  ['no feedback', { alpha: 0, beta: 0 }, ROWS],
-  ['one-shot, and no refit', { method: 'wanda-sp', allocation: 'threshold' }, ROWS],
-  ['gate and up refitted', { ffnSolver: 'gauss-newton' }, ATTENTION_ROWS],
+for (const [name, more, rows, refitted] of [
+  ['the defaults', {}, ROWS, 'o, down'],
+  ['equal shares', { allocation: 'uniform', scope: 'all', sparsity: 0.4 }, ROWS, 'o, down'],
+  ['no feedback', { alpha: 0, beta: 0 }, ROWS, 'o, down'],
+  ['one-shot, no refit', { method: 'wanda-sp', allocation: 'threshold' }, ROWS, 'o, down'],
+  ['FFN alone', { scope: 'ffn' }, ALL_BUT_DOWN, 'down'],
+  ['attention alone', { scope: 'attention', sparsity: 0.1 }, ALL_BUT_O, 'o'],
+  ['all refitted', { ffnSolver: 'gauss-newton' }, ATTENTION_ROWS, 'o, gate, up, down'],
 ] as const) {
   test(`${name}: rows that stay are copied`, async (t) => {
     const source = await SOURCE;
@@ -107,10 +111,7 @@ for (const [name, more, rows] of [
       } else t.is(dtype, 'Q4_0', tensor);
     }
     t.true(shorter > 0 || rows === ATTENTION_ROWS);
-    const refitted = rows === ROWS ? 'o and down' : 'o and the FFN';
-    t.deepEqual(result.notes, [
-      `${refitted} are written in Q4_0, the other matrices as the source has them`,
-    ]);
+    t.deepEqual(result.notes, [`${refitted}: Q4_0; every other matrix: as the source has it`]);
   });
 }
 
@@ -138,7 +139,7 @@ test('widths that are no whole blocks: what is refitted in 16 bits, the rest as 
     if (tensor.includes('norm')) continue;
     t.is(dtype, ROWS.test(tensor) ? before.get(tensor)!.dtype : 'F16', tensor);
   }
-  t.regex(notes[0]!, /^o and down are written in F16, the other/);
+  t.is(notes[0], 'o, down: F16; every other matrix: as the source has it');
   t.deepEqual((await plan(await SOURCE, options({ multiple: 4 }))).notes, notes.slice(0, 1));
 });
 
