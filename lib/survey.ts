@@ -45,7 +45,9 @@ export async function survey(
   options: SurveyOptions,
 ): Promise<LayerCurves> {
   const own = settingsFrom(surveySchema, options);
-  const settings = settingsOf({ ...own, output: '-', sparsity: 0, allocation: 'threshold' });
+  // The scope of a prune by the same method; curves are there whatever its allocation.
+  const { scope } = settingsOf({ ...own, output: '-', sparsity: 0 });
+  const settings = settingsOf({ ...own, scope, output: '-', sparsity: 0, allocation: 'threshold' });
   const { saveCalibration: file, force, calibration, calibrationTokens: maxTokens } = settings;
   const { signal } = options;
   return withEngine(options, async (engine) => {

@@ -1,6 +1,6 @@
 import type { Steps } from '../turns';
 import { allocateEnergy } from './energy';
-import { describe, scopeWeights } from './layers';
+import { beyondTarget, describe, removableWeights, scopeWeights } from './layers';
 import { allocateThreshold } from './threshold';
 import type {
   Allocation,
@@ -45,6 +45,54 @@ export type RuleAllocation = UniformAllocation | ThresholdAllocation | EnergyAll
  * where the budget cannot be met, ERR_NAN where a curve is not finite.
  */
 export function* allocate(
+  layers: readonly AllocationLayer[],
+  budget: Budget,
+  options: AllocateOptions,
+): Steps<JointAllocation> {
+  const perGroup = budget.counted?.perGroup;
+  return yield* perGroup
+    ? allocateBytes(layers, budget, perGroup, options)
+    : allocateWeights(layers, budget, options);
+}
+
+/** The fewest weights whose bytes suffice: the rules count weights, of which some have more bytes than others. */
+function* allocateBytes(
+  layers: readonly AllocationLayer[],
+  { total, counted }: Budget,
+  perGroup: Float64Array,
+  options: AllocateOptions,
+): Steps<JointAllocation> {
+  const { now, keep } = counted!;
+  const of = (remove: number) => allocateWeights(layers, { remove, total }, options);
+  const freed = ({ removed }: Allocation) =>
+    removed.reduce((sum, count, l) => sum + count * perGroup[l]!, 0);
+  let high = mostWeights(layers, options);
+  let best = yield* of(high);
+  if (now - freed(best) > keep) throw beyondTarget(counted!, Math.ceil(now - freed(best)), high);
+  for (let low = 0; low < high; ) {
+    yield;
+    const middle = Math.floor((low + high) / 2);
+    const found = yield* of(middle);
+    if (now - freed(found) <= keep) {
+      best = found;
+      high = middle;
+    } else low = middle + 1;
+  }
+  return best;
+}
+
+/** Weights of the largest budget that can be met. */
+function mostWeights(layers: readonly AllocationLayer[], { apart }: AllocateOptions): number {
+  if (!apart) return removableWeights(layers);
+  const scopes = [...new Set(layers.map(({ scope }) => scope))];
+  const limits = scopes.map((scope) => {
+    const mine = layers.filter((layer) => layer.scope === scope);
+    return Math.floor(removableWeights(mine) / (scopeWeights(mine) / scopeWeights(layers)));
+  });
+  return Math.min(...limits);
+}
+
+function* allocateWeights(
   layers: readonly AllocationLayer[],
   budget: Budget,
   options: AllocateOptions,

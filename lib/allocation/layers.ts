@@ -16,20 +16,11 @@ export function scopeWeights(layers: readonly AllocationLayer[]): number {
 export function checkBudget(layers: readonly AllocationLayer[], budget: Budget): void {
   const most = removableWeights(layers);
   if (budget.remove <= most) return;
-  const wider =
-    most > 0
-      ? 'widen the scope or raise the largest layer sparsity'
-      : 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another scope';
   if (budget.counted) {
-    const { unit, now, each, keep, dtype, fewerBits } = budget.counted;
-    const least = Math.ceil(now - each * most);
-    const file = fewerBits ? ', or write a .gguf file, whose --dtype can have fewer bits' : '';
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `the target is ${keep} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}${storedIn(dtype)}`,
-      `${most > 0 ? `ask for ${least} or more, ` : ''}${wider}${file}`,
-    );
+    const { now, each } = budget.counted;
+    throw beyondTarget(budget.counted, Math.ceil(now - each * most), most);
   }
+  const wider = widerFor(most);
   const asked = (budget.remove / budget.total).toFixed(4);
   // Rounded down, so that asking for the number printed works.
   const possible = (Math.floor((most / budget.total) * 1e4) / 1e4).toFixed(4);
@@ -37,6 +28,26 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
     'ERR_ARGUMENT',
     `sparsity ${asked} asks for ${budget.remove} weights, but the scope, the bounds and the rounding of widths let ${most} go`,
     most > 0 ? `ask for at most ${possible}, ${wider}` : wider,
+  );
+}
+
+function widerFor(most: number): string {
+  return most > 0
+    ? 'widen the scope or raise the largest layer sparsity'
+    : 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another scope';
+}
+
+/** `least`: what stays of the target's unit when all that may go does, `most` weights. */
+export function beyondTarget(
+  { unit, keep, dtype, fewerBits }: NonNullable<Budget['counted']>,
+  least: number,
+  most: number,
+): StruPruneError {
+  const file = fewerBits ? ', or write a .gguf file, whose --dtype can have fewer bits' : '';
+  return new StruPruneError(
+    'ERR_ARGUMENT',
+    `the target is ${keep} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}${storedIn(dtype)}`,
+    `${most > 0 ? `ask for ${least} or more, ` : ''}${widerFor(most)}${file}`,
   );
 }
 

@@ -36,6 +36,8 @@ export interface Budget {
     /** Of bytes: what the output is stored in, and whether a GGUF file may have fewer of them. */
     dtype?: Dtype;
     fewerBits?: boolean;
+    /** Bytes of a group, one a layer, where weights differ in them: `each` is the fewest, and `remove` more than is needed. */
+    perGroup?: Float64Array;
   };
 }
 

@@ -30,7 +30,7 @@ const FILE_TYPES: Record<ExportDtype, number> = {
 
 /** Plan of a GGUF file; the tokenizer's metadata entries are not part of it. */
 export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
-  const { pruned, dtype } = request;
+  const { pruned } = request;
   const gguf = familyNamed(pruned.family).gguf!;
   const deci = holder.kind === 'deci';
   const output: Architecture = { ...pruned, biases: holder.biases };
@@ -65,7 +65,10 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     biases: holder.biases,
     tensors,
     config: null,
-    metadata: metadataOf(output, architecture, context, dtype),
+    metadata: {
+      ...metadataOf(output, architecture, context),
+      ...typeMetadata(request, tensors),
+    },
     files: [],
     notes: windowed
       ? [
@@ -92,7 +95,6 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
-  dtype: ExportDtype,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, rope, norm } = output;
   const text = (value: string): GgufEntry => ({ type: 'string', value });
@@ -121,10 +123,22 @@ function metadataOf(
   }
   return {
     'general.architecture': text(architecture),
-    'general.file_type': size(FILE_TYPES[dtype]),
-    ...(isQuantised(dtype) ? { 'general.quantization_version': size(2) } : {}),
     ...Object.fromEntries(
       Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
     ),
+  };
+}
+
+/** Of what most matrices are, as llama.cpp numbers it; the version is there where any is quantised. */
+function typeMetadata(
+  { dtype, takenOver }: ExportRequest,
+  tensors: readonly PlannedTensor[],
+): Record<string, GgufEntry> {
+  const own = takenOver?.source.config['general.file_type'] as GgufEntry | undefined;
+  const plain: GgufEntry = { type: 'uint32', value: FILE_TYPES[dtype] };
+  const quantised = tensors.some((tensor) => isQuantised(tensor.dtype));
+  return {
+    'general.file_type': own?.type === 'uint32' ? own : plain,
+    ...(quantised ? { 'general.quantization_version': { type: 'uint32', value: 2 } } : {}),
   };
 }

@@ -51,7 +51,10 @@ export interface ExportRequest {
   /** generation_config.json of a Hugging Face source. */
   sourceGeneration?: Record<string, unknown>;
   /** gguf: matrices that keep the types that this source has them in; those outside of the blocks do, and these roles. */
-  takenOver?: { source: Pick<ModelSource, 'model' | 'blocks'>; roles: readonly BlockRole[] };
+  takenOver?: {
+    source: Pick<ModelSource, 'model' | 'blocks' | 'config'>;
+    roles: readonly BlockRole[];
+  };
 }
 
 export type ExportDtype = Extract<

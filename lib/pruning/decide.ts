@@ -43,7 +43,8 @@ export async function decide(run: Run, journal: Journal, facts: RunFacts): Promi
   const placed = allocationLayers(layers, survey.curves, survey.weights);
   const budget = budgetOf(run);
   const allocation = await allocateBy(settings, placed, budget);
-  const energies = layerEnergies(placed, budget.remove / scopeWeights(placed));
+  const asked = budget.counted?.perGroup ? allocation.removedWeights : budget.remove;
+  const energies = layerEnergies(placed, asked / scopeWeights(placed));
   return { allocation, survey, energies, columns };
 }
 

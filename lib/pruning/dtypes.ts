@@ -1,6 +1,6 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
-import type { ExportDtype, ExportRequest } from '../checkpoint/export';
+import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
 import type {
   Architecture,
   BlockRole,
@@ -9,9 +9,9 @@ import type {
   Stored,
   TensorRef,
 } from '../model/architecture';
-import { blockShape, elements } from '../model/axes';
+import { elements } from '../model/axes';
 import { DTYPES, type Settings } from './options';
-import type { Layer } from './widths';
+import type { Layer, TargetFacts } from './widths';
 
 const ATTENTION_ROWS: readonly BlockRole[] = ['q', 'k', 'v'];
 const FFN_ROWS: readonly BlockRole[] = ['gate', 'up'];
@@ -22,22 +22,29 @@ export const MATRICES: readonly BlockRole[] = [...ATTENTION_MATRICES, ...FFN_MAT
 /** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
 const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
 
-/** Bytes of a weight that goes with a layer's groups, on average. */
-export function bytesOfWeight(
-  { source, stored }: { source: ModelSource; stored: Stored },
-  { block, site }: Layer,
-): number {
-  const { architecture, blocks } = source;
-  let weights = 0;
-  let bytes = 0;
-  for (const role of site === 'ffn' ? FFN_MATRICES : ATTENTION_MATRICES) {
-    const ref = blocks[block]![role];
-    if (!ref) continue;
-    const count = elements(blockShape(architecture, block, role));
-    weights += count;
-    bytes += count * bytesEach(stored.asSource.includes(role) ? ref.dtype : stored.matrices);
-  }
-  return bytes / weights;
+/** Bytes of a group, one a layer, and the fewest of a weight; undefined where weights do not differ in bytes. */
+export function mixedBytes({
+  source,
+  stored,
+  layers,
+}: {
+  source: ModelSource;
+  stored: Stored;
+  layers: readonly Layer[];
+}): TargetFacts['mixed'] {
+  const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
+    let bytes = 0;
+    for (const role of site === 'ffn' ? FFN_MATRICES : ATTENTION_MATRICES) {
+      const ref = source.blocks[block]![role];
+      if (!ref) continue;
+      const type = stored.asSource.includes(role) ? ref.dtype : stored.matrices;
+      bytes += elements(ref.shape) * bytesEach(type);
+    }
+    return bytes / groups;
+  });
+  const each = layers.map(({ cost }, l) => perGroup[l]! / cost);
+  const [least, most] = [Math.min(...each), Math.max(...each)];
+  return most > least * (1 + 1e-9) ? { perGroup, each: least } : undefined;
 }
 
 /** Matrices that stay as they are or lose whole rows; `refitsInputs`: gate and up are refitted. */
@@ -47,14 +54,28 @@ export function rowsIn(scope: Settings['scope'], refitsInputs: boolean): readonl
   return refitsInputs ? attention : [...attention, ...FFN_ROWS];
 }
 
-/** Those matrices of a quantised source that a GGUF file without a `--dtype` of its own has in the source's types. */
+/**
+ * Those matrices of a quantised source that a GGUF file has in the source's types: unless there is a `--dtype` by which some
+ * matrix would have another one.
+ */
 export function takenOverFrom(
   source: ModelSource,
   { dtype, format }: Pick<Settings, 'dtype' | 'format'>,
   roles: readonly BlockRole[],
 ): ExportRequest['takenOver'] {
-  const asIs = dtype === undefined && format === 'gguf' && quantisedTypes(source).length > 0;
-  return asIs ? { source, roles } : undefined;
+  if (format !== 'gguf' || quantisedTypes(source).length === 0) return undefined;
+  return dtype === undefined || hasAlready(source, dtype.toUpperCase() as ExportDtype)
+    ? { source, roles }
+    : undefined;
+}
+
+function hasAlready({ model, blocks }: ModelSource, dtype: ExportDtype): boolean {
+  const { matrices, ends } = storedAs({ format: 'gguf', dtype });
+  const all = (parts: readonly Record<string, TensorRef>[], type: Dtype | null) =>
+    parts
+      .flatMap((refs) => Object.values(refs))
+      .every((ref) => ref.shape.length === 1 || ref.dtype === type);
+  return all(blocks, matrices) && all([model], ends);
 }
 
 /** Which type is new in a file whose other matrices keep theirs. */
@@ -88,9 +109,9 @@ export function dtypeFor(
   }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
 ): ExportDtype {
   if (dtype) return dtype.toUpperCase() as ExportDtype;
+  if (format !== 'gguf' && quantisedTypes(source).length > 0) return 'F16';
   const own = refittedAs(source, scope);
   if (!isQuantised(own)) return own;
-  if (format !== 'gguf') return 'F16';
   const prunesFfn = scope !== 'attention';
   return prunesFfn && multiple !== undefined && !fitsBlocks(own, [multiple]) ? 'F16' : own;
 }

@@ -134,6 +134,8 @@ export const surveySchema = schema.pick({
   selection: true,
   layerWeights: true,
   fisherLabels: true,
+  // Decides what a quantised source's gate and up are stored as.
+  ffnSolver: true,
   seed: true,
   scratch: true,
   saveCalibration: true,

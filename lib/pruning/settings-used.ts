@@ -5,12 +5,14 @@ import type { Run } from './run';
 import { ffnMultiple } from './widths';
 
 /** Every setting of a run as it took effect: the user's, the defaults, what the model decided, the machine's. */
-export function settingsUsed({ settings, dtype, window, evaluation, engine }: Run): Identity {
+export function settingsUsed(run: Run): Identity {
+  const { settings, dtype, takenOver, window, evaluation, engine } = run;
   const { format, maxShardBytes } = settings;
   const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
     ...pick(settings, SETTING_KEYS),
-    dtype: dtype.toLowerCase(),
+    // A type that is given makes all matrices anew.
+    dtype: takenOver ? (settings.dtype ?? null) : dtype.toLowerCase(),
     multiple: ffnMultiple(settings, dtype),
     maxShardBytes: format === 'hf' ? (maxShardBytes ?? DEFAULT_SHARD_BYTES) : null,
     window,

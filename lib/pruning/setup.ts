@@ -21,7 +21,7 @@ import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
-import { bytesOfWeight, dtypeFor, quantisedTypes, rowsIn, takenOverFrom } from './dtypes';
+import { dtypeFor, mixedBytes, quantisedTypes, rowsIn, takenOverFrom } from './dtypes';
 import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import {
@@ -239,7 +239,7 @@ export function targetFacts(setup: Setup): TargetFacts {
     parameters: totalParameters({ ...architecture, biases: whole.biases }),
     bytes: tokenizerBytes + weightFileBytes(whole, settings.maxShardBytes),
     dtype,
-    bytesEach: Math.min(...layers.map((layer) => bytesOfWeight(setup, layer))),
+    mixed: mixedBytes(setup),
     fewerBits: settings.format === 'hf' && quantisedTypes(source).length > 0,
   };
 }

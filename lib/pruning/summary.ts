@@ -106,7 +106,8 @@ function growthNotes(run: Run): string[] {
   if (types.length === 0) return [];
   const has = `the source has ${types.join(' and ')} weights`;
   const least = Math.min(...types.map(bytesEach));
-  if (!takenOver && bytesEach(dtype) <= least) {
+  if (takenOver && bytesEach(dtype) <= Math.max(...types.map(bytesEach))) return [];
+  if (bytesEach(dtype) <= least) {
     const ends = stored.ends !== null && bytesEach(stored.ends) > least;
     return ends ? [`${has}, and embeddings and head are written in ${stored.ends}`] : [];
   }

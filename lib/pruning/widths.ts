@@ -119,8 +119,8 @@ export interface TargetFacts {
   bytes: number;
   /** Of what is refitted in the output. */
   dtype: Dtype;
-  /** Bytes of a removed weight, of the site that has fewest; default: those of `dtype`. */
-  bytesEach?: number;
+  /** Where weights differ in bytes: those of a group, one a layer, and the fewest of a weight. */
+  mixed?: { perGroup: Float64Array; each: number };
   /** The source is quantised, and the output a folder, which cannot be. */
   fewerBits?: boolean;
 }
@@ -128,7 +128,7 @@ export interface TargetFacts {
 /** Weights to remove for a target. @throws StruPruneError ERR_ARGUMENT where the model is no larger than that already */
 export function budgetFor(
   { sparsity, targetParams, targetSize }: Target,
-  { total, parameters, bytes, dtype, bytesEach: each = bytesEach(dtype), fewerBits }: TargetFacts,
+  { total, parameters, bytes, dtype, mixed, fewerBits }: TargetFacts,
 ): Budget {
   if (sparsity !== undefined) return budgetOfShare(sparsity, total);
   const counted: NonNullable<Budget['counted']> =
@@ -137,10 +137,11 @@ export function budgetFor(
       : {
           unit: 'bytes',
           now: bytes,
-          each,
+          each: mixed?.each ?? bytesEach(dtype),
           keep: targetSize!,
           dtype,
           fewerBits,
+          perGroup: mixed?.perGroup,
         };
   const { unit, now, keep } = counted;
   if (keep >= now) {

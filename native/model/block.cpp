@@ -255,8 +255,10 @@ void Block::Finish(SiteKind site) {
 bool Block::IsOriginal(Role role) const {
   const std::optional<Origin>& origin = origins_[Index(role)];
   if (!origin) return false;
-  const bool as_source = stored_.as_source >> Index(role) & 1;
-  return as_source || origin->tensor.dtype == stored_.matrices;
+  if (stored_.as_source >> Index(role) & 1) return true;
+  // A refit may try others and come back to the rounded ones; o and down it only ever replaces.
+  const bool output = role == Role::kO || role == Role::kDown;
+  return output && origin->tensor.dtype == stored_.matrices;
 }
 
 namespace {

@@ -81,8 +81,8 @@ bool IsVector(Role role);
 class Block {
  public:
   // Reads and dequantises every tensor of the block; roles without a source stay absent. Weights
-  // other than o and down are rounded to `stored` at once, o and down when Finish is called; what
-  // the source has in the very type stays as it is. Matrices lie in the store.
+  // other than o and down are rounded to `stored` at once, o and down when Finish is called, unless
+  // the source has them in that very type. Matrices lie in the store.
   Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
         const std::array<std::optional<TensorSource>, kRoles>& sources, Stored stored,
         StripSize strip = {});

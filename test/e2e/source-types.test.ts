@@ -1,11 +1,13 @@
 /** Quantised files pruned without a `--dtype`: what no refit changes is in the output as the source has it, byte for byte. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { exportModel } from '../../lib/export-model';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
+import { survey } from '../../lib/survey';
 import { hashesOf } from './files';
 import { mixedGguf } from './mixed-gguf';
 import { CALIBRATION, workspace } from './models';
@@ -149,17 +151,88 @@ test('an interrupted run goes on to the same bytes', async (t) => {
   const settings = options();
   await stopAfter(1, source, settings);
   await t.throwsAsync(prune(source, { ...settings, resume: true, dtype: 'q4_0' }), {
-    message: /types of what is not refitted Q4_0 and Q8_0; Q8_0, now Q4_0; Q8_0/,
+    message:
+      /types of matrices q gate: Q4_0 and Q8_0; .*, now q k v o gate up down: Q4_0; outside: Q8_0/,
   });
   const { resumedBlocks } = await prune(source, { ...settings, resume: true });
   t.deepEqual(resumedBlocks, [0]);
   t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
 });
 
-test('a target in bytes is met', async (t) => {
+for (const [more, closest] of [
+  [{}, 0.96],
+  [{ allocation: 'energy' }, 0.96],
+  [{ apart: true }, 0.95],
+  // A step of all layers at once.
+  [{ allocation: 'uniform', scope: 'all' }, 0.88],
+] as const) {
+  test(`a target in bytes is met, and hardly more: ${JSON.stringify(more)}`, async (t) => {
+    // Heads of 4 bits, channels of 8: a weight has half the bytes of another.
+    const model = join(__dirname, '../../assets/tiny');
+    const files = await Promise.all(
+      (['q4_0', 'q8_0'] as const).map((dtype) =>
+        exportModel(model, { output: work.path(`${dtype}.gguf`), dtype }),
+      ),
+    );
+    const [base, other] = files.map(({ output }) => output) as [string, string];
+    const source = await mixedGguf(work.path('heads.gguf'), { base, other, names: /ffn/ });
+    const settings = { ...more, layerWeights: 'output', maxLayerSparsity: 0.8 } as const;
+    const to = (targetSize: number) =>
+      prune(source, options({ ...settings, sparsity: undefined, targetSize }));
+    const { bytesBefore } = await prune(source, options({ ...settings, sparsity: 0.01 }));
+    for (const share of [0.9, 0.7, 0.55]) {
+      const { bytesAfter } = await to(Math.floor(share * bytesBefore));
+      const reached = bytesAfter / (share * bytesBefore);
+      t.true(reached <= 1 && reached > closest, `${share}: ${reached}`);
+    }
+    const { message } = (await t.throwsAsync(to(1000), { code: 'ERR_ARGUMENT' }))!;
+    const least = Number(/ keep (\d+) in q8_0/.exec(message)![1]);
+    t.true((await to(least)).bytesAfter <= least);
+  });
+}
+
+test('the command that is noted makes the same file', async (t) => {
   const source = await SOURCE;
-  const { bytesAfter: whole } = await prune(source, options({ sparsity: 0.05 }));
-  const targetSize = Math.floor(0.85 * whole);
-  const result = await prune(source, options({ sparsity: undefined, targetSize }));
-  t.true(result.bytesAfter <= targetSize && result.bytesAfter > 0.8 * targetSize);
+  for (const more of [{}, { multiple: 4 }]) {
+    const first = await prune(source, options(more));
+    t.is(first.settings.dtype, null);
+    const { multiple } = first.settings;
+    const again = await prune(source, options({ multiple: Number(multiple) }));
+    t.deepEqual(hashesOf(again.output), hashesOf(first.output));
+  }
+});
+
+test('rounds of gate and up that are taken back leave what was solved for', async (t) => {
+  const source = await SOURCE;
+  const settings = { ffnSolver: 'gauss-newton', scope: 'ffn', allocation: 'uniform' } as const;
+  const result = await prune(source, options(settings));
+  t.is(result.verification.actual, result.verification.expected);
+  const plain = await prune(source, options({ ...settings, dtype: 'q4_0' }));
+  // Gate and up are of q4_0 either way, and what is refitted starts from the same.
+  for (const [i, { relativeError }] of result.layerStats.entries()) {
+    const other = plain.layerStats[i]!.relativeError!;
+    t.true(
+      Math.abs(relativeError! - other) < 0.2 * other,
+      `layer ${i}: ${relativeError}, ${other}`,
+    );
+  }
+});
+
+test('a survey serves the runs whose weights it has seen, and no others', async (t) => {
+  const source = await SOURCE;
+  const file = work.path('survey');
+  const { threads, output: _, sparsity: __, ...asked } = options({ format: 'gguf' });
+  await survey(source, { ...asked, threads, saveCalibration: file });
+  const kept = options({ fromCalibration: file });
+  t.deepEqual(
+    hashesOf((await prune(source, kept)).output),
+    hashesOf((await prune(source, options())).output),
+  );
+  const other = options({ fromCalibration: file, ffnSolver: 'gauss-newton' });
+  await t.throwsAsync(prune(source, other), { message: /types of matrices/ });
+  const own = { ...asked, threads, saveCalibration: file, force: true };
+  await survey(source, { ...own, ffnSolver: 'gauss-newton' });
+  await t.notThrowsAsync(
+    prune(source, options({ fromCalibration: file, ffnSolver: 'gauss-newton' })),
+  );
 });

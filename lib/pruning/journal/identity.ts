@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { Dtype, ModelSource, Stored, TensorRef } from '../../model/architecture';
+import type { ModelSource, Stored, TensorRef } from '../../model/architecture';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { flagOf } from '../../wording';
+import { MATRICES } from '../dtypes';
 import { SETTING_KEYS, type Settings } from '../options';
 import { ffnMultiple } from '../widths';
 
@@ -113,18 +114,22 @@ export function surveyIdentity(facts: RunFacts): Identity {
 /** Settings whose defaults the model decides: the same when they are spelled out. */
 function resolved({ source, settings, dtype, stored }: RunFacts): Identity {
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
-  const { asSource, ends, matrices } = stored;
-  const inside = source.blocks.flatMap((refs) => asSource.flatMap((role) => refs[role] ?? []));
-  const outside = ends === null ? Object.values(source.model) : [];
-  const typesOf = (refs: TensorRef[], otherwise: Dtype) => {
-    const types = refs.filter(({ shape }) => shape.length > 1).map((ref) => ref.dtype);
-    return [...new Set(types.length ? types : [otherwise])].join(' and ');
+  return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
+}
+
+/** `q k v gate up: Q4_0; o down: Q5_1; outside: Q8_0`. */
+function storedTypes({ model, blocks }: ModelSource, { asSource, matrices, ends }: Stored): string {
+  const typesOf = (refs: (TensorRef | undefined)[]) => {
+    const held = refs.filter((ref) => ref !== undefined && ref.shape.length > 1);
+    return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
   };
-  return {
-    dtype: dtype.toLowerCase(),
-    multiple,
-    'types of what is not refitted': `${typesOf(inside, matrices)}; ${typesOf(outside, ends ?? matrices)}`,
-  };
+  const roles = new Map<string, string[]>();
+  for (const role of MATRICES.filter((name) => blocks[0]?.[name])) {
+    const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
+    roles.set(types, [...(roles.get(types) ?? []), role]);
+  }
+  const inside = [...roles].map(([types, names]) => `${names.join(' ')}: ${types}`);
+  return [...inside, `outside: ${ends ?? typesOf(Object.values(model))}`].join('; ');
 }
 
 function common({ source, hashes, ids, window }: RunFacts): Identity {
