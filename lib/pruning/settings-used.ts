@@ -11,8 +11,8 @@ export function settingsUsed(run: Run): Identity {
   const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
     ...pick(settings, SETTING_KEYS),
-    // A type that is given makes all matrices anew.
-    dtype: takenOver ? (settings.dtype ?? null) : dtype.toLowerCase(),
+    // One that is given may make all matrices anew.
+    dtype: takenOver ? null : dtype.toLowerCase(),
     multiple: ffnMultiple(settings, dtype),
     maxShardBytes: format === 'hf' ? (maxShardBytes ?? DEFAULT_SHARD_BYTES) : null,
     window,
