@@ -197,7 +197,7 @@ async function exportDense({ engine, source, folder }: Run): Promise<string> {
 async function ours(run: Run): Promise<{ contender: BenchContender; result: PruneResult }> {
   const { engine, source, settings, pruning, signal } = run;
   const { calibrationTokens, window, surveyTokens, sparsity, seed, calibration } = pruning;
-  const { layerWeights } = pruning;
+  const { scope, layerWeights } = pruning;
   const flags = {
     calibration,
     calibrationTokens,
@@ -205,6 +205,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
     surveyTokens,
     sparsity,
     seed,
+    scope,
     layerWeights,
   };
   const words = commandLine(['prune', source.path], Object.entries(flags));
