@@ -84,11 +84,9 @@ function* allocateBytes(
 /** Weights of the largest budget that can be met. */
 function mostWeights(layers: readonly AllocationLayer[], { apart }: AllocateOptions): number {
   if (!apart) return removableWeights(layers);
-  const scopes = [...new Set(layers.map(({ scope }) => scope))];
-  const limits = scopes.map((scope) => {
-    const mine = layers.filter((layer) => layer.scope === scope);
-    return Math.floor(removableWeights(mine) / (scopeWeights(mine) / scopeWeights(layers)));
-  });
+  const limits = byScope(layers).map(({ mine, share }) =>
+    Math.floor(removableWeights(mine) / share),
+  );
   return Math.min(...limits);
 }
 
@@ -102,12 +100,8 @@ function* allocateWeights(
     return { ...describe(layers, part.removed), parts: [{ scope: 'all', part }] };
   }
   const removed = new Int32Array(layers.length);
-  const scopes = [...new Set(layers.map(({ scope }) => scope))];
   const parts: JointAllocation['parts'] = [];
-  for (const scope of scopes) {
-    const indices = [...layers.keys()].filter((l) => layers[l]!.scope === scope);
-    const mine = indices.map((l) => layers[l]!);
-    const share = scopeWeights(mine) / scopeWeights(layers);
+  for (const { scope, indices, mine, share } of byScope(layers)) {
     const part = yield* allocateTogether(mine, splitBudget(budget, share), options);
     indices.forEach((l, i) => {
       removed[l] = part.removed[i]!;
@@ -115,6 +109,16 @@ function* allocateWeights(
     parts.push({ scope, part });
   }
   return { ...describe(layers, removed), parts };
+}
+
+/** The layers of each scope, and their part of all weights. */
+function byScope(layers: readonly AllocationLayer[]) {
+  const scopes = [...new Set(layers.map(({ scope }) => scope))];
+  return scopes.map((scope) => {
+    const indices = [...layers.keys()].filter((l) => layers[l]!.scope === scope);
+    const mine = indices.map((l) => layers[l]!);
+    return { scope, indices, mine, share: scopeWeights(mine) / scopeWeights(layers) };
+  });
 }
 
 function splitBudget({ remove, total }: Budget, share: number): Budget {

@@ -147,7 +147,8 @@ export function runSiteBytes(
   return FLOAT * floats + (site === 'attention' ? ropeBytes(ground) : 0);
 }
 
-const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
+/** Matrices of a site, its output map last. */
+export const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
   attention: ['q', 'k', 'v', 'o'],
   ffn: ['gate', 'up', 'down'],
 };

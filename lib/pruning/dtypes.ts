@@ -1,6 +1,7 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
+import { SITE_WEIGHTS } from '../engine/native-bytes';
 import type {
   Architecture,
   BlockRole,
@@ -11,13 +12,10 @@ import type {
 } from '../model/architecture';
 import { elements } from '../model/axes';
 import { DTYPES, type Settings } from './options';
-import type { Layer, TargetFacts } from './widths';
+import type { Setup } from './setup';
+import type { TargetFacts } from './widths';
 
-const ATTENTION_ROWS: readonly BlockRole[] = ['q', 'k', 'v'];
-const FFN_ROWS: readonly BlockRole[] = ['gate', 'up'];
-const ATTENTION_MATRICES: readonly BlockRole[] = [...ATTENTION_ROWS, 'o'];
-const FFN_MATRICES: readonly BlockRole[] = [...FFN_ROWS, 'down'];
-export const MATRICES: readonly BlockRole[] = [...ATTENTION_MATRICES, ...FFN_MATRICES];
+export const MATRICES: readonly BlockRole[] = [...SITE_WEIGHTS.attention, ...SITE_WEIGHTS.ffn];
 
 /** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
 const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
@@ -27,14 +25,10 @@ export function mixedBytes({
   source,
   stored,
   layers,
-}: {
-  source: ModelSource;
-  stored: Stored;
-  layers: readonly Layer[];
-}): TargetFacts['mixed'] {
+}: Pick<Setup, 'source' | 'stored' | 'layers'>): TargetFacts['mixed'] {
   const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
     let bytes = 0;
-    for (const role of site === 'ffn' ? FFN_MATRICES : ATTENTION_MATRICES) {
+    for (const role of SITE_WEIGHTS[site]) {
       const ref = source.blocks[block]![role];
       if (!ref) continue;
       const type = stored.asSource.includes(role) ? ref.dtype : stored.matrices;
@@ -47,11 +41,12 @@ export function mixedBytes({
   return most > least * (1 + 1e-9) ? { perGroup, each: least } : undefined;
 }
 
-/** Matrices that stay as they are or lose whole rows; `refitsInputs`: gate and up are refitted. */
-export function rowsIn(scope: Settings['scope'], refitsInputs: boolean): readonly BlockRole[] {
-  const attention = scope === 'ffn' ? ATTENTION_MATRICES : ATTENTION_ROWS;
-  if (scope === 'attention') return [...attention, ...FFN_MATRICES];
-  return refitsInputs ? attention : [...attention, ...FFN_ROWS];
+/** Matrices that stay as they are or lose whole rows; `refitsFfn`: gate and up are refitted. */
+export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly BlockRole[] {
+  const changed: BlockRole[] = [];
+  if (scope !== 'ffn') changed.push('o');
+  if (scope !== 'attention') changed.push(...(refitsFfn ? SITE_WEIGHTS.ffn : ['down' as const]));
+  return MATRICES.filter((role) => !changed.includes(role));
 }
 
 /**
@@ -78,18 +73,31 @@ function hasAlready({ model, blocks }: ModelSource, dtype: ExportDtype): boolean
   return all(blocks, matrices) && all([model], ends);
 }
 
+/** `q k v gate up: Q4_0; o down: Q5_1; outside: Q8_0`. */
+export function storedTypes(
+  { model, blocks }: ModelSource,
+  { asSource, matrices, ends }: Stored,
+): string {
+  const typesOf = (refs: (TensorRef | undefined)[]) => {
+    const held = refs.filter((ref) => ref !== undefined && ref.shape.length > 1);
+    return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
+  };
+  const roles = new Map<string, string[]>();
+  for (const role of MATRICES.filter((name) => blocks[0]?.[name])) {
+    const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
+    roles.set(types, [...(roles.get(types) ?? []), role]);
+  }
+  const inside = [...roles].map(([types, names]) => `${names.join(' ')}: ${types}`);
+  return [...inside, `outside: ${ends ?? typesOf(Object.values(model))}`].join('; ');
+}
+
 /** Which type is new in a file whose other matrices keep theirs. */
 export function typeNotes({
   source,
   dtype,
   stored,
   takenOver,
-}: {
-  source: ModelSource;
-  dtype: ExportDtype;
-  stored: Stored;
-  takenOver: ExportRequest['takenOver'];
-}): string[] {
+}: Pick<Setup, 'source' | 'dtype' | 'stored' | 'takenOver'>): string[] {
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
   const refitted = MATRICES.filter(

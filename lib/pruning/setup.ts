@@ -24,6 +24,7 @@ import { atOnce } from '../turns';
 import { dtypeFor, mixedBytes, quantisedTypes, rowsIn, takenOverFrom } from './dtypes';
 import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
+import { refitsInputs } from './solve';
 import {
   allocationLayers,
   budgetFor,
@@ -101,8 +102,8 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   );
   requireNoSliding(settings, architecture, window);
   requireMultiple(settings, dtype);
-  const refits = method === null && settings.ffnSolver !== 'output';
-  const takenOver = takenOverFrom(source, settings, rowsIn(settings.scope, refits));
+  const refitsFfn = refitsInputs({ settings, method }, 'ffn');
+  const takenOver = takenOverFrom(source, settings, rowsIn(settings.scope, refitsFfn));
   const setup: Setup = {
     source,
     settings: { ...settings, ...feedback },

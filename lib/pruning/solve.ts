@@ -120,7 +120,7 @@ export function solvesSequentially({
 
 /** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
 export function refitsInputs(
-  { settings, method }: Pick<SolveContext, 'settings' | 'method'>,
+  { settings, method }: { settings: Pick<RunSettings, 'ffnSolver'>; method: Method | null },
   site: Site,
 ): boolean {
   return method === null && site === 'ffn' && settings.ffnSolver !== 'output';

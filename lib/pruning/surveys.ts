@@ -1,5 +1,6 @@
 import { native } from '../engine/native';
 import type { ScoreMethod, SiteStatistics } from '../methods';
+import { storedTypes } from './dtypes';
 import { type Survey, type SurveyInput, surveyColumns, surveyCurves } from './survey';
 
 /** A survey that a run asked for. */
@@ -98,9 +99,8 @@ async function once<T>(
 function placesKey({ session, ids, window, layers }: SurveyInput, needs: string): string {
   const places = layers.map(({ site }) => site);
   const scope = [...new Set(places)].sort().join('+');
-  const { matrices, ends, vectors, asSource } = session.stored;
-  const types = [...new Set([matrices, ends ?? 'those of the source', vectors])].join(' and ');
-  const stored = asSource.length === 0 ? types : `${types}, but ${asSource.join(' ')} as they are`;
+  const { source, stored: held } = session;
+  const stored = `${storedTypes(source, held)}; vectors: ${held.vectors}`;
   return [needs, `scope ${scope}`, `${ids.length} tokens by ${window}`, stored].join(', ');
 }
 

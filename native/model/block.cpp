@@ -89,9 +89,7 @@ void Block::Load(Role role, const TensorSource& source) {
   shapes_[Index(role)] = {rows, cols};
   CheckShape(role);
   Put(role, MakeMatrix(rows, cols));
-  // Values of their own are encoded to the same bytes without the file.
-  const bool as_source = stored_.as_source >> Index(role) & 1;
-  if (as_source || LayoutOf(source.dtype).elements > 1) {
+  if (StaysAsSource(role, source.dtype)) {
     std::vector<int32_t> all(rows);
     std::iota(all.begin(), all.end(), 0);
     origins_[Index(role)] = {source, std::move(all)};
@@ -107,7 +105,7 @@ void Block::Load(Role role, const TensorSource& source) {
       context_->CheckAbort();
       const size_t some = std::min(kRows, count - done);
       LoadRows(source, row + done, some, to.data() + done * cols);
-      if (role != Role::kO && role != Role::kDown && !IsOriginal(role)) {
+      if (!IsOutput(role) && !origins_[Index(role)]) {
         RoundTo(stored_.matrices, some, cols, to.data() + done * cols);
       }
     }
@@ -143,7 +141,7 @@ void Block::Round(Role role) {
     RoundTo(stored_.vectors, 1, vector.size(), vector.data());
     return;
   }
-  if (stored_.matrices == Dtype::F32 || IsOriginal(role)) return;
+  if (stored_.matrices == Dtype::F32 || origins_[Index(role)]) return;
   const auto [rows, cols] = shape(role);
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *matrices_[Index(role)];
@@ -252,13 +250,11 @@ void Block::Finish(SiteKind site) {
   Round(OutputBiasRole(site));
 }
 
-bool Block::IsOriginal(Role role) const {
-  const std::optional<Origin>& origin = origins_[Index(role)];
-  if (!origin) return false;
+bool Block::StaysAsSource(Role role, Dtype dtype) const {
   if (stored_.as_source >> Index(role) & 1) return true;
-  // A refit may try others and come back to the rounded ones; o and down it only ever replaces.
-  const bool output = role == Role::kO || role == Role::kDown;
-  return output && origin->tensor.dtype == stored_.matrices;
+  // Of gate and up a refit may try others and come back to the rounded ones; o and down it only
+  // ever replaces. Values that share no scale are encoded to the same bytes without the file.
+  return IsOutput(role) && dtype == stored_.matrices && LayoutOf(dtype).elements > 1;
 }
 
 namespace {
@@ -272,9 +268,9 @@ size_t RowAt(size_t row, size_t head_dim) {
 
 }  // namespace
 
-std::vector<std::byte> Block::CopyRows(Role role, size_t row, size_t count,
-                                       size_t rope_heads) const {
-  const auto& [tensor, rows] = *origins_[Index(role)];
+std::vector<std::byte> Block::CopyRows(const Origin& origin, size_t row, size_t count,
+                                       size_t rope_heads) {
+  const auto& [tensor, rows] = origin;
   const size_t row_bytes = RowBytes(tensor);
   std::vector<std::byte> bytes(count * row_bytes);
   for (size_t i = 0; i < count; ++i) {
@@ -324,8 +320,9 @@ std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t 
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
     return EncodeRows(data(role), cols, 1, dtype, row, count, rope_heads, name);
   }
-  if (IsOriginal(role) && dtype == origins_[Index(role)]->tensor.dtype) {
-    return CopyRows(role, row, count, rope_heads);
+  const std::optional<Origin>& origin = origins_[Index(role)];
+  if (origin && dtype == origin->tensor.dtype) {
+    return CopyRows(*origin, row, count, rope_heads);
   }
   // Rows trade places within their head: whole heads are read.
   const size_t unit = rope_heads ? rows / rope_heads : 1;

@@ -130,7 +130,8 @@ class Block {
   TileSpace space() const { return {context_, store_}; }
 
  private:
-  // Where the rows of a matrix come from that nothing has changed.
+  // Where the rows of a matrix come from that is to be stored as the source has it, while nothing
+  // has changed them.
   struct Origin {
     TensorSource tensor;
     std::vector<int32_t> rows;
@@ -146,9 +147,11 @@ class Block {
                                            std::span<const int32_t> indices) const;
   void CheckShape(Role role) const;
   void Round(Role role);
-  // Whether its rows are those of the source in the type that is to be stored.
-  bool IsOriginal(Role role) const;
-  std::vector<std::byte> CopyRows(Role role, size_t row, size_t count, size_t rope_heads) const;
+  static bool IsOutput(Role role) { return role == Role::kO || role == Role::kDown; }
+  // Whether a matrix that the source has in that type is to be stored as it is.
+  bool StaysAsSource(Role role, Dtype dtype) const;
+  static std::vector<std::byte> CopyRows(const Origin& origin, size_t row, size_t count,
+                                         size_t rope_heads);
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<PageStore> store_;

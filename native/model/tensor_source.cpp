@@ -30,17 +30,6 @@ void CheckFinite(const TensorSource& source, const float* values, size_t count) 
       "the checkpoint is damaged or was saved from a run that diverged: get it again");
 }
 
-// Row i of the result stands in row stored(i) of the file.
-template <typename Stored>
-void ReadRowByRow(const TensorSource& source, size_t count, size_t row_bytes, float* out,
-                  Stored stored) {
-  std::vector<std::byte> bytes(row_bytes);
-  for (size_t i = 0; i < count; ++i) {
-    source.file->Read(source.offset + stored(i) * row_bytes, bytes);
-    Dequantise(source.dtype, bytes.data(), source.cols, out + i * source.cols);
-  }
-}
-
 void ReadInPieces(const TensorSource& source, size_t row, size_t count, size_t row_bytes,
                   float* out) {
   const size_t most = std::clamp<size_t>(kPieceBytes / row_bytes, 1, count);
@@ -64,6 +53,19 @@ void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out) {
   source.file->Read(source.offset + place * out.size(), out);
 }
 
+namespace {
+
+// Where rows trade places in the file.
+void ReadRowByRow(const TensorSource& source, size_t row, size_t count, float* out) {
+  std::vector<std::byte> bytes(RowBytes(source));
+  for (size_t i = 0; i < count; ++i) {
+    CopyRow(source, row + i, bytes);
+    Dequantise(source.dtype, bytes.data(), source.cols, out + i * source.cols);
+  }
+}
+
+}  // namespace
+
 void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) {
   const size_t row_bytes = RowBytes(source);
   if (count * source.cols == 0) return;
@@ -78,8 +80,7 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
   } else if (source.rope_heads == 0) {
     ReadInPieces(source, row, count, row_bytes, out);
   } else {
-    ReadRowByRow(source, count, row_bytes, out,
-                 [&](size_t i) { return StoredIndex(row + i, source.rows, source.rope_heads); });
+    ReadRowByRow(source, row, count, out);
   }
   CheckFinite(source, out, count * source.cols);
 }

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { ModelSource, Stored, TensorRef } from '../../model/architecture';
+import type { ModelSource, Stored } from '../../model/architecture';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { flagOf } from '../../wording';
-import { MATRICES } from '../dtypes';
+import { storedTypes } from '../dtypes';
 import { SETTING_KEYS, type Settings } from '../options';
 import { ffnMultiple } from '../widths';
 
@@ -115,21 +115,6 @@ export function surveyIdentity(facts: RunFacts): Identity {
 function resolved({ source, settings, dtype, stored }: RunFacts): Identity {
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
-}
-
-/** `q k v gate up: Q4_0; o down: Q5_1; outside: Q8_0`. */
-function storedTypes({ model, blocks }: ModelSource, { asSource, matrices, ends }: Stored): string {
-  const typesOf = (refs: (TensorRef | undefined)[]) => {
-    const held = refs.filter((ref) => ref !== undefined && ref.shape.length > 1);
-    return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
-  };
-  const roles = new Map<string, string[]>();
-  for (const role of MATRICES.filter((name) => blocks[0]?.[name])) {
-    const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
-    roles.set(types, [...(roles.get(types) ?? []), role]);
-  }
-  const inside = [...roles].map(([types, names]) => `${names.join(' ')}: ${types}`);
-  return [...inside, `outside: ${ends ?? typesOf(Object.values(model))}`].join('; ');
 }
 
 function common({ source, hashes, ids, window }: RunFacts): Identity {
