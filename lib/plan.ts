@@ -6,7 +6,6 @@ import { GpuSites } from './engine/gpu-sites';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
 import { checkedOptions } from './options';
-import { typeNotes } from './pruning/dtypes';
 import { type PruneOptions, settingsOf } from './pruning/options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
@@ -58,12 +57,15 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   if (options.output !== undefined) requireName(settings.output, settings.format);
   const source = await sourceOf(model);
   const { format } = settings;
-  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, options.signal));
   const { architecture } = source;
-  const { window } = setup;
   // The budget is planned with, not worked in.
   const machine = options.engine ? options : { ...options, memory: 0 };
   return withEngine(machine, async (engine) => {
+    const setup = setUp(source, settings, {
+      tokenizerBytes: await tokenizerBytesOf(source, settings, options.signal),
+      onGpu: engine.device !== 'cpu',
+    });
+    const { window } = setup;
     const input = planInput(setup, {
       threads: engine.threads,
       gpu: GpuSites.of(engine, architecture),
@@ -84,7 +86,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       ...run,
       format,
       dtype: setup.dtype.toLowerCase(),
-      notes: typeNotes(setup),
+      notes: setup.notes,
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,

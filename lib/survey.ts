@@ -52,8 +52,10 @@ export async function survey(
   const { signal } = options;
   return withEngine(options, async (engine) => {
     const source = await sourceOf(model);
-    const bytes = await tokenizerBytes(source, settings.format, signal);
-    const setup = setUp(source, settings, bytes);
+    const setup = setUp(source, settings, {
+      tokenizerBytes: await tokenizerBytes(source, settings.format, signal),
+      onGpu: engine.device !== 'cpu',
+    });
     const { window, layers, method, stored } = setup;
     if (file !== undefined) {
       await requireApart(

@@ -84,11 +84,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
     about: 'auxiliary variables in the manner of arXiv 2402.17946, the same share everywhere',
     options: { allocation: 'uniform', alpha: 0, beta: 0, ffnSolver: 'auxiliary' },
   }),
-  struprune(
-    'uniform',
-    'scope-ffn',
-    'sweep and exact refit on sequential inputs, the same share everywhere',
-  ),
+  struprune('uniform', 'scope-ffn', 'the defaults with the same share everywhere'),
   struprune(
     'threshold',
     null,
@@ -119,12 +115,15 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ablation('weights-residual', 'errors ÷ stream', 'layer weights 1 ÷ ‖h‖²', {
     layerWeights: 'residual',
   }),
-  ablation('gauss-newton', 'Gauss-Newton', 'gate and up are refitted too', {
-    ffnSolver: 'gauss-newton',
+  ablation('solver-output', 'output map alone', 'gate and up stay as they are', {
+    ffnSolver: 'output',
   }),
-  ablation('auxiliary', 'auxiliary variables', 'gate and up are refitted too, as SparseLLM does', {
-    ffnSolver: 'auxiliary',
-  }),
+  ablation(
+    'solver-auxiliary',
+    'auxiliary variables',
+    'gate and up are refitted by auxiliary variables, as SparseLLM does',
+    { ffnSolver: 'auxiliary' },
+  ),
   ablation(
     'labels-sampled',
     'sampled labels',

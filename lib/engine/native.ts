@@ -92,8 +92,11 @@ export interface SiteRun {
   denseAfter?: MatrixHandle;
   alpha: number;
   beta: number;
-  /** Sums of an earlier run over the same tokens, whose activations this one must repeat to the last bit. */
-  repeats?: SumKinds;
+  /**
+   * What an earlier run over the same tokens made, whose activations this one must repeat to the last bit: its sums, and
+   * whether `inputs` and `targets`, which come from the CPU.
+   */
+  repeats?: SumKinds & { inputs: boolean };
 }
 
 /** Where a Fisher metric `[hidden, hidden]` lies: rows of a matrix. */

@@ -50,18 +50,24 @@ export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly B
 }
 
 /**
- * Those matrices of a quantised source that a GGUF file has in the source's types: unless there is a `--dtype` by which some
- * matrix would have another one.
+ * Whether what is not refitted keeps the types of a quantised source: in a GGUF file, unless there is a `--dtype` by which
+ * some matrix would have another one.
  */
-export function takenOverFrom(
+export function keepsTypes(
   source: ModelSource,
   { dtype, format }: Pick<Settings, 'dtype' | 'format'>,
+): boolean {
+  if (format !== 'gguf' || quantisedTypes(source).length === 0) return false;
+  return dtype === undefined || hasAlready(source, dtype.toUpperCase() as ExportDtype);
+}
+
+/** `roles`, where keepsTypes() says that they keep the source's types. */
+export function takenOverFrom(
+  source: ModelSource,
+  asked: Pick<Settings, 'dtype' | 'format'>,
   roles: readonly BlockRole[],
 ): ExportRequest['takenOver'] {
-  if (format !== 'gguf' || quantisedTypes(source).length === 0) return undefined;
-  return dtype === undefined || hasAlready(source, dtype.toUpperCase() as ExportDtype)
-    ? { source, roles }
-    : undefined;
+  return keepsTypes(source, asked) ? { source, roles } : undefined;
 }
 
 function hasAlready({ model, blocks }: ModelSource, dtype: ExportDtype): boolean {

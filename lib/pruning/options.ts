@@ -56,9 +56,9 @@ const own = {
   swaps: z.number().int().min(0).default(0),
   selection: z.enum(SELECTIONS).default('plain'),
   refit: z.boolean().default(true),
-  ffnSolver: z.enum(FFN_SOLVERS).default('output'),
+  ffnSolver: z.enum(FFN_SOLVERS).optional(),
   auxiliaryIterations: count.default(3),
-  gaussNewtonRounds: count.default(1),
+  gaussNewtonRounds: count.default(2),
   gaussNewtonSteps: count.default(2),
   ffnTokens: count.default(32768),
   sequential: z.boolean().default(true),
@@ -164,7 +164,7 @@ export function feeds({ alpha, beta }: Feedback): boolean {
 }
 
 /** Settings of a run whose model is known. */
-export type RunSettings = Settings & Feedback;
+export type RunSettings = Settings & Feedback & { ffnSolver: (typeof FFN_SOLVERS)[number] };
 
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {

@@ -11,6 +11,7 @@ import type { BlockKeep } from '../model/groups';
 import { keptColumns } from './slice';
 import {
   isUntouched,
+  refitsInputs,
   runsAgain,
   type SitePlan,
   type SolveContext,
@@ -59,8 +60,9 @@ async function replaySite(
   }
   const run = { window, hidden, alpha: 0, beta: 0 };
   if (!solvesSequentially(context)) {
+    const repeats = { ...sumsOf(context), inputs: refitsInputs(context, site) };
     await using(await session.loadBlock(index), (block) =>
-      native.runSite(handle, block, site, { ...run, advance: true, repeats: sumsOf(context) }),
+      native.runSite(handle, block, site, { ...run, advance: true, repeats }),
     );
     return;
   }

@@ -29,7 +29,7 @@ export async function requireRoom(
     throw new StruPruneError(
       'ERR_BUDGET',
       `${stage} needs ${mebibytes(plan.memory)} MiB, the budget is ${Math.floor(limit / MIB)} MiB`,
-      `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, or give fewer --threads`,
+      `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, ${wayToLess(input, limit)}`,
     );
   }
   const room = limit || Math.max(plan.memory, roomWithoutLimit());
@@ -38,6 +38,12 @@ export async function requireRoom(
   await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   return plan;
+}
+
+function wayToLess(input: PlanInput, limit: number): string {
+  const settings = { ...input.settings, ffnSolver: 'output' } as const;
+  const fits = smallestMemory({ ...input, settings }) <= limit;
+  return fits ? 'or choose --ffn-solver output' : 'or give fewer --threads';
 }
 
 /** `held`: bytes that a journal that is gone on with has taken of the disk already. @throws StruPruneError ERR_OUTPUT */

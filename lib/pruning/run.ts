@@ -55,7 +55,10 @@ export async function openRun(
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
-  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, signal));
+  const setup = setUp(source, settings, {
+    tokenizerBytes: await tokenizerBytesOf(source, settings, signal),
+    onGpu: engine.device !== 'cpu',
+  });
   await turn();
   const { window } = setup;
   const { architecture } = source;

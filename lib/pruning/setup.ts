@@ -21,7 +21,15 @@ import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { atOnce } from '../turns';
-import { dtypeFor, mixedBytes, quantisedTypes, rowsIn, takenOverFrom } from './dtypes';
+import {
+  dtypeFor,
+  keepsTypes,
+  mixedBytes,
+  quantisedTypes,
+  rowsIn,
+  takenOverFrom,
+  typeNotes,
+} from './dtypes';
 import { type Feedback, feeds, type RunSettings, type Settings } from './options';
 import type { PlanInput } from './plan';
 import { refitsInputs } from './solve';
@@ -49,10 +57,16 @@ export interface Setup {
   window: number;
   /** Of a GGUF output, where a target in bytes asks for it; else 0. */
   tokenizerBytes: number;
+  /** What a user may not expect of the output. */
+  notes: string[];
 }
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
-export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 0): Setup {
+export function setUp(
+  source: ModelSource,
+  settings: Settings,
+  { tokenizerBytes = 0, onGpu = false }: { tokenizerBytes?: number; onGpu?: boolean } = {},
+): Setup {
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
   const dtype = dtypeFor(source, settings);
@@ -81,10 +95,11 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     );
   }
   const feedback = feedbackOf(architecture, method, settings);
-  if (settings.ffnSolver !== 'output' && !settings.refit) {
+  const ffnSolver = ffnSolverOf(source, method, settings, onGpu);
+  if (ffnSolver !== 'output' && !settings.refit) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the FFN solver ${settings.ffnSolver} refits the output map too`,
+      `the FFN solver ${ffnSolver} refits the output map too`,
       'leave --no-refit out, or choose --ffn-solver output',
     );
   }
@@ -102,15 +117,20 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
   );
   requireNoSliding(settings, architecture, window);
   requireMultiple(settings, dtype);
-  const refitsFfn = refitsInputs({ settings, method }, 'ffn');
+  const refitsFfn = refitsInputs({ settings: { ffnSolver }, method }, 'ffn');
   const takenOver = takenOverFrom(source, settings, rowsIn(settings.scope, refitsFfn));
-  const setup: Setup = {
+  const types = {
     source,
-    settings: { ...settings, ...feedback },
-    method,
     dtype,
     takenOver,
     stored: storedAs({ format: settings.format, dtype, takenOver }),
+  };
+  const loses = onGpu && ffnSolver !== ffnSolverOf(source, method, settings, false);
+  const setup: Setup = {
+    ...types,
+    settings: { ...settings, ...feedback, ffnSolver },
+    method,
+    notes: [...typeNotes(types), ...(loses ? [NOT_ON_GPU] : [])],
     layers: layersOf(architecture, settings, dtype),
     window,
     tokenizerBytes,
@@ -149,6 +169,29 @@ function feedbackOf(
     );
   }
   return feedback;
+}
+
+const NOT_ON_GPU =
+  'gate and up are not refitted on a GPU unless asked: --ffn-solver gauss-newton does it on the CPU, and loses less';
+
+/**
+ * What was asked for; else gate and up too, but where the output keeps theirs byte for byte, and on a GPU, which has no
+ * kernels for them: docs/decisions/0015.
+ */
+function ffnSolverOf(
+  source: ModelSource,
+  method: Method | null,
+  settings: Settings,
+  onGpu: boolean,
+): RunSettings['ffnSolver'] {
+  if (settings.ffnSolver !== undefined) return settings.ffnSolver;
+  const alone =
+    method !== null ||
+    onGpu ||
+    !settings.refit ||
+    settings.scope === 'attention' ||
+    keepsTypes(source, settings);
+  return alone ? 'output' : 'gauss-newton';
 }
 
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */

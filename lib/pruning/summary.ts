@@ -12,7 +12,7 @@ import {
   totalParameters,
 } from '../model/groups';
 import { Own } from '../own';
-import { dtypeFor, quantisedTypes, typeNotes } from './dtypes';
+import { dtypeFor, quantisedTypes } from './dtypes';
 import type { Settings } from './options';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
@@ -54,7 +54,7 @@ export function summarise(
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore,
     kind: plan.kind,
-    notes: [...plan.notes, ...typeNotes(run), ...ownNotes(run), ...growth],
+    notes: [...plan.notes, ...run.notes, ...ownNotes(run), ...growth],
     allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
@@ -138,7 +138,7 @@ function accepts(
   evaluation: Run['evaluation'],
 ): boolean {
   try {
-    setUp(source, asked, tokenizerBytes);
+    setUp(source, asked, { tokenizerBytes });
     if (evaluation) requireNoSliding(asked, source.architecture, evaluation.window);
     return true;
   } catch (error) {

@@ -300,7 +300,7 @@ Napi::Value LoadBlock(const Info& info) {
 }
 
 // (engine, block, site, {window, hidden, advance, statistics?, keep?, inputs?, targets?,
-// denseBefore?, denseAfter?, alpha, beta, repeats?: {collects, gram, feedback}}) -> Promise
+// denseBefore?, denseAfter?, alpha, beta, repeats?: {collects, gram, feedback, inputs}}) -> Promise
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -322,10 +322,12 @@ Napi::Value RunSiteOn(const Info& info) {
   run.advance = GetBool(options.Get("advance"), "advance");
   run.alpha = static_cast<float>(GetNumber(options.Get("alpha"), "alpha"));
   run.beta = static_cast<float>(GetNumber(options.Get("beta"), "beta"));
+  bool for_inputs = inputs || targets;
   if (options.Get("repeats").IsObject()) {
     const Napi::Object sums = GetObject(options.Get("repeats"), "repeats");
     run.repeats = {GetBool(sums.Get("collects"), "collects"), GetBool(sums.Get("gram"), "gram"),
                    GetBool(sums.Get("feedback"), "feedback")};
+    for_inputs = GetBool(sums.Get("inputs"), "inputs");
   }
   const size_t width = SiteWidth(block->spec(), site);
   if (!hidden || hidden->cols() != block->spec().hidden)
@@ -365,7 +367,7 @@ Napi::Value RunSiteOn(const Info& info) {
         run.dense_before = before.get();
         run.dense_after = after.get();
         // What a solver of the input weights works on comes from the CPU.
-        if (context->gpu && !run.inputs && !run.targets) {
+        if (context->gpu && !for_inputs) {
           RunSiteOnDevice(*context->gpu, *block, site, run);
         } else {
           RunSite(*block, site, run);

@@ -138,6 +138,7 @@ async function prune(model, tokens = '16384') {
       output: path.join(folder, name.replace(':', '-')),
       sparsity: 0.2,
       scope: 'all',
+      ffnSolver: 'output', // on the CPU too
       calibration: text('calibration'),
       calibrationTokens: Number(tokens),
       eval: text('evaluation'),

@@ -27,11 +27,11 @@ test('an ablation changes one thing of its base', async (t) => {
     const changed = Object.keys({ ...before, ...after }).filter(
       (key) => before[key] !== after[key],
     );
-    // α and β are the two halves of one feedback, which needs sequential inputs and a refit; what the Fisher metric
-    // alone has asks for it.
+    // α and β are the two halves of one feedback, which needs sequential inputs and a refit, as gate and up do; what
+    // the Fisher metric alone has asks for it.
     const together = [
       ['alpha', 'beta'],
-      ['refit', 'alpha', 'beta'],
+      ['refit', 'alpha', 'beta', 'ffnSolver'],
       ['sequential', 'alpha', 'beta'],
       ['layerWeights', 'fisherLabels'],
       ['layerWeights', 'selection'],

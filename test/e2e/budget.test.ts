@@ -32,7 +32,7 @@ function options(more: Partial<PruneOptions> = {}): PruneOptions {
 
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', { scope: 'all', layerWeights: 'fisher', selection: 'fisher', allocation: 'energy' }],
-  ['llama3', { mask: 'admm', scope: 'all', swaps: 2, layerWeights: 'output' }],
+  ['llama3', { mask: 'admm', ffnSolver: 'output', swaps: 2, layerWeights: 'output' }],
   ['opt-post', { scope: 'all', layerWeights: 'none', bias: 'add' }],
   ['qwen2', { sequential: false, allocation: 'uniform', format: 'gguf' }],
   ['llama3-tied', { method: 'osscar' }],

@@ -2,9 +2,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { openGguf } from '../../lib/checkpoint/gguf-model';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { exportModel } from '../../lib/export-model';
+import type { ModelSource } from '../../lib/model/architecture';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
+import { type PruneOptions, settingsOf } from '../../lib/pruning/options';
+import { setUp } from '../../lib/pruning/setup';
 import { hashesOf } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 
@@ -40,7 +45,7 @@ const CASES = ['tiny', 'tiny-opt'].flatMap((name) => SOLVERS.map((more) => ({ na
 for (const { name, more } of CASES) {
   test.serial(`${name}: ${more.ffnSolver} lowers every error, and the perplexity`, async (t) => {
     const model = join(ASSETS, name);
-    const plain = await prune(model, options());
+    const plain = await prune(model, options({ ffnSolver: 'output' }));
     for (const { inputRefit } of plain.layerStats) t.is(inputRefit, null);
     const refitted = await prune(model, options(more));
     for (const { index, relativeError, inputRefit } of refitted.layerStats) {
@@ -75,6 +80,50 @@ for (const { name, more } of CASES.filter((_, i) => i !== 1)) {
     },
   );
 }
+
+test('by default gate and up are refitted where that is possible and worth it', async (t) => {
+  const given = { output: work.path('out'), calibration: CALIBRATION, sparsity: 0.2 };
+  const tiny = await openCheckpoint(join(ASSETS, 'tiny'));
+  const solver = (more: Partial<PruneOptions>, source: ModelSource = tiny, onGpu = false) => {
+    const { settings, notes } = setUp(source, settingsOf({ ...given, ...more }), { onGpu });
+    return [settings.ffnSolver, notes.filter((note) => note.includes('--ffn-solver')).length];
+  };
+  t.deepEqual(solver({}), ['gauss-newton', 0]);
+  for (const ffnSolver of ['output', 'auxiliary'] as const) {
+    t.deepEqual(solver({ ffnSolver }), [ffnSolver, 0]);
+  }
+  for (const more of [{ refit: false }, { scope: 'attention' }, { method: 'flap' }] as const) {
+    t.deepEqual(solver({ sparsity: 0.1, ...more }), ['output', 0], JSON.stringify(more));
+  }
+  // A GPU has no kernels for it, and a run says so.
+  t.deepEqual(solver({}, tiny, true), ['output', 1]);
+  t.deepEqual(solver({ method: 'flap' }, tiny, true), ['output', 0]);
+  t.deepEqual(solver({ ffnSolver: 'output' }, tiny, true), ['output', 0]);
+  t.deepEqual(solver({ ffnSolver: 'gauss-newton' }, tiny, true), ['gauss-newton', 0]);
+  // Gate and up of a quantised source stay byte for byte.
+  const { output } = await exportModel(tiny, { output: work.path('tiny.gguf'), dtype: 'q8_0' });
+  const quantised = await openGguf(output);
+  t.deepEqual(solver({ format: 'gguf', output: work.path('pruned.gguf') }, quantised), [
+    'output',
+    0,
+  ]);
+  const dtype = 'f16';
+  t.deepEqual(solver({ output: work.path('f16.gguf'), dtype }, quantised), ['gauss-newton', 0]);
+  t.deepEqual(solver({}, quantised), ['gauss-newton', 0]);
+});
+
+test.serial('a budget that is too small for it names the solver that it is not', async (t) => {
+  const settings = options({ calibrationTokens: 4096, eval: undefined, force: true });
+  const model = join(ASSETS, 'tiny');
+  const { smallestMemory } = await plan(model, settings);
+  const output = await plan(model, { ...settings, ffnSolver: 'output' });
+  t.true(output.smallestMemory < smallestMemory);
+  const prunes = (memory: number) => prune(model, { ...settings, memory });
+  const between = await t.throwsAsync(prunes(output.smallestMemory), { code: 'ERR_BUDGET' });
+  t.regex(between.message, /or choose ffnSolver output$/);
+  const below = await t.throwsAsync(prunes(output.smallestMemory - 1), { code: 'ERR_BUDGET' });
+  t.regex(below.message, /or give fewer threads/);
+});
 
 test.serial('a solver that refits is not combined with --no-refit', async (t) => {
   const settings = options({ ffnSolver: 'gauss-newton', refit: false });

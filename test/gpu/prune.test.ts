@@ -72,7 +72,9 @@ test('prune: the masks of the CPU but for ties, and its perplexity', async (t) =
   const env = { ...(await fakeDriver(t, {})), ...library };
   const folder = await scratch(t);
   const evaluation = ['--eval', EVALUATION, '--eval-tokens', '512'];
-  const more = [...evaluation, '--calibration-tokens', '1024', '--allocation', 'uniform', '--json'];
+  // By default gate and up are refitted on the CPU alone.
+  const refits = ['--allocation', 'uniform', '--ffn-solver', 'output'];
+  const more = [...evaluation, '--calibration-tokens', '1024', ...refits, '--json'];
   const prune = (device: string) =>
     run(quickPrune(`${folder}/${device}`, ...more, '--device', device), { env });
   const [gpu, cpu] = await Promise.all([prune('auto'), prune('cpu')]);

@@ -1,7 +1,8 @@
 /** prune() and plan() in this process with sites on the emulated GPU: the journal, and memory on both sides. */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import type { NativeAddon } from '../../lib/engine/native';
+import type { NativeAddon, Site } from '../../lib/engine/native';
+import type { SumKinds } from '../../lib/engine/native-gpu';
 import { packageRoot } from '../../lib/package-root';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
@@ -76,27 +77,35 @@ test.serial('full precision there: other bytes, which a journal goes on with', a
   t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
 });
 
-test.serial('a solve on dense inputs is replayed as it was', async (t) => {
-  await useEmulation(t);
-  const model = work.model('llama2');
-  const dense = { sequential: false, alpha: 0, beta: 0 };
-  const whole = await prune(model, options(dense));
-  const settings = options({ ...dense, resume: true });
-  await stopAfter(1, model, settings);
-  const repeated: unknown[] = [];
-  const { runSite } = addon;
-  addon.runSite = (...args) => {
-    const { repeats } = args[3];
-    if (repeats) repeated.push(repeats);
-    return runSite(...args);
-  };
-  t.teardown(() => Object.assign(addon, { runSite }));
-  await prune(model, settings);
-  // The replay streams as the solve did, also where memory is so tight that its sums left less room.
-  t.true(repeated.length > 0);
-  for (const sums of repeated) t.deepEqual(sums, { collects: true, gram: true, feedback: false });
-  t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
-});
+for (const ffnSolver of ['output', 'gauss-newton'] as const) {
+  test.serial(
+    `a solve on dense inputs is replayed as it was, FFN solver ${ffnSolver}`,
+    async (t) => {
+      await useEmulation(t);
+      const model = work.model('llama2');
+      const dense = { sequential: false, alpha: 0, beta: 0, ffnSolver };
+      const whole = await prune(model, options(dense));
+      const settings = options({ ...dense, resume: true });
+      await stopAfter(1, model, settings);
+      const repeated: [Site, SumKinds & { inputs: boolean }][] = [];
+      const { runSite } = addon;
+      addon.runSite = (...args) => {
+        const { repeats } = args[3];
+        if (repeats) repeated.push([args[2], repeats]);
+        return runSite(...args);
+      };
+      t.teardown(() => Object.assign(addon, { runSite }));
+      await prune(model, settings);
+      // The replay streams as the solve did, also where memory is so tight that its sums left less room.
+      t.true(repeated.length > 0);
+      for (const [site, { inputs, ...sums }] of repeated) {
+        t.deepEqual(sums, { collects: true, gram: true, feedback: false });
+        t.is(inputs, site === 'ffn' && ffnSolver !== 'output');
+      }
+      t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+    },
+  );
+}
 
 test.serial('no inputs of an output map come back from a GPU', async (t) => {
   await useEmulation(t);

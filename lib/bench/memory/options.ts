@@ -5,7 +5,7 @@ import type { EngineOptions } from '../../engine/engine-options';
 import { bytes, path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
-import { ALLOCATIONS, MASKS } from '../../pruning/options';
+import { ALLOCATIONS, FFN_SOLVERS, MASKS } from '../../pruning/options';
 import { OPT_SHAPES } from './shapes';
 
 const count = z.number().int().positive();
@@ -30,6 +30,7 @@ const schema = z.strictObject({
   sparsity: z.number().gt(0).lt(1).default(0.2),
   allocation: z.enum(ALLOCATIONS).default('uniform'),
   mask: z.enum(MASKS).default('sweep'),
+  ffnSolver: z.enum(FFN_SOLVERS).default('gauss-newton'),
   scratch: path.default(tmpdir()),
 });
 

@@ -96,14 +96,15 @@ async function openRows(
   engine: Engine,
   signal: AbortSignal | undefined,
 ): Promise<MemoryRows> {
-  const { calibration, calibrationTokens, window, sparsity, allocation, mask } = settings;
+  const { calibration, calibrationTokens, window, sparsity, allocation, mask, ffnSolver } =
+    settings;
   requireText(calibration);
   const given = model === null ? null : await hashFiles(await sourceOf(model), signal);
   const conditions = {
     version: versions().struprune,
     given,
     text: await hashOf([calibration]),
-    settings: { calibrationTokens, window, sparsity, allocation, mask },
+    settings: { calibrationTokens, window, sparsity, allocation, mask, ffnSolver },
     machine: journalMachine(engine),
   };
   return MemoryRows.open(settings.output, conditions, settings.force);
@@ -217,7 +218,8 @@ async function pruneAtSmallest(run: Run, subject: Subject): Promise<BenchMemoryR
 }
 
 function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
-  const { calibration, calibrationTokens, window, sparsity, allocation, mask, scratch } = settings;
+  const { calibration, calibrationTokens, window, sparsity, allocation, mask, ffnSolver } =
+    settings;
   const machine = { threads, device: 'cpu' };
   return {
     calibration,
@@ -226,7 +228,8 @@ function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
     sparsity,
     allocation,
     mask,
-    scratch,
+    ffnSolver,
+    scratch: settings.scratch,
     ...machine,
   };
 }

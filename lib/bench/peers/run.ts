@@ -158,6 +158,8 @@ async function openRun(
     scratch,
     layerWeights: 'fisher',
     scope: 'ffn',
+    // What the torch reference does.
+    ffnSolver: 'output',
   });
   const pruning = setUp(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };
@@ -197,7 +199,7 @@ async function exportDense({ engine, source, folder }: Run): Promise<string> {
 async function ours(run: Run): Promise<{ contender: BenchContender; result: PruneResult }> {
   const { engine, source, settings, pruning, signal } = run;
   const { calibrationTokens, window, surveyTokens, sparsity, seed, calibration } = pruning;
-  const { scope, layerWeights } = pruning;
+  const { scope, layerWeights, ffnSolver } = pruning;
   const flags = {
     calibration,
     calibrationTokens,
@@ -207,6 +209,7 @@ async function ours(run: Run): Promise<{ contender: BenchContender; result: Prun
     seed,
     scope,
     layerWeights,
+    ffnSolver,
   };
   const words = commandLine(['prune', source.path], Object.entries(flags));
   const program = join(packageRoot(), 'dist', 'lib', 'cli', 'main.js');

@@ -54,6 +54,7 @@ interface Job {
 
 /** What rows are made of. */
 interface Input {
+  engine: Engine;
   source: ModelSource;
   settings: QualitySettings;
   calibration: TokenisedText;
@@ -61,7 +62,6 @@ interface Input {
 
 interface Run extends Input {
   started: number;
-  engine: Engine;
   entries: readonly MethodEntry[];
   jobs: readonly Job[];
   texts: TokenisedText[];
@@ -163,7 +163,7 @@ async function openRun(
   const { bounded } = engine;
   const limits = { window, maxTokens, bounded, signal };
   const calibration = await tokenise(source, settings.calibration, limits);
-  const jobs = jobsOf({ source, settings, calibration }, entries);
+  const jobs = jobsOf({ engine, source, settings, calibration }, entries);
   const texts: TokenisedText[] = [];
   for (const path of settings.eval) {
     const maxTokens = settings.evalTokens;
@@ -285,7 +285,7 @@ function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
   let settings: Settings = settingsOf(rowOptions(input, entry, sparsity, ''));
   let refusal: unknown = null;
   try {
-    settings = setUp(input.source, settings).settings;
+    settings = setUp(input.source, settings, { onGpu: input.engine.device !== 'cpu' }).settings;
   } catch (error) {
     refusal = error;
   }

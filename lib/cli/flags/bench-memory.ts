@@ -4,7 +4,7 @@ import {
   memorySettings,
 } from '../../bench/memory/options';
 import { OPT_SHAPES } from '../../bench/memory/shapes';
-import { ALLOCATIONS, MASKS } from '../../pruning/options';
+import { ALLOCATIONS, FFN_SOLVERS, MASKS } from '../../pruning/options';
 import { CALIBRATION_FLAGS } from './bench-calibration';
 import type { FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
@@ -40,6 +40,7 @@ export const BENCH_MEMORY_FLAGS: FlagTable<keyof Omit<MemoryOptions, 'signal' | 
     choices: ALLOCATIONS,
   },
   mask: { flag: '--mask <name>', help: 'as in prune', group, choices: MASKS },
+  ffnSolver: { flag: '--ffn-solver <name>', help: 'as in prune', group, choices: FFN_SOLVERS },
   calibration: CALIBRATION_FLAGS.calibration,
   calibrationTokens: CALIBRATION_FLAGS.calibrationTokens,
   window: { flag: '--window <tokens>', help: 'tokens of a window', group: 'Text', parse: count },

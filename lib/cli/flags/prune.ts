@@ -243,6 +243,8 @@ export const PRUNE_FLAGS: FlagTable<
     help: 'what of an FFN is refitted: its output map, or gate and up too, by auxiliary variables or Gauss-Newton',
     group: block,
     choices: FFN_SOLVERS,
+    fallback:
+      'gauss-newton; output on a GPU, where the file keeps gate and up byte for byte, with --no-refit, and with other methods',
   },
   auxiliaryIterations: {
     flag: '--auxiliary-iterations <n>',
