@@ -76,7 +76,8 @@ function inLibrary(option: string, off: boolean): string {
   return SWITCHES.includes(option) ? `${option}: true` : option;
 }
 
-/** The scope of a benchmark's document. */
-export function scopeInWords(scope: string): string {
-  return scope === 'default' ? "each method's own scope" : `scope ${scope}`;
+/** What a benchmark's document says that all methods share, or leaves to each. */
+export function sharedInWords({ scope, ffnSolver }: Record<'scope' | 'ffnSolver', string>): string {
+  const groups = scope === 'default' ? "each method's own scope" : `scope ${scope}`;
+  return ffnSolver === 'default' ? groups : `${groups}, FFN solver ${ffnSolver}`;
 }

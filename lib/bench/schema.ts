@@ -173,6 +173,8 @@ const quality = z.object({
   model,
   /** `ffn`, `attention`, `all`; `default`: each method's own, as prune has it. */
   scope: z.string(),
+  /** What of an FFN StruPrune's rows refit, `output`, `auxiliary`, `gauss-newton`; `default`: as prune has it. */
+  ffnSolver: z.string().default('default'),
   format: z.string(),
   dtype: z.string(),
   calibration: text,

@@ -92,6 +92,8 @@ export interface PlanInput {
   /** What the output holds. */
   stored: Stored;
   layers: readonly Layer[];
+  /** Groups that go from each layer where all give the same share, which the flops of the rest are guessed by. */
+  evenly: Int32Array;
   window: number;
   threads: number;
   /** Calibration tokens, whole windows. */
@@ -493,16 +495,18 @@ function gramFlops({ architecture, layers }: PlanInput, tokens: number): number 
 }
 
 /** Passes over an FFN's gate and up (`in`), its output map (`out`) and a Gram of its channels, two flops a product. */
-function inputRefitFlops({ architecture, settings, method, layers, tokens }: PlanInput): number {
+function inputRefitFlops(input: PlanInput): number {
+  const { architecture, settings, method, layers, evenly, tokens } = input;
   const { ffnSolver, auxiliaryIterations, gaussNewtonRounds, gaussNewtonSteps: steps } = settings;
   const { hidden, gated } = architecture;
   const auxiliary = ffnSolver === 'auxiliary';
   const rounds = auxiliary ? auxiliaryIterations : gaussNewtonRounds;
-  return layers.reduce((sum, layer) => {
+  return layers.reduce((sum, layer, l) => {
     if (!refitsInputs({ settings, method }, layer.site)) return sum;
-    const out = 2 * layer.groups * hidden;
+    const kept = layer.groups - evenly[l]!;
+    const out = 2 * kept * hidden;
     const parts = gated ? 2 : 1;
-    const [all, gram] = [parts * out, layer.groups ** 2];
+    const [all, gram] = [parts * out, kept ** 2];
     const linearise = 2 * all + 2 * out + parts * gram;
     const directions = steps * (2 * all + out) + (steps - 1) * (all + out);
     const move = auxiliary ? 2 * all + 2 * out + 2 * hidden ** 2 : linearise + directions;

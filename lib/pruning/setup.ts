@@ -253,7 +253,8 @@ export function planInput(
   sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation' | 'gpu'>,
 ): PlanInput {
   const { architecture } = setup.source;
-  return { ...setup, ...sizes, architecture, surveys: surveys(setup) };
+  const { removed: evenly } = uniformAllocation(setup);
+  return { ...setup, ...sizes, architecture, evenly, surveys: surveys(setup) };
 }
 
 export function uniformAllocation(setup: Setup): JointAllocation {

@@ -1,7 +1,7 @@
 /** The documents of benchmarks as one HTML file. */
 
 import type { BenchDocument, BenchModel, BenchQuality } from '../bench/schema';
-import { scopeInWords } from '../wording';
+import { sharedInWords } from '../wording';
 import { type Html, html } from './html';
 import { asked, grouped, million } from './numbers';
 import { page, type Section } from './page';
@@ -34,7 +34,7 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
     facts: model
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
           quality
-            ? `, ${scopeInWords(quality.scope)}, written as ${quality.format} (${quality.dtype})`
+            ? `, ${sharedInWords(quality)}, written as ${quality.format} (${quality.dtype})`
             : ''
         }`
       : html`${whole.machine.cpu}`,

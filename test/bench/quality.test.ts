@@ -10,6 +10,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
 import { evaluate } from '../../lib/evaluate';
 import { prune } from '../../lib/prune';
+import type { PruneOptions } from '../../lib/pruning/options';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 
 const work = workspace();
@@ -91,6 +92,34 @@ test('a survey is made once for all sparsities and methods that want the same', 
   const admm = quality!.rows.filter(({ method }) => method === 'mask-admm');
   const histories = admm.flatMap(({ layers }) => layers.map((layer) => layer.admm));
   t.true(histories.some((found) => found !== null && found.history.length > 1));
+});
+
+test('a solver that is given holds for methods that leave it open', async (t) => {
+  const model = work.model('llama2');
+  const output = work.path('bench');
+  const more = { sparsities: [0.2], methods: ['struprune-uniform', 'sparsellm'] };
+  const { quality } = await benchQuality(model, options(output, { ...more, ffnSolver: 'output' }));
+  t.is(quality!.ffnSolver, 'output');
+  const errors = (layers: readonly { relativeError: number | null }[]) =>
+    layers.map(({ relativeError }) => relativeError);
+  const pruned = async (own: Partial<PruneOptions>) => {
+    const result = await prune(model, {
+      output: join(work.emptyFolder(), 'alone'),
+      calibration: CALIBRATION,
+      calibrationTokens: 20 * WINDOW,
+      window: WINDOW,
+      sparsity: 0.2,
+      threads: 1,
+      ...own,
+    });
+    return errors(result.layerStats);
+  };
+  const [sparsellm, uniform] = quality!.rows.map(({ layers }) => errors(layers));
+  t.deepEqual(uniform, await pruned({ allocation: 'uniform', ffnSolver: 'output' }));
+  t.notDeepEqual(uniform, await pruned({ allocation: 'uniform' }));
+  const auxiliary = { allocation: 'uniform', alpha: 0, beta: 0, ffnSolver: 'auxiliary' } as const;
+  t.deepEqual(sparsellm, await pruned(auxiliary));
+  await t.throwsAsync(benchQuality(model, options(output, more)), { code: 'ERR_OUTPUT' });
 });
 
 test('an interrupted run goes on with what it has', async (t) => {

@@ -184,7 +184,10 @@ test('nothing within the limit is said as it is', (t) => {
   for (const one of mild.quality!.dense.perplexities) one.perplexity /= 2;
   const words = wordsOf(benchHtml(mild).split('<main')[1]!.split('<section')[0]!);
   t.regex(words, /No method measured stays within 10 %.* costs \+106\.0 %/);
-  t.regex(words, /prune .* --sparsity 0\.1 .* --survey-tokens 2048/);
+  t.regex(
+    words,
+    /prune .* --sparsity 0\.1 --scope ffn --ffn-solver output --allocation .* --survey-tokens 2048/,
+  );
 });
 
 test('machine, versions, seed and the command', (t) => {

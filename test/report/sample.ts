@@ -32,7 +32,8 @@ function method(
   kind: BenchMethod['kind'],
   base: string | null = null,
 ): BenchMethod {
-  return { id, label, kind, base, about: `about ${id}`, options: { method: id } };
+  const options = kind === 'baseline' ? { method: id } : { allocation: id };
+  return { id, label, kind, base, about: `about ${id}`, options };
 }
 
 const BLOCKS = 4;
@@ -153,6 +154,7 @@ export function sampleDocument(): BenchDocument {
     quality: {
       model,
       scope: 'ffn',
+      ffnSolver: 'output',
       format: 'hf',
       dtype: 'f16',
       calibration: text('calibration.txt'),

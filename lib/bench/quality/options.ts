@@ -5,7 +5,7 @@ import type { EngineOptions } from '../../engine/engine-options';
 import { checkedOptions, path, settingsFrom } from '../../options';
 import { packageRoot } from '../../package-root';
 import type { OnProgress } from '../../progress';
-import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import { DTYPES, FFN_SOLVERS, FORMATS, SCOPES } from '../../pruning/options';
 import type { BenchDocument } from '../schema';
 
 const count = z.number().int().positive();
@@ -33,6 +33,7 @@ const schema = z.strictObject({
   methods: z.array(z.string().min(1)).min(1).default(['all']),
   // Default: each row's own.
   scope: z.enum(SCOPES).optional(),
+  ffnSolver: z.enum(FFN_SOLVERS).optional(),
   format: z.enum(FORMATS).default('hf'),
   dtype: z.enum(DTYPES).optional(),
   multiple: count.optional(),

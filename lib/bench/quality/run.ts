@@ -169,7 +169,7 @@ async function openRun(
     const maxTokens = settings.evalTokens;
     texts.push(await tokenise(source, path, { window: evalWindow, maxTokens, bounded, signal }));
   }
-  const { surveyTokens, scope, format, multiple, seed } = settings;
+  const { surveyTokens, scope, ffnSolver, format, multiple, seed } = settings;
   const results = await Results.open(
     settings.output,
     {
@@ -177,7 +177,7 @@ async function openRun(
       source: await hashFiles(source, signal),
       calibration: withoutPath(calibration),
       texts: texts.map(withoutPath),
-      settings: { surveyTokens, scope, format, dtype, multiple, seed },
+      settings: { surveyTokens, scope, ffnSolver, format, dtype, multiple, seed },
       // Seconds are compared between rows.
       machine: {
         ...journalMachine(engine),
@@ -299,15 +299,16 @@ function rowOptions(
   sparsity: number,
   folder: string,
 ): PruneOptions {
-  const { calibration: path, surveyTokens, scope, format, dtype, multiple, seed } = settings;
+  const { surveyTokens, scope, ffnSolver, format, dtype, multiple, seed } = settings;
   const name = `${entry.id}-${sparsity}${format === 'gguf' ? '.gguf' : ''}`;
   const parent = settings.keepModels ? resolve(settings.output, 'models') : folder;
   return {
-    calibration: path,
+    calibration: settings.calibration,
     calibrationTokens: calibration.about.tokens,
     window: calibration.about.window,
     surveyTokens,
     scope,
+    ffnSolver,
     format,
     dtype,
     multiple,
@@ -359,6 +360,7 @@ async function sectionOf(run: Run, failures: readonly BenchFailure[]): Promise<B
   return {
     model: modelOf(source),
     scope: settings.scope ?? 'default',
+    ffnSolver: settings.ffnSolver ?? 'default',
     format: settings.format,
     dtype: settings.dtype!,
     calibration: calibration.about,

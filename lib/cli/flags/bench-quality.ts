@@ -4,7 +4,7 @@ import {
   type QualitySettings,
   qualitySettings,
 } from '../../bench/quality/options';
-import { DTYPES, FORMATS, SCOPES } from '../../pruning/options';
+import { DTYPES, FFN_SOLVERS, FORMATS, SCOPES } from '../../pruning/options';
 import { CALIBRATION_FLAGS } from './bench-calibration';
 import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
@@ -72,6 +72,13 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     group: what,
     choices: SCOPES,
     fallback: "each method's own: ffn where all sites give the same share, else all",
+  },
+  ffnSolver: {
+    flag: '--ffn-solver <name>',
+    help: 'what of an FFN is refitted by methods that leave it open: its output map, or gate and up too',
+    group: what,
+    choices: FFN_SOLVERS,
+    fallback: 'as prune has it',
   },
   format: { flag: '--format <name>', help: 'what is written', group: what, choices: FORMATS },
   dtype: {

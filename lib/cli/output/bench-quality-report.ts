@@ -1,13 +1,13 @@
 import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../../bench/schema';
 import { bytes, duration, grouped, mebibytes, percent } from '../../numbers';
-import { scopeInWords } from '../../wording';
+import { sharedInWords } from '../../wording';
 import { type Align, table } from './table';
 
 /** Rows by sparsity, best perplexity on the first text first. */
 export function qualityReport({ quality, seconds }: BenchDocument): string {
   const section = quality!;
   const parts = [
-    `${section.model.name}: ${grouped(section.model.parameters)} parameters, ${scopeInWords(section.scope)}, ` +
+    `${section.model.name}: ${grouped(section.model.parameters)} parameters, ${sharedInWords(section)}, ` +
       `${grouped(section.calibration.tokens)} calibration tokens, ${duration(seconds)}`,
     rowsTable(section),
   ];

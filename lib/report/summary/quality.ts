@@ -110,14 +110,18 @@ most). Variants are not chosen.</li>`;
 
 /** The prune whose row is chosen, as far as the benchmark's own settings say. */
 function pruneCommand(quality: BenchQuality, row: BenchRow): string {
-  const { model, calibration, format, dtype, scope, surveys } = quality;
+  const { model, calibration, format, dtype, scope, ffnSolver, surveys } = quality;
+  const given = (option: string) => (option === 'default' ? undefined : option);
+  const options = methodOfRow(quality, row)?.options;
+  const isBaseline = options?.method !== undefined;
   return commandLine(
     ['prune', model.path],
     Object.entries({
       output: format === 'gguf' ? 'pruned.gguf' : 'pruned',
       sparsity: row.sparsity,
-      scope: scope === 'default' ? undefined : scope,
-      ...methodOfRow(quality, row)?.options,
+      scope: given(scope),
+      ffnSolver: isBaseline ? undefined : given(ffnSolver),
+      ...options,
       dtype,
       calibration: calibration.path,
       calibrationTokens: calibration.tokens,
