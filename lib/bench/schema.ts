@@ -173,8 +173,11 @@ const quality = z.object({
   model,
   /** `ffn`, `attention`, `all`; `default`: each method's own, as prune has it. */
   scope: z.string(),
-  /** What of an FFN StruPrune's rows refit, `output`, `auxiliary`, `gauss-newton`; `default`: as prune has it. */
-  ffnSolver: z.string().default('default'),
+  /**
+   * What of an FFN StruPrune's rows refit, `output`, `auxiliary`, `gauss-newton`; `default`: as prune has it on the CPU. A
+   * document without it is of a version that had `output`.
+   */
+  ffnSolver: z.string().default('output'),
   format: z.string(),
   dtype: z.string(),
   calibration: text,

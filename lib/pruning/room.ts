@@ -41,6 +41,8 @@ export async function requireRoom(
 }
 
 function wayToLess(input: PlanInput, limit: number): string {
+  // There the plan of another solver may have troubles of its own.
+  if (input.gpu !== null) return 'or give fewer --threads';
   const settings = { ...input.settings, ffnSolver: 'output' } as const;
   const fits = smallestMemory({ ...input, settings }) <= limit;
   return fits ? 'or choose --ffn-solver output' : 'or give fewer --threads';

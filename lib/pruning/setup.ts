@@ -125,12 +125,13 @@ export function setUp(
     takenOver,
     stored: storedAs({ format: settings.format, dtype, takenOver }),
   };
-  const loses = onGpu && ffnSolver !== ffnSolverOf(source, method, settings, false);
+  const loses =
+    settings.ffnSolver === undefined && ffnSolver === 'output' && refitsByDefault(method, settings);
   const setup: Setup = {
     ...types,
     settings: { ...settings, ...feedback, ffnSolver },
     method,
-    notes: [...typeNotes(types), ...(loses ? [NOT_ON_GPU] : [])],
+    notes: [...typeNotes(types), ...(loses ? [onGpu ? NOT_ON_GPU : KEPT] : [])],
     layers: layersOf(architecture, settings, dtype),
     window,
     tokenizerBytes,
@@ -173,6 +174,8 @@ function feedbackOf(
 
 const NOT_ON_GPU =
   'gate and up are not refitted on a GPU unless asked: --ffn-solver gauss-newton does it on the CPU, and loses less';
+const KEPT =
+  'gate and up stay as the source has them: --ffn-solver gauss-newton refits them, and rounds them anew';
 
 /**
  * What was asked for; else gate and up too, but where the output keeps theirs byte for byte, and on a GPU, which has no
@@ -185,13 +188,13 @@ function ffnSolverOf(
   onGpu: boolean,
 ): RunSettings['ffnSolver'] {
   if (settings.ffnSolver !== undefined) return settings.ffnSolver;
-  const alone =
-    method !== null ||
-    onGpu ||
-    !settings.refit ||
-    settings.scope === 'attention' ||
-    keepsTypes(source, settings);
+  const alone = onGpu || keepsTypes(source, settings) || !refitsByDefault(method, settings);
   return alone ? 'output' : 'gauss-newton';
+}
+
+/** Whether there is an FFN to refit. */
+function refitsByDefault(method: Method | null, { refit, scope }: Settings): boolean {
+  return method === null && refit && scope !== 'attention';
 }
 
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */

@@ -97,7 +97,7 @@ test('a survey is made once for all sparsities and methods that want the same', 
 test('a solver that is given holds for methods that leave it open', async (t) => {
   const model = work.model('llama2');
   const output = work.path('bench');
-  const more = { sparsities: [0.2], methods: ['struprune-uniform', 'sparsellm'] };
+  const more = { sparsities: [0.2], methods: ['struprune-uniform', 'sparsellm', 'without-refit'] };
   const { quality } = await benchQuality(model, options(output, { ...more, ffnSolver: 'output' }));
   t.is(quality!.ffnSolver, 'output');
   const errors = (layers: readonly { relativeError: number | null }[]) =>
@@ -120,6 +120,16 @@ test('a solver that is given holds for methods that leave it open', async (t) =>
   const auxiliary = { allocation: 'uniform', alpha: 0, beta: 0, ffnSolver: 'auxiliary' } as const;
   t.deepEqual(sparsellm, await pruned(auxiliary));
   await t.throwsAsync(benchQuality(model, options(output, more)), { code: 'ERR_OUTPUT' });
+  const other: Partial<QualityOptions> = {
+    ...more,
+    methods: ['without-refit'],
+    ffnSolver: 'gauss-newton',
+  };
+  const found = await benchQuality(model, options(join(work.emptyFolder(), 'other'), other));
+  t.deepEqual(found.quality!.failures, []);
+  // A document of before there was a choice.
+  const { ffnSolver: _, ...old } = quality!;
+  t.is(benchSchema.parse({ ...found, quality: old }).quality!.ffnSolver, 'output');
 });
 
 test('an interrupted run goes on with what it has', async (t) => {

@@ -103,10 +103,9 @@ test('by default gate and up are refitted where that is possible and worth it', 
   // Gate and up of a quantised source stay byte for byte.
   const { output } = await exportModel(tiny, { output: work.path('tiny.gguf'), dtype: 'q8_0' });
   const quantised = await openGguf(output);
-  t.deepEqual(solver({ format: 'gguf', output: work.path('pruned.gguf') }, quantised), [
-    'output',
-    0,
-  ]);
+  const kept = { format: 'gguf', output: work.path('pruned.gguf') } as const;
+  t.deepEqual(solver(kept, quantised), ['output', 1]);
+  t.deepEqual(solver({ ...kept, refit: false }, quantised), ['output', 0]);
   const dtype = 'f16';
   t.deepEqual(solver({ output: work.path('f16.gguf'), dtype }, quantised), ['gauss-newton', 0]);
   t.deepEqual(solver({}, quantised), ['gauss-newton', 0]);

@@ -136,3 +136,15 @@ test('a plan reads no weights and no text, and refuses what prune refuses', asyn
   await t.throwsAsync(plan(model, { window: 100_000 }), { code: 'ERR_ARGUMENT' });
   await t.throwsAsync(plan(model, { dtype: 'q8_0' }), { code: 'ERR_UNSUPPORTED' });
 });
+
+test('a refit of gate and up takes less the more of them goes', async (t) => {
+  const model = work.model('llama2');
+  const flops = async (more: Partial<PruneOptions>) => {
+    const { stages } = await plan(model, base({ allocation: 'uniform', ...more }));
+    return stages.find(({ stage }) => stage === 'solve')!.flops.single;
+  };
+  const added = async (sparsity: number) =>
+    (await flops({ sparsity })) - (await flops({ sparsity, ffnSolver: 'output' }));
+  const [little, much] = [await added(0.1), await added(0.4)];
+  t.true(much < 0.75 * little, `${little} and ${much}`);
+});

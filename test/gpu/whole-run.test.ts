@@ -45,6 +45,10 @@ test.serial(
     const model = work.model('llama2');
     const whole = await prune(model, options({}));
     t.regex(whole.device, /^emulated GPU, .*67108864 bytes$/);
+    t.is(whole.settings.ffnSolver, 'output');
+    for (const { notes } of [whole, await plan(model, options({}))]) {
+      t.regex(notes.join(), /not refitted on a GPU unless asked: --ffn-solver gauss-newton/);
+    }
     const settings = options({ resume: true });
     const journal = await stopAfter(1, model, settings);
     const kept = hashesOf(journal);
@@ -126,6 +130,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama2', {}],
   ['llama2', { scope: 'all', alpha: 0.5, beta: 0.5 }],
   ['opt-post', { method: 'flap' }],
+  ['llama2', { ffnSolver: 'gauss-newton' }],
   // Part of every Gram matrix at a time.
   ['llama3-tied', { allocation: 'uniform', alpha: 0, beta: 0, deviceMemory: 540 * 2 ** 10 }],
 ];

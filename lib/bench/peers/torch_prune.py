@@ -1,4 +1,4 @@
-"""A torch program that does the work of `prune --layer-weights fisher` on FFN channels: Fisher curves of a dense survey, a
+"""A torch program that does the work of `prune --layer-weights fisher --ffn-solver output` on FFN channels: Fisher curves of a dense survey, a
 threshold, then block by block Gram, sweep and exact refit on the inputs of the model pruned so far, with feedback: what the
 dense stream has more than the pruned one is part of the target.
 
