@@ -63,7 +63,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   return withEngine(machine, async (engine) => {
     const setup = setUp(source, settings, {
       tokenizerBytes: await tokenizerBytesOf(source, settings, options.signal),
-      onGpu: engine.device !== 'cpu',
+      device: engine.device,
     });
     const { window } = setup;
     const input = planInput(setup, {

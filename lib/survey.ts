@@ -54,7 +54,7 @@ export async function survey(
     const source = await sourceOf(model);
     const setup = setUp(source, settings, {
       tokenizerBytes: await tokenizerBytes(source, settings.format, signal),
-      onGpu: engine.device !== 'cpu',
+      device: engine.device,
     });
     const { window, layers, method, stored } = setup;
     if (file !== undefined) {

@@ -41,10 +41,9 @@ export async function requireRoom(
 }
 
 function wayToLess(input: PlanInput, limit: number): string {
-  // There the plan of another solver may have troubles of its own.
-  if (input.gpu !== null) return 'or give fewer --threads';
   const settings = { ...input.settings, ffnSolver: 'output' } as const;
-  const fits = smallestMemory({ ...input, settings }) <= limit;
+  // On a GPU the plan of another solver may have troubles of its own.
+  const fits = input.gpu === null && smallestMemory({ ...input, settings }) <= limit;
   return fits ? 'or choose --ffn-solver output' : 'or give fewer --threads';
 }
 

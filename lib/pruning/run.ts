@@ -57,7 +57,7 @@ export async function openRun(
 ): Promise<Run> {
   const setup = setUp(source, settings, {
     tokenizerBytes: await tokenizerBytesOf(source, settings, signal),
-    onGpu: engine.device !== 'cpu',
+    device: engine.device,
   });
   await turn();
   const { window } = setup;

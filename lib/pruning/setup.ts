@@ -65,8 +65,9 @@ export interface Setup {
 export function setUp(
   source: ModelSource,
   settings: Settings,
-  { tokenizerBytes = 0, onGpu = false }: { tokenizerBytes?: number; onGpu?: boolean } = {},
+  { tokenizerBytes = 0, device = 'cpu' }: { tokenizerBytes?: number; device?: string } = {},
 ): Setup {
+  const onGpu = device !== 'cpu';
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
   const dtype = dtypeFor(source, settings);

@@ -1,6 +1,6 @@
-"""A torch program that does the work of `prune --layer-weights fisher --ffn-solver output` on FFN channels: Fisher curves of a dense survey, a
-threshold, then block by block Gram, sweep and exact refit on the inputs of the model pruned so far, with feedback: what the
-dense stream has more than the pruned one is part of the target.
+"""A torch program that does the work of `prune --layer-weights fisher --ffn-solver output` on FFN channels: Fisher curves of
+a dense survey, a threshold, then block by block Gram, sweep and exact refit on the inputs of the model pruned so far, with
+feedback: what the dense stream has more than the pruned one is part of the target.
 
 Usage: torch_prune.py JOB.json (lib/bench/peers/job.ts). Prints one line of JSON: stages, forwardShare, perplexity, peakBytes.
 Written to be fast and short, not to save memory: all hidden states are in memory, the sweep delays its updates.

@@ -285,7 +285,7 @@ function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
   let settings: Settings = settingsOf(rowOptions(input, entry, sparsity, ''));
   let refusal: unknown = null;
   try {
-    settings = setUp(input.source, settings, { onGpu: input.engine.device !== 'cpu' }).settings;
+    settings = setUp(input.source, settings, { device: input.engine.device }).settings;
   } catch (error) {
     refusal = error;
   }

@@ -112,16 +112,15 @@ most). Variants are not chosen.</li>`;
 function pruneCommand(quality: BenchQuality, row: BenchRow): string {
   const { model, calibration, format, dtype, scope, ffnSolver, surveys } = quality;
   const given = (option: string) => (option === 'default' ? undefined : option);
-  const options = methodOfRow(quality, row)?.options;
-  const isBaseline = options?.method !== undefined;
+  const method = methodOfRow(quality, row);
   return commandLine(
     ['prune', model.path],
     Object.entries({
       output: format === 'gguf' ? 'pruned.gguf' : 'pruned',
       sparsity: row.sparsity,
       scope: given(scope),
-      ffnSolver: isBaseline ? undefined : given(ffnSolver),
-      ...options,
+      ffnSolver: method?.kind === 'baseline' ? undefined : given(ffnSolver),
+      ...method?.options,
       dtype,
       calibration: calibration.path,
       calibrationTokens: calibration.tokens,
