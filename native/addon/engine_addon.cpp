@@ -322,12 +322,11 @@ Napi::Value RunSiteOn(const Info& info) {
   run.advance = GetBool(options.Get("advance"), "advance");
   run.alpha = static_cast<float>(GetNumber(options.Get("alpha"), "alpha"));
   run.beta = static_cast<float>(GetNumber(options.Get("beta"), "beta"));
-  bool for_inputs = inputs || targets;
   if (options.Get("repeats").IsObject()) {
     const Napi::Object sums = GetObject(options.Get("repeats"), "repeats");
     run.repeats = {GetBool(sums.Get("collects"), "collects"), GetBool(sums.Get("gram"), "gram"),
-                   GetBool(sums.Get("feedback"), "feedback")};
-    for_inputs = GetBool(sums.Get("inputs"), "inputs");
+                   GetBool(sums.Get("feedback"), "feedback"),
+                   GetBool(sums.Get("inputs"), "inputs")};
   }
   const size_t width = SiteWidth(block->spec(), site);
   if (!hidden || hidden->cols() != block->spec().hidden)
@@ -366,8 +365,7 @@ Napi::Value RunSiteOn(const Info& info) {
         run.targets = targets.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
-        // What a solver of the input weights works on comes from the CPU.
-        if (context->gpu && !for_inputs) {
+        if (context->gpu) {
           RunSiteOnDevice(*context->gpu, *block, site, run);
         } else {
           RunSite(*block, site, run);

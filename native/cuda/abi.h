@@ -11,11 +11,12 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 4;
+inline constexpr uint32_t kAbiVersion = 5;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
 struct Site;
+struct Ffn;
 
 struct Failure {
   char code[32];
@@ -97,6 +98,8 @@ struct SiteSpec {
   int32_t gated;
   int32_t advance;    // hidden goes on through the output map
   int32_t keep;       // the input of the output map comes back too
+  int32_t inputs;     // of an FFN: what its input maps read comes back
+  int32_t targets;    // of an FFN: the output of its output map comes back, plus R
   int32_t moments;    // sums and squares of that input are kept
   int64_t gram_rows;  // most rows of its Gram that a pass sums; 0: none
   int32_t residual;   // pushes bring dense states, and R and RᵀX are kept
@@ -111,8 +114,56 @@ struct SitePage {
 
 // Host: pinned memory of a page that came back, null where the site makes no such states.
 struct SiteResult {
-  const float *hidden, *x;  // [rows, hidden], [rows, width]
-  int32_t finite;           // 0 where the hidden states are no longer finite
+  const float *hidden, *x;        // [rows, hidden], [rows, width]
+  const float *inputs, *targets;  // [rows, hidden]
+  int32_t finite;                 // 0 where the hidden states are no longer finite
+};
+
+// Passes of the least squares of an FFN Ŷ = P Dᵀ + b over its inputs X and targets Y
+// (docs/method.md, section 7; J is the derivative of Ŷ by the input weights).
+enum class FfnPass : int32_t {
+  kGradient,  // Jᵀ(Y − Ŷ), and what the Kronecker approximation of JᵀJ is made of
+  kProduct,   // ‖J v‖² for a change v of the input weights and, where it has a band, JᵀJ v
+  kHidden,    // P, and as residual Y − Ŷ: what a refit of D needs
+};
+
+struct FfnSpec {
+  FfnPass pass;
+  int64_t inputs, width, outputs;  // columns of X, channels, columns of Y
+  int64_t flight;                  // most rows of one push
+  Gate gate;
+  int32_t gated;
+  int64_t band;  // most channels of which a way over the tokens makes rows of the sums
+  Precision forward, gram;
+};
+
+// D [outputs, width]; gate or, without one, up [width, inputs]; up; and their changes v.
+enum class FfnWeight : int32_t { kDown, kFirst, kSecond, kFirstChange, kSecondChange };
+
+// Host: pinned memory of a page on its way in: [flight, inputs], [flight, outputs] (null for a
+// product).
+struct FfnTokenPage {
+  float *inputs, *targets;
+};
+
+// Sums in doubles. Of the band at hand: gradients [band, inputs] of the first and the second part
+// (JᵀJ v in a product), Gram matrices [band, width] of their slopes; after the last way: the Gram
+// matrix of X [inputs, inputs] (kGradient). In kHidden kGram is the band of that of P [band, width]
+// and kCross, after the last way, (Y − Ŷ)ᵀP [outputs, width]. Cells of a Gram matrix right of the
+// diagonal hold anything.
+enum class FfnRows : int32_t {
+  kFirstGradient,
+  kSecondGradient,
+  kFirstCurvature,
+  kSecondCurvature,
+  kGram,
+  kCross,
+};
+
+// Host; null where they are not wanted. Squares and sums by column of X (kGradient) or P (kHidden);
+// sums of Y − Ŷ (kHidden); ‖Y − Ŷ‖² or ‖J v‖²; ‖Y‖².
+struct FfnSums {
+  double *squares, *sums, *output_sums, *energy, *target;
 };
 
 // One table a library; `size` guards against a header of another age.
@@ -155,6 +206,12 @@ struct Api {
   // out = act(gate) * up, or act(up) without a gate; out may be either.
   int (*activate)(Device*, Failure*, Gate kind, int64_t count, const float* gate, const float* up,
                   float* out);
+  // The same, after which gate and up hold the slopes of out by them.
+  int (*activate_slopes)(Device*, Failure*, Gate kind, int64_t count, float* gate, float* up,
+                         float* out);
+  // to = a * b + beta to
+  int (*multiply_add)(Device*, Failure*, int64_t count, const float* a, const float* b, float beta,
+                      float* to);
   int (*add_bias)(Device*, Failure*, int64_t rows, int64_t cols, const float* bias, float* x);
   // to = alpha a + beta b
   int (*combine)(Device*, Failure*, int64_t count, float alpha, const float* a, float beta,
@@ -179,9 +236,10 @@ struct Api {
   // their sums in fp64.
   int (*gram_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, int64_t row,
                   int64_t count, double* gram, Precision precision);
-  // cross[residual_dim, dim] += RᵀX, likewise.
-  int (*cross_add)(Device*, Failure*, int64_t rows, int64_t residual_dim, int64_t dim,
-                   const float* residual, const float* x, double* cross, Precision precision);
+  // cross[count, dim] += rows [row, row + count) of RᵀX for r[rows, residual_dim], likewise.
+  int (*cross_add)(Device*, Failure*, int64_t rows, int64_t residual_dim, int64_t row,
+                   int64_t count, int64_t dim, const float* residual, const float* x, double* cross,
+                   Precision precision);
   // squares[dim] += Σ x², sums[dim] += Σ x over the rows; both may be null.
   int (*moments_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, double* squares,
                      double* sums);
@@ -240,11 +298,29 @@ struct Api {
   // Host: rows [first, first + count) of the pass's Gram rows, each width long, up to the diagonal:
   // cells right of it may stay as they are.
   int (*site_gram)(Device*, Failure*, Site*, int64_t first, int64_t count, double* gram);
-  // Host: squares and sums[width]; with `residual` cross[hidden, width], residual_sums[hidden],
-  // *energy = ‖R‖².
-  int (*site_moments)(Device*, Failure*, Site*, double* squares, double* sums, double* cross,
+  // Host: rows [first, first + count) of RᵀX [hidden, width], after the last pass.
+  int (*site_cross)(Device*, Failure*, Site*, int64_t first, int64_t count, double* cross);
+  // Host: squares and sums[width]; with `residual` residual_sums[hidden], *energy = ‖R‖².
+  int (*site_moments)(Device*, Failure*, Site*, double* squares, double* sums,
                       double* residual_sums, double* energy);
   int (*site_close)(Device*, Failure*, Site*);
+
+  // One pass of an FFN's least squares over streamed pages. Weights go up a few rows at a time,
+  // bias (host) [outputs] or null at open. ffn_way begins a way over the tokens, which makes rows
+  // [row, row + count) of the sums from zero; all other sums are made in the `last`. stage waits
+  // until a page is free and says where the rows of the next push belong.
+  int (*ffn_bytes)(Device*, Failure*, const FfnSpec*, uint64_t* device, uint64_t* pinned);
+  int (*ffn_open)(Device*, Failure*, const FfnSpec*, const float* bias, Ffn** ffn);
+  int (*ffn_weight)(Device*, Failure*, Ffn*, FfnWeight which, int64_t row, int64_t count,
+                    const float* from);
+  int (*ffn_way)(Device*, Failure*, Ffn*, int64_t row, int64_t count, int32_t last);
+  int (*ffn_stage)(Device*, Failure*, Ffn*, FfnTokenPage* page);
+  int (*ffn_push)(Device*, Failure*, Ffn*, int64_t rows);
+  // Host: rows [first, first + count) of one of the sums, after all pages of the way.
+  int (*ffn_rows)(Device*, Failure*, Ffn*, FfnRows which, int64_t first, int64_t count,
+                  double* rows);
+  int (*ffn_sums)(Device*, Failure*, Ffn*, const FfnSums* sums);
+  int (*ffn_close)(Device*, Failure*, Ffn*);
 };
 
 using ApiFunction = const Api* (*)();

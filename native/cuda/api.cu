@@ -2,6 +2,7 @@
 #include <cstring>
 #include <new>
 
+#include "cuda/ffn.h"
 #include "cuda/site.h"
 
 namespace struprune::cuda {
@@ -144,12 +145,51 @@ void SiteGram(Device&, Site* site, int64_t first, int64_t count, double* gram) {
   Runner(site).ReadGram(first, count, gram);
 }
 
-void SiteMoments(Device&, Site* site, double* squares, double* sums, double* cross,
-                 double* residual_sums, double* energy) {
-  Runner(site).ReadMoments(squares, sums, cross, residual_sums, energy);
+void SiteCross(Device&, Site* site, int64_t first, int64_t count, double* cross) {
+  Runner(site).ReadCross(first, count, cross);
+}
+
+void SiteMoments(Device&, Site* site, double* squares, double* sums, double* residual_sums,
+                 double* energy) {
+  Runner(site).ReadMoments(squares, sums, residual_sums, energy);
 }
 
 void SiteClose(Device&, Site* site) { std::unique_ptr<SiteRunner> gone(&Runner(site)); }
+
+FfnRunner& Runner(Ffn* ffn) { return *reinterpret_cast<FfnRunner*>(ffn); }
+
+void FfnBytesOf(Device& device, const FfnSpec* spec, uint64_t* bytes, uint64_t* pinned) {
+  CheckSpec(*spec);
+  const FfnBytes both = BytesOf(device, *spec);
+  *bytes = both.device;
+  *pinned = both.pinned;
+}
+
+void FfnOpen(Device& device, const FfnSpec* spec, const float* bias, Ffn** ffn) {
+  CheckSpec(*spec);
+  auto runner = std::make_unique<FfnRunner>(device, *spec, bias);
+  *ffn = reinterpret_cast<Ffn*>(runner.release());
+}
+
+void FfnLoad(Device&, Ffn* ffn, FfnWeight which, int64_t row, int64_t count, const float* from) {
+  Runner(ffn).Load(which, row, count, from);
+}
+
+void FfnWay(Device&, Ffn* ffn, int64_t row, int64_t count, int32_t last) {
+  Runner(ffn).Begin(row, count, last != 0);
+}
+
+void FfnStage(Device&, Ffn* ffn, FfnTokenPage* page) { *page = Runner(ffn).Stage(); }
+
+void FfnPush(Device&, Ffn* ffn, int64_t rows) { Runner(ffn).Push(rows); }
+
+void FfnReadRows(Device&, Ffn* ffn, FfnRows which, int64_t first, int64_t count, double* rows) {
+  Runner(ffn).ReadRows(which, first, count, rows);
+}
+
+void FfnReadSums(Device&, Ffn* ffn, const FfnSums* sums) { Runner(ffn).ReadSums(*sums); }
+
+void FfnClose(Device&, Ffn* ffn) { std::unique_ptr<FfnRunner> gone(&Runner(ffn)); }
 
 void GatherFloatRows(Device& device, int64_t count, int64_t cols, const int32_t* indices,
                      const float* from, float* to) {
@@ -178,6 +218,8 @@ constexpr Api kApi = {
     .rope = Entry<&Rope>::Call,
     .attention = Entry<&Attention>::Call,
     .activate = Entry<&Activate>::Call,
+    .activate_slopes = Entry<&ActivateSlopes>::Call,
+    .multiply_add = Entry<&MultiplyAdd>::Call,
     .add_bias = Entry<&AddBias>::Call,
     .combine = Entry<&Combine>::Call,
     .widen = Entry<&Widen>::Call,
@@ -208,8 +250,18 @@ constexpr Api kApi = {
     .site_push = Entry<&SitePush>::Call,
     .site_pop = Entry<&SitePop>::Call,
     .site_gram = Entry<&SiteGram>::Call,
+    .site_cross = Entry<&SiteCross>::Call,
     .site_moments = Entry<&SiteMoments>::Call,
     .site_close = Entry<&SiteClose, true>::Call,
+    .ffn_bytes = Entry<&FfnBytesOf>::Call,
+    .ffn_open = Entry<&FfnOpen>::Call,
+    .ffn_weight = Entry<&FfnLoad>::Call,
+    .ffn_way = Entry<&FfnWay>::Call,
+    .ffn_stage = Entry<&FfnStage>::Call,
+    .ffn_push = Entry<&FfnPush>::Call,
+    .ffn_rows = Entry<&FfnReadRows>::Call,
+    .ffn_sums = Entry<&FfnReadSums>::Call,
+    .ffn_close = Entry<&FfnClose, true>::Call,
 };
 
 }  // namespace

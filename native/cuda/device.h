@@ -120,6 +120,12 @@ class Array {
   T* data_ = nullptr;
 };
 
+// Bytes of the slab that an array takes; 0 for none.
+template <typename T>
+uint64_t ArrayBytes(int64_t count) {
+  return count == 0 ? 0 : FreeList::Rounded(static_cast<size_t>(count) * sizeof(T));
+}
+
 struct Device {
   explicit Device(const OpenOptions& options);
   ~Device();

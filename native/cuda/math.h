@@ -21,6 +21,27 @@ __host__ __device__ inline float ActivationOf(Gate kind, float x) {
   return x;
 }
 
+// An activation and its derivative.
+struct ValueAndSlope {
+  float value, slope;
+};
+
+__host__ __device__ inline ValueAndSlope ActivationAndSlope(Gate kind, float x) {
+  switch (kind) {
+    case Gate::kSilu: {
+      const float s = 1.0f / (1.0f + expf(-x));
+      return {x * s, s * (1.0f + x * (1.0f - s))};
+    }
+    case Gate::kRelu:
+      return {x > 0 ? x : 0.0f, x > 0 ? 1.0f : 0.0f};
+    case Gate::kGelu: {
+      const float below = 0.5f * (1.0f + erff(x * 0.70710678118654752f));
+      return {x * below, below + x * 0.39894228040143268f * expf(-0.5f * x * x)};
+    }
+  }
+  return {x, 1.0f};
+}
+
 // Whether query `query` of a window sees key `key`; sliding 0 = every earlier one.
 __host__ __device__ inline bool Sees(int64_t query, int64_t key, int64_t sliding) {
   return key <= query && (sliding == 0 || key + sliding > query);

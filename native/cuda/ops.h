@@ -10,6 +10,9 @@ void FillZero(Device&, void* data, int64_t bytes);
 void Rope(Device&, int64_t rows, int64_t heads, int64_t half, const float* cosine,
           const float* sine, float* x, int64_t stride, int64_t first, int64_t window);
 void Activate(Device&, Gate kind, int64_t count, const float* gate, const float* up, float* out);
+// See abi.h's activate_slopes and multiply_add.
+void ActivateSlopes(Device&, Gate kind, int64_t count, float* gate, float* up, float* out);
+void MultiplyAdd(Device&, int64_t count, const float* a, const float* b, float beta, float* to);
 void AddBias(Device&, int64_t rows, int64_t cols, const float* bias, float* x);
 void Combine(Device&, int64_t count, float alpha, const float* a, float beta, const float* b,
              float* to);
@@ -72,9 +75,10 @@ uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision);
 void GemmF32(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
              const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
              int64_t ldc, Precision precision);
-// C[m, n] = a[m, k] bᵀ + beta C for a b[n, k] that was split before (IsSplit).
-void GemmParts(Device&, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b, float beta,
-               float* c, Precision precision);
+// C[m, n] = a[m, k] op(b) + beta C for a b[k, n], or [n, k] where it is transposed, that was split
+// before (IsSplit).
+void GemmParts(Device&, bool tb, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b,
+               float beta, float* c, Precision precision);
 void GemmBf16(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
               const void* a, int64_t lda, const void* b, int64_t ldb, float beta, float* c,
               int64_t ldc);
@@ -83,11 +87,11 @@ void GemmF64(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, d
              int64_t ldc);
 void GramAdd(Device&, int64_t rows, int64_t dim, const float* x, int64_t row, int64_t count,
              double* gram, Precision precision);
-void CrossAdd(Device&, int64_t rows, int64_t residual_dim, int64_t dim, const float* residual,
-              const float* x, double* cross, Precision precision);
+void CrossAdd(Device&, int64_t rows, int64_t residual_dim, int64_t row, int64_t count, int64_t dim,
+              const float* residual, const float* x, double* cross, Precision precision);
 // The most that one of the above takes from the slab while it runs.
 uint64_t GramScratch(const Device&, int64_t rows, int64_t count, int64_t dim, Precision precision);
-uint64_t CrossScratch(const Device&, int64_t rows, int64_t residual_dim, int64_t dim,
+uint64_t CrossScratch(const Device&, int64_t rows, int64_t residual_dim, int64_t count, int64_t dim,
                       Precision precision);
 
 // factor.cu, eigen.cu

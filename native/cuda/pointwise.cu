@@ -29,6 +29,24 @@ __global__ void ActivateKernel(Gate kind, int64_t count, const float* gate, cons
   }
 }
 
+// In place: gate and up become the slopes of out by them.
+__global__ void ActivateSlopesKernel(Gate kind, int64_t count, float* gate, float* up, float* out) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    const float linear = gate ? up[i] : 1.0f;
+    const ValueAndSlope act = ActivationAndSlope(kind, gate ? gate[i] : up[i]);
+    out[i] = act.value * linear;
+    if (gate) gate[i] = act.slope * linear;
+    up[i] = gate ? act.value : act.slope;
+  }
+}
+
+__global__ void MultiplyAddKernel(int64_t count, const float* a, const float* b, float beta,
+                                  float* to) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) {
+    to[i] = a[i] * b[i] + (beta != 0 ? beta * to[i] : 0.0f);
+  }
+}
+
 __global__ void AddBiasKernel(int64_t rows, int64_t cols, const float* bias, float* x) {
   for (int64_t i = FirstCell(); i < rows * cols; i += Stride()) x[i] += bias[i % cols];
 }
@@ -106,6 +124,17 @@ void Activate(Device& device, Gate kind, int64_t count, const float* gate, const
               float* out) {
   Launch("an activation", ActivateKernel, GridFor(count), kThreads, device.compute, kind, count,
          gate, up, out);
+}
+
+void ActivateSlopes(Device& device, Gate kind, int64_t count, float* gate, float* up, float* out) {
+  Launch("slopes", ActivateSlopesKernel, GridFor(count), kThreads, device.compute, kind, count,
+         gate, up, out);
+}
+
+void MultiplyAdd(Device& device, int64_t count, const float* a, const float* b, float beta,
+                 float* to) {
+  Launch("a product of cells", MultiplyAddKernel, GridFor(count), kThreads, device.compute, count,
+         a, b, beta, to);
 }
 
 void AddBias(Device& device, int64_t rows, int64_t cols, const float* bias, float* x) {

@@ -116,11 +116,11 @@ Parts::Parts(Device& device, int64_t rows, int64_t cols, Precision precision)
       high(device.Allocate<uint16_t>(rows * stride)),
       low(device.Allocate<uint16_t>(precision == Precision::kBf16x3 ? rows * stride : 0)) {}
 
-void GemmParts(Device& device, int64_t m, int64_t n, int64_t k, const float* a, const Parts& b,
-               float beta, float* c, Precision precision) {
+void GemmParts(Device& device, bool tb, int64_t m, int64_t n, int64_t k, const float* a,
+               const Parts& b, float beta, float* c, Precision precision) {
   if (m == 0 || n == 0 || k == 0) return;
   const Parts left = Split(device, m, k, a, k, precision);
-  MultiplyParts(device, false, true, m, n, k, 1, left, 0, b, beta, c, n);
+  MultiplyParts(device, false, tb, m, n, k, 1, left, 0, b, beta, c, n);
 }
 
 void GemmBf16(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
@@ -173,10 +173,10 @@ void GramAdd(Device& device, int64_t rows, int64_t dim, const float* x, int64_t 
   AddProduct(device, rows, x, dim, row, count, x, dim, true, gram, precision);
 }
 
-void CrossAdd(Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
-              const float* residual, const float* x, double* cross, Precision precision) {
-  AddProduct(device, rows, residual, residual_dim, 0, residual_dim, x, dim, false, cross,
-             precision);
+void CrossAdd(Device& device, int64_t rows, int64_t residual_dim, int64_t row, int64_t count,
+              int64_t dim, const float* residual, const float* x, double* cross,
+              Precision precision) {
+  AddProduct(device, rows, residual, residual_dim, row, count, x, dim, false, cross, precision);
 }
 
 namespace {
@@ -188,8 +188,7 @@ uint64_t OperandBytes(const Device& device, int64_t rows, int64_t cols, Precisio
 }
 uint64_t ResultBytes(const Device& device, int64_t height, int64_t dim, bool lower) {
   if (!device.blas) return 0;
-  const int64_t count = std::min(StripRows(lower), height) * Padded(dim);
-  return FreeList::Rounded(static_cast<size_t>(count) * sizeof(float));
+  return ArrayBytes<float>(std::min(StripRows(lower), height) * Padded(dim));
 }
 
 }  // namespace
@@ -199,15 +198,14 @@ uint64_t GramScratch(const Device& device, int64_t rows, int64_t count, int64_t 
   return OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim, true);
 }
 
-uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t dim,
-                      Precision precision) {
+uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t count,
+                      int64_t dim, Precision precision) {
   return OperandBytes(device, rows, residual_dim, precision) +
-         OperandBytes(device, rows, dim, precision) + ResultBytes(device, residual_dim, dim, false);
+         OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim, false);
 }
 
 uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision) {
-  const auto count = static_cast<size_t>(rows * Padded(cols));
-  const uint64_t one = FreeList::Rounded(count * sizeof(uint16_t));
+  const uint64_t one = ArrayBytes<uint16_t>(rows * Padded(cols));
   return precision == Precision::kBf16x3 ? 2 * one : one;
 }
 

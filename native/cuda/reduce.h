@@ -75,12 +75,15 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// Most blocks of such a sum, and so N × the doubles of the slab that it takes.
+inline constexpr int64_t kSumBlocks = 1024;
+
 // sums[N] <- (or += when `add`) Σ of cell(i), i in [0, count); cell is a device functor that
 // returns Sums<N>, called once for every i.
 template <int N, typename Cell>
 void SumCells(Device& device, int64_t count, Cell cell, bool add, double* sums) {
   const int64_t wanted = CeilDiv(count, 4 * kThreads);
-  const int64_t blocks = wanted < 1 ? 1 : (wanted > 1024 ? 1024 : wanted);
+  const int64_t blocks = wanted < 1 ? 1 : (wanted > kSumBlocks ? kSumBlocks : wanted);
   auto partial = device.Allocate<double>(blocks * N);
   Launch("a sum", PartialSums<N, Cell>, static_cast<unsigned>(blocks), kThreads, device.compute,
          count, cell, partial.data());

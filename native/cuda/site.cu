@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/reduce.h"
 #include "cuda/site.h"
 
 namespace struprune::cuda {
@@ -19,7 +20,9 @@ struct Counts {
         x(s.flight * s.width),
         out(If(s.advance, page)),
         x_out(If(s.keep, x)),
-        normed(If(!s.post_norm || s.residual, page)),
+        inputs(If(s.inputs, page)),
+        targets(If(s.targets, page)),
+        normed(If((!s.post_norm && !s.inputs) || s.residual, page)),
         q(If(s.attention, s.flight * QWidth(s))),
         kv(If(s.attention, s.flight * KvWidth(s))),
         gate(If(!s.attention && s.gated, x)),
@@ -28,43 +31,12 @@ struct Counts {
         moments(If(s.moments, s.width)),
         cross(If(s.residual, s.hidden * s.width)),
         residual_sums(If(s.residual, s.hidden)) {}
-  int64_t page, dense_before, dense_after, x, out, x_out, normed, q, kv, gate, residual, gram,
-      moments, cross, residual_sums;
+  int64_t page, dense_before, dense_after, x, out, x_out, inputs, targets, normed, q, kv, gate,
+      residual, gram, moments, cross, residual_sums;
 };
 
-uint64_t Bytes(int64_t count, size_t element) {
-  return count == 0 ? 0 : FreeList::Rounded(static_cast<size_t>(count) * element);
-}
-uint64_t Floats(int64_t count) { return Bytes(count, sizeof(float)); }
-uint64_t Doubles(int64_t count) { return Bytes(count, sizeof(double)); }
-
-// Floats of a weight that are on the device before they are split, and its rows: one at least.
-constexpr int64_t kLoad = int64_t{1} << 22;
-int64_t LoadRows(int64_t rows, int64_t cols) {
-  return std::min(rows, std::max<int64_t>(kLoad / cols, 1));
-}
-
-uint64_t WeightBytes(const Device& device, const SiteSpec& s, int64_t rows, int64_t cols) {
-  return IsSplit(device, s.forward) ? PartsBytes(rows, cols, s.forward) : Floats(rows * cols);
-}
-
-double Seconds(cudaEvent_t from, cudaEvent_t to) {
-  float milliseconds = 0;
-  Check(cudaEventElapsedTime(&milliseconds, from, to), "a clock");
-  return 1e-3 * static_cast<double>(milliseconds);
-}
-
-void CopyIn(const void* from, void* to, int64_t count, cudaStream_t stream) {
-  Check(cudaMemcpyAsync(to, from, static_cast<size_t>(count) * sizeof(float),
-                        cudaMemcpyHostToDevice, stream),
-        "a copy to the GPU");
-}
-
-void CopyOut(const float* from, float* to, int64_t count, cudaStream_t stream) {
-  Check(cudaMemcpyAsync(to, from, static_cast<size_t>(count) * sizeof(float),
-                        cudaMemcpyDeviceToHost, stream),
-        "a copy from the GPU");
-}
+uint64_t Floats(int64_t count) { return ArrayBytes<float>(count); }
+uint64_t Doubles(int64_t count) { return ArrayBytes<double>(count); }
 
 }  // namespace
 
@@ -73,7 +45,7 @@ void CheckSpec(const SiteSpec& s) {
                      s.flight % s.window == 0 && s.gram_rows >= 0 && s.gram_rows <= s.width;
   const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 &&
                                       s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
-  if (!sizes || !heads || (s.residual && s.post_norm)) {
+  if (!sizes || !heads || (s.residual && s.post_norm) || (s.attention && (s.inputs || s.targets))) {
     throw Error("ERR_ARGUMENT", "a site's shape on the GPU cannot be meant");
   }
 }
@@ -84,7 +56,7 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
   const int64_t d = s.hidden, w = s.width;
   // Weights; those that are absent make the plan a little too large, never too small.
   const auto map = [&](int64_t outputs, int64_t inputs) {
-    return WeightBytes(device, s, outputs, inputs) + Floats(outputs);
+    return LinearMap::Bytes(device, outputs, inputs, s.forward);
   };
   bytes.device = 2 * Floats(d) + map(d, w);
   if (s.attention) {
@@ -97,18 +69,17 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
                   Floats(n.gate) + Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
                   Doubles(n.cross) + Doubles(n.residual_sums) + Doubles(If(s.residual, 1));
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
-                            Floats(n.x_out) + Floats(1));
+                            Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   uint64_t work = 0;
   if (n.gram > 0) work = std::max(work, GramScratch(device, s.flight, s.gram_rows, w, s.gram));
-  if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, w, s.gram));
-  if (IsSplit(device, s.forward)) {
-    work = std::max(work, PartsBytes(s.flight, std::max(d, w), s.forward));
-    work = std::max({work, Floats(LoadRows(w, d) * d), Floats(LoadRows(d, w) * w)});
-  }
+  if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, d, w, s.gram));
+  work = std::max({work, LinearMap::Scratch(device, s.flight, w, d, s.forward),
+                   LinearMap::Scratch(device, s.flight, d, w, s.forward)});
   // Partial sums of ‖R‖².
-  bytes.device += std::max<uint64_t>(work, Doubles(1024));
-  bytes.pinned = kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
-                           Floats(n.out) + Floats(n.x_out) + Floats(1));
+  bytes.device += std::max<uint64_t>(work, Doubles(kSumBlocks));
+  bytes.pinned =
+      kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) + Floats(n.out) +
+                Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   return bytes;
 }
 
@@ -119,11 +90,15 @@ Slot::Slot(Device& device, const SiteSpec& spec) {
   after = Pinned<float>(n.dense_after);
   out = Pinned<float>(n.out);
   x_out = Pinned<float>(n.x_out);
+  inputs_out = Pinned<float>(n.inputs);
+  targets_out = Pinned<float>(n.targets);
   finite_out = Pinned<int32_t>(1);
   hidden = device.Allocate<float>(n.page);
   dense_before = device.Allocate<float>(n.dense_before);
   dense_after = device.Allocate<float>(n.dense_after);
   x = device.Allocate<float>(n.x_out);
+  inputs = device.Allocate<float>(n.inputs);
+  targets = device.Allocate<float>(n.targets);
   finite = device.Allocate<int32_t>(1);
 }
 
@@ -132,7 +107,7 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
   const int64_t d = spec.hidden, width = spec.width, kv = KvWidth(spec);
   const int64_t angles = spec.window * spec.head_dim / 2;
   const Counts n(spec);
-  Timed(device.times.copy_in, "a site's weights", [&] {
+  clock_.Time(device, device.times.copy_in, "a site's weights", [&] {
     weights_ = {Load(w.norm, d),
                 Load(w.norm_bias, d),
                 Load(w.q_norm, spec.head_dim),
@@ -153,21 +128,12 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
   v_ = device.Allocate<float>(n.kv);
   gate_ = device.Allocate<float>(n.gate);
   residual_ = device.Allocate<float>(n.residual);
-  const auto zeros = [&](int64_t count) {
-    auto array = device.Allocate<double>(count);
-    if (count > 0) {
-      Check(cudaMemsetAsync(array.data(), 0, static_cast<size_t>(count) * sizeof(double),
-                            device.compute),
-            "a memset");
-    }
-    return array;
-  };
   gram_ = device.Allocate<double>(n.gram);
-  squares_ = zeros(n.moments);
-  sums_ = zeros(n.moments);
-  cross_ = zeros(n.cross);
-  residual_sums_ = zeros(n.residual_sums);
-  energy_ = zeros(If(spec.residual, 1));
+  squares_ = Zeros(device, n.moments);
+  sums_ = Zeros(device, n.moments);
+  cross_ = Zeros(device, n.cross);
+  residual_sums_ = Zeros(device, n.residual_sums);
+  energy_ = Zeros(device, If(spec.residual, 1));
   Check(cudaStreamSynchronize(device.compute), "a site's sums");
 }
 
@@ -185,34 +151,13 @@ Array<float> SiteRunner::Load(const float* from, int64_t count) {
   return array;
 }
 
-SiteRunner::Map SiteRunner::LoadMap(const float* weight, const float* bias, int64_t rows,
-                                    int64_t cols) {
-  Map map;
-  map.bias = Load(bias, rows);
-  if (!weight || !IsSplit(device_, spec_.forward)) {
-    map.weight = Load(weight, rows * cols);
-    return map;
-  }
-  map.parts = Parts(device_, rows, cols, spec_.forward);
-  const int64_t most = LoadRows(rows, cols), stride = map.parts.stride;
-  const auto floats = device_.Allocate<float>(most * cols);
-  for (int64_t row = 0; row < rows; row += most) {
-    const int64_t some = std::min(most, rows - row);
-    CopyIn(weight + row * cols, floats.data(), some * cols, device_.compute);
-    uint16_t* const low = map.parts.low.data();
-    SplitBf16(device_, some, cols, floats.data(), cols, map.parts.high.data() + row * stride,
-              low ? low + row * stride : nullptr, stride);
-  }
+LinearMap SiteRunner::LoadMap(const float* weight, const float* bias, int64_t outputs,
+                              int64_t inputs) {
+  if (!weight) return {};
+  LinearMap map(device_, outputs, inputs, bias != nullptr, spec_.forward);
+  map.Load(0, outputs, weight);
+  if (bias) map.LoadBias(bias);
   return map;
-}
-
-template <typename Fn>
-void SiteRunner::Timed(double& seconds, const char* what, Fn fn) {
-  Check(cudaEventRecord(began_, device_.compute), "an event");
-  fn();
-  Check(cudaEventRecord(ended_, device_.compute), "an event");
-  Check(cudaEventSynchronize(ended_), what);
-  seconds += Seconds(began_, ended_);
 }
 
 void SiteRunner::Begin(const Pass& pass) {
@@ -264,6 +209,11 @@ void SiteRunner::Push(int64_t rows) {
   if (pass_.last && spec_.keep) {
     CopyOut(slot.x.data(), slot.x_out.data(), rows * spec_.width, device_.copy_out);
   }
+  const auto download = [&](const Array<float>& from, const Pinned<float>& to) {
+    if (pass_.last && from.data()) CopyOut(from.data(), to.data(), count, device_.copy_out);
+  };
+  download(slot.inputs, slot.inputs_out);
+  download(slot.targets, slot.targets_out);
   Check(cudaMemcpyAsync(slot.finite_out.data(), slot.finite.data(), sizeof(int32_t),
                         cudaMemcpyDeviceToHost, device_.copy_out),
         "a copy from the GPU");
@@ -282,7 +232,8 @@ SiteResult SiteRunner::Pop() {
   times.forward += Seconds(slot.started, slot.activated) + Seconds(slot.summed, slot.computed);
   times.sums += Seconds(slot.activated, slot.summed);
   times.copy_out += Seconds(slot.leaving, slot.downloaded);
-  return {slot.out.data(), slot.x_out.data(), *slot.finite_out.data()};
+  return {slot.out.data(), slot.x_out.data(), slot.inputs_out.data(), slot.targets_out.data(),
+          *slot.finite_out.data()};
 }
 
 void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
@@ -290,23 +241,11 @@ void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
            weights_.norm_bias.data(), spec_.eps, to, spec_.hidden);
 }
 
-// to[rows, n] = x[rows, k] Wᵀ + bias + beta to
-void SiteRunner::Linear(const Map& map, int64_t n, int64_t k, int64_t rows, const float* x,
-                        float beta, float* to) {
-  if (map.parts.high.data()) {
-    GemmParts(device_, rows, n, k, x, map.parts, beta, to, spec_.forward);
-  } else {
-    GemmF32(device_, false, true, rows, n, k, 1, x, k, map.weight.data(), k, beta, to, n,
-            spec_.forward);
-  }
-  if (map.bias.data()) AddBias(device_, rows, n, map.bias.data(), to);
-}
-
 void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
-  const int64_t d = spec_.hidden, kv = KvWidth(spec_), hd = spec_.head_dim;
-  Linear(weights_.q, spec_.width, d, rows, in, 0, q_.data());
-  Linear(weights_.k, kv, d, rows, in, 0, k_.data());
-  Linear(weights_.v, kv, d, rows, in, 0, v_.data());
+  const int64_t hd = spec_.head_dim;
+  weights_.q.Apply(rows, in, 0, q_.data());
+  weights_.k.Apply(rows, in, 0, k_.data());
+  weights_.v.Apply(rows, in, 0, v_.data());
   const auto prepare = [&](const Array<float>& norm, int64_t heads, float* states) {
     if (norm.data()) {
       NormRows(device_, Norm::kRms, rows * heads, hd, states, hd, norm.data(), nullptr, spec_.eps,
@@ -326,10 +265,8 @@ void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
 }
 
 void SiteRunner::RunFfn(int64_t rows, const float* in, float* x) {
-  Linear(weights_.up, spec_.width, spec_.hidden, rows, in, 0, x);
-  if (spec_.gated) {
-    Linear(weights_.gate, spec_.width, spec_.hidden, rows, in, 0, gate_.data());
-  }
+  weights_.up.Apply(rows, in, 0, x);
+  if (spec_.gated) weights_.gate.Apply(rows, in, 0, gate_.data());
   Activate(device_, spec_.gate, rows * spec_.width, gate_.data(), x, x);
 }
 
@@ -341,10 +278,18 @@ void SiteRunner::Residual(Slot& slot) {
   Combine(device_, count, 1, slot.dense_before.data(), -1, slot.hidden.data(), r);
   if (spec_.beta == 0) return Combine(device_, count, spec_.alpha, r, 0, r, r);
   float* y = normed_.data();
-  Linear(weights_.out, spec_.hidden, spec_.width, slot.rows, X(slot), 0, y);
+  weights_.out.Apply(slot.rows, X(slot), 0, y);
   Combine(device_, count, 1, slot.dense_before.data(), 1, y, y);
   Combine(device_, count, 1, slot.dense_after.data(), -1, y, y);
   Combine(device_, count, spec_.alpha, r, spec_.beta, y, r);
+}
+
+// What the output map gives, and R.
+void SiteRunner::Targets(Slot& slot) {
+  float* const to = slot.targets.data();
+  weights_.out.Apply(slot.rows, X(slot), 0, to);
+  if (!spec_.residual) return;
+  Combine(device_, slot.rows * spec_.hidden, 1, to, 1, residual_.data(), to);
 }
 
 void SiteRunner::Statistics(Slot& slot) {
@@ -358,7 +303,8 @@ void SiteRunner::Statistics(Slot& slot) {
   }
   if (!spec_.residual) return;
   Residual(slot);
-  CrossAdd(device_, rows, d, spec_.width, residual_.data(), X(slot), cross_.data(), spec_.gram);
+  CrossAdd(device_, rows, d, 0, d, spec_.width, residual_.data(), X(slot), cross_.data(),
+           spec_.gram);
   MomentsAdd(device_, rows, d, residual_.data(), nullptr, residual_sums_.data());
   SquaredDistance(device_, rows * d, residual_.data(), nullptr, energy_.data());
 }
@@ -371,8 +317,11 @@ void SiteRunner::Compute(Slot& slot) {
   reached(slot.started);
   const float* in = slot.hidden.data();
   if (!spec_.post_norm) {
-    NormInto(rows, slot.hidden.data(), normed_.data());
-    in = normed_.data();
+    float* const normed = spec_.inputs ? slot.inputs.data() : normed_.data();
+    NormInto(rows, slot.hidden.data(), normed);
+    in = normed;
+  } else if (spec_.inputs) {
+    Combine(device_, rows * spec_.hidden, 1, in, 0, in, slot.inputs.data());
   }
   if (spec_.attention) {
     RunAttention(rows, in, X(slot));
@@ -382,8 +331,9 @@ void SiteRunner::Compute(Slot& slot) {
   reached(slot.activated);
   Statistics(slot);
   reached(slot.summed);
+  if (pass_.last && spec_.targets) Targets(slot);
   if (pass_.last && spec_.advance) {
-    Linear(weights_.out, spec_.hidden, spec_.width, rows, X(slot), 1, slot.hidden.data());
+    weights_.out.Apply(rows, X(slot), 1, slot.hidden.data());
     if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
   }
   // Any bytes that are not 0: the flag falls to 0 where a value is not finite.
@@ -395,29 +345,29 @@ void SiteRunner::ReadGram(int64_t first, int64_t count, double* gram) {
   if (first < 0 || count < 0 || first + count > pass_.count) {
     throw Error("ERR_ARGUMENT", "rows outside the Gram matrix on the GPU");
   }
-  // Up to the diagonal of the last row: what is right of it holds anything.
-  const int64_t columns = pass_.row + first + count;
-  const size_t stride = static_cast<size_t>(spec_.width) * sizeof(double);
-  Timed(device_.times.copy_out, "a Gram matrix", [&] {
-    Check(cudaMemcpy2DAsync(gram, stride, gram_.data() + first * spec_.width, stride,
-                            static_cast<size_t>(columns) * sizeof(double),
-                            static_cast<size_t>(count), cudaMemcpyDeviceToHost, device_.compute),
-          "a copy from the GPU");
+  clock_.Time(device_, device_.times.copy_out, "a Gram matrix", [&] {
+    // Up to the diagonal of the last row.
+    CopyRowsOut(gram_.data() + first * spec_.width, gram, count, pass_.row + first + count,
+                spec_.width, device_.compute);
   });
 }
 
-void SiteRunner::ReadMoments(double* squares, double* sums, double* cross, double* residual_sums,
-                             double* energy) {
+void SiteRunner::ReadCross(int64_t first, int64_t count, double* cross) {
+  if (first < 0 || count < 0 || !spec_.residual || first + count > spec_.hidden) {
+    throw Error("ERR_ARGUMENT", "rows outside the cross products on the GPU");
+  }
+  clock_.Time(device_, device_.times.copy_out, "cross products", [&] {
+    CopyOut(cross_.data() + first * spec_.width, cross, count * spec_.width, device_.compute);
+  });
+}
+
+void SiteRunner::ReadMoments(double* squares, double* sums, double* residual_sums, double* energy) {
   const auto read = [&](const Array<double>& from, double* to, int64_t count) {
-    if (!from.data() || !to) return;
-    Check(cudaMemcpyAsync(to, from.data(), static_cast<size_t>(count) * sizeof(double),
-                          cudaMemcpyDeviceToHost, device_.compute),
-          "a copy from the GPU");
+    if (from.data() && to) CopyOut(from.data(), to, count, device_.compute);
   };
-  Timed(device_.times.copy_out, "a site's sums", [&] {
+  clock_.Time(device_, device_.times.copy_out, "a site's sums", [&] {
     read(squares_, squares, spec_.width);
     read(sums_, sums, spec_.width);
-    read(cross_, cross, spec_.hidden * spec_.width);
     read(residual_sums_, residual_sums, spec_.hidden);
     read(energy_, energy, 1);
   });

@@ -3,22 +3,21 @@
 
 #include <deque>
 
-#include "cuda/ops.h"
+#include "cuda/linear_map.h"
+#include "cuda/streams.h"
 
 namespace struprune::cuda {
-
-// Pages in flight: one is copied while another is computed.
-inline constexpr int kSlots = 2;
 
 // Pinned and device memory of one page, and how far it has come: its copy in, the forward pass to
 // the input of the output map, the sums, the rest of the forward pass, its copy out.
 struct Slot {
   Slot(Device& device, const SiteSpec& spec);
 
-  Pinned<float> in, before, after, out, x_out;
+  Pinned<float> in, before, after, out, x_out, inputs_out, targets_out;
   Pinned<int32_t> finite_out;
   Array<float> hidden, dense_before, dense_after;
-  Array<float> x;  // only where it goes back to the host: else pages share the runner's
+  // Only where they go back to the host: else pages share the runner's.
+  Array<float> x, inputs, targets;
   Array<int32_t> finite;
   Event pushed{cudaEventDefault}, uploaded{cudaEventDefault}, started{cudaEventDefault},
       activated{cudaEventDefault}, summed{cudaEventDefault}, computed{cudaEventDefault},
@@ -43,31 +42,22 @@ class SiteRunner {
   void Push(int64_t rows);
   SiteResult Pop();
   void ReadGram(int64_t first, int64_t count, double* gram);
-  void ReadMoments(double* squares, double* sums, double* cross, double* residual_sums,
-                   double* energy);
+  void ReadCross(int64_t first, int64_t count, double* cross);
+  void ReadMoments(double* squares, double* sums, double* residual_sums, double* energy);
 
  private:
-  // A linear map: its weight as floats or, where products split them, as parts.
-  struct Map {
-    Array<float> weight, bias;
-    Parts parts;
-  };
   struct Weights {
     Array<float> norm, norm_bias, q_norm, k_norm, cosine, sine;
-    Map q, k, v, gate, up, out;
+    LinearMap q, k, v, gate, up, out;
   };
   float* X(const Slot& slot) const { return spec_.keep ? slot.x.data() : x_.data(); }
   Array<float> Load(const float* from, int64_t count);
-  Map LoadMap(const float* weight, const float* bias, int64_t rows, int64_t cols);
-  // Adds what the compute stream does in fn, and waits for it.
-  template <typename Fn>
-  void Timed(double& seconds, const char* what, Fn fn);
+  LinearMap LoadMap(const float* weight, const float* bias, int64_t outputs, int64_t inputs);
   void Compute(Slot& slot);
-  void Linear(const Map& map, int64_t n, int64_t k, int64_t rows, const float* x, float beta,
-              float* to);
   void RunAttention(int64_t rows, const float* in, float* x);
   void RunFfn(int64_t rows, const float* in, float* x);
   void Residual(Slot& slot);
+  void Targets(Slot& slot);
   void Statistics(Slot& slot);
   void NormInto(int64_t rows, const float* from, float* to);
 
@@ -77,7 +67,7 @@ class SiteRunner {
   Array<float> x_, normed_, q_, k_, v_, gate_, residual_;
   Array<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
   Slot slots_[kSlots];
-  Event began_{cudaEventDefault}, ended_{cudaEventDefault};
+  Clock clock_;
   Pass pass_;
   std::deque<int> waiting_;
   int next_ = 0;

@@ -26,6 +26,14 @@ const char* PathOrEnvironment(const std::string& path, const char* variable) {
   throw Error(failure.code, failure.message, failure.mend);
 }
 
+void ThrowNoRoom(const std::string& what, uint64_t bytes, uint64_t room, const std::string& mend) {
+  constexpr uint64_t kMiB = 1 << 20;
+  throw Error("ERR_BUDGET",
+              what + " needs " + std::to_string(bytes / kMiB + 1) + " MiB of the GPU's memory, " +
+                  std::to_string(room / kMiB) + " MiB of its budget are free",
+              mend);
+}
+
 std::shared_ptr<const CudaLibrary> CudaLibrary::Load(const std::string& path) {
   if (access(path.c_str(), F_OK) != 0) {
     throw Error("ERR_DEVICE", "the CUDA library is not built (" + path + ")", kBuild);

@@ -39,6 +39,9 @@ class CudaLibrary {
 };
 
 [[noreturn]] void ThrowFailure(const cuda::Failure& failure);
+// ERR_BUDGET: `what` needs that many bytes of a GPU's memory, of which `room` are free.
+[[noreturn]] void ThrowNoRoom(const std::string& what, uint64_t bytes, uint64_t room,
+                              const std::string& mend);
 
 struct CudaOptions {
   int index = 0;

@@ -1,20 +1,16 @@
 #include "device/run_site.h"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <optional>
 #include <vector>
+
+#include "device/host_pages.h"
 
 namespace struprune {
 namespace {
 
 using Access = PagedMatrix::Access;
-
-// Rows of the Gram that come back at a time.
-constexpr size_t kGramChunk = 256;
-// Floats of a page that one thread copies at a time.
-constexpr size_t kCopyChunk = size_t{1} << 18;
 
 // Weights of a site on their way to the GPU; its matrices are copied into `matrices`.
 cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope,
@@ -49,63 +45,20 @@ cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* 
 SiteDemand DemandOf(const SiteRun& run) {
   SiteDemand demand;
   demand.window = run.window;
-  demand.page = FlightRows(run.window, run.hidden->rows(),
-                           {run.hidden, run.keep, run.dense_before, run.dense_after});
+  demand.page = FlightRows(
+      run.window, run.hidden->rows(),
+      {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
   demand.advance = run.advance;
   demand.keep = run.keep != nullptr;
   demand.moments = run.statistics != nullptr;
   demand.gram = run.statistics && run.statistics->has_gram();
   demand.residual = run.dense_before != nullptr;
+  demand.inputs = run.inputs != nullptr;
+  demand.targets = run.targets != nullptr;
   return demand;
 }
 
-class PinnedCharge {
- public:
-  PinnedCharge(std::shared_ptr<MemoryBudget> budget, uint64_t bytes)
-      : budget_(std::move(budget)), bytes_(bytes) {
-    budget_->Charge(bytes_);
-  }
-  ~PinnedCharge() { budget_->Release(bytes_); }
-  PinnedCharge(const PinnedCharge&) = delete;
-  PinnedCharge& operator=(const PinnedCharge&) = delete;
-
- private:
-  std::shared_ptr<MemoryBudget> budget_;
-  const uint64_t bytes_;
-};
-
-class OpenSite {
- public:
-  OpenSite(const CudaDevice& gpu, const cuda::SiteSpec& spec, const cuda::SiteWeights& weights)
-      : gpu_(gpu) {
-    gpu.Call(&cuda::Api::site_open, &spec, &weights, &site_);
-  }
-  ~OpenSite() {
-    try {
-      gpu_.Call(&cuda::Api::site_close, site_);
-    } catch (const Error&) {
-      // The GPU has failed; the call before this one has said so.
-    }
-  }
-  OpenSite(const OpenSite&) = delete;
-  OpenSite& operator=(const OpenSite&) = delete;
-  cuda::Site* get() const { return site_; }
-
- private:
-  const CudaDevice& gpu_;
-  cuda::Site* site_ = nullptr;
-};
-
-// A page to or from pinned memory, by all threads: one alone is slower than the bus.
-void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to, size_t count) {
-  const auto start = std::chrono::steady_clock::now();
-  context.pool.ParallelFor((count + kCopyChunk - 1) / kCopyChunk, [&](size_t chunk, size_t) {
-    const size_t at = chunk * kCopyChunk;
-    std::copy_n(from + at, std::min(kCopyChunk, count - at), to + at);
-  });
-  gpu.AddHostSeconds(
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-}
+using OpenSite = OnDevice<cuda::Site, &cuda::Api::site_close>;
 
 void Push(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRun& run, size_t row,
           size_t rows) {
@@ -121,6 +74,19 @@ void Push(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteR
   gpu.Call(&cuda::Api::site_push, site, Int(rows));
 }
 
+// With a last column of ones where the matrix has one more.
+void CopyInputs(const CudaDevice& gpu, Context& context, const float* from, size_t row, size_t rows,
+                size_t hidden, PagedMatrix& to) {
+  const PagedMatrix::View view(to, row, rows, Access::kWrite);
+  if (to.cols() == hidden) return CopyPage(gpu, context, from, view.data(), rows * hidden);
+  ForChunks(context, rows, [&](size_t first, size_t count, size_t) {
+    for (size_t i = first; i < first + count; ++i) {
+      float* end = std::copy_n(from + i * hidden, hidden, view.data() + i * to.cols());
+      std::fill(end, view.data() + (i + 1) * to.cols(), 1.0f);
+    }
+  });
+}
+
 void Pop(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRun& run, size_t row,
          size_t rows) {
   cuda::SiteResult result{};
@@ -131,6 +97,9 @@ void Pop(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRu
   };
   if (run.advance) copy(result.hidden, *run.hidden);
   if (run.keep) copy(result.x, *run.keep);
+  if (run.targets) copy(result.targets, *run.targets);
+  if (run.inputs)
+    CopyInputs(gpu, context, result.inputs, row, rows, run.hidden->cols(), *run.inputs);
   if (run.advance && result.finite == 0) {
     throw Error("ERR_NAN", "hidden states are no longer finite",
                 "the checkpoint may be damaged, or its dtype too narrow for this text");
@@ -150,6 +119,8 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
   AnnounceFlights(0, run.hidden->rows(),
                   {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                    {run.keep, Access::kWrite},
+                   {run.targets, Access::kWrite},
+                   {run.inputs, Access::kWrite},
                    {run.dense_before, Access::kRead},
                    {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
   for (size_t row = 0; row < run.hidden->rows();) {
@@ -165,25 +136,29 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
 
 void ReadGram(const CudaDevice& gpu, cuda::Site* site, Context& context, Statistics& statistics,
               size_t first, size_t count) {
-  auto rows = context.Allocate<double>(std::min(kGramChunk, count) * statistics.dim());
-  for (size_t at = 0; at < count; at += kGramChunk) {
-    const size_t some = std::min(kGramChunk, count - at);
+  auto rows = context.Allocate<double>(std::min(kSumRows, count) * statistics.dim());
+  EachSumRows(count, [&](size_t at, size_t some) {
     gpu.Call(&cuda::Api::site_gram, site, Int(at), Int(some), rows.data());
     statistics.AddGramRows(first + at, some, rows.data());
-  }
+  });
 }
 
 void ReadSums(const CudaDevice& gpu, cuda::Site* site, Context& context, size_t tokens,
               Statistics& statistics) {
   const size_t dim = statistics.dim(), residual = statistics.residual_dim();
+  {
+    auto rows = context.Allocate<double>(std::min(kSumRows, residual) * dim);
+    EachSumRows(residual, [&](size_t at, size_t some) {
+      gpu.Call(&cuda::Api::site_cross, site, Int(at), Int(some), rows.data());
+      statistics.AddCrossRows(at, some, rows.data());
+    });
+  }
   auto squares = context.Allocate<double>(dim), sums = context.Allocate<double>(dim);
-  auto cross = context.Allocate<double>(residual * dim);
   auto residual_sums = context.Allocate<double>(residual);
   double energy = 0;
-  gpu.Call(&cuda::Api::site_moments, site, squares.data(), sums.data(), cross.data(),
-           residual_sums.data(), &energy);
-  statistics.AddSums(tokens, squares.data(), sums.data(), cross.data(), residual_sums.data(),
-                     energy);
+  gpu.Call(&cuda::Api::site_moments, site, squares.data(), sums.data(), residual_sums.data(),
+           &energy);
+  statistics.AddSums(tokens, squares.data(), sums.data(), residual_sums.data(), energy);
 }
 
 cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
@@ -201,6 +176,8 @@ SitePlan PlanRun(const CudaDevice& gpu, const BlockSpec& block, SiteKind site, c
   demand.moments |= run.repeats.moments;
   demand.gram |= run.repeats.gram;
   demand.residual |= run.repeats.residual;
+  demand.inputs |= run.repeats.inputs;
+  demand.targets |= run.repeats.inputs;
   SitePlan plan = PlanSite(gpu, block, site, demand);
   if (!gram) plan.gram_rows = SiteWidth(block, site), plan.passes = 1;
   // What is taken may be less than what was planned for.
@@ -232,7 +209,8 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   cuda::SiteSpec spec = SpecOf(gpu, block.spec(), site, run);
   spec.flight = Int(plan.flight);
   spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
-  const OpenSite open(gpu, spec, weights);
+  OpenSite open(gpu);
+  gpu.Call(&cuda::Api::site_open, &spec, &weights, open.out());
   for (size_t row = 0; row < width; row += plan.gram_rows) {
     const size_t count = std::min(plan.gram_rows, width - row);
     const bool last = row + count == width;
@@ -240,7 +218,7 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
     if (!last) {
       // Only the last pass moves the hidden states on and takes the other sums.
       pass.advance = false;
-      pass.keep = nullptr;
+      pass.keep = pass.inputs = pass.targets = nullptr;
       pass.dense_before = nullptr;
     }
     gpu.Call(&cuda::Api::site_pass, open.get(), gram ? Int(row) : 0, gram ? Int(count) : 0, last);

@@ -7,7 +7,8 @@ namespace struprune {
 namespace {
 
 constexpr size_t kMostPasses = 64;
-constexpr uint64_t kMiB = 1 << 20;
+
+}  // namespace
 
 cuda::Gate GateOf(Activation activation) {
   switch (activation) {
@@ -20,8 +21,6 @@ cuda::Gate GateOf(Activation activation) {
   }
   throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
 }
-
-}  // namespace
 
 cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
                       const SiteDemand& demand) {
@@ -43,6 +42,8 @@ cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind si
   spec.keep = demand.keep;
   spec.moments = demand.moments;
   spec.residual = demand.residual;
+  spec.inputs = demand.inputs;
+  spec.targets = demand.targets;
   spec.alpha = spec.beta = demand.residual ? 1.0f : 0.0f;
   spec.forward = gpu.options().forward;
   spec.gram = gpu.options().gram;
@@ -69,10 +70,7 @@ SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
       if (plan.device_bytes <= room) return plan;
     }
   }
-  throw Error("ERR_BUDGET",
-              "one block needs " + std::to_string(plan.device_bytes / kMiB + 1) +
-                  " MiB of the GPU's memory, " + std::to_string(room / kMiB) +
-                  " MiB of its budget are free",
+  ThrowNoRoom("one block", plan.device_bytes, room,
               "raise --device-memory, or use a smaller --window");
 }
 

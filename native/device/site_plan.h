@@ -11,6 +11,7 @@ namespace struprune {
 struct SiteDemand {
   size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
   bool advance = false, keep = false, moments = false, gram = false, residual = false;
+  bool inputs = false, targets = false;
 };
 
 struct SitePlan {
@@ -19,6 +20,8 @@ struct SitePlan {
   size_t passes = 1;
   uint64_t device_bytes = 0, pinned_bytes = 0;
 };
+
+cuda::Gate GateOf(Activation activation);
 
 // The site as cuda/abi.h describes it, without its pages and its rows of the Gram. alpha and beta
 // of a residual are 1: with both dense states, the case that needs more.

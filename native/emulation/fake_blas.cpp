@@ -24,7 +24,11 @@ namespace {
 using namespace struprune;
 using namespace struprune::cuda;
 
-cudaStream_t stream_of_blas, stream_of_solver;
+// What a handle of either library is: the stream that its calls go to.
+struct Handle {
+  cudaStream_t stream = nullptr;
+};
+cudaStream_t& StreamOf(void* handle) { return static_cast<Handle*>(handle)->stream; }
 
 float Tf32(float x) {
   uint32_t bits;
@@ -57,19 +61,22 @@ CBLAS_TRANSPOSE Code(int op) { return op == kOpT ? CblasTrans : CblasNoTrans; }
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 EXPORT int cublasCreate_v2(BlasHandle* handle) {
-  static int state;
-  *handle = &state;
   // The environment decides whether there was memory for it.
   const char* status = std::getenv("STRUPRUNE_EMULATED_CUBLAS_STATUS");
-  return status ? std::atoi(status) : kBlasSuccess;
+  if (status && std::atoi(status) != kBlasSuccess) return std::atoi(status);
+  *handle = new Handle;
+  return kBlasSuccess;
 }
-EXPORT int cublasDestroy_v2(BlasHandle) { return 0; }
+EXPORT int cublasDestroy_v2(BlasHandle handle) {
+  delete static_cast<Handle*>(handle);
+  return 0;
+}
 EXPORT int cublasGetVersion_v2(BlasHandle, int* version) {
   *version = 130000;
   return 0;
 }
-EXPORT int cublasSetStream_v2(BlasHandle, cudaStream_t stream) {
-  stream_of_blas = stream;
+EXPORT int cublasSetStream_v2(BlasHandle handle, cudaStream_t stream) {
+  StreamOf(handle) = stream;
   return 0;
 }
 // The documentation's limits: aligned, and large enough for every call.
@@ -78,7 +85,7 @@ EXPORT int cublasSetWorkspace_v2(BlasHandle, void* workspace, size_t bytes) {
   return bytes < 16 << 10 ? kBlasAllocFailed : kBlasSuccess;
 }
 
-EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const void* alpha,
+EXPORT int cublasGemmEx(BlasHandle handle, int ta, int tb, int m, int n, int k, const void* alpha,
                         const void* a, int a_type, int lda, const void* b, int b_type, int ldb,
                         const void* beta, void* c, int c_type, int ldc, int compute, int) {
   if (const char* status = std::getenv("STRUPRUNE_EMULATED_GEMM_STATUS")) return std::atoi(status);
@@ -86,7 +93,7 @@ EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const v
   if (compute == kComputeF64) {
     if (a_type != kTypeF64 || c_type != kTypeF64) return 7;
     const double x = *static_cast<const double*>(alpha), y = *static_cast<const double*>(beta);
-    emulation::EnqueueWork(stream_of_blas, [=] {
+    emulation::EnqueueWork(StreamOf(handle), [=] {
       STRUPRUNE_BLAS(cblas_dgemm)
       (CblasColMajor, Code(ta), Code(tb), m, n, k, x, static_cast<const double*>(a), lda,
        static_cast<const double*>(b), ldb, y, static_cast<double*>(c), ldc);
@@ -95,7 +102,7 @@ EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const v
   }
   if (c_type != kTypeF32 || (a_type == kTypeBf16) != (compute == kComputeF32)) return 7;
   const float x = *static_cast<const float*>(alpha), y = *static_cast<const float*>(beta);
-  emulation::EnqueueWork(stream_of_blas, [=] {
+  emulation::EnqueueWork(StreamOf(handle), [=] {
     const bool tf32 = compute == kComputeTf32;
     const auto left =
         ta == kOpT ? Operand(a, a_type, tf32, k, m, lda) : Operand(a, a_type, tf32, m, k, lda);
@@ -108,10 +115,10 @@ EXPORT int cublasGemmEx(BlasHandle, int ta, int tb, int m, int n, int k, const v
   return 0;
 }
 
-EXPORT int cublasDtrsm_v2(BlasHandle, int side, int fill, int trans, int, int m, int n,
+EXPORT int cublasDtrsm_v2(BlasHandle handle, int side, int fill, int trans, int, int m, int n,
                           const double* alpha, const double* a, int lda, double* b, int ldb) {
   const double x = *alpha;
-  emulation::EnqueueWork(stream_of_blas, [=] {
+  emulation::EnqueueWork(StreamOf(handle), [=] {
     STRUPRUNE_BLAS(cblas_dtrsm)
     (CblasColMajor, side == kSideLeft ? CblasLeft : CblasRight,
      fill == kFillLower ? CblasLower : CblasUpper, Code(trans), CblasNonUnit, m, n, x, a, lda, b,
@@ -121,22 +128,24 @@ EXPORT int cublasDtrsm_v2(BlasHandle, int side, int fill, int trans, int, int m,
 }
 
 EXPORT int cusolverDnCreate(SolverHandle* handle) {
-  static int state;
-  *handle = &state;
+  *handle = new Handle;
   return 0;
 }
-EXPORT int cusolverDnDestroy(SolverHandle) { return 0; }
-EXPORT int cusolverDnSetStream(SolverHandle, cudaStream_t stream) {
-  stream_of_solver = stream;
+EXPORT int cusolverDnDestroy(SolverHandle handle) {
+  delete static_cast<Handle*>(handle);
+  return 0;
+}
+EXPORT int cusolverDnSetStream(SolverHandle handle, cudaStream_t stream) {
+  StreamOf(handle) = stream;
   return 0;
 }
 EXPORT int cusolverDnDpotrf_bufferSize(SolverHandle, int, int n, double*, int, int* count) {
   *count = n;
   return 0;
 }
-EXPORT int cusolverDnDpotrf(SolverHandle, int fill, int n, double* a, int lda, double*, int,
+EXPORT int cusolverDnDpotrf(SolverHandle handle, int fill, int n, double* a, int lda, double*, int,
                             int* info) {
-  emulation::EnqueueWork(stream_of_solver, [=] {
+  emulation::EnqueueWork(StreamOf(handle), [=] {
     const char uplo = fill == kFillLower ? 'L' : 'U';
     const lapack_int size = n, stride = lda;
     lapack_int status = 0;
@@ -150,10 +159,10 @@ EXPORT int cusolverDnDsyevd_bufferSize(SolverHandle, int, int, int n, const doub
   *count = 1 + 6 * n + 2 * n * n;
   return 0;
 }
-EXPORT int cusolverDnDsyevd(SolverHandle, int mode, int fill, int n, double* a, int lda, double* w,
-                            double* work, int count, int* info) {
+EXPORT int cusolverDnDsyevd(SolverHandle handle, int mode, int fill, int n, double* a, int lda,
+                            double* w, double* work, int count, int* info) {
   if (mode != kEigVectors) return 3;
-  emulation::EnqueueWork(stream_of_solver, [=] {
+  emulation::EnqueueWork(StreamOf(handle), [=] {
     const char job = 'V', uplo = fill == kFillLower ? 'L' : 'U';
     const lapack_int size = n, stride = lda, doubles = count, integers = 3 + 5 * n;
     std::vector<lapack_int> whole(static_cast<size_t>(integers));

@@ -13,6 +13,7 @@ namespace struprune {
 // Sums that a run over a site's tokens makes beside.
 struct SumKinds {
   bool moments = false, gram = false, residual = false;
+  bool inputs = false;  // and what a solver of the input weights works on, written beside
 };
 
 // Where the input of a site's output map goes, and what becomes of the hidden states.

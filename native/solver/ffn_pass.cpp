@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "device/run_ffn.h"
 #include "ops/packed_weights.h"
 
 namespace struprune {
@@ -129,6 +130,9 @@ void AnnouncePage(const Context& context, const FfnPage& page,
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
                      const std::vector<FfnPage>& pages, const PartSums& sums,
                      const PartSums& moments) {
+  if (context.gpu) {
+    return AddGradientOnDevice(*context.gpu, context, map, tokens, pages, sums, moments);
+  }
   const size_t out = map.outputs, chunk = FfnChunk(context);
   Activations activations(context, map);
   const size_t stride = activations.stride();
@@ -173,6 +177,7 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
 
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
                   const std::vector<FfnPage>& pages, const InputWeights& v, const PartSums& sums) {
+  if (context.gpu) return AddProductOnDevice(*context.gpu, context, map, tokens, pages, v, sums);
   const size_t out = map.outputs, workers = context.pool.size();
   const size_t chunk = FfnChunk(context), part = chunk * map.width;
   Activations activations(context, map);
@@ -210,6 +215,7 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
 }
 
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
+  if (context.gpu) return AddHiddenOnDevice(*context.gpu, context, map, tokens, sums);
   const size_t out = map.outputs, part = FfnChunk(context) * map.width;
   Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts() * part);
   Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);

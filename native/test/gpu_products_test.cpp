@@ -124,13 +124,16 @@ TEST_P(GpuProducts, CrossProductsEqualSumsOfDoubles) {
   const auto x = RandomValues<float>(rows * dim, 5), r = RandomValues<float>(rows * out, 6);
   const Reference<float> wanted(true, false, {out, dim, rows}, r, out, x, dim);
   const auto xg = Upload(gpu(), x), rg = Upload(gpu(), r);
-  const auto cross = Upload(gpu(), std::vector<double>(out * dim, -2.0));
-  gpu().Call(&cuda::Api::cross_add, Int(rows), Int(out), Int(dim), rg.data(), xg.data(),
-             cross.data(), GetParam().precision);
-  const auto got = Download(cross);
-  for (size_t i = 0; i < got.size(); ++i) {
-    ASSERT_LE(std::fabs(got[i] + 2 - wanted.value[i]),
-              BoundOf(GetParam(), 512) * wanted.magnitude[i]);
+  for (const auto& [from, count] : {std::pair(size_t{0}, out), std::pair(size_t{16}, size_t{9})}) {
+    const auto cross = Upload(gpu(), std::vector<double>(count * dim, -2.0));
+    gpu().Call(&cuda::Api::cross_add, Int(rows), Int(out), Int(from), Int(count), Int(dim),
+               rg.data(), xg.data(), cross.data(), GetParam().precision);
+    const auto got = Download(cross);
+    for (size_t i = 0; i < got.size(); ++i) {
+      const size_t at = from * dim + i;
+      ASSERT_LE(std::fabs(got[i] + 2 - wanted.value[at]),
+                BoundOf(GetParam(), 512) * wanted.magnitude[at]);
+    }
   }
 }
 

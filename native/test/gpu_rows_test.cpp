@@ -72,6 +72,15 @@ TEST_P(GpuRows, ActivationsEqualTheCpus) {
       gpu().Call(&cuda::Api::activate, code, Int(count), gated ? g.data() : nullptr, out.data(),
                  out.data());
       ExpectClose(Download(out), wanted, 1e-6, "activation");
+      // The same with slopes, which take the place of what they are slopes at.
+      auto gates = gate, ups = plain;
+      ActivateWithSlopes(kind, count, gated ? gates.data() : nullptr, ups.data(), wanted.data());
+      const auto gate_slopes = Upload(gpu(), gate), up_slopes = Upload(gpu(), plain);
+      gpu().Call(&cuda::Api::activate_slopes, code, Int(count),
+                 gated ? gate_slopes.data() : nullptr, up_slopes.data(), out.data());
+      ExpectClose(Download(out), wanted, 1e-6, "activation beside its slopes");
+      ExpectClose(Download(up_slopes), ups, 1e-6, "slopes");
+      if (gated) ExpectClose(Download(gate_slopes), gates, 1e-6, "slopes of the gate");
     }
   }
 }

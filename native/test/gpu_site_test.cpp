@@ -10,7 +10,6 @@
 #include "gpu_support.h"
 #include "ops/gemm.h"
 #include "reference_block.h"
-#include "tiles/strips.h"
 
 namespace struprune::test {
 namespace {
@@ -83,52 +82,7 @@ struct Model {
   }
 };
 
-std::vector<float> AllOf(const PagedMatrix& matrix) {
-  std::vector<float> values(matrix.rows() * matrix.cols());
-  matrix.Read(0, matrix.rows(), values.data());
-  return values;
-}
-
-std::vector<double> AllOf(const TileMatrix<double>& matrix) {
-  std::vector<double> values(matrix.rows().size() * matrix.cols().size());
-  ReadRows(matrix, 0, matrix.rows().size(), values.data());
-  return values;
-}
-
-template <typename T>
-std::vector<T> Copied(const T* from, size_t count) {
-  return {from, from + count};
-}
-
-// Relative to the largest entry: the pages' sums are of many tokens.
-double Tolerance(const GpuKind& kind) {
-  switch (kind.precision) {
-    case cuda::Precision::kExact:
-      return 2e-5;
-    case cuda::Precision::kTf32:
-      return 4e-3;
-    case cuda::Precision::kBf16x3:
-      return 1e-4;
-    case cuda::Precision::kBf16:
-      return 4e-2;
-  }
-  return 0;
-}
-
-class GpuSite : public GpuTest {
- protected:
-  std::shared_ptr<CudaDevice> Open(uint64_t budget) const {
-    CudaOptions options = gpu_->options();
-    options.budget = budget;
-    options.forward = options.gram = GetParam().precision;
-    return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
-  }
-  // With that much beside cuBLAS' work space: a sixteenth of the budget, 16 KiB at least.
-  std::shared_ptr<CudaDevice> OpenWithRoom(uint64_t bytes) const {
-    const uint64_t workspace = std::max<uint64_t>(16 << 10, bytes / 15);
-    return Open(GetParam().libraries ? bytes + workspace : bytes);
-  }
-};
+class GpuSite : public GpuTest {};
 
 void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bool feedback,
                  double tolerance) {
@@ -137,6 +91,11 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
   const auto on_cpu = model.States(1), on_gpu = model.States(1, true), before = model.States(2),
              after = model.States(4);
   const auto kept_cpu = model.Matrix(width), kept_gpu = model.Matrix(width, true);
+  // With a column of ones where there are biases.
+  const size_t ones = model.block->has(Role::kUpBias) ? 1 : 0;
+  const auto inputs_cpu = model.Matrix(hidden + ones), targets_cpu = model.Matrix(hidden);
+  const auto inputs_gpu = model.Matrix(hidden + ones, true),
+             targets_gpu = model.Matrix(hidden, true);
   // Several tiles, whose sides divide neither the width nor the rows that come back at a time.
   TileSpace space = InMemory(model.context);
   space.side = 16;
@@ -148,9 +107,16 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
     run.alpha = 0.7f, run.beta = 0.4f;
   }
   run.hidden = on_cpu.get(), run.statistics = &sums_cpu, run.keep = kept_cpu.get();
+  const bool refits = site == SiteKind::kFfn;
+  if (refits) run.inputs = inputs_cpu.get(), run.targets = targets_cpu.get();
   RunSite(*model.block, site, run);
   run.hidden = on_gpu.get(), run.statistics = &sums_gpu, run.keep = kept_gpu.get();
+  if (refits) run.inputs = inputs_gpu.get(), run.targets = targets_gpu.get();
   RunSiteOnDevice(device, *model.block, site, run);
+  if (refits) {
+    ExpectClose(AllOf(*inputs_gpu), AllOf(*inputs_cpu), tolerance, "inputs");
+    ExpectClose(AllOf(*targets_gpu), AllOf(*targets_cpu), tolerance, "targets");
+  }
   ExpectClose(AllOf(*on_gpu), AllOf(*on_cpu), tolerance, "hidden");
   ExpectClose(AllOf(*kept_gpu), AllOf(*kept_cpu), tolerance, "kept");
   EXPECT_EQ(sums_gpu.tokens(), tokens);

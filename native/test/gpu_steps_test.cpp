@@ -42,6 +42,24 @@ TEST_P(GpuSteps, MomentsAndDistances) {
   ExpectClose(Download(energy), total, 1e-12);
 }
 
+TEST_P(GpuSteps, ProductsOfCells) {
+  const auto a = RandomValues<float>(cells_, 1), b = RandomValues<float>(cells_, 2);
+  const auto c = RandomValues<float>(cells_, 3);
+  const auto ag = Upload(gpu(), a), bg = Upload(gpu(), b), added = Upload(gpu(), c);
+  // What was there must not count, not even where it is no number.
+  const auto written =
+      Upload(gpu(), std::vector<float>(cells_, std::numeric_limits<float>::quiet_NaN()));
+  gpu().Call(&cuda::Api::multiply_add, Int(cells_), ag.data(), bg.data(), 0, written.data());
+  gpu().Call(&cuda::Api::multiply_add, Int(cells_), ag.data(), bg.data(), -2, added.data());
+  std::vector<float> product(cells_), sum(cells_);
+  for (size_t i = 0; i < cells_; ++i) {
+    product[i] = a[i] * b[i];
+    sum[i] = a[i] * b[i] - 2 * c[i];
+  }
+  ExpectClose(Download(written), product, 1e-6, "product");
+  ExpectClose(Download(added), sum, 1e-6, "sum");
+}
+
 TEST_P(GpuSteps, StepsOfAdmm) {
   const auto w = RandomValues<double>(cells_, 3), right = RandomValues<double>(cells_, 4);
   auto u = RandomValues<double>(cells_, 5), z = RandomValues<double>(cells_, 6);

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "tiles/strips.h"
+
 namespace struprune::test {
 namespace {
 
@@ -78,6 +80,44 @@ double BoundOf(const GpuKind& kind, double terms) {
       return 0x1p-7 + sums;
   }
   return 0;
+}
+
+std::vector<float> AllOf(const PagedMatrix& matrix) {
+  std::vector<float> values(matrix.rows() * matrix.cols());
+  matrix.Read(0, matrix.rows(), values.data());
+  return values;
+}
+
+std::vector<double> AllOf(const TileMatrix<double>& matrix) {
+  std::vector<double> values(matrix.rows().size() * matrix.cols().size());
+  ReadRows(matrix, 0, matrix.rows().size(), values.data());
+  return values;
+}
+
+double Tolerance(const GpuKind& kind) {
+  switch (kind.precision) {
+    case cuda::Precision::kExact:
+      return 2e-5;
+    case cuda::Precision::kTf32:
+      return 4e-3;
+    case cuda::Precision::kBf16x3:
+      return 1e-4;
+    case cuda::Precision::kBf16:
+      return 4e-2;
+  }
+  return 0;
+}
+
+std::shared_ptr<CudaDevice> GpuTest::Open(uint64_t budget) const {
+  CudaOptions options = gpu_->options();
+  options.budget = budget;
+  options.forward = options.gram = GetParam().precision;
+  return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
+}
+
+std::shared_ptr<CudaDevice> GpuTest::OpenWithRoom(uint64_t bytes) const {
+  const uint64_t workspace = std::max<uint64_t>(16 << 10, bytes / 15);
+  return Open(GetParam().libraries ? bytes + workspace : bytes);
 }
 
 }  // namespace struprune::test

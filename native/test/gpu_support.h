@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "core/budget.h"
+#include "core/paged_matrix.h"
 #include "device/cuda_library.h"
+#include "tiles/tile_matrix.h"
 
 namespace struprune::test {
 
@@ -80,6 +82,17 @@ void ExpectClose(const std::vector<T>& got, const std::vector<T>& wanted, double
   }
 }
 
+std::vector<float> AllOf(const PagedMatrix& matrix);
+std::vector<double> AllOf(const TileMatrix<double>& matrix);
+
+template <typename T>
+std::vector<T> Copied(const T* from, size_t count) {
+  return {from, from + count};
+}
+
+// Of sums over many tokens, relative to the largest entry.
+double Tolerance(const GpuKind& kind);
+
 // A suite whose parameter is a GpuKind.
 class GpuTest : public testing::TestWithParam<GpuKind> {
  protected:
@@ -88,6 +101,10 @@ class GpuTest : public testing::TestWithParam<GpuKind> {
     if (!gpu_) GTEST_SKIP() << "cuBLAS is not here";
   }
   const CudaDevice& gpu() const { return *gpu_; }
+  // Another one of that precision, with its own budget.
+  std::shared_ptr<CudaDevice> Open(uint64_t budget) const;
+  // With that much beside cuBLAS' work space: a sixteenth of the budget, 16 KiB at least.
+  std::shared_ptr<CudaDevice> OpenWithRoom(uint64_t bytes) const;
   std::shared_ptr<CudaDevice> gpu_;
 };
 

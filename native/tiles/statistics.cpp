@@ -234,21 +234,30 @@ void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
   }
 }
 
+void Statistics::AddCrossRows(size_t first, size_t count, const double* rows) {
+  const TileAxis &axis = cross_->rows(), &columns = cross_->cols();
+  for (size_t i = axis.tile_of(first); i < axis.tiles() && axis.begin(i) < first + count; ++i) {
+    const size_t begin = std::max(first, axis.begin(i));
+    const size_t end = std::min(first + count, axis.begin(i) + axis.count(i));
+    for (size_t j = 0; j < columns.tiles(); ++j) {
+      const Tile<double> tile = cross_->Update(i, j);
+      for (size_t r = begin; r < end; ++r) {
+        const double* from = rows + (r - first) * dim_ + columns.begin(j);
+        double* to = tile.row(r - axis.begin(i));
+        for (size_t c = 0; c < tile.cols; ++c) to[c] += from[c];
+      }
+    }
+  }
+}
+
 void Statistics::AddSums(size_t tokens, const double* squares, const double* sums,
-                         const double* cross, const double* residual_sums, double residual_energy) {
+                         const double* residual_sums, double residual_energy) {
   const auto add = [](size_t count, const double* from, double* to) {
-    for (size_t i = 0; i < count; ++i) to[i] += from[i];
+    for (size_t i = 0; from && i < count; ++i) to[i] += from[i];
   };
   add(dim_, squares, squares_.data());
   add(dim_, sums, sums_.data());
   add(residual_dim_, residual_sums, residual_sums_.data());
-  for (size_t i = 0; cross_ && i < cross_->rows().tiles(); ++i) {
-    for (size_t j = 0; j < cross_->cols().tiles(); ++j) {
-      const Tile<double> tile = cross_->Update(i, j);
-      const double* from = cross + cross_->rows().begin(i) * dim_ + cross_->cols().begin(j);
-      for (size_t r = 0; r < tile.rows; ++r) add(tile.cols, from + r * dim_, tile.row(r));
-    }
-  }
   other_energy_ += residual_energy;
   tokens_ += tokens;
 }
