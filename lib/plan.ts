@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
-import { GpuSites } from './engine/gpu-sites';
+import { GpuNeeds } from './engine/gpu-needs';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
 import { checkedOptions } from './options';
@@ -61,14 +61,12 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   // The budget is planned with, not worked in.
   const machine = options.engine ? options : { ...options, memory: 0 };
   return withEngine(machine, async (engine) => {
-    const setup = setUp(source, settings, {
-      tokenizerBytes: await tokenizerBytesOf(source, settings, options.signal),
-      device: engine.device,
-    });
+    const bytes = await tokenizerBytesOf(source, settings, options.signal);
+    const setup = setUp(source, settings, bytes);
     const { window } = setup;
     const input = planInput(setup, {
       threads: engine.threads,
-      gpu: GpuSites.of(engine, architecture),
+      gpu: GpuNeeds.of(engine, architecture),
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });

@@ -7,7 +7,7 @@ import { requireApart } from './checkpoint/apart';
 import { requireWritable } from './checkpoint/atomic';
 import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
-import { GpuSites } from './engine/gpu-sites';
+import { GpuNeeds } from './engine/gpu-needs';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsFrom } from './options';
@@ -52,10 +52,8 @@ export async function survey(
   const { signal } = options;
   return withEngine(options, async (engine) => {
     const source = await sourceOf(model);
-    const setup = setUp(source, settings, {
-      tokenizerBytes: await tokenizerBytes(source, settings.format, signal),
-      device: engine.device,
-    });
+    const bytes = await tokenizerBytes(source, settings.format, signal);
+    const setup = setUp(source, settings, bytes);
     const { window, layers, method, stored } = setup;
     if (file !== undefined) {
       await requireApart(
@@ -72,7 +70,7 @@ export async function survey(
     });
     const sizes = {
       threads: engine.threads,
-      gpu: GpuSites.of(engine, source.architecture),
+      gpu: GpuNeeds.of(engine, source.architecture),
       tokens: ids.length,
       evaluation: null,
     };

@@ -4,11 +4,14 @@ import {
   ffnInputs,
   type Ground,
   pageRows,
+  pinnedBytes,
   statisticsBuffers,
   statisticsBytes,
   stripRows,
   stripsAtHand,
+  sumRowsBytes,
 } from './native-bytes';
+import type { FfnDemand } from './native-gpu';
 import { refitBytes, targetBytes } from './solver-bytes';
 import { DOUBLE, FLOAT, full, half, tilesBytes } from './tile-bytes';
 
@@ -54,6 +57,25 @@ function activations({ chunks, width, parts }: Ffn): number {
   return FLOAT * (chunks * width + FFN_PAGE * parts * width);
 }
 
+/**
+ * What a pass over the tokens takes beside their pages on the engine's GPU: pinned pages, as long as they may be, and rows
+ * of sums [rows, width] on their way back. null: it has none.
+ */
+function passBytes(
+  { gpu }: Ground,
+  { hidden, width, inputs, page }: Ffn,
+  pass: FfnDemand['pass'],
+  sums: [rows: number, width: number][],
+): number | null {
+  if (gpu === null) return null;
+  const most = Math.min(page, FFN_PAGE);
+  gpu.ffn(width, { pass, inputs, page: most });
+  const targets = pass === 'gradient' || pass === 'hidden' ? hidden : 0;
+  return (
+    pinnedBytes(most * inputs, most * targets) + Math.max(...sums.map((of) => sumRowsBytes(...of)))
+  );
+}
+
 /** Sums of a pass, one a part: what does not lie in tiles. */
 function sumsBuffers(ground: Ground, { inputs, width, parts }: Ffn): number {
   return parts * statisticsBuffers(ground, inputs, true, width);
@@ -83,9 +105,13 @@ export function gaussNewtonBytes(
     fit + sums + (parts + 2) * curvature,
     fit + sums + factors + iterate + full(width, inputs),
   );
+  const gradientOnGpu = passBytes(ground, ffn, 'gradient', [
+    [width, Math.max(width, inputs)],
+    [inputs, inputs],
+  ]);
   const gradient =
-    activations(ffn) +
-    FLOAT * (FFN_PAGE * parts * width + chunks * hidden + page * (inputs + hidden)) +
+    (gradientOnGpu ?? activations(ffn) + FLOAT * (FFN_PAGE * parts * width + chunks * hidden)) +
+    FLOAT * page * (inputs + hidden) +
     parts * statisticsBuffers(ground, width, true);
   const linearise =
     copiesBytes(ground, ffn, 2, 1) +
@@ -99,11 +125,15 @@ export function gaussNewtonBytes(
   const conjugate =
     copiesBytes(ground, ffn, 2, 1) +
     tilesBytes(ground, iterates + iterate + full(inputs, width) + full(width, inputs));
+  const productOnGpu = passBytes(ground, ffn, further ? 'product' : 'line', [[width, inputs]]);
   const product =
     copiesBytes(ground, ffn, 3, 1) +
-    activations(ffn) +
-    FLOAT * (chunks * (parts * width + hidden) + page * inputs) +
-    (further ? FLOAT * FFN_PAGE * parts * width + sumsBuffers(ground, ffn) : 0) +
+    (productOnGpu ??
+      activations(ffn) +
+        FLOAT * chunks * (parts * width + hidden) +
+        (further ? FLOAT * FFN_PAGE * parts * width : 0)) +
+    FLOAT * page * inputs +
+    (further ? sumsBuffers(ground, ffn) : 0) +
     tilesBytes(ground, iterates + full(width, inputs) + (further ? iterate : 0));
 
   const move = copiesBytes(ground, ffn, 3, 1) + DOUBLE * MOVED_ROWS * inputs;
@@ -146,9 +176,16 @@ export function auxiliaryBytes(ground: Ground, width: number, rows: number): num
 /** The refit of an FFN's output map between rounds, beside what their solver holds. */
 function outputRefitBytes(ground: Ground, ffn: Ffn): number {
   const { hidden, width, inputs, parts, page, chunks } = ffn;
+  const hiddenOnGpu = passBytes(ground, ffn, 'hidden', [
+    [width, width],
+    [hidden, width],
+  ]);
   const collect =
     copiesBytes(ground, ffn, 1, 1) +
-    FLOAT * (hidden + chunks * parts * width + FFN_PAGE * (width + hidden) + page * inputs);
+    FLOAT * (hidden + page * inputs) +
+    (hiddenOnGpu === null
+      ? FLOAT * (chunks * parts * width + FFN_PAGE * (width + hidden))
+      : hiddenOnGpu + FLOAT * page * hidden);
   const problem = { inputs: width, outputs: hidden, group: 1, cross: true, fisher: false };
   return (
     statisticsBytes(ground, width, true, hidden) +

@@ -4,7 +4,7 @@
  */
 import type { Architecture, BlockRole, Dtype } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
-import type { GpuSites } from './gpu-sites';
+import type { GpuNeeds } from './gpu-needs';
 import type { Site } from './native';
 import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 
@@ -18,7 +18,8 @@ const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp, divergence.cpp
 const BACKWARD_TOKENS = 2048; // backward.cpp
-const GRAM_CHUNK = 256; // run_site.cpp
+const SUM_ROWS = 256; // host_pages.h
+const PINNED_UNIT = 256; // arena.h
 const STRIP_FLOATS = 2 ** 20; // block.h
 const STRIP_ROWS = 256;
 /** Floats that are encoded at a time (lib/pruning/encode.ts), in bytes. */
@@ -30,7 +31,7 @@ export interface Ground {
   threads: number;
   window: number;
   /** Where sites run; null = on the CPU. */
-  gpu: GpuSites | null;
+  gpu: GpuNeeds | null;
   /** What the output has the blocks' matrices in. */
   stored: Dtype;
   /** Of tiled matrices and of blocks only the tiles and strips at hand are in memory. */
@@ -44,6 +45,8 @@ export interface Sinks {
   gram?: boolean;
   /** Residuals against dense states. */
   feedback?: boolean;
+  /** What a solver of the FFN's input weights works on; `ffnTokensBytes` has what it takes. */
+  inputs?: boolean;
 }
 
 /** Hidden states as a job sees them: in memory, or with only the pages at hand there. */
@@ -153,28 +156,41 @@ export const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
   ffn: ['gate', 'up', 'down'],
 };
 
+/** Sums on their way back from a GPU, some rows at a time. */
+export function sumRowsBytes(rows: number, width: number): number {
+  return DOUBLE * Math.min(SUM_ROWS, rows) * width;
+}
+
+/** Two pages of each of these arrays of floats, which go to a GPU or come from it. */
+export function pinnedBytes(...floats: number[]): number {
+  const rounded = floats.map((count) => Math.ceil((FLOAT * count) / PINNED_UNIT) * PINNED_UNIT);
+  return 2 * rounded.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 /** Host memory of runSite on a GPU: the site's weights as a whole, pinned pages, the pages that they are copied from and to, sums on their way back. */
 function gpuSiteBytes(
   ground: Ground,
-  gpu: GpuSites,
+  gpu: GpuNeeds,
   block: number,
   site: Site,
-  { rows, paged }: States,
-  { collects, gram = false, feedback = false }: Sinks,
+  states: States,
+  { collects, gram = false, feedback = false, inputs = false }: Sinks,
 ): number {
   const { architecture, window } = ground;
   const { hidden } = architecture;
   const width = siteWidth(architecture, block, site);
-  const page = flightTokens(window, rows);
-  const { pinnedBytes } = gpu.plan(block, site, { window, page, collects, gram, feedback });
-  const chunk = gram ? Math.min(GRAM_CHUNK, width) * width : 0;
+  const page = flightTokens(window, states.rows);
+  const demand = { window, page, collects, gram, feedback, inputs };
+  const pinned = gpu.site(block, site, demand).pinnedBytes;
+  const rows = Math.max(gram ? width : 0, feedback ? hidden : 0);
   const weights = SITE_WEIGHTS[site]
     .filter((role) => blockRoles(architecture).includes(role))
     .reduce((sum, role) => sum + elements(blockShape(architecture, block, role)), 0);
-  const sums = collects ? 2 * width + (feedback ? hidden * (width + 1) : 0) : 0;
-  const views = paged ? FLOAT * page * hidden : 0;
+  const sums = collects ? 2 * width + (feedback ? hidden : 0) : 0;
+  const views = states.paged ? FLOAT * page * hidden : 0;
   const rope = site === 'attention' ? ropeBytes(ground) : 0;
-  return pinnedBytes + FLOAT * weights + rope + Math.max(views, DOUBLE * Math.max(chunk, sums));
+  const back = Math.max(sumRowsBytes(rows, width), DOUBLE * sums);
+  return pinned + FLOAT * weights + rope + Math.max(views, back);
 }
 
 /** applySite on activations of which only a page is in memory. */

@@ -40,12 +40,24 @@ export interface SumKinds {
 
 /** What a runSite that advances the states is asked for beside. */
 export interface SiteDemand extends SumKinds {
+  /** What a solver of the FFN's input weights works on. */
+  inputs: boolean;
   window: number;
   /** Tokens of a page of the states, whole windows. */
   page: number;
 }
 
-export interface NativeSitePlan {
+/** A pass of an FFN's least squares (native/device/run_ffn.h). */
+export interface FfnDemand {
+  /** `line`: a product of which only the curvature along a direction is wanted. */
+  pass: 'gradient' | 'product' | 'line' | 'hidden';
+  /** Columns of what gate and up read. */
+  inputs: number;
+  /** Tokens of a page. */
+  page: number;
+}
+
+export interface NativeGpuPlan {
   /** Tokens on the GPU at a time, and how often all tokens stream through. */
   flight: number;
   passes: number;
@@ -82,7 +94,9 @@ export interface NativeGpu {
     options: { library: string; index: number; memory: number; precision: Precision },
   ): Promise<AttachedGpu>;
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
-  planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeSitePlan;
+  planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeGpuPlan;
+  /** What a pass over the tokens of an FFN of spec.ffn channels would. @throws ERR_BUDGET likewise */
+  planFfn(engine: EngineHandle, spec: BlockSpec, demand: FfnDemand): NativeGpuPlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
   /** Seconds of the host's copies and of the GPU's streams for sites so far, which run beside each other. null without a GPU. */
   gpuTimesOf(engine: EngineHandle): GpuTimes | null;

@@ -4,7 +4,7 @@
  */
 import { storageBytes } from '../checkpoint/container';
 import { auxiliaryBytes, gaussNewtonBytes } from '../engine/ffn-bytes';
-import type { GpuSites } from '../engine/gpu-sites';
+import type { GpuNeeds } from '../engine/gpu-needs';
 import type { Site } from '../engine/native';
 import {
   applySiteBytes,
@@ -105,7 +105,7 @@ export interface PlanInput {
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
   /** Where sites run; null = on the CPU. */
-  gpu: GpuSites | null;
+  gpu: GpuNeeds | null;
 }
 
 /**
@@ -389,10 +389,11 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         else if (keeps) keptWidth = Math.max(keptWidth, widthOf(layer));
         const sums = statisticsBytes(ground, widthOf(layer), gram, feedback ? hidden : 0);
         const jobs = [
-          runSiteBytes(inputsToo ? { ...ground, gpu: null } : ground, block, site, states, {
+          runSiteBytes(ground, block, site, states, {
             collects: true,
             gram,
             feedback,
+            inputs: inputsToo,
           }) + (inputsToo ? ffnTokensBytes(ground, tokens) : 0),
           keeps ? applySiteBytes(ground, block, site, states) : 0,
           sequential && !keeps ? runSiteBytes(ground, block, site, states, { collects: false }) : 0,

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { readWindows } from '../calibration/text';
 import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
-import { GpuSites } from '../engine/gpu-sites';
+import { GpuNeeds } from '../engine/gpu-needs';
 import { Session } from '../engine/session';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
@@ -55,10 +55,7 @@ export async function openRun(
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
-  const setup = setUp(source, settings, {
-    tokenizerBytes: await tokenizerBytesOf(source, settings, signal),
-    device: engine.device,
-  });
+  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, signal));
   await turn();
   const { window } = setup;
   const { architecture } = source;
@@ -84,7 +81,7 @@ export async function openRun(
   }
   const sizes = {
     threads: engine.threads,
-    gpu: GpuSites.of(engine, architecture),
+    gpu: GpuNeeds.of(engine, architecture),
     tokens: ids.length,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };

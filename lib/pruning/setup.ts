@@ -62,12 +62,7 @@ export interface Setup {
 }
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
-export function setUp(
-  source: ModelSource,
-  settings: Settings,
-  { tokenizerBytes = 0, device = 'cpu' }: { tokenizerBytes?: number; device?: string } = {},
-): Setup {
-  const onGpu = device !== 'cpu';
+export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 0): Setup {
   const { architecture } = source;
   const method = settings.method === 'struprune' ? null : methodOf(settings.method);
   const dtype = dtypeFor(source, settings);
@@ -96,7 +91,7 @@ export function setUp(
     );
   }
   const feedback = feedbackOf(architecture, method, settings);
-  const ffnSolver = ffnSolverOf(source, method, settings, onGpu);
+  const ffnSolver = ffnSolverOf(source, method, settings);
   if (ffnSolver !== 'output' && !settings.refit) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -132,7 +127,7 @@ export function setUp(
     ...types,
     settings: { ...settings, ...feedback, ffnSolver },
     method,
-    notes: [...typeNotes(types), ...(loses ? [onGpu ? NOT_ON_GPU : KEPT] : [])],
+    notes: [...typeNotes(types), ...(loses ? [KEPT] : [])],
     layers: layersOf(architecture, settings, dtype),
     window,
     tokenizerBytes,
@@ -173,23 +168,17 @@ function feedbackOf(
   return feedback;
 }
 
-const NOT_ON_GPU =
-  'gate and up are not refitted on a GPU unless asked: --ffn-solver gauss-newton does it on the CPU, and loses less';
 const KEPT =
   'gate and up stay as the source has them: --ffn-solver gauss-newton refits them, and rounds them anew';
 
-/**
- * What was asked for; else gate and up too, but where the output keeps theirs byte for byte, and on a GPU, which has no
- * kernels for them: docs/decisions/0015.
- */
+/** What was asked for; else gate and up too, but where the output keeps theirs byte for byte: docs/decisions/0015. */
 function ffnSolverOf(
   source: ModelSource,
   method: Method | null,
   settings: Settings,
-  onGpu: boolean,
 ): RunSettings['ffnSolver'] {
   if (settings.ffnSolver !== undefined) return settings.ffnSolver;
-  const alone = onGpu || keepsTypes(source, settings) || !refitsByDefault(method, settings);
+  const alone = keepsTypes(source, settings) || !refitsByDefault(method, settings);
   return alone ? 'output' : 'gauss-newton';
 }
 

@@ -138,7 +138,7 @@ function accepts(
   evaluation: Run['evaluation'],
 ): boolean {
   try {
-    setUp(source, asked, { tokenizerBytes });
+    setUp(source, asked, tokenizerBytes);
     if (evaluation) requireNoSliding(asked, source.architecture, evaluation.window);
     return true;
   } catch (error) {

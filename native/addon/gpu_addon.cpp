@@ -1,5 +1,6 @@
 #include "addon/gpu_addon.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "addon/specs.h"
 #include "device/cuda_library.h"
 #include "device/driver.h"
+#include "device/run_ffn.h"
 #include "device/site_plan.h"
 
 namespace struprune::addon {
@@ -123,7 +125,17 @@ Napi::Value GpuTimesOf(const Info& info) {
   return result;
 }
 
-// (engine, block spec, site, {window, page, collects, gram, feedback}) -> {flight, passes,
+template <typename Plan>
+Napi::Value PlanValue(Napi::Env env, const Plan& plan, size_t passes) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("flight", static_cast<double>(plan.flight));
+  result.Set("passes", static_cast<double>(passes));
+  result.Set("deviceBytes", static_cast<double>(plan.device_bytes));
+  result.Set("pinnedBytes", static_cast<double>(plan.pinned_bytes));
+  return result;
+}
+
+// (engine, block spec, site, {window, page, collects, gram, feedback, inputs}) -> {flight, passes,
 // deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
 Napi::Value PlanSiteOn(const Info& info) {
   const auto context = EngineOf(info);
@@ -138,14 +150,37 @@ Napi::Value PlanSiteOn(const Info& info) {
   demand.moments = flag("collects");
   demand.gram = flag("gram");
   demand.residual = flag("feedback");
+  demand.inputs = demand.targets = flag("inputs");
   const SitePlan plan =
       PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")), GetSite(info[2]), demand);
-  Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("flight", static_cast<double>(plan.flight));
-  result.Set("passes", static_cast<double>(plan.passes));
-  result.Set("deviceBytes", static_cast<double>(plan.device_bytes));
-  result.Set("pinnedBytes", static_cast<double>(plan.pinned_bytes));
-  return result;
+  return PlanValue(info.Env(), plan, plan.passes);
+}
+
+struct NamedPass {
+  cuda::FfnPass pass;
+  bool sums;
+};
+NamedPass GetPass(const Napi::Value& value) {
+  const std::string name = GetString(value, "pass");
+  if (name == "gradient") return {cuda::FfnPass::kGradient, true};
+  if (name == "product") return {cuda::FfnPass::kProduct, true};
+  if (name == "line") return {cuda::FfnPass::kProduct, false};
+  if (name == "hidden") return {cuda::FfnPass::kHidden, true};
+  throw BadArgument("unknown pass " + name);
+}
+
+// (engine, block spec, {pass, inputs, page}) -> the same of a pass of the least squares of its FFN
+Napi::Value PlanFfnOn(const Info& info) {
+  const auto context = EngineOf(info);
+  if (!context->gpu) throw BadArgument("the engine has no GPU");
+  const BlockSpec spec = GetBlockSpec(GetObject(info[1], "spec"));
+  const Napi::Object options = GetObject(info[2], "options");
+  const auto [pass, sums] = GetPass(options.Get("pass"));
+  const FfnShape shape{
+      spec.activation, spec.gated,  GetSize(options.Get("inputs"), "inputs"),
+      spec.ffn,        spec.hidden, std::min(kFfnPage, GetSize(options.Get("page"), "page"))};
+  const FfnPlan plan = PlanFfn(*context->gpu, shape, pass, sums);
+  return PlanValue(info.Env(), plan, plan.ways);
 }
 
 }  // namespace
@@ -154,6 +189,7 @@ void InitGpu(Napi::Env env, Napi::Object exports) {
   Export<ProbeGpus>(env, exports, "probeGpus");
   Export<AttachGpu>(env, exports, "attachGpu");
   Export<PlanSiteOn>(env, exports, "planSite");
+  Export<PlanFfnOn>(env, exports, "planFfn");
   Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
   Export<GpuTimesOf>(env, exports, "gpuTimesOf");
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <thread>
 
+#include "device/run_ffn.h"
 #include "device/run_site.h"
 #include "gpu_support.h"
 #include "reference_block.h"
@@ -110,6 +111,68 @@ void PrintMemory(const char* what, const CudaDevice& gpu) {
               static_cast<double>(memory.peak) / kMiB, static_cast<double>(memory.limit) / kMiB);
 }
 
+// How long `run` takes, and where the time goes.
+void PrintRun(const CudaDevice& gpu, const char* what, size_t ways, size_t flight,
+              const std::function<void()>& run) {
+  const cuda::SiteTimes before = gpu.times();
+  const double host = gpu.host_seconds();
+  const auto start = std::chrono::steady_clock::now();
+  run();
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const cuda::SiteTimes after = gpu.times();
+  std::printf(
+      "  %s: %.2f s in %zu passes of %zu tokens at a time; copies on the host %.2f s; streams: "
+      "copies in %.2f s, forward %.2f s, sums %.2f s, copies out %.2f s\n",
+      what, seconds.count(), ways, flight, gpu.host_seconds() - host,
+      after.copy_in - before.copy_in, after.forward - before.forward, after.sums - before.sums,
+      after.copy_out - before.copy_out);
+}
+
+// The passes of Gauss-Newton on the FFN of such a block, and that of the refit after it.
+void PrintFfn(const CudaDevice& gpu, const BlockShape& shape,
+              const std::shared_ptr<Context>& context, const std::shared_ptr<PageStore>& store) {
+  const size_t tokens = 4 * shape.window;
+  const auto random = [&](size_t rows, size_t cols, uint32_t seed) {
+    auto matrix = std::make_shared<PagedMatrix>(store, rows, cols);
+    const auto values = RandomValues<float>(rows * cols, seed);
+    matrix->Write(0, rows, values.data());
+    return matrix;
+  };
+  FfnMap map;
+  map.activation = Activation::kRelu;
+  map.inputs = map.outputs = shape.hidden, map.width = shape.ffn;
+  map.in = {random(shape.ffn, shape.hidden, 5)};
+  map.down = random(shape.hidden, shape.ffn, 6);
+  const InputWeights change = {random(shape.ffn, shape.hidden, 7)};
+  const FfnTokens of = {random(tokens, shape.hidden, 8), random(tokens, shape.hidden, 9)};
+  const auto pages = AllPages(of);
+  const FfnShape ffn{map.activation, false, map.inputs, map.width, map.outputs, pages[0].rows};
+  const auto print = [&](const char* what, cuda::FfnPass pass, bool sums,
+                         const std::function<void()>& run) {
+    const FfnPlan plan = PlanFfn(gpu, ffn, pass, sums);
+    PrintRun(gpu, what, plan.ways, plan.flight, run);
+  };
+  const TileSpace space = InMemory(context);
+  const auto statistics = [&](size_t dim, bool gram, size_t residual) {
+    return std::make_unique<Statistics>(space, dim, gram, residual);
+  };
+  print("gradient", cuda::FfnPass::kGradient, true, [&] {
+    PartSums sums, moments;
+    sums.push_back(statistics(map.inputs, true, map.width));
+    moments.push_back(statistics(map.width, true, 0));
+    AddGradientOnDevice(gpu, *context, map, of, pages, sums, moments);
+  });
+  print("product", cuda::FfnPass::kProduct, true, [&] {
+    PartSums sums;
+    sums.push_back(statistics(map.inputs, false, map.width));
+    AddProductOnDevice(gpu, *context, map, of, pages, change, sums);
+  });
+  print("hidden", cuda::FfnPass::kHidden, true, [&] {
+    const auto sums = statistics(map.width, true, map.outputs);
+    AddHiddenOnDevice(gpu, *context, map, of, *sums);
+  });
+}
+
 }  // namespace
 
 void PrintRates() {
@@ -161,19 +224,10 @@ void PrintBlock(uint64_t budget, const BlockShape& shape) {
     run.hidden = hidden.get(), run.statistics = &sums;
     run.dense_before = run.dense_after = dense.get(), run.alpha = run.beta = 0.5f;
     const SitePlan plan = PlanRun(gpu, spec, site, run);
-    const cuda::SiteTimes before = gpu.times();
-    const double host = gpu.host_seconds();
-    const auto start = std::chrono::steady_clock::now();
-    RunSiteOnDevice(gpu, block, site, run);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    const cuda::SiteTimes after = gpu.times();
-    std::printf(
-        "  %s: %.2f s in %zu passes of %zu tokens at a time; copies on the host %.2f s; streams: "
-        "copies in %.2f s, forward %.2f s, sums %.2f s, copies out %.2f s\n",
-        site == SiteKind::kFfn ? "ffn" : "attention", seconds.count(), plan.passes, plan.flight,
-        gpu.host_seconds() - host, after.copy_in - before.copy_in, after.forward - before.forward,
-        after.sums - before.sums, after.copy_out - before.copy_out);
+    PrintRun(gpu, site == SiteKind::kFfn ? "ffn" : "attention", plan.passes, plan.flight,
+             [&] { RunSiteOnDevice(gpu, block, site, run); });
   }
+  PrintFfn(gpu, shape, context, store);
   PrintMemory(shape.name, gpu);
 }
 

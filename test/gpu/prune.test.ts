@@ -72,9 +72,10 @@ test('prune: the masks of the CPU but for ties, and its perplexity', async (t) =
   const env = { ...(await fakeDriver(t, {})), ...library };
   const folder = await scratch(t);
   const evaluation = ['--eval', EVALUATION, '--eval-tokens', '512'];
-  // By default gate and up are refitted on the CPU alone.
-  const refits = ['--allocation', 'uniform', '--ffn-solver', 'output'];
-  const more = [...evaluation, '--calibration-tokens', '1024', ...refits, '--json'];
+  const uniform = ['--allocation', 'uniform'];
+  // A refit moves the rows of the gate by which channels are known below.
+  const output = ['--ffn-solver', 'output'];
+  const more = [...evaluation, '--calibration-tokens', '1024', ...uniform, ...output, '--json'];
   const prune = (device: string) =>
     run(quickPrune(`${folder}/${device}`, ...more, '--device', device), { env });
   const [gpu, cpu] = await Promise.all([prune('auto'), prune('cpu')]);
@@ -94,6 +95,28 @@ test('prune: the masks of the CPU but for ties, and its perplexity', async (t) =
     const shared = new Set(there!.filter((row) => here!.includes(row)));
     t.true(shared.size >= ffnAfter - 2, `block ${index}: ${shared.size} of ${ffnAfter}`);
   }
+});
+
+test('prune with a refit of gate and up: the errors of the CPU, and its perplexity', async (t) => {
+  const env = { ...(await fakeDriver(t, {})), ...library };
+  const folder = await scratch(t);
+  const evaluation = ['--eval', EVALUATION, '--eval-tokens', '512'];
+  const more = [...evaluation, '--calibration-tokens', '1024', '--allocation', 'uniform', '--json'];
+  const prune = (device: string) =>
+    run(quickPrune(`${folder}/${device}`, ...more, '--device', device), { env });
+  const [gpu, cpu] = await Promise.all([prune('cuda:0'), prune('cpu')]);
+  t.is(gpu.code, 0, gpu.stderr);
+  const [got, wanted]: PruneResult[] = [gpu, cpu].map(({ stdout }) => JSON.parse(stdout));
+  const change = got!.perplexityAfter! / wanted!.perplexityAfter! - 1;
+  t.true(Math.abs(change) < 0.005, String(change));
+  wanted!.layerStats.forEach(({ index, relativeError, inputRefit }, at) => {
+    const here = got!.layerStats[at]!;
+    t.is(inputRefit!.rounds, 2);
+    t.is(here.inputRefit!.rounds, 2);
+    const ratio = here.relativeError! / relativeError!;
+    t.true(Math.abs(ratio - 1) < 0.01, `block ${index}: ${ratio}`);
+    t.true(here.relativeError! < here.inputRefit!.before);
+  });
 });
 
 test('a GPU budget that cannot hold a block: exit code 6, before any output', async (t) => {

@@ -285,7 +285,7 @@ function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
   let settings: Settings = settingsOf(rowOptions(input, entry, sparsity, ''));
   let refusal: unknown = null;
   try {
-    settings = setUp(input.source, settings, { device: input.engine.device }).settings;
+    settings = setUp(input.source, settings).settings;
   } catch (error) {
     refusal = error;
   }

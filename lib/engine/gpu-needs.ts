@@ -1,0 +1,50 @@
+/** What a run needs of an engine's GPU, asked before any of it runs. */
+import type { Architecture } from '../model/architecture';
+import type { Engine } from './engine';
+import { native, type Site } from './native';
+import type { FfnDemand, NativeGpuPlan, SiteDemand } from './native-gpu';
+import { blockSpec } from './session';
+
+export class GpuNeeds {
+  /** Most of the GPU's memory among what was asked about, and most ways over the tokens. */
+  peakBytes = 0;
+  passes = 1;
+  readonly #engine: Engine;
+  readonly #architecture: Architecture;
+
+  private constructor(engine: Engine, architecture: Architecture) {
+    this.#engine = engine;
+    this.#architecture = architecture;
+  }
+
+  /** null where the engine has no GPU. */
+  static of(engine: Engine, architecture: Architecture): GpuNeeds | null {
+    return engine.device === 'cpu' ? null : new GpuNeeds(engine, architecture);
+  }
+
+  /** Of runSite. @throws StruPruneError ERR_BUDGET when the GPU's memory cannot hold one window of the site */
+  site(block: number, site: Site, demand: SiteDemand): NativeGpuPlan {
+    const spec = blockSpec(this.#architecture, block);
+    return this.#noted(native.planSite(this.#engine.handle, spec, site, demand));
+  }
+
+  /**
+   * Of a pass of an FFN's least squares on `width` channels or fewer: how many stay is known later, and where the budget
+   * binds, fewer of them fit in larger pieces. @throws StruPruneError ERR_BUDGET
+   */
+  ffn(width: number, demand: FfnDemand): NativeGpuPlan {
+    const spec = { ...blockSpec(this.#architecture, 0), ffn: width };
+    const plan = this.#noted(native.planFfn(this.#engine.handle, spec, demand));
+    if (plan.passes > 1 || plan.flight < demand.page) {
+      this.peakBytes = native.gpuMemoryOf(this.#engine.handle)!.limit;
+    }
+    return plan;
+  }
+
+  #noted(plan: NativeGpuPlan): NativeGpuPlan {
+    const { used } = native.gpuMemoryOf(this.#engine.handle)!;
+    this.peakBytes = Math.max(this.peakBytes, used + plan.deviceBytes);
+    this.passes = Math.max(this.passes, plan.passes);
+    return plan;
+  }
+}
