@@ -139,7 +139,8 @@ export function gaussNewtonBytes(
   const move = copiesBytes(ground, ffn, 3, 1) + DOUBLE * MOVED_ROWS * inputs;
   const refit = copiesBytes(ground, ffn, 2, 1) + outputRefitBytes(ground, ffn);
   const between = tilesBytes(ground, held) + Math.max(move, refit);
-  return bias + Math.max(linearise, conjugate, product, between);
+  const copies = ground.gpu?.algebra(width, inputs) ?? 0;
+  return bias + copies + Math.max(linearise, conjugate, product, between);
 }
 
 /** Auxiliary variables of the same FFN, from createAuxiliary on, with the refits between their iterations. */
@@ -170,7 +171,8 @@ export function auxiliaryBytes(ground: Ground, width: number, rows: number): num
   const move = copiesBytes(ground, ffn, 3, 1) + DOUBLE * MOVED_ROWS * inputs;
   const refit = copiesBytes(ground, ffn, 2, 1) + outputRefitBytes(ground, ffn);
   const between = tilesBytes(ground, fit + parts * change) + Math.max(move, refit);
-  return bias + Math.max(iterate, between);
+  const copies = ground.gpu?.algebra(width, inputs) ?? 0;
+  return bias + copies + Math.max(iterate, between);
 }
 
 /** The refit of an FFN's output map between rounds, beside what their solver holds. */

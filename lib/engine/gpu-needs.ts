@@ -4,6 +4,7 @@ import type { Engine } from './engine';
 import { native, type Site } from './native';
 import type { FfnDemand, NativeGpuPlan, SiteDemand } from './native-gpu';
 import { blockSpec } from './session';
+import { DOUBLE } from './tile-bytes';
 
 export class GpuNeeds {
   /** Most of the GPU's memory among what was asked about, and most ways over the tokens. */
@@ -39,6 +40,22 @@ export class GpuNeeds {
       this.peakBytes = native.gpuMemoryOf(this.#engine.handle)!.limit;
     }
     return plan;
+  }
+
+  /**
+   * Of a solver on `columns` columns and `rows` rows, whose larger pieces of linear algebra go there where they fit: notes
+   * that, and gives the bytes of host memory that their copies take.
+   */
+  algebra(columns: number, rows: number): number {
+    const doubles = native.gpuDoublesOf(this.#engine.handle);
+    // A sweep to the end, and a product with the map.
+    const most = Math.max(6 * columns ** 3, 2 * rows * columns ** 2);
+    if (doubles === null || most < doubles.leastFlops) return 0;
+    const { used, limit } = native.gpuMemoryOf(this.#engine.handle)!;
+    // Two factors of a product, and the product.
+    const bytes = 3 * DOUBLE * columns * Math.max(columns, rows);
+    this.peakBytes = Math.max(this.peakBytes, Math.min(limit, used + bytes));
+    return doubles.stageBytes;
   }
 
   #noted(plan: NativeGpuPlan): NativeGpuPlan {

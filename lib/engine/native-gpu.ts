@@ -83,6 +83,8 @@ export interface GpuTimes {
   /** Gram matrices, moments and residuals. */
   sums: number;
   copyOut: number;
+  /** Linear algebra in doubles, its copies included. */
+  algebra: number;
 }
 
 export interface NativeGpu {
@@ -91,13 +93,25 @@ export interface NativeGpu {
   /** From here the engine's sites run on that GPU. */
   attachGpu(
     engine: EngineHandle,
-    options: { library: string; index: number; memory: number; precision: Precision },
+    options: {
+      library: string;
+      index: number;
+      memory: number;
+      precision: Precision;
+      /** See gpuDoublesOf; by default what has been found worth its copies. */
+      leastFlops?: number;
+    },
   ): Promise<AttachedGpu>;
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeGpuPlan;
   /** What a pass over the tokens of an FFN of spec.ffn channels would. @throws ERR_BUDGET likewise */
   planFfn(engine: EngineHandle, spec: BlockSpec, demand: FfnDemand): NativeGpuPlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
+  /**
+   * Linear algebra in doubles of so many flops goes to the GPU, by way of so many bytes of host memory; null where none does:
+   * without a GPU, or with one that is slow at doubles.
+   */
+  gpuDoublesOf(engine: EngineHandle): { leastFlops: number; stageBytes: number } | null;
   /** Seconds of the host's copies and of the GPU's streams for sites so far, which run beside each other. null without a GPU. */
   gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }

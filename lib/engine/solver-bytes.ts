@@ -35,7 +35,8 @@ function held({ inputs: n, outputs: d, fisher }: Problem): number {
 }
 
 function solverBytes(ground: Ground, problem: Problem, steps: number[], buffers = 0): number {
-  return DOUBLE * buffers + tilesBytes(ground, held(problem) + Math.max(...steps));
+  const copies = ground.gpu?.algebra(problem.inputs, problem.outputs) ?? 0;
+  return copies + DOUBLE * buffers + tilesBytes(ground, held(problem) + Math.max(...steps));
 }
 
 /** createSolver: what measuring the target takes for a moment. */

@@ -10,6 +10,7 @@
 #include "addon/handles.h"
 #include "addon/specs.h"
 #include "device/cuda_library.h"
+#include "device/doubles.h"
 #include "device/driver.h"
 #include "device/run_ffn.h"
 #include "device/site_plan.h"
@@ -65,8 +66,8 @@ Napi::Value ProbeGpus(const Info& info) {
   return result;
 }
 
-// (engine, {library, index, memory, precision}) -> Promise<{description, hasBlas}>: sites of the
-// engine run on the GPU from here.
+// (engine, {library, index, memory, precision, leastFlops?}) -> Promise<{description, hasBlas}>:
+// sites of the engine run on the GPU from here.
 Napi::Value AttachGpu(const Info& info) {
   const auto context = EngineOf(info);
   const Napi::Object options = GetObject(info[1], "options");
@@ -74,6 +75,9 @@ Napi::Value AttachGpu(const Info& info) {
   CudaOptions open;
   open.index = static_cast<int>(GetSize(options.Get("index"), "index"));
   open.budget = GetSize(options.Get("memory"), "memory");
+  if (options.Get("leastFlops").IsNumber()) {
+    open.least_flops = GetNumber(options.Get("leastFlops"), "leastFlops");
+  }
   // BF16x3 is as good as fp32 to about five digits (cuda/abi.h), at tensor-core speed.
   const AllowedPrecision precision = GetPrecision(options.Get("precision"));
   const bool exact = precision == AllowedPrecision::kF32;
@@ -110,8 +114,19 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
-// (engine) -> {host, copyIn, forward, sums, copyOut}: seconds that the host copied pages, and of
-// the GPU's streams for sites, so far; null without a GPU
+// (engine) -> {leastFlops, stageBytes}: linear algebra in doubles of so many flops goes to the GPU,
+// by way of so many bytes of host memory; null where none does
+Napi::Value GpuDoublesOf(const Info& info) {
+  const auto context = EngineOf(info);
+  if (!context->gpu || !context->gpu->fast_doubles()) return info.Env().Null();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("leastFlops", context->gpu->options().least_flops);
+  result.Set("stageBytes", static_cast<double>(kDoublesStage));
+  return result;
+}
+
+// (engine) -> {host, copyIn, forward, sums, copyOut, algebra}: seconds that the host copied pages,
+// of the GPU's streams for sites, and of linear algebra there, so far; null without a GPU
 Napi::Value GpuTimesOf(const Info& info) {
   const auto context = EngineOf(info);
   if (!context->gpu) return info.Env().Null();
@@ -122,6 +137,7 @@ Napi::Value GpuTimesOf(const Info& info) {
   result.Set("forward", times.forward);
   result.Set("sums", times.sums);
   result.Set("copyOut", times.copy_out);
+  result.Set("algebra", context->gpu->algebra_seconds());
   return result;
 }
 
@@ -191,6 +207,7 @@ void InitGpu(Napi::Env env, Napi::Object exports) {
   Export<PlanSiteOn>(env, exports, "planSite");
   Export<PlanFfnOn>(env, exports, "planFfn");
   Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
+  Export<GpuDoublesOf>(env, exports, "gpuDoublesOf");
   Export<GpuTimesOf>(env, exports, "gpuTimesOf");
 }
 

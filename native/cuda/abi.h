@@ -71,6 +71,8 @@ struct SiteTimes {
   double copy_out;  // pages and sums
 };
 
+inline constexpr int64_t kCompactRows = 64;
+
 struct AttentionShape {
   int64_t window, heads, kv_heads, head_dim, sliding;  // sliding 0 = all
   float scale;
@@ -281,6 +283,14 @@ struct Api {
   // X[m, n] <- X inv(L)ᵀ inv(L)
   int (*solve_rows)(Device*, Failure*, int64_t n, const double* factor, int64_t ldf, int64_t m,
                     double* x, int64_t ldx);
+  // X[m, n] <- X inv(L)ᵀ (forward) or X inv(L)
+  int (*solve_lower)(Device*, Failure*, int32_t forward, int64_t n, const double* factor,
+                     int64_t ldf, int64_t m, double* x, int64_t ldx);
+  // to[n] = the diagonal of a[n, n].
+  int (*diagonal)(Device*, Failure*, int64_t n, const double* a, int64_t lda, double* to);
+  // a[n, n] becomes a[count, count], the rows and columns `indices` of it, ascending. Takes
+  // kCompactRows × n doubles of the budget meanwhile.
+  int (*compact)(Device*, Failure*, int64_t n, int64_t count, const int32_t* indices, double* a);
   // Eigenvalues w[n] ascending of the symmetric a[n, n], whose rows become the eigenvectors.
   int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
 

@@ -1,4 +1,6 @@
 // Columns and rows: masks, gathers, sums down the columns.
+#include <algorithm>
+
 #include "cuda/cells.h"
 #include "cuda/ops.h"
 
@@ -12,13 +14,17 @@ __global__ void MaskKernel(int64_t rows, int64_t cols, int64_t group, const uint
   }
 }
 
+template <typename T>
 __global__ void GatherColumnsKernel(int64_t rows, int64_t count, const int32_t* indices,
-                                    const float* from, int64_t from_stride, float* to,
-                                    int64_t to_stride) {
+                                    const T* from, int64_t from_stride, T* to, int64_t to_stride) {
   for (int64_t at = FirstCell(); at < rows * count; at += Stride()) {
     const int64_t row = at / count, j = at % count;
     to[row * to_stride + j] = from[row * from_stride + indices[j]];
   }
+}
+
+__global__ void DiagonalKernel(int64_t n, const double* a, int64_t lda, double* to) {
+  for (int64_t i = FirstCell(); i < n; i += Stride()) to[i] = a[i * lda + i];
 }
 
 __global__ void ScatterColumnsKernel(int64_t rows, int64_t count, const int32_t* indices,
@@ -91,8 +97,8 @@ void MaskColumns(Device& device, int64_t rows, int64_t groups, int64_t group, co
 
 void GatherColumns(Device& device, int64_t rows, int64_t count, const int32_t* indices,
                    const float* from, int64_t from_stride, float* to, int64_t to_stride) {
-  Launch("a gather", GatherColumnsKernel, GridFor(rows * count), kThreads, device.compute, rows,
-         count, indices, from, from_stride, to, to_stride);
+  Launch("a gather", GatherColumnsKernel<float>, GridFor(rows * count), kThreads, device.compute,
+         rows, count, indices, from, from_stride, to, to_stride);
 }
 
 void ScatterColumns(Device& device, int64_t rows, int64_t count, const int32_t* indices,
@@ -111,6 +117,22 @@ void GatherRows(Device& device, int64_t count, int64_t cols, const int32_t* indi
                 const double* from, double* to) {
   Launch("a gather", GatherRowsKernel<double>, GridFor(count * cols), kThreads, device.compute,
          count, cols, indices, from, to);
+}
+
+void ReadDiagonal(Device& device, int64_t n, const double* a, int64_t lda, double* to) {
+  Launch("a diagonal", DiagonalKernel, GridFor(n), kThreads, device.compute, n, a, lda, to);
+}
+
+// Some rows at a time by way of their copies. In place: rows that are still to come begin behind
+// those that are there already.
+void Compact(Device& device, int64_t n, int64_t count, const int32_t* indices, double* a) {
+  const auto rows = device.Allocate<double>(std::min(kCompactRows, count) * n);
+  for (int64_t row = 0; row < count; row += kCompactRows) {
+    const int64_t some = std::min(kCompactRows, count - row);
+    GatherRows(device, some, n, indices + row, a, rows.data());
+    Launch("a gather", GatherColumnsKernel<double>, GridFor(some * count), kThreads, device.compute,
+           some, count, indices, rows.data(), n, a + row * count, count);
+  }
 }
 
 void MomentsAdd(Device& device, int64_t rows, int64_t dim, const float* x, double* squares,

@@ -66,11 +66,6 @@ __global__ void UnitKernel(int64_t n, double* x) {
   }
 }
 
-__global__ void DiagonalKernel(int64_t n, const double* a, int64_t lda, double* to) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < n) to[i] = a[i * lda + i];
-}
-
 template <typename T>
 std::vector<T> ToHost(Device& device, const T* from, int64_t count) {
   std::vector<T> values(static_cast<size_t>(count));
@@ -111,7 +106,7 @@ void Jacobi(Device& device, int64_t n, double* a, int64_t lda, double* w) {
     }
     Sweep(device, n, m, a, lda, vectors.data(), angles.data(), angles.data() + m / 2);
   }
-  Launch("a diagonal", DiagonalKernel, GridFor(n), kThreads, device.compute, n, a, lda, w);
+  ReadDiagonal(device, n, a, lda, w);
   std::vector<double> values = ToHost(device, w, n);
   std::vector<int32_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);

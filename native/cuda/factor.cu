@@ -109,8 +109,9 @@ void BuiltInCholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t*
   }
 }
 
-void BuiltInSolve(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m,
-                  double* x, int64_t ldx) {
+// x inv(L)ᵀ, block after block of columns.
+void BuiltInForward(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m,
+                    double* x, int64_t ldx) {
   for (int64_t at = 0; at < n; at += kBlock) {
     const int64_t count = std::min<int64_t>(kBlock, n - at), rest = n - at - count;
     SolveBlock<true>(device, count, factor + at * ldf + at, ldf, m, x + at, ldx);
@@ -119,6 +120,11 @@ void BuiltInSolve(Device& device, int64_t n, const double* factor, int64_t ldf, 
         ldf, 1,    x + at + count, ldx};
     MultiplyTiled(false, true, update, device.compute);
   }
+}
+
+// x inv(L), from the last block on.
+void BuiltInBackward(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m,
+                     double* x, int64_t ldx) {
   for (int64_t at = (n - 1) / kBlock * kBlock; at >= 0; at -= kBlock) {
     const int64_t count = std::min<int64_t>(kBlock, n - at);
     SolveBlock<false>(device, count, factor + at * ldf + at, ldf, m, x + at, ldx);
@@ -163,18 +169,25 @@ void Cholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* positi
   *positive = status == 0;
 }
 
-void SolveRows(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
-               int64_t ldx) {
+void SolveLower(Device& device, int32_t forward, int64_t n, const double* factor, int64_t ldf,
+                int64_t m, double* x, int64_t ldx) {
   if (n == 0 || m == 0) return;
-  if (!device.blas) return BuiltInSolve(device, n, factor, ldf, m, x, ldx);
-  // X is Xᵀ[n, m] in column-major, L the upper U = Lᵀ: first Uᵀ Yᵀ = Xᵀ, then U Zᵀ = Yᵀ.
+  if (!device.blas) {
+    return forward ? BuiltInForward(device, n, factor, ldf, m, x, ldx)
+                   : BuiltInBackward(device, n, factor, ldf, m, x, ldx);
+  }
+  // X is Xᵀ[n, m] in column-major, L the upper U = Lᵀ: Uᵀ Yᵀ = Xᵀ, or U Yᵀ = Xᵀ.
   const Blas& blas = *device.blas;
   const double one = 1;
-  for (const BlasOp op : {kOpT, kOpN}) {
-    CheckBlas(blas.calls().trsm(blas.handle(), kSideLeft, kFillUpper, op, kDiagNonUnit, Int(n),
-                                Int(m), &one, factor, Int(ldf), x, Int(ldx)),
-              "cublasDtrsm");
-  }
+  CheckBlas(blas.calls().trsm(blas.handle(), kSideLeft, kFillUpper, forward ? kOpT : kOpN,
+                              kDiagNonUnit, Int(n), Int(m), &one, factor, Int(ldf), x, Int(ldx)),
+            "cublasDtrsm");
+}
+
+void SolveRows(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
+               int64_t ldx) {
+  SolveLower(device, true, n, factor, ldf, m, x, ldx);
+  SolveLower(device, false, n, factor, ldf, m, x, ldx);
 }
 
 }  // namespace struprune::cuda

@@ -47,6 +47,10 @@ void NormRows(Device&, Norm kind, int64_t rows, int64_t cols, const float* x, in
 void SoftmaxNll(Device&, int64_t rows, int64_t vocab, const float* logits, const int32_t* targets,
                 double* nll, int32_t* best);
 
+// See abi.h's diagonal and compact.
+void ReadDiagonal(Device&, int64_t n, const double* a, int64_t lda, double* to);
+void Compact(Device&, int64_t n, int64_t count, const int32_t* indices, double* a);
+
 // sums.cu
 void SquaredDistance(Device&, int64_t count, const float* a, const float* b, double* sum);
 void AdmmRight(Device&, int64_t count, double rho, const double* right, const double* z,
@@ -98,6 +102,8 @@ uint64_t CrossScratch(const Device&, int64_t rows, int64_t residual_dim, int64_t
 void Cholesky(Device&, int64_t n, double* a, int64_t lda, int32_t* positive);
 void SolveRows(Device&, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
                int64_t ldx);
+void SolveLower(Device&, int32_t forward, int64_t n, const double* factor, int64_t ldf, int64_t m,
+                double* x, int64_t ldx);
 void Eigen(Device&, int64_t n, double* a, int64_t lda, double* w);
 
 }  // namespace struprune::cuda

@@ -62,6 +62,15 @@ cuda::DeviceInfo CudaLibrary::Check(int index) const {
   return info;
 }
 
+namespace {
+
+// A100, H100 and B100 with their kin.
+bool HasDoubleUnits(int major, int minor) {
+  return minor == 0 && (major == 8 || major == 9 || major == 10);
+}
+
+}  // namespace
+
 CudaDevice::CudaDevice(std::shared_ptr<const CudaLibrary> library, CudaOptions options)
     : library_(std::move(library)), options_(std::move(options)) {
   cuda::OpenOptions open{};
@@ -72,6 +81,8 @@ CudaDevice::CudaDevice(std::shared_ptr<const CudaLibrary> library, CudaOptions o
   open.cusolver = PathOrEnvironment(options_.cusolver, "STRUPRUNE_CUSOLVER");
   cuda::Failure failure{};
   if (api().open(&open, &device_, &failure) != 0) ThrowFailure(failure);
+  const cuda::DeviceInfo info = library_->Check(options_.index);
+  fast_doubles_ = has_blas() && HasDoubleUnits(info.major, info.minor);
 }
 
 CudaDevice::~CudaDevice() { api().close(device_); }

@@ -51,6 +51,9 @@ struct CudaOptions {
   // names.
   std::string cublas, cusolver;
   cuda::Precision forward = cuda::Precision::kExact, gram = cuda::Precision::kExact;
+  // Flops of one piece of linear algebra in doubles from which on it is worth its copies
+  // (device/doubles.h).
+  double least_flops = 1e10;
 };
 
 // One opened GPU. Calls are made from one thread at a time.
@@ -65,11 +68,17 @@ class CudaDevice {
   const CudaOptions& options() const { return options_; }
   std::string Describe() const;
   bool has_blas() const;
+  // Whether it has units for doubles, and cuBLAS for them: others have a sixty-fourth of their
+  // speed there, less than a CPU. Of the architecture alone, so that a run is repeated as it was.
+  bool fast_doubles() const { return fast_doubles_; }
   cuda::MemoryReport memory() const;
   cuda::SiteTimes times() const;
   // Seconds in which the host copied pages between its memory and what is pinned.
   double host_seconds() const { return host_seconds_; }
   void AddHostSeconds(double seconds) const { host_seconds_ += seconds; }
+  // Seconds that linear algebra in doubles took there, its copies included.
+  double algebra_seconds() const { return algebra_seconds_; }
+  void AddAlgebraSeconds(double seconds) const { algebra_seconds_ += seconds; }
 
   // Calls an entry of the table, as in Call(&cuda::Api::norm, …); throws its failure.
   template <typename... Args>
@@ -83,7 +92,8 @@ class CudaDevice {
   std::shared_ptr<const CudaLibrary> library_;
   CudaOptions options_;
   cuda::Device* device_ = nullptr;
-  mutable double host_seconds_ = 0;
+  bool fast_doubles_ = false;
+  mutable double host_seconds_ = 0, algebra_seconds_ = 0;
 };
 
 // An array in device memory.

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "core/simd.h"
+#include "device/doubles.h"
 #include "ops/gemm.h"
 #include "solver/sweep_panel.h"
 #include "tiles/reduce.h"
@@ -63,22 +64,25 @@ size_t BatchOf(size_t columns) {
 class ColumnSweep {
  public:
   ColumnSweep(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
-              SweepState& state)
+              SweepState& state, size_t removals)
       : context_(site.context()),
         state_(state),
         m_(state.columns.size()),
         batch_(options.batch > 0 ? options.batch : BatchOf(m_)),
         a_(site.context().Allocate<double>(batch_ * m_)),
         u_(site.context().Allocate<double>(batch_ * m_)),
-        panel_(state, batch_) {
+        side_(state.inverse.rows().side()),
+        on_device_(SweepOnDevice::Make(state.inverse, state.energy, batch_, removals)),
+        panel_(state, on_device_ ? 0 : batch_) {
     for (const int32_t column : state.columns) {
       // The inverse of a positive matrix has a diagonal of at least 1 / (its own diagonal).
       floor_.push_back(1 / (site.GramDiagonal(column, options.bias) + ridge.diagonal[column]));
       price_.push_back(options.group_costs.empty() ? 1 : options.group_costs[column]);
     }
     gone_.assign(m_, false);
+    if (on_device_) state.inverse = {}, state.energy = {};
     ReadDiagonals();
-    FillPanel();
+    if (!on_device_) FillPanel();
   }
 
   size_t batch() const { return batch_; }
@@ -90,7 +94,12 @@ class ColumnSweep {
 
   // Brings the matrices up to date after a batch.
   void CatchUp(size_t count) {
-    const bool compacts = gone_count_ >= std::max(state_.inverse.rows().side(), m_ / kGoneParts);
+    const bool compacts = gone_count_ >= std::max(side_, m_ / kGoneParts);
+    if (on_device_) {
+      on_device_->Subtract(count, a_.data(), u_.data());
+      if (compacts) Compact();
+      return ReadDiagonals();
+    }
     if (compacts) {
       panel_.Clear();
     } else {
@@ -155,7 +164,9 @@ class ColumnSweep {
     const size_t j = Cheapest();
     double* p = a_.data() + t * m_;
     double* q = u_.data() + t * m_;
-    if (!panel_.Copy(j, p, q)) {
+    if (on_device_) {
+      on_device_->Row(j, p, q);
+    } else if (!panel_.Copy(j, p, q)) {
       ReadRows(state_.inverse, j, 1, p);
       ReadRows(state_.energy, j, 1, q);
     }
@@ -192,7 +203,12 @@ class ColumnSweep {
     for (size_t i = 0; i < m_; ++i) {
       if (!gone_[i]) left.push_back(static_cast<int32_t>(i));
     }
-    state_.Compact(left);
+    if (on_device_) {
+      on_device_->Compact(left);
+      for (size_t i = 0; i < left.size(); ++i) state_.columns[i] = state_.columns[left[i]];
+    } else {
+      state_.Compact(left);
+    }
     for (size_t i = 0; i < left.size(); ++i) {
       floor_[i] = floor_[left[i]];
       price_[i] = price_[left[i]];
@@ -203,6 +219,10 @@ class ColumnSweep {
   }
 
   void ReadDiagonals() {
+    if (on_device_) {
+      p_diagonal_.resize(m_), q_diagonal_.resize(m_);
+      return on_device_->Diagonals(p_diagonal_.data(), q_diagonal_.data());
+    }
     p_diagonal_ = Diagonal(state_.inverse);
     q_diagonal_ = Diagonal(state_.energy);
   }
@@ -215,14 +235,16 @@ class ColumnSweep {
   Buffer<double> a_, u_;  // [batch, m] factors of the running batch
   std::vector<double> p_diagonal_, q_diagonal_, floor_, price_;
   std::vector<char> gone_;
-  SweepPanel panel_;  // takes of the memory that the factors leave
+  const size_t side_;                       // of the matrices' tiles
+  std::optional<SweepOnDevice> on_device_;  // has the matrices where it is there
+  SweepPanel panel_;                        // takes of the memory that the factors leave
 };
 
 }  // namespace
 
 void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
                    SweepState& state, size_t count, std::vector<Removal>& removals) {
-  ColumnSweep sweep(site, options, ridge, state);
+  ColumnSweep sweep(site, options, ridge, state, count);
   for (size_t done = 0; done < count;) {
     const size_t batch = std::min(sweep.batch(), count - done);
     sweep.RunBatch(batch, removals);

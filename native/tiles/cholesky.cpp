@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device/doubles.h"
 #include "ops/gemm.h"
 #include "ops/rows.h"
 #include "tiles/multiply.h"
@@ -134,6 +135,8 @@ bool FactorTile(const Tile<double>& tile) {
 }  // namespace
 
 bool FactorCholesky(TileMatrix<double>& a) {
+  bool positive = false;
+  if (FactorOnDevice(a, &positive)) return positive;
   const size_t tiles = a.cols().tiles();
   Columns columns(a, a, true);
   for (const Range group : Groups(tiles)) {
@@ -149,6 +152,7 @@ bool FactorCholesky(TileMatrix<double>& a) {
 }
 
 void SolveForward(const TileMatrix<double>& lower, TileMatrix<double>& x) {
+  if (SolveOnDevice(lower, true, x)) return;
   Columns columns(lower, x, true);
   for (const Range group : Groups(x.cols().tiles())) {
     columns.SubtractOutside(group, 0);
@@ -157,6 +161,7 @@ void SolveForward(const TileMatrix<double>& lower, TileMatrix<double>& x) {
 }
 
 void SolveBackward(const TileMatrix<double>& lower, TileMatrix<double>& x) {
+  if (SolveOnDevice(lower, false, x)) return;
   Columns columns(lower, x, false);
   const bool is_lower = x.shape() == Shape::kLower;
   const auto groups = Groups(x.cols().tiles());

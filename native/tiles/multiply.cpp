@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "device/doubles.h"
 #include "tiles/run_tiles.h"
 
 namespace struprune {
@@ -77,6 +78,7 @@ void Multiply(double alpha, Factor a, Factor b, double beta, TileMatrix<double>&
     if (factor.matrix.shape() == Shape::kSymmetric && factor.trans == Trans::kNo) continue;
     throw Error("ERR_INTERNAL", "only a symmetric matrix can be folded", "multiply by it whole");
   }
+  if (MultiplyOnDevice(alpha, a, b, beta, c)) return;
   const auto places = InBands(a, c);
   RunTiles(
       c.space(), places.size(),

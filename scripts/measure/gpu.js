@@ -202,7 +202,7 @@ async function shape(blocks = '32', tokens = '131072') {
     calibrationTokens: Number(tokens),
   });
   const seconds = (performance.now() - start) / 1000;
-  const { host, copyIn, forward, sums, copyOut } = native.gpuTimesOf(engine.handle);
+  const { host, copyIn, forward, sums, copyOut, algebra } = native.gpuTimesOf(engine.handle);
   const total = (chosen) =>
     [...calls].reduce((sum, [name, some]) => sum + (chosen(name) ? some : 0), 0);
   const share = (some) => Number((some / seconds).toFixed(4));
@@ -212,13 +212,15 @@ async function shape(blocks = '32', tokens = '131072') {
     calibrationTokens: result.calibrationTokens,
     seconds: rounded(seconds),
     peakDeviceBytes: result.peakDeviceBytes,
-    // Of the wall: copies on the host, and streams of the GPU, which work beside each other; the solve is the CPU's.
+    // Of the wall: copies on the host, and streams of the GPU, which work beside each other; the solve is the CPU's but for
+    // the linear algebra that a GPU that is fast at doubles does.
     shares: {
       host: share(host),
       copy: share(copyIn + copyOut),
       forward: share(forward),
       gram: share(sums),
       solve: share(total((name) => name === 'createSolver' || name.startsWith('solver.'))),
+      algebra: share(algebra),
     },
     // Wall time of the native calls, of those on the GPU (runSite) too.
     calls: Object.fromEntries(

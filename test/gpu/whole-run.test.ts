@@ -1,12 +1,14 @@
 /** prune() and plan() in this process with sites on the emulated GPU: the journal, and memory on both sides. */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import type { NativeAddon, Site } from '../../lib/engine/native';
+import { Engine } from '../../lib/engine/engine';
+import { type NativeAddon, native, type Site } from '../../lib/engine/native';
 import type { SumKinds } from '../../lib/engine/native-gpu';
 import { packageRoot } from '../../lib/package-root';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import type { PruneOptions } from '../../lib/pruning/options';
+import type { PruneResult } from '../../lib/pruning/result';
 import { hashesOf } from '../e2e/files';
 import { CALIBRATION, workspace } from '../e2e/models';
 import { stopAfter } from '../e2e/stop-after';
@@ -110,6 +112,38 @@ for (const ffnSolver of ['output', 'gauss-newton'] as const) {
   );
 }
 
+/** From here on every piece of linear algebra in doubles goes to the GPU, however small. */
+function sendAlgebra(t: ExecutionContext): void {
+  const { attachGpu } = addon;
+  addon.attachGpu = (engine, more) => attachGpu(engine, { ...more, leastFlops: 0 });
+  t.teardown(() => Object.assign(addon, { attachGpu }));
+}
+
+test.serial('linear algebra on the GPU: the masks and the errors of the CPU', async (t) => {
+  await useEmulation(t);
+  const model = work.model('llama2');
+  const run = async () => {
+    const { device, deviceMemory, threads, ...more } = options({ scope: 'all' });
+    const engine = new Engine({ device, deviceMemory, threads, fullPrecision: true });
+    const result = await prune(model, { ...more, engine });
+    const { algebra } = native.gpuTimesOf(engine.handle)!;
+    await engine.dispose();
+    return { ...result, algebra };
+  };
+  const wanted = await run();
+  t.is(wanted.algebra, 0, 'these matrices are not worth it');
+  sendAlgebra(t);
+  const got = await run();
+  t.true(got.algebra > 0);
+  const masks = ({ layers }: PruneResult) =>
+    layers.map(({ keptFfnSha256, keptKvSha256 }) => [keptFfnSha256, keptKvSha256]);
+  t.deepEqual(masks(got), masks(wanted));
+  got.layerStats.forEach(({ relativeError }, at) => {
+    const there = wanted.layerStats[at]!.relativeError!;
+    t.true(Math.abs(relativeError! - there) <= 1e-6 * there, `${relativeError} and ${there}`);
+  });
+});
+
 test.serial('no inputs of an output map come back from a GPU', async (t) => {
   await useEmulation(t);
   const { runSite, applySite } = addon;
@@ -135,9 +169,17 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   // Part of every Gram matrix at a time.
   ['llama3-tied', { allocation: 'uniform', alpha: 0, beta: 0, deviceMemory: 600 * 2 ** 10 }],
 ];
-for (const [name, more] of ROWS) {
-  test.serial(`planned memory is enough: ${name}, ${JSON.stringify(more)}`, async (t) => {
+const HERE_AND_THERE = ROWS.flatMap(([name, more]) =>
+  // Where memory is tight, whether a matrix fits is not known beforehand.
+  [false, true]
+    .filter((algebra) => !(algebra && 'deviceMemory' in more))
+    .map((algebra) => ({ name, more, algebra })),
+);
+for (const { name, more, algebra } of HERE_AND_THERE) {
+  const title = `${name}, ${JSON.stringify(more)}${algebra ? ', algebra on the GPU' : ''}`;
+  test.serial(`planned memory is enough: ${title}`, async (t) => {
     await useEmulation(t);
+    if (algebra) sendAlgebra(t);
     const model = work.model(name);
     const planned = await plan(model, options(more));
     const given = options({ ...more, memory: planned.memory });
