@@ -1,4 +1,4 @@
-import type { BlockHandle, EngineHandle } from './native';
+import type { BlockHandle, BlockSpec, EngineHandle } from './native';
 
 /** GFLOP/s of large products on all threads; GB/s read and written by a copy that no cache holds. */
 export interface Roofs {
@@ -18,14 +18,31 @@ export interface KernelTiming {
   repeats: number;
 }
 
+/** Operations of a GPU, and its roofs: GFLOP/s of large products by how operands are rounded, GB/s. */
+export interface GpuTimings {
+  gemmRates: { dtype: string; gflops: number }[];
+  bandwidth: number;
+  timings: KernelTiming[];
+}
+
+export interface KernelRun {
+  tokens: number;
+  window: number;
+  /** Of each operation. */
+  seconds: number;
+}
+
 /** Calls of the native addon that only benchmarks make. */
 export interface NativeBench {
   /** Takes about 3 · seconds. */
   measureRoofs(engine: EngineHandle, seconds: number): Promise<Roofs>;
   /** Operations of the forward pass and the solvers at the block's shapes, `seconds` each; tokens in whole windows. */
-  timeKernels(
+  timeKernels(engine: EngineHandle, block: BlockHandle, run: KernelRun): Promise<KernelTiming[]>;
+  /** The same of the engine's GPU, and the loss of `vocab` logits. @throws ERR_BUDGET where its memory does not hold them */
+  timeGpuKernels(
     engine: EngineHandle,
-    block: BlockHandle,
-    options: { tokens: number; window: number; seconds: number },
-  ): Promise<KernelTiming[]>;
+    spec: BlockSpec,
+    vocab: number,
+    run: KernelRun,
+  ): Promise<GpuTimings>;
 }

@@ -45,6 +45,7 @@ import type { Architecture, Dtype, ModelSource, Stored } from '../model/architec
 import { elements, modelShapes } from '../model/axes';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
+import { gaussNewtonFlops } from '../solver/gauss-newton';
 import { feeds, type RunSettings } from './options';
 import { probeTokens, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
@@ -495,7 +496,7 @@ function gramFlops({ architecture, layers }: PlanInput, tokens: number): number 
   return layers.reduce((sum, { site, block }) => sum + width(site, block) ** 2 * tokens, 0);
 }
 
-/** Passes over an FFN's gate and up (`in`), its output map (`out`) and a Gram of its channels, two flops a product. */
+/** Passes over an FFN's gate and up (`all`), its output map (`out`) and Grams of its channels. */
 function inputRefitFlops(input: PlanInput): number {
   const { architecture, settings, method, layers, evenly, tokens } = input;
   const { ffnSolver, auxiliaryIterations, gaussNewtonRounds, gaussNewtonSteps: steps } = settings;
@@ -507,11 +508,11 @@ function inputRefitFlops(input: PlanInput): number {
     const kept = layer.groups - evenly[l]!;
     const out = 2 * kept * hidden;
     const parts = gated ? 2 : 1;
-    const [all, gram] = [parts * out, kept ** 2];
-    const linearise = 2 * all + 2 * out + parts * gram;
-    const directions = steps * (2 * all + out) + (steps - 1) * (all + out);
-    const move = auxiliary ? 2 * all + 2 * out + 2 * hidden ** 2 : linearise + directions;
-    const refit = tokens * (all + 2 * out + gram);
+    const all = parts * out;
+    const newton = gaussNewtonFlops({ width: kept, hidden, parts });
+    const directions = steps * newton.direction + (steps - 1) * newton.back;
+    const move = auxiliary ? 2 * all + 2 * out + 2 * hidden ** 2 : newton.gradient + directions;
+    const refit = tokens * newton.refit;
     // The targets, and the hidden states' way through the refitted maps.
     const once = tokens * (all + out);
     return sum + rounds * (Math.min(tokens, settings.ffnTokens) * move + refit) + once;

@@ -42,3 +42,23 @@ async function descend(
   }
   return true;
 }
+
+/**
+ * Useful flops a token of its passes over an FFN of `width` channels: products of floats, two a multiplication and its
+ * addition. `parts`: gate and up, or up alone.
+ */
+export function gaussNewtonFlops(ffn: { width: number; hidden: number; parts: number }) {
+  const { width, hidden, parts } = ffn;
+  const out = 2 * width * hidden;
+  const all = parts * out;
+  const gram = width ** 2;
+  return {
+    /** With what the preconditioner is made of. */
+    gradient: 2 * all + 2 * out + parts * gram + hidden ** 2,
+    /** There, and back where another direction follows. */
+    direction: 2 * all + out,
+    back: all + out,
+    /** For a refit of the output map: the hidden activations, their Gram matrix and what is missed. */
+    refit: all + 2 * out + gram,
+  };
+}

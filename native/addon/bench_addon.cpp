@@ -3,6 +3,8 @@
 #include <memory>
 
 #include "addon/handles.h"
+#include "addon/specs.h"
+#include "bench/gpu_kernels.h"
 #include "bench/kernels.h"
 
 namespace struprune::addon {
@@ -36,22 +38,62 @@ Napi::Value ToJs(Napi::Env env, const bench::Timing& timing) {
   return object;
 }
 
+Napi::Array ToJs(Napi::Env env, const std::vector<bench::Timing>& timings) {
+  Napi::Array list = Napi::Array::New(env, timings.size());
+  for (uint32_t i = 0; i < timings.size(); ++i) list.Set(i, ToJs(env, timings[i]));
+  return list;
+}
+
+bench::KernelRun GetRun(const Napi::Value& value) {
+  const auto options = GetObject(value, "options");
+  return {GetSize(options.Get("tokens"), "tokens"), GetSize(options.Get("window"), "window"),
+          GetNumber(options.Get("seconds"), "seconds")};
+}
+
 // (engine, block, {tokens, window, seconds}) -> Promise<{op, shape, dtype, flops, bytes, seconds,
 // repeats}[]>
 Napi::Value TimeKernels(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const auto options = GetObject(info[2], "options");
-  const bench::KernelRun run{GetSize(options.Get("tokens"), "tokens"),
-                             GetSize(options.Get("window"), "window"),
-                             GetNumber(options.Get("seconds"), "seconds")};
+  const bench::KernelRun run = GetRun(info[2]);
   auto timings = std::make_shared<std::vector<bench::Timing>>();
   return RunOn(
       info.Env(), context, [=] { *timings = bench::TimeKernels(*block, run); },
-      [timings](Napi::Env env) -> Napi::Value {
-        Napi::Array list = Napi::Array::New(env, timings->size());
-        for (uint32_t i = 0; i < timings->size(); ++i) list.Set(i, ToJs(env, (*timings)[i]));
-        return list;
+      [timings](Napi::Env env) -> Napi::Value { return ToJs(env, *timings); });
+}
+
+// (engine, block spec, vocab, {tokens, window, seconds}) -> Promise<{gemmRates: {dtype, gflops}[],
+// bandwidth, timings: as timeKernels}> of the engine's GPU
+Napi::Value TimeGpuKernels(const Napi::CallbackInfo& info) {
+  const auto context = EngineOf(info);
+  if (!context->gpu) throw BadArgument("the engine has no GPU");
+  const BlockSpec spec = GetBlockSpec(GetObject(info[1], "spec"));
+  const size_t vocab = GetSize(info[2], "vocab");
+  const bench::KernelRun run = GetRun(info[3]);
+  struct Found {
+    bench::GpuRoofs roofs;
+    std::vector<bench::Timing> timings;
+  };
+  auto found = std::make_shared<Found>();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        found->timings = bench::TimeGpuKernels(*context->gpu, spec, vocab, run);
+        found->roofs = bench::MeasureGpuRoofs(*context->gpu, run.seconds);
+      },
+      [found](Napi::Env env) -> Napi::Value {
+        Napi::Array rates = Napi::Array::New(env, found->roofs.rates.size());
+        for (uint32_t i = 0; i < found->roofs.rates.size(); ++i) {
+          Napi::Object rate = Napi::Object::New(env);
+          rate.Set("dtype", found->roofs.rates[i].dtype);
+          rate.Set("gflops", found->roofs.rates[i].gflops);
+          rates.Set(i, rate);
+        }
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("gemmRates", rates);
+        object.Set("bandwidth", found->roofs.bandwidth);
+        object.Set("timings", ToJs(env, found->timings));
+        return object;
       });
 }
 
@@ -60,6 +102,7 @@ Napi::Value TimeKernels(const Napi::CallbackInfo& info) {
 void InitBench(Napi::Env env, Napi::Object exports) {
   Export<MeasureRoofs>(env, exports, "measureRoofs");
   Export<TimeKernels>(env, exports, "timeKernels");
+  Export<TimeGpuKernels>(env, exports, "timeGpuKernels");
 }
 
 }  // namespace struprune::addon

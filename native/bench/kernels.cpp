@@ -16,12 +16,6 @@
 namespace struprune::bench {
 namespace {
 
-double D(size_t value) { return static_cast<double>(value); }
-
-std::string Shape(size_t rows, size_t cols) {
-  return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
-}
-
 // Numbers of both signs around 0, the same in every run.
 Buffer<float> Values(Context& context, size_t count) {
   auto values = context.Allocate<float>(count);
@@ -92,8 +86,8 @@ class Kernels {
     const auto [rows, cols] = block_.shape(role);
     const double weights = D(rows * cols), tokens = D(run_.tokens);
     OnTokens({"linear " + std::string(kRoleNames[static_cast<size_t>(role)]),
-              Shape(run_.tokens, cols) + " × " + Shape(cols, rows), "f32", 2 * weights * tokens,
-              4 * (weights + tokens * D(rows + cols))},
+              ShapeText(run_.tokens, cols) + " × " + ShapeText(cols, rows), "f32",
+              2 * weights * tokens, 4 * (weights + tokens * D(rows + cols))},
              [&, out = rows, in = cols](size_t first, size_t count) {
                Product(block_, role, count, x_.data() + first * in, 0, out_.data() + first * out);
              });
@@ -106,12 +100,13 @@ class Kernels {
     auto gate = context_.Allocate<float>(run_.tokens * rows);
     const PackedWeights packed(context_, run_.tokens,
                                {block_.matrix(Role::kUp), block_.matrix(Role::kGate)});
-    OnTokens({"gate, up, activation", Shape(run_.tokens, cols) + " × 2 " + Shape(cols, rows), "f32",
-              2 * weights * tokens + 4 * values, 4 * (weights + tokens * D(cols) + values)},
-             [&, out = rows, in = cols](size_t first, size_t count) {
-               FfnHidden(block_, count, x_.data() + first * in, gate.data() + first * out,
-                         out_.data() + first * out);
-             });
+    OnTokens(
+        {"gate, up, activation", ShapeText(run_.tokens, cols) + " × 2 " + ShapeText(cols, rows),
+         "f32", 2 * weights * tokens + 4 * values, 4 * (weights + tokens * D(cols) + values)},
+        [&, out = rows, in = cols](size_t first, size_t count) {
+          FfnHidden(block_, count, x_.data() + first * in, gate.data() + first * out,
+                    out_.data() + first * out);
+        });
   }
 
   // Scores and their product with v over the keys that causality (and the sliding window) leaves.
@@ -122,7 +117,7 @@ class Kernels {
         spec_.sliding ? std::min(D(spec_.sliding), (window + 1) / 2) : (window + 1) / 2;
     const AttentionShape shape = ShapeOf(spec_, run_.window);
     const std::string name =
-        std::to_string(run_.tokens / run_.window) + " × " + Shape(run_.window, q);
+        std::to_string(run_.tokens / run_.window) + " × " + ShapeText(run_.window, q);
     const double product = 2 * D(q) * seen * tokens;
     std::vector<AttentionScratch> scratch(context_.pool.size());
     auto log_sum = context_.Allocate<float>(run_.tokens * spec_.heads);
@@ -147,7 +142,7 @@ class Kernels {
     const RopeTable table(context_, *spec_.rope, spec_.head_dim, run_.window);
     const size_t cols = spec_.heads * spec_.head_dim;
     const double values = D(run_.tokens * cols);
-    OnTokens({"rope q", Shape(run_.tokens, cols), "f32", 3 * values, 8 * values},
+    OnTokens({"rope q", ShapeText(run_.tokens, cols), "f32", 3 * values, 8 * values},
              [&](size_t first, size_t rows) {
                table.Apply(rows, spec_.heads, out_.data() + first * cols, cols, first, run_.window);
              });
@@ -158,7 +153,7 @@ class Kernels {
     const size_t cols = spec_.hidden;
     const double values = D(run_.tokens * cols);
     const auto weight = Values(context_, cols);
-    OnTokens({"norm", Shape(run_.tokens, cols), "f32", 4 * values, 8 * values},
+    OnTokens({"norm", ShapeText(run_.tokens, cols), "f32", 4 * values, 8 * values},
              [&](size_t first, size_t rows) {
                Norm(spec_.norm, rows, cols, x_.data() + first * cols, cols, weight.data(), nullptr,
                     spec_.eps, out_.data() + first * cols, cols);
@@ -169,7 +164,7 @@ class Kernels {
   void Activation() {
     const size_t cols = spec_.ffn;
     const double values = D(run_.tokens * cols);
-    OnTokens({spec_.gated ? "gated activation" : "activation", Shape(run_.tokens, cols), "f32",
+    OnTokens({spec_.gated ? "gated activation" : "activation", ShapeText(run_.tokens, cols), "f32",
               (spec_.gated ? 4 : 3) * values, (spec_.gated ? 12 : 8) * values},
              [&](size_t first, size_t rows) {
                const size_t at = first * cols;
@@ -182,7 +177,7 @@ class Kernels {
   void GramMatrix() {
     const size_t n = spec_.ffn;
     Statistics statistics(InMemory(block_.shared_context()), n, true, 0);
-    Time({"gram", Shape(n, run_.tokens) + " × " + Shape(run_.tokens, n), "f32",
+    Time({"gram", ShapeText(n, run_.tokens) + " × " + ShapeText(run_.tokens, n), "f32",
           D(run_.tokens) * D(n) * D(n), 4 * D(run_.tokens * n) + 8 * D(n) * D(n)},
          [&] { statistics.Add(run_.tokens, x_.data(), nullptr); });
   }
@@ -191,7 +186,7 @@ class Kernels {
   void Factors() {
     const size_t n = spec_.ffn, rows = spec_.hidden;
     const TileSpace space = InMemory(block_.shared_context());
-    TileMatrix<double> matrix(space, n, n, struprune::Shape::kSymmetric), right(space, rows, n);
+    TileMatrix<double> matrix(space, n, n, Shape::kSymmetric), right(space, rows, n);
     Fill(0.5, matrix);
     for (size_t i = 0; i < matrix.rows().tiles(); ++i) {
       const auto tile = matrix.Update(i, i);
@@ -202,9 +197,9 @@ class Kernels {
     const auto reset = [&] { work = Copy(matrix); };
     const auto factor = [&] { positive = FactorCholesky(work) && positive; };
     const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
-    Time({"cholesky", Shape(n, n), "f64", cube / 3, square}, factor, reset);
+    Time({"cholesky", ShapeText(n, n), "f64", cube / 3, square}, factor, reset);
     Time(
-        {"cholesky + inverse", Shape(n, n), "f64", cube, 1.5 * square},
+        {"cholesky + inverse", ShapeText(n, n), "f64", cube, 1.5 * square},
         [&] {
           factor();
           InvertFactored(work);
@@ -213,7 +208,7 @@ class Kernels {
     reset();
     factor();
     Time(
-        {"triangular solves", Shape(rows, n) + " / " + Shape(n, n), "f64",
+        {"triangular solves", ShapeText(rows, n) + " / " + ShapeText(n, n), "f64",
          2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
         [&] {
           SolveForward(work, right);
@@ -234,11 +229,18 @@ class Kernels {
 
 }  // namespace
 
+std::string ShapeText(size_t rows, size_t cols) {
+  return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+}
+
+void RequireWholeWindows(const KernelRun& run) {
+  if (run.window != 0 && run.tokens != 0 && run.tokens % run.window == 0) return;
+  throw Error("ERR_ARGUMENT", "kernels are timed on whole windows of tokens",
+              "choose --tokens as a multiple of --window");
+}
+
 std::vector<Timing> TimeKernels(const Block& block, const KernelRun& run) {
-  if (run.window == 0 || run.tokens == 0 || run.tokens % run.window != 0) {
-    throw Error("ERR_ARGUMENT", "kernels are timed on whole windows of tokens",
-                "choose --tokens as a multiple of --window");
-  }
+  RequireWholeWindows(run);
   return Kernels(block, run).All();
 }
 

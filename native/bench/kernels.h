@@ -34,6 +34,13 @@ struct KernelRun {
   double seconds = 0;  // of each operation; at least three calls
 };
 
+// Of flops and bytes, which are counted in doubles.
+inline double D(size_t value) { return static_cast<double>(value); }
+std::string ShapeText(size_t rows, size_t cols);
+
+// Throws ERR_ARGUMENT.
+void RequireWholeWindows(const KernelRun& run);
+
 // Times the operations of the forward pass and of the solvers, one after the other. The factored
 // matrices are [ffn, ffn], those of the FFN's site.
 std::vector<Timing> TimeKernels(const Block& block, const KernelRun& run);

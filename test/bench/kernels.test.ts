@@ -10,11 +10,17 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { native } from '../../lib/engine/native';
 import { blockSpec } from '../../lib/engine/session';
 import { StruPruneError } from '../../lib/errors';
+import { emulatedLibrary } from '../gpu/emulation';
+import { fakeDriver } from '../gpu/fake-driver';
 
 const TINY = join(__dirname, '../../assets/tiny');
 
 test('an operation is placed under the roof that it meets first', (t) => {
-  const roofs = { f32: 100, f64: 50, bandwidth: 10 };
+  const gemmRates = [
+    { dtype: 'f32', gflops: 100 },
+    { dtype: 'f64', gflops: 50 },
+  ];
+  const roofs = { device: 'x', gemmRates, bandwidth: 10 };
   const timing = { op: 'x', shape: '', dtype: 'f32', repeats: 3 };
   const wide = placed({ ...timing, flops: 200e9, bytes: 1e9, seconds: 4 }, roofs);
   t.is(wide.bound, 'compute');
@@ -40,44 +46,93 @@ test('flops of the solvers against sums over their steps', (t) => {
   t.true(Math.abs(downdates / sum - 1) < 0.01);
 });
 
-test("the tiny model's operations: all there, and their flops are the block's", async (t) => {
-  const document = await benchKernels(TINY, { tokens: 512, window: 256, seconds: 0.001 });
-  const { kernels } = benchSchema.parse(document);
-  const rows = kernels!.rows;
+test.serial(
+  "the tiny model's operations: all there, and their flops are the block's",
+  async (t) => {
+    const document = await benchKernels(TINY, {
+      tokens: 512,
+      window: 256,
+      seconds: 0.001,
+      device: 'cpu',
+    });
+    const { kernels } = benchSchema.parse(document);
+    const rows = kernels!.rows;
+    t.true(rows.every(({ seconds, repeats, share }) => seconds > 0 && repeats >= 3 && share > 0));
+    const flopsOf = (pattern: RegExp) =>
+      rows.filter(({ op }) => pattern.test(op)).reduce((sum, { flops }) => sum + flops, 0);
+    const { architecture } = await openCheckpoint(TINY);
+    const block = native.blockFlops(blockSpec(architecture, 0), 512, 256);
+    t.true(Math.abs(flopsOf(/^(linear .*|attention)$/) / block - 1) < 0.01);
+    t.is(flopsOf(/^head/), 2 * 512 * architecture.hidden * architecture.vocab);
+    for (const op of [
+      'gate, up, activation',
+      'attention gradient',
+      'rope q',
+      'norm',
+      'gated activation',
+      'gram',
+      'cholesky',
+      'sweep',
+      'refit',
+      'Gauss-Newton: gradient',
+      'Gauss-Newton: direction',
+      'Gauss-Newton: hidden activations',
+    ]) {
+      t.true(
+        rows.some((row) => row.op === op),
+        op,
+      );
+    }
+    // Reading a block only moves bytes: it has no place on the chart, but in the tables.
+    const folder = mkdtempSync(join(tmpdir(), 'struprune-kernels-'));
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const files = await writeBench(folder, 'kernels', document);
+    t.deepEqual(
+      files.map((path) => basename(path)),
+      ['kernels.json', 'kernels.csv', 'kernels.html'],
+    );
+    for (const path of files) t.true(readFileSync(path, 'utf8').includes('load block (F16)'), path);
+    const { sgemmRate, dgemmRate, bandwidth } = document.machine;
+    t.true(sgemmRate! > 1 && dgemmRate! > 0.5 && bandwidth! > 0.1);
+  },
+);
+
+test.serial('a GPU is measured beside the CPU, under its own roofs', async (t) => {
+  Object.assign(process.env, await fakeDriver(t, {}), emulatedLibrary());
+  const options = { tokens: 64, window: 32, seconds: 0.001, device: 'cuda:0' };
+  const small = { ...options, deviceMemory: 24 * 2 ** 20 };
+  const { kernels, command } = benchSchema.parse(await benchKernels(TINY, small));
+  t.regex(command, /--device cuda:0 --device-memory 25165824/);
+  const [cpu, gpu] = kernels!.roofs;
+  t.is(cpu!.device, 'cpu');
+  t.regex(gpu!.device, /^emulated GPU/);
+  t.deepEqual(
+    gpu!.gemmRates.map(({ dtype }) => dtype),
+    ['f32', 'tf32', 'bf16x3', 'bf16', 'f64'],
+  );
+  const rows = kernels!.rows.filter(({ device }) => device === gpu!.device);
   t.true(rows.every(({ seconds, repeats, share }) => seconds > 0 && repeats >= 3 && share > 0));
-  const flopsOf = (pattern: RegExp) =>
-    rows.filter(({ op }) => pattern.test(op)).reduce((sum, { flops }) => sum + flops, 0);
+  // Operands are rounded as a run's are.
+  t.is(rows.find(({ op }) => op === 'linear up')!.dtype, 'bf16x3');
+  const flops = (pattern: RegExp) =>
+    rows.filter(({ op }) => pattern.test(op)).reduce((sum, row) => sum + row.flops, 0);
   const { architecture } = await openCheckpoint(TINY);
-  const block = native.blockFlops(blockSpec(architecture, 0), 512, 256);
-  t.true(Math.abs(flopsOf(/^(linear .*|attention)$/) / block - 1) < 0.01);
-  t.is(flopsOf(/^head/), 2 * 512 * architecture.hidden * architecture.vocab);
+  const block = native.blockFlops(blockSpec(architecture, 0), 64, 32);
+  t.true(Math.abs(flops(/^(linear .*|attention)$/) / block - 1) < 0.01);
   for (const op of [
-    'gate, up, activation',
-    'attention gradient',
-    'rope q',
-    'norm',
-    'gated activation',
     'gram',
+    'cross products',
+    'activation and slopes',
+    'ADMM dual step',
     'cholesky',
-    'sweep',
-    'refit',
   ]) {
     t.true(
       rows.some((row) => row.op === op),
       op,
     );
   }
-  // Reading a block only moves bytes: it has no place on the chart, but in the tables.
-  const folder = mkdtempSync(join(tmpdir(), 'struprune-kernels-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const files = await writeBench(folder, 'kernels', document);
-  t.deepEqual(
-    files.map((path) => basename(path)),
-    ['kernels.json', 'kernels.csv', 'kernels.html'],
-  );
-  for (const path of files) t.true(readFileSync(path, 'utf8').includes('load block (F16)'), path);
-  const { sgemmRate, dgemmRate, bandwidth } = document.machine;
-  t.true(sgemmRate! > 1 && dgemmRate! > 0.5 && bandwidth! > 0.1);
+  const tooSmall = { ...options, deviceMemory: 2 ** 19 };
+  await t.throwsAsync(benchKernels(TINY, tooSmall), { code: 'ERR_BUDGET' });
 });
 
 test('a window longer than the model reads is refused', async (t) => {

@@ -14,11 +14,8 @@ const schema = z.strictObject({
   seconds: z.number().positive().default(0.3),
 });
 
-/** Of the CPU alone, by the path of what is measured there. */
-export type KernelOptions = z.input<typeof schema> &
-  Omit<EngineOptions, 'fullPrecision' | 'device' | 'deviceMemory' | 'onNotice'> & {
-    onProgress?: OnProgress;
-  };
+/** The CPU is measured in any case, by the path of what is measured there; the GPU that `device` names beside it. */
+export type KernelOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };
 export type KernelSettings = z.output<typeof schema>;
 
 export function kernelSettings(options: KernelOptions): KernelSettings {

@@ -1,53 +1,60 @@
 /** Every native operation at a model's own shapes, beside what the machine's two roofs allow. */
 import { using, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { KernelTiming, Roofs } from '../../engine/native-bench';
-import { AS_IS, Session } from '../../engine/session';
+import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
+import { AS_IS, blockSpec, Session } from '../../engine/session';
 import { windowFor } from '../../evaluate';
+import type { Architecture, ModelSource } from '../../model/architecture';
 import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
-import type { BenchDocument, BenchKernel } from '../schema';
-import { type KernelOptions, kernelSettings } from './options';
+import type { BenchDocument, BenchKernel, BenchKernels } from '../schema';
+import { type KernelOptions, type KernelSettings, kernelSettings } from './options';
 import { timeWholeCalls } from './whole-calls';
 
 /**
- * Times block 0's operations on the CPU. The roofs are measured before and after them, and the higher ones hold:
- * other work on the machine only slows. Operands that stay in a cache may pass the memory roof: shares above 1 say so.
+ * Times block 0's operations on the CPU, and on a GPU where `device` has one. The CPU's roofs are measured before and after
+ * them, and the higher ones hold: other work on the machine only slows. Operands that stay in a cache may pass the memory
+ * roof: shares above 1 say so.
  */
 export async function benchKernels(model: string, options: KernelOptions): Promise<BenchDocument> {
   const started = performance.now();
   const settings = kernelSettings(options);
-  const { onProgress, threads, memory, bf16 } = options;
-  return withEngine({ ...options, device: 'cpu' }, async (engine) => {
-    const source = await sourceOf(model);
-    const { architecture } = source;
-    const window = windowFor(
-      architecture,
-      settings.window ?? Math.min(settings.tokens, 1024, architecture.maxPositions),
-    );
-    const tokens = Math.max(1, Math.floor(settings.tokens / window)) * window;
-    const { seconds } = settings;
+  const { onProgress, threads, memory, bf16, fullPrecision, device, deviceMemory } = options;
+  const source = await sourceOf(model);
+  // First: a GPU that was named and cannot be used is told of before any work.
+  const gpu = await onGpu(source, settings, options);
+  return withEngine({ ...options, device: 'cpu', fullPrecision: false }, async (engine) => {
+    const run = runOf(source.architecture, settings);
+    const { tokens, window, seconds } = run;
     const report = stageReporter(withBytes(engine, onProgress), 'measure', 4);
     const session = new Session(engine, source, AS_IS, engine.overflow);
     try {
       const before = await native.measureRoofs(engine.handle, seconds);
       report(1, 'roofs');
-      const options = { tokens, window, seconds };
       const timings = await using(await session.loadBlock(0), (block) =>
-        native.timeKernels(engine.handle, block, options),
+        native.timeKernels(engine.handle, block, run),
       );
       report(2, 'operations');
-      timings.push(...(await timeWholeCalls({ session, ...options })));
+      timings.push(...(await timeWholeCalls({ session, ...run })));
       report(3, 'solver and head');
       const roofs = higher(before, await native.measureRoofs(engine.handle, seconds));
       report(4, 'roofs');
-      const rates = { sgemmRate: roofs.f32, dgemmRate: roofs.f64, bandwidth: roofs.bandwidth };
+      const { bandwidth } = roofs;
+      const rates = { sgemmRate: roofs.f32, dgemmRate: roofs.f64, bandwidth };
       const about = {
         command: commandLine(
           ['bench', 'kernels', model],
-          Object.entries({ ...settings, threads, memory, bf16 }),
+          Object.entries({
+            ...settings,
+            threads,
+            memory,
+            bf16,
+            fullPrecision,
+            device,
+            deviceMemory,
+          }),
         ),
         machine: machineOf(engine, rates),
         seed: 0,
@@ -60,8 +67,11 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
       return documentOf(started, about, {
         kernels: {
           model: modelOf(source),
-          roofs: [{ device: 'cpu', gemmRates, bandwidth: roofs.bandwidth }],
-          rows: timings.map((timing) => placed(timing, roofs)),
+          roofs: [{ device: 'cpu', gemmRates, bandwidth }, ...(gpu?.roofs ?? [])],
+          rows: [
+            ...timings.map((timing) => placed(timing, { device: 'cpu', gemmRates, bandwidth })),
+            ...(gpu?.rows ?? []),
+          ],
         },
       });
     } finally {
@@ -78,16 +88,50 @@ function higher(a: Roofs, b: Roofs): Roofs {
   };
 }
 
-/** A timing under the roofs: the slower of its two needs is what it could reach. */
-export function placed(timing: KernelTiming, roofs: Roofs): BenchKernel {
+/** Operations of the GPU that an engine takes; null where it stays on the CPU. */
+async function onGpu(
+  source: ModelSource,
+  settings: KernelSettings,
+  options: KernelOptions,
+): Promise<Pick<BenchKernels, 'roofs' | 'rows'> | null> {
+  return withEngine(options, async (engine) => {
+    if (engine.device === 'cpu') return null;
+    const { architecture } = source;
+    const run = runOf(architecture, settings);
+    const spec = blockSpec(architecture, 0);
+    const { gemmRates, bandwidth, timings } = await native.timeGpuKernels(
+      engine.handle,
+      spec,
+      architecture.vocab,
+      run,
+    );
+    const roof = { device: engine.device, gemmRates, bandwidth };
+    return { roofs: [roof], rows: timings.map((timing) => placed(timing, roof)) };
+  });
+}
+
+/** Whole windows of the tokens that were asked for. */
+function runOf(
+  architecture: Architecture,
+  { tokens, window: asked, seconds }: KernelSettings,
+): KernelRun {
+  const window = windowFor(
+    architecture,
+    asked ?? Math.min(tokens, 1024, architecture.maxPositions),
+  );
+  return { window, tokens: Math.max(1, Math.floor(tokens / window)) * window, seconds };
+}
+
+/** A timing under its device's roofs: the slower of its two needs is what it could reach. */
+export function placed(timing: KernelTiming, roof: BenchKernels['roofs'][number]): BenchKernel {
   const { flops, bytes, seconds } = timing;
-  const rate = timing.dtype === 'f64' ? roofs.f64 : roofs.f32;
+  const rate = roof.gemmRates.find(({ dtype }) => dtype === timing.dtype)!.gflops;
   const compute = flops / (rate * 1e9);
-  const memory = bytes / (roofs.bandwidth * 1e9);
+  const memory = bytes / (roof.bandwidth * 1e9);
   const least = Math.max(compute, memory);
   return {
     ...timing,
-    device: 'cpu',
+    device: roof.device,
     intensity: flops / bytes,
     gflops: flops / seconds / 1e9,
     attainable: flops / least / 1e9,

@@ -1,9 +1,12 @@
 /** Operations that are calls of their own: reading a block, the head, and a site's solver. */
 import { using } from '../../engine/engine';
-import { native } from '../../engine/native';
+import { type AnyHandle, type BlockHandle, type MatrixHandle, native } from '../../engine/native';
 import type { KernelTiming } from '../../engine/native-bench';
+import { pageRows } from '../../engine/native-bytes';
 import { nextTokens, type Session } from '../../engine/session';
-import type { NativeSolver } from '../../solver/native-solver';
+import { type FfnTokens, makeFfnTokens } from '../../pruning/input-refit';
+import { gaussNewtonFlops } from '../../solver/gauss-newton';
+import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
 import { refitFlops, sweepFlops } from '../flops';
 
 interface Input {
@@ -22,23 +25,99 @@ export async function timeWholeCalls(input: Input): Promise<KernelTiming[]> {
   await using(await session.embed(ids, window), async (hidden) => {
     found.push(await timeHead(input, () => session.score(hidden, nextTokens(ids, window))));
     await using(await session.loadBlock(0), async (block) => {
-      const { ffn } = native.blockWidths(block);
-      const sums = session.statistics(ffn, { gram: true });
-      await using(sums, async (statistics) => {
-        await session.advanceSite(block, 'attention', hidden, window);
-        await session.advanceSite(block, 'ffn', hidden, window, statistics);
-        const options = { lambda: 0.05, group: 1, metric: null };
-        const { handle } = session.engine;
-        const solver = await native.createSolver(handle, statistics, block, 'ffn', options);
-        try {
-          found.push(...(await timeSolver(input, solver)));
-        } finally {
-          solver.release();
-        }
-      });
+      await session.advanceSite(block, 'attention', hidden, window);
+      found.push(...(await timeFfn(input, block, hidden)));
     });
   });
   return found;
+}
+
+/** What is done on an FFN's sums, and the passes of Gauss-Newton over its tokens, no channel removed. */
+async function timeFfn(
+  input: Input,
+  block: BlockHandle,
+  hidden: MatrixHandle,
+): Promise<KernelTiming[]> {
+  const { session, tokens, window } = input;
+  const { handle } = session.engine;
+  const { ffn } = native.blockWidths(block);
+  const { inputs, targets } = makeFfnTokens(session, block, tokens, pageRows(window), '');
+  const statistics = session.statistics(ffn, { gram: true });
+  const made: AnyHandle[] = [inputs, targets, statistics];
+  try {
+    const run = { window, hidden, advance: false, statistics, inputs, targets, alpha: 0, beta: 0 };
+    await native.runSite(handle, block, 'ffn', run);
+    const options = { lambda: 0.05, group: 1, metric: null };
+    const solver = await native.createSolver(handle, statistics, block, 'ffn', options);
+    try {
+      const found = await timeSolver(input, solver);
+      const refit = await solver.refit(new Uint8Array(ffn).fill(1));
+      try {
+        found.push(...(await timeGaussNewton(input, block, { inputs, targets }, refit)));
+      } finally {
+        refit.release();
+      }
+      return found;
+    } finally {
+      solver.release();
+    }
+  } finally {
+    for (const one of made) native.release(one);
+  }
+}
+
+async function timeGaussNewton(
+  { session, tokens, seconds }: Input,
+  block: BlockHandle,
+  { inputs, targets }: FfnTokens,
+  refit: NativeRefit,
+): Promise<KernelTiming[]> {
+  const { hidden, gated } = session.architecture;
+  const { handle } = session.engine;
+  const { ffn } = native.blockWidths(block);
+  const parts = gated ? 2 : 1;
+  const flops = gaussNewtonFlops({ width: ffn, hidden, parts });
+  const weights = (parts + 1) * ffn * hidden;
+  const about = (op: string, flops: number, bytes: number) => ({
+    op: `Gauss-Newton: ${op}`,
+    shape: `[${tokens}, ${hidden}], ${ffn} channels`,
+    dtype: 'f32',
+    flops,
+    bytes,
+  });
+  const sums = 8 * (parts * ffn * (hidden + ffn) + hidden ** 2);
+  const solver = await native.createGaussNewton(handle, block, inputs, targets, 0.05, false);
+  const statistics = session.statistics(ffn, { gram: true, residual: hidden });
+  try {
+    return [
+      await time(
+        about('gradient', tokens * flops.gradient, 4 * (weights + 2 * tokens * hidden) + sums),
+        seconds,
+        () => native.linearise(handle, solver, block, refit, tokens, 0),
+      ),
+      await time(
+        about(
+          'direction',
+          tokens * (flops.direction + flops.back),
+          8 * weights + 4 * tokens * hidden + sums,
+        ),
+        seconds,
+        () => native.nextDirection(handle, solver, false),
+      ),
+      await time(
+        about(
+          'hidden activations',
+          tokens * flops.refit,
+          4 * (weights + 2 * tokens * hidden) + 8 * ffn ** 2,
+        ),
+        seconds,
+        () => native.collectHidden(handle, block, inputs, targets, statistics),
+      ),
+    ];
+  } finally {
+    native.release(statistics);
+    native.release(solver);
+  }
 }
 
 /** Reading a block, dequantised: stored bytes in, floats out. */

@@ -4,13 +4,15 @@ import {
   kernelSettings,
 } from '../../bench/kernels/options';
 import type { FlagTable } from './flag';
-import { CPU_FLAGS } from './machine';
+import { MACHINE_FLAGS } from './machine';
 import { count, positive } from './values';
 
 const group = 'Measurement';
 
 /** A flag for every option of benchKernels(). */
-export const BENCH_KERNELS_FLAGS: FlagTable<keyof Omit<KernelOptions, 'signal' | 'onProgress'>> = {
+export const BENCH_KERNELS_FLAGS: FlagTable<
+  keyof Omit<KernelOptions, 'signal' | 'onProgress' | 'onNotice'>
+> = {
   tokens: {
     flag: '--tokens <n>',
     help: 'tokens in flight, whole windows of them',
@@ -35,7 +37,7 @@ export const BENCH_KERNELS_FLAGS: FlagTable<keyof Omit<KernelOptions, 'signal' |
     help: 'for kernels.json and kernels.csv',
     group: 'Output',
   },
-  ...CPU_FLAGS,
+  ...MACHINE_FLAGS,
 };
 
 export const BENCH_KERNELS_DEFAULTS: KernelSettings = kernelSettings({});

@@ -3,10 +3,10 @@ import { count, deviceName, size } from './values';
 
 const group = 'Machine';
 
-type CpuKeys = 'threads' | 'memory' | 'bf16';
-
-/** What every command that computes understands. */
-export const CPU_FLAGS: FlagTable<CpuKeys> = {
+/** What commands that compute understand. */
+export const MACHINE_FLAGS: FlagTable<
+  'threads' | 'memory' | 'bf16' | 'fullPrecision' | 'device' | 'deviceMemory'
+> = {
   threads: {
     flag: '--threads <n>',
     help: 'worker threads',
@@ -26,11 +26,6 @@ export const CPU_FLAGS: FlagTable<CpuKeys> = {
     help: 'allow bf16 products where the hardware and the build have them (see devices)',
     group,
   },
-};
-
-/** And those that may use a GPU. */
-export const MACHINE_FLAGS: FlagTable<CpuKeys | 'fullPrecision' | 'device' | 'deviceMemory'> = {
-  ...CPU_FLAGS,
   fullPrecision: {
     flag: '--full-precision',
     help: 'full float products also where those of two parts of bf16 are faster and taken: to calibrate with AMX, and for all sites on a GPU',

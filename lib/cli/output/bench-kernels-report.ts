@@ -1,13 +1,18 @@
-import type { BenchDocument } from '../../bench/schema';
+import type { BenchDocument, BenchKernel } from '../../bench/schema';
 import { percent, short } from '../../numbers';
 import { table } from './table';
 
 export function kernelsReport({ kernels }: BenchDocument): string {
   const { roofs, rows, model } = kernels!;
-  const lines = roofs.map(({ device, gemmRates, bandwidth }) => {
+  const parts = roofs.flatMap(({ device, gemmRates, bandwidth }) => {
     const rates = gemmRates.map(({ dtype, gflops }) => `${dtype} ${gflops.toFixed(0)} GFLOP/s`);
-    return `${device}: ${rates.join(', ')}, ${bandwidth.toFixed(1)} GB/s`;
+    const own = rows.filter((row) => row.device === device);
+    return [`${device}: ${rates.join(', ')}, ${bandwidth.toFixed(1)} GB/s`, tableOf(own)];
   });
+  return [`${model.name}, roofs measured in this run`, ...parts].join('\n\n');
+}
+
+function tableOf(rows: readonly BenchKernel[]): string {
   const head = ['operation', 'shape', 'ms', 'GFLOP/s', 'attainable', 'GB/s', 'share', 'bound by'];
   const body = rows.map((row) => [
     row.op,
@@ -19,8 +24,8 @@ export function kernelsReport({ kernels }: BenchDocument): string {
     percent(row.share),
     row.bound,
   ]);
-  return [
-    `${model.name}, roofs measured in this run: ${lines.join('; ')}`,
-    table([head, ...body], ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'left']),
-  ].join('\n\n');
+  return table(
+    [head, ...body],
+    ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'left'],
+  );
 }

@@ -18,8 +18,8 @@ export function addKernels(bench: Command): void {
       const folder = options.output ?? BENCH_KERNELS_DEFAULTS.output;
       const json = parsed.json === true;
       await deliver({ folder, name: 'kernels', json, report: kernelsReport }, () =>
-        runWithProgress(({ signal, onProgress }) =>
-          benchKernels(model, { ...options, signal, onProgress }),
+        runWithProgress(({ signal, onProgress, onNotice }) =>
+          benchKernels(model, { ...options, signal, onProgress, onNotice }),
         ),
       );
     });

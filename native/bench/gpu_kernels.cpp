@@ -1,0 +1,380 @@
+#include "bench/gpu_kernels.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "device/site_plan.h"
+#include "ops/rope.h"
+
+namespace struprune::bench {
+namespace {
+
+using cuda::Api;
+using cuda::Precision;
+
+// Sides of the products of a roof at most, and elements of the arrays of its sum.
+constexpr size_t kSide = 4096, kLength = size_t{1} << 26;
+// Logits of how many tokens at most.
+constexpr size_t kLossRows = 256;
+
+const char* NameOf(Precision precision) {
+  switch (precision) {
+    case Precision::kExact:
+      return "f32";
+    case Precision::kTf32:
+      return "tf32";
+    case Precision::kBf16x3:
+      return "bf16x3";
+    case Precision::kBf16:
+      return "bf16";
+  }
+  return "f32";
+}
+
+// The stopwatch of bench/stopwatch.h by the GPU's own clock.
+template <typename Work>
+std::pair<double, size_t> RepeatOnGpu(const CudaDevice& gpu, double seconds, Work work) {
+  work();
+  double fastest = std::numeric_limits<double>::infinity();
+  size_t repeats = 0;
+  for (double sum = 0; repeats < 3 || sum < seconds; ++repeats) {
+    double elapsed = 0;
+    gpu.Call(&Api::clock, nullptr);
+    work();
+    gpu.Call(&Api::clock, &elapsed);
+    fastest = std::min(fastest, elapsed);
+    sum += std::max(elapsed, 1e-6);
+  }
+  return {fastest, repeats};
+}
+
+// Numbers of both signs around 0, the same in every run.
+template <typename T>
+CudaArray<T> GpuValues(const CudaDevice& gpu, size_t count) {
+  std::vector<T> values(count);
+  uint32_t state = 1;
+  for (T& value : values) {
+    state = state * 1664525u + 1013904223u;
+    value = static_cast<T>(state >> 8) / static_cast<T>(1u << 23) - T{1};
+  }
+  return CudaArray<T>(gpu, std::span<const T>(values));
+}
+
+class GpuKernels {
+ public:
+  GpuKernels(const CudaDevice& gpu, const BlockSpec& spec, const KernelRun& run)
+      : gpu_(gpu),
+        spec_(spec),
+        run_(run),
+        forward_(gpu.options().forward),
+        gram_(gpu.options().gram) {}
+
+  std::vector<Timing> All(size_t vocab) {
+    Maps();
+    Attention();
+    Rotation();
+    Pointwise();
+    Sums();
+    if (vocab > 0) Loss(vocab);
+    Columns();
+    Admm();
+    Factors();
+    return std::move(found_);
+  }
+
+ private:
+  template <typename Work>
+  void Time(Timing about, Work work) {
+    std::tie(about.seconds, about.repeats) = RepeatOnGpu(gpu_, run_.seconds, work);
+    found_.push_back(std::move(about));
+  }
+
+  void Maps() {
+    const size_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
+    LinearMap("q", spec_.hidden, q);
+    LinearMap("k", spec_.hidden, kv);
+    LinearMap("v", spec_.hidden, kv);
+    LinearMap("o", q, spec_.hidden);
+    if (spec_.gated) LinearMap("gate", spec_.hidden, spec_.ffn);
+    LinearMap("up", spec_.hidden, spec_.ffn);
+    LinearMap("down", spec_.ffn, spec_.hidden);
+  }
+
+  void LinearMap(const std::string& role, size_t in, size_t out) {
+    const auto x = GpuValues<float>(gpu_, run_.tokens * in), w = GpuValues<float>(gpu_, in * out);
+    const CudaArray<float> y(gpu_, run_.tokens * out);
+    const double weights = D(in * out), tokens = D(run_.tokens);
+    Time({"linear " + role, ShapeText(run_.tokens, in) + " × " + ShapeText(in, out),
+          NameOf(forward_), 2 * weights * tokens, 4 * (weights + tokens * D(in + out))},
+         [&] {
+           gpu_.Call(&Api::gemm_f32, false, true, Int(run_.tokens), Int(out), Int(in), 1, x.data(),
+                     Int(in), w.data(), Int(in), 0, y.data(), Int(out), forward_);
+         });
+  }
+
+  void Attention() {
+    const size_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
+    const double tokens = D(run_.tokens), window = D(run_.window);
+    const double seen =
+        spec_.sliding ? std::min(D(spec_.sliding), (window + 1) / 2) : (window + 1) / 2;
+    const auto queries = GpuValues<float>(gpu_, run_.tokens * q),
+               keys = GpuValues<float>(gpu_, run_.tokens * kv);
+    const CudaArray<float> out(gpu_, run_.tokens * q);
+    const cuda::AttentionShape shape{
+        Int(run_.window),    Int(spec_.heads),   Int(spec_.kv_heads),
+        Int(spec_.head_dim), Int(spec_.sliding), 1.0f / static_cast<float>(spec_.head_dim)};
+    Time(
+        {"attention", std::to_string(run_.tokens / run_.window) + " × " + ShapeText(run_.window, q),
+         "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
+        [&] {
+          gpu_.Call(&Api::attention, &shape, Int(run_.tokens / run_.window), queries.data(),
+                    keys.data(), keys.data(), out.data());
+        });
+  }
+
+  void Rotation() {
+    if (!spec_.rope) return;
+    const size_t half = spec_.head_dim / 2, cols = spec_.heads * spec_.head_dim;
+    const auto x = GpuValues<float>(gpu_, run_.tokens * cols),
+               angles = GpuValues<float>(gpu_, run_.window * half);
+    const double values = D(run_.tokens * cols);
+    Time({"rope q", ShapeText(run_.tokens, cols), "f32", 3 * values, 8 * values}, [&] {
+      gpu_.Call(&Api::rope, Int(run_.tokens), Int(spec_.heads), Int(half), angles.data(),
+                angles.data(), x.data(), Int(cols), 0, Int(run_.window));
+    });
+  }
+
+  // Flops are counted as on the CPU (bench/kernels.cpp).
+  void Pointwise() {
+    const size_t d = spec_.hidden, n = spec_.ffn, count = run_.tokens * n;
+    const auto weight = GpuValues<float>(gpu_, d), states = GpuValues<float>(gpu_, run_.tokens * d);
+    const CudaArray<float> normed(gpu_, run_.tokens * d);
+    const double values = D(run_.tokens * d), cells = D(count);
+    Time({"norm", ShapeText(run_.tokens, d), "f32", 4 * values, 8 * values}, [&] {
+      gpu_.Call(&Api::norm, spec_.norm == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer,
+                Int(run_.tokens), Int(d), states.data(), Int(d), weight.data(), nullptr, spec_.eps,
+                normed.data(), Int(d));
+    });
+    const auto gate = GpuValues<float>(gpu_, count), up = GpuValues<float>(gpu_, count);
+    const CudaArray<float> out(gpu_, count);
+    const double inputs = spec_.gated ? 2 : 1;
+    const cuda::Gate kind = GateOf(spec_.activation);
+    Time({spec_.gated ? "gated activation" : "activation", ShapeText(run_.tokens, n), "f32",
+          (inputs + 2) * cells, 4 * (inputs + 1) * cells},
+         [&] {
+           gpu_.Call(&Api::activate, kind, Int(count), spec_.gated ? gate.data() : nullptr,
+                     up.data(), out.data());
+         });
+    Time({"activation and slopes", ShapeText(run_.tokens, n), "f32", 2 * (inputs + 2) * cells,
+          4 * (2 * inputs + 1) * cells},
+         [&] {
+           gpu_.Call(&Api::activate_slopes, kind, Int(count), spec_.gated ? gate.data() : nullptr,
+                     up.data(), out.data());
+         });
+    Time({"product of cells", ShapeText(run_.tokens, n), "f32", cells, 12 * cells},
+         [&] { gpu_.Call(&Api::multiply_add, Int(count), gate.data(), up.data(), 0, out.data()); });
+    Time({"sum of cells", ShapeText(run_.tokens, n), "f32", 3 * cells, 12 * cells},
+         [&] { gpu_.Call(&Api::combine, Int(count), 1, gate.data(), -1, up.data(), out.data()); });
+    Time({"bias", ShapeText(run_.tokens, n), "f32", cells, 8 * cells},
+         [&] { gpu_.Call(&Api::add_bias, Int(run_.tokens), Int(n), gate.data(), out.data()); });
+  }
+
+  // XᵀX is symmetric: half of the products are useful.
+  void Sums() {
+    const size_t n = spec_.ffn, d = spec_.hidden;
+    const auto x = GpuValues<float>(gpu_, run_.tokens * n),
+               r = GpuValues<float>(gpu_, run_.tokens * d);
+    const double tokens = D(run_.tokens);
+    {
+      const CudaArray<double> gram(gpu_, n * n);
+      gpu_.Call(&Api::fill_zero, gram.data(), Int(n * n * sizeof(double)));
+      Time({"gram", ShapeText(n, run_.tokens) + " × " + ShapeText(run_.tokens, n), NameOf(gram_),
+            tokens * D(n) * D(n), 4 * tokens * D(n) + 8 * D(n) * D(n)},
+           [&] {
+             gpu_.Call(&Api::gram_add, Int(run_.tokens), Int(n), x.data(), 0, Int(n), gram.data(),
+                       gram_);
+           });
+    }
+    const CudaArray<double> cross(gpu_, d * n), sums(gpu_, 2 * n);
+    gpu_.Call(&Api::fill_zero, cross.data(), Int(d * n * sizeof(double)));
+    gpu_.Call(&Api::fill_zero, sums.data(), Int(2 * n * sizeof(double)));
+    Time({"cross products", ShapeText(d, run_.tokens) + " × " + ShapeText(run_.tokens, n),
+          NameOf(gram_), 2 * tokens * D(n) * D(d), 4 * tokens * D(n + d) + 16 * D(n) * D(d)},
+         [&] {
+           gpu_.Call(&Api::cross_add, Int(run_.tokens), Int(d), 0, Int(d), Int(n), r.data(),
+                     x.data(), cross.data(), gram_);
+         });
+    Time({"column sums", ShapeText(run_.tokens, n), "f64", 3 * tokens * D(n), 4 * tokens * D(n)},
+         [&] {
+           gpu_.Call(&Api::moments_add, Int(run_.tokens), Int(n), x.data(), sums.data(),
+                     sums.data() + n);
+         });
+    Time({"reconstruction loss", ShapeText(run_.tokens, d), "f64", 3 * tokens * D(d),
+          8 * tokens * D(d)},
+         [&] {
+           gpu_.Call(&Api::squared_distance, Int(run_.tokens * d), r.data(), x.data(), sums.data());
+         });
+  }
+
+  void Loss(size_t vocab) {
+    const size_t rows = std::min(run_.tokens, kLossRows);
+    const auto logits = GpuValues<float>(gpu_, rows * vocab);
+    const CudaArray<int32_t> targets(gpu_, rows), best(gpu_, rows);
+    const CudaArray<double> nll(gpu_, rows);
+    gpu_.Call(&Api::fill_zero, targets.data(), Int(rows * sizeof(int32_t)));
+    const double cells = D(rows) * D(vocab);
+    Time({"loss of logits", ShapeText(rows, vocab), "f32", 3 * cells, 4 * cells}, [&] {
+      gpu_.Call(&Api::softmax_nll, Int(rows), Int(vocab), logits.data(), targets.data(), nll.data(),
+                best.data());
+    });
+  }
+
+  void Columns() {
+    const size_t n = spec_.ffn, rows = run_.tokens, kept = (n + 1) / 2;
+    std::vector<int32_t> indices;
+    for (size_t i = 0; i < n; i += 2) indices.push_back(static_cast<int32_t>(i));
+    const std::vector<uint8_t> mask(n, 1);
+    const CudaArray<int32_t> places(gpu_, std::span<const int32_t>(indices));
+    const CudaArray<uint8_t> keep(gpu_, std::span<const uint8_t>(mask));
+    const auto x = GpuValues<float>(gpu_, rows * n);
+    const CudaArray<float> some(gpu_, rows * kept);
+    const double half = D(rows) * D(kept);
+    Time(
+        {"gather columns", ShapeText(rows, n) + " to " + ShapeText(rows, kept), "f32", 0, 8 * half},
+        [&] {
+          gpu_.Call(&Api::gather_columns, Int(rows), Int(kept), places.data(), x.data(), Int(n),
+                    some.data(), Int(kept));
+        });
+    Time({"scatter columns", ShapeText(rows, kept) + " to " + ShapeText(rows, n), "f32", 0,
+          8 * half},
+         [&] {
+           gpu_.Call(&Api::scatter_columns, Int(rows), Int(kept), places.data(), some.data(),
+                     Int(kept), x.data(), Int(n));
+         });
+    Time({"mask columns", ShapeText(rows, n), "f32", 0, D(rows) * D(n)},
+         [&] { gpu_.Call(&Api::mask_columns, Int(rows), Int(n), 1, keep.data(), x.data()); });
+  }
+
+  void Admm() {
+    const size_t n = spec_.ffn, rows = spec_.hidden, count = rows * n;
+    const auto w = GpuValues<double>(gpu_, count), z = GpuValues<double>(gpu_, count),
+               u = GpuValues<double>(gpu_, count);
+    const CudaArray<double> to(gpu_, count), energies(gpu_, n), sums(gpu_, 4);
+    const std::vector<uint8_t> mask(n, 1);
+    const CudaArray<uint8_t> keep(gpu_, std::span<const uint8_t>(mask));
+    const double cells = D(count);
+    const std::string shape = ShapeText(rows, n);
+    Time({"group energies", shape, "f64", 3 * cells, 16 * cells}, [&] {
+      gpu_.Call(&Api::group_energies, Int(rows), Int(n), 1, w.data(), u.data(), energies.data());
+    });
+    Time({"ADMM right side", shape, "f64", 3 * cells, 32 * cells}, [&] {
+      gpu_.Call(&Api::admm_right, Int(count), 0.5, w.data(), z.data(), u.data(), to.data());
+    });
+    Time({"ADMM projection", shape, "f64", 4 * cells, 32 * cells}, [&] {
+      gpu_.Call(&Api::admm_project, Int(rows), Int(n), 1, keep.data(), w.data(), u.data(), z.data(),
+                sums.data());
+    });
+    Time({"ADMM dual step", shape, "f64", 10 * cells, 32 * cells}, [&] {
+      gpu_.Call(&Api::admm_dual, Int(count), w.data(), z.data(), u.data(), sums.data());
+    });
+  }
+
+  // What the solvers do with a Gram matrix.
+  void Factors() {
+    const size_t n = spec_.ffn, rows = spec_.hidden;
+    std::vector<double> positive(n * n, 0.5);
+    for (size_t i = 0; i < n; ++i) positive[i * n + i] = D(n);
+    const CudaArray<double> matrix(gpu_, std::span<const double>(positive)), work(gpu_, n * n);
+    const auto right = GpuValues<double>(gpu_, rows * n);
+    const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
+    // A copy beside each: it has no entry of its own.
+    const std::vector<int32_t> all = [&] {
+      std::vector<int32_t> indices(n);
+      for (size_t i = 0; i < n; ++i) indices[i] = static_cast<int32_t>(i);
+      return indices;
+    }();
+    const CudaArray<int32_t> places(gpu_, std::span<const int32_t>(all));
+    int32_t done = 1;
+    Time({"cholesky", ShapeText(n, n), "f64", cube / 3, square}, [&] {
+      gpu_.Call(&Api::upload, work.data(), positive.data(), Int(n * n * sizeof(double)));
+      gpu_.Call(&Api::clock, nullptr);
+      gpu_.Call(&Api::cholesky, Int(n), work.data(), Int(n), &done);
+    });
+    if (done == 0) throw Error("ERR_INTERNAL", "a positive matrix was not factored");
+    Time({"triangular solves", ShapeText(rows, n) + " / " + ShapeText(n, n), "f64",
+          2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
+         [&] {
+           gpu_.Call(&Api::solve_rows, Int(n), work.data(), Int(n), Int(rows), right.data(),
+                     Int(n));
+         });
+    Time({"product in doubles", ShapeText(rows, n) + " × " + ShapeText(n, n), "f64",
+          2 * D(rows) * D(n) * D(n), square + 16 * D(rows * n)},
+         [&] {
+           gpu_.Call(&Api::gemm_f64, false, false, Int(rows), Int(n), Int(n), 1, right.data(),
+                     Int(n), matrix.data(), Int(n), 0, work.data(), Int(n));
+         });
+    Time({"rows and columns put together", ShapeText(n, n), "f64", 0, 2 * square},
+         [&] { gpu_.Call(&Api::compact, Int(n), Int(n), places.data(), matrix.data()); });
+  }
+
+  const CudaDevice& gpu_;
+  const BlockSpec& spec_;
+  const KernelRun& run_;
+  const Precision forward_, gram_;
+  std::vector<Timing> found_;
+};
+
+}  // namespace
+
+GpuRoofs MeasureGpuRoofs(const CudaDevice& gpu, double seconds) {
+  const cuda::MemoryReport memory = gpu.memory();
+  const uint64_t room = (memory.limit - memory.used) / 2;
+  GpuRoofs roofs;
+  // Three matrices of floats and what splits them, or three of doubles.
+  size_t n = kSide;
+  while (n > 64 && 32 * n * n > room) n /= 2;
+  const double flops = 2e-9 * D(n) * D(n) * D(n);
+  {
+    const auto a = GpuValues<float>(gpu, n * n), b = GpuValues<float>(gpu, n * n);
+    const CudaArray<float> c(gpu, n * n);
+    std::vector<Precision> precisions = {Precision::kExact};
+    if (gpu.has_blas()) {
+      precisions.insert(precisions.end(), {Precision::kTf32, Precision::kBf16x3, Precision::kBf16});
+    }
+    for (const Precision precision : precisions) {
+      const auto [best, repeats] = RepeatOnGpu(gpu, seconds, [&] {
+        gpu.Call(&Api::gemm_f32, false, true, Int(n), Int(n), Int(n), 1, a.data(), Int(n), b.data(),
+                 Int(n), 0, c.data(), Int(n), precision);
+      });
+      roofs.rates.push_back({NameOf(precision), flops / best});
+    }
+  }
+  {
+    const auto a = GpuValues<double>(gpu, n * n), b = GpuValues<double>(gpu, n * n);
+    const CudaArray<double> c(gpu, n * n);
+    const auto [best, repeats] = RepeatOnGpu(gpu, seconds, [&] {
+      gpu.Call(&Api::gemm_f64, false, true, Int(n), Int(n), Int(n), 1, a.data(), Int(n), b.data(),
+               Int(n), 0, c.data(), Int(n));
+    });
+    roofs.rates.push_back({"f64", flops / best});
+  }
+  const size_t length = std::min<size_t>(kLength, room / 16);
+  const auto a = GpuValues<float>(gpu, length), b = GpuValues<float>(gpu, length);
+  const CudaArray<float> c(gpu, length);
+  const auto [best, repeats] = RepeatOnGpu(gpu, seconds, [&] {
+    gpu.Call(&Api::combine, Int(length), 1, a.data(), 1, b.data(), c.data());
+  });
+  roofs.bandwidth = 12e-9 * D(length) / best;
+  return roofs;
+}
+
+std::vector<Timing> TimeGpuKernels(const CudaDevice& gpu, const BlockSpec& spec, size_t vocab,
+                                   const KernelRun& run) {
+  RequireWholeWindows(run);
+  return GpuKernels(gpu, spec, run).All(vocab);
+}
+
+}  // namespace struprune::bench
