@@ -204,8 +204,8 @@ class GpuKernels {
     Time({"cross products", ShapeText(d, run_.tokens) + " × " + ShapeText(run_.tokens, n),
           NameOf(gram_), 2 * tokens * D(n) * D(d), 4 * tokens * D(n + d) + 16 * D(n) * D(d)},
          [&] {
-           gpu_.Call(&Api::cross_add, Int(run_.tokens), Int(d), 0, Int(d), Int(n), r.data(),
-                     x.data(), cross.data(), gram_);
+           gpu_.Call(&Api::cross_add, Int(run_.tokens), Int(d), 0, Int(d), Int(n), 0, Int(n),
+                     r.data(), x.data(), cross.data(), gram_);
          });
     Time({"column sums", ShapeText(run_.tokens, n), "f64", 3 * tokens * D(n), 4 * tokens * D(n)},
          [&] {

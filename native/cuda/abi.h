@@ -151,7 +151,7 @@ struct FfnTokenPage {
 // Sums in doubles. Of the band at hand: gradients [band, inputs] of the first and the second part
 // (JᵀJ v in a product), Gram matrices [band, width] of their slopes; after the last way: the Gram
 // matrix of X [inputs, inputs] (kGradient). In kHidden kGram is the band of that of P [band, width]
-// and kCross, after the last way, (Y − Ŷ)ᵀP [outputs, width]. Cells of a Gram matrix right of the
+// and kCross those columns of (Y − Ŷ)ᵀP [outputs, band]. Cells of a Gram matrix right of the
 // diagonal hold anything.
 enum class FfnRows : int32_t {
   kFirstGradient,
@@ -238,10 +238,11 @@ struct Api {
   // their sums in fp64.
   int (*gram_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, int64_t row,
                   int64_t count, double* gram, Precision precision);
-  // cross[count, dim] += rows [row, row + count) of RᵀX for r[rows, residual_dim], likewise.
+  // cross[count, columns] += rows [row, row + count) of RᵀX for r[rows, residual_dim], at columns
+  // [column, column + columns), likewise.
   int (*cross_add)(Device*, Failure*, int64_t rows, int64_t residual_dim, int64_t row,
-                   int64_t count, int64_t dim, const float* residual, const float* x, double* cross,
-                   Precision precision);
+                   int64_t count, int64_t dim, int64_t column, int64_t columns,
+                   const float* residual, const float* x, double* cross, Precision precision);
   // squares[dim] += Σ x², sums[dim] += Σ x over the rows; both may be null.
   int (*moments_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, double* squares,
                      double* sums);
@@ -295,8 +296,9 @@ struct Api {
   int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
 
   // One site over streamed pages. Weights go up at open. pass begins a pass over the tokens, which
-  // sums rows [row, row + count) of the Gram from zero; all else that the spec asks for is done
-  // only in the `last`. stage says where the rows of the next push belong, push sets off what is
+  // sums rows [row, row + count) of the Gram from zero, and with `residual` those columns of RᵀX
+  // (all of them where there is no Gram); all else that the spec asks for is done only in the
+  // `last`. stage says where the rows of the next push belong, push sets off what is
   // done with them, pop waits for the oldest push; what it says holds until the next stage. At most
   // two pushes may wait: copies of one run beside the computation of the other.
   int (*site_bytes)(Device*, Failure*, const SiteSpec*, uint64_t* device, uint64_t* pinned);
@@ -308,7 +310,7 @@ struct Api {
   // Host: rows [first, first + count) of the pass's Gram rows, each width long, up to the diagonal:
   // cells right of it may stay as they are.
   int (*site_gram)(Device*, Failure*, Site*, int64_t first, int64_t count, double* gram);
-  // Host: rows [first, first + count) of RᵀX [hidden, width], after the last pass.
+  // Host: rows [first, first + count) of the pass's columns of RᵀX.
   int (*site_cross)(Device*, Failure*, Site*, int64_t first, int64_t count, double* cross);
   // Host: squares and sums[width]; with `residual` residual_sums[hidden], *energy = ‖R‖².
   int (*site_moments)(Device*, Failure*, Site*, double* squares, double* sums,

@@ -23,7 +23,7 @@ struct FfnCounts {
         gram(hidden     ? s.band * s.width
              : gradient ? s.inputs * s.inputs
                         : 0),
-        cross(hidden ? s.outputs * s.width : 0),
+        cross(hidden ? s.outputs * s.band : 0),
         moments(hidden     ? s.width
                 : gradient ? s.inputs
                            : 0),
@@ -59,10 +59,12 @@ FfnBytes BytesOf(const Device& device, const FfnSpec& s) {
   uint64_t work = std::max(LinearMap::Scratch(device, s.flight, s.width, s.inputs, s.forward),
                            LinearMap::Scratch(device, s.flight, s.outputs, s.width, s.forward));
   if (n.hidden) {
-    work = std::max({work, GramScratch(device, s.flight, s.band, s.width, s.gram),
-                     CrossScratch(device, s.flight, s.outputs, s.outputs, s.width, s.gram)});
+    work =
+        std::max({work, GramScratch(device, s.flight, s.band, s.width, s.gram),
+                  CrossScratch(device, s.flight, s.outputs, s.outputs, s.width, s.band, s.gram)});
   } else if (s.band > 0) {
-    work = std::max(work, CrossScratch(device, s.flight, s.width, s.band, s.inputs, s.gram));
+    work =
+        std::max(work, CrossScratch(device, s.flight, s.width, s.band, s.inputs, s.inputs, s.gram));
   }
   if (n.gradient) {
     work = std::max({work, GramScratch(device, s.flight, s.band, s.width, s.gram),
@@ -101,7 +103,7 @@ FfnRunner::FfnRunner(Device& device, const FfnSpec& spec, const float* bias)
   part_ = device.Allocate<float>(n.part);
   output_ = device.Allocate<float>(n.outputs);
   gram_ = Zeros(device, n.gram);
-  cross_ = Zeros(device, n.cross);
+  cross_ = device.Allocate<double>(n.cross);
   squares_ = Zeros(device, n.moments);
   sums_ = Zeros(device, n.moments);
   output_sums_ = Zeros(device, n.output_sums);
@@ -148,7 +150,9 @@ void FfnRunner::Begin(int64_t row, int64_t count, bool last) {
     clear(gradients_[part], spec_.inputs);
     clear(curvatures_[part], spec_.width);
   }
-  if (spec_.pass == FfnPass::kHidden) clear(gram_, spec_.width);
+  if (spec_.pass != FfnPass::kHidden) return;
+  clear(gram_, spec_.width);
+  clear(cross_, spec_.outputs);
 }
 
 // For the oldest page.
@@ -235,10 +239,10 @@ void FfnRunner::AddSums(const Slot& slot) {
   if (spec_.pass != FfnPass::kHidden) return AddGradients(slot);
   const float* const p = hidden_.data();
   GramAdd(device_, rows, spec_.width, p, pass_.row, pass_.count, gram_.data(), spec_.gram);
+  CrossAdd(device_, rows, spec_.outputs, 0, spec_.outputs, spec_.width, pass_.row, pass_.count,
+           output_.data(), p, cross_.data(), spec_.gram);
   if (!pass_.last) return;
   MomentsAdd(device_, rows, spec_.width, p, squares_.data(), sums_.data());
-  CrossAdd(device_, rows, spec_.outputs, 0, spec_.outputs, spec_.width, output_.data(), p,
-           cross_.data(), spec_.gram);
   MomentsAdd(device_, rows, spec_.outputs, output_.data(), nullptr, output_sums_.data());
 }
 
@@ -252,7 +256,7 @@ void FfnRunner::AddGradients(const Slot& slot) {
   down_.ApplyTransposed(rows, output_.data(), hidden_.data());
   for (size_t part = 0; part < parts_; ++part) {
     MultiplyAdd(device_, rows * width, hidden_.data(), Slopes(part), 0, part_.data());
-    CrossAdd(device_, rows, width, row, band, spec_.inputs, part_.data(), x,
+    CrossAdd(device_, rows, width, row, band, spec_.inputs, 0, spec_.inputs, part_.data(), x,
              gradients_[part].data(), spec_.gram);
     if (spec_.pass != FfnPass::kGradient) continue;
     GramAdd(device_, rows, width, Slopes(part), row, band, curvatures_[part].data(), spec_.gram);
@@ -275,7 +279,7 @@ FfnRunner::Rows FfnRunner::RowsOf(FfnRows which) const {
       if (spec_.pass == FfnPass::kHidden) return {&gram_, pass_.count, spec_.width, pass_.row};
       return {&gram_, spec_.inputs, spec_.inputs, 0};
     case FfnRows::kCross:
-      return {&cross_, spec_.outputs, spec_.width};
+      return {&cross_, spec_.outputs, pass_.count};
   }
   return {&cross_, 0, 0};
 }

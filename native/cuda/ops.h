@@ -92,11 +92,12 @@ void GemmF64(Device&, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, d
 void GramAdd(Device&, int64_t rows, int64_t dim, const float* x, int64_t row, int64_t count,
              double* gram, Precision precision);
 void CrossAdd(Device&, int64_t rows, int64_t residual_dim, int64_t row, int64_t count, int64_t dim,
-              const float* residual, const float* x, double* cross, Precision precision);
+              int64_t column, int64_t columns, const float* residual, const float* x, double* cross,
+              Precision precision);
 // The most that one of the above takes from the slab while it runs.
 uint64_t GramScratch(const Device&, int64_t rows, int64_t count, int64_t dim, Precision precision);
 uint64_t CrossScratch(const Device&, int64_t rows, int64_t residual_dim, int64_t count, int64_t dim,
-                      Precision precision);
+                      int64_t columns, Precision precision);
 
 // factor.cu, eigen.cu
 void Cholesky(Device&, int64_t n, double* a, int64_t lda, int32_t* positive);

@@ -41,14 +41,14 @@ Parts Split(Device& device, int64_t rows, int64_t cols, const float* x, int64_t 
   return parts;
 }
 
-// Of A its columns from a_at on. The small products first, so that the large one is added to their
-// sum; low * low is left out.
+// Of A its columns from a_at on, of B from b_at on. The small products first, so that the large one
+// is added to their sum; low * low is left out.
 void MultiplyParts(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
-                   const Parts& a, int64_t a_at, const Parts& b, float beta, float* c,
+                   const Parts& a, int64_t a_at, const Parts& b, int64_t b_at, float beta, float* c,
                    int64_t ldc) {
   const auto add = [&](const Array<uint16_t>& left, const Array<uint16_t>& right, float keep) {
-    CallBlas(device, ta, tb, m, n, k, &alpha, left.data() + a_at, a.stride, right.data(), b.stride,
-             &keep, c, ldc, kTypeBf16, kTypeF32, kComputeF32);
+    CallBlas(device, ta, tb, m, n, k, &alpha, left.data() + a_at, a.stride, right.data() + b_at,
+             b.stride, &keep, c, ldc, kTypeBf16, kTypeF32, kComputeF32);
   };
   float keep = beta;
   if (a.low.data()) {
@@ -59,49 +59,61 @@ void MultiplyParts(Device& device, bool ta, bool tb, int64_t m, int64_t n, int64
   add(a.high, b.high, keep);
 }
 
-void AddProductPage(Device& device, int64_t rows, const float* left, int64_t left_dim,
-                    int64_t left_from, int64_t left_count, const float* x, int64_t dim, bool lower,
-                    double* to, Precision precision) {
+// to += leftᵀ right over `rows` tokens, for columns [from, from + count) of either. `lower`: right
+// is left, and of each row of `to` what lies left of the diagonal and on it is made.
+struct TokenProduct {
+  const float* left;
+  int64_t left_dim, left_from, left_count;
+  const float* right;
+  int64_t right_dim, right_from, right_count;
+  double* to;
+  int64_t to_stride;
+  bool lower = false;
+};
+
+void AddProductPage(Device& device, int64_t rows, const TokenProduct& t, Precision precision) {
+  const auto columns_to = [&](int64_t row) { return t.lower ? t.left_from + row : t.right_count; };
   if (!device.blas) {
     Product<float, double> p;
-    p.m = left_count, p.n = lower ? left_from + left_count : dim, p.k = rows;
-    p.a = left + left_from, p.lda = left_dim, p.b = x, p.ldb = dim;
-    p.beta = 1, p.c = to, p.ldc = dim, p.lower = lower, p.diagonal = left_from;
+    p.m = t.left_count, p.n = columns_to(t.left_count), p.k = rows;
+    p.a = t.left + t.left_from, p.lda = t.left_dim;
+    p.b = t.right + t.right_from, p.ldb = t.right_dim;
+    p.beta = 1, p.c = t.to, p.ldc = t.to_stride, p.lower = t.lower, p.diagonal = t.left_from;
     MultiplyTiled(p, device.compute);
     return;
   }
-  const bool split = IsSplit(device, precision);
+  const bool split = IsSplit(device, precision), same = t.left == t.right;
   Parts left_parts, right_parts;
   if (split) {
-    right_parts = Split(device, rows, dim, x, dim, precision);
-    if (left != x) left_parts = Split(device, rows, left_dim, left, left_dim, precision);
+    right_parts = Split(device, rows, t.right_dim, t.right, t.right_dim, precision);
+    if (!same) left_parts = Split(device, rows, t.left_dim, t.left, t.left_dim, precision);
   }
-  const int64_t strip = StripRows(lower);
-  auto product = device.Allocate<float>(std::min(strip, left_count) * Padded(dim));
+  const int64_t strip = StripRows(t.lower);
+  auto product =
+      device.Allocate<float>(std::min(strip, t.left_count) * Padded(columns_to(t.left_count)));
   const float one = 1, zero = 0;
-  for (int64_t at = 0; at < left_count; at += strip) {
-    const int64_t height = std::min(strip, left_count - at), first = left_from + at;
-    const int64_t cols = lower ? first + height : dim, stride = Padded(cols);
+  for (int64_t at = 0; at < t.left_count; at += strip) {
+    const int64_t height = std::min(strip, t.left_count - at), first = t.left_from + at;
+    const int64_t cols = columns_to(at + height), stride = Padded(cols);
     if (split) {
-      MultiplyParts(device, true, false, height, cols, rows, 1,
-                    left == x ? right_parts : left_parts, first, right_parts, 0, product.data(),
-                    stride);
+      MultiplyParts(device, true, false, height, cols, rows, 1, same ? right_parts : left_parts,
+                    first, right_parts, t.right_from, 0, product.data(), stride);
     } else {
-      CallBlas(device, true, false, height, cols, rows, &one, left + first, left_dim, x, dim, &zero,
-               product.data(), stride, kTypeF32, kTypeF32,
+      CallBlas(device, true, false, height, cols, rows, &one, t.left + first, t.left_dim,
+               t.right + t.right_from, t.right_dim, &zero, product.data(), stride, kTypeF32,
+               kTypeF32,
                precision == Precision::kTf32 ? int{kComputeTf32} : int{kComputeF32Pedantic});
     }
-    AddToDouble(device, height, cols, product.data(), stride, to + at * dim, dim);
+    AddToDouble(device, height, cols, product.data(), stride, t.to + at * t.to_stride, t.to_stride);
   }
 }
 
-void AddProduct(Device& device, int64_t rows, const float* left, int64_t left_dim, int64_t from,
-                int64_t count, const float* x, int64_t dim, bool lower, double* to,
-                Precision precision) {
+void AddProduct(Device& device, int64_t rows, TokenProduct t, Precision precision) {
   const int64_t page = PageOf(device, precision);
   for (int64_t row = 0; row < rows; row += page) {
-    AddProductPage(device, std::min(page, rows - row), left + row * left_dim, left_dim, from, count,
-                   x + row * dim, dim, lower, to, precision);
+    AddProductPage(device, std::min(page, rows - row), t, precision);
+    t.left += page * t.left_dim;
+    t.right += page * t.right_dim;
   }
 }
 
@@ -120,7 +132,7 @@ void GemmParts(Device& device, bool tb, int64_t m, int64_t n, int64_t k, const f
                const Parts& b, float beta, float* c, Precision precision) {
   if (m == 0 || n == 0 || k == 0) return;
   const Parts left = Split(device, m, k, a, k, precision);
-  MultiplyParts(device, false, tb, m, n, k, 1, left, 0, b, beta, c, n);
+  MultiplyParts(device, false, tb, m, n, k, 1, left, 0, b, 0, beta, c, n);
 }
 
 void GemmBf16(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
@@ -148,7 +160,7 @@ void GemmF32(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64
   if (IsSplit(device, precision)) {
     const Parts left = Split(device, ta ? k : m, ta ? m : k, a, lda, precision);
     const Parts right = Split(device, tb ? n : k, tb ? k : n, b, ldb, precision);
-    MultiplyParts(device, ta != 0, tb != 0, m, n, k, alpha, left, 0, right, beta, c, ldc);
+    MultiplyParts(device, ta != 0, tb != 0, m, n, k, alpha, left, 0, right, 0, beta, c, ldc);
     return;
   }
   CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeF32,
@@ -170,13 +182,15 @@ void GemmF64(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64
 
 void GramAdd(Device& device, int64_t rows, int64_t dim, const float* x, int64_t row, int64_t count,
              double* gram, Precision precision) {
-  AddProduct(device, rows, x, dim, row, count, x, dim, true, gram, precision);
+  AddProduct(device, rows, {x, dim, row, count, x, dim, 0, dim, gram, dim, true}, precision);
 }
 
 void CrossAdd(Device& device, int64_t rows, int64_t residual_dim, int64_t row, int64_t count,
-              int64_t dim, const float* residual, const float* x, double* cross,
-              Precision precision) {
-  AddProduct(device, rows, residual, residual_dim, row, count, x, dim, false, cross, precision);
+              int64_t dim, int64_t column, int64_t columns, const float* residual, const float* x,
+              double* cross, Precision precision) {
+  AddProduct(device, rows,
+             {residual, residual_dim, row, count, x, dim, column, columns, cross, columns},
+             precision);
 }
 
 namespace {
@@ -199,9 +213,9 @@ uint64_t GramScratch(const Device& device, int64_t rows, int64_t count, int64_t 
 }
 
 uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t count,
-                      int64_t dim, Precision precision) {
+                      int64_t dim, int64_t columns, Precision precision) {
   return OperandBytes(device, rows, residual_dim, precision) +
-         OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim, false);
+         OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, columns, false);
 }
 
 uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision) {

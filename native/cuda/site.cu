@@ -29,10 +29,11 @@ struct Counts {
         residual(If(s.residual, page)),
         gram(s.gram_rows * s.width),
         moments(If(s.moments, s.width)),
-        cross(If(s.residual, s.hidden * s.width)),
+        band(s.gram_rows > 0 ? s.gram_rows : s.width),
+        cross(If(s.residual, s.hidden * band)),
         residual_sums(If(s.residual, s.hidden)) {}
   int64_t page, dense_before, dense_after, x, out, x_out, inputs, targets, normed, q, kv, gate,
-      residual, gram, moments, cross, residual_sums;
+      residual, gram, moments, band, cross, residual_sums;
 };
 
 uint64_t Floats(int64_t count) { return ArrayBytes<float>(count); }
@@ -72,7 +73,7 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
                             Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   uint64_t work = 0;
   if (n.gram > 0) work = std::max(work, GramScratch(device, s.flight, s.gram_rows, w, s.gram));
-  if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, d, w, s.gram));
+  if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, d, w, n.band, s.gram));
   work = std::max({work, LinearMap::Scratch(device, s.flight, w, d, s.forward),
                    LinearMap::Scratch(device, s.flight, d, w, s.forward)});
   // Partial sums of ‖R‖².
@@ -131,7 +132,7 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& 
   gram_ = device.Allocate<double>(n.gram);
   squares_ = Zeros(device, n.moments);
   sums_ = Zeros(device, n.moments);
-  cross_ = Zeros(device, n.cross);
+  cross_ = device.Allocate<double>(n.cross);
   residual_sums_ = Zeros(device, n.residual_sums);
   energy_ = Zeros(device, If(spec.residual, 1));
   Check(cudaStreamSynchronize(device.compute), "a site's sums");
@@ -167,11 +168,14 @@ void SiteRunner::Begin(const Pass& pass) {
     throw Error("ERR_ARGUMENT", "a pass on the GPU cannot be meant");
   }
   pass_ = pass;
-  if (pass.count == 0) return;
-  Check(cudaMemsetAsync(gram_.data(), 0,
-                        static_cast<size_t>(pass.count * spec_.width) * sizeof(double),
-                        device_.compute),
-        "a memset");
+  const auto clear = [&](const Array<double>& sums, int64_t count) {
+    if (!sums.data() || count == 0) return;
+    Check(cudaMemsetAsync(sums.data(), 0, static_cast<size_t>(count) * sizeof(double),
+                          device_.compute),
+          "a memset");
+  };
+  clear(gram_, pass.count * spec_.width);
+  clear(cross_, Columns() * spec_.hidden);
 }
 
 SitePage SiteRunner::Stage() {
@@ -193,10 +197,8 @@ void SiteRunner::Push(int64_t rows) {
   };
   Check(cudaEventRecord(slot.pushed, device_.copy_in), "an event");
   upload(slot.in, slot.hidden);
-  if (pass_.last) {
-    upload(slot.before, slot.dense_before);
-    upload(slot.after, slot.dense_after);
-  }
+  upload(slot.before, slot.dense_before);
+  upload(slot.after, slot.dense_after);
   Check(cudaEventRecord(slot.uploaded, device_.copy_in), "an event");
   Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
   Compute(slot);
@@ -297,14 +299,14 @@ void SiteRunner::Statistics(Slot& slot) {
   if (pass_.count > 0) {
     GramAdd(device_, rows, spec_.width, X(slot), pass_.row, pass_.count, gram_.data(), spec_.gram);
   }
-  if (!pass_.last) return;
-  if (squares_.data()) {
+  if (pass_.last && squares_.data()) {
     MomentsAdd(device_, rows, spec_.width, X(slot), squares_.data(), sums_.data());
   }
   if (!spec_.residual) return;
   Residual(slot);
-  CrossAdd(device_, rows, d, 0, d, spec_.width, residual_.data(), X(slot), cross_.data(),
-           spec_.gram);
+  CrossAdd(device_, rows, d, 0, d, spec_.width, pass_.row, Columns(), residual_.data(), X(slot),
+           cross_.data(), spec_.gram);
+  if (!pass_.last) return;
   MomentsAdd(device_, rows, d, residual_.data(), nullptr, residual_sums_.data());
   SquaredDistance(device_, rows * d, residual_.data(), nullptr, energy_.data());
 }
@@ -357,7 +359,7 @@ void SiteRunner::ReadCross(int64_t first, int64_t count, double* cross) {
     throw Error("ERR_ARGUMENT", "rows outside the cross products on the GPU");
   }
   clock_.Time(device_, device_.times.copy_out, "cross products", [&] {
-    CopyOut(cross_.data() + first * spec_.width, cross, count * spec_.width, device_.compute);
+    CopyOut(cross_.data() + first * Columns(), cross, count * Columns(), device_.compute);
   });
 }
 

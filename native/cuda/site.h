@@ -50,6 +50,8 @@ class SiteRunner {
     Array<float> norm, norm_bias, q_norm, k_norm, cosine, sine;
     LinearMap q, k, v, gate, up, out;
   };
+  // Of RᵀX that the pass sums, from pass_.row on.
+  int64_t Columns() const { return spec_.gram_rows > 0 ? pass_.count : spec_.width; }
   float* X(const Slot& slot) const { return spec_.keep ? slot.x.data() : x_.data(); }
   Array<float> Load(const float* from, int64_t count);
   LinearMap LoadMap(const float* weight, const float* bias, int64_t outputs, int64_t inputs);

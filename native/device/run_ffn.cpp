@@ -178,7 +178,7 @@ FfnError AddGradientOnDevice(const CudaDevice& gpu, Context& context, const FfnM
     for (size_t part = 0; part < map.parts(); ++part) {
       pass.Read(RowsOf(FfnRows::kFirstGradient, part), count, map.inputs,
                 [&](size_t at, size_t some, const double* rows) {
-                  sums[part]->AddCrossRows(row + at, some, rows);
+                  sums[part]->AddCrossRows(row + at, some, 0, map.inputs, rows);
                 });
       pass.Read(RowsOf(FfnRows::kFirstCurvature, part), count, map.width,
                 [&](size_t at, size_t some, const double* rows) {
@@ -206,7 +206,7 @@ double AddProductOnDevice(const CudaDevice& gpu, Context& context, const FfnMap&
     for (size_t part = 0; part < sums.size(); ++part) {
       pass.Read(RowsOf(FfnRows::kFirstGradient, part), count, map.inputs,
                 [&](size_t at, size_t some, const double* rows) {
-                  sums[part]->AddCrossRows(row + at, some, rows);
+                  sums[part]->AddCrossRows(row + at, some, 0, map.inputs, rows);
                 });
     }
     if (last) pass.ReadSums({nullptr, nullptr, nullptr, &total, nullptr});
@@ -222,10 +222,10 @@ void AddHiddenOnDevice(const CudaDevice& gpu, Context& context, const FfnMap& ma
     pass.Read(FfnRows::kGram, count, map.width, [&](size_t at, size_t some, const double* rows) {
       sums.AddGramRows(row + at, some, rows);
     });
+    pass.Read(FfnRows::kCross, map.outputs, count, [&](size_t at, size_t some, const double* rows) {
+      sums.AddCrossRows(at, some, row, count, rows);
+    });
     if (!last) return;
-    pass.Read(
-        FfnRows::kCross, map.outputs, map.width,
-        [&](size_t at, size_t some, const double* rows) { sums.AddCrossRows(at, some, rows); });
     auto squares = context.Allocate<double>(map.width), of = context.Allocate<double>(map.width);
     auto missed = context.Allocate<double>(map.outputs);
     double energy = 0;

@@ -134,25 +134,44 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
   while (!waiting.empty()) pop();
 }
 
-void ReadGram(const CudaDevice& gpu, cuda::Site* site, Context& context, Statistics& statistics,
-              size_t first, size_t count) {
-  auto rows = context.Allocate<double>(std::min(kSumRows, count) * statistics.dim());
-  EachSumRows(count, [&](size_t at, size_t some) {
-    gpu.Call(&cuda::Api::site_gram, site, Int(at), Int(some), rows.data());
-    statistics.AddGramRows(first + at, some, rows.data());
+// read(at, count, rows) brings rows [0, total) of sums, `width` wide, some at a time; add takes
+// them.
+template <typename Read, typename Add>
+void Bring(Context& context, size_t total, size_t width, Read read, Add add) {
+  auto rows = context.Allocate<double>(std::min(kSumRows, total) * width);
+  EachSumRows(total, [&](size_t at, size_t count) {
+    read(at, count, rows.data());
+    add(at, count, rows.data());
   });
+}
+
+// What a pass over the tokens sums of columns [first, first + count): rows of the Gram, columns of
+// the cross products.
+void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statistics& statistics,
+              size_t first, size_t count) {
+  if (statistics.has_gram()) {
+    Bring(
+        context, count, statistics.dim(),
+        [&](size_t at, size_t some, double* rows) {
+          gpu.Call(&cuda::Api::site_gram, site, Int(at), Int(some), rows);
+        },
+        [&](size_t at, size_t some, const double* rows) {
+          statistics.AddGramRows(first + at, some, rows);
+        });
+  }
+  Bring(
+      context, statistics.residual_dim(), count,
+      [&](size_t at, size_t some, double* rows) {
+        gpu.Call(&cuda::Api::site_cross, site, Int(at), Int(some), rows);
+      },
+      [&](size_t at, size_t some, const double* rows) {
+        statistics.AddCrossRows(at, some, first, count, rows);
+      });
 }
 
 void ReadSums(const CudaDevice& gpu, cuda::Site* site, Context& context, size_t tokens,
               Statistics& statistics) {
   const size_t dim = statistics.dim(), residual = statistics.residual_dim();
-  {
-    auto rows = context.Allocate<double>(std::min(kSumRows, residual) * dim);
-    EachSumRows(residual, [&](size_t at, size_t some) {
-      gpu.Call(&cuda::Api::site_cross, site, Int(at), Int(some), rows.data());
-      statistics.AddCrossRows(at, some, rows.data());
-    });
-  }
   auto squares = context.Allocate<double>(dim), sums = context.Allocate<double>(dim);
   auto residual_sums = context.Allocate<double>(residual);
   double energy = 0;
@@ -216,14 +235,13 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
     const bool last = row + count == width;
     SiteRun pass = run;
     if (!last) {
-      // Only the last pass moves the hidden states on and takes the other sums.
+      // Only the last pass moves the hidden states on, and brings other states.
       pass.advance = false;
       pass.keep = pass.inputs = pass.targets = nullptr;
-      pass.dense_before = nullptr;
     }
     gpu.Call(&cuda::Api::site_pass, open.get(), gram ? Int(row) : 0, gram ? Int(count) : 0, last);
     StreamPages(gpu, open.get(), context, pass, plan.flight);
-    if (gram) ReadGram(gpu, open.get(), context, *run.statistics, row, count);
+    if (run.statistics) ReadPass(gpu, open.get(), context, *run.statistics, row, count);
     if (last && run.statistics) {
       ReadSums(gpu, open.get(), context, run.hidden->rows(), *run.statistics);
     }

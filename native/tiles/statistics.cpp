@@ -7,6 +7,7 @@
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
 #include "tiles/run_tiles.h"
+#include "tiles/strips.h"
 
 namespace struprune {
 namespace {
@@ -234,20 +235,18 @@ void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
   }
 }
 
-void Statistics::AddCrossRows(size_t first, size_t count, const double* rows) {
-  const TileAxis &axis = cross_->rows(), &columns = cross_->cols();
-  for (size_t i = axis.tile_of(first); i < axis.tiles() && axis.begin(i) < first + count; ++i) {
-    const size_t begin = std::max(first, axis.begin(i));
-    const size_t end = std::min(first + count, axis.begin(i) + axis.count(i));
-    for (size_t j = 0; j < columns.tiles(); ++j) {
+void Statistics::AddCrossRows(size_t first, size_t count, size_t column, size_t columns,
+                              const double* rows) {
+  EachPart(cross_->rows(), first, count, [&](size_t i, size_t r0, size_t height, size_t down) {
+    EachPart(cross_->cols(), column, columns, [&](size_t j, size_t c0, size_t width, size_t right) {
       const Tile<double> tile = cross_->Update(i, j);
-      for (size_t r = begin; r < end; ++r) {
-        const double* from = rows + (r - first) * dim_ + columns.begin(j);
-        double* to = tile.row(r - axis.begin(i));
-        for (size_t c = 0; c < tile.cols; ++c) to[c] += from[c];
+      for (size_t r = 0; r < height; ++r) {
+        const double* from = rows + (down + r) * columns + right;
+        double* to = tile.row(r0 + r) + c0;
+        for (size_t c = 0; c < width; ++c) to[c] += from[c];
       }
-    }
-  }
+    });
+  });
 }
 
 void Statistics::AddSums(size_t tokens, const double* squares, const double* sums,

@@ -23,10 +23,10 @@ class Statistics {
   void Add(size_t rows, const float* x, const float* residual);
 
   // Adds what was summed elsewhere (on a GPU): rows [first, first + count) of the Gram matrix, of
-  // which the cells up to the diagonal count; of the cross products; and the other sums of `tokens`
-  // rows, null where they are not wanted.
+  // which the cells up to the diagonal count; of the cross products, their columns [column, column
+  // + columns); and the other sums of `tokens` rows, null where they are not wanted.
   void AddGramRows(size_t first, size_t count, const double* rows);
-  void AddCrossRows(size_t first, size_t count, const double* rows);
+  void AddCrossRows(size_t first, size_t count, size_t column, size_t columns, const double* rows);
   void AddSums(size_t tokens, const double* squares, const double* sums,
                const double* residual_sums, double residual_energy);
 
