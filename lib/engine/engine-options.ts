@@ -18,7 +18,7 @@ export interface EngineOptions {
   bf16?: boolean;
   /**
    * Full float products also where those of operands in two parts of bf16 (BF16×3, about 5 digits) are faster and taken:
-   * for sums over calibration tokens on processors with AMX, and for all sites on a GPU. Default false.
+   * for sums over calibration tokens on processors with AMX, and on a GPU. Default false.
    */
   fullPrecision?: boolean;
   /**

@@ -244,7 +244,7 @@ export const PRUNE_FLAGS: FlagTable<
     group: block,
     choices: FFN_SOLVERS,
     fallback:
-      'gauss-newton; output on a GPU, where the file keeps gate and up byte for byte, with --no-refit, and with other methods',
+      'gauss-newton; output where the file keeps gate and up byte for byte, with --no-refit, and with other methods',
   },
   auxiliaryIterations: {
     flag: '--auxiliary-iterations <n>',
