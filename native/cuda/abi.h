@@ -178,6 +178,9 @@ struct Api {
   int (*open)(const OpenOptions*, Device** device, Failure*);
   void (*close)(Device*);
   int (*memory)(Device*, Failure*, MemoryReport* report);
+  // *waiting = bytes of pinned host memory that the runs below gave back and that wait for the next
+  // one; `trim`: freed first.
+  int (*pinned)(Device*, Failure*, int32_t trim, uint64_t* waiting);
   int (*site_times)(Device*, Failure*, SiteTimes* times);
   // Name and where products come from; *blas = 1 where that is cuBLAS.
   int (*describe)(Device*, Failure*, char* text, int64_t size, int32_t* blas);

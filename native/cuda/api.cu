@@ -68,6 +68,11 @@ void Memory(Device& device, MemoryReport* report) {
   *report = {list.used(), list.peak(), list.limit()};
 }
 
+void PinnedWaiting(Device& device, int32_t trim, uint64_t* waiting) {
+  if (trim) device.pinned.Trim();
+  *waiting = device.pinned.waiting();
+}
+
 void SiteTimesOf(Device& device, SiteTimes* times) { *times = device.times; }
 
 void Describe(Device& device, char* text, int64_t size, int32_t* blas) {
@@ -204,6 +209,7 @@ constexpr Api kApi = {
     .open = OpenEntry,
     .close = CloseEntry,
     .memory = Entry<&Memory>::Call,
+    .pinned = Entry<&PinnedWaiting, true>::Call,
     .site_times = Entry<&SiteTimesOf>::Call,
     .describe = Entry<&Describe>::Call,
     .has_solver = Entry<&HasSolver>::Call,

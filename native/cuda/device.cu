@@ -153,6 +153,37 @@ void Device::TryBlas(bool named) {
   }
 }
 
+void* PinnedPool::Take(size_t bytes) {
+  if (const auto found = waiting_.find(bytes); found != waiting_.end()) {
+    void* const data = found->second;
+    waiting_.erase(found);
+    waiting_bytes_ -= bytes;
+    return data;
+  }
+  void* data = nullptr;
+  const cudaError_t status = cudaMallocHost(&data, bytes);
+  // Not the GPU's memory, and no device limit helps.
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw Error("ERR_BUDGET",
+                "the system pinned no " + std::to_string(bytes) + " bytes of host memory",
+                "free the machine's memory, or use a smaller --window");
+  }
+  Check(status, "pinned host memory");
+  return data;
+}
+
+void PinnedPool::Give(void* data, size_t bytes) {
+  waiting_.emplace(bytes, data);
+  waiting_bytes_ += bytes;
+}
+
+void PinnedPool::Trim() {
+  for (const auto& [bytes, data] : waiting_) cudaFreeHost(data);
+  waiting_.clear();
+  waiting_bytes_ = 0;
+}
+
 Device::~Device() { cudaStreamSynchronize(compute); }
 
 const Solver* Device::FindSolver() {

@@ -63,35 +63,50 @@ class Slab {
   std::map<void*, size_t> own_;  // pieces of their own -> offset in list_
 };
 
-// Pinned host memory: copies from and to it run beside computation.
+// Pinned host memory: copies from and to it run beside computation. Pinning takes about as long as
+// filling it, so that what is given back waits for the next who asks for as much.
+class PinnedPool {
+ public:
+  PinnedPool() = default;
+  ~PinnedPool() { Trim(); }
+  PinnedPool(const PinnedPool&) = delete;
+  PinnedPool& operator=(const PinnedPool&) = delete;
+  void* Take(size_t bytes);  // throws ERR_BUDGET when the system has none
+  void Give(void* data, size_t bytes);
+  // Frees what waits.
+  void Trim();
+  size_t waiting() const { return waiting_bytes_; }
+
+ private:
+  std::multimap<size_t, void*> waiting_;
+  size_t waiting_bytes_ = 0;
+};
+
 template <typename T>
 class Pinned {
  public:
   Pinned() = default;
-  explicit Pinned(int64_t count) {
+  Pinned(PinnedPool& pool, int64_t count) {
     if (count == 0) return;
-    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
-    const cudaError_t status = cudaMallocHost(reinterpret_cast<void**>(&data_), bytes);
-    // Not the GPU's memory, and no device limit helps.
-    if (status == cudaErrorMemoryAllocation) {
-      cudaGetLastError();
-      throw Error("ERR_BUDGET",
-                  "the system pinned no " + std::to_string(bytes) + " bytes of host memory",
-                  "free the machine's memory, or use a smaller --window");
-    }
-    Check(status, "pinned host memory");
+    pool_ = &pool;
+    bytes_ = FreeList::Rounded(static_cast<size_t>(count) * sizeof(T));
+    data_ = static_cast<T*>(pool.Take(bytes_));
   }
-  Pinned(Pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  Pinned(Pinned&& other) noexcept { *this = std::move(other); }
   Pinned& operator=(Pinned&& other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(bytes_, other.bytes_);
     std::swap(data_, other.data_);
     return *this;
   }
   ~Pinned() {
-    if (data_) cudaFreeHost(data_);
+    if (data_) pool_->Give(data_, bytes_);
   }
   T* data() const { return data_; }
 
  private:
+  PinnedPool* pool_ = nullptr;
+  size_t bytes_ = 0;
   T* data_ = nullptr;
 };
 
@@ -141,6 +156,7 @@ struct Device {
 
   const int index;
   DeviceInfo info;
+  PinnedPool pinned;
   Slab slab;
   Stream compute, copy_in, copy_out;
   Event clock_start, clock_end;

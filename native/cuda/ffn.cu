@@ -77,8 +77,8 @@ FfnBytes BytesOf(const Device& device, const FfnSpec& s) {
 
 FfnRunner::Slot::Slot(Device& device, const FfnSpec& spec) {
   const FfnCounts n(spec);
-  inputs_in = Pinned<float>(n.inputs);
-  targets_in = Pinned<float>(n.targets);
+  inputs_in = Pinned<float>(device.pinned, n.inputs);
+  targets_in = Pinned<float>(device.pinned, n.targets);
   inputs = device.Allocate<float>(n.inputs);
   targets = device.Allocate<float>(n.targets);
 }

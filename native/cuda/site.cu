@@ -86,14 +86,14 @@ SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
 
 Slot::Slot(Device& device, const SiteSpec& spec) {
   const Counts n(spec);
-  in = Pinned<float>(n.page);
-  before = Pinned<float>(n.dense_before);
-  after = Pinned<float>(n.dense_after);
-  out = Pinned<float>(n.out);
-  x_out = Pinned<float>(n.x_out);
-  inputs_out = Pinned<float>(n.inputs);
-  targets_out = Pinned<float>(n.targets);
-  finite_out = Pinned<int32_t>(1);
+  in = Pinned<float>(device.pinned, n.page);
+  before = Pinned<float>(device.pinned, n.dense_before);
+  after = Pinned<float>(device.pinned, n.dense_after);
+  out = Pinned<float>(device.pinned, n.out);
+  x_out = Pinned<float>(device.pinned, n.x_out);
+  inputs_out = Pinned<float>(device.pinned, n.inputs);
+  targets_out = Pinned<float>(device.pinned, n.targets);
+  finite_out = Pinned<int32_t>(device.pinned, 1);
   hidden = device.Allocate<float>(n.page);
   dense_before = device.Allocate<float>(n.dense_before);
   dense_after = device.Allocate<float>(n.dense_after);

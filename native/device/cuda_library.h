@@ -76,6 +76,8 @@ class CudaDevice {
   // Seconds in which the host copied pages between its memory and what is pinned.
   double host_seconds() const { return host_seconds_; }
   void AddHostSeconds(double seconds) const { host_seconds_ += seconds; }
+  // The charge of pinned memory that waits for the next run (host_pages.h).
+  void Keep(std::shared_ptr<void> charge) const { waiting_ = std::move(charge); }
   // Seconds that linear algebra in doubles took there, its copies included.
   double algebra_seconds() const { return algebra_seconds_; }
   void AddAlgebraSeconds(double seconds) const { algebra_seconds_ += seconds; }
@@ -94,6 +96,7 @@ class CudaDevice {
   cuda::Device* device_ = nullptr;
   bool fast_doubles_ = false;
   mutable double host_seconds_ = 0, algebra_seconds_ = 0;
+  mutable std::shared_ptr<void> waiting_;
 };
 
 // An array in device memory.

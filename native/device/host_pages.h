@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "core/context.h"
@@ -20,20 +21,54 @@ void EachSumRows(size_t rows, Visit visit) {
   for (size_t at = 0; at < rows; at += kSumRows) visit(at, std::min(kSumRows, rows - at));
 }
 
-// Pinned memory counts as the host's.
-class PinnedCharge {
+// Bytes that count as the host's while this lives.
+class HostCharge {
  public:
-  PinnedCharge(std::shared_ptr<MemoryBudget> budget, uint64_t bytes)
+  HostCharge(std::shared_ptr<MemoryBudget> budget, uint64_t bytes)
       : budget_(std::move(budget)), bytes_(bytes) {
     budget_->Charge(bytes_);
   }
-  ~PinnedCharge() { budget_->Release(bytes_); }
-  PinnedCharge(const PinnedCharge&) = delete;
-  PinnedCharge& operator=(const PinnedCharge&) = delete;
+  ~HostCharge() { budget_->Release(bytes_); }
+  HostCharge(const HostCharge&) = delete;
+  HostCharge& operator=(const HostCharge&) = delete;
 
  private:
-  std::shared_ptr<MemoryBudget> budget_;
+  const std::shared_ptr<MemoryBudget> budget_;
   const uint64_t bytes_;
+};
+
+// The pinned memory of a run, which outlives what the library opened for it. Where the budget has
+// no limit it waits for the next run afterwards, charged as well.
+class PinnedMemory {
+ public:
+  PinnedMemory(const CudaDevice& gpu, std::shared_ptr<MemoryBudget> budget, uint64_t bytes)
+      : gpu_(gpu), budget_(std::move(budget)) {
+    charge_.emplace(budget_, bytes);
+  }
+  ~PinnedMemory() {
+    charge_.reset();
+    try {
+      uint64_t waiting = 0;
+      gpu_.Call(&cuda::Api::pinned, budget_->limit() != 0, &waiting);
+      gpu_.Keep(std::make_shared<HostCharge>(budget_, waiting));
+    } catch (const Error&) {
+      // The GPU has failed; the call before this one has said so.
+    }
+  }
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+
+  // The run has taken what it needs: what else waited goes.
+  void Taken() const {
+    uint64_t waiting = 0;
+    gpu_.Call(&cuda::Api::pinned, true, &waiting);
+    gpu_.Keep(nullptr);
+  }
+
+ private:
+  const CudaDevice& gpu_;
+  const std::shared_ptr<MemoryBudget> budget_;
+  std::optional<HostCharge> charge_;
 };
 
 // A page to or from pinned memory, by all threads: one alone is slower than the bus.

@@ -53,7 +53,7 @@ class Pass {
         pages_(pages),
         takes_targets_(pass != FfnPass::kProduct),
         plan_(PlanFfn(gpu, ShapeOf(map, pages), pass, sums)),
-        pinned_(context.budget, plan_.pinned_bytes),
+        pinned_(gpu, context.budget, plan_.pinned_bytes),
         ffn_(gpu) {
     cuda::FfnSpec spec = SpecOf(gpu, ShapeOf(map, pages), pass);
     spec.flight = Int(plan_.flight);
@@ -61,6 +61,7 @@ class Pass {
     // The move of a product has no bias.
     const bool biased = takes_targets_ && !map.bias.empty();
     gpu.Call(&cuda::Api::ffn_open, &spec, biased ? map.bias.data() : nullptr, ffn_.out());
+    pinned_.Taken();
     Load(FfnWeight::kDown, *map.down);
     Load(FfnWeight::kFirst, map.in);
   }
@@ -140,7 +141,7 @@ class Pass {
   const std::vector<FfnPage>& pages_;
   const bool takes_targets_;
   const FfnPlan plan_;
-  const PinnedCharge pinned_;
+  const PinnedMemory pinned_;
   OnDevice<cuda::Ffn, &cuda::Api::ffn_close> ffn_;
 };
 

@@ -218,7 +218,7 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   if (width == 0) return RunSite(block, site, run);
   const bool gram = run.statistics && run.statistics->has_gram();
   const SitePlan plan = PlanRun(gpu, block.spec(), site, run);
-  const PinnedCharge pinned(context.budget, plan.pinned_bytes);
+  const PinnedMemory pinned(gpu, context.budget, plan.pinned_bytes);
   std::optional<RopeTable> rope;
   if (site == SiteKind::kAttention && block.spec().rope) {
     rope.emplace(context, *block.spec().rope, block.spec().head_dim, run.window);
@@ -230,6 +230,7 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
   OpenSite open(gpu);
   gpu.Call(&cuda::Api::site_open, &spec, &weights, open.out());
+  pinned.Taken();
   for (size_t row = 0; row < width; row += plan.gram_rows) {
     const size_t count = std::min(plan.gram_rows, width - row);
     const bool last = row + count == width;

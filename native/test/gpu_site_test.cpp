@@ -57,10 +57,11 @@ std::vector<Family> Families() {
 
 struct Model {
   BlockSpec spec;
-  std::shared_ptr<Context> context = std::make_shared<Context>(2, 0);
+  std::shared_ptr<Context> context;
   std::optional<Block> block;
 
-  explicit Model(const Family& family) {
+  explicit Model(const Family& family, size_t limit = 0)
+      : context(std::make_shared<Context>(2, limit)) {
     InitialiseBlas();
     spec.hidden = 24, spec.head_dim = 8, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 50;
     spec.rope = RopeSpec{};
@@ -236,18 +237,36 @@ TEST_P(GpuSiteLimits, NoBudgetAtAllIsRefusedBeforeWork) {
   EXPECT_EQ(AllOf(*hidden), before);
 }
 
+// It waits for the next run where there is no limit, and is freed where there is one.
 TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
-  Model model(Families()[0]);
-  const auto hidden = model.States(1);
-  SiteRun run;
-  run.window = kWindow;
-  run.hidden = hidden.get();
-  const size_t used = model.context->budget->used();
-  RunSiteOnDevice(*Open(TestedGpu().budget), *model.block, SiteKind::kFfn, run);
-  // Two pages in and two out.
-  EXPECT_GE(model.context->budget->peak() - used,
-            4 * std::min(hidden->rows(), hidden->page_rows()) * model.spec.hidden * sizeof(float));
-  EXPECT_EQ(model.context->budget->used(), used);
+  for (const size_t limit : {size_t{0}, size_t{1} << 32}) {
+    const Model model(Families()[0], limit);
+    const auto device = Open(TestedGpu().budget);
+    const auto hidden = model.States(1);
+    // Two pages in and two out.
+    const size_t pages =
+        4 * std::min(hidden->rows(), hidden->page_rows()) * model.spec.hidden * sizeof(float);
+    SiteRun run;
+    run.window = kWindow;
+    run.hidden = hidden.get();
+    const MemoryBudget& budget = *model.context->budget;
+    const size_t used = budget.used();
+    std::optional<size_t> kept;
+    for (const SiteKind site : {SiteKind::kFfn, SiteKind::kFfn, SiteKind::kAttention}) {
+      RunSiteOnDevice(*device, *model.block, site, run);
+      EXPECT_GE(budget.peak() - used, pages);
+      uint64_t waiting = 0;
+      device->Call(&cuda::Api::pinned, false, &waiting);
+      EXPECT_EQ(budget.used() - used, waiting);
+      if (limit != 0) {
+        EXPECT_EQ(waiting, 0u);
+      } else {
+        EXPECT_GE(waiting, pages);
+        EXPECT_EQ(waiting, kept.value_or(waiting)) << "a run of the same pages takes the same";
+      }
+      kept = waiting;
+    }
+  }
 }
 
 TEST_P(GpuSiteLimits, NotFiniteIsSeenAndAnAbortStops) {
