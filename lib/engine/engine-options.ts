@@ -22,7 +22,7 @@ export interface EngineOptions {
    */
   fullPrecision?: boolean;
   /**
-   * Where sites are computed: `cpu`, `cuda:N`, or `auto` (default): the GPU with the most free memory that can be
+   * Where to compute: `cpu`, `cuda:N`, or `auto` (default): the GPU with the most free memory that can be
    * used, else the CPU, and `onNotice` hears why.
    */
   device?: DeviceName;

@@ -122,7 +122,7 @@ export class Engine implements AsyncDisposable {
     return this.budget === 0 ? '' : tmpdir();
   }
 
-  /** Where sites are computed, known from the first call on: `cpu`, or the GPU, its libraries and the limit that was asked for. */
+  /** Where it computes, known from the first call on: `cpu`, or the GPU, its libraries and the limit on its memory. */
   get device(): string {
     return this.#device;
   }
@@ -144,7 +144,8 @@ export class Engine implements AsyncDisposable {
     });
     if (!attached) return;
     const { description, hasBlas } = attached;
-    this.#device = deviceMemory === 0 ? description : `${description}, ${deviceMemory} bytes`;
+    // How pages and matrices are cut, and with it the last bits, follow from the limit.
+    this.#device = `${description}, ${native.gpuMemoryOf(this.handle)!.limit} bytes`;
     this.#notices.push(`on cuda:${index}: ${description}`);
     // What a GPU is slower without by an order of magnitude.
     if (!hasBlas) {

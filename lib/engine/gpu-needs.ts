@@ -4,7 +4,7 @@ import type { Engine } from './engine';
 import { native, type Site } from './native';
 import type { FfnDemand, NativeGpuPlan, SiteDemand } from './native-gpu';
 import { blockSpec } from './session';
-import { DOUBLE } from './tile-bytes';
+import { DOUBLE, TILE_SIDE } from './tile-bytes';
 
 export class GpuNeeds {
   /** Most of the GPU's memory among what was asked about, and most ways over the tokens. */
@@ -48,14 +48,13 @@ export class GpuNeeds {
    */
   algebra(columns: number, rows: number): number {
     const doubles = native.gpuDoublesOf(this.#engine.handle);
-    // A sweep to the end, and a product with the map.
-    const most = Math.max(6 * columns ** 3, 2 * rows * columns ** 2);
-    if (doubles === null || most < doubles.leastFlops) return 0;
+    const side = Math.max(columns, rows);
+    // A sweep to the end, or a product on either side of the map.
+    if (doubles === null || 6 * side ** 3 < doubles.leastFlops) return 0;
     const { used, limit } = native.gpuMemoryOf(this.#engine.handle)!;
     // Two factors of a product, and the product.
-    const bytes = 3 * DOUBLE * columns * Math.max(columns, rows);
-    this.peakBytes = Math.max(this.peakBytes, Math.min(limit, used + bytes));
-    return doubles.stageBytes;
+    this.peakBytes = Math.max(this.peakBytes, Math.min(limit, used + 3 * DOUBLE * side ** 2));
+    return DOUBLE * Math.min(TILE_SIDE, side) * side;
   }
 
   #noted(plan: NativeGpuPlan): NativeGpuPlan {

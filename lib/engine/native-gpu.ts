@@ -98,7 +98,7 @@ export interface NativeGpu {
       index: number;
       memory: number;
       precision: Precision;
-      /** See gpuDoublesOf; by default what has been found worth its copies. */
+      /** See gpuDoublesOf; by default what may be worth its copies, 0: all of it. */
       leastFlops?: number;
     },
   ): Promise<AttachedGpu>;
@@ -108,10 +108,10 @@ export interface NativeGpu {
   planFfn(engine: EngineHandle, spec: BlockSpec, demand: FfnDemand): NativeGpuPlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
   /**
-   * Linear algebra in doubles of so many flops goes to the GPU, by way of so many bytes of host memory; null where none does:
-   * without a GPU, or with one that is slow at doubles.
+   * Linear algebra in doubles of so many flops goes to the GPU; null where none does: without a GPU, with one that is slow
+   * at doubles, or without its libraries.
    */
-  gpuDoublesOf(engine: EngineHandle): { leastFlops: number; stageBytes: number } | null;
+  gpuDoublesOf(engine: EngineHandle): { leastFlops: number } | null;
   /** Seconds of the host's copies and of the GPU's streams for sites so far, which run beside each other. null without a GPU. */
   gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }

@@ -81,7 +81,7 @@ export interface PruneResult {
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;
-  /** `cpu`, or the GPU that computed the sites, its libraries and the limit of its memory that was asked for. */
+  /** `cpu`, or the GPU that computed, its libraries and the limit on its memory. */
   device: string;
   /** Largest resident size of the process. */
   peakRssBytes: number;

@@ -10,6 +10,7 @@
 #include "addon/specs.h"
 #include "core/heap.h"
 #include "core/row_chunks.h"
+#include "device/host_pages.h"
 #include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
@@ -134,7 +135,14 @@ Napi::Value Expect(const Info& info) {
 
 // (engine) -> Promise: gives the system the memory that is kept for the next buffers
 Napi::Value GiveBack(const Info& info) {
-  return RunAsync(info.Env(), [context = EngineOf(info)] { context->budget->GiveBack(); }, Nothing);
+  return RunAsync(
+      info.Env(),
+      [context = EngineOf(info)] {
+        const std::lock_guard lock(context->job);
+        if (context->gpu) TrimPinned(*context->gpu);
+        context->budget->GiveBack();
+      },
+      Nothing);
 }
 
 // (engine, scratchFolder | "") -> page store, without a folder in memory alone

@@ -10,7 +10,6 @@
 #include "addon/handles.h"
 #include "addon/specs.h"
 #include "device/cuda_library.h"
-#include "device/doubles.h"
 #include "device/driver.h"
 #include "device/run_ffn.h"
 #include "device/site_plan.h"
@@ -77,6 +76,8 @@ Napi::Value AttachGpu(const Info& info) {
   open.budget = GetSize(options.Get("memory"), "memory");
   if (options.Get("leastFlops").IsNumber()) {
     open.least_flops = GetNumber(options.Get("leastFlops"), "leastFlops");
+    // Then it is asked for all of it.
+    if (open.least_flops == 0) open.least_intensity = 0;
   }
   // BF16x3 is as good as fp32 to about five digits (cuda/abi.h), at tensor-core speed.
   const AllowedPrecision precision = GetPrecision(options.Get("precision"));
@@ -114,14 +115,13 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
-// (engine) -> {leastFlops, stageBytes}: linear algebra in doubles of so many flops goes to the GPU,
-// by way of so many bytes of host memory; null where none does
+// (engine) -> {leastFlops}: linear algebra in doubles of so many flops goes to the GPU; null where
+// none does
 Napi::Value GpuDoublesOf(const Info& info) {
   const auto context = EngineOf(info);
   if (!context->gpu || !context->gpu->fast_doubles()) return info.Env().Null();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("leastFlops", context->gpu->options().least_flops);
-  result.Set("stageBytes", static_cast<double>(kDoublesStage));
   return result;
 }
 

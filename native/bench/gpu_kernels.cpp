@@ -51,16 +51,35 @@ std::pair<double, size_t> RepeatOnGpu(const CudaDevice& gpu, double seconds, Wor
   return {fastest, repeats};
 }
 
+// Elements that are on the host at a time while an array is filled.
+constexpr size_t kFill = size_t{1} << 20;
+
+template <typename T, typename Value>
+void Fill(const CudaDevice& gpu, const CudaArray<T>& array, Value value) {
+  std::vector<T> values;
+  for (size_t at = 0; at < array.size(); at += kFill) {
+    values.resize(std::min(kFill, array.size() - at));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = value(at + i);
+    gpu.Call(&Api::upload, array.data() + at, values.data(), Int(values.size() * sizeof(T)));
+  }
+}
+
+// An array of value(i).
+template <typename T, typename Value>
+CudaArray<T> Filled(const CudaDevice& gpu, size_t count, Value value) {
+  CudaArray<T> array(gpu, count);
+  Fill(gpu, array, value);
+  return array;
+}
+
 // Numbers of both signs around 0, the same in every run.
 template <typename T>
 CudaArray<T> GpuValues(const CudaDevice& gpu, size_t count) {
-  std::vector<T> values(count);
   uint32_t state = 1;
-  for (T& value : values) {
+  return Filled<T>(gpu, count, [&](size_t) {
     state = state * 1664525u + 1013904223u;
-    value = static_cast<T>(state >> 8) / static_cast<T>(1u << 23) - T{1};
-  }
-  return CudaArray<T>(gpu, std::span<const T>(values));
+    return static_cast<T>(state >> 8) / static_cast<T>(1u << 23) - T{1};
+  });
 }
 
 class GpuKernels {
@@ -69,8 +88,9 @@ class GpuKernels {
       : gpu_(gpu),
         spec_(spec),
         run_(run),
-        forward_(gpu.options().forward),
-        gram_(gpu.options().gram) {}
+        // Without cuBLAS every mode is kExact.
+        forward_(gpu.has_blas() ? gpu.options().forward : Precision::kExact),
+        gram_(gpu.has_blas() ? gpu.options().gram : Precision::kExact) {}
 
   std::vector<Timing> All(size_t vocab) {
     Maps();
@@ -212,10 +232,12 @@ class GpuKernels {
            gpu_.Call(&Api::moments_add, Int(run_.tokens), Int(n), x.data(), sums.data(),
                      sums.data() + n);
          });
+    const auto other = GpuValues<float>(gpu_, run_.tokens * d);
     Time({"reconstruction loss", ShapeText(run_.tokens, d), "f64", 3 * tokens * D(d),
           8 * tokens * D(d)},
          [&] {
-           gpu_.Call(&Api::squared_distance, Int(run_.tokens * d), r.data(), x.data(), sums.data());
+           gpu_.Call(&Api::squared_distance, Int(run_.tokens * d), r.data(), other.data(),
+                     sums.data());
          });
   }
 
@@ -285,39 +307,34 @@ class GpuKernels {
   // What the solvers do with a Gram matrix.
   void Factors() {
     const size_t n = spec_.ffn, rows = spec_.hidden;
-    std::vector<double> positive(n * n, 0.5);
-    for (size_t i = 0; i < n; ++i) positive[i * n + i] = D(n);
-    const CudaArray<double> matrix(gpu_, std::span<const double>(positive)), work(gpu_, n * n);
-    const auto right = GpuValues<double>(gpu_, rows * n);
+    const auto cell = [n](size_t i) { return i % (n + 1) == 0 ? D(n) : 0.5; };
     const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
-    // A copy beside each: it has no entry of its own.
-    const std::vector<int32_t> all = [&] {
-      std::vector<int32_t> indices(n);
-      for (size_t i = 0; i < n; ++i) indices[i] = static_cast<int32_t>(i);
-      return indices;
-    }();
-    const CudaArray<int32_t> places(gpu_, std::span<const int32_t>(all));
+    // A factor is made in place: the matrix is written anew before each, which is not timed.
+    auto work = Filled<double>(gpu_, n * n, cell);
     int32_t done = 1;
     Time({"cholesky", ShapeText(n, n), "f64", cube / 3, square}, [&] {
-      gpu_.Call(&Api::upload, work.data(), positive.data(), Int(n * n * sizeof(double)));
+      Fill(gpu_, work, cell);
       gpu_.Call(&Api::clock, nullptr);
       gpu_.Call(&Api::cholesky, Int(n), work.data(), Int(n), &done);
     });
     if (done == 0) throw Error("ERR_INTERNAL", "a positive matrix was not factored");
+    const auto right = GpuValues<double>(gpu_, rows * n);
     Time({"triangular solves", ShapeText(rows, n) + " / " + ShapeText(n, n), "f64",
           2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
          [&] {
            gpu_.Call(&Api::solve_rows, Int(n), work.data(), Int(n), Int(rows), right.data(),
                      Int(n));
          });
+    const CudaArray<double> product(gpu_, rows * n);
     Time({"product in doubles", ShapeText(rows, n) + " × " + ShapeText(n, n), "f64",
           2 * D(rows) * D(n) * D(n), square + 16 * D(rows * n)},
          [&] {
            gpu_.Call(&Api::gemm_f64, false, false, Int(rows), Int(n), Int(n), 1, right.data(),
-                     Int(n), matrix.data(), Int(n), 0, work.data(), Int(n));
+                     Int(n), work.data(), Int(n), 0, product.data(), Int(n));
          });
+    const auto places = Filled<int32_t>(gpu_, n, [](size_t i) { return static_cast<int32_t>(i); });
     Time({"rows and columns put together", ShapeText(n, n), "f64", 0, 2 * square},
-         [&] { gpu_.Call(&Api::compact, Int(n), Int(n), places.data(), matrix.data()); });
+         [&] { gpu_.Call(&Api::compact, Int(n), Int(n), places.data(), work.data()); });
   }
 
   const CudaDevice& gpu_;

@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 5;
+inline constexpr uint32_t kAbiVersion = 6;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -62,8 +62,8 @@ struct MemoryReport {
   uint64_t used, peak, limit;
 };
 
-// Seconds of the streams for sites since the device was opened. Copies run beside computation: the
-// sum may be longer than it took.
+// Seconds of the streams for sites and passes of FFNs since the device was opened. Copies run
+// beside computation: the sum may be longer than it took.
 struct SiteTimes {
   double copy_in;  // pages and weights, from memory that the device reads by itself
   double forward;
@@ -184,6 +184,9 @@ struct Api {
   int (*site_times)(Device*, Failure*, SiteTimes* times);
   // Name and where products come from; *blas = 1 where that is cuBLAS.
   int (*describe)(Device*, Failure*, char* text, int64_t size, int32_t* blas);
+  // *fast = 1 where linear algebra in doubles belongs on this GPU: it has units for it, cuBLAS and
+  // cuSOLVER. Fixed when it was opened.
+  int (*fast_doubles)(Device*, Failure*, int32_t* fast);
   // *found = 1 where cuSOLVER is there, which this call opens.
   int (*has_solver)(Device*, Failure*, int32_t* found);
 
@@ -281,6 +284,8 @@ struct Api {
   int (*softmax_nll)(Device*, Failure*, int64_t rows, int64_t vocab, const float* logits,
                      const int32_t* targets, double* nll, int32_t* best);
 
+  // What the next call takes of the budget meanwhile.
+  int (*cholesky_bytes)(Device*, Failure*, int64_t n, uint64_t* bytes);
   // Lower Cholesky factor in place (lower triangle read and written); *positive (host) = 0 when a
   // pivot is not positive.
   int (*cholesky)(Device*, Failure*, int64_t n, double* a, int64_t lda, int32_t* positive);

@@ -79,9 +79,18 @@ void Describe(Device& device, char* text, int64_t size, int32_t* blas) {
   std::string all = device.info.name;
   all += device.blas ? ", " + device.blas->Describe() : ", built-in products";
   if (!device.blas_fault.empty()) all += " (" + device.blas_fault + ")";
+  // What a run's bytes depend on, where it is used.
+  if (device.fast_doubles()) {
+    all += ", " + device.FindSolver()->Describe();
+  } else if (device.has_double_units() && device.blas) {
+    all += ", no cuSOLVER";
+    if (!device.solver_fault.empty()) all += " (" + device.solver_fault + ")";
+  }
   Fill(text, static_cast<size_t>(size), all);
   *blas = device.blas != nullptr;
 }
+
+void FastDoubles(Device& device, int32_t* fast) { *fast = device.fast_doubles(); }
 
 void HasSolver(Device& device, int32_t* found) { *found = device.FindSolver() != nullptr; }
 
@@ -212,6 +221,7 @@ constexpr Api kApi = {
     .pinned = Entry<&PinnedWaiting, true>::Call,
     .site_times = Entry<&SiteTimesOf>::Call,
     .describe = Entry<&Describe>::Call,
+    .fast_doubles = Entry<&FastDoubles>::Call,
     .has_solver = Entry<&HasSolver>::Call,
     .allocate = Entry<&Allocate>::Call,
     .release = Entry<&Release, true>::Call,
@@ -246,6 +256,7 @@ constexpr Api kApi = {
     .scatter_columns = Entry<&ScatterColumns>::Call,
     .gather_rows = Entry<&GatherFloatRows>::Call,
     .softmax_nll = Entry<&SoftmaxNll>::Call,
+    .cholesky_bytes = Entry<&CholeskyBytes>::Call,
     .cholesky = Entry<&Cholesky>::Call,
     .solve_rows = Entry<&SolveRows>::Call,
     .solve_lower = Entry<&SolveLower>::Call,

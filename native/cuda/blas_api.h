@@ -42,6 +42,7 @@ struct BlasCalls {
 };
 
 struct SolverCalls {
+  int (*version)(int*);
   int (*create)(SolverHandle*);
   int (*destroy)(SolverHandle);
   int (*set_stream)(SolverHandle, cudaStream_t);

@@ -103,6 +103,7 @@ std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
   std::unique_ptr<Solver> solver(new Solver(std::move(library)));
   SolverCalls& calls = solver->calls_;
   const SharedLibrary& from = *solver->library_;
+  from.Load(calls.version, "cusolverGetVersion");
   from.Load(calls.create, "cusolverDnCreate");
   from.Load(calls.destroy, "cusolverDnDestroy");
   from.Load(calls.set_stream, "cusolverDnSetStream");
@@ -117,6 +118,12 @@ std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
 
 Solver::~Solver() {
   if (handle_) calls_.destroy(handle_);
+}
+
+std::string Solver::Describe() const {
+  int version = 0;
+  calls_.version(&version);
+  return library_->name() + " " + std::to_string(version);
 }
 
 }  // namespace struprune::cuda

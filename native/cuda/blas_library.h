@@ -63,6 +63,7 @@ class Solver {
   ~Solver();
   const SolverCalls& calls() const { return calls_; }
   SolverHandle handle() const { return handle_; }
+  std::string Describe() const;
 
  private:
   explicit Solver(std::unique_ptr<SharedLibrary> library) : library_(std::move(library)) {}

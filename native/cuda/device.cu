@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "cuda/device.h"
 #include "cuda/ops.h"
@@ -26,11 +27,17 @@ int Attribute(cudaDeviceAttr attribute, int index) {
 // What is left to kernels and to the libraries' own handles, which on a GPU that is nearly full a
 // tenth of what is free would not hold.
 constexpr uint64_t kLeft = 512 * kMiB;
+// Of a budget that nobody named.
+constexpr uint64_t kBudgetStep = 64 * kMiB;
 
 uint64_t BudgetOf(const OpenOptions& options, const DeviceInfo& info) {
   const uint64_t free_bytes = info.free_bytes;
   const uint64_t left = std::max(free_bytes / 10, std::min(kLeft, free_bytes / 2));
-  return options.budget > 0 ? options.budget : free_bytes - left;
+  if (options.budget > 0) return options.budget;
+  // In whole steps: how pages and matrices are cut follows from it, and a few bytes more or less
+  // that are free shall make no difference.
+  const uint64_t rest = free_bytes - left;
+  return rest > kBudgetStep ? rest / kBudgetStep * kBudgetStep : rest;
 }
 
 size_t WorkspaceOf(size_t budget) {
@@ -127,6 +134,12 @@ Device::Device(const OpenOptions& options)
   blas = Blas::Open(options.cublas, compute, workspace.data(), bytes);
   if (blas) TryBlas(options.cublas != nullptr);
   if (!blas) workspace = {};
+  if (blas && has_double_units()) TrySolver(options.cusolver != nullptr);
+}
+
+// A100, H100 and B100 with their kin.
+bool Device::has_double_units() const {
+  return info.minor == 0 && (info.major == 8 || info.major == 9 || info.major == 10);
 }
 
 // A library from before this GPU makes a handle and has no products for it.
@@ -144,12 +157,35 @@ void Device::TryBlas(bool named) {
       GemmF32(*this, false, true, n, n, n, 1, floats(a), n, floats(b), n, 0, floats(c), n,
               precision);
     }
+    SolveLower(*this, true, n, a.data(), n, n, c.data(), n);
     Check(cudaStreamSynchronize(compute), "the first products");
   } catch (const Error& error) {
     // Of a GPU that has failed nothing else can be had either.
     if (named || cudaStreamSynchronize(compute) != cudaSuccess) throw;
     blas_fault = error.what();
     blas.reset();
+  }
+}
+
+void Device::TrySolver(bool named) {
+  try {
+    constexpr int64_t n = 16;
+    const std::vector<double> unit = [] {
+      std::vector<double> values(n * n);
+      for (int64_t i = 0; i < n; ++i) values[static_cast<size_t>(i * (n + 1))] = 1;
+      return values;
+    }();
+    const auto a = Allocate<double>(n * n);
+    Check(cudaMemcpyAsync(a.data(), unit.data(), unit.size() * sizeof(double),
+                          cudaMemcpyHostToDevice, compute),
+          "a copy to the GPU");
+    int32_t positive = 0;
+    if (FindSolver()) Cholesky(*this, n, a.data(), n, &positive);
+  } catch (const Error& error) {
+    // Of a GPU that has failed nothing else can be had either.
+    if (named || cudaStreamSynchronize(compute) != cudaSuccess) throw;
+    solver_fault = error.what();
+    solver_.reset();
   }
 }
 
@@ -187,8 +223,10 @@ void PinnedPool::Trim() {
 Device::~Device() { cudaStreamSynchronize(compute); }
 
 const Solver* Device::FindSolver() {
-  if (!sought_) solver_ = Solver::Open(cusolver_ ? cusolver_->c_str() : nullptr, compute);
-  sought_ = true;
+  if (!sought_) {
+    sought_ = true;
+    solver_ = Solver::Open(cusolver_ ? cusolver_->c_str() : nullptr, compute);
+  }
   return solver_.get();
 }
 

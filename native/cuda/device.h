@@ -145,9 +145,14 @@ struct Device {
   explicit Device(const OpenOptions& options);
   ~Device();
 
-  // cuSOLVER, looked for at the first call, since a run's sites need none; null where it is not
-  // there.
+  // cuSOLVER; null where it is not there. On a GPU that is fast at doubles it was looked for when
+  // that was opened, and tried: what is not there then is not there later. On others at the first
+  // call, since a run needs none.
   const Solver* FindSolver();
+  // Whether linear algebra in doubles belongs here: it has units for it (others have a sixty-fourth
+  // of their speed there, less than a CPU), cuBLAS and cuSOLVER.
+  bool fast_doubles() const { return has_double_units() && blas && solver_; }
+  bool has_double_units() const;
 
   template <typename T>
   Array<T> Allocate(int64_t count) {
@@ -162,12 +167,15 @@ struct Device {
   Event clock_start, clock_end;
   Array<char> workspace;  // of cuBLAS
   std::unique_ptr<Blas> blas;
-  std::string blas_fault;  // why a cuBLAS that was found is not used
+  // Why a library that was found is not used.
+  std::string blas_fault, solver_fault;
   SiteTimes times{};
 
  private:
   // Makes one product of each kind, and does without cuBLAS where it cannot, unless it was named.
   void TryBlas(bool named);
+  // The same of a small factor.
+  void TrySolver(bool named);
 
   std::optional<std::string> cusolver_;  // empty: the usual names
   bool sought_;

@@ -1,7 +1,9 @@
 // Cholesky factors and solves by rows, in fp64: cuSOLVER and cuBLAS, else blocks of the built-in
 // kernels.
 #include <algorithm>
+#include <cmath>
 #include <string>
+#include <vector>
 
 #include "cuda/gemm_kernels.h"
 #include "cuda/ops.h"
@@ -134,19 +136,44 @@ void BuiltInBackward(Device& device, int64_t n, const double* factor, int64_t ld
   }
 }
 
-// Row-major and lower is column-major and upper: A = UᵀU with U = Lᵀ.
-void LibraryCholesky(Device& device, const Solver& solver, int64_t n, double* a, int64_t lda,
-                     int32_t* info) {
+// Doubles of work space. Row-major and lower is column-major and upper: A = UᵀU with U = Lᵀ.
+int LibraryWork(const Solver& solver, int64_t n, double* a, int64_t lda) {
   int count = 0;
   CheckSolver(solver.calls().potrf_size(solver.handle(), kFillUpper, Int(n), a, Int(lda), &count),
               "cusolverDnDpotrf_bufferSize");
+  return count;
+}
+
+void LibraryCholesky(Device& device, const Solver& solver, int64_t n, double* a, int64_t lda,
+                     int32_t* info) {
+  const int count = LibraryWork(solver, n, a, lda);
   auto work = device.Allocate<double>(count);
   CheckSolver(solver.calls().potrf(solver.handle(), kFillUpper, Int(n), a, Int(lda), work.data(),
                                    count, info),
               "cusolverDnDpotrf");
 }
 
+// cuSOLVER factors NaNs without a word.
+bool HasPositiveDiagonal(Device& device, int64_t n, const double* a, int64_t lda) {
+  const auto diagonal = device.Allocate<double>(n);
+  ReadDiagonal(device, n, a, lda, diagonal.data());
+  std::vector<double> values(static_cast<size_t>(n));
+  Check(cudaMemcpyAsync(values.data(), diagonal.data(), values.size() * sizeof(double),
+                        cudaMemcpyDeviceToHost, device.compute),
+        "a copy from the GPU");
+  Check(cudaStreamSynchronize(device.compute), "a Cholesky factorisation");
+  return std::ranges::all_of(values,
+                             [](double value) { return std::isfinite(value) && value > 0; });
+}
+
 }  // namespace
+
+void CholeskyBytes(Device& device, int64_t n, uint64_t* bytes) {
+  *bytes = ArrayBytes<int32_t>(1) + ArrayBytes<double>(n);
+  if (const Solver* solver = device.FindSolver(); solver && n > 0) {
+    *bytes += ArrayBytes<double>(LibraryWork(*solver, n, nullptr, n));
+  }
+}
 
 void Cholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* positive) {
   *positive = 1;
@@ -166,7 +193,7 @@ void Cholesky(Device& device, int64_t n, double* a, int64_t lda, int32_t* positi
   if (status < 0) {
     throw Error("ERR_INTERNAL", "cusolverDnDpotrf refused its argument " + std::to_string(-status));
   }
-  *positive = status == 0;
+  *positive = status == 0 && HasPositiveDiagonal(device, n, a, lda);
 }
 
 void SolveLower(Device& device, int32_t forward, int64_t n, const double* factor, int64_t ldf,

@@ -130,6 +130,9 @@ void FfnRunner::Load(FfnWeight weight, int64_t row, int64_t count, const float* 
   LinearMap& map = weight == FfnWeight::kDown ? down_
                    : index > 2                ? change_[index - 3]
                                               : in_[index - 1];
+  if (row < 0 || count < 0 || row + count > map.outputs()) {
+    throw Error("ERR_ARGUMENT", "rows outside a weight on the GPU");
+  }
   clock_.Time(device_, device_.times.copy_in, "an FFN's weights",
               [&] { map.Load(row, count, from); });
 }
@@ -140,19 +143,13 @@ void FfnRunner::Begin(int64_t row, int64_t count, bool last) {
   }
   while (!waiting_.empty()) Wait();
   pass_ = {row, count, last};
-  const auto clear = [&](const Array<double>& band, int64_t width) {
-    if (!band.data() || count == 0) return;
-    Check(cudaMemsetAsync(band.data(), 0, static_cast<size_t>(count * width) * sizeof(double),
-                          device_.compute),
-          "a memset");
-  };
   for (size_t part = 0; part < parts_; ++part) {
-    clear(gradients_[part], spec_.inputs);
-    clear(curvatures_[part], spec_.width);
+    Clear(device_, gradients_[part], count * spec_.inputs);
+    Clear(device_, curvatures_[part], count * spec_.width);
   }
   if (spec_.pass != FfnPass::kHidden) return;
-  clear(gram_, spec_.width);
-  clear(cross_, spec_.outputs);
+  Clear(device_, gram_, count * spec_.width);
+  Clear(device_, cross_, count * spec_.outputs);
 }
 
 // For the oldest page.
@@ -162,7 +159,7 @@ void FfnRunner::Wait() {
   Check(cudaEventSynchronize(slot.computed), "a page");
   SiteTimes& times = device_.times;
   times.copy_in += Seconds(slot.pushed, slot.uploaded);
-  times.forward += Seconds(slot.uploaded, slot.activated);
+  times.forward += Seconds(slot.started, slot.activated);
   times.sums += Seconds(slot.activated, slot.computed);
 }
 
@@ -188,6 +185,8 @@ void FfnRunner::Push(int64_t rows) {
   }
   record(slot.uploaded, device_.copy_in);
   Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
+  // After the wait: the page before may still be computed when this one has come.
+  record(slot.started, device_.compute);
   Activations(slot);
   Outputs(slot);
   record(slot.activated, device_.compute);

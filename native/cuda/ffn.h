@@ -29,12 +29,12 @@ class FfnRunner {
     Slot(Device& device, const FfnSpec& spec);
     Pinned<float> inputs_in, targets_in;
     Array<float> inputs, targets;
-    Event pushed{cudaEventDefault}, uploaded{cudaEventDefault}, activated{cudaEventDefault},
-        computed{cudaEventDefault};
+    Event pushed{cudaEventDefault}, uploaded{cudaEventDefault}, started{cudaEventDefault},
+        activated{cudaEventDefault}, computed{cudaEventDefault};
     int64_t rows = 0;
   };
-  // Where the rows of a sum are, how many of them, and how wide; `lower`: the column of the
-  // diagonal in the first row.
+  // Where the rows of a sum are, how many of them, and how wide; `diagonal`: the column of the
+  // diagonal in the first row, where what is right of it holds anything.
   struct Rows {
     const Array<double>* sums;
     int64_t count, width;

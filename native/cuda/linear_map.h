@@ -16,6 +16,7 @@ class LinearMap {
   // was waited for.
   void Load(int64_t row, int64_t count, const float* from);
   void LoadBias(const float* from);
+  int64_t outputs() const { return outputs_; }
 
   // to[rows, outputs] = x[rows, inputs] Wᵀ + bias + beta to
   void Apply(int64_t rows, const float* x, float beta, float* to) const;

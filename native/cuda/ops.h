@@ -100,6 +100,7 @@ uint64_t CrossScratch(const Device&, int64_t rows, int64_t residual_dim, int64_t
                       int64_t columns, Precision precision);
 
 // factor.cu, eigen.cu
+void CholeskyBytes(Device&, int64_t n, uint64_t* bytes);
 void Cholesky(Device&, int64_t n, double* a, int64_t lda, int32_t* positive);
 void SolveRows(Device&, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
                int64_t ldx);

@@ -168,14 +168,8 @@ void SiteRunner::Begin(const Pass& pass) {
     throw Error("ERR_ARGUMENT", "a pass on the GPU cannot be meant");
   }
   pass_ = pass;
-  const auto clear = [&](const Array<double>& sums, int64_t count) {
-    if (!sums.data() || count == 0) return;
-    Check(cudaMemsetAsync(sums.data(), 0, static_cast<size_t>(count) * sizeof(double),
-                          device_.compute),
-          "a memset");
-  };
-  clear(gram_, pass.count * spec_.width);
-  clear(cross_, Columns() * spec_.hidden);
+  Clear(device_, gram_, pass.count * spec_.width);
+  Clear(device_, cross_, Columns() * spec_.hidden);
 }
 
 SitePage SiteRunner::Stage() {

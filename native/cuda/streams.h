@@ -31,14 +31,18 @@ inline void CopyRowsOut(const double* from, double* to, int64_t count, int64_t c
         "a copy from the GPU");
 }
 
+// The first `count` of these sums begin anew; where there are none of them, nothing.
+inline void Clear(Device& device, const Array<double>& sums, int64_t count) {
+  if (!sums.data() || count == 0) return;
+  Check(
+      cudaMemsetAsync(sums.data(), 0, static_cast<size_t>(count) * sizeof(double), device.compute),
+      "a memset");
+}
+
 // Sums that begin at 0; `count` 0: none.
 inline Array<double> Zeros(Device& device, int64_t count) {
   auto array = device.Allocate<double>(count);
-  if (count > 0) {
-    Check(cudaMemsetAsync(array.data(), 0, static_cast<size_t>(count) * sizeof(double),
-                          device.compute),
-          "a memset");
-  }
+  Clear(device, array, count);
   return array;
 }
 

@@ -62,15 +62,6 @@ cuda::DeviceInfo CudaLibrary::Check(int index) const {
   return info;
 }
 
-namespace {
-
-// A100, H100 and B100 with their kin.
-bool HasDoubleUnits(int major, int minor) {
-  return minor == 0 && (major == 8 || major == 9 || major == 10);
-}
-
-}  // namespace
-
 CudaDevice::CudaDevice(std::shared_ptr<const CudaLibrary> library, CudaOptions options)
     : library_(std::move(library)), options_(std::move(options)) {
   cuda::OpenOptions open{};
@@ -81,8 +72,13 @@ CudaDevice::CudaDevice(std::shared_ptr<const CudaLibrary> library, CudaOptions o
   open.cusolver = PathOrEnvironment(options_.cusolver, "STRUPRUNE_CUSOLVER");
   cuda::Failure failure{};
   if (api().open(&open, &device_, &failure) != 0) ThrowFailure(failure);
-  const cuda::DeviceInfo info = library_->Check(options_.index);
-  fast_doubles_ = has_blas() && HasDoubleUnits(info.major, info.minor);
+  // The destructor does not run where this fails.
+  int32_t fast = 0;
+  if (api().fast_doubles(device_, &failure, &fast) != 0) {
+    api().close(device_);
+    ThrowFailure(failure);
+  }
+  fast_doubles_ = fast != 0;
 }
 
 CudaDevice::~CudaDevice() { api().close(device_); }

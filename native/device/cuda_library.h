@@ -51,9 +51,9 @@ struct CudaOptions {
   // names.
   std::string cublas, cusolver;
   cuda::Precision forward = cuda::Precision::kExact, gram = cuda::Precision::kExact;
-  // Flops of one piece of linear algebra in doubles from which on it is worth its copies
-  // (device/doubles.h).
-  double least_flops = 1e10;
+  // Flops of one piece of linear algebra in doubles from which on it goes to a GPU that is fast at
+  // them, and flops a byte that is copied for it (device/doubles.h).
+  double least_flops = 1e10, least_intensity = 200;
 };
 
 // One opened GPU. Calls are made from one thread at a time.
@@ -68,8 +68,7 @@ class CudaDevice {
   const CudaOptions& options() const { return options_; }
   std::string Describe() const;
   bool has_blas() const;
-  // Whether it has units for doubles, and cuBLAS for them: others have a sixty-fourth of their
-  // speed there, less than a CPU. Of the architecture alone, so that a run is repeated as it was.
+  // Whether linear algebra in doubles belongs there (cuda/abi.h); Describe names what that takes.
   bool fast_doubles() const { return fast_doubles_; }
   cuda::MemoryReport memory() const;
   cuda::SiteTimes times() const;

@@ -9,80 +9,55 @@
 namespace struprune {
 namespace {
 
-// Rows [row, row + count) of a tiled matrix, `stage` [count, cols] beside them.
-struct Piece {
-  size_t tile, row, count;
-};
-
-// visit(piece, stage) over all rows of a matrix, a few of one row of tiles at a time.
+// visit(tile, rows) over the rows of tiles of a matrix, with room for the rows of one as they are
+// in a plain matrix.
 template <typename Visit>
-void EachPiece(const TileMatrix<double>& matrix, Visit visit) {
+void EachRowOfTiles(const TileMatrix<double>& matrix, Visit visit) {
   const TileAxis& rows = matrix.rows();
-  const size_t cols = matrix.cols().size();
-  const size_t most = std::max<size_t>(1, kDoublesStage / sizeof(double) / cols);
-  auto stage = matrix.context().Allocate<double>(std::min(most, rows.side()) * cols);
-  for (size_t tile = 0; tile < rows.tiles(); ++tile) {
-    for (size_t row = 0; row < rows.count(tile); row += most) {
-      visit(Piece{tile, row, std::min(most, rows.count(tile) - row)}, stage.data());
-    }
-  }
+  auto stage = matrix.context().Allocate<double>(rows.side() * matrix.cols().size());
+  for (size_t tile = 0; tile < rows.tiles(); ++tile) visit(tile, stage.data());
 }
 
-void ReadPiece(const TileMatrix<double>& matrix, const Piece& piece, double* to) {
+void ReadRowOfTiles(const TileMatrix<double>& matrix, size_t i, double* to) {
   const TileAxis& columns = matrix.cols();
-  const size_t cols = columns.size();
-  const auto tiles_of = [&](size_t j) {
-    return matrix.Has(piece.tile, j) ? std::pair{piece.tile, j} : std::pair{j, piece.tile};
-  };
+  const size_t cols = columns.size(), rows = matrix.rows().count(i);
   const auto is_zero = [&](size_t j) {
-    return matrix.shape() == Shape::kLower && !matrix.Has(piece.tile, j);
+    return matrix.shape() == Shape::kLower && !matrix.Has(i, j);
   };
   RunTiles(
       matrix.space(), columns.tiles(),
       [&](size_t j, Visits& visits) {
-        const auto [row, col] = tiles_of(j);
-        if (!is_zero(j)) visits.push_back(matrix.At(row, col));
+        if (!is_zero(j)) visits.push_back(matrix.Has(i, j) ? matrix.At(i, j) : matrix.At(j, i));
       },
       [&](size_t j, size_t) {
-        double* corner = to + columns.begin(j);
+        double* const corner = to + columns.begin(j);
         if (is_zero(j)) {
-          for (size_t r = 0; r < piece.count; ++r) {
-            std::fill_n(corner + r * cols, columns.count(j), 0.0);
+          for (size_t r = 0; r < rows; ++r) std::fill_n(corner + r * cols, columns.count(j), 0.0);
+        } else if (matrix.Has(i, j)) {
+          const auto tile = matrix.Read(i, j);
+          for (size_t r = 0; r < rows; ++r) std::copy_n(tile.row(r), tile.cols, corner + r * cols);
+        } else {
+          const auto mirrored = matrix.Read(j, i);
+          for (size_t c = 0; c < mirrored.rows; ++c) {
+            for (size_t r = 0; r < rows; ++r) corner[r * cols + c] = mirrored.row(c)[r];
           }
-          return;
-        }
-        const auto [row, col] = tiles_of(j);
-        const auto tile = matrix.Read(row, col);
-        if (row == piece.tile) {
-          for (size_t r = 0; r < piece.count; ++r) {
-            std::copy_n(tile.row(piece.row + r), columns.count(j), corner + r * cols);
-          }
-          return;
-        }
-        for (size_t c = 0; c < columns.count(j); ++c) {
-          const double* from = tile.row(c) + piece.row;
-          for (size_t r = 0; r < piece.count; ++r) corner[r * cols + c] = from[r];
         }
       });
 }
 
 // The tiles that the matrix has; `lower`: zeros above the diagonal.
-void WritePiece(const Piece& piece, const double* from, bool lower, TileMatrix<double>& matrix) {
+void WriteRowOfTiles(size_t i, const double* from, bool lower, TileMatrix<double>& matrix) {
   const TileAxis& columns = matrix.cols();
   const size_t cols = columns.size();
   size_t count = 0;
-  while (count < columns.tiles() && matrix.Has(piece.tile, count)) ++count;
+  while (count < columns.tiles() && matrix.Has(i, count)) ++count;
   RunTiles(
-      matrix.space(), count,
-      [&](size_t j, Visits& visits) { visits.push_back(matrix.At(piece.tile, j)); },
+      matrix.space(), count, [&](size_t j, Visits& visits) { visits.push_back(matrix.At(i, j)); },
       [&](size_t j, size_t) {
-        const auto tile = matrix.Update(piece.tile, j);
-        for (size_t r = 0; r < piece.count; ++r) {
-          double* to = tile.row(piece.row + r);
-          std::copy_n(from + r * cols + columns.begin(j), tile.cols, to);
-          if (lower && j == piece.tile) {
-            std::fill(to + std::min(tile.cols, piece.row + r + 1), to + tile.cols, 0.0);
-          }
+        const auto tile = matrix.Write(i, j);
+        for (size_t r = 0; r < tile.rows; ++r) {
+          std::copy_n(from + r * cols + columns.begin(j), tile.cols, tile.row(r));
+          if (lower && j == i) std::fill(tile.row(r) + r + 1, tile.row(r) + tile.cols, 0.0);
         }
       });
 }
@@ -103,19 +78,17 @@ class DeviceMatrix {
   void Upload(const TileMatrix<double>& from) { UploadTo(gpu_, from, values_.data()); }
   static void UploadTo(const CudaDevice& gpu, const TileMatrix<double>& from, double* to) {
     const size_t cols = from.cols().size();
-    EachPiece(from, [&](const Piece& piece, double* stage) {
-      ReadPiece(from, piece, stage);
-      const size_t row = from.rows().begin(piece.tile) + piece.row;
-      gpu.Call(&cuda::Api::upload, to + row * cols, stage,
-               Int(piece.count * cols * sizeof(double)));
+    EachRowOfTiles(from, [&](size_t tile, double* stage) {
+      ReadRowOfTiles(from, tile, stage);
+      gpu.Call(&cuda::Api::upload, to + from.rows().begin(tile) * cols, stage,
+               Int(from.rows().count(tile) * cols * sizeof(double)));
     });
   }
   void Download(TileMatrix<double>& to, bool lower = false) const {
-    EachPiece(to, [&](const Piece& piece, double* stage) {
-      const size_t row = to.rows().begin(piece.tile) + piece.row;
-      gpu_.Call(&cuda::Api::download, stage, values_.data() + row * cols_,
-                Int(piece.count * cols_ * sizeof(double)));
-      WritePiece(piece, stage, lower, to);
+    EachRowOfTiles(to, [&](size_t tile, double* stage) {
+      gpu_.Call(&cuda::Api::download, stage, values_.data() + to.rows().begin(tile) * cols_,
+                Int(to.rows().count(tile) * cols_ * sizeof(double)));
+      WriteRowOfTiles(tile, stage, lower, to);
     });
   }
 
@@ -129,14 +102,25 @@ class DeviceMatrix {
   CudaArray<double> values_;
 };
 
-// The GPU where it should do so many flops on so many bytes.
-const CudaDevice* DeviceFor(const Context& context, double flops, uint64_t bytes) {
+// What a piece of linear algebra takes.
+struct Piece {
+  double flops;
+  uint64_t copied;  // bytes there and back
+  uint64_t held;    // bytes of the GPU's memory
+};
+
+// The GPU where it should do it: a function of the shapes, the GPU and its limit.
+const CudaDevice* DeviceFor(const Context& context, const Piece& piece) {
   const CudaDevice* gpu = context.gpu.get();
-  if (!gpu || !gpu->fast_doubles() || flops < gpu->options().least_flops) return nullptr;
+  if (!gpu || !gpu->fast_doubles()) return nullptr;
+  const CudaOptions& options = gpu->options();
+  const bool worth = piece.flops >= options.least_flops &&
+                     piece.flops >= options.least_intensity * static_cast<double>(piece.copied);
+  if (!worth) return nullptr;
   const cuda::MemoryReport memory = gpu->memory();
   // Every array ends at whole units of the slab.
   constexpr uint64_t kRounding = 4096;
-  return bytes + kRounding <= memory.limit - memory.used ? gpu : nullptr;
+  return piece.held + kRounding <= memory.limit - memory.used ? gpu : nullptr;
 }
 
 // Counts its own life as the GPU's algebra.
@@ -168,7 +152,8 @@ bool MultiplyOnDevice(double alpha, const Factor& a, const Factor& b, double bet
   const size_t k = a.trans == Trans::kYes ? a.matrix.rows().size() : a.matrix.cols().size();
   const bool same = &a.matrix == &b.matrix;
   const uint64_t bytes = BytesOf(a.matrix) + (same ? 0 : BytesOf(b.matrix)) + BytesOf(c);
-  const CudaDevice* gpu = DeviceFor(c.context(), 2 * Cube(m, n, k), bytes);
+  const uint64_t again = beta != 0 ? BytesOf(c) : 0;
+  const CudaDevice* gpu = DeviceFor(c.context(), {2 * Cube(m, n, k), bytes + again, bytes});
   if (!gpu) return false;
   const AlgebraClock clock(*gpu);
   DeviceMatrix left(*gpu, a.matrix), product(*gpu, c);
@@ -185,20 +170,20 @@ bool MultiplyOnDevice(double alpha, const Factor& a, const Factor& b, double bet
 }
 
 bool FactorOnDevice(TileMatrix<double>& a, bool* positive) {
+  // From there on cuSOLVER's call, whose sizes have 32 bits, has not been tried.
+  constexpr size_t kMost = 46'340;
   const size_t n = a.rows().size();
-  const CudaDevice* gpu = DeviceFor(a.context(), Cube(n, n, n) / 3, BytesOf(a));
+  const CudaDevice* gpu = a.context().gpu.get();
+  if (!gpu || !gpu->fast_doubles() || n > kMost) return false;
+  uint64_t work = 0;
+  gpu->Call(&cuda::Api::cholesky_bytes, Int(n), &work);
+  gpu = DeviceFor(a.context(), {Cube(n, n, n) / 3, 2 * BytesOf(a), BytesOf(a) + work});
   if (!gpu) return false;
   const AlgebraClock clock(*gpu);
   DeviceMatrix factor(*gpu, a);
   factor.Upload(a);
   int32_t status = 0;
-  try {
-    gpu->Call(&cuda::Api::cholesky, Int(n), factor.data(), factor.cols(), &status);
-  } catch (const Error& error) {
-    // cuSOLVER wants work space, how much of it only it knows.
-    if (error.code() != "ERR_BUDGET") throw;
-    return false;
-  }
+  gpu->Call(&cuda::Api::cholesky, Int(n), factor.data(), factor.cols(), &status);
   *positive = status != 0;
   if (!*positive) return true;
   factor.Download(a, true);
@@ -208,7 +193,8 @@ bool FactorOnDevice(TileMatrix<double>& a, bool* positive) {
 
 bool SolveOnDevice(const TileMatrix<double>& lower, bool forward, TileMatrix<double>& x) {
   const size_t m = x.rows().size(), n = x.cols().size();
-  const CudaDevice* gpu = DeviceFor(x.context(), Cube(m, n, n), BytesOf(lower) + BytesOf(x));
+  const uint64_t bytes = BytesOf(lower) + BytesOf(x);
+  const CudaDevice* gpu = DeviceFor(x.context(), {Cube(m, n, n), bytes + BytesOf(x), bytes});
   if (!gpu) return false;
   const AlgebraClock clock(*gpu);
   DeviceMatrix factor(*gpu, lower), solved(*gpu, x);
@@ -226,8 +212,9 @@ std::optional<SweepOnDevice> SweepOnDevice::Make(const TileMatrix<double>& p,
   const size_t m = p.rows().size();
   // Those of a batch, a diagonal, places, and the rows on their way where it is compacted.
   const uint64_t factors = sizeof(double) * (2 * batch + 2 + cuda::kCompactRows) * m;
+  const uint64_t bytes = BytesOf(p) + BytesOf(q);
   const CudaDevice* gpu =
-      DeviceFor(p.context(), 6 * Cube(m, m, removals), BytesOf(p) + BytesOf(q) + factors);
+      DeviceFor(p.context(), {6 * Cube(m, m, removals), bytes, bytes + factors});
   if (!gpu) return std::nullopt;
   const AlgebraClock clock(*gpu);
   SweepOnDevice sweep(*gpu, m, batch);

@@ -46,7 +46,4 @@ class SweepOnDevice {
   CudaArray<double> p_, q_, a_, u_, diagonal_;
 };
 
-// Bytes of host memory that the copies take.
-inline constexpr size_t kDoublesStage = size_t{8} << 20;
-
 }  // namespace struprune

@@ -15,10 +15,17 @@ namespace struprune {
 // Rows of a matrix of sums that come back at a time.
 inline constexpr size_t kSumRows = 256;
 
-// visit(first, count) over rows [0, rows), kSumRows at a time.
-template <typename Visit>
-void EachSumRows(size_t rows, Visit visit) {
-  for (size_t at = 0; at < rows; at += kSumRows) visit(at, std::min(kSumRows, rows - at));
+// read(at, count, rows) brings rows [0, total) of sums, `width` wide, kSumRows at a time;
+// add(at, count, rows) takes them.
+template <typename Read, typename Add>
+void BringSums(Context& context, size_t total, size_t width, Read read, Add add) {
+  auto rows = context.Allocate<double>(std::min(kSumRows, total) * width);
+  for (size_t at = 0; at < total; at += kSumRows) {
+    context.CheckAbort();
+    const size_t count = std::min(kSumRows, total - at);
+    read(at, count, rows.data());
+    add(at, count, static_cast<const double*>(rows.data()));
+  }
 }
 
 // Bytes that count as the host's while this lives.
@@ -43,6 +50,8 @@ class PinnedMemory {
  public:
   PinnedMemory(const CudaDevice& gpu, std::shared_ptr<MemoryBudget> budget, uint64_t bytes)
       : gpu_(gpu), budget_(std::move(budget)) {
+    // Most of what waits is taken, and counts as the run's from here on.
+    gpu_.Keep(nullptr);
     charge_.emplace(budget_, bytes);
   }
   ~PinnedMemory() {
@@ -62,7 +71,6 @@ class PinnedMemory {
   void Taken() const {
     uint64_t waiting = 0;
     gpu_.Call(&cuda::Api::pinned, true, &waiting);
-    gpu_.Keep(nullptr);
   }
 
  private:
@@ -70,6 +78,13 @@ class PinnedMemory {
   const std::shared_ptr<MemoryBudget> budget_;
   std::optional<HostCharge> charge_;
 };
+
+// Frees what waits.
+inline void TrimPinned(const CudaDevice& gpu) {
+  uint64_t waiting = 0;
+  gpu.Call(&cuda::Api::pinned, true, &waiting);
+  gpu.Keep(nullptr);
+}
 
 // A page to or from pinned memory, by all threads: one alone is slower than the bus.
 inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to,

@@ -1,7 +1,6 @@
 #include "device/run_ffn.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 
 #include "device/host_pages.h"
@@ -16,8 +15,9 @@ using cuda::FfnRows;
 using cuda::FfnWeight;
 
 constexpr size_t kMostWays = 64;
-// Rows that a product is not made of fewer of, but at the end of a page.
-constexpr size_t kLeastRows = 64;
+// Pages are halved down to so many rows before there are more ways, since every page adds to all of
+// the band's doubles; and where no band fits with those, down to so many.
+constexpr size_t kFewRows = 512, kLeastRows = 64;
 
 cuda::FfnSpec SpecOf(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass) {
   cuda::FfnSpec spec{};
@@ -30,11 +30,6 @@ cuda::FfnSpec SpecOf(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass)
   spec.forward = gpu.options().forward;
   spec.gram = gpu.options().gram;
   return spec;
-}
-
-size_t TokensOf(const std::vector<FfnPage>& pages) {
-  return std::accumulate(pages.begin(), pages.end(), size_t{0},
-                         [](size_t sum, const FfnPage& page) { return sum + page.rows; });
 }
 
 FfnRows RowsOf(FfnRows first, size_t part) {
@@ -87,12 +82,10 @@ class Pass {
   // add(at, count, rows) for rows [0, total) of one of the sums, a few at a time.
   template <typename Add>
   void Read(FfnRows which, size_t total, size_t width, Add add) const {
-    auto rows = context_.Allocate<double>(std::min(kSumRows, total) * width);
-    EachSumRows(total, [&](size_t at, size_t count) {
-      context_.CheckAbort();
-      gpu_.Call(&cuda::Api::ffn_rows, ffn_.get(), which, Int(at), Int(count), rows.data());
-      add(at, count, rows.data());
-    });
+    const auto read = [&](size_t at, size_t count, double* rows) {
+      gpu_.Call(&cuda::Api::ffn_rows, ffn_.get(), which, Int(at), Int(count), rows);
+    };
+    BringSums(context_, total, width, read, add);
   }
 
   void ReadSums(const cuda::FfnSums& sums) const {
@@ -152,18 +145,20 @@ FfnPlan PlanFfn(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, bool
   const cuda::MemoryReport memory = gpu.memory();
   const uint64_t room = memory.limit - memory.used;
   FfnPlan plan;
-  for (size_t parts = 1; parts <= (sums ? kMostWays : 1); parts *= 2) {
-    // Bands that begin at whole 16 bytes of bf16, as those of a site.
-    const size_t band = std::min(shape.width, ((shape.width + parts - 1) / parts + 7) / 8 * 8);
-    plan.band = sums ? band : 0;
-    plan.ways = sums ? (shape.width + band - 1) / band : 1;
-    spec.band = Int(plan.band);
-    for (size_t rows = shape.page;; rows = (rows + 1) / 2) {
-      plan.flight = rows;
-      spec.flight = Int(rows);
-      gpu.Call(&cuda::Api::ffn_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
-      if (plan.device_bytes <= room) return plan;
-      if (rows <= kLeastRows) break;
+  for (const size_t least : {kFewRows, kLeastRows}) {
+    for (size_t parts = 1; parts <= (sums ? kMostWays : 1); parts *= 2) {
+      // Bands that begin at whole 16 bytes of bf16, as those of a site.
+      const size_t band = std::min(shape.width, ((shape.width + parts - 1) / parts + 7) / 8 * 8);
+      plan.band = sums ? band : 0;
+      plan.ways = sums ? (shape.width + band - 1) / band : 1;
+      spec.band = Int(plan.band);
+      for (size_t rows = shape.page;; rows = (rows + 1) / 2) {
+        plan.flight = rows;
+        spec.flight = Int(rows);
+        gpu.Call(&cuda::Api::ffn_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
+        if (plan.device_bytes <= room) return plan;
+        if ((rows + 1) / 2 < least) break;
+      }
     }
   }
   ThrowNoRoom("the refit of gate and up", plan.device_bytes, room,

@@ -27,7 +27,7 @@ struct FfnShape {
 };
 
 struct FfnPlan {
-  size_t flight = 0;  // tokens on the GPU at a time
+  size_t flight = 0;  // tokens of one of the two pages that are on the GPU
   size_t band = 0;    // channels whose rows of the sums a way over the tokens makes
   size_t ways = 1;
   uint64_t device_bytes = 0, pinned_bytes = 0;

@@ -134,23 +134,12 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
   while (!waiting.empty()) pop();
 }
 
-// read(at, count, rows) brings rows [0, total) of sums, `width` wide, some at a time; add takes
-// them.
-template <typename Read, typename Add>
-void Bring(Context& context, size_t total, size_t width, Read read, Add add) {
-  auto rows = context.Allocate<double>(std::min(kSumRows, total) * width);
-  EachSumRows(total, [&](size_t at, size_t count) {
-    read(at, count, rows.data());
-    add(at, count, rows.data());
-  });
-}
-
 // What a pass over the tokens sums of columns [first, first + count): rows of the Gram, columns of
 // the cross products.
 void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statistics& statistics,
               size_t first, size_t count) {
   if (statistics.has_gram()) {
-    Bring(
+    BringSums(
         context, count, statistics.dim(),
         [&](size_t at, size_t some, double* rows) {
           gpu.Call(&cuda::Api::site_gram, site, Int(at), Int(some), rows);
@@ -159,7 +148,7 @@ void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statist
           statistics.AddGramRows(first + at, some, rows);
         });
   }
-  Bring(
+  BringSums(
       context, statistics.residual_dim(), count,
       [&](size_t at, size_t some, double* rows) {
         gpu.Call(&cuda::Api::site_cross, site, Int(at), Int(some), rows);

@@ -54,11 +54,6 @@ size_t Unmade(const PartSums& sums) {
                          [](size_t total, const auto& part) { return total + part->unmade(); });
 }
 
-size_t TokensOf(const std::vector<FfnPage>& pages) {
-  return std::accumulate(pages.begin(), pages.end(), size_t{0},
-                         [](size_t sum, const FfnPage& page) { return sum + page.rows; });
-}
-
 // Weights that every chunk of a pass multiplies by, in order.
 std::vector<PagedMatrix*> Matrices(std::initializer_list<const InputWeights*> inputs,
                                    std::initializer_list<PagedMatrix*> outputs) {
@@ -94,6 +89,11 @@ void CheckShapes(const FfnMap& map, const FfnTokens& tokens) {
   const size_t rows = tokens.inputs->rows();
   check(*tokens.inputs, rows, map.inputs);
   check(*tokens.targets, rows, map.outputs);
+}
+
+size_t TokensOf(const std::vector<FfnPage>& pages) {
+  return std::accumulate(pages.begin(), pages.end(), size_t{0},
+                         [](size_t sum, const FfnPage& page) { return sum + page.rows; });
 }
 
 std::vector<FfnPage> AllPages(const FfnTokens& tokens) {

@@ -33,6 +33,7 @@ struct FfnPage {
 };
 // All pages of the tokens, in order; each lies in one page of the matrices.
 std::vector<FfnPage> AllPages(const FfnTokens& tokens);
+size_t TokensOf(const std::vector<FfnPage>& pages);
 // Pages at even distances with about `count` tokens, the first being page `offset` (modulo the
 // distance).
 std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t offset);

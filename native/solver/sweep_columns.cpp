@@ -206,6 +206,7 @@ class ColumnSweep {
     if (on_device_) {
       on_device_->Compact(left);
       for (size_t i = 0; i < left.size(); ++i) state_.columns[i] = state_.columns[left[i]];
+      state_.columns.resize(left.size());
     } else {
       state_.Compact(left);
     }

@@ -25,7 +25,7 @@ class GpuDoubles : public GpuTest {
   std::shared_ptr<CudaDevice> Eager(uint64_t budget = TestedGpu().budget) const {
     CudaOptions options = gpu_->options();
     options.budget = budget;
-    options.least_flops = 0;
+    options.least_flops = options.least_intensity = 0;
     return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
   }
   static TileSpace Space(std::shared_ptr<CudaDevice> device) {
@@ -130,10 +130,15 @@ TEST_P(GpuDoubles, FactorsSolvesAndInverses) {
     both.insert(both.end(), inverse.begin(), inverse.end());
     return both;
   });
-  // What cannot be factored is refused by both.
-  auto bad = Positive(Space(Eager()), n, 1);
-  bad.Update(1, 1).row(3)[3] = -1;
-  EXPECT_FALSE(FactorCholesky(bad));
+  // What cannot be factored is refused by both, NaNs too, which cuSOLVER takes.
+  for (const double value : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    auto bad = Positive(Space(Eager()), n, 1);
+    for (size_t i = 0; i < bad.rows().tiles(); ++i) {
+      const auto tile = bad.Update(i, i);
+      for (size_t r = 0; r < tile.rows; ++r) tile.row(r)[r] = value;
+    }
+    EXPECT_FALSE(FactorCholesky(bad));
+  }
 }
 
 // Every kind of step of a sweep that keeps its matrices there: removals within a batch, updates,
@@ -173,7 +178,7 @@ TEST_P(GpuDoubles, ASweepTakesNoMoreThanItSays) {
   const uint64_t wanted = sizeof(double) * m * (2 * m + 2 * batch + 2 + cuda::kCompactRows) + 4096;
   const auto make = [&](uint64_t room) {
     CudaOptions options = gpu_->options();
-    options.least_flops = 0;
+    options.least_flops = options.least_intensity = 0;
     options.budget = (room + std::max<uint64_t>(16 << 10, room / 15) + 255) / 256 * 256;
     return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
   };

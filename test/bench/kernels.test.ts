@@ -7,6 +7,7 @@ import { benchKernels, placed } from '../../lib/bench/kernels/run';
 import { writeBench } from '../../lib/bench/output';
 import { benchSchema } from '../../lib/bench/schema';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import { Engine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
 import { blockSpec } from '../../lib/engine/session';
 import { StruPruneError } from '../../lib/errors';
@@ -133,7 +134,38 @@ test.serial('a GPU is measured beside the CPU, under its own roofs', async (t) =
   }
   const tooSmall = { ...options, deviceMemory: 2 ** 19 };
   await t.throwsAsync(benchKernels(TINY, tooSmall), { code: 'ERR_BUDGET' });
+  // A GPU that nobody named may be too small.
+  const notices: string[] = [];
+  const onNotice = (text: string) => notices.push(text);
+  const auto = await benchKernels(TINY, { ...tooSmall, device: 'auto', onNotice });
+  t.is(auto.kernels!.roofs.length, 1);
+  t.regex(notices.join(), /the GPU is not measured: .*raise/);
 });
+
+test.serial(
+  'a GPU without cuBLAS, and a block of fewer channels than its states have',
+  async (t) => {
+    const { STRUPRUNE_CUDA_LIBRARY } = emulatedLibrary();
+    const set = { ...(await fakeDriver(t, {})), STRUPRUNE_CUDA_LIBRARY, STRUPRUNE_CUDA_CHECK: '1' };
+    Object.assign(process.env, set);
+    delete process.env.STRUPRUNE_CUBLAS;
+    delete process.env.STRUPRUNE_CUSOLVER;
+    t.teardown(() => delete process.env.STRUPRUNE_CUDA_CHECK);
+    const source = await openCheckpoint(TINY);
+    const engine = new Engine({ device: 'cuda:0', deviceMemory: 24 * 2 ** 20 });
+    const spec = { ...blockSpec(source.architecture, 0), ffn: 24 };
+    const run = { tokens: 32, window: 32, seconds: 0.001 };
+    const { gemmRates, timings } = await engine.run(undefined, () =>
+      native.timeGpuKernels(engine.handle, spec, 0, run),
+    );
+    await engine.dispose();
+    t.deepEqual(
+      gemmRates.map(({ dtype }) => dtype),
+      ['f32', 'f64'],
+    );
+    t.true(timings.every(({ dtype }) => dtype === 'f32' || dtype === 'f64'));
+  },
+);
 
 test('a window longer than the model reads is refused', async (t) => {
   await t.throwsAsync(benchKernels(TINY, { window: 1 << 20 }), { instanceOf: StruPruneError });

@@ -3,6 +3,7 @@ import { using, withBytes, withEngine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
 import { AS_IS, blockSpec, Session } from '../../engine/session';
+import { asStruPruneError } from '../../errors';
 import { windowFor } from '../../evaluate';
 import type { Architecture, ModelSource } from '../../model/architecture';
 import { stageReporter } from '../../progress';
@@ -99,12 +100,16 @@ async function onGpu(
     const { architecture } = source;
     const run = runOf(architecture, settings);
     const spec = blockSpec(architecture, 0);
-    const { gemmRates, bandwidth, timings } = await native.timeGpuKernels(
-      engine.handle,
-      spec,
-      architecture.vocab,
-      run,
-    );
+    const measured = await native
+      .timeGpuKernels(engine.handle, spec, architecture.vocab, run)
+      .catch((error: unknown) => {
+        const { code, found, mend } = asStruPruneError(error);
+        if (code !== 'ERR_BUDGET' || (options.device ?? 'auto') !== 'auto') throw error;
+        options.onNotice?.(`the GPU is not measured: ${found}; ${mend}`);
+        return null;
+      });
+    if (measured === null) return null;
+    const { gemmRates, bandwidth, timings } = measured;
     const roof = { device: engine.device, gemmRates, bandwidth };
     return { roofs: [roof], rows: timings.map((timing) => placed(timing, roof)) };
   });

@@ -33,7 +33,7 @@ export const MACHINE_FLAGS: FlagTable<
   },
   device: {
     flag: '--device <name>',
-    help: 'where sites are computed: auto, cpu or cuda:N (see devices)',
+    help: 'where to compute: auto, cpu or cuda:N (see devices)',
     group,
     parse: deviceName,
     fallback: 'auto: a GPU that can be used, else the CPU, and says which',
