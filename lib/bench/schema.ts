@@ -174,7 +174,7 @@ const quality = z.object({
   /** `ffn`, `attention`, `all`; `default`: each method's own, as prune has it. */
   scope: z.string(),
   /**
-   * What of an FFN StruPrune's rows refit, `output`, `auxiliary`, `gauss-newton`; `default`: as prune has it on the CPU. A
+   * What of an FFN StruPrune's rows refit, `output`, `auxiliary`, `gauss-newton`; `default`: as prune has it. A
    * document without it is of a version that had `output`.
    */
   ffnSolver: z.string().default('output'),

@@ -80,7 +80,7 @@ export interface RunPlan {
   disk: number;
   /** Hidden states of the solve and of evaluations go to scratch, and of tiled matrices what does not fit. */
   statesPaged: boolean;
-  /** Most of the GPU's memory at once, and most passes over the tokens that a site needs with it; null on the CPU. */
+  /** Most of the GPU's memory at once, and most passes over the tokens that sums need with it; null on the CPU. */
   device: { memory: number; passes: number } | null;
 }
 

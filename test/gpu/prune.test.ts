@@ -20,7 +20,10 @@ test('eval: the perplexity of the CPU', async (t) => {
     run([...quick, 'cuda:0', '--full-precision'], { env }),
   ]);
   t.is(gpu.code, 0, gpu.stderr);
-  t.regex(gpu.stderr, /^on cuda:0: emulated GPU, .*libstruprune_emulated\.so 130000, .*\.so 12000$/m);
+  t.regex(
+    gpu.stderr,
+    /^on cuda:0: emulated GPU, .*libstruprune_emulated\.so 130000, .*\.so 12000$/m,
+  );
   t.notRegex(gpu.stderr, /slow/);
   const [got, wanted, exact] = [gpu, cpu, full].map(
     ({ stdout }) => JSON.parse(stdout).meanNll as number,

@@ -32,7 +32,7 @@ export function planReport(plan: Plan, memory = 0): string {
   ].join('\n');
 }
 
-/** Of the tokens, for the largest Gram matrix. */
+/** Of the tokens, for the largest sums. */
 function passes({ passes: count }: { passes: number }): string {
   return count === 1
     ? ''
