@@ -173,12 +173,13 @@ bool FactorOnDevice(TileMatrix<double>& a, bool* positive) {
   // From there on cuSOLVER's call, whose sizes have 32 bits, has not been tried.
   constexpr size_t kMost = 46'340;
   const size_t n = a.rows().size();
-  const CudaDevice* gpu = a.context().gpu.get();
-  if (!gpu || !gpu->fast_doubles() || n > kMost) return false;
+  Piece piece{Cube(n, n, n) / 3, 2 * BytesOf(a), BytesOf(a)};
+  const CudaDevice* gpu = n > kMost ? nullptr : DeviceFor(a.context(), piece);
+  if (!gpu) return false;
   uint64_t work = 0;
   gpu->Call(&cuda::Api::cholesky_bytes, Int(n), &work);
-  gpu = DeviceFor(a.context(), {Cube(n, n, n) / 3, 2 * BytesOf(a), BytesOf(a) + work});
-  if (!gpu) return false;
+  piece.held += work;
+  if (!DeviceFor(a.context(), piece)) return false;
   const AlgebraClock clock(*gpu);
   DeviceMatrix factor(*gpu, a);
   factor.Upload(a);
