@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
-#include <tuple>
 #include <utility>
 
+#include "bench/stopwatch.h"
 #include "device/site_plan.h"
 #include "ops/rope.h"
 
@@ -34,21 +33,16 @@ const char* NameOf(Precision precision) {
   return "f32";
 }
 
-// The stopwatch of bench/stopwatch.h by the GPU's own clock.
+// The stopwatch by the GPU's own clock, which may not have moved.
 template <typename Work>
-std::pair<double, size_t> RepeatOnGpu(const CudaDevice& gpu, double seconds, Work work) {
-  work();
-  double fastest = std::numeric_limits<double>::infinity();
-  size_t repeats = 0;
-  for (double sum = 0; repeats < 3 || sum < seconds; ++repeats) {
+Lap RepeatOnGpu(const CudaDevice& gpu, double seconds, Work work) {
+  return RepeatTimed(seconds, [&] {
     double elapsed = 0;
     gpu.Call(&Api::clock, nullptr);
     work();
     gpu.Call(&Api::clock, &elapsed);
-    fastest = std::min(fastest, elapsed);
-    sum += std::max(elapsed, 1e-6);
-  }
-  return {fastest, repeats};
+    return std::max(elapsed, 1e-6);
+  });
 }
 
 // Elements that are on the host at a time while an array is filled.
@@ -72,14 +66,10 @@ CudaArray<T> Filled(const CudaDevice& gpu, size_t count, Value value) {
   return array;
 }
 
-// Numbers of both signs around 0, the same in every run.
 template <typename T>
 CudaArray<T> GpuValues(const CudaDevice& gpu, size_t count) {
-  uint32_t state = 1;
-  return Filled<T>(gpu, count, [&](size_t) {
-    state = state * 1664525u + 1013904223u;
-    return static_cast<T>(state >> 8) / static_cast<T>(1u << 23) - T{1};
-  });
+  Noise noise;
+  return Filled<T>(gpu, count, [&](size_t) { return static_cast<T>(noise.Next()); });
 }
 
 class GpuKernels {
@@ -108,7 +98,9 @@ class GpuKernels {
  private:
   template <typename Work>
   void Time(Timing about, Work work) {
-    std::tie(about.seconds, about.repeats) = RepeatOnGpu(gpu_, run_.seconds, work);
+    const Lap lap = RepeatOnGpu(gpu_, run_.seconds, work);
+    about.seconds = lap.seconds;
+    about.repeats = lap.repeats;
     found_.push_back(std::move(about));
   }
 
@@ -362,29 +354,29 @@ GpuRoofs MeasureGpuRoofs(const CudaDevice& gpu, double seconds) {
       precisions.insert(precisions.end(), {Precision::kTf32, Precision::kBf16x3, Precision::kBf16});
     }
     for (const Precision precision : precisions) {
-      const auto [best, repeats] = RepeatOnGpu(gpu, seconds, [&] {
+      const Lap lap = RepeatOnGpu(gpu, seconds, [&] {
         gpu.Call(&Api::gemm_f32, false, true, Int(n), Int(n), Int(n), 1, a.data(), Int(n), b.data(),
                  Int(n), 0, c.data(), Int(n), precision);
       });
-      roofs.rates.push_back({NameOf(precision), flops / best});
+      roofs.rates.push_back({NameOf(precision), flops / lap.seconds});
     }
   }
   {
     const auto a = GpuValues<double>(gpu, n * n), b = GpuValues<double>(gpu, n * n);
     const CudaArray<double> c(gpu, n * n);
-    const auto [best, repeats] = RepeatOnGpu(gpu, seconds, [&] {
+    const Lap lap = RepeatOnGpu(gpu, seconds, [&] {
       gpu.Call(&Api::gemm_f64, false, true, Int(n), Int(n), Int(n), 1, a.data(), Int(n), b.data(),
                Int(n), 0, c.data(), Int(n));
     });
-    roofs.rates.push_back({"f64", flops / best});
+    roofs.rates.push_back({"f64", flops / lap.seconds});
   }
   const size_t length = std::min<size_t>(kLength, room / 16);
   const auto a = GpuValues<float>(gpu, length), b = GpuValues<float>(gpu, length);
   const CudaArray<float> c(gpu, length);
-  const auto [best, repeats] = RepeatOnGpu(gpu, seconds, [&] {
+  const Lap lap = RepeatOnGpu(gpu, seconds, [&] {
     gpu.Call(&Api::combine, Int(length), 1, a.data(), 1, b.data(), c.data());
   });
-  roofs.bandwidth = 12e-9 * D(length) / best;
+  roofs.bandwidth = 12e-9 * D(length) / lap.seconds;
   return roofs;
 }
 

@@ -16,14 +16,10 @@
 namespace struprune::bench {
 namespace {
 
-// Numbers of both signs around 0, the same in every run.
 Buffer<float> Values(Context& context, size_t count) {
   auto values = context.Allocate<float>(count);
-  uint32_t state = 1;
-  for (float& value : std::span(values.data(), count)) {
-    state = state * 1664525u + 1013904223u;
-    value = static_cast<float>(state >> 8) / static_cast<float>(1u << 23) - 1.0f;
-  }
+  Noise noise;
+  for (float& value : std::span(values.data(), count)) value = noise.Next();
   return values;
 }
 

@@ -2,6 +2,7 @@
 // roofs of the roofline.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,18 @@ struct KernelRun {
   size_t tokens = 0;  // whole windows
   size_t window = 0;
   double seconds = 0;  // of each operation; at least three calls
+};
+
+// Numbers of both signs around 0, the same in every run.
+class Noise {
+ public:
+  float Next() {
+    state_ = state_ * 1664525u + 1013904223u;
+    return static_cast<float>(state_ >> 8) / static_cast<float>(1u << 23) - 1.0f;
+  }
+
+ private:
+  uint32_t state_ = 1;
 };
 
 // Of flops and bytes, which are counted in doubles.

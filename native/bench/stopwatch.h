@@ -18,22 +18,28 @@ struct Lap {
   size_t repeats = 0;
 };
 
-// Calls `prepare` (not timed) and `work` once to warm up, then at least three times and until
-// `seconds` of work are over.
-inline Lap Repeat(double seconds, const std::function<void()>& prepare,
-                  const std::function<void()>& work) {
+// Calls `timed`, which returns the seconds of its work, once to warm up, then at least three times
+// and until `seconds` of work are over.
+inline Lap RepeatTimed(double seconds, const std::function<double()>& timed) {
   Lap lap{std::numeric_limits<double>::infinity(), 0};
-  prepare();
-  work();
+  timed();
   for (double sum = 0; lap.repeats < 3 || sum < seconds; ++lap.repeats) {
-    prepare();
-    const double start = Now();
-    work();
-    const double elapsed = Now() - start;
+    const double elapsed = timed();
     lap.seconds = std::min(lap.seconds, elapsed);
     sum += elapsed;
   }
   return lap;
+}
+
+// The same by the host's clock; `prepare` is not timed.
+inline Lap Repeat(double seconds, const std::function<void()>& prepare,
+                  const std::function<void()>& work) {
+  return RepeatTimed(seconds, [&] {
+    prepare();
+    const double start = Now();
+    work();
+    return Now() - start;
+  });
 }
 
 }  // namespace struprune::bench

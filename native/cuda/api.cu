@@ -123,18 +123,17 @@ void Clock(Device& device, double* seconds) {
     Check(cudaEventRecord(device.clock_start, device.compute), "a clock");
     return;
   }
-  float milliseconds = 0;
   Check(cudaEventRecord(device.clock_end, device.compute), "a clock");
   Check(cudaEventSynchronize(device.clock_end), "a clock");
-  Check(cudaEventElapsedTime(&milliseconds, device.clock_start, device.clock_end), "a clock");
-  *seconds = 1e-3 * static_cast<double>(milliseconds);
+  *seconds = Seconds(device.clock_start, device.clock_end);
 }
 
 SiteRunner& Runner(Site* site) { return *reinterpret_cast<SiteRunner*>(site); }
 
-void SiteBytesOf(Device& device, const SiteSpec* spec, uint64_t* bytes, uint64_t* pinned) {
+template <typename Spec>
+void RunnerBytesOf(Device& device, const Spec* spec, uint64_t* bytes, uint64_t* pinned) {
   CheckSpec(*spec);
-  const SiteBytes both = BytesOf(device, *spec);
+  const RunnerBytes both = BytesOf(device, *spec);
   *bytes = both.device;
   *pinned = both.pinned;
 }
@@ -171,13 +170,6 @@ void SiteMoments(Device&, Site* site, double* squares, double* sums, double* res
 void SiteClose(Device&, Site* site) { std::unique_ptr<SiteRunner> gone(&Runner(site)); }
 
 FfnRunner& Runner(Ffn* ffn) { return *reinterpret_cast<FfnRunner*>(ffn); }
-
-void FfnBytesOf(Device& device, const FfnSpec* spec, uint64_t* bytes, uint64_t* pinned) {
-  CheckSpec(*spec);
-  const FfnBytes both = BytesOf(device, *spec);
-  *bytes = both.device;
-  *pinned = both.pinned;
-}
 
 void FfnOpen(Device& device, const FfnSpec* spec, const float* bias, Ffn** ffn) {
   CheckSpec(*spec);
@@ -263,7 +255,7 @@ constexpr Api kApi = {
     .diagonal = Entry<&ReadDiagonal>::Call,
     .compact = Entry<&Compact>::Call,
     .eigen = Entry<&Eigen>::Call,
-    .site_bytes = Entry<&SiteBytesOf>::Call,
+    .site_bytes = Entry<&RunnerBytesOf<SiteSpec>>::Call,
     .site_open = Entry<&SiteOpen>::Call,
     .site_pass = Entry<&SitePass>::Call,
     .site_stage = Entry<&SiteStage>::Call,
@@ -273,7 +265,7 @@ constexpr Api kApi = {
     .site_cross = Entry<&SiteCross>::Call,
     .site_moments = Entry<&SiteMoments>::Call,
     .site_close = Entry<&SiteClose, true>::Call,
-    .ffn_bytes = Entry<&FfnBytesOf>::Call,
+    .ffn_bytes = Entry<&RunnerBytesOf<FfnSpec>>::Call,
     .ffn_open = Entry<&FfnOpen>::Call,
     .ffn_weight = Entry<&FfnLoad>::Call,
     .ffn_way = Entry<&FfnWay>::Call,

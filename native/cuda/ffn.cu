@@ -42,12 +42,12 @@ void CheckSpec(const FfnSpec& s) {
   if (!sizes) throw Error("ERR_ARGUMENT", "an FFN's shape on the GPU cannot be meant");
 }
 
-FfnBytes BytesOf(const Device& device, const FfnSpec& s) {
+RunnerBytes BytesOf(const Device& device, const FfnSpec& s) {
   const FfnCounts n(s);
   const auto floats = [](int64_t count) { return ArrayBytes<float>(count); };
   const auto doubles = [](int64_t count) { return ArrayBytes<double>(count); };
   const auto parts = static_cast<uint64_t>(n.parts);
-  FfnBytes bytes{};
+  RunnerBytes bytes{};
   bytes.device =
       (n.product ? 2 : 1) * parts * LinearMap::Bytes(device, s.width, s.inputs, s.forward) +
       LinearMap::Bytes(device, s.outputs, s.width, s.forward);

@@ -72,12 +72,7 @@ class FfnRunner {
   int next_ = 0;
 };
 
-// Bytes that a runner takes from the slab, the work space of its operations included, and bytes of
-// pinned host memory.
-struct FfnBytes {
-  uint64_t device, pinned;
-};
-FfnBytes BytesOf(const Device& device, const FfnSpec& spec);
+RunnerBytes BytesOf(const Device& device, const FfnSpec& spec);
 
 // Throws ERR_ARGUMENT for shapes that cannot be meant.
 void CheckSpec(const FfnSpec& spec);

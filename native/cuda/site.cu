@@ -51,9 +51,9 @@ void CheckSpec(const SiteSpec& s) {
   }
 }
 
-SiteBytes BytesOf(const Device& device, const SiteSpec& s) {
+RunnerBytes BytesOf(const Device& device, const SiteSpec& s) {
   const Counts n(s);
-  SiteBytes bytes{};
+  RunnerBytes bytes{};
   const int64_t d = s.hidden, w = s.width;
   // Weights; those that are absent make the plan a little too large, never too small.
   const auto map = [&](int64_t outputs, int64_t inputs) {

@@ -75,12 +75,7 @@ class SiteRunner {
   int next_ = 0;
 };
 
-// Bytes that a runner takes from the slab, the work space of its operations included, and bytes of
-// pinned host memory.
-struct SiteBytes {
-  uint64_t device, pinned;
-};
-SiteBytes BytesOf(const Device& device, const SiteSpec& spec);
+RunnerBytes BytesOf(const Device& device, const SiteSpec& spec);
 
 // Throws ERR_ARGUMENT for shapes that cannot be meant.
 void CheckSpec(const SiteSpec& spec);

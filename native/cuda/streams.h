@@ -8,6 +8,12 @@ namespace struprune::cuda {
 // Pages in flight: one is copied while another is computed.
 inline constexpr int kSlots = 2;
 
+// Bytes that what streams pages takes from the slab, the work space of its operations included, and
+// bytes of pinned host memory.
+struct RunnerBytes {
+  uint64_t device, pinned;
+};
+
 template <typename T>
 void CopyIn(const T* from, T* to, int64_t count, cudaStream_t stream) {
   Check(cudaMemcpyAsync(to, from, static_cast<size_t>(count) * sizeof(T), cudaMemcpyHostToDevice,

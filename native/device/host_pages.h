@@ -44,6 +44,13 @@ class HostCharge {
   const uint64_t bytes_;
 };
 
+// Frees the pinned memory that waits for a run.
+inline void TrimPinned(const CudaDevice& gpu) {
+  uint64_t waiting = 0;
+  gpu.Call(&cuda::Api::pinned, true, &waiting);
+  gpu.Keep(nullptr);
+}
+
 // The pinned memory of a run, which outlives what the library opened for it. Where the budget has
 // no limit it waits for the next run afterwards, charged as well.
 class PinnedMemory {
@@ -68,23 +75,13 @@ class PinnedMemory {
   PinnedMemory& operator=(const PinnedMemory&) = delete;
 
   // The run has taken what it needs: what else waited goes.
-  void Taken() const {
-    uint64_t waiting = 0;
-    gpu_.Call(&cuda::Api::pinned, true, &waiting);
-  }
+  void Taken() const { TrimPinned(gpu_); }
 
  private:
   const CudaDevice& gpu_;
   const std::shared_ptr<MemoryBudget> budget_;
   std::optional<HostCharge> charge_;
 };
-
-// Frees what waits.
-inline void TrimPinned(const CudaDevice& gpu) {
-  uint64_t waiting = 0;
-  gpu.Call(&cuda::Api::pinned, true, &waiting);
-  gpu.Keep(nullptr);
-}
 
 // A page to or from pinned memory, by all threads: one alone is slower than the bus.
 inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to,
