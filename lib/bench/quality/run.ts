@@ -360,7 +360,7 @@ async function sectionOf(run: Run, failures: readonly BenchFailure[]): Promise<B
   return {
     model: modelOf(source),
     scope: settings.scope ?? 'default',
-    ffnSolver: settings.ffnSolver ?? (run.engine.device === 'cpu' ? 'default' : 'output'),
+    ffnSolver: settings.ffnSolver ?? 'default',
     format: settings.format,
     dtype: settings.dtype!,
     calibration: calibration.about,
