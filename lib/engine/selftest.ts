@@ -3,12 +3,12 @@ import { existsSync } from 'node:fs';
 import { StruPruneError } from '../errors';
 import { chooseDevice, type DeviceName, indexOf, selftestProgram } from './gpu';
 
-/** The program's exit code where all passed, but without cuBLAS, with which a run computes. */
-const NO_BLAS = 4;
+/** The program's exit code where all passed, but without cuBLAS or cuSOLVER, with which a run computes. */
+const NO_LIBRARIES = 4;
 
 /**
  * Runs the CUDA library's own tests on a GPU; their report goes to stdout.
- * @throws StruPruneError ERR_DEVICE when they are not built, cannot be run here or lack cuBLAS, or one of them fails
+ * @throws StruPruneError ERR_DEVICE when they are not built, cannot be run here or lack cuBLAS or cuSOLVER, or one of them fails
  */
 export async function runSelftest(device: DeviceName = 'cuda:0'): Promise<void> {
   const program = selftestProgram();
@@ -27,11 +27,11 @@ export async function runSelftest(device: DeviceName = 'cuda:0'): Promise<void> 
     child.on('close', done);
   });
   if (code === 0) return;
-  if (code === NO_BLAS) {
+  if (code === NO_LIBRARIES) {
     throw new StruPruneError(
       'ERR_DEVICE',
-      'cuBLAS was not found: what a run computes with was not tested',
-      'have libcublas.so.13 where the loader finds it, or name it in STRUPRUNE_CUBLAS',
+      'cuBLAS or cuSOLVER was not found: what a run computes with was not tested',
+      'have libcublas.so.13 and libcusolver.so.12 where the loader finds them, or name them in STRUPRUNE_CUBLAS and STRUPRUNE_CUSOLVER',
     );
   }
   throw new StruPruneError(

@@ -29,8 +29,12 @@ namespace struprune::cuda {
     throw Error("ERR_DEVICE", "the GPU is in other hands (" + text + ")",
                 "end what else runs on it (nvidia-smi lists it), or use --device cpu");
   }
+  // What a kernel or the memory did wrong ends the GPU's context, which lives as long as the
+  // process.
+  const bool process_over = cudaDeviceSynchronize() != cudaSuccess;
   throw Error("ERR_DEVICE", "the GPU failed (" + text + ")",
-              "run again; if it fails again, use --device cpu and report the command");
+              std::string(process_over ? "start the process again" : "run again") +
+                  "; if it fails again, use --device cpu and report the command");
 }
 
 inline void Check(cudaError_t status, const char* what) {

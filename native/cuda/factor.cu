@@ -147,7 +147,8 @@ int LibraryWork(const Solver& solver, int64_t n, double* a, int64_t lda) {
 void LibraryCholesky(Device& device, const Solver& solver, int64_t n, double* a, int64_t lda,
                      int32_t* info) {
   const int count = LibraryWork(solver, n, a, lda);
-  auto work = device.Allocate<double>(count);
+  // Not null, however little it asks for.
+  auto work = device.Allocate<double>(std::max(count, 1));
   CheckSolver(solver.calls().potrf(solver.handle(), kFillUpper, Int(n), a, Int(lda), work.data(),
                                    count, info),
               "cusolverDnDpotrf");

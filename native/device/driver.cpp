@@ -12,6 +12,7 @@ enum Result : int {
   kOk = 0,
   kOutOfMemory = 2,
   kNoDevice = 100,
+  kNotReady = 802,
   kMismatch = 803,
   kNotSupportedHere = 804,
 };
@@ -72,6 +73,10 @@ Reason InitReason(int status) {
   }
   if (status == kNotSupportedHere) {
     return {"the driver's compatibility library does not support this GPU", Install()};
+  }
+  if (status == kNotReady) {
+    return {"the fabric that joins this machine's GPUs is not ready (CUDA error 802)",
+            "start nvidia-fabricmanager, of the driver's own version"};
   }
   return {"the driver does not start (CUDA error " + std::to_string(status) + ")",
           "see what nvidia-smi says"};

@@ -1,7 +1,7 @@
 // struprune_selftest: rates, a block of OPT-6.7B's shape under a budget, and memory, then every
 // operation of the CUDA library against the CPU, on a machine with a GPU. Needs no Node: this file,
 // struprune_cuda.so and the BLAS beside it. Exit codes: 0 all passed, 1 some failed, 3 there is no
-// GPU that could be tested, 4 all passed but without cuBLAS, with which a run computes.
+// GPU that could be tested, 4 all passed but without cuBLAS or cuSOLVER, with which a run computes.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -17,7 +17,7 @@
 
 namespace {
 
-constexpr int kFailed = 1, kNoGpu = 3, kNoBlas = 4;
+constexpr int kFailed = 1, kNoGpu = 3, kNoLibraries = 4;
 
 int NoGpu(const std::string& found, const std::string& mend) {
   std::printf("no test was run: %s; %s\n", found.c_str(), mend.c_str());
@@ -66,19 +66,34 @@ bool TestAll() {
   return status == 0;
 }
 
+// Says which of the libraries that a run computes with are not here.
+bool HasLibraries() {
+  const auto gpu = struprune::test::OpenGpu(true);
+  if (!gpu) {
+    std::printf(
+        "NO CUBLAS: what a run computes with was NOT tested; have libcublas.so.13 where the loader "
+        "finds it, or name it in STRUPRUNE_CUBLAS\n");
+    return false;
+  }
+  int32_t solver = 0;
+  gpu->Call(&struprune::cuda::Api::has_solver, &solver);
+  if (!solver) {
+    std::printf(
+        "NO CUSOLVER: the factors that a run computes were NOT tested; have libcusolver.so.12 "
+        "where "
+        "the loader finds it, or name it in STRUPRUNE_CUSOLVER\n");
+  }
+  return solver != 0;
+}
+
 // Rates first: whoever has a GPU for a few minutes wants them more than the tests' last word.
 int RunAll(bool rates_alone) {
   const bool measured = MeasureAll();
   const bool passed = rates_alone || TestAll();
   if (!measured) std::printf("a measure failed\n");
-  const bool blas = struprune::test::OpenGpu(true) != nullptr;
-  if (!blas) {
-    std::printf(
-        "NO CUBLAS: what a run computes with was NOT tested; have libcublas.so.13 where the loader "
-        "finds it, or name it in STRUPRUNE_CUBLAS\n");
-  }
+  const bool libraries = HasLibraries();
   if (!measured || !passed) return kFailed;
-  return blas ? 0 : kNoBlas;
+  return libraries ? 0 : kNoLibraries;
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ const STATES: [what: string, driver: FakeDriver, found: RegExp, mend: RegExp][] 
   ['a very old driver', { lacks: 'cuMemGetInfo_v2' }, /too old .*cuMemGetInfo_v2/, /580/],
   ['no GPU', { init: 100 }, /finds no GPU/, /make the GPU visible/],
   ['no GPU in the list', { gpus: [] }, /finds no GPU/, /make the GPU visible/],
+  ['a fabric without its manager', { init: 802 }, /fabric .* not ready/, /nvidia-fabricmanager/],
   ['a half-updated driver', { init: 803 }, /of different versions/, /restart/],
   ['a driver that fails', { init: 999 }, /CUDA error 999/, /nvidia-smi/],
   ['an old GPU', { gpus: [OLD] }, /Fake V100: .*capability is 7\.0/, /another GPU/],
