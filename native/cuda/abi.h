@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 6;
+inline constexpr uint32_t kAbiVersion = 7;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -178,9 +178,13 @@ struct Api {
   int (*open)(const OpenOptions*, Device** device, Failure*);
   void (*close)(Device*);
   int (*memory)(Device*, Failure*, MemoryReport* report);
-  // *waiting = bytes of pinned host memory that the runs below gave back and that wait for the next
+  // *waiting = bytes of pinned host memory that were given back and that wait for the next
   // one; `trim`: freed first.
   int (*pinned)(Device*, Failure*, int32_t trim, uint64_t* waiting);
+  // Pinned host memory of the caller's, to be given back with its size: copies from and to it run
+  // at the speed of the bus.
+  int (*take_pinned)(Device*, Failure*, int64_t bytes, void** data);
+  int (*give_pinned)(Device*, Failure*, void* data, int64_t bytes);
   int (*site_times)(Device*, Failure*, SiteTimes* times);
   // Name and where products come from; *blas = 1 where that is cuBLAS.
   int (*describe)(Device*, Failure*, char* text, int64_t size, int32_t* blas);
@@ -295,6 +299,8 @@ struct Api {
   // X[m, n] <- X inv(L)ᵀ (forward) or X inv(L)
   int (*solve_lower)(Device*, Failure*, int32_t forward, int64_t n, const double* factor,
                      int64_t ldf, int64_t m, double* x, int64_t ldx);
+  // factor[n, n] <- inv(L Lᵀ), whole, for its lower triangle L; root[n, n] <- inv(L).
+  int (*invert_factored)(Device*, Failure*, int64_t n, double* factor, double* root);
   // to[n] = the diagonal of a[n, n].
   int (*diagonal)(Device*, Failure*, int64_t n, const double* a, int64_t lda, double* to);
   // a[n, n] becomes a[count, count], the rows and columns `indices` of it, ascending. Takes

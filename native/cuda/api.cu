@@ -73,6 +73,14 @@ void PinnedWaiting(Device& device, int32_t trim, uint64_t* waiting) {
   *waiting = device.pinned.waiting();
 }
 
+void TakePinned(Device& device, int64_t bytes, void** data) {
+  *data = device.pinned.Take(static_cast<size_t>(bytes));
+}
+
+void GivePinned(Device& device, void* data, int64_t bytes) {
+  device.pinned.Give(data, static_cast<size_t>(bytes));
+}
+
 void SiteTimesOf(Device& device, SiteTimes* times) { *times = device.times; }
 
 void Describe(Device& device, char* text, int64_t size, int32_t* blas) {
@@ -211,6 +219,8 @@ constexpr Api kApi = {
     .close = CloseEntry,
     .memory = Entry<&Memory>::Call,
     .pinned = Entry<&PinnedWaiting, true>::Call,
+    .take_pinned = Entry<&TakePinned>::Call,
+    .give_pinned = Entry<&GivePinned, true>::Call,
     .site_times = Entry<&SiteTimesOf>::Call,
     .describe = Entry<&Describe>::Call,
     .fast_doubles = Entry<&FastDoubles>::Call,
@@ -252,6 +262,7 @@ constexpr Api kApi = {
     .cholesky = Entry<&Cholesky>::Call,
     .solve_rows = Entry<&SolveRows>::Call,
     .solve_lower = Entry<&SolveLower>::Call,
+    .invert_factored = Entry<&InvertFactored>::Call,
     .diagonal = Entry<&ReadDiagonal>::Call,
     .compact = Entry<&Compact>::Call,
     .eigen = Entry<&Eigen>::Call,

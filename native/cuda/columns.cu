@@ -23,6 +23,13 @@ __global__ void GatherColumnsKernel(int64_t rows, int64_t count, const int32_t* 
   }
 }
 
+__global__ void UnitKernel(int64_t n, double* x) {
+  for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < n * n;
+       at += static_cast<int64_t>(gridDim.x) * blockDim.x) {
+    x[at] = at / n == at % n ? 1.0 : 0.0;
+  }
+}
+
 __global__ void DiagonalKernel(int64_t n, const double* a, int64_t lda, double* to) {
   for (int64_t i = FirstCell(); i < n; i += Stride()) to[i] = a[i * lda + i];
 }
@@ -117,6 +124,10 @@ void GatherRows(Device& device, int64_t count, int64_t cols, const int32_t* indi
                 const double* from, double* to) {
   Launch("a gather", GatherRowsKernel<double>, GridFor(count * cols), kThreads, device.compute,
          count, cols, indices, from, to);
+}
+
+void UnitMatrix(Device& device, int64_t n, double* x) {
+  Launch("a unit matrix", UnitKernel, GridFor(n * n), kThreads, device.compute, n, x);
 }
 
 void ReadDiagonal(Device& device, int64_t n, const double* a, int64_t lda, double* to) {

@@ -59,13 +59,6 @@ __global__ void TurnKernel(int64_t n, int64_t m, int64_t round, const double* co
   }
 }
 
-__global__ void UnitKernel(int64_t n, double* x) {
-  for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < n * n;
-       at += static_cast<int64_t>(gridDim.x) * blockDim.x) {
-    x[at] = at / n == at % n ? 1.0 : 0.0;
-  }
-}
-
 template <typename T>
 std::vector<T> ToHost(Device& device, const T* from, int64_t count) {
   std::vector<T> values(static_cast<size_t>(count));
@@ -95,7 +88,7 @@ void Jacobi(Device& device, int64_t n, double* a, int64_t lda, double* w) {
   auto vectors = device.Allocate<double>(n * n);
   auto angles = device.Allocate<double>(m);
   auto sums = device.Allocate<double>(2);
-  Launch("a unit matrix", UnitKernel, GridFor(n * n), kThreads, device.compute, n, vectors.data());
+  UnitMatrix(device, n, vectors.data());
   for (int sweep = 0; n > 1; ++sweep) {
     OffDiagonal(device, n, a, lda, sums.data());
     const std::vector<double> squares = ToHost(device, sums.data(), 2);

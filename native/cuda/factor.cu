@@ -214,6 +214,12 @@ void SolveLower(Device& device, int32_t forward, int64_t n, const double* factor
             "cublasDtrsm");
 }
 
+void InvertFactored(Device& device, int64_t n, double* factor, double* root) {
+  UnitMatrix(device, n, root);
+  SolveLower(device, false, n, factor, n, n, root, n);
+  GemmF64(device, true, false, n, n, n, 1, root, n, root, n, 0, factor, n);
+}
+
 void SolveRows(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
                int64_t ldx) {
   SolveLower(device, true, n, factor, ldf, m, x, ldx);

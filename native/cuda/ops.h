@@ -40,16 +40,17 @@ void GatherRows(Device&, int64_t count, int64_t cols, const int32_t* indices, co
 void MomentsAdd(Device&, int64_t rows, int64_t dim, const float* x, double* squares, double* sums);
 void GroupEnergies(Device&, int64_t rows, int64_t groups, int64_t group, const double* w,
                    const double* u, double* energies);
+// x[n, n] = 1
+void UnitMatrix(Device&, int64_t n, double* x);
+// See abi.h's diagonal and compact.
+void ReadDiagonal(Device&, int64_t n, const double* a, int64_t lda, double* to);
+void Compact(Device&, int64_t n, int64_t count, const int32_t* indices, double* a);
 
 // rows.cu
 void NormRows(Device&, Norm kind, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
               const float* weight, const float* bias, float eps, float* out, int64_t out_stride);
 void SoftmaxNll(Device&, int64_t rows, int64_t vocab, const float* logits, const int32_t* targets,
                 double* nll, int32_t* best);
-
-// See abi.h's diagonal and compact.
-void ReadDiagonal(Device&, int64_t n, const double* a, int64_t lda, double* to);
-void Compact(Device&, int64_t n, int64_t count, const int32_t* indices, double* a);
 
 // sums.cu
 void SquaredDistance(Device&, int64_t count, const float* a, const float* b, double* sum);
@@ -106,6 +107,7 @@ void SolveRows(Device&, int64_t n, const double* factor, int64_t ldf, int64_t m,
                int64_t ldx);
 void SolveLower(Device&, int32_t forward, int64_t n, const double* factor, int64_t ldf, int64_t m,
                 double* x, int64_t ldx);
+void InvertFactored(Device&, int64_t n, double* factor, double* root);
 void Eigen(Device&, int64_t n, double* a, int64_t lda, double* w);
 
 }  // namespace struprune::cuda

@@ -4,17 +4,18 @@
 #include <chrono>
 #include <vector>
 
+#include "device/host_pages.h"
 #include "tiles/run_tiles.h"
 
 namespace struprune {
 namespace {
 
-// visit(tile, rows) over the rows of tiles of a matrix, with room for the rows of one as they are
-// in a plain matrix.
+// visit(tile, rows) over the rows of tiles of a matrix, with pinned room for the rows of one as
+// they are in a plain matrix.
 template <typename Visit>
-void EachRowOfTiles(const TileMatrix<double>& matrix, Visit visit) {
+void EachRowOfTiles(const CudaDevice& gpu, const TileMatrix<double>& matrix, Visit visit) {
   const TileAxis& rows = matrix.rows();
-  auto stage = matrix.context().Allocate<double>(rows.side() * matrix.cols().size());
+  const PinnedRows stage(gpu, matrix.context().budget, rows.side() * matrix.cols().size());
   for (size_t tile = 0; tile < rows.tiles(); ++tile) visit(tile, stage.data());
 }
 
@@ -78,14 +79,14 @@ class DeviceMatrix {
   void Upload(const TileMatrix<double>& from) { UploadTo(gpu_, from, values_.data()); }
   static void UploadTo(const CudaDevice& gpu, const TileMatrix<double>& from, double* to) {
     const size_t cols = from.cols().size();
-    EachRowOfTiles(from, [&](size_t tile, double* stage) {
+    EachRowOfTiles(gpu, from, [&](size_t tile, double* stage) {
       ReadRowOfTiles(from, tile, stage);
       gpu.Call(&cuda::Api::upload, to + from.rows().begin(tile) * cols, stage,
                Int(from.rows().count(tile) * cols * sizeof(double)));
     });
   }
   void Download(TileMatrix<double>& to, bool lower = false) const {
-    EachRowOfTiles(to, [&](size_t tile, double* stage) {
+    EachRowOfTiles(gpu_, to, [&](size_t tile, double* stage) {
       gpu_.Call(&cuda::Api::download, stage, values_.data() + to.rows().begin(tile) * cols_,
                 Int(to.rows().count(tile) * cols_ * sizeof(double)));
       WriteRowOfTiles(tile, stage, lower, to);
@@ -204,6 +205,20 @@ bool SolveOnDevice(const TileMatrix<double>& lower, bool forward, TileMatrix<dou
   gpu->Call(&cuda::Api::solve_lower, forward, Int(n), factor.data(), factor.cols(), Int(m),
             solved.data(), solved.cols());
   solved.Download(x, x.shape() == Shape::kLower);
+  return true;
+}
+
+bool InvertOnDevice(const TileMatrix<double>& lower, TileMatrix<double>& inverse) {
+  const size_t n = lower.rows().size();
+  const uint64_t bytes = 2 * BytesOf(lower);
+  const CudaDevice* gpu = DeviceFor(lower.context(), {3 * Cube(n, n, n), bytes, bytes});
+  if (!gpu) return false;
+  const AlgebraClock clock(*gpu);
+  DeviceMatrix factor(*gpu, lower);
+  const CudaArray<double> root(*gpu, n * n);
+  factor.Upload(lower);
+  gpu->Call(&cuda::Api::invert_factored, Int(n), factor.data(), root.data());
+  factor.Download(inverse);
   return true;
 }
 

@@ -12,13 +12,15 @@
 
 namespace struprune {
 
-// The first four do the work of tiles/multiply.h and tiles/cholesky.h and return true, or nothing
+// The first five do the work of tiles/multiply.h and tiles/cholesky.h and return true, or nothing
 // and return false: then the CPU does it.
 bool MultiplyOnDevice(double alpha, const Factor& a, const Factor& b, double beta,
                       TileMatrix<double>& c);
 // *positive: whether A could be factored; else A is as it was.
 bool FactorOnDevice(TileMatrix<double>& a, bool* positive);
 bool SolveOnDevice(const TileMatrix<double>& lower, bool forward, TileMatrix<double>& x);
+// inverse <- inv(L Lᵀ)
+bool InvertOnDevice(const TileMatrix<double>& lower, TileMatrix<double>& inverse);
 
 // P and Q of a sweep of single columns (solver/sweep_columns.cpp), which stay on the GPU while it
 // runs.

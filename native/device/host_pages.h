@@ -15,19 +15,6 @@ namespace struprune {
 // Rows of a matrix of sums that come back at a time.
 inline constexpr size_t kSumRows = 256;
 
-// read(at, count, rows) brings rows [0, total) of sums, `width` wide, kSumRows at a time;
-// add(at, count, rows) takes them.
-template <typename Read, typename Add>
-void BringSums(Context& context, size_t total, size_t width, Read read, Add add) {
-  auto rows = context.Allocate<double>(std::min(kSumRows, total) * width);
-  for (size_t at = 0; at < total; at += kSumRows) {
-    context.CheckAbort();
-    const size_t count = std::min(kSumRows, total - at);
-    read(at, count, rows.data());
-    add(at, count, static_cast<const double*>(rows.data()));
-  }
-}
-
 // Bytes that count as the host's while this lives.
 class HostCharge {
  public:
@@ -82,6 +69,48 @@ class PinnedMemory {
   const std::shared_ptr<MemoryBudget> budget_;
   std::optional<HostCharge> charge_;
 };
+
+// Doubles in pinned memory, by way of which matrices go to the GPU and come back.
+class PinnedRows {
+ public:
+  PinnedRows(const CudaDevice& gpu, std::shared_ptr<MemoryBudget> budget, size_t count)
+      : gpu_(gpu), bytes_(count * sizeof(double)), memory_(gpu, std::move(budget), bytes_) {
+    void* data = nullptr;
+    if (bytes_ > 0) gpu_.Call(&cuda::Api::take_pinned, static_cast<int64_t>(bytes_), &data);
+    data_ = static_cast<double*>(data);
+  }
+  ~PinnedRows() {
+    if (!data_) return;
+    try {
+      gpu_.Call(&cuda::Api::give_pinned, data_, static_cast<int64_t>(bytes_));
+    } catch (const Error&) {
+      // The GPU has failed; the call before this one has said so.
+    }
+  }
+  PinnedRows(const PinnedRows&) = delete;
+  PinnedRows& operator=(const PinnedRows&) = delete;
+  double* data() const { return data_; }
+
+ private:
+  const CudaDevice& gpu_;
+  const size_t bytes_;
+  const PinnedMemory memory_;
+  double* data_ = nullptr;
+};
+
+// read(at, count, rows) brings rows [0, total) of sums, `width` wide, kSumRows at a time;
+// add(at, count, rows) takes them.
+template <typename Read, typename Add>
+void BringSums(const CudaDevice& gpu, Context& context, size_t total, size_t width, Read read,
+               Add add) {
+  const PinnedRows rows(gpu, context.budget, std::min(kSumRows, total) * width);
+  for (size_t at = 0; at < total; at += kSumRows) {
+    context.CheckAbort();
+    const size_t count = std::min(kSumRows, total - at);
+    read(at, count, rows.data());
+    add(at, count, static_cast<const double*>(rows.data()));
+  }
+}
 
 // A page to or from pinned memory, by all threads: one alone is slower than the bus.
 inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to,

@@ -85,7 +85,7 @@ class Pass {
     const auto read = [&](size_t at, size_t count, double* rows) {
       gpu_.Call(&cuda::Api::ffn_rows, ffn_.get(), which, Int(at), Int(count), rows);
     };
-    BringSums(context_, total, width, read, add);
+    BringSums(gpu_, context_, total, width, read, add);
   }
 
   void ReadSums(const cuda::FfnSums& sums) const {

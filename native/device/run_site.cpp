@@ -140,7 +140,7 @@ void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statist
               size_t first, size_t count) {
   if (statistics.has_gram()) {
     BringSums(
-        context, count, statistics.dim(),
+        gpu, context, count, statistics.dim(),
         [&](size_t at, size_t some, double* rows) {
           gpu.Call(&cuda::Api::site_gram, site, Int(at), Int(some), rows);
         },
@@ -149,7 +149,7 @@ void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statist
         });
   }
   BringSums(
-      context, statistics.residual_dim(), count,
+      gpu, context, statistics.residual_dim(), count,
       [&](size_t at, size_t some, double* rows) {
         gpu.Call(&cuda::Api::site_cross, site, Int(at), Int(some), rows);
       },

@@ -130,6 +130,10 @@ TEST_P(GpuDoubles, FactorsSolvesAndInverses) {
     both.insert(both.end(), inverse.begin(), inverse.end());
     return both;
   });
+  const auto space = Space(Eager());
+  const auto lower = Random(space, n, n, 1, Shape::kLower);
+  TileMatrix<double> inverse(space, n, n, Shape::kSymmetric);
+  EXPECT_TRUE(InvertOnDevice(lower, inverse)) << "in one piece, not by the solve and the product";
   // What cannot be factored is refused by both, NaNs too, which cuSOLVER takes.
   for (const double value : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
     auto bad = Positive(Space(Eager()), n, 1);

@@ -185,9 +185,10 @@ TileMatrix<double> InvertLower(const TileMatrix<double>& lower) {
 }
 
 TileMatrix<double> InvertFactored(const TileMatrix<double>& lower) {
-  const TileMatrix<double> root = InvertLower(lower);
   TileMatrix<double> inverse(lower.space(), lower.rows().size(), lower.cols().size(),
                              Shape::kSymmetric);
+  if (InvertOnDevice(lower, inverse)) return inverse;
+  const TileMatrix<double> root = InvertLower(lower);
   Multiply(1, {root, Trans::kYes}, {root}, 0, inverse);
   return inverse;
 }
