@@ -18,7 +18,8 @@ export interface EngineOptions {
   bf16?: boolean;
   /**
    * Full float products also where those of operands in two parts of bf16 (BF16×3, about 5 digits) are faster and taken:
-   * for sums over calibration tokens on processors with AMX, and on a GPU. Default false.
+   * for sums over calibration tokens on processors with AMX, and on a GPU; and where those of one part are, for what
+   * searches for gate and up there. Default false.
    */
   fullPrecision?: boolean;
   /**

@@ -7,7 +7,7 @@ export interface CpuFeatures {
   amxBf16: boolean;
 }
 
-/** What operands may be rounded to: nothing, two parts of bf16 in sums over calibration tokens, or bf16. */
+/** What operands may be rounded to: nothing, two parts of bf16 in sums over calibration tokens (one in searches), or bf16. */
 export type Precision = 'f32' | 'bf16x3' | 'bf16';
 
 export interface NativeDevices {

@@ -36,10 +36,13 @@ Napi::Value Devices(const Napi::CallbackInfo& info) {
 
 // (precision) -> {own, calibrating}: names of the paths that the products of such an engine take
 Napi::Value GemmPathsOf(const Napi::CallbackInfo& info) {
-  const GemmPaths paths = PathsFor(GetPrecision(info[0]));
+  const AllowedPrecision precision = GetPrecision(info[0]);
+  const auto name = [&](Purpose purpose) {
+    return PathName(info.Env(), PathFor(precision, purpose));
+  };
   Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("own", PathName(info.Env(), paths.own));
-  result.Set("calibrating", PathName(info.Env(), paths.calibrating));
+  result.Set("own", name(Purpose::kMeasuring));
+  result.Set("calibrating", name(Purpose::kCalibrating));
   return result;
 }
 

@@ -24,12 +24,11 @@ using Info = Napi::CallbackInfo;
 
 // (threads, memoryLimit, precision: "bf16" | "bf16x3" | "f32") -> engine
 Napi::Value CreateEngine(const Info& info) {
-  const GemmPaths paths = PathsFor(GetPrecision(info[2]));
-  return MakeHandle(info.Env(), std::make_shared<Context>(
-                                    GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
-                                    [paths](bool calibrating) {
-                                      SetGemmPath(calibrating ? paths.calibrating : paths.own);
-                                    }));
+  return MakeHandle(info.Env(),
+                    std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memoryLimit"),
+                                              [precision = GetPrecision(info[2])](Purpose purpose) {
+                                                SetGemmPath(PathFor(precision, purpose));
+                                              }));
 }
 
 // (engine, boolean): whether the jobs that are asked for from here on sum over calibration tokens

@@ -136,7 +136,8 @@ Napi::Value Linearise(const Info& info) {
   return RunOn(
       info.Env(), EngineOf(info),
       [=] { *error = solver->Linearise(MapOf(*block, refit.get()), tokens, offset); },
-      [error](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *error); });
+      [error](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *error); },
+      Purpose::kSearching);
 }
 
 // (engine, solver, last) -> Promise<{slope, curvature}>
@@ -151,7 +152,8 @@ Napi::Value NextDirection(const Info& info) {
         object.Set("slope", line->slope);
         object.Set("curvature", line->curvature);
         return object;
-      });
+      },
+      Purpose::kSearching);
 }
 
 // (engine, solver, step) -> Promise

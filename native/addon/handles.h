@@ -90,14 +90,17 @@ inline std::shared_ptr<Context> EngineOf(const Napi::CallbackInfo& info) {
   return GetHandle<Context>(info[0], "engine");
 }
 
-// RunAsync for work that uses the engine: waits until no other job has it.
+// RunAsync for work that uses the engine: waits until no other job has it. `calibration`: what the
+// work is for where it sums over calibration tokens.
 inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
-                         std::function<void()> work, AsyncTask::Finish finish) {
+                         std::function<void()> work, AsyncTask::Finish finish,
+                         Purpose calibration = Purpose::kCalibrating) {
+  const Purpose purpose = context->next_calibrates ? calibration : Purpose::kMeasuring;
   return RunAsync(
       env,
-      [context, calibrates = context->next_calibrates.load(), work = std::move(work)] {
+      [context, purpose, work = std::move(work)] {
         std::lock_guard lock(context->job);
-        context->BeginJob(calibrates);
+        context->BeginJob(purpose);
         context->CheckAbort();
         work();
       },

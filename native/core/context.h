@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,17 +17,21 @@ namespace struprune {
 class CudaDevice;
 class PackedWeights;
 
+// What a job's products are for, which says how exact they must be: what is measured; sums over
+// calibration tokens (docs/decisions/0009); directions that an exact refit judges
+// (docs/decisions/0016).
+enum class Purpose : uint8_t { kMeasuring, kCalibrating, kSearching };
+
 struct Context {
   // `enter_thread` is run by the thread that begins a job and by every other thread that takes part
-  // in it: it chooses how products are made, of which sums over calibration tokens allow faster
-  // ones.
-  using Enter = std::function<void(bool calibrating)>;
+  // in it: it chooses how products are made.
+  using Enter = std::function<void(Purpose)>;
 
   Context(size_t threads, size_t memory_limit, Enter enter_thread = {})
       : enter(std::move(enter_thread)),
         pool(threads,
              [this] {
-               if (enter) enter(job_calibrates);
+               if (enter) enter(job_purpose);
              }),
         budget(std::make_shared<MemoryBudget>(memory_limit)) {}
 
@@ -35,10 +40,10 @@ struct Context {
     if (abort.load(std::memory_order_relaxed)) throw Error("ERR_ABORTED", "the run was aborted");
   }
   // By the thread that runs a job, which holds the lock.
-  void BeginJob(bool calibrating) {
+  void BeginJob(Purpose purpose) {
     budget->KeepStorage();
-    job_calibrates = calibrating;
-    if (enter) enter(calibrating);
+    job_purpose = purpose;
+    if (enter) enter(purpose);
   }
   template <typename T>
   Buffer<T> Allocate(size_t count) {
@@ -46,7 +51,7 @@ struct Context {
   }
 
   const Enter enter;
-  std::atomic<bool> job_calibrates{false};  // the one that runs
+  std::atomic<Purpose> job_purpose{Purpose::kMeasuring};  // of the one that runs
   ThreadPool pool;
   std::shared_ptr<CudaDevice> gpu;        // null: everything runs on the CPU
   const PackedWeights* packed = nullptr;  // of the pass that runs

@@ -27,8 +27,9 @@ cuda::FfnSpec SpecOf(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass)
   spec.outputs = Int(shape.outputs);
   spec.gate = GateOf(shape.activation);
   spec.gated = shape.gated;
-  spec.forward = gpu.options().forward;
-  spec.gram = gpu.options().gram;
+  const bool judged = pass != FfnPass::kHidden;
+  spec.forward = judged ? SearchPrecision(gpu.options().forward) : gpu.options().forward;
+  spec.gram = judged ? SearchPrecision(gpu.options().gram) : gpu.options().gram;
   return spec;
 }
 
@@ -139,6 +140,10 @@ class Pass {
 };
 
 }  // namespace
+
+cuda::Precision SearchPrecision(cuda::Precision calibration) {
+  return calibration == cuda::Precision::kBf16x3 ? cuda::Precision::kBf16 : calibration;
+}
 
 FfnPlan PlanFfn(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, bool sums) {
   cuda::FfnSpec spec = SpecOf(gpu, shape, pass);

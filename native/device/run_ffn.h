@@ -6,6 +6,10 @@
 
 namespace struprune {
 
+// Of the passes but the hidden activations: these make the refit that judges what the others find
+// (docs/decisions/0016).
+cuda::Precision SearchPrecision(cuda::Precision calibration);
+
 // Pages of tokens stream through pinned memory, which is charged to the host's budget. The weights,
 // the pages in flight and as many rows of the sums as fit are on the GPU at a time; where not all
 // fit, the pages stream once more for every further band of channels. Throw ERR_BUDGET where the

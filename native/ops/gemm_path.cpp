@@ -78,10 +78,18 @@ GemmPath BestGemmPath(bool allow_bf16) {
   return allow_bf16 && IsBf16(paths.back()) ? paths.back() : paths.front();
 }
 
-GemmPaths PathsFor(AllowedPrecision precision) {
+GemmPath PathFor(AllowedPrecision precision, Purpose purpose) {
   const GemmPath own = BestGemmPath(precision == AllowedPrecision::kBf16);
-  const bool faster = precision == AllowedPrecision::kBf16x3 && own == GemmPath::kAmxF32;
-  return {own, faster ? GemmPath::kAmxBf16x3 : own};
+  if (precision != AllowedPrecision::kBf16x3 || own != GemmPath::kAmxF32) return own;
+  switch (purpose) {
+    case Purpose::kMeasuring:
+      return own;
+    case Purpose::kCalibrating:
+      return GemmPath::kAmxBf16x3;
+    case Purpose::kSearching:
+      return GemmPath::kAmxBf16;
+  }
+  return own;
 }
 
 GemmPath CurrentGemmPath() { return Current(); }

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/context.h"
+
 namespace struprune {
 
 enum class GemmPath : uint8_t {
@@ -36,12 +38,10 @@ const std::vector<GemmPath>& AvailableGemmPaths();
 GemmPath BestGemmPath(bool allow_bf16);
 
 // What the user allows operands to be rounded to: kF32, nothing. kBf16x3, sums over calibration
-// tokens to two parts of bf16 (docs/decisions/0009). kBf16, everything.
+// tokens to two parts of bf16 (docs/decisions/0009) and searches to one (0016), where that is
+// faster. kBf16, everything.
 enum class AllowedPrecision : uint8_t { kF32, kBf16x3, kBf16 };
-struct GemmPaths {
-  GemmPath own, calibrating;
-};
-GemmPaths PathsFor(AllowedPrecision precision);
+GemmPath PathFor(AllowedPrecision precision, Purpose purpose);
 
 // The path that products of this thread take: BestGemmPath(false) until SetGemmPath. Setting throws
 // ERR_UNSUPPORTED for a path that is not available.

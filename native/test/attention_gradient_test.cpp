@@ -107,7 +107,7 @@ TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
       // Outputs start as garbage: they are to be overwritten.
       Found found{random(heads), std::vector<float>(rows * shape.heads, 5), random(heads),
                   random(kv_heads), random(kv_heads)};
-      Context context(threads, 0, [path](bool) { SetGemmPath(path); });
+      Context context(threads, 0, [path](Purpose) { SetGemmPath(path); });
       std::vector<AttentionScratch> scratch(context.pool.size());
       for (AttentionScratch& own_scratch : scratch) {
         if (!used) continue;

@@ -202,11 +202,14 @@ TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
 TEST(GemmPaths, EveryJobHasItsOwnOnAllItsThreads) {
   const GemmPath before = CurrentGemmPath();
   for (GemmPath path : AvailableGemmPaths()) {
-    Context context(
-        4, 0, [&](bool calibrating) { SetGemmPath(calibrating ? path : GemmPath::kCblasF32); });
-    for (const bool calibrating : {true, false, true}) {
-      context.BeginJob(calibrating);
-      const GemmPath expected = calibrating ? path : GemmPath::kCblasF32;
+    const auto expected_for = [path](Purpose purpose) {
+      return purpose == Purpose::kMeasuring ? GemmPath::kCblasF32 : path;
+    };
+    Context context(4, 0, [&](Purpose purpose) { SetGemmPath(expected_for(purpose)); });
+    for (const Purpose purpose :
+         {Purpose::kCalibrating, Purpose::kMeasuring, Purpose::kSearching}) {
+      context.BeginJob(purpose);
+      const GemmPath expected = expected_for(purpose);
       std::atomic<size_t> others{0};
       for (int step = 0; step < 2; ++step) {
         context.pool.ParallelFor(64,
@@ -218,13 +221,14 @@ TEST(GemmPaths, EveryJobHasItsOwnOnAllItsThreads) {
   SetGemmPath(before);
 }
 
-TEST(GemmPaths, OnlySumsOverCalibrationTokensTakeTwoParts) {
+TEST(GemmPaths, OnlyCalibrationTakesTwoPartsAndOnlySearchesOne) {
   for (const AllowedPrecision precision :
        {AllowedPrecision::kF32, AllowedPrecision::kBf16x3, AllowedPrecision::kBf16}) {
-    const auto [own, calibrating] = PathsFor(precision);
+    const GemmPath own = PathFor(precision, Purpose::kMeasuring);
     EXPECT_EQ(own, BestGemmPath(precision == AllowedPrecision::kBf16));
     const bool tiles = precision == AllowedPrecision::kBf16x3 && IsAvailable(GemmPath::kAmxBf16x3);
-    EXPECT_EQ(calibrating, tiles ? GemmPath::kAmxBf16x3 : own);
+    EXPECT_EQ(PathFor(precision, Purpose::kCalibrating), tiles ? GemmPath::kAmxBf16x3 : own);
+    EXPECT_EQ(PathFor(precision, Purpose::kSearching), tiles ? GemmPath::kAmxBf16 : own);
   }
 }
 

@@ -107,9 +107,10 @@ struct Problem {
   }
 };
 
-void Compare(const FfnKind& kind, const std::shared_ptr<CudaDevice>& gpu, double tolerance) {
+void Compare(const FfnKind& kind, const std::shared_ptr<CudaDevice>& gpu, const GpuKind& how) {
   SCOPED_TRACE(kind.name);
   const Problem on_cpu(kind), on_gpu(kind, gpu);
+  double tolerance = Tolerance({how.libraries, SearchPrecision(how.precision)});
   const auto compare = [&](const char* pass, const auto& got, const auto& wanted) {
     ASSERT_EQ(got.size(), wanted.size());
     for (size_t i = 0; i < got.size(); ++i) {
@@ -119,6 +120,7 @@ void Compare(const FfnKind& kind, const std::shared_ptr<CudaDevice>& gpu, double
   compare("gradient", on_gpu.Gradient(), on_cpu.Gradient());
   compare("product", on_gpu.Product(true), on_cpu.Product(true));
   compare("product without sums", on_gpu.Product(false), on_cpu.Product(false));
+  tolerance = Tolerance(how);
   compare("hidden", on_gpu.Hidden(), on_cpu.Hidden());
 }
 
@@ -127,7 +129,7 @@ class GpuFfn : public GpuTest {};
 TEST_P(GpuFfn, EqualsTheCpu) {
   const auto device = Open(TestedGpu().budget);
   const uint64_t used = device->memory().used;
-  for (const FfnKind& kind : Kinds()) Compare(kind, device, Tolerance(GetParam()));
+  for (const FfnKind& kind : Kinds()) Compare(kind, device, GetParam());
   EXPECT_EQ(device->memory().used, used) << "everything was given back";
 }
 
@@ -137,7 +139,7 @@ TEST_P(GpuFfn, NothingIsReadBeforeItIsWritten) {
   setenv("STRUPRUNE_CUDA_CHECK", "1", 1);
   const auto device = Open(TestedGpu().budget);
   if (!checked) unsetenv("STRUPRUNE_CUDA_CHECK");
-  Compare(Kinds()[0], device, Tolerance(GetParam()));
+  Compare(Kinds()[0], device, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuFfn, testing::ValuesIn(AllKinds()),
@@ -174,7 +176,7 @@ TEST_P(GpuFfnLimits, ASmallBudgetTakesSmallerPagesAndMoreWays) {
     }
     EXPECT_EQ(Plan(kind, *device, pass).ways > 1, banded);
     const uint64_t used = device->memory().used;
-    Compare(kind, device, Tolerance(GetParam()));
+    Compare(kind, device, GetParam());
     EXPECT_LE(device->memory().peak, device->memory().limit);
     EXPECT_EQ(device->memory().used, used) << "everything was given back";
   }

@@ -40,7 +40,7 @@ class Packed : public testing::TestWithParam<GemmPath> {
   // spare: with memory for all that is only faster to have, or with none.
   std::shared_ptr<Context> MakeContext(bool spare) const {
     auto context =
-        std::make_shared<Context>(2, 0, [path = GetParam()](bool) { SetGemmPath(path); });
+        std::make_shared<Context>(2, 0, [path = GetParam()](Purpose) { SetGemmPath(path); });
     if (spare) context->budget->Expect(size_t{1} << 30);
     return context;
   }

@@ -33,7 +33,12 @@ test.serial(
   async (t) => {
     // A site that loses nothing has rounding errors alone.
     const ffn = { scope: 'ffn' } as const;
-    for (const more of [ffn, { ...ffn, ffnSolver: 'gauss-newton' }, { method: 'flap' }] as const) {
+    for (const { searches, ...more } of [
+      { ...ffn, ffnSolver: 'output', searches: false },
+      // In products of one part (docs/decisions/0016): other weights, about as good.
+      { ...ffn, ffnSolver: 'gauss-newton', searches: true },
+      { method: 'flap', searches: false },
+    ] as const) {
       await using fast = new Engine({ threads: 1, device: 'cpu' });
       await using full = new Engine({ threads: 1, device: 'cpu', fullPrecision: true });
       t.is(full.calibrationPath, full.gemmPath);
@@ -43,13 +48,17 @@ test.serial(
         prune(model, { ...settings, output: join(work.emptyFolder(), 'out'), engine });
       const [a, b] = [await on(fast), await on(full)];
       t.is(a.perplexityBefore, b.perplexityBefore);
-      t.true(near(a.perplexityAfter!, b.perplexityAfter!, 1e-4));
+      t.true(near(a.perplexityAfter!, b.perplexityAfter!, searches ? 0.01 : 1e-4));
+      const rounded = !near(a.perplexityAfter!, b.perplexityAfter!, 1e-5);
       const bytes = [a, b].map(({ output }) => hashesOf(output)['model.safetensors']);
       const faster = fast.calibrationPath !== fast.gemmPath;
       t.is(bytes[0] !== bytes[1], faster, `calibration by ${fast.calibrationPath}`);
+      t.is(rounded, searches && faster);
       for (const [i, { relativeError }] of a.layerStats.entries()) {
         const exact = b.layerStats[i]!.relativeError;
-        if (exact !== null) t.true(near(relativeError!, exact, 1e-3), `layer ${i}`);
+        if (exact !== null) {
+          t.true(near(relativeError!, exact, searches ? 0.05 : 1e-3), `layer ${i}`);
+        }
       }
       for (const { memory } of [fast, full]) t.is(memory.kept, 0, 'given back when a call ends');
       // And the next call on the engine is itself again.

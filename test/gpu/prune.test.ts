@@ -100,27 +100,34 @@ test('prune: the masks of the CPU but for ties, and its perplexity', async (t) =
   }
 });
 
-test('prune with a refit of gate and up: the errors of the CPU, and its perplexity', async (t) => {
-  const env = { ...(await fakeDriver(t, {})), ...library };
-  const folder = await scratch(t);
-  const evaluation = ['--eval', EVALUATION, '--eval-tokens', '512'];
-  const more = [...evaluation, '--calibration-tokens', '1024', '--allocation', 'uniform', '--json'];
-  const prune = (device: string) =>
-    run(quickPrune(`${folder}/${device}`, ...more, '--device', device), { env });
-  const [gpu, cpu] = await Promise.all([prune('cuda:0'), prune('cpu')]);
-  t.is(gpu.code, 0, gpu.stderr);
-  const [got, wanted]: PruneResult[] = [gpu, cpu].map(({ stdout }) => JSON.parse(stdout));
-  const change = got!.perplexityAfter! / wanted!.perplexityAfter! - 1;
-  t.true(Math.abs(change) < 0.005, String(change));
-  wanted!.layerStats.forEach(({ index, relativeError, inputRefit }, at) => {
-    const here = got!.layerStats[at]!;
-    t.is(inputRefit!.rounds, 2);
-    t.is(here.inputRefit!.rounds, 2);
-    const ratio = here.relativeError! / relativeError!;
-    t.true(Math.abs(ratio - 1) < 0.01, `block ${index}: ${ratio}`);
-    t.true(here.relativeError! < here.inputRefit!.before);
+// A search that rounds its operands finds other weights, the more so on as few tokens as here.
+for (const { flags, most } of [
+  { flags: ['--full-precision'], most: 0.01 },
+  { flags: [], most: 0.05 },
+]) {
+  test(`prune with a refit of gate and up: the errors of the CPU, and its perplexity ${flags}`, async (t) => {
+    const env = { ...(await fakeDriver(t, {})), ...library };
+    const folder = await scratch(t);
+    const more = ['--eval', EVALUATION, '--eval-tokens', '512', '--calibration-tokens', '1024'];
+    const prune = (device: string) => {
+      const on = ['--allocation', 'uniform', '--json', '--device', device, ...flags];
+      return run(quickPrune(`${folder}/${device}`, ...more, ...on), { env });
+    };
+    const [gpu, cpu] = await Promise.all([prune('cuda:0'), prune('cpu')]);
+    t.is(gpu.code, 0, gpu.stderr);
+    const [got, wanted]: PruneResult[] = [gpu, cpu].map(({ stdout }) => JSON.parse(stdout));
+    const change = got!.perplexityAfter! / wanted!.perplexityAfter! - 1;
+    t.true(Math.abs(change) < 0.005, String(change));
+    wanted!.layerStats.forEach(({ index, relativeError, inputRefit }, at) => {
+      const here = got!.layerStats[at]!;
+      t.is(inputRefit!.rounds, 2);
+      t.is(here.inputRefit!.rounds, 2);
+      const ratio = here.relativeError! / relativeError!;
+      t.true(Math.abs(ratio - 1) < most, `block ${index}: ${ratio}`);
+      t.true(here.relativeError! < here.inputRefit!.before);
+    });
   });
-});
+}
 
 test('a GPU budget that cannot hold a block: exit code 6, before any output', async (t) => {
   const env = { ...(await fakeDriver(t, {})), ...library };

@@ -28,7 +28,7 @@ export const MACHINE_FLAGS: FlagTable<
   },
   fullPrecision: {
     flag: '--full-precision',
-    help: 'full float products also where those of two parts of bf16 are faster and taken: to calibrate with AMX, and on a GPU',
+    help: 'full float products also where those of one or two parts of bf16 are faster and taken: to calibrate with AMX, and on a GPU',
     group,
   },
   device: {
