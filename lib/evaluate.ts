@@ -8,11 +8,10 @@ import { native } from './engine/native';
 import { AS_IS, blockSpec, nextTokens, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import type { Architecture, ModelSource } from './model/architecture';
-import { path, settingsFrom } from './options';
+import { count, path, settingsFrom } from './options';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
 import { sourceOf } from './source';
 
-const count = z.number().int().positive();
 const schema = z.strictObject({
   /** Path of a UTF-8 text file. */
   text: path,
@@ -47,6 +46,8 @@ export interface Evaluation {
 
 /** Hidden states in memory at a time; every block is read once per batch. */
 const BATCH_BYTES = 32 * 2 ** 20;
+/** Tokens. */
+const CALIBRATION_WINDOW = 1024;
 
 /**
  * Perplexity of a checkpoint (the path of a Hugging Face folder or GGUF file, or an open model): the text is tokenised whole,
@@ -201,4 +202,14 @@ export function windowFor(architecture: Architecture, asked: number | undefined)
     );
   }
   return window;
+}
+
+/** The same for calibration, whose default is shorter; `most`: tokens that there are. */
+export function calibrationWindow(
+  architecture: Architecture,
+  asked: number | undefined,
+  most = CALIBRATION_WINDOW,
+): number {
+  const usual = Math.min(CALIBRATION_WINDOW, most, architecture.maxPositions);
+  return windowFor(architecture, asked ?? usual);
 }

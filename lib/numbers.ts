@@ -28,9 +28,16 @@ export function bytes(value: number): string {
   return `${unit === 0 ? scaled : scaled.toFixed(1)} ${units[unit]}`;
 }
 
+export const MIB = 2 ** 20;
+
 /** `350 MiB`, as memory is counted. */
 export function mebibytes(value: number): string {
-  return `${Math.round(value / 2 ** 20)} MiB`;
+  return `${Math.round(value / MIB)} MiB`;
+}
+
+/** The whole MiB that so many bytes fit into. */
+export function wholeMebibytes(value: number): number {
+  return Math.ceil(value / MIB);
 }
 
 /** `20.1 %`. */

@@ -8,6 +8,7 @@ import { nameOf } from './wording';
 
 export const path = z.string().min(1).describe('a path');
 export const bytes = z.number().int().min(0).describe('bytes, as a number');
+export const count = z.number().int().positive();
 
 const callback = z
   .custom((value) => typeof value === 'function')

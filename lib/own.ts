@@ -10,7 +10,7 @@ export function isCallers(error: unknown): boolean {
 }
 
 /** Code of the caller's, whose errors `isCallers` knows; those of our own functions that it calls stay ours. */
-export function calling<F extends Call>(call: F): F {
+function calling<F extends Call>(call: F): F {
   const failed = (error: unknown): never => {
     if (Object(error) === error && asStruPruneError(error).code === 'ERR_INTERNAL') {
       thrown.add(error as object);

@@ -52,7 +52,7 @@ export async function prune(
 ): Promise<PruneResult> {
   // As they are now: the call's turn on its engine may come much later.
   const settings = settingsOf(options);
-  const idle = idleOptions(options);
+  const idle = idleOptions(options, settings);
   const { signal, onProgress, onWarning: listener } = options;
   return withEngine(options, async (engine) => {
     const surveys = new Surveys();

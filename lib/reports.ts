@@ -1,7 +1,7 @@
 /** Finished runs as self-contained HTML pages. The charts' library is only loaded when one is written. */
 import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
-import { requireApart } from './bench/join';
+import { requireOneOfEach } from './bench/join';
 import { type BenchDocument, benchSchema } from './bench/schema';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
@@ -85,7 +85,7 @@ export async function benchReport(
       'give what benchQuality() or another one returned, or its JSON, parsed; or a list of such',
     );
   }
-  requireApart(all);
+  requireOneOfEach(all);
   const { benchHtml } = await import('./report/bench');
   return benchHtml(...all);
 }

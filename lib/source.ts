@@ -47,7 +47,7 @@ async function opened(
   } catch (thrown) {
     const error = asStruPruneError(thrown);
     if (existsSync(path) || !/^\w[\w.-]*\/[\w.-]+$/.test(path)) throw error;
-    const download = `\`huggingface-cli download ${path} --local-dir DIR\``;
+    const download = `\`hf download ${path} --local-dir DIR\``;
     throw error.with(`models are not downloaded, ${download} does that`);
   }
 }

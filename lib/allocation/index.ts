@@ -58,17 +58,19 @@ export function* allocate(
 /** The fewest weights whose bytes suffice: the rules count weights, of which some have more bytes than others. */
 function* allocateBytes(
   layers: readonly AllocationLayer[],
-  { total, counted }: Budget,
+  budget: Budget,
   perGroup: Float64Array,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
+  const { total, counted } = budget;
   const { now, keep } = counted!;
   const of = (remove: number) => allocateWeights(layers, { remove, total }, options);
   const freed = ({ removed }: Allocation) =>
     removed.reduce((sum, count, l) => sum + count * perGroup[l]!, 0);
   let high = mostWeights(layers, options);
   let best = yield* of(high);
-  if (now - freed(best) > keep) throw beyondTarget(counted!, Math.ceil(now - freed(best)), high);
+  const least = now - freed(best);
+  if (least > keep) throw beyondTarget(layers, budget, { least: Math.ceil(least), most: high });
   for (let low = 0; low < high; ) {
     yield;
     const middle = Math.floor((low + high) / 2);

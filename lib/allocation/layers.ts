@@ -1,5 +1,6 @@
 import { StruPruneError } from '../errors';
 import type { Dtype } from '../model/architecture';
+import { grouped } from '../numbers';
 import type { Allocation, AllocationLayer, Budget } from './types';
 
 /** Weights that can go within the bounds. */
@@ -18,9 +19,9 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
   if (budget.remove <= most) return;
   if (budget.counted) {
     const { now, each } = budget.counted;
-    throw beyondTarget(budget.counted, Math.ceil(now - each * most), most);
+    throw beyondTarget(layers, budget, { least: Math.ceil(now - each * most), most });
   }
-  const wider = widerFor(most);
+  const wider = widerFor(layers, budget, most);
   const asked = (budget.remove / budget.total).toFixed(4);
   // Rounded down, so that asking for the number printed works.
   const possible = (Math.floor((most / budget.total) * 1e4) / 1e4).toFixed(4);
@@ -31,23 +32,27 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
   );
 }
 
-function widerFor(most: number): string {
-  return most > 0
-    ? 'widen the scope or raise the largest layer sparsity'
-    : 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another scope';
+function widerFor(layers: readonly AllocationLayer[], { total }: Budget, most: number): string {
+  if (most === 0) {
+    return 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another --scope';
+  }
+  // Shares of a total, as of scopes apart, are not exact.
+  const all = scopeWeights(layers) > total * (1 - 1e-9);
+  return `choose a larger --max-layer-sparsity${all ? '' : ' or --scope all'}`;
 }
 
 /** `least`: what stays of the target's unit when all that may go does, `most` weights. */
 export function beyondTarget(
-  { unit, keep, dtype, fewerBits }: NonNullable<Budget['counted']>,
-  least: number,
-  most: number,
+  layers: readonly AllocationLayer[],
+  budget: Budget,
+  { least, most }: { least: number; most: number },
 ): StruPruneError {
+  const { unit, keep, dtype, fewerBits } = budget.counted!;
   const file = fewerBits ? ', or write a .gguf file, whose --dtype can have fewer bits' : '';
   return new StruPruneError(
     'ERR_ARGUMENT',
-    `the target is ${keep} ${unit}, but the scope, the bounds and the rounding of widths keep ${least}${storedIn(dtype)}`,
-    `${most > 0 ? `ask for ${least} or more, ` : ''}${widerFor(most)}${file}`,
+    `the target is ${grouped(keep)} ${unit}, but the scope, the bounds and the rounding of widths keep ${grouped(least)} ${unit}${storedIn(dtype)}`,
+    `${most > 0 ? `ask for ${least} or more, ` : ''}${widerFor(layers, budget, most)}${file}`,
   );
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { type BenchDocument, benchSchema } from './schema';
 
-export const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory'] as const;
+const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory'] as const;
 
 /** The documents of folders as the benchmarks left them, and of single .json files. @throws StruPruneError */
 export async function readDocuments(paths: readonly string[]): Promise<BenchDocument[]> {
@@ -42,7 +42,7 @@ async function readDocument(path: string): Promise<BenchDocument> {
 }
 
 /** A report has one of each section. @throws StruPruneError ERR_ARGUMENT */
-export function requireApart(documents: readonly BenchDocument[]): void {
+export function requireOneOfEach(documents: readonly BenchDocument[]): void {
   for (const section of SECTIONS) {
     const having = documents.filter((document) => document[section]);
     if (having.length < 2) continue;

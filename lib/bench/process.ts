@@ -14,6 +14,8 @@ const LOOK_EVERY_MS = 20;
 const LOOK_SHARE = 10;
 /** Characters. */
 const STDERR_KEPT = 2 ** 16;
+/** What the system says of something that is no program. */
+const NO_PROGRAM = ['ENOENT', 'EACCES'];
 
 export interface Around {
   env?: NodeJS.ProcessEnv;
@@ -83,11 +85,11 @@ export async function endOf(
     return { code, seconds: (performance.now() - start) / 1000, peakBytes: peak, stdout, stderr };
   } catch (error) {
     signal?.throwIfAborted();
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!NO_PROGRAM.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     throw new StruPruneError(
       'ERR_NOT_FOUND',
       `there is no program ${command[0]}`,
-      'check its name',
+      'check its name, and that it may be run',
     );
   } finally {
     clearTimeout(next!);

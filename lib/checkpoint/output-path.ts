@@ -131,7 +131,7 @@ export function requireName(target: string, format: ExportFormat): void {
     : new StruPruneError(
         'ERR_ARGUMENT',
         `${target} is the name of a GGUF file, and a Hugging Face folder is to be written`,
-        'ask for the format gguf, or give another path',
+        'choose --format gguf, or give another path',
       );
 }
 

@@ -22,7 +22,9 @@ process.stderr.on('error', () => {});
 async function main(): Promise<number> {
   const program = createProgram();
   const given = process.argv.slice(2);
-  const words = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
+  // `help bench quality` and `bench help quality` are `bench quality --help`.
+  const at = given[0] === 'bench' ? 1 : 0;
+  const words = given[at] === 'help' ? [...given.toSpliced(at, 1), '--help'] : given;
   let command = program;
   try {
     command = commandOf(program, words);

@@ -6,6 +6,7 @@ import { addBench } from './commands/bench';
 import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
 import { addEval } from './commands/eval';
+import { addExport } from './commands/export';
 import { addFormats } from './commands/formats';
 import { addPlan } from './commands/plan';
 import { addPrune } from './commands/prune';
@@ -33,6 +34,7 @@ export function createProgram(): Command {
   addPrune(program);
   addPlan(program);
   addEval(program);
+  addExport(program);
   addDemo(program);
   addBench(program);
   addDevices(program);

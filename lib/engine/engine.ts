@@ -1,7 +1,7 @@
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
 import { asStruPruneError, StruPruneError } from '../errors';
-import { counted } from '../numbers';
+import { counted, MIB, wholeMebibytes } from '../numbers';
 import { bytes, checkedOptions, parse } from '../options';
 import { isCallers, Listeners } from '../own';
 import type { OnProgress, OnStage } from '../progress';
@@ -312,11 +312,15 @@ function precisionOf({
 function requireMoreThanReserve(memory: number, threads: number): void {
   const least = processReserve(threads);
   if (memory === 0 || memory > least) return;
-  const mebibytes = Math.ceil(least / 2 ** 20);
+  const mebibytes = wholeMebibytes(least);
+  const [budget, slip] =
+    memory < MIB
+      ? [counted(memory, 'byte'), 'was a unit left out? ']
+      : [`${Math.floor(memory / MIB)} MiB`, ''];
   throw new StruPruneError(
     'ERR_BUDGET',
-    `the process itself needs ${mebibytes} MiB with ${counted(threads, 'thread')}, the budget is ${Math.floor(memory / 2 ** 20)} MiB`,
-    `raise --memory well above ${mebibytes}MiB${threads > 1 ? ', or give fewer --threads' : ''}`,
+    `the process itself needs ${mebibytes} MiB with ${counted(threads, 'thread')}, the budget is ${budget}`,
+    `${slip}raise --memory well above ${mebibytes}MiB${threads > 1 ? ', or give fewer --threads' : ''}`,
   );
 }
 

@@ -3,8 +3,8 @@
  * the library. Measured from outside (`bench memory`): its peak less the native side's, on the embedded models and SmolLM2.
  */
 import type { ModelSource } from '../model/architecture';
+import { MIB } from '../numbers';
 
-const MIB = 2 ** 20;
 /** V8's heap of a run, the C library's, code that is touched, pieces of files on their way. */
 const BASE = 24 * MIB;
 /** Work space of a thread's products, in the BLAS and in AMX tiles, and its stack. */

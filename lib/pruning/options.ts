@@ -5,7 +5,7 @@ import { formatFor } from '../checkpoint/output-path';
 import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { BASELINES, METHODS } from '../methods';
-import { bytes, path, settingsFrom } from '../options';
+import { bytes, count, path, settingsFrom } from '../options';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
 import { ADMM_DEFAULTS } from '../solver/admm';
@@ -30,7 +30,6 @@ export const BIASES = ['keep', 'refit', 'add'] as const;
 export const FFN_SOLVERS = ['output', 'auxiliary', 'gauss-newton'] as const;
 
 const share = z.number().min(0).max(1);
-const count = z.number().int().positive();
 
 const name = z.string().min(1).optional();
 const isFunction = (value: unknown) => typeof value === 'function';
@@ -166,6 +165,15 @@ export function feeds({ alpha, beta }: Feedback): boolean {
 /** Settings of a run whose model is known. */
 export type RunSettings = Settings & Feedback & { ffnSolver: (typeof FFN_SOLVERS)[number] };
 
+/** Whether gate and up are refitted where nothing is said of it: docs/decisions/0015. */
+export function refitsByDefault({
+  method,
+  refit,
+  scope,
+}: Pick<Settings, 'method' | 'refit' | 'scope'>): boolean {
+  return method === 'struprune' && refit && scope !== 'attention';
+}
+
 /** Checks the options and fills the defaults in. Throws ERR_ARGUMENT naming the option. */
 export function settingsOf(options: PruneOptions): Settings {
   const given = settingsFrom(schema, options);
@@ -185,7 +193,7 @@ export function settingsOf(options: PruneOptions): Settings {
   return settings;
 }
 
-export const ONE_TARGET = 'one of --sparsity, --target-params and --target-size';
+const ONE_TARGET = 'one of --sparsity, --target-params and --target-size';
 
 /** @throws StruPruneError ERR_ARGUMENT */
 export function requireOneTarget(settings: Target): void {

@@ -3,12 +3,10 @@ import { dirname, resolve } from 'node:path';
 import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
 import { type ErrorCode, StruPruneError } from '../errors';
+import { MIB, wholeMebibytes } from '../numbers';
 import { journalFolder } from './journal/folder';
 import type { Settings } from './options';
 import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
-
-const MIB = 2 ** 20;
-const mebibytes = (bytes: number) => Math.ceil(bytes / MIB);
 
 /**
  * The run's plan, under the engine's budget. Without a budget what is meant for scratch stays in memory as far as half of
@@ -28,8 +26,8 @@ export async function requireRoom(
     const { stage } = plan.stages.find(({ memory }) => memory === largest)!;
     throw new StruPruneError(
       'ERR_BUDGET',
-      `${stage} needs ${mebibytes(plan.memory)} MiB, the budget is ${Math.floor(limit / MIB)} MiB`,
-      `raise --memory to ${mebibytes(smallestMemory(input))}MiB or more, ${wayToLess(input, limit)}`,
+      `${stage} needs ${wholeMebibytes(plan.memory)} MiB, the budget is ${Math.floor(limit / MIB)} MiB`,
+      `raise --memory to ${wholeMebibytes(smallestMemory(input))}MiB or more, ${wayToLess(input, limit)}`,
     );
   }
   const room = limit || Math.max(plan.memory, roomWithoutLimit());
@@ -87,7 +85,7 @@ async function requireSpace(
   if (free === null || needed <= free) return;
   throw new StruPruneError(
     code,
-    `${what} need up to ${mebibytes(needed)} MiB, ${folder} has ${mebibytes(free)} MiB free: the disk is full`,
+    `${what} need up to ${wholeMebibytes(needed)} MiB, ${folder} has ${wholeMebibytes(free)} MiB free: the disk is full`,
     `free some space, or name another folder with ${flag}`,
   );
 }

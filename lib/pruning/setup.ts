@@ -14,7 +14,7 @@ import {
 import { AS_FOLDER } from '../checkpoint/output-path';
 import { SITES } from '../engine/session';
 import { StruPruneError } from '../errors';
-import { windowFor } from '../evaluate';
+import { calibrationWindow } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource, Stored } from '../model/architecture';
@@ -30,7 +30,7 @@ import {
   takenOverFrom,
   typeNotes,
 } from './dtypes';
-import { type Feedback, feeds, type RunSettings, type Settings } from './options';
+import { type Feedback, feeds, type RunSettings, refitsByDefault, type Settings } from './options';
 import type { PlanInput } from './plan';
 import { refitsInputs } from './solve';
 import {
@@ -91,7 +91,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     );
   }
   const feedback = feedbackOf(architecture, method, settings);
-  const ffnSolver = ffnSolverOf(source, method, settings);
+  const ffnSolver = ffnSolverOf(source, settings);
   if (ffnSolver !== 'output' && !settings.refit) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -107,10 +107,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
       'choose --allocation threshold or energy with --layer-weights fisher',
     );
   }
-  const window = windowFor(
-    architecture,
-    settings.window ?? Math.min(1024, architecture.maxPositions),
-  );
+  const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   requireMultiple(settings, dtype);
   const refitsFfn = refitsInputs({ settings: { ffnSolver }, method }, 'ffn');
@@ -122,7 +119,7 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     stored: storedAs({ format: settings.format, dtype, takenOver }),
   };
   const loses =
-    settings.ffnSolver === undefined && ffnSolver === 'output' && refitsByDefault(method, settings);
+    settings.ffnSolver === undefined && ffnSolver === 'output' && refitsByDefault(settings);
   const setup: Setup = {
     ...types,
     settings: { ...settings, ...feedback, ffnSolver },
@@ -172,19 +169,10 @@ const KEPT =
   'gate and up stay as the source has them: --ffn-solver gauss-newton refits them, and rounds them anew';
 
 /** What was asked for; else gate and up too, but where the output keeps theirs byte for byte: docs/decisions/0015. */
-function ffnSolverOf(
-  source: ModelSource,
-  method: Method | null,
-  settings: Settings,
-): RunSettings['ffnSolver'] {
+function ffnSolverOf(source: ModelSource, settings: Settings): RunSettings['ffnSolver'] {
   if (settings.ffnSolver !== undefined) return settings.ffnSolver;
-  const alone = keepsTypes(source, settings) || !refitsByDefault(method, settings);
+  const alone = keepsTypes(source, settings) || !refitsByDefault(settings);
   return alone ? 'output' : 'gauss-newton';
-}
-
-/** Whether there is an FFN to refit. */
-function refitsByDefault(method: Method | null, { refit, scope }: Settings): boolean {
-  return method === null && refit && scope !== 'attention';
 }
 
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */

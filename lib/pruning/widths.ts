@@ -18,9 +18,10 @@ import {
   groupParameters,
   widthsOf,
 } from '../model/groups';
+import { grouped } from '../numbers';
 import type { Settings } from './options';
 
-export const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
+const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
 
 /** One prunable site of one block. */
 export interface Layer {
@@ -147,8 +148,8 @@ export function budgetFor(
   if (keep >= now) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
-      `the target is ${keep} ${unit}, and with nothing removed the output would have ${now} ${unit}${storedIn(counted.dtype)}`,
-      'give a smaller target; sparsity 0 with method magnitude writes the model as it is',
+      `the target is ${grouped(keep)} ${unit}, and with nothing removed the output would have ${grouped(now)} ${unit}${storedIn(counted.dtype)}`,
+      'give a smaller target; --method magnitude with --sparsity 0 writes the model as it is',
     );
   }
   return { remove: Math.ceil((now - keep) / counted.each), total, counted };

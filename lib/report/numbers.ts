@@ -1,5 +1,5 @@
 /** Numbers of a report: shown as people read them, kept whole in the `value` of a data element. */
-import { bytes, duration, grouped, mebibytes, percent, short } from '../numbers';
+import { bytes, duration, grouped, MIB, mebibytes, percent, short } from '../numbers';
 import { type Html, html } from './html';
 
 export type Format = (value: number) => string;
@@ -67,4 +67,4 @@ export function data(value: number, format: Format): Html {
   return html`<data value="${String(value)}">${format(value)}</data>`;
 }
 
-export { bytes, grouped, mebibytes, percent, short };
+export { bytes, grouped, MIB, mebibytes, percent, short };

@@ -12,13 +12,13 @@ export const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 /** Llama 3 (three digits a piece) and Qwen2/3 (one digit a piece) differ in one number. */
 const modernPattern = (digits: string) =>
   String.raw`${CONTRACTIONS}|[^\r\n\p{L}\p{N}]?\p{L}+|${digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
-export const LLAMA3_PATTERN = modernPattern(String.raw`\p{N}{1,3}`);
-export const QWEN2_PATTERN = modernPattern(String.raw`\p{N}`);
+const LLAMA3_PATTERN = modernPattern(String.raw`\p{N}{1,3}`);
+const QWEN2_PATTERN = modernPattern(String.raw`\p{N}`);
 
 const UPPER = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
 const LOWER = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
 /** Mistral's later models. */
-export const TEKKEN_PATTERN = String.raw`[^\r\n\p{L}\p{N}]?${UPPER}*${LOWER}+|[^\r\n\p{L}\p{N}]?${UPPER}+${LOWER}*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const TEKKEN_PATTERN = String.raw`[^\r\n\p{L}\p{N}]?${UPPER}*${LOWER}+|[^\r\n\p{L}\p{N}]?${UPPER}+${LOWER}*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 
 /**
  * Patterns that read left to right without looking back, and none of whose alternatives holds a letter

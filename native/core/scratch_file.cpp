@@ -14,7 +14,8 @@ namespace {
 
 Error ScratchError(const std::string& folder, const std::string& what, int error) {
   return Error("ERR_SCRATCH", "scratch file in " + folder + ": " + what + ": " + strerror(error),
-               "free space there, or name a folder on a larger disk: --scratch, or TMPDIR where there is none");
+               "free space there, or name a folder on a larger disk: --scratch, or TMPDIR where "
+               "there is none");
 }
 
 constexpr uint64_t kMostFresh = uint64_t{8} << 20;

@@ -80,6 +80,18 @@ test('an infeasible budget names the largest sparsity, and that one works', (t) 
   t.notThrows(() => allocateUniform(smolFfn, { remove, total: total(smol) }));
 });
 
+test('what would let more go: a wider scope only where there is one', (t) => {
+  const wider = (layers: typeof smol, apart: boolean) => {
+    const budget = { remove: 0.95 * total(smol), total: total(smol) };
+    const { message } = t.throws(() => now.allocate(layers, budget, { rule: 'uniform', apart }));
+    return /choose a larger maxLayerSparsity.*$/.exec(message)![0];
+  };
+  t.is(wider(smolFfn, false), 'choose a larger maxLayerSparsity or scope all');
+  t.is(wider(smolFfn, true), 'choose a larger maxLayerSparsity or scope all');
+  t.is(wider(smol, false), 'choose a larger maxLayerSparsity');
+  t.is(wider(smol, true), 'choose a larger maxLayerSparsity');
+});
+
 test('layers of unlike width give up the same share each', (t) => {
   const layers = [64, 128, 96].map((groups) => layerOf({ groups, cost: 10, multiple: 4 }, null));
   const { removed } = allocateUniform(layers, budgetOf(layers, 0.25 * total(layers)));

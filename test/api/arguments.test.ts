@@ -2,7 +2,8 @@
 import test from 'ava';
 import * as library from '../../lib';
 import { METHODS } from '../../lib/methods';
-import { METHOD_NAMES, OWN_OPTIONS } from '../../lib/pruning/options';
+import { idleOptions } from '../../lib/pruning/idle-options';
+import { METHOD_NAMES, OWN_OPTIONS, settingsOf } from '../../lib/pruning/options';
 import { MODEL, SMALL, workFolder } from './models';
 
 const work = workFolder();
@@ -142,5 +143,60 @@ test('options that the method does not read are warned of, and no others', async
   const labels = { fisherLabels: 'sampled', layerWeights: 'probe' } as const;
   t.deepEqual((await run(work.path('labels'), labels)).warnings, [
     'fisherLabels has no effect with layerWeights probe',
+  ]);
+});
+
+test('options that other options leave without effect', (t) => {
+  const few = { output: 'out', calibration: 'text', sparsity: 0.2 };
+  const warned = (more: Partial<library.PruneOptions>) => {
+    const options = { ...few, ...more };
+    return idleOptions(options, settingsOf(options));
+  };
+  const uniform = { allocation: 'uniform' } as const;
+  const cases: [Partial<library.PruneOptions>, Partial<library.PruneOptions>, string][] = [
+    [{ evalTokens: 512 }, { eval: 'text' }, 'evalTokens has no effect without eval'],
+    [
+      { temperature: 3 },
+      { allocation: 'energy' },
+      'temperature has no effect without allocation energy',
+    ],
+    [
+      { admmRho: 1, admmGrowth: 2 },
+      { mask: 'admm' },
+      'admmRho and admmGrowth have no effect without mask admm',
+    ],
+    [
+      { auxiliaryIterations: 2 },
+      { ffnSolver: 'auxiliary' },
+      'auxiliaryIterations has no effect without ffnSolver auxiliary',
+    ],
+    [
+      { refit: false, gaussNewtonSteps: 1 },
+      { refit: true },
+      'gaussNewtonSteps has no effect with ffnSolver output',
+    ],
+    [
+      { ffnSolver: 'output', ffnTokens: 512 },
+      { ffnSolver: 'auxiliary' },
+      'ffnTokens has no effect with ffnSolver output',
+    ],
+    [
+      { ...uniform, surveyTokens: 512 },
+      { allocation: 'threshold' },
+      'surveyTokens has no effect with allocation uniform',
+    ],
+    [
+      { method: 'wanda-sp', temperature: 3 },
+      { allocation: 'energy' },
+      'temperature has no effect without allocation energy',
+    ],
+  ];
+  for (const [idle, read, warning] of cases) {
+    t.deepEqual(warned(idle), [warning]);
+    t.deepEqual(warned({ ...idle, ...read }), []);
+  }
+  // Once, by the first reason.
+  t.deepEqual(warned({ ...uniform, fisherLabels: 'empirical' }), [
+    'fisherLabels has no effect with allocation uniform',
   ]);
 });

@@ -150,6 +150,10 @@ test('a budget that the process itself takes is refused with the engine', (t) =>
   t.is(error.code, 'ERR_BUDGET');
   t.regex(t.throws(make(1, 1)).message, /MiB with 1 thread, .*raise memory well above [^,]*$/);
   t.regex(error.message, /32 MiB with 2 threads.*raise memory .*fewer threads/);
+  t.regex(
+    t.throws(() => new Engine({ threads: 1, memory: 512 })).message,
+    /the budget is 512 bytes; was a unit left out\? raise memory/,
+  );
 });
 
 test('progress tells stage, block, bytes and time', async (t) => {

@@ -43,7 +43,7 @@ test('folders, and files of other dtypes, are refused before anything runs', asy
   const [half, full] = [await gguf('f16'), await gguf('f32')];
   await t.throwsAsync(benchSpeed(model, half, { runtime }), {
     instanceOf: StruPruneError,
-    message: /not a GGUF file.*--format gguf/,
+    message: /not a GGUF file.*`struprune-native export MODEL -o dense\.gguf --dtype f16`/,
   });
   await t.throwsAsync(benchSpeed(half, full, { runtime }), {
     instanceOf: StruPruneError,

@@ -25,7 +25,7 @@ for (const [name, table] of TABLES) {
     const text = await read('docs', 'cli.md');
     const [start, end] = [`<!-- ${name} -->\n`, `\n<!-- end -->`];
     const from = text.indexOf(start) + start.length;
-    const to = text.indexOf(end, from);
+    const to = text.indexOf(end, from - 1);
     t.true(from >= start.length && to >= from, 'the place of the table is marked');
     if (process.env.STRUPRUNE_WRITE_DOCS) {
       await writeFile(join(ROOT, 'docs', 'cli.md'), text.slice(0, from) + table + text.slice(to));

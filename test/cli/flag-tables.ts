@@ -12,6 +12,7 @@ import {
 import { BENCH_REPORT_EXTRAS } from '../../lib/cli/flags/bench-report';
 import { BENCH_SPEED_DEFAULTS, BENCH_SPEED_FLAGS } from '../../lib/cli/flags/bench-speed';
 import { EVAL_EXTRAS, EVAL_FLAGS } from '../../lib/cli/flags/eval';
+import { EXPORT_EXTRAS, EXPORT_FLAGS } from '../../lib/cli/flags/export';
 import { defaultOf, type Flag } from '../../lib/cli/flags/flag';
 import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../../lib/cli/flags/prune';
 
@@ -38,6 +39,7 @@ function entries(
 export const FLAG_TABLES: Readonly<Record<string, string>> = {
   prune: markdown(entries(PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS)),
   eval: markdown(entries(EVAL_FLAGS, {}, EVAL_EXTRAS)),
+  export: markdown(entries(EXPORT_FLAGS, {}, EXPORT_EXTRAS)),
   'bench quality': markdown(entries(BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS)),
   'bench masks': markdown(entries(BENCH_MASKS_FLAGS, BENCH_MASKS_DEFAULTS, BENCH_EXTRAS)),
   'bench memory': markdown(entries(BENCH_MEMORY_FLAGS, BENCH_MEMORY_DEFAULTS, BENCH_EXTRAS)),

@@ -25,13 +25,18 @@ export interface RunOptions {
   /** Milliseconds after which SIGKILL comes. */
   killAfter?: number;
   env?: NodeJS.ProcessEnv;
+  /** The repository when left out. */
+  cwd?: string;
   /** Sees every piece of stderr as it comes. */
   onStderr?: (text: string, child: ChildProcess) => void;
 }
 
-export function run(args: readonly string[], { env = {}, onStderr, killAfter }: RunOptions = {}) {
+export function run(
+  args: readonly string[],
+  { env = {}, cwd = ROOT, onStderr, killAfter }: RunOptions = {},
+) {
   const child = spawn(process.execPath, [join(ROOT, 'dist', 'lib', 'cli', 'main.js'), ...args], {
-    cwd: ROOT,
+    cwd,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -52,6 +52,16 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     ['prune'],
     /missing: <model>, --calibration <file>, -o <path> and one of --sparsity, --target-params and --target-size; see struprune-native prune --help \[/,
   ],
+  [
+    'a misspelt flag, which is what is missing',
+    ['prune', TINY, '-o', 'never', '--sparsity', '0.2', '--calibraton', CALIBRATION],
+    /unknown option '--calibraton' \(did you mean --calibration\?\); see struprune-native prune --help \[/,
+  ],
+  [
+    'a flag that is none',
+    ['prune', '--zzz=3', '-o', 'never'],
+    /unknown option '--zzz'; see struprune-native prune --help \[/,
+  ],
   ['nothing but the model for a plan', ['plan'], /missing: <model>; see struprune-native plan -/],
   [
     'a model that a flag took',
@@ -137,7 +147,7 @@ test('the name of a model on a hub: how to download it', async (t) => {
   t.is(code, 3);
   t.regex(
     stderr,
-    /Owner\/Some-Model: no such .*not downloaded, `huggingface-cli download Owner\/Some-Model --local-dir DIR` does/,
+    /Owner\/Some-Model: no such .*not downloaded, `hf download Owner\/Some-Model --local-dir DIR` does/,
   );
 });
 

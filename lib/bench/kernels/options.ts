@@ -1,9 +1,7 @@
 import { z } from 'zod';
 import type { EngineOptions } from '../../engine/engine-options';
-import { path, settingsFrom } from '../../options';
+import { count, path, settingsFrom } from '../../options';
 import type { OnProgress } from '../../progress';
-
-const count = z.number().int().positive();
 
 const schema = z.strictObject({
   output: path.default('struprune-bench'),

@@ -4,7 +4,7 @@ import { native } from '../../engine/native';
 import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
 import { AS_IS, blockSpec, Session } from '../../engine/session';
 import { asStruPruneError } from '../../errors';
-import { windowFor } from '../../evaluate';
+import { calibrationWindow } from '../../evaluate';
 import type { Architecture, ModelSource } from '../../model/architecture';
 import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
@@ -120,10 +120,7 @@ function runOf(
   architecture: Architecture,
   { tokens, window: asked, seconds }: KernelSettings,
 ): KernelRun {
-  const window = windowFor(
-    architecture,
-    asked ?? Math.min(tokens, 1024, architecture.maxPositions),
-  );
+  const window = calibrationWindow(architecture, asked, tokens);
   return { window, tokens: Math.max(1, Math.floor(tokens / window)) * window, seconds };
 }
 

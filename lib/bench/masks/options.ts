@@ -1,17 +1,14 @@
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { z } from 'zod';
+import { embeddedTexts } from '../../embedded';
 import type { EngineOptions } from '../../engine/engine-options';
-import { path, settingsFrom } from '../../options';
-import { packageRoot } from '../../package-root';
+import { count, path, settingsFrom } from '../../options';
 import type { OnProgress } from '../../progress';
 import { SCOPES } from '../../pruning/options';
 
-const count = z.number().int().positive();
-
 const schema = z.strictObject({
   output: path.default('struprune-bench'),
-  calibration: path.default(join(packageRoot(), 'assets', 'text', 'calibration.txt')),
+  calibration: path.default(() => embeddedTexts().calibration),
   calibrationTokens: count.default(16384),
   window: count.optional(),
   /** Shares of a site's groups that go. */

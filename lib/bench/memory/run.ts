@@ -138,7 +138,7 @@ async function measure(
   return { idleBytes, constantBytes, ...slopesOf(rows, idleBytes, constantBytes), rows };
 }
 
-export function slopesOf(
+function slopesOf(
   rows: readonly BenchMemoryRow[],
   idle: number | null,
   constant: number | null,

@@ -1,18 +1,14 @@
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { z } from 'zod';
+import { embeddedTexts } from '../../embedded';
 import type { EngineOptions } from '../../engine/engine-options';
-import { path, settingsFrom } from '../../options';
-import { packageRoot } from '../../package-root';
+import { count, path, settingsFrom } from '../../options';
 import type { OnProgress } from '../../progress';
-
-const count = z.number().int().positive();
-const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
 
 const schema = z.strictObject({
   output: path.default('struprune-bench'),
   sparsity: z.number().gt(0).lt(1).default(0.2),
-  calibration: path.default(asset('calibration.txt')),
+  calibration: path.default(() => embeddedTexts().calibration),
   calibrationTokens: count.default(65536),
   surveyTokens: count.default(16384),
   window: count.optional(),

@@ -9,7 +9,7 @@ import { native } from '../../engine/native';
 import { PLAIN_NODE } from '../../engine/plain-node';
 import { AS_IS, Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
-import { evaluateIds, windowFor } from '../../evaluate';
+import { calibrationWindow, evaluateIds } from '../../evaluate';
 import { exportOn } from '../../export-model';
 import type { ModelSource } from '../../model/architecture';
 import { packageRoot } from '../../package-root';
@@ -109,21 +109,21 @@ function requireGated({ architecture }: ModelSource, { command }: PeersSettings)
   );
 }
 
-/** Before our own prune, which takes minutes. @throws StruPruneError ERR_UNSUPPORTED */
+/** Before our own prune, which takes minutes. @throws StruPruneError ERR_NOT_FOUND, ERR_UNSUPPORTED */
 async function requireTorch(
   { command, python }: PeersSettings,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (command.length) return;
-  const words = ['/bin/sh', '-c', `exec ${quoted(python)} -c 'import torch, transformers'`];
   try {
-    await runProgram(words, { signal });
+    await runProgram([python, '-c', 'import torch, transformers'], { signal });
   } catch (error) {
     if (!(error instanceof StruPruneError)) throw error;
+    const missing = error.code === 'ERR_NOT_FOUND';
     throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `${python} does not import torch and transformers`,
-      'install them for it, name another Python with --python, or a program of your own with --command',
+      error.code,
+      missing ? error.found : `${python} does not import torch and transformers`,
+      `${missing ? '' : 'install them for it, '}name another Python with --python, or a program of your own with --command`,
       { cause: error },
     );
   }
@@ -137,10 +137,7 @@ async function openRun(
   signal: AbortSignal | undefined,
 ): Promise<Run> {
   const { architecture } = source;
-  const window = windowFor(
-    architecture,
-    settings.window ?? Math.min(1024, architecture.maxPositions),
-  );
+  const window = calibrationWindow(architecture, settings.window);
   const { calibration: path, calibrationTokens: maxTokens, evalTokens, eval: text } = settings;
   const calibration = await tokenise(source, path, { window, maxTokens, signal });
   const evalIds = text

@@ -1,27 +1,23 @@
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { z } from 'zod';
+import { embeddedTexts } from '../../embedded';
 import type { EngineOptions } from '../../engine/engine-options';
-import { checkedOptions, path, settingsFrom } from '../../options';
-import { packageRoot } from '../../package-root';
+import { checkedOptions, count, path, settingsFrom } from '../../options';
 import type { OnProgress } from '../../progress';
 import { DTYPES, FFN_SOLVERS, FORMATS, SCOPES } from '../../pruning/options';
 import type { BenchDocument } from '../schema';
 
-const count = z.number().int().positive();
-const asset = (name: string) => join(packageRoot(), 'assets', 'text', name);
-
 /** Every option of benchQuality() but engine and callbacks, with its default. */
 const schema = z.strictObject({
   output: path.default('struprune-bench'),
-  calibration: path.default(asset('calibration.txt')),
+  calibration: path.default(() => embeddedTexts().calibration),
   calibrationTokens: count.default(65536),
   surveyTokens: count.default(16384),
   window: count.optional(),
   eval: z
     .array(path)
     .min(1)
-    .default([asset('evaluation.txt')]),
+    .default(() => [embeddedTexts().evaluation]),
   evalTokens: count.default(16384),
   evalWindow: count.optional(),
   // One named twice is one row.

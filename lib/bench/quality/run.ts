@@ -5,7 +5,7 @@ import { overlapWarning } from '../../calibration/corpus';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
-import { windowFor } from '../../evaluate';
+import { calibrationWindow, windowFor } from '../../evaluate';
 import type { ModelSource } from '../../model/architecture';
 import type { OnProgress } from '../../progress';
 import { dtypeFor } from '../../pruning/dtypes';
@@ -154,10 +154,7 @@ async function openRun(
   // A default that a later version may choose otherwise is no default of what is kept.
   const dtype = dtypeFor(source, given).toLowerCase() as NonNullable<QualitySettings['dtype']>;
   const settings = { ...given, dtype };
-  const window = windowFor(
-    architecture,
-    settings.window ?? Math.min(1024, architecture.maxPositions),
-  );
+  const window = calibrationWindow(architecture, settings.window);
   const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
   const maxTokens = settings.calibrationTokens;
   const { bounded } = engine;

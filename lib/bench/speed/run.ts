@@ -8,15 +8,13 @@ import { native } from '../../engine/native';
 import { blockSpec } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import type { ModelSource, TensorRef } from '../../model/architecture';
-import { path, settingsFrom } from '../../options';
+import { count, path, settingsFrom } from '../../options';
 import { type OnProgress, stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
 import type { BenchDocument, BenchSpeed } from '../schema';
 import { findRuntime, timeModels } from './runtime';
-
-const count = z.number().int().positive();
 
 const schema = z.strictObject({
   output: path.default('struprune-bench'),
@@ -35,7 +33,7 @@ export function speedSettings(options: SpeedOptions): SpeedSettings {
   return settingsFrom(schema, options);
 }
 
-/** Both are GGUF files of one dtype: `prune --format gguf`, with `--sparsity 0` for the dense one. */
+/** Both are GGUF files of one dtype: `export` writes the dense one, `prune` the pruned one. */
 export async function benchSpeed(
   dense: string,
   pruned: string,
@@ -100,7 +98,7 @@ async function openGgufSource(path: string): Promise<ModelSource> {
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
     `${path} is not a GGUF file`,
-    'export it with `prune --format gguf` (and `--sparsity 0` for the dense model)',
+    'write the dense model with `struprune-native export MODEL -o dense.gguf --dtype f16`, the pruned one with `struprune-native prune MODEL -o pruned.gguf --dtype f16`',
   );
 }
 

@@ -1,7 +1,5 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { EMBEDDED_WINDOW, embeddedModel } from '../../embedded';
-import { packageRoot } from '../../package-root';
+import { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from '../../embedded';
 import { print } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { runWithProgress } from '../terminal/run';
@@ -23,18 +21,18 @@ export function addDemo(program: Command): void {
     .option('--force', 'replace a checkpoint that is at --output')
     .action(async (options: { output?: string; force?: boolean }) => {
       const model = embeddedModel();
-      const texts = join(packageRoot(), 'assets', 'text');
+      const { calibration, evaluation } = embeddedTexts();
       const { prune } = await import('../../prune');
       const settings = {
         output: options.output ?? OUTPUT,
         // Its own folder of an earlier demo, never one that the user named.
         force: options.force ?? options.output === undefined,
         sparsity: SPARSITY,
-        calibration: join(texts, 'calibration.txt'),
+        calibration,
         calibrationTokens: CALIBRATION_TOKENS,
         surveyTokens: SURVEY_TOKENS,
         window: EMBEDDED_WINDOW,
-        eval: join(texts, 'evaluation.txt'),
+        eval: evaluation,
         evalTokens: EVAL_TOKENS,
         samples: true,
       };

@@ -24,3 +24,6 @@ export const CALIBRATION_FLAGS: FlagTable<'calibration' | 'calibrationTokens' | 
     parse: count,
   },
 };
+
+/** A text among the defaults for a help text, which says it in words: the package's own is not looked for. */
+export const ANY_TEXT = '-';

@@ -24,7 +24,7 @@ export const BENCH_KERNELS_FLAGS: FlagTable<
     help: 'tokens of a sequence',
     group,
     parse: count,
-    fallback: "1024, or the model's positions where it has fewer",
+    fallback: "1024, or --tokens or the model's positions where those are fewer",
   },
   seconds: {
     flag: '--seconds <s>',

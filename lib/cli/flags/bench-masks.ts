@@ -1,6 +1,6 @@
 import { type MasksOptions, type MasksSettings, masksSettings } from '../../bench/masks/options';
 import { SCOPES } from '../../pruning/options';
-import { CALIBRATION_FLAGS } from './bench-calibration';
+import { ANY_TEXT, CALIBRATION_FLAGS } from './bench-calibration';
 import type { FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count, nonNegative, shares } from './values';
@@ -52,4 +52,4 @@ export const BENCH_MASKS_FLAGS: FlagTable<
   },
 };
 
-export const BENCH_MASKS_DEFAULTS: MasksSettings = masksSettings({});
+export const BENCH_MASKS_DEFAULTS: MasksSettings = masksSettings({ calibration: ANY_TEXT });

@@ -5,7 +5,7 @@ import {
 } from '../../bench/memory/options';
 import { OPT_SHAPES } from '../../bench/memory/shapes';
 import { ALLOCATIONS, FFN_SOLVERS, MASKS } from '../../pruning/options';
-import { CALIBRATION_FLAGS } from './bench-calibration';
+import { ANY_TEXT, CALIBRATION_FLAGS } from './bench-calibration';
 import type { FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count, names, shareBelowOne, sizes } from './values';
@@ -59,4 +59,4 @@ export const BENCH_MEMORY_FLAGS: FlagTable<keyof Omit<MemoryOptions, 'signal' | 
   },
 };
 
-export const BENCH_MEMORY_DEFAULTS: MemorySettings = memorySettings({});
+export const BENCH_MEMORY_DEFAULTS: MemorySettings = memorySettings({ calibration: ANY_TEXT });

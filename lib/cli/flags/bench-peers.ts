@@ -1,5 +1,5 @@
 import { type PeersOptions, type PeersSettings, peersSettings } from '../../bench/peers/options';
-import { CALIBRATION_FLAGS } from './bench-calibration';
+import { ANY_TEXT, CALIBRATION_FLAGS } from './bench-calibration';
 import type { FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
 import { count, countOrNone, shareBelowOne } from './values';
@@ -52,4 +52,4 @@ export const BENCH_PEERS_FLAGS: FlagTable<keyof Omit<PeersOptions, 'signal' | 'o
   },
 };
 
-export const BENCH_PEERS_DEFAULTS: PeersSettings = peersSettings({});
+export const BENCH_PEERS_DEFAULTS: PeersSettings = peersSettings({ calibration: ANY_TEXT });

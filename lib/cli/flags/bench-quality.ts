@@ -5,9 +5,10 @@ import {
   qualitySettings,
 } from '../../bench/quality/options';
 import { DTYPES, FFN_SOLVERS, FORMATS, SCOPES } from '../../pruning/options';
-import { CALIBRATION_FLAGS } from './bench-calibration';
+import { ANY_TEXT, CALIBRATION_FLAGS } from './bench-calibration';
 import type { Flag, FlagTable } from './flag';
 import { MACHINE_FLAGS } from './machine';
+import { PRUNE_FLAGS } from './prune';
 import { count, countOrNone, names, shares } from './values';
 
 const rows = 'Rows';
@@ -39,13 +40,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
   },
 
   ...CALIBRATION_FLAGS,
-  window: {
-    flag: '--window <tokens>',
-    help: 'tokens of a calibration window',
-    group: data,
-    parse: count,
-    fallback: "1024, or the model's positions where it has fewer",
-  },
+  window: PRUNE_FLAGS.window,
   eval: {
     flag: '--eval <file...>',
     help: 'texts to measure on',
@@ -58,13 +53,7 @@ export const BENCH_QUALITY_FLAGS: FlagTable<Keys> = {
     group: data,
     parse: count,
   },
-  evalWindow: {
-    flag: '--eval-window <tokens>',
-    help: 'tokens of an evaluation window',
-    group: data,
-    parse: count,
-    fallback: 'that of --window',
-  },
+  evalWindow: PRUNE_FLAGS.evalWindow,
 
   scope: {
     flag: '--scope <name>',
@@ -129,4 +118,7 @@ export const BENCH_EXTRAS: readonly Flag[] = [
 ];
 
 /** The library's defaults, for help and documentation. */
-export const BENCH_QUALITY_DEFAULTS: QualitySettings = qualitySettings({});
+export const BENCH_QUALITY_DEFAULTS: QualitySettings = qualitySettings({
+  calibration: ANY_TEXT,
+  eval: [ANY_TEXT],
+});

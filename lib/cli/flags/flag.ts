@@ -65,7 +65,7 @@ export function optionsFrom<Options>(table: FlagTable, parsed: Record<string, un
 }
 
 /** Help line with its default: of the flag's own words, else of the library. */
-export function helpOf(key: string, flag: Flag, defaults: object): string {
+function helpOf(key: string, flag: Flag, defaults: object): string {
   const fallback = defaultOf(key, flag, defaults);
   return fallback === '' ? flag.help : `${flag.help} (default: ${fallback})`;
 }

@@ -1,4 +1,4 @@
-import { counted, duration, grouped, mebibytes, short } from '../../numbers';
+import { counted, duration, grouped, MIB, mebibytes, short, wholeMebibytes } from '../../numbers';
 import type { Plan } from '../../plan';
 import { table } from './table';
 
@@ -19,10 +19,10 @@ export function planReport(plan: Plan, memory = 0): string {
     `output: ${plan.format === 'gguf' ? 'a GGUF file' : 'a Hugging Face folder'} in ${plan.dtype}`,
     ...plan.notes.map((note) => `note: ${note}`),
     `${grouped(plan.parameters)} parameters in ${counted(plan.blocks, 'block')}`,
-    `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} outside the native code of the stages; the smallest --memory that suffices: ${Math.ceil(plan.smallestMemory / 2 ** 20)}MiB`,
+    `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} outside the native code of the stages; the smallest --memory that suffices: ${wholeMebibytes(plan.smallestMemory)}MiB`,
     ...(plan.fits
       ? []
-      : [`--memory ${short(memory / 2 ** 20)}MiB is not enough; prune would refuse it`]),
+      : [`--memory ${short(memory / MIB)}MiB is not enough; prune would refuse it`]),
     ...(plan.device
       ? [`memory of the GPU: ${mebibytes(plan.device.memory)}${passes(plan.device)}`]
       : []),

@@ -43,6 +43,8 @@ export function usageError({ code, message }: CommanderError, command: Command):
 
 function missing(command: Command, help: string): StruPruneError {
   const { registeredArguments, options, args } = command;
+  const unknown = args.find((word) => /^-[^-\d]|^--./.test(word));
+  if (unknown) return unknownFlag(unknown, command, help);
   const given = (option: FlagOption) =>
     command.getOptionValue(option.attributeName()) !== undefined;
   const flags = options.filter((option) => option instanceof FlagOption);
@@ -59,6 +61,17 @@ function missing(command: Command, help: string): StruPruneError {
   ];
   const hint = left.length > 0 ? flags.map((option) => hintOf(option, command)).join('') : '';
   return new StruPruneError('ERR_ARGUMENT', `missing: ${listed(all)}`, `${hint}${help}`);
+}
+
+/** What commander would say if nothing were missing; most often it is the misspelt flag that is. */
+function unknownFlag(word: string, { options }: Command, help: string): StruPruneError {
+  const flag = word.split('=')[0]!;
+  const meant = closest(
+    flag,
+    options.flatMap(({ long }) => long ?? []),
+  );
+  const text = `unknown option '${flag}'${meant ? ` (did you mean ${meant}?)` : ''}`;
+  return new StruPruneError('ERR_ARGUMENT', text, help);
 }
 
 /** `--report MODEL`, `--eval FILE MODEL`: a flag that may stand alone, or takes several words, took the one behind it. */

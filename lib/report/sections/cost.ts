@@ -4,7 +4,7 @@ import { barChart } from '../charts/bars';
 import { linearScale } from '../charts/ticks';
 import { areaLegend, figure } from '../figure';
 import { type Html, html } from '../html';
-import { asked, grouped, mebibytes, time } from '../numbers';
+import { asked, grouped, MIB, mebibytes, time } from '../numbers';
 import { number, table } from '../table';
 import { focusOf } from './layers';
 import { comparedMethods } from './perplexity';
@@ -14,8 +14,6 @@ const STAGES = [
   { key: 'solve', name: 'allocate, solve, write', color: 'var(--series-0)' },
   { key: 'evaluate', name: 'measure', color: 'var(--series-6)' },
 ] as const;
-
-const MIB = 2 ** 20;
 
 export function costFigures(quality: BenchQuality): Html | null {
   const sparsity = focusOf(quality);

@@ -5,10 +5,9 @@ import { bareLine, seriesStyle } from '../charts/style';
 import { logScale } from '../charts/ticks';
 import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
-import { data, grouped, mark, mebibytes, million, percent, short, time } from '../numbers';
+import { data, grouped, MIB, mark, mebibytes, million, percent, short, time } from '../numbers';
 import { number, table, words } from '../table';
 
-const MIB = 2 ** 20;
 /** Of a model that is wholly in memory in single precision. */
 const WHOLE_MODEL_BYTES = 4;
 

@@ -18,7 +18,7 @@ export const LIMIT = 1.1;
 /** Rows whose perplexities differ by less are called level. */
 export const LEVEL = 0.01;
 /** Removed shares that differ by less of the larger one are called the same. */
-export const SAME_SHARE = 0.05;
+const SAME_SHARE = 0.05;
 
 export interface Standing {
   sparsity: number;
@@ -190,7 +190,7 @@ export function baseOf(quality: BenchQuality, row: BenchRow): BenchRow | undefin
   return quality.rows.find((one) => one.method === base && one.sparsity === row.sparsity);
 }
 
-export function isAblation(quality: BenchQuality, row: BenchRow): boolean {
+function isAblation(quality: BenchQuality, row: BenchRow): boolean {
   return methodOfRow(quality, row)?.kind === 'ablation';
 }
 

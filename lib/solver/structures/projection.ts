@@ -14,7 +14,7 @@ export function roundKept(wanted: number, groups: number, rule: KeptRule): numbe
 }
 
 /** Group numbers from the most to the least energy per cost; ties by the lower number. */
-export function rankByRatio(energies: Float64Array, costs: Float64Array): number[] {
+function rankByRatio(energies: Float64Array, costs: Float64Array): number[] {
   const ratios = energies.map((energy, group) => energy / costs[group]!);
   return Array.from(ratios.keys()).sort((a, b) => ratios[b]! - ratios[a]! || a - b);
 }

@@ -1,6 +1,7 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { StruPruneError } from '../../../errors';
 import { BENCH_QUALITY_DEFAULTS } from '../../flags/bench-quality';
 import { BENCH_REPORT_EXTRAS } from '../../flags/bench-report';
 import { addFlags } from '../../flags/flag';
@@ -22,7 +23,7 @@ export function addReport(bench: Command): void {
       const { readDocuments } = await import('../../../bench/join');
       const { benchReport } = await import('../../../reports');
       const { writeText } = await import('../../../checkpoint/atomic');
-      const paths = given.length > 0 ? given : [FOLDER];
+      const paths = given.length > 0 ? given : [usualFolder()];
       if (parsed.output !== undefined) requireHtml('output', parsed.output);
       const html = await benchReport(await readDocuments(paths));
       const [first] = paths;
@@ -32,4 +33,14 @@ export function addReport(bench: Command): void {
       print(output);
     });
   addFlags(command, {}, {}, BENCH_REPORT_EXTRAS);
+}
+
+/** @throws StruPruneError ERR_NOT_FOUND */
+function usualFolder(): string {
+  if (existsSync(FOLDER)) return FOLDER;
+  throw new StruPruneError(
+    'ERR_NOT_FOUND',
+    `no benchmark has been run here (no ${FOLDER})`,
+    'run one, or name a folder',
+  );
 }

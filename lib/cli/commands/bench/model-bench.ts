@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import type { BenchDocument } from '../../../bench/schema';
+import { BENCH_EXTRAS } from '../../flags/bench-quality';
+import { addFlags, type FlagTable, optionsFrom } from '../../flags/flag';
+import { runWithProgress } from '../../terminal/run';
+import { deliver } from './deliver';
+
+/** A benchmark of one model. */
+interface ModelBench<Options, Model extends string | undefined> {
+  /** Of the command, and of the files. */
+  name: string;
+  description: string;
+  /** As commander writes it; `<model>` when left out. */
+  argument?: string;
+  flags: FlagTable;
+  defaults: { output: string };
+  report: (document: BenchDocument) => string;
+  /** Loads the library's call. */
+  load: () => Promise<(model: Model, options: Options) => Promise<BenchDocument>>;
+}
+
+export function addModelBench<
+  Options extends { output?: string },
+  Model extends string | undefined = string,
+>(bench: Command, about: ModelBench<Options, Model>): void {
+  const { name, description, argument = '<model>', flags, defaults, report, load } = about;
+  const command = bench
+    .command(name)
+    .description(description)
+    .argument(argument, 'Hugging Face folder or .gguf file')
+    .action(async (model: Model, parsed: Record<string, unknown>) => {
+      const call = await load();
+      const options = optionsFrom<Options>(flags, parsed);
+      const folder = options.output ?? defaults.output;
+      await deliver({ folder, name, json: parsed.json === true, report }, () =>
+        runWithProgress((callbacks) => call(model, { ...options, ...callbacks })),
+      );
+    });
+  addFlags(command, flags, defaults, BENCH_EXTRAS);
+}
