@@ -190,7 +190,7 @@ for (const [more, closest] of [
       t.true(reached <= 1 && reached > closest, `${share}: ${reached}`);
     }
     const { message } = (await t.throwsAsync(to(1000), { code: 'ERR_ARGUMENT' }))!;
-    const least = Number(/ keep (\d+) in q8_0/.exec(message)![1]);
+    const least = Number(/ keep ([\d,]+) bytes in q8_0/.exec(message)![1]!.replaceAll(',', ''));
     t.true((await to(least)).bytesAfter <= least);
   });
 }
