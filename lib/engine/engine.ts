@@ -5,6 +5,7 @@ import { counted, MIB, wholeMebibytes } from '../numbers';
 import { bytes, checkedOptions, parse } from '../options';
 import { isCallers, Listeners } from '../own';
 import type { OnProgress, OnStage } from '../progress';
+import { turn } from '../turns';
 import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { abortAtExit } from './exit';
@@ -365,7 +366,10 @@ export async function withEngine<T>(
     );
   }
   if (engine) return engine.run(signal, call);
-  const own = new Engine(Object.fromEntries(machine.map((key) => [key, options[key]])));
+  const given = Object.fromEntries(machine.map((key) => [key, options[key]]));
+  // The first engine loads the addon, which the check of the first options need not wait for.
+  await turn();
+  const own = new Engine(given);
   try {
     return await own.run(signal, call);
   } finally {
