@@ -24,8 +24,7 @@ __global__ void GatherColumnsKernel(int64_t rows, int64_t count, const int32_t* 
 }
 
 __global__ void UnitKernel(int64_t n, double* x) {
-  for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < n * n;
-       at += static_cast<int64_t>(gridDim.x) * blockDim.x) {
+  for (int64_t at = FirstCell(); at < n * n; at += Stride()) {
     x[at] = at / n == at % n ? 1.0 : 0.0;
   }
 }

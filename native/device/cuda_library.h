@@ -88,6 +88,14 @@ class CudaDevice {
     cuda::Failure failure{};
     if ((api().*entry)(device_, &failure, args...) != 0) ThrowFailure(failure);
   }
+  // The same for what gives something back: where that fails the GPU has failed, which the call
+  // before this one has said.
+  template <typename... Args>
+  void CallClosing(int (*cuda::Api::*entry)(cuda::Device*, cuda::Failure*, Args...),
+                   std::type_identity_t<Args>... args) const noexcept {
+    cuda::Failure failure{};
+    (api().*entry)(device_, &failure, args...);
+  }
 
  private:
   std::shared_ptr<const CudaLibrary> library_;
@@ -116,12 +124,7 @@ class CudaArray {
   CudaArray(const CudaArray&) = delete;
   CudaArray& operator=(const CudaArray&) = delete;
   ~CudaArray() {
-    if (!data_) return;
-    try {
-      device_->Call(&cuda::Api::release, data_);
-    } catch (const Error&) {
-      // The device has failed; whoever uses it next is told.
-    }
+    if (data_) device_->CallClosing(&cuda::Api::release, data_);
   }
 
   T* data() const { return data_; }

@@ -80,12 +80,7 @@ class PinnedRows {
     data_ = static_cast<double*>(data);
   }
   ~PinnedRows() {
-    if (!data_) return;
-    try {
-      gpu_.Call(&cuda::Api::give_pinned, data_, static_cast<int64_t>(bytes_));
-    } catch (const Error&) {
-      // The GPU has failed; the call before this one has said so.
-    }
+    if (data_) gpu_.CallClosing(&cuda::Api::give_pinned, data_, static_cast<int64_t>(bytes_));
   }
   PinnedRows(const PinnedRows&) = delete;
   PinnedRows& operator=(const PinnedRows&) = delete;
@@ -131,12 +126,7 @@ class OnDevice {
  public:
   explicit OnDevice(const CudaDevice& gpu) : gpu_(gpu) {}
   ~OnDevice() {
-    if (!handle_) return;
-    try {
-      gpu_.Call(close, handle_);
-    } catch (const Error&) {
-      // The GPU has failed; the call before this one has said so.
-    }
+    if (handle_) gpu_.CallClosing(close, handle_);
   }
   OnDevice(const OnDevice&) = delete;
   OnDevice& operator=(const OnDevice&) = delete;
