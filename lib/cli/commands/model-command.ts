@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import { addFlags, type Flag, type FlagTable, optionsFrom } from '../flags/flag';
+import { print, printJson } from '../output/print';
+import { runWithProgress } from '../terminal/run';
+
+/** A call of the library with a model, whose result is printed for people or as JSON. */
+interface ModelCommand<Options, Result> {
+  name: string;
+  description: string;
+  flags: FlagTable;
+  extras: readonly Flag[];
+  report: (result: Result) => string;
+  /** Loads the library's call. */
+  load: () => Promise<(model: string, options: Options) => Promise<Result>>;
+}
+
+export function addModelCommand<Options extends object, Result>(
+  program: Command,
+  { name, description, flags, extras, report, load }: ModelCommand<Options, Result>,
+): void {
+  const command = program
+    .command(name)
+    .description(description)
+    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .action(async (model: string, parsed: Record<string, unknown>) => {
+      const call = await load();
+      const options = optionsFrom<Options>(flags, parsed);
+      const result = await runWithProgress(({ signal, onProgress, onNotice }) =>
+        call(model, { ...options, signal, onProgress, onNotice }),
+      );
+      if (parsed.json) printJson(result);
+      else print(report(result));
+    });
+  addFlags(command, flags, {}, extras);
+}
