@@ -10,6 +10,7 @@ import {
   stripRows,
   stripsAtHand,
   sumRowsBytes,
+  weightStageBytes,
 } from './native-bytes';
 import type { FfnDemand } from './native-gpu';
 import { refitBytes, targetBytes } from './solver-bytes';
@@ -72,7 +73,12 @@ function passBytes(
   gpu.ffn(width, { pass, inputs, page: most });
   const targets = pass === 'gradient' || pass === 'hidden' ? hidden : 0;
   return (
-    pinnedBytes(most * inputs, most * targets) + Math.max(...sums.map((of) => sumRowsBytes(...of)))
+    pinnedBytes(most * inputs, most * targets) +
+    weightStageBytes([
+      [width, inputs],
+      [hidden, width],
+    ]) +
+    Math.max(...sums.map((of) => sumRowsBytes(...of)))
   );
 }
 

@@ -42,6 +42,15 @@ export class GpuNeeds {
     return plan;
   }
 
+  /** Of the head over so many tokens, with the means of its rows or without. @throws StruPruneError ERR_BUDGET */
+  head(tokens: number, means: boolean): NativeGpuPlan {
+    const { vocab, hidden, embeddingProjection } = this.#architecture;
+    const shape = { width: embeddingProjection ?? hidden, vocab, tokens, means };
+    // Flights of tokens are no passes over all of them, which `passes` counts.
+    const plan = native.planHead(this.#engine.handle, shape);
+    return this.#noted({ ...plan, passes: 1 });
+  }
+
   /**
    * Of a solver on `columns` columns and `rows` rows, whose larger pieces of linear algebra go there where they fit: notes
    * that, and gives the bytes of host memory that their copies take.

@@ -2,7 +2,7 @@
  * What each call of the native side charges to its memory budget, in bytes: the mirror of the Allocate() calls
  * under native/. One function a call; test/engine/plan.test.ts compares their sum with the budget's own peak.
  */
-import type { Architecture, BlockRole, Dtype } from '../model/architecture';
+import type { Architecture, Dtype } from '../model/architecture';
 import { blockRoles, blockShape, elements } from '../model/axes';
 import type { GpuNeeds } from './gpu-needs';
 import type { Site } from './native';
@@ -20,6 +20,7 @@ const HEAD_ROWS = 2048; // head_gradient.cpp, divergence.cpp
 const BACKWARD_TOKENS = 2048; // backward.cpp
 const SUM_ROWS = 256; // host_pages.h
 const PINNED_UNIT = 256; // arena.h
+const WEIGHT_FLOATS = 2 ** 20; // streams.h
 const STRIP_FLOATS = 2 ** 20; // block.h
 const STRIP_ROWS = 256;
 /** Floats that are encoded at a time (lib/pruning/encode.ts), in bytes. */
@@ -150,12 +151,6 @@ export function runSiteBytes(
   return FLOAT * floats + (site === 'attention' ? ropeBytes(ground) : 0);
 }
 
-/** Matrices of a site, its output map last. */
-export const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
-  attention: ['q', 'k', 'v', 'o'],
-  ffn: ['gate', 'up', 'down'],
-};
-
 /** Sums on their way back from a GPU, some rows at a time. */
 export function sumRowsBytes(rows: number, width: number): number {
   return DOUBLE * Math.min(SUM_ROWS, rows) * width;
@@ -167,7 +162,14 @@ export function pinnedBytes(...floats: number[]): number {
   return 2 * rounded.reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** Host memory of runSite on a GPU: the site's weights as a whole, pinned pages, the pages that they are copied from and to, sums on their way back. */
+/** Pinned pieces of weights on their way to a GPU, of matrices [rows, columns]. */
+export function weightStageBytes(matrices: [rows: number, columns: number][]): number {
+  const most = Math.max(...matrices.map(([rows, columns]) => rows * columns));
+  const columns = Math.max(...matrices.map(([, columns]) => columns));
+  return pinnedBytes(Math.max(columns, Math.min(most, WEIGHT_FLOATS)));
+}
+
+/** Host memory of runSite on a GPU: pinned pages, the pages that they are copied from and to, sums on their way back. */
 function gpuSiteBytes(
   ground: Ground,
   gpu: GpuNeeds,
@@ -183,14 +185,11 @@ function gpuSiteBytes(
   const demand = { window, page, collects, gram, feedback, inputs };
   const pinned = gpu.site(block, site, demand).pinnedBytes;
   const rows = Math.max(gram ? width : 0, feedback ? hidden : 0);
-  const weights = SITE_WEIGHTS[site]
-    .filter((role) => blockRoles(architecture).includes(role))
-    .reduce((sum, role) => sum + elements(blockShape(architecture, block, role)), 0);
   const sums = collects ? 2 * width + (feedback ? hidden : 0) : 0;
   const views = states.paged ? FLOAT * page * hidden : 0;
   const rope = site === 'attention' ? ropeBytes(ground) : 0;
   const back = Math.max(sumRowsBytes(rows, width), DOUBLE * sums);
-  return pinned + FLOAT * weights + rope + Math.max(views, back);
+  return pinned + rope + Math.max(views, back);
 }
 
 /** applySite on activations of which only a page is in memory. */
@@ -265,13 +264,33 @@ function vocabularyTile({ vocab, hidden, embeddingProjection }: Architecture): n
   return Math.min(VOCABULARY_TILE, vocab) * (embeddingProjection ?? hidden);
 }
 
-/** score: the states' pages and a tile of the vocabulary are not in memory at the same time. */
-export function scoreBytes(
-  { architecture, threads, window }: Ground,
-  { rows, paged }: States,
+/** What a head on the GPU takes beside the states' page: pinned pieces of its table, and a logit a token. */
+function gpuHeadBytes(
+  { architecture, threads }: Ground,
+  gpu: GpuNeeds,
+  tokens: number,
+  means: boolean,
 ): number {
+  const { hidden } = architecture;
+  const { flight, pinnedBytes } = gpu.head(tokens, means);
+  const logits = means ? 0 : flight;
+  return FLOAT * (headInput(architecture) + threads * ENDS_CHUNK * hidden + logits) + pinnedBytes;
+}
+
+/** Products of the head's inputs with expected rows, a page of either at a time. */
+function dotsBytes({ architecture, threads, window }: Ground, tokens: number): number {
+  const { hidden, embeddingProjection } = architecture;
+  const page = flightTokens(window, tokens);
+  const rows = page + chunkedRows(threads, page);
+  return FLOAT * (headInput(architecture) + rows * (hidden + (embeddingProjection ?? hidden)));
+}
+
+/** score: the states' pages and a tile of the vocabulary are not in memory at the same time. */
+export function scoreBytes(ground: Ground, { rows, paged }: States): number {
+  const { architecture, threads, window, gpu } = ground;
   const { hidden, embeddingProjection } = architecture;
   const page = paged ? flightTokens(window, rows) * hidden : 0;
+  if (gpu) return gpuHeadBytes(ground, gpu, rows, false) + FLOAT * page;
   const flight = Math.min(rows, SCORE_ROWS);
   const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
   const fixed = headInput(architecture) + flight * (embeddingProjection ?? hidden) + workers;
@@ -280,10 +299,14 @@ export function scoreBytes(
 
 /** expectHead on states of which only a page is in memory. */
 export function expectHeadBytes(ground: Ground, tokens: number): number {
-  const { architecture, threads, window } = ground;
+  const { architecture, threads, window, gpu } = ground;
   const { hidden, embeddingProjection } = architecture;
   const width = embeddingProjection ?? hidden;
   const page = flightTokens(window, tokens);
+  if (gpu) {
+    const pages = FLOAT * page * Math.max(hidden, width);
+    return Math.max(gpuHeadBytes(ground, gpu, tokens, true) + pages, dotsBytes(ground, tokens));
+  }
   const rows = Math.min(HEAD_ROWS, tokens);
   const workers = threads * ENDS_CHUNK * hidden + chunkedRows(threads, rows) * LOGIT_COLUMNS;
   const fixed = headInput(architecture) + rows * width + workers;
@@ -293,13 +316,7 @@ export function expectHeadBytes(ground: Ground, tokens: number): number {
 
 /** divergenceFrom on states of which only a page is in memory. */
 export function divergenceBytes(ground: Ground, tokens: number): number {
-  const { architecture, threads, window } = ground;
-  const { hidden, embeddingProjection } = architecture;
-  const width = embeddingProjection ?? hidden;
-  const page = flightTokens(window, tokens);
-  const rows = page + chunkedRows(threads, page);
-  const dots = headInput(architecture) + rows * (hidden + width);
-  return Math.max(scoreBytes(ground, { rows: tokens, paged: true }), FLOAT * dots);
+  return Math.max(scoreBytes(ground, { rows: tokens, paged: true }), dotsBytes(ground, tokens));
 }
 
 /** headGradient on states and gradients of which only a page is in memory. */

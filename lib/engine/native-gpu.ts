@@ -57,6 +57,16 @@ export interface FfnDemand {
   page: number;
 }
 
+/** A head over tokens (native/device/run_head.h). */
+export interface HeadDemand {
+  /** Columns of its table, and rows. */
+  width: number;
+  vocab: number;
+  tokens: number;
+  /** With the means of its rows under the tokens' next-token distributions. */
+  means: boolean;
+}
+
 export interface NativeGpuPlan {
   /** Tokens on the GPU at a time, and how often all tokens stream through. */
   flight: number;
@@ -106,6 +116,8 @@ export interface NativeGpu {
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeGpuPlan;
   /** What a pass over the tokens of an FFN of spec.ffn channels would. @throws ERR_BUDGET likewise */
   planFfn(engine: EngineHandle, spec: BlockSpec, demand: FfnDemand): NativeGpuPlan;
+  /** What the head over so many tokens would. @throws ERR_BUDGET likewise */
+  planHead(engine: EngineHandle, demand: HeadDemand): NativeGpuPlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;
   /**
    * Linear algebra in doubles of so many flops goes to the GPU; null where none does: without a GPU, with one that is slow

@@ -1,7 +1,7 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
-import { SITE_WEIGHTS } from '../engine/native-bytes';
+import type { Site } from '../engine/native';
 import type {
   Architecture,
   BlockRole,
@@ -14,6 +14,12 @@ import { elements } from '../model/axes';
 import { DTYPES, type Settings } from './options';
 import type { Setup } from './setup';
 import type { TargetFacts } from './widths';
+
+/** Matrices of a site, its output map last. */
+const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
+  attention: ['q', 'k', 'v', 'o'],
+  ffn: ['gate', 'up', 'down'],
+};
 
 export const MATRICES: readonly BlockRole[] = [...SITE_WEIGHTS.attention, ...SITE_WEIGHTS.ffn];
 

@@ -12,6 +12,7 @@
 #include "device/cuda_library.h"
 #include "device/driver.h"
 #include "device/run_ffn.h"
+#include "device/run_head.h"
 #include "device/site_plan.h"
 
 namespace struprune::addon {
@@ -199,6 +200,18 @@ Napi::Value PlanFfnOn(const Info& info) {
   return PlanValue(info.Env(), plan, plan.ways);
 }
 
+// (engine, {width, vocab, tokens, means}) -> the same of the head
+Napi::Value PlanHeadOn(const Info& info) {
+  const auto context = EngineOf(info);
+  if (!context->gpu) throw BadArgument("the engine has no GPU");
+  const Napi::Object demand = GetObject(info[1], "demand");
+  const auto size = [&](const char* key) { return GetSize(demand.Get(key), key); };
+  const HeadPlan plan =
+      PlanHead(*context->gpu, size("width"), size("vocab"), std::max<size_t>(size("tokens"), 1),
+               GetBool(demand.Get("means"), "means"));
+  return PlanValue(info.Env(), plan, plan.passes);
+}
+
 }  // namespace
 
 void InitGpu(Napi::Env env, Napi::Object exports) {
@@ -206,6 +219,7 @@ void InitGpu(Napi::Env env, Napi::Object exports) {
   Export<AttachGpu>(env, exports, "attachGpu");
   Export<PlanSiteOn>(env, exports, "planSite");
   Export<PlanFfnOn>(env, exports, "planFfn");
+  Export<PlanHeadOn>(env, exports, "planHead");
   Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
   Export<GpuDoublesOf>(env, exports, "gpuDoublesOf");
   Export<GpuTimesOf>(env, exports, "gpuTimesOf");

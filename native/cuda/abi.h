@@ -11,12 +11,13 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 7;
+inline constexpr uint32_t kAbiVersion = 8;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
 struct Site;
 struct Ffn;
+struct Head;
 
 struct Failure {
   char code[32];
@@ -62,8 +63,8 @@ struct MemoryReport {
   uint64_t used, peak, limit;
 };
 
-// Seconds of the streams for sites and passes of FFNs since the device was opened. Copies run
-// beside computation: the sum may be longer than it took.
+// Seconds of the streams for sites, passes of FFNs and heads since the device was opened. Copies
+// run beside computation: the sum may be longer than it took.
 struct SiteTimes {
   double copy_in;  // pages and weights, from memory that the device reads by itself
   double forward;
@@ -78,14 +79,21 @@ struct AttentionShape {
   float scale;
 };
 
-// Host memory of the weights of one site as floats [out, in]; null where absent. q, k and v with
-// their biases and per-head norms belong to attention; gate and up to the FFN; out is o or down.
-struct SiteWeights {
-  const float *norm, *norm_bias;
-  const float *q, *q_bias, *k, *k_bias, *v, *v_bias, *q_norm, *k_norm;
-  const float *gate, *gate_bias, *up, *up_bias;
-  const float *out, *out_bias;
+// Maps of a site, [out, in]: q, k and v belong to attention, gate and up to the FFN; kOut is o or
+// down.
+enum class SiteMap : int32_t { kQ, kK, kV, kGate, kUp, kOut };
+
+// Host memory of what else a site has, as floats; null where absent.
+struct SiteVectors {
+  const float *norm, *norm_bias, *q_norm, *k_norm;
+  const float* biases[6];      // by SiteMap
   const float *cosine, *sine;  // [window, head_dim / 2]; null = no rope
+};
+
+// Host: pinned memory for rows of a weight on their way in, and how many floats fit.
+struct WeightRows {
+  float* rows;
+  int64_t floats;
 };
 
 struct SiteSpec {
@@ -166,6 +174,23 @@ enum class FfnRows : int32_t {
 // sums of Y − Ŷ (kHidden); ‖Y − Ŷ‖² or ‖J v‖²; ‖Y‖².
 struct FfnSums {
   double *squares, *sums, *output_sums, *energy, *target;
+};
+
+// Scores of tokens by a model's head W [vocab, width]: a piece of the vocabulary at a time, so that
+// no row of logits is ever whole.
+struct HeadSpec {
+  int64_t width;
+  int64_t flight;  // most tokens at a time
+  int64_t piece;   // most rows of a push
+  int32_t mean;    // the means of W's rows under the tokens' next-token distributions are made too
+  Precision forward;
+};
+
+// Host, [rows] each; null where they are not wanted.
+struct HeadScores {
+  double* log_sum;      // log Σ exp(logit)
+  float* target_logit;  // NaN where there is no target
+  int32_t* best;        // first largest logit
 };
 
 // One table a library; `size` guards against a header of another age.
@@ -309,14 +334,17 @@ struct Api {
   // Eigenvalues w[n] ascending of the symmetric a[n, n], whose rows become the eigenvectors.
   int (*eigen)(Device*, Failure*, int64_t n, double* a, int64_t lda, double* w);
 
-  // One site over streamed pages. Weights go up at open. pass begins a pass over the tokens, which
-  // sums rows [row, row + count) of the Gram from zero, and with `residual` those columns of RᵀX
-  // (all of them where there is no Gram); all else that the spec asks for is done only in the
-  // `last`. stage says where the rows of the next push belong, push sets off what is
-  // done with them, pop waits for the oldest push; what it says holds until the next stage. At most
-  // two pushes may wait: copies of one run beside the computation of the other.
+  // One site over streamed pages. Its maps go up a few rows at a time before the first page:
+  // weight_stage waits until pinned memory is free, weight takes what lies there. pass begins a
+  // pass over the tokens, which sums rows [row, row + count) of the Gram from zero, and with
+  // `residual` those columns of RᵀX (all of them where there is no Gram); all else that the spec
+  // asks for is done only in the `last`. stage says where the rows of the next push belong, push
+  // sets off what is done with them, pop waits for the oldest push; what it says holds until the
+  // next stage. At most two pushes may wait: copies of one run beside the computation of the other.
   int (*site_bytes)(Device*, Failure*, const SiteSpec*, uint64_t* device, uint64_t* pinned);
-  int (*site_open)(Device*, Failure*, const SiteSpec*, const SiteWeights*, Site** site);
+  int (*site_open)(Device*, Failure*, const SiteSpec*, const SiteVectors*, Site** site);
+  int (*site_weight_stage)(Device*, Failure*, Site*, WeightRows* rows);
+  int (*site_weight)(Device*, Failure*, Site*, SiteMap which, int64_t row, int64_t count);
   int (*site_pass)(Device*, Failure*, Site*, int64_t row, int64_t count, int32_t last);
   int (*site_stage)(Device*, Failure*, Site*, SitePage* page);
   int (*site_push)(Device*, Failure*, Site*, int64_t rows);
@@ -331,14 +359,14 @@ struct Api {
                       double* residual_sums, double* energy);
   int (*site_close)(Device*, Failure*, Site*);
 
-  // One pass of an FFN's least squares over streamed pages. Weights go up a few rows at a time,
-  // bias (host) [outputs] or null at open. ffn_way begins a way over the tokens, which makes rows
+  // One pass of an FFN's least squares over streamed pages. Weights go up as those of a site, bias
+  // (host) [outputs] or null at open. ffn_way begins a way over the tokens, which makes rows
   // [row, row + count) of the sums from zero; all other sums are made in the `last`. stage waits
   // until a page is free and says where the rows of the next push belong.
   int (*ffn_bytes)(Device*, Failure*, const FfnSpec*, uint64_t* device, uint64_t* pinned);
   int (*ffn_open)(Device*, Failure*, const FfnSpec*, const float* bias, Ffn** ffn);
-  int (*ffn_weight)(Device*, Failure*, Ffn*, FfnWeight which, int64_t row, int64_t count,
-                    const float* from);
+  int (*ffn_weight_stage)(Device*, Failure*, Ffn*, WeightRows* rows);
+  int (*ffn_weight)(Device*, Failure*, Ffn*, FfnWeight which, int64_t row, int64_t count);
   int (*ffn_way)(Device*, Failure*, Ffn*, int64_t row, int64_t count, int32_t last);
   int (*ffn_stage)(Device*, Failure*, Ffn*, FfnTokenPage* page);
   int (*ffn_push)(Device*, Failure*, Ffn*, int64_t rows);
@@ -347,6 +375,21 @@ struct Api {
                   double* rows);
   int (*ffn_sums)(Device*, Failure*, Ffn*, const FfnSums* sums);
   int (*ffn_close)(Device*, Failure*, Ffn*);
+
+  // A head over flights of tokens. begin starts one of `rows` tokens with their targets (host), -1
+  // or null = none. stage waits for pinned memory [piece, width] (host): head_tokens takes from
+  // there what the head reads of tokens [row, row + count), all of them before the first
+  // head_table, which takes the next `count` rows of W. After the last of them scores can be read,
+  // and then means into what stage gave, [count, width].
+  int (*head_bytes)(Device*, Failure*, const HeadSpec*, uint64_t* device, uint64_t* pinned);
+  int (*head_open)(Device*, Failure*, const HeadSpec*, Head** head);
+  int (*head_begin)(Device*, Failure*, Head*, int64_t rows, const int32_t* targets);
+  int (*head_stage)(Device*, Failure*, Head*, float** page);
+  int (*head_tokens)(Device*, Failure*, Head*, int64_t row, int64_t count);
+  int (*head_table)(Device*, Failure*, Head*, int64_t count);
+  int (*head_scores)(Device*, Failure*, Head*, const HeadScores* scores);
+  int (*head_means)(Device*, Failure*, Head*, int64_t row, int64_t count);
+  int (*head_close)(Device*, Failure*, Head*);
 };
 
 using ApiFunction = const Api* (*)();

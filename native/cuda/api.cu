@@ -3,6 +3,7 @@
 #include <new>
 
 #include "cuda/ffn.h"
+#include "cuda/head.h"
 #include "cuda/site.h"
 
 namespace struprune::cuda {
@@ -34,7 +35,8 @@ int Guarded(Failure* failure, Fn&& fn) noexcept {
   return 1;
 }
 
-// An operation as an entry: the current device is a thread's own, and callers change threads.
+// An operation as an entry: the current device is a thread's own, and callers change threads. It
+// stays current: to go back to one that was never used would make a context there.
 // `closing`: it gives something back, whatever the GPU's state, which may have failed before.
 template <auto operation, bool closing = false, typename Type = decltype(operation)>
 struct Entry;
@@ -146,10 +148,16 @@ void RunnerBytesOf(Device& device, const Spec* spec, uint64_t* bytes, uint64_t* 
   *pinned = both.pinned;
 }
 
-void SiteOpen(Device& device, const SiteSpec* spec, const SiteWeights* weights, Site** site) {
+void SiteOpen(Device& device, const SiteSpec* spec, const SiteVectors* vectors, Site** site) {
   CheckSpec(*spec);
-  auto runner = std::make_unique<SiteRunner>(device, *spec, *weights);
+  auto runner = std::make_unique<SiteRunner>(device, *spec, *vectors);
   *site = reinterpret_cast<Site*>(runner.release());
+}
+
+void SiteWeightStage(Device&, Site* site, WeightRows* rows) { *rows = Runner(site).StageWeight(); }
+
+void SiteWeight(Device&, Site* site, SiteMap which, int64_t row, int64_t count) {
+  Runner(site).Load(which, row, count);
 }
 
 void SitePass(Device&, Site* site, int64_t row, int64_t count, int32_t last) {
@@ -185,8 +193,10 @@ void FfnOpen(Device& device, const FfnSpec* spec, const float* bias, Ffn** ffn) 
   *ffn = reinterpret_cast<Ffn*>(runner.release());
 }
 
-void FfnLoad(Device&, Ffn* ffn, FfnWeight which, int64_t row, int64_t count, const float* from) {
-  Runner(ffn).Load(which, row, count, from);
+void FfnWeightStage(Device&, Ffn* ffn, WeightRows* rows) { *rows = Runner(ffn).StageWeight(); }
+
+void FfnLoad(Device&, Ffn* ffn, FfnWeight which, int64_t row, int64_t count) {
+  Runner(ffn).Load(which, row, count);
 }
 
 void FfnWay(Device&, Ffn* ffn, int64_t row, int64_t count, int32_t last) {
@@ -204,6 +214,36 @@ void FfnReadRows(Device&, Ffn* ffn, FfnRows which, int64_t first, int64_t count,
 void FfnReadSums(Device&, Ffn* ffn, const FfnSums* sums) { Runner(ffn).ReadSums(*sums); }
 
 void FfnClose(Device&, Ffn* ffn) { std::unique_ptr<FfnRunner> gone(&Runner(ffn)); }
+
+HeadRunner& Runner(Head* head) { return *reinterpret_cast<HeadRunner*>(head); }
+
+void HeadOpen(Device& device, const HeadSpec* spec, Head** head) {
+  CheckSpec(*spec);
+  auto runner = std::make_unique<HeadRunner>(device, *spec);
+  *head = reinterpret_cast<Head*>(runner.release());
+}
+
+void HeadBegin(Device&, Head* head, int64_t rows, const int32_t* targets) {
+  Runner(head).Begin(rows, targets);
+}
+
+void HeadStage(Device&, Head* head, float** page) { *page = Runner(head).Stage(); }
+
+void HeadTokens(Device&, Head* head, int64_t row, int64_t count) {
+  Runner(head).PushTokens(row, count);
+}
+
+void HeadTable(Device&, Head* head, int64_t count) { Runner(head).PushTable(count); }
+
+void HeadReadScores(Device&, Head* head, const HeadScores* scores) {
+  Runner(head).ReadScores(*scores);
+}
+
+void HeadMeans(Device&, Head* head, int64_t row, int64_t count) {
+  Runner(head).ReadMeans(row, count);
+}
+
+void HeadClose(Device&, Head* head) { std::unique_ptr<HeadRunner> gone(&Runner(head)); }
 
 void GatherFloatRows(Device& device, int64_t count, int64_t cols, const int32_t* indices,
                      const float* from, float* to) {
@@ -268,6 +308,8 @@ constexpr Api kApi = {
     .eigen = Entry<&Eigen>::Call,
     .site_bytes = Entry<&RunnerBytesOf<SiteSpec>>::Call,
     .site_open = Entry<&SiteOpen>::Call,
+    .site_weight_stage = Entry<&SiteWeightStage>::Call,
+    .site_weight = Entry<&SiteWeight>::Call,
     .site_pass = Entry<&SitePass>::Call,
     .site_stage = Entry<&SiteStage>::Call,
     .site_push = Entry<&SitePush>::Call,
@@ -278,6 +320,7 @@ constexpr Api kApi = {
     .site_close = Entry<&SiteClose, true>::Call,
     .ffn_bytes = Entry<&RunnerBytesOf<FfnSpec>>::Call,
     .ffn_open = Entry<&FfnOpen>::Call,
+    .ffn_weight_stage = Entry<&FfnWeightStage>::Call,
     .ffn_weight = Entry<&FfnLoad>::Call,
     .ffn_way = Entry<&FfnWay>::Call,
     .ffn_stage = Entry<&FfnStage>::Call,
@@ -285,6 +328,15 @@ constexpr Api kApi = {
     .ffn_rows = Entry<&FfnReadRows>::Call,
     .ffn_sums = Entry<&FfnReadSums>::Call,
     .ffn_close = Entry<&FfnClose, true>::Call,
+    .head_bytes = Entry<&RunnerBytesOf<HeadSpec>>::Call,
+    .head_open = Entry<&HeadOpen>::Call,
+    .head_begin = Entry<&HeadBegin>::Call,
+    .head_stage = Entry<&HeadStage>::Call,
+    .head_tokens = Entry<&HeadTokens>::Call,
+    .head_table = Entry<&HeadTable>::Call,
+    .head_scores = Entry<&HeadReadScores>::Call,
+    .head_means = Entry<&HeadMeans>::Call,
+    .head_close = Entry<&HeadClose, true>::Call,
 };
 
 }  // namespace

@@ -27,11 +27,13 @@ struct FfnCounts {
         moments(hidden     ? s.width
                 : gradient ? s.inputs
                            : 0),
-        output_sums(hidden ? s.outputs : 0) {}
+        output_sums(hidden ? s.outputs : 0),
+        stage(WeightStage::Floats(s.width * std::max(s.inputs, s.outputs),
+                                  std::max(s.inputs, s.width))) {}
   int64_t parts;
   bool hidden, gradient, product;
   int64_t inputs, targets, channels, part, outputs, band_gradient, band_curvature, gram, cross,
-      moments, output_sums;
+      moments, output_sums, stage;
 };
 
 }  // namespace
@@ -71,7 +73,8 @@ RunnerBytes BytesOf(const Device& device, const FfnSpec& s) {
                      GramScratch(device, s.flight, s.inputs, s.inputs, s.gram)});
   }
   bytes.device += std::max<uint64_t>(work, doubles(kSumBlocks));
-  bytes.pinned = kSlots * (floats(n.inputs) + floats(n.targets));
+  bytes.pinned =
+      kSlots * (floats(n.inputs) + floats(n.targets)) + WeightStage::PinnedBytes(n.stage);
   return bytes;
 }
 
@@ -87,7 +90,8 @@ FfnRunner::FfnRunner(Device& device, const FfnSpec& spec, const float* bias)
     : device_(device),
       spec_(spec),
       parts_(spec.gated ? 2 : 1),
-      slots_{{device, spec}, {device, spec}} {
+      slots_{{device, spec}, {device, spec}},
+      stage_(device, FfnCounts(spec).stage) {
   const FfnCounts n(spec);
   for (size_t part = 0; part < parts_; ++part) {
     in_[part] = LinearMap(device, spec.width, spec.inputs, false, spec.forward);
@@ -120,7 +124,7 @@ FfnRunner::~FfnRunner() {
   cudaStreamSynchronize(device_.compute);
 }
 
-void FfnRunner::Load(FfnWeight weight, int64_t row, int64_t count, const float* from) {
+void FfnRunner::Load(FfnWeight weight, int64_t row, int64_t count) {
   const auto index = static_cast<size_t>(weight);
   // kDown, then the parts, then their changes.
   const bool known = weight == FfnWeight::kDown || (index - 1) % 2 < parts_;
@@ -133,14 +137,14 @@ void FfnRunner::Load(FfnWeight weight, int64_t row, int64_t count, const float* 
   if (row < 0 || count < 0 || row + count > map.outputs()) {
     throw Error("ERR_ARGUMENT", "rows outside a weight on the GPU");
   }
-  clock_.Time(device_, device_.times.copy_in, "an FFN's weights",
-              [&] { map.Load(row, count, from); });
+  stage_.Send(count * map.inputs(), [&](const float* from) { map.Load(row, count, from); });
 }
 
 void FfnRunner::Begin(int64_t row, int64_t count, bool last) {
   if (row < 0 || count < 0 || count > spec_.band || row + count > spec_.width) {
     throw Error("ERR_ARGUMENT", "a pass on the GPU cannot be meant");
   }
+  stage_.Wait();
   while (!waiting_.empty()) Wait();
   pass_ = {row, count, last};
   for (size_t part = 0; part < parts_; ++part) {

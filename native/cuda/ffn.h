@@ -17,7 +17,8 @@ class FfnRunner {
   FfnRunner(const FfnRunner&) = delete;
   FfnRunner& operator=(const FfnRunner&) = delete;
 
-  void Load(FfnWeight weight, int64_t row, int64_t count, const float* from);
+  WeightRows StageWeight() { return stage_.Next(); }
+  void Load(FfnWeight weight, int64_t row, int64_t count);
   void Begin(int64_t row, int64_t count, bool last);
   FfnTokenPage Stage();
   void Push(int64_t rows);
@@ -63,6 +64,7 @@ class FfnRunner {
   std::array<Array<double>, 2> gradients_, curvatures_;  // bands
   Array<double> gram_, cross_, squares_, sums_, output_sums_, energy_, target_;
   Slot slots_[kSlots];
+  WeightStage stage_;
   Clock clock_;
   struct {
     int64_t row = 0, count = 0;

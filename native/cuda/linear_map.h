@@ -17,6 +17,7 @@ class LinearMap {
   void Load(int64_t row, int64_t count, const float* from);
   void LoadBias(const float* from);
   int64_t outputs() const { return outputs_; }
+  int64_t inputs() const { return inputs_; }
 
   // to[rows, outputs] = x[rows, inputs] Wᵀ + bias + beta to
   void Apply(int64_t rows, const float* x, float beta, float* to) const;

@@ -10,6 +10,28 @@ int64_t If(bool condition, int64_t count) { return condition ? count : 0; }
 int64_t QWidth(const SiteSpec& s) { return s.heads * s.head_dim; }
 int64_t KvWidth(const SiteSpec& s) { return s.kv_heads * s.head_dim; }
 
+// [outputs, inputs]; nothing for a map of the other site.
+struct MapShape {
+  int64_t outputs = 0, inputs = 0;
+};
+MapShape ShapeOf(const SiteSpec& s, SiteMap which) {
+  const int64_t d = s.hidden;
+  switch (which) {
+    case SiteMap::kQ:
+      return s.attention ? MapShape{QWidth(s), d} : MapShape{};
+    case SiteMap::kK:
+    case SiteMap::kV:
+      return s.attention ? MapShape{KvWidth(s), d} : MapShape{};
+    case SiteMap::kGate:
+      return !s.attention && s.gated ? MapShape{s.width, d} : MapShape{};
+    case SiteMap::kUp:
+      return s.attention ? MapShape{} : MapShape{s.width, d};
+    case SiteMap::kOut:
+      return {d, s.width};
+  }
+  return {};
+}
+
 // Elements of the arrays of a slot and of the runner: the one list that both the allocations and
 // BytesOf read.
 struct Counts {
@@ -31,9 +53,11 @@ struct Counts {
         moments(If(s.moments, s.width)),
         band(s.gram_rows > 0 ? s.gram_rows : s.width),
         cross(If(s.residual, s.hidden * band)),
-        residual_sums(If(s.residual, s.hidden)) {}
+        residual_sums(If(s.residual, s.hidden)),
+        stage(WeightStage::Floats(s.hidden * std::max(s.width, If(s.attention, KvWidth(s))),
+                                  std::max(s.hidden, s.width))) {}
   int64_t page, dense_before, dense_after, x, out, x_out, inputs, targets, normed, q, kv, gate,
-      residual, gram, moments, band, cross, residual_sums;
+      residual, gram, moments, band, cross, residual_sums, stage;
 };
 
 uint64_t Floats(int64_t count) { return ArrayBytes<float>(count); }
@@ -55,16 +79,14 @@ RunnerBytes BytesOf(const Device& device, const SiteSpec& s) {
   const Counts n(s);
   RunnerBytes bytes{};
   const int64_t d = s.hidden, w = s.width;
-  // Weights; those that are absent make the plan a little too large, never too small.
-  const auto map = [&](int64_t outputs, int64_t inputs) {
-    return LinearMap::Bytes(device, outputs, inputs, s.forward);
-  };
-  bytes.device = 2 * Floats(d) + map(d, w);
+  // Biases and norms that are absent make the plan a little too large, never too small.
+  bytes.device = 2 * Floats(d);
   if (s.attention) {
-    bytes.device += map(w, d) + 2 * map(KvWidth(s), d) + 2 * Floats(s.head_dim) +
-                    2 * Floats(s.window * s.head_dim / 2);
-  } else {
-    bytes.device += (s.gated ? 2 : 1) * map(w, d);
+    bytes.device += 2 * Floats(s.head_dim) + 2 * Floats(s.window * s.head_dim / 2);
+  }
+  for (size_t i = 0; i < kSiteMaps; ++i) {
+    const auto [outputs, inputs] = ShapeOf(s, static_cast<SiteMap>(i));
+    if (outputs > 0) bytes.device += LinearMap::Bytes(device, outputs, inputs, s.forward);
   }
   bytes.device += Floats(If(!s.keep, n.x)) + Floats(n.normed) + Floats(n.q) + 2 * Floats(n.kv) +
                   Floats(n.gate) + Floats(n.residual) + Doubles(n.gram) + 2 * Doubles(n.moments) +
@@ -80,7 +102,8 @@ RunnerBytes BytesOf(const Device& device, const SiteSpec& s) {
   bytes.device += std::max<uint64_t>(work, Doubles(kSumBlocks));
   bytes.pinned =
       kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) + Floats(n.out) +
-                Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
+                Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1)) +
+      WeightStage::PinnedBytes(n.stage);
   return bytes;
 }
 
@@ -103,24 +126,28 @@ Slot::Slot(Device& device, const SiteSpec& spec) {
   finite = device.Allocate<int32_t>(1);
 }
 
-SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& w)
-    : device_(device), spec_(spec), slots_{{device, spec}, {device, spec}} {
-  const int64_t d = spec.hidden, width = spec.width, kv = KvWidth(spec);
+SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteVectors& vectors)
+    : device_(device),
+      spec_(spec),
+      slots_{{device, spec}, {device, spec}},
+      stage_(device, Counts(spec).stage) {
+  const int64_t d = spec.hidden;
   const int64_t angles = spec.window * spec.head_dim / 2;
   const Counts n(spec);
-  clock_.Time(device, device.times.copy_in, "a site's weights", [&] {
-    weights_ = {Load(w.norm, d),
-                Load(w.norm_bias, d),
-                Load(w.q_norm, spec.head_dim),
-                Load(w.k_norm, spec.head_dim),
-                Load(w.cosine, angles),
-                Load(w.sine, angles),
-                LoadMap(w.q, w.q_bias, width, d),
-                LoadMap(w.k, w.k_bias, kv, d),
-                LoadMap(w.v, w.v_bias, kv, d),
-                LoadMap(w.gate, w.gate_bias, width, d),
-                LoadMap(w.up, w.up_bias, width, d),
-                LoadMap(w.out, w.out_bias, d, width)};
+  clock_.Time(device, device.times.copy_in, "a site's vectors", [&] {
+    weights_.norm = Load(vectors.norm, d);
+    weights_.norm_bias = Load(vectors.norm_bias, d);
+    weights_.q_norm = Load(vectors.q_norm, spec.head_dim);
+    weights_.k_norm = Load(vectors.k_norm, spec.head_dim);
+    weights_.cosine = Load(vectors.cosine, angles);
+    weights_.sine = Load(vectors.sine, angles);
+    for (size_t i = 0; i < kSiteMaps; ++i) {
+      const auto [outputs, inputs] = ShapeOf(spec, static_cast<SiteMap>(i));
+      if (outputs == 0) continue;
+      const float* const bias = vectors.biases[i];
+      weights_.maps[i] = LinearMap(device, outputs, inputs, bias != nullptr, spec.forward);
+      if (bias) weights_.maps[i].LoadBias(bias);
+    }
   });
   if (!spec.keep) x_ = device.Allocate<float>(n.x);
   normed_ = device.Allocate<float>(n.normed);
@@ -152,13 +179,13 @@ Array<float> SiteRunner::Load(const float* from, int64_t count) {
   return array;
 }
 
-LinearMap SiteRunner::LoadMap(const float* weight, const float* bias, int64_t outputs,
-                              int64_t inputs) {
-  if (!weight) return {};
-  LinearMap map(device_, outputs, inputs, bias != nullptr, spec_.forward);
-  map.Load(0, outputs, weight);
-  if (bias) map.LoadBias(bias);
-  return map;
+void SiteRunner::Load(SiteMap which, int64_t row, int64_t count) {
+  const auto index = static_cast<size_t>(which);
+  if (index >= kSiteMaps || row < 0 || count < 0 || row + count > weights_.maps[index].outputs()) {
+    throw Error("ERR_ARGUMENT", "rows outside a weight on the GPU");
+  }
+  LinearMap& map = weights_.maps[index];
+  stage_.Send(count * map.inputs(), [&](const float* from) { map.Load(row, count, from); });
 }
 
 void SiteRunner::Begin(const Pass& pass) {
@@ -167,6 +194,7 @@ void SiteRunner::Begin(const Pass& pass) {
   if (!inside || !waiting_.empty()) {
     throw Error("ERR_ARGUMENT", "a pass on the GPU cannot be meant");
   }
+  stage_.Wait();
   pass_ = pass;
   Clear(device_, gram_, pass.count * spec_.width);
   Clear(device_, cross_, Columns() * spec_.hidden);
@@ -239,9 +267,9 @@ void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
 
 void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
   const int64_t hd = spec_.head_dim;
-  weights_.q.Apply(rows, in, 0, q_.data());
-  weights_.k.Apply(rows, in, 0, k_.data());
-  weights_.v.Apply(rows, in, 0, v_.data());
+  Map(SiteMap::kQ).Apply(rows, in, 0, q_.data());
+  Map(SiteMap::kK).Apply(rows, in, 0, k_.data());
+  Map(SiteMap::kV).Apply(rows, in, 0, v_.data());
   const auto prepare = [&](const Array<float>& norm, int64_t heads, float* states) {
     if (norm.data()) {
       NormRows(device_, Norm::kRms, rows * heads, hd, states, hd, norm.data(), nullptr, spec_.eps,
@@ -261,8 +289,8 @@ void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
 }
 
 void SiteRunner::RunFfn(int64_t rows, const float* in, float* x) {
-  weights_.up.Apply(rows, in, 0, x);
-  if (spec_.gated) weights_.gate.Apply(rows, in, 0, gate_.data());
+  Map(SiteMap::kUp).Apply(rows, in, 0, x);
+  if (spec_.gated) Map(SiteMap::kGate).Apply(rows, in, 0, gate_.data());
   Activate(device_, spec_.gate, rows * spec_.width, gate_.data(), x, x);
 }
 
@@ -274,7 +302,7 @@ void SiteRunner::Residual(Slot& slot) {
   Combine(device_, count, 1, slot.dense_before.data(), -1, slot.hidden.data(), r);
   if (spec_.beta == 0) return Combine(device_, count, spec_.alpha, r, 0, r, r);
   float* y = normed_.data();
-  weights_.out.Apply(slot.rows, X(slot), 0, y);
+  Map(SiteMap::kOut).Apply(slot.rows, X(slot), 0, y);
   Combine(device_, count, 1, slot.dense_before.data(), 1, y, y);
   Combine(device_, count, 1, slot.dense_after.data(), -1, y, y);
   Combine(device_, count, spec_.alpha, r, spec_.beta, y, r);
@@ -283,7 +311,7 @@ void SiteRunner::Residual(Slot& slot) {
 // What the output map gives, and R.
 void SiteRunner::Targets(Slot& slot) {
   float* const to = slot.targets.data();
-  weights_.out.Apply(slot.rows, X(slot), 0, to);
+  Map(SiteMap::kOut).Apply(slot.rows, X(slot), 0, to);
   if (!spec_.residual) return;
   Combine(device_, slot.rows * spec_.hidden, 1, to, 1, residual_.data(), to);
 }
@@ -329,7 +357,7 @@ void SiteRunner::Compute(Slot& slot) {
   reached(slot.summed);
   if (pass_.last && spec_.targets) Targets(slot);
   if (pass_.last && spec_.advance) {
-    weights_.out.Apply(rows, X(slot), 1, slot.hidden.data());
+    Map(SiteMap::kOut).Apply(rows, X(slot), 1, slot.hidden.data());
     if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
   }
   // Any bytes that are not 0: the flag falls to 0 where a value is not finite.

@@ -1,6 +1,7 @@
 // One site of a block (attention or FFN) on the device: weights once, pages of tokens streamed.
 #pragma once
 
+#include <array>
 #include <deque>
 
 #include "cuda/linear_map.h"
@@ -25,12 +26,17 @@ struct Slot {
   int64_t rows = 0;
 };
 
+inline constexpr size_t kSiteMaps = std::extent_v<decltype(SiteVectors::biases)>;
+
 class SiteRunner {
  public:
-  SiteRunner(Device& device, const SiteSpec& spec, const SiteWeights& weights);
+  SiteRunner(Device& device, const SiteSpec& spec, const SiteVectors& vectors);
   ~SiteRunner();
   SiteRunner(const SiteRunner&) = delete;
   SiteRunner& operator=(const SiteRunner&) = delete;
+
+  WeightRows StageWeight() { return stage_.Next(); }
+  void Load(SiteMap which, int64_t row, int64_t count);
 
   // One way of all tokens through the site: rows of the Gram, and whether all else is done too.
   struct Pass {
@@ -48,13 +54,13 @@ class SiteRunner {
  private:
   struct Weights {
     Array<float> norm, norm_bias, q_norm, k_norm, cosine, sine;
-    LinearMap q, k, v, gate, up, out;
+    std::array<LinearMap, kSiteMaps> maps;
   };
   // Of RᵀX that the pass sums, from pass_.row on.
   int64_t Columns() const { return spec_.gram_rows > 0 ? pass_.count : spec_.width; }
+  const LinearMap& Map(SiteMap which) const { return weights_.maps[static_cast<size_t>(which)]; }
   float* X(const Slot& slot) const { return spec_.keep ? slot.x.data() : x_.data(); }
   Array<float> Load(const float* from, int64_t count);
-  LinearMap LoadMap(const float* weight, const float* bias, int64_t outputs, int64_t inputs);
   void Compute(Slot& slot);
   void RunAttention(int64_t rows, const float* in, float* x);
   void RunFfn(int64_t rows, const float* in, float* x);
@@ -69,6 +75,7 @@ class SiteRunner {
   Array<float> x_, normed_, q_, k_, v_, gate_, residual_;
   Array<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
   Slot slots_[kSlots];
+  WeightStage stage_;
   Clock clock_;
   Pass pass_;
   std::deque<int> waiting_;

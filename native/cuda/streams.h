@@ -1,6 +1,8 @@
 // Copies between the host and the device, and how long a stream took.
 #pragma once
 
+#include <algorithm>
+
 #include "cuda/device.h"
 
 namespace struprune::cuda {
@@ -72,6 +74,63 @@ class Clock {
 
  private:
   Event began_{cudaEventDefault}, ended_{cudaEventDefault};
+};
+
+// Rows of weights on their way in: pieces of pinned memory, one filled while another is copied.
+class WeightStage {
+ public:
+  // Floats of a piece for matrices of which the largest has `most` floats and the longest row
+  // `columns`.
+  static int64_t Floats(int64_t most, int64_t columns) {
+    return std::max(columns, std::min(most, kWeightFloats));
+  }
+  static uint64_t PinnedBytes(int64_t floats) { return kSlots * ArrayBytes<float>(floats); }
+
+  WeightStage(Device& device, int64_t floats)
+      : device_(device), floats_(floats), pieces_{{device, floats}, {device, floats}} {}
+
+  // Where the rows of the next Send belong.
+  WeightRows Next() {
+    Wait(pieces_[next_]);
+    return {pieces_[next_].rows.data(), floats_};
+  }
+  // send(rows) copies `count` floats from there by the compute stream.
+  template <typename Fn>
+  void Send(int64_t count, Fn send) {
+    if (count > floats_) throw Error("ERR_ARGUMENT", "more rows of a weight than were staged");
+    Piece& piece = pieces_[next_];
+    Check(cudaEventRecord(piece.began, device_.compute), "an event");
+    send(static_cast<const float*>(piece.rows.data()));
+    Check(cudaEventRecord(piece.ended, device_.compute), "an event");
+    piece.sent = true;
+    next_ = (next_ + 1) % kSlots;
+  }
+  // For all of them.
+  void Wait() {
+    for (Piece& piece : pieces_) Wait(piece);
+  }
+
+ private:
+  // Of which a copy takes far longer than to set it off.
+  static constexpr int64_t kWeightFloats = int64_t{1} << 20;
+  struct Piece {
+    Piece(Device& device, int64_t floats) : rows(device.pinned, floats) {}
+    Pinned<float> rows;
+    Event began{cudaEventDefault}, ended{cudaEventDefault};
+    bool sent = false;
+  };
+
+  void Wait(Piece& piece) {
+    if (!piece.sent) return;
+    Check(cudaEventSynchronize(piece.ended), "rows of a weight");
+    device_.times.copy_in += Seconds(piece.began, piece.ended);
+    piece.sent = false;
+  }
+
+  Device& device_;
+  const int64_t floats_;
+  Piece pieces_[kSlots];
+  int next_ = 0;
 };
 
 }  // namespace struprune::cuda

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/context.h"
+#include "core/paged_matrix.h"
 #include "device/cuda_library.h"
 
 namespace struprune {
@@ -118,6 +119,23 @@ inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from,
   });
   gpu.AddHostSeconds(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
+
+// Rows of a matrix to the GPU by way of pinned memory: stage(rows) says where they belong,
+// send(row, count) takes what lies there.
+template <typename Stage, typename Send>
+void SendRows(const CudaDevice& gpu, Context& context, PagedMatrix& matrix, Stage stage,
+              Send send) {
+  for (size_t row = 0, count = 0; row < matrix.rows(); row += count) {
+    context.CheckAbort();
+    cuda::WeightRows to{};
+    stage(&to);
+    const size_t most = static_cast<size_t>(to.floats) / matrix.cols();
+    count = matrix.Run(row, std::min(most, matrix.rows() - row));
+    const PagedMatrix::View view(matrix, row, count, PagedMatrix::Access::kRead);
+    CopyPage(gpu, context, view.data(), to.rows, count * matrix.cols());
+    send(row, count);
+  }
 }
 
 // What the library opened, closed with its owner.

@@ -101,12 +101,12 @@ class Pass {
   }
 
   void Load(FfnWeight which, PagedMatrix& weight) {
-    for (size_t row = 0, count = 0; row < weight.rows(); row += count) {
-      context_.CheckAbort();
-      count = weight.Run(row, weight.rows());
-      const PagedMatrix::View strip(weight, row, count, Access::kRead);
-      gpu_.Call(&cuda::Api::ffn_weight, ffn_.get(), which, Int(row), Int(count), strip.data());
-    }
+    SendRows(
+        gpu_, context_, weight,
+        [&](cuda::WeightRows* rows) { gpu_.Call(&cuda::Api::ffn_weight_stage, ffn_.get(), rows); },
+        [&](size_t row, size_t count) {
+          gpu_.Call(&cuda::Api::ffn_weight, ffn_.get(), which, Int(row), Int(count));
+        });
   }
 
   void Push(const FfnPage& page) {

@@ -12,34 +12,38 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-// Weights of a site on their way to the GPU; its matrices are copied into `matrices`.
-cuda::SiteWeights WeightsOf(const Block& block, SiteKind site, const RopeTable* rope,
-                            std::vector<Buffer<float>>& matrices) {
-  const auto data = [&](Role role) -> const float* {
-    if (IsVector(role) || !block.has(role)) return block.data(role);
-    const auto& [rows, cols] = block.shape(role);
-    matrices.push_back(block.context().Allocate<float>(rows * cols));
-    block.matrix(role)->Read(0, rows, matrices.back().data());
-    return matrices.back().data();
-  };
-  cuda::SiteWeights w{};
-  w.out = data(OutputRole(site));
-  w.out_bias = data(OutputBiasRole(site));
+using cuda::SiteMap;
+
+struct MapRoles {
+  SiteMap map;
+  Role weight, bias;
+};
+std::vector<MapRoles> MapsOf(const Block& block, SiteKind site) {
   if (site == SiteKind::kAttention) {
-    w.norm = data(Role::kAttnNorm);
-    w.norm_bias = data(Role::kAttnNormBias);
-    w.q = data(Role::kQ), w.q_bias = data(Role::kQBias);
-    w.k = data(Role::kK), w.k_bias = data(Role::kKBias);
-    w.v = data(Role::kV), w.v_bias = data(Role::kVBias);
-    if (block.spec().qk_norm) w.q_norm = data(Role::kQNorm), w.k_norm = data(Role::kKNorm);
-    if (rope) w.cosine = rope->cosines().data(), w.sine = rope->sines().data();
-  } else {
-    w.norm = data(Role::kFfnNorm);
-    w.norm_bias = data(Role::kFfnNormBias);
-    w.up = data(Role::kUp), w.up_bias = data(Role::kUpBias);
-    if (block.spec().gated) w.gate = data(Role::kGate), w.gate_bias = data(Role::kGateBias);
+    return {{SiteMap::kQ, Role::kQ, Role::kQBias},
+            {SiteMap::kK, Role::kK, Role::kKBias},
+            {SiteMap::kV, Role::kV, Role::kVBias},
+            {SiteMap::kOut, Role::kO, Role::kOBias}};
   }
-  return w;
+  std::vector<MapRoles> maps = {{SiteMap::kUp, Role::kUp, Role::kUpBias},
+                                {SiteMap::kOut, Role::kDown, Role::kDownBias}};
+  if (block.spec().gated) maps.push_back({SiteMap::kGate, Role::kGate, Role::kGateBias});
+  return maps;
+}
+
+cuda::SiteVectors VectorsOf(const Block& block, SiteKind site, const RopeTable* rope) {
+  cuda::SiteVectors v{};
+  const bool attention = site == SiteKind::kAttention;
+  v.norm = block.data(attention ? Role::kAttnNorm : Role::kFfnNorm);
+  v.norm_bias = block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias);
+  if (attention && block.spec().qk_norm) {
+    v.q_norm = block.data(Role::kQNorm), v.k_norm = block.data(Role::kKNorm);
+  }
+  for (const auto& [map, weight, bias] : MapsOf(block, site)) {
+    v.biases[static_cast<size_t>(map)] = block.data(bias);
+  }
+  if (rope) v.cosine = rope->cosines().data(), v.sine = rope->sines().data();
+  return v;
 }
 
 SiteDemand DemandOf(const SiteRun& run) {
@@ -212,14 +216,21 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
   if (site == SiteKind::kAttention && block.spec().rope) {
     rope.emplace(context, *block.spec().rope, block.spec().head_dim, run.window);
   }
-  std::vector<Buffer<float>> matrices;
-  const cuda::SiteWeights weights = WeightsOf(block, site, rope ? &*rope : nullptr, matrices);
+  const cuda::SiteVectors vectors = VectorsOf(block, site, rope ? &*rope : nullptr);
   cuda::SiteSpec spec = SpecOf(gpu, block.spec(), site, run);
   spec.flight = Int(plan.flight);
   spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
   OpenSite open(gpu);
-  gpu.Call(&cuda::Api::site_open, &spec, &weights, open.out());
+  gpu.Call(&cuda::Api::site_open, &spec, &vectors, open.out());
   pinned.Taken();
+  for (const auto& [map, weight, bias] : MapsOf(block, site)) {
+    SendRows(
+        gpu, context, *block.matrix(weight),
+        [&](cuda::WeightRows* rows) { gpu.Call(&cuda::Api::site_weight_stage, open.get(), rows); },
+        [&, map = map](size_t row, size_t count) {
+          gpu.Call(&cuda::Api::site_weight, open.get(), map, Int(row), Int(count));
+        });
+  }
   for (size_t row = 0; row < width; row += plan.gram_rows) {
     const size_t count = std::min(plan.gram_rows, width - row);
     const bool last = row + count == width;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/row_chunks.h"
+#include "device/run_head.h"
 #include "model/expected_rows.h"
 
 namespace struprune {
@@ -31,11 +32,46 @@ double Dot(size_t count, const float* a, const float* b) {
   return sum;
 }
 
+// visit(token, m x) for all tokens, on all threads: m the row of `mean`, x the head's input.
+template <typename Visit>
+void ForDots(Context& context, const EndsSpec& spec, PagedMatrix& mean, PagedMatrix& hidden,
+             Visit visit) {
+  const HeadInput head(context, spec);
+  const size_t workers = context.pool.size(), d = spec.hidden, width = spec.embedding_width,
+               tokens = hidden.rows();
+  const size_t chunk = ChunkRows(context, std::min(tokens, mean.page_rows()));
+  auto inputs = context.Allocate<float>(workers * chunk * width);
+  auto scratch = context.Allocate<float>(workers * chunk * d);
+  for (size_t row = 0; row < tokens;) {
+    const size_t rows = mean.Run(row, tokens - row);
+    const PagedMatrix::View states(hidden, row, rows, Access::kRead);
+    const PagedMatrix::View view(mean, row, rows, Access::kRead);
+    ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
+      float* x = inputs.data() + worker * chunk * width;
+      head.Compute(count, states.data() + first * d, scratch.data() + worker * chunk * d, x);
+      for (size_t i = 0; i < count; ++i) {
+        visit(row + first + i, Dot(width, view.data() + (first + i) * width, x + i * width));
+      }
+    });
+    row += rows;
+  }
+}
+
+// The same by way of the GPU, whose means and sums of exponentials leave a product for the CPU.
+std::vector<double> ExpectHeadOnDevice(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
+                                       PagedMatrix& mean) {
+  std::vector<double> entropy = ExpectRowsOnDevice(*context.gpu, context, spec, hidden, mean);
+  ForDots(context, spec, mean, hidden,
+          [&](size_t at, double dot) { entropy[at] = Finite(dot - entropy[at]); });
+  return entropy;
+}
+
 }  // namespace
 
 std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                                PagedMatrix& mean) {
   Check(spec, hidden, mean);
+  if (context.gpu) return ExpectHeadOnDevice(context, spec, hidden, mean);
   const size_t width = spec.embedding_width, tokens = hidden.rows();
   const size_t most = std::min(ExpectedRows::kFlightRows, tokens);
   const HeadInput head(context, spec);
@@ -66,33 +102,15 @@ std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatr
 std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, PagedMatrix& mean,
                                    std::span<const double> negative_entropy, PagedMatrix& hidden) {
   Check(spec, hidden, mean);
-  const size_t width = spec.embedding_width, tokens = hidden.rows();
-  if (negative_entropy.size() != tokens) {
+  if (negative_entropy.size() != hidden.rows()) {
     throw Error("ERR_ARGUMENT", "every token needs its sum of p log p",
                 "compare states of the same windows");
   }
   std::vector<double> kl = ScoreTokens(context, spec, hidden, {}).log_sum;
-  const HeadInput head(context, spec);
-  const size_t workers = context.pool.size(), d = spec.hidden;
-  const size_t chunk = ChunkRows(context, std::min(tokens, mean.page_rows()));
-  auto inputs = context.Allocate<float>(workers * chunk * width);
-  auto scratch = context.Allocate<float>(workers * chunk * d);
-  for (size_t row = 0; row < tokens;) {
-    const size_t rows = mean.Run(row, tokens - row);
-    const PagedMatrix::View states(hidden, row, rows, Access::kRead);
-    const PagedMatrix::View view(mean, row, rows, Access::kRead);
-    ForChunks(context, rows, [&](size_t first, size_t count, size_t worker) {
-      float* x = inputs.data() + worker * chunk * width;
-      head.Compute(count, states.data() + first * d, scratch.data() + worker * chunk * d, x);
-      for (size_t i = 0; i < count; ++i) {
-        const size_t at = row + first + i;
-        const double cross = Dot(width, view.data() + (first + i) * width, x + i * width);
-        // Of equal distributions rounding may leave a hair below 0.
-        kl[at] = std::max(0.0, Finite(negative_entropy[at] - cross + kl[at]));
-      }
-    });
-    row += rows;
-  }
+  // Of equal distributions rounding may leave a hair below 0.
+  ForDots(context, spec, mean, hidden, [&](size_t at, double dot) {
+    kl[at] = std::max(0.0, Finite(negative_entropy[at] - dot + kl[at]));
+  });
   return kl;
 }
 

@@ -12,8 +12,8 @@ namespace struprune {
 
 // mean[tokens, embedding_width] <- sum over the vocabulary of p W[v], W the head, p the next-token
 // distribution of hidden[tokens, hidden] after the last block. Returns sum of p log p, nats
-// [tokens]. Pages of both matrices have equally many rows. Throws ERR_ARGUMENT for shapes that
-// disagree, ERR_NAN for logits that are not finite.
+// [tokens]. Pages of both matrices have equally many rows. On the context's GPU where it has one.
+// Throws ERR_ARGUMENT for shapes that disagree, ERR_NAN for logits that are not finite.
 std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                                PagedMatrix& mean);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "device/run_head.h"
 #include "model/running_token.h"
 #include "ops/gemm.h"
 
@@ -147,12 +148,15 @@ void ForVocabularyTiles(
   }
 }
 
+TokenScores::TokenScores(size_t rows)
+    : nll(rows, std::numeric_limits<double>::quiet_NaN()), log_sum(rows), best(rows, -1) {}
+
 TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                         std::span<const int32_t> targets) {
+  if (context.gpu) return ScoreTokensOnDevice(*context.gpu, context, spec, hidden, targets);
   const size_t width = spec.embedding_width, tokens = hidden.rows();
   const HeadInput head(context, spec);
-  TokenScores scores{std::vector<double>(tokens, std::numeric_limits<double>::quiet_NaN()),
-                     std::vector<double>(tokens), std::vector<int32_t>(tokens, -1)};
+  TokenScores scores(tokens);
   const auto target = [&](size_t row) { return targets.empty() ? -1 : targets[row]; };
   const size_t flight = std::min(tokens, kScoreRows);
   auto inputs = context.Allocate<float>(flight * width);

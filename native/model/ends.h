@@ -83,13 +83,15 @@ void ForVocabularyTiles(
     const std::function<void(size_t first, size_t count, const float* table)>& visit);
 
 struct TokenScores {
+  explicit TokenScores(size_t rows = 0);  // without targets, and nothing known yet
+
   std::vector<double> nll;      // [rows], NaN where there is no target
   std::vector<double> log_sum;  // [rows], log of the sum of exp(logit)
   std::vector<int32_t> best;    // [rows], token with the largest logit
 };
 
 // -log softmax(logits)[target] of every row, nats; targets[rows], -1 = none, or empty. Logits live
-// one tile of tokens × vocabulary at a time.
+// one tile of tokens × vocabulary at a time. On the context's GPU where it has one.
 TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                         std::span<const int32_t> targets);
 

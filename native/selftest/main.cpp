@@ -48,8 +48,8 @@ bool MeasureAll() {
   using namespace struprune::test;
   constexpr uint64_t kMiB = 1 << 20;
   const bool large = TestedGpu().large;
-  const BlockShape shape = large ? BlockShape{"a block of OPT-6.7B", 4096, 16384, 32, 1024}
-                                 : BlockShape{"a small block", 48, 192, 4, 32};
+  const BlockShape shape = large ? BlockShape{"a block of OPT-6.7B", 4096, 16384, 32, 1024, 50272}
+                                 : BlockShape{"a small block", 48, 192, 4, 32, 3000};
   const bool rates = Measured(PrintRates);
   return Measured([&] { PrintBlock(large ? 1536 * kMiB : 4 * kMiB, shape); }) && rates;
 }

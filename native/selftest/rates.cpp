@@ -5,7 +5,9 @@
 #include <functional>
 #include <thread>
 
+#include "device/host_pages.h"
 #include "device/run_ffn.h"
+#include "device/run_head.h"
 #include "device/run_site.h"
 #include "gpu_support.h"
 #include "reference_block.h"
@@ -173,6 +175,39 @@ void PrintFfn(const CudaDevice& gpu, const BlockShape& shape,
   });
 }
 
+// Scores of tokens by a head, whose table is one piece over and over: what the GPU and the bus
+// take.
+void PrintHead(const CudaDevice& gpu, const BlockShape& shape) {
+  const HeadPlan plan = PlanHead(gpu, shape.hidden, shape.vocab, 4 * shape.window, false);
+  cuda::HeadSpec spec{};
+  spec.width = Int(shape.hidden), spec.flight = Int(plan.flight), spec.piece = Int(kHeadPiece);
+  spec.forward = gpu.options().forward;
+  const auto values = RandomValues<float>(kHeadPiece * shape.hidden, 10);
+  OnDevice<cuda::Head, &cuda::Api::head_close> head(gpu);
+  gpu.Call(&cuda::Api::head_open, &spec, head.out());
+  // Pieces of `total` rows, handed to `push` with where they begin.
+  const auto each = [&](size_t total, const auto& push) {
+    for (size_t at = 0; at < total; at += kHeadPiece) {
+      const size_t count = std::min(kHeadPiece, total - at);
+      float* page = nullptr;
+      gpu.Call(&cuda::Api::head_stage, head.get(), &page);
+      std::copy_n(values.data(), count * shape.hidden, page);
+      push(at, count);
+    }
+  };
+  PrintRun(gpu, "head, its table copied by one thread", plan.passes, plan.flight, [&] {
+    std::vector<double> log_sum(plan.flight);
+    gpu.Call(&cuda::Api::head_begin, head.get(), Int(plan.flight), nullptr);
+    each(plan.flight, [&](size_t at, size_t count) {
+      gpu.Call(&cuda::Api::head_tokens, head.get(), Int(at), Int(count));
+    });
+    each(shape.vocab,
+         [&](size_t, size_t count) { gpu.Call(&cuda::Api::head_table, head.get(), Int(count)); });
+    const cuda::HeadScores scores{log_sum.data(), nullptr, nullptr};
+    gpu.Call(&cuda::Api::head_scores, head.get(), &scores);
+  });
+}
+
 }  // namespace
 
 void PrintRates() {
@@ -228,6 +263,7 @@ void PrintBlock(uint64_t budget, const BlockShape& shape) {
              [&] { RunSiteOnDevice(gpu, block, site, run); });
   }
   PrintFfn(gpu, shape, context, store);
+  PrintHead(gpu, shape);
   PrintMemory(shape.name, gpu);
 }
 

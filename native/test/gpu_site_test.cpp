@@ -1,6 +1,7 @@
 // Whole sites streamed through the GPU against RunSite on the CPU: other code, the same contract.
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -251,7 +252,7 @@ TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
     run.hidden = hidden.get();
     const MemoryBudget& budget = *model.context->budget;
     const size_t used = budget.used();
-    std::optional<size_t> kept;
+    std::map<SiteKind, size_t> kept;
     for (const SiteKind site : {SiteKind::kFfn, SiteKind::kFfn, SiteKind::kAttention}) {
       RunSiteOnDevice(*device, *model.block, site, run);
       EXPECT_GE(budget.peak() - used, pages);
@@ -262,9 +263,10 @@ TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
         EXPECT_EQ(waiting, 0u);
       } else {
         EXPECT_GE(waiting, pages);
-        EXPECT_EQ(waiting, kept.value_or(waiting)) << "a run of the same pages takes the same";
+        // Pieces of the weights have another size on the other site of so small a model.
+        EXPECT_EQ(waiting, kept.try_emplace(site, waiting).first->second)
+            << "a run of the same pages takes the same";
       }
-      kept = waiting;
     }
   }
 }

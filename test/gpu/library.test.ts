@@ -1,8 +1,12 @@
-/** What the built files need: the addon nothing of CUDA, the CUDA library no library of CUDA. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+/** What the built files need: the addon nothing of CUDA, the CUDA library no library of CUDA; the self-test as a GPU machine would have it. */
+import { execFile, execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import test from 'ava';
+import { emulatedLibrary } from './emulation';
+import { fakeDriver } from './fake-driver';
 
 const RELEASE = resolve(__dirname, '../../build/Release');
 const output = (command: string, ...args: string[]) =>
@@ -51,4 +55,37 @@ built('the CUDA library gives one symbol and brings the runtime along', (t) => {
     ['struprune_cuda_api'],
   );
   t.notRegex(output('readelf', '-d', library), /NEEDED.*(cuda|cublas|cusolver|stdc\+\+)/);
+});
+
+/** In a folder of its own, without Node, over the emulation in the CUDA library's place. */
+built('the self-test measures and tests all that it would on a GPU', async (t) => {
+  const { STRUPRUNE_CUDA_LIBRARY: emulated, ...libraries } = emulatedLibrary();
+  const folder = await mkdtemp(join(tmpdir(), 'struprune-selftest-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of readdirSync(RELEASE).filter((name) => /^lib|selftest/.test(name))) {
+    copyFileSync(join(RELEASE, name), join(folder, name));
+  }
+  symlinkSync(emulated!, join(folder, 'struprune_cuda.so'));
+  const run = (env: NodeJS.ProcessEnv) =>
+    new Promise<{ code: number; text: string }>((done) => {
+      execFile(
+        join(folder, 'struprune_selftest'),
+        ['--small'],
+        { env: { ...process.env, ...env }, maxBuffer: 2 ** 24 },
+        (error, stdout, stderr) => done({ code: Number(error?.code ?? 0), text: stdout + stderr }),
+      );
+    });
+  const driver = await fakeDriver(t, {});
+  const { code, text } = await run({ ...driver, ...libraries });
+  t.is(code, 0, text);
+  t.regex(text, /^\d{2,} passed, 0 failed$/m);
+  t.regex(text, /Gram\/cuBLAS \d+\.\d\d \(asked: 0\.70\)/);
+  t.regex(text, /^memory, a small block: peak [\d.]+ MiB of a budget of 4\.0 MiB$/m);
+  for (const part of ['attention', 'ffn', 'gradient', 'product', 'hidden', 'head']) {
+    t.regex(text, new RegExp(`^  ${part}\\b.*: \\d+\\.\\d\\d s in [1-9]`, 'm'));
+  }
+  // A driver without a GPU: it says so, and that nothing was tested.
+  const { code: none, text: why } = await run(await fakeDriver(t, { gpus: [] }));
+  t.is(none, 3);
+  t.regex(why, /^no test was run: the driver finds no GPU /m);
 });

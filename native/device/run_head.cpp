@@ -1,0 +1,156 @@
+#include "device/run_head.h"
+
+#include <algorithm>
+#include <string>
+
+#include "device/host_pages.h"
+
+namespace struprune {
+namespace {
+
+using Access = PagedMatrix::Access;
+
+// As many tokens at a time at most as on the CPU; fewer than that are not worth a vocabulary.
+constexpr size_t kMostTokens = 8192, kLeastTokens = 64;
+
+cuda::HeadSpec SpecOf(const CudaDevice& gpu, size_t width, size_t vocab, bool means) {
+  cuda::HeadSpec spec{};
+  spec.width = Int(width);
+  spec.piece = Int(std::min(kHeadPiece, std::max<size_t>(vocab, 1)));
+  spec.mean = means;
+  spec.forward = gpu.options().forward;
+  return spec;
+}
+
+class HeadOnDevice {
+ public:
+  HeadOnDevice(const CudaDevice& gpu, Context& context, const EndsSpec& ends, size_t tokens,
+               bool means)
+      : gpu_(gpu),
+        context_(context),
+        ends_(ends),
+        input_(context, ends),
+        plan_(PlanHead(gpu, ends.embedding_width, ends.vocab, tokens, means)),
+        pinned_(gpu, context.budget, plan_.pinned_bytes),
+        scratch_(context.Allocate<float>(context.pool.size() * kHeadChunk * ends.hidden)),
+        head_(gpu) {
+    cuda::HeadSpec spec = SpecOf(gpu, ends.embedding_width, ends.vocab, means);
+    spec.flight = Int(plan_.flight);
+    piece_ = static_cast<size_t>(spec.piece);
+    gpu.Call(&cuda::Api::head_open, &spec, head_.out());
+    pinned_.Taken();
+  }
+
+  size_t flight() const { return plan_.flight; }
+
+  // Rows [row, row + rows) of the hidden states against the whole vocabulary; targets [rows] or
+  // null.
+  void Run(PagedMatrix& hidden, size_t row, size_t rows, const int32_t* targets) {
+    gpu_.Call(&cuda::Api::head_begin, head_.get(), Int(rows), targets);
+    ForPieces(rows, [&](size_t at, size_t count, float* page) {
+      input_.Read(context_, hidden, row + at, count, scratch_.data(), page);
+      gpu_.Call(&cuda::Api::head_tokens, head_.get(), Int(at), Int(count));
+    });
+    ForPieces(ends_.vocab, [&](size_t at, size_t count, float* page) {
+      LoadVocabulary(context_, ends_, at, count, page);
+      gpu_.Call(&cuda::Api::head_table, head_.get(), Int(count));
+    });
+  }
+
+  void Read(const cuda::HeadScores& scores) const {
+    gpu_.Call(&cuda::Api::head_scores, head_.get(), &scores);
+  }
+
+  // Of the flight, whose first row is `row` of `mean`.
+  void ReadMeans(size_t row, size_t rows, PagedMatrix& mean) {
+    ForPieces(rows, [&](size_t at, size_t count, float* page) {
+      gpu_.Call(&cuda::Api::head_means, head_.get(), Int(at), Int(count));
+      for (size_t done = 0; done < count;) {
+        const size_t run = mean.Run(row + at + done, count - done);
+        const PagedMatrix::View view(mean, row + at + done, run, Access::kWrite);
+        CopyPage(gpu_, context_, page + done * mean.cols(), view.data(), run * mean.cols());
+        done += run;
+      }
+    });
+  }
+
+ private:
+  // visit(at, count, page) over [0, total), with pinned memory that is free.
+  template <typename Visit>
+  void ForPieces(size_t total, Visit visit) {
+    for (size_t at = 0; at < total; at += piece_) {
+      context_.CheckAbort();
+      float* page = nullptr;
+      gpu_.Call(&cuda::Api::head_stage, head_.get(), &page);
+      visit(at, std::min(piece_, total - at), page);
+    }
+  }
+
+  const CudaDevice& gpu_;
+  Context& context_;
+  const EndsSpec& ends_;
+  const HeadInput input_;
+  const HeadPlan plan_;
+  const PinnedMemory pinned_;
+  Buffer<float> scratch_;
+  OnDevice<cuda::Head, &cuda::Api::head_close> head_;
+  size_t piece_ = 1;
+};
+
+}  // namespace
+
+HeadPlan PlanHead(const CudaDevice& gpu, size_t width, size_t vocab, size_t tokens, bool means) {
+  cuda::HeadSpec spec = SpecOf(gpu, width, vocab, means);
+  const cuda::MemoryReport memory = gpu.memory();
+  const uint64_t room = memory.limit - memory.used;
+  HeadPlan plan;
+  for (size_t most = std::min(tokens, kMostTokens);; most = (most + 1) / 2) {
+    // All flights are about as long: each has its products over as many tokens as the longest.
+    plan.passes = (tokens + most - 1) / most;
+    plan.flight = (tokens + plan.passes - 1) / plan.passes;
+    spec.flight = Int(plan.flight);
+    gpu.Call(&cuda::Api::head_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
+    if (plan.device_bytes <= room) return plan;
+    if ((most + 1) / 2 < std::min(tokens, kLeastTokens)) break;
+  }
+  ThrowNoRoom("the head", plan.device_bytes, room, "raise --device-memory");
+}
+
+TokenScores ScoreTokensOnDevice(const CudaDevice& gpu, Context& context, const EndsSpec& spec,
+                                PagedMatrix& hidden, std::span<const int32_t> targets) {
+  const size_t tokens = hidden.rows();
+  TokenScores scores(tokens);
+  if (tokens == 0) return scores;
+  HeadOnDevice head(gpu, context, spec, tokens, false);
+  auto logits = context.Allocate<float>(head.flight());
+  AnnounceFlights(0, tokens, {{&hidden, Access::kRead}});
+  for (size_t row = 0; row < tokens; row += head.flight()) {
+    const size_t rows = std::min(head.flight(), tokens - row);
+    head.Run(hidden, row, rows, targets.empty() ? nullptr : targets.data() + row);
+    head.Read({scores.log_sum.data() + row, logits.data(), scores.best.data() + row});
+    for (size_t i = 0; i < rows; ++i) {
+      if (!targets.empty() && targets[row + i] >= 0) {
+        scores.nll[row + i] = scores.log_sum[row + i] - logits.data()[i];
+      }
+    }
+  }
+  return scores;
+}
+
+std::vector<double> ExpectRowsOnDevice(const CudaDevice& gpu, Context& context,
+                                       const EndsSpec& spec, PagedMatrix& hidden,
+                                       PagedMatrix& mean) {
+  const size_t tokens = hidden.rows();
+  std::vector<double> log_sum(tokens);
+  if (tokens == 0) return log_sum;
+  HeadOnDevice head(gpu, context, spec, tokens, true);
+  for (size_t row = 0; row < tokens; row += head.flight()) {
+    const size_t rows = std::min(head.flight(), tokens - row);
+    head.Run(hidden, row, rows, nullptr);
+    head.Read({log_sum.data() + row, nullptr, nullptr});
+    head.ReadMeans(row, rows, mean);
+  }
+  return log_sum;
+}
+
+}  // namespace struprune
