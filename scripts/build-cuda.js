@@ -1,31 +1,64 @@
 // npm run build:cuda: build/Release/struprune_cuda.so, with code for every supported GPU, and the self-test
-// beside it (where GoogleTest is installed). `-- 90` or `-- 86,120` builds for those architectures alone.
+// beside it (where GoogleTest is installed). `-- 90` or `-- 86,120` builds for those architectures alone; an nvcc older than
+// 12.8 knows fewer.
+const fs = require('node:fs');
 const path = require('node:path');
-const { ensureNvcc } = require('./lib/cuda.js');
+const { defaultTargets, ensureNvcc, knownTo } = require('./lib/cuda.js');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
 const { buildOptions, cmakeBuild } = require('./lib/native.js');
 const { hasGoogleTest } = require('./lib/native-tests.js');
-const { output, root } = require('./lib/paths.js');
+const { at, output, root } = require('./lib/paths.js');
 const { say } = require('./lib/process.js');
 const { runMain, SetupError } = require('./lib/setup-error.js');
 
 const [targets] = process.argv.slice(2);
 
-function options() {
-  const all = { ...buildOptions(), STRUPRUNE_CUDA: 'ON', STRUPRUNE_CUDA_TARGETS: undefined };
-  if (targets === undefined) return all;
-  if (!/^\d{2,3}(,\d{2,3})*$/.test(targets)) {
-    throw new SetupError(`'${targets}' is no list of architectures`, 'for example: 86,90');
+/** The architectures that were asked for. */
+function asked() {
+  if (targets === undefined) return defaultTargets();
+  if (/^\d{2,3}(,\d{2,3})*$/.test(targets)) return targets.split(',');
+  throw new SetupError(`'${targets}' is no list of architectures`, 'for example: 86,90');
+}
+
+function options(nvcc, wanted) {
+  const made = knownTo(nvcc, wanted);
+  const unknown = wanted.filter((target) => !made.includes(target)).map((target) => `sm_${target}`);
+  if (made.length === 0 || (targets !== undefined && unknown.length > 0)) {
+    throw new SetupError(`${nvcc} makes no code for ${unknown.join(', ')}`, 'use a newer one');
   }
-  return { ...all, STRUPRUNE_CUDA_TARGETS: targets.replaceAll(',', ';') };
+  if (unknown.length > 0)
+    say(`${nvcc} is too old for ${unknown.join(', ')}: without code for them`);
+  // The default is CMake's own.
+  const isDefault = targets === undefined && unknown.length === 0;
+  return {
+    ...buildOptions(),
+    STRUPRUNE_CUDA: 'ON',
+    STRUPRUNE_CUDA_TARGETS: isDefault ? undefined : made.join(';'),
+  };
+}
+
+/** CMake keeps the compiler that it found first, whatever CUDACXX says later. */
+function forgetOtherCompiler(nvcc) {
+  const folder = at('.build', 'cmake');
+  const cache = path.join(folder, 'CMakeCache.txt');
+  if (!fs.existsSync(cache)) return;
+  const [, before] = /^CMAKE_CUDA_COMPILER:\w+=(.+)$/m.exec(fs.readFileSync(cache, 'utf8')) ?? [];
+  if (before === undefined || before === nvcc) return;
+  for (const version of fs.readdirSync(path.join(folder, 'CMakeFiles'))) {
+    const found = path.join(folder, 'CMakeFiles', version, 'CMakeCUDACompiler.cmake');
+    if (fs.existsSync(found)) fs.rmSync(found);
+  }
+  fs.rmSync(cache);
 }
 
 runMain(() => {
-  const chosen = options();
+  const wanted = asked();
   ensureAll({ addonOnly: true });
   withLock(() => {
     const nvcc = ensureNvcc();
+    const chosen = options(nvcc, wanted);
+    forgetOtherCompiler(nvcc);
     say(`building the CUDA library with ${path.relative(root, nvcc)}`);
     cmakeBuild('cmake', 'struprune_cuda', chosen, { CUDACXX: nvcc });
     if (hasGoogleTest()) cmakeBuild('cmake', 'struprune_selftest', chosen, { CUDACXX: nvcc });

@@ -28,6 +28,16 @@ Napi::Value ReasonValue(Napi::Env env, const std::optional<Reason>& reason) {
   return value;
 }
 
+// CUDA's version in the library; the usual one where it does not load, of which its own check says
+// why.
+int RuntimeOf(const std::string& path) {
+  try {
+    return CudaLibrary::Load(path)->api().runtime;
+  } catch (const Error&) {
+    return kUsualRuntime;
+  }
+}
+
 // What the CUDA library itself says of a GPU that the driver calls usable.
 std::optional<Reason> AskLibrary(const std::string& path, int index) {
   try {
@@ -43,7 +53,7 @@ std::optional<Reason> AskLibrary(const std::string& path, int index) {
 Napi::Value ProbeGpus(const Info& info) {
   const Napi::Env env = info.Env();
   const std::string library = GetString(info[0], "library");
-  DriverReport report = ProbeDriver();
+  DriverReport report = ProbeDriver(RuntimeOf(library));
   Napi::Array gpus = Napi::Array::New(env, report.gpus.size());
   for (uint32_t i = 0; i < report.gpus.size(); ++i) {
     GpuReport& gpu = report.gpus[i];

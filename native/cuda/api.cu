@@ -253,6 +253,7 @@ void GatherFloatRows(Device& device, int64_t count, int64_t cols, const int32_t*
 constexpr Api kApi = {
     .version = kAbiVersion,
     .size = sizeof(Api),
+    .runtime = CUDART_VERSION,
     .targets = STRUPRUNE_CUDA_TARGETS,
     .check = CheckEntry,
     .open = OpenEntry,

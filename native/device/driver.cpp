@@ -60,9 +60,26 @@ std::string VersionText(int version) {
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
-std::string Install() { return "install the NVIDIA driver 580 or newer"; }
+// The first driver that knows all of a major version of CUDA.
+std::string Install(int runtime) {
+  return "install the NVIDIA driver " + std::string(runtime >= 13000 ? "580" : "525") + " or newer";
+}
 
-Reason InitReason(int status) {
+// What runs a library of CUDA `runtime` where the driver knows only `known`.
+Reason TooOld(int known, int runtime) {
+  const int needed = runtime / 1000 * 1000;
+  std::string mend = Install(runtime);
+  if (known >= 12000 && known < needed) {
+    mend +=
+        ", or build the CUDA library with a toolkit of CUDA 12 (CUDACXX=/path/to/nvcc npm run "
+        "build:cuda)";
+  }
+  return {"the NVIDIA driver is too old: it knows CUDA " + VersionText(known) +
+              ", the library needs " + VersionText(needed),
+          mend};
+}
+
+Reason InitReason(int status, int runtime) {
   if (status == kNoDevice) {
     return {"the driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it)",
             "make the GPU visible to this process"};
@@ -72,7 +89,7 @@ Reason InitReason(int status) {
             "restart the machine"};
   }
   if (status == kNotSupportedHere) {
-    return {"the driver's compatibility library does not support this GPU", Install()};
+    return {"the driver's compatibility library does not support this GPU", Install(runtime)};
   }
   if (status == kNotReady) {
     return {"the fabric that joins this machine's GPUs is not ready (CUDA error 802)",
@@ -135,35 +152,32 @@ GpuReport ProbeGpu(const Calls& calls, int index) {
 
 }  // namespace
 
-DriverReport ProbeDriver() {
+DriverReport ProbeDriver(int runtime) {
   DriverReport report;
   void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (!library) {
-    report.unusable = Reason{"no NVIDIA driver (libcuda.so.1 does not load)", Install()};
+    report.unusable = Reason{"no NVIDIA driver (libcuda.so.1 does not load)", Install(runtime)};
     return report;
   }
   Calls calls{};
   if (const char* missing = calls.Load(library)) {
-    report.unusable =
-        Reason{std::string("the NVIDIA driver is too old (it has no ") + missing + ")", Install()};
+    report.unusable = Reason{
+        std::string("the NVIDIA driver is too old (it has no ") + missing + ")", Install(runtime)};
     return report;
   }
   calls.version(&report.version);
   // Before cuInit, which an old driver may refuse for its own reasons.
-  if (report.version < kDriverNeeded) {
-    report.unusable =
-        Reason{"the NVIDIA driver is too old: it knows CUDA " + VersionText(report.version) +
-                   ", the library needs " + VersionText(kDriverNeeded),
-               Install()};
+  if (report.version / 1000 < runtime / 1000) {
+    report.unusable = TooOld(report.version, runtime);
     return report;
   }
   if (const int status = calls.init(0); status != kOk) {
-    report.unusable = InitReason(status);
+    report.unusable = InitReason(status, runtime);
     return report;
   }
   int count = 0;
   if (const int status = calls.count(&count); status != kOk || count == 0) {
-    report.unusable = InitReason(status == kOk ? int{kNoDevice} : status);
+    report.unusable = InitReason(status == kOk ? int{kNoDevice} : status, runtime);
     return report;
   }
   for (int i = 0; i < count; ++i) report.gpus.push_back(ProbeGpu(calls, i));

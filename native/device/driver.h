@@ -29,14 +29,15 @@ struct DriverReport {
   std::vector<GpuReport> gpus;
 };
 
-// The oldest driver whose CUDA version runs the library, and the oldest GPU that it has code for.
-inline constexpr int kDriverNeeded = 13000;
+// The oldest GPU that the library has code for.
 inline constexpr int kMajorNeeded = 8;
+// CUDA's version in the library that npm run build:cuda makes by itself.
+inline constexpr int kUsualRuntime = 13000;
 // Below this nothing useful fits beside a context.
 inline constexpr uint64_t kFreeNeeded = uint64_t{512} << 20;
 
-// Never throws for what it finds. Makes a context on every GPU that is new enough, to learn how
-// much memory is free.
-DriverReport ProbeDriver();
+// Whether a library with that CUDA version in it (cuda/abi.h) could run. Never throws for what it
+// finds. Makes a context on every GPU that is new enough, to learn how much memory is free.
+DriverReport ProbeDriver(int runtime);
 
 }  // namespace struprune

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 
+#define CUDART_VERSION 13000
 #define __global__
 #define __device__
 #define __host__

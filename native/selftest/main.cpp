@@ -121,15 +121,15 @@ int main(int argc, char** argv) {
   setup.library =
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "struprune_cuda.so";
 
-  const DriverReport driver = ProbeDriver();
-  if (driver.unusable) return NoGpu(driver.unusable->found, driver.unusable->mend);
-  if (setup.index < 0 || static_cast<size_t>(setup.index) >= driver.gpus.size()) {
-    return NoGpu("there is no GPU " + std::to_string(setup.index), "name another one");
-  }
-  const GpuReport& gpu = driver.gpus[static_cast<size_t>(setup.index)];
-  if (gpu.unusable) return NoGpu(gpu.name + ": " + gpu.unusable->found, gpu.unusable->mend);
   try {
     const auto library = CudaLibrary::Load(setup.library);
+    const DriverReport driver = ProbeDriver(library->api().runtime);
+    if (driver.unusable) return NoGpu(driver.unusable->found, driver.unusable->mend);
+    if (setup.index < 0 || static_cast<size_t>(setup.index) >= driver.gpus.size()) {
+      return NoGpu("there is no GPU " + std::to_string(setup.index), "name another one");
+    }
+    const GpuReport& gpu = driver.gpus[static_cast<size_t>(setup.index)];
+    if (gpu.unusable) return NoGpu(gpu.name + ": " + gpu.unusable->found, gpu.unusable->mend);
     library->Check(setup.index);
     std::printf("code for %s\n", library->api().targets);
     std::printf("%s\n", test::OpenGpu(true) ? test::OpenGpu(true)->Describe().c_str()

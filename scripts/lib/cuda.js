@@ -1,4 +1,4 @@
-// nvcc: of the system where it is CUDA 13 or newer, else of pinned wheels in .deps/cuda; and what a CUDA library holds.
+// nvcc: of the system, else of pinned wheels in .deps/cuda; and what a CUDA library holds.
 const fs = require('node:fs');
 const path = require('node:path');
 const { at } = require('./paths.js');
@@ -13,25 +13,45 @@ const WHEELS = [
   'nvidia-cuda-runtime',
   'nvidia-cuda-cccl',
 ];
-/** sm_100 and sm_120 need 12.8; the driver that is asked for is that of 13. */
-const NEEDED = 13;
+/** That of the wheels: with code for every target, and the driver that is asked for. */
+const USUAL = 13;
+/** The oldest that the sources have been compiled with. Its library runs on older drivers, on fewer GPUs. */
+const OLDEST = 12.4;
 
+/** 12.4 for CUDA 12.4; 0 where it cannot be learnt. */
 function releaseOf(nvcc) {
   const { status, output } = attempt(nvcc, ['--version']);
-  const [, release] = /release (\d+)\./.exec(output) ?? [];
-  return status === 0 ? Number(release) : 0;
+  const [, release] = /release (\d+\.\d+)/.exec(output) ?? [];
+  return status === 0 ? Number(release ?? 0) : 0;
 }
 
-/** CUDACXX, PATH, CUDA_HOME and /usr/local/cuda, in this order. */
+/** CUDACXX, or else what PATH, CUDA_HOME and /usr/local/cuda have of CUDA 13 or newer, in this order. */
 function systemCompiler() {
+  const named = process.env.CUDACXX;
+  if (named) {
+    const release = releaseOf(named);
+    if (release >= OLDEST) return named;
+    throw new SetupError(
+      `CUDACXX=${named} is ${release ? `of CUDA ${release}` : 'no nvcc'}`,
+      `name an nvcc of CUDA ${OLDEST} or newer, or none`,
+    );
+  }
   const home = process.env.CUDA_HOME ?? '/usr/local/cuda';
-  const candidates = [process.env.CUDACXX, which('nvcc'), path.join(home, 'bin', 'nvcc')];
+  const candidates = [which('nvcc'), path.join(home, 'bin', 'nvcc')];
   for (const nvcc of candidates.filter((file) => file && fs.existsSync(file))) {
     const release = releaseOf(nvcc);
-    if (release >= NEEDED) return nvcc;
-    say(`${nvcc} is of CUDA ${release || '?'}, ${NEEDED} is needed: using the pinned wheels`);
+    if (release >= USUAL) return nvcc;
+    const older = release >= OLDEST ? `; CUDACXX=${nvcc} takes it, for older drivers` : '';
+    say(`${nvcc} is of CUDA ${release || '?'}: using the pinned wheels of ${USUAL}${older}`);
   }
   return undefined;
+}
+
+/** Of these architectures those that an nvcc makes code for. */
+function knownTo(nvcc, targets) {
+  const { output } = attempt(nvcc, ['--list-gpu-code']);
+  const known = new Set(output.match(/(?<=sm_)\d+/g));
+  return targets.filter((target) => known.has(target));
 }
 
 /** Unpacking a wheel loses the permissions. */
@@ -43,7 +63,7 @@ function executable(file) {
 function wheelCompiler() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new SetupError(
-      `no CUDA ${NEEDED} toolkit was found, and its wheels are for Linux on x86-64`,
+      `no CUDA ${USUAL} toolkit was found, and its wheels are for Linux on x86-64`,
       'install the toolkit and set CUDACXX to its nvcc',
     );
   }
@@ -83,4 +103,4 @@ function targetsOf(library) {
   return { code: code.trimEnd().split(' '), ptx };
 }
 
-module.exports = { cuobjdump, defaultTargets, ensureNvcc, targetsOf };
+module.exports = { cuobjdump, defaultTargets, ensureNvcc, knownTo, targetsOf };

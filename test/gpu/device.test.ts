@@ -1,7 +1,7 @@
 /** Choosing a device: what each state of a driver makes of auto and of cuda:N. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { EVALUATION, run, scratch, TINY } from '../cli/run';
@@ -16,7 +16,13 @@ const OLD = { ...H100, name: 'Fake V100', major: 7 };
 const FULL = { ...H100, name: 'Full GPU', freeMiB: 100 };
 
 const STATES: [what: string, driver: FakeDriver, found: RegExp, mend: RegExp][] = [
-  ['an old driver', { version: 12040 }, /too old: it knows CUDA 12\.4, .* needs 13\.0/, /580/],
+  [
+    'an old driver',
+    { version: 12040 },
+    /too old: it knows CUDA 12\.4, .* needs 13\.0/,
+    /580 or newer, or build .* toolkit of CUDA 12 \(CUDACXX=/,
+  ],
+  ['an older one', { version: 11080 }, /knows CUDA 11\.8, .* needs 13\.0/, /580 or newer, or use/],
   ['a very old driver', { lacks: 'cuMemGetInfo_v2' }, /too old .*cuMemGetInfo_v2/, /580/],
   ['no GPU', { init: 100 }, /finds no GPU/, /make the GPU visible/],
   ['no GPU in the list', { gpus: [] }, /finds no GPU/, /make the GPU visible/],
@@ -81,6 +87,42 @@ test('a library of another version, and one that is none', async (t) => {
   const broken = await run([...QUICK, '--device', 'cuda:0'], { env });
   t.regex(broken.stderr, /the CUDA library does not load.*npm run build:cuda/);
   t.is(broken.code, 8);
+});
+
+/** One that CUDA 12.4 would have made, which has no GPU to find fault with. */
+const OF_CUDA_12 = `
+#include "cuda/abi.h"
+using namespace struprune::cuda;
+static Api api;
+extern "C" const Api* struprune_cuda_api() {
+  api.version = kAbiVersion, api.size = sizeof(Api), api.runtime = 12040, api.targets = "80";
+  api.check = [](int32_t, DeviceInfo*, Failure*) { return 0; };
+  return &api;
+}
+`;
+test('a library of CUDA 12 needs a driver of CUDA 12', async (t) => {
+  const folder = await scratch(t);
+  const source = join(folder, 'library.cpp');
+  await writeFile(source, OF_CUDA_12);
+  const library = join(folder, 'struprune_cuda.so');
+  const headers = resolve(__dirname, '../../native');
+  const flags = ['-shared', '-fPIC', '-std=c++20', '-I', headers, '-o', library];
+  await promisify(execFile)('c++', [...flags, source]);
+  const devicesUnder = async (version: number) => {
+    const driver = await fakeDriver(t, { version });
+    const env = { ...driver, STRUPRUNE_CUDA_LIBRARY: library };
+    const { code, stdout, stderr } = await run(['devices', '--json'], { env });
+    t.is(code, 0, stderr);
+    return JSON.parse(stdout).cuda;
+  };
+  for (const version of [12000, 12080, 13000]) {
+    const cuda = await devicesUnder(version);
+    t.is(cuda.unusable, null);
+    t.is(cuda.gpus[0].unusable, null);
+  }
+  const { unusable } = await devicesUnder(11080);
+  t.regex(unusable.found, /knows CUDA 11\.8, the library needs 12\.0/);
+  t.regex(unusable.mend, /^install the NVIDIA driver 525 or newer$/);
 });
 
 test('cpu asks no driver', async (t) => {
