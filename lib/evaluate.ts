@@ -44,8 +44,9 @@ export interface Evaluation {
   gemmRate: number | null;
 }
 
-/** Hidden states in memory at a time; every block is read once per batch. */
+/** Hidden states in memory at a time; every block is read once per batch, and on a GPU copied there, which takes longer than its work on so few. */
 const BATCH_BYTES = 32 * 2 ** 20;
+const GPU_BATCH_BYTES = 256 * 2 ** 20;
 /** Tokens. */
 const CALIBRATION_WINDOW = 1024;
 
@@ -131,7 +132,7 @@ async function meanNllOf(
   aroundBatches: () => Promise<void>,
 ): Promise<number> {
   const { architecture } = session;
-  const batch = batchTokens(architecture, window);
+  const batch = batchTokens(architecture, window, session.engine.device !== 'cpu');
   const batches = Math.ceil(ids.length / batch);
   const report = stageReporter(onProgress, 'evaluate', batches * (architecture.blocks.length + 1));
   let sum = 0;
@@ -169,8 +170,9 @@ function notFinite(where: string): StruPruneError {
 }
 
 /** Tokens that are evaluated at a time. */
-export function batchTokens(architecture: Architecture, window: number): number {
-  const windows = Math.floor(BATCH_BYTES / (4 * architecture.hidden * window));
+export function batchTokens(architecture: Architecture, window: number, onGpu: boolean): number {
+  const bytes = onGpu ? GPU_BATCH_BYTES : BATCH_BYTES;
+  const windows = Math.floor(bytes / (4 * architecture.hidden * window));
   return Math.max(1, windows) * window;
 }
 

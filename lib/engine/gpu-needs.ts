@@ -6,6 +6,9 @@ import type { FfnDemand, NativeGpuPlan, SiteDemand } from './native-gpu';
 import { blockSpec } from './session';
 import { DOUBLE, TILE_SIDE } from './tile-bytes';
 
+/** Most tokens that the head takes at a time (run_head.cpp). */
+const HEAD_TOKENS = 8192;
+
 export class GpuNeeds {
   /** Most of the GPU's memory among what was asked about, and most ways over the tokens. */
   peakBytes = 0;
@@ -45,10 +48,13 @@ export class GpuNeeds {
   /** Of the head over so many tokens, with the means of its rows or without. @throws StruPruneError ERR_BUDGET */
   head(tokens: number, means: boolean): NativeGpuPlan {
     const { vocab, hidden, embeddingProjection } = this.#architecture;
-    const shape = { width: embeddingProjection ?? hidden, vocab, tokens, means };
+    const shape = { width: embeddingProjection ?? hidden, vocab, means };
     // Flights of tokens are no passes over all of them, which `passes` counts.
-    const plan = native.planHead(this.#engine.handle, shape);
-    return this.#noted({ ...plan, passes: 1 });
+    const ask = (tokens: number) =>
+      this.#noted({ ...native.planHead(this.#engine.handle, { ...shape, tokens }), passes: 1 });
+    // Flights are of equal length: those of fewer tokens may be longer.
+    if (tokens > HEAD_TOKENS) ask(HEAD_TOKENS);
+    return ask(tokens);
   }
 
   /**

@@ -12,11 +12,11 @@ import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
 const PAGE_TOKENS = 4096; // paged_matrix.h
 const CHUNK = 512; // row_chunks.h
 const LEAST_CHUNK = 128;
-const ENDS_CHUNK = 256; // ends.cpp
-const SCORE_ROWS = 8192;
+const ENDS_CHUNK = 256; // ends.h
+const SCORE_ROWS = 8192; // ends.cpp, run_head.cpp
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
-const HEAD_ROWS = 2048; // head_gradient.cpp, divergence.cpp
+const HEAD_ROWS = 2048; // head_gradient.cpp, expected_rows.h
 const BACKWARD_TOKENS = 2048; // backward.cpp
 const SUM_ROWS = 256; // host_pages.h
 const PINNED_UNIT = 256; // arena.h
@@ -31,7 +31,7 @@ export interface Ground {
   architecture: Architecture;
   threads: number;
   window: number;
-  /** Where sites run; null = on the CPU. */
+  /** Where sites and the head run; null = on the CPU. */
   gpu: GpuNeeds | null;
   /** What the output has the blocks' matrices in. */
   stored: Dtype;
@@ -272,8 +272,8 @@ function gpuHeadBytes(
   means: boolean,
 ): number {
   const { hidden } = architecture;
-  const { flight, pinnedBytes } = gpu.head(tokens, means);
-  const logits = means ? 0 : flight;
+  const { pinnedBytes } = gpu.head(tokens, means);
+  const logits = means ? 0 : Math.min(tokens, SCORE_ROWS);
   return FLOAT * (headInput(architecture) + threads * ENDS_CHUNK * hidden + logits) + pinnedBytes;
 }
 

@@ -85,7 +85,7 @@ export interface AttachedGpu {
 }
 
 export interface GpuTimes {
-  /** Copies of pages on the host, between its memory and what is pinned. */
+  /** Copies of pages on the host, between its memory and what is pinned; a head's table is decoded on the way. */
   host: number;
   /** Pages and weights. */
   copyIn: number;
@@ -124,6 +124,6 @@ export interface NativeGpu {
    * at doubles, or without its libraries.
    */
   gpuDoublesOf(engine: EngineHandle): { leastFlops: number } | null;
-  /** Seconds of the host's copies and of the GPU's streams for sites so far, which run beside each other. null without a GPU. */
+  /** Seconds of the host and of the GPU's streams for sites, passes of FFNs and heads so far, which run beside each other. null without a GPU. */
   gpuTimesOf(engine: EngineHandle): GpuTimes | null;
 }

@@ -105,13 +105,13 @@ export interface PlanInput {
   surveys: boolean;
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
-  /** Where sites run; null = on the CPU. */
+  /** Where sites and the head run; null = on the CPU. */
   gpu: GpuNeeds | null;
 }
 
 /**
  * The plan under a limit in bytes (0 = none): hidden states and tiles are paged where they do not all fit.
- * @throws StruPruneError ERR_BUDGET when a site does not fit the GPU's memory
+ * @throws StruPruneError ERR_BUDGET when a site, a refit's pass or the head does not fit the GPU's memory
  */
 export function planRun(input: PlanInput, limit: number): RunPlan {
   const resident = planWith(input, false);
@@ -204,7 +204,7 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
   ];
   const memories = runs.map(({ tokens, window }) => {
     const ground = groundOf(input, window, paged);
-    const rows = Math.min(tokens, batchTokens(architecture, window));
+    const rows = Math.min(tokens, batchTokens(architecture, window, input.gpu !== null));
     return forwardMemory(ground, { rows, paged });
   });
   const block = Math.max(
@@ -218,7 +218,7 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
         ...runs.map(({ tokens, window }) =>
           statesBytes(
             groundOf(input, window, false),
-            Math.min(tokens, batchTokens(architecture, window)),
+            Math.min(tokens, batchTokens(architecture, window, input.gpu !== null)),
           ),
         ),
       )

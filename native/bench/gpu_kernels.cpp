@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "bench/stopwatch.h"
+#include "device/host_pages.h"
+#include "device/run_head.h"
 #include "device/site_plan.h"
 #include "ops/rope.h"
 
@@ -16,8 +18,6 @@ using cuda::Precision;
 
 // Sides of the products of a roof at most, and elements of the arrays of its sum.
 constexpr size_t kSide = 4096, kLength = size_t{1} << 26;
-// Logits of how many tokens at most.
-constexpr size_t kLossRows = 256;
 
 const char* NameOf(Precision precision) {
   switch (precision) {
@@ -83,7 +83,7 @@ class GpuKernels {
     Rotation();
     Pointwise();
     Sums();
-    if (vocab > 0) Loss(vocab);
+    if (vocab > 0) Head(vocab);
     Columns();
     Admm();
     Factors();
@@ -228,17 +228,45 @@ class GpuKernels {
          });
   }
 
-  void Loss(size_t vocab) {
-    const size_t rows = std::min(run_.tokens, kLossRows);
-    const auto logits = GpuValues<float>(gpu_, rows * vocab);
-    const CudaArray<int32_t> targets(gpu_, rows), best(gpu_, rows);
-    const CudaArray<double> nll(gpu_, rows);
-    gpu_.Call(&Api::fill_zero, targets.data(), Int(rows * sizeof(int32_t)));
-    const double cells = D(rows) * D(vocab);
-    Time({"loss of logits", ShapeText(rows, vocab), "f32", 3 * cells, 4 * cells}, [&] {
-      gpu_.Call(&Api::softmax_nll, Int(rows), Int(vocab), logits.data(), targets.data(), nll.data(),
-                best.data());
-    });
+  // As on the CPU (lib/bench/kernels/whole-calls.ts), but that rows of the table are there: what
+  // the bus and the GPU take.
+  void Head(size_t vocab) {
+    const size_t d = spec_.hidden;
+    const HeadPlan plan = PlanHead(gpu_, d, vocab, run_.tokens, false);
+    OnDevice<cuda::Head, &Api::head_close> head(gpu_);
+    gpu_.Call(&Api::head_open, &plan.spec, head.out());
+    const auto piece = static_cast<size_t>(plan.spec.piece);
+    const auto each = [&](size_t total, const auto& push) {
+      for (size_t at = 0; at < total; at += piece) {
+        float* page = nullptr;
+        gpu_.Call(&Api::head_stage, head.get(), &page);
+        push(at, std::min(piece, total - at), page);
+      }
+    };
+    Noise noise;
+    const auto fill = [&](size_t count, float* page) {
+      std::generate_n(page, count * d, [&] { return static_cast<float>(noise.Next()); });
+    };
+    std::vector<double> log_sum(plan.flight);
+    const cuda::HeadScores scores{log_sum.data(), nullptr, nullptr};
+    bool filled = false;
+    const auto run = [&] {
+      gpu_.Call(&Api::head_begin, head.get(), Int(plan.flight), nullptr);
+      each(plan.flight, [&](size_t at, size_t count, float* page) {
+        if (!filled) fill(count, page);
+        gpu_.Call(&Api::head_tokens, head.get(), Int(at), Int(count));
+      });
+      each(vocab, [&](size_t at, size_t count, float* page) {
+        if (!filled && at < 2 * piece) fill(count, page);
+        gpu_.Call(&Api::head_table, head.get(), Int(count));
+      });
+      gpu_.Call(&Api::head_scores, head.get(), &scores);
+      filled = true;
+    };
+    const double tokens = D(plan.flight);
+    Time({"head and NLL", ShapeText(plan.flight, d) + " × " + ShapeText(d, vocab), NameOf(forward_),
+          2 * tokens * D(d) * D(vocab), 4 * D(d) * (tokens + D(vocab))},
+         run);
   }
 
   void Columns() {

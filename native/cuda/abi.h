@@ -271,7 +271,7 @@ struct Api {
                   double alpha, const double* a, int64_t lda, const double* b, int64_t ldb,
                   double beta, double* c, int64_t ldc);
   // gram[count, dim] += rows [row, row + count) of XᵀX for x[rows, dim], up to the diagonal: cells
-  // right of it hold anything. Products of 512 rows in fp32, of 2,048 where operands are rounded,
+  // right of it hold anything. Products of 512 rows in fp32, of 4,096 where operands are rounded,
   // their sums in fp64.
   int (*gram_add)(Device*, Failure*, int64_t rows, int64_t dim, const float* x, int64_t row,
                   int64_t count, double* gram, Precision precision);
@@ -311,9 +311,6 @@ struct Api {
   // to[count, cols] = from[indices, cols]
   int (*gather_rows)(Device*, Failure*, int64_t count, int64_t cols, const int32_t* indices,
                      const float* from, float* to);
-  // nll[rows] = -log softmax(logits)[target], NaN for target -1; best[rows] = first largest logit.
-  int (*softmax_nll)(Device*, Failure*, int64_t rows, int64_t vocab, const float* logits,
-                     const int32_t* targets, double* nll, int32_t* best);
 
   // What the next call takes of the budget meanwhile.
   int (*cholesky_bytes)(Device*, Failure*, int64_t n, uint64_t* bytes);

@@ -298,7 +298,6 @@ constexpr Api kApi = {
     .gather_columns = Entry<&GatherColumns>::Call,
     .scatter_columns = Entry<&ScatterColumns>::Call,
     .gather_rows = Entry<&GatherFloatRows>::Call,
-    .softmax_nll = Entry<&SoftmaxNll>::Call,
     .cholesky_bytes = Entry<&CholeskyBytes>::Call,
     .cholesky = Entry<&Cholesky>::Call,
     .solve_rows = Entry<&SolveRows>::Call,

@@ -2,7 +2,7 @@
 #include "cuda/blas_api.h"
 
 // The emulation, which is no CUDA, stays apart from headers of a toolkit on the same machine.
-#if defined(CUDART_VERSION) && __has_include(<cublas_v2.h>) && __has_include(<cusolverDn.h>)
+#if !defined(STRUPRUNE_EMULATION) && __has_include(<cublas_v2.h>) && __has_include(<cusolverDn.h>)
 #include <cublas_v2.h>
 #include <cusolverDn.h>
 

@@ -203,7 +203,7 @@ void* PinnedPool::Take(size_t bytes) {
     cudaGetLastError();
     throw Error("ERR_BUDGET",
                 "the system pinned no " + std::to_string(bytes) + " bytes of host memory",
-                "free the machine's memory, or use a smaller --window");
+                "free the machine's memory");
   }
   Check(status, "pinned host memory");
   return data;

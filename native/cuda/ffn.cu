@@ -58,8 +58,10 @@ RunnerBytes BytesOf(const Device& device, const FfnSpec& s) {
   bytes.device += parts * (doubles(n.band_gradient) + doubles(n.band_curvature)) + doubles(n.gram) +
                   doubles(n.cross) + 2 * doubles(n.moments) + doubles(n.output_sums) +
                   2 * doubles(1);
-  uint64_t work = std::max(LinearMap::Scratch(device, s.flight, s.width, s.inputs, s.forward),
-                           LinearMap::Scratch(device, s.flight, s.outputs, s.width, s.forward));
+  // Of D also its transpose is applied where there are gradients.
+  const int64_t columns = std::max({s.inputs, s.width, s.band > 0 ? s.outputs : 0});
+  uint64_t work = std::max(LinearMap::ApplyScratch(device, s.flight, columns, s.forward),
+                           LinearMap::LoadScratch(device, n.stage, s.forward));
   if (n.hidden) {
     work =
         std::max({work, GramScratch(device, s.flight, s.band, s.width, s.gram),

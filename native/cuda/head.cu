@@ -9,6 +9,27 @@ namespace {
 // Tokens of a block, side by side in the lanes of a warp: rows of logits are read in whole lines.
 // Its warps share the piece of the vocabulary.
 constexpr int kLanes = 32, kSlices = kThreads / kLanes;
+// Logits that a thread has asked for before it waits for the first of them.
+constexpr int kBatch = 8;
+
+// visit(j, logits of token at j) for j = slice, slice + kSlices, … below count, in order.
+template <typename Visit>
+__device__ void EachLogit(int slice, int64_t count, const float* logits, int64_t stride,
+                          Visit visit) {
+  for (int64_t first = slice; first < count; first += kSlices * kBatch) {
+    float batch[kBatch];
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int64_t j = first + b * kSlices;
+      batch[b] = j < count ? logits[j * stride] : 0.0f;
+    }
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int64_t j = first + b * kSlices;
+      if (j < count) visit(j, batch[b]);
+    }
+  }
+}
 
 __global__ void __launch_bounds__(kThreads)
     LogitsKernel(int64_t tokens, int64_t first, int64_t count, float* logits, int64_t stride,
@@ -20,16 +41,22 @@ __global__ void __launch_bounds__(kThreads)
             slice = static_cast<int>(threadIdx.x) / kLanes;
   const int64_t token = static_cast<int64_t>(blockIdx.x) * kLanes + lane;
   const bool inside = token < tokens;
+  float* const own = logits + token;
   const int64_t target = inside && targets[token] >= 0 ? targets[token] - first : -1;
-  float top = -INFINITY;
+  float top = -INFINITY, target_logit = 0;
   int32_t place = 0x7fffffff;
-  for (int64_t j = slice; inside && j < count; j += kSlices) {
-    const float logit = logits[j * stride + token];
-    if (logit > top) {
-      top = logit;
-      place = static_cast<int32_t>(j);
-    }
-    if (j == target) states.target_logit[token] = logit;
+  if (inside) {
+    EachLogit(slice, count, own, stride, [&](int64_t j, float logit) {
+      if (logit > top) {
+        top = logit;
+        place = static_cast<int32_t>(j);
+      }
+      if (j == target) target_logit = logit;
+    });
+  }
+  // Whose slice the target lies in.
+  if (target >= 0 && target < count && target % kSlices == slice) {
+    states.target_logit[token] = target_logit;
   }
   tops[slice][lane] = top;
   places[slice][lane] = place;
@@ -45,10 +72,12 @@ __global__ void __launch_bounds__(kThreads)
   const bool rises = top > before;
   if (!rises) top = before;
   double sum = 0;
-  for (int64_t j = slice; inside && j < count; j += kSlices) {
-    const float weight = expf(logits[j * stride + token] - top);
-    if (kept) logits[j * stride + token] = weight;
-    sum += static_cast<double>(weight);
+  if (inside) {
+    EachLogit(slice, count, own, stride, [&](int64_t j, float logit) {
+      const float weight = expf(logit - top);
+      if (kept) own[j * stride] = weight;
+      sum += static_cast<double>(weight);
+    });
   }
   sums[slice][lane] = sum;
   __syncthreads();
@@ -80,9 +109,13 @@ __global__ void FinishKernel(int64_t tokens, TokenStates states, double* log_sum
   }
 }
 
-// x[rows, cols] <- factor[row] x
+// x[rows, cols] <- factor[row] x; after the first pieces of the vocabulary most factors are 1.
 __global__ void ScaleRowsKernel(int64_t rows, int64_t cols, const float* factor, float* x) {
-  for (int64_t i = FirstCell(); i < rows * cols; i += Stride()) x[i] *= factor[i / cols];
+  for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
+    const float by = factor[row];
+    if (by == 1.0f) continue;
+    for (int64_t col = FirstCell(); col < cols; col += Stride()) x[row * cols + col] *= by;
+  }
 }
 
 int64_t StrideOf(const HeadSpec& spec) { return CeilDiv(spec.flight, 8) * 8; }
@@ -110,7 +143,9 @@ RunnerBytes BytesOf(const Device& device, const HeadSpec& s) {
                  floats(s.piece * stride) + (s.mean ? floats(s.flight * s.width) : 0) +
                  5 * floats(s.flight) + 2 * ArrayBytes<double>(s.flight) +
                  kSlots * floats(s.piece * s.width);
-  uint64_t work = LinearMap::Scratch(device, s.piece, stride, s.width, s.forward);
+  const int64_t loaded = std::min(s.piece, s.flight) * s.width;
+  uint64_t work = std::max(LinearMap::ApplyScratch(device, s.piece, s.width, s.forward),
+                           LinearMap::LoadScratch(device, loaded, s.forward));
   if (s.mean && IsSplit(device, s.forward)) {
     work = std::max(
         work, PartsBytes(s.piece, s.flight, s.forward) + PartsBytes(s.piece, s.width, s.forward));
@@ -221,8 +256,9 @@ void HeadRunner::PushTable(int64_t count) {
 }
 
 void HeadRunner::ScaleMeans() {
-  Launch("a scale", ScaleRowsKernel, GridFor(rows_ * spec_.width), kThreads, device_.compute, rows_,
-         spec_.width, factor_.data(), means_.data());
+  const dim3 grid(GridFor(spec_.width), GridFor(rows_, 1));
+  Launch("a scale", ScaleRowsKernel, grid, kThreads, device_.compute, rows_, spec_.width,
+         factor_.data(), means_.data());
 }
 
 // means <- factor * means + exponentialsᵀ W; what they hold before the first piece does not count.

@@ -1,18 +1,7 @@
-#include <algorithm>
-
 #include "cuda/linear_map.h"
 #include "cuda/streams.h"
 
 namespace struprune::cuda {
-namespace {
-
-// Floats of a weight that are on the device before they are split, and its rows: one at least.
-constexpr int64_t kLoad = int64_t{1} << 22;
-int64_t LoadRows(int64_t rows, int64_t cols) {
-  return std::min(rows, std::max<int64_t>(kLoad / cols, 1));
-}
-
-}  // namespace
 
 LinearMap::LinearMap(Device& device, int64_t outputs, int64_t inputs, bool bias,
                      Precision precision)
@@ -29,15 +18,12 @@ void LinearMap::Load(int64_t row, int64_t count, const float* from) {
   if (weight_.data()) {
     return CopyIn(from, weight_.data() + row * inputs_, count * inputs_, device_->compute);
   }
-  const int64_t most = LoadRows(count, inputs_), stride = parts_.stride;
-  const auto floats = device_->Allocate<float>(most * inputs_);
-  for (int64_t at = 0; at < count; at += most) {
-    const int64_t some = std::min(most, count - at), to = (row + at) * stride;
-    CopyIn(from + at * inputs_, floats.data(), some * inputs_, device_->compute);
-    uint16_t* const low = parts_.low.data();
-    SplitBf16(*device_, some, inputs_, floats.data(), inputs_, parts_.high.data() + to,
-              low ? low + to : nullptr, stride);
-  }
+  const auto floats = device_->Allocate<float>(count * inputs_);
+  CopyIn(from, floats.data(), count * inputs_, device_->compute);
+  uint16_t* const low = parts_.low.data();
+  const int64_t to = row * parts_.stride;
+  SplitBf16(*device_, count, inputs_, floats.data(), inputs_, parts_.high.data() + to,
+            low ? low + to : nullptr, parts_.stride);
 }
 
 void LinearMap::LoadBias(const float* from) {
@@ -70,11 +56,13 @@ uint64_t LinearMap::Bytes(const Device& device, int64_t outputs, int64_t inputs,
   return weight + ArrayBytes<float>(outputs);
 }
 
-uint64_t LinearMap::Scratch(const Device& device, int64_t rows, int64_t outputs, int64_t inputs,
-                            Precision precision) {
-  if (!IsSplit(device, precision)) return 0;
-  return std::max(PartsBytes(rows, std::max(outputs, inputs), precision),
-                  ArrayBytes<float>(LoadRows(outputs, inputs) * inputs));
+uint64_t LinearMap::LoadScratch(const Device& device, int64_t floats, Precision precision) {
+  return IsSplit(device, precision) ? ArrayBytes<float>(floats) : 0;
+}
+
+uint64_t LinearMap::ApplyScratch(const Device& device, int64_t rows, int64_t columns,
+                                 Precision precision) {
+  return IsSplit(device, precision) ? PartsBytes(rows, columns, precision) : 0;
 }
 
 }  // namespace struprune::cuda

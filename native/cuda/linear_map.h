@@ -24,11 +24,12 @@ class LinearMap {
   // to[rows, inputs] = x[rows, outputs] W
   void ApplyTransposed(int64_t rows, const float* x, float* to) const;
 
-  // Device memory of one with a bias, and the most that loading or applying it to `rows` rows takes
-  // beside.
+  // Device memory of one with a bias, and what is taken beside to load so many floats of a weight
+  // at a time, and to apply it to x[rows, columns].
   static uint64_t Bytes(const Device& device, int64_t outputs, int64_t inputs, Precision precision);
-  static uint64_t Scratch(const Device& device, int64_t rows, int64_t outputs, int64_t inputs,
-                          Precision precision);
+  static uint64_t LoadScratch(const Device& device, int64_t floats, Precision precision);
+  static uint64_t ApplyScratch(const Device& device, int64_t rows, int64_t columns,
+                               Precision precision);
 
  private:
   Device* device_ = nullptr;

@@ -49,8 +49,6 @@ void Compact(Device&, int64_t n, int64_t count, const int32_t* indices, double* 
 // rows.cu
 void NormRows(Device&, Norm kind, int64_t rows, int64_t cols, const float* x, int64_t x_stride,
               const float* weight, const float* bias, float eps, float* out, int64_t out_stride);
-void SoftmaxNll(Device&, int64_t rows, int64_t vocab, const float* logits, const int32_t* targets,
-                double* nll, int32_t* best);
 
 // sums.cu
 void SquaredDistance(Device&, int64_t count, const float* a, const float* b, double* sum);

@@ -8,16 +8,17 @@ namespace struprune::cuda {
 namespace {
 
 // Rows of a page whose product is summed in fp32: as on the CPU (Statistics::TokenPage) where
-// operands are exact. Rounded operands get longer pages, whose sums are still far more exact than
-// they are: every page costs a pass over the Gram's doubles, which takes longer than 512 rows of
-// tensor cores.
+// operands are exact. Rounded operands get longer pages, whose sums are still more exact than they
+// are: every page costs a pass over the Gram's doubles, which takes as long as a thousand rows of
+// tensor cores. No flight is longer.
 int64_t PageOf(const Device& device, Precision precision) {
-  return device.blas && precision != Precision::kExact ? 2048 : 512;
+  return device.blas && precision != Precision::kExact ? 4096 : 512;
 }
 // Rows of its result that one cuBLAS product makes. Of a Gram matrix half of the symmetric work is
 // left out by blocks: one of 2,048 × 2,048 fills a GPU of 132 multiprocessors once, and lower
 // strips leave most of it idle, which costs more than the halves of higher ones that are made for
-// nothing. Other products are as wide from the first strip on, and take less memory.
+// nothing (nor would diagonal blocks of half the size in one batch fill it fewer times). Other
+// products are as wide from the first strip on, and take less memory.
 int64_t StripRows(bool lower) { return lower ? 2048 : 1024; }
 
 // Row-major C = op(A) op(B) is column-major Cᵀ = op(B)ᵀ op(A)ᵀ: operands change places.

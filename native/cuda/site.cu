@@ -96,8 +96,8 @@ RunnerBytes BytesOf(const Device& device, const SiteSpec& s) {
   uint64_t work = 0;
   if (n.gram > 0) work = std::max(work, GramScratch(device, s.flight, s.gram_rows, w, s.gram));
   if (s.residual) work = std::max(work, CrossScratch(device, s.flight, d, d, w, n.band, s.gram));
-  work = std::max({work, LinearMap::Scratch(device, s.flight, w, d, s.forward),
-                   LinearMap::Scratch(device, s.flight, d, w, s.forward)});
+  work = std::max({work, LinearMap::ApplyScratch(device, s.flight, std::max(d, w), s.forward),
+                   LinearMap::LoadScratch(device, n.stage, s.forward)});
   // Partial sums of ‖R‖².
   bytes.device += std::max<uint64_t>(work, Doubles(kSumBlocks));
   bytes.pinned =

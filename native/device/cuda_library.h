@@ -72,7 +72,7 @@ class CudaDevice {
   bool fast_doubles() const { return fast_doubles_; }
   cuda::MemoryReport memory() const;
   cuda::SiteTimes times() const;
-  // Seconds in which the host copied pages between its memory and what is pinned.
+  // Seconds in which the host filled and emptied what is pinned, a head's table decoded on the way.
   double host_seconds() const { return host_seconds_; }
   void AddHostSeconds(double seconds) const { host_seconds_ += seconds; }
   // The charge of pinned memory that waits for the next run (host_pages.h).

@@ -39,6 +39,9 @@ inline void TrimPinned(const CudaDevice& gpu) {
   gpu.Keep(nullptr);
 }
 
+// What becomes of the pinned memory that still waits when a run has taken its own.
+enum class Waiting : uint8_t { kGoes, kStays };
+
 // The pinned memory of a run, which outlives what the library opened for it. Where the budget has
 // no limit it waits for the next run afterwards, charged as well.
 class PinnedMemory {
@@ -52,9 +55,7 @@ class PinnedMemory {
   ~PinnedMemory() {
     charge_.reset();
     try {
-      uint64_t waiting = 0;
-      gpu_.Call(&cuda::Api::pinned, budget_->limit() != 0, &waiting);
-      gpu_.Keep(std::make_shared<HostCharge>(budget_, waiting));
+      KeepWaiting(budget_->limit() != 0);
     } catch (const Error&) {
       // The GPU has failed; the call before this one has said so.
     }
@@ -62,13 +63,40 @@ class PinnedMemory {
   PinnedMemory(const PinnedMemory&) = delete;
   PinnedMemory& operator=(const PinnedMemory&) = delete;
 
-  // The run has taken what it needs: what else waited goes.
-  void Taken() const { TrimPinned(gpu_); }
+  // The run has taken what it needs. What else waited goes: sizes that nobody asks for again would
+  // pile up. It stays, charged, only where the budget has no limit and a run of another kind knows
+  // that it will be asked for.
+  void Taken(Waiting rest = Waiting::kGoes) const {
+    if (rest == Waiting::kGoes || budget_->limit() != 0) return TrimPinned(gpu_);
+    KeepWaiting(false);
+  }
 
  private:
+  void KeepWaiting(bool trim) const {
+    uint64_t waiting = 0;
+    gpu_.Call(&cuda::Api::pinned, trim, &waiting);
+    gpu_.Keep(std::make_shared<HostCharge>(budget_, waiting));
+  }
+
   const CudaDevice& gpu_;
   const std::shared_ptr<MemoryBudget> budget_;
   std::optional<HostCharge> charge_;
+};
+
+// Counts its own life as what the host did for a GPU's pinned memory.
+class HostClock {
+ public:
+  explicit HostClock(const CudaDevice& gpu) : gpu_(gpu) {}
+  ~HostClock() {
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
+    gpu_.AddHostSeconds(seconds.count());
+  }
+  HostClock(const HostClock&) = delete;
+  HostClock& operator=(const HostClock&) = delete;
+
+ private:
+  const CudaDevice& gpu_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 // Doubles in pinned memory, by way of which matrices go to the GPU and come back.
@@ -112,13 +140,11 @@ void BringSums(const CudaDevice& gpu, Context& context, size_t total, size_t wid
 inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to,
                      size_t count) {
   constexpr size_t kChunk = size_t{1} << 18;  // floats that one thread copies at a time
-  const auto start = std::chrono::steady_clock::now();
+  const HostClock clock(gpu);
   context.pool.ParallelFor((count + kChunk - 1) / kChunk, [&](size_t chunk, size_t) {
     const size_t at = chunk * kChunk;
     std::copy_n(from + at, std::min(kChunk, count - at), to + at);
   });
-  gpu.AddHostSeconds(
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
 // Rows of a matrix to the GPU by way of pinned memory: stage(rows) says where they belong,

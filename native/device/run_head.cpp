@@ -10,7 +10,7 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-// As many tokens at a time at most as on the CPU; fewer than that are not worth a vocabulary.
+// Tokens at a time: more gain nothing, fewer are not worth a way over the vocabulary.
 constexpr size_t kMostTokens = 8192, kLeastTokens = 64;
 
 cuda::HeadSpec SpecOf(const CudaDevice& gpu, size_t width, size_t vocab, bool means) {
@@ -34,11 +34,9 @@ class HeadOnDevice {
         pinned_(gpu, context.budget, plan_.pinned_bytes),
         scratch_(context.Allocate<float>(context.pool.size() * kHeadChunk * ends.hidden)),
         head_(gpu) {
-    cuda::HeadSpec spec = SpecOf(gpu, ends.embedding_width, ends.vocab, means);
-    spec.flight = Int(plan_.flight);
-    piece_ = static_cast<size_t>(spec.piece);
-    gpu.Call(&cuda::Api::head_open, &spec, head_.out());
-    pinned_.Taken();
+    gpu.Call(&cuda::Api::head_open, &plan_.spec, head_.out());
+    // Sites come before and after it again and again.
+    pinned_.Taken(Waiting::kStays);
   }
 
   size_t flight() const { return plan_.flight; }
@@ -47,12 +45,19 @@ class HeadOnDevice {
   // null.
   void Run(PagedMatrix& hidden, size_t row, size_t rows, const int32_t* targets) {
     gpu_.Call(&cuda::Api::head_begin, head_.get(), Int(rows), targets);
-    ForPieces(rows, [&](size_t at, size_t count, float* page) {
-      input_.Read(context_, hidden, row + at, count, scratch_.data(), page);
-      gpu_.Call(&cuda::Api::head_tokens, head_.get(), Int(at), Int(count));
-    });
+    for (size_t done = 0; done < rows;) {
+      const size_t run = hidden.Run(row + done, rows - done);
+      const PagedMatrix::View states(hidden, row + done, run, Access::kRead);
+      ForPieces(run, [&](size_t at, size_t count, float* page) {
+        OnHost([&] {
+          input_.Read(context_, count, states.data() + at * ends_.hidden, scratch_.data(), page);
+        });
+        gpu_.Call(&cuda::Api::head_tokens, head_.get(), Int(done + at), Int(count));
+      });
+      done += run;
+    }
     ForPieces(ends_.vocab, [&](size_t at, size_t count, float* page) {
-      LoadVocabulary(context_, ends_, at, count, page);
+      OnHost([&] { LoadVocabulary(context_, ends_, at, count, page); });
       gpu_.Call(&cuda::Api::head_table, head_.get(), Int(count));
     });
   }
@@ -78,12 +83,19 @@ class HeadOnDevice {
   // visit(at, count, page) over [0, total), with pinned memory that is free.
   template <typename Visit>
   void ForPieces(size_t total, Visit visit) {
-    for (size_t at = 0; at < total; at += piece_) {
+    const auto piece = static_cast<size_t>(plan_.spec.piece);
+    for (size_t at = 0; at < total; at += piece) {
       context_.CheckAbort();
       float* page = nullptr;
       gpu_.Call(&cuda::Api::head_stage, head_.get(), &page);
-      visit(at, std::min(piece_, total - at), page);
+      visit(at, std::min(piece, total - at), page);
     }
+  }
+
+  template <typename Work>
+  void OnHost(Work work) const {
+    const HostClock clock(gpu_);
+    work();
   }
 
   const CudaDevice& gpu_;
@@ -94,24 +106,24 @@ class HeadOnDevice {
   const PinnedMemory pinned_;
   Buffer<float> scratch_;
   OnDevice<cuda::Head, &cuda::Api::head_close> head_;
-  size_t piece_ = 1;
 };
 
 }  // namespace
 
 HeadPlan PlanHead(const CudaDevice& gpu, size_t width, size_t vocab, size_t tokens, bool means) {
-  cuda::HeadSpec spec = SpecOf(gpu, width, vocab, means);
   const cuda::MemoryReport memory = gpu.memory();
   const uint64_t room = memory.limit - memory.used;
+  const size_t least = std::min(tokens, kLeastTokens);
   HeadPlan plan;
-  for (size_t most = std::min(tokens, kMostTokens);; most = (most + 1) / 2) {
+  plan.spec = SpecOf(gpu, width, vocab, means);
+  for (size_t most = std::min(tokens, kMostTokens);; most = std::max((most + 1) / 2, least)) {
     // All flights are about as long: each has its products over as many tokens as the longest.
     plan.passes = (tokens + most - 1) / most;
     plan.flight = (tokens + plan.passes - 1) / plan.passes;
-    spec.flight = Int(plan.flight);
-    gpu.Call(&cuda::Api::head_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
+    plan.spec.flight = Int(plan.flight);
+    gpu.Call(&cuda::Api::head_bytes, &plan.spec, &plan.device_bytes, &plan.pinned_bytes);
     if (plan.device_bytes <= room) return plan;
-    if ((most + 1) / 2 < std::min(tokens, kLeastTokens)) break;
+    if (most <= least) break;
   }
   ThrowNoRoom("the head", plan.device_bytes, room, "raise --device-memory");
 }

@@ -11,6 +11,7 @@
 namespace struprune {
 
 struct HeadPlan {
+  cuda::HeadSpec spec{};
   size_t flight = 0;  // tokens on the GPU at a time
   size_t passes = 1;  // over the vocabulary: flights of all tokens
   uint64_t device_bytes = 0, pinned_bytes = 0;

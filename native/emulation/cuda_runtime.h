@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 
+#define STRUPRUNE_EMULATION
 #define CUDART_VERSION 13000
 #define __global__
 #define __device__

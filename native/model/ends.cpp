@@ -111,28 +111,33 @@ void HeadInput::Compute(size_t rows, const float* hidden, float* scratch, float*
 
 void HeadInput::Read(Context& context, PagedMatrix& hidden, size_t row, size_t rows, float* scratch,
                      float* out) const {
-  const size_t d = spec_.hidden, width = spec_.embedding_width;
   for (size_t done = 0; done < rows;) {
     const size_t run = hidden.Run(row + done, rows - done);
     const PagedMatrix::View view(hidden, row + done, run, PagedMatrix::Access::kRead);
-    context.pool.ParallelFor((run + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk, size_t worker) {
-      context.CheckAbort();
-      const size_t first = chunk * kHeadChunk;
-      Compute(std::min(kHeadChunk, run - first), view.data() + first * d,
-              scratch + worker * kHeadChunk * d, out + (done + first) * width);
-    });
+    Read(context, run, view.data(), scratch, out + done * spec_.embedding_width);
     done += run;
   }
+}
+
+void HeadInput::Read(Context& context, size_t rows, const float* states, float* scratch,
+                     float* out) const {
+  const size_t d = spec_.hidden;
+  context.pool.ParallelFor((rows + kHeadChunk - 1) / kHeadChunk, [&](size_t chunk, size_t worker) {
+    context.CheckAbort();
+    const size_t first = chunk * kHeadChunk;
+    Compute(std::min(kHeadChunk, rows - first), states + first * d,
+            scratch + worker * kHeadChunk * d, out + first * spec_.embedding_width);
+  });
 }
 
 void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t count,
                     float* table) {
   const TensorSource& head = spec.head_source();
-  constexpr size_t kLoad = 64;
-  context.pool.ParallelFor((count + kLoad - 1) / kLoad, [&](size_t part, size_t) {
+  const size_t rows = std::clamp<size_t>(count / (2 * context.pool.size()), 8, 64);
+  context.pool.ParallelFor((count + rows - 1) / rows, [&](size_t part, size_t) {
     context.CheckAbort();
-    const size_t at = part * kLoad;
-    LoadStored(spec, head, first + at, std::min(kLoad, count - at), table + at * head.cols);
+    const size_t at = part * rows;
+    LoadStored(spec, head, first + at, std::min(rows, count - at), table + at * head.cols);
   });
 }
 

@@ -64,6 +64,8 @@ class HeadInput {
   // hidden].
   void Read(Context& context, PagedMatrix& hidden, size_t row, size_t rows, float* scratch,
             float* out) const;
+  // The same of states[rows, hidden].
+  void Read(Context& context, size_t rows, const float* states, float* scratch, float* out) const;
   // scratch[rows, hidden]
   void Compute(size_t rows, const float* hidden, float* scratch, float* out) const;
 

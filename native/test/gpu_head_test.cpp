@@ -137,6 +137,20 @@ TEST_P(GpuHeadLimits, TakesWhatItPlansAndFewerTokensWhereThatIsTooMuch) {
   }
 }
 
+// Down to 64 tokens at a time, or to all there are.
+TEST_P(GpuHeadLimits, SmallestFlights) {
+  const auto whole = Open(TestedGpu().budget);
+  for (const size_t tokens : {size_t{1}, size_t{63}, size_t{64}, size_t{100}, size_t{126}}) {
+    const auto none = Open(64 << 10);
+    ExpectError([&] { PlanHead(*none, kWidth, Vocabulary(), tokens, false); }, "ERR_BUDGET",
+                "the head");
+    const size_t least = std::min<size_t>(tokens, 64);
+    const uint64_t room = PlanHead(*whole, kWidth, Vocabulary(), least, false).device_bytes;
+    const auto tight = OpenWithRoom(room + (4 << 10));
+    EXPECT_LE(PlanHead(*tight, kWidth, Vocabulary(), tokens, false).flight, least);
+  }
+}
+
 TEST_P(GpuHeadLimits, NoRoomIsRefusedAndLogitsThatAreNotFiniteAreSeen) {
   const auto device = Open(64 << 10);
   ExpectError([&] { Run(device, Model()); }, "ERR_BUDGET", "the head");
@@ -145,7 +159,7 @@ TEST_P(GpuHeadLimits, NoRoomIsRefusedAndLogitsThatAreNotFiniteAreSeen) {
   ExpectError([&] { Run(gpu_, broken); }, "ERR_NAN", "not finite");
 }
 
-INSTANTIATE_TEST_SUITE_P(Gpu, GpuHeadLimits, testing::ValuesIn(ExactKinds()),
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuHeadLimits, testing::ValuesIn(AllKinds()),
                          [](const auto& info) { return NameOf(info.param); });
 
 }  // namespace

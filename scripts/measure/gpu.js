@@ -222,7 +222,7 @@ async function shape(blocks = '32', tokens = '131072') {
       solve: share(total((name) => name === 'createSolver' || name.startsWith('solver.'))),
       algebra: share(algebra),
     },
-    // Wall time of the native calls, of those on the GPU (runSite) too.
+    // Wall time of the native calls, of those on the GPU (runSite, score, expectHead, divergenceFrom, Gauss-Newton) too.
     calls: Object.fromEntries(
       [...calls].sort(([, a], [, b]) => b - a).map(([name, some]) => [name, rounded(some)]),
     ),
