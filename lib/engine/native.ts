@@ -97,6 +97,8 @@ export interface SiteRun {
    * whether `inputs` and `targets`, which come from the CPU.
    */
   repeats?: SumKinds & { inputs: boolean };
+  /** So many of the states' rows alone go on, without sums or anything else that a site hands out. */
+  firstRows?: number;
 }
 
 /** Where a Fisher metric `[hidden, hidden]` lies: rows of a matrix. */
@@ -168,7 +170,13 @@ export interface NativeAddon
     values: Float32Array,
   ): void;
   matrixShape(matrix: MatrixHandle): { rows: number; cols: number; pageRows: number };
-  copyMatrix(engine: EngineHandle, from: MatrixHandle, to: MatrixHandle): Promise<void>;
+  /** All rows of a matrix of the same shape, or `count` of them from row `from` on to row `to` on. */
+  copyMatrix(
+    engine: EngineHandle,
+    from: MatrixHandle,
+    to: MatrixHandle,
+    rows?: { from: number; to: number; count: number },
+  ): Promise<void>;
   createStatistics(
     engine: EngineHandle,
     store: StoreHandle,

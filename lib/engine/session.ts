@@ -99,9 +99,14 @@ export class Session {
     return native.createMatrix(this.engine.store(scratch), rows, cols, rowsOfPage);
   }
 
-  /** Takes hidden states through both sites of a block. */
-  async advance(block: BlockHandle, hidden: MatrixHandle, window: number): Promise<void> {
-    for (const site of SITES) await this.advanceSite(block, site, hidden, window);
+  /** Takes hidden states, or the first rows of them, through both sites of a block. */
+  async advance(
+    block: BlockHandle,
+    hidden: MatrixHandle,
+    window: number,
+    firstRows?: number,
+  ): Promise<void> {
+    for (const site of SITES) await this.advanceSite(block, site, hidden, window, { firstRows });
   }
 
   /**
@@ -121,22 +126,16 @@ export class Session {
     }
   }
 
-  /** Takes hidden states through one site; `statistics` receive the input of its output map. */
+  /** Takes hidden states, or the first rows of them, through one site; `statistics` receive the input of its output map. */
   advanceSite(
     block: BlockHandle,
     site: Site,
     hidden: MatrixHandle,
     window: number,
-    statistics?: StatisticsHandle,
+    more: { statistics?: StatisticsHandle; firstRows?: number } = {},
   ): Promise<void> {
-    return native.runSite(this.engine.handle, block, site, {
-      window,
-      hidden,
-      advance: true,
-      statistics,
-      alpha: 0,
-      beta: 0,
-    });
+    const run = { window, hidden, advance: true, alpha: 0, beta: 0, ...more };
+    return native.runSite(this.engine.handle, block, site, run);
   }
 
   score(

@@ -47,7 +47,7 @@ import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { gaussNewtonFlops } from '../solver/gauss-newton';
 import { feeds, type RunSettings } from './options';
-import { probeTokens, trialRemovals } from './probe';
+import { probeTokens, TOGETHER, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
 import { type Layer, layerAt, widthOf } from './widths';
 
@@ -307,7 +307,7 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const head = fisher
     ? headGradientBytes(ground, tokens)
     : probe
-      ? expectHeadBytes(ground, trial.rows)
+      ? Math.max(expectHeadBytes(ground, trial.rows), trialsMemory(ground, trial))
       : 0;
   const all = statesBytes(ground, tokens);
   const metrics = fisher
@@ -316,7 +316,8 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   const passes = fisher ? 3 : 1; // forward, and backward with its own forward
   // Twice for the reference and the states; for every trial the blocks from its own on, half of them on average.
   const trials = probe ? trial.rows * (2 + layers.length / 2) : 0;
-  const trialStates = probe ? 3 * statesBytes(ground, trial.rows) : 0;
+  // The dense model's, its predictions, one trial's and those on their way.
+  const trialStates = probe ? (3 + TOGETHER) * statesBytes(ground, trial.rows) : 0;
   return {
     stage: 'survey',
     memory: Math.max(memory, copies, ends, head),
@@ -335,21 +336,25 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
   };
 }
 
-/** A probe's trial, the survey's block and sums being there: the refit, then a block of its own to the end. */
+/** The start of a probe's trial, the survey's block and sums being there: the refit, then its site in a block of its own. */
 function trialMemory(ground: Ground, layer: Layer, problem: Problem, trial: States): number {
-  const { architecture } = ground;
+  const { block, site } = layer;
   const kept = (layer.groups - trialRemovals(layer, null)) * layer.groupSize;
   const held = problemBytes(ground, problem);
-  const refit = blockBytes(ground, layer.block) + refitBytes(ground, problem, kept);
-  const blocks = eachBlock(architecture, (block) => {
+  const own = blockBytes(ground, block);
+  const run = held + runSiteBytes(ground, block, site, trial, { collects: false });
+  const copies = held + copyStatesBytes(ground, trial.rows);
+  return Math.max(own + Math.max(refitBytes(ground, problem, kept), run), copies);
+}
+
+/** Some trials on their way through the rest of the model, of which a block is there at a time. */
+function trialsMemory(ground: Ground, trial: States): number {
+  const blocks = eachBlock(ground.architecture, (block) => {
     const runs = SITES.map((site) => runSiteBytes(ground, block, site, trial, { collects: false }));
-    return blockBytes(ground, block) + held + Math.max(...runs);
+    return blockBytes(ground, block) + Math.max(...runs);
   });
-  const between = Math.max(
-    divergenceBytes(ground, trial.rows),
-    copyStatesBytes(ground, trial.rows),
-  );
-  return Math.max(refit, blocks, held + between);
+  const ends = Math.max(divergenceBytes(ground, trial.rows), copyStatesBytes(ground, trial.rows));
+  return Math.max(blocks, ends);
 }
 
 function surveyTokens({ settings, window, tokens }: PlanInput): number {

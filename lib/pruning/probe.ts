@@ -1,8 +1,9 @@
 /**
  * Layer weights by trial (docs/method.md, section 5): a layer is pruned alone and refitted, the rest of the dense
  * model runs on, and its KL to the dense model ÷ its error is what a unit of that error costs, in nats per token.
+ * Some trials run on together, so that the model is read once for all of them.
  */
-import { orRelease, using } from '../engine/engine';
+import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
 import type { ExpectedHead } from '../engine/native-divergence';
 import { nextTokens, type Session } from '../engine/session';
@@ -13,33 +14,60 @@ import { keptIndices, type Layer } from './widths';
 
 /** Tokens that run through the rest of the model for every layer. */
 const TOKENS = 4096;
+/** Trials that run on together at most. */
+export const TOGETHER = 8;
 /** Share of a layer's groups that a trial removes: fixed, so that one survey serves every sparsity. */
 const SHARE = 0.25;
 /** Errors below this share of the layer's largest count as none. */
 const NOTHING = 1e-3;
 
-/** Follows a dense pass: `weigh` a layer before its site, then `advance` past it. */
+/** A layer's trial on its way through the model. */
+interface Trial {
+  layer: number;
+  /** What its removals cost by the layer's own error. */
+  error: number;
+}
+
+/** Hears of a step that is done, in a line for people. */
+export type OnStep = (message: string) => void;
+
+/**
+ * Follows a dense pass: `start` a layer's trial before its site, then `advance` past the site; after the blocks of
+ * `batchEnds`, `runOn`.
+ */
 export class Probe {
+  /** Nats per token for each unit of a layer's error curve, where its trial has run on; 0 where it costs nothing. */
+  readonly weights: number[];
   readonly #session: Session;
   readonly #window: number;
-  readonly #scratch: string;
   readonly #targets: Int32Array;
   /** `[tokens, hidden]` of the dense model before the site at hand. */
   readonly #states: MatrixHandle;
+  /** The same of one trial. */
+  readonly #own: MatrixHandle;
+  /** `[TOGETHER · tokens, hidden]`: those of the trials, a page each. */
+  readonly #batch: MatrixHandle;
+  readonly #rows: number;
   /** What the dense model predicts. */
   readonly #reference: ExpectedHead;
+  #trials: Trial[] = [];
+  /** So many of them are past the site at hand. */
+  #past = 0;
 
   private constructor(
     session: Session,
-    { targets, window, scratch }: { targets: Int32Array; window: number; scratch: string },
-    states: MatrixHandle,
+    { targets, window, layers }: { targets: Int32Array; window: number; layers: number },
+    [states, own, batch]: readonly [MatrixHandle, MatrixHandle, MatrixHandle],
     reference: ExpectedHead,
   ) {
     this.#session = session;
     this.#window = window;
-    this.#scratch = scratch;
     this.#targets = targets;
+    this.weights = new Array(layers).fill(0);
     this.#states = states;
+    this.#own = own;
+    this.#batch = batch;
+    this.#rows = targets.length;
     this.#reference = reference;
   }
 
@@ -47,31 +75,47 @@ export class Probe {
   static async make(
     session: Session,
     ids: Int32Array,
-    window: number,
-    scratch: string,
+    { window, layers, scratch }: { window: number; layers: number; scratch: string },
   ): Promise<Probe> {
     const mine = ids.subarray(0, probeTokens(ids.length, window));
     const targets = nextTokens(mine, window);
-    const reference = await using(await session.embed(mine, window, scratch), async (last) => {
-      await session.forward(last, window);
-      return expect(session, last, scratch);
-    });
-    const states = await orRelease(reference.mean, () => session.embed(mine, window, scratch));
-    return new Probe(session, { targets, window, scratch }, states, reference);
+    const made: MatrixHandle[] = [];
+    const keep = (matrix: MatrixHandle) => {
+      made.push(matrix);
+      return matrix;
+    };
+    try {
+      const states = keep(await session.embed(mine, window, scratch));
+      const { rows, cols, pageRows } = native.matrixShape(states);
+      const { hidden, embeddingProjection } = session.architecture;
+      const mean = keep(session.matrix(rows, embeddingProjection ?? hidden, pageRows, scratch));
+      const own = keep(session.matrix(rows, cols, pageRows, scratch));
+      const { engine, ends } = session;
+      await native.copyMatrix(engine.handle, states, own);
+      await session.forward(own, window);
+      const negativeEntropy = await native.expectHead(engine.handle, ends, own, mean);
+      const batch = keep(session.matrix(TOGETHER * rows, cols, Math.min(pageRows, rows), scratch));
+      const reference = { mean, negativeEntropy };
+      return new Probe(session, { targets, window, layers }, [states, own, batch], reference);
+    } catch (error) {
+      for (const matrix of made) native.release(matrix);
+      throw error;
+    }
   }
 
-  /** Nats per token for each unit of the error curve `sweep.error`. `layer` is not in the states yet. */
-  async weigh(layer: Layer, solver: NativeSolver, sweep: SweepResult): Promise<number> {
+  /** Layer number `at`, which is not in the states yet, with its error curve. */
+  async start(at: number, layer: Layer, solver: NativeSolver, sweep: SweepResult): Promise<void> {
     const removed = trialRemovals(layer, sweep.error);
-    if (!(sweep.error[removed]! > 0)) return 0;
+    if (!(sweep.error[removed]! > 0)) return;
     const keep = new Uint8Array(layer.groups).fill(1);
     for (const group of sweep.order.subarray(0, removed)) keep[group] = 0;
     const { matrices: stored } = this.#session.stored;
     const refit = await solver.refit(keep, { stored });
     try {
+      await this.#advancePruned(layer, refit, keep);
       // Few steps lose something of their own, which the predictions see too.
       const error = FEW_STEPS.includes(stored) ? refit.error : sweep.error[removed]!;
-      return (await this.#divergence(layer, refit, keep)) / error;
+      this.#trials.push({ layer: at, error });
     } finally {
       refit.release();
     }
@@ -79,66 +123,83 @@ export class Probe {
 
   async advance(block: BlockHandle, site: Site): Promise<void> {
     await this.#session.advanceSite(block, site, this.#states, this.#window);
+    if (this.#past > 0) {
+      const firstRows = this.#past * this.#rows;
+      await this.#session.advanceSite(block, site, this.#batch, this.#window, { firstRows });
+    }
+    this.#past = this.#trials.length;
+  }
+
+  /** Takes the trials through the blocks from `next` on, and weighs their layers. Tells of `stepsFrom(next)` steps. */
+  async runOn(next: number, onStep: OnStep): Promise<void> {
+    const session = this.#session;
+    const total = session.architecture.blocks.length;
+    const firstRows = this.#trials.length * this.#rows;
+    for (let index = next; index < total; index++) {
+      session.engine.throwIfAborted();
+      if (firstRows > 0) {
+        await using(await session.loadBlock(index), (block) =>
+          session.advance(block, this.#batch, this.#window, firstRows),
+        );
+      }
+      onStep(`trials up to block ${next} of ${total}: block ${index + 1}`);
+    }
+    for (const [place, { layer, error }] of this.#trials.entries()) {
+      this.weights[layer] = (await this.#divergence(place)) / error;
+    }
+    onStep(`trials up to block ${next} of ${total}: predictions`);
+    this.#trials = [];
+    this.#past = 0;
   }
 
   dispose(): void {
-    native.release(this.#states);
-    native.release(this.#reference.mean);
+    const { mean } = this.#reference;
+    for (const matrix of [this.#states, this.#own, this.#batch, mean]) native.release(matrix);
   }
 
-  /** Mean KL(dense ‖ pruned), nats per token. */
-  async #divergence(layer: Layer, refit: NativeRefit, keep: Uint8Array): Promise<number> {
+  /** Mean KL(dense ‖ pruned) of a trial's last states, nats per token. */
+  async #divergence(place: number): Promise<number> {
+    const { engine, ends } = this.#session;
+    const rows = { from: place * this.#rows, to: 0, count: this.#rows };
+    await native.copyMatrix(engine.handle, this.#batch, this.#own, rows);
+    const kl = await native.divergenceFrom(engine.handle, ends, this.#reference, this.#own);
+    const known = kl.filter((_, token) => this.#targets[token]! >= 0);
+    return known.reduce((sum, value) => sum + value, 0) / known.length;
+  }
+
+  /** Into the batch: the states after the site, which is pruned in a copy of its block. */
+  async #advancePruned(layer: Layer, refit: NativeRefit, keep: Uint8Array): Promise<void> {
     const session = this.#session;
     const { handle } = session.engine;
-    const { rows, cols, pageRows } = native.matrixShape(this.#states);
-    return using(session.matrix(rows, cols, pageRows, this.#scratch), async (hidden) => {
-      await native.copyMatrix(handle, this.#states, hidden);
-      await using(await session.loadBlock(layer.block), (block) =>
-        this.#advancePruned(block, layer, refit, keep, hidden),
-      );
-      for (let index = layer.block + 1; index < session.architecture.blocks.length; index++) {
-        session.engine.throwIfAborted();
-        await using(await session.loadBlock(index), (block) =>
-          session.advance(block, hidden, this.#window),
-        );
-      }
-      const kl = await native.divergenceFrom(handle, session.ends, this.#reference, hidden);
-      const known = kl.filter((_, token) => this.#targets[token]! >= 0);
-      return known.reduce((sum, value) => sum + value, 0) / known.length;
+    await native.copyMatrix(handle, this.#states, this.#own);
+    await using(await session.loadBlock(layer.block), async (block) => {
+      await sliceSite(session, layer.block, block, layer, keptIndices(keep), refit);
+      await native.finishSite(handle, block, layer.site);
+      await session.advanceSite(block, layer.site, this.#own, this.#window);
     });
-  }
-
-  /** `block` is a copy of the layer's own, which is pruned here. */
-  async #advancePruned(
-    block: BlockHandle,
-    layer: Layer,
-    refit: NativeRefit,
-    keep: Uint8Array,
-    hidden: MatrixHandle,
-  ): Promise<void> {
-    await sliceSite(this.#session, layer.block, block, layer, keptIndices(keep), refit);
-    await native.finishSite(this.#session.engine.handle, block, layer.site);
-    await this.#session.advanceSite(block, layer.site, hidden, this.#window);
-    if (layer.site === 'attention') {
-      await this.#session.advanceSite(block, 'ffn', hidden, this.#window);
-    }
+    const rows = { from: 0, to: this.#trials.length * this.#rows, count: this.#rows };
+    await native.copyMatrix(handle, this.#own, this.#batch, rows);
   }
 }
 
-/** The predictions from hidden states after the last block. */
-async function expect(
-  session: Session,
-  last: MatrixHandle,
-  scratch: string,
-): Promise<ExpectedHead> {
-  const { rows, pageRows } = native.matrixShape(last);
-  const { hidden, embeddingProjection } = session.architecture;
-  const mean = session.matrix(rows, embeddingProjection ?? hidden, pageRows, scratch);
-  const { engine, ends } = session;
-  const negativeEntropy = await orRelease(mean, () =>
-    native.expectHead(engine.handle, ends, last, mean),
-  );
-  return { mean, negativeEntropy };
+/** The blocks after which the trials so far run on: as many layers as may go together, or the last block. */
+export function batchEnds(layers: readonly Layer[], blocks: number): number[] {
+  const layersOf = (block: number) => layers.filter((layer) => layer.block === block).length;
+  const ends: number[] = [];
+  let started = 0;
+  for (let block = 0; block < blocks; block++) {
+    started += layersOf(block);
+    if (started === 0) continue;
+    if (block < blocks - 1 && started + layersOf(block + 1) <= TOGETHER) continue;
+    ends.push(block);
+    started = 0;
+  }
+  return ends;
+}
+
+/** Steps that `runOn` tells of: the blocks from `next` on, and the predictions. */
+export function stepsFrom(next: number, blocks: number): number {
+  return blocks - next + 1;
 }
 
 /** Whole windows, at least one. */

@@ -14,10 +14,10 @@ import {
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
 import { type OnStage, type OnWarning, stageReporter } from '../progress';
-import type { NativeSolver, RidgeReport } from '../solver/native-solver';
+import type { NativeSolver, RidgeReport, SweepResult } from '../solver/native-solver';
 import type { Steps } from '../turns';
 import type { Settings } from './options';
-import { Probe } from './probe';
+import { batchEnds, type OnStep, Probe, stepsFrom } from './probe';
 import { raisedRidge } from './ridge-warning';
 import { withSolver } from './site-solver';
 import { type Layer, layerAt, widthOf } from './widths';
@@ -60,7 +60,7 @@ export async function surveyColumns(
     }
     const sums = session.statistics(widthOf(layer), { gram: false });
     await using(sums, async (statistics) => {
-      await session.advanceSite(block, layer.site, hidden, window, statistics);
+      await session.advanceSite(block, layer.site, hidden, window, { statistics });
       found.push(await siteStatistics(session, block, layer, statistics));
     });
   };
@@ -153,37 +153,68 @@ function tellOfRidge(input: SurveyInput, { block, site }: Layer, sweep: RidgeRep
 }
 
 async function plainCurves(input: SurveyInput): Promise<Survey> {
-  const { session, ids, window, layers, settings } = input;
+  const { layers, settings } = input;
   const curves: Float64Array[] = [];
-  const weights: number[] = [];
-  const probe =
-    settings.layerWeights === 'probe'
-      ? await Probe.make(session, ids, window, settings.scratch)
-      : null;
-  try {
-    await walk(
-      input,
-      ids,
-      async (block, layer, hidden) => {
-        const stream =
-          settings.layerWeights === 'residual'
-            ? await native.energyOf(session.engine.handle, hidden!)
-            : 0;
-        await solveDense(input, block, layer, hidden!, async (solver) => {
-          const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
-          tellOfRidge(input, layer, sweep);
-          curves.push(monotone(sweep.error));
-          if (probe) weights.push(await probe.weigh(layer, solver, sweep));
-          else weights.push(1 / scaleOf(settings.layerWeights, stream, solver.targetNormSq));
-        });
-      },
-      (block, site) => probe?.advance(block, site),
-    );
-  } finally {
-    probe?.dispose();
-  }
+  const weigh = settings.layerWeights === 'probe' ? weighByTrial : weighByScale;
+  const weights = await weigh(input, (curve) => curves.push(curve));
   if (curves.length !== layers.length) throw new Error('a layer was left out of the survey');
   return { curves, weights, metrics: null };
+}
+
+/** Both of these: what an error of each layer costs the model, in the order of the layers, in which `onCurve` gets their curves. */
+type Weigh = (input: SurveyInput, onCurve: (curve: Float64Array) => void) => Promise<number[]>;
+
+const weighByScale: Weigh = async (input, onCurve) => {
+  const { session, ids, settings } = input;
+  const { layerWeights } = settings;
+  const weights: number[] = [];
+  await walk(input, ids, async (block, layer, hidden) => {
+    const stream =
+      layerWeights === 'residual' ? await native.energyOf(session.engine.handle, hidden!) : 0;
+    await solveDense(input, block, layer, hidden!, async (solver) => {
+      onCurve(monotone((await curveOf(input, layer, solver)).error));
+      weights.push(1 / scaleOf(layerWeights, stream, solver.targetNormSq));
+    });
+  });
+  return weights;
+};
+
+const weighByTrial: Weigh = async (input, onCurve) => {
+  const { session, ids, window, layers, settings } = input;
+  const { scratch } = settings;
+  const blocks = session.architecture.blocks.length;
+  const ends = batchEnds(layers, blocks);
+  const steps = ends.reduce((sum, end) => sum + stepsFrom(end + 1, blocks), 0);
+  const probe = await Probe.make(session, ids, { window, layers: layers.length, scratch });
+  try {
+    const visit = (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) =>
+      solveDense(input, block, layer, hidden!, async (solver) => {
+        const sweep = await curveOf(input, layer, solver);
+        onCurve(monotone(sweep.error));
+        await probe.start(layers.indexOf(layer), layer, solver, sweep);
+      });
+    await walk(input, ids, visit, {
+      steps,
+      past: (block, site) => probe.advance(block, site),
+      after: async (index, onStep) => {
+        if (ends.includes(index)) await probe.runOn(index + 1, onStep);
+      },
+    });
+    return probe.weights;
+  } finally {
+    probe.dispose();
+  }
+};
+
+/** A layer's exact sweep as far as its groups may go. */
+async function curveOf(
+  input: SurveyInput,
+  layer: Layer,
+  solver: NativeSolver,
+): Promise<SweepResult> {
+  const sweep = await solver.sweep({ maxRemoved: layer.allowed.at(-1)! });
+  tellOfRidge(input, layer, sweep);
+  return sweep;
 }
 
 /** Visits every layer, in the order in which they run, with a solver of its inputs in the dense model. */
@@ -204,18 +235,26 @@ function scaleOf(weights: Settings['layerWeights'], stream: number, output: numb
   return weights === 'output' ? output : 1;
 }
 
-/**
- * Visits every block, and every layer with the hidden states before its site; the visit advances them. `past` hears
- * of every site that is behind.
- */
+/** What follows a walk. */
+interface Followers {
+  /** Hears of every site that is behind, */
+  past(block: BlockHandle, site: Site): Promise<void>;
+  /** and of every block, of which nothing is in memory any more; tells of steps of its own, */
+  after(index: number, onStep: OnStep): Promise<void>;
+  /** so many in all. */
+  steps: number;
+}
+
+/** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
 async function walk(
   { session, window, layers, onProgress, settings }: SurveyInput,
   ids: Int32Array | null,
   visit: (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => Promise<void>,
-  past?: (block: BlockHandle, site: Site) => Promise<void> | undefined,
+  followers?: Followers,
 ): Promise<void> {
   const total = session.architecture.blocks.length;
-  const report = stageReporter(onProgress, 'survey', total);
+  const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
+  let done = 0;
   const hidden = ids && (await session.embed(ids, window, settings.scratch));
   try {
     for (let index = 0; index < total; index++) {
@@ -225,10 +264,11 @@ async function walk(
           const layer = layers[layerAt(layers, index, site)];
           if (layer) await visit(block, layer, hidden);
           else if (hidden) await session.advanceSite(block, site, hidden, window);
-          await past?.(block, site);
+          await followers?.past(block, site);
         }
       });
-      report(index + 1, `block ${index + 1} of ${total}`, index);
+      report(++done, `block ${index + 1} of ${total}`, index);
+      await followers?.after(index, (message) => report(++done, message));
     }
   } finally {
     if (hidden) await native.free(hidden);
@@ -246,7 +286,7 @@ async function solveDense(
   const { scratch } = settings;
   const sums = session.statistics(widthOf(layer), { gram: true, scratch });
   await using(sums, async (statistics) => {
-    await session.advanceSite(block, layer.site, hidden, window, statistics);
+    await session.advanceSite(block, layer.site, hidden, window, { statistics });
     await withSolver(session, settings, block, layer, { statistics, metric: null }, use);
   });
 }

@@ -228,25 +228,38 @@ Napi::Value MatrixShape(const Info& info) {
   return result;
 }
 
-// (engine, from, to): copies all rows
+// (engine, from, to, {from, to, count}?): copies those rows, or all
 Napi::Value CopyMatrix(const Info& info) {
   const auto context = EngineOf(info);
   const auto from = GetHandle<PagedMatrix>(info[1], "from");
   const auto to = GetHandle<PagedMatrix>(info[2], "to");
-  if (from->rows() != to->rows() || from->cols() != to->cols()) throw BadArgument("shapes differ");
+  size_t from_row = 0, to_row = 0, rows = from->rows();
+  if (info[3].IsObject()) {
+    const Napi::Object part = GetObject(info[3], "rows");
+    from_row = GetSize(part.Get("from"), "from"), to_row = GetSize(part.Get("to"), "to");
+    rows = GetSize(part.Get("count"), "count");
+  } else if (to->rows() != rows) {
+    throw BadArgument("shapes differ");
+  }
+  if (from->cols() != to->cols()) throw BadArgument("shapes differ");
+  if (from_row + rows > from->rows() || to_row + rows > to->rows()) {
+    throw BadArgument("rows outside a matrix");
+  }
   return RunOn(
       info.Env(), context,
       [=] {
         using Access = PagedMatrix::Access;
-        AnnounceFlights(0, from->rows(), {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
-        for (size_t row = 0; row < from->rows();) {
+        if (rows == from->rows() && rows == to->rows()) {
+          AnnounceFlights(0, rows, {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
+        }
+        for (size_t row = 0; row < rows;) {
           context->CheckAbort();
           const size_t count =
-              std::min(from->Run(row, from->page_rows()), to->Run(row, to->page_rows()));
-          const PagedMatrix::View source(*from, row, count, Access::kRead);
-          const PagedMatrix::View target(*to, row, count, Access::kWrite);
-          ForChunks(*context, count, [&](size_t first, size_t rows, size_t) {
-            std::copy_n(source.data() + first * from->cols(), rows * from->cols(),
+              std::min(from->Run(from_row + row, rows - row), to->Run(to_row + row, rows - row));
+          const PagedMatrix::View source(*from, from_row + row, count, Access::kRead);
+          const PagedMatrix::View target(*to, to_row + row, count, Access::kWrite);
+          ForChunks(*context, count, [&](size_t first, size_t some, size_t) {
+            std::copy_n(source.data() + first * from->cols(), some * from->cols(),
                         target.data() + first * from->cols());
           });
           row += count;
@@ -358,6 +371,13 @@ Napi::Value RunSiteOn(const Info& info) {
     }
   }
   if (before && run.beta != 0 && !after) throw BadArgument("beta needs denseAfter");
+  if (options.Get("firstRows").IsNumber()) {
+    run.first_rows = GetSize(options.Get("firstRows"), "firstRows");
+    const bool alone = !keep && !inputs && !targets && !statistics && !before;
+    if (run.first_rows == 0 || run.first_rows > hidden->rows() || !alone) {
+      throw BadArgument("firstRows must be rows of the hidden states, without sums and sinks");
+    }
+  }
   if (before && block->spec().post_norm) {
     throw Error("ERR_UNSUPPORTED", "feedback (alpha, beta) needs a pre-norm model",
                 "leave --alpha and --beta at 0");

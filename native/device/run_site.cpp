@@ -50,7 +50,7 @@ SiteDemand DemandOf(const SiteRun& run) {
   SiteDemand demand;
   demand.window = run.window;
   demand.page = FlightRows(
-      run.window, run.hidden->rows(),
+      run.window, run.rows(),
       {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
   demand.advance = run.advance;
   demand.keep = run.keep != nullptr;
@@ -120,14 +120,14 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
     Pop(gpu, site, context, run, waiting.front().row, waiting.front().rows);
     waiting.pop_front();
   };
-  AnnounceFlights(0, run.hidden->rows(),
+  AnnounceFlights(0, run.rows(),
                   {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                    {run.keep, Access::kWrite},
                    {run.targets, Access::kWrite},
                    {run.inputs, Access::kWrite},
                    {run.dense_before, Access::kRead},
                    {run.beta != 0 ? run.dense_after : nullptr, Access::kRead}});
-  for (size_t row = 0; row < run.hidden->rows();) {
+  for (size_t row = 0; row < run.rows();) {
     context.CheckAbort();
     if (waiting.size() == 2) pop();
     const Page page{row, run.hidden->Run(row, flight)};
@@ -201,12 +201,12 @@ SitePlan PlanRun(const CudaDevice& gpu, const BlockSpec& block, SiteKind site, c
 }
 
 void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, const SiteRun& run) {
-  if (run.window == 0 || run.hidden->rows() % run.window != 0) {
+  if (run.window == 0 || run.rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   Context& context = block.context();
   const size_t width = SiteWidth(block.spec(), site);
-  if (run.hidden->rows() == 0) return;
+  if (run.rows() == 0) return;
   // A site without columns is its bias alone: no work for a GPU.
   if (width == 0) return RunSite(block, site, run);
   const bool gram = run.statistics && run.statistics->has_gram();
@@ -244,7 +244,7 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, c
     StreamPages(gpu, open.get(), context, pass, plan.flight);
     if (run.statistics) ReadPass(gpu, open.get(), context, *run.statistics, row, count);
     if (last && run.statistics) {
-      ReadSums(gpu, open.get(), context, run.hidden->rows(), *run.statistics);
+      ReadSums(gpu, open.get(), context, run.rows(), *run.statistics);
     }
   }
 }

@@ -28,7 +28,7 @@ class SiteFlight {
         run_(run),
         context_(block.context()),
         tokens_(FlightRows(
-            run.window, run.hidden->rows(),
+            run.window, run.rows(),
             {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
         chunk_(ChunkRows(context_, tokens_)),
         width_(SiteWidth(block.spec(), site)),
@@ -52,7 +52,7 @@ class SiteFlight {
   }
 
   void Run(size_t row) {
-    const size_t rows = std::min(tokens_, run_.hidden->rows() - row);
+    const size_t rows = std::min(tokens_, run_.rows() - row);
     const PagedMatrix::View hidden(*run_.hidden, row, rows,
                                    run_.advance ? Access::kUpdate : Access::kRead);
     if (run_.inputs) Inputs(row, rows, hidden.data());
@@ -223,14 +223,14 @@ size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedM
 }
 
 void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
-  if (run.window == 0 || run.hidden->rows() % run.window != 0) {
+  if (run.window == 0 || run.rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   SiteFlight flight(block, site, run);
   const PendingBytes pending(*block.context().budget,
                              (run.statistics ? run.statistics->unmade() : 0) + BytesOf(run.keep) +
                                  BytesOf(run.inputs) + BytesOf(run.targets));
-  const PackedWeights packed(block.context(), run.hidden->rows(), flight.Matrices());
+  const PackedWeights packed(block.context(), run.rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},
@@ -238,8 +238,8 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
                                        {run.dense_before, Access::kRead},
                                        {run.beta != 0 ? run.dense_after : nullptr, Access::kRead},
                                        {run.targets, Access::kWrite}};
-  for (size_t row = 0; row < run.hidden->rows(); row += flight.tokens()) {
-    AnnounceFlights(row, run.hidden->rows(), streams, weights);
+  for (size_t row = 0; row < run.rows(); row += flight.tokens()) {
+    AnnounceFlights(row, run.rows(), streams, weights);
     flight.Run(row);
   }
 }

@@ -20,6 +20,7 @@ struct SumKinds {
 struct SiteRun {
   size_t window = 0;              // tokens of a sequence; hidden has whole windows
   PagedMatrix* hidden = nullptr;  // [tokens, hidden], updated when `advance`
+  size_t first_rows = 0;          // so many of them alone, without sums and sinks; 0: all
   bool advance = true;            // hidden <- hidden (+ norm) with the site's output added
   Statistics* statistics = nullptr;
   // Target of feedback: residual R = beta (Y_dense - Y) + alpha (h_dense - h); both null = 0.
@@ -34,6 +35,8 @@ struct SiteRun {
   // Sums of an earlier run over the same tokens, whose activations this one must repeat to the last
   // bit: a GPU has as many tokens in flight as beside those (device/run_site.h).
   SumKinds repeats = {};
+
+  size_t rows() const { return first_rows > 0 ? first_rows : hidden->rows(); }
 };
 
 // Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from

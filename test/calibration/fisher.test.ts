@@ -171,7 +171,7 @@ test('inputs of the sites that are asked for are those of a forward pass', async
         const sums = session.statistics(siteWidth(session.architecture, index, site), {
           gram: true,
         });
-        await session.advanceSite(block, site, states, window, sums);
+        await session.advanceSite(block, site, states, window, { statistics: sums });
         const got = found[index]![site];
         if (got) compare(t, got, Float32Array.from(rowsOf(sums)), `block ${index}, ${site}`);
         native.release(sums);
