@@ -71,8 +71,10 @@ export function sweepBytes(ground: Ground, problem: Problem, removed: number): n
       Math.max(full(removed, kept), half(removed)),
     cross ? shift + rows + steps + full(d, kept) * (fisher ? 2 : 1) : 0,
   ];
+  // Blocks and rows that stay here where P and Q are on a GPU.
+  const besideGpu = (ground.gpu?.algebra(n, d) ?? 0) > 0 ? 4 * n * group : 0;
   const buffers =
-    group === 1 ? 2 * batchOf(n) * n : 2 * group ** 2 * ground.threads + 3 * n * group;
+    group === 1 ? 2 * batchOf(n) * n : 2 * group ** 2 * ground.threads + 3 * n * group + besideGpu;
   return solverBytes(ground, problem, [...state, removal, ...curve], buffers);
 }
 

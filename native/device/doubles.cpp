@@ -248,10 +248,11 @@ SweepOnDevice::SweepOnDevice(const CudaDevice& gpu, size_t m, size_t batch)
       u_(gpu, batch * m),
       diagonal_(gpu, m) {}
 
-void SweepOnDevice::Row(size_t j, double* p, double* q) const {
+void SweepOnDevice::Rows(size_t row, size_t count, double* p, double* q) const {
   const AlgebraClock clock(*gpu_);
-  gpu_->Call(&cuda::Api::download, p, p_.data() + j * m_, Int(m_ * sizeof(double)));
-  gpu_->Call(&cuda::Api::download, q, q_.data() + j * m_, Int(m_ * sizeof(double)));
+  const int64_t bytes = Int(count * m_ * sizeof(double));
+  gpu_->Call(&cuda::Api::download, p, p_.data() + row * m_, bytes);
+  gpu_->Call(&cuda::Api::download, q, q_.data() + row * m_, bytes);
 }
 
 void SweepOnDevice::Subtract(size_t count, const double* a, const double* u) {

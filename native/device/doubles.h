@@ -22,7 +22,7 @@ bool SolveOnDevice(const TileMatrix<double>& lower, bool forward, TileMatrix<dou
 // inverse <- inv(L Lᵀ)
 bool InvertOnDevice(const TileMatrix<double>& lower, TileMatrix<double>& inverse);
 
-// P and Q of a sweep of single columns (solver/sweep_columns.cpp), which stay on the GPU while it
+// P and Q of a sweep (solver/sweep_columns.cpp, sweep_blocks.cpp), which stay on the GPU while it
 // runs.
 class SweepOnDevice {
  public:
@@ -31,8 +31,8 @@ class SweepOnDevice {
   static std::optional<SweepOnDevice> Make(const TileMatrix<double>& p, const TileMatrix<double>& q,
                                            size_t batch, size_t removals);
 
-  // Row j of both, [m] each.
-  void Row(size_t j, double* p, double* q) const;
+  // Rows [row, row + count) of both, [count, m] each.
+  void Rows(size_t row, size_t count, double* p, double* q) const;
   // P −= AᵀA, Q −= UᵀA + AᵀU for a and u[count, m].
   void Subtract(size_t count, const double* a, const double* u);
   // [m] each.

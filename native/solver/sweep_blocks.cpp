@@ -5,7 +5,9 @@
 #include <atomic>
 #include <limits>
 
+#include "device/doubles.h"
 #include "ops/gemm.h"
+#include "ops/rows.h"
 #include "solver/sweep_state.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
@@ -13,14 +15,108 @@
 namespace struprune {
 namespace {
 
+// tr(Q P⁻¹) of two blocks [width, width], of which P becomes its factor and Q is lost.
+std::optional<double> CostOf(size_t width, double* p, double* q) {
+  if (!Cholesky(width, p, width)) return std::nullopt;
+  CholeskySolveRows(width, p, width, width, q, width);
+  double trace = 0;
+  for (size_t i = 0; i < width; ++i) trace += q[i * width + i];
+  return std::max(trace, 0.0);
+}
+
+// P and Q on a GPU, as the sweep of columns has them there; their blocks on the diagonal stay here,
+// since every removal asks for the costs of all groups.
+class BlocksOnDevice {
+ public:
+  // Empty where the matrices stay here; else the state has none any more.
+  static std::optional<BlocksOnDevice> Make(Context& context, SweepState& state, size_t width,
+                                            size_t removals) {
+    auto sweep = SweepOnDevice::Make(state.inverse, state.energy, width, removals * width);
+    if (!sweep) return std::nullopt;
+    BlocksOnDevice blocks(context, std::move(*sweep), width, state.columns.size());
+    for (size_t block = 0; block < state.columns.size() / width; ++block) {
+      const size_t start = block * width;
+      ReadBlock(state.inverse, start, width, start, width, blocks.P(block));
+      ReadBlock(state.energy, start, width, start, width, blocks.Q(block));
+    }
+    state.inverse = {}, state.energy = {};
+    return blocks;
+  }
+
+  std::optional<double> Cost(size_t block, double* scratch) {
+    const size_t cells = width_ * width_;
+    std::copy_n(P(block), cells, scratch);
+    std::copy_n(Q(block), cells, scratch + cells);
+    return CostOf(width_, scratch, scratch + cells);
+  }
+
+  // Pg and Qg [m, width] of the group at a place.
+  void Columns(size_t start, double* p, double* q) {
+    sweep_.Rows(start, width_, rows_.data(), rows_.data() + width_ * m_);
+    Transpose(width_, m_, rows_.data(), p);
+    Transpose(width_, m_, rows_.data() + width_ * m_, q);
+  }
+
+  // With a = Pg L⁻ᵀ and u = U L⁻ᵀ for P_gg = L Lᵀ: A Pgᵀ = a aᵀ, U Aᵀ = u aᵀ.
+  void Subtract(const double* a, const double* u) {
+    context_.pool.ParallelFor(m_ / width_, [&](size_t block, size_t) {
+      const double *ag = a + block * width_ * width_, *ug = u + block * width_ * width_;
+      const auto subtract = [&](const double* left, const double* right, double* to) {
+        Gemm(Trans::kNo, Trans::kYes, width_, width_, width_, -1.0, left, width_, right, width_,
+             1.0, to, width_);
+      };
+      subtract(ag, ag, P(block));
+      subtract(ug, ag, Q(block));
+      subtract(ag, ug, Q(block));
+    });
+    Transpose(m_, width_, a, rows_.data());
+    Transpose(m_, width_, u, rows_.data() + width_ * m_);
+    sweep_.Subtract(width_, rows_.data(), rows_.data() + width_ * m_);
+  }
+
+  void Drop(size_t block, std::span<const int32_t> left) {
+    sweep_.Compact(left);
+    const size_t cells = width_ * width_, after = m_ / width_ - block - 1;
+    std::copy_n(P(block + 1), after * cells, P(block));
+    std::copy_n(Q(block + 1), after * cells, Q(block));
+    m_ = left.size();
+  }
+
+ private:
+  BlocksOnDevice(Context& context, SweepOnDevice sweep, size_t width, size_t m)
+      : context_(context),
+        sweep_(std::move(sweep)),
+        width_(width),
+        m_(m),
+        p_(context.Allocate<double>(m * width)),
+        q_(context.Allocate<double>(m * width)),
+        rows_(context.Allocate<double>(2 * m * width)) {}
+
+  double* P(size_t block) { return p_.data() + block * width_ * width_; }
+  double* Q(size_t block) { return q_.data() + block * width_ * width_; }
+  static void Transpose(size_t rows, size_t cols, const double* from, double* to) {
+    for (size_t i = 0; i < rows; ++i) {
+      for (size_t j = 0; j < cols; ++j) to[j * rows + i] = from[i * cols + j];
+    }
+  }
+
+  Context& context_;
+  SweepOnDevice sweep_;
+  size_t width_, m_;
+  Buffer<double> p_, q_;  // [m / width, width, width]
+  Buffer<double> rows_;   // [2, width, m]
+};
+
 class BlockSweep {
  public:
-  BlockSweep(const SiteProblem& site, const SweepOptions& options, SweepState& state)
+  BlockSweep(const SiteProblem& site, const SweepOptions& options, SweepState& state,
+             size_t removals)
       : context_(site.context()),
         options_(options),
         state_(state),
         width_(site.input().group),
-        m_(state.columns.size()) {
+        m_(state.columns.size()),
+        on_device_(BlocksOnDevice::Make(context_, state, width_, removals)) {
     scratch_ = context_.Allocate<double>(RemovalScratch(width_) * context_.pool.size());
     p_ = context_.Allocate<double>(m_ * width_);
     a_ = context_.Allocate<double>(m_ * width_);
@@ -33,8 +129,9 @@ class BlockSweep {
     std::atomic<bool> positive{true};
     context_.pool.ParallelFor(count, [&](size_t block, size_t worker) {
       context_.CheckAbort();
-      const auto cost = RemovalCost(state_, block * width_, width_,
-                                    scratch_.data() + RemovalScratch(width_) * worker);
+      double* const scratch = scratch_.data() + RemovalScratch(width_) * worker;
+      const auto cost = on_device_ ? on_device_->Cost(block, scratch)
+                                   : RemovalCost(state_, block * width_, width_, scratch);
       if (cost) {
         costs[block] = *cost;
       } else {
@@ -64,16 +161,27 @@ class BlockSweep {
 
   bool Downdate(size_t start) {
     double* factor = scratch_.data();
-    ReadBlock(state_.inverse, start, width_, start, width_, factor);
+    double* corner = scratch_.data() + width_ * width_;  // Q_gg
+    if (on_device_) {
+      on_device_->Columns(start, p_.data(), u_.data());
+    } else {
+      ReadBlock(state_.inverse, 0, m_, start, width_, p_.data());
+      ReadBlock(state_.energy, 0, m_, start, width_, u_.data());
+    }
+    std::copy_n(p_.data() + start * width_, width_ * width_, factor);
     if (!Cholesky(width_, factor, width_)) return false;
-    ReadBlock(state_.inverse, 0, m_, start, width_, p_.data());
-    ReadBlock(state_.energy, 0, m_, start, width_, u_.data());
     std::copy_n(p_.data(), m_ * width_, a_.data());
     ParallelCholeskySolveRows(context_, width_, factor, width_, m_, a_.data(), width_);
-    double* corner = scratch_.data();  // Q_gg; the factor is not needed any more
     std::copy_n(u_.data() + start * width_, width_ * width_, corner);
     ParallelGemm(context_, Trans::kNo, Trans::kNo, m_, width_, width_, -0.5, a_.data(), width_,
                  corner, width_, 1, u_.data(), width_);
+    if (on_device_) {
+      for (double* x : {p_.data(), u_.data()}) {
+        SolveLower(true, width_, factor, width_, m_, x, width_);
+      }
+      on_device_->Subtract(p_.data(), u_.data());
+      return true;
+    }
     const TileAxis& axis = state_.inverse.rows();
     EachTile(
         [&](size_t i, size_t j) {
@@ -97,7 +205,13 @@ class BlockSweep {
     for (size_t i = 0; i < m_; ++i) {
       if (i < start || i >= start + width_) left.push_back(static_cast<int32_t>(i));
     }
-    state_.Compact(left);
+    if (on_device_) {
+      on_device_->Drop(start / width_, left);
+      for (size_t i = 0; i < left.size(); ++i) state_.columns[i] = state_.columns[left[i]];
+      state_.columns.resize(left.size());
+    } else {
+      state_.Compact(left);
+    }
     m_ = left.size();
   }
 
@@ -106,8 +220,9 @@ class BlockSweep {
   SweepState& state_;
   const size_t width_;
   size_t m_;
-  Buffer<double> scratch_;    // [workers, 2, width, width]
-  Buffer<double> p_, a_, u_;  // [m, width]
+  std::optional<BlocksOnDevice> on_device_;  // has the matrices where it is there
+  Buffer<double> scratch_;                   // [workers, 2, width, width]
+  Buffer<double> p_, a_, u_;                 // [m, width]
 };
 
 }  // namespace
@@ -118,16 +233,12 @@ std::optional<double> RemovalCost(const SweepState& state, size_t start, size_t 
   double* solved = scratch + width * width;
   ReadBlock(state.inverse, start, width, start, width, factor);
   ReadBlock(state.energy, start, width, start, width, solved);
-  if (!Cholesky(width, factor, width)) return std::nullopt;
-  CholeskySolveRows(width, factor, width, width, solved, width);
-  double trace = 0;
-  for (size_t i = 0; i < width; ++i) trace += solved[i * width + i];
-  return std::max(trace, 0.0);
+  return CostOf(width, factor, solved);
 }
 
 bool RemoveBlocks(const SiteProblem& site, const SweepOptions& options, SweepState& state,
                   size_t count, std::vector<Removal>& removals) {
-  BlockSweep sweep(site, options, state);
+  BlockSweep sweep(site, options, state, count);
   for (size_t i = 0; i < count; ++i) {
     if (!sweep.RemoveCheapest(removals)) return false;
   }

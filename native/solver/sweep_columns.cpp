@@ -165,7 +165,7 @@ class ColumnSweep {
     double* p = a_.data() + t * m_;
     double* q = u_.data() + t * m_;
     if (on_device_) {
-      on_device_->Row(j, p, q);
+      on_device_->Rows(j, 1, p, q);
     } else if (!panel_.Copy(j, p, q)) {
       ReadRows(state_.inverse, j, 1, p);
       ReadRows(state_.energy, j, 1, q);

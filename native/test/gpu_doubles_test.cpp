@@ -148,31 +148,35 @@ TEST_P(GpuDoubles, FactorsSolvesAndInverses) {
 // Every kind of step of a sweep that keeps its matrices there: removals within a batch, updates,
 // and what is left of them put together.
 TEST_P(GpuDoubles, Sweeps) {
-  const size_t in = Large(), out = in / 2;
-  const auto sweep = [&](const TileSpace& space) {
-    SiteInput input;
-    input.tokens = 100;
-    input.gram = std::make_shared<TileMatrix<double>>(Positive(space, in, 1));
-    input.sums.assign(in, 0);
-    auto weight = std::make_shared<TileMatrix<float>>(space, out, in);
-    WriteRows(*weight, 0, out, RandomValues<float>(out * in, 2).data());
-    input.weight = weight;
-    SweepOptions options;
-    options.max_removed = in * 4 / 5;
-    options.batch = 5;
-    return Sweep(SiteProblem(std::move(input)), options);
-  };
-  const auto device = Eager();
-  const uint64_t used = device->memory().used;
-  EXPECT_TRUE(SweepOnDevice::Make(Random(Space(device), in, in, 1, Shape::kSymmetric),
-                                  Random(Space(device), in, in, 1, Shape::kSymmetric), 5, 1));
-  const SweepResult wanted = sweep(Space(nullptr)), got = sweep(Space(device));
-  EXPECT_EQ(got.order, wanted.order);
-  ExpectClose(got.cost, wanted.cost, 1e-9, "cost");
-  ExpectClose(got.error, wanted.error, 1e-9, "error");
-  EXPECT_EQ(got.refactorings, 0);
-  EXPECT_EQ(device->memory().used, used);
-  EXPECT_LE(device->memory().peak, device->memory().limit);
+  for (const size_t group : {1, 6}) {
+    SCOPED_TRACE(group);
+    const size_t in = Large() / group * group, out = in / 2;
+    const auto sweep = [&](const TileSpace& space) {
+      SiteInput input;
+      input.tokens = 100;
+      input.group = group;
+      input.gram = std::make_shared<TileMatrix<double>>(Positive(space, in, 1));
+      input.sums.assign(in, 0);
+      auto weight = std::make_shared<TileMatrix<float>>(space, out, in);
+      WriteRows(*weight, 0, out, RandomValues<float>(out * in, 2).data());
+      input.weight = weight;
+      SweepOptions options;
+      options.max_removed = in / group * 4 / 5;
+      options.batch = 5;
+      return Sweep(SiteProblem(std::move(input)), options);
+    };
+    const auto device = Eager();
+    const uint64_t used = device->memory().used;
+    EXPECT_TRUE(SweepOnDevice::Make(Random(Space(device), in, in, 1, Shape::kSymmetric),
+                                    Random(Space(device), in, in, 1, Shape::kSymmetric), 5, 1));
+    const SweepResult wanted = sweep(Space(nullptr)), got = sweep(Space(device));
+    EXPECT_EQ(got.order, wanted.order);
+    ExpectClose(got.cost, wanted.cost, 1e-9, "cost");
+    ExpectClose(got.error, wanted.error, 1e-9, "error");
+    EXPECT_EQ(got.refactorings, 0);
+    EXPECT_EQ(device->memory().used, used);
+    EXPECT_LE(device->memory().peak, device->memory().limit);
+  }
 }
 
 // What a sweep takes is what it asks for: there is room for both matrices and its factors, and not
@@ -198,7 +202,7 @@ TEST_P(GpuDoubles, ASweepTakesNoMoreThanItSays) {
     for (size_t i = 0; i < m; i += 2) places.push_back(static_cast<int32_t>(i));
     sweep->Compact(places);
     std::vector<double> row(places.size()), other(places.size());
-    sweep->Row(1, row.data(), other.data());
+    sweep->Rows(1, 1, row.data(), other.data());
     for (size_t i = 0; i < places.size(); ++i) EXPECT_EQ(row[i], values[2 * m + 2 * i]);
     EXPECT_EQ(other, row);
     sweep->Diagonals(row.data(), other.data());
