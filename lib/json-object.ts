@@ -8,6 +8,9 @@ export interface Refusal {
   mend: string;
 }
 
+/** What a clone without git-lfs has in a file's place begins so. */
+const LFS_POINTER = 'version https://git-lfs.github.com/';
+
 /** The object in a file; null where there is no such file. @throws StruPruneError `refusal`, for a file that cannot be read too */
 export function readJsonObject<T = Record<string, unknown>>(
   path: string,
@@ -24,11 +27,17 @@ export function parseJsonObject(text: string, path: string, refusal: Refusal) {
 function objectFrom<T>(read: () => string, path: string, { code, mend }: Refusal): T {
   const refused = (options?: ErrorOptions) =>
     new StruPruneError(code, `${path} is not a JSON object`, mend, options);
+  let text = '';
   let value: unknown;
   try {
-    value = JSON.parse(read());
+    text = read();
+    value = JSON.parse(text);
   } catch (cause) {
-    throw refused({ cause });
+    if (!text.startsWith(LFS_POINTER)) throw refused({ cause });
+    const found = `${path} is a Git LFS pointer and not the file itself`;
+    throw new StruPruneError(code, found, 'fetch the file: git lfs pull in its repository', {
+      cause,
+    });
   }
   if (!isObject(value)) throw refused();
   return value as T;

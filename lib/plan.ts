@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { fewerThanAWindow } from './calibration/corpus';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
@@ -48,7 +49,7 @@ const TOKEN_BYTES = 4;
  * What prune(model, options) would need, from the checkpoint's header, and its tokenizer where a GGUF file's bytes are
  * the target: no weight and no text is read. Memory is that of the whole process above an idle one, of stages what the
  * native side allocates; times are rough.
- * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT; ERR_DEVICE and ERR_BUDGET of a GPU.
+ * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT, ERR_TEXT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
   const { targetParams, targetSize } = checkedOptions(options);
@@ -97,8 +98,10 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   });
 }
 
+/** @throws StruPruneError ERR_TEXT where there is none */
 function wholeWindows(tokens: number, window: number): number {
-  return Math.max(1, Math.floor(tokens / window)) * window;
+  if (tokens < window) throw fewerThanAWindow(tokens, window);
+  return Math.floor(tokens / window) * window;
 }
 
 function evaluationOf(
@@ -107,6 +110,8 @@ function evaluationOf(
 ) {
   if (text === undefined) return null;
   const size = statSync(text, { throwIfNoEntry: false })?.size ?? 0;
-  const tokens = Math.min(evalTokens ?? Number.POSITIVE_INFINITY, Math.ceil(size / TOKEN_BYTES));
+  // What a text has is an estimate, and not refused.
+  const there = Math.max(Math.ceil(size / TOKEN_BYTES), window);
+  const tokens = Math.min(evalTokens ?? Number.POSITIVE_INFINITY, there);
   return { tokens: wholeWindows(tokens, window), window };
 }

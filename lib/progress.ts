@@ -1,6 +1,6 @@
 /** What a long call is doing, for progress bars and logs. */
 export interface Progress {
-  stage: 'tokenise' | 'evaluate' | 'survey' | 'solve' | 'write' | 'verify' | 'measure';
+  stage: 'tokenise' | 'evaluate' | 'sample' | 'survey' | 'solve' | 'write' | 'verify' | 'measure';
   /** Blocks, windows or tensors done and in all, whichever the stage counts. */
   done: number;
   total: number;

@@ -13,6 +13,7 @@ import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
 import type { ModelSource } from './model/architecture';
+import { stageReporter } from './progress';
 import { checkSurvey, decide } from './pruning/decide';
 import { idleOptions } from './pruning/idle-options';
 import { runIdentity } from './pruning/journal/identity';
@@ -239,7 +240,10 @@ async function verify(
 /** Under a budget blocks do not stay: pages would give way to them. */
 function sampleOf(run: Run, session: Session): Promise<number[]> {
   const room = run.engine.bounded ? 0 : run.room;
-  return greedy(session, samplePrompt(run), SAMPLE_TOKENS, room);
+  const report = stageReporter(run.onProgress, 'sample', SAMPLE_TOKENS);
+  const onTokens = (tokens: number) => report(tokens, `${tokens} tokens of ${SAMPLE_TOKENS}`);
+  report(0, 'a prompt');
+  return greedy(session, samplePrompt(run), SAMPLE_TOKENS, { room, onTokens });
 }
 
 function samplePrompt({ evaluation, ids }: Run): number[] {

@@ -17,8 +17,16 @@ const [targets] = process.argv.slice(2);
 /** The architectures that were asked for. */
 function asked() {
   if (targets === undefined) return defaultTargets();
-  if (/^\d{2,3}(,\d{2,3})*$/.test(targets)) return targets.split(',');
-  throw new SetupError(`'${targets}' is no list of architectures`, 'for example: 86,90');
+  if (!/^\d{1,2}\.?\d(,\d{1,2}\.?\d)*$/.test(targets)) {
+    throw new SetupError(`'${targets}' is no list of architectures`, 'for example: 86,90');
+  }
+  const all = targets.split(',').map((target) => target.replace('.', ''));
+  const old = all.filter((target) => Number(target) < 80).map((target) => `sm_${target}`);
+  if (old.length === 0) return all;
+  throw new SetupError(
+    `the kernels need compute capability 8.0 or newer, and not ${old.join(', ')}`,
+    'for example: 86,90',
+  );
 }
 
 function options(nvcc, wanted) {

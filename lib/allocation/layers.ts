@@ -28,17 +28,16 @@ export function checkBudget(layers: readonly AllocationLayer[], budget: Budget):
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `sparsity ${asked} asks for ${budget.remove} weights, but the scope, the bounds and the rounding of widths let ${most} go`,
-    most > 0 ? `ask for at most ${possible}, ${wider}` : wider,
+    most > 0 ? `ask for at most ${possible}, or ${wider}` : wider,
   );
 }
 
 function widerFor(layers: readonly AllocationLayer[], { total }: Budget, most: number): string {
-  if (most === 0) {
-    return 'let some go: a larger --max-layer-sparsity, a smaller --multiple, or another --scope';
-  }
   // Shares of a total, as of scopes apart, are not exact.
   const all = scopeWeights(layers) > total * (1 - 1e-9);
-  return `choose a larger --max-layer-sparsity${all ? '' : ' or --scope all'}`;
+  const scope = most === 0 ? ', or another --scope' : all ? '' : ', or --scope all';
+  const bounds = `a larger --max-layer-sparsity${scope === '' ? ' or' : ','} a smaller --multiple`;
+  return `let ${most === 0 ? 'some' : 'more'} go: ${bounds}${scope}`;
 }
 
 /** `least`: what stays of the target's unit when all that may go does, `most` weights. */
@@ -52,7 +51,7 @@ export function beyondTarget(
   return new StruPruneError(
     'ERR_ARGUMENT',
     `the target is ${grouped(keep)} ${unit}, but the scope, the bounds and the rounding of widths keep ${grouped(least)} ${unit}${storedIn(dtype)}`,
-    `${most > 0 ? `ask for ${least} or more, ` : ''}${widerFor(layers, budget, most)}${file}`,
+    `${most > 0 ? `ask for ${least} or more, or ` : ''}${widerFor(layers, budget, most)}${file}`,
   );
 }
 

@@ -16,16 +16,24 @@ export function windows(ids: Int32Array, window: number, maxTokens?: number): Wi
   const available = Math.min(ids.length, maxTokens ?? ids.length);
   const count = Math.floor(available / window);
   if (count < 1) {
-    const limited = maxTokens !== undefined && maxTokens <= ids.length;
+    if (maxTokens !== undefined && maxTokens <= ids.length)
+      throw fewerThanAWindow(maxTokens, window);
     throw new StruPruneError(
       'ERR_TEXT',
-      limited
-        ? `${maxTokens} tokens were asked for, one window needs ${window}`
-        : `the text has ${ids.length} tokens, one window needs ${window}`,
-      `${limited ? 'ask for more tokens' : 'give more text'} or a smaller --window`,
+      `the text has ${ids.length} tokens, one window needs ${window}`,
+      'give more text or a smaller --window',
     );
   }
   return { ids: ids.subarray(0, count * window), windows: count };
+}
+
+/** Of tokens that were asked for. */
+export function fewerThanAWindow(tokens: number, window: number): StruPruneError {
+  return new StruPruneError(
+    'ERR_TEXT',
+    `${tokens} tokens were asked for, one window needs ${window}`,
+    'ask for more tokens or a smaller --window',
+  );
 }
 
 /** Tokens of one shingle: no two texts share so long a passage by chance. */

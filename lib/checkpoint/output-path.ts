@@ -8,6 +8,7 @@ import { StruPruneError } from '../errors';
 import type { ExportFormat } from './export-table';
 
 const GGUF = '.gguf';
+const SAFETENSORS = '.safetensors';
 
 /** A mend where a GGUF file cannot hold the model: its name alone would ask for one again. */
 export const AS_FOLDER =
@@ -121,6 +122,13 @@ export function formatFor(target: string, asked: ExportFormat | undefined): Expo
 
 /** Loaders tell the formats apart by the name. */
 export function requireName(target: string, format: ExportFormat): void {
+  if (format === 'hf' && target.endsWith(SAFETENSORS)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `${target} is the name of a file, and a Hugging Face folder is to be written`,
+      `write to ${target.slice(0, -SAFETENSORS.length)}, or a file that ends in ${GGUF}`,
+    );
+  }
   if (isGguf(target) === (format === 'gguf')) return;
   throw format === 'gguf'
     ? new StruPruneError(

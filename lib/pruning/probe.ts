@@ -53,6 +53,8 @@ export class Probe {
   #trials: Trial[] = [];
   /** So many of them are past the site at hand. */
   #past = 0;
+  /** The first block whose layers the batch may have. */
+  #first = 0;
 
   private constructor(
     session: Session,
@@ -135,6 +137,7 @@ export class Probe {
     const session = this.#session;
     const total = session.architecture.blocks.length;
     const firstRows = this.#trials.length * this.#rows;
+    const trials = `trials of blocks ${this.#first + 1}-${next}`;
     for (let index = next; index < total; index++) {
       session.engine.throwIfAborted();
       if (firstRows > 0) {
@@ -142,14 +145,15 @@ export class Probe {
           session.advance(block, this.#batch, this.#window, firstRows),
         );
       }
-      onStep(`trials up to block ${next} of ${total}: block ${index + 1}`);
+      onStep(`${trials}: block ${index + 1} of ${total}`);
     }
     for (const [place, { layer, error }] of this.#trials.entries()) {
       this.weights[layer] = (await this.#divergence(place)) / error;
     }
-    onStep(`trials up to block ${next} of ${total}: predictions`);
+    onStep(`${trials}: predictions`);
     this.#trials = [];
     this.#past = 0;
+    this.#first = next;
   }
 
   dispose(): void {

@@ -12,6 +12,15 @@ void FailContainer(const std::string& where, const std::string& what, const std:
   throw Error("ERR_CHECKPOINT", where + ": " + what, mend);
 }
 
+void RefusePointer(std::span<const std::byte> file, const std::string& where) {
+  constexpr std::string_view kPointer = "version https://git-lfs.github.com/";
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  if (text.starts_with(kPointer)) {
+    FailContainer(where, "is a Git LFS pointer and not the file itself",
+                  "fetch the file: git lfs pull in its repository, or a download of its own");
+  }
+}
+
 std::string Quote(std::string_view text) {
   constexpr size_t kLongest = 80;
   std::string quoted = "\"";

@@ -2,6 +2,7 @@
 // messages that a hostile file cannot garble.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -16,6 +17,9 @@ namespace struprune {
 // Throws ERR_CHECKPOINT: "<where>: <what>".
 [[noreturn]] void FailContainer(const std::string& where, const std::string& what,
                                 const std::string& mend = "fetch or convert the file again");
+
+// Throws ERR_CHECKPOINT for what a clone without git-lfs has in a file's place.
+void RefusePointer(std::span<const std::byte> file, const std::string& where);
 
 // The text in quotes, without control characters, shortened to what fits in a message.
 std::string Quote(std::string_view text);

@@ -227,6 +227,7 @@ std::string ArrayTypeName(GgufReader& in) {
 }  // namespace
 
 GgufFile ParseGguf(std::span<const std::byte> file, const std::string& where) {
+  RefusePointer(file, where);
   return Parser(file, where).Parse();
 }
 

@@ -156,6 +156,7 @@ std::string_view HeaderText(std::span<const std::byte> file, const std::string& 
 }  // namespace
 
 SafetensorsFile ParseSafetensors(std::span<const std::byte> file, const std::string& where) {
+  RefusePointer(file, where);
   const std::string_view text = HeaderText(file, where);
   dom::parser parser;
   dom::object header;

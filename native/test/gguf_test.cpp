@@ -80,6 +80,7 @@ TEST(Gguf, RefusesOtherFilesAndVersions) {
   Bytes wrong;
   wrong.Raw("GGML").Zeros(20);
   ExpectRefused(wrong, "does not begin with GGUF");
+  ExpectRefused(Bytes().Raw("version https://git-lfs.github.com/spec/v1\n"), "Git LFS pointer");
   ExpectRefused(Bytes().Raw("GG"), "the magic at byte 0 needs 4 bytes");
   ExpectRefused(Head(0, 0, 1), "GGUF version 1", "ERR_UNSUPPORTED");
   ExpectRefused(Head(0, 0, 4), "GGUF version 4", "ERR_UNSUPPORTED");

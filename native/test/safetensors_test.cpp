@@ -46,6 +46,12 @@ TEST(Safetensors, ReadsTensorsAndMetadata) {
   EXPECT_EQ(file.metadata[0], (std::pair<std::string, std::string>("format", "pt")));
 }
 
+TEST(Safetensors, NamesAPointerOfGitLfs) {
+  Bytes bytes;
+  bytes.Raw("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+  ExpectError([&] { ParseSafetensors(bytes.span(), "x"); }, "ERR_CHECKPOINT", "x: is a Git LFS");
+}
+
 TEST(Safetensors, RefusesHeadersThatLieAboutTheirLength) {
   const auto refuse = [](uint64_t length, size_t rest, const std::string& part) {
     Bytes bytes;

@@ -84,12 +84,18 @@ test('what would let more go: a wider scope only where there is one', (t) => {
   const wider = (layers: typeof smol, apart: boolean) => {
     const budget = { remove: 0.95 * total(smol), total: total(smol) };
     const { message } = t.throws(() => now.allocate(layers, budget, { rule: 'uniform', apart }));
-    return /choose a larger maxLayerSparsity.*$/.exec(message)![0];
+    return /let more go: .*$/.exec(message)![0];
   };
-  t.is(wider(smolFfn, false), 'choose a larger maxLayerSparsity or scope all');
-  t.is(wider(smolFfn, true), 'choose a larger maxLayerSparsity or scope all');
-  t.is(wider(smol, false), 'choose a larger maxLayerSparsity');
-  t.is(wider(smol, true), 'choose a larger maxLayerSparsity');
+  t.is(
+    wider(smolFfn, false),
+    'let more go: a larger maxLayerSparsity, a smaller multiple, or scope all',
+  );
+  t.is(
+    wider(smolFfn, true),
+    'let more go: a larger maxLayerSparsity, a smaller multiple, or scope all',
+  );
+  t.is(wider(smol, false), 'let more go: a larger maxLayerSparsity or a smaller multiple');
+  t.is(wider(smol, true), 'let more go: a larger maxLayerSparsity or a smaller multiple');
 });
 
 test('layers of unlike width give up the same share each', (t) => {

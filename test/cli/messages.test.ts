@@ -17,7 +17,7 @@ const SLIPS: [what: string, args: string[], code: number, message: RegExp][] = [
       '--target-size=3',
     ],
     2,
-    /target is 3 bytes, but .* keep [\d,]+ bytes in f16; ask for \d+ or more, choose a larger --max-/,
+    /target is 3 bytes, but .* keep [\d,]+ bytes in f16; ask for \d+ or more, or let more go: a larger --max-/,
   ],
   [
     'a shape that is none',

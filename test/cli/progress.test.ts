@@ -19,9 +19,19 @@ test('lines', (t) => {
     barLine(progress, 79),
     'solve     [########----------------]  33 %  block 10 of 30  0:41 left',
   );
-  t.is(barLine(progress, 60), 'solve     [########----------------]  33 %  block 10 of 30  ');
+  t.is(barLine(progress, 60), 'solve     [#####----------]  33 %  block 10 of 30  0:41 left');
   t.is(barLine(progress, 50), plainLine(progress), 'no room for the bar');
-  t.is(barLine(progress, 30), 'solve: 33 %, block 10 of 30, 0');
+  t.is(barLine(progress, 30), 'solve: 33 %, block…, 0:41 left');
+  t.is(barLine(progress, 12), 'solve: 33 %…');
+  const long = { ...progress, message: 'trials of blocks 5-8: block 22 of 30, and more' };
+  t.is(
+    barLine(long, 79),
+    'solve     [###-------]  33 %  trials of blocks 5-8: block 22 of 30,…  0:41 left',
+  );
+  for (let width = 1; width < 120; width++) {
+    t.true(barLine(long, width).length <= width, `${width}`);
+    if (width >= 24) t.true(barLine(long, width).endsWith('0:41 left'), `${width}`);
+  }
 });
 
 class FakeStream {
@@ -52,7 +62,7 @@ test.serial('a terminal gets one line that is overwritten and removed', (t) => {
   process.env.TERM = 'xterm';
   process.env.NO_COLOR = '1';
   const text = show(true, 30);
-  t.true(text.startsWith('\r\x1b[Ksolve     [#'));
+  t.true(text.startsWith('\r\x1b[Ksolve     [-'));
   t.true(text.endsWith('\r\x1b[K'));
   t.false(text.includes('\n'));
   delete process.env.NO_COLOR;

@@ -66,7 +66,7 @@ for (const name of readdirSync(MODELS).filter((entry) => !entry.endsWith('.json'
     const { prompt, continuation } = expected.greedy;
     const used = engine.memory.used;
     for (const room of [0, 2 ** 16, 2 ** 30]) {
-      t.deepEqual(await greedy(session, prompt, continuation.length, room), continuation);
+      t.deepEqual(await greedy(session, prompt, continuation.length, { room }), continuation);
       t.is(engine.memory.used, used, 'every block that was kept is freed');
     }
     session.dispose();

@@ -1,5 +1,7 @@
 /** Many runs on one output at once: one has its journal, the others are refused and harm nothing. */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -93,4 +95,21 @@ test('a run that ends makes room for one that begins at that moment', async (t) 
   };
   await Promise.all([worker(), worker(), worker()]);
   t.deepEqual(readdirSync(folder), [], `${basename(journal)} goes with the last`);
+});
+
+// As in a container without an init, where nobody asks how a killed run has ended.
+const onLinux = process.platform === 'linux' ? test : test.skip;
+onLinux('a lock whose process has ended and was not waited for is taken over', async (t) => {
+  const shell = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+  t.teardown(() => shell.kill());
+  const [text] = await once(shell.stdout, 'data');
+  const pid = Number(text);
+  const fields = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  const start = fields()[19];
+  while (fields()[0] !== 'Z') await new Promise((wait) => setTimeout(wait, 10));
+  const journal = join(await emptyFolder(t), 'journal');
+  mkdirSync(journal);
+  writeFileSync(join(journal, 'lock.json'), JSON.stringify({ pid, start, host: hostname() }));
+  await t.notThrowsAsync(takeLock(journal));
+  await releaseLock(journal);
 });

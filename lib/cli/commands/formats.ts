@@ -5,6 +5,7 @@ import {
   exportTable,
   KIND_WORDS,
 } from '../../checkpoint/export-table';
+import { FAMILIES } from '../../model/families';
 import { print, printJson } from '../output/print';
 import { table } from '../output/table';
 
@@ -30,6 +31,11 @@ function formatsReport(rows: readonly ExportRow[]): string {
     words(hf),
     words(gguf),
   ]);
+  const needy = FAMILIES.filter(({ hf }) => hf.freeHeadDim && hf.headsDivideHidden);
   const head = ['family', 'scope', 'widths', 'added bias', '--format hf', '--format gguf'];
-  return table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']);
+  return [
+    table([head, ...cells], ['left', 'left', 'left', 'left', 'left', 'left']),
+    '',
+    `Where heads go, the stock class of ${needy.map(({ name }) => name).join(' and ')} takes counts that divide the hidden size alone; others have own modeling code.`,
+  ].join('\n');
 }

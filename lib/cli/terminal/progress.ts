@@ -7,6 +7,8 @@ import { colorsOf, isTerminal } from './colors';
 const PLAIN_INTERVAL = 5000;
 const REDRAW_INTERVAL = 100;
 const BAR_WIDTH = 24;
+const LEAST_BAR = 10;
+const LEAST_MESSAGE = 12;
 const CLEAR_LINE = '\r\x1b[K';
 
 export interface ProgressView {
@@ -44,29 +46,39 @@ function throttle(interval: number, show: OnProgress): OnProgress {
   };
 }
 
-/** `solve     [########----------------]  33 %  block 10 of 30  0:41 left`, cut to the width. */
+/**
+ * `solve     [########----------------]  33 %  block 10 of 30  0:41 left`. Where the width is too little for all of it the
+ * bar gets shorter, then the message, then there is no bar: the time stays.
+ */
 export function barLine(
   progress: Progress,
   width: number,
   paint: (text: string) => string = (text) => text,
 ): string {
-  const { stage, message } = progress;
   const share = shareOf(progress);
-  const full = Math.round(share * BAR_WIDTH);
-  const head = `${stage.padEnd(9)} [`;
-  const bar = '#'.repeat(full) + '-'.repeat(BAR_WIDTH - full);
-  const tail = `] ${String(Math.floor(100 * share)).padStart(3)} %  ${message}${timeLeft(progress)}`;
-  const room = width - head.length - bar.length;
-  // Too narrow for the bar: the words matter more.
-  if (room < 20) return plainLine(progress).slice(0, width);
-  return head + paint(bar) + tail.slice(0, room);
+  const head = `${progress.stage.padEnd(9)} [`;
+  const percent = `] ${String(Math.floor(100 * share)).padStart(3)} %  `;
+  const left = timeLeft(progress);
+  const room = width - head.length - percent.length - left.length;
+  const cells = Math.min(BAR_WIDTH, Math.max(LEAST_BAR, room - progress.message.length));
+  if (room - cells < LEAST_MESSAGE) return plainLine(progress, width);
+  const full = Math.round(share * cells);
+  const bar = '#'.repeat(full) + '-'.repeat(cells - full);
+  return head + paint(bar) + percent + cut(progress.message, room - cells) + left;
 }
 
-/** `solve: 33 %, block 10 of 30, 0:41 left`. */
-export function plainLine(progress: Progress): string {
-  const percent = Math.floor(100 * shareOf(progress));
-  const left = timeLeft(progress).trim();
-  return `${progress.stage}: ${percent} %, ${progress.message}${left && `, ${left}`}`;
+/** A text of at most so many characters. */
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, Math.max(most - 1, 0))}…`.slice(0, most);
+}
+
+/** `solve: 33 %, block 10 of 30, 0:41 left`; with a width its message is cut, and what is still too long. */
+export function plainLine(progress: Progress, width = Number.POSITIVE_INFINITY): string {
+  const head = `${progress.stage}: ${Math.floor(100 * shareOf(progress))} %, `;
+  const time = timeLeft(progress).trim();
+  const left = time && `, ${time}`;
+  const message = cut(progress.message, Math.max(width - head.length - left.length, 0));
+  return cut(head + message + left, width);
 }
 
 function shareOf({ done, total }: Progress): number {

@@ -155,12 +155,16 @@ function mayLive({ pid, host, start }: Holder): boolean {
   return start === startOf(pid);
 }
 
-/** Linux: ticks between the system's start and the process's. */
+/**
+ * Linux: ticks between the system's start and the process's, and `dead` where that has ended and nobody has asked how yet;
+ * null elsewhere, and where there is none.
+ */
 function startOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in brackets may have spaces; the start is the 22nd field, the 20th after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    // The name in brackets may have spaces; the state follows it, and the start is the 22nd field, the 20th after it.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? 'dead' : (fields[19] ?? null);
   } catch {
     return null;
   }
