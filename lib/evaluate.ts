@@ -73,7 +73,8 @@ export async function evaluate(
     });
     const session = new Session(engine, source, AS_IS, engine.overflow);
     try {
-      return await evaluateIds(session, ids, { window, measureGemm, onProgress });
+      const { overflow: scratch } = engine;
+      return await evaluateIds(session, ids, { window, scratch, measureGemm, onProgress });
     } finally {
       session.dispose();
     }

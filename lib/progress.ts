@@ -1,7 +1,10 @@
 /** What a long call is doing, for progress bars and logs. */
 export interface Progress {
   stage: 'tokenise' | 'evaluate' | 'sample' | 'survey' | 'solve' | 'write' | 'verify' | 'measure';
-  /** Blocks, windows or tensors done and in all, whichever the stage counts. */
+  /**
+   * Steps done and in all, whichever the stage counts: blocks, windows, tokens, tensors. A survey by trial counts its blocks
+   * and those that trials go through.
+   */
   done: number;
   total: number;
   /** The block that was just finished, from 0; null where the stage does not go by blocks. */

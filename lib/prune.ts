@@ -242,7 +242,6 @@ function sampleOf(run: Run, session: Session): Promise<number[]> {
   const room = run.engine.bounded ? 0 : run.room;
   const report = stageReporter(run.onProgress, 'sample', SAMPLE_TOKENS);
   const onTokens = (tokens: number) => report(tokens, `${tokens} tokens of ${SAMPLE_TOKENS}`);
-  report(0, 'a prompt');
   return greedy(session, samplePrompt(run), SAMPLE_TOKENS, { room, onTokens });
 }
 

@@ -151,7 +151,7 @@ export class Engine implements AsyncDisposable {
     // What a GPU is slower without by an order of magnitude.
     if (!hasBlas) {
       this.#notices.push(
-        'cuBLAS is not used, so the GPU is slow: have libcublas.so.13 where the loader finds it, or name it in STRUPRUNE_CUBLAS',
+        'cuBLAS is not used, so the GPU is slow: have libcublas.so.13 (.12 for a library that CUDA 12 made) where the loader finds it, or name it in STRUPRUNE_CUBLAS',
       );
     }
   }

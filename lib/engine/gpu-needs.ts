@@ -9,6 +9,9 @@ import { DOUBLE, TILE_SIDE } from './tile-bytes';
 /** Most tokens that the head takes at a time (run_head.cpp). */
 const HEAD_TOKENS = 8192;
 
+/** Rows that a sweep has there beside its factors (doubles.cpp). */
+const SWEEP_ROWS = 66;
+
 export class GpuNeeds {
   /** Most of the GPU's memory among what was asked about, and most ways over the tokens. */
   peakBytes = 0;
@@ -67,8 +70,9 @@ export class GpuNeeds {
     // A sweep to the end, or a product on either side of the map.
     if (doubles === null || 6 * side ** 3 < doubles.leastFlops) return 0;
     const { used, limit } = native.gpuMemoryOf(this.#engine.handle)!;
-    // Two factors of a product, and the product.
-    this.peakBytes = Math.max(this.peakBytes, Math.min(limit, used + 3 * DOUBLE * side ** 2));
+    // Two factors of a product, and the product; or a sweep's P and Q with its factors, of half of the columns at most.
+    const most = 3 * side ** 2 + SWEEP_ROWS * side;
+    this.peakBytes = Math.max(this.peakBytes, Math.min(limit, used + DOUBLE * most));
     return DOUBLE * Math.min(TILE_SIDE, side) * side;
   }
 

@@ -38,11 +38,11 @@ export interface NativeBench {
   measureRoofs(engine: EngineHandle, seconds: number): Promise<Roofs>;
   /** Operations of the forward pass and the solvers at the block's shapes, `seconds` each; tokens in whole windows. */
   timeKernels(engine: EngineHandle, block: BlockHandle, run: KernelRun): Promise<KernelTiming[]>;
-  /** The same of the engine's GPU, and the loss of `vocab` logits. @throws ERR_BUDGET where its memory does not hold them */
+  /** The same of the engine's GPU, and its head. @throws ERR_BUDGET where its memory does not hold them */
   timeGpuKernels(
     engine: EngineHandle,
     spec: BlockSpec,
-    vocab: number,
+    head: { width: number; vocab: number },
     run: KernelRun,
   ): Promise<GpuTimings>;
 }

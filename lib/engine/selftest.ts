@@ -31,7 +31,7 @@ export async function runSelftest(device: DeviceName = 'cuda:0'): Promise<void> 
     throw new StruPruneError(
       'ERR_DEVICE',
       'cuBLAS or cuSOLVER was not found: what a run computes with was not tested',
-      'have libcublas.so.13 and libcusolver.so.12 where the loader finds them, or name them in STRUPRUNE_CUBLAS and STRUPRUNE_CUSOLVER',
+      'have libcublas.so.13 and libcusolver.so.12 (.12 and .11 for a library that CUDA 12 made) where the loader finds them, or name them in STRUPRUNE_CUBLAS and STRUPRUNE_CUSOLVER',
     );
   }
   throw new StruPruneError(

@@ -100,7 +100,7 @@ export class Probe {
       const reference = { mean, negativeEntropy };
       return new Probe(session, { targets, window, layers }, [states, own, batch], reference);
     } catch (error) {
-      for (const matrix of made) native.release(matrix);
+      for (const matrix of made) await native.free(matrix);
       throw error;
     }
   }
@@ -156,9 +156,10 @@ export class Probe {
     this.#first = next;
   }
 
-  dispose(): void {
+  /** Off the main thread, which the system would keep busy for as long as it takes the memory back. */
+  async dispose(): Promise<void> {
     const { mean } = this.#reference;
-    for (const matrix of [this.#states, this.#own, this.#batch, mean]) native.release(matrix);
+    for (const matrix of [this.#states, this.#own, this.#batch, mean]) await native.free(matrix);
   }
 
   /** Mean KL(dense ‖ pruned) of a trial's last states, nats per token. */

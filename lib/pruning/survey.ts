@@ -202,7 +202,7 @@ const weighByTrial: Weigh = async (input, onCurve) => {
     });
     return probe.weights;
   } finally {
-    probe.dispose();
+    await probe.dispose();
   }
 };
 

@@ -62,13 +62,15 @@ Napi::Value TimeKernels(const Napi::CallbackInfo& info) {
       [timings](Napi::Env env) -> Napi::Value { return ToJs(env, *timings); });
 }
 
-// (engine, block spec, vocab, {tokens, window, seconds}) -> Promise<{gemmRates: {dtype, gflops}[],
-// bandwidth, timings: as timeKernels}> of the engine's GPU
+// (engine, block spec, head {width, vocab}, {tokens, window, seconds}) -> Promise<{gemmRates:
+// {dtype, gflops}[], bandwidth, timings: as timeKernels}> of the engine's GPU
 Napi::Value TimeGpuKernels(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   if (!context->gpu) throw BadArgument("the engine has no GPU");
   const BlockSpec spec = GetBlockSpec(GetObject(info[1], "spec"));
-  const size_t vocab = GetSize(info[2], "vocab");
+  const Napi::Object shape = GetObject(info[2], "head");
+  const bench::HeadShape head{GetSize(shape.Get("width"), "width"),
+                              GetSize(shape.Get("vocab"), "vocab")};
   const bench::KernelRun run = GetRun(info[3]);
   struct Found {
     bench::GpuRoofs roofs;
@@ -78,7 +80,7 @@ Napi::Value TimeGpuKernels(const Napi::CallbackInfo& info) {
   return RunOn(
       info.Env(), context,
       [=] {
-        found->timings = bench::TimeGpuKernels(*context->gpu, spec, vocab, run);
+        found->timings = bench::TimeGpuKernels(*context->gpu, spec, head, run);
         found->roofs = bench::MeasureGpuRoofs(*context->gpu, run.seconds);
       },
       [found](Napi::Env env) -> Napi::Value {

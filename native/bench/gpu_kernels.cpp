@@ -77,13 +77,13 @@ class GpuKernels {
         forward_(gpu.has_blas() ? gpu.options().forward : Precision::kExact),
         gram_(gpu.has_blas() ? gpu.options().gram : Precision::kExact) {}
 
-  std::vector<Timing> All(size_t vocab) {
+  std::vector<Timing> All(const HeadShape& head) {
     Maps();
     Attention();
     Rotation();
     Pointwise();
     Sums();
-    if (vocab > 0) Head(vocab);
+    if (head.vocab > 0) Head(head);
     Columns();
     Admm();
     Factors();
@@ -230,8 +230,8 @@ class GpuKernels {
 
   // As on the CPU (lib/bench/kernels/whole-calls.ts), but that rows of the table are there: what
   // the bus and the GPU take.
-  void Head(size_t vocab) {
-    const size_t d = spec_.hidden;
+  void Head(const HeadShape& shape) {
+    const size_t d = shape.width, vocab = shape.vocab;
     const HeadPlan plan = PlanHead(gpu_, d, vocab, run_.tokens, false);
     OnDevice<cuda::Head, &Api::head_close> head(gpu_);
     gpu_.Call(&Api::head_open, &plan.spec, head.out());
@@ -406,10 +406,10 @@ GpuRoofs MeasureGpuRoofs(const CudaDevice& gpu, double seconds) {
   return roofs;
 }
 
-std::vector<Timing> TimeGpuKernels(const CudaDevice& gpu, const BlockSpec& spec, size_t vocab,
-                                   const KernelRun& run) {
+std::vector<Timing> TimeGpuKernels(const CudaDevice& gpu, const BlockSpec& spec,
+                                   const HeadShape& head, const KernelRun& run) {
   RequireWholeWindows(run);
-  return GpuKernels(gpu, spec, run).All(vocab);
+  return GpuKernels(gpu, spec, run).All(head);
 }
 
 }  // namespace struprune::bench

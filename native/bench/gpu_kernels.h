@@ -19,13 +19,18 @@ struct GpuRoofs {
   double bandwidth = 0;     // GB/s, read and written, of a sum of two long arrays
 };
 
+// A model's head: columns and rows of its table. No rows: it is not timed.
+struct HeadShape {
+  size_t width, vocab;
+};
+
 // `seconds` of each; products and arrays as large as a part of the budget allows.
 GpuRoofs MeasureGpuRoofs(const CudaDevice& gpu, double seconds);
 
 // Times the operations of sites, of the least squares of an FFN and of the solvers, with operands
-// rounded as the engine's are. `vocab` > 0: the loss of that many logits too. Throws ERR_BUDGET
-// where the arrays of one of them do not fit the GPU's budget.
-std::vector<Timing> TimeGpuKernels(const CudaDevice& gpu, const BlockSpec& spec, size_t vocab,
-                                   const KernelRun& run);
+// rounded as the engine's are. Throws ERR_BUDGET where the arrays of one of them do not fit the
+// GPU's budget.
+std::vector<Timing> TimeGpuKernels(const CudaDevice& gpu, const BlockSpec& spec,
+                                   const HeadShape& head, const KernelRun& run);
 
 }  // namespace struprune::bench

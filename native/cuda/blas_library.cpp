@@ -7,6 +7,10 @@
 namespace struprune::cuda {
 namespace {
 
+// Whether drivers may be here that know CUDA 12 alone: what CUDA 13 has loads there, but does not
+// work.
+constexpr bool kOfCuda12 = CUDART_VERSION < 13000;
+
 [[noreturn]] void Throw(int status, const char* call, bool out_of_memory) {
   const std::string text = std::string(call) + " failed with status " + std::to_string(status);
   if (out_of_memory) {
@@ -67,7 +71,9 @@ void CheckSolver(int status, const char* call) {
 
 std::unique_ptr<Blas> Blas::Open(const char* path, cudaStream_t stream, void* workspace,
                                  size_t workspace_bytes) {
-  auto library = SharedLibrary::Open(path, {"libcublas.so.13", "libcublas.so.12", "libcublas.so"});
+  auto library =
+      kOfCuda12 ? SharedLibrary::Open(path, {"libcublas.so.12", "libcublas.so"})
+                : SharedLibrary::Open(path, {"libcublas.so.13", "libcublas.so.12", "libcublas.so"});
   if (!library) return nullptr;
   std::unique_ptr<Blas> blas(new Blas(std::move(library)));
   BlasCalls& calls = blas->calls_;
@@ -98,7 +104,9 @@ std::string Blas::Describe() const {
 
 std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
   auto library =
-      SharedLibrary::Open(path, {"libcusolver.so.12", "libcusolver.so.11", "libcusolver.so"});
+      kOfCuda12
+          ? SharedLibrary::Open(path, {"libcusolver.so.11", "libcusolver.so"})
+          : SharedLibrary::Open(path, {"libcusolver.so.12", "libcusolver.so.11", "libcusolver.so"});
   if (!library) return nullptr;
   std::unique_ptr<Solver> solver(new Solver(std::move(library)));
   SolverCalls& calls = solver->calls_;

@@ -10,7 +10,7 @@ namespace {
 // Rows of a page whose product is summed in fp32: as on the CPU (Statistics::TokenPage) where
 // operands are exact. Rounded operands get longer pages, whose sums are still more exact than they
 // are: every page costs a pass over the Gram's doubles, which takes as long as a thousand rows of
-// tensor cores. No flight is longer.
+// tensor cores. Flights are longer only where a window is.
 int64_t PageOf(const Device& device, Precision precision) {
   return device.blas && precision != Precision::kExact ? 4096 : 512;
 }

@@ -130,7 +130,7 @@ void StreamPages(const CudaDevice& gpu, cuda::Site* site, Context& context, cons
   for (size_t row = 0; row < run.rows();) {
     context.CheckAbort();
     if (waiting.size() == 2) pop();
-    const Page page{row, run.hidden->Run(row, flight)};
+    const Page page{row, run.hidden->Run(row, std::min(flight, run.rows() - row))};
     Push(gpu, site, context, run, page.row, page.rows);
     waiting.push_back(page);
     row += page.rows;

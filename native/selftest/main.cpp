@@ -71,8 +71,9 @@ bool HasLibraries() {
   const auto gpu = struprune::test::OpenGpu(true);
   if (!gpu) {
     std::printf(
-        "NO CUBLAS: what a run computes with was NOT tested; have libcublas.so.13 where the loader "
-        "finds it, or name it in STRUPRUNE_CUBLAS\n");
+        "NO CUBLAS: what a run computes with was NOT tested; have libcublas.so.13 (.12 for a "
+        "library "
+        "that CUDA 12 made) where the loader finds it, or name it in STRUPRUNE_CUBLAS\n");
     return false;
   }
   int32_t solver = 0;
@@ -80,8 +81,8 @@ bool HasLibraries() {
   if (!solver) {
     std::printf(
         "NO CUSOLVER: the factors that a run computes were NOT tested; have libcusolver.so.12 "
-        "where "
-        "the loader finds it, or name it in STRUPRUNE_CUSOLVER\n");
+        "(.11 for a library that CUDA 12 made) where the loader finds it, or name it in "
+        "STRUPRUNE_CUSOLVER\n");
   }
   return solver != 0;
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <limits>
 
+#include "core/row_chunks.h"
 #include "device/doubles.h"
 #include "ops/gemm.h"
 #include "ops/rows.h"
@@ -53,8 +54,8 @@ class BlocksOnDevice {
   // Pg and Qg [m, width] of the group at a place.
   void Columns(size_t start, double* p, double* q) {
     sweep_.Rows(start, width_, rows_.data(), rows_.data() + width_ * m_);
-    Transpose(width_, m_, rows_.data(), p);
-    Transpose(width_, m_, rows_.data() + width_ * m_, q);
+    FromRows(rows_.data(), p);
+    FromRows(rows_.data() + width_ * m_, q);
   }
 
   // With a = Pg L⁻ᵀ and u = U L⁻ᵀ for P_gg = L Lᵀ: A Pgᵀ = a aᵀ, U Aᵀ = u aᵀ.
@@ -69,8 +70,8 @@ class BlocksOnDevice {
       subtract(ug, ag, Q(block));
       subtract(ag, ug, Q(block));
     });
-    Transpose(m_, width_, a, rows_.data());
-    Transpose(m_, width_, u, rows_.data() + width_ * m_);
+    ToRows(a, rows_.data());
+    ToRows(u, rows_.data() + width_ * m_);
     sweep_.Subtract(width_, rows_.data(), rows_.data() + width_ * m_);
   }
 
@@ -94,10 +95,20 @@ class BlocksOnDevice {
 
   double* P(size_t block) { return p_.data() + block * width_ * width_; }
   double* Q(size_t block) { return q_.data() + block * width_ * width_; }
-  static void Transpose(size_t rows, size_t cols, const double* from, double* to) {
-    for (size_t i = 0; i < rows; ++i) {
-      for (size_t j = 0; j < cols; ++j) to[j * rows + i] = from[i * cols + j];
-    }
+  // [width, m] to [m, width], and back.
+  void FromRows(const double* from, double* to) {
+    ForChunks(context_, m_, [&](size_t first, size_t count, size_t) {
+      for (size_t i = first; i < first + count; ++i) {
+        for (size_t g = 0; g < width_; ++g) to[i * width_ + g] = from[g * m_ + i];
+      }
+    });
+  }
+  void ToRows(const double* from, double* to) {
+    ForChunks(context_, m_, [&](size_t first, size_t count, size_t) {
+      for (size_t g = 0; g < width_; ++g) {
+        for (size_t i = first; i < first + count; ++i) to[g * m_ + i] = from[i * width_ + g];
+      }
+    });
   }
 
   Context& context_;
@@ -176,9 +187,11 @@ class BlockSweep {
     ParallelGemm(context_, Trans::kNo, Trans::kNo, m_, width_, width_, -0.5, a_.data(), width_,
                  corner, width_, 1, u_.data(), width_);
     if (on_device_) {
-      for (double* x : {p_.data(), u_.data()}) {
-        SolveLower(true, width_, factor, width_, m_, x, width_);
-      }
+      ForChunks(context_, m_, [&](size_t first, size_t count, size_t) {
+        for (double* x : {p_.data(), u_.data()}) {
+          SolveLower(true, width_, factor, width_, count, x + first * width_, width_);
+        }
+      });
       on_device_->Subtract(p_.data(), u_.data());
       return true;
     }

@@ -29,8 +29,10 @@ function releaseOf(nvcc) {
 function systemCompiler() {
   const named = process.env.CUDACXX;
   if (named) {
-    const release = releaseOf(named);
-    if (release >= OLDEST) return named;
+    // A name is looked for; CMake keeps whole paths.
+    const found = which(named) ?? path.resolve(named);
+    const release = releaseOf(found);
+    if (release >= OLDEST) return found;
     throw new SetupError(
       `CUDACXX=${named} is ${release ? `of CUDA ${release}` : 'no nvcc'}`,
       `name an nvcc of CUDA ${OLDEST} or newer, or none`,

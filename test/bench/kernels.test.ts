@@ -156,7 +156,7 @@ test.serial(
     const spec = { ...blockSpec(source.architecture, 0), ffn: 24 };
     const run = { tokens: 32, window: 32, seconds: 0.001 };
     const { gemmRates, timings } = await engine.run(undefined, () =>
-      native.timeGpuKernels(engine.handle, spec, 0, run),
+      native.timeGpuKernels(engine.handle, spec, { width: 1, vocab: 0 }, run),
     );
     await engine.dispose();
     t.deepEqual(

@@ -100,7 +100,8 @@ test('a run that ends makes room for one that begins at that moment', async (t) 
 // As in a container without an init, where nobody asks how a killed run has ended.
 const onLinux = process.platform === 'linux' ? test : test.skip;
 onLinux('a lock whose process has ended and was not waited for is taken over', async (t) => {
-  const shell = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+  // The child ends when its parent is a program that does not ask.
+  const shell = spawn('sh', ['-c', 'sleep 1 & echo $!; exec sleep 60']);
   t.teardown(() => shell.kill());
   const [text] = await once(shell.stdout, 'data');
   const pid = Number(text);

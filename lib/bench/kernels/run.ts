@@ -100,8 +100,9 @@ async function onGpu(
     const { architecture } = source;
     const run = runOf(architecture, settings);
     const spec = blockSpec(architecture, 0);
+    const { vocab, hidden, embeddingProjection } = architecture;
     const measured = await native
-      .timeGpuKernels(engine.handle, spec, architecture.vocab, run)
+      .timeGpuKernels(engine.handle, spec, { width: embeddingProjection ?? hidden, vocab }, run)
       .catch((error: unknown) => {
         const { code, found, mend } = asStruPruneError(error);
         if (code !== 'ERR_BUDGET' || (options.device ?? 'auto') !== 'auto') throw error;
