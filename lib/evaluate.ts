@@ -8,6 +8,7 @@ import { native } from './engine/native';
 import { AS_IS, blockSpec, nextTokens, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import type { Architecture, ModelSource } from './model/architecture';
+import { embeddingWidth } from './model/axes';
 import { count, path, settingsFrom } from './options';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
 import { sourceOf } from './source';
@@ -71,9 +72,9 @@ export async function evaluate(
       bounded: engine.bounded,
       signal,
     });
-    const session = new Session(engine, source, AS_IS, engine.overflow);
+    const { overflow: scratch } = engine;
+    const session = new Session(engine, source, AS_IS, scratch);
     try {
-      const { overflow: scratch } = engine;
       return await evaluateIds(session, ids, { window, scratch, measureGemm, onProgress });
     } finally {
       session.dispose();
@@ -183,8 +184,7 @@ export function forwardFlops(architecture: Architecture, tokens: number, window:
     (sum, _, index) => sum + native.blockFlops(blockSpec(architecture, index), tokens, window),
     0,
   );
-  const width = architecture.embeddingProjection ?? architecture.hidden;
-  return blocks + 2 * architecture.vocab * width * tokens;
+  return blocks + 2 * architecture.vocab * embeddingWidth(architecture) * tokens;
 }
 
 /** The asked window, or the default that the model has positions for. */

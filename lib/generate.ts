@@ -44,7 +44,7 @@ export async function greedy(
 
 /** `ids`, and guesses up to `length` tokens. `likeliest`: what an earlier pass had after every token, if there was one. */
 function guessed(ids: readonly number[], likeliest: Int32Array | null, length: number): Int32Array {
-  const tokens = Int32Array.from({ length: Math.max(length, ids.length) });
+  const tokens = new Int32Array(Math.max(length, ids.length));
   tokens.set(ids);
   for (let at = ids.length; at < tokens.length; at++) {
     tokens[at] = followed(tokens, at) ?? likeliest?.[at - 1] ?? tokens[at - 1]!;

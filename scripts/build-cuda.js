@@ -1,14 +1,13 @@
 // npm run build:cuda: build/Release/struprune_cuda.so, with code for every supported GPU, and the self-test
 // beside it (where GoogleTest is installed). `-- 90` or `-- 86,120` builds for those architectures alone; an nvcc older than
 // 12.8 knows fewer.
-const fs = require('node:fs');
 const path = require('node:path');
 const { defaultTargets, ensureNvcc, knownTo } = require('./lib/cuda.js');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
 const { buildOptions, cmakeBuild } = require('./lib/native.js');
 const { hasGoogleTest } = require('./lib/native-tests.js');
-const { at, output, root } = require('./lib/paths.js');
+const { output, root } = require('./lib/paths.js');
 const { say } = require('./lib/process.js');
 const { runMain, SetupError } = require('./lib/setup-error.js');
 
@@ -46,27 +45,12 @@ function options(nvcc, wanted) {
   };
 }
 
-/** CMake keeps the compiler that it found first, whatever CUDACXX says later. */
-function forgetOtherCompiler(nvcc) {
-  const folder = at('.build', 'cmake');
-  const cache = path.join(folder, 'CMakeCache.txt');
-  if (!fs.existsSync(cache)) return;
-  const [, before] = /^CMAKE_CUDA_COMPILER:\w+=(.+)$/m.exec(fs.readFileSync(cache, 'utf8')) ?? [];
-  if (before === undefined || before === nvcc) return;
-  for (const version of fs.readdirSync(path.join(folder, 'CMakeFiles'))) {
-    const found = path.join(folder, 'CMakeFiles', version, 'CMakeCUDACompiler.cmake');
-    if (fs.existsSync(found)) fs.rmSync(found);
-  }
-  fs.rmSync(cache);
-}
-
 runMain(() => {
   const wanted = asked();
   ensureAll({ addonOnly: true });
   withLock(() => {
     const nvcc = ensureNvcc();
     const chosen = options(nvcc, wanted);
-    forgetOtherCompiler(nvcc);
     say(`building the CUDA library with ${path.relative(root, nvcc)}`);
     cmakeBuild('cmake', 'struprune_cuda', chosen, { CUDACXX: nvcc });
     if (hasGoogleTest()) cmakeBuild('cmake', 'struprune_selftest', chosen, { CUDACXX: nvcc });

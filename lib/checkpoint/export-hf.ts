@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Architecture } from '../model/architecture';
+import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
@@ -104,9 +105,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   if (keys.normEps) config[keys.normEps] = output.norm.eps;
   if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || null;
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
-  if (keys.embeddingWidth) {
-    config[keys.embeddingWidth] = output.embeddingProjection ?? output.hidden;
-  }
+  if (keys.embeddingWidth) config[keys.embeddingWidth] = embeddingWidth(output);
   for (const name of BIAS_NAMES) {
     const rule = family.biases[name];
     // Our own code sets every bias apart, whatever the stock switch says.

@@ -1,13 +1,12 @@
 /** What a run needs of an engine's GPU, asked before any of it runs. */
 import type { Architecture } from '../model/architecture';
+import { embeddingWidth } from '../model/axes';
 import type { Engine } from './engine';
 import { native, type Site } from './native';
+import { SCORE_ROWS } from './native-bytes';
 import type { FfnDemand, NativeGpuPlan, SiteDemand } from './native-gpu';
 import { blockSpec } from './session';
 import { DOUBLE, TILE_SIDE } from './tile-bytes';
-
-/** Most tokens that the head takes at a time (run_head.cpp). */
-const HEAD_TOKENS = 8192;
 
 /** Rows that a sweep has there beside its factors (doubles.cpp). */
 const SWEEP_ROWS = 66;
@@ -50,13 +49,13 @@ export class GpuNeeds {
 
   /** Of the head over so many tokens, with the means of its rows or without. @throws StruPruneError ERR_BUDGET */
   head(tokens: number, means: boolean): NativeGpuPlan {
-    const { vocab, hidden, embeddingProjection } = this.#architecture;
-    const shape = { width: embeddingProjection ?? hidden, vocab, means };
+    const { vocab } = this.#architecture;
+    const shape = { width: embeddingWidth(this.#architecture), vocab, means };
     // Flights of tokens are no passes over all of them, which `passes` counts.
     const ask = (tokens: number) =>
       this.#noted({ ...native.planHead(this.#engine.handle, { ...shape, tokens }), passes: 1 });
     // Flights are of equal length: those of fewer tokens may be longer.
-    if (tokens > HEAD_TOKENS) ask(HEAD_TOKENS);
+    if (tokens > SCORE_ROWS) ask(SCORE_ROWS);
     return ask(tokens);
   }
 

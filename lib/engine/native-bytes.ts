@@ -3,7 +3,7 @@
  * under native/. One function a call; test/engine/plan.test.ts compares their sum with the budget's own peak.
  */
 import type { Architecture, Dtype } from '../model/architecture';
-import { blockRoles, blockShape, elements } from '../model/axes';
+import { blockRoles, blockShape, elements, embeddingWidth } from '../model/axes';
 import type { GpuNeeds } from './gpu-needs';
 import type { Site } from './native';
 import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
@@ -13,7 +13,8 @@ const PAGE_TOKENS = 4096; // paged_matrix.h
 const CHUNK = 512; // row_chunks.h
 const LEAST_CHUNK = 128;
 const ENDS_CHUNK = 256; // ends.h
-const SCORE_ROWS = 8192; // ends.cpp, run_head.cpp
+/** Tokens that score takes at a time at most. */
+export const SCORE_ROWS = 8192; // ends.cpp, run_head.cpp
 const LOGIT_COLUMNS = 1024;
 const VOCABULARY_TILE = 4096; // ends.h
 const HEAD_ROWS = 2048; // head_gradient.cpp, expected_rows.h
@@ -243,7 +244,7 @@ export function statesBytes({ architecture }: Ground, rows: number): number {
 
 export function embedBytes({ architecture, threads, window }: Ground, states: States): number {
   const { hidden, embeddingProjection, positionOffset } = architecture;
-  const width = embeddingProjection ?? hidden;
+  const width = embeddingWidth(architecture);
   const view = states.paged ? flightTokens(window, states.rows) * hidden : 0;
   return (
     FLOAT *
@@ -260,8 +261,8 @@ function headInput({ hidden, finalNorm, norm, embeddingProjection }: Architectur
   return norms + (embeddingProjection ? hidden * embeddingProjection : 0);
 }
 
-function vocabularyTile({ vocab, hidden, embeddingProjection }: Architecture): number {
-  return Math.min(VOCABULARY_TILE, vocab) * (embeddingProjection ?? hidden);
+function vocabularyTile(architecture: Architecture): number {
+  return Math.min(VOCABULARY_TILE, architecture.vocab) * embeddingWidth(architecture);
 }
 
 /** What a head on the GPU takes beside the states' page: pinned pieces of its table, and a logit a token. */
@@ -279,29 +280,29 @@ function gpuHeadBytes(
 
 /** Products of the head's inputs with expected rows, a page of either at a time. */
 function dotsBytes({ architecture, threads, window }: Ground, tokens: number): number {
-  const { hidden, embeddingProjection } = architecture;
   const page = flightTokens(window, tokens);
   const rows = page + chunkedRows(threads, page);
-  return FLOAT * (headInput(architecture) + rows * (hidden + (embeddingProjection ?? hidden)));
+  const both = architecture.hidden + embeddingWidth(architecture);
+  return FLOAT * (headInput(architecture) + rows * both);
 }
 
 /** score: the states' pages and a tile of the vocabulary are not in memory at the same time. */
 export function scoreBytes(ground: Ground, { rows, paged }: States): number {
   const { architecture, threads, window, gpu } = ground;
-  const { hidden, embeddingProjection } = architecture;
+  const { hidden } = architecture;
   const page = paged ? flightTokens(window, rows) * hidden : 0;
   if (gpu) return gpuHeadBytes(ground, gpu, rows, false) + FLOAT * page;
   const flight = Math.min(rows, SCORE_ROWS);
   const workers = threads * ENDS_CHUNK * (LOGIT_COLUMNS + hidden);
-  const fixed = headInput(architecture) + flight * (embeddingProjection ?? hidden) + workers;
+  const fixed = headInput(architecture) + flight * embeddingWidth(architecture) + workers;
   return FLOAT * (fixed + Math.max(page, vocabularyTile(architecture)));
 }
 
 /** expectHead on states of which only a page is in memory. */
 export function expectHeadBytes(ground: Ground, tokens: number): number {
   const { architecture, threads, window, gpu } = ground;
-  const { hidden, embeddingProjection } = architecture;
-  const width = embeddingProjection ?? hidden;
+  const { hidden } = architecture;
+  const width = embeddingWidth(architecture);
   const page = flightTokens(window, tokens);
   if (gpu) {
     const pages = FLOAT * page * Math.max(hidden, width);
@@ -325,7 +326,7 @@ export function headGradientBytes(
   tokens: number,
 ): number {
   const { hidden, embeddingProjection } = architecture;
-  const width = embeddingProjection ?? hidden;
+  const width = embeddingWidth(architecture);
   const rows = Math.min(HEAD_ROWS, tokens);
   const workers = chunkedRows(threads, rows) * (hidden + LOGIT_COLUMNS) + threads * width;
   const views = 2 * flightTokens(window, tokens) * hidden;

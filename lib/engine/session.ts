@@ -1,4 +1,5 @@
 import type { Architecture, BlockRole, ModelSource, Stored } from '../model/architecture';
+import { embeddingWidth } from '../model/axes';
 import { type Engine, orRelease, using } from './engine';
 import {
   type BlockHandle,
@@ -47,7 +48,7 @@ export class Session {
         {
           hidden: architecture.hidden,
           vocab: architecture.vocab,
-          embeddingWidth: architecture.embeddingProjection ?? architecture.hidden,
+          embeddingWidth: embeddingWidth(architecture),
           positionOffset: architecture.positionOffset ?? 0,
           norm: architecture.norm.kind,
           eps: architecture.norm.eps,

@@ -78,10 +78,18 @@ export function blockShape(architecture: Architecture, block: number, role: Bloc
   return BLOCK_AXES[role].map((axis) => axisLength(architecture, block, axis));
 }
 
+/** Columns of the embedding and of the head, which in a few models is not the width of the states. */
+export function embeddingWidth({
+  hidden,
+  embeddingProjection,
+}: Pick<Architecture, 'hidden' | 'embeddingProjection'>): number {
+  return embeddingProjection ?? hidden;
+}
+
 /** Shapes of the tensors outside the blocks, in file order; a tied head is not among them. */
 export function modelShapes(architecture: Architecture): Partial<Record<ModelRole, number[]>> {
   const { hidden, vocab, positionOffset, maxPositions, embeddingProjection } = architecture;
-  const embedded = embeddingProjection ?? hidden;
+  const embedded = embeddingWidth(architecture);
   const shapes: Partial<Record<ModelRole, number[]>> = { embedding: [vocab, embedded] };
   if (positionOffset !== null) shapes.positions = [maxPositions + positionOffset, hidden];
   if (embeddingProjection !== null) {

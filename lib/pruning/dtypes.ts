@@ -10,7 +10,7 @@ import type {
   Stored,
   TensorRef,
 } from '../model/architecture';
-import { elements } from '../model/axes';
+import { elements, embeddingWidth } from '../model/axes';
 import { DTYPES, type Settings } from './options';
 import type { Setup } from './setup';
 import type { TargetFacts } from './widths';
@@ -162,12 +162,11 @@ function refittedAs(
 }
 
 function fitting(architecture: Architecture, type: ExportDtype): ExportDtype {
-  const { hidden, embeddingProjection } = architecture;
   const columns = architecture.blocks.flatMap(({ ffn, heads }) => [
     ffn,
     heads * architecture.headDim,
   ]);
-  const all = [hidden, embeddingProjection ?? hidden, ...columns];
+  const all = [architecture.hidden, embeddingWidth(architecture), ...columns];
   return all.every((width) => fitsBlocks(type, [width])) ? type : 'F16';
 }
 

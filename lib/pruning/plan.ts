@@ -202,11 +202,11 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
     { tokens: input.window, window: input.window },
     ...(evaluation ? [evaluation] : []),
   ];
-  const memories = runs.map(({ tokens, window }) => {
-    const ground = groundOf(input, window, paged);
-    const rows = Math.min(tokens, batchTokens(architecture, window, input.gpu !== null));
-    return forwardMemory(ground, { rows, paged });
-  });
+  const rowsOf = ({ tokens, window }: (typeof runs)[number]) =>
+    Math.min(tokens, batchTokens(architecture, window, input.gpu !== null));
+  const memories = runs.map((run) =>
+    forwardMemory(groundOf(input, run.window, paged), { rows: rowsOf(run), paged }),
+  );
   const block = Math.max(
     ...architecture.blocks.map((_, index) =>
       blockBytes(groundOf(input, input.window, false), index),
@@ -214,14 +214,7 @@ function evaluateStage(input: PlanInput, paged: boolean): StagePlan {
   );
   const scratch = paged
     ? block +
-      Math.max(
-        ...runs.map(({ tokens, window }) =>
-          statesBytes(
-            groundOf(input, window, false),
-            Math.min(tokens, batchTokens(architecture, window, input.gpu !== null)),
-          ),
-        ),
-      )
+      Math.max(...runs.map((run) => statesBytes(groundOf(input, run.window, false), rowsOf(run))))
     : 0;
   const measured = evaluation ? 2 * evaluation.tokens : 0;
   return {

@@ -8,6 +8,7 @@ import { type BlockHandle, type MatrixHandle, native, type Site } from '../engin
 import type { ExpectedHead } from '../engine/native-divergence';
 import { nextTokens, type Session } from '../engine/session';
 import { FEW_STEPS } from '../model/architecture';
+import { embeddingWidth } from '../model/axes';
 import type { NativeRefit, NativeSolver, SweepResult } from '../solver/native-solver';
 import { sliceSite } from './slice';
 import { keptIndices, type Layer } from './widths';
@@ -89,8 +90,8 @@ export class Probe {
     try {
       const states = keep(await session.embed(mine, window, scratch));
       const { rows, cols, pageRows } = native.matrixShape(states);
-      const { hidden, embeddingProjection } = session.architecture;
-      const mean = keep(session.matrix(rows, embeddingProjection ?? hidden, pageRows, scratch));
+      const width = embeddingWidth(session.architecture);
+      const mean = keep(session.matrix(rows, width, pageRows, scratch));
       const own = keep(session.matrix(rows, cols, pageRows, scratch));
       const { engine, ends } = session;
       await native.copyMatrix(engine.handle, states, own);

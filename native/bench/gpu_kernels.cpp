@@ -235,13 +235,8 @@ class GpuKernels {
     const HeadPlan plan = PlanHead(gpu_, d, vocab, run_.tokens, false);
     OnDevice<cuda::Head, &Api::head_close> head(gpu_);
     gpu_.Call(&Api::head_open, &plan.spec, head.out());
-    const auto piece = static_cast<size_t>(plan.spec.piece);
     const auto each = [&](size_t total, const auto& push) {
-      for (size_t at = 0; at < total; at += piece) {
-        float* page = nullptr;
-        gpu_.Call(&Api::head_stage, head.get(), &page);
-        push(at, std::min(piece, total - at), page);
-      }
+      ForHeadPieces(gpu_, head.get(), plan, total, push);
     };
     Noise noise;
     const auto fill = [&](size_t count, float* page) {
@@ -257,7 +252,7 @@ class GpuKernels {
         gpu_.Call(&Api::head_tokens, head.get(), Int(at), Int(count));
       });
       each(vocab, [&](size_t at, size_t count, float* page) {
-        if (!filled && at < 2 * piece) fill(count, page);
+        if (!filled && at < 2 * kHeadPiece) fill(count, page);
         gpu_.Call(&Api::head_table, head.get(), Int(count));
       });
       gpu_.Call(&Api::head_scores, head.get(), &scores);

@@ -196,8 +196,8 @@ struct HeadScores {
 // One table a library; `size` guards against a header of another age.
 struct Api {
   uint32_t version, size;
-  int32_t
-      runtime;  // CUDA's version in it, 13000 for 13.0: drivers know that major version or a newer
+  // CUDA's version in it, 13000 for 13.0: drivers must know that major version or a newer one.
+  int32_t runtime;
   const char* targets;  // architectures with code, such as "80 86 89 90 100 120 ptx120"
 
   // Host alone. `check` touches the device: context, kernel image, free memory.

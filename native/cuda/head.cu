@@ -31,6 +31,9 @@ __device__ void EachLogit(int slice, int64_t count, const float* logits, int64_t
   }
 }
 
+// The next piece of the vocabulary, [first, first + count): logits[count, stride] hold a token a
+// column, and become exp(logit - the largest so far) where they are `kept`. targets[tokens], -1 =
+// none.
 __global__ void __launch_bounds__(kThreads)
     LogitsKernel(int64_t tokens, int64_t first, int64_t count, float* logits, int64_t stride,
                  bool kept, const int32_t* targets, TokenStates states) {
@@ -121,13 +124,6 @@ __global__ void ScaleRowsKernel(int64_t rows, int64_t cols, const float* factor,
 int64_t StrideOf(const HeadSpec& spec) { return CeilDiv(spec.flight, 8) * 8; }
 
 }  // namespace
-
-void TakeLogits(Device& device, int64_t tokens, int64_t first, int64_t count, float* logits,
-                int64_t stride, bool kept, const int32_t* targets, const TokenStates& states) {
-  if (tokens == 0) return;
-  Launch("logits", LogitsKernel, static_cast<unsigned>(CeilDiv(tokens, kLanes)), kThreads,
-         device.compute, tokens, first, count, logits, stride, kept, targets, states);
-}
 
 void CheckSpec(const HeadSpec& s) {
   if (s.width < 1 || s.flight < 1 || s.piece < 1) {
@@ -248,8 +244,9 @@ void HeadRunner::PushTable(int64_t count) {
     Check(cudaStreamWaitEvent(device_.compute, slot.uploaded, 0), "an event");
     Check(cudaEventRecord(slot.started, device_.compute), "an event");
     tokens_.Apply(count, slot.table.data(), 0, logits_.data());
-    TakeLogits(device_, rows_, first_, count, logits_.data(), stride_, spec_.mean != 0,
-               targets_.data(), States());
+    Launch("logits", LogitsKernel, static_cast<unsigned>(CeilDiv(rows_, kLanes)), kThreads,
+           device_.compute, rows_, first_, count, logits_.data(), stride_, spec_.mean != 0,
+           targets_.data(), States());
     if (spec_.mean) AddMeans(count, slot.table.data());
     first_ += count;
   });

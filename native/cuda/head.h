@@ -19,12 +19,6 @@ struct TokenStates {
   float* factor;
 };
 
-// The next piece of the vocabulary, [first, first + count): logits[count, stride] hold a token a
-// column, and become exp(logit - the largest so far) where they are `kept`. targets[tokens], -1 =
-// none.
-void TakeLogits(Device&, int64_t tokens, int64_t first, int64_t count, float* logits,
-                int64_t stride, bool kept, const int32_t* targets, const TokenStates& states);
-
 class HeadRunner {
  public:
   HeadRunner(Device& device, const HeadSpec& spec);

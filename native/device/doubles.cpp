@@ -1,7 +1,6 @@
 #include "device/doubles.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "device/host_pages.h"
@@ -124,21 +123,7 @@ const CudaDevice* DeviceFor(const Context& context, const Piece& piece) {
   return piece.held + kRounding <= memory.limit - memory.used ? gpu : nullptr;
 }
 
-// Counts its own life as the GPU's algebra.
-class AlgebraClock {
- public:
-  explicit AlgebraClock(const CudaDevice& gpu) : gpu_(gpu) {}
-  ~AlgebraClock() {
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
-    gpu_.AddAlgebraSeconds(seconds.count());
-  }
-  AlgebraClock(const AlgebraClock&) = delete;
-  AlgebraClock& operator=(const AlgebraClock&) = delete;
-
- private:
-  const CudaDevice& gpu_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
+using AlgebraClock = LifeClock<&CudaDevice::AddAlgebraSeconds>;
 
 double Cube(size_t a, size_t b, size_t c) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);

@@ -83,21 +83,25 @@ class PinnedMemory {
   std::optional<HostCharge> charge_;
 };
 
-// Counts its own life as what the host did for a GPU's pinned memory.
-class HostClock {
+// Adds the seconds of its own life to those of a GPU.
+template <auto add>
+class LifeClock {
  public:
-  explicit HostClock(const CudaDevice& gpu) : gpu_(gpu) {}
-  ~HostClock() {
+  explicit LifeClock(const CudaDevice& gpu) : gpu_(gpu) {}
+  ~LifeClock() {
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
-    gpu_.AddHostSeconds(seconds.count());
+    (gpu_.*add)(seconds.count());
   }
-  HostClock(const HostClock&) = delete;
-  HostClock& operator=(const HostClock&) = delete;
+  LifeClock(const LifeClock&) = delete;
+  LifeClock& operator=(const LifeClock&) = delete;
 
  private:
   const CudaDevice& gpu_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+// Of what the host does for a GPU's pinned memory.
+using HostClock = LifeClock<&CudaDevice::AddHostSeconds>;
 
 // Doubles in pinned memory, by way of which matrices go to the GPU and come back.
 class PinnedRows {

@@ -80,16 +80,12 @@ class HeadOnDevice {
   }
 
  private:
-  // visit(at, count, page) over [0, total), with pinned memory that is free.
   template <typename Visit>
   void ForPieces(size_t total, Visit visit) {
-    const auto piece = static_cast<size_t>(plan_.spec.piece);
-    for (size_t at = 0; at < total; at += piece) {
+    ForHeadPieces(gpu_, head_.get(), plan_, total, [&](size_t at, size_t count, float* page) {
       context_.CheckAbort();
-      float* page = nullptr;
-      gpu_.Call(&cuda::Api::head_stage, head_.get(), &page);
-      visit(at, std::min(piece, total - at), page);
-    }
+      visit(at, count, page);
+    });
   }
 
   template <typename Work>

@@ -186,13 +186,10 @@ void PrintHead(const CudaDevice& gpu, const BlockShape& shape) {
   gpu.Call(&cuda::Api::head_open, &plan.spec, head.out());
   // Pieces of `total` rows, handed to `push` with where they begin.
   const auto each = [&](size_t total, const auto& push) {
-    for (size_t at = 0; at < total; at += kHeadPiece) {
-      const size_t count = std::min(kHeadPiece, total - at);
-      float* page = nullptr;
-      gpu.Call(&cuda::Api::head_stage, head.get(), &page);
+    ForHeadPieces(gpu, head.get(), plan, total, [&](size_t at, size_t count, float* page) {
       std::copy_n(values.data(), count * shape.hidden, page);
       push(at, count);
-    }
+    });
   };
   PrintRun(gpu, "head, its table copied by one thread", 1, plan.flight, [&] {
     std::vector<double> log_sum(plan.flight);

@@ -1,6 +1,5 @@
 // The passes of an FFN's least squares on the GPU against those on the CPU (solver/ffn_pass.cpp):
 // other code, the same contract.
-#include <cstdlib>
 #include <functional>
 
 #include "device/run_ffn.h"
@@ -133,12 +132,8 @@ TEST_P(GpuFfn, EqualsTheCpu) {
   EXPECT_EQ(device->memory().used, used) << "everything was given back";
 }
 
-// As GpuSite.NothingIsReadBeforeItIsWritten.
 TEST_P(GpuFfn, NothingIsReadBeforeItIsWritten) {
-  const bool checked = std::getenv("STRUPRUNE_CUDA_CHECK") != nullptr;
-  setenv("STRUPRUNE_CUDA_CHECK", "1", 1);
-  const auto device = Open(TestedGpu().budget);
-  if (!checked) unsetenv("STRUPRUNE_CUDA_CHECK");
+  const auto device = OpenChecked(TestedGpu().budget);
   Compare(Kinds()[0], device, GetParam());
 }
 

@@ -1,6 +1,5 @@
 // A model's head on the GPU against the CPU's (model/ends.cpp, model/expected_rows.cpp): other
 // code, the same contract.
-#include <cstdlib>
 #include <limits>
 
 #include "device/run_head.h"
@@ -100,12 +99,8 @@ TEST_P(GpuHead, EqualsTheCpu) {
   EXPECT_EQ(device->memory().used, used) << "everything was given back";
 }
 
-// As GpuSite.NothingIsReadBeforeItIsWritten.
 TEST_P(GpuHead, NothingIsReadBeforeItIsWritten) {
-  const bool checked = std::getenv("STRUPRUNE_CUDA_CHECK") != nullptr;
-  setenv("STRUPRUNE_CUDA_CHECK", "1", 1);
-  const auto device = Open(TestedGpu().budget);
-  if (!checked) unsetenv("STRUPRUNE_CUDA_CHECK");
+  const auto device = OpenChecked(TestedGpu().budget);
   Compare(device);
 }
 

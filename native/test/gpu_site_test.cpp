@@ -1,5 +1,4 @@
 // Whole sites streamed through the GPU against RunSite on the CPU: other code, the same contract.
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -159,13 +158,8 @@ TEST_P(GpuSite, EqualsTheCpu) {
   EXPECT_LE(device->memory().peak, device->memory().limit);
 }
 
-// Every piece of device memory on its own, fresh each time: in the emulation full of NaNs, so that
-// what a piece held before does not pass for a result.
 TEST_P(GpuSite, NothingIsReadBeforeItIsWritten) {
-  const bool checked = std::getenv("STRUPRUNE_CUDA_CHECK") != nullptr;
-  setenv("STRUPRUNE_CUDA_CHECK", "1", 1);
-  const auto device = Open(PagingBudget());
-  if (!checked) unsetenv("STRUPRUNE_CUDA_CHECK");
+  const auto device = OpenChecked(PagingBudget());
   const Model model(Families()[0]);
   for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
     CompareSite(*device, model, site, true, Tolerance(GetParam()));

@@ -1,5 +1,6 @@
 #include "gpu_support.h"
 
+#include <cstdlib>
 #include <map>
 
 #include "tiles/strips.h"
@@ -115,6 +116,14 @@ std::shared_ptr<CudaDevice> GpuTest::Open(uint64_t budget) const {
   options.budget = budget;
   options.forward = options.gram = GetParam().precision;
   return std::make_shared<CudaDevice>(CudaLibrary::Load(TestedGpu().library), options);
+}
+
+std::shared_ptr<CudaDevice> GpuTest::OpenChecked(uint64_t budget) const {
+  const bool checked = std::getenv("STRUPRUNE_CUDA_CHECK") != nullptr;
+  setenv("STRUPRUNE_CUDA_CHECK", "1", 1);
+  auto device = Open(budget);
+  if (!checked) unsetenv("STRUPRUNE_CUDA_CHECK");
+  return device;
 }
 
 std::shared_ptr<CudaDevice> GpuTest::OpenWithRoom(uint64_t bytes) const {

@@ -103,6 +103,9 @@ class GpuTest : public testing::TestWithParam<GpuKind> {
   const CudaDevice& gpu() const { return *gpu_; }
   // Another one of that precision, with its own budget.
   std::shared_ptr<CudaDevice> Open(uint64_t budget) const;
+  // With every piece of device memory on its own and fresh each time, in the emulation full of
+  // NaNs: what a piece held before does not pass for a result.
+  std::shared_ptr<CudaDevice> OpenChecked(uint64_t budget) const;
   // With that much beside cuBLAS' work space: a sixteenth of the budget, 16 KiB at least.
   std::shared_ptr<CudaDevice> OpenWithRoom(uint64_t bytes) const;
   std::shared_ptr<CudaDevice> gpu_;

@@ -65,12 +65,14 @@ function cmakeBuild(name, target, options, env = {}) {
   const folder = path.join(cmake, name);
   const generator = which('ninja') ? 'Ninja' : 'Unix Makefiles';
   const cache = path.join(folder, 'CMakeCache.txt');
-  // CMake refuses another generator, or a checkout that was moved: start anew.
+  // CMake refuses another generator, or a checkout that was moved, and keeps the nvcc that it had first: start anew.
   if (fs.existsSync(cache)) {
     const text = fs.readFileSync(cache, 'utf8');
+    const compiler = /^CMAKE_CUDA_COMPILER:\w+=(.+)$/m.exec(text)?.[1];
     const isOurs =
       text.includes(`CMAKE_GENERATOR:INTERNAL=${generator}\n`) &&
-      text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${at()}\n`);
+      text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${at()}\n`) &&
+      [undefined, env.CUDACXX ?? compiler].includes(compiler);
     if (!isOurs) fs.rmSync(folder, { recursive: true });
   }
   const defines = Object.entries(options).map(([key, value]) =>

@@ -6,6 +6,7 @@ import { AS_IS, blockSpec, Session } from '../../engine/session';
 import { asStruPruneError } from '../../errors';
 import { calibrationWindow } from '../../evaluate';
 import type { Architecture, ModelSource } from '../../model/architecture';
+import { embeddingWidth } from '../../model/axes';
 import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
@@ -100,9 +101,9 @@ async function onGpu(
     const { architecture } = source;
     const run = runOf(architecture, settings);
     const spec = blockSpec(architecture, 0);
-    const { vocab, hidden, embeddingProjection } = architecture;
+    const head = { width: embeddingWidth(architecture), vocab: architecture.vocab };
     const measured = await native
-      .timeGpuKernels(engine.handle, spec, { width: embeddingProjection ?? hidden, vocab }, run)
+      .timeGpuKernels(engine.handle, spec, head, run)
       .catch((error: unknown) => {
         const { code, found, mend } = asStruPruneError(error);
         if (code !== 'ERR_BUDGET' || (options.device ?? 'auto') !== 'auto') throw error;

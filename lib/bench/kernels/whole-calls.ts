@@ -4,6 +4,7 @@ import { type AnyHandle, type BlockHandle, type MatrixHandle, native } from '../
 import type { KernelTiming } from '../../engine/native-bench';
 import { pageRows } from '../../engine/native-bytes';
 import { nextTokens, type Session } from '../../engine/session';
+import { embeddingWidth } from '../../model/axes';
 import { type FfnTokens, makeFfnTokens } from '../../pruning/input-refit';
 import { gaussNewtonFlops } from '../../solver/gauss-newton';
 import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
@@ -140,8 +141,8 @@ async function timeHead(
   { session, tokens, seconds }: Input,
   score: () => Promise<unknown>,
 ): Promise<KernelTiming> {
-  const { vocab, hidden, embeddingProjection } = session.architecture;
-  const width = embeddingProjection ?? hidden;
+  const { vocab } = session.architecture;
+  const width = embeddingWidth(session.architecture);
   const about = {
     op: 'head and NLL',
     shape: `[${tokens}, ${width}] × [${width}, ${vocab}]`,
