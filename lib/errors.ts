@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'ERR_NAN' // weights or activations that are not finite
   | 'ERR_TEXT' // calibration or evaluation text that is empty, too short or not UTF-8
   | 'ERR_TOKENIZER'
+  | 'ERR_HUB' // a model of the Hugging Face Hub that cannot be had: gated, no network, a download cut off
   | 'ERR_OUTPUT' // output exists, is unwritable, or the disk is full
   | 'ERR_SCRATCH' // a scratch file cannot be made, written or read, or does not keep its bytes
   | 'ERR_VERIFY' // the written checkpoint does not reproduce the run's own result

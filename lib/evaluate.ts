@@ -64,7 +64,7 @@ export async function evaluate(
   const { signal } = options;
   return withEngine(options, async (engine) => {
     const onProgress = withBytes(engine, options.onProgress);
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     const window = windowFor(source.architecture, settings.window);
     const ids = await readWindows(source, text, {
       window,

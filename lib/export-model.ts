@@ -61,7 +61,8 @@ export async function exportModel(
   const settings = settingsFrom(schema, options);
   return withEngine(options, async (engine) => {
     const onStage = withBytes(engine, options.onProgress);
-    return exportOn(engine, await sourceOf(model), settings, onStage, options.signal);
+    const source = await sourceOf(model, options, engine);
+    return exportOn(engine, source, settings, onStage, options.signal);
   });
 }
 

@@ -63,5 +63,5 @@ export type {
 } from './solver/native-solver';
 export type { MaskFunction, MaskTask } from './solver/own-mask';
 export type { Structure } from './solver/structures/types';
-export { openModel } from './source';
+export { type OpenOptions, openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

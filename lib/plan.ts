@@ -56,7 +56,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
   const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
   if (options.output !== undefined) requireName(settings.output, settings.format);
-  const source = await sourceOf(model);
+  const source = await sourceOf(model, options);
   const { format } = settings;
   const { architecture } = source;
   // The budget is planned with, not worked in.

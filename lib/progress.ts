@@ -1,8 +1,17 @@
 /** What a long call is doing, for progress bars and logs. */
 export interface Progress {
-  stage: 'tokenise' | 'evaluate' | 'sample' | 'survey' | 'solve' | 'write' | 'verify' | 'measure';
+  stage:
+    | 'download'
+    | 'tokenise'
+    | 'evaluate'
+    | 'sample'
+    | 'survey'
+    | 'solve'
+    | 'write'
+    | 'verify'
+    | 'measure';
   /**
-   * Steps done and in all, whichever the stage counts: blocks, windows, tokens, tensors. A survey by trial counts its blocks
+   * Steps done and in all, whichever the stage counts: bytes, blocks, windows, tokens, tensors. A survey by trial counts its blocks
    * and those that trials go through.
    */
   done: number;

@@ -80,7 +80,7 @@ export async function pruneOn(
   await turn();
   const { output, format, resume, force } = settings;
   requireName(output, format);
-  const source = await sourceOf(model);
+  const source = await sourceOf(model, calls, engine);
   await requireApart(placesWritten(settings), await placesRead(source, settings));
   const kind = format === 'hf' ? 'folder' : 'file';
   const journal = await Journal.open(output, kind, { resume, replace: force });

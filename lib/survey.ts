@@ -51,7 +51,7 @@ export async function survey(
   const { saveCalibration: file, force, calibration, calibrationTokens: maxTokens } = settings;
   const { signal } = options;
   return withEngine(options, async (engine) => {
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     const bytes = await tokenizerBytes(source, settings.format, signal);
     const setup = setUp(source, settings, bytes);
     const { window, layers, method, stored } = setup;

@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
+import { repoOfSnapshot } from '../hub/name';
 
-/** A model's name: that of its folder or file, also where the path ends in none, as `.` does. */
+/** A model's name: the hub's, or that of its folder or file, also where the path ends in none, as `.` does. */
 export function modelName(path: string): string {
-  return basename(resolve(path));
+  return repoOfSnapshot(path) ?? basename(resolve(path));
 }

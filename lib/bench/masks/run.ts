@@ -26,7 +26,7 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
   const own = masksSettings(options);
   const { threads, memory, bf16, fullPrecision, signal, onProgress } = options;
   return withEngine(options, async (engine) => {
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     const { calibration: path, scope, lambda, scratch, calibrationTokens } = own;
     const settings = settingsOf({
       output: own.output,

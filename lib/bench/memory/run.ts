@@ -99,7 +99,7 @@ async function openRows(
   const { calibration, calibrationTokens, window, sparsity, allocation, mask, ffnSolver } =
     settings;
   requireText(calibration);
-  const given = model === null ? null : await hashFiles(await sourceOf(model), signal);
+  const given = model === null ? null : await hashFiles(await sourceOf(model, { signal }), signal);
   const conditions = {
     version: versions().struprune,
     given,

@@ -51,7 +51,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
   const settings = peersSettings(options);
   const { threads = availableParallelism(), signal, onProgress } = options;
   return withEngine({ threads, signal, device: 'cpu' }, async (engine) => {
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     requireGated(source, settings);
     await requireTorch(settings, signal);
     return withScratch(settings.scratch, async (folder) => {

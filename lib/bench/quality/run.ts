@@ -149,7 +149,7 @@ async function openRun(
   { signal, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
-  const source = await sourceOf(model);
+  const source = await sourceOf(model, { signal, onProgress }, engine);
   const { architecture } = source;
   // A default that a later version may choose otherwise is no default of what is kept.
   const dtype = dtypeFor(source, given).toLowerCase() as NonNullable<QualitySettings['dtype']>;

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addFlags, type Flag, type FlagTable, optionsFrom } from '../flags/flag';
 import { print, printJson } from '../output/print';
 import { runWithProgress } from '../terminal/run';
+import { MODEL_HELP } from './model-argument';
 
 /** A call of the library with a model, whose result is printed for people or as JSON. */
 interface ModelCommand<Options, Result> {
@@ -21,7 +22,7 @@ export function addModelCommand<Options extends object, Result>(
   const command = program
     .command(name)
     .description(description)
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const call = await load();
       const options = optionsFrom<Options>(flags, parsed);

@@ -10,12 +10,13 @@ import { reportOf } from '../prune-html';
 import { Interruption } from '../terminal/interrupt';
 import { runWithProgress } from '../terminal/run';
 import { takeKeepBias } from './keep-bias';
+import { MODEL_HELP } from './model-argument';
 
 export function addPrune(program: Command): void {
   const command = program
     .command('prune')
     .description('Writes a physically smaller checkpoint of a model.')
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { prune } = await import('../../prune');
       const samples = parsed.samples ?? !parsed.json;

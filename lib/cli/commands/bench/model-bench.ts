@@ -3,6 +3,7 @@ import type { BenchDocument } from '../../../bench/schema';
 import { BENCH_EXTRAS } from '../../flags/bench-quality';
 import { addFlags, type FlagTable, optionsFrom } from '../../flags/flag';
 import { runWithProgress } from '../../terminal/run';
+import { MODEL_HELP } from '../model-argument';
 import { deliver } from './deliver';
 
 /** A benchmark of one model. */
@@ -27,7 +28,7 @@ export function addModelBench<
   const command = bench
     .command(name)
     .description(description)
-    .argument(argument, 'Hugging Face folder or .gguf file')
+    .argument(argument, MODEL_HELP)
     .action(async (model: Model, parsed: Record<string, unknown>) => {
       const call = await load();
       const options = optionsFrom<Options>(flags, parsed);

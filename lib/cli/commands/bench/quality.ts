@@ -13,6 +13,7 @@ import { addFlags, optionsFrom } from '../../flags/flag';
 import { qualityReport } from '../../output/bench-quality-report';
 import { tell, warn } from '../../output/print';
 import { runWithProgress } from '../../terminal/run';
+import { MODEL_HELP } from '../model-argument';
 import { deliver } from './deliver';
 
 export function addQuality(bench: Command): void {
@@ -21,7 +22,7 @@ export function addQuality(bench: Command): void {
     .description(
       'Perplexity, distance to the dense model, sizes and times of every method, side by side.',
     )
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action((model: string, parsed: Record<string, unknown>) =>
       runQuality(model, optionsFrom<QualityOptions>(BENCH_QUALITY_FLAGS, parsed), {
         json: parsed.json === true,
