@@ -25,6 +25,7 @@ const STALE = [
   'layer_types',
   'max_window_layers',
   'model_type',
+  'per_layer_config',
   'pretraining_tp',
   'rope_parameters',
   'rope_scaling',
@@ -158,10 +159,28 @@ function ownConfig(output: Architecture, family: Family): Record<string, unknown
     architectures: [model],
     auto_map: {
       AutoConfig: `configuration_struprune.Struprune${baseOf(family)}Config`,
+      AutoModel: `modeling_struprune.Struprune${baseOf(family)}Model`,
       AutoModelForCausalLM: `modeling_struprune.${model}`,
     },
+    head_dim: output.headDim,
+    per_layer_config: perLayer(output, family),
     struprune,
   };
+}
+
+/** Every block's widths under the stock keys, by its number: what transformers, and runtimes built on it, size caches by. */
+function perLayer({ blocks }: Architecture, { hf }: Family): Record<string, object> {
+  const digits = String(blocks.length - 1).length;
+  const { ffn, heads, kvHeads } = hf.keys;
+  const entries = blocks.map((block, index) => [
+    String(index).padStart(digits, '0'),
+    {
+      [ffn]: block.ffn,
+      [heads]: block.heads,
+      ...(kvHeads ? { [kvHeads]: block.kvHeads } : {}),
+    },
+  ]);
+  return Object.fromEntries(entries);
 }
 
 /** Written for Llama; other families have other names. Naming one family alone, it loads where the others are not known. */

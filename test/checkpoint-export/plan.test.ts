@@ -188,11 +188,17 @@ test('widths that differ: our modeling code travels along', (t) => {
     architectures: ['StrupruneOPTForCausalLM'],
     auto_map: {
       AutoConfig: 'configuration_struprune.StrupruneOPTConfig',
+      AutoModel: 'modeling_struprune.StrupruneOPTModel',
       AutoModelForCausalLM: 'modeling_struprune.StrupruneOPTForCausalLM',
     },
     num_attention_heads: 4,
     do_layer_norm_before: false,
     word_embed_proj_dim: 48,
+    head_dim: 16,
+    per_layer_config: {
+      0: { ffn_dim: 96, num_attention_heads: 3 },
+      1: { ffn_dim: 160, num_attention_heads: 4 },
+    },
   });
   t.deepEqual(config!.struprune, {
     intermediate_sizes: [96, 160],
