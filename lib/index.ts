@@ -19,7 +19,7 @@ export type { SpeedOptions } from './bench/speed/run';
 export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
-export { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from './embedded';
+export { EMBEDDED_WINDOW, embeddedMix, embeddedModel, embeddedTexts } from './embedded';
 export { type Devices, inspectDevices } from './engine/devices';
 export { Engine } from './engine/engine';
 export type { CallOptions, EngineOptions, MachineOptions } from './engine/engine-options';
