@@ -5,6 +5,7 @@ import { type ExportFormat, loadsAs } from '../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../checkpoint/licence';
 import { formatFor } from '../checkpoint/output-path';
 import { pieces } from '../checkpoint/pieces';
+import { embeddedMix } from '../embedded';
 import type { ModelSource } from '../model/architecture';
 import { modelName } from '../model/name';
 import { tokensInWindows } from '../numbers';
@@ -58,7 +59,9 @@ export function commandOf(source: ModelSource, settings: Identity): string {
   const gguf = formatFor(String(settings.output), settings.format as ExportFormat) === 'gguf';
   return [
     `npx struprune-native prune ${quoted(modelName(source.path))} -o ${gguf ? 'OUT.gguf' : 'OUT'}`,
-    `--calibration ${quoted(basename(String(settings.calibration)))}`,
+    ...(settings.calibration === embeddedMix().calibration
+      ? []
+      : [`--calibration ${quoted(basename(String(settings.calibration)))}`]),
     ...flags,
   ].join(' ');
 }

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { z } from 'zod';
 import type { AllocationFunction } from '../allocation/own';
 import { formatFor } from '../checkpoint/output-path';
+import { embeddedMix } from '../embedded';
 import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { BASELINES, METHODS } from '../methods';
@@ -74,7 +75,8 @@ export const OWN_OPTIONS = Object.keys(own) as (keyof typeof own)[];
 /** Every setting with its default. */
 const schema = z.strictObject({
   output: path,
-  calibration: path,
+  /** Default: a mixed text of the package. */
+  calibration: path.default(() => embeddedMix().calibration),
   sparsity: z.number().min(0).lt(1).optional(),
   targetParams: count.optional(),
   targetSize: bytes.positive().optional(),

@@ -73,7 +73,8 @@ const OPTIONS: [option: object, message: RegExp][] = [
   [{ window: 1.5 }, /^option window is 1.5; give a whole number of at least 1$/],
   [{ temperature: 0 }, /^option temperature is 0; give a number above 0$/],
   [{ output: '' }, /^option output is ''; give a path$/],
-  [{ calibration: undefined }, /^option calibration is missing; give a path$/],
+  [{ output: undefined }, /^option output is missing; give a path$/],
+  [{ calibration: 3 }, /^option calibration is 3; give a path$/],
   [{ refit: 'no' }, /^option refit is 'no'; give true or false$/],
   [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
   [

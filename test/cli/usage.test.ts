@@ -50,7 +50,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   [
     'all that is missing',
     ['prune'],
-    /missing: <model>, --calibration <file>, -o <path> and one of --sparsity, --target-params and --target-size; see struprune-native prune --help \[/,
+    /missing: <model>, -o <path> and one of --sparsity, --target-params and --target-size; see struprune-native prune --help \[/,
   ],
   [
     'a misspelt flag, which is what is missing',

@@ -65,7 +65,7 @@ export const PRUNE_FLAGS: FlagTable<
     flag: '--calibration <file>',
     help: 'UTF-8 text whose first tokens calibrate',
     group: data,
-    required: true,
+    fallback: 'a mixed text of this package',
   },
   calibrationTokens: {
     flag: '--calibration-tokens <n>',
