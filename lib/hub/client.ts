@@ -78,7 +78,14 @@ export class HubClient {
     const shared = this.#shared(commit);
     const file = { ...shared, repo: this.#repo, revision: commit, path: name, xet: false };
     const blob = await downloadFile(file);
-    if (blob) yield* blob.slice(start).stream() as unknown as AsyncIterable<Uint8Array>;
+    if (!blob) return;
+    try {
+      yield* blob.slice(start).stream() as unknown as AsyncIterable<Uint8Array>;
+    } catch (cause) {
+      this.#signal?.throwIfAborted();
+      // The stream rejects with a text where its request was refused.
+      throw new Unreachable('ERR_HUB', cause instanceof Error ? cause.message : String(cause));
+    }
   }
 
   /** What every request is told. */

@@ -8,6 +8,7 @@ import { makeFolder } from '../checkpoint/output-path';
 import { pieces } from '../checkpoint/pieces';
 import { StruPruneError } from '../errors';
 import { bytes as inWords } from '../numbers';
+import { isCallers } from '../own';
 import { type OnStage, stageReporter } from '../progress';
 import type { CachedRepo } from './cache';
 import { type HubClient, type RemoteFile, Unreachable } from './client';
@@ -133,13 +134,14 @@ class Download {
       let cause: unknown;
       try {
         for await (const chunk of this.#client.bytes(this.#commit, file.name, at)) {
-          await asOutput(partial, () => handle.write(chunk, 0, chunk.length, at));
+          await asOutput(partial, () => writeAll(handle, chunk, at));
           hash.update(chunk);
           at += chunk.length;
           onBytes(chunk.length, at);
         }
       } catch (error) {
         signal?.throwIfAborted();
+        if (isCallers(error)) throw error;
         if (error instanceof StruPruneError && !(error instanceof Unreachable)) throw error;
         cause = error;
       }
@@ -148,6 +150,13 @@ class Download {
       if (at < file.size) await sleep(PAUSE * 2 ** vain, undefined, { signal });
     }
     return hash;
+  }
+}
+
+/** A write to a disk that fills up may take a part. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
   }
 }
 

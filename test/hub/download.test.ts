@@ -161,6 +161,15 @@ test.serial('an abort ends a download with its reason, and what came stays', asy
   t.true(server.asked.some(({ large, range }) => large && /^bytes=[1-9]/.test(range ?? '')));
 });
 
+test.serial("what the caller's listener throws ends a download", async (t) => {
+  await startHub(t, { 'owner/tiny': repoOf(TINY) });
+  const own = new Error('mine');
+  const onProgress = () => {
+    throw own;
+  };
+  t.is(await t.throwsAsync(openModel('owner/tiny', { onProgress })), own);
+});
+
 test.serial('bytes of another hash are thrown away', async (t) => {
   const { server, cache } = await startHub(t, { 'owner/tiny': repoOf(TINY) });
   const blobs = join(cache, 'models--owner--tiny/blobs');
