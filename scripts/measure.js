@@ -1,6 +1,6 @@
 // npm run measure -- loop|abort|leak …: what a program notices that embeds the library; gpu …: a GPU beside the CPU
 // (docs/benchmarks.md). Measures dist/, made here where it is not current. house: how the code is built, from its sources
-// alone.
+// alone; same-bytes REF: whether it writes what another version of it writes.
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 const { ensureAll } = require('./lib/ensure.js');
@@ -15,6 +15,7 @@ const MEASURES = {
   leak: ensureAll,
   gpu: ensureAll,
   house: ensureModules,
+  'same-bytes': ensureAll,
 };
 
 runMain(() => {
@@ -23,6 +24,8 @@ runMain(() => {
     throw new SetupError(`'${what}' is no measure`, `choose ${names}`);
   }
   MEASURES[what]();
+  // Ctrl-C reaches the measure as well; its end then clears away what it made.
+  process.on('SIGINT', () => {});
   const script = path.join(__dirname, 'measure', `${what}.js`);
   const { status } = spawnSync(process.execPath, ['--expose-gc', script, ...args], {
     stdio: 'inherit',

@@ -7,7 +7,7 @@ const { runMain } = require('../lib/setup-error.js');
 const { cuda } = require('./house/cuda.js');
 const { family } = require('./house/family.js');
 const { memory } = require('./house/memory.js');
-const { anyOf, isPlainEnough, names } = require('./house/names.js');
+const { anyOf, isOwnWord, names } = require('./house/names.js');
 const { circlesOf, graphOf, houses, roomsOf, violationsOf } = require('./house/order.js');
 const { linesOfCode, sourcesIn } = require('./house/sources.js');
 
@@ -61,13 +61,14 @@ function counts(byName) {
   return sorted.map(([name, files]) => `${name} ${files.length}`).join(', ');
 }
 
-/** '4 to 27, half of them at most 9': files for one of these names, those of one word left out. */
+/** '4 to 27, half of them at most 7': files for one of these names, those of one word left out. */
 function spread(byName) {
-  const plain = Object.entries(byName).filter(([name]) => isPlainEnough(name));
+  const plain = Object.entries(byName).filter(([name]) => isOwnWord(name));
   const sorted = plain.map(([, files]) => files.length).sort((a, b) => a - b);
+  const median = sorted[Math.floor((sorted.length - 1) / 2)];
   return sorted.length === 0
     ? 'none'
-    : `${sorted[0]} to ${sorted.at(-1)}, half of them at most ${sorted[Math.floor((sorted.length - 1) / 2)]}`;
+    : `${sorted[0]} to ${sorted.at(-1)}, half of them at most ${median}`;
 }
 
 /** The table, a row [what, found, what it is to be]. */

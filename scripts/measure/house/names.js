@@ -139,6 +139,6 @@ function names(nativeProduct) {
 }
 
 /** Whether a name is of more than one word, and so hardly means anything else. */
-const isPlainEnough = (name) => /[a-z\d][A-Z]/.test(name);
+const isOwnWord = (name) => /[a-z\d][A-Z]/.test(name);
 
-module.exports = { anyOf, isPlainEnough, names };
+module.exports = { anyOf, isOwnWord, names };
