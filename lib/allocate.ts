@@ -2,10 +2,11 @@
 import { isFloat64Array, isInt32Array } from 'node:util/types';
 import type { z } from 'zod';
 import type { Allocation } from './allocation';
+import { settingsFrom } from './check';
 import { StruPruneError } from './errors';
-import { settingsFrom } from './options';
+import { allocationSchema } from './options';
+import { requireOneTarget } from './options/target';
 import { allocateBy } from './pruning/decide';
-import { allocationSchema, requireOneTarget } from './pruning/options';
 import { budgetFor } from './pruning/widths';
 import type { LayerCurves } from './survey';
 

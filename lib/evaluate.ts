@@ -1,6 +1,7 @@
 /** Perplexity of a checkpoint on a text, streamed block by block over batches of windows. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { readWindows } from './calibration/text';
+import { settingsFrom } from './check';
 import { using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { measureGemmRate } from './engine/gemm-rate';
@@ -9,20 +10,12 @@ import { AS_IS, blockSpec, nextTokens, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import type { Architecture, ModelSource } from './model/architecture';
 import { embeddingWidth } from './model/axes';
-import { count, path, settingsFrom } from './options';
+import { EVALUATE } from './options/evaluate';
+import { schemaOf } from './options/option';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
 import { sourceOf } from './source';
 
-const schema = z.strictObject({
-  /** Path of a UTF-8 text file. */
-  text: path,
-  /** Tokens of a window. Default 2048, or the model's positions where it has fewer. */
-  window: count.optional(),
-  /** Default: the whole text. */
-  maxTokens: count.optional(),
-  /** Also measure the rate of the BLAS's sgemm and the share of it that the forward reached; on a GPU there is none. */
-  measureGemm: z.boolean().default(false),
-});
+const schema = schemaOf(EVALUATE);
 
 export type EvaluateOptions = z.input<typeof schema> & CallOptions & { onProgress?: OnProgress };
 

@@ -15,7 +15,7 @@ export { benchPeers } from './bench/peers/run';
 export type { QualityOptions } from './bench/quality/options';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';
-export type { SpeedOptions } from './bench/speed/run';
+export type { SpeedOptions } from './bench/speed/options';
 export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
@@ -40,10 +40,10 @@ export type {
   Rope,
   TensorRef,
 } from './model/architecture';
+export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
-export type { PruneOptions } from './pruning/options';
 export type { StageName, StagePlan } from './pruning/plan';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';

@@ -1,13 +1,13 @@
 import { statSync } from 'node:fs';
 import { fewerThanAWindow } from './calibration/corpus';
+import { checkedOptions } from './check';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
 import { GpuNeeds } from './engine/gpu-needs';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
-import { checkedOptions } from './options';
-import { type PruneOptions, settingsOf } from './pruning/options';
+import { type PruneOptions, settingsOf } from './options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
 import { planInput, setUp } from './pruning/setup';
 import { tokenizerBytesOf } from './pruning/tokenizer-output';

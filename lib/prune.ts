@@ -13,13 +13,13 @@ import { StruPruneError } from './errors';
 import { evaluateIds } from './evaluate';
 import { greedy } from './generate';
 import type { ModelSource } from './model/architecture';
+import { optionsThat, type PruneOptions, type Settings, settingsOf } from './options';
+import { idleOptions } from './options/idle';
 import { stageReporter } from './progress';
 import { checkSurvey, decide } from './pruning/decide';
-import { idleOptions } from './pruning/idle-options';
 import { runIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { hashFiles, modelCard, provenance } from './pruning/model-card';
-import { type PruneOptions, type Settings, settingsOf } from './pruning/options';
 import { placesRead, placesWritten } from './pruning/places';
 import type { PruneResult } from './pruning/result';
 import { ridgeWarnings } from './pruning/ridge-warning';
@@ -162,13 +162,10 @@ async function pruneWith(
   }
 }
 
-/** Settings of what is measured beside the work. */
-const MEASURED = ['eval', 'evalTokens', 'evalWindow', 'samples'] as const;
-
 /** The result of a run that had ended before, with this run's own warnings too. */
 function endedBefore(run: Run, result: PruneResult): PruneResult {
   const used = settingsUsed(run);
-  if (!MEASURED.every((key) => result.settings[key] === used[key])) {
+  if (!optionsThat(['measured']).every((key) => result.settings[key] === used[key])) {
     run.warn('this run had ended before: its output is what was measured then, on its own text');
   }
   return { ...result, warnings: [...new Set([...result.warnings, ...run.warnings])] };

@@ -1,7 +1,7 @@
 /** The methods that `bench quality` knows, as data: a row is a name and options of prune(). */
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
-import type { PruneOptions } from '../pruning/options';
+import type { PruneOptions } from '../options';
 
 /** What an entry may set; the rest is the benchmark's own and the same for all rows. */
 export type MethodOptions = Omit<

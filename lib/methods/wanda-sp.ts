@@ -14,7 +14,7 @@ export const wandaSp = {
   inputs: 'sequential',
   refit: false,
   meanBias: false,
-  reads: ['energyForm', 'temperature'],
+  reads: [],
   allocations: ['uniform', 'threshold', 'energy'],
   scores,
   losses: scores,

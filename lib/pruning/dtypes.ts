@@ -11,7 +11,8 @@ import type {
   TensorRef,
 } from '../model/architecture';
 import { elements, embeddingWidth } from '../model/axes';
-import { DTYPES, type Settings } from './options';
+import type { Settings } from '../options';
+import { DTYPES } from '../options/output';
 import type { Setup } from './setup';
 import type { TargetFacts } from './widths';
 

@@ -5,11 +5,11 @@
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
+import type { Settings } from '../options';
 import { type AuxiliarySteps, auxiliaryVariables } from '../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
 import type { RoundsResult } from '../solver/input-rounds';
 import type { NativeRefit } from '../solver/native-solver';
-import type { Settings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import type { Layer } from './widths';

@@ -4,8 +4,8 @@ import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
 import { type ErrorCode, StruPruneError } from '../errors';
 import { MIB, wholeMebibytes } from '../numbers';
+import type { Settings } from '../options';
 import { journalFolder } from './journal/folder';
-import type { Settings } from './options';
 import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
 
 /**

@@ -1,6 +1,6 @@
 import { DEFAULT_SHARD_BYTES } from '../checkpoint/safetensors-writer';
+import { OPTIONS } from '../options';
 import { type Identity, pick } from './journal/identity';
-import { SETTING_KEYS } from './options';
 import type { Run } from './run';
 import { ffnMultiple } from './widths';
 
@@ -10,7 +10,7 @@ export function settingsUsed(run: Run): Identity {
   const { format, maxShardBytes } = settings;
   const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
-    ...pick(settings, SETTING_KEYS),
+    ...pick(settings, Object.keys(OPTIONS)),
     // One that is given may make all matrices anew.
     dtype: takenOver ? null : dtype.toLowerCase(),
     multiple: ffnMultiple(settings, dtype),

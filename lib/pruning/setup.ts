@@ -19,6 +19,8 @@ import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
+import type { RunSettings, Settings } from '../options';
+import { type Feedback, feeds, refitsByDefault } from '../options/refit';
 import { Own } from '../own';
 import { atOnce } from '../turns';
 import {
@@ -30,7 +32,6 @@ import {
   takenOverFrom,
   typeNotes,
 } from './dtypes';
-import { type Feedback, feeds, type RunSettings, refitsByDefault, type Settings } from './options';
 import type { PlanInput } from './plan';
 import { refitsInputs } from './solve';
 import {

@@ -5,8 +5,8 @@ import {
   type StatisticsHandle,
 } from '../engine/native';
 import type { Session } from '../engine/session';
+import type { Settings } from '../options';
 import type { NativeSolver } from '../solver/native-solver';
-import type { Settings } from './options';
 import type { Layer } from './widths';
 
 /** Makes a solver of a site's sums for `use` alone: its native memory goes back afterwards, whatever happens. */

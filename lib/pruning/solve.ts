@@ -15,10 +15,10 @@ import {
 import type { SumKinds } from '../engine/native-gpu';
 import { outputRole, type Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
+import type { RunSettings } from '../options';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
 import { type FfnTokens, makeFfnTokens, refitInputs } from './input-refit';
-import type { RunSettings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';

@@ -11,9 +11,9 @@ import {
   prunedArchitecture,
   totalParameters,
 } from '../model/groups';
+import type { Settings } from '../options';
 import { Own } from '../own';
 import { dtypeFor, quantisedTypes } from './dtypes';
-import type { Settings } from './options';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';

@@ -10,8 +10,8 @@ import { native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { SiteStatistics } from '../methods';
+import type { Settings } from '../options';
 import { differenceOf, type Identity } from './journal/identity';
-import type { Settings } from './options';
 import { METRIC_PAGE, type Survey } from './survey';
 import type { Layer } from './widths';
 

@@ -13,10 +13,10 @@ import {
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
 import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
+import type { Settings } from '../options';
 import { type OnStage, type OnWarning, stageReporter } from '../progress';
 import type { NativeSolver, RidgeReport, SweepResult } from '../solver/native-solver';
 import type { Steps } from '../turns';
-import type { Settings } from './options';
 import { batchEnds, type OnStep, Probe, stepsFrom } from './probe';
 import { raisedRidge } from './ridge-warning';
 import { withSolver } from './site-solver';

@@ -5,9 +5,9 @@ import type { GgufEntry } from '../checkpoint/container';
 import { ggufBytes } from '../checkpoint/gguf-writer';
 import { exists } from '../checkpoint/output-path';
 import type { ModelSource } from '../model/architecture';
+import type { Settings } from '../options';
 import { inThread } from '../tokenizer';
 import { TEMPLATES, templateFiles } from '../tokenizer/folder';
-import type { Settings } from './options';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
 const FILES = [

@@ -19,7 +19,7 @@ import {
   widthsOf,
 } from '../model/groups';
 import { grouped } from '../numbers';
-import type { Settings } from './options';
+import type { Settings } from '../options';
 
 const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
 

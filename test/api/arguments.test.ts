@@ -2,8 +2,9 @@
 import test from 'ava';
 import * as library from '../../lib';
 import { METHODS } from '../../lib/methods';
-import { idleOptions } from '../../lib/pruning/idle-options';
-import { METHOD_NAMES, OWN_OPTIONS, settingsOf } from '../../lib/pruning/options';
+import { optionOf, settingsOf } from '../../lib/options';
+import { idleOptions } from '../../lib/options/idle';
+import { METHOD_NAMES } from '../../lib/options/method';
 import { MODEL, SMALL, workFolder } from './models';
 
 const work = workFolder();
@@ -61,7 +62,7 @@ test('allocate() refuses a survey that went through JSON, and takes a clone', as
 const OPTIONS: [option: object, message: RegExp][] = [
   [{ sparcity: 0.2 }, /^unknown option "sparcity"; did you mean sparsity\?$/],
   [{ onProgres: () => {} }, /^unknown option "onProgres"; did you mean onProgress\?$/],
-  [{ zzz: 1 }, /^unknown option "zzz"; the options are output, calibration, .*signal/],
+  [{ zzz: 1 }, /^unknown option "zzz"; the options are sparsity, targetParams, .*signal/],
   [{ memory: '512MiB' }, /^option memory is '512MiB'; give bytes, as a number of at least 0$/],
   [{ targetSize: '1GB' }, /^option targetSize is '1GB'; give bytes, as a number of at least 1$/],
   [{ targetSize: 0 }, /^option targetSize is 0; give bytes, as a number of at least 1$/],
@@ -124,7 +125,7 @@ test('the compiler knows the methods', async (t) => {
 
 test('options that the method does not read are warned of, and no others', async (t) => {
   for (const { reads } of METHODS.values()) {
-    t.true(reads.every((key) => (OWN_OPTIONS as string[]).includes(key)));
+    t.true(reads.every((key) => optionOf(key)?.byMethod));
   }
   const warnings: string[] = [];
   const run = (output: string, more: Partial<library.PruneOptions>) =>

@@ -2,7 +2,7 @@ import test from 'ava';
 import { METHOD_ENTRIES, methodEntries } from '../../lib/bench/methods';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
-import { type PruneOptions, settingsOf } from '../../lib/pruning/options';
+import { type PruneOptions, settingsOf } from '../../lib/options';
 import { setUp } from '../../lib/pruning/setup';
 import { TINY } from '../cli/run';
 

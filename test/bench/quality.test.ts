@@ -9,8 +9,8 @@ import { type BenchDocument, benchSchema } from '../../lib/bench/schema';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
 import { evaluate } from '../../lib/evaluate';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 
 const work = workspace();

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { CALIBRATION, workspace } from '../e2e/models';
 
 const work = workspace();

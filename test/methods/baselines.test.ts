@@ -7,8 +7,8 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import { evaluateIds } from '../../lib/evaluate';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { workspace } from '../e2e/models';
 import { type BaselineCase, baselineFixture } from './fixtures';
 

@@ -9,10 +9,10 @@ import {
   licenceWords,
 } from '../../lib/checkpoint/licence';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { PRUNE_FLAGS } from '../../lib/cli/flags/prune';
+import { FLAGS } from '../../lib/cli/flags';
+import { OPTIONS, settingsOf } from '../../lib/options';
 import { pick } from '../../lib/pruning/journal/identity';
 import { commandOf } from '../../lib/pruning/model-card';
-import { SETTING_KEYS, settingsOf } from '../../lib/pruning/options';
 import { workspace } from '../e2e/models';
 
 const work = workspace();
@@ -34,9 +34,9 @@ test('every flag of the command exists, and says what the settings say', async (
   });
   const command = commandOf(
     await openCheckpoint(work.model('llama2')),
-    pick(settings, SETTING_KEYS),
+    pick(settings, Object.keys(OPTIONS)),
   );
-  const known = new Set(Object.values(PRUNE_FLAGS).map(({ flag }) => flag.match(/--[a-z-]+/)![0]));
+  const known = new Set(FLAGS.prune.map(([, { flag }]) => flag.match(/--[a-z-]+/)![0]));
   const used = command.match(/--[a-z-]+/g)!;
   t.deepEqual(
     used.filter((flag) => !known.has(flag)),

@@ -1,7 +1,7 @@
 /** Which widths the output may have. */
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { settingsOf } from '../../lib/pruning/options';
+import { settingsOf } from '../../lib/options';
 import { layersOf } from '../../lib/pruning/widths';
 import { workspace } from '../e2e/models';
 

@@ -1,7 +1,7 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
-import { settingsOf } from '../../pruning/options';
+import { settingsOf } from '../../options';
 import { setUp } from '../../pruning/setup';
 import { structureOf } from '../../pruning/structure';
 import { surveySolvers } from '../../pruning/survey';
