@@ -7,7 +7,7 @@ import { StruPruneError } from './errors';
 import { allocationSchema } from './options';
 import { requireOneTarget } from './options/target';
 import { allocateBy } from './pruning/decide';
-import { budgetFor } from './pruning/widths';
+import { budgetFor } from './spec/widths';
 import type { LayerCurves } from './survey';
 
 /** Those of prune() that decide how much goes where. */
@@ -22,8 +22,9 @@ export async function allocate(curves: LayerCurves, options: AllocateOptions): P
   requireCurves(curves);
   const settings = settingsFrom(allocationSchema, options);
   requireOneTarget(settings);
-  const { allocation = 'threshold' } = settings;
-  return allocateBy({ ...settings, allocation }, curves.layers, budgetFor(settings, curves));
+  const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
+  const spec = { rule, form, temperature, apart };
+  return allocateBy(spec, curves.layers, budgetFor(settings, curves));
 }
 
 function requireCurves(curves: LayerCurves): void {

@@ -15,13 +15,13 @@ import type { ModelSource } from './model/architecture';
 import { EXPORT } from './options/export';
 import { schemaOf } from './options/option';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
-import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './pruning/dtypes';
 import { encodeBlockTensor, encodeOutsideTensor } from './pruning/encode';
 import { originOf } from './pruning/model-card';
-import { sourceFiles } from './pruning/setup';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, type Sink } from './pruning/write';
 import { sourceOf } from './source';
+import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './spec/dtypes';
+import { sourceFiles } from './spec/planned';
 
 const schema = schemaOf(EXPORT);
 

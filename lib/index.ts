@@ -30,6 +30,7 @@ export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
+export type { MaskFunction, MaskTask } from './masks/own';
 export type {
   Architecture,
   BlockRole,
@@ -61,7 +62,6 @@ export type {
   SweepOptions,
   SweepResult,
 } from './solver/native-solver';
-export type { MaskFunction, MaskTask } from './solver/own-mask';
 export type { Structure } from './solver/structures/types';
 export { openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

@@ -9,9 +9,10 @@ import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
 import { type PruneOptions, settingsOf } from './options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
-import { planInput, setUp } from './pruning/setup';
+import { planInput } from './pruning/plan-input';
 import { tokenizerBytesOf } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
+import { resolve } from './spec';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
@@ -63,9 +64,9 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   const machine = options.engine ? options : { ...options, memory: 0 };
   return withEngine(machine, async (engine) => {
     const bytes = await tokenizerBytesOf(source, settings, options.signal);
-    const setup = setUp(source, settings, bytes);
-    const { window } = setup;
-    const input = planInput(setup, {
+    const spec = resolve(source, settings, bytes);
+    const { window, output } = spec;
+    const input = planInput(spec, {
       threads: engine.threads,
       gpu: GpuNeeds.of(engine, architecture),
       tokens: wholeWindows(settings.calibrationTokens, window),
@@ -84,8 +85,8 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     return {
       ...run,
       format,
-      dtype: setup.dtype.toLowerCase(),
-      notes: setup.notes,
+      dtype: output.dtype.toLowerCase(),
+      notes: output.notes,
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,

@@ -25,7 +25,6 @@ import type { PruneResult } from './pruning/result';
 import { ridgeWarnings } from './pruning/ridge-warning';
 import { openRun, type Run, type RunCalls, type Shared } from './pruning/run';
 import { settingsUsed } from './pruning/settings-used';
-import { planOutput } from './pruning/setup';
 import { solveBlocks } from './pruning/solve-blocks';
 import { bytesOf, summarise } from './pruning/summary';
 import { mayReplace } from './pruning/survey-file';
@@ -33,6 +32,7 @@ import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, writeTensors } from './pruning/write';
 import { sourceOf } from './source';
+import { planOutput } from './spec/planned';
 import { inThread } from './tokenizer';
 import { inTurns, turn } from './turns';
 

@@ -73,7 +73,7 @@ function ablation(
 }
 
 export const METHOD_ENTRIES: readonly MethodEntry[] = [
-  baseline('magnitude', 'magnitude'),
+  baseline('magnitude-l2', 'magnitude'),
   baseline('wanda-sp', 'Wanda-sp'),
   baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
   baseline('flap', 'FLAP, uniform', { id: 'flap-uniform' }),
@@ -142,7 +142,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ),
   ablation('mask-admm', 'ADMM mask', 'mask by ADMM instead of the sweep', { mask: 'admm' }),
   ablation('mask-wanda', 'Wanda mask', 'one-shot mask instead of the sweep, refitted', {
-    mask: 'wanda',
+    mask: 'wanda-l2',
   }),
   ablation('with-swaps', 'with swaps', 'up to 64 exchanges after every mask', { swaps: 64 }),
   ablation('without-feedback', 'no error feedback', 'α = β = 0: a block keeps its own map', {

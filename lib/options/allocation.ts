@@ -1,4 +1,5 @@
 /** What an error of a layer is worth, and the rules' own numbers. */
+import { readsCurves } from '../allocation';
 import { choice, count, positive } from './kinds';
 import type { Allocation } from './method';
 import { declare } from './option';
@@ -9,7 +10,7 @@ export const FISHER_LABELS = ['empirical', 'sampled'] as const;
 export type LayerWeights = (typeof LAYER_WEIGHTS)[number];
 
 const ofSurvey = ({ allocation }: { allocation: Allocation }) =>
-  allocation === 'uniform' ? 'with --allocation uniform' : null;
+  readsCurves(allocation) ? null : `with --allocation ${allocation}`;
 
 const ofFisher = ({ layerWeights }: { layerWeights: LayerWeights }) =>
   layerWeights === 'fisher' ? null : `with --layer-weights ${layerWeights}`;

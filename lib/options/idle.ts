@@ -1,5 +1,5 @@
 /** Options that were given although nothing reads them. */
-import { METHODS } from '../methods';
+import { methodOf, readsOption } from '../methods';
 import { flagOf, worded } from '../wording';
 import { OPTIONS, type PruneOptions, type Settings } from '.';
 import type { Option } from './option';
@@ -22,8 +22,8 @@ export function idleOptions(options: PruneOptions, settings: Settings): string[]
 
 /** Why a run with these settings does not read an option; null where it does. */
 function whyIdle(key: string, { byMethod, read = [] }: Option, settings: Settings): string | null {
-  const method = METHODS.get(settings.method);
-  if (byMethod && method && !method.reads.includes(key)) return `with --method ${method.name}`;
+  const method = methodOf(settings.method);
+  if (byMethod && !readsOption(method, key)) return `with --method ${method.name}`;
   for (const reader of read) {
     const reason = reader(settings as never);
     if (reason !== null) return reason;

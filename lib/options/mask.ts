@@ -1,14 +1,16 @@
 /** Which groups make up a width. */
 import { z } from 'zod';
+import { MASKS } from '../masks';
+import type { MaskFunction } from '../masks/own';
+import { SCORE_NAMES } from '../masks/scores';
 import { Own } from '../own';
 import { ADMM_DEFAULTS } from '../solver/admm';
-import type { MaskFunction } from '../solver/own-mask';
+
 import { choice, choiceOr, count, countOrNone, positive } from './kinds';
 import { declare } from './option';
 
-export const MASKS = ['sweep', 'admm', 'wanda', 'magnitude'] as const;
 /** What gives ADMM its first mask. */
-export const ADMM_STARTS = ['none', 'sweep', 'wanda', 'magnitude'] as const;
+export const ADMM_STARTS = ['none', 'sweep', ...SCORE_NAMES] as const;
 /** What the sweep's order is measured in: plain squares, or the Fisher metric of the survey. */
 export const SELECTIONS = ['plain', 'fisher'] as const;
 

@@ -1,16 +1,15 @@
 /** The method, and what it may remove. */
 import { z } from 'zod';
+import { ALLOCATION_RULES, type AllocationRule, readsCurves } from '../allocation';
 import type { AllocationFunction } from '../allocation/own';
-import { BASELINES, METHODS } from '../methods';
+import { METHOD_NAMES, methodOf } from '../methods';
 import { Own } from '../own';
 import { choice, choiceOr, count, countOrNone, on, share } from './kinds';
 import { declare } from './option';
 
-export const METHOD_NAMES = ['struprune', ...BASELINES] as const;
-export const ALLOCATIONS = ['uniform', 'threshold', 'energy'] as const;
 export const SCOPES = ['ffn', 'attention', 'all'] as const;
 
-export type Allocation = (typeof ALLOCATIONS)[number] | Own<AllocationFunction>;
+export type Allocation = AllocationRule | Own<AllocationFunction>;
 export type Scope = (typeof SCOPES)[number];
 
 /** A rule of the caller's own. Without a name for the journal a run cannot be resumed. */
@@ -35,11 +34,10 @@ export const METHOD = declare(
       also: ['survey'],
     },
     allocation: {
-      takes: choiceOr(ALLOCATIONS, ownAllocation),
+      takes: choiceOr(ALLOCATION_RULES, ownAllocation),
       help: 'how the sparsity is spread over the layers',
       otherwise: "threshold for struprune, else the method's own",
-      derive: ({ method }: { method: string }): Allocation =>
-        METHODS.get(method)?.allocations[0] ?? 'threshold',
+      derive: ({ method }: { method: string }): Allocation => methodOf(method).allocations[0],
       changes: 'run',
       also: ['allocate'],
     },
@@ -49,7 +47,7 @@ export const METHOD = declare(
       otherwise: 'all; ffn with --allocation uniform',
       // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
       derive: ({ allocation }: { allocation: Allocation }): Scope =>
-        allocation === 'uniform' ? 'ffn' : 'all',
+        readsCurves(allocation) ? 'all' : 'ffn',
       changes: 'survey',
       also: ['survey'],
     },

@@ -1,4 +1,5 @@
 /** What the weights that stay become. */
+import { methodOf, readsOption } from '../methods';
 import { choice, count, nonNegative, off, share } from './kinds';
 import type { Scope } from './method';
 import { declare } from './option';
@@ -18,7 +19,7 @@ export interface Refits {
 
 /** Whether gate and up are refitted where nothing is said of it: docs/decisions/0015. */
 export function refitsByDefault({ method, refit, scope }: Refits): boolean {
-  return method === 'struprune' && refit && scope !== 'attention';
+  return readsOption(methodOf(method), 'ffnSolver') && refit && scope !== 'attention';
 }
 
 /** The one that is given, or the default as far as it does not depend on the source. */

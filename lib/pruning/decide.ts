@@ -5,23 +5,25 @@ import {
   type Budget,
   type JointAllocation,
   layerEnergies,
+  readsCurves,
   scopeWeights,
 } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import { copyFile } from '../checkpoint/atomic';
 import { asStruPruneError } from '../errors';
-import type { Method, SiteStatistics } from '../methods';
-import type { Settings } from '../options';
+import type { SiteStatistics } from '../masks/statistics';
 import { Own } from '../own';
+import type { AllocationSpec } from '../spec/allocation';
+import { budgetOf, uniformAllocation } from '../spec/planned';
+import type { SurveySpec } from '../spec/survey';
+import { allocationLayers, type Layer } from '../spec/widths';
 import { inTurns } from '../turns';
 import { type Identity, type RunFacts, surveyIdentity } from './journal/identity';
 import type { Journal } from './journal/journal';
 import type { Run } from './run';
-import { budgetOf, surveys, uniformAllocation } from './setup';
 import { curvesFromScores, type Survey, type SurveyInput } from './survey';
 import { type Measured, readSurvey, requireSurvey, writeSurvey } from './survey-file';
 import type { Surveys } from './surveys';
-import { allocationLayers, type Layer } from './widths';
 
 /** What goes where, and what that was decided by. */
 export interface Decision {
@@ -33,16 +35,16 @@ export interface Decision {
 }
 
 export async function decide(run: Run, journal: Journal, facts: RunFacts): Promise<Decision> {
-  const { settings, method, layers } = run;
+  const { allocation: spec, gather, layers } = run;
   const measured = await measure(run, journal, facts);
-  const columns = method?.inputs === 'dense' ? measured.columns : null;
-  if (settings.allocation === 'uniform') {
+  const columns = gather.inputs === 'survey' ? measured.columns : null;
+  if (!readsCurves(spec.rule)) {
     return { allocation: uniformAllocation(run), survey: null, energies: null, columns };
   }
-  const survey = await curvesOf(method, measured, layers);
+  const survey = await curvesOf(run.survey, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
   const budget = budgetOf(run);
-  const allocation = await allocateBy(settings, placed, budget);
+  const allocation = await allocateBy(spec, placed, budget);
   const asked = budget.counted?.perGroup ? allocation.removedWeights : budget.remove;
   const energies = layerEnergies(placed, asked / scopeWeights(placed));
   return { allocation, survey, energies, columns };
@@ -50,37 +52,35 @@ export async function decide(run: Run, journal: Journal, facts: RunFacts): Promi
 
 /** By a rule of ours or of the caller's. @throws StruPruneError ERR_ARGUMENT, ERR_NAN */
 export async function allocateBy(
-  settings: Pick<Settings, 'allocation' | 'energyForm' | 'temperature' | 'apart'>,
+  { rule, ...options }: AllocationSpec,
   layers: readonly PlacedLayer[],
   budget: Budget,
 ): Promise<Allocation | JointAllocation> {
-  const { allocation: rule, energyForm: form, temperature, apart } = settings;
   if (rule instanceof Own) return allocateByCaller(rule, layers, budget);
-  return inTurns(allocate(layers, budget, { rule, form, temperature, apart }));
+  return inTurns(allocate(layers, budget, { rule, ...options }));
 }
 
 /** Refuses --from-calibration with a survey that is not there or not of this run. */
 export async function checkSurvey(run: Run, facts: RunFacts): Promise<void> {
-  const { fromCalibration } = run.settings;
-  if (fromCalibration === undefined || !surveys(run)) return;
-  await requireSurvey(fromCalibration, surveyIdentity(facts));
+  const { from, needed } = run.survey;
+  if (from === undefined || !needed) return;
+  await requireSurvey(from, surveyIdentity(facts));
 }
 
 /** The dense survey: of the journal where it has one, else made now. */
 async function measure(run: Run, journal: Journal, facts: RunFacts): Promise<Measured> {
-  const { settings, method, layers, session, ids, window, onProgress } = run;
-  if (!surveys(run)) return { columns: null, survey: null };
+  const { survey, layers, session, ids, window, onProgress } = run;
+  if (!survey.needed) return { columns: null, survey: null };
   const identity = surveyIdentity(facts);
-  const { fromCalibration } = settings;
   const kept = (await journal.hasSurvey()) && (await readKept(run, journal, identity));
   if (kept) return kept;
-  if (fromCalibration !== undefined) {
+  if (survey.from !== undefined) {
     // Kept as a survey of the run's own is: a resumed run goes on with the very same.
-    await copyFile(fromCalibration, journal.surveyPath, { replace: true });
+    await copyFile(survey.from, journal.surveyPath, { replace: true });
     return adoptSurvey(run, journal, identity);
   }
-  const input = { session, ids, window, layers, settings, onProgress, onWarning: run.warn };
-  const measured = await makeSurvey(input, method, run.surveys);
+  const input = { session, ids, window, layers, survey, onProgress, onWarning: run.warn };
+  const measured = await makeSurvey(input, run.surveys);
   await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
   return measured;
 }
@@ -98,34 +98,29 @@ async function readKept(run: Run, journal: Journal, identity: Identity): Promise
 }
 
 async function adoptSurvey(run: Run, journal: Journal, identity: Identity): Promise<Measured> {
-  const { session, layers, settings } = run;
+  const { session, layers } = run;
   const path = journal.surveyPath;
-  const read = await readSurvey(path, session, layers, identity, settings.scratch);
+  const read = await readSurvey(path, session, layers, identity, session.scratch);
   if (read.survey) run.surveys.adopt(read.survey);
   return read;
 }
 
-/** What a method asks of the dense model: column statistics, or error curves of the survey's own tokens. */
-export async function makeSurvey(
-  input: SurveyInput,
-  method: Method | null,
-  surveys: Surveys,
-): Promise<Measured> {
-  if (method?.selection === 'scores') {
-    return { columns: await surveys.columns(input, method.statistics), survey: null };
+/** Column statistics for losses by scores, or error curves of the survey's own tokens. */
+export async function makeSurvey(input: SurveyInput, surveys: Surveys): Promise<Measured> {
+  const { ids, window, survey } = input;
+  if (survey.curves !== 'sweep') {
+    return { columns: await surveys.columns(input, survey.statistics), survey: null };
   }
-  const { ids, window, settings } = input;
-  const tokens = Math.max(1, Math.floor(settings.surveyTokens / window)) * window;
-  const survey = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
-  return { columns: null, survey };
+  const tokens = Math.max(1, Math.floor(survey.surveyTokens / window)) * window;
+  const curves = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
+  return { columns: null, survey: curves };
 }
 
 /** The curves that an allocation reads. */
 export async function curvesOf(
-  method: Method | null,
+  { curves }: SurveySpec,
   { columns, survey }: Measured,
   layers: readonly Layer[],
 ): Promise<Survey> {
-  if (method?.selection !== 'scores') return survey!;
-  return inTurns(curvesFromScores(method, columns!, layers));
+  return curves === 'sweep' ? survey! : inTurns(curvesFromScores(curves, columns!, layers));
 }

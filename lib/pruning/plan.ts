@@ -40,17 +40,16 @@ import {
 } from '../engine/solver-bytes';
 import { DOUBLE, FLOAT } from '../engine/tile-bytes';
 import { batchTokens } from '../evaluate';
-import type { Method } from '../methods';
-import type { Architecture, Dtype, ModelSource, Stored } from '../model/architecture';
+import { stepsOf } from '../masks';
+import type { Architecture, Dtype, Stored } from '../model/architecture';
 import { elements, modelShapes } from '../model/axes';
 import { linearParameters, totalParameters } from '../model/groups';
-import type { RunSettings } from '../options';
 import { feeds } from '../options/refit';
-import { Own } from '../own';
 import { gaussNewtonFlops } from '../solver/gauss-newton';
+import type { RunSpec } from '../spec';
+import { type Layer, layerAt, widthOf } from '../spec/widths';
 import { probeTokens, TOGETHER, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
-import { type Layer, layerAt, widthOf } from './widths';
 
 /** Arrays of SiteStatistics, a number a column each. */
 const COLUMN_STATISTICS = 4;
@@ -85,25 +84,20 @@ export interface RunPlan {
   device: { memory: number; passes: number } | null;
 }
 
-export interface PlanInput {
-  source: ModelSource;
+export interface PlanInput
+  extends Pick<RunSpec, 'source' | 'layers' | 'window' | 'survey' | 'gather' | 'mask' | 'refit'> {
   architecture: Architecture;
-  settings: RunSettings;
-  /** null: StruPrune. */
-  method: Method | null;
   /** What the output holds. */
   stored: Stored;
-  layers: readonly Layer[];
   /** Groups that go from each layer where all give the same share, which the flops of the rest are guessed by. */
   evenly: Int32Array;
-  window: number;
   threads: number;
   /** Calibration tokens, whole windows. */
   tokens: number;
   /** Evaluation tokens and their window; null without one. */
   evaluation: { tokens: number; window: number } | null;
-  /** Whether the run makes a dense survey. */
-  surveys: boolean;
+  /** Whether the survey is kept in a file of its own. */
+  saves: boolean;
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
   /** Where sites and the head run; null = on the CPU. */
@@ -127,14 +121,14 @@ export function smallestMemory(input: PlanInput): number {
 function planWith(input: PlanInput, paged: boolean): RunPlan {
   const { surveyOnly = false } = input;
   const stages = surveyOnly ? [] : [evaluateStage(input, paged)];
-  if (input.surveys && input.settings.fromCalibration === undefined)
+  if (input.survey.needed && input.survey.from === undefined)
     stages.push(surveyStage(input, paged));
   if (!surveyOnly) stages.push(solveStage(input, paged));
   const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
   const output = outputBytes(input);
   const kept = keptOf(input);
   const survey = DOUBLE * (kept.curves + kept.statistics) + keptMetricBytes(input);
-  const saved = input.settings.saveCalibration === undefined ? 0 : survey;
+  const saved = input.saves ? survey : 0;
   const disk = surveyOnly ? saved : 2 * output + survey;
   const reserve = processReserve(input.threads) + modelReserve(input.source) + keptReserve(kept);
   const device = input.gpu && { memory: input.gpu.peakBytes, passes: input.gpu.passes };
@@ -170,21 +164,22 @@ function outputBytes({ architecture, stored, source }: PlanInput): number {
 }
 
 /** Numbers of what lasts as long as the run: see keptReserve. */
-function keptOf({ layers, method, surveys, tokens }: PlanInput) {
+function keptOf({ layers, survey, tokens }: PlanInput) {
   const sum = (of: (layer: Layer) => number) =>
     layers.reduce((total, layer) => total + of(layer), 0);
-  const scores = method?.selection === 'scores';
+  const { needed, curves } = survey;
   return {
     tokens,
     groups: sum(({ groups }) => groups),
-    curves: surveys ? sum(({ groups }) => groups + 1) : 0,
-    statistics: surveys && scores ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
+    curves: needed ? sum(({ groups }) => groups + 1) : 0,
+    statistics:
+      needed && curves !== 'sweep' ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
   };
 }
 
 /** Fisher metrics of all layers, where the solve reads them too. */
-function keptMetricBytes({ architecture, settings, method, layers, surveys }: PlanInput): number {
-  if (!surveys || method !== null || settings.selection !== 'fisher') return 0;
+function keptMetricBytes({ architecture, survey, layers }: PlanInput): number {
+  if (!survey.needed || survey.curves !== 'sweep' || survey.selection !== 'fisher') return 0;
   return FLOAT * layers.length * architecture.hidden ** 2;
 }
 
@@ -240,16 +235,16 @@ function forwardMemory(ground: Ground, states: States): number {
 }
 
 function surveyStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, settings, method, layers, window } = input;
+  const { architecture, survey, layers, window } = input;
   const ground = groundOf(input, window, paged);
-  const curves = method === null;
+  const curves = survey.curves === 'sweep';
   const tokens = curves ? surveyTokens(input) : input.tokens;
   const states: States = { rows: tokens, paged: true };
   const { hidden, blocks } = architecture;
-  const fisher = curves && settings.layerWeights === 'fisher';
-  const probe = curves && settings.layerWeights === 'probe';
+  const fisher = curves && survey.layerWeights === 'fisher';
+  const probe = curves && survey.layerWeights === 'probe';
   const trial: States = { rows: probeTokens(tokens, window), paged: true };
-  const reads = curves || method.statistics !== 'none';
+  const reads = survey.statistics !== 'none';
   const sumsOf = (ground: Ground, layer: Layer) =>
     reads ? statisticsBytes(ground, widthOf(layer), curves) : 0;
   /** A layer's solver and what it does, the sums being there. */
@@ -305,7 +300,7 @@ function surveyStage(input: PlanInput, paged: boolean): StagePlan {
       : 0;
   const all = statesBytes(ground, tokens);
   const metrics = fisher
-    ? statesBytes(ground, settings.selection === 'fisher' ? layers.length * hidden : hidden)
+    ? statesBytes(ground, survey.selection === 'fisher' ? layers.length * hidden : hidden)
     : 0;
   const passes = fisher ? 3 : 1; // forward, and backward with its own forward
   // Twice for the reference and the states; for every trial the blocks from its own on, half of them on average.
@@ -351,20 +346,18 @@ function trialsMemory(ground: Ground, trial: States): number {
   return Math.max(blocks, ends);
 }
 
-function surveyTokens({ settings, window, tokens }: PlanInput): number {
-  return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);
+function surveyTokens({ survey, window, tokens }: PlanInput): number {
+  return Math.min(tokens, Math.max(1, Math.floor(survey.surveyTokens / window)) * window);
 }
 
 function solveStage(input: PlanInput, paged: boolean): StagePlan {
-  const { architecture, settings, method, layers, window, tokens } = input;
+  const { architecture, gather, refit, layers, window, tokens } = input;
   const ground = groundOf(input, window, paged);
   const { hidden } = architecture;
-  const scored =
-    method !== null &&
-    (method.statistics === 'none' || (method.selection === 'scores' && method.inputs === 'dense'));
-  const feedback = feeds(settings);
-  const gram = method === null || method.selection === 'sweep';
-  const sequential = solvesSequentially({ settings, method });
+  const scored = gather.inputs === 'survey';
+  const feedback = feeds(refit);
+  const gram = gather.statistics === 'gram';
+  const sequential = solvesSequentially(input);
   const states: States = { rows: tokens, paged };
   const held = scored || paged ? 0 : statesBytes(ground, tokens) * (feedback ? 2 : 1);
   const copy = feedback && !paged ? statesBytes(ground, tokens) : 0;
@@ -382,7 +375,7 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
           parts.push(runSiteBytes(ground, block, site, states, { collects: false }));
           continue;
         }
-        const inputsToo = refitsInputs({ settings, method }, site);
+        const inputsToo = refitsInputs(input, site);
         // What runsAgain says of the session that there will be.
         const keeps = sequential && !inputsToo && ground.gpu === null;
         if (inputsToo) keptWidth = Math.max(keptWidth, ffnInputs(architecture) + hidden);
@@ -401,9 +394,10 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
         ];
         parts.push(copy + sums + Math.max(...jobs));
         if (inputsToo) {
-          const further = settings.gaussNewtonSteps > 1;
+          const { inputs } = refit;
+          const further = inputs.by === 'gauss-newton' && inputs.steps > 1;
           const solver =
-            settings.ffnSolver === 'auxiliary'
+            inputs.by === 'auxiliary'
               ? auxiliaryBytes(ground, layer.groups, tokens)
               : gaussNewtonBytes(ground, layer.groups, tokens, further);
           parts.push(copy + solver);
@@ -443,24 +437,22 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
 
 /** The site's mask and its refit, whichever needs more. How many columns go is known later: the worst is taken. */
 function solverMemory(
-  { architecture, settings, method }: PlanInput,
+  { architecture, mask, refit }: PlanInput,
   ground: Ground,
   layer: Layer,
   cross: boolean,
 ): number {
-  const fisher = settings.selection === 'fisher' && method === null;
+  const fisher = mask.metric === 'fisher';
   const problem = problemOf(architecture, layer, { cross, fisher });
   const columns = widthOf(layer);
   const most = layer.allowed.at(-1)! * layer.groupSize;
-  const mask = method === null ? settings.mask : 'sweep';
-  const sweeps = mask === 'sweep' || (mask === 'admm' && settings.admmStart === 'sweep');
-  const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
+  const steps = stepsOf(mask);
   return Math.max(
     targetBytes(ground, problem),
-    sweeps || mask instanceof Own ? sweepBytes(ground, problem, most) : 0,
-    mask === 'admm' || mask instanceof Own ? admmBytes(ground, problem) : 0,
-    swaps ? swapBytes(ground, problem, columns - layer.groupSize) : 0,
-    settings.refit || method !== null
+    steps.includes('sweep') ? sweepBytes(ground, problem, most) : 0,
+    steps.includes('admm') ? admmBytes(ground, problem) : 0,
+    mask.swaps > 0 ? swapBytes(ground, problem, columns - layer.groupSize) : 0,
+    refit.output === 'exact'
       ? refitBytes(ground, problem, columns)
       : sliceBytes(ground, problem, columns),
   );
@@ -497,34 +489,35 @@ function gramFlops({ architecture, layers }: PlanInput, tokens: number): number 
 
 /** Passes over an FFN's gate and up (`all`), its output map (`out`) and Grams of its channels. */
 function inputRefitFlops(input: PlanInput): number {
-  const { architecture, settings, method, layers, evenly, tokens } = input;
-  const { ffnSolver, auxiliaryIterations, gaussNewtonRounds, gaussNewtonSteps: steps } = settings;
+  const { architecture, refit, layers, evenly, tokens } = input;
+  const { inputs } = refit;
+  if (inputs.by === 'none') return 0;
   const { hidden, gated } = architecture;
-  const auxiliary = ffnSolver === 'auxiliary';
-  const rounds = auxiliary ? auxiliaryIterations : gaussNewtonRounds;
+  const rounds = inputs.by === 'auxiliary' ? inputs.iterations : inputs.rounds;
   return layers.reduce((sum, layer, l) => {
-    if (!refitsInputs({ settings, method }, layer.site)) return sum;
+    if (!refitsInputs(input, layer.site)) return sum;
     const kept = layer.groups - evenly[l]!;
     const out = 2 * kept * hidden;
     const parts = gated ? 2 : 1;
     const all = parts * out;
     const newton = gaussNewtonFlops({ width: kept, hidden, parts });
-    const directions = steps * newton.direction + (steps - 1) * newton.back;
-    const move = auxiliary ? 2 * all + 2 * out + 2 * hidden ** 2 : newton.gradient + directions;
-    const refit = tokens * newton.refit;
+    const move =
+      inputs.by === 'auxiliary'
+        ? 2 * all + 2 * out + 2 * hidden ** 2
+        : newton.gradient + inputs.steps * newton.direction + (inputs.steps - 1) * newton.back;
+    const output = tokens * newton.refit;
     // The targets, and the hidden states' way through the refitted maps.
     const once = tokens * (all + out);
-    return sum + rounds * (Math.min(tokens, settings.ffnTokens) * move + refit) + once;
+    return sum + rounds * (Math.min(tokens, inputs.tokens) * move + output) + once;
   }, 0);
 }
 
 /** Cholesky, inverse, Q, downdates, the curve and the refit, in n³ of the site. */
-function sweepFlops({ architecture: { hidden }, layers, method }: PlanInput): number {
+function sweepFlops({ architecture: { hidden }, layers, mask }: PlanInput): number {
   return layers.reduce((sum, layer) => {
     const n = widthOf(layer);
     // Where groups go in rounds, each makes the state that a sweep begins with: a half of its work.
-    const rounds = method?.selection === 'sweep' ? method.rounds?.[layer.site] : undefined;
-    const times = rounds === undefined ? 1 : Math.max(1, rounds / 2);
+    const times = mask.search === 'rounds' ? Math.max(1, mask.rounds[layer.site] / 2) : 1;
     return sum + times * (4 * n ** 3 + 6 * hidden * n ** 2);
   }, 0);
 }

@@ -6,6 +6,7 @@ import { nextTokens, SITES } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
+import { blockKeep, type Layer, layerAt } from '../spec/widths';
 import type { Decision } from './decide';
 import { loadFinished, putBlock } from './journal/blocks';
 import type { Journal } from './journal/journal';
@@ -13,7 +14,6 @@ import { replayBlock } from './replay';
 import type { LayerStats } from './result';
 import type { Run } from './run';
 import { type SitePlan, type SolveContext, type Streams, solveSite } from './solve';
-import { blockKeep, type Layer, layerAt } from './widths';
 
 export interface Solved {
   keeps: BlockKeep[];
@@ -29,12 +29,12 @@ export async function solveBlocks(
   plan: ExportPlan,
   decision: Decision,
 ): Promise<Solved> {
-  const { session, settings, method, layers, ids, window } = run;
+  const { session, layers, ids, window } = run;
   const { blocks, hidden } = session.architecture;
   const { tensors } = plan;
   const resumed = journal.finished;
   const streams = await openStreams(run, decision.columns !== null || resumed === blocks.length);
-  const context: SolveContext = { session, settings, method, streams };
+  const context: SolveContext = { session, spec: run, streams };
   const planFor = (index: number) => (site: Site) => {
     const at = layerAt(layers, index, site);
     return at === -1 ? null : planOf(at, layers, decision, hidden);
@@ -94,9 +94,9 @@ async function solveBlock(
 
 /** `idle`: no site will read hidden states. */
 async function openStreams(run: Run, idle: boolean): Promise<Streams> {
-  const { engine, session, settings, ids, window, method, states } = run;
-  const needsStates = !idle && (method === null || method.statistics !== 'none');
-  const feedback = !idle && feeds(settings);
+  const { engine, session, ids, window, gather, refit, states } = run;
+  const needsStates = !idle && gather.statistics !== 'none';
+  const feedback = !idle && feeds(refit);
   const made: MatrixHandle[] = [];
   const embed = async (tokens: Int32Array, scratch: string) => {
     made.push(await session.embed(tokens, window, scratch));

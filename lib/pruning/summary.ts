@@ -13,12 +13,13 @@ import {
 } from '../model/groups';
 import type { Settings } from '../options';
 import { Own } from '../own';
-import { dtypeFor, quantisedTypes } from './dtypes';
+import { resolve } from '../spec';
+import { dtypeFor, quantisedTypes } from '../spec/dtypes';
+import { requireNoSliding } from '../spec/output';
 import type { AllocatedPart, LayerResult, PruneResult } from './result';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';
-import { requireNoSliding, setUp, surveys } from './setup';
-import { fingerprint, solvesSequentially } from './solve';
+import { fingerprint } from './solve';
 import type { Solved } from './solve-blocks';
 
 /** `bytesAfter`: of the output's weight files. */
@@ -29,7 +30,7 @@ export function summarise(
   solved: Solved,
   bytesAfter: number,
 ) {
-  const { source, settings, dtype } = run;
+  const { source, settings, gather, output } = run;
   const { keeps, layerStats, resumedBlocks } = solved;
   const { architecture } = source;
   const pruned = prunedArchitecture(architecture, keeps);
@@ -44,9 +45,9 @@ export function summarise(
     allocation: String(settings.allocation),
     scope: settings.scope,
     format: settings.format,
-    dtype: dtype.toLowerCase(),
+    dtype: output.dtype.toLowerCase(),
     output: settings.output,
-    calibrationTokens: run.method?.statistics === 'none' ? 0 : run.ids.length,
+    calibrationTokens: gather.statistics === 'none' ? 0 : run.ids.length,
     window: run.window,
     parametersBefore,
     parametersAfter,
@@ -54,7 +55,7 @@ export function summarise(
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore,
     kind: plan.kind,
-    notes: [...plan.notes, ...run.notes, ...ownNotes(run), ...growth],
+    notes: [...plan.notes, ...output.notes, ...ownNotes(run), ...growth],
     allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
@@ -101,7 +102,8 @@ function ownNotes({ settings }: Run): string[] {
 
 /** Why the files of a quantised model have grown, and what would be smaller, where this run could have had it. */
 function growthNotes(run: Run): string[] {
-  const { source, dtype, stored, takenOver } = run;
+  const { source, output } = run;
+  const { dtype, stored, takenOver } = output;
   const types = quantisedTypes(source);
   if (types.length === 0) return [];
   const has = `the source has ${types.join(' and ')} weights`;
@@ -117,7 +119,8 @@ function growthNotes(run: Run): string[] {
 }
 
 /** Flags with which the run would have written a file of fewer bits; null where there are none. */
-function smallerWay({ source, settings, dtype, tokenizerBytes, evaluation }: Run): string | null {
+function smallerWay({ source, settings, output, evaluation }: Run): string | null {
+  const { dtype, tokenizerBytes } = output;
   const { format, dtype: given, multiple } = settings;
   for (const kept of multiple === undefined ? [multiple] : [multiple, undefined]) {
     const asked = { ...settings, format: 'gguf', dtype: undefined, multiple: kept } as const;
@@ -138,7 +141,7 @@ function accepts(
   evaluation: Run['evaluation'],
 ): boolean {
   try {
-    setUp(source, asked, tokenizerBytes);
+    resolve(source, asked, tokenizerBytes);
     if (evaluation) requireNoSliding(asked, source.architecture, evaluation.window);
     return true;
   } catch (error) {
@@ -148,13 +151,12 @@ function accepts(
 }
 
 function surveyOf(run: Run): PruneResult['survey'] {
-  if (!surveys(run)) return 'none';
-  return run.settings.fromCalibration === undefined ? 'made' : 'file';
+  if (!run.survey.needed) return 'none';
+  return run.survey.from === undefined ? 'made' : 'file';
 }
 
-function solveInputsOf({ settings, method }: Run): PruneResult['solveInputs'] {
-  if (method && (method.statistics === 'none' || method.inputs === 'dense')) return 'none';
-  return solvesSequentially({ settings, method }) ? 'sequential' : 'dense';
+function solveInputsOf({ gather }: Run): PruneResult['solveInputs'] {
+  return gather.inputs === 'survey' ? 'none' : gather.inputs;
 }
 
 export function bytesOf(source: ModelSource): number {

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { settingsOf } from '../../lib/options';
-import { layersOf } from '../../lib/pruning/widths';
+import { layersOf } from '../../lib/spec/widths';
 import { workspace } from '../e2e/models';
 
 const work = workspace();

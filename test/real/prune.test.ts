@@ -175,7 +175,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
             ...to,
             calibrationTokens: POSITIONS,
             window: POSITIONS,
-            method: 'magnitude',
+            method: 'magnitude-l2',
             allocation: 'uniform',
             sparsity: 0,
           });

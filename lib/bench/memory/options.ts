@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { ALLOCATION_RULES } from '../../allocation';
 import { settingsFrom } from '../../check';
 import type { EngineOptions } from '../../engine/engine-options';
 import { StruPruneError } from '../../errors';
+import { MASKS } from '../../masks';
 import { CALIBRATION } from '../../options/calibration';
 import { choice, names, on, shareAboveNone, sizes } from '../../options/kinds';
-import { MASK, MASKS } from '../../options/mask';
-import { ALLOCATIONS, METHOD } from '../../options/method';
+import { MASK } from '../../options/mask';
+import { METHOD } from '../../options/method';
 import { declare, like, schemaOf } from '../../options/option';
 import { REFIT } from '../../options/refit';
 import { TARGET } from '../../options/target';
@@ -39,7 +41,7 @@ export const MEMORY_OPTIONS = {
       },
       allocation: {
         ...like(METHOD.allocation, { default: 'uniform' }),
-        takes: choice(ALLOCATIONS),
+        takes: choice(ALLOCATION_RULES),
         help: 'as in prune; anything but uniform makes a survey',
       },
       mask: {

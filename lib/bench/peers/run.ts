@@ -17,9 +17,9 @@ import { feeds } from '../../options/refit';
 import { packageRoot } from '../../package-root';
 import { stageReporter } from '../../progress';
 import type { PruneResult } from '../../pruning/result';
-import { setUp } from '../../pruning/setup';
-import { layersOf } from '../../pruning/widths';
 import { sourceOf } from '../../source';
+import { resolve } from '../../spec';
+import { layersOf } from '../../spec/widths';
 import { commandLine, flagOf, quoted } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
 import { runProgram } from '../process';
@@ -159,7 +159,7 @@ async function openRun(
     // What the torch reference does.
     ffnSolver: 'output',
   });
-  const pruning = setUp(source, asked).settings;
+  const pruning = resolve(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };
 }
 

@@ -125,7 +125,7 @@ export const QUICK = {
   surveyTokens: 4096,
   evalTokens: 4096,
   sparsities: [0.2],
-  methods: ['magnitude', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
+  methods: ['magnitude-l2', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
 } as const;
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */

@@ -2,16 +2,16 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { ModelSource, Stored } from '../../model/architecture';
+import type { ModelSource } from '../../model/architecture';
 import { optionOf, optionsThat, type Settings } from '../../options';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
+import { storedTypes } from '../../spec/dtypes';
+import type { OutputSpec } from '../../spec/output';
+import { ffnMultiple } from '../../spec/widths';
 import { flagOf } from '../../wording';
-import { storedTypes } from '../dtypes';
-import { ffnMultiple } from '../widths';
 
 /** By the name that a message gives it. */
 export type Identity = Record<string, string | number | boolean | null>;
@@ -23,8 +23,7 @@ export interface RunFacts {
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   window: number;
-  dtype: ExportDtype;
-  stored: Stored;
+  output: Pick<OutputSpec, 'dtype' | 'stored'>;
   engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
 }
 
@@ -71,7 +70,8 @@ export function surveyIdentity(facts: RunFacts): Identity {
 }
 
 /** Settings whose defaults the model decides: the same when they are spelled out. */
-function resolved({ source, settings, dtype, stored }: RunFacts): Identity {
+function resolved({ source, settings, output }: RunFacts): Identity {
+  const { dtype, stored } = output;
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }

@@ -1,8 +1,8 @@
 /** A mask by a function of the caller's, whose result is checked here. */
 import { StruPruneError } from '../errors';
 import type { Own } from '../own';
-import type { Metric, NativeSolver } from './native-solver';
-import type { Structure } from './structures/types';
+import type { Metric, NativeSolver } from '../solver/native-solver';
+import type { Structure } from '../solver/structures/types';
 
 /** One site's problem. */
 export interface MaskTask {

@@ -13,8 +13,8 @@ import type {
 import { elements, embeddingWidth } from '../model/axes';
 import type { Settings } from '../options';
 import { DTYPES } from '../options/output';
-import type { Setup } from './setup';
-import type { TargetFacts } from './widths';
+import type { OutputSpec } from './output';
+import type { Layer, TargetFacts } from './widths';
 
 /** Matrices of a site, its output map last. */
 const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
@@ -32,7 +32,11 @@ export function mixedBytes({
   source,
   stored,
   layers,
-}: Pick<Setup, 'source' | 'stored' | 'layers'>): TargetFacts['mixed'] {
+}: {
+  source: ModelSource;
+  stored: Stored;
+  layers: readonly Layer[];
+}): TargetFacts['mixed'] {
   const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
     let bytes = 0;
     for (const role of SITE_WEIGHTS[site]) {
@@ -110,7 +114,7 @@ export function typeNotes({
   dtype,
   stored,
   takenOver,
-}: Pick<Setup, 'source' | 'dtype' | 'stored' | 'takenOver'>): string[] {
+}: { source: ModelSource } & Pick<OutputSpec, 'dtype' | 'stored' | 'takenOver'>): string[] {
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
   const refitted = MATRICES.filter(

@@ -1,7 +1,8 @@
 /** Masks out of a sweep: one order of removal holds a mask for every width. */
 import { StruPruneError } from '../errors';
-import type { SweepResult } from './native-solver';
-import type { Structure } from './structures/types';
+import type { SweepResult } from '../solver/native-solver';
+import type { Structure } from '../solver/structures/types';
+import type { MaskProblem, MaskReport } from '.';
 
 /** The mask after the first `removed` removals. */
 export function maskAfter(order: Int32Array, groups: number, removed: number): Uint8Array {
@@ -58,4 +59,18 @@ export function maskForBudget(
 ): Uint8Array {
   const removed = removalsForBudget(sweep.order, structure, budget);
   return maskAfter(sweep.order, structure.groups, removed);
+}
+
+/** Removals one after the other, the cheapest first, the others refitted after each. */
+export async function maskBySweep({
+  solver,
+  structure,
+  budget,
+  bias,
+  metric,
+}: MaskProblem): Promise<MaskReport> {
+  const maxRemoved = mostRemovals(structure, budget);
+  const sweep = await solver.sweep({ bias, selection: metric, curve: metric, maxRemoved });
+  const keep = maskForBudget(sweep, structure, budget);
+  return { keep, lambda: sweep.lambda, ridgeRaised: sweep.ridgeRaised };
 }

@@ -20,6 +20,7 @@ import {
 } from '../model/groups';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
+import type { Target } from '../options/target';
 
 const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
 
@@ -39,7 +40,7 @@ export interface Layer {
 /** The sites in the scope, in the order in which they are solved. */
 export function layersOf(
   architecture: Architecture,
-  settings: Settings,
+  settings: Pick<Settings, 'format' | 'scope' | 'multiple' | 'maxLayerSparsity'>,
   dtype: ExportDtype,
 ): Layer[] {
   const rounding = roundingFor(settings.format, dtype);
@@ -107,9 +108,6 @@ export function allocationLayers<Curve extends Float64Array | null>(
   }));
 }
 
-/** How much is to be removed: one of them. */
-export type Target = Pick<Settings, 'sparsity' | 'targetParams' | 'targetSize'>;
-
 /** What a target is counted in. */
 export interface TargetFacts {
   /** Linear weights of all blocks. */
@@ -149,7 +147,7 @@ export function budgetFor(
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `the target is ${grouped(keep)} ${unit}, and with nothing removed the output would have ${grouped(now)} ${unit}${storedIn(counted.dtype)}`,
-      'give a smaller target; --method magnitude with --sparsity 0 writes the model as it is',
+      'give a smaller target; --method magnitude-l2 with --sparsity 0 writes the model as it is',
     );
   }
   return { remove: Math.ceil((now - keep) / counted.each), total, counted };

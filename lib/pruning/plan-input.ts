@@ -1,0 +1,15 @@
+import type { RunSpec } from '../spec';
+import { uniformAllocation } from '../spec/planned';
+import type { PlanInput } from './plan';
+
+/** What the plan of a run's memory is made from: its parts, and what is known of its texts and threads. */
+export function planInput(
+  spec: RunSpec,
+  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation' | 'gpu'>,
+): PlanInput {
+  const { settings, source } = spec;
+  const { architecture } = source;
+  const saves = settings.saveCalibration !== undefined;
+  const { removed: evenly } = uniformAllocation(spec);
+  return { ...spec, ...sizes, architecture, stored: spec.output.stored, evenly, saves };
+}
