@@ -6,8 +6,8 @@ import { settingsFrom } from './check';
 import { StruPruneError } from './errors';
 import { allocationSchema } from './options';
 import { requireOneTarget } from './options/target';
-import { allocateBy } from './pruning/decide';
 import { budgetFor } from './spec/widths';
+import { allocateBy } from './stages/allocate';
 import type { LayerCurves } from './survey';
 
 /** Those of prune() that decide how much goes where. */

@@ -28,9 +28,10 @@ export type { CpuFeatures } from './engine/native-devices';
 export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
-export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
+export { type EvaluateOptions, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
 export type { MaskFunction, MaskTask } from './masks/own';
+export type { Evaluation } from './measure/perplexity';
 export type {
   Architecture,
   BlockRole,

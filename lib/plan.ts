@@ -5,7 +5,7 @@ import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
 import { GpuNeeds } from './engine/gpu-needs';
-import { windowFor } from './evaluate';
+import { windowFor } from './measure/perplexity';
 import type { ModelSource } from './model/architecture';
 import { type PruneOptions, settingsOf } from './options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';

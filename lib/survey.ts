@@ -13,7 +13,6 @@ import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsOf, surveySchema } from './options';
 import type { OnProgress, OnWarning } from './progress';
-import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
 import { placesRead } from './pruning/places';
@@ -26,6 +25,8 @@ import { sourceOf } from './source';
 import { resolve as resolveRun } from './spec';
 import { targetFacts } from './spec/planned';
 import { allocationLayers, type TargetFacts } from './spec/widths';
+import { curvesOf } from './stages/allocate';
+import { makeSurvey } from './stages/survey';
 
 /** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
 export type SurveyOptions = z.input<typeof surveySchema> &

@@ -2,53 +2,15 @@
  * A mask for one site under a budget, by name: sweep, rounds, ADMM, a one-shot score or the caller's function, and a swap
  * pass at the end if wanted. To add a search: a file, and its line here.
  */
-import type { Site } from '../engine/native';
 import { Own } from '../own';
-import { ADMM_DEFAULTS, type AdmmOptions, type AdmmStep, admm } from '../solver/admm';
-import type { Metric, NativeSolver } from '../solver/native-solver';
-import type { Structure } from '../solver/structures/types';
-import { type MaskFunction, type MaskTask, maskByCaller } from './own';
+import { ADMM_DEFAULTS, admm } from '../solver/admm';
+import { type MaskTask, maskByCaller } from './own';
 import { maskByRounds } from './rounds';
 import { SCORE_NAMES, SCORES, type ScoreName } from './scores';
 import { maskBySweep } from './sweep';
+import type { MaskProblem, MaskRecipe, MaskReport, SearchName } from './types';
 
-/** One site's problem. */
-export interface MaskProblem {
-  solver: NativeSolver;
-  structure: Structure;
-  /** Weights that may stay. */
-  budget: number;
-  /** A bias may absorb the mean. */
-  bias: boolean;
-  /** What the sweep's choice and the swap pass are measured in. */
-  metric: Metric;
-  /** Which site it is: a function of the caller's is told. */
-  place: Pick<MaskTask, 'block' | 'site' | 'keep'>;
-}
-
-/** How masks are found, for all sites alike. */
-export interface MaskRecipe {
-  search: SearchName | Own<MaskFunction>;
-  /** What gives ADMM its first mask; nothing when left out. */
-  start?: Exclude<SearchName, 'admm'>;
-  admm: Omit<AdmmOptions, 'bias' | 'start'>;
-  /** Of `rounds`: how many a site has. */
-  rounds: Readonly<Record<Site, number>>;
-  metric: Metric;
-  /** Exchanges of the swap pass at most; without bounds: while the error falls. */
-  swaps: number;
-}
-
-export interface MaskReport {
-  keep: Uint8Array;
-  /** λ as used by the last step that factored anything; null where only scores were needed. */
-  lambda: number | null;
-  ridgeRaised: number;
-  /** Only for ADMM. */
-  admm?: { converged: boolean; history: AdmmStep[] };
-  /** Exchanges made; only after a swap pass. */
-  swaps?: number;
-}
+export type { MaskProblem, MaskRecipe, MaskReport } from './types';
 
 interface Search {
   /** Steps of the native solver that it takes, whose memory a plan counts. */
@@ -58,7 +20,6 @@ interface Search {
 
 /** Those that `--mask` offers. */
 export const MASKS = ['sweep', 'admm', ...SCORE_NAMES] as const;
-type SearchName = (typeof MASKS)[number] | 'rounds';
 
 const SEARCHES: Readonly<Record<SearchName, Search>> = {
   sweep: { steps: ['sweep'], find: maskBySweep },

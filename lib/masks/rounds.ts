@@ -1,7 +1,7 @@
 /** A mask in a few rounds of removals, the kept groups refitted after each (docs/method.md, section 8). */
 import type { RidgeReport } from '../solver/native-solver';
-import type { MaskProblem, MaskRecipe, MaskReport } from '.';
 import { mostRemovals } from './sweep';
+import type { MaskProblem, MaskRecipe, MaskReport } from './types';
 
 /**
  * Removes what the budget asks for in so many rounds, as equal as can be and larger ones first. In each go the groups of

@@ -2,7 +2,7 @@
 import { StruPruneError } from '../errors';
 import type { SweepResult } from '../solver/native-solver';
 import type { Structure } from '../solver/structures/types';
-import type { MaskProblem, MaskReport } from '.';
+import type { MaskProblem, MaskReport } from './types';
 
 /** The mask after the first `removed` removals. */
 export function maskAfter(order: Int32Array, groups: number, removed: number): Uint8Array {

@@ -60,7 +60,7 @@ export function originOf(source: ModelSource, suffix = ''): Record<string, GgufE
 export function provenance(
   source: ModelSource,
   settings: Identity,
-  hashes: { name: string; sha256: string }[],
+  hashes: readonly { name: string; sha256: string }[],
 ): Record<string, GgufEntry> {
   return {
     ...originOf(source, ' pruned'),
@@ -72,7 +72,7 @@ export function provenance(
 /** README.md of an exported folder: where it comes from, how it was made, what it costs. */
 export function modelCard(
   source: ModelSource,
-  hashes: { name: string; sha256: string }[],
+  hashes: readonly { name: string; sha256: string }[],
   result: Pick<
     PruneResult,
     | 'settings'

@@ -39,8 +39,8 @@ import {
   targetBytes,
 } from '../engine/solver-bytes';
 import { DOUBLE, FLOAT } from '../engine/tile-bytes';
-import { batchTokens } from '../evaluate';
 import { stepsOf } from '../masks';
+import { batchTokens } from '../measure/perplexity';
 import type { Architecture, Dtype, Stored } from '../model/architecture';
 import { elements, modelShapes } from '../model/axes';
 import { linearParameters, totalParameters } from '../model/groups';

@@ -5,7 +5,7 @@ import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
 import { GpuNeeds } from '../engine/gpu-needs';
 import { Session } from '../engine/session';
-import { windowFor } from '../evaluate';
+import { windowFor } from '../measure/perplexity';
 import type { ModelSource } from '../model/architecture';
 import type { PruneOptions, Settings } from '../options';
 import type { OnStage, OnWarning } from '../progress';
@@ -21,6 +21,7 @@ import { tokenizerBytesOf } from './tokenizer-output';
 
 export interface Run extends RunSpec {
   engine: Engine;
+  signal: AbortSignal | undefined;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
@@ -96,6 +97,7 @@ export async function openRun(
   return {
     ...spec,
     engine,
+    signal,
     ids,
     evaluation,
     session,

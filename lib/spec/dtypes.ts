@@ -13,7 +13,6 @@ import type {
 import { elements, embeddingWidth } from '../model/axes';
 import type { Settings } from '../options';
 import { DTYPES } from '../options/output';
-import type { OutputSpec } from './output';
 import type { Layer, TargetFacts } from './widths';
 
 /** Matrices of a site, its output map last. */
@@ -114,7 +113,12 @@ export function typeNotes({
   dtype,
   stored,
   takenOver,
-}: { source: ModelSource } & Pick<OutputSpec, 'dtype' | 'stored' | 'takenOver'>): string[] {
+}: {
+  source: ModelSource;
+  dtype: ExportDtype;
+  stored: Stored;
+  takenOver: ExportRequest['takenOver'];
+}): string[] {
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
   const refitted = MATRICES.filter(

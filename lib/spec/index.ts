@@ -1,39 +1,19 @@
 /** What a run is, from its options and the checkpoint's header: whatever can be refused is refused here. */
 import { readsCurves } from '../allocation';
 import { SITES } from '../engine/session';
-import { calibrationWindow } from '../evaluate';
-import type { MaskRecipe } from '../masks';
-import { type Method, methodOf, type Recipe } from '../methods';
+import { calibrationWindow } from '../measure/perplexity';
+import { methodOf } from '../methods';
 import type { ModelSource } from '../model/architecture';
-import type { RunSettings, Settings } from '../options';
-import type { Target } from '../options/target';
-import { type AllocationSpec, allocationSpec } from './allocation';
-import { type OutputSpec, outputSpec, requireNoSliding } from './output';
+import type { Settings } from '../options';
+import { allocationSpec } from './allocation';
+import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
-import { type RefitSpec, refitNotes, refitSpec, withModelDefaults } from './refit';
-import { type SurveySpec, surveySpec } from './survey';
-import { type Layer, layersOf } from './widths';
+import { refitNotes, refitSpec, withModelDefaults } from './refit';
+import { surveySpec } from './survey';
+import type { RunSpec } from './types';
+import { layersOf } from './widths';
 
-/** A run in parts; a stage gets those that it works by. */
-export interface RunSpec {
-  source: ModelSource;
-  /** Every option as it takes effect, as identities, cards and reports have them. */
-  settings: RunSettings;
-  method: Method;
-  /** How much goes. */
-  target: Target;
-  /** What may go: the widths of every site in scope. */
-  layers: readonly Layer[];
-  /** Tokens of a calibration window. */
-  window: number;
-  survey: SurveySpec;
-  allocation: AllocationSpec;
-  /** What a solve gathers, and on which inputs. */
-  gather: Pick<Recipe, 'statistics' | 'inputs'>;
-  mask: MaskRecipe;
-  refit: RefitSpec;
-  output: OutputSpec;
-}
+export type { RunSpec } from './types';
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
 export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0): RunSpec {

@@ -6,8 +6,8 @@ import { readJsonObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { atOnce } from '../turns';
-import type { RunSpec } from '.';
 import { mixedBytes, quantisedTypes } from './dtypes';
+import type { RunSpec } from './types';
 import {
   allocationLayers,
   budgetFor,

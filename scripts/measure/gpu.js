@@ -85,7 +85,7 @@ async function masks(model, tokens = '8192') {
 async function solve(session, block, layer, hidden, window, { lambda }) {
   const { handle } = session.engine;
   const { site, groupSize: group, groups } = layer;
-  const sums = session.statistics(inside('pruning/widths').widthOf(layer), { gram: true });
+  const sums = session.statistics(inside('spec/widths').widthOf(layer), { gram: true });
   await session.advanceSite(block, site, hidden, window, { statistics: sums });
   const solver = await native.createSolver(handle, sums, block, site, {
     lambda,

@@ -6,7 +6,7 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
-import { evaluateIds } from '../../lib/evaluate';
+import { evaluateIds } from '../../lib/measure/perplexity';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
 import { workspace } from '../e2e/models';

@@ -5,7 +5,7 @@ import { overlapWarning } from '../../calibration/corpus';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
-import { calibrationWindow, windowFor } from '../../evaluate';
+import { calibrationWindow, windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import { type PruneOptions, type Settings, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';

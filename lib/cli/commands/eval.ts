@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { EvaluateOptions, Evaluation } from '../../evaluate';
+import type { EvaluateOptions } from '../../evaluate';
+import type { Evaluation } from '../../measure/perplexity';
 import { FLAGS } from '../flags';
 import { evalReport } from '../output/eval-report';
 import { addModelCommand } from './model-command';

@@ -1,19 +1,19 @@
-/** Block after block: solved into the journal, or run through where the journal has it already. */
-import type { ExportPlan } from '../checkpoint/export';
+/** Block after block: solved into the journal, piece by piece, or run through where the journal has it already. */
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
 import { nextTokens, SITES } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
+import { loadFinished, putBlock } from '../pruning/journal/blocks';
+import { runIdentity } from '../pruning/journal/identity';
+import { replayBlock } from '../pruning/replay';
+import type { LayerStats } from '../pruning/result';
+import { ridgeWarnings } from '../pruning/ridge-warning';
+import { type SitePlan, type SolveContext, type Streams, solveSite } from '../pruning/solve';
 import { blockKeep, type Layer, layerAt } from '../spec/widths';
-import type { Decision } from './decide';
-import { loadFinished, putBlock } from './journal/blocks';
-import type { Journal } from './journal/journal';
-import { replayBlock } from './replay';
-import type { LayerStats } from './result';
-import type { Run } from './run';
-import { type SitePlan, type SolveContext, type Streams, solveSite } from './solve';
+import type { Decision } from './allocate';
+import type { Stage, Work } from './stage';
 
 export interface Solved {
   keeps: BlockKeep[];
@@ -23,28 +23,34 @@ export interface Solved {
   resumedBlocks: number[];
 }
 
-export async function solveBlocks(
-  run: Run,
-  journal: Journal,
-  plan: ExportPlan,
-  decision: Decision,
-): Promise<Solved> {
-  const { session, layers, ids, window } = run;
+export const solve: Stage<Decision, Solved> = {
+  name: 'solve',
+  identity: runIdentity,
+
+  async run(work, decision) {
+    const solved = await solveBlocks(work, decision);
+    ridgeWarnings(solved.layerStats, work.refit.lambda).forEach(work.warn);
+    return solved;
+  },
+};
+
+async function solveBlocks(work: Work, decision: Decision): Promise<Solved> {
+  const { session, journal, layers, ids, window } = work;
   const { blocks, hidden } = session.architecture;
-  const { tensors } = plan;
+  const { tensors } = decision.plan;
   const resumed = journal.finished;
-  const streams = await openStreams(run, decision.columns !== null || resumed === blocks.length);
-  const context: SolveContext = { session, spec: run, streams };
+  const streams = await openStreams(work, decision.columns !== null || resumed === blocks.length);
+  const context: SolveContext = { session, spec: work, streams };
   const planFor = (index: number) => (site: Site) => {
     const at = layerAt(layers, index, site);
     return at === -1 ? null : planOf(at, layers, decision, hidden);
   };
   try {
-    const report = stageReporter(run.onProgress, 'solve', blocks.length);
+    const report = stageReporter(work.onProgress, 'solve', blocks.length);
     const keeps: BlockKeep[] = [];
     const layerStats: LayerStats[] = [];
     for (let index = 0; index < blocks.length; index++) {
-      run.engine.throwIfAborted();
+      work.engine.throwIfAborted();
       if (index < resumed) {
         const record = await journal.block(index);
         const finished = () => loadFinished(journal, session, tensors, index, record);
@@ -93,8 +99,8 @@ async function solveBlock(
 }
 
 /** `idle`: no site will read hidden states. */
-async function openStreams(run: Run, idle: boolean): Promise<Streams> {
-  const { engine, session, ids, window, gather, refit, states } = run;
+async function openStreams(work: Work, idle: boolean): Promise<Streams> {
+  const { engine, session, ids, window, gather, refit, states } = work;
   const needsStates = !idle && gather.statistics !== 'none';
   const feedback = !idle && feeds(refit);
   const made: MatrixHandle[] = [];

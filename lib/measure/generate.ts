@@ -1,6 +1,6 @@
-import { using } from './engine/engine';
-import { type BlockHandle, native } from './engine/native';
-import type { Session, WithBlock } from './engine/session';
+import { using } from '../engine/engine';
+import { type BlockHandle, native } from '../engine/native';
+import type { Session, WithBlock } from '../engine/session';
 
 /** Tokens whose earlier occurrence says what may follow them. */
 const CONTEXT = 2;

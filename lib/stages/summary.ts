@@ -13,14 +13,14 @@ import {
 } from '../model/groups';
 import type { Settings } from '../options';
 import { Own } from '../own';
+import type { AllocatedPart, LayerResult, PruneResult } from '../pruning/result';
+import type { Run } from '../pruning/run';
+import { settingsUsed } from '../pruning/settings-used';
+import { fingerprint } from '../pruning/solve';
 import { resolve } from '../spec';
 import { dtypeFor, quantisedTypes } from '../spec/dtypes';
 import { requireNoSliding } from '../spec/output';
-import type { AllocatedPart, LayerResult, PruneResult } from './result';
-import type { Run } from './run';
-import { settingsUsed } from './settings-used';
-import { fingerprint } from './solve';
-import type { Solved } from './solve-blocks';
+import type { Solved } from './solve';
 
 /** `bytesAfter`: of the output's weight files. */
 export function summarise(
