@@ -1,8 +1,7 @@
 /** The licence that a checkpoint states, for what is made of it. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { ModelSource } from '../model/architecture';
 import type { GgufEntry } from './container';
+import { readFolderFile } from './folder-file';
 
 /** Key in a model card's front matter, and in GGUF metadata. */
 const KEYS = [
@@ -10,6 +9,9 @@ const KEYS = [
   ['license_name', 'general.license.name'],
   ['license_link', 'general.license.link'],
 ] as const;
+
+/** A card's front matter is in its first lines. */
+const MOST_BYTES = 2 ** 16;
 
 /** Without `license` where the source states none. */
 export type Licence = Partial<Record<(typeof KEYS)[number][0], string>>;
@@ -27,7 +29,8 @@ export function licenceOf({ format, path, config }: ModelSource): Licence {
 
 function frontMatter(folder: string): string {
   try {
-    const text = readFileSync(join(folder, 'README.md'), 'utf8');
+    const card = readFolderFile(folder, 'README.md', { code: 'ERR_CHECKPOINT', mend: '' });
+    const text = card?.toString('utf8', 0, MOST_BYTES) ?? '';
     return /^---\r?\n([\s\S]*?)\r?\n---/.exec(text)?.[1] ?? '';
   } catch {
     return '';
@@ -36,7 +39,7 @@ function frontMatter(folder: string): string {
 
 /** A quoted or plain scalar of one line of YAML; lists and blocks are none. */
 function scalarOf(yaml: string, key: string): string | undefined {
-  const value = /(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'[\]{}|>&*#!-].*?))/.source;
+  const value = /(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'[\]{}|>&*#!-].{0,200}?))/.source;
   const match = new RegExp(`^${key}:[ \\t]+${value}[ \\t]*(?:\\s#.*)?\\r?$`, 'm').exec(yaml);
   return match?.slice(1).find((text) => text !== undefined);
 }
