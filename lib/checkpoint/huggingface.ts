@@ -23,7 +23,7 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const files = [...shards.keys()].map((name) => resolve(folder, name));
   const stored = readTensors(files);
   requireIndexed(shards, stored, folder);
-  const architecture = architectureFromConfig(config, join(folder, CONFIG));
+  const architecture = architectureFromConfig(config, join(folder, CONFIG), stored.size);
   const names = familyNamed(architecture.family).hf.names;
   if (architecture.tiedEmbeddings) {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);

@@ -299,6 +299,13 @@ const link = (target: string, path: string) => {
 /** As above, of files that are not what they seem; in a copy of a Hugging Face folder. */
 const STRANGE: typeof BROKEN = [
   [
+    'blocks without end',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { num_hidden_layers: 2 ** 28 }),
+    'ERR_CHECKPOINT',
+    /num_hidden_layers must be 30 at most/,
+  ],
+  [
     'a pipe as configuration',
     'llama2',
     (f) => pipe(join(f, 'config.json')),
