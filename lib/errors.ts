@@ -1,3 +1,4 @@
+import { shortened } from './printable';
 import { worded } from './wording';
 
 /**
@@ -37,10 +38,12 @@ export class StruPruneError extends Error {
     mend = code === 'ERR_ARGUMENT' ? USAGE : '',
     options?: ErrorOptions,
   ) {
-    super(worded(mend ? `${message}; ${mend}` : message), options);
+    // What a file says of itself may be in either.
+    const [found, way] = [shortened(message), shortened(mend)];
+    super(worded(way ? `${found}; ${way}` : found), options);
     this.name = 'StruPruneError';
     this.code = code;
-    this.mend = worded(mend);
+    this.mend = worded(way);
   }
 
   /** The message without the mend. @internal */

@@ -1,3 +1,5 @@
+import { oneLine } from '../printable';
+
 /**
  * Keys by which a configuration names code to transformers: classes in Python files, pipelines, kernels of the Hub. Our own
  * text may ask for trust_remote_code, which must not run a stranger's.
@@ -39,6 +41,6 @@ function strip(value: unknown, path: string, file: string, dropped: string[]): u
 /** What is said of it; none where nothing was dropped. */
 export function codeWarnings(dropped: readonly string[]): string[] {
   if (dropped.length === 0) return [];
-  const places = [...new Set(dropped)].join(', ');
+  const places = oneLine([...new Set(dropped)].join(', '));
   return [`the source names code of its own, which the output does not: ${places}`];
 }

@@ -1,5 +1,6 @@
 /** The licence that a checkpoint states, for what is made of it. */
 import type { ModelSource } from '../model/architecture';
+import { printableJson } from '../printable';
 import type { GgufEntry } from './container';
 import { readFolderFile } from './folder-file';
 
@@ -12,6 +13,8 @@ const KEYS = [
 
 /** A card's front matter is in its first lines. */
 const MOST_BYTES = 2 ** 16;
+/** What is longer is no name of a licence. */
+const MOST_CHARACTERS = 500;
 
 /** Without `license` where the source states none. */
 export type Licence = Partial<Record<(typeof KEYS)[number][0], string>>;
@@ -19,12 +22,13 @@ export type Licence = Partial<Record<(typeof KEYS)[number][0], string>>;
 /** Out of a folder's README.md or config.json, or out of GGUF metadata. */
 export function licenceOf({ format, path, config }: ModelSource): Licence {
   const card = format === 'hf' ? frontMatter(path) : '';
-  const parts = KEYS.map(([key, metadata]) => {
+  const parts = KEYS.flatMap(([key, metadata]) => {
     const entry = config[format === 'hf' ? key : metadata];
     const value = format === 'hf' ? entry : (entry as GgufEntry | undefined)?.value;
-    return [key, scalarOf(card, key) ?? (typeof value === 'string' ? value : undefined)];
+    const stated = scalarOf(card, key) ?? value;
+    return typeof stated === 'string' && stated.length <= MOST_CHARACTERS ? [[key, stated]] : [];
   });
-  return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
+  return Object.fromEntries(parts);
 }
 
 function frontMatter(folder: string): string {
@@ -54,7 +58,8 @@ export function licenceMetadata(licence: Licence): Record<string, GgufEntry> {
 /** Lines of a model card's front matter. */
 export function licenceLines(licence: Licence): string[] {
   // A string of JSON is one of YAML.
-  const yaml = (value: string) => (/^[a-z][\w.-]*$/i.test(value) ? value : JSON.stringify(value));
+  const yaml = (value: string) =>
+    /^[a-z][\w.-]*$/i.test(value) ? value : printableJson(JSON.stringify(value));
   return KEYS.flatMap(([key]) =>
     licence[key] === undefined ? [] : `${key}: ${yaml(licence[key])}`,
   );
