@@ -1,6 +1,6 @@
 /** Files that are read whole. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { type ErrorCode, StruPruneError } from './errors';
+import { type ErrorCode, StruPruneError, scarcity } from './errors';
 
 /** What is said of a file that holds something else. */
 export interface Refusal {
@@ -24,7 +24,10 @@ export function readRegular(path: string, { code }: Refusal, most = MOST_BYTES):
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    throw refused(`cannot be read: ${message}`, 'check that this user may read it', cause);
+    throw (
+      scarcity(cause) ??
+      refused(`cannot be read: ${message}`, 'check that this user may read it', cause)
+    );
   }
   try {
     const found = fstatSync(file);
