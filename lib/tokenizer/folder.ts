@@ -64,10 +64,11 @@ export function templateFiles(folder: string): string[] {
 }
 
 function namedTemplates(folder: string): NamedTemplate[] {
-  return templateFiles(folder).map((file) => ({
-    name: file.slice(0, -JINJA.length),
-    template: readText(folder, join(TEMPLATES, file))!,
-  }));
+  return templateFiles(folder).flatMap((file) => {
+    const template = readText(folder, join(TEMPLATES, file));
+    // A link to nothing.
+    return template === null ? [] : [{ name: file.slice(0, -JINJA.length), template }];
+  });
 }
 
 /** Of a file of the tokenizer that is no such file. */
