@@ -189,8 +189,8 @@ class Parser {
     return (size + mask) & ~mask;
   }
 
-  // As llama.cpp: the data lie in the order of the tensors, each at the padded end of the one before.
-  // So a type or a width that is not the writer's own shows. Offsets become absolute.
+  // As llama.cpp: the data lie in the order of the tensors, each at the padded end of the one
+  // before. So a type or a width that is not the writer's own shows. Offsets become absolute.
   void PlaceTensors() {
     RequireUniqueNames(out_.tensors, where_);
     const uint64_t start = Padded(in_.position());

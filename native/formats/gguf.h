@@ -42,8 +42,8 @@ inline constexpr uint32_t kMaxGgufAlignment = 1u << 20;
 
 // Reads and checks everything before the tensor data of `file`, the whole file (mapped: only the
 // header is touched). The result looks into `file`. `where` names it in messages. Throws
-// ERR_CHECKPOINT on what the format or llama.cpp does not allow (lengths past the end, doubled keys or
-// names, arrays of arrays, tensor data that do not follow each other up to the file's end),
+// ERR_CHECKPOINT on what the format or llama.cpp does not allow (lengths past the end, doubled keys
+// or names, arrays of arrays, tensor data that do not follow each other up to the file's end),
 // ERR_UNSUPPORTED on other versions, big-endian files and unknown tensor types.
 GgufFile ParseGguf(std::span<const std::byte> file, const std::string& where);
 

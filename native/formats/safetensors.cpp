@@ -150,8 +150,8 @@ void ReadMetadata(json::value value, const std::string& where, SafetensorsFile& 
       FailContainer(where, "__metadata__ entry " + Quote(key) + " is not a string");
     }
     if (out.metadata.size() == kMaxMetadataEntries) {
-      FailContainer(where, "__metadata__ has more than " + std::to_string(kMaxMetadataEntries) +
-                               " entries");
+      FailContainer(
+          where, "__metadata__ has more than " + std::to_string(kMaxMetadataEntries) + " entries");
     }
     out.metadata.emplace_back(key, text);
   }

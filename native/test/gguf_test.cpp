@@ -89,7 +89,8 @@ TEST(Gguf, RefusesCountsThatCannotFit) {
   // There is room, but not for what would be made of so many.
   ExpectRefused(Head(0, kMaxMetadataEntries + 1).Zeros(16 * kMaxMetadataEntries),
                 "65537 metadata entries, more than 65536");
-  ExpectRefused(Head(kMaxTensors + 1, 0).Zeros(32 * kMaxTensors), "262145 tensors, more than 262144");
+  ExpectRefused(Head(kMaxTensors + 1, 0).Zeros(32 * kMaxTensors),
+                "262145 tensors, more than 262144");
 }
 
 TEST(Gguf, RefusesLengthsThatLie) {
