@@ -202,7 +202,7 @@ class Parser {
                                   std::to_string(tensor.offset) + ", not at " +
                                   std::to_string(due) + ", where the data before it end");
       }
-      if (due > room || tensor.bytes > room - due) {
+      if (start > file_size_ || due > room || tensor.bytes > room - due) {
         FailContainer(where_, "tensor " + Quote(tensor.name) + " of " +
                                   std::to_string(tensor.bytes) + " bytes at offset " +
                                   std::to_string(due) + " ends after the file of " +

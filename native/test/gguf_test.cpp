@@ -239,6 +239,12 @@ TEST(Gguf, OnlyTheLastPaddingMayBeMissing) {
   EXPECT_EQ(ParseGguf(file(20).span(), "x").tensors.size(), 1u);
   EXPECT_EQ(ParseGguf(file(32).span(), "x").tensors.size(), 1u);
   ExpectRefused(file(33), "1 bytes that belong to no tensor at its end");
+  // A tensor of nothing lies in the file too.
+  Bytes empty = Head(1, 0);
+  Tensor(empty, "a", {0}, kF32, 0);
+  EXPECT_NE(empty.size() % 32, 0u);
+  ExpectRefused(empty, "ends after the file");
+  EXPECT_EQ(ParseGguf(empty.PadTo(32).span(), "x").tensors.size(), 1u);
   ExpectRefused(Head(0, 0).PadTo(32).Zeros(1), "1 bytes that belong to no tensor at its end");
 }
 
