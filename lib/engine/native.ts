@@ -133,6 +133,8 @@ export interface NativeAddon
   memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number; kept: number };
   /** Largest resident size of the process so far, bytes. */
   peakRss(): number;
+  /** Locks an open file, against other machines too where the file system can; unknown: it has no locks. Ends with the file. */
+  lockFile(descriptor: number): 'taken' | 'held' | 'unknown';
   release(handle: AnyHandle): void;
   /** Like release, with the memory given back on a worker thread: for what may be large. */
   free(handle: AnyHandle): Promise<void>;

@@ -1,5 +1,4 @@
 /** What a run is, from its settings and the checkpoint's header: whatever can be refused is refused here. */
-import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
 import { isQuantised } from '../checkpoint/container';
 import {
@@ -11,11 +10,11 @@ import {
   storedAs,
   weightFileBytes,
 } from '../checkpoint/export';
+import { readFolderJson } from '../checkpoint/folder-file';
 import { AS_FOLDER } from '../checkpoint/output-path';
 import { SITES } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { calibrationWindow } from '../evaluate';
-import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
 import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
@@ -296,7 +295,7 @@ export function planOutput(
 /** What a Hugging Face source has of its own configuration, to be carried over. @throws StruPruneError ERR_CHECKPOINT */
 export function sourceFiles(source: ModelSource) {
   if (source.format !== 'hf') return {};
-  const generation = readJsonObject(join(source.path, 'generation_config.json'), {
+  const generation = readFolderJson(source.path, 'generation_config.json', {
     code: 'ERR_CHECKPOINT',
     mend: 'fetch it again, or remove it: a plain one is then written',
   });

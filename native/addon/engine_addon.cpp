@@ -8,6 +8,7 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "core/file_lock.h"
 #include "core/heap.h"
 #include "core/row_chunks.h"
 #include "device/host_pages.h"
@@ -52,6 +53,20 @@ Napi::Value MemoryOf(const Info& info) {
   result.Set("limit", static_cast<double>(context->budget->limit()));
   result.Set("kept", static_cast<double>(context->budget->kept()));
   return result;
+}
+
+// (descriptor) -> "taken", "held" or "unknown"
+Napi::Value LockFile(const Info& info) {
+  const auto descriptor = static_cast<int>(GetSize(info[0], "descriptor"));
+  switch (TryLock(descriptor)) {
+    case FileLock::kTaken:
+      return Napi::String::New(info.Env(), "taken");
+    case FileLock::kHeld:
+      return Napi::String::New(info.Env(), "held");
+    case FileLock::kUnknown:
+      break;
+  }
+  return Napi::String::New(info.Env(), "unknown");
 }
 
 // () -> largest resident size of the process so far, bytes
@@ -608,6 +623,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<SetAbort>(env, exports, "setAbort");
   Export<MemoryOf>(env, exports, "memoryOf");
   Export<PeakRss>(env, exports, "peakRss");
+  Export<LockFile>(env, exports, "lockFile");
   Export<Release>(env, exports, "release");
   Export<Free>(env, exports, "free");
   Export<MeasureGemm>(env, exports, "measureGemm");
