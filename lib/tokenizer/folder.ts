@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { readJsonObject } from '../json-object';
 import { PRE_TOKENIZERS } from './patterns';
-import { checkTokenizerConfig, checkTokenizerJson } from './shape';
+import { checkTokenizerConfig, checkTokenizerJson } from './schema';
 import {
   type AddedToken,
   type NamedTemplate,
@@ -82,7 +82,7 @@ function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJ
     .filter((line) => line !== '' && !line.startsWith('#version'));
   const specials = new Set(SPECIAL_NAMES.map((name) => tokenText(config[name])));
   const added = [...specials]
-    .filter((token): token is string => token !== null && token in vocab)
+    .filter((token): token is string => token !== null && Object.hasOwn(vocab, token))
     .map((content) => addedToken(vocab[content]!, content, true))
     .sort((a, b) => a.id - b.id);
   const gpt2 = PRE_TOKENIZERS[0]!.steps[0]!;

@@ -80,24 +80,24 @@ test('tokens that only tokenizer_config.json lists, and a template in a file of 
 });
 
 test('what would give other ids than Rust is refused by name', (t) => {
+  const split = (regex: string) => ({
+    type: 'Split',
+    pattern: { Regex: regex },
+    behavior: 'Isolated',
+    invert: false,
+  });
+  const doubling = { type: 'Replace', pattern: { String: 'e' }, content: 'ee' };
+  const bomb = { type: 'Sequence', normalizers: Array(28).fill(doubling) };
   const cases: [string, Partial<TokenizerJson>, RegExp][] = [
     ['unigram', { model: { ...fixture.model, type: 'Unigram' } }, /Unigram/],
     ['bert', { pre_tokenizer: { type: 'BertPreTokenizer' } }, /BertPreTokenizer/],
     ['lowercase', { normalizer: { type: 'Lowercase' } }, /Lowercase/],
     ['suffix', { model: { ...fixture.model, end_of_word_suffix: '</w>' } }, /suffixes/],
-    ['word', { added_tokens: [{ ...fixture.added_tokens[0]!, single_word: true }] }, /single_word/],
-    [
-      'split',
-      {
-        pre_tokenizer: {
-          type: 'Split',
-          pattern: { String: ' ' },
-          behavior: 'MergedWithNext',
-          invert: false,
-        },
-      },
-      /MergedWithNext/,
-    ],
+    ['compatibility', { normalizer: { type: 'NFKC' } }, /NFKC/],
+    ['bomb', { normalizer: bomb }, /64 times as long/],
+    ['lines', { pre_tokenizer: split('^a') }, /\^ at 1/],
+    ['catastrophe', { pre_tokenizer: split('(a+)+b') }, /\+ at 5/],
+    ['nothing', { pre_tokenizer: split('a*') }, /the empty text/],
   ];
   for (const [name, change, message] of cases) {
     const path = folder(name, { 'tokenizer.json': { ...fixture, ...change } });
