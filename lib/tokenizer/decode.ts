@@ -1,16 +1,20 @@
 /** Decoders of tokenizer.json: tokens to a text. */
 import { isUtf8 } from 'node:buffer';
 import { spelledBytes } from './byte-level';
-import { regexFor } from './regex';
+import { replacer, requireBounded } from './replace';
 import { type DecoderStep, stepsOf } from './schema';
 import type { TokenizerJson } from './types';
 
 type Chain = (tokens: string[]) => string[];
 
-/** The steps as one function; without any the tokens stand with spaces between them. */
+/**
+ * The steps as one function; without any the tokens stand with spaces between them.
+ * @throws StruPruneError ERR_UNSUPPORTED for steps that would make a text many times as long
+ */
 export function decoderOf(json: TokenizerJson): (tokens: string[]) => string {
   const steps = stepsOf(json, 'decoder');
   if (steps === null) return (tokens) => tokens.join(' ');
+  requireBounded(steps);
   const all = steps.map(one);
   return (tokens) => all.reduce((chain, step) => step(chain), tokens).join('');
 }
@@ -29,8 +33,8 @@ function one(step: DecoderStep): Chain {
         tokens.map((token, i) => token.replaceAll(step.replacement, i === 0 ? first : ' '));
     }
     case 'Replace': {
-      const regex = regexFor(step.pattern);
-      return (tokens) => tokens.map((token) => token.replace(regex, () => step.content));
+      const replace = replacer(step);
+      return (tokens) => tokens.map(replace);
     }
     case 'Strip':
       return (tokens) => tokens.map((token) => stripped(token, step.content, step.start));

@@ -39,7 +39,7 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
   }
   const template = join(folder, 'chat_template.jinja');
   // As transformers: a template in a file of its own goes before the configuration's.
-  if (existsSync(template)) config.chat_template = readFileSync(template, 'utf8');
+  if (existsSync(template)) config.chat_template = readText(template);
   const tokenizerJson =
     readJson<TokenizerJson>(join(folder, 'tokenizer.json')) ?? fromVocabAndMerges(folder, config);
   checkTokenizerJson(tokenizerJson, folder);
@@ -55,7 +55,7 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
 export function templateFiles(folder: string): string[] {
   const path = join(folder, TEMPLATES);
   if (!existsSync(path)) return [];
-  return readdirSync(path)
+  return orDamaged(path, () => readdirSync(path))
     .filter((name) => name.endsWith(JINJA))
     .sort();
 }
@@ -63,8 +63,21 @@ export function templateFiles(folder: string): string[] {
 function namedTemplates(folder: string): NamedTemplate[] {
   return templateFiles(folder).map((file) => ({
     name: file.slice(0, -JINJA.length),
-    template: readFileSync(join(folder, TEMPLATES, file), 'utf8'),
+    template: readText(join(folder, TEMPLATES, file)),
   }));
+}
+
+const readText = (path: string) => orDamaged(path, () => readFileSync(path, 'utf8'));
+
+/** @throws StruPruneError ERR_TOKENIZER where the system refuses, as for a folder in a file's place */
+function orDamaged<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new StruPruneError('ERR_TOKENIZER', `${path} cannot be read`, 'get the file again', {
+      cause,
+    });
+  }
 }
 
 /** A JSON object from a file; null where there is no such file. */
@@ -77,7 +90,7 @@ function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJ
   const vocab = readJson<Record<string, number>>(join(folder, 'vocab.json'));
   const mergesPath = join(folder, 'merges.txt');
   if (vocab === null || !existsSync(mergesPath)) throw noTokenizer(folder);
-  const merges = readFileSync(mergesPath, 'utf8')
+  const merges = readText(mergesPath)
     .split(/\r?\n/)
     .filter((line) => line !== '' && !line.startsWith('#version'));
   const specials = new Set(SPECIAL_NAMES.map((name) => tokenText(config[name])));

@@ -40,7 +40,7 @@ const metaspace = part('Metaspace')
 const normalizer = z.discriminatedUnion('type', [
   // The other normal forms follow a newer Unicode here than in Rust.
   part('NFC'),
-  part('Prepend').extend({ prepend: text.min(1) }),
+  part('Prepend').extend({ prepend: text.min(1).max(64) }),
   replace,
 ]);
 

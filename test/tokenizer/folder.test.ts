@@ -134,6 +134,8 @@ test('parts of a tokenizer that are something else than they must be are named',
     ['decoder', { decoder: sequence(null) }],
     ['decoder', { decoder: sequence({ type: 7 }) }],
   ];
+  let deep: object = { type: 'NFC' };
+  for (let i = 0; i < 2000; i++) deep = { type: 'Sequence', normalizers: [deep] };
   const config: [string, object][] = [
     ['chat_template', { chat_template: 5 }],
     ['chat_template', { chat_template: [null] }],
@@ -150,6 +152,28 @@ test('parts of a tokenizer that are something else than they must be are named',
     ),
     ['not a JSON object', { 'tokenizer.json': fixture, 'tokenizer_config.json': [] }] as const,
     ['not a JSON object', { 'tokenizer.json': 'null' }] as const,
+    [
+      'not a JSON object',
+      { 'tokenizer.json': `{"a":${'['.repeat(1e5)}${']'.repeat(1e5)}}` },
+    ] as const,
+    ['not a JSON object', { 'tokenizer.json': { ...fixture, normalizer: deep } }] as const,
+    [
+      'chat_template.jinja cannot be read',
+      { 'tokenizer.json': fixture, 'chat_template.jinja/a': '' },
+    ] as const,
+    [
+      'b.jinja cannot be read',
+      { 'tokenizer.json': fixture, [`${TEMPLATES}/b.jinja/a`]: '' },
+    ] as const,
+    [`${TEMPLATES} cannot be read`, { 'tokenizer.json': fixture, [TEMPLATES]: '' }] as const,
+    [
+      'merges.txt cannot be read',
+      { 'vocab.json': fixture.model.vocab, 'merges.txt/a': '' },
+    ] as const,
+    [
+      'added_tokens',
+      { 'tokenizer.json': { ...fixture, added_tokens: [{ ...token, content: '\ud800' }] } },
+    ] as const,
   ];
   for (const [i, [message, files]] of cases.entries()) {
     const path = folder(`damaged-${i}`, files);
