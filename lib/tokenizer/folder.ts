@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readFolderFile, readFolderJson } from '../checkpoint/folder-file';
 import { StruPruneError } from '../errors';
 import { PRE_TOKENIZERS } from './patterns';
-import { checkTokenizerConfig, checkTokenizerJson } from './shape';
+import { checkTokenizerConfig, checkTokenizerJson } from './schema';
 import {
   type AddedToken,
   type NamedTemplate,

@@ -22,7 +22,6 @@ const EXAMPLE = join(ROOT, 'examples', 'electron');
 /** What the library needs at run time, and what npm would install beside it. */
 const CARRIED = ['dist', 'assets', 'package.json'];
 const DEPENDENCIES = [
-  '@huggingface/tokenizers',
   'commander',
   'node-gyp-build',
   'picocolors',
