@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, StruPruneError } from '../errors';
 import type { JobInput, JobName, Jobs } from './jobs';
+import type { TokenizerSource } from './tokenizer';
 
 export interface ThreadData {
   name: JobName;
@@ -25,6 +26,8 @@ const PER_MEBIBYTE = {
   tokenizer: { seconds: 2, mebibytes: 8 },
   text: { seconds: 4, mebibytes: 64 },
 };
+/** No vocabulary is larger; the rest of a GGUF file is weights. */
+const MOST_MEBIBYTES = 64;
 const LOOK_MS = 500;
 
 /**
@@ -78,27 +81,22 @@ function excessive(amount: string): StruPruneError {
   );
 }
 
-function limitsOf({ source, ...job }: JobInput<JobName>): Limits {
-  const tokenizer =
-    source.kind === 'gguf'
-      ? mebibytes(source.file)
-      : source.kind === 'folder'
-        ? ['tokenizer.json', 'vocab.json', 'merges.txt'].reduce(
-            (sum, name) => sum + mebibytes(join(source.folder, name)),
-            0,
-          )
-        : 0;
+function limitsOf(job: JobInput<JobName>): Limits {
+  const tokenizer = Math.min(MOST_MEBIBYTES, tokenizerMebibytes(job.source));
   const text = 'path' in job ? mebibytes(job.path) : 0;
   const of = (what: keyof Limits) =>
     Math.ceil(
-      LEAST[what] +
-        PER_MEBIBYTE.tokenizer[what] * Math.min(tokenizer, MOST_MEBIBYTES) +
-        PER_MEBIBYTE.text[what] * text,
+      LEAST[what] + PER_MEBIBYTE.tokenizer[what] * tokenizer + PER_MEBIBYTE.text[what] * text,
     );
   return { seconds: of('seconds'), mebibytes: of('mebibytes') };
 }
-/** No vocabulary is larger; the rest of a GGUF file is weights. */
-const MOST_MEBIBYTES = 64;
+
+function tokenizerMebibytes(source: TokenizerSource): number {
+  if (source.kind === 'files') return 0;
+  if (source.kind === 'gguf') return mebibytes(source.file);
+  const files = ['tokenizer.json', 'vocab.json', 'merges.txt'];
+  return files.reduce((sum, name) => sum + mebibytes(join(source.folder, name)), 0);
+}
 
 const mebibytes = (path: string) =>
   (statSync(path, { throwIfNoEntry: false })?.size ?? 0) / 2 ** 20;
