@@ -22,6 +22,7 @@ import type { NativeDevices, Precision } from './native-devices';
 import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
 import type { NativeGpu, SumKinds } from './native-gpu';
+import type { NativeNeeds } from './native-needs';
 import type { NativeNumbers } from './native-numbers';
 
 declare const tag: unique symbol;
@@ -114,6 +115,7 @@ export interface NativeAddon
     NativeDevices,
     NativeFfn,
     NativeGpu,
+    NativeNeeds,
     NativeNumbers {
   /** Name, version and kernel of the BLAS. */
   blas: string;
@@ -303,8 +305,6 @@ export interface NativeAddon
     row: number,
     count: number,
   ): Promise<Float32Array>;
-  /** Useful flops of one block over so many tokens. */
-  blockFlops(spec: BlockSpec, tokens: number, window: number): number;
   solverFromSums: SolverFromSums;
 }
 

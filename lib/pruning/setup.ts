@@ -230,11 +230,12 @@ export function surveys({ settings, method }: Setup): boolean {
 /** What the plan of a run's memory is made from: the setup and what is known of its texts and threads. */
 export function planInput(
   setup: Setup,
-  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation' | 'gpu'>,
+  sizes: Pick<PlanInput, 'engine' | 'tokens' | 'evaluation'>,
 ): PlanInput {
   const { architecture } = setup.source;
   const { removed: evenly } = uniformAllocation(setup);
-  return { ...setup, ...sizes, architecture, evenly, surveys: surveys(setup) };
+  const removed = setup.settings.allocation === 'uniform' ? evenly : null;
+  return { ...setup, ...sizes, architecture, evenly, removed, surveys: surveys(setup) };
 }
 
 export function uniformAllocation(setup: Setup): JointAllocation {
