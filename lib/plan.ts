@@ -4,7 +4,6 @@ import { checkedOptions } from './check';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
-import { GpuNeeds } from './engine/gpu-needs';
 import { windowFor } from './measure/perplexity';
 import type { ModelSource } from './model/architecture';
 import { type PruneOptions, settingsOf } from './options';
@@ -67,8 +66,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     const spec = resolve(source, settings, bytes);
     const { window, output } = spec;
     const input = planInput(spec, {
-      threads: engine.threads,
-      gpu: GpuNeeds.of(engine, architecture),
+      engine,
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });

@@ -1,6 +1,7 @@
 /** The main path: open → survey → allocate → solve block by block → write → verify. */
 import { requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
+import { codeWarnings } from './checkpoint/code-references';
 import { requireName } from './checkpoint/output-path';
 import { type Engine, withEngine } from './engine/engine';
 import { native } from './engine/native';
@@ -118,6 +119,7 @@ async function takeStages(
   const measured = await take(survey, work, null);
   const decision = await take(allocate, work, measured);
   await saveSurvey(work);
+  codeWarnings([...decision.plan.dropped, ...tokenizer.dropped]).forEach(work.warn);
   const solved = await take(solve, work, decision);
   const { plan, allocation } = decision;
   const { sink, path } = await take(write, work, { plan, tokenizer });

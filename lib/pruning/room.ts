@@ -41,7 +41,7 @@ export async function requireRoom(
 function wayToLess(input: PlanInput, limit: number): string {
   const refit = { ...input.refit, inputs: { by: 'none' } } as const;
   // On a GPU the plan of another solver may have troubles of its own.
-  const fits = input.gpu === null && smallestMemory({ ...input, refit }) <= limit;
+  const fits = input.engine.device === 'cpu' && smallestMemory({ ...input, refit }) <= limit;
   return fits ? 'or choose --ffn-solver output' : 'or give fewer --threads';
 }
 

@@ -1,8 +1,7 @@
 /** What is known of a run's output before any work: its size with nothing removed, and its tensors for given widths. */
-import { join } from 'node:path';
 import { allocate, type Budget, type JointAllocation } from '../allocation';
 import { type ExportPlan, planExport, weightFileBytes } from '../checkpoint/export';
-import { readJsonObject } from '../json-object';
+import { readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { atOnce } from '../turns';
@@ -74,7 +73,7 @@ export function planOutput({ source, layers, output }: Sized, removed: Int32Arra
 /** What a Hugging Face source has of its own configuration, to be carried over. @throws StruPruneError ERR_CHECKPOINT */
 export function sourceFiles(source: ModelSource) {
   if (source.format !== 'hf') return {};
-  const generation = readJsonObject(join(source.path, 'generation_config.json'), {
+  const generation = readFolderJson(source.path, 'generation_config.json', {
     code: 'ERR_CHECKPOINT',
     mend: 'fetch it again, or remove it: a plain one is then written',
   });
