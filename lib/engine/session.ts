@@ -11,7 +11,6 @@ import {
   type Site,
   type StatisticsHandle,
 } from './native';
-import { pageRows } from './native-bytes';
 
 /** Sites of a block in the order in which they run. */
 export const SITES: readonly Site[] = ['attention', 'ffn'];
@@ -81,7 +80,12 @@ export class Session {
 
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
   async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
-    const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows(window), scratch);
+    const hidden = this.matrix(
+      ids.length,
+      this.architecture.hidden,
+      native.pageRows(window),
+      scratch,
+    );
     await orRelease(hidden, () => native.embed(this.engine.handle, this.ends, ids, window, hidden));
     return hidden;
   }
@@ -180,6 +184,12 @@ export function blockSpec(architecture: Architecture, index: number): BlockSpec 
     gated: architecture.gated,
     activation: architecture.activation,
   };
+}
+
+/** Columns of a site's output map. */
+export function siteWidth({ blocks, headDim }: Architecture, block: number, site: Site): number {
+  const { ffn, heads } = blocks[block]!;
+  return site === 'ffn' ? ffn : heads * headDim;
 }
 
 /** The roles of a site's output map. */

@@ -52,7 +52,7 @@ export async function neededOf(
 
 function shardsIn(text: string): string[] {
   const refusal = { code: 'ERR_CHECKPOINT', mend: 'tell the owner of the repository' } as const;
-  const { weight_map: map } = parseJsonObject(text, INDEX, refusal);
+  const { weight_map: map } = parseJsonObject(Buffer.from(text), INDEX, refusal);
   const shards = [...new Set(isObject(map) ? Object.values(map) : [])];
   const named = shards.filter((name) => typeof name === 'string' && name === basename(name));
   if (shards.length > 0 && named.length === shards.length) return (named as string[]).sort();

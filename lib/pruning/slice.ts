@@ -3,7 +3,7 @@ import { type BlockHandle, native, type Site } from '../engine/native';
 import { outputRole, type Session } from '../engine/session';
 import { slicesFor } from '../model/groups';
 import type { NativeRefit } from '../solver/native-solver';
-import { blockKeep, type Layer } from './widths';
+import { blockKeep, type Layer } from '../spec/widths';
 
 /** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */
 export async function sliceSite(

@@ -27,6 +27,36 @@ void LinearBackward(const Block& block, Role weight, size_t rows, const float* g
 // several times a page of hidden states.
 constexpr size_t kFlightTokens = 2048;
 
+// Numbers of the buffers of a flight.
+struct FlightCounts {
+  // page: rows of a page. at_ffn: the deltas there are asked for.
+  FlightCounts(const Context& context, const BlockSpec& spec, size_t window, size_t page,
+               bool at_ffn)
+      : tokens(std::min(page, std::max<size_t>(1, kFlightTokens / window) * window)),
+        group(std::min(tokens, context.pool.size() * kChunk)),
+        q(tokens * spec.heads * spec.head_dim),
+        kv(tokens * spec.kv_heads * spec.head_dim),
+        log_sum(tokens * spec.heads),
+        stream(group * spec.hidden),
+        normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden),
+        up(group * spec.ffn),
+        gate(spec.gated ? up : 0),
+        delta(spec.post_norm && at_ffn ? tokens * spec.hidden : 0),
+        angles(spec.rope ? RopeTable::Count(spec.head_dim, window) : 0) {
+    if (!spec.qk_norm) return;
+    q_raw = q, k_raw = kv;
+    head = WorkerRows(context, tokens) * std::max(spec.heads, spec.kv_heads) * spec.head_dim;
+  }
+  size_t Total() const {
+    return 4 * q + 4 * kv + q_raw + k_raw + head + log_sum + stream + 2 * normed + 2 * up + gate +
+           delta + angles;
+  }
+
+  size_t tokens, group;  // rows
+  size_t q, kv, log_sum, stream, normed, up, gate, delta, angles;
+  size_t q_raw = 0, k_raw = 0, head = 0;
+};
+
 // Buffers of one flight, made once a call.
 class GradientFlight {
  public:
@@ -36,33 +66,25 @@ class GradientFlight {
         run_(run),
         context_(block.context()),
         page_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
-        tokens_(std::min(page_, std::max<size_t>(1, kFlightTokens / run.window) * run.window)),
+        n_(context_, spec_, run.window, page_, run.at_ffn != nullptr),
+        tokens_(n_.tokens),
         width_(spec_.heads * spec_.head_dim),
         kv_width_(spec_.kv_heads * spec_.head_dim),
         chunk_(ChunkRows(context_, tokens_)),
-        group_(std::min(tokens_, context_.pool.size() * kChunk)),
+        group_(n_.group),
         scratch_(context_.pool.size()) {
-    for (auto* buffer : {&q_, &grad_q_, &out_, &grad_out_}) {
-      *buffer = context_.Allocate<float>(tokens_ * width_);
-    }
-    for (auto* buffer : {&k_, &grad_k_, &v_, &grad_v_}) {
-      *buffer = context_.Allocate<float>(tokens_ * kv_width_);
-    }
-    if (spec_.qk_norm) {
-      q_raw_ = context_.Allocate<float>(tokens_ * width_);
-      k_raw_ = context_.Allocate<float>(tokens_ * kv_width_);
-      head_ = context_.Allocate<float>(context_.pool.size() * chunk_ * std::max(width_, kv_width_));
-    }
-    log_sum_ = context_.Allocate<float>(tokens_ * spec_.heads);
-    stream_ = context_.Allocate<float>(group_ * spec_.hidden);
-    for (auto* buffer : {&normed_, &grad_in_}) {
-      *buffer =
-          context_.Allocate<float>(std::max(group_, context_.pool.size() * chunk_) * spec_.hidden);
-    }
-    up_ = context_.Allocate<float>(group_ * spec_.ffn);
-    x_ = context_.Allocate<float>(group_ * spec_.ffn);
-    if (spec_.gated) gate_ = context_.Allocate<float>(group_ * spec_.ffn);
-    if (spec_.post_norm && run.at_ffn) delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    const auto allocate = [&](size_t count) { return context_.Allocate<float>(count); };
+    for (auto* buffer : {&q_, &grad_q_, &out_, &grad_out_}) *buffer = allocate(n_.q);
+    for (auto* buffer : {&k_, &grad_k_, &v_, &grad_v_}) *buffer = allocate(n_.kv);
+    q_raw_ = allocate(n_.q_raw);
+    k_raw_ = allocate(n_.k_raw);
+    head_ = allocate(n_.head);
+    log_sum_ = allocate(n_.log_sum);
+    stream_ = allocate(n_.stream);
+    for (auto* buffer : {&normed_, &grad_in_}) *buffer = allocate(n_.normed);
+    for (auto* buffer : {&up_, &x_}) *buffer = allocate(n_.up);
+    gate_ = allocate(n_.gate);
+    delta_ = allocate(n_.delta);
     if (spec_.rope) rope_.emplace(context_, *spec_.rope, spec_.head_dim, run.window);
   }
 
@@ -263,7 +285,9 @@ class GradientFlight {
   const BlockSpec& spec_;
   const BackwardRun& run_;
   Context& context_;
-  const size_t page_, tokens_, width_, kv_width_;
+  const size_t page_;
+  const FlightCounts n_;
+  const size_t tokens_, width_, kv_width_;
   const size_t chunk_;  // most rows of a task, but for a group's
   const size_t group_;  // rows of the FFN's buffers: a chunk a worker
   std::vector<AttentionScratch> scratch_;
@@ -276,6 +300,15 @@ class GradientFlight {
 };
 
 }  // namespace
+
+Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
+                    const TokenPages& tokens) {
+  const FlightCounts n(context, spec, window, tokens.flight(), true);
+  Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
+  // The forward again, and as much back.
+  needs.float_flops = 2 * BlockFlops(spec, tokens.rows, window);
+  return needs;
+}
 
 void BackwardBlock(const Block& block, const BackwardRun& run) {
   const size_t tokens = run.gradient->rows(), hidden = block.spec().hidden;

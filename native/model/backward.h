@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "core/needs.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
 #include "tiles/statistics.h"
@@ -29,5 +30,8 @@ struct BackwardRun {
 // Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,
 // ERR_ABORTED.
 void BackwardBlock(const Block& block, const BackwardRun& run);
+// Of BackwardBlock with statistics of all kinds, beside the block and the statistics.
+Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
+                    const TokenPages& tokens);
 
 }  // namespace struprune

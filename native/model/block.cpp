@@ -56,6 +56,33 @@ bool IsVector(Role role) {
   }
 }
 
+Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const Role> roles,
+                 bool paged) {
+  size_t vectors = 0, matrices = 0, strip = 0;
+  for (const Role role : roles) {
+    if (IsVector(role)) {
+      vectors += RowsOf(spec, role);
+      continue;
+    }
+    const size_t rows = RowsOf(spec, role), cols = ColsOf(spec, role);
+    matrices += rows * cols;
+    strip = std::max(strip, LargestStrip(rows, cols));
+  }
+  const size_t at_hand = StripsAtHand(context) * strip;
+  return HeldFloats(vectors) + Pages(matrices * sizeof(float), at_hand * sizeof(float), paged);
+}
+
+Needs EncodeNeeds(const BlockSpec& spec, std::span<const Role> roles, size_t bytes) {
+  size_t most = 0;
+  for (const Role role : roles) {
+    if (IsVector(role)) continue;
+    const size_t row = ColsOf(spec, role) * sizeof(float);
+    // Whole heads are read at either end.
+    most = std::max(most, std::min(RowsOf(spec, role) * row, bytes + 2 * spec.head_dim * row));
+  }
+  return Held(most);
+}
+
 Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
              const std::array<std::optional<TensorSource>, kRoles>& sources, Stored stored,
              StripSize strip)
@@ -70,8 +97,7 @@ Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store,
 }
 
 std::unique_ptr<PagedMatrix> Block::MakeMatrix(size_t rows, size_t cols) const {
-  const size_t longest = std::max(strip_.rows, strip_.floats / std::max<size_t>(cols, 1));
-  const TileAxis strips(rows, longest);
+  const TileAxis strips(rows, strip_.Longest(cols));
   return std::make_unique<PagedMatrix>(store_, rows, cols, strips.side());
 }
 

@@ -47,6 +47,11 @@ class HeadInputBackward {
         norm_(LoadWhole(context, spec, spec.final_norm)),
         projection_(LoadWhole(context, spec, spec.project_out)) {}
 
+  static Needs NeedsOf(const EndsShape& ends) {
+    return HeldFloats((ends.final_norm ? ends.hidden : 0) +
+                      (ends.project_out ? ends.hidden * ends.embedding_width : 0));
+  }
+
   // grad_hidden[rows, hidden] <- Jᵀ grad_input[rows, embedding_width]; scratch[rows, hidden].
   void Compute(size_t rows, const float* hidden, const float* grad_input, float* scratch,
                float* grad_hidden) const {
@@ -71,6 +76,17 @@ class HeadInputBackward {
   const Buffer<float> norm_, projection_;
 };
 
+// Numbers of the buffers of a flight.
+struct GradientCounts {
+  GradientCounts(const Context& context, const EndsShape& ends, size_t tokens)
+      : rows(std::min(ExpectedRows::kFlightRows, tokens)),
+        inputs(rows * ends.embedding_width),
+        scratch(WorkerRows(context, rows) * ends.hidden),
+        label_rows(context.pool.size() * ends.embedding_width) {}
+  size_t Total() const { return 2 * inputs + scratch + label_rows; }
+  size_t rows, inputs, scratch, label_rows;
+};
+
 // d(NLL)/d(input of the head) = softmax(logits) W − W[label].
 class HeadFlight {
  public:
@@ -86,11 +102,11 @@ class HeadFlight {
         expected_(context, spec, rows_),
         labels_(rows_),
         nll_(rows_) {
-    const size_t workers = context.pool.size();
-    inputs_ = context.Allocate<float>(rows_ * width_);
-    sums_ = context.Allocate<float>(rows_ * width_);
-    scratch_ = context.Allocate<float>(workers * chunk_ * spec.hidden);
-    label_rows_ = context.Allocate<float>(workers * width_);
+    const GradientCounts n(context, ShapeOf(spec), run.gradient->rows());
+    inputs_ = context.Allocate<float>(n.inputs);
+    sums_ = context.Allocate<float>(n.inputs);
+    scratch_ = context.Allocate<float>(n.scratch);
+    label_rows_ = context.Allocate<float>(n.label_rows);
   }
 
   // Of the flight that starts at `row`.
@@ -183,6 +199,15 @@ void Check(const EndsSpec& spec, const HeadGradientRun& run) {
 }
 
 }  // namespace
+
+Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  const GradientCounts n(context, ends, tokens.rows);
+  Needs needs = HeadInput::NeedsOf(ends) + HeadInputBackward::NeedsOf(ends) +
+                ExpectedRows::NeedsOf(context, ends, n.rows) + HeldFloats(n.Total()) +
+                tokens.View(2 * ends.hidden);
+  needs.float_flops = 2 * HeadFlops(ends, tokens.rows);
+  return needs;
+}
 
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run) {
   Check(spec, run);

@@ -7,8 +7,7 @@ import { type FisherOptions, fisherMetrics } from '../../lib/calibration/fisher'
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { native, type Site, type StatisticsHandle } from '../../lib/engine/native';
-import { siteWidth } from '../../lib/engine/native-bytes';
-import { Session, SITES } from '../../lib/engine/session';
+import { Session, SITES, siteWidth } from '../../lib/engine/session';
 import type { Progress } from '../../lib/progress';
 
 const MODELS = join(__dirname, '../fixtures/models');
