@@ -32,7 +32,6 @@ export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
 export type {
   Architecture,
-  BlockRole,
   BlockWidths,
   Dtype,
   ModelRole,

@@ -39,8 +39,9 @@ export class GpuNeeds {
    * binds, fewer of them fit in larger pieces. @throws StruPruneError ERR_BUDGET
    */
   ffn(width: number, demand: FfnDemand): NativeGpuPlan {
-    const spec = { ...blockSpec(this.#architecture, 0), ffn: width };
-    const plan = this.#noted(native.planFfn(this.#engine.handle, spec, demand));
+    const [first, ...others] = this.#architecture.blocks;
+    const spec = blockSpec({ ...this.#architecture, blocks: [{ ...first!, ffn: width }, ...others] }, 0);
+    const plan = this.#noted(native.planFfn(this.#engine.handle, spec, 'ffn', demand));
     if (plan.passes > 1 || plan.flight < demand.page) {
       this.peakBytes = native.gpuMemoryOf(this.#engine.handle)!.limit;
     }

@@ -1,3 +1,4 @@
+import type { SiteId } from '../model/sublayers';
 import type {
   BlockHandle,
   EndsHandle,
@@ -32,10 +33,10 @@ export interface NativeBackward {
     },
   ): Promise<{ nll: number; targets: number }>;
   /**
-   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. `ffn` and `attention`, `[hidden]` wide with
-   * a Gram and no residual, receive δ = ∂L/∂y of the outputs y of down and of o as they are added to the
-   * stream (in a post-norm block: before the norm that follows). `ffnInputs` and `attentionInputs`, as wide as down's and o's columns, receive the
-   * inputs of these maps.
+   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. Of the sites that
+   * are named, `output`, `[hidden]` wide without a residual, receives δ = ∂L/∂y of the output y as it is added to the
+   * stream (in a post-norm block: before the norm that follows), and `input`, as wide as the output map has columns, what
+   * goes into that map.
    */
   backwardBlock(
     engine: EngineHandle,
@@ -44,10 +45,7 @@ export interface NativeBackward {
       window: number;
       inputs: MatrixHandle;
       gradient: MatrixHandle;
-      ffn?: StatisticsHandle;
-      attention?: StatisticsHandle;
-      ffnInputs?: StatisticsHandle;
-      attentionInputs?: StatisticsHandle;
+      sums: { [site in SiteId]?: { output?: StatisticsHandle; input?: StatisticsHandle } };
     },
   ): Promise<void>;
 }

@@ -3,7 +3,7 @@
  * under native/. One function a call; test/engine/plan.test.ts compares their sum with the budget's own peak.
  */
 import type { Architecture, Dtype } from '../model/architecture';
-import { blockRoles, blockShape, elements, embeddingWidth } from '../model/axes';
+import { blockTensors, elements, embeddingWidth } from '../model/axes';
 import type { GpuNeeds } from './gpu-needs';
 import type { Site } from './native';
 import { DOUBLE, FLOAT, full, half, TILE_SIDE, tilesBytes } from './tile-bytes';
@@ -87,7 +87,7 @@ export function siteWidth({ blocks, headDim }: Architecture, block: number, site
 
 /** A loaded block: vectors, and of its matrices the strips at hand where they are paged. */
 export function blockBytes({ architecture, threads, tiled }: Ground, block: number): number {
-  const shapes = blockRoles(architecture).map((role) => blockShape(architecture, block, role));
+  const shapes = blockTensors(architecture, block).map(({ shape }) => shape);
   const sum = (of: readonly (readonly number[])[]) =>
     of.reduce((total, shape) => total + elements(shape), 0);
   if (!tiled) return FLOAT * sum(shapes);
@@ -114,8 +114,8 @@ export function stripRows(cols: number): number {
 
 /** encodeBlock: rows of a matrix as they go to a file, whole heads of them. */
 export function encodeBytes({ architecture }: Ground, block: number): number {
-  const matrices = blockRoles(architecture)
-    .map((role) => blockShape(architecture, block, role))
+  const matrices = blockTensors(architecture, block)
+    .map(({ shape }) => shape)
     .filter((shape) => shape.length === 2);
   return Math.max(
     ...matrices.map((shape) => {

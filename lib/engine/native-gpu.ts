@@ -115,7 +115,7 @@ export interface NativeGpu {
   /** What runSite would need of the engine's GPU. @throws ERR_BUDGET where its memory cannot do */
   planSite(engine: EngineHandle, spec: BlockSpec, site: Site, demand: SiteDemand): NativeGpuPlan;
   /** What a pass over the tokens of an FFN of spec.ffn channels would. @throws ERR_BUDGET likewise */
-  planFfn(engine: EngineHandle, spec: BlockSpec, demand: FfnDemand): NativeGpuPlan;
+  planFfn(engine: EngineHandle, spec: BlockSpec, site: Site, demand: FfnDemand): NativeGpuPlan;
   /** What the head over so many tokens would. @throws ERR_BUDGET likewise */
   planHead(engine: EngineHandle, demand: HeadDemand): NativeGpuPlan;
   gpuMemoryOf(engine: EngineHandle): { used: number; peak: number; limit: number } | null;

@@ -1,3 +1,5 @@
+import type { BlockRole } from './sublayers';
+
 /**
  * A decoder-only transformer as data. Nothing outside lib/model/families knows a family's name: the
  * native block, the coupled groups and the exporters read only what stands here.
@@ -61,31 +63,6 @@ export interface Architecture {
   eosTokenId: number | null;
 }
 
-/** Roles of a block's tensors. Matrices are `[out, in]`, vectors `[n]`; gate exists only when gated. */
-export const BLOCK_ROLES = [
-  'attnNorm',
-  'attnNormBias',
-  'q',
-  'qBias',
-  'k',
-  'kBias',
-  'v',
-  'vBias',
-  'qNorm',
-  'kNorm',
-  'o',
-  'oBias',
-  'ffnNorm',
-  'ffnNormBias',
-  'gate',
-  'gateBias',
-  'up',
-  'upBias',
-  'down',
-  'downBias',
-] as const;
-export type BlockRole = (typeof BLOCK_ROLES)[number];
-
 /** Roles of the tensors outside the blocks. `head` is absent when tied; projections only for OPT-350m. */
 export const MODEL_ROLES = [
   'embedding',
@@ -144,6 +121,9 @@ export interface TensorRef {
   ropeHeads?: number;
 }
 
+/** Where the tensors of a block lie, by their names in it. */
+export type BlockRefs = { [role in BlockRole]?: TensorRef };
+
 /** An opened checkpoint: its architecture and where every tensor lies. No weights are read to make it. */
 export interface ModelSource {
   format: 'hf' | 'gguf';
@@ -153,7 +133,7 @@ export interface ModelSource {
   files: string[];
   architecture: Architecture;
   model: Partial<Record<ModelRole, TensorRef>>;
-  blocks: Partial<Record<BlockRole, TensorRef>>[];
+  blocks: BlockRefs[];
   /** Sum over all stored tensors, tied ones once. */
   parameters: number;
   /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata as GgufEntry by key. */

@@ -6,6 +6,7 @@ import { BIAS_NAMES, type BiasName, blockTensorName, type Family } from './famil
 import { Fields } from './fields';
 import { zipWidths } from './from-config';
 import { llama3FromFactors, stretchesNothing } from './rope-factors';
+import type { BlockRole } from './sublayers';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
 export interface GgufTensors {
@@ -19,11 +20,11 @@ export interface GgufTensors {
 /** Tensor with the divisors of Llama 3's rotary frequencies. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
-const BIAS_ROLES: Record<BiasName, 'qBias' | 'oBias' | 'upBias' | 'downBias'> = {
-  qkv: 'qBias',
-  o: 'oBias',
-  ffnIn: 'upBias',
-  down: 'downBias',
+const BIAS_ROLES: Record<BiasName, BlockRole> = {
+  qkv: 'attention.qBias',
+  o: 'attention.outBias',
+  ffnIn: 'ffn.upBias',
+  down: 'ffn.outBias',
 };
 
 /**

@@ -4,7 +4,7 @@
  */
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
-import type { Session } from '../engine/session';
+import { type Session, siteColumns } from '../engine/session';
 import { type AuxiliarySteps, auxiliaryVariables } from '../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
 import type { RoundsResult } from '../solver/input-rounds';
@@ -29,7 +29,7 @@ export function makeFfnTokens(
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
-  const ones = native.blockShape(block, 'upBias') === null ? 0 : 1;
+  const ones = native.blockShape(block, 'ffn.upBias') === null ? 0 : 1;
   const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
   try {
     return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
@@ -61,6 +61,7 @@ export async function refitInputs(
   const { handle } = session.engine;
   const { inputs, targets } = tokens;
   const { lambda, ffnTokens } = settings;
+  const { site } = layer;
   const before = start.relativeError;
   const freezes = settings.bias === 'keep';
   const refit = () => refitOutput(session, settings, block, layer, tokens, bias);
@@ -69,26 +70,26 @@ export async function refitInputs(
     report: { before, rounds: taken },
   });
   if (settings.ffnSolver === 'auxiliary') {
-    const variables = await native.createAuxiliary(handle, block, inputs, targets, lambda, freezes);
+    const variables = await native.createAuxiliary(handle, block, site, inputs, targets, lambda, freezes);
     return using(variables, async (solver) => {
       const steps: AuxiliarySteps<NativeRefit> = {
         iterate: (fit, iteration) =>
-          native.iterateAuxiliary(handle, solver, block, fit, ffnTokens, iteration),
-        move: (forth) => native.moveAuxiliary(handle, solver, block, forth),
+          native.iterateAuxiliary(handle, solver, block, site, fit, ffnTokens, iteration),
+        move: (forth) => native.moveAuxiliary(handle, solver, block, site, forth),
         refit,
       };
       return done(await auxiliaryVariables(steps, start, settings.auxiliaryIterations));
     });
   }
-  const newton = await native.createGaussNewton(handle, block, inputs, targets, lambda, freezes);
+  const newton = await native.createGaussNewton(handle, block, site, inputs, targets, lambda, freezes);
   return using(newton, async (solver) => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {
-        await native.linearise(handle, solver, block, fit, ffnTokens, round);
+        await native.linearise(handle, solver, block, site, fit, ffnTokens, round);
       },
       nextDirection: (last) => native.nextDirection(handle, solver, last),
       advance: (step) => native.advanceAlong(handle, solver, step),
-      move: (forth) => native.moveAlong(handle, solver, block, forth),
+      move: (forth) => native.moveAlong(handle, solver, block, site, forth),
       refit,
     };
     const { gaussNewtonRounds: rounds, gaussNewtonSteps } = settings;
@@ -106,15 +107,15 @@ function refitOutput(
   bias: boolean,
 ): Promise<NativeRefit> {
   const { handle } = session.engine;
-  const { ffn } = native.blockWidths(block);
-  const sums = session.statistics(ffn, {
+  const width = siteColumns(block, layer.site);
+  const sums = session.statistics(width, {
     gram: true,
     residual: session.architecture.hidden,
     scratch: settings.scratch,
   });
   return using(sums, async (statistics) => {
-    await native.collectHidden(handle, block, inputs, targets, statistics);
-    const everything = new Uint8Array(ffn).fill(1);
+    await native.collectHidden(handle, block, layer.site, inputs, targets, statistics);
+    const everything = new Uint8Array(width).fill(1);
     return withSolver(session, settings, block, layer, { statistics, metric: null }, (solver) =>
       solver.refit(everything, { bias, stored: session.stored.matrices }),
     );

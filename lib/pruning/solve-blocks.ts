@@ -13,7 +13,7 @@ import { replayBlock } from './replay';
 import type { LayerStats } from './result';
 import type { Run } from './run';
 import { type SitePlan, type SolveContext, type Streams, solveSite } from './solve';
-import { blockKeep, type Layer, layerAt } from './widths';
+import { type Layer, layerAt } from './widths';
 
 export interface Solved {
   keeps: BlockKeep[];
@@ -86,7 +86,7 @@ async function solveBlock(
       solveSite(context, index, block, site, planFor(site)),
     );
     if (!solved) continue;
-    Object.assign(keep, blockKeep(site, solved.kept));
+    keep[site] = solved.kept;
     stats.push(solved.stats);
   }
   return { keep, stats };

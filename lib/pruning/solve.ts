@@ -13,7 +13,7 @@ import {
   type Site,
 } from '../engine/native';
 import type { SumKinds } from '../engine/native-gpu';
-import { outputRole, type Session } from '../engine/session';
+import type { Session } from '../engine/session';
 import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import { findMask, type MaskReport } from '../solver/solve';
@@ -291,7 +291,7 @@ async function solve(
   { layer, removed, metric }: SitePlan,
   solver: NativeSolver,
 ): Promise<Solved> {
-  const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
+  const hasBias = native.blockShape(block, `${layer.site}.outBias`) !== null;
   const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
   const structure = structureOf(session.architecture, layer);
   const sweeps = method !== null && method.selection === 'sweep';

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "addon/handles.h"
 #include "model/backward.h"
@@ -47,8 +48,28 @@ Napi::Value HeadGradientOf(const Napi::CallbackInfo& info) {
       });
 }
 
-// (engine, block, {window, inputs, gradient, ffn?, attention?, ffnInputs?, attentionInputs?}) ->
-// Promise
+// One sublayer's sums, {output?, input?}, with what keeps them alive.
+struct HeldSums {
+  GradientSums sums;
+  std::vector<std::shared_ptr<Statistics>> held;
+
+  Statistics* Take(const Napi::Object& options, const char* key) {
+    auto statistics = GetStatistics(options, key);
+    if (statistics) held.push_back(statistics);
+    return statistics.get();
+  }
+};
+
+HeldSums GetSums(const Napi::Value& value) {
+  HeldSums all;
+  if (value.IsUndefined()) return all;
+  const auto options = GetObject(value, "sums");
+  all.sums.output = all.Take(options, "output");
+  all.sums.input = all.Take(options, "input");
+  return all;
+}
+
+// (engine, block, {window, inputs, gradient, sums: {[site]: {output?, input?}}}) -> Promise
 Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -56,14 +77,17 @@ Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const size_t window = GetSize(options.Get("window"), "window");
   const auto inputs = GetHandle<PagedMatrix>(options.Get("inputs"), "inputs");
   const auto gradient = GetHandle<PagedMatrix>(options.Get("gradient"), "gradient");
-  const auto ffn = GetStatistics(options, "ffn"), attention = GetStatistics(options, "attention");
-  const auto into_ffn = GetStatistics(options, "ffnInputs"),
-             into_attention = GetStatistics(options, "attentionInputs");
+  const auto by_site = GetObject(options.Get("sums"), "sums");
+  std::vector<HeldSums> sums;
+  for (const SublayerSpec& layer : block->spec().sublayers) {
+    sums.push_back(GetSums(by_site.Get(layer.name)));
+  }
   return RunOn(
       info.Env(), context,
       [=] {
-        BackwardBlock(*block, {window, inputs.get(), gradient.get(), ffn.get(), attention.get(),
-                               into_ffn.get(), into_attention.get()});
+        BackwardRun run{window, inputs.get(), gradient.get()};
+        for (const HeldSums& of : sums) run.sums.push_back(of.sums);
+        BackwardBlock(*block, run);
       },
       Nothing);
 }

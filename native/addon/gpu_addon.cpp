@@ -178,8 +178,9 @@ Napi::Value PlanSiteOn(const Info& info) {
   demand.gram = flag("gram");
   demand.residual = flag("feedback");
   demand.inputs = demand.targets = flag("inputs");
-  const SitePlan plan =
-      PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")), GetSite(info[2]), demand);
+  const BlockSpec spec = GetBlockSpec(info[1]);
+  const SublayerSpec& layer = spec.sublayers[GetSite(spec, info[2])];
+  const SitePlan plan = PlanSite(*context->gpu, layer, spec.hidden, demand);
   return PlanValue(info.Env(), plan, plan.passes);
 }
 
@@ -196,16 +197,18 @@ NamedPass GetPass(const Napi::Value& value) {
   throw BadArgument("unknown pass " + name);
 }
 
-// (engine, block spec, {pass, inputs, page}) -> the same of a pass of the least squares of its FFN
+// (engine, block spec, site, {pass, inputs, page}) -> the same of a pass of the least squares of its FFN
 Napi::Value PlanFfnOn(const Info& info) {
   const auto context = EngineOf(info);
   if (!context->gpu) throw BadArgument("the engine has no GPU");
-  const BlockSpec spec = GetBlockSpec(GetObject(info[1], "spec"));
-  const Napi::Object options = GetObject(info[2], "options");
+  const BlockSpec spec = GetBlockSpec(info[1]);
+  const FeedForwardSpec* const ffn = spec.sublayers[GetSite(spec, info[2])].ffn();
+  if (!ffn) throw BadArgument("the site is no FFN");
+  const Napi::Object options = GetObject(info[3], "options");
   const auto [pass, sums] = GetPass(options.Get("pass"));
   const FfnShape shape{
-      spec.activation, spec.gated,  GetSize(options.Get("inputs"), "inputs"),
-      spec.ffn,        spec.hidden, std::min(kFfnPage, GetSize(options.Get("page"), "page"))};
+      ffn->activation, ffn->gated,  GetSize(options.Get("inputs"), "inputs"),
+      ffn->width,      spec.hidden, std::min(kFfnPage, GetSize(options.Get("page"), "page"))};
   const FfnPlan plan = PlanFfn(*context->gpu, shape, pass, sums);
   return PlanValue(info.Env(), plan, plan.ways);
 }

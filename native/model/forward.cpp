@@ -13,8 +13,8 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-void CheckFinite(const Block& block, size_t rows, const float* hidden) {
-  if (AllFinite(hidden, rows * block.spec().hidden)) return;
+void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {
+  if (AllFinite(hidden, rows * layer.hidden())) return;
   throw Error("ERR_NAN", "hidden states are no longer finite",
               "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
@@ -22,33 +22,36 @@ void CheckFinite(const Block& block, size_t rows, const float* hidden) {
 // Buffers of one flight, made once a call.
 class SiteFlight {
  public:
-  SiteFlight(const Block& block, SiteKind site, const SiteRun& run)
-      : block_(block),
-        site_(site),
+  SiteFlight(const Sublayer& layer, const SiteRun& run)
+      : layer_(layer),
+        attention_(layer.attention()),
+        ffn_(layer.ffn()),
         run_(run),
-        context_(block.context()),
+        context_(layer.context()),
+        hidden_(layer.hidden()),
         tokens_(FlightRows(
             run.window, run.rows(),
             {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
         chunk_(ChunkRows(context_, tokens_)),
-        width_(SiteWidth(block.spec(), site)),
+        width_(layer.width()),
         keeps_activations_(run.statistics || run.keep || run.targets) {
-    const BlockSpec& spec = block.spec();
     const size_t workers = context_.pool.size();
-    normed_ = context_.Allocate<float>(workers * chunk_ * spec.hidden);
-    if (site == SiteKind::kAttention) {
+    normed_ = context_.Allocate<float>(workers * chunk_ * hidden_);
+    if (attention_) {
       q_ = context_.Allocate<float>(tokens_ * width_);
-      k_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
-      v_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
+      k_ = context_.Allocate<float>(tokens_ * attention_->kv_width());
+      v_ = context_.Allocate<float>(tokens_ * attention_->kv_width());
       if (!run.keep) x_ = context_.Allocate<float>(tokens_ * width_);
-      if (spec.rope) rope_.emplace(context_, *spec.rope, spec.head_dim, run.window);
+      if (attention_->rope) {
+        rope_.emplace(context_, *attention_->rope, attention_->head_dim, run.window);
+      }
       scratch_.resize(workers);
     } else {
       const size_t rows = keeps_activations_ ? tokens_ : workers * chunk_;
       if (!run.keep) x_ = context_.Allocate<float>(rows * width_);
-      if (spec.gated) gate_ = context_.Allocate<float>(workers * chunk_ * width_);
+      if (ffn_->gated) gate_ = context_.Allocate<float>(workers * chunk_ * width_);
     }
-    if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * spec.hidden);
+    if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * hidden_);
   }
 
   void Run(size_t row) {
@@ -60,20 +63,20 @@ class SiteFlight {
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
-    if (site_ == SiteKind::kAttention) {
+    if (attention_) {
       Attention(rows, hidden.data(), activations);
     } else if (keeps_activations_) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * block_.spec().hidden, activations + first * width_,
+        Ffn(count, hidden.data() + first * hidden_, activations + first * width_,
             worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        float* h = hidden.data() + first * block_.spec().hidden;
+        float* h = hidden.data() + first * hidden_;
         float* x = x_.data() + worker * chunk_ * width_;
         Ffn(count, h, x, worker);
-        AddOutput(block_, site_, count, x, h);
-        CheckFinite(block_, count, h);
+        AddOutput(layer_, count, x, h);
+        CheckFinite(layer_, count, h);
       });
       return;
     }
@@ -82,9 +85,9 @@ class SiteFlight {
     if (run_.targets) Targets(row, rows, activations);
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
-        float* h = hidden.data() + first * block_.spec().hidden;
-        AddOutput(block_, site_, count, activations + first * width_, h);
-        CheckFinite(block_, count, h);
+        float* h = hidden.data() + first * hidden_;
+        AddOutput(layer_, count, activations + first * width_, h);
+        CheckFinite(layer_, count, h);
       });
     }
   }
@@ -104,54 +107,51 @@ class SiteFlight {
 
   // How one flight reads the block's weights.
   std::vector<Scan> Weights() const {
-    const auto scan = [&](std::initializer_list<Role> roles) {
-      return ScanOf(block_, tokens_, roles);
+    const auto scan = [&](std::initializer_list<Part> parts) {
+      return ScanOf(layer_, tokens_, parts);
     };
-    const Role out = OutputRole(site_);
     std::vector<Scan> scans;
     if (!keeps_activations_ && !run_.advance) return scans;
-    if (site_ == SiteKind::kAttention) {
-      scans.push_back(scan({Role::kQ, Role::kK, Role::kV}));
+    if (attention_) {
+      scans.push_back(scan({Part::kQ, Part::kK, Part::kV}));
     } else if (keeps_activations_) {
-      scans.push_back(scan({Role::kUp, Role::kGate}));
+      scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {
-      return {scan({Role::kUp, Role::kGate, out})};
+      return {scan({Part::kUp, Part::kGate, Part::kOut})};
     }
-    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({out}));
-    if (run_.targets) scans.push_back(scan({out}));
-    if (run_.advance) scans.push_back(scan({out}));
+    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({Part::kOut}));
+    if (run_.targets) scans.push_back(scan({Part::kOut}));
+    if (run_.advance) scans.push_back(scan({Part::kOut}));
     return scans;
   }
 
  private:
   void Attention(size_t rows, const float* hidden, float* activations) {
-    const BlockSpec& spec = block_.spec();
-    const size_t kv_width = spec.kv_heads * spec.head_dim;
+    const size_t kv_width = attention_->kv_width();
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
-                                 normed_.data() + worker * chunk_ * spec.hidden);
-      Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
+      const float* x = MixerInput(layer_, count, hidden + first * hidden_,
+                                  normed_.data() + worker * chunk_ * hidden_);
+      Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
               q_.data() + first * width_, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
     });
-    AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(),
+    AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(), v_.data(),
                   activations, nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
-    const BlockSpec& spec = block_.spec();
     const float* in =
-        SiteInput(block_, site_, rows, hidden, normed_.data() + worker * chunk_ * spec.hidden);
-    float* const gate = spec.gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
-    FfnHidden(block_, rows, in, gate, x);
+        MixerInput(layer_, rows, hidden, normed_.data() + worker * chunk_ * hidden_);
+    float* const gate = ffn_->gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
+    FfnHidden(layer_, rows, in, gate, x);
   }
 
   void Inputs(size_t row, size_t rows, const float* hidden) {
-    const size_t d = block_.spec().hidden, cols = run_.inputs->cols();
+    const size_t d = hidden_, cols = run_.inputs->cols();
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* in =
-          SiteInput(block_, site_, count, hidden + first * d, normed_.data() + worker * chunk_ * d);
+          MixerInput(layer_, count, hidden + first * d, normed_.data() + worker * chunk_ * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -161,11 +161,11 @@ class SiteFlight {
   }
 
   void Targets(size_t row, size_t rows, const float* activations) {
-    const size_t d = block_.spec().hidden;
+    const size_t d = hidden_;
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_,
              to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
@@ -174,7 +174,7 @@ class SiteFlight {
 
   // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
   void Residual(size_t row, size_t rows, const float* hidden, const float* activations) {
-    const size_t d = block_.spec().hidden;
+    const size_t d = hidden_;
     const PagedMatrix::View before(*run_.dense_before, row, rows, Access::kRead);
     std::optional<PagedMatrix::View> after;
     if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, Access::kRead);
@@ -185,18 +185,19 @@ class SiteFlight {
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
       float* y = normed_.data() + worker * chunk_ * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_,
              y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });
   }
 
-  const Block& block_;
-  const SiteKind site_;
+  const Sublayer layer_;
+  const AttentionSpec* const attention_;  // one of the two is null
+  const FeedForwardSpec* const ffn_;
   const SiteRun& run_;
   Context& context_;
-  const size_t tokens_, chunk_, width_;  // chunk_: most rows of a task
+  const size_t hidden_, tokens_, chunk_, width_;  // chunk_: most rows of a task
   const bool keeps_activations_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
@@ -222,15 +223,15 @@ size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedM
   return flight;
 }
 
-void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
+void RunSite(const Sublayer& layer, const SiteRun& run) {
   if (run.window == 0 || run.rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
-  SiteFlight flight(block, site, run);
-  const PendingBytes pending(*block.context().budget,
+  SiteFlight flight(layer, run);
+  const PendingBytes pending(*layer.context().budget,
                              (run.statistics ? run.statistics->unmade() : 0) + BytesOf(run.keep) +
                                  BytesOf(run.inputs) + BytesOf(run.targets));
-  const PackedWeights packed(block.context(), run.rows(), flight.Matrices());
+  const PackedWeights packed(layer.context(), run.rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},
@@ -244,16 +245,16 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
   }
 }
 
-void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
+void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden) {
-  Context& context = block.context();
-  const size_t d = block.spec().hidden, width = SiteWidth(block.spec(), site);
+  Context& context = layer.context();
+  const size_t d = layer.hidden(), width = layer.width();
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   const size_t chunk = ChunkRows(context, flight);
   auto gathered =
       context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * chunk * width);
-  const PackedWeights packed(context, hidden.rows(), {block.matrix(OutputRole(site))});
-  const Scan weights[] = {ScanOf(block, flight, {OutputRole(site)})};
+  const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
+  const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
     AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
     const size_t rows = std::min(flight, hidden.rows() - row);
@@ -268,23 +269,38 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
         }
         from = to;
       }
-      AddOutput(block, site, count, from, h.data() + first * d);
-      CheckFinite(block, count, h.data() + first * d);
+      AddOutput(layer, count, from, h.data() + first * d);
+      CheckFinite(layer, count, h.data() + first * d);
     });
   }
 }
 
-double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
-  const double d = static_cast<double>(spec.hidden);
-  const double q = static_cast<double>(spec.heads * spec.head_dim);
-  const double kv = static_cast<double>(spec.kv_heads * spec.head_dim);
-  const double weights =
-      d * (2 * q + 2 * kv) + (spec.gated ? 3 : 2) * d * static_cast<double>(spec.ffn);
+namespace {
+
+double FlopsOf(const AttentionSpec& spec, double hidden, double window) {
+  const auto q = static_cast<double>(spec.q_width()), kv = static_cast<double>(spec.kv_width());
   // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
-  const double w = static_cast<double>(window);
-  const double seen =
-      spec.sliding && spec.sliding < window ? static_cast<double>(spec.sliding) : w / 2;
-  return static_cast<double>(tokens) * (2 * weights + 4 * q * std::min(seen, w / 2));
+  const auto sliding = static_cast<double>(spec.sliding);
+  const double seen = std::min(window / 2, spec.sliding ? sliding : window);
+  return 2 * hidden * (2 * q + 2 * kv) + 4 * q * seen;
+}
+
+double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
+  return 2 * hidden * (spec.gated ? 3 : 2) * static_cast<double>(spec.width);
+}
+
+}  // namespace
+
+double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
+  double flops = 0;
+  for (const SublayerSpec& layer : spec.sublayers) {
+    flops += std::visit(
+        [&](const auto& mixer) {
+          return FlopsOf(mixer, static_cast<double>(spec.hidden), static_cast<double>(window));
+        },
+        layer.mixer);
+  }
+  return static_cast<double>(tokens) * flops;
 }
 
 }  // namespace struprune

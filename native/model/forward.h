@@ -41,11 +41,11 @@ struct SiteRun {
 
 // Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from
 // hidden and hands them to the sinks; with advance also applies the output map.
-void RunSite(const Block& block, SiteKind site, const SiteRun& run);
+void RunSite(const Sublayer& layer, const SiteRun& run);
 
 // Advances hidden by a site whose activations were kept: hidden += X[:, columns] Wᵀ + bias,
 // X[tokens, n] full width as kept, columns the kept ones in order (all when empty).
-void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
+void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden);
 
 // Rows in flight at once over [rows, …] matrices that are used together: a page of each. Throws

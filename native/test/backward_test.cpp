@@ -25,12 +25,12 @@ using test::Doubles;
 
 struct Variation {
   std::string name;
-  BlockSpec spec;
+  test::DecoderSpec spec;
   BiasSet biases;
 };
 
-BlockSpec Base() {
-  BlockSpec spec;
+test::DecoderSpec Base() {
+  test::DecoderSpec spec;
   spec.hidden = 12;
   spec.head_dim = 4;
   spec.heads = 4;
@@ -40,8 +40,8 @@ BlockSpec Base() {
   return spec;
 }
 
-BlockSpec Opt(bool post_norm) {
-  BlockSpec spec = Base();
+test::DecoderSpec Opt(bool post_norm) {
+  test::DecoderSpec spec = Base();
   spec.kv_heads = spec.heads;
   spec.norm = NormKind::kLayer;
   spec.post_norm = post_norm;
@@ -52,7 +52,7 @@ BlockSpec Opt(bool post_norm) {
 }
 
 template <typename Fn>
-BlockSpec With(BlockSpec spec, Fn&& change) {
+test::DecoderSpec With(test::DecoderSpec spec, Fn&& change) {
   change(spec);
   return spec;
 }
@@ -185,7 +185,7 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
   Fill(gradient, outer);
   Statistics ffn(InMemory(context), spec.hidden, true, 0),
       attention(InMemory(context), spec.hidden, true, 0);
-  BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
+  BackwardBlock(block, {kWindow, &inputs, &gradient, {{.output = &attention}, {.output = &ffn}}});
 
   const auto forward = [&, spec = spec](const Doubles& x, const Doubles& at_attention,
                                         const Doubles& at_ffn) {
@@ -216,11 +216,11 @@ TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
   const Block block = test::MakeBlock(context, spec, weights);
   auto hidden = test::MemoryMatrix(context, kTokens, spec.hidden);
   Fill(hidden, h);
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+  for (const size_t site : {test::kAttention, test::kFfn}) {
     SiteRun run;
     run.window = kWindow;
     run.hidden = &hidden;
-    RunSite(block, site, run);
+    RunSite(block.sublayer(site), run);
   }
   ExpectNear(Contents(hidden), test::ReferenceForward(spec, weights, kWindow, h, zero, zero), 1e-5,
              "hidden");
@@ -238,17 +238,17 @@ TEST_P(BackwardBlockTest, SumsWhatTheForwardPassSums) {
        gradient = test::MemoryMatrix(context, kTokens, spec.hidden);
   Fill(inputs, h);
   Fill(gradient, RandomDoubles(h.size(), 2));
-  Statistics ffn(InMemory(context), SiteWidth(spec, SiteKind::kFfn), true, 0),
-      attention(InMemory(context), SiteWidth(spec, SiteKind::kAttention), true, 0);
-  BackwardBlock(block, {kWindow, &inputs, &gradient, nullptr, nullptr, &ffn, &attention});
+  Statistics ffn(InMemory(context), spec.width(test::kFfn), true, 0),
+      attention(InMemory(context), spec.width(test::kAttention), true, 0);
+  BackwardBlock(block, {kWindow, &inputs, &gradient, {{.input = &attention}, {.input = &ffn}}});
   for (const auto& [site, sums] :
-       {std::pair{SiteKind::kAttention, &attention}, std::pair{SiteKind::kFfn, &ffn}}) {
-    Statistics wanted(InMemory(context), SiteWidth(spec, site), true, 0);
+       {std::pair{test::kAttention, &attention}, std::pair{test::kFfn, &ffn}}) {
+    Statistics wanted(InMemory(context), spec.width(site), true, 0);
     SiteRun run;
     run.window = kWindow;
     run.hidden = &inputs;
     run.statistics = &wanted;
-    RunSite(block, site, run);
+    RunSite(block.sublayer(site), run);
     EXPECT_EQ(sums->tokens(), kTokens);
     ExpectNear(GramOf(*sums), GramOf(wanted), 1e-6, name);
     const auto columns = [&](const double* values) {
@@ -267,7 +267,7 @@ INSTANTIATE_TEST_SUITE_P(Families, BackwardBlockTest, testing::ValuesIn(Variatio
 TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
   constexpr size_t kWindow = 300, kWindows = 8, kTokens = kWindow * kWindows;
   for (const bool post_norm : {false, true}) {
-    BlockSpec spec = post_norm ? Opt(true) : Base();
+    test::DecoderSpec spec = post_norm ? Opt(true) : Base();
     spec.sliding = post_norm ? 0 : 270;
     spec.qk_norm = !post_norm;
     const BlockWeights weights = test::RandomWeights(spec, post_norm ? kAll : BiasSet{}, 3);
@@ -287,7 +287,7 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
       Fill(gradient, outer);
       Statistics ffn(InMemory(context), spec.hidden, true, 0),
           attention(InMemory(context), spec.hidden, true, 0);
-      BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
+      BackwardBlock(block, {kWindow, &inputs, &gradient, {{.output = &attention}, {.output = &ffn}}});
       for (size_t i = 0; i < spec.hidden; ++i) {
         trace += ffn.squares()[i] + attention.squares()[i];
       }
@@ -319,7 +319,7 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
 }
 
 TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
-  const BlockSpec spec = Base();
+  const test::DecoderSpec spec = Base();
   const auto context = std::make_shared<Context>(1, 0);
   const Block block = test::MakeBlock(context, spec, test::RandomWeights(spec, {}, 1));
   auto inputs = test::MemoryMatrix(context, 12, spec.hidden),
@@ -338,19 +338,19 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
     }
     return std::string();
   };
-  EXPECT_EQ(code({5, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({0, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &inputs, &narrow, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &few, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &inputs, &gradient, &wide, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "");
+  EXPECT_EQ(code({5, &inputs, &gradient}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({0, &inputs, &gradient}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &narrow}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &few, &gradient}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &gradient, {{}, {.output = &wide}}}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &gradient}), "");
   context->abort = true;
-  EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "ERR_ABORTED");
+  EXPECT_EQ(code({6, &inputs, &gradient}), "ERR_ABORTED");
   context->abort = false;
   Doubles bad = h;
   bad[17] = std::numeric_limits<double>::infinity();
   Fill(gradient, bad);
-  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr}); },
+  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient}); },
                     "ERR_NAN", "no longer finite");
 }
 

@@ -21,8 +21,8 @@ constexpr size_t kWindow = 8, kTokens = 16;
 // Every matrix has several strips, the last of which is shorter.
 constexpr StripSize kStrip{64, 3};
 
-BlockSpec Spec(bool post_norm, bool gated) {
-  BlockSpec spec;
+test::DecoderSpec Spec(bool post_norm, bool gated) {
+  test::DecoderSpec spec;
   spec.hidden = 16, spec.head_dim = 4, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 22;
   spec.rope = RopeSpec{};
   spec.post_norm = post_norm;
@@ -50,7 +50,7 @@ std::vector<int32_t> EverySecond(size_t count) {
 
 // Gradient and forward of the whole block, then forward and encoding of one with half the channels.
 // limit: bytes of weights in memory, 0 = all.
-Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
+Results RunAll(const test::DecoderSpec& spec, size_t limit, size_t threads) {
   InitialiseBlas();
   const auto context = std::make_shared<Context>(threads, 0);
   const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
@@ -63,33 +63,33 @@ Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
   const auto start = RandomFloats(kTokens * spec.hidden, 2);
   hidden.Write(0, kTokens, states.data());
   gradient.Write(0, kTokens, start.data());
-  BackwardBlock(block, {kWindow, &hidden, &gradient, nullptr, nullptr});
+  BackwardBlock(block, {kWindow, &hidden, &gradient});
 
   SiteRun run{.window = kWindow, .hidden = &hidden};
-  RunSite(block, SiteKind::kAttention, run);
+  RunSite(block.sublayer(test::kAttention), run);
   run.advance = false;
   run.keep = &kept;
-  RunSite(block, SiteKind::kFfn, run);
+  RunSite(block.sublayer(test::kFfn), run);
 
   const auto half = EverySecond(spec.ffn);
-  for (const Role role : {Role::kGate, Role::kGateBias, Role::kUp, Role::kUpBias}) {
+  for (const TensorId role : {test::kGate, test::kGateBias, test::kUp, test::kUpBias}) {
     block.Slice(role, 0, half);
   }
-  block.Slice(Role::kDown, 1, half);
-  block.SetWidths(spec.heads, spec.kv_heads, half.size());
-  ApplySite(block, SiteKind::kFfn, kept, half, hidden);
+  block.Slice(test::kDown, 1, half);
+  block.Resize(test::kFfn, half.size());
+  ApplySite(block.sublayer(test::kFfn), kept, half, hidden);
   run.keep = nullptr;
   run.advance = true;
-  RunSite(block, SiteKind::kFfn, run);
+  RunSite(block.sublayer(test::kFfn), run);
   return {AllOf(hidden), AllOf(kept), AllOf(gradient),
-          block.Encode(Role::kQ, Dtype::F16, 3, 8, spec.heads), store->traffic().read_bytes};
+          block.Encode(test::kQ, Dtype::F16, 3, 8, spec.heads), store->traffic().read_bytes};
 }
 
 TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
   for (const bool post_norm : {false, true}) {
     for (const bool gated : {false, true}) {
       for (const size_t threads : {1, 2}) {
-        const BlockSpec spec = Spec(post_norm, gated);
+        const test::DecoderSpec spec = Spec(post_norm, gated);
         // Two strips of the widest matrix a thread, of about forty.
         const Results paged = RunAll(spec, threads * 2 * 4 * 22 * sizeof(float), threads);
         const Results whole = RunAll(spec, 0, 2);
@@ -109,7 +109,7 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
 TEST(BlockPages, FlightsShareStripsThatStay) {
   InitialiseBlas();
   constexpr size_t kFlights = 40, kStrips = 18, kStripBytes = 66 * sizeof(float);
-  const BlockSpec spec = Spec(false, true);
+  const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(1, 0);
   const auto store = std::make_shared<PageStore>(context, 14 * kStripBytes, testing::TempDir());
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
@@ -118,7 +118,7 @@ TEST(BlockPages, FlightsShareStripsThatStay) {
   const auto states = RandomFloats(kFlights * kWindow * spec.hidden, 1);
   hidden.Write(0, kFlights * kWindow, states.data());
   const uint64_t before = store->traffic().read_bytes;
-  RunSite(block, SiteKind::kFfn, {.window = kWindow, .hidden = &hidden});
+  RunSite(block.sublayer(test::kFfn), {.window = kWindow, .hidden = &hidden});
   const uint64_t strips =
       store->traffic().read_bytes - before - kFlights * kWindow * spec.hidden * sizeof(float);
   EXPECT_LE(strips, kFlights * kStrips * kStripBytes / 2);
@@ -126,7 +126,7 @@ TEST(BlockPages, FlightsShareStripsThatStay) {
 
 TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
   InitialiseBlas();
-  const BlockSpec spec = Spec(false, true);
+  const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(2, 0);
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
   const Block block = test::MakeBlock(context, spec, weights, nullptr, kStrip);
@@ -134,8 +134,8 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
   PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden),
               inputs = MemoryMatrix(context, kTokens, spec.hidden);
   hidden.Write(0, kTokens, states.data());
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-    RunSite(block, site,
+  for (const size_t site : {test::kAttention, test::kFfn}) {
+    RunSite(block.sublayer(site),
             {.window = kWindow, .hidden = &hidden, .advance = false, .inputs = &inputs});
     EXPECT_EQ(AllOf(hidden), states);
     EXPECT_NE(AllOf(inputs), states) << "they are normed";
@@ -144,7 +144,7 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
 
 // Strips are a matter of rounding alone.
 TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
-  const BlockSpec spec = Spec(false, true);
+  const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(2, 0);
   InitialiseBlas();
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
@@ -153,8 +153,8 @@ TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
     const Block block = test::MakeBlock(context, spec, weights, nullptr, strip);
     PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden);
     hidden.Write(0, kTokens, states.data());
-    for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-      RunSite(block, site, {.window = kWindow, .hidden = &hidden});
+    for (const size_t site : {test::kAttention, test::kFfn}) {
+      RunSite(block.sublayer(site), {.window = kWindow, .hidden = &hidden});
     }
     return AllOf(hidden);
   };

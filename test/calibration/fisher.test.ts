@@ -61,9 +61,9 @@ async function run(
         result.tokens.push(tokens);
         return native.gramRows(handle, 0, dim);
       };
-      const { index, attention, ffn } = next.value;
+      const { index, gradients } = next.value;
       result.order.push(index);
-      result.grams[index] = [read(attention), read(ffn)];
+      result.grams[index] = [read(gradients.attention), read(gradients.ffn)];
     }
   });
 }
@@ -159,7 +159,7 @@ test('inputs of the sites that are asked for are those of a forward pass', async
     })) {
       t.deepEqual(Object.keys(sums), sites(index));
       found[index] = Object.fromEntries(
-        Object.entries(sums).map(([site, handle]) => [site, rowsOf(handle)]),
+        Object.entries(sums).map(([site, handle]) => [site, rowsOf(handle!)]),
       );
     }
     t.is(found.length, blocks.length);

@@ -2,21 +2,25 @@
 import test from 'ava';
 import { Engine } from '../../lib/engine/engine';
 import { type BlockSpec, native } from '../../lib/engine/native';
+import type { FeedForwardSpec, NormSpec } from '../../lib/model/sublayers';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
-const HEADS = { hidden: 4096, heads: 32, kvHeads: 32, headDim: 128, eps: 1e-5, postNorm: false };
-const OPT: BlockSpec = {
-  ...HEADS,
-  ffn: 16384,
-  norm: 'layer',
-  activation: 'relu',
-  gated: false,
-  qkNorm: false,
-  slidingWindow: 0,
-  rope: null,
-} as BlockSpec;
-const LLAMA: BlockSpec = { ...OPT, ffn: 11008, norm: 'rms', activation: 'silu', gated: true };
+/** An attention of 32 heads and an FFN. */
+function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind'>): BlockSpec {
+  const common = { norm, streamNorm: null, biases: { in: false, out: false } };
+  const heads = { kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 };
+  return {
+    hidden: 4096,
+    sublayers: [
+      { name: 'attention', mixer: { kind: 'attention', ...heads, headNorm: null }, ...common },
+      { name: 'ffn', mixer: { kind: 'ffn', ...ffn }, ...common },
+    ],
+  };
+}
+
+const OPT = block({ kind: 'layer', eps: 1e-5 }, { width: 16384, activation: 'relu', gated: false });
+const LLAMA = block({ kind: 'rms', eps: 1e-5 }, { width: 11008, activation: 'silu', gated: true });
 
 /** Passes over the tokens. */
 const CASES = [
@@ -48,7 +52,7 @@ test('passes over the tokens within 1.5 GiB', async (t) => {
       }
       t.deepEqual(
         (['gradient', 'product', 'hidden'] as const).map(
-          (pass) => native.planFfn(engine.handle, spec, { pass, inputs, page: 2048 }).passes,
+          (pass) => native.planFfn(engine.handle, spec, 'ffn', { pass, inputs, page: 2048 }).passes,
         ),
         ffn,
         name,
