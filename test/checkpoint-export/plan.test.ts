@@ -159,8 +159,8 @@ test('an added bias: the switch of the stock class, zeros for what comes with it
     .filter(({ role }) => role.endsWith('Bias'))
     .map(({ role, fill }) => [role, fill]);
   t.deepEqual(fills.slice(0, 3), [
-    ['gateBias', 'zeros'],
-    ['upBias', 'zeros'],
+    ['ffn.gateBias', 'zeros'],
+    ['ffn.upBias', 'zeros'],
     ['ffn.outBias', 'added'],
   ]);
   t.is(fills.length, 9);

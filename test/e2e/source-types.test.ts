@@ -156,7 +156,7 @@ test('an interrupted run goes on to the same bytes', async (t) => {
   await stopAfter(1, source, settings);
   await t.throwsAsync(prune(source, { ...settings, resume: true, dtype: 'q4_0' }), {
     message:
-      /types of matrices q gate: Q4_0 and Q8_0; .*, now q k v o gate up down: Q4_0; outside: Q8_0/,
+      /types of matrices attention.q ffn.gate: Q4_0 and Q8_0; .*, now attention.q attention.k attention.v attention.out ffn.gate ffn.up ffn.out: Q4_0; outside: Q8_0/,
   });
   const { resumedBlocks } = await prune(source, { ...settings, resume: true });
   t.deepEqual(resumedBlocks, [0]);
