@@ -218,6 +218,13 @@ export interface NativeAddon
     axis: 0 | 1,
     indices: Int32Array,
   ): Promise<void>;
+  /** Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored. */
+  scaleBlock(
+    engine: EngineHandle,
+    block: BlockHandle,
+    role: BlockRole,
+    factors: Float64Array,
+  ): Promise<void>;
   setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
   blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
   /** Rounds o or down and their bias to what is stored. */

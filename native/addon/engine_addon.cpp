@@ -436,6 +436,18 @@ Napi::Value SliceBlock(const Info& info) {
       Nothing);
 }
 
+// (engine, block, role, Float64Array) -> Promise
+Napi::Value ScaleBlock(const Info& info) {
+  const auto context = EngineOf(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const Role role = GetRole(info[2]);
+  const auto array = GetFloat64Array(info[3], "factors");
+  std::vector<float> factors(array.Data(), array.Data() + array.ElementLength());
+  return RunOn(
+      info.Env(), context, [=, factors = std::move(factors)] { block->Scale(role, factors); },
+      Nothing);
+}
+
 // (block, heads, kvHeads, ffn)
 Napi::Value SetWidths(const Info& info) {
   GetHandle<Block>(info[0], "block")
@@ -630,6 +642,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<RunSiteOn>(env, exports, "runSite");
   Export<ApplySiteOn>(env, exports, "applySite");
   Export<SliceBlock>(env, exports, "sliceBlock");
+  Export<ScaleBlock>(env, exports, "scaleBlock");
   Export<SetWidths>(env, exports, "setWidths");
   Export<BlockWidths>(env, exports, "blockWidths");
   Export<FinishSite>(env, exports, "finishSite");

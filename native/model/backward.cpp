@@ -27,6 +27,26 @@ void LinearBackward(const Block& block, Role weight, size_t rows, const float* g
 // several times a page of hidden states.
 constexpr size_t kFlightTokens = 2048;
 
+// The width of what a role's factors are summed in; 0 for roles without factors.
+size_t FactorWidth(const BlockSpec& spec, Role role) {
+  switch (role) {
+    case Role::kAttnNorm:
+    case Role::kFfnNorm:
+    case Role::kOBias:
+    case Role::kDownBias:
+      return spec.hidden;
+    case Role::kQNorm:
+    case Role::kKNorm:
+      return spec.head_dim;
+    case Role::kO:
+      return SiteWidth(spec, SiteKind::kAttention);
+    case Role::kDown:
+      return SiteWidth(spec, SiteKind::kFfn);
+    default:
+      return 0;
+  }
+}
+
 // Buffers of one flight, made once a call.
 class GradientFlight {
  public:
@@ -62,7 +82,15 @@ class GradientFlight {
     up_ = context_.Allocate<float>(group_ * spec_.ffn);
     x_ = context_.Allocate<float>(group_ * spec_.ffn);
     if (spec_.gated) gate_ = context_.Allocate<float>(group_ * spec_.ffn);
-    if (spec_.post_norm && run.at_ffn) delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    if (spec_.post_norm && (run.at_ffn || factors(Role::kDownBias))) {
+      delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    }
+    if (factors(Role::kDown)) grad_x_ = context_.Allocate<float>(group_ * spec_.ffn);
+    if (factors(Role::kAttnNorm)) attn_norm_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    if (factors(Role::kFfnNorm)) ffn_norm_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    if (factors(Role::kOBias) || factors(Role::kDownBias)) {
+      bias_ = context_.Allocate<float>(tokens_ * spec_.hidden);
+    }
     if (spec_.rope) rope_.emplace(context_, *spec_.rope, spec_.head_dim, run.window);
   }
 
@@ -107,21 +135,57 @@ class GradientFlight {
     AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
                   log_sum_.data(), scratch_);
     if (run_.into_attention) run_.into_attention->Add(rows, out_.data(), nullptr);
-    if (!spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, grad, nullptr);
+    if (!spec_.post_norm) AtOutput(run_.at_ffn, Role::kDownBias, rows, grad);
     for (size_t first = 0; first < rows; first += group_) {
       FfnGroup(first, std::min(group_, rows - first), h, grad);
     }
-    if (spec_.post_norm && run_.at_ffn) run_.at_ffn->Add(rows, delta_.data(), nullptr);
-    if (run_.at_attention) run_.at_attention->Add(rows, grad, nullptr);
+    if (spec_.post_norm) AtOutput(run_.at_ffn, Role::kDownBias, rows, delta_.data());
+    AtOutput(run_.at_attention, Role::kOBias, rows, grad);
     AttendWindowsBackward(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
                           log_sum_.data(), grad_out_.data(), grad_q_.data(), grad_k_.data(),
                           grad_v_.data(), scratch_);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       ThroughProjections(first, count, h, grad, worker);
     });
+    AddProducts(Role::kO, rows, out_.data(), grad_out_.data());
+    AddFactors(Role::kAttnNorm, rows, attn_norm_.data());
+    AddFactors(Role::kFfnNorm, rows, ffn_norm_.data());
+    AddFactors(Role::kQNorm, rows * spec_.heads, q_raw_.data());
+    AddFactors(Role::kKNorm, rows * spec_.kv_heads, k_raw_.data());
   }
 
  private:
+  // Null: not wanted.
+  Statistics* factors(Role role) const { return run_.factors[static_cast<size_t>(role)]; }
+
+  void AddFactors(Role role, size_t rows, const float* values) {
+    if (factors(role)) factors(role)->Add(rows, values, nullptr);
+  }
+
+  // Of a matrix that takes x[rows, cols] as its input, to which the loss has this gradient; x is
+  // overwritten.
+  void AddProducts(Role role, size_t rows, float* x, const float* gradient) {
+    if (!factors(role)) return;
+    const size_t cols = factors(role)->dim();
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      for (size_t i = first * cols; i < (first + count) * cols; ++i) x[i] *= gradient[i];
+    });
+    AddFactors(role, rows, x);
+  }
+
+  // What is wanted of delta[rows, hidden], the gradient at a site's output.
+  void AtOutput(Statistics* gradients, Role bias, size_t rows, const float* delta) {
+    const size_t d = spec_.hidden;
+    if (gradients) gradients->Add(rows, delta, nullptr);
+    if (!factors(bias)) return;
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      for (size_t i = first; i < first + count; ++i) {
+        for (size_t j = 0; j < d; ++j) bias_[i * d + j] = delta[i * d + j] * block_.data(bias)[j];
+      }
+    });
+    AddFactors(bias, rows, bias_.data());
+  }
+
   // A worker's part of a buffer of chunks.
   float* Part(Buffer<float>& buffer, size_t cols, size_t worker) {
     return buffer.data() + worker * chunk_ * cols;
@@ -140,6 +204,7 @@ class GradientFlight {
       FfnBackward(at, first + at, count, own);
       LinearBackward(block_, Role::kO, count, own, 0, grad_out_.data() + (first + at) * width_);
     });
+    AddProducts(Role::kDown, rows, x_.data(), grad_x_.data());
   }
 
   void ProjectAgain(size_t first, size_t count, const float* h, size_t worker) {
@@ -158,12 +223,25 @@ class GradientFlight {
     for (size_t i = 0; i < count * spec_.hidden; ++i) stream[i] += before[i];
   }
 
-  // grad <- Jᵀ grad of the norm that follows a site of a post-norm block, x being the norm's input.
-  void ThroughPostNorm(SiteKind site, size_t count, const float* x, float* grad, float* scratch) {
+  // grad += Jᵀ grad_out of a site's norm for rows [row, row + count) of the flight, x being the
+  // norm's input.
+  void ThroughNorm(SiteKind site, size_t row, size_t count, const float* x, const float* grad_out,
+                   float* grad) {
+    const float* weight = block_.data(NormRole(site));
+    Buffer<float>& products = site == SiteKind::kAttention ? attn_norm_ : ffn_norm_;
+    if (!products.empty()) {
+      NormFactorsBackward(spec_.norm, count, spec_.hidden, x, weight, spec_.eps, grad_out,
+                          products.data() + row * spec_.hidden);
+    }
+    NormBackward(spec_.norm, count, spec_.hidden, x, weight, spec_.eps, grad_out, grad);
+  }
+
+  // grad <- Jᵀ grad of the norm that follows a site of a post-norm block.
+  void ThroughPostNorm(SiteKind site, size_t row, size_t count, const float* x, float* grad,
+                       float* scratch) {
     std::copy_n(grad, count * spec_.hidden, scratch);
     std::fill_n(grad, count * spec_.hidden, 0.0f);
-    NormBackward(spec_.norm, count, spec_.hidden, x, block_.data(NormRole(site)), spec_.eps,
-                 scratch, grad);
+    ThroughNorm(site, row, count, x, scratch, grad);
   }
 
   static Role NormRole(SiteKind site) {
@@ -184,7 +262,7 @@ class GradientFlight {
          block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed,
          d);
     UpAndGate(block_, count, normed, up, gate);
-    if (spec_.post_norm || run_.into_ffn) {
+    if (spec_.post_norm || run_.into_ffn || factors(Role::kDown)) {
       Activate(spec_.activation, count * spec_.ffn, gate, up, x_.data() + at * spec_.ffn);
     }
   }
@@ -201,20 +279,20 @@ class GradientFlight {
     float* gate = spec_.gated ? gate_.data() + at * spec_.ffn : nullptr;
     if (spec_.post_norm) {
       AddMap(SiteKind::kFfn, count, normed, x, grad_in);
-      ThroughPostNorm(SiteKind::kFfn, count, grad_in, grad, normed);
-      if (run_.at_ffn) std::copy_n(grad, count * d, delta_.data() + row * d);
+      ThroughPostNorm(SiteKind::kFfn, row, count, grad_in, grad, normed);
+      if (!delta_.empty()) std::copy_n(grad, count * d, delta_.data() + row * d);
     }
-    LinearBackward(block_, Role::kDown, count, grad, 0, x);
-    ActivateBackward(spec_.activation, count * spec_.ffn, gate, up, x, gate, up);
+    float* grad_x = grad_x_.empty() ? x : grad_x_.data() + at * spec_.ffn;
+    LinearBackward(block_, Role::kDown, count, grad, 0, grad_x);
+    ActivateBackward(spec_.activation, count * spec_.ffn, gate, up, grad_x, gate, up);
     if (spec_.post_norm) {
       LinearBackward(block_, Role::kUp, count, up, 1, grad);
       if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad);
-      ThroughPostNorm(SiteKind::kAttention, count, middle, grad, normed);
+      ThroughPostNorm(SiteKind::kAttention, row, count, middle, grad, normed);
     } else {
       LinearBackward(block_, Role::kUp, count, up, 0, grad_in);
       if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad_in);
-      NormBackward(spec_.norm, count, d, middle, block_.data(Role::kFfnNorm), spec_.eps, grad_in,
-                   grad);
+      ThroughNorm(SiteKind::kFfn, row, count, middle, grad_in, grad);
     }
   }
 
@@ -240,7 +318,7 @@ class GradientFlight {
     LinearBackward(block_, Role::kK, count, grad_k, 1, grad_in);
     LinearBackward(block_, Role::kV, count, grad_v_.data() + first * kv_width_, 1, grad_in);
     if (!spec_.post_norm) {
-      NormBackward(spec_.norm, count, d, h, block_.data(Role::kAttnNorm), spec_.eps, grad_in, grad);
+      ThroughNorm(SiteKind::kAttention, first, count, h, grad_in, grad);
     }
     if (!AllFinite(grad, count * d)) {
       throw Error(
@@ -249,7 +327,8 @@ class GradientFlight {
     }
   }
 
-  void ThroughHeadNorm(Role weight, size_t count, size_t heads, const float* raw, float* grad,
+  // Leaves what the norm's factors have of it in `raw`.
+  void ThroughHeadNorm(Role weight, size_t count, size_t heads, float* raw, float* grad,
                        size_t worker) {
     const size_t values = count * heads * spec_.head_dim;
     float* from = Part(head_, std::max(width_, kv_width_), worker);
@@ -257,6 +336,9 @@ class GradientFlight {
     std::fill_n(grad, values, 0.0f);
     NormBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight), spec_.eps,
                  from, grad);
+    if (!factors(weight)) return;
+    NormFactorsBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight),
+                        spec_.eps, from, raw);
   }
 
   const Block& block_;
@@ -270,9 +352,9 @@ class GradientFlight {
   std::optional<RopeTable> rope_;
   // Of the whole flight.
   Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_,
-      delta_;
+      delta_, attn_norm_, ffn_norm_, bias_;
   // Of a group, of a chunk a worker, or of either.
-  Buffer<float> stream_, up_, gate_, x_, head_, normed_, grad_in_;
+  Buffer<float> stream_, up_, gate_, x_, grad_x_, head_, normed_, grad_in_;
 };
 
 }  // namespace
@@ -295,6 +377,13 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   check(run.at_attention, hidden, "gradients");
   check(run.into_ffn, SiteWidth(block.spec(), SiteKind::kFfn), "the FFN's inputs");
   check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
+  for (size_t r = 0; r < kRoles; ++r) {
+    if (!run.factors[r]) continue;
+    const Role role = static_cast<Role>(r);
+    const std::string what = std::string(kRoleNames[r]) + "'s factors";
+    if (!block.has(role)) throw Error("ERR_ARGUMENT", "the block has no " + what);
+    check(run.factors[r], FactorWidth(block.spec(), role), what.c_str());
+  }
   GradientFlight flight(block, run);
   size_t unmade = 0;
   for (const Statistics* statistics :

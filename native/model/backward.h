@@ -2,6 +2,7 @@
 // computed again from its input, so that nothing but hidden states is ever kept between blocks.
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 #include "core/paged_matrix.h"
@@ -24,6 +25,11 @@ struct BackwardRun {
   // way. May be null.
   Statistics* into_ffn = nullptr;
   Statistics* into_attention = nullptr;
+  // By role, of the weights that lib/stages/tune.ts tunes: a norm, o, down, or a bias of these
+  // two. Each weight is taken times a factor of 1 for every entry of a vector, for every column of
+  // a matrix, and Statistics as wide receive dL/d(factor) of every token (and head) as rows: their
+  // sums are the gradient. May be null.
+  std::array<Statistics*, kRoles> factors{};
 };
 
 // Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,

@@ -236,6 +236,30 @@ void Block::Replace(Role role, std::span<const float> values) {
   Round(role);
 }
 
+void Block::Scale(Role role, std::span<const float> factors) {
+  if (!has(role) || factors.size() != shape(role).cols) {
+    throw Error("ERR_ARGUMENT", "a tensor is scaled by one factor a column");
+  }
+  if (IsVector(role)) {
+    Buffer<float>& vector = vectors_[Index(role)];
+    for (size_t j = 0; j < factors.size(); ++j) vector[j] *= factors[j];
+  } else {
+    PagedMatrix& matrix = *matrices_[Index(role)];
+    const size_t strip = matrix.page_rows();
+    for (size_t row = 0; row < matrix.rows() && !factors.empty(); row += strip) {
+      context_->CheckAbort();
+      const size_t count = matrix.Run(row, strip);
+      const PagedMatrix::View values(matrix, row, count, PagedMatrix::Access::kUpdate);
+      for (size_t i = 0; i < count; ++i) {
+        float* to = values.data() + i * factors.size();
+        for (size_t j = 0; j < factors.size(); ++j) to[j] *= factors[j];
+      }
+    }
+    origins_[Index(role)].reset();
+  }
+  Round(role);
+}
+
 void Block::SetWidths(size_t heads, size_t kv_heads, size_t ffn) {
   spec_.heads = heads;
   spec_.kv_heads = kv_heads;

@@ -114,6 +114,9 @@ class Block {
   void Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill);
   // The same for a vector. Throws ERR_ARGUMENT where `values` has another size.
   void Replace(Role role, std::span<const float> values);
+  // Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored.
+  // Throws ERR_ARGUMENT where there are not as many factors.
+  void Scale(Role role, std::span<const float> factors);
   // Sets the widths after all slices of a site; checks that every tensor agrees.
   void SetWidths(size_t heads, size_t kv_heads, size_t ffn);
   // Rounds o or down, and biases, to what is stored: what propagates is what the file will hold.

@@ -32,6 +32,7 @@ BlockSpec Spec(bool post_norm, bool gated) {
 
 struct Results {
   std::vector<float> forward, kept, gradient;
+  std::vector<double> factors;
   std::vector<std::byte> encoded;
   uint64_t read_bytes = 0;
 };
@@ -63,7 +64,10 @@ Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
   const auto start = RandomFloats(kTokens * spec.hidden, 2);
   hidden.Write(0, kTokens, states.data());
   gradient.Write(0, kTokens, start.data());
-  BackwardBlock(block, {kWindow, &hidden, &gradient, nullptr, nullptr});
+  Statistics factors(InMemory(context), spec.ffn, false, 0);
+  BackwardRun backward{kWindow, &hidden, &gradient};
+  backward.factors[static_cast<size_t>(Role::kDown)] = &factors;
+  BackwardBlock(block, backward);
 
   SiteRun run{.window = kWindow, .hidden = &hidden};
   RunSite(block, SiteKind::kAttention, run);
@@ -81,8 +85,12 @@ Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
   run.keep = nullptr;
   run.advance = true;
   RunSite(block, SiteKind::kFfn, run);
-  return {AllOf(hidden), AllOf(kept), AllOf(gradient),
-          block.Encode(Role::kQ, Dtype::F16, 3, 8, spec.heads), store->traffic().read_bytes};
+  return {AllOf(hidden),
+          AllOf(kept),
+          AllOf(gradient),
+          std::vector<double>(factors.sums(), factors.sums() + spec.ffn),
+          block.Encode(Role::kQ, Dtype::F16, 3, 8, spec.heads),
+          store->traffic().read_bytes};
 }
 
 TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
@@ -98,6 +106,7 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
         EXPECT_EQ(paged.forward, whole.forward);
         EXPECT_EQ(paged.kept, whole.kept);
         EXPECT_EQ(paged.gradient, whole.gradient);
+        EXPECT_EQ(paged.factors, whole.factors);
         EXPECT_EQ(paged.encoded, whole.encoded);
       }
     }
@@ -140,6 +149,35 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
     EXPECT_EQ(AllOf(hidden), states);
     EXPECT_NE(AllOf(inputs), states) << "they are normed";
   }
+}
+
+// What a file holds of a scaled block, and nothing of it is rounded twice.
+TEST(BlockPages, ScalesColumnsAndRoundsToWhatIsStored) {
+  const BlockSpec spec = Spec(false, true);
+  const auto context = std::make_shared<Context>(2, 0);
+  const auto store = std::make_shared<PageStore>(context, 0, "");
+  const std::vector<float> down = RandomFloats(spec.hidden * spec.ffn, 3),
+                           norm = RandomFloats(spec.hidden, 4);
+  std::array<std::optional<TensorSource>, kRoles> sources;
+  const auto source = [&](Role role) -> auto& { return sources[static_cast<size_t>(role)]; };
+  source(Role::kDown) = test::FloatTensor("down", spec.hidden, spec.ffn, down);
+  source(Role::kFfnNorm) = test::FloatTensor("norm", 1, spec.hidden, norm);
+  Block block(context, store, spec, sources, {Dtype::BF16, Dtype::F16}, kStrip);
+  const std::vector<float> columns = RandomFloats(spec.ffn, 5), entries = RandomFloats(16, 6);
+  std::vector<float> loaded = norm;
+  RoundTo(Dtype::F16, 1, loaded.size(), loaded.data());
+  block.Scale(Role::kDown, columns);
+  block.Scale(Role::kFfnNorm, entries);
+  std::vector<float> wanted = down;
+  for (size_t i = 0; i < wanted.size(); ++i) wanted[i] *= columns[i % spec.ffn];
+  RoundTo(Dtype::BF16, spec.hidden, spec.ffn, wanted.data());
+  EXPECT_EQ(AllOf(*block.matrix(Role::kDown)), wanted);
+  for (size_t j = 0; j < spec.hidden; ++j) loaded[j] *= entries[j];
+  RoundTo(Dtype::F16, 1, loaded.size(), loaded.data());
+  const auto vector = block.vector(Role::kFfnNorm);
+  EXPECT_EQ(std::vector(vector.begin(), vector.end()), loaded);
+  EXPECT_THROW(block.Scale(Role::kDown, entries), Error);
+  EXPECT_THROW(block.Scale(Role::kQ, entries), Error);
 }
 
 // Strips are a matter of rounding alone.
