@@ -199,6 +199,13 @@ export interface NativeAddon
     axis: 0 | 1,
     indices: Int32Array,
   ): Promise<void>;
+  /** Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored. */
+  scaleBlock(
+    engine: EngineHandle,
+    block: BlockHandle,
+    role: BlockRole,
+    factors: Float64Array,
+  ): Promise<void>;
   /** Columns of the site's output map, after all slices. */
   resizeSite(block: BlockHandle, site: SiteId, columns: number): void;
   /** Rounds the output map and its bias to what is stored. */

@@ -1,5 +1,6 @@
 #include "addon/backward_addon.h"
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,28 +49,66 @@ Napi::Value HeadGradientOf(const Napi::CallbackInfo& info) {
       });
 }
 
-// One sublayer's sums, {output?, input?}, with what keeps them alive.
+// (engine, ends, {hidden, gradient, mean, negativeEntropy, finalNorm?}) -> Promise<number>
+Napi::Value DivergenceGradientOf(const Napi::CallbackInfo& info) {
+  const auto context = EngineOf(info);
+  const auto ends = GetHandle<EndsSpec>(info[1], "ends");
+  const auto options = GetObject(info[2], "options");
+  const auto hidden = GetHandle<PagedMatrix>(options.Get("hidden"), "hidden");
+  const auto gradient = GetHandle<PagedMatrix>(options.Get("gradient"), "gradient");
+  const auto mean = GetHandle<PagedMatrix>(options.Get("mean"), "mean");
+  const auto array = GetFloat64Array(options.Get("negativeEntropy"), "negativeEntropy");
+  const std::vector<double> entropy(array.Data(), array.Data() + array.ElementLength());
+  const auto norm = GetStatistics(options, "finalNorm");
+  const auto sum = std::make_shared<double>();
+  return RunOn(
+      info.Env(), context,
+      [=] {
+        *sum = DivergenceGradient(*context, *ends,
+                                  {hidden.get(), gradient.get(), mean.get(), entropy, norm.get()});
+      },
+      [sum](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *sum); });
+}
+
+// What a backward pass sums beside, with what keeps the sums alive.
 struct HeldSums {
-  GradientSums sums;
+  std::vector<GradientSums> sums;
   std::vector<std::shared_ptr<Statistics>> held;
 
-  Statistics* Take(const Napi::Object& options, const char* key) {
-    auto statistics = GetStatistics(options, key);
+  Statistics* Take(const Napi::Object& options, const std::string& key) {
+    auto statistics = GetStatistics(options, key.c_str());
     if (statistics) held.push_back(statistics);
     return statistics.get();
   }
 };
 
-HeldSums GetSums(const Napi::Value& value) {
+// by_site: {[site]: {output?, input?}}; factors: {[tensor]: statistics}; either may be undefined
+HeldSums GetSums(const BlockSpec& spec, const Napi::Value& by_site, const Napi::Value& factors) {
   HeldSums all;
-  if (value.IsUndefined()) return all;
-  const auto options = GetObject(value, "sums");
-  all.sums.output = all.Take(options, "output");
-  all.sums.input = all.Take(options, "input");
+  all.sums.resize(spec.sublayers.size());
+  if (!by_site.IsUndefined()) {
+    const auto sites = GetObject(by_site, "sums");
+    for (size_t i = 0; i < spec.sublayers.size(); ++i) {
+      const Napi::Value value = sites.Get(spec.sublayers[i].name);
+      if (value.IsUndefined()) continue;
+      const auto options = GetObject(value, "sums");
+      all.sums[i].output = all.Take(options, "output");
+      all.sums[i].input = all.Take(options, "input");
+    }
+  }
+  if (factors.IsUndefined()) return all;
+  const auto by_name = GetObject(factors, "factors");
+  const Napi::Array names = by_name.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = GetString(names.Get(i), "name");
+    const auto [sublayer, part] = TensorNamed(spec, name);
+    all.sums[sublayer].factors[static_cast<size_t>(part)] = all.Take(by_name, name);
+  }
   return all;
 }
 
-// (engine, block, {window, inputs, gradient, sums: {[site]: {output?, input?}}}) -> Promise
+// (engine, block, {window, inputs, gradient, sums?: {[site]: {output?, input?}}, factors?:
+// {[tensor]: statistics}}) -> Promise
 Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -77,16 +116,11 @@ Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const size_t window = GetSize(options.Get("window"), "window");
   const auto inputs = GetHandle<PagedMatrix>(options.Get("inputs"), "inputs");
   const auto gradient = GetHandle<PagedMatrix>(options.Get("gradient"), "gradient");
-  const auto by_site = GetObject(options.Get("sums"), "sums");
-  std::vector<HeldSums> sums;
-  for (const SublayerSpec& layer : block->spec().sublayers) {
-    sums.push_back(GetSums(by_site.Get(layer.name)));
-  }
+  const HeldSums sums = GetSums(block->spec(), options.Get("sums"), options.Get("factors"));
   return RunOn(
       info.Env(), context,
       [=] {
-        BackwardRun run{window, inputs.get(), gradient.get()};
-        for (const HeldSums& of : sums) run.sums.push_back(of.sums);
+        const BackwardRun run{window, inputs.get(), gradient.get(), sums.sums};
         BackwardBlock(*block, run);
       },
       Nothing);
@@ -96,6 +130,7 @@ Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
 
 void InitBackward(Napi::Env env, Napi::Object exports) {
   Export<HeadGradientOf>(env, exports, "headGradient");
+  Export<DivergenceGradientOf>(env, exports, "divergenceGradient");
   Export<BackwardBlockOf>(env, exports, "backwardBlock");
 }
 

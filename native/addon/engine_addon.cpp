@@ -436,6 +436,18 @@ Napi::Value SliceBlock(const Info& info) {
       Nothing);
 }
 
+// (engine, block, tensor, Float64Array) -> Promise
+Napi::Value ScaleBlock(const Info& info) {
+  const auto context = EngineOf(info);
+  const auto block = GetHandle<Block>(info[1], "block");
+  const TensorId id = GetTensorId(*block, info[2]);
+  const auto array = GetFloat64Array(info[3], "factors");
+  std::vector<float> factors(array.Data(), array.Data() + array.ElementLength());
+  return RunOn(
+      info.Env(), context, [=, factors = std::move(factors)] { block->Scale(id, factors); },
+      Nothing);
+}
+
 // (block, site, width): columns of its output map, after all slices
 Napi::Value ResizeSite(const Info& info) {
   const auto block = GetHandle<Block>(info[0], "block");
@@ -620,6 +632,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<RunSiteOn>(env, exports, "runSite");
   Export<ApplySiteOn>(env, exports, "applySite");
   Export<SliceBlock>(env, exports, "sliceBlock");
+  Export<ScaleBlock>(env, exports, "scaleBlock");
   Export<ResizeSite>(env, exports, "resizeSite");
   Export<FinishSite>(env, exports, "finishSite");
   Export<BlockShape>(env, exports, "blockShape");

@@ -201,6 +201,30 @@ void Block::Replace(TensorId id, std::span<const float> values) {
   Round(id);
 }
 
+void Block::Scale(TensorId id, std::span<const float> factors) {
+  if (!has(id) || factors.size() != shape(id).cols) {
+    throw Error("ERR_ARGUMENT", "a tensor is scaled by one factor a column");
+  }
+  if (IsVector(id.part)) {
+    Buffer<float>& vector = At(id).vector;
+    for (size_t j = 0; j < factors.size(); ++j) vector[j] *= factors[j];
+  } else {
+    PagedMatrix& matrix = *At(id).matrix;
+    const size_t strip = matrix.page_rows();
+    for (size_t row = 0; row < matrix.rows() && !factors.empty(); row += strip) {
+      context_->CheckAbort();
+      const size_t count = matrix.Run(row, strip);
+      const PagedMatrix::View values(matrix, row, count, PagedMatrix::Access::kUpdate);
+      for (size_t i = 0; i < count; ++i) {
+        float* to = values.data() + i * factors.size();
+        for (size_t j = 0; j < factors.size(); ++j) to[j] *= factors[j];
+      }
+    }
+    At(id).origin.reset();
+  }
+  Round(id);
+}
+
 void Block::Resize(size_t sublayer, size_t width) {
   spec_.sublayers[sublayer].Resize(width);
   for (size_t p = 0; p < kParts; ++p) {

@@ -70,6 +70,9 @@ class Block {
   void Replace(TensorId id, const std::function<void(size_t, size_t, float*)>& fill);
   // The same for a vector. Throws ERR_ARGUMENT where `values` has another size.
   void Replace(TensorId id, std::span<const float> values);
+  // Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored.
+  // Throws ERR_ARGUMENT where there are not as many factors.
+  void Scale(TensorId id, std::span<const float> factors);
   // Sets the columns of the output map after all slices of a site; checks that every tensor of the
   // sublayer agrees.
   void Resize(size_t sublayer, size_t width);

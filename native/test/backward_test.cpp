@@ -206,6 +206,79 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
   ExpectNear(GramOf(attention), Gram(delta_attention, spec.hidden), kTolerance, "attention");
 }
 
+// Of every tensor of the block that has factors.
+struct FactorSums {
+  FactorSums(const std::shared_ptr<Context>& context, const Block& block) {
+    for (size_t i = 0; i < block.sublayers(); ++i) {
+      for (const Part part : {Part::kNorm, Part::kStreamNorm, Part::kQNorm, Part::kKNorm,
+                              Part::kOut, Part::kOutBias}) {
+        const TensorId id{i, part};
+        if (!block.has(id)) continue;
+        ids.push_back(id);
+        sums.push_back(std::make_unique<Statistics>(InMemory(context), block.shape(id).cols, false,
+                                                    size_t{0}));
+      }
+    }
+  }
+  BackwardRun For(BackwardRun run) const {
+    run.sums.resize(2);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      run.sums[ids[i].sublayer].factors[static_cast<size_t>(ids[i].part)] = sums[i].get();
+    }
+    return run;
+  }
+  Doubles Of(size_t i) const { return {sums[i]->sums(), sums[i]->sums() + sums[i]->dim()}; }
+
+  std::vector<TensorId> ids;
+  std::vector<std::unique_ptr<Statistics>> sums;
+};
+
+TEST_P(BackwardBlockTest, FactorsEqualCentralDifferencesOfADoubleForward) {
+  const auto& [name, spec, biases] = GetParam();
+  constexpr size_t kWindow = 6, kTokens = 2 * kWindow;
+  BlockWeights weights = test::RandomWeights(spec, biases, 7);
+  // Of so few bits that a weight times 1 + kStep is a float.
+  constexpr float kStep = 0x1p-15f;
+  for (auto& sublayer : weights.values) {
+    for (auto& values : sublayer) RoundTo(Dtype::BF16, 1, values.size(), values.data());
+  }
+  const Doubles h = RandomDoubles(kTokens * spec.hidden, 1), outer = RandomDoubles(h.size(), 2),
+                zero(h.size());
+  const auto context = std::make_shared<Context>(2, 0);
+  const Block block = test::MakeBlock(context, spec, weights);
+  auto inputs = test::MemoryMatrix(context, kTokens, spec.hidden),
+       gradient = test::MemoryMatrix(context, kTokens, spec.hidden);
+  Fill(inputs, h);
+  Fill(gradient, outer);
+  const FactorSums factors(context, block);
+  BackwardBlock(block, factors.For({kWindow, &inputs, &gradient}));
+
+  const auto loss = [&, spec = spec](TensorId id, size_t column, float factor) {
+    BlockWeights scaled = weights;
+    auto& values = scaled[id];
+    for (size_t i = column; i < values.size(); i += block.shape(id).cols) values[i] *= factor;
+    const Doubles out = test::ReferenceForward(spec, scaled, kWindow, h, zero, zero);
+    double sum = 0;
+    for (size_t i = 0; i < out.size(); ++i) sum += outer[i] * out[i];
+    return sum;
+  };
+  for (size_t i = 0; i < factors.ids.size(); ++i) {
+    const TensorId id = factors.ids[i];
+    Doubles wanted;
+    for (size_t j = 0; j < block.shape(id).cols; ++j) {
+      const double change = loss(id, j, 1 + kStep) - loss(id, j, 1 - kStep);
+      wanted.push_back(change / (2 * kStep));
+    }
+    ExpectNear(factors.Of(i), wanted, 1e-5,
+               name + ", " + NameOf(block.spec(), id));
+  }
+  // The gradient goes back as it does without these sums.
+  auto alone = test::MemoryMatrix(context, kTokens, spec.hidden);
+  Fill(alone, outer);
+  BackwardBlock(block, {kWindow, &inputs, &alone});
+  EXPECT_EQ(Contents(gradient), Contents(alone));
+}
+
 // The reference is the model that RunSite computes, or the test above would prove nothing about it.
 TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
   const auto& [name, spec, biases] = GetParam();
@@ -318,6 +391,52 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
   }
 }
 
+// More tokens than a flight and than a group of rows: the sums are those of the windows one by one,
+// and have the same bits wherever the pages lie.
+TEST(BackwardBlock, FactorsAddUpOverWindows) {
+  constexpr size_t kWindow = 300, kWindows = 8;
+  for (const bool post_norm : {false, true}) {
+    test::DecoderSpec spec = post_norm ? Opt(true) : Base();
+    spec.qk_norm = !post_norm;
+    const BlockWeights weights = test::RandomWeights(spec, post_norm ? kAll : BiasSet{}, 3);
+    const Doubles h = RandomDoubles(kWindows * kWindow * spec.hidden, 4),
+                  g = RandomDoubles(h.size(), 5);
+    const auto run = [&](const std::string& scratch, size_t first, size_t windows) {
+      const auto context = std::make_shared<Context>(3, 0);
+      const Block block = test::MakeBlock(context, spec, weights);
+      constexpr size_t kPageRows = 2 * kWindow;
+      const size_t limit = scratch.empty() ? 0 : 3 * kPageRows * spec.hidden * sizeof(float);
+      const auto store = std::make_shared<PageStore>(context, limit, scratch);
+      const size_t rows = windows * kWindow, begin = first * kWindow * spec.hidden;
+      PagedMatrix inputs(store, rows, spec.hidden, kPageRows),
+          gradient(store, rows, spec.hidden, kPageRows);
+      const auto part = [&](const Doubles& x) {
+        const auto from = x.begin() + static_cast<ptrdiff_t>(begin);
+        return Doubles(from, from + static_cast<ptrdiff_t>(rows * spec.hidden));
+      };
+      Fill(inputs, part(h));
+      Fill(gradient, part(g));
+      const FactorSums factors(context, block);
+      BackwardBlock(block, factors.For({kWindow, &inputs, &gradient}));
+      std::vector<Doubles> sums;
+      for (size_t i = 0; i < factors.ids.size(); ++i) sums.push_back(factors.Of(i));
+      return sums;
+    };
+    const auto together = run(testing::TempDir(), 0, kWindows);
+    EXPECT_EQ(together, run("", 0, kWindows));
+    std::vector<Doubles> added = run("", 0, 1);
+    for (size_t w = 1; w < kWindows; ++w) {
+      const auto one = run("", w, 1);
+      for (size_t i = 0; i < one.size(); ++i) {
+        for (size_t j = 0; j < one[i].size(); ++j) added[i][j] += one[i][j];
+      }
+    }
+    for (size_t i = 0; i < added.size(); ++i) {
+      ExpectNear(together[i], added[i], 1e-5, "factors " + std::to_string(i));
+    }
+  }
+}
+
 TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   const test::DecoderSpec spec = Base();
   const auto context = std::make_shared<Context>(1, 0);
@@ -343,6 +462,11 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   EXPECT_EQ(code({6, &inputs, &narrow}), "ERR_ARGUMENT");
   EXPECT_EQ(code({6, &few, &gradient}), "ERR_ARGUMENT");
   EXPECT_EQ(code({6, &inputs, &gradient, {{}, {.output = &wide}}}), "ERR_ARGUMENT");
+  for (const TensorId id : {test::kDown, spec.Norm(test::kAttention), test::kQNorm, test::kUp}) {
+    BackwardRun factors{6, &inputs, &gradient, {{}, {}}};
+    factors.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = &wide;
+    EXPECT_EQ(code(factors), "ERR_ARGUMENT") << NameOf(block.spec(), id);
+  }
   EXPECT_EQ(code({6, &inputs, &gradient}), "");
   context->abort = true;
   EXPECT_EQ(code({6, &inputs, &gradient}), "ERR_ABORTED");

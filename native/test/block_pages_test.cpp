@@ -32,6 +32,7 @@ test::DecoderSpec Spec(bool post_norm, bool gated) {
 
 struct Results {
   std::vector<float> forward, kept, gradient;
+  std::vector<double> factors;
   std::vector<std::byte> encoded;
   uint64_t read_bytes = 0;
 };
@@ -63,7 +64,10 @@ Results RunAll(const test::DecoderSpec& spec, size_t limit, size_t threads) {
   const auto start = RandomFloats(kTokens * spec.hidden, 2);
   hidden.Write(0, kTokens, states.data());
   gradient.Write(0, kTokens, start.data());
-  BackwardBlock(block, {kWindow, &hidden, &gradient});
+  Statistics factors(InMemory(context), spec.ffn, false, 0);
+  BackwardRun backward{kWindow, &hidden, &gradient, {{}, {}}};
+  backward.sums[test::kFfn].factors[static_cast<size_t>(Part::kOut)] = &factors;
+  BackwardBlock(block, backward);
 
   SiteRun run{.window = kWindow, .hidden = &hidden};
   RunSite(block.sublayer(test::kAttention), run);
@@ -81,8 +85,12 @@ Results RunAll(const test::DecoderSpec& spec, size_t limit, size_t threads) {
   run.keep = nullptr;
   run.advance = true;
   RunSite(block.sublayer(test::kFfn), run);
-  return {AllOf(hidden), AllOf(kept), AllOf(gradient),
-          block.Encode(test::kQ, Dtype::F16, 3, 8, spec.heads), store->traffic().read_bytes};
+  return {AllOf(hidden),
+          AllOf(kept),
+          AllOf(gradient),
+          std::vector<double>(factors.sums(), factors.sums() + spec.ffn),
+          block.Encode(test::kQ, Dtype::F16, 3, 8, spec.heads),
+          store->traffic().read_bytes};
 }
 
 TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
@@ -98,6 +106,7 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
         EXPECT_EQ(paged.forward, whole.forward);
         EXPECT_EQ(paged.kept, whole.kept);
         EXPECT_EQ(paged.gradient, whole.gradient);
+        EXPECT_EQ(paged.factors, whole.factors);
         EXPECT_EQ(paged.encoded, whole.encoded);
       }
     }
@@ -140,6 +149,39 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
     EXPECT_EQ(AllOf(hidden), states);
     EXPECT_NE(AllOf(inputs), states) << "they are normed";
   }
+}
+
+// What a file holds of a scaled block, and nothing of it is rounded twice.
+TEST(BlockPages, ScalesColumnsAndRoundsToWhatIsStored) {
+  // An FFN alone.
+  const size_t hidden = 16, ffn = 22;
+  const BlockSpec spec{hidden, {{"ffn", FeedForwardSpec{ffn, Activation::kSilu, false}, NormSpec{}, {}}}};
+  constexpr TensorId kOut{0, Part::kOut}, kNorm{0, Part::kNorm}, kUp{0, Part::kUp};
+  const auto context = std::make_shared<Context>(2, 0);
+  const auto store = std::make_shared<PageStore>(context, 0, "");
+  const std::vector<float> down = RandomFloats(hidden * ffn, 3),
+                           norm = RandomFloats(hidden, 4), up = RandomFloats(ffn * hidden, 7);
+  BlockSources sources(1);
+  const auto source = [&](TensorId id) -> auto& { return sources[0][static_cast<size_t>(id.part)]; };
+  source(kOut) = test::FloatTensor("down", hidden, ffn, down);
+  source(kNorm) = test::FloatTensor("norm", 1, hidden, norm);
+  source(kUp) = test::FloatTensor("up", ffn, hidden, up);
+  Block block(context, store, spec, sources, {Dtype::BF16, Dtype::F16}, kStrip);
+  const std::vector<float> columns = RandomFloats(ffn, 5), entries = RandomFloats(16, 6);
+  std::vector<float> loaded = norm;
+  RoundTo(Dtype::F16, 1, loaded.size(), loaded.data());
+  block.Scale(kOut, columns);
+  block.Scale(kNorm, entries);
+  std::vector<float> wanted = down;
+  for (size_t i = 0; i < wanted.size(); ++i) wanted[i] *= columns[i % ffn];
+  RoundTo(Dtype::BF16, hidden, ffn, wanted.data());
+  EXPECT_EQ(AllOf(*block.matrix(kOut)), wanted);
+  for (size_t j = 0; j < hidden; ++j) loaded[j] *= entries[j];
+  RoundTo(Dtype::F16, 1, loaded.size(), loaded.data());
+  const auto vector = block.vector(kNorm);
+  EXPECT_EQ(std::vector(vector.begin(), vector.end()), loaded);
+  EXPECT_THROW(block.Scale(kOut, entries), Error);
+  EXPECT_THROW(block.Scale({0, Part::kOutBias}, entries), Error);
 }
 
 // Strips are a matter of rounding alone.
