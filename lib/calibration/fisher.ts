@@ -13,7 +13,7 @@ import {
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
 import { pageRows } from '../engine/native-bytes';
-import { nextTokens, SITES, type Session, siteColumns } from '../engine/session';
+import { nextTokens, type Session, SITES, siteColumns } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { SiteId } from '../model/sublayers';
 import { type OnStage, stageReporter } from '../progress';

@@ -40,7 +40,10 @@ export class GpuNeeds {
    */
   ffn(width: number, demand: FfnDemand): NativeGpuPlan {
     const [first, ...others] = this.#architecture.blocks;
-    const spec = blockSpec({ ...this.#architecture, blocks: [{ ...first!, ffn: width }, ...others] }, 0);
+    const spec = blockSpec(
+      { ...this.#architecture, blocks: [{ ...first!, ffn: width }, ...others] },
+      0,
+    );
     const plan = this.#noted(native.planFfn(this.#engine.handle, spec, 'ffn', demand));
     if (plan.passes > 1 || plan.flight < demand.page) {
       this.peakBytes = native.gpuMemoryOf(this.#engine.handle)!.limit;

@@ -1,13 +1,7 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
-import type {
-  Architecture,
-  Dtype,
-  ModelSource,
-  Stored,
-  TensorRef,
-} from '../model/architecture';
+import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
 import { elements, embeddingWidth } from '../model/axes';
 import type { BlockRole } from '../model/sublayers';
 import { DTYPES, type Settings } from './options';

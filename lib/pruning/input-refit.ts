@@ -70,7 +70,15 @@ export async function refitInputs(
     report: { before, rounds: taken },
   });
   if (settings.ffnSolver === 'auxiliary') {
-    const variables = await native.createAuxiliary(handle, block, site, inputs, targets, lambda, freezes);
+    const variables = await native.createAuxiliary(
+      handle,
+      block,
+      site,
+      inputs,
+      targets,
+      lambda,
+      freezes,
+    );
     return using(variables, async (solver) => {
       const steps: AuxiliarySteps<NativeRefit> = {
         iterate: (fit, iteration) =>
@@ -81,7 +89,15 @@ export async function refitInputs(
       return done(await auxiliaryVariables(steps, start, settings.auxiliaryIterations));
     });
   }
-  const newton = await native.createGaussNewton(handle, block, site, inputs, targets, lambda, freezes);
+  const newton = await native.createGaussNewton(
+    handle,
+    block,
+    site,
+    inputs,
+    targets,
+    lambda,
+    freezes,
+  );
   return using(newton, async (solver) => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {

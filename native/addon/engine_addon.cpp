@@ -361,8 +361,8 @@ Napi::Value RunSiteOn(const Info& info) {
   if (targets && (targets->cols() != hidden->cols() || targets->rows() != hidden->rows())) {
     throw BadArgument("targets have another shape");
   }
-  if (statistics && (statistics->dim() != width ||
-                     statistics->residual_dim() != (before ? layer.hidden() : 0))) {
+  if (statistics &&
+      (statistics->dim() != width || statistics->residual_dim() != (before ? layer.hidden() : 0))) {
     throw BadArgument("statistics have another shape");
   }
   for (const auto& dense : {before, after}) {
@@ -420,8 +420,7 @@ Napi::Value ApplySiteOn(const Info& info) {
     }
   }
   return RunOn(
-      info.Env(), context,
-      [=, block = block] { ApplySite(layer, *x, columns, *hidden); }, Nothing);
+      info.Env(), context, [=, block = block] { ApplySite(layer, *x, columns, *hidden); }, Nothing);
 }
 
 // (engine, block, tensor, axis, Int32Array) -> Promise: keeps rows or columns
@@ -594,9 +593,8 @@ Napi::Value LogitsOf(const Info& info) {
 
 // (spec, tokens, window) -> flops
 Napi::Value Flops(const Info& info) {
-  return Napi::Number::New(
-      info.Env(), BlockFlops(GetBlockSpec(info[0]), GetSize(info[1], "tokens"),
-                             GetSize(info[2], "window")));
+  return Napi::Number::New(info.Env(), BlockFlops(GetBlockSpec(info[0]), GetSize(info[1], "tokens"),
+                                                  GetSize(info[2], "window")));
 }
 
 }  // namespace

@@ -197,7 +197,8 @@ NamedPass GetPass(const Napi::Value& value) {
   throw BadArgument("unknown pass " + name);
 }
 
-// (engine, block spec, site, {pass, inputs, page}) -> the same of a pass of the least squares of its FFN
+// (engine, block spec, site, {pass, inputs, page}) -> the same of a pass of the least squares of
+// its FFN
 Napi::Value PlanFfnOn(const Info& info) {
   const auto context = EngineOf(info);
   if (!context->gpu) throw BadArgument("the engine has no GPU");

@@ -65,8 +65,7 @@ std::shared_ptr<const TileMatrix<double>> LoadMetric(const TileSpace& space,
   return metric;
 }
 
-std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space,
-                                                    PagedMatrix& weight) {
+std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, PagedMatrix& weight) {
   return std::make_shared<TileMatrix<float>>(FromStrips<float>(space, weight));
 }
 

@@ -42,15 +42,13 @@ class Kernels {
         third_(Values(context_, run.tokens * width_)) {
     // Operands are packed, as by a run that has the memory: up to three parts of two bytes, for
     // both sides of the Gram matrix or for two weights.
-    context_.budget->Expect(context_.budget->used() +
-                            16 * width_ * std::max(run.tokens, hidden_) +
+    context_.budget->Expect(context_.budget->used() + 16 * width_ * std::max(run.tokens, hidden_) +
                             16 * ffn_.width * ffn_.width);
   }
 
   std::vector<Timing> All() {
     for (const Sublayer& layer : {attention_layer_, ffn_layer_}) {
-      for (const Part part :
-           {Part::kQ, Part::kK, Part::kV, Part::kGate, Part::kUp, Part::kOut}) {
+      for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kGate, Part::kUp, Part::kOut}) {
         if (layer.has(part)) LinearMap(layer, part);
       }
     }
@@ -147,7 +145,8 @@ class Kernels {
     const double values = D(run_.tokens * cols);
     OnTokens({"rope q", ShapeText(run_.tokens, cols), "f32", 3 * values, 8 * values},
              [&](size_t first, size_t rows) {
-               table.Apply(rows, attention_.heads(), out_.data() + first * cols, cols, first, run_.window);
+               table.Apply(rows, attention_.heads(), out_.data() + first * cols, cols, first,
+                           run_.window);
              });
   }
 

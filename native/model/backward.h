@@ -20,16 +20,17 @@ struct GradientSums {
   Statistics* output = nullptr;
   // Receives the rows that go into the output map, as wide as it has columns.
   Statistics* input = nullptr;
-  // By part, of the weights that are tuned: a norm, the output map or its bias. Each weight is taken
-  // times a factor of 1 for every entry of a vector, for every column of a matrix, and Statistics as
-  // wide receive dL/d(factor) of every token (and head) as rows: their sums are the gradient.
+  // By part, of the weights that are tuned: a norm, the output map or its bias. Each weight is
+  // taken times a factor of 1 for every entry of a vector, for every column of a matrix, and
+  // Statistics as wide receive dL/d(factor) of every token (and head) as rows: their sums are the
+  // gradient.
   std::array<Statistics*, kParts> factors{};
 };
 
 struct BackwardRun {
-  size_t window = 0;                // tokens of a sequence; the matrices hold whole windows
-  PagedMatrix* inputs = nullptr;    // [at least tokens, hidden] hidden states before the block
-  PagedMatrix* gradient = nullptr;  // [tokens, hidden] in: dL/d(output), out: dL/d(input)
+  size_t window = 0;                    // tokens of a sequence; the matrices hold whole windows
+  PagedMatrix* inputs = nullptr;        // [at least tokens, hidden] hidden states before the block
+  PagedMatrix* gradient = nullptr;      // [tokens, hidden] in: dL/d(output), out: dL/d(input)
   std::vector<GradientSums> sums = {};  // one a sublayer, or none at all
 };
 

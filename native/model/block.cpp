@@ -87,8 +87,7 @@ void Block::Put(TensorId id, std::unique_ptr<PagedMatrix> matrix) {
 
 void Block::CheckShape(TensorId id) const {
   const auto [rows, cols] = shape(id);
-  const auto [want_rows, want_cols] =
-      *ShapeOf(spec_.sublayers[id.sublayer], spec_.hidden, id.part);
+  const auto [want_rows, want_cols] = *ShapeOf(spec_.sublayers[id.sublayer], spec_.hidden, id.part);
   if (rows == want_rows && cols == want_cols) return;
   throw Error("ERR_CHECKPOINT",
               NameOf(spec_, id) + " has shape [" + std::to_string(rows) + ", " +
@@ -239,7 +238,8 @@ void Block::Finish(size_t sublayer) {
 }
 
 bool Block::StaysAsSource(TensorId id, Dtype dtype) const {
-  if (std::ranges::find(stored_.as_source, NameOf(spec_, id)) != stored_.as_source.end()) return true;
+  if (std::ranges::find(stored_.as_source, NameOf(spec_, id)) != stored_.as_source.end())
+    return true;
   // Of gate and up a refit may try others and come back to the rounded ones; o and down it only
   // ever replaces. Values that share no scale are encoded to the same bytes without the file.
   return id.part == Part::kOut && dtype == stored_.matrices && LayoutOf(dtype).elements > 1;

@@ -67,8 +67,7 @@ class SiteFlight {
       Attention(rows, hidden.data(), activations);
     } else if (keeps_activations_) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * hidden_, activations + first * width_,
-            worker);
+        Ffn(count, hidden.data() + first * hidden_, activations + first * width_, worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
@@ -135,13 +134,12 @@ class SiteFlight {
               q_.data() + first * width_, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
     });
-    AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(), v_.data(),
-                  activations, nullptr, scratch_);
+    AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(),
+                  v_.data(), activations, nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
-    const float* in =
-        MixerInput(layer_, rows, hidden, normed_.data() + worker * chunk_ * hidden_);
+    const float* in = MixerInput(layer_, rows, hidden, normed_.data() + worker * chunk_ * hidden_);
     float* const gate = ffn_->gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
     FfnHidden(layer_, rows, in, gate, x);
   }
@@ -165,8 +163,7 @@ class SiteFlight {
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_,
-             to);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_, to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
     });
@@ -185,8 +182,7 @@ class SiteFlight {
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
       float* y = normed_.data() + worker * chunk_ * d;
-      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_,
-             y);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_, y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });

@@ -61,7 +61,8 @@ void SublayerSpec::Resize(size_t width) {
 }
 
 bool BlockSpec::adds_plainly() const {
-  return std::ranges::none_of(sublayers, [](const SublayerSpec& s) { return s.stream_norm.has_value(); });
+  return std::ranges::none_of(sublayers,
+                              [](const SublayerSpec& s) { return s.stream_norm.has_value(); });
 }
 
 std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part part) {
@@ -79,7 +80,8 @@ std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part p
     case Part::kOutBias:
       return PartShape{1, hidden};
     default:
-      return std::visit([&](const auto& mixer) { return ShapeIn(mixer, hidden, part); }, spec.mixer);
+      return std::visit([&](const auto& mixer) { return ShapeIn(mixer, hidden, part); },
+                        spec.mixer);
   }
 }
 

@@ -86,8 +86,9 @@ enum class Part : uint8_t {
 inline constexpr size_t kParts = 18;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm", "normBias", "streamNorm", "streamNormBias", "q",  "qBias",  "k",   "kBias",  "v",
-    "vBias", "qNorm",   "kNorm",      "gate",           "gateBias", "up", "upBias", "out", "outBias"};
+    "norm", "normBias", "streamNorm", "streamNormBias", "q",     "qBias",
+    "k",    "kBias",    "v",          "vBias",          "qNorm", "kNorm",
+    "gate", "gateBias", "up",         "upBias",         "out",   "outBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n

@@ -269,8 +269,7 @@ TEST_P(BackwardBlockTest, FactorsEqualCentralDifferencesOfADoubleForward) {
       const double change = loss(id, j, 1 + kStep) - loss(id, j, 1 - kStep);
       wanted.push_back(change / (2 * kStep));
     }
-    ExpectNear(factors.Of(i), wanted, 1e-5,
-               name + ", " + NameOf(block.spec(), id));
+    ExpectNear(factors.Of(i), wanted, 1e-5, name + ", " + NameOf(block.spec(), id));
   }
   // The gradient goes back as it does without these sums.
   auto alone = test::MemoryMatrix(context, kTokens, spec.hidden);
@@ -360,7 +359,8 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
       Fill(gradient, outer);
       Statistics ffn(InMemory(context), spec.hidden, true, 0),
           attention(InMemory(context), spec.hidden, true, 0);
-      BackwardBlock(block, {kWindow, &inputs, &gradient, {{.output = &attention}, {.output = &ffn}}});
+      BackwardBlock(block,
+                    {kWindow, &inputs, &gradient, {{.output = &attention}, {.output = &ffn}}});
       for (size_t i = 0; i < spec.hidden; ++i) {
         trace += ffn.squares()[i] + attention.squares()[i];
       }
@@ -474,8 +474,8 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
   Doubles bad = h;
   bad[17] = std::numeric_limits<double>::infinity();
   Fill(gradient, bad);
-  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient}); },
-                    "ERR_NAN", "no longer finite");
+  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient}); }, "ERR_NAN",
+                    "no longer finite");
 }
 
 }  // namespace

@@ -155,14 +155,17 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
 TEST(BlockPages, ScalesColumnsAndRoundsToWhatIsStored) {
   // An FFN alone.
   const size_t hidden = 16, ffn = 22;
-  const BlockSpec spec{hidden, {{"ffn", FeedForwardSpec{ffn, Activation::kSilu, false}, NormSpec{}, {}}}};
+  const BlockSpec spec{hidden,
+                       {{"ffn", FeedForwardSpec{ffn, Activation::kSilu, false}, NormSpec{}, {}}}};
   constexpr TensorId kOut{0, Part::kOut}, kNorm{0, Part::kNorm}, kUp{0, Part::kUp};
   const auto context = std::make_shared<Context>(2, 0);
   const auto store = std::make_shared<PageStore>(context, 0, "");
-  const std::vector<float> down = RandomFloats(hidden * ffn, 3),
-                           norm = RandomFloats(hidden, 4), up = RandomFloats(ffn * hidden, 7);
+  const std::vector<float> down = RandomFloats(hidden * ffn, 3), norm = RandomFloats(hidden, 4),
+                           up = RandomFloats(ffn * hidden, 7);
   BlockSources sources(1);
-  const auto source = [&](TensorId id) -> auto& { return sources[0][static_cast<size_t>(id.part)]; };
+  const auto source = [&](TensorId id) -> auto& {
+    return sources[0][static_cast<size_t>(id.part)];
+  };
   source(kOut) = test::FloatTensor("down", hidden, ffn, down);
   source(kNorm) = test::FloatTensor("norm", 1, hidden, norm);
   source(kUp) = test::FloatTensor("up", ffn, hidden, up);

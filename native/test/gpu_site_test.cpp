@@ -149,7 +149,10 @@ TEST_P(GpuSite, EqualsTheCpu) {
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
       if (!model.spec.post_norm) {
         const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
-        ASSERT_LT(2 * PlanSite(*device, model.block->sublayer(site).spec(), model.spec.hidden, demand).flight, Tokens())
+        ASSERT_LT(
+            2 * PlanSite(*device, model.block->sublayer(site).spec(), model.spec.hidden, demand)
+                    .flight,
+            Tokens())
             << "a third page takes the first one's place";
         CompareSite(*device, model, site, true, Tolerance(GetParam()));
       }

@@ -219,9 +219,10 @@ Doubles ReferenceForward(const DecoderSpec& spec, const BlockWeights& w, size_t 
   const auto norm = [&](const Doubles& x, TensorId weight, TensorId bias) {
     return Normalised(spec.norm, spec.eps, x, w[weight], w[bias]);
   };
-  const Doubles read = spec.post_norm ? h : norm(h, spec.Norm(kAttention), spec.NormBias(kAttention));
-  const Doubles attention = Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim,
-                                   w[kO], w[kOBias]);
+  const Doubles read =
+      spec.post_norm ? h : norm(h, spec.Norm(kAttention), spec.NormBias(kAttention));
+  const Doubles attention =
+      Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim, w[kO], w[kOBias]);
   Doubles middle = Sum(h, attention, at_attention);
   if (spec.post_norm) middle = norm(middle, spec.Norm(kAttention), spec.NormBias(kAttention));
   const Doubles in = spec.post_norm ? middle : norm(middle, spec.Norm(kFfn), spec.NormBias(kFfn));

@@ -89,12 +89,27 @@ const ALL_BUT_O = /attn_[qkv]|ffn_|token_embd|^output\.weight/;
 
 for (const [name, more, rows, refitted] of [
   ['the defaults', {}, ROWS, 'attention.out, ffn.out'],
-  ['equal shares', { allocation: 'uniform', scope: 'all', sparsity: 0.4 }, ROWS, 'attention.out, ffn.out'],
+  [
+    'equal shares',
+    { allocation: 'uniform', scope: 'all', sparsity: 0.4 },
+    ROWS,
+    'attention.out, ffn.out',
+  ],
   ['no feedback', { alpha: 0, beta: 0 }, ROWS, 'attention.out, ffn.out'],
-  ['one-shot, no refit', { method: 'wanda-sp', allocation: 'threshold' }, ROWS, 'attention.out, ffn.out'],
+  [
+    'one-shot, no refit',
+    { method: 'wanda-sp', allocation: 'threshold' },
+    ROWS,
+    'attention.out, ffn.out',
+  ],
   ['FFN alone', { scope: 'ffn' }, ALL_BUT_DOWN, 'ffn.out'],
   ['attention alone', { scope: 'attention', sparsity: 0.1 }, ALL_BUT_O, 'attention.out'],
-  ['all refitted', { ffnSolver: 'gauss-newton' }, ATTENTION_ROWS, 'attention.out, ffn.gate, ffn.up, ffn.out'],
+  [
+    'all refitted',
+    { ffnSolver: 'gauss-newton' },
+    ATTENTION_ROWS,
+    'attention.out, ffn.gate, ffn.up, ffn.out',
+  ],
 ] as const) {
   test(`${name}: rows that stay are copied`, async (t) => {
     const source = await SOURCE;

@@ -113,7 +113,10 @@ test(
   withBlock(async ({ t, engine, block }) => {
     const [rows] = native.blockShape(block, 'attention.q')!;
     for (const heads of [rows + 1, 2 * rows]) {
-      await t.throwsAsync(native.encodeBlock(engine, block, 'attention.q', 'F32', 0, 1, heads), refused);
+      await t.throwsAsync(
+        native.encodeBlock(engine, block, 'attention.q', 'F32', 0, 1, heads),
+        refused,
+      );
     }
   }),
 );
@@ -169,7 +172,15 @@ test(
     const [inputs, targets] = [matrix(width), matrix(width)];
     const values = Float32Array.from({ length: TOKENS * width }, (_, i) => Math.sin(i));
     native.setMatrixRows(engine, inputs, 0, values);
-    const solver = await native.createGaussNewton(engine, block, 'ffn', inputs, targets, 0.01, false);
+    const solver = await native.createGaussNewton(
+      engine,
+      block,
+      'ffn',
+      inputs,
+      targets,
+      0.01,
+      false,
+    );
     const { sums } = loadFixture('columns');
     const small = await (await makeSolver(sums)).refit(new Uint8Array(sums.in).fill(1));
     const linearise = (refit: NativeRefit) =>

@@ -42,7 +42,15 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
       const first = await refit();
       t.true(Math.abs(first.error / fixture.first - 1) < 1e-5);
       const { lambda } = fixture;
-      const solver = await native.createGaussNewton(handle, block, 'ffn', inputs, targets, lambda, false);
+      const solver = await native.createGaussNewton(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        false,
+      );
       const error = await native.linearise(handle, solver, block, 'ffn', first, tokens, 0);
       t.true(Math.abs(error / (fixture.first / fixture.target) - 1) < 1e-5);
       for (const [step, line] of fixture.lines.entries()) {
@@ -63,7 +71,15 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
   test(`${name}: an iteration of auxiliary variables is numpy's`, (t) =>
     withFfn(name, fixture, async ({ handle, block, inputs, targets, tokens, refit, weights }) => {
       const { lambda, auxiliary } = fixture;
-      const solver = await native.createAuxiliary(handle, block, 'ffn', inputs, targets, lambda, false);
+      const solver = await native.createAuxiliary(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        false,
+      );
       await native.iterateAuxiliary(handle, solver, block, 'ffn', await refit(), tokens, 0);
       const before = await weights();
       await native.moveAuxiliary(handle, solver, block, 'ffn', true);
@@ -89,14 +105,30 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
         );
         t.notDeepEqual(after, before);
       };
-      const newton = await native.createGaussNewton(handle, block, 'ffn', inputs, targets, lambda, true);
+      const newton = await native.createGaussNewton(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        true,
+      );
       await native.linearise(handle, newton, block, 'ffn', first, tokens, 0);
       const { slope, curvature } = await native.nextDirection(handle, newton, true);
       await native.advanceAlong(handle, newton, slope / curvature);
       await native.moveAlong(handle, newton, block, 'ffn', true);
       await check();
       await native.moveAlong(handle, newton, block, 'ffn', false);
-      const auxiliary = await native.createAuxiliary(handle, block, 'ffn', inputs, targets, lambda, true);
+      const auxiliary = await native.createAuxiliary(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        true,
+      );
       await native.iterateAuxiliary(handle, auxiliary, block, 'ffn', first, tokens, 0);
       await native.moveAuxiliary(handle, auxiliary, block, 'ffn', true);
       await check();
