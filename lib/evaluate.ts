@@ -184,7 +184,7 @@ export function forwardFlops(architecture: Architecture, tokens: number, window:
     (sum, _, index) => sum + native.blockFlops(blockSpec(architecture, index), tokens, window),
     0,
   );
-  return blocks + 2 * architecture.vocab * embeddingWidth(architecture) * tokens;
+  return blocks + native.headFlops(architecture.vocab, embeddingWidth(architecture), tokens);
 }
 
 /** The asked window, or the default that the model has positions for. */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
+import { codeWarnings } from './checkpoint/code-references';
 import { type ExportPlan, planExport } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
@@ -101,8 +102,9 @@ export async function exportOn(
   } finally {
     session.dispose();
   }
+  const notes = [...plan.notes, ...codeWarnings([...plan.dropped, ...tokenizer.dropped])];
   const types = takenOver ? quantisedTypes(source).join('+') : dtype;
-  return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes: plan.notes };
+  return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes };
 }
 
 /** Tensors in the order of the plan, in which those of a block stand together; one block is in memory at a time. */

@@ -3,7 +3,6 @@ import { fewerThanAWindow } from './calibration/corpus';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
-import { GpuNeeds } from './engine/gpu-needs';
 import { windowFor } from './evaluate';
 import type { ModelSource } from './model/architecture';
 import { checkedOptions } from './options';
@@ -66,8 +65,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     const setup = setUp(source, settings, bytes);
     const { window } = setup;
     const input = planInput(setup, {
-      threads: engine.threads,
-      gpu: GpuNeeds.of(engine, architecture),
+      engine,
       tokens: wholeWindows(settings.calibrationTokens, window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });

@@ -3,6 +3,7 @@ import { overlapWarning } from './calibration/corpus';
 import { tokenizerOf } from './calibration/text';
 import { requireApart } from './checkpoint/apart';
 import { copyFile, orAbort } from './checkpoint/atomic';
+import { codeWarnings } from './checkpoint/code-references';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
 import { requireName } from './checkpoint/output-path';
@@ -124,6 +125,7 @@ async function pruneWith(
         await copyFile(journal.surveyPath, settings.saveCalibration, { replace });
       }
       const plan = planOutput(run, decision.allocation.removed);
+      codeWarnings([...plan.dropped, ...tokenizer.dropped]).forEach(run.warn);
       const solved = await solveBlocks(run, journal, plan, decision);
       ridgeWarnings(solved.layerStats, settings.lambda).forEach(run.warn);
       const sink = await openSink(plan, settings.output, {

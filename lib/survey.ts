@@ -7,7 +7,6 @@ import { requireApart } from './checkpoint/apart';
 import { requireWritable } from './checkpoint/atomic';
 import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
-import { GpuNeeds } from './engine/gpu-needs';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
 import { settingsFrom } from './options';
@@ -69,8 +68,7 @@ export async function survey(
       signal,
     });
     const sizes = {
-      threads: engine.threads,
-      gpu: GpuNeeds.of(engine, source.architecture),
+      engine,
       tokens: ids.length,
       evaluation: null,
     };

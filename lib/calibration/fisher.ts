@@ -12,7 +12,6 @@ import {
   type StatisticsHandle,
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
-import { pageRows } from '../engine/native-bytes';
 import { nextTokens, type Session, SITES, siteColumns } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { SiteId } from '../model/sublayers';
@@ -76,13 +75,18 @@ export async function* fisherMetrics(
   const report = stageReporter(onProgress, 'survey', 2 * total + 1);
   /** Hidden states before every block still to come, and after the last one. */
   const states: MatrixHandle[] = [];
-  const gradient = session.matrix(ids.length, architecture.hidden, pageRows(window), scratch);
+  const gradient = session.matrix(
+    ids.length,
+    architecture.hidden,
+    native.pageRows(window),
+    scratch,
+  );
   try {
     states.push(await session.embed(ids, window, scratch));
     for (let index = 0; index < total; index++) {
       engine.throwIfAborted();
       const { rows, cols } = native.matrixShape(states[index]!);
-      const after = session.matrix(rows, cols, pageRows(window), scratch);
+      const after = session.matrix(rows, cols, native.pageRows(window), scratch);
       states.push(after);
       await native.copyMatrix(engine.handle, states[index]!, after);
       await using(await session.loadBlock(index), (block) => session.advance(block, after, window));

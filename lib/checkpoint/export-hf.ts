@@ -6,6 +6,7 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
+import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
@@ -20,7 +21,6 @@ const TORCH_DTYPES: Partial<Record<ExportDtype, string>> = {
 /** Keys of a source's config.json that would contradict the output. */
 const STALE = [
   'architectures',
-  'auto_map',
   'dtype',
   'layer_types',
   'max_window_layers',
@@ -50,19 +50,20 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     stored: storedAs(request),
     interleavedRope: false,
   });
+  const source = withoutCode(request.sourceConfig ?? {}, 'config.json');
   const config = {
-    ...carriedOver(request.sourceConfig ?? {}),
+    ...carriedOver(source.value),
     ...stockConfig(output, family, own),
-    ...tokens(output, request.sourceConfig ?? {}),
+    ...tokens(output, source.value),
     ...(own ? ownConfig(output, family) : {}),
     torch_dtype: TORCH_DTYPES[dtype],
   };
-  const generation = request.sourceGeneration ?? {
-    _from_model_config: true,
-    ...tokens(output, request.sourceConfig ?? {}),
-  };
+  const generation = withoutCode(
+    request.sourceGeneration ?? { _from_model_config: true, ...tokens(output, source.value) },
+    'generation_config.json',
+  );
   const files = [
-    { name: 'generation_config.json', text: `${JSON.stringify(generation, null, 2)}\n` },
+    { name: 'generation_config.json', text: `${JSON.stringify(generation.value, null, 2)}\n` },
   ];
   if (own) files.push(...OWN_CODE.map((module) => readOwnCode(module, family)));
   return {
@@ -76,6 +77,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     notes: own
       ? ['the folder carries its own modeling code: load it with trust_remote_code=True']
       : [],
+    dropped: [...source.dropped, ...generation.dropped],
   };
 }
 

@@ -93,4 +93,6 @@ export interface ExportPlan {
   files: { name: string; text: string }[];
   /** What the user should know about the output. */
   notes: string[];
+  /** References to code in the source's configuration that were left out. */
+  dropped: string[];
 }

@@ -15,6 +15,7 @@ import type { NativeDevices, Precision } from './native-devices';
 import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
 import type { NativeGpu, SumKinds } from './native-gpu';
+import type { NativeNeeds } from './native-needs';
 import type { NativeNumbers } from './native-numbers';
 
 declare const tag: unique symbol;
@@ -95,6 +96,7 @@ export interface NativeAddon
     NativeDevices,
     NativeFfn,
     NativeGpu,
+    NativeNeeds,
     NativeNumbers {
   /** Name, version and kernel of the BLAS. */
   blas: string;
@@ -114,6 +116,8 @@ export interface NativeAddon
   memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number; kept: number };
   /** Largest resident size of the process so far, bytes. */
   peakRss(): number;
+  /** Locks an open file, against other machines too where the file system can; unknown: it has no locks. Ends with the file. */
+  lockFile(descriptor: number): 'taken' | 'held' | 'unknown';
   release(handle: AnyHandle): void;
   /** Like release, with the memory given back on a worker thread: for what may be large. */
   free(handle: AnyHandle): Promise<void>;
@@ -289,8 +293,6 @@ export interface NativeAddon
     row: number,
     count: number,
   ): Promise<Float32Array>;
-  /** Useful flops of one block over so many tokens. */
-  blockFlops(spec: BlockSpec, tokens: number, window: number): number;
   solverFromSums: SolverFromSums;
 }
 

@@ -11,7 +11,6 @@ import {
   native,
   type StatisticsHandle,
 } from './native';
-import { pageRows } from './native-bytes';
 
 /** Sites of a block in the order in which they run. */
 export const SITES: readonly SiteId[] = ['attention', 'ffn'];
@@ -80,7 +79,12 @@ export class Session {
 
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
   async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
-    const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows(window), scratch);
+    const hidden = this.matrix(
+      ids.length,
+      this.architecture.hidden,
+      native.pageRows(window),
+      scratch,
+    );
     await orRelease(hidden, () => native.embed(this.engine.handle, this.ends, ids, window, hidden));
     return hidden;
   }

@@ -29,6 +29,11 @@ export function embeddingWidth({
   return embeddingProjection ?? hidden;
 }
 
+/** Columns of an FFN's inputs as its solver has them: biases are weights of a last column of ones. */
+export function ffnInputs({ hidden, biases }: Pick<Architecture, 'hidden' | 'biases'>): number {
+  return hidden + (biases.ffnIn ? 1 : 0);
+}
+
 /** Shapes of the tensors outside the blocks, in file order; a tied head is not among them. */
 export function modelShapes(architecture: Architecture): Partial<Record<ModelRole, number[]>> {
   const { hidden, vocab, positionOffset, maxPositions, embeddingProjection } = architecture;

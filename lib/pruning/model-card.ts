@@ -8,6 +8,7 @@ import { pieces } from '../checkpoint/pieces';
 import type { ModelSource } from '../model/architecture';
 import { modelName } from '../model/name';
 import { tokensInWindows } from '../numbers';
+import { markdown, oneLine } from '../printable';
 import { flagOf, quoted } from '../wording';
 import type { Identity } from './journal/identity';
 import type { PruneResult } from './result';
@@ -129,25 +130,25 @@ export function modelCard(
     ...licenceLines(licence),
     'tags: [pruned, struprune]',
     '---',
-    `# ${modelName(source.path)}, pruned`,
+    `# ${markdown(modelName(source.path))}, pruned`,
     '',
     'A physically smaller checkpoint, made by struprune-native by structured pruning: whole FFN channels or',
     'attention heads were removed.',
     '',
     '| | |',
     '|---|---|',
-    ...rows.map(([name, value]) => `| ${name} | ${value} |`),
+    ...rows.map(([name, value]) => `| ${name} | ${markdown(value!)} |`),
     '',
     'Source files:',
     '',
-    ...hashes.map(({ name, sha256 }) => `- \`${name}\`, SHA-256 ${sha256}`),
+    ...hashes.map(({ name, sha256 }) => `- ${markdown(name)}, SHA-256 ${sha256}`),
     '',
     'Command:',
     '',
     '```',
-    commandOf(source, settings),
+    oneLine(commandOf(source, settings)),
     '```',
     '',
-    ...result.notes.map((note) => `- ${note}`),
+    ...result.notes.map((note) => `- ${markdown(note)}`),
   ].join('\n')}\n`;
 }

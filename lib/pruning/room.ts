@@ -41,7 +41,7 @@ export async function requireRoom(
 function wayToLess(input: PlanInput, limit: number): string {
   const settings = { ...input.settings, ffnSolver: 'output' } as const;
   // On a GPU the plan of another solver may have troubles of its own.
-  const fits = input.gpu === null && smallestMemory({ ...input, settings }) <= limit;
+  const fits = input.engine.device === 'cpu' && smallestMemory({ ...input, settings }) <= limit;
   return fits ? 'or choose --ffn-solver output' : 'or give fewer --threads';
 }
 

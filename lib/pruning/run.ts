@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import { readWindows } from '../calibration/text';
 import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
-import { GpuNeeds } from '../engine/gpu-needs';
 import { Session } from '../engine/session';
 import { windowFor } from '../evaluate';
 import type { ModelSource } from '../model/architecture';
@@ -80,8 +79,7 @@ export async function openRun(
     };
   }
   const sizes = {
-    threads: engine.threads,
-    gpu: GpuNeeds.of(engine, architecture),
+    engine,
     tokens: ids.length,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };

@@ -8,8 +8,9 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "core/copy_rows.h"
+#include "core/file_lock.h"
 #include "core/heap.h"
-#include "core/row_chunks.h"
 #include "device/host_pages.h"
 #include "device/run_site.h"
 #include "model/forward.h"
@@ -52,6 +53,20 @@ Napi::Value MemoryOf(const Info& info) {
   result.Set("limit", static_cast<double>(context->budget->limit()));
   result.Set("kept", static_cast<double>(context->budget->kept()));
   return result;
+}
+
+// (descriptor) -> "taken", "held" or "unknown"
+Napi::Value LockFile(const Info& info) {
+  const auto descriptor = static_cast<int>(GetSize(info[0], "descriptor"));
+  switch (TryLock(descriptor)) {
+    case FileLock::kTaken:
+      return Napi::String::New(info.Env(), "taken");
+    case FileLock::kHeld:
+      return Napi::String::New(info.Env(), "held");
+    case FileLock::kUnknown:
+      break;
+  }
+  return Napi::String::New(info.Env(), "unknown");
 }
 
 // () -> largest resident size of the process so far, bytes
@@ -246,25 +261,7 @@ Napi::Value CopyMatrix(const Info& info) {
     throw BadArgument("rows outside a matrix");
   }
   return RunOn(
-      info.Env(), context,
-      [=] {
-        using Access = PagedMatrix::Access;
-        if (rows == from->rows() && rows == to->rows()) {
-          AnnounceFlights(0, rows, {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
-        }
-        for (size_t row = 0; row < rows;) {
-          context->CheckAbort();
-          const size_t count =
-              std::min(from->Run(from_row + row, rows - row), to->Run(to_row + row, rows - row));
-          const PagedMatrix::View source(*from, from_row + row, count, Access::kRead);
-          const PagedMatrix::View target(*to, to_row + row, count, Access::kWrite);
-          ForChunks(*context, count, [&](size_t first, size_t some, size_t) {
-            std::copy_n(source.data() + first * from->cols(), some * from->cols(),
-                        target.data() + first * from->cols());
-          });
-          row += count;
-        }
-      },
+      info.Env(), context, [=] { CopyRows(*context, *from, from_row, *to, to_row, rows); },
       Nothing);
 }
 
@@ -591,12 +588,6 @@ Napi::Value LogitsOf(const Info& info) {
       });
 }
 
-// (spec, tokens, window) -> flops
-Napi::Value Flops(const Info& info) {
-  return Napi::Number::New(info.Env(), BlockFlops(GetBlockSpec(info[0]), GetSize(info[1], "tokens"),
-                                                  GetSize(info[2], "window")));
-}
-
 }  // namespace
 
 void InitEngine(Napi::Env env, Napi::Object exports) {
@@ -608,6 +599,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<SetAbort>(env, exports, "setAbort");
   Export<MemoryOf>(env, exports, "memoryOf");
   Export<PeakRss>(env, exports, "peakRss");
+  Export<LockFile>(env, exports, "lockFile");
   Export<Release>(env, exports, "release");
   Export<Free>(env, exports, "free");
   Export<MeasureGemm>(env, exports, "measureGemm");
@@ -641,7 +633,6 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<EmbedIds>(env, exports, "embed");
   Export<Score>(env, exports, "score");
   Export<LogitsOf>(env, exports, "logits");
-  Export<Flops>(env, exports, "blockFlops");
 }
 
 }  // namespace struprune::addon

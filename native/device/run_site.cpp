@@ -44,22 +44,6 @@ cuda::SiteVectors VectorsOf(const Sublayer& layer, const RopeTable* rope) {
   return v;
 }
 
-SiteDemand DemandOf(const SiteRun& run) {
-  SiteDemand demand;
-  demand.window = run.window;
-  demand.page = FlightRows(
-      run.window, run.rows(),
-      {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
-  demand.advance = run.advance;
-  demand.keep = run.keep != nullptr;
-  demand.moments = run.statistics != nullptr;
-  demand.gram = run.statistics && run.statistics->has_gram();
-  demand.residual = run.dense_before != nullptr;
-  demand.inputs = run.inputs != nullptr;
-  demand.targets = run.targets != nullptr;
-  return demand;
-}
-
 using OpenSite = OnDevice<cuda::Site, &cuda::Api::site_close>;
 
 void Push(const CudaDevice& gpu, cuda::Site* site, Context& context, const SiteRun& run, size_t row,
@@ -160,11 +144,17 @@ void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statist
       });
 }
 
+// Doubles of the other sums on their way back.
+struct MomentCounts {
+  size_t sums, residual_sums;
+  size_t Total() const { return 2 * sums + residual_sums; }
+};
+
 void ReadSums(const CudaDevice& gpu, cuda::Site* site, Context& context, size_t tokens,
               Statistics& statistics) {
-  const size_t dim = statistics.dim(), residual = statistics.residual_dim();
-  auto squares = context.Allocate<double>(dim), sums = context.Allocate<double>(dim);
-  auto residual_sums = context.Allocate<double>(residual);
+  const MomentCounts n{statistics.dim(), statistics.residual_dim()};
+  auto squares = context.Allocate<double>(n.sums), sums = context.Allocate<double>(n.sums);
+  auto residual_sums = context.Allocate<double>(n.residual_sums);
   double energy = 0;
   gpu.Call(&cuda::Api::site_moments, site, squares.data(), sums.data(), residual_sums.data(),
            &energy);
@@ -197,6 +187,23 @@ SitePlan PlanRun(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden
   spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
   gpu.Call(&cuda::Api::site_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
   return plan;
+}
+
+Needs RunSiteNeedsOnDevice(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
+                           const SiteDemand& demand, const TokenPages& tokens, bool ones) {
+  const size_t width = layer.width(), d = hidden;
+  const SitePlan plan = PlanSite(gpu, layer, hidden, demand);
+  const size_t rows = std::max(demand.gram ? width : 0, demand.residual ? d : 0);
+  const MomentCounts moments{demand.moments ? width : 0, demand.residual ? d : 0};
+  const Needs back = HeldDoubles(std::max(SumCount(rows, width), moments.Total()));
+  const AttentionSpec* const attention = layer.attention();
+  const bool rope = attention && attention->rope;
+  const size_t angles = rope ? RopeTable::Count(attention->head_dim, demand.window) : 0;
+  Needs needs = SiteSinkNeeds(layer, hidden, demand, tokens, ones) + Held(plan.pinned_bytes) +
+                HeldFloats(angles) + tokens.View(d).Then(back);
+  needs.device = gpu.memory().used + plan.device_bytes;
+  needs.passes = plan.passes;
+  return needs;
 }
 
 void RunSiteOnDevice(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& run) {

@@ -12,6 +12,11 @@ namespace struprune {
 // RunSite throws, ERR_BUDGET for the GPU's budget too, and ERR_DEVICE.
 void RunSiteOnDevice(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& run);
 
+// As RunSiteNeeds (model/forward.h). Throws ERR_BUDGET where the GPU's budget does not hold one
+// window.
+Needs RunSiteNeedsOnDevice(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
+                           const SiteDemand& demand, const TokenPages& tokens, bool ones = false);
+
 // How RunSiteOnDevice streams the site, with the bytes that it takes. As many tokens are in flight
 // as fit beside the sums of `run.repeats` too: products of another number of rows may differ in
 // their last bits.

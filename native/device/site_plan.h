@@ -3,16 +3,9 @@
 #pragma once
 
 #include "device/cuda_library.h"
-#include "model/sublayer.h"
+#include "model/forward.h"
 
 namespace struprune {
-
-// What is asked of a run over the tokens; SiteRun without its matrices.
-struct SiteDemand {
-  size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
-  bool advance = false, keep = false, moments = false, gram = false, residual = false;
-  bool inputs = false, targets = false;
-};
 
 struct SitePlan {
   size_t flight = 0;     // tokens on the GPU at a time, at most a page of the states

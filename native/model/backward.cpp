@@ -42,10 +42,100 @@ size_t FactorWidth(const Sublayer& layer, Part part) {
   }
 }
 
+// What is asked for of a sublayer beside the gradient.
+struct Wanted {
+  Wanted(const GradientSums& sums, const SublayerSpec& layer)
+      : output(sums.output != nullptr),
+        norm(Has(sums, layer.norm ? Part::kNorm : Part::kStreamNorm)),
+        columns(Has(sums, Part::kOut)),
+        bias(Has(sums, Part::kOutBias)) {}
+  // Everything, or deltas alone.
+  explicit Wanted(bool factors) : output(true), norm(factors), columns(factors), bias(factors) {}
+  static bool Has(const GradientSums& sums, Part part) {
+    return sums.factors[static_cast<size_t>(part)] != nullptr;
+  }
+  bool output, norm, columns, bias;  // columns: factors of the output map's
+};
+
+// Numbers of the buffers that a sublayer has for a whole flight.
+struct WorkCounts {
+  // last: nothing of the block follows it.
+  WorkCounts(const SublayerSpec& layer, size_t hidden, size_t window, size_t tokens, bool last,
+             const Wanted& wanted) {
+    if (wanted.norm) norm_factors = tokens * hidden;
+    if (const FeedForwardSpec* ffn = layer.ffn()) {
+      if (!last) x = tokens * ffn->width;
+      if (layer.stream_norm && (wanted.output || wanted.bias)) delta = tokens * hidden;
+      return;
+    }
+    const AttentionSpec& spec = *layer.attention();
+    x = q = tokens * spec.q_width();
+    kv = tokens * spec.kv_width();
+    log_sum = tokens * spec.heads();
+    if (spec.head_norm) q_raw = q, k_raw = kv;
+    if (spec.rope) angles = RopeTable::Count(spec.head_dim, window);
+  }
+  // Of x, q and their gradients; of k, v and theirs.
+  size_t Total() const {
+    const size_t gradient = q > 0 ? x : 0;
+    return x + gradient + 2 * q + 4 * kv + q_raw + k_raw + log_sum + delta + norm_factors + angles;
+  }
+
+  size_t x = 0, q = 0, kv = 0, q_raw = 0, k_raw = 0, log_sum = 0, delta = 0, norm_factors = 0;
+  size_t angles = 0;
+};
+
+// Rows of a flight, and numbers of the buffers that its sublayers share.
+struct FlightCounts {
+  // page: rows of a page; wanted: of each sublayer.
+  FlightCounts(const Context& context, const BlockSpec& spec, size_t window, size_t page,
+               const std::vector<Wanted>& wanted)
+      : tokens(std::min(page, std::max<size_t>(1, kFlightTokens / window) * window)),
+        group(std::min(tokens, context.pool.size() * kChunk)),
+        stream(group * spec.hidden),
+        normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden) {
+    for (size_t i = 0; i < spec.sublayers.size(); ++i) {
+      const SublayerSpec& layer = spec.sublayers[i];
+      const bool last = i + 1 == spec.sublayers.size();
+      work.emplace_back(layer, spec.hidden, window, tokens, last, wanted[i]);
+      if (wanted[i].bias) bias = tokens * spec.hidden;
+      if (const FeedForwardSpec* ffn = layer.ffn()) {
+        up = std::max(up, group * ffn->width);
+        if (ffn->gated) gate = std::max(gate, group * ffn->width);
+        if (wanted[i].columns) grad_x = std::max(grad_x, group * ffn->width);
+      } else if (const AttentionSpec& a = *layer.attention(); a.head_norm) {
+        head = std::max(head, WorkerRows(context, tokens) * std::max(a.q_width(), a.kv_width()));
+      }
+    }
+  }
+  size_t Total() const {
+    size_t total = stream + 2 * normed + 2 * up + gate + grad_x + head + bias;
+    for (const WorkCounts& of : work) total += of.Total();
+    return total;
+  }
+
+  size_t tokens, group;  // rows
+  size_t stream, normed;
+  size_t up = 0, gate = 0, grad_x = 0, head = 0, bias = 0;
+  std::vector<WorkCounts> work;
+};
+
 // A sublayer within one flight: what it keeps of its forward, and of its gradients.
 struct Work {
-  Work(const Sublayer& layer, const GradientSums& sums)
-      : layer(layer), attention(layer.attention()), ffn(layer.ffn()), sums(sums) {}
+  Work(const Sublayer& layer, const GradientSums& sums, const WorkCounts& n, size_t window)
+      : layer(layer), attention(layer.attention()), ffn(layer.ffn()), sums(sums) {
+    const auto allocate = [&](size_t count) { return layer.context().Allocate<float>(count); };
+    x = allocate(n.x);
+    if (attention) grad_x = allocate(n.x);
+    for (auto* buffer : {&q, &grad_q}) *buffer = allocate(n.q);
+    for (auto* buffer : {&k, &grad_k, &v, &grad_v}) *buffer = allocate(n.kv);
+    q_raw = allocate(n.q_raw);
+    k_raw = allocate(n.k_raw);
+    log_sum = allocate(n.log_sum);
+    delta = allocate(n.delta);
+    norm_factors = allocate(n.norm_factors);
+    if (n.angles > 0) rope.emplace(layer.context(), *attention->rope, attention->head_dim, window);
+  }
 
   Statistics* factors(Part part) const { return sums.factors[static_cast<size_t>(part)]; }
   Part norm() const { return layer.spec().norm ? Part::kNorm : Part::kStreamNorm; }
@@ -62,65 +152,46 @@ struct Work {
   Buffer<float> delta, norm_factors;
 };
 
+// Sums of every sublayer.
+std::vector<GradientSums> SumsOf(const Block& block, const BackwardRun& run) {
+  return run.sums.empty() ? std::vector<GradientSums>(block.sublayers()) : run.sums;
+}
+
+std::vector<Wanted> WantedOf(const Block& block, const std::vector<GradientSums>& sums) {
+  std::vector<Wanted> wanted;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    wanted.emplace_back(sums[i], block.spec().sublayers[i]);
+  }
+  return wanted;
+}
+
 // Buffers of one flight, made once a call. Gradients go through the sublayers from the last to the
 // first; the states between them are made anew from the block's input and the activations of those
 // before. An FFN is run by groups of rows, a chunk each for the workers.
 class GradientFlight {
  public:
   GradientFlight(const Block& block, const BackwardRun& run)
-      : block_(block),
-        run_(run),
+      : run_(run),
         context_(block.context()),
         hidden_(block.spec().hidden),
+        sums_(SumsOf(block, run)),
         page_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
-        tokens_(std::min(page_, std::max<size_t>(1, kFlightTokens / run.window) * run.window)),
+        n_(context_, block.spec(), run.window, page_, WantedOf(block, sums_)),
+        tokens_(n_.tokens),
         chunk_(ChunkRows(context_, tokens_)),
-        group_(std::min(tokens_, context_.pool.size() * kChunk)),
+        group_(n_.group),
         scratch_(context_.pool.size()) {
-    static const GradientSums kNoSums;
-    const size_t workers = context_.pool.size();
-    size_t width = 0, head_width = 0;
-    bool gated = false, ffn_factors = false, bias_factors = false;
     for (size_t i = 0; i < block.sublayers(); ++i) {
-      Work& work = work_.emplace_back(block.sublayer(i), run.sums.empty() ? kNoSums : run.sums[i]);
-      const bool bias = work.factors(Part::kOutBias) != nullptr;
-      bias_factors |= bias;
-      if (work.factors(work.norm())) work.norm_factors = OfFlight(hidden_);
-      if (work.ffn) {
-        width = std::max(width, work.ffn->width);
-        gated |= work.ffn->gated;
-        ffn_factors |= work.factors(Part::kOut) != nullptr;
-        if (i + 1 < block.sublayers()) work.x = OfFlight(work.ffn->width);
-        if (work.layer.spec().stream_norm && (work.sums.output || bias)) {
-          work.delta = OfFlight(hidden_);
-        }
-      } else {
-        const AttentionSpec& spec = *work.attention;
-        for (auto* buffer : {&work.q, &work.grad_q, &work.x, &work.grad_x}) {
-          *buffer = OfFlight(spec.q_width());
-        }
-        for (auto* buffer : {&work.k, &work.grad_k, &work.v, &work.grad_v}) {
-          *buffer = OfFlight(spec.kv_width());
-        }
-        if (spec.head_norm) {
-          work.q_raw = OfFlight(spec.q_width());
-          work.k_raw = OfFlight(spec.kv_width());
-          head_width = std::max({head_width, spec.q_width(), spec.kv_width()});
-        }
-        work.log_sum = OfFlight(spec.heads());
-        if (spec.rope) work.rope.emplace(context_, *spec.rope, spec.head_dim, run.window);
-      }
+      work_.emplace_back(block.sublayer(i), sums_[i], n_.work[i], run.window);
     }
-    head_ = context_.Allocate<float>(workers * chunk_ * head_width);
-    stream_ = context_.Allocate<float>(group_ * hidden_);
-    for (auto* buffer : {&normed_, &grad_in_}) {
-      *buffer = context_.Allocate<float>(std::max(group_, workers * chunk_) * hidden_);
-    }
-    up_ = context_.Allocate<float>(group_ * width);
-    x_ = context_.Allocate<float>(group_ * width);
-    if (gated) gate_ = context_.Allocate<float>(group_ * width);
-    if (ffn_factors) grad_x_ = context_.Allocate<float>(group_ * width);
-    if (bias_factors) bias_ = OfFlight(hidden_);
+    const auto allocate = [&](size_t count) { return context_.Allocate<float>(count); };
+    stream_ = allocate(n_.stream);
+    for (auto* buffer : {&normed_, &grad_in_}) *buffer = allocate(n_.normed);
+    for (auto* buffer : {&up_, &x_}) *buffer = allocate(n_.up);
+    gate_ = allocate(n_.gate);
+    grad_x_ = allocate(n_.grad_x);
+    head_ = allocate(n_.head);
+    bias_ = allocate(n_.bias);
   }
 
   bool BeginsPage(size_t row) const { return row % page_ == 0; }
@@ -185,8 +256,6 @@ class GradientFlight {
   }
 
  private:
-  Buffer<float> OfFlight(size_t cols) { return context_.Allocate<float>(tokens_ * cols); }
-
   // A worker's part of a buffer of chunks.
   float* OfWorker(Buffer<float>& buffer, size_t cols, size_t worker) {
     return buffer.data() + worker * chunk_ * cols;
@@ -445,10 +514,13 @@ class GradientFlight {
                         from, raw);
   }
 
-  const Block& block_;
   const BackwardRun& run_;
   Context& context_;
-  const size_t hidden_, page_, tokens_;
+  const size_t hidden_;
+  const std::vector<GradientSums> sums_;
+  const size_t page_;
+  const FlightCounts n_;
+  const size_t tokens_;
   const size_t chunk_;  // most rows of a task, but for a group's
   const size_t group_;  // rows of an FFN's buffers: a chunk a worker
   std::vector<AttentionScratch> scratch_;
@@ -511,6 +583,16 @@ PackedWeights PackedFor(const Block& block, size_t tokens) {
 }
 
 }  // namespace
+
+Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
+                    const TokenPages& tokens, bool factors) {
+  const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors));
+  const FlightCounts n(context, spec, window, tokens.flight(), wanted);
+  Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
+  // The forward again, and as much back.
+  needs.float_flops = 2 * BlockFlops(spec, tokens.rows, window);
+  return needs;
+}
 
 void BackwardBlock(const Block& block, const BackwardRun& run) {
   const size_t tokens = run.gradient->rows(), hidden = block.spec().hidden;

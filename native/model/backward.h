@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/needs.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
 #include "tiles/statistics.h"
@@ -37,5 +38,9 @@ struct BackwardRun {
 // Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,
 // ERR_ABORTED.
 void BackwardBlock(const Block& block, const BackwardRun& run);
+// Of BackwardBlock beside the block and the statistics, with deltas and inputs of every sublayer,
+// and with all factors or none.
+Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
+                    const TokenPages& tokens, bool factors = false);
 
 }  // namespace struprune

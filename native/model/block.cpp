@@ -9,6 +9,36 @@
 
 namespace struprune {
 
+Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const TensorId> tensors,
+                 bool paged) {
+  size_t vectors = 0, matrices = 0, strip = 0;
+  for (const TensorId id : tensors) {
+    const auto [rows, cols] = ShapeOf(spec, id);
+    if (IsVector(id.part)) {
+      vectors += cols;
+      continue;
+    }
+    matrices += rows * cols;
+    strip = std::max(strip, LargestStrip(rows, cols));
+  }
+  const size_t at_hand = StripsAtHand(context) * strip;
+  return HeldFloats(vectors) + Pages(matrices * sizeof(float), at_hand * sizeof(float), paged);
+}
+
+Needs EncodeNeeds(const BlockSpec& spec, std::span<const TensorId> tensors, size_t bytes) {
+  size_t most = 0;
+  for (const TensorId id : tensors) {
+    if (IsVector(id.part)) continue;
+    const auto [rows, cols] = ShapeOf(spec, id);
+    const size_t row = cols * sizeof(float);
+    // Whole heads are read at either end.
+    const AttentionSpec* const attention = spec.sublayers[id.sublayer].attention();
+    const size_t ends = attention ? 2 * attention->head_dim * row : 0;
+    most = std::max(most, std::min(rows * row, bytes + ends));
+  }
+  return Held(most);
+}
+
 Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
              const BlockSources& sources, const Stored& stored, StripSize strip)
     : context_(std::move(context)),
@@ -33,8 +63,7 @@ Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store,
 }
 
 std::unique_ptr<PagedMatrix> Block::MakeMatrix(size_t rows, size_t cols) const {
-  const size_t longest = std::max(strip_.rows, strip_.floats / std::max<size_t>(cols, 1));
-  const TileAxis strips(rows, longest);
+  const TileAxis strips(rows, strip_.Longest(cols));
   return std::make_unique<PagedMatrix>(store_, rows, cols, strips.side());
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/needs.h"
 #include "core/paged_matrix.h"
 #include "model/sublayer.h"
 #include "model/tensor_source.h"
@@ -21,13 +22,12 @@
 
 namespace struprune {
 
-// How matrices are cut into strips of whole rows: about so many floats, but at least so many rows,
-// below which products slow down. Products over a strip end where it ends, so results depend on it
-// in their last bits, and no budget and no machine may change it; tests take smaller ones.
-struct StripSize {
-  size_t floats = size_t{1} << 20;
-  size_t rows = 256;
-};
+// Of a block with those tensors as long as it is loaded. `paged`: of matrices only the strips at
+// hand are in memory.
+Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const TensorId> tensors,
+                 bool paged);
+// Of Block::Encode for any of those tensors, of rows with `bytes` as floats at a time.
+Needs EncodeNeeds(const BlockSpec& spec, std::span<const TensorId> tensors, size_t bytes);
 
 // Where a block's tensors lie in files, one entry a part of each sublayer.
 using BlockSources = std::vector<std::array<std::optional<TensorSource>, kParts>>;

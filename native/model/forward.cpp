@@ -19,6 +19,35 @@ void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {
               "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
 
+// Numbers of the buffers of a flight.
+struct SiteCounts {
+  SiteCounts(const Context& context, const SublayerSpec& layer, size_t hidden,
+             const SiteDemand& demand)
+      : width(layer.width()),
+        chunk(ChunkRows(context, demand.page)),
+        keeps_activations(demand.moments || demand.keep || demand.targets) {
+    const size_t tokens = demand.page, rows = context.pool.size() * chunk;
+    normed = rows * hidden;
+    const AttentionSpec* const attention = layer.attention();
+    if (attention) {
+      q = tokens * width;
+      kv = tokens * attention->kv_width();
+      if (attention->rope) angles = RopeTable::Count(attention->head_dim, demand.window);
+    } else if (layer.ffn()->gated) {
+      gate = rows * width;
+    }
+    const bool all = attention || keeps_activations;
+    if (!demand.keep) x = (all ? tokens : rows) * width;
+    if (demand.residual) residual = tokens * hidden;
+  }
+  size_t Total() const { return normed + q + 2 * kv + x + gate + residual + angles; }
+
+  size_t width;
+  size_t chunk;  // most rows of a task
+  bool keeps_activations;
+  size_t normed = 0, q = 0, kv = 0, x = 0, gate = 0, residual = 0, angles = 0;
+};
+
 // Buffers of one flight, made once a call.
 class SiteFlight {
  public:
@@ -29,29 +58,20 @@ class SiteFlight {
         run_(run),
         context_(layer.context()),
         hidden_(layer.hidden()),
-        tokens_(FlightRows(
-            run.window, run.rows(),
-            {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
-        chunk_(ChunkRows(context_, tokens_)),
-        width_(layer.width()),
-        keeps_activations_(run.statistics || run.keep || run.targets) {
-    const size_t workers = context_.pool.size();
-    normed_ = context_.Allocate<float>(workers * chunk_ * hidden_);
-    if (attention_) {
-      q_ = context_.Allocate<float>(tokens_ * width_);
-      k_ = context_.Allocate<float>(tokens_ * attention_->kv_width());
-      v_ = context_.Allocate<float>(tokens_ * attention_->kv_width());
-      if (!run.keep) x_ = context_.Allocate<float>(tokens_ * width_);
-      if (attention_->rope) {
-        rope_.emplace(context_, *attention_->rope, attention_->head_dim, run.window);
-      }
-      scratch_.resize(workers);
-    } else {
-      const size_t rows = keeps_activations_ ? tokens_ : workers * chunk_;
-      if (!run.keep) x_ = context_.Allocate<float>(rows * width_);
-      if (ffn_->gated) gate_ = context_.Allocate<float>(workers * chunk_ * width_);
+        demand_(DemandOf(run)),
+        tokens_(demand_.page),
+        n_(context_, layer.spec(), hidden_, demand_) {
+    normed_ = context_.Allocate<float>(n_.normed);
+    q_ = context_.Allocate<float>(n_.q);
+    k_ = context_.Allocate<float>(n_.kv);
+    v_ = context_.Allocate<float>(n_.kv);
+    x_ = context_.Allocate<float>(n_.x);
+    gate_ = context_.Allocate<float>(n_.gate);
+    residual_ = context_.Allocate<float>(n_.residual);
+    if (n_.angles > 0) {
+      rope_.emplace(context_, *attention_->rope, attention_->head_dim, run.window);
     }
-    if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * hidden_);
+    scratch_.resize(attention_ ? context_.pool.size() : 0);
   }
 
   void Run(size_t row) {
@@ -59,20 +79,21 @@ class SiteFlight {
     const PagedMatrix::View hidden(*run_.hidden, row, rows,
                                    run_.advance ? Access::kUpdate : Access::kRead);
     if (run_.inputs) Inputs(row, rows, hidden.data());
-    if (!keeps_activations_ && !run_.advance) return;
+    if (!n_.keeps_activations && !run_.advance) return;
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
     if (attention_) {
       Attention(rows, hidden.data(), activations);
-    } else if (keeps_activations_) {
+    } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * hidden_, activations + first * width_, worker);
+        Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width,
+            worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         float* h = hidden.data() + first * hidden_;
-        float* x = x_.data() + worker * chunk_ * width_;
+        float* x = x_.data() + worker * n_.chunk * n_.width;
         Ffn(count, h, x, worker);
         AddOutput(layer_, count, x, h);
         CheckFinite(layer_, count, h);
@@ -85,7 +106,7 @@ class SiteFlight {
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
         float* h = hidden.data() + first * hidden_;
-        AddOutput(layer_, count, activations + first * width_, h);
+        AddOutput(layer_, count, activations + first * n_.width, h);
         CheckFinite(layer_, count, h);
       });
     }
@@ -110,10 +131,10 @@ class SiteFlight {
       return ScanOf(layer_, tokens_, parts);
     };
     std::vector<Scan> scans;
-    if (!keeps_activations_ && !run_.advance) return scans;
+    if (!n_.keeps_activations && !run_.advance) return scans;
     if (attention_) {
       scans.push_back(scan({Part::kQ, Part::kK, Part::kV}));
-    } else if (keeps_activations_) {
+    } else if (n_.keeps_activations) {
       scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {
       return {scan({Part::kUp, Part::kGate, Part::kOut})};
@@ -129,9 +150,9 @@ class SiteFlight {
     const size_t kv_width = attention_->kv_width();
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* x = MixerInput(layer_, count, hidden + first * hidden_,
-                                  normed_.data() + worker * chunk_ * hidden_);
+                                  normed_.data() + worker * n_.chunk * hidden_);
       Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
-              q_.data() + first * width_, k_.data() + first * kv_width,
+              q_.data() + first * n_.width, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
     });
     AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(),
@@ -139,8 +160,9 @@ class SiteFlight {
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
-    const float* in = MixerInput(layer_, rows, hidden, normed_.data() + worker * chunk_ * hidden_);
-    float* const gate = ffn_->gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
+    const float* in =
+        MixerInput(layer_, rows, hidden, normed_.data() + worker * n_.chunk * hidden_);
+    float* const gate = ffn_->gated ? gate_.data() + worker * n_.chunk * n_.width : nullptr;
     FfnHidden(layer_, rows, in, gate, x);
   }
 
@@ -148,8 +170,8 @@ class SiteFlight {
     const size_t d = hidden_, cols = run_.inputs->cols();
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* in =
-          MixerInput(layer_, count, hidden + first * d, normed_.data() + worker * chunk_ * d);
+      const float* in = MixerInput(layer_, count, hidden + first * d,
+                                  normed_.data() + worker * n_.chunk * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -163,7 +185,8 @@ class SiteFlight {
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_, to);
+      Linear(layer_, Part::kOut, Part::kOutBias, count,
+             activations + first * n_.width, to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
     });
@@ -181,8 +204,9 @@ class SiteFlight {
       float* r = residual_.data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
-      float* y = normed_.data() + worker * chunk_ * d;
-      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * width_, y);
+      float* y = normed_.data() + worker * n_.chunk * d;
+      Linear(layer_, Part::kOut, Part::kOutBias, count,
+             activations + first * n_.width, y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });
@@ -193,12 +217,19 @@ class SiteFlight {
   const FeedForwardSpec* const ffn_;
   const SiteRun& run_;
   Context& context_;
-  const size_t hidden_, tokens_, chunk_, width_;  // chunk_: most rows of a task
-  const bool keeps_activations_;
+  const size_t hidden_;
+  const SiteDemand demand_;
+  const size_t tokens_;
+  const SiteCounts n_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
   Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
 };
+
+// Numbers of the columns that ApplySite gathers.
+size_t GatheredOf(const Context& context, size_t flight, size_t width) {
+  return WorkerRows(context, flight) * width;
+}
 
 size_t BytesOf(const PagedMatrix* matrix) {
   return matrix ? matrix->rows() * matrix->cols() * sizeof(float) : 0;
@@ -217,6 +248,22 @@ size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedM
     flight = page;
   }
   return flight;
+}
+
+SiteDemand DemandOf(const SiteRun& run) {
+  SiteDemand demand;
+  demand.window = run.window;
+  demand.page = FlightRows(
+      run.window, run.rows(),
+      {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
+  demand.advance = run.advance;
+  demand.keep = run.keep != nullptr;
+  demand.moments = run.statistics != nullptr;
+  demand.gram = run.statistics && run.statistics->has_gram();
+  demand.residual = run.dense_before != nullptr;
+  demand.inputs = run.inputs != nullptr;
+  demand.targets = run.targets != nullptr;
+  return demand;
 }
 
 void RunSite(const Sublayer& layer, const SiteRun& run) {
@@ -241,14 +288,33 @@ void RunSite(const Sublayer& layer, const SiteRun& run) {
   }
 }
 
+Needs SiteSinkNeeds(const SublayerSpec& layer, size_t hidden, const SiteDemand& demand,
+                    const TokenPages& tokens, bool ones) {
+  const size_t d = hidden, width = layer.width();
+  Needs needs = HeldFloats(tokens.flight() *
+                           ((demand.keep ? width : 0) + (demand.inputs ? d + (ones ? 1 : 0) : 0) +
+                            (demand.targets ? d : 0)));
+  needs.float_flops = SublayerFlops(layer, hidden, tokens.rows, demand.window);
+  if (demand.gram) needs.float_flops += Statistics::GramFlops(width, tokens.rows);
+  return needs;
+}
+
+Needs RunSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
+                   const SiteDemand& demand, const TokenPages& tokens, bool ones) {
+  const SiteCounts n(context, layer, hidden, demand);
+  // Both dense states beside these.
+  const size_t views = demand.residual ? 3 : 1;
+  return SiteSinkNeeds(layer, hidden, demand, tokens, ones) + HeldFloats(n.Total()) +
+         tokens.View(views * hidden);
+}
+
 void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden) {
   Context& context = layer.context();
   const size_t d = layer.hidden(), width = layer.width();
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   const size_t chunk = ChunkRows(context, flight);
-  auto gathered =
-      context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * chunk * width);
+  auto gathered = context.Allocate<float>(columns.empty() ? 0 : GatheredOf(context, flight, width));
   const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
   const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
@@ -271,8 +337,17 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
   }
 }
 
+Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
+                     const TokenPages& tokens) {
+  const size_t width = layer.width(), flight = tokens.flight();
+  Needs needs = HeldFloats(GatheredOf(context, flight, width) + flight * width);
+  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * hidden);
+  return needs + tokens.View(hidden);
+}
+
 namespace {
 
+// Of a token.
 double FlopsOf(const AttentionSpec& spec, double hidden, double window) {
   const auto q = static_cast<double>(spec.q_width()), kv = static_cast<double>(spec.kv_width());
   // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
@@ -287,16 +362,19 @@ double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
 
 }  // namespace
 
+double SublayerFlops(const SublayerSpec& layer, size_t hidden, size_t tokens, size_t window) {
+  const auto of_token = [&](const auto& mixer) {
+    return FlopsOf(mixer, static_cast<double>(hidden), static_cast<double>(window));
+  };
+  return static_cast<double>(tokens) * std::visit(of_token, layer.mixer);
+}
+
 double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
   double flops = 0;
   for (const SublayerSpec& layer : spec.sublayers) {
-    flops += std::visit(
-        [&](const auto& mixer) {
-          return FlopsOf(mixer, static_cast<double>(spec.hidden), static_cast<double>(window));
-        },
-        layer.mixer);
+    flops += SublayerFlops(layer, spec.hidden, tokens, window);
   }
-  return static_cast<double>(tokens) * flops;
+  return flops;
 }
 
 }  // namespace struprune

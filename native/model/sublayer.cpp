@@ -85,6 +85,12 @@ std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part p
   }
 }
 
+PartShape ShapeOf(const BlockSpec& spec, TensorId id) {
+  const auto shape = ShapeOf(spec.sublayers[id.sublayer], spec.hidden, id.part);
+  if (!shape) throw Error("ERR_ARGUMENT", "the block has no " + NameOf(spec, id));
+  return *shape;
+}
+
 bool IsBias(Part part) { return kPartNames[static_cast<size_t>(part)].ends_with("Bias"); }
 
 bool IsVector(Part part) {

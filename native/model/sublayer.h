@@ -96,8 +96,7 @@ struct PartShape {
 
 // What a part has where the sublayer has it; nothing where it has no place for it.
 std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part part);
-// Whether a sublayer is nothing without it: all but biases.
-bool IsBias(Part part);
+bool IsBias(Part part);  // the one part that a sublayer may lack
 bool IsVector(Part part);
 
 // One tensor of a block.
@@ -105,6 +104,9 @@ struct TensorId {
   size_t sublayer;
   Part part;
 };
+
+// Throws ERR_ARGUMENT where the sublayer has no place for it.
+PartShape ShapeOf(const BlockSpec& spec, TensorId id);
 
 // `sublayer.part`, as the boundary has it.
 std::string NameOf(const BlockSpec& spec, TensorId id);

@@ -7,8 +7,7 @@ import { type FisherOptions, fisherMetrics } from '../../lib/calibration/fisher'
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { native, type Site, type StatisticsHandle } from '../../lib/engine/native';
-import { siteWidth } from '../../lib/engine/native-bytes';
-import { Session, SITES } from '../../lib/engine/session';
+import { Session, SITES, siteColumns } from '../../lib/engine/session';
 import type { Progress } from '../../lib/progress';
 
 const MODELS = join(__dirname, '../fixtures/models');
@@ -168,7 +167,7 @@ test('inputs of the sites that are asked for are those of a forward pass', async
     for (let index = 0; index < blocks.length; index++) {
       const block = await session.loadBlock(index);
       for (const site of SITES) {
-        const sums = session.statistics(siteWidth(session.architecture, index, site), {
+        const sums = session.statistics(siteColumns(block, site), {
           gram: true,
         });
         await session.advanceSite(block, site, states, window, { statistics: sums });

@@ -11,7 +11,7 @@ import {
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { PRUNE_FLAGS } from '../../lib/cli/flags/prune';
 import { pick } from '../../lib/pruning/journal/identity';
-import { commandOf } from '../../lib/pruning/model-card';
+import { commandOf, modelCard } from '../../lib/pruning/model-card';
 import { SETTING_KEYS, settingsOf } from '../../lib/pruning/options';
 import { workspace } from '../e2e/models';
 
@@ -84,4 +84,42 @@ test('the licence is that of the source: its card, else config.json or GGUF meta
   const gguf = licenceOf({ ...source, format: 'gguf', config });
   t.deepEqual(licenceMetadata(gguf), config as never);
   t.deepEqual(licenceLines(gguf), ['license: "other\\nowner: me"', 'license_name: own']);
+});
+
+test('names and licences of strangers are text in the card', async (t) => {
+  const source = await openCheckpoint(work.model('llama2'));
+  const evil = 'x|y\n# z <img src=x onerror=alert(1)> `w` \u202e';
+  const settings = settingsOf({ output: 'out', calibration: evil, eval: evil, sparsity: 0.25 });
+  const card = modelCard(
+    { ...source, path: `/models/${evil}`, config: { ...source.config, license: evil } },
+    [{ name: evil, sha256: '0' }],
+    {
+      settings: pick(settings, SETTING_KEYS),
+      calibrationTokens: 1,
+      window: 1,
+      method: 'magnitude',
+      allocation: 'uniform',
+      scope: 'ffn',
+      parametersBefore: 1,
+      parametersAfter: 1,
+      sparsity: 0,
+      fileSparsity: 0,
+      perplexityBefore: null,
+      perplexityAfter: null,
+      kind: 'stock',
+      notes: [evil],
+    },
+  );
+  t.notRegex(card, /\u202e/);
+  const [, front, body] = card.split(/^---\n/m);
+  t.is(front!.split('\n').length, 3, front);
+  // Of the lines that are meant, as many as ever.
+  t.is(body!.match(/^# /gm)!.length, 1);
+  t.is(body!.match(/^\| /gm)!.length, 11);
+  const [text, command] = body!.split('```');
+  for (const line of text!.split('\n')) {
+    t.notRegex(line, /(?<!\\)<|(?<!\\)`/, line);
+    if (line.startsWith('|')) t.is(line.match(/(?<!\\)\|/g)!.length, 3, line);
+  }
+  t.is(command!.trim().split('\n').length, 1);
 });

@@ -2,7 +2,6 @@
 import { using } from '../../engine/engine';
 import { type AnyHandle, type BlockHandle, type MatrixHandle, native } from '../../engine/native';
 import type { KernelTiming } from '../../engine/native-bench';
-import { pageRows } from '../../engine/native-bytes';
 import { nextTokens, type Session, siteColumns } from '../../engine/session';
 import { embeddingWidth } from '../../model/axes';
 import { type FfnTokens, makeFfnTokens } from '../../pruning/input-refit';
@@ -42,7 +41,7 @@ async function timeFfn(
   const { session, tokens, window } = input;
   const { handle } = session.engine;
   const ffn = siteColumns(block, 'ffn');
-  const { inputs, targets } = makeFfnTokens(session, block, tokens, pageRows(window), '');
+  const { inputs, targets } = makeFfnTokens(session, block, tokens, native.pageRows(window), '');
   const statistics = session.statistics(ffn, { gram: true });
   const made: AnyHandle[] = [inputs, targets, statistics];
   try {

@@ -34,7 +34,7 @@ import type { BlockRole, SiteId } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
-import { LOCK, releaseLock, takeLock } from './lock';
+import { LOCK, Lock } from './lock';
 
 /** What is known of a finished block beside its tensors. */
 export interface BlockRecord {
@@ -73,7 +73,7 @@ const SURVEY = 'survey.safetensors';
 const RESULT = 'result.json';
 /** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
 const OWN_NAMES =
-  /^(journal\.json|survey\.safetensors|result\.json|lock(-[\da-f-]+)?\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+  /^(journal\.json|survey\.safetensors|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
 
 export class Journal {
   readonly folder: string;
@@ -86,6 +86,7 @@ export class Journal {
 
   private constructor(
     readonly target: string,
+    private readonly lock: Lock,
     private readonly madeParents: string | undefined,
     private complete: boolean,
   ) {
@@ -110,7 +111,7 @@ export class Journal {
       const made = await makeParents(target);
       try {
         await requireOwn(folder);
-        await takeLock(folder);
+        const lock = await Lock.take(folder, { force: replace });
         try {
           await sync(dirname(folder));
           await restoreReplaced(folder, target);
@@ -123,9 +124,9 @@ export class Journal {
           const complete = resume && done;
           if (!complete) await requireReplaceable(target, kind, { replace });
           if (!resume) await startAgain(folder, replace);
-          return new Journal(target, made, complete);
+          return new Journal(target, lock, made, complete);
         } catch (error) {
-          await releaseLock(folder);
+          await lock.release();
           throw error;
         }
       } catch (error) {
@@ -246,7 +247,7 @@ export class Journal {
   remove(): Promise<void> {
     return asOutput(this.folder, async () => {
       await clear(this.folder);
-      await releaseLock(this.folder);
+      await this.lock.release();
     });
   }
 
@@ -261,12 +262,12 @@ export class Journal {
     const useless = begun && HOPELESS.includes(code);
     if (worth && !useless) {
       if (begun) await this.tidy();
-      await releaseLock(this.folder);
+      await this.lock.release();
       if (!begun || !(error instanceof StruPruneError)) return error;
       return error.with(`the same run with --resume goes on from block ${this.finished}`);
     }
     await clear(this.folder);
-    await releaseLock(this.folder);
+    await this.lock.release();
     await removeParents(this.target, this.madeParents);
     return error;
   }
