@@ -15,7 +15,7 @@ export { benchPeers } from './bench/peers/run';
 export type { QualityOptions } from './bench/quality/options';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';
-export type { SpeedOptions } from './bench/speed/run';
+export type { SpeedOptions } from './bench/speed/options';
 export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
@@ -28,8 +28,10 @@ export type { CpuFeatures } from './engine/native-devices';
 export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
-export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
+export { type EvaluateOptions, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
+export type { MaskFunction, MaskTask } from './masks/own';
+export type { Evaluation } from './measure/perplexity';
 export type {
   Architecture,
   BlockWidths,
@@ -39,10 +41,10 @@ export type {
   Rope,
   TensorRef,
 } from './model/architecture';
+export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
-export type { PruneOptions } from './pruning/options';
 export type { StageName, StagePlan } from './pruning/plan';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';
@@ -60,7 +62,6 @@ export type {
   SweepOptions,
   SweepResult,
 } from './solver/native-solver';
-export type { MaskFunction, MaskTask } from './solver/own-mask';
 export type { Structure } from './solver/structures/types';
 export { openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

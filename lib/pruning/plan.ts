@@ -76,8 +76,8 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
 
 type Stage = [name: StageName, needs: (input: PlanInput, paged: boolean) => StageNeeds];
 
-function stagesOf({ surveys, surveyOnly = false, settings }: PlanInput): Stage[] {
-  const surveyed = surveys && settings.fromCalibration === undefined;
+function stagesOf({ survey, surveyOnly = false }: PlanInput): Stage[] {
+  const surveyed = survey.needed && survey.from === undefined;
   return [
     ...(surveyOnly ? [] : [['evaluate', evaluateNeeds] satisfies Stage]),
     ...(surveyed ? [['survey', surveyNeeds] satisfies Stage] : []),

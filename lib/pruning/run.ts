@@ -4,20 +4,23 @@ import { readWindows } from '../calibration/text';
 import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
 import { Session } from '../engine/session';
-import { windowFor } from '../evaluate';
+import { windowFor } from '../measure/perplexity';
 import type { ModelSource } from '../model/architecture';
+import type { PruneOptions, Settings } from '../options';
 import type { OnStage, OnWarning } from '../progress';
+import { type RunSpec, resolve as resolveRun } from '../spec';
+import { requireNoSliding } from '../spec/output';
 import { turn } from '../turns';
-import type { PruneOptions, Settings } from './options';
 import { requireBeside } from './places';
+import { planInput } from './plan-input';
 import { requireOutputSpace, requireRoom } from './room';
-import { planInput, requireNoSliding, type Setup, setUp } from './setup';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
 import { tokenizerBytesOf } from './tokenizer-output';
 
-export interface Run extends Setup {
+export interface Run extends RunSpec {
   engine: Engine;
+  signal: AbortSignal | undefined;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
@@ -54,11 +57,11 @@ export async function openRun(
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
-  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, signal));
+  const spec = resolveRun(source, settings, await tokenizerBytesOf(source, settings, signal));
   await turn();
-  const { window } = setup;
+  const { window } = spec;
   const { architecture } = source;
-  await requireCalibrationFile(setup);
+  await requireCalibrationFile(settings);
   const maxTokens = settings.calibrationTokens;
   const { bounded } = engine;
   const limits = { window, maxTokens, bounded, signal };
@@ -83,15 +86,16 @@ export async function openRun(
     tokens: ids.length,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
-  const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
-  await requireOutputSpace(plan, setup.settings, held);
-  const session = new Session(engine, source, setup.stored, setup.settings.scratch);
+  const plan = await requireRoom(planInput(spec, sizes), settings, engine);
+  await requireOutputSpace(plan, settings, held);
+  const session = new Session(engine, source, spec.output.stored, settings.scratch);
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
   return {
-    ...setup,
+    ...spec,
     engine,
+    signal,
     ids,
     evaluation,
     session,
@@ -108,10 +112,10 @@ export async function openRun(
 }
 
 /** Refuses a calibration file that is there, or that cannot be written. */
-async function requireCalibrationFile(setup: Setup): Promise<void> {
-  const { saveCalibration } = setup.settings;
+async function requireCalibrationFile(settings: Settings): Promise<void> {
+  const { saveCalibration } = settings;
   if (saveCalibration === undefined) return;
-  requireBeside('--save-calibration', saveCalibration, setup.settings);
+  requireBeside('--save-calibration', saveCalibration, settings);
   const kept = resolve(saveCalibration);
-  await requireWritable(kept, { replace: mayReplace(kept, setup.settings) });
+  await requireWritable(kept, { replace: mayReplace(kept, settings) });
 }

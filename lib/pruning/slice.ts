@@ -3,7 +3,7 @@ import { type BlockHandle, native, type Site } from '../engine/native';
 import type { Session } from '../engine/session';
 import { slicesFor } from '../model/groups';
 import type { NativeRefit } from '../solver/native-solver';
-import type { Layer } from './widths';
+import type { Layer } from '../spec/widths';
 
 /** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */
 export async function sliceSite(

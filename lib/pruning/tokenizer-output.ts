@@ -5,6 +5,7 @@ import type { GgufEntry } from '../checkpoint/container';
 import { ggufBytes } from '../checkpoint/gguf-writer';
 import { parseJsonObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
+import type { Settings } from '../options';
 import { inThread } from '../tokenizer';
 import {
   readTokenizerFile,
@@ -12,7 +13,6 @@ import {
   TOKENIZER_REFUSAL,
   templateFiles,
 } from '../tokenizer/folder';
-import type { Settings } from './options';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
 const FILES = [

@@ -85,7 +85,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   [
     'a flag without sense',
     quickPrune('x', '--method', 'guess'),
-    /--method <name>.*'guess' is invalid\. Allowed choices are struprune, magnitude/,
+    /--method <name>.*'guess' is invalid\. Allowed choices are struprune, magnitude-l2/,
   ],
   ['a share above 1', quickPrune('x', '--sparsity', '1.5'), /--sparsity <share>.*0 to below 1/],
   ['a size without sense', quickPrune('x', '--memory', '5 parsecs'), /--memory <size>.*MiB/],

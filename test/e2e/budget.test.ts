@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { survey } from '../../lib/survey';
 import { hashesOf } from './files';
 import { mixedGguf } from './mixed-gguf';
@@ -138,7 +138,7 @@ for (const [name, more, rows, refitted] of [
 
 test('with nothing removed the file has every matrix of its source', async (t) => {
   const source = await SOURCE;
-  const settings = { method: 'magnitude', allocation: 'uniform', sparsity: 0 } as const;
+  const settings = { method: 'magnitude-l2', allocation: 'uniform', sparsity: 0 } as const;
   const pruned = await prune(source, options(settings));
   const copied = await exportModel(source, { output: work.path('copy.gguf') });
   t.is(copied.dtype, 'q4_0+q8_0');

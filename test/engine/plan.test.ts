@@ -4,12 +4,14 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
+import { settingsOf } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { type PruneOptions, settingsOf } from '../../lib/pruning/options';
 import { planRun } from '../../lib/pruning/plan';
+import { planInput } from '../../lib/pruning/plan-input';
 import type { PruneResult } from '../../lib/pruning/result';
-import { planInput, setUp } from '../../lib/pruning/setup';
+import { resolve } from '../../lib/spec';
 import { CALIBRATION, workspace } from '../e2e/models';
 
 const work = workspace();
@@ -84,7 +86,7 @@ async function hindsight(
   { layerStats }: Pick<PruneResult, 'layerStats'>,
 ): Promise<number> {
   const settings = settingsOf(options);
-  const setup = setUp(await openCheckpoint(model), settings, 0);
+  const setup = resolve(await openCheckpoint(model), settings, 0);
   await using engine = new Engine({ threads: options.threads });
   const evaluation = settings.eval ? { tokens: settings.evalTokens!, window: WINDOW } : null;
   const sizes = { engine, tokens: settings.calibrationTokens, evaluation };

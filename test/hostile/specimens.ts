@@ -3,8 +3,8 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseSafetensors } from '../../lib/checkpoint/container';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { CALIBRATION, type Workspace } from '../e2e/models';
 import { stopAfter } from '../e2e/stop-after';
 

@@ -9,10 +9,10 @@ import {
   licenceWords,
 } from '../../lib/checkpoint/licence';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { PRUNE_FLAGS } from '../../lib/cli/flags/prune';
+import { FLAGS } from '../../lib/cli/flags';
+import { OPTIONS, settingsOf } from '../../lib/options';
 import { pick } from '../../lib/pruning/journal/identity';
 import { commandOf, modelCard } from '../../lib/pruning/model-card';
-import { SETTING_KEYS, settingsOf } from '../../lib/pruning/options';
 import { workspace } from '../e2e/models';
 
 const work = workspace();
@@ -34,9 +34,9 @@ test('every flag of the command exists, and says what the settings say', async (
   });
   const command = commandOf(
     await openCheckpoint(work.model('llama2')),
-    pick(settings, SETTING_KEYS),
+    pick(settings, Object.keys(OPTIONS)),
   );
-  const known = new Set(Object.values(PRUNE_FLAGS).map(({ flag }) => flag.match(/--[a-z-]+/)![0]));
+  const known = new Set(FLAGS.prune.map(([, { flag }]) => flag.match(/--[a-z-]+/)![0]));
   const used = command.match(/--[a-z-]+/g)!;
   t.deepEqual(
     used.filter((flag) => !known.has(flag)),
@@ -94,7 +94,7 @@ test('names and licences of strangers are text in the card', async (t) => {
     { ...source, path: `/models/${evil}`, config: { ...source.config, license: evil } },
     [{ name: evil, sha256: '0' }],
     {
-      settings: pick(settings, SETTING_KEYS),
+      settings: pick(settings, Object.keys(OPTIONS)),
       calibrationTokens: 1,
       window: 1,
       method: 'magnitude',

@@ -4,7 +4,7 @@ import { native } from '../../engine/native';
 import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
 import { AS_IS, blockSpec, Session } from '../../engine/session';
 import { asStruPruneError } from '../../errors';
-import { calibrationWindow } from '../../evaluate';
+import { calibrationWindow } from '../../measure/perplexity';
 import type { Architecture, ModelSource } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
 import { stageReporter } from '../../progress';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addFlags, type Flag, type FlagTable, optionsFrom } from '../flags/flag';
+import { addFlags, type Flags, optionsFrom } from '../flags/flag';
 import { print, printJson } from '../output/print';
 import { runWithProgress } from '../terminal/run';
 
@@ -7,8 +7,7 @@ import { runWithProgress } from '../terminal/run';
 interface ModelCommand<Options, Result> {
   name: string;
   description: string;
-  flags: FlagTable;
-  extras: readonly Flag[];
+  flags: Flags;
   report: (result: Result) => string;
   /** Loads the library's call. */
   load: () => Promise<(model: string, options: Options) => Promise<Result>>;
@@ -16,7 +15,7 @@ interface ModelCommand<Options, Result> {
 
 export function addModelCommand<Options extends object, Result>(
   program: Command,
-  { name, description, flags, extras, report, load }: ModelCommand<Options, Result>,
+  { name, description, flags, report, load }: ModelCommand<Options, Result>,
 ): void {
   const command = program
     .command(name)
@@ -31,5 +30,5 @@ export function addModelCommand<Options extends object, Result>(
       if (parsed.json) printJson(result);
       else print(report(result));
     });
-  addFlags(command, flags, {}, extras);
+  addFlags(command, flags);
 }

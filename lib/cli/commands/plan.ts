@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { PlanOptions } from '../../plan';
+import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
-import { PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS } from '../flags/prune';
 import { planReport } from '../output/plan-report';
 import { print, printJson, tell } from '../output/print';
 import { takeKeepBias } from './keep-bias';
@@ -18,13 +18,13 @@ export function addPlan(program: Command): void {
       const { plan } = await import('../../plan');
       const notices: string[] = [];
       const onNotice = (text: string) => notices.push(text);
-      const options = optionsFrom<PlanOptions>(PLAN_FLAGS, parsed);
+      const options = optionsFrom<PlanOptions>(FLAGS.plan, parsed);
       const result = await plan(model, { ...options, onNotice });
       for (const text of notices) tell(text);
       if (parsed.json) printJson(result);
       else print(planReport(result, options.memory));
     });
-  addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
+  addFlags(command, FLAGS.plan);
   takeKeepBias(command);
   for (const option of command.options) {
     if (UNLISTED.includes(option.attributeName())) option.hideHelp();

@@ -2,56 +2,19 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { ModelSource, Stored } from '../../model/architecture';
+import type { ModelSource } from '../../model/architecture';
+import { optionOf, optionsThat, type Settings } from '../../options';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
+import { storedTypes } from '../../spec/dtypes';
+import type { OutputSpec } from '../../spec/output';
+import { ffnMultiple } from '../../spec/widths';
 import { flagOf } from '../../wording';
-import { storedTypes } from '../dtypes';
-import { SETTING_KEYS, type Settings } from '../options';
-import { ffnMultiple } from '../widths';
 
 /** By the name that a message gives it. */
 export type Identity = Record<string, string | number | boolean | null>;
-
-/** Parts of an identity that are options. */
-const OPTIONS: ReadonlySet<string> = new Set([...SETTING_KEYS, 'threads', 'device']);
-
-/** Settings that change where things lie or what is measured beside, never a weight. */
-const WITHOUT_EFFECT: readonly (keyof Settings)[] = [
-  'output',
-  'calibration', // its tokens count, not its path
-  'calibrationTokens',
-  'window',
-  'eval',
-  'evalTokens',
-  'evalWindow',
-  'force',
-  'resume',
-  'maxShardBytes',
-  'scratch',
-  'samples',
-  'saveCalibration',
-  'fromCalibration',
-];
-
-/** Settings that a dense survey depends on. What else there is decides what is made of its curves. */
-const OF_SURVEY: readonly (keyof Settings)[] = [
-  'method',
-  'scope',
-  'format',
-  'multiple',
-  'maxLayerSparsity',
-  'surveyTokens',
-  'seed',
-  'lambda',
-  'selection',
-  'layerWeights',
-  'fisherLabels',
-  'sequential',
-];
 
 export interface RunFacts {
   source: ModelSource;
@@ -60,8 +23,7 @@ export interface RunFacts {
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   window: number;
-  dtype: ExportDtype;
-  stored: Stored;
+  output: Pick<OutputSpec, 'dtype' | 'stored'>;
   engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
 }
 
@@ -90,11 +52,7 @@ export function runIdentity(facts: RunFacts): Identity {
 
 /** The settings that may change a weight, as they were given. */
 export function settingsInEffect(settings: Settings): Identity {
-  const keys = Object.keys(settings) as (keyof Settings)[];
-  return pick(
-    settings,
-    keys.filter((key) => !WITHOUT_EFFECT.includes(key)),
-  );
+  return pick(settings, optionsThat(['survey', 'run']));
 }
 
 /**
@@ -106,13 +64,14 @@ export function surveyIdentity(facts: RunFacts): Identity {
   return {
     ...common(facts),
     ...(precision === 'bf16' ? { precision } : {}),
-    ...pick(facts.settings, OF_SURVEY),
+    ...pick(facts.settings, optionsThat(['survey'])),
     ...resolved(facts),
   };
 }
 
 /** Settings whose defaults the model decides: the same when they are spelled out. */
-function resolved({ source, settings, dtype, stored }: RunFacts): Identity {
+function resolved({ source, settings, output }: RunFacts): Identity {
+  const { dtype, stored } = output;
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }
@@ -157,8 +116,8 @@ export function differenceOf(stored: Identity, now: Identity): string | null {
       const hashed = key === 'checkpoint' || key === 'calibration tokens';
       if (hashed) return `other ${key}`;
       // A switch is no flag with a value.
-      const isOption = OPTIONS.has(key) && typeof (stored[key] ?? now[key]) !== 'boolean';
-      return `${isOption ? flagOf(key) : key} ${before}, now ${after}`;
+      const isFlag = optionOf(key) !== undefined && typeof (stored[key] ?? now[key]) !== 'boolean';
+      return `${isFlag ? flagOf(key) : key} ${before}, now ${after}`;
     })
     .join('; ');
 }

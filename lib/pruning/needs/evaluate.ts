@@ -9,7 +9,7 @@ import {
   together,
 } from '../../engine/needs';
 import { SITES } from '../../engine/session';
-import { batchTokens } from '../../evaluate';
+import { batchTokens } from '../../measure/perplexity';
 import { eachBlock, needsOf, type PlanInput, type StageNeeds } from './stage';
 
 export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {

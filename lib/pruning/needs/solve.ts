@@ -10,11 +10,11 @@ import {
   together,
 } from '../../engine/needs';
 import { SITES } from '../../engine/session';
+import { stepsOf } from '../../masks';
 import { ffnInputs } from '../../model/axes';
-import { Own } from '../../own';
-import { feeds } from '../options';
+import { feeds } from '../../options/refit';
+import { type Layer, widthOf } from '../../spec/widths';
 import { refitsInputs, solvesSequentially } from '../solve';
-import { type Layer, widthOf } from '../widths';
 import {
   eachBlock,
   inScratch,
@@ -37,10 +37,10 @@ interface Stream {
 }
 
 export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
-  const { settings, tokens, window } = input;
+  const { refit, tokens, window } = input;
   const ask = needsOf(input, paged);
-  const feedback = feeds(settings);
-  const calibrates = !scoresWithout(input);
+  const feedback = feeds(refit);
+  const calibrates = input.gather.inputs !== 'survey';
   const states = calibrates ? { rows: tokens, window, paged } : null;
   const check = { rows: window, window, paged: false };
   const stream: Stream = { states, check, feedback };
@@ -72,25 +72,17 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
   };
 }
 
-/** Whether a method scores on weights, or on what the dense survey measured. */
-function scoresWithout({ method }: PlanInput): boolean {
-  return (
-    method !== null &&
-    (method.statistics === 'none' || (method.selection === 'scores' && method.inputs === 'dense'))
-  );
-}
-
 /** Whether a site's inputs are kept to take the states on; what runsAgain says of the session that there will be. */
-function keepsInputs({ settings, method, engine }: PlanInput, site: Site): boolean {
-  const again = refitsInputs({ settings, method }, site) || engine.device !== 'cpu';
-  return solvesSequentially({ settings, method }) && !again;
+function keepsInputs(input: PlanInput, site: Site): boolean {
+  const again = refitsInputs(input, site) || input.engine.device !== 'cpu';
+  return solvesSequentially(input) && !again;
 }
 
 /** Bytes of what the widest site keeps of the tokens in scratch. */
 function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
-  const { architecture, settings, method, layers, tokens } = input;
+  const { architecture, layers, tokens } = input;
   const widths = layers.map((layer) => {
-    if (refitsInputs({ settings, method }, layer.site)) {
+    if (refitsInputs(input, layer.site)) {
       return ffnInputs(architecture) + architecture.hidden;
     }
     return keepsInputs(input, layer.site) ? widthOf(layer) : 0;
@@ -116,14 +108,14 @@ function siteNeeds(
   states: Tokens,
   { feedback }: Stream,
 ): Needs {
-  const { architecture, settings, method, layers, removed } = input;
+  const { architecture, gather, layers, removed } = input;
   const at = layerOf(input, block, site);
   const on = ask.site(block, site, states);
   const dense = feedback ? on : NOTHING;
   if (at === null || (removed?.[at] === 0 && !feedback)) return inTurn(on, dense);
   const layer = layers[at]!;
-  const gram = method === null || method.selection === 'sweep';
-  const refits = refitsInputs({ settings, method }, site);
+  const gram = gather.statistics === 'gram';
+  const refits = refitsInputs(input, site);
   const keeps = keepsInputs(input, site);
   const inputs = refits ? ffnInputs(architecture) : 0;
   const sums = { gram, residual: feedback ? architecture.hidden : 0 };
@@ -136,7 +128,7 @@ function siteNeeds(
     inTurn(
       ask.site(block, site, states, { collects: true, gram, feedback, keeps, inputs }),
       gram ? solverNeeds(input, ask, at, feedback) : NOTHING,
-      solvesSequentially({ settings, method }) ? goesOn : NOTHING,
+      solvesSequentially(input) ? goesOn : NOTHING,
     ),
   );
   const refit = refits ? inputRefitNeeds(input, ask, at, states) : NOTHING;
@@ -160,28 +152,24 @@ function ofRemovals(
 
 /** The site's mask and its refit. */
 function solverNeeds(input: PlanInput, ask: NeedsOf, at: number, cross: boolean): Needs {
-  const { architecture, settings, method, layers } = input;
+  const { architecture, mask, refit, layers } = input;
   const layer = layers[at]!;
-  const fisher = settings.selection === 'fisher' && method === null;
+  const fisher = mask.metric === 'fisher';
   const problem = problemOf(architecture, layer, { cross, fisher });
   const columns = (groups: number) => groups * layer.groupSize;
   const { groups, allowed } = layer;
-  const own = settings.mask instanceof Own && method === null;
-  const mask = method === null ? settings.mask : 'sweep';
-  const sweeps = own || mask === 'sweep' || (mask === 'admm' && settings.admmStart === 'sweep');
-  const swaps = method === null ? settings.swaps > 0 : method.selection === 'sweep' && method.swap;
-  const refits = settings.refit || method !== null;
+  const steps = stepsOf(mask);
   const sweep = (removed: number) => ask.sweep(problem, columns(removed));
   const swap = (removed: number) => ask.swap(problem, columns(groups - removed));
   const fit = (removed: number) =>
-    refits
+    refit.output === 'exact'
       ? ask.refit(problem, columns(groups - removed))
       : ask.slice(problem, columns(groups - removed));
   return inTurn(
     ask.solver('createSolver', problem),
-    sweeps ? searchNeeds(input, at, allowed.at(-1)!, sweep) : NOTHING,
-    own || mask === 'admm' ? ask.solver('admm', problem) : NOTHING,
-    swaps ? searchNeeds(input, at, 1, swap) : NOTHING,
+    steps.includes('sweep') ? searchNeeds(input, at, allowed.at(-1)!, sweep) : NOTHING,
+    steps.includes('admm') ? ask.solver('admm', problem) : NOTHING,
+    mask.swaps > 0 ? searchNeeds(input, at, 1, swap) : NOTHING,
     ofRemovals(input, at, 0, fit),
   );
 }
@@ -197,14 +185,15 @@ function searchNeeds(
 }
 
 function inputRefitNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tokens): Needs {
-  const { architecture, settings, layers } = input;
+  const { architecture, layers } = input;
+  const { inputs: by } = input.refit;
+  if (by.by === 'none') return NOTHING;
   const { groups }: Layer = layers[at]!;
-  const auxiliary = settings.ffnSolver === 'auxiliary';
   const refit = {
     inputs: ffnInputs(architecture),
-    taken: settings.ffnTokens,
-    rounds: auxiliary ? settings.auxiliaryIterations : settings.gaussNewtonRounds,
-    steps: auxiliary ? null : settings.gaussNewtonSteps,
+    taken: by.tokens,
+    rounds: by.by === 'auxiliary' ? by.iterations : by.rounds,
+    steps: by.by === 'auxiliary' ? null : by.steps,
   };
   const tokens = inScratch(states.rows, states.window);
   return ofRemovals(input, at, 0, (removed) => ask.inputRefit(groups - removed, tokens, refit));

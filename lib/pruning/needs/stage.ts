@@ -9,32 +9,26 @@ import {
   type Tokens,
   times,
 } from '../../engine/needs';
-import type { Method } from '../../methods';
-import type { Architecture, ModelSource, Stored } from '../../model/architecture';
-import type { RunSettings } from '../options';
-import { type Layer, layerAt, widthOf } from '../widths';
+import type { Architecture, Stored } from '../../model/architecture';
+import type { RunSpec } from '../../spec';
+import { type Layer, layerAt, widthOf } from '../../spec/widths';
 
-export interface PlanInput {
+export interface PlanInput
+  extends Pick<RunSpec, 'source' | 'layers' | 'window' | 'survey' | 'gather' | 'mask' | 'refit'> {
   engine: Engine;
-  source: ModelSource;
   architecture: Architecture;
-  settings: RunSettings;
-  /** null: StruPrune. */
-  method: Method | null;
   /** What the output holds. */
   stored: Stored;
-  layers: readonly Layer[];
   /** Groups that go from each layer where all give the same share: a guess, but for work. */
   evenly: Int32Array;
   /** Groups that will go from each layer; null as long as a survey decides. */
   removed: Int32Array | null;
-  window: number;
   /** Calibration tokens, whole windows. */
   tokens: number;
   /** Evaluation tokens and their window; null without one. */
   evaluation: { tokens: number; window: number } | null;
-  /** Whether the run makes a dense survey. */
-  surveys: boolean;
+  /** Whether the survey is kept in a file of its own. */
+  saves: boolean;
   /** It makes nothing else, as survey(). */
   surveyOnly?: boolean;
 }
@@ -81,8 +75,8 @@ export function problemOf(
 
 /** Fisher metrics of all layers, where the solve reads them too. */
 export function keptMetrics(input: PlanInput): number {
-  const { settings, method, layers, surveys, architecture } = input;
-  if (!surveys || method !== null || settings.selection !== 'fisher') return 0;
+  const { survey, layers, architecture } = input;
+  if (!survey.needed || survey.curves !== 'sweep' || survey.selection !== 'fisher') return 0;
   const { hidden } = architecture;
   return needsOf(input, false).matrix(layers.length * hidden, hidden).memory;
 }

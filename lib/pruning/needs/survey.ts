@@ -11,8 +11,8 @@ import {
   together,
 } from '../../engine/needs';
 import { SITES } from '../../engine/session';
+import { type Layer, widthOf } from '../../spec/widths';
 import { probeTokens, TOGETHER, trialRemovals } from '../probe';
-import { type Layer, widthOf } from '../widths';
 import {
   eachBlock,
   inScratch,
@@ -24,12 +24,12 @@ import {
 } from './stage';
 
 export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
-  const { settings, method, window } = input;
+  const { survey, window } = input;
   const ask = needsOf(input, paged);
-  if (method !== null) return columnsNeeds(input, ask);
+  if (survey.curves !== 'sweep') return columnsNeeds(input, ask);
   const states = inScratch(surveyTokens(input), window);
-  if (settings.layerWeights === 'fisher') return fisherNeeds(input, ask, states);
-  if (settings.layerWeights === 'probe') return probeNeeds(input, ask, states);
+  if (survey.layerWeights === 'fisher') return fisherNeeds(input, ask, states);
+  if (survey.layerWeights === 'probe') return probeNeeds(input, ask, states);
   const needs = inTurn(
     ask.ends('embed', states),
     eachBlock(input, (block) => siteBySite(input, ask, block, states, null)),
@@ -39,8 +39,8 @@ export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
 
 /** Column moments for a method that scores on dense statistics. */
 function columnsNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
-  const { method, tokens, window } = input;
-  if (method?.statistics === 'none') {
+  const { survey, tokens, window } = input;
+  if (survey.statistics === 'none') {
     return staged(
       eachBlock(input, (block) => ask.block(block)),
       0,
@@ -102,7 +102,7 @@ function curveNeeds(
 
 /** Fisher metrics of all sites, and curves in them. */
 function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
-  const { architecture, settings, layers } = input;
+  const { architecture, survey, layers } = input;
   const { hidden, blocks } = architecture;
   const layersOf = (block: number) => layers.filter((layer) => layer.block === block);
   // Forward without any sums; then the sums of both sites and of the gradients there, while the gradient comes back.
@@ -127,7 +127,7 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
     eachBlock(input, both),
     ask.ends('headGradient', states),
   );
-  const metrics = settings.selection === 'fisher' ? layers.length : 1;
+  const metrics = survey.selection === 'fisher' ? layers.length : 1;
   const scratch = together(
     ask.states((blocks.length + 2) * states.rows),
     ask.matrix(metrics * hidden, hidden),
@@ -179,6 +179,6 @@ function staged(needs: Needs, scratch: number, paged: string[]): StageNeeds {
   };
 }
 
-function surveyTokens({ settings, window, tokens }: PlanInput): number {
-  return Math.min(tokens, Math.max(1, Math.floor(settings.surveyTokens / window)) * window);
+function surveyTokens({ survey, window, tokens }: PlanInput): number {
+  return Math.min(tokens, Math.max(1, Math.floor(survey.surveyTokens / window)) * window);
 }

@@ -4,8 +4,8 @@ import type { Needs, NeedsOf } from '../../engine/needs';
 import type { Dtype } from '../../model/architecture';
 import { elements, modelShapes } from '../../model/axes';
 import { totalParameters } from '../../model/groups';
+import { type Layer, widthOf } from '../../spec/widths';
 import { ENCODE_BYTES } from '../encode';
-import { type Layer, widthOf } from '../widths';
 import { keptMetrics, type PlanInput } from './stage';
 
 /** Arrays of SiteStatistics, a number a column each. */
@@ -21,19 +21,20 @@ export function diskBytes(input: PlanInput): number {
   const survey =
     Float64Array.BYTES_PER_ELEMENT * (kept.curves + kept.statistics) + keptMetrics(input);
   if (!input.surveyOnly) return 2 * outputBytes(input) + survey;
-  return input.settings.saveCalibration === undefined ? 0 : survey;
+  return input.saves ? survey : 0;
 }
 
 /** Numbers of what lasts as long as the run: see keptReserve. */
-export function keptNumbers({ layers, method, surveys, tokens }: PlanInput) {
+export function keptNumbers({ layers, survey, tokens }: PlanInput) {
   const sum = (of: (layer: Layer) => number) =>
     layers.reduce((total, layer) => total + of(layer), 0);
-  const scores = method?.selection === 'scores';
+  const { needed, curves } = survey;
   return {
     tokens,
     groups: sum(({ groups }) => groups),
-    curves: surveys ? sum(({ groups }) => groups + 1) : 0,
-    statistics: surveys && scores ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
+    curves: needed ? sum(({ groups }) => groups + 1) : 0,
+    statistics:
+      needed && curves !== 'sweep' ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
   };
 }
 

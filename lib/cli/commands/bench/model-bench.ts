@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { BENCH_FOLDER } from '../../../bench/options';
 import type { BenchDocument } from '../../../bench/schema';
-import { BENCH_EXTRAS } from '../../flags/bench-quality';
-import { addFlags, type FlagTable, optionsFrom } from '../../flags/flag';
+import { addFlags, type Flags, optionsFrom } from '../../flags/flag';
 import { runWithProgress } from '../../terminal/run';
 import { deliver } from './deliver';
 
@@ -12,8 +12,7 @@ interface ModelBench<Options, Model extends string | undefined> {
   description: string;
   /** As commander writes it; `<model>` when left out. */
   argument?: string;
-  flags: FlagTable;
-  defaults: { output: string };
+  flags: Flags;
   report: (document: BenchDocument) => string;
   /** Loads the library's call. */
   load: () => Promise<(model: Model, options: Options) => Promise<BenchDocument>>;
@@ -23,7 +22,7 @@ export function addModelBench<
   Options extends { output?: string },
   Model extends string | undefined = string,
 >(bench: Command, about: ModelBench<Options, Model>): void {
-  const { name, description, argument = '<model>', flags, defaults, report, load } = about;
+  const { name, description, argument = '<model>', flags, report, load } = about;
   const command = bench
     .command(name)
     .description(description)
@@ -31,10 +30,10 @@ export function addModelBench<
     .action(async (model: Model, parsed: Record<string, unknown>) => {
       const call = await load();
       const options = optionsFrom<Options>(flags, parsed);
-      const folder = options.output ?? defaults.output;
+      const folder = options.output ?? BENCH_FOLDER;
       await deliver({ folder, name, json: parsed.json === true, report }, () =>
         runWithProgress((callbacks) => call(model, { ...options, ...callbacks })),
       );
     });
-  addFlags(command, flags, defaults, BENCH_EXTRAS);
+  addFlags(command, flags);
 }
