@@ -38,9 +38,9 @@ export type {
   Dtype,
   ModelRole,
   ModelSource,
-  Rope,
   TensorRef,
 } from './model/architecture';
+export type { BlockRole, Rope } from './model/sublayers';
 export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';

@@ -153,7 +153,15 @@ export class NeedsOf {
     refit: { inputs: number; taken: number; rounds: number; steps: number | null },
   ): Needs {
     const { steps, ...rest } = refit;
-    const of = { ...this.#block(0), site: 'ffn' as const, channels, tokens, ...rest, stored: this.#stored, paged: this.paged };
+    const of = {
+      ...this.#block(0),
+      site: 'ffn' as const,
+      channels,
+      tokens,
+      ...rest,
+      stored: this.#stored,
+      paged: this.paged,
+    };
     return steps === null ? this.#ask('auxiliary', of) : this.#ask('gaussNewton', { ...of, steps });
   }
 

@@ -1,6 +1,7 @@
 import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
-import { type SiteId, sublayersOf } from '../model/sublayers';
+import { sublayersOf } from '../model/blocks';
+import type { SiteId } from '../model/sublayers';
 import { type Engine, orRelease, using } from './engine';
 import {
   type BlockHandle,

@@ -1,4 +1,4 @@
-import type { BlockRole } from './sublayers';
+import type { Activation, BlockRole, Rope } from './sublayers';
 
 /**
  * A decoder-only transformer as data. Nothing outside lib/model/families knows a family's name: the
@@ -7,21 +7,6 @@ import type { BlockRole } from './sublayers';
  * Block (pre-norm):   h += o(attention(norm1(h)));  h += down(ffn(norm2(h)))
  * Block (post-norm):  h  = norm1(h + o(attention(h)));  h = norm2(h + down(ffn(h)))   (OPT-350m)
  */
-
-/** How the query and key vectors carry their position. */
-export interface Rope {
-  /** Base of the geometric series of frequencies. */
-  theta: number;
-  /** Llama 3's frequency-dependent stretch, as transformers' `rope_type: "llama3"`. */
-  llama3?: {
-    factor: number;
-    lowFreqFactor: number;
-    highFreqFactor: number;
-    originalMaxPositions: number;
-  };
-  /** Linear stretch: positions divided by this factor. */
-  linearFactor?: number;
-}
 
 /** Widths of one block; they differ between blocks after pruning. */
 export interface BlockWidths {
@@ -51,7 +36,7 @@ export interface Architecture {
   slidingWindow: number;
   /** RMS norm over head_dim of every query and key head before rope (Qwen3). */
   qkNorm: boolean;
-  activation: 'silu' | 'relu' | 'gelu';
+  activation: Activation;
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };

@@ -1,5 +1,6 @@
 import type { Architecture, ModelRole } from './architecture';
-import { type Axis, type BlockRole, sublayersOf, tensorsOf, unitsOf } from './sublayers';
+import { sublayersOf } from './blocks';
+import { type Axis, type BlockRole, tensorsOf, unitsOf } from './sublayers';
 
 /** A tensor of a block: what its axes run over, and how long they are. */
 export interface ShapedTensor {

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockWidths, Rope } from './architecture';
+import type { Architecture, BlockWidths } from './architecture';
 import { familyOfGguf } from './families';
 import { GGUF_NAMES } from './families/names';
 import { BIAS_NAMES, type BiasName, blockTensorName, type Family } from './family';
@@ -21,7 +21,7 @@ import {
 } from './fields';
 import { zipWidths } from './from-config';
 import { llama3FromFactors, stretchesNothing } from './rope-factors';
-import type { BlockRole } from './sublayers';
+import type { BlockRole, Rope } from './sublayers';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
 export interface GgufTensors {

@@ -1,7 +1,8 @@
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
 import { blockTensors, elements, modelShapes } from './axes';
-import { type BlockRole, type SiteId, type Sublayer, sublayersOf, unitsOf } from './sublayers';
+import { sublayersOf } from './blocks';
+import { type BlockRole, type SiteId, type Sublayer, unitsOf } from './sublayers';
 
 /**
  * Coupled groups: the smallest sets of parameters that can only go together (docs/method.md). They follow from the axes

@@ -3,7 +3,23 @@
  * output map makes of its mixer: h ← streamNorm(h + out(mixer(norm(h)))). The native side runs this description
  * (native/model/sublayer.h), shapes and coupled groups follow from the axes of its tensors.
  */
-import type { Architecture, Rope } from './architecture';
+
+/** How the query and key vectors carry their position. */
+export interface Rope {
+  /** Base of the geometric series of frequencies. */
+  theta: number;
+  /** Llama 3's frequency-dependent stretch, as transformers' `rope_type: "llama3"`. */
+  llama3?: {
+    factor: number;
+    lowFreqFactor: number;
+    highFreqFactor: number;
+    originalMaxPositions: number;
+  };
+  /** Linear stretch: positions divided by this factor. */
+  linearFactor?: number;
+}
+
+export type Activation = 'silu' | 'relu' | 'gelu';
 
 export interface NormSpec {
   kind: 'rms' | 'layer';
@@ -26,7 +42,7 @@ export interface AttentionSpec {
 export interface FeedForwardSpec {
   kind: 'ffn';
   width: number;
-  activation: Architecture['activation'];
+  activation: Activation;
   gated: boolean;
 }
 
@@ -81,33 +97,6 @@ export interface Axis {
 export interface BlockTensor {
   role: BlockRole;
   axes: readonly Axis[];
-}
-
-/** The sublayers of a block in the order in which they run. */
-export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
-  const { norm, biases, headDim, rope, slidingWindow, qkNorm, gated, activation } = architecture;
-  const { ffn, heads, kvHeads } = architecture.blocks[block]!;
-  const queries = kvHeads === 0 ? 1 : heads / kvHeads;
-  const { kind, eps, placement } = norm;
-  const norms = {
-    norm: placement === 'pre' ? { kind, eps } : null,
-    streamNorm: placement === 'post' ? { kind, eps } : null,
-  };
-  const headNorm: NormSpec | null = qkNorm ? { kind: 'rms', eps } : null;
-  return [
-    {
-      name: 'attention',
-      mixer: { kind: 'attention', kvHeads, queries, headDim, rope, slidingWindow, headNorm },
-      ...norms,
-      biases: { in: biases.qkv, out: biases.o },
-    },
-    {
-      name: 'ffn',
-      mixer: { kind: 'ffn', width: ffn, activation, gated },
-      ...norms,
-      biases: { in: biases.ffnIn, out: biases.down },
-    },
-  ];
 }
 
 /** Units of a sublayer's site: KV heads, channels. */

@@ -72,7 +72,15 @@ export async function refitInputs(
     report: { before, rounds: taken },
   });
   if (by.by === 'auxiliary') {
-    const variables = await native.createAuxiliary(handle, block, site, inputs, targets, lambda, freezes);
+    const variables = await native.createAuxiliary(
+      handle,
+      block,
+      site,
+      inputs,
+      targets,
+      lambda,
+      freezes,
+    );
     return using(variables, async (solver) => {
       const steps: AuxiliarySteps<NativeRefit> = {
         iterate: (fit, iteration) =>

@@ -37,7 +37,12 @@ export interface Lesson {
 export async function lessonOf(reading: Reading, ids: Int32Array): Promise<Lesson> {
   const { session, window, scratch } = reading;
   const { engine, ends, architecture } = session;
-  const mean = session.matrix(ids.length, embeddingWidth(architecture), native.pageRows(window), scratch);
+  const mean = session.matrix(
+    ids.length,
+    embeddingWidth(architecture),
+    native.pageRows(window),
+    scratch,
+  );
   return orRelease(mean, async () =>
     using(await session.embed(ids, window, scratch), async (hidden) => {
       await eachBlock(reading, (block) => session.advance(block, hidden, window));

@@ -76,13 +76,13 @@ class Call {
     const SublayerSpec site = Site();
     const FeedForwardSpec* const ffn = site.ffn();
     if (!ffn) throw BadArgument("the site is no FFN");
-    return {.shape = {ffn->activation, ffn->gated, Size("inputs"), Size("channels"),
-                      Block().hidden, 0},
-            .tokens = Tokens(),
-            .taken = Size("taken"),
-            .rounds = Size("rounds"),
-            .stored = StoredType(),
-            .paged = Flag("paged")};
+    return {
+        .shape = {ffn->activation, ffn->gated, Size("inputs"), Size("channels"), Block().hidden, 0},
+        .tokens = Tokens(),
+        .taken = Size("taken"),
+        .rounds = Size("rounds"),
+        .stored = StoredType(),
+        .paged = Flag("paged")};
   }
 
  private:
@@ -203,9 +203,8 @@ Napi::Value NeedsOf(const Napi::CallbackInfo& info) {
 
 // (spec, tokens, window) -> useful flops of a block's forward
 Napi::Value FlopsOfBlock(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(
-      info.Env(), BlockFlops(GetBlockSpec(info[0]), GetSize(info[1], "tokens"),
-                             GetSize(info[2], "window")));
+  return Napi::Number::New(info.Env(), BlockFlops(GetBlockSpec(info[0]), GetSize(info[1], "tokens"),
+                                                  GetSize(info[2], "window")));
 }
 
 // (vocab, embeddingWidth, tokens) -> useful flops of the head

@@ -87,8 +87,7 @@ class SiteFlight {
       Attention(rows, hidden.data(), activations);
     } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width,
-            worker);
+        Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width, worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
@@ -170,8 +169,8 @@ class SiteFlight {
     const size_t d = hidden_, cols = run_.inputs->cols();
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* in = MixerInput(layer_, count, hidden + first * d,
-                                  normed_.data() + worker * n_.chunk * d);
+      const float* in =
+          MixerInput(layer_, count, hidden + first * d, normed_.data() + worker * n_.chunk * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -185,8 +184,7 @@ class SiteFlight {
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(layer_, Part::kOut, Part::kOutBias, count,
-             activations + first * n_.width, to);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
     });
@@ -205,8 +203,7 @@ class SiteFlight {
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
       float* y = normed_.data() + worker * n_.chunk * d;
-      Linear(layer_, Part::kOut, Part::kOutBias, count,
-             activations + first * n_.width, y);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });

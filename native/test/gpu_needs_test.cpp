@@ -61,8 +61,8 @@ class GpuSiteNeeds : public GpuNeeds {
     const std::vector<double> zeros(spec.width(site), 0.0);
     statistics.AddGramRows(0, 1, zeros.data());
     const SiteRun run{.window = kWindow, .hidden = hidden.get(), .statistics = &statistics};
-    ExpectPeak(RunSiteNeedsOnDevice(*device_, block.sublayer(site).spec(), spec.hidden, DemandOf(run),
-                                    Tokens()),
+    ExpectPeak(RunSiteNeedsOnDevice(*device_, block.sublayer(site).spec(), spec.hidden,
+                                    DemandOf(run), Tokens()),
                [&] { RunSiteOnDevice(*device_, block.sublayer(site), run); });
   }
 };

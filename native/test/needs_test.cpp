@@ -120,7 +120,8 @@ test::DecoderSpec SpecOf(const Family& family) {
 
 constexpr test::BiasSet kBiases{true, true, true, true, true};
 
-Block MakeBlock(const SharedContext& context, const SharedStore& store, const test::DecoderSpec& spec) {
+Block MakeBlock(const SharedContext& context, const SharedStore& store,
+                const test::DecoderSpec& spec) {
   return test::MakeBlock(context, spec, test::RandomWeights(spec, kBiases, 3), store);
 }
 
@@ -196,9 +197,10 @@ TEST(NeedsTest, OfASite) {
               demand.moments = sinks.sums, demand.gram = sinks.gram, demand.keep = sinks.keep;
               demand.residual = sinks.dense;
               demand.inputs = demand.targets = sinks.refit;
-              Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
-                            Kept((sinks.dense ? 3 : 1) * d, paged) +
-                            RunSiteNeeds(context, spec.Block().sublayers[site], d, demand, tokens, true);
+              Needs needs =
+                  BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                  Kept((sinks.dense ? 3 : 1) * d, paged) +
+                  RunSiteNeeds(context, spec.Block().sublayers[site], d, demand, tokens, true);
               if (sinks.sums) needs += Statistics::NeedsOf(context, sums, paged);
               // What is kept of the tokens lies in scratch, but for a page; here all of it is
               // there.
@@ -241,7 +243,8 @@ TEST(NeedsTest, OfAppliedSites) {
         "applied",
         [&](const Context& context, bool paged) {
           const TokenPages tokens = Tokens(paged);
-          return BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) + Kept(spec.hidden, paged) +
+          return BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                 Kept(spec.hidden, paged) +
                  ApplySiteNeeds(context, spec.Block().sublayers[site], spec.hidden, tokens) +
                  HeldFloats(paged ? 0 : (tokens.rows - tokens.flight()) * width);
         },
@@ -262,7 +265,8 @@ TEST(NeedsTest, OfTheWayBackThroughABlock) {
     ExpectPeak(
         family.name,
         [&](const Context& context, bool paged) {
-          Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) + Kept(2 * d, paged) +
+          Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                        Kept(2 * d, paged) +
                         BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged));
           for (const size_t dim : {d, d, ffn, attention}) {
             needs += Statistics::NeedsOf(context, {dim, true}, paged);
