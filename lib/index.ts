@@ -34,14 +34,13 @@ export type { MaskFunction, MaskTask } from './masks/own';
 export type { Evaluation } from './measure/perplexity';
 export type {
   Architecture,
-  BlockRole,
   BlockWidths,
   Dtype,
   ModelRole,
   ModelSource,
-  Rope,
   TensorRef,
 } from './model/architecture';
+export type { BlockRole, Rope } from './model/sublayers';
 export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';

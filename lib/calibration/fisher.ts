@@ -9,19 +9,19 @@ import {
   type BlockHandle,
   type MatrixHandle,
   native,
-  type Site,
   type StatisticsHandle,
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
-import { nextTokens, type Session, siteWidth } from '../engine/session';
+import { nextTokens, type Session, SITES, siteColumns } from '../engine/session';
 import { StruPruneError } from '../errors';
+import type { SiteId } from '../model/sublayers';
 import { type OnStage, stageReporter } from '../progress';
 
 export interface FisherOptions {
   /** Tokens of a window. */
   window: number;
   /** Sites of a block whose inputs are summed on the way. Default none. */
-  sites?: (index: number) => readonly Site[];
+  sites?: (index: number) => readonly SiteId[];
   /** Default 'empirical'. */
   labels?: FisherLabels;
   /** Seed of sampled labels. Default 0. */
@@ -39,11 +39,10 @@ export interface FisherOptions {
 export interface BlockFisher {
   index: number;
   block: BlockHandle;
-  /** Gradients at the two sites: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
-  attention: StatisticsHandle;
-  ffn: StatisticsHandle;
+  /** Gradients at each site's output: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
+  gradients: Record<SiteId, StatisticsHandle>;
   /** Inputs of the output maps of the sites that were asked for, with their Gram matrices. */
-  sums: Partial<Record<Site, StatisticsHandle>>;
+  sums: Partial<Record<SiteId, StatisticsHandle>>;
 }
 
 /** The loss whose gradients were taken, with the labels that were used. */
@@ -137,23 +136,22 @@ async function* blockMetric(
     return handle;
   };
   try {
-    const attention = hold(statistics(architecture.hidden));
-    const ffn = hold(statistics(architecture.hidden));
+    const gradients = {} as BlockFisher['gradients'];
+    for (const site of SITES) gradients[site] = hold(statistics(architecture.hidden));
+    const block = hold(await session.loadBlock(index));
     const sums: BlockFisher['sums'] = {};
     for (const site of sites?.(index) ?? []) {
-      sums[site] = hold(statistics(siteWidth(architecture, index, site)));
+      sums[site] = hold(statistics(siteColumns(block, site)));
     }
-    const block = hold(await session.loadBlock(index));
     await native.backwardBlock(engine.handle, block, {
       window,
       inputs,
       gradient,
-      attention,
-      ffn,
-      attentionInputs: sums.attention,
-      ffnInputs: sums.ffn,
+      sums: Object.fromEntries(
+        SITES.map((site) => [site, { output: gradients[site], input: sums[site] }]),
+      ),
     });
-    yield { index, block, attention, ffn, sums };
+    yield { index, block, gradients, sums };
   } finally {
     for (const handle of held) await native.free(handle);
   }

@@ -1,3 +1,4 @@
+import type { BlockRole, SiteId } from '../model/sublayers';
 import type {
   BlockHandle,
   EndsHandle,
@@ -5,6 +6,7 @@ import type {
   MatrixHandle,
   StatisticsHandle,
 } from './native';
+import type { ExpectedHead } from './native-divergence';
 
 /**
  * Labels of the loss whose gradient is taken: the text's own next tokens (empirical Fisher), or tokens drawn
@@ -32,10 +34,26 @@ export interface NativeBackward {
     },
   ): Promise<{ nll: number; targets: number }>;
   /**
-   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. `ffn` and `attention`, `[hidden]` wide with
-   * a Gram and no residual, receive δ = ∂L/∂y of the outputs y of down and of o as they are added to the
-   * stream (in a post-norm block: before the norm that follows). `ffnInputs` and `attentionInputs`, as wide as down's and o's columns, receive the
-   * inputs of these maps.
+   * gradient `[tokens, hidden]` <- ∂(sum of KL(p ‖ q))/∂hidden, q being the next-token distributions of `hidden` and p those
+   * that `mean` and `negativeEntropy` are of (expectHead), of which as many rows are read. Returns the sum, in nats.
+   * `finalNorm`, `[hidden]` wide, receives the gradient of the final norm's factors, as `factors` of backwardBlock.
+   */
+  divergenceGradient(
+    engine: EngineHandle,
+    ends: EndsHandle,
+    options: ExpectedHead & {
+      hidden: MatrixHandle;
+      gradient: MatrixHandle;
+      finalNorm?: StatisticsHandle;
+    },
+  ): Promise<number>;
+  /**
+   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. Of the sites that
+   * are named, `output`, `[hidden]` wide without a residual, receives δ = ∂L/∂y of the output y as it is added to the
+   * stream (in a post-norm block: before the norm that follows), and `input`, as wide as the output map has columns, what
+   * goes into that map. Of the tensors that `factors` names (a
+   * norm, an output map or its bias) each, as wide as the weight has columns, receives the gradients of factors of 1 on its
+   * columns: their sums are ∂L/∂(factors).
    */
   backwardBlock(
     engine: EngineHandle,
@@ -44,10 +62,8 @@ export interface NativeBackward {
       window: number;
       inputs: MatrixHandle;
       gradient: MatrixHandle;
-      ffn?: StatisticsHandle;
-      attention?: StatisticsHandle;
-      ffnInputs?: StatisticsHandle;
-      attentionInputs?: StatisticsHandle;
+      sums?: { [site in SiteId]?: { output?: StatisticsHandle; input?: StatisticsHandle } };
+      factors?: { [role in BlockRole]?: StatisticsHandle };
     },
   ): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** What the native side says of its calls before any of them runs; native.ts has the rest. */
-import type { BlockRole, Dtype, ModelRole } from '../model/architecture';
+import type { Dtype, ModelRole } from '../model/architecture';
+import type { BlockRole } from '../model/sublayers';
 import type { BlockSpec, EndsSpec, EngineHandle, Site } from './native';
 import type { SumKinds } from './native-gpu';
 
@@ -60,6 +61,9 @@ interface OfProblem extends Paged {
 }
 /** From the solver's making to its end, with the refits of the output map between its rounds. */
 interface OfInputRefit extends OfBlock, Paged {
+  site: Site;
+  /** Of gate and up that are left. */
+  channels: number;
   /** Columns of what gate and up read. */
   inputs: number;
   tokens: Tokens;

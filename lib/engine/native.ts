@@ -4,15 +4,8 @@
  * them into StruPruneError (lib/errors.ts).
  */
 import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
-import type {
-  Architecture,
-  BlockRole,
-  Dtype,
-  ModelRole,
-  Rope,
-  Stored,
-  TensorRef,
-} from '../model/architecture';
+import type { BlockRefs, Dtype, ModelRole, Stored, TensorRef } from '../model/architecture';
+import type { BlockRole, NormSpec, SiteId, Sublayer } from '../model/sublayers';
 import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import { loadError } from './load-error';
@@ -49,22 +42,11 @@ export type AnyHandle =
   | GaussNewtonHandle
   | AuxiliaryHandle;
 
-export type Site = 'attention' | 'ffn';
+export type Site = SiteId;
 
 export interface BlockSpec {
   hidden: number;
-  headDim: number;
-  heads: number;
-  kvHeads: number;
-  ffn: number;
-  norm: 'rms' | 'layer';
-  eps: number;
-  postNorm: boolean;
-  rope: Rope | null;
-  slidingWindow: number;
-  qkNorm: boolean;
-  gated: boolean;
-  activation: Architecture['activation'];
+  sublayers: readonly Sublayer[];
 }
 
 export interface EndsSpec {
@@ -72,8 +54,7 @@ export interface EndsSpec {
   vocab: number;
   embeddingWidth: number;
   positionOffset: number;
-  norm: 'rms' | 'layer';
-  eps: number;
+  norm: NormSpec;
   stored: Stored;
 }
 
@@ -201,16 +182,16 @@ export interface NativeAddon
     engine: EngineHandle,
     store: StoreHandle,
     spec: BlockSpec,
-    tensors: Partial<Record<BlockRole, TensorRef>>,
+    tensors: BlockRefs,
     files: FileHandle[],
     stored: Stored,
   ): Promise<BlockHandle>;
-  runSite(engine: EngineHandle, block: BlockHandle, site: Site, run: SiteRun): Promise<void>;
+  runSite(engine: EngineHandle, block: BlockHandle, site: SiteId, run: SiteRun): Promise<void>;
   /** hidden += X[:, columns] Wᵀ + bias for activations kept by runSite. */
   applySite(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     kept: MatrixHandle,
     columns: Int32Array | null,
     hidden: MatrixHandle,
@@ -222,10 +203,17 @@ export interface NativeAddon
     axis: 0 | 1,
     indices: Int32Array,
   ): Promise<void>;
-  setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
-  blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
-  /** Rounds o or down and their bias to what is stored. */
-  finishSite(engine: EngineHandle, block: BlockHandle, site: Site): Promise<void>;
+  /** Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored. */
+  scaleBlock(
+    engine: EngineHandle,
+    block: BlockHandle,
+    role: BlockRole,
+    factors: Float64Array,
+  ): Promise<void>;
+  /** Columns of the site's output map, after all slices. */
+  resizeSite(block: BlockHandle, site: SiteId, columns: number): void;
+  /** Rounds the output map and its bias to what is stored. */
+  finishSite(engine: EngineHandle, block: BlockHandle, site: SiteId): Promise<void>;
   /** Keeps G = Gram ÷ tokens as rows of a matrix. */
   storeMetric(
     engine: EngineHandle,
@@ -237,26 +225,26 @@ export interface NativeAddon
     engine: EngineHandle,
     statistics: StatisticsHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     options: { lambda: number; group: number; metric: MetricPlace | null },
   ): Promise<NativeSolver>;
   setOutput(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     refit: NativeRefit,
   ): Promise<void>;
   /** One number a column of the site's output map. */
   outputColumns(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
   ): Promise<{ weightAbsMean: Float64Array; weightNormSq: Float64Array }>;
   /** Adds W · means to the output map's bias; columns that stay must have mean 0. */
   addMeanBias(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     means: Float64Array,
   ): Promise<void>;
   blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;

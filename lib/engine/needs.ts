@@ -1,6 +1,6 @@
 /** What calls on one model take, asked of the native side, and how that adds up. */
-import type { Architecture, BlockRole, Dtype, ModelRole, ModelSource } from '../model/architecture';
-import { blockRoles, embeddingWidth } from '../model/axes';
+import type { Architecture, Dtype, ModelRole, ModelSource } from '../model/architecture';
+import { blockTensors, embeddingWidth } from '../model/axes';
 import type { Engine } from './engine';
 import { native, type Site } from './native';
 import type { Calls, Needs, ProblemSizes, SiteDemand, Tokens } from './native-needs';
@@ -62,7 +62,6 @@ export class NeedsOf {
   /** Whether of tiled matrices and of blocks only what is at hand is in memory. */
   readonly paged: boolean;
   readonly #stored: Dtype;
-  readonly #roles: readonly BlockRole[];
   readonly #tensors: readonly ModelRole[];
 
   /** `stored`: what the output has the blocks' matrices in. */
@@ -71,7 +70,6 @@ export class NeedsOf {
     this.architecture = source.architecture;
     this.paged = paged;
     this.#stored = stored;
-    this.#roles = blockRoles(source.architecture);
     this.#tensors = Object.keys(source.model) as ModelRole[];
   }
 
@@ -91,12 +89,12 @@ export class NeedsOf {
   /** A loaded block, as long as it is. */
   block(index: number): Needs {
     const { paged } = this;
-    return this.#ask('loadBlock', { ...this.#block(index), roles: this.#roles, paged });
+    return this.#ask('loadBlock', { ...this.#block(index), roles: this.#roles(index), paged });
   }
 
   /** Its tensors as they go to a file, of rows with so many bytes as floats at a time. */
   encode(index: number, bytes: number): Needs {
-    return this.#ask('encodeBlock', { ...this.#block(index), roles: this.#roles, bytes });
+    return this.#ask('encodeBlock', { ...this.#block(index), roles: this.#roles(index), bytes });
   }
 
   /** Sums of a site's inputs, as long as they live. */
@@ -155,9 +153,20 @@ export class NeedsOf {
     refit: { inputs: number; taken: number; rounds: number; steps: number | null },
   ): Needs {
     const { steps, ...rest } = refit;
-    const block = { ...blockSpec(this.architecture, 0), ffn: channels };
-    const of = { block, tokens, ...rest, stored: this.#stored, paged: this.paged };
+    const of = {
+      ...this.#block(0),
+      site: 'ffn' as const,
+      channels,
+      tokens,
+      ...rest,
+      stored: this.#stored,
+      paged: this.paged,
+    };
     return steps === null ? this.#ask('auxiliary', of) : this.#ask('gaussNewton', { ...of, steps });
+  }
+
+  #roles(index: number) {
+    return blockTensors(this.architecture, index).map(({ role }) => role);
   }
 
   #block(index: number) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
-import type { Architecture, BlockWidths, Rope } from './architecture';
+import type { Architecture, BlockWidths } from './architecture';
 import { familyOfModelType, OWN_PREFIX } from './families';
 import { BIAS_NAMES, type ConfigKeys, type Family } from './family';
 import {
@@ -19,6 +19,7 @@ import {
   text,
   tokenId,
 } from './fields';
+import type { Rope } from './sublayers';
 
 const sizes = z.array(size, { error: 'must be a list' });
 

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockWidths, Rope } from './architecture';
+import type { Architecture, BlockWidths } from './architecture';
 import { familyOfGguf } from './families';
 import { GGUF_NAMES } from './families/names';
 import { BIAS_NAMES, type BiasName, blockTensorName, type Family } from './family';
@@ -21,6 +21,7 @@ import {
 } from './fields';
 import { zipWidths } from './from-config';
 import { llama3FromFactors, stretchesNothing } from './rope-factors';
+import type { BlockRole, Rope } from './sublayers';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
 export interface GgufTensors {
@@ -36,11 +37,11 @@ export interface GgufTensors {
 /** Tensor with the divisors of Llama 3's rotary frequencies. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
-const BIAS_ROLES: Record<BiasName, 'qBias' | 'oBias' | 'upBias' | 'downBias'> = {
-  qkv: 'qBias',
-  o: 'oBias',
-  ffnIn: 'upBias',
-  down: 'downBias',
+const BIAS_ROLES: Record<BiasName, BlockRole> = {
+  qkv: 'attention.qBias',
+  o: 'attention.outBias',
+  ffnIn: 'ffn.upBias',
+  down: 'ffn.outBias',
 };
 
 /** Keys behind the architecture's name. */

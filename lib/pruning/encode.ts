@@ -2,7 +2,8 @@ import { storageBytes } from '../checkpoint/container';
 import type { PlannedTensor } from '../checkpoint/export';
 import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
-import type { BlockRole, ModelRole } from '../model/architecture';
+import type { ModelRole } from '../model/architecture';
+import type { BlockRole } from '../model/sublayers';
 
 /** Bytes of rows, as floats, that are encoded at a time. */
 export const ENCODE_BYTES = 4 * 2 ** 20;

@@ -4,7 +4,7 @@
  */
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
-import type { Session } from '../engine/session';
+import { type Session, siteColumns } from '../engine/session';
 import { StruPruneError } from '../errors';
 import { type AuxiliarySteps, auxiliaryVariables } from '../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
@@ -30,7 +30,7 @@ export function makeFfnTokens(
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
-  const ones = native.blockShape(block, 'upBias') === null ? 0 : 1;
+  const ones = native.blockShape(block, 'ffn.upBias') === null ? 0 : 1;
   const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
   try {
     return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
@@ -62,6 +62,7 @@ export async function refitInputs(
   const { handle } = session.engine;
   const { inputs, targets } = tokens;
   const { lambda, inputs: by } = refit;
+  const { site } = layer;
   if (by.by === 'none') throw new StruPruneError('ERR_INTERNAL', 'no inputs are refitted');
   const before = start.relativeError;
   const freezes = refit.bias === 'keep';
@@ -71,26 +72,42 @@ export async function refitInputs(
     report: { before, rounds: taken },
   });
   if (by.by === 'auxiliary') {
-    const variables = await native.createAuxiliary(handle, block, inputs, targets, lambda, freezes);
+    const variables = await native.createAuxiliary(
+      handle,
+      block,
+      site,
+      inputs,
+      targets,
+      lambda,
+      freezes,
+    );
     return using(variables, async (solver) => {
       const steps: AuxiliarySteps<NativeRefit> = {
         iterate: (fit, iteration) =>
-          native.iterateAuxiliary(handle, solver, block, fit, by.tokens, iteration),
-        move: (forth) => native.moveAuxiliary(handle, solver, block, forth),
+          native.iterateAuxiliary(handle, solver, block, site, fit, by.tokens, iteration),
+        move: (forth) => native.moveAuxiliary(handle, solver, block, site, forth),
         refit: fitOutput,
       };
       return done(await auxiliaryVariables(steps, start, by.iterations));
     });
   }
-  const newton = await native.createGaussNewton(handle, block, inputs, targets, lambda, freezes);
+  const newton = await native.createGaussNewton(
+    handle,
+    block,
+    site,
+    inputs,
+    targets,
+    lambda,
+    freezes,
+  );
   return using(newton, async (solver) => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {
-        await native.linearise(handle, solver, block, fit, by.tokens, round);
+        await native.linearise(handle, solver, block, site, fit, by.tokens, round);
       },
       nextDirection: (last) => native.nextDirection(handle, solver, last),
       advance: (step) => native.advanceAlong(handle, solver, step),
-      move: (forth) => native.moveAlong(handle, solver, block, forth),
+      move: (forth) => native.moveAlong(handle, solver, block, site, forth),
       refit: fitOutput,
     };
     return done(await gaussNewton(steps, start, by));
@@ -107,15 +124,15 @@ function refitOutput(
   bias: boolean,
 ): Promise<NativeRefit> {
   const { handle } = session.engine;
-  const { ffn } = native.blockWidths(block);
-  const sums = session.statistics(ffn, {
+  const width = siteColumns(block, layer.site);
+  const sums = session.statistics(width, {
     gram: true,
     residual: session.architecture.hidden,
     scratch: session.scratch,
   });
   return using(sums, async (statistics) => {
-    await native.collectHidden(handle, block, inputs, targets, statistics);
-    const everything = new Uint8Array(ffn).fill(1);
+    await native.collectHidden(handle, block, layer.site, inputs, targets, statistics);
+    const everything = new Uint8Array(width).fill(1);
     return withSolver(session, lambda, block, layer, { statistics, metric: null }, (solver) =>
       solver.refit(everything, { bias, stored: session.stored.matrices }),
     );

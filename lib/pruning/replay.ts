@@ -76,8 +76,7 @@ async function replaySite(
     await using(await session.loadBlock(index), (block) =>
       native.runSite(handle, block, site, { ...run, advance: false, keep: kept }),
     );
-    const kind = site === 'ffn' ? 'ffn' : 'kv';
-    const columns = keptColumns(session, index, site, keep[kind]!);
+    const columns = keptColumns(session, index, site, keep[site]!);
     await using(await finished(), (block) =>
       native.applySite(handle, block, site, kept, columns, hidden),
     );

@@ -13,7 +13,7 @@ import {
   type Site,
 } from '../engine/native';
 import type { SumKinds } from '../engine/native-gpu';
-import { outputRole, type Session } from '../engine/session';
+import type { Session } from '../engine/session';
 import { findMask, type MaskReport } from '../masks';
 import { scoreOf } from '../masks/scores';
 import { keepBest } from '../masks/select';
@@ -286,7 +286,7 @@ async function solve(
   { layer, removed, metric }: SitePlan,
   solver: NativeSolver,
 ): Promise<Solved> {
-  const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
+  const hasBias = native.blockShape(block, `${layer.site}.outBias`) !== null;
   const bias = recipe.bias === 'add' || (recipe.bias === 'refit' && hasBias);
   const structure = structureOf(session.architecture, layer);
   const keep = layer.groups - removed;

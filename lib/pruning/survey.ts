@@ -127,13 +127,12 @@ async function walkBack(
     scratch: session.scratch,
     onProgress,
   });
-  for await (const { index, block, attention, ffn, sums } of fishers) {
-    const fisher = { attention, ffn };
+  for await (const { index, block, gradients, sums } of fishers) {
     for (const site of SITES) {
       const at = layerAt(layers, index, site);
       if (at === -1) continue;
       const metric = { matrix: metrics, row: rowOf(at) };
-      await native.storeMetric(session.engine.handle, fisher[site], metric.matrix, metric.row);
+      await native.storeMetric(session.engine.handle, gradients[site], metric.matrix, metric.row);
       const inputs = { statistics: sums[site]!, metric };
       await withSolver(session, survey.lambda, block, layers[at]!, inputs, async (solver) => {
         const sweep = await solver.sweep({

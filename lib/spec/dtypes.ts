@@ -1,24 +1,17 @@
 /** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
-import type { Site } from '../engine/native';
-import type {
-  Architecture,
-  BlockRole,
-  Dtype,
-  ModelSource,
-  Stored,
-  TensorRef,
-} from '../model/architecture';
+import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
 import { elements, embeddingWidth } from '../model/axes';
+import type { BlockRole } from '../model/sublayers';
 import type { Settings } from '../options';
 import { DTYPES } from '../options/output';
 import type { Layer, TargetFacts } from './widths';
 
 /** Matrices of a site, its output map last. */
-const SITE_WEIGHTS: Record<Site, readonly BlockRole[]> = {
-  attention: ['q', 'k', 'v', 'o'],
-  ffn: ['gate', 'up', 'down'],
+const SITE_WEIGHTS: Record<'attention' | 'ffn', readonly BlockRole[]> = {
+  attention: ['attention.q', 'attention.k', 'attention.v', 'attention.out'],
+  ffn: ['ffn.gate', 'ffn.up', 'ffn.out'],
 };
 
 export const MATRICES: readonly BlockRole[] = [...SITE_WEIGHTS.attention, ...SITE_WEIGHTS.ffn];
@@ -38,7 +31,7 @@ export function mixedBytes({
 }): TargetFacts['mixed'] {
   const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
     let bytes = 0;
-    for (const role of SITE_WEIGHTS[site]) {
+    for (const role of SITE_WEIGHTS[site as keyof typeof SITE_WEIGHTS]) {
       const ref = source.blocks[block]![role];
       if (!ref) continue;
       const type = stored.asSource.includes(role) ? ref.dtype : stored.matrices;
@@ -54,8 +47,8 @@ export function mixedBytes({
 /** Matrices that stay as they are or lose whole rows; `refitsFfn`: gate and up are refitted. */
 export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly BlockRole[] {
   const changed: BlockRole[] = [];
-  if (scope !== 'ffn') changed.push('o');
-  if (scope !== 'attention') changed.push(...(refitsFfn ? SITE_WEIGHTS.ffn : ['down' as const]));
+  if (scope !== 'ffn') changed.push('attention.out');
+  if (scope !== 'attention') changed.push(...(refitsFfn ? SITE_WEIGHTS.ffn : ['ffn.out' as const]));
   return MATRICES.filter((role) => !changed.includes(role));
 }
 
@@ -155,7 +148,10 @@ function refittedAs(
   scope: Settings['scope'] = 'all',
 ): ExportDtype {
   const refs = blocks
-    .flatMap(({ o, down }) => [scope !== 'ffn' && o, scope !== 'attention' && down])
+    .flatMap((refs) => [
+      scope !== 'ffn' && refs['attention.out'],
+      scope !== 'attention' && refs['ffn.out'],
+    ])
     .filter((ref) => ref !== undefined && ref !== false);
   const types = new Set(refs.map(({ dtype }) => dtype));
   const [own] = types;

@@ -8,21 +8,14 @@ import {
 import { bytesEach } from '../checkpoint/container';
 import { type ExportDtype, roundingFor } from '../checkpoint/export';
 import type { Site } from '../engine/native';
-import { SITES } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
-import {
-  type BlockKeep,
-  type GroupKind,
-  groupCount,
-  groupParameters,
-  widthsOf,
-} from '../model/groups';
+import { sublayersOf } from '../model/blocks';
+import { groupParameters, widthsOf } from '../model/groups';
+import { columnsPerUnit, type SiteId, unitsOf } from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
 import type { Target } from '../options/target';
-
-const KIND_OF: Record<Site, GroupKind> = { attention: 'kv', ffn: 'ffn' };
 
 /** One prunable site of one block. */
 export interface Layer {
@@ -44,28 +37,30 @@ export function layersOf(
   dtype: ExportDtype,
 ): Layer[] {
   const rounding = roundingFor(settings.format, dtype);
-  return architecture.blocks.flatMap((widths, block) =>
-    SITES.filter((site) => settings.scope === 'all' || settings.scope === site).map((site) => {
-      const kind = KIND_OF[site];
-      const groups = groupCount(architecture, block, kind);
-      const groupSize = site === 'ffn' ? 1 : (widths.heads / widths.kvHeads) * architecture.headDim;
-      const multiple =
-        site === 'ffn'
-          ? ffnMultiple(settings, dtype)
-          : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
-      return {
-        block,
-        site,
-        groups,
-        groupSize,
-        cost: groupParameters(architecture, block, kind).weights,
-        allowed: allowedRemovals(groups, {
-          multiple,
-          minKeep: Math.min(multiple, groups),
-          maxShare: settings.maxLayerSparsity,
-        }),
-      };
-    }),
+  return architecture.blocks.flatMap((_, block) =>
+    sublayersOf(architecture, block)
+      .filter(({ name }) => settings.scope === 'all' || settings.scope === name)
+      .map((sublayer) => {
+        const site = sublayer.name;
+        const groups = unitsOf(sublayer);
+        const groupSize = columnsPerUnit(sublayer);
+        const multiple =
+          sublayer.mixer.kind === 'ffn'
+            ? ffnMultiple(settings, dtype)
+            : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
+        return {
+          block,
+          site,
+          groups,
+          groupSize,
+          cost: groupParameters(architecture, block, site).weights,
+          allowed: allowedRemovals(groups, {
+            multiple,
+            minKeep: Math.min(multiple, groups),
+            maxShare: settings.maxLayerSparsity,
+          }),
+        };
+      }),
   );
 }
 
@@ -168,20 +163,16 @@ export function maskOf(kept: Int32Array, groups: number): Uint8Array {
   return mask;
 }
 
-export function blockKeep(site: Site, kept: Int32Array): BlockKeep {
-  return site === 'ffn' ? { ffn: kept } : { kv: kept };
-}
-
 /** The architecture with so many groups less in every layer, before any mask is known. */
 export function plannedArchitecture(
   architecture: Architecture,
   layers: readonly Layer[],
   removed: Int32Array,
 ): Architecture {
-  const counts: Partial<Record<GroupKind, number>>[] = architecture.blocks.map(() => ({}));
+  const counts: { [site in SiteId]?: number }[] = architecture.blocks.map(() => ({}));
   layers.forEach(({ block, site, groups }, i) => {
-    counts[block]![KIND_OF[site]] = groups - removed[i]!;
+    counts[block]![site] = groups - removed[i]!;
   });
-  const blocks = architecture.blocks.map((widths, block) => widthsOf(widths, counts[block]!));
+  const blocks = counts.map((units, block) => widthsOf(architecture, block, units));
   return { ...architecture, blocks };
 }

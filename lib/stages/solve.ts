@@ -11,7 +11,7 @@ import { replayBlock } from '../pruning/replay';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
 import { type SitePlan, type SolveContext, type Streams, solveSite } from '../pruning/solve';
-import { blockKeep, type Layer, layerAt } from '../spec/widths';
+import { type Layer, layerAt } from '../spec/widths';
 import type { Decision } from './allocate';
 import type { Stage, Work } from './stage';
 
@@ -92,7 +92,7 @@ async function solveBlock(
       solveSite(context, index, block, site, planFor(site)),
     );
     if (!solved) continue;
-    Object.assign(keep, blockKeep(site, solved.kept));
+    keep[site] = solved.kept;
     stats.push(solved.stats);
   }
   return { keep, stats };

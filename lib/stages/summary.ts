@@ -97,7 +97,7 @@ function layerResults(
     kvHeadsBefore: widths.kvHeads,
     kvHeadsAfter: after.blocks[index]!.kvHeads,
     keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
-    keptKvSha256: fingerprint(keeps[index]!.kv ?? whole(widths.kvHeads)),
+    keptKvSha256: fingerprint(keeps[index]!.attention ?? whole(widths.kvHeads)),
   }));
 }
 

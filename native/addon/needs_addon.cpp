@@ -31,13 +31,19 @@ class Call {
   Dtype StoredType() const { return GetDtype(object_.Get("stored")); }
   Call In(const char* key) const { return Call(GetObject(object_.Get(key), key)); }
 
-  BlockSpec Block() const { return GetBlockSpec(GetObject(object_.Get("block"), "block")); }
-  SiteKind Site() const { return GetSite(object_.Get("site")); }
-  std::vector<Role> Roles() const {
+  BlockSpec Block() const { return GetBlockSpec(object_.Get("block")); }
+  SublayerSpec Site() const {
+    const BlockSpec block = Block();
+    return block.sublayers[GetSite(block, object_.Get("site"))];
+  }
+  std::vector<TensorId> Tensors() const {
+    const BlockSpec block = Block();
     const auto names = GetArray(object_.Get("roles"), "roles");
-    std::vector<Role> roles;
-    for (uint32_t i = 0; i < names.Length(); ++i) roles.push_back(GetRole(names.Get(i)));
-    return roles;
+    std::vector<TensorId> tensors;
+    for (uint32_t i = 0; i < names.Length(); ++i) {
+      tensors.push_back(TensorNamed(block, GetString(names.Get(i), "role")));
+    }
+    return tensors;
   }
   size_t Window() const {
     const size_t window = In("tokens").Size("window");
@@ -67,13 +73,16 @@ class Call {
             problem.Flag("cross"),  problem.Flag("fisher"),  Flag("paged")};
   }
   FfnDemand Ffn() const {
-    const BlockSpec spec = Block();
-    return {.shape = {spec.activation, spec.gated, Size("inputs"), spec.ffn, spec.hidden, 0},
-            .tokens = Tokens(),
-            .taken = Size("taken"),
-            .rounds = Size("rounds"),
-            .stored = StoredType(),
-            .paged = Flag("paged")};
+    const SublayerSpec site = Site();
+    const FeedForwardSpec* const ffn = site.ffn();
+    if (!ffn) throw BadArgument("the site is no FFN");
+    return {
+        .shape = {ffn->activation, ffn->gated, Size("inputs"), Size("channels"), Block().hidden, 0},
+        .tokens = Tokens(),
+        .taken = Size("taken"),
+        .rounds = Size("rounds"),
+        .stored = StoredType(),
+        .paged = Flag("paged")};
   }
 
  private:
@@ -81,8 +90,8 @@ class Call {
 };
 
 Needs SiteNeeds(const Context& context, const Call& call) {
-  const BlockSpec block = call.Block();
-  const SiteKind site = call.Site();
+  const size_t hidden = call.Block().hidden;
+  const SublayerSpec site = call.Site();
   const TokenPages tokens = call.Tokens();
   SiteDemand demand;
   demand.window = call.Window();
@@ -94,10 +103,10 @@ Needs SiteNeeds(const Context& context, const Call& call) {
   demand.residual = call.Flag("feedback");
   const size_t inputs = call.Size("inputs");
   demand.inputs = demand.targets = inputs > 0;
-  const bool ones = inputs > block.hidden;
-  return context.gpu && SiteWidth(block, site) > 0
-             ? RunSiteNeedsOnDevice(*context.gpu, block, site, demand, tokens, ones)
-             : RunSiteNeeds(context, block, site, demand, tokens, ones);
+  const bool ones = inputs > hidden;
+  return context.gpu && site.width() > 0
+             ? RunSiteNeedsOnDevice(*context.gpu, site, hidden, demand, tokens, ones)
+             : RunSiteNeeds(context, site, hidden, demand, tokens, ones);
 }
 
 using Answer = Needs (*)(const Context& context, const Call& call);
@@ -110,11 +119,11 @@ const std::map<std::string, Answer>& Answers() {
        [](const Context&, const Call& c) { return CopyRowsNeeds(c.Tokens(), c.Size("cols")); }},
       {"loadBlock",
        [](const Context& context, const Call& c) {
-         return BlockNeeds(context, c.Block(), c.Roles(), c.Flag("paged"));
+         return BlockNeeds(context, c.Block(), c.Tensors(), c.Flag("paged"));
        }},
       {"encodeBlock",
        [](const Context&, const Call& c) {
-         return EncodeNeeds(c.Block(), c.Roles(), c.Size("bytes"));
+         return EncodeNeeds(c.Block(), c.Tensors(), c.Size("bytes"));
        }},
       {"statistics",
        [](const Context& context, const Call& c) {
@@ -124,7 +133,7 @@ const std::map<std::string, Answer>& Answers() {
       {"runSite", SiteNeeds},
       {"applySite",
        [](const Context& context, const Call& c) {
-         return ApplySiteNeeds(context, c.Block(), c.Site(), c.Tokens());
+         return ApplySiteNeeds(context, c.Site(), c.Block().hidden, c.Tokens());
        }},
       {"backwardBlock",
        [](const Context& context, const Call& c) {
@@ -194,9 +203,8 @@ Napi::Value NeedsOf(const Napi::CallbackInfo& info) {
 
 // (spec, tokens, window) -> useful flops of a block's forward
 Napi::Value FlopsOfBlock(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(
-      info.Env(), BlockFlops(GetBlockSpec(GetObject(info[0], "spec")), GetSize(info[1], "tokens"),
-                             GetSize(info[2], "window")));
+  return Napi::Number::New(info.Env(), BlockFlops(GetBlockSpec(info[0]), GetSize(info[1], "tokens"),
+                                                  GetSize(info[2], "window")));
 }
 
 // (vocab, embeddingWidth, tokens) -> useful flops of the head

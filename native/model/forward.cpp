@@ -13,30 +13,32 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-void CheckFinite(const Block& block, size_t rows, const float* hidden) {
-  if (AllFinite(hidden, rows * block.spec().hidden)) return;
+void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {
+  if (AllFinite(hidden, rows * layer.hidden())) return;
   throw Error("ERR_NAN", "hidden states are no longer finite",
               "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
 
 // Numbers of the buffers of a flight.
 struct SiteCounts {
-  SiteCounts(const Context& context, const BlockSpec& spec, SiteKind site, const SiteDemand& demand)
-      : width(SiteWidth(spec, site)),
+  SiteCounts(const Context& context, const SublayerSpec& layer, size_t hidden,
+             const SiteDemand& demand)
+      : width(layer.width()),
         chunk(ChunkRows(context, demand.page)),
         keeps_activations(demand.moments || demand.keep || demand.targets) {
     const size_t tokens = demand.page, rows = context.pool.size() * chunk;
-    normed = rows * spec.hidden;
-    if (site == SiteKind::kAttention) {
+    normed = rows * hidden;
+    const AttentionSpec* const attention = layer.attention();
+    if (attention) {
       q = tokens * width;
-      kv = tokens * spec.kv_heads * spec.head_dim;
-      if (spec.rope) angles = RopeTable::Count(spec.head_dim, demand.window);
-    } else if (spec.gated) {
+      kv = tokens * attention->kv_width();
+      if (attention->rope) angles = RopeTable::Count(attention->head_dim, demand.window);
+    } else if (layer.ffn()->gated) {
       gate = rows * width;
     }
-    const bool all = site == SiteKind::kAttention || keeps_activations;
+    const bool all = attention || keeps_activations;
     if (!demand.keep) x = (all ? tokens : rows) * width;
-    if (demand.residual) residual = tokens * spec.hidden;
+    if (demand.residual) residual = tokens * hidden;
   }
   size_t Total() const { return normed + q + 2 * kv + x + gate + residual + angles; }
 
@@ -49,15 +51,16 @@ struct SiteCounts {
 // Buffers of one flight, made once a call.
 class SiteFlight {
  public:
-  SiteFlight(const Block& block, SiteKind site, const SiteRun& run)
-      : block_(block),
-        site_(site),
+  SiteFlight(const Sublayer& layer, const SiteRun& run)
+      : layer_(layer),
+        attention_(layer.attention()),
+        ffn_(layer.ffn()),
         run_(run),
-        context_(block.context()),
+        context_(layer.context()),
+        hidden_(layer.hidden()),
         demand_(DemandOf(run)),
         tokens_(demand_.page),
-        n_(context_, block.spec(), site, demand_) {
-    const BlockSpec& spec = block.spec();
+        n_(context_, layer.spec(), hidden_, demand_) {
     normed_ = context_.Allocate<float>(n_.normed);
     q_ = context_.Allocate<float>(n_.q);
     k_ = context_.Allocate<float>(n_.kv);
@@ -65,8 +68,10 @@ class SiteFlight {
     x_ = context_.Allocate<float>(n_.x);
     gate_ = context_.Allocate<float>(n_.gate);
     residual_ = context_.Allocate<float>(n_.residual);
-    if (n_.angles > 0) rope_.emplace(context_, *spec.rope, spec.head_dim, run.window);
-    scratch_.resize(site == SiteKind::kAttention ? context_.pool.size() : 0);
+    if (n_.angles > 0) {
+      rope_.emplace(context_, *attention_->rope, attention_->head_dim, run.window);
+    }
+    scratch_.resize(attention_ ? context_.pool.size() : 0);
   }
 
   void Run(size_t row) {
@@ -78,20 +83,19 @@ class SiteFlight {
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
-    if (site_ == SiteKind::kAttention) {
+    if (attention_) {
       Attention(rows, hidden.data(), activations);
     } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * block_.spec().hidden, activations + first * n_.width,
-            worker);
+        Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width, worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        float* h = hidden.data() + first * block_.spec().hidden;
+        float* h = hidden.data() + first * hidden_;
         float* x = x_.data() + worker * n_.chunk * n_.width;
         Ffn(count, h, x, worker);
-        AddOutput(block_, site_, count, x, h);
-        CheckFinite(block_, count, h);
+        AddOutput(layer_, count, x, h);
+        CheckFinite(layer_, count, h);
       });
       return;
     }
@@ -100,9 +104,9 @@ class SiteFlight {
     if (run_.targets) Targets(row, rows, activations);
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
-        float* h = hidden.data() + first * block_.spec().hidden;
-        AddOutput(block_, site_, count, activations + first * n_.width, h);
-        CheckFinite(block_, count, h);
+        float* h = hidden.data() + first * hidden_;
+        AddOutput(layer_, count, activations + first * n_.width, h);
+        CheckFinite(layer_, count, h);
       });
     }
   }
@@ -122,54 +126,51 @@ class SiteFlight {
 
   // How one flight reads the block's weights.
   std::vector<Scan> Weights() const {
-    const auto scan = [&](std::initializer_list<Role> roles) {
-      return ScanOf(block_, tokens_, roles);
+    const auto scan = [&](std::initializer_list<Part> parts) {
+      return ScanOf(layer_, tokens_, parts);
     };
-    const Role out = OutputRole(site_);
     std::vector<Scan> scans;
     if (!n_.keeps_activations && !run_.advance) return scans;
-    if (site_ == SiteKind::kAttention) {
-      scans.push_back(scan({Role::kQ, Role::kK, Role::kV}));
+    if (attention_) {
+      scans.push_back(scan({Part::kQ, Part::kK, Part::kV}));
     } else if (n_.keeps_activations) {
-      scans.push_back(scan({Role::kUp, Role::kGate}));
+      scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {
-      return {scan({Role::kUp, Role::kGate, out})};
+      return {scan({Part::kUp, Part::kGate, Part::kOut})};
     }
-    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({out}));
-    if (run_.targets) scans.push_back(scan({out}));
-    if (run_.advance) scans.push_back(scan({out}));
+    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({Part::kOut}));
+    if (run_.targets) scans.push_back(scan({Part::kOut}));
+    if (run_.advance) scans.push_back(scan({Part::kOut}));
     return scans;
   }
 
  private:
   void Attention(size_t rows, const float* hidden, float* activations) {
-    const BlockSpec& spec = block_.spec();
-    const size_t kv_width = spec.kv_heads * spec.head_dim;
+    const size_t kv_width = attention_->kv_width();
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
-                                 normed_.data() + worker * n_.chunk * spec.hidden);
-      Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
+      const float* x = MixerInput(layer_, count, hidden + first * hidden_,
+                                  normed_.data() + worker * n_.chunk * hidden_);
+      Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
               q_.data() + first * n_.width, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
     });
-    AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(),
-                  activations, nullptr, scratch_);
+    AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(),
+                  v_.data(), activations, nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
-    const BlockSpec& spec = block_.spec();
     const float* in =
-        SiteInput(block_, site_, rows, hidden, normed_.data() + worker * n_.chunk * spec.hidden);
-    float* const gate = spec.gated ? gate_.data() + worker * n_.chunk * n_.width : nullptr;
-    FfnHidden(block_, rows, in, gate, x);
+        MixerInput(layer_, rows, hidden, normed_.data() + worker * n_.chunk * hidden_);
+    float* const gate = ffn_->gated ? gate_.data() + worker * n_.chunk * n_.width : nullptr;
+    FfnHidden(layer_, rows, in, gate, x);
   }
 
   void Inputs(size_t row, size_t rows, const float* hidden) {
-    const size_t d = block_.spec().hidden, cols = run_.inputs->cols();
+    const size_t d = hidden_, cols = run_.inputs->cols();
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* in = SiteInput(block_, site_, count, hidden + first * d,
-                                  normed_.data() + worker * n_.chunk * d);
+      const float* in =
+          MixerInput(layer_, count, hidden + first * d, normed_.data() + worker * n_.chunk * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -179,12 +180,11 @@ class SiteFlight {
   }
 
   void Targets(size_t row, size_t rows, const float* activations) {
-    const size_t d = block_.spec().hidden;
+    const size_t d = hidden_;
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count,
-             activations + first * n_.width, to);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
     });
@@ -192,7 +192,7 @@ class SiteFlight {
 
   // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
   void Residual(size_t row, size_t rows, const float* hidden, const float* activations) {
-    const size_t d = block_.spec().hidden;
+    const size_t d = hidden_;
     const PagedMatrix::View before(*run_.dense_before, row, rows, Access::kRead);
     std::optional<PagedMatrix::View> after;
     if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, Access::kRead);
@@ -203,17 +203,18 @@ class SiteFlight {
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
       float* y = normed_.data() + worker * n_.chunk * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count,
-             activations + first * n_.width, y);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });
   }
 
-  const Block& block_;
-  const SiteKind site_;
+  const Sublayer layer_;
+  const AttentionSpec* const attention_;  // one of the two is null
+  const FeedForwardSpec* const ffn_;
   const SiteRun& run_;
   Context& context_;
+  const size_t hidden_;
   const SiteDemand demand_;
   const size_t tokens_;
   const SiteCounts n_;
@@ -262,15 +263,15 @@ SiteDemand DemandOf(const SiteRun& run) {
   return demand;
 }
 
-void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
+void RunSite(const Sublayer& layer, const SiteRun& run) {
   if (run.window == 0 || run.rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
-  SiteFlight flight(block, site, run);
-  const PendingBytes pending(*block.context().budget,
+  SiteFlight flight(layer, run);
+  const PendingBytes pending(*layer.context().budget,
                              (run.statistics ? run.statistics->unmade() : 0) + BytesOf(run.keep) +
                                  BytesOf(run.inputs) + BytesOf(run.targets));
-  const PackedWeights packed(block.context(), run.rows(), flight.Matrices());
+  const PackedWeights packed(layer.context(), run.rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},
@@ -284,35 +285,35 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
   }
 }
 
-Needs SiteSinkNeeds(const BlockSpec& block, SiteKind site, const SiteDemand& demand,
+Needs SiteSinkNeeds(const SublayerSpec& layer, size_t hidden, const SiteDemand& demand,
                     const TokenPages& tokens, bool ones) {
-  const size_t d = block.hidden, width = SiteWidth(block, site);
+  const size_t d = hidden, width = layer.width();
   Needs needs = HeldFloats(tokens.flight() *
                            ((demand.keep ? width : 0) + (demand.inputs ? d + (ones ? 1 : 0) : 0) +
                             (demand.targets ? d : 0)));
-  needs.float_flops = SiteFlops(block, site, tokens.rows, demand.window);
+  needs.float_flops = SublayerFlops(layer, hidden, tokens.rows, demand.window);
   if (demand.gram) needs.float_flops += Statistics::GramFlops(width, tokens.rows);
   return needs;
 }
 
-Needs RunSiteNeeds(const Context& context, const BlockSpec& block, SiteKind site,
+Needs RunSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
                    const SiteDemand& demand, const TokenPages& tokens, bool ones) {
-  const SiteCounts n(context, block, site, demand);
+  const SiteCounts n(context, layer, hidden, demand);
   // Both dense states beside these.
   const size_t views = demand.residual ? 3 : 1;
-  return SiteSinkNeeds(block, site, demand, tokens, ones) + HeldFloats(n.Total()) +
-         tokens.View(views * block.hidden);
+  return SiteSinkNeeds(layer, hidden, demand, tokens, ones) + HeldFloats(n.Total()) +
+         tokens.View(views * hidden);
 }
 
-void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
+void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden) {
-  Context& context = block.context();
-  const size_t d = block.spec().hidden, width = SiteWidth(block.spec(), site);
+  Context& context = layer.context();
+  const size_t d = layer.hidden(), width = layer.width();
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   const size_t chunk = ChunkRows(context, flight);
   auto gathered = context.Allocate<float>(columns.empty() ? 0 : GatheredOf(context, flight, width));
-  const PackedWeights packed(context, hidden.rows(), {block.matrix(OutputRole(site))});
-  const Scan weights[] = {ScanOf(block, flight, {OutputRole(site)})};
+  const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
+  const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
     AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
     const size_t rows = std::min(flight, hidden.rows() - row);
@@ -327,37 +328,50 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
         }
         from = to;
       }
-      AddOutput(block, site, count, from, h.data() + first * d);
-      CheckFinite(block, count, h.data() + first * d);
+      AddOutput(layer, count, from, h.data() + first * d);
+      CheckFinite(layer, count, h.data() + first * d);
     });
   }
 }
 
-Needs ApplySiteNeeds(const Context& context, const BlockSpec& block, SiteKind site,
+Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
                      const TokenPages& tokens) {
-  const size_t width = SiteWidth(block, site), flight = tokens.flight();
+  const size_t width = layer.width(), flight = tokens.flight();
   Needs needs = HeldFloats(GatheredOf(context, flight, width) + flight * width);
-  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * block.hidden);
-  return needs + tokens.View(block.hidden);
+  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * hidden);
+  return needs + tokens.View(hidden);
 }
 
-double SiteFlops(const BlockSpec& spec, SiteKind site, size_t tokens, size_t window) {
-  const double d = static_cast<double>(spec.hidden), rows = static_cast<double>(tokens);
-  if (site == SiteKind::kFfn) {
-    return rows * 2 * (spec.gated ? 3 : 2) * d * static_cast<double>(spec.ffn);
-  }
-  const double q = static_cast<double>(spec.heads * spec.head_dim);
-  const double kv = static_cast<double>(spec.kv_heads * spec.head_dim);
+namespace {
+
+// Of a token.
+double FlopsOf(const AttentionSpec& spec, double hidden, double window) {
+  const auto q = static_cast<double>(spec.q_width()), kv = static_cast<double>(spec.kv_width());
   // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
-  const double w = static_cast<double>(window);
-  const double seen =
-      spec.sliding && spec.sliding < window ? static_cast<double>(spec.sliding) : w / 2;
-  return rows * (2 * d * (2 * q + 2 * kv) + 4 * q * std::min(seen, w / 2));
+  const auto sliding = static_cast<double>(spec.sliding);
+  const double seen = std::min(window / 2, spec.sliding ? sliding : window);
+  return 2 * hidden * (2 * q + 2 * kv) + 4 * q * seen;
+}
+
+double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
+  return 2 * hidden * (spec.gated ? 3 : 2) * static_cast<double>(spec.width);
+}
+
+}  // namespace
+
+double SublayerFlops(const SublayerSpec& layer, size_t hidden, size_t tokens, size_t window) {
+  const auto of_token = [&](const auto& mixer) {
+    return FlopsOf(mixer, static_cast<double>(hidden), static_cast<double>(window));
+  };
+  return static_cast<double>(tokens) * std::visit(of_token, layer.mixer);
 }
 
 double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
-  return SiteFlops(spec, SiteKind::kAttention, tokens, window) +
-         SiteFlops(spec, SiteKind::kFfn, tokens, window);
+  double flops = 0;
+  for (const SublayerSpec& layer : spec.sublayers) {
+    flops += SublayerFlops(layer, spec.hidden, tokens, window);
+  }
+  return flops;
 }
 
 }  // namespace struprune

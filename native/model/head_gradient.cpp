@@ -28,7 +28,7 @@ double Uniform(uint64_t seed, uint64_t token, uint64_t piece, uint64_t draw) {
 }
 
 // Index drawn with weights[count], whose sum is `sum`, by the inverse of the cumulative sum at u.
-size_t Draw(size_t count, const float* weights, double sum, double u) {
+size_t DrawIndex(size_t count, const float* weights, double sum, double u) {
   double left = u * sum;
   size_t last = 0;
   for (size_t j = 0; j < count; ++j) {
@@ -53,8 +53,9 @@ class HeadInputBackward {
   }
 
   // grad_hidden[rows, hidden] <- Jᵀ grad_input[rows, embedding_width]; scratch[rows, hidden].
+  // factors[rows, hidden] <- the gradient of the norm's factors; null: not wanted.
   void Compute(size_t rows, const float* hidden, const float* grad_input, float* scratch,
-               float* grad_hidden) const {
+               float* grad_hidden, float* factors) const {
     const size_t d = spec_.hidden, width = spec_.embedding_width;
     const float* grad = grad_input;
     if (!projection_.empty()) {
@@ -64,6 +65,9 @@ class HeadInputBackward {
       grad = to;
     }
     if (!norm_.empty()) {
+      if (factors) {
+        NormFactorsBackward(spec_.norm, rows, d, hidden, norm_.data(), spec_.eps, grad, factors);
+      }
       std::fill_n(grad_hidden, rows * d, 0.0f);
       NormBackward(spec_.norm, rows, d, hidden, norm_.data(), spec_.eps, grad, grad_hidden);
     } else if (grad != grad_hidden) {
@@ -78,147 +82,220 @@ class HeadInputBackward {
 
 // Numbers of the buffers of a flight.
 struct GradientCounts {
-  GradientCounts(const Context& context, const EndsShape& ends, size_t tokens)
+  // final_norm: the gradients of the norm's factors are asked for.
+  GradientCounts(const Context& context, const EndsShape& ends, size_t tokens, bool final_norm)
       : rows(std::min(ExpectedRows::kFlightRows, tokens)),
         inputs(rows * ends.embedding_width),
         scratch(WorkerRows(context, rows) * ends.hidden),
-        label_rows(context.pool.size() * ends.embedding_width) {}
-  size_t Total() const { return 2 * inputs + scratch + label_rows; }
-  size_t rows, inputs, scratch, label_rows;
+        factors(final_norm ? rows * ends.hidden : 0) {}
+  size_t Total() const { return 2 * inputs + scratch + factors; }
+  size_t rows, inputs, scratch, factors;
 };
 
-// d(NLL)/d(input of the head) = softmax(logits) W − W[label].
+// Of a row of the head for each worker.
+size_t LabelRows(const Context& context, size_t embedding_width) {
+  return context.pool.size() * embedding_width;
+}
+
+// With x the input of the head W and a target t[embedding_width] a token, the loss log sum exp(W x)
+// - t x, whose gradient is softmax(W x) W - t. Where t is the row of a label that is its NLL; where
+// t is the mean of the rows under a distribution p, the cross entropy from p.
 class HeadFlight {
  public:
-  HeadFlight(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
+  HeadFlight(Context& context, const EndsSpec& spec, PagedMatrix& hidden, PagedMatrix& gradient,
+             Statistics* final_norm)
       : context_(context),
         spec_(spec),
-        run_(run),
-        rows_(std::min(ExpectedRows::kFlightRows, run.gradient->rows())),
+        hidden_(hidden),
+        gradient_(gradient),
+        final_norm_(final_norm),
+        rows_(std::min(ExpectedRows::kFlightRows, gradient.rows())),
         chunk_(ChunkRows(context, rows_)),
         width_(spec.embedding_width),
         forward_(context, spec),
         backward_(context, spec),
         expected_(context, spec, rows_),
-        labels_(rows_),
-        nll_(rows_) {
-    const GradientCounts n(context, ShapeOf(spec), run.gradient->rows());
+        losses_(rows_) {
+    const GradientCounts n(context, ShapeOf(spec), gradient.rows(), final_norm != nullptr);
     inputs_ = context.Allocate<float>(n.inputs);
     sums_ = context.Allocate<float>(n.inputs);
     scratch_ = context.Allocate<float>(n.scratch);
-    label_rows_ = context.Allocate<float>(n.label_rows);
+    factors_ = context.Allocate<float>(n.factors);
   }
 
   // Of the flight that starts at `row`.
-  size_t Rows(size_t row) const { return run_.gradient->Run(row, run_.hidden->Run(row, rows_)); }
+  size_t Rows(size_t row) const { return gradient_.Run(row, hidden_.Run(row, rows_)); }
 
-  void Run(size_t row, HeadLoss& loss) {
+  // target(i, worker) of the flight's row i, called once `visit` has seen all of the vocabulary:
+  // null where there is no loss.
+  template <typename Target>
+  void Run(size_t row, const ExpectedRows::Visit& visit, const Target& target) {
     const size_t rows = Rows(row), d = spec_.hidden;
-    const PagedMatrix::View hidden(*run_.hidden, row, rows, Access::kRead);
-    const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kWrite);
+    const PagedMatrix::View hidden(hidden_, row, rows, Access::kRead);
+    const PagedMatrix::View gradient(gradient_, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * chunk_ * d,
                        inputs_.data() + first * width_);
     });
-    const bool drawn = run_.labels == Labels::kSampled;
-    for (size_t i = 0; i < rows; ++i) labels_[i] = drawn ? -1 : run_.targets[row + i];
-    ExpectedRows::Visit draw;
-    if (drawn) draw = [&](const ExpectedRows::Piece& piece) { DrawLabel(row, piece); };
-    expected_.Run(rows, inputs_.data(), sums_.data(), draw);
+    expected_.Run(rows, inputs_.data(), sums_.data(), visit);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      for (size_t i = first; i < first + count; ++i) Finish(i, run_.targets[row + i] >= 0, worker);
+      for (size_t i = first; i < first + count; ++i) Finish(i, target(i, worker));
       float* grad = gradient.data() + first * d;
       backward_.Compute(count, hidden.data() + first * d, sums_.data() + first * width_,
-                        scratch_.data() + worker * chunk_ * d, grad);
+                        scratch_.data() + worker * chunk_ * d, grad,
+                        final_norm_ ? factors_.data() + first * d : nullptr);
       if (!AllFinite(grad, count * d)) {
         throw Error("ERR_NAN", "the loss has a gradient that is not finite",
                     "the checkpoint may be damaged, or its dtype too narrow for this text");
       }
     });
-    for (size_t i = 0; i < rows; ++i) {
-      if (run_.targets[row + i] < 0) continue;
-      loss.nll += nll_[i];
-      ++loss.targets;
+    if (final_norm_) final_norm_->Add(rows, factors_.data(), nullptr);
+  }
+
+  // Of the last run; 0 where there is none.
+  double loss(size_t i) const { return losses_[i]; }
+
+ private:
+  // sums -> softmax · W − target of one row, and its loss.
+  void Finish(size_t i, const float* target) {
+    float* grad = sums_.data() + i * width_;
+    losses_[i] = 0;
+    if (!target) {
+      std::fill_n(grad, width_, 0.0f);
+      return;
     }
+    const RunningSoftmax& softmax = expected_.softmax(i);
+    const float* input = inputs_.data() + i * width_;
+    const float inverse = static_cast<float>(1 / softmax.sum);
+    double logit = 0;
+    for (size_t j = 0; j < width_; ++j) {
+      logit += static_cast<double>(input[j]) * target[j];
+      grad[j] = grad[j] * inverse - target[j];
+    }
+    losses_[i] = softmax.maximum + std::log(softmax.sum) - logit;
+  }
+
+  Context& context_;
+  const EndsSpec& spec_;
+  PagedMatrix &hidden_, &gradient_;
+  Statistics* const final_norm_;
+  const size_t rows_, chunk_, width_;  // chunk_: most rows of a task
+  const HeadInput forward_;
+  const HeadInputBackward backward_;
+  ExpectedRows expected_;
+  std::vector<double> losses_;
+  Buffer<float> inputs_, sums_, scratch_, factors_;
+};
+
+// Throws where the shapes of what every gradient at the head has disagree.
+void CheckShapes(const EndsSpec& spec, const PagedMatrix& hidden, const PagedMatrix& gradient) {
+  if (&hidden == &gradient) {
+    throw Error("ERR_ARGUMENT", "the gradient needs a matrix of its own");
+  }
+  if (hidden.rows() < gradient.rows() || hidden.cols() != spec.hidden ||
+      gradient.cols() != spec.hidden) {
+    throw Error("ERR_ARGUMENT", "hidden states and gradient must agree in tokens and width");
+  }
+}
+
+// The labels of a flight.
+class FlightLabels {
+ public:
+  FlightLabels(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
+      : spec_(spec), run_(run), labels_(std::min(ExpectedRows::kFlightRows, run.targets.size())) {
+    rows_ = context.Allocate<float>(LabelRows(context, spec.embedding_width));
+  }
+
+  // What sees a flight's predictions as they pass: none where the text has the labels.
+  ExpectedRows::Visit Begin(size_t flight_row, size_t rows) {
+    const bool drawn = run_.labels == Labels::kSampled;
+    for (size_t i = 0; i < rows; ++i) labels_[i] = drawn ? -1 : run_.targets[flight_row + i];
+    if (!drawn) return {};
+    return [this, flight_row](const ExpectedRows::Piece& piece) { Draw(flight_row, piece); };
+  }
+
+  // The head's row of the label, in a worker's own memory.
+  const float* Row(size_t i, size_t worker) {
+    float* row = rows_.data() + worker * spec_.embedding_width;
+    LoadStored(spec_, spec_.head_source(), static_cast<size_t>(labels_[i]), 1, row);
+    return row;
   }
 
  private:
   // A draw from a distribution that arrives in pieces: each piece takes the label over with its
   // share of all seen so far, which leaves every token its own probability in the end.
-  void DrawLabel(size_t flight_row, const ExpectedRows::Piece& piece) {
+  void Draw(size_t flight_row, const ExpectedRows::Piece& piece) {
     const uint64_t token = flight_row + piece.row;
     int32_t& label = labels_[piece.row];
     const bool keep = Uniform(run_.seed, token, piece.index, 0) * piece.softmax.sum >= piece.sum;
     if (keep && label >= 0) return;
     const double u = Uniform(run_.seed, token, piece.index, 1);
-    label = static_cast<int32_t>(piece.column + Draw(piece.columns, piece.weights, piece.sum, u));
+    label =
+        static_cast<int32_t>(piece.column + DrawIndex(piece.columns, piece.weights, piece.sum, u));
   }
 
-  // sums -> softmax · W − W[label] of one row, and its NLL.
-  void Finish(size_t i, bool has_target, size_t worker) {
-    float* grad = sums_.data() + i * width_;
-    if (!has_target) {
-      std::fill_n(grad, width_, 0.0f);
-      return;
-    }
-    const RunningSoftmax& softmax = expected_.softmax(i);
-    float* label = label_rows_.data() + worker * width_;
-    LoadStored(spec_, spec_.head_source(), static_cast<size_t>(labels_[i]), 1, label);
-    const float* input = inputs_.data() + i * width_;
-    const float inverse = static_cast<float>(1 / softmax.sum);
-    double logit = 0;
-    for (size_t j = 0; j < width_; ++j) {
-      logit += static_cast<double>(input[j]) * label[j];
-      grad[j] = grad[j] * inverse - label[j];
-    }
-    nll_[i] = softmax.maximum + std::log(softmax.sum) - logit;
-  }
-
-  Context& context_;
   const EndsSpec& spec_;
   const HeadGradientRun& run_;
-  const size_t rows_, chunk_, width_;  // chunk_: most rows of a task
-  const HeadInput forward_;
-  const HeadInputBackward backward_;
-  ExpectedRows expected_;
   std::vector<int32_t> labels_;
-  std::vector<double> nll_;
-  Buffer<float> inputs_, sums_, scratch_, label_rows_;
+  Buffer<float> rows_;
 };
-
-void Check(const EndsSpec& spec, const HeadGradientRun& run) {
-  const size_t tokens = run.gradient->rows();
-  if (run.hidden == run.gradient)
-    throw Error("ERR_ARGUMENT", "the gradient needs a matrix of its own");
-  if (run.hidden->rows() < tokens || run.targets.size() != tokens ||
-      run.hidden->cols() != spec.hidden || run.gradient->cols() != spec.hidden) {
-    throw Error("ERR_ARGUMENT",
-                "hidden states, gradient and targets must agree in tokens and width");
-  }
-  RequireTokens(spec, run.targets, true);
-}
 
 }  // namespace
 
 Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
-  const GradientCounts n(context, ends, tokens.rows);
+  const GradientCounts n(context, ends, tokens.rows, false);
+  const size_t labels = LabelRows(context, ends.embedding_width);
   Needs needs = HeadInput::NeedsOf(ends) + HeadInputBackward::NeedsOf(ends) +
-                ExpectedRows::NeedsOf(context, ends, n.rows) + HeldFloats(n.Total()) +
+                ExpectedRows::NeedsOf(context, ends, n.rows) + HeldFloats(n.Total() + labels) +
                 tokens.View(2 * ends.hidden);
   needs.float_flops = 2 * HeadFlops(ends, tokens.rows);
   return needs;
 }
 
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run) {
-  Check(spec, run);
+  CheckShapes(spec, *run.hidden, *run.gradient);
+  if (run.targets.size() != run.gradient->rows()) {
+    throw Error("ERR_ARGUMENT", "gradient and targets must agree in tokens");
+  }
+  RequireTokens(spec, run.targets, true);
   HeadLoss loss;
-  HeadFlight flight(context, spec, run);
+  HeadFlight flight(context, spec, *run.hidden, *run.gradient, nullptr);
+  FlightLabels labels(context, spec, run);
   AnnounceFlights(0, run.gradient->rows(),
                   {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}});
   for (size_t row = 0; row < run.gradient->rows(); row += flight.Rows(row)) {
-    flight.Run(row, loss);
+    const size_t rows = flight.Rows(row);
+    flight.Run(row, labels.Begin(row, rows), [&](size_t i, size_t worker) {
+      return run.targets[row + i] < 0 ? nullptr : labels.Row(i, worker);
+    });
+    for (size_t i = 0; i < rows; ++i) {
+      loss.nll += flight.loss(i);
+      if (run.targets[row + i] >= 0) ++loss.targets;
+    }
   }
   return loss;
+}
+
+double DivergenceGradient(Context& context, const EndsSpec& spec,
+                          const DivergenceGradientRun& run) {
+  CheckShapes(spec, *run.hidden, *run.gradient);
+  const size_t tokens = run.gradient->rows();
+  if (run.mean->rows() < tokens || run.mean->cols() != spec.embedding_width ||
+      run.mean->page_rows() != run.gradient->page_rows() || run.negative_entropy.size() != tokens) {
+    throw Error("ERR_ARGUMENT", "gradient and expected rows must agree in tokens and width");
+  }
+  double sum = 0;
+  HeadFlight flight(context, spec, *run.hidden, *run.gradient, run.final_norm);
+  AnnounceFlights(
+      0, tokens,
+      {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}, {run.mean, Access::kRead}});
+  for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
+    const size_t rows = flight.Rows(row);
+    const PagedMatrix::View mean(*run.mean, row, rows, Access::kRead);
+    flight.Run(row, {}, [&](size_t i, size_t) { return mean.data() + i * spec.embedding_width; });
+    for (size_t i = 0; i < rows; ++i) sum += run.negative_entropy[row + i] + flight.loss(i);
+  }
+  return sum;
 }
 
 }  // namespace struprune

@@ -6,6 +6,7 @@
 
 #include "core/paged_matrix.h"
 #include "model/ends.h"
+#include "tiles/statistics.h"
 
 namespace struprune {
 
@@ -32,5 +33,20 @@ struct HeadLoss {
 // Throws ERR_ARGUMENT for shapes that disagree or a target outside the vocabulary, ERR_NAN.
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run);
 Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
+
+struct DivergenceGradientRun {
+  PagedMatrix* hidden = nullptr;    // [at least tokens, hidden] after the last block, of q
+  PagedMatrix* gradient = nullptr;  // [tokens, hidden], overwritten; another matrix than hidden
+  // ExpectHead's of the model with the distributions p (model/divergence.h), [at least tokens,
+  // ...].
+  PagedMatrix* mean = nullptr;
+  std::span<const double> negative_entropy;  // [tokens]
+  // [hidden] wide, receives the gradient of the final norm's factors as rows (model/backward.h).
+  // May be null.
+  Statistics* final_norm = nullptr;
+};
+
+// gradient <- d(sum of KL(p ‖ q) of all tokens)/d(hidden), nats; returns the sum. Throws as above.
+double DivergenceGradient(Context& context, const EndsSpec& spec, const DivergenceGradientRun& run);
 
 }  // namespace struprune

@@ -68,4 +68,11 @@ void NormBackward(NormKind kind, size_t rows, size_t cols, const float* x, const
   }
 }
 
+void NormFactorsBackward(NormKind kind, size_t rows, size_t cols, const float* x,
+                         const float* weight, float eps, const float* grad_out,
+                         float* grad_factors) {
+  Norm(kind, rows, cols, x, cols, weight, nullptr, eps, grad_factors, cols);
+  for (size_t i = 0; i < rows * cols; ++i) grad_factors[i] *= grad_out[i];
+}
+
 }  // namespace struprune

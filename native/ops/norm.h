@@ -17,4 +17,10 @@ void Norm(NormKind kind, size_t rows, size_t cols, const float* x, size_t x_stri
 void NormBackward(NormKind kind, size_t rows, size_t cols, const float* x, const float* weight,
                   float eps, const float* grad_out, float* grad_x);
 
+// Its gradient with respect to a factor of 1 on each entry of the weight, token by token:
+// grad_factors[rows, cols] = grad_out times the norm's output without bias. May be x.
+void NormFactorsBackward(NormKind kind, size_t rows, size_t cols, const float* x,
+                         const float* weight, float eps, const float* grad_out,
+                         float* grad_factors);
+
 }  // namespace struprune

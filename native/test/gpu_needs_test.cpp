@@ -51,23 +51,24 @@ class GpuNeeds : public GpuTest {
 class GpuSiteNeeds : public GpuNeeds {
  protected:
   // Of both sites, with sums, which are there already.
-  void ExpectSite(SiteKind site) const {
-    BlockSpec spec;
+  void ExpectSite(size_t site) const {
+    DecoderSpec spec;
     spec.hidden = 24, spec.head_dim = 8, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 56;
     spec.rope = RopeSpec{};
     const Block block = MakeBlock(context_, spec, RandomWeights(spec, {}, 3), store_);
     const auto hidden = Filled(spec.hidden, 1);
-    Statistics statistics({context_, store_}, SiteWidth(spec, site), true, 0);
-    const std::vector<double> zeros(SiteWidth(spec, site), 0.0);
+    Statistics statistics({context_, store_}, spec.width(site), true, 0);
+    const std::vector<double> zeros(spec.width(site), 0.0);
     statistics.AddGramRows(0, 1, zeros.data());
     const SiteRun run{.window = kWindow, .hidden = hidden.get(), .statistics = &statistics};
-    ExpectPeak(RunSiteNeedsOnDevice(*device_, spec, site, DemandOf(run), Tokens()),
-               [&] { RunSiteOnDevice(*device_, block, site, run); });
+    ExpectPeak(RunSiteNeedsOnDevice(*device_, block.sublayer(site).spec(), spec.hidden,
+                                    DemandOf(run), Tokens()),
+               [&] { RunSiteOnDevice(*device_, block.sublayer(site), run); });
   }
 };
 
-TEST_P(GpuSiteNeeds, OfAttention) { ExpectSite(SiteKind::kAttention); }
-TEST_P(GpuSiteNeeds, OfAnFfn) { ExpectSite(SiteKind::kFfn); }
+TEST_P(GpuSiteNeeds, OfAttention) { ExpectSite(kAttention); }
+TEST_P(GpuSiteNeeds, OfAnFfn) { ExpectSite(kFfn); }
 
 TEST_P(GpuNeeds, OfAHead) {
   EndsSpec spec;

@@ -13,6 +13,7 @@
 #include "expect_error.h"
 #include "float_tensors.h"
 #include "memory_matrix.h"
+#include "model/divergence.h"
 
 namespace struprune {
 namespace {
@@ -157,6 +158,87 @@ TEST_P(HeadGradientTest, EqualsCentralDifferencesOfADoubleLoss) {
   }
   EXPECT_EQ(got.loss.targets, kTokens - 1);
   EXPECT_NEAR(got.loss.nll, nll, 1e-5 * nll);
+}
+
+TEST_P(HeadGradientTest, OfADivergenceEqualsCentralDifferences) {
+  const Variation& v = GetParam();
+  constexpr size_t kVocab = 5000, kTokens = 6;
+  Weights weights;
+  if (v.has_norm) weights.norm = Random(v.hidden, 1, 0.3f, 1);
+  // Of so few bits that an entry times 1 + kStep is a float.
+  constexpr float kStep = 0x1p-15f;
+  RoundTo(Dtype::BF16, 1, weights.norm.size(), weights.norm.data());
+  if (v.has_bias) weights.norm_bias = Random(v.hidden, 0, 0.3f, 2);
+  if (v.width != v.hidden) weights.project_out = Random(v.width * v.hidden, 0, 0.5f, 3);
+  weights.head = Random(kVocab * v.width, 0, 2, 4);
+  const EndsSpec spec = MakeEnds(v.hidden, v.width, kVocab, v.norm, weights, v.tied);
+  const std::vector<float> p = Random(kTokens * v.hidden, 0.2f, 1, 5);
+  std::vector<float> q = Random(p.size(), 0, 0.3f, 6);
+  for (size_t i = 0; i < p.size(); ++i) q[i] += p[i];
+
+  const auto context = std::make_shared<Context>(2, 0);
+  auto dense = test::MemoryMatrix(context, kTokens, v.hidden),
+       mean = test::MemoryMatrix(context, kTokens, v.width),
+       states = test::MemoryMatrix(context, kTokens, v.hidden),
+       gradient = test::MemoryMatrix(context, kTokens, v.hidden);
+  dense.Write(0, kTokens, p.data());
+  states.Write(0, kTokens, q.data());
+  const auto entropy = ExpectHead(*context, spec, dense, mean);
+  Statistics factors({context, std::make_shared<PageStore>(context, 0, "")}, v.hidden, false, 0);
+  const double got = DivergenceGradient(
+      *context, spec, {&states, &gradient, &mean, entropy, v.has_norm ? &factors : nullptr});
+  std::vector<float> gradients(q.size());
+  gradient.Read(0, kTokens, gradients.data());
+
+  const auto row = [&](const std::vector<float>& of, size_t t) {
+    const auto first = of.begin() + static_cast<ptrdiff_t>(t * v.hidden);
+    return Doubles(first, first + static_cast<ptrdiff_t>(v.hidden));
+  };
+  const auto divergence = [&](size_t t, const Doubles& x, const Weights& of_q) {
+    const Doubles log_p = LogitsOf(spec, weights, row(p, t)), log_q = LogitsOf(spec, of_q, x);
+    const double sum_p = LogSumExp(log_p), sum_q = LogSumExp(log_q);
+    double sum = 0;
+    for (size_t i = 0; i < kVocab; ++i) {
+      sum += std::exp(log_p[i] - sum_p) * (log_p[i] - sum_p - log_q[i] + sum_q);
+    }
+    return sum;
+  };
+  double total = 0;
+  // Of all tokens: where p and q are alike a gradient is what two large sums differ by.
+  double most = 0;
+  Doubles all;
+  for (size_t t = 0; t < kTokens; ++t) {
+    Doubles x = row(q, t);
+    total += divergence(t, x, weights);
+    for (size_t i = 0; i < v.hidden; ++i) {
+      const double at = x[i];
+      x[i] = at + 1e-5;
+      const double up = divergence(t, x, weights);
+      x[i] = at - 1e-5;
+      all.push_back((up - divergence(t, x, weights)) / 2e-5);
+      x[i] = at;
+      most = std::max(most, std::abs(all.back()));
+    }
+  }
+  for (size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(gradients[i], all[i], 1e-5 * most) << i;
+  EXPECT_NEAR(got, total, 1e-5 * total);
+  if (!v.has_norm) return;
+  Doubles wanted(v.hidden);
+  double largest = 0;
+  for (size_t j = 0; j < v.hidden; ++j) {
+    const auto at = [&](float factor) {
+      Weights scaled = weights;
+      scaled.norm[j] *= factor;
+      double sum = 0;
+      for (size_t t = 0; t < kTokens; ++t) sum += divergence(t, row(q, t), scaled);
+      return sum;
+    };
+    wanted[j] = (at(1 + kStep) - at(1 - kStep)) / (2 * kStep);
+    largest = std::max(largest, std::abs(wanted[j]));
+  }
+  for (size_t j = 0; j < v.hidden; ++j) {
+    EXPECT_NEAR(factors.sums()[j], wanted[j], 1e-5 * largest) << j;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -93,25 +93,25 @@ std::shared_ptr<PagedMatrix> Filled(const SharedStore& store, size_t cols, unsig
 
 struct Family {
   const char* name;
-  std::function<void(BlockSpec&)> change;
+  std::function<void(test::DecoderSpec&)> change;
 };
 
 std::vector<Family> Families() {
-  return {{"gated", [](BlockSpec&) {}},
+  return {{"gated", [](test::DecoderSpec&) {}},
           {"normed heads, one KV head",
-           [](BlockSpec& s) {
+           [](test::DecoderSpec& s) {
              s.qk_norm = true;
              s.kv_heads = 1;
            }},
-          {"plain, norm behind", [](BlockSpec& s) {
+          {"plain, norm behind", [](test::DecoderSpec& s) {
              s.gated = false, s.post_norm = true, s.norm = NormKind::kLayer;
              s.activation = Activation::kRelu;
              s.rope.reset();
            }}};
 }
 
-BlockSpec SpecOf(const Family& family) {
-  BlockSpec spec;
+test::DecoderSpec SpecOf(const Family& family) {
+  test::DecoderSpec spec;
   spec.hidden = 24, spec.head_dim = 6, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 52;
   spec.rope = RopeSpec{};
   family.change(spec);
@@ -120,17 +120,21 @@ BlockSpec SpecOf(const Family& family) {
 
 constexpr test::BiasSet kBiases{true, true, true, true, true};
 
-Block MakeBlock(const SharedContext& context, const SharedStore& store, const BlockSpec& spec) {
+Block MakeBlock(const SharedContext& context, const SharedStore& store,
+                const test::DecoderSpec& spec) {
   return test::MakeBlock(context, spec, test::RandomWeights(spec, kBiases, 3), store);
 }
 
-std::vector<Role> RolesOf(const BlockSpec& spec) {
+std::vector<TensorId> TensorsOf(const test::DecoderSpec& spec) {
   const auto weights = test::RandomWeights(spec, kBiases, 3);
-  std::vector<Role> roles;
-  for (size_t r = 0; r < kRoles; ++r) {
-    if (!weights.values[r].empty()) roles.push_back(static_cast<Role>(r));
+  std::vector<TensorId> tensors;
+  for (size_t i = 0; i < weights.values.size(); ++i) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const TensorId id{i, static_cast<Part>(p)};
+      if (!weights[id].empty()) tensors.push_back(id);
+    }
   }
-  return roles;
+  return tensors;
 }
 
 TEST(NeedsTest, TogetherTheyAddUpAndInTurnTheMostCounts) {
@@ -152,11 +156,11 @@ TEST(NeedsTest, TogetherTheyAddUpAndInTurnTheMostCounts) {
 
 TEST(NeedsTest, OfABlock) {
   for (const Family& family : Families()) {
-    const BlockSpec spec = SpecOf(family);
+    const test::DecoderSpec spec = SpecOf(family);
     ExpectPeak(
         family.name,
         [&](const Context& context, bool paged) {
-          return BlockNeeds(context, spec, RolesOf(spec), paged);
+          return BlockNeeds(context, spec.Block(), TensorsOf(spec), paged);
         },
         [&](const SharedContext& context, const SharedStore& store) {
           MakeBlock(context, store, spec);
@@ -177,12 +181,12 @@ TEST(NeedsTest, OfASite) {
                          {"feedback", true, true, true, true, false},
                          {"for a refit of gate and up", true, true, true, false, true}};
   for (const Family& family : Families()) {
-    const BlockSpec spec = SpecOf(family);
+    const test::DecoderSpec spec = SpecOf(family);
     const size_t d = spec.hidden;
-    for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-      const size_t width = SiteWidth(spec, site);
+    for (const size_t site : {test::kAttention, test::kFfn}) {
+      const size_t width = spec.width(site);
       for (const Sinks& sinks : kinds) {
-        if (sinks.refit && site == SiteKind::kAttention) continue;
+        if (sinks.refit && site == test::kAttention) continue;
         const Statistics::Sizes sums{width, sinks.gram, sinks.dense ? d : 0};
         ExpectPeak(
             std::string(family.name) + ", " + sinks.name,
@@ -193,9 +197,10 @@ TEST(NeedsTest, OfASite) {
               demand.moments = sinks.sums, demand.gram = sinks.gram, demand.keep = sinks.keep;
               demand.residual = sinks.dense;
               demand.inputs = demand.targets = sinks.refit;
-              Needs needs = BlockNeeds(context, spec, RolesOf(spec), paged) +
-                            Kept((sinks.dense ? 3 : 1) * d, paged) +
-                            RunSiteNeeds(context, spec, site, demand, tokens, true);
+              Needs needs =
+                  BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                  Kept((sinks.dense ? 3 : 1) * d, paged) +
+                  RunSiteNeeds(context, spec.Block().sublayers[site], d, demand, tokens, true);
               if (sinks.sums) needs += Statistics::NeedsOf(context, sums, paged);
               // What is kept of the tokens lies in scratch, but for a page; here all of it is
               // there.
@@ -223,7 +228,7 @@ TEST(NeedsTest, OfASite) {
               if (sinks.refit) run.inputs = &inputs, run.targets = &targets;
               run.dense_before = before.get(), run.dense_after = after.get();
               if (sinks.dense) run.alpha = run.beta = 0.5f;
-              RunSite(block, site, run);
+              RunSite(block.sublayer(site), run);
             });
       }
     }
@@ -231,15 +236,16 @@ TEST(NeedsTest, OfASite) {
 }
 
 TEST(NeedsTest, OfAppliedSites) {
-  const BlockSpec spec = SpecOf(Families()[0]);
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-    const size_t width = SiteWidth(spec, site);
+  const test::DecoderSpec spec = SpecOf(Families()[0]);
+  for (const size_t site : {test::kAttention, test::kFfn}) {
+    const size_t width = spec.width(site);
     ExpectPeak(
         "applied",
         [&](const Context& context, bool paged) {
           const TokenPages tokens = Tokens(paged);
-          return BlockNeeds(context, spec, RolesOf(spec), paged) + Kept(spec.hidden, paged) +
-                 ApplySiteNeeds(context, spec, site, tokens) +
+          return BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                 Kept(spec.hidden, paged) +
+                 ApplySiteNeeds(context, spec.Block().sublayers[site], spec.hidden, tokens) +
                  HeldFloats(paged ? 0 : (tokens.rows - tokens.flight()) * width);
         },
         [&](const SharedContext& context, const SharedStore& store) {
@@ -247,20 +253,21 @@ TEST(NeedsTest, OfAppliedSites) {
           const auto hidden = Filled(store, spec.hidden, 1), x = Filled(store, width, 2);
           std::vector<int32_t> all;
           for (size_t j = 0; j < width; ++j) all.push_back(static_cast<int32_t>(j));
-          ApplySite(block, site, *x, all, *hidden);
+          ApplySite(block.sublayer(site), *x, all, *hidden);
         });
   }
 }
 
 TEST(NeedsTest, OfTheWayBackThroughABlock) {
   for (const Family& family : Families()) {
-    const BlockSpec spec = SpecOf(family);
+    const test::DecoderSpec spec = SpecOf(family);
     const size_t d = spec.hidden, ffn = spec.ffn, attention = spec.heads * spec.head_dim;
     ExpectPeak(
         family.name,
         [&](const Context& context, bool paged) {
-          Needs needs = BlockNeeds(context, spec, RolesOf(spec), paged) + Kept(2 * d, paged) +
-                        BackwardNeeds(context, spec, kWindow, Tokens(paged));
+          Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                        Kept(2 * d, paged) +
+                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged));
           for (const size_t dim : {d, d, ffn, attention}) {
             needs += Statistics::NeedsOf(context, {dim, true}, paged);
           }
@@ -272,8 +279,11 @@ TEST(NeedsTest, OfTheWayBackThroughABlock) {
           const TileSpace space{context, store};
           Statistics at_ffn(space, d, true, 0), at_attention(space, d, true, 0),
               into_ffn(space, ffn, true, 0), into_attention(space, attention, true, 0);
-          BackwardBlock(block, {kWindow, inputs.get(), gradient.get(), &at_ffn, &at_attention,
-                                &into_ffn, &into_attention});
+          BackwardBlock(block, {kWindow,
+                                inputs.get(),
+                                gradient.get(),
+                                {{.output = &at_attention, .input = &into_attention},
+                                 {.output = &at_ffn, .input = &into_ffn}}});
         });
   }
 }

@@ -137,7 +137,7 @@ test.serial(
       withEngine({}, async (engine) => {
         const session = new Session(engine, await openCheckpoint(path));
         const { blocks, model } = session.source;
-        const refs = [...blocks.map(({ ffnNorm }) => ffnNorm!), model.finalNorm!];
+        const refs = [...blocks.map((refs) => refs['ffn.norm']!), model.finalNorm!];
         const read = refs.map((ref) =>
           native.encodeTensor(engine.handle, ref, session.files, 'F32', 0, 1),
         );

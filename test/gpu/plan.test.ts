@@ -2,21 +2,25 @@
 import test from 'ava';
 import { Engine } from '../../lib/engine/engine';
 import { type BlockSpec, native } from '../../lib/engine/native';
+import { type FeedForwardSpec, type NormSpec, unitsOf } from '../../lib/model/sublayers';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
-const HEADS = { hidden: 4096, heads: 32, kvHeads: 32, headDim: 128, eps: 1e-5, postNorm: false };
-const OPT: BlockSpec = {
-  ...HEADS,
-  ffn: 16384,
-  norm: 'layer',
-  activation: 'relu',
-  gated: false,
-  qkNorm: false,
-  slidingWindow: 0,
-  rope: null,
-} as BlockSpec;
-const LLAMA: BlockSpec = { ...OPT, ffn: 11008, norm: 'rms', activation: 'silu', gated: true };
+/** An attention of 32 heads and an FFN. */
+function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind'>): BlockSpec {
+  const common = { norm, streamNorm: null, biases: { in: false, out: false } };
+  const heads = { kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 };
+  return {
+    hidden: 4096,
+    sublayers: [
+      { name: 'attention', mixer: { kind: 'attention', ...heads, headNorm: null }, ...common },
+      { name: 'ffn', mixer: { kind: 'ffn', ...ffn }, ...common },
+    ],
+  };
+}
+
+const OPT = block({ kind: 'layer', eps: 1e-5 }, { width: 16384, activation: 'relu', gated: false });
+const LLAMA = block({ kind: 'rms', eps: 1e-5 }, { width: 11008, activation: 'silu', gated: true });
 
 /** Passes over the tokens. */
 const CASES = [
@@ -50,7 +54,8 @@ test('passes over the tokens within 1.5 GiB', async (t) => {
       }
       const tokens = { rows: 65_536, window: 1024, paged: true };
       const common = { taken: 32_768, rounds: 1, stored: 'F16', paged: true } as const;
-      const of = { block, inputs, tokens, ...common };
+      const channels = unitsOf(block.sublayers[1]!);
+      const of = { block, site: 'ffn' as const, channels, inputs, tokens, ...common };
       t.is(native.needsOf(handle, 'gaussNewton', { ...of, steps: 2 }).passes, refit, name);
       // Of its passes over the tokens the hidden activations are the GPU's.
       t.is(native.needsOf(handle, 'auxiliary', of).passes, hidden, name);

@@ -115,11 +115,11 @@ for (const [name, interleaved] of [
     t.deepEqual(gguf.architecture, folder.architecture);
     t.is(gguf.parameters, folder.parameters);
     const block = gguf.blocks[1]!;
-    t.is(block.q!.ropeHeads, interleaved ? 4 : undefined);
-    t.is(block.k!.ropeHeads, interleaved ? 2 : undefined);
-    t.is(block.qBias?.ropeHeads, undefined);
-    t.is(block.v!.ropeHeads, undefined);
-    t.deepEqual(block.down!.shape, [64, 160]);
+    t.is(block['attention.q']!.ropeHeads, interleaved ? 4 : undefined);
+    t.is(block['attention.k']!.ropeHeads, interleaved ? 2 : undefined);
+    t.is(block['attention.qBias']?.ropeHeads, undefined);
+    t.is(block['attention.v']!.ropeHeads, undefined);
+    t.deepEqual(block['ffn.out']!.shape, [64, 160]);
     t.is(
       (gguf.config['general.architecture'] as { value: string }).value,
       folder.architecture.family,

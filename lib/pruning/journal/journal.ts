@@ -29,8 +29,8 @@ import {
 import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
-import type { BlockRole } from '../../model/architecture';
 import type { BlockKeep } from '../../model/groups';
+import type { BlockRole, SiteId } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
@@ -46,7 +46,7 @@ export interface BlockRecord {
 
 interface StoredRecord {
   sha256: string;
-  keep: { ffn?: number[]; kv?: number[] };
+  keep: { [site in SiteId]?: number[] };
   stats: LayerStats[];
   roles: BlockRole[];
 }

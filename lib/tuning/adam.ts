@@ -1,0 +1,37 @@
+/** Adam (arXiv 1412.6980): what is trained moves by its gradient's mean over the root of its mean square. */
+
+const DECAY = { mean: 0.9, square: 0.999 };
+const LEAST = 1e-8;
+
+/** The moments, one of each a parameter, and the steps so far. */
+export interface AdamState {
+  mean: Float64Array;
+  square: Float64Array;
+  steps: number;
+}
+
+export function adamState(parameters: number): AdamState {
+  return { mean: new Float64Array(parameters), square: new Float64Array(parameters), steps: 0 };
+}
+
+/** A step down the gradient, in place. */
+export function adamStep(
+  parameters: Float64Array,
+  gradient: Float64Array,
+  state: AdamState,
+  rate: number,
+): void {
+  state.steps += 1;
+  const unbiased = {
+    mean: 1 - DECAY.mean ** state.steps,
+    square: 1 - DECAY.square ** state.steps,
+  };
+  for (const [i, g] of gradient.entries()) {
+    const mean = DECAY.mean * state.mean[i]! + (1 - DECAY.mean) * g;
+    const square = DECAY.square * state.square[i]! + (1 - DECAY.square) * g * g;
+    state.mean[i] = mean;
+    state.square[i] = square;
+    const size = Math.sqrt(square / unbiased.square) + LEAST;
+    parameters[i]! -= (rate * mean) / unbiased.mean / size;
+  }
+}

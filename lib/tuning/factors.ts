@@ -1,0 +1,76 @@
+/**
+ * What tuning trains (docs/method.md, section 9): a factor a column of o and down, an entry of a norm, an entry of a bias
+ * of o or down. Their logarithms lie in one array, so that none changes its sign.
+ */
+import { isQuantised } from '../checkpoint/container';
+import type { ExportPlan } from '../checkpoint/export';
+import { orRelease } from '../engine/engine';
+import { type BlockHandle, native } from '../engine/native';
+import type { Session } from '../engine/session';
+import type { Dtype } from '../model/architecture';
+import type { BlockRole, Part, SiteId } from '../model/sublayers';
+
+/** Parts of a sublayer with factors. */
+const NORMS = ['norm', 'streamNorm', 'qNorm', 'kNorm'] as const satisfies readonly Part[];
+const OUTPUTS = ['out', 'outBias'] as const satisfies readonly Part[];
+
+export type TunedRole = `${SiteId}.${(typeof NORMS | typeof OUTPUTS)[number]}`;
+
+/** Where the factors of one tensor lie among all. */
+export interface Place<Role = TunedRole> {
+  role: Role;
+  at: number;
+  count: number;
+}
+
+export interface FactorPlaces {
+  /** By block. */
+  blocks: Place[][];
+  /** Of the norm after the last block; null without one. */
+  finalNorm: Place<'finalNorm'> | null;
+  count: number;
+}
+
+/** The factors of an output to come. Columns of a type of few steps have none: their codes would be others. */
+export function factorPlaces({ tensors }: Pick<ExportPlan, 'tensors'>): FactorPlaces {
+  const places: FactorPlaces = { blocks: [], finalNorm: null, count: 0 };
+  for (const { role, block, shape, dtype, fill } of tensors) {
+    if (fill === 'zeros' || fill === 'values') continue;
+    const place = { at: places.count, count: shape.at(-1)! };
+    if (block === null) {
+      if (role !== 'finalNorm') continue;
+      places.finalNorm = { ...place, role };
+    } else {
+      if (!isTuned(role, dtype)) continue;
+      places.blocks[block] ??= [];
+      places.blocks[block].push({ ...place, role });
+    }
+    places.count += place.count;
+  }
+  return places;
+}
+
+function isTuned(role: string, dtype: Dtype): role is TunedRole & BlockRole {
+  const isOne = (parts: readonly string[]) => parts.some((part) => role.endsWith(`.${part}`));
+  return isOne(NORMS) || (isOne(OUTPUTS) && (!isQuantised(dtype) || dtype === 'Q8_0'));
+}
+
+/** The factors of a place, out of the logarithms of all. */
+export function factorsAt(logs: Float64Array, { at, count }: Place<string>): Float64Array {
+  return native.exp(logs.subarray(at, at + count));
+}
+
+/** A loaded block times its factors, rounded to what the output holds; it is released where that fails. */
+export async function scaledBlock(
+  { engine }: Session,
+  block: BlockHandle,
+  places: readonly Place[] | undefined,
+  logs: Float64Array,
+): Promise<BlockHandle> {
+  return orRelease(block, async () => {
+    for (const place of places ?? []) {
+      await native.scaleBlock(engine.handle, block, place.role, factorsAt(logs, place));
+    }
+    return block;
+  });
+}

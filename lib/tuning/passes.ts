@@ -1,0 +1,208 @@
+/**
+ * Passes over a model of which one block is in memory at a time: the dense model's predictions, and how far those of the
+ * pruned one are from them, with the gradient of its factors. Hidden states alone are kept between blocks, in scratch.
+ */
+import { orRelease, using } from '../engine/engine';
+import {
+  type BlockHandle,
+  type MatrixHandle,
+  native,
+  type StatisticsHandle,
+} from '../engine/native';
+import type { ExpectedHead } from '../engine/native-divergence';
+import type { Session } from '../engine/session';
+import { embeddingWidth } from '../model/axes';
+import type { FactorPlaces, Place } from './factors';
+
+/** How a model is read. */
+export interface Reading {
+  /** Has the model's ends. */
+  session: Session;
+  /** A block of the model; the receiver releases it. */
+  load: (index: number) => Promise<BlockHandle>;
+  window: number;
+  /** Folder for hidden states; '' = in memory. */
+  scratch: string;
+  /** Hears of every block that was read. */
+  onBlock?: (index: number) => void;
+}
+
+/** Whole windows, and what the dense model predicts there. */
+export interface Lesson {
+  ids: Int32Array;
+  dense: ExpectedHead;
+}
+
+/** What the model predicts: one reading of it. The receiver releases `dense.mean`. */
+export async function lessonOf(reading: Reading, ids: Int32Array): Promise<Lesson> {
+  const { session, window, scratch } = reading;
+  const { engine, ends, architecture } = session;
+  const mean = session.matrix(
+    ids.length,
+    embeddingWidth(architecture),
+    native.pageRows(window),
+    scratch,
+  );
+  return orRelease(mean, async () =>
+    using(await session.embed(ids, window, scratch), async (hidden) => {
+      await eachBlock(reading, (block) => session.advance(block, hidden, window));
+      const negativeEntropy = await native.expectHead(engine.handle, ends, hidden, mean);
+      return { ids, dense: { mean, negativeEntropy } };
+    }),
+  );
+}
+
+/** Some windows of a lesson; a copy, of which the receiver releases `dense.mean`. */
+export async function partOf(
+  { session, window, scratch }: Pick<Reading, 'session' | 'window' | 'scratch'>,
+  { ids, dense }: Lesson,
+  windows: readonly number[],
+): Promise<Lesson> {
+  const tokens = windows.length * window;
+  const { cols, pageRows } = native.matrixShape(dense.mean);
+  const mean = session.matrix(tokens, cols, pageRows, scratch);
+  const part = {
+    ids: new Int32Array(tokens),
+    dense: { mean, negativeEntropy: new Float64Array(tokens) },
+  };
+  return orRelease(mean, async () => {
+    for (const [place, index] of windows.entries()) {
+      const [from, to] = [index * window, place * window];
+      part.ids.set(ids.subarray(from, from + window), to);
+      part.dense.negativeEntropy.set(dense.negativeEntropy.subarray(from, from + window), to);
+      const rows = { from, to, count: window };
+      await native.copyMatrix(session.engine.handle, dense.mean, mean, rows);
+    }
+    return part;
+  });
+}
+
+/** Mean KL(dense ‖ the model), nats per token, and the mean NLL of other windows: one reading. */
+export async function measure(
+  reading: Reading,
+  lesson: Lesson,
+  check: { ids: Int32Array; targets: Int32Array },
+): Promise<{ divergence: number; meanNll: number }> {
+  const { session, window, scratch } = reading;
+  return using(await session.embed(lesson.ids, window, scratch), async (hidden) =>
+    using(await session.embed(check.ids, window, scratch), async (checked) => {
+      await eachBlock(reading, async (block) => {
+        await session.advance(block, hidden, window);
+        await session.advance(block, checked, window);
+      });
+      const { nll } = await session.score(checked, check.targets);
+      return {
+        divergence: await divergence(session, lesson, hidden),
+        meanNll: meanOf(nll.filter((_, token) => check.targets[token]! >= 0)),
+      };
+    }),
+  );
+}
+
+export interface Gradients {
+  /** Mean KL(dense ‖ the model), nats per token: of the lesson, and of the windows held out. */
+  divergence: number;
+  heldOut: number;
+  /** Of the lesson's, by the logarithm of every factor. */
+  gradient: Float64Array;
+}
+
+/** A pass forward and one back: two readings. */
+export async function gradientsOf(
+  reading: Reading,
+  places: FactorPlaces,
+  lesson: Lesson,
+  heldOut: Lesson,
+): Promise<Gradients> {
+  const { session, window, scratch } = reading;
+  const { engine, architecture, ends } = session;
+  const tokens = lesson.ids.length;
+  const gradient = new Float64Array(places.count);
+  /** Before every block still to come, and after the last one. */
+  const states: MatrixHandle[] = [];
+  const make = () => session.matrix(tokens, architecture.hidden, native.pageRows(window), scratch);
+  const flow = make();
+  try {
+    states.push(await session.embed(lesson.ids, window, scratch));
+    const known = await using(await session.embed(heldOut.ids, window, scratch), async (hidden) => {
+      await eachBlock(reading, async (block) => {
+        const before = states.at(-1)!;
+        const after = make();
+        states.push(after);
+        await native.copyMatrix(engine.handle, before, after);
+        await session.advance(block, after, window);
+        await session.advance(block, hidden, window);
+      });
+      return divergence(session, heldOut, hidden);
+    });
+    const { finalNorm } = places;
+    const sum = await using(states.pop()!, (hidden) =>
+      summing(session, finalNorm ? [finalNorm] : [], gradient, (sums) =>
+        native.divergenceGradient(engine.handle, ends, {
+          ...lesson.dense,
+          hidden,
+          gradient: flow,
+          ...sums,
+        }),
+      ),
+    );
+    const backwards = async (block: BlockHandle, index: number) =>
+      using(states.pop()!, (inputs) =>
+        summing(session, places.blocks[index] ?? [], gradient, (factors) =>
+          native.backwardBlock(engine.handle, block, { window, inputs, gradient: flow, factors }),
+        ),
+      );
+    await eachBlock(reading, backwards, architecture.blocks.length - 1);
+    return { divergence: sum / tokens, heldOut: known, gradient: gradient.map((g) => g / tokens) };
+  } finally {
+    for (const handle of [flow, ...states]) await native.free(handle);
+  }
+}
+
+/** Visits all blocks in order; from the last one back where that is given. */
+async function eachBlock(
+  { session, load, onBlock }: Reading,
+  visit: (block: BlockHandle, index: number) => Promise<void>,
+  last?: number,
+): Promise<void> {
+  const { length } = session.architecture.blocks;
+  for (let i = 0; i < length; i++) {
+    session.engine.throwIfAborted();
+    const index = last === undefined ? i : last - i;
+    await using(await load(index), (block) => visit(block, index));
+    onBlock?.(index);
+  }
+}
+
+/** Lends sums of every place's factors by role, and keeps what they came to in `gradient`. */
+async function summing<Role extends string, T>(
+  session: Session,
+  places: readonly Place<Role>[],
+  gradient: Float64Array,
+  use: (sums: Partial<Record<Role, StatisticsHandle>>) => Promise<T>,
+): Promise<T> {
+  const made = places.map((place) => ({
+    ...place,
+    sums: session.statistics(place.count, { gram: false }),
+  }));
+  try {
+    const byRole = Object.fromEntries(made.map(({ role, sums }) => [role, sums]));
+    const result = await use(byRole as Partial<Record<Role, StatisticsHandle>>);
+    for (const { at, sums } of made) gradient.set(native.readStatistics(sums).sums, at);
+    return result;
+  } finally {
+    for (const { sums } of made) await native.free(sums);
+  }
+}
+
+async function divergence(
+  { engine, ends }: Session,
+  { dense }: Lesson,
+  hidden: MatrixHandle,
+): Promise<number> {
+  return meanOf(await native.divergenceFrom(engine.handle, ends, dense, hidden));
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,121 @@
+"""Tuning of small random models by torch's autograd: the gradient of every factor, and where ten steps of Adam lead.
+
+Usage: PYTHONPATH=<torch, transformers> python3 scripts/oracles/make-tune-fixtures.py [OUT]
+
+OUT (default test/fixtures/tuning) receives one JSON file a model and versions.json. The model itself is the dense one; the
+one that is tuned is the same with every tuned tensor times a factor. Everything is computed in float64. Run
+make-model-fixtures.py first.
+"""
+
+import json
+import math
+import pathlib
+import platform
+import sys
+
+import torch
+import transformers
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+MODELS = ROOT / "test" / "fixtures" / "models"
+STEPS, RATE = 10, 0.01
+LLAMA = {
+    "attnNorm": "model.layers.{}.input_layernorm.weight",
+    "qNorm": "model.layers.{}.self_attn.q_norm.weight",
+    "kNorm": "model.layers.{}.self_attn.k_norm.weight",
+    "o": "model.layers.{}.self_attn.o_proj.weight",
+    "oBias": "model.layers.{}.self_attn.o_proj.bias",
+    "ffnNorm": "model.layers.{}.post_attention_layernorm.weight",
+    "down": "model.layers.{}.mlp.down_proj.weight",
+    "downBias": "model.layers.{}.mlp.down_proj.bias",
+    "finalNorm": "model.norm.weight",
+}
+OPT = {
+    "attnNorm": "model.decoder.layers.{}.self_attn_layer_norm.weight",
+    "o": "model.decoder.layers.{}.self_attn.out_proj.weight",
+    "oBias": "model.decoder.layers.{}.self_attn.out_proj.bias",
+    "ffnNorm": "model.decoder.layers.{}.final_layer_norm.weight",
+    "down": "model.decoder.layers.{}.fc2.weight",
+    "downBias": "model.decoder.layers.{}.fc2.bias",
+    "finalNorm": "model.decoder.final_layer_norm.weight",
+}
+NAMES = {"llama-bias": LLAMA, "llama3-tied": LLAMA, "qwen3": LLAMA, "opt-pre": OPT, "opt-post": OPT}
+
+
+def tuned_tensors(weights, names, blocks):
+    """Names of tensors by `block.role`, of those that the model has."""
+    places = {f"{block}.{role}": name.format(block) for block in range(blocks) for role, name in names.items()}
+    places = {place: name for place, name in places.items() if not place.endswith("finalNorm")}
+    places["finalNorm"] = names["finalNorm"]
+    return {place: name for place, name in places.items() if name in weights}
+
+
+def fixture(model_name):
+    folder = MODELS / model_name
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float64, attn_implementation="eager"
+    ).eval()
+    ids = torch.tensor(json.loads((folder / "expected.json").read_text())["inputIds"])
+    weights = {name: value.detach() for name, value in model.named_parameters()}
+    places = tuned_tensors(weights, NAMES[model_name], model.config.num_hidden_layers)
+    start = {
+        place: torch.tensor([round(0.2 * math.sin(1 + len(place) + 3 * i), 6) for i in range(weights[name].shape[-1])])
+        for place, name in places.items()
+    }
+    logs = {place: value.double().requires_grad_() for place, value in start.items()}
+
+    def log_probabilities(parameters):
+        return torch.func.functional_call(model, parameters, (ids,)).logits.log_softmax(-1)
+
+    with torch.no_grad():
+        dense = log_probabilities(weights)
+
+    def divergence():
+        scaled = {name: weights[name] * logs[place].exp() for place, name in places.items()}
+        ours = log_probabilities({**weights, **scaled})
+        return (dense.exp() * (dense - ours)).sum(-1).mean()
+
+    adam = torch.optim.Adam(logs.values(), lr=RATE, eps=1e-12)
+    history, first = [], {}
+    for step in range(STEPS):
+        adam.zero_grad()
+        loss = divergence()
+        loss.backward()
+        history.append(loss.item())
+        if step == 0:
+            first = {place: value.grad.tolist() for place, value in logs.items()}
+        adam.step()
+    with torch.no_grad():
+        history.append(divergence().item())
+    return {
+        "rate": RATE,
+        "start": {place: value.tolist() for place, value in start.items()},
+        "gradient": first,
+        "divergence": history,
+        "logs": {place: value.tolist() for place, value in logs.items()},
+    }
+
+
+def rounded(value):
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.8g}")
+
+
+def main():
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "test" / "fixtures" / "tuning"
+    out.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        (out / f"{name}.json").write_text(json.dumps(rounded(fixture(name))) + "\n")
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    (out / "versions.json").write_text(json.dumps(versions) + "\n")
+
+
+if __name__ == "__main__":
+    main()
