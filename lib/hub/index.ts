@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { StruPruneError } from '../errors';
+import { cachedRepo } from '../model/name';
 import { CachedRepo } from './cache';
 import { HubClient } from './client';
 import { type DownloadCalls, download } from './download';
-import { cachedRepo, type HubModel, hubModel } from './name';
+import { type HubModel, hubModel } from './name';
 import { type HubSettings, hubSettings } from './settings';
 
 export type { DownloadCalls } from './download';

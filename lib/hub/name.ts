@@ -1,6 +1,6 @@
 /** Names of models on the Hugging Face Hub, and of their folders in its cache. */
 import { existsSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { StruPruneError } from '../errors';
 
 export interface HubModel {
@@ -16,7 +16,6 @@ const PREFIX = 'hf:';
 const PART = '\\w[\\w.-]*';
 const BARE = new RegExp(`^(${PART}/${PART})(?:@(${PART}|refs/${PART}/${PART}))?$`);
 const PREFIXED = new RegExp(`${BARE.source.slice(0, -1)}(?:/((?:${PART}/)*${PART}\\.gguf))?$`);
-const CACHED = /^models--(.+?)--(.+)$/;
 
 /**
  * The model that `hf:owner/name`, `hf:owner/name@revision` or `hf:owner/name/file.gguf` means; or `owner/name`, with a revision or
@@ -48,16 +47,4 @@ function partsOf(match: RegExpExecArray | null): HubModel | null {
 /** `models--owner--name`. */
 export function cacheFolder(repo: string): string {
   return `models--${repo.replace('/', '--')}`;
-}
-
-/** `owner/name` of a folder that has such a name; null for any other. */
-export function cachedRepo(folder: string): string | null {
-  const [, owner, name] = CACHED.exec(basename(resolve(folder))) ?? [];
-  return owner && name ? `${owner}/${name}` : null;
-}
-
-/** `owner/name` of a cache's snapshot; null for any other path. */
-export function repoOfSnapshot(path: string): string | null {
-  const snapshots = dirname(resolve(path));
-  return basename(snapshots) === 'snapshots' ? cachedRepo(dirname(snapshots)) : null;
 }

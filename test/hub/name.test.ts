@@ -1,9 +1,9 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { asHubName, hubModel, repoOfSnapshot } from '../../lib/hub/name';
+import { asHubName, hubModel } from '../../lib/hub/name';
 import { hubSettings } from '../../lib/hub/settings';
-import { modelName } from '../../lib/model/name';
+import { modelName, repoOfSnapshot } from '../../lib/model/name';
 
 const NAMES: [given: string, repo: string, revision: string, file: string | null][] = [
   ['Qwen/Qwen3-0.6B', 'Qwen/Qwen3-0.6B', 'main', null],
