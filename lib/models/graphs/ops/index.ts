@@ -1,0 +1,30 @@
+/** The op table: one entry an op of ONNX. What is not in it is pinned. */
+import type { NodeProto } from '../onnx/onnx_pb';
+import { ELEMENTWISE } from './elementwise';
+import type { OpKind } from './kind';
+import { LAYOUT } from './layout';
+import { MAPS } from './maps';
+import { NORMS } from './norms';
+import { PARTS } from './parts';
+import { POOLING } from './pooling';
+import { RECURRENT } from './recurrent';
+import { SHAPES } from './shapes';
+
+const ONNX = new Map(
+  Object.entries({
+    ...ELEMENTWISE,
+    ...LAYOUT,
+    ...MAPS,
+    ...NORMS,
+    ...PARTS,
+    ...POOLING,
+    ...RECURRENT,
+    ...SHAPES,
+  }),
+);
+
+const DOMAINS: Record<string, ReadonlyMap<string, OpKind>> = { '': ONNX, 'ai.onnx': ONNX };
+
+export function kindOf(node: NodeProto): OpKind | undefined {
+  return DOMAINS[node.domain]?.get(node.opType);
+}
