@@ -13,8 +13,8 @@ export const LENGTH = 2;
 const FIXED32 = 5;
 /** Messages within messages; graphs within graphs take three levels. */
 const DEEPEST = 90;
-/** Fields of all messages together: a file of 4 MB can hold 2 million empty messages of 200 bytes of memory each. */
-const MOST_FIELDS = 1 << 22;
+/** Fields of all messages together: 4 MB of empty messages, which take two bytes each, become 400 MB of objects. */
+const MOST_FIELDS = 1 << 21;
 const WINDOW = 1 << 16;
 
 /** A field in a source: its tag at `start`, its value from `value` to `end`. */

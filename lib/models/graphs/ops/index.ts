@@ -4,6 +4,7 @@ import { ELEMENTWISE } from './elementwise';
 import type { OpKind } from './kind';
 import { LAYOUT } from './layout';
 import { MAPS } from './maps';
+import { MICROSOFT } from './microsoft';
 import { NORMS } from './norms';
 import { PARTS } from './parts';
 import { POOLING } from './pooling';
@@ -23,8 +24,12 @@ const ONNX = new Map(
   }),
 );
 
-const DOMAINS: Record<string, ReadonlyMap<string, OpKind>> = { '': ONNX, 'ai.onnx': ONNX };
+const DOMAINS = new Map([
+  ['', ONNX],
+  ['ai.onnx', ONNX],
+  ['com.microsoft', new Map(Object.entries(MICROSOFT))],
+]);
 
 export function kindOf(node: NodeProto): OpKind | undefined {
-  return DOMAINS[node.domain]?.get(node.opType);
+  return DOMAINS.get(node.domain)?.get(node.opType);
 }
