@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 
 import type { Axis } from './axes';
-import type { NodeProto } from './onnx/onnx_pb';
+import type { NodeProto, TensorProto } from './onnx/onnx_pb';
 import { AttributeProtoSchema, NodeProtoSchema, TensorProtoSchema } from './onnx/onnx_pb';
 import { INT64 } from './onnx/tensor';
 import type { Op } from './op';
@@ -17,6 +17,7 @@ const INTS = 7;
 export class Edit {
   /** Constants that nodes read instead of sizes that were. */
   readonly added: NodeProto[] = [];
+  private next = 0;
   private readonly kept = new Map<Axis, readonly number[]>();
 
   constructor(
@@ -54,8 +55,10 @@ export class Edit {
     return axis < 0 ? index : this.keptOf(axis).filter((slot) => slot < index).length;
   }
 
-  setInt(op: Op, name: string, value: number): void {
-    this.set(op.node, name, { type: INT, i: BigInt(value) });
+  /** The attribute is the size of that axis. */
+  setSize({ node }: Op, name: string, axis: Axis | undefined): void {
+    if (axis === undefined || !this.hasChanged({ axes: [axis] })) return;
+    this.set(node, name, { type: INT, i: BigInt(this.size(axis)) });
   }
 
   setInts(op: Op, name: string, values: number[]): void {
@@ -75,12 +78,17 @@ export class Edit {
 
   /** The name of a new constant, int64. */
   constant(values: number[], dims: number[]): string {
-    const name = `struprune.sizes.${this.added.length}`;
-    const t = create(TensorProtoSchema, {
-      dims: dims.map(BigInt),
-      dataType: INT64,
-      int64Data: values.map(int64),
-    });
+    const int64Data = values.map(int64);
+    return this.add(
+      create(TensorProtoSchema, { dims: dims.map(BigInt), dataType: INT64, int64Data }),
+    );
+  }
+
+  /** The name of a new constant. */
+  add(t: TensorProto): string {
+    let name: string;
+    do name = `struprune.${this.next++}`;
+    while (this.network.values.has(name));
     const attribute = [create(AttributeProtoSchema, { name: 'value', type: TENSOR, t })];
     this.added.push(create(NodeProtoSchema, { opType: 'Constant', output: [name], attribute }));
     return name;

@@ -26,14 +26,12 @@ export interface Surroundings {
   axes: Axes;
   opset: number;
   roles: Role[];
-  /** The dims that the file states for a value. */
-  stated(name: string): readonly Dim[] | undefined;
 }
 
 export class Op {
   readonly outputs: Value[] = [];
-  /** Sizes that the node's attributes are of, for `rewrite`. */
-  readonly sizes: Record<string, Axis> = {};
+  /** Axes that the node's attributes are the sizes of, for `rewrite`. */
+  readonly axes: Record<string, Axis> = {};
   private readonly attributes: Map<string, AttributeProto>;
 
   constructor(

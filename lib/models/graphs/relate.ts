@@ -85,10 +85,6 @@ class Relation implements Network, Surroundings {
       this.shapes.set(info.name, dimsStated(info));
   }
 
-  stated(name: string): readonly Dim[] | undefined {
-    return this.shapes.get(name);
-  }
-
   constants(): void {
     for (const tensor of this.graph.initializer) {
       this.add(constantOf(this.file, tensor, tensor.name, this.axes));
@@ -158,7 +154,7 @@ class Relation implements Network, Surroundings {
 
   /** A value of which no more is known than the file states. */
   private opaque(name: string, reason: string): void {
-    const dims = this.stated(name);
+    const dims = this.shapes.get(name);
     const axis = this.axes.fixed(reason);
     this.add({ name, dims, axes: (dims ?? []).map(() => axis), constant: false });
   }

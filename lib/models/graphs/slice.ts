@@ -64,19 +64,16 @@ function foldShapes(network: Network, edit: Edit): void {
   }
 }
 
-/** A vector that its other users keep differently gets a name of its own. */
-function sliceCopies({ file, graph, values, copies }: Network, edit: Edit): void {
-  copies.forEach(({ node, input, value }, number) => {
+/** Of a vector that another node keeps otherwise, a constant of its own. */
+function sliceCopies({ file, values, copies }: Network, edit: Edit): void {
+  for (const { node, input, value } of copies) {
     const [kept, first] = [value, values.get(value.name)!].map(({ axes }) => keptOf(axes, edit));
-    if (String(kept) === String(first)) return;
-    const { tensor } = value;
-    const name = `struprune.${number}.${value.name}`;
-    const { dataType } = tensor!;
-    const own = create(TensorProtoSchema, { name, dataType });
-    replace(file, own, file.data(tensor!), value, kept!);
-    graph.initializer.push(own);
-    node.input[input] = name;
-  });
+    if (String(kept) === String(first)) continue;
+    const tensor = value.tensor!;
+    const own = create(TensorProtoSchema, { dataType: tensor.dataType });
+    replace(file, own, file.data(tensor), value, kept!);
+    node.input[input] = edit.add(own);
+  }
 }
 
 function sliceConstant({ file }: Network, value: Value, edit: Edit): void {

@@ -174,8 +174,22 @@ test('a bias that two layers share couples nothing, and is stored twice when the
     ['c', 3, 'c.1/3 d.0/3 bias.0/3'],
   ]);
   const network = keep(found, 1);
-  t.deepEqual(shapes(network)['struprune.0.bias'], [3]);
+  const [own] = network.graph.node;
+  t.deepEqual([own!.opType, ...dimsOf(own!.attribute[0]!.t!)], ['Constant', 3]);
   t.like(shapes(network), { a: [4, 1], c: [1, 3], bias: [1] });
+});
+
+test('onnxruntime’s attention loses heads of all three parts', (t) => {
+  const attention = node('Attention x w bias -> a', { num_heads: 4 });
+  const found = opened({
+    ...io(['b', 's', 8], ['b', 's', 8]),
+    initializer: [tensor('w', [8, 36]), tensor('bias', [36]), tensor('out', [12, 8])],
+    node: [Object.assign(attention, { domain: 'com.microsoft' }), node('MatMul a out -> y')],
+  });
+  t.deepEqual(brief(found.sites), [['w', 4, 'w.1/36 bias.0/36 out.0/12']]);
+  const network = keep(found, 1, 2, 3);
+  t.like(shapes(network), { w: [8, 27], bias: [27], out: [9, 8] });
+  t.is(network.graph.node[0]!.attribute[0]!.i, 3n);
 });
 
 test('what is not understood is pinned, and named', (t) => {

@@ -41,7 +41,7 @@ function present(op: Op): Value[] {
   return op.inputs.filter((input) => input !== undefined);
 }
 
-/** The first input's shape; the others are settings of one element. What `compute` makes of sizes. */
+/** What `compute` makes of sizes. */
 function settled(compute: (value: number) => number): OpKind {
   return {
     relate(op) {
@@ -56,7 +56,16 @@ const cast: OpKind = {
   relate(op) {
     const { content } = op.input(0);
     const isInt64 = op.int('to', undefined) === INT64;
-    broadcast(op, [op.input(0)], content && { ...content, isInt64 });
+    const elements = content?.elements.map((e) =>
+      typeof e === 'number' && isInt64 ? Math.trunc(e) : e,
+    );
+    broadcast(op, [op.input(0)], content && elements && { ...content, elements, isInt64 });
+  },
+};
+
+const limited: OpKind = {
+  relate(op) {
+    broadcast(op, [op.input(0)]);
   },
 };
 
@@ -144,7 +153,7 @@ export const ELEMENTWISE: Record<string, OpKind> = Object.fromEntries([
   ['Cast', cast],
   ['CastLike', cast],
   ['Ceil', settled(Math.ceil)],
-  ['Clip', settled(() => Number.NaN)],
+  ['Clip', limited],
   ['Dropout', dropout],
   ['Floor', settled(Math.floor)],
   ['Identity', passing],

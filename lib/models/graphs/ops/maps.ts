@@ -66,7 +66,7 @@ function grown(op: Op, sizes: readonly Dim[], kernel: readonly Dim[]): Dim[] {
  * go in each; where a group is one channel, the group goes.
  */
 function grouped(op: Op, all: Axis, one: Axis): void {
-  op.factor(all, [op.sizes.group!, one], 1);
+  op.factor(all, [op.axes.group!, one], 1);
 }
 
 const conv: OpKind = {
@@ -78,7 +78,7 @@ const conv: OpKind = {
     op.writes([w, 0], [y, 1]);
     if (groups === 1) op.reads([w, 1], [x, 1]);
     else {
-      op.sizes.group = op.axis(groups);
+      op.axes.group = op.axis(groups);
       grouped(op, at([x, 1]), at([w, 1]));
       grouped(op, at([w, 0]), op.axis(Number(w.dims[0]) / groups));
       op.role('reads', [w, 1], [x, 1]);
@@ -97,7 +97,7 @@ const convTranspose: OpKind = {
     op.reads([w, 0], [x, 1]);
     if (groups === 1) op.writes([w, 1], [y, 1]);
     else {
-      op.sizes.group = op.axis(groups);
+      op.axes.group = op.axis(groups);
       grouped(op, at([w, 0]), op.axis(Number(w.dims[0]) / groups));
       grouped(op, at([y, 1]), at([w, 1]));
       op.role('writes', [w, 1], [y, 1]);
@@ -113,7 +113,7 @@ function finish(op: Op, x: Value, w: Value, y: Value, bias: Value | undefined): 
 }
 
 function writeGroups(op: Op, edit: Edit): void {
-  if (op.sizes.group !== undefined) edit.setInt(op, 'group', edit.size(op.sizes.group));
+  edit.setSize(op, 'group', op.axes.group);
 }
 
 const gemm: OpKind = {

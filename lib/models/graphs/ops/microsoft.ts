@@ -14,14 +14,14 @@ function cutIntoHeads(op: Op, place: Place): void {
   const heads = op.int('num_heads', 1);
   const size = quotient(value.dims![position]!, heads);
   if (typeof size !== 'number') op.refuse('its heads do not divide the width');
-  op.sizes.heads ??= op.axis(heads);
+  op.axes.heads ??= op.axis(heads);
   const inner = op.axis(size as number);
   op.pinAxis(inner, 'inside of a head');
-  op.factor(at(place), [op.sizes.heads, inner]);
+  op.factor(at(place), [op.axes.heads, inner]);
 }
 
 function writeHeads(op: Op, edit: Edit): void {
-  edit.setInt(op, 'num_heads', edit.size(op.sizes.heads!));
+  edit.setSize(op, 'num_heads', op.axes.heads);
 }
 
 /** Query, key and value have been projected already; a bias of all three may follow. */
@@ -66,7 +66,7 @@ const attention: OpKind = {
       ],
     );
     op.reads([w, 0], [x, 2]);
-    op.sizes.heads = op.axis(heads);
+    op.axes.heads = op.axis(heads);
     const [parts, inner] = [op.axis(3), op.axis(size as number)];
     op.pinAxis(parts, 'query, key and value');
     op.pinAxis(inner, 'inside of a head');
@@ -74,10 +74,10 @@ const attention: OpKind = {
       [w, 1],
       [bias, 0],
     ] as Place[]) {
-      op.factor(at(place), [parts, op.sizes.heads, inner], 1);
+      op.factor(at(place), [parts, op.axes.heads, inner], 1);
     }
     op.role('writes', [w, 1], [y, 2]);
-    op.factor(at([y, 2]), [op.sizes.heads, inner]);
+    op.factor(at([y, 2]), [op.axes.heads, inner]);
     for (const other of op.inputs.slice(3)) if (other) op.pinAll(other, 'masks and past keys');
   },
   rewrite: writeHeads,

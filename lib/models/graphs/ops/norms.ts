@@ -1,6 +1,5 @@
 /** Ops that compute across an axis: norms, reductions, softmax. */
 import type { Dim } from '../dims';
-import type { Edit } from '../edit';
 import { at, type Op } from '../op';
 import type { Value } from '../value';
 import { alongLast } from './elementwise';
@@ -49,17 +48,17 @@ const groupNorm: OpKind = {
     const [x, scale, bias] = [op.shaped(0), op.shaped(1), op.shaped(2)];
     const y = alike(op, x);
     const groups = op.int('num_groups', 1);
-    op.sizes.groups = op.axis(groups);
+    op.axes.groups = op.axis(groups);
     const inner = op.axis(Number(x.dims[1]) / groups);
-    op.factor(at([y, 1]), [op.sizes.groups, inner]);
+    op.factor(at([y, 1]), [op.axes.groups, inner]);
     op.mixAxis(inner, AVERAGES);
     for (const value of [scale, bias]) {
-      if (op.opset < 21) op.joinAxes(at([value, 0]), op.sizes.groups);
+      if (op.opset < 21) op.joinAxes(at([value, 0]), op.axes.groups);
       else op.join([value, 0], [y, 1]);
     }
   },
-  rewrite(op, edit: Edit) {
-    edit.setInt(op, 'num_groups', edit.size(op.sizes.groups!));
+  rewrite(op, edit) {
+    edit.setSize(op, 'num_groups', op.axes.groups);
   },
 };
 

@@ -59,10 +59,10 @@ function recurrent(gates: number): OpKind {
       for (const value of [r, bias, peepholes]) if (value) op.join([value, 0], [w, 0]);
       for (const value of [h, c]) if (value) joinState(op, value, x, isBatchFirst);
       if (lengths) op.pinAll(lengths, 'lengths of sequences');
-      op.sizes.hidden = hidden;
+      op.axes.hidden = hidden;
     },
     rewrite(op, edit) {
-      edit.setInt(op, 'hidden_size', edit.size(op.sizes.hidden!));
+      edit.setSize(op, 'hidden_size', op.axes.hidden);
     },
   };
 }
