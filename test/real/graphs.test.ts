@@ -1,10 +1,11 @@
 /** Sites of networks that others made, against Torch-Pruning, and their sliced files against onnxruntime. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import test from 'ava';
 
+import { dimsStated } from '../../lib/models/graphs/constants';
 import { OnnxFile } from '../../lib/models/graphs/onnx/file';
 import { relate } from '../../lib/models/graphs/relate';
 import { type Site, sitesOf, type Use } from '../../lib/models/graphs/sites';
@@ -169,6 +170,31 @@ for (const [name, expected] of Object.entries(NETWORKS)) {
     },
   );
 }
+
+test.serial('shapes are those that ONNX states in its own tests of every op', (t) => {
+  t.timeout(300_000);
+  python('graph_nodes.py', work);
+  const differing: string[] = [];
+  let same = 0;
+  for (const name of readdirSync(join(work, 'nodes'))) {
+    const file = OnnxFile.open(join(work, 'nodes', name));
+    const network = relate(file);
+    sitesOf(network);
+    for (const output of file.model.graph!.output) {
+      const [stated, found] = [dimsStated(output), network.values.get(output.name)?.dims];
+      if (network.unknown.length > 0 || !stated || !found) continue;
+      const isSame =
+        stated.length === found.length &&
+        stated.every((dim, i) => dim === found[i] || typeof found[i] === 'string');
+      if (isSame) same++;
+      else differing.push(`${name}: ${output.name} is ${stated}, not ${found}`);
+    }
+    file.close();
+  }
+  t.log(`${same} shapes`);
+  t.deepEqual(differing, []);
+  t.true(same > 900);
+});
 
 const OCR = 'rapidocr_onnxruntime/models';
 const FILES: [path: string, exact: number, ...sizes: string[]][] = [

@@ -139,17 +139,6 @@ export class Axes {
     } else this.pinAll([flat, ...factors], 'sizes that do not match');
   }
 
-  /** An axis without slots says why the others stay. */
-  private pinAll(axes: Axis[], otherwise: string): void {
-    const fixed = axes.find((axis) => axis < 0);
-    const reason = fixed === undefined ? otherwise : this.marks.reasons[-1 - fixed]!;
-    for (const axis of axes) this.pin(axis, reason);
-  }
-
-  private has(axis: Axis, from: number, length: number): boolean {
-    return axis >= 0 && from >= 0 && length >= 0 && from + length <= this.size(axis);
-  }
-
   /** The classes of those slots stay. */
   pin(axis: Axis, reason: string, from = 0, length = this.size(axis) - from): void {
     this.mark(this.pinned, axis, reason, from, length);
@@ -181,7 +170,18 @@ export class Axes {
     if (open.length > 0) this.force(open);
   }
 
-  /** Factors that can still shrink, by themselves, at most one: then there is nothing to choose. */
+  /** An axis without slots says why the others stay. */
+  private pinAll(axes: Axis[], otherwise: string): void {
+    const fixed = axes.find((axis) => axis < 0);
+    const reason = fixed === undefined ? otherwise : this.marks.reasons[-1 - fixed]!;
+    for (const axis of axes) this.pin(axis, reason);
+  }
+
+  private has(axis: Axis, from: number, length: number): boolean {
+    return axis >= 0 && from >= 0 && length >= 0 && from + length <= this.size(axis);
+  }
+
+  /** Where at most one factor can still shrink there is nothing to choose. */
   private isSettled(product: Product): boolean {
     const free = this.freeFactors(product);
     if (free.length > 1) return false;
@@ -189,6 +189,7 @@ export class Axes {
     return true;
   }
 
+  /** The preferred factor of each, in the order of the graph, where it can still shrink. */
   private force(open: Product[]): void {
     const inOrder = open[0]!.flat <= open[open.length - 1]!.flat ? open : open.reverse();
     for (const product of inOrder) {

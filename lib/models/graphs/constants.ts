@@ -14,10 +14,15 @@ export const LONGEST_CONTENT = 64;
 export function dimsStated(info: ValueInfoProto): readonly Dim[] | undefined {
   if (info.type?.value.case !== 'tensorType') return undefined;
   return info.type.value.value.shape?.dim.map(({ value }, i) => {
-    if (value.case === 'dimParam' && value.value !== '') return symbol(value.value);
+    if (value.case === 'dimParam' && isName(value.value)) return symbol(value.value);
     const size = value.case === 'dimValue' ? Number(value.value) : -1;
     return Number.isSafeInteger(size) && size >= 0 ? size : symbol(`${info.name} ${i}`);
   });
+}
+
+/** Some exporters write "?" for every size that they do not know. */
+function isName(text: string): boolean {
+  return /^[a-z_]/i.test(text);
 }
 
 /** A tensor as a value. @throws StruPruneError ERR_CHECKPOINT */

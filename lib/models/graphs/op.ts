@@ -80,10 +80,6 @@ export class Op {
     return this.attributes.get(name)?.t;
   }
 
-  strings(name: string): string[] {
-    return this.attributes.get(name)?.strings.map((bytes) => new TextDecoder().decode(bytes)) ?? [];
-  }
-
   /** The elements of an input that must be numbers. */
   numbers(index: number): number[] {
     const elements = this.inputs[index]?.content?.elements;

@@ -10,7 +10,6 @@ import { delimited, joined } from './wire';
 export const FLOAT = 1;
 export const INT32 = 6;
 export const INT64 = 7;
-export const BOOL = 9;
 export const DOUBLE = 11;
 
 /** Bytes an element, by TensorProto.DataType; those of less than a byte and strings are not in it. */
@@ -22,7 +21,7 @@ const BYTES: Record<number, number> = {
   5: 2, // INT16
   [INT32]: 4,
   [INT64]: 8,
-  [BOOL]: 1,
+  9: 1, // BOOL
   10: 2, // FLOAT16
   [DOUBLE]: 8,
   12: 4, // UINT32

@@ -17,8 +17,7 @@ export function pinSpace(op: Op, value: Value): void {
 interface Windows {
   strides: number[];
   dilations: number[];
-  /** Before and after, together. */
-  padding: number[];
+  pads: [before: number, after: number][];
   /** SAME_UPPER, SAME_LOWER, VALID or NOTSET. */
   auto: string;
 }
@@ -29,21 +28,26 @@ function windowsOf(op: Op, n: number): Windows {
   return {
     strides: op.ints('strides', new Array<number>(n).fill(1)),
     dilations: op.ints('dilations', new Array<number>(n).fill(1)),
-    padding: Array.from({ length: n }, (_, i) => (auto === 'NOTSET' ? pads[i]! + pads[i + n]! : 0)),
+    pads: Array.from({ length: n }, (_, i) =>
+      auto === 'NOTSET' ? [pads[i]!, pads[i + n]!] : [0, 0],
+    ),
     auto,
   };
 }
 
 /** Positions that a window takes along each spatial axis. */
 export function positions(op: Op, sizes: readonly Dim[], kernel: readonly Dim[]): Dim[] {
-  const { strides, dilations, padding, auto } = windowsOf(op, sizes.length);
-  const round = op.int('ceil_mode', 0) ? Math.ceil : Math.floor;
+  const { strides, dilations, pads, auto } = windowsOf(op, sizes.length);
+  const isUp = op.int('ceil_mode', 0) === 1;
   return sizes.map((size, i) => {
-    const [stride, dilation, pad] = [strides[i]!, dilations[i]!, padding[i]!];
-    const name = `positions ${auto} ${stride} ${dilation} ${pad} ${round.name}`;
+    const [stride, dilation, [before, after]] = [strides[i]!, dilations[i]!, pads[i]!];
+    const name = `positions ${auto} ${stride} ${dilation} ${before} ${after} ${isUp}`;
     return derived(name, [size, kernel[i]!], (s, k) => {
       if (auto.startsWith('SAME')) return Math.ceil(s / stride);
-      return round((s + pad - (k - 1) * dilation - 1) / stride) + 1;
+      const steps = (s + before + after - (k - 1) * dilation - 1) / stride;
+      if (!isUp) return Math.floor(steps) + 1;
+      // The last window begins before what is padded at the end.
+      return Math.min(Math.ceil(steps), Math.ceil((s + before) / stride) - 1) + 1;
     });
   });
 }
@@ -51,10 +55,14 @@ export function positions(op: Op, sizes: readonly Dim[], kernel: readonly Dim[])
 /** What ConvTranspose makes of the spatial axes. */
 function grown(op: Op, sizes: readonly Dim[], kernel: readonly Dim[]): Dim[] {
   if (op.has('output_shape')) op.refuse('its output_shape is given');
-  const { strides, dilations, padding, auto } = windowsOf(op, sizes.length);
+  const { strides, dilations, pads, auto } = windowsOf(op, sizes.length);
   const added = op.ints('output_padding', new Array<number>(sizes.length).fill(0));
   return sizes.map((size, i) => {
-    const [stride, dilation, more] = [strides[i]!, dilations[i]!, added[i]! - padding[i]!];
+    const [stride, dilation, more] = [
+      strides[i]!,
+      dilations[i]!,
+      added[i]! - pads[i]![0] - pads[i]![1],
+    ];
     return derived(`grown ${auto} ${stride} ${dilation} ${more}`, [size, kernel[i]!], (s, k) =>
       auto.startsWith('SAME') ? s * stride : (s - 1) * stride + (k - 1) * dilation + 1 + more,
     );
