@@ -10,6 +10,7 @@ import { PARTS } from './parts';
 import { POOLING } from './pooling';
 import { RECURRENT } from './recurrent';
 import { SHAPES } from './shapes';
+import { SIZES } from './sizes';
 
 const ONNX = new Map(
   Object.entries({
@@ -21,6 +22,7 @@ const ONNX = new Map(
     ...POOLING,
     ...RECURRENT,
     ...SHAPES,
+    ...SIZES,
   }),
 );
 
