@@ -148,6 +148,12 @@ export class Op {
     this.around.axes.pin(axis, `${this.node.opType}: ${reason}`);
   }
 
+  /** The shapes that the sizes in an input were read off, and the value that has those sizes. */
+  pinSizes(index: number, value: Value, reason: string): void {
+    const sources = this.inputs[index]?.content?.shapesOf ?? [];
+    for (const each of [value, ...sources]) this.pinAll(each, reason);
+  }
+
   pinAll(value: Value, reason: string): void {
     for (const axis of value.axes) this.around.axes.pin(axis, `${this.node.opType}: ${reason}`);
   }

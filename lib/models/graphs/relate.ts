@@ -102,7 +102,7 @@ class Relation implements Network, Surroundings {
   }
 
   outputs(): void {
-    for (const { name } of this.graph.output) this.pin(this.known(name), 'an output of the model');
+    for (const { name } of this.graph.output) this.hold(this.known(name), 'an output of the model');
   }
 
   node(node: NodeProto): void {
@@ -137,13 +137,10 @@ class Relation implements Network, Surroundings {
     const reason = `${node.opType}: ${why}`;
     this.unknown.push({ node, why });
     this.ops.push({ op, kind: undefined });
-    for (const input of op.inputs) {
-      if (input) this.pin(input, reason);
-      for (const value of input?.content?.shapesOf ?? []) this.pin(value, reason);
-    }
+    for (const input of op.inputs) if (input) this.hold(input, reason);
     for (const name of captured(node)) {
       const value = this.values.get(name);
-      if (value) this.pin(value, reason);
+      if (value) this.hold(value, reason);
     }
     for (const name of node.output) {
       const known = this.values.get(name);
@@ -182,6 +179,12 @@ class Relation implements Network, Surroundings {
     const copy = { node, input, value: { ...value, axes } };
     this.copies.push(copy);
     return copy.value;
+  }
+
+  /** Pins the value, and the shapes that it was read off. */
+  private hold(value: Value, reason: string): void {
+    this.pin(value, reason);
+    for (const source of value.content?.shapesOf ?? []) this.pin(source, reason);
   }
 
   private pin(value: Value, reason: string): void {

@@ -1,7 +1,6 @@
 /** Takes units out of a network: a smaller graph that computes the same without them. */
 import { create } from '@bufbuild/protobuf';
 
-import type { Axis } from './axes';
 import { Edit } from './edit';
 import type { OnnxFile } from './onnx/file';
 import {
@@ -67,7 +66,7 @@ function foldShapes(network: Network, edit: Edit): void {
 /** Of a vector that another node keeps otherwise, a constant of its own. */
 function sliceCopies({ file, values, copies }: Network, edit: Edit): void {
   for (const { node, input, value } of copies) {
-    const [kept, first] = [value, values.get(value.name)!].map(({ axes }) => keptOf(axes, edit));
+    const [kept, first] = [value, values.get(value.name)!].map((each) => keptOf(each, edit));
     if (String(kept) === String(first)) continue;
     const tensor = value.tensor!;
     const own = create(TensorProtoSchema, { dataType: tensor.dataType });
@@ -79,11 +78,13 @@ function sliceCopies({ file, values, copies }: Network, edit: Edit): void {
 function sliceConstant({ file }: Network, value: Value, edit: Edit): void {
   const { tensor, axes } = value;
   if (!tensor || !edit.hasChanged({ axes })) return;
-  replace(file, tensor, file.data(tensor), value, keptOf(axes, edit));
+  replace(file, tensor, file.data(tensor), value, keptOf(value, edit));
 }
 
-function keptOf(axes: readonly Axis[], edit: Edit): (readonly number[])[] {
-  return axes.map((axis) => edit.keptOf(axis));
+function keptOf({ axes, dims }: Value, edit: Edit): (readonly number[])[] {
+  return axes.map((axis, i) =>
+    axis < 0 ? Array.from({ length: Number(dims![i]) }, (_, k) => k) : edit.keptOf(axis),
+  );
 }
 
 /** The tensor becomes those positions of the value's elements. */

@@ -236,6 +236,16 @@ test('a size that is read off a changed shape stays where it is computed with', 
   );
 });
 
+test('an axis whose size the model gives out stays', (t) => {
+  const { sites } = opened({
+    input: [value('x', ['b', 4])],
+    output: [value('y', ['b', 2]), value('s', [2])],
+    initializer: [tensor('a', [4, 6]), tensor('c', [6, 2])],
+    node: [node('MatMul x a -> p'), node('Shape p -> s'), node('MatMul p c -> y')],
+  });
+  t.deepEqual(sites, []);
+});
+
 test('an opset that is not known is refused', (t) => {
   const graph = { ...io(['b', 4], ['b', 4]), node: [node('Relu x -> y')] };
   for (const opset of [10, 99]) {

@@ -20,12 +20,14 @@ const reshape: OpKind = {
     }
     const y = op.output(dims, [], x.content);
     regroup(op, x, y);
-    if (statedSizes(asked, x) === undefined) op.pinAll(y, 'a shape that cannot be written down');
+    if (statedSizes(asked, x) === undefined)
+      op.pinSizes(1, y, 'a shape that cannot be written down');
   },
   rewrite(op, edit) {
     const y = op.outputs[0]!;
-    const sizes = statedSizes(op.input(1).content!.elements, op.input(0));
-    if (!sizes || !edit.hasChanged(y)) return;
+    const { elements, shapesOf } = op.input(1).content!;
+    const sizes = statedSizes(elements, op.input(0));
+    if (!sizes || ![y, ...shapesOf].some((value) => edit.hasChanged(value))) return;
     edit.setInput(
       op,
       1,
@@ -122,7 +124,8 @@ const expand: OpKind = {
     dims.forEach((_, i) => {
       if (own(i) !== 1) op.join([x, i - rank + x.dims.length], [y, i]);
     });
-    if (!asked.every((size) => typeof size === 'number')) op.pinAll(y, 'a shape that is computed');
+    if (!asked.every((size) => typeof size === 'number'))
+      op.pinSizes(1, y, 'a shape that is computed');
   },
   rewrite(op, edit) {
     const y = op.outputs[0]!;

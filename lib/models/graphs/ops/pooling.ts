@@ -67,7 +67,8 @@ const resize: OpKind = {
     same.forEach((place, i) => {
       if (!place) for (const value of [x, y]) op.pin([value, i], 'positions in space');
     });
-    if (sizes.some((size) => typeof size === 'string')) op.pinAll(y, 'sizes that are computed');
+    if (sizes.some((size) => typeof size === 'string'))
+      op.pinSizes(3, y, 'sizes that are computed');
   },
   rewrite(op, edit) {
     const y = op.outputs[0]!;

@@ -19,7 +19,8 @@ const constantOfShape: OpKind = {
   relate(op) {
     const asked = op.input(0).content?.elements ?? op.refuse('its shape is not known');
     const y = op.output(asked, [], zeros(op, asked));
-    if (asked.some((size) => typeof size === 'string')) op.pinAll(y, 'a shape that is computed');
+    if (asked.some((size) => typeof size === 'string'))
+      op.pinSizes(0, y, 'a shape that is computed');
   },
   rewrite(op, edit) {
     const y: Value = op.outputs[0]!;
