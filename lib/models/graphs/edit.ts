@@ -1,0 +1,112 @@
+/** Rewrites a graph after some of its units are gone. */
+import { create } from '@bufbuild/protobuf';
+
+import type { Axes, Axis } from './axes';
+import type { NodeProto, TensorProto } from './onnx/onnx_pb';
+import { AttributeProtoSchema, NodeProtoSchema, TensorProtoSchema } from './onnx/onnx_pb';
+import { INT64 } from './onnx/tensor';
+import type { Op } from './op';
+import type { Value } from './value';
+
+/** AttributeProto.AttributeType. */
+const INT = 2;
+const TENSOR = 4;
+const INTS = 7;
+
+/** What an edit reads of a Network. */
+interface Named {
+  readonly axes: Axes;
+  readonly values: ReadonlyMap<string, Value>;
+}
+
+export class Edit {
+  /** Constants that nodes read instead of sizes that were. */
+  readonly added: NodeProto[] = [];
+  private next = 0;
+  private readonly kept = new Map<Axis, readonly number[]>();
+
+  constructor(
+    private readonly network: Named,
+    private readonly gone: ReadonlySet<number>,
+  ) {}
+
+  /** The slots of an axis that stay. */
+  keptOf(axis: Axis): readonly number[] {
+    let kept = this.kept.get(axis);
+    if (!kept) {
+      const all = Array.from({ length: this.network.axes.size(axis) }, (_, i) => i);
+      kept = all.filter((i) => !this.gone.has(this.network.axes.unit(axis, i)));
+      this.kept.set(axis, kept);
+    }
+    return kept;
+  }
+
+  size(axis: Axis): number {
+    return this.keptOf(axis).length;
+  }
+
+  /** The new size of a value's axis, where it is a number. */
+  sizeAt({ dims, axes }: Value, position: number): number {
+    return axes[position]! < 0 ? Number(dims![position]) : this.size(axes[position]!);
+  }
+
+  hasChanged({ axes }: Pick<Value, 'axes'>, positions = axes.map((_, i) => i)): boolean {
+    return positions.some((i) => this.size(axes[i]!) < this.network.axes.size(axes[i]!));
+  }
+
+  /** How many positions before that one stay. */
+  before({ axes }: Value, position: number, index: number): number {
+    const axis = axes[position]!;
+    return axis < 0 ? index : this.keptOf(axis).filter((slot) => slot < index).length;
+  }
+
+  /** The attribute is the size of that axis. */
+  setSize({ node }: Op, name: string, axis: Axis | undefined): void {
+    if (axis === undefined || !this.hasChanged({ axes: [axis] })) return;
+    this.set(node, name, { type: INT, i: BigInt(this.size(axis)) });
+  }
+
+  setInts(op: Op, name: string, values: number[]): void {
+    this.set(op.node, name, { type: INTS, ints: values.map(BigInt) });
+  }
+
+  remove(op: Op, name: string): void {
+    op.node.attribute = op.node.attribute.filter((attribute) => attribute.name !== name);
+  }
+
+  /** The node reads these numbers instead. */
+  setInput(op: Op, index: number, values: number[]): void {
+    const { input } = op.node;
+    while (input.length <= index) input.push('');
+    input[index] = this.constant(values, [values.length]);
+  }
+
+  /** The name of a new constant, int64. */
+  constant(values: number[], dims: number[]): string {
+    const int64Data = values.map(int64);
+    return this.add(
+      create(TensorProtoSchema, { dims: dims.map(BigInt), dataType: INT64, int64Data }),
+    );
+  }
+
+  /** The name of a new constant. */
+  add(t: TensorProto): string {
+    let name: string;
+    do name = `struprune.${this.next++}`;
+    while (this.network.values.has(name));
+    const attribute = [create(AttributeProtoSchema, { name: 'value', type: TENSOR, t })];
+    this.added.push(create(NodeProtoSchema, { opType: 'Constant', output: [name], attribute }));
+    return name;
+  }
+
+  private set(node: NodeProto, name: string, value: { type: number; i?: bigint; ints?: bigint[] }) {
+    const known = node.attribute.find((attribute) => attribute.name === name);
+    if (known) Object.assign(known, value);
+    else node.attribute.push(create(AttributeProtoSchema, { name, ...value }));
+  }
+}
+
+/** Ends that are meant as "to the last" are the largest int64, which no number is. */
+function int64(value: number): bigint {
+  return value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(value);
+}

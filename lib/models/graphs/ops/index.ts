@@ -1,0 +1,37 @@
+/** The op table: one entry an op of ONNX. What is not in it is pinned. */
+import type { NodeProto } from '../onnx/onnx_pb';
+import { ELEMENTWISE } from './elementwise';
+import type { OpKind } from './kind';
+import { LAYOUT } from './layout';
+import { MAPS } from './maps';
+import { MICROSOFT } from './microsoft';
+import { NORMS } from './norms';
+import { PARTS } from './parts';
+import { POOLING } from './pooling';
+import { RECURRENT } from './recurrent';
+import { SHAPES } from './shapes';
+import { SIZES } from './sizes';
+
+const ONNX = new Map(
+  Object.entries({
+    ...ELEMENTWISE,
+    ...LAYOUT,
+    ...MAPS,
+    ...NORMS,
+    ...PARTS,
+    ...POOLING,
+    ...RECURRENT,
+    ...SHAPES,
+    ...SIZES,
+  }),
+);
+
+const DOMAINS = new Map([
+  ['', ONNX],
+  ['ai.onnx', ONNX],
+  ['com.microsoft', new Map(Object.entries(MICROSOFT))],
+]);
+
+export function kindOf(node: NodeProto): OpKind | undefined {
+  return DOMAINS.get(node.domain)?.get(node.opType);
+}

@@ -1,0 +1,256 @@
+/** Sites of graphs in which one thing is special. */
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+
+import { StruPruneError } from '../../../lib/errors';
+import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
+import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
+import { type Network, relate } from '../../../lib/models/graphs/relate';
+import { type Site, sitesOf } from '../../../lib/models/graphs/sites';
+import { slice } from '../../../lib/models/graphs/slice';
+import { weightsOf } from '../../../lib/models/graphs/weights';
+import { model, node, sizes, tensor, value } from './models';
+
+let folder: string;
+let written = 0;
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'struprune-sites-'));
+});
+test.after.always(() => rm(folder, { recursive: true, force: true }));
+
+type Graph = Parameters<typeof model>[0];
+
+function opened(graph: Graph, opset?: number): { network: Network; sites: Site[] } {
+  const path = join(folder, `${written++}.onnx`);
+  writeFileSync(path, model(graph, opset));
+  const network = relate(OnnxFile.open(path));
+  return { network, sites: sitesOf(network) };
+}
+
+const brief = (sites: Site[]) =>
+  sites.map(({ name, units, along, mixed }) => [
+    name,
+    units,
+    along.map(({ value, axis, units: each }) => `${value.name}.${axis}/${each.length}`).join(' '),
+    ...(mixed === undefined ? [] : [mixed]),
+  ]);
+
+/** Units of the first site that stay. */
+function keep({ network, sites }: ReturnType<typeof opened>, ...kept: number[]): Network {
+  slice(network, new Map([[sites[0]!, kept]]));
+  return network;
+}
+
+const shapes = ({ graph }: Network) =>
+  Object.fromEntries(graph.initializer.map((each) => [each.name, dimsOf(each)]));
+
+function constants({ graph }: Network): number[][] {
+  const made = graph.node.filter(({ opType }) => opType === 'Constant');
+  return made.map(({ attribute }) => attribute[0]!.t!.int64Data.map(Number));
+}
+
+const io = (input: (number | string)[], output: (number | string)[]) => ({
+  input: [value('x', input)],
+  output: [value('y', output)],
+});
+
+test('heads: query, key and value in one map, cut by a reshape whose sizes are rewritten', (t) => {
+  const graph = {
+    ...io(['b', 's', 8], ['b', 's', 8]),
+    initializer: [
+      ...[tensor('qkv', [8, 36]), tensor('out', [12, 8])],
+      ...[sizes('cut', [0, 0, 3, 4, 3]), sizes('back', [0, 0, 12]), sizes('axis', [0])],
+      ...[0, 1, 2].map((i) => ({ ...sizes(`i${i}`, [i]), dims: [] })),
+    ],
+    node: [
+      ...[node('MatMul x qkv -> a'), node('Reshape a cut -> b5')],
+      node('Transpose b5 -> c', { perm: [2, 0, 3, 1, 4] }),
+      ...['q', 'k', 'v'].map((name, i) => node(`Gather c i${i} -> ${name}`)),
+      ...[node('Transpose k -> kt', { perm: [0, 1, 3, 2] }), node('MatMul q kt -> scores')],
+      ...[node('Softmax scores -> p', { axis: -1 }), node('MatMul p v -> o')],
+      ...[node('Transpose o -> ot', { perm: [0, 2, 1, 3] }), node('Reshape ot back -> z')],
+      node('MatMul z out -> y'),
+    ],
+  };
+  const found = opened(graph);
+  t.deepEqual(brief(found.sites), [['qkv', 4, 'qkv.1/36 out.0/12']]);
+  const [use] = found.sites[0]!.readers;
+  t.deepEqual([...use!.units], [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+  const network = keep(found, 0, 3);
+  t.like(shapes(network), { qkv: [8, 18], out: [6, 8] });
+  t.deepEqual(constants(network), [
+    [0, 0, 3, 2, 3],
+    [0, 0, 6],
+  ]);
+});
+
+test('a layer norm is computed across its axis, whole or in parts', (t) => {
+  const layers = (norm: ReturnType<typeof node>[]) => ({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [
+      ...[tensor('in', [4, 6]), tensor('scale', [6]), tensor('bias', [6]), tensor('out', [6, 2])],
+      ...[
+        { ...tensor('two', [1]), dims: [] },
+        { ...tensor('eps', [1]), dims: [] },
+      ],
+    ],
+    node: [node('MatMul x in -> a'), ...norm, node('MatMul n out -> y')],
+  });
+  const whole = layers([node('LayerNormalization a scale bias -> n', { axis: -1 })]);
+  const parts = layers([
+    ...[node('ReduceMean a -> m', { axes: [-1] }), node('Sub a m -> d'), node('Pow d two -> s')],
+    ...[node('ReduceMean s -> v', { axes: [-1] }), node('Add v eps -> e'), node('Sqrt e -> r')],
+    ...[node('Div d r -> u'), node('Mul u scale -> w'), node('Add w bias -> n')],
+  ]);
+  const along = 'in.1/6 scale.0/6 bias.0/6 out.0/6';
+  t.deepEqual(brief(opened(whole).sites), [
+    ['in', 6, along, 'LayerNormalization averages over it'],
+  ]);
+  t.deepEqual(brief(opened(parts).sites), [['in', 6, along, 'ReduceMean averages over it']]);
+});
+
+test('parts of an axis are sites of their own, and bounds move with what is gone', (t) => {
+  const found = opened({
+    ...io(['b', 4], ['b', 5]),
+    initializer: [
+      ...[tensor('in', [4, 10]), tensor('left', [3, 5]), tensor('right', [7, 5])],
+      ...[sizes('zero', [0]), sizes('three', [3]), sizes('end', [2 ** 31 - 1]), sizes('axis', [1])],
+    ],
+    node: [
+      ...[node('MatMul x in -> a'), node('Slice a zero three axis -> l')],
+      ...[node('Slice a three end axis -> r'), node('MatMul l left -> p')],
+      ...[node('MatMul r right -> q'), node('Add p q -> y')],
+    ],
+  });
+  t.deepEqual(brief(found.sites), [
+    ['in', 3, 'in.1/3 left.0/3'],
+    ['in', 7, 'in.1/7 right.0/7'],
+  ]);
+  const network = keep(found, 1);
+  t.like(shapes(network), { in: [4, 8], left: [1, 5], right: [7, 5] });
+  t.deepEqual(constants(network), [[0], [1], [1], [2 ** 31 - 1]]);
+});
+
+test('an LSTM’s unit is a row of every gate in both directions', (t) => {
+  const found = opened({
+    ...io([7, 'b', 3], [7, 'b', 2]),
+    initializer: [
+      ...[tensor('w', [2, 20, 3]), tensor('r', [2, 20, 5]), tensor('b', [2, 40])],
+      ...[tensor('out', [10, 2]), sizes('shape', [7, -1, 10])],
+    ],
+    node: [
+      node('LSTM x w r b -> h', { hidden_size: 5, direction: 'bidirectional' }),
+      node('Transpose h -> t', { perm: [0, 2, 1, 3] }),
+      ...[node('Reshape t shape -> f'), node('MatMul f out -> y')],
+    ],
+  });
+  t.deepEqual(brief(found.sites), [['w', 5, 'w.1/20 r.1/20 r.2/5 b.1/40 out.0/10']]);
+  const network = keep(found, 0, 4);
+  t.like(shapes(network), { w: [2, 8, 3], r: [2, 8, 2], b: [2, 16], out: [4, 2] });
+  t.deepEqual(constants(network), [[7, -1, 4]]);
+  const [, lstm] = network.graph.node;
+  t.is(lstm!.attribute[0]!.i, 2n);
+});
+
+test('a bias that two layers share couples nothing, and is stored twice when they differ', (t) => {
+  const found = opened({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [
+      tensor('a', [4, 3]),
+      tensor('c', [3, 3]),
+      tensor('d', [3, 2]),
+      tensor('bias', [3]),
+    ],
+    node: [
+      ...[node('MatMul x a -> p'), node('Add p bias -> q'), node('MatMul q c -> r')],
+      ...[node('Add r bias -> s'), node('MatMul s d -> y')],
+    ],
+  });
+  t.deepEqual(brief(found.sites), [
+    ['a', 3, 'a.1/3 c.0/3 bias.0/3'],
+    ['c', 3, 'c.1/3 d.0/3 bias.0/3'],
+  ]);
+  const network = keep(found, 1);
+  const [own] = network.graph.node;
+  t.deepEqual([own!.opType, ...dimsOf(own!.attribute[0]!.t!)], ['Constant', 3]);
+  t.like(shapes(network), { a: [4, 1], c: [1, 3], bias: [1] });
+});
+
+test('onnxruntime’s attention loses heads of all three parts', (t) => {
+  const attention = node('Attention x w bias -> a', { num_heads: 4 });
+  const found = opened({
+    ...io(['b', 's', 8], ['b', 's', 8]),
+    initializer: [tensor('w', [8, 36]), tensor('bias', [36]), tensor('out', [12, 8])],
+    node: [Object.assign(attention, { domain: 'com.microsoft' }), node('MatMul a out -> y')],
+  });
+  t.deepEqual(brief(found.sites), [['w', 4, 'w.1/36 bias.0/36 out.0/12']]);
+  const network = keep(found, 1, 2, 3);
+  t.like(shapes(network), { w: [8, 27], bias: [27], out: [9, 8] });
+  t.is(network.graph.node[0]!.attribute[0]!.i, 3n);
+});
+
+test('what is not understood is pinned, and named', (t) => {
+  const { network, sites } = opened({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [tensor('a', [4, 3]), tensor('c', [3, 2])],
+    node: [node('MatMul x a -> p'), node('Strange p -> q'), node('MatMul q c -> y')],
+  });
+  t.deepEqual(sites, []);
+  t.is(network.unknown[0]!.node.opType, 'Strange');
+  const { all, exact, pinned } = weightsOf(network);
+  t.deepEqual([all, exact], [12, 0]);
+  t.true(pinned.has('Strange: not in the op table'));
+});
+
+test('inputs and outputs of the model stay', (t) => {
+  const graph = {
+    ...io(['b', 4], ['b', 2]),
+    initializer: [tensor('a', [4, 2])],
+    node: [node('MatMul x a -> y')],
+  };
+  const { network, sites } = opened(graph);
+  t.deepEqual(sites, []);
+  const reasons = [...weightsOf(network).pinned.keys()];
+  t.deepEqual(reasons.sort(), ['an input of the model', 'an output of the model']);
+});
+
+test('a size that is read off a changed shape stays where it is computed with', (t) => {
+  const found = opened({
+    ...io(['b', 4], ['b', 2]),
+    initializer: [tensor('a', [4, 6]), tensor('c', [6, 2]), { ...sizes('one', [1]), dims: [] }],
+    node: [
+      ...[node('MatMul x a -> p'), node('Shape p -> s'), node('Gather s one -> n')],
+      ...[node('Cast n -> f', { to: 1 }), node('Sqrt f -> r'), node('Div p r -> q')],
+      node('MatMul q c -> y'),
+    ],
+  });
+  t.is(found.sites[0]!.units, 6);
+  const network = keep(found, 2, 3);
+  t.deepEqual(constants(network), [[6]]);
+  t.deepEqual(
+    network.graph.node.map(({ opType }) => opType),
+    ['Constant', 'MatMul', 'Cast', 'Sqrt', 'Div', 'MatMul'],
+  );
+});
+
+test('an axis whose size the model gives out stays', (t) => {
+  const { sites } = opened({
+    input: [value('x', ['b', 4])],
+    output: [value('y', ['b', 2]), value('s', [2])],
+    initializer: [tensor('a', [4, 6]), tensor('c', [6, 2])],
+    node: [node('MatMul x a -> p'), node('Shape p -> s'), node('MatMul p c -> y')],
+  });
+  t.deepEqual(sites, []);
+});
+
+test('an opset that is not known is refused', (t) => {
+  const graph = { ...io(['b', 4], ['b', 4]), node: [node('Relu x -> y')] };
+  for (const opset of [10, 99]) {
+    const error = t.throws(() => opened(graph, opset), { instanceOf: StruPruneError });
+    t.is(error.code, 'ERR_UNSUPPORTED');
+    t.regex(error.message, /opset/);
+  }
+});

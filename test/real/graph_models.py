@@ -1,0 +1,112 @@
+"""Exports networks with random weights, and writes the groups that Torch-Pruning finds in them.
+
+Usage: graph_models.py OUT [NAME ...]
+
+OUT receives NAME.onnx and NAME.json: a list of groups, each a list of [tensor, axis], where a tensor is named as the model's
+state is and so as the ONNX file's initialiser. The last layer's outputs are left out, as they are the model's.
+"""
+
+import json
+import pathlib
+import sys
+import warnings
+
+import torch
+import torch_pruning
+import torchvision.models as zoo
+from torch import nn
+
+warnings.filterwarnings("ignore")
+
+
+# Torch-Pruning 1.6.1 does not come to an end on torchvision's, whose attention is a function.
+UNGROUPED = {"swin"}
+
+
+class Tagger(nn.Module):
+    """Words to tags: an embedding, an LSTM in both directions, two linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(50, 24)
+        self.lstm = nn.LSTM(24, 16, bidirectional=True, batch_first=True)
+        self.hidden = nn.Linear(32, 20)
+        self.tags = nn.Linear(20, 5)
+
+    def forward(self, words):
+        return self.tags(torch.relu(self.hidden(self.lstm(self.embedding(words))[0])))
+
+
+PICTURE = torch.randn(1, 3, 64, 64)
+MODELS = {
+    "resnet50": (zoo.resnet50, PICTURE),
+    "densenet121": (zoo.densenet121, PICTURE),
+    "mobilenet_v2": (zoo.mobilenet_v2, PICTURE),
+    "efficientnet_b0": (zoo.efficientnet_b0, PICTURE),
+    "regnet_y_400mf": (zoo.regnet_y_400mf, PICTURE),
+    "vit": (lambda: zoo.VisionTransformer(64, 16, 3, 4, 64, 128), PICTURE),
+    "swin": (lambda: zoo.SwinTransformer([4, 4], 16, [2, 2], [2, 4], [2, 2]), torch.randn(1, 3, 32, 32)),
+    "tagger": (Tagger, torch.randint(0, 50, (1, 7))),
+}
+
+
+def randomise(model):
+    """Nothing is alike, as it is after training: an exporter stores equal tensors once."""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.is_floating_point() and (tensor.dim() == 1 or not tensor.any()):
+            nn.init.uniform_(tensor, 0.5, 1.5) if tensor.min() >= 0 and tensor.any() else nn.init.normal_(tensor, 0, 0.1)
+
+
+def axis_of(module, is_output):
+    """Of the weight, where outputs or inputs of that layer lie."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        return 0 if is_output else 1
+    return 0
+
+
+def groups_of(model, inputs):
+    graph = torch_pruning.DependencyGraph().build_dependency(model, inputs)
+    last = [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
+    names = {module: name for name, module in model.named_modules()}
+    parameters = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = []
+    for group in graph.get_all_groups(ignored_layers=[last], root_module_types=[nn.Conv2d, nn.Linear, nn.LSTM]):
+        members = set()
+        for dependency, _ in group:
+            module = dependency.target.module
+            is_output = graph.is_out_channel_pruning_fn(dependency.handler)
+            if isinstance(module, nn.MultiheadAttention):
+                members |= {(f"{names[module]}.in_proj_weight", 1), (f"{names[module]}.out_proj.weight", 0)}
+            elif isinstance(module, nn.Parameter):
+                members.add((parameters[id(module)], module.dim() - 1))
+            elif module in names and hasattr(module, "weight") and module.weight is not None:
+                members.add((f"{names[module]}.weight", axis_of(module, is_output)))
+            elif isinstance(module, nn.LSTM):
+                members.add((names[module], 0 if is_output else 1))
+        found.append(sorted(members))
+    return sorted(found)
+
+
+def main(out, *wanted):
+    folder = pathlib.Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in wanted or MODELS:
+        make, inputs = MODELS[name]
+        torch.manual_seed(1)
+        model = make().eval()
+        with torch.no_grad():
+            randomise(model)
+        torch.onnx.export(
+            model,
+            (inputs,),
+            folder / f"{name}.onnx",
+            dynamo=False,
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            opset_version=17,
+        )
+        groups = [] if name in UNGROUPED else groups_of(model, inputs)
+        (folder / f"{name}.json").write_text(json.dumps(groups))
+
+
+main(*sys.argv[1:])

