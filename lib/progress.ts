@@ -1,6 +1,15 @@
 /** What a long call is doing, for progress bars and logs. */
 export interface Progress {
-  stage: 'tokenise' | 'evaluate' | 'sample' | 'survey' | 'solve' | 'write' | 'verify' | 'measure';
+  stage:
+    | 'tokenise'
+    | 'evaluate'
+    | 'sample'
+    | 'survey'
+    | 'solve'
+    | 'tune'
+    | 'write'
+    | 'verify'
+    | 'measure';
   /**
    * Steps done and in all, whichever the stage counts: blocks, windows, tokens, tensors. A survey by trial counts its blocks
    * and those that trials go through.

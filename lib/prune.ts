@@ -1,4 +1,4 @@
-/** The main path: open → survey → allocate → solve and write block by block → verify. */
+/** The main path: open → survey → allocate → solve block by block → tune → write → verify. */
 import { overlapWarning } from './calibration/corpus';
 import { tokenizerOf } from './calibration/text';
 import { requireApart } from './checkpoint/apart';
@@ -31,6 +31,7 @@ import { bytesOf, summarise } from './pruning/summary';
 import { mayReplace } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerOutput } from './pruning/tokenizer-output';
+import { type LoadBlock, tune } from './pruning/tuning';
 import { openSink, writeTensors } from './pruning/write';
 import { sourceOf } from './source';
 import { inThread } from './tokenizer';
@@ -126,6 +127,7 @@ async function pruneWith(
       const plan = planOutput(run, decision.allocation.removed);
       const solved = await solveBlocks(run, journal, plan, decision);
       ridgeWarnings(solved.layerStats, settings.lambda).forEach(run.warn);
+      const tuned = await tune(run, journal, plan);
       const sink = await openSink(plan, settings.output, {
         replace: settings.force,
         work: journal.folder,
@@ -134,13 +136,17 @@ async function pruneWith(
         provenance: provenance(run.source, settingsUsed(run), hashes),
       });
       result = await orAbort(sink, async () => {
-        const path = await writeTensors(run.session, plan, journal, sink, run.onProgress);
-        const after = await verify(run, path, solved.expected, dense.samplesBefore, signal);
+        const write = (session: Session, load?: LoadBlock) =>
+          writeTensors(session, plan, journal, sink, run.onProgress, load);
+        const path = await (tuned ? tuned.lend(write) : write(run.session));
+        const expected = tuned?.expected ?? solved.expected;
+        const after = await verify(run, path, expected, dense.samplesBefore, signal);
         const summary = summarise(run, plan, decision.allocation, solved, after.bytesAfter);
         const known: PruneResult = {
           ...summary,
           ...after,
           perplexityBefore: dense.perplexityBefore,
+          tuning: tuned?.report ?? null,
           warnings: run.warnings,
           seconds: (performance.now() - start) / 1000,
           peakRssBytes: native.peakRss(),

@@ -72,6 +72,7 @@ export async function survey(
       threads: engine.threads,
       gpu: GpuNeeds.of(engine, source.architecture),
       tokens: ids.length,
+      tuning: 0,
       evaluation: null,
     };
     const input = { ...planInput(setup, sizes), surveyOnly: true };

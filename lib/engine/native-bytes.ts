@@ -343,9 +343,40 @@ export function headGradientBytes(
   );
 }
 
+/** divergenceGradient on states, gradients and means of which only a page is in memory, with the sums of the final norm. */
+export function divergenceGradientBytes(ground: Ground, tokens: number): number {
+  const { architecture, threads, window } = ground;
+  const { hidden, finalNorm } = architecture;
+  const width = embeddingWidth(architecture);
+  // A page of means instead of a label's row a thread.
+  const targets = FLOAT * width * (flightTokens(window, tokens) - threads);
+  const factors = finalNorm
+    ? FLOAT * Math.min(HEAD_ROWS, tokens) * hidden + statisticsBytes(ground, hidden, false)
+    : 0;
+  return headGradientBytes(ground, tokens) + targets + factors;
+}
+
 /** copyMatrix of hidden states of which only a page is in memory. */
 export function copyStatesBytes({ architecture, window }: Ground, rows: number): number {
   return 2 * FLOAT * flightTokens(window, rows) * architecture.hidden;
+}
+
+/** What `backwardBytes` leaves out where factors are summed: these sums, and what they are made of. */
+export function factorBytes(
+  ground: Ground,
+  block: number,
+  tokens: number,
+  places: readonly { role: string; count: number }[],
+): number {
+  const { architecture, threads, window } = ground;
+  const { hidden, blocks } = architecture;
+  const page = flightTokens(window, tokens);
+  const flight = Math.min(page, Math.max(1, Math.floor(BACKWARD_TOKENS / window)) * window);
+  const group = Math.min(flight, threads * CHUNK);
+  const biases = places.some(({ role }) => role.endsWith('Bias'));
+  const products = group * blocks[block]!.ffn + flight * hidden * (biases ? 3 : 2);
+  const columns = places.reduce((sum, { count }) => sum + count, 0);
+  return FLOAT * products + statisticsBuffers(ground, columns, false);
 }
 
 /** backwardBlock on inputs and gradients of which only a page is in memory, with the statistics of both sites. */

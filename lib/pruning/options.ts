@@ -83,6 +83,8 @@ const schema = z.strictObject({
   scope: z.enum(SCOPES).optional(),
   apart: z.boolean().default(false),
   calibrationTokens: count.default(65536),
+  // after the calibration tokens; 0: none, and nothing is tuned
+  tuneTokens: z.number().int().min(0).default(0),
   window: count.optional(),
   eval: path.optional(),
   evalTokens: count.optional(),

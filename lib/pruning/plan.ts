@@ -12,9 +12,11 @@ import {
   blockBytes,
   copyStatesBytes,
   divergenceBytes,
+  divergenceGradientBytes,
   embedBytes,
   encodeBytes,
   expectHeadBytes,
+  factorBytes,
   ffnInputs,
   ffnTokensBytes,
   type Ground,
@@ -42,19 +44,22 @@ import { DOUBLE, FLOAT } from '../engine/tile-bytes';
 import { batchTokens } from '../evaluate';
 import type { Method } from '../methods';
 import type { Architecture, Dtype, ModelSource, Stored } from '../model/architecture';
-import { elements, modelShapes } from '../model/axes';
+import { elements, embeddingWidth, modelShapes } from '../model/axes';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
 import { gaussNewtonFlops } from '../solver/gauss-newton';
+import { STEPS } from '../stages/tune';
+import type { FactorPlaces } from '../tuning/factors';
 import { feeds, type RunSettings } from './options';
 import { probeTokens, TOGETHER, trialRemovals } from './probe';
 import { refitsInputs, solvesSequentially } from './solve';
+import { tuneShares } from './texts';
 import { type Layer, layerAt, widthOf } from './widths';
 
 /** Arrays of SiteStatistics, a number a column each. */
 const COLUMN_STATISTICS = 4;
 
-export type StageName = 'evaluate' | 'survey' | 'solve';
+export type StageName = 'evaluate' | 'survey' | 'solve' | 'tune';
 
 export interface StagePlan {
   stage: StageName;
@@ -99,6 +104,10 @@ export interface PlanInput {
   threads: number;
   /** Calibration tokens, whole windows. */
   tokens: number;
+  /** Windows of the text that tunes; 0: nothing is tuned. */
+  tuning: number;
+  /** Of the output if nothing were removed. */
+  factors: FactorPlaces;
   /** Evaluation tokens and their window; null without one. */
   evaluation: { tokens: number; window: number } | null;
   /** Whether the run makes a dense survey. */
@@ -129,6 +138,7 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
   if (input.surveys && input.settings.fromCalibration === undefined)
     stages.push(surveyStage(input, paged));
   if (!surveyOnly) stages.push(solveStage(input, paged));
+  if (!surveyOnly && tuneShares(input.tuning)) stages.push(tuneStage(input));
   const most = (key: 'memory' | 'scratch') => Math.max(...stages.map((stage) => stage[key]));
   const output = outputBytes(input);
   const kept = keptOf(input);
@@ -169,12 +179,13 @@ function outputBytes({ architecture, stored, source }: PlanInput): number {
 }
 
 /** Numbers of what lasts as long as the run: see keptReserve. */
-function keptOf({ layers, method, surveys, tokens }: PlanInput) {
+function keptOf({ layers, method, surveys, tokens, tuning, window, factors }: PlanInput) {
   const sum = (of: (layer: Layer) => number) =>
     layers.reduce((total, layer) => total + of(layer), 0);
   const scores = method?.selection === 'scores';
   return {
-    tokens,
+    tokens: tokens + tuning * window,
+    factors: tuneShares(tuning) ? factors.count : 0,
     groups: sum(({ groups }) => groups),
     curves: surveys ? sum(({ groups }) => groups + 1) : 0,
     statistics: surveys && scores ? sum((layer) => COLUMN_STATISTICS * widthOf(layer)) : 0,
@@ -437,6 +448,47 @@ function solveStage(input: PlanInput, paged: boolean): StagePlan {
           inputRefitFlops(input),
       double: gram ? sweepFlops(input) : 0,
     },
+  };
+}
+
+/** The dense model's predictions, steps forward and back, and what they came to. Its states always go to scratch. */
+function tuneStage(input: PlanInput): StagePlan {
+  const { architecture, window, tuning, factors } = input;
+  const ground = groundOf(input, window, true);
+  const { hidden, blocks } = architecture;
+  const shares = tuneShares(tuning)!;
+  const rowsOf = (windows: number): States => ({ rows: windows * window, paged: true });
+  const all = rowsOf(tuning);
+  const exam = rowsOf(shares.heldOut);
+  const lesson = rowsOf(Math.ceil(shares.train / STEPS));
+  const blockMemory = (ground: Ground) =>
+    eachBlock(architecture, (block) => {
+      const runs = [all, exam, lesson, rowsOf(1)].flatMap((states) =>
+        SITES.map((site) => runSiteBytes(ground, block, site, states, { collects: false })),
+      );
+      const back = backwardBytes(ground, block, lesson.rows);
+      const sums = factorBytes(ground, block, lesson.rows, factors.blocks[block] ?? []);
+      return blockBytes(ground, block) + Math.max(...runs, back + sums);
+    });
+  const memory = blockMemory(ground);
+  const tiles = blockMemory({ ...ground, tiled: false }) - memory;
+  const ends = [
+    embedBytes(ground, all),
+    expectHeadBytes(ground, all.rows),
+    divergenceBytes(ground, exam.rows),
+    divergenceGradientBytes(ground, lesson.rows),
+    copyStatesBytes(ground, lesson.rows),
+    scoreBytes(ground, rowsOf(1)),
+  ];
+  // Means as wide as states: of all windows, of those held out and of a step's; states of one forward pass, and gradients.
+  const rows = 2 * all.rows + 2 * exam.rows + (blocks.length + 3) * lesson.rows;
+  const passes = STEPS * exam.rows + 4 * shares.train * window + all.rows + 2 * exam.rows;
+  return {
+    stage: 'tune',
+    memory: Math.max(memory, ...ends),
+    scratch: FLOAT * rows * Math.max(hidden, embeddingWidth(architecture)) + tiles,
+    paged: ['hidden states', 'gradients', 'predictions', 'weights of the block at hand'],
+    flops: { single: forwardFlops(input) * passes, double: 0 },
   };
 }
 

@@ -15,12 +15,14 @@ import { requireOutputSpace, requireRoom } from './room';
 import { planInput, requireNoSliding, type Setup, setUp } from './setup';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
+import { splitText, type TuneText } from './texts';
 import { tokenizerBytesOf } from './tokenizer-output';
 
 export interface Run extends Setup {
   engine: Engine;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
+  tuneText: TuneText | null;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
   surveys: Surveys;
@@ -39,7 +41,7 @@ export type RunCalls = Pick<PruneOptions, 'signal' | 'onProgress' | 'onWarning'>
 
 /** What several runs of one model on one calibration text share, each made once (lib/bench). */
 export interface Shared {
-  /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
+  /** Calibration text, whole windows, those that tune behind those that calibrate; as `settings` ask for it where left out. */
   ids?: Int32Array;
   surveys: Surveys;
   /** Whether a run that ends early leaves its journal. */
@@ -60,10 +62,11 @@ export async function openRun(
   const { window } = setup;
   const { architecture } = source;
   await requireCalibrationFile(setup);
-  const maxTokens = settings.calibrationTokens;
+  const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
   const { bounded } = engine;
-  const limits = { window, maxTokens, bounded, signal };
-  const ids = given ?? (await readWindows(source, settings.calibration, limits));
+  const limits = { window, maxTokens: calibration + tuning, bounded, signal };
+  const text = given ?? (await readWindows(source, settings.calibration, limits));
+  const { ids, tuneText, warning } = splitText(text, window, { calibration, tuning });
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
@@ -83,6 +86,7 @@ export async function openRun(
     threads: engine.threads,
     gpu: GpuNeeds.of(engine, architecture),
     tokens: ids.length,
+    tuning: tuneText ? (tuneText.train.length + tuneText.heldOut.length) / window : 0,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
@@ -91,10 +95,17 @@ export async function openRun(
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
+  const warn = (text: string) => {
+    warnings.push(text);
+    tell?.(text);
+  };
+  if (warning) warn(warning);
+  if (tuneText && engine.device !== 'cpu') warn('tuning runs back through the blocks on the CPU');
   return {
     ...setup,
     engine,
     ids,
+    tuneText,
     evaluation,
     session,
     surveys,
@@ -102,10 +113,7 @@ export async function openRun(
     room: plan.memory - plan.reserve,
     onProgress: withBytes(engine, onProgress),
     warnings,
-    warn: (warning) => {
-      warnings.push(warning);
-      tell?.(warning);
-    },
+    warn,
   };
 }
 

@@ -17,9 +17,10 @@ import { StruPruneError } from '../errors';
 import { calibrationWindow } from '../evaluate';
 import { readJsonObject } from '../json-object';
 import { type Method, methodOf } from '../methods';
-import type { Architecture, ModelSource, Stored } from '../model/architecture';
+import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
 import { Own } from '../own';
+import { factorPlaces } from '../tuning/factors';
 import { atOnce } from '../turns';
 import {
   dtypeFor,
@@ -124,7 +125,11 @@ export function setUp(source: ModelSource, settings: Settings, tokenizerBytes = 
     ...types,
     settings: { ...settings, ...feedback, ffnSolver },
     method,
-    notes: [...typeNotes(types), ...(loses ? [KEPT] : [])],
+    notes: [
+      ...typeNotes(types),
+      ...(loses ? [KEPT] : []),
+      ...(settings.tuneTokens > 0 && FEW_STEPS.includes(dtype) ? [NORMS_ALONE] : []),
+    ],
     layers: layersOf(architecture, settings, dtype),
     window,
     tokenizerBytes,
@@ -167,6 +172,9 @@ function feedbackOf(
 
 const KEPT =
   'gate and up stay as the source has them: --ffn-solver gauss-newton refits them, and rounds them anew';
+
+const NORMS_ALONE =
+  'norms and biases alone are tuned: factors of columns would change every code of a type of 4 or 5 bits';
 
 /** What was asked for; else gate and up too, but where the output keeps theirs byte for byte: docs/decisions/0015. */
 function ffnSolverOf(source: ModelSource, settings: Settings): RunSettings['ffnSolver'] {
@@ -231,11 +239,12 @@ export function surveys({ settings, method }: Setup): boolean {
 /** What the plan of a run's memory is made from: the setup and what is known of its texts and threads. */
 export function planInput(
   setup: Setup,
-  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'evaluation' | 'gpu'>,
+  sizes: Pick<PlanInput, 'threads' | 'tokens' | 'tuning' | 'evaluation' | 'gpu'>,
 ): PlanInput {
   const { architecture } = setup.source;
   const { removed: evenly } = uniformAllocation(setup);
-  return { ...setup, ...sizes, architecture, evenly, surveys: surveys(setup) };
+  const factors = factorPlaces(planOutput(setup, new Int32Array(setup.layers.length)));
+  return { ...setup, ...sizes, architecture, evenly, factors, surveys: surveys(setup) };
 }
 
 export function uniformAllocation(setup: Setup): JointAllocation {

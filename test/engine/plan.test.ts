@@ -44,13 +44,17 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
   ['llama3-tied', { method: 'osscar' }],
   ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
+  ['qwen3', { method: 'magnitude', tuneTokens: 300 * WINDOW }],
+  ['opt-pre', { method: 'magnitude', tuneTokens: 40 * WINDOW }],
+  ['opt-post', { method: 'magnitude', tuneTokens: 300 * WINDOW, threads: 12 }],
 ];
 
-/** No limit, which would keep the peak down by itself, but where kept activations and metrics then fill free memory. */
+/** No limit, which would keep the peak down by itself, but where kept activations, metrics and a step's states then fill free memory. */
 const FILLS: ReadonlySet<string> = new Set(['fisher', 'wanda-sp']);
 
 for (const [name, more] of ROWS) {
-  const fills = [more.selection, more.method].some((word) => word && FILLS.has(word));
+  const words = [more.selection, more.method];
+  const fills = more.tuneTokens !== undefined || words.some((word) => word && FILLS.has(word));
   const limit = ({ memory }: { memory: number }) => (fills ? memory : undefined);
   test.serial(`${name}, ${JSON.stringify(more)}`, async (t) => {
     const model = work.model(name);

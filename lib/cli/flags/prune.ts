@@ -73,6 +73,12 @@ export const PRUNE_FLAGS: FlagTable<
     group: data,
     parse: count,
   },
+  tuneTokens: {
+    flag: '--tune-tokens <n>',
+    help: 'how many after them tune what the solve left: factors of channels, norms and biases, towards the dense model; 0: none',
+    group: data,
+    parse: countOrNone,
+  },
   window: {
     flag: '--window <tokens>',
     help: 'tokens of a calibration window',

@@ -11,6 +11,7 @@ import { packageRoot } from '../../package-root';
 import { flagOf } from '../../wording';
 import { storedTypes } from '../dtypes';
 import { SETTING_KEYS, type Settings } from '../options';
+import type { TuneText } from '../texts';
 import { ffnMultiple } from '../widths';
 
 /** By the name that a message gives it. */
@@ -24,6 +25,7 @@ const WITHOUT_EFFECT: readonly (keyof Settings)[] = [
   'output',
   'calibration', // its tokens count, not its path
   'calibrationTokens',
+  'tuneTokens', // the same
   'window',
   'eval',
   'evalTokens',
@@ -70,7 +72,10 @@ export interface RunFacts {
  * results do not depend on them. The threads and the device are, with the limit on the device's memory: they decide how rows
  * are shared out, and a library may round the products of other shapes in another way.
  */
-export function runIdentity(facts: RunFacts): Identity {
+export function runIdentity({
+  tuneText,
+  ...facts
+}: RunFacts & { tuneText: TuneText | null }): Identity {
   const { features } = native.devices();
   const { threads, device, gemmPath, calibrationPath, precision } = facts.engine;
   const cpu = Object.entries(features).filter(([, has]) => has);
@@ -85,6 +90,7 @@ export function runIdentity(facts: RunFacts): Identity {
     'processor features': cpu.map(([name]) => name).join(' '),
     ...settingsInEffect(facts.settings),
     ...resolved(facts),
+    'tuning tokens': tuneText && digest(bytesOf(tuneText.train), bytesOf(tuneText.heldOut)),
   };
 }
 
@@ -122,7 +128,7 @@ function common({ source, hashes, ids, window }: RunFacts): Identity {
   return {
     'struprune-native': version,
     checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
-    'calibration tokens': digest(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)),
+    'calibration tokens': digest(bytesOf(ids)),
     window,
   };
 }
@@ -141,8 +147,14 @@ function plain(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-function digest(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function digest(...parts: (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
 }
 
 /** In words how `now` differs from what was stored; null when it does not. */
@@ -154,7 +166,7 @@ export function differenceOf(stored: Identity, now: Identity): string | null {
     .map((key) => {
       const [before, after] = [stored[key] ?? 'none', now[key] ?? 'none'];
       // Nobody compares hashes by eye.
-      const hashed = key === 'checkpoint' || key === 'calibration tokens';
+      const hashed = ['checkpoint', 'calibration tokens', 'tuning tokens'].includes(key);
       if (hashed) return `other ${key}`;
       // A switch is no flag with a value.
       const isOption = OPTIONS.has(key) && typeof (stored[key] ?? now[key]) !== 'boolean';

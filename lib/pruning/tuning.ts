@@ -1,0 +1,74 @@
+/** The stage of tuning in a run: its text, the solved blocks, the journal. */
+import type { ExportPlan } from '../checkpoint/export';
+import type { BlockHandle } from '../engine/native';
+import { AS_IS, Session } from '../engine/session';
+import { runTune } from '../stages/tune';
+import { endsWith } from '../tuning/ends';
+import { factorPlaces, scaledBlock } from '../tuning/factors';
+import { loadFinished } from './journal/blocks';
+import type { Journal } from './journal/journal';
+import { readTuneState, writeTuneState } from './journal/tune-file';
+import type { PruneResult } from './result';
+import type { Run } from './run';
+
+/** What tuning came to. */
+export interface TunedModel {
+  report: NonNullable<PruneResult['tuning']>;
+  /** Mean NLL of the last calibration window; null where the model is as it was solved. */
+  expected: number | null;
+  /** Lends the session of its ends and what loads its blocks; no such where they are as the journal has them. */
+  lend<T>(use: (session: Session, load?: LoadBlock) => Promise<T>): Promise<T>;
+}
+
+/** The receiver releases the block. */
+export type LoadBlock = (index: number) => Promise<BlockHandle>;
+
+/** null: there is no text to tune on, or nothing to tune. */
+export async function tune(
+  run: Run,
+  journal: Journal,
+  plan: ExportPlan,
+): Promise<TunedModel | null> {
+  const { engine, source, settings, session, tuneText, window, ids, onProgress } = run;
+  const places = factorPlaces(plan);
+  if (tuneText === null || places.count === 0) return null;
+  const start = performance.now();
+  const solved: LoadBlock = async (index) =>
+    loadFinished(journal, session, plan.tensors, index, await journal.block(index));
+  const ends = (logs: Float64Array) =>
+    endsWith(session, places.finalNorm, logs, journal.finalNormPath);
+  const dense = new Session(engine, source, AS_IS, settings.scratch);
+  try {
+    const { logs, expected, before, after, steps } = await runTune({
+      dense,
+      load: solved,
+      ends,
+      places,
+      text: { ...tuneText, check: ids.subarray(ids.length - window), window },
+      scratch: settings.scratch,
+      onProgress,
+      saved: await readTuneState(journal, places.count, run.warn),
+      save: (state) => writeTuneState(journal, state),
+    });
+    if (logs === null) run.warn('tuning made nothing better: the output is as it was solved');
+    const tokens = tuneText.train.length + tuneText.heldOut.length;
+    const seconds = (performance.now() - start) / 1000;
+    return {
+      report: { tokens, steps, divergenceBefore: before, divergenceAfter: after, seconds },
+      expected,
+      lend: async (use) => {
+        if (logs === null) return use(session);
+        const tuned = await ends(logs);
+        try {
+          return await use(tuned, async (index) =>
+            scaledBlock(session, await solved(index), places.blocks[index], logs),
+          );
+        } finally {
+          tuned.dispose();
+        }
+      },
+    };
+  } finally {
+    dense.dispose();
+  }
+}
