@@ -20,10 +20,13 @@ import {
 
 /** Two readings of the model each; with the dense model's and two that measure the last and the best, 39. */
 export const STEPS = 18;
-/** Of the logarithms, at first; it falls to 0 evenly. */
-const RATE = 0.02;
-/** Steps that the windows held out may get worse for. */
-const PATIENCE = 4;
+/**
+ * Of the logarithms, at first, with steps of so many tokens; fewer scatter more, and the rate goes by the root of their
+ * number (arXiv 2205.10287).
+ */
+const RATE = { first: 0.02, tokens: 4096 };
+/** Steps that the windows held out may get worse for: high rates scatter, and falling ones make up for it. */
+const PATIENCE = STEPS / 2;
 
 export interface TuneInput {
   /** As its file has it. */
@@ -126,7 +129,7 @@ export async function runTune(input: TuneInput): Promise<Tuned> {
       );
       if (measured.heldOut < leastOf(state)) state.best = state.logs.slice();
       state.history.push(measured);
-      adamStep(state.logs, gradient, state.adam, RATE * (1 - step / STEPS));
+      adamStep(state.logs, gradient, state.adam, rateOf(step, lesson.ids.length));
       await save(state);
     }
     return await choose(state, (logs, message) =>
@@ -153,6 +156,11 @@ function windowsOf(step: number, windows: number): number[] {
   if (windows < STEPS) return [step % windows];
   const count = Math.ceil((windows - step) / STEPS);
   return Array.from({ length: count }, (_, i) => step + i * STEPS);
+}
+
+/** It falls to 0 evenly. */
+function rateOf(step: number, tokens: number): number {
+  return RATE.first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - step / STEPS);
 }
 
 function leastOf({ history }: Pick<TuneState, 'history'>): number {
