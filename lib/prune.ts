@@ -184,11 +184,11 @@ function since(before: Engine['scratchTraffic'], now: Engine['scratchTraffic']) 
   return { read: now.read - before.read, written: now.written - before.written };
 }
 
-/** The dense model's perplexity and words; warns of an evaluation text that calibrates. */
+/** The dense model's perplexity and words; warns of an evaluation text that calibrates or tunes. */
 async function before(run: Run, signal: AbortSignal | undefined) {
   const { evaluation, engine, source, settings } = run;
   signal?.throwIfAborted();
-  const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
+  const overlap = evaluation && (await inTurns(overlapWarning(run.text, evaluation.ids)));
   if (overlap) run.warn(overlap);
   const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {

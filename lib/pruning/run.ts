@@ -23,6 +23,8 @@ export interface Run extends Setup {
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   tuneText: TuneText | null;
+  /** Both, one after the other. */
+  text: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
   surveys: Surveys;
@@ -65,8 +67,9 @@ export async function openRun(
   const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
   const { bounded } = engine;
   const limits = { window, maxTokens: calibration + tuning, bounded, signal };
-  const text = given ?? (await readWindows(source, settings.calibration, limits));
-  const { ids, tuneText, warning } = splitText(text, window, { calibration, tuning });
+  const read = given ?? (await readWindows(source, settings.calibration, limits));
+  const { ids, tuneText, warning } = splitText(read, window, { calibration, tuning });
+  const tuneTokens = tuneText ? tuneText.train.length + tuneText.heldOut.length : 0;
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
@@ -86,7 +89,7 @@ export async function openRun(
     threads: engine.threads,
     gpu: GpuNeeds.of(engine, architecture),
     tokens: ids.length,
-    tuning: tuneText ? (tuneText.train.length + tuneText.heldOut.length) / window : 0,
+    tuning: tuneTokens / window,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
@@ -95,9 +98,9 @@ export async function openRun(
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
-  const warn = (text: string) => {
-    warnings.push(text);
-    tell?.(text);
+  const warn = (warning: string) => {
+    warnings.push(warning);
+    tell?.(warning);
   };
   if (warning) warn(warning);
   if (tuneText && engine.device !== 'cpu') warn('tuning runs back through the blocks on the CPU');
@@ -106,6 +109,7 @@ export async function openRun(
     engine,
     ids,
     tuneText,
+    text: read.subarray(0, ids.length + tuneTokens),
     evaluation,
     session,
     surveys,

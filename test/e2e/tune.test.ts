@@ -120,6 +120,17 @@ test.serial('norms alone are tuned where columns have few steps', async (t) => {
   t.true(unlike.length > 6);
 });
 
+test.serial('warns of an evaluation text that tunes', async (t) => {
+  // Of the file's beginning the first tokens alone calibrate.
+  const { warnings } = await prune(TINY, {
+    ...options({ window: 64, calibrationTokens: 64, tuneTokens: 128 }),
+    eval: CALIBRATION,
+    evalTokens: 192,
+    evalWindow: 192,
+  });
+  t.regex(warnings.join(), /overlap: 100/);
+});
+
 test.serial('other tuning text is another run', async (t) => {
   const model = work.model('llama2');
   const settings = options();
