@@ -2,11 +2,12 @@
 import { isFloat64Array, isInt32Array } from 'node:util/types';
 import type { z } from 'zod';
 import type { Allocation } from './allocation';
+import { settingsFrom } from './check';
 import { StruPruneError } from './errors';
-import { settingsFrom } from './options';
-import { allocateBy } from './pruning/decide';
-import { allocationSchema, requireOneTarget } from './pruning/options';
-import { budgetFor } from './pruning/widths';
+import { allocationSchema } from './options';
+import { requireOneTarget } from './options/target';
+import { budgetFor } from './spec/widths';
+import { allocateBy } from './stages/allocate';
 import type { LayerCurves } from './survey';
 
 /** Those of prune() that decide how much goes where. */
@@ -21,8 +22,9 @@ export async function allocate(curves: LayerCurves, options: AllocateOptions): P
   requireCurves(curves);
   const settings = settingsFrom(allocationSchema, options);
   requireOneTarget(settings);
-  const { allocation = 'threshold' } = settings;
-  return allocateBy({ ...settings, allocation }, curves.layers, budgetFor(settings, curves));
+  const { allocation: rule = 'threshold', energyForm: form, temperature, apart } = settings;
+  const spec = { rule, form, temperature, apart };
+  return allocateBy(spec, curves.layers, budgetFor(settings, curves));
 }
 
 function requireCurves(curves: LayerCurves): void {

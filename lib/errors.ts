@@ -1,3 +1,4 @@
+import { shortened } from './printable';
 import { worded } from './wording';
 
 /**
@@ -13,6 +14,7 @@ export type ErrorCode =
   | 'ERR_NAN' // weights or activations that are not finite
   | 'ERR_TEXT' // calibration or evaluation text that is empty, too short or not UTF-8
   | 'ERR_TOKENIZER'
+  | 'ERR_HUB' // a model of the Hugging Face Hub that cannot be had: gated, no network, a download cut off
   | 'ERR_OUTPUT' // output exists, is unwritable, or the disk is full
   | 'ERR_SCRATCH' // a scratch file cannot be made, written or read, or does not keep its bytes
   | 'ERR_VERIFY' // the written checkpoint does not reproduce the run's own result
@@ -37,10 +39,12 @@ export class StruPruneError extends Error {
     mend = code === 'ERR_ARGUMENT' ? USAGE : '',
     options?: ErrorOptions,
   ) {
-    super(worded(mend ? `${message}; ${mend}` : message), options);
+    // What a file says of itself may be in either.
+    const [found, way] = [shortened(message), shortened(mend)];
+    super(worded(way ? `${found}; ${way}` : found), options);
     this.name = 'StruPruneError';
     this.code = code;
-    this.mend = worded(mend);
+    this.mend = worded(way);
   }
 
   /** The message without the mend. @internal */
@@ -56,6 +60,22 @@ export class StruPruneError extends Error {
   }
 }
 
+/** What the system has no more of; null where an error says nothing of that. */
+export function scarcity(error: unknown): StruPruneError | null {
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
+  const said = `${code} ${message}`;
+  const lacks = (what: string, mend: string) =>
+    new StruPruneError('ERR_BUDGET', `the system gave no more ${what}`, mend, { cause: error });
+  // As Node's own, of threads that could not start too.
+  if (/\bE[MN]FILE\b/.test(said)) {
+    return lacks('open files', 'raise the limit, for this shell: `ulimit -n 1024`');
+  }
+  if (/\bENOMEM\b|OUT_OF_MEMORY|allocation failed/i.test(said)) {
+    return lacks('memory', 'lower --memory, or free memory');
+  }
+  return null;
+}
+
 /** Any thrown value as a StruPruneError; errors of the native addon bring code and mend along. */
 export function asStruPruneError(error: unknown): StruPruneError {
   if (error instanceof StruPruneError) return error;
@@ -65,5 +85,8 @@ export function asStruPruneError(error: unknown): StruPruneError {
       cause: error,
     });
   }
-  return new StruPruneError('ERR_INTERNAL', message ?? String(error), '', { cause: error });
+  return (
+    scarcity(error) ??
+    new StruPruneError('ERR_INTERNAL', message ?? String(error), '', { cause: error })
+  );
 }

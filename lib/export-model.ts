@@ -1,7 +1,9 @@
 /** A checkpoint written in another format or dtype, nothing removed. */
-import { z } from 'zod';
+import type { z } from 'zod';
+import { settingsFrom } from './check';
 import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
+import { codeWarnings } from './checkpoint/code-references';
 import { type ExportPlan, planExport } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
@@ -11,31 +13,18 @@ import { type Engine, using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
-import { bytes, path, settingsFrom } from './options';
+import { EXPORT } from './options/export';
+import { schemaOf } from './options/option';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
-import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './pruning/dtypes';
 import { encodeBlockTensor, encodeOutsideTensor } from './pruning/encode';
 import { originOf } from './pruning/model-card';
-import { DTYPES, FORMATS } from './pruning/options';
-import { sourceFiles } from './pruning/setup';
 import { tokenizerOutput } from './pruning/tokenizer-output';
 import { openSink, type Sink } from './pruning/write';
 import { sourceOf } from './source';
+import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './spec/dtypes';
+import { sourceFiles } from './spec/planned';
 
-const schema = z.strictObject({
-  /** Folder or .gguf file; it appears when it is whole. */
-  output: path,
-  /** Default: gguf where the output's name ends in .gguf, else hf. */
-  format: z.enum(FORMATS).optional(),
-  /**
-   * Default: a quantised file is copied to a file as it is, matrix by matrix; else the source's own type where the format has it,
-   * or f16. With a quantised type, embeddings and head have 8 bits at least.
-   */
-  dtype: z.enum(DTYPES).optional(),
-  /** Replace what is there. */
-  force: z.boolean().default(false),
-  maxShardBytes: bytes.positive().optional(),
-});
+const schema = schemaOf(EXPORT);
 
 export type ExportOptions = z.input<typeof schema> & CallOptions & { onProgress?: OnProgress };
 type ExportSettings = z.output<typeof schema>;
@@ -61,7 +50,8 @@ export async function exportModel(
   const settings = settingsFrom(schema, options);
   return withEngine(options, async (engine) => {
     const onStage = withBytes(engine, options.onProgress);
-    return exportOn(engine, await sourceOf(model), settings, onStage, options.signal);
+    const source = await sourceOf(model, options, engine);
+    return exportOn(engine, source, settings, onStage, options.signal);
   });
 }
 
@@ -101,8 +91,9 @@ export async function exportOn(
   } finally {
     session.dispose();
   }
+  const notes = [...plan.notes, ...codeWarnings([...plan.dropped, ...tokenizer.dropped])];
   const types = takenOver ? quantisedTypes(source).join('+') : dtype;
-  return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes: plan.notes };
+  return { output, format, dtype: types.toLowerCase(), kind: plan.kind, notes };
 }
 
 /** Tensors in the order of the plan, in which those of a block stand together; one block is in memory at a time. */

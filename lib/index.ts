@@ -15,11 +15,11 @@ export { benchPeers } from './bench/peers/run';
 export type { QualityOptions } from './bench/quality/options';
 export { benchQuality } from './bench/quality/run';
 export type { BenchDocument } from './bench/schema';
-export type { SpeedOptions } from './bench/speed/run';
+export type { SpeedOptions } from './bench/speed/options';
 export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
-export { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from './embedded';
+export { EMBEDDED_WINDOW, embeddedMix, embeddedModel, embeddedTexts } from './embedded';
 export { type Devices, inspectDevices } from './engine/devices';
 export { Engine } from './engine/engine';
 export type { CallOptions, EngineOptions, MachineOptions } from './engine/engine-options';
@@ -28,22 +28,23 @@ export type { CpuFeatures } from './engine/native-devices';
 export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
-export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate';
+export { type EvaluateOptions, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
+export type { MaskFunction, MaskTask } from './masks/own';
+export type { Evaluation } from './measure/perplexity';
 export type {
   Architecture,
-  BlockRole,
   BlockWidths,
   Dtype,
   ModelRole,
   ModelSource,
-  Rope,
   TensorRef,
 } from './model/architecture';
+export type { BlockRole, Rope } from './model/sublayers';
+export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
-export type { PruneOptions } from './pruning/options';
 export type { StageName, StagePlan } from './pruning/plan';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';
@@ -61,7 +62,6 @@ export type {
   SweepOptions,
   SweepResult,
 } from './solver/native-solver';
-export type { MaskFunction, MaskTask } from './solver/own-mask';
 export type { Structure } from './solver/structures/types';
-export { openModel } from './source';
+export { type OpenOptions, openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

@@ -1,48 +1,44 @@
 /** Files that must hold a JSON object. */
-import { existsSync, readFileSync } from 'node:fs';
-import { type ErrorCode, StruPruneError } from './errors';
-
-/** What is said of a file that holds something else. */
-export interface Refusal {
-  code: ErrorCode;
-  mend: string;
-}
+import { isUtf8 } from 'node:buffer';
+import { StruPruneError } from './errors';
+import type { Refusal } from './regular-file';
 
 /** What a clone without git-lfs has in a file's place begins so. */
 const LFS_POINTER = 'version https://git-lfs.github.com/';
 
-/** The object in a file; null where there is no such file. @throws StruPruneError `refusal`, for a file that cannot be read too */
-export function readJsonObject<T = Record<string, unknown>>(
+/** As Rust's serde: deeper ones would end the stack of whoever walks them. */
+const MOST_LEVELS = 128;
+
+/** The object in the bytes of a file. @throws StruPruneError `refusal` */
+export function parseJsonObject<T = Record<string, unknown>>(
+  bytes: Buffer,
   path: string,
-  refusal: Refusal,
-): T | null {
-  return existsSync(path) ? objectFrom(() => readFileSync(path, 'utf8'), path, refusal) : null;
-}
-
-/** The object in the text of a file. @throws StruPruneError `refusal` */
-export function parseJsonObject(text: string, path: string, refusal: Refusal) {
-  return objectFrom<Record<string, unknown>>(() => text, path, refusal);
-}
-
-function objectFrom<T>(read: () => string, path: string, { code, mend }: Refusal): T {
-  const refused = (options?: ErrorOptions) =>
-    new StruPruneError(code, `${path} is not a JSON object`, mend, options);
-  let text = '';
+  { code, mend }: Refusal,
+): T {
+  if (bytes.toString('latin1', 0, LFS_POINTER.length) === LFS_POINTER) {
+    const found = `${path} is a Git LFS pointer and not the file itself`;
+    throw new StruPruneError(code, found, 'fetch the file: git lfs pull in its repository');
+  }
+  const refused = (what: string, options?: ErrorOptions) =>
+    new StruPruneError(code, `${path} ${what}`, mend, options);
+  if (!isUtf8(bytes)) throw refused('is not UTF-8');
   let value: unknown;
   try {
-    text = read();
-    value = JSON.parse(text);
+    value = JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    if (!text.startsWith(LFS_POINTER)) throw refused({ cause });
-    const found = `${path} is a Git LFS pointer and not the file itself`;
-    throw new StruPruneError(code, found, 'fetch the file: git lfs pull in its repository', {
-      cause,
-    });
+    throw refused('is not a JSON object', { cause });
   }
-  if (!isObject(value)) throw refused();
+  if (!isObject(value)) throw refused('is not a JSON object');
+  if (!hasLevels(value, MOST_LEVELS)) throw refused(`is nested deeper than ${MOST_LEVELS} levels`);
   return value as T;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether a value has at most so many levels. */
+function hasLevels(value: unknown, most: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return most > 0 && Object.values(value).every((part) => hasLevels(part, most - 1));
 }

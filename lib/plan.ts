@@ -1,17 +1,17 @@
 import { statSync } from 'node:fs';
 import { fewerThanAWindow } from './calibration/corpus';
+import { checkedOptions } from './check';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
-import { GpuNeeds } from './engine/gpu-needs';
-import { windowFor } from './evaluate';
+import { windowFor } from './measure/perplexity';
 import type { ModelSource } from './model/architecture';
-import { checkedOptions } from './options';
-import { type PruneOptions, settingsOf } from './pruning/options';
+import { type PruneOptions, settingsOf } from './options';
 import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
-import { planInput, setUp } from './pruning/setup';
+import { planInput } from './pruning/plan-input';
 import { tokenizerBytesOf } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
+import { resolve } from './spec';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
@@ -56,18 +56,17 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
   const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
   if (options.output !== undefined) requireName(settings.output, settings.format);
-  const source = await sourceOf(model);
+  const source = await sourceOf(model, options);
   const { format } = settings;
   const { architecture } = source;
   // The budget is planned with, not worked in.
   const machine = options.engine ? options : { ...options, memory: 0 };
   return withEngine(machine, async (engine) => {
     const bytes = await tokenizerBytesOf(source, settings, options.signal);
-    const setup = setUp(source, settings, bytes);
-    const { window } = setup;
-    const input = planInput(setup, {
-      threads: engine.threads,
-      gpu: GpuNeeds.of(engine, architecture),
+    const spec = resolve(source, settings, bytes);
+    const { window, output } = spec;
+    const input = planInput(spec, {
+      engine,
       tokens: wholeWindows(settings.calibrationTokens, window),
       // As many as are asked for: what the text has is not known.
       tuning: Math.floor(settings.tuneTokens / window),
@@ -86,8 +85,8 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     return {
       ...run,
       format,
-      dtype: setup.dtype.toLowerCase(),
-      notes: setup.notes,
+      dtype: output.dtype.toLowerCase(),
+      notes: output.notes,
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,

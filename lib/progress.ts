@@ -1,6 +1,7 @@
 /** What a long call is doing, for progress bars and logs. */
 export interface Progress {
   stage:
+    | 'download'
     | 'tokenise'
     | 'evaluate'
     | 'sample'
@@ -11,7 +12,7 @@ export interface Progress {
     | 'verify'
     | 'measure';
   /**
-   * Steps done and in all, whichever the stage counts: blocks, windows, tokens, tensors. A survey by trial counts its blocks
+   * Steps done and in all, whichever the stage counts: bytes, blocks, windows, tokens, tensors. A survey by trial counts its blocks
    * and those that trials go through.
    */
   done: number;

@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
 import { requireOneOfEach } from './bench/join';
 import { type BenchDocument, benchSchema } from './bench/schema';
+import { checkedOptions, parse } from './check';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
 import { StruPruneError } from './errors';
-import { checkedOptions, parse } from './options';
-import type { PruneOptions } from './pruning/options';
+import type { PruneOptions } from './options';
 import type { PruneResult } from './pruning/result';
 
 export interface ReportOptions {

@@ -1,16 +1,31 @@
 /** The model that a call was given. */
-import { existsSync } from 'node:fs';
-import * as files from './checkpoint/open';
+import { openCheckpoint } from './checkpoint/open';
+import { type Engine, withBytes } from './engine/engine';
 import { asStruPruneError, StruPruneError } from './errors';
+import { asHubName, type DownloadCalls, localPath } from './hub';
 import type { ModelSource } from './model/architecture';
+import { isCallers } from './own';
+import type { OnProgress } from './progress';
+
+/** How a download is followed and stopped. */
+export interface OpenOptions {
+  signal?: AbortSignal;
+  onProgress?: OnProgress;
+}
 
 /**
- * A model by its path, or one that is open already.
- * @throws StruPruneError ERR_ARGUMENT for anything else, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED
+ * A model by its path or its name on the Hugging Face Hub, from which it is downloaded where the cache lacks it; or one that is
+ * open already.
+ * @throws StruPruneError ERR_ARGUMENT for anything else, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_HUB
  */
-export async function sourceOf(model: string | ModelSource): Promise<ModelSource> {
+export async function sourceOf(
+  model: string | ModelSource,
+  { signal, onProgress }: OpenOptions = {},
+  engine: Engine | null = null,
+): Promise<ModelSource> {
   const path = pathOf(model);
-  return typeof model === 'string' ? opened(path, files.openCheckpoint) : model;
+  if (typeof model !== 'string') return model;
+  return opened(path, { signal, onProgress: withBytes(engine, onProgress) });
 }
 
 /** Where it lies. @throws StruPruneError ERR_ARGUMENT */
@@ -21,13 +36,19 @@ export function pathOf(model: string | ModelSource): string {
 }
 
 /**
- * Opens a model for any number of calls: what it is and where its tensors lie, no weights. Nothing has to be closed. Calls
- * take a path as well, and open it anew each time.
- * @throws StruPruneError ERR_ARGUMENT, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED
+ * Opens a model for any number of calls: what it is and where its tensors lie, no weights. Nothing has to be closed. OpenOptions
+ * take a path or a name as well, and open it anew each time.
+ * @throws StruPruneError ERR_ARGUMENT, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_HUB; the signal's reason
  */
-export async function openModel(path: string): Promise<ModelSource> {
-  if (typeof path !== 'string') throw noModel('the path of a Hugging Face folder or .gguf file');
-  return opened(path, files.openModel);
+export async function openModel(model: string, calls: OpenOptions = {}): Promise<ModelSource> {
+  if (typeof model !== 'string') {
+    throw noModel('the path of a Hugging Face folder or .gguf file, or a name of the hub');
+  }
+  try {
+    return await sourceOf(model, calls);
+  } catch (error) {
+    throw calls.signal?.aborted || isCallers(error) ? error : asStruPruneError(error);
+  }
 }
 
 function noModel(wanted: string): StruPruneError {
@@ -38,16 +59,12 @@ function noModel(wanted: string): StruPruneError {
   );
 }
 
-async function opened(
-  path: string,
-  open: (path: string) => Promise<ModelSource>,
-): Promise<ModelSource> {
+async function opened(model: string, calls: DownloadCalls): Promise<ModelSource> {
   try {
-    return await open(path);
-  } catch (thrown) {
-    const error = asStruPruneError(thrown);
-    if (existsSync(path) || !/^\w[\w.-]*\/[\w.-]+$/.test(path)) throw error;
-    const download = `\`hf download ${path} --local-dir DIR\``;
-    throw error.with(`models are not downloaded, ${download} does that`);
+    return await openCheckpoint(await localPath(model, calls));
+  } catch (error) {
+    const name = asHubName(model);
+    const notHere = error instanceof StruPruneError && error.code === 'ERR_NOT_FOUND';
+    throw notHere && name ? error.with(`${name} is the hub's model of that name`) : error;
   }
 }

@@ -3,27 +3,29 @@ import { resolve } from 'node:path';
 import type { z } from 'zod';
 import type { PlacedLayer } from './allocation/own';
 import { readWindows } from './calibration/text';
+import { settingsFrom } from './check';
 import { requireApart } from './checkpoint/apart';
 import { requireWritable } from './checkpoint/atomic';
 import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
-import { GpuNeeds } from './engine/gpu-needs';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
-import { settingsFrom } from './options';
+import { settingsOf, surveySchema } from './options';
 import type { OnProgress, OnWarning } from './progress';
-import { curvesOf, makeSurvey } from './pruning/decide';
 import { surveyIdentity } from './pruning/journal/identity';
 import { hashFiles } from './pruning/model-card';
-import { settingsOf, surveySchema } from './pruning/options';
 import { placesRead } from './pruning/places';
+import { planInput } from './pruning/plan-input';
 import { requireRoom, requireSurveySpace } from './pruning/room';
-import { planInput, setUp, targetFacts } from './pruning/setup';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
 import { tokenizerBytes } from './pruning/tokenizer-output';
-import { allocationLayers, type TargetFacts } from './pruning/widths';
 import { sourceOf } from './source';
+import { resolve as resolveRun } from './spec';
+import { targetFacts } from './spec/planned';
+import { allocationLayers, type TargetFacts } from './spec/widths';
+import { curvesOf } from './stages/allocate';
+import { makeSurvey } from './stages/survey';
 
 /** Those of prune() that a survey depends on. `saveCalibration` keeps it for prune()'s `fromCalibration`. */
 export type SurveyOptions = z.input<typeof surveySchema> &
@@ -51,10 +53,10 @@ export async function survey(
   const { saveCalibration: file, force, calibration, calibrationTokens: maxTokens } = settings;
   const { signal } = options;
   return withEngine(options, async (engine) => {
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     const bytes = await tokenizerBytes(source, settings.format, signal);
-    const setup = setUp(source, settings, bytes);
-    const { window, layers, method, stored } = setup;
+    const spec = resolveRun(source, settings, bytes);
+    const { window, layers, output } = spec;
     if (file !== undefined) {
       await requireApart(
         [[`--save-calibration ${file}`, file]],
@@ -69,31 +71,30 @@ export async function survey(
       signal,
     });
     const sizes = {
-      threads: engine.threads,
-      gpu: GpuNeeds.of(engine, source.architecture),
+      engine,
       tokens: ids.length,
       tuning: 0,
       evaluation: null,
     };
-    const input = { ...planInput(setup, sizes), surveyOnly: true };
+    const input = { ...planInput(spec, sizes), surveyOnly: true };
     const plan = await requireRoom(input, settings, engine);
     if (file !== undefined) await requireSurveySpace(plan, file);
     const surveys = new Surveys();
-    const session = new Session(engine, source, stored, settings.scratch);
+    const session = new Session(engine, source, output.stored, settings.scratch);
     try {
       const onProgress = withBytes(engine, options.onProgress);
       const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
-      const asked = { session, ids, window, layers, settings: setup.settings };
-      const measured = await makeSurvey({ ...asked, onProgress, onWarning }, method, surveys);
+      const asked = { session, ids, window, layers, survey: spec.survey };
+      const measured = await makeSurvey({ ...asked, onProgress, onWarning }, surveys);
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);
-        const identity = surveyIdentity({ ...setup, hashes, ids, engine });
+        const identity = surveyIdentity({ ...spec, hashes, ids, engine });
         await writeSurvey(resolve(file), session, measured, identity, { replace: force });
       }
-      const { curves, weights } = await curvesOf(method, measured, layers);
+      const { curves, weights } = await curvesOf(spec.survey, measured, layers);
       return {
         layers: allocationLayers(layers, curves, weights),
-        ...targetFacts(setup),
+        ...targetFacts(spec),
       };
     } finally {
       surveys.dispose();

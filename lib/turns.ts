@@ -4,6 +4,12 @@ export type Steps<T> = Generator<void, T, void>;
 /** Milliseconds at work before the event loop gets a turn. */
 const SLICE_MS = 5;
 
+/** No steps at all. */
+export function* finished<T>(value: T): Steps<T> {
+  yield;
+  return value;
+}
+
 /** All of it now. */
 export function atOnce<T>(steps: Steps<T>): T {
   for (;;) {

@@ -1,18 +1,31 @@
 // npm run measure -- loop|abort|leak …: what a program notices that embeds the library; gpu …: a GPU beside the CPU
-// (docs/benchmarks.md). Measures dist/, made here where it is not current.
+// (docs/benchmarks.md). Measures dist/, made here where it is not current. house: how the code is built, from its sources
+// alone; same-bytes REF: whether it writes what another version of it writes.
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 const { ensureAll } = require('./lib/ensure.js');
+const { ensureModules } = require('./lib/npm.js');
 const { runMain, SetupError } = require('./lib/setup-error.js');
 
 const [what, ...args] = process.argv.slice(2);
-const MEASURES = ['loop', 'abort', 'leak', 'gpu'];
+/** What must be there for each. */
+const MEASURES = {
+  loop: ensureAll,
+  abort: ensureAll,
+  leak: ensureAll,
+  gpu: ensureAll,
+  house: ensureModules,
+  'same-bytes': ensureAll,
+};
 
 runMain(() => {
-  if (!MEASURES.includes(what)) {
-    throw new SetupError(`'${what}' is no measure`, `choose ${MEASURES.join(', ')}`);
+  if (!Object.hasOwn(MEASURES, what)) {
+    const names = Object.keys(MEASURES).join(', ');
+    throw new SetupError(`'${what}' is no measure`, `choose ${names}`);
   }
-  ensureAll();
+  MEASURES[what]();
+  // Ctrl-C reaches the measure as well; its end then clears away what it made.
+  process.on('SIGINT', () => {});
   const script = path.join(__dirname, 'measure', `${what}.js`);
   const { status } = spawnSync(process.execPath, ['--expose-gc', script, ...args], {
     stdio: 'inherit',

@@ -63,10 +63,10 @@ function carried() {
     {
       name: 'texts',
       version: '1',
-      license: 'LicenseRef-public-domain',
+      license: 'LicenseRef-public-domain AND BSD-3-Clause AND MIT',
       purl: 'pkg:generic/struprune-native-texts@1',
       where: 'assets/text, and what assets/tiny and assets/tiny-opt were trained on',
-      texts: [at('assets', 'text', 'NOTICE.md')],
+      texts: ['NOTICE.md', 'LICENSES.txt'].map((name) => at('assets', 'text', name)),
     },
   ];
 }

@@ -1,44 +1,10 @@
-// npm run test:real: the tests against a real model and live oracles (test/real). Installs torch,
-// transformers and llama.cpp into .oracles, fetches SmolLM2, and hands their places to the tests:
-// STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of its),
-// STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
-const { runAva } = require('./lib/ava.js');
+// npm run test:real: the tests against a real model and live oracles (test/real). With arguments only those patterns.
 const { ensureAll } = require('./lib/ensure.js');
-const { withLock } = require('./lib/lock.js');
-const {
-  ensureLlama,
-  ensureLlamaBlas,
-  ensurePythonOracles,
-  ensureRuntimes,
-} = require('./lib/oracles.js');
-const { at } = require('./lib/paths.js');
-const { run } = require('./lib/process.js');
+const { runRealTests } = require('./lib/real-tests.js');
 const { runMain } = require('./lib/setup-error.js');
 const { close } = require('./lib/tally.js');
 
-function fetchModel() {
-  const printed = run(process.execPath, [at('scripts', 'fetch-model.js')], {
-    what: 'fetch-model',
-    capture: 'stdout',
-  });
-  return printed.trimEnd().split('\n').at(-1);
-}
-
 runMain(async () => {
   ensureAll();
-  const environment = withLock(() => {
-    const { node22, bun } = ensureRuntimes();
-    return {
-      STRUPRUNE_ORACLES: ensurePythonOracles(),
-      STRUPRUNE_LLAMA: ensureLlama(),
-      STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas(),
-      STRUPRUNE_MODEL: fetchModel(),
-      STRUPRUNE_NODE22: node22,
-      STRUPRUNE_BUN: bun,
-      // Where it is set, every start of Python compiles torch and transformers again: 15 s each.
-      PYTHONDONTWRITEBYTECODE: '',
-    };
-  });
-  const patterns = process.argv.slice(2);
-  close(await runAva(['--config', 'ava-real.config.cjs', ...patterns], environment));
+  close(await runRealTests(process.argv.slice(2)));
 });

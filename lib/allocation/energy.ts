@@ -9,7 +9,8 @@ import { bestTemperature } from './temperature';
 import type { AllocationLayer, Budget, EnergyAllocation, EnergyForm } from './types';
 
 export interface EnergyOptions {
-  form: EnergyForm;
+  /** 'dilute' unless said. */
+  form?: EnergyForm;
   /** In units of the mean energy; default: the one with the smallest predicted error. */
   temperature?: number;
 }
@@ -32,7 +33,7 @@ export function* allocateEnergy(
   options: EnergyOptions,
 ): Steps<EnergyAllocation> {
   checkBudget(layers, budget);
-  const { form } = options;
+  const { form = 'dilute' } = options;
   if (options.temperature !== undefined && !(options.temperature > 0)) {
     throw new StruPruneError(
       'ERR_ARGUMENT',

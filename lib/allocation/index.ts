@@ -1,4 +1,4 @@
-import type { Steps } from '../turns';
+import { finished, type Steps } from '../turns';
 import { allocateEnergy } from './energy';
 import { beyondTarget, describe, removableWeights, scopeWeights } from './layers';
 import { allocateThreshold } from './threshold';
@@ -21,7 +21,33 @@ export { allocateThreshold } from './threshold';
 export * from './types';
 export { allocateUniform } from './uniform';
 
-export type AllocationRule = 'uniform' | 'threshold' | 'energy';
+interface Rule {
+  /** Whether it reads error curves, which a survey has to measure. */
+  readsCurves: boolean;
+  allocate(
+    layers: readonly AllocationLayer[],
+    budget: Budget,
+    options: AllocateOptions,
+  ): Steps<RuleAllocation>;
+}
+
+/** Every rule by name. To add one: a file, and its line here. */
+const RULES = {
+  uniform: {
+    readsCurves: false,
+    allocate: (layers, budget) => finished(allocateUniform(layers, budget)),
+  },
+  threshold: { readsCurves: true, allocate: allocateThreshold },
+  energy: { readsCurves: true, allocate: allocateEnergy },
+} as const satisfies Record<string, Rule>;
+
+export type AllocationRule = keyof typeof RULES;
+export const ALLOCATION_RULES = Object.keys(RULES) as AllocationRule[];
+
+/** A function of the caller's gets the same curves as our rules. */
+export function readsCurves(rule: AllocationRule | object): boolean {
+  return typeof rule !== 'string' || RULES[rule].readsCurves;
+}
 
 export interface AllocateOptions {
   rule: AllocationRule;
@@ -133,15 +159,5 @@ function* allocateTogether(
   budget: Budget,
   options: AllocateOptions,
 ): Steps<RuleAllocation> {
-  switch (options.rule) {
-    case 'uniform':
-      return allocateUniform(layers, budget);
-    case 'threshold':
-      return yield* allocateThreshold(layers, budget);
-    case 'energy':
-      return yield* allocateEnergy(layers, budget, {
-        form: options.form ?? 'dilute',
-        temperature: options.temperature,
-      });
-  }
+  return yield* RULES[options.rule].allocate(layers, budget, options);
 }

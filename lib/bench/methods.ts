@@ -1,7 +1,7 @@
 /** The methods that `bench quality` knows, as data: a row is a name and options of prune(). */
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
-import type { PruneOptions } from '../pruning/options';
+import type { PruneOptions } from '../options';
 
 /** What an entry may set; the rest is the benchmark's own and the same for all rows. */
 export type MethodOptions = Omit<
@@ -73,7 +73,7 @@ function ablation(
 }
 
 export const METHOD_ENTRIES: readonly MethodEntry[] = [
-  baseline('magnitude', 'magnitude'),
+  baseline('magnitude-l2', 'magnitude'),
   baseline('wanda-sp', 'Wanda-sp'),
   baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
   baseline('flap', 'FLAP, uniform', { id: 'flap-uniform' }),
@@ -142,7 +142,7 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ),
   ablation('mask-admm', 'ADMM mask', 'mask by ADMM instead of the sweep', { mask: 'admm' }),
   ablation('mask-wanda', 'Wanda mask', 'one-shot mask instead of the sweep, refitted', {
-    mask: 'wanda',
+    mask: 'wanda-l2',
   }),
   ablation('with-swaps', 'with swaps', 'up to 64 exchanges after every mask', { swaps: 64 }),
   ablation('without-feedback', 'no error feedback', 'α = β = 0: a block keeps its own map', {

@@ -9,20 +9,19 @@ import {
   type BlockHandle,
   type MatrixHandle,
   native,
-  type Site,
   type StatisticsHandle,
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
-import { pageRows, siteWidth } from '../engine/native-bytes';
-import { nextTokens, type Session } from '../engine/session';
+import { nextTokens, type Session, SITES, siteColumns } from '../engine/session';
 import { StruPruneError } from '../errors';
+import type { SiteId } from '../model/sublayers';
 import { type OnStage, stageReporter } from '../progress';
 
 export interface FisherOptions {
   /** Tokens of a window. */
   window: number;
   /** Sites of a block whose inputs are summed on the way. Default none. */
-  sites?: (index: number) => readonly Site[];
+  sites?: (index: number) => readonly SiteId[];
   /** Default 'empirical'. */
   labels?: FisherLabels;
   /** Seed of sampled labels. Default 0. */
@@ -40,11 +39,10 @@ export interface FisherOptions {
 export interface BlockFisher {
   index: number;
   block: BlockHandle;
-  /** Gradients at the two sites: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
-  attention: StatisticsHandle;
-  ffn: StatisticsHandle;
+  /** Gradients at each site's output: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
+  gradients: Record<SiteId, StatisticsHandle>;
   /** Inputs of the output maps of the sites that were asked for, with their Gram matrices. */
-  sums: Partial<Record<Site, StatisticsHandle>>;
+  sums: Partial<Record<SiteId, StatisticsHandle>>;
 }
 
 /** The loss whose gradients were taken, with the labels that were used. */
@@ -77,13 +75,18 @@ export async function* fisherMetrics(
   const report = stageReporter(onProgress, 'survey', 2 * total + 1);
   /** Hidden states before every block still to come, and after the last one. */
   const states: MatrixHandle[] = [];
-  const gradient = session.matrix(ids.length, architecture.hidden, pageRows(window), scratch);
+  const gradient = session.matrix(
+    ids.length,
+    architecture.hidden,
+    native.pageRows(window),
+    scratch,
+  );
   try {
     states.push(await session.embed(ids, window, scratch));
     for (let index = 0; index < total; index++) {
       engine.throwIfAborted();
       const { rows, cols } = native.matrixShape(states[index]!);
-      const after = session.matrix(rows, cols, pageRows(window), scratch);
+      const after = session.matrix(rows, cols, native.pageRows(window), scratch);
       states.push(after);
       await native.copyMatrix(engine.handle, states[index]!, after);
       await using(await session.loadBlock(index), (block) => session.advance(block, after, window));
@@ -133,23 +136,22 @@ async function* blockMetric(
     return handle;
   };
   try {
-    const attention = hold(statistics(architecture.hidden));
-    const ffn = hold(statistics(architecture.hidden));
+    const gradients = {} as BlockFisher['gradients'];
+    for (const site of SITES) gradients[site] = hold(statistics(architecture.hidden));
+    const block = hold(await session.loadBlock(index));
     const sums: BlockFisher['sums'] = {};
     for (const site of sites?.(index) ?? []) {
-      sums[site] = hold(statistics(siteWidth(architecture, index, site)));
+      sums[site] = hold(statistics(siteColumns(block, site)));
     }
-    const block = hold(await session.loadBlock(index));
     await native.backwardBlock(engine.handle, block, {
       window,
       inputs,
       gradient,
-      attention,
-      ffn,
-      attentionInputs: sums.attention,
-      ffnInputs: sums.ffn,
+      sums: Object.fromEntries(
+        SITES.map((site) => [site, { output: gradients[site], input: sums[site] }]),
+      ),
     });
-    yield { index, block, attention, ffn, sums };
+    yield { index, block, gradients, sums };
   } finally {
     for (const handle of held) await native.free(handle);
   }

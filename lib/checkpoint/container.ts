@@ -23,13 +23,14 @@ export interface SafetensorsHeader {
 }
 
 /** 64-bit integers are numbers where that is exact, else bigints. */
-export type GgufValue = string | number | bigint | boolean | GgufValue[];
+export type GgufValue = GgufScalar | GgufScalar[];
+export type GgufScalar = string | number | bigint | boolean;
 
 /** A value in the bytes that a file has for it, type not included: written as it stands, never read. */
 export type EncodedValue = Uint8Array<ArrayBuffer>;
 
 export interface GgufEntry {
-  /** `uint8` … `float64`, `bool`, `string`, `array:<type>`; `array:array` for an array of unlike arrays. */
+  /** `uint8` … `float64`, `bool`, `string`, `array:<type>`. */
   type: string;
   value: GgufValue | EncodedValue;
 }

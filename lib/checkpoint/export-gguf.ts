@@ -70,6 +70,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
       ...typeMetadata(request, tensors),
     },
     files: [],
+    dropped: [],
     notes: windowed
       ? [
           `llama.cpp has no sliding window for this model: the file states a context of ${context} ` +

@@ -6,6 +6,7 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
+import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
 import type { Holder } from './export-table';
 import { planTensors } from './export-tensors';
@@ -20,11 +21,11 @@ const TORCH_DTYPES: Partial<Record<ExportDtype, string>> = {
 /** Keys of a source's config.json that would contradict the output. */
 const STALE = [
   'architectures',
-  'auto_map',
   'dtype',
   'layer_types',
   'max_window_layers',
   'model_type',
+  'per_layer_config',
   'pretraining_tp',
   'rope_parameters',
   'rope_scaling',
@@ -50,19 +51,20 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     stored: storedAs(request),
     interleavedRope: false,
   });
+  const source = withoutCode(request.sourceConfig ?? {}, 'config.json');
   const config = {
-    ...carriedOver(request.sourceConfig ?? {}),
+    ...carriedOver(source.value),
     ...stockConfig(output, family, own),
-    ...tokens(output, request.sourceConfig ?? {}),
+    ...tokens(output, source.value),
     ...(own ? ownConfig(output, family) : {}),
     torch_dtype: TORCH_DTYPES[dtype],
   };
-  const generation = request.sourceGeneration ?? {
-    _from_model_config: true,
-    ...tokens(output, request.sourceConfig ?? {}),
-  };
+  const generation = withoutCode(
+    request.sourceGeneration ?? { _from_model_config: true, ...tokens(output, source.value) },
+    'generation_config.json',
+  );
   const files = [
-    { name: 'generation_config.json', text: `${JSON.stringify(generation, null, 2)}\n` },
+    { name: 'generation_config.json', text: `${JSON.stringify(generation.value, null, 2)}\n` },
   ];
   if (own) files.push(...OWN_CODE.map((module) => readOwnCode(module, family)));
   return {
@@ -76,6 +78,7 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     notes: own
       ? ['the folder carries its own modeling code: load it with trust_remote_code=True']
       : [],
+    dropped: [...source.dropped, ...generation.dropped],
   };
 }
 
@@ -158,10 +161,28 @@ function ownConfig(output: Architecture, family: Family): Record<string, unknown
     architectures: [model],
     auto_map: {
       AutoConfig: `configuration_struprune.Struprune${baseOf(family)}Config`,
+      AutoModel: `modeling_struprune.Struprune${baseOf(family)}Model`,
       AutoModelForCausalLM: `modeling_struprune.${model}`,
     },
+    head_dim: output.headDim,
+    per_layer_config: perLayer(output, family),
     struprune,
   };
+}
+
+/** Every block's widths under the stock keys, by its number: what transformers, and runtimes built on it, size caches by. */
+function perLayer({ blocks }: Architecture, { hf }: Family): Record<string, object> {
+  const digits = String(blocks.length - 1).length;
+  const { ffn, heads, kvHeads } = hf.keys;
+  const entries = blocks.map((block, index) => [
+    String(index).padStart(digits, '0'),
+    {
+      [ffn]: block.ffn,
+      [heads]: block.heads,
+      ...(kvHeads ? { [kvHeads]: block.kvHeads } : {}),
+    },
+  ]);
+  return Object.fromEntries(entries);
 }
 
 /** Written for Llama; other families have other names. Naming one family alone, it loads where the others are not known. */

@@ -1,6 +1,5 @@
 import {
   type Architecture,
-  type BlockRole,
   type Dtype,
   FEW_STEPS,
   type ModelRole,
@@ -8,6 +7,7 @@ import {
   type Stored,
 } from '../model/architecture';
 import type { BiasName } from '../model/family';
+import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
 import type { ExportFormat, ExportKind } from './export-table';
 
@@ -93,4 +93,6 @@ export interface ExportPlan {
   files: { name: string; text: string }[];
   /** What the user should know about the output. */
   notes: string[];
+  /** References to code in the source's configuration that were left out. */
+  dropped: string[];
 }

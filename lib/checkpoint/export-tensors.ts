@@ -1,7 +1,8 @@
-import type { Architecture, BlockRole, Dtype, ModelRole, Stored } from '../model/architecture';
-import { blockRoles, blockShape, modelShapes } from '../model/axes';
+import type { Architecture, Dtype, ModelRole, Stored } from '../model/architecture';
+import { blockTensors, modelShapes } from '../model/axes';
 import { ropeHeads } from '../model/bind';
 import { blockTensorName, type TensorNames } from '../model/family';
+import type { BlockRole } from '../model/sublayers';
 import type { ExportRequest, PlannedTensor } from './export-plan';
 
 interface TensorPlan {
@@ -38,13 +39,12 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
       fill: 'source',
     };
   });
-  const own = new Set(blockRoles(plan.source));
-  const added = new Set<string>();
-  if (plan.added.o) added.add('oBias');
-  if (plan.added.down) added.add('downBias');
-  const inside = output.blocks.flatMap(({ heads, kvHeads }, block) =>
-    blockRoles(output).map((role): PlannedTensor => {
-      const shape = blockShape(output, block, role);
+  const added = new Set<BlockRole>();
+  if (plan.added.o) added.add('attention.outBias');
+  if (plan.added.down) added.add('ffn.outBias');
+  const inside = output.blocks.flatMap(({ heads, kvHeads }, block) => {
+    const own = new Set(blockTensors(plan.source, block).map(({ role }) => role));
+    return blockTensors(output, block).map(({ role, shape }): PlannedTensor => {
       const rotated = plan.interleavedRope ? ropeHeads(role, heads, kvHeads) : undefined;
       return {
         name: blockTensorName(names, role, block),
@@ -55,8 +55,8 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
         fill: own.has(role) ? 'source' : added.has(role) ? 'added' : 'zeros',
         ...(rotated === undefined ? {} : { ropeHeads: rotated }),
       };
-    }),
-  );
+    });
+  });
   const isLast = ({ role }: PlannedTensor) => /^(finalNorm|projectOut|head)/.test(role);
   return [
     ...outside.filter((tensor) => !isLast(tensor)),

@@ -52,8 +52,7 @@ export class GgufBytes {
 
   /**
    * A metadata entry's type and value; `type` as `GgufEntry` has it.
-   * @throws StruPruneError ERR_INTERNAL for a value that is not of the type; ERR_UNSUPPORTED for an array
-   *   of unlike arrays, whose types were not kept
+   * @throws StruPruneError ERR_INTERNAL for a value that is not of the type
    */
   typed(type: string, value: GgufValue | EncodedValue): void {
     this.uint32(idOf(type));
@@ -70,18 +69,11 @@ export class GgufBytes {
       this.scalar(type as ScalarType, value);
       return;
     }
-    const element = type.slice(ARRAY.length);
+    const element = type.slice(ARRAY.length) as ScalarType;
     if (!Array.isArray(value)) throw wrong(type, value);
-    if (element === 'array' && value.length > 0) {
-      throw new StruPruneError(
-        'ERR_UNSUPPORTED',
-        'a GGUF metadata array of arrays of different types cannot be written',
-        'remove that key from the source file',
-      );
-    }
     this.uint32(idOf(element));
     this.uint64(value.length);
-    for (const item of value) this.value(element, item);
+    for (const item of value) this.scalar(element, item);
   }
 
   private scalar(type: ScalarType, value: GgufValue): void {

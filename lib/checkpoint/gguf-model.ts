@@ -26,6 +26,7 @@ export async function openGguf(path: string): Promise<ModelSource> {
   const { architecture, family } = architectureFromGguf(
     Object.fromEntries(values) as Record<string, unknown>,
     {
+      count: stored.size,
       has: (name) => stored.has(name),
       shape: (name) => stored.get(name)?.shape,
       vector: (name) => readVector(file, stored.get(name)!),

@@ -15,6 +15,8 @@ const MAGIC = 0x46554747; // "GGUF"
 const VERSION = 3;
 const ALIGNMENT_KEY = 'general.alignment';
 const DEFAULT_ALIGNMENT = 32;
+/** As native/formats/gguf.h. */
+const MAX_ALIGNMENT = 2 ** 20;
 
 /** ggml's limits: a name and its final zero in 64 bytes, four dimensions. */
 const MAX_NAME_BYTES = 63;
@@ -121,9 +123,11 @@ function requireHeld({ name, shape }: PlacedTensor): void {
 }
 
 function alignmentOf(metadata: Record<string, GgufEntry>): number {
-  const value = metadata[ALIGNMENT_KEY]?.value ?? DEFAULT_ALIGNMENT;
-  if (typeof value === 'number' && value > 0 && Number.isInteger(Math.log2(value))) return value;
-  throw new StruPruneError('ERR_INTERNAL', `${ALIGNMENT_KEY} ${value} is not a power of two`);
+  const { type, value } = metadata[ALIGNMENT_KEY] ?? { type: 'uint32', value: DEFAULT_ALIGNMENT };
+  const isSize = type === 'uint32' && typeof value === 'number';
+  if (isSize && value <= MAX_ALIGNMENT && Number.isInteger(Math.log2(value))) return value;
+  const limits = `a uint32 and a power of two up to ${MAX_ALIGNMENT}`;
+  throw new StruPruneError('ERR_INTERNAL', `${ALIGNMENT_KEY} ${value} is not ${limits}`);
 }
 
 function headerOf(

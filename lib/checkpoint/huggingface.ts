@@ -1,14 +1,16 @@
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
 import { StruPruneError } from '../errors';
-import { parseJsonObject } from '../json-object';
+import { isObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { familyNamed } from '../model/families';
 import { architectureFromConfig } from '../model/from-config';
 import { parseSafetensors } from './container';
+import { readFolderJson } from './folder-file';
 
+const CONFIG = 'config.json';
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 /** Checkpoints of the bare model (without its head's wrapper) lack this prefix. */
@@ -16,15 +18,13 @@ const MODEL_PREFIX = 'model.';
 
 /** Opens a Hugging Face folder. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
 export async function openHuggingFace(folder: string): Promise<ModelSource> {
-  const configPath = join(folder, 'config.json');
-  const config = await readJson(configPath);
-  const architecture = architectureFromConfig(config, configPath);
-  const names = familyNamed(architecture.family).hf.names;
-
+  const config = readJson(folder, CONFIG);
   const shards = await shardsOf(folder);
   const files = [...shards.keys()].map((name) => resolve(folder, name));
   const stored = readTensors(files);
   requireIndexed(shards, stored, folder);
+  const architecture = architectureFromConfig(config, join(folder, CONFIG), stored.size);
+  const names = familyNamed(architecture.family).hf.names;
   if (architecture.tiedEmbeddings) {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
   }
@@ -32,18 +32,15 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   return { format: 'hf', path: folder, files, architecture, ...bound, config };
 }
 
-/** A JSON object from a file. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT */
-async function readJson(path: string): Promise<Record<string, unknown>> {
-  const text = await readFile(path, 'utf8').catch((cause: Error) => {
-    throw new StruPruneError(
-      'ERR_NOT_FOUND',
-      `${path} cannot be read`,
-      'give a folder that holds config.json and safetensors files',
-      { cause },
-    );
-  });
-  const mend = 'fetch the checkpoint again';
-  return parseJsonObject(text, path, { code: 'ERR_CHECKPOINT', mend });
+function readJson(folder: string, name: string): Record<string, unknown> {
+  const refusal = { code: 'ERR_CHECKPOINT', mend: 'fetch the checkpoint again' } as const;
+  const object = readFolderJson(folder, name, refusal);
+  if (object) return object;
+  throw new StruPruneError(
+    'ERR_NOT_FOUND',
+    `there is no ${join(folder, name)}`,
+    'give a folder that holds config.json and safetensors files',
+  );
 }
 
 /** Tensor files of the folder, each with the tensors that the index promises in it. */
@@ -53,8 +50,8 @@ async function shardsOf(folder: string): Promise<Map<string, string[]>> {
   if (present.has(SINGLE)) return new Map([[SINGLE, []]]);
   if (!present.has(INDEX)) throw noSafetensors(folder, present);
   const index = join(folder, INDEX);
-  const weightMap = (await readJson(index)).weight_map;
-  if (typeof weightMap !== 'object' || weightMap === null) throw notAnIndex(index);
+  const weightMap = readJson(folder, INDEX).weight_map;
+  if (!isObject(weightMap)) throw notAnIndex(index);
   const shards = new Map<string, string[]>();
   for (const [tensor, file] of Object.entries(weightMap)) {
     // A path that leaves the folder is no shard of it.
@@ -66,7 +63,9 @@ async function shardsOf(folder: string): Promise<Map<string, string[]>> {
         'fetch the missing file',
       );
     }
-    shards.set(file, [...(shards.get(file) ?? []), tensor]);
+    const promised = shards.get(file);
+    if (promised) promised.push(tensor);
+    else shards.set(file, [tensor]);
   }
   if (shards.size === 0) throw notAnIndex(index);
   return shards;

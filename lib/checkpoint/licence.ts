@@ -1,8 +1,8 @@
 /** The licence that a checkpoint states, for what is made of it. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { ModelSource } from '../model/architecture';
+import { printableJson } from '../printable';
 import type { GgufEntry } from './container';
+import { readFolderFile } from './folder-file';
 
 /** Key in a model card's front matter, and in GGUF metadata. */
 const KEYS = [
@@ -11,23 +11,30 @@ const KEYS = [
   ['license_link', 'general.license.link'],
 ] as const;
 
+/** A card's front matter is in its first lines. */
+const MOST_BYTES = 2 ** 16;
+/** What is longer is no name of a licence. */
+const MOST_CHARACTERS = 500;
+
 /** Without `license` where the source states none. */
 export type Licence = Partial<Record<(typeof KEYS)[number][0], string>>;
 
 /** Out of a folder's README.md or config.json, or out of GGUF metadata. */
 export function licenceOf({ format, path, config }: ModelSource): Licence {
   const card = format === 'hf' ? frontMatter(path) : '';
-  const parts = KEYS.map(([key, metadata]) => {
+  const parts = KEYS.flatMap(([key, metadata]) => {
     const entry = config[format === 'hf' ? key : metadata];
     const value = format === 'hf' ? entry : (entry as GgufEntry | undefined)?.value;
-    return [key, scalarOf(card, key) ?? (typeof value === 'string' ? value : undefined)];
+    const stated = scalarOf(card, key) ?? value;
+    return typeof stated === 'string' && stated.length <= MOST_CHARACTERS ? [[key, stated]] : [];
   });
-  return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
+  return Object.fromEntries(parts);
 }
 
 function frontMatter(folder: string): string {
   try {
-    const text = readFileSync(join(folder, 'README.md'), 'utf8');
+    const card = readFolderFile(folder, 'README.md', { code: 'ERR_CHECKPOINT', mend: '' });
+    const text = card?.toString('utf8', 0, MOST_BYTES) ?? '';
     return /^---\r?\n([\s\S]*?)\r?\n---/.exec(text)?.[1] ?? '';
   } catch {
     return '';
@@ -36,7 +43,7 @@ function frontMatter(folder: string): string {
 
 /** A quoted or plain scalar of one line of YAML; lists and blocks are none. */
 function scalarOf(yaml: string, key: string): string | undefined {
-  const value = /(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'[\]{}|>&*#!-].*?))/.source;
+  const value = /(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'[\]{}|>&*#!-].{0,200}?))/.source;
   const match = new RegExp(`^${key}:[ \\t]+${value}[ \\t]*(?:\\s#.*)?\\r?$`, 'm').exec(yaml);
   return match?.slice(1).find((text) => text !== undefined);
 }
@@ -51,7 +58,8 @@ export function licenceMetadata(licence: Licence): Record<string, GgufEntry> {
 /** Lines of a model card's front matter. */
 export function licenceLines(licence: Licence): string[] {
   // A string of JSON is one of YAML.
-  const yaml = (value: string) => (/^[a-z][\w.-]*$/i.test(value) ? value : JSON.stringify(value));
+  const yaml = (value: string) =>
+    /^[a-z][\w.-]*$/i.test(value) ? value : printableJson(JSON.stringify(value));
   return KEYS.flatMap(([key]) =>
     licence[key] === undefined ? [] : `${key}: ${yaml(licence[key])}`,
   );

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 
-import { asStruPruneError, StruPruneError } from '../errors';
+import { StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
 import { openGguf } from './gguf-model';
 import { openHuggingFace } from './huggingface';
@@ -30,17 +30,4 @@ export async function openCheckpoint(path: string): Promise<ModelSource> {
     `${path} is neither a folder nor a .gguf file`,
     'give the folder that holds config.json and the safetensors files, or a .gguf file',
   );
-}
-
-/**
- * Opens a model for any number of calls: what it is and where its tensors lie, no weights. Nothing has to be closed. Calls
- * take a path as well, and open it anew each time.
- * @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED
- */
-export async function openModel(path: string): Promise<ModelSource> {
-  try {
-    return await openCheckpoint(path);
-  } catch (error) {
-    throw asStruPruneError(error);
-  }
 }

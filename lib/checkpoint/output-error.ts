@@ -1,4 +1,4 @@
-import { StruPruneError } from '../errors';
+import { StruPruneError, scarcity } from '../errors';
 
 /** What each failure of the file system means for somebody who gave an output path, and the mend. */
 const MEANINGS: Record<string, [meaning: string, mend: string]> = {
@@ -14,9 +14,11 @@ const MEANINGS: Record<string, [meaning: string, mend: string]> = {
   EIO: ['the disk reports an error', 'check the disk, or give a path on another one'],
 };
 
-/** The ERR_OUTPUT for a failed write to `target`; errors that are named already pass through. */
+/** The ERR_OUTPUT for a failed write to `target`; errors that are named already or say nothing of it pass through. */
 export function outputError(target: string, error: unknown): StruPruneError {
   if (error instanceof StruPruneError) return error;
+  const scarce = scarcity(error);
+  if (scarce) return scarce;
   const { code = '', message } = error as NodeJS.ErrnoException;
   const [meaning, mend] = MEANINGS[code] ?? [message, 'check the output path'];
   return new StruPruneError('ERR_OUTPUT', `cannot write ${target}: ${meaning}`, mend, {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type Named, requireApart } from '../checkpoint/apart';
 import { StruPruneError } from '../errors';
-import { type PruneOptions, settingsOf } from '../pruning/options';
+import { type PruneOptions, settingsOf } from '../options';
 import { requireBeside, textsRead } from '../pruning/places';
 import type { PruneResult } from '../pruning/result';
 import { pruneReport } from '../reports';

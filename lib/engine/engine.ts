@@ -1,8 +1,8 @@
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
+import { bytes, checkedOptions, parse } from '../check';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { counted, MIB, wholeMebibytes } from '../numbers';
-import { bytes, checkedOptions, parse } from '../options';
 import { isCallers, Listeners } from '../own';
 import type { OnProgress, OnStage } from '../progress';
 import { turn } from '../turns';

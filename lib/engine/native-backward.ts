@@ -1,4 +1,4 @@
-import type { BlockRole } from '../model/architecture';
+import type { BlockRole, SiteId } from '../model/sublayers';
 import type {
   BlockHandle,
   EndsHandle,
@@ -48,11 +48,12 @@ export interface NativeBackward {
     },
   ): Promise<number>;
   /**
-   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. `ffn` and `attention`, `[hidden]` wide with
-   * a Gram and no residual, receive δ = ∂L/∂y of the outputs y of down and of o as they are added to the
-   * stream (in a post-norm block: before the norm that follows). `ffnInputs` and `attentionInputs`, as wide as down's and o's columns, receive the
-   * inputs of these maps. `factors`, by role (a norm, o, down, or a bias of these two), as wide as the weight has columns,
-   * receive the gradients of factors of 1 on its columns: their sums are ∂L/∂(factors).
+   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. Of the sites that
+   * are named, `output`, `[hidden]` wide without a residual, receives δ = ∂L/∂y of the output y as it is added to the
+   * stream (in a post-norm block: before the norm that follows), and `input`, as wide as the output map has columns, what
+   * goes into that map. Of the tensors that `factors` names (a
+   * norm, an output map or its bias) each, as wide as the weight has columns, receives the gradients of factors of 1 on its
+   * columns: their sums are ∂L/∂(factors).
    */
   backwardBlock(
     engine: EngineHandle,
@@ -61,11 +62,8 @@ export interface NativeBackward {
       window: number;
       inputs: MatrixHandle;
       gradient: MatrixHandle;
-      ffn?: StatisticsHandle;
-      attention?: StatisticsHandle;
-      ffnInputs?: StatisticsHandle;
-      attentionInputs?: StatisticsHandle;
-      factors?: Partial<Record<BlockRole, StatisticsHandle>>;
+      sums?: { [site in SiteId]?: { output?: StatisticsHandle; input?: StatisticsHandle } };
+      factors?: { [role in BlockRole]?: StatisticsHandle };
     },
   ): Promise<void>;
 }

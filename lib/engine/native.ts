@@ -4,15 +4,8 @@
  * them into StruPruneError (lib/errors.ts).
  */
 import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
-import type {
-  Architecture,
-  BlockRole,
-  Dtype,
-  ModelRole,
-  Rope,
-  Stored,
-  TensorRef,
-} from '../model/architecture';
+import type { BlockRefs, Dtype, ModelRole, Stored, TensorRef } from '../model/architecture';
+import type { BlockRole, NormSpec, SiteId, Sublayer } from '../model/sublayers';
 import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import { loadError } from './load-error';
@@ -22,6 +15,7 @@ import type { NativeDevices, Precision } from './native-devices';
 import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
 import type { NativeGpu, SumKinds } from './native-gpu';
+import type { NativeNeeds } from './native-needs';
 import type { NativeNumbers } from './native-numbers';
 
 declare const tag: unique symbol;
@@ -48,22 +42,11 @@ export type AnyHandle =
   | GaussNewtonHandle
   | AuxiliaryHandle;
 
-export type Site = 'attention' | 'ffn';
+export type Site = SiteId;
 
 export interface BlockSpec {
   hidden: number;
-  headDim: number;
-  heads: number;
-  kvHeads: number;
-  ffn: number;
-  norm: 'rms' | 'layer';
-  eps: number;
-  postNorm: boolean;
-  rope: Rope | null;
-  slidingWindow: number;
-  qkNorm: boolean;
-  gated: boolean;
-  activation: Architecture['activation'];
+  sublayers: readonly Sublayer[];
 }
 
 export interface EndsSpec {
@@ -71,8 +54,7 @@ export interface EndsSpec {
   vocab: number;
   embeddingWidth: number;
   positionOffset: number;
-  norm: 'rms' | 'layer';
-  eps: number;
+  norm: NormSpec;
   stored: Stored;
 }
 
@@ -114,6 +96,7 @@ export interface NativeAddon
     NativeDevices,
     NativeFfn,
     NativeGpu,
+    NativeNeeds,
     NativeNumbers {
   /** Name, version and kernel of the BLAS. */
   blas: string;
@@ -133,6 +116,8 @@ export interface NativeAddon
   memoryOf(engine: EngineHandle): { used: number; peak: number; limit: number; kept: number };
   /** Largest resident size of the process so far, bytes. */
   peakRss(): number;
+  /** Locks an open file, against other machines too where the file system can; unknown: it has no locks. Ends with the file. */
+  lockFile(descriptor: number): 'taken' | 'held' | 'unknown';
   release(handle: AnyHandle): void;
   /** Like release, with the memory given back on a worker thread: for what may be large. */
   free(handle: AnyHandle): Promise<void>;
@@ -197,16 +182,16 @@ export interface NativeAddon
     engine: EngineHandle,
     store: StoreHandle,
     spec: BlockSpec,
-    tensors: Partial<Record<BlockRole, TensorRef>>,
+    tensors: BlockRefs,
     files: FileHandle[],
     stored: Stored,
   ): Promise<BlockHandle>;
-  runSite(engine: EngineHandle, block: BlockHandle, site: Site, run: SiteRun): Promise<void>;
+  runSite(engine: EngineHandle, block: BlockHandle, site: SiteId, run: SiteRun): Promise<void>;
   /** hidden += X[:, columns] Wᵀ + bias for activations kept by runSite. */
   applySite(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     kept: MatrixHandle,
     columns: Int32Array | null,
     hidden: MatrixHandle,
@@ -225,10 +210,10 @@ export interface NativeAddon
     role: BlockRole,
     factors: Float64Array,
   ): Promise<void>;
-  setWidths(block: BlockHandle, heads: number, kvHeads: number, ffn: number): void;
-  blockWidths(block: BlockHandle): { heads: number; kvHeads: number; ffn: number };
-  /** Rounds o or down and their bias to what is stored. */
-  finishSite(engine: EngineHandle, block: BlockHandle, site: Site): Promise<void>;
+  /** Columns of the site's output map, after all slices. */
+  resizeSite(block: BlockHandle, site: SiteId, columns: number): void;
+  /** Rounds the output map and its bias to what is stored. */
+  finishSite(engine: EngineHandle, block: BlockHandle, site: SiteId): Promise<void>;
   /** Keeps G = Gram ÷ tokens as rows of a matrix. */
   storeMetric(
     engine: EngineHandle,
@@ -240,26 +225,26 @@ export interface NativeAddon
     engine: EngineHandle,
     statistics: StatisticsHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     options: { lambda: number; group: number; metric: MetricPlace | null },
   ): Promise<NativeSolver>;
   setOutput(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     refit: NativeRefit,
   ): Promise<void>;
   /** One number a column of the site's output map. */
   outputColumns(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
   ): Promise<{ weightAbsMean: Float64Array; weightNormSq: Float64Array }>;
   /** Adds W · means to the output map's bias; columns that stay must have mean 0. */
   addMeanBias(
     engine: EngineHandle,
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     means: Float64Array,
   ): Promise<void>;
   blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;
@@ -308,8 +293,6 @@ export interface NativeAddon
     row: number,
     count: number,
   ): Promise<Float32Array>;
-  /** Useful flops of one block over so many tokens. */
-  blockFlops(spec: BlockSpec, tokens: number, window: number): number;
   solverFromSums: SolverFromSums;
 }
 

@@ -1,5 +1,7 @@
-import type { Architecture, BlockRole, ModelSource, Stored } from '../model/architecture';
+import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
+import { sublayersOf } from '../model/blocks';
+import type { SiteId } from '../model/sublayers';
 import { type Engine, orRelease, using } from './engine';
 import {
   type BlockHandle,
@@ -8,13 +10,11 @@ import {
   type FileHandle,
   type MatrixHandle,
   native,
-  type Site,
   type StatisticsHandle,
 } from './native';
-import { pageRows } from './native-bytes';
 
 /** Sites of a block in the order in which they run. */
-export const SITES: readonly Site[] = ['attention', 'ffn'];
+export const SITES: readonly SiteId[] = ['attention', 'ffn'];
 
 /** Weights as they are. */
 export const AS_IS: Stored = { matrices: 'F32', ends: null, vectors: 'F32', asSource: [] };
@@ -50,8 +50,7 @@ export class Session {
           vocab: architecture.vocab,
           embeddingWidth: embeddingWidth(architecture),
           positionOffset: architecture.positionOffset ?? 0,
-          norm: architecture.norm.kind,
-          eps: architecture.norm.eps,
+          norm: { kind: architecture.norm.kind, eps: architecture.norm.eps },
           // In floats nothing is rounded.
           stored: { ...stored, matrices: stored.ends ?? 'F32' },
         },
@@ -81,7 +80,12 @@ export class Session {
 
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
   async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
-    const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows(window), scratch);
+    const hidden = this.matrix(
+      ids.length,
+      this.architecture.hidden,
+      native.pageRows(window),
+      scratch,
+    );
     await orRelease(hidden, () => native.embed(this.engine.handle, this.ends, ids, window, hidden));
     return hidden;
   }
@@ -100,7 +104,7 @@ export class Session {
     return native.createMatrix(this.engine.store(scratch), rows, cols, rowsOfPage);
   }
 
-  /** Takes hidden states, or the first rows of them, through both sites of a block. */
+  /** Takes hidden states, or the first rows of them, through all sites of a block. */
   async advance(
     block: BlockHandle,
     hidden: MatrixHandle,
@@ -130,7 +134,7 @@ export class Session {
   /** Takes hidden states, or the first rows of them, through one site; `statistics` receive the input of its output map. */
   advanceSite(
     block: BlockHandle,
-    site: Site,
+    site: SiteId,
     hidden: MatrixHandle,
     window: number,
     more: { statistics?: StatisticsHandle; firstRows?: number } = {},
@@ -164,29 +168,12 @@ function openAll(paths: readonly string[]): FileHandle[] {
 }
 
 export function blockSpec(architecture: Architecture, index: number): BlockSpec {
-  const { ffn, heads, kvHeads } = architecture.blocks[index]!;
-  return {
-    hidden: architecture.hidden,
-    headDim: architecture.headDim,
-    heads,
-    kvHeads,
-    ffn,
-    norm: architecture.norm.kind,
-    eps: architecture.norm.eps,
-    postNorm: architecture.norm.placement === 'post',
-    rope: architecture.rope,
-    slidingWindow: architecture.slidingWindow,
-    qkNorm: architecture.qkNorm,
-    gated: architecture.gated,
-    activation: architecture.activation,
-  };
+  return { hidden: architecture.hidden, sublayers: sublayersOf(architecture, index) };
 }
 
-/** The roles of a site's output map. */
-export function outputRole(site: Site): { weight: BlockRole; bias: BlockRole } {
-  return site === 'attention'
-    ? { weight: 'o', bias: 'oBias' }
-    : { weight: 'down', bias: 'downBias' };
+/** Columns of a site's output map. */
+export function siteColumns(block: BlockHandle, site: SiteId): number {
+  return native.blockShape(block, `${site}.out`)![1];
 }
 
 /** Targets of every position of whole windows: the next token, -1 at each window's end. */

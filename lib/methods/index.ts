@@ -1,23 +1,25 @@
+/** Every method by name. To add one: a file, and its line here. */
 import { StruPruneError } from '../errors';
 import { flap } from './flap';
-import { magnitude } from './magnitude';
+import { magnitudeL2 } from './magnitude-l2';
 import { osscar } from './osscar';
+import { struprune } from './struprune';
 import type { Method } from './types';
 import { tyrLocal } from './tyr-local';
 import { wandaSp } from './wanda-sp';
 
-export { keepBest, removalCurve } from './select';
-export * from './types';
+export type * from './types';
 
-const ALL = [magnitude, wandaSp, flap, osscar, tyrLocal] as const;
+const ALL = [struprune, magnitudeL2, wandaSp, flap, osscar, tyrLocal] as const;
 
-export const BASELINES = ALL.map(({ name }) => name);
+export const METHOD_NAMES = ALL.map(({ name }) => name);
+export type MethodName = (typeof METHOD_NAMES)[number];
 
-/** Every baseline by name. */
 export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>(
   ALL.map((method) => [method.name, method]),
 );
 
+/** @throws StruPruneError ERR_ARGUMENT */
 export function methodOf(name: string): Method {
   const method = METHODS.get(name);
   if (!method) {
@@ -28,4 +30,9 @@ export function methodOf(name: string): Method {
     );
   }
   return method;
+}
+
+/** Whether a method leaves an option under Mask, Refit or Allocation to the caller. */
+export function readsOption({ reads }: Method, option: string): boolean {
+  return reads === 'all' || (reads as readonly string[]).includes(option);
 }

@@ -1,5 +1,5 @@
-import { REFITTED } from './refitted';
-import type { SweepMethod } from './types';
+import { REFITTED, refitted } from './refitted';
+import type { Method } from './types';
 
 /**
  * In the manner of OSSCAR (arXiv 2403.12983): layer-wise reconstruction as a combinatorial problem, groups
@@ -10,5 +10,5 @@ export const osscar = {
   ...REFITTED,
   name: 'osscar',
   source: 'in the manner of arXiv 2403.12983',
-  swap: true,
-} as const satisfies SweepMethod;
+  recipe: (options) => refitted(options, { search: 'sweep', swaps: Number.POSITIVE_INFINITY }),
+} as const satisfies Method;

@@ -1,64 +1,83 @@
 import type { AllocationRule } from '../allocation';
+import type { MaskRecipe } from '../masks';
+import type { MaskFunction } from '../masks/own';
+import type { ScoreName } from '../masks/scores';
+import type { SiteStatistics } from '../masks/statistics';
+import type { Own } from '../own';
 
-/**
- * What a method may ask about one site: the output map of a block's FFN (down, fc2) or attention (o), whose
- * input columns are cut in groups. Columns of a group are neighbours: one column for an FFN channel,
- * query heads per KV head × head_dim for a KV head. W is `[out, in]`, X `[tokens, in]`.
- */
-export interface SiteStatistics {
-  /** Columns in a group; divides `in`. */
-  groupSize: number;
-  /** `[in]` Σ_i W_ij² over the outputs i. */
-  weightNormSq: Float64Array;
-  /** `[in]` mean over the outputs of |W_ij|. */
-  weightAbsMean: Float64Array;
-  /** `[in]` mean of x_j² over the tokens; absent where the method declares statistics 'none'. */
-  second?: Float64Array;
-  /** `[in]` mean of x_j over the tokens. */
-  mean?: Float64Array;
-  /** Rows of X. */
-  tokens?: number;
+/** What a method may leave to the caller: options of prune(), with what the model decides of them. */
+export interface MethodOptions {
+  mask: 'sweep' | 'admm' | ScoreName | Own<MaskFunction>;
+  admmStart: 'none' | 'sweep' | ScoreName;
+  admmRho: number;
+  admmGrowth: number;
+  admmTolerance: number;
+  admmIterations: number;
+  selection: MaskRecipe['metric'];
+  swaps: number;
+  lambda: number;
+  refit: boolean;
+  bias: RefitRecipe['bias'];
+  ffnSolver: 'output' | 'auxiliary' | 'gauss-newton';
+  auxiliaryIterations: number;
+  gaussNewtonRounds: number;
+  gaussNewtonSteps: number;
+  ffnTokens: number;
+  sequential: boolean;
+  alpha: number;
+  beta: number;
 }
 
-/** What has to be gathered before a site can be scored: nothing but weights, column moments, or the Gram. */
+/** What has to be gathered of a site: nothing but its weights, moments of its columns, or the Gram. */
 export type StatisticsNeeded = 'none' | 'diagonal' | 'gram';
 
-interface MethodBase {
+/**
+ * `[groups]` what the loss of each group counts when layers compete for one budget, by one-shot scores, in their order.
+ * `cost` = weights in a group. `removalCurve` makes an error curve of it.
+ */
+export type Losses = (site: SiteStatistics, cost: number) => Float64Array;
+
+/** What the weights that stay become. */
+export interface RefitRecipe {
+  /** Of the output map: exact least squares, its columns as they are, or these with the mean of what goes in the bias. */
+  output: 'exact' | 'kept' | 'mean-bias';
+  /** Of an exact refit: whether the map's bias stays, is refitted where there is one, or is added. */
+  bias: 'keep' | 'refit' | 'add';
+  /** Of an FFN's gate and up. */
+  inputs: InputsRecipe;
+  /** Shares of the error so far and of the dense output in a block's target. */
+  alpha: number;
+  beta: number;
+}
+
+/** `tokens`: calibration tokens of a round or iteration. */
+export type InputsRecipe =
+  | { by: 'none' }
+  | { by: 'auxiliary'; iterations: number; tokens: number }
+  | { by: 'gauss-newton'; rounds: number; steps: number; tokens: number };
+
+export interface Recipe {
+  statistics: StatisticsNeeded;
+  /**
+   * Whose inputs a solve reads: none, as the survey has measured the dense model; the dense model's own; or those that the
+   * model pruned so far gives.
+   */
+  inputs: 'survey' | 'dense' | 'sequential';
+  /** What an allocation reads: error curves of exact sweeps, or losses by one-shot scores. */
+  curves: 'sweep' | Losses;
+  /** Statistics other than the Gram are for scores alone. */
+  mask: MaskRecipe;
+  refit: RefitRecipe;
+}
+
+/** A named recipe of statistics, mask, allocation and refit. */
+export interface Method {
   name: string;
   /** Where it was published, for reports. */
   source: string;
-  statistics: StatisticsNeeded;
-  /** Whose hidden states the statistics come from: the dense model's, or those of the model pruned so far. */
-  inputs: 'dense' | 'sequential';
-  /** Whether the kept columns are refitted exactly afterwards. */
-  refit: boolean;
-  /** Whether the mean of what is removed goes into the output map's bias. */
-  meanBias: boolean;
-  /** Which of StruPrune's own options it reads too (OWN_OPTIONS of lib/pruning/options.ts). */
-  reads: readonly string[];
+  /** Which of the options under Mask, Refit and Allocation it reads. */
+  reads: 'all' | readonly (keyof MethodOptions)[];
   /** First one is the default. */
   allocations: readonly [AllocationRule, ...AllocationRule[]];
+  recipe(options: MethodOptions): Recipe;
 }
-
-/** Scores every group once and keeps the best. */
-export interface ScoreMethod extends MethodBase {
-  selection: 'scores';
-  /** `[groups]`, higher = keep. Comparable within the site only. */
-  scores(site: SiteStatistics): Float64Array;
-  /**
-   * `[groups]` what the loss of each group counts when layers compete for one budget; same order as
-   * `scores`. `cost` = weights in a group. `removalCurve` makes an error curve of it.
-   */
-  losses(site: SiteStatistics, cost: number): Float64Array;
-}
-
-/** Removes groups with the others refitted: one after the other, as the native sweep does, or in rounds. */
-export interface SweepMethod extends MethodBase {
-  selection: 'sweep';
-  /** Whether a swap pass (kept for removed while the exact error falls) ends it. */
-  swap: boolean;
-  /** Rounds of a site's removals; absent: one after the other. */
-  rounds?: Readonly<Record<'attention' | 'ffn', number>>;
-}
-
-export type Method = ScoreMethod | SweepMethod;

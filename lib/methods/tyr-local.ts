@@ -1,5 +1,5 @@
-import { REFITTED } from './refitted';
-import type { SweepMethod } from './types';
+import { REFITTED, refitted } from './refitted';
+import type { Method } from './types';
 
 /**
  * Local stage of Týr-the-Pruner (arXiv 2503.09657) at one sparsity: groups go in a few rounds, each by what its removal
@@ -11,6 +11,5 @@ export const tyrLocal = {
   ...REFITTED,
   name: 'tyr-local',
   source: 'the local stage of arXiv 2503.09657',
-  swap: false,
-  rounds: { ffn: 16, attention: 1 },
-} as const satisfies SweepMethod;
+  recipe: (options) => refitted(options, { search: 'rounds', rounds: { ffn: 16, attention: 1 } }),
+} as const satisfies Method;

@@ -1,3 +1,5 @@
+import type { Activation, BlockRole, Rope } from './sublayers';
+
 /**
  * A decoder-only transformer as data. Nothing outside lib/model/families knows a family's name: the
  * native block, the coupled groups and the exporters read only what stands here.
@@ -5,21 +7,6 @@
  * Block (pre-norm):   h += o(attention(norm1(h)));  h += down(ffn(norm2(h)))
  * Block (post-norm):  h  = norm1(h + o(attention(h)));  h = norm2(h + down(ffn(h)))   (OPT-350m)
  */
-
-/** How the query and key vectors carry their position. */
-export interface Rope {
-  /** Base of the geometric series of frequencies. */
-  theta: number;
-  /** Llama 3's frequency-dependent stretch, as transformers' `rope_type: "llama3"`. */
-  llama3?: {
-    factor: number;
-    lowFreqFactor: number;
-    highFreqFactor: number;
-    originalMaxPositions: number;
-  };
-  /** Linear stretch: positions divided by this factor. */
-  linearFactor?: number;
-}
 
 /** Widths of one block; they differ between blocks after pruning. */
 export interface BlockWidths {
@@ -49,7 +36,7 @@ export interface Architecture {
   slidingWindow: number;
   /** RMS norm over head_dim of every query and key head before rope (Qwen3). */
   qkNorm: boolean;
-  activation: 'silu' | 'relu' | 'gelu';
+  activation: Activation;
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
@@ -60,31 +47,6 @@ export interface Architecture {
   bosTokenId: number | null;
   eosTokenId: number | null;
 }
-
-/** Roles of a block's tensors. Matrices are `[out, in]`, vectors `[n]`; gate exists only when gated. */
-export const BLOCK_ROLES = [
-  'attnNorm',
-  'attnNormBias',
-  'q',
-  'qBias',
-  'k',
-  'kBias',
-  'v',
-  'vBias',
-  'qNorm',
-  'kNorm',
-  'o',
-  'oBias',
-  'ffnNorm',
-  'ffnNormBias',
-  'gate',
-  'gateBias',
-  'up',
-  'upBias',
-  'down',
-  'downBias',
-] as const;
-export type BlockRole = (typeof BLOCK_ROLES)[number];
 
 /** Roles of the tensors outside the blocks. `head` is absent when tied; projections only for OPT-350m. */
 export const MODEL_ROLES = [
@@ -144,6 +106,9 @@ export interface TensorRef {
   ropeHeads?: number;
 }
 
+/** Where the tensors of a block lie, by their names in it. */
+export type BlockRefs = { [role in BlockRole]?: TensorRef };
+
 /** An opened checkpoint: its architecture and where every tensor lies. No weights are read to make it. */
 export interface ModelSource {
   format: 'hf' | 'gguf';
@@ -153,7 +118,7 @@ export interface ModelSource {
   files: string[];
   architecture: Architecture;
   model: Partial<Record<ModelRole, TensorRef>>;
-  blocks: Partial<Record<BlockRole, TensorRef>>[];
+  blocks: BlockRefs[];
   /** Sum over all stored tensors, tied ones once. */
   parameters: number;
   /** Whatever the exporters need back: config.json as parsed, or the GGUF metadata as GgufEntry by key. */

@@ -1,81 +1,25 @@
-import { type Architecture, BLOCK_ROLES, type BlockRole, type ModelRole } from './architecture';
+import type { Architecture, ModelRole } from './architecture';
+import { sublayersOf } from './blocks';
+import { type Axis, type BlockRole, tensorsOf, unitsOf } from './sublayers';
 
-/** What an axis of a block's tensor runs over. Shapes and coupled groups both follow from it. */
-export type Axis = 'hidden' | 'ffn' | 'heads' | 'kvHeads' | 'headDim';
-
-/** Axes of every role, slowest first. Heads are runs of head_dim entries. */
-export const BLOCK_AXES: Record<BlockRole, readonly Axis[]> = {
-  attnNorm: ['hidden'],
-  attnNormBias: ['hidden'],
-  q: ['heads', 'hidden'],
-  qBias: ['heads'],
-  k: ['kvHeads', 'hidden'],
-  kBias: ['kvHeads'],
-  v: ['kvHeads', 'hidden'],
-  vBias: ['kvHeads'],
-  qNorm: ['headDim'],
-  kNorm: ['headDim'],
-  o: ['hidden', 'heads'],
-  oBias: ['hidden'],
-  ffnNorm: ['hidden'],
-  ffnNormBias: ['hidden'],
-  gate: ['ffn', 'hidden'],
-  gateBias: ['ffn'],
-  up: ['ffn', 'hidden'],
-  upBias: ['ffn'],
-  down: ['hidden', 'ffn'],
-  downBias: ['hidden'],
-};
-
-/** Entries of an axis in one block. */
-export function axisLength(architecture: Architecture, block: number, axis: Axis): number {
-  const widths = architecture.blocks[block]!;
-  switch (axis) {
-    case 'hidden':
-      return architecture.hidden;
-    case 'ffn':
-      return widths.ffn;
-    case 'heads':
-      return widths.heads * architecture.headDim;
-    case 'kvHeads':
-      return widths.kvHeads * architecture.headDim;
-    case 'headDim':
-      return architecture.headDim;
-  }
+/** A tensor of a block: what its axes run over, and how long they are. */
+export interface ShapedTensor {
+  role: BlockRole;
+  axes: readonly Axis[];
+  /** `[out, in]` or `[n]`. */
+  shape: number[];
 }
 
-/** Roles that every block of this architecture has, in file order. */
-export function blockRoles(architecture: Architecture): BlockRole[] {
-  const { biases, gated, qkNorm, norm } = architecture;
-  const layerNorm = norm.kind === 'layer';
-  const present: Record<BlockRole, boolean> = {
-    attnNorm: true,
-    attnNormBias: layerNorm,
-    q: true,
-    qBias: biases.qkv,
-    k: true,
-    kBias: biases.qkv,
-    v: true,
-    vBias: biases.qkv,
-    qNorm: qkNorm,
-    kNorm: qkNorm,
-    o: true,
-    oBias: biases.o,
-    ffnNorm: true,
-    ffnNormBias: layerNorm,
-    gate: gated,
-    gateBias: gated && biases.ffnIn,
-    up: true,
-    upBias: biases.ffnIn,
-    down: true,
-    downBias: biases.down,
-  };
-  return BLOCK_ROLES.filter((role) => present[role]);
-}
-
-/** Shape of a role's tensor in one block: `[out, in]` or `[n]`. */
-export function blockShape(architecture: Architecture, block: number, role: BlockRole): number[] {
-  return BLOCK_AXES[role].map((axis) => axisLength(architecture, block, axis));
+/** Every tensor of a block, in the order of files. */
+export function blockTensors(architecture: Architecture, block: number): ShapedTensor[] {
+  return sublayersOf(architecture, block).flatMap((sublayer) => {
+    const units = unitsOf(sublayer);
+    return tensorsOf(sublayer, architecture.hidden).map(({ role, axes }) => ({
+      role,
+      axes,
+      shape: axes.map(({ site, per }) => (site === null ? per : per * units)),
+    }));
+  });
 }
 
 /** Columns of the embedding and of the head, which in a few models is not the width of the states. */
@@ -84,6 +28,11 @@ export function embeddingWidth({
   embeddingProjection,
 }: Pick<Architecture, 'hidden' | 'embeddingProjection'>): number {
   return embeddingProjection ?? hidden;
+}
+
+/** Columns of an FFN's inputs as its solver has them: biases are weights of a last column of ones. */
+export function ffnInputs({ hidden, biases }: Pick<Architecture, 'hidden' | 'biases'>): number {
+  return hidden + (biases.ffnIn ? 1 : 0);
 }
 
 /** Shapes of the tensors outside the blocks, in file order; a tied head is not among them. */

@@ -1,7 +1,8 @@
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockRole, Dtype, ModelRole, TensorRef } from './architecture';
-import { blockRoles, blockShape, modelShapes } from './axes';
+import type { Architecture, BlockRefs, Dtype, ModelRole, TensorRef } from './architecture';
+import { blockTensors, modelShapes } from './axes';
 import { blockTensorName, type TensorNames } from './family';
+import type { BlockRole } from './sublayers';
 
 const DTYPES: readonly Dtype[] = [
   'F32',
@@ -25,7 +26,7 @@ const IGNORED = [/rotary_emb\.inv_freq$/, /^rope_freqs\.weight$/, /\.masked_bias
 
 export interface BoundTensors {
   model: Partial<Record<ModelRole, TensorRef>>;
-  blocks: Partial<Record<BlockRole, TensorRef>>[];
+  blocks: BlockRefs[];
   /** Elements of all bound tensors. */
   parameters: number;
 }
@@ -63,11 +64,10 @@ export function bindTensors(
     if (name === undefined) throw new Error(`no tensor name for ${role}`);
     model[role as ModelRole] = bind(name, shape);
   }
-  const roles = blockRoles(architecture);
   const blocks = architecture.blocks.map((widths, block) => {
-    const bound: Partial<Record<BlockRole, TensorRef>> = {};
-    for (const role of roles) {
-      const ref = bind(blockTensorName(names, role, block), blockShape(architecture, block, role));
+    const bound: BlockRefs = {};
+    for (const { role, shape } of blockTensors(architecture, block)) {
+      const ref = bind(blockTensorName(names, role, block), shape);
       const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
       bound[role] = heads === undefined ? ref : { ...ref, ropeHeads: heads };
     }
@@ -88,8 +88,8 @@ export function bindTensors(
 
 /** Heads of a role whose rows rotary positions act on; undefined for the others. */
 export function ropeHeads(role: BlockRole, heads: number, kvHeads: number): number | undefined {
-  if (role === 'q' || role === 'qBias') return heads;
-  if (role === 'k' || role === 'kBias') return kvHeads;
+  if (role === 'attention.q' || role === 'attention.qBias') return heads;
+  if (role === 'attention.k' || role === 'attention.kBias') return kvHeads;
   return undefined;
 }
 

@@ -1,4 +1,5 @@
-import type { Architecture, BlockRole, ModelRole } from './architecture';
+import type { Architecture, ModelRole } from './architecture';
+import type { BlockRole } from './sublayers';
 
 /**
  * A model family as data: how its config.json and its GGUF metadata are read, what its tensors are

@@ -1,98 +1,123 @@
+/** What a config.json or GGUF metadata may hold: a schema for each, whose errors name the key of the file. */
+import { z } from 'zod';
 import { StruPruneError } from '../errors';
 
 /** Largest width, count or vocabulary that a checkpoint may claim; real models stay far below. */
 const MAX_SIZE = 2 ** 28;
 
-/** Typed, checked access to the keys of a config.json or of GGUF metadata. */
-export class Fields {
-  constructor(
-    private readonly values: Record<string, unknown>,
-    /** Names the file in messages. */
-    private readonly where: string,
-  ) {}
-
-  raw(key: string): unknown {
-    return this.values[key];
-  }
-
-  /** A whole number ≥ 1. @throws StruPruneError ERR_CHECKPOINT */
-  size(key: string): number {
-    return this.checkSize(key, this.values[key]);
-  }
-
-  /** As size; undefined where the key is absent or null. */
-  optionalSize(key: string): number | undefined {
-    const value = this.values[key];
-    return value === undefined || value === null ? undefined : this.checkSize(key, value);
-  }
-
-  /** One number ≥ `least` a block: an array, or one number for all. @throws ERR_CHECKPOINT */
-  perBlock(key: string, blocks: number, least: 0 | 1): number[] {
-    const value = this.values[key];
-    if (!isList(value)) return new Array<number>(blocks).fill(this.checkSize(key, value, least));
-    if (value.length !== blocks) {
-      throw this.bad(key, `has ${value.length} entries for ${blocks} blocks`);
-    }
-    return Array.from(value, (entry) => this.checkSize(key, entry, least));
-  }
-
-  /** A finite number > 0. @throws StruPruneError ERR_CHECKPOINT */
-  positive(key: string): number {
-    const value = Number(this.values[key]);
-    if (!(value > 0 && Number.isFinite(value))) throw this.bad(key, 'must be a number above 0');
-    return value;
-  }
-
-  flag(key: string): boolean {
-    const value = this.values[key];
-    if (typeof value !== 'boolean') throw this.bad(key, 'must be true or false');
-    return value;
-  }
-
-  text(key: string): string {
-    const value = this.values[key];
-    if (typeof value !== 'string') throw this.bad(key, 'must be a string');
-    return value;
-  }
-
-  /** A token id, the first where there is a list of them; null where there is none. */
-  tokenId(key: string): number | null {
-    const value = this.values[key];
-    const first: unknown = Array.isArray(value) ? value[0] : value;
-    return Number.isSafeInteger(Number(first)) && first !== null && first !== undefined
-      ? Number(first)
-      : null;
-  }
-
-  bad(key: string, what: string): StruPruneError {
-    const shown = key in this.values ? ` (it is ${JSON.stringify(this.values[key], plain)})` : '';
-    return new StruPruneError(
-      'ERR_CHECKPOINT',
-      `${this.where}: ${key} ${what}${shown.slice(0, 80)}`,
-      'fetch or convert the checkpoint again',
-    );
-  }
-
-  private checkSize(key: string, value: unknown, least: 0 | 1 = 1): number {
-    if (value === undefined) throw this.bad(key, 'is missing');
-    // GGUF's 64-bit numbers may come as bigint.
-    const size = typeof value === 'bigint' ? Number(value) : value;
-    if (
-      typeof size !== 'number' ||
-      !Number.isSafeInteger(size) ||
-      size < least ||
-      size > MAX_SIZE
-    ) {
-      throw this.bad(key, `must be a whole number from ${least} to ${MAX_SIZE}`);
-    }
-    return size;
-  }
+/** A value of which only one thing has to be known. `words` complete "it must be". */
+function valueThat<T>(words: string, holds: (value: unknown) => boolean) {
+  return z.custom<T>(holds, { error: `must be ${words}` });
 }
 
-function isList(value: unknown): value is ArrayLike<unknown> {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value);
+function isWhole(value: unknown, least: number): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= MAX_SIZE;
 }
 
-function plain(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? Number(value) : value;
+/** The arithmetic is in 32 bits, where 1e300 is no number. */
+function isPositive(value: unknown): value is number {
+  return typeof value === 'number' && Math.fround(value) > 0 && Number.isFinite(Math.fround(value));
+}
+
+export const text = valueThat<string>('a string', (value) => typeof value === 'string');
+export const flag = valueThat<boolean>('true or false', (value) => typeof value === 'boolean');
+export const positive = valueThat<number>('a number above 0', isPositive);
+export const positiveOrZero = valueThat<number>(
+  'a number that is not negative',
+  (value) => value === 0 || isPositive(value),
+);
+export const epsilon = valueThat<number>(
+  'a number above 0 and up to 1',
+  (value) => isPositive(value) && value <= 1,
+);
+export const size = valueThat<number>(`a whole number from 1 to ${MAX_SIZE}`, (value) =>
+  isWhole(value, 1),
+);
+export const sizeOrZero = valueThat<number>(`a whole number from 0 to ${MAX_SIZE}`, (value) =>
+  isWhole(value, 0),
+);
+
+/** A token id, the first where there is a list of them; null where there is none. */
+export const tokenId = valueThat<number | number[] | null | undefined>(
+  'a token id or a list of them',
+  (value) => value === null || value === undefined || [value].flat().every(Number.isSafeInteger),
+).transform((value): number | null => [value].flat()[0] ?? null);
+
+/** Numbers for every block: a list, or one for all of them. */
+export const perBlock = valueThat<number | number[]>(
+  `a whole number from 0 to ${MAX_SIZE}, or a list of them`,
+  (value) => [value].flat().every((entry) => isWhole(entry, 0)),
+);
+
+/** An object with these fields; others are not looked at. */
+export function fieldsOf<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.object(shape, { error: 'must be an object' });
+}
+
+/** Values of a file, and how messages name the file. */
+export interface Stated {
+  values: Record<string, unknown>;
+  where: string;
+}
+
+/**
+ * The fields of a schema out of a file that may call them otherwise.
+ * @param keyOf the file's name of a field; undefined: it has none
+ * @throws StruPruneError ERR_CHECKPOINT naming the key
+ */
+export function readFields<Shape extends z.ZodRawShape>(
+  shape: Shape,
+  { values, where }: Stated,
+  keyOf: (field: string) => string | undefined = (field) => field,
+): z.output<z.ZodObject<Shape>> {
+  const fields = Object.keys(shape).flatMap((field) => {
+    const key = keyOf(field);
+    return key === undefined ? [] : [[field, values[key]]];
+  });
+  const read = z.object(shape).safeParse(Object.fromEntries(fields));
+  if (read.success) return read.data;
+  const { path, message } = read.error.issues[0]!;
+  const [field, ...inside] = path.map(String);
+  throw badField({ values, where }, [keyOf(field!) ?? field!, ...inside], message);
+}
+
+/** One entry a block. @throws StruPruneError ERR_CHECKPOINT for a list of another length */
+export function spread(
+  value: number | number[],
+  blocks: number,
+  file: Stated,
+  path: string[],
+): number[] {
+  if (!Array.isArray(value)) return new Array<number>(blocks).fill(value);
+  if (value.length === blocks) return value;
+  throw badField(file, path, `has ${value.length} entries for ${blocks} blocks`);
+}
+
+/** Every block has tensors: nothing is made for more of them. @throws StruPruneError ERR_CHECKPOINT */
+export function requireTensors(blocks: number, tensors: number, file: Stated, key: string): void {
+  if (blocks <= tensors) return;
+  throw badField(file, [key], `must be ${tensors} at most, as many as there are tensors`);
+}
+
+/** An error about a key, with the value that it has. */
+export function badField(
+  { values, where }: Stated,
+  [key, ...inside]: string[],
+  what: string,
+): StruPruneError {
+  const value = inside.reduce(
+    (value, step) => (value as Record<string, unknown> | undefined)?.[step],
+    values[key!],
+  );
+  const found = value === undefined ? 'is missing' : `${what} (it is ${shown(value)})`;
+  return new StruPruneError(
+    'ERR_CHECKPOINT',
+    `${where}: ${[key, ...inside].join('.')} ${found}`,
+    'fetch or convert the checkpoint again',
+  );
+}
+
+function shown(value: unknown): string {
+  const plain = (_key: string, part: unknown) => (typeof part === 'bigint' ? `${part}` : part);
+  return JSON.stringify(value, plain).slice(0, 60);
 }

@@ -1,129 +1,189 @@
+import { z } from 'zod';
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockWidths, Rope } from './architecture';
+import { isObject } from '../json-object';
+import type { Architecture, BlockWidths } from './architecture';
 import { familyOfModelType, OWN_PREFIX } from './families';
-import { BIAS_NAMES, type Family } from './family';
-import { Fields } from './fields';
+import { BIAS_NAMES, type ConfigKeys, type Family } from './family';
+import {
+  badField,
+  epsilon,
+  fieldsOf,
+  flag,
+  positive,
+  readFields,
+  requireTensors,
+  type Stated,
+  size,
+  sizeOrZero,
+  spread,
+  text,
+  tokenId,
+} from './fields';
+import type { Rope } from './sublayers';
+
+const sizes = z.array(size, { error: 'must be a list' });
 
 /** What our own modeling code reads beside the stock keys (lib/checkpoint/modeling). */
-export interface OwnConfig {
-  intermediate_sizes: number[];
-  attention_heads: number[];
-  key_value_heads: number[];
-  head_dim: number;
-  biases: Architecture['biases'];
-}
+const OWN = fieldsOf({
+  intermediate_sizes: sizes,
+  attention_heads: sizes,
+  key_value_heads: sizes,
+  head_dim: size,
+  biases: fieldsOf({ qkv: flag, o: flag, ffnIn: flag, down: flag }),
+});
+export type OwnConfig = z.output<typeof OWN>;
 
-const ACTIVATIONS: Record<string, Architecture['activation']> = {
-  silu: 'silu',
-  swish: 'silu',
-  relu: 'relu',
-  gelu: 'gelu',
+const ROPE = fieldsOf({
+  rope_theta: positive.nullish(),
+  rope_type: text.nullish(),
+  type: text.nullish(),
+  factor: positive.nullish(),
+  low_freq_factor: positive.nullish(),
+  high_freq_factor: positive.nullish(),
+  original_max_position_embeddings: size.nullish(),
+});
+
+/** Keys that every family calls the same. */
+const COMMON = {
+  tie_word_embeddings: flag,
+  bos_token_id: tokenId,
+  eos_token_id: tokenId,
+  rope_theta: positive.nullish(),
+  rope_scaling: ROPE.nullish(),
+  rope_parameters: ROPE.nullish(),
+  partial_rotary_factor: positive.nullish(),
+  layer_types: z.array(text, { error: 'must be a list' }).nullish(),
+  num_local_experts: sizeOrZero.nullish(),
+  num_experts: sizeOrZero.nullish(),
+  n_routed_experts: sizeOrZero.nullish(),
 };
+
+/** Keys that a family has a name for, or has not. */
+const NAMED = {
+  hidden: size,
+  ffn: size,
+  blocks: size,
+  heads: size,
+  vocab: size,
+  maxPositions: size,
+  activation: text,
+  kvHeads: size.nullish(),
+  headDim: size.nullish(),
+  normEps: epsilon.optional(),
+  slidingWindow: size.nullish(),
+  preNorm: flag.optional(),
+  embeddingWidth: size.nullish(),
+} satisfies Record<keyof ConfigKeys, z.ZodType>;
+
+type Common = z.output<z.ZodObject<typeof COMMON>>;
+type Named = z.output<z.ZodObject<typeof NAMED>>;
+
+const ACTIVATIONS: ReadonlyMap<string, Architecture['activation']> = new Map([
+  ['silu', 'silu'],
+  ['swish', 'silu'],
+  ['relu', 'relu'],
+  ['gelu', 'gelu'],
+]);
+
+/** For a configuration without files. */
+const MOST_TENSORS = 2 ** 16;
 
 /**
  * The architecture that a config.json describes.
  * @param config parsed config.json, of a stock class or of our own modeling code
  * @param where names the file in messages
+ * @param tensors how many the files have, which bounds what the configuration may claim
  * @throws StruPruneError ERR_UNSUPPORTED for families and variants that this program does not hold,
  *   ERR_CHECKPOINT for keys that are missing or cannot be
  */
 export function architectureFromConfig(
   config: Record<string, unknown>,
   where: string,
+  tensors = MOST_TENSORS,
 ): Architecture {
-  const family = familyOfModelType(new Fields(config, where).text('model_type'));
+  const { model_type } = readFields({ model_type: text }, { values: config, where });
+  const family = familyOfModelType(model_type);
   const { keys, defaults } = family.hf;
-  const fields = new Fields({ ...defaults, ...config }, where);
-  refuseVariants(family, fields, where);
+  const file = { values: { ...defaults, ...config }, where };
+  const common = readFields(COMMON, file);
+  refuseVariants(family, common, file);
 
-  const own = ownConfig(config, where);
-  const hidden = fields.size(keys.hidden);
-  const count = fields.size(keys.blocks);
-  const widths = own ? ownWidths(own, count) : uniformWidths(family, fields, count);
-  const headDim = own ? own.size('head_dim') : stockHeadDim(family, fields, hidden, widths, where);
-  const maxPositions = fields.size(keys.maxPositions);
-  const preNorm = keys.preNorm === undefined || fields.flag(keys.preNorm);
-  const embedded = keys.embeddingWidth && fields.optionalSize(keys.embeddingWidth);
+  const named = readFields(NAMED, file, (field) => keys[field as keyof ConfigKeys]);
+  requireTensors(named.blocks, tensors, file, keys.blocks);
+  const own = model_type.startsWith(OWN_PREFIX)
+    ? readFields({ struprune: OWN }, file).struprune
+    : null;
+  const widths = own ? ownWidths(own, named.blocks, file) : uniformWidths(family, named, file);
+  const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   return {
     family: family.name,
     hidden,
-    vocab: fields.size(keys.vocab),
-    headDim,
+    vocab: named.vocab,
+    headDim: own ? own.head_dim : stockHeadDim(family, named, where),
     blocks: widths,
     maxPositions,
     norm: {
       kind: family.norm,
-      eps: keys.normEps ? fields.positive(keys.normEps) : 1e-5,
+      eps: named.normEps ?? 1e-5,
       placement: preNorm ? 'pre' : 'post',
     },
     finalNorm: preNorm,
-    rope: family.positionOffset === null ? ropeFromConfig(fields, maxPositions, where) : null,
+    rope: family.positionOffset === null ? ropeFromConfig(common, maxPositions, file) : null,
     positionOffset: family.positionOffset,
-    slidingWindow: (keys.slidingWindow && fields.optionalSize(keys.slidingWindow)) || 0,
+    slidingWindow: named.slidingWindow ?? 0,
     qkNorm: family.qkNorm,
-    activation: activation(fields.text(keys.activation), where),
+    activation: activation(named.activation, where),
     gated: family.gated,
-    biases: own ? ownBiases(own) : stockBiases(family, fields),
-    tiedEmbeddings: fields.flag('tie_word_embeddings'),
-    embeddingProjection: embedded && embedded !== hidden ? embedded : null,
-    bosTokenId: fields.tokenId('bos_token_id'),
-    eosTokenId: fields.tokenId('eos_token_id'),
+    biases: own ? own.biases : stockBiases(family, file),
+    tiedEmbeddings: common.tie_word_embeddings,
+    embeddingProjection: embeddingWidth && embeddingWidth !== hidden ? embeddingWidth : null,
+    bosTokenId: common.bos_token_id,
+    eosTokenId: common.eos_token_id,
   };
 }
 
-function refuseVariants(family: Family, fields: Fields, where: string): void {
-  const refuse = (what: string, mend: string) => {
-    throw new StruPruneError('ERR_UNSUPPORTED', `${where}: ${what} is not supported`, mend);
-  };
+function refuseVariants(family: Family, common: Common, { values, where }: Stated): void {
   const dense = 'use a dense model of this family';
-  if (fields.raw('quantization_config')) {
-    refuse('quantization_config (quantised weights)', 'use the unquantised checkpoint');
+  if (values.quantization_config !== undefined && values.quantization_config !== null) {
+    const what = 'quantization_config (quantised weights)';
+    throw unsupported(where, what, 'use the unquantised checkpoint');
   }
-  for (const key of ['num_local_experts', 'num_experts', 'n_routed_experts']) {
-    if (Number(fields.raw(key) ?? 0) > 0) refuse(`${key} (a mixture of experts)`, dense);
+  for (const key of ['num_local_experts', 'num_experts', 'n_routed_experts'] as const) {
+    if (common[key]) throw unsupported(where, `${key} (a mixture of experts)`, dense);
   }
-  const partial = fields.raw('partial_rotary_factor');
-  if (partial !== undefined && partial !== null && partial !== 1) {
-    refuse(`partial_rotary_factor ${String(partial)}`, dense);
-  }
-  const layerTypes = fields.raw('layer_types');
-  if (Array.isArray(layerTypes)) {
-    const odd = layerTypes.find((type) => type !== 'full_attention');
-    if (odd !== undefined) refuse(`layer_types with "${String(odd)}"`, dense);
-  }
+  const partial = common.partial_rotary_factor ?? 1;
+  if (partial !== 1) throw unsupported(where, `partial_rotary_factor ${partial}`, dense);
+  const odd = common.layer_types?.find((type) => type !== 'full_attention');
+  if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
   for (const [key, allowed] of Object.entries(family.hf.only)) {
-    const value = fields.raw(key);
-    if (!allowed.includes(value)) {
-      refuse(`${family.name} with ${key} = ${JSON.stringify(value)}`, dense);
-    }
+    if (allowed.includes(values[key])) continue;
+    const stated = `${family.name} with ${key} = ${JSON.stringify(values[key])}`;
+    throw unsupported(where, stated, dense);
   }
 }
 
-function ownConfig(config: Record<string, unknown>, where: string): Fields | null {
-  if (!String(config.model_type).startsWith(OWN_PREFIX)) return null;
-  const own = config.struprune;
-  if (typeof own !== 'object' || own === null) {
-    throw new Fields(config, where).bad('struprune', 'must hold the widths of every block');
-  }
-  return new Fields(own as Record<string, unknown>, `${where}: struprune`);
+function unsupported(where: string, what: string, mend: string): StruPruneError {
+  return new StruPruneError('ERR_UNSUPPORTED', `${where}: ${what} is not supported`, mend);
 }
 
-function ownWidths(own: Fields, count: number): BlockWidths[] {
-  const ffn = own.perBlock('intermediate_sizes', count, 1);
-  const heads = own.perBlock('attention_heads', count, 1);
-  const kvHeads = own.perBlock('key_value_heads', count, 1);
-  return zipWidths(ffn, heads, kvHeads, () => own.bad('attention_heads', HEADS_MISMATCH));
+function ownWidths(own: OwnConfig, blocks: number, file: Stated): BlockWidths[] {
+  const widths = (key: 'intermediate_sizes' | 'attention_heads' | 'key_value_heads') =>
+    spread(own[key], blocks, file, ['struprune', key]);
+  return zipWidths(
+    widths('intermediate_sizes'),
+    widths('attention_heads'),
+    widths('key_value_heads'),
+    () => badField(file, ['struprune', 'attention_heads'], HEADS_MISMATCH),
+  );
 }
 
 const HEADS_MISMATCH = 'must be multiples of the key-value heads';
 
-function uniformWidths(family: Family, fields: Fields, count: number): BlockWidths[] {
-  const { keys } = family.hf;
-  const heads = fields.size(keys.heads);
-  const kvHeads = (keys.kvHeads && fields.optionalSize(keys.kvHeads)) || heads;
-  const every = (value: number) => new Array<number>(count).fill(value);
-  return zipWidths(every(fields.size(keys.ffn)), every(heads), every(kvHeads), () =>
-    fields.bad(keys.heads, HEADS_MISMATCH),
+function uniformWidths({ hf }: Family, named: Named, file: Stated): BlockWidths[] {
+  const { ffn, heads, kvHeads, blocks } = named;
+  const every = (value: number) => new Array<number>(blocks).fill(value);
+  return zipWidths(every(ffn), every(heads), every(kvHeads ?? heads), () =>
+    badField(file, [hf.keys.heads], HEADS_MISMATCH),
   );
 }
 
@@ -141,82 +201,68 @@ export function zipWidths(
   });
 }
 
-function stockHeadDim(
-  family: Family,
-  fields: Fields,
-  hidden: number,
-  widths: BlockWidths[],
-  where: string,
-): number {
-  const { keys } = family.hf;
-  const headDim = (keys.headDim && fields.optionalSize(keys.headDim)) || hidden / widths[0]!.heads;
-  if (!Number.isInteger(headDim) || (family.positionOffset === null && headDim % 2 !== 0)) {
+function stockHeadDim(family: Family, { hidden, heads, headDim }: Named, where: string): number {
+  const width = headDim ?? hidden / heads;
+  if (!Number.isInteger(width) || (family.positionOffset === null && width % 2 !== 0)) {
     throw new StruPruneError(
       'ERR_CHECKPOINT',
-      `${where}: ${hidden} hidden ÷ ${widths[0]!.heads} heads gives no usable head width`,
+      `${where}: ${hidden} hidden ÷ ${heads} heads gives no usable head width`,
       'set head_dim in config.json if the model has one of its own',
     );
   }
-  return headDim;
+  return width;
 }
 
-function stockBiases(family: Family, fields: Fields): Architecture['biases'] {
-  const value = (rule: boolean | string) => (typeof rule === 'string' ? fields.flag(rule) : rule);
-  const { qkv, o, ffnIn, down } = family.biases;
-  return { qkv: value(qkv), o: value(o), ffnIn: value(ffnIn), down: value(down) };
-}
-
-function ownBiases(own: Fields): Architecture['biases'] {
-  const biases = own.raw('biases');
-  const flags = new Fields((biases ?? {}) as Record<string, unknown>, 'struprune.biases');
-  return Object.fromEntries(
-    BIAS_NAMES.map((name) => [name, flags.flag(name)]),
-  ) as unknown as Architecture['biases'];
+function stockBiases(family: Family, file: Stated): Architecture['biases'] {
+  const stated = BIAS_NAMES.map((name) => {
+    const rule = family.biases[name];
+    return [name, typeof rule === 'string' ? readFields({ [rule]: flag }, file)[rule] : rule];
+  });
+  return Object.fromEntries(stated) as Architecture['biases'];
 }
 
 function activation(name: string, where: string): Architecture['activation'] {
-  const known = ACTIVATIONS[name];
-  if (known === undefined) {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `${where}: activation "${name}" is not supported`,
-      `use a model with one of ${Object.keys(ACTIVATIONS).join(', ')}`,
-    );
-  }
-  return known;
+  const known = ACTIVATIONS.get(name);
+  if (known !== undefined) return known;
+  const mend = `use a model with one of ${[...ACTIVATIONS.keys()].join(', ')}`;
+  throw unsupported(where, `activation "${name}"`, mend);
 }
 
 /** Reads transformers 5's rope_parameters and 4's rope_theta with rope_scaling. */
-function ropeFromConfig(fields: Fields, maxPositions: number, where: string): Rope {
-  const stated = fields.raw('rope_scaling') ?? fields.raw('rope_parameters') ?? {};
-  const scaling = new Fields(stated as Record<string, unknown>, `${where}: rope scaling`);
-  const theta =
-    scaling.raw('rope_theta') !== undefined
-      ? scaling.positive('rope_theta')
-      : fields.raw('rope_theta') !== undefined
-        ? fields.positive('rope_theta')
-        : 10000;
-  const type = scaling.raw('rope_type') ?? scaling.raw('type') ?? 'default';
+function ropeFromConfig(common: Common, maxPositions: number, file: Stated): Rope {
+  const key = common.rope_scaling ? 'rope_scaling' : 'rope_parameters';
+  const scaling = common[key] ?? {};
+  const { where, values } = file;
+  if (Object.values(values[key] ?? {}).some(isObject)) {
+    throw unsupported(where, `${key} by layer type`, 'use a model whose layers are alike');
+  }
+  const needed = (name: 'factor' | 'low_freq_factor' | 'high_freq_factor') => {
+    const value = scaling[name];
+    if (value === undefined || value === null)
+      throw badField(file, [key, name], 'must be a number');
+    return value;
+  };
+  const theta = scaling.rope_theta ?? common.rope_theta ?? 10000;
+  const type = scaling.rope_type ?? scaling.type ?? 'default';
   switch (type) {
     case 'default':
       return { theta };
     case 'linear':
-      return { theta, linearFactor: scaling.positive('factor') };
+      return { theta, linearFactor: needed('factor') };
     case 'llama3':
       return {
         theta,
         llama3: {
-          factor: scaling.positive('factor'),
-          lowFreqFactor: scaling.positive('low_freq_factor'),
-          highFreqFactor: scaling.positive('high_freq_factor'),
-          originalMaxPositions:
-            scaling.optionalSize('original_max_position_embeddings') ?? maxPositions,
+          factor: needed('factor'),
+          lowFreqFactor: needed('low_freq_factor'),
+          highFreqFactor: needed('high_freq_factor'),
+          originalMaxPositions: scaling.original_max_position_embeddings ?? maxPositions,
         },
       };
     default:
-      throw new StruPruneError(
-        'ERR_UNSUPPORTED',
-        `${where}: rope scaling type "${String(type)}" is not supported`,
+      throw unsupported(
+        where,
+        `rope scaling type "${type}"`,
         'use a model with rope type default, linear or llama3',
       );
   }

@@ -1,14 +1,32 @@
+import type { z } from 'zod';
 import { StruPruneError } from '../errors';
-import type { Architecture, Rope } from './architecture';
+import type { Architecture, BlockWidths } from './architecture';
 import { familyOfGguf } from './families';
 import { GGUF_NAMES } from './families/names';
 import { BIAS_NAMES, type BiasName, blockTensorName, type Family } from './family';
-import { Fields } from './fields';
+import {
+  badField,
+  epsilon,
+  perBlock,
+  positive,
+  positiveOrZero,
+  readFields,
+  requireTensors,
+  type Stated,
+  size,
+  sizeOrZero,
+  spread,
+  text,
+  tokenId,
+} from './fields';
 import { zipWidths } from './from-config';
 import { llama3FromFactors, stretchesNothing } from './rope-factors';
+import type { BlockRole, Rope } from './sublayers';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
 export interface GgufTensors {
+  /** How many there are. */
+  count: number;
   has(name: string): boolean;
   /** Row-major shape; undefined when there is no such tensor. */
   shape(name: string): readonly number[] | undefined;
@@ -19,11 +37,37 @@ export interface GgufTensors {
 /** Tensor with the divisors of Llama 3's rotary frequencies. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
-const BIAS_ROLES: Record<BiasName, 'qBias' | 'oBias' | 'upBias' | 'downBias'> = {
-  qkv: 'qBias',
-  o: 'oBias',
-  ffnIn: 'upBias',
-  down: 'downBias',
+const BIAS_ROLES: Record<BiasName, BlockRole> = {
+  qkv: 'attention.qBias',
+  o: 'attention.outBias',
+  ffnIn: 'ffn.upBias',
+  down: 'ffn.outBias',
+};
+
+/** Keys behind the architecture's name. */
+const NAMED = {
+  context_length: size,
+  embedding_length: size,
+  block_count: size,
+  feed_forward_length: perBlock,
+  'attention.head_count': perBlock,
+  'attention.head_count_kv': perBlock.optional(),
+  'attention.key_length': size.optional(),
+  'attention.value_length': size.optional(),
+  'attention.sliding_window': sizeOrZero.optional(),
+  'attention.layer_norm_rms_epsilon': epsilon,
+  'rope.dimension_count': size.optional(),
+  'rope.freq_base': positive.optional(),
+  'rope.scaling.type': text.optional(),
+  'rope.scaling.factor': positiveOrZero.optional(),
+  'rope.scale_linear': positiveOrZero.optional(),
+  expert_count: sizeOrZero.optional(),
+};
+type Named = z.output<z.ZodObject<typeof NAMED>>;
+
+const TOKENS = {
+  'tokenizer.ggml.bos_token_id': tokenId,
+  'tokenizer.ggml.eos_token_id': tokenId,
 };
 
 /**
@@ -37,41 +81,23 @@ export function architectureFromGguf(
   tensors: GgufTensors,
   where: string,
 ): { architecture: Architecture; family: Family } {
-  const fields = new Fields(metadata, where);
-  const prefix = fields.text('general.architecture');
+  const file = { values: metadata, where };
+  const prefix = readFields({ 'general.architecture': text }, file)['general.architecture'];
   // An unknown architecture is said before its keys are missed.
   familyOfGguf(prefix, false);
   const key = (name: string) => `${prefix}.${name}`;
-  const maxPositions = fields.size(key('context_length'));
-  const window = fields.optionalSize(key('attention.sliding_window')) ?? 0;
+  const named = readFields(NAMED, file, key);
+  const tokens = readFields(TOKENS, file);
+  const { context_length: maxPositions, embedding_length: hidden, block_count: count } = named;
+  const window = named['attention.sliding_window'] ?? 0;
   const slidingWindow = window < maxPositions ? window : 0;
   const family = familyOfGguf(prefix, slidingWindow > 0);
-  if (Number(fields.raw(key('expert_count')) ?? 0) > 0) {
-    throw unsupported(where, 'a mixture of experts', 'use a dense model');
-  }
-  const hidden = fields.size(key('embedding_length'));
-  const count = fields.size(key('block_count'));
-  const headCounts = fields.perBlock(key('attention.head_count'), count, 0);
-  const kvKey = key('attention.head_count_kv');
-  const blocks = zipWidths(
-    fields.perBlock(key('feed_forward_length'), count, 0),
-    headCounts,
-    fields.raw(kvKey) === undefined ? headCounts : fields.perBlock(kvKey, count, 0),
-    () => fields.bad(kvKey, 'must divide the head count'),
-  );
-  if (blocks.some(({ ffn, heads }) => ffn === 0 || heads === 0)) {
-    throw unsupported(
-      where,
-      'a block without attention or FFN',
-      'use a model whose blocks are whole',
-    );
-  }
-  const headDim = fields.optionalSize(key('attention.key_length')) ?? hidden / headCounts[0]!;
-  requireHeadDim(fields, key, headDim, where);
+  if (named.expert_count) throw unsupported(where, 'a mixture of experts', 'use a dense model');
+  requireTensors(count, tensors.count, file, key('block_count'));
+  const blocks = blocksOf(named, file, key);
+  const headDim = headDimOf(named, blocks[0]!.heads, file, key);
   const vocab = tensors.shape(GGUF_NAMES.model.embedding!)?.[0];
-  if (vocab === undefined) {
-    throw fields.bad(GGUF_NAMES.model.embedding!, 'is missing');
-  }
+  if (vocab === undefined) throw badField(file, [GGUF_NAMES.model.embedding!], 'has no rows');
   const architecture: Architecture = {
     family: family.name,
     hidden,
@@ -81,11 +107,11 @@ export function architectureFromGguf(
     maxPositions,
     norm: {
       kind: family.norm,
-      eps: shortest(fields.positive(key('attention.layer_norm_rms_epsilon'))),
+      eps: shortest(named['attention.layer_norm_rms_epsilon']),
       placement: 'pre',
     },
     finalNorm: true,
-    rope: ropeFromGguf(fields, key, tensors, headDim, where),
+    rope: ropeFromGguf(named, tensors, headDim, where),
     positionOffset: family.positionOffset,
     slidingWindow,
     qkNorm: family.qkNorm,
@@ -94,31 +120,45 @@ export function architectureFromGguf(
     biases: biasesOf(tensors),
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
-    bosTokenId: fields.tokenId('tokenizer.ggml.bos_token_id'),
-    eosTokenId: fields.tokenId('tokenizer.ggml.eos_token_id'),
+    bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
+    eosTokenId: tokens['tokenizer.ggml.eos_token_id'],
   };
   return { architecture, family };
 }
 
-function requireHeadDim(
-  fields: Fields,
+function blocksOf(named: Named, file: Stated, key: (name: string) => string): BlockWidths[] {
+  const kvName = 'attention.head_count_kv';
+  const widths = (name: 'feed_forward_length' | 'attention.head_count' | typeof kvName) =>
+    spread(named[name] ?? named['attention.head_count'], named.block_count, file, [key(name)]);
+  const blocks = zipWidths(
+    widths('feed_forward_length'),
+    widths('attention.head_count'),
+    widths(kvName),
+    () => badField(file, [key(kvName)], 'must divide the head count'),
+  );
+  if (blocks.every(({ ffn, heads }) => ffn > 0 && heads > 0)) return blocks;
+  const mend = 'use a model whose blocks are whole';
+  throw unsupported(file.where, 'a block without attention or FFN', mend);
+}
+
+function headDimOf(
+  named: Named,
+  heads: number,
+  file: Stated,
   key: (name: string) => string,
-  headDim: number,
-  where: string,
-): void {
+): number {
+  const stated = 'attention.key_length';
+  const headDim = named[stated] ?? named.embedding_length / heads;
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
-    throw fields.bad(key('attention.key_length'), `gives no usable head width (${headDim})`);
+    throw badField(file, [key(stated)], `gives no usable head width (${headDim})`);
   }
-  for (const name of ['attention.value_length', 'rope.dimension_count']) {
-    const width = fields.optionalSize(key(name)) ?? headDim;
-    if (width !== headDim) {
-      throw unsupported(
-        where,
-        `${name} ${width} beside a head width of ${headDim}`,
-        'use another model',
-      );
-    }
+  for (const name of ['attention.value_length', 'rope.dimension_count'] as const) {
+    const width = named[name] ?? headDim;
+    if (width === headDim) continue;
+    const what = `${name} ${width} beside a head width of ${headDim}`;
+    throw unsupported(file.where, what, 'use another model');
   }
+  return headDim;
 }
 
 function biasesOf(tensors: GgufTensors): Architecture['biases'] {
@@ -129,33 +169,25 @@ function biasesOf(tensors: GgufTensors): Architecture['biases'] {
   return Object.fromEntries(present) as Architecture['biases'];
 }
 
-function ropeFromGguf(
-  fields: Fields,
-  key: (name: string) => string,
-  tensors: GgufTensors,
-  headDim: number,
-  where: string,
-): Rope {
-  const base = key('rope.freq_base');
-  const theta = fields.raw(base) === undefined ? 10000 : shortest(fields.positive(base));
+function ropeFromGguf(named: Named, tensors: GgufTensors, headDim: number, where: string): Rope {
+  const theta = shortest(named['rope.freq_base'] ?? 10000);
   const rope: Rope = { theta };
   // As llama.cpp reads them: linear where no type is given, and the factor by its name of 2023 where the other is not.
-  const type = fields.raw(key('rope.scaling.type')) ?? 'linear';
-  const factor = ['rope.scaling.factor', 'rope.scale_linear']
-    .map(key)
-    .find((name) => fields.raw(name) !== undefined && fields.raw(name) !== 0);
+  const type = named['rope.scaling.type'] ?? 'linear';
+  const factor = named['rope.scaling.factor'] || named['rope.scale_linear'];
   if (type === 'linear') {
-    if (factor !== undefined) rope.linearFactor = shortest(fields.positive(factor));
+    if (factor) rope.linearFactor = shortest(factor);
   } else if (type !== 'none') {
     throw unsupported(
       where,
-      `rope scaling type "${String(type)}"`,
+      `rope scaling type "${type}"`,
       'use a model with rope scaling none, linear or Llama 3',
     );
   }
   if (tensors.has(ROPE_FACTORS)) {
     const table = tensors.vector(ROPE_FACTORS);
-    const llama3 = llama3FromFactors(table, theta, headDim);
+    // Nothing is made in the length of a head before its tensors were looked at.
+    const llama3 = table.length === headDim / 2 ? llama3FromFactors(table, theta, headDim) : null;
     if (llama3 !== null) rope.llama3 = llama3;
     else if (!stretchesNothing(table, headDim)) {
       throw unsupported(

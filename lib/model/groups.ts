@@ -1,28 +1,18 @@
 import { StruPruneError } from '../errors';
-import type { Architecture, BlockRole, BlockWidths } from './architecture';
-import {
-  type Axis,
-  axisLength,
-  BLOCK_AXES,
-  blockRoles,
-  blockShape,
-  elements,
-  modelShapes,
-} from './axes';
+import type { Architecture, BlockWidths } from './architecture';
+import { blockTensors, elements, modelShapes } from './axes';
+import { sublayersOf } from './blocks';
+import { type BlockRole, type SiteId, type Sublayer, unitsOf } from './sublayers';
 
 /**
- * Coupled groups: the smallest sets of parameters that can only go together (docs/method.md). They
- * follow from the axes that a block's tensors share, so no family needs code of its own:
- *   ffn  channel j: row j of gate and up with their biases, column j of down
- *   kv   KV head g with its query heads: rows of q, k, v with their biases, columns of o
+ * Coupled groups: the smallest sets of parameters that can only go together (docs/method.md). They follow from the axes
+ * of a block's tensors: a group is one unit of a site, and every tensor with an axis along that site loses the unit's
+ * entries with it. So an FFN channel is a row of gate and up with their biases and a column of the output map; a KV head,
+ * with its query heads, rows of q, k and v with their biases and columns of the output map.
  */
-export type GroupKind = 'ffn' | 'kv';
 
-/** Indices of the groups that stay, ascending; a kind that is left out stays whole. */
-export interface BlockKeep {
-  ffn?: Int32Array;
-  kv?: Int32Array;
-}
+/** Indices of the units that stay, ascending, by site; a site that is left out stays whole. */
+export type BlockKeep = { [site in SiteId]?: Int32Array };
 
 /** Entries of a tensor that stay: `indices` along `axis` (0: rows, 1: columns). */
 export interface Slice {
@@ -30,33 +20,27 @@ export interface Slice {
   indices: Int32Array;
 }
 
-const KIND_AXES: Record<GroupKind, readonly Axis[]> = { ffn: ['ffn'], kv: ['heads', 'kvHeads'] };
-
-/** Number of groups in a block. */
-export function groupCount(architecture: Architecture, block: number, kind: GroupKind): number {
-  const widths = architecture.blocks[block]!;
-  return kind === 'ffn' ? widths.ffn : widths.kvHeads;
+/** Number of groups of a site. */
+export function groupCount(architecture: Architecture, block: number, site: SiteId): number {
+  return unitsOf(sublayerAt(architecture, block, site));
 }
 
 /** Parameters of one group: c_g counts the weights of linear maps; biases are given apart. */
 export function groupParameters(
   architecture: Architecture,
   block: number,
-  kind: GroupKind,
+  site: SiteId,
 ): { weights: number; biases: number } {
-  const groups = groupCount(architecture, block, kind);
   const sum = { weights: 0, biases: 0 };
-  if (groups === 0) return sum;
-  for (const role of blockRoles(architecture)) {
-    if (axisOf(role, kind) === null) continue;
-    const shape = blockShape(architecture, block, role);
-    sum[shape.length === 2 ? 'weights' : 'biases'] += elements(shape) / groups;
+  for (const { axes } of blockTensors(architecture, block)) {
+    if (!axes.some((axis) => axis.site === site)) continue;
+    sum[axes.length === 2 ? 'weights' : 'biases'] += elements(axes.map(({ per }) => per));
   }
   return sum;
 }
 
 /**
- * What stays of every tensor that the kept groups cut; roles without an entry stay whole.
+ * What stays of every tensor that the kept groups cut; tensors without an entry stay whole.
  * @throws StruPruneError ERR_ARGUMENT when kept indices are not ascending or out of range
  */
 export function slicesFor(
@@ -65,15 +49,12 @@ export function slicesFor(
   keep: BlockKeep,
 ): Partial<Record<BlockRole, Slice>> {
   const slices: Partial<Record<BlockRole, Slice>> = {};
-  for (const kind of ['ffn', 'kv'] as const) {
-    const kept = keep[kind];
-    if (kept === undefined) continue;
-    requireAscending(kept, groupCount(architecture, block, kind), `block ${block}, ${kind}`);
-    for (const role of blockRoles(architecture)) {
-      const axis = axisOf(role, kind);
-      if (axis === null) continue;
-      const width = entriesPerGroup(architecture, block, BLOCK_AXES[role][axis]!);
-      slices[role] = { axis, indices: expand(kept, width) };
+  for (const [site, kept] of entriesOf(keep)) {
+    requireAscending(kept, groupCount(architecture, block, site), `block ${block}, ${site}`);
+    for (const { role, axes } of blockTensors(architecture, block)) {
+      const axis = axes.findIndex((each) => each.site === site);
+      if (axis === -1) continue;
+      slices[role] = { axis: axis as 0 | 1, indices: expand(kept, axes[axis]!.per) };
     }
   }
   return slices;
@@ -105,40 +86,49 @@ export function prunedArchitecture(
       `${keeps.length} sets of kept groups for ${architecture.blocks.length} blocks`,
     );
   }
-  const blocks = keeps.map((keep, block) => prunedWidths(architecture, block, keep));
+  return keeps.reduce((result, keep, block) => prunedBlock(result, block, keep), architecture);
+}
+
+/** The architecture with one block pruned. @throws StruPruneError ERR_ARGUMENT as slicesFor */
+export function prunedBlock(
+  architecture: Architecture,
+  block: number,
+  keep: BlockKeep,
+): Architecture {
+  const counts = entriesOf(keep).map(([site, kept]) => {
+    requireAscending(kept, groupCount(architecture, block, site), `block ${block}, ${site}`);
+    return [site, kept.length];
+  });
+  const blocks = [...architecture.blocks];
+  blocks[block] = widthsOf(architecture, block, Object.fromEntries(counts));
   return { ...architecture, blocks };
 }
 
-/** Widths of one block after pruning. @throws StruPruneError ERR_ARGUMENT as slicesFor */
-export function prunedWidths(
+/** Widths of a block with that many units at each site; a site that is left out stays whole. */
+export function widthsOf(
   architecture: Architecture,
   block: number,
-  { ffn, kv }: BlockKeep,
+  counts: { [site in SiteId]?: number },
 ): BlockWidths {
-  const widths = architecture.blocks[block]!;
-  if (ffn !== undefined) requireAscending(ffn, widths.ffn, `block ${block}, ffn`);
-  if (kv !== undefined) requireAscending(kv, widths.kvHeads, `block ${block}, kv`);
-  return widthsOf(widths, { ffn: ffn?.length, kv: kv?.length });
+  const widths = { ...architecture.blocks[block]! };
+  for (const { name, mixer } of sublayersOf(architecture, block)) {
+    const units = counts[name];
+    if (units === undefined) continue;
+    if (mixer.kind === 'ffn') widths.ffn = units;
+    else Object.assign(widths, { kvHeads: units, heads: units * mixer.queries });
+  }
+  return widths;
 }
 
-/** Widths with that many groups of each kind; a kind that is left out stays whole. */
-export function widthsOf(
-  widths: BlockWidths,
-  { ffn, kv: kvHeads = widths.kvHeads }: Partial<Record<GroupKind, number>>,
-): BlockWidths {
-  const queriesPerGroup = widths.kvHeads === 0 ? 0 : widths.heads / widths.kvHeads;
-  return { ffn: ffn ?? widths.ffn, heads: kvHeads * queriesPerGroup, kvHeads };
+/** The sublayer of that site. */
+export function sublayerAt(architecture: Architecture, block: number, site: SiteId): Sublayer {
+  const found = sublayersOf(architecture, block).find(({ name }) => name === site);
+  if (found === undefined) throw new StruPruneError('ERR_ARGUMENT', `no block has a site ${site}`);
+  return found;
 }
 
-/** The axis of a role that runs over groups of this kind; null when the role does not belong to them. */
-function axisOf(role: BlockRole, kind: GroupKind): 0 | 1 | null {
-  const axis = BLOCK_AXES[role].findIndex((name) => KIND_AXES[kind].includes(name));
-  return axis === -1 ? null : (axis as 0 | 1);
-}
-
-function entriesPerGroup(architecture: Architecture, block: number, axis: Axis): number {
-  const groups = groupCount(architecture, block, axis === 'ffn' ? 'ffn' : 'kv');
-  return groups === 0 ? 0 : axisLength(architecture, block, axis) / groups;
+function entriesOf(keep: BlockKeep): [SiteId, Int32Array][] {
+  return Object.entries(keep) as [SiteId, Int32Array][];
 }
 
 function expand(groups: Int32Array, width: number): Int32Array {
@@ -166,10 +156,7 @@ function requireAscending(kept: Int32Array, count: number, where: string): void 
 }
 
 function sumBlocks(architecture: Architecture, count: (shape: number[]) => number): number {
-  const roles = blockRoles(architecture);
-  return architecture.blocks.reduce(
-    (total, _, block) =>
-      roles.reduce((sum, role) => sum + count(blockShape(architecture, block, role)), total),
-    0,
-  );
+  return architecture.blocks
+    .flatMap((_, block) => blockTensors(architecture, block))
+    .reduce((sum, { shape }) => sum + count(shape), 0);
 }

@@ -1,5 +1,5 @@
 import { native } from '../engine/native';
-import type { Rope } from './architecture';
+import type { Rope } from './sublayers';
 
 type Llama3 = NonNullable<Rope['llama3']>;
 

@@ -1,9 +1,12 @@
 import { storageBytes } from '../checkpoint/container';
 import type { PlannedTensor } from '../checkpoint/export';
 import { type BlockHandle, native } from '../engine/native';
-import { ENCODE_BYTES } from '../engine/native-bytes';
 import type { Session } from '../engine/session';
-import type { BlockRole, ModelRole } from '../model/architecture';
+import type { ModelRole } from '../model/architecture';
+import type { BlockRole } from '../model/sublayers';
+
+/** Bytes of rows, as floats, that are encoded at a time. */
+export const ENCODE_BYTES = 4 * 2 ** 20;
 
 /** A tensor of a loaded block as the output will hold it, in chunks, each gone when the next is asked for. */
 export async function* encodeBlockTensor(

@@ -4,15 +4,16 @@
  */
 import { using } from '../engine/engine';
 import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
-import type { Session } from '../engine/session';
+import { type Session, siteColumns } from '../engine/session';
+import { StruPruneError } from '../errors';
 import { type AuxiliarySteps, auxiliaryVariables } from '../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../solver/gauss-newton';
 import type { RoundsResult } from '../solver/input-rounds';
 import type { NativeRefit } from '../solver/native-solver';
-import type { Settings } from './options';
+import type { RefitSpec } from '../spec/refit';
+import type { Layer } from '../spec/widths';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
-import type { Layer } from './widths';
 
 /** What the FFN reads and what it is to give, a row a calibration token. */
 export interface FfnTokens {
@@ -29,7 +30,7 @@ export function makeFfnTokens(
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
-  const ones = native.blockShape(block, 'upBias') === null ? 0 : 1;
+  const ones = native.blockShape(block, 'ffn.upBias') === null ? 0 : 1;
   const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
   try {
     return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
@@ -51,7 +52,7 @@ export interface InputRefit {
  */
 export async function refitInputs(
   session: Session,
-  settings: Settings,
+  refit: RefitSpec,
   block: BlockHandle,
   layer: Layer,
   tokens: FfnTokens,
@@ -60,62 +61,79 @@ export async function refitInputs(
 ): Promise<InputRefit> {
   const { handle } = session.engine;
   const { inputs, targets } = tokens;
-  const { lambda, ffnTokens } = settings;
+  const { lambda, inputs: by } = refit;
+  const { site } = layer;
+  if (by.by === 'none') throw new StruPruneError('ERR_INTERNAL', 'no inputs are refitted');
   const before = start.relativeError;
-  const freezes = settings.bias === 'keep';
-  const refit = () => refitOutput(session, settings, block, layer, tokens, bias);
+  const freezes = refit.bias === 'keep';
+  const fitOutput = () => refitOutput(session, lambda, block, layer, tokens, bias);
   const done = ({ fit, taken }: RoundsResult<NativeRefit>): InputRefit => ({
     refit: fit,
     report: { before, rounds: taken },
   });
-  if (settings.ffnSolver === 'auxiliary') {
-    const variables = await native.createAuxiliary(handle, block, inputs, targets, lambda, freezes);
+  if (by.by === 'auxiliary') {
+    const variables = await native.createAuxiliary(
+      handle,
+      block,
+      site,
+      inputs,
+      targets,
+      lambda,
+      freezes,
+    );
     return using(variables, async (solver) => {
       const steps: AuxiliarySteps<NativeRefit> = {
         iterate: (fit, iteration) =>
-          native.iterateAuxiliary(handle, solver, block, fit, ffnTokens, iteration),
-        move: (forth) => native.moveAuxiliary(handle, solver, block, forth),
-        refit,
+          native.iterateAuxiliary(handle, solver, block, site, fit, by.tokens, iteration),
+        move: (forth) => native.moveAuxiliary(handle, solver, block, site, forth),
+        refit: fitOutput,
       };
-      return done(await auxiliaryVariables(steps, start, settings.auxiliaryIterations));
+      return done(await auxiliaryVariables(steps, start, by.iterations));
     });
   }
-  const newton = await native.createGaussNewton(handle, block, inputs, targets, lambda, freezes);
+  const newton = await native.createGaussNewton(
+    handle,
+    block,
+    site,
+    inputs,
+    targets,
+    lambda,
+    freezes,
+  );
   return using(newton, async (solver) => {
     const steps: GaussNewtonSteps<NativeRefit> = {
       linearise: async (fit, round) => {
-        await native.linearise(handle, solver, block, fit, ffnTokens, round);
+        await native.linearise(handle, solver, block, site, fit, by.tokens, round);
       },
       nextDirection: (last) => native.nextDirection(handle, solver, last),
       advance: (step) => native.advanceAlong(handle, solver, step),
-      move: (forth) => native.moveAlong(handle, solver, block, forth),
-      refit,
+      move: (forth) => native.moveAlong(handle, solver, block, site, forth),
+      refit: fitOutput,
     };
-    const { gaussNewtonRounds: rounds, gaussNewtonSteps } = settings;
-    return done(await gaussNewton(steps, start, { rounds, steps: gaussNewtonSteps }));
+    return done(await gaussNewton(steps, start, by));
   });
 }
 
 /** The exact refit of the output map on what the block's input weights make of all tokens. */
 function refitOutput(
   session: Session,
-  settings: Settings,
+  lambda: number,
   block: BlockHandle,
   layer: Layer,
   { inputs, targets }: FfnTokens,
   bias: boolean,
 ): Promise<NativeRefit> {
   const { handle } = session.engine;
-  const { ffn } = native.blockWidths(block);
-  const sums = session.statistics(ffn, {
+  const width = siteColumns(block, layer.site);
+  const sums = session.statistics(width, {
     gram: true,
     residual: session.architecture.hidden,
-    scratch: settings.scratch,
+    scratch: session.scratch,
   });
   return using(sums, async (statistics) => {
-    await native.collectHidden(handle, block, inputs, targets, statistics);
-    const everything = new Uint8Array(ffn).fill(1);
-    return withSolver(session, settings, block, layer, { statistics, metric: null }, (solver) =>
+    await native.collectHidden(handle, block, layer.site, inputs, targets, statistics);
+    const everything = new Uint8Array(width).fill(1);
+    return withSolver(session, lambda, block, layer, { statistics, metric: null }, (solver) =>
       solver.refit(everything, { bias, stored: session.stored.matrices }),
     );
   });

@@ -5,9 +5,12 @@ import { type ExportFormat, loadsAs } from '../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../checkpoint/licence';
 import { formatFor } from '../checkpoint/output-path';
 import { pieces } from '../checkpoint/pieces';
+import { embeddedMix } from '../embedded';
 import type { ModelSource } from '../model/architecture';
 import { modelName } from '../model/name';
 import { tokensInWindows } from '../numbers';
+import { changesWeights, optionOf } from '../options';
+import { markdown, oneLine } from '../printable';
 import { flagOf, quoted } from '../wording';
 import type { Identity } from './journal/identity';
 import type { PruneResult } from './result';
@@ -26,41 +29,25 @@ export async function hashFiles(
   return hashes;
 }
 
-/** Settings that say where things lie on one machine or how the output is packed, nothing about its weights. */
-const LOCAL = [
-  'output',
-  'calibration',
-  'eval',
-  'force',
-  'resume',
-  'saveCalibration',
-  'fromCalibration',
-  'scratch',
-  'maxShardBytes',
-  'samples',
-  'evalTokens',
-  'evalWindow',
-  'threads',
-  'memory',
-  'device',
-  'deviceMemory',
-];
-
 /** The command that makes the same weights, paths shortened to names. */
 export function commandOf(source: ModelSource, settings: Identity): string {
-  const flags = Object.entries(settings).flatMap(([key, value]) => {
-    if (LOCAL.includes(key) || value === null || value === false) return [];
-    const flag = flagOf(key);
-    if (value === true) return key === 'refit' || key === 'sequential' ? [] : [flag];
-    return [`${flag} ${quoted(String(value))}`];
-  });
-  for (const key of ['refit', 'sequential'] as const) if (!settings[key]) flags.push(`--no-${key}`);
   const gguf = formatFor(String(settings.output), settings.format as ExportFormat) === 'gguf';
   return [
     `npx struprune-native prune ${quoted(modelName(source.path))} -o ${gguf ? 'OUT.gguf' : 'OUT'}`,
-    `--calibration ${quoted(basename(String(settings.calibration)))}`,
-    ...flags,
+    ...(settings.calibration === embeddedMix().calibration
+      ? []
+      : [`--calibration ${quoted(basename(String(settings.calibration)))}`]),
+    ...Object.entries(settings).flatMap(([key, value]) => wordsOf(key, value)),
   ].join(' ');
+}
+
+/** A setting as flags; none where another value would make the same weights. */
+function wordsOf(key: string, value: Identity[string]): string[] {
+  const option = optionOf(key);
+  if (value === null || !option || !changesWeights(option)) return [];
+  if (typeof value !== 'boolean') return [`${flagOf(key)} ${quoted(String(value))}`];
+  if (option.takes.off) return value ? [] : [`--no-${key}`];
+  return value ? [flagOf(key)] : [];
 }
 
 const text = (value: string): GgufEntry => ({ type: 'string', value });
@@ -77,7 +64,7 @@ export function originOf(source: ModelSource, suffix = ''): Record<string, GgufE
 export function provenance(
   source: ModelSource,
   settings: Identity,
-  hashes: { name: string; sha256: string }[],
+  hashes: readonly { name: string; sha256: string }[],
 ): Record<string, GgufEntry> {
   return {
     ...originOf(source, ' pruned'),
@@ -89,7 +76,7 @@ export function provenance(
 /** README.md of an exported folder: where it comes from, how it was made, what it costs. */
 export function modelCard(
   source: ModelSource,
-  hashes: { name: string; sha256: string }[],
+  hashes: readonly { name: string; sha256: string }[],
   result: Pick<
     PruneResult,
     | 'settings'
@@ -131,25 +118,25 @@ export function modelCard(
     ...licenceLines(licence),
     'tags: [pruned, struprune]',
     '---',
-    `# ${modelName(source.path)}, pruned`,
+    `# ${markdown(modelName(source.path))}, pruned`,
     '',
     'A physically smaller checkpoint, made by struprune-native by structured pruning: whole FFN channels or',
     'attention heads were removed.',
     '',
     '| | |',
     '|---|---|',
-    ...rows.map(([name, value]) => `| ${name} | ${value} |`),
+    ...rows.map(([name, value]) => `| ${name} | ${markdown(value!)} |`),
     '',
     'Source files:',
     '',
-    ...hashes.map(({ name, sha256 }) => `- \`${name}\`, SHA-256 ${sha256}`),
+    ...hashes.map(({ name, sha256 }) => `- ${markdown(name)}, SHA-256 ${sha256}`),
     '',
     'Command:',
     '',
     '```',
-    commandOf(source, settings),
+    oneLine(commandOf(source, settings)),
     '```',
     '',
-    ...result.notes.map((note) => `- ${note}`),
+    ...result.notes.map((note) => `- ${markdown(note)}`),
   ].join('\n')}\n`;
 }

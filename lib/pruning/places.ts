@@ -3,8 +3,8 @@ import { resolve, sep } from 'node:path';
 import { modelFiles, type Named } from '../checkpoint/apart';
 import { StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
+import type { Settings } from '../options';
 import { journalFolder } from './journal/folder';
-import type { Settings } from './options';
 
 type Texts = Pick<Settings, 'calibration' | 'eval' | 'fromCalibration'>;
 

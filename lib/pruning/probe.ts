@@ -10,8 +10,8 @@ import { nextTokens, type Session } from '../engine/session';
 import { FEW_STEPS } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import type { NativeRefit, NativeSolver, SweepResult } from '../solver/native-solver';
+import { keptIndices, type Layer } from '../spec/widths';
 import { sliceSite } from './slice';
-import { keptIndices, type Layer } from './widths';
 
 /** Tokens that run through the rest of the model for every layer. */
 const TOKENS = 4096;

@@ -8,6 +8,7 @@ import { using } from '../engine/engine';
 import { type BlockHandle, native, type Site } from '../engine/native';
 import { SITES } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
+import { widthOf } from '../spec/widths';
 import { keptColumns } from './slice';
 import {
   isUntouched,
@@ -18,7 +19,6 @@ import {
   solvesSequentially,
   sumsOf,
 } from './solve';
-import { widthOf } from './widths';
 
 /** `finished` loads the block as the journal has it; `planFor` says what was asked of a site, null: out of scope. */
 export async function replayBlock(
@@ -50,7 +50,7 @@ async function replaySite(
   plan: SitePlan | null,
   finished: () => Promise<BlockHandle>,
 ): Promise<void> {
-  const { session, settings, streams } = context;
+  const { session, spec, streams } = context;
   const { handle } = session.engine;
   const { window } = streams;
   const hidden = streams.hidden!;
@@ -59,8 +59,8 @@ async function replaySite(
     return;
   }
   const run = { window, hidden, alpha: 0, beta: 0 };
-  if (!solvesSequentially(context)) {
-    const repeats = { ...sumsOf(context), inputs: refitsInputs(context, site) };
+  if (!solvesSequentially(spec)) {
+    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, site) };
     await using(await session.loadBlock(index), (block) =>
       native.runSite(handle, block, site, { ...run, advance: true, repeats }),
     );
@@ -72,12 +72,11 @@ async function replaySite(
   }
   const { rows, pageRows } = native.matrixShape(hidden);
   const width = widthOf(plan.layer);
-  await using(session.matrix(rows, width, pageRows, settings.scratch), async (kept) => {
+  await using(session.matrix(rows, width, pageRows, session.scratch), async (kept) => {
     await using(await session.loadBlock(index), (block) =>
       native.runSite(handle, block, site, { ...run, advance: false, keep: kept }),
     );
-    const kind = site === 'ffn' ? 'ffn' : 'kv';
-    const columns = keptColumns(session, index, site, keep[kind]!);
+    const columns = keptColumns(session, index, site, keep[site]!);
     await using(await finished(), (block) =>
       native.applySite(handle, block, site, kept, columns, hidden),
     );

@@ -4,8 +4,8 @@ import { type Engine, roomWithoutLimit } from '../engine/engine';
 import { native } from '../engine/native';
 import { type ErrorCode, StruPruneError } from '../errors';
 import { MIB, wholeMebibytes } from '../numbers';
+import type { Settings } from '../options';
 import { journalFolder } from './journal/folder';
-import type { Settings } from './options';
 import { type PlanInput, planRun, type RunPlan, smallestMemory } from './plan';
 
 /**
@@ -39,9 +39,9 @@ export async function requireRoom(
 }
 
 function wayToLess(input: PlanInput, limit: number): string {
-  const settings = { ...input.settings, ffnSolver: 'output' } as const;
+  const refit = { ...input.refit, inputs: { by: 'none' } } as const;
   // On a GPU the plan of another solver may have troubles of its own.
-  const fits = input.gpu === null && smallestMemory({ ...input, settings }) <= limit;
+  const fits = input.engine.device === 'cpu' && smallestMemory({ ...input, refit }) <= limit;
   return fits ? 'or choose --ffn-solver output' : 'or give fewer --threads';
 }
 

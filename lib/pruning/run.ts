@@ -3,23 +3,25 @@ import { resolve } from 'node:path';
 import { readWindows } from '../calibration/text';
 import { requireWritable } from '../checkpoint/atomic';
 import { type Engine, withBytes } from '../engine/engine';
-import { GpuNeeds } from '../engine/gpu-needs';
 import { Session } from '../engine/session';
-import { windowFor } from '../evaluate';
+import { windowFor } from '../measure/perplexity';
 import type { ModelSource } from '../model/architecture';
+import type { PruneOptions, Settings } from '../options';
 import type { OnStage, OnWarning } from '../progress';
+import { type RunSpec, resolve as resolveRun } from '../spec';
+import { requireNoSliding } from '../spec/output';
 import { turn } from '../turns';
-import type { PruneOptions, Settings } from './options';
 import { requireBeside } from './places';
+import { planInput } from './plan-input';
 import { requireOutputSpace, requireRoom } from './room';
-import { planInput, requireNoSliding, type Setup, setUp } from './setup';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
 import { splitText, type TuneText } from './texts';
 import { tokenizerBytesOf } from './tokenizer-output';
 
-export interface Run extends Setup {
+export interface Run extends RunSpec {
   engine: Engine;
+  signal: AbortSignal | undefined;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   tuneText: TuneText | null;
@@ -59,11 +61,11 @@ export async function openRun(
   { ids: given, surveys }: Shared,
   held: number,
 ): Promise<Run> {
-  const setup = setUp(source, settings, await tokenizerBytesOf(source, settings, signal));
+  const spec = resolveRun(source, settings, await tokenizerBytesOf(source, settings, signal));
   await turn();
-  const { window } = setup;
+  const { window } = spec;
   const { architecture } = source;
-  await requireCalibrationFile(setup);
+  await requireCalibrationFile(settings);
   const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
   const { bounded } = engine;
   const limits = { window, maxTokens: calibration + tuning, bounded, signal };
@@ -86,15 +88,14 @@ export async function openRun(
     };
   }
   const sizes = {
-    threads: engine.threads,
-    gpu: GpuNeeds.of(engine, architecture),
+    engine,
     tokens: ids.length,
     tuning: tuneTokens / window,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
-  const plan = await requireRoom(planInput(setup, sizes), setup.settings, engine);
-  await requireOutputSpace(plan, setup.settings, held);
-  const session = new Session(engine, source, setup.stored, setup.settings.scratch);
+  const plan = await requireRoom(planInput(spec, sizes), settings, engine);
+  await requireOutputSpace(plan, settings, held);
+  const session = new Session(engine, source, spec.output.stored, settings.scratch);
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
@@ -105,8 +106,9 @@ export async function openRun(
   if (warning) warn(warning);
   if (tuneText && engine.device !== 'cpu') warn('tuning runs back through the blocks on the CPU');
   return {
-    ...setup,
+    ...spec,
     engine,
+    signal,
     ids,
     tuneText,
     text: read.subarray(0, ids.length + tuneTokens),
@@ -122,10 +124,10 @@ export async function openRun(
 }
 
 /** Refuses a calibration file that is there, or that cannot be written. */
-async function requireCalibrationFile(setup: Setup): Promise<void> {
-  const { saveCalibration } = setup.settings;
+async function requireCalibrationFile(settings: Settings): Promise<void> {
+  const { saveCalibration } = settings;
   if (saveCalibration === undefined) return;
-  requireBeside('--save-calibration', saveCalibration, setup.settings);
+  requireBeside('--save-calibration', saveCalibration, settings);
   const kept = resolve(saveCalibration);
-  await requireWritable(kept, { replace: mayReplace(kept, setup.settings) });
+  await requireWritable(kept, { replace: mayReplace(kept, settings) });
 }

@@ -1,16 +1,17 @@
 import { DEFAULT_SHARD_BYTES } from '../checkpoint/safetensors-writer';
+import { OPTIONS } from '../options';
+import { ffnMultiple } from '../spec/widths';
 import { type Identity, pick } from './journal/identity';
-import { SETTING_KEYS } from './options';
 import type { Run } from './run';
-import { ffnMultiple } from './widths';
 
 /** Every setting of a run as it took effect: the user's, the defaults, what the model decided, the machine's. */
 export function settingsUsed(run: Run): Identity {
-  const { settings, dtype, takenOver, window, evaluation, engine } = run;
+  const { settings, output, window, evaluation, engine } = run;
+  const { dtype, takenOver } = output;
   const { format, maxShardBytes } = settings;
   const { threads, memory, bf16, fullPrecision, device, deviceMemory } = engine.settings;
   return {
-    ...pick(settings, SETTING_KEYS),
+    ...pick(settings, Object.keys(OPTIONS)),
     // One that is given may make all matrices anew.
     dtype: takenOver ? null : dtype.toLowerCase(),
     multiple: ffnMultiple(settings, dtype),

@@ -6,13 +6,12 @@ import {
 } from '../engine/native';
 import type { Session } from '../engine/session';
 import type { NativeSolver } from '../solver/native-solver';
-import type { Settings } from './options';
-import type { Layer } from './widths';
+import type { Layer } from '../spec/widths';
 
 /** Makes a solver of a site's sums for `use` alone: its native memory goes back afterwards, whatever happens. */
 export async function withSolver<T>(
   session: Session,
-  settings: Settings,
+  lambda: number,
   block: BlockHandle,
   layer: Layer,
   sums: { statistics: StatisticsHandle; metric: MetricPlace | null },
@@ -23,7 +22,7 @@ export async function withSolver<T>(
     sums.statistics,
     block,
     layer.site,
-    { lambda: settings.lambda, group: layer.groupSize, metric: sums.metric },
+    { lambda, group: layer.groupSize, metric: sums.metric },
   );
   try {
     return await use(solver);

@@ -13,18 +13,20 @@ import {
   type Site,
 } from '../engine/native';
 import type { SumKinds } from '../engine/native-gpu';
-import { outputRole, type Session } from '../engine/session';
-import { keepBest, type Method, type ScoreMethod, type SiteStatistics } from '../methods';
+import type { Session } from '../engine/session';
+import { findMask, type MaskReport } from '../masks';
+import { scoreOf } from '../masks/scores';
+import { keepBest } from '../masks/select';
+import type { SiteStatistics } from '../masks/statistics';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
-import { findMask, type MaskReport } from '../solver/solve';
+import type { RunSpec } from '../spec';
+import { keptIndices, type Layer, maskOf, widthOf } from '../spec/widths';
 import { type FfnTokens, makeFfnTokens, refitInputs } from './input-refit';
-import type { RunSettings } from './options';
 import type { LayerStats } from './result';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
 import { structureOf } from './structure';
 import { siteStatistics } from './survey';
-import { keptIndices, type Layer, maskOf, widthOf } from './widths';
 
 /** The hidden states that a run carries from block to block. */
 export interface Streams {
@@ -53,11 +55,12 @@ export interface SitePlan {
   columns: SiteStatistics | null;
 }
 
+/** What a solve works by. */
+export type SolveSpec = Pick<RunSpec, 'gather' | 'mask' | 'refit'>;
+
 export interface SolveContext {
   session: Session;
-  settings: RunSettings;
-  /** null: StruPrune. */
-  method: Method | null;
+  spec: SolveSpec;
   streams: Streams;
 }
 
@@ -82,7 +85,9 @@ export async function solveSite(
     await native.finishSite(session.engine.handle, block, site);
     if (streams.hidden) await session.advanceSite(block, site, streams.hidden, streams.window);
   } else if (plan.columns) {
-    const kept = await scoreAndSlice(context, index, block, plan, plan.columns);
+    // Nothing has to run.
+    const kept = await sliceByScores(context, index, block, plan, plan.columns);
+    await native.finishSite(session.engine.handle, block, site);
     outcome = { ...UNTOUCHED, kept };
   } else {
     outcome = await collectAndSolve(context, index, block, plan);
@@ -111,19 +116,13 @@ export function isUntouched({ streams }: SolveContext, { removed }: SitePlan): b
 }
 
 /** Whether a site reads what the blocks before it have become, and not what they were. */
-export function solvesSequentially({
-  settings,
-  method,
-}: Pick<SolveContext, 'settings' | 'method'>): boolean {
-  return method === null ? settings.sequential : method.inputs === 'sequential';
+export function solvesSequentially({ gather }: Pick<SolveSpec, 'gather'>): boolean {
+  return gather.inputs === 'sequential';
 }
 
 /** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
-export function refitsInputs(
-  { settings, method }: { settings: Pick<RunSettings, 'ffnSolver'>; method: Method | null },
-  site: Site,
-): boolean {
-  return method === null && site === 'ffn' && settings.ffnSolver !== 'output';
+export function refitsInputs({ refit }: Pick<SolveSpec, 'refit'>, site: Site): boolean {
+  return site === 'ffn' && refit.inputs.by !== 'none';
 }
 
 /**
@@ -131,14 +130,14 @@ export function refitsInputs(
  * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again.
  */
 export function runsAgain(context: SolveContext, site: Site): boolean {
-  return refitsInputs(context, site) || context.session.engine.device !== 'cpu';
+  return refitsInputs(context.spec, site) || context.session.engine.device !== 'cpu';
 }
 
 /** The sums that a solve makes of a site. */
-export function sumsOf({ method, streams }: SolveContext): SumKinds {
+export function sumsOf({ spec, streams }: SolveContext): SumKinds {
   return {
     collects: true,
-    gram: method === null || method.selection === 'sweep',
+    gram: spec.gather.statistics === 'gram',
     feedback: streams.dense !== null,
   };
 }
@@ -160,18 +159,17 @@ const UNTOUCHED: Outcome = {
   inputRefit: null,
 };
 
-/** A method that scores on dense statistics: nothing has to run. */
-async function scoreAndSlice(
-  { session, method }: SolveContext,
+/** Keeps the groups of the best one-shot scores, as they are. */
+async function sliceByScores(
+  { session, spec }: SolveContext,
   index: number,
   block: BlockHandle,
   { layer, removed }: SitePlan,
   columns: SiteStatistics,
 ): Promise<Int32Array> {
   const { handle } = session.engine;
-  const scorer = method as ScoreMethod;
-  const kept = keepBest(scorer.scores(columns), removed);
-  if (scorer.meanBias) {
+  const kept = keepBest(scoreOf(spec.mask.search).of(columns), removed);
+  if (spec.refit.output === 'mean-bias') {
     const mask = maskOf(kept, layer.groups);
     const removedMeans = columns.mean!.map((mean, j) =>
       mask[Math.floor(j / layer.groupSize)] ? 0 : mean,
@@ -179,7 +177,6 @@ async function scoreAndSlice(
     await native.addMeanBias(handle, block, layer.site, removedMeans);
   }
   await sliceSite(session, index, block, layer, kept, null);
-  await native.finishSite(handle, block, layer.site);
   return kept;
 }
 
@@ -190,16 +187,16 @@ async function collectAndSolve(
   block: BlockHandle,
   plan: SitePlan,
 ): Promise<Outcome> {
-  const { session, settings, method, streams } = context;
-  const { layer, removed } = plan;
+  const { session, spec, streams } = context;
+  const { layer } = plan;
   const { handle } = session.engine;
   const { site } = layer;
   const hidden = streams.hidden!;
   const width = widthOf(layer);
   const { rows: tokens, pageRows } = native.matrixShape(hidden);
   const { gram: withGram } = sumsOf(context);
-  const sequential = solvesSequentially(context);
-  const { scratch } = settings;
+  const sequential = solvesSequentially(spec);
+  const { scratch } = session;
   const made: AnyHandle[] = [];
   const hold = <Handle extends AnyHandle>(handle: Handle) => {
     made.push(handle);
@@ -211,7 +208,7 @@ async function collectAndSolve(
       : null;
     const residual = target ? session.architecture.hidden : 0;
     const statistics = hold(session.statistics(width, { gram: withGram, residual, scratch }));
-    const ffn = refitsInputs(context, site)
+    const ffn = refitsInputs(spec, site)
       ? makeFfnTokens(session, block, tokens, pageRows, scratch)
       : undefined;
     if (ffn) made.push(ffn.inputs, ffn.targets);
@@ -228,22 +225,20 @@ async function collectAndSolve(
       ...ffn,
       denseBefore: target ?? undefined,
       denseAfter: target ? streams.dense! : undefined,
-      alpha: target ? settings.alpha : 0,
-      beta: target ? settings.beta : 0,
+      alpha: target ? spec.refit.alpha : 0,
+      beta: target ? spec.refit.beta : 0,
     });
     let outcome: Outcome;
     if (withGram) {
       const sums = { statistics, metric: plan.metric };
-      const solved = await withSolver(session, settings, block, layer, sums, (solver) =>
+      const solved = await withSolver(session, spec.refit.lambda, block, layer, sums, (solver) =>
         solve(context, index, block, plan, solver),
       );
       await native.free(statistics);
       outcome = await sliceAndRefit(context, index, block, plan, solved, ffn);
     } else {
       const columns = await siteStatistics(session, block, layer, statistics);
-      const scores = (method as ScoreMethod).scores(columns);
-      const kept = keepBest(scores, removed);
-      await sliceSite(session, index, block, layer, kept, null);
+      const kept = await sliceByScores(context, index, block, plan, columns);
       outcome = { ...UNTOUCHED, kept };
     }
     await native.finishSite(handle, block, site);
@@ -285,36 +280,30 @@ interface Solved {
 }
 
 async function solve(
-  { session, settings, method }: SolveContext,
+  { session, spec: { mask, refit: recipe } }: SolveContext,
   index: number,
   block: BlockHandle,
   { layer, removed, metric }: SitePlan,
   solver: NativeSolver,
 ): Promise<Solved> {
-  const hasBias = native.blockShape(block, outputRole(layer.site).bias) !== null;
-  const bias = settings.bias === 'add' || (settings.bias === 'refit' && hasBias);
+  const hasBias = native.blockShape(block, `${layer.site}.outBias`) !== null;
+  const bias = recipe.bias === 'add' || (recipe.bias === 'refit' && hasBias);
   const structure = structureOf(session.architecture, layer);
-  const sweeps = method !== null && method.selection === 'sweep';
+  const keep = layer.groups - removed;
+  const problem = {
+    solver,
+    structure,
+    budget: layer.cost * keep,
+    bias,
+    metric: metric ? mask.metric : ('plain' as const),
+    place: { block: index, site: layer.site, keep },
+  };
   const report: MaskReport =
     removed === 0
       ? { keep: new Uint8Array(layer.groups).fill(1), lambda: null, ridgeRaised: 0 }
-      : await findMask(solver, structure, layer.cost * (layer.groups - removed), {
-          method: sweeps ? 'sweep' : settings.mask,
-          rounds: sweeps ? method.rounds?.[layer.site] : undefined,
-          admmStart: settings.admmStart === 'none' ? undefined : settings.admmStart,
-          admm: {
-            rho: settings.admmRho,
-            rhoGrowth: settings.admmGrowth,
-            tolerance: settings.admmTolerance,
-            maxIterations: settings.admmIterations,
-          },
-          bias,
-          selection: metric ? settings.selection : 'plain',
-          maxSwaps: sweeps && method.swap ? layer.groups : settings.swaps,
-          place: { block: index, site: layer.site, keep: layer.groups - removed },
-        });
+      : await findMask(problem, mask);
   const refit =
-    settings.refit || sweeps
+    recipe.output === 'exact'
       ? await solver.refit(report.keep, { bias, stored: session.stored.matrices })
       : await solver.slice(report.keep);
   return { report, refit, bias };
@@ -322,7 +311,7 @@ async function solve(
 
 /** Takes a solution over into the block; with the tokens of an FFN its input maps are refitted too. */
 async function sliceAndRefit(
-  { session, settings }: SolveContext,
+  { session, spec }: SolveContext,
   index: number,
   block: BlockHandle,
   { layer }: SitePlan,
@@ -335,7 +324,7 @@ async function sliceAndRefit(
   try {
     if (ffn) {
       await sliceSite(session, index, block, layer, kept, null);
-      const refined = await refitInputs(session, settings, block, layer, ffn, first, bias);
+      const refined = await refitInputs(session, spec.refit, block, layer, ffn, first, bias);
       refit = refined.refit;
       inputRefit = refined.report;
       await native.setOutput(session.engine.handle, block, layer.site, refit);

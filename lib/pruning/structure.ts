@@ -2,7 +2,7 @@ import type { Architecture } from '../model/architecture';
 import { channelStructure } from '../solver/structures/channels';
 import { kvHeadStructure } from '../solver/structures/kv-heads';
 import type { Structure } from '../solver/structures/types';
-import type { Layer } from './widths';
+import type { Layer } from '../spec/widths';
 
 /** What a mask of the layer may look like. Rounding was the allocation's task: here a budget is met exactly. */
 export function structureOf(

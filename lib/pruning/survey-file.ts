@@ -9,11 +9,11 @@ import { orRelease } from '../engine/engine';
 import { native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
-import type { SiteStatistics } from '../methods';
+import type { SiteStatistics } from '../masks/statistics';
+import type { Settings } from '../options';
+import type { Layer } from '../spec/widths';
 import { differenceOf, type Identity } from './journal/identity';
-import type { Settings } from './options';
 import { METRIC_PAGE, type Survey } from './survey';
-import type { Layer } from './widths';
 
 /** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
 export interface Measured {

@@ -12,15 +12,17 @@ import {
   type StatisticsHandle,
 } from '../engine/native';
 import { type Session, SITES } from '../engine/session';
-import { removalCurve, type ScoreMethod, type SiteStatistics } from '../methods';
+import { removalCurve } from '../masks/select';
+import type { SiteStatistics } from '../masks/statistics';
+import type { Losses } from '../methods';
 import { type OnStage, type OnWarning, stageReporter } from '../progress';
 import type { NativeSolver, RidgeReport, SweepResult } from '../solver/native-solver';
+import type { SurveySpec } from '../spec/survey';
+import { type Layer, layerAt, widthOf } from '../spec/widths';
 import type { Steps } from '../turns';
-import type { Settings } from './options';
 import { batchEnds, type OnStep, Probe, stepsFrom } from './probe';
 import { raisedRidge } from './ridge-warning';
 import { withSolver } from './site-solver';
-import { type Layer, layerAt, widthOf } from './widths';
 
 export interface Survey {
   /** Error curves, one a layer. */
@@ -40,7 +42,7 @@ export interface SurveyInput {
   ids: Int32Array;
   window: number;
   layers: readonly Layer[];
-  settings: Settings;
+  survey: SurveySpec;
   onProgress?: OnStage;
   onWarning?: OnWarning;
 }
@@ -48,7 +50,7 @@ export interface SurveyInput {
 /** Column statistics of every layer's inputs in the dense model. */
 export async function surveyColumns(
   input: SurveyInput,
-  needs: ScoreMethod['statistics'],
+  needs: SurveySpec['statistics'],
 ): Promise<SiteStatistics[]> {
   const { session, ids, window, layers } = input;
   const found: SiteStatistics[] = [];
@@ -72,13 +74,13 @@ export async function surveyColumns(
 
 /** Curves for the threshold and energy rules from one-shot losses. */
 export function* curvesFromScores(
-  method: ScoreMethod,
+  losses: Losses,
   columns: readonly SiteStatistics[],
   layers: readonly Layer[],
 ): Steps<Survey> {
   const curves: Float64Array[] = [];
   for (const [i, { cost }] of layers.entries()) {
-    curves.push(removalCurve(method.losses(columns[i]!, cost)));
+    curves.push(removalCurve(losses(columns[i]!, cost)));
     yield;
   }
   return { curves, weights: layers.map(() => 1), metrics: null };
@@ -86,7 +88,7 @@ export function* curvesFromScores(
 
 /** Error curves of the exact sweep on dense inputs, with what an error of each costs the model. */
 export function surveyCurves(input: SurveyInput): Promise<Survey> {
-  const make = input.settings.layerWeights === 'fisher' ? fisherCurves : plainCurves;
+  const make = input.survey.layerWeights === 'fisher' ? fisherCurves : plainCurves;
   return input.session.engine.calibrating(() => make(input));
 }
 
@@ -94,16 +96,17 @@ export function surveyCurves(input: SurveyInput): Promise<Survey> {
 export const METRIC_PAGE = 256;
 
 async function fisherCurves(input: SurveyInput): Promise<Survey> {
-  const { session, layers, settings } = input;
+  const { session, layers, survey } = input;
+  const { scratch } = session;
   const { hidden } = session.architecture;
   const weights = layers.map(() => 1);
-  if (settings.selection === 'plain') {
+  if (survey.selection === 'plain') {
     // Of one layer at a time: the curve is all that is kept of it.
-    const one = session.matrix(hidden, hidden, METRIC_PAGE, settings.scratch);
+    const one = session.matrix(hidden, hidden, METRIC_PAGE, scratch);
     const curves = await using(one, (metrics) => walkBack(input, metrics, () => 0));
     return { curves, weights, metrics: null };
   }
-  const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, settings.scratch);
+  const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, scratch);
   const curves = await orRelease(metrics, () => walkBack(input, metrics, (at) => at * hidden));
   return { curves, weights, metrics };
 }
@@ -114,28 +117,27 @@ async function walkBack(
   metrics: MatrixHandle,
   rowOf: (layer: number) => number,
 ): Promise<Float64Array[]> {
-  const { session, ids, window, layers, settings, onProgress } = input;
+  const { session, ids, window, layers, survey, onProgress } = input;
   const curves: Float64Array[] = new Array(layers.length);
   const fishers = fisherMetrics(session, ids, {
     window,
     sites: (index) => SITES.filter((site) => layerAt(layers, index, site) !== -1),
-    labels: settings.fisherLabels,
-    seed: settings.seed,
-    scratch: settings.scratch,
+    labels: survey.fisherLabels,
+    seed: survey.seed,
+    scratch: session.scratch,
     onProgress,
   });
-  for await (const { index, block, attention, ffn, sums } of fishers) {
-    const fisher = { attention, ffn };
+  for await (const { index, block, gradients, sums } of fishers) {
     for (const site of SITES) {
       const at = layerAt(layers, index, site);
       if (at === -1) continue;
       const metric = { matrix: metrics, row: rowOf(at) };
-      await native.storeMetric(session.engine.handle, fisher[site], metric.matrix, metric.row);
+      await native.storeMetric(session.engine.handle, gradients[site], metric.matrix, metric.row);
       const inputs = { statistics: sums[site]!, metric };
-      await withSolver(session, settings, block, layers[at]!, inputs, async (solver) => {
+      await withSolver(session, survey.lambda, block, layers[at]!, inputs, async (solver) => {
         const sweep = await solver.sweep({
           maxRemoved: layers[at]!.allowed.at(-1)!,
-          selection: settings.selection,
+          selection: survey.selection,
           curve: 'fisher',
         });
         tellOfRidge(input, layers[at]!, sweep);
@@ -149,13 +151,13 @@ async function walkBack(
 function tellOfRidge(input: SurveyInput, { block, site }: Layer, sweep: RidgeReport): void {
   if (sweep.ridgeRaised === 0) return;
   const place = `block ${block}, ${site}`;
-  input.onWarning?.(`survey, ${place}: ${raisedRidge(input.settings.lambda, sweep.lambda)}`);
+  input.onWarning?.(`survey, ${place}: ${raisedRidge(input.survey.lambda, sweep.lambda)}`);
 }
 
 async function plainCurves(input: SurveyInput): Promise<Survey> {
-  const { layers, settings } = input;
+  const { layers, survey } = input;
   const curves: Float64Array[] = [];
-  const weigh = settings.layerWeights === 'probe' ? weighByTrial : weighByScale;
+  const weigh = survey.layerWeights === 'probe' ? weighByTrial : weighByScale;
   const weights = await weigh(input, (curve) => curves.push(curve));
   if (curves.length !== layers.length) throw new Error('a layer was left out of the survey');
   return { curves, weights, metrics: null };
@@ -165,8 +167,8 @@ async function plainCurves(input: SurveyInput): Promise<Survey> {
 type Weigh = (input: SurveyInput, onCurve: (curve: Float64Array) => void) => Promise<number[]>;
 
 const weighByScale: Weigh = async (input, onCurve) => {
-  const { session, ids, settings } = input;
-  const { layerWeights } = settings;
+  const { session, ids, survey } = input;
+  const { layerWeights } = survey;
   const weights: number[] = [];
   await walk(input, ids, async (block, layer, hidden) => {
     const stream =
@@ -180,8 +182,8 @@ const weighByScale: Weigh = async (input, onCurve) => {
 };
 
 const weighByTrial: Weigh = async (input, onCurve) => {
-  const { session, ids, window, layers, settings } = input;
-  const { scratch } = settings;
+  const { session, ids, window, layers } = input;
+  const { scratch } = session;
   const blocks = session.architecture.blocks.length;
   const ends = batchEnds(layers, blocks);
   const steps = ends.reduce((sum, end) => sum + stepsFrom(end + 1, blocks), 0);
@@ -230,7 +232,7 @@ export function surveySolvers(
 }
 
 /** What an error is divided by. */
-function scaleOf(weights: Settings['layerWeights'], stream: number, output: number): number {
+function scaleOf(weights: SurveySpec['layerWeights'], stream: number, output: number): number {
   if (weights === 'residual') return stream;
   return weights === 'output' ? output : 1;
 }
@@ -247,7 +249,7 @@ interface Followers {
 
 /** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
 async function walk(
-  { session, window, layers, onProgress, settings }: SurveyInput,
+  { session, window, layers, onProgress }: SurveyInput,
   ids: Int32Array | null,
   visit: (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => Promise<void>,
   followers?: Followers,
@@ -255,7 +257,7 @@ async function walk(
   const total = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
   let done = 0;
-  const hidden = ids && (await session.embed(ids, window, settings.scratch));
+  const hidden = ids && (await session.embed(ids, window, session.scratch));
   try {
     for (let index = 0; index < total; index++) {
       session.engine.throwIfAborted();
@@ -277,17 +279,17 @@ async function walk(
 
 /** Runs a site on hidden states, which go on, and hands a solver of its Gram to `use`. */
 async function solveDense(
-  { session, window, settings }: SurveyInput,
+  { session, window, survey }: SurveyInput,
   block: BlockHandle,
   layer: Layer,
   hidden: MatrixHandle,
   use: (solver: NativeSolver) => Promise<void>,
 ): Promise<void> {
-  const { scratch } = settings;
+  const { scratch } = session;
   const sums = session.statistics(widthOf(layer), { gram: true, scratch });
   await using(sums, async (statistics) => {
     await session.advanceSite(block, layer.site, hidden, window, { statistics });
-    await withSolver(session, settings, block, layer, { statistics, metric: null }, use);
+    await withSolver(session, survey.lambda, block, layer, { statistics, metric: null }, use);
   });
 }
 

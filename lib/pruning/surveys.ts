@@ -1,6 +1,7 @@
 import { native } from '../engine/native';
-import type { ScoreMethod, SiteStatistics } from '../methods';
-import { storedTypes } from './dtypes';
+import type { SiteStatistics } from '../masks/statistics';
+import { storedTypes } from '../spec/dtypes';
+import type { SurveySpec } from '../spec/survey';
 import { type Survey, type SurveyInput, surveyColumns, surveyCurves } from './survey';
 
 /** A survey that a run asked for. */
@@ -59,7 +60,7 @@ export class Surveys {
     return made.value;
   }
 
-  async columns(input: SurveyInput, needs: ScoreMethod['statistics']): Promise<SiteStatistics[]> {
+  async columns(input: SurveyInput, needs: SurveySpec['statistics']): Promise<SiteStatistics[]> {
     const key = placesKey(input, `${needs} statistics`);
     const { made, fresh } = await once(this.#columns, key, () => surveyColumns(input, needs));
     this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: null });
@@ -106,8 +107,8 @@ function placesKey({ session, ids, window, layers }: SurveyInput, needs: string)
 
 /** Everything that changes the curves: see surveyCurves. */
 function curvesKey(input: SurveyInput): string {
-  const { layers, settings } = input;
-  const { layerWeights, fisherLabels, seed, selection, lambda } = settings;
+  const { layers, survey } = input;
+  const { layerWeights, fisherLabels, seed, selection, lambda } = survey;
   const labels = fisherLabels === 'sampled' ? `sampled labels ${seed}` : 'empirical labels';
   const most = [...new Set(layers.map(({ allowed, groups }) => `${allowed.at(-1)}/${groups}`))];
   return [

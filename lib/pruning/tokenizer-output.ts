@@ -1,13 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerOf } from '../calibration/text';
+import { withoutCode } from '../checkpoint/code-references';
 import type { GgufEntry } from '../checkpoint/container';
 import { ggufBytes } from '../checkpoint/gguf-writer';
-import { exists } from '../checkpoint/output-path';
+import { parseJsonObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
+import type { Settings } from '../options';
 import { inThread } from '../tokenizer';
-import { TEMPLATES, templateFiles } from '../tokenizer/folder';
-import type { Settings } from './options';
+import {
+  readTokenizerFile,
+  TEMPLATES,
+  TOKENIZER_REFUSAL,
+  templateFiles,
+} from '../tokenizer/folder';
 
 /** Files of a Hugging Face tokenizer that are copied as they are where the source has them. */
 const FILES = [
@@ -20,11 +25,15 @@ const FILES = [
   'tokenizer.model',
   'chat_template.jinja',
 ];
+/** Of these, configurations; keys of the others may be tokens. */
+const CONFIGS = ['tokenizer_config.json', 'special_tokens_map.json'];
 
 export interface TokenizerOutput {
   /** `name` may lead into a folder. */
   files: { name: string; text: string | Uint8Array }[];
   metadata: Record<string, GgufEntry>;
+  /** References to code that were left out. */
+  dropped: string[];
 }
 
 /** The source's tokenizer for an output of the given format: copied, or rebuilt from the other one's data. */
@@ -34,10 +43,11 @@ export async function tokenizerOutput(
   signal?: AbortSignal,
 ): Promise<TokenizerOutput> {
   const job = { source: tokenizerOf(source), vocab: source.architecture.vocab };
-  if (format === 'gguf') return { files: [], metadata: await inThread('metadata', job, signal) };
-  const files =
-    source.format === 'hf' ? await copied(source.path) : await inThread('files', job, signal);
-  return { files, metadata: {} };
+  if (format === 'gguf') {
+    return { files: [], metadata: await inThread('metadata', job, signal), dropped: [] };
+  }
+  if (source.format === 'hf') return copied(source.path);
+  return { files: await inThread('files', job, signal), metadata: {}, dropped: [] };
 }
 
 /** What a file of the provenance's metadata takes beside the tokenizer's, at most: names, hashes, the command. */
@@ -63,12 +73,18 @@ export async function tokenizerBytesOf(
   return targetSize === undefined ? 0 : tokenizerBytes(source, format, signal);
 }
 
-async function copied(folder: string): Promise<TokenizerOutput['files']> {
+function copied(folder: string): TokenizerOutput {
+  const output: TokenizerOutput = { files: [], metadata: {}, dropped: [] };
   const named = templateFiles(folder).map((name) => join(TEMPLATES, name));
-  const files: TokenizerOutput['files'] = [];
   for (const name of [...FILES, ...named]) {
-    const path = join(folder, name);
-    if (await exists(path)) files.push({ name, text: await readFile(path) });
+    const text = readTokenizerFile(folder, name);
+    if (text === null) continue;
+    const { value, dropped } = CONFIGS.includes(name)
+      ? withoutCode(parseJsonObject(text, join(folder, name), TOKENIZER_REFUSAL), name)
+      : { value: null, dropped: [] };
+    const kept = dropped.length === 0 ? text : `${JSON.stringify(value, null, 2)}\n`;
+    output.files.push({ name, text: kept });
+    output.dropped.push(...dropped);
   }
-  return files;
+  return output;
 }

@@ -8,9 +8,9 @@ import { asOutput } from '../checkpoint/output-error';
 import { pieces } from '../checkpoint/pieces';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
 import { using } from '../engine/engine';
-import type { BlockHandle } from '../engine/native';
 import type { Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
+import type { LoadBlock } from '../tuning/passes';
 import { encodeBlockTensor, encodeOutsideTensor } from './encode';
 import type { Journal } from './journal/journal';
 import type { TokenizerOutput } from './tokenizer-output';
@@ -95,7 +95,7 @@ export async function writeTensors(
   journal: Journal,
   sink: Sink,
   onProgress: OnStage | undefined,
-  load?: (index: number) => Promise<BlockHandle>,
+  load?: LoadBlock,
 ): Promise<string> {
   const blocks = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'write', blocks);

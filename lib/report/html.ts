@@ -1,4 +1,5 @@
 /** HTML that is safe by construction: what goes into the template is escaped, unless it is Html itself. */
+import { printable } from '../printable';
 
 export class Html {
   constructor(readonly text: string) {}
@@ -34,11 +35,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Text for elements and quoted attributes. Control characters that no HTML may hold become the replacement
- * character, as do lone halves of surrogate pairs.
+ * Text for elements and quoted attributes. What is not printable becomes the replacement character, as do lone
+ * halves of surrogate pairs.
  */
 export function escaped(text: string): string {
-  return text
+  return printable(text)
     .replace(/[&<>"']/g, (character) => ENTITIES[character]!)
-    .replace(/(?![\t\n\r])\p{Cc}|\p{Surrogate}/gu, '\uFFFD');
+    .replace(/\p{Surrogate}/gu, '\uFFFD');
 }

@@ -3,9 +3,8 @@
  * A tokenizer whose parts are not all understood is never cut.
  */
 import { LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS } from './patterns';
-import { splitsAtSpaces } from './rewrite';
 import { SPACE } from './sentencepiece';
-import { type Component, flatten, regexOf, type TokenizerJson } from './types';
+import { type Component, flatten, mergePairs, regexOf, type TokenizerJson } from './types';
 
 export interface Cutter {
   /** Largest safe position in `text` with enough text behind it to be sure, or 0. */
@@ -21,7 +20,7 @@ export function cutterFor(json: TokenizerJson): Cutter | null {
   const prepends = normalizers.filter(({ type }) => type === 'Prepend').length;
   const understood = normalizers.every(
     (step) =>
-      step.type.startsWith('NF') ||
+      step.type === 'NFC' ||
       (step.type === 'Prepend' && step.prepend === SPACE) ||
       (step.type === 'Replace' && isSpaceReplacement(step)),
   );
@@ -79,6 +78,23 @@ function certainPieces(json: TokenizerJson): { next: RegExp } | null {
   const marked = flatten(json.normalizer).some(({ type }) => type === 'Replace');
   if (cutsLetterRuns) return { next: prefixed || marked ? SPACE_ONLY : SPACE_OR_PUNCTUATION };
   return splitsAtSpaces(json) ? { next: SPACE_ONLY } : null;
+}
+
+/**
+ * Whether the text can be cut between a piece and the next `▁` without changing an id: only BPE without a
+ * pre-tokenizer, where no merge makes a token with a `▁` behind another character, as SentencePiece trains
+ * them.
+ */
+function splitsAtSpaces({ normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
+  const marksSpaces = [...flatten(normalizer), ...flatten(pre_tokenizer)].some(
+    (step) => step.type === 'Metaspace' || (step.type === 'Replace' && step.content === SPACE),
+  );
+  const plain = flatten(pre_tokenizer).every(({ type }) => type === 'Metaspace');
+  if (!marksSpaces || !plain || !Object.hasOwn(model.vocab, SPACE) || model.ignore_merges) {
+    return false;
+  }
+  const inside = new RegExp(`[^${SPACE}]${SPACE}`, 'u');
+  return !mergePairs(model.merges).some(([left, right]) => inside.test(left + right));
 }
 
 function isSpaceReplacement(step: Component): boolean {

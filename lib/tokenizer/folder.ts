@@ -1,10 +1,10 @@
 /** The tokenizer of a Hugging Face folder. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readFolderFile, readFolderJson } from '../checkpoint/folder-file';
 import { StruPruneError } from '../errors';
-import { readJsonObject } from '../json-object';
 import { PRE_TOKENIZERS } from './patterns';
-import { checkTokenizerConfig, checkTokenizerJson } from './shape';
+import { checkTokenizerConfig, checkTokenizerJson } from './schema';
 import {
   type AddedToken,
   type NamedTemplate,
@@ -20,6 +20,9 @@ import {
 export const TEMPLATES = 'additional_chat_templates';
 const JINJA = '.jinja';
 
+/** The largest published tokenizer.json has 35 MB. */
+const MOST_BYTES = 2 ** 26;
+
 const SPECIAL_NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const;
 
 /**
@@ -28,8 +31,8 @@ const SPECIAL_NAMES = ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as co
  * @throws StruPruneError ERR_NOT_FOUND without a tokenizer, ERR_TOKENIZER for malformed files.
  */
 export function readTokenizerFolder(folder: string): TokenizerFiles {
-  const map = readJson<Record<string, SpecialToken>>(join(folder, 'special_tokens_map.json')) ?? {};
-  const config = readJson<TokenizerConfig>(join(folder, 'tokenizer_config.json')) ?? {};
+  const map = readJson<Record<string, SpecialToken>>(folder, 'special_tokens_map.json') ?? {};
+  const config = readJson<TokenizerConfig>(folder, 'tokenizer_config.json') ?? {};
   const specialTokensMap: Record<string, string> = {};
   for (const name of SPECIAL_NAMES) {
     const text = tokenText(config[name] ?? map[name]);
@@ -37,11 +40,11 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
     specialTokensMap[name] = text;
     config[name] = text;
   }
-  const template = join(folder, 'chat_template.jinja');
   // As transformers: a template in a file of its own goes before the configuration's.
-  if (existsSync(template)) config.chat_template = readFileSync(template, 'utf8');
+  const template = readText(folder, 'chat_template.jinja');
+  if (template !== null) config.chat_template = template;
   const tokenizerJson =
-    readJson<TokenizerJson>(join(folder, 'tokenizer.json')) ?? fromVocabAndMerges(folder, config);
+    readJson<TokenizerJson>(folder, 'tokenizer.json') ?? fromVocabAndMerges(folder, config);
   checkTokenizerJson(tokenizerJson, folder);
   checkTokenizerConfig(config, folder);
   const templates = withTemplates(config.chat_template, namedTemplates(folder));
@@ -61,23 +64,35 @@ export function templateFiles(folder: string): string[] {
 }
 
 function namedTemplates(folder: string): NamedTemplate[] {
-  return templateFiles(folder).map((file) => ({
-    name: file.slice(0, -JINJA.length),
-    template: readFileSync(join(folder, TEMPLATES, file), 'utf8'),
-  }));
+  return templateFiles(folder).flatMap((file) => {
+    const template = readText(folder, join(TEMPLATES, file));
+    // A link to nothing.
+    return template === null ? [] : [{ name: file.slice(0, -JINJA.length), template }];
+  });
 }
 
-/** A JSON object from a file; null where there is no such file. */
-function readJson<T>(path: string): T | null {
-  return readJsonObject<T>(path, { code: 'ERR_TOKENIZER', mend: 'get the file again' });
+/** Of a file of the tokenizer that is no such file. */
+export const TOKENIZER_REFUSAL = { code: 'ERR_TOKENIZER', mend: 'get the file again' } as const;
+
+/** The bytes of a file of the folder; null where there is no such file. @throws StruPruneError ERR_TOKENIZER */
+export function readTokenizerFile(folder: string, name: string): Buffer | null {
+  return readFolderFile(folder, name, TOKENIZER_REFUSAL, MOST_BYTES);
+}
+
+function readJson<T>(folder: string, name: string): T | null {
+  return readFolderJson<T>(folder, name, TOKENIZER_REFUSAL, MOST_BYTES);
+}
+
+function readText(folder: string, name: string): string | null {
+  return readTokenizerFile(folder, name)?.toString('utf8') ?? null;
 }
 
 /** GPT-2's older two-file form; every special token that the config names is an added token. */
 function fromVocabAndMerges(folder: string, config: TokenizerConfig): TokenizerJson {
-  const vocab = readJson<Record<string, number>>(join(folder, 'vocab.json'));
-  const mergesPath = join(folder, 'merges.txt');
-  if (vocab === null || !existsSync(mergesPath)) throw noTokenizer(folder);
-  const merges = readFileSync(mergesPath, 'utf8')
+  const vocab = readJson<Record<string, number>>(folder, 'vocab.json');
+  const mergesText = readText(folder, 'merges.txt');
+  if (vocab === null || mergesText === null) throw noTokenizer(folder);
+  const merges = mergesText
     .split(/\r?\n/)
     .filter((line) => line !== '' && !line.startsWith('#version'));
   const specials = new Set(SPECIAL_NAMES.map((name) => tokenText(config[name])));

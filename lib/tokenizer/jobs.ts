@@ -2,7 +2,9 @@
 import { type GgufEntry, parseGguf } from '../checkpoint/container';
 import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
+import { chatRenderer } from './chat';
 import { tokenizerFromGguf } from './from-gguf';
+import { isRecords, readRecords } from './records';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
 import { loadTokenizer, readTokenizerFiles, type TokenizerSource } from './tokenizer';
@@ -15,7 +17,7 @@ export interface OutputFile {
 /** By name: what goes in, beside the tokenizer, and what comes out. */
 export interface Jobs {
   /**
-   * Ids of a text file, tokenised whole and without BOS: the first `maxTokens` of them. `longest`: characters that may be
+   * Ids of a text file, or of the records of a JSONL file, tokenised whole and without BOS: the first `maxTokens` of them. `longest`: characters that may be
    * handed to the tokenizer in one piece.
    */
   ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
@@ -41,7 +43,9 @@ export const RUNNERS: Runners = {
 };
 
 function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Array {
-  const text = readText(path);
+  const text = isRecords(path)
+    ? readRecords(path, () => chatRenderer(readTokenizerFiles(source)))
+    : readText(path);
   try {
     const first = text.next();
     if (first.done) {

@@ -1,16 +1,16 @@
-/** Text to token ids and back, through @huggingface/tokenizers. */
-import {
-  ByteFallbackDecoder,
-  Tokenizer as HuggingFaceTokenizer,
-  SequenceDecoder,
-} from '@huggingface/tokenizers';
+/** Text to token ids and back, as Rust's `tokenizers` does it (docs/decisions/0017). */
 import { parseGguf } from '../checkpoint/container';
 import { StruPruneError } from '../errors';
+import { AddedTokens } from './added-tokens';
+import { Bpe } from './bpe';
 import { type Cutter, cutterFor } from './cuts';
+import { decoderOf } from './decode';
 import { readTokenizerFolder } from './folder';
 import { tokenizerFromGguf } from './from-gguf';
-import { rewriteForJavaScript, stripperFor } from './rewrite';
-import { type TokenizerFiles, tokenText } from './types';
+import { normalizerOf } from './normalize';
+import { preTokenizerOf } from './pre-tokenize';
+import { checkVocabulary } from './schema';
+import { type TokenizerFiles, type TokenizerJson, tokenText } from './types';
 
 /** Where a tokenizer comes from; plain data, so that it can be sent to a worker. */
 export type TokenizerSource =
@@ -51,54 +51,80 @@ export function readTokenizerFiles(source: TokenizerSource): TokenizerFiles {
  */
 export function loadTokenizer(source: TokenizerSource): Tokenizer {
   const { tokenizerJson, tokenizerConfig } = readTokenizerFiles(source);
-  const rewritten = rewriteForJavaScript(tokenizerJson);
-  let inner: HuggingFaceTokenizer;
-  try {
-    inner = new HuggingFaceTokenizer(rewritten, tokenizerConfig);
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new StruPruneError(
-      'ERR_TOKENIZER',
-      `the tokenizer cannot be loaded: ${message}`,
-      'get the tokenizer of the model again',
-      { cause },
-    );
-  }
-  keepByteOrderMarks(inner.decoder);
+  checkVocabulary(tokenizerJson);
   const cutter = cutterFor(tokenizerJson);
-  const idOf = (text: string | null) => (text === null ? null : (inner.token_to_id(text) ?? null));
-  let vocabSize = 0;
-  for (const id of inner.get_vocab().values()) vocabSize = Math.max(vocabSize, id + 1);
-  const strip = stripperFor(tokenizerJson) ?? ((text: string) => text);
-  const encodePiece = (text: string) =>
-    inner.encode(strip(text), { add_special_tokens: false }).ids;
+  const normalize = normalizerOf(tokenizerJson);
+  const encodePiece = encoderOf(tokenizerJson, normalize);
   const encodeParts = (
     parts: Iterable<string>,
     maxTokens = Number.POSITIVE_INFINITY,
     longest = LONGEST,
   ) => encodeAll(encodePiece, cutter, parts, maxTokens, longest);
+  const ids = new Map(Object.entries(tokenizerJson.model.vocab));
+  const tokens = new Map(Array.from(ids, ([token, id]) => [id, token]));
+  for (const { content, id, normalized } of tokenizerJson.added_tokens) {
+    ids.set(content, id);
+    tokens.set(id, normalized ? normalize(content) : content);
+  }
+  const decode = decoderOf(tokenizerJson);
+  const tidy = tokenizerConfig.clean_up_tokenization_spaces === true;
+  const idOf = (text: string | null) => (text === null ? null : (ids.get(text) ?? null));
   return {
     encode: (text) => encodeParts([text]),
     encodeParts,
-    decode: (ids) => {
-      const list = Array.from(ids);
-      if (list.length === 0) return '';
-      return inner.decode(list, {
-        clean_up_tokenization_spaces: tokenizerConfig.clean_up_tokenization_spaces ?? false,
-      });
+    decode: (list) => {
+      const known = Array.from(list, (id) => tokens.get(id)).filter((token) => token !== undefined);
+      const text = decode(known);
+      return tidy ? withoutTokenizationSpaces(text) : text;
     },
-    vocabSize,
+    vocabSize: [...tokens.keys()].reduce((size, id) => Math.max(size, id + 1), 0),
     bosTokenId: idOf(tokenText(tokenizerConfig.bos_token)),
     eosTokenId: idOf(tokenText(tokenizerConfig.eos_token)),
   };
 }
 
-/** The library's decoder of byte tokens swallows U+FEFF; Rust's does not. */
-function keepByteOrderMarks(decoder: HuggingFaceTokenizer['decoder']): void {
-  if (decoder instanceof SequenceDecoder) decoder.decoders.forEach(keepByteOrderMarks);
-  if (decoder instanceof ByteFallbackDecoder) {
-    decoder.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  }
+/** Ids of a piece of text: added tokens, then what stands between them by normalizer, pre-tokenizer and model. */
+function encoderOf(
+  json: TokenizerJson,
+  normalize: (text: string) => string,
+): (text: string) => number[] {
+  const cut = preTokenizerOf(json);
+  const model = new Bpe(json.model);
+  const added = json.added_tokens;
+  const asTheyStand = new AddedTokens(
+    added.filter(({ normalized }) => !normalized).map((token) => [token.content, token]),
+  );
+  const normalized = new AddedTokens(
+    added.filter((token) => token.normalized).map((token) => [normalize(token.content), token]),
+  );
+  return (text) => {
+    const ids: number[] = [];
+    const first = (from: number, section: { from: number }) => from + section.from === 0;
+    for (const section of asTheyStand.split(text)) {
+      if (section.id !== null) {
+        ids.push(section.id);
+        continue;
+      }
+      for (const part of normalized.split(normalize(section.text))) {
+        if (part.id !== null) {
+          ids.push(part.id);
+          continue;
+        }
+        for (const word of cut(part.text, first(section.from, part))) {
+          for (const id of model.encode(word)) ids.push(id);
+        }
+      }
+    }
+    return ids;
+  };
+}
+
+/** As transformers does where a tokenizer's configuration asks for it. */
+function withoutTokenizationSpaces(text: string): string {
+  return text
+    .replace(/ ([.?!,])/g, '$1')
+    .replaceAll(" ' ", "'")
+    .replace(/ (n't|'m|'s|'ve|'re)/g, '$1');
 }
 
 /** More characters in one piece than any machine's memory holds the ids of. */

@@ -23,9 +23,9 @@ export interface BpeModel {
   /** Pairs, or `"left right"` in older files; best first. */
   merges: (string | [string, string])[];
   unk_token?: string | null;
-  fuse_unk?: boolean;
-  byte_fallback?: boolean;
-  ignore_merges?: boolean;
+  fuse_unk?: boolean | null;
+  byte_fallback?: boolean | null;
+  ignore_merges?: boolean | null;
   continuing_subword_prefix?: string | null;
   end_of_word_suffix?: string | null;
   dropout?: number | null;
@@ -116,15 +116,17 @@ export function tokenText(token: SpecialToken | undefined): string | null {
   return typeof token === 'string' ? token : token.content;
 }
 
-/** Merges as pairs, whichever way the file writes them. */
+/** Merges as pairs, whichever way the file writes them; older ones may begin with a line that says their version. */
 export function mergePairs(merges: BpeModel['merges']): [string, string][] {
-  return merges.map((merge) => {
+  const isPair = (merge: string | [string, string]) =>
+    typeof merge !== 'string' || !merge.startsWith('#version');
+  return merges.filter(isPair).map((merge) => {
     if (typeof merge !== 'string') return merge;
     const space = merge.indexOf(' ', 1);
     if (space < 0) {
       throw new StruPruneError(
         'ERR_TOKENIZER',
-        `the merge ${JSON.stringify(merge)} is not two tokens with a space between them`,
+        `the merge ${JSON.stringify(merge.slice(0, 100))} is not two tokens with a space between them`,
         'the tokenizer is damaged; get it again',
       );
     }

@@ -7,12 +7,14 @@ import type { ExportPlan } from '../checkpoint/export';
 import { orRelease } from '../engine/engine';
 import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
-import type { BlockRole, Dtype } from '../model/architecture';
+import type { Dtype } from '../model/architecture';
+import type { BlockRole, Part, SiteId } from '../model/sublayers';
 
-export type TunedRole = Extract<
-  BlockRole,
-  'attnNorm' | 'qNorm' | 'kNorm' | 'o' | 'oBias' | 'ffnNorm' | 'down' | 'downBias'
->;
+/** Parts of a sublayer with factors. */
+const NORMS = ['norm', 'streamNorm', 'qNorm', 'kNorm'] as const satisfies readonly Part[];
+const OUTPUTS = ['out', 'outBias'] as const satisfies readonly Part[];
+
+export type TunedRole = `${SiteId}.${(typeof NORMS | typeof OUTPUTS)[number]}`;
 
 /** Where the factors of one tensor lie among all. */
 export interface Place<Role = TunedRole> {
@@ -28,9 +30,6 @@ export interface FactorPlaces {
   finalNorm: Place<'finalNorm'> | null;
   count: number;
 }
-
-const NORMS: readonly TunedRole[] = ['attnNorm', 'qNorm', 'kNorm', 'ffnNorm'];
-const OUTPUTS: readonly TunedRole[] = ['o', 'down', 'oBias', 'downBias'];
 
 /** The factors of an output to come. Columns of a type of few steps have none: their codes would be others. */
 export function factorPlaces({ tensors }: Pick<ExportPlan, 'tensors'>): FactorPlaces {
@@ -51,9 +50,9 @@ export function factorPlaces({ tensors }: Pick<ExportPlan, 'tensors'>): FactorPl
   return places;
 }
 
-function isTuned(role: string, dtype: Dtype): role is TunedRole {
-  if ((NORMS as readonly string[]).includes(role)) return true;
-  return (OUTPUTS as readonly string[]).includes(role) && (!isQuantised(dtype) || dtype === 'Q8_0');
+function isTuned(role: string, dtype: Dtype): role is TunedRole & BlockRole {
+  const isOne = (parts: readonly string[]) => parts.some((part) => role.endsWith(`.${part}`));
+  return isOne(NORMS) || (isOne(OUTPUTS) && (!isQuantised(dtype) || dtype === 'Q8_0'));
 }
 
 /** The factors of a place, out of the logarithms of all. */

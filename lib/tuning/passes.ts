@@ -9,18 +9,19 @@ import {
   native,
   type StatisticsHandle,
 } from '../engine/native';
-import { pageRows } from '../engine/native-bytes';
 import type { ExpectedHead } from '../engine/native-divergence';
 import type { Session } from '../engine/session';
 import { embeddingWidth } from '../model/axes';
 import type { FactorPlaces, Place } from './factors';
 
+/** A block of a model; the receiver releases it. */
+export type LoadBlock = (index: number) => Promise<BlockHandle>;
+
 /** How a model is read. */
 export interface Reading {
   /** Has the model's ends. */
   session: Session;
-  /** A block of the model; the receiver releases it. */
-  load: (index: number) => Promise<BlockHandle>;
+  load: LoadBlock;
   window: number;
   /** Folder for hidden states; '' = in memory. */
   scratch: string;
@@ -38,7 +39,12 @@ export interface Lesson {
 export async function lessonOf(reading: Reading, ids: Int32Array): Promise<Lesson> {
   const { session, window, scratch } = reading;
   const { engine, ends, architecture } = session;
-  const mean = session.matrix(ids.length, embeddingWidth(architecture), pageRows(window), scratch);
+  const mean = session.matrix(
+    ids.length,
+    embeddingWidth(architecture),
+    native.pageRows(window),
+    scratch,
+  );
   return orRelease(mean, async () =>
     using(await session.embed(ids, window, scratch), async (hidden) => {
       await eachBlock(reading, (block) => session.advance(block, hidden, window));
@@ -116,7 +122,7 @@ export async function gradientsOf(
   const gradient = new Float64Array(places.count);
   /** Before every block still to come, and after the last one. */
   const states: MatrixHandle[] = [];
-  const make = () => session.matrix(tokens, architecture.hidden, pageRows(window), scratch);
+  const make = () => session.matrix(tokens, architecture.hidden, native.pageRows(window), scratch);
   const flow = make();
   try {
     states.push(await session.embed(lesson.ids, window, scratch));

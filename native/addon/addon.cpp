@@ -9,6 +9,7 @@
 #include "addon/ffn_addon.h"
 #include "addon/formats_addon.h"
 #include "addon/gpu_addon.h"
+#include "addon/needs_addon.h"
 #include "addon/numbers_addon.h"
 #include "addon/site_addon.h"
 #include "addon/solver_addon.h"
@@ -26,6 +27,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   struprune::addon::InitBench(env, exports);
   struprune::addon::InitDivergence(env, exports);
   struprune::addon::InitGpu(env, exports);
+  struprune::addon::InitNeeds(env, exports);
   struprune::addon::InitNumbers(env, exports);
   return exports;
 }

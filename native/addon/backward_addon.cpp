@@ -70,19 +70,45 @@ Napi::Value DivergenceGradientOf(const Napi::CallbackInfo& info) {
       [sum](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *sum); });
 }
 
-// A Statistics by role; what is not there is null.
-std::array<std::shared_ptr<Statistics>, kRoles> GetFactors(const Napi::Value& value) {
-  std::array<std::shared_ptr<Statistics>, kRoles> factors;
-  if (value.IsUndefined()) return factors;
-  const auto object = GetObject(value, "factors");
-  for (size_t r = 0; r < kRoles; ++r) {
-    factors[r] = GetStatistics(object, std::string(kRoleNames[r]).c_str());
+// What a backward pass sums beside, with what keeps the sums alive.
+struct HeldSums {
+  std::vector<GradientSums> sums;
+  std::vector<std::shared_ptr<Statistics>> held;
+
+  Statistics* Take(const Napi::Object& options, const std::string& key) {
+    auto statistics = GetStatistics(options, key.c_str());
+    if (statistics) held.push_back(statistics);
+    return statistics.get();
   }
-  return factors;
+};
+
+// by_site: {[site]: {output?, input?}}; factors: {[tensor]: statistics}; either may be undefined
+HeldSums GetSums(const BlockSpec& spec, const Napi::Value& by_site, const Napi::Value& factors) {
+  HeldSums all;
+  all.sums.resize(spec.sublayers.size());
+  if (!by_site.IsUndefined()) {
+    const auto sites = GetObject(by_site, "sums");
+    for (size_t i = 0; i < spec.sublayers.size(); ++i) {
+      const Napi::Value value = sites.Get(spec.sublayers[i].name);
+      if (value.IsUndefined()) continue;
+      const auto options = GetObject(value, "sums");
+      all.sums[i].output = all.Take(options, "output");
+      all.sums[i].input = all.Take(options, "input");
+    }
+  }
+  if (factors.IsUndefined()) return all;
+  const auto by_name = GetObject(factors, "factors");
+  const Napi::Array names = by_name.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = GetString(names.Get(i), "name");
+    const auto [sublayer, part] = TensorNamed(spec, name);
+    all.sums[sublayer].factors[static_cast<size_t>(part)] = all.Take(by_name, name);
+  }
+  return all;
 }
 
-// (engine, block, {window, inputs, gradient, ffn?, attention?, ffnInputs?, attentionInputs?,
-// factors?}) -> Promise
+// (engine, block, {window, inputs, gradient, sums?: {[site]: {output?, input?}}, factors?:
+// {[tensor]: statistics}}) -> Promise
 Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
@@ -90,16 +116,11 @@ Napi::Value BackwardBlockOf(const Napi::CallbackInfo& info) {
   const size_t window = GetSize(options.Get("window"), "window");
   const auto inputs = GetHandle<PagedMatrix>(options.Get("inputs"), "inputs");
   const auto gradient = GetHandle<PagedMatrix>(options.Get("gradient"), "gradient");
-  const auto ffn = GetStatistics(options, "ffn"), attention = GetStatistics(options, "attention");
-  const auto into_ffn = GetStatistics(options, "ffnInputs"),
-             into_attention = GetStatistics(options, "attentionInputs");
-  const auto factors = GetFactors(options.Get("factors"));
+  const HeldSums sums = GetSums(block->spec(), options.Get("sums"), options.Get("factors"));
   return RunOn(
       info.Env(), context,
       [=] {
-        BackwardRun run{window,          inputs.get(),   gradient.get(),       ffn.get(),
-                        attention.get(), into_ffn.get(), into_attention.get(), {}};
-        for (size_t r = 0; r < kRoles; ++r) run.factors[r] = factors[r].get();
+        const BackwardRun run{window, inputs.get(), gradient.get(), sums.sums};
         BackwardBlock(*block, run);
       },
       Nothing);

@@ -67,7 +67,7 @@ Napi::Value TimeKernels(const Napi::CallbackInfo& info) {
 Napi::Value TimeGpuKernels(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   if (!context->gpu) throw BadArgument("the engine has no GPU");
-  const BlockSpec spec = GetBlockSpec(GetObject(info[1], "spec"));
+  const BlockSpec spec = GetBlockSpec(info[1]);
   const Napi::Object shape = GetObject(info[2], "head");
   const bench::HeadShape head{GetSize(shape.Get("width"), "width"),
                               GetSize(shape.Get("vocab"), "vocab")};

@@ -8,8 +8,9 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "core/copy_rows.h"
+#include "core/file_lock.h"
 #include "core/heap.h"
-#include "core/row_chunks.h"
 #include "device/host_pages.h"
 #include "device/run_site.h"
 #include "model/forward.h"
@@ -52,6 +53,20 @@ Napi::Value MemoryOf(const Info& info) {
   result.Set("limit", static_cast<double>(context->budget->limit()));
   result.Set("kept", static_cast<double>(context->budget->kept()));
   return result;
+}
+
+// (descriptor) -> "taken", "held" or "unknown"
+Napi::Value LockFile(const Info& info) {
+  const auto descriptor = static_cast<int>(GetSize(info[0], "descriptor"));
+  switch (TryLock(descriptor)) {
+    case FileLock::kTaken:
+      return Napi::String::New(info.Env(), "taken");
+    case FileLock::kHeld:
+      return Napi::String::New(info.Env(), "held");
+    case FileLock::kUnknown:
+      break;
+  }
+  return Napi::String::New(info.Env(), "unknown");
 }
 
 // () -> largest resident size of the process so far, bytes
@@ -246,25 +261,7 @@ Napi::Value CopyMatrix(const Info& info) {
     throw BadArgument("rows outside a matrix");
   }
   return RunOn(
-      info.Env(), context,
-      [=] {
-        using Access = PagedMatrix::Access;
-        if (rows == from->rows() && rows == to->rows()) {
-          AnnounceFlights(0, rows, {{from.get(), Access::kRead}, {to.get(), Access::kWrite}});
-        }
-        for (size_t row = 0; row < rows;) {
-          context->CheckAbort();
-          const size_t count =
-              std::min(from->Run(from_row + row, rows - row), to->Run(to_row + row, rows - row));
-          const PagedMatrix::View source(*from, from_row + row, count, Access::kRead);
-          const PagedMatrix::View target(*to, to_row + row, count, Access::kWrite);
-          ForChunks(*context, count, [&](size_t first, size_t some, size_t) {
-            std::copy_n(source.data() + first * from->cols(), some * from->cols(),
-                        target.data() + first * from->cols());
-          });
-          row += count;
-        }
-      },
+      info.Env(), context, [=] { CopyRows(*context, *from, from_row, *to, to_row, rows); },
       Nothing);
 }
 
@@ -309,8 +306,9 @@ Napi::Value ReadStatistics(const Info& info) {
 Napi::Value LoadBlock(const Info& info) {
   const auto context = EngineOf(info);
   const auto store = GetHandle<PageStore>(info[1], "store");
-  const auto spec = GetBlockSpec(GetObject(info[2], "spec"));
-  const auto sources = GetBlockTensors(GetObject(info[3], "tensors"), GetArray(info[4], "files"));
+  const auto spec = GetBlockSpec(info[2]);
+  const auto sources =
+      GetBlockTensors(spec, GetObject(info[3], "tensors"), GetArray(info[4], "files"));
   const Stored stored = GetStored(info[5]);
   auto block = std::make_shared<std::shared_ptr<Block>>();
   return RunOn(
@@ -324,7 +322,7 @@ Napi::Value LoadBlock(const Info& info) {
 Napi::Value RunSiteOn(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const SiteKind site = GetSite(info[2]);
+  const Sublayer layer = GetSublayer(*block, info[2]);
   const auto options = GetObject(info[3], "options");
   const auto matrix = [&](const char* key) -> std::shared_ptr<PagedMatrix> {
     const Napi::Value value = options.Get(key);
@@ -348,9 +346,8 @@ Napi::Value RunSiteOn(const Info& info) {
                    GetBool(sums.Get("feedback"), "feedback"),
                    GetBool(sums.Get("inputs"), "inputs")};
   }
-  const size_t width = SiteWidth(block->spec(), site);
-  if (!hidden || hidden->cols() != block->spec().hidden)
-    throw BadArgument("hidden has another width");
+  const size_t width = layer.width();
+  if (!hidden || hidden->cols() != layer.hidden()) throw BadArgument("hidden has another width");
   if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
     throw BadArgument("keep has another shape");
   }
@@ -361,8 +358,8 @@ Napi::Value RunSiteOn(const Info& info) {
   if (targets && (targets->cols() != hidden->cols() || targets->rows() != hidden->rows())) {
     throw BadArgument("targets have another shape");
   }
-  if (statistics && (statistics->dim() != width ||
-                     statistics->residual_dim() != (before ? block->spec().hidden : 0))) {
+  if (statistics &&
+      (statistics->dim() != width || statistics->residual_dim() != (before ? layer.hidden() : 0))) {
     throw BadArgument("statistics have another shape");
   }
   for (const auto& dense : {before, after}) {
@@ -378,13 +375,13 @@ Napi::Value RunSiteOn(const Info& info) {
       throw BadArgument("firstRows must be rows of the hidden states, without sums and sinks");
     }
   }
-  if (before && block->spec().post_norm) {
+  if (before && layer.spec().stream_norm) {
     throw Error("ERR_UNSUPPORTED", "feedback (alpha, beta) needs a pre-norm model",
                 "leave --alpha and --beta at 0");
   }
   return RunOn(
       info.Env(), context,
-      [=]() mutable {
+      [=, block = block]() mutable {
         run.hidden = hidden.get();
         run.statistics = statistics.get();
         run.keep = keep.get();
@@ -393,9 +390,9 @@ Napi::Value RunSiteOn(const Info& info) {
         run.dense_before = before.get();
         run.dense_after = after.get();
         if (context->gpu) {
-          RunSiteOnDevice(*context->gpu, *block, site, run);
+          RunSiteOnDevice(*context->gpu, layer, run);
         } else {
-          RunSite(*block, site, run);
+          RunSite(layer, run);
         }
       },
       Nothing);
@@ -405,14 +402,13 @@ Napi::Value RunSiteOn(const Info& info) {
 Napi::Value ApplySiteOn(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const SiteKind site = GetSite(info[2]);
+  const Sublayer layer = GetSublayer(*block, info[2]);
   const auto x = GetHandle<PagedMatrix>(info[3], "kept");
   std::vector<int32_t> columns;
   if (!info[4].IsNull()) columns = GetInt32Array(info[4], "columns");
   const auto hidden = GetHandle<PagedMatrix>(info[5], "hidden");
   const size_t width = columns.empty() ? x->cols() : columns.size();
-  if (width != SiteWidth(block->spec(), site) || x->rows() != hidden->rows() ||
-      hidden->cols() != block->spec().hidden) {
+  if (width != layer.width() || x->rows() != hidden->rows() || hidden->cols() != layer.hidden()) {
     throw BadArgument("kept activations do not fit the block");
   }
   for (const int32_t column : columns) {
@@ -421,55 +417,45 @@ Napi::Value ApplySiteOn(const Info& info) {
     }
   }
   return RunOn(
-      info.Env(), context, [=] { ApplySite(*block, site, *x, columns, *hidden); }, Nothing);
+      info.Env(), context, [=, block = block] { ApplySite(layer, *x, columns, *hidden); }, Nothing);
 }
 
-// (engine, block, role, axis, Int32Array) -> Promise: keeps rows or columns
+// (engine, block, tensor, axis, Int32Array) -> Promise: keeps rows or columns
 Napi::Value SliceBlock(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const Role role = GetRole(info[2]);
+  const TensorId id = GetTensorId(*block, info[2]);
   const auto axis = static_cast<int>(GetSize(info[3], "axis"));
   return RunOn(
       info.Env(), context,
-      [=, indices = GetInt32Array(info[4], "indices")] { block->Slice(role, axis, indices); },
+      [=, indices = GetInt32Array(info[4], "indices")] { block->Slice(id, axis, indices); },
       Nothing);
 }
 
-// (engine, block, role, Float64Array) -> Promise
+// (engine, block, tensor, Float64Array) -> Promise
 Napi::Value ScaleBlock(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const Role role = GetRole(info[2]);
+  const TensorId id = GetTensorId(*block, info[2]);
   const auto array = GetFloat64Array(info[3], "factors");
   std::vector<float> factors(array.Data(), array.Data() + array.ElementLength());
   return RunOn(
-      info.Env(), context, [=, factors = std::move(factors)] { block->Scale(role, factors); },
+      info.Env(), context, [=, factors = std::move(factors)] { block->Scale(id, factors); },
       Nothing);
 }
 
-// (block, heads, kvHeads, ffn)
-Napi::Value SetWidths(const Info& info) {
-  GetHandle<Block>(info[0], "block")
-      ->SetWidths(GetSize(info[1], "heads"), GetSize(info[2], "kvHeads"), GetSize(info[3], "ffn"));
+// (block, site, width): columns of its output map, after all slices
+Napi::Value ResizeSite(const Info& info) {
+  const auto block = GetHandle<Block>(info[0], "block");
+  block->Resize(GetSite(block->spec(), info[1]), GetSize(info[2], "width"));
   return info.Env().Undefined();
-}
-
-// (block) -> {heads, kvHeads, ffn}
-Napi::Value BlockWidths(const Info& info) {
-  const BlockSpec& spec = GetHandle<Block>(info[0], "block")->spec();
-  Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("heads", static_cast<double>(spec.heads));
-  result.Set("kvHeads", static_cast<double>(spec.kv_heads));
-  result.Set("ffn", static_cast<double>(spec.ffn));
-  return result;
 }
 
 // (engine, block, site) -> Promise
 Napi::Value FinishSite(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const SiteKind site = GetSite(info[2]);
+  const size_t site = GetSite(block->spec(), info[2]);
   return RunOn(info.Env(), context, [=] { block->Finish(site); }, Nothing);
 }
 
@@ -479,29 +465,29 @@ Napi::Value BytesToJs(Napi::Env env, const std::vector<std::byte>& bytes) {
   return array;
 }
 
-// (block, role) -> [rows, cols] or null
+// (block, tensor) -> [rows, cols] or null
 Napi::Value BlockShape(const Info& info) {
   const auto block = GetHandle<Block>(info[0], "block");
-  const Role role = GetRole(info[1]);
-  if (!block->has(role)) return info.Env().Null();
+  const TensorId id = GetTensorId(*block, info[1]);
+  if (!block->has(id)) return info.Env().Null();
   Napi::Array shape = Napi::Array::New(info.Env(), 2);
-  shape.Set(0u, static_cast<double>(block->shape(role).rows));
-  shape.Set(1u, static_cast<double>(block->shape(role).cols));
+  shape.Set(0u, static_cast<double>(block->shape(id).rows));
+  shape.Set(1u, static_cast<double>(block->shape(id).cols));
   return shape;
 }
 
-// (engine, block, role, dtype, row, count, ropeHeads) -> Promise<Uint8Array>
+// (engine, block, tensor, dtype, row, count, ropeHeads) -> Promise<Uint8Array>
 Napi::Value EncodeBlock(const Info& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const Role role = GetRole(info[2]);
+  const TensorId id = GetTensorId(*block, info[2]);
   const Dtype dtype = GetDtype(info[3]);
   const size_t row = GetSize(info[4], "row"), count = GetSize(info[5], "count");
   const size_t rope_heads = GetSize(info[6], "ropeHeads");
-  if (!block->has(role)) throw BadArgument("the block has no such tensor");
+  if (!block->has(id)) throw BadArgument("the block has no such tensor");
   auto bytes = std::make_shared<std::vector<std::byte>>();
   return RunOn(
-      info.Env(), context, [=] { *bytes = block->Encode(role, dtype, row, count, rope_heads); },
+      info.Env(), context, [=] { *bytes = block->Encode(id, dtype, row, count, rope_heads); },
       [bytes](Napi::Env env) { return BytesToJs(env, *bytes); });
 }
 
@@ -602,13 +588,6 @@ Napi::Value LogitsOf(const Info& info) {
       });
 }
 
-// (spec, tokens, window) -> flops
-Napi::Value Flops(const Info& info) {
-  return Napi::Number::New(
-      info.Env(), BlockFlops(GetBlockSpec(GetObject(info[0], "spec")), GetSize(info[1], "tokens"),
-                             GetSize(info[2], "window")));
-}
-
 }  // namespace
 
 void InitEngine(Napi::Env env, Napi::Object exports) {
@@ -620,6 +599,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<SetAbort>(env, exports, "setAbort");
   Export<MemoryOf>(env, exports, "memoryOf");
   Export<PeakRss>(env, exports, "peakRss");
+  Export<LockFile>(env, exports, "lockFile");
   Export<Release>(env, exports, "release");
   Export<Free>(env, exports, "free");
   Export<MeasureGemm>(env, exports, "measureGemm");
@@ -643,8 +623,7 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<ApplySiteOn>(env, exports, "applySite");
   Export<SliceBlock>(env, exports, "sliceBlock");
   Export<ScaleBlock>(env, exports, "scaleBlock");
-  Export<SetWidths>(env, exports, "setWidths");
-  Export<BlockWidths>(env, exports, "blockWidths");
+  Export<ResizeSite>(env, exports, "resizeSite");
   Export<FinishSite>(env, exports, "finishSite");
   Export<BlockShape>(env, exports, "blockShape");
   Export<EncodeBlock>(env, exports, "encodeBlock");
@@ -654,7 +633,6 @@ void InitEngine(Napi::Env env, Napi::Object exports) {
   Export<EmbedIds>(env, exports, "embed");
   Export<Score>(env, exports, "score");
   Export<LogitsOf>(env, exports, "logits");
-  Export<Flops>(env, exports, "blockFlops");
 }
 
 }  // namespace struprune::addon

@@ -60,7 +60,7 @@ Napi::Array TensorsToJs(Napi::Env env, const std::vector<TensorInfo>& tensors) {
   return array;
 }
 
-// The entry was checked by ParseGguf, which also limits the depth of the recursion.
+// The entry was checked by ParseGguf: an array has no arrays in it.
 Napi::Value GgufToJs(Napi::Env env, GgufReader& in, GgufType type) {
   switch (type) {
     case GgufType::kUint8:

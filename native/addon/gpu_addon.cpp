@@ -11,9 +11,6 @@
 #include "addon/specs.h"
 #include "device/cuda_library.h"
 #include "device/driver.h"
-#include "device/run_ffn.h"
-#include "device/run_head.h"
-#include "device/site_plan.h"
 
 namespace struprune::addon {
 namespace {
@@ -126,16 +123,6 @@ Napi::Value GpuMemoryOf(const Info& info) {
   return result;
 }
 
-// (engine) -> {leastFlops}: linear algebra in doubles of so many flops goes to the GPU; null where
-// none does
-Napi::Value GpuDoublesOf(const Info& info) {
-  const auto context = EngineOf(info);
-  if (!context->gpu || !context->gpu->fast_doubles()) return info.Env().Null();
-  Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("leastFlops", context->gpu->options().least_flops);
-  return result;
-}
-
 // (engine) -> {host, copyIn, forward, sums, copyOut, algebra}: seconds that the host copied pages,
 // of the GPU's streams for sites, and of linear algebra there, so far; null without a GPU
 Napi::Value GpuTimesOf(const Info& info) {
@@ -152,86 +139,12 @@ Napi::Value GpuTimesOf(const Info& info) {
   return result;
 }
 
-template <typename Plan>
-Napi::Value PlanValue(Napi::Env env, const Plan& plan, size_t passes) {
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("flight", static_cast<double>(plan.flight));
-  result.Set("passes", static_cast<double>(passes));
-  result.Set("deviceBytes", static_cast<double>(plan.device_bytes));
-  result.Set("pinnedBytes", static_cast<double>(plan.pinned_bytes));
-  return result;
-}
-
-// (engine, block spec, site, {window, page, collects, gram, feedback, inputs}) -> {flight, passes,
-// deviceBytes, pinnedBytes}: what runSite would need of the engine's GPU.
-Napi::Value PlanSiteOn(const Info& info) {
-  const auto context = EngineOf(info);
-  if (!context->gpu) throw BadArgument("the engine has no GPU");
-  const Napi::Object options = GetObject(info[3], "options");
-  const auto flag = [&](const char* key) { return GetBool(options.Get(key), key); };
-  SiteDemand demand;
-  demand.window = GetSize(options.Get("window"), "window");
-  demand.page = GetSize(options.Get("page"), "page");
-  if (demand.window == 0 || demand.page < demand.window) throw BadArgument("page without a window");
-  demand.advance = true;
-  demand.moments = flag("collects");
-  demand.gram = flag("gram");
-  demand.residual = flag("feedback");
-  demand.inputs = demand.targets = flag("inputs");
-  const SitePlan plan =
-      PlanSite(*context->gpu, GetBlockSpec(GetObject(info[1], "spec")), GetSite(info[2]), demand);
-  return PlanValue(info.Env(), plan, plan.passes);
-}
-
-struct NamedPass {
-  cuda::FfnPass pass;
-  bool sums;
-};
-NamedPass GetPass(const Napi::Value& value) {
-  const std::string name = GetString(value, "pass");
-  if (name == "gradient") return {cuda::FfnPass::kGradient, true};
-  if (name == "product") return {cuda::FfnPass::kProduct, true};
-  if (name == "line") return {cuda::FfnPass::kProduct, false};
-  if (name == "hidden") return {cuda::FfnPass::kHidden, true};
-  throw BadArgument("unknown pass " + name);
-}
-
-// (engine, block spec, {pass, inputs, page}) -> the same of a pass of the least squares of its FFN
-Napi::Value PlanFfnOn(const Info& info) {
-  const auto context = EngineOf(info);
-  if (!context->gpu) throw BadArgument("the engine has no GPU");
-  const BlockSpec spec = GetBlockSpec(GetObject(info[1], "spec"));
-  const Napi::Object options = GetObject(info[2], "options");
-  const auto [pass, sums] = GetPass(options.Get("pass"));
-  const FfnShape shape{
-      spec.activation, spec.gated,  GetSize(options.Get("inputs"), "inputs"),
-      spec.ffn,        spec.hidden, std::min(kFfnPage, GetSize(options.Get("page"), "page"))};
-  const FfnPlan plan = PlanFfn(*context->gpu, shape, pass, sums);
-  return PlanValue(info.Env(), plan, plan.ways);
-}
-
-// (engine, {width, vocab, tokens, means}) -> the same of the head
-Napi::Value PlanHeadOn(const Info& info) {
-  const auto context = EngineOf(info);
-  if (!context->gpu) throw BadArgument("the engine has no GPU");
-  const Napi::Object demand = GetObject(info[1], "demand");
-  const auto size = [&](const char* key) { return GetSize(demand.Get(key), key); };
-  const HeadPlan plan =
-      PlanHead(*context->gpu, size("width"), size("vocab"), std::max<size_t>(size("tokens"), 1),
-               GetBool(demand.Get("means"), "means"));
-  return PlanValue(info.Env(), plan, plan.passes);
-}
-
 }  // namespace
 
 void InitGpu(Napi::Env env, Napi::Object exports) {
   Export<ProbeGpus>(env, exports, "probeGpus");
   Export<AttachGpu>(env, exports, "attachGpu");
-  Export<PlanSiteOn>(env, exports, "planSite");
-  Export<PlanFfnOn>(env, exports, "planFfn");
-  Export<PlanHeadOn>(env, exports, "planHead");
   Export<GpuMemoryOf>(env, exports, "gpuMemoryOf");
-  Export<GpuDoublesOf>(env, exports, "gpuDoublesOf");
   Export<GpuTimesOf>(env, exports, "gpuTimesOf");
 }
 

@@ -65,9 +65,8 @@ std::shared_ptr<const TileMatrix<double>> LoadMetric(const TileSpace& space,
   return metric;
 }
 
-std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, const Block& block,
-                                                    Role role) {
-  return std::make_shared<TileMatrix<float>>(FromStrips<float>(space, *block.matrix(role)));
+std::shared_ptr<const TileMatrix<float>> LoadWeight(const TileSpace& space, PagedMatrix& weight) {
+  return std::make_shared<TileMatrix<float>>(FromStrips<float>(space, weight));
 }
 
 // (engine, statistics, block, site, {lambda, group, metric: {matrix, row} | null}) ->
@@ -76,7 +75,7 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto statistics = GetHandle<Statistics>(info[1], "statistics");
   const auto block = GetHandle<Block>(info[2], "block");
-  const SiteKind site = GetSite(info[3]);
+  const Sublayer layer = GetSublayer(*block, info[3]);
   const auto options = GetObject(info[4], "options");
   const double lambda = GetNumber(options.Get("lambda"), "lambda");
   const size_t group = GetSize(options.Get("group"), "group");
@@ -87,20 +86,20 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
     metric = GetHandle<PagedMatrix>(place.Get("matrix"), "metric");
     metric_row = GetSize(place.Get("row"), "row");
   }
-  if (!statistics->has_gram() || statistics->dim() != SiteWidth(block->spec(), site) ||
+  if (!statistics->has_gram() || statistics->dim() != layer.width() ||
       (metric &&
-       (metric->cols() != block->spec().hidden || metric_row + metric->cols() > metric->rows()))) {
+       (metric->cols() != layer.hidden() || metric_row + metric->cols() > metric->rows()))) {
     throw BadArgument("these statistics do not belong to the site");
   }
-  return CreateSolver(info.Env(), context, [=]() -> SiteInput {
+  return CreateSolver(info.Env(), context, [=, block = block]() -> SiteInput {
     const TileSpace& space = statistics->space();
     SiteInput input;
     input.tokens = static_cast<double>(statistics->tokens());
     input.gram = statistics->gram();
     input.sums.assign(statistics->sums(), statistics->sums() + statistics->dim());
-    input.weight = LoadWeight(space, *block, OutputRole(site));
-    if (block->has(OutputBiasRole(site))) {
-      const auto bias = block->vector(OutputBiasRole(site));
+    input.weight = LoadWeight(space, *layer.matrix(Part::kOut));
+    if (layer.has(Part::kOutBias)) {
+      const auto bias = layer.vector(Part::kOutBias);
       input.bias.assign(bias.begin(), bias.end());
     }
     if (statistics->residual_dim() != 0) {
@@ -121,7 +120,7 @@ Napi::Value SolverForSite(const Napi::CallbackInfo& info) {
 Napi::Value SetOutput(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const SiteKind site = GetSite(info[2]);
+  const size_t site = GetSite(block->spec(), info[2]);
   const auto refit = GetRefit(info[3]);
   return RunOn(
       info.Env(), context, [=] { block->SetOutput(site, refit->weight, refit->bias); }, Nothing);
@@ -132,14 +131,14 @@ Napi::Value SetOutput(const Napi::CallbackInfo& info) {
 Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const Role role = OutputRole(GetSite(info[2]));
+  const TensorId out{GetSite(block->spec(), info[2]), Part::kOut};
   auto columns = std::make_shared<WeightColumns>();
   return RunOn(
       info.Env(), context,
       [=] {
-        WeightColumnSums sums(block->shape(role).cols);
+        WeightColumnSums sums(block->shape(out).cols);
         block->EachStrip(
-            role, [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
+            out, [&](size_t, size_t count, const float* values) { sums.Add(count, values); });
         *columns = sums.Finish();
       },
       [columns](Napi::Env env) -> Napi::Value {
@@ -156,18 +155,19 @@ Napi::Value OutputColumns(const Napi::CallbackInfo& info) {
 Napi::Value AddMeanBias(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const auto block = GetHandle<Block>(info[1], "block");
-  const SiteKind site = GetSite(info[2]);
+  const size_t site = GetSite(block->spec(), info[2]);
   const auto given = GetFloat64Array(info[3], "means");
   return RunOn(
       info.Env(), context,
       [=, means = std::vector<double>(given.Data(), given.Data() + given.ElementLength())] {
-        const auto [rows, cols] = block->shape(OutputRole(site));
+        const TensorId out{site, Part::kOut}, bias{site, Part::kOutBias};
+        const auto [rows, cols] = block->shape(out);
         if (means.size() != cols) throw BadArgument("one mean a column");
         std::vector<double> sums(rows, 0.0);
-        if (block->has(OutputBiasRole(site))) {
-          std::ranges::copy(block->vector(OutputBiasRole(site)), sums.begin());
+        if (block->has(bias)) {
+          std::ranges::copy(block->vector(bias), sums.begin());
         }
-        block->EachStrip(OutputRole(site), [&](size_t first, size_t count, const float* w) {
+        block->EachStrip(out, [&](size_t first, size_t count, const float* w) {
           for (size_t i = 0; i < count; ++i) {
             for (size_t j = 0; j < means.size(); ++j) {
               sums[first + i] += w[i * means.size() + j] * means[j];

@@ -13,12 +13,23 @@ double Number(const Napi::Object& object, const char* key) {
   return GetNumber(object.Get(key), key);
 }
 
-NormKind GetNorm(const Napi::Object& object) {
-  return GetString(object.Get("norm"), "norm") == "layer" ? NormKind::kLayer : NormKind::kRms;
+bool IsAbsent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+
+// {kind: "rms" | "layer", eps}
+NormSpec GetNorm(const Napi::Value& value) {
+  const auto object = GetObject(value, "norm");
+  const std::string kind = GetString(object.Get("kind"), "kind");
+  if (kind != "rms" && kind != "layer") throw BadArgument("unknown norm " + kind);
+  return {kind == "layer" ? NormKind::kLayer : NormKind::kRms,
+          static_cast<float>(Number(object, "eps"))};
+}
+
+std::optional<NormSpec> GetNormOrNone(const Napi::Value& value) {
+  return IsAbsent(value) ? std::nullopt : std::optional(GetNorm(value));
 }
 
 std::optional<RopeSpec> GetRope(const Napi::Value& value) {
-  if (value.IsNull() || value.IsUndefined()) return std::nullopt;
+  if (IsAbsent(value)) return std::nullopt;
   const auto object = GetObject(value, "rope");
   RopeSpec rope{Number(object, "theta"), 1, std::nullopt};
   if (object.Get("linearFactor").IsNumber()) rope.linear_factor = Number(object, "linearFactor");
@@ -28,6 +39,52 @@ std::optional<RopeSpec> GetRope(const Napi::Value& value) {
                                 Number(l, "highFreqFactor"), Number(l, "originalMaxPositions")};
   }
   return rope;
+}
+
+Activation GetActivation(const Napi::Value& value) {
+  const std::string name = GetString(value, "activation");
+  if (name == "silu") return Activation::kSilu;
+  if (name == "relu") return Activation::kRelu;
+  if (name == "gelu") return Activation::kGelu;
+  throw BadArgument("unknown activation " + name);
+}
+
+AttentionSpec GetAttention(const Napi::Object& object) {
+  AttentionSpec spec;
+  spec.kv_heads = Size(object, "kvHeads");
+  spec.queries = Size(object, "queries");
+  spec.head_dim = Size(object, "headDim");
+  spec.rope = GetRope(object.Get("rope"));
+  spec.sliding = Size(object, "slidingWindow");
+  spec.head_norm = GetNormOrNone(object.Get("headNorm"));
+  if (spec.queries == 0 || spec.head_dim == 0 || (spec.rope && spec.head_dim % 2 != 0)) {
+    throw BadArgument("an attention has query heads for each KV head, rotary ones of even width");
+  }
+  return spec;
+}
+
+FeedForwardSpec GetFeedForward(const Napi::Object& object) {
+  return {Size(object, "width"), GetActivation(object.Get("activation")),
+          GetBool(object.Get("gated"), "gated")};
+}
+
+// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm} of lib/model/sublayers.ts
+SublayerSpec GetSublayerSpec(const Napi::Value& value) {
+  const auto object = GetObject(value, "sublayer");
+  const auto mixer = GetObject(object.Get("mixer"), "mixer");
+  const std::string kind = GetString(mixer.Get("kind"), "kind");
+  SublayerSpec spec;
+  spec.name = GetString(object.Get("name"), "name");
+  if (kind == "attention") {
+    spec.mixer = GetAttention(mixer);
+  } else if (kind == "ffn") {
+    spec.mixer = GetFeedForward(mixer);
+  } else {
+    throw BadArgument("unknown mixer " + kind);
+  }
+  spec.norm = GetNormOrNone(object.Get("norm"));
+  spec.stream_norm = GetNormOrNone(object.Get("streamNorm"));
+  return spec;
 }
 
 }  // namespace
@@ -42,18 +99,23 @@ Dtype GetDtype(const Napi::Value& value) {
 Stored GetStored(const Napi::Value& value) {
   const auto object = GetObject(value, "stored");
   Stored stored{GetDtype(object.Get("matrices")), GetDtype(object.Get("vectors"))};
-  const auto roles = GetArray(object.Get("asSource"), "asSource");
-  for (uint32_t i = 0; i < roles.Length(); ++i) {
-    stored.as_source |= 1u << static_cast<size_t>(GetRole(roles.Get(i)));
+  const auto names = GetArray(object.Get("asSource"), "asSource");
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    stored.as_source.push_back(GetString(names.Get(i), "asSource"));
   }
   return stored;
 }
 
-Role GetRole(const Napi::Value& value) {
-  const std::string name = GetString(value, "role");
-  const auto at = std::find(kRoleNames.begin(), kRoleNames.end(), name);
-  if (at == kRoleNames.end()) throw BadArgument("unknown role " + name);
-  return static_cast<Role>(at - kRoleNames.begin());
+TensorId GetTensorId(const Block& block, const Napi::Value& value) {
+  return TensorNamed(block.spec(), GetString(value, "tensor"));
+}
+
+size_t GetSite(const BlockSpec& spec, const Napi::Value& value) {
+  return SublayerNamed(spec, GetString(value, "site"));
+}
+
+Sublayer GetSublayer(const Block& block, const Napi::Value& site) {
+  return block.sublayer(GetSite(block.spec(), site));
 }
 
 AllowedPrecision GetPrecision(const Napi::Value& value) {
@@ -62,13 +124,6 @@ AllowedPrecision GetPrecision(const Napi::Value& value) {
   if (name == "bf16x3") return AllowedPrecision::kBf16x3;
   if (name == "f32") return AllowedPrecision::kF32;
   throw BadArgument("unknown precision '" + name + "'");
-}
-
-SiteKind GetSite(const Napi::Value& value) {
-  const std::string name = GetString(value, "site");
-  if (name == "attention") return SiteKind::kAttention;
-  if (name == "ffn") return SiteKind::kFfn;
-  throw BadArgument("unknown site " + name);
 }
 
 std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view role,
@@ -102,34 +157,26 @@ std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view
   return source;
 }
 
-BlockSpec GetBlockSpec(const Napi::Object& object) {
+BlockSpec GetBlockSpec(const Napi::Value& value) {
+  const auto object = GetObject(value, "spec");
   BlockSpec spec;
   spec.hidden = Size(object, "hidden");
-  spec.head_dim = Size(object, "headDim");
-  spec.heads = Size(object, "heads");
-  spec.kv_heads = Size(object, "kvHeads");
-  spec.ffn = Size(object, "ffn");
-  spec.norm = GetNorm(object);
-  spec.eps = static_cast<float>(Number(object, "eps"));
-  spec.post_norm = GetBool(object.Get("postNorm"), "postNorm");
-  spec.rope = GetRope(object.Get("rope"));
-  spec.sliding = Size(object, "slidingWindow");
-  spec.qk_norm = GetBool(object.Get("qkNorm"), "qkNorm");
-  spec.gated = GetBool(object.Get("gated"), "gated");
-  const std::string activation = GetString(object.Get("activation"), "activation");
-  spec.activation = activation == "relu"   ? Activation::kRelu
-                    : activation == "gelu" ? Activation::kGelu
-                                           : Activation::kSilu;
-  if (spec.kv_heads == 0 || spec.heads % spec.kv_heads != 0 || spec.head_dim % 2 != 0) {
-    throw BadArgument("heads must be a multiple of kvHeads and headDim even");
+  const auto sublayers = GetArray(object.Get("sublayers"), "sublayers");
+  for (uint32_t i = 0; i < sublayers.Length(); ++i) {
+    spec.sublayers.push_back(GetSublayerSpec(sublayers.Get(i)));
   }
   return spec;
 }
 
-std::array<std::optional<TensorSource>, kRoles> GetBlockTensors(const Napi::Object& refs,
-                                                                const Napi::Array& files) {
-  std::array<std::optional<TensorSource>, kRoles> sources;
-  for (size_t r = 0; r < kRoles; ++r) sources[r] = GetTensor(refs, kRoleNames[r], files);
+BlockSources GetBlockTensors(const BlockSpec& spec, const Napi::Object& refs,
+                             const Napi::Array& files) {
+  BlockSources sources(spec.sublayers.size());
+  const Napi::Array names = refs.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = GetString(names.Get(i), "name");
+    const auto [sublayer, part] = TensorNamed(spec, name);
+    sources[sublayer][static_cast<size_t>(part)] = GetTensor(refs, name, files);
+  }
   return sources;
 }
 
@@ -140,8 +187,9 @@ EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
   spec.vocab = Size(object, "vocab");
   spec.embedding_width = Size(object, "embeddingWidth");
   spec.position_offset = Size(object, "positionOffset");
-  spec.norm = GetNorm(object);
-  spec.eps = static_cast<float>(Number(object, "eps"));
+  const NormSpec norm = GetNorm(object.Get("norm"));
+  spec.norm = norm.kind;
+  spec.eps = norm.eps;
   spec.stored = GetStored(object.Get("stored"));
   spec.embedding = GetTensor(refs, "embedding", files);
   spec.positions = GetTensor(refs, "positions", files);

@@ -16,16 +16,21 @@ namespace struprune::addon {
 // indexes.
 std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view role,
                                       const Napi::Array& files);
-BlockSpec GetBlockSpec(const Napi::Object& object);
-std::array<std::optional<TensorSource>, kRoles> GetBlockTensors(const Napi::Object& refs,
-                                                                const Napi::Array& files);
+// Throws ERR_ARGUMENT for what cannot be a block.
+BlockSpec GetBlockSpec(const Napi::Value& value);
+// refs: by the names of `spec`. Throws ERR_ARGUMENT for other names.
+BlockSources GetBlockTensors(const BlockSpec& spec, const Napi::Object& refs,
+                             const Napi::Array& files);
 EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
                      const Napi::Array& files);
 Dtype GetDtype(const Napi::Value& value);
-// {matrices, vectors}
+// {matrices, vectors, asSource}
 Stored GetStored(const Napi::Value& value);
-Role GetRole(const Napi::Value& value);
-SiteKind GetSite(const Napi::Value& value);
+// A tensor of the block, by name.
+TensorId GetTensorId(const Block& block, const Napi::Value& value);
+// The sublayer whose site has that name.
+size_t GetSite(const BlockSpec& spec, const Napi::Value& value);
+Sublayer GetSublayer(const Block& block, const Napi::Value& site);
 // "bf16", "bf16x3" or "f32".
 AllowedPrecision GetPrecision(const Napi::Value& value);
 

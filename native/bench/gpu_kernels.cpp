@@ -71,7 +71,12 @@ class GpuKernels {
  public:
   GpuKernels(const CudaDevice& gpu, const BlockSpec& spec, const KernelRun& run)
       : gpu_(gpu),
-        spec_(spec),
+        attention_layer_(spec.sublayers[SublayersOf(spec).attention]),
+        ffn_layer_(spec.sublayers[SublayersOf(spec).ffn]),
+        attention_(*attention_layer_.attention()),
+        ffn_(*ffn_layer_.ffn()),
+        norm_(ffn_layer_.norm.value_or(NormSpec{})),
+        hidden_(spec.hidden),
         run_(run),
         // Without cuBLAS every mode is kExact.
         forward_(gpu.has_blas() ? gpu.options().forward : Precision::kExact),
@@ -100,21 +105,20 @@ class GpuKernels {
   }
 
   void Maps() {
-    const size_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
-    LinearMap("q", spec_.hidden, q);
-    LinearMap("k", spec_.hidden, kv);
-    LinearMap("v", spec_.hidden, kv);
-    LinearMap("o", q, spec_.hidden);
-    if (spec_.gated) LinearMap("gate", spec_.hidden, spec_.ffn);
-    LinearMap("up", spec_.hidden, spec_.ffn);
-    LinearMap("down", spec_.ffn, spec_.hidden);
+    for (const SublayerSpec* layer : {&attention_layer_, &ffn_layer_}) {
+      for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kGate, Part::kUp, Part::kOut}) {
+        const auto shape = ShapeOf(*layer, hidden_, part);
+        const std::string name(kPartNames[static_cast<size_t>(part)]);
+        if (shape) LinearMap(layer->name + "." + name, shape->cols, shape->rows);
+      }
+    }
   }
 
-  void LinearMap(const std::string& role, size_t in, size_t out) {
+  void LinearMap(const std::string& name, size_t in, size_t out) {
     const auto x = GpuValues<float>(gpu_, run_.tokens * in), w = GpuValues<float>(gpu_, in * out);
     const CudaArray<float> y(gpu_, run_.tokens * out);
     const double weights = D(in * out), tokens = D(run_.tokens);
-    Time({"linear " + role, ShapeText(run_.tokens, in) + " × " + ShapeText(in, out),
+    Time({"linear " + name, ShapeText(run_.tokens, in) + " × " + ShapeText(in, out),
           NameOf(forward_), 2 * weights * tokens, 4 * (weights + tokens * D(in + out))},
          [&] {
            gpu_.Call(&Api::gemm_f32, false, true, Int(run_.tokens), Int(out), Int(in), 1, x.data(),
@@ -123,16 +127,17 @@ class GpuKernels {
   }
 
   void Attention() {
-    const size_t q = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
+    const size_t q = attention_.q_width(), kv = attention_.kv_width();
     const double tokens = D(run_.tokens), window = D(run_.window);
     const double seen =
-        spec_.sliding ? std::min(D(spec_.sliding), (window + 1) / 2) : (window + 1) / 2;
+        attention_.sliding ? std::min(D(attention_.sliding), (window + 1) / 2) : (window + 1) / 2;
     const auto queries = GpuValues<float>(gpu_, run_.tokens * q),
                keys = GpuValues<float>(gpu_, run_.tokens * kv);
     const CudaArray<float> out(gpu_, run_.tokens * q);
     const cuda::AttentionShape shape{
-        Int(run_.window),    Int(spec_.heads),   Int(spec_.kv_heads),
-        Int(spec_.head_dim), Int(spec_.sliding), 1.0f / static_cast<float>(spec_.head_dim)};
+        Int(run_.window),         Int(attention_.heads()),
+        Int(attention_.kv_heads), Int(attention_.head_dim),
+        Int(attention_.sliding),  1.0f / static_cast<float>(attention_.head_dim)};
     Time(
         {"attention", std::to_string(run_.tokens / run_.window) + " × " + ShapeText(run_.window, q),
          "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
@@ -143,42 +148,42 @@ class GpuKernels {
   }
 
   void Rotation() {
-    if (!spec_.rope) return;
-    const size_t half = spec_.head_dim / 2, cols = spec_.heads * spec_.head_dim;
+    if (!attention_.rope) return;
+    const size_t half = attention_.head_dim / 2, cols = attention_.q_width();
     const auto x = GpuValues<float>(gpu_, run_.tokens * cols),
                angles = GpuValues<float>(gpu_, run_.window * half);
     const double values = D(run_.tokens * cols);
     Time({"rope q", ShapeText(run_.tokens, cols), "f32", 3 * values, 8 * values}, [&] {
-      gpu_.Call(&Api::rope, Int(run_.tokens), Int(spec_.heads), Int(half), angles.data(),
+      gpu_.Call(&Api::rope, Int(run_.tokens), Int(attention_.heads()), Int(half), angles.data(),
                 angles.data(), x.data(), Int(cols), 0, Int(run_.window));
     });
   }
 
   // Flops are counted as on the CPU (bench/kernels.cpp).
   void Pointwise() {
-    const size_t d = spec_.hidden, n = spec_.ffn, count = run_.tokens * n;
+    const size_t d = hidden_, n = ffn_.width, count = run_.tokens * n;
     const auto weight = GpuValues<float>(gpu_, d), states = GpuValues<float>(gpu_, run_.tokens * d);
     const CudaArray<float> normed(gpu_, run_.tokens * d);
     const double values = D(run_.tokens * d), cells = D(count);
     Time({"norm", ShapeText(run_.tokens, d), "f32", 4 * values, 8 * values}, [&] {
-      gpu_.Call(&Api::norm, spec_.norm == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer,
-                Int(run_.tokens), Int(d), states.data(), Int(d), weight.data(), nullptr, spec_.eps,
+      gpu_.Call(&Api::norm, norm_.kind == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer,
+                Int(run_.tokens), Int(d), states.data(), Int(d), weight.data(), nullptr, norm_.eps,
                 normed.data(), Int(d));
     });
     const auto gate = GpuValues<float>(gpu_, count), up = GpuValues<float>(gpu_, count);
     const CudaArray<float> out(gpu_, count);
-    const double inputs = spec_.gated ? 2 : 1;
-    const cuda::Gate kind = GateOf(spec_.activation);
-    Time({spec_.gated ? "gated activation" : "activation", ShapeText(run_.tokens, n), "f32",
+    const double inputs = ffn_.gated ? 2 : 1;
+    const cuda::Gate kind = GateOf(ffn_.activation);
+    Time({ffn_.gated ? "gated activation" : "activation", ShapeText(run_.tokens, n), "f32",
           (inputs + 2) * cells, 4 * (inputs + 1) * cells},
          [&] {
-           gpu_.Call(&Api::activate, kind, Int(count), spec_.gated ? gate.data() : nullptr,
+           gpu_.Call(&Api::activate, kind, Int(count), ffn_.gated ? gate.data() : nullptr,
                      up.data(), out.data());
          });
     Time({"activation and slopes", ShapeText(run_.tokens, n), "f32", 2 * (inputs + 2) * cells,
           4 * (2 * inputs + 1) * cells},
          [&] {
-           gpu_.Call(&Api::activate_slopes, kind, Int(count), spec_.gated ? gate.data() : nullptr,
+           gpu_.Call(&Api::activate_slopes, kind, Int(count), ffn_.gated ? gate.data() : nullptr,
                      up.data(), out.data());
          });
     Time({"product of cells", ShapeText(run_.tokens, n), "f32", cells, 12 * cells},
@@ -191,7 +196,7 @@ class GpuKernels {
 
   // XᵀX is symmetric: half of the products are useful.
   void Sums() {
-    const size_t n = spec_.ffn, d = spec_.hidden;
+    const size_t n = ffn_.width, d = hidden_;
     const auto x = GpuValues<float>(gpu_, run_.tokens * n),
                r = GpuValues<float>(gpu_, run_.tokens * d);
     const double tokens = D(run_.tokens);
@@ -265,7 +270,7 @@ class GpuKernels {
   }
 
   void Columns() {
-    const size_t n = spec_.ffn, rows = run_.tokens, kept = (n + 1) / 2;
+    const size_t n = ffn_.width, rows = run_.tokens, kept = (n + 1) / 2;
     std::vector<int32_t> indices;
     for (size_t i = 0; i < n; i += 2) indices.push_back(static_cast<int32_t>(i));
     const std::vector<uint8_t> mask(n, 1);
@@ -291,7 +296,7 @@ class GpuKernels {
   }
 
   void Admm() {
-    const size_t n = spec_.ffn, rows = spec_.hidden, count = rows * n;
+    const size_t n = ffn_.width, rows = hidden_, count = rows * n;
     const auto w = GpuValues<double>(gpu_, count), z = GpuValues<double>(gpu_, count),
                u = GpuValues<double>(gpu_, count);
     const CudaArray<double> to(gpu_, count), energies(gpu_, n), sums(gpu_, 4);
@@ -316,7 +321,7 @@ class GpuKernels {
 
   // What the solvers do with a Gram matrix.
   void Factors() {
-    const size_t n = spec_.ffn, rows = spec_.hidden;
+    const size_t n = ffn_.width, rows = hidden_;
     const auto cell = [n](size_t i) { return i % (n + 1) == 0 ? D(n) : 0.5; };
     const double cube = D(n) * D(n) * D(n), square = 8 * D(n) * D(n);
     // A factor is made in place: the matrix is written anew before each, which is not timed.
@@ -351,7 +356,11 @@ class GpuKernels {
   }
 
   const CudaDevice& gpu_;
-  const BlockSpec& spec_;
+  const SublayerSpec &attention_layer_, &ffn_layer_;
+  const AttentionSpec attention_;
+  const FeedForwardSpec ffn_;
+  const NormSpec norm_;
+  const size_t hidden_;
   const KernelRun& run_;
   const Precision forward_, gram_;
   std::vector<Timing> found_;

@@ -54,6 +54,12 @@ std::string ShapeText(size_t rows, size_t cols);
 // Throws ERR_ARGUMENT.
 void RequireWholeWindows(const KernelRun& run);
 
+// The first sublayer of either kind. Throws ERR_UNSUPPORTED where a block has none.
+struct Sublayers {
+  size_t attention, ffn;
+};
+Sublayers SublayersOf(const BlockSpec& spec);
+
 // Times the operations of the forward pass and of the solvers, one after the other. The factored
 // matrices are [ffn, ffn], those of the FFN's site.
 std::vector<Timing> TimeKernels(const Block& block, const KernelRun& run);

@@ -18,6 +18,10 @@ namespace {
   if (error == ENOENT || error == ENOTDIR) {
     throw Error("ERR_NOT_FOUND", "there is no file " + path, "check the path");
   }
+  if (error == EMFILE || error == ENFILE) {
+    throw Error("ERR_BUDGET", "the system gave no more open files",
+                "raise the limit, for this shell: `ulimit -n 1024`");
+  }
   throw Error("ERR_CHECKPOINT",
               "cannot read " + path + ": " + std::generic_category().message(error),
               "check that the file may be read by this user");

@@ -19,6 +19,11 @@ inline size_t ChunkRows(const Context& context, size_t rows, size_t tasks = 2) {
   return std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, kChunk);
 }
 
+// Rows that all workers have in hand at a time, at most.
+inline size_t WorkerRows(const Context& context, size_t rows, size_t tasks = 2) {
+  return context.pool.size() * ChunkRows(context, rows, tasks);
+}
+
 inline size_t ChunkCount(const Context& context, size_t rows, size_t tasks = 2) {
   const size_t chunk = ChunkRows(context, rows, tasks);
   return (rows + chunk - 1) / chunk;

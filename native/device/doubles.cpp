@@ -9,12 +9,16 @@
 namespace struprune {
 namespace {
 
+// Doubles of a row of tiles, of so many rows.
+size_t StageCount(size_t rows, size_t cols) { return rows * cols; }
+
 // visit(tile, rows) over the rows of tiles of a matrix, with pinned room for the rows of one as
 // they are in a plain matrix.
 template <typename Visit>
 void EachRowOfTiles(const CudaDevice& gpu, const TileMatrix<double>& matrix, Visit visit) {
   const TileAxis& rows = matrix.rows();
-  const PinnedRows stage(gpu, matrix.context().budget, rows.side() * matrix.cols().size());
+  const PinnedRows stage(gpu, matrix.context().budget,
+                         StageCount(rows.side(), matrix.cols().size()));
   for (size_t tile = 0; tile < rows.tiles(); ++tile) visit(tile, stage.data());
 }
 
@@ -130,6 +134,22 @@ double Cube(size_t a, size_t b, size_t c) {
 }
 
 }  // namespace
+
+Needs DoublesNeedsOnDevice(const Context& context, size_t columns, size_t rows) {
+  const CudaDevice* gpu = context.gpu.get();
+  if (!gpu || !gpu->fast_doubles()) return {};
+  const size_t side = std::max(columns, rows);
+  // A sweep to the end, or a product on either side of the map.
+  if (6 * Cube(side, side, side) < gpu->options().least_flops) return {};
+  // Two factors of a product, and the product; or a sweep's P and Q with its factors, of half of
+  // the columns at most.
+  const uint64_t most =
+      sizeof(double) * (3 * uint64_t{side} * side + (2 + cuda::kCompactRows) * side);
+  const cuda::MemoryReport memory = gpu->memory();
+  Needs needs = HeldDoubles(StageCount(std::min(side, kTileSide), side));
+  needs.device = std::min<uint64_t>(memory.limit, memory.used + most);
+  return needs;
+}
 
 bool MultiplyOnDevice(double alpha, const Factor& a, const Factor& b, double beta,
                       TileMatrix<double>& c) {

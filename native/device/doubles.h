@@ -22,6 +22,9 @@ bool SolveOnDevice(const TileMatrix<double>& lower, bool forward, TileMatrix<dou
 // inverse <- inv(L Lᵀ)
 bool InvertOnDevice(const TileMatrix<double>& lower, TileMatrix<double>& inverse);
 
+// Of all of these and a sweep on matrices of so many rows and columns, where the GPU has any of it.
+Needs DoublesNeedsOnDevice(const Context& context, size_t columns, size_t rows);
+
 // P and Q of a sweep (solver/sweep_columns.cpp, sweep_blocks.cpp), which stay on the GPU while it
 // runs.
 class SweepOnDevice {

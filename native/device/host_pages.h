@@ -126,12 +126,15 @@ class PinnedRows {
   double* data_ = nullptr;
 };
 
+// Doubles in pinned memory for that.
+inline size_t SumCount(size_t total, size_t width) { return std::min(kSumRows, total) * width; }
+
 // read(at, count, rows) brings rows [0, total) of sums, `width` wide, kSumRows at a time;
 // add(at, count, rows) takes them.
 template <typename Read, typename Add>
 void BringSums(const CudaDevice& gpu, Context& context, size_t total, size_t width, Read read,
                Add add) {
-  const PinnedRows rows(gpu, context.budget, std::min(kSumRows, total) * width);
+  const PinnedRows rows(gpu, context.budget, SumCount(total, width));
   for (size_t at = 0; at < total; at += kSumRows) {
     context.CheckAbort();
     const size_t count = std::min(kSumRows, total - at);

@@ -170,6 +170,23 @@ FfnPlan PlanFfn(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, bool
               "raise --device-memory, or choose --ffn-solver output");
 }
 
+Needs PassNeedsOnDevice(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, bool has_sums,
+                        size_t sums) {
+  const FfnPlan plan = PlanFfn(gpu, shape, pass, has_sums);
+  // How many channels stay is known later: of fewer, larger pages fit, up to the whole one.
+  cuda::FfnSpec spec = SpecOf(gpu, shape, pass);
+  spec.flight = Int(shape.page);
+  spec.band = Int(plan.band);
+  uint64_t device = 0, pinned = 0;
+  gpu.Call(&cuda::Api::ffn_bytes, &spec, &device, &pinned);
+  const cuda::MemoryReport memory = gpu.memory();
+  const bool binds = plan.ways > 1 || plan.flight < shape.page;
+  Needs needs = Held(pinned) + HeldDoubles(sums);
+  needs.device = binds ? memory.limit : memory.used + plan.device_bytes;
+  needs.passes = plan.ways;
+  return needs;
+}
+
 FfnError AddGradientOnDevice(const CudaDevice& gpu, Context& context, const FfnMap& map,
                              const FfnTokens& tokens, const std::vector<FfnPage>& pages,
                              const PartSums& sums, const PartSums& moments) {

@@ -23,19 +23,16 @@ double AddProductOnDevice(const CudaDevice& gpu, Context& context, const FfnMap&
 void AddHiddenOnDevice(const CudaDevice& gpu, Context& context, const FfnMap& map,
                        const FfnTokens& tokens, Statistics& sums);
 
-// An FFN's shape, and rows that lie in one page of its tokens, at most kFfnPage.
-struct FfnShape {
-  Activation activation;
-  bool gated;
-  size_t inputs, width, outputs, page;
-};
-
 struct FfnPlan {
   size_t flight = 0;  // tokens of one of the two pages that are on the GPU
   size_t band = 0;    // channels whose rows of the sums a way over the tokens makes
   size_t ways = 1;
   uint64_t device_bytes = 0, pinned_bytes = 0;
 };
+
+// Of one of these passes, beside the tokens' pages; `sums`: most doubles that come back at a time.
+Needs PassNeedsOnDevice(const CudaDevice& gpu, const FfnShape& shape, cuda::FfnPass pass,
+                        bool has_sums, size_t sums);
 
 // The fewest ways over the tokens that the free part of the GPU's budget allows, then the largest
 // pages. `sums` false: a product without sums. Throws ERR_BUDGET when nothing fits.

@@ -22,6 +22,11 @@ cuda::HeadSpec SpecOf(const CudaDevice& gpu, size_t width, size_t vocab, bool me
   return spec;
 }
 
+// Floats that the head norms at a time.
+size_t ScratchOf(const Context& context, size_t hidden) {
+  return context.pool.size() * kHeadChunk * hidden;
+}
+
 class HeadOnDevice {
  public:
   HeadOnDevice(const CudaDevice& gpu, Context& context, const EndsSpec& ends, size_t tokens,
@@ -32,7 +37,7 @@ class HeadOnDevice {
         input_(context, ends),
         plan_(PlanHead(gpu, ends.embedding_width, ends.vocab, tokens, means)),
         pinned_(gpu, context.budget, plan_.pinned_bytes),
-        scratch_(context.Allocate<float>(context.pool.size() * kHeadChunk * ends.hidden)),
+        scratch_(context.Allocate<float>(ScratchOf(context, ends.hidden))),
         head_(gpu) {
     gpu.Call(&cuda::Api::head_open, &plan_.spec, head_.out());
     // Sites come before and after it again and again.
@@ -104,6 +109,21 @@ class HeadOnDevice {
   OnDevice<cuda::Head, &cuda::Api::head_close> head_;
 };
 
+Needs HeadNeeds(const CudaDevice& gpu, const Context& context, const EndsShape& ends,
+                const TokenPages& tokens, bool means) {
+  const size_t all = std::max<size_t>(tokens.rows, 1);
+  const auto plan = [&](size_t rows) {
+    return PlanHead(gpu, ends.embedding_width, ends.vocab, rows, means);
+  };
+  const HeadPlan whole = plan(all);
+  // Flights are of equal length: those of fewer tokens may be longer.
+  const HeadPlan longest = plan(std::min(all, kMostTokens));
+  Needs needs = HeadInput::NeedsOf(ends) + HeldFloats(ScratchOf(context, ends.hidden)) +
+                Held(whole.pinned_bytes);
+  needs.device = gpu.memory().used + std::max(whole.device_bytes, longest.device_bytes);
+  return needs;
+}
+
 }  // namespace
 
 HeadPlan PlanHead(const CudaDevice& gpu, size_t width, size_t vocab, size_t tokens, bool means) {
@@ -143,6 +163,21 @@ TokenScores ScoreTokensOnDevice(const CudaDevice& gpu, Context& context, const E
     }
   }
   return scores;
+}
+
+Needs ScoreNeedsOnDevice(const CudaDevice& gpu, const Context& context, const EndsShape& ends,
+                         const TokenPages& tokens) {
+  // Logits of a flight's targets.
+  Needs needs = HeadNeeds(gpu, context, ends, tokens, false) +
+                HeldFloats(std::min(tokens.rows, kMostTokens)) + tokens.View(ends.hidden);
+  needs.float_flops = HeadFlops(ends, tokens.rows);
+  return needs;
+}
+
+Needs ExpectRowsNeedsOnDevice(const CudaDevice& gpu, const Context& context, const EndsShape& ends,
+                              const TokenPages& tokens) {
+  return HeadNeeds(gpu, context, ends, tokens, true) +
+         tokens.View(ends.hidden).Then(tokens.View(ends.embedding_width));
 }
 
 std::vector<double> ExpectRowsOnDevice(const CudaDevice& gpu, Context& context,

@@ -41,6 +41,11 @@ void ForHeadPieces(const CudaDevice& gpu, cuda::Head* head, const HeadPlan& plan
 // Throws what ScoreTokens throws, ERR_BUDGET for the GPU's budget too, and ERR_DEVICE.
 TokenScores ScoreTokensOnDevice(const CudaDevice& gpu, Context& context, const EndsSpec& spec,
                                 PagedMatrix& hidden, std::span<const int32_t> targets);
+// Both throw ERR_BUDGET where the GPU's budget is too small.
+Needs ScoreNeedsOnDevice(const CudaDevice& gpu, const Context& context, const EndsShape& ends,
+                         const TokenPages& tokens);
+Needs ExpectRowsNeedsOnDevice(const CudaDevice& gpu, const Context& context, const EndsShape& ends,
+                              const TokenPages& tokens);
 
 // mean[tokens, embedding_width] as of ExpectHead; log of the sum of exp(logit) [tokens].
 std::vector<double> ExpectRowsOnDevice(const CudaDevice& gpu, Context& context,

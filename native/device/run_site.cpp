@@ -14,52 +14,34 @@ using Access = PagedMatrix::Access;
 
 using cuda::SiteMap;
 
-struct MapRoles {
+struct MapParts {
   SiteMap map;
-  Role weight, bias;
+  Part weight, bias;
 };
-std::vector<MapRoles> MapsOf(const Block& block, SiteKind site) {
-  if (site == SiteKind::kAttention) {
-    return {{SiteMap::kQ, Role::kQ, Role::kQBias},
-            {SiteMap::kK, Role::kK, Role::kKBias},
-            {SiteMap::kV, Role::kV, Role::kVBias},
-            {SiteMap::kOut, Role::kO, Role::kOBias}};
+std::vector<MapParts> MapsOf(const Sublayer& layer) {
+  std::vector<MapParts> maps;
+  for (const MapParts& parts : {MapParts{SiteMap::kQ, Part::kQ, Part::kQBias},
+                                {SiteMap::kK, Part::kK, Part::kKBias},
+                                {SiteMap::kV, Part::kV, Part::kVBias},
+                                {SiteMap::kUp, Part::kUp, Part::kUpBias},
+                                {SiteMap::kGate, Part::kGate, Part::kGateBias},
+                                {SiteMap::kOut, Part::kOut, Part::kOutBias}}) {
+    if (layer.has(parts.weight)) maps.push_back(parts);
   }
-  std::vector<MapRoles> maps = {{SiteMap::kUp, Role::kUp, Role::kUpBias},
-                                {SiteMap::kOut, Role::kDown, Role::kDownBias}};
-  if (block.spec().gated) maps.push_back({SiteMap::kGate, Role::kGate, Role::kGateBias});
   return maps;
 }
 
-cuda::SiteVectors VectorsOf(const Block& block, SiteKind site, const RopeTable* rope) {
+cuda::SiteVectors VectorsOf(const Sublayer& layer, const RopeTable* rope) {
   cuda::SiteVectors v{};
-  const bool attention = site == SiteKind::kAttention;
-  v.norm = block.data(attention ? Role::kAttnNorm : Role::kFfnNorm);
-  v.norm_bias = block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias);
-  if (attention && block.spec().qk_norm) {
-    v.q_norm = block.data(Role::kQNorm), v.k_norm = block.data(Role::kKNorm);
-  }
-  for (const auto& [map, weight, bias] : MapsOf(block, site)) {
-    v.biases[static_cast<size_t>(map)] = block.data(bias);
+  const bool before = layer.spec().norm.has_value();
+  v.norm = layer.data(before ? Part::kNorm : Part::kStreamNorm);
+  v.norm_bias = layer.data(before ? Part::kNormBias : Part::kStreamNormBias);
+  v.q_norm = layer.data(Part::kQNorm), v.k_norm = layer.data(Part::kKNorm);
+  for (const auto& [map, weight, bias] : MapsOf(layer)) {
+    v.biases[static_cast<size_t>(map)] = layer.data(bias);
   }
   if (rope) v.cosine = rope->cosines().data(), v.sine = rope->sines().data();
   return v;
-}
-
-SiteDemand DemandOf(const SiteRun& run) {
-  SiteDemand demand;
-  demand.window = run.window;
-  demand.page = FlightRows(
-      run.window, run.rows(),
-      {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
-  demand.advance = run.advance;
-  demand.keep = run.keep != nullptr;
-  demand.moments = run.statistics != nullptr;
-  demand.gram = run.statistics && run.statistics->has_gram();
-  demand.residual = run.dense_before != nullptr;
-  demand.inputs = run.inputs != nullptr;
-  demand.targets = run.targets != nullptr;
-  return demand;
 }
 
 using OpenSite = OnDevice<cuda::Site, &cuda::Api::site_close>;
@@ -162,27 +144,34 @@ void ReadPass(const CudaDevice& gpu, cuda::Site* site, Context& context, Statist
       });
 }
 
+// Doubles of the other sums on their way back.
+struct MomentCounts {
+  size_t sums, residual_sums;
+  size_t Total() const { return 2 * sums + residual_sums; }
+};
+
 void ReadSums(const CudaDevice& gpu, cuda::Site* site, Context& context, size_t tokens,
               Statistics& statistics) {
-  const size_t dim = statistics.dim(), residual = statistics.residual_dim();
-  auto squares = context.Allocate<double>(dim), sums = context.Allocate<double>(dim);
-  auto residual_sums = context.Allocate<double>(residual);
+  const MomentCounts n{statistics.dim(), statistics.residual_dim()};
+  auto squares = context.Allocate<double>(n.sums), sums = context.Allocate<double>(n.sums);
+  auto residual_sums = context.Allocate<double>(n.residual_sums);
   double energy = 0;
   gpu.Call(&cuda::Api::site_moments, site, squares.data(), sums.data(), residual_sums.data(),
            &energy);
   statistics.AddSums(tokens, squares.data(), sums.data(), residual_sums.data(), energy);
 }
 
-cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                       const SiteRun& run) {
-  cuda::SiteSpec spec = struprune::SpecOf(gpu, block, site, DemandOf(run));
+  cuda::SiteSpec spec = struprune::SpecOf(gpu, layer, hidden, DemandOf(run));
   spec.alpha = run.alpha, spec.beta = run.beta;
   return spec;
 }
 
 }  // namespace
 
-SitePlan PlanRun(const CudaDevice& gpu, const BlockSpec& block, SiteKind site, const SiteRun& run) {
+SitePlan PlanRun(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
+                 const SiteRun& run) {
   SiteDemand demand = DemandOf(run);
   const bool gram = demand.gram;
   demand.moments |= run.repeats.moments;
@@ -190,42 +179,59 @@ SitePlan PlanRun(const CudaDevice& gpu, const BlockSpec& block, SiteKind site, c
   demand.residual |= run.repeats.residual;
   demand.inputs |= run.repeats.inputs;
   demand.targets |= run.repeats.inputs;
-  SitePlan plan = PlanSite(gpu, block, site, demand);
-  if (!gram) plan.gram_rows = SiteWidth(block, site), plan.passes = 1;
+  SitePlan plan = PlanSite(gpu, layer, hidden, demand);
+  if (!gram) plan.gram_rows = layer.width(), plan.passes = 1;
   // What is taken may be less than what was planned for.
-  cuda::SiteSpec spec = SpecOf(gpu, block, site, run);
+  cuda::SiteSpec spec = SpecOf(gpu, layer, hidden, run);
   spec.flight = Int(plan.flight);
   spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
   gpu.Call(&cuda::Api::site_bytes, &spec, &plan.device_bytes, &plan.pinned_bytes);
   return plan;
 }
 
-void RunSiteOnDevice(const CudaDevice& gpu, const Block& block, SiteKind site, const SiteRun& run) {
+Needs RunSiteNeedsOnDevice(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
+                           const SiteDemand& demand, const TokenPages& tokens, bool ones) {
+  const size_t width = layer.width(), d = hidden;
+  const SitePlan plan = PlanSite(gpu, layer, hidden, demand);
+  const size_t rows = std::max(demand.gram ? width : 0, demand.residual ? d : 0);
+  const MomentCounts moments{demand.moments ? width : 0, demand.residual ? d : 0};
+  const Needs back = HeldDoubles(std::max(SumCount(rows, width), moments.Total()));
+  const AttentionSpec* const attention = layer.attention();
+  const bool rope = attention && attention->rope;
+  const size_t angles = rope ? RopeTable::Count(attention->head_dim, demand.window) : 0;
+  Needs needs = SiteSinkNeeds(layer, hidden, demand, tokens, ones) + Held(plan.pinned_bytes) +
+                HeldFloats(angles) + tokens.View(d).Then(back);
+  needs.device = gpu.memory().used + plan.device_bytes;
+  needs.passes = plan.passes;
+  return needs;
+}
+
+void RunSiteOnDevice(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& run) {
   if (run.window == 0 || run.rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
-  Context& context = block.context();
-  const size_t width = SiteWidth(block.spec(), site);
+  Context& context = layer.context();
+  const size_t width = layer.width();
   if (run.rows() == 0) return;
   // A site without columns is its bias alone: no work for a GPU.
-  if (width == 0) return RunSite(block, site, run);
+  if (width == 0) return RunSite(layer, run);
   const bool gram = run.statistics && run.statistics->has_gram();
-  const SitePlan plan = PlanRun(gpu, block.spec(), site, run);
+  const SitePlan plan = PlanRun(gpu, layer.spec(), layer.hidden(), run);
   const PinnedMemory pinned(gpu, context.budget, plan.pinned_bytes);
   std::optional<RopeTable> rope;
-  if (site == SiteKind::kAttention && block.spec().rope) {
-    rope.emplace(context, *block.spec().rope, block.spec().head_dim, run.window);
+  if (const AttentionSpec* attention = layer.attention(); attention && attention->rope) {
+    rope.emplace(context, *attention->rope, attention->head_dim, run.window);
   }
-  const cuda::SiteVectors vectors = VectorsOf(block, site, rope ? &*rope : nullptr);
-  cuda::SiteSpec spec = SpecOf(gpu, block.spec(), site, run);
+  const cuda::SiteVectors vectors = VectorsOf(layer, rope ? &*rope : nullptr);
+  cuda::SiteSpec spec = SpecOf(gpu, layer.spec(), layer.hidden(), run);
   spec.flight = Int(plan.flight);
   spec.gram_rows = gram ? Int(plan.gram_rows) : 0;
   OpenSite open(gpu);
   gpu.Call(&cuda::Api::site_open, &spec, &vectors, open.out());
   pinned.Taken();
-  for (const auto& [map, weight, bias] : MapsOf(block, site)) {
+  for (const auto& [map, weight, bias] : MapsOf(layer)) {
     SendRows(
-        gpu, context, *block.matrix(weight),
+        gpu, context, *layer.matrix(weight),
         [&](cuda::WeightRows* rows) { gpu.Call(&cuda::Api::site_weight_stage, open.get(), rows); },
         [&, map = map](size_t row, size_t count) {
           gpu.Call(&cuda::Api::site_weight, open.get(), map, Int(row), Int(count));

@@ -22,22 +22,26 @@ cuda::Gate GateOf(Activation activation) {
   throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
 }
 
-cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                       const SiteDemand& demand) {
   cuda::SiteSpec spec{};
-  spec.attention = site == SiteKind::kAttention;
-  spec.hidden = Int(block.hidden);
-  spec.width = Int(SiteWidth(block, site));
+  spec.hidden = Int(hidden);
+  spec.width = Int(layer.width());
   spec.window = Int(demand.window);
-  spec.heads = Int(block.heads);
-  spec.kv_heads = Int(block.kv_heads);
-  spec.head_dim = Int(block.head_dim);
-  spec.sliding = Int(block.sliding);
-  spec.norm = block.norm == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer;
-  spec.eps = block.eps;
-  spec.post_norm = block.post_norm;
-  spec.gate = GateOf(block.activation);
-  spec.gated = block.gated;
+  if (const AttentionSpec* attention = layer.attention()) {
+    spec.attention = true;
+    spec.heads = Int(attention->heads());
+    spec.kv_heads = Int(attention->kv_heads);
+    spec.head_dim = Int(attention->head_dim);
+    spec.sliding = Int(attention->sliding);
+  } else {
+    spec.gate = GateOf(layer.ffn()->activation);
+    spec.gated = layer.ffn()->gated;
+  }
+  spec.post_norm = layer.stream_norm.has_value();
+  const NormSpec norm = layer.stream_norm.value_or(layer.norm.value_or(NormSpec{}));
+  spec.norm = norm.kind == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer;
+  spec.eps = norm.eps;
   spec.advance = demand.advance;
   spec.keep = demand.keep;
   spec.moments = demand.moments;
@@ -50,10 +54,10 @@ cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind si
   return spec;
 }
 
-SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+SitePlan PlanSite(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                   const SiteDemand& demand) {
-  cuda::SiteSpec spec = SpecOf(gpu, block, site, demand);
-  const size_t width = SiteWidth(block, site);
+  cuda::SiteSpec spec = SpecOf(gpu, layer, hidden, demand);
+  const size_t width = layer.width();
   const cuda::MemoryReport memory = gpu.memory();
   const uint64_t room = memory.limit - memory.used;
   SitePlan plan;

@@ -3,16 +3,9 @@
 #pragma once
 
 #include "device/cuda_library.h"
-#include "model/block.h"
+#include "model/forward.h"
 
 namespace struprune {
-
-// What is asked of a run over the tokens; SiteRun without its matrices.
-struct SiteDemand {
-  size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
-  bool advance = false, keep = false, moments = false, gram = false, residual = false;
-  bool inputs = false, targets = false;
-};
 
 struct SitePlan {
   size_t flight = 0;     // tokens on the GPU at a time, at most a page of the states
@@ -25,12 +18,12 @@ cuda::Gate GateOf(Activation activation);
 
 // The site as cuda/abi.h describes it, without its pages and its rows of the Gram. alpha and beta
 // of a residual are 1: with both dense states, the case that needs more.
-cuda::SiteSpec SpecOf(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                       const SiteDemand& demand);
 
 // The fewest passes over the tokens that the free part of the GPU's budget allows, then the largest
 // pages. Throws ERR_BUDGET when one window does not fit. The site has a column at least.
-SitePlan PlanSite(const CudaDevice& gpu, const BlockSpec& block, SiteKind site,
+SitePlan PlanSite(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                   const SiteDemand& demand);
 
 }  // namespace struprune

@@ -14,6 +14,10 @@
 
 namespace struprune {
 
+// Limits on what a header may ask for, whatever its length: real files stay far below them.
+inline constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
+inline constexpr uint64_t kMaxMetadataEntries = uint64_t{1} << 16;
+
 // Throws ERR_CHECKPOINT: "<where>: <what>".
 [[noreturn]] void FailContainer(const std::string& where, const std::string& what,
                                 const std::string& mend = "fetch or convert the file again");

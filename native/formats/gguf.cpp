@@ -33,8 +33,8 @@ class Parser {
     ReadVersion();
     const auto tensors = in_.Read<uint64_t>("the number of tensors");
     const auto entries = in_.Read<uint64_t>("the number of metadata entries");
-    RequireRoom(entries, kLeastEntry, "metadata entries");
-    RequireRoom(tensors, kLeastTensor, "tensors");
+    RequireRoom(entries, kLeastEntry, kMaxMetadataEntries, "metadata entries");
+    RequireRoom(tensors, kLeastTensor, kMaxTensors, "tensors");
     for (uint64_t i = 0; i < entries; ++i) ReadEntry();
     out_.alignment = Alignment();
     for (uint64_t i = 0; i < tensors; ++i) ReadTensor();
@@ -60,17 +60,23 @@ class Parser {
     }
   }
 
-  void RequireRoom(uint64_t count, uint64_t least, const char* what) const {
-    if (count > in_.remaining() / least) {
-      FailContainer(where_, "says that it has " + std::to_string(count) + " " + what +
-                                ", which do not fit in the " + std::to_string(in_.remaining()) +
+  void RequireRoom(uint64_t count, uint64_t least_bytes, uint64_t most, const char* what) const {
+    const std::string says = "says that it has " + std::to_string(count) + " " + what;
+    if (count > in_.remaining() / least_bytes) {
+      FailContainer(where_, says + ", which do not fit in the " + std::to_string(in_.remaining()) +
                                 " bytes of its header");
     }
+    if (count > most) FailContainer(where_, says + ", more than " + std::to_string(most));
   }
 
   // Two different byte strings must not become one JavaScript string.
-  std::string_view ReadName(const char* what) {
+  std::string_view ReadName(const char* what, uint64_t longest) {
     const std::string_view name = in_.ReadString(what);
+    if (name.size() > longest) {
+      FailContainer(where_, std::string(what) + " " + Quote(name) + " has " +
+                                std::to_string(name.size()) + " bytes, more than " +
+                                std::to_string(longest));
+    }
     if (!simdjson::validate_utf8(name.data(), name.size())) {
       FailContainer(where_, std::string(what) + " " + Quote(name) + " is not UTF-8");
     }
@@ -78,42 +84,45 @@ class Parser {
   }
 
   void ReadEntry() {
-    const std::string_view key = ReadName("a metadata key");
+    const std::string_view key = ReadName("a metadata key", kMaxGgufKey);
     if (!keys_.insert(key).second) {
       FailContainer(where_, "metadata key " + Quote(key) + " is there twice");
     }
     const GgufType type = in_.ReadType();
     const uint64_t start = in_.position();
-    SkipValue(key, type, 0);
+    if (type == GgufType::kArray) {
+      CheckArray(key);
+    } else {
+      CheckValues(key, type, 1);
+    }
     out_.metadata.push_back({key, type, in_.Since(start)});
   }
 
-  void SkipValue(std::string_view key, GgufType type, int depth) {
-    if (type == GgufType::kString) {
-      in_.ReadString("a metadata string");
-    } else if (type == GgufType::kArray) {
-      SkipArray(key, depth + 1);
-    } else {
-      in_.Take(LeastBytesOf(type), "a metadata value");
-    }
-  }
-
-  void SkipArray(std::string_view key, int depth) {
-    if (depth > kMaxGgufDepth) {
-      FailContainer(where_, "metadata key " + Quote(key) + " has arrays nested deeper than " +
-                                std::to_string(kMaxGgufDepth));
-    }
+  void CheckArray(std::string_view key) {
     const auto [element, count] = in_.ReadArrayHeader();
+    // As llama.cpp.
+    if (element == GgufType::kArray) {
+      FailContainer(where_, "metadata key " + Quote(key) + " has an array of arrays");
+    }
     if (count > kMaxGgufElements - elements_) {
       FailContainer(where_, "metadata key " + Quote(key) +
                                 " brings the array values to more than " +
                                 std::to_string(kMaxGgufElements));
     }
     elements_ += count;
-    if (element == GgufType::kString || element == GgufType::kArray) {
-      for (uint64_t i = 0; i < count; ++i) SkipValue(key, element, depth);
-    } else {
-      in_.Take(count * LeastBytesOf(element), "a metadata array");
+    CheckValues(key, element, count);
+  }
+
+  void CheckValues(std::string_view key, GgufType type, uint64_t count) {
+    if (type == GgufType::kString) {
+      for (uint64_t i = 0; i < count; ++i) in_.ReadString("a metadata string");
+      return;
+    }
+    // ReadArrayHeader has compared the count with what is left.
+    const auto values = in_.Take(count * LeastBytesOf(type), "a metadata value");
+    const auto is_bool = [](std::byte value) { return value <= std::byte{1}; };
+    if (type == GgufType::kBool && !std::all_of(values.begin(), values.end(), is_bool)) {
+      FailContainer(where_, "metadata key " + Quote(key) + " has a bool that is neither 0 nor 1");
     }
   }
 
@@ -132,7 +141,7 @@ class Parser {
   }
 
   void ReadTensor() {
-    const std::string_view name = ReadName("a tensor name");
+    const std::string_view name = ReadName("a tensor name", kMaxGgufName);
     const auto dimensions = in_.Read<uint32_t>("a number of dimensions");
     if (dimensions > kMaxGgufDimensions) {
       FailContainer(where_, "tensor " + Quote(name) + " has " + std::to_string(dimensions) +
@@ -175,28 +184,38 @@ class Parser {
     return *bytes;
   }
 
-  // Offsets become absolute once the length of the header is known.
-  void PlaceTensors() {
+  uint64_t Padded(uint64_t size) const {
     const uint64_t mask = out_.alignment - 1;
-    const uint64_t start = (in_.position() + mask) & ~mask;
+    return (size + mask) & ~mask;
+  }
+
+  // As llama.cpp: the data lie in the order of the tensors, each at the padded end of the one
+  // before. So a type or a width that is not the writer's own shows. Offsets become absolute.
+  void PlaceTensors() {
+    RequireUniqueNames(out_.tensors, where_);
+    const uint64_t start = Padded(in_.position());
+    const uint64_t room = file_size_ > start ? file_size_ - start : 0;
+    uint64_t due = 0;
     for (TensorInfo& tensor : out_.tensors) {
-      if ((tensor.offset & mask) != 0) {
+      if (tensor.offset != due) {
         FailContainer(where_, "tensor " + Quote(tensor.name) + " lies at offset " +
-                                  std::to_string(tensor.offset) + ", not a multiple of " +
-                                  std::to_string(out_.alignment));
+                                  std::to_string(tensor.offset) + ", not at " +
+                                  std::to_string(due) + ", where the data before it end");
       }
-      const std::optional<uint64_t> offset = AddSizes(tensor.offset, start);
-      const std::optional<uint64_t> end = offset ? AddSizes(*offset, tensor.bytes) : std::nullopt;
-      if (!end || *end > file_size_) {
+      if (start > file_size_ || due > room || tensor.bytes > room - due) {
         FailContainer(where_, "tensor " + Quote(tensor.name) + " of " +
                                   std::to_string(tensor.bytes) + " bytes at offset " +
-                                  std::to_string(tensor.offset) + " ends after the file of " +
+                                  std::to_string(due) + " ends after the file of " +
                                   std::to_string(file_size_) + " bytes");
       }
-      tensor.offset = *offset;
+      tensor.offset = start + due;
+      due = Padded(due + tensor.bytes);
     }
-    RequireUniqueNames(out_.tensors, where_);
-    OrderByOffset(out_.tensors, where_);
+    // The last padding may be left out.
+    if (room > due) {
+      FailContainer(where_, "has " + std::to_string(room - due) +
+                                " bytes that belong to no tensor at its end");
+    }
   }
 
   uint64_t file_size_;
@@ -208,22 +227,6 @@ class Parser {
   uint64_t elements_ = 0;
 };
 
-// Reads one array and says its type: "array:" a level, then the element's name.
-std::string ArrayTypeName(GgufReader& in) {
-  const auto [element, count] = in.ReadArrayHeader();
-  if (element == GgufType::kString) {
-    for (uint64_t i = 0; i < count; ++i) in.ReadString("a string");
-  } else if (element != GgufType::kArray) {
-    in.Take(count * LeastBytesOf(element), "an array");
-  } else if (count > 0) {
-    const std::string first = ArrayTypeName(in);
-    bool same = true;
-    for (uint64_t i = 1; i < count; ++i) same = ArrayTypeName(in) == first && same;
-    if (same) return "array:" + first;
-  }
-  return "array:" + std::string(NameOf(element));
-}
-
 }  // namespace
 
 GgufFile ParseGguf(std::span<const std::byte> file, const std::string& where) {
@@ -234,7 +237,7 @@ GgufFile ParseGguf(std::span<const std::byte> file, const std::string& where) {
 std::string TypeNameOf(const GgufEntry& entry) {
   if (entry.type != GgufType::kArray) return std::string(NameOf(entry.type));
   GgufReader in(entry.bytes, std::string(entry.key));
-  return ArrayTypeName(in);
+  return "array:" + std::string(NameOf(in.ReadArrayHeader().element));
 }
 
 }  // namespace struprune

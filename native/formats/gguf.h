@@ -34,20 +34,20 @@ struct GgufFile {
 // Limits on what a file may ask for; real files stay far below them.
 inline constexpr uint64_t kMaxGgufHeader = uint64_t{256} << 20;
 inline constexpr uint64_t kMaxGgufElements = uint64_t{1} << 24;
-inline constexpr int kMaxGgufDepth = 4;
+inline constexpr uint64_t kMaxGgufKey = 65535;
+// ggml's: a name and its final zero in 64 bytes.
+inline constexpr uint64_t kMaxGgufName = 63;
 inline constexpr uint32_t kMaxGgufDimensions = 4;
 inline constexpr uint32_t kMaxGgufAlignment = 1u << 20;
 
 // Reads and checks everything before the tensor data of `file`, the whole file (mapped: only the
 // header is touched). The result looks into `file`. `where` names it in messages. Throws
-// ERR_CHECKPOINT on what the format does not allow (lengths past the end, doubled keys or names,
-// misaligned, overlapping or missing tensor data), ERR_UNSUPPORTED on other versions, big-endian
-// files and unknown tensor types.
+// ERR_CHECKPOINT on what the format or llama.cpp does not allow (lengths past the end, doubled keys
+// or names, arrays of arrays, tensor data that do not follow each other up to the file's end),
+// ERR_UNSUPPORTED on other versions, big-endian files and unknown tensor types.
 GgufFile ParseGguf(std::span<const std::byte> file, const std::string& where);
 
-// Type of an entry as the writer needs it back: "uint32", "string", "array:float32",
-// "array:array:int32". An array of arrays that are not all of one type, or of which there are none,
-// is "array:array".
+// Type of an entry as the writer needs it back: "uint32", "string", "array:float32".
 std::string TypeNameOf(const GgufEntry& entry);
 
 }  // namespace struprune

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "formats/container.h"
 
@@ -15,9 +16,11 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-namespace dom = simdjson::dom;
+namespace json = simdjson::ondemand;
 
 constexpr uint64_t kPrefix = 8;
+// As torch and NumPy have it.
+constexpr uint64_t kMaxDimensions = 64;
 
 struct DtypeBits {
   std::string_view name;
@@ -41,28 +44,31 @@ std::optional<uint64_t> BitsOf(std::string_view dtype) {
   return std::nullopt;
 }
 
-// One tensor's entry while it is read; the views live as long as the JSON parser.
+// One tensor's entry while it is read.
 class EntryReader {
  public:
   EntryReader(const std::string& where, std::string_view name) : where_(where), name_(name) {}
 
-  TensorInfo Read(dom::element value, uint64_t data_start, uint64_t data_bytes) {
-    dom::object fields;
+  TensorInfo Read(json::value value, uint64_t data_start, uint64_t data_bytes) {
+    json::object fields;
     if (value.get(fields) != simdjson::SUCCESS) Fail("is not described by an object");
-    for (const auto& [key, field] : fields) {
-      if (key == "dtype") SetOnce(dtype_, field, "dtype");
-      if (key == "shape") SetOnce(shape_, field, "shape");
-      if (key == "data_offsets") SetOnce(offsets_, field, "data_offsets");
+    for (auto field : fields) {
+      const std::string_view key = field.unescaped_key();
+      ReadField(key, field.value());
     }
-    TensorInfo tensor{std::string(name_), Dtype(), Numbers(shape_, "shape"), 0, 0};
-    const std::vector<uint64_t> range = Numbers(offsets_, "data_offsets");
-    if (range.size() != 2 || range[0] > range[1]) Fail("has data_offsets that are not a range");
-    if (range[1] > data_bytes) {
-      Fail("ends at byte " + std::to_string(range[1]) + " of the data, which has " +
+    if (!dtype_) Fail("has no dtype");
+    if (!shape_) Fail("has no shape");
+    if (!range_) Fail("has no data_offsets");
+    if (range_->size() != 2 || range_->front() > range_->back()) {
+      Fail("has data_offsets that are not a range");
+    }
+    const uint64_t begin = range_->front(), end = range_->back();
+    if (end > data_bytes) {
+      Fail("ends at byte " + std::to_string(end) + " of the data, which has " +
            std::to_string(data_bytes));
     }
-    tensor.offset = data_start + range[0];
-    tensor.bytes = range[1] - range[0];
+    TensorInfo tensor{std::string(name_), std::move(*dtype_), std::move(*shape_),
+                      data_start + begin, end - begin};
     CheckSize(tensor);
     return tensor;
   }
@@ -72,27 +78,44 @@ class EntryReader {
     FailContainer(where_, "tensor " + Quote(name_) + " " + what);
   }
 
-  void SetOnce(std::optional<dom::element>& slot, dom::element value, const char* key) const {
-    if (slot) Fail(std::string("has ") + key + " twice");
-    slot = value;
+  void ReadField(std::string_view key, json::value value) {
+    if (key == "dtype") {
+      SetOnce(dtype_, Dtype(value), key);
+    } else if (key == "shape") {
+      SetOnce(shape_, Numbers(value, key), key);
+    } else if (key == "data_offsets") {
+      SetOnce(range_, Numbers(value, key), key);
+    } else {
+      Fail("has the unknown field " + Quote(key));
+    }
   }
 
-  std::string Dtype() const {
+  template <typename T>
+  void SetOnce(std::optional<T>& slot, T value, std::string_view key) const {
+    if (slot) Fail("has " + std::string(key) + " twice");
+    slot = std::move(value);
+  }
+
+  std::string Dtype(json::value value) const {
     std::string_view dtype;
-    if (!dtype_ || dtype_->get(dtype) != simdjson::SUCCESS) Fail("has no dtype");
+    if (value.get(dtype) != simdjson::SUCCESS) Fail("has a dtype that is not a string");
     if (!BitsOf(dtype)) Fail("has the unknown dtype " + Quote(dtype));
     return std::string(dtype);
   }
 
-  std::vector<uint64_t> Numbers(const std::optional<dom::element>& field, const char* key) const {
-    dom::array array;
-    if (!field || field->get(array) != simdjson::SUCCESS) Fail(std::string("has no ") + key);
+  std::vector<uint64_t> Numbers(json::value value, std::string_view key) const {
+    json::array array;
+    const std::string has = "has a " + std::string(key);
+    if (value.get(array) != simdjson::SUCCESS) Fail(has + " that is not an array");
     std::vector<uint64_t> numbers;
-    for (const dom::element element : array) {
+    for (auto element : array) {
+      if (numbers.size() == kMaxDimensions) {
+        Fail(has + " of more than " + std::to_string(kMaxDimensions) + " entries");
+      }
       uint64_t number = 0;
       // Also false for negative numbers and fractions.
       if (element.get(number) != simdjson::SUCCESS) {
-        Fail(std::string("has a ") + key + " with an entry that is not a non-negative integer");
+        Fail(has + " with an entry that is not a non-negative integer");
       }
       numbers.push_back(number);
     }
@@ -112,17 +135,23 @@ class EntryReader {
 
   const std::string& where_;
   std::string_view name_;
-  std::optional<dom::element> dtype_, shape_, offsets_;
+  std::optional<std::string> dtype_;
+  std::optional<std::vector<uint64_t>> shape_, range_;
 };
 
-void ReadMetadata(dom::element value, const std::string& where, SafetensorsFile& out) {
+void ReadMetadata(json::value value, const std::string& where, SafetensorsFile& out) {
   if (value.is_null()) return;
-  dom::object fields;
+  json::object fields;
   if (value.get(fields) != simdjson::SUCCESS) FailContainer(where, "__metadata__ is not an object");
-  for (const auto& [key, field] : fields) {
+  for (auto field : fields) {
+    const std::string_view key = field.unescaped_key();
     std::string_view text;
-    if (field.get(text) != simdjson::SUCCESS) {
+    if (field.value().get(text) != simdjson::SUCCESS) {
       FailContainer(where, "__metadata__ entry " + Quote(key) + " is not a string");
+    }
+    if (out.metadata.size() == kMaxMetadataEntries) {
+      FailContainer(
+          where, "__metadata__ has more than " + std::to_string(kMaxMetadataEntries) + " entries");
     }
     out.metadata.emplace_back(key, text);
   }
@@ -153,29 +182,41 @@ std::string_view HeaderText(std::span<const std::byte> file, const std::string& 
   return {text, static_cast<size_t>(length)};
 }
 
+// Reads entry after entry out of the text: a tree of it would take 14 times its length.
+void ReadHeader(std::string_view text, uint64_t data_bytes, const std::string& where,
+                SafetensorsFile& out) {
+  const simdjson::padded_string padded(text);
+  json::parser parser;
+  json::document document = parser.iterate(padded);
+  bool has_metadata = false;
+  for (auto field : document.get_object()) {
+    const std::string_view key = field.unescaped_key();
+    if (key == "__metadata__") {
+      if (has_metadata) FailContainer(where, "__metadata__ is there twice");
+      has_metadata = true;
+      ReadMetadata(field.value(), where, out);
+    } else {
+      if (out.tensors.size() == kMaxTensors) {
+        FailContainer(where, "has more than " + std::to_string(kMaxTensors) + " tensors");
+      }
+      out.tensors.push_back(
+          EntryReader(where, key).Read(field.value(), kPrefix + text.size(), data_bytes));
+    }
+  }
+  if (!document.at_end()) FailContainer(where, "has a header that goes on after its JSON object");
+}
+
 }  // namespace
 
 SafetensorsFile ParseSafetensors(std::span<const std::byte> file, const std::string& where) {
   RefusePointer(file, where);
   const std::string_view text = HeaderText(file, where);
-  dom::parser parser;
-  dom::object header;
-  if (const auto error = parser.parse(text.data(), text.size()).get(header)) {
-    FailContainer(where, std::string("has a header that is not a JSON object: ") +
-                             simdjson::error_message(error));
-  }
   const uint64_t data_start = kPrefix + text.size();
   SafetensorsFile out;
-  bool has_metadata = false;
-  for (const auto& [key, value] : header) {
-    if (key == "__metadata__") {
-      if (has_metadata) FailContainer(where, "__metadata__ is there twice");
-      has_metadata = true;
-      ReadMetadata(value, where, out);
-    } else {
-      out.tensors.push_back(
-          EntryReader(where, key).Read(value, data_start, file.size() - data_start));
-    }
+  try {
+    ReadHeader(text, file.size() - data_start, where, out);
+  } catch (const simdjson::simdjson_error& error) {
+    FailContainer(where, std::string("has a header that is not a JSON object: ") + error.what());
   }
   RequireUniqueNames(out.tensors, where);
   uint64_t end = data_start;

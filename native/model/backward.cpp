@@ -18,80 +18,180 @@ namespace {
 using Access = PagedMatrix::Access;
 
 // grad_x[rows, cols of W] = grad_out[rows, rows of W] W, added to what is there when beta is 1.
-void LinearBackward(const Block& block, Role weight, size_t rows, const float* grad_out, float beta,
-                    float* grad_x) {
-  StripProductBack(block.context(), *block.matrix(weight), rows, grad_out, beta, grad_x);
+void LinearBackward(const Sublayer& layer, Part weight, size_t rows, const float* grad_out,
+                    float beta, float* grad_x) {
+  StripProductBack(layer.context(), *layer.matrix(weight), rows, grad_out, beta, grad_x);
 }
 
 // Tokens that are on their way at once, in whole windows: a part of a page, since what they need is
 // several times a page of hidden states.
 constexpr size_t kFlightTokens = 2048;
 
-// The width of what a role's factors are summed in; 0 for roles without factors.
-size_t FactorWidth(const BlockSpec& spec, Role role) {
-  switch (role) {
-    case Role::kAttnNorm:
-    case Role::kFfnNorm:
-    case Role::kOBias:
-    case Role::kDownBias:
-      return spec.hidden;
-    case Role::kQNorm:
-    case Role::kKNorm:
-      return spec.head_dim;
-    case Role::kO:
-      return SiteWidth(spec, SiteKind::kAttention);
-    case Role::kDown:
-      return SiteWidth(spec, SiteKind::kFfn);
+// The width of what a part's factors are summed in; 0 for parts without factors.
+size_t FactorWidth(const Sublayer& layer, Part part) {
+  switch (part) {
+    case Part::kNorm:
+    case Part::kStreamNorm:
+    case Part::kQNorm:
+    case Part::kKNorm:
+    case Part::kOut:
+    case Part::kOutBias:
+      return layer.has(part) ? layer.shape(part).cols : 0;
     default:
       return 0;
   }
 }
 
-// Buffers of one flight, made once a call.
+// What is asked for of a sublayer beside the gradient.
+struct Wanted {
+  Wanted(const GradientSums& sums, const SublayerSpec& layer)
+      : output(sums.output != nullptr),
+        norm(Has(sums, layer.norm ? Part::kNorm : Part::kStreamNorm)),
+        columns(Has(sums, Part::kOut)),
+        bias(Has(sums, Part::kOutBias)) {}
+  // Everything, or deltas alone.
+  explicit Wanted(bool factors) : output(true), norm(factors), columns(factors), bias(factors) {}
+  static bool Has(const GradientSums& sums, Part part) {
+    return sums.factors[static_cast<size_t>(part)] != nullptr;
+  }
+  bool output, norm, columns, bias;  // columns: factors of the output map's
+};
+
+// Numbers of the buffers that a sublayer has for a whole flight.
+struct WorkCounts {
+  // last: nothing of the block follows it.
+  WorkCounts(const SublayerSpec& layer, size_t hidden, size_t window, size_t tokens, bool last,
+             const Wanted& wanted) {
+    if (wanted.norm) norm_factors = tokens * hidden;
+    if (const FeedForwardSpec* ffn = layer.ffn()) {
+      if (!last) x = tokens * ffn->width;
+      if (layer.stream_norm && (wanted.output || wanted.bias)) delta = tokens * hidden;
+      return;
+    }
+    const AttentionSpec& spec = *layer.attention();
+    x = q = tokens * spec.q_width();
+    kv = tokens * spec.kv_width();
+    log_sum = tokens * spec.heads();
+    if (spec.head_norm) q_raw = q, k_raw = kv;
+    if (spec.rope) angles = RopeTable::Count(spec.head_dim, window);
+  }
+  // Of x, q and their gradients; of k, v and theirs.
+  size_t Total() const {
+    const size_t gradient = q > 0 ? x : 0;
+    return x + gradient + 2 * q + 4 * kv + q_raw + k_raw + log_sum + delta + norm_factors + angles;
+  }
+
+  size_t x = 0, q = 0, kv = 0, q_raw = 0, k_raw = 0, log_sum = 0, delta = 0, norm_factors = 0;
+  size_t angles = 0;
+};
+
+// Rows of a flight, and numbers of the buffers that its sublayers share.
+struct FlightCounts {
+  // page: rows of a page; wanted: of each sublayer.
+  FlightCounts(const Context& context, const BlockSpec& spec, size_t window, size_t page,
+               const std::vector<Wanted>& wanted)
+      : tokens(std::min(page, std::max<size_t>(1, kFlightTokens / window) * window)),
+        group(std::min(tokens, context.pool.size() * kChunk)),
+        stream(group * spec.hidden),
+        normed(std::max(group, WorkerRows(context, tokens)) * spec.hidden) {
+    for (size_t i = 0; i < spec.sublayers.size(); ++i) {
+      const SublayerSpec& layer = spec.sublayers[i];
+      const bool last = i + 1 == spec.sublayers.size();
+      work.emplace_back(layer, spec.hidden, window, tokens, last, wanted[i]);
+      if (wanted[i].bias) bias = tokens * spec.hidden;
+      if (const FeedForwardSpec* ffn = layer.ffn()) {
+        up = std::max(up, group * ffn->width);
+        if (ffn->gated) gate = std::max(gate, group * ffn->width);
+        if (wanted[i].columns) grad_x = std::max(grad_x, group * ffn->width);
+      } else if (const AttentionSpec& a = *layer.attention(); a.head_norm) {
+        head = std::max(head, WorkerRows(context, tokens) * std::max(a.q_width(), a.kv_width()));
+      }
+    }
+  }
+  size_t Total() const {
+    size_t total = stream + 2 * normed + 2 * up + gate + grad_x + head + bias;
+    for (const WorkCounts& of : work) total += of.Total();
+    return total;
+  }
+
+  size_t tokens, group;  // rows
+  size_t stream, normed;
+  size_t up = 0, gate = 0, grad_x = 0, head = 0, bias = 0;
+  std::vector<WorkCounts> work;
+};
+
+// A sublayer within one flight: what it keeps of its forward, and of its gradients.
+struct Work {
+  Work(const Sublayer& layer, const GradientSums& sums, const WorkCounts& n, size_t window)
+      : layer(layer), attention(layer.attention()), ffn(layer.ffn()), sums(sums) {
+    const auto allocate = [&](size_t count) { return layer.context().Allocate<float>(count); };
+    x = allocate(n.x);
+    if (attention) grad_x = allocate(n.x);
+    for (auto* buffer : {&q, &grad_q}) *buffer = allocate(n.q);
+    for (auto* buffer : {&k, &grad_k, &v, &grad_v}) *buffer = allocate(n.kv);
+    q_raw = allocate(n.q_raw);
+    k_raw = allocate(n.k_raw);
+    log_sum = allocate(n.log_sum);
+    delta = allocate(n.delta);
+    norm_factors = allocate(n.norm_factors);
+    if (n.angles > 0) rope.emplace(layer.context(), *attention->rope, attention->head_dim, window);
+  }
+
+  Statistics* factors(Part part) const { return sums.factors[static_cast<size_t>(part)]; }
+  Part norm() const { return layer.spec().norm ? Part::kNorm : Part::kStreamNorm; }
+
+  Sublayer layer;
+  const AttentionSpec* attention;  // one of the two is null
+  const FeedForwardSpec* ffn;
+  const GradientSums& sums;
+  std::optional<RopeTable> rope;
+  // Of the whole flight: what goes into the output map (of the last FFN it is made by groups), and
+  // what the attention needs.
+  Buffer<float> x, q, k, v, q_raw, k_raw, log_sum, grad_q, grad_k, grad_v, grad_x;
+  // dL/dy where that is not the gradient of the stream; products of the norm's factors.
+  Buffer<float> delta, norm_factors;
+};
+
+// Sums of every sublayer.
+std::vector<GradientSums> SumsOf(const Block& block, const BackwardRun& run) {
+  return run.sums.empty() ? std::vector<GradientSums>(block.sublayers()) : run.sums;
+}
+
+std::vector<Wanted> WantedOf(const Block& block, const std::vector<GradientSums>& sums) {
+  std::vector<Wanted> wanted;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    wanted.emplace_back(sums[i], block.spec().sublayers[i]);
+  }
+  return wanted;
+}
+
+// Buffers of one flight, made once a call. Gradients go through the sublayers from the last to the
+// first; the states between them are made anew from the block's input and the activations of those
+// before. An FFN is run by groups of rows, a chunk each for the workers.
 class GradientFlight {
  public:
   GradientFlight(const Block& block, const BackwardRun& run)
-      : block_(block),
-        spec_(block.spec()),
-        run_(run),
+      : run_(run),
         context_(block.context()),
+        hidden_(block.spec().hidden),
+        sums_(SumsOf(block, run)),
         page_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
-        tokens_(std::min(page_, std::max<size_t>(1, kFlightTokens / run.window) * run.window)),
-        width_(spec_.heads * spec_.head_dim),
-        kv_width_(spec_.kv_heads * spec_.head_dim),
+        n_(context_, block.spec(), run.window, page_, WantedOf(block, sums_)),
+        tokens_(n_.tokens),
         chunk_(ChunkRows(context_, tokens_)),
-        group_(std::min(tokens_, context_.pool.size() * kChunk)),
+        group_(n_.group),
         scratch_(context_.pool.size()) {
-    for (auto* buffer : {&q_, &grad_q_, &out_, &grad_out_}) {
-      *buffer = context_.Allocate<float>(tokens_ * width_);
+    for (size_t i = 0; i < block.sublayers(); ++i) {
+      work_.emplace_back(block.sublayer(i), sums_[i], n_.work[i], run.window);
     }
-    for (auto* buffer : {&k_, &grad_k_, &v_, &grad_v_}) {
-      *buffer = context_.Allocate<float>(tokens_ * kv_width_);
-    }
-    if (spec_.qk_norm) {
-      q_raw_ = context_.Allocate<float>(tokens_ * width_);
-      k_raw_ = context_.Allocate<float>(tokens_ * kv_width_);
-      head_ = context_.Allocate<float>(context_.pool.size() * chunk_ * std::max(width_, kv_width_));
-    }
-    log_sum_ = context_.Allocate<float>(tokens_ * spec_.heads);
-    stream_ = context_.Allocate<float>(group_ * spec_.hidden);
-    for (auto* buffer : {&normed_, &grad_in_}) {
-      *buffer =
-          context_.Allocate<float>(std::max(group_, context_.pool.size() * chunk_) * spec_.hidden);
-    }
-    up_ = context_.Allocate<float>(group_ * spec_.ffn);
-    x_ = context_.Allocate<float>(group_ * spec_.ffn);
-    if (spec_.gated) gate_ = context_.Allocate<float>(group_ * spec_.ffn);
-    if (spec_.post_norm && (run.at_ffn || factors(Role::kDownBias))) {
-      delta_ = context_.Allocate<float>(tokens_ * spec_.hidden);
-    }
-    if (factors(Role::kDown)) grad_x_ = context_.Allocate<float>(group_ * spec_.ffn);
-    if (factors(Role::kAttnNorm)) attn_norm_ = context_.Allocate<float>(tokens_ * spec_.hidden);
-    if (factors(Role::kFfnNorm)) ffn_norm_ = context_.Allocate<float>(tokens_ * spec_.hidden);
-    if (factors(Role::kOBias) || factors(Role::kDownBias)) {
-      bias_ = context_.Allocate<float>(tokens_ * spec_.hidden);
-    }
-    if (spec_.rope) rope_.emplace(context_, *spec_.rope, spec_.head_dim, run.window);
+    const auto allocate = [&](size_t count) { return context_.Allocate<float>(count); };
+    stream_ = allocate(n_.stream);
+    for (auto* buffer : {&normed_, &grad_in_}) *buffer = allocate(n_.normed);
+    for (auto* buffer : {&up_, &x_}) *buffer = allocate(n_.up);
+    gate_ = allocate(n_.gate);
+    grad_x_ = allocate(n_.grad_x);
+    head_ = allocate(n_.head);
+    bias_ = allocate(n_.bias);
   }
 
   bool BeginsPage(size_t row) const { return row % page_ == 0; }
@@ -101,22 +201,31 @@ class GradientFlight {
 
   // How the flights of a page read the block's weights.
   std::vector<Scan> Weights() const {
-    const Scan projections = ScanOf(block_, tokens_, {Role::kQ, Role::kK, Role::kV});
-    const Scan forward = ScanOf(block_, 0, {Role::kO, Role::kUp, Role::kGate});
-    const Scan backward =
-        spec_.post_norm
-            ? ScanOf(block_, 0, {Role::kDown, Role::kDown, Role::kUp, Role::kGate, Role::kO})
-            : ScanOf(block_, 0, {Role::kDown, Role::kUp, Role::kGate, Role::kO});
     std::vector<Scan> scans;
-    for (size_t row = 0; row < page_; row += tokens_) {
-      scans.push_back(projections);
+    const auto grouped = [&](const Work& work, std::initializer_list<Part> parts) {
+      const Scan scan = ScanOf(work.layer, 0, parts);
       for (size_t first = 0; first < tokens_; first += group_) {
         const size_t rows = std::min(group_, tokens_ - first);
-        for (const Scan& scan : {forward, backward}) {
-          scans.push_back({scan.matrices, ChunkCount(context_, rows, 1)});
+        scans.push_back({scan.matrices, ChunkCount(context_, rows, 1)});
+      }
+    };
+    const auto projections = [&](const Work& work) {
+      scans.push_back(ScanOf(work.layer, tokens_, {Part::kQ, Part::kK, Part::kV}));
+    };
+    for (size_t row = 0; row < page_; row += tokens_) {
+      for (const Work& work : work_) {
+        if (work.attention) projections(work);
+        if (&work != &work_.back()) grouped(work, {Part::kOut});
+      }
+      for (auto work = work_.rbegin(); work != work_.rend(); ++work) {
+        if (work->ffn) {
+          grouped(*work, {Part::kUp, Part::kGate});
+          grouped(*work, {Part::kOut, Part::kUp, Part::kGate});
+        } else {
+          grouped(*work, {Part::kOut});
+          projections(*work);
         }
       }
-      scans.push_back(projections);
     }
     return scans;
   }
@@ -125,239 +234,365 @@ class GradientFlight {
     const size_t rows = Rows(row);
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kRead);
     const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kUpdate);
-    const float* h = inputs.data();
-    float* grad = gradient.data();
-    const AttentionShape shape = ShapeOf(spec_, run_.window);
-
-    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      ProjectAgain(first, count, h, worker);
-    });
-    AttendWindows(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
-                  log_sum_.data(), scratch_);
-    if (run_.into_attention) run_.into_attention->Add(rows, out_.data(), nullptr);
-    if (!spec_.post_norm) AtOutput(run_.at_ffn, Role::kDownBias, rows, grad);
-    for (size_t first = 0; first < rows; first += group_) {
-      FfnGroup(first, std::min(group_, rows - first), h, grad);
-    }
-    if (spec_.post_norm) AtOutput(run_.at_ffn, Role::kDownBias, rows, delta_.data());
-    AtOutput(run_.at_attention, Role::kOBias, rows, grad);
-    AttendWindowsBackward(context_, shape, rows, q_.data(), k_.data(), v_.data(), out_.data(),
-                          log_sum_.data(), grad_out_.data(), grad_q_.data(), grad_k_.data(),
-                          grad_v_.data(), scratch_);
-    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      ThroughProjections(first, count, h, grad, worker);
-    });
-    AddProducts(Role::kO, rows, out_.data(), grad_out_.data());
-    AddFactors(Role::kAttnNorm, rows, attn_norm_.data());
-    AddFactors(Role::kFfnNorm, rows, ffn_norm_.data());
-    AddFactors(Role::kQNorm, rows * spec_.heads, q_raw_.data());
-    AddFactors(Role::kKNorm, rows * spec_.kv_heads, k_raw_.data());
-  }
-
- private:
-  // Null: not wanted.
-  Statistics* factors(Role role) const { return run_.factors[static_cast<size_t>(role)]; }
-
-  void AddFactors(Role role, size_t rows, const float* values) {
-    if (factors(role)) factors(role)->Add(rows, values, nullptr);
-  }
-
-  // Of a matrix that takes x[rows, cols] as its input, to which the loss has this gradient; x is
-  // overwritten.
-  void AddProducts(Role role, size_t rows, float* x, const float* gradient) {
-    if (!factors(role)) return;
-    const size_t cols = factors(role)->dim();
-    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
-      for (size_t i = first * cols; i < (first + count) * cols; ++i) x[i] *= gradient[i];
-    });
-    AddFactors(role, rows, x);
-  }
-
-  // What is wanted of delta[rows, hidden], the gradient at a site's output.
-  void AtOutput(Statistics* gradients, Role bias, size_t rows, const float* delta) {
-    const size_t d = spec_.hidden;
-    if (gradients) gradients->Add(rows, delta, nullptr);
-    if (!factors(bias)) return;
-    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
-      for (size_t i = first; i < first + count; ++i) {
-        for (size_t j = 0; j < d; ++j) bias_[i * d + j] = delta[i * d + j] * block_.data(bias)[j];
+    input_ = inputs.data();
+    for (size_t i = 0; i < work_.size(); ++i) {
+      if (work_[i].attention) {
+        ForwardAttention(i, rows);
+      } else if (i + 1 < work_.size()) {
+        ForwardFfn(i, rows);
       }
-    });
-    AddFactors(bias, rows, bias_.data());
-  }
-
-  // A worker's part of a buffer of chunks.
-  float* Part(Buffer<float>& buffer, size_t cols, size_t worker) {
-    return buffer.data() + worker * chunk_ * cols;
-  }
-
-  // Rows [first, first + rows) of the flight through the FFN and back; a chunk each for the
-  // workers.
-  void FfnGroup(size_t first, size_t rows, const float* h, float* grad) {
-    const auto each = [&](auto&& fn) {
-      ForChunks(context_, rows, [&](size_t at, size_t count, size_t) { fn(at, count); }, 1);
-    };
-    each([&](size_t at, size_t count) { FfnForward(at, first + at, count, h); });
-    if (run_.into_ffn) run_.into_ffn->Add(rows, x_.data(), nullptr);
-    each([&](size_t at, size_t count) {
-      float* own = grad + (first + at) * spec_.hidden;
-      FfnBackward(at, first + at, count, own);
-      LinearBackward(block_, Role::kO, count, own, 0, grad_out_.data() + (first + at) * width_);
-    });
-    AddProducts(Role::kDown, rows, x_.data(), grad_x_.data());
-  }
-
-  void ProjectAgain(size_t first, size_t count, const float* h, size_t worker) {
-    const float* x = SiteInput(block_, SiteKind::kAttention, count, h + first * spec_.hidden,
-                               Part(normed_, spec_.hidden, worker));
-    Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
-            q_.data() + first * width_, k_.data() + first * kv_width_,
-            v_.data() + first * kv_width_, spec_.qk_norm ? q_raw_.data() + first * width_ : nullptr,
-            spec_.qk_norm ? k_raw_.data() + first * kv_width_ : nullptr);
-  }
-
-  // stream[count, hidden] = before + the site's output map of x, without the norm of a post-norm
-  // block.
-  void AddMap(SiteKind site, size_t count, const float* before, const float* x, float* stream) {
-    Linear(block_, OutputRole(site), OutputBiasRole(site), count, x, stream);
-    for (size_t i = 0; i < count * spec_.hidden; ++i) stream[i] += before[i];
-  }
-
-  // grad += Jᵀ grad_out of a site's norm for rows [row, row + count) of the flight, x being the
-  // norm's input.
-  void ThroughNorm(SiteKind site, size_t row, size_t count, const float* x, const float* grad_out,
-                   float* grad) {
-    const float* weight = block_.data(NormRole(site));
-    Buffer<float>& products = site == SiteKind::kAttention ? attn_norm_ : ffn_norm_;
-    if (!products.empty()) {
-      NormFactorsBackward(spec_.norm, count, spec_.hidden, x, weight, spec_.eps, grad_out,
-                          products.data() + row * spec_.hidden);
     }
-    NormBackward(spec_.norm, count, spec_.hidden, x, weight, spec_.eps, grad_out, grad);
-  }
-
-  // grad <- Jᵀ grad of the norm that follows a site of a post-norm block.
-  void ThroughPostNorm(SiteKind site, size_t row, size_t count, const float* x, float* grad,
-                       float* scratch) {
-    std::copy_n(grad, count * spec_.hidden, scratch);
-    std::fill_n(grad, count * spec_.hidden, 0.0f);
-    ThroughNorm(site, row, count, x, scratch, grad);
-  }
-
-  static Role NormRole(SiteKind site) {
-    return site == SiteKind::kAttention ? Role::kAttnNorm : Role::kFfnNorm;
-  }
-
-  // What the FFN makes of rows [row, row + count) of the flight, kept at row `at` of the group's
-  // buffers.
-  void FfnForward(size_t at, size_t row, size_t count, const float* h) {
-    const size_t d = spec_.hidden;
-    float* middle = stream_.data() + at * d;
-    float* normed = normed_.data() + at * d;
-    float* up = up_.data() + at * spec_.ffn;
-    float* gate = spec_.gated ? gate_.data() + at * spec_.ffn : nullptr;
-    AddMap(SiteKind::kAttention, count, h + row * d, out_.data() + row * width_, middle);
-    Norm(spec_.norm, count, d, middle, d,
-         block_.data(spec_.post_norm ? Role::kAttnNorm : Role::kFfnNorm),
-         block_.data(spec_.post_norm ? Role::kAttnNormBias : Role::kFfnNormBias), spec_.eps, normed,
-         d);
-    UpAndGate(block_, count, normed, up, gate);
-    if (spec_.post_norm || run_.into_ffn || factors(Role::kDown)) {
-      Activate(spec_.activation, count * spec_.ffn, gate, up, x_.data() + at * spec_.ffn);
+    for (size_t i = work_.size(); i-- > 0;) {
+      work_[i].attention ? BackwardAttention(i, rows, gradient.data())
+                         : BackwardFfn(i, rows, gradient.data());
+      AddFactors(work_[i], work_[i].norm(), rows, work_[i].norm_factors.data());
     }
-  }
-
-  // grad of the same rows: dL/d(block's output) -> dL/d(y of attention), method.md's delta of the
-  // attention.
-  void FfnBackward(size_t at, size_t row, size_t count, float* grad) {
-    const size_t d = spec_.hidden;
-    const float* middle = stream_.data() + at * d;
-    float* normed = normed_.data() + at * d;
-    float* grad_in = grad_in_.data() + at * d;
-    float* x = x_.data() + at * spec_.ffn;
-    float* up = up_.data() + at * spec_.ffn;
-    float* gate = spec_.gated ? gate_.data() + at * spec_.ffn : nullptr;
-    if (spec_.post_norm) {
-      AddMap(SiteKind::kFfn, count, normed, x, grad_in);
-      ThroughPostNorm(SiteKind::kFfn, row, count, grad_in, grad, normed);
-      if (!delta_.empty()) std::copy_n(grad, count * d, delta_.data() + row * d);
-    }
-    float* grad_x = grad_x_.empty() ? x : grad_x_.data() + at * spec_.ffn;
-    LinearBackward(block_, Role::kDown, count, grad, 0, grad_x);
-    ActivateBackward(spec_.activation, count * spec_.ffn, gate, up, grad_x, gate, up);
-    if (spec_.post_norm) {
-      LinearBackward(block_, Role::kUp, count, up, 1, grad);
-      if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad);
-      ThroughPostNorm(SiteKind::kAttention, row, count, middle, grad, normed);
-    } else {
-      LinearBackward(block_, Role::kUp, count, up, 0, grad_in);
-      if (gate) LinearBackward(block_, Role::kGate, count, gate, 1, grad_in);
-      ThroughNorm(SiteKind::kFfn, row, count, middle, grad_in, grad);
-    }
-  }
-
-  // grad: dL/d(y of attention) -> dL/d(block's input), by the gradients of q, k and v.
-  void ThroughProjections(size_t first, size_t count, const float* h, float* grad, size_t worker) {
-    const size_t d = spec_.hidden;
-    h += first * d;
-    grad += first * d;
-    float* grad_q = grad_q_.data() + first * width_;
-    float* grad_k = grad_k_.data() + first * kv_width_;
-    if (rope_) {
-      rope_->Apply(count, spec_.heads, grad_q, width_, first, run_.window, -1);
-      rope_->Apply(count, spec_.kv_heads, grad_k, kv_width_, first, run_.window, -1);
-    }
-    if (spec_.qk_norm) {
-      ThroughHeadNorm(Role::kQNorm, count, spec_.heads, q_raw_.data() + first * width_, grad_q,
-                      worker);
-      ThroughHeadNorm(Role::kKNorm, count, spec_.kv_heads, k_raw_.data() + first * kv_width_,
-                      grad_k, worker);
-    }
-    float* grad_in = spec_.post_norm ? grad : Part(grad_in_, d, worker);
-    LinearBackward(block_, Role::kQ, count, grad_q, spec_.post_norm ? 1 : 0, grad_in);
-    LinearBackward(block_, Role::kK, count, grad_k, 1, grad_in);
-    LinearBackward(block_, Role::kV, count, grad_v_.data() + first * kv_width_, 1, grad_in);
-    if (!spec_.post_norm) {
-      ThroughNorm(SiteKind::kAttention, first, count, h, grad_in, grad);
-    }
-    if (!AllFinite(grad, count * d)) {
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      if (AllFinite(gradient.data() + first * hidden_, count * hidden_)) return;
       throw Error(
           "ERR_NAN", "gradients are no longer finite",
           "the checkpoint may be damaged; another --layer-weights than fisher needs no gradients");
+    });
+  }
+
+ private:
+  // A worker's part of a buffer of chunks.
+  float* OfWorker(Buffer<float>& buffer, size_t cols, size_t worker) {
+    return buffer.data() + worker * chunk_ * cols;
+  }
+
+  // fn(at, row, count) over the chunks of a group, then done(first, rows) of the group; `at` is the
+  // row in the group's buffers, `row` in the flight.
+  template <typename Fn, typename Done>
+  void EachGroup(size_t rows, Fn&& fn, Done&& done) {
+    for (size_t first = 0; first < rows; first += group_) {
+      const size_t count = std::min(group_, rows - first);
+      ForChunks(
+          context_, count, [&](size_t at, size_t some, size_t) { fn(at, first + at, some); }, 1);
+      done(first, count);
     }
   }
 
-  // Leaves what the norm's factors have of it in `raw`.
-  void ThroughHeadNorm(Role weight, size_t count, size_t heads, float* raw, float* grad,
-                       size_t worker) {
-    const size_t values = count * heads * spec_.head_dim;
-    float* from = Part(head_, std::max(width_, kv_width_), worker);
-    std::copy_n(grad, values, from);
-    std::fill_n(grad, values, 0.0f);
-    NormBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight), spec_.eps,
-                 from, grad);
-    if (!factors(weight)) return;
-    NormFactorsBackward(NormKind::kRms, count * heads, spec_.head_dim, raw, block_.data(weight),
-                        spec_.eps, from, raw);
+  static void AddFactors(const Work& work, Part part, size_t rows, const float* values) {
+    if (Statistics* to = work.factors(part)) to->Add(rows, values, nullptr);
   }
 
-  const Block& block_;
-  const BlockSpec& spec_;
+  // Of an output map that takes x[rows, cols] as its input, to which the loss has this gradient; x
+  // is overwritten.
+  void AddProducts(const Work& work, size_t rows, float* x, const float* gradient) {
+    if (!work.factors(Part::kOut)) return;
+    const size_t cols = work.layer.width();
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      for (size_t i = first * cols; i < (first + count) * cols; ++i) x[i] *= gradient[i];
+    });
+    AddFactors(work, Part::kOut, rows, x);
+  }
+
+  // What is wanted of delta[rows, hidden], the gradient at a sublayer's output.
+  void AtOutput(const Work& work, size_t rows, const float* delta) {
+    if (work.sums.output) work.sums.output->Add(rows, delta, nullptr);
+    if (!work.factors(Part::kOutBias)) return;
+    const float* bias = work.layer.data(Part::kOutBias);
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      for (size_t i = first; i < first + count; ++i) {
+        for (size_t j = 0; j < hidden_; ++j) {
+          bias_[i * hidden_ + j] = delta[i * hidden_ + j] * bias[j];
+        }
+      }
+    });
+    AddFactors(work, Part::kOutBias, rows, bias_.data());
+  }
+
+  // Rows [row, row + count) of the stream before sublayer i: the block's input itself, or in
+  // to[count, hidden].
+  const float* StreamBefore(size_t i, size_t row, size_t count, float* to) {
+    if (i == 0) return input_ + row * hidden_;
+    const Work& last = work_[i - 1];
+    const float* x = last.x.data() + row * last.layer.width();
+    const float* before = StreamBefore(i - 1, row, count, to);
+    if (before == to) {
+      AddOutput(last.layer, count, x, to);
+    } else {
+      AddMap(last, count, before, x, to);
+      StreamNorm(last.layer, count, to, to);
+    }
+    return to;
+  }
+
+  // to[count, hidden] = before + the output map of x, without the stream's norm.
+  void AddMap(const Work& work, size_t count, const float* before, const float* x, float* to) {
+    Linear(work.layer, Part::kOut, Part::kOutBias, count, x, to);
+    for (size_t i = 0; i < count * hidden_; ++i) to[i] += before[i];
+  }
+
+  // grad += Jᵀ grad_out of a sublayer's norm for rows [row, row + count) of the flight, x being the
+  // norm's input.
+  void ThroughNorm(Work& work, size_t row, size_t count, const float* x, const float* grad_out,
+                   float* grad) {
+    const SublayerSpec& spec = work.layer.spec();
+    const NormSpec& norm = spec.norm ? *spec.norm : *spec.stream_norm;
+    const float* weight = work.layer.data(work.norm());
+    if (!work.norm_factors.empty()) {
+      NormFactorsBackward(norm.kind, count, hidden_, x, weight, norm.eps, grad_out,
+                          work.norm_factors.data() + row * hidden_);
+    }
+    NormBackward(norm.kind, count, hidden_, x, weight, norm.eps, grad_out, grad);
+  }
+
+  // grad <- Jᵀ grad of the stream's norm, x being its input.
+  void ThroughStreamNorm(Work& work, size_t row, size_t count, const float* x, float* grad,
+                         float* scratch) {
+    std::copy_n(grad, count * hidden_, scratch);
+    std::fill_n(grad, count * hidden_, 0.0f);
+    ThroughNorm(work, row, count, x, scratch, grad);
+  }
+
+  void ForwardAttention(size_t i, size_t rows) {
+    Work& work = work_[i];
+    const AttentionSpec& spec = *work.attention;
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      float* scratch = OfWorker(normed_, hidden_, worker);
+      const float* x =
+          MixerInput(work.layer, count, StreamBefore(i, first, count, scratch), scratch);
+      const auto at = [&](Buffer<float>& buffer, size_t cols) {
+        return buffer.empty() ? nullptr : buffer.data() + first * cols;
+      };
+      Project(work.layer, work.rope ? &*work.rope : nullptr, run_.window, first, count, x,
+              at(work.q, spec.q_width()), at(work.k, spec.kv_width()), at(work.v, spec.kv_width()),
+              at(work.q_raw, spec.q_width()), at(work.k_raw, spec.kv_width()));
+    });
+    AttendWindows(context_, ShapeOf(spec, run_.window), rows, work.q.data(), work.k.data(),
+                  work.v.data(), work.x.data(), work.log_sum.data(), scratch_);
+    if (work.sums.input) work.sums.input->Add(rows, work.x.data(), nullptr);
+  }
+
+  // Of an FFN that others follow.
+  void ForwardFfn(size_t i, size_t rows) {
+    Work& work = work_[i];
+    const size_t width = work.ffn->width;
+    EachGroup(
+        rows,
+        [&](size_t at, size_t row, size_t count) {
+          FfnForward(i, at, row, count);
+          std::copy_n(x_.data() + at * width, count * width, work.x.data() + row * width);
+        },
+        [](size_t, size_t) {});
+  }
+
+  void BackwardFfn(size_t i, size_t rows, float* grad) {
+    Work& work = work_[i];
+    const bool plain = !work.layer.spec().stream_norm;
+    if (plain) AtOutput(work, rows, grad);
+    for (size_t first = 0; first < rows; first += group_) {
+      const size_t count = std::min(group_, rows - first);
+      const auto each = [&](auto&& fn) {
+        ForChunks(
+            context_, count, [&](size_t at, size_t some, size_t) { fn(at, first + at, some); }, 1);
+      };
+      each([&](size_t at, size_t row, size_t some) { FfnForward(i, at, row, some); });
+      if (work.sums.input) work.sums.input->Add(count, x_.data(), nullptr);
+      each([&](size_t at, size_t row, size_t some) {
+        FfnBackward(i, at, row, some, grad + row * hidden_);
+      });
+      AddProducts(work, count, x_.data(), grad_x_.data());
+    }
+    if (!plain && !work.delta.empty()) AtOutput(work, rows, work.delta.data());
+  }
+
+  // What the FFN makes of rows [row, row + count) of the flight, kept at row `at` of the group's
+  // buffers; what its output map reads only where something asks for it.
+  void FfnForward(size_t i, size_t at, size_t row, size_t count) {
+    const Work& work = work_[i];
+    const size_t width = work.ffn->width;
+    float* up = up_.data() + at * width;
+    float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
+    const float* stream = StreamBefore(i, row, count, stream_.data() + at * hidden_);
+    const float* in = MixerInput(work.layer, count, stream, normed_.data() + at * hidden_);
+    UpAndGate(work.layer, count, in, up, gate);
+    const bool last = i + 1 == work_.size();
+    if (last && !work.sums.input && !work.layer.spec().stream_norm && !work.factors(Part::kOut)) {
+      return;
+    }
+    Activate(work.ffn->activation, count * width, gate, up, x_.data() + at * width);
+  }
+
+  // grad of the same rows: dL/d(stream after) -> dL/d(stream before).
+  void FfnBackward(size_t i, size_t at, size_t row, size_t count, float* grad) {
+    Work& work = work_[i];
+    const size_t d = hidden_, width = work.ffn->width;
+    const float* stream = i == 0 ? input_ + row * d : stream_.data() + at * d;
+    float* scratch = normed_.data() + at * d;
+    float* grad_in = grad_in_.data() + at * d;
+    float* x = x_.data() + at * width;
+    float* up = up_.data() + at * width;
+    float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
+    if (work.layer.spec().stream_norm) {
+      AddMap(work, count, stream, x, grad_in);
+      ThroughStreamNorm(work, row, count, grad_in, grad, scratch);
+      if (!work.delta.empty()) std::copy_n(grad, count * d, work.delta.data() + row * d);
+    }
+    float* grad_x = work.factors(Part::kOut) ? grad_x_.data() + at * width : x;
+    LinearBackward(work.layer, Part::kOut, count, grad, 0, grad_x);
+    ActivateBackward(work.ffn->activation, count * width, gate, up, grad_x, gate, up);
+    const bool normed = work.layer.spec().norm.has_value();
+    float* to = normed ? grad_in : grad;
+    LinearBackward(work.layer, Part::kUp, count, up, normed ? 0 : 1, to);
+    if (gate) LinearBackward(work.layer, Part::kGate, count, gate, 1, to);
+    if (normed) ThroughNorm(work, row, count, stream, grad_in, grad);
+  }
+
+  void BackwardAttention(size_t i, size_t rows, float* grad) {
+    Work& work = work_[i];
+    const AttentionSpec& spec = *work.attention;
+    const size_t width = spec.q_width();
+    EachGroup(
+        rows,
+        [&](size_t at, size_t row, size_t count) {
+          float* own = grad + row * hidden_;
+          if (work.layer.spec().stream_norm) {
+            float* sum = grad_in_.data() + at * hidden_;
+            const float* before = StreamBefore(i, row, count, stream_.data() + at * hidden_);
+            AddMap(work, count, before, work.x.data() + row * width, sum);
+            ThroughStreamNorm(work, row, count, sum, own, normed_.data() + at * hidden_);
+          }
+          LinearBackward(work.layer, Part::kOut, count, own, 0, work.grad_x.data() + row * width);
+        },
+        [](size_t, size_t) {});
+    AtOutput(work, rows, grad);
+    AttendWindowsBackward(context_, ShapeOf(spec, run_.window), rows, work.q.data(), work.k.data(),
+                          work.v.data(), work.x.data(), work.log_sum.data(), work.grad_x.data(),
+                          work.grad_q.data(), work.grad_k.data(), work.grad_v.data(), scratch_);
+    ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
+      ThroughProjections(i, first, count, grad + first * hidden_, worker);
+    });
+    AddProducts(work, rows, work.x.data(), work.grad_x.data());
+    if (!spec.head_norm) return;
+    AddFactors(work, Part::kQNorm, rows * spec.heads(), work.q_raw.data());
+    AddFactors(work, Part::kKNorm, rows * spec.kv_heads, work.k_raw.data());
+  }
+
+  // grad: dL/d(stream after the attention's output was added) -> dL/d(stream before), by the
+  // gradients of q, k and v.
+  void ThroughProjections(size_t i, size_t first, size_t count, float* grad, size_t worker) {
+    Work& work = work_[i];
+    const AttentionSpec& spec = *work.attention;
+    float* grad_q = work.grad_q.data() + first * spec.q_width();
+    float* grad_k = work.grad_k.data() + first * spec.kv_width();
+    if (work.rope) {
+      work.rope->Apply(count, spec.heads(), grad_q, spec.q_width(), first, run_.window, -1);
+      work.rope->Apply(count, spec.kv_heads, grad_k, spec.kv_width(), first, run_.window, -1);
+    }
+    if (spec.head_norm) {
+      ThroughHeadNorm(work, Part::kQNorm, count, spec.heads(),
+                      work.q_raw.data() + first * spec.q_width(), grad_q, worker);
+      ThroughHeadNorm(work, Part::kKNorm, count, spec.kv_heads,
+                      work.k_raw.data() + first * spec.kv_width(), grad_k, worker);
+    }
+    const bool normed = work.layer.spec().norm.has_value();
+    float* grad_in = normed ? OfWorker(grad_in_, hidden_, worker) : grad;
+    LinearBackward(work.layer, Part::kQ, count, grad_q, normed ? 0 : 1, grad_in);
+    LinearBackward(work.layer, Part::kK, count, grad_k, 1, grad_in);
+    LinearBackward(work.layer, Part::kV, count, work.grad_v.data() + first * spec.kv_width(), 1,
+                   grad_in);
+    if (!normed) return;
+    const float* stream = StreamBefore(i, first, count, OfWorker(normed_, hidden_, worker));
+    ThroughNorm(work, first, count, stream, grad_in, grad);
+  }
+
+  // Leaves what the norm's factors have of it in `raw`.
+  void ThroughHeadNorm(const Work& work, Part weight, size_t count, size_t heads, float* raw,
+                       float* grad, size_t worker) {
+    const size_t head_dim = work.attention->head_dim, values = count * heads * head_dim;
+    const NormSpec& norm = *work.attention->head_norm;
+    float* from = head_.data() + worker * (head_.size() / context_.pool.size());
+    std::copy_n(grad, values, from);
+    std::fill_n(grad, values, 0.0f);
+    NormBackward(norm.kind, count * heads, head_dim, raw, work.layer.data(weight), norm.eps, from,
+                 grad);
+    if (!work.factors(weight)) return;
+    NormFactorsBackward(norm.kind, count * heads, head_dim, raw, work.layer.data(weight), norm.eps,
+                        from, raw);
+  }
+
   const BackwardRun& run_;
   Context& context_;
-  const size_t page_, tokens_, width_, kv_width_;
+  const size_t hidden_;
+  const std::vector<GradientSums> sums_;
+  const size_t page_;
+  const FlightCounts n_;
+  const size_t tokens_;
   const size_t chunk_;  // most rows of a task, but for a group's
-  const size_t group_;  // rows of the FFN's buffers: a chunk a worker
+  const size_t group_;  // rows of an FFN's buffers: a chunk a worker
   std::vector<AttentionScratch> scratch_;
-  std::optional<RopeTable> rope_;
-  // Of the whole flight.
-  Buffer<float> q_, k_, v_, q_raw_, k_raw_, out_, log_sum_, grad_q_, grad_k_, grad_v_, grad_out_,
-      delta_, attn_norm_, ffn_norm_, bias_;
+  std::vector<Work> work_;
+  const float* input_ = nullptr;  // of the flight, [rows, hidden]
   // Of a group, of a chunk a worker, or of either.
   Buffer<float> stream_, up_, gate_, x_, grad_x_, head_, normed_, grad_in_;
+  Buffer<float> bias_;  // of the flight
 };
 
+void CheckSums(const Block& block, const BackwardRun& run) {
+  const auto check = [](const Statistics* statistics, size_t width, const std::string& what) {
+    if (!statistics || (statistics->dim() == width && statistics->residual_dim() == 0)) return;
+    throw Error("ERR_ARGUMENT", "statistics of " + what + " must be [" + std::to_string(width) +
+                                    "] wide, without cross products");
+  };
+  if (!run.sums.empty() && run.sums.size() != block.sublayers()) {
+    throw Error("ERR_ARGUMENT", "sums are of every sublayer or of none");
+  }
+  for (size_t i = 0; i < run.sums.size(); ++i) {
+    const Sublayer layer = block.sublayer(i);
+    check(run.sums[i].output, layer.hidden(), layer.spec().name + "'s gradients");
+    check(run.sums[i].input, layer.width(), layer.spec().name + "'s inputs");
+    for (size_t p = 0; p < kParts; ++p) {
+      if (!run.sums[i].factors[p]) continue;
+      const Part part = static_cast<Part>(p);
+      const size_t width = FactorWidth(layer, part);
+      const std::string what = NameOf(block.spec(), {i, part}) + "'s factors";
+      if (width == 0) throw Error("ERR_ARGUMENT", "the block has no " + what);
+      check(run.sums[i].factors[p], width, what);
+    }
+  }
+}
+
+size_t UnmadeBytes(const BackwardRun& run) {
+  size_t bytes = 0;
+  const auto add = [&](const Statistics* sums) { bytes += sums ? sums->unmade() : 0; };
+  for (const GradientSums& sums : run.sums) {
+    add(sums.output);
+    add(sums.input);
+    for (const Statistics* factors : sums.factors) add(factors);
+  }
+  return bytes;
+}
+
+// What the pass multiplies by, and by whose transpose.
+PackedWeights PackedFor(const Block& block, size_t tokens) {
+  std::vector<PagedMatrix*> forward, backward;
+  for (size_t i = 0; i < block.sublayers(); ++i) {
+    const Sublayer layer = block.sublayer(i);
+    const bool last = i + 1 == block.sublayers();
+    for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kOut, Part::kUp, Part::kGate}) {
+      PagedMatrix* const matrix = layer.matrix(part);
+      if (!matrix) continue;
+      backward.push_back(matrix);
+      if (part != Part::kOut || !last || layer.spec().stream_norm) forward.push_back(matrix);
+    }
+  }
+  return PackedWeights(block.context(), tokens, forward, backward);
+}
+
 }  // namespace
+
+Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
+                    const TokenPages& tokens, bool factors) {
+  const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors));
+  const FlightCounts n(context, spec, window, tokens.flight(), wanted);
+  Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
+  // The forward again, and as much back.
+  needs.float_flops = 2 * BlockFlops(spec, tokens.rows, window);
+  return needs;
+}
 
 void BackwardBlock(const Block& block, const BackwardRun& run) {
   const size_t tokens = run.gradient->rows(), hidden = block.spec().hidden;
@@ -368,36 +603,10 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
       run.gradient->cols() != hidden) {
     throw Error("ERR_ARGUMENT", "inputs must hold the tokens of the gradient and be as wide");
   }
-  const auto check = [](const Statistics* statistics, size_t width, const char* what) {
-    if (!statistics || (statistics->dim() == width && statistics->residual_dim() == 0)) return;
-    throw Error("ERR_ARGUMENT", std::string("statistics of ") + what + " must be [" +
-                                    std::to_string(width) + "] wide, without cross products");
-  };
-  check(run.at_ffn, hidden, "gradients");
-  check(run.at_attention, hidden, "gradients");
-  check(run.into_ffn, SiteWidth(block.spec(), SiteKind::kFfn), "the FFN's inputs");
-  check(run.into_attention, SiteWidth(block.spec(), SiteKind::kAttention), "attention's inputs");
-  for (size_t r = 0; r < kRoles; ++r) {
-    if (!run.factors[r]) continue;
-    const Role role = static_cast<Role>(r);
-    const std::string what = std::string(kRoleNames[r]) + "'s factors";
-    if (!block.has(role)) throw Error("ERR_ARGUMENT", "the block has no " + what);
-    check(run.factors[r], FactorWidth(block.spec(), role), what.c_str());
-  }
+  CheckSums(block, run);
   GradientFlight flight(block, run);
-  size_t unmade = 0;
-  for (const Statistics* statistics :
-       {run.at_ffn, run.at_attention, run.into_ffn, run.into_attention}) {
-    if (statistics) unmade += statistics->unmade();
-  }
-  const PendingBytes pending(*block.context().budget, unmade);
-  const auto matrix = [&](Role role) { return block.matrix(role); };
-  PagedMatrix *const q = matrix(Role::kQ), *const k = matrix(Role::kK), *const v = matrix(Role::kV),
-                     *const o = matrix(Role::kO), *const up = matrix(Role::kUp),
-                     *const gate = matrix(Role::kGate), *const down = matrix(Role::kDown);
-  const PackedWeights packed(block.context(), tokens,
-                             {q, k, v, o, up, gate, block.spec().post_norm ? down : nullptr},
-                             {down, up, gate, o, q, k, v});
+  const PendingBytes pending(*block.context().budget, UnmadeBytes(run));
+  const PackedWeights packed = PackedFor(block, tokens);
   const std::vector<Scan> weights = flight.Weights();
   for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
     if (flight.BeginsPage(row)) {

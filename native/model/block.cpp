@@ -8,94 +8,86 @@
 #include "tiles/strips.h"
 
 namespace struprune {
-namespace {
 
-size_t RowsOf(const BlockSpec& spec, Role role) {
-  switch (role) {
-    case Role::kQ:
-    case Role::kQBias:
-      return spec.heads * spec.head_dim;
-    case Role::kK:
-    case Role::kKBias:
-    case Role::kV:
-    case Role::kVBias:
-      return spec.kv_heads * spec.head_dim;
-    case Role::kQNorm:
-    case Role::kKNorm:
-      return spec.head_dim;
-    case Role::kGate:
-    case Role::kGateBias:
-    case Role::kUp:
-    case Role::kUpBias:
-      return spec.ffn;
-    default:
-      return spec.hidden;
+Needs BlockNeeds(const Context& context, const BlockSpec& spec, std::span<const TensorId> tensors,
+                 bool paged) {
+  size_t vectors = 0, matrices = 0, strip = 0;
+  for (const TensorId id : tensors) {
+    const auto [rows, cols] = ShapeOf(spec, id);
+    if (IsVector(id.part)) {
+      vectors += cols;
+      continue;
+    }
+    matrices += rows * cols;
+    strip = std::max(strip, LargestStrip(rows, cols));
   }
+  const size_t at_hand = StripsAtHand(context) * strip;
+  return HeldFloats(vectors) + Pages(matrices * sizeof(float), at_hand * sizeof(float), paged);
 }
 
-size_t ColsOf(const BlockSpec& spec, Role role) {
-  if (role == Role::kO) return spec.heads * spec.head_dim;
-  if (role == Role::kDown) return spec.ffn;
-  return spec.hidden;
-}
-
-}  // namespace
-
-bool IsVector(Role role) {
-  switch (role) {
-    case Role::kQ:
-    case Role::kK:
-    case Role::kV:
-    case Role::kO:
-    case Role::kGate:
-    case Role::kUp:
-    case Role::kDown:
-      return false;
-    default:
-      return true;
+Needs EncodeNeeds(const BlockSpec& spec, std::span<const TensorId> tensors, size_t bytes) {
+  size_t most = 0;
+  for (const TensorId id : tensors) {
+    if (IsVector(id.part)) continue;
+    const auto [rows, cols] = ShapeOf(spec, id);
+    const size_t row = cols * sizeof(float);
+    // Whole heads are read at either end.
+    const AttentionSpec* const attention = spec.sublayers[id.sublayer].attention();
+    const size_t ends = attention ? 2 * attention->head_dim * row : 0;
+    most = std::max(most, std::min(rows * row, bytes + ends));
   }
+  return Held(most);
 }
 
 Block::Block(std::shared_ptr<Context> context, std::shared_ptr<PageStore> store, BlockSpec spec,
-             const std::array<std::optional<TensorSource>, kRoles>& sources, Stored stored,
-             StripSize strip)
+             const BlockSources& sources, const Stored& stored, StripSize strip)
     : context_(std::move(context)),
       store_(std::move(store)),
       spec_(std::move(spec)),
       stored_(stored),
-      strip_(strip) {
-  for (size_t r = 0; r < kRoles; ++r) {
-    if (sources[r]) Load(static_cast<Role>(r), *sources[r]);
+      strip_(strip),
+      tensors_(spec_.sublayers.size()) {
+  for (size_t i = 0; i < sublayers(); ++i) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const TensorId id{i, static_cast<Part>(p)};
+      const bool due = ShapeOf(spec_.sublayers[i], spec_.hidden, id.part).has_value();
+      const bool given = i < sources.size() && sources[i][p].has_value();
+      if (given != due && !(due && IsBias(id.part))) {
+        throw Error("ERR_CHECKPOINT",
+                    NameOf(spec_, id) + (due ? " is missing" : " has no place in this block"),
+                    "the checkpoint's config does not describe its weights");
+      }
+      if (given) Load(id, *sources[i][p]);
+    }
   }
 }
 
 std::unique_ptr<PagedMatrix> Block::MakeMatrix(size_t rows, size_t cols) const {
-  const size_t longest = std::max(strip_.rows, strip_.floats / std::max<size_t>(cols, 1));
-  const TileAxis strips(rows, longest);
+  const TileAxis strips(rows, strip_.Longest(cols));
   return std::make_unique<PagedMatrix>(store_, rows, cols, strips.side());
 }
 
-void Block::Load(Role role, const TensorSource& source) {
-  const auto [rows, cols] = Shape{source.rows, source.cols};
-  if (IsVector(role)) {
+void Block::Load(TensorId id, const TensorSource& source) {
+  const auto [rows, cols] = PartShape{source.rows, source.cols};
+  if (IsVector(id.part)) {
     auto vector = context_->Allocate<float>(rows * cols);
-    shapes_[Index(role)] = {rows, cols};
-    CheckShape(role);
+    At(id).shape = {rows, cols};
+    CheckShape(id);
     LoadRows(source, 0, rows, vector.data());
-    Put(role, std::move(vector));
-    Round(role);
+    Put(id, std::move(vector));
+    Round(id);
     return;
   }
-  shapes_[Index(role)] = {rows, cols};
-  CheckShape(role);
-  Put(role, MakeMatrix(rows, cols));
-  if (StaysAsSource(role, source.dtype)) {
+  At(id).shape = {rows, cols};
+  CheckShape(id);
+  Put(id, MakeMatrix(rows, cols));
+  if (StaysAsSource(id, source.dtype)) {
     std::vector<int32_t> all(rows);
     std::iota(all.begin(), all.end(), 0);
-    origins_[Index(role)] = {source, std::move(all)};
+    At(id).origin = {source, std::move(all)};
   }
   if (rows * cols == 0) return;
-  PagedMatrix& matrix = *matrices_[Index(role)];
+  PagedMatrix& matrix = *At(id).matrix;
   const size_t strip = matrix.page_rows();
   context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
     const size_t row = i * strip, count = matrix.Run(row, strip);
@@ -105,46 +97,45 @@ void Block::Load(Role role, const TensorSource& source) {
       context_->CheckAbort();
       const size_t some = std::min(kRows, count - done);
       LoadRows(source, row + done, some, to.data() + done * cols);
-      if (!IsOutput(role) && !origins_[Index(role)]) {
+      if (id.part != Part::kOut && !At(id).origin) {
         RoundTo(stored_.matrices, some, cols, to.data() + done * cols);
       }
     }
   });
 }
 
-void Block::Put(Role role, Buffer<float> vector) {
-  shapes_[Index(role)] = {1, vector.size()};
-  vectors_[Index(role)] = std::move(vector);
+void Block::Put(TensorId id, Buffer<float> vector) {
+  At(id).shape = {1, vector.size()};
+  At(id).vector = std::move(vector);
 }
 
-void Block::Put(Role role, std::unique_ptr<PagedMatrix> matrix) {
-  shapes_[Index(role)] = {matrix->rows(), matrix->cols()};
-  matrices_[Index(role)] = std::move(matrix);
+void Block::Put(TensorId id, std::unique_ptr<PagedMatrix> matrix) {
+  At(id).shape = {matrix->rows(), matrix->cols()};
+  At(id).matrix = std::move(matrix);
 }
 
-void Block::CheckShape(Role role) const {
-  const auto [rows, cols] = shape(role);
-  const size_t want_rows = IsVector(role) ? 1 : RowsOf(spec_, role);
-  const size_t want_cols = IsVector(role) ? RowsOf(spec_, role) : ColsOf(spec_, role);
+void Block::CheckShape(TensorId id) const {
+  const auto [rows, cols] = shape(id);
+  const auto [want_rows, want_cols] = *ShapeOf(spec_.sublayers[id.sublayer], spec_.hidden, id.part);
   if (rows == want_rows && cols == want_cols) return;
   throw Error("ERR_CHECKPOINT",
-              std::string(kRoleNames[Index(role)]) + " has shape [" + std::to_string(rows) + ", " +
+              NameOf(spec_, id) + " has shape [" + std::to_string(rows) + ", " +
                   std::to_string(cols) + "], expected [" + std::to_string(want_rows) + ", " +
                   std::to_string(want_cols) + "]",
               "the checkpoint's config does not describe its weights");
 }
 
-void Block::Round(Role role) {
-  if (!has(role)) return;
-  if (IsVector(role)) {
-    Buffer<float>& vector = vectors_[Index(role)];
+void Block::Round(TensorId id) {
+  if (!has(id)) return;
+  if (IsVector(id.part)) {
+    Buffer<float>& vector = At(id).vector;
     RoundTo(stored_.vectors, 1, vector.size(), vector.data());
     return;
   }
-  if (stored_.matrices == Dtype::F32 || origins_[Index(role)]) return;
-  const auto [rows, cols] = shape(role);
+  if (stored_.matrices == Dtype::F32 || At(id).origin) return;
+  const auto [rows, cols] = shape(id);
   if (rows * cols == 0) return;
-  PagedMatrix& matrix = *matrices_[Index(role)];
+  PagedMatrix& matrix = *At(id).matrix;
   const size_t strip = matrix.page_rows();
   context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
     context_->CheckAbort();
@@ -154,20 +145,20 @@ void Block::Round(Role role) {
   });
 }
 
-void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
-  if (!has(role)) return;
-  const auto [rows, cols] = shape(role);
-  const size_t limit = IsVector(role) || axis == 1 ? cols : rows;
+void Block::Slice(TensorId id, int axis, std::span<const int32_t> indices) {
+  if (!has(id)) return;
+  const auto [rows, cols] = shape(id);
+  const size_t limit = IsVector(id.part) || axis == 1 ? cols : rows;
   for (const int32_t index : indices) {
     if (index < 0 || static_cast<size_t>(index) >= limit) {
       throw Error("ERR_ARGUMENT", "slice index outside the tensor");
     }
   }
-  if (IsVector(role)) {
-    Put(role, SliceVector(role, indices));
+  if (IsVector(id.part)) {
+    Put(id, SliceVector(id, indices));
   } else {
-    Put(role, SliceMatrix(role, axis, indices));
-    std::optional<Origin>& origin = origins_[Index(role)];
+    Put(id, SliceMatrix(id, axis, indices));
+    std::optional<Origin>& origin = At(id).origin;
     if (axis == 1) origin.reset();
     if (!origin) return;
     std::vector<int32_t> rows;
@@ -176,18 +167,18 @@ void Block::Slice(Role role, int axis, std::span<const int32_t> indices) {
   }
 }
 
-Buffer<float> Block::SliceVector(Role role, std::span<const int32_t> indices) const {
+Buffer<float> Block::SliceVector(TensorId id, std::span<const int32_t> indices) const {
   auto next = context_->Allocate<float>(indices.size());
-  for (size_t j = 0; j < indices.size(); ++j) next[j] = vector(role)[indices[j]];
+  for (size_t j = 0; j < indices.size(); ++j) next[j] = vector(id)[indices[j]];
   return next;
 }
 
-std::unique_ptr<PagedMatrix> Block::SliceMatrix(Role role, int axis,
+std::unique_ptr<PagedMatrix> Block::SliceMatrix(TensorId id, int axis,
                                                 std::span<const int32_t> indices) const {
-  const auto [rows, cols] = shape(role);
+  const auto [rows, cols] = shape(id);
   auto next = axis == 1 ? MakeMatrix(rows, indices.size()) : MakeMatrix(indices.size(), cols);
   if (next->rows() * next->cols() == 0) return next;
-  RowReader old(*matrix(role));
+  RowReader old(*matrix(id));
   for (size_t row = 0; row < next->rows(); row += next->page_rows()) {
     context_->CheckAbort();
     const size_t count = next->Run(row, next->page_rows());
@@ -205,46 +196,48 @@ std::unique_ptr<PagedMatrix> Block::SliceMatrix(Role role, int axis,
   return next;
 }
 
-void Block::SetOutput(SiteKind site, const TileMatrix<float>& weight, std::span<const float> bias) {
+void Block::SetOutput(size_t sublayer, const TileMatrix<float>& weight,
+                      std::span<const float> bias) {
   const size_t rows = weight.rows().size(), cols = weight.cols().size();
   if (rows != spec_.hidden) throw Error("ERR_ARGUMENT", "an output map has one row a hidden unit");
   auto next = MakeMatrix(rows, cols);
   ToStrips(weight, *next);
-  Put(OutputRole(site), std::move(next));
-  origins_[Index(OutputRole(site))].reset();
-  if (!bias.empty()) SetBias(site, bias);
+  const TensorId out{sublayer, Part::kOut};
+  Put(out, std::move(next));
+  At(out).origin.reset();
+  if (!bias.empty()) SetBias(sublayer, bias);
 }
 
-void Block::SetBias(SiteKind site, std::span<const float> bias) {
+void Block::SetBias(size_t sublayer, std::span<const float> bias) {
   auto vector = context_->Allocate<float>(bias.size());
   std::copy(bias.begin(), bias.end(), vector.data());
-  Put(OutputBiasRole(site), std::move(vector));
+  Put({sublayer, Part::kOutBias}, std::move(vector));
 }
 
-void Block::Replace(Role role, const std::function<void(size_t, size_t, float*)>& fill) {
-  FillStrips(*context_, *matrix(role), fill);
-  origins_[Index(role)].reset();
-  Round(role);
+void Block::Replace(TensorId id, const std::function<void(size_t, size_t, float*)>& fill) {
+  FillStrips(*context_, *matrix(id), fill);
+  At(id).origin.reset();
+  Round(id);
 }
 
-void Block::Replace(Role role, std::span<const float> values) {
-  Buffer<float>& to = vectors_[Index(role)];
+void Block::Replace(TensorId id, std::span<const float> values) {
+  Buffer<float>& to = At(id).vector;
   if (values.size() != to.size()) {
     throw Error("ERR_ARGUMENT", "the new values have another shape than the tensor");
   }
   std::ranges::copy(values, to.data());
-  Round(role);
+  Round(id);
 }
 
-void Block::Scale(Role role, std::span<const float> factors) {
-  if (!has(role) || factors.size() != shape(role).cols) {
+void Block::Scale(TensorId id, std::span<const float> factors) {
+  if (!has(id) || factors.size() != shape(id).cols) {
     throw Error("ERR_ARGUMENT", "a tensor is scaled by one factor a column");
   }
-  if (IsVector(role)) {
-    Buffer<float>& vector = vectors_[Index(role)];
+  if (IsVector(id.part)) {
+    Buffer<float>& vector = At(id).vector;
     for (size_t j = 0; j < factors.size(); ++j) vector[j] *= factors[j];
   } else {
-    PagedMatrix& matrix = *matrices_[Index(role)];
+    PagedMatrix& matrix = *At(id).matrix;
     const size_t strip = matrix.page_rows();
     for (size_t row = 0; row < matrix.rows() && !factors.empty(); row += strip) {
       context_->CheckAbort();
@@ -255,30 +248,30 @@ void Block::Scale(Role role, std::span<const float> factors) {
         for (size_t j = 0; j < factors.size(); ++j) to[j] *= factors[j];
       }
     }
-    origins_[Index(role)].reset();
+    At(id).origin.reset();
   }
-  Round(role);
+  Round(id);
 }
 
-void Block::SetWidths(size_t heads, size_t kv_heads, size_t ffn) {
-  spec_.heads = heads;
-  spec_.kv_heads = kv_heads;
-  spec_.ffn = ffn;
-  for (size_t r = 0; r < kRoles; ++r) {
-    if (has(static_cast<Role>(r))) CheckShape(static_cast<Role>(r));
+void Block::Resize(size_t sublayer, size_t width) {
+  spec_.sublayers[sublayer].Resize(width);
+  for (size_t p = 0; p < kParts; ++p) {
+    const TensorId id{sublayer, static_cast<Part>(p)};
+    if (has(id)) CheckShape(id);
   }
 }
 
-void Block::Finish(SiteKind site) {
-  Round(OutputRole(site));
-  Round(OutputBiasRole(site));
+void Block::Finish(size_t sublayer) {
+  Round({sublayer, Part::kOut});
+  Round({sublayer, Part::kOutBias});
 }
 
-bool Block::StaysAsSource(Role role, Dtype dtype) const {
-  if (stored_.as_source >> Index(role) & 1) return true;
+bool Block::StaysAsSource(TensorId id, Dtype dtype) const {
+  if (std::ranges::find(stored_.as_source, NameOf(spec_, id)) != stored_.as_source.end())
+    return true;
   // Of gate and up a refit may try others and come back to the rounded ones; o and down it only
   // ever replaces. Values that share no scale are encoded to the same bytes without the file.
-  return IsOutput(role) && dtype == stored_.matrices && LayoutOf(dtype).elements > 1;
+  return id.part == Part::kOut && dtype == stored_.matrices && LayoutOf(dtype).elements > 1;
 }
 
 namespace {
@@ -330,21 +323,21 @@ std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols,
   return bytes;
 }
 
-std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t count,
+std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_t count,
                                      size_t rope_heads) const {
-  const auto [rows, cols] = shape(role);
-  const std::string name(kRoleNames[Index(role)]);
-  if (rope_heads && (IsVector(role) ? cols : rows) % rope_heads != 0) {
+  const auto [rows, cols] = shape(id);
+  const std::string name = NameOf(spec_, id);
+  if (rope_heads && (IsVector(id.part) ? cols : rows) % rope_heads != 0) {
     throw Error("ERR_ARGUMENT", name + " does not hold that many heads");
   }
-  if (row + count > (IsVector(role) ? cols : rows)) {
+  if (row + count > (IsVector(id.part) ? cols : rows)) {
     throw Error("ERR_ARGUMENT", "rows outside " + name);
   }
-  if (IsVector(role)) {
+  if (IsVector(id.part)) {
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
-    return EncodeRows(data(role), cols, 1, dtype, row, count, rope_heads, name);
+    return EncodeRows(data(id), cols, 1, dtype, row, count, rope_heads, name);
   }
-  const std::optional<Origin>& origin = origins_[Index(role)];
+  const std::optional<Origin>& origin = At(id).origin;
   if (origin && dtype == origin->tensor.dtype) {
     return CopyRows(*origin, row, count, rope_heads);
   }
@@ -352,7 +345,7 @@ std::vector<std::byte> Block::Encode(Role role, Dtype dtype, size_t row, size_t 
   const size_t unit = rope_heads ? rows / rope_heads : 1;
   const size_t begin = row / unit * unit, end = (row + count + unit - 1) / unit * unit;
   auto values = context_->Allocate<float>((end - begin) * cols);
-  if (cols > 0) matrix(role)->Read(begin, end - begin, values.data());
+  if (cols > 0) matrix(id)->Read(begin, end - begin, values.data());
   return EncodeRows(values.data(), end - begin, cols, dtype, row - begin, count,
                     rope_heads ? (end - begin) / unit : 0, name);
 }

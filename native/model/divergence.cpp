@@ -32,16 +32,39 @@ double Dot(size_t count, const float* a, const float* b) {
   return sum;
 }
 
+// Numbers of the buffers of ForDots.
+struct DotCounts {
+  DotCounts(const Context& context, const EndsShape& ends, size_t page)
+      : inputs(WorkerRows(context, page) * ends.embedding_width),
+        scratch(WorkerRows(context, page) * ends.hidden) {}
+  size_t inputs, scratch;
+};
+
+Needs DotNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  const DotCounts n(context, ends, tokens.flight());
+  return HeadInput::NeedsOf(ends) + HeldFloats(n.inputs + n.scratch) + tokens.View(ends.hidden) +
+         tokens.View(ends.embedding_width);
+}
+
+// Of ExpectHead on the CPU.
+struct MeanCounts {
+  MeanCounts(const Context& context, const EndsShape& ends, size_t tokens)
+      : rows(std::min(ExpectedRows::kFlightRows, tokens)),
+        inputs(rows * ends.embedding_width),
+        scratch(context.pool.size() * kHeadChunk * ends.hidden) {}
+  size_t rows, inputs, scratch;
+};
+
 // visit(token, m x) for all tokens, on all threads: m the row of `mean`, x the head's input.
 template <typename Visit>
 void ForDots(Context& context, const EndsSpec& spec, PagedMatrix& mean, PagedMatrix& hidden,
              Visit visit) {
   const HeadInput head(context, spec);
-  const size_t workers = context.pool.size(), d = spec.hidden, width = spec.embedding_width,
-               tokens = hidden.rows();
-  const size_t chunk = ChunkRows(context, std::min(tokens, mean.page_rows()));
-  auto inputs = context.Allocate<float>(workers * chunk * width);
-  auto scratch = context.Allocate<float>(workers * chunk * d);
+  const size_t d = spec.hidden, width = spec.embedding_width, tokens = hidden.rows();
+  const size_t page = std::min(tokens, mean.page_rows()), chunk = ChunkRows(context, page);
+  const DotCounts n(context, ShapeOf(spec), page);
+  auto inputs = context.Allocate<float>(n.inputs);
+  auto scratch = context.Allocate<float>(n.scratch);
   for (size_t row = 0; row < tokens;) {
     const size_t rows = mean.Run(row, tokens - row);
     const PagedMatrix::View states(hidden, row, rows, Access::kRead);
@@ -73,14 +96,14 @@ std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatr
   Check(spec, hidden, mean);
   if (context.gpu) return ExpectHeadOnDevice(context, spec, hidden, mean);
   const size_t width = spec.embedding_width, tokens = hidden.rows();
-  const size_t most = std::min(ExpectedRows::kFlightRows, tokens);
+  const MeanCounts n(context, ShapeOf(spec), tokens);
   const HeadInput head(context, spec);
-  ExpectedRows expected(context, spec, most);
-  auto inputs = context.Allocate<float>(most * width);
-  auto scratch = context.Allocate<float>(context.pool.size() * kHeadChunk * spec.hidden);
+  ExpectedRows expected(context, spec, n.rows);
+  auto inputs = context.Allocate<float>(n.inputs);
+  auto scratch = context.Allocate<float>(n.scratch);
   std::vector<double> negative_entropy(tokens);
   for (size_t row = 0; row < tokens;) {
-    const size_t rows = mean.Run(row, most);
+    const size_t rows = mean.Run(row, n.rows);
     head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
     const PagedMatrix::View view(mean, row, rows, Access::kWrite);
     expected.Run(rows, inputs.data(), view.data(), {});
@@ -99,6 +122,24 @@ std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatr
   return negative_entropy;
 }
 
+Needs ExpectHeadNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  Needs needs;
+  if (context.gpu) {
+    needs = ExpectRowsNeedsOnDevice(*context.gpu, context, ends, tokens)
+                .Then(DotNeeds(context, ends, tokens));
+  } else {
+    const MeanCounts n(context, ends, tokens.rows);
+    // The states' page goes before the mean's and a tile of the vocabulary come.
+    needs =
+        HeadInput::NeedsOf(ends) + HeldFloats(n.inputs + n.scratch) +
+        tokens.View(ends.hidden)
+            .Then(tokens.View(ends.embedding_width) + ExpectedRows::NeedsOf(context, ends, n.rows));
+  }
+  // Logits, and the sum of the rows.
+  needs.float_flops = 2 * HeadFlops(ends, tokens.rows);
+  return needs;
+}
+
 std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, PagedMatrix& mean,
                                    std::span<const double> negative_entropy, PagedMatrix& hidden) {
   Check(spec, hidden, mean);
@@ -112,6 +153,10 @@ std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, Paged
     kl[at] = std::max(0.0, Finite(negative_entropy[at] - dot + kl[at]));
   });
   return kl;
+}
+
+Needs DivergenceNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  return ScoreNeeds(context, ends, tokens).Then(DotNeeds(context, ends, tokens));
 }
 
 }  // namespace struprune

@@ -16,10 +16,12 @@ namespace struprune {
 // Throws ERR_ARGUMENT for shapes that disagree, ERR_NAN for logits that are not finite.
 std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                                PagedMatrix& mean);
+Needs ExpectHeadNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
 
 // KL(p ‖ q), nats [tokens], q by the same head of other hidden states: with x the head's input for
 // q and m of ExpectHead, sum of p log p - m x + log sum exp(W x). Throws as ExpectHead.
 std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, PagedMatrix& mean,
                                    std::span<const double> negative_entropy, PagedMatrix& hidden);
+Needs DivergenceNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
 
 }  // namespace struprune

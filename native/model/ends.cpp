@@ -13,7 +13,42 @@ namespace {
 
 constexpr size_t kScoreRows = 8192;
 
+// Numbers of the buffers of Embed.
+struct EmbedCounts {
+  EmbedCounts(const Context& context, const EndsShape& ends, size_t window)
+      : projection(ends.project_in ? ends.hidden * ends.embedding_width : 0),
+        positions(ends.positions ? window * ends.hidden : 0),
+        rows(context.pool.size() * kHeadChunk * ends.embedding_width) {}
+  size_t projection, positions, rows;
+};
+
+// Of ScoreTokens beside the head's input.
+struct ScoreCounts {
+  ScoreCounts(const Context& context, const EndsShape& ends, size_t tokens)
+      : flight(std::min(tokens, kScoreRows)),
+        inputs(flight * ends.embedding_width),
+        logits(context.pool.size() * kHeadChunk * kLogitColumns),
+        scratch(context.pool.size() * kHeadChunk * ends.hidden) {}
+  size_t flight, inputs, logits, scratch;
+};
+
+// Of the table's tile at hand.
+size_t TileOf(const EndsShape& ends) {
+  return std::min(kVocabularyTile, ends.vocab) * ends.embedding_width;
+}
+
 }  // namespace
+
+EndsShape ShapeOf(const EndsSpec& spec) {
+  return {spec.hidden,
+          spec.vocab,
+          spec.embedding_width,
+          spec.positions.has_value(),
+          spec.project_in.has_value(),
+          spec.project_out.has_value(),
+          spec.final_norm.has_value(),
+          spec.final_norm_bias.has_value()};
+}
 
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out) {
@@ -53,12 +88,12 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
   }
   RequireTokens(spec, ids, false);
   const auto projection = LoadWhole(context, spec, spec.project_in);
-  Buffer<float> positions;
+  const EmbedCounts sizes(context, ShapeOf(spec), window);
+  auto positions = context.Allocate<float>(sizes.positions);
   if (spec.positions) {
-    positions = context.Allocate<float>(window * d);
     LoadStored(spec, *spec.positions, spec.position_offset, window, positions.data());
   }
-  auto rows = context.Allocate<float>(context.pool.size() * kHeadChunk * width);
+  auto rows = context.Allocate<float>(sizes.rows);
   const size_t flight = std::min(ids.size(), hidden.page_rows());
   for (size_t row = 0; row < ids.size(); row += flight) {
     const size_t count = std::min(flight, ids.size() - row);
@@ -86,11 +121,23 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
   }
 }
 
+Needs EmbedNeeds(const Context& context, const EndsShape& ends, size_t window,
+                 const TokenPages& tokens) {
+  const EmbedCounts n(context, ends, window);
+  return HeldFloats(n.projection + n.positions + n.rows) + tokens.View(ends.hidden);
+}
+
 HeadInput::HeadInput(Context& context, const EndsSpec& spec)
     : spec_(spec),
       norm_(LoadWhole(context, spec, spec.final_norm)),
       bias_(LoadWhole(context, spec, spec.final_norm_bias)),
       projection_(LoadWhole(context, spec, spec.project_out)) {}
+
+Needs HeadInput::NeedsOf(const EndsShape& ends) {
+  const size_t d = ends.hidden;
+  return HeldFloats((ends.final_norm ? d : 0) + (ends.final_norm_bias ? d : 0) +
+                    (ends.project_out ? d * ends.embedding_width : 0));
+}
 
 void HeadInput::Compute(size_t rows, const float* hidden, float* scratch, float* out) const {
   const size_t d = spec_.hidden, width = spec_.embedding_width;
@@ -144,13 +191,18 @@ void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t
 void ForVocabularyTiles(
     Context& context, const EndsSpec& spec,
     const std::function<void(size_t first, size_t count, const float* table)>& visit) {
-  auto table =
-      context.Allocate<float>(std::min(kVocabularyTile, spec.vocab) * spec.head_source().cols);
+  auto table = context.Allocate<float>(TileOf(ShapeOf(spec)));
   for (size_t first = 0; first < spec.vocab; first += kVocabularyTile) {
     const size_t count = std::min(kVocabularyTile, spec.vocab - first);
     LoadVocabulary(context, spec, first, count, table.data());
     visit(first, count, table.data());
   }
+}
+
+Needs VocabularyTileNeeds(const EndsShape& ends) { return HeldFloats(TileOf(ends)); }
+
+double HeadFlops(const EndsShape& ends, size_t tokens) {
+  return 2.0 * static_cast<double>(ends.vocab * ends.embedding_width) * static_cast<double>(tokens);
 }
 
 TokenScores::TokenScores(size_t rows)
@@ -163,13 +215,13 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
   const HeadInput head(context, spec);
   TokenScores scores(tokens);
   const auto target = [&](size_t row) { return targets.empty() ? -1 : targets[row]; };
-  const size_t flight = std::min(tokens, kScoreRows);
-  auto inputs = context.Allocate<float>(flight * width);
-  auto logits = context.Allocate<float>(context.pool.size() * kHeadChunk * kLogitColumns);
-  auto scratch = context.Allocate<float>(context.pool.size() * kHeadChunk * spec.hidden);
+  const ScoreCounts sizes(context, ShapeOf(spec), tokens);
+  auto inputs = context.Allocate<float>(sizes.inputs);
+  auto logits = context.Allocate<float>(sizes.logits);
+  auto scratch = context.Allocate<float>(sizes.scratch);
   AnnounceFlights(0, tokens, {{&hidden, PagedMatrix::Access::kRead}});
-  for (size_t row = 0; row < tokens; row += flight) {
-    const size_t rows = std::min(flight, tokens - row);
+  for (size_t row = 0; row < tokens; row += sizes.flight) {
+    const size_t rows = std::min(sizes.flight, tokens - row);
     const size_t chunks = (rows + kHeadChunk - 1) / kHeadChunk;
     head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
     std::vector<RunningToken> running(rows);
@@ -196,6 +248,16 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
     }
   }
   return scores;
+}
+
+// The states' pages and a tile of the vocabulary are not in memory at the same time.
+Needs ScoreNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  if (context.gpu) return ScoreNeedsOnDevice(*context.gpu, context, ends, tokens);
+  const ScoreCounts n(context, ends, tokens.rows);
+  Needs needs = HeadInput::NeedsOf(ends) + HeldFloats(n.inputs + n.logits + n.scratch) +
+                tokens.View(ends.hidden).Then(VocabularyTileNeeds(ends));
+  needs.float_flops = HeadFlops(ends, tokens.rows);
+  return needs;
 }
 
 void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,

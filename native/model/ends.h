@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/needs.h"
 #include "core/paged_matrix.h"
 #include "model/tensor_source.h"
 #include "ops/norm.h"
@@ -30,6 +31,14 @@ struct EndsSpec {
   const TensorSource& head_source() const { return head ? *head : *embedding; }
 };
 
+// Sizes of what a spec names.
+struct EndsShape {
+  size_t hidden = 0, vocab = 0, embedding_width = 0;
+  bool positions = false, project_in = false, project_out = false;
+  bool final_norm = false, final_norm_bias = false;
+};
+EndsShape ShapeOf(const EndsSpec& spec);
+
 // Rows of a tensor as floats, rounded to `stored`; one of a single row is a vector.
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
                 float* out);
@@ -45,6 +54,8 @@ void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none
 // outside the vocabulary or a window longer than the position table.
 void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids, size_t window,
            PagedMatrix& hidden);
+Needs EmbedNeeds(const Context& context, const EndsShape& ends, size_t window,
+                 const TokenPages& tokens);
 
 // Rows of the vocabulary in memory at a time.
 inline constexpr size_t kVocabularyTile = 4096;
@@ -60,6 +71,7 @@ inline constexpr size_t kHeadChunk = 256;
 class HeadInput {
  public:
   HeadInput(Context& context, const EndsSpec& spec);
+  static Needs NeedsOf(const EndsShape& ends);
   // Of rows [row, row + rows) of the hidden states, on all threads; scratch[threads * kHeadChunk,
   // hidden].
   void Read(Context& context, PagedMatrix& hidden, size_t row, size_t rows, float* scratch,
@@ -83,6 +95,10 @@ void LoadVocabulary(Context& context, const EndsSpec& spec, size_t first, size_t
 void ForVocabularyTiles(
     Context& context, const EndsSpec& spec,
     const std::function<void(size_t first, size_t count, const float* table)>& visit);
+Needs VocabularyTileNeeds(const EndsShape& ends);
+
+// Useful flops of the head's logits.
+double HeadFlops(const EndsShape& ends, size_t tokens);
 
 struct TokenScores {
   explicit TokenScores(size_t rows = 0);  // without targets, and nothing known yet
@@ -96,6 +112,7 @@ struct TokenScores {
 // one tile of tokens × vocabulary at a time. On the context's GPU where it has one.
 TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                         std::span<const int32_t> targets);
+Needs ScoreNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
 
 // Logits of rows [row, row + count): out[count, vocab]. For small counts: tests and generation.
 void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,

@@ -7,12 +7,25 @@
 
 namespace struprune {
 
+namespace {
+
+// Of [chunk, columns] a worker.
+size_t WeightsOf(const Context& context, size_t rows) {
+  return WorkerRows(context, rows) * kLogitColumns;
+}
+
+}  // namespace
+
+Needs ExpectedRows::NeedsOf(const Context& context, const EndsShape& ends, size_t rows) {
+  return HeldFloats(WeightsOf(context, rows)) + VocabularyTileNeeds(ends);
+}
+
 ExpectedRows::ExpectedRows(Context& context, const EndsSpec& spec, size_t rows)
     : context_(context),
       spec_(spec),
       softmaxes_(rows),
       chunk_(ChunkRows(context, rows)),
-      weights_(context.Allocate<float>(context.pool.size() * chunk_ * kLogitColumns)) {}
+      weights_(context.Allocate<float>(WeightsOf(context, rows))) {}
 
 void ExpectedRows::Run(size_t rows, const float* inputs, float* sums, const Visit& visit) {
   const size_t width = spec_.embedding_width;

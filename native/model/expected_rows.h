@@ -26,6 +26,8 @@ class ExpectedRows {
 
   // Of flights of at most `rows` rows.
   ExpectedRows(Context& context, const EndsSpec& spec, size_t rows);
+  // Of it while it runs, the tile of the table included.
+  static Needs NeedsOf(const Context& context, const EndsShape& ends, size_t rows);
 
   // sums[rows, embedding_width] <- sum of exp(logit - maximum) W[v] for inputs[rows,
   // embedding_width] of the head; one pass over the table, with the softmax's own running maximum.

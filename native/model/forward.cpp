@@ -13,42 +13,65 @@ namespace {
 
 using Access = PagedMatrix::Access;
 
-void CheckFinite(const Block& block, size_t rows, const float* hidden) {
-  if (AllFinite(hidden, rows * block.spec().hidden)) return;
+void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {
+  if (AllFinite(hidden, rows * layer.hidden())) return;
   throw Error("ERR_NAN", "hidden states are no longer finite",
               "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
 
+// Numbers of the buffers of a flight.
+struct SiteCounts {
+  SiteCounts(const Context& context, const SublayerSpec& layer, size_t hidden,
+             const SiteDemand& demand)
+      : width(layer.width()),
+        chunk(ChunkRows(context, demand.page)),
+        keeps_activations(demand.moments || demand.keep || demand.targets) {
+    const size_t tokens = demand.page, rows = context.pool.size() * chunk;
+    normed = rows * hidden;
+    const AttentionSpec* const attention = layer.attention();
+    if (attention) {
+      q = tokens * width;
+      kv = tokens * attention->kv_width();
+      if (attention->rope) angles = RopeTable::Count(attention->head_dim, demand.window);
+    } else if (layer.ffn()->gated) {
+      gate = rows * width;
+    }
+    const bool all = attention || keeps_activations;
+    if (!demand.keep) x = (all ? tokens : rows) * width;
+    if (demand.residual) residual = tokens * hidden;
+  }
+  size_t Total() const { return normed + q + 2 * kv + x + gate + residual + angles; }
+
+  size_t width;
+  size_t chunk;  // most rows of a task
+  bool keeps_activations;
+  size_t normed = 0, q = 0, kv = 0, x = 0, gate = 0, residual = 0, angles = 0;
+};
+
 // Buffers of one flight, made once a call.
 class SiteFlight {
  public:
-  SiteFlight(const Block& block, SiteKind site, const SiteRun& run)
-      : block_(block),
-        site_(site),
+  SiteFlight(const Sublayer& layer, const SiteRun& run)
+      : layer_(layer),
+        attention_(layer.attention()),
+        ffn_(layer.ffn()),
         run_(run),
-        context_(block.context()),
-        tokens_(FlightRows(
-            run.window, run.rows(),
-            {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after})),
-        chunk_(ChunkRows(context_, tokens_)),
-        width_(SiteWidth(block.spec(), site)),
-        keeps_activations_(run.statistics || run.keep || run.targets) {
-    const BlockSpec& spec = block.spec();
-    const size_t workers = context_.pool.size();
-    normed_ = context_.Allocate<float>(workers * chunk_ * spec.hidden);
-    if (site == SiteKind::kAttention) {
-      q_ = context_.Allocate<float>(tokens_ * width_);
-      k_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
-      v_ = context_.Allocate<float>(tokens_ * spec.kv_heads * spec.head_dim);
-      if (!run.keep) x_ = context_.Allocate<float>(tokens_ * width_);
-      if (spec.rope) rope_.emplace(context_, *spec.rope, spec.head_dim, run.window);
-      scratch_.resize(workers);
-    } else {
-      const size_t rows = keeps_activations_ ? tokens_ : workers * chunk_;
-      if (!run.keep) x_ = context_.Allocate<float>(rows * width_);
-      if (spec.gated) gate_ = context_.Allocate<float>(workers * chunk_ * width_);
+        context_(layer.context()),
+        hidden_(layer.hidden()),
+        demand_(DemandOf(run)),
+        tokens_(demand_.page),
+        n_(context_, layer.spec(), hidden_, demand_) {
+    normed_ = context_.Allocate<float>(n_.normed);
+    q_ = context_.Allocate<float>(n_.q);
+    k_ = context_.Allocate<float>(n_.kv);
+    v_ = context_.Allocate<float>(n_.kv);
+    x_ = context_.Allocate<float>(n_.x);
+    gate_ = context_.Allocate<float>(n_.gate);
+    residual_ = context_.Allocate<float>(n_.residual);
+    if (n_.angles > 0) {
+      rope_.emplace(context_, *attention_->rope, attention_->head_dim, run.window);
     }
-    if (run.dense_before) residual_ = context_.Allocate<float>(tokens_ * spec.hidden);
+    scratch_.resize(attention_ ? context_.pool.size() : 0);
   }
 
   void Run(size_t row) {
@@ -56,24 +79,23 @@ class SiteFlight {
     const PagedMatrix::View hidden(*run_.hidden, row, rows,
                                    run_.advance ? Access::kUpdate : Access::kRead);
     if (run_.inputs) Inputs(row, rows, hidden.data());
-    if (!keeps_activations_ && !run_.advance) return;
+    if (!n_.keeps_activations && !run_.advance) return;
     std::optional<PagedMatrix::View> keep;
     if (run_.keep) keep.emplace(*run_.keep, row, rows, Access::kWrite);
     float* const activations = keep ? keep->data() : x_.data();
-    if (site_ == SiteKind::kAttention) {
+    if (attention_) {
       Attention(rows, hidden.data(), activations);
-    } else if (keeps_activations_) {
+    } else if (n_.keeps_activations) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        Ffn(count, hidden.data() + first * block_.spec().hidden, activations + first * width_,
-            worker);
+        Ffn(count, hidden.data() + first * hidden_, activations + first * n_.width, worker);
       });
     } else {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-        float* h = hidden.data() + first * block_.spec().hidden;
-        float* x = x_.data() + worker * chunk_ * width_;
+        float* h = hidden.data() + first * hidden_;
+        float* x = x_.data() + worker * n_.chunk * n_.width;
         Ffn(count, h, x, worker);
-        AddOutput(block_, site_, count, x, h);
-        CheckFinite(block_, count, h);
+        AddOutput(layer_, count, x, h);
+        CheckFinite(layer_, count, h);
       });
       return;
     }
@@ -82,9 +104,9 @@ class SiteFlight {
     if (run_.targets) Targets(row, rows, activations);
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
-        float* h = hidden.data() + first * block_.spec().hidden;
-        AddOutput(block_, site_, count, activations + first * width_, h);
-        CheckFinite(block_, count, h);
+        float* h = hidden.data() + first * hidden_;
+        AddOutput(layer_, count, activations + first * n_.width, h);
+        CheckFinite(layer_, count, h);
       });
     }
   }
@@ -104,54 +126,51 @@ class SiteFlight {
 
   // How one flight reads the block's weights.
   std::vector<Scan> Weights() const {
-    const auto scan = [&](std::initializer_list<Role> roles) {
-      return ScanOf(block_, tokens_, roles);
+    const auto scan = [&](std::initializer_list<Part> parts) {
+      return ScanOf(layer_, tokens_, parts);
     };
-    const Role out = OutputRole(site_);
     std::vector<Scan> scans;
-    if (!keeps_activations_ && !run_.advance) return scans;
-    if (site_ == SiteKind::kAttention) {
-      scans.push_back(scan({Role::kQ, Role::kK, Role::kV}));
-    } else if (keeps_activations_) {
-      scans.push_back(scan({Role::kUp, Role::kGate}));
+    if (!n_.keeps_activations && !run_.advance) return scans;
+    if (attention_) {
+      scans.push_back(scan({Part::kQ, Part::kK, Part::kV}));
+    } else if (n_.keeps_activations) {
+      scans.push_back(scan({Part::kUp, Part::kGate}));
     } else {
-      return {scan({Role::kUp, Role::kGate, out})};
+      return {scan({Part::kUp, Part::kGate, Part::kOut})};
     }
-    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({out}));
-    if (run_.targets) scans.push_back(scan({out}));
-    if (run_.advance) scans.push_back(scan({out}));
+    if (run_.dense_before && run_.beta != 0) scans.push_back(scan({Part::kOut}));
+    if (run_.targets) scans.push_back(scan({Part::kOut}));
+    if (run_.advance) scans.push_back(scan({Part::kOut}));
     return scans;
   }
 
  private:
   void Attention(size_t rows, const float* hidden, float* activations) {
-    const BlockSpec& spec = block_.spec();
-    const size_t kv_width = spec.kv_heads * spec.head_dim;
+    const size_t kv_width = attention_->kv_width();
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* x = SiteInput(block_, site_, count, hidden + first * spec.hidden,
-                                 normed_.data() + worker * chunk_ * spec.hidden);
-      Project(block_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
-              q_.data() + first * width_, k_.data() + first * kv_width,
+      const float* x = MixerInput(layer_, count, hidden + first * hidden_,
+                                  normed_.data() + worker * n_.chunk * hidden_);
+      Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
+              q_.data() + first * n_.width, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
     });
-    AttendWindows(context_, ShapeOf(spec, run_.window), rows, q_.data(), k_.data(), v_.data(),
-                  activations, nullptr, scratch_);
+    AttendWindows(context_, ShapeOf(*attention_, run_.window), rows, q_.data(), k_.data(),
+                  v_.data(), activations, nullptr, scratch_);
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
-    const BlockSpec& spec = block_.spec();
     const float* in =
-        SiteInput(block_, site_, rows, hidden, normed_.data() + worker * chunk_ * spec.hidden);
-    float* const gate = spec.gated ? gate_.data() + worker * chunk_ * width_ : nullptr;
-    FfnHidden(block_, rows, in, gate, x);
+        MixerInput(layer_, rows, hidden, normed_.data() + worker * n_.chunk * hidden_);
+    float* const gate = ffn_->gated ? gate_.data() + worker * n_.chunk * n_.width : nullptr;
+    FfnHidden(layer_, rows, in, gate, x);
   }
 
   void Inputs(size_t row, size_t rows, const float* hidden) {
-    const size_t d = block_.spec().hidden, cols = run_.inputs->cols();
+    const size_t d = hidden_, cols = run_.inputs->cols();
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       const float* in =
-          SiteInput(block_, site_, count, hidden + first * d, normed_.data() + worker * chunk_ * d);
+          MixerInput(layer_, count, hidden + first * d, normed_.data() + worker * n_.chunk * d);
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -161,12 +180,11 @@ class SiteFlight {
   }
 
   void Targets(size_t row, size_t rows, const float* activations) {
-    const size_t d = block_.spec().hidden;
+    const size_t d = hidden_;
     const PagedMatrix::View targets(*run_.targets, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       float* to = targets.data() + first * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
-             to);
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, to);
       if (!run_.dense_before) return;
       for (size_t i = 0; i < count * d; ++i) to[i] += residual_[first * d + i];
     });
@@ -174,7 +192,7 @@ class SiteFlight {
 
   // R = beta (Y_dense - Y) + alpha (h_dense - h), method.md section 1.
   void Residual(size_t row, size_t rows, const float* hidden, const float* activations) {
-    const size_t d = block_.spec().hidden;
+    const size_t d = hidden_;
     const PagedMatrix::View before(*run_.dense_before, row, rows, Access::kRead);
     std::optional<PagedMatrix::View> after;
     if (run_.beta != 0) after.emplace(*run_.dense_after, row, rows, Access::kRead);
@@ -184,24 +202,31 @@ class SiteFlight {
       float* r = residual_.data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
-      float* y = normed_.data() + worker * chunk_ * d;
-      Linear(block_, OutputRole(site_), OutputBiasRole(site_), count, activations + first * width_,
-             y);
+      float* y = normed_.data() + worker * n_.chunk * d;
+      Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
     });
   }
 
-  const Block& block_;
-  const SiteKind site_;
+  const Sublayer layer_;
+  const AttentionSpec* const attention_;  // one of the two is null
+  const FeedForwardSpec* const ffn_;
   const SiteRun& run_;
   Context& context_;
-  const size_t tokens_, chunk_, width_;  // chunk_: most rows of a task
-  const bool keeps_activations_;
+  const size_t hidden_;
+  const SiteDemand demand_;
+  const size_t tokens_;
+  const SiteCounts n_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
   Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
 };
+
+// Numbers of the columns that ApplySite gathers.
+size_t GatheredOf(const Context& context, size_t flight, size_t width) {
+  return WorkerRows(context, flight) * width;
+}
 
 size_t BytesOf(const PagedMatrix* matrix) {
   return matrix ? matrix->rows() * matrix->cols() * sizeof(float) : 0;
@@ -222,15 +247,31 @@ size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedM
   return flight;
 }
 
-void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
+SiteDemand DemandOf(const SiteRun& run) {
+  SiteDemand demand;
+  demand.window = run.window;
+  demand.page = FlightRows(
+      run.window, run.rows(),
+      {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
+  demand.advance = run.advance;
+  demand.keep = run.keep != nullptr;
+  demand.moments = run.statistics != nullptr;
+  demand.gram = run.statistics && run.statistics->has_gram();
+  demand.residual = run.dense_before != nullptr;
+  demand.inputs = run.inputs != nullptr;
+  demand.targets = run.targets != nullptr;
+  return demand;
+}
+
+void RunSite(const Sublayer& layer, const SiteRun& run) {
   if (run.window == 0 || run.rows() % run.window != 0) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
-  SiteFlight flight(block, site, run);
-  const PendingBytes pending(*block.context().budget,
+  SiteFlight flight(layer, run);
+  const PendingBytes pending(*layer.context().budget,
                              (run.statistics ? run.statistics->unmade() : 0) + BytesOf(run.keep) +
                                  BytesOf(run.inputs) + BytesOf(run.targets));
-  const PackedWeights packed(block.context(), run.rows(), flight.Matrices());
+  const PackedWeights packed(layer.context(), run.rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
                                        {run.inputs, Access::kWrite},
@@ -244,16 +285,35 @@ void RunSite(const Block& block, SiteKind site, const SiteRun& run) {
   }
 }
 
-void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
+Needs SiteSinkNeeds(const SublayerSpec& layer, size_t hidden, const SiteDemand& demand,
+                    const TokenPages& tokens, bool ones) {
+  const size_t d = hidden, width = layer.width();
+  Needs needs = HeldFloats(tokens.flight() *
+                           ((demand.keep ? width : 0) + (demand.inputs ? d + (ones ? 1 : 0) : 0) +
+                            (demand.targets ? d : 0)));
+  needs.float_flops = SublayerFlops(layer, hidden, tokens.rows, demand.window);
+  if (demand.gram) needs.float_flops += Statistics::GramFlops(width, tokens.rows);
+  return needs;
+}
+
+Needs RunSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
+                   const SiteDemand& demand, const TokenPages& tokens, bool ones) {
+  const SiteCounts n(context, layer, hidden, demand);
+  // Both dense states beside these.
+  const size_t views = demand.residual ? 3 : 1;
+  return SiteSinkNeeds(layer, hidden, demand, tokens, ones) + HeldFloats(n.Total()) +
+         tokens.View(views * hidden);
+}
+
+void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden) {
-  Context& context = block.context();
-  const size_t d = block.spec().hidden, width = SiteWidth(block.spec(), site);
+  Context& context = layer.context();
+  const size_t d = layer.hidden(), width = layer.width();
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   const size_t chunk = ChunkRows(context, flight);
-  auto gathered =
-      context.Allocate<float>(columns.empty() ? 0 : context.pool.size() * chunk * width);
-  const PackedWeights packed(context, hidden.rows(), {block.matrix(OutputRole(site))});
-  const Scan weights[] = {ScanOf(block, flight, {OutputRole(site)})};
+  auto gathered = context.Allocate<float>(columns.empty() ? 0 : GatheredOf(context, flight, width));
+  const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
+  const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
     AnnounceFlights(row, hidden.rows(), {{&hidden, Access::kUpdate}, {&x, Access::kRead}}, weights);
     const size_t rows = std::min(flight, hidden.rows() - row);
@@ -268,23 +328,50 @@ void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<cons
         }
         from = to;
       }
-      AddOutput(block, site, count, from, h.data() + first * d);
-      CheckFinite(block, count, h.data() + first * d);
+      AddOutput(layer, count, from, h.data() + first * d);
+      CheckFinite(layer, count, h.data() + first * d);
     });
   }
 }
 
-double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
-  const double d = static_cast<double>(spec.hidden);
-  const double q = static_cast<double>(spec.heads * spec.head_dim);
-  const double kv = static_cast<double>(spec.kv_heads * spec.head_dim);
-  const double weights =
-      d * (2 * q + 2 * kv) + (spec.gated ? 3 : 2) * d * static_cast<double>(spec.ffn);
+Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
+                     const TokenPages& tokens) {
+  const size_t width = layer.width(), flight = tokens.flight();
+  Needs needs = HeldFloats(GatheredOf(context, flight, width) + flight * width);
+  needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * hidden);
+  return needs + tokens.View(hidden);
+}
+
+namespace {
+
+// Of a token.
+double FlopsOf(const AttentionSpec& spec, double hidden, double window) {
+  const auto q = static_cast<double>(spec.q_width()), kv = static_cast<double>(spec.kv_width());
   // Scores and their product with v, over the keys that causality (and the sliding window) leaves.
-  const double w = static_cast<double>(window);
-  const double seen =
-      spec.sliding && spec.sliding < window ? static_cast<double>(spec.sliding) : w / 2;
-  return static_cast<double>(tokens) * (2 * weights + 4 * q * std::min(seen, w / 2));
+  const auto sliding = static_cast<double>(spec.sliding);
+  const double seen = std::min(window / 2, spec.sliding ? sliding : window);
+  return 2 * hidden * (2 * q + 2 * kv) + 4 * q * seen;
+}
+
+double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
+  return 2 * hidden * (spec.gated ? 3 : 2) * static_cast<double>(spec.width);
+}
+
+}  // namespace
+
+double SublayerFlops(const SublayerSpec& layer, size_t hidden, size_t tokens, size_t window) {
+  const auto of_token = [&](const auto& mixer) {
+    return FlopsOf(mixer, static_cast<double>(hidden), static_cast<double>(window));
+  };
+  return static_cast<double>(tokens) * std::visit(of_token, layer.mixer);
+}
+
+double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
+  double flops = 0;
+  for (const SublayerSpec& layer : spec.sublayers) {
+    flops += SublayerFlops(layer, spec.hidden, tokens, window);
+  }
+  return flops;
 }
 
 }  // namespace struprune

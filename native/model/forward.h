@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <initializer_list>
 
+#include "core/needs.h"
 #include "core/paged_matrix.h"
 #include "model/block.h"
 #include "tiles/statistics.h"
@@ -39,21 +40,40 @@ struct SiteRun {
   size_t rows() const { return first_rows > 0 ? first_rows : hidden->rows(); }
 };
 
+// SiteRun without its matrices.
+struct SiteDemand {
+  size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
+  bool advance = false, keep = false, moments = false, gram = false, residual = false;
+  bool inputs = false, targets = false;
+};
+SiteDemand DemandOf(const SiteRun& run);
+
 // Computes the site's activations X (attention: concatenated heads; FFN: hidden activation) from
 // hidden and hands them to the sinks; with advance also applies the output map.
-void RunSite(const Block& block, SiteKind site, const SiteRun& run);
+void RunSite(const Sublayer& layer, const SiteRun& run);
+// What a run has on any backend: its work, and a page at hand of all that it keeps of the tokens,
+// which lies in scratch. `ones`: `inputs` has a last column of ones.
+Needs SiteSinkNeeds(const SublayerSpec& layer, size_t hidden, const SiteDemand& demand,
+                    const TokenPages& tokens, bool ones);
+// Of RunSite beside the block, the states (and their dense ones) and the statistics.
+Needs RunSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
+                   const SiteDemand& demand, const TokenPages& tokens, bool ones = false);
 
 // Advances hidden by a site whose activations were kept: hidden += X[:, columns] Wᵀ + bias,
 // X[tokens, n] full width as kept, columns the kept ones in order (all when empty).
-void ApplySite(const Block& block, SiteKind site, PagedMatrix& x, std::span<const int32_t> columns,
+void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,
                PagedMatrix& hidden);
+// Of ApplySite on some of the columns of activations that lie in scratch.
+Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
+                     const TokenPages& tokens);
 
 // Rows in flight at once over [rows, …] matrices that are used together: a page of each. Throws
 // ERR_ARGUMENT where their pages differ or hold no whole windows.
 size_t FlightRows(size_t window, size_t rows, std::initializer_list<const PagedMatrix*> matrices);
 
-// Useful flops of a block's forward over `tokens` tokens: 2 per weight, and the causal half of
-// attention.
+// Useful flops of a sublayer's forward over `tokens` tokens, and of all: 2 per weight, and the
+// causal half of attention.
+double SublayerFlops(const SublayerSpec& layer, size_t hidden, size_t tokens, size_t window);
 double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window);
 
 }  // namespace struprune

@@ -15,114 +15,116 @@ void AddBias(size_t rows, size_t cols, const float* bias, float* x) {
   }
 }
 
-void NormHeads(const Block& block, Role weight, size_t rows, size_t heads, float* x, float* raw) {
-  const size_t hd = block.spec().head_dim;
+void ApplyNorm(const Sublayer& layer, const NormSpec& norm, Part weight, Part bias, size_t rows,
+               const float* x, float* out) {
+  const size_t d = layer.hidden();
+  Norm(norm.kind, rows, d, x, d, layer.data(weight), layer.data(bias), norm.eps, out, d);
+}
+
+void NormHeads(const Sublayer& layer, Part weight, size_t rows, size_t heads, float* x,
+               float* raw) {
+  const AttentionSpec& spec = *layer.attention();
+  const size_t hd = spec.head_dim;
   if (raw) std::copy_n(x, rows * heads * hd, raw);
-  Norm(NormKind::kRms, rows * heads, hd, x, hd, block.data(weight), nullptr, block.spec().eps, x,
-       hd);
+  Norm(spec.head_norm->kind, rows * heads, hd, x, hd, layer.data(weight), nullptr,
+       spec.head_norm->eps, x, hd);
 }
 
 }  // namespace
 
-void Product(const Block& block, Role weight, size_t rows, const float* x, float beta, float* out) {
-  StripProduct(block.context(), *block.matrix(weight), rows, 1, x, beta, out);
+void Product(const Sublayer& layer, Part weight, size_t rows, const float* x, float beta,
+             float* out) {
+  StripProduct(layer.context(), *layer.matrix(weight), rows, 1, x, beta, out);
 }
 
-void Linear(const Block& block, Role weight, Role bias, size_t rows, const float* x, float* out) {
-  Linears(block, {{weight, bias, out}}, rows, x);
+void Linear(const Sublayer& layer, Part weight, Part bias, size_t rows, const float* x,
+            float* out) {
+  Linears(layer, {{weight, bias, out}}, rows, x);
 }
 
-void Linears(const Block& block, std::initializer_list<Map> maps, size_t rows, const float* x) {
+void Linears(const Sublayer& layer, std::initializer_list<Map> maps, size_t rows, const float* x) {
   std::vector<WeightTerm> terms;
-  for (const Map& map : maps) terms.push_back({block.matrix(map.weight), map.out});
-  StripProducts(block.context(), terms, rows, 1, x, 0);
+  for (const Map& map : maps) terms.push_back({layer.matrix(map.weight), map.out});
+  StripProducts(layer.context(), terms, rows, 1, x, 0);
   for (const auto& [weight, bias, out] : maps) {
-    if (block.has(bias)) AddBias(rows, block.shape(weight).rows, block.data(bias), out);
+    if (layer.has(bias)) AddBias(rows, layer.shape(weight).rows, layer.data(bias), out);
   }
 }
 
-void UpAndGate(const Block& block, size_t rows, const float* x, float* up, float* gate) {
-  const Map up_map{Role::kUp, Role::kUpBias, up};
+void UpAndGate(const Sublayer& layer, size_t rows, const float* x, float* up, float* gate) {
+  const Map up_map{Part::kUp, Part::kUpBias, up};
   if (gate) {
-    Linears(block, {up_map, {Role::kGate, Role::kGateBias, gate}}, rows, x);
+    Linears(layer, {up_map, {Part::kGate, Part::kGateBias, gate}}, rows, x);
   } else {
-    Linears(block, {up_map}, rows, x);
+    Linears(layer, {up_map}, rows, x);
   }
 }
 
-void FfnHidden(const Block& block, size_t rows, const float* x, float* gate, float* out) {
-  const BlockSpec& spec = block.spec();
+void FfnHidden(const Sublayer& layer, size_t rows, const float* x, float* gate, float* out) {
+  const FeedForwardSpec& spec = *layer.ffn();
   if (gate) {
     const auto activate = [](const void* state, size_t column, size_t count, float* linear,
                              float* gated, float* to) {
-      const Block& of = *static_cast<const Block*>(state);
-      if (of.has(Role::kUpBias)) AddBias(1, count, of.data(Role::kUpBias) + column, linear);
-      if (of.has(Role::kGateBias)) AddBias(1, count, of.data(Role::kGateBias) + column, gated);
-      Activate(of.spec().activation, count, gated, linear, to);
+      const Sublayer& of = *static_cast<const Sublayer*>(state);
+      if (of.has(Part::kUpBias)) AddBias(1, count, of.data(Part::kUpBias) + column, linear);
+      if (of.has(Part::kGateBias)) AddBias(1, count, of.data(Part::kGateBias) + column, gated);
+      Activate(of.ffn()->activation, count, gated, linear, to);
     };
-    const StripJoin join{.apply = activate, .state = &block, .out = out, .ld = spec.ffn};
-    if (JoinedStripProducts(block.context(), {block.matrix(Role::kUp), out},
-                            {block.matrix(Role::kGate), gate}, rows, x, join)) {
+    const StripJoin join{.apply = activate, .state = &layer, .out = out, .ld = spec.width};
+    if (JoinedStripProducts(layer.context(), {layer.matrix(Part::kUp), out},
+                            {layer.matrix(Part::kGate), gate}, rows, x, join)) {
       return;
     }
   }
-  UpAndGate(block, rows, x, out, gate);
-  Activate(spec.activation, rows * spec.ffn, gate, out, out);
+  UpAndGate(layer, rows, x, out, gate);
+  Activate(spec.activation, rows * spec.width, gate, out, out);
 }
 
-const float* SiteInput(const Block& block, SiteKind site, size_t rows, const float* hidden,
-                       float* scratch) {
-  const BlockSpec& spec = block.spec();
-  if (spec.post_norm) return hidden;
-  const bool attention = site == SiteKind::kAttention;
-  Norm(spec.norm, rows, spec.hidden, hidden, spec.hidden,
-       block.data(attention ? Role::kAttnNorm : Role::kFfnNorm),
-       block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, scratch,
-       spec.hidden);
+const float* MixerInput(const Sublayer& layer, size_t rows, const float* hidden, float* scratch) {
+  const auto& norm = layer.spec().norm;
+  if (!norm) return hidden;
+  ApplyNorm(layer, *norm, Part::kNorm, Part::kNormBias, rows, hidden, scratch);
   return scratch;
 }
 
-void Project(const Block& block, const RopeTable* rope, size_t window, size_t first, size_t rows,
+void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t first, size_t rows,
              const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw) {
-  const BlockSpec& spec = block.spec();
-  Linears(block,
-          {{Role::kQ, Role::kQBias, q}, {Role::kK, Role::kKBias, k}, {Role::kV, Role::kVBias, v}},
+  const AttentionSpec& spec = *layer.attention();
+  Linears(layer,
+          {{Part::kQ, Part::kQBias, q}, {Part::kK, Part::kKBias, k}, {Part::kV, Part::kVBias, v}},
           rows, x);
-  if (spec.qk_norm) {
-    NormHeads(block, Role::kQNorm, rows, spec.heads, q, q_raw);
-    NormHeads(block, Role::kKNorm, rows, spec.kv_heads, k, k_raw);
+  if (spec.head_norm) {
+    NormHeads(layer, Part::kQNorm, rows, spec.heads(), q, q_raw);
+    NormHeads(layer, Part::kKNorm, rows, spec.kv_heads, k, k_raw);
   }
   if (rope) {
-    rope->Apply(rows, spec.heads, q, spec.heads * spec.head_dim, first, window);
-    rope->Apply(rows, spec.kv_heads, k, spec.kv_heads * spec.head_dim, first, window);
+    rope->Apply(rows, spec.heads(), q, spec.q_width(), first, window);
+    rope->Apply(rows, spec.kv_heads, k, spec.kv_width(), first, window);
   }
 }
 
-void AddOutput(const Block& block, SiteKind site, size_t rows, const float* x, float* hidden) {
-  const BlockSpec& spec = block.spec();
-  Product(block, OutputRole(site), rows, x, 1, hidden);
-  const Role bias = OutputBiasRole(site);
-  if (block.has(bias)) AddBias(rows, spec.hidden, block.data(bias), hidden);
-  if (spec.post_norm) {
-    const bool attention = site == SiteKind::kAttention;
-    Norm(spec.norm, rows, spec.hidden, hidden, spec.hidden,
-         block.data(attention ? Role::kAttnNorm : Role::kFfnNorm),
-         block.data(attention ? Role::kAttnNormBias : Role::kFfnNormBias), spec.eps, hidden,
-         spec.hidden);
-  }
+void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden) {
+  Product(layer, Part::kOut, rows, x, 1, hidden);
+  if (layer.has(Part::kOutBias)) AddBias(rows, layer.hidden(), layer.data(Part::kOutBias), hidden);
+  StreamNorm(layer, rows, hidden, hidden);
 }
 
-Scan ScanOf(const Block& block, size_t rows, std::initializer_list<Role> weights) {
-  Scan scan{{}, ChunkCount(block.context(), rows)};
-  for (const Role role : weights) {
-    PagedMatrix* const matrix = block.matrix(role);
-    if (!IsPacked(block.context(), matrix)) scan.matrices.push_back(matrix);
+void StreamNorm(const Sublayer& layer, size_t rows, const float* x, float* out) {
+  const auto& norm = layer.spec().stream_norm;
+  if (norm) ApplyNorm(layer, *norm, Part::kStreamNorm, Part::kStreamNormBias, rows, x, out);
+}
+
+Scan ScanOf(const Sublayer& layer, size_t rows, std::initializer_list<Part> weights) {
+  Scan scan{{}, ChunkCount(layer.context(), rows)};
+  for (const Part part : weights) {
+    PagedMatrix* const matrix = layer.matrix(part);
+    if (!IsPacked(layer.context(), matrix)) scan.matrices.push_back(matrix);
   }
   return scan;
 }
 
-AttentionShape ShapeOf(const BlockSpec& spec, size_t window) {
-  return {window,        spec.heads,   spec.kv_heads,
+AttentionShape ShapeOf(const AttentionSpec& spec, size_t window) {
+  return {window,        spec.heads(), spec.kv_heads,
           spec.head_dim, spec.sliding, 1.0f / std::sqrt(static_cast<float>(spec.head_dim))};
 }
 

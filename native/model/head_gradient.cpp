@@ -47,6 +47,11 @@ class HeadInputBackward {
         norm_(LoadWhole(context, spec, spec.final_norm)),
         projection_(LoadWhole(context, spec, spec.project_out)) {}
 
+  static Needs NeedsOf(const EndsShape& ends) {
+    return HeldFloats((ends.final_norm ? ends.hidden : 0) +
+                      (ends.project_out ? ends.hidden * ends.embedding_width : 0));
+  }
+
   // grad_hidden[rows, hidden] <- Jᵀ grad_input[rows, embedding_width]; scratch[rows, hidden].
   // factors[rows, hidden] <- the gradient of the norm's factors; null: not wanted.
   void Compute(size_t rows, const float* hidden, const float* grad_input, float* scratch,
@@ -75,6 +80,23 @@ class HeadInputBackward {
   const Buffer<float> norm_, projection_;
 };
 
+// Numbers of the buffers of a flight.
+struct GradientCounts {
+  // final_norm: the gradients of the norm's factors are asked for.
+  GradientCounts(const Context& context, const EndsShape& ends, size_t tokens, bool final_norm)
+      : rows(std::min(ExpectedRows::kFlightRows, tokens)),
+        inputs(rows * ends.embedding_width),
+        scratch(WorkerRows(context, rows) * ends.hidden),
+        factors(final_norm ? rows * ends.hidden : 0) {}
+  size_t Total() const { return 2 * inputs + scratch + factors; }
+  size_t rows, inputs, scratch, factors;
+};
+
+// Of a row of the head for each worker.
+size_t LabelRows(const Context& context, size_t embedding_width) {
+  return context.pool.size() * embedding_width;
+}
+
 // With x the input of the head W and a target t[embedding_width] a token, the loss log sum exp(W x)
 // - t x, whose gradient is softmax(W x) W - t. Where t is the row of a label that is its NLL; where
 // t is the mean of the rows under a distribution p, the cross entropy from p.
@@ -94,10 +116,11 @@ class HeadFlight {
         backward_(context, spec),
         expected_(context, spec, rows_),
         losses_(rows_) {
-    inputs_ = context.Allocate<float>(rows_ * width_);
-    sums_ = context.Allocate<float>(rows_ * width_);
-    scratch_ = context.Allocate<float>(context.pool.size() * chunk_ * spec.hidden);
-    if (final_norm) factors_ = context.Allocate<float>(rows_ * spec.hidden);
+    const GradientCounts n(context, ShapeOf(spec), gradient.rows(), final_norm != nullptr);
+    inputs_ = context.Allocate<float>(n.inputs);
+    sums_ = context.Allocate<float>(n.inputs);
+    scratch_ = context.Allocate<float>(n.scratch);
+    factors_ = context.Allocate<float>(n.factors);
   }
 
   // Of the flight that starts at `row`.
@@ -180,7 +203,7 @@ class FlightLabels {
  public:
   FlightLabels(Context& context, const EndsSpec& spec, const HeadGradientRun& run)
       : spec_(spec), run_(run), labels_(std::min(ExpectedRows::kFlightRows, run.targets.size())) {
-    rows_ = context.Allocate<float>(context.pool.size() * spec.embedding_width);
+    rows_ = context.Allocate<float>(LabelRows(context, spec.embedding_width));
   }
 
   // What sees a flight's predictions as they pass: none where the text has the labels.
@@ -217,7 +240,27 @@ class FlightLabels {
   Buffer<float> rows_;
 };
 
+Needs FlightNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens,
+                  bool final_norm) {
+  const GradientCounts n(context, ends, tokens.rows, final_norm);
+  Needs needs = HeadInput::NeedsOf(ends) + HeadInputBackward::NeedsOf(ends) +
+                ExpectedRows::NeedsOf(context, ends, n.rows) + HeldFloats(n.Total()) +
+                tokens.View(2 * ends.hidden);
+  needs.float_flops = 2 * HeadFlops(ends, tokens.rows);
+  return needs;
+}
+
 }  // namespace
+
+Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  return FlightNeeds(context, ends, tokens, false) +
+         HeldFloats(LabelRows(context, ends.embedding_width));
+}
+
+Needs DivergenceGradientNeeds(const Context& context, const EndsShape& ends,
+                              const TokenPages& tokens) {
+  return FlightNeeds(context, ends, tokens, ends.final_norm) + tokens.View(ends.embedding_width);
+}
 
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run) {
   CheckShapes(spec, *run.hidden, *run.gradient);

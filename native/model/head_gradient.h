@@ -32,6 +32,7 @@ struct HeadLoss {
 // vocabulary: neither the logits nor the table is in memory at once. Rows without a target are 0.
 // Throws ERR_ARGUMENT for shapes that disagree or a target outside the vocabulary, ERR_NAN.
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run);
+Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
 
 struct DivergenceGradientRun {
   PagedMatrix* hidden = nullptr;    // [at least tokens, hidden] after the last block, of q
@@ -47,5 +48,8 @@ struct DivergenceGradientRun {
 
 // gradient <- d(sum of KL(p ‖ q) of all tokens)/d(hidden), nats; returns the sum. Throws as above.
 double DivergenceGradient(Context& context, const EndsSpec& spec, const DivergenceGradientRun& run);
+// Beside the statistics, with the factors of the final norm where there is one.
+Needs DivergenceGradientNeeds(const Context& context, const EndsShape& ends,
+                              const TokenPages& tokens);
 
 }  // namespace struprune

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/dtype.h"
 #include "core/mapped_file.h"
@@ -29,8 +30,8 @@ struct TensorSource {
 struct Stored {
   Dtype matrices = Dtype::F32;
   Dtype vectors = Dtype::F32;
-  // A bit a role: matrices that have the source's own type instead of `matrices`.
-  uint32_t as_source = 0;
+  // Names of a block's matrices that have the source's own type instead of `matrices`.
+  std::vector<std::string> as_source = {};
 };
 
 // Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when

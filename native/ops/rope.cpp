@@ -34,8 +34,8 @@ float Stretch(const Llama3Stretch& spec, float frequency) {
 // Angles are products of float position and float frequency, as transformers computes them.
 RopeTable::RopeTable(Context& context, const RopeSpec& spec, size_t head_dim, size_t positions)
     : half_(head_dim / 2),
-      cos_(context.Allocate<float>(positions * half_)),
-      sin_(context.Allocate<float>(positions * half_)) {
+      cos_(context.Allocate<float>(Count(head_dim, positions) / 2)),
+      sin_(context.Allocate<float>(Count(head_dim, positions) / 2)) {
   for (size_t i = 0; i < half_; ++i) {
     float frequency = static_cast<float>(
         1.0 / std::pow(spec.theta, static_cast<double>(2 * i) / static_cast<double>(head_dim)));

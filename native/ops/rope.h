@@ -22,6 +22,8 @@ struct RopeSpec {
 class RopeTable {
  public:
   RopeTable(Context& context, const RopeSpec& spec, size_t head_dim, size_t positions);
+  // Numbers of a table.
+  static size_t Count(size_t head_dim, size_t positions) { return 2 * (head_dim / 2) * positions; }
   // Rotates x[rows, heads * head_dim] (row stride in elements) in place; row i stands at position
   // (first + i) % window. direction -1 rotates back (the transpose, for gradients).
   void Apply(size_t rows, size_t heads, float* x, size_t stride, size_t first, size_t window,

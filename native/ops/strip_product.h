@@ -1,6 +1,7 @@
 // Products with a weight of which only the strips at hand are in memory.
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include "core/context.h"
@@ -8,6 +9,27 @@
 #include "ops/gemm_amx.h"
 
 namespace struprune {
+
+// How matrices are cut into strips of whole rows: about so many floats, but at least so many rows,
+// below which products slow down. Products over a strip end where it ends, so results depend on it
+// in their last bits, and no budget and no machine may change it; tests take smaller ones.
+struct StripSize {
+  size_t floats = size_t{1} << 20;
+  size_t rows = 256;
+
+  // Rows of a strip at most.
+  size_t Longest(size_t cols) const { return std::max(rows, floats / std::max<size_t>(cols, 1)); }
+};
+
+// Numbers of the largest strip of a matrix [rows, cols], or of what is left of it when rows or
+// columns have gone.
+inline size_t LargestStrip(size_t rows, size_t cols) {
+  return std::min(rows, StripSize().Longest(cols)) * cols;
+}
+// Strips of matrices that are in use at a time, at most.
+inline size_t StripsAtHand(const Context& context) {
+  return std::max<size_t>(2, context.pool.size());
+}
 
 // Calls visit(first, count, rows[count, cols]) for the strips of a matrix, in order; polls the
 // abort flag before each.

@@ -222,7 +222,7 @@ void PrintRates() {
 }
 
 void PrintBlock(uint64_t budget, const BlockShape& shape) {
-  BlockSpec spec;
+  DecoderSpec spec;
   spec.hidden = shape.hidden, spec.ffn = shape.ffn;
   spec.heads = spec.kv_heads = shape.heads, spec.head_dim = shape.hidden / shape.heads;
   spec.norm = NormKind::kLayer, spec.gated = false, spec.activation = Activation::kRelu;
@@ -246,17 +246,17 @@ void PrintBlock(uint64_t budget, const BlockShape& shape) {
   const CudaDevice gpu(CudaLibrary::Load(TestedGpu().library), options);
   std::printf("%s within %.0f MiB, %zu tokens in windows of %zu, Gram matrix and feedback:\n",
               shape.name, static_cast<double>(budget) / kMiB, tokens, shape.window);
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-    const size_t width = SiteWidth(spec, site);
+  for (const size_t site : {kAttention, kFfn}) {
+    const size_t width = spec.width(site);
     Statistics sums(InMemory(context), width, true, shape.hidden);
     SiteRun run;
     run.window = shape.window;
     run.advance = false;
     run.hidden = hidden.get(), run.statistics = &sums;
     run.dense_before = run.dense_after = dense.get(), run.alpha = run.beta = 0.5f;
-    const SitePlan plan = PlanRun(gpu, spec, site, run);
-    PrintRun(gpu, site == SiteKind::kFfn ? "ffn" : "attention", plan.passes, plan.flight,
-             [&] { RunSiteOnDevice(gpu, block, site, run); });
+    const SitePlan plan = PlanRun(gpu, block.sublayer(site).spec(), shape.hidden, run);
+    PrintRun(gpu, site == kFfn ? "ffn" : "attention", plan.passes, plan.flight,
+             [&] { RunSiteOnDevice(gpu, block.sublayer(site), run); });
   }
   PrintFfn(gpu, shape, context, store);
   PrintHead(gpu, shape);

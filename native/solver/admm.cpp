@@ -38,6 +38,12 @@ void EachElement(const Tile<double>& tile, Work work) {
 
 }  // namespace
 
+Needs AdmmNeeds(const Context& context, const ProblemShape& shape) {
+  // A, the factor and the next one; Ŵ, Z, U and the right side.
+  const size_t tiles = 3 * HalfBytes(shape.in) + 4 * MapBytes(shape, shape.in);
+  return StepNeeds(context, shape, tiles);
+}
+
 AdmmState::AdmmState(std::shared_ptr<const SiteProblem> site, bool bias) : site_(std::move(site)) {
   const size_t in = site_->in(), out = site_->out();
   const std::vector<int32_t> all = AllOf(site_->input().gram->cols());

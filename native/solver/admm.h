@@ -6,6 +6,9 @@
 
 namespace struprune {
 
+// Of an AdmmState and its steps.
+Needs AdmmNeeds(const Context& context, const ProblemShape& shape);
+
 // Everything in coordinates scaled by diag(H_λ)^½: A = D⁻¹ H_λ D⁻¹ has a unit diagonal, and a
 // column's norm is its Wanda energy.
 class AdmmState {

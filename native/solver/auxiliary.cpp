@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/row_chunks.h"
+#include "device/doubles.h"
 #include "ops/strip_product.h"
 #include "solver/auxiliary_minimisers.h"
 #include "tiles/cholesky.h"
@@ -73,18 +74,29 @@ std::vector<float> Penalties(Context& context, const FfnMap& map, const FfnToken
   return penalties;
 }
 
+// Numbers of the buffers of AddWishes.
+struct WishCounts {
+  WishCounts(const Context& context, const FfnShape& shape)
+      : parts(shape.parts()),
+        hidden(context.pool.size() * FfnChunk(context) * shape.width),
+        outputs(context.pool.size() * FfnChunk(context) * shape.outputs),
+        wishes(parts * kFfnPage * shape.width) {}
+  size_t Total() const { return 2 * parts * hidden + hidden + 2 * outputs + wishes; }
+  size_t parts, hidden, outputs, wishes;
+};
+
 // Adds X to the sums, with as residual what the auxiliary variables want of the pre-activations.
 void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
                const std::vector<FfnPage>& pages, PagedMatrix& inverse,
                const std::vector<float>& penalties, const PartSums& sums) {
-  const size_t out = map.outputs, workers = context.pool.size();
-  const size_t chunk = FfnChunk(context), part = chunk * map.width;
-  const auto buffer = [&](size_t count) { return context.Allocate<float>(workers * count); };
-  Buffer<float> before = buffer(map.parts() * part), after = buffer(map.parts() * part);
-  Buffer<float> hidden = buffer(part);
-  Buffer<float> missed = buffer(chunk * out), weighted = buffer(chunk * out);
+  const size_t out = map.outputs, chunk = FfnChunk(context), part = chunk * map.width;
   const size_t stride = kFfnPage * map.width;
-  Buffer<float> wishes = context.Allocate<float>(map.parts() * stride);
+  const WishCounts n(context, ShapeOf(map));
+  const auto buffer = [&](size_t count) { return context.Allocate<float>(count); };
+  Buffer<float> before = buffer(n.parts * n.hidden), after = buffer(n.parts * n.hidden);
+  Buffer<float> hidden = buffer(n.hidden);
+  Buffer<float> missed = buffer(n.outputs), weighted = buffer(n.outputs);
+  Buffer<float> wishes = buffer(n.wishes);
   PagedMatrix* const down = map.down.get();
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
@@ -123,7 +135,38 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
   }
 }
 
+Needs IterateNeeds(const Context& context, const FfnDemand& demand) {
+  const FfnShape& shape = demand.shape;
+  const size_t parts = shape.parts(), out = shape.outputs;
+  const size_t change = TileBytes(shape.width, shape.inputs), fit = FitTiles(shape);
+  const size_t sums = HalfBytes(shape.inputs) + IterateTiles(shape);
+  const size_t inverse =
+      fit + HalfBytes(out) + std::max(TileBytes(out, shape.width), 2 * HalfBytes(out));  // of DDᵀ
+  const size_t fitted = fit + sums + HalfBytes(shape.inputs) + (parts + 3) * change;
+  // The inverse in strips, and the pass that uses it.
+  Needs pass = Pages(out * out * sizeof(float), 0, demand.paged) +
+               HeldFloats(WishCounts(context, shape).Total()) +
+               TileNeeds(context, fit + sums, demand.paged) + demand.tokens.View(shape.inputs) +
+               demand.tokens.View(out);
+  const double in = 2.0 * static_cast<double>(shape.width * shape.inputs * parts);
+  const double down = 2.0 * static_cast<double>(shape.width * out);
+  pass.float_flops = static_cast<double>(demand.tokens.rows) *
+                     (2 * in + 2 * down + 2.0 * static_cast<double>(out * out));
+  const Needs algebra = TileNeeds(context, std::max(inverse, fitted), demand.paged) +
+                        DoublesNeedsOnDevice(context, shape.width, shape.inputs);
+  const Needs moved = TileNeeds(context, fitted, demand.paged) + MovedNeeds(shape);
+  return CopiesNeeds(context, demand, 2, 1) + SumsNeeds(context, shape) +
+         OverTaken(pass, demand).Then(algebra).Then(moved);
+}
+
 }  // namespace
+
+Needs AuxiliaryNeeds(const Context& context, const FfnDemand& demand) {
+  const size_t held = FitTiles(demand.shape) + IterateTiles(demand.shape);
+  return HeldFloats(demand.shape.outputs) + IterateNeeds(context, demand)
+                                                .Then(BetweenNeeds(context, demand, held))
+                                                .Times(demand.rounds);
+}
 
 void Auxiliary::Iterate(FfnMap map, size_t count, size_t offset) {
   Begin(std::move(map));

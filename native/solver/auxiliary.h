@@ -9,6 +9,9 @@
 
 namespace struprune {
 
+// Of a solver from its making to its end, with the refits of the output map between its iterations.
+Needs AuxiliaryNeeds(const Context& context, const FfnDemand& demand);
+
 class Auxiliary : public FfnSolver {
  public:
   // Ridge on diag(XᵀX).

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/needs.h"
 #include "core/paged_matrix.h"
 #include "ops/activation.h"
 
@@ -27,6 +28,19 @@ struct FfnMap {
 
   size_t parts() const { return in.size(); }
 };
+
+// Its sizes, and rows that lie in one page of its tokens, at most kFfnPage (ffn_pass.h).
+struct FfnShape {
+  Activation activation;
+  bool gated;
+  size_t inputs, width, outputs, page;
+
+  size_t parts() const { return gated ? 2 : 1; }
+};
+
+inline FfnShape ShapeOf(const FfnMap& map) {
+  return {map.activation, map.parts() == 2, map.inputs, map.width, map.outputs, 0};
+}
 
 // Below, values by channel have one array [rows, width] a part, `stride` elements apart.
 

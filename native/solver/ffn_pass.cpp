@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "device/host_pages.h"
 #include "device/run_ffn.h"
 #include "ops/packed_weights.h"
 
@@ -17,17 +18,37 @@ double SquaredNorm(size_t count, const float* values) {
   return sum;
 }
 
+// Numbers of the buffers of a pass.
+struct PassCounts {
+  PassCounts(const Context& context, const FfnShape& shape)
+      : chunk(FfnChunk(context) * shape.width),
+        chunks(context.pool.size() * chunk),
+        page(kFfnPage * shape.width),
+        outputs(kFfnPage * shape.outputs),
+        chunk_outputs(context.pool.size() * FfnChunk(context) * shape.outputs) {}
+  size_t chunk;          // by channel, of a worker's rows
+  size_t chunks;         // of all workers'
+  size_t page;           // of a page
+  size_t outputs;        // what a page is to give
+  size_t chunk_outputs;  // what the workers' rows are
+};
+
 // Slopes and hidden activations of a page, what every pass begins with.
 class Activations {
  public:
   Activations(Context& context, const FfnMap& map)
       : context_(context),
         map_(map),
-        hidden_(context.Allocate<float>(context.pool.size() * FfnChunk(context) * map.width)),
-        slopes_(context.Allocate<float>(map.parts() * stride())) {}
+        n_(context, ShapeOf(map)),
+        hidden_(context.Allocate<float>(n_.chunks)),
+        slopes_(context.Allocate<float>(map.parts() * n_.page)) {}
+  static Needs NeedsOf(const PassCounts& n, size_t parts) {
+    return HeldFloats(n.chunks + parts * n.page);
+  }
 
+  const PassCounts& counts() const { return n_; }
   // Elements between the parts of what there is by channel of a page.
-  size_t stride() const { return kFfnPage * map_.width; }
+  size_t stride() const { return n_.page; }
   const float* slopes(size_t part) const { return slopes_.data() + part * stride(); }
 
   // fn(first, count, worker, slopes, hidden) over the rows of a page; hidden may be overwritten.
@@ -35,7 +56,7 @@ class Activations {
   void ForRows(size_t rows, const float* x, Fn&& fn) {
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       float* slopes = slopes_.data() + first * map_.width;
-      float* hidden = hidden_.data() + worker * FfnChunk(context_) * map_.width;
+      float* hidden = hidden_.data() + worker * n_.chunk;
       PreActivations(context_, map_.in, count, x + first * map_.inputs, slopes, stride());
       HiddenAndSlopes(map_, count, slopes, stride(), hidden);
       fn(first, count, worker, slopes, hidden);
@@ -45,6 +66,7 @@ class Activations {
  private:
   Context& context_;
   const FfnMap& map_;
+  const PassCounts n_;
   Buffer<float> hidden_;  // [chunk, width] a worker
   Buffer<float> slopes_;  // [parts, page, width]
 };
@@ -71,6 +93,24 @@ void AddParts(const PartSums& sums, size_t rows, const float* x, const float* re
   for (size_t part = 0; part < sums.size(); ++part) {
     sums[part]->Add(rows, x, residual + part * stride);
   }
+}
+
+// Useful flops a token: of the output map, and of all input maps.
+struct MapFlops {
+  explicit MapFlops(const FfnShape& shape)
+      : out(2.0 * static_cast<double>(shape.width * shape.outputs)),
+        in(2.0 * static_cast<double>(shape.width * shape.inputs * shape.parts())) {}
+  double out, in;
+};
+
+FfnShape OnPages(FfnShape shape, const TokenPages& tokens) {
+  shape.page = std::min(kFfnPage, tokens.flight());
+  return shape;
+}
+
+Needs WithFlops(Needs needs, const TokenPages& tokens, double each) {
+  needs.float_flops = each * static_cast<double>(tokens.rows);
+  return needs;
 }
 
 }  // namespace
@@ -127,6 +167,50 @@ void AnnouncePage(const Context& context, const FfnPage& page,
   AnnounceFlight(page.row, streams, {&scan, 1});
 }
 
+Needs GradientNeeds(const Context& context, FfnShape shape, const TokenPages& tokens) {
+  const PassCounts n(context, shape);
+  const size_t parts = shape.parts();
+  shape = OnPages(shape, tokens);
+  const size_t sums = std::max(SumCount(shape.width, std::max(shape.width, shape.inputs)),
+                               SumCount(shape.inputs, shape.inputs));
+  const Needs own =
+      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, cuda::FfnPass::kGradient, true, sums)
+                  : Activations::NeedsOf(n, parts) + HeldFloats(parts * n.page + n.chunk_outputs);
+  const MapFlops flops(shape);
+  const double grams = static_cast<double>(parts) * Statistics::GramFlops(shape.width, 1) +
+                       Statistics::GramFlops(shape.inputs, 1);
+  return WithFlops(own + tokens.View(shape.inputs) + tokens.View(shape.outputs), tokens,
+                   2 * flops.in + 2 * flops.out + grams);
+}
+
+Needs ProductNeeds(const Context& context, FfnShape shape, const TokenPages& tokens, bool sums) {
+  const PassCounts n(context, shape);
+  const size_t parts = shape.parts();
+  shape = OnPages(shape, tokens);
+  const Needs own =
+      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, cuda::FfnPass::kProduct, sums,
+                                      sums ? SumCount(shape.width, shape.inputs) : 0)
+                  : Activations::NeedsOf(n, parts) + HeldFloats(parts * n.chunks + n.chunk_outputs +
+                                                                (sums ? parts * n.page : 0));
+  const MapFlops flops(shape);
+  return WithFlops(own + tokens.View(shape.inputs), tokens,
+                   2 * flops.in + flops.out + (sums ? flops.in + flops.out : 0));
+}
+
+Needs HiddenNeeds(const Context& context, FfnShape shape, const TokenPages& tokens) {
+  const PassCounts n(context, shape);
+  shape = OnPages(shape, tokens);
+  const size_t sums =
+      std::max(SumCount(shape.width, shape.width), SumCount(shape.outputs, shape.width));
+  const Needs own =
+      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, cuda::FfnPass::kHidden, true, sums) +
+                        tokens.View(shape.outputs)
+                  : HeldFloats(shape.parts() * n.chunks + n.page + n.outputs);
+  const MapFlops flops(shape);
+  return WithFlops(own + tokens.View(shape.inputs), tokens,
+                   flops.in + 2 * flops.out + Statistics::GramFlops(shape.width, 1));
+}
+
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,
                      const std::vector<FfnPage>& pages, const PartSums& sums,
                      const PartSums& moments) {
@@ -136,8 +220,9 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   const size_t out = map.outputs, chunk = FfnChunk(context);
   Activations activations(context, map);
   const size_t stride = activations.stride();
-  Buffer<float> gradients = context.Allocate<float>(map.parts() * stride);
-  Buffer<float> missed = context.Allocate<float>(context.pool.size() * chunk * out);
+  const PassCounts& n = activations.counts();
+  Buffer<float> gradients = context.Allocate<float>(map.parts() * n.page);
+  Buffer<float> missed = context.Allocate<float>(n.chunk_outputs);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
   FfnError total;
   PagedMatrix* const down = map.down.get();
@@ -178,13 +263,13 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
                   const std::vector<FfnPage>& pages, const InputWeights& v, const PartSums& sums) {
   if (context.gpu) return AddProductOnDevice(*context.gpu, context, map, tokens, pages, v, sums);
-  const size_t out = map.outputs, workers = context.pool.size();
-  const size_t chunk = FfnChunk(context), part = chunk * map.width;
+  const size_t out = map.outputs, chunk = FfnChunk(context);
   Activations activations(context, map);
-  const size_t stride = activations.stride();
-  Buffer<float> changes = context.Allocate<float>(workers * map.parts() * part);
-  Buffer<float> moves = context.Allocate<float>(workers * chunk * out);
-  Buffer<float> gradients = context.Allocate<float>(sums.size() * stride);
+  const PassCounts& n = activations.counts();
+  const size_t stride = n.page, part = n.chunk;
+  Buffer<float> changes = context.Allocate<float>(map.parts() * n.chunks);
+  Buffer<float> moves = context.Allocate<float>(n.chunk_outputs);
+  Buffer<float> gradients = context.Allocate<float>(sums.size() * n.page);
   std::vector<double> each(kFfnPage);
   double total = 0;
   PagedMatrix* const down = map.down.get();
@@ -216,10 +301,11 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
 
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
   if (context.gpu) return AddHiddenOnDevice(*context.gpu, context, map, tokens, sums);
-  const size_t out = map.outputs, part = FfnChunk(context) * map.width;
-  Buffer<float> pre = context.Allocate<float>(context.pool.size() * map.parts() * part);
-  Buffer<float> hidden = context.Allocate<float>(kFfnPage * map.width);
-  Buffer<float> missed = context.Allocate<float>(kFfnPage * out);
+  const PassCounts n(context, ShapeOf(map));
+  const size_t out = map.outputs, part = n.chunk;
+  Buffer<float> pre = context.Allocate<float>(map.parts() * n.chunks);
+  Buffer<float> hidden = context.Allocate<float>(n.page);
+  Buffer<float> missed = context.Allocate<float>(n.outputs);
   PagedMatrix* const down = map.down.get();
   const PendingBytes pending(*context.budget, sums.unmade());
   const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, {down}));

@@ -28,6 +28,11 @@ static_assert(kFfnPage % Statistics::kExactPage == 0 && kFfnPage % Statistics::k
 // Most rows of a page that one task handles.
 inline size_t FfnChunk(const Context& context) { return ChunkRows(context, kFfnPage); }
 
+// Of the passes below beside the weights and the sums, over some pages of the tokens.
+Needs GradientNeeds(const Context& context, FfnShape shape, const TokenPages& tokens);
+Needs ProductNeeds(const Context& context, FfnShape shape, const TokenPages& tokens, bool sums);
+Needs HiddenNeeds(const Context& context, FfnShape shape, const TokenPages& tokens);
+
 struct FfnPage {
   size_t row, rows;
 };

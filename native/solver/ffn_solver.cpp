@@ -1,5 +1,7 @@
 #include "solver/ffn_solver.h"
 
+#include "ops/strip_product.h"
+#include "solver/refit.h"
 #include "tiles/strips.h"
 
 namespace struprune {
@@ -20,7 +22,59 @@ void EachRows(Context& context, const PagedMatrix& weight, Visit visit) {
   }
 }
 
+size_t MovedDoubles(size_t inputs) { return kWeightRows * inputs; }
+
+// The refit of the output map on all tokens.
+Needs OutputRefitNeeds(const Context& context, const FfnDemand& demand) {
+  const FfnShape& shape = demand.shape;
+  const ProblemShape problem{
+      .in = shape.width, .out = shape.outputs, .cross = true, .paged = demand.paged};
+  const Needs collect = CopiesNeeds(context, demand, 1, 1) + HeldFloats(shape.outputs) +
+                        HiddenNeeds(context, shape, demand.tokens);
+  return Statistics::NeedsOf(context, {shape.width, true, shape.outputs}, demand.paged) +
+         collect.Then(MakeProblemNeeds(context, problem))
+             .Then(RefitNeeds(context, problem, shape.width, demand.stored));
+}
+
 }  // namespace
+
+size_t IterateTiles(const FfnShape& shape) {
+  return shape.parts() * TileBytes(shape.width, shape.inputs);
+}
+
+size_t FitTiles(const FfnShape& shape) { return TileBytes<float>(shape.outputs, shape.width); }
+
+Needs CopiesNeeds(const Context& context, const FfnDemand& demand, size_t inputs, size_t outputs) {
+  const FfnShape& shape = demand.shape;
+  const size_t all =
+      shape.width * (inputs * shape.parts() * shape.inputs + outputs * shape.outputs);
+  const size_t ones = shape.inputs - shape.outputs;
+  const size_t column = LargestStrip(shape.width, shape.inputs) / shape.inputs;
+  const size_t at_hand = ones * StripsAtHand(context) * column;
+  return Pages(all * sizeof(float), at_hand * sizeof(float), demand.paged);
+}
+
+Needs SumsNeeds(const Context& context, const FfnShape& shape) {
+  Needs needs;
+  for (size_t part = 0; part < shape.parts(); ++part) {
+    needs += Statistics::Buffers(context, {shape.inputs, part == 0, shape.width});
+  }
+  return needs;
+}
+
+Needs MovedNeeds(const FfnShape& shape) { return HeldDoubles(MovedDoubles(shape.inputs)); }
+
+Needs OverTaken(Needs pass, const FfnDemand& demand) {
+  pass.float_flops *= static_cast<double>(std::min(demand.taken, demand.tokens.rows)) /
+                      static_cast<double>(std::max<size_t>(demand.tokens.rows, 1));
+  return pass;
+}
+
+Needs BetweenNeeds(const Context& context, const FfnDemand& demand, size_t tiles) {
+  const Needs move = CopiesNeeds(context, demand, 3, 1) + MovedNeeds(demand.shape);
+  const Needs refit = CopiesNeeds(context, demand, 2, 1) + OutputRefitNeeds(context, demand);
+  return TileNeeds(context, tiles, demand.paged) + move.Then(refit);
+}
 
 FfnSolver::FfnSolver(TileSpace space, InputWeights origin, FfnTokens tokens,
                      FfnSolverOptions options)
@@ -49,7 +103,7 @@ PartTiles FfnSolver::Zeros() const {
 
 TileMatrix<double> FfnSolver::MovedFromOrigin(size_t part) const {
   TileMatrix<double> moved(space_, map_.width, map_.inputs);
-  Buffer<double> values = context().Allocate<double>(kWeightRows * map_.inputs);
+  Buffer<double> values = context().Allocate<double>(MovedDoubles(map_.inputs));
   EachRows(context(), *map_.in[part], [&](size_t row, size_t count) {
     {
       const PagedMatrix::View to(*map_.in[part], row, count, Access::kRead);
@@ -75,7 +129,7 @@ PartSums FfnSolver::MakeSums(bool with_gram) const {
 InputWeights FfnSolver::Moved() const {
   if (delta_.empty()) throw Error("ERR_ARGUMENT", "there is no change of the weights yet");
   InputWeights moved;
-  Buffer<double> values = context().Allocate<double>(kWeightRows * map_.inputs);
+  Buffer<double> values = context().Allocate<double>(MovedDoubles(map_.inputs));
   for (size_t part = 0; part < map_.parts(); ++part) {
     PagedMatrix& from = *map_.in[part];
     moved.push_back(

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "core/dtype.h"
 #include "solver/ffn_pass.h"
 
 namespace struprune {
@@ -13,6 +14,31 @@ struct FfnSolverOptions {
   double lambda = 0.05;      // ridge towards the model's own weights, by the solver's own measure
   bool freeze_last = false;  // the weights of the last column of X, which are biases, stay
 };
+
+// What a solver of this kind needs depends on.
+struct FfnDemand {
+  FfnShape shape;
+  TokenPages tokens;
+  size_t taken = 0;  // tokens that a round takes
+  size_t rounds = 1;
+  Dtype stored = Dtype::F32;  // of the output map that is refitted between its rounds
+  bool paged = false;         // of matrices only tiles and strips at hand are in memory
+};
+// Bytes of tiles of all parts of [width, inputs] matrices, and of a refit's weight.
+size_t IterateTiles(const FfnShape& shape);
+size_t FitTiles(const FfnShape& shape);
+// Copies of weights, as many of all input maps and of the output map; where they are paged, the
+// strips at hand are those of the block but for a column of `ones`.
+Needs CopiesNeeds(const Context& context, const FfnDemand& demand, size_t inputs, size_t outputs);
+// Of the sums of a round, beside their tiles.
+Needs SumsNeeds(const Context& context, const FfnShape& shape);
+// Of FfnSolver::Moved, and of what else takes rows of a weight as doubles.
+Needs MovedNeeds(const FfnShape& shape);
+// A pass over the tokens that a round takes, in place of one over all of them.
+Needs OverTaken(Needs pass, const FfnDemand& demand);
+// Between rounds with so many bytes of tiles of the solver's own: the block gets the weights, and
+// its output map a refit.
+Needs BetweenNeeds(const Context& context, const FfnDemand& demand, size_t tiles);
 
 // [width, inputs] a part of the input weights.
 using PartTiles = std::vector<TileMatrix<double>>;

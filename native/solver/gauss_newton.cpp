@@ -1,5 +1,8 @@
 #include "solver/gauss_newton.h"
 
+#include <algorithm>
+
+#include "device/doubles.h"
 #include "tiles/elementwise.h"
 #include "tiles/multiply.h"
 #include "tiles/reduce.h"
@@ -53,7 +56,72 @@ PartTiles CrossOf(const PartSums& sums) {
   return cross;
 }
 
+// `fixed`: bytes of tiles that last, and are made here but for the refit's weight.
+Needs LineariseNeeds(const Context& context, const FfnDemand& demand, size_t fixed) {
+  const FfnShape& shape = demand.shape;
+  const size_t parts = shape.parts(), curvature = HalfBytes(shape.width);
+  const size_t iterate = IterateTiles(shape), sums = HalfBytes(shape.inputs) + iterate;
+  const size_t moments = FitTiles(shape) + sums + parts * curvature;
+  Needs pass = OverTaken(GradientNeeds(context, shape, demand.tokens), demand) +
+               TileNeeds(context, moments, demand.paged);
+  const size_t algebra = std::max({
+      moments + curvature + TileBytes(shape.outputs, shape.width),  // DᵀD
+      moments + 2 * curvature,                                      // A
+      fixed + sums,                                                 // the factors
+  });
+  Needs made = TileNeeds(context, algebra, demand.paged) +
+               DoublesNeedsOnDevice(context, shape.width, shape.inputs);
+  for (size_t i = 0; i < parts; ++i) {
+    const Needs buffers = Statistics::Buffers(context, {shape.width, true});
+    pass += buffers, made += buffers;
+  }
+  // The residual, and what a part of θ has moved from the origin.
+  const size_t pulled = fixed + sums + iterate + TileBytes(shape.width, shape.inputs);
+  return CopiesNeeds(context, demand, 2, 1) + SumsNeeds(context, shape) +
+         pass.Then(made).Then(TileNeeds(context, pulled, demand.paged) + MovedNeeds(shape));
+}
+
+// The last direction of a round has no sums; nor has a first one δ, the direction before and its
+// image.
+Needs DirectionNeeds(const Context& context, const FfnDemand& demand, size_t fixed, bool first,
+                     bool last) {
+  const FfnShape& shape = demand.shape;
+  const size_t iterate = IterateTiles(shape), part = TileBytes(shape.width, shape.inputs);
+  const auto tiles = [&](size_t iterates, size_t more) {
+    return TileNeeds(context, fixed + iterates * iterate + more, demand.paged);
+  };
+  // The next direction; a part of it is transposed on its way.
+  const Needs precondition = CopiesNeeds(context, demand, 2, 1) +
+                             tiles(first ? 2 : 5, TileBytes(shape.inputs, shape.width)) +
+                             DoublesNeedsOnDevice(context, shape.width, shape.inputs);
+  const size_t held = first ? 2 : 3, image = last ? 0 : 1;
+  Needs pass = CopiesNeeds(context, demand, 3, 1) + tiles(held + image, 0) +
+               OverTaken(ProductNeeds(context, shape, demand.tokens, !last), demand);
+  Needs penalty = CopiesNeeds(context, demand, 2, 1) + tiles(held + 2 * image, part);
+  if (!last) {
+    const Needs buffers = SumsNeeds(context, shape);
+    pass += buffers, penalty += buffers;
+  }
+  return precondition.Then(pass).Then(penalty);
+}
+
 }  // namespace
+
+Needs GaussNewtonNeeds(const Context& context, const FfnDemand& demand, size_t steps) {
+  const FfnShape& shape = demand.shape;
+  const size_t factors = shape.parts() * HalfBytes(shape.width) + HalfBytes(shape.inputs);
+  const size_t fixed = factors + FitTiles(shape);
+  Needs round = LineariseNeeds(context, demand, fixed)
+                    .Then(DirectionNeeds(context, demand, fixed, true, steps == 1));
+  if (steps > 1) round = round.Then(DirectionNeeds(context, demand, fixed, false, true));
+  if (steps > 2) {
+    round = round.Then(DirectionNeeds(context, demand, fixed, false, false).Times(steps - 2));
+  }
+  // δ, the residual and a direction, where another one was to follow with its image.
+  const size_t left = fixed + (steps > 2 ? 4 : 3) * IterateTiles(shape);
+  return HeldFloats(shape.outputs) +
+         round.Then(BetweenNeeds(context, demand, left)).Times(demand.rounds);
+}
 
 void GaussNewton::AddPenalty(double scale, size_t part, const TileMatrix<double>& from,
                              TileMatrix<double>& to) const {

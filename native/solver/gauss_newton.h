@@ -21,6 +21,10 @@ struct Direction {
   double curvature = 0;  // pᵀ(JᵀJ + K) p
 };
 
+// Of a solver from its making to its end, with the refits of the output map between its rounds, of
+// `steps` directions each.
+Needs GaussNewtonNeeds(const Context& context, const FfnDemand& demand, size_t steps);
+
 class GaussNewton : public FfnSolver {
  public:
   // K = λ × the diagonal of the Kronecker approximation of JᵀJ.

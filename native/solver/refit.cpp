@@ -80,7 +80,36 @@ void MeasureWithDelta(const SiteProblem& site, const TileMatrix<double>& delta, 
   if (site.has_fisher()) refit.fisher_loss = total(Metric::kFisher);
 }
 
+// Of MeasureError: the kept weight, Δ, and its gradient, that also in the metric.
+size_t MeasuringTiles(const ProblemShape& shape, size_t kept) {
+  const size_t map = MapBytes(shape, shape.in), metric = shape.fisher ? 2 : 1;
+  return TileBytes<float>(shape.out, kept) + map + std::max(MapBytes(shape, kept), metric * map);
+}
+
 }  // namespace
+
+Needs RefitNeeds(const Context& context, const ProblemShape& shape, size_t kept, Dtype stored) {
+  const size_t removed = shape.in - kept, shift = MapBytes(shape, kept);
+  const size_t solution = HalfBytes(kept) + shift;
+  const size_t tiles = std::max({
+      solution + MapBytes(shape, removed) + TileBytes(removed, kept),  // SolveKept
+      solution + shift + TileBytes<float>(shape.out, kept),            // FittedWeight
+      MeasuringTiles(shape, kept),
+  });
+  Needs needs = StepNeeds(context, shape, tiles);
+  if (HasSteps(stored)) {
+    const size_t held = solution + TileBytes<float>(shape.out, kept);
+    needs = needs.Then(StepNeeds(context, shape, held) + RoundingNeeds(context, shape.out, kept));
+  }
+  const double k = static_cast<double>(kept);
+  // A Cholesky factor, and the solves of as many right sides as there are outputs.
+  needs.double_flops = k * k * k / 3 + 2 * static_cast<double>(shape.out) * k * k;
+  return needs;
+}
+
+Needs SliceNeeds(const Context& context, const ProblemShape& shape, size_t kept) {
+  return StepNeeds(context, shape, MeasuringTiles(shape, kept));
+}
 
 void MeasureError(const SiteProblem& site, const ColumnSplit& split, Refit& refit) {
   MeasureWithDelta(site, DeltaOf(site, split, refit), refit);

@@ -26,6 +26,11 @@ Refit RefitKept(const SiteProblem& site, std::span<const uint8_t> keep, bool bia
 // 2312.11983).
 Refit SliceKept(const SiteProblem& site, std::span<const uint8_t> keep, bool mean_bias);
 
+// Of both with so many columns kept.
+Needs RefitNeeds(const Context& context, const ProblemShape& shape, size_t kept,
+                 Dtype stored = Dtype::F32);
+Needs SliceNeeds(const Context& context, const ProblemShape& shape, size_t kept);
+
 // Fills the errors of any weight [out, kept] and bias [out] (empty: none).
 void MeasureError(const SiteProblem& site, const ColumnSplit& split, Refit& refit);
 

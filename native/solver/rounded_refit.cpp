@@ -16,16 +16,23 @@ constexpr size_t kRows = 128;
 // Tries at the scales of a block.
 constexpr int kPasses = 4;
 
+// Numbers of the buffers of a task.
+struct RoundingCounts {
+  explicit RoundingCounts(size_t columns)
+      : values(kRows * columns), below(columns * kBlock), pull(kRows * kBlock) {}
+  size_t values, below, pull;
+};
+
 class RowRounding {
  public:
   RowRounding(const TileMatrix<double>& factor, Dtype dtype)
       : factor_(factor),
         dtype_(dtype),
         columns_(factor.cols().size()),
-        values_(factor.context().Allocate<float>(kRows * columns_)),
-        delta_(factor.context().Allocate<double>(kRows * columns_)),
-        below_(factor.context().Allocate<double>(columns_ * kBlock)),
-        pull_(factor.context().Allocate<double>(kRows * kBlock)) {}
+        values_(factor.context().Allocate<float>(RoundingCounts(columns_).values)),
+        delta_(factor.context().Allocate<double>(RoundingCounts(columns_).values)),
+        below_(factor.context().Allocate<double>(RoundingCounts(columns_).below)),
+        pull_(factor.context().Allocate<double>(RoundingCounts(columns_).pull)) {}
 
   float* values() { return values_.data(); }
 
@@ -129,6 +136,12 @@ class RowRounding {
 };
 
 }  // namespace
+
+Needs RoundingNeeds(const Context& context, size_t out, size_t kept) {
+  const RoundingCounts n(kept);
+  const size_t tasks = std::min(context.pool.size(), TileAxis(out, kTileSide).tiles());
+  return HeldFloats(tasks * n.values) + HeldDoubles(tasks * (n.values + n.below + n.pull));
+}
 
 void RoundWithFeedback(const TileMatrix<double>& factor, Dtype dtype, TileMatrix<float>& weight) {
   // A task a row of tiles, which nobody else writes.

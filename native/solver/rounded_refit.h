@@ -16,5 +16,7 @@ namespace struprune {
 // scales again. Blocks with values beyond the dtype stay as they are. The kept columns must be
 // whole blocks, the dtype one of HasSteps.
 void RoundWithFeedback(const TileMatrix<double>& factor, Dtype dtype, TileMatrix<float>& weight);
+// Of RoundWithFeedback beside the matrices.
+Needs RoundingNeeds(const Context& context, size_t out, size_t kept);
 
 }  // namespace struprune

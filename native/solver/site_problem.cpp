@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "device/doubles.h"
 #include "ops/rows.h"
 #include "tiles/elementwise.h"
 #include "tiles/gather.h"
@@ -43,7 +44,26 @@ void CheckVector(const std::vector<T>& values, const char* what) {
   }
 }
 
+// W, and G.
+size_t HeldTiles(const ProblemShape& shape) {
+  return TileBytes<float>(shape.out, shape.in) + (shape.fisher ? HalfBytes(shape.out) : 0);
+}
+
 }  // namespace
+
+Needs ProblemNeeds(const Context& context, const ProblemShape& shape) {
+  return TileNeeds(context, HeldTiles(shape), shape.paged);
+}
+
+Needs MakeProblemNeeds(const Context& context, const ProblemShape& shape) {
+  // The weight in doubles, the product, and that in the metric.
+  return StepNeeds(context, shape, (shape.fisher ? 3 : 2) * MapBytes(shape, shape.in));
+}
+
+Needs StepNeeds(const Context& context, const ProblemShape& shape, size_t tiles) {
+  return TileNeeds(context, HeldTiles(shape) + tiles, shape.paged) +
+         DoublesNeedsOnDevice(context, shape.in, shape.out);
+}
 
 SiteProblem::SiteProblem(SiteInput input) : input_(std::move(input)) {
   Check();

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "core/needs.h"
 #include "tiles/tile_matrix.h"
 
 namespace struprune {
@@ -33,6 +34,23 @@ struct SiteInput {
   double lambda = 0.05;                              // ridge on diag(H)
   size_t group = 1;                                  // neighbouring columns that go together
 };
+
+// Sizes of a problem, as far as its memory depends on them.
+struct ProblemShape {
+  size_t in = 0, out = 0, group = 1;
+  bool cross = false;   // R is not 0
+  bool fisher = false;  // solved in the Fisher metric
+  bool paged = false;   // of its matrices only the tiles at hand are in memory
+};
+// Bytes of the matrices [out, columns] that most steps are made of.
+inline size_t MapBytes(const ProblemShape& shape, size_t columns) {
+  return TileBytes(shape.out, columns);
+}
+// Of a problem at rest, beside its statistics, and while it is made.
+Needs ProblemNeeds(const Context& context, const ProblemShape& shape);
+Needs MakeProblemNeeds(const Context& context, const ProblemShape& shape);
+// Of a problem with a step that has so many bytes of tiles beside, at most.
+Needs StepNeeds(const Context& context, const ProblemShape& shape, size_t tiles);
 
 // What an error is measured in: plain squares, or the Fisher metric G in nats per token,
 // tr(G Δ H Δᵀ) / (2 tokens). The metric decides which columns go, never how the rest is refitted.

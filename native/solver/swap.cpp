@@ -89,7 +89,9 @@ class BlockPairs {
   BlockPairs(Context& context, const Tableau& tableau)
       : tableau_(tableau),
         width_(tableau.width()),
-        buffer_(context.Allocate<double>(6 * width_ * width_)) {}
+        buffer_(context.Allocate<double>(Doubles(width_))) {}
+
+  static size_t Doubles(size_t width) { return 6 * width * width; }
 
   Pair Best(const std::vector<size_t>& kept, size_t enters) {
     const size_t s = width_, block = s * s;
@@ -199,6 +201,17 @@ std::optional<SwapResult> SwapWithRidge(const SiteProblem& site, std::span<const
 }
 
 }  // namespace
+
+Needs SwapNeeds(const Context& context, const ProblemShape& shape, size_t kept) {
+  const size_t map = MapBytes(shape, shape.in), tableau = 2 * HalfBytes(shape.in);
+  // The error in the end, beside the tableau: the solution, Δ and its gradient, also in the metric.
+  const size_t measuring =
+      tableau + HalfBytes(kept) + MapBytes(shape, kept) + (shape.fisher ? 3 : 2) * map;
+  const size_t made = std::max(Tableau::MakeTiles(shape, kept), measuring);
+  const size_t pivot = Tableau::PivotCounts(shape.in, shape.group).Total();
+  const Needs buffers = HeldDoubles(std::max(pivot, BlockPairs::Doubles(shape.group)));
+  return StepNeeds(context, shape, made).Then(StepNeeds(context, shape, tableau) + buffers);
+}
 
 SwapResult SwapPass(const SiteProblem& site, std::span<const uint8_t> keep,
                     const SwapOptions& options) {

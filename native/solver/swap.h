@@ -26,6 +26,9 @@ struct SwapResult {
   int ridge_raised = 0;
 };
 
+// Of SwapPass on so many kept columns.
+Needs SwapNeeds(const Context& context, const ProblemShape& shape, size_t kept);
+
 // Each time the best of all pairs. Throws ERR_NUMERIC.
 SwapResult SwapPass(const SiteProblem& site, std::span<const uint8_t> keep,
                     const SwapOptions& options);

@@ -125,6 +125,32 @@ void SweepState::Compact(std::span<const int32_t> places) {
   columns.resize(places.size());
 }
 
+Needs SweepNeeds(const Context& context, const ProblemShape& shape, size_t removed) {
+  const size_t n = shape.in, half = HalfBytes(n), map = MapBytes(shape, n);
+  const size_t shift = shape.cross ? map : 0;  // of the first state, up to the curve
+  const size_t columns =
+      shape.group == 1 ? GoneBeforeCompact(n, TileAxis(n, kTileSide).side()) : shape.group;
+  const size_t made = std::max({
+      3 * half + map,                                   // H_λ's factor, its inverse, P; the shift
+      shift + 2 * half + (shape.fisher ? 2 : 1) * map,  // P, Q; W*, also in the metric
+      CurveTiles(shape, removed),
+  });
+  // P, Q, and one of them made smaller.
+  const size_t removal = shift + 2 * half + (removed > columns ? HalfBytes(n - columns) : 0);
+  const bool on_device = DoublesNeedsOnDevice(context, n, shape.out).memory > 0;
+  const size_t buffers = shape.group == 1 ? ColumnSweepDoubles(n)
+                                          : BlockSweepDoubles(context, shape.group, n, on_device);
+  Needs needs = StepNeeds(context, shape, made)
+                    .Then(StepNeeds(context, shape, removal) + HeldDoubles(buffers));
+  const double in = static_cast<double>(n), out = static_cast<double>(shape.out),
+               left = static_cast<double>(n - removed);
+  // P (in³), W* and Q (3 out in²); of every removal a product of what is left of P and two of Q,
+  // all symmetric; for the curve a Cholesky factor and the solves of its right sides.
+  needs.double_flops = in * in * in + 3 * out * in * in + (in * in * in - left * left * left) +
+                       in * in * in / 3 + out * in * in;
+  return needs;
+}
+
 SweepResult Sweep(const SiteProblem& site, const SweepOptions& options) {
   Check(site, options);
   return WithRisingRidge(site, options.bias,

@@ -30,6 +30,9 @@ struct SweepResult {
   int ridge_raised = 0;
 };
 
+// Of a sweep that removes as many of the columns.
+Needs SweepNeeds(const Context& context, const ProblemShape& shape, size_t removed);
+
 // Throws ERR_NUMERIC when the Gram cannot be factored or refactoring does not bring the drift down.
 SweepResult Sweep(const SiteProblem& site, const SweepOptions& options);
 

@@ -25,6 +25,13 @@ std::optional<double> CostOf(size_t width, double* p, double* q) {
   return std::max(trace, 0.0);
 }
 
+// Doubles of the buffers.
+struct BlockCounts {
+  BlockCounts(const Context& context, size_t width, size_t m)
+      : scratch(RemovalScratch(width) * context.pool.size()), columns(m * width) {}
+  size_t scratch, columns;
+};
+
 // P and Q on a GPU, as the sweep of columns has them there; their blocks on the diagonal stay here,
 // since every removal asks for the costs of all groups.
 class BlocksOnDevice {
@@ -89,9 +96,9 @@ class BlocksOnDevice {
         sweep_(std::move(sweep)),
         width_(width),
         m_(m),
-        p_(context.Allocate<double>(m * width)),
-        q_(context.Allocate<double>(m * width)),
-        rows_(context.Allocate<double>(2 * m * width)) {}
+        p_(context.Allocate<double>(BlockCounts(context, width, m).columns)),
+        q_(context.Allocate<double>(p_.size())),
+        rows_(context.Allocate<double>(2 * p_.size())) {}
 
   double* P(size_t block) { return p_.data() + block * width_ * width_; }
   double* Q(size_t block) { return q_.data() + block * width_ * width_; }
@@ -128,10 +135,9 @@ class BlockSweep {
         width_(site.input().group),
         m_(state.columns.size()),
         on_device_(BlocksOnDevice::Make(context_, state, width_, removals)) {
-    scratch_ = context_.Allocate<double>(RemovalScratch(width_) * context_.pool.size());
-    p_ = context_.Allocate<double>(m_ * width_);
-    a_ = context_.Allocate<double>(m_ * width_);
-    u_ = context_.Allocate<double>(m_ * width_);
+    const BlockCounts n(context_, width_, m_);
+    scratch_ = context_.Allocate<double>(n.scratch);
+    for (auto* buffer : {&p_, &a_, &u_}) *buffer = context_.Allocate<double>(n.columns);
   }
 
   bool RemoveCheapest(std::vector<Removal>& removals) {
@@ -239,6 +245,12 @@ class BlockSweep {
 };
 
 }  // namespace
+
+size_t BlockSweepDoubles(const Context& context, size_t width, size_t m, bool on_device) {
+  const BlockCounts n(context, width, m);
+  // There the blocks on the diagonal of both, and rows of both on their way.
+  return n.scratch + 3 * n.columns + (on_device ? 4 * n.columns : 0);
+}
 
 std::optional<double> RemovalCost(const SweepState& state, size_t start, size_t width,
                                   double* scratch) {

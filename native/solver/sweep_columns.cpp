@@ -69,8 +69,8 @@ class ColumnSweep {
         state_(state),
         m_(state.columns.size()),
         batch_(options.batch > 0 ? options.batch : BatchOf(m_)),
-        a_(site.context().Allocate<double>(batch_ * m_)),
-        u_(site.context().Allocate<double>(batch_ * m_)),
+        a_(site.context().Allocate<double>(ColumnSweepDoubles(m_, batch_) / 2)),
+        u_(site.context().Allocate<double>(ColumnSweepDoubles(m_, batch_) / 2)),
         side_(state.inverse.rows().side()),
         on_device_(SweepOnDevice::Make(state.inverse, state.energy, batch_, removals)),
         panel_(state, on_device_ ? 0 : batch_) {
@@ -94,7 +94,7 @@ class ColumnSweep {
 
   // Brings the matrices up to date after a batch.
   void CatchUp(size_t count) {
-    const bool compacts = gone_count_ >= std::max(side_, m_ / kGoneParts);
+    const bool compacts = gone_count_ >= GoneBeforeCompact(m_, side_);
     if (on_device_) {
       on_device_->Subtract(count, a_.data(), u_.data());
       if (compacts) Compact();
@@ -242,6 +242,12 @@ class ColumnSweep {
 };
 
 }  // namespace
+
+size_t ColumnSweepDoubles(size_t m, size_t batch) {
+  return 2 * (batch > 0 ? batch : BatchOf(m)) * m;
+}
+
+size_t GoneBeforeCompact(size_t m, size_t side) { return std::max(side, m / kGoneParts); }
 
 void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
                    SweepState& state, size_t count, std::vector<Removal>& removals) {

@@ -221,6 +221,22 @@ class CurveMeasure {
 
 }  // namespace
 
+size_t CurveTiles(const ProblemShape& shape, size_t removed) {
+  const size_t kept = shape.in - removed, metric = shape.fisher ? 2 : 1;
+  const size_t shift = shape.cross ? MapBytes(shape, kept) + MapBytes(shape, removed) : 0;
+  const size_t rows_r = HalfBytes(removed), rows_k = TileBytes(removed, kept);
+  const size_t factor = HalfBytes(kept) + rows_k + rows_r, steps = MapBytes(shape, removed);
+  return std::max({
+      shape.cross ? MapBytes(shape, shape.in) + shift : 0,  // the constructor, and
+      shift + factor + 2 * steps,                           // MakeSteps
+      shift + factor + steps + rows_k + rows_r,             // InvertRows
+      shift + rows_k + rows_r + metric * steps + HalfBytes(removed) +
+          std::max(rows_k, rows_r),  // MeasureSteps
+      shape.cross ? shift + rows_k + rows_r + steps + metric * MapBytes(shape, kept)
+                  : 0,  // DenseGain
+  });
+}
+
 std::optional<ExactCurve> MeasureCurve(const SiteProblem& site, const SweepOptions& options,
                                        const Ridge& ridge, const std::vector<int32_t>& order,
                                        TileMatrix<double> shift) {

@@ -13,9 +13,9 @@ namespace {
 constexpr size_t kRowsOfRemoval = 2;
 // Of the memory that pages can fill, the panel takes one part in so many at most.
 constexpr size_t kPanelParts = 2;
-// Tiles that a worker of the sweep's steps has in use, and so many times over for the panel to be
-// worth its while.
-constexpr size_t kTilesOfWorker = 4, kTimes = 2 * kPanelParts;
+// So many times what the workers have in use there has to be room for, or the panel is not worth
+// its while.
+constexpr size_t kTimes = 2 * kPanelParts;
 
 }  // namespace
 

@@ -34,6 +34,12 @@ constexpr size_t RemovalScratch(size_t width) { return 2 * width * width; }
 std::optional<double> RemovalCost(const SweepState& state, size_t start, size_t width,
                                   double* scratch);
 
+// Doubles of the buffers of RemoveColumns and of RemoveBlocks beside m columns.
+size_t ColumnSweepDoubles(size_t m, size_t batch = 0);
+size_t BlockSweepDoubles(const Context& context, size_t width, size_t m, bool on_device);
+// Columns that have to be gone before a sweep gives their memory back.
+size_t GoneBeforeCompact(size_t m, size_t side);
+
 // Both append `count` removals and use the state up. Groups of one column; batched delayed updates.
 void RemoveColumns(const SiteProblem& site, const SweepOptions& options, const Ridge& ridge,
                    SweepState& state, size_t count, std::vector<Removal>& removals);
@@ -47,6 +53,8 @@ struct ExactCurve {
   std::vector<double> cost;   // [removed groups], selection metric
   std::vector<double> error;  // [removed groups + 1], curve metric
 };
+// Most bytes of tiles that it has at a time.
+size_t CurveTiles(const ProblemShape& shape, size_t removed);
 std::optional<ExactCurve> MeasureCurve(const SiteProblem& site, const SweepOptions& options,
                                        const Ridge& ridge, const std::vector<int32_t>& order,
                                        TileMatrix<double> shift);

@@ -63,6 +63,24 @@ TileMatrix<double> RemovedPart(const SiteProblem& site, bool bias, const ColumnS
 
 }  // namespace
 
+size_t Tableau::MakeTiles(const ProblemShape& shape, size_t kept) {
+  const size_t removed = shape.in - kept, map = MapBytes(shape, shape.in);
+  const size_t schur = HalfBytes(removed), gram = TileBytes(removed, kept);
+  const size_t factor = HalfBytes(kept), shift = MapBytes(shape, kept);
+  const size_t solution = factor + shift;
+  return std::max({
+      // The kept part of E and the removed one, made of the weight there,
+      solution + schur + gram + map + shift + MapBytes(shape, removed),
+      // the root of the inverse,
+      solution + schur + gram + map + 2 * factor,
+      // the table, beside the coupling and its transposed,
+      solution + schur + gram + map + factor + 2 * gram + HalfBytes(shape.in),
+      // and the energy, also in the metric.
+      solution + schur + gram + (shape.fisher ? 2 : 1) * map + factor + gram +
+          2 * HalfBytes(shape.in),
+  });
+}
+
 Tableau::Tableau(const SiteProblem& site, std::span<const uint8_t> keep)
     : width_(site.input().group),
       keep_(keep.begin(), keep.end()),
@@ -129,25 +147,27 @@ void Tableau::ReadColumns(size_t g, double* to) const {
 bool Tableau::Pivot(size_t g) {
   Context& context = table_.context();
   const size_t n = table_.rows().size(), s = width_, start = g * s;
-  Buffer<double> inverse = context.Allocate<double>(s * s);
+  const PivotCounts counts(n, s);
+  Buffer<double> inverse = context.Allocate<double>(counts.block);
   ReadTable(g, g, inverse.data());
   if (!Cholesky(s, inverse.data(), s)) return false;
   CholeskyInverse(s, inverse.data(), s);
-  Buffer<double> columns = context.Allocate<double>(n * s);   // T_:g, with T_gg set to 0
-  Buffer<double> energies = context.Allocate<double>(n * s);  // F_:g, with F_gg halved below
-  Buffer<double> block = context.Allocate<double>(s * s);     // F_gg
+  Buffer<double> columns = context.Allocate<double>(counts.columns);  // T_:g, with T_gg set to 0
+  Buffer<double> energies =
+      context.Allocate<double>(counts.columns);                   // F_:g, with F_gg halved below
+  Buffer<double> block = context.Allocate<double>(counts.block);  // F_gg
   ReadColumns(g, columns.data());
   ReadBlock(energy_, 0, n, start, s, energies.data());
   ReadEnergy(g, g, block.data());
 
   // M = [−Y for the rest; −T_gg⁻¹ on g] [s, n] turns the old E_g into the change of E, apart from
   // E_g's own disappearance: E ← (E with E_g = 0) + E_g M.
-  Buffer<double> rows = context.Allocate<double>(s * n);  // T_g:
+  Buffer<double> rows = context.Allocate<double>(counts.columns);  // T_g:
   for (size_t r = 0; r < n; ++r) {
     const double sign = keep_[r / s] == keep_[g] ? 1 : -1;
     for (size_t c = 0; c < s; ++c) rows[c * n + r] = sign * columns[r * s + c];
   }
-  Buffer<double> change = context.Allocate<double>(s * n);
+  Buffer<double> change = context.Allocate<double>(counts.columns);
   Gemm(Trans::kNo, Trans::kNo, s, n, s, -1, inverse.data(), s, rows.data(), n, 0, change.data(), n);
   for (size_t i = 0; i < s; ++i) {
     for (size_t j = 0; j < s; ++j) change[i * n + start + j] = -inverse[i * s + j];

@@ -15,6 +15,14 @@ namespace struprune {
 // it leaves, a fall when it enters.
 class Tableau {
  public:
+  // Most bytes of tiles that it has while it is made, and doubles of the buffers of a pivot.
+  static size_t MakeTiles(const ProblemShape& shape, size_t kept);
+  struct PivotCounts {
+    PivotCounts(size_t in, size_t width) : columns(in * width), block(width * width) {}
+    size_t Total() const { return 4 * columns + 2 * block; }
+    size_t columns, block;
+  };
+
   // Empty when the Cholesky factorisation of H_λ fails, on the kept columns or on the removed ones.
   static std::optional<Tableau> Make(const SiteProblem& site, Metric metric, bool bias,
                                      const Ridge& ridge, std::span<const uint8_t> keep);

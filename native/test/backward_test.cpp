@@ -25,12 +25,12 @@ using test::Doubles;
 
 struct Variation {
   std::string name;
-  BlockSpec spec;
+  test::DecoderSpec spec;
   BiasSet biases;
 };
 
-BlockSpec Base() {
-  BlockSpec spec;
+test::DecoderSpec Base() {
+  test::DecoderSpec spec;
   spec.hidden = 12;
   spec.head_dim = 4;
   spec.heads = 4;
@@ -40,8 +40,8 @@ BlockSpec Base() {
   return spec;
 }
 
-BlockSpec Opt(bool post_norm) {
-  BlockSpec spec = Base();
+test::DecoderSpec Opt(bool post_norm) {
+  test::DecoderSpec spec = Base();
   spec.kv_heads = spec.heads;
   spec.norm = NormKind::kLayer;
   spec.post_norm = post_norm;
@@ -52,7 +52,7 @@ BlockSpec Opt(bool post_norm) {
 }
 
 template <typename Fn>
-BlockSpec With(BlockSpec spec, Fn&& change) {
+test::DecoderSpec With(test::DecoderSpec spec, Fn&& change) {
   change(spec);
   return spec;
 }
@@ -185,7 +185,7 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
   Fill(gradient, outer);
   Statistics ffn(InMemory(context), spec.hidden, true, 0),
       attention(InMemory(context), spec.hidden, true, 0);
-  BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
+  BackwardBlock(block, {kWindow, &inputs, &gradient, {{.output = &attention}, {.output = &ffn}}});
 
   const auto forward = [&, spec = spec](const Doubles& x, const Doubles& at_attention,
                                         const Doubles& at_ffn) {
@@ -206,26 +206,30 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
   ExpectNear(GramOf(attention), Gram(delta_attention, spec.hidden), kTolerance, "attention");
 }
 
-// By role, wherever the block has it.
+// Of every tensor of the block that has factors.
 struct FactorSums {
   FactorSums(const std::shared_ptr<Context>& context, const Block& block) {
-    for (const Role role : {Role::kAttnNorm, Role::kQNorm, Role::kKNorm, Role::kO, Role::kOBias,
-                            Role::kFfnNorm, Role::kDown, Role::kDownBias}) {
-      if (!block.has(role)) continue;
-      roles.push_back(role);
-      sums.push_back(std::make_unique<Statistics>(InMemory(context), block.shape(role).cols, false,
-                                                  size_t{0}));
+    for (size_t i = 0; i < block.sublayers(); ++i) {
+      for (const Part part : {Part::kNorm, Part::kStreamNorm, Part::kQNorm, Part::kKNorm,
+                              Part::kOut, Part::kOutBias}) {
+        const TensorId id{i, part};
+        if (!block.has(id)) continue;
+        ids.push_back(id);
+        sums.push_back(std::make_unique<Statistics>(InMemory(context), block.shape(id).cols, false,
+                                                    size_t{0}));
+      }
     }
   }
   BackwardRun For(BackwardRun run) const {
-    for (size_t i = 0; i < roles.size(); ++i) {
-      run.factors[static_cast<size_t>(roles[i])] = sums[i].get();
+    run.sums.resize(2);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      run.sums[ids[i].sublayer].factors[static_cast<size_t>(ids[i].part)] = sums[i].get();
     }
     return run;
   }
   Doubles Of(size_t i) const { return {sums[i]->sums(), sums[i]->sums() + sums[i]->dim()}; }
 
-  std::vector<Role> roles;
+  std::vector<TensorId> ids;
   std::vector<std::unique_ptr<Statistics>> sums;
 };
 
@@ -235,7 +239,9 @@ TEST_P(BackwardBlockTest, FactorsEqualCentralDifferencesOfADoubleForward) {
   BlockWeights weights = test::RandomWeights(spec, biases, 7);
   // Of so few bits that a weight times 1 + kStep is a float.
   constexpr float kStep = 0x1p-15f;
-  for (auto& values : weights.values) RoundTo(Dtype::BF16, 1, values.size(), values.data());
+  for (auto& sublayer : weights.values) {
+    for (auto& values : sublayer) RoundTo(Dtype::BF16, 1, values.size(), values.data());
+  }
   const Doubles h = RandomDoubles(kTokens * spec.hidden, 1), outer = RandomDoubles(h.size(), 2),
                 zero(h.size());
   const auto context = std::make_shared<Context>(2, 0);
@@ -247,24 +253,23 @@ TEST_P(BackwardBlockTest, FactorsEqualCentralDifferencesOfADoubleForward) {
   const FactorSums factors(context, block);
   BackwardBlock(block, factors.For({kWindow, &inputs, &gradient}));
 
-  const auto loss = [&, spec = spec](Role role, size_t column, float factor) {
+  const auto loss = [&, spec = spec](TensorId id, size_t column, float factor) {
     BlockWeights scaled = weights;
-    auto& values = scaled.values[static_cast<size_t>(role)];
-    for (size_t i = column; i < values.size(); i += block.shape(role).cols) values[i] *= factor;
+    auto& values = scaled[id];
+    for (size_t i = column; i < values.size(); i += block.shape(id).cols) values[i] *= factor;
     const Doubles out = test::ReferenceForward(spec, scaled, kWindow, h, zero, zero);
     double sum = 0;
     for (size_t i = 0; i < out.size(); ++i) sum += outer[i] * out[i];
     return sum;
   };
-  for (size_t i = 0; i < factors.roles.size(); ++i) {
-    const Role role = factors.roles[i];
+  for (size_t i = 0; i < factors.ids.size(); ++i) {
+    const TensorId id = factors.ids[i];
     Doubles wanted;
-    for (size_t j = 0; j < block.shape(role).cols; ++j) {
-      const double change = loss(role, j, 1 + kStep) - loss(role, j, 1 - kStep);
+    for (size_t j = 0; j < block.shape(id).cols; ++j) {
+      const double change = loss(id, j, 1 + kStep) - loss(id, j, 1 - kStep);
       wanted.push_back(change / (2 * kStep));
     }
-    ExpectNear(factors.Of(i), wanted, 1e-5,
-               name + ", " + std::string(kRoleNames[static_cast<size_t>(role)]));
+    ExpectNear(factors.Of(i), wanted, 1e-5, name + ", " + NameOf(block.spec(), id));
   }
   // The gradient goes back as it does without these sums.
   auto alone = test::MemoryMatrix(context, kTokens, spec.hidden);
@@ -283,11 +288,11 @@ TEST_P(BackwardBlockTest, TheReferenceEqualsTheForwardPass) {
   const Block block = test::MakeBlock(context, spec, weights);
   auto hidden = test::MemoryMatrix(context, kTokens, spec.hidden);
   Fill(hidden, h);
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+  for (const size_t site : {test::kAttention, test::kFfn}) {
     SiteRun run;
     run.window = kWindow;
     run.hidden = &hidden;
-    RunSite(block, site, run);
+    RunSite(block.sublayer(site), run);
   }
   ExpectNear(Contents(hidden), test::ReferenceForward(spec, weights, kWindow, h, zero, zero), 1e-5,
              "hidden");
@@ -305,17 +310,17 @@ TEST_P(BackwardBlockTest, SumsWhatTheForwardPassSums) {
        gradient = test::MemoryMatrix(context, kTokens, spec.hidden);
   Fill(inputs, h);
   Fill(gradient, RandomDoubles(h.size(), 2));
-  Statistics ffn(InMemory(context), SiteWidth(spec, SiteKind::kFfn), true, 0),
-      attention(InMemory(context), SiteWidth(spec, SiteKind::kAttention), true, 0);
-  BackwardBlock(block, {kWindow, &inputs, &gradient, nullptr, nullptr, &ffn, &attention});
+  Statistics ffn(InMemory(context), spec.width(test::kFfn), true, 0),
+      attention(InMemory(context), spec.width(test::kAttention), true, 0);
+  BackwardBlock(block, {kWindow, &inputs, &gradient, {{.input = &attention}, {.input = &ffn}}});
   for (const auto& [site, sums] :
-       {std::pair{SiteKind::kAttention, &attention}, std::pair{SiteKind::kFfn, &ffn}}) {
-    Statistics wanted(InMemory(context), SiteWidth(spec, site), true, 0);
+       {std::pair{test::kAttention, &attention}, std::pair{test::kFfn, &ffn}}) {
+    Statistics wanted(InMemory(context), spec.width(site), true, 0);
     SiteRun run;
     run.window = kWindow;
     run.hidden = &inputs;
     run.statistics = &wanted;
-    RunSite(block, site, run);
+    RunSite(block.sublayer(site), run);
     EXPECT_EQ(sums->tokens(), kTokens);
     ExpectNear(GramOf(*sums), GramOf(wanted), 1e-6, name);
     const auto columns = [&](const double* values) {
@@ -334,7 +339,7 @@ INSTANTIATE_TEST_SUITE_P(Families, BackwardBlockTest, testing::ValuesIn(Variatio
 TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
   constexpr size_t kWindow = 300, kWindows = 8, kTokens = kWindow * kWindows;
   for (const bool post_norm : {false, true}) {
-    BlockSpec spec = post_norm ? Opt(true) : Base();
+    test::DecoderSpec spec = post_norm ? Opt(true) : Base();
     spec.sliding = post_norm ? 0 : 270;
     spec.qk_norm = !post_norm;
     const BlockWeights weights = test::RandomWeights(spec, post_norm ? kAll : BiasSet{}, 3);
@@ -354,7 +359,8 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
       Fill(gradient, outer);
       Statistics ffn(InMemory(context), spec.hidden, true, 0),
           attention(InMemory(context), spec.hidden, true, 0);
-      BackwardBlock(block, {kWindow, &inputs, &gradient, &ffn, &attention});
+      BackwardBlock(block,
+                    {kWindow, &inputs, &gradient, {{.output = &attention}, {.output = &ffn}}});
       for (size_t i = 0; i < spec.hidden; ++i) {
         trace += ffn.squares()[i] + attention.squares()[i];
       }
@@ -390,7 +396,7 @@ TEST(BackwardBlock, WindowsDoNotDependOnEachOther) {
 TEST(BackwardBlock, FactorsAddUpOverWindows) {
   constexpr size_t kWindow = 300, kWindows = 8;
   for (const bool post_norm : {false, true}) {
-    BlockSpec spec = post_norm ? Opt(true) : Base();
+    test::DecoderSpec spec = post_norm ? Opt(true) : Base();
     spec.qk_norm = !post_norm;
     const BlockWeights weights = test::RandomWeights(spec, post_norm ? kAll : BiasSet{}, 3);
     const Doubles h = RandomDoubles(kWindows * kWindow * spec.hidden, 4),
@@ -413,7 +419,7 @@ TEST(BackwardBlock, FactorsAddUpOverWindows) {
       const FactorSums factors(context, block);
       BackwardBlock(block, factors.For({kWindow, &inputs, &gradient}));
       std::vector<Doubles> sums;
-      for (size_t i = 0; i < factors.roles.size(); ++i) sums.push_back(factors.Of(i));
+      for (size_t i = 0; i < factors.ids.size(); ++i) sums.push_back(factors.Of(i));
       return sums;
     };
     const auto together = run(testing::TempDir(), 0, kWindows);
@@ -432,7 +438,7 @@ TEST(BackwardBlock, FactorsAddUpOverWindows) {
 }
 
 TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
-  const BlockSpec spec = Base();
+  const test::DecoderSpec spec = Base();
   const auto context = std::make_shared<Context>(1, 0);
   const Block block = test::MakeBlock(context, spec, test::RandomWeights(spec, {}, 1));
   auto inputs = test::MemoryMatrix(context, 12, spec.hidden),
@@ -451,25 +457,25 @@ TEST(BackwardBlock, RefusesShapesThatDisagreeAndNamesWhatIsNotFinite) {
     }
     return std::string();
   };
-  EXPECT_EQ(code({5, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({0, &inputs, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &inputs, &narrow, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &few, &gradient, nullptr, nullptr}), "ERR_ARGUMENT");
-  EXPECT_EQ(code({6, &inputs, &gradient, &wide, nullptr}), "ERR_ARGUMENT");
-  for (const Role role : {Role::kDown, Role::kAttnNorm, Role::kQNorm, Role::kUp}) {
-    BackwardRun factors{6, &inputs, &gradient};
-    factors.factors[static_cast<size_t>(role)] = &wide;
-    EXPECT_EQ(code(factors), "ERR_ARGUMENT") << static_cast<size_t>(role);
+  EXPECT_EQ(code({5, &inputs, &gradient}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({0, &inputs, &gradient}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &narrow}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &few, &gradient}), "ERR_ARGUMENT");
+  EXPECT_EQ(code({6, &inputs, &gradient, {{}, {.output = &wide}}}), "ERR_ARGUMENT");
+  for (const TensorId id : {test::kDown, spec.Norm(test::kAttention), test::kQNorm, test::kUp}) {
+    BackwardRun factors{6, &inputs, &gradient, {{}, {}}};
+    factors.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = &wide;
+    EXPECT_EQ(code(factors), "ERR_ARGUMENT") << NameOf(block.spec(), id);
   }
-  EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "");
+  EXPECT_EQ(code({6, &inputs, &gradient}), "");
   context->abort = true;
-  EXPECT_EQ(code({6, &inputs, &gradient, nullptr, nullptr}), "ERR_ABORTED");
+  EXPECT_EQ(code({6, &inputs, &gradient}), "ERR_ABORTED");
   context->abort = false;
   Doubles bad = h;
   bad[17] = std::numeric_limits<double>::infinity();
   Fill(gradient, bad);
-  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient, nullptr, nullptr}); },
-                    "ERR_NAN", "no longer finite");
+  test::ExpectError([&] { BackwardBlock(block, {6, &inputs, &gradient}); }, "ERR_NAN",
+                    "no longer finite");
 }
 
 }  // namespace

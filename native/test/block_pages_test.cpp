@@ -21,8 +21,8 @@ constexpr size_t kWindow = 8, kTokens = 16;
 // Every matrix has several strips, the last of which is shorter.
 constexpr StripSize kStrip{64, 3};
 
-BlockSpec Spec(bool post_norm, bool gated) {
-  BlockSpec spec;
+test::DecoderSpec Spec(bool post_norm, bool gated) {
+  test::DecoderSpec spec;
   spec.hidden = 16, spec.head_dim = 4, spec.heads = 4, spec.kv_heads = 2, spec.ffn = 22;
   spec.rope = RopeSpec{};
   spec.post_norm = post_norm;
@@ -51,7 +51,7 @@ std::vector<int32_t> EverySecond(size_t count) {
 
 // Gradient and forward of the whole block, then forward and encoding of one with half the channels.
 // limit: bytes of weights in memory, 0 = all.
-Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
+Results RunAll(const test::DecoderSpec& spec, size_t limit, size_t threads) {
   InitialiseBlas();
   const auto context = std::make_shared<Context>(threads, 0);
   const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
@@ -65,31 +65,31 @@ Results RunAll(const BlockSpec& spec, size_t limit, size_t threads) {
   hidden.Write(0, kTokens, states.data());
   gradient.Write(0, kTokens, start.data());
   Statistics factors(InMemory(context), spec.ffn, false, 0);
-  BackwardRun backward{kWindow, &hidden, &gradient};
-  backward.factors[static_cast<size_t>(Role::kDown)] = &factors;
+  BackwardRun backward{kWindow, &hidden, &gradient, {{}, {}}};
+  backward.sums[test::kFfn].factors[static_cast<size_t>(Part::kOut)] = &factors;
   BackwardBlock(block, backward);
 
   SiteRun run{.window = kWindow, .hidden = &hidden};
-  RunSite(block, SiteKind::kAttention, run);
+  RunSite(block.sublayer(test::kAttention), run);
   run.advance = false;
   run.keep = &kept;
-  RunSite(block, SiteKind::kFfn, run);
+  RunSite(block.sublayer(test::kFfn), run);
 
   const auto half = EverySecond(spec.ffn);
-  for (const Role role : {Role::kGate, Role::kGateBias, Role::kUp, Role::kUpBias}) {
+  for (const TensorId role : {test::kGate, test::kGateBias, test::kUp, test::kUpBias}) {
     block.Slice(role, 0, half);
   }
-  block.Slice(Role::kDown, 1, half);
-  block.SetWidths(spec.heads, spec.kv_heads, half.size());
-  ApplySite(block, SiteKind::kFfn, kept, half, hidden);
+  block.Slice(test::kDown, 1, half);
+  block.Resize(test::kFfn, half.size());
+  ApplySite(block.sublayer(test::kFfn), kept, half, hidden);
   run.keep = nullptr;
   run.advance = true;
-  RunSite(block, SiteKind::kFfn, run);
+  RunSite(block.sublayer(test::kFfn), run);
   return {AllOf(hidden),
           AllOf(kept),
           AllOf(gradient),
           std::vector<double>(factors.sums(), factors.sums() + spec.ffn),
-          block.Encode(Role::kQ, Dtype::F16, 3, 8, spec.heads),
+          block.Encode(test::kQ, Dtype::F16, 3, 8, spec.heads),
           store->traffic().read_bytes};
 }
 
@@ -97,7 +97,7 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
   for (const bool post_norm : {false, true}) {
     for (const bool gated : {false, true}) {
       for (const size_t threads : {1, 2}) {
-        const BlockSpec spec = Spec(post_norm, gated);
+        const test::DecoderSpec spec = Spec(post_norm, gated);
         // Two strips of the widest matrix a thread, of about forty.
         const Results paged = RunAll(spec, threads * 2 * 4 * 22 * sizeof(float), threads);
         const Results whole = RunAll(spec, 0, 2);
@@ -118,7 +118,7 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
 TEST(BlockPages, FlightsShareStripsThatStay) {
   InitialiseBlas();
   constexpr size_t kFlights = 40, kStrips = 18, kStripBytes = 66 * sizeof(float);
-  const BlockSpec spec = Spec(false, true);
+  const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(1, 0);
   const auto store = std::make_shared<PageStore>(context, 14 * kStripBytes, testing::TempDir());
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
@@ -127,7 +127,7 @@ TEST(BlockPages, FlightsShareStripsThatStay) {
   const auto states = RandomFloats(kFlights * kWindow * spec.hidden, 1);
   hidden.Write(0, kFlights * kWindow, states.data());
   const uint64_t before = store->traffic().read_bytes;
-  RunSite(block, SiteKind::kFfn, {.window = kWindow, .hidden = &hidden});
+  RunSite(block.sublayer(test::kFfn), {.window = kWindow, .hidden = &hidden});
   const uint64_t strips =
       store->traffic().read_bytes - before - kFlights * kWindow * spec.hidden * sizeof(float);
   EXPECT_LE(strips, kFlights * kStrips * kStripBytes / 2);
@@ -135,7 +135,7 @@ TEST(BlockPages, FlightsShareStripsThatStay) {
 
 TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
   InitialiseBlas();
-  const BlockSpec spec = Spec(false, true);
+  const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(2, 0);
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
   const Block block = test::MakeBlock(context, spec, weights, nullptr, kStrip);
@@ -143,8 +143,8 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
   PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden),
               inputs = MemoryMatrix(context, kTokens, spec.hidden);
   hidden.Write(0, kTokens, states.data());
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-    RunSite(block, site,
+  for (const size_t site : {test::kAttention, test::kFfn}) {
+    RunSite(block.sublayer(site),
             {.window = kWindow, .hidden = &hidden, .advance = false, .inputs = &inputs});
     EXPECT_EQ(AllOf(hidden), states);
     EXPECT_NE(AllOf(inputs), states) << "they are normed";
@@ -153,36 +153,43 @@ TEST(BlockPages, InputsAloneLeaveTheStatesAsTheyWere) {
 
 // What a file holds of a scaled block, and nothing of it is rounded twice.
 TEST(BlockPages, ScalesColumnsAndRoundsToWhatIsStored) {
-  const BlockSpec spec = Spec(false, true);
+  // An FFN alone.
+  const size_t hidden = 16, ffn = 22;
+  const BlockSpec spec{hidden,
+                       {{"ffn", FeedForwardSpec{ffn, Activation::kSilu, false}, NormSpec{}, {}}}};
+  constexpr TensorId kOut{0, Part::kOut}, kNorm{0, Part::kNorm}, kUp{0, Part::kUp};
   const auto context = std::make_shared<Context>(2, 0);
   const auto store = std::make_shared<PageStore>(context, 0, "");
-  const std::vector<float> down = RandomFloats(spec.hidden * spec.ffn, 3),
-                           norm = RandomFloats(spec.hidden, 4);
-  std::array<std::optional<TensorSource>, kRoles> sources;
-  const auto source = [&](Role role) -> auto& { return sources[static_cast<size_t>(role)]; };
-  source(Role::kDown) = test::FloatTensor("down", spec.hidden, spec.ffn, down);
-  source(Role::kFfnNorm) = test::FloatTensor("norm", 1, spec.hidden, norm);
+  const std::vector<float> down = RandomFloats(hidden * ffn, 3), norm = RandomFloats(hidden, 4),
+                           up = RandomFloats(ffn * hidden, 7);
+  BlockSources sources(1);
+  const auto source = [&](TensorId id) -> auto& {
+    return sources[0][static_cast<size_t>(id.part)];
+  };
+  source(kOut) = test::FloatTensor("down", hidden, ffn, down);
+  source(kNorm) = test::FloatTensor("norm", 1, hidden, norm);
+  source(kUp) = test::FloatTensor("up", ffn, hidden, up);
   Block block(context, store, spec, sources, {Dtype::BF16, Dtype::F16}, kStrip);
-  const std::vector<float> columns = RandomFloats(spec.ffn, 5), entries = RandomFloats(16, 6);
+  const std::vector<float> columns = RandomFloats(ffn, 5), entries = RandomFloats(16, 6);
   std::vector<float> loaded = norm;
   RoundTo(Dtype::F16, 1, loaded.size(), loaded.data());
-  block.Scale(Role::kDown, columns);
-  block.Scale(Role::kFfnNorm, entries);
+  block.Scale(kOut, columns);
+  block.Scale(kNorm, entries);
   std::vector<float> wanted = down;
-  for (size_t i = 0; i < wanted.size(); ++i) wanted[i] *= columns[i % spec.ffn];
-  RoundTo(Dtype::BF16, spec.hidden, spec.ffn, wanted.data());
-  EXPECT_EQ(AllOf(*block.matrix(Role::kDown)), wanted);
-  for (size_t j = 0; j < spec.hidden; ++j) loaded[j] *= entries[j];
+  for (size_t i = 0; i < wanted.size(); ++i) wanted[i] *= columns[i % ffn];
+  RoundTo(Dtype::BF16, hidden, ffn, wanted.data());
+  EXPECT_EQ(AllOf(*block.matrix(kOut)), wanted);
+  for (size_t j = 0; j < hidden; ++j) loaded[j] *= entries[j];
   RoundTo(Dtype::F16, 1, loaded.size(), loaded.data());
-  const auto vector = block.vector(Role::kFfnNorm);
+  const auto vector = block.vector(kNorm);
   EXPECT_EQ(std::vector(vector.begin(), vector.end()), loaded);
-  EXPECT_THROW(block.Scale(Role::kDown, entries), Error);
-  EXPECT_THROW(block.Scale(Role::kQ, entries), Error);
+  EXPECT_THROW(block.Scale(kOut, entries), Error);
+  EXPECT_THROW(block.Scale({0, Part::kOutBias}, entries), Error);
 }
 
 // Strips are a matter of rounding alone.
 TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
-  const BlockSpec spec = Spec(false, true);
+  const test::DecoderSpec spec = Spec(false, true);
   const auto context = std::make_shared<Context>(2, 0);
   InitialiseBlas();
   const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
@@ -191,8 +198,8 @@ TEST(BlockPages, StripsGiveTheNumbersOfWholeMatrices) {
     const Block block = test::MakeBlock(context, spec, weights, nullptr, strip);
     PagedMatrix hidden = MemoryMatrix(context, kTokens, spec.hidden);
     hidden.Write(0, kTokens, states.data());
-    for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-      RunSite(block, site, {.window = kWindow, .hidden = &hidden});
+    for (const size_t site : {test::kAttention, test::kFfn}) {
+      RunSite(block.sublayer(site), {.window = kWindow, .hidden = &hidden});
     }
     return AllOf(hidden);
   };

@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "expect_error.h"
+#include "formats/container.h"
 
 namespace struprune {
 namespace {
@@ -43,35 +44,29 @@ void ExpectRefused(const Bytes& bytes, const std::string& part,
 
 TEST(Gguf, ReadsMetadataAndTensors) {
   for (const uint32_t version : {2u, 3u}) {
-    Bytes bytes = Head(2, 3, version);
+    Bytes bytes = Head(2, 2, version);
     Key(bytes, "general.alignment", GgufType::kUint32);
     bytes.Put<uint32_t>(64);
     Key(bytes, "tokens", GgufType::kArray);
     Array(bytes, GgufType::kString, 2);
     bytes.String("<s>").String("");
-    Key(bytes, "pairs", GgufType::kArray);
-    Array(bytes, GgufType::kArray, 2);
-    for (int i = 0; i < 2; ++i) {
-      Array(bytes, GgufType::kInt16, 1);
-      bytes.Put<int16_t>(7);
-    }
-    Tensor(bytes, "w", {32, 3}, kQ40, 64);
-    Tensor(bytes, "v", {5}, kF32, 0);
+    Tensor(bytes, "w", {32, 3}, kQ40, 0);
+    Tensor(bytes, "v", {5}, kF32, 64);
     bytes.PadTo(64);
     const size_t start = bytes.size();
-    bytes.Zeros(64 + 54);
+    bytes.Zeros(64 + 20);
     const GgufFile file = ParseGguf(bytes.span(), "x");
     EXPECT_EQ(file.version, version);
     EXPECT_EQ(file.alignment, 64u);
-    ASSERT_EQ(file.metadata.size(), 3u);
+    ASSERT_EQ(file.metadata.size(), 2u);
     EXPECT_EQ(TypeNameOf(file.metadata[0]), "uint32");
     EXPECT_EQ(TypeNameOf(file.metadata[1]), "array:string");
-    EXPECT_EQ(TypeNameOf(file.metadata[2]), "array:array:int16");
     ASSERT_EQ(file.tensors.size(), 2u);
     EXPECT_EQ(file.tensors[0].dtype, "Q4_0");
     EXPECT_EQ(file.tensors[0].shape, (std::vector<uint64_t>{3, 32}));
-    EXPECT_EQ(file.tensors[0].offset, start + 64);
+    EXPECT_EQ(file.tensors[0].offset, start);
     EXPECT_EQ(file.tensors[0].bytes, 54u);
+    EXPECT_EQ(file.tensors[1].offset, start + 64);
     EXPECT_EQ(file.tensors[1].bytes, 20u);
   }
 }
@@ -91,6 +86,11 @@ TEST(Gguf, RefusesCountsThatCannotFit) {
   ExpectRefused(Head(UINT64_MAX, 0), "tensors, which do not fit");
   ExpectRefused(Head(0, UINT64_MAX), "metadata entries, which do not fit");
   ExpectRefused(Head(1, 0).Zeros(23), "1 tensors, which do not fit in the 23 bytes");
+  // There is room, but not for what would be made of so many.
+  ExpectRefused(Head(0, kMaxMetadataEntries + 1).Zeros(16 * kMaxMetadataEntries),
+                "65537 metadata entries, more than 65536");
+  ExpectRefused(Head(kMaxTensors + 1, 0).Zeros(32 * kMaxTensors),
+                "262145 tensors, more than 262144");
 }
 
 TEST(Gguf, RefusesLengthsThatLie) {
@@ -118,18 +118,34 @@ TEST(Gguf, RefusesMoreArrayValuesThanAnyModelHas) {
   ExpectRefused(bytes, "brings the array values to more than 16777216");
 }
 
-TEST(Gguf, RefusesDeepNesting) {
-  const auto nested = [](int depth) {
-    Bytes bytes = Head(0, 1);
-    Key(bytes, "a", GgufType::kArray);
-    for (int i = 1; i < depth; ++i) Array(bytes, GgufType::kArray, 1);
-    Array(bytes, GgufType::kUint8, 1);
-    return bytes.Put<uint8_t>(1);
+TEST(Gguf, RefusesArraysOfArrays) {
+  Bytes bytes = Head(0, 1);
+  Key(bytes, "a", GgufType::kArray);
+  for (int i = 0; i < 100'000; ++i) Array(bytes, GgufType::kArray, 1);
+  ExpectRefused(bytes, R"("a" has an array of arrays)");
+}
+
+TEST(Gguf, RefusesBoolsThatAreNeither) {
+  Bytes one = Head(0, 1);
+  Key(one, "a", GgufType::kBool);
+  ExpectRefused(one.Put<uint8_t>(2), R"("a" has a bool that is neither 0 nor 1)");
+  Bytes many = Head(0, 1);
+  Key(many, "a", GgufType::kArray);
+  Array(many, GgufType::kBool, 3);
+  ExpectRefused(many.Put<uint8_t>(1).Put<uint8_t>(0).Put<uint8_t>(128), "neither 0 nor 1");
+}
+
+TEST(Gguf, RefusesNamesThatLlamaCppCannotHold) {
+  const auto named = [](size_t bytes) {
+    Bytes file = Head(1, 0);
+    Tensor(file, std::string(bytes, 'w'), {8}, kF32, 0);
+    return file.PadTo(32).Zeros(32);
   };
-  EXPECT_EQ(TypeNameOf(ParseGguf(nested(kMaxGgufDepth).span(), "x").metadata[0]),
-            "array:array:array:array:uint8");
-  ExpectRefused(nested(kMaxGgufDepth + 1), "nested deeper than 4");
-  ExpectRefused(nested(100'000), "nested deeper than 4");
+  EXPECT_EQ(ParseGguf(named(63).span(), "x").tensors.size(), 1u);
+  ExpectRefused(named(64), "has 64 bytes, more than 63");
+  Bytes key = Head(0, 1);
+  Key(key, std::string(65'536, 'k'), GgufType::kUint8);
+  ExpectRefused(key.Put<uint8_t>(0), "has 65536 bytes, more than 65535");
 }
 
 TEST(Gguf, RefusesBadMetadata) {
@@ -174,10 +190,9 @@ TEST(Gguf, RefusesBadTensors) {
       {{31, 32}, kQ40, 0, "rows of 31 values"},
       {{uint64_t{1} << 32, uint64_t{1} << 32}, kF32, 0, "does not fit in 64 bits"},
       {{uint64_t{1} << 62}, kF32, 0, "does not fit in 64 bits"},
-      {{4}, kF32, 8, "not a multiple of 32"},
-      {{4}, kF32, UINT64_MAX - 31, "ends after the file"},
+      {{4}, kF32, 8, "lies at offset 8, not at 0"},
+      {{4}, kF32, UINT64_MAX - 31, "lies at offset 18446744073709551584, not at 0"},
       {{64}, kF32, 0, "ends after the file"},
-      {{4}, kF32, 128, "ends after the file"},
   };
   for (const BadTensor& bad : cases) {
     Bytes bytes = Head(1, 0);
@@ -195,8 +210,42 @@ TEST(Gguf, RefusesTensorsThatShareBytesOrNames) {
     return bytes.PadTo(32).Zeros(96);
   };
   EXPECT_EQ(ParseGguf(two("b", 64).span(), "x").tensors.size(), 2u);
-  ExpectRefused(two("b", 32), R"("a" and "b" overlap)");
+  ExpectRefused(two("b", 32), R"("b" lies at offset 32, not at 64)");
+  ExpectRefused(two("b", 96), R"("b" lies at offset 96, not at 64)");
   ExpectRefused(two("a", 64), R"("a" is there twice)");
+}
+
+TEST(Gguf, RefusesAnotherTypeOrWidthOfATensor) {
+  constexpr uint32_t kF16 = 1, kQ41 = 3;
+  const auto file = [](uint32_t first, uint64_t width, uint32_t last) {
+    Bytes bytes = Head(2, 0);
+    Tensor(bytes, "a", {width}, first, 0);
+    Tensor(bytes, "b", {32}, last, 64);
+    return bytes.PadTo(32).Zeros(128);
+  };
+  EXPECT_EQ(ParseGguf(file(kF16, 32, kF16).span(), "x").tensors.size(), 2u);
+  // One bit: the file would be taken for one of other values.
+  ExpectRefused(file(kQ41, 32, kF16), R"("b" lies at offset 64, not at 32)");
+  ExpectRefused(file(kF16, 64, kF16), R"("b" lies at offset 64, not at 128)");
+  ExpectRefused(file(kF16, 32, kQ41), "32 bytes that belong to no tensor at its end");
+}
+
+TEST(Gguf, OnlyTheLastPaddingMayBeMissing) {
+  const auto file = [](size_t data) {
+    Bytes bytes = Head(1, 0);
+    Tensor(bytes, "a", {5}, kF32, 0);
+    return bytes.PadTo(32).Zeros(data);
+  };
+  EXPECT_EQ(ParseGguf(file(20).span(), "x").tensors.size(), 1u);
+  EXPECT_EQ(ParseGguf(file(32).span(), "x").tensors.size(), 1u);
+  ExpectRefused(file(33), "1 bytes that belong to no tensor at its end");
+  // A tensor of nothing lies in the file too.
+  Bytes empty = Head(1, 0);
+  Tensor(empty, "a", {0}, kF32, 0);
+  EXPECT_NE(empty.size() % 32, 0u);
+  ExpectRefused(empty, "ends after the file");
+  EXPECT_EQ(ParseGguf(empty.PadTo(32).span(), "x").tensors.size(), 1u);
+  ExpectRefused(Head(0, 0).PadTo(32).Zeros(1), "1 bytes that belong to no tensor at its end");
 }
 
 TEST(Gguf, EveryTruncationIsAnError) {

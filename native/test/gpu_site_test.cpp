@@ -24,30 +24,30 @@ uint64_t PagingBudget() { return TestedGpu().large ? TestedGpu().budget : uint64
 
 struct Family {
   std::string name;
-  std::function<void(BlockSpec&, BiasSet&)> change;
+  std::function<void(DecoderSpec&, BiasSet&)> change;
 };
 
 std::vector<Family> Families() {
   return {
-      {"Llama", [](BlockSpec&, BiasSet&) {}},
+      {"Llama", [](DecoderSpec&, BiasSet&) {}},
       {"Qwen3",
-       [](BlockSpec& s, BiasSet& b) {
+       [](DecoderSpec& s, BiasSet& b) {
          s.qk_norm = true;
          b.qkv = true;
        }},
       {"Mistral",
-       [](BlockSpec& s, BiasSet&) {
+       [](DecoderSpec& s, BiasSet&) {
          s.sliding = 9;
          s.kv_heads = 1;
        }},
       {"Opt",
-       [](BlockSpec& s, BiasSet& b) {
+       [](DecoderSpec& s, BiasSet& b) {
          s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false;
          s.activation = Activation::kRelu;
          b = {true, true, true, true, true};
        }},
       {"OptPostNorm",
-       [](BlockSpec& s, BiasSet& b) {
+       [](DecoderSpec& s, BiasSet& b) {
          s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false, s.post_norm = true;
          s.activation = Activation::kGelu;
          b = {true, true, true, true, true};
@@ -56,7 +56,7 @@ std::vector<Family> Families() {
 }
 
 struct Model {
-  BlockSpec spec;
+  DecoderSpec spec;
   std::shared_ptr<Context> context;
   std::optional<Block> block;
 
@@ -85,15 +85,15 @@ struct Model {
 
 class GpuSite : public GpuTest {};
 
-void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bool feedback,
+void CompareSite(const CudaDevice& device, const Model& model, size_t site, bool feedback,
                  double tolerance) {
-  const size_t width = SiteWidth(model.spec, site), hidden = model.spec.hidden;
+  const size_t width = model.spec.width(site), hidden = model.spec.hidden;
   const size_t tokens = Tokens(), residual = feedback ? hidden : 0;
   const auto on_cpu = model.States(1), on_gpu = model.States(1, true), before = model.States(2),
              after = model.States(4);
   const auto kept_cpu = model.Matrix(width), kept_gpu = model.Matrix(width, true);
   // With a column of ones where there are biases.
-  const size_t ones = model.block->has(Role::kUpBias) ? 1 : 0;
+  const size_t ones = model.block->has(kUpBias) ? 1 : 0;
   const auto inputs_cpu = model.Matrix(hidden + ones), targets_cpu = model.Matrix(hidden);
   const auto inputs_gpu = model.Matrix(hidden + ones, true),
              targets_gpu = model.Matrix(hidden, true);
@@ -108,12 +108,12 @@ void CompareSite(const CudaDevice& device, const Model& model, SiteKind site, bo
     run.alpha = 0.7f, run.beta = 0.4f;
   }
   run.hidden = on_cpu.get(), run.statistics = &sums_cpu, run.keep = kept_cpu.get();
-  const bool refits = site == SiteKind::kFfn;
+  const bool refits = site == kFfn;
   if (refits) run.inputs = inputs_cpu.get(), run.targets = targets_cpu.get();
-  RunSite(*model.block, site, run);
+  RunSite(model.block->sublayer(site), run);
   run.hidden = on_gpu.get(), run.statistics = &sums_gpu, run.keep = kept_gpu.get();
   if (refits) run.inputs = inputs_gpu.get(), run.targets = targets_gpu.get();
-  RunSiteOnDevice(device, *model.block, site, run);
+  RunSiteOnDevice(device, model.block->sublayer(site), run);
   if (refits) {
     ExpectClose(AllOf(*inputs_gpu), AllOf(*inputs_cpu), tolerance, "inputs");
     ExpectClose(AllOf(*targets_gpu), AllOf(*targets_cpu), tolerance, "targets");
@@ -144,12 +144,15 @@ TEST_P(GpuSite, EqualsTheCpu) {
   const auto device = Open(PagingBudget());
   for (const Family& family : Families()) {
     const Model model(family);
-    for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
-      SCOPED_TRACE(family.name + (site == SiteKind::kFfn ? " ffn" : " attention"));
+    for (const size_t site : {kAttention, kFfn}) {
+      SCOPED_TRACE(family.name + (site == kFfn ? " ffn" : " attention"));
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
       if (!model.spec.post_norm) {
         const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
-        ASSERT_LT(2 * PlanSite(*device, model.spec, site, demand).flight, Tokens())
+        ASSERT_LT(
+            2 * PlanSite(*device, model.block->sublayer(site).spec(), model.spec.hidden, demand)
+                    .flight,
+            Tokens())
             << "a third page takes the first one's place";
         CompareSite(*device, model, site, true, Tolerance(GetParam()));
       }
@@ -161,7 +164,7 @@ TEST_P(GpuSite, EqualsTheCpu) {
 TEST_P(GpuSite, NothingIsReadBeforeItIsWritten) {
   const auto device = OpenChecked(PagingBudget());
   const Model model(Families()[0]);
-  for (const SiteKind site : {SiteKind::kAttention, SiteKind::kFfn}) {
+  for (const size_t site : {kAttention, kFfn}) {
     CompareSite(*device, model, site, true, Tolerance(GetParam()));
   }
   EXPECT_LE(device->memory().peak, device->memory().limit);
@@ -178,7 +181,7 @@ TEST_P(GpuSiteLimits, ASmallBudgetTakesSmallerPagesAndMorePasses) {
   for (const uint64_t budget : {400u << 10, 128u << 10}) {
     const auto device = Open(budget);
     const uint64_t used = device->memory().used;
-    CompareSite(*device, model, SiteKind::kFfn, true, Tolerance(GetParam()));
+    CompareSite(*device, model, kFfn, true, Tolerance(GetParam()));
     EXPECT_LE(device->memory().peak, budget);
     EXPECT_EQ(device->memory().used, used) << "everything was given back";
   }
@@ -201,21 +204,21 @@ TEST_P(GpuSiteLimits, ARunThatRepeatsAnotherHasItsFlight) {
   replay.repeats = {true, true, true};
   // Room for whole pages of the run without sums, and not beside them.
   const auto bytes = [&](const SiteRun& run) {
-    return PlanRun(*gpu_, model.spec, SiteKind::kFfn, run).device_bytes;
+    return PlanRun(*gpu_, model.block->sublayer(kFfn).spec(), model.spec.hidden, run).device_bytes;
   };
   const auto device = OpenWithRoom((bytes(plain) + bytes(solve)) / 2);
   const auto plan = [&](const SiteRun& run) {
-    return PlanRun(*device, model.spec, SiteKind::kFfn, run);
+    return PlanRun(*device, model.block->sublayer(kFfn).spec(), model.spec.hidden, run);
   };
   EXPECT_EQ(plan(replay).flight, plan(solve).flight);
   EXPECT_LT(plan(solve).flight, plan(plain).flight) << "memory is not tight";
   EXPECT_LT(plan(replay).pinned_bytes, plan(solve).pinned_bytes) << "only what is taken";
   EXPECT_EQ(plan(replay).passes, 1u);
   // With the bits of the solve.
-  RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, solve);
+  RunSiteOnDevice(*device, model.block->sublayer(kFfn), solve);
   const auto wanted = AllOf(*kept);
   kept->Write(0, kept->rows(), std::vector<float>(wanted.size(), kNan).data());
-  RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, replay);
+  RunSiteOnDevice(*device, model.block->sublayer(kFfn), replay);
   EXPECT_EQ(AllOf(*kept), wanted);
 }
 
@@ -227,7 +230,7 @@ TEST_P(GpuSiteLimits, NoBudgetAtAllIsRefusedBeforeWork) {
   SiteRun run;
   run.window = kWindow;
   run.hidden = hidden.get();
-  ExpectError([&] { RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, run); }, "ERR_BUDGET",
+  ExpectError([&] { RunSiteOnDevice(*device, model.block->sublayer(kFfn), run); }, "ERR_BUDGET",
               "of the GPU's memory");
   EXPECT_EQ(AllOf(*hidden), before);
 }
@@ -246,9 +249,9 @@ TEST_P(GpuSiteLimits, PinnedPagesCountAsHostMemory) {
     run.hidden = hidden.get();
     const MemoryBudget& budget = *model.context->budget;
     const size_t used = budget.used();
-    std::map<SiteKind, size_t> kept;
-    for (const SiteKind site : {SiteKind::kFfn, SiteKind::kFfn, SiteKind::kAttention}) {
-      RunSiteOnDevice(*device, *model.block, site, run);
+    std::map<size_t, size_t> kept;
+    for (const size_t site : {kFfn, kFfn, kAttention}) {
+      RunSiteOnDevice(*device, model.block->sublayer(site), run);
       EXPECT_GE(budget.peak() - used, pages);
       uint64_t waiting = 0;
       device->Call(&cuda::Api::pinned, false, &waiting);
@@ -273,10 +276,10 @@ TEST_P(GpuSiteLimits, NotFiniteIsSeenAndAnAbortStops) {
   SiteRun run;
   run.window = kWindow;
   run.hidden = hidden.get();
-  ExpectError([&] { RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, run); }, "ERR_NAN",
+  ExpectError([&] { RunSiteOnDevice(*device, model.block->sublayer(kFfn), run); }, "ERR_NAN",
               "no longer finite");
   model.context->abort = true;
-  EXPECT_THROW(RunSiteOnDevice(*device, *model.block, SiteKind::kFfn, run), Error);
+  EXPECT_THROW(RunSiteOnDevice(*device, model.block->sublayer(kFfn), run), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuSiteLimits, testing::ValuesIn(ExactKinds()),

@@ -156,7 +156,7 @@ TEST_P(Packed, HiddenOfAnFfn) {
   constexpr size_t rows = 1100;
   for (const Activation activation : {Activation::kSilu, Activation::kRelu, Activation::kGelu}) {
     for (const size_t hidden : {40, 1600}) {
-      BlockSpec spec;
+      test::DecoderSpec spec;
       spec.hidden = hidden;
       spec.head_dim = 8;
       spec.heads = spec.kv_heads = 1;
@@ -169,10 +169,10 @@ TEST_P(Packed, HiddenOfAnFfn) {
         const Block block =
             test::MakeBlock(context, spec, weights, nullptr, {.floats = 1, .rows = 72});
         const PackedWeights packed(*context, rows,
-                                   {block.matrix(Role::kUp), block.matrix(Role::kGate)});
+                                   {block.matrix(test::kUp), block.matrix(test::kGate)});
         EXPECT_EQ(context->packed != nullptr, spare);
         Floats gate(rows * spec.ffn), out(rows * spec.ffn);
-        FfnHidden(block, rows, x.data(), gate.data(), out.data());
+        FfnHidden(block.sublayer(test::kFfn), rows, x.data(), gate.data(), out.data());
         return out;
       };
       EXPECT_EQ(run(true), run(false)) << hidden;

@@ -75,14 +75,14 @@ void Rotate(const RopeSpec& spec, size_t window, size_t heads, size_t head_dim, 
   }
 }
 
-Doubles Attention(const BlockSpec& spec, const BlockWeights& w, size_t window, const Doubles& x) {
+Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window, const Doubles& x) {
   const size_t hd = spec.head_dim, width = spec.heads * hd, kv_width = spec.kv_heads * hd;
-  Doubles q = Affine(x, spec.hidden, w[Role::kQ], w[Role::kQBias]);
-  Doubles k = Affine(x, spec.hidden, w[Role::kK], w[Role::kKBias]);
-  const Doubles v = Affine(x, spec.hidden, w[Role::kV], w[Role::kVBias]);
+  Doubles q = Affine(x, spec.hidden, w[kQ], w[kQBias]);
+  Doubles k = Affine(x, spec.hidden, w[kK], w[kKBias]);
+  const Doubles v = Affine(x, spec.hidden, w[kV], w[kVBias]);
   if (spec.qk_norm) {
-    q = Normalised(NormKind::kRms, spec.eps, q, w[Role::kQNorm], {});
-    k = Normalised(NormKind::kRms, spec.eps, k, w[Role::kKNorm], {});
+    q = Normalised(NormKind::kRms, spec.eps, q, w[kQNorm], {});
+    k = Normalised(NormKind::kRms, spec.eps, k, w[kKNorm], {});
   }
   if (spec.rope) {
     Rotate(*spec.rope, window, spec.heads, hd, q);
@@ -122,13 +122,13 @@ double Activated(Activation kind, double x) {
   return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
 }
 
-Doubles Ffn(const BlockSpec& spec, const BlockWeights& w, const Doubles& x) {
-  Doubles hidden = Affine(x, spec.hidden, w[Role::kUp], w[Role::kUpBias]);
+Doubles Ffn(const DecoderSpec& spec, const BlockWeights& w, const Doubles& x) {
+  Doubles hidden = Affine(x, spec.hidden, w[kUp], w[kUpBias]);
   if (!spec.gated) {
     for (double& value : hidden) value = Activated(spec.activation, value);
     return hidden;
   }
-  const Doubles gate = Affine(x, spec.hidden, w[Role::kGate], w[Role::kGateBias]);
+  const Doubles gate = Affine(x, spec.hidden, w[kGate], w[kGateBias]);
   for (size_t i = 0; i < hidden.size(); ++i) hidden[i] *= Activated(spec.activation, gate[i]);
   return hidden;
 }
@@ -141,79 +141,94 @@ Doubles Sum(const Doubles& a, const Doubles& b, const Doubles& c) {
 
 }  // namespace
 
-BlockWeights RandomWeights(const BlockSpec& spec, const BiasSet& biases, unsigned seed) {
+BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsigned seed) {
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal;
   BlockWeights weights;
-  const auto fill = [&](Role role, size_t count, float mean, float spread) {
-    auto& values = weights.values[static_cast<size_t>(role)];
+  const auto fill = [&](TensorId role, size_t count, float mean, float spread) {
+    auto& values = weights[role];
     values.resize(count);
     for (float& value : values) value = mean + spread * normal(generator);
   };
   const size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim, d = spec.hidden;
-  const auto matrix = [&](Role role, size_t out, size_t in) {
+  const auto matrix = [&](TensorId role, size_t out, size_t in) {
     fill(role, out * in, 0, 1.2f / std::sqrt(static_cast<float>(in)));
   };
-  const auto bias = [&](bool wanted, Role role, size_t count) {
+  const auto bias = [&](bool wanted, TensorId role, size_t count) {
     if (wanted) fill(role, count, 0, 0.3f);
   };
-  for (const Role role : {Role::kAttnNorm, Role::kFfnNorm}) fill(role, d, 1, 0.3f);
-  bias(biases.norm, Role::kAttnNormBias, d);
-  bias(biases.norm, Role::kFfnNormBias, d);
-  matrix(Role::kQ, q, d);
-  matrix(Role::kK, kv, d);
-  matrix(Role::kV, kv, d);
-  bias(biases.qkv, Role::kQBias, q);
-  bias(biases.qkv, Role::kKBias, kv);
-  bias(biases.qkv, Role::kVBias, kv);
-  if (spec.qk_norm) {
-    fill(Role::kQNorm, spec.head_dim, 1, 0.3f);
-    fill(Role::kKNorm, spec.head_dim, 1, 0.3f);
+  for (const size_t site : {kAttention, kFfn}) fill(spec.Norm(site), d, 1, 0.3f);
+  for (const size_t site : {kAttention, kFfn}) {
+    bias(biases.norm && spec.norm == NormKind::kLayer, spec.NormBias(site), d);
   }
-  matrix(Role::kO, d, q);
-  bias(biases.o, Role::kOBias, d);
-  if (spec.gated) matrix(Role::kGate, spec.ffn, d);
-  bias(biases.ffn_in && spec.gated, Role::kGateBias, spec.ffn);
-  matrix(Role::kUp, spec.ffn, d);
-  bias(biases.ffn_in, Role::kUpBias, spec.ffn);
-  matrix(Role::kDown, d, spec.ffn);
-  bias(biases.down, Role::kDownBias, d);
+  matrix(kQ, q, d);
+  matrix(kK, kv, d);
+  matrix(kV, kv, d);
+  bias(biases.qkv, kQBias, q);
+  bias(biases.qkv, kKBias, kv);
+  bias(biases.qkv, kVBias, kv);
+  if (spec.qk_norm) {
+    fill(kQNorm, spec.head_dim, 1, 0.3f);
+    fill(kKNorm, spec.head_dim, 1, 0.3f);
+  }
+  matrix(kO, d, q);
+  bias(biases.o, kOBias, d);
+  if (spec.gated) matrix(kGate, spec.ffn, d);
+  bias(biases.ffn_in && spec.gated, kGateBias, spec.ffn);
+  matrix(kUp, spec.ffn, d);
+  bias(biases.ffn_in, kUpBias, spec.ffn);
+  matrix(kDown, d, spec.ffn);
+  bias(biases.down, kDownBias, d);
   return weights;
 }
 
-Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
-                const BlockWeights& weights, std::shared_ptr<PageStore> store, StripSize strip) {
-  std::array<std::optional<TensorSource>, kRoles> sources;
-  for (size_t r = 0; r < kRoles; ++r) {
-    const auto& values = weights.values[r];
-    if (values.empty()) continue;
-    size_t cols = values.size();
-    const Role role = static_cast<Role>(r);
-    if (role == Role::kO) cols = spec.heads * spec.head_dim;
-    if (role == Role::kDown) cols = spec.ffn;
-    for (const Role in : {Role::kQ, Role::kK, Role::kV, Role::kGate, Role::kUp}) {
-      if (role == in) cols = spec.hidden;
-    }
-    sources[r] = FloatTensor(std::string(kRoleNames[r]), values.size() / cols, cols, values);
-  }
-  if (!store) store = std::make_shared<PageStore>(context, 0, "");
-  return Block(context, store, spec, sources, Stored{}, strip);
+BlockSpec DecoderSpec::Block() const {
+  const NormSpec own{norm, eps};
+  const auto place = [&](SublayerSpec sublayer) {
+    (post_norm ? sublayer.stream_norm : sublayer.norm) = own;
+    return sublayer;
+  };
+  AttentionSpec attention{kv_heads, heads / kv_heads, head_dim, rope, sliding, std::nullopt};
+  if (qk_norm) attention.head_norm = NormSpec{NormKind::kRms, eps};
+  return {hidden,
+          {place({"attention", attention, {}, {}}),
+           place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};
 }
 
-Doubles ReferenceForward(const BlockSpec& spec, const BlockWeights& w, size_t window,
+struprune::Block MakeBlock(const std::shared_ptr<Context>& context, const DecoderSpec& spec,
+                           const BlockWeights& weights, std::shared_ptr<PageStore> store,
+                           StripSize strip) {
+  const BlockSpec block = spec.Block();
+  BlockSources sources(block.sublayers.size());
+  for (size_t i = 0; i < sources.size(); ++i) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const TensorId id{i, static_cast<Part>(p)};
+      const auto& values = weights[id];
+      if (values.empty()) continue;
+      size_t cols = values.size();
+      if (!IsVector(id.part)) cols = id.part == Part::kOut ? spec.width(i) : spec.hidden;
+      sources[i][p] = FloatTensor(NameOf(block, id), values.size() / cols, cols, values);
+    }
+  }
+  if (!store) store = std::make_shared<PageStore>(context, 0, "");
+  return struprune::Block(context, store, block, sources, Stored{}, strip);
+}
+
+Doubles ReferenceForward(const DecoderSpec& spec, const BlockWeights& w, size_t window,
                          const Doubles& h, const Doubles& at_attention, const Doubles& at_ffn) {
-  const auto norm = [&](const Doubles& x, Role weight, Role bias) {
+  const auto norm = [&](const Doubles& x, TensorId weight, TensorId bias) {
     return Normalised(spec.norm, spec.eps, x, w[weight], w[bias]);
   };
-  const Doubles read = spec.post_norm ? h : norm(h, Role::kAttnNorm, Role::kAttnNormBias);
-  const Doubles attention = Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim,
-                                   w[Role::kO], w[Role::kOBias]);
+  const Doubles read =
+      spec.post_norm ? h : norm(h, spec.Norm(kAttention), spec.NormBias(kAttention));
+  const Doubles attention =
+      Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim, w[kO], w[kOBias]);
   Doubles middle = Sum(h, attention, at_attention);
-  if (spec.post_norm) middle = norm(middle, Role::kAttnNorm, Role::kAttnNormBias);
-  const Doubles in = spec.post_norm ? middle : norm(middle, Role::kFfnNorm, Role::kFfnNormBias);
-  const Doubles ffn = Affine(Ffn(spec, w, in), spec.ffn, w[Role::kDown], w[Role::kDownBias]);
+  if (spec.post_norm) middle = norm(middle, spec.Norm(kAttention), spec.NormBias(kAttention));
+  const Doubles in = spec.post_norm ? middle : norm(middle, spec.Norm(kFfn), spec.NormBias(kFfn));
+  const Doubles ffn = Affine(Ffn(spec, w, in), spec.ffn, w[kDown], w[kDownBias]);
   const Doubles out = Sum(middle, ffn, at_ffn);
-  return spec.post_norm ? norm(out, Role::kFfnNorm, Role::kFfnNormBias) : out;
+  return spec.post_norm ? norm(out, spec.Norm(kFfn), spec.NormBias(kFfn)) : out;
 }
 
 }  // namespace struprune::test

@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "expect_error.h"
+#include "formats/container.h"
 
 namespace struprune {
 namespace {
@@ -77,7 +78,13 @@ TEST(Safetensors, RefusesBrokenJson) {
   ExpectRefused("{\"\xff\":{}}", 0, "not a JSON object");
   // Deeper than any recursion should go.
   ExpectRefused("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0,
-                "not a JSON object");
+                "not described by an object");
+  ExpectRefused("{}{}", 0, "goes on after its JSON object");
+  ExpectRefused("{} x}", 0, "goes on after its JSON object");
+  const std::string sound = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
+  ExpectRefused("{" + sound + ",}", 4, "not a JSON object");
+  ExpectRefused("{" + sound + sound + "}", 4, "not a JSON object");
+  ExpectRefused("{" + sound, 4, "not a JSON object");
 }
 
 TEST(Safetensors, RefusesBadDescriptions) {
@@ -92,10 +99,30 @@ TEST(Safetensors, RefusesBadDescriptions) {
   ExpectRefused(R"({"a":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}})", 1, "1 bytes of data");
   ExpectRefused(R"({"a":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}})", 4,
                 "shape twice");
+  ExpectRefused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":[{"y":1}]}})", 4,
+                R"(has the unknown field "x")");
+  ExpectRefused(R"({"a":{"dtype":1,"shape":[1],"data_offsets":[0,4]}})", 4, "not a string");
+  ExpectRefused(R"({"a":{"dtype":"F32","shape":1,"data_offsets":[0,4]}})", 4, "not an array");
+  ExpectRefused(R"({"a":{"dtype":"F32","shape":[1 1],"data_offsets":[0,4]}})", 4, "non-negative");
+  ExpectRefused(R"({"a":{"dtype":"F32","shape":[01],"data_offsets":[0,4]}})", 4, "non-negative");
+  ExpectRefused(R"({"a":{"dtype":"F32","shape":[1x],"data_offsets":[0,4]}})", 4, "non-negative");
   ExpectRefused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
                 "does not fit in 64 bits");
   ExpectRefused(R"({"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})", 0,
                 "does not fit in 64 bits");
+}
+
+TEST(Safetensors, RefusesMoreThanAnyModelHas) {
+  std::string tensors = "{", metadata = R"({"__metadata__":{)", ones = "[1";
+  for (uint64_t i = 0; i <= kMaxTensors; ++i) {
+    tensors += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
+  }
+  for (uint64_t i = 0; i <= kMaxMetadataEntries; ++i) metadata += R"("":"",)";
+  for (int i = 0; i < 64; ++i) ones += ",1";
+  ExpectRefused(tensors + "}", 0, "more than 262144 tensors");
+  ExpectRefused(metadata + "}}", 0, "more than 65536 entries");
+  ExpectRefused(R"({"a":{"dtype":"U8","data_offsets":[0,1],"shape":)" + ones + "]}}", 1,
+                "a shape of more than 64 entries");
 }
 
 std::string Two(const std::string& first_name, const std::string& first_range,

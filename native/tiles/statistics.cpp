@@ -64,7 +64,27 @@ void MirrorLower(const Tile<double>& tile) {
   }
 }
 
+// Numbers of the buffers.
+struct SumCounts {
+  SumCounts(const Context& context, const Statistics::Sizes& sizes, size_t side)
+      : sums(sizes.dim),
+        residual_sums(sizes.residual),
+        products(sizes.gram || sizes.residual > 0 ? context.pool.size() * side * side : 0) {}
+  size_t sums, residual_sums, products;
+};
+
 }  // namespace
+
+Needs Statistics::Buffers(const Context& context, const Sizes& sizes) {
+  const SumCounts n(context, sizes, kTileSide);
+  return HeldDoubles(2 * (n.sums + n.residual_sums)) + HeldFloats(n.products);
+}
+
+Needs Statistics::NeedsOf(const Context& context, const Sizes& sizes, bool paged) {
+  const size_t tiles =
+      (sizes.gram ? HalfBytes(sizes.dim) : 0) + TileBytes(sizes.residual, sizes.dim);
+  return Buffers(context, sizes) + TileNeeds(context, tiles, paged);
+}
 
 Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim)
     : space_(space), dim_(dim), residual_dim_(residual_dim) {
@@ -75,14 +95,12 @@ Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_
   };
   if (with_gram) gram_ = std::make_shared<TileMatrix<double>>(space, dim, dim, Shape::kSymmetric);
   if (residual_dim > 0) cross_ = std::make_shared<TileMatrix<double>>(space, residual_dim, dim);
-  squares_ = zeros(dim);
-  sums_ = zeros(dim);
-  residual_squares_ = zeros(residual_dim);
-  residual_sums_ = zeros(residual_dim);
-  if (gram_ || cross_) {
-    products_ =
-        space.context->Allocate<float>(space.context->pool.size() * space.side * space.side);
-  }
+  const SumCounts n(*space.context, {dim, with_gram, residual_dim}, space.side);
+  squares_ = zeros(n.sums);
+  sums_ = zeros(n.sums);
+  residual_squares_ = zeros(n.residual_sums);
+  residual_sums_ = zeros(n.residual_sums);
+  products_ = space.context->Allocate<float>(n.products);
 }
 
 size_t Statistics::TokenPage() {

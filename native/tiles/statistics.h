@@ -13,6 +13,20 @@ namespace struprune {
 
 class Statistics {
  public:
+  // Of columns X, their Gram matrix and as many of a residual.
+  struct Sizes {
+    size_t dim = 0;
+    bool gram = false;
+    size_t residual = 0;
+  };
+  // Of sums in tiles of the canonical size; Buffers: of what does not lie in them.
+  static Needs NeedsOf(const Context& context, const Sizes& sizes, bool paged);
+  static Needs Buffers(const Context& context, const Sizes& sizes);
+  // Useful flops of a Gram matrix: two a token and pair of columns, of half of the pairs.
+  static double GramFlops(size_t dim, size_t tokens) {
+    return static_cast<double>(dim) * static_cast<double>(dim) * static_cast<double>(tokens);
+  }
+
   // dim = columns of X. with_gram false keeps diag(XᵀX) only. residual_dim > 0 also keeps RᵀX.
   Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim);
 

@@ -9,13 +9,21 @@ TileSpace InMemory(std::shared_ptr<Context> context) {
   return {std::move(context), std::move(store)};
 }
 
+size_t TileCount(const TileAxis& rows, const TileAxis& cols, Shape shape) {
+  const size_t n = rows.tiles();
+  return shape == Shape::kFull ? n * cols.tiles() : n * (n + 1) / 2;
+}
+
+Needs TileNeeds(const Context& context, size_t bytes, bool paged) {
+  const size_t workers = context.pool.size();
+  return Pages(bytes, kTilesOfWorker * workers * TileBytes(kTileSide, kTileSide), paged);
+}
+
 template <typename T>
 TileMatrix<T>::TileMatrix(const TileSpace& space, size_t rows, size_t cols, Shape shape)
     : space_(space), rows_(rows, space.side), cols_(cols, space.side), shape_(shape) {
-  const size_t n = rows_.tiles();
-  const size_t count = shape == Shape::kFull ? n * cols_.tiles() : n * (n + 1) / 2;
-  pages_ =
-      std::make_unique<StoredPages>(space.store, count, rows_.side() * cols_.side() * sizeof(T));
+  pages_ = std::make_unique<StoredPages>(space.store, TileCount(rows_, cols_, shape),
+                                         rows_.side() * cols_.side() * sizeof(T));
 }
 
 template <typename T>

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/needs.h"
 #include "core/page_store.h"
 #include "tiles/tile_axis.h"
 
@@ -25,6 +26,22 @@ enum class Shape : uint8_t {
   kSymmetric,  // tiles on and below the diagonal, those on it whole; the others mirror them
   kLower       // the same tiles; above the diagonal all is zero
 };
+
+// Tiles of a matrix that are its own.
+size_t TileCount(const TileAxis& rows, const TileAxis& cols, Shape shape);
+// Bytes of all tiles of a matrix; those of the last row and column have the size of the others.
+template <typename T = double>
+size_t TileBytes(size_t rows, size_t cols, Shape shape = Shape::kFull, size_t side = kTileSide) {
+  const TileAxis down(rows, side), across(cols, side);
+  return TileCount(down, across, shape) * down.side() * across.side() * sizeof(T);
+}
+// The same of doubles on and below the diagonal.
+inline size_t HalfBytes(size_t size) { return TileBytes(size, size, Shape::kSymmetric); }
+
+// Tiles that a worker has in use at a time, at most: an element-wise step over four matrices.
+inline constexpr size_t kTilesOfWorker = 4;
+// Of `bytes` of tiles, of which those at hand alone need be in memory where they are `paged`.
+Needs TileNeeds(const Context& context, size_t bytes, bool paged);
 
 // A tile in memory while this lives.
 template <typename T>

@@ -17,6 +17,8 @@ const PYTHON = [
   // What torch imports.
   ...['filelock', 'typing-extensions', 'sympy', 'networkx', 'jinja2', 'fsspec'],
 ];
+/** What fine-tunes our folders; torch, which they ask for, is there by then. */
+const PEFT = ['peft==0.21.2', 'accelerate==1.15.0', 'psutil'];
 const LIBRARY = '/lib[^/]+[.]so';
 /**
  * torch of the package index is built for CUDA and does not load without the libraries that it links. Those alone are unpacked,
@@ -59,11 +61,14 @@ function ensurePythonOracles() {
   const given = process.env.STRUPRUNE_ORACLES;
   if (given && fs.existsSync(given)) return path.resolve(given);
   const folder = path.join(oracles, 'python');
-  install(folder, hashOf([], [PYTHON, TORCH]), () => {
+  install(folder, hashOf([], [PYTHON, PEFT, TORCH]), () => {
     say('installing torch and transformers into .oracles (once, some minutes)');
     const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-    const installed = attempt('python3', [...args, '--no-compile', '--target', folder, ...PYTHON]);
-    if (installed.status !== 0) return installed;
+    args.push('--no-compile', '--target', folder);
+    for (const packages of [PYTHON, ['--no-deps', ...PEFT]]) {
+      const installed = attempt('python3', [...args, ...packages]);
+      if (installed.status !== 0) return installed;
+    }
     for (const [name, wheel] of Object.entries(TORCH)) fetchWheel(name, wheel, folder);
     return attempt('python3', ['-c', 'import torch'], { env: { PYTHONPATH: folder } });
   });

@@ -32,7 +32,7 @@ const onGpu = (more = {}) =>
 /** Sites of the dense model, of all groups that may go. */
 async function masks(model, tokens = '8192') {
   const source = await inside('source').sourceOf(model);
-  const settings = inside('pruning/options').settingsOf({
+  const settings = inside('options').settingsOf({
     output: path.join(folder, 'none'),
     calibration: text('calibration'),
     calibrationTokens: Number(tokens),
@@ -40,7 +40,7 @@ async function masks(model, tokens = '8192') {
     scope: 'all',
     dtype: 'f32',
   });
-  const { layers, window, stored } = inside('pruning/setup').setUp(source, settings);
+  const { layers, window, output } = inside('spec').resolve(source, settings);
   const limits = { window, maxTokens: Number(tokens) };
   const { ids } = await inside('bench/quality/texts').tokenise(source, text('calibration'), limits);
   const { Session } = inside('engine/session');
@@ -49,7 +49,7 @@ async function masks(model, tokens = '8192') {
   // An engine has its device from its first call on.
   await cpu.run(undefined, () =>
     gpu.run(undefined, async () => {
-      const sides = [cpu, gpu].map((engine) => new Session(engine, source, stored));
+      const sides = [cpu, gpu].map((engine) => new Session(engine, source, output.stored));
       const states = await Promise.all(sides.map((session) => session.embed(ids, window)));
       for (let index = 0; index < source.architecture.blocks.length; index++) {
         const blocks = await Promise.all(sides.map((session) => session.loadBlock(index)));
@@ -85,7 +85,7 @@ async function masks(model, tokens = '8192') {
 async function solve(session, block, layer, hidden, window, { lambda }) {
   const { handle } = session.engine;
   const { site, groupSize: group, groups } = layer;
-  const sums = session.statistics(inside('pruning/widths').widthOf(layer), { gram: true });
+  const sums = session.statistics(inside('spec/widths').widthOf(layer), { gram: true });
   await session.advanceSite(block, site, hidden, window, { statistics: sums });
   const solver = await native.createSolver(handle, sums, block, site, {
     lambda,

@@ -26,7 +26,7 @@ VOCAB, WINDOWS, WINDOW = 256, 8, 48
 MULTIPLE, MAX_SHARE = 8, 0.9
 # Closer decisions than this could turn with the order of a sum: another calibration is drawn. Activations are
 # float32; magnitude reads only the stored weights, in float64.
-MARGIN = {"magnitude": 1e-9, "wanda-sp": 2e-5, "flap": 2e-5, "tyr-local": 2e-5}
+MARGIN = {"magnitude-l2": 1e-9, "wanda-sp": 2e-5, "flap": 2e-5, "tyr-local": 2e-5}
 MODELS = ["llama2", "llama3", "llama3-tied", "llama-bias", "mistral", "qwen2", "qwen3", "opt-pre", "opt-post"]
 # Mistral, Qwen2 and Qwen3 have no bias on the output maps to hold FLAP's compensation.
 WITHOUT_OUTPUT_BIAS = ["mistral", "qwen2", "qwen3"]

@@ -2,19 +2,19 @@
 
 Run from the repository root, with tokenizers 0.23.3 and transformers 5.24 on PYTHONPATH:
     python3 scripts/oracles/make-tokenizer-fixtures.py
-Writes test/tokenizer/fixtures/<name>/{tokenizer.json,tokenizer_config.json,expected.json} and
-test/tokenizer/fixtures/scored.json. The training text stands below and was written for this purpose.
+Writes test/tokenizer/fixtures/<name>/{tokenizer.json,tokenizer_config.json,expected.json},
+test/tokenizer/fixtures/scored.json and variants.json. With `variants` only the last. The training text stands below and was written for this purpose.
 """
 
 import hashlib
 import json
 import pathlib
+import subprocess
+import sys
 
 import numpy
 import tokenizers
-import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers.tokenization_utils_base import generate_merges
 
 OUT = pathlib.Path("test/tokenizer/fixtures")
 
@@ -151,6 +151,8 @@ def ids_of(tokenizer, text):
 
 
 def write(name, tokenizer, config):
+    import transformers
+
     folder = OUT / name
     folder.mkdir(parents=True, exist_ok=True)
     data = json.loads(tokenizer.to_str())
@@ -170,6 +172,8 @@ def write(name, tokenizer, config):
 
 def write_scored():
     """A scored vocabulary with ties, as GGUF files of Llama 2 hold one, and the merges transformers makes."""
+    from transformers.tokenization_utils_base import generate_merges
+
     source = json.loads(sentencepiece_like(False).to_str())
     tokens = sorted(source["model"]["vocab"], key=source["model"]["vocab"].get)
     # Some longer pieces share a score, so that every rule for ties counts.
@@ -189,7 +193,32 @@ def write_scored():
     (OUT / "scored.json").write_text(json.dumps(result, ensure_ascii=False))
 
 
+def sha256(text):
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def write_variants(count=600):
+    """What Rust makes of the variants of test/hostile/tokenizers.ts, by seed."""
+    node = ["node", "-r", "./scripts/lib/ts-register.js", "test/hostile/print-tokenizers.ts", "0", str(count)]
+    requests = subprocess.run(node, check=True, capture_output=True, text=True).stdout
+    oracle = [sys.executable, "test/real/tokenizer_differential.py"]
+    answers = subprocess.run(oracle, input=requests, check=True, capture_output=True, text=True).stdout
+    lines = []
+    for request, answer in zip(requests.strip().split("\n"), answers.strip().split("\n"), strict=True):
+        request, answer = json.loads(request), json.loads(answer)
+        asked = sha256("\0".join([request["json"], *request["texts"]]))
+        said = None
+        if "ids" in answer:
+            ids = ";".join(",".join(map(str, row)) for row in answer["ids"])
+            said = sha256("\0".join([ids, *answer["decoded"]]))
+        lines.append(json.dumps({"asked": asked, "said": said}))
+    (OUT / "variants.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
 def main():
+    if sys.argv[1:] == ["variants"]:
+        write_variants()
+        return
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False)
     config = {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "PreTrainedTokenizerFast"}
     write("gpt2", with_added(byte_level(plain)), config)
@@ -205,6 +234,7 @@ def main():
     write("llama2-metaspace", with_added(sentencepiece_like(True)), config)
     write("spaced-merges", spaced_merges(), config)
     write_scored()
+    write_variants()
 
 
 if __name__ == "__main__":

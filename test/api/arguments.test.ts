@@ -1,9 +1,9 @@
 /** Calls that TypeScript would have refused: a StruPruneError that says what to give, never a fault of the engine room. */
 import test from 'ava';
 import * as library from '../../lib';
-import { METHODS } from '../../lib/methods';
-import { idleOptions } from '../../lib/pruning/idle-options';
-import { METHOD_NAMES, OWN_OPTIONS, settingsOf } from '../../lib/pruning/options';
+import { METHOD_NAMES, METHODS } from '../../lib/methods';
+import { optionOf, settingsOf } from '../../lib/options';
+import { idleOptions } from '../../lib/options/idle';
 import { MODEL, SMALL, workFolder } from './models';
 
 const work = workFolder();
@@ -61,7 +61,7 @@ test('allocate() refuses a survey that went through JSON, and takes a clone', as
 const OPTIONS: [option: object, message: RegExp][] = [
   [{ sparcity: 0.2 }, /^unknown option "sparcity"; did you mean sparsity\?$/],
   [{ onProgres: () => {} }, /^unknown option "onProgres"; did you mean onProgress\?$/],
-  [{ zzz: 1 }, /^unknown option "zzz"; the options are output, calibration, .*signal/],
+  [{ zzz: 1 }, /^unknown option "zzz"; the options are sparsity, targetParams, .*signal/],
   [{ memory: '512MiB' }, /^option memory is '512MiB'; give bytes, as a number of at least 0$/],
   [{ targetSize: '1GB' }, /^option targetSize is '1GB'; give bytes, as a number of at least 1$/],
   [{ targetSize: 0 }, /^option targetSize is 0; give bytes, as a number of at least 1$/],
@@ -73,13 +73,16 @@ const OPTIONS: [option: object, message: RegExp][] = [
   [{ window: 1.5 }, /^option window is 1.5; give a whole number of at least 1$/],
   [{ temperature: 0 }, /^option temperature is 0; give a number above 0$/],
   [{ output: '' }, /^option output is ''; give a path$/],
-  [{ calibration: undefined }, /^option calibration is missing; give a path$/],
+  [{ output: undefined }, /^option output is missing; give a path$/],
+  [{ calibration: 3 }, /^option calibration is 3; give a path$/],
   [{ refit: 'no' }, /^option refit is 'no'; give true or false$/],
   [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
   [
     { method: 'nope' },
-    /^option method is 'nope'; give 'struprune', 'magnitude', .* or 'tyr-local'$/,
+    /^option method is 'nope'; give 'struprune', 'magnitude-l2', .* or 'tyr-local'$/,
   ],
+  [{ method: 'magnitude' }, /^option method is 'magnitude'; give .*'magnitude-l2', 'wanda-sp'/],
+  [{ mask: 'wanda' }, /^option mask is 'wanda'; give .*'magnitude-l1', .*'wanda-l1', 'wanda-l2'/],
   [
     { allocation: () => [] },
     /^option allocation is \[Function.*; give 'uniform', .* or \{ name, allocate \}$/,
@@ -115,7 +118,7 @@ test('options of an engine and of lists', async (t) => {
 });
 
 test('the compiler knows the methods', async (t) => {
-  const known: library.PruneOptions['method'][] = ['struprune', 'magnitude', 'wanda-sp', 'flap'];
+  const known: library.PruneOptions['method'][] = ['struprune', 'magnitude-l2', 'wanda-sp', 'flap'];
   // @ts-expect-error: there is no such method
   const options: library.PruneOptions = { ...TO_PRUNE, method: 'nope' };
   await t.throwsAsync(library.prune(MODEL, options), { code: 'ERR_ARGUMENT' });
@@ -124,7 +127,7 @@ test('the compiler knows the methods', async (t) => {
 
 test('options that the method does not read are warned of, and no others', async (t) => {
   for (const { reads } of METHODS.values()) {
-    t.true(reads.every((key) => (OWN_OPTIONS as string[]).includes(key)));
+    t.true(reads === 'all' || reads.every((key) => optionOf(key)?.byMethod));
   }
   const warnings: string[] = [];
   const run = (output: string, more: Partial<library.PruneOptions>) =>

@@ -40,7 +40,7 @@ test('calls on one engine take turns, and are those of engines of their own', as
 
 test('a call has the options that it was made with, however late its turn comes', async (t) => {
   await using engine = new Engine({ threads: 1 });
-  const options = { ...SMALL, method: 'magnitude' as const, sparsity: 0, output: '', engine };
+  const options = { ...SMALL, method: 'magnitude-l2' as const, sparsity: 0, output: '', engine };
   const calls = [0.1, 0.2].map((sparsity) => {
     options.sparsity = sparsity;
     options.output = work.path(`mutated-${sparsity}`);
@@ -180,7 +180,7 @@ test('a report of a run that is over: its engine gone, its signal fired', async 
   const options = {
     ...SMALL,
     output: work.path('reported'),
-    method: 'magnitude' as const,
+    method: 'magnitude-l2' as const,
     sparsity: 0.2,
     engine,
     signal: controller.signal,

@@ -8,7 +8,7 @@ import {
   prune,
   survey,
 } from '../../lib';
-import { maskForBudget } from '../../lib/solver/sweep';
+import { maskForBudget } from '../../lib/masks/sweep';
 import { hashesOf } from '../e2e/files';
 import { MODEL, SMALL, workFolder } from './models';
 

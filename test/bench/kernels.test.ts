@@ -114,7 +114,7 @@ test.serial('a GPU is measured beside the CPU, under its own roofs', async (t) =
   const rows = kernels!.rows.filter(({ device }) => device === gpu!.device);
   t.true(rows.every(({ seconds, repeats, share }) => seconds > 0 && repeats >= 3 && share > 0));
   // Operands are rounded as a run's are.
-  t.is(rows.find(({ op }) => op === 'linear up')!.dtype, 'bf16x3');
+  t.is(rows.find(({ op }) => op === 'linear ffn.up')!.dtype, 'bf16x3');
   const flops = (pattern: RegExp) =>
     rows.filter(({ op }) => pattern.test(op)).reduce((sum, row) => sum + row.flops, 0);
   const { architecture } = await openCheckpoint(TINY);

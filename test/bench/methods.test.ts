@@ -2,8 +2,8 @@ import test from 'ava';
 import { METHOD_ENTRIES, methodEntries } from '../../lib/bench/methods';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
-import { type PruneOptions, settingsOf } from '../../lib/pruning/options';
-import { setUp } from '../../lib/pruning/setup';
+import { type PruneOptions, settingsOf } from '../../lib/options';
+import { resolve } from '../../lib/spec';
 import { TINY } from '../cli/run';
 
 const given = { output: '-', calibration: '-', sparsity: 0.2 };
@@ -19,7 +19,7 @@ test('every entry holds options of prune, and no two are the same run', (t) => {
 test('an ablation changes one thing of its base', async (t) => {
   const source = await openCheckpoint(TINY);
   const inEffect = (options: Partial<PruneOptions>): Record<string, unknown> =>
-    setUp(source, settingsOf({ ...given, ...options })).settings as never;
+    resolve(source, settingsOf({ ...given, ...options })).settings as never;
   for (const entry of METHOD_ENTRIES.filter(({ base }) => base !== null)) {
     const base = METHOD_ENTRIES.find(({ id }) => id === entry.base);
     t.truthy(base, entry.id);
@@ -45,11 +45,11 @@ test('an ablation changes one thing of its base', async (t) => {
 
 test('names of groups stand for their entries, in the order of the table', (t) => {
   t.is(methodEntries(['all']).length, METHOD_ENTRIES.length);
-  const found = methodEntries(['struprune-threshold', 'baselines', 'magnitude']);
+  const found = methodEntries(['struprune-threshold', 'baselines', 'magnitude-l2']);
   t.deepEqual(
     found.map(({ id }) => id),
     [
-      'magnitude',
+      'magnitude-l2',
       'wanda-sp',
       'flap',
       'flap-uniform',

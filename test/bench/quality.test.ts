@@ -9,15 +9,15 @@ import { type BenchDocument, benchSchema } from '../../lib/bench/schema';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
 import { evaluate } from '../../lib/evaluate';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 
 const work = workspace();
 test.after.always(() => work.remove());
 
 const WINDOW = 48;
-const METHODS = ['magnitude', 'struprune-uniform', 'struprune-threshold', 'mask-admm'];
+const METHODS = ['magnitude-l2', 'struprune-uniform', 'struprune-threshold', 'mask-admm'];
 
 function options(output: string, more: Partial<QualityOptions> = {}): QualityOptions {
   return {
@@ -136,7 +136,7 @@ test('an interrupted run goes on with what it has', async (t) => {
   const model = work.model('llama2');
   const output = work.path('bench');
   const small = (more: Partial<QualityOptions> = {}) =>
-    options(output, { methods: ['magnitude', 'struprune-uniform'], ...more });
+    options(output, { methods: ['magnitude-l2', 'struprune-uniform'], ...more });
   const controller = new AbortController();
   const reason = new Error('stopped by the test');
   const unfinished: BenchDocument[] = [];
@@ -231,14 +231,14 @@ test('a later call adds to the document of the folder, and --force leaves nothin
   const model = work.model('llama2');
   const run = (methods: string[], sparsities: number[], more: Partial<QualityOptions> = {}) =>
     benchQuality(model, options(output, { methods, sparsities, ...more }));
-  await run(['struprune-uniform', 'magnitude'], [0.2, 0.4]);
+  await run(['struprune-uniform', 'magnitude-l2'], [0.2, 0.4]);
   const document = await run(['wanda-sp'], [0.3]);
   const { quality, command } = document;
   t.deepEqual(
     quality!.rows.map(({ method, sparsity }) => `${method} ${sparsity}`),
     [
-      'magnitude 0.2',
-      'magnitude 0.4',
+      'magnitude-l2 0.2',
+      'magnitude-l2 0.4',
       'wanda-sp 0.3',
       'struprune-uniform 0.2',
       'struprune-uniform 0.4',
@@ -246,28 +246,28 @@ test('a later call adds to the document of the folder, and --force leaves nothin
   );
   t.deepEqual(
     quality!.methods.map(({ id }) => id),
-    ['magnitude', 'wanda-sp', 'struprune-uniform'],
+    ['magnitude-l2', 'wanda-sp', 'struprune-uniform'],
   );
   t.deepEqual([...quality!.sparsities].sort(), [0.2, 0.3, 0.4]);
-  t.regex(command, /--methods magnitude,wanda-sp,struprune-uniform /);
+  t.regex(command, /--methods magnitude-l2,wanda-sp,struprune-uniform /);
   t.is(new Set(quality!.rows.map(({ build }) => build)).size, 1);
 
   const files = await writeBench(output, 'quality', document);
-  await run(['magnitude'], [0.2], { force: true, seed: 5 });
+  await run(['magnitude-l2'], [0.2], { force: true, seed: 5 });
   t.deepEqual(files.filter(existsSync), []);
 });
 
 test('a row that cannot be made is a failure of its own', async (t) => {
   // Post-norm: error feedback is refused.
   const model = work.model('opt-post');
-  const methods = ['magnitude', 'full-feedback'];
+  const methods = ['magnitude-l2', 'full-feedback'];
   const { quality } = await benchQuality(
     model,
     options(work.path('bench'), { methods, sparsities: [0.2] }),
   );
   t.deepEqual(
     quality!.rows.map(({ method }) => method),
-    ['magnitude'],
+    ['magnitude-l2'],
   );
   t.deepEqual(
     quality!.failures.map(({ method, sparsity, code }) => ({ method, sparsity, code })),
@@ -279,12 +279,12 @@ test('a share named twice is one row; one that no method reaches is refused befo
   const output = work.path('bench');
   const model = work.model('llama2');
   const run = (sparsities: number[], force = false) =>
-    benchQuality(model, options(output, { methods: ['magnitude', 'flap'], sparsities, force }));
+    benchQuality(model, options(output, { methods: ['magnitude-l2', 'flap'], sparsities, force }));
   const { quality } = await run([0.2, 0.2]);
   t.deepEqual(
     quality!.rows.map(({ method, sparsity }) => [method, sparsity]),
     [
-      ['magnitude', 0.2],
+      ['magnitude-l2', 0.2],
       ['flap', 0.2],
     ],
   );
@@ -300,7 +300,7 @@ test('files: JSON that its schema reads, CSV of one line a row and text', async 
   const output = work.path('bench');
   const document = await benchQuality(
     work.model('llama2'),
-    options(output, { methods: ['magnitude'] }),
+    options(output, { methods: ['magnitude-l2'] }),
   );
   const files = await writeBench(output, 'quality', document);
   t.deepEqual(
@@ -317,7 +317,7 @@ test('files: JSON that its schema reads, CSV of one line a row and text', async 
   t.is(of(0, 'method'), 'dense');
   t.is(Number(of(1, 'perplexity')), document.quality!.dense.perplexities[1]!.perplexity);
   const column = (name: string) => of(2, name);
-  t.is(column('method'), 'magnitude');
+  t.is(column('method'), 'magnitude-l2');
   t.is(Number(column('perplexity')), document.quality!.rows[0]!.texts[0]!.perplexity);
   // No model stays behind.
   t.false(existsSync(join(output, 'models')));

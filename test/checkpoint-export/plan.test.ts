@@ -24,7 +24,7 @@ function plan(
     const { ffn, kv } = keeps[block % keeps.length]!;
     return {
       ...(ffn === undefined ? {} : { ffn: first(ffn) }),
-      ...(kv === undefined ? {} : { kv: first(kv) }),
+      ...(kv === undefined ? {} : { attention: first(kv) }),
     };
   });
   const pruned = prunedArchitecture(architecture, kept);
@@ -136,7 +136,7 @@ test('stock Llama cannot state heads that do not divide the hidden size', (t) =>
     { ...fixtureConfig('llama2'), num_attention_heads: 8, num_key_value_heads: 8, head_dim: 8 },
     'llama',
   );
-  const keeps = (kv: number) => architecture.blocks.map(() => ({ kv: first(kv) }));
+  const keeps = (kv: number) => architecture.blocks.map(() => ({ attention: first(kv) }));
   const kindOf = (kv: number) =>
     planExport({
       architecture,
@@ -159,9 +159,9 @@ test('an added bias: the switch of the stock class, zeros for what comes with it
     .filter(({ role }) => role.endsWith('Bias'))
     .map(({ role, fill }) => [role, fill]);
   t.deepEqual(fills.slice(0, 3), [
-    ['gateBias', 'zeros'],
-    ['upBias', 'zeros'],
-    ['downBias', 'added'],
+    ['ffn.gateBias', 'zeros'],
+    ['ffn.upBias', 'zeros'],
+    ['ffn.outBias', 'added'],
   ]);
   t.is(fills.length, 9);
 });
@@ -188,11 +188,17 @@ test('widths that differ: our modeling code travels along', (t) => {
     architectures: ['StrupruneOPTForCausalLM'],
     auto_map: {
       AutoConfig: 'configuration_struprune.StrupruneOPTConfig',
+      AutoModel: 'modeling_struprune.StrupruneOPTModel',
       AutoModelForCausalLM: 'modeling_struprune.StrupruneOPTForCausalLM',
     },
     num_attention_heads: 4,
     do_layer_norm_before: false,
     word_embed_proj_dim: 48,
+    head_dim: 16,
+    per_layer_config: {
+      0: { ffn_dim: 96, num_attention_heads: 3 },
+      1: { ffn_dim: 160, num_attention_heads: 4 },
+    },
   });
   t.deepEqual(config!.struprune, {
     intermediate_sizes: [96, 160],
@@ -216,7 +222,7 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
       [96, 96],
       [96, 160],
     ]) {
-      const keeps = widths.map((ffn) => ({ ffn: first(ffn), kv: first(1) }));
+      const keeps = widths.map((ffn) => ({ ffn: first(ffn), attention: first(1) }));
       const pruned = prunedArchitecture(architecture, keeps);
       const { config, biases } = planExport({
         architecture,

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test from 'ava';
 
 import { parseGguf, parseSafetensors } from '../../lib/checkpoint/container';
@@ -68,6 +70,27 @@ test('the sound files, of which the hostile ones are made, are read', async (t) 
       { name: 'y', dtype: 'F32', shape: [8], offset: start + 32, bytes: 32 },
     ],
   });
+});
+
+test('a header of more tensors than any model has takes memory in proportion to the file', async (t) => {
+  const path = join(folder, 'many.safetensors');
+  const entry = (i: number) => `"t${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`;
+  const json = `{${Array.from({ length: 1.2e6 }, (_, i) => entry(i)).join()}}`;
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  await writeFile(path, Buffer.concat([length, Buffer.from(json)]));
+  const root = join(__dirname, '..', '..');
+  const code = `
+    const { parseSafetensors } = require('./lib/checkpoint/container');
+    const before = process.resourceUsage().maxRSS;
+    try { parseSafetensors(process.argv[1]); } catch (error) {
+      console.log(JSON.stringify([error.message, (process.resourceUsage().maxRSS - before) * 1024]));
+    }`;
+  const args = ['-r', './scripts/lib/ts-register.js', '-e', code, path];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
+  const [message, bytes] = JSON.parse(stdout) as [string, number];
+  t.regex(message, /has more than 262144 tensors/);
+  t.true(bytes < 256 * MIB + 8 * json.length, `${bytes}`);
 });
 
 test('a path that is not there, or not a file, is named', (t) => {

@@ -108,7 +108,6 @@ const metadata: Record<string, GgufEntry> = {
   scores: { type: 'array:float32', value: [-1.5, 0] },
   flags: { type: 'array:bool', value: [true, false] },
   none: { type: 'array:int32', value: [] },
-  pairs: { type: 'array:array:uint16', value: [[1, 2], [], [3]] },
 };
 
 test('gguf: metadata of every type and tensors come back', async (t) => {

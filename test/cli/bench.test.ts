@@ -7,7 +7,7 @@ import { CALIBRATION, EVALUATION, run, scratch, TINY } from './run';
 
 const SMALL = [
   ...['--window', '128', '--calibration-tokens', '512', '--survey-tokens', '256'],
-  ...['--eval-tokens', '512', '--sparsities', '0.2,0.4', '--methods', 'magnitude,flap'],
+  ...['--eval-tokens', '512', '--sparsities', '0.2,0.4', '--methods', 'magnitude-l2,flap'],
 ];
 
 test('bench quality: a table, then JSON alone from the same journal', async (t) => {
@@ -47,7 +47,7 @@ test('bench quality: a table, then JSON alone from the same journal', async (t) 
 
 test('bench quality, stopped by Ctrl-C: a report of what there is, and where it lies', async (t) => {
   const output = await scratch(t);
-  const long = ['--methods', 'magnitude,struprune-uniform', '--calibration-tokens', '16384'];
+  const long = ['--methods', 'magnitude-l2,struprune-uniform', '--calibration-tokens', '16384'];
   let stopped = false;
   const { code, stdout, stderr } = await run(
     ['bench', 'quality', TINY, '-o', output, ...SMALL, ...long],

@@ -1,53 +1,15 @@
 /** The flag tables of docs/cli.md, made from the same entries as `--help`. */
 import { METHOD_ENTRIES } from '../../lib/bench/methods';
-import { BENCH_KERNELS_DEFAULTS, BENCH_KERNELS_FLAGS } from '../../lib/cli/flags/bench-kernels';
-import { BENCH_MASKS_DEFAULTS, BENCH_MASKS_FLAGS } from '../../lib/cli/flags/bench-masks';
-import { BENCH_MEMORY_DEFAULTS, BENCH_MEMORY_FLAGS } from '../../lib/cli/flags/bench-memory';
-import { BENCH_PEERS_DEFAULTS, BENCH_PEERS_FLAGS } from '../../lib/cli/flags/bench-peers';
-import {
-  BENCH_EXTRAS,
-  BENCH_QUALITY_DEFAULTS,
-  BENCH_QUALITY_FLAGS,
-} from '../../lib/cli/flags/bench-quality';
-import { BENCH_REPORT_EXTRAS } from '../../lib/cli/flags/bench-report';
-import { BENCH_SPEED_DEFAULTS, BENCH_SPEED_FLAGS } from '../../lib/cli/flags/bench-speed';
-import { EVAL_EXTRAS, EVAL_FLAGS } from '../../lib/cli/flags/eval';
-import { EXPORT_EXTRAS, EXPORT_FLAGS } from '../../lib/cli/flags/export';
-import { defaultOf, type Flag } from '../../lib/cli/flags/flag';
-import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../../lib/cli/flags/prune';
+import { FLAGS } from '../../lib/cli/flags';
+import type { Flags } from '../../lib/cli/flags/flag';
 
-interface Entry extends Flag {
-  /** Option of the library; null where the command line alone has it. */
-  key: string | null;
-  fallbackText: string;
-}
-
-function entries(
-  table: Record<string, Flag>,
-  defaults: object,
-  extras: readonly Flag[],
-): readonly Entry[] {
-  return [
-    ...Object.entries(table).map(([key, flag]) => {
-      return { ...flag, key, fallbackText: defaultOf(key, flag, defaults) };
-    }),
-    ...extras.map((flag) => ({ ...flag, key: null, fallbackText: '' })),
-  ];
-}
+/** Those with a table of their own. */
+const { plan, bench, ...DOCUMENTED } = FLAGS;
 
 /** Markdown by the name that marks its place in docs/cli.md. */
-export const FLAG_TABLES: Readonly<Record<string, string>> = {
-  prune: markdown(entries(PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS)),
-  eval: markdown(entries(EVAL_FLAGS, {}, EVAL_EXTRAS)),
-  export: markdown(entries(EXPORT_FLAGS, {}, EXPORT_EXTRAS)),
-  'bench quality': markdown(entries(BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS)),
-  'bench masks': markdown(entries(BENCH_MASKS_FLAGS, BENCH_MASKS_DEFAULTS, BENCH_EXTRAS)),
-  'bench memory': markdown(entries(BENCH_MEMORY_FLAGS, BENCH_MEMORY_DEFAULTS, BENCH_EXTRAS)),
-  'bench kernels': markdown(entries(BENCH_KERNELS_FLAGS, BENCH_KERNELS_DEFAULTS, BENCH_EXTRAS)),
-  'bench speed': markdown(entries(BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS)),
-  'bench peers': markdown(entries(BENCH_PEERS_FLAGS, BENCH_PEERS_DEFAULTS, BENCH_EXTRAS)),
-  'bench report': markdown(entries({}, {}, BENCH_REPORT_EXTRAS)),
-};
+export const FLAG_TABLES: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(DOCUMENTED).map(([command, flags]) => [command, markdown(flags)]),
+);
 
 /** The methods of bench quality, likewise. */
 export const METHOD_TABLE = [
@@ -59,11 +21,11 @@ export const METHOD_TABLE = [
   }),
 ].join('\n');
 
-function markdown(all: readonly Entry[]): string {
-  const groups = [...new Set(all.map(({ group }) => group))];
+function markdown(flags: Flags): string {
+  const groups = [...new Set(flags.map(([, { group }]) => group))];
   return groups
     .map((group) => {
-      const rows = all.filter((entry) => entry.group === group).map(row);
+      const rows = flags.filter(([, flag]) => flag.group === group).map(row);
       return [
         `**${group}**`,
         '',
@@ -75,8 +37,8 @@ function markdown(all: readonly Entry[]): string {
     .join('\n\n');
 }
 
-function row({ flag, help, choices, fallbackText, required, key }: Entry): string {
+function row([option, { flag, help, choices, fallback = '', required }]: Flags[number]): string {
   const values = choices ? `: ${choices.map((choice) => `\`${choice}\``).join(', ')}` : '';
-  const standard = required ? 'must be given' : fallbackText;
-  return `| \`${flag}\` | ${help}${values} | ${standard} | ${key ? `\`${key}\`` : ''} |`;
+  const standard = required ? 'must be given' : fallback;
+  return `| \`${flag}\` | ${help}${values} | ${standard} | ${option ? `\`${option}\`` : ''} |`;
 }

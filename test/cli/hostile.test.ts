@@ -114,7 +114,7 @@ const CASES: [what: string, make: () => Case | Promise<Case>][] = [
 
 function pruneArgs(model: string, output: string, calibration = CALIBRATION): string[] {
   const size = ['--sparsity', '0.2', '--calibration-tokens', '480', '--window', '48'];
-  const rest = ['--method', 'magnitude', '--threads', '1', '--json'];
+  const rest = ['--method', 'magnitude-l2', '--threads', '1', '--json'];
   return ['prune', model, '-o', output, '--calibration', calibration, ...size, ...rest];
 }
 

@@ -66,7 +66,7 @@ test('an output that is there is refused at once, and replaced with --force', as
   const output = join(folder, 'small');
   await mkdir(output);
   await writeFile(join(output, 'config.json'), 'an earlier one');
-  const quick = ['--method', 'magnitude', '--json'];
+  const quick = ['--method', 'magnitude-l2', '--json'];
   const refused = await run(quickPrune(output, ...quick));
   t.is(refused.code, 4);
   t.is(refused.stdout, '');
@@ -110,7 +110,7 @@ test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume go
 
 test('a quantised source: a folder is larger, which is said, and a file has its own type and is smaller', async (t) => {
   const folder = await scratch(t);
-  const quick = ['--method', 'magnitude', '--allocation', 'uniform', '--no-samples'];
+  const quick = ['--method', 'magnitude-l2', '--allocation', 'uniform', '--no-samples'];
   const sources = await Promise.all(
     ['q4_1', 'q8_0'].map(async (dtype) => {
       const file = join(folder, `${dtype}.gguf`);
@@ -155,7 +155,7 @@ test('a quantised source: a folder is larger, which is said, and a file has its 
 
 test('--max-shard-size is warned of where one file is written', async (t) => {
   const folder = await scratch(t);
-  const quick = ['--method', 'magnitude', '--max-shard-size', '1MB', '--json'];
+  const quick = ['--method', 'magnitude-l2', '--max-shard-size', '1MB', '--json'];
   const file = await run(quickPrune(join(folder, 'small.gguf'), ...quick));
   t.regex(file.stderr, /^warning: --max-shard-size has no effect with a \.gguf output$/m);
   const shards = await run(quickPrune(join(folder, 'small'), ...quick));

@@ -48,7 +48,7 @@ test('without a name: report.html in the folder, with the numbers of the JSON', 
 
 test('beside a .gguf file, or where it is told; its place is printed', async (t) => {
   const folder = await scratch(t);
-  const quick = ['--method', 'magnitude', '--format', 'gguf', '--no-samples'];
+  const quick = ['--method', 'magnitude-l2', '--format', 'gguf', '--no-samples'];
   const one = await run(quickPrune(join(folder, 'small.gguf'), ...quick, '--report'));
   t.is(one.code, 0, one.stderr);
   t.true(one.stdout.includes(`report: ${join(folder, 'small.report.html')}`));
@@ -66,7 +66,7 @@ test('beside a .gguf file, or where it is told; its place is printed', async (t)
 
 test('a report that could not be written is refused before any work', async (t) => {
   const folder = await scratch(t);
-  const quick = ['--method', 'magnitude'];
+  const quick = ['--method', 'magnitude-l2'];
   const output = join(folder, 'small');
   const other = await run(quickPrune(output, ...quick, '--report', join(output, 'config.json')));
   t.is(other.code, 2);
@@ -105,7 +105,7 @@ test('a report that fails at the end leaves the result on stdout', async (t) => 
   const folder = await scratch(t);
   const report = join(folder, 'report.html');
   let taken: Promise<void> | undefined;
-  const quick = ['--method', 'magnitude', '--json', '--report', report];
+  const quick = ['--method', 'magnitude-l2', '--json', '--report', report];
   const output = join(folder, 'small');
   const { code, stdout, stderr } = await run(quickPrune(output, ...quick), {
     onStderr: () => {

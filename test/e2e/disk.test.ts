@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ErrorCode } from '../../lib/errors';
+import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
 
@@ -66,7 +66,7 @@ for (const name of ['out', 'out.gguf']) {
     const model = work.model('llama2');
     // 100 of the 512 bytes that the shell counts by; the weights are some 300,000 bytes.
     // Magnitude needs no scratch files.
-    const more: Partial<PruneOptions> = { output: join(folder, name), method: 'magnitude' };
+    const more: Partial<PruneOptions> = { output: join(folder, name), method: 'magnitude-l2' };
     const run = runAfter('ulimit -f 100', folder, model, more);
     const { status, error, left } = outcomeOf(run);
     t.is(status, 0);

@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { StruPruneError } from '../../lib/errors';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
 import type { Progress } from '../../lib/progress';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { survey } from '../../lib/survey';
 import { hashesOf } from './files';
 import { CALIBRATION, workspace } from './models';
@@ -139,12 +139,12 @@ test.serial('options that cannot be meant', async (t) => {
 
 test.serial('weights that are not finite', async (t) => {
   const cases: [model: string, tensor: string, hex: string, method: PruneOptions['method']][] = [
-    ['opt-pre', 'model.decoder.layers.1.fc2.weight', QUIET_NAN.F32, 'magnitude'],
+    ['opt-pre', 'model.decoder.layers.1.fc2.weight', QUIET_NAN.F32, 'magnitude-l2'],
     ['opt-pre', 'model.decoder.layers.0.fc1.bias', INFINITY, 'struprune'],
     ['llama2', 'model.layers.2.self_attn.q_proj.weight', QUIET_NAN.F16, 'struprune'],
-    ['llama2', 'model.norm.weight', QUIET_NAN.F16, 'magnitude'],
-    ['llama2', 'lm_head.weight', QUIET_NAN.F16, 'magnitude'],
-    ['llama2', 'model.embed_tokens.weight', QUIET_NAN.F16, 'magnitude'],
+    ['llama2', 'model.norm.weight', QUIET_NAN.F16, 'magnitude-l2'],
+    ['llama2', 'lm_head.weight', QUIET_NAN.F16, 'magnitude-l2'],
+    ['llama2', 'model.embed_tokens.weight', QUIET_NAN.F16, 'magnitude-l2'],
   ];
   for (const [name, tensor, hex, method] of cases) {
     const model = work.model(name);
@@ -333,7 +333,7 @@ test.serial('targets that the model meets already, or can never meet', async (t)
       { sparsity: undefined, ...more },
     );
   await attempt(
-    /1,000,000,000 parameters, and with nothing removed the output would have [\d,]+ parameters; .*method magnitude with sparsity 0 writes/,
+    /1,000,000,000 parameters, and with nothing removed the output would have [\d,]+ parameters; .*method magnitude-l2 with sparsity 0 writes/,
     {
       targetParams: 1e9,
     },

@@ -6,10 +6,10 @@ import { openGguf } from '../../lib/checkpoint/gguf-model';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { exportModel } from '../../lib/export-model';
 import type { ModelSource } from '../../lib/model/architecture';
+import { type PruneOptions, settingsOf } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { type PruneOptions, settingsOf } from '../../lib/pruning/options';
-import { setUp } from '../../lib/pruning/setup';
+import { resolve } from '../../lib/spec';
 import { hashesOf } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 
@@ -85,8 +85,11 @@ test('by default gate and up are refitted where that is possible and worth it', 
   const given = { output: work.path('out'), calibration: CALIBRATION, sparsity: 0.2 };
   const tiny = await openCheckpoint(join(ASSETS, 'tiny'));
   const solver = (more: Partial<PruneOptions>, source: ModelSource = tiny) => {
-    const { settings, notes } = setUp(source, settingsOf({ ...given, ...more }));
-    return [settings.ffnSolver, notes.filter((note) => note.includes('--ffn-solver')).length];
+    const { settings, output } = resolve(source, settingsOf({ ...given, ...more }));
+    return [
+      settings.ffnSolver,
+      output.notes.filter((note) => note.includes('--ffn-solver')).length,
+    ];
   };
   t.deepEqual(solver({}), ['gauss-newton', 0]);
   for (const ffnSolver of ['output', 'auxiliary'] as const) {

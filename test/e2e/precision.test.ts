@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import test from 'ava';
 import { Engine, evaluate } from '../../lib';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { hashesOf } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 import { stopAfter } from './stop-after';

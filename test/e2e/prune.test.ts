@@ -9,9 +9,9 @@ import { withEngine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
 import { Session } from '../../lib/engine/session';
 import { evaluate } from '../../lib/evaluate';
+import type { PruneOptions } from '../../lib/options';
 import type { Progress } from '../../lib/progress';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import type { PruneResult } from '../../lib/pruning/result';
 import { baselineFixture } from '../methods/fixtures';
 import { elements, hashesOf, safetensorsShapes } from './files';
@@ -137,7 +137,7 @@ test.serial(
       withEngine({}, async (engine) => {
         const session = new Session(engine, await openCheckpoint(path));
         const { blocks, model } = session.source;
-        const refs = [...blocks.map(({ ffnNorm }) => ffnNorm!), model.finalNorm!];
+        const refs = [...blocks.map((refs) => refs['ffn.norm']!), model.finalNorm!];
         const read = refs.map((ref) =>
           native.encodeTensor(engine.handle, ref, session.files, 'F32', 0, 1),
         );
@@ -340,7 +340,7 @@ test.serial('an existing output is refused, and replaced with force', async (t) 
   mkdirSync(output);
   writeFileSync(join(output, 'mine'), '');
   const run = (force: boolean) =>
-    prune(model, options({ output, force, method: 'magnitude', allocation: 'uniform' }));
+    prune(model, options({ output, force, method: 'magnitude-l2', allocation: 'uniform' }));
   await t.throwsAsync(run(false), { code: 'ERR_OUTPUT', message: /exists already.*force: true/ });
   // Even with force only a checkpoint is replaced.
   await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /not a checkpoint/ });

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { survey } from '../../lib/survey';
 import { hashesOf } from './files';
 import { mixedGguf } from './mixed-gguf';
@@ -88,13 +88,28 @@ const ALL_BUT_DOWN = /attn_|ffn_gate|ffn_up|token_embd|^output\.weight/;
 const ALL_BUT_O = /attn_[qkv]|ffn_|token_embd|^output\.weight/;
 
 for (const [name, more, rows, refitted] of [
-  ['the defaults', {}, ROWS, 'o, down'],
-  ['equal shares', { allocation: 'uniform', scope: 'all', sparsity: 0.4 }, ROWS, 'o, down'],
-  ['no feedback', { alpha: 0, beta: 0 }, ROWS, 'o, down'],
-  ['one-shot, no refit', { method: 'wanda-sp', allocation: 'threshold' }, ROWS, 'o, down'],
-  ['FFN alone', { scope: 'ffn' }, ALL_BUT_DOWN, 'down'],
-  ['attention alone', { scope: 'attention', sparsity: 0.1 }, ALL_BUT_O, 'o'],
-  ['all refitted', { ffnSolver: 'gauss-newton' }, ATTENTION_ROWS, 'o, gate, up, down'],
+  ['the defaults', {}, ROWS, 'attention.out, ffn.out'],
+  [
+    'equal shares',
+    { allocation: 'uniform', scope: 'all', sparsity: 0.4 },
+    ROWS,
+    'attention.out, ffn.out',
+  ],
+  ['no feedback', { alpha: 0, beta: 0 }, ROWS, 'attention.out, ffn.out'],
+  [
+    'one-shot, no refit',
+    { method: 'wanda-sp', allocation: 'threshold' },
+    ROWS,
+    'attention.out, ffn.out',
+  ],
+  ['FFN alone', { scope: 'ffn' }, ALL_BUT_DOWN, 'ffn.out'],
+  ['attention alone', { scope: 'attention', sparsity: 0.1 }, ALL_BUT_O, 'attention.out'],
+  [
+    'all refitted',
+    { ffnSolver: 'gauss-newton' },
+    ATTENTION_ROWS,
+    'attention.out, ffn.gate, ffn.up, ffn.out',
+  ],
 ] as const) {
   test(`${name}: rows that stay are copied`, async (t) => {
     const source = await SOURCE;
@@ -115,7 +130,7 @@ for (const [name, more, rows, refitted] of [
     t.true(shorter > 0 || rows === ATTENTION_ROWS);
     const [types, ...others] = result.notes;
     t.is(types, `${refitted}: Q4_0; every other matrix: as the source has it`);
-    const couldRefit = !('method' in more || 'ffnSolver' in more || refitted === 'o');
+    const couldRefit = !('method' in more || 'ffnSolver' in more || refitted === 'attention.out');
     t.is(others.length, couldRefit ? 1 : 0);
     for (const note of others) t.regex(note, /^gate and up stay as .*--ffn-solver gauss-newton/);
   });
@@ -123,7 +138,7 @@ for (const [name, more, rows, refitted] of [
 
 test('with nothing removed the file has every matrix of its source', async (t) => {
   const source = await SOURCE;
-  const settings = { method: 'magnitude', allocation: 'uniform', sparsity: 0 } as const;
+  const settings = { method: 'magnitude-l2', allocation: 'uniform', sparsity: 0 } as const;
   const pruned = await prune(source, options(settings));
   const copied = await exportModel(source, { output: work.path('copy.gguf') });
   t.is(copied.dtype, 'q4_0+q8_0');
@@ -145,7 +160,7 @@ test('widths that are no whole blocks: what is refitted in 16 bits, the rest as 
     if (tensor.includes('norm')) continue;
     t.is(dtype, ROWS.test(tensor) ? before.get(tensor)!.dtype : 'F16', tensor);
   }
-  t.is(notes[0], 'o, down: F16; every other matrix: as the source has it');
+  t.is(notes[0], 'attention.out, ffn.out: F16; every other matrix: as the source has it');
   t.deepEqual((await plan(await SOURCE, options({ multiple: 4 }))).notes, notes.slice(0, 2));
 });
 
@@ -156,7 +171,7 @@ test('an interrupted run goes on to the same bytes', async (t) => {
   await stopAfter(1, source, settings);
   await t.throwsAsync(prune(source, { ...settings, resume: true, dtype: 'q4_0' }), {
     message:
-      /types of matrices q gate: Q4_0 and Q8_0; .*, now q k v o gate up down: Q4_0; outside: Q8_0/,
+      /types of matrices attention.q ffn.gate: Q4_0 and Q8_0; .*, now attention.q attention.k attention.v attention.out ffn.gate ffn.up ffn.out: Q4_0; outside: Q8_0/,
   });
   const { resumedBlocks } = await prune(source, { ...settings, resume: true });
   t.deepEqual(resumedBlocks, [0]);

@@ -1,5 +1,5 @@
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 
 /** Stops a run after so many blocks and returns its journal's folder. */
 export async function stopAfter(

@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
-import { STEPS } from '../../lib/stages/tune';
+import { STEPS } from '../../lib/tuning/train';
 import { hashesOf, safetensorsRows } from './files';
 import { CALIBRATION, workspace } from './models';
 

@@ -21,13 +21,7 @@ import { build, ROOT } from './programs';
 const EXAMPLE = join(ROOT, 'examples', 'electron');
 /** What the library needs at run time, and what npm would install beside it. */
 const CARRIED = ['dist', 'assets', 'package.json'];
-const DEPENDENCIES = [
-  '@huggingface/tokenizers',
-  'commander',
-  'node-gyp-build',
-  'picocolors',
-  'zod',
-];
+const DEPENDENCIES = ['commander', 'node-gyp-build', 'picocolors', 'zod'];
 
 let folder: string;
 let app: string;

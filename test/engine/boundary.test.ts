@@ -111,9 +111,12 @@ test(
 test(
   'heads that rows are not made of',
   withBlock(async ({ t, engine, block }) => {
-    const [rows] = native.blockShape(block, 'q')!;
+    const [rows] = native.blockShape(block, 'attention.q')!;
     for (const heads of [rows + 1, 2 * rows]) {
-      await t.throwsAsync(native.encodeBlock(engine, block, 'q', 'F32', 0, 1, heads), refused);
+      await t.throwsAsync(
+        native.encodeBlock(engine, block, 'attention.q', 'F32', 0, 1, heads),
+        refused,
+      );
     }
   }),
 );
@@ -169,21 +172,28 @@ test(
     const [inputs, targets] = [matrix(width), matrix(width)];
     const values = Float32Array.from({ length: TOKENS * width }, (_, i) => Math.sin(i));
     native.setMatrixRows(engine, inputs, 0, values);
-    const solver = await native.createGaussNewton(engine, block, inputs, targets, 0.01, false);
+    const solver = await native.createGaussNewton(
+      engine,
+      block,
+      'ffn',
+      inputs,
+      targets,
+      0.01,
+      false,
+    );
     const { sums } = loadFixture('columns');
     const small = await (await makeSolver(sums)).refit(new Uint8Array(sums.in).fill(1));
     const linearise = (refit: NativeRefit) =>
-      native.linearise(engine, solver, block, refit, TOKENS, 0);
+      native.linearise(engine, solver, block, 'ffn', refit, TOKENS, 0);
     await t.throwsAsync(linearise(small), { ...refused, message: /another shape/ });
     t.throws(() => linearise({} as NativeRefit), refused);
 
     const half = Int32Array.from({ length: 8 }, (_, i) => i);
-    for (const role of ['gate', 'up'] as const) {
+    for (const role of ['ffn.gate', 'ffn.up'] as const) {
       await native.sliceBlock(engine, block, role, 0, half);
     }
-    await native.sliceBlock(engine, block, 'down', 1, half);
-    const { heads, kvHeads } = native.blockWidths(block);
-    native.setWidths(block, heads, kvHeads, half.length);
-    await t.throwsAsync(native.moveAlong(engine, solver, block, false), refused);
+    await native.sliceBlock(engine, block, 'ffn.out', 1, half);
+    native.resizeSite(block, 'ffn', half.length);
+    await t.throwsAsync(native.moveAlong(engine, solver, block, 'ffn', false), refused);
   }),
 );

@@ -6,7 +6,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine, using } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
 import { nextTokens, Session } from '../../lib/engine/session';
-import { greedy } from '../../lib/generate';
+import { greedy } from '../../lib/measure/generate';
 
 const MODELS = join(__dirname, '../fixtures/models');
 

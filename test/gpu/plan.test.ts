@@ -2,26 +2,30 @@
 import test from 'ava';
 import { Engine } from '../../lib/engine/engine';
 import { type BlockSpec, native } from '../../lib/engine/native';
+import { type FeedForwardSpec, type NormSpec, unitsOf } from '../../lib/model/sublayers';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
-const HEADS = { hidden: 4096, heads: 32, kvHeads: 32, headDim: 128, eps: 1e-5, postNorm: false };
-const OPT: BlockSpec = {
-  ...HEADS,
-  ffn: 16384,
-  norm: 'layer',
-  activation: 'relu',
-  gated: false,
-  qkNorm: false,
-  slidingWindow: 0,
-  rope: null,
-} as BlockSpec;
-const LLAMA: BlockSpec = { ...OPT, ffn: 11008, norm: 'rms', activation: 'silu', gated: true };
+/** An attention of 32 heads and an FFN. */
+function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind'>): BlockSpec {
+  const common = { norm, streamNorm: null, biases: { in: false, out: false } };
+  const heads = { kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 };
+  return {
+    hidden: 4096,
+    sublayers: [
+      { name: 'attention', mixer: { kind: 'attention', ...heads, headNorm: null }, ...common },
+      { name: 'ffn', mixer: { kind: 'ffn', ...ffn }, ...common },
+    ],
+  };
+}
+
+const OPT = block({ kind: 'layer', eps: 1e-5 }, { width: 16384, activation: 'relu', gated: false });
+const LLAMA = block({ kind: 'rms', eps: 1e-5 }, { width: 11008, activation: 'silu', gated: true });
 
 /** Passes over the tokens. */
 const CASES = [
-  { name: 'OPT-6.7B', spec: OPT, inputs: 4097, site: [8, 4, 8], ffn: [4, 1, 4] },
-  { name: 'Llama 7B', spec: LLAMA, inputs: 4096, site: [2, 2, 4], ffn: [4, 1, 2] },
+  { name: 'OPT-6.7B', spec: OPT, inputs: 4097, site: [8, 4, 8], refit: 4, hidden: 4 },
+  { name: 'Llama 7B', spec: LLAMA, inputs: 4096, site: [2, 2, 4], refit: 4, hidden: 2 },
 ];
 
 test('passes over the tokens within 1.5 GiB', async (t) => {
@@ -29,30 +33,32 @@ test('passes over the tokens within 1.5 GiB', async (t) => {
   Object.assign(process.env, await fakeDriver(t, {}), emulatedLibrary(), memory);
   const engine = new Engine({ device: 'cuda:0', deviceMemory: 1536 * 2 ** 20, threads: 1 });
   await engine.run(undefined, async () => {
-    for (const { name, spec, inputs, site, ffn } of CASES) {
+    const { handle } = engine;
+    for (const { name, spec: block, inputs, site, refit, hidden } of CASES) {
       const passes = (at: 'attention' | 'ffn', window: number, more: object) =>
-        native.planSite(engine.handle, spec, at, {
-          ...{ window, page: 4096, collects: true, gram: true, feedback: true, inputs: false },
+        native.needsOf(handle, 'runSite', {
+          ...{ block, site: at, tokens: { rows: 65_536, window, paged: true } },
+          ...{ collects: true, gram: true, feedback: true, keeps: false, inputs: 0 },
           ...more,
         }).passes;
       t.is(passes('attention', 1024, {}), 1, name);
-      const asked = [{}, { feedback: false }, { inputs: true }];
+      const asked = [{}, { feedback: false }, { inputs }];
       t.deepEqual(
         asked.map((more) => passes('ffn', 1024, more)),
         site,
         name,
       );
-      if (spec === OPT) {
+      if (block === OPT) {
         t.is(passes('ffn', 2048, {}), 8);
-        t.is(passes('ffn', 2048, { inputs: true }), 16);
+        t.is(passes('ffn', 2048, { inputs }), 16);
       }
-      t.deepEqual(
-        (['gradient', 'product', 'hidden'] as const).map(
-          (pass) => native.planFfn(engine.handle, spec, { pass, inputs, page: 2048 }).passes,
-        ),
-        ffn,
-        name,
-      );
+      const tokens = { rows: 65_536, window: 1024, paged: true };
+      const common = { taken: 32_768, rounds: 1, stored: 'F16', paged: true } as const;
+      const channels = unitsOf(block.sublayers[1]!);
+      const of = { block, site: 'ffn' as const, channels, inputs, tokens, ...common };
+      t.is(native.needsOf(handle, 'gaussNewton', { ...of, steps: 2 }).passes, refit, name);
+      // Of its passes over the tokens the hidden activations are the GPU's.
+      t.is(native.needsOf(handle, 'auxiliary', of).passes, hidden, name);
     }
   });
   await engine.dispose();

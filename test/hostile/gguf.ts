@@ -65,6 +65,10 @@ function nested(depth: number): Buffer {
   return Buffer.concat([...levels, arrayOf(TYPE.uint8, 1, Buffer.from([1]))]);
 }
 
+/** Another well-formed file, with this type of the first tensor and this width of the second. */
+const wide = (type: number, width: number) =>
+  file(128, head(2, 0), tensor('x', [16], type, 0), tensor('y', [width], 0, 64));
+
 const refused = (
   name: string,
   bytes: Buffer,
@@ -103,9 +107,9 @@ export const hostileGguf: HostileFile[] = [
     file(64, head(0, 1), entry('a', TYPE.array, arrayOf(TYPE.string, lying))),
     /has an array of/,
   ),
-  refused('nested', file(0, head(0, 1), entry('a', TYPE.array, nested(9))), /nested deeper than 4/),
+  refused('nested', file(0, head(0, 1), entry('a', TYPE.array, nested(2))), /an array of arrays/),
   // Every level promises one more of itself, as a file with a cycle would; GGUF has no references.
-  refused('endless', file(0, head(0, 1), entry('a', TYPE.array, nested(100_000))), /nested deeper/),
+  refused('endless', file(0, head(0, 1), entry('a', TYPE.array, nested(100_000))), /of arrays/),
   {
     ...refused(
       'hollow-array',
@@ -119,6 +123,11 @@ export const hostileGguf: HostileFile[] = [
     file(0, head(0, 2), entry('a', TYPE.bool, Buffer.of(1)), entry('a', TYPE.bool, Buffer.of(0))),
     /"a" is there twice/,
   ),
+  refused(
+    'third-bool',
+    file(0, head(0, 1), entry('a', TYPE.bool, Buffer.of(2))),
+    /neither 0 nor 1/,
+  ),
   refused('unknown-value-type', file(64, head(0, 1), entry('a', 13)), /unknown value type 13/),
   refused(
     'alignment-zero',
@@ -131,12 +140,13 @@ export const hostileGguf: HostileFile[] = [
     /5 dimensions/,
   ),
   refused('overflow', file(64, head(1, 0), tensor('x', [2n ** 62n, 4], 0, 0)), /fit in 64 bits/),
-  refused(
-    'far-offset',
-    file(64, head(1, 0), tensor('x', [4], 0, 2n ** 64n - 32n)),
-    /ends after the/,
-  ),
-  refused('misaligned', file(64, head(1, 0), tensor('x', [4], 0, 4)), /not a multiple of 32/),
+  refused('far-offset', file(64, head(1, 0), tensor('x', [4], 0, 2n ** 64n - 32n)), /not at 0/),
+  refused('misaligned', file(64, head(1, 0), tensor('x', [4], 0, 4)), /at offset 4, not at 0/),
+  // By one bit: the file would be taken for one of other values.
+  refused('another-type', wide(1, 16), /"y" lies at offset 64, not at 32/),
+  refused('another-width', wide(0, 0), /64 bytes that belong to no tensor at its end/),
+  refused('trailing', Buffer.concat([soundGguf, Buffer.alloc(1)]), /1 bytes that belong to no/),
+  refused('long-name', file(32, head(1, 0), tensor('x'.repeat(64), [8], 0, 0)), /64 bytes, more/),
   refused('ragged-blocks', file(64, head(1, 0), tensor('x', [33], 2, 0)), /rows of 33 values/),
   refused(
     'unknown-tensor-type',
@@ -147,7 +157,7 @@ export const hostileGguf: HostileFile[] = [
   refused(
     'overlapping',
     file(128, head(2, 0), tensor('x', [16], 0, 0), tensor('y', [16], 0, 32)),
-    /"x" and "y" overlap/,
+    /"y" lies at offset 32, not at 64/,
   ),
   refused(
     'duplicate-name',

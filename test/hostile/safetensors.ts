@@ -48,7 +48,7 @@ export const hostileSafetensors: HostileFile[] = [
   refused(
     'nested',
     file(`{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`, 0),
-    /not a JSON object/,
+    /not described by an object/,
   ),
   refused('overlapping', file({ a: F32([2], 0, 8), b: F32([2], 4, 12) }, 12), /overlap/),
   refused(

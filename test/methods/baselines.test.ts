@@ -6,9 +6,9 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
-import { evaluateIds } from '../../lib/evaluate';
+import { evaluateIds } from '../../lib/measure/perplexity';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import { workspace } from '../e2e/models';
 import { type BaselineCase, baselineFixture } from './fixtures';
 

@@ -1,23 +1,24 @@
 import test from 'ava';
 import { type AllocationLayer, allowedRemovals, weightsToRemove } from '../../lib/allocation';
-import {
-  keepBest,
-  METHODS,
-  methodOf,
-  removalCurve,
-  type ScoreMethod,
-  type SiteStatistics,
-} from '../../lib/methods';
+import { scoreOf } from '../../lib/masks/scores';
+import { keepBest, removalCurve } from '../../lib/masks/select';
+import type { SiteStatistics } from '../../lib/masks/statistics';
+import { METHODS, type MethodOptions, methodOf } from '../../lib/methods';
 import { now } from '../allocation/helpers';
 import { type BaselineCase, baselineFixture, type SiteFixture } from './fixtures';
 
 const fixture = baselineFixture('llama3');
 const sites = fixture.sites!;
 
-function scoreMethod(name: string): ScoreMethod {
-  const method = methodOf(name);
-  if (method.selection !== 'scores') throw new Error(`${name} has no scores`);
-  return method;
+/** What a method that reads no options is made of. */
+function recipeOf(name: string) {
+  return methodOf(name).recipe({} as MethodOptions);
+}
+
+function scoreMethod(name: string) {
+  const { mask, curves } = recipeOf(name);
+  if (curves === 'sweep') throw new Error(`${name} has no losses`);
+  return { scores: scoreOf(mask.search).of, losses: curves };
 }
 
 function statisticsOf(site: SiteFixture): SiteStatistics {
@@ -41,7 +42,7 @@ function close(actual: Float64Array, expected: number[], tolerance: number): boo
   );
 }
 
-for (const name of ['magnitude', 'wanda-sp']) {
+for (const name of ['magnitude-l2', 'wanda-sp']) {
   test(`${name}: scores as the torch reference`, (t) => {
     t.is(sites.length, 4);
     for (const site of sites) {
@@ -104,7 +105,7 @@ function keptSets({ method: name, allocation, scope, sparsity, linearWeights }: 
   return { kept: mine.map((site, l) => ({ site, kept: [...kept[l]!] })), removedWeights };
 }
 
-for (const expected of fixture.cases.filter(({ method }) => methodOf(method).inputs === 'dense')) {
+for (const expected of fixture.cases.filter(({ method }) => recipeOf(method).inputs === 'survey')) {
   const { method, allocation, scope, sparsity } = expected;
   test(`${method}, ${allocation}, ${scope}, S = ${sparsity}: kept as the torch reference`, (t) => {
     const { kept, removedWeights } = keptSets(expected);
@@ -133,7 +134,7 @@ test('methods that need more than they are given say so', (t) => {
     weightNormSq: Float64Array.from([4, 9]),
     weightAbsMean: Float64Array.from([1, 2]),
   };
-  t.deepEqual([...scoreMethod('magnitude').scores(bare)], [2, 3]);
+  t.deepEqual([...scoreMethod('magnitude-l2').scores(bare)], [2, 3]);
   for (const name of ['wanda-sp', 'flap']) {
     t.throws(() => scoreMethod(name).scores(bare), { code: 'ERR_INTERNAL' });
   }
@@ -144,6 +145,9 @@ test('methods that need more than they are given say so', (t) => {
 });
 
 test('an unknown method is refused with the names there are', (t) => {
-  t.throws(() => methodOf('wanda'), { code: 'ERR_ARGUMENT', message: /magnitude, wanda-sp, flap/ });
+  const message = /struprune, magnitude-l2, wanda-sp, flap/;
+  for (const name of ['wanda', 'magnitude']) {
+    t.throws(() => methodOf(name), { code: 'ERR_ARGUMENT', message });
+  }
   for (const [name, method] of METHODS) t.is(method.name, name);
 });

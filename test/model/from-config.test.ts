@@ -160,6 +160,20 @@ test('our own modeling code has widths per block and biases of its own', (t) => 
   } as Architecture);
 });
 
+const OWN_LLAMA2 = {
+  intermediate_sizes: [160, 160, 160],
+  attention_heads: [4, 4, 4],
+  key_value_heads: [4, 4, 4],
+  head_dim: 16,
+  biases: NO_BIAS,
+};
+
+/** Of our own modeling code, with this instead. */
+const OWN = (change: object) => ({
+  model_type: 'struprune_llama',
+  struprune: Array.isArray(change) ? change : { ...OWN_LLAMA2, ...change },
+});
+
 const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['unknown family', 'llama2', { model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*llama.*opt/],
   ['experts', 'llama2', { num_local_experts: 8 }, 'ERR_UNSUPPORTED', /mixture of experts/],
@@ -189,6 +203,162 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     /7 heads/,
   ],
   [
+    'a word for rope',
+    'llama2',
+    { rope_scaling: 'linear' },
+    'ERR_CHECKPOINT',
+    /rope_scaling must be/,
+  ],
+  [
+    'a number for rope',
+    'llama2',
+    { rope_scaling: 5 },
+    'ERR_CHECKPOINT',
+    /rope_scaling must be an obj/,
+  ],
+  [
+    'a list for rope',
+    'llama2',
+    { rope_scaling: [] },
+    'ERR_CHECKPOINT',
+    /rope_scaling must be an obj/,
+  ],
+  [
+    'rope by layer type',
+    'llama2',
+    { rope_parameters: { full_attention: { rope_type: 'linear', factor: 2 } } },
+    'ERR_UNSUPPORTED',
+    /rope_parameters by layer type/,
+  ],
+  [
+    'linear rope without a factor',
+    'llama2',
+    { rope_scaling: { rope_type: 'linear' } },
+    'ERR_CHECKPOINT',
+    /rope_scaling.factor is missing/,
+  ],
+  [
+    'true for a factor',
+    'llama2',
+    { rope_scaling: { rope_type: 'linear', factor: true } },
+    'ERR_CHECKPOINT',
+    /rope_scaling.factor must be a number above 0 \(it is true\)/,
+  ],
+  [
+    'a number for a rule',
+    'llama2',
+    { rope_scaling: { type: 1 } },
+    'ERR_CHECKPOINT',
+    /type must be a/,
+  ],
+  [
+    'text for theta',
+    'llama2',
+    { rope_theta: '1e4', rope_parameters: null },
+    'ERR_CHECKPOINT',
+    /theta/,
+  ],
+  [
+    'true for an epsilon',
+    'llama2',
+    { rms_norm_eps: true },
+    'ERR_CHECKPOINT',
+    /rms_norm_eps must be/,
+  ],
+  [
+    'an endless epsilon',
+    'llama2',
+    { rms_norm_eps: 1e300 },
+    'ERR_CHECKPOINT',
+    /rms_norm_eps must be/,
+  ],
+  [
+    'a tiny epsilon',
+    'llama2',
+    { rms_norm_eps: 1e-300 },
+    'ERR_CHECKPOINT',
+    /rms_norm_eps must be a/,
+  ],
+  [
+    'an inherited activation',
+    'llama2',
+    { hidden_act: 'constructor' },
+    'ERR_UNSUPPORTED',
+    /activation/,
+  ],
+  [
+    'a number as activation',
+    'llama2',
+    { hidden_act: 5 },
+    'ERR_CHECKPOINT',
+    /hidden_act must be a str/,
+  ],
+  [
+    'text for a width',
+    'llama2',
+    { hidden_size: '64' },
+    'ERR_CHECKPOINT',
+    /hidden_size must be a whole/,
+  ],
+  ['text for experts', 'llama2', { num_experts: 'many' }, 'ERR_CHECKPOINT', /num_experts must be/],
+  [
+    'a word as layer types',
+    'llama2',
+    { layer_types: 'all' },
+    'ERR_CHECKPOINT',
+    /layer_types must be a/,
+  ],
+  [
+    'text for a token',
+    'llama2',
+    { eos_token_id: '2' },
+    'ERR_CHECKPOINT',
+    /eos_token_id must be a token/,
+  ],
+  [
+    'yes for a switch',
+    'llama2',
+    { tie_word_embeddings: 'yes' },
+    'ERR_CHECKPOINT',
+    /tie_word_embeddin/,
+  ],
+  [
+    'false quantisation',
+    'llama2',
+    { quantization_config: false },
+    'ERR_UNSUPPORTED',
+    /quantization/,
+  ],
+  [
+    'a number as family',
+    'llama2',
+    { model_type: 5 },
+    'ERR_CHECKPOINT',
+    /model_type must be a string/,
+  ],
+  ['a list as own widths', 'llama2', OWN([]), 'ERR_CHECKPOINT', /struprune must be an object/],
+  [
+    'a number as own biases',
+    'llama2',
+    OWN({ biases: 5 }),
+    'ERR_CHECKPOINT',
+    /struprune.biases must be/,
+  ],
+  [
+    'own widths of fewer blocks',
+    'llama2',
+    OWN({ attention_heads: [4] }),
+    'ERR_CHECKPOINT',
+    /struprune.attention_heads has 1 entries for 3 blocks/,
+  ],
+  [
+    'own widths that are not numbers',
+    'llama2',
+    OWN({ intermediate_sizes: [160, '160', 160] }),
+    'ERR_CHECKPOINT',
+    /struprune.intermediate_sizes.1 must be a whole number/,
+  ],
+  [
     'own without widths',
     'llama2',
     { model_type: 'struprune_llama' },
@@ -196,6 +366,17 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     /struprune/,
   ],
 ];
+
+test('blocks are at most as many as tensors, before anything is made for them', (t) => {
+  const config = { ...fixtureConfig('llama2'), num_hidden_layers: 2 ** 28 };
+  const message = /num_hidden_layers must be 30 at most, as many as there are tensors/;
+  t.throws(() => architectureFromConfig(config, 'x', 30), { code: 'ERR_CHECKPOINT', message });
+});
+
+test('keys that no family reads are not looked at', (t) => {
+  const config = { ...fixtureConfig('llama2'), sliding_window: 'none', preNorm: 5, kvHeads: 1 };
+  t.deepEqual(architectureFromConfig(config, 'llama2'), LLAMA2);
+});
 
 for (const [what, name, change, code, message] of REFUSED) {
   test(`refuses: ${what}`, (t) => {

@@ -21,6 +21,7 @@ const SMOL: Record<string, unknown> = {
 function tensorsOf(extra: Record<string, number[]> = {}, vector?: Float32Array): GgufTensors {
   const shapes: Record<string, number[]> = { 'token_embd.weight': [49152, 576], ...extra };
   return {
+    count: 100,
     has: (name) => name in shapes,
     shape: (name) => shapes[name],
     vector: () => vector!,
@@ -54,7 +55,7 @@ test('deci: widths per block, biases by the tensors that are there', (t) => {
       ...deci,
       'general.architecture': 'deci',
       'deci.feed_forward_length': [1024, 1536],
-      'deci.attention.head_count': Int32Array.of(9, 6),
+      'deci.attention.head_count': [9, 6],
       'deci.attention.head_count_kv': [3, 2],
       'deci.attention.key_length': 64,
       'deci.attention.value_length': 64,
@@ -94,7 +95,11 @@ test('linear rope scaling, as llama.cpp reads it', (t) => {
   t.deepEqual(ropeOf({ ...factor, 'llama.rope.scaling.type': 'none' }), { theta: 100000 });
 });
 
-const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
+const EPSILON = (value: unknown) => ({ 'llama.attention.layer_norm_rms_epsilon': value });
+const LONG_HEAD = { 'llama.attention.key_length': 2 ** 28, 'llama.rope.dimension_count': 2 ** 28 };
+const ROPE = tensorsOf({ 'rope_freqs.weight': [32] }, new Float32Array(32).fill(8));
+
+const REFUSED: [string, Record<string, unknown>, string, RegExp, GgufTensors?][] = [
   ['unknown architecture', { 'general.architecture': 'bloom' }, 'ERR_UNSUPPORTED', /"bloom".*deci/],
   ['no architecture', { 'general.architecture': undefined }, 'ERR_CHECKPOINT', /general.arch/],
   ['experts', { 'llama.expert_count': 8 }, 'ERR_UNSUPPORTED', /experts/],
@@ -102,14 +107,60 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
   ['short list', { 'llama.feed_forward_length': [1536] }, 'ERR_CHECKPOINT', /1 entries for 2/],
   ['empty block', { 'llama.feed_forward_length': [0, 1536] }, 'ERR_UNSUPPORTED', /without/],
   ['odd heads', { 'llama.attention.head_count_kv': 4 }, 'ERR_CHECKPOINT', /head_count_kv/],
+  [
+    'more blocks than tensors',
+    { 'llama.block_count': 101 },
+    'ERR_CHECKPOINT',
+    /block_count must be 100/,
+  ],
+  ['blocks without end', { 'llama.block_count': 2 ** 28 }, 'ERR_CHECKPOINT', /must be 100 at most/],
+  ['a head as long as memory', LONG_HEAD, 'ERR_UNSUPPORTED', /another rule than Llama 3/, ROPE],
+  [
+    'text for a count',
+    { 'llama.block_count': '2' },
+    'ERR_CHECKPOINT',
+    /block_count must be a whole/,
+  ],
+  [
+    'a list for a count',
+    { 'llama.block_count': [2] },
+    'ERR_CHECKPOINT',
+    /block_count must be a who/,
+  ],
+  [
+    'true for a width',
+    { 'llama.feed_forward_length': [1536, true] },
+    'ERR_CHECKPOINT',
+    /feed_forwa/,
+  ],
+  ['an endless epsilon', EPSILON(1e300), 'ERR_CHECKPOINT', /rms_epsilon must be a number above 0/],
+  ['an epsilon of nothing', EPSILON(1e-300), 'ERR_CHECKPOINT', /rms_epsilon must be a number/],
+  ['true for an epsilon', EPSILON(true), 'ERR_CHECKPOINT', /rms_epsilon must be .*it is true/],
+  [
+    'a number for a rule',
+    { 'llama.rope.scaling.type': 1 },
+    'ERR_CHECKPOINT',
+    /scaling.type must be a/,
+  ],
+  [
+    'text for a factor',
+    { 'llama.rope.scaling.factor': '4' },
+    'ERR_CHECKPOINT',
+    /scaling.factor must/,
+  ],
+  ['text for experts', { 'llama.expert_count': 'many' }, 'ERR_CHECKPOINT', /expert_count must be/],
+  [
+    'text for a token',
+    { 'tokenizer.ggml.bos_token_id': '1' },
+    'ERR_CHECKPOINT',
+    /bos_token_id must/,
+  ],
   ['partial rope', { 'llama.rope.dimension_count': 32 }, 'ERR_UNSUPPORTED', /dimension_count/],
 ];
 
-for (const [what, change, code, message] of REFUSED) {
+for (const [what, change, code, message, tensors = tensorsOf()] of REFUSED) {
   test(`refuses: ${what}`, (t) => {
-    const error = t.throws(() =>
-      architectureFromGguf({ ...SMOL, ...change }, tensorsOf(), 'x.gguf'),
-    );
+    const error = t.throws(() => architectureFromGguf({ ...SMOL, ...change }, tensors, 'x.gguf'));
     t.like(error, { name: 'StruPruneError', code });
     t.regex(error.message, message);
   });

@@ -1,6 +1,6 @@
 import test from 'ava';
 
-import type { Architecture, BlockRole } from '../../lib/model/architecture';
+import type { Architecture } from '../../lib/model/architecture';
 import { architectureFromConfig } from '../../lib/model/from-config';
 import {
   groupCount,
@@ -10,6 +10,7 @@ import {
   slicesFor,
   totalParameters,
 } from '../../lib/model/groups';
+import type { BlockRole } from '../../lib/model/sublayers';
 import { fixtureConfig } from './fixture';
 
 const architectureOf = (name: string) => architectureFromConfig(fixtureConfig(name), name);
@@ -18,7 +19,7 @@ const architectureOf = (name: string) => architectureFromConfig(fixtureConfig(na
  * Which rows and columns of a block a group couples, found by computation alone: every intermediate
  * feature (query head entry, key, value, gate and up channel) is traced by name.
  */
-function brokenDown(architecture: Architecture, kept: { ffn: number[]; kv: number[] }) {
+function brokenDown(architecture: Architecture, kept: { ffn: number[]; attention: number[] }) {
   const { headDim } = architecture;
   const { heads, kvHeads } = architecture.blocks[0]!;
   const keyRows: number[] = [];
@@ -26,11 +27,11 @@ function brokenDown(architecture: Architecture, kept: { ffn: number[]; kv: numbe
   for (let head = 0; head < heads; head++) {
     // transformers' repeat_kv: query head h attends with KV head floor(h / (heads / kvHeads)).
     const served = Math.floor(head / (heads / kvHeads));
-    if (!kept.kv.includes(served)) continue;
+    if (!kept.attention.includes(served)) continue;
     for (let entry = 0; entry < headDim; entry++) queryRows.push(head * headDim + entry);
   }
   for (let head = 0; head < kvHeads; head++) {
-    if (!kept.kv.includes(head)) continue;
+    if (!kept.attention.includes(head)) continue;
     for (let entry = 0; entry < headDim; entry++) keyRows.push(head * headDim + entry);
   }
   return { queryRows, keyRows };
@@ -39,10 +40,10 @@ function brokenDown(architecture: Architecture, kept: { ffn: number[]; kv: numbe
 test('groups of grouped-query attention with gate and no biases', (t) => {
   const architecture = architectureOf('llama3');
   t.is(groupCount(architecture, 0, 'ffn'), 192);
-  t.is(groupCount(architecture, 0, 'kv'), 2);
+  t.is(groupCount(architecture, 0, 'attention'), 2);
   t.deepEqual(groupParameters(architecture, 0, 'ffn'), { weights: 3 * 96, biases: 0 });
   // Three query heads, a key and a value head, and three heads' columns of o.
-  t.deepEqual(groupParameters(architecture, 0, 'kv'), {
+  t.deepEqual(groupParameters(architecture, 0, 'attention'), {
     weights: (3 + 1 + 1 + 3) * 16 * 96,
     biases: 0,
   });
@@ -50,7 +51,7 @@ test('groups of grouped-query attention with gate and no biases', (t) => {
 
 test('groups count the biases of their rows, never those of the outputs', (t) => {
   t.deepEqual(groupParameters(architectureOf('opt-pre'), 0, 'ffn'), { weights: 2 * 64, biases: 1 });
-  t.deepEqual(groupParameters(architectureOf('opt-pre'), 0, 'kv'), {
+  t.deepEqual(groupParameters(architectureOf('opt-pre'), 0, 'attention'), {
     weights: 4 * 16 * 64,
     biases: 3 * 16,
   });
@@ -58,7 +59,7 @@ test('groups count the biases of their rows, never those of the outputs', (t) =>
     weights: 3 * 64,
     biases: 2,
   });
-  t.deepEqual(groupParameters(architectureOf('qwen2'), 0, 'kv'), {
+  t.deepEqual(groupParameters(architectureOf('qwen2'), 0, 'attention'), {
     weights: 6 * 16 * 64,
     biases: 4 * 16,
   });
@@ -67,26 +68,30 @@ test('groups count the biases of their rows, never those of the outputs', (t) =>
 test('slices follow query heads to their KV head', (t) => {
   for (const name of ['llama3', 'llama2', 'qwen2', 'mistral', 'qwen3', 'opt-pre', 'llama-bias']) {
     const architecture = architectureOf(name);
-    const kept = { ffn: [0, 3, 4, 159], kv: [1] };
+    const kept = { ffn: [0, 3, 4, 159], attention: [1] };
     const slices = slicesFor(architecture, 0, {
       ffn: Int32Array.from(kept.ffn),
-      kv: Int32Array.from(kept.kv),
+      attention: Int32Array.from(kept.attention),
     });
     const { queryRows, keyRows } = brokenDown(architecture, kept);
     const expected: Partial<Record<BlockRole, [number, number[]]>> = {
-      q: [0, queryRows],
-      k: [0, keyRows],
-      v: [0, keyRows],
-      o: [1, queryRows],
-      up: [0, kept.ffn],
-      down: [1, kept.ffn],
+      'attention.q': [0, queryRows],
+      'attention.k': [0, keyRows],
+      'attention.v': [0, keyRows],
+      'attention.out': [1, queryRows],
+      'ffn.up': [0, kept.ffn],
+      'ffn.out': [1, kept.ffn],
     };
-    if (architecture.gated) expected.gate = [0, kept.ffn];
+    if (architecture.gated) expected['ffn.gate'] = [0, kept.ffn];
     if (architecture.biases.qkv) {
-      Object.assign(expected, { qBias: [0, queryRows], kBias: [0, keyRows], vBias: [0, keyRows] });
+      Object.assign(expected, {
+        'attention.qBias': [0, queryRows],
+        'attention.kBias': [0, keyRows],
+        'attention.vBias': [0, keyRows],
+      });
     }
-    if (architecture.biases.ffnIn) expected.upBias = [0, kept.ffn];
-    if (architecture.biases.ffnIn && architecture.gated) expected.gateBias = [0, kept.ffn];
+    if (architecture.biases.ffnIn) expected['ffn.upBias'] = [0, kept.ffn];
+    if (architecture.biases.ffnIn && architecture.gated) expected['ffn.gateBias'] = [0, kept.ffn];
     const found = Object.fromEntries(
       Object.entries(slices).map(([role, slice]) => [role, [slice.axis, [...slice.indices]]]),
     );
@@ -97,7 +102,7 @@ test('slices follow query heads to their KV head', (t) => {
 test('a kind that is not given stays whole', (t) => {
   const architecture = architectureOf('llama3');
   const slices = slicesFor(architecture, 1, { ffn: Int32Array.of(2) });
-  t.deepEqual(Object.keys(slices).sort(), ['down', 'gate', 'up']);
+  t.deepEqual(Object.keys(slices).sort(), ['ffn.gate', 'ffn.out', 'ffn.up']);
   t.deepEqual(slicesFor(architecture, 1, {}), {});
 });
 
@@ -117,13 +122,13 @@ test('a pruned architecture lost exactly the parameters of its groups', (t) => {
   for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3']) {
     const architecture = architectureOf(name);
     const keeps = architecture.blocks.map((_, block) =>
-      block === 0 ? { ffn: Int32Array.of(0, 1, 5), kv: Int32Array.of(0) } : {},
+      block === 0 ? { ffn: Int32Array.of(0, 1, 5), attention: Int32Array.of(0) } : {},
     );
     const pruned = prunedArchitecture(architecture, keeps);
     const { heads, kvHeads, ffn } = architecture.blocks[0]!;
     t.deepEqual(pruned.blocks[0], { ffn: 3, heads: heads / kvHeads, kvHeads: 1 });
     t.deepEqual(pruned.blocks[1], architecture.blocks[1]);
-    const gone = (['ffn', 'kv'] as const).map((kind) => {
+    const gone = (['ffn', 'attention'] as const).map((kind) => {
       const { weights, biases } = groupParameters(architecture, 0, kind);
       const count = kind === 'ffn' ? ffn - 3 : kvHeads - 1;
       return { weights: weights * count, biases: biases * count };

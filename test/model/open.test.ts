@@ -1,4 +1,13 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -106,11 +115,11 @@ for (const [name, interleaved] of [
     t.deepEqual(gguf.architecture, folder.architecture);
     t.is(gguf.parameters, folder.parameters);
     const block = gguf.blocks[1]!;
-    t.is(block.q!.ropeHeads, interleaved ? 4 : undefined);
-    t.is(block.k!.ropeHeads, interleaved ? 2 : undefined);
-    t.is(block.qBias?.ropeHeads, undefined);
-    t.is(block.v!.ropeHeads, undefined);
-    t.deepEqual(block.down!.shape, [64, 160]);
+    t.is(block['attention.q']!.ropeHeads, interleaved ? 4 : undefined);
+    t.is(block['attention.k']!.ropeHeads, interleaved ? 2 : undefined);
+    t.is(block['attention.qBias']?.ropeHeads, undefined);
+    t.is(block['attention.v']!.ropeHeads, undefined);
+    t.deepEqual(block['ffn.out']!.shape, [64, 160]);
     t.is(
       (gguf.config['general.architecture'] as { value: string }).value,
       folder.architecture.family,
@@ -277,7 +286,87 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
   ],
 ];
 
-for (const [what, name, damage, code, message] of BROKEN) {
+const SLACK = 'x'.repeat(2 ** 24);
+const pipe = (path: string) => {
+  rmSync(path, { force: true });
+  execFileSync('mkfifo', [path]);
+};
+const link = (target: string, path: string) => {
+  rmSync(path, { force: true });
+  symlinkSync(target, path);
+};
+
+/** As above, of files that are not what they seem; in a copy of a Hugging Face folder. */
+const STRANGE: typeof BROKEN = [
+  [
+    'blocks without end',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { num_hidden_layers: 2 ** 28 }),
+    'ERR_CHECKPOINT',
+    /num_hidden_layers must be 30 at most/,
+  ],
+  [
+    'a pipe as configuration',
+    'llama2',
+    (f) => pipe(join(f, 'config.json')),
+    'ERR_CHECKPOINT',
+    /config\.json is not a regular file/,
+  ],
+  [
+    'a pipe as index',
+    'llama3',
+    (f) => pipe(join(f, 'model.safetensors.index.json')),
+    'ERR_CHECKPOINT',
+    /index\.json is not a regular file/,
+  ],
+  [
+    'a folder as configuration',
+    'llama2',
+    (f) => {
+      rmSync(join(f, 'config.json'));
+      mkdirSync(join(f, 'config.json'));
+    },
+    'ERR_CHECKPOINT',
+    /config\.json is not a regular file/,
+  ],
+  [
+    'a device as configuration',
+    'llama2',
+    (f) => link('/dev/zero', join(f, 'config.json')),
+    'ERR_CHECKPOINT',
+    /config\.json is a link to \/dev\/zero/,
+  ],
+  [
+    'a configuration from elsewhere',
+    'llama2',
+    (f) => link(join(MODELS, 'llama2', 'config.json'), join(f, 'config.json')),
+    'ERR_CHECKPOINT',
+    /is a link to .*, which is not the model's own file; put the file itself there/,
+  ],
+  [
+    'a configuration as large as weights',
+    'llama2',
+    (f) => setConfig(f, 'llama2', { slack: SLACK }),
+    'ERR_CHECKPOINT',
+    /config\.json has \d+ bytes, more than 16777216/,
+  ],
+  [
+    'a configuration nested without end',
+    'llama2',
+    (f) => writeFileSync(join(f, 'config.json'), `{"a":${'['.repeat(1e5)}${']'.repeat(1e5)}}`),
+    'ERR_CHECKPOINT',
+    /config\.json is nested deeper than 128 levels/,
+  ],
+  [
+    'a configuration in Latin-1',
+    'llama2',
+    (f) => writeFileSync(join(f, 'config.json'), Buffer.from('{"a":"\xe9"}', 'latin1')),
+    'ERR_CHECKPOINT',
+    /config\.json is not UTF-8/,
+  ],
+];
+
+for (const [what, name, damage, code, message] of [...BROKEN, ...STRANGE]) {
   test(`refuses: ${what}`, async (t) => {
     const folder = copyOf(name);
     damage(folder);
@@ -287,6 +376,41 @@ for (const [what, name, damage, code, message] of BROKEN) {
     rmSync(folder, { recursive: true });
   });
 }
+
+test("the links of Hugging Face's cache are followed, and weights may be links to anywhere", async (t) => {
+  const cache = mkdtempSync(join(tmpdir(), 'open-'));
+  t.teardown(() => rmSync(cache, { recursive: true }));
+  const snapshot = join(cache, 'snapshots', 'c0ffee');
+  mkdirSync(snapshot, { recursive: true });
+  mkdirSync(join(cache, 'blobs'));
+  cpSync(join(MODELS, 'llama2', 'config.json'), join(cache, 'blobs', 'abc'));
+  symlinkSync('../../blobs/abc', join(snapshot, 'config.json'));
+  symlinkSync(join(MODELS, 'llama2', 'model.safetensors'), join(snapshot, 'model.safetensors'));
+  t.is((await openCheckpoint(snapshot)).architecture.hidden, 64);
+  const other = join(cache, 'other');
+  symlinkSync(snapshot, other);
+  t.is((await openCheckpoint(other)).architecture.hidden, 64);
+
+  // A blob that is itself a link out of the cache is none.
+  link(join(MODELS, 'llama2', 'config.json'), join(cache, 'blobs', 'abc'));
+  const refused = { code: 'ERR_CHECKPOINT', message: /is a link to/ };
+  await t.throwsAsync(openCheckpoint(snapshot), refused);
+});
+
+test('an index of many names is read in time that grows with them', async (t) => {
+  const folder = copyOf('llama3');
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = 'model-00001-of-00005.safetensors';
+  const names = Array.from({ length: 2e5 }, (_, i) => [`model.layers.${i}.weight`, file]);
+  const index = JSON.stringify({ weight_map: Object.fromEntries(names) });
+  writeFileSync(join(folder, 'model.safetensors.index.json'), index);
+  const start = performance.now();
+  await t.throwsAsync(openCheckpoint(folder), {
+    message: /does not hold model\.layers\.0\.weight/,
+  });
+  // Two minutes, where every name copied the list of those before it.
+  t.true(performance.now() - start < 20_000);
+});
 
 test('refuses paths that are no checkpoint', async (t) => {
   await t.throwsAsync(openCheckpoint('/nowhere/at/all'), { code: 'ERR_NOT_FOUND' });

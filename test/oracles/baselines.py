@@ -1,6 +1,6 @@
 """Torch reference of structured magnitude, Wanda-sp, FLAP and Týr's local stage.
 
-Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude|wanda-sp|flap|tyr-local
+Usage: python3 test/oracles/baselines.py --model DIR --ids FILE.json --method magnitude-l2|wanda-sp|flap|tyr-local
          --sparsity S [--allocation uniform|threshold] [--scope ffn|attention|all] [--multiple M]
 FILE.json holds token ids, [windows][window], all windows of one length. S = removed / all linear weights of
 all blocks. Prints JSON: kept FFN channels and KV heads of every block, NLL before and after, and

@@ -27,7 +27,7 @@ def flap_standardised(site, moments):
 # name: (score, whether it reads the model pruned so far, whether means go into the bias, whether a group's
 # score is compared between sites as it is rather than per weight)
 METHODS = {
-    "magnitude": (magnitude, False, False, False),
+    "magnitude-l2": (magnitude, False, False, False),
     "wanda-sp": (wanda_sp, True, False, False),
     "flap": (flap_standardised, False, True, True),
 }

@@ -2,12 +2,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
+import { native } from '../../lib/engine/native';
 import { Journal } from '../../lib/pruning/journal/journal';
-import { releaseLock, takeLock } from '../../lib/pruning/journal/lock';
+import { Lock } from '../../lib/pruning/journal/lock';
+
+const takeLock = (folder: string, force = false) => Lock.take(folder, { force });
 
 const REFUSED = {
   code: 'ERR_OUTPUT',
@@ -45,7 +49,8 @@ for (const options of [
   });
 }
 
-const GONE = JSON.stringify({ pid: 2 ** 22 + 1, start: '1', host: hostname() });
+const GONE = JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), boot: null });
+const AWAY = JSON.stringify({ pid: 7, host: 'elsewhere', boot: 'another' });
 for (const [what, left] of [
   ['whose process is gone', GONE],
   ['that was never written to its end', '{"pid":'],
@@ -55,22 +60,59 @@ for (const [what, left] of [
     for (let round = 0; round < 5; round++) {
       mkdirSync(journal);
       writeFileSync(join(journal, 'lock.json'), left!);
-      await oneOf(t, () => takeLock(journal));
+      const lock = await oneOf(t, () => takeLock(journal));
       await t.throwsAsync(takeLock(journal), REFUSED);
       t.deepEqual(readdirSync(journal), ['lock.json']);
-      await releaseLock(journal);
+      await lock.release();
     }
   });
 }
 
-test('a lock that is being written is waited for', async (t) => {
+test("a holder's name that is being written is waited for", async (t) => {
   const journal = join(await emptyFolder(t), 'journal');
   mkdirSync(journal);
-  const lock = join(journal, 'lock.json');
-  writeFileSync(lock, '');
+  const held = await open(join(journal, 'lock.json'), 'wx+');
+  t.teardown(() => held.close());
+  t.is(native.lockFile(held.fd), 'taken');
   const attempt = takeLock(journal);
-  setTimeout(() => writeFileSync(lock, GONE.replace(hostname(), 'elsewhere')), 300);
-  await t.throwsAsync(attempt, { code: 'ERR_OUTPUT', message: /on elsewhere is writing/ });
+  setTimeout(() => held.write(AWAY), 300);
+  await t.throwsAsync(attempt, {
+    code: 'ERR_OUTPUT',
+    message: /process 7 on elsewhere is writing/,
+  });
+  // Nobody takes what another run has, however it asks.
+  await t.throwsAsync(takeLock(journal, true), { message: /is writing .*; wait for it/ });
+});
+
+test('what a run on another machine has left is taken by force alone', async (t) => {
+  const journal = join(await emptyFolder(t), 'journal');
+  mkdirSync(journal);
+  writeFileSync(join(journal, 'lock.json'), AWAY);
+  const message =
+    /process 7 on elsewhere is .*; if that run is over, give force: true \(with resume: true/;
+  await t.throwsAsync(takeLock(journal), { code: 'ERR_OUTPUT', message });
+  t.is(readFileSync(join(journal, 'lock.json'), 'utf8'), AWAY);
+  const lock = await takeLock(journal, true);
+  await t.throwsAsync(takeLock(journal), REFUSED);
+  await lock.release();
+});
+
+test("a worker thread's lock ends with it", async (t) => {
+  const journal = join(await emptyFolder(t), 'journal');
+  const root = join(__dirname, '../..');
+  const code = `
+    const { Lock } = require(${JSON.stringify(join(root, 'lib/pruning/journal/lock'))});
+    Lock.take(${JSON.stringify(journal)}, { force: false }).then((lock) => {
+      require('node:worker_threads').parentPort.postMessage('taken');
+      setInterval(() => lock, 1000);
+    });`;
+  const execArgv = ['-r', join(root, 'scripts/lib/ts-register.js')];
+  const worker = new Worker(code, { eval: true, execArgv });
+  t.deepEqual(await once(worker, 'message'), ['taken']);
+  await t.throwsAsync(takeLock(journal), REFUSED);
+  await worker.terminate();
+  const lock = await takeLock(journal);
+  await lock.release();
 });
 
 test('a run that ends makes room for one that begins at that moment', async (t) => {
@@ -79,16 +121,14 @@ test('a run that ends makes room for one that begins at that moment', async (t) 
   let held = 0;
   const worker = async () => {
     for (let turns = 0; turns < 20; ) {
-      const refused = await takeLock(journal).then(
-        () => null,
-        (error) => error,
-      );
-      if (refused) t.like(refused, { code: 'ERR_OUTPUT' });
-      else {
+      const lock = await takeLock(journal).catch((error: unknown) => {
+        t.like(error, { code: 'ERR_OUTPUT' });
+      });
+      if (lock) {
         t.is(++held, 1, 'one at a time');
         await new Promise(setImmediate);
         held -= 1;
-        await releaseLock(journal);
+        await lock.release();
         turns += 1;
       }
     }
@@ -97,20 +137,29 @@ test('a run that ends makes room for one that begins at that moment', async (t) 
   t.deepEqual(readdirSync(folder), [], `${basename(journal)} goes with the last`);
 });
 
-// As in a container without an init, where nobody asks how a killed run has ended.
 const onLinux = process.platform === 'linux' ? test : test.skip;
-onLinux('a lock whose process has ended and was not waited for is taken over', async (t) => {
-  // The child ends when its parent is a program that does not ask.
-  const shell = spawn('sh', ['-c', 'sleep 1 & echo $!; exec sleep 60']);
-  t.teardown(() => shell.kill());
-  const [text] = await once(shell.stdout, 'data');
-  const pid = Number(text);
-  const fields = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  const start = fields()[19];
-  while (fields()[0] !== 'Z') await new Promise((wait) => setTimeout(wait, 10));
+onLinux('a lock ends with its process, however that ends', async (t) => {
   const journal = join(await emptyFolder(t), 'journal');
   mkdirSync(journal);
-  writeFileSync(join(journal, 'lock.json'), JSON.stringify({ pid, start, host: hostname() }));
-  await t.notThrowsAsync(takeLock(journal));
-  await releaseLock(journal);
+  const path = join(journal, 'lock.json');
+  writeFileSync(path, GONE);
+  const holder = spawn('flock', ['-o', path, 'sh', '-c', 'echo held; exec sleep 60']);
+  t.teardown(() => holder.kill());
+  await once(holder.stdout, 'data');
+  const message = new RegExp(`process ${2 ** 22 + 1} on .* is writing`);
+  await t.throwsAsync(takeLock(journal), { code: 'ERR_OUTPUT', message });
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  const lock = await takeLock(journal);
+  await lock.release();
+});
+
+onLinux('containers of one machine are no other machines, whatever they are called', async (t) => {
+  const journal = join(await emptyFolder(t), 'journal');
+  mkdirSync(journal);
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  writeFileSync(join(journal, 'lock.json'), JSON.stringify({ pid: 7, host: 'c0ffee', boot }));
+  const lock = await takeLock(journal);
+  await t.throwsAsync(takeLock(journal), REFUSED);
+  await lock.release();
 });

@@ -9,10 +9,10 @@ import {
   licenceWords,
 } from '../../lib/checkpoint/licence';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { PRUNE_FLAGS } from '../../lib/cli/flags/prune';
+import { FLAGS } from '../../lib/cli/flags';
+import { OPTIONS, settingsOf } from '../../lib/options';
 import { pick } from '../../lib/pruning/journal/identity';
-import { commandOf } from '../../lib/pruning/model-card';
-import { SETTING_KEYS, settingsOf } from '../../lib/pruning/options';
+import { commandOf, modelCard } from '../../lib/pruning/model-card';
 import { workspace } from '../e2e/models';
 
 const work = workspace();
@@ -34,9 +34,9 @@ test('every flag of the command exists, and says what the settings say', async (
   });
   const command = commandOf(
     await openCheckpoint(work.model('llama2')),
-    pick(settings, SETTING_KEYS),
+    pick(settings, Object.keys(OPTIONS)),
   );
-  const known = new Set(Object.values(PRUNE_FLAGS).map(({ flag }) => flag.match(/--[a-z-]+/)![0]));
+  const known = new Set(FLAGS.prune.map(([, { flag }]) => flag.match(/--[a-z-]+/)![0]));
   const used = command.match(/--[a-z-]+/g)!;
   t.deepEqual(
     used.filter((flag) => !known.has(flag)),
@@ -84,4 +84,43 @@ test('the licence is that of the source: its card, else config.json or GGUF meta
   const gguf = licenceOf({ ...source, format: 'gguf', config });
   t.deepEqual(licenceMetadata(gguf), config as never);
   t.deepEqual(licenceLines(gguf), ['license: "other\\nowner: me"', 'license_name: own']);
+});
+
+test('names and licences of strangers are text in the card', async (t) => {
+  const source = await openCheckpoint(work.model('llama2'));
+  const evil = 'x|y\n# z <img src=x onerror=alert(1)> `w` \u202e';
+  const settings = settingsOf({ output: 'out', calibration: evil, eval: evil, sparsity: 0.25 });
+  const card = modelCard(
+    { ...source, path: `/models/${evil}`, config: { ...source.config, license: evil } },
+    [{ name: evil, sha256: '0' }],
+    {
+      settings: pick(settings, Object.keys(OPTIONS)),
+      calibrationTokens: 1,
+      tuning: null,
+      window: 1,
+      method: 'magnitude',
+      allocation: 'uniform',
+      scope: 'ffn',
+      parametersBefore: 1,
+      parametersAfter: 1,
+      sparsity: 0,
+      fileSparsity: 0,
+      perplexityBefore: null,
+      perplexityAfter: null,
+      kind: 'stock',
+      notes: [evil],
+    },
+  );
+  t.notRegex(card, /\u202e/);
+  const [, front, body] = card.split(/^---\n/m);
+  t.is(front!.split('\n').length, 3, front);
+  // Of the lines that are meant, as many as ever.
+  t.is(body!.match(/^# /gm)!.length, 1);
+  t.is(body!.match(/^\| /gm)!.length, 11);
+  const [text, command] = body!.split('```');
+  for (const line of text!.split('\n')) {
+    t.notRegex(line, /(?<!\\)<|(?<!\\)`/, line);
+    if (line.startsWith('|')) t.is(line.match(/(?<!\\)\|/g)!.length, 3, line);
+  }
+  t.is(command!.trim().split('\n').length, 1);
 });

@@ -5,12 +5,12 @@ import { readWindows } from '../../lib/calibration/text';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { withEngine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
+import { settingsOf } from '../../lib/options';
 import type { OnStage, Progress } from '../../lib/progress';
-import { settingsOf } from '../../lib/pruning/options';
 import { batchEnds, trialRemovals } from '../../lib/pruning/probe';
-import { setUp } from '../../lib/pruning/setup';
 import { type Survey, surveyCurves } from '../../lib/pruning/survey';
-import type { Layer } from '../../lib/pruning/widths';
+import { resolve } from '../../lib/spec';
+import type { Layer } from '../../lib/spec/widths';
 import { CALIBRATION } from '../e2e/models';
 
 const MODEL = join(__dirname, '../../assets/tiny');
@@ -22,7 +22,7 @@ async function surveyOf(
   layerWeights: 'probe' | 'fisher',
   scope: 'all' | 'ffn' = 'all',
   onProgress?: OnStage,
-): Promise<{ layers: Layer[]; survey: Survey }> {
+): Promise<{ layers: readonly Layer[]; survey: Survey }> {
   return withEngine({}, async (engine) => {
     const source = await openCheckpoint(MODEL);
     const settings = settingsOf({
@@ -34,11 +34,11 @@ async function surveyOf(
       layerWeights,
       fisherLabels: 'sampled',
     });
-    const { layers, stored } = setUp(source, settings);
+    const { layers, survey, output } = resolve(source, settings);
     const ids = await readWindows(source, CALIBRATION, { window: WINDOW, maxTokens: TOKENS });
-    const session = new Session(engine, source, stored);
+    const session = new Session(engine, source, output.stored);
     try {
-      const input = { session, ids, window: WINDOW, layers, settings, onProgress };
+      const input = { session, ids, window: WINDOW, layers, survey, onProgress };
       return { layers, survey: await surveyCurves(input) };
     } finally {
       session.dispose();

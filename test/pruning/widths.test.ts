@@ -1,8 +1,8 @@
 /** Which widths the output may have. */
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { settingsOf } from '../../lib/pruning/options';
-import { layersOf } from '../../lib/pruning/widths';
+import { settingsOf } from '../../lib/options';
+import { layersOf } from '../../lib/spec/widths';
 import { workspace } from '../e2e/models';
 
 const work = workspace();

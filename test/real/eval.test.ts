@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import type { Evaluation } from '../../lib/evaluate';
+import type { Evaluation } from '../../lib/measure/perplexity';
 
 const ROOT = join(__dirname, '../..');
 const WINDOW = 2048;

@@ -4,8 +4,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import type { PruneResult } from '../../lib/pruning/result';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 import {

@@ -48,10 +48,10 @@ test('SmolLM2: metrics equal torch’s autograd', async (t) => {
   const metrics = fisherMetrics(session, ids, { window: WINDOW, scratch: work });
   let next = await metrics.next();
   for (; !next.done; next = await metrics.next()) {
-    const { index, attention, ffn } = next.value;
+    const { index, gradients } = next.value;
     const gram = (handle: StatisticsHandle) =>
       native.gramRows(handle, 0, source.architecture.hidden);
-    if (BLOCKS.includes(index)) found.set(index, [gram(attention), gram(ffn)]);
+    if (BLOCKS.includes(index)) found.set(index, [gram(gradients.attention), gram(gradients.ffn)]);
   }
   session.dispose();
   engine.dispose();

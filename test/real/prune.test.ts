@@ -7,8 +7,8 @@ import { readWindows } from '../../lib/calibration/text';
 import { parseGguf } from '../../lib/checkpoint/container';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { exportModel } from '../../lib/export-model';
+import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
-import type { PruneOptions } from '../../lib/pruning/options';
 import type { LayerResult, PruneResult } from '../../lib/pruning/result';
 import { elements, safetensorsShapes } from '../e2e/files';
 import { CALIBRATION, EVALUATION } from '../e2e/models';
@@ -175,7 +175,7 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
             ...to,
             calibrationTokens: POSITIONS,
             window: POSITIONS,
-            method: 'magnitude',
+            method: 'magnitude-l2',
             allocation: 'uniform',
             sparsity: 0,
           });

@@ -2,7 +2,7 @@
  * SmolLM2's tokenizer, rebuilt from its GGUF file, and the small ones of test/tokenizer/fixtures, on whole corpora
  * against Python's `tokenizers` and transformers; llama.cpp on files of their vocabularies. Corpora: $STRUPRUNE_DATA, shared/data or ../shared/data.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -26,6 +26,8 @@ import {
   tokenizeFile,
   tokenizerFromGguf,
 } from '../../lib/tokenizer';
+import { answerTo, spelled } from '../hostile/tokenizer-answer';
+import { tokenizerRequest } from '../hostile/tokenizers';
 import { llamaIds } from './prune-oracles';
 
 const ROOT = join(__dirname, '..', '..');
@@ -114,6 +116,36 @@ test('ids of whole corpora equal those of tokenizers and transformers', async (t
       if (name === 'smollm2' && tokens !== null) t.is(ids.length, tokens);
     }
   }
+});
+
+/** Other ones than the fixtures'. */
+const VARIANTS = { from: 100_000, count: 2000 };
+
+test('variants of tokenizers have the ids and texts of Rust, or are refused', async (t) => {
+  const requests = Array.from({ length: VARIANTS.count }, (_, i) =>
+    tokenizerRequest(VARIANTS.from + i),
+  );
+  const python = spawnSync('python3', [join(__dirname, 'tokenizer_differential.py')], {
+    env: { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES },
+    input: requests.map((request) => `${JSON.stringify(request)}\n`).join(''),
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+  });
+  const answers = python.stdout.trim().split('\n');
+  t.is(answers.length, requests.length, python.stderr);
+  const folder = join(work, 'variants');
+  mkdirSync(folder);
+  let same = 0;
+  for (const [i, request] of requests.entries()) {
+    const ours = answerTo(request, folder);
+    if (ours === null) continue;
+    const { ids, decoded, error } = JSON.parse(answers[i]!);
+    const about = `seed ${VARIANTS.from + i}: ${request.what}`;
+    t.is(error, undefined, about);
+    t.is(ours, spelled(ids, decoded), about);
+    same++;
+  }
+  t.true(same > VARIANTS.count / 3, `${same} are accepted`);
 });
 
 /** Each with what is its own in a file; "default" too, which files hold that name none. */

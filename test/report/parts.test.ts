@@ -15,6 +15,7 @@ test('values in a template are escaped, Html in it is not', (t) => {
   t.is(inner.text, `<b title="${safe}">${safe}</b>`);
   t.is(html`<i>${[inner, null, 3]}</i>`.text, `<i>${inner.text}3</i>`);
   t.is(html`${'a\u0000b\ud800c'}`.text, 'a\ufffdb\ufffdc');
+  t.is(html`${'a\u202eb\u009bc'}`.text, 'a\ufffdb\ufffdc');
 });
 
 test('linear marks: round steps that hold the data', (t) => {

@@ -11,7 +11,7 @@ import {
   native,
 } from '../../lib/engine/native';
 import { Session } from '../../lib/engine/session';
-import type { BlockRole } from '../../lib/model/architecture';
+import type { BlockRole } from '../../lib/model/sublayers';
 import { gaussNewton } from '../../lib/solver/gauss-newton';
 import type { OutputFit } from '../../lib/solver/input-rounds';
 import type { NativeRefit } from '../../lib/solver/native-solver';
@@ -42,8 +42,16 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
       const first = await refit();
       t.true(Math.abs(first.error / fixture.first - 1) < 1e-5);
       const { lambda } = fixture;
-      const solver = await native.createGaussNewton(handle, block, inputs, targets, lambda, false);
-      const error = await native.linearise(handle, solver, block, first, tokens, 0);
+      const solver = await native.createGaussNewton(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        false,
+      );
+      const error = await native.linearise(handle, solver, block, 'ffn', first, tokens, 0);
       t.true(Math.abs(error / (fixture.first / fixture.target) - 1) < 1e-5);
       for (const [step, line] of fixture.lines.entries()) {
         const last = step === fixture.lines.length - 1;
@@ -53,23 +61,31 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
         await native.advanceAlong(handle, solver, slope / curvature);
       }
       const before = await weights();
-      await native.moveAlong(handle, solver, block, true);
+      await native.moveAlong(handle, solver, block, 'ffn', true);
       t.true(worstGap(await weights(), fixture.moved) < 1e-4);
       t.true(Math.abs((await refit()).error / fixture.last - 1) < 1e-4);
-      await native.moveAlong(handle, solver, block, false);
+      await native.moveAlong(handle, solver, block, 'ffn', false);
       t.deepEqual(await weights(), before);
     }));
 
   test(`${name}: an iteration of auxiliary variables is numpy's`, (t) =>
     withFfn(name, fixture, async ({ handle, block, inputs, targets, tokens, refit, weights }) => {
       const { lambda, auxiliary } = fixture;
-      const solver = await native.createAuxiliary(handle, block, inputs, targets, lambda, false);
-      await native.iterateAuxiliary(handle, solver, block, await refit(), tokens, 0);
+      const solver = await native.createAuxiliary(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        false,
+      );
+      await native.iterateAuxiliary(handle, solver, block, 'ffn', await refit(), tokens, 0);
       const before = await weights();
-      await native.moveAuxiliary(handle, solver, block, true);
+      await native.moveAuxiliary(handle, solver, block, 'ffn', true);
       t.true(worstGap(await weights(), auxiliary.moved) < 1e-4);
       t.true(Math.abs((await refit()).error / auxiliary.last - 1) < 1e-4);
-      await native.moveAuxiliary(handle, solver, block, false);
+      await native.moveAuxiliary(handle, solver, block, 'ffn', false);
       t.deepEqual(await weights(), before);
     }));
 
@@ -89,16 +105,32 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
         );
         t.notDeepEqual(after, before);
       };
-      const newton = await native.createGaussNewton(handle, block, inputs, targets, lambda, true);
-      await native.linearise(handle, newton, block, first, tokens, 0);
+      const newton = await native.createGaussNewton(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        true,
+      );
+      await native.linearise(handle, newton, block, 'ffn', first, tokens, 0);
       const { slope, curvature } = await native.nextDirection(handle, newton, true);
       await native.advanceAlong(handle, newton, slope / curvature);
-      await native.moveAlong(handle, newton, block, true);
+      await native.moveAlong(handle, newton, block, 'ffn', true);
       await check();
-      await native.moveAlong(handle, newton, block, false);
-      const auxiliary = await native.createAuxiliary(handle, block, inputs, targets, lambda, true);
-      await native.iterateAuxiliary(handle, auxiliary, block, first, tokens, 0);
-      await native.moveAuxiliary(handle, auxiliary, block, true);
+      await native.moveAlong(handle, newton, block, 'ffn', false);
+      const auxiliary = await native.createAuxiliary(
+        handle,
+        block,
+        'ffn',
+        inputs,
+        targets,
+        lambda,
+        true,
+      );
+      await native.iterateAuxiliary(handle, auxiliary, block, 'ffn', first, tokens, 0);
+      await native.moveAuxiliary(handle, auxiliary, block, 'ffn', true);
       await check();
     }));
 }
@@ -124,14 +156,13 @@ async function withFfn(
     const { hidden, gated, biases } = session.architecture;
     const block = await session.loadBlock(0);
     const keep = Int32Array.from(fixture.keep);
-    const inputRoles: BlockRole[] = gated ? ['gate', 'up'] : ['up'];
+    const inputRoles: BlockRole[] = gated ? ['ffn.gate', 'ffn.up'] : ['ffn.up'];
     for (const role of inputRoles) {
       await native.sliceBlock(handle, block, role, 0, keep);
       await native.sliceBlock(handle, block, `${role}Bias` as BlockRole, 1, keep);
     }
-    await native.sliceBlock(handle, block, 'down', 1, keep);
-    const { heads, kvHeads } = native.blockWidths(block);
-    native.setWidths(block, heads, kvHeads, keep.length);
+    await native.sliceBlock(handle, block, 'ffn.out', 1, keep);
+    native.resizeSite(block, 'ffn', keep.length);
 
     const tokens = fixture.targets.length / hidden;
     const ones = biases.ffnIn ? [1] : [];
@@ -145,7 +176,7 @@ async function withFfn(
 
     const refit = async () => {
       const statistics = session.statistics(keep.length, { gram: true, residual: hidden });
-      await native.collectHidden(handle, block, inputs, targets, statistics);
+      await native.collectHidden(handle, block, 'ffn', inputs, targets, statistics);
       const options = { lambda: fixture.lambda, group: 1, metric: null };
       const solver = await native.createSolver(handle, statistics, block, 'ffn', options);
       return solver.refit(new Uint8Array(keep.length).fill(1), { bias: biases.down });

@@ -1,8 +1,9 @@
 import test from 'ava';
-import { groupScores } from '../../lib/solver/scores';
-import { findMask } from '../../lib/solver/solve';
+import { findMask, MASK_DEFAULTS, type MaskProblem, type MaskRecipe } from '../../lib/masks';
+import { SCORES } from '../../lib/masks/scores';
+import { maskAfter, maskForBudget, mostRemovals, removalsForBudget } from '../../lib/masks/sweep';
+import type { NativeSolver } from '../../lib/solver/native-solver';
 import { channelStructure } from '../../lib/solver/structures/channels';
-import { maskAfter, maskForBudget, mostRemovals, removalsForBudget } from '../../lib/solver/sweep';
 import { loadFixture, makeSolver } from './fixtures';
 
 const fixture = loadFixture('columns');
@@ -10,6 +11,11 @@ const groups = fixture.sums.in;
 const structure = channelStructure({ channels: groups, hidden: fixture.sums.out, gated: true });
 const cost = structure.costs[0]!;
 const half = (groups / 2) * cost;
+
+function problemOf(solver: NativeSolver): MaskProblem {
+  const place = { block: 0, site: 'ffn' as const, keep: groups / 2 };
+  return { solver, structure, budget: half, bias: false, metric: 'plain', place };
+}
 
 function count(keep: Uint8Array): number {
   return keep.reduce((sum, value) => sum + value, 0);
@@ -41,24 +47,24 @@ test('unequal costs: a sweep that stops early still meets the budget', (t) => {
 
 test('every method keeps what the budget allows; the sweep and a swap are best', async (t) => {
   const solver = await makeSolver(fixture.sums);
-  const error = async (options: Parameters<typeof findMask>[3]) => {
-    const { keep } = await findMask(solver, structure, half, options);
+  const error = async (recipe: Partial<MaskRecipe>) => {
+    const { keep } = await findMask(problemOf(solver), { ...MASK_DEFAULTS, ...recipe });
     t.is(count(keep), groups / 2);
     return (await solver.refit(keep)).error;
   };
-  const magnitude = await error({ method: 'magnitude' });
-  const wanda = await error({ method: 'wanda' });
+  const magnitude = await error({ search: 'magnitude-l1' });
+  const wanda = await error({ search: 'wanda-l2' });
   const sweep = await error({});
-  const swapped = await error({ method: 'magnitude', maxSwaps: 100 });
-  const admm = await error({ method: 'admm' });
-  const warm = await error({ method: 'admm', admmStart: 'sweep' });
+  const swapped = await error({ search: 'magnitude-l1', swaps: 100 });
+  const admm = await error({ search: 'admm' });
+  const warm = await error({ search: 'admm', start: 'sweep' });
   t.true(sweep <= wanda);
   t.true(swapped < magnitude);
   for (const other of [swapped, admm, warm]) t.true(other < 1.1 * sweep);
 });
 
 test('the sweep mask is the numpy order cut at the budget', async (t) => {
-  const report = await findMask(await makeSolver(fixture.sums), structure, half);
+  const report = await findMask(problemOf(await makeSolver(fixture.sums)), MASK_DEFAULTS);
   const removed = new Set(fixture.sweep.order.slice(0, groups / 2));
   t.deepEqual(
     [...report.keep],
@@ -67,14 +73,20 @@ test('the sweep mask is the numpy order cut at the budget', async (t) => {
   t.is(report.lambda, 0.05);
 });
 
-test('scores are summed over groups', (t) => {
-  const columns = {
+test('scores by hand, two groups of two columns', (t) => {
+  const site = {
+    groupSize: 2,
+    tokens: 1,
     weightAbsMean: Float64Array.of(1, 2, 3, 4),
     weightNormSq: Float64Array.of(1, 1, 2, 2),
     second: Float64Array.of(5, 5, 1, 1),
     mean: Float64Array.of(2, 1, 1, 0),
   };
-  t.deepEqual([...groupScores(columns, 2, 'magnitude')], [3, 7]);
-  t.deepEqual([...groupScores(columns, 2, 'wanda')], [10, 4]);
-  t.deepEqual([...groupScores(columns, 2, 'fluctuation')], [5, 2]);
+  const scores = (name: keyof typeof SCORES) => [...SCORES[name].of(site)];
+  t.deepEqual(scores('magnitude-l1'), [3, 7]);
+  t.deepEqual(scores('magnitude-l2'), [2, 2 * Math.SQRT2]);
+  t.deepEqual(scores('wanda-l1'), [Math.sqrt(5) + 2 * Math.sqrt(5), 7]);
+  t.deepEqual(scores('wanda-l2'), [10, 4]);
+  // A mean over the group, as FLAP has it.
+  t.deepEqual(scores('fluctuation'), [2.5, 1]);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -75,4 +75,27 @@ test('an abort ends the thread', async (t) => {
   t.like(await t.throwsAsync(work), { code: 'ERR_ABORTED' });
   const before = await t.throwsAsync(tokenizeFile(source, path, { signal: controller.signal }));
   t.like(before, { code: 'ERR_ABORTED' });
+});
+
+test('a tokenizer that takes too long ends with a code, and by an abort at once', async (t) => {
+  const slow = join(folder, 'slow');
+  mkdirSync(slow);
+  const json = JSON.parse(readFileSync(join(fixture, 'tokenizer.json'), 'utf8'));
+  json.pre_tokenizer = {
+    type: 'Split',
+    pattern: { Regex: 'a*a*a*a*a*a*b' },
+    behavior: 'Isolated',
+    invert: false,
+  };
+  writeFileSync(join(slow, 'tokenizer.json'), JSON.stringify(json));
+  const source = { kind: 'folder', folder: slow } as const;
+  const path = file('slow.txt', 'a'.repeat(10_000));
+  const late = t.throwsAsync(tokenizeFile(source, path));
+  const started = performance.now();
+  const signal = AbortSignal.timeout(100);
+  t.like(await t.throwsAsync(tokenizeFile(source, path, { signal })), { code: 'ERR_ABORTED' });
+  t.true(performance.now() - started < 5000);
+  const error = await late;
+  t.like(error, { code: 'ERR_TOKENIZER' });
+  t.regex(error.message, /takes more than 9 seconds/);
 });

@@ -80,24 +80,24 @@ test('tokens that only tokenizer_config.json lists, and a template in a file of 
 });
 
 test('what would give other ids than Rust is refused by name', (t) => {
+  const split = (regex: string) => ({
+    type: 'Split',
+    pattern: { Regex: regex },
+    behavior: 'Isolated',
+    invert: false,
+  });
+  const doubling = { type: 'Replace', pattern: { String: 'e' }, content: 'ee' };
+  const bomb = { type: 'Sequence', normalizers: Array(28).fill(doubling) };
   const cases: [string, Partial<TokenizerJson>, RegExp][] = [
     ['unigram', { model: { ...fixture.model, type: 'Unigram' } }, /Unigram/],
     ['bert', { pre_tokenizer: { type: 'BertPreTokenizer' } }, /BertPreTokenizer/],
     ['lowercase', { normalizer: { type: 'Lowercase' } }, /Lowercase/],
     ['suffix', { model: { ...fixture.model, end_of_word_suffix: '</w>' } }, /suffixes/],
-    ['word', { added_tokens: [{ ...fixture.added_tokens[0]!, single_word: true }] }, /single_word/],
-    [
-      'split',
-      {
-        pre_tokenizer: {
-          type: 'Split',
-          pattern: { String: ' ' },
-          behavior: 'MergedWithNext',
-          invert: false,
-        },
-      },
-      /MergedWithNext/,
-    ],
+    ['compatibility', { normalizer: { type: 'NFKC' } }, /NFKC/],
+    ['bomb', { normalizer: bomb }, /64 times as long/],
+    ['lines', { pre_tokenizer: split('^a') }, /\^ at 1/],
+    ['catastrophe', { pre_tokenizer: split('(a+)+b') }, /\+ at 5/],
+    ['nothing', { pre_tokenizer: split('a*') }, /the empty text/],
   ];
   for (const [name, change, message] of cases) {
     const path = folder(name, { 'tokenizer.json': { ...fixture, ...change } });
@@ -134,6 +134,8 @@ test('parts of a tokenizer that are something else than they must be are named',
     ['decoder', { decoder: sequence(null) }],
     ['decoder', { decoder: sequence({ type: 7 }) }],
   ];
+  let deep: object = { type: 'NFC' };
+  for (let i = 0; i < 2000; i++) deep = { type: 'Sequence', normalizers: [deep] };
   const config: [string, object][] = [
     ['chat_template', { chat_template: 5 }],
     ['chat_template', { chat_template: [null] }],
@@ -150,6 +152,28 @@ test('parts of a tokenizer that are something else than they must be are named',
     ),
     ['not a JSON object', { 'tokenizer.json': fixture, 'tokenizer_config.json': [] }] as const,
     ['not a JSON object', { 'tokenizer.json': 'null' }] as const,
+    [
+      'not a JSON object',
+      { 'tokenizer.json': `{"a":${'['.repeat(1e5)}${']'.repeat(1e5)}}` },
+    ] as const,
+    ['not a JSON object', { 'tokenizer.json': { ...fixture, normalizer: deep } }] as const,
+    [
+      'chat_template.jinja cannot be read',
+      { 'tokenizer.json': fixture, 'chat_template.jinja/a': '' },
+    ] as const,
+    [
+      'b.jinja cannot be read',
+      { 'tokenizer.json': fixture, [`${TEMPLATES}/b.jinja/a`]: '' },
+    ] as const,
+    [`${TEMPLATES} cannot be read`, { 'tokenizer.json': fixture, [TEMPLATES]: '' }] as const,
+    [
+      'merges.txt cannot be read',
+      { 'vocab.json': fixture.model.vocab, 'merges.txt/a': '' },
+    ] as const,
+    [
+      'added_tokens',
+      { 'tokenizer.json': { ...fixture, added_tokens: [{ ...token, content: '\ud800' }] } },
+    ] as const,
   ];
   for (const [i, [message, files]] of cases.entries()) {
     const path = folder(`damaged-${i}`, files);

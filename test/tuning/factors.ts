@@ -1,17 +1,12 @@
 /** Every factor of a whole model, and names for them. */
 import type { Architecture } from '../../lib/model/architecture';
-import { blockRoles, blockShape, modelShapes } from '../../lib/model/axes';
+import { blockTensors, modelShapes } from '../../lib/model/axes';
 import { type FactorPlaces, factorPlaces, type Place } from '../../lib/tuning/factors';
 
 export function allPlaces(architecture: Architecture): FactorPlaces {
   const tensor = { name: '', dtype: 'F32', fill: 'source' } as const;
   const inside = architecture.blocks.flatMap((_, block) =>
-    blockRoles(architecture).map((role) => ({
-      ...tensor,
-      role,
-      block,
-      shape: blockShape(architecture, block, role),
-    })),
+    blockTensors(architecture, block).map(({ role, shape }) => ({ ...tensor, role, block, shape })),
   );
   const { finalNorm } = modelShapes(architecture);
   const outside = finalNorm
@@ -20,10 +15,24 @@ export function allPlaces(architecture: Architecture): FactorPlaces {
   return factorPlaces({ tensors: [...inside, ...outside] });
 }
 
-/** `block.role` and `finalNorm`, as the fixtures have them. */
+/** What the fixtures call them; a norm is one thing there, wherever it stands. */
+const NAMES: Record<string, string> = {
+  'attention.norm': 'attnNorm',
+  'attention.streamNorm': 'attnNorm',
+  'attention.qNorm': 'qNorm',
+  'attention.kNorm': 'kNorm',
+  'attention.out': 'o',
+  'attention.outBias': 'oBias',
+  'ffn.norm': 'ffnNorm',
+  'ffn.streamNorm': 'ffnNorm',
+  'ffn.out': 'down',
+  'ffn.outBias': 'downBias',
+};
+
+/** `block.tensor` and `finalNorm`, as the fixtures have them. */
 export function namedPlaces({ blocks, finalNorm }: FactorPlaces): [string, Place<string>][] {
   const inside = blocks.flatMap((places, block) =>
-    places.map((place): [string, Place<string>] => [`${block}.${place.role}`, place]),
+    places.map((place): [string, Place<string>] => [`${block}.${NAMES[place.role]}`, place]),
   );
   return finalNorm ? [...inside, ['finalNorm', finalNorm]] : inside;
 }

@@ -4,7 +4,7 @@ import { native } from '../../engine/native';
 import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
 import { AS_IS, blockSpec, Session } from '../../engine/session';
 import { asStruPruneError } from '../../errors';
-import { calibrationWindow } from '../../evaluate';
+import { calibrationWindow } from '../../measure/perplexity';
 import type { Architecture, ModelSource } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
 import { stageReporter } from '../../progress';
@@ -24,7 +24,7 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
   const started = performance.now();
   const settings = kernelSettings(options);
   const { onProgress, threads, memory, bf16, fullPrecision, device, deviceMemory } = options;
-  const source = await sourceOf(model);
+  const source = await sourceOf(model, options);
   // First: a GPU that was named and cannot be used is told of before any work.
   const gpu = await onGpu(source, settings, options);
   return withEngine({ ...options, device: 'cpu', fullPrecision: false }, async (engine) => {

@@ -2,8 +2,7 @@
 import { using } from '../../engine/engine';
 import { type AnyHandle, type BlockHandle, type MatrixHandle, native } from '../../engine/native';
 import type { KernelTiming } from '../../engine/native-bench';
-import { pageRows } from '../../engine/native-bytes';
-import { nextTokens, type Session } from '../../engine/session';
+import { nextTokens, type Session, siteColumns } from '../../engine/session';
 import { embeddingWidth } from '../../model/axes';
 import { type FfnTokens, makeFfnTokens } from '../../pruning/input-refit';
 import { gaussNewtonFlops } from '../../solver/gauss-newton';
@@ -41,8 +40,8 @@ async function timeFfn(
 ): Promise<KernelTiming[]> {
   const { session, tokens, window } = input;
   const { handle } = session.engine;
-  const { ffn } = native.blockWidths(block);
-  const { inputs, targets } = makeFfnTokens(session, block, tokens, pageRows(window), '');
+  const ffn = siteColumns(block, 'ffn');
+  const { inputs, targets } = makeFfnTokens(session, block, tokens, native.pageRows(window), '');
   const statistics = session.statistics(ffn, { gram: true });
   const made: AnyHandle[] = [inputs, targets, statistics];
   try {
@@ -75,7 +74,7 @@ async function timeGaussNewton(
 ): Promise<KernelTiming[]> {
   const { hidden, gated } = session.architecture;
   const { handle } = session.engine;
-  const { ffn } = native.blockWidths(block);
+  const ffn = siteColumns(block, 'ffn');
   const parts = gated ? 2 : 1;
   const flops = gaussNewtonFlops({ width: ffn, hidden, parts });
   const weights = (parts + 1) * ffn * hidden;
@@ -87,14 +86,14 @@ async function timeGaussNewton(
     bytes,
   });
   const sums = 8 * (parts * ffn * (hidden + ffn) + hidden ** 2);
-  const solver = await native.createGaussNewton(handle, block, inputs, targets, 0.05, false);
+  const solver = await native.createGaussNewton(handle, block, 'ffn', inputs, targets, 0.05, false);
   const statistics = session.statistics(ffn, { gram: true, residual: hidden });
   try {
     return [
       await time(
         about('gradient', tokens * flops.gradient, 4 * (weights + 2 * tokens * hidden) + sums),
         seconds,
-        () => native.linearise(handle, solver, block, refit, tokens, 0),
+        () => native.linearise(handle, solver, block, 'ffn', refit, tokens, 0),
       ),
       await time(
         about(
@@ -112,7 +111,7 @@ async function timeGaussNewton(
           4 * (weights + 2 * tokens * hidden) + 8 * ffn ** 2,
         ),
         seconds,
-        () => native.collectHidden(handle, block, inputs, targets, statistics),
+        () => native.collectHidden(handle, block, 'ffn', inputs, targets, statistics),
       ),
     ];
   } finally {

@@ -1,26 +1,46 @@
-import { tmpdir } from 'node:os';
-import { z } from 'zod';
-import { embeddedTexts } from '../../embedded';
+import type { z } from 'zod';
+import { settingsFrom } from '../../check';
 import type { EngineOptions } from '../../engine/engine-options';
-import { count, path, settingsFrom } from '../../options';
+import { CALIBRATION } from '../../options/calibration';
+import { shares } from '../../options/kinds';
+import { METHOD } from '../../options/method';
+import { declare, like, schemaOf } from '../../options/option';
+import { REFIT } from '../../options/refit';
 import type { OnProgress } from '../../progress';
-import { SCOPES } from '../../pruning/options';
+import { calibrationOptions, outputOption, scratchOption } from '../options';
 
-const schema = z.strictObject({
-  output: path.default('struprune-bench'),
-  calibration: path.default(() => embeddedTexts().calibration),
-  calibrationTokens: count.default(16384),
-  window: count.optional(),
-  /** Shares of a site's groups that go. */
-  shares: z
-    .array(z.number().gt(0).lt(1))
-    .min(1)
-    .transform((shares) => [...new Set(shares)])
-    .default([0.25, 0.5]),
-  scope: z.enum(SCOPES).default('ffn'),
-  lambda: z.number().min(0).default(0.05),
-  scratch: path.default(tmpdir()),
-});
+export const MASKS_OPTIONS = {
+  ...declare(
+    { group: 'Measurement' },
+    {
+      shares: {
+        takes: shares,
+        help: "shares of every site's groups that go, by commas",
+        default: [0.25, 0.5],
+        changes: 'run',
+      },
+      scope: like(METHOD.scope, {
+        help: 'FFN channels, KV heads with their query heads, or both',
+        default: 'ffn',
+      }),
+      lambda: REFIT.lambda,
+    },
+  ),
+  ...calibrationOptions(16384),
+  ...declare(
+    { group: 'Text' },
+    {
+      window: like(CALIBRATION.window, {
+        help: 'tokens of a window',
+        otherwise: CALIBRATION.window.otherwise,
+      }),
+    },
+  ),
+  ...outputOption('masks.json, masks.csv and masks.html'),
+  ...scratchOption('hidden states'),
+};
+
+const schema = schemaOf(MASKS_OPTIONS);
 
 export type MasksOptions = z.input<typeof schema> & EngineOptions & { onProgress?: OnProgress };
 export type MasksSettings = z.output<typeof schema>;

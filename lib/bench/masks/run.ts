@@ -1,14 +1,14 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
-import { settingsOf } from '../../pruning/options';
-import { setUp } from '../../pruning/setup';
+import { findMask } from '../../masks';
+import { settingsOf } from '../../options';
 import { structureOf } from '../../pruning/structure';
 import { surveySolvers } from '../../pruning/survey';
-import type { Layer } from '../../pruning/widths';
 import type { NativeSolver } from '../../solver/native-solver';
-import { findMask } from '../../solver/solve';
 import { sourceOf } from '../../source';
+import { resolve } from '../../spec';
+import type { Layer } from '../../spec/widths';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
 import { tokenise } from '../quality/texts';
@@ -26,7 +26,7 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
   const own = masksSettings(options);
   const { threads, memory, bf16, fullPrecision, signal, onProgress } = options;
   return withEngine(options, async (engine) => {
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     const { calibration: path, scope, lambda, scratch, calibrationTokens } = own;
     const settings = settingsOf({
       output: own.output,
@@ -39,14 +39,14 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
       scratch,
       dtype: 'f32',
     });
-    const { layers, window, stored } = setUp(source, settings);
+    const { layers, window, survey, output } = resolve(source, settings);
     const limits = { window, maxTokens: calibrationTokens, bounded: engine.bounded, signal };
     const { about: calibration, ids } = await tokenise(source, path, limits);
-    const session = new Session(engine, source, stored, scratch);
+    const session = new Session(engine, source, output.stored, scratch);
     const sites: BenchMaskSite[] = [];
     try {
       const onStage = withBytes(engine, onProgress);
-      const input = { session, ids, window, layers, settings, onProgress: onStage };
+      const input = { session, ids, window, layers, survey, onProgress: onStage };
       await surveySolvers(input, async (layer, solver) => {
         for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
       });
@@ -90,12 +90,20 @@ async function measure(
   layer: Layer,
   solver: NativeSolver,
   removed: number,
-  { id, options }: Search,
+  { id, recipe }: Search,
 ): Promise<BenchMaskSearch> {
-  const { groups, cost } = layer;
-  const structure = structureOf(session.architecture, layer);
+  const { block, site, groups, cost } = layer;
+  const keep = groups - removed;
+  const problem = {
+    solver,
+    structure: structureOf(session.architecture, layer),
+    budget: cost * keep,
+    bias: false,
+    metric: recipe.metric,
+    place: { block, site, keep },
+  };
   const start = performance.now();
-  const report = await findMask(solver, structure, cost * (groups - removed), options(groups));
+  const report = await findMask(problem, recipe);
   const seconds = (performance.now() - start) / 1000;
   const refit = await solver.refit(report.keep);
   try {

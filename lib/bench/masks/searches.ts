@@ -1,38 +1,25 @@
 /** The ways to a mask inside one site that `bench masks` sets side by side. */
-import type { MaskOptions } from '../../solver/solve';
+import { MASK_DEFAULTS, type MaskRecipe } from '../../masks';
 
 export interface Search {
   id: string;
   label: string;
-  options: (groups: number) => MaskOptions;
+  recipe: MaskRecipe;
 }
 
-const ONE_SHOT = { method: 'wanda' } as const;
-const ADMM = { method: 'admm' } as const;
+const SWEEP = MASK_DEFAULTS;
+const ONE_SHOT = { ...MASK_DEFAULTS, search: 'wanda-l2' } as const;
+const ADMM = { ...MASK_DEFAULTS, search: 'admm' } as const;
+/** Until none lowers the error. */
+const swaps = Number.POSITIVE_INFINITY;
 
 /** The first one is what the others are measured against. */
 export const SEARCHES: readonly Search[] = [
-  { id: 'sweep', label: 'sweep', options: () => ({ method: 'sweep' }) },
-  { id: 'one-shot', label: 'one-shot (Wanda)', options: () => ONE_SHOT },
-  { id: 'admm', label: 'ADMM', options: () => ADMM },
-  {
-    id: 'admm-warm',
-    label: 'ADMM from the sweep',
-    options: () => ({ ...ADMM, admmStart: 'sweep' }),
-  },
-  {
-    id: 'one-shot-swaps',
-    label: 'one-shot and swaps',
-    options: (groups) => ({ ...ONE_SHOT, maxSwaps: groups }),
-  },
-  {
-    id: 'admm-swaps',
-    label: 'ADMM and swaps',
-    options: (groups) => ({ ...ADMM, maxSwaps: groups }),
-  },
-  {
-    id: 'sweep-swaps',
-    label: 'sweep and swaps',
-    options: (groups) => ({ method: 'sweep', maxSwaps: groups }),
-  },
+  { id: 'sweep', label: 'sweep', recipe: SWEEP },
+  { id: 'one-shot', label: 'one-shot (Wanda)', recipe: ONE_SHOT },
+  { id: 'admm', label: 'ADMM', recipe: ADMM },
+  { id: 'admm-warm', label: 'ADMM from the sweep', recipe: { ...ADMM, start: 'sweep' } },
+  { id: 'one-shot-swaps', label: 'one-shot and swaps', recipe: { ...ONE_SHOT, swaps } },
+  { id: 'admm-swaps', label: 'ADMM and swaps', recipe: { ...ADMM, swaps } },
+  { id: 'sweep-swaps', label: 'sweep and swaps', recipe: { ...SWEEP, swaps } },
 ];

@@ -1,35 +1,78 @@
-import { tmpdir } from 'node:os';
 import { z } from 'zod';
-import { embeddedTexts } from '../../embedded';
+import { ALLOCATION_RULES } from '../../allocation';
+import { settingsFrom } from '../../check';
 import type { EngineOptions } from '../../engine/engine-options';
 import { StruPruneError } from '../../errors';
-import { bytes, count, path, settingsFrom } from '../../options';
+import { MASKS } from '../../masks';
+import { CALIBRATION } from '../../options/calibration';
+import { choice, names, on, shareAboveNone, sizes } from '../../options/kinds';
+import { MASK } from '../../options/mask';
+import { METHOD } from '../../options/method';
+import { declare, like, schemaOf } from '../../options/option';
+import { REFIT } from '../../options/refit';
+import { TARGET } from '../../options/target';
 import type { OnProgress } from '../../progress';
-import { ALLOCATIONS, FFN_SOLVERS, MASKS } from '../../pruning/options';
+import { calibrationOptions, outputOption, scratchOption } from '../options';
 import { OPT_SHAPES } from './shapes';
 
-const schema = z.strictObject({
-  output: path.default('struprune-bench'),
-  /** Throws away finished rows of other settings. */
-  force: z.boolean().default(false),
-  /** OPT's shapes to make; where a model is given, it is taken instead. */
-  shapes: z.array(z.string()).min(1).default(['125m', '350m', '1.3b', '2.7b']),
-  /** The largest shape too. */
-  long: z.boolean().default(false),
-  /** Budgets in bytes, 0 = none; the smallest that suffices is always measured too. */
-  budgets: z
-    .array(bytes)
-    .transform((sizes) => [...new Set(sizes)])
-    .default([0]),
-  calibration: path.default(() => embeddedTexts().calibration),
-  calibrationTokens: count.default(2048),
-  window: count.default(512),
-  sparsity: z.number().gt(0).lt(1).default(0.2),
-  allocation: z.enum(ALLOCATIONS).default('uniform'),
-  mask: z.enum(MASKS).default('sweep'),
-  ffnSolver: z.enum(FFN_SOLVERS).default('gauss-newton'),
-  scratch: path.default(tmpdir()),
-});
+export const MEMORY_OPTIONS = {
+  ...declare(
+    { group: 'Measurement' },
+    {
+      /** Where a model is given, it is taken instead. */
+      shapes: {
+        takes: { ...names, schema: z.array(z.string()).min(1) },
+        help: `OPT models to make, by commas: ${OPT_SHAPES.map(({ name }) => name).join(', ')}`,
+        default: ['125m', '350m', '1.3b', '2.7b'],
+        changes: 'run',
+      },
+      long: { takes: on, help: 'the 6.7b model too', default: false, changes: 'run' },
+      /** The smallest that suffices is always measured too. */
+      budgets: {
+        takes: sizes,
+        help: 'budgets beside the smallest, by commas, for example 128MiB,4GiB; 0: none',
+        default: [0],
+        changes: 'run',
+      },
+      sparsity: {
+        ...like(TARGET.sparsity, { default: 0.2 }),
+        takes: shareAboveNone,
+        help: "share of the blocks' linear weights to remove",
+      },
+      allocation: {
+        ...like(METHOD.allocation, { default: 'uniform' }),
+        takes: choice(ALLOCATION_RULES),
+        help: 'as in prune; anything but uniform makes a survey',
+      },
+      mask: {
+        ...like(MASK.mask, { default: 'sweep' }),
+        takes: choice(MASKS),
+        help: 'as in prune',
+      },
+      ffnSolver: like(REFIT.ffnSolver, { help: 'as in prune', default: 'gauss-newton' }),
+    },
+  ),
+  ...calibrationOptions(2048),
+  ...declare(
+    { group: 'Text' },
+    { window: like(CALIBRATION.window, { help: 'tokens of a window', default: 512 }) },
+  ),
+  ...outputOption('memory.json, memory.html and the finished rows'),
+  ...declare(
+    { group: 'Output' },
+    {
+      force: {
+        takes: on,
+        help: 'throw away rows of other settings',
+        default: false,
+        changes: 'nothing',
+      },
+    },
+  ),
+  ...scratchOption('checkpoints, pruned models and what does not fit into the budget'),
+};
+
+const schema = schemaOf(MEMORY_OPTIONS);
 
 export type MemoryOptions = z.input<typeof schema> &
   Pick<EngineOptions, 'threads' | 'signal'> & { onProgress?: OnProgress };

@@ -2,8 +2,8 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafetensorsWriter } from '../../checkpoint/safetensors-writer';
-import { BLOCK_ROLES, type BlockRole, MODEL_ROLES } from '../../model/architecture';
-import { blockRoles, blockShape, elements, modelShapes } from '../../model/axes';
+import { MODEL_ROLES } from '../../model/architecture';
+import { blockTensors, elements, modelShapes } from '../../model/axes';
 import { familyNamed } from '../../model/families';
 import { blockTensorName } from '../../model/family';
 import { architectureFromConfig } from '../../model/from-config';
@@ -32,10 +32,10 @@ export async function writeRandomCheckpoint(
     return shape ? [{ name: names.model[role]!, shape, norm: role === 'finalNorm' }] : [];
   });
   const inner = architecture.blocks.flatMap((_, block) =>
-    blockRoles(architecture).map((role) => ({
+    blockTensors(architecture, block).map(({ role, shape }) => ({
       name: blockTensorName(names, role, block),
-      shape: blockShape(architecture, block, role),
-      norm: isNorm(role),
+      shape,
+      norm: /norm$/i.test(role),
     })),
   );
   const tensors = [...outer, ...inner];
@@ -61,12 +61,6 @@ export async function writeRandomCheckpoint(
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
     await copyFile(join(tokenizerFrom, file), join(folder, file));
   }
-}
-
-const NORMS: ReadonlySet<BlockRole> = new Set(BLOCK_ROLES.filter((role) => role.endsWith('Norm')));
-
-function isNorm(role: BlockRole): boolean {
-  return NORMS.has(role);
 }
 
 /** Uniform on [0, 1); the same numbers everywhere. (mulberry32) */

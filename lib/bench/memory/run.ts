@@ -8,11 +8,11 @@ import { PLAIN_NODE } from '../../engine/plain-node';
 import { StruPruneError } from '../../errors';
 import { modelName } from '../../model/name';
 import { bytes as inUnits } from '../../numbers';
+import type { PruneOptions } from '../../options';
 import { packageRoot } from '../../package-root';
 import { plan } from '../../plan';
 import { type OnStage, stageReporter } from '../../progress';
 import { hashFiles } from '../../pruning/model-card';
-import type { PruneOptions } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
 import { sourceOf } from '../../source';
 import { requireText } from '../../tokenizer/text';
@@ -99,7 +99,7 @@ async function openRows(
   const { calibration, calibrationTokens, window, sparsity, allocation, mask, ffnSolver } =
     settings;
   requireText(calibration);
-  const given = model === null ? null : await hashFiles(await sourceOf(model), signal);
+  const given = model === null ? null : await hashFiles(await sourceOf(model, { signal }), signal);
   const conditions = {
     version: versions().struprune,
     given,

@@ -1,26 +1,57 @@
-import { tmpdir } from 'node:os';
 import { z } from 'zod';
-import { embeddedTexts } from '../../embedded';
+import { settingsFrom } from '../../check';
 import type { EngineOptions } from '../../engine/engine-options';
-import { count, path, settingsFrom } from '../../options';
+import { CALIBRATION } from '../../options/calibration';
+import { program, shareAboveNone } from '../../options/kinds';
+import { METHOD } from '../../options/method';
+import { declare, like, schemaOf } from '../../options/option';
+import { TARGET } from '../../options/target';
 import type { OnProgress } from '../../progress';
+import { calibrationOptions, outputOption, SURVEY_OPTIONS, scratchOption } from '../options';
 
-const schema = z.strictObject({
-  output: path.default('struprune-bench'),
-  sparsity: z.number().gt(0).lt(1).default(0.2),
-  calibration: path.default(() => embeddedTexts().calibration),
-  calibrationTokens: count.default(65536),
-  surveyTokens: count.default(16384),
-  window: count.optional(),
-  eval: path.optional(),
-  evalTokens: count.default(16384),
-  /** Shell commands that get the job's path as their last argument; the torch reference where none is given. */
-  command: z.array(z.string().min(1)).default([]),
-  /** Of the torch reference: a Python with torch and transformers. */
-  python: z.string().min(1).default('python3'),
-  seed: z.number().int().min(0).default(0),
-  scratch: path.default(tmpdir()),
-});
+export const PEERS_OPTIONS = {
+  ...declare(
+    { group: 'Measurement' },
+    {
+      sparsity: {
+        ...like(TARGET.sparsity, { default: 0.2 }),
+        takes: shareAboveNone,
+        help: "share of the blocks' linear weights to remove, out of FFN channels",
+      },
+      command: {
+        takes: { schema: z.array(z.string().min(1)), value: '<line...>' },
+        help: "programs to compare with; each gets a job's path as its last argument",
+        default: [],
+        otherwise: 'the torch reference of this package',
+        changes: 'run',
+      },
+      python: {
+        takes: program,
+        help: 'of the torch reference: a Python with torch and transformers',
+        default: 'python3',
+        changes: 'run',
+      },
+      seed: { ...METHOD.seed, help: 'handed to every program' },
+    },
+  ),
+  ...calibrationOptions(65536),
+  ...SURVEY_OPTIONS,
+  ...declare(
+    { group: 'Text' },
+    {
+      window: like(CALIBRATION.window, {
+        help: 'tokens of a window',
+        otherwise: CALIBRATION.window.otherwise,
+      }),
+      eval: { ...CALIBRATION.eval, help: 'text for the perplexity of both results' },
+      evalTokens: like(CALIBRATION.evalTokens, { default: 16384 }),
+    },
+  ),
+  ...outputOption('peers.json'),
+  ...scratchOption('tokens, hidden states and pruned models'),
+};
+
+const schema = schemaOf(PEERS_OPTIONS);
 
 export type PeersOptions = z.input<typeof schema> &
   Pick<EngineOptions, 'threads' | 'signal'> & { onProgress?: OnProgress };

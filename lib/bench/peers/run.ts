@@ -9,16 +9,17 @@ import { native } from '../../engine/native';
 import { PLAIN_NODE } from '../../engine/plain-node';
 import { AS_IS, Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
-import { calibrationWindow, evaluateIds } from '../../evaluate';
 import { exportOn } from '../../export-model';
+import { calibrationWindow, evaluateIds } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
+import { type RunSettings, settingsOf } from '../../options';
+import { feeds } from '../../options/refit';
 import { packageRoot } from '../../package-root';
 import { stageReporter } from '../../progress';
-import { feeds, type RunSettings, settingsOf } from '../../pruning/options';
 import type { PruneResult } from '../../pruning/result';
-import { setUp } from '../../pruning/setup';
-import { layersOf } from '../../pruning/widths';
 import { sourceOf } from '../../source';
+import { resolve } from '../../spec';
+import { layersOf } from '../../spec/widths';
 import { commandLine, flagOf, quoted } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
 import { runProgram } from '../process';
@@ -51,7 +52,7 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
   const settings = peersSettings(options);
   const { threads = availableParallelism(), signal, onProgress } = options;
   return withEngine({ threads, signal, device: 'cpu' }, async (engine) => {
-    const source = await sourceOf(model);
+    const source = await sourceOf(model, options, engine);
     requireGated(source, settings);
     await requireTorch(settings, signal);
     return withScratch(settings.scratch, async (folder) => {
@@ -158,7 +159,7 @@ async function openRun(
     // What the torch reference does.
     ffnSolver: 'output',
   });
-  const pruning = setUp(source, asked).settings;
+  const pruning = resolve(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };
 }
 

@@ -1,5 +1,5 @@
 /** What any program must compute for the same result, item by item, at the machine's measured rates. */
-import { forwardFlops } from '../../evaluate';
+import { forwardFlops } from '../../measure/perplexity';
 import type { Architecture } from '../../model/architecture';
 import type { LayerStats } from '../../pruning/result';
 import { gramFlops, refitFlops, sweepFlops } from '../flops';

@@ -1,53 +1,123 @@
-import { tmpdir } from 'node:os';
 import { z } from 'zod';
+import { checkedOptions, path, settingsFrom } from '../../check';
 import { embeddedTexts } from '../../embedded';
 import type { EngineOptions } from '../../engine/engine-options';
-import { checkedOptions, count, path, settingsFrom } from '../../options';
+import { CALIBRATION } from '../../options/calibration';
+import { names, on, shares } from '../../options/kinds';
+import { METHOD } from '../../options/method';
+import { declare, like, schemaOf } from '../../options/option';
+import { OUTPUT } from '../../options/output';
+import { REFIT } from '../../options/refit';
 import type { OnProgress } from '../../progress';
-import { DTYPES, FFN_SOLVERS, FORMATS, SCOPES } from '../../pruning/options';
+import { METHOD_WORDS } from '../methods';
+import {
+  calibrationOptions,
+  OWN_TEXT,
+  outputOption,
+  SURVEY_OPTIONS,
+  scratchOption,
+} from '../options';
 import type { BenchDocument } from '../schema';
 
-/** Every option of benchQuality() but engine and callbacks, with its default. */
-const schema = z.strictObject({
-  output: path.default('struprune-bench'),
-  calibration: path.default(() => embeddedTexts().calibration),
-  calibrationTokens: count.default(65536),
-  surveyTokens: count.default(16384),
-  window: count.optional(),
-  eval: z
-    .array(path)
-    .min(1)
-    .default(() => [embeddedTexts().evaluation]),
-  evalTokens: count.default(16384),
-  evalWindow: count.optional(),
-  // One named twice is one row.
-  sparsities: z
-    .array(z.number().gt(0).lt(1))
-    .min(1)
-    .transform((shares) => [...new Set(shares)])
-    .default([0.1, 0.2, 0.3, 0.4, 0.5]),
-  methods: z.array(z.string().min(1)).min(1).default(['all']),
-  // Default: each row's own.
-  scope: z.enum(SCOPES).optional(),
-  ffnSolver: z.enum(FFN_SOLVERS).optional(),
-  format: z.enum(FORMATS).default('hf'),
-  dtype: z.enum(DTYPES).optional(),
-  multiple: count.optional(),
-  seed: z.number().int().min(0).default(0),
-  scratch: path.default(tmpdir()),
-  keepModels: z.boolean().default(false),
-  force: z.boolean().default(false),
-});
+/** Every option but engine and callbacks. */
+export const QUALITY_OPTIONS = {
+  ...declare(
+    { group: 'Rows' },
+    {
+      sparsities: {
+        takes: shares,
+        help: "shares of the blocks' linear weights to remove, by commas",
+        default: [0.1, 0.2, 0.3, 0.4, 0.5],
+        changes: 'run',
+      },
+      methods: {
+        takes: names,
+        help: `by commas: ${METHOD_WORDS.join(', ')}`,
+        default: ['all'],
+        changes: 'run',
+      },
+      /** See QUICK. */
+      quick: {
+        takes: on,
+        help: 'smaller defaults that answer within a few minutes: fewer tokens, one sparsity, five methods',
+        changes: 'run',
+      },
+    },
+  ),
+  ...calibrationOptions(65536),
+  ...SURVEY_OPTIONS,
+  ...declare(
+    { group: 'Text' },
+    {
+      window: CALIBRATION.window,
+      eval: {
+        takes: { schema: z.array(path).min(1), value: '<file...>' },
+        help: 'texts to measure on',
+        default: () => [embeddedTexts().evaluation],
+        otherwise: OWN_TEXT,
+        changes: 'run',
+      },
+      evalTokens: like(CALIBRATION.evalTokens, {
+        help: 'use the first n tokens of each',
+        default: 16384,
+      }),
+      evalWindow: CALIBRATION.evalWindow,
+    },
+  ),
+  ...declare(
+    { group: 'Model' },
+    {
+      scope: like(METHOD.scope, {
+        otherwise: "each method's own: ffn where all sites give the same share, else all",
+      }),
+      ffnSolver: like(REFIT.ffnSolver, {
+        help: 'what of an FFN is refitted by methods that leave it open: its output map, or gate and up too',
+        otherwise: 'as prune has it',
+      }),
+      format: like(OUTPUT.format, { help: 'what is written', default: 'hf' }),
+      dtype: like(OUTPUT.dtype, {
+        help: 'weights of the written files; from q8_0 on for gguf alone',
+        otherwise: 'as prune has it for what is refitted; here every matrix has it',
+      }),
+      multiple: like(METHOD.multiple, {
+        help: 'FFN widths are multiples of n',
+        otherwise: METHOD.multiple.otherwise,
+      }),
+      seed: { ...METHOD.seed, help: 'of drawn Fisher labels' },
+    },
+  ),
+  ...outputOption(
+    'quality.json, quality.csv, and rows.jsonl and surveys, by which an interrupted run goes on',
+  ),
+  ...declare(
+    { group: 'Output' },
+    {
+      keepModels: {
+        takes: on,
+        help: 'keep every pruned model, in models/ of that folder',
+        default: false,
+        changes: 'places',
+      },
+      force: {
+        takes: on,
+        help: 'throw away results of other settings',
+        default: false,
+        changes: 'nothing',
+      },
+    },
+  ),
+  ...scratchOption('hidden states, and pruned models while they are measured'),
+};
+
+const schema = schemaOf(QUALITY_OPTIONS);
 
 export type QualityOptions = z.input<typeof schema> &
   EngineOptions & {
-    /** Smaller defaults: see QUICK. */
-    quick?: boolean;
     onProgress?: OnProgress;
     /** Hears the document of what there is, where the run ends early. */
     onUnfinished?: (document: BenchDocument) => void | Promise<void>;
   };
-export type QualitySettings = z.output<typeof schema>;
+export type QualitySettings = Omit<z.output<typeof schema>, 'quick'>;
 
 /** `--quick`: defaults that answer within a few minutes on two cores. */
 export const QUICK = {
@@ -55,12 +125,14 @@ export const QUICK = {
   surveyTokens: 4096,
   evalTokens: 4096,
   sparsities: [0.2],
-  methods: ['magnitude', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
+  methods: ['magnitude-l2', 'wanda-sp', 'flap', 'struprune-uniform', 'struprune-threshold'],
 } as const;
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function qualitySettings(options: QualityOptions): QualitySettings {
-  const { quick, onUnfinished: _, ...rest } = checkedOptions(options);
+  const { onUnfinished, ...rest } = checkedOptions(options);
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
-  return settingsFrom(schema, { ...(quick ? QUICK : {}), ...Object.fromEntries(given) });
+  const usual = rest.quick ? QUICK : {};
+  const { quick, ...settings } = settingsFrom(schema, { ...usual, ...Object.fromEntries(given) });
+  return settings;
 }

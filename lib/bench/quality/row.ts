@@ -2,9 +2,9 @@
 import { rm } from 'node:fs/promises';
 import { openCheckpoint } from '../../checkpoint/open';
 import { type Engine, withBytes } from '../../engine/engine';
+import { type PruneOptions, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
 import { pruneOn } from '../../prune';
-import { type PruneOptions, settingsOf } from '../../pruning/options';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import type { Surveys, SurveyUse } from '../../pruning/surveys';
 import { buildOf } from '../document';

@@ -5,16 +5,16 @@ import { overlapWarning } from '../../calibration/corpus';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
-import { calibrationWindow, windowFor } from '../../evaluate';
+import { calibrationWindow, windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
+import { type PruneOptions, type Settings, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
-import { dtypeFor } from '../../pruning/dtypes';
 import { settingsInEffect } from '../../pruning/journal/identity';
 import { hashFiles } from '../../pruning/model-card';
-import { type PruneOptions, type Settings, settingsOf } from '../../pruning/options';
-import { setUp } from '../../pruning/setup';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { sourceOf } from '../../source';
+import { resolve as resolveRun } from '../../spec';
+import { dtypeFor } from '../../spec/dtypes';
 import { inTurns } from '../../turns';
 import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
@@ -149,7 +149,7 @@ async function openRun(
   { signal, onProgress }: QualityOptions,
   started: number,
 ): Promise<Run> {
-  const source = await sourceOf(model);
+  const source = await sourceOf(model, { signal, onProgress }, engine);
   const { architecture } = source;
   // A default that a later version may choose otherwise is no default of what is kept.
   const dtype = dtypeFor(source, given).toLowerCase() as NonNullable<QualitySettings['dtype']>;
@@ -282,7 +282,7 @@ function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
   let settings: Settings = settingsOf(rowOptions(input, entry, sparsity, ''));
   let refusal: unknown = null;
   try {
-    settings = setUp(input.source, settings).settings;
+    settings = resolveRun(input.source, settings).settings;
   } catch (error) {
     refusal = error;
   }

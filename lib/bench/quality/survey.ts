@@ -4,7 +4,7 @@ import type { BenchSurvey } from '../schema';
 /** The curves of a survey as a document holds them; null where the method made its own of column statistics. */
 export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurvey | null {
   if (!survey) return null;
-  const { layerWeights } = input.settings;
+  const { layerWeights } = input.survey;
   // A trial's weights turn squared errors into nats.
   const scaled = layerWeights === 'probe';
   return {

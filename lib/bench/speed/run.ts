@@ -1,37 +1,18 @@
 /** A pruned checkpoint against the dense one in llama.cpp, beside what the removed work allows. */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { z } from 'zod';
 import { withBytes, withEngine } from '../../engine/engine';
-import type { EngineOptions } from '../../engine/engine-options';
 import { native } from '../../engine/native';
 import { blockSpec } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import type { ModelSource, TensorRef } from '../../model/architecture';
-import { count, path, settingsFrom } from '../../options';
-import { type OnProgress, stageReporter } from '../../progress';
+import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
 import type { BenchDocument, BenchSpeed } from '../schema';
+import { type SpeedOptions, speedSettings } from './options';
 import { findRuntime, timeModels } from './runtime';
-
-const schema = z.strictObject({
-  output: path.default('struprune-bench'),
-  promptTokens: count.default(512),
-  generatedTokens: count.default(64),
-  repeats: count.default(5),
-  /** Folder of node-llama-cpp, or one in whose node_modules it lies. */
-  runtime: path.optional(),
-});
-
-export type SpeedOptions = z.input<typeof schema> &
-  Pick<EngineOptions, 'threads' | 'signal'> & { onProgress?: OnProgress };
-export type SpeedSettings = z.output<typeof schema>;
-
-export function speedSettings(options: SpeedOptions): SpeedSettings {
-  return settingsFrom(schema, options);
-}
 
 /** Both are GGUF files of one dtype: `export` writes the dense one, `prune` the pruned one. */
 export async function benchSpeed(

@@ -9,13 +9,26 @@ It is its family's stock configuration plus one entry, `struprune`:
     head_dim             entries of one head, whatever the number of heads
     biases               which maps have one: qkv, o, ffnIn (gate and up, or fc1), down (or fc2)
 
-The stock keys beside it (intermediate_size, num_attention_heads, ...) state the widest block.
+The stock keys beside it (intermediate_size, num_attention_heads, ...) state the widest block, and
+`per_layer_config` every block's own, as transformers has it from 5.16 on: runtimes such as vLLM size their caches by it.
 """
+
+import sys
 
 from transformers import LlamaConfig
 
 
 class PerBlockWidths:
+    def to_dict(self):
+        """PEFT reads this before it looks up, by the model's type, which maps LoRA adapts. Ours have the stock names."""
+        peft = sys.modules.get("peft.utils.constants")
+        if peft is not None:
+            maps = peft.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+            stock = maps.get(self.model_type.removeprefix("struprune_"))
+            if stock is not None:
+                maps.setdefault(self.model_type, stock)
+        return super().to_dict()
+
     def validate_architecture(self):
         """Stock checks relate one head count to the hidden size; here head_dim stands on its own."""
         widths = getattr(self, "struprune", None)

@@ -6,8 +6,10 @@ So the stock model is built first and every block's maps are then replaced by on
 size. Attention, caches, masks, rope and generation stay the stock code.
 """
 
+from contextlib import contextmanager
+
 from torch import nn
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, LlamaModel
 
 from .configuration_struprune import StrupruneLlamaConfig
 
@@ -47,16 +49,34 @@ def resize_block(layer, config, index):
     setattr(ffn, names[-1], nn.Linear(channels, hidden, bias=biases["down"]))
 
 
-class PerBlockModel:
-    """Mixed in before a stock model for causal language modelling."""
+@contextmanager
+def widest_for_all(config):
+    """Stock constructors read one width for all blocks, which transformers refuses as long as the blocks have their own."""
+    layers = config.to_dict().get("per_layer_config")
+    config.per_layer_config = None
+    try:
+        yield
+    finally:
+        config.per_layer_config = layers
+
+
+class StrupruneLlamaModel(LlamaModel):
+    config_class = StrupruneLlamaConfig
 
     def __init__(self, config):
-        super().__init__(config)
-        decoder = getattr(self.model, "decoder", self.model)
+        with widest_for_all(config):
+            super().__init__(config)
+        decoder = getattr(self, "decoder", self)
         for index, layer in enumerate(decoder.layers):
             resize_block(layer, config, index)
         self.post_init()
 
 
-class StrupruneLlamaForCausalLM(PerBlockModel, LlamaForCausalLM):
+class StrupruneLlamaForCausalLM(LlamaForCausalLM):
     config_class = StrupruneLlamaConfig
+
+    def __init__(self, config):
+        with widest_for_all(config):
+            super().__init__(config)
+        self.model = StrupruneLlamaModel(config)
+        self.post_init()

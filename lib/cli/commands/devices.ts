@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { addFlags } from '../flags/flag';
-import { MACHINE_FLAGS } from '../flags/machine';
+import { MACHINE } from '../../options/machine';
+import { addFlags, flagsOf } from '../flags/flag';
 import { devicesReport } from '../output/devices-report';
 import { print, printJson } from '../output/print';
 
@@ -31,6 +31,6 @@ export function addDevices(program: Command): void {
       if (json) printJson(devices);
       else print(devicesReport(devices, device));
     });
-  const { threads, bf16, fullPrecision, device } = MACHINE_FLAGS;
-  addFlags(command, { threads, bf16, fullPrecision, device });
+  const { threads, bf16, fullPrecision, device } = MACHINE;
+  addFlags(command, flagsOf({ threads, bf16, fullPrecision, device }));
 }

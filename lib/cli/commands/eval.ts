@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import type { EvaluateOptions, Evaluation } from '../../evaluate';
-import { EVAL_EXTRAS, EVAL_FLAGS } from '../flags/eval';
+import type { EvaluateOptions } from '../../evaluate';
+import type { Evaluation } from '../../measure/perplexity';
+import { FLAGS } from '../flags';
 import { evalReport } from '../output/eval-report';
 import { addModelCommand } from './model-command';
 
@@ -8,8 +9,7 @@ export function addEval(program: Command): void {
   addModelCommand<EvaluateOptions, Evaluation>(program, {
     name: 'eval',
     description: 'Perplexity of a model on a text, with speed and memory.',
-    flags: EVAL_FLAGS,
-    extras: EVAL_EXTRAS,
+    flags: FLAGS.eval,
     report: evalReport,
     load: async () => (await import('../../evaluate')).evaluate,
   });

@@ -1,15 +1,14 @@
 import type { Command } from 'commander';
 import { KIND_WORDS } from '../../checkpoint/export-table';
 import type { Exported, ExportOptions } from '../../export-model';
-import { EXPORT_EXTRAS, EXPORT_FLAGS } from '../flags/export';
+import { FLAGS } from '../flags';
 import { addModelCommand } from './model-command';
 
 export function addExport(program: Command): void {
   addModelCommand<ExportOptions, Exported>(program, {
     name: 'export',
     description: 'Writes a model as it is into another format or type; nothing is removed.',
-    flags: EXPORT_FLAGS,
-    extras: EXPORT_EXTRAS,
+    flags: FLAGS.export,
     report: exportReport,
     load: async () => (await import('../../export-model')).exportModel,
   });

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
-import { addFlags, type Flag, type FlagTable, optionsFrom } from '../flags/flag';
+import { addFlags, type Flags, optionsFrom } from '../flags/flag';
 import { print, printJson } from '../output/print';
 import { runWithProgress } from '../terminal/run';
+import { MODEL_HELP } from './model-argument';
 
 /** A call of the library with a model, whose result is printed for people or as JSON. */
 interface ModelCommand<Options, Result> {
   name: string;
   description: string;
-  flags: FlagTable;
-  extras: readonly Flag[];
+  flags: Flags;
   report: (result: Result) => string;
   /** Loads the library's call. */
   load: () => Promise<(model: string, options: Options) => Promise<Result>>;
@@ -16,12 +16,12 @@ interface ModelCommand<Options, Result> {
 
 export function addModelCommand<Options extends object, Result>(
   program: Command,
-  { name, description, flags, extras, report, load }: ModelCommand<Options, Result>,
+  { name, description, flags, report, load }: ModelCommand<Options, Result>,
 ): void {
   const command = program
     .command(name)
     .description(description)
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const call = await load();
       const options = optionsFrom<Options>(flags, parsed);
@@ -31,5 +31,5 @@ export function addModelCommand<Options extends object, Result>(
       if (parsed.json) printJson(result);
       else print(report(result));
     });
-  addFlags(command, flags, {}, extras);
+  addFlags(command, flags);
 }

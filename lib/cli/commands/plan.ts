@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import type { PlanOptions } from '../../plan';
+import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
-import { PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS } from '../flags/prune';
 import { planReport } from '../output/plan-report';
 import { print, printJson, tell } from '../output/print';
+import { runWithProgress } from '../terminal/run';
 import { takeKeepBias } from './keep-bias';
+import { MODEL_HELP } from './model-argument';
 
 /** Flags of prune that change nothing here: taken, so that a command of prune can be planned as it stands, but not listed. */
 const UNLISTED = ['force', 'resume', 'samples', 'report'];
@@ -13,18 +15,20 @@ export function addPlan(program: Command): void {
   const command = program
     .command('plan')
     .description('Memory, scratch, disk and time that prune would need; reads no weights.')
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { plan } = await import('../../plan');
       const notices: string[] = [];
       const onNotice = (text: string) => notices.push(text);
-      const options = optionsFrom<PlanOptions>(PLAN_FLAGS, parsed);
-      const result = await plan(model, { ...options, onNotice });
+      const options = optionsFrom<PlanOptions>(FLAGS.plan, parsed);
+      const result = await runWithProgress(({ signal, onProgress }) =>
+        plan(model, { ...options, signal, onProgress, onNotice }),
+      );
       for (const text of notices) tell(text);
       if (parsed.json) printJson(result);
       else print(planReport(result, options.memory));
     });
-  addFlags(command, PLAN_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
+  addFlags(command, FLAGS.plan);
   takeKeepBias(command);
   for (const option of command.options) {
     if (UNLISTED.includes(option.attributeName())) option.hideHelp();

@@ -1,25 +1,26 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { PruneOptions } from '../../options';
 import { journalFolder } from '../../pruning/journal/folder';
-import type { PruneOptions } from '../../pruning/options';
+import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
-import { PRUNE_DEFAULTS, PRUNE_EXTRAS, PRUNE_FLAGS } from '../flags/prune';
 import { print, printJson } from '../output/print';
 import { pruneReport } from '../output/prune-report';
 import { reportOf } from '../prune-html';
 import { Interruption } from '../terminal/interrupt';
 import { runWithProgress } from '../terminal/run';
 import { takeKeepBias } from './keep-bias';
+import { MODEL_HELP } from './model-argument';
 
 export function addPrune(program: Command): void {
   const command = program
     .command('prune')
     .description('Writes a physically smaller checkpoint of a model.')
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action(async (model: string, parsed: Record<string, unknown>) => {
       const { prune } = await import('../../prune');
       const samples = parsed.samples ?? !parsed.json;
-      const options = optionsFrom<PruneOptions>(PRUNE_FLAGS, { ...parsed, samples });
+      const options = optionsFrom<PruneOptions>(FLAGS.prune, { ...parsed, samples });
       const report = await reportOf(model, options, parsed.report as string | true | undefined);
       const result = await runWithProgress((callbacks) =>
         prune(model, { ...options, ...callbacks }),
@@ -32,7 +33,7 @@ export function addPrune(program: Command): void {
       await report?.write(result);
       if (report && !parsed.json) print(`\nreport: ${report.path}`);
     });
-  addFlags(command, PRUNE_FLAGS, PRUNE_DEFAULTS, PRUNE_EXTRAS);
+  addFlags(command, FLAGS.prune);
   takeKeepBias(command);
 }
 

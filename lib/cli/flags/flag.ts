@@ -1,5 +1,8 @@
 /** A command's flags as data: the parser, `--help` and docs/cli.md are made from the same entries. */
-import { type Command, Option } from 'commander';
+import { type Command, Option as CommandOption } from 'commander';
+import type { Option, Options } from '../../options/option';
+import { flagOf } from '../../wording';
+import { PARSERS } from './values';
 
 export interface Flag {
   /** As commander writes it: `-o, --output <path>`, `--no-refit`. */
@@ -14,40 +17,51 @@ export interface Flag {
   required?: boolean;
   /** One of those of the command must be given. */
   alternative?: boolean;
-  /** Default in words, where it is not a fixed value of the library. */
+  /** The default in words. */
   fallback?: string;
-  /** A value of the command line's own; the library's default applies where left out. */
-  value?: unknown;
 }
 
-/** Flags by the name of the library's option that they set. */
-export type FlagTable<Key extends string = string> = Record<Key, Flag>;
+/** Flags by the name of the library's option that they set; `null`: the command line alone has it. */
+export type Flags = readonly (readonly [option: string | null, flag: Flag])[];
 
-/**
- * Adds the flags of a table, and further ones, to a command. `defaults`: the library's values, for the help
- * text.
- */
-export function addFlags(
-  command: Command,
-  table: FlagTable,
-  defaults: object = {},
-  extras: readonly Flag[] = [],
-): Command {
-  const options = [
-    ...Object.entries(table).map(([key, flag]) => optionOf(flag, helpOf(key, flag, defaults))),
-    ...extras.map((flag) => optionOf(flag, flag.help)),
+/** The flags of a call's options, and further ones. */
+export function flagsOf(options: Options, extras: readonly Flag[] = []): Flags {
+  return [
+    ...Object.entries(options).map(([key, option]) => [key, flagFor(key, option)] as const),
+    ...extras.map((flag) => [null, flag] as const),
   ];
-  for (const option of options) command.addOption(option);
-  return command;
+}
+
+function flagFor(key: string, option: Option): Flag {
+  const { takes, help, group, required, alternative, short } = option;
+  const { choices, writing, off } = takes;
+  const value = takes.value && (option.value ?? takes.value);
+  const name = off ? `--no-${flagOf(key).slice(2)}` : flagOf(key);
+  const flag = [short ? `${short}, ${name}` : name, value].filter(Boolean).join(' ');
+  const parse = writing && PARSERS[writing];
+  const fallback = fallbackOf(option);
+  return { flag, help, group, parse, choices, required, alternative, fallback };
+}
+
+/** Default in words; none where a switch says it by itself. */
+function fallbackOf({ otherwise, default: fixed }: Option): string | undefined {
+  if (otherwise !== undefined) return otherwise;
+  return fixed === undefined || typeof fixed === 'boolean' ? undefined : String(fixed);
 }
 
 /** Commander's option, with what it does not know of a flag. */
-export class FlagOption extends Option {
+export class FlagOption extends CommandOption {
   alternative = false;
 }
 
-function optionOf(flag: Flag, help: string): Option {
-  const option = new FlagOption(flag.flag, help);
+export function addFlags(command: Command, flags: Flags): Command {
+  for (const [, flag] of flags) command.addOption(optionOf(flag));
+  return command;
+}
+
+function optionOf(flag: Flag): CommandOption {
+  const { fallback, help } = flag;
+  const option = new FlagOption(flag.flag, fallback ? `${help} (default: ${fallback})` : help);
   option.helpGroup(`${flag.group}:`);
   option.alternative = flag.alternative === true;
   if (flag.choices) option.choices(flag.choices);
@@ -57,22 +71,10 @@ function optionOf(flag: Flag, help: string): Option {
 }
 
 /** The library's options out of what commander parsed; what was not given is left out. */
-export function optionsFrom<Options>(table: FlagTable, parsed: Record<string, unknown>): Options {
-  const entries = Object.entries(table).map(([key, { flag, value }]) => {
-    return [key, parsed[new Option(flag).attributeName()] ?? value];
+export function optionsFrom<Given>(flags: Flags, parsed: Record<string, unknown>): Given {
+  const entries = flags.flatMap(([key, { flag }]) => {
+    const value = parsed[new CommandOption(flag).attributeName()];
+    return key === null || value === undefined ? [] : [[key, value]];
   });
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as Options;
-}
-
-/** Help line with its default: of the flag's own words, else of the library. */
-function helpOf(key: string, flag: Flag, defaults: object): string {
-  const fallback = defaultOf(key, flag, defaults);
-  return fallback === '' ? flag.help : `${flag.help} (default: ${fallback})`;
-}
-
-/** Default in words; empty where there is none, or where a `--no-…` flag says it by itself. */
-export function defaultOf(key: string, flag: Flag, defaults: object): string {
-  if (flag.fallback !== undefined) return flag.fallback;
-  const value: unknown = (defaults as Record<string, unknown>)[key];
-  return value === undefined || typeof value === 'boolean' ? '' : String(value);
+  return Object.fromEntries(entries) as Given;
 }

@@ -1,5 +1,21 @@
 /** Texts of flags as values; commander adds the flag's name to the message. */
 import { InvalidArgumentError } from 'commander';
+import type { Writing } from '../../options/kinds';
+
+export const PARSERS: Readonly<Record<Writing, (text: string) => unknown>> = {
+  count,
+  countOrNone,
+  positive,
+  nonNegative,
+  share,
+  shareBelowOne,
+  parameters,
+  size,
+  device: deviceName,
+  names,
+  shares,
+  sizes,
+};
 
 export function count(text: string): number {
   return whole(text, 1);

@@ -1,4 +1,4 @@
-import type { Evaluation } from '../../evaluate';
+import type { Evaluation } from '../../measure/perplexity';
 import { grouped, mebibytes, percent, tokensInWindows } from '../../numbers';
 import { table } from './table';
 

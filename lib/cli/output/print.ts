@@ -1,13 +1,13 @@
 /** Results on stdout; JSON stands there alone, everything else goes to stderr. */
+import { printable, printableJson } from '../../printable';
 import { colorsOf } from '../terminal/colors';
-import { printable } from '../terminal/printable';
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`);
 }
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printable(text)}\n`);
 }
 
 /** For people who watch, beside the result. */

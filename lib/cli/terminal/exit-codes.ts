@@ -11,6 +11,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ERR_NAN: 3,
   ERR_TEXT: 3,
   ERR_TOKENIZER: 3,
+  ERR_HUB: 3,
   ERR_OUTPUT: 4,
   ERR_SCRATCH: 4,
   ERR_NUMERIC: 5,

@@ -1,9 +1,9 @@
 import { type Command, CommanderError } from 'commander';
 import { asStruPruneError } from '../../errors';
+import { oneLine, printable } from '../../printable';
 import { colorsOf } from './colors';
 import { EXIT_CODES, exitCodeOfSignal } from './exit-codes';
 import { Interruption } from './interrupt';
-import { printable } from './printable';
 import { usageError } from './usage';
 
 /** Prints an error as one line on stderr and returns the exit code. Help and version are no errors. */
@@ -16,10 +16,11 @@ export function report(thrown: unknown, command: Command): number {
   }
   const error = asStruPruneError(thrown);
   const { red } = colorsOf(process.stderr);
-  const message = printable(error.message.replace(/\s*\n\s*/g, ' '));
-  process.stderr.write(`${red('error:')} ${message} [${error.code}]\n`);
+  process.stderr.write(`${red('error:')} ${oneLine(error.message)} [${error.code}]\n`);
   if (error.code === 'ERR_INTERNAL') {
-    process.stderr.write(`This is a fault of the program, please report it:\n${stackOf(thrown)}\n`);
+    process.stderr.write(
+      `This is a fault of the program, please report it:\n${printable(stackOf(thrown))}\n`,
+    );
   }
   if (error instanceof Interruption) return exitCodeOfSignal(error.signal);
   return EXIT_CODES[error.code];

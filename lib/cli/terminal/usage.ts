@@ -34,6 +34,8 @@ function unknownCommand(word: string, command: Command): StruPruneError {
 export function usageError({ code, message }: CommanderError, command: Command): StruPruneError {
   const help = `see ${nameOf(command)} --help`;
   if (/missing(Argument|MandatoryOptionValue)$/.test(code)) return missing(command, help);
+  const word = /unknown option '([^']+)/.exec(message)?.[1];
+  if (word) return unknownFlag(word, command, help);
   const text = message
     .replace(/^error: /, '')
     .replace(/\.?\n?\(Did you mean/, ' (did you mean')

@@ -4,14 +4,15 @@ import type { PlannedTensor } from '../../checkpoint/export';
 import { using } from '../../engine/engine';
 import { type BlockHandle, native } from '../../engine/native';
 import { blockSpec, type Session } from '../../engine/session';
-import type { BlockRole, TensorRef } from '../../model/architecture';
-import { prunedWidths } from '../../model/groups';
+import type { BlockRefs } from '../../model/architecture';
+import { prunedBlock } from '../../model/groups';
+import type { BlockRole } from '../../model/sublayers';
 import { encodeBlockTensor } from '../encode';
 import type { LayerStats } from '../result';
 import type { BlockRecord, Journal } from './journal';
 
 /** Planned tensors in order; those of a block with their place in the block's file. */
-export function placedInBlocks(
+function placedInBlocks(
   tensors: readonly PlannedTensor[],
 ): { tensor: PlannedTensor; offset: number }[] {
   let block: number | null = null;
@@ -52,7 +53,7 @@ export function loadFinished(
   index: number,
   { keep, roles }: BlockRecord,
 ): Promise<BlockHandle> {
-  const refs: Partial<Record<BlockRole, TensorRef>> = {};
+  const refs: BlockRefs = {};
   for (const { tensor, offset } of placedInBlocks(tensors)) {
     const role = tensor.role as BlockRole;
     if (tensor.block !== index || !roles.includes(role)) continue;
@@ -63,7 +64,7 @@ export function loadFinished(
     };
   }
   const { engine, architecture, stored, scratch } = session;
-  const spec = { ...blockSpec(architecture, index), ...prunedWidths(architecture, index, keep) };
+  const spec = blockSpec(prunedBlock(architecture, index, keep), index);
   const file = native.openFile(journal.blockPath(index));
   return using(file, () =>
     native.loadBlock(engine.handle, engine.store(scratch), spec, refs, [file], stored),

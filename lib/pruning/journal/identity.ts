@@ -2,69 +2,34 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ExportDtype } from '../../checkpoint/export';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import type { ModelSource, Stored } from '../../model/architecture';
+import type { ModelSource } from '../../model/architecture';
+import { optionOf, optionsThat, type Settings } from '../../options';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
+import { storedTypes } from '../../spec/dtypes';
+import type { OutputSpec } from '../../spec/output';
+import { ffnMultiple } from '../../spec/widths';
 import { flagOf } from '../../wording';
-import { storedTypes } from '../dtypes';
-import { SETTING_KEYS, type Settings } from '../options';
 import type { TuneText } from '../texts';
-import { ffnMultiple } from '../widths';
 
 /** By the name that a message gives it. */
 export type Identity = Record<string, string | number | boolean | null>;
 
-/** Parts of an identity that are options. */
-const OPTIONS: ReadonlySet<string> = new Set([...SETTING_KEYS, 'threads', 'device']);
-
-/** Settings that change where things lie or what is measured beside, never a weight. */
-const WITHOUT_EFFECT: readonly (keyof Settings)[] = [
-  'output',
-  'calibration', // its tokens count, not its path
-  'calibrationTokens',
-  'tuneTokens', // the same
-  'window',
-  'eval',
-  'evalTokens',
-  'evalWindow',
-  'force',
-  'resume',
-  'maxShardBytes',
-  'scratch',
-  'samples',
-  'saveCalibration',
-  'fromCalibration',
-];
-
-/** Settings that a dense survey depends on. What else there is decides what is made of its curves. */
-const OF_SURVEY: readonly (keyof Settings)[] = [
-  'method',
-  'scope',
-  'format',
-  'multiple',
-  'maxLayerSparsity',
-  'surveyTokens',
-  'seed',
-  'lambda',
-  'selection',
-  'layerWeights',
-  'fisherLabels',
-  'sequential',
-];
-
-export interface RunFacts {
+export interface SurveyFacts {
   source: ModelSource;
   settings: Settings;
   hashes: readonly { name: string; sha256: string }[];
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
   window: number;
-  dtype: ExportDtype;
-  stored: Stored;
+  output: Pick<OutputSpec, 'dtype' | 'stored'>;
   engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
+}
+
+export interface RunFacts extends SurveyFacts {
+  tuneText: TuneText | null;
 }
 
 /**
@@ -72,10 +37,7 @@ export interface RunFacts {
  * results do not depend on them. The threads and the device are, with the limit on the device's memory: they decide how rows
  * are shared out, and a library may round the products of other shapes in another way.
  */
-export function runIdentity({
-  tuneText,
-  ...facts
-}: RunFacts & { tuneText: TuneText | null }): Identity {
+export function runIdentity({ tuneText, ...facts }: RunFacts): Identity {
   const { features } = native.devices();
   const { threads, device, gemmPath, calibrationPath, precision } = facts.engine;
   const cpu = Object.entries(features).filter(([, has]) => has);
@@ -96,34 +58,31 @@ export function runIdentity({
 
 /** The settings that may change a weight, as they were given. */
 export function settingsInEffect(settings: Settings): Identity {
-  const keys = Object.keys(settings) as (keyof Settings)[];
-  return pick(
-    settings,
-    keys.filter((key) => !WITHOUT_EFFECT.includes(key)),
-  );
+  return pick(settings, optionsThat(['survey', 'run']));
 }
 
 /**
  * Everything that the dense survey of a run depends on; on another machine, and in full floats, it is the same but for
  * rounding. Products of bf16 are another matter.
  */
-export function surveyIdentity(facts: RunFacts): Identity {
+export function surveyIdentity(facts: SurveyFacts): Identity {
   const { precision } = facts.engine;
   return {
     ...common(facts),
     ...(precision === 'bf16' ? { precision } : {}),
-    ...pick(facts.settings, OF_SURVEY),
+    ...pick(facts.settings, optionsThat(['survey'])),
     ...resolved(facts),
   };
 }
 
 /** Settings whose defaults the model decides: the same when they are spelled out. */
-function resolved({ source, settings, dtype, stored }: RunFacts): Identity {
+function resolved({ source, settings, output }: SurveyFacts): Identity {
+  const { dtype, stored } = output;
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }
 
-function common({ source, hashes, ids, window }: RunFacts): Identity {
+function common({ source, hashes, ids, window }: SurveyFacts): Identity {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
   return {
     'struprune-native': version,
@@ -169,8 +128,8 @@ export function differenceOf(stored: Identity, now: Identity): string | null {
       const hashed = ['checkpoint', 'calibration tokens', 'tuning tokens'].includes(key);
       if (hashed) return `other ${key}`;
       // A switch is no flag with a value.
-      const isOption = OPTIONS.has(key) && typeof (stored[key] ?? now[key]) !== 'boolean';
-      return `${isOption ? flagOf(key) : key} ${before}, now ${after}`;
+      const isFlag = optionOf(key) !== undefined && typeof (stored[key] ?? now[key]) !== 'boolean';
+      return `${isFlag ? flagOf(key) : key} ${before}, now ${after}`;
     })
     .join('; ');
 }

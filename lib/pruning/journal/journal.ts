@@ -30,12 +30,12 @@ import {
 import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
-import type { BlockRole } from '../../model/architecture';
 import type { BlockKeep } from '../../model/groups';
+import type { BlockRole, SiteId } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
-import { LOCK, releaseLock, takeLock } from './lock';
+import { LOCK, Lock } from './lock';
 
 /** What is known of a finished block beside its tensors. */
 export interface BlockRecord {
@@ -47,7 +47,7 @@ export interface BlockRecord {
 
 interface StoredRecord {
   sha256: string;
-  keep: { ffn?: number[]; kv?: number[] };
+  keep: { [site in SiteId]?: number[] };
   stats: LayerStats[];
   roles: BlockRole[];
 }
@@ -76,7 +76,7 @@ const TUNE = 'tune.safetensors';
 const FINAL_NORM = 'final-norm.bin';
 /** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
 const OWN_NAMES =
-  /^(journal\.json|survey\.safetensors|tune\.safetensors|final-norm\.bin|result\.json|lock(-[\da-f-]+)?\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+  /^(journal\.json|survey\.safetensors|tune\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
 
 export class Journal {
   readonly folder: string;
@@ -89,6 +89,7 @@ export class Journal {
 
   private constructor(
     readonly target: string,
+    private readonly lock: Lock,
     private readonly madeParents: string | undefined,
     private complete: boolean,
   ) {
@@ -113,7 +114,7 @@ export class Journal {
       const made = await makeParents(target);
       try {
         await requireOwn(folder);
-        await takeLock(folder);
+        const lock = await Lock.take(folder, { force: replace });
         try {
           await sync(dirname(folder));
           await restoreReplaced(folder, target);
@@ -126,9 +127,9 @@ export class Journal {
           const complete = resume && done;
           if (!complete) await requireReplaceable(target, kind, { replace });
           if (!resume) await startAgain(folder, replace);
-          return new Journal(target, made, complete);
+          return new Journal(target, lock, made, complete);
         } catch (error) {
-          await releaseLock(folder);
+          await lock.release();
           throw error;
         }
       } catch (error) {
@@ -257,7 +258,7 @@ export class Journal {
   remove(): Promise<void> {
     return asOutput(this.folder, async () => {
       await clear(this.folder);
-      await releaseLock(this.folder);
+      await this.lock.release();
     });
   }
 
@@ -272,12 +273,12 @@ export class Journal {
     const useless = begun && HOPELESS.includes(code);
     if (worth && !useless) {
       if (begun) await this.tidy();
-      await releaseLock(this.folder);
+      await this.lock.release();
       if (!begun || !(error instanceof StruPruneError)) return error;
       return error.with(`the same run with --resume goes on from block ${this.finished}`);
     }
     await clear(this.folder);
-    await releaseLock(this.folder);
+    await this.lock.release();
     await removeParents(this.target, this.madeParents);
     return error;
   }

@@ -1,170 +1,154 @@
-/** One run at a time works on an output: a file in its journal names the process. */
-import { createHash, randomUUID } from 'node:crypto';
+/** One run at a time works on an output: it keeps a file in its journal locked, which names the process. */
 import { readFileSync } from 'node:fs';
-import {
-  constants,
-  copyFile,
-  link,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  writeFile,
-} from 'node:fs/promises';
+import { type FileHandle, open, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from '../../checkpoint/output-path';
+import { native } from '../../engine/native';
 import { StruPruneError } from '../../errors';
+import { isObject } from '../../json-object';
 
 export const LOCK = 'lock.json';
 
 interface Holder {
   pid: number;
   host: string;
-  /** When the process began, in the system's own count: pids come again. null where the system does not say. */
-  start: string | null;
-  /** Tells the runs of one process apart. */
-  run: string;
+  /** The system's own name of its start; null where it has none. Containers of one machine share it. */
+  boot: string | null;
 }
 
-/** How long a lock that cannot be read is taken for one that is being written, in milliseconds. */
+/** How long a holder is given to write its name, in milliseconds. */
 const PATIENCE = 2000;
 /** Runs that end meanwhile may remove the folder, each time another one. */
 const ATTEMPTS = 100;
 
-/**
- * Makes a journal's folder where there is none, and takes its lock: of any number of runs one does. It is written under a
- * name of its own and linked to the lock's, so that nobody reads half of one.
- * @throws StruPruneError ERR_OUTPUT while another run lives that has the lock
- */
-export async function takeLock(folder: string): Promise<void> {
-  const { pid } = process;
-  const run = randomUUID();
-  const holder: Holder = { pid, host: hostname(), start: startOf(pid), run };
-  const own = join(folder, `lock-${run}.json`);
-  for (let attempt = 1; ; attempt++) {
-    await makeFolder(folder);
+export interface LockOptions {
+  /** Take a lock too of which only its holder's machine could say whether it still lives. */
+  force: boolean;
+}
+
+/** A journal's lock. The system ends it with the process, or with the worker thread, that has it. */
+export class Lock {
+  private constructor(
+    private readonly folder: string,
+    private readonly file: FileHandle,
+  ) {}
+
+  /**
+   * Makes a journal's folder where there is none, and takes its lock: of any number of runs one does.
+   * @throws StruPruneError ERR_OUTPUT while another run lives that has the lock
+   */
+  static async take(folder: string, options: LockOptions): Promise<Lock> {
+    for (let attempt = 1; ; attempt++) {
+      await makeFolder(folder);
+      try {
+        const file = await lockedFile(join(folder, LOCK), options);
+        if (file) return new Lock(folder, file);
+      } catch (error) {
+        // Whoever had the lock has cleared the folder away.
+        if (!isCode(error, 'ENOENT') || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** Lets the lock go, and the folder where it holds nothing else. */
+  async release(): Promise<void> {
+    await rm(join(this.folder, LOCK), { force: true });
+    await this.file.close();
     try {
-      await writeFile(own, `${JSON.stringify(holder)}\n`, { flag: 'wx' });
-      await take(join(folder, LOCK), own);
-      return await rm(own, { force: true });
+      await rmdir(this.folder);
     } catch (error) {
-      await removeWith(own);
-      // Whoever had the lock has cleared the folder away.
-      if (!isCode(error, 'ENOENT') || attempt === ATTEMPTS) throw error;
+      if (!isCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error;
     }
   }
 }
 
-/** Lets the lock go, and the folder where it holds nothing else. */
-export function releaseLock(folder: string): Promise<void> {
-  return removeWith(join(folder, LOCK));
-}
-
-/** Removes a file, and its folder where that is empty then. */
-async function removeWith(path: string): Promise<void> {
-  await rm(path, { force: true });
+/** The file at `path`, locked and with this process's name in it; null where another one has come to lie there. */
+async function lockedFile(path: string, { force }: LockOptions): Promise<FileHandle | null> {
+  const { file, made } = await openOrMake(path);
   try {
-    await rmdir(dirname(path));
+    const lock = native.lockFile(file.fd);
+    if (lock === 'held') throw heldBy(await settled(file), path, WAIT);
+    if (!(await isAt(file, path))) {
+      await file.close();
+      return null;
+    }
+    const holder = made ? null : parsed(await contentOf(file));
+    if (holder && !force && (lock === 'unknown' || isElsewhere(holder))) {
+      throw heldBy(
+        holder,
+        path,
+        'if that run is over, give --force (with --resume, to go on with it)',
+      );
+    }
+    const own: Holder = { pid: process.pid, host: hostname(), boot: bootOf() };
+    await file.truncate();
+    await file.write(`${JSON.stringify(own)}\n`, 0);
+    return file;
   } catch (error) {
-    if (!isCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error;
-  }
-}
-
-/**
- * Puts `own` at `path`. Of those who find there what a dead process has left, the one goes on that puts `own` at a
- * name made of it; by then somebody else may have done so, and be at work.
- */
-async function take(path: string, own: string): Promise<void> {
-  while (!(await linked(own, path))) {
-    const text = await settled(path);
-    if (text === null) continue;
-    const holder = parsed(text);
-    if (holder && mayLive(holder)) throw heldBy(holder, path);
-    const claim = join(dirname(path), `lock-${digest(text)}.json`);
-    await take(claim, own);
-    if ((await contentOf(path)) === text) return rename(claim, path);
-    await rm(claim, { force: true });
-  }
-}
-
-/** Whether `path` was free, and is `own` now. */
-async function linked(own: string, path: string): Promise<boolean> {
-  try {
-    await link(own, path).catch((error) => {
-      // exFAT and some network file systems have no links: readers have patience with what is half written.
-      if (!isCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error;
-      return copyFile(own, path, constants.COPYFILE_EXCL);
-    });
-    return true;
-  } catch (error) {
-    if (isCode(error, 'EEXIST')) return false;
+    await file.close();
     throw error;
   }
 }
 
-/** A lock's content, once it can be read or will not be; null where it has gone. */
-async function settled(path: string): Promise<string | null> {
+async function openOrMake(path: string): Promise<{ file: FileHandle; made: boolean }> {
+  try {
+    return { file: await open(path, 'wx+'), made: true };
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error;
+    return { file: await open(path, 'r+'), made: false };
+  }
+}
+
+/** Whether an open file lies at `path`: one that was waiting to be removed does not. */
+async function isAt(file: FileHandle, path: string): Promise<boolean> {
+  const own = await file.stat({ bigint: true });
+  const there = await stat(path, { bigint: true });
+  return own.ino === there.ino && own.dev === there.dev;
+}
+
+const WAIT = 'wait for it or give another path';
+
+/** Whoever has the lock, once its name is written; null where it never is. */
+async function settled(file: FileHandle): Promise<Holder | null> {
   const start = performance.now();
   for (;;) {
-    const text = await contentOf(path);
-    if (text === null || parsed(text) || performance.now() - start > PATIENCE) return text;
+    const holder = parsed(await contentOf(file));
+    if (holder || performance.now() - start > PATIENCE) return holder;
     await sleep(50);
   }
 }
 
-async function contentOf(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return null;
-    throw error;
-  }
+async function contentOf(file: FileHandle): Promise<string> {
+  const bytes = Buffer.alloc(4096);
+  const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
+  return bytes.toString('utf8', 0, bytesRead);
 }
 
 /** null: not written to its end. */
 function parsed(text: string): Holder | null {
   try {
-    return JSON.parse(text) as Holder | null;
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? (value as unknown as Holder) : null;
   } catch {
     return null;
   }
 }
 
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+function heldBy(holder: Holder | null, path: string, mend: string): StruPruneError {
+  const who = holder ? `process ${holder.pid} on ${holder.host}` : `whoever has locked ${path}`;
+  return new StruPruneError('ERR_OUTPUT', `${who} is writing this output`, mend);
 }
 
-function heldBy({ pid, host }: Holder, path: string): StruPruneError {
-  return new StruPruneError(
-    'ERR_OUTPUT',
-    `process ${pid} on ${host} is writing this output`,
-    `wait for it or give another path; if that run is over, remove ${path}`,
-  );
+/** Of another machine's run the system may know nothing. */
+function isElsewhere({ host, boot }: Holder): boolean {
+  return host !== hostname() && (boot === null || boot !== bootOf());
 }
 
-function mayLive({ pid, host, start }: Holder): boolean {
-  if (host !== hostname()) return true;
+function bootOf(): string | null {
   try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // Not ours to signal, but there.
-    if (!isCode(error, 'EPERM')) return false;
-  }
-  return start === startOf(pid);
-}
-
-/**
- * Linux: ticks between the system's start and the process's, and `dead` where that has ended and nobody has asked how yet;
- * null elsewhere, and where there is none.
- */
-function startOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in brackets may have spaces; the state follows it, and the start is the 22nd field, the 20th after it.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? 'dead' : (fields[19] ?? null);
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   } catch {
     return null;
   }

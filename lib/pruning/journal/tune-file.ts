@@ -2,7 +2,7 @@
 import { type ArrayPlan, ArraysFile, writeArrays } from '../../checkpoint/arrays-file';
 import { exists } from '../../checkpoint/output-path';
 import { asStruPruneError, StruPruneError } from '../../errors';
-import type { TuneState } from '../../stages/tune';
+import type { TuneState } from '../../tuning/train';
 import type { Journal } from './journal';
 
 const KIND = 'struprune tuning';

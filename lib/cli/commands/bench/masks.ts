@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { MasksOptions } from '../../../bench/masks/options';
-import { BENCH_MASKS_DEFAULTS, BENCH_MASKS_FLAGS } from '../../flags/bench-masks';
+import { FLAGS } from '../../flags';
 import { masksReport } from '../../output/bench-masks-report';
 import { addModelBench } from './model-bench';
 
@@ -9,8 +9,7 @@ export function addMasks(bench: Command): void {
     name: 'masks',
     description:
       'Every way to a mask (sweep, ADMM, one-shot, swaps) on every block, at equal widths: error after the refit.',
-    flags: BENCH_MASKS_FLAGS,
-    defaults: BENCH_MASKS_DEFAULTS,
+    flags: FLAGS['bench masks'],
     report: masksReport,
     load: async () => (await import('../../../bench/masks/run')).benchMasks,
   });

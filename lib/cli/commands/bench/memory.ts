@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { MemoryOptions } from '../../../bench/memory/options';
-import { BENCH_MEMORY_DEFAULTS, BENCH_MEMORY_FLAGS } from '../../flags/bench-memory';
+import { FLAGS } from '../../flags';
 import { memoryReport } from '../../output/bench-memory-report';
 import { addModelBench } from './model-bench';
 
@@ -10,8 +10,7 @@ export function addMemory(bench: Command): void {
     description:
       "Memory of whole prunes under budgets, seen from outside: models of OPT's shapes, or a given one.",
     argument: '[model]',
-    flags: BENCH_MEMORY_FLAGS,
-    defaults: BENCH_MEMORY_DEFAULTS,
+    flags: FLAGS['bench memory'],
     report: memoryReport,
     load: async () => {
       const { benchMemory } = await import('../../../bench/memory/run');

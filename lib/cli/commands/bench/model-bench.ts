@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import { BENCH_FOLDER } from '../../../bench/options';
 import type { BenchDocument } from '../../../bench/schema';
-import { BENCH_EXTRAS } from '../../flags/bench-quality';
-import { addFlags, type FlagTable, optionsFrom } from '../../flags/flag';
+import { addFlags, type Flags, optionsFrom } from '../../flags/flag';
 import { runWithProgress } from '../../terminal/run';
+import { MODEL_HELP } from '../model-argument';
 import { deliver } from './deliver';
 
 /** A benchmark of one model. */
@@ -12,8 +13,7 @@ interface ModelBench<Options, Model extends string | undefined> {
   description: string;
   /** As commander writes it; `<model>` when left out. */
   argument?: string;
-  flags: FlagTable;
-  defaults: { output: string };
+  flags: Flags;
   report: (document: BenchDocument) => string;
   /** Loads the library's call. */
   load: () => Promise<(model: Model, options: Options) => Promise<BenchDocument>>;
@@ -23,18 +23,18 @@ export function addModelBench<
   Options extends { output?: string },
   Model extends string | undefined = string,
 >(bench: Command, about: ModelBench<Options, Model>): void {
-  const { name, description, argument = '<model>', flags, defaults, report, load } = about;
+  const { name, description, argument = '<model>', flags, report, load } = about;
   const command = bench
     .command(name)
     .description(description)
-    .argument(argument, 'Hugging Face folder or .gguf file')
+    .argument(argument, MODEL_HELP)
     .action(async (model: Model, parsed: Record<string, unknown>) => {
       const call = await load();
       const options = optionsFrom<Options>(flags, parsed);
-      const folder = options.output ?? defaults.output;
+      const folder = options.output ?? BENCH_FOLDER;
       await deliver({ folder, name, json: parsed.json === true, report }, () =>
         runWithProgress((callbacks) => call(model, { ...options, ...callbacks })),
       );
     });
-  addFlags(command, flags, defaults, BENCH_EXTRAS);
+  addFlags(command, flags);
 }

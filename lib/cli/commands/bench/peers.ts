@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { PeersOptions } from '../../../bench/peers/options';
-import { BENCH_PEERS_DEFAULTS, BENCH_PEERS_FLAGS } from '../../flags/bench-peers';
+import { FLAGS } from '../../flags';
 import { peersReport } from '../../output/bench-peers-report';
 import { addModelBench } from './model-bench';
 
@@ -9,8 +9,7 @@ export function addPeers(bench: Command): void {
     name: 'peers',
     description:
       'Time and memory of a whole prune against a torch program, or programs of your own.',
-    flags: BENCH_PEERS_FLAGS,
-    defaults: BENCH_PEERS_DEFAULTS,
+    flags: FLAGS['bench peers'],
     report: peersReport,
     load: async () => (await import('../../../bench/peers/run')).benchPeers,
   });

@@ -1,18 +1,15 @@
 import type { Command } from 'commander';
+import { BENCH_FOLDER } from '../../../bench/options';
 import { writeBench } from '../../../bench/output';
 import type { QualityOptions } from '../../../bench/quality/options';
 import type { BenchDocument } from '../../../bench/schema';
 import { EMBEDDED_WINDOW, embeddedModel } from '../../../embedded';
-import {
-  BENCH_EXTRAS,
-  BENCH_FLAGS,
-  BENCH_QUALITY_DEFAULTS,
-  BENCH_QUALITY_FLAGS,
-} from '../../flags/bench-quality';
+import { FLAGS } from '../../flags';
 import { addFlags, optionsFrom } from '../../flags/flag';
 import { qualityReport } from '../../output/bench-quality-report';
 import { tell, warn } from '../../output/print';
 import { runWithProgress } from '../../terminal/run';
+import { MODEL_HELP } from '../model-argument';
 import { deliver } from './deliver';
 
 export function addQuality(bench: Command): void {
@@ -21,24 +18,24 @@ export function addQuality(bench: Command): void {
     .description(
       'Perplexity, distance to the dense model, sizes and times of every method, side by side.',
     )
-    .argument('<model>', 'Hugging Face folder or .gguf file')
+    .argument('<model>', MODEL_HELP)
     .action((model: string, parsed: Record<string, unknown>) =>
-      runQuality(model, optionsFrom<QualityOptions>(BENCH_QUALITY_FLAGS, parsed), {
+      runQuality(model, optionsFrom<QualityOptions>(FLAGS['bench quality'], parsed), {
         json: parsed.json === true,
       }),
     );
-  addFlags(command, BENCH_QUALITY_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS);
+  addFlags(command, FLAGS['bench quality']);
 }
 
 /** Plain `bench`: the quick form on the embedded model. */
 export function addEmbedded(bench: Command): void {
   bench.action((parsed: Record<string, unknown>) => {
-    const given = optionsFrom<QualityOptions>(BENCH_FLAGS, parsed);
+    const given = optionsFrom<QualityOptions>(FLAGS.bench, parsed);
     const options = { ...given, quick: true, window: EMBEDDED_WINDOW };
     return runQuality(embeddedModel(), options, { json: parsed.json === true });
   });
   bench.enablePositionalOptions();
-  addFlags(bench, BENCH_FLAGS, BENCH_QUALITY_DEFAULTS, BENCH_EXTRAS);
+  addFlags(bench, FLAGS.bench);
 }
 
 async function runQuality(
@@ -47,7 +44,7 @@ async function runQuality(
   output: { json: boolean },
 ): Promise<void> {
   const { benchQuality } = await import('../../../bench/quality/run');
-  const folder = options.output ?? BENCH_QUALITY_DEFAULTS.output;
+  const folder = options.output ?? BENCH_FOLDER;
   const onUnfinished = async (document: BenchDocument) => {
     const files = await writeBench(folder, 'quality', document);
     tell(`what there is so far: ${files.at(-1)}; the same command goes on`);

@@ -1,15 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { BENCH_FOLDER } from '../../../bench/options';
 import { StruPruneError } from '../../../errors';
-import { BENCH_QUALITY_DEFAULTS } from '../../flags/bench-quality';
-import { BENCH_REPORT_EXTRAS } from '../../flags/bench-report';
+import { FLAGS } from '../../flags';
 import { addFlags } from '../../flags/flag';
 import { print } from '../../output/print';
 import { requireHtml } from '../../report-file';
-
-/** Where benchmarks write by default. */
-const FOLDER = BENCH_QUALITY_DEFAULTS.output;
 
 export function addReport(bench: Command): void {
   const command = bench
@@ -17,7 +14,7 @@ export function addReport(bench: Command): void {
     .description('One HTML file of what several benchmarks have measured.')
     .argument(
       '[paths...]',
-      `folders that benchmarks wrote into, or single .json files of theirs (default: ${FOLDER})`,
+      `folders that benchmarks wrote into, or single .json files of theirs (default: ${BENCH_FOLDER})`,
     )
     .action(async (given: string[], parsed: { output?: string }) => {
       const { readDocuments } = await import('../../../bench/join');
@@ -32,15 +29,15 @@ export function addReport(bench: Command): void {
       await writeText(output, html, { replace: true });
       print(output);
     });
-  addFlags(command, {}, {}, BENCH_REPORT_EXTRAS);
+  addFlags(command, FLAGS['bench report']);
 }
 
 /** @throws StruPruneError ERR_NOT_FOUND */
 function usualFolder(): string {
-  if (existsSync(FOLDER)) return FOLDER;
+  if (existsSync(BENCH_FOLDER)) return BENCH_FOLDER;
   throw new StruPruneError(
     'ERR_NOT_FOUND',
-    `no benchmark has been run here (no ${FOLDER})`,
+    `no benchmark has been run here (no ${BENCH_FOLDER})`,
     'run one, or name a folder',
   );
 }

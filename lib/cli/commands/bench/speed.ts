@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { SpeedOptions } from '../../../bench/speed/run';
-import { BENCH_EXTRAS } from '../../flags/bench-quality';
-import { BENCH_SPEED_DEFAULTS, BENCH_SPEED_FLAGS } from '../../flags/bench-speed';
+import { BENCH_FOLDER } from '../../../bench/options';
+import type { SpeedOptions } from '../../../bench/speed/options';
+import { FLAGS } from '../../flags';
 import { addFlags, optionsFrom } from '../../flags/flag';
 import { speedReport } from '../../output/bench-speed-report';
 import { runWithProgress } from '../../terminal/run';
@@ -15,8 +15,8 @@ export function addSpeed(bench: Command): void {
     .argument('<pruned>', 'GGUF file of the same dtype')
     .action(async (dense: string, pruned: string, parsed: Record<string, unknown>) => {
       const { benchSpeed } = await import('../../../bench/speed/run');
-      const options = optionsFrom<SpeedOptions>(BENCH_SPEED_FLAGS, parsed);
-      const folder = options.output ?? BENCH_SPEED_DEFAULTS.output;
+      const options = optionsFrom<SpeedOptions>(FLAGS['bench speed'], parsed);
+      const folder = options.output ?? BENCH_FOLDER;
       const json = parsed.json === true;
       await deliver({ folder, name: 'speed', json, report: speedReport }, () =>
         runWithProgress(({ signal, onProgress }) =>
@@ -24,5 +24,5 @@ export function addSpeed(bench: Command): void {
         ),
       );
     });
-  addFlags(command, BENCH_SPEED_FLAGS, BENCH_SPEED_DEFAULTS, BENCH_EXTRAS);
+  addFlags(command, FLAGS['bench speed']);
 }

@@ -1,0 +1,69 @@
+/** The flags of every command: the options of the call behind it, and what only the command line has. */
+import { KERNELS_OPTIONS } from '../../bench/kernels/options';
+import { MASKS_OPTIONS } from '../../bench/masks/options';
+import { MEMORY_OPTIONS } from '../../bench/memory/options';
+import { PEERS_OPTIONS } from '../../bench/peers/options';
+import { QUALITY_OPTIONS } from '../../bench/quality/options';
+import { SPEED_OPTIONS } from '../../bench/speed/options';
+import { OPTIONS } from '../../options';
+import { EVALUATE } from '../../options/evaluate';
+import { EXPORT } from '../../options/export';
+import { MACHINE } from '../../options/machine';
+import type { Options } from '../../options/option';
+import { type Flag, flagsOf } from './flag';
+
+const json = (group: string): Flag => ({ flag: '--json', help: 'JSON alone on stdout', group });
+
+const BENCH_JSON: Flag = {
+  flag: '--json',
+  help: 'the document on stdout too, and nothing else there',
+  group: 'Output',
+};
+
+/** `scratch` stands last, under the machine's. */
+const { scratch, ...most } = OPTIONS;
+const pruneOptions: Options = { ...most, ...MACHINE, scratch };
+
+/** Spelled-out opposites, and what only the command line has. */
+const PRUNE_EXTRAS: readonly Flag[] = [
+  { flag: '--no-samples', help: 'leave the samples out', group: 'Output' },
+  {
+    flag: '--report [file]',
+    help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html for gguf',
+    group: 'Output',
+  },
+  json('Output'),
+  { flag: '--keep-bias', help: 'the same as --bias keep', group: 'Refit' },
+];
+
+/** plan takes what prune takes, and asks for nothing. */
+const planOptions: Options = Object.fromEntries(
+  Object.entries(pruneOptions).map(([key, { required, alternative, ...option }]) => [key, option]),
+);
+
+const bench = ({ scratch, ...options }: Options, machine: Options) =>
+  flagsOf({ ...options, ...machine, ...(scratch && { scratch }) }, [BENCH_JSON]);
+
+const { threads } = MACHINE;
+
+export const FLAGS = {
+  prune: flagsOf(pruneOptions, PRUNE_EXTRAS),
+  plan: flagsOf(planOptions, PRUNE_EXTRAS),
+  eval: flagsOf({ ...EVALUATE, ...MACHINE }, [json('Evaluation')]),
+  export: flagsOf({ ...EXPORT, ...MACHINE }, [json('Output')]),
+  /** Whose rows are settled. */
+  bench: flagsOf({ output: QUALITY_OPTIONS.output, force: QUALITY_OPTIONS.force }, [BENCH_JSON]),
+  'bench quality': bench(QUALITY_OPTIONS, MACHINE),
+  'bench masks': bench(MASKS_OPTIONS, MACHINE),
+  'bench memory': bench(MEMORY_OPTIONS, { threads }),
+  'bench kernels': bench(KERNELS_OPTIONS, MACHINE),
+  'bench speed': bench(SPEED_OPTIONS, { threads }),
+  'bench peers': bench(PEERS_OPTIONS, { threads }),
+  'bench report': flagsOf({}, [
+    {
+      flag: '-o, --output <file>',
+      help: 'the HTML file, instead of report.html in the first folder; an earlier one is replaced',
+      group: 'Output',
+    },
+  ]),
+};

@@ -1,0 +1,121 @@
+/** What the native side says of its calls before any of them runs; native.ts has the rest. */
+import type { Dtype, ModelRole } from '../model/architecture';
+import type { BlockRole } from '../model/sublayers';
+import type { BlockSpec, EndsSpec, EngineHandle, Site } from './native';
+import type { SumKinds } from './native-gpu';
+
+export interface Needs {
+  /** Most bytes that are charged to the engine's budget at a time. */
+  memory: number;
+  /** Most bytes of tiles and strips that lie in scratch beside them. */
+  scratch: number;
+  /** Most bytes of the GPU's memory in use at a time; 0 on the CPU. */
+  device: number;
+  /** Ways over the tokens that sums take, where a GPU does not hold all of them at once. */
+  passes: number;
+  /** Useful ones, of products in single precision (forward, backward, Grams) and in double (solvers). */
+  flops: { single: number; double: number };
+}
+
+/** Tokens of the matrices that a call works on, in pages of whole windows. */
+export interface Tokens {
+  rows: number;
+  window: number;
+  /** Only what is at hand of them is in memory; else all of them are, and count elsewhere. */
+  paged: boolean;
+}
+
+/** What a runSite that advances the states is asked for beside. */
+export interface SiteDemand extends SumKinds {
+  /** Whether the input of the output map is kept. */
+  keeps: boolean;
+  /** Columns of what a solver of the FFN's input weights gets, with a target a token; 0: nothing. */
+  inputs: number;
+}
+
+/** A site's problem: columns of its output map, its rows, and what else it knows. */
+export interface ProblemSizes {
+  inputs: number;
+  outputs: number;
+  /** Columns of a group. */
+  group: number;
+  /** Feedback: the target differs from the map's own output. */
+  cross: boolean;
+  /** Solved in the Fisher metric. */
+  fisher: boolean;
+}
+
+/** Of tiled matrices and of blocks only the tiles and strips at hand are in memory. */
+interface Paged {
+  paged: boolean;
+}
+interface OfBlock {
+  block: BlockSpec;
+}
+interface OfEnds {
+  ends: Pick<EndsSpec, 'hidden' | 'vocab' | 'embeddingWidth'> & { tensors: readonly ModelRole[] };
+  tokens: Tokens;
+}
+interface OfProblem extends Paged {
+  problem: ProblemSizes;
+}
+/** From the solver's making to its end, with the refits of the output map between its rounds. */
+interface OfInputRefit extends OfBlock, Paged {
+  site: Site;
+  /** Of gate and up that are left. */
+  channels: number;
+  /** Columns of what gate and up read. */
+  inputs: number;
+  tokens: Tokens;
+  /** Tokens that a round takes. */
+  taken: number;
+  rounds: number;
+  stored: Dtype;
+}
+
+/** Calls by their names, with what their needs depend on. */
+export interface Calls {
+  /** As long as it lives. */
+  matrix: { rows: number; cols: number };
+  copyMatrix: { tokens: Tokens; cols: number };
+  /** As long as it lives. */
+  loadBlock: OfBlock & Paged & { roles: readonly BlockRole[] };
+  /** Of rows with so many bytes as floats at a time. */
+  encodeBlock: OfBlock & { roles: readonly BlockRole[]; bytes: number };
+  /** As long as they live. */
+  statistics: Paged & { dim: number; gram: boolean; residual: number };
+  /** Beside the block, the states and the statistics, as the next ones. */
+  runSite: OfBlock & SiteDemand & { site: Site; tokens: Tokens };
+  applySite: OfBlock & { site: Site; tokens: Tokens };
+  /** With statistics of all kinds. */
+  /** `factors`: with those of all weights that are tuned, beside their statistics. */
+  backwardBlock: OfBlock & { tokens: Tokens; factors: boolean };
+  embed: OfEnds;
+  score: OfEnds;
+  expectHead: OfEnds;
+  divergenceFrom: OfEnds;
+  headGradient: OfEnds;
+  /** With the factors of the final norm, beside their statistics. */
+  divergenceGradient: OfEnds;
+  /** At rest, beside the statistics. The steps below count it too. */
+  solver: OfProblem;
+  createSolver: OfProblem;
+  sweep: OfProblem & { removed: number };
+  refit: OfProblem & { kept: number; stored: Dtype };
+  slice: OfProblem & { kept: number };
+  swap: OfProblem & { kept: number };
+  admm: OfProblem;
+  gaussNewton: OfInputRefit & { steps: number };
+  auxiliary: OfInputRefit;
+}
+
+export interface NativeNeeds {
+  /** @throws ERR_BUDGET where the memory of the engine's GPU cannot do */
+  needsOf<Name extends keyof Calls>(engine: EngineHandle, call: Name, of: Calls[Name]): Needs;
+  /** Useful flops of one block over so many tokens. */
+  blockFlops(spec: BlockSpec, tokens: number, window: number): number;
+  /** Useful flops of the head. */
+  headFlops(vocab: number, embeddingWidth: number, tokens: number): number;
+  /** Rows of a page of tokens: whole windows. */
+  pageRows(window: number): number;
+}

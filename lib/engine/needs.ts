@@ -1,0 +1,186 @@
+/** What calls on one model take, asked of the native side, and how that adds up. */
+import type { Architecture, Dtype, ModelRole, ModelSource } from '../model/architecture';
+import { blockTensors, embeddingWidth } from '../model/axes';
+import type { Engine } from './engine';
+import { native, type Site } from './native';
+import type { Calls, Needs, ProblemSizes, SiteDemand, Tokens } from './native-needs';
+import { blockSpec } from './session';
+
+export type { Needs, ProblemSizes, Tokens } from './native-needs';
+
+export const NOTHING: Needs = {
+  memory: 0,
+  scratch: 0,
+  device: 0,
+  passes: 1,
+  flops: { single: 0, double: 0 },
+};
+
+/** All at the same time; a GPU has one call at a time. */
+export function together(...parts: Needs[]): Needs {
+  const sum = (of: (needs: Needs) => number) => parts.reduce((total, part) => total + of(part), 0);
+  return {
+    ...inTurn(...parts),
+    memory: sum(({ memory }) => memory),
+    scratch: sum(({ scratch }) => scratch),
+  };
+}
+
+/** One after the other: the most of each, and the work of all. */
+export function inTurn(...parts: Needs[]): Needs {
+  const most = (key: 'memory' | 'scratch' | 'device' | 'passes') =>
+    Math.max(NOTHING[key], ...parts.map((part) => part[key]));
+  const sum = (key: 'single' | 'double') =>
+    parts.reduce((total, { flops }) => total + flops[key], 0);
+  return {
+    memory: most('memory'),
+    scratch: most('scratch'),
+    device: most('device'),
+    passes: most('passes'),
+    flops: { single: sum('single'), double: sum('double') },
+  };
+}
+
+/** The same so many times, one after the other. */
+export function times(count: number, needs: Needs): Needs {
+  const { single, double } = needs.flops;
+  return { ...needs, flops: { single: count * single, double: count * double } };
+}
+
+const NO_SINKS: SiteDemand = {
+  collects: false,
+  gram: false,
+  feedback: false,
+  keeps: false,
+  inputs: 0,
+};
+
+/** Asks about calls of one engine on one model. */
+export class NeedsOf {
+  readonly engine: Engine;
+  readonly architecture: Architecture;
+  /** Whether of tiled matrices and of blocks only what is at hand is in memory. */
+  readonly paged: boolean;
+  readonly #stored: Dtype;
+  readonly #tensors: readonly ModelRole[];
+
+  /** `stored`: what the output has the blocks' matrices in. */
+  constructor(engine: Engine, source: ModelSource, stored: Dtype, paged: boolean) {
+    this.engine = engine;
+    this.architecture = source.architecture;
+    this.paged = paged;
+    this.#stored = stored;
+    this.#tensors = Object.keys(source.model) as ModelRole[];
+  }
+
+  matrix(rows: number, cols: number): Needs {
+    return this.#ask('matrix', { rows, cols });
+  }
+
+  /** Hidden states, as long as they live. */
+  states(rows: number): Needs {
+    return this.matrix(rows, this.architecture.hidden);
+  }
+
+  copyStates(tokens: Tokens): Needs {
+    return this.#ask('copyMatrix', { tokens, cols: this.architecture.hidden });
+  }
+
+  /** A loaded block, as long as it is. */
+  block(index: number): Needs {
+    const { paged } = this;
+    return this.#ask('loadBlock', { ...this.#block(index), roles: this.#roles(index), paged });
+  }
+
+  /** Its tensors as they go to a file, of rows with so many bytes as floats at a time. */
+  encode(index: number, bytes: number): Needs {
+    return this.#ask('encodeBlock', { ...this.#block(index), roles: this.#roles(index), bytes });
+  }
+
+  /** Sums of a site's inputs, as long as they live. */
+  statistics(dim: number, { gram, residual = 0 }: { gram: boolean; residual?: number }): Needs {
+    return this.#ask('statistics', { dim, gram, residual, paged: this.paged });
+  }
+
+  /** Takes the states on through a site. */
+  site(index: number, site: Site, tokens: Tokens, demand: Partial<SiteDemand> = {}): Needs {
+    return this.#ask('runSite', { ...this.#block(index), site, tokens, ...NO_SINKS, ...demand });
+  }
+
+  applySite(index: number, site: Site, tokens: Tokens): Needs {
+    return this.#ask('applySite', { ...this.#block(index), site, tokens });
+  }
+
+  /** `factors`: with their gradients. */
+  backward(index: number, tokens: Tokens, { factors = false } = {}): Needs {
+    return this.#ask('backwardBlock', { ...this.#block(index), tokens, factors });
+  }
+
+  ends(
+    call:
+      | 'embed'
+      | 'score'
+      | 'expectHead'
+      | 'divergenceFrom'
+      | 'headGradient'
+      | 'divergenceGradient',
+    tokens: Tokens,
+  ): Needs {
+    const { hidden, vocab } = this.architecture;
+    const width = embeddingWidth(this.architecture);
+    const ends = { hidden, vocab, embeddingWidth: width, tensors: this.#tensors };
+    return this.#ask(call, { ends, tokens });
+  }
+
+  /** A solver at rest, or while it is made or searches. */
+  solver(call: 'solver' | 'createSolver' | 'admm', problem: ProblemSizes): Needs {
+    return this.#ask(call, { problem, paged: this.paged });
+  }
+
+  sweep(problem: ProblemSizes, removed: number): Needs {
+    return this.#ask('sweep', { problem, paged: this.paged, removed });
+  }
+
+  swap(problem: ProblemSizes, kept: number): Needs {
+    return this.#ask('swap', { problem, paged: this.paged, kept });
+  }
+
+  refit(problem: ProblemSizes, kept: number): Needs {
+    return this.#ask('refit', { problem, paged: this.paged, kept, stored: this.#stored });
+  }
+
+  slice(problem: ProblemSizes, kept: number): Needs {
+    return this.#ask('slice', { problem, paged: this.paged, kept });
+  }
+
+  /** The refit of gate and up on so many channels. `steps` null: by auxiliary variables. */
+  inputRefit(
+    channels: number,
+    tokens: Tokens,
+    refit: { inputs: number; taken: number; rounds: number; steps: number | null },
+  ): Needs {
+    const { steps, ...rest } = refit;
+    const of = {
+      ...this.#block(0),
+      site: 'ffn' as const,
+      channels,
+      tokens,
+      ...rest,
+      stored: this.#stored,
+      paged: this.paged,
+    };
+    return steps === null ? this.#ask('auxiliary', of) : this.#ask('gaussNewton', { ...of, steps });
+  }
+
+  #roles(index: number) {
+    return blockTensors(this.architecture, index).map(({ role }) => role);
+  }
+
+  #block(index: number) {
+    return { block: blockSpec(this.architecture, index) };
+  }
+
+  #ask<Name extends keyof Calls>(call: Name, of: Calls[Name]): Needs {
+    return native.needsOf(this.engine.handle, call, of);
+  }
+}

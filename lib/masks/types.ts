@@ -1,0 +1,47 @@
+import type { Site } from '../engine/native';
+import type { Own } from '../own';
+import type { AdmmOptions, AdmmStep } from '../solver/admm';
+import type { Metric, NativeSolver } from '../solver/native-solver';
+import type { Structure } from '../solver/structures/types';
+import type { MaskFunction, MaskTask } from './own';
+import type { ScoreName } from './scores';
+
+export type SearchName = 'sweep' | 'rounds' | 'admm' | ScoreName;
+
+/** One site's problem. */
+export interface MaskProblem {
+  solver: NativeSolver;
+  structure: Structure;
+  /** Weights that may stay. */
+  budget: number;
+  /** A bias may absorb the mean. */
+  bias: boolean;
+  /** What the sweep's choice and the swap pass are measured in. */
+  metric: Metric;
+  /** Which site it is: a function of the caller's is told. */
+  place: Pick<MaskTask, 'block' | 'site' | 'keep'>;
+}
+
+/** How masks are found, for all sites alike. */
+export interface MaskRecipe {
+  search: SearchName | Own<MaskFunction>;
+  /** What gives ADMM its first mask; nothing when left out. */
+  start?: Exclude<SearchName, 'admm'>;
+  admm: Omit<AdmmOptions, 'bias' | 'start'>;
+  /** Of `rounds`: how many a site has. */
+  rounds: Readonly<Record<Site, number>>;
+  metric: Metric;
+  /** Exchanges of the swap pass at most; without bounds: while the error falls. */
+  swaps: number;
+}
+
+export interface MaskReport {
+  keep: Uint8Array;
+  /** λ as used by the last step that factored anything; null where only scores were needed. */
+  lambda: number | null;
+  ridgeRaised: number;
+  /** Only for ADMM. */
+  admm?: { converged: boolean; history: AdmmStep[] };
+  /** Exchanges made; only after a swap pass. */
+  swaps?: number;
+}

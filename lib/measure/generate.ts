@@ -1,0 +1,90 @@
+import { using } from '../engine/engine';
+import { type BlockHandle, native } from '../engine/native';
+import type { Session, WithBlock } from '../engine/session';
+
+/** Tokens whose earlier occurrence says what may follow them. */
+const CONTEXT = 2;
+
+/**
+ * The likeliest continuation of a prompt, without cache: meant for the few tokens that show a person what pruning did.
+ * Every pass reads the whole model, so that each guesses all tokens that are left, from what followed the last ones
+ * before or else from the pass before, and as many stand as were guessed right, one at least. Blocks are loaded once a
+ * pass, but for those that fit into 3/4 of `room`, bytes of the engine's memory: they stay. `onTokens` hears how many
+ * there are.
+ */
+export async function greedy(
+  session: Session,
+  prompt: readonly number[],
+  count: number,
+  { room = 0, onTokens }: { room?: number; onTokens?: (tokens: number) => void } = {},
+): Promise<number[]> {
+  const ids = [...prompt];
+  const end = prompt.length + count;
+  const blocks = new KeptBlocks(session, 0.75 * room);
+  let likeliest: Int32Array | null = null;
+  try {
+    while (ids.length < end) {
+      session.engine.throwIfAborted();
+      const asked = guessed(ids, likeliest, end - 1);
+      const window = asked.length;
+      likeliest = await using(await session.embed(asked, window), async (hidden) => {
+        await session.forward(hidden, window, undefined, blocks.use);
+        return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
+      });
+      // What comes after a wrong guess was made for another text.
+      do ids.push(likeliest[ids.length - 1]!);
+      while (ids.length < end && asked[ids.length - 1] === ids.at(-1));
+      onTokens?.(ids.length - prompt.length);
+    }
+  } finally {
+    await blocks.free();
+  }
+  return ids.slice(prompt.length);
+}
+
+/** `ids`, and guesses up to `length` tokens. `likeliest`: what an earlier pass had after every token, if there was one. */
+function guessed(ids: readonly number[], likeliest: Int32Array | null, length: number): Int32Array {
+  const tokens = new Int32Array(Math.max(length, ids.length));
+  tokens.set(ids);
+  for (let at = ids.length; at < tokens.length; at++) {
+    tokens[at] = followed(tokens, at) ?? likeliest?.[at - 1] ?? tokens[at - 1]!;
+  }
+  return tokens;
+}
+
+/** What followed the last occurrence of the tokens before `at`; undefined where they are new. */
+function followed(tokens: Int32Array, at: number): number | undefined {
+  for (let start = at - CONTEXT - 1; start >= 0; start--) {
+    let same = 0;
+    while (same < CONTEXT && tokens[start + same] === tokens[at - CONTEXT + same]) same++;
+    if (same === CONTEXT) return tokens[start + CONTEXT];
+  }
+  return undefined;
+}
+
+/** Blocks of a session, of which the first stay loaded as long as the engine holds no more than `most` bytes. */
+class KeptBlocks {
+  readonly #session: Session;
+  readonly #most: number;
+  readonly #kept: BlockHandle[] = [];
+
+  constructor(session: Session, most: number) {
+    this.#session = session;
+    this.#most = most;
+  }
+
+  readonly use: WithBlock = async (index, work) => {
+    const kept = this.#kept[index];
+    if (kept) return work(kept);
+    const block = await this.#session.loadBlock(index);
+    if (index > this.#kept.length || this.#session.engine.memory.used > this.#most) {
+      return using(block, work);
+    }
+    this.#kept.push(block);
+    return work(block);
+  };
+
+  async free(): Promise<void> {
+    for (const block of this.#kept.splice(0)) await native.free(block);
+  }
+}

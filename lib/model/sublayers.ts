@@ -1,0 +1,152 @@
+/**
+ * A block as data: sublayers that run one after the other, each of which adds to the stream of hidden states what its
+ * output map makes of its mixer: h ← streamNorm(h + out(mixer(norm(h)))). The native side runs this description
+ * (native/model/sublayer.h), shapes and coupled groups follow from the axes of its tensors.
+ */
+
+/** How the query and key vectors carry their position. */
+export interface Rope {
+  /** Base of the geometric series of frequencies. */
+  theta: number;
+  /** Llama 3's frequency-dependent stretch, as transformers' `rope_type: "llama3"`. */
+  llama3?: {
+    factor: number;
+    lowFreqFactor: number;
+    highFreqFactor: number;
+    originalMaxPositions: number;
+  };
+  /** Linear stretch: positions divided by this factor. */
+  linearFactor?: number;
+}
+
+export type Activation = 'silu' | 'relu' | 'gelu';
+
+export interface NormSpec {
+  kind: 'rms' | 'layer';
+  eps: number;
+}
+
+export interface AttentionSpec {
+  kind: 'attention';
+  kvHeads: number;
+  /** Query heads a KV head. */
+  queries: number;
+  headDim: number;
+  rope: Rope | null;
+  /** Tokens that a query may look back on, itself included; 0 = all. */
+  slidingWindow: number;
+  /** Over the entries of every query and key head, before rope. */
+  headNorm: NormSpec | null;
+}
+
+export interface FeedForwardSpec {
+  kind: 'ffn';
+  width: number;
+  activation: Activation;
+  gated: boolean;
+}
+
+/** Names the axis of a block that can shrink: KV heads with their query heads, or channels. */
+export type SiteId = 'attention' | 'ffn';
+
+export interface Sublayer {
+  /** Its site, and the first part of its tensors' names. */
+  name: SiteId;
+  mixer: AttentionSpec | FeedForwardSpec;
+  /** Of what the mixer reads. */
+  norm: NormSpec | null;
+  /** Of the stream after the addition. */
+  streamNorm: NormSpec | null;
+  /** Of the maps that read the stream, and of the output map. */
+  biases: { in: boolean; out: boolean };
+}
+
+/** What a tensor of a sublayer is to it, in the order of files. Matrices are `[out, in]`, vectors `[n]`. */
+export const PARTS = [
+  'norm',
+  'normBias',
+  'streamNorm',
+  'streamNormBias',
+  'q',
+  'qBias',
+  'k',
+  'kBias',
+  'v',
+  'vBias',
+  'qNorm',
+  'kNorm',
+  'gate',
+  'gateBias',
+  'up',
+  'upBias',
+  'out',
+  'outBias',
+] as const;
+export type Part = (typeof PARTS)[number];
+
+/** The name of a block's tensor, such as `attention.q`. */
+export type BlockRole = `${SiteId}.${Part}`;
+
+/** What an axis of a tensor runs over: `per` entries for each unit of a site or, of no site, so many entries. */
+export interface Axis {
+  site: SiteId | null;
+  per: number;
+}
+
+/** A tensor of a block with its axes, slowest first. */
+export interface BlockTensor {
+  role: BlockRole;
+  axes: readonly Axis[];
+}
+
+/** Units of a sublayer's site: KV heads, channels. */
+export function unitsOf({ mixer }: Sublayer): number {
+  return mixer.kind === 'attention' ? mixer.kvHeads : mixer.width;
+}
+
+/** Columns of the output map for each unit. */
+export function columnsPerUnit({ mixer }: Sublayer): number {
+  return mixer.kind === 'attention' ? mixer.queries * mixer.headDim : 1;
+}
+
+/** Every tensor of a sublayer, in the order of files. */
+export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
+  const { name, mixer, norm, streamNorm, biases } = sublayer;
+  const stream: Axis = { site: null, per: hidden };
+  const units = (per: number): Axis => ({ site: name, per });
+  const axes: Partial<Record<Part, Axis[]>> = {
+    ...normAxes('norm', norm, stream),
+    out: [stream, units(columnsPerUnit(sublayer))],
+    ...(biases.out && { outBias: [stream] }),
+    ...normAxes('streamNorm', streamNorm, stream),
+  };
+  const reads = (part: 'q' | 'k' | 'v' | 'gate' | 'up', per: number) => {
+    axes[part] = [units(per), stream];
+    if (biases.in) axes[`${part}Bias`] = [units(per)];
+  };
+  if (mixer.kind === 'attention') {
+    const { headDim, queries, headNorm } = mixer;
+    reads('q', queries * headDim);
+    reads('k', headDim);
+    reads('v', headDim);
+    const head: Axis = { site: null, per: headDim };
+    Object.assign(axes, normAxes('qNorm', headNorm, head), normAxes('kNorm', headNorm, head));
+  } else {
+    if (mixer.gated) reads('gate', 1);
+    reads('up', 1);
+  }
+  return PARTS.flatMap((part) => {
+    const found = axes[part];
+    return found ? [{ role: `${name}.${part}` as const, axes: found }] : [];
+  });
+}
+
+function normAxes(
+  part: 'norm' | 'streamNorm' | 'qNorm' | 'kNorm',
+  norm: NormSpec | null,
+  axis: Axis,
+): Partial<Record<Part, Axis[]>> {
+  if (norm === null) return {};
+  const biased = norm.kind === 'layer' && (part === 'norm' || part === 'streamNorm');
+  return { [part]: [axis], ...(biased && { [`${part}Bias`]: [axis] }) };
+}

@@ -1,0 +1,69 @@
+/** The texts: what calibrates, what is measured on, and surveys that are kept. */
+import { embeddedMix } from '../embedded';
+import { count, countOrNone, file } from './kinds';
+import { declare } from './option';
+
+const ofEval = (settings: { eval?: string }) =>
+  settings.eval === undefined ? 'without --eval' : null;
+
+export const CALIBRATION = declare(
+  { group: 'Text' },
+  {
+    calibration: {
+      takes: file,
+      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate',
+      default: () => embeddedMix().calibration,
+      otherwise: 'a mixed text of this package',
+      changes: 'places', // its tokens count, not its path
+      also: ['survey'],
+    },
+    calibrationTokens: {
+      takes: count,
+      help: 'how many of them',
+      default: 65536,
+      changes: 'tokens',
+      also: ['survey'],
+    },
+    tuneTokens: {
+      takes: countOrNone,
+      help: 'how many after them tune what the solve left: factors of channels, norms and biases, towards the dense model; 0: none',
+      default: 0,
+      changes: 'tokens',
+    },
+    window: {
+      takes: count,
+      value: '<tokens>',
+      help: 'tokens of a calibration window',
+      otherwise: "1024, or the model's positions where it has fewer",
+      changes: 'tokens',
+      also: ['survey'],
+    },
+    eval: { takes: file, help: 'text for perplexity before and after', changes: 'measured' },
+    evalTokens: {
+      takes: count,
+      help: 'use its first n tokens',
+      otherwise: 'all',
+      changes: 'measured',
+      read: [ofEval],
+    },
+    evalWindow: {
+      takes: count,
+      value: '<tokens>',
+      help: 'tokens of an evaluation window',
+      otherwise: 'that of --window',
+      changes: 'measured',
+      read: [ofEval],
+    },
+    saveCalibration: {
+      takes: file,
+      help: 'keep the survey, to make other ratios without it',
+      changes: 'places',
+      also: ['survey'],
+    },
+    fromCalibration: {
+      takes: file,
+      help: 'take the survey from such a file',
+      changes: 'places',
+    },
+  },
+);

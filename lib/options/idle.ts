@@ -1,0 +1,32 @@
+/** Options that were given although nothing reads them. */
+import { methodOf, readsOption } from '../methods';
+import { flagOf, worded } from '../wording';
+import { OPTIONS, type PruneOptions, type Settings } from '.';
+import type { Option } from './option';
+
+/** A warning for each reason; none where all that is given is read. */
+export function idleOptions(options: PruneOptions, settings: Settings): string[] {
+  const flags = new Map<string, string[]>();
+  for (const [key, option] of Object.entries<Option>(OPTIONS)) {
+    const value: unknown = options[key as keyof PruneOptions];
+    // What is on unless switched off says nothing by being on.
+    const reason = value === undefined || value === true ? null : whyIdle(key, option, settings);
+    if (reason === null) continue;
+    const flag = value === false ? `--no-${flagOf(key).slice(2)}` : flagOf(key);
+    flags.set(reason, [...(flags.get(reason) ?? []), flag]);
+  }
+  return [...flags].map(([reason, names]) =>
+    worded(`${names.join(' and ')} ${names.length === 1 ? 'has' : 'have'} no effect ${reason}`),
+  );
+}
+
+/** Why a run with these settings does not read an option; null where it does. */
+function whyIdle(key: string, { byMethod, read = [] }: Option, settings: Settings): string | null {
+  const method = methodOf(settings.method);
+  if (byMethod && !readsOption(method, key)) return `with --method ${method.name}`;
+  for (const reader of read) {
+    const reason = reader(settings as never);
+    if (reason !== null) return reason;
+  }
+  return null;
+}

@@ -1,0 +1,115 @@
+/** The options of prune() and its relatives. To add one: declare it in its part, read it in lib/spec. */
+import type { z } from 'zod';
+import { settingsFrom } from '../check';
+import type { CallOptions } from '../engine/engine-options';
+import { StruPruneError } from '../errors';
+import { Own } from '../own';
+import type { OnProgress, OnWarning } from '../progress';
+import { ALLOCATION } from './allocation';
+import { CALIBRATION } from './calibration';
+import { MACHINE } from './machine';
+import { MASK } from './mask';
+import { METHOD } from './method';
+import { type Call, type Changes, type Option, type Options, schemaOf } from './option';
+import { OUTPUT, SCRATCH } from './output';
+import { type Feedback, type FfnSolver, REFIT } from './refit';
+import { requireOneTarget, TARGET } from './target';
+
+/** Every option but those of the engine, and callbacks. */
+export const OPTIONS = {
+  ...TARGET,
+  ...CALIBRATION,
+  ...OUTPUT,
+  ...METHOD,
+  ...MASK,
+  ...REFIT,
+  ...ALLOCATION,
+  ...SCRATCH,
+};
+
+const schema = schemaOf(OPTIONS);
+const EVERY: Options = { ...OPTIONS, ...MACHINE };
+
+type Name = keyof typeof OPTIONS;
+type TakenBy<One extends Call> = {
+  [Key in Name as (typeof OPTIONS)[Key] extends { also: readonly (infer Known)[] }
+    ? One extends Known
+      ? Key
+      : never
+    : never]: true;
+};
+
+function taken<One extends Call>(call: One): TakenBy<One> {
+  const entries = Object.entries<Option>(OPTIONS).filter(([, { also = [] }]) =>
+    also.includes(call),
+  );
+  return Object.fromEntries(entries.map(([key]) => [key, true])) as TakenBy<One>;
+}
+
+/** What the allocation of a survey takes. */
+export const allocationSchema = schema.pick(taken('allocate'));
+/** What a survey takes. */
+export const surveySchema = schema.pick(taken('survey'));
+
+/** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
+export type PruneOptions = z.input<typeof schema> &
+  CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
+
+type Derived = {
+  [Key in Name as (typeof OPTIONS)[Key] extends { derive: unknown }
+    ? Key
+    : never]: (typeof OPTIONS)[Key] extends {
+    derive: (settings: never) => infer Value;
+  }
+    ? Value
+    : never;
+};
+
+/** Every option as it was given or by default, but for what the model decides (lib/spec). */
+export type Settings = z.output<typeof schema> & Derived;
+
+/** Settings of a run whose model is known. */
+export type RunSettings = Settings & Feedback & { ffnSolver: FfnSolver };
+
+/** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
+export function settingsOf(options: PruneOptions): Settings {
+  const given: Record<string, unknown> = settingsFrom(schema, options);
+  for (const [key, { derive }] of Object.entries<Option>(OPTIONS)) {
+    given[key] ??= derive?.(given as never);
+  }
+  const settings = given as Settings;
+  requireOneTarget(settings);
+  requireNames(settings);
+  return settings;
+}
+
+/** Names of the options that may change such things. */
+export function optionsThat(change: readonly Changes[]): string[] {
+  const found = Object.entries<Option>(OPTIONS).filter(([, { changes }]) =>
+    change.includes(changes),
+  );
+  return found.map(([key]) => key);
+}
+
+/** Of prune() or of its engine. */
+export function optionOf(name: string): Option | undefined {
+  return EVERY[name];
+}
+
+/** Whether another value may change a weight of the output. */
+export function changesWeights({ changes }: Option): boolean {
+  return ['tokens', 'survey', 'run'].includes(changes);
+}
+
+/** Nothing else tells a journal which function of the caller's it was made with. */
+function requireNames({ resume, allocation, mask }: Settings): void {
+  if (!resume) return;
+  for (const [key, rule] of Object.entries({ allocation, mask })) {
+    if (!(rule instanceof Own) || rule.name !== undefined) continue;
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `--resume needs a name for the own ${key}, to know whether the journal was made with it`,
+      `give ${key}: { name: 'mine 1', … }`,
+    );
+  }
+}

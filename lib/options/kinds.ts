@@ -1,0 +1,84 @@
+/** What options take: the library's check, and how a command line writes it. */
+import { z } from 'zod';
+import { bytes as byteCount, path as somePath, count as wholeCount } from '../check';
+
+/** How the command line reads a value; as it stands where there is none. */
+export type Writing =
+  | 'count'
+  | 'countOrNone'
+  | 'positive'
+  | 'nonNegative'
+  | 'share'
+  | 'shareBelowOne'
+  | 'parameters'
+  | 'size'
+  | 'device'
+  | 'names'
+  | 'shares'
+  | 'sizes';
+
+export interface Kind<Schema extends z.ZodType = z.ZodType> {
+  schema: Schema;
+  /** The value in a flag, `<n>`; a switch has none. */
+  value?: string;
+  writing?: Writing;
+  choices?: readonly string[];
+  /** A switch that is on unless its flag, `--no-…`, is given. */
+  off?: true;
+}
+
+export const count = kind(wholeCount, '<n>', 'count');
+export const countOrNone = kind(z.number().int().min(0), '<n>', 'countOrNone');
+export const positive = kind(z.number().positive(), '<x>', 'positive');
+export const nonNegative = kind(z.number().min(0), '<x>', 'nonNegative');
+/** A share from 0 to 1. */
+export const share = kind(z.number().min(0).max(1), '<share>', 'share');
+export const shareBelowOne = kind(z.number().min(0).lt(1), '<share>', 'shareBelowOne');
+/** Something has to go. */
+export const shareAboveNone = kind(z.number().gt(0).lt(1), '<share>', 'shareBelowOne');
+export const parameters = kind(wholeCount, '<n>', 'parameters');
+export const bytes = kind(byteCount, '<size>', 'size');
+export const size = kind(byteCount.positive(), '<size>', 'size');
+export const file = kind(somePath, '<file>');
+export const folder = kind(somePath, '<folder>');
+export const path = kind(somePath, '<path>');
+export const program = kind(z.string().min(1), '<program>');
+export const device = kind(z.string(), '<name>', 'device');
+export const on: Kind<z.ZodBoolean> = { schema: z.boolean() };
+export const off: Kind<z.ZodBoolean> = { schema: z.boolean(), off: true };
+
+/** Those named twice count once. */
+export const shares = kind(
+  z
+    .array(z.number().gt(0).lt(1))
+    .min(1)
+    .transform((all) => [...new Set(all)]),
+  '<list>',
+  'shares',
+);
+export const sizes = kind(
+  z.array(byteCount).transform((all) => [...new Set(all)]),
+  '<list>',
+  'sizes',
+);
+export const names = kind(z.array(z.string().min(1)).min(1), '<list>', 'names');
+
+export function choice<const Name extends string>(choices: readonly Name[]) {
+  return { ...kind(z.enum(choices), '<name>'), choices };
+}
+
+/** One of the names, or a function of the caller's, which only the library takes. */
+export function choiceOr<const Name extends string, Own extends z.ZodType>(
+  choices: readonly Name[],
+  own: Own,
+) {
+  return { ...kind(z.union([z.enum(choices), own]), '<name>'), choices };
+}
+
+function kind<Schema extends z.ZodType>(
+  schema: Schema,
+  value: string,
+  writing?: Writing,
+): Kind<Schema> {
+  return writing ? { schema, value, writing } : { schema, value };
+}

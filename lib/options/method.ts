@@ -1,0 +1,83 @@
+/** The method, and what it may remove. */
+import { z } from 'zod';
+import { ALLOCATION_RULES, type AllocationRule, readsCurves } from '../allocation';
+import type { AllocationFunction } from '../allocation/own';
+import { METHOD_NAMES, methodOf } from '../methods';
+import { Own } from '../own';
+import { choice, choiceOr, count, countOrNone, on, share } from './kinds';
+import { declare } from './option';
+
+export const SCOPES = ['ffn', 'attention', 'all'] as const;
+
+export type Allocation = AllocationRule | Own<AllocationFunction>;
+export type Scope = (typeof SCOPES)[number];
+
+/** A rule of the caller's own. Without a name for the journal a run cannot be resumed. */
+const ownAllocation = z
+  .strictObject({
+    name: z.string().min(1).optional(),
+    allocate: z.custom<AllocationFunction>(
+      (value) => typeof value === 'function',
+      'not a function',
+    ),
+  })
+  .transform(({ name, allocate }) => new Own(name, allocate));
+
+export const METHOD = declare(
+  { group: 'Method' },
+  {
+    method: {
+      takes: choice(METHOD_NAMES),
+      help: 'how groups are chosen',
+      default: 'struprune',
+      changes: 'survey',
+      also: ['survey'],
+    },
+    allocation: {
+      takes: choiceOr(ALLOCATION_RULES, ownAllocation),
+      help: 'how the sparsity is spread over the layers',
+      otherwise: "threshold for struprune, else the method's own",
+      derive: ({ method }: { method: string }): Allocation => methodOf(method).allocations[0],
+      changes: 'run',
+      also: ['allocate'],
+    },
+    scope: {
+      takes: choice(SCOPES),
+      help: 'prune FFN channels, KV heads with their query heads, or both',
+      otherwise: 'all; ffn with --allocation uniform',
+      // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
+      derive: ({ allocation }: { allocation: Allocation }): Scope =>
+        readsCurves(allocation) ? 'all' : 'ffn',
+      changes: 'survey',
+      also: ['survey'],
+    },
+    apart: {
+      takes: on,
+      help: 'allocate FFN and attention each by itself',
+      default: false,
+      changes: 'run',
+      also: ['allocate'],
+    },
+    maxLayerSparsity: {
+      takes: share,
+      help: 'most of one layer that may go',
+      default: 0.9,
+      changes: 'survey',
+      also: ['survey'],
+    },
+    multiple: {
+      takes: count,
+      help: 'FFN widths are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
+      otherwise: '8, or 32 from q8_0 on',
+      changes: 'survey',
+      also: ['survey'],
+    },
+    seed: {
+      takes: countOrNone,
+      help: 'same seed, same bytes; drawn Fisher labels depend on it',
+      default: 0,
+      changes: 'survey',
+      also: ['survey'],
+    },
+  },
+);

@@ -1,0 +1,130 @@
+/** What the weights that stay become. */
+import { methodOf, readsOption } from '../methods';
+import { choice, count, nonNegative, off, share } from './kinds';
+import type { Scope } from './method';
+import { declare } from './option';
+
+export const BIASES = ['keep', 'refit', 'add'] as const;
+/** What of an FFN is refitted: its output map alone, or gate and up too. */
+export const FFN_SOLVERS = ['output', 'auxiliary', 'gauss-newton'] as const;
+
+export type FfnSolver = (typeof FFN_SOLVERS)[number];
+
+export interface Refits {
+  method: string;
+  refit: boolean;
+  scope: Scope;
+  ffnSolver?: FfnSolver;
+}
+
+/** Whether gate and up are refitted where nothing is said of it: docs/decisions/0015. */
+export function refitsByDefault({ method, refit, scope }: Refits): boolean {
+  return readsOption(methodOf(method), 'ffnSolver') && refit && scope !== 'attention';
+}
+
+/** The one that is given, or the default as far as it does not depend on the source. */
+function solverOf(settings: Refits): FfnSolver {
+  return settings.ffnSolver ?? (refitsByDefault(settings) ? 'gauss-newton' : 'output');
+}
+
+const ofAuxiliary = (settings: Refits) =>
+  solverOf(settings) === 'auxiliary' ? null : 'without --ffn-solver auxiliary';
+
+const ofGaussNewton = (settings: Refits) =>
+  solverOf(settings) === 'gauss-newton' ? null : `with --ffn-solver ${solverOf(settings)}`;
+
+const ofInputs = (settings: Refits) =>
+  solverOf(settings) === 'output' ? 'with --ffn-solver output' : null;
+
+const FEEDBACK = '0.5; 0 for post-norm models and without sequential inputs or a refit';
+
+export const REFIT = declare(
+  { group: 'Refit', byMethod: true },
+  {
+    lambda: {
+      takes: nonNegative,
+      help: 'ridge, as a share of the diagonal of the Gram matrix',
+      default: 0.05,
+      changes: 'survey',
+      also: ['survey'],
+    },
+    refit: {
+      takes: off,
+      help: 'leave the kept weights as they are',
+      default: true,
+      changes: 'run',
+    },
+    bias: {
+      takes: choice(BIASES),
+      value: '<what>',
+      help: "output maps' biases: keep as they are, refit where they exist, or add",
+      default: 'refit',
+      changes: 'run',
+    },
+    ffnSolver: {
+      takes: choice(FFN_SOLVERS),
+      help: 'what of an FFN is refitted: its output map, or gate and up too, by auxiliary variables or Gauss-Newton',
+      otherwise:
+        'gauss-newton; output where the file keeps gate and up byte for byte, with --no-refit, and with other methods',
+      changes: 'run', // a survey's identity has the types of gate and up
+      also: ['survey'],
+    },
+    auxiliaryIterations: {
+      takes: count,
+      help: 'iterations of the auxiliary variables, each with a refit of the output map',
+      default: 3,
+      changes: 'run',
+      read: [ofAuxiliary],
+    },
+    gaussNewtonRounds: {
+      takes: count,
+      help: 'linearisations of an FFN, each with a refit of its output map',
+      default: 2,
+      changes: 'run',
+      read: [ofGaussNewton],
+    },
+    gaussNewtonSteps: {
+      takes: count,
+      help: 'conjugate gradient steps of a round',
+      default: 2,
+      changes: 'run',
+      read: [ofGaussNewton],
+    },
+    ffnTokens: {
+      takes: count,
+      help: 'calibration tokens of a round or iteration over gate and up; the refits of the output map take all',
+      default: 32768,
+      changes: 'run',
+      read: [ofInputs],
+    },
+    sequential: {
+      takes: off,
+      help: 'solve every block on inputs of the dense model',
+      default: true,
+      changes: 'survey',
+    },
+    alpha: {
+      takes: share,
+      help: 'share of the error so far that a block is asked to undo',
+      otherwise: FEEDBACK,
+      changes: 'run',
+    },
+    beta: {
+      takes: share,
+      help: "share of the dense output in a block's target",
+      otherwise: FEEDBACK,
+      changes: 'run',
+    },
+  },
+);
+
+/** Shares of the error so far and of the dense output in a block's target. */
+export interface Feedback {
+  alpha: number;
+  beta: number;
+}
+
+/** Whether blocks are asked to undo anything of what the pruning before them did. */
+export function feeds({ alpha, beta }: Feedback): boolean {
+  return alpha !== 0 || beta !== 0;
+}

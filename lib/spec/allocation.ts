@@ -1,0 +1,33 @@
+/** How much goes where. */
+import type { AllocateOptions, AllocationRule } from '../allocation';
+import type { AllocationFunction } from '../allocation/own';
+import { StruPruneError } from '../errors';
+import type { Method } from '../methods';
+import type { Settings } from '../options';
+import { Own } from '../own';
+
+export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
+  rule: AllocationRule | Own<AllocationFunction>;
+}
+
+/** @throws StruPruneError ERR_ARGUMENT */
+export function allocationSpec(method: Method, settings: Settings): AllocationSpec {
+  const { allocation: rule, energyForm: form, temperature, apart } = settings;
+  // A rule of the caller's reads the same curves as the threshold.
+  const kind = rule instanceof Own ? 'threshold' : rule;
+  if (!method.allocations.includes(kind)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `method ${method.name} has no ${rule} allocation`,
+      `choose ${method.allocations.join(' or ')}`,
+    );
+  }
+  if (rule instanceof Own && apart) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      '--apart is for the rules of this program: an own allocation sees all layers and their scope',
+      'leave --apart out',
+    );
+  }
+  return { rule, form, temperature, apart };
+}

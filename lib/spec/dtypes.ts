@@ -1,0 +1,190 @@
+/** What the output's tensors are stored as, where nobody says so: as near to the source as a file of ours can. */
+import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
+import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
+import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
+import { elements, embeddingWidth } from '../model/axes';
+import type { BlockRole } from '../model/sublayers';
+import type { Settings } from '../options';
+import { DTYPES } from '../options/output';
+import type { Layer, TargetFacts } from './widths';
+
+/** Matrices of a site, its output map last. */
+const SITE_WEIGHTS: Record<'attention' | 'ffn', readonly BlockRole[]> = {
+  attention: ['attention.q', 'attention.k', 'attention.v', 'attention.out'],
+  ffn: ['ffn.gate', 'ffn.up', 'ffn.out'],
+};
+
+export const MATRICES: readonly BlockRole[] = [...SITE_WEIGHTS.attention, ...SITE_WEIGHTS.ffn];
+
+/** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
+const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
+
+/** Bytes of a group, one a layer, and the fewest of a weight; undefined where weights do not differ in bytes. */
+export function mixedBytes({
+  source,
+  stored,
+  layers,
+}: {
+  source: ModelSource;
+  stored: Stored;
+  layers: readonly Layer[];
+}): TargetFacts['mixed'] {
+  const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
+    let bytes = 0;
+    for (const role of SITE_WEIGHTS[site as keyof typeof SITE_WEIGHTS]) {
+      const ref = source.blocks[block]![role];
+      if (!ref) continue;
+      const type = stored.asSource.includes(role) ? ref.dtype : stored.matrices;
+      bytes += elements(ref.shape) * bytesEach(type);
+    }
+    return bytes / groups;
+  });
+  const each = layers.map(({ cost }, l) => perGroup[l]! / cost);
+  const [least, most] = [Math.min(...each), Math.max(...each)];
+  return most > least * (1 + 1e-9) ? { perGroup, each: least } : undefined;
+}
+
+/** Matrices that stay as they are or lose whole rows; `refitsFfn`: gate and up are refitted. */
+export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly BlockRole[] {
+  const changed: BlockRole[] = [];
+  if (scope !== 'ffn') changed.push('attention.out');
+  if (scope !== 'attention') changed.push(...(refitsFfn ? SITE_WEIGHTS.ffn : ['ffn.out' as const]));
+  return MATRICES.filter((role) => !changed.includes(role));
+}
+
+/**
+ * Whether what is not refitted keeps the types of a quantised source: in a GGUF file, unless there is a `--dtype` by which
+ * some matrix would have another one.
+ */
+export function keepsTypes(
+  source: ModelSource,
+  { dtype, format }: Pick<Settings, 'dtype' | 'format'>,
+): boolean {
+  if (format !== 'gguf' || quantisedTypes(source).length === 0) return false;
+  return dtype === undefined || hasAlready(source, dtype.toUpperCase() as ExportDtype);
+}
+
+/** `roles`, where keepsTypes() says that they keep the source's types. */
+export function takenOverFrom(
+  source: ModelSource,
+  asked: Pick<Settings, 'dtype' | 'format'>,
+  roles: readonly BlockRole[],
+): ExportRequest['takenOver'] {
+  return keepsTypes(source, asked) ? { source, roles } : undefined;
+}
+
+function hasAlready({ model, blocks }: ModelSource, dtype: ExportDtype): boolean {
+  const { matrices, ends } = storedAs({ format: 'gguf', dtype });
+  const all = (parts: readonly Record<string, TensorRef>[], type: Dtype | null) =>
+    parts
+      .flatMap((refs) => Object.values(refs))
+      .every((ref) => ref.shape.length === 1 || ref.dtype === type);
+  return all(blocks, matrices) && all([model], ends);
+}
+
+/** `q k v gate up: Q4_0; o down: Q5_1; outside: Q8_0`. */
+export function storedTypes(
+  { model, blocks }: ModelSource,
+  { asSource, matrices, ends }: Stored,
+): string {
+  const typesOf = (refs: (TensorRef | undefined)[]) => {
+    const held = refs.filter((ref) => ref !== undefined && ref.shape.length > 1);
+    return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
+  };
+  const roles = new Map<string, string[]>();
+  for (const role of MATRICES.filter((name) => blocks[0]?.[name])) {
+    const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
+    roles.set(types, [...(roles.get(types) ?? []), role]);
+  }
+  const inside = [...roles].map(([types, names]) => `${names.join(' ')}: ${types}`);
+  return [...inside, `outside: ${ends ?? typesOf(Object.values(model))}`].join('; ');
+}
+
+/** Which type is new in a file whose other matrices keep theirs. */
+export function typeNotes({
+  source,
+  dtype,
+  stored,
+  takenOver,
+}: {
+  source: ModelSource;
+  dtype: ExportDtype;
+  stored: Stored;
+  takenOver: ExportRequest['takenOver'];
+}): string[] {
+  const types = quantisedTypes(source);
+  if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
+  const refitted = MATRICES.filter(
+    (role) => !stored.asSource.includes(role) && source.blocks[0]![role],
+  );
+  return [`${refitted.join(', ')}: ${dtype}; every other matrix: as the source has it`];
+}
+
+/** The asked dtype, or what is nearest to the source's own in a file of the format; F16 where widths do not fit. */
+export function dtypeFor(
+  source: ModelSource,
+  {
+    dtype,
+    format,
+    scope,
+    multiple,
+  }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
+): ExportDtype {
+  if (dtype) return dtype.toUpperCase() as ExportDtype;
+  if (format !== 'gguf' && quantisedTypes(source).length > 0) return 'F16';
+  const own = refittedAs(source, scope);
+  if (!isQuantised(own)) return own;
+  const prunesFfn = scope !== 'attention';
+  return prunesFfn && multiple !== undefined && !fitsBlocks(own, [multiple]) ? 'F16' : own;
+}
+
+/**
+ * The type that the source's o and down (of them those in scope) share, where files of ours can have it; of several quantised ones the narrowest
+ * stand-in with as many bits as they have on average; of several unquantised ones the first. F16 where rows of some matrix are
+ * no whole blocks.
+ */
+function refittedAs(
+  { architecture, blocks }: ModelSource,
+  scope: Settings['scope'] = 'all',
+): ExportDtype {
+  const refs = blocks
+    .flatMap((refs) => [
+      scope !== 'ffn' && refs['attention.out'],
+      scope !== 'attention' && refs['ffn.out'],
+    ])
+    .filter((ref) => ref !== undefined && ref !== false);
+  const types = new Set(refs.map(({ dtype }) => dtype));
+  const [own] = types;
+  if (own === undefined) return 'F16';
+  const quantised = [...types].some(isQuantised);
+  if (!quantised || types.size === 1) {
+    if (isWritten(own)) return fitting(architecture, own);
+    if (!quantised) return 'F16';
+  }
+  const weights = refs.reduce((sum, { shape }) => sum + elements(shape), 0);
+  const mean = refs.reduce((sum, { bytes }) => sum + bytes, 0) / weights;
+  return fitting(architecture, STAND_INS.find((type) => bytesEach(type) >= mean) ?? 'F16');
+}
+
+function fitting(architecture: Architecture, type: ExportDtype): ExportDtype {
+  const columns = architecture.blocks.flatMap(({ ffn, heads }) => [
+    ffn,
+    heads * architecture.headDim,
+  ]);
+  const all = [architecture.hidden, embeddingWidth(architecture), ...columns];
+  return all.every((width) => fitsBlocks(type, [width])) ? type : 'F16';
+}
+
+/** What the source's blocks are quantised in, each type once; where they are not, what lies outside of them. */
+export function quantisedTypes({ model, blocks }: ModelSource): Dtype[] {
+  const typesIn = (parts: readonly Record<string, TensorRef>[]) => {
+    const types = parts.flatMap((tensors) => Object.values(tensors)).map(({ dtype }) => dtype);
+    return [...new Set(types)].filter(isQuantised);
+  };
+  const inBlocks = typesIn(blocks);
+  return inBlocks.length > 0 ? inBlocks : typesIn([model]);
+}
+
+function isWritten(dtype: Dtype): dtype is ExportDtype {
+  return (DTYPES as readonly string[]).includes(dtype.toLowerCase());
+}

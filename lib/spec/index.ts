@@ -1,0 +1,56 @@
+/** What a run is, from its options and the checkpoint's header: whatever can be refused is refused here. */
+import { readsCurves } from '../allocation';
+import { SITES } from '../engine/session';
+import { calibrationWindow } from '../measure/perplexity';
+import { methodOf } from '../methods';
+import type { ModelSource } from '../model/architecture';
+import type { Settings } from '../options';
+import { allocationSpec } from './allocation';
+import { outputSpec, requireNoSliding } from './output';
+import { planOutput, uniformAllocation } from './planned';
+import { refitNotes, refitSpec, withModelDefaults } from './refit';
+import { surveySpec } from './survey';
+import type { RunSpec } from './types';
+import { layersOf } from './widths';
+
+export type { RunSpec } from './types';
+
+/** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
+export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0): RunSpec {
+  const { architecture } = source;
+  const method = methodOf(given.method);
+  const allocation = allocationSpec(method, given);
+  const settings = withModelDefaults(source, method, given);
+  const { sparsity, targetParams, targetSize } = settings;
+  const recipe = method.recipe(settings);
+  const { statistics, inputs, mask } = recipe;
+  const refit = refitSpec(method, recipe.refit, settings);
+  const survey = surveySpec(recipe, settings);
+  const window = calibrationWindow(architecture, settings.window);
+  requireNoSliding(settings, architecture, window);
+  const output = outputSpec(source, settings, refit, tokenizerBytes);
+  output.notes.push(...refitNotes(given, refit));
+  const target = { sparsity, targetParams, targetSize };
+  const layers = layersOf(architecture, settings, output.dtype);
+  const gather = { statistics, inputs };
+  const spec: RunSpec = {
+    ...{ source, settings, method, target, layers, window },
+    ...{ survey, allocation, gather, mask, refit, output },
+  };
+  requireHolds(spec);
+  return spec;
+}
+
+/** A first look at the output: what nothing can hold is refused now. */
+function requireHolds(spec: RunSpec): void {
+  const { layers, allocation } = spec;
+  const { removed } = uniformAllocation(spec);
+  if (readsCurves(allocation.rule)) {
+    // Widths that differ, as they may come out.
+    for (const site of SITES) {
+      const first = layers.findIndex((layer) => layer.site === site);
+      if (first !== -1) removed[first] = 0;
+    }
+  }
+  planOutput(spec, removed);
+}

@@ -1,0 +1,79 @@
+/** What is written. */
+import { isQuantised } from '../checkpoint/container';
+import { type ExportDtype, type ExportRequest, roundingFor, storedAs } from '../checkpoint/export';
+import type { ExportFormat } from '../checkpoint/export-table';
+import { AS_FOLDER } from '../checkpoint/output-path';
+import { StruPruneError } from '../errors';
+import type { RefitRecipe } from '../methods';
+import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
+import type { Settings } from '../options';
+import { dtypeFor, rowsIn, takenOverFrom, typeNotes } from './dtypes';
+
+export interface OutputSpec {
+  format: ExportFormat;
+  /** Of what is refitted, and of all else that is not taken over. */
+  dtype: ExportDtype;
+  takenOver: ExportRequest['takenOver'];
+  stored: Stored;
+  /** Most of a folder's safetensors file, bytes. */
+  maxShardBytes: number | undefined;
+  /** Biases that the method adds to output maps in scope. */
+  adds: { attention: boolean; ffn: boolean };
+  /** Of a GGUF output, where a target in bytes asks for it; else 0. */
+  tokenizerBytes: number;
+  /** What a user may not expect of it. */
+  notes: string[];
+}
+
+const NORMS_ALONE =
+  'norms and biases alone are tuned: factors of columns would change every code of a type of 4 or 5 bits';
+
+/** @throws StruPruneError ERR_ARGUMENT */
+export function outputSpec(
+  source: ModelSource,
+  settings: Settings,
+  refit: RefitRecipe,
+  tokenizerBytes: number,
+): OutputSpec {
+  const { format, scope, maxShardBytes } = settings;
+  const dtype = dtypeFor(source, settings);
+  requireMultiple(settings, dtype);
+  const takenOver = takenOverFrom(source, settings, rowsIn(scope, refit.inputs.by !== 'none'));
+  const stored = storedAs({ format, dtype, takenOver });
+  const tunesNorms = settings.tuneTokens > 0 && FEW_STEPS.includes(dtype);
+  const adds = refit.output === 'mean-bias' || refit.bias === 'add';
+  return {
+    ...{ format, dtype, takenOver, stored, maxShardBytes, tokenizerBytes },
+    adds: { attention: adds && scope !== 'ffn', ffn: adds && scope !== 'attention' },
+    notes: [
+      ...typeNotes({ source, dtype, takenOver, stored }),
+      ...(tunesNorms ? [NORMS_ALONE] : []),
+    ],
+  };
+}
+
+/** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */
+function requireMultiple({ format, scope, multiple }: Settings, dtype: ExportDtype): void {
+  const { ffn } = roundingFor(format, dtype);
+  if (!isQuantised(dtype) || scope === 'attention') return;
+  if (multiple === undefined || multiple % ffn === 0) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `${dtype.toLowerCase()} holds rows in blocks of ${ffn}, and widths may be any multiple of ${multiple}`,
+    `choose a --multiple of ${ffn}, or leave it out`,
+  );
+}
+
+/** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
+export function requireNoSliding(
+  { format }: Pick<Settings, 'format'>,
+  { slidingWindow }: Architecture,
+  window: number,
+): void {
+  if (format !== 'gguf' || slidingWindow === 0 || window <= slidingWindow) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,
+    `choose --window ${slidingWindow} or less, or ${AS_FOLDER}`,
+  );
+}

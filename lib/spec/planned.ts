@@ -1,0 +1,81 @@
+/** What is known of a run's output before any work: its size with nothing removed, and its tensors for given widths. */
+import { allocate, type Budget, type JointAllocation } from '../allocation';
+import { type ExportPlan, planExport, weightFileBytes } from '../checkpoint/export';
+import { readFolderJson } from '../checkpoint/folder-file';
+import type { ModelSource } from '../model/architecture';
+import { linearParameters, totalParameters } from '../model/groups';
+import { atOnce } from '../turns';
+import { mixedBytes, quantisedTypes } from './dtypes';
+import type { RunSpec } from './types';
+import {
+  allocationLayers,
+  budgetFor,
+  budgetOfShare,
+  plannedArchitecture,
+  type TargetFacts,
+} from './widths';
+
+type Sized = Pick<RunSpec, 'source' | 'layers' | 'output'>;
+type Aimed = Sized & Pick<RunSpec, 'target' | 'allocation'>;
+
+export function uniformAllocation(spec: Aimed): JointAllocation {
+  const { layers, allocation } = spec;
+  const none = layers.map(() => null);
+  const weights = layers.map(() => 1);
+  const placed = allocationLayers(layers, none, weights);
+  const { apart } = allocation;
+  return atOnce(allocate(placed, budgetOf(spec), { rule: 'uniform', apart }));
+}
+
+export function budgetOf(spec: Aimed): Budget {
+  const { target, source } = spec;
+  // A share needs to know nothing of the files.
+  if (target.sparsity !== undefined) {
+    return budgetOfShare(target.sparsity, linearParameters(source.architecture));
+  }
+  return budgetFor(target, targetFacts(spec));
+}
+
+/** Parameters and bytes are those of the output if nothing were removed: biases that it adds are among them. */
+export function targetFacts(spec: Sized): TargetFacts {
+  const { source, layers, output } = spec;
+  const { architecture } = source;
+  const { dtype, stored, format, tokenizerBytes, maxShardBytes } = output;
+  const whole = planOutput(spec, new Int32Array(layers.length));
+  return {
+    total: linearParameters(architecture),
+    parameters: totalParameters({ ...architecture, biases: whole.biases }),
+    bytes: tokenizerBytes + weightFileBytes(whole, maxShardBytes),
+    dtype,
+    mixed: mixedBytes({ source, stored, layers }),
+    fewerBits: format === 'hf' && quantisedTypes(source).length > 0,
+  };
+}
+
+/** The output for widths that are known, masks that are not. */
+export function planOutput({ source, layers, output }: Sized, removed: Int32Array): ExportPlan {
+  const { architecture } = source;
+  const { format, dtype, takenOver, adds } = output;
+  return planExport({
+    architecture,
+    pruned: plannedArchitecture(architecture, layers, removed),
+    format,
+    dtype,
+    takenOver,
+    addedBias: {
+      o: adds.attention && !architecture.biases.o,
+      down: adds.ffn && !architecture.biases.down,
+    },
+    ...sourceFiles(source),
+  });
+}
+
+/** What a Hugging Face source has of its own configuration, to be carried over. @throws StruPruneError ERR_CHECKPOINT */
+export function sourceFiles(source: ModelSource) {
+  if (source.format !== 'hf') return {};
+  const generation = readFolderJson(source.path, 'generation_config.json', {
+    code: 'ERR_CHECKPOINT',
+    mend: 'fetch it again, or remove it: a plain one is then written',
+  });
+  return { sourceConfig: source.config, sourceGeneration: generation ?? undefined };
+}

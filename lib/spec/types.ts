@@ -1,0 +1,31 @@
+import type { MaskRecipe } from '../masks';
+import type { Method, Recipe } from '../methods';
+import type { ModelSource } from '../model/architecture';
+import type { RunSettings } from '../options';
+import type { Target } from '../options/target';
+import type { AllocationSpec } from './allocation';
+import type { OutputSpec } from './output';
+import type { RefitSpec } from './refit';
+import type { SurveySpec } from './survey';
+import type { Layer } from './widths';
+
+/** A run in parts; a stage gets those that it works by. */
+export interface RunSpec {
+  source: ModelSource;
+  /** Every option as it takes effect, as identities, cards and reports have them. */
+  settings: RunSettings;
+  method: Method;
+  /** How much goes. */
+  target: Target;
+  /** What may go: the widths of every site in scope. */
+  layers: readonly Layer[];
+  /** Tokens of a calibration window. */
+  window: number;
+  survey: SurveySpec;
+  allocation: AllocationSpec;
+  /** What a solve gathers, and on which inputs. */
+  gather: Pick<Recipe, 'statistics' | 'inputs'>;
+  mask: MaskRecipe;
+  refit: RefitSpec;
+  output: OutputSpec;
+}

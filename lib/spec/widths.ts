@@ -1,0 +1,178 @@
+import {
+  type AllocationLayer,
+  allowedRemovals,
+  type Budget,
+  storedIn,
+  weightsToRemove,
+} from '../allocation';
+import { bytesEach } from '../checkpoint/container';
+import { type ExportDtype, roundingFor } from '../checkpoint/export';
+import type { Site } from '../engine/native';
+import { StruPruneError } from '../errors';
+import type { Architecture, Dtype } from '../model/architecture';
+import { sublayersOf } from '../model/blocks';
+import { groupParameters, widthsOf } from '../model/groups';
+import { columnsPerUnit, type SiteId, unitsOf } from '../model/sublayers';
+import { grouped } from '../numbers';
+import type { Settings } from '../options';
+import type { Target } from '../options/target';
+
+/** One prunable site of one block. */
+export interface Layer {
+  block: number;
+  site: Site;
+  groups: number;
+  /** Linear weights in a group. */
+  cost: number;
+  /** Neighbouring columns of the output map in a group. */
+  groupSize: number;
+  /** Removal counts that rounding and bounds allow, ascending. */
+  allowed: Int32Array;
+}
+
+/** The sites in the scope, in the order in which they are solved. */
+export function layersOf(
+  architecture: Architecture,
+  settings: Pick<Settings, 'format' | 'scope' | 'multiple' | 'maxLayerSparsity'>,
+  dtype: ExportDtype,
+): Layer[] {
+  const rounding = roundingFor(settings.format, dtype);
+  return architecture.blocks.flatMap((_, block) =>
+    sublayersOf(architecture, block)
+      .filter(({ name }) => settings.scope === 'all' || settings.scope === name)
+      .map((sublayer) => {
+        const site = sublayer.name;
+        const groups = unitsOf(sublayer);
+        const groupSize = columnsPerUnit(sublayer);
+        const multiple =
+          sublayer.mixer.kind === 'ffn'
+            ? ffnMultiple(settings, dtype)
+            : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
+        return {
+          block,
+          site,
+          groups,
+          groupSize,
+          cost: groupParameters(architecture, block, site).weights,
+          allowed: allowedRemovals(groups, {
+            multiple,
+            minKeep: Math.min(multiple, groups),
+            maxShare: settings.maxLayerSparsity,
+          }),
+        };
+      }),
+  );
+}
+
+/** What FFN widths are multiples of. */
+export function ffnMultiple(
+  { format, multiple }: Pick<Settings, 'format' | 'multiple'>,
+  dtype: ExportDtype,
+): number {
+  return multiple ?? roundingFor(format, dtype).ffn;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** Place of a site among the layers; -1 = out of scope. */
+export function layerAt(layers: readonly Layer[], block: number, site: Site): number {
+  return layers.findIndex((layer) => layer.block === block && layer.site === site);
+}
+
+/** Columns of a layer's output map. */
+export function widthOf({ groups, groupSize }: Layer): number {
+  return groups * groupSize;
+}
+
+/** Sites as the allocation rules see them. */
+export function allocationLayers<Curve extends Float64Array | null>(
+  layers: readonly Layer[],
+  curves: readonly Curve[],
+  weights: readonly number[],
+): (AllocationLayer & { block: number; curve: Curve })[] {
+  return layers.map(({ block, site, groups, cost, allowed }, i) => ({
+    block,
+    scope: site,
+    groups,
+    cost,
+    allowed,
+    curve: curves[i]!,
+    weight: weights[i]!,
+  }));
+}
+
+/** What a target is counted in. */
+export interface TargetFacts {
+  /** Linear weights of all blocks. */
+  total: number;
+  /** All parameters of the checkpoint. */
+  parameters: number;
+  /** Weight files of the output with nothing removed; without a GGUF file's vocabulary where that is not known. */
+  bytes: number;
+  /** Of what is refitted in the output. */
+  dtype: Dtype;
+  /** Where weights differ in bytes: those of a group, one a layer, and the fewest of a weight. */
+  mixed?: { perGroup: Float64Array; each: number };
+  /** The source is quantised, and the output a folder, which cannot be. */
+  fewerBits?: boolean;
+}
+
+/** Weights to remove for a target. @throws StruPruneError ERR_ARGUMENT where the model is no larger than that already */
+export function budgetFor(
+  { sparsity, targetParams, targetSize }: Target,
+  { total, parameters, bytes, dtype, mixed, fewerBits }: TargetFacts,
+): Budget {
+  if (sparsity !== undefined) return budgetOfShare(sparsity, total);
+  const counted: NonNullable<Budget['counted']> =
+    targetParams !== undefined
+      ? { unit: 'parameters', now: parameters, each: 1, keep: targetParams }
+      : {
+          unit: 'bytes',
+          now: bytes,
+          each: mixed?.each ?? bytesEach(dtype),
+          keep: targetSize!,
+          dtype,
+          fewerBits,
+          perGroup: mixed?.perGroup,
+        };
+  const { unit, now, keep } = counted;
+  if (keep >= now) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the target is ${grouped(keep)} ${unit}, and with nothing removed the output would have ${grouped(now)} ${unit}${storedIn(counted.dtype)}`,
+      'give a smaller target; --method magnitude-l2 with --sparsity 0 writes the model as it is',
+    );
+  }
+  return { remove: Math.ceil((now - keep) / counted.each), total, counted };
+}
+
+export function budgetOfShare(sparsity: number, total: number): Budget {
+  return { remove: weightsToRemove(sparsity, total), total };
+}
+
+/** A mask as ascending indices of the groups that stay. */
+export function keptIndices(mask: Uint8Array): Int32Array {
+  return Int32Array.from([...mask.keys()].filter((g) => mask[g] !== 0));
+}
+
+export function maskOf(kept: Int32Array, groups: number): Uint8Array {
+  const mask = new Uint8Array(groups);
+  for (const g of kept) mask[g] = 1;
+  return mask;
+}
+
+/** The architecture with so many groups less in every layer, before any mask is known. */
+export function plannedArchitecture(
+  architecture: Architecture,
+  layers: readonly Layer[],
+  removed: Int32Array,
+): Architecture {
+  const counts: { [site in SiteId]?: number }[] = architecture.blocks.map(() => ({}));
+  layers.forEach(({ block, site, groups }, i) => {
+    counts[block]![site] = groups - removed[i]!;
+  });
+  const blocks = counts.map((units, block) => widthsOf(architecture, block, units));
+  return { ...architecture, blocks };
+}

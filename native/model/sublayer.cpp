@@ -1,0 +1,132 @@
+#include "model/sublayer.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace struprune {
+namespace {
+
+std::optional<PartShape> NormShape(const std::optional<NormSpec>& norm, size_t length, bool bias) {
+  if (!norm || (bias && norm->kind == NormKind::kRms)) return std::nullopt;
+  return PartShape{1, length};
+}
+
+std::optional<PartShape> ShapeIn(const AttentionSpec& spec, size_t hidden, Part part) {
+  switch (part) {
+    case Part::kQ:
+      return PartShape{spec.q_width(), hidden};
+    case Part::kQBias:
+      return PartShape{1, spec.q_width()};
+    case Part::kK:
+    case Part::kV:
+      return PartShape{spec.kv_width(), hidden};
+    case Part::kKBias:
+    case Part::kVBias:
+      return PartShape{1, spec.kv_width()};
+    case Part::kQNorm:
+    case Part::kKNorm:
+      return NormShape(spec.head_norm, spec.head_dim, false);
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<PartShape> ShapeIn(const FeedForwardSpec& spec, size_t hidden, Part part) {
+  switch (part) {
+    case Part::kGate:
+      return spec.gated ? std::optional(PartShape{spec.width, hidden}) : std::nullopt;
+    case Part::kGateBias:
+      return spec.gated ? std::optional(PartShape{1, spec.width}) : std::nullopt;
+    case Part::kUp:
+      return PartShape{spec.width, hidden};
+    case Part::kUpBias:
+      return PartShape{1, spec.width};
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void SublayerSpec::Resize(size_t width) {
+  if (auto* ffn = std::get_if<FeedForwardSpec>(&mixer)) {
+    ffn->width = width;
+    return;
+  }
+  AttentionSpec& spec = std::get<AttentionSpec>(mixer);
+  const size_t group = spec.queries * spec.head_dim;
+  if (width % group != 0) throw Error("ERR_ARGUMENT", "an attention has whole KV heads");
+  spec.kv_heads = width / group;
+}
+
+bool BlockSpec::adds_plainly() const {
+  return std::ranges::none_of(sublayers,
+                              [](const SublayerSpec& s) { return s.stream_norm.has_value(); });
+}
+
+std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part part) {
+  switch (part) {
+    case Part::kNorm:
+      return NormShape(spec.norm, hidden, false);
+    case Part::kNormBias:
+      return NormShape(spec.norm, hidden, true);
+    case Part::kStreamNorm:
+      return NormShape(spec.stream_norm, hidden, false);
+    case Part::kStreamNormBias:
+      return NormShape(spec.stream_norm, hidden, true);
+    case Part::kOut:
+      return PartShape{hidden, spec.width()};
+    case Part::kOutBias:
+      return PartShape{1, hidden};
+    default:
+      return std::visit([&](const auto& mixer) { return ShapeIn(mixer, hidden, part); },
+                        spec.mixer);
+  }
+}
+
+PartShape ShapeOf(const BlockSpec& spec, TensorId id) {
+  const auto shape = ShapeOf(spec.sublayers[id.sublayer], spec.hidden, id.part);
+  if (!shape) throw Error("ERR_ARGUMENT", "the block has no " + NameOf(spec, id));
+  return *shape;
+}
+
+bool IsBias(Part part) { return kPartNames[static_cast<size_t>(part)].ends_with("Bias"); }
+
+bool IsVector(Part part) {
+  switch (part) {
+    case Part::kQ:
+    case Part::kK:
+    case Part::kV:
+    case Part::kGate:
+    case Part::kUp:
+    case Part::kOut:
+      return false;
+    default:
+      return true;
+  }
+}
+
+std::string NameOf(const BlockSpec& spec, TensorId id) {
+  return spec.sublayers[id.sublayer].name + "." +
+         std::string(kPartNames[static_cast<size_t>(id.part)]);
+}
+
+size_t SublayerNamed(const BlockSpec& spec, std::string_view name) {
+  const auto found = std::ranges::find(spec.sublayers, name, &SublayerSpec::name);
+  if (found == spec.sublayers.end()) {
+    throw Error("ERR_ARGUMENT", "the block has no sublayer " + std::string(name));
+  }
+  return static_cast<size_t>(found - spec.sublayers.begin());
+}
+
+TensorId TensorNamed(const BlockSpec& spec, std::string_view name) {
+  const size_t dot = name.find('.');
+  const auto part = std::ranges::find(kPartNames, name.substr(std::min(dot, name.size() - 1) + 1));
+  if (dot == std::string_view::npos || part == kPartNames.end()) {
+    throw Error("ERR_ARGUMENT", "no tensor of a block is called " + std::string(name));
+  }
+  return {SublayerNamed(spec, name.substr(0, dot)), static_cast<Part>(part - kPartNames.begin())};
+}
+
+}  // namespace struprune

@@ -1,0 +1,117 @@
+// A transformer block as data: sublayers that run one after the other, each of which adds to the
+// stream of hidden states h what its output map makes of its mixer:
+//   h <- stream_norm(h + W mixer(norm(h)) + b)
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ops/activation.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
+
+namespace struprune {
+
+struct NormSpec {
+  NormKind kind = NormKind::kRms;
+  float eps = 1e-5f;
+};
+
+struct AttentionSpec {
+  size_t kv_heads = 0, queries = 1, head_dim = 0;  // queries: query heads a KV head
+  std::optional<RopeSpec> rope;
+  size_t sliding = 0;                 // tokens that a query may look back on; 0 = all
+  std::optional<NormSpec> head_norm;  // of every query and key head, before rope
+
+  size_t heads() const { return kv_heads * queries; }
+  size_t q_width() const { return heads() * head_dim; }
+  size_t kv_width() const { return kv_heads * head_dim; }
+};
+
+struct FeedForwardSpec {
+  size_t width = 0;
+  Activation activation = Activation::kSilu;
+  bool gated = true;
+};
+
+struct SublayerSpec {
+  std::string name;  // of its site, and in front of its tensors' names
+  std::variant<AttentionSpec, FeedForwardSpec> mixer;
+  std::optional<NormSpec> norm;         // of what the mixer reads
+  std::optional<NormSpec> stream_norm;  // of the stream after the addition
+
+  const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
+  const FeedForwardSpec* ffn() const { return std::get_if<FeedForwardSpec>(&mixer); }
+  // Columns of its output map: the axis of its site.
+  size_t width() const { return attention() ? attention()->q_width() : ffn()->width; }
+  // Changes that axis, by whole KV heads of an attention.
+  void Resize(size_t width);
+};
+
+struct BlockSpec {
+  size_t hidden = 0;
+  std::vector<SublayerSpec> sublayers;
+
+  // Whether no norm follows an addition, so that what a sublayer adds reaches the stream as it is.
+  bool adds_plainly() const;
+};
+
+// The tensors that a sublayer may have.
+enum class Part : uint8_t {
+  kNorm,
+  kNormBias,
+  kStreamNorm,
+  kStreamNormBias,
+  kQ,
+  kQBias,
+  kK,
+  kKBias,
+  kV,
+  kVBias,
+  kQNorm,
+  kKNorm,
+  kGate,
+  kGateBias,
+  kUp,
+  kUpBias,
+  kOut,
+  kOutBias,
+};
+inline constexpr size_t kParts = 18;
+// As in lib/model/sublayers.ts.
+inline constexpr std::array<std::string_view, kParts> kPartNames = {
+    "norm", "normBias", "streamNorm", "streamNormBias", "q",     "qBias",
+    "k",    "kBias",    "v",          "vBias",          "qNorm", "kNorm",
+    "gate", "gateBias", "up",         "upBias",         "out",   "outBias"};
+
+struct PartShape {
+  size_t rows = 0, cols = 0;  // vectors: 1 x n
+};
+
+// What a part has where the sublayer has it; nothing where it has no place for it.
+std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part part);
+bool IsBias(Part part);  // the one part that a sublayer may lack
+bool IsVector(Part part);
+
+// One tensor of a block.
+struct TensorId {
+  size_t sublayer;
+  Part part;
+};
+
+// Throws ERR_ARGUMENT where the sublayer has no place for it.
+PartShape ShapeOf(const BlockSpec& spec, TensorId id);
+
+// `sublayer.part`, as the boundary has it.
+std::string NameOf(const BlockSpec& spec, TensorId id);
+// Throws ERR_ARGUMENT for a name that no sublayer has.
+TensorId TensorNamed(const BlockSpec& spec, std::string_view name);
+size_t SublayerNamed(const BlockSpec& spec, std::string_view name);
+
+}  // namespace struprune

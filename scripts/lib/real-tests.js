@@ -1,0 +1,41 @@
+// The tests against a real model and live oracles (test/real). Installs torch, transformers and llama.cpp into .oracles,
+// fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES (for PYTHONPATH), STRUPRUNE_LLAMA (package
+// folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
+const { runAva } = require('./ava.js');
+const { withLock } = require('./lock.js');
+const {
+  ensureLlama,
+  ensureLlamaBlas,
+  ensurePythonOracles,
+  ensureRuntimes,
+} = require('./oracles.js');
+const { at } = require('./paths.js');
+const { run } = require('./process.js');
+
+function fetchModel() {
+  const printed = run(process.execPath, [at('scripts', 'fetch-model.js')], {
+    what: 'fetch-model',
+    capture: 'stdout',
+  });
+  return printed.trimEnd().split('\n').at(-1);
+}
+
+/** Runs these of the tests, or all; resolves with the counts. */
+function runRealTests(patterns) {
+  const environment = withLock(() => {
+    const { node22, bun } = ensureRuntimes();
+    return {
+      STRUPRUNE_ORACLES: ensurePythonOracles(),
+      STRUPRUNE_LLAMA: ensureLlama(),
+      STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas(),
+      STRUPRUNE_MODEL: fetchModel(),
+      STRUPRUNE_NODE22: node22,
+      STRUPRUNE_BUN: bun,
+      // Where it is set, every start of Python compiles torch and transformers again: 15 s each.
+      PYTHONDONTWRITEBYTECODE: '',
+    };
+  });
+  return runAva(['--config', 'ava-real.config.cjs', ...patterns], environment);
+}
+
+module.exports = { runRealTests };
