@@ -36,7 +36,7 @@ export interface RunPlan {
   reserve: number;
   /** Largest scratch of the stages, bytes. */
   scratch: number;
-  /** Bytes beside the output: the journal with its survey and the output, for a while both. An upper bound: nothing removed. */
+  /** Bytes beside the output: the journal and the output, for a while both. An upper bound: nothing removed. */
   disk: number;
   /** Hidden states of the solve and of evaluations go to scratch, and of tiled matrices what does not fit. */
   statesPaged: boolean;

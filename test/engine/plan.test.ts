@@ -6,7 +6,7 @@ import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { settingsOf } from '../../lib/options';
-import { plan } from '../../lib/plan';
+import { type Plan, plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { planRun } from '../../lib/pruning/plan';
 import { planInput } from '../../lib/pruning/plan-input';
@@ -153,6 +153,26 @@ test("a kept survey's metrics lie in scratch while blocks are solved, and in the
   const metrics = 4 * sites * hidden ** 2;
   t.is(fisher.scratch, plain.scratch + metrics);
   t.is(fisher.disk, plain.disk + metrics);
+});
+
+test('tuning is a stage of its own: its states lie in scratch, and what it came to in the journal', async (t) => {
+  const model = work.model('llama2');
+  const plain = await plan(model, base({}));
+  const tuned = await plan(model, base({ tuneTokens: 40 * WINDOW }));
+  const untimed = (stages: Plan['stages']) => stages.map((stage) => ({ ...stage, seconds: 0 }));
+  t.deepEqual(untimed(tuned.stages.slice(0, -1)), untimed(plain.stages));
+  const { stage, scratch, flops } = tuned.stages.at(-1)!;
+  const { hidden, headDim, blocks } = (await openCheckpoint(model)).architecture;
+  // Four windows are held out, and two at most train in a step.
+  const states = 2 * 40 + 2 * 4 + (blocks.length + 3) * 2;
+  t.deepEqual([stage, scratch], ['tune', 4 * hidden * WINDOW * states]);
+  t.true(flops.single > 0);
+  // Norms, columns of o and down, and the final norm.
+  const factors = blocks.reduce(
+    (sum, { ffn, heads }) => sum + 2 * hidden + ffn + heads * headDim,
+    hidden,
+  );
+  t.is(tuned.disk, plain.disk + 4 * 8 * factors);
 });
 
 test('a target in bytes counts the vocabulary of a GGUF file, as prune does', async (t) => {
