@@ -68,6 +68,8 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
     const input = planInput(spec, {
       engine,
       tokens: wholeWindows(settings.calibrationTokens, window),
+      // As many as are asked for: what the text has is not known.
+      tuning: Math.floor(settings.tuneTokens / window),
       evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
     });
     const limit = options.engine ? engine.budget : (options.memory ?? 0);

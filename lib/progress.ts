@@ -7,6 +7,7 @@ export interface Progress {
     | 'sample'
     | 'survey'
     | 'solve'
+    | 'tune'
     | 'write'
     | 'verify'
     | 'measure';

@@ -1,4 +1,4 @@
-/** The main path: open → survey → allocate → solve block by block → write → verify. */
+/** The main path: open → survey → allocate → solve block by block → tune → write → verify. */
 import { requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { codeWarnings } from './checkpoint/code-references';
@@ -23,6 +23,7 @@ import { solve } from './stages/solve';
 import { take, type Work } from './stages/stage';
 import { summarise } from './stages/summary';
 import { requireKnownSurvey, saveSurvey, survey } from './stages/survey';
+import { tune } from './stages/tune';
 import { verify } from './stages/verify';
 import { write } from './stages/write';
 import { turn } from './turns';
@@ -122,14 +123,16 @@ async function takeStages(
   codeWarnings([...decision.plan.dropped, ...tokenizer.dropped]).forEach(work.warn);
   const solved = await take(solve, work, decision);
   const { plan, allocation } = decision;
-  const { sink, path } = await take(write, work, { plan, tokenizer });
+  const tuned = await take(tune, work, { plan });
+  const { sink, path } = await take(write, work, { plan, tuned, tokenizer });
   return orAbort(sink, async () => {
-    const { expected } = solved;
+    const expected = tuned?.expected ?? solved.expected;
     const after = await take(verify, work, { path, expected, samplesBefore });
     const result: PruneResult = {
       ...summarise(work, plan, allocation, solved, after.bytesAfter),
       ...after,
       perplexityBefore,
+      tuning: tuned?.report ?? null,
       warnings: work.warnings,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: native.peakRss(),

@@ -73,6 +73,7 @@ export async function survey(
     const sizes = {
       engine,
       tokens: ids.length,
+      tuning: 0,
       evaluation: null,
     };
     const input = { ...planInput(spec, sizes), surveyOnly: true };

@@ -88,12 +88,15 @@ export interface Calls {
   runSite: OfBlock & SiteDemand & { site: Site; tokens: Tokens };
   applySite: OfBlock & { site: Site; tokens: Tokens };
   /** With statistics of all kinds. */
-  backwardBlock: OfBlock & { tokens: Tokens };
+  /** `factors`: with those of all weights that are tuned, beside their statistics. */
+  backwardBlock: OfBlock & { tokens: Tokens; factors: boolean };
   embed: OfEnds;
   score: OfEnds;
   expectHead: OfEnds;
   divergenceFrom: OfEnds;
   headGradient: OfEnds;
+  /** With the factors of the final norm, beside their statistics. */
+  divergenceGradient: OfEnds;
   /** At rest, beside the statistics. The steps below count it too. */
   solver: OfProblem;
   createSolver: OfProblem;

@@ -111,12 +111,19 @@ export class NeedsOf {
     return this.#ask('applySite', { ...this.#block(index), site, tokens });
   }
 
-  backward(index: number, tokens: Tokens): Needs {
-    return this.#ask('backwardBlock', { ...this.#block(index), tokens });
+  /** `factors`: with their gradients. */
+  backward(index: number, tokens: Tokens, { factors = false } = {}): Needs {
+    return this.#ask('backwardBlock', { ...this.#block(index), tokens, factors });
   }
 
   ends(
-    call: 'embed' | 'score' | 'expectHead' | 'divergenceFrom' | 'headGradient',
+    call:
+      | 'embed'
+      | 'score'
+      | 'expectHead'
+      | 'divergenceFrom'
+      | 'headGradient'
+      | 'divergenceGradient',
     tokens: Tokens,
   ): Needs {
     const { hidden, vocab } = this.architecture;

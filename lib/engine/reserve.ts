@@ -29,15 +29,22 @@ const NUMBER = 8;
 /** A group's index in a mask. */
 const INDEX = 4;
 
-/** What a run keeps to its end of its calibration text, and of its layers' groups and columns where it made a survey. */
+/** Numbers a factor that tuning has at once: its logarithm, the best so far, a gradient twice, two moments. */
+const TUNED = 6;
+
+/**
+ * What a run keeps to its end of its calibration text, and of its layers' groups and columns where it made a survey; and
+ * what tuning has of its factors.
+ */
 export function keptReserve(kept: {
   tokens: number;
+  factors: number;
   groups: number;
   curves: number;
   statistics: number;
 }): number {
-  const { tokens, groups, curves, statistics } = kept;
-  return ID * tokens + INDEX * groups + NUMBER * (curves + statistics);
+  const { tokens, factors, groups, curves, statistics } = kept;
+  return ID * tokens + INDEX * groups + NUMBER * (curves + statistics + TUNED * factors);
 }
 
 /** The native side's share of a budget in bytes; 0 = no budget. At least one byte of a budget is left. */

@@ -1,6 +1,6 @@
 /** The texts: what calibrates, what is measured on, and surveys that are kept. */
 import { embeddedMix } from '../embedded';
-import { count, file } from './kinds';
+import { count, countOrNone, file } from './kinds';
 import { declare } from './option';
 
 const ofEval = (settings: { eval?: string }) =>
@@ -23,6 +23,12 @@ export const CALIBRATION = declare(
       default: 65536,
       changes: 'tokens',
       also: ['survey'],
+    },
+    tuneTokens: {
+      takes: countOrNone,
+      help: 'how many after them tune what the solve left: factors of channels, norms and biases, towards the dense model; 0: none',
+      default: 0,
+      changes: 'tokens',
     },
     window: {
       takes: count,

@@ -7,7 +7,7 @@ import type { Kind } from './kinds';
 
 /**
  * What another value may change: nothing; where things lie or how they are packed; what is measured beside the work; which
- * tokens calibrate, of which identities have the hash; the dense survey and so the run; the run alone.
+ * tokens calibrate or tune, of which identities have the hash; the dense survey and so the run; the run alone.
  */
 export type Changes = 'nothing' | 'places' | 'measured' | 'tokens' | 'survey' | 'run';
 

@@ -16,11 +16,11 @@ export interface Before {
   samplesBefore: number[] | null;
 }
 
-/** Of the dense model; warns of an evaluation text that calibrates. */
+/** Of the dense model; warns of an evaluation text that calibrates or tunes. */
 export async function measureBefore(run: Run): Promise<Before> {
   const { evaluation, engine, source, settings, signal } = run;
   signal?.throwIfAborted();
-  const overlap = evaluation && (await inTurns(overlapWarning(run.ids, evaluation.ids)));
+  const overlap = evaluation && (await inTurns(overlapWarning(run.text, evaluation.ids)));
   if (overlap) run.warn(overlap);
   const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {

@@ -81,6 +81,7 @@ export function modelCard(
     PruneResult,
     | 'settings'
     | 'calibrationTokens'
+    | 'tuning'
     | 'window'
     | 'method'
     | 'allocation'
@@ -102,6 +103,7 @@ export function modelCard(
   const rows = [
     ['method', `${result.method}, ${result.allocation} allocation, scope ${result.scope}`],
     ['calibration', tokensInWindows(result.calibrationTokens, result.window)],
+    ...(result.tuning ? [['tuning', tokensInWindows(result.tuning.tokens, result.window)]] : []),
     ['parameters', `${result.parametersBefore} before, ${result.parametersAfter} after`],
     ['linear weights of the blocks removed', percent(result.sparsity)],
     ['parameters of the file removed', percent(result.fileSparsity)],

@@ -8,11 +8,13 @@ import { evaluateNeeds } from './needs/evaluate';
 import { solveNeeds } from './needs/solve';
 import type { PlanInput, StageNeeds } from './needs/stage';
 import { surveyNeeds } from './needs/survey';
+import { tuneNeeds } from './needs/tune';
 import { diskBytes, keptNumbers } from './needs/write';
+import { tuneShares } from './texts';
 
 export type { PlanInput } from './needs/stage';
 
-export type StageName = 'evaluate' | 'survey' | 'solve';
+export type StageName = 'evaluate' | 'survey' | 'solve' | 'tune';
 
 export interface StagePlan {
   stage: StageName;
@@ -34,7 +36,7 @@ export interface RunPlan {
   reserve: number;
   /** Largest scratch of the stages, bytes. */
   scratch: number;
-  /** Bytes beside the output: the journal with its survey and the output, for a while both. An upper bound: nothing removed. */
+  /** Bytes beside the output: the journal and the output, for a while both. An upper bound: nothing removed. */
   disk: number;
   /** Hidden states of the solve and of evaluations go to scratch, and of tiled matrices what does not fit. */
   statesPaged: boolean;
@@ -76,12 +78,14 @@ function planWith(input: PlanInput, paged: boolean): RunPlan {
 
 type Stage = [name: StageName, needs: (input: PlanInput, paged: boolean) => StageNeeds];
 
-function stagesOf({ survey, surveyOnly = false }: PlanInput): Stage[] {
+function stagesOf({ survey, tuning, surveyOnly = false }: PlanInput): Stage[] {
   const surveyed = survey.needed && survey.from === undefined;
+  const tuned = !surveyOnly && tuneShares(tuning) !== null;
   return [
     ...(surveyOnly ? [] : [['evaluate', evaluateNeeds] satisfies Stage]),
     ...(surveyed ? [['survey', surveyNeeds] satisfies Stage] : []),
     ...(surveyOnly ? [] : [['solve', solveNeeds] satisfies Stage]),
+    ...(tuned ? [['tune', tuneNeeds] satisfies Stage] : []),
   ];
 }
 

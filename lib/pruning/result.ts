@@ -100,6 +100,17 @@ export interface PruneResult {
   survey: 'none' | 'made' | 'file';
   /** Hidden states that the blocks were solved on: none (dense statistics or weights alone), the dense model's, or those of the model pruned so far. */
   solveInputs: 'none' | 'dense' | 'sequential';
+  /**
+   * Tuning of factors after the solve: its tokens, the steps that were made, and the mean KL(dense ‖ pruned) of the windows
+   * held out, nats per token, before and after; null where nothing was tuned.
+   */
+  tuning: {
+    tokens: number;
+    steps: number;
+    divergenceBefore: number;
+    divergenceAfter: number;
+    seconds: number;
+  } | null;
   /** Blocks that came out of the journal of an earlier run and were not solved again. */
   resumedBlocks: number[];
   warnings: string[];

@@ -16,6 +16,7 @@ import { planInput } from './plan-input';
 import { requireOutputSpace, requireRoom } from './room';
 import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
+import { splitText, type TuneText } from './texts';
 import { tokenizerBytesOf } from './tokenizer-output';
 
 export interface Run extends RunSpec {
@@ -23,6 +24,9 @@ export interface Run extends RunSpec {
   signal: AbortSignal | undefined;
   /** Calibration tokens, whole windows. */
   ids: Int32Array;
+  tuneText: TuneText | null;
+  /** Both, one after the other. */
+  text: Int32Array;
   evaluation: { ids: Int32Array; window: number } | null;
   session: Session;
   surveys: Surveys;
@@ -41,7 +45,7 @@ export type RunCalls = Pick<PruneOptions, 'signal' | 'onProgress' | 'onWarning'>
 
 /** What several runs of one model on one calibration text share, each made once (lib/bench). */
 export interface Shared {
-  /** Calibration tokens, whole windows; as `settings` ask for them where left out. */
+  /** Calibration text, whole windows, those that tune behind those that calibrate; as `settings` ask for it where left out. */
   ids?: Int32Array;
   surveys: Surveys;
   /** Whether a run that ends early leaves its journal. */
@@ -62,10 +66,12 @@ export async function openRun(
   const { window } = spec;
   const { architecture } = source;
   await requireCalibrationFile(settings);
-  const maxTokens = settings.calibrationTokens;
+  const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
   const { bounded } = engine;
-  const limits = { window, maxTokens, bounded, signal };
-  const ids = given ?? (await readWindows(source, settings.calibration, limits));
+  const limits = { window, maxTokens: calibration + tuning, bounded, signal };
+  const read = given ?? (await readWindows(source, settings.calibration, limits));
+  const { ids, tuneText, warning } = splitText(read, window, { calibration, tuning });
+  const tuneTokens = tuneText ? tuneText.train.length + tuneText.heldOut.length : 0;
   let evaluation: Run['evaluation'] = null;
   if (settings.eval) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
@@ -84,6 +90,7 @@ export async function openRun(
   const sizes = {
     engine,
     tokens: ids.length,
+    tuning: tuneTokens / window,
     evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
   };
   const plan = await requireRoom(planInput(spec, sizes), settings, engine);
@@ -92,11 +99,19 @@ export async function openRun(
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
   const states = plan.statesPaged ? settings.scratch : '';
+  const warn = (warning: string) => {
+    warnings.push(warning);
+    tell?.(warning);
+  };
+  if (warning) warn(warning);
+  if (tuneText && engine.device !== 'cpu') warn('tuning runs back through the blocks on the CPU');
   return {
     ...spec,
     engine,
     signal,
     ids,
+    tuneText,
+    text: read.subarray(0, ids.length + tuneTokens),
     evaluation,
     session,
     surveys,
@@ -104,10 +119,7 @@ export async function openRun(
     room: plan.memory - plan.reserve,
     onProgress: withBytes(engine, onProgress),
     warnings,
-    warn: (warning) => {
-      warnings.push(warning);
-      tell?.(warning);
-    },
+    warn,
   };
 }
 

@@ -2,15 +2,16 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AtomicFolder, orAbort } from '../checkpoint/atomic';
 import { type GgufEntry, storageBytes } from '../checkpoint/container';
-import type { ExportPlan } from '../checkpoint/export';
+import type { ExportPlan, PlannedTensor } from '../checkpoint/export';
 import { GgufWriter } from '../checkpoint/gguf-writer';
 import { asOutput } from '../checkpoint/output-error';
 import { pieces } from '../checkpoint/pieces';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer';
+import { using } from '../engine/engine';
 import type { Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
-import { encodeOutsideTensor } from './encode';
-import { placedInBlocks } from './journal/blocks';
+import type { LoadBlock } from '../tuning/passes';
+import { encodeBlockTensor, encodeOutsideTensor } from './encode';
 import type { Journal } from './journal/journal';
 import type { TokenizerOutput } from './tokenizer-output';
 
@@ -85,8 +86,8 @@ export function openSink(plan: ExportPlan, target: string, options: WriterOption
 }
 
 /**
- * Appends all tensors in the order of the plan: those of the blocks as the journal holds them, the others from
- * the source. Returns the path under which the checkpoint can be opened before it is shown.
+ * Appends all tensors in the order of the plan: those of the blocks as the journal holds them or as `load` has them, the
+ * others from the session's source. Returns the path under which the checkpoint can be opened before it is shown.
  */
 export async function writeTensors(
   session: Session,
@@ -94,23 +95,45 @@ export async function writeTensors(
   journal: Journal,
   sink: Sink,
   onProgress: OnStage | undefined,
+  load?: LoadBlock,
 ): Promise<string> {
   const blocks = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'write', blocks);
-  for (const { tensor, offset } of placedInBlocks(plan.tensors)) {
-    const chunks =
-      tensor.block === null
-        ? encodeOutsideTensor(session, tensor)
-        : pieces(journal.blockPath(tensor.block), {
-            start: offset,
-            end: offset + storageBytes(tensor.dtype, tensor.shape),
-          });
+  const append = async (tensor: PlannedTensor, chunks: AsyncIterable<Uint8Array>) => {
     for await (const chunk of chunks) {
       session.engine.throwIfAborted();
       await sink.append(tensor.name, chunk);
     }
     const { block } = tensor;
     if (block !== null) report(block + 1, `block ${block + 1} of ${blocks}`, block);
+  };
+  for (const { block, tensors } of partsOf(plan.tensors)) {
+    if (block === null) {
+      for (const tensor of tensors) await append(tensor, encodeOutsideTensor(session, tensor));
+    } else if (load) {
+      await using(await load(block), async (loaded) => {
+        for (const tensor of tensors)
+          await append(tensor, encodeBlockTensor(session, tensor, loaded));
+      });
+    } else {
+      let start = 0;
+      for (const tensor of tensors) {
+        const end = start + storageBytes(tensor.dtype, tensor.shape);
+        await append(tensor, pieces(journal.blockPath(block), { start, end }));
+        start = end;
+      }
+    }
   }
   return sink.finish();
+}
+
+/** Tensors in their order, those of a block together. */
+function partsOf(planned: readonly PlannedTensor[]) {
+  const parts: { block: number | null; tensors: PlannedTensor[] }[] = [];
+  for (const tensor of planned) {
+    const last = parts.at(-1);
+    if (last?.block === tensor.block) last.tensors.push(tensor);
+    else parts.push({ block: tensor.block, tensors: [tensor] });
+  }
+  return parts;
 }

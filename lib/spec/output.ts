@@ -5,7 +5,7 @@ import type { ExportFormat } from '../checkpoint/export-table';
 import { AS_FOLDER } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import type { RefitRecipe } from '../methods';
-import type { Architecture, ModelSource, Stored } from '../model/architecture';
+import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
 import type { Settings } from '../options';
 import { dtypeFor, rowsIn, takenOverFrom, typeNotes } from './dtypes';
 
@@ -25,6 +25,9 @@ export interface OutputSpec {
   notes: string[];
 }
 
+const NORMS_ALONE =
+  'norms and biases alone are tuned: factors of columns would change every code of a type of 4 or 5 bits';
+
 /** @throws StruPruneError ERR_ARGUMENT */
 export function outputSpec(
   source: ModelSource,
@@ -37,11 +40,15 @@ export function outputSpec(
   requireMultiple(settings, dtype);
   const takenOver = takenOverFrom(source, settings, rowsIn(scope, refit.inputs.by !== 'none'));
   const stored = storedAs({ format, dtype, takenOver });
+  const tunesNorms = settings.tuneTokens > 0 && FEW_STEPS.includes(dtype);
   const adds = refit.output === 'mean-bias' || refit.bias === 'add';
   return {
     ...{ format, dtype, takenOver, stored, maxShardBytes, tokenizerBytes },
     adds: { attention: adds && scope !== 'ffn', ffn: adds && scope !== 'attention' },
-    notes: typeNotes({ source, dtype, takenOver, stored }),
+    notes: [
+      ...typeNotes({ source, dtype, takenOver, stored }),
+      ...(tunesNorms ? [NORMS_ALONE] : []),
+    ],
   };
 }
 

@@ -1,4 +1,4 @@
-/** A run is its stages, one after the other: survey, allocate, solve, write, verify. lib/prune.ts strings them. */
+/** A run is its stages, one after the other: survey, allocate, solve, tune, write, verify. lib/prune.ts strings them. */
 import type { Identity, RunFacts } from '../pruning/journal/identity';
 import type { Journal } from '../pruning/journal/journal';
 import type { Run } from '../pruning/run';
@@ -18,7 +18,7 @@ interface Kept<Artefact> {
 }
 
 export interface Stage<Input, Artefact> {
-  name: 'survey' | 'allocate' | 'solve' | 'write' | 'verify';
+  name: 'survey' | 'allocate' | 'solve' | 'tune' | 'write' | 'verify';
   /** What the artefact depends on: one that a journal or a file has is this run's where they are equal. */
   identity(facts: RunFacts): Identity;
   run(work: Work, input: Input): Promise<Artefact>;

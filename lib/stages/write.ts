@@ -1,12 +1,15 @@
 /** The output, put together of finished blocks and the source's ends under a name that nobody sees yet. */
 import { orAbort } from '../checkpoint/atomic';
+import type { Session } from '../engine/session';
 import { runIdentity } from '../pruning/journal/identity';
 import { provenance } from '../pruning/model-card';
 import { settingsUsed } from '../pruning/settings-used';
 import type { TokenizerOutput } from '../pruning/tokenizer-output';
 import { openSink, type Sink, writeTensors } from '../pruning/write';
+import type { LoadBlock } from '../tuning/passes';
 import type { Decision } from './allocate';
 import type { Stage } from './stage';
+import type { TunedModel } from './tune';
 
 /** The sink is the receiver's to commit or to abort. */
 export interface Written {
@@ -15,11 +18,17 @@ export interface Written {
   path: string;
 }
 
-export const write: Stage<Pick<Decision, 'plan'> & { tokenizer: TokenizerOutput }, Written> = {
+/** `tuned`: null where the model is as it was solved. */
+export interface ToWrite extends Pick<Decision, 'plan'> {
+  tuned: TunedModel | null;
+  tokenizer: TokenizerOutput;
+}
+
+export const write: Stage<ToWrite, Written> = {
   name: 'write',
   identity: runIdentity,
 
-  async run(work, { plan, tokenizer }) {
+  async run(work, { plan, tuned, tokenizer }) {
     const { session, journal, settings, source, hashes, onProgress } = work;
     const sink = await openSink(plan, settings.output, {
       replace: settings.force,
@@ -28,7 +37,9 @@ export const write: Stage<Pick<Decision, 'plan'> & { tokenizer: TokenizerOutput 
       tokenizer,
       provenance: provenance(source, settingsUsed(work), hashes),
     });
-    const path = await orAbort(sink, () => writeTensors(session, plan, journal, sink, onProgress));
+    const put = (ends: Session, load?: LoadBlock) =>
+      writeTensors(ends, plan, journal, sink, onProgress, load);
+    const path = await orAbort(sink, () => (tuned ? tuned.lend(put) : put(session)));
     return { sink, path };
   },
 };

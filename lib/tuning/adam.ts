@@ -1,7 +1,9 @@
 /** Adam (arXiv 1412.6980): what is trained moves by its gradient's mean over the root of its mean square. */
 
-const DECAY = { mean: 0.9, square: 0.999 };
-const LEAST = 1e-8;
+/** Short memories, for a few steps of many tokens each. */
+const DECAY = { mean: 0.5, square: 0.95 };
+/** Beside gradients of a mean over many tokens. */
+const LEAST = 1e-12;
 
 /** The moments, one of each a parameter, and the steps so far. */
 export interface AdamState {

@@ -14,12 +14,14 @@ import type { Session } from '../engine/session';
 import { embeddingWidth } from '../model/axes';
 import type { FactorPlaces, Place } from './factors';
 
+/** A block of a model; the receiver releases it. */
+export type LoadBlock = (index: number) => Promise<BlockHandle>;
+
 /** How a model is read. */
 export interface Reading {
   /** Has the model's ends. */
   session: Session;
-  /** A block of the model; the receiver releases it. */
-  load: (index: number) => Promise<BlockHandle>;
+  load: LoadBlock;
   window: number;
   /** Folder for hidden states; '' = in memory. */
   scratch: string;

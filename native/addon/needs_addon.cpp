@@ -137,7 +137,7 @@ const std::map<std::string, Answer>& Answers() {
        }},
       {"backwardBlock",
        [](const Context& context, const Call& c) {
-         return BackwardNeeds(context, c.Block(), c.Window(), c.Tokens());
+         return BackwardNeeds(context, c.Block(), c.Window(), c.Tokens(), c.Flag("factors"));
        }},
       {"embed",
        [](const Context& context, const Call& c) {
@@ -154,6 +154,10 @@ const std::map<std::string, Answer>& Answers() {
       {"headGradient",
        [](const Context& context, const Call& c) {
          return HeadGradientNeeds(context, c.Ends(), c.Tokens());
+       }},
+      {"divergenceGradient",
+       [](const Context& context, const Call& c) {
+         return DivergenceGradientNeeds(context, c.Ends(), c.Tokens());
        }},
       {"solver",
        [](const Context& context, const Call& c) { return ProblemNeeds(context, c.Problem()); }},

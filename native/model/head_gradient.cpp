@@ -240,16 +240,26 @@ class FlightLabels {
   Buffer<float> rows_;
 };
 
-}  // namespace
-
-Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
-  const GradientCounts n(context, ends, tokens.rows, false);
-  const size_t labels = LabelRows(context, ends.embedding_width);
+Needs FlightNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens,
+                  bool final_norm) {
+  const GradientCounts n(context, ends, tokens.rows, final_norm);
   Needs needs = HeadInput::NeedsOf(ends) + HeadInputBackward::NeedsOf(ends) +
-                ExpectedRows::NeedsOf(context, ends, n.rows) + HeldFloats(n.Total() + labels) +
+                ExpectedRows::NeedsOf(context, ends, n.rows) + HeldFloats(n.Total()) +
                 tokens.View(2 * ends.hidden);
   needs.float_flops = 2 * HeadFlops(ends, tokens.rows);
   return needs;
+}
+
+}  // namespace
+
+Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  return FlightNeeds(context, ends, tokens, false) +
+         HeldFloats(LabelRows(context, ends.embedding_width));
+}
+
+Needs DivergenceGradientNeeds(const Context& context, const EndsShape& ends,
+                              const TokenPages& tokens) {
+  return FlightNeeds(context, ends, tokens, ends.final_norm) + tokens.View(ends.embedding_width);
 }
 
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run) {

@@ -48,5 +48,8 @@ struct DivergenceGradientRun {
 
 // gradient <- d(sum of KL(p ‖ q) of all tokens)/d(hidden), nats; returns the sum. Throws as above.
 double DivergenceGradient(Context& context, const EndsSpec& spec, const DivergenceGradientRun& run);
+// Beside the statistics, with the factors of the final norm where there is one.
+Needs DivergenceGradientNeeds(const Context& context, const EndsShape& ends,
+                              const TokenPages& tokens);
 
 }  // namespace struprune

@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/copy_rows.h"
 #include "expect_error.h"
@@ -288,6 +291,58 @@ TEST(NeedsTest, OfTheWayBackThroughABlock) {
   }
 }
 
+// Of a tuned weight's factors; 0 where the tensor is none.
+size_t FactorWidth(const test::DecoderSpec& spec, TensorId id) {
+  switch (id.part) {
+    case Part::kNorm:
+    case Part::kStreamNorm:
+    case Part::kOutBias:
+      return spec.hidden;
+    case Part::kQNorm:
+    case Part::kKNorm:
+      return spec.head_dim;
+    case Part::kOut:
+      return spec.width(id.sublayer);
+    default:
+      return 0;
+  }
+}
+
+TEST(NeedsTest, OfFactorsOnTheWayBackThroughABlock) {
+  for (const Family& family : Families()) {
+    const test::DecoderSpec spec = SpecOf(family);
+    const size_t d = spec.hidden;
+    std::vector<std::pair<TensorId, size_t>> tuned;
+    for (const TensorId id : TensorsOf(spec)) {
+      const size_t width = FactorWidth(spec, id);
+      if (width > 0) tuned.push_back({id, width});
+    }
+    ExpectPeak(
+        family.name,
+        [&](const Context& context, bool paged) {
+          Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
+                        Kept(2 * d, paged) +
+                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), true);
+          for (const auto& [id, width] : tuned) {
+            needs += Statistics::NeedsOf(context, {width, false}, paged);
+          }
+          return needs;
+        },
+        [&](const SharedContext& context, const SharedStore& store) {
+          const Block block = MakeBlock(context, store, spec);
+          const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
+          std::vector<std::unique_ptr<Statistics>> sums;
+          BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
+          for (const auto& [id, width] : tuned) {
+            sums.push_back(
+                std::make_unique<Statistics>(TileSpace{context, store}, width, false, 0));
+            run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = sums.back().get();
+          }
+          BackwardBlock(block, run);
+        });
+  }
+}
+
 // A model's ends, with or without everything that there may be.
 struct Ends {
   static constexpr size_t kHidden = 20, kWidth = 12, kVocab = 300;
@@ -376,6 +431,20 @@ TEST(NeedsTest, OfTheEnds) {
           const auto hidden = Filled(store, d, 1), gradient = Filled(store, d, 2);
           const auto targets = Ends::Ids();
           HeadGradient(*context, ends.spec, {hidden.get(), gradient.get(), targets});
+        });
+    expect(
+        "gradient of the divergence", 2 * d + width,
+        [&](const Context& context, const TokenPages& tokens) {
+          return DivergenceGradientNeeds(context, shape, tokens) +
+                 Statistics::NeedsOf(context, {d, false}, tokens.paged);
+        },
+        [&](const SharedContext& context, const SharedStore& store) {
+          const auto hidden = Filled(store, d, 1), gradient = Filled(store, d, 2);
+          const auto mean = Filled(store, width, 3);
+          const std::vector<double> entropy(Tokens(false).rows, -1.0);
+          Statistics final_norm({context, store}, d, false, 0);
+          DivergenceGradient(*context, ends.spec,
+                             {hidden.get(), gradient.get(), mean.get(), entropy, &final_norm});
         });
   }
 }

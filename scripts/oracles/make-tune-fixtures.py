@@ -18,7 +18,7 @@ import transformers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MODELS = ROOT / "test" / "fixtures" / "models"
-STEPS, RATE = 10, 0.01
+STEPS, RATE, DECAY = 10, 0.01, (0.5, 0.95)
 LLAMA = {
     "attnNorm": "model.layers.{}.input_layernorm.weight",
     "qNorm": "model.layers.{}.self_attn.q_norm.weight",
@@ -75,7 +75,7 @@ def fixture(model_name):
         ours = log_probabilities({**weights, **scaled})
         return (dense.exp() * (dense - ours)).sum(-1).mean()
 
-    adam = torch.optim.Adam(logs.values(), lr=RATE, eps=1e-12)
+    adam = torch.optim.Adam(logs.values(), lr=RATE, betas=DECAY, eps=1e-12)
     history, first = [], {}
     for step in range(STEPS):
         adam.zero_grad()

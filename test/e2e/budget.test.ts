@@ -40,6 +40,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['mistral', { method: 'wanda-sp' }],
   ['llama3', { format: 'gguf', dtype: 'q4_0' }],
   ['opt-pre', { method: 'flap' }],
+  ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];
 for (const [name, more] of ROWS) {
   test.serial(`${name}, ${JSON.stringify(more)}`, (t) => sameBytes(t, work.model(name), more));

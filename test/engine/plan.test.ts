@@ -6,7 +6,7 @@ import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { settingsOf } from '../../lib/options';
-import { plan } from '../../lib/plan';
+import { type Plan, plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { planRun } from '../../lib/pruning/plan';
 import { planInput } from '../../lib/pruning/plan-input';
@@ -50,15 +50,24 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
   ['llama3-tied', { method: 'osscar' }],
   ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
+  ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+  ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
+  ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
 ];
 
 /**
- * No limit, which would keep the peak down by itself, but where kept activations, metrics, and what a refit of gate and up
- * reads then fill free memory.
+ * No limit, which would keep the peak down by itself, but where kept activations, metrics, a step's states, and what a
+ * refit of gate and up reads then fill free memory.
  */
-function fills({ selection, method, ffnSolver, scope }: Partial<PruneOptions>): boolean {
+function fills({
+  selection,
+  method,
+  ffnSolver,
+  scope,
+  tuneTokens,
+}: Partial<PruneOptions>): boolean {
   const refits = method === undefined && ffnSolver !== 'output' && scope !== 'attention';
-  return refits || selection === 'fisher' || method === 'wanda-sp';
+  return refits || selection === 'fisher' || method === 'wanda-sp' || tuneTokens !== undefined;
 }
 
 for (const [name, more] of ROWS) {
@@ -89,7 +98,8 @@ async function hindsight(
   const setup = resolve(await openCheckpoint(model), settings, 0);
   await using engine = new Engine({ threads: options.threads });
   const evaluation = settings.eval ? { tokens: settings.evalTokens!, window: WINDOW } : null;
-  const sizes = { engine, tokens: settings.calibrationTokens, evaluation };
+  const tuning = settings.tuneTokens / WINDOW;
+  const sizes = { engine, tokens: settings.calibrationTokens, tuning, evaluation };
   const removed = Int32Array.from(layerStats, ({ removed }) => removed);
   const { memory, reserve } = planRun({ ...planInput(setup, sizes), removed }, 0);
   return memory - reserve;
@@ -143,6 +153,26 @@ test("a kept survey's metrics lie in scratch while blocks are solved, and in the
   const metrics = 4 * sites * hidden ** 2;
   t.is(fisher.scratch, plain.scratch + metrics);
   t.is(fisher.disk, plain.disk + metrics);
+});
+
+test('tuning is a stage of its own: its states lie in scratch, and what it came to in the journal', async (t) => {
+  const model = work.model('llama2');
+  const plain = await plan(model, base({}));
+  const tuned = await plan(model, base({ tuneTokens: 40 * WINDOW }));
+  const untimed = (stages: Plan['stages']) => stages.map((stage) => ({ ...stage, seconds: 0 }));
+  t.deepEqual(untimed(tuned.stages.slice(0, -1)), untimed(plain.stages));
+  const { stage, scratch, flops } = tuned.stages.at(-1)!;
+  const { hidden, headDim, blocks } = (await openCheckpoint(model)).architecture;
+  // Four windows are held out, and two at most train in a step.
+  const states = 2 * 40 + 2 * 4 + (blocks.length + 3) * 2;
+  t.deepEqual([stage, scratch], ['tune', 4 * hidden * WINDOW * states]);
+  t.true(flops.single > 0);
+  // Norms, columns of o and down, and the final norm.
+  const factors = blocks.reduce(
+    (sum, { ffn, heads }) => sum + 2 * hidden + ffn + heads * headDim,
+    hidden,
+  );
+  t.is(tuned.disk, plain.disk + 4 * 8 * factors);
 });
 
 test('a target in bytes counts the vocabulary of a GGUF file, as prune does', async (t) => {

@@ -50,7 +50,7 @@ test('a survey is another one by these options, a run by all but those that chan
     [
       ...['calibration', 'calibrationTokens', 'eval', 'evalTokens', 'evalWindow', 'force'],
       ...['fromCalibration', 'maxShardBytes', 'output', 'resume', 'samples', 'saveCalibration'],
-      ...['scratch', 'window'],
+      ...['scratch', 'tuneTokens', 'window'],
     ],
   );
 });

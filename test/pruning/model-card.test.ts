@@ -96,6 +96,7 @@ test('names and licences of strangers are text in the card', async (t) => {
     {
       settings: pick(settings, Object.keys(OPTIONS)),
       calibrationTokens: 1,
+      tuning: null,
       window: 1,
       method: 'magnitude',
       allocation: 'uniform',

@@ -349,6 +349,7 @@ export function sampleRun(): PruneRun {
       allocated: [{ scope: 'all', tau: 1e-6, form: null, temperature: null, mu: null }],
       survey: 'made',
       solveInputs: 'sequential',
+      tuning: null,
       resumedBlocks: [],
       kind: 'own-modeling',
       notes: ['a note'],

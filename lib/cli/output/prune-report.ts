@@ -74,7 +74,11 @@ function summary(result: PruneResult): string {
     const ratio = `×${(perplexityAfter / perplexityBefore).toFixed(3)}`;
     rows.push(['perplexity', perplexityBefore.toFixed(3), perplexityAfter.toFixed(3), ratio]);
   }
-  const { method, allocation, scope } = result;
+  const { method, allocation, scope, tuning } = result;
+  if (tuning) {
+    const { divergenceBefore: before, divergenceAfter: after } = tuning;
+    rows.push(['KL to dense, held out', short(before), short(after), change(before, after)]);
+  }
   return [
     table(rows, ['left', 'right', 'right', 'right']),
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +

@@ -12,7 +12,7 @@ import type { LayerStats } from '../result';
 import type { BlockRecord, Journal } from './journal';
 
 /** Planned tensors in order; those of a block with their place in the block's file. */
-export function placedInBlocks(
+function placedInBlocks(
   tensors: readonly PlannedTensor[],
 ): { tensor: PlannedTensor; offset: number }[] {
   let block: number | null = null;

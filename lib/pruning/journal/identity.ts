@@ -12,11 +12,12 @@ import { storedTypes } from '../../spec/dtypes';
 import type { OutputSpec } from '../../spec/output';
 import { ffnMultiple } from '../../spec/widths';
 import { flagOf } from '../../wording';
+import type { TuneText } from '../texts';
 
 /** By the name that a message gives it. */
 export type Identity = Record<string, string | number | boolean | null>;
 
-export interface RunFacts {
+export interface SurveyFacts {
   source: ModelSource;
   settings: Settings;
   hashes: readonly { name: string; sha256: string }[];
@@ -27,12 +28,16 @@ export interface RunFacts {
   engine: Pick<Engine, 'threads' | 'device' | 'gemmPath' | 'calibrationPath' | 'precision'>;
 }
 
+export interface RunFacts extends SurveyFacts {
+  tuneText: TuneText | null;
+}
+
 /**
  * Everything that the bytes of a run's blocks depend on. The memory budget and the scratch folder are not among it:
  * results do not depend on them. The threads and the device are, with the limit on the device's memory: they decide how rows
  * are shared out, and a library may round the products of other shapes in another way.
  */
-export function runIdentity(facts: RunFacts): Identity {
+export function runIdentity({ tuneText, ...facts }: RunFacts): Identity {
   const { features } = native.devices();
   const { threads, device, gemmPath, calibrationPath, precision } = facts.engine;
   const cpu = Object.entries(features).filter(([, has]) => has);
@@ -47,6 +52,7 @@ export function runIdentity(facts: RunFacts): Identity {
     'processor features': cpu.map(([name]) => name).join(' '),
     ...settingsInEffect(facts.settings),
     ...resolved(facts),
+    'tuning tokens': tuneText && digest(bytesOf(tuneText.train), bytesOf(tuneText.heldOut)),
   };
 }
 
@@ -59,7 +65,7 @@ export function settingsInEffect(settings: Settings): Identity {
  * Everything that the dense survey of a run depends on; on another machine, and in full floats, it is the same but for
  * rounding. Products of bf16 are another matter.
  */
-export function surveyIdentity(facts: RunFacts): Identity {
+export function surveyIdentity(facts: SurveyFacts): Identity {
   const { precision } = facts.engine;
   return {
     ...common(facts),
@@ -70,18 +76,18 @@ export function surveyIdentity(facts: RunFacts): Identity {
 }
 
 /** Settings whose defaults the model decides: the same when they are spelled out. */
-function resolved({ source, settings, output }: RunFacts): Identity {
+function resolved({ source, settings, output }: SurveyFacts): Identity {
   const { dtype, stored } = output;
   const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }
 
-function common({ source, hashes, ids, window }: RunFacts): Identity {
+function common({ source, hashes, ids, window }: SurveyFacts): Identity {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
   return {
     'struprune-native': version,
     checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
-    'calibration tokens': digest(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)),
+    'calibration tokens': digest(bytesOf(ids)),
     window,
   };
 }
@@ -100,8 +106,14 @@ function plain(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-function digest(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function digest(...parts: (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
 }
 
 /** In words how `now` differs from what was stored; null when it does not. */
@@ -113,7 +125,7 @@ export function differenceOf(stored: Identity, now: Identity): string | null {
     .map((key) => {
       const [before, after] = [stored[key] ?? 'none', now[key] ?? 'none'];
       // Nobody compares hashes by eye.
-      const hashed = key === 'checkpoint' || key === 'calibration tokens';
+      const hashed = ['checkpoint', 'calibration tokens', 'tuning tokens'].includes(key);
       if (hashed) return `other ${key}`;
       // A switch is no flag with a value.
       const isFlag = optionOf(key) !== undefined && typeof (stored[key] ?? now[key]) !== 'boolean';

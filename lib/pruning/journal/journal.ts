@@ -5,6 +5,7 @@
  *     journal.json         what decides the run's bytes; a run that differs may not go on with it
  *     survey.safetensors   the dense survey (survey-file.ts)
  *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
+ *     tune.safetensors     factors of tuning after its last step (tune-file.ts); final-norm.bin: the final norm times its own
  *     output, replaced     the output being put together; an older one that steps aside for it
  *     result.json          written last before the output appears, with what is in journal.json and the output's inode
  *     lock.json            the process that works on it (lock.ts): taken first and let go last
@@ -71,9 +72,11 @@ const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_UNSUPPORT
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
 const RESULT = 'result.json';
+const TUNE = 'tune.safetensors';
+const FINAL_NORM = 'final-norm.bin';
 /** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
 const OWN_NAMES =
-  /^(journal\.json|survey\.safetensors|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+  /^(journal\.json|survey\.safetensors|tune\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
 
 export class Journal {
   readonly folder: string;
@@ -187,6 +190,14 @@ export class Journal {
     return join(this.folder, SURVEY);
   }
 
+  get tunePath(): string {
+    return join(this.folder, TUNE);
+  }
+
+  get finalNormPath(): string {
+    return join(this.folder, FINAL_NORM);
+  }
+
   hasSurvey(): Promise<boolean> {
     return exists(this.surveyPath);
   }
@@ -291,7 +302,7 @@ export class Journal {
   private async dropWork(): Promise<void> {
     await this.dropFrom(0);
     this.complete = false;
-    for (const name of [SURVEY, RESULT]) await rm(join(this.folder, name), { force: true });
+    for (const name of [SURVEY, TUNE, RESULT]) await rm(join(this.folder, name), { force: true });
   }
 
   private async dropFrom(index: number): Promise<void> {
@@ -304,7 +315,7 @@ export class Journal {
   private tidy(): Promise<void> {
     return asOutput(this.folder, async () => {
       for (const name of await readdir(this.folder)) {
-        if ([HEAD, SURVEY, LOCK].includes(name) || blockOf(name) !== -1) continue;
+        if ([HEAD, SURVEY, TUNE, LOCK].includes(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
         // An output of before that found its place taken is the only copy of it.
         if (name === WORK_NAMES.replaced && !this.complete) continue;

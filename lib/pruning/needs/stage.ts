@@ -12,6 +12,7 @@ import {
 import type { Architecture, Stored } from '../../model/architecture';
 import type { RunSpec } from '../../spec';
 import { type Layer, layerAt, widthOf } from '../../spec/widths';
+import type { FactorPlaces } from '../../tuning/factors';
 
 export interface PlanInput
   extends Pick<RunSpec, 'source' | 'layers' | 'window' | 'survey' | 'gather' | 'mask' | 'refit'> {
@@ -25,6 +26,10 @@ export interface PlanInput
   removed: Int32Array | null;
   /** Calibration tokens, whole windows. */
   tokens: number;
+  /** Windows of the text that tunes; 0: nothing is tuned. */
+  tuning: number;
+  /** Of the output if nothing were removed. */
+  factors: FactorPlaces;
   /** Evaluation tokens and their window; null without one. */
   evaluation: { tokens: number; window: number } | null;
   /** Whether the survey is kept in a file of its own. */

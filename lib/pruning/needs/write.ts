@@ -6,31 +6,40 @@ import { elements, modelShapes } from '../../model/axes';
 import { totalParameters } from '../../model/groups';
 import { type Layer, widthOf } from '../../spec/widths';
 import { ENCODE_BYTES } from '../encode';
+import { tuneShares } from '../texts';
 import { keptMetrics, type PlanInput } from './stage';
 
 /** Arrays of SiteStatistics, a number a column each. */
 const COLUMN_STATISTICS = 4;
+/** Arrays of a TuneState, a number a factor each. */
+const TUNE_STATE = 4;
 
 export function encodeNeeds(ask: NeedsOf, block: number): Needs {
   return ask.encode(block, ENCODE_BYTES);
 }
 
-/** Bytes beside the output: the journal with its survey and the output, for a while both. An upper bound: nothing removed. */
+/**
+ * Bytes beside the output: the journal with its survey and what tuning came to, and the output, for a while both. An upper
+ * bound: nothing removed.
+ */
 export function diskBytes(input: PlanInput): number {
   const kept = keptNumbers(input);
-  const survey =
-    Float64Array.BYTES_PER_ELEMENT * (kept.curves + kept.statistics) + keptMetrics(input);
-  if (!input.surveyOnly) return 2 * outputBytes(input) + survey;
+  const bytesOf = (numbers: number) => Float64Array.BYTES_PER_ELEMENT * numbers;
+  const survey = bytesOf(kept.curves + kept.statistics) + keptMetrics(input);
+  const tuning = bytesOf(TUNE_STATE * kept.factors);
+  if (!input.surveyOnly) return 2 * outputBytes(input) + survey + tuning;
   return input.saves ? survey : 0;
 }
 
 /** Numbers of what lasts as long as the run: see keptReserve. */
-export function keptNumbers({ layers, survey, tokens }: PlanInput) {
+export function keptNumbers(input: PlanInput) {
+  const { layers, survey, tokens, tuning, window, factors } = input;
   const sum = (of: (layer: Layer) => number) =>
     layers.reduce((total, layer) => total + of(layer), 0);
   const { needed, curves } = survey;
   return {
-    tokens,
+    tokens: tokens + tuning * window,
+    factors: tuneShares(tuning) ? factors.count : 0,
     groups: sum(({ groups }) => groups),
     curves: needed ? sum(({ groups }) => groups + 1) : 0,
     statistics:

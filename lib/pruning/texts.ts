@@ -1,0 +1,67 @@
+/** Which windows of the calibration text calibrate, and which tune what the solve leaves. */
+import { fewerThanAWindow } from '../calibration/corpus';
+import { counted } from '../numbers';
+
+export interface Texts {
+  /** Of sums and refits. */
+  ids: Int32Array;
+  /** Of tuning, no window of which is among `ids`; null: nothing is tuned. */
+  tuneText: TuneText | null;
+  /** What the user should know of the choice. */
+  warning: string | null;
+}
+
+/** Whole windows. */
+export interface TuneText {
+  train: Int32Array;
+  /** They stop the training and choose what stays. */
+  heldOut: Int32Array;
+}
+
+/** One window of so many is held out, and so many at most. */
+const HELD_OUT = { most: 4, share: 8 };
+/** Of a text that has none left: one window of so many tunes. */
+const OWN_SHARE = 4;
+
+/**
+ * Splits whole windows, of which `calibration` tokens are to calibrate and `tuning` tokens to tune.
+ * @throws StruPruneError ERR_TEXT when fewer than a window are to calibrate
+ */
+export function splitText(
+  text: Int32Array,
+  window: number,
+  { calibration, tuning }: { calibration: number; tuning: number },
+): Texts {
+  const tokens = Math.floor(calibration / window) * window;
+  if (tokens === 0) throw fewerThanAWindow(calibration, window);
+  const calibrates = text.subarray(0, tokens);
+  if (tuning === 0) return { ids: calibrates, tuneText: null, warning: null };
+  const fresh = text.subarray(tokens, tokens + Math.floor(tuning / window) * window);
+  const tuneText = tuneTextOf(fresh, window);
+  if (tuneText) return { ids: calibrates, tuneText, warning: null };
+  const windows = calibrates.length / window;
+  const own = Math.floor(windows / OWN_SHARE);
+  const rest = calibrates.subarray(0, (windows - own) * window);
+  const kept = tuneTextOf(calibrates.subarray(rest.length), window);
+  if (kept === null) {
+    const warning = `the calibration text has ${counted(windows, 'window')} of ${window} tokens: too few to tune the pruned model too`;
+    return { ids: calibrates, tuneText: null, warning };
+  }
+  const warning = `the calibration text ends with its calibration tokens: ${counted(own, 'window')} of ${windows} tune, and the others calibrate`;
+  return { ids: rest, tuneText: kept, warning };
+}
+
+/** How many windows of a text that tunes train, and how many are held out; null: too few to tune. */
+export function tuneShares(windows: number): { train: number; heldOut: number } | null {
+  if (windows < 2) return null;
+  const heldOut = Math.min(HELD_OUT.most, Math.ceil(windows / HELD_OUT.share));
+  return { train: windows - heldOut, heldOut };
+}
+
+/** Its first windows train. */
+function tuneTextOf(text: Int32Array, window: number): TuneText | null {
+  const shares = tuneShares(text.length / window);
+  if (shares === null) return null;
+  const train = shares.train * window;
+  return { train: text.subarray(0, train), heldOut: text.subarray(train) };
+}

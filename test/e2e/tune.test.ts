@@ -1,0 +1,150 @@
+/** Tuning in a whole run: on fresh text, towards the dense model, the same bytes however often the run was stopped. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
+import type { PruneOptions } from '../../lib/options';
+import { prune } from '../../lib/prune';
+import { STEPS } from '../../lib/tuning/train';
+import { hashesOf, safetensorsRows } from './files';
+import { CALIBRATION, workspace } from './models';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 32;
+
+function options(more: Partial<PruneOptions> = {}): PruneOptions {
+  return {
+    output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
+    calibration: CALIBRATION,
+    calibrationTokens: 16 * WINDOW,
+    tuneTokens: 40 * WINDOW,
+    window: WINDOW,
+    sparsity: 0.3,
+    allocation: 'uniform',
+    ffnSolver: 'output',
+    threads: 1,
+    ...more,
+  };
+}
+
+const TINY = join(__dirname, '../../assets/tiny');
+
+test.serial('windows that nobody trained on come closer to the dense model', async (t) => {
+  const more = { window: 128, calibrationTokens: 4096, tuneTokens: 16384, sparsity: 0.4 };
+  const { tuning, warnings, ...result } = await prune(TINY, options(more));
+  t.deepEqual([tuning!.tokens, tuning!.steps, warnings], [16384, STEPS, []]);
+  t.true(tuning!.divergenceAfter < 0.9 * tuning!.divergenceBefore, JSON.stringify(tuning));
+  t.is(result.settings.tuneTokens, 16384);
+});
+
+const ROWS: [model: string, more: Partial<PruneOptions>][] = [
+  ['llama3-tied', { scope: 'all', dtype: 'bf16' }],
+  ['qwen3', {}],
+  ['llama2', { format: 'gguf', dtype: 'q8_0' }],
+  ['opt-pre', { dtype: 'f32' }],
+  ['opt-post', { method: 'flap', dtype: 'f32' }],
+];
+for (const [name, more] of ROWS) {
+  test.serial(
+    `a stopped run ends with the same bytes: ${name}, ${JSON.stringify(more)}`,
+    async (t) => {
+      const model = work.model(name);
+      const whole = await prune(model, options(more));
+      const settings = options(more);
+      const controller = new AbortController();
+      // The dense model, three steps, and a block of the next.
+      const enough = whole.layers.length * 7 + 1;
+      const stopping = prune(model, {
+        ...settings,
+        signal: controller.signal,
+        onProgress: ({ stage, done }) => {
+          if (stage === 'tune' && done === enough) controller.abort(new Error('enough'));
+        },
+      });
+      await t.throwsAsync(stopping, { message: 'enough' });
+      const journal = readdirSync(`${settings.output}.struprune-journal`);
+      t.true(journal.includes('tune.safetensors') && !journal.includes('final-norm.bin'));
+      let first = 0;
+      const resumed = await prune(model, {
+        ...settings,
+        resume: true,
+        onProgress: ({ stage, message }) => {
+          if (stage === 'tune') first ||= Number(/step (\d+)/.exec(message)?.[1] ?? 0);
+        },
+      });
+      t.is(first, 4, 'the first three steps are in the journal');
+      t.deepEqual({ ...resumed.tuning, seconds: 0 }, { ...whole.tuning, seconds: 0 });
+      t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+      t.deepEqual(readdirSync(dirname(settings.output)), [basename(settings.output)]);
+    },
+  );
+}
+
+/** Tuned and not, of the trained model. */
+async function both(more: Partial<PruneOptions> = {}): Promise<[string, string]> {
+  const all = { window: 64, ...more };
+  const tuned = await prune(TINY, options({ tuneTokens: 2560, ...all }));
+  const plain = await prune(TINY, options({ ...all, tuneTokens: 0 }));
+  return [tuned.output, plain.output];
+}
+
+test.serial('matrices but o and down have the bytes that they had', async (t) => {
+  const [tuned, plain] = await both();
+  const rows = (folder: string, name: string) => safetensorsRows(folder, `model.${name}.weight`);
+  for (const name of ['self_attn.q_proj', 'mlp.up_proj', 'mlp.gate_proj']) {
+    t.true(isDeepStrictEqual(rows(tuned, `layers.1.${name}`), rows(plain, `layers.1.${name}`)));
+  }
+  for (const name of ['layers.1.self_attn.o_proj', 'layers.1.mlp.down_proj', 'norm']) {
+    t.false(isDeepStrictEqual(rows(tuned, name), rows(plain, name)), name);
+  }
+});
+
+test.serial('norms alone are tuned where columns have few steps', async (t) => {
+  const [tuned, plain] = await both({ format: 'gguf', dtype: 'q4_1' });
+  const tensors = (file: string) => {
+    const bytes = readFileSync(file);
+    return parseGguf(file, 0).tensors.map(({ name, offset, bytes: length }) => ({
+      name,
+      bytes: bytes.subarray(offset, offset + length),
+    }));
+  };
+  const others = tensors(plain);
+  const unlike = tensors(tuned).filter(({ bytes }, i) => !bytes.equals(others[i]!.bytes));
+  t.deepEqual(
+    unlike.map(({ name }) => name.replace(/\d+/, 'N')).filter((name) => !name.includes('norm')),
+    [],
+  );
+  t.true(unlike.length > 6);
+});
+
+test.serial('warns of an evaluation text that tunes', async (t) => {
+  // Of the file's beginning the first tokens alone calibrate.
+  const { warnings } = await prune(TINY, {
+    ...options({ window: 64, calibrationTokens: 64, tuneTokens: 128 }),
+    eval: CALIBRATION,
+    evalTokens: 192,
+    evalWindow: 192,
+  });
+  t.regex(warnings.join(), /overlap: 100/);
+});
+
+test.serial('other tuning text is another run', async (t) => {
+  const model = work.model('llama2');
+  const settings = options();
+  const controller = new AbortController();
+  await prune(model, {
+    ...settings,
+    signal: controller.signal,
+    onProgress: ({ stage }) => {
+      if (stage === 'tune') controller.abort();
+    },
+  }).catch(() => {});
+  const other = { ...settings, tuneTokens: 39 * WINDOW, resume: true };
+  await t.throwsAsync(prune(model, other), {
+    code: 'ERR_ARGUMENT',
+    message: /other tuning tokens/,
+  });
+});

@@ -1,0 +1,53 @@
+import test from 'ava';
+import { splitText } from '../../lib/pruning/texts';
+
+const WINDOW = 4;
+const text = (windows: number) => Int32Array.from({ length: windows * WINDOW }, (_, i) => i);
+const split = (windows: number, calibration: number, tuning: number) =>
+  splitText(text(windows), WINDOW, {
+    calibration: calibration * WINDOW,
+    tuning: tuning * WINDOW,
+  });
+/** First and last window, and how many. */
+const span = (ids: Int32Array) => [ids[0]! / WINDOW, (ids.at(-1)! + 1) / WINDOW];
+
+test('windows behind those that calibrate tune; an eighth of them, four at most, is held out', (t) => {
+  for (const [tuning, train, held] of [
+    [2, 1, 1],
+    [9, 7, 2],
+    [24, 21, 3],
+    [80, 76, 4],
+  ] as const) {
+    const { ids, tuneText, warning } = split(100, 10, tuning);
+    t.deepEqual(span(ids), [0, 10]);
+    t.deepEqual(span(tuneText!.train), [10, 10 + train]);
+    t.deepEqual(span(tuneText!.heldOut), [10 + train, 10 + train + held]);
+    t.is(warning, null);
+  }
+});
+
+test('nothing is tuned where no tokens are asked for', (t) => {
+  const { ids, tuneText, warning } = split(100, 10, 0);
+  t.deepEqual([span(ids), tuneText, warning], [[0, 10], null, null]);
+});
+
+test('a text that ends with its calibration tokens gives a quarter of them', (t) => {
+  for (const windows of [16, 17]) {
+    const { ids, tuneText, warning } = split(windows, 16, 64);
+    t.deepEqual(span(ids), [0, 12]);
+    t.deepEqual(span(tuneText!.train), [12, 15]);
+    t.deepEqual(span(tuneText!.heldOut), [15, 16]);
+    t.regex(warning!, /4 windows of 16 tune, and the others calibrate/);
+  }
+});
+
+test('few windows all calibrate', (t) => {
+  const { ids, tuneText, warning } = split(7, 16, 64);
+  t.deepEqual([span(ids), tuneText], [[0, 7], null]);
+  t.regex(warning!, /7 windows of 4 tokens: too few/);
+});
+
+test('refuses less than a window', (t) => {
+  const ask = { calibration: WINDOW - 1, tuning: 8 * WINDOW };
+  t.throws(() => splitText(text(9), WINDOW, ask), { code: 'ERR_TEXT', message: /one window/ });
+});
