@@ -70,6 +70,10 @@ class Parser {
   }
 
   // Two different byte strings must not become one JavaScript string.
+  static bool IsUtf8(std::string_view text) {
+    return simdjson::validate_utf8(text.data(), text.size());
+  }
+
   std::string_view ReadName(const char* what, uint64_t longest) {
     const std::string_view name = in_.ReadString(what);
     if (name.size() > longest) {
@@ -77,7 +81,7 @@ class Parser {
                                 std::to_string(name.size()) + " bytes, more than " +
                                 std::to_string(longest));
     }
-    if (!simdjson::validate_utf8(name.data(), name.size())) {
+    if (!IsUtf8(name)) {
       FailContainer(where_, std::string(what) + " " + Quote(name) + " is not UTF-8");
     }
     return name;
@@ -115,7 +119,11 @@ class Parser {
 
   void CheckValues(std::string_view key, GgufType type, uint64_t count) {
     if (type == GgufType::kString) {
-      for (uint64_t i = 0; i < count; ++i) in_.ReadString("a metadata string");
+      for (uint64_t i = 0; i < count; ++i) {
+        if (!IsUtf8(in_.ReadString("a metadata string"))) {
+          FailContainer(where_, "metadata key " + Quote(key) + " has a string that is not UTF-8");
+        }
+      }
       return;
     }
     // ReadArrayHeader has compared the count with what is left.

@@ -163,6 +163,9 @@ TEST(Gguf, RefusesBadMetadata) {
   Bytes latin = Head(0, 1);
   Key(latin, "\xe9", GgufType::kBool);
   ExpectRefused(latin.Zeros(8), "is not UTF-8");
+  Bytes value = Head(0, 1);
+  Key(value, "a", GgufType::kString);
+  ExpectRefused(value.String("\xe9"), R"("a" has a string that is not UTF-8)");
 
   for (const uint32_t alignment : {0u, 48u, 1u << 30}) {
     Bytes bytes = Head(0, 1);
