@@ -14,7 +14,7 @@ const { at } = require('../lib/paths.js');
 const { native, watch } = require('./watch.js');
 const library = require(at('dist', 'lib', 'index.js'));
 /** Modules that are no part of the API. */
-const inside = (name) => require(at('dist', 'lib', `${name}.js`));
+const inside = (name) => require(at('dist', 'lib', name));
 
 const TIES = 1e-4;
 const PERPLEXITY = 0.005;

@@ -90,6 +90,7 @@ test('a pruned model of unlike widths names no code but its own, and the run war
   t.is(result.kind, 'own-modeling');
   t.deepEqual(auto_map, {
     AutoConfig: 'configuration_struprune.StrupruneLlamaConfig',
+    AutoModel: 'modeling_struprune.StrupruneLlamaModel',
     AutoModelForCausalLM: 'modeling_struprune.StrupruneLlamaForCausalLM',
   });
 });

@@ -21,10 +21,23 @@ import { build, ROOT } from './programs';
 const EXAMPLE = join(ROOT, 'examples', 'electron');
 /** What the library needs at run time, and what npm would install beside it. */
 const CARRIED = ['dist', 'assets', 'package.json'];
-const DEPENDENCIES = ['commander', 'node-gyp-build', 'picocolors', 'zod'];
+/** Names of what an installation brings along. */
+const DEPENDENCIES = installed(JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')));
 
 let folder: string;
 let app: string;
+
+interface Lock {
+  packages: Record<string, Record<'dev' | 'devOptional' | 'optional' | 'peer', boolean>>;
+}
+
+function installed({ packages }: Lock): string[] {
+  const own = Object.entries(packages).filter(
+    ([path, { dev, devOptional, optional, peer }]) =>
+      path !== '' && !dev && !devOptional && !optional && !peer,
+  );
+  return own.map(([path]) => path.replace('node_modules/', ''));
+}
 
 test.before(() => {
   build();
