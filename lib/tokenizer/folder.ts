@@ -58,9 +58,15 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
 export function templateFiles(folder: string): string[] {
   const path = join(folder, TEMPLATES);
   if (!existsSync(path)) return [];
-  return readdirSync(path)
-    .filter((name) => name.endsWith(JINJA))
-    .sort();
+  let names: string[];
+  try {
+    names = readdirSync(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const text = `${path} cannot be read: ${code}`;
+    throw new StruPruneError('ERR_TOKENIZER', text, 'get the file again', { cause });
+  }
+  return names.filter((name) => name.endsWith(JINJA)).sort();
 }
 
 function namedTemplates(folder: string): NamedTemplate[] {
