@@ -108,7 +108,7 @@ for (const { flags, most } of [
   test(`prune with a refit of gate and up: the errors of the CPU, and its perplexity ${flags}`, async (t) => {
     const env = { ...(await fakeDriver(t, {})), ...library };
     const folder = await scratch(t);
-    const more = ['--eval', EVALUATION, '--eval-tokens', '512', '--calibration-tokens', '1024'];
+    const more = ['--eval', EVALUATION, '--eval-tokens', '512', '--calibration-tokens', '2048'];
     const prune = (device: string) => {
       const on = ['--allocation', 'uniform', '--json', '--device', device, ...flags];
       return run(quickPrune(`${folder}/${device}`, ...more, ...on), { env });
