@@ -23,7 +23,6 @@ export { EMBEDDED_WINDOW, embeddedMix, embeddedModel, embeddedTexts } from './em
 export { type Devices, inspectDevices } from './engine/devices';
 export { Engine } from './engine/engine';
 export type { CallOptions, EngineOptions, MachineOptions } from './engine/engine-options';
-export type { Site } from './engine/native';
 export type { CpuFeatures } from './engine/native-devices';
 export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
 export type { ErrorCode } from './errors';
@@ -41,7 +40,7 @@ export type {
   ModelSource,
   TensorRef,
 } from './model/architecture';
-export type { Activation, BlockRole, Part, Rope, SiteId } from './model/sublayers';
+export type { Activation, BlockRole, Part, Rope, Site } from './model/sublayers';
 export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';

@@ -12,16 +12,16 @@ import {
   type StatisticsHandle,
 } from '../engine/native';
 import type { FisherLabels } from '../engine/native-backward';
-import { nextTokens, type Session, SITES, siteColumns } from '../engine/session';
+import { nextTokens, type Session, siteColumns } from '../engine/session';
 import { StruPruneError } from '../errors';
-import type { SiteId } from '../model/sublayers';
+import { SITES, type Site } from '../model/sublayers';
 import { type OnStage, stageReporter } from '../progress';
 
 export interface FisherOptions {
   /** Tokens of a window. */
   window: number;
   /** Sites of a block whose inputs are summed on the way. Default none. */
-  sites?: (index: number) => readonly SiteId[];
+  sites?: (index: number) => readonly Site[];
   /** Default 'empirical'. */
   labels?: FisherLabels;
   /** Seed of sampled labels. Default 0. */
@@ -40,9 +40,9 @@ export interface BlockFisher {
   index: number;
   block: BlockHandle;
   /** Gradients at each site's output: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
-  gradients: Record<SiteId, StatisticsHandle>;
+  gradients: Record<Site, StatisticsHandle>;
   /** Inputs of the output maps of the sites that were asked for, with their Gram matrices. */
-  sums: Partial<Record<SiteId, StatisticsHandle>>;
+  sums: Partial<Record<Site, StatisticsHandle>>;
 }
 
 /** The loss whose gradients were taken, with the labels that were used. */

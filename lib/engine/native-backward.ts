@@ -1,4 +1,4 @@
-import type { BlockRole, SiteId } from '../model/sublayers';
+import type { BlockRole, Site } from '../model/sublayers';
 import type {
   BlockHandle,
   EndsHandle,
@@ -62,7 +62,7 @@ export interface NativeBackward {
       window: number;
       inputs: MatrixHandle;
       gradient: MatrixHandle;
-      sums?: { [site in SiteId]?: { output?: StatisticsHandle; input?: StatisticsHandle } };
+      sums?: { [site in Site]?: { output?: StatisticsHandle; input?: StatisticsHandle } };
       factors?: { [role in BlockRole]?: StatisticsHandle };
     },
   ): Promise<void>;

@@ -1,5 +1,5 @@
 /** The part of the native addon that refits an FFN's input weights (native/solver/gauss_newton.h and auxiliary.h). */
-import type { SiteId } from '../model/sublayers';
+import type { Site } from '../model/sublayers';
 import type { NativeRefit } from '../solver/native-solver';
 import type {
   AuxiliaryHandle,
@@ -18,7 +18,7 @@ export interface NativeFfn {
   createGaussNewton(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     inputs: MatrixHandle,
     targets: MatrixHandle,
     lambda: number,
@@ -32,7 +32,7 @@ export interface NativeFfn {
     engine: EngineHandle,
     solver: GaussNewtonHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     refit: NativeRefit,
     tokens: number,
     offset: number,
@@ -45,14 +45,14 @@ export interface NativeFfn {
     engine: EngineHandle,
     solver: GaussNewtonHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     forth: boolean,
   ): Promise<void>;
   /** As createGaussNewton, for iterations of auxiliary variables. */
   createAuxiliary(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     inputs: MatrixHandle,
     targets: MatrixHandle,
     lambda: number,
@@ -63,7 +63,7 @@ export interface NativeFfn {
     engine: EngineHandle,
     solver: AuxiliaryHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     refit: NativeRefit,
     tokens: number,
     offset: number,
@@ -72,14 +72,14 @@ export interface NativeFfn {
     engine: EngineHandle,
     solver: AuxiliaryHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     forth: boolean,
   ): Promise<void>;
   /** Adds the block's hidden activations on those inputs, with what its output map misses of the targets. */
   collectHidden(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     inputs: MatrixHandle,
     targets: MatrixHandle,
     statistics: StatisticsHandle,

@@ -1,7 +1,7 @@
 /** What the native side says of its calls before any of them runs; native.ts has the rest. */
 import type { Dtype, ModelRole } from '../model/architecture';
-import type { BlockRole } from '../model/sublayers';
-import type { BlockSpec, EndsSpec, EngineHandle, Site } from './native';
+import type { BlockRole, Site } from '../model/sublayers';
+import type { BlockSpec, EndsSpec, EngineHandle } from './native';
 import type { SumKinds } from './native-gpu';
 
 export interface Needs {

@@ -5,7 +5,7 @@
  */
 import type { GgufHeader, GgufValue, SafetensorsHeader } from '../checkpoint/container';
 import type { BlockRefs, Dtype, ModelRole, Stored, TensorRef } from '../model/architecture';
-import type { BlockRole, NormSpec, SiteId, Sublayer } from '../model/sublayers';
+import type { BlockRole, NormSpec, Site, Sublayer } from '../model/sublayers';
 import { packageRoot } from '../package-root';
 import type { NativeRefit, NativeSolver, SolverFromSums } from '../solver/native-solver';
 import { loadError } from './load-error';
@@ -41,8 +41,6 @@ export type AnyHandle =
   | EndsHandle
   | GaussNewtonHandle
   | AuxiliaryHandle;
-
-export type Site = SiteId;
 
 export interface BlockSpec {
   hidden: number;
@@ -186,12 +184,12 @@ export interface NativeAddon
     files: FileHandle[],
     stored: Stored,
   ): Promise<BlockHandle>;
-  runSite(engine: EngineHandle, block: BlockHandle, site: SiteId, run: SiteRun): Promise<void>;
+  runSite(engine: EngineHandle, block: BlockHandle, site: Site, run: SiteRun): Promise<void>;
   /** hidden += X[:, columns] Wᵀ + bias for activations kept by runSite. */
   applySite(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     kept: MatrixHandle,
     columns: Int32Array | null,
     hidden: MatrixHandle,
@@ -211,9 +209,9 @@ export interface NativeAddon
     factors: Float64Array,
   ): Promise<void>;
   /** Columns of the site's output map, after all slices. */
-  resizeSite(block: BlockHandle, site: SiteId, columns: number): void;
+  resizeSite(block: BlockHandle, site: Site, columns: number): void;
   /** Rounds the output map and its bias to what is stored. */
-  finishSite(engine: EngineHandle, block: BlockHandle, site: SiteId): Promise<void>;
+  finishSite(engine: EngineHandle, block: BlockHandle, site: Site): Promise<void>;
   /** Keeps G = Gram ÷ tokens as rows of a matrix. */
   storeMetric(
     engine: EngineHandle,
@@ -225,26 +223,26 @@ export interface NativeAddon
     engine: EngineHandle,
     statistics: StatisticsHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     options: { lambda: number; group: number; metric: MetricPlace | null },
   ): Promise<NativeSolver>;
   setOutput(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     refit: NativeRefit,
   ): Promise<void>;
   /** One number a column of the site's output map. */
   outputColumns(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
   ): Promise<{ weightAbsMean: Float64Array; weightNormSq: Float64Array }>;
   /** Adds W · means to the output map's bias; columns that stay must have mean 0. */
   addMeanBias(
     engine: EngineHandle,
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     means: Float64Array,
   ): Promise<void>;
   blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;

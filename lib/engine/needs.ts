@@ -1,8 +1,10 @@
 /** What calls on one model take, asked of the native side, and how that adds up. */
+
 import type { Architecture, Dtype, ModelRole, ModelSource } from '../model/architecture';
 import { blockTensors, embeddingWidth } from '../model/axes';
+import type { Site } from '../model/sublayers';
 import type { Engine } from './engine';
-import { native, type Site } from './native';
+import { native } from './native';
 import type { Calls, Needs, ProblemSizes, SiteDemand, Tokens } from './native-needs';
 import { blockSpec } from './session';
 

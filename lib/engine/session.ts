@@ -1,7 +1,7 @@
 import type { Architecture, ModelSource, Stored } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
-import type { SiteId } from '../model/sublayers';
+import { SITES, type Site } from '../model/sublayers';
 import { type Engine, orRelease, using } from './engine';
 import {
   type BlockHandle,
@@ -12,9 +12,6 @@ import {
   native,
   type StatisticsHandle,
 } from './native';
-
-/** Sites of a block in the order in which they run. */
-export const SITES: readonly SiteId[] = ['attention', 'ffn'];
 
 /** Weights as they are. */
 export const AS_IS: Stored = { matrices: 'F32', ends: null, vectors: 'F32', asSource: [] };
@@ -134,7 +131,7 @@ export class Session {
   /** Takes hidden states, or the first rows of them, through one site; `statistics` receive the input of its output map. */
   advanceSite(
     block: BlockHandle,
-    site: SiteId,
+    site: Site,
     hidden: MatrixHandle,
     window: number,
     more: { statistics?: StatisticsHandle; firstRows?: number } = {},
@@ -172,7 +169,7 @@ export function blockSpec(architecture: Architecture, index: number): BlockSpec 
 }
 
 /** Columns of a site's output map. */
-export function siteColumns(block: BlockHandle, site: SiteId): number {
+export function siteColumns(block: BlockHandle, site: Site): number {
   return native.blockShape(block, `${site}.out`)![1];
 }
 

@@ -1,4 +1,4 @@
-import type { Site } from '../engine/native';
+import type { Site } from '../model/sublayers';
 import type { Own } from '../own';
 import type { AdmmOptions, AdmmStep } from '../solver/admm';
 import type { Metric, NativeSolver } from '../solver/native-solver';

@@ -2,7 +2,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
 import { blockTensors, elements, modelShapes } from './axes';
 import { sublayersOf } from './blocks';
-import { type BlockRole, type SiteId, type Sublayer, unitsOf } from './sublayers';
+import { type BlockRole, type Site, type Sublayer, unitsOf } from './sublayers';
 
 /**
  * Coupled groups: the smallest sets of parameters that can only go together (docs/method.md). They follow from the axes
@@ -12,7 +12,7 @@ import { type BlockRole, type SiteId, type Sublayer, unitsOf } from './sublayers
  */
 
 /** Indices of the units that stay, ascending, by site; a site that is left out stays whole. */
-export type BlockKeep = { [site in SiteId]?: Int32Array };
+export type BlockKeep = { [site in Site]?: Int32Array };
 
 /** Entries of a tensor that stay: `indices` along `axis` (0: rows, 1: columns). */
 export interface Slice {
@@ -21,7 +21,7 @@ export interface Slice {
 }
 
 /** Number of groups of a site. */
-export function groupCount(architecture: Architecture, block: number, site: SiteId): number {
+export function groupCount(architecture: Architecture, block: number, site: Site): number {
   return unitsOf(sublayerAt(architecture, block, site));
 }
 
@@ -29,7 +29,7 @@ export function groupCount(architecture: Architecture, block: number, site: Site
 export function groupParameters(
   architecture: Architecture,
   block: number,
-  site: SiteId,
+  site: Site,
 ): { weights: number; biases: number } {
   const sum = { weights: 0, biases: 0 };
   for (const { axes } of blockTensors(architecture, block)) {
@@ -108,7 +108,7 @@ export function prunedBlock(
 export function widthsOf(
   architecture: Architecture,
   block: number,
-  counts: { [site in SiteId]?: number },
+  counts: { [site in Site]?: number },
 ): BlockWidths {
   const widths = { ...architecture.blocks[block]! };
   for (const { name, mixer } of sublayersOf(architecture, block)) {
@@ -121,14 +121,14 @@ export function widthsOf(
 }
 
 /** The sublayer of that site. */
-export function sublayerAt(architecture: Architecture, block: number, site: SiteId): Sublayer {
+export function sublayerAt(architecture: Architecture, block: number, site: Site): Sublayer {
   const found = sublayersOf(architecture, block).find(({ name }) => name === site);
   if (found === undefined) throw new StruPruneError('ERR_ARGUMENT', `no block has a site ${site}`);
   return found;
 }
 
-function entriesOf(keep: BlockKeep): [SiteId, Int32Array][] {
-  return Object.entries(keep) as [SiteId, Int32Array][];
+function entriesOf(keep: BlockKeep): [Site, Int32Array][] {
+  return Object.entries(keep) as [Site, Int32Array][];
 }
 
 function expand(groups: Int32Array, width: number): Int32Array {

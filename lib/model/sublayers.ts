@@ -47,11 +47,14 @@ export interface FeedForwardSpec {
 }
 
 /** Names the axis of a block that can shrink: KV heads with their query heads, or channels. */
-export type SiteId = 'attention' | 'ffn';
+export type Site = 'attention' | 'ffn';
+
+/** Sites of a block in the order in which they run. */
+export const SITES: readonly Site[] = ['attention', 'ffn'];
 
 export interface Sublayer {
   /** Its site, and the first part of its tensors' names. */
-  name: SiteId;
+  name: Site;
   mixer: AttentionSpec | FeedForwardSpec;
   /** Of what the mixer reads. */
   norm: NormSpec | null;
@@ -85,11 +88,11 @@ export const PARTS = [
 export type Part = (typeof PARTS)[number];
 
 /** The name of a block's tensor, such as `attention.q`. */
-export type BlockRole = `${SiteId}.${Part}`;
+export type BlockRole = `${Site}.${Part}`;
 
 /** What an axis of a tensor runs over: `per` entries for each unit of a site or, of no site, so many entries. */
 export interface Axis {
-  site: SiteId | null;
+  site: Site | null;
   per: number;
 }
 

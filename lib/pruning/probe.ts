@@ -3,12 +3,14 @@
  * model runs on, and its KL to the dense model ÷ its error is what a unit of that error costs, in nats per token.
  * Some trials run on together, so that the model is read once for all of them.
  */
+
 import { using } from '../engine/engine';
-import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
+import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
 import type { ExpectedHead } from '../engine/native-divergence';
 import { nextTokens, type Session } from '../engine/session';
 import { FEW_STEPS } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
+import type { Site } from '../model/sublayers';
 import type { NativeRefit, NativeSolver, SweepResult } from '../solver/native-solver';
 import { keptIndices, type Layer } from '../spec/widths';
 import { sliceSite } from './slice';

@@ -4,10 +4,11 @@
  * kept columns meet the finished output map. (The others would give the same numbers up to rounding only, and another
  * output.)
  */
+
 import { using } from '../engine/engine';
-import { type BlockHandle, native, type Site } from '../engine/native';
-import { SITES } from '../engine/session';
+import { type BlockHandle, native } from '../engine/native';
 import type { BlockKeep } from '../model/groups';
+import { SITES, type Site } from '../model/sublayers';
 import { widthOf } from '../spec/widths';
 import { keptColumns } from './slice';
 import {

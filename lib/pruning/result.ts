@@ -1,6 +1,7 @@
 import type { AllocationScope, EnergyForm } from '../allocation';
 import type { ExportKind } from '../checkpoint/export-table';
-import type { Site } from '../engine/native';
+import type { Site } from '../model/sublayers';
+
 import type { AdmmStep } from '../solver/admm';
 
 /** What became of one block; widths before and after, and fingerprints of what was kept. */

@@ -1,7 +1,9 @@
 /** Cuts what a mask removes out of a loaded block. */
-import { type BlockHandle, native, type Site } from '../engine/native';
+
+import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { slicesFor } from '../model/groups';
+import type { Site } from '../model/sublayers';
 import type { NativeRefit } from '../solver/native-solver';
 import type { Layer } from '../spec/widths';
 

@@ -2,6 +2,7 @@
  * One block's turn: for attention and then the FFN, choose the groups that stay, refit or compensate what is
  * left, slice the weights, and take the hidden states on through the result (method.md, section 1).
  */
+
 import { createHash } from 'node:crypto';
 import { orRelease } from '../engine/engine';
 import {
@@ -10,7 +11,6 @@ import {
   type MatrixHandle,
   type MetricPlace,
   native,
-  type Site,
 } from '../engine/native';
 import type { SumKinds } from '../engine/native-gpu';
 import type { Session } from '../engine/session';
@@ -18,6 +18,7 @@ import { findMask, type MaskReport } from '../masks';
 import { scoreOf } from '../masks/scores';
 import { keepBest } from '../masks/select';
 import type { SiteStatistics } from '../masks/statistics';
+import type { Site } from '../model/sublayers';
 import type { NativeRefit, NativeSolver } from '../solver/native-solver';
 import type { RunSpec } from '../spec';
 import { keptIndices, type Layer, maskOf, widthOf } from '../spec/widths';

@@ -2,19 +2,20 @@
  * The dense survey pass: what every layer would lose at every width, before anything is removed. Score methods
  * get column statistics of all calibration tokens, StruPrune error curves from exact sweeps.
  */
+
 import { fisherMetrics } from '../calibration/fisher';
 import { orRelease, using } from '../engine/engine';
 import {
   type BlockHandle,
   type MatrixHandle,
   native,
-  type Site,
   type StatisticsHandle,
 } from '../engine/native';
-import { type Session, SITES } from '../engine/session';
+import type { Session } from '../engine/session';
 import { removalCurve } from '../masks/select';
 import type { SiteStatistics } from '../masks/statistics';
 import type { Losses } from '../methods';
+import { SITES, type Site } from '../model/sublayers';
 import { type OnStage, type OnWarning, stageReporter } from '../progress';
 import type { NativeSolver, RidgeReport, SweepResult } from '../solver/native-solver';
 import type { SurveySpec } from '../spec/survey';

@@ -1,9 +1,10 @@
 /** What a run is, from its options and the checkpoint's header: whatever can be refused is refused here. */
+
 import { readsCurves } from '../allocation';
-import { SITES } from '../engine/session';
 import { calibrationWindow } from '../measure/perplexity';
 import { methodOf } from '../methods';
 import type { ModelSource } from '../model/architecture';
+import { SITES } from '../model/sublayers';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { outputSpec, requireNoSliding } from './output';

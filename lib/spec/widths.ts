@@ -7,12 +7,12 @@ import {
 } from '../allocation';
 import { bytesEach } from '../checkpoint/container';
 import { type ExportDtype, roundingFor } from '../checkpoint/export';
-import type { Site } from '../engine/native';
+
 import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import { sublayersOf } from '../model/blocks';
 import { groupParameters, widthsOf } from '../model/groups';
-import { columnsPerUnit, type SiteId, unitsOf } from '../model/sublayers';
+import { columnsPerUnit, type Site, unitsOf } from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
 import type { Target } from '../options/target';
@@ -169,7 +169,7 @@ export function plannedArchitecture(
   layers: readonly Layer[],
   removed: Int32Array,
 ): Architecture {
-  const counts: { [site in SiteId]?: number }[] = architecture.blocks.map(() => ({}));
+  const counts: { [site in Site]?: number }[] = architecture.blocks.map(() => ({}));
   layers.forEach(({ block, site, groups }, i) => {
     counts[block]![site] = groups - removed[i]!;
   });

@@ -1,8 +1,10 @@
 /** Block after block: solved into the journal, piece by piece, or run through where the journal has it already. */
+
 import { using } from '../engine/engine';
-import { type BlockHandle, type MatrixHandle, native, type Site } from '../engine/native';
-import { nextTokens, SITES } from '../engine/session';
+import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
+import { nextTokens } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
+import { SITES, type Site } from '../model/sublayers';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
 import { loadFinished, putBlock } from '../pruning/journal/blocks';

@@ -8,13 +8,13 @@ import { orRelease } from '../engine/engine';
 import { type BlockHandle, native } from '../engine/native';
 import type { Session } from '../engine/session';
 import type { Dtype } from '../model/architecture';
-import type { BlockRole, Part, SiteId } from '../model/sublayers';
+import type { BlockRole, Part, Site } from '../model/sublayers';
 
 /** Parts of a sublayer with factors. */
 const NORMS = ['norm', 'streamNorm', 'qNorm', 'kNorm'] as const satisfies readonly Part[];
 const OUTPUTS = ['out', 'outBias'] as const satisfies readonly Part[];
 
-export type TunedRole = `${SiteId}.${(typeof NORMS | typeof OUTPUTS)[number]}`;
+export type TunedRole = `${Site}.${(typeof NORMS | typeof OUTPUTS)[number]}`;
 
 /** Where the factors of one tensor lie among all. */
 export interface Place<Role = TunedRole> {

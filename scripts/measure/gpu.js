@@ -53,7 +53,7 @@ async function masks(model, tokens = '8192') {
       const states = await Promise.all(sides.map((session) => session.embed(ids, window)));
       for (let index = 0; index < source.architecture.blocks.length; index++) {
         const blocks = await Promise.all(sides.map((session) => session.loadBlock(index)));
-        for (const site of inside('engine/session').SITES) {
+        for (const site of inside('model/sublayers').SITES) {
           await native.copyMatrix(cpu.handle, states[0], states[1]);
           const layer = layers.find((one) => one.block === index && one.site === site);
           if (!layer) throw new Error(`block ${index} has no layer of ${site}`);

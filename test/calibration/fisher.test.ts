@@ -1,4 +1,5 @@
 /** Fisher metrics of small models against torch's autograd (scripts/oracles/make-model-fixtures.py). */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +7,9 @@ import test, { type ExecutionContext } from 'ava';
 import { type FisherOptions, fisherMetrics } from '../../lib/calibration/fisher';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
-import { native, type Site, type StatisticsHandle } from '../../lib/engine/native';
-import { Session, SITES, siteColumns } from '../../lib/engine/session';
+import { native, type StatisticsHandle } from '../../lib/engine/native';
+import { Session, siteColumns } from '../../lib/engine/session';
+import { SITES, type Site } from '../../lib/model/sublayers';
 import type { Progress } from '../../lib/progress';
 
 const MODELS = join(__dirname, '../fixtures/models');

@@ -1,9 +1,11 @@
 /** prune() and plan() in this process with sites on the emulated GPU: the journal, and memory on both sides. */
+
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Engine } from '../../lib/engine/engine';
-import { type NativeAddon, native, type Site } from '../../lib/engine/native';
+import { type NativeAddon, native } from '../../lib/engine/native';
 import type { SumKinds } from '../../lib/engine/native-gpu';
+import type { Site } from '../../lib/model/sublayers';
 import type { PruneOptions } from '../../lib/options';
 import { packageRoot } from '../../lib/package-root';
 import { plan } from '../../lib/plan';

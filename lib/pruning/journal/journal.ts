@@ -31,7 +31,7 @@ import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
 import type { BlockKeep } from '../../model/groups';
-import type { BlockRole, SiteId } from '../../model/sublayers';
+import type { BlockRole, Site } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
@@ -47,7 +47,7 @@ export interface BlockRecord {
 
 interface StoredRecord {
   sha256: string;
-  keep: { [site in SiteId]?: number[] };
+  keep: { [site in Site]?: number[] };
   stats: LayerStats[];
   roles: BlockRole[];
 }

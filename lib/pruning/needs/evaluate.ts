@@ -1,4 +1,5 @@
 /** What evaluations need: before and after, the check of the output, samples. The last window is always measured. */
+
 import {
   inTurn,
   type Needs,
@@ -8,8 +9,8 @@ import {
   times,
   together,
 } from '../../engine/needs';
-import { SITES } from '../../engine/session';
 import { batchTokens } from '../../measure/perplexity';
+import { SITES } from '../../model/sublayers';
 import { eachBlock, needsOf, type PlanInput, type StageNeeds } from './stage';
 
 export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {

@@ -1,6 +1,5 @@
 /** What solving needs, block by block, with what goes into the journal of each. */
 
-import type { Site } from '../../engine/native';
 import {
   inTurn,
   type Needs,
@@ -9,9 +8,9 @@ import {
   type Tokens,
   together,
 } from '../../engine/needs';
-import { SITES } from '../../engine/session';
 import { stepsOf } from '../../masks';
 import { ffnInputs } from '../../model/axes';
+import { SITES, type Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
 import { type Layer, widthOf } from '../../spec/widths';
 import { refitsInputs, solvesSequentially } from '../solve';

@@ -1,6 +1,6 @@
 /** What the stages of a run need: the input of all of them, and what each answers. */
+
 import type { Engine } from '../../engine/engine';
-import type { Site } from '../../engine/native';
 import {
   inTurn,
   type Needs,
@@ -10,6 +10,7 @@ import {
   times,
 } from '../../engine/needs';
 import type { Architecture, Stored } from '../../model/architecture';
+import type { Site } from '../../model/sublayers';
 import type { RunSpec } from '../../spec';
 import { type Layer, layerAt, widthOf } from '../../spec/widths';
 import type { FactorPlaces } from '../../tuning/factors';

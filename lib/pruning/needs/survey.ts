@@ -1,6 +1,5 @@
 /** What the dense survey needs. */
 
-import type { Site } from '../../engine/native';
 import {
   inTurn,
   type Needs,
@@ -10,7 +9,7 @@ import {
   times,
   together,
 } from '../../engine/needs';
-import { SITES } from '../../engine/session';
+import { SITES, type Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
 import { probeTokens, TOGETHER, trialRemovals } from '../probe';
 import {

@@ -1,7 +1,8 @@
 /** What tuning needs: the dense model's predictions, steps forward and back, and what they came to. */
+
 import { inTurn, type Needs, type NeedsOf, type Tokens, times, together } from '../../engine/needs';
-import { SITES } from '../../engine/session';
 import { embeddingWidth } from '../../model/axes';
+import { SITES } from '../../model/sublayers';
 import { STEPS } from '../../tuning/train';
 import { tuneShares } from '../texts';
 import { eachBlock, inScratch, needsOf, type PlanInput, type StageNeeds } from './stage';
