@@ -107,11 +107,21 @@ const OPTIONS = {
 } satisfies Partial<PruneOptions>;
 
 const CASES = [
-  { allocation: 'uniform', scope: 'ffn', how: 'stock', hf: 'stock', gguf: 'llama' },
-  { allocation: 'threshold', scope: 'all', how: 'own', hf: 'own-modeling', gguf: 'deci' },
+  { allocation: 'uniform', scope: 'ffn', how: 'stock', hf: 'stock', gguf: 'llama', short: 'q4_1' },
+  {
+    allocation: 'threshold',
+    scope: 'all',
+    how: 'own',
+    hf: 'own-modeling',
+    gguf: 'deci',
+    short: 'f16',
+  },
 ] as const;
 
-for (const { allocation, scope, how, hf, gguf } of CASES) {
+/** Half a minute each: .ci/run takes one a case, STRUPRUNE_LONG=1 all. */
+const DTYPES = ['f32', 'f16', 'q8_0', 'q4_1', 'q5_0'] as const;
+
+for (const { allocation, scope, how, hf, gguf, short } of CASES) {
   const output = join(work, allocation);
   let result: PruneResult;
 
@@ -162,7 +172,8 @@ for (const { allocation, scope, how, hf, gguf } of CASES) {
     },
   );
 
-  for (const dtype of ['f32', 'f16', 'q8_0', 'q4_1', 'q5_0'] as const) {
+  const dtypes = process.env.STRUPRUNE_LONG === '1' ? DTYPES : [short];
+  for (const dtype of dtypes) {
     test.serial(
       `${allocation}, ${scope}: llama.cpp loads the ${dtype} file, as ours`,
       async (t) => {
