@@ -1,12 +1,11 @@
-// Part of npm pack: THIRD-PARTY-NOTICES.txt and sbom.cdx.json (CycloneDX) of all that the package carries. npm
-// knows the packages that are installed beside it; what is linked or bundled into its files stands here.
+// THIRD-PARTY-NOTICES.txt and sbom.cdx.json (CycloneDX) of all that a package carries. npm knows the packages that are
+// installed beside it; what is linked or bundled into its files stands here.
 const fs = require('node:fs');
 const path = require('node:path');
-const { npm } = require('./lib/npm.js');
-const { at, deps, modules } = require('./lib/paths.js');
-const { say } = require('./lib/process.js');
-const { runMain, SetupError } = require('./lib/setup-error.js');
-const { WHEELS } = require('./lib/wheels.js');
+const { npm } = require('./npm.js');
+const { at, deps, modules } = require('./paths.js');
+const { SetupError } = require('./setup-error.js');
+const { WHEELS } = require('./wheels.js');
 
 const OPENBLAS = 'scipy-openblas32';
 
@@ -36,14 +35,14 @@ function openblas() {
     version,
     license: 'BSD-3-Clause AND GPL-3.0-with-GCC-exception AND LGPL-2.1-or-later',
     purl: `pkg:pypi/${OPENBLAS}@${version}`,
-    where: 'prebuilds/: libscipy_openblas, libgfortran, libquadmath',
+    where: 'libscipy_openblas, libgfortran, libquadmath',
     texts: [path.join(folder, info, 'licenses', 'LICENSE.txt')],
   };
 }
 
-function carried() {
-  const compiled = 'prebuilds/: compiled into the addon';
-  const charts = 'dist/lib/report/charts/echarts.js';
+/** Of a package with the addon. */
+function carriedByPlatform() {
+  const compiled = 'compiled into the addon';
   return [
     openblas(),
     {
@@ -51,12 +50,19 @@ function carried() {
       version: '12',
       license: 'GPL-3.0-with-GCC-exception',
       purl: 'pkg:generic/libstdc%2B%2B@12',
-      where: 'prebuilds/: linked into the addon, with libgcc; licence as that of libgfortran above',
+      where: 'linked into the addon, with libgcc; licence as that of libgfortran above',
       texts: [],
     },
     bundled('@nozbe/simdjson', compiled, 'LICENSE'),
     bundled('node-addon-api', compiled, 'LICENSE.md'),
     bundled('node-api-headers', compiled, 'LICENSE'),
+  ];
+}
+
+/** Of struprune-native itself. */
+function carriedByMain() {
+  const charts = 'dist/lib/report/charts/echarts.js';
+  return [
     bundled('echarts', charts, 'LICENSE', 'NOTICE', 'licenses/LICENSE-d3'),
     bundled('zrender', charts, 'LICENSE'),
     bundled('tslib', charts, 'LICENSE.txt'),
@@ -71,14 +77,14 @@ function carried() {
   ];
 }
 
-function writeNotices(parts) {
+function writeNotices(folder, parts) {
   const rule = '='.repeat(100);
   const sections = parts.map(({ name, version, license, where, texts }) =>
     [rule, `${name} ${version} (${license})`, where, rule]
       .concat(texts.map((file) => fs.readFileSync(file, 'utf8').trim()))
       .join('\n'),
   );
-  fs.writeFileSync(at('THIRD-PARTY-NOTICES.txt'), `${sections.join('\n\n')}\n`);
+  fs.writeFileSync(path.join(folder, 'THIRD-PARTY-NOTICES.txt'), `${sections.join('\n\n')}\n`);
 }
 
 function componentOf({ name, version, license, purl, where }) {
@@ -111,11 +117,37 @@ function keepInstalled(bom) {
   return bom;
 }
 
-function writeSbom(parts) {
+/** What npm installs with struprune-native. */
+function installedBom() {
   const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'];
   const { status, output } = npm(args, { capture: 'stdout' });
   if (status !== 0) throw new SetupError('npm sbom failed', 'use npm 10 or newer', output);
-  const bom = keepInstalled(JSON.parse(output));
+  return keepInstalled(JSON.parse(output));
+}
+
+/** That of a package with which npm installs nothing. */
+function bomOf({ name, version, license }) {
+  const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
+  return {
+    bomFormat: 'CycloneDX',
+    specVersion: '1.5',
+    version: 1,
+    metadata: {
+      component: {
+        'bom-ref': purl,
+        type: 'library',
+        name,
+        version,
+        purl,
+        licenses: [{ license: { id: license } }],
+      },
+    },
+    components: [],
+    dependencies: [{ ref: purl, dependsOn: [] }],
+  };
+}
+
+function writeSbom(folder, bom, parts) {
   const components = parts.map(componentOf);
   bom.components.push(...components);
   const own = bom.dependencies.at(-1);
@@ -123,12 +155,19 @@ function writeSbom(parts) {
   bom.dependencies.push(
     ...components.map((component) => ({ ref: component['bom-ref'], dependsOn: [] })),
   );
-  fs.writeFileSync(at('sbom.cdx.json'), `${JSON.stringify(bom, null, 2)}\n`);
+  fs.writeFileSync(path.join(folder, 'sbom.cdx.json'), `${JSON.stringify(bom, null, 2)}\n`);
 }
 
-runMain(() => {
-  const parts = carried();
-  writeNotices(parts);
-  writeSbom(parts);
-  say(`THIRD-PARTY-NOTICES.txt, sbom.cdx.json: ${parts.map(({ name }) => name).join(', ')}`);
-});
+/** Into a folder that is published as struprune-native. */
+function writeMainNotices(folder) {
+  writeNotices(folder, carriedByMain());
+  writeSbom(folder, installedBom(), carriedByMain());
+}
+
+/** Into a folder that is published with the addon; `manifest` is its package.json. */
+function writePlatformNotices(folder, manifest) {
+  writeNotices(folder, carriedByPlatform());
+  writeSbom(folder, bomOf(manifest), carriedByPlatform());
+}
+
+module.exports = { writeMainNotices, writePlatformNotices };
