@@ -1,4 +1,4 @@
-// The border between the CPU side (native/device) and the CUDA library: plain types and one table
+// The border between the CPU side (native/backend) and the CUDA library: plain types and one table
 // of functions. The library is loaded with dlopen; its only symbol is struprune_cuda_api. No
 // exception crosses: a function returns 0, or 1 with `failure` filled in.
 //

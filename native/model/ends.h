@@ -100,20 +100,6 @@ Needs VocabularyTileNeeds(const EndsShape& ends);
 // Useful flops of the head's logits.
 double HeadFlops(const EndsShape& ends, size_t tokens);
 
-struct TokenScores {
-  explicit TokenScores(size_t rows = 0);  // without targets, and nothing known yet
-
-  std::vector<double> nll;      // [rows], NaN where there is no target
-  std::vector<double> log_sum;  // [rows], log of the sum of exp(logit)
-  std::vector<int32_t> best;    // [rows], token with the largest logit
-};
-
-// -log softmax(logits)[target] of every row, nats; targets[rows], -1 = none, or empty. Logits live
-// one tile of tokens × vocabulary at a time. On the context's GPU where it has one.
-TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
-                        std::span<const int32_t> targets);
-Needs ScoreNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
-
 // Logits of rows [row, row + count): out[count, vocab]. For small counts: tests and generation.
 void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,
             float* out);

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "core/simd.h"
-#include "ops/activation.h"
+#include "ops/activation_kind.h"
 #include "ops/exp.h"
 
 namespace struprune {

@@ -2,10 +2,10 @@
 // other code, the same contract.
 #include <functional>
 
-#include "device/run_ffn.h"
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "ops/gemm.h"
+#include "passes/ffn_on_device.h"
 #include "solver/gauss_newton.h"
 
 namespace struprune::test {

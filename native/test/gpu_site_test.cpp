@@ -4,11 +4,11 @@
 #include <numeric>
 #include <optional>
 
-#include "device/run_site.h"
-#include "device/site_plan.h"
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "ops/gemm.h"
+#include "passes/site_on_device.h"
+#include "passes/site_plan.h"
 #include "reference_block.h"
 
 namespace struprune::test {

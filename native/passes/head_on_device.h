@@ -1,13 +1,14 @@
 // A model's head on a GPU: scores of tokens (model/ends.h) and the means of its rows that
-// divergences need (model/divergence.h). The same contracts, other rounding.
+// divergences need (passes/divergence.h). The same contracts, other rounding.
 #pragma once
 
 #include <algorithm>
 #include <span>
 #include <vector>
 
-#include "device/cuda_library.h"
+#include "backend/cuda_library.h"
 #include "model/ends.h"
+#include "passes/token_scores.h"
 
 namespace struprune {
 

@@ -1,4 +1,4 @@
-#include "device/cuda_library.h"
+#include "backend/cuda_library.h"
 
 #include <dlfcn.h>
 #include <unistd.h>

@@ -1,9 +1,9 @@
-#include "device/run_head.h"
+#include "passes/head_on_device.h"
 
 #include <algorithm>
 #include <string>
 
-#include "device/host_pages.h"
+#include "backend/host_pages.h"
 
 namespace struprune {
 namespace {

@@ -29,7 +29,7 @@ struct FfnMap {
   size_t parts() const { return in.size(); }
 };
 
-// Its sizes, and rows that lie in one page of its tokens, at most kFfnPage (ffn_pass.h).
+// Its sizes, and rows that lie in one page of its tokens, at most kFfnPage (ffn_tokens.h).
 struct FfnShape {
   Activation activation;
   bool gated;

@@ -1,9 +1,9 @@
-#include "device/doubles.h"
+#include "tiles/doubles_on_device.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "device/host_pages.h"
+#include "backend/host_pages.h"
 #include "tiles/run_tiles.h"
 
 namespace struprune {

@@ -1,10 +1,10 @@
-#include "device/run_ffn.h"
+#include "passes/ffn_on_device.h"
 
 #include <algorithm>
 #include <string>
 
-#include "device/host_pages.h"
-#include "device/site_plan.h"
+#include "backend/host_pages.h"
+#include "passes/site_plan.h"
 
 namespace struprune {
 namespace {

@@ -1,4 +1,4 @@
-#include "device/site_plan.h"
+#include "passes/site_plan.h"
 
 #include <algorithm>
 #include <string>

@@ -1,11 +1,11 @@
-#include "device/run_site.h"
+#include "passes/site_on_device.h"
 
 #include <algorithm>
 #include <deque>
 #include <optional>
 #include <vector>
 
-#include "device/host_pages.h"
+#include "backend/host_pages.h"
 
 namespace struprune {
 namespace {
@@ -213,8 +213,6 @@ void RunSiteOnDevice(const CudaDevice& gpu, const Sublayer& layer, const SiteRun
   Context& context = layer.context();
   const size_t width = layer.width();
   if (run.rows() == 0) return;
-  // A site without columns is its bias alone: no work for a GPU.
-  if (width == 0) return RunSite(layer, run);
   const bool gram = run.statistics && run.statistics->has_gram();
   const SitePlan plan = PlanRun(gpu, layer.spec(), layer.hidden(), run);
   const PinnedMemory pinned(gpu, context.budget, plan.pinned_bytes);

@@ -7,8 +7,8 @@
 #include <optional>
 #include <span>
 
-#include "device/cuda_library.h"
-#include "tiles/multiply.h"
+#include "backend/cuda_library.h"
+#include "tiles/factor.h"
 
 namespace struprune {
 

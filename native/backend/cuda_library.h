@@ -52,7 +52,7 @@ struct CudaOptions {
   std::string cublas, cusolver;
   cuda::Precision forward = cuda::Precision::kExact, gram = cuda::Precision::kExact;
   // Flops of one piece of linear algebra in doubles from which on it goes to a GPU that is fast at
-  // them, and flops a byte that is copied for it (device/doubles.h).
+  // them, and flops a byte that is copied for it (tiles/doubles_on_device.h).
   double least_flops = 1e10, least_intensity = 200;
 };
 

@@ -1,8 +1,8 @@
 // RunSite (model/forward.h) on a GPU: the same contract, the same sums, other rounding.
 #pragma once
 
-#include "device/site_plan.h"
 #include "model/forward.h"
+#include "passes/site_plan.h"
 
 namespace struprune {
 

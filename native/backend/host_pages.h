@@ -7,9 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "backend/cuda_library.h"
 #include "core/context.h"
 #include "core/paged_matrix.h"
-#include "device/cuda_library.h"
 
 namespace struprune {
 

@@ -1,11 +1,12 @@
-#include "model/divergence.h"
+#include "passes/divergence.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/row_chunks.h"
-#include "device/run_head.h"
 #include "model/expected_rows.h"
+#include "passes/head_on_device.h"
+#include "passes/score.h"
 
 namespace struprune {
 namespace {

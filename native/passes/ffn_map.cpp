@@ -1,4 +1,4 @@
-#include "solver/ffn_map.h"
+#include "passes/ffn_map.h"
 
 #include <algorithm>
 #include <vector>

@@ -2,7 +2,7 @@
 // pass.
 #pragma once
 
-#include "device/cuda_library.h"
+#include "backend/cuda_library.h"
 #include "model/forward.h"
 
 namespace struprune {

@@ -1,8 +1,8 @@
-// The passes of solver/ffn_pass.h on a GPU: the same contracts, the same sums, other rounding.
+// The passes of passes/ffn_pass.h on a GPU: the same contracts, the same sums, other rounding.
 #pragma once
 
-#include "device/cuda_library.h"
-#include "solver/ffn_pass.h"
+#include "backend/cuda_library.h"
+#include "passes/ffn_tokens.h"
 
 namespace struprune {
 

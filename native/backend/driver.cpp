@@ -1,4 +1,4 @@
-#include "device/driver.h"
+#include "backend/driver.h"
 
 #include <dlfcn.h>
 
