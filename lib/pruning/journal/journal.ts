@@ -10,7 +10,7 @@
  *     result.json          written last before the output appears, with what is in journal.json and the output's inode
  *     lock.json            the process that works on it (lock.ts): taken first and let go last
  *
- * Every file but `output` is written under another name, brought to the disk and renamed.
+ * Every file but `output` is written under another name, brought to the disk and renamed. JSON stands beside its hash (sealed.ts).
  */
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
@@ -29,13 +29,13 @@ import {
 } from '../../checkpoint/output-path';
 import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
-import { isObject } from '../../json-object';
 import type { BlockKeep } from '../../model/groups';
 import type { BlockRole, Site } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
 import { LOCK, Lock } from './lock';
+import { sealed, unsealed } from './sealed';
 
 /** What is known of a finished block beside its tensors. */
 export interface BlockRecord {
@@ -148,7 +148,6 @@ export class Journal {
     const stored =
       (await this.readJson<{ identity: Identity }>(HEAD)) ??
       (this.complete ? await this.readJson<StoredResult>(RESULT) : null);
-    if (stored && !isObject(stored.identity)) throw unreadable(join(this.folder, HEAD));
     // Nothing says whose work it is: it was being cleared away.
     if (!stored) await this.dropWork();
     const worth = this.complete || (await holdsWork(this.folder));
@@ -286,7 +285,7 @@ export class Journal {
   private async isWhole(index: number, signal: AbortSignal | undefined): Promise<boolean> {
     const name = `block-${index}.json`;
     // One that cannot be read has no hash that fits.
-    const record = await this.readJson<Partial<StoredRecord>>(name).catch(() => ({ sha256: '' }));
+    const record = await this.readJson<StoredRecord>(name).catch(() => ({ sha256: '' }));
     if (record === null) return false;
     const hash = createHash('sha256');
     try {
@@ -331,7 +330,7 @@ export class Journal {
   private async writeJson(name: string, value: object): Promise<void> {
     const file = await AtomicFile.create(join(this.folder, name), { replace: true });
     await orAbort(file, async () => {
-      await file.write(Buffer.from(`${JSON.stringify(value)}\n`));
+      await file.write(Buffer.from(sealed(value)));
       await file.commit();
     });
   }
@@ -339,23 +338,23 @@ export class Journal {
 
 /** null where there is no such file. @throws StruPruneError ERR_OUTPUT when it cannot be read */
 async function readJson<T>(path: string): Promise<T | null> {
+  const unreadable = (cause?: unknown) =>
+    new StruPruneError(
+      'ERR_OUTPUT',
+      `the journal's ${path} cannot be read`,
+      'give --force without --resume to start again',
+      { cause },
+    );
+  let text: string;
   try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (isObject(value)) return value as T;
+    text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw unreadable(path, cause);
+    throw unreadable(cause);
   }
-  throw unreadable(path);
-}
-
-function unreadable(path: string, cause?: unknown): StruPruneError {
-  return new StruPruneError(
-    'ERR_OUTPUT',
-    `the journal's ${path} cannot be read`,
-    'give --force without --resume to start again',
-    { cause },
-  );
+  const value = unsealed<T>(text);
+  if (value === null) throw unreadable();
+  return value;
 }
 
 /** Refuses a folder of the journal's name that somebody else has made: a journal is cleared away without asking. */
