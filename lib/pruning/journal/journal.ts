@@ -15,6 +15,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
 import { AtomicFile, orAbort } from '../../checkpoint/atomic';
 import { asOutput } from '../../checkpoint/output-error';
 import {
@@ -29,8 +30,9 @@ import {
 } from '../../checkpoint/output-path';
 import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
+import { isObject } from '../../json-object';
 import type { BlockKeep } from '../../model/groups';
-import type { BlockRole, Site } from '../../model/sublayers';
+import type { BlockRole } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
@@ -45,12 +47,15 @@ export interface BlockRecord {
   roles: BlockRole[];
 }
 
-interface StoredRecord {
-  sha256: string;
-  keep: { [site in Site]?: number[] };
-  stats: LayerStats[];
-  roles: BlockRole[];
-}
+const INDICES = z.array(z.int32()).optional();
+const STORED_RECORD = z.object({
+  /** Of the tensors. */
+  sha256: z.string(),
+  keep: z.object({ attention: INDICES, ffn: INDICES }),
+  stats: z.array(z.custom<LayerStats>(isObject)),
+  roles: z.array(z.custom<BlockRole>((role) => typeof role === 'string')),
+});
+type StoredRecord = z.output<typeof STORED_RECORD>;
 
 interface StoredResult {
   identity: Identity;
@@ -148,6 +153,7 @@ export class Journal {
     const stored =
       (await this.readJson<{ identity: Identity }>(HEAD)) ??
       (this.complete ? await this.readJson<StoredResult>(RESULT) : null);
+    if (stored && !isObject(stored.identity)) throw unreadable(join(this.folder, HEAD));
     // Nothing says whose work it is: it was being cleared away.
     if (!stored) await this.dropWork();
     const worth = this.complete || (await holdsWork(this.folder));
@@ -284,16 +290,16 @@ export class Journal {
 
   private async isWhole(index: number, signal: AbortSignal | undefined): Promise<boolean> {
     const name = `block-${index}.json`;
-    // One that cannot be read has no hash that fits.
-    const record = await this.readJson<StoredRecord>(name).catch(() => ({ sha256: '' }));
-    if (record === null) return false;
+    const stored = await this.readJson<unknown>(name).catch(() => 'none that can be read');
+    if (stored === null) return false;
+    const record = STORED_RECORD.safeParse(stored).data;
     const hash = createHash('sha256');
     try {
       for await (const piece of pieces(this.blockPath(index), { signal })) hash.update(piece);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
-    if (hash.digest('hex') === record.sha256) return true;
+    if (hash.digest('hex') === record?.sha256) return true;
     this.warnings.push(`block ${index} in the journal is damaged: it is solved again`);
     return false;
   }
@@ -338,23 +344,25 @@ export class Journal {
 
 /** null where there is no such file. @throws StruPruneError ERR_OUTPUT when it cannot be read */
 async function readJson<T>(path: string): Promise<T | null> {
-  const unreadable = (cause?: unknown) =>
-    new StruPruneError(
-      'ERR_OUTPUT',
-      `the journal's ${path} cannot be read`,
-      'give --force without --resume to start again',
-      { cause },
-    );
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw unreadable(cause);
+    throw unreadable(path, cause);
   }
   const value = unsealed<T>(text);
-  if (value === null) throw unreadable();
+  if (value === null) throw unreadable(path);
   return value;
+}
+
+function unreadable(path: string, cause?: unknown): StruPruneError {
+  return new StruPruneError(
+    'ERR_OUTPUT',
+    `the journal's ${path} cannot be read`,
+    'give --force without --resume to start again',
+    { cause },
+  );
 }
 
 /** Refuses a folder of the journal's name that somebody else has made: a journal is cleared away without asking. */
