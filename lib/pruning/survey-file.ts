@@ -9,9 +9,10 @@ import { orRelease } from '../engine/engine';
 import { native } from '../engine/native';
 import type { Session } from '../engine/session';
 import { StruPruneError } from '../errors';
+import { isObject } from '../json-object';
 import type { SiteStatistics } from '../masks/statistics';
 import type { Settings } from '../options';
-import type { Layer } from '../spec/widths';
+import { type Layer, widthOf } from '../spec/widths';
 import { differenceOf, type Identity } from './journal/identity';
 import { METRIC_PAGE, type Survey } from './survey';
 
@@ -72,8 +73,10 @@ export async function readSurvey(
   requireSame(file, identity);
   if (!file.has('weights')) return { columns: await readColumns(file, layers), survey: null };
   const curves: Float64Array[] = [];
-  for (const i of layers.keys()) curves.push(await file.read(`curve.${i}`));
-  const weights = [...(await file.read('weights'))];
+  for (const [i, { allowed }] of layers.entries()) {
+    curves.push(await file.read(`curve.${i}`, allowed.at(-1)! + 1));
+  }
+  const weights = [...(await file.read('weights', layers.length))];
   const metrics = file.has('metrics') ? await readMetrics(file, session, scratch) : null;
   return { columns: null, survey: { curves, weights, metrics } };
 }
@@ -101,20 +104,34 @@ function isSurvey(path: string): boolean {
 
 function requireSame(file: ArraysFile, identity: Identity): void {
   const { kind, identity: stored } = file.metadata;
-  if (kind !== KIND || stored === undefined) {
+  const known = kind === KIND ? identityIn(stored) : null;
+  if (known === null) {
     throw new StruPruneError(
       'ERR_CHECKPOINT',
       `${file.path} is no calibration of this program`,
       'give a file made by --save-calibration',
     );
   }
-  const difference = differenceOf(JSON.parse(stored) as Identity, identity);
+  const difference = differenceOf(known, identity);
   if (difference === null) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `the calibration ${file.path} belongs to another run: ${difference}`,
     'give the same model, text, machine and settings, or make another with --save-calibration',
   );
+}
+
+function identityIn(stored: string | undefined): Identity | null {
+  try {
+    const value: unknown = JSON.parse(stored ?? '');
+    return isObject(value) && Object.values(value).every(isPlain) ? (value as Identity) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value !== 'object' || value === null;
 }
 
 function columnArrays(columns: SiteStatistics, i: number): ArrayPlan[] {
@@ -146,8 +163,9 @@ function vector(name: string, values: Float64Array): ArrayPlan {
 
 async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<SiteStatistics[]> {
   const columns: SiteStatistics[] = [];
-  for (const [i, { groupSize }] of layers.entries()) {
-    const read = (name: string) => file.read(`columns.${i}.${name}`);
+  for (const [i, layer] of layers.entries()) {
+    const { groupSize } = layer;
+    const read = (name: string, least = widthOf(layer)) => file.read(`columns.${i}.${name}`, least);
     const site: SiteStatistics = {
       groupSize,
       weightNormSq: await read('weightNormSq'),
@@ -156,7 +174,7 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
     if (file.has(`columns.${i}.second`)) {
       site.second = await read('second');
       site.mean = await read('mean');
-      site.tokens = (await read('tokens'))[0];
+      site.tokens = (await read('tokens', 1))[0];
     }
     columns.push(site);
   }
