@@ -11,10 +11,10 @@ import {
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import type { ExportPlan } from '../checkpoint/export';
 import type { SiteStatistics } from '../masks/statistics';
+import { curvesFromScores, type Survey } from '../models/decoders/survey';
+import type { Measured } from '../models/decoders/survey-file';
 import { Own } from '../own';
 import { runIdentity } from '../pruning/journal/identity';
-import { curvesFromScores, type Survey } from '../pruning/survey';
-import type { Measured } from '../pruning/survey-file';
 import type { AllocationSpec } from '../spec/allocation';
 import { budgetOf, planOutput, uniformAllocation } from '../spec/planned';
 import type { SurveySpec } from '../spec/survey';

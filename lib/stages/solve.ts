@@ -5,14 +5,19 @@ import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
 import { nextTokens } from '../engine/session';
 import type { BlockKeep } from '../model/groups';
 import { SITES, type Site } from '../model/sublayers';
+import { loadFinished, putBlock } from '../models/decoders/blocks';
+import { replayBlock } from '../models/decoders/replay';
+import {
+  type SitePlan,
+  type SolveContext,
+  type Streams,
+  solveSite,
+} from '../models/decoders/solve';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
-import { loadFinished, putBlock } from '../pruning/journal/blocks';
 import { runIdentity } from '../pruning/journal/identity';
-import { replayBlock } from '../pruning/replay';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
-import { type SitePlan, type SolveContext, type Streams, solveSite } from '../pruning/solve';
 import { type Layer, layerAt } from '../spec/widths';
 import type { Decision } from './allocate';
 import type { Stage, Work } from './stage';

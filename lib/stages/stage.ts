@@ -1,7 +1,8 @@
 /** A run is its stages, one after the other: survey, allocate, solve, tune, write, verify. lib/prune.ts strings them. */
+
+import type { Run } from '../models/decoders/run';
 import type { Identity, RunFacts } from '../pruning/journal/identity';
 import type { Journal } from '../pruning/journal/journal';
-import type { Run } from '../pruning/run';
 
 /** A run at work. */
 export interface Work extends Run {

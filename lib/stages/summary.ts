@@ -12,12 +12,12 @@ import {
   prunedArchitecture,
   totalParameters,
 } from '../model/groups';
+import type { Run } from '../models/decoders/run';
+import { settingsUsed } from '../models/decoders/settings-used';
+import { fingerprint } from '../models/decoders/solve';
 import type { Settings } from '../options';
 import { Own } from '../own';
 import type { AllocatedPart, LayerResult, PruneResult } from '../pruning/result';
-import type { Run } from '../pruning/run';
-import { settingsUsed } from '../pruning/settings-used';
-import { fingerprint } from '../pruning/solve';
 import { resolve } from '../spec';
 import { dtypeFor, quantisedTypes } from '../spec/dtypes';
 import { requireNoSliding } from '../spec/output';

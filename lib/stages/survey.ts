@@ -1,16 +1,16 @@
 /** What the dense model says before anything goes, where the allocation or the method needs it. */
 import { copyFile } from '../checkpoint/atomic';
 import { asStruPruneError } from '../errors';
-import { surveyIdentity } from '../pruning/journal/identity';
-import type { SurveyInput } from '../pruning/survey';
+import type { SurveyInput } from '../models/decoders/survey';
 import {
   type Measured,
   mayReplace,
   readSurvey,
   requireSurvey,
   writeSurvey,
-} from '../pruning/survey-file';
-import type { Surveys } from '../pruning/surveys';
+} from '../models/decoders/survey-file';
+import type { Surveys } from '../models/decoders/surveys';
+import { surveyIdentity } from '../pruning/journal/identity';
 import type { Stage, Work } from './stage';
 
 export const survey: Stage<null, Measured> = {

@@ -1,6 +1,6 @@
 /** What the solve left, tuned on text of its own; the state after every step is in the journal. */
 import { AS_IS, Session } from '../engine/session';
-import { loadFinished } from '../pruning/journal/blocks';
+import { loadFinished } from '../models/decoders/blocks';
 import { runIdentity } from '../pruning/journal/identity';
 import { readTuneState, writeTuneState } from '../pruning/journal/tune-file';
 import type { PruneResult } from '../pruning/result';

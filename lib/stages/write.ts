@@ -1,11 +1,11 @@
 /** The output, put together of finished blocks and the source's ends under a name that nobody sees yet. */
 import { orAbort } from '../checkpoint/atomic';
 import type { Session } from '../engine/session';
+import { provenance } from '../models/decoders/model-card';
+import { settingsUsed } from '../models/decoders/settings-used';
+import type { TokenizerOutput } from '../models/decoders/tokenizer-output';
+import { openSink, type Sink, writeTensors } from '../models/decoders/write';
 import { runIdentity } from '../pruning/journal/identity';
-import { provenance } from '../pruning/model-card';
-import { settingsUsed } from '../pruning/settings-used';
-import type { TokenizerOutput } from '../pruning/tokenizer-output';
-import { openSink, type Sink, writeTensors } from '../pruning/write';
 import type { LoadBlock } from '../tuning/passes';
 import type { Decision } from './allocate';
 import type { Stage } from './stage';

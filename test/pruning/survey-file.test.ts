@@ -7,7 +7,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
 import { AS_IS, Session } from '../../lib/engine/session';
-import { readSurvey, writeSurvey } from '../../lib/pruning/survey-file';
+import { readSurvey, writeSurvey } from '../../lib/models/decoders/survey-file';
 
 const MODEL = join(__dirname, '../../assets/tiny-opt');
 const MIB = 2 ** 20;

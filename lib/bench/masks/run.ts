@@ -2,9 +2,9 @@
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import { findMask } from '../../masks';
+import { structureOf } from '../../models/decoders/structure';
+import { surveySolvers } from '../../models/decoders/survey';
 import { settingsOf } from '../../options';
-import { structureOf } from '../../pruning/structure';
-import { surveySolvers } from '../../pruning/survey';
 import type { NativeSolver } from '../../solver/native-solver';
 import { sourceOf } from '../../source';
 import { resolve } from '../../spec';

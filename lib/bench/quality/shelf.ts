@@ -1,6 +1,6 @@
 import { asStruPruneError, type ErrorCode } from '../../errors';
-import { readSurvey, writeSurvey } from '../../pruning/survey-file';
-import type { MadeSurvey, SurveyShelf, SurveyUse } from '../../pruning/surveys';
+import { readSurvey, writeSurvey } from '../../models/decoders/survey-file';
+import type { MadeSurvey, SurveyShelf, SurveyUse } from '../../models/decoders/surveys';
 import type { Results } from './results';
 import { surveyOf } from './survey';
 

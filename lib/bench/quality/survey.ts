@@ -1,4 +1,4 @@
-import type { SurveyUse } from '../../pruning/surveys';
+import type { SurveyUse } from '../../models/decoders/surveys';
 import type { BenchSurvey } from '../schema';
 
 /** The curves of a survey as a document holds them; null where the method made its own of column statistics. */

@@ -1,0 +1,175 @@
+/**
+ * A dense survey on the disk: the journal keeps one so that a resumed run need not make it again, and
+ * --save-calibration so that another ratio need not.
+ */
+import { type ArrayPlan, ArraysFile, writeArrays } from '../../checkpoint/arrays-file';
+import type { AtomicOptions } from '../../checkpoint/atomic';
+import { parseSafetensors } from '../../checkpoint/container';
+import { orRelease } from '../../engine/engine';
+import { native } from '../../engine/native';
+import type { Session } from '../../engine/session';
+import { StruPruneError } from '../../errors';
+import type { SiteStatistics } from '../../masks/statistics';
+import type { Settings } from '../../options';
+import { differenceOf, type Identity } from '../../pruning/journal/identity';
+import type { Layer } from '../../spec/widths';
+import { METRIC_PAGE, type Survey } from './survey';
+
+/** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
+export interface Measured {
+  columns: SiteStatistics[] | null;
+  survey: Survey | null;
+}
+
+const KIND = 'struprune survey';
+
+/** Bytes of metrics that are in memory at a time, about. */
+const PIECE_BYTES = 2 ** 20;
+
+function pieceRows(cols: number): number {
+  return Math.max(1, Math.floor(PIECE_BYTES / (4 * cols)));
+}
+
+export async function writeSurvey(
+  path: string,
+  session: Session,
+  { columns, survey }: Measured,
+  identity: Identity,
+  options: AtomicOptions,
+): Promise<void> {
+  const arrays = [...(columns ?? []).flatMap(columnArrays), ...(survey ? curveArrays(survey) : [])];
+  if (survey?.metrics) {
+    const { metrics } = survey;
+    const { rows, cols } = native.matrixShape(metrics);
+    const step = pieceRows(cols);
+    const pieces = function* () {
+      for (let row = 0; row < rows; row += step) {
+        const count = Math.min(step, rows - row);
+        const values = native.matrixRows(session.engine.handle, metrics, row, count);
+        yield values;
+        native.dropBytes(values);
+      }
+    };
+    arrays.push({ name: 'metrics', dtype: 'F32', shape: [rows, cols], pieces });
+  }
+  const metadata = { kind: KIND, identity: JSON.stringify(identity) };
+  await writeArrays(path, arrays, metadata, options);
+}
+
+/**
+ * Reads a survey of the same model, text and settings back. The receiver releases the metrics.
+ * @throws StruPruneError ERR_NOT_FOUND; ERR_CHECKPOINT when the file is damaged or another kind;
+ *   ERR_ARGUMENT when it belongs to something else
+ */
+export async function readSurvey(
+  path: string,
+  session: Session,
+  layers: readonly Layer[],
+  identity: Identity,
+  scratch: string,
+): Promise<Measured> {
+  const file = await ArraysFile.open(path);
+  requireSame(file, identity);
+  if (!file.has('weights')) return { columns: await readColumns(file, layers), survey: null };
+  const curves: Float64Array[] = [];
+  for (const i of layers.keys()) curves.push(await file.read(`curve.${i}`));
+  const weights = [...(await file.read('weights'))];
+  const metrics = file.has('metrics') ? await readMetrics(file, session, scratch) : null;
+  return { columns: null, survey: { curves, weights, metrics } };
+}
+
+/** @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_ARGUMENT where it is not a survey of this run */
+export async function requireSurvey(path: string, identity: Identity): Promise<void> {
+  requireSame(await ArraysFile.open(path), identity);
+}
+
+/** Whether a survey may be kept at a path where something is: a run that goes on may have kept its own there. */
+export function mayReplace(
+  path: string,
+  { force, resume }: Pick<Settings, 'force' | 'resume'>,
+): boolean {
+  return force || (resume && isSurvey(path));
+}
+
+function isSurvey(path: string): boolean {
+  try {
+    return parseSafetensors(path).metadata.kind === KIND;
+  } catch {
+    return false;
+  }
+}
+
+function requireSame(file: ArraysFile, identity: Identity): void {
+  const { kind, identity: stored } = file.metadata;
+  if (kind !== KIND || stored === undefined) {
+    throw new StruPruneError(
+      'ERR_CHECKPOINT',
+      `${file.path} is no calibration of this program`,
+      'give a file made by --save-calibration',
+    );
+  }
+  const difference = differenceOf(JSON.parse(stored) as Identity, identity);
+  if (difference === null) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `the calibration ${file.path} belongs to another run: ${difference}`,
+    'give the same model, text, machine and settings, or make another with --save-calibration',
+  );
+}
+
+function columnArrays(columns: SiteStatistics, i: number): ArrayPlan[] {
+  const { weightNormSq, weightAbsMean, second, mean, tokens } = columns;
+  const arrays = [
+    vector(`columns.${i}.weightNormSq`, weightNormSq),
+    vector(`columns.${i}.weightAbsMean`, weightAbsMean),
+  ];
+  if (second && mean) {
+    arrays.push(
+      vector(`columns.${i}.second`, second),
+      vector(`columns.${i}.mean`, mean),
+      vector(`columns.${i}.tokens`, Float64Array.of(tokens!)),
+    );
+  }
+  return arrays;
+}
+
+function curveArrays({ curves, weights }: Survey): ArrayPlan[] {
+  return [
+    vector('weights', Float64Array.from(weights)),
+    ...curves.map((curve, i) => vector(`curve.${i}`, curve)),
+  ];
+}
+
+function vector(name: string, values: Float64Array): ArrayPlan {
+  return { name, dtype: 'F64', shape: [values.length], pieces: () => [values] };
+}
+
+async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<SiteStatistics[]> {
+  const columns: SiteStatistics[] = [];
+  for (const [i, { groupSize }] of layers.entries()) {
+    const read = (name: string) => file.read(`columns.${i}.${name}`);
+    const site: SiteStatistics = {
+      groupSize,
+      weightNormSq: await read('weightNormSq'),
+      weightAbsMean: await read('weightAbsMean'),
+    };
+    if (file.has(`columns.${i}.second`)) {
+      site.second = await read('second');
+      site.mean = await read('mean');
+      site.tokens = (await read('tokens'))[0];
+    }
+    columns.push(site);
+  }
+  return columns;
+}
+
+async function readMetrics(file: ArraysFile, session: Session, scratch: string) {
+  const [rows = 0, cols = 0] = file.shape('metrics');
+  const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
+  return orRelease(metrics, async () => {
+    for await (const { row, values } of file.rows('metrics', pieceRows(cols))) {
+      native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);
+    }
+    return metrics;
+  });
+}
