@@ -7,7 +7,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
 import { AS_IS, Session } from '../../lib/engine/session';
-import { readSurvey, writeSurvey } from '../../lib/models/decoders/survey-file';
+import { readSurvey, writeSurvey } from '../../lib/pruning/survey-file';
 
 const MODEL = join(__dirname, '../../assets/tiny-opt');
 const MIB = 2 ** 20;
@@ -33,9 +33,9 @@ test('metrics go to the disk and come back a little at a time, whatever the garb
   t.teardown(() => clearInterval(timer));
   const identity = { checkpoint: 'any' };
   const survey = { curves: [], weights: [], metrics };
-  await writeSurvey(path, session, { columns: null, survey }, identity, {});
+  await writeSurvey(path, engine, { columns: null, survey }, identity, {});
   native.release(metrics);
-  const read = (await readSurvey(path, session, [], identity, folder)).survey!.metrics!;
+  const read = (await readSurvey(path, engine, [], identity, folder)).survey!.metrics!;
   // A piece of the matrix and one of the file, of 96 MiB.
   t.true(most - before < 4 * MIB, `${(most - before) / MIB} MiB of array buffers`);
   for (const row of [...marks, 5000]) {

@@ -2,11 +2,11 @@
 import { rm } from 'node:fs/promises';
 import { openCheckpoint } from '../../checkpoint/open';
 import { type Engine, withBytes } from '../../engine/engine';
-import type { Surveys, SurveyUse } from '../../models/decoders/surveys';
 import { type PruneOptions, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
 import { pruneOn } from '../../prune';
 import type { LayerStats, PruneResult } from '../../pruning/result';
+import type { Surveys, SurveyUse } from '../../pruning/surveys';
 import { buildOf } from '../document';
 import type { MethodEntry } from '../methods';
 import { peakOf, resetPeak } from '../resident';

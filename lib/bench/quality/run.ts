@@ -8,10 +8,10 @@ import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
 import { calibrationWindow, windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import { hashFiles } from '../../models/decoders/model-card';
-import { Surveys, type SurveyUse } from '../../models/decoders/surveys';
 import { type PruneOptions, type Settings, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
 import { settingsInEffect } from '../../pruning/journal/identity';
+import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { sourceOf } from '../../source';
 import { resolve as resolveRun } from '../../spec';
 import { dtypeFor } from '../../spec/dtypes';
@@ -227,7 +227,7 @@ async function makeMissing(
   const onStage = withBytes(engine, onProgress);
   const reference = await Reference.make(engine, source, texts, settings.scratch, onStage);
   const uses: SurveyUse[] = [];
-  const shelf = new BenchShelf(results, settings.scratch);
+  const shelf = new BenchShelf(results, engine, settings.scratch);
   const surveys = new Surveys((use) => uses.push(use), shelf);
   try {
     if (!results.dense) {

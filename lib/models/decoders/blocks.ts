@@ -8,7 +8,7 @@ import type { BlockRefs } from '../../model/architecture';
 import { prunedBlock } from '../../model/groups';
 import type { BlockRole } from '../../model/sublayers';
 import type { BlockRecord, Journal } from '../../pruning/journal/journal';
-import type { LayerStats } from '../../pruning/result';
+import type { PartContent } from '../front-end';
 import { encodeBlockTensor } from './encode';
 
 /** Planned tensors in order; those of a block with their place in the block's file. */
@@ -26,15 +26,13 @@ function placedInBlocks(
   });
 }
 
-/** Writes a solved block into the journal. @throws StruPruneError ERR_OUTPUT, ERR_NAN */
-export async function putBlock(
-  journal: Journal,
+/** What the journal keeps of a solved block. @throws StruPruneError ERR_NAN as its chunks are read */
+export function contentOf(
   session: Session,
   tensors: readonly PlannedTensor[],
   index: number,
   block: BlockHandle,
-  solved: { keep: BlockRecord['keep']; stats: LayerStats[] },
-): Promise<void> {
+): PartContent {
   const own = tensors.filter((tensor) => tensor.block === index);
   const roles = own
     .map(({ role }) => role as BlockRole)
@@ -42,7 +40,7 @@ export async function putBlock(
   async function* chunks(): AsyncGenerator<Uint8Array, void> {
     for (const tensor of own) yield* encodeBlockTensor(session, tensor, block);
   }
-  await journal.putBlock(index, { ...solved, roles }, chunks());
+  return { roles, chunks: chunks() };
 }
 
 /** A finished block, read back: the same numbers as the run had in memory when it was finished. */

@@ -16,10 +16,9 @@ import type { PruneResult } from '../../pruning/result';
 import { flagOf, quoted } from '../../wording';
 
 /** SHA-256 of every weight file of a checkpoint. */
-export async function hashFiles(
-  source: ModelSource,
-  signal?: AbortSignal,
-): Promise<{ name: string; sha256: string }[]> {
+export type Hashes = readonly { name: string; sha256: string }[];
+
+export async function hashFiles(source: ModelSource, signal?: AbortSignal): Promise<Hashes> {
   const hashes = [];
   for (const file of source.files) {
     const hash = createHash('sha256');
@@ -64,7 +63,7 @@ export function originOf(source: ModelSource, suffix = ''): Record<string, GgufE
 export function provenance(
   source: ModelSource,
   settings: Identity,
-  hashes: readonly { name: string; sha256: string }[],
+  hashes: Hashes,
 ): Record<string, GgufEntry> {
   return {
     ...originOf(source, ' pruned'),
@@ -76,7 +75,7 @@ export function provenance(
 /** README.md of an exported folder: where it comes from, how it was made, what it costs. */
 export function modelCard(
   source: ModelSource,
-  hashes: readonly { name: string; sha256: string }[],
+  hashes: Hashes,
   result: Pick<
     PruneResult,
     | 'settings'

@@ -1,35 +1,23 @@
 /**
- * Layer weights by trial (docs/method.md, section 5): a layer is pruned alone and refitted, the rest of the dense
- * model runs on, and its KL to the dense model ÷ its error is what a unit of that error costs, in nats per token.
- * Some trials run on together, so that the model is read once for all of them.
+ * Trials (docs/method.md, section 5): a layer is pruned alone and refitted, the rest of the dense model runs on, and its KL
+ * to the dense model is what that costs, in nats per token. Some trials run on together, so that the model is read once
+ * for all of them.
  */
 
 import { using } from '../../engine/engine';
 import { type BlockHandle, type MatrixHandle, native } from '../../engine/native';
 import type { ExpectedHead } from '../../engine/native-divergence';
 import { nextTokens, type Session } from '../../engine/session';
-import { FEW_STEPS } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
-import type { NativeRefit, NativeSolver, SweepResult } from '../../solver/native-solver';
-import { keptIndices, type Layer } from '../../spec/widths';
+import type { NativeRefit } from '../../solver/native-solver';
+import type { Layer } from '../../spec/widths';
 import { sliceSite } from './slice';
 
 /** Tokens that run through the rest of the model for every layer. */
 const TOKENS = 4096;
 /** Trials that run on together at most. */
 export const TOGETHER = 8;
-/** Share of a layer's groups that a trial removes: fixed, so that one survey serves every sparsity. */
-const SHARE = 0.25;
-/** Errors below this share of the layer's largest count as none. */
-const NOTHING = 1e-3;
-
-/** A layer's trial on its way through the model. */
-interface Trial {
-  layer: number;
-  /** What its removals cost by the layer's own error. */
-  error: number;
-}
 
 /** Hears of a step that is done, in a line for people. */
 export type OnStep = (message: string) => void;
@@ -39,8 +27,8 @@ export type OnStep = (message: string) => void;
  * `batchEnds`, `runOn`.
  */
 export class Probe {
-  /** Nats per token for each unit of a layer's error curve, where its trial has run on; 0 where it costs nothing. */
-  readonly weights: number[];
+  /** Nats per token of every layer whose trial has run on; else 0. */
+  readonly losses: Float64Array;
   readonly #session: Session;
   readonly #window: number;
   readonly #targets: Int32Array;
@@ -53,7 +41,8 @@ export class Probe {
   readonly #rows: number;
   /** What the dense model predicts. */
   readonly #reference: ExpectedHead;
-  #trials: Trial[] = [];
+  /** Layers whose trials are on their way through the model. */
+  #trials: number[] = [];
   /** So many of them are past the site at hand. */
   #past = 0;
   /** The first block whose layers the batch may have. */
@@ -68,7 +57,7 @@ export class Probe {
     this.#session = session;
     this.#window = window;
     this.#targets = targets;
-    this.weights = new Array(layers).fill(0);
+    this.losses = new Float64Array(layers);
     this.#states = states;
     this.#own = own;
     this.#batch = batch;
@@ -108,22 +97,10 @@ export class Probe {
     }
   }
 
-  /** Layer number `at`, which is not in the states yet, with its error curve. */
-  async start(at: number, layer: Layer, solver: NativeSolver, sweep: SweepResult): Promise<void> {
-    const removed = trialRemovals(layer, sweep.error);
-    if (!(sweep.error[removed]! > 0)) return;
-    const keep = new Uint8Array(layer.groups).fill(1);
-    for (const group of sweep.order.subarray(0, removed)) keep[group] = 0;
-    const { matrices: stored } = this.#session.stored;
-    const refit = await solver.refit(keep, { stored });
-    try {
-      await this.#advancePruned(layer, refit, keep);
-      // Few steps lose something of their own, which the predictions see too.
-      const error = FEW_STEPS.includes(stored) ? refit.error : sweep.error[removed]!;
-      this.#trials.push({ layer: at, error });
-    } finally {
-      refit.release();
-    }
+  /** Layer number `at`, which is not in the states yet, without the groups that go. */
+  async start(at: number, layer: Layer, kept: Int32Array, refit: NativeRefit): Promise<void> {
+    await this.#advancePruned(layer, refit, kept);
+    this.#trials.push(at);
   }
 
   async advance(block: BlockHandle, site: Site): Promise<void> {
@@ -135,7 +112,7 @@ export class Probe {
     this.#past = this.#trials.length;
   }
 
-  /** Takes the trials through the blocks from `next` on, and weighs their layers. Tells of `stepsFrom(next)` steps. */
+  /** Takes the trials through the blocks from `next` on, and measures them. Tells of `stepsFrom(next)` steps. */
   async runOn(next: number, onStep: OnStep): Promise<void> {
     const session = this.#session;
     const total = session.architecture.blocks.length;
@@ -150,8 +127,8 @@ export class Probe {
       }
       onStep(`${trials}: block ${index + 1} of ${total}`);
     }
-    for (const [place, { layer, error }] of this.#trials.entries()) {
-      this.weights[layer] = (await this.#divergence(place)) / error;
+    for (const [place, layer] of this.#trials.entries()) {
+      this.losses[layer] = await this.#divergence(place);
     }
     onStep(`${trials}: predictions`);
     this.#trials = [];
@@ -176,12 +153,12 @@ export class Probe {
   }
 
   /** Into the batch: the states after the site, which is pruned in a copy of its block. */
-  async #advancePruned(layer: Layer, refit: NativeRefit, keep: Uint8Array): Promise<void> {
+  async #advancePruned(layer: Layer, refit: NativeRefit, kept: Int32Array): Promise<void> {
     const session = this.#session;
     const { handle } = session.engine;
     await native.copyMatrix(handle, this.#states, this.#own);
     await using(await session.loadBlock(layer.block), async (block) => {
-      await sliceSite(session, layer.block, block, layer, keptIndices(keep), refit);
+      await sliceSite(session, layer.block, block, layer, kept, refit);
       await native.finishSite(handle, block, layer.site);
       await session.advanceSite(block, layer.site, this.#own, this.#window);
     });
@@ -213,15 +190,4 @@ export function stepsFrom(next: number, blocks: number): number {
 /** Whole windows, at least one. */
 export function probeTokens(tokens: number, window: number): number {
   return Math.min(tokens, Math.max(1, Math.floor(TOKENS / window)) * window);
-}
-
-/**
- * The least number of groups that may go, is no less than the trial's share and costs something, or the most that may go:
- * of what goes for nothing, such as channels that never fire, a trial measures rounding errors alone.
- */
-export function trialRemovals({ allowed, groups }: Layer, error: Float64Array | null): number {
-  const most = allowed.at(-1)!;
-  const least = error ? NOTHING * error[most]! : 0;
-  const enough = (removed: number) => removed >= SHARE * groups && (error?.[removed] ?? 0) >= least;
-  return allowed.find(enough) ?? most;
 }

@@ -9,30 +9,23 @@ import { using } from '../../engine/engine';
 import { type BlockHandle, native } from '../../engine/native';
 import type { BlockKeep } from '../../model/groups';
 import { SITES, type Site } from '../../model/sublayers';
-import { widthOf } from '../../spec/widths';
+import { type Layer, widthOf } from '../../spec/widths';
 import { keptColumns } from './slice';
-import {
-  isUntouched,
-  refitsInputs,
-  runsAgain,
-  type SitePlan,
-  type SolveContext,
-  solvesSequentially,
-  sumsOf,
-} from './solve';
+import { refitsInputs, runsAgain, type SolveContext, solvesSequentially, sumsOf } from './solve';
 
-/** `finished` loads the block as the journal has it; `planFor` says what was asked of a site, null: out of scope. */
+/** `finished` loads the block as the journal has it; `solved`: layers of it that were not left as they are. */
 export async function replayBlock(
   context: SolveContext,
   index: number,
   keep: BlockKeep,
-  planFor: (site: Site) => SitePlan | null,
+  solved: readonly Layer[],
   finished: () => Promise<BlockHandle>,
 ): Promise<void> {
   const { session, streams } = context;
   await session.engine.calibrating(async () => {
     for (const site of SITES) {
-      if (streams.hidden) await replaySite(context, index, site, keep, planFor(site), finished);
+      const layer = solved.find((one) => one.site === site) ?? null;
+      if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
       if (streams.dense) {
         await using(await session.loadBlock(index), (block) =>
           session.advanceSite(block, site, streams.dense!, streams.window),
@@ -48,14 +41,14 @@ async function replaySite(
   index: number,
   site: Site,
   keep: BlockKeep,
-  plan: SitePlan | null,
+  layer: Layer | null,
   finished: () => Promise<BlockHandle>,
 ): Promise<void> {
   const { session, spec, streams } = context;
   const { handle } = session.engine;
   const { window } = streams;
   const hidden = streams.hidden!;
-  if (plan === null || isUntouched(context, plan)) {
+  if (layer === null) {
     await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
     return;
   }
@@ -72,7 +65,7 @@ async function replaySite(
     return;
   }
   const { rows, pageRows } = native.matrixShape(hidden);
-  const width = widthOf(plan.layer);
+  const width = widthOf(layer);
   await using(session.matrix(rows, width, pageRows, session.scratch), async (kept) => {
     await using(await session.loadBlock(index), (block) =>
       native.runSite(handle, block, site, { ...run, advance: false, keep: kept }),

@@ -8,16 +8,18 @@ import { windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import type { PruneOptions, Settings } from '../../options';
 import type { OnStage, OnWarning } from '../../progress';
+import type { Journal } from '../../pruning/journal/journal';
+import { mayReplace } from '../../pruning/survey-file';
+import type { Surveys } from '../../pruning/surveys';
 import { splitText, type TuneText } from '../../pruning/texts';
 import { type RunSpec, resolve as resolveRun } from '../../spec';
 import { requireNoSliding } from '../../spec/output';
 import { turn } from '../../turns';
+import type { Hashes } from './model-card';
 import { requireBeside } from './places';
 import { planInput } from './plan-input';
 import { requireOutputSpace, requireRoom } from './room';
-import { mayReplace } from './survey-file';
-import type { Surveys } from './surveys';
-import { tokenizerBytesOf } from './tokenizer-output';
+import { type TokenizerOutput, tokenizerBytesOf } from './tokenizer-output';
 
 export interface Run extends RunSpec {
   engine: Engine;
@@ -38,6 +40,13 @@ export interface Run extends RunSpec {
   /** What the user should know: told at once, and in the result. */
   warnings: string[];
   warn: OnWarning;
+}
+
+/** A run with what its output is made of beside weights. */
+export interface DecoderRun extends Run {
+  journal: Journal;
+  hashes: Hashes;
+  tokenizer: TokenizerOutput;
 }
 
 /** How a run is followed and stopped. */

@@ -1,9 +1,9 @@
 /**
- * One block's turn: for attention and then the FFN, choose the groups that stay, refit or compensate what is
- * left, slice the weights, and take the hidden states on through the result (method.md, section 1).
+ * One site's turn: what it reads is summed, its weights are sliced to what is chosen by the sums, and the hidden states go on
+ * through the result (method.md, section 1).
  */
 
-import { createHash } from 'node:crypto';
+import type { ExportPlan } from '../../checkpoint/export';
 import { orRelease } from '../../engine/engine';
 import {
   type AnyHandle,
@@ -14,20 +14,15 @@ import {
 } from '../../engine/native';
 import type { SumKinds } from '../../engine/native-gpu';
 import type { Session } from '../../engine/session';
-import { findMask, type MaskReport } from '../../masks';
-import { scoreOf } from '../../masks/scores';
-import { keepBest } from '../../masks/select';
-import type { SiteStatistics } from '../../masks/statistics';
 import type { Site } from '../../model/sublayers';
-import type { LayerStats } from '../../pruning/result';
-import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
+import type { Journal } from '../../pruning/journal/journal';
 import type { RunSpec } from '../../spec';
-import { keptIndices, type Layer, maskOf, widthOf } from '../../spec/widths';
+import { type Layer, widthOf } from '../../spec/widths';
+import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
+import { siteStatistics } from './dense';
 import { type FfnTokens, makeFfnTokens, refitInputs } from './input-refit';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
-import { structureOf } from './structure';
-import { siteStatistics } from './survey';
 
 /** The hidden states that a run carries from block to block. */
 export interface Streams {
@@ -42,87 +37,23 @@ export interface Streams {
   check: MatrixHandle;
 }
 
-export interface SitePlan {
-  layer: Layer;
-  /** Groups to remove. */
-  removed: number;
-  /** ε_l, w_l and what the survey predicted for the removals. */
-  energy: number | null;
-  weight: number | null;
-  predicted: number | null;
-  /** Fisher metric of the survey; null without one. */
-  metric: MetricPlace | null;
-  /** Column statistics of the dense survey, where the method scores on them. */
-  columns: SiteStatistics | null;
-}
-
-/** What a solve works by. */
-export type SolveSpec = Pick<RunSpec, 'gather' | 'mask' | 'refit'>;
-
 export interface SolveContext {
   session: Session;
-  spec: SolveSpec;
+  spec: Solving;
   streams: Streams;
-}
-
-export interface SiteResult {
-  kept: Int32Array;
-  stats: LayerStats;
-}
-
-/** Solves one site of a loaded block in place. `plan` null: the site is out of scope. */
-export async function solveSite(
-  context: SolveContext,
-  index: number,
-  block: BlockHandle,
-  site: Site,
-  plan: SitePlan | null,
-): Promise<SiteResult | null> {
-  const start = performance.now();
-  const { session, streams } = context;
-  let outcome = UNTOUCHED;
-  if (plan === null || isUntouched(context, plan)) {
-    if (streams.dense) await session.advanceSite(block, site, streams.dense, streams.window);
-    await native.finishSite(session.engine.handle, block, site);
-    if (streams.hidden) await session.advanceSite(block, site, streams.hidden, streams.window);
-  } else if (plan.columns) {
-    // Nothing has to run.
-    const kept = await sliceByScores(context, index, block, plan, plan.columns);
-    await native.finishSite(session.engine.handle, block, site);
-    outcome = { ...UNTOUCHED, kept };
-  } else {
-    outcome = await collectAndSolve(context, index, block, plan);
-  }
-  if (plan === null) return null;
-  const { kept, ...errors } = outcome;
-  return {
-    kept: kept ?? Int32Array.from({ length: plan.layer.groups }, (_, g) => g),
-    stats: {
-      index,
-      site,
-      removed: plan.removed,
-      groups: plan.layer.groups,
-      energy: plan.energy,
-      weight: plan.weight,
-      predicted: plan.predicted,
-      ...errors,
-      seconds: (performance.now() - start) / 1000,
-    },
-  };
-}
-
-/** Whether the site's weights stay as they are, but for rounding. */
-export function isUntouched({ streams }: SolveContext, { removed }: SitePlan): boolean {
-  return removed === 0 && streams.dense === null;
+  layers: readonly Layer[];
+  /** Which has the finished blocks, and of what tensors they are. */
+  journal: Journal;
+  plan: ExportPlan;
 }
 
 /** Whether a site reads what the blocks before it have become, and not what they were. */
-export function solvesSequentially({ gather }: Pick<SolveSpec, 'gather'>): boolean {
+export function solvesSequentially({ gather }: Pick<RunSpec, 'gather'>): boolean {
   return gather.inputs === 'sequential';
 }
 
 /** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
-export function refitsInputs({ refit }: Pick<SolveSpec, 'refit'>, site: Site): boolean {
+export function refitsInputs({ refit }: Pick<RunSpec, 'refit'>, site: Site): boolean {
   return site === 'ffn' && refit.inputs.by !== 'none';
 }
 
@@ -143,53 +74,27 @@ export function sumsOf({ spec, streams }: SolveContext): SumKinds {
   };
 }
 
-/** What a solve did; `kept` null: nothing was removed. */
-type Outcome = Pick<
-  LayerStats,
-  'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm' | 'inputRefit'
-> & {
-  kept: Int32Array | null;
-};
-const UNTOUCHED: Outcome = {
-  kept: null,
-  relativeError: null,
-  lambda: null,
-  ridgeRaised: 0,
-  swaps: null,
-  admm: null,
-  inputRefit: null,
-};
-
-/** Keeps the groups of the best one-shot scores, as they are. */
-async function sliceByScores(
-  { session, spec }: SolveContext,
+/** Takes the columns as they are. */
+export async function cutSite(
+  session: Session,
   index: number,
   block: BlockHandle,
-  { layer, removed }: SitePlan,
-  columns: SiteStatistics,
-): Promise<Int32Array> {
-  const { handle } = session.engine;
-  const kept = keepBest(scoreOf(spec.mask.search).of(columns), removed);
-  if (spec.refit.output === 'mean-bias') {
-    const mask = maskOf(kept, layer.groups);
-    const removedMeans = columns.mean!.map((mean, j) =>
-      mask[Math.floor(j / layer.groupSize)] ? 0 : mean,
-    );
-    await native.addMeanBias(handle, block, layer.site, removedMeans);
-  }
+  layer: Layer,
+  { kept, means }: Chosen,
+): Promise<void> {
+  if (means) await native.addMeanBias(session.engine.handle, block, layer.site, means);
   await sliceSite(session, index, block, layer, kept, null);
-  return kept;
 }
 
-/** Gathers the site's statistics on the run's own hidden states, solves, and takes the states on. */
-async function collectAndSolve(
+/** Gathers the site's sums on the run's own hidden states, has it solved, and takes the states on. */
+export async function collectAndSolve<C extends Chosen>(
   context: SolveContext,
   index: number,
   block: BlockHandle,
-  plan: SitePlan,
-): Promise<Outcome> {
+  layer: Layer,
+  choose: (sums: Sums) => Promise<C>,
+): Promise<Shrunk<C>> {
   const { session, spec, streams } = context;
-  const { layer } = plan;
   const { handle } = session.engine;
   const { site } = layer;
   const hidden = streams.hidden!;
@@ -229,30 +134,37 @@ async function collectAndSolve(
       alpha: target ? spec.refit.alpha : 0,
       beta: target ? spec.refit.beta : 0,
     });
-    let outcome: Outcome;
+    let chosen: C;
+    let fit: Fit | null = null;
     if (withGram) {
-      const sums = { statistics, metric: plan.metric };
-      const solved = await withSolver(session, spec.refit.lambda, block, layer, sums, (solver) =>
-        solve(context, index, block, plan, solver),
+      const hasBias = native.blockShape(block, `${site}.outBias`) !== null;
+      const sums = { statistics, metric: metricOf(context, layer) };
+      chosen = await withSolver(session, spec.refit.lambda, block, layer, sums, (solver) =>
+        choose({ by: 'gram', solver, hasBias }),
       );
       await native.free(statistics);
-      outcome = await sliceAndRefit(context, index, block, plan, solved, ffn);
+      fit = await sliceAndRefit(context, index, block, layer, chosen, ffn);
     } else {
       const columns = await siteStatistics(session, block, layer, statistics);
-      const kept = await sliceByScores(context, index, block, plan, columns);
-      outcome = { ...UNTOUCHED, kept };
+      chosen = await choose({ by: 'moments', columns });
+      await cutSite(session, index, block, layer, chosen);
     }
     await native.finishSite(handle, block, site);
     if (keep) {
-      const columns = keptColumns(session, index, site, outcome.kept!);
+      const columns = keptColumns(session, index, site, chosen.kept);
       await native.applySite(handle, block, site, keep, columns, hidden);
     } else if (sequential) {
       await session.advanceSite(block, site, hidden, streams.window);
     }
-    return outcome;
+    return { chosen, fit };
   } finally {
     for (const handle of made) await native.free(handle);
   }
+}
+
+function metricOf({ session, spec, layers }: SolveContext, layer: Layer): MetricPlace | null {
+  const { metrics: matrix } = spec;
+  return matrix && { matrix, row: layers.indexOf(layer) * session.architecture.hidden };
 }
 
 /** Copies the dense states before the site and takes the originals through the dense site. */
@@ -272,94 +184,30 @@ async function denseTarget(
   });
 }
 
-/** A mask and the refit of the output map on it; the block is as it was. */
-interface Solved {
-  report: MaskReport;
-  refit: NativeRefit;
-  /** Whether the refit fits a bias. */
-  bias: boolean;
-}
-
-async function solve(
-  { session, spec: { mask, refit: recipe } }: SolveContext,
-  index: number,
-  block: BlockHandle,
-  { layer, removed, metric }: SitePlan,
-  solver: NativeSolver,
-): Promise<Solved> {
-  const hasBias = native.blockShape(block, `${layer.site}.outBias`) !== null;
-  const bias = recipe.bias === 'add' || (recipe.bias === 'refit' && hasBias);
-  const structure = structureOf(session.architecture, layer);
-  const keep = layer.groups - removed;
-  const problem = {
-    solver,
-    structure,
-    budget: layer.cost * keep,
-    bias,
-    metric: metric ? mask.metric : ('plain' as const),
-    place: { block: index, site: layer.site, keep },
-  };
-  const report: MaskReport =
-    removed === 0
-      ? { keep: new Uint8Array(layer.groups).fill(1), lambda: null, ridgeRaised: 0 }
-      : await findMask(problem, mask);
-  const refit =
-    recipe.output === 'exact'
-      ? await solver.refit(report.keep, { bias, stored: session.stored.matrices })
-      : await solver.slice(report.keep);
-  return { report, refit, bias };
-}
-
-/** Takes a solution over into the block; with the tokens of an FFN its input maps are refitted too. */
+/** Takes what was chosen over into the block; with the tokens of an FFN its input maps are refitted too. */
 async function sliceAndRefit(
   { session, spec }: SolveContext,
   index: number,
   block: BlockHandle,
-  { layer }: SitePlan,
-  { report, refit: first, bias }: Solved,
+  layer: Layer,
+  { kept, refit: first, bias }: Chosen,
   ffn: FfnTokens | undefined,
-): Promise<Outcome> {
-  const kept = keptIndices(report.keep);
-  let refit = first;
-  let inputRefit: Outcome['inputRefit'] = null;
+): Promise<Fit> {
+  let refit = first!;
+  let inputRefit: Fit['inputRefit'] = null;
   try {
     if (ffn) {
       await sliceSite(session, index, block, layer, kept, null);
-      const refined = await refitInputs(session, spec.refit, block, layer, ffn, first, bias);
+      const refined = await refitInputs(session, spec.refit, block, layer, ffn, refit, bias);
       refit = refined.refit;
       inputRefit = refined.report;
       await native.setOutput(session.engine.handle, block, layer.site, refit);
     } else {
       await sliceSite(session, index, block, layer, kept, refit);
     }
-    const last = report.admm?.history.at(-1);
-    return {
-      kept,
-      relativeError: refit.relativeError,
-      ...(report.ridgeRaised > refit.ridgeRaised ? ridgeOf(report) : ridgeOf(refit)),
-      swaps: report.swaps ?? null,
-      admm: last
-        ? {
-            iterations: report.admm!.history.length,
-            converged: report.admm!.converged,
-            primal: last.primal,
-            dual: last.dual,
-            history: report.admm!.history,
-          }
-        : null,
-      inputRefit,
-    };
+    const { relativeError, lambda, ridgeRaised } = refit;
+    return { relativeError, lambda, ridgeRaised, inputRefit };
   } finally {
     refit.release();
   }
-}
-
-function ridgeOf({ lambda, ridgeRaised }: Pick<MaskReport, 'lambda' | 'ridgeRaised'>) {
-  return { lambda, ridgeRaised };
-}
-
-export function fingerprint(kept: Int32Array): string {
-  return createHash('sha256')
-    .update(new Uint8Array(kept.buffer, kept.byteOffset, kept.byteLength))
-    .digest('hex');
 }

@@ -31,7 +31,7 @@ import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
 import type { BlockKeep } from '../../model/groups';
-import type { BlockRole, Site } from '../../model/sublayers';
+import type { Site } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
@@ -42,14 +42,14 @@ export interface BlockRecord {
   keep: BlockKeep;
   stats: LayerStats[];
   /** Tensors that the block itself has; the output may hold others, which are zero. */
-  roles: BlockRole[];
+  roles: string[];
 }
 
 interface StoredRecord {
   sha256: string;
   keep: { [site in Site]?: number[] };
   stats: LayerStats[];
-  roles: BlockRole[];
+  roles: string[];
 }
 
 interface StoredResult {

@@ -5,12 +5,14 @@ import { readWindows } from '../../../lib/calibration/text';
 import { openCheckpoint } from '../../../lib/checkpoint/open';
 import { withEngine } from '../../../lib/engine/engine';
 import { Session } from '../../../lib/engine/session';
-import { batchEnds, trialRemovals } from '../../../lib/models/decoders/probe';
-import { type Survey, surveyCurves } from '../../../lib/models/decoders/survey';
+import { DenseDecoder } from '../../../lib/models/decoders/dense';
+import { batchEnds } from '../../../lib/models/decoders/probe';
 import { settingsOf } from '../../../lib/options';
 import type { OnStage, Progress } from '../../../lib/progress';
+import type { Survey } from '../../../lib/pruning/survey-file';
 import { resolve } from '../../../lib/spec';
 import type { Layer } from '../../../lib/spec/widths';
+import { surveyCurves, trialRemovals } from '../../../lib/stages/curves';
 import { CALIBRATION } from '../../e2e/models';
 
 const MODEL = join(__dirname, '../../../assets/tiny');
@@ -38,8 +40,8 @@ async function surveyOf(
     const ids = await readWindows(source, CALIBRATION, { window: WINDOW, maxTokens: TOKENS });
     const session = new Session(engine, source, output.stored);
     try {
-      const input = { session, ids, window: WINDOW, layers, survey, onProgress };
-      return { layers, survey: await surveyCurves(input) };
+      const network = new DenseDecoder({ session, ids, window: WINDOW, layers, onProgress });
+      return { layers, survey: await surveyCurves({ network, survey }) };
     } finally {
       session.dispose();
     }

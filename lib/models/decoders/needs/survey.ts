@@ -11,7 +11,8 @@ import {
 } from '../../../engine/needs';
 import { SITES, type Site } from '../../../model/sublayers';
 import { type Layer, widthOf } from '../../../spec/widths';
-import { probeTokens, TOGETHER, trialRemovals } from '../probe';
+import { trialRemovals } from '../../../stages/curves';
+import { probeTokens, TOGETHER } from '../probe';
 import {
   eachBlock,
   inScratch,

@@ -2,18 +2,25 @@
  * A dense survey on the disk: the journal keeps one so that a resumed run need not make it again, and
  * --save-calibration so that another ratio need not.
  */
-import { type ArrayPlan, ArraysFile, writeArrays } from '../../checkpoint/arrays-file';
-import type { AtomicOptions } from '../../checkpoint/atomic';
-import { parseSafetensors } from '../../checkpoint/container';
-import { orRelease } from '../../engine/engine';
-import { native } from '../../engine/native';
-import type { Session } from '../../engine/session';
-import { StruPruneError } from '../../errors';
-import type { SiteStatistics } from '../../masks/statistics';
-import type { Settings } from '../../options';
-import { differenceOf, type Identity } from '../../pruning/journal/identity';
-import type { Layer } from '../../spec/widths';
-import { METRIC_PAGE, type Survey } from './survey';
+import { type ArrayPlan, ArraysFile, writeArrays } from '../checkpoint/arrays-file';
+import type { AtomicOptions } from '../checkpoint/atomic';
+import { parseSafetensors } from '../checkpoint/container';
+import { type Engine, orRelease } from '../engine/engine';
+import { type MatrixHandle, native } from '../engine/native';
+import { StruPruneError } from '../errors';
+import type { SiteStatistics } from '../masks/statistics';
+import type { Settings } from '../options';
+import type { Layer } from '../spec/widths';
+import { differenceOf, type Identity } from './journal/identity';
+
+export interface Survey {
+  /** Error curves, one a layer. */
+  curves: Float64Array[];
+  /** w_l of the allocation, one a layer. */
+  weights: number[];
+  /** A Fisher metric a layer, one below the other, where the solve orders by them too; surveys.ts releases it. */
+  metrics: MatrixHandle | null;
+}
 
 /** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
 export interface Measured {
@@ -22,6 +29,9 @@ export interface Measured {
 }
 
 const KIND = 'struprune survey';
+
+/** Rows of a page of Fisher metrics. */
+export const METRIC_PAGE = 256;
 
 /** Bytes of metrics that are in memory at a time, about. */
 const PIECE_BYTES = 2 ** 20;
@@ -32,7 +42,7 @@ function pieceRows(cols: number): number {
 
 export async function writeSurvey(
   path: string,
-  session: Session,
+  engine: Engine,
   { columns, survey }: Measured,
   identity: Identity,
   options: AtomicOptions,
@@ -45,7 +55,7 @@ export async function writeSurvey(
     const pieces = function* () {
       for (let row = 0; row < rows; row += step) {
         const count = Math.min(step, rows - row);
-        const values = native.matrixRows(session.engine.handle, metrics, row, count);
+        const values = native.matrixRows(engine.handle, metrics, row, count);
         yield values;
         native.dropBytes(values);
       }
@@ -63,7 +73,7 @@ export async function writeSurvey(
  */
 export async function readSurvey(
   path: string,
-  session: Session,
+  engine: Engine,
   layers: readonly Layer[],
   identity: Identity,
   scratch: string,
@@ -74,7 +84,7 @@ export async function readSurvey(
   const curves: Float64Array[] = [];
   for (const i of layers.keys()) curves.push(await file.read(`curve.${i}`));
   const weights = [...(await file.read('weights'))];
-  const metrics = file.has('metrics') ? await readMetrics(file, session, scratch) : null;
+  const metrics = file.has('metrics') ? await readMetrics(file, engine, scratch) : null;
   return { columns: null, survey: { curves, weights, metrics } };
 }
 
@@ -163,12 +173,12 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
   return columns;
 }
 
-async function readMetrics(file: ArraysFile, session: Session, scratch: string) {
+async function readMetrics(file: ArraysFile, engine: Engine, scratch: string) {
   const [rows = 0, cols = 0] = file.shape('metrics');
-  const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
+  const metrics = native.createMatrix(engine.store(scratch), rows, cols, METRIC_PAGE);
   return orRelease(metrics, async () => {
     for await (const { row, values } of file.rows('metrics', pieceRows(cols))) {
-      native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);
+      native.setMatrixRows(engine.handle, metrics, row, values as Float32Array);
     }
     return metrics;
   });

@@ -1,27 +1,27 @@
 /** What the result of a run says of it. */
-import { statSync } from 'node:fs';
-import type { Allocation, JointAllocation } from '../allocation';
-import { bytesEach } from '../checkpoint/container';
-import type { ExportPlan } from '../checkpoint/export';
-import { embeddedMix } from '../embedded';
-import { StruPruneError } from '../errors';
-import type { Architecture, ModelSource } from '../model/architecture';
+import { createHash } from 'node:crypto';
+import type { Allocation, JointAllocation } from '../../allocation';
+import { bytesEach } from '../../checkpoint/container';
+import type { ExportPlan } from '../../checkpoint/export';
+import { embeddedMix } from '../../embedded';
+import { StruPruneError } from '../../errors';
+import type { Architecture, ModelSource } from '../../model/architecture';
 import {
   type BlockKeep,
   linearParameters,
   prunedArchitecture,
   totalParameters,
-} from '../model/groups';
-import type { Run } from '../models/decoders/run';
-import { settingsUsed } from '../models/decoders/settings-used';
-import { fingerprint } from '../models/decoders/solve';
-import type { Settings } from '../options';
-import { Own } from '../own';
-import type { AllocatedPart, LayerResult, PruneResult } from '../pruning/result';
-import { resolve } from '../spec';
-import { dtypeFor, quantisedTypes } from '../spec/dtypes';
-import { requireNoSliding } from '../spec/output';
-import type { Solved } from './solve';
+} from '../../model/groups';
+import type { Settings } from '../../options';
+import { Own } from '../../own';
+import type { AllocatedPart, LayerResult, PruneResult } from '../../pruning/result';
+import { resolve } from '../../spec';
+import { dtypeFor, quantisedTypes } from '../../spec/dtypes';
+import { requireNoSliding } from '../../spec/output';
+import type { Solved } from '../../stages/solve';
+import { bytesOf } from './measured';
+import type { Run } from './run';
+import { settingsUsed } from './settings-used';
 
 /** Whoever brought no text to calibrate on is told what was taken. */
 function textNotes({ calibration }: Settings): string[] {
@@ -101,6 +101,12 @@ function layerResults(
   }));
 }
 
+function fingerprint(kept: Int32Array): string {
+  return createHash('sha256')
+    .update(new Uint8Array(kept.buffer, kept.byteOffset, kept.byteLength))
+    .digest('hex');
+}
+
 /** A model card shows a command, which has no words for a function. */
 function ownNotes({ settings }: Run): string[] {
   const { allocation, mask } = settings;
@@ -166,8 +172,4 @@ function surveyOf(run: Run): PruneResult['survey'] {
 
 function solveInputsOf({ gather }: Run): PruneResult['solveInputs'] {
   return gather.inputs === 'survey' ? 'none' : gather.inputs;
-}
-
-export function bytesOf(source: ModelSource): number {
-  return source.files.reduce((sum, file) => sum + statSync(file).size, 0);
 }
