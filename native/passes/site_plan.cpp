@@ -8,6 +8,11 @@ namespace {
 
 constexpr size_t kMostPasses = 64;
 
+[[noreturn]] void Refuse(const std::string& what) {
+  throw Error("ERR_UNSUPPORTED", "a GPU does not run models with " + what + " yet",
+              "choose --device cpu");
+}
+
 }  // namespace
 
 cuda::Gate GateOf(Activation activation) {
@@ -18,12 +23,15 @@ cuda::Gate GateOf(Activation activation) {
       return cuda::Gate::kRelu;
     case Activation::kGelu:
       return cuda::Gate::kGelu;
+    case Activation::kGeluTanh:
+      Refuse("GELU by its tanh approximation");
   }
   throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
 }
 
 cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                       const SiteDemand& demand) {
+  if (layer.out_norm) Refuse("a norm of what a sublayer adds");
   cuda::SiteSpec spec{};
   spec.hidden = Int(hidden);
   spec.width = Int(layer.width());
