@@ -49,6 +49,22 @@ const OPT: Architecture = {
   tiedEmbeddings: true,
 };
 
+const GEMMA3: Architecture = {
+  ...LLAMA2,
+  family: 'gemma3',
+  blocks: Array.from({ length: 6 }, (_, block) => ({
+    ...{ ffn: 96, heads: 4, kvHeads: 2 },
+    ...(block === 5 && { global: true as const }),
+  })),
+  norm: { kind: 'rms', eps: 1e-6, placement: 'sandwich' },
+  globalRope: { theta: 1e6 },
+  slidingWindow: 16,
+  qkNorm: true,
+  activation: 'gelu_pytorch_tanh',
+  embeddingScale: 8,
+  tiedEmbeddings: true,
+};
+
 const EXPECTED: Record<string, Architecture> = {
   llama2: LLAMA2,
   llama3: {
@@ -87,6 +103,19 @@ const EXPECTED: Record<string, Architecture> = {
     norm: { kind: 'rms', eps: 1e-6, placement: 'pre' },
     rope: { theta: 1e6 },
     qkNorm: true,
+  },
+  gemma3: GEMMA3,
+  'gemma3-unlike': {
+    ...GEMMA3,
+    blocks: [
+      { ffn: 96, heads: 4, kvHeads: 2, global: true },
+      { ffn: 96, heads: 4, kvHeads: 2 },
+    ],
+    rope: { theta: 5000 },
+    globalRope: { theta: 1e6, linearFactor: 8 },
+    queryScalar: 24,
+    biases: { ...NO_BIAS, qkv: true, o: true },
+    tiedEmbeddings: false,
   },
   'opt-pre': OPT,
   'opt-post': {
