@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <string>
 
+#include "model/forward_steps.h"
+
 namespace struprune {
 namespace {
 
 constexpr size_t kMostPasses = 64;
-
-[[noreturn]] void Refuse(const std::string& what) {
-  throw Error("ERR_UNSUPPORTED", "a GPU does not run models with " + what + " yet",
-              "choose --device cpu");
-}
 
 }  // namespace
 
@@ -24,14 +21,13 @@ cuda::Gate GateOf(Activation activation) {
     case Activation::kGelu:
       return cuda::Gate::kGelu;
     case Activation::kGeluTanh:
-      Refuse("GELU by its tanh approximation");
+      return cuda::Gate::kGeluTanh;
   }
   throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
 }
 
 cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
                       const SiteDemand& demand) {
-  if (layer.out_norm) Refuse("a norm of what a sublayer adds");
   cuda::SiteSpec spec{};
   spec.hidden = Int(hidden);
   spec.width = Int(layer.width());
@@ -42,11 +38,13 @@ cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t h
     spec.kv_heads = Int(attention->kv_heads);
     spec.head_dim = Int(attention->head_dim);
     spec.sliding = Int(attention->sliding);
+    spec.scale = ShapeOf(*attention, demand.window).scale;
   } else {
     spec.gate = GateOf(layer.ffn()->activation);
     spec.gated = layer.ffn()->gated;
   }
   spec.post_norm = layer.stream_norm.has_value();
+  spec.out_norm = layer.out_norm.has_value();
   const NormSpec norm = layer.stream_norm.value_or(layer.norm.value_or(NormSpec{}));
   spec.norm = norm.kind == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer;
   spec.eps = norm.eps;

@@ -66,7 +66,7 @@ const ROWS: Row[] = [
     { format: 'hf', dtype: 'bf16', scope: 'all', allocation: 'threshold' },
   ],
   ['gemma3', 'stock', { format: 'hf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
-  ['gemma3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
+  ['gemma3', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
   ['opt-pre', 'stock', { format: 'hf', dtype: 'f32', scope: 'ffn', allocation: 'uniform' }],
   [
     'opt-post',
