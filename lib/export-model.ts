@@ -4,7 +4,7 @@ import { settingsFrom } from './check';
 import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { codeWarnings } from './checkpoint/code-references';
-import { type ExportPlan, planExport } from './checkpoint/export';
+import { type ExportPlan, normOffsetOf, planExport } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
@@ -76,7 +76,8 @@ export async function exportOn(
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
   // Rows in a type that they are written in are copied.
-  const stored = { ...AS_IS, asSource: MATRICES };
+  const normOffset = normOffsetOf(architecture, format);
+  const stored = { ...AS_IS, asSource: MATRICES, normOffset };
   const session = new Session(engine, source, stored, engine.overflow);
   try {
     const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });

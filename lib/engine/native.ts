@@ -53,6 +53,7 @@ export interface EndsSpec {
   vocab: number;
   embeddingWidth: number;
   positionOffset: number;
+  embeddingScale: number;
   norm: NormSpec;
   stored: Stored;
 }

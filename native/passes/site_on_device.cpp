@@ -37,6 +37,7 @@ cuda::SiteVectors VectorsOf(const Sublayer& layer, const RopeTable* rope) {
   v.norm = layer.data(before ? Part::kNorm : Part::kStreamNorm);
   v.norm_bias = layer.data(before ? Part::kNormBias : Part::kStreamNormBias);
   v.q_norm = layer.data(Part::kQNorm), v.k_norm = layer.data(Part::kKNorm);
+  v.out_norm = layer.data(Part::kOutNorm), v.out_norm_bias = layer.data(Part::kOutNormBias);
   for (const auto& [map, weight, bias] : MapsOf(layer)) {
     v.biases[static_cast<size_t>(map)] = layer.data(bias);
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "model/forward_steps.h"
+
 namespace struprune {
 namespace {
 
@@ -18,6 +20,8 @@ cuda::Gate GateOf(Activation activation) {
       return cuda::Gate::kRelu;
     case Activation::kGelu:
       return cuda::Gate::kGelu;
+    case Activation::kGeluTanh:
+      return cuda::Gate::kGeluTanh;
   }
   throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
 }
@@ -34,11 +38,13 @@ cuda::SiteSpec SpecOf(const CudaDevice& gpu, const SublayerSpec& layer, size_t h
     spec.kv_heads = Int(attention->kv_heads);
     spec.head_dim = Int(attention->head_dim);
     spec.sliding = Int(attention->sliding);
+    spec.scale = ShapeOf(*attention, demand.window).scale;
   } else {
     spec.gate = GateOf(layer.ffn()->activation);
     spec.gated = layer.ffn()->gated;
   }
   spec.post_norm = layer.stream_norm.has_value();
+  spec.out_norm = layer.out_norm.has_value();
   const NormSpec norm = layer.stream_norm.value_or(layer.norm.value_or(NormSpec{}));
   spec.norm = norm.kind == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer;
   spec.eps = norm.eps;

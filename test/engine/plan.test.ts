@@ -51,6 +51,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'osscar' }],
   ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
   ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+  ['gemma3-unlike', { scope: 'all', selection: 'fisher', threads: 12 }],
+  ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
 ];

@@ -6,7 +6,7 @@ import { type BlockHandle, native } from '../../engine/native';
 import { blockSpec, type Session } from '../../engine/session';
 import type { BlockRefs } from '../../model/architecture';
 import { prunedBlock } from '../../model/groups';
-import type { BlockRole } from '../../model/sublayers';
+import { type BlockRole, isNorm } from '../../model/sublayers';
 import type { BlockRecord, Journal } from '../../pruning/journal/journal';
 import type { PartContent } from '../front-end';
 import { encodeBlockTensor } from './encode';
@@ -58,6 +58,7 @@ export function loadFinished(
     const { name, dtype, shape, ropeHeads } = tensor;
     refs[role] = {
       ...{ name, dtype, shape, ropeHeads, file: 0, offset },
+      plus: isNorm(role) ? session.stored.normOffset : 0,
       bytes: storageBytes(dtype, shape),
     };
   }

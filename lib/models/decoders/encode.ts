@@ -3,7 +3,7 @@ import type { PlannedTensor } from '../../checkpoint/export';
 import { type BlockHandle, native } from '../../engine/native';
 import type { Session } from '../../engine/session';
 import type { ModelRole } from '../../model/architecture';
-import type { BlockRole } from '../../model/sublayers';
+import { type BlockRole, isNorm } from '../../model/sublayers';
 
 /** Bytes of rows, as floats, that are encoded at a time. */
 export const ENCODE_BYTES = 4 * 2 ** 20;
@@ -43,7 +43,9 @@ export async function* encodeOutsideTensor(
   const { source, files, engine } = session;
   const ref = source.model[tensor.role as ModelRole] ?? source.model.embedding!;
   if (ref.shape.length === 1) {
-    yield await native.encodeTensor(engine.handle, ref, files, tensor.dtype, 0, 1);
+    const less = isNorm(tensor.role) ? session.stored.normOffset : 0;
+    const asStored = { ...ref, plus: (ref.plus ?? 0) - less };
+    yield await native.encodeTensor(engine.handle, asStored, files, tensor.dtype, 0, 1);
     return;
   }
   yield* byRows(session, tensor, (row, count) =>
