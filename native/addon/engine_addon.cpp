@@ -376,8 +376,9 @@ Napi::Value RunSiteOn(const Info& info) {
       throw BadArgument("firstRows must be rows of the hidden states, without sums and sinks");
     }
   }
-  if (before && layer.spec().stream_norm) {
-    throw Error("ERR_UNSUPPORTED", "feedback (alpha, beta) needs a pre-norm model",
+  if (before && !layer.spec().adds_plainly()) {
+    throw Error("ERR_UNSUPPORTED",
+                "feedback (alpha, beta) needs a model without norms behind attention and FFN",
                 "leave --alpha and --beta at 0");
   }
   return RunOn(

@@ -12,7 +12,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 10;
+inline constexpr uint32_t kAbiVersion = 11;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -39,7 +39,7 @@ enum class Precision : int32_t {
 };
 
 enum class Norm : int32_t { kRms, kLayer };
-enum class Gate : int32_t { kSilu, kRelu, kGelu };
+enum class Gate : int32_t { kSilu, kRelu, kGelu, kGeluTanh };
 
 // Work of a stream runs in order; beside that of the others, where no event is waited for.
 enum class Queue : int32_t { kCopyIn, kCompute, kCopyOut };

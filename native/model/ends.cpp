@@ -52,6 +52,15 @@ Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
   return values;
 }
 
+Buffer<float> LoadFinalNorm(Context& context, const EndsSpec& spec) {
+  const float offset = spec.stored.norm_offset;
+  if (offset == 0 || !spec.final_norm) return LoadWhole(context, spec, spec.final_norm);
+  auto values = context.Allocate<float>(spec.final_norm->cols);
+  LoadRows(*spec.final_norm, 0, 1, values.data());
+  RoundLess(spec.stored.vectors, offset, values.span());
+  return values;
+}
+
 void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none) {
   for (const int32_t id : ids) {
     if (id < 0 ? none : static_cast<size_t>(id) < spec.vocab) continue;
@@ -94,6 +103,9 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
             LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
                        table + i * width);
           }
+          if (spec.embedding_scale != 1) {
+            for (size_t i = 0; i < n * width; ++i) table[i] *= spec.embedding_scale;
+          }
           if (!projection.empty()) {
             Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
                  0.0f, out, d);
@@ -115,7 +127,7 @@ Needs EmbedNeeds(const Context& context, const EndsShape& ends, size_t window,
 
 HeadInput::HeadInput(Context& context, const EndsSpec& spec)
     : spec_(spec),
-      norm_(LoadWhole(context, spec, spec.final_norm)),
+      norm_(LoadFinalNorm(context, spec)),
       bias_(LoadWhole(context, spec, spec.final_norm_bias)),
       projection_(LoadWhole(context, spec, spec.project_out)) {}
 

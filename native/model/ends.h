@@ -20,6 +20,7 @@ struct EndsSpec {
   // Width of the embedding table and of the head's input where it differs from hidden (OPT-350m).
   size_t embedding_width = 0;
   size_t position_offset = 0;  // rows of the position table to skip
+  float embedding_scale = 1;   // of the embedding's rows, before positions; not of a tied head
   NormKind norm = NormKind::kRms;
   float eps = 1e-5f;
   // Everything is rounded to it as it is read.
@@ -46,6 +47,8 @@ void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, si
 // A whole tensor, empty where there is none.
 Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
                         const std::optional<TensorSource>& source);
+// The weight of the final norm.
+Buffer<float> LoadFinalNorm(Context& context, const EndsSpec& spec);
 
 // Throws ERR_ARGUMENT for an id outside the vocabulary; below 0 stands for no token where `none`.
 void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none);

@@ -3,6 +3,7 @@
 
 namespace struprune {
 
-enum class Activation { kSilu, kRelu, kGelu };
+// kGeluTanh: GELU by its tanh approximation (transformers' gelu_pytorch_tanh and gelu_new).
+enum class Activation { kSilu, kRelu, kGelu, kGeluTanh };
 
 }  // namespace struprune

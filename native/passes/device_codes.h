@@ -20,6 +20,8 @@ inline cuda::Gate CodeOf(Activation activation) {
       return cuda::Gate::kRelu;
     case Activation::kGelu:
       return cuda::Gate::kGelu;
+    case Activation::kGeluTanh:
+      return cuda::Gate::kGeluTanh;
   }
   throw Error("ERR_INTERNAL", "an activation that the GPU does not know");
 }

@@ -1,10 +1,10 @@
 #include "passes/site_body.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "backend/host_pages.h"
 #include "core/row_chunks.h"
+#include "model/forward_steps.h"
 #include "passes/device_codes.h"
 
 namespace struprune {
@@ -28,7 +28,8 @@ struct SiteArrays {
         x_out(If(s.demand.keep, x)),
         inputs(If(s.demand.inputs, page)),
         targets(If(s.demand.targets, page)),
-        normed(If((s.layer.norm && !s.demand.inputs) || s.demand.residual, page)),
+        normed(
+            If((s.layer.norm && !s.demand.inputs) || s.demand.residual || s.layer.out_norm, page)),
         gram(s.gram_rows * s.layer.width()),
         moments(If(s.demand.moments, s.layer.width())),
         band(s.gram_rows > 0 ? s.gram_rows : s.layer.width()),
@@ -66,7 +67,8 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   const size_t d = s.hidden, w = s.layer.width();
   BodyBytes bytes;
   // Biases and norms that are absent make the plan a little too large, never too small.
-  bytes.device = 2 * Floats(d) * (s.layer.norm && s.layer.stream_norm ? 2 : 1) +
+  const auto norms = [&](const std::optional<NormSpec>& norm) { return norm ? 2 * Floats(d) : 0; };
+  bytes.device = norms(s.layer.norm) + norms(s.layer.out_norm) + norms(s.layer.stream_norm) +
                  2 * Floats(n.head) + 2 * Floats(n.angles);
   for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kGate, Part::kUp, Part::kOut}) {
     if (const auto shape = ShapeOf(s.layer, d, part)) {
@@ -157,6 +159,7 @@ void SiteBody::LoadVectors() {
       return Uploaded(gpu_, layer_.data(part), count);
     };
     norm_ = load(Part::kNorm, hidden_), norm_bias_ = load(Part::kNormBias, hidden_);
+    out_norm_ = load(Part::kOutNorm, hidden_), out_norm_bias_ = load(Part::kOutNormBias, hidden_);
     stream_norm_ = load(Part::kStreamNorm, hidden_);
     stream_norm_bias_ = load(Part::kStreamNormBias, hidden_);
     q_norm_ = load(Part::kQNorm, head), k_norm_ = load(Part::kKNorm, head);
@@ -277,9 +280,9 @@ void SiteBody::Attention(size_t rows, const float* in, float* x) const {
   };
   prepare(q_norm_, attention.heads(), q_.data());
   prepare(k_norm_, attention.kv_heads, k_.data());
-  const cuda::AttentionShape shape{
-      Int(run_.window), Int(attention.heads()), Int(attention.kv_heads),
-      Int(head),        Int(attention.sliding), 1.0f / std::sqrt(static_cast<float>(head))};
+  const cuda::AttentionShape shape{Int(run_.window),        Int(attention.heads()),
+                                   Int(attention.kv_heads), Int(head),
+                                   Int(attention.sliding),  ShapeOf(attention, run_.window).scale};
   gpu_.Call(&Api::attention, &shape, Int(rows / run_.window), q_.data(), k_.data(), v_.data(), x);
 }
 
@@ -334,15 +337,25 @@ void SiteBody::Finish(size_t slot, const DevicePage& page) {
     Map(Part::kOut).Apply(page.rows, X(at), 0, to);
     if (shape_.demand.residual) Combine(count, 1, to, 1, residual_.data(), to);
   }
-  if (last_ && run_.advance) {
-    Map(Part::kOut).Apply(page.rows, X(at), 1, h);
-    if (spec_.stream_norm) {
-      Norm(*spec_.stream_norm, stream_norm_, stream_norm_bias_, page.rows, hidden_, h, h);
-    }
-  }
+  if (last_ && run_.advance) AddOutput(at, page.rows);
   // Any bytes that are not 0: the flag falls to 0 where a value is not finite.
   gpu_.Call(&Api::fill, at.finite.data(), 1, Int(sizeof(int32_t)));
   gpu_.Call(&Api::test_finite, Int(count), h, at.finite.data());
+}
+
+void SiteBody::AddOutput(const Slot& slot, size_t rows) const {
+  float* const h = slot.hidden.data();
+  if (spec_.out_norm) {
+    float* const y = normed_.data();
+    Map(Part::kOut).Apply(rows, X(slot), 0, y);
+    Norm(*spec_.out_norm, out_norm_, out_norm_bias_, rows, hidden_, y, y);
+    Combine(rows * hidden_, 1, h, 1, y, h);
+  } else {
+    Map(Part::kOut).Apply(rows, X(slot), 1, h);
+  }
+  if (spec_.stream_norm) {
+    Norm(*spec_.stream_norm, stream_norm_, stream_norm_bias_, rows, hidden_, h, h);
+  }
 }
 
 void SiteBody::Download(size_t slot, const DevicePage& page) {

@@ -74,6 +74,7 @@ class SiteBody : private PageBody {
   void Attention(size_t rows, const float* in, float* x) const;
   void FeedForward(size_t rows, const float* in, float* x) const;
   void Residual(const Slot& slot, size_t rows) const;
+  void AddOutput(const Slot& slot, size_t rows) const;
   void Combine(size_t count, float alpha, const float* a, float beta, const float* b,
                float* to) const;
   void TakeInputs(const float* from, const DevicePage& page) const;
@@ -89,8 +90,8 @@ class SiteBody : private PageBody {
   Context& context_;
   const cuda::Precision forward_, gram_precision_;
   Slot slots_[kSlots];
-  CudaArray<float> norm_, norm_bias_, stream_norm_, stream_norm_bias_, q_norm_, k_norm_, cosine_,
-      sine_;
+  CudaArray<float> norm_, norm_bias_, out_norm_, out_norm_bias_, stream_norm_, stream_norm_bias_,
+      q_norm_, k_norm_, cosine_, sine_;
   std::array<DeviceMap, kMaps.size()> maps_;
   CudaArray<float> x_, normed_, q_, k_, v_, gate_, residual_;
   CudaArray<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;

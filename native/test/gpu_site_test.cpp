@@ -45,6 +45,13 @@ std::vector<Family> Families() {
          s.activation = Activation::kRelu;
          b = {true, true, true, true, true};
        }},
+      {"Gemma3",
+       [](DecoderSpec& s, BiasSet&) {
+         s.qk_norm = s.out_norm = true;
+         s.sliding = 9;
+         s.scale = 0.3f;
+         s.activation = Activation::kGeluTanh;
+       }},
       {"OptPostNorm",
        [](DecoderSpec& s, BiasSet& b) {
          s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false, s.post_norm = true;
@@ -146,7 +153,7 @@ TEST_P(GpuSite, EqualsTheCpu) {
     for (const size_t site : {kAttention, kFfn}) {
       SCOPED_TRACE(family.name + (site == kFfn ? " ffn" : " attention"));
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
-      if (!model.spec.post_norm) {
+      if (model.block->sublayer(kFfn).spec().adds_plainly()) {
         const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
         ASSERT_LT(
             2 * PlanSite(*device, model.block->sublayer(site).spec(), model.spec.hidden, demand)

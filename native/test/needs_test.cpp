@@ -107,6 +107,7 @@ std::vector<Family> Families() {
              s.qk_norm = true;
              s.kv_heads = 1;
            }},
+          {"norms of outputs", [](test::DecoderSpec& s) { s.out_norm = s.qk_norm = true; }},
           {"plain, norm behind", [](test::DecoderSpec& s) {
              s.gated = false, s.post_norm = true, s.norm = NormKind::kLayer;
              s.activation = Activation::kRelu;
