@@ -53,6 +53,8 @@ export interface EndsSpec {
   embeddingWidth: number;
   positionOffset: number;
   norm: NormSpec;
+  /** Tensors that have to be there. */
+  roles: ModelRole[];
   stored: Stored;
 }
 
