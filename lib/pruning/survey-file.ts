@@ -5,16 +5,23 @@
 import { type ArrayPlan, ArraysFile, writeArrays } from '../checkpoint/arrays-file';
 import type { AtomicOptions } from '../checkpoint/atomic';
 import { parseSafetensors } from '../checkpoint/container';
-import { orRelease } from '../engine/engine';
-import { native } from '../engine/native';
-import type { Session } from '../engine/session';
+import { type Engine, orRelease } from '../engine/engine';
+import { type MatrixHandle, native } from '../engine/native';
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import type { SiteStatistics } from '../masks/statistics';
 import type { Settings } from '../options';
 import { type Layer, widthOf } from '../spec/widths';
 import { differenceOf, type Identity } from './journal/identity';
-import { METRIC_PAGE, type Survey } from './survey';
+
+export interface Survey {
+  /** Error curves, one a layer. */
+  curves: Float64Array[];
+  /** w_l of the allocation, one a layer. */
+  weights: number[];
+  /** A Fisher metric a layer, one below the other, where the solve orders by them too; surveys.ts releases it. */
+  metrics: MatrixHandle | null;
+}
 
 /** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
 export interface Measured {
@@ -23,6 +30,9 @@ export interface Measured {
 }
 
 const KIND = 'struprune survey';
+
+/** Rows of a page of Fisher metrics. */
+export const METRIC_PAGE = 256;
 
 /** Bytes of metrics that are in memory at a time, about. */
 const PIECE_BYTES = 2 ** 20;
@@ -33,7 +43,7 @@ function pieceRows(cols: number): number {
 
 export async function writeSurvey(
   path: string,
-  session: Session,
+  engine: Engine,
   { columns, survey }: Measured,
   identity: Identity,
   options: AtomicOptions,
@@ -46,7 +56,7 @@ export async function writeSurvey(
     const pieces = function* () {
       for (let row = 0; row < rows; row += step) {
         const count = Math.min(step, rows - row);
-        const values = native.matrixRows(session.engine.handle, metrics, row, count);
+        const values = native.matrixRows(engine.handle, metrics, row, count);
         yield values;
         native.dropBytes(values);
       }
@@ -64,7 +74,7 @@ export async function writeSurvey(
  */
 export async function readSurvey(
   path: string,
-  session: Session,
+  engine: Engine,
   layers: readonly Layer[],
   identity: Identity,
   scratch: string,
@@ -77,7 +87,7 @@ export async function readSurvey(
     curves.push(await file.read(`curve.${i}`, allowed.at(-1)! + 1));
   }
   const weights = [...(await file.read('weights', layers.length))];
-  const metrics = file.has('metrics') ? await readMetrics(file, session, scratch) : null;
+  const metrics = file.has('metrics') ? await readMetrics(file, engine, scratch) : null;
   return { columns: null, survey: { curves, weights, metrics } };
 }
 
@@ -181,12 +191,12 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
   return columns;
 }
 
-async function readMetrics(file: ArraysFile, session: Session, scratch: string) {
+async function readMetrics(file: ArraysFile, engine: Engine, scratch: string) {
   const [rows = 0, cols = 0] = file.shape('metrics');
-  const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
+  const metrics = native.createMatrix(engine.store(scratch), rows, cols, METRIC_PAGE);
   return orRelease(metrics, async () => {
     for await (const { row, values } of file.rows('metrics', pieceRows(cols))) {
-      native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);
+      native.setMatrixRows(engine.handle, metrics, row, values as Float32Array);
     }
     return metrics;
   });

@@ -43,6 +43,7 @@ Activation DecodeActivation(const Plain& value) {
   if (name == "silu") return Activation::kSilu;
   if (name == "relu") return Activation::kRelu;
   if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
   throw BadArgument("unknown activation " + name);
 }
 
@@ -54,6 +55,8 @@ AttentionSpec DecodeAttention(const Plain& object) {
   spec.rope = DecodeRope(FieldOf(object, "rope"));
   spec.sliding = SizeIn(object, "slidingWindow");
   spec.head_norm = DecodeNormOrNone(FieldOf(object, "headNorm"));
+  const Plain& scale = FieldOf(object, "scale");
+  if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
   if (spec.queries == 0 || spec.head_dim == 0 || (spec.rope && spec.head_dim % 2 != 0)) {
     throw BadArgument("an attention has query heads for each KV head, rotary ones of even width");
   }
@@ -69,7 +72,8 @@ FeedForwardSpec DecodeFeedForward(const Plain& object) {
           FlagOf(FieldOf(object, "gated"), "gated")};
 }
 
-// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm} of lib/model/sublayers.ts
+// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm, outNorm} of
+// lib/model/sublayers.ts
 SublayerSpec DecodeSublayer(const Plain& object) {
   const Plain& mixer = FieldOf(object, "mixer");
   const std::string& kind = TextOf(FieldOf(mixer, "kind"), "kind");
@@ -84,6 +88,7 @@ SublayerSpec DecodeSublayer(const Plain& object) {
   }
   spec.norm = DecodeNormOrNone(FieldOf(object, "norm"));
   spec.stream_norm = DecodeNormOrNone(FieldOf(object, "streamNorm"));
+  spec.out_norm = DecodeNormOrNone(FieldOf(object, "outNorm"));
   return spec;
 }
 
@@ -140,6 +145,7 @@ Dtype DecodeDtype(const Plain& value) {
 
 Stored DecodeStored(const Plain& value) {
   Stored stored{DecodeDtype(FieldOf(value, "matrices")), DecodeDtype(FieldOf(value, "vectors"))};
+  stored.norm_offset = static_cast<float>(NumberIn(value, "normOffset"));
   for (const Plain& name : ListOf(FieldOf(value, "asSource"), "asSource")) {
     stored.as_source.push_back(TextOf(name, "asSource"));
   }
@@ -163,6 +169,8 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   source.cols = SizeOf(shape.back(), "shape");
   const Plain& heads = FieldOf(ref, "ropeHeads");
   if (!heads.absent()) source.rope_heads = SizeOf(heads, "ropeHeads");
+  const Plain& plus = FieldOf(ref, "plus");
+  if (!plus.absent()) source.plus = static_cast<float>(NumberOf(plus, "plus"));
   const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
   if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
@@ -199,6 +207,7 @@ EndsSpec DecodeEndsSpec(const Plain& object, const Plain& refs, Files files) {
   spec.vocab = WidthIn(object, "vocab");
   spec.embedding_width = WidthIn(object, "embeddingWidth");
   spec.position_offset = WidthIn(object, "positionOffset");
+  spec.embedding_scale = static_cast<float>(NumberIn(object, "embeddingScale"));
   spec.stored = DecodeStored(FieldOf(object, "stored"));
   spec.embedding = DecodeTensor(refs, "embedding", files);
   spec.positions = DecodeTensor(refs, "positions", files);

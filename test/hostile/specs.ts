@@ -8,7 +8,7 @@ const tensor = (name: string, ...shape: number[]) => ({
   dtype: 'F32',
   shape,
 });
-const STORED = { matrices: 'F32', vectors: 'F32', ends: null, asSource: ['ffn.up'] };
+const STORED = { matrices: 'F32', vectors: 'F32', ends: null, asSource: ['ffn.up'], normOffset: 0 };
 
 const llama = {
   block: {
@@ -53,6 +53,7 @@ const llama = {
     vocab: 3,
     embeddingWidth: 8,
     positionOffset: 0,
+    embeddingScale: 1,
     norm: { kind: 'rms', eps: 1e-6 },
     roles: ['embedding', 'finalNorm', 'head'],
     stored: STORED,
@@ -82,6 +83,7 @@ const opt = {
     vocab: 3,
     embeddingWidth: 2,
     positionOffset: 2,
+    embeddingScale: 1,
     norm: { kind: 'layer', eps: 1e-5 },
     roles: ['embedding', 'positions', 'projectIn', 'projectOut'],
     stored: { ...STORED, asSource: [] },

@@ -35,9 +35,9 @@ test('metrics go to the disk and come back a little at a time, whatever the garb
   t.teardown(() => clearInterval(timer));
   const identity = { checkpoint: 'any' };
   const survey = { curves: [], weights: [], metrics };
-  await writeSurvey(path, session, { columns: null, survey }, identity, {});
+  await writeSurvey(path, engine, { columns: null, survey }, identity, {});
   native.release(metrics);
-  const read = (await readSurvey(path, session, [], identity, folder)).survey!.metrics!;
+  const read = (await readSurvey(path, engine, [], identity, folder)).survey!.metrics!;
   // A piece of the matrix and one of the file, of 96 MiB.
   t.true(most - before < 4 * MIB, `${(most - before) / MIB} MiB of array buffers`);
   for (const row of [...marks, 5000]) {
@@ -54,8 +54,6 @@ test('a survey with less in it than its layers need, or of nobody, is refused by
   const folder = mkdtempSync(join(tmpdir(), 'struprune-survey-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   await using engine = new Engine({ threads: 1, device: 'cpu' });
-  const session = new Session(engine, await openCheckpoint(MODEL));
-  t.teardown(() => session.dispose());
   const identity = { checkpoint: 'any' };
   const array = (name: string, ...values: number[]): ArrayPlan => ({
     name,
@@ -69,7 +67,7 @@ test('a survey with less in it than its layers need, or of nobody, is refused by
     const path = join(folder, 'survey');
     const metadata = { kind: 'struprune survey', identity: stored };
     await writeArrays(path, arrays, metadata, { replace: true });
-    return readSurvey(path, session, layers, identity, folder);
+    return readSurvey(path, engine, layers, identity, folder);
   };
   const sound = JSON.stringify(identity);
   t.deepEqual((await read(sound, weights, curve)).survey!.weights, [1]);

@@ -32,7 +32,6 @@ import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
 import type { BlockKeep } from '../../model/groups';
-import type { BlockRole } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
@@ -44,7 +43,7 @@ export interface BlockRecord {
   keep: BlockKeep;
   stats: LayerStats[];
   /** Tensors that the block itself has; the output may hold others, which are zero. */
-  roles: BlockRole[];
+  roles: string[];
 }
 
 const INDICES = z.array(z.int32()).optional();
@@ -53,7 +52,7 @@ const STORED_RECORD = z.object({
   sha256: z.string(),
   keep: z.object({ attention: INDICES, ffn: INDICES }),
   stats: z.array(z.custom<LayerStats>(isObject)),
-  roles: z.array(z.custom<BlockRole>((role) => typeof role === 'string')),
+  roles: z.array(z.string()),
 });
 type StoredRecord = z.output<typeof STORED_RECORD>;
 
