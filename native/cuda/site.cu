@@ -70,7 +70,8 @@ void CheckSpec(const SiteSpec& s) {
                      s.flight % s.window == 0 && s.gram_rows >= 0 && s.gram_rows <= s.width;
   const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 &&
                                       s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
-  if (!sizes || !heads || (s.residual && (s.post_norm || s.out_norm)) || (s.attention && (s.inputs || s.targets))) {
+  if (!sizes || !heads || (s.residual && (s.post_norm || s.out_norm)) ||
+      (s.attention && (s.inputs || s.targets))) {
     throw Error("ERR_ARGUMENT", "a site's shape on the GPU cannot be meant");
   }
 }
@@ -285,9 +286,8 @@ void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
   };
   prepare(weights_.q_norm, spec_.heads, q_.data());
   prepare(weights_.k_norm, spec_.kv_heads, k_.data());
-  const AttentionShape shape{spec_.window,   spec_.heads,
-                             spec_.kv_heads, spec_.head_dim,
-                             spec_.sliding,  spec_.scale};
+  const AttentionShape shape{spec_.window,   spec_.heads,   spec_.kv_heads,
+                             spec_.head_dim, spec_.sliding, spec_.scale};
   Attention(device_, &shape, rows / spec_.window, q_.data(), k_.data(), v_.data(), x);
 }
 
