@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -64,19 +64,24 @@ test('flags that the method does not read are warned of', async (t) => {
 test('an output that is there is refused at once, and replaced with --force', async (t) => {
   const folder = await scratch(t);
   const output = join(folder, 'small');
-  await mkdir(output);
-  await writeFile(join(output, 'config.json'), 'an earlier one');
   const quick = ['--method', 'magnitude-l2', '--json'];
+  t.is((await run(quickPrune(output, ...quick, '--sparsity', '0.1'))).code, 0);
+  const earlier = await readFile(join(output, 'config.json'), 'utf8');
   const refused = await run(quickPrune(output, ...quick));
   t.is(refused.code, 4);
   t.is(refused.stdout, '');
   t.regex(refused.stderr, /^error: .*small exists already; .*--force.* \[ERR_OUTPUT\]\n$/);
-  t.is(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
+  t.is(await readFile(join(output, 'config.json'), 'utf8'), earlier);
   const replaced = await run(quickPrune(output, ...quick, '--force'));
   t.is(replaced.code, 0, replaced.stderr);
   t.is(JSON.parse(replaced.stdout).calibrationTokens, 0, 'magnitude reads no text');
-  t.not(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
+  t.not(await readFile(join(output, 'config.json'), 'utf8'), earlier);
   t.deepEqual(await readdir(folder), ['small']);
+  await writeFile(join(output, 'notes.txt'), 'mine');
+  const kept = await run(quickPrune(output, ...quick, '--force'));
+  t.is(kept.code, 4);
+  t.regex(kept.stderr, /^error: .*small has what this program did not write.*\(notes\.txt\)/);
+  t.is(await readFile(join(output, 'notes.txt'), 'utf8'), 'mine');
 });
 
 test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume goes on', async (t) => {

@@ -1,5 +1,5 @@
 /** Every family through prune() into every format: the result opens, states its widths and can go in again. */
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -348,11 +348,14 @@ test.serial('an existing output is refused, and replaced with force', async (t) 
   const run = (force: boolean) =>
     prune(model, options({ output, force, method: 'magnitude-l2', allocation: 'uniform' }));
   await t.throwsAsync(run(false), { code: 'ERR_OUTPUT', message: /exists already.*force: true/ });
-  // Even with force only a checkpoint is replaced.
-  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /not a checkpoint/ });
+  // Even with force only what the program wrote is replaced.
+  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /not a folder that this program/ });
   t.deepEqual(Object.keys(hashesOf(output)), ['mine']);
-  writeFileSync(join(output, 'config.json'), '{}');
+  rmSync(output, { recursive: true });
+  await run(false);
   await run(true);
-  t.false(existsSync(join(output, 'mine')));
   t.true(existsSync(join(output, 'model.safetensors')));
+  writeFileSync(join(output, 'mine'), '');
+  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /did not write.* \(mine\)/ });
+  t.true(existsSync(join(output, 'mine')));
 });
