@@ -18,6 +18,7 @@ import { mayReplace } from './survey-file';
 import type { Surveys } from './surveys';
 import { splitText, type TuneText } from './texts';
 import { tokenizerBytesOf } from './tokenizer-output';
+import { wholeProgress } from './whole';
 
 export interface Run extends RunSpec {
   engine: Engine;
@@ -117,7 +118,7 @@ export async function openRun(
     surveys,
     states,
     room: plan.memory - plan.reserve,
-    onProgress: withBytes(engine, onProgress),
+    onProgress: wholeProgress(plan, evaluation !== null, withBytes(engine, onProgress)),
     warnings,
     warn,
   };

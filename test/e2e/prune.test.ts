@@ -305,8 +305,15 @@ for (const format of ['hf', 'gguf'] as const) {
 
 test.serial('shards, samples, progress and a warning about overlapping texts', async (t) => {
   const stages = new Set<string>();
-  const onProgress = ({ stage, done, total, message }: Progress) => {
+  const shares = new Map<string, number[]>();
+  let last = 0;
+  const onProgress = ({ stage, done, total, message, overall }: Progress) => {
     stages.add(stage);
+    const { share, secondsLeft } = overall!;
+    t.true(share >= last && share <= 1, `${stage}: ${share} after ${last}`);
+    t.true(secondsLeft === null || secondsLeft >= 0);
+    last = share;
+    shares.set(stage, [...(shares.get(stage) ?? []), share]);
     t.true(done > 0 && done <= total);
     t.truthy(message);
   };
@@ -334,6 +341,12 @@ test.serial('shards, samples, progress and a warning about overlapping texts', a
   t.regex(result.warnings.join(), /overlap/);
   t.deepEqual(warnings, result.warnings);
   for (const stage of ['evaluate', 'sample', 'survey', 'solve']) t.true(stages.has(stage), stage);
+  // Every stage has its part of the whole, and the last one ends it.
+  for (const stage of ['evaluate', 'survey', 'solve']) {
+    t.true(Math.max(...shares.get(stage)!) > Math.min(...shares.get(stage)!), stage);
+  }
+  t.true(shares.get('survey')!.at(-1)! < shares.get('solve')!.at(-1)!);
+  t.true(last > 0.999, String(last));
   t.is(result.samples!.before.length > 0 && result.samples!.after.length > 0, true);
   t.true(result.perplexityAfter! > 0 && result.perplexityBefore! > 0);
   t.true(result.bytesAfter < result.bytesBefore);

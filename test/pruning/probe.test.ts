@@ -6,7 +6,7 @@ import { openCheckpoint } from '../../lib/checkpoint/open';
 import { withEngine } from '../../lib/engine/engine';
 import { Session } from '../../lib/engine/session';
 import { settingsOf } from '../../lib/options';
-import type { OnStage, Progress } from '../../lib/progress';
+import type { OnStage } from '../../lib/progress';
 import { batchEnds, trialRemovals } from '../../lib/pruning/probe';
 import { type Survey, surveyCurves } from '../../lib/pruning/survey';
 import { resolve } from '../../lib/spec';
@@ -72,7 +72,7 @@ test('a trial costs about what the Fisher metric on drawn labels says', async (t
 // Twelve layers in batches of eight and four, or the six FFNs in one: other trials beside it, other rows of the batch,
 // and other blocks at which a trial goes from the walk to the batch's own way.
 test('what a layer costs does not depend on the trials that run with it', async (t) => {
-  const steps: Omit<Progress, 'bytes'>[] = [];
+  const steps: Parameters<OnStage>[0][] = [];
   const both = await surveyOf('probe', 'all', (step) => steps.push(step));
   const alone = await surveyOf('probe', 'ffn');
   const ffns = both.layers.flatMap(({ site }, i) => (site === 'ffn' ? [i] : []));
