@@ -9,7 +9,7 @@ import type { ModelSource } from './model/architecture';
 import { optionsThat, type PruneOptions, type Settings, settingsOf } from './options';
 import { idleOptions } from './options/idle';
 import { Journal } from './pruning/journal/journal';
-import { measureBefore } from './pruning/measured';
+import { measureBefore, ruinWarning } from './pruning/measured';
 import { hashFiles, modelCard } from './pruning/model-card';
 import { placesRead, placesWritten } from './pruning/places';
 import type { PruneResult } from './pruning/result';
@@ -128,10 +128,13 @@ async function takeStages(
   return orAbort(sink, async () => {
     const expected = tuned?.expected ?? solved.expected;
     const after = await take(verify, work, { path, expected, samplesBefore });
+    const ruin = ruinWarning(perplexityBefore, after.perplexityAfter);
+    if (ruin !== null) work.warn(ruin);
     const result: PruneResult = {
       ...summarise(work, plan, allocation, solved, after.bytesAfter),
       ...after,
       perplexityBefore,
+      measuredOn: work.evaluation?.name ?? null,
       tuning: tuned?.report ?? null,
       warnings: work.warnings,
       seconds: (performance.now() - start) / 1000,

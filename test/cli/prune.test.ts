@@ -43,6 +43,11 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
   t.regex(stdout, /^ +5 {2}FFN channels +512 +\d+ /m);
   t.regex(stdout, /^parameters +1,738,368 +1,\d{3},\d{3} +-\d+\.\d %$/m);
   t.regex(stdout, /^calibrated on 512 tokens in 4 windows of 128$/m);
+  t.regex(stdout, /^perplexity +\d+\.\d+ +\d+\.\d+ +×\d\.\d+$/m);
+  t.regex(
+    stdout,
+    /^perplexity measured on 8 windows of the calibration text that calibrated nothing$/m,
+  );
   t.regex(stdout, /^prompt +"/m);
   t.regex(stdout, /^after +"/m);
   t.true(stdout.includes(`llama-cli -m ${output} -p`));
@@ -50,6 +55,22 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
     type: 'string',
     value: 'apache-2.0',
   });
+});
+
+test('a model that is of little use is warned of, with what to do', async (t) => {
+  const output = join(await scratch(t), 'ruined');
+  const { code, stdout, stderr } = await run(
+    quickPrune(output, '--method', 'magnitude-l2', '--sparsity', '70%', '--json'),
+  );
+  t.is(code, 0, stderr);
+  const { perplexityBefore, perplexityAfter, warnings } = JSON.parse(stdout);
+  const times = (perplexityAfter / perplexityBefore).toFixed(1);
+  t.true(Number(times) > 2);
+  t.true(warnings.some((text: string) => text.startsWith(`the perplexity is ${times} times`)));
+  t.regex(
+    stderr,
+    /^warning: the perplexity is .*: remove less, calibrate on more text .*fine-tune/m,
+  );
 });
 
 test('flags that the method does not read are warned of', async (t) => {

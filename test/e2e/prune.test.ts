@@ -224,6 +224,27 @@ test.serial('a number of parameters holds with the biases that a method adds', a
   t.is(parametersAfter, (await prune(model, options({ ...shared, targetParams }))).parametersAfter);
 });
 
+test.serial('without --eval, text that calibrated nothing measures both models', async (t) => {
+  const model = work.model('llama3');
+  const result = await prune(model, options({}));
+  t.is(result.measuredOn, '8 windows of the calibration text that calibrated nothing');
+  // A byte is a token.
+  const held = work.path('held.txt');
+  writeFileSync(held, readFileSync(CALIBRATION).subarray(40 * WINDOW, 48 * WINDOW));
+  const about = { text: held, window: WINDOW, threads: 1 };
+  t.is((await evaluate(model, about)).perplexity, result.perplexityBefore!);
+  t.is((await evaluate(result.output, about)).perplexity, result.perplexityAfter!);
+
+  const short = work.path('short.txt');
+  writeFileSync(short, readFileSync(CALIBRATION).subarray(0, 42 * WINDOW));
+  const few = await prune(model, options({ calibration: short }));
+  t.is(few.measuredOn, '2 windows of the calibration text that calibrated nothing');
+  t.is(hashesOf(few.output)['model.safetensors'], hashesOf(result.output)['model.safetensors']);
+  const none = await prune(model, options({ calibration: short, calibrationTokens: 65536 }));
+  t.is(none.calibrationTokens, 42 * WINDOW);
+  t.is(none.measuredOn, '8 windows that calibrated, which flatters the pruned model');
+});
+
 test.serial('logits that are not finite have no perplexity', async (t) => {
   const model = work.model('llama3-tied');
   const path = join(model, 'model.safetensors');
