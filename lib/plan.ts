@@ -7,7 +7,6 @@ import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
 import { windowFor } from './measure/perplexity';
 import type { Architecture, ModelSource } from './model/architecture';
-import { type PruneOptions, type Settings, settingsOf } from './options';
 import {
   DOUBLE_SHARE,
   planRun,
@@ -15,10 +14,11 @@ import {
   SINGLE_SHARE,
   type StagePlan,
   smallestMemory,
-} from './pruning/plan';
-import { planInput } from './pruning/plan-input';
+} from './models/decoders/plan';
+import { planInput } from './models/decoders/plan-input';
+import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
+import { type PruneOptions, type Settings, settingsOf } from './options';
 import { measuringTokens } from './pruning/texts';
-import { tokenizerBytesOf } from './pruning/tokenizer-output';
 import { withHeaders } from './source';
 import { resolve } from './spec';
 

@@ -1,7 +1,10 @@
 import {
+  type AllocateOptions,
   type AllocationLayer,
+  allocate,
   allowedRemovals,
   type Budget,
+  type JointAllocation,
   storedIn,
   weightsToRemove,
 } from '../allocation';
@@ -17,6 +20,7 @@ import { grouped } from '../numbers';
 import type { Settings } from '../options';
 import { type Percent, shareOf } from '../options/kinds';
 import type { Target } from '../options/target';
+import { atOnce } from '../turns';
 
 /** One prunable site of one block. */
 export interface Layer {
@@ -102,6 +106,18 @@ export function allocationLayers<Curve extends Float64Array | null>(
     curve: curves[i]!,
     weight: weights[i]!,
   }));
+}
+
+/** The same share of every layer, which reads no curves. */
+export function uniformly(
+  layers: readonly Layer[],
+  budget: Budget,
+  { apart }: Pick<AllocateOptions, 'apart'>,
+): JointAllocation {
+  const none = layers.map(() => null);
+  const weights = layers.map(() => 1);
+  const placed = allocationLayers(layers, none, weights);
+  return atOnce(allocate(placed, budget, { rule: 'uniform', apart }));
 }
 
 /** What a target is counted in. */

@@ -62,7 +62,8 @@ TEST_P(GpuRows, ActivationsEqualTheCpus) {
   const auto g = Upload(gpu(), gate), u = Upload(gpu(), up);
   const std::pair<Activation, cuda::Gate> kinds[] = {{Activation::kSilu, cuda::Gate::kSilu},
                                                      {Activation::kRelu, cuda::Gate::kRelu},
-                                                     {Activation::kGelu, cuda::Gate::kGelu}};
+                                                     {Activation::kGelu, cuda::Gate::kGelu},
+                                                     {Activation::kGeluTanh, cuda::Gate::kGeluTanh}};
   for (const auto& [kind, code] : kinds) {
     for (const bool gated : {false, true}) {
       std::vector<float> wanted(count);

@@ -60,6 +60,13 @@ const ROWS: Row[] = [
   ['qwen2', 'deci', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'threshold' }],
   ['qwen2', 'deci', { format: 'gguf', dtype: 'q5_0', scope: 'ffn', allocation: 'threshold' }],
   ['qwen3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
+  [
+    'gemma3',
+    'own-modeling',
+    { format: 'hf', dtype: 'bf16', scope: 'all', allocation: 'threshold' },
+  ],
+  ['gemma3', 'stock', { format: 'hf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
+  ['gemma3', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
   ['opt-pre', 'stock', { format: 'hf', dtype: 'f32', scope: 'ffn', allocation: 'uniform' }],
   [
     'opt-post',
