@@ -186,7 +186,8 @@ function send(
   if (cut === undefined) return response.end(body);
   response.flushHeaders();
   response.write(body.subarray(0, cut));
-  setTimeout(() => response.destroy(), 50);
+  // What was written arrives before the end, however slow the machine is.
+  setTimeout(() => response.socket?.end(), 50);
 }
 
 function refuse(response: ServerResponse, status: number, code = '', message = ''): void {
