@@ -6,6 +6,7 @@ import { readTuneState, writeTuneState } from '../pruning/journal/tune-file';
 import type { PruneResult } from '../pruning/result';
 import { endsWith } from '../tuning/ends';
 import { factorPlaces, scaledBlock } from '../tuning/factors';
+import { partingOf } from '../tuning/gains';
 import type { LoadBlock } from '../tuning/passes';
 import { trainFactors } from '../tuning/train';
 import type { Decision } from './allocate';
@@ -36,7 +37,7 @@ export const tune: Stage<Pick<Decision, 'plan'>, TunedModel | null> = {
       endsWith(session, places.finalNorm, logs, journal.finalNormPath);
     const dense = new Session(engine, source, AS_IS, settings.scratch);
     try {
-      const { logs, expected, before, after, steps } = await trainFactors({
+      const { logs, expected, ...tuned } = await trainFactors({
         dense,
         load: solved,
         ends,
@@ -48,10 +49,12 @@ export const tune: Stage<Pick<Decision, 'plan'>, TunedModel | null> = {
         save: (state) => writeTuneState(journal, state),
       });
       if (logs === null) work.warn('tuning made nothing better: the output is as it was solved');
+      const parting = partingOf(tuned);
+      if (parting) work.warn(parting);
       const tokens = tuneText.train.length + tuneText.heldOut.length;
       const seconds = (performance.now() - start) / 1000;
       return {
-        report: { tokens, steps, divergenceBefore: before, divergenceAfter: after, seconds },
+        report: { tokens, ...tuned, seconds },
         expected,
         lend: async (use) => {
           if (logs === null) return use(session);
