@@ -38,7 +38,7 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   check_symbol_exists(__GLIBC__ features.h STRUPRUNE_GLIBC)
   # The C++ runtime comes along, and of glibc only what 2.28 has is asked for (native/addon/glibc_pins.cpp). Not libgcc:
   # Node itself needs its shared library, and the static one asks for newer symbols.
-  target_link_options(struprune PRIVATE -static-libstdc++)
+  target_link_options(struprune PRIVATE -static-libstdc++ -Wl,--gc-sections)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64)$" AND STRUPRUNE_GLIBC)
     foreach(
       name

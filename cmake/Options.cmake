@@ -8,6 +8,8 @@ target_compile_options(
     -fno-math-errno -fno-trapping-math
     -fopenmp-simd
     -fvisibility=hidden
+    # So that the linker can leave out what nothing calls.
+    -ffunction-sections -fdata-sections
     # clang refuses to build where a loop under `omp simd` is not vectorised.
     $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-pass-failed>
     # GCC 12 sees an overlap in every `"text" + std::string` (GCC bug 105651).

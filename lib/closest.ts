@@ -1,8 +1,14 @@
-/** The name that was probably meant; undefined where none is near: about one slip in three letters. */
+/** Letters of a beginning that say enough. */
+const LEAST_BEGINNING = 4;
+
+/** The name that was probably meant: one with about one slip in three letters, or the shortest that begins so; else undefined. */
 export function closest(word: string, names: readonly string[]): string | undefined {
   const slips = names.map((name) => distance(word.toLowerCase(), name.toLowerCase()));
   const least = Math.min(...slips);
-  return least <= Math.max(1, word.length / 3) ? names[slips.indexOf(least)] : undefined;
+  if (least <= Math.max(1, word.length / 3)) return names[slips.indexOf(least)];
+  if (word.length < LEAST_BEGINNING) return undefined;
+  const begun = names.filter((name) => name.toLowerCase().startsWith(word.toLowerCase()));
+  return begun.sort((a, b) => a.length - b.length)[0];
 }
 
 /** Letters to add, drop or change, or neighbours to swap (optimal string alignment). */

@@ -4,7 +4,7 @@ import { settingsFrom } from './check';
 import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { codeWarnings } from './checkpoint/code-references';
-import { type ExportPlan, planExport } from './checkpoint/export';
+import { type ExportPlan, normOffsetOf, planExport } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
@@ -13,13 +13,13 @@ import { type Engine, using, withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
+import { encodeBlockTensor, encodeOutsideTensor } from './models/decoders/encode';
+import { originOf } from './models/decoders/model-card';
+import { tokenizerOutput } from './models/decoders/tokenizer-output';
+import { openSink, type Sink } from './models/decoders/write';
 import { EXPORT } from './options/export';
 import { schemaOf } from './options/option';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
-import { encodeBlockTensor, encodeOutsideTensor } from './pruning/encode';
-import { originOf } from './pruning/model-card';
-import { tokenizerOutput } from './pruning/tokenizer-output';
-import { openSink, type Sink } from './pruning/write';
 import { sourceOf } from './source';
 import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './spec/dtypes';
 import { sourceFiles } from './spec/planned';
@@ -76,7 +76,8 @@ export async function exportOn(
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
   // Rows in a type that they are written in are copied.
-  const stored = { ...AS_IS, asSource: MATRICES };
+  const normOffset = normOffsetOf(architecture, format);
+  const stored = { ...AS_IS, asSource: MATRICES, normOffset };
   const session = new Session(engine, source, stored, engine.overflow);
   try {
     const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });

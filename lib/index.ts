@@ -41,11 +41,11 @@ export type {
   TensorRef,
 } from './model/architecture';
 export type { Activation, BlockRole, Part, Rope, Site } from './model/sublayers';
+export type { StageName, StagePlan } from './models/decoders/plan';
 export type { PruneOptions } from './options';
 export { type Plan, type PlanOptions, plan } from './plan';
 export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
-export type { StageName, StagePlan } from './pruning/plan';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';
 export type { AdmmStep } from './solver/admm';
@@ -65,3 +65,4 @@ export type {
 export type { Structure } from './solver/structures/types';
 export { type OpenOptions, openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';
+export type { Divergences, TuneReport } from './tuning/train';

@@ -6,10 +6,10 @@ import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
 import { windowFor } from './measure/perplexity';
 import type { ModelSource } from './model/architecture';
+import { planRun, type RunPlan, type StagePlan, smallestMemory } from './models/decoders/plan';
+import { planInput } from './models/decoders/plan-input';
+import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
 import { type PruneOptions, settingsOf } from './options';
-import { planRun, type RunPlan, type StagePlan, smallestMemory } from './pruning/plan';
-import { planInput } from './pruning/plan-input';
-import { tokenizerBytesOf } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
 import { resolve } from './spec';
 

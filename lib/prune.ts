@@ -6,22 +6,25 @@ import { requireName } from './checkpoint/output-path';
 import { type Engine, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import type { ModelSource } from './model/architecture';
+import { Decoder } from './models/decoders/front-end';
+import { measureAfter, measureBefore } from './models/decoders/measured';
+import { type Hashes, hashFiles, modelCard } from './models/decoders/model-card';
+import { placesRead, placesWritten } from './models/decoders/places';
+import { openRun, type Run, type RunCalls, type Shared } from './models/decoders/run';
+import { settingsUsed } from './models/decoders/settings-used';
+import { summarise } from './models/decoders/summary';
+import { tokenizerOutput } from './models/decoders/tokenizer-output';
 import { optionsThat, type PruneOptions, type Settings, settingsOf } from './options';
 import { idleOptions } from './options/idle';
+import { runIdentity, surveyIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
-import { measureBefore } from './pruning/measured';
-import { hashFiles, modelCard } from './pruning/model-card';
-import { placesRead, placesWritten } from './pruning/places';
 import type { PruneResult } from './pruning/result';
-import { openRun, type Run, type RunCalls, type Shared } from './pruning/run';
-import { settingsUsed } from './pruning/settings-used';
 import { Surveys } from './pruning/surveys';
-import { tokenizerOutput } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
+import { planOutput } from './spec/planned';
 import { allocate } from './stages/allocate';
 import { solve } from './stages/solve';
 import { take, type Work } from './stages/stage';
-import { summarise } from './stages/summary';
 import { requireKnownSurvey, saveSurvey, survey } from './stages/survey';
 import { tune } from './stages/tune';
 import { verify } from './stages/verify';
@@ -94,11 +97,12 @@ async function pruneWith(
   const run = await openRun(engine, source, settings, calls, shared, await journal.held());
   try {
     const hashes = await hashFiles(source, run.signal);
-    const work: Work = { ...run, journal, hashes };
-    await journal.begin(solve.identity(work), run.signal);
+    await journal.begin(runIdentity({ ...run, hashes }), run.signal);
     for (const warning of journal.warnings) run.warn(warning);
     const ended = await journal.completed();
-    const result = ended ? endedBefore(run, ended) : await takeStages(work, start, trafficBefore);
+    const result = ended
+      ? endedBefore(run, ended)
+      : await takeStages(run, journal, hashes, start, trafficBefore);
     await journal.remove();
     return result;
   } finally {
@@ -108,32 +112,46 @@ async function pruneWith(
 
 /** `start` and `trafficBefore`: of the run. */
 async function takeStages(
-  work: Work,
+  run: Run,
+  journal: Journal,
+  hashes: Hashes,
   start: number,
   trafficBefore: Engine['scratchTraffic'],
 ): Promise<PruneResult> {
-  const { engine, journal, source, settings, hashes } = work;
+  const { engine, source, settings } = run;
   // What can be refused is refused before the first forward pass.
-  const tokenizer = await tokenizerOutput(source, settings.format, work.signal);
+  const tokenizer = await tokenizerOutput(source, settings.format, run.signal);
+  const facts = { ...run, hashes };
+  const work: Work = {
+    ...run,
+    network: new Decoder({ ...facts, journal, tokenizer }),
+    journal,
+    identity: { survey: surveyIdentity(facts), run: runIdentity(facts) },
+    scratch: settings.scratch,
+  };
   await requireKnownSurvey(work);
-  const { perplexityBefore, samplesBefore } = await measureBefore(work);
+  const { perplexityBefore, samplesBefore } = await measureBefore(run);
   const measured = await take(survey, work, null);
   const decision = await take(allocate, work, measured);
-  await saveSurvey(work);
-  codeWarnings([...decision.plan.dropped, ...tokenizer.dropped]).forEach(work.warn);
+  await saveSurvey(work, settings);
+  const { allocation, shrinking } = decision;
+  const plan = planOutput(run, allocation.removed);
+  codeWarnings([...plan.dropped, ...tokenizer.dropped]).forEach(run.warn);
   const solved = await take(solve, work, decision);
-  const { plan, allocation } = decision;
-  const tuned = await take(tune, work, { plan });
-  const { sink, path } = await take(write, work, { plan, tuned, tokenizer });
-  return orAbort(sink, async () => {
+  const tuned = await take(tune, work, shrinking);
+  const written = await take(write, work, shrinking);
+  return orAbort(written, async () => {
+    const { path } = written;
     const expected = tuned?.expected ?? solved.expected;
-    const after = await take(verify, work, { path, expected, samplesBefore });
+    const verification = await take(verify, work, { path, expected });
+    const after = await measureAfter(run, path, samplesBefore);
     const result: PruneResult = {
-      ...summarise(work, plan, allocation, solved, after.bytesAfter),
+      ...summarise(run, plan, allocation, solved, after.bytesAfter),
       ...after,
+      verification,
       perplexityBefore,
       tuning: tuned?.report ?? null,
-      warnings: work.warnings,
+      warnings: run.warnings,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: native.peakRss(),
       peakBudgetBytes: native.memoryOf(engine.handle).peak,
@@ -143,7 +161,7 @@ async function takeStages(
     };
     engine.throwIfAborted();
     await journal.putResult(result, path);
-    await sink.commit([{ name: 'README.md', text: modelCard(source, hashes, result) }]);
+    await written.commit([{ name: 'README.md', text: modelCard(source, hashes, result) }]);
     return result;
   });
 }

@@ -10,16 +10,17 @@ import { withBytes, withEngine } from './engine/engine';
 import type { CallOptions } from './engine/engine-options';
 import { Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
+import { DenseDecoder } from './models/decoders/dense';
+import { hashFiles } from './models/decoders/model-card';
+import { placesRead } from './models/decoders/places';
+import { planInput } from './models/decoders/plan-input';
+import { requireRoom, requireSurveySpace } from './models/decoders/room';
+import { tokenizerBytes } from './models/decoders/tokenizer-output';
 import { settingsOf, surveySchema } from './options';
 import type { OnProgress, OnWarning } from './progress';
 import { surveyIdentity } from './pruning/journal/identity';
-import { hashFiles } from './pruning/model-card';
-import { placesRead } from './pruning/places';
-import { planInput } from './pruning/plan-input';
-import { requireRoom, requireSurveySpace } from './pruning/room';
 import { writeSurvey } from './pruning/survey-file';
 import { Surveys } from './pruning/surveys';
-import { tokenizerBytes } from './pruning/tokenizer-output';
 import { sourceOf } from './source';
 import { resolve as resolveRun } from './spec';
 import { targetFacts } from './spec/planned';
@@ -84,12 +85,13 @@ export async function survey(
     try {
       const onProgress = withBytes(engine, options.onProgress);
       const onWarning = options.onWarning && engine.listeners.hear(options.onWarning);
-      const asked = { session, ids, window, layers, survey: spec.survey };
-      const measured = await makeSurvey({ ...asked, onProgress, onWarning }, surveys);
+      const network = new DenseDecoder({ session, ids, window, layers, onProgress });
+      const asked = { network, survey: spec.survey, warn: onWarning };
+      const measured = await makeSurvey(asked, surveys);
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);
         const identity = surveyIdentity({ ...spec, hashes, ids, engine });
-        await writeSurvey(resolve(file), session, measured, identity, { replace: force });
+        await writeSurvey(resolve(file), engine, measured, identity, { replace: force });
       }
       const { curves, weights } = await curvesOf(spec.survey, measured, layers);
       return {

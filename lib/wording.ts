@@ -52,7 +52,7 @@ export function nameOf(option: string): string {
 
 /** A word of a command, as a shell reads it. */
 export function quoted(word: string): string {
-  return /^[\w./,:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return /^[\w./,:=@+%-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A command line of flags by the name of their option, quoted where a shell would split; lists by commas. */

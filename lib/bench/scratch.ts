@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { StruPruneError } from '../errors';
-import { requireFolder } from '../pruning/room';
+import { requireFolder } from '../models/decoders/room';
 
 /**
  * Gives `use` a folder in `parent` that goes with its end. Folders of processes of this host that ended without

@@ -109,10 +109,10 @@ export class ArraysFile {
     return this.tensor(name).shape;
   }
 
-  /** All numbers of a small array. @throws StruPruneError ERR_CHECKPOINT when it is not there */
-  async read(name: string): Promise<Float64Array> {
+  /** All numbers of a small array. @throws StruPruneError ERR_CHECKPOINT when there are fewer than `least` */
+  async read(name: string, least = 0): Promise<Float64Array> {
     const { offset, bytes, dtype } = this.tensor(name);
-    if (dtype !== 'F64') throw this.unlike(name);
+    if (dtype !== 'F64' || bytes < least * SIZES.F64) throw this.unlike(name);
     const values = new Float64Array(bytes / SIZES.F64);
     await this.fill(offset, values);
     return values;
@@ -153,7 +153,8 @@ export class ArraysFile {
   }
 
   private unlike(name: string): StruPruneError {
-    return new StruPruneError('ERR_CHECKPOINT', `${name} of ${this.path} has another type`);
+    const found = `${name} of ${this.path} has another type, or too few numbers`;
+    return new StruPruneError('ERR_CHECKPOINT', found, 'make it again');
   }
 }
 

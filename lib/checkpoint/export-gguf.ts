@@ -56,7 +56,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     tensors.push(ropeFactors(values));
   }
   // llama.cpp's llama blocks look back without limit; inside the window both are the same.
-  const windowed = slidingWindow > 0 && slidingWindow < maxPositions;
+  const windowed = !gguf.slides && slidingWindow > 0 && slidingWindow < maxPositions;
   const context = windowed ? slidingWindow : maxPositions;
   const architecture = deci ? 'deci' : gguf.architectures[0]!;
   return {
@@ -66,7 +66,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     tensors,
     config: null,
     metadata: {
-      ...metadataOf(output, architecture, context),
+      ...metadataOf(output, architecture, context, gguf.slides),
       ...typeMetadata(request, tensors),
     },
     files: [],
@@ -96,8 +96,10 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
+  slides = false,
 ): Record<string, GgufEntry> {
-  const { blocks, headDim, rope, norm } = output;
+  const { blocks, headDim, norm } = output;
+  const rope = output.globalRope ?? output.rope!;
   const text = (value: string): GgufEntry => ({ type: 'string', value });
   const size = (value: number): GgufEntry => ({ type: 'uint32', value });
   const real = (value: number): GgufEntry => ({ type: 'float32', value });
@@ -116,11 +118,12 @@ function metadataOf(
     'attention.value_length': size(headDim),
     'attention.layer_norm_rms_epsilon': real(norm.eps),
     'rope.dimension_count': size(headDim),
-    'rope.freq_base': real(rope!.theta),
+    'rope.freq_base': real(rope.theta),
   };
-  if (rope!.linearFactor !== undefined) {
+  if (slides) own['attention.sliding_window'] = size(output.slidingWindow || context);
+  if (rope.linearFactor !== undefined) {
     own['rope.scaling.type'] = text('linear');
-    own['rope.scaling.factor'] = real(rope!.linearFactor);
+    own['rope.scaling.factor'] = real(rope.linearFactor);
   }
   return {
     'general.architecture': text(architecture),

@@ -6,6 +6,7 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
+import type { Rope } from '../model/sublayers';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
 import type { Holder } from './export-table';
@@ -27,10 +28,13 @@ const STALE = [
   'model_type',
   'per_layer_config',
   'pretraining_tp',
+  'rope_local_base_freq',
   'rope_parameters',
   'rope_scaling',
   'rope_theta',
   'sliding_window',
+  'sliding_window_pattern',
+  '_sliding_window_pattern',
   'struprune',
   'torch_dtype',
   'transformers_version',
@@ -106,6 +110,9 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   if (keys.kvHeads) config[keys.kvHeads] = widest.kvHeads;
   if (keys.headDim) config[keys.headDim] = output.headDim;
   if (keys.normEps) config[keys.normEps] = output.norm.eps;
+  if (keys.queryScalar) {
+    config[keys.queryScalar] = output.queryScalar ?? output.headDim;
+  }
   if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || null;
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
   if (keys.embeddingWidth) config[keys.embeddingWidth] = embeddingWidth(output);
@@ -114,12 +121,13 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     // Our own code sets every bias apart, whatever the stock switch says.
     if (typeof rule === 'string') config[rule] = output.biases[name];
   }
-  return output.rope === null ? config : { ...config, ...ropeKeys(output) };
+  if (output.rope === null) return config;
+  if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope) };
+  return { ...config, ...keysByType(output) };
 }
 
 /** Rope in the keys of transformers 5 (rope_parameters) and of 4 and other readers. */
-function ropeKeys({ rope }: Architecture): Record<string, unknown> {
-  const { theta, llama3, linearFactor } = rope!;
+function ropeKeys({ theta, llama3, linearFactor }: Rope) {
   const scaling = llama3
     ? {
         rope_type: 'llama3',
@@ -135,6 +143,21 @@ function ropeKeys({ rope }: Architecture): Record<string, unknown> {
     rope_theta: theta,
     rope_scaling: scaling,
     rope_parameters: { ...(scaling ?? { rope_type: 'default' }), rope_theta: theta },
+  };
+}
+
+/** The same where some blocks are global, with which those are. */
+function keysByType({ blocks, rope, globalRope }: Architecture): Record<string, unknown> {
+  const global = ropeKeys(globalRope!);
+  const sliding = ropeKeys(rope!);
+  return {
+    ...global,
+    rope_local_base_freq: sliding.rope_theta,
+    rope_parameters: {
+      full_attention: global.rope_parameters,
+      sliding_attention: sliding.rope_parameters,
+    },
+    layer_types: blocks.map((block) => (block.global ? 'full_attention' : 'sliding_attention')),
   };
 }
 
@@ -189,6 +212,8 @@ function perLayer({ blocks }: Architecture, { hf }: Family): Record<string, obje
 function readOwnCode(module: string, family: Family): { name: string; text: string } {
   const name = `${module}.py`;
   const text = readFileSync(join(__dirname, 'modeling', name), 'utf8')
+    .replace('head_dim**-0.5', scaleOf(family))
+    .replaceAll('LlamaForCausalLM', family.hf.stockClass)
     .replaceAll('Llama', baseOf(family))
     .replaceAll(`${OWN_PREFIX}llama`, OWN_PREFIX + family.hf.modelType);
   return { name, text };
@@ -196,5 +221,10 @@ function readOwnCode(module: string, family: Family): { name: string; text: stri
 
 /** `Llama` of `LlamaForCausalLM`. */
 function baseOf({ hf }: Family): string {
-  return hf.stockClass.replace('ForCausalLM', '');
+  return hf.base ?? hf.stockClass.replace('ForCausalLM', '');
+}
+
+/** What attention scores are multiplied by, in Python. */
+function scaleOf({ hf }: Family): string {
+  return hf.keys.queryScalar ? `config.${hf.keys.queryScalar}**-0.5` : 'head_dim**-0.5';
 }

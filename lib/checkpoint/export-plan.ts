@@ -6,6 +6,7 @@ import {
   type ModelSource,
   type Stored,
 } from '../model/architecture';
+import { familyNamed } from '../model/families';
 import type { BiasName } from '../model/family';
 import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
@@ -67,16 +68,23 @@ export type ExportDtype = Extract<
  * and head lose most by few bits, and have 8 at least where they are not taken over.
  */
 export function storedAs({
+  architecture,
   format,
   dtype,
   takenOver,
-}: Pick<ExportRequest, 'format' | 'dtype' | 'takenOver'>): Stored {
+}: Pick<ExportRequest, 'architecture' | 'format' | 'dtype' | 'takenOver'>): Stored {
   return {
     matrices: dtype,
     ends: takenOver ? null : FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
     vectors: format === 'gguf' ? 'F32' : dtype,
     asSource: takenOver?.roles ?? [],
+    normOffset: normOffsetOf(architecture, format),
   };
+}
+
+/** What weights of norms are stored less in such an output. */
+export function normOffsetOf({ family }: Architecture, format: ExportFormat): number {
+  return format === 'hf' ? (familyNamed(family).hf.normOffset ?? 0) : 0;
 }
 
 export interface ExportPlan {

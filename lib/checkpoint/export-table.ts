@@ -1,6 +1,6 @@
 import type { Architecture } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
-import { BIAS_NAMES, type BiasName, type Family } from '../model/family';
+import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
 import { AS_FOLDER } from './output-path';
 
 /**
@@ -50,9 +50,11 @@ export interface ExportTraits {
   /** Every head count divides the hidden size. */
   headsDivideHidden: boolean;
   biases: Record<BiasName, boolean>;
-  qkNorm: boolean;
   llama3Rope: boolean;
-  siluGate: boolean;
+  /** What llama.cpp's graph of the family has otherwise; null: nothing. */
+  graphLacks: string | null;
+  /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, no global blocks. */
+  llamaBlock: boolean;
 }
 
 export function traitsOf(
@@ -70,10 +72,34 @@ export function traitsOf(
     headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
     biases: flags((name) => biases[name] || addedBias[name] === true),
-    qkNorm: pruned.qkNorm,
     llama3Rope: pruned.rope?.llama3 !== undefined,
-    siluGate: pruned.gated && pruned.activation === 'silu',
+    graphLacks: graphLacks(pruned),
+    llamaBlock: isLlamaBlock(pruned),
   };
+}
+
+function isLlamaBlock({ norm, qkNorm, gated, activation, globalRope }: Architecture): boolean {
+  const plain = norm.placement === 'pre' && !qkNorm && globalRope === null;
+  return plain && gated && activation === 'silu';
+}
+
+/** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
+function graphLacks(pruned: Architecture): string | null {
+  const { family, gated, activation, blocks, rope, queryScalar } = pruned;
+  const { globalEvery, gguf } = familyNamed(family);
+  if (gguf === null) return null;
+  if (!gated || activation !== gguf.activation) return `the activation ${activation}`;
+  if (queryScalar !== null || blocks.length === gguf.scalesByHeadsAt) {
+    return 'an attention scale of its own';
+  }
+  if (globalEvery === undefined) return null;
+  const usual = everyNth(blocks.length, globalEvery);
+  if (blocks.some(({ global = false }, i) => global !== usual[i])) {
+    return `global blocks other than every ${globalEvery}th`;
+  }
+  const { theta, ...scaling } = rope!;
+  const other = theta !== gguf.slidingTheta || Object.keys(scaling).length > 0;
+  return other ? 'another rope in its sliding blocks' : null;
 }
 
 /** Who holds such a model in this format: the stock class before our own code, `deci` last. */
@@ -110,18 +136,15 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   if (gguf === null) {
     return { kind: null, why: `llama.cpp has no architecture for ${family.name}`, mend: AS_FOLDER };
   }
-  if (!traits.siluGate) {
-    return {
-      kind: null,
-      why: "llama.cpp's blocks of this shape have a SiLU gate",
-      mend: AS_FOLDER,
-    };
+  if (traits.graphLacks !== null) {
+    const why = `llama.cpp's ${family.name} models do not have ${traits.graphLacks}`;
+    return { kind: null, why, mend: AS_FOLDER };
   }
   const biasesFit = BIAS_NAMES.every((name) => !biases[name] || gguf.holdsBiases.includes(name));
   const headsFit = gguf.freeHeads || traits.headsFillHidden;
   const ropeFits = !traits.llama3Rope || gguf.holdsRopeFactors;
   if (traits.uniform && biasesFit && headsFit && ropeFits) return { kind: 'llama.cpp', biases };
-  if (!traits.qkNorm) return { kind: 'deci', biases };
+  if (traits.llamaBlock) return { kind: 'deci', biases };
   const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
   return {
     kind: null,
@@ -158,9 +181,9 @@ export function exportTable(): ExportRow[] {
             headsFillHidden: scope === 'ffn',
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
-            qkNorm: family.qkNorm,
             llama3Rope: false,
-            siluGate: family.gated,
+            graphLacks: null,
+            llamaBlock: !family.qkNorm && !family.sandwich,
           };
           const { kind: hf } = holderOf(traits, 'hf');
           const { kind: gguf } = holderOf(traits, 'gguf');

@@ -14,7 +14,7 @@ export type {
   ExportRequest,
   PlannedTensor,
 } from './export-plan';
-export { storedAs } from './export-plan';
+export { normOffsetOf, storedAs } from './export-plan';
 export { type ExportFormat, type ExportKind, exportTable } from './export-table';
 
 /**

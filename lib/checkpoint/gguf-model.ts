@@ -33,8 +33,8 @@ export async function openGguf(path: string): Promise<ModelSource> {
     },
     path,
   );
-  const interleaved = family.gguf!.interleavedRope;
-  const bound = bindTensors(architecture, GGUF_NAMES, stored, path, interleaved);
+  const layout = { interleavedRope: family.gguf!.interleavedRope, normOffset: 0 };
+  const bound = bindTensors(architecture, GGUF_NAMES, stored, path, layout);
   return {
     format: 'gguf',
     path,

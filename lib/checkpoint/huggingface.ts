@@ -24,11 +24,14 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const stored = readTensors(files);
   requireIndexed(shards, stored, folder);
   const architecture = architectureFromConfig(config, join(folder, CONFIG), stored.size);
-  const names = familyNamed(architecture.family).hf.names;
+  const { names, normOffset = 0 } = familyNamed(architecture.family).hf;
   if (architecture.tiedEmbeddings) {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
   }
-  const bound = bindTensors(architecture, names, stored, folder, false);
+  const bound = bindTensors(architecture, names, stored, folder, {
+    interleavedRope: false,
+    normOffset,
+  });
   return { format: 'hf', path: folder, files, architecture, ...bound, config };
 }
 

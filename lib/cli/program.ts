@@ -23,7 +23,7 @@ export function createProgram(): Command {
     .description(
       'Structured pruning: a real language model goes in, a smaller real model comes out.',
     )
-    .version(version)
+    .version(version, '-v, --version')
     .addHelpText('after', FOOTER)
     .helpCommand(false)
     // Further words in their order: what stands behind a command is its own, flags of plain `bench` too.

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { type Named, requireApart } from '../checkpoint/apart';
 import { StruPruneError } from '../errors';
+import { requireBeside, textsRead } from '../models/decoders/places';
 import { type PruneOptions, settingsOf } from '../options';
-import { requireBeside, textsRead } from '../pruning/places';
 import type { PruneResult } from '../pruning/result';
 import { pruneReport } from '../reports';
 import { commandLine } from '../wording';

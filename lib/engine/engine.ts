@@ -9,9 +9,10 @@ import { turn } from '../turns';
 import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { abortAtExit } from './exit';
-import { chooseDevice, cudaLibrary, indexOf } from './gpu';
+import { chooseDevice, indexOf } from './gpu';
 import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
 import type { Precision } from './native-devices';
+import { cudaLibrary } from './native-files';
 import { nativeLimit, processReserve } from './reserve';
 
 const schema = z.strictObject({

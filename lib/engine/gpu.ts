@@ -1,43 +1,12 @@
 /** Which GPU to use: asked in a process of its own, since a broken driver may end the one that loads it. */
 import { type ExecFileException, execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { StruPruneError } from '../errors';
-import { onDisk, packageRoot } from '../package-root';
+import { addonFile, cudaLibrary } from './native-files';
 import type { GpuProbe, Reason } from './native-gpu';
 import { PLAIN_NODE } from './plain-node';
 
 /** A driver that nothing keeps awake initialises every GPU of a large server first. */
 const TIMEOUT_MS = 120_000;
-
-/** The native addon that is loaded. */
-export function addonFile(): string {
-  return require('node-gyp-build').path(packageRoot());
-}
-
-/** The package that carries the CUDA library; nobody gets its 20 MB without asking for it. */
-const CUDA_PACKAGE = `struprune-native-cuda-${process.platform}-${process.arch}`;
-
-/** The CUDA library: what STRUPRUNE_CUDA_LIBRARY names, else one built beside the addon, else that of its own package. */
-export function cudaLibrary(): string {
-  const named = process.env.STRUPRUNE_CUDA_LIBRARY;
-  if (named !== undefined) return named;
-  const built = join(dirname(addonFile()), 'struprune_cuda.so');
-  return existsSync(built) ? built : (packagedLibrary() ?? built);
-}
-
-function packagedLibrary(): string | undefined {
-  try {
-    return onDisk(require.resolve(`${CUDA_PACKAGE}/struprune_cuda.so`));
-  } catch {
-    return undefined;
-  }
-}
-
-/** The program that npm run build:cuda puts beside the library. */
-export function selftestProgram(): string {
-  return join(dirname(cudaLibrary()), 'struprune_selftest');
-}
 
 /** Of the answer's line: drivers may write to stdout too. */
 const MARK = 'struprune-native probe: ';

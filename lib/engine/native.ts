@@ -14,6 +14,7 @@ import type { NativeBench } from './native-bench';
 import type { NativeDevices, Precision } from './native-devices';
 import type { NativeDivergence } from './native-divergence';
 import type { NativeFfn } from './native-ffn';
+import { addonFile } from './native-files';
 import type { NativeGpu, SumKinds } from './native-gpu';
 import type { NativeNeeds } from './native-needs';
 import type { NativeNumbers } from './native-numbers';
@@ -52,6 +53,7 @@ export interface EndsSpec {
   vocab: number;
   embeddingWidth: number;
   positionOffset: number;
+  embeddingScale: number;
   norm: NormSpec;
   stored: Stored;
 }
@@ -296,7 +298,7 @@ export interface NativeAddon
 
 function load(): NativeAddon {
   try {
-    return require('node-gyp-build')(packageRoot());
+    return require(addonFile());
   } catch (cause) {
     throw loadError(cause as Error, packageRoot());
   }

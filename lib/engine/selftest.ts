@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { StruPruneError } from '../errors';
-import { chooseDevice, type DeviceName, indexOf, selftestProgram } from './gpu';
+import { chooseDevice, type DeviceName, indexOf } from './gpu';
+import { selftestProgram } from './native-files';
 
 /** The program's exit code where all passed, but without cuBLAS or cuSOLVER, with which a run computes. */
 const NO_LIBRARIES = 4;

@@ -14,7 +14,13 @@ import {
 } from './native';
 
 /** Weights as they are. */
-export const AS_IS: Stored = { matrices: 'F32', ends: null, vectors: 'F32', asSource: [] };
+export const AS_IS: Stored = {
+  matrices: 'F32',
+  ends: null,
+  vectors: 'F32',
+  asSource: [],
+  normOffset: 0,
+};
 
 /** Calls `work` with a block that stays loaded meanwhile. */
 export type WithBlock = (
@@ -47,6 +53,7 @@ export class Session {
           vocab: architecture.vocab,
           embeddingWidth: embeddingWidth(architecture),
           positionOffset: architecture.positionOffset ?? 0,
+          embeddingScale: architecture.embeddingScale,
           norm: { kind: architecture.norm.kind, eps: architecture.norm.eps },
           // In floats nothing is rounded.
           stored: { ...stored, matrices: stored.ends ?? 'F32' },

@@ -6,14 +6,17 @@ import type { Activation, BlockRole, Rope } from './sublayers';
  *
  * Block (pre-norm):   h += o(attention(norm1(h)));  h += down(ffn(norm2(h)))
  * Block (post-norm):  h  = norm1(h + o(attention(h)));  h = norm2(h + down(ffn(h)))   (OPT-350m)
+ * Block (sandwich):   h += norm1'(o(attention(norm1(h))));  h += norm2'(down(ffn(norm2(h))))   (Gemma)
  */
 
-/** Widths of one block; they differ between blocks after pruning. */
+/** One block: widths, which differ between blocks after pruning, and how its attention sees. */
 export interface BlockWidths {
   /** FFN channels (rows of gate and up, columns of down). */
   ffn: number;
   heads: number;
   kvHeads: number;
+  /** Attention looks back on all tokens, by `globalRope`, where that of other blocks slides (Gemma 3). */
+  global?: true;
 }
 
 export interface Architecture {
@@ -25,21 +28,27 @@ export interface Architecture {
   /** One entry a block. */
   blocks: BlockWidths[];
   maxPositions: number;
-  norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' };
+  norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' | 'sandwich' };
   /** Norm after the last block; absent in post-norm models. */
   finalNorm: boolean;
-  /** null: learned absolute positions (OPT). */
+  /** Of blocks that are not global; null: learned absolute positions (OPT). */
   rope: Rope | null;
+  /** Of those that are; null: none is. */
+  globalRope: Rope | null;
   /** Rows of the position table to skip (OPT: 2); null without a table. */
   positionOffset: number | null;
-  /** Tokens that a query may look back on, itself included; 0 = all (Mistral's sliding window). */
+  /** Tokens that a query of a block that is not global may look back on, itself included; 0 = all. */
   slidingWindow: number;
   /** RMS norm over head_dim of every query and key head before rope (Qwen3). */
   qkNorm: boolean;
+  /** Attention scores are divided by its root; null: headDim. */
+  queryScalar: number | null;
   activation: Activation;
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
+  /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, else 1. */
+  embeddingScale: number;
   /** Output matrix = embedding matrix. */
   tiedEmbeddings: boolean;
   /** Width of the embedding table where it differs from `hidden` (OPT-350m's project_in/out), else null. */
@@ -85,6 +94,8 @@ export interface Stored {
   vectors: Dtype;
   /** Matrices of the blocks that keep the source's own types: of these, rows stay as they are or go. */
   asSource: readonly BlockRole[];
+  /** Weights of norms are stored less this: 1 in Hugging Face's folders of Gemma, else 0. */
+  normOffset: number;
 }
 
 /** Where a tensor lies: enough for the native side to map and dequantise any row range of it. */
@@ -104,6 +115,8 @@ export interface TensorRef {
    * are to be put back into Hugging Face's order: this many heads of shape[0] / ropeHeads rows each.
    */
   ropeHeads?: number;
+  /** Added to the values of a vector as it is read, 0 where left out. */
+  plus?: number;
 }
 
 /** Where the tensors of a block lie, by their names in it. */

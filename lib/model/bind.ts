@@ -2,7 +2,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture, BlockRefs, Dtype, ModelRole, TensorRef } from './architecture';
 import { blockTensors, modelShapes } from './axes';
 import { blockTensorName, type TensorNames } from './family';
-import type { BlockRole } from './sublayers';
+import { type BlockRole, isNorm } from './sublayers';
 
 const DTYPES: readonly Dtype[] = [
   'F32',
@@ -24,6 +24,14 @@ export type StoredTensor = Omit<TensorRef, 'dtype'> & { dtype: string };
 /** Tensors that files carry beside the weights. */
 const IGNORED = [/rotary_emb\.inv_freq$/, /^rope_freqs\.weight$/, /\.masked_bias$/];
 
+/** How files hold what the architecture means. */
+export interface Layout {
+  /** q and k (and their biases) have `ropeHeads`. */
+  interleavedRope: boolean;
+  /** What weights of norms are stored less. */
+  normOffset: number;
+}
+
 export interface BoundTensors {
   model: Partial<Record<ModelRole, TensorRef>>;
   blocks: BlockRefs[];
@@ -33,7 +41,6 @@ export interface BoundTensors {
 
 /**
  * Finds every tensor that the architecture needs.
- * @param interleavedRope marks q and k (and their biases) with `ropeHeads`
  * @throws StruPruneError ERR_CHECKPOINT for missing tensors and wrong shapes, ERR_UNSUPPORTED for
  *   dtypes and for tensors that the architecture has no place for
  */
@@ -42,7 +49,7 @@ export function bindTensors(
   names: TensorNames,
   stored: ReadonlyMap<string, StoredTensor>,
   where: string,
-  interleavedRope: boolean,
+  { interleavedRope, normOffset }: Layout,
 ): BoundTensors {
   const used = new Set<string>();
   let parameters = 0;
@@ -62,14 +69,15 @@ export function bindTensors(
   for (const [role, shape] of Object.entries(modelShapes(architecture))) {
     const name = names.model[role as ModelRole];
     if (name === undefined) throw new Error(`no tensor name for ${role}`);
-    model[role as ModelRole] = bind(name, shape);
+    const plus = isNorm(role) ? normOffset : 0;
+    model[role as ModelRole] = withLayout(bind(name, shape), { plus });
   }
   const blocks = architecture.blocks.map((widths, block) => {
     const bound: BlockRefs = {};
     for (const { role, shape } of blockTensors(architecture, block)) {
       const ref = bind(blockTensorName(names, role, block), shape);
       const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
-      bound[role] = heads === undefined ? ref : { ...ref, ropeHeads: heads };
+      bound[role] = withLayout(ref, { ropeHeads: heads, plus: isNorm(role) ? normOffset : 0 });
     }
     return bound;
   });
@@ -84,6 +92,13 @@ export function bindTensors(
     );
   }
   return { model, blocks, parameters };
+}
+
+function withLayout(
+  ref: TensorRef,
+  { ropeHeads, plus }: Pick<TensorRef, 'ropeHeads' | 'plus'>,
+): TensorRef {
+  return { ...ref, ...(ropeHeads !== undefined && { ropeHeads }), ...(plus && { plus }) };
 }
 
 /** Heads of a role whose rows rotary positions act on; undefined for the others. */

@@ -1,5 +1,5 @@
 import type { Architecture, ModelRole } from './architecture';
-import type { BlockRole } from './sublayers';
+import type { Activation, BlockRole } from './sublayers';
 
 /**
  * A model family as data: how its config.json and its GGUF metadata are read, what its tensors are
@@ -9,10 +9,16 @@ import type { BlockRole } from './sublayers';
 export interface Family {
   name: string;
   norm: Architecture['norm']['kind'];
+  /** Norms in front of attention and FFN and behind their output maps. */
+  sandwich?: true;
   gated: boolean;
   qkNorm: boolean;
   /** Rows of the position table to skip; null where positions are rotary. */
   positionOffset: number | null;
+  /** Embeddings come into the first block times the root of their width. */
+  scalesEmbedding?: true;
+  /** Every so-many-th block is global where others slide, if the configuration does not say which. */
+  globalEvery?: number;
   /**
    * Constant, or the key of config.json that switches it. Biases under one key come and go together,
    * which is also what the stock class can hold after pruning.
@@ -30,6 +36,8 @@ export interface HfDescription {
   modelType: string;
   /** The class of transformers that holds the family. */
   stockClass: string;
+  /** In front of `Model` and `Config` in the names of its other classes, where `stockClass` has something else there. */
+  base?: string;
   keys: ConfigKeys;
   /** Values that the configuration class takes for absent keys. */
   defaults: Record<string, unknown>;
@@ -39,6 +47,8 @@ export interface HfDescription {
   freeHeadDim: boolean;
   /** Whether the stock configuration refuses a head count that does not divide the hidden size. */
   headsDivideHidden: boolean;
+  /** What weights of norms are stored less. */
+  normOffset?: number;
   names: TensorNames;
 }
 
@@ -56,6 +66,7 @@ export interface ConfigKeys {
   /** Without one the norm's epsilon is 1e-5, torch's own. */
   normEps?: string;
   slidingWindow?: string;
+  queryScalar?: string;
   /** true: norms in front of attention and FFN; false: behind the residual additions. */
   preNorm?: string;
   embeddingWidth?: string;
@@ -72,6 +83,19 @@ export interface GgufDescription {
   freeHeads: boolean;
   /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
   holdsRopeFactors: boolean;
+  /** The activation of its graph. */
+  activation: Activation;
+  /** Whether its graph slides. */
+  slides?: true;
+  /** The base of its graph's rope in blocks that slide, where others are global. */
+  slidingTheta?: number;
+  /** The number of blocks at which its graph scales scores by hidden ÷ heads, not by the head width. */
+  scalesByHeadsAt?: number;
+}
+
+/** Every nth of so many blocks, the first being the nth. */
+export function everyNth(blocks: number, n: number): boolean[] {
+  return Array.from({ length: blocks }, (_, block) => (block + 1) % n === 0);
 }
 
 /** Templates; `{}` stands for the block's index. */

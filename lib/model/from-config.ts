@@ -3,7 +3,7 @@ import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import type { Architecture, BlockWidths } from './architecture';
 import { familyOfModelType, OWN_PREFIX } from './families';
-import { BIAS_NAMES, type ConfigKeys, type Family } from './family';
+import { BIAS_NAMES, type ConfigKeys, everyNth, type Family } from './family';
 import {
   badField,
   epsilon,
@@ -43,6 +43,11 @@ const ROPE = fieldsOf({
   original_max_position_embeddings: size.nullish(),
 });
 
+/** transformers' names of the kinds of blocks, where a model has two. */
+const SLIDING = 'sliding_attention';
+const GLOBAL = 'full_attention';
+const BY_TYPE = fieldsOf({ [SLIDING]: ROPE.nullish(), [GLOBAL]: ROPE.nullish() });
+
 /** Keys that every family calls the same. */
 const COMMON = {
   tie_word_embeddings: flag,
@@ -53,6 +58,8 @@ const COMMON = {
   rope_parameters: ROPE.nullish(),
   partial_rotary_factor: positive.nullish(),
   layer_types: z.array(text, { error: 'must be a list' }).nullish(),
+  sliding_window_pattern: size.nullish(),
+  rope_local_base_freq: positive.nullish(),
   num_local_experts: sizeOrZero.nullish(),
   num_experts: sizeOrZero.nullish(),
   n_routed_experts: sizeOrZero.nullish(),
@@ -71,6 +78,7 @@ const NAMED = {
   headDim: size.nullish(),
   normEps: epsilon.optional(),
   slidingWindow: size.nullish(),
+  queryScalar: positive.optional(),
   preNorm: flag.optional(),
   embeddingWidth: size.nullish(),
 } satisfies Record<keyof ConfigKeys, z.ZodType>;
@@ -83,6 +91,8 @@ const ACTIVATIONS: ReadonlyMap<string, Architecture['activation']> = new Map([
   ['swish', 'silu'],
   ['relu', 'relu'],
   ['gelu', 'gelu'],
+  ['gelu_pytorch_tanh', 'gelu_pytorch_tanh'],
+  ['gelu_new', 'gelu_pytorch_tanh'],
 ]);
 
 /** For a configuration without files. */
@@ -114,27 +124,30 @@ export function architectureFromConfig(
     ? readFields({ struprune: OWN }, file).struprune
     : null;
   const widths = own ? ownWidths(own, named.blocks, file) : uniformWidths(family, named, file);
+  const headDim = own ? own.head_dim : stockHeadDim(family, named, where);
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   return {
     family: family.name,
     hidden,
     vocab: named.vocab,
-    headDim: own ? own.head_dim : stockHeadDim(family, named, where),
-    blocks: widths,
+    headDim,
+    blocks: withGlobals(widths, globalBlocks(family, common, named.blocks, file)),
     maxPositions,
     norm: {
       kind: family.norm,
       eps: named.normEps ?? 1e-5,
-      placement: preNorm ? 'pre' : 'post',
+      placement: !preNorm ? 'post' : family.sandwich ? 'sandwich' : 'pre',
     },
     finalNorm: preNorm,
-    rope: family.positionOffset === null ? ropeFromConfig(common, maxPositions, file) : null,
+    ...ropesFromConfig(family, common, maxPositions, file),
     positionOffset: family.positionOffset,
     slidingWindow: named.slidingWindow ?? 0,
     qkNorm: family.qkNorm,
+    queryScalar: named.queryScalar === headDim ? null : (named.queryScalar ?? null),
     activation: activation(named.activation, where),
     gated: family.gated,
     biases: own ? own.biases : stockBiases(family, file),
+    embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
     tiedEmbeddings: common.tie_word_embeddings,
     embeddingProjection: embeddingWidth && embeddingWidth !== hidden ? embeddingWidth : null,
     bosTokenId: common.bos_token_id,
@@ -153,7 +166,8 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
   }
   const partial = common.partial_rotary_factor ?? 1;
   if (partial !== 1) throw unsupported(where, `partial_rotary_factor ${partial}`, dense);
-  const odd = common.layer_types?.find((type) => type !== 'full_attention');
+  const known = family.globalEvery === undefined ? [GLOBAL] : [GLOBAL, SLIDING];
+  const odd = common.layer_types?.find((type) => !known.includes(type));
   if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
   for (const [key, allowed] of Object.entries(family.hf.only)) {
     if (allowed.includes(values[key])) continue;
@@ -185,6 +199,24 @@ function uniformWidths({ hf }: Family, named: Named, file: Stated): BlockWidths[
   return zipWidths(every(ffn), every(heads), every(kvHeads ?? heads), () =>
     badField(file, [hf.keys.heads], HEADS_MISMATCH),
   );
+}
+
+/** Which blocks are global where others slide: the family's rule where the file does not say. */
+function globalBlocks(
+  { globalEvery }: Family,
+  { layer_types: types, sliding_window_pattern: every }: Common,
+  blocks: number,
+  file: Stated,
+): boolean[] {
+  if (globalEvery === undefined) return [];
+  if (!types) return everyNth(blocks, every ?? globalEvery);
+  if (types.length === blocks) return types.map((type) => type === GLOBAL);
+  throw badField(file, ['layer_types'], `has ${types.length} entries for ${blocks} blocks`);
+}
+
+/** The same blocks, some of them global. */
+export function withGlobals(blocks: BlockWidths[], globals: readonly boolean[]): BlockWidths[] {
+  return blocks.map((block, i) => (globals[i] ? { ...block, global: true } : block));
 }
 
 /** One entry a block; `mismatch` makes the error for heads that KV heads do not divide. */
@@ -228,14 +260,42 @@ function activation(name: string, where: string): Architecture['activation'] {
   throw unsupported(where, `activation "${name}"`, mend);
 }
 
+/** Of blocks that are not global, and of those that are. */
+function ropesFromConfig(
+  family: Family,
+  common: Common,
+  maxPositions: number,
+  file: Stated,
+): Pick<Architecture, 'rope' | 'globalRope'> {
+  if (family.positionOffset !== null) return { rope: null, globalRope: null };
+  if (family.globalEvery === undefined) {
+    const { where, values } = file;
+    const byType = (['rope_scaling', 'rope_parameters'] as const).find((key) =>
+      Object.values(values[key] ?? {}).some(isObject),
+    );
+    if (byType === undefined) {
+      return { rope: ropeFromConfig(common, maxPositions, file), globalRope: null };
+    }
+    throw unsupported(where, `${byType} by layer type`, 'use a model whose layers are alike');
+  }
+  const read = readFields({ rope_parameters: BY_TYPE.nullish() }, file).rope_parameters;
+  const local = { rope_theta: common.rope_local_base_freq, rope_parameters: read?.[SLIDING] };
+  const global = { ...common, rope_parameters: read?.[GLOBAL] };
+  return {
+    rope: ropeFromConfig(local, maxPositions, file),
+    globalRope: ropeFromConfig(global, maxPositions, file),
+  };
+}
+
 /** Reads transformers 5's rope_parameters and 4's rope_theta with rope_scaling. */
-function ropeFromConfig(common: Common, maxPositions: number, file: Stated): Rope {
+function ropeFromConfig(
+  common: Partial<Pick<Common, 'rope_theta' | 'rope_scaling' | 'rope_parameters'>>,
+  maxPositions: number,
+  file: Stated,
+): Rope {
   const key = common.rope_scaling ? 'rope_scaling' : 'rope_parameters';
   const scaling = common[key] ?? {};
-  const { where, values } = file;
-  if (Object.values(values[key] ?? {}).some(isObject)) {
-    throw unsupported(where, `${key} by layer type`, 'use a model whose layers are alike');
-  }
+  const { where } = file;
   const needed = (name: 'factor' | 'low_freq_factor' | 'high_freq_factor') => {
     const value = scaling[name];
     if (value === undefined || value === null)

@@ -3,7 +3,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
 import { familyOfGguf } from './families';
 import { GGUF_NAMES } from './families/names';
-import { BIAS_NAMES, type BiasName, blockTensorName, type Family } from './family';
+import { BIAS_NAMES, type BiasName, blockTensorName, everyNth, type Family } from './family';
 import {
   badField,
   epsilon,
@@ -19,7 +19,7 @@ import {
   text,
   tokenId,
 } from './fields';
-import { zipWidths } from './from-config';
+import { withGlobals, zipWidths } from './from-config';
 import { llama3FromFactors, stretchesNothing } from './rope-factors';
 import type { BlockRole, Rope } from './sublayers';
 
@@ -55,9 +55,11 @@ const NAMED = {
   'attention.key_length': size.optional(),
   'attention.value_length': size.optional(),
   'attention.sliding_window': sizeOrZero.optional(),
+  'attention.sliding_window_pattern': size.optional(),
   'attention.layer_norm_rms_epsilon': epsilon,
   'rope.dimension_count': size.optional(),
   'rope.freq_base': positive.optional(),
+  'rope.freq_base_swa': positive.optional(),
   'rope.scaling.type': text.optional(),
   'rope.scaling.factor': positiveOrZero.optional(),
   'rope.scale_linear': positiveOrZero.optional(),
@@ -94,8 +96,18 @@ export function architectureFromGguf(
   const family = familyOfGguf(prefix, slidingWindow > 0);
   if (named.expert_count) throw unsupported(where, 'a mixture of experts', 'use a dense model');
   requireTensors(count, tensors.count, file, key('block_count'));
+  const gguf = family.gguf!;
   const blocks = blocksOf(named, file, key);
   const headDim = headDimOf(named, blocks[0]!.heads, file, key);
+  if (count === gguf.scalesByHeadsAt) {
+    const mend = 'use its Hugging Face folder';
+    throw unsupported(where, `a ${family.name} model of ${count} blocks in GGUF`, mend);
+  }
+  const every = named['attention.sliding_window_pattern'] ?? family.globalEvery;
+  const globals = family.globalEvery === undefined ? [] : everyNth(count, every!);
+  const rope = ropeFromGguf(named, tensors, headDim, where);
+  const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope.theta;
+  const sliding: Rope = { theta: shortest(theta) };
   const vocab = tensors.shape(GGUF_NAMES.model.embedding!)?.[0];
   if (vocab === undefined) throw badField(file, [GGUF_NAMES.model.embedding!], 'has no rows');
   const architecture: Architecture = {
@@ -103,21 +115,23 @@ export function architectureFromGguf(
     hidden,
     vocab,
     headDim,
-    blocks,
+    blocks: withGlobals(blocks, globals),
     maxPositions,
     norm: {
       kind: family.norm,
       eps: shortest(named['attention.layer_norm_rms_epsilon']),
-      placement: 'pre',
+      placement: family.sandwich ? 'sandwich' : 'pre',
     },
     finalNorm: true,
-    rope: ropeFromGguf(named, tensors, headDim, where),
+    ...(globals.length ? { rope: sliding, globalRope: rope } : { rope, globalRope: null }),
     positionOffset: family.positionOffset,
     slidingWindow,
     qkNorm: family.qkNorm,
-    activation: 'silu',
+    queryScalar: null,
+    activation: gguf.activation,
     gated: family.gated,
     biases: biasesOf(tensors),
+    embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],

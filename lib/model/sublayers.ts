@@ -1,6 +1,6 @@
 /**
  * A block as data: sublayers that run one after the other, each of which adds to the stream of hidden states what its
- * output map makes of its mixer: h ← streamNorm(h + out(mixer(norm(h)))). The native side runs this description
+ * output map makes of its mixer: h ← streamNorm(h + outNorm(out(mixer(norm(h))))). The native side runs this description
  * (native/model/sublayer.h), shapes and coupled groups follow from the axes of its tensors.
  */
 
@@ -19,7 +19,8 @@ export interface Rope {
   linearFactor?: number;
 }
 
-export type Activation = 'silu' | 'relu' | 'gelu';
+/** By transformers' names; `gelu_pytorch_tanh` is GELU by its tanh approximation. */
+export type Activation = 'silu' | 'relu' | 'gelu' | 'gelu_pytorch_tanh';
 
 export interface NormSpec {
   kind: 'rms' | 'layer';
@@ -37,6 +38,8 @@ export interface AttentionSpec {
   slidingWindow: number;
   /** Over the entries of every query and key head, before rope. */
   headNorm: NormSpec | null;
+  /** Of scores; null: 1/√headDim. */
+  scale: number | null;
 }
 
 export interface FeedForwardSpec {
@@ -60,6 +63,8 @@ export interface Sublayer {
   norm: NormSpec | null;
   /** Of the stream after the addition. */
   streamNorm: NormSpec | null;
+  /** Of what the output map gives, before the addition. */
+  outNorm: NormSpec | null;
   /** Of the maps that read the stream, and of the output map. */
   biases: { in: boolean; out: boolean };
 }
@@ -84,11 +89,18 @@ export const PARTS = [
   'upBias',
   'out',
   'outBias',
+  'outNorm',
+  'outNormBias',
 ] as const;
 export type Part = (typeof PARTS)[number];
 
 /** The name of a block's tensor, such as `attention.q`. */
 export type BlockRole = `${Site}.${Part}`;
+
+/** Whether a tensor, in a block or outside, is the weight of a norm. */
+export function isNorm(role: string): boolean {
+  return /\.norm$|Norm$/.test(role);
+}
 
 /** What an axis of a tensor runs over: `per` entries for each unit of a site or, of no site, so many entries. */
 export interface Axis {
@@ -114,7 +126,7 @@ export function columnsPerUnit({ mixer }: Sublayer): number {
 
 /** Every tensor of a sublayer, in the order of files. */
 export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
-  const { name, mixer, norm, streamNorm, biases } = sublayer;
+  const { name, mixer, norm, streamNorm, outNorm, biases } = sublayer;
   const stream: Axis = { site: null, per: hidden };
   const units = (per: number): Axis => ({ site: name, per });
   const axes: Partial<Record<Part, Axis[]>> = {
@@ -122,6 +134,7 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     out: [stream, units(columnsPerUnit(sublayer))],
     ...(biases.out && { outBias: [stream] }),
     ...normAxes('streamNorm', streamNorm, stream),
+    ...normAxes('outNorm', outNorm, stream),
   };
   const reads = (part: 'q' | 'k' | 'v' | 'gate' | 'up', per: number) => {
     axes[part] = [units(per), stream];
@@ -145,11 +158,11 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
 }
 
 function normAxes(
-  part: 'norm' | 'streamNorm' | 'qNorm' | 'kNorm',
+  part: 'norm' | 'streamNorm' | 'outNorm' | 'qNorm' | 'kNorm',
   norm: NormSpec | null,
   axis: Axis,
 ): Partial<Record<Part, Axis[]>> {
   if (norm === null) return {};
-  const biased = norm.kind === 'layer' && (part === 'norm' || part === 'streamNorm');
+  const biased = norm.kind === 'layer' && part !== 'qNorm' && part !== 'kNorm';
   return { [part]: [axis], ...(biased && { [`${part}Bias`]: [axis] }) };
 }

@@ -9,9 +9,10 @@ export type Writing =
   | 'positive'
   | 'nonNegative'
   | 'share'
-  | 'shareBelowOne'
-  | 'parameters'
+  | 'removal'
+  | 'parametersOrPercent'
   | 'size'
+  | 'sizeOrPercent'
   | 'device'
   | 'names'
   | 'shares'
@@ -23,6 +24,8 @@ export interface Kind<Schema extends z.ZodType = z.ZodType> {
   value?: string;
   writing?: Writing;
   choices?: readonly string[];
+  /** What the command line takes for one of the choices too, in any case. */
+  spellings?: Readonly<Record<string, string>>;
   /** A switch that is on unless its flag, `--no-…`, is given. */
   off?: true;
 }
@@ -33,12 +36,29 @@ export const positive = kind(z.number().positive(), '<x>', 'positive');
 export const nonNegative = kind(z.number().min(0), '<x>', 'nonNegative');
 /** A share from 0 to 1. */
 export const share = kind(z.number().min(0).max(1), '<share>', 'share');
-export const shareBelowOne = kind(z.number().min(0).lt(1), '<share>', 'shareBelowOne');
+/** Of nothing too, in the library: the model as it is. */
+export const removal = kind(z.number().min(0).lt(1), '<share>', 'removal');
 /** Something has to go. */
-export const shareAboveNone = kind(z.number().gt(0).lt(1), '<share>', 'shareBelowOne');
-export const parameters = kind(wholeCount, '<n>', 'parameters');
+export const shareAboveNone = kind(z.number().gt(0).lt(1), '<share>', 'removal');
 export const bytes = kind(byteCount, '<size>', 'size');
 export const size = kind(byteCount.positive(), '<size>', 'size');
+
+/** `75%`: a share of what there would be with nothing removed. */
+export type Percent = `${number}%`;
+const percent = z
+  .templateLiteral([z.number(), '%'])
+  .refine((text) => shareOf(text) > 0 && shareOf(text) < 1)
+  .describe("a share between '0%' and '100%'");
+export const parametersOrPercent = kind(
+  z.union([wholeCount, percent]),
+  '<n>',
+  'parametersOrPercent',
+);
+export const sizeOrPercent = kind(
+  z.union([byteCount.positive(), percent]),
+  '<size>',
+  'sizeOrPercent',
+);
 export const file = kind(somePath, '<file>');
 export const folder = kind(somePath, '<folder>');
 export const path = kind(somePath, '<path>');
@@ -63,8 +83,16 @@ export const sizes = kind(
 );
 export const names = kind(z.array(z.string().min(1)).min(1), '<list>', 'names');
 
-export function choice<const Name extends string>(choices: readonly Name[]) {
-  return { ...kind(z.enum(choices), '<name>'), choices };
+/** 0.75 of `75%`. */
+export function shareOf(percent: Percent): number {
+  return Number(percent.slice(0, -1)) / 100;
+}
+
+export function choice<const Name extends string>(
+  choices: readonly Name[],
+  spellings: Readonly<Record<string, Name>> = {},
+) {
+  return { ...kind(z.enum(choices), '<name>'), choices, spellings };
 }
 
 /** One of the names, or a function of the caller's, which only the library takes. */

@@ -8,6 +8,13 @@ import { declare } from './option';
 export const FORMATS = ['hf', 'gguf'] as const;
 export const DTYPES = ['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'] as const;
 
+/** As other tools spell them. */
+const DTYPE_SPELLINGS = {
+  ...({ float32: 'f32', fp32: 'f32' } as const),
+  ...({ float16: 'f16', fp16: 'f16', half: 'f16' } as const),
+  bfloat16: 'bf16',
+} as const;
+
 export const OUTPUT = declare(
   { group: 'Output' },
   {
@@ -27,7 +34,7 @@ export const OUTPUT = declare(
       also: ['survey'],
     },
     dtype: {
-      takes: choice(DTYPES),
+      takes: choice(DTYPES, DTYPE_SPELLINGS),
       help: 'weights of the output; from q8_0 on for gguf alone; embeddings and head have 8 bits at least',
       otherwise:
         "a .gguf file of a quantised source: what is refitted in the type of the source's o and down or one of as many bits, the rest as it is; else the source's own, or f16",

@@ -1,29 +1,29 @@
 /** How much goes. */
 import { StruPruneError } from '../errors';
 import { flagOf } from '../wording';
-import { parameters, shareBelowOne, size } from './kinds';
+import { type Percent, parametersOrPercent, removal, sizeOrPercent } from './kinds';
 import { declare } from './option';
 
 export const TARGET = declare(
   { group: 'How much' },
   {
     sparsity: {
-      takes: shareBelowOne,
-      help: "share of the blocks' linear weights to remove, 0.2 for 20 %",
+      takes: removal,
+      help: "share of the blocks' linear weights to remove, 0.2 or 20%",
       alternative: true,
       changes: 'run',
       also: ['allocate'],
     },
     targetParams: {
-      takes: parameters,
-      help: 'instead: parameters that the output may have, for example 1.5M',
+      takes: parametersOrPercent,
+      help: 'instead: parameters that the output may have, 1.5M, or 75% of those that the model has',
       alternative: true,
       changes: 'run',
       also: ['allocate'],
     },
     targetSize: {
-      takes: size,
-      help: "instead: largest size of the output's weight files, for example 200MiB",
+      takes: sizeOrPercent,
+      help: "instead: largest size of the output's weight files, 200MiB, or 75% of what they would take with nothing removed",
       alternative: true,
       changes: 'run',
       also: ['allocate'],
@@ -32,7 +32,11 @@ export const TARGET = declare(
 );
 
 /** One of them. */
-export type Target = { [Key in keyof typeof TARGET]?: number };
+export interface Target {
+  sparsity?: number;
+  targetParams?: number | Percent;
+  targetSize?: number | Percent;
+}
 
 /** @throws StruPruneError ERR_ARGUMENT */
 export function requireOneTarget(target: Target): void {

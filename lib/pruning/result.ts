@@ -2,7 +2,7 @@ import type { AllocationScope, EnergyForm } from '../allocation';
 import type { ExportKind } from '../checkpoint/export-table';
 import type { Site } from '../model/sublayers';
 import type { AdmmStep } from '../solver/admm';
-import type { Tuned } from '../tuning/train';
+import type { TuneReport } from '../tuning/train';
 
 /** What became of one block; widths before and after, and fingerprints of what was kept. */
 export interface LayerResult {
@@ -105,7 +105,7 @@ export interface PruneResult {
    * Tuning of factors after the solve: its tokens, the steps that were made, and the divergence from the dense model before
    * and after, of windows held out and of some that were trained on; null where nothing was tuned.
    */
-  tuning: (Omit<Tuned, 'logs' | 'expected'> & { tokens: number; seconds: number }) | null;
+  tuning: TuneReport | null;
   /** Blocks that came out of the journal of an earlier run and were not solved again. */
   resumedBlocks: number[];
   warnings: string[];

@@ -5,15 +5,23 @@
 import { type ArrayPlan, ArraysFile, writeArrays } from '../checkpoint/arrays-file';
 import type { AtomicOptions } from '../checkpoint/atomic';
 import { parseSafetensors } from '../checkpoint/container';
-import { orRelease } from '../engine/engine';
-import { native } from '../engine/native';
-import type { Session } from '../engine/session';
+import { type Engine, orRelease } from '../engine/engine';
+import { type MatrixHandle, native } from '../engine/native';
 import { StruPruneError } from '../errors';
+import { isObject } from '../json-object';
 import type { SiteStatistics } from '../masks/statistics';
 import type { Settings } from '../options';
-import type { Layer } from '../spec/widths';
+import { type Layer, widthOf } from '../spec/widths';
 import { differenceOf, type Identity } from './journal/identity';
-import { METRIC_PAGE, type Survey } from './survey';
+
+export interface Survey {
+  /** Error curves, one a layer. */
+  curves: Float64Array[];
+  /** w_l of the allocation, one a layer. */
+  weights: number[];
+  /** A Fisher metric a layer, one below the other, where the solve orders by them too; surveys.ts releases it. */
+  metrics: MatrixHandle | null;
+}
 
 /** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
 export interface Measured {
@@ -22,6 +30,9 @@ export interface Measured {
 }
 
 const KIND = 'struprune survey';
+
+/** Rows of a page of Fisher metrics. */
+export const METRIC_PAGE = 256;
 
 /** Bytes of metrics that are in memory at a time, about. */
 const PIECE_BYTES = 2 ** 20;
@@ -32,7 +43,7 @@ function pieceRows(cols: number): number {
 
 export async function writeSurvey(
   path: string,
-  session: Session,
+  engine: Engine,
   { columns, survey }: Measured,
   identity: Identity,
   options: AtomicOptions,
@@ -45,7 +56,7 @@ export async function writeSurvey(
     const pieces = function* () {
       for (let row = 0; row < rows; row += step) {
         const count = Math.min(step, rows - row);
-        const values = native.matrixRows(session.engine.handle, metrics, row, count);
+        const values = native.matrixRows(engine.handle, metrics, row, count);
         yield values;
         native.dropBytes(values);
       }
@@ -63,7 +74,7 @@ export async function writeSurvey(
  */
 export async function readSurvey(
   path: string,
-  session: Session,
+  engine: Engine,
   layers: readonly Layer[],
   identity: Identity,
   scratch: string,
@@ -72,9 +83,11 @@ export async function readSurvey(
   requireSame(file, identity);
   if (!file.has('weights')) return { columns: await readColumns(file, layers), survey: null };
   const curves: Float64Array[] = [];
-  for (const i of layers.keys()) curves.push(await file.read(`curve.${i}`));
-  const weights = [...(await file.read('weights'))];
-  const metrics = file.has('metrics') ? await readMetrics(file, session, scratch) : null;
+  for (const [i, { allowed }] of layers.entries()) {
+    curves.push(await file.read(`curve.${i}`, allowed.at(-1)! + 1));
+  }
+  const weights = [...(await file.read('weights', layers.length))];
+  const metrics = file.has('metrics') ? await readMetrics(file, engine, scratch) : null;
   return { columns: null, survey: { curves, weights, metrics } };
 }
 
@@ -101,20 +114,34 @@ function isSurvey(path: string): boolean {
 
 function requireSame(file: ArraysFile, identity: Identity): void {
   const { kind, identity: stored } = file.metadata;
-  if (kind !== KIND || stored === undefined) {
+  const known = kind === KIND ? identityIn(stored) : null;
+  if (known === null) {
     throw new StruPruneError(
       'ERR_CHECKPOINT',
       `${file.path} is no calibration of this program`,
       'give a file made by --save-calibration',
     );
   }
-  const difference = differenceOf(JSON.parse(stored) as Identity, identity);
+  const difference = differenceOf(known, identity);
   if (difference === null) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `the calibration ${file.path} belongs to another run: ${difference}`,
     'give the same model, text, machine and settings, or make another with --save-calibration',
   );
+}
+
+function identityIn(stored: string | undefined): Identity | null {
+  try {
+    const value: unknown = JSON.parse(stored ?? '');
+    return isObject(value) && Object.values(value).every(isPlain) ? (value as Identity) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value !== 'object' || value === null;
 }
 
 function columnArrays(columns: SiteStatistics, i: number): ArrayPlan[] {
@@ -146,8 +173,9 @@ function vector(name: string, values: Float64Array): ArrayPlan {
 
 async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<SiteStatistics[]> {
   const columns: SiteStatistics[] = [];
-  for (const [i, { groupSize }] of layers.entries()) {
-    const read = (name: string) => file.read(`columns.${i}.${name}`);
+  for (const [i, layer] of layers.entries()) {
+    const { groupSize } = layer;
+    const read = (name: string, least = widthOf(layer)) => file.read(`columns.${i}.${name}`, least);
     const site: SiteStatistics = {
       groupSize,
       weightNormSq: await read('weightNormSq'),
@@ -156,19 +184,19 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
     if (file.has(`columns.${i}.second`)) {
       site.second = await read('second');
       site.mean = await read('mean');
-      site.tokens = (await read('tokens'))[0];
+      site.tokens = (await read('tokens', 1))[0];
     }
     columns.push(site);
   }
   return columns;
 }
 
-async function readMetrics(file: ArraysFile, session: Session, scratch: string) {
+async function readMetrics(file: ArraysFile, engine: Engine, scratch: string) {
   const [rows = 0, cols = 0] = file.shape('metrics');
-  const metrics = session.matrix(rows, cols, METRIC_PAGE, scratch);
+  const metrics = native.createMatrix(engine.store(scratch), rows, cols, METRIC_PAGE);
   return orRelease(metrics, async () => {
     for await (const { row, values } of file.rows('metrics', pieceRows(cols))) {
-      native.setMatrixRows(session.engine.handle, metrics, row, values as Float32Array);
+      native.setMatrixRows(engine.handle, metrics, row, values as Float32Array);
     }
     return metrics;
   });

@@ -1,8 +1,13 @@
 import { native } from '../engine/native';
 import type { SiteStatistics } from '../masks/statistics';
-import { storedTypes } from '../spec/dtypes';
+import type { Dense } from '../models/front-end';
 import type { SurveySpec } from '../spec/survey';
-import { type Survey, type SurveyInput, surveyColumns, surveyCurves } from './survey';
+import type { Survey } from './survey-file';
+
+export interface SurveyInput {
+  network: Dense;
+  survey: SurveySpec;
+}
 
 /** A survey that a run asked for. */
 export interface SurveyUse {
@@ -47,13 +52,13 @@ export class Surveys {
   }
 
   /** Error curves, and Fisher metrics where the layer weights ask for them. */
-  async curves(input: SurveyInput): Promise<Survey> {
+  async curves(input: SurveyInput, make: () => Promise<Survey>): Promise<Survey> {
     const key = curvesKey(input);
     if (!this.#curves.has(key)) {
       const old = await this.#shelf?.read({ key, input });
       if (old) this.#curves.set(key, old);
     }
-    const { made, fresh } = await once(this.#curves, key, () => surveyCurves(input));
+    const { made, fresh } = await once(this.#curves, key, make);
     const use = { key, seconds: made.seconds, fresh, input, survey: made.value };
     if (fresh) await this.#shelf?.write(use);
     this.#onUse?.(use);
@@ -61,8 +66,9 @@ export class Surveys {
   }
 
   async columns(input: SurveyInput, needs: SurveySpec['statistics']): Promise<SiteStatistics[]> {
-    const key = placesKey(input, `${needs} statistics`);
-    const { made, fresh } = await once(this.#columns, key, () => surveyColumns(input, needs));
+    const { network } = input;
+    const key = placesKey(network, `${needs} statistics`, network.sample().about);
+    const { made, fresh } = await once(this.#columns, key, () => network.columns(needs));
     this.#onUse?.({ key, seconds: made.seconds, fresh, input, survey: null });
     return made.value;
   }
@@ -97,24 +103,22 @@ async function once<T>(
 }
 
 /** Where statistics are gathered, and on what: weights are rounded to the output's dtype as they are read. */
-function placesKey({ session, ids, window, layers }: SurveyInput, needs: string): string {
+function placesKey({ layers }: Dense, needs: string, about: string): string {
   const places = layers.map(({ site }) => site);
   const scope = [...new Set(places)].sort().join('+');
-  const { source, stored: held } = session;
-  const stored = `${storedTypes(source, held)}; vectors: ${held.vectors}`;
-  return [needs, `scope ${scope}`, `${ids.length} tokens by ${window}`, stored].join(', ');
+  return [needs, `scope ${scope}`, about].join(', ');
 }
 
 /** Everything that changes the curves: see surveyCurves. */
-function curvesKey(input: SurveyInput): string {
-  const { layers, survey } = input;
-  const { layerWeights, fisherLabels, seed, selection, lambda } = survey;
+function curvesKey({ network, survey }: SurveyInput): string {
+  const { layerWeights, fisherLabels, seed, selection, lambda, surveyTokens } = survey;
   const labels = fisherLabels === 'sampled' ? `sampled labels ${seed}` : 'empirical labels';
+  const { layers } = network;
   const most = [...new Set(layers.map(({ allowed, groups }) => `${allowed.at(-1)}/${groups}`))];
   return [
     `${layerWeights} weights`,
     ...(layerWeights === 'fisher' ? [labels] : []),
-    placesKey(input, `${selection} selection`),
+    placesKey(network, `${selection} selection`, network.sample(surveyTokens).about),
     `λ ${lambda}`,
     `at most ${most.join(' ')}`,
   ].join(', ');

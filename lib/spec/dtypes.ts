@@ -73,8 +73,8 @@ export function takenOverFrom(
   return keepsTypes(source, asked) ? { source, roles } : undefined;
 }
 
-function hasAlready({ model, blocks }: ModelSource, dtype: ExportDtype): boolean {
-  const { matrices, ends } = storedAs({ format: 'gguf', dtype });
+function hasAlready({ architecture, model, blocks }: ModelSource, dtype: ExportDtype): boolean {
+  const { matrices, ends } = storedAs({ architecture, format: 'gguf', dtype });
   const all = (parts: readonly Record<string, TensorRef>[], type: Dtype | null) =>
     parts
       .flatMap((refs) => Object.values(refs))

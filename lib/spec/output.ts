@@ -6,6 +6,7 @@ import { AS_FOLDER } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import type { RefitRecipe } from '../methods';
 import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
+import { familyNamed } from '../model/families';
 import type { Settings } from '../options';
 import { dtypeFor, rowsIn, takenOverFrom, typeNotes } from './dtypes';
 
@@ -39,7 +40,8 @@ export function outputSpec(
   const dtype = dtypeFor(source, settings);
   requireMultiple(settings, dtype);
   const takenOver = takenOverFrom(source, settings, rowsIn(scope, refit.inputs.by !== 'none'));
-  const stored = storedAs({ format, dtype, takenOver });
+  const { architecture } = source;
+  const stored = storedAs({ architecture, format, dtype, takenOver });
   const tunesNorms = settings.tuneTokens > 0 && FEW_STEPS.includes(dtype);
   const adds = refit.output === 'mean-bias' || refit.bias === 'add';
   return {
@@ -64,13 +66,14 @@ function requireMultiple({ format, scope, multiple }: Settings, dtype: ExportDty
   );
 }
 
-/** A GGUF file looks back without limit, so that on a longer text it is not the model that was pruned. */
+/** Where llama.cpp's graph looks back without limit, a GGUF file is on a longer text not the model that was pruned. */
 export function requireNoSliding(
   { format }: Pick<Settings, 'format'>,
-  { slidingWindow }: Architecture,
+  { family, slidingWindow }: Architecture,
   window: number,
 ): void {
   if (format !== 'gguf' || slidingWindow === 0 || window <= slidingWindow) return;
+  if (familyNamed(family).gguf?.slides) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',
     `a GGUF file cannot hold this model's sliding window of ${slidingWindow} tokens, and texts are cut by ${window}`,

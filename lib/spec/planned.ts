@@ -1,30 +1,24 @@
 /** What is known of a run's output before any work: its size with nothing removed, and its tensors for given widths. */
-import { allocate, type Budget, type JointAllocation } from '../allocation';
+import type { Budget, JointAllocation } from '../allocation';
 import { type ExportPlan, planExport, weightFileBytes } from '../checkpoint/export';
 import { readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
-import { atOnce } from '../turns';
 import { mixedBytes, quantisedTypes } from './dtypes';
 import type { RunSpec } from './types';
 import {
-  allocationLayers,
   budgetFor,
   budgetOfShare,
   plannedArchitecture,
   type TargetFacts,
+  uniformly,
 } from './widths';
 
 type Sized = Pick<RunSpec, 'source' | 'layers' | 'output'>;
 type Aimed = Sized & Pick<RunSpec, 'target' | 'allocation'>;
 
 export function uniformAllocation(spec: Aimed): JointAllocation {
-  const { layers, allocation } = spec;
-  const none = layers.map(() => null);
-  const weights = layers.map(() => 1);
-  const placed = allocationLayers(layers, none, weights);
-  const { apart } = allocation;
-  return atOnce(allocate(placed, budgetOf(spec), { rule: 'uniform', apart }));
+  return uniformly(spec.layers, budgetOf(spec), spec.allocation);
 }
 
 export function budgetOf(spec: Aimed): Budget {

@@ -70,10 +70,10 @@ function feedbackOf(
   if (!readsOption(method, 'alpha')) return { alpha: 0, beta: 0 };
   const usual = sequential && refit && norm.placement === 'pre' ? FEEDBACK : 0;
   const feedback = { alpha: alpha ?? usual, beta: beta ?? usual };
-  if (feeds(feedback) && norm.placement === 'post') {
+  if (feeds(feedback) && norm.placement !== 'pre') {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
-      'feedback (alpha, beta) needs a pre-norm model',
+      'feedback (alpha, beta) needs a model without norms behind attention and FFN',
       'leave --alpha and --beta at 0',
     );
   }

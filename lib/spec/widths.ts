@@ -1,7 +1,10 @@
 import {
+  type AllocateOptions,
   type AllocationLayer,
+  allocate,
   allowedRemovals,
   type Budget,
+  type JointAllocation,
   storedIn,
   weightsToRemove,
 } from '../allocation';
@@ -15,7 +18,9 @@ import { groupParameters, widthsOf } from '../model/groups';
 import { columnsPerUnit, type Site, unitsOf } from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
+import { type Percent, shareOf } from '../options/kinds';
 import type { Target } from '../options/target';
+import { atOnce } from '../turns';
 
 /** One prunable site of one block. */
 export interface Layer {
@@ -103,6 +108,18 @@ export function allocationLayers<Curve extends Float64Array | null>(
   }));
 }
 
+/** The same share of every layer, which reads no curves. */
+export function uniformly(
+  layers: readonly Layer[],
+  budget: Budget,
+  { apart }: Pick<AllocateOptions, 'apart'>,
+): JointAllocation {
+  const none = layers.map(() => null);
+  const weights = layers.map(() => 1);
+  const placed = allocationLayers(layers, none, weights);
+  return atOnce(allocate(placed, budget, { rule: 'uniform', apart }));
+}
+
 /** What a target is counted in. */
 export interface TargetFacts {
   /** Linear weights of all blocks. */
@@ -127,12 +144,12 @@ export function budgetFor(
   if (sparsity !== undefined) return budgetOfShare(sparsity, total);
   const counted: NonNullable<Budget['counted']> =
     targetParams !== undefined
-      ? { unit: 'parameters', now: parameters, each: 1, keep: targetParams }
+      ? { unit: 'parameters', now: parameters, each: 1, keep: keptOf(targetParams, parameters) }
       : {
           unit: 'bytes',
           now: bytes,
           each: mixed?.each ?? bytesEach(dtype),
-          keep: targetSize!,
+          keep: keptOf(targetSize!, bytes),
           dtype,
           fewerBits,
           perGroup: mixed?.perGroup,
@@ -142,10 +159,14 @@ export function budgetFor(
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `the target is ${grouped(keep)} ${unit}, and with nothing removed the output would have ${grouped(now)} ${unit}${storedIn(counted.dtype)}`,
-      'give a smaller target; --method magnitude-l2 with --sparsity 0 writes the model as it is',
+      'give a smaller target; `npx struprune-native export` writes the model as it is',
     );
   }
   return { remove: Math.ceil((now - keep) / counted.each), total, counted };
+}
+
+function keptOf(target: number | Percent, now: number): number {
+  return typeof target === 'number' ? target : Math.floor(shareOf(target) * now);
 }
 
 export function budgetOfShare(sparsity: number, total: number): Budget {

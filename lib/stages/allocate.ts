@@ -9,24 +9,22 @@ import {
   scopeWeights,
 } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
-import type { ExportPlan } from '../checkpoint/export';
 import type { SiteStatistics } from '../masks/statistics';
+import type { Shrinking } from '../models/front-end';
 import { Own } from '../own';
-import { runIdentity } from '../pruning/journal/identity';
-import { curvesFromScores, type Survey } from '../pruning/survey';
-import type { Measured } from '../pruning/survey-file';
+import type { Measured, Survey } from '../pruning/survey-file';
 import type { AllocationSpec } from '../spec/allocation';
-import { budgetOf, planOutput, uniformAllocation } from '../spec/planned';
 import type { SurveySpec } from '../spec/survey';
-import { allocationLayers, type Layer } from '../spec/widths';
+import { allocationLayers, type Layer, uniformly } from '../spec/widths';
 import { inTurns } from '../turns';
+import { curvesFromScores } from './curves';
 import type { Stage, Work } from './stage';
 
 /** What goes where, and what that was decided by. */
 export interface Decision extends Decided {
-  /** The output of these widths. */
-  plan: ExportPlan;
-  /** Column statistics of the dense model, where the method scores on them. */
+  /** The network on its way there. */
+  shrinking: Shrinking;
+  /** Column statistics of the dense network, where the method scores on them. */
   columns: SiteStatistics[] | null;
 }
 
@@ -39,23 +37,25 @@ interface Decided {
 
 export const allocate: Stage<Measured, Decision> = {
   name: 'allocate',
-  identity: runIdentity,
 
   async run(work, measured) {
-    const decided = readsCurves(work.allocation.rule)
-      ? await byCurves(work, measured)
-      : { allocation: uniformAllocation(work), survey: null, energies: null };
-    const plan = planOutput(work, decided.allocation.removed);
-    const columns = work.gather.inputs === 'survey' ? measured.columns : null;
-    return { ...decided, plan, columns };
+    const { network, allocation, gather } = work;
+    const decided = readsCurves(allocation.rule) ? await byCurves(work, measured) : evenly(work);
+    const shrinking = network.shrink(decided.allocation.removed);
+    const columns = gather.inputs === 'survey' ? measured.columns : null;
+    return { ...decided, shrinking, columns };
   },
 };
 
+function evenly({ network, allocation }: Work): Decided {
+  const { layers, budget } = network;
+  return { allocation: uniformly(layers, budget, allocation), survey: null, energies: null };
+}
+
 async function byCurves(work: Work, measured: Measured): Promise<Decided> {
-  const { layers } = work;
+  const { layers, budget } = work.network;
   const survey = await curvesOf(work.survey, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
-  const budget = budgetOf(work);
   const allocation = await allocateBy(work.allocation, placed, budget);
   const asked = budget.counted?.perGroup ? allocation.removedWeights : budget.remove;
   const energies = layerEnergies(placed, asked / scopeWeights(placed));

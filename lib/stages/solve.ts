@@ -1,149 +1,246 @@
-/** Block after block: solved into the journal, piece by piece, or run through where the journal has it already. */
+/** Part after part: solved into the journal, layer by layer, or run through where the journal has it already. */
 
-import { using } from '../engine/engine';
-import { type BlockHandle, type MatrixHandle, native } from '../engine/native';
-import { nextTokens } from '../engine/session';
+import { findMask, type MaskReport } from '../masks';
+import { scoreOf } from '../masks/scores';
+import { keepBest } from '../masks/select';
+import type { SiteStatistics } from '../masks/statistics';
 import type { BlockKeep } from '../model/groups';
-import { SITES, type Site } from '../model/sublayers';
+import type { Chosen, Fit, Part, Pass, Sums } from '../models/front-end';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
-import { loadFinished, putBlock } from '../pruning/journal/blocks';
-import { runIdentity } from '../pruning/journal/identity';
-import { replayBlock } from '../pruning/replay';
+import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
-import { type SitePlan, type SolveContext, type Streams, solveSite } from '../pruning/solve';
-import { type Layer, layerAt } from '../spec/widths';
+import type { Metric, NativeSolver } from '../solver/native-solver';
+import { keptIndices, type Layer, maskOf } from '../spec/widths';
 import type { Decision } from './allocate';
 import type { Stage, Work } from './stage';
 
 export interface Solved {
   keeps: BlockKeep[];
   layerStats: LayerStats[];
-  /** Mean NLL of the last calibration window through what was written. */
+  /** Loss of what is written on a little of the calibration data. */
   expected: number;
   resumedBlocks: number[];
 }
 
 export const solve: Stage<Decision, Solved> = {
   name: 'solve',
-  identity: runIdentity,
 
   async run(work, decision) {
-    const solved = await solveBlocks(work, decision);
+    const solved = await solveParts(work, decision);
     ridgeWarnings(solved.layerStats, work.refit.lambda).forEach(work.warn);
     return solved;
   },
 };
 
-async function solveBlocks(work: Work, decision: Decision): Promise<Solved> {
-  const { session, journal, layers, ids, window } = work;
-  const { blocks, hidden } = session.architecture;
-  const { tensors } = decision.plan;
+async function solveParts(work: Work, decision: Decision): Promise<Solved> {
+  const { network, engine, journal, gather, refit } = work;
+  const { parts } = network;
   const resumed = journal.finished;
-  const streams = await openStreams(work, decision.columns !== null || resumed === blocks.length);
-  const context: SolveContext = { session, spec: work, streams };
-  const planFor = (index: number) => (site: Site) => {
-    const at = layerAt(layers, index, site);
-    return at === -1 ? null : planOf(at, layers, decision, hidden);
-  };
+  const plans = plansOf(work, decision);
+  const metrics = decision.survey?.metrics ?? null;
+  const idle = decision.columns !== null || resumed === parts;
+  const pass = await decision.shrinking.begin({ gather, refit, metrics, idle });
   try {
-    const report = stageReporter(work.onProgress, 'solve', blocks.length);
+    const report = stageReporter(work.onProgress, 'solve', parts);
     const keeps: BlockKeep[] = [];
     const layerStats: LayerStats[] = [];
-    for (let index = 0; index < blocks.length; index++) {
-      work.engine.throwIfAborted();
+    for (let index = 0; index < parts; index++) {
+      engine.throwIfAborted();
+      const mine = plans.filter(({ layer }) => layer.block === index);
       if (index < resumed) {
-        const record = await journal.block(index);
-        const finished = () => loadFinished(journal, session, tensors, index, record);
-        await replayBlock(context, index, record.keep, planFor(index), finished);
-        keeps.push(record.keep);
-        layerStats.push(...record.stats);
-      } else {
-        await using(await session.loadBlock(index), async (block) => {
-          const solved = await solveBlock(context, index, block, planFor(index));
-          await session.advance(block, streams.check, window);
-          await putBlock(journal, session, tensors, index, block, solved);
-          keeps.push(solved.keep);
-          layerStats.push(...solved.stats);
-        });
+        const changed = mine.filter((plan) => !isUntouched(work, plan));
+        await pass.replay(
+          index,
+          changed.map(({ layer }) => layer),
+        );
       }
-      report(index + 1, `block ${index + 1} of ${blocks.length}`, index);
+      const { keep, stats } =
+        index < resumed ? await journal.block(index) : await solvePart(work, pass, index, mine);
+      keeps.push(keep);
+      layerStats.push(...stats);
+      report(index + 1, `block ${index + 1} of ${parts}`, index);
     }
-    const last = ids.subarray(ids.length - window);
-    const { nll } = await session.score(streams.check, nextTokens(last, window));
+    const expected = await pass.measure();
     const resumedBlocks = [...keeps.keys()].slice(0, resumed);
-    return { keeps, layerStats, expected: meanOf(nll), resumedBlocks };
+    return { keeps, layerStats, expected, resumedBlocks };
   } finally {
-    for (const matrix of [streams.hidden, streams.dense, streams.check]) {
-      if (matrix) await native.free(matrix);
-    }
+    await pass.dispose();
   }
 }
 
-async function solveBlock(
-  context: SolveContext,
+/** Into the journal. */
+async function solvePart(
+  work: Work,
+  pass: Pass,
   index: number,
-  block: BlockHandle,
-  planFor: (site: Site) => SitePlan | null,
-): Promise<{ keep: BlockKeep; stats: LayerStats[] }> {
+  plans: readonly LayerPlan[],
+): Promise<Pick<BlockRecord, 'keep' | 'stats'>> {
   const keep: BlockKeep = {};
   const stats: LayerStats[] = [];
-  for (const site of SITES) {
-    const solved = await context.session.engine.calibrating(() =>
-      solveSite(context, index, block, site, planFor(site)),
-    );
-    if (!solved) continue;
-    keep[site] = solved.kept;
-    stats.push(solved.stats);
-  }
-  return { keep, stats };
-}
-
-/** `idle`: no site will read hidden states. */
-async function openStreams(work: Work, idle: boolean): Promise<Streams> {
-  const { engine, session, ids, window, gather, refit, states } = work;
-  const needsStates = !idle && gather.statistics !== 'none';
-  const feedback = !idle && feeds(refit);
-  const made: MatrixHandle[] = [];
-  const embed = async (tokens: Int32Array, scratch: string) => {
-    made.push(await session.embed(tokens, window, scratch));
-    return made.at(-1)!;
-  };
-  const calibrated = () => engine.calibrating(() => embed(ids, states));
+  const part = await pass.open(index);
   try {
-    return {
-      window,
-      scratch: states,
-      hidden: needsStates ? await calibrated() : null,
-      dense: feedback ? await calibrated() : null,
-      check: await embed(ids.subarray(ids.length - window), ''),
-    };
-  } catch (error) {
-    made.forEach(native.release);
-    throw error;
+    for (const plan of plans) {
+      const solved = await solveLayer(work, part, plan);
+      keep[plan.layer.site] = solved.kept;
+      stats.push(solved.stats);
+    }
+    const { roles, chunks } = await part.finish();
+    await work.journal.putBlock(index, { keep, stats, roles }, chunks);
+    return { keep, stats };
+  } finally {
+    await part.dispose();
   }
 }
 
-function planOf(
-  at: number,
-  layers: readonly Layer[],
-  { allocation, survey, energies, columns }: Decision,
-  hidden: number,
-): SitePlan {
-  const removed = allocation.removed[at]!;
-  return {
-    layer: layers[at]!,
-    removed,
-    energy: energies ? energies[at]! : null,
-    weight: survey ? survey.weights[at]! : null,
-    predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
-    metric: survey?.metrics ? { matrix: survey.metrics, row: at * hidden } : null,
-    columns: columns ? columns[at]! : null,
-  };
+interface LayerPlan {
+  layer: Layer;
+  /** Groups to remove. */
+  removed: number;
+  /** ε_l, w_l and what the survey predicted for the removals. */
+  energy: number | null;
+  weight: number | null;
+  predicted: number | null;
+  /** What its mask is found by. */
+  metric: Metric;
+  /** Column statistics of the dense survey, where the method scores on them. */
+  columns: SiteStatistics | null;
 }
 
-function meanOf(nll: Float64Array): number {
-  const values = nll.filter((value) => !Number.isNaN(value));
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function plansOf(
+  { network, mask }: Work,
+  { allocation, survey, energies, columns }: Decision,
+): LayerPlan[] {
+  const metric = survey?.metrics ? mask.metric : 'plain';
+  return network.layers.map((layer, at) => {
+    const removed = allocation.removed[at]!;
+    return {
+      layer,
+      removed,
+      energy: energies ? energies[at]! : null,
+      weight: survey ? survey.weights[at]! : null,
+      predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
+      metric,
+      columns: columns ? columns[at]! : null,
+    };
+  });
+}
+
+/** Whether a layer's weights stay as they are, but for rounding. */
+function isUntouched({ refit }: Pick<Work, 'refit'>, { removed }: LayerPlan): boolean {
+  return removed === 0 && !feeds(refit);
+}
+
+async function solveLayer(
+  work: Work,
+  part: Part,
+  plan: LayerPlan,
+): Promise<{ kept: Int32Array; stats: LayerStats }> {
+  const start = performance.now();
+  const { layer, removed, energy, weight, predicted } = plan;
+  const { kept, ...outcome } = await shrinkLayer(work, part, plan);
+  const { block: index, site, groups } = layer;
+  const seconds = (performance.now() - start) / 1000;
+  const about = { index, site, removed, groups, energy, weight, predicted };
+  return { kept, stats: { ...about, ...outcome, seconds } };
+}
+
+/** What a solve did. */
+type Outcome = Pick<
+  LayerStats,
+  'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm' | 'inputRefit'
+> & { kept: Int32Array };
+
+const UNMEASURED = {
+  relativeError: null,
+  lambda: null,
+  ridgeRaised: 0,
+  swaps: null,
+  admm: null,
+  inputRefit: null,
+};
+
+async function shrinkLayer(work: Work, part: Part, plan: LayerPlan): Promise<Outcome> {
+  const { layer, columns } = plan;
+  if (isUntouched(work, plan)) {
+    await part.leave(layer);
+    return { ...UNMEASURED, kept: Int32Array.from({ length: layer.groups }, (_, g) => g) };
+  }
+  if (columns) {
+    const chosen = byScores(work, plan, columns);
+    await part.cut(layer, chosen);
+    return { ...UNMEASURED, kept: chosen.kept };
+  }
+  const { chosen, fit } = await part.shrink(layer, (sums) => choose(work, plan, sums));
+  const { kept, report } = chosen;
+  return { kept, ...(report && fit ? measured(report, fit) : UNMEASURED) };
+}
+
+interface Choice extends Chosen {
+  /** Of a mask that was searched for; null: scores alone decided. */
+  report: MaskReport | null;
+}
+
+async function choose(work: Work, plan: LayerPlan, sums: Sums): Promise<Choice> {
+  return sums.by === 'gram' ? bySolver(work, plan, sums) : byScores(work, plan, sums.columns);
+}
+
+/** Keeps the groups of the best one-shot scores, as they are. */
+function byScores(
+  { mask: { search }, refit }: Work,
+  { layer, removed }: LayerPlan,
+  columns: SiteStatistics,
+): Choice {
+  const kept = keepBest(scoreOf(search).of(columns), removed);
+  const mask = maskOf(kept, layer.groups);
+  const gone = (mean: number, j: number) => (mask[Math.floor(j / layer.groupSize)] ? 0 : mean);
+  const means = refit.output === 'mean-bias' ? columns.mean!.map(gone) : null;
+  return { kept, refit: null, bias: false, means, report: null };
+}
+
+/** A mask, and the refit on it. */
+async function bySolver(
+  { network, mask, refit: recipe }: Work,
+  { layer, removed, metric }: LayerPlan,
+  { solver, hasBias }: { solver: NativeSolver; hasBias: boolean },
+): Promise<Choice> {
+  const { block, site, groups, cost } = layer;
+  const bias = recipe.bias === 'add' || (recipe.bias === 'refit' && hasBias);
+  const structure = network.structureOf(layer);
+  const keep = groups - removed;
+  const place = { block, site, keep };
+  const problem = { solver, structure, budget: cost * keep, bias, metric, place };
+  const report: MaskReport =
+    removed === 0
+      ? { keep: new Uint8Array(groups).fill(1), lambda: null, ridgeRaised: 0 }
+      : await findMask(problem, mask);
+  const refit =
+    recipe.output === 'exact'
+      ? await solver.refit(report.keep, { bias, stored: network.stored })
+      : await solver.slice(report.keep);
+  return { kept: keptIndices(report.keep), refit, bias, means: null, report };
+}
+
+function measured(report: MaskReport, fit: Fit) {
+  const { swaps, admm } = report;
+  const { relativeError, inputRefit } = fit;
+  const ridge = report.ridgeRaised > fit.ridgeRaised ? report : fit;
+  const last = admm?.history.at(-1);
+  return {
+    relativeError,
+    lambda: ridge.lambda,
+    ridgeRaised: ridge.ridgeRaised,
+    swaps: swaps ?? null,
+    admm: last
+      ? {
+          iterations: admm!.history.length,
+          converged: admm!.converged,
+          primal: last.primal,
+          dual: last.dual,
+          history: admm!.history,
+        }
+      : null,
+    inputRefit,
+  };
 }

@@ -1,13 +1,24 @@
-/** A run is its stages, one after the other: survey, allocate, solve, tune, write, verify. lib/prune.ts strings them. */
-import type { Identity, RunFacts } from '../pruning/journal/identity';
+/** A run is its stages, one after the other: survey, allocate, solve, tune, write, verify. */
+import type { Engine } from '../engine/engine';
+import type { FrontEnd } from '../models/front-end';
+import type { OnStage, OnWarning } from '../progress';
+import type { Identity } from '../pruning/journal/identity';
 import type { Journal } from '../pruning/journal/journal';
-import type { Run } from '../pruning/run';
+import type { Surveys } from '../pruning/surveys';
+import type { RunSpec } from '../spec';
 
 /** A run at work. */
-export interface Work extends Run {
+export interface Work extends Pick<RunSpec, 'survey' | 'allocation' | 'gather' | 'mask' | 'refit'> {
+  network: FrontEnd;
+  engine: Engine;
   journal: Journal;
-  /** Of the source's weight files. */
-  hashes: readonly { name: string; sha256: string }[];
+  surveys: Surveys;
+  /** What the survey, and what all else that is kept, depends on. */
+  identity: { survey: Identity; run: Identity };
+  /** Folder for what memory has no room for; '' = all is in memory. */
+  scratch: string;
+  onProgress: OnStage | undefined;
+  warn: OnWarning;
 }
 
 /** What a stage gives, as the journal has it: docs/decisions/0018. */
@@ -19,8 +30,6 @@ interface Kept<Artefact> {
 
 export interface Stage<Input, Artefact> {
   name: 'survey' | 'allocate' | 'solve' | 'tune' | 'write' | 'verify';
-  /** What the artefact depends on: one that a journal or a file has is this run's where they are equal. */
-  identity(facts: RunFacts): Identity;
   run(work: Work, input: Input): Promise<Artefact>;
   /** Left out where a stage is made anew in no time, or keeps what it makes piece by piece. */
   artefact?: Kept<Artefact>;

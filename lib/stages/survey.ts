@@ -1,8 +1,7 @@
-/** What the dense model says before anything goes, where the allocation or the method needs it. */
+/** What the dense network says before anything goes, where the allocation or the method needs it. */
 import { copyFile } from '../checkpoint/atomic';
 import { asStruPruneError } from '../errors';
-import { surveyIdentity } from '../pruning/journal/identity';
-import type { SurveyInput } from '../pruning/survey';
+import type { Settings } from '../options';
 import {
   type Measured,
   mayReplace,
@@ -11,17 +10,15 @@ import {
   writeSurvey,
 } from '../pruning/survey-file';
 import type { Surveys } from '../pruning/surveys';
+import { type CurvesInput, surveyCurves } from './curves';
 import type { Stage, Work } from './stage';
 
 export const survey: Stage<null, Measured> = {
   name: 'survey',
-  identity: surveyIdentity,
 
   async run(work) {
-    const { survey, layers, session, ids, window, onProgress } = work;
-    if (!survey.needed) return { columns: null, survey: null };
-    const input = { session, ids, window, layers, survey, onProgress, onWarning: work.warn };
-    return makeSurvey(input, work.surveys);
+    if (!work.survey.needed) return { columns: null, survey: null };
+    return makeSurvey(work, work.surveys);
   },
 
   artefact: {
@@ -36,23 +33,21 @@ export const survey: Stage<null, Measured> = {
       return adopt(work);
     },
 
-    async keep(work, measured) {
-      const { journal, session } = work;
-      if (!work.survey.needed) return;
-      const identity = surveyIdentity(work);
-      await writeSurvey(journal.surveyPath, session, measured, identity, { replace: true });
+    async keep({ survey, journal, engine, identity }, measured) {
+      if (!survey.needed) return;
+      const { surveyPath } = journal;
+      await writeSurvey(surveyPath, engine, measured, identity.survey, { replace: true });
     },
   },
 };
 
 /** Refuses --from-calibration with a survey that is not there or not of this run. */
-export async function requireKnownSurvey(work: Work): Promise<void> {
-  const { from, needed } = work.survey;
-  if (from !== undefined && needed) await requireSurvey(from, surveyIdentity(work));
+export async function requireKnownSurvey({ survey, identity }: Work): Promise<void> {
+  if (survey.from !== undefined && survey.needed) await requireSurvey(survey.from, identity.survey);
 }
 
 /** --save-calibration: the journal's survey, where the user wants it. */
-export async function saveSurvey({ settings, journal }: Work): Promise<void> {
+export async function saveSurvey({ journal }: Work, settings: Settings): Promise<void> {
   const { saveCalibration: path } = settings;
   if (path === undefined) return;
   await copyFile(journal.surveyPath, path, { replace: mayReplace(path, settings) });
@@ -70,21 +65,17 @@ async function readKept(work: Work): Promise<Measured | null> {
   }
 }
 
-async function adopt(work: Work): Promise<Measured> {
-  const { session, layers, journal } = work;
-  const identity = surveyIdentity(work);
-  const read = await readSurvey(journal.surveyPath, session, layers, identity, session.scratch);
-  if (read.survey) work.surveys.adopt(read.survey);
+async function adopt({ engine, network, journal, identity, scratch, surveys }: Work) {
+  const { layers } = network;
+  const read = await readSurvey(journal.surveyPath, engine, layers, identity.survey, scratch);
+  if (read.survey) surveys.adopt(read.survey);
   return read;
 }
 
 /** Column statistics for losses by scores, or error curves of the survey's own tokens. */
-export async function makeSurvey(input: SurveyInput, surveys: Surveys): Promise<Measured> {
-  const { ids, window, survey } = input;
-  if (survey.curves !== 'sweep') {
-    return { columns: await surveys.columns(input, survey.statistics), survey: null };
-  }
-  const tokens = Math.max(1, Math.floor(survey.surveyTokens / window)) * window;
-  const curves = await surveys.curves({ ...input, ids: ids.subarray(0, tokens) });
-  return { columns: null, survey: curves };
+export async function makeSurvey(input: CurvesInput, surveys: Surveys): Promise<Measured> {
+  const { curves, statistics } = input.survey;
+  return curves === 'sweep'
+    ? { columns: null, survey: await surveys.curves(input, () => surveyCurves(input)) }
+    : { columns: await surveys.columns(input, statistics), survey: null };
 }

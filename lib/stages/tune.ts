@@ -1,75 +1,8 @@
-/** What the solve left, tuned on text of its own; the state after every step is in the journal. */
-import { AS_IS, Session } from '../engine/session';
-import { loadFinished } from '../pruning/journal/blocks';
-import { runIdentity } from '../pruning/journal/identity';
-import { readTuneState, writeTuneState } from '../pruning/journal/tune-file';
-import type { PruneResult } from '../pruning/result';
-import { endsWith } from '../tuning/ends';
-import { factorPlaces, scaledBlock } from '../tuning/factors';
-import { partingOf } from '../tuning/gains';
-import type { LoadBlock } from '../tuning/passes';
-import { trainFactors } from '../tuning/train';
-import type { Decision } from './allocate';
+/** What the solve left, trained on data of its own, where the network can be and there are some. */
+import type { Shrinking, Tuned } from '../models/front-end';
 import type { Stage } from './stage';
 
-/** What tuning came to. */
-export interface TunedModel {
-  report: NonNullable<PruneResult['tuning']>;
-  /** Mean NLL of the last calibration window; null where the model is as it was solved. */
-  expected: number | null;
-  /** Lends the session of its ends and what loads its blocks; no such where they are as the journal has them. */
-  lend<T>(use: (session: Session, load?: LoadBlock) => Promise<T>): Promise<T>;
-}
-
-/** Gives null where there is no text to tune on, or nothing to tune. */
-export const tune: Stage<Pick<Decision, 'plan'>, TunedModel | null> = {
+export const tune: Stage<Shrinking, Tuned | null> = {
   name: 'tune',
-  identity: runIdentity,
-
-  async run(work, { plan }) {
-    const { engine, journal, source, settings, session, tuneText, window, ids, onProgress } = work;
-    const places = factorPlaces(plan);
-    if (tuneText === null || places.count === 0) return null;
-    const start = performance.now();
-    const solved: LoadBlock = async (index) =>
-      loadFinished(journal, session, plan.tensors, index, await journal.block(index));
-    const ends = (logs: Float64Array) =>
-      endsWith(session, places.finalNorm, logs, journal.finalNormPath);
-    const dense = new Session(engine, source, AS_IS, settings.scratch);
-    try {
-      const { logs, expected, ...tuned } = await trainFactors({
-        dense,
-        load: solved,
-        ends,
-        places,
-        text: { ...tuneText, check: ids.subarray(ids.length - window), window },
-        scratch: settings.scratch,
-        onProgress,
-        saved: await readTuneState(journal, places.count, work.warn),
-        save: (state) => writeTuneState(journal, state),
-      });
-      if (logs === null) work.warn('tuning made nothing better: the output is as it was solved');
-      const parting = partingOf(tuned);
-      if (parting) work.warn(parting);
-      const tokens = tuneText.train.length + tuneText.heldOut.length;
-      const seconds = (performance.now() - start) / 1000;
-      return {
-        report: { tokens, ...tuned, seconds },
-        expected,
-        lend: async (use) => {
-          if (logs === null) return use(session);
-          const tuned = await ends(logs);
-          try {
-            return await use(tuned, async (index) =>
-              scaledBlock(session, await solved(index), places.blocks[index], logs),
-            );
-          } finally {
-            tuned.dispose();
-          }
-        },
-      };
-    } finally {
-      dense.dispose();
-    }
-  },
+  run: async (_work, shrinking) => (await shrinking.tune?.()) ?? null,
 };

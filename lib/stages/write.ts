@@ -1,45 +1,8 @@
-/** The output, put together of finished blocks and the source's ends under a name that nobody sees yet. */
-import { orAbort } from '../checkpoint/atomic';
-import type { Session } from '../engine/session';
-import { runIdentity } from '../pruning/journal/identity';
-import { provenance } from '../pruning/model-card';
-import { settingsUsed } from '../pruning/settings-used';
-import type { TokenizerOutput } from '../pruning/tokenizer-output';
-import { openSink, type Sink, writeTensors } from '../pruning/write';
-import type { LoadBlock } from '../tuning/passes';
-import type { Decision } from './allocate';
+/** The output, put together of finished parts under a name that nobody sees yet: the receiver shows it or aborts it. */
+import type { Output, Shrinking } from '../models/front-end';
 import type { Stage } from './stage';
-import type { TunedModel } from './tune';
 
-/** The sink is the receiver's to commit or to abort. */
-export interface Written {
-  sink: Sink;
-  /** Where it can be opened. */
-  path: string;
-}
-
-/** `tuned`: null where the model is as it was solved. */
-export interface ToWrite extends Pick<Decision, 'plan'> {
-  tuned: TunedModel | null;
-  tokenizer: TokenizerOutput;
-}
-
-export const write: Stage<ToWrite, Written> = {
+export const write: Stage<Shrinking, Output> = {
   name: 'write',
-  identity: runIdentity,
-
-  async run(work, { plan, tuned, tokenizer }) {
-    const { session, journal, settings, source, hashes, onProgress } = work;
-    const sink = await openSink(plan, settings.output, {
-      replace: settings.force,
-      work: journal.folder,
-      maxShardBytes: settings.maxShardBytes,
-      tokenizer,
-      provenance: provenance(source, settingsUsed(work), hashes),
-    });
-    const put = (ends: Session, load?: LoadBlock) =>
-      writeTensors(ends, plan, journal, sink, onProgress, load);
-    const path = await orAbort(sink, () => (tuned ? tuned.lend(put) : put(session)));
-    return { sink, path };
-  },
+  run: (_work, shrinking) => shrinking.write(),
 };

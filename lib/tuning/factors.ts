@@ -11,7 +11,13 @@ import type { Dtype } from '../model/architecture';
 import type { BlockRole, Part, Site } from '../model/sublayers';
 
 /** Parts of a sublayer with factors. */
-const NORMS = ['norm', 'streamNorm', 'qNorm', 'kNorm'] as const satisfies readonly Part[];
+const NORMS = [
+  'norm',
+  'streamNorm',
+  'outNorm',
+  'qNorm',
+  'kNorm',
+] as const satisfies readonly Part[];
 const OUTPUTS = ['out', 'outBias'] as const satisfies readonly Part[];
 
 export type TunedRole = `${Site}.${(typeof NORMS | typeof OUTPUTS)[number]}`;

@@ -77,6 +77,12 @@ export interface Tuned {
   steps: number;
 }
 
+/** What a run says of it. */
+export interface TuneReport extends Pick<Tuned, 'before' | 'after' | 'steps'> {
+  tokens: number;
+  seconds: number;
+}
+
 /** @throws StruPruneError ERR_NAN, ERR_BUDGET, ERR_SCRATCH, ERR_ABORTED */
 export async function trainFactors(input: TrainInput): Promise<Tuned> {
   const { dense, places, scratch, save } = input;

@@ -6,7 +6,7 @@
 #include "addon/handles.h"
 #include "core/paged_matrix.h"
 #include "model/compare.h"
-#include "model/divergence.h"
+#include "passes/divergence.h"
 
 namespace struprune::addon {
 namespace {

@@ -8,14 +8,15 @@
 
 #include "addon/handles.h"
 #include "addon/specs.h"
+#include "backend/host_pages.h"
 #include "core/copy_rows.h"
 #include "core/file_lock.h"
 #include "core/heap.h"
-#include "device/host_pages.h"
-#include "device/run_site.h"
 #include "model/forward.h"
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
+#include "passes/score.h"
+#include "passes/site.h"
 #include "tiles/strips.h"
 
 namespace struprune::addon {
@@ -375,8 +376,9 @@ Napi::Value RunSiteOn(const Info& info) {
       throw BadArgument("firstRows must be rows of the hidden states, without sums and sinks");
     }
   }
-  if (before && layer.spec().stream_norm) {
-    throw Error("ERR_UNSUPPORTED", "feedback (alpha, beta) needs a pre-norm model",
+  if (before && !layer.spec().adds_plainly()) {
+    throw Error("ERR_UNSUPPORTED",
+                "feedback (alpha, beta) needs a model without norms behind attention and FFN",
                 "leave --alpha and --beta at 0");
   }
   return RunOn(
@@ -389,11 +391,7 @@ Napi::Value RunSiteOn(const Info& info) {
         run.targets = targets.get();
         run.dense_before = before.get();
         run.dense_after = after.get();
-        if (context->gpu) {
-          RunSiteOnDevice(*context->gpu, layer, run);
-        } else {
-          RunSite(layer, run);
-        }
+        StreamSite(layer, run);
       },
       Nothing);
 }

@@ -9,8 +9,8 @@
 #include "addon/guard.h"
 #include "addon/handles.h"
 #include "addon/specs.h"
-#include "device/cuda_library.h"
-#include "device/driver.h"
+#include "backend/cuda_library.h"
+#include "backend/driver.h"
 
 namespace struprune::addon {
 namespace {

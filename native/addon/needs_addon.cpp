@@ -7,10 +7,11 @@
 #include "addon/handles.h"
 #include "addon/specs.h"
 #include "core/copy_rows.h"
-#include "device/run_site.h"
 #include "model/backward.h"
-#include "model/divergence.h"
 #include "model/head_gradient.h"
+#include "passes/divergence.h"
+#include "passes/score.h"
+#include "passes/site.h"
 #include "solver/admm.h"
 #include "solver/auxiliary.h"
 #include "solver/gauss_newton.h"
@@ -104,9 +105,7 @@ Needs SiteNeeds(const Context& context, const Call& call) {
   const size_t inputs = call.Size("inputs");
   demand.inputs = demand.targets = inputs > 0;
   const bool ones = inputs > hidden;
-  return context.gpu && site.width() > 0
-             ? RunSiteNeedsOnDevice(*context.gpu, site, hidden, demand, tokens, ones)
-             : RunSiteNeeds(context, site, hidden, demand, tokens, ones);
+  return StreamSiteNeeds(context, site, hidden, demand, tokens, ones);
 }
 
 using Answer = Needs (*)(const Context& context, const Call& call);

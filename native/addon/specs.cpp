@@ -46,6 +46,7 @@ Activation GetActivation(const Napi::Value& value) {
   if (name == "silu") return Activation::kSilu;
   if (name == "relu") return Activation::kRelu;
   if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
   throw BadArgument("unknown activation " + name);
 }
 
@@ -57,6 +58,8 @@ AttentionSpec GetAttention(const Napi::Object& object) {
   spec.rope = GetRope(object.Get("rope"));
   spec.sliding = Size(object, "slidingWindow");
   spec.head_norm = GetNormOrNone(object.Get("headNorm"));
+  const Napi::Value scale = object.Get("scale");
+  if (!IsAbsent(scale)) spec.scale = static_cast<float>(GetNumber(scale, "scale"));
   if (spec.queries == 0 || spec.head_dim == 0 || (spec.rope && spec.head_dim % 2 != 0)) {
     throw BadArgument("an attention has query heads for each KV head, rotary ones of even width");
   }
@@ -68,7 +71,8 @@ FeedForwardSpec GetFeedForward(const Napi::Object& object) {
           GetBool(object.Get("gated"), "gated")};
 }
 
-// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm} of lib/model/sublayers.ts
+// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm, outNorm} of
+// lib/model/sublayers.ts
 SublayerSpec GetSublayerSpec(const Napi::Value& value) {
   const auto object = GetObject(value, "sublayer");
   const auto mixer = GetObject(object.Get("mixer"), "mixer");
@@ -84,6 +88,7 @@ SublayerSpec GetSublayerSpec(const Napi::Value& value) {
   }
   spec.norm = GetNormOrNone(object.Get("norm"));
   spec.stream_norm = GetNormOrNone(object.Get("streamNorm"));
+  spec.out_norm = GetNormOrNone(object.Get("outNorm"));
   return spec;
 }
 
@@ -99,6 +104,7 @@ Dtype GetDtype(const Napi::Value& value) {
 Stored GetStored(const Napi::Value& value) {
   const auto object = GetObject(value, "stored");
   Stored stored{GetDtype(object.Get("matrices")), GetDtype(object.Get("vectors"))};
+  stored.norm_offset = static_cast<float>(Number(object, "normOffset"));
   const auto names = GetArray(object.Get("asSource"), "asSource");
   for (uint32_t i = 0; i < names.Length(); ++i) {
     stored.as_source.push_back(GetString(names.Get(i), "asSource"));
@@ -143,6 +149,7 @@ std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view
   source.rows = shape.Length() == 2 ? GetSize(shape.Get(0u), "shape") : 1;
   source.cols = GetSize(shape.Get(shape.Length() - 1), "shape");
   if (ref.Get("ropeHeads").IsNumber()) source.rope_heads = Size(ref, "ropeHeads");
+  if (ref.Get("plus").IsNumber()) source.plus = static_cast<float>(Number(ref, "plus"));
   const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
   if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
@@ -187,6 +194,7 @@ EndsSpec GetEndsSpec(const Napi::Object& object, const Napi::Object& refs,
   spec.vocab = Size(object, "vocab");
   spec.embedding_width = Size(object, "embeddingWidth");
   spec.position_offset = Size(object, "positionOffset");
+  spec.embedding_scale = static_cast<float>(Number(object, "embeddingScale"));
   const NormSpec norm = GetNorm(object.Get("norm"));
   spec.norm = norm.kind;
   spec.eps = norm.eps;

@@ -4,11 +4,11 @@
 #include <functional>
 #include <utility>
 
+#include "backend/host_pages.h"
 #include "bench/stopwatch.h"
-#include "device/host_pages.h"
-#include "device/run_head.h"
-#include "device/site_plan.h"
 #include "ops/rope.h"
+#include "passes/head_on_device.h"
+#include "passes/site_plan.h"
 
 namespace struprune::bench {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "backend/cuda_library.h"
 #include "bench/kernels.h"
-#include "device/cuda_library.h"
 
 namespace struprune::bench {
 

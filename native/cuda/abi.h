@@ -1,4 +1,4 @@
-// The border between the CPU side (native/device) and the CUDA library: plain types and one table
+// The border between the CPU side (native/backend) and the CUDA library: plain types and one table
 // of functions. The library is loaded with dlopen; its only symbol is struprune_cuda_api. No
 // exception crosses: a function returns 0, or 1 with `failure` filled in.
 //
@@ -11,7 +11,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 9;
+inline constexpr uint32_t kAbiVersion = 10;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -39,7 +39,7 @@ enum class Precision : int32_t {
 };
 
 enum class Norm : int32_t { kRms, kLayer };
-enum class Gate : int32_t { kSilu, kRelu, kGelu };
+enum class Gate : int32_t { kSilu, kRelu, kGelu, kGeluTanh };
 enum class Element : int32_t { kF32, kF16, kBf16 };
 
 struct DeviceInfo {
@@ -85,7 +85,7 @@ enum class SiteMap : int32_t { kQ, kK, kV, kGate, kUp, kOut };
 
 // Host memory of what else a site has, as floats; null where absent.
 struct SiteVectors {
-  const float *norm, *norm_bias, *q_norm, *k_norm;
+  const float *norm, *norm_bias, *q_norm, *k_norm, *out_norm, *out_norm_bias;
   const float* biases[6];      // by SiteMap
   const float *cosine, *sine;  // [window, head_dim / 2]; null = no rope
 };
@@ -104,6 +104,8 @@ struct SiteSpec {
   Norm norm;
   float eps;
   int32_t post_norm;
+  int32_t out_norm;  // of what the output map gives, before it is added
+  float scale;       // of an attention's scores
   Gate gate;
   int32_t gated;
   int32_t advance;    // hidden goes on through the output map

@@ -4,6 +4,7 @@
 
 #include "cuda/ffn.h"
 #include "cuda/head.h"
+#include "cuda/open_device.h"
 #include "cuda/site.h"
 
 namespace struprune::cuda {
@@ -56,7 +57,7 @@ int CheckEntry(int32_t index, DeviceInfo* info, Failure* failure) noexcept {
 }
 
 int OpenEntry(const OpenOptions* options, Device** device, Failure* failure) noexcept {
-  return Guarded(failure, [&] { *device = std::make_unique<Device>(*options).release(); });
+  return Guarded(failure, [&] { *device = OpenDevice(*options).release(); });
 }
 
 void CloseEntry(Device* device) noexcept {

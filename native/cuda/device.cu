@@ -2,10 +2,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "cuda/device.h"
-#include "cuda/ops.h"
 
 namespace struprune::cuda {
 namespace {
@@ -132,61 +130,12 @@ Device::Device(const OpenOptions& options)
   const size_t bytes = WorkspaceOf(slab.list().limit());
   workspace = Allocate<char>(static_cast<int64_t>(bytes));
   blas = Blas::Open(options.cublas, compute, workspace.data(), bytes);
-  if (blas) TryBlas(options.cublas != nullptr);
   if (!blas) workspace = {};
-  if (blas && has_double_units()) TrySolver(options.cusolver != nullptr);
 }
 
 // A100, H100 and B100 with their kin.
 bool Device::has_double_units() const {
   return info.minor == 0 && (info.major == 8 || info.major == 9 || info.major == 10);
-}
-
-// A library from before this GPU makes a handle and has no products for it.
-void Device::TryBlas(bool named) {
-  constexpr int64_t n = 16, count = n * n;
-  try {
-    const auto a = Allocate<double>(count), b = Allocate<double>(count),
-               c = Allocate<double>(count);
-    for (const auto* array : {&a, &b}) FillZero(*this, array->data(), count * sizeof(double));
-    GemmF64(*this, false, true, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
-    const auto floats = [](const Array<double>& array) {
-      return reinterpret_cast<float*>(array.data());
-    };
-    for (const Precision precision : {Precision::kExact, Precision::kTf32, Precision::kBf16}) {
-      GemmF32(*this, false, true, n, n, n, 1, floats(a), n, floats(b), n, 0, floats(c), n,
-              precision);
-    }
-    SolveLower(*this, true, n, a.data(), n, n, c.data(), n);
-    Check(cudaStreamSynchronize(compute), "the first products");
-  } catch (const Error& error) {
-    // Of a GPU that has failed nothing else can be had either.
-    if (named || cudaStreamSynchronize(compute) != cudaSuccess) throw;
-    blas_fault = error.what();
-    blas.reset();
-  }
-}
-
-void Device::TrySolver(bool named) {
-  constexpr int64_t n = 16;
-  std::vector<double> unit(n * n);
-  for (int64_t i = 0; i < n; ++i) unit[static_cast<size_t>(i * (n + 1))] = 1;
-  try {
-    if (!FindSolver()) return;
-    const auto a = Allocate<double>(n * n);
-    Check(cudaMemcpyAsync(a.data(), unit.data(), unit.size() * sizeof(double),
-                          cudaMemcpyHostToDevice, compute),
-          "a copy to the GPU");
-    int32_t positive = 0;
-    Cholesky(*this, n, a.data(), n, &positive);
-  } catch (const Error& error) {
-    // Of a GPU that has failed nothing else can be had either. A budget that is too small for the
-    // library's work space says nothing against the library.
-    const bool refused = named && error.code() != "ERR_BUDGET";
-    if (cudaStreamSynchronize(compute) != cudaSuccess || refused) throw;
-    solver_fault = error.what();
-    solver_.reset();
-  }
 }
 
 void* PinnedPool::Take(size_t bytes) {
@@ -218,6 +167,17 @@ void PinnedPool::Trim() {
   for (const auto& [bytes, data] : waiting_) cudaFreeHost(data);
   waiting_.clear();
   waiting_bytes_ = 0;
+}
+
+void Device::DropBlas(const std::string& fault) {
+  blas_fault = fault;
+  blas.reset();
+  workspace = {};
+}
+
+void Device::DropSolver(const std::string& fault) {
+  solver_fault = fault;
+  solver_.reset();
 }
 
 Device::~Device() { cudaStreamSynchronize(compute); }

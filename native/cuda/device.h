@@ -153,6 +153,9 @@ struct Device {
   // of their speed there, less than a CPU), cuBLAS and cuSOLVER.
   bool fast_doubles() const { return has_double_units() && blas && solver_; }
   bool has_double_units() const;
+  // Does without the library from now on.
+  void DropBlas(const std::string& fault);
+  void DropSolver(const std::string& fault);
 
   template <typename T>
   Array<T> Allocate(int64_t count) {
@@ -172,11 +175,6 @@ struct Device {
   SiteTimes times{};
 
  private:
-  // Makes one product of each kind, and does without cuBLAS where it cannot, unless it was named.
-  void TryBlas(bool named);
-  // The same of a small factor.
-  void TrySolver(bool named);
-
   std::optional<std::string> cusolver_;  // empty: the usual names
   bool sought_;
   std::unique_ptr<Solver> solver_;

@@ -1,4 +1,4 @@
-// Passes of an FFN's least squares on the device (solver/ffn_pass.h): weights once, pages of tokens
+// Passes of an FFN's least squares on the device (passes/ffn_pass.h): weights once, pages of tokens
 // streamed, rows of the sums by bands of channels.
 #pragma once
 

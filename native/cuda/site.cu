@@ -44,7 +44,7 @@ struct Counts {
         x_out(If(s.keep, x)),
         inputs(If(s.inputs, page)),
         targets(If(s.targets, page)),
-        normed(If((!s.post_norm && !s.inputs) || s.residual, page)),
+        normed(If((!s.post_norm && !s.inputs) || s.residual || s.out_norm, page)),
         q(If(s.attention, s.flight * QWidth(s))),
         kv(If(s.attention, s.flight * KvWidth(s))),
         gate(If(!s.attention && s.gated, x)),
@@ -70,7 +70,8 @@ void CheckSpec(const SiteSpec& s) {
                      s.flight % s.window == 0 && s.gram_rows >= 0 && s.gram_rows <= s.width;
   const bool heads = !s.attention || (s.head_dim > 0 && s.kv_heads > 0 &&
                                       s.heads % s.kv_heads == 0 && QWidth(s) == s.width);
-  if (!sizes || !heads || (s.residual && s.post_norm) || (s.attention && (s.inputs || s.targets))) {
+  if (!sizes || !heads || (s.residual && (s.post_norm || s.out_norm)) ||
+      (s.attention && (s.inputs || s.targets))) {
     throw Error("ERR_ARGUMENT", "a site's shape on the GPU cannot be meant");
   }
 }
@@ -80,7 +81,7 @@ RunnerBytes BytesOf(const Device& device, const SiteSpec& s) {
   RunnerBytes bytes{};
   const int64_t d = s.hidden, w = s.width;
   // Biases and norms that are absent make the plan a little too large, never too small.
-  bytes.device = 2 * Floats(d);
+  bytes.device = 2 * Floats(d) + 2 * Floats(If(s.out_norm, d));
   if (s.attention) {
     bytes.device += 2 * Floats(s.head_dim) + 2 * Floats(s.window * s.head_dim / 2);
   }
@@ -137,6 +138,8 @@ SiteRunner::SiteRunner(Device& device, const SiteSpec& spec, const SiteVectors& 
   clock_.Time(device, device.times.copy_in, "a site's vectors", [&] {
     weights_.norm = Load(vectors.norm, d);
     weights_.norm_bias = Load(vectors.norm_bias, d);
+    weights_.out_norm = Load(vectors.out_norm, d);
+    weights_.out_norm_bias = Load(vectors.out_norm_bias, d);
     weights_.q_norm = Load(vectors.q_norm, spec.head_dim);
     weights_.k_norm = Load(vectors.k_norm, spec.head_dim);
     weights_.cosine = Load(vectors.cosine, angles);
@@ -260,9 +263,10 @@ SiteResult SiteRunner::Pop() {
           *slot.finite_out.data()};
 }
 
-void SiteRunner::NormInto(int64_t rows, const float* from, float* to) {
-  NormRows(device_, spec_.norm, rows, spec_.hidden, from, spec_.hidden, weights_.norm.data(),
-           weights_.norm_bias.data(), spec_.eps, to, spec_.hidden);
+void SiteRunner::NormInto(int64_t rows, const float* from, const Array<float>& weight,
+                          const Array<float>& bias, float* to) {
+  NormRows(device_, spec_.norm, rows, spec_.hidden, from, spec_.hidden, weight.data(), bias.data(),
+           spec_.eps, to, spec_.hidden);
 }
 
 void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
@@ -282,9 +286,8 @@ void SiteRunner::RunAttention(int64_t rows, const float* in, float* x) {
   };
   prepare(weights_.q_norm, spec_.heads, q_.data());
   prepare(weights_.k_norm, spec_.kv_heads, k_.data());
-  const AttentionShape shape{spec_.window,   spec_.heads,
-                             spec_.kv_heads, spec_.head_dim,
-                             spec_.sliding,  1.0f / std::sqrt(static_cast<float>(hd))};
+  const AttentionShape shape{spec_.window,   spec_.heads,   spec_.kv_heads,
+                             spec_.head_dim, spec_.sliding, spec_.scale};
   Attention(device_, &shape, rows / spec_.window, q_.data(), k_.data(), v_.data(), x);
 }
 
@@ -333,6 +336,20 @@ void SiteRunner::Statistics(Slot& slot) {
   SquaredDistance(device_, rows * d, residual_.data(), nullptr, energy_.data());
 }
 
+void SiteRunner::AddOutput(Slot& slot) {
+  const int64_t rows = slot.rows;
+  float* const hidden = slot.hidden.data();
+  if (spec_.out_norm) {
+    float* const y = normed_.data();
+    Map(SiteMap::kOut).Apply(rows, X(slot), 0, y);
+    NormInto(rows, y, weights_.out_norm, weights_.out_norm_bias, y);
+    Combine(device_, rows * spec_.hidden, 1, hidden, 1, y, hidden);
+  } else {
+    Map(SiteMap::kOut).Apply(rows, X(slot), 1, hidden);
+  }
+  if (spec_.post_norm) NormInto(rows, hidden, weights_.norm, weights_.norm_bias, hidden);
+}
+
 void SiteRunner::Compute(Slot& slot) {
   const int64_t rows = slot.rows;
   const auto reached = [&](cudaEvent_t event) {
@@ -342,7 +359,7 @@ void SiteRunner::Compute(Slot& slot) {
   const float* in = slot.hidden.data();
   if (!spec_.post_norm) {
     float* const normed = spec_.inputs ? slot.inputs.data() : normed_.data();
-    NormInto(rows, slot.hidden.data(), normed);
+    NormInto(rows, slot.hidden.data(), weights_.norm, weights_.norm_bias, normed);
     in = normed;
   } else if (spec_.inputs) {
     Combine(device_, rows * spec_.hidden, 1, in, 0, in, slot.inputs.data());
@@ -356,10 +373,7 @@ void SiteRunner::Compute(Slot& slot) {
   Statistics(slot);
   reached(slot.summed);
   if (pass_.last && spec_.targets) Targets(slot);
-  if (pass_.last && spec_.advance) {
-    Map(SiteMap::kOut).Apply(rows, X(slot), 1, slot.hidden.data());
-    if (spec_.post_norm) NormInto(rows, slot.hidden.data(), slot.hidden.data());
-  }
+  if (pass_.last && spec_.advance) AddOutput(slot);
   // Any bytes that are not 0: the flag falls to 0 where a value is not finite.
   Check(cudaMemsetAsync(slot.finite.data(), 1, sizeof(int32_t), device_.compute), "a memset");
   TestFinite(device_, rows * spec_.hidden, slot.hidden.data(), slot.finite.data());

@@ -53,7 +53,7 @@ class SiteRunner {
 
  private:
   struct Weights {
-    Array<float> norm, norm_bias, q_norm, k_norm, cosine, sine;
+    Array<float> norm, norm_bias, q_norm, k_norm, out_norm, out_norm_bias, cosine, sine;
     std::array<LinearMap, kSiteMaps> maps;
   };
   // Of RᵀX that the pass sums, from pass_.row on.
@@ -67,7 +67,9 @@ class SiteRunner {
   void Residual(Slot& slot);
   void Targets(Slot& slot);
   void Statistics(Slot& slot);
-  void NormInto(int64_t rows, const float* from, float* to);
+  void NormInto(int64_t rows, const float* from, const Array<float>& weight,
+                const Array<float>& bias, float* to);
+  void AddOutput(Slot& slot);
 
   Device& device_;
   const SiteSpec spec_;

@@ -36,6 +36,7 @@ size_t FactorWidth(const Sublayer& layer, Part part) {
     case Part::kKNorm:
     case Part::kOut:
     case Part::kOutBias:
+    case Part::kOutNorm:
       return layer.has(part) ? layer.shape(part).cols : 0;
     default:
       return 0;
@@ -48,13 +49,15 @@ struct Wanted {
       : output(sums.output != nullptr),
         norm(Has(sums, layer.norm ? Part::kNorm : Part::kStreamNorm)),
         columns(Has(sums, Part::kOut)),
-        bias(Has(sums, Part::kOutBias)) {}
+        bias(Has(sums, Part::kOutBias)),
+        out_norm(Has(sums, Part::kOutNorm)) {}
   // Everything, or deltas alone.
-  explicit Wanted(bool factors) : output(true), norm(factors), columns(factors), bias(factors) {}
+  explicit Wanted(bool factors)
+      : output(true), norm(factors), columns(factors), bias(factors), out_norm(factors) {}
   static bool Has(const GradientSums& sums, Part part) {
     return sums.factors[static_cast<size_t>(part)] != nullptr;
   }
-  bool output, norm, columns, bias;  // columns: factors of the output map's
+  bool output, norm, columns, bias, out_norm;  // columns: factors of the output map's
 };
 
 // Numbers of the buffers that a sublayer has for a whole flight.
@@ -63,6 +66,8 @@ struct WorkCounts {
   WorkCounts(const SublayerSpec& layer, size_t hidden, size_t window, size_t tokens, bool last,
              const Wanted& wanted) {
     if (wanted.norm) norm_factors = tokens * hidden;
+    if (layer.out_norm) delta = tokens * hidden;
+    if (layer.out_norm && wanted.out_norm) out_norm_factors = tokens * hidden;
     if (const FeedForwardSpec* ffn = layer.ffn()) {
       if (!last) x = tokens * ffn->width;
       if (layer.stream_norm && (wanted.output || wanted.bias)) delta = tokens * hidden;
@@ -78,11 +83,12 @@ struct WorkCounts {
   // Of x, q and their gradients; of k, v and theirs.
   size_t Total() const {
     const size_t gradient = q > 0 ? x : 0;
-    return x + gradient + 2 * q + 4 * kv + q_raw + k_raw + log_sum + delta + norm_factors + angles;
+    const size_t factors = norm_factors + out_norm_factors;
+    return x + gradient + 2 * q + 4 * kv + q_raw + k_raw + log_sum + delta + factors + angles;
   }
 
   size_t x = 0, q = 0, kv = 0, q_raw = 0, k_raw = 0, log_sum = 0, delta = 0, norm_factors = 0;
-  size_t angles = 0;
+  size_t out_norm_factors = 0, angles = 0;
 };
 
 // Rows of a flight, and numbers of the buffers that its sublayers share.
@@ -134,6 +140,7 @@ struct Work {
     log_sum = allocate(n.log_sum);
     delta = allocate(n.delta);
     norm_factors = allocate(n.norm_factors);
+    out_norm_factors = allocate(n.out_norm_factors);
     if (n.angles > 0) rope.emplace(layer.context(), *attention->rope, attention->head_dim, window);
   }
 
@@ -148,8 +155,8 @@ struct Work {
   // Of the whole flight: what goes into the output map (of the last FFN it is made by groups), and
   // what the attention needs.
   Buffer<float> x, q, k, v, q_raw, k_raw, log_sum, grad_q, grad_k, grad_v, grad_x;
-  // dL/dy where that is not the gradient of the stream; products of the norm's factors.
-  Buffer<float> delta, norm_factors;
+  // dL/dy where that is not the gradient of the stream; products of the norms' factors.
+  Buffer<float> delta, norm_factors, out_norm_factors;
 };
 
 // Sums of every sublayer.
@@ -246,6 +253,7 @@ class GradientFlight {
       work_[i].attention ? BackwardAttention(i, rows, gradient.data())
                          : BackwardFfn(i, rows, gradient.data());
       AddFactors(work_[i], work_[i].norm(), rows, work_[i].norm_factors.data());
+      AddFactors(work_[i], Part::kOutNorm, rows, work_[i].out_norm_factors.data());
     }
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
       if (AllFinite(gradient.data() + first * hidden_, count * hidden_)) return;
@@ -304,14 +312,14 @@ class GradientFlight {
   }
 
   // Rows [row, row + count) of the stream before sublayer i: the block's input itself, or in
-  // to[count, hidden].
-  const float* StreamBefore(size_t i, size_t row, size_t count, float* to) {
+  // to[count, hidden]; scratch is as large.
+  const float* StreamBefore(size_t i, size_t row, size_t count, float* to, float* scratch) {
     if (i == 0) return input_ + row * hidden_;
     const Work& last = work_[i - 1];
     const float* x = last.x.data() + row * last.layer.width();
-    const float* before = StreamBefore(i - 1, row, count, to);
+    const float* before = StreamBefore(i - 1, row, count, to, scratch);
     if (before == to) {
-      AddOutput(last.layer, count, x, to);
+      AddOutput(last.layer, count, x, to, scratch);
     } else {
       AddMap(last, count, before, x, to);
       StreamNorm(last.layer, count, to, to);
@@ -319,32 +327,55 @@ class GradientFlight {
     return to;
   }
 
-  // to[count, hidden] = before + the output map of x, without the stream's norm.
+  // to[count, hidden] = before + the output of x, without the stream's norm.
   void AddMap(const Work& work, size_t count, const float* before, const float* x, float* to) {
-    Linear(work.layer, Part::kOut, Part::kOutBias, count, x, to);
+    Output(work.layer, count, x, to);
     for (size_t i = 0; i < count * hidden_; ++i) to[i] += before[i];
   }
 
-  // grad += Jᵀ grad_out of a sublayer's norm for rows [row, row + count) of the flight, x being the
-  // norm's input.
-  void ThroughNorm(Work& work, size_t row, size_t count, const float* x, const float* grad_out,
-                   float* grad) {
-    const SublayerSpec& spec = work.layer.spec();
-    const NormSpec& norm = spec.norm ? *spec.norm : *spec.stream_norm;
-    const float* weight = work.layer.data(work.norm());
-    if (!work.norm_factors.empty()) {
+  // grad += Jᵀ grad_out of a norm for rows [row, row + count) of the flight, x being its input;
+  // factors of the flight, or none.
+  void ThroughNorm(const NormSpec& norm, const float* weight, size_t row, size_t count,
+                   const float* x, const float* grad_out, float* grad, Buffer<float>& factors) {
+    if (!factors.empty()) {
       NormFactorsBackward(norm.kind, count, hidden_, x, weight, norm.eps, grad_out,
-                          work.norm_factors.data() + row * hidden_);
+                          factors.data() + row * hidden_);
     }
     NormBackward(norm.kind, count, hidden_, x, weight, norm.eps, grad_out, grad);
   }
 
-  // grad <- Jᵀ grad of the stream's norm, x being its input.
-  void ThroughStreamNorm(Work& work, size_t row, size_t count, const float* x, float* grad,
-                         float* scratch) {
-    std::copy_n(grad, count * hidden_, scratch);
-    std::fill_n(grad, count * hidden_, 0.0f);
-    ThroughNorm(work, row, count, x, scratch, grad);
+  // The same of the norm before the mixer.
+  void ThroughMixerNorm(Work& work, size_t row, size_t count, const float* x, const float* grad_out,
+                        float* grad) {
+    ThroughNorm(*work.layer.spec().norm, work.layer.data(Part::kNorm), row, count, x, grad_out,
+                grad, work.norm_factors);
+  }
+
+  // Of rows [row, row + count) of the flight: grad, dL/d(stream after), becomes the gradient of the
+  // addition. Returns that of the output map's result. x is what the map reads of the stream
+  // `before`; sum and scratch are [count, hidden].
+  const float* ThroughOutput(Work& work, size_t row, size_t count, const float* before,
+                             const float* x, float* grad, float* sum, float* scratch) {
+    const SublayerSpec& spec = work.layer.spec();
+    const size_t values = count * hidden_;
+    if (spec.stream_norm) {
+      AddMap(work, count, before, x, sum);
+      std::copy_n(grad, values, scratch);
+      std::fill_n(grad, values, 0.0f);
+      ThroughNorm(*spec.stream_norm, work.layer.data(Part::kStreamNorm), row, count, sum, scratch,
+                  grad, work.norm_factors);
+    }
+    if (work.delta.empty()) return grad;
+    float* delta = work.delta.data() + row * hidden_;
+    if (spec.out_norm) {
+      Linear(work.layer, Part::kOut, Part::kOutBias, count, x, sum);
+      std::fill_n(delta, values, 0.0f);
+      ThroughNorm(*spec.out_norm, work.layer.data(Part::kOutNorm), row, count, sum, grad, delta,
+                  work.out_norm_factors);
+    } else {
+      std::copy_n(grad, values, delta);
+    }
+    return delta;
   }
 
   void ForwardAttention(size_t i, size_t rows) {
@@ -352,8 +383,9 @@ class GradientFlight {
     const AttentionSpec& spec = *work.attention;
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
       float* scratch = OfWorker(normed_, hidden_, worker);
-      const float* x =
-          MixerInput(work.layer, count, StreamBefore(i, first, count, scratch), scratch);
+      const float* x = MixerInput(
+          work.layer, count,
+          StreamBefore(i, first, count, scratch, OfWorker(grad_in_, hidden_, worker)), scratch);
       const auto at = [&](Buffer<float>& buffer, size_t cols) {
         return buffer.empty() ? nullptr : buffer.data() + first * cols;
       };
@@ -381,8 +413,7 @@ class GradientFlight {
 
   void BackwardFfn(size_t i, size_t rows, float* grad) {
     Work& work = work_[i];
-    const bool plain = !work.layer.spec().stream_norm;
-    if (plain) AtOutput(work, rows, grad);
+    if (work.layer.spec().adds_plainly()) AtOutput(work, rows, grad);
     for (size_t first = 0; first < rows; first += group_) {
       const size_t count = std::min(group_, rows - first);
       const auto each = [&](auto&& fn) {
@@ -396,7 +427,7 @@ class GradientFlight {
       });
       AddProducts(work, count, x_.data(), grad_x_.data());
     }
-    if (!plain && !work.delta.empty()) AtOutput(work, rows, work.delta.data());
+    if (!work.delta.empty()) AtOutput(work, rows, work.delta.data());
   }
 
   // What the FFN makes of rows [row, row + count) of the flight, kept at row `at` of the group's
@@ -406,13 +437,13 @@ class GradientFlight {
     const size_t width = work.ffn->width;
     float* up = up_.data() + at * width;
     float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
-    const float* stream = StreamBefore(i, row, count, stream_.data() + at * hidden_);
+    const float* stream =
+        StreamBefore(i, row, count, stream_.data() + at * hidden_, grad_in_.data() + at * hidden_);
     const float* in = MixerInput(work.layer, count, stream, normed_.data() + at * hidden_);
     UpAndGate(work.layer, count, in, up, gate);
     const bool last = i + 1 == work_.size();
-    if (last && !work.sums.input && !work.layer.spec().stream_norm && !work.factors(Part::kOut)) {
-      return;
-    }
+    const bool plain = work.layer.spec().adds_plainly();
+    if (last && plain && !work.sums.input && !work.factors(Part::kOut)) return;
     Activate(work.ffn->activation, count * width, gate, up, x_.data() + at * width);
   }
 
@@ -426,39 +457,37 @@ class GradientFlight {
     float* x = x_.data() + at * width;
     float* up = up_.data() + at * width;
     float* gate = work.ffn->gated ? gate_.data() + at * width : nullptr;
-    if (work.layer.spec().stream_norm) {
-      AddMap(work, count, stream, x, grad_in);
-      ThroughStreamNorm(work, row, count, grad_in, grad, scratch);
-      if (!work.delta.empty()) std::copy_n(grad, count * d, work.delta.data() + row * d);
-    }
+    const float* delta = ThroughOutput(work, row, count, stream, x, grad, grad_in, scratch);
     float* grad_x = work.factors(Part::kOut) ? grad_x_.data() + at * width : x;
-    LinearBackward(work.layer, Part::kOut, count, grad, 0, grad_x);
+    LinearBackward(work.layer, Part::kOut, count, delta, 0, grad_x);
     ActivateBackward(work.ffn->activation, count * width, gate, up, grad_x, gate, up);
     const bool normed = work.layer.spec().norm.has_value();
     float* to = normed ? grad_in : grad;
     LinearBackward(work.layer, Part::kUp, count, up, normed ? 0 : 1, to);
     if (gate) LinearBackward(work.layer, Part::kGate, count, gate, 1, to);
-    if (normed) ThroughNorm(work, row, count, stream, grad_in, grad);
+    if (normed) ThroughMixerNorm(work, row, count, stream, grad_in, grad);
   }
 
   void BackwardAttention(size_t i, size_t rows, float* grad) {
     Work& work = work_[i];
     const AttentionSpec& spec = *work.attention;
     const size_t width = spec.q_width();
+    const bool plain = work.layer.spec().adds_plainly();
     EachGroup(
         rows,
         [&](size_t at, size_t row, size_t count) {
-          float* own = grad + row * hidden_;
-          if (work.layer.spec().stream_norm) {
+          const float* x = work.x.data() + row * width;
+          const float* delta = grad + row * hidden_;
+          if (!plain) {
             float* sum = grad_in_.data() + at * hidden_;
-            const float* before = StreamBefore(i, row, count, stream_.data() + at * hidden_);
-            AddMap(work, count, before, work.x.data() + row * width, sum);
-            ThroughStreamNorm(work, row, count, sum, own, normed_.data() + at * hidden_);
+            const float* before = StreamBefore(i, row, count, stream_.data() + at * hidden_, sum);
+            delta = ThroughOutput(work, row, count, before, x, grad + row * hidden_, sum,
+                                  normed_.data() + at * hidden_);
           }
-          LinearBackward(work.layer, Part::kOut, count, own, 0, work.grad_x.data() + row * width);
+          LinearBackward(work.layer, Part::kOut, count, delta, 0, work.grad_x.data() + row * width);
         },
         [](size_t, size_t) {});
-    AtOutput(work, rows, grad);
+    AtOutput(work, rows, work.delta.empty() ? grad : work.delta.data());
     AttendWindowsBackward(context_, ShapeOf(spec, run_.window), rows, work.q.data(), work.k.data(),
                           work.v.data(), work.x.data(), work.log_sum.data(), work.grad_x.data(),
                           work.grad_q.data(), work.grad_k.data(), work.grad_v.data(), scratch_);
@@ -489,14 +518,15 @@ class GradientFlight {
                       work.k_raw.data() + first * spec.kv_width(), grad_k, worker);
     }
     const bool normed = work.layer.spec().norm.has_value();
-    float* grad_in = normed ? OfWorker(grad_in_, hidden_, worker) : grad;
+    float* const own = OfWorker(grad_in_, hidden_, worker);
+    float* const scratch = OfWorker(normed_, hidden_, worker);
+    const float* stream = normed ? StreamBefore(i, first, count, scratch, own) : nullptr;
+    float* grad_in = normed ? own : grad;
     LinearBackward(work.layer, Part::kQ, count, grad_q, normed ? 0 : 1, grad_in);
     LinearBackward(work.layer, Part::kK, count, grad_k, 1, grad_in);
     LinearBackward(work.layer, Part::kV, count, work.grad_v.data() + first * spec.kv_width(), 1,
                    grad_in);
-    if (!normed) return;
-    const float* stream = StreamBefore(i, first, count, OfWorker(normed_, hidden_, worker));
-    ThroughNorm(work, first, count, stream, grad_in, grad);
+    if (normed) ThroughMixerNorm(work, first, count, stream, grad_in, grad);
   }
 
   // Leaves what the norm's factors have of it in `raw`.
@@ -576,7 +606,7 @@ PackedWeights PackedFor(const Block& block, size_t tokens) {
       PagedMatrix* const matrix = layer.matrix(part);
       if (!matrix) continue;
       backward.push_back(matrix);
-      if (part != Part::kOut || !last || layer.spec().stream_norm) forward.push_back(matrix);
+      if (part != Part::kOut || !last || !layer.spec().adds_plainly()) forward.push_back(matrix);
     }
   }
   return PackedWeights(block.context(), tokens, forward, backward);

@@ -17,7 +17,7 @@ namespace struprune {
 struct GradientSums {
   // Receives the rows delta = dL/dy of the output y as it is added to the stream, [hidden] wide:
   // docs/method.md, section 5. Where no norm follows, that is the gradient of the stream after the
-  // addition, else the gradient of that norm's input.
+  // addition, else the gradient of the first norm's input.
   Statistics* output = nullptr;
   // Receives the rows that go into the output map, as wide as it has columns.
   Statistics* input = nullptr;

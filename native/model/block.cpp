@@ -129,7 +129,7 @@ void Block::Round(TensorId id) {
   if (!has(id)) return;
   if (IsVector(id.part)) {
     Buffer<float>& vector = At(id).vector;
-    RoundTo(stored_.vectors, 1, vector.size(), vector.data());
+    RoundLess(stored_.vectors, OffsetOf(id.part), vector.span());
     return;
   }
   if (stored_.matrices == Dtype::F32 || At(id).origin) return;
@@ -335,7 +335,9 @@ std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_
   }
   if (IsVector(id.part)) {
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
-    return EncodeRows(data(id), cols, 1, dtype, row, count, rope_heads, name);
+    std::vector<float> values(vector(id).begin(), vector(id).end());
+    for (float& value : values) value -= OffsetOf(id.part);
+    return EncodeRows(values.data(), cols, 1, dtype, row, count, rope_heads, name);
   }
   const std::optional<Origin>& origin = At(id).origin;
   if (origin && dtype == origin->tensor.dtype) {

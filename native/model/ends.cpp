@@ -4,14 +4,10 @@
 #include <cmath>
 #include <limits>
 
-#include "device/run_head.h"
-#include "model/running_token.h"
 #include "ops/gemm.h"
 
 namespace struprune {
 namespace {
-
-constexpr size_t kScoreRows = 8192;
 
 // Numbers of the buffers of Embed.
 struct EmbedCounts {
@@ -20,16 +16,6 @@ struct EmbedCounts {
         positions(ends.positions ? window * ends.hidden : 0),
         rows(context.pool.size() * kHeadChunk * ends.embedding_width) {}
   size_t projection, positions, rows;
-};
-
-// Of ScoreTokens beside the head's input.
-struct ScoreCounts {
-  ScoreCounts(const Context& context, const EndsShape& ends, size_t tokens)
-      : flight(std::min(tokens, kScoreRows)),
-        inputs(flight * ends.embedding_width),
-        logits(context.pool.size() * kHeadChunk * kLogitColumns),
-        scratch(context.pool.size() * kHeadChunk * ends.hidden) {}
-  size_t flight, inputs, logits, scratch;
 };
 
 // Of the table's tile at hand.
@@ -63,6 +49,15 @@ Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
   if (!source) return {};
   auto values = context.Allocate<float>(source->rows * source->cols);
   LoadStored(spec, *source, 0, source->rows, values.data());
+  return values;
+}
+
+Buffer<float> LoadFinalNorm(Context& context, const EndsSpec& spec) {
+  const float offset = spec.stored.norm_offset;
+  if (offset == 0 || !spec.final_norm) return LoadWhole(context, spec, spec.final_norm);
+  auto values = context.Allocate<float>(spec.final_norm->cols);
+  LoadRows(*spec.final_norm, 0, 1, values.data());
+  RoundLess(spec.stored.vectors, offset, values.span());
   return values;
 }
 
@@ -108,6 +103,9 @@ void Embed(Context& context, const EndsSpec& spec, std::span<const int32_t> ids,
             LoadStored(spec, *spec.embedding, static_cast<size_t>(ids[row + first + i]), 1,
                        table + i * width);
           }
+          if (spec.embedding_scale != 1) {
+            for (size_t i = 0; i < n * width; ++i) table[i] *= spec.embedding_scale;
+          }
           if (!projection.empty()) {
             Gemm(Trans::kNo, Trans::kYes, n, d, width, 1.0f, table, width, projection.data(), width,
                  0.0f, out, d);
@@ -129,7 +127,7 @@ Needs EmbedNeeds(const Context& context, const EndsShape& ends, size_t window,
 
 HeadInput::HeadInput(Context& context, const EndsSpec& spec)
     : spec_(spec),
-      norm_(LoadWhole(context, spec, spec.final_norm)),
+      norm_(LoadFinalNorm(context, spec)),
       bias_(LoadWhole(context, spec, spec.final_norm_bias)),
       projection_(LoadWhole(context, spec, spec.project_out)) {}
 
@@ -203,61 +201,6 @@ Needs VocabularyTileNeeds(const EndsShape& ends) { return HeldFloats(TileOf(ends
 
 double HeadFlops(const EndsShape& ends, size_t tokens) {
   return 2.0 * static_cast<double>(ends.vocab * ends.embedding_width) * static_cast<double>(tokens);
-}
-
-TokenScores::TokenScores(size_t rows)
-    : nll(rows, std::numeric_limits<double>::quiet_NaN()), log_sum(rows), best(rows, -1) {}
-
-TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
-                        std::span<const int32_t> targets) {
-  if (context.gpu) return ScoreTokensOnDevice(*context.gpu, context, spec, hidden, targets);
-  const size_t width = spec.embedding_width, tokens = hidden.rows();
-  const HeadInput head(context, spec);
-  TokenScores scores(tokens);
-  const auto target = [&](size_t row) { return targets.empty() ? -1 : targets[row]; };
-  const ScoreCounts sizes(context, ShapeOf(spec), tokens);
-  auto inputs = context.Allocate<float>(sizes.inputs);
-  auto logits = context.Allocate<float>(sizes.logits);
-  auto scratch = context.Allocate<float>(sizes.scratch);
-  AnnounceFlights(0, tokens, {{&hidden, PagedMatrix::Access::kRead}});
-  for (size_t row = 0; row < tokens; row += sizes.flight) {
-    const size_t rows = std::min(sizes.flight, tokens - row);
-    const size_t chunks = (rows + kHeadChunk - 1) / kHeadChunk;
-    head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
-    std::vector<RunningToken> running(rows);
-    ForVocabularyTiles(context, spec, [&](size_t tile, size_t count, const float* table) {
-      context.pool.ParallelFor(chunks, [&](size_t chunk, size_t worker) {
-        const size_t first = chunk * kHeadChunk, n = std::min(kHeadChunk, rows - first);
-        float* out = logits.data() + worker * kHeadChunk * kLogitColumns;
-        for (size_t col = 0; col < count; col += kLogitColumns) {
-          context.CheckAbort();
-          const size_t cols = std::min(kLogitColumns, count - col);
-          Gemm(Trans::kNo, Trans::kYes, n, cols, width, 1.0f, inputs.data() + first * width, width,
-               table + col * width, width, 0.0f, out, cols);
-          for (size_t i = 0; i < n; ++i) {
-            running[first + i].Take(tile + col, cols, out + i * cols, target(row + first + i));
-          }
-        }
-      });
-    });
-    for (size_t i = 0; i < rows; ++i) {
-      const RunningToken& state = running[i];
-      scores.best[row + i] = state.best;
-      scores.log_sum[row + i] = state.LogSum();
-      if (target(row + i) >= 0) scores.nll[row + i] = scores.log_sum[row + i] - state.target_logit;
-    }
-  }
-  return scores;
-}
-
-// The states' pages and a tile of the vocabulary are not in memory at the same time.
-Needs ScoreNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
-  if (context.gpu) return ScoreNeedsOnDevice(*context.gpu, context, ends, tokens);
-  const ScoreCounts n(context, ends, tokens.rows);
-  Needs needs = HeadInput::NeedsOf(ends) + HeldFloats(n.inputs + n.logits + n.scratch) +
-                tokens.View(ends.hidden).Then(VocabularyTileNeeds(ends));
-  needs.float_flops = HeadFlops(ends, tokens.rows);
-  return needs;
 }
 
 void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,

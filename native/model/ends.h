@@ -20,6 +20,7 @@ struct EndsSpec {
   // Width of the embedding table and of the head's input where it differs from hidden (OPT-350m).
   size_t embedding_width = 0;
   size_t position_offset = 0;  // rows of the position table to skip
+  float embedding_scale = 1;   // of the embedding's rows, before positions; not of a tied head
   NormKind norm = NormKind::kRms;
   float eps = 1e-5f;
   // Everything is rounded to it as it is read.
@@ -46,6 +47,8 @@ void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, si
 // A whole tensor, empty where there is none.
 Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
                         const std::optional<TensorSource>& source);
+// The weight of the final norm.
+Buffer<float> LoadFinalNorm(Context& context, const EndsSpec& spec);
 
 // Throws ERR_ARGUMENT for an id outside the vocabulary; below 0 stands for no token where `none`.
 void RequireTokens(const EndsSpec& spec, std::span<const int32_t> ids, bool none);
@@ -99,20 +102,6 @@ Needs VocabularyTileNeeds(const EndsShape& ends);
 
 // Useful flops of the head's logits.
 double HeadFlops(const EndsShape& ends, size_t tokens);
-
-struct TokenScores {
-  explicit TokenScores(size_t rows = 0);  // without targets, and nothing known yet
-
-  std::vector<double> nll;      // [rows], NaN where there is no target
-  std::vector<double> log_sum;  // [rows], log of the sum of exp(logit)
-  std::vector<int32_t> best;    // [rows], token with the largest logit
-};
-
-// -log softmax(logits)[target] of every row, nats; targets[rows], -1 = none, or empty. Logits live
-// one tile of tokens × vocabulary at a time. On the context's GPU where it has one.
-TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
-                        std::span<const int32_t> targets);
-Needs ScoreNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens);
 
 // Logits of rows [row, row + count): out[count, vocab]. For small counts: tests and generation.
 void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t row, size_t count,

@@ -94,7 +94,7 @@ class SiteFlight {
         float* h = hidden.data() + first * hidden_;
         float* x = x_.data() + worker * n_.chunk * n_.width;
         Ffn(count, h, x, worker);
-        AddOutput(layer_, count, x, h);
+        AddOutput(layer_, count, x, h, OfWorker(worker));
         CheckFinite(layer_, count, h);
       });
       return;
@@ -103,9 +103,9 @@ class SiteFlight {
     if (run_.statistics) run_.statistics->Add(rows, activations, residual_.data());
     if (run_.targets) Targets(row, rows, activations);
     if (run_.advance) {
-      ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+      ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
         float* h = hidden.data() + first * hidden_;
-        AddOutput(layer_, count, activations + first * n_.width, h);
+        AddOutput(layer_, count, activations + first * n_.width, h, OfWorker(worker));
         CheckFinite(layer_, count, h);
       });
     }
@@ -145,11 +145,13 @@ class SiteFlight {
   }
 
  private:
+  // A worker's rows of scratch, as wide as the states.
+  float* OfWorker(size_t worker) { return normed_.data() + worker * n_.chunk * hidden_; }
+
   void Attention(size_t rows, const float* hidden, float* activations) {
     const size_t kv_width = attention_->kv_width();
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* x = MixerInput(layer_, count, hidden + first * hidden_,
-                                  normed_.data() + worker * n_.chunk * hidden_);
+      const float* x = MixerInput(layer_, count, hidden + first * hidden_, OfWorker(worker));
       Project(layer_, rope_ ? &*rope_ : nullptr, run_.window, first, count, x,
               q_.data() + first * n_.width, k_.data() + first * kv_width,
               v_.data() + first * kv_width, nullptr, nullptr);
@@ -159,8 +161,7 @@ class SiteFlight {
   }
 
   void Ffn(size_t rows, const float* hidden, float* x, size_t worker) {
-    const float* in =
-        MixerInput(layer_, rows, hidden, normed_.data() + worker * n_.chunk * hidden_);
+    const float* in = MixerInput(layer_, rows, hidden, OfWorker(worker));
     float* const gate = ffn_->gated ? gate_.data() + worker * n_.chunk * n_.width : nullptr;
     FfnHidden(layer_, rows, in, gate, x);
   }
@@ -169,8 +170,7 @@ class SiteFlight {
     const size_t d = hidden_, cols = run_.inputs->cols();
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kWrite);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      const float* in =
-          MixerInput(layer_, count, hidden + first * d, normed_.data() + worker * n_.chunk * d);
+      const float* in = MixerInput(layer_, count, hidden + first * d, OfWorker(worker));
       for (size_t i = 0; i < count; ++i) {
         float* to = inputs.data() + (first + i) * cols;
         std::copy_n(in + i * d, d, to);
@@ -202,7 +202,7 @@ class SiteFlight {
       float* r = residual_.data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] = run_.alpha * (hd[i] - h[i]);
       if (!after) return;
-      float* y = normed_.data() + worker * n_.chunk * d;
+      float* y = OfWorker(worker);
       Linear(layer_, Part::kOut, Part::kOutBias, count, activations + first * n_.width, y);
       const float* ad = after->data() + first * d;
       for (size_t i = 0; i < count * d; ++i) r[i] += run_.beta * (ad[i] - hd[i] - y[i]);
@@ -223,10 +223,14 @@ class SiteFlight {
   Buffer<float> normed_, q_, k_, v_, x_, gate_, residual_;
 };
 
-// Numbers of the columns that ApplySite gathers.
-size_t GatheredOf(const Context& context, size_t flight, size_t width) {
-  return WorkerRows(context, flight) * width;
-}
+// Numbers of the buffers of ApplySite.
+struct ApplyCounts {
+  ApplyCounts(const Context& context, const SublayerSpec& layer, size_t hidden, size_t flight,
+              bool some)
+      : gathered(some ? WorkerRows(context, flight) * layer.width() : 0),
+        output(layer.out_norm ? WorkerRows(context, flight) * hidden : 0) {}
+  size_t gathered, output;
+};
 
 size_t BytesOf(const PagedMatrix* matrix) {
   return matrix ? matrix->rows() * matrix->cols() * sizeof(float) : 0;
@@ -311,7 +315,8 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
   const size_t d = layer.hidden(), width = layer.width();
   const size_t flight = FlightRows(1, hidden.rows(), {&hidden, &x});
   const size_t chunk = ChunkRows(context, flight);
-  auto gathered = context.Allocate<float>(columns.empty() ? 0 : GatheredOf(context, flight, width));
+  const ApplyCounts n(context, layer.spec(), d, flight, !columns.empty());
+  auto gathered = context.Allocate<float>(n.gathered), output = context.Allocate<float>(n.output);
   const PackedWeights packed(context, hidden.rows(), {layer.matrix(Part::kOut)});
   const Scan weights[] = {ScanOf(layer, flight, {Part::kOut})};
   for (size_t row = 0; row < hidden.rows(); row += flight) {
@@ -328,7 +333,8 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
         }
         from = to;
       }
-      AddOutput(layer, count, from, h.data() + first * d);
+      AddOutput(layer, count, from, h.data() + first * d,
+                output.empty() ? nullptr : output.data() + worker * chunk * d);
       CheckFinite(layer, count, h.data() + first * d);
     });
   }
@@ -337,7 +343,8 @@ void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> c
 Needs ApplySiteNeeds(const Context& context, const SublayerSpec& layer, size_t hidden,
                      const TokenPages& tokens) {
   const size_t width = layer.width(), flight = tokens.flight();
-  Needs needs = HeldFloats(GatheredOf(context, flight, width) + flight * width);
+  const ApplyCounts n(context, layer, hidden, flight, true);
+  Needs needs = HeldFloats(n.gathered + n.output + flight * width);
   needs.float_flops = 2.0 * static_cast<double>(tokens.rows * width * hidden);
   return needs + tokens.View(hidden);
 }

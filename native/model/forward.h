@@ -29,12 +29,12 @@ struct SiteRun {
   PagedMatrix* dense_after = nullptr;   // and after it
   float alpha = 0, beta = 0;
   PagedMatrix* keep = nullptr;  // [tokens, site width]: receives the input of the output map
-  // What a solver of the FFN's input weights works on (solver/ffn_pass.h).
+  // What a solver of the FFN's input weights works on (passes/ffn_pass.h).
   PagedMatrix* inputs = nullptr;   // [tokens, hidden], or with a last column of ones: receives what
                                    // gate and up read
   PagedMatrix* targets = nullptr;  // [tokens, hidden]: receives the output map's output + R
   // Sums of an earlier run over the same tokens, whose activations this one must repeat to the last
-  // bit: a GPU has as many tokens in flight as beside those (device/run_site.h).
+  // bit: a GPU has as many tokens in flight as beside those (passes/site_on_device.h).
   SumKinds repeats = {};
 
   size_t rows() const { return first_rows > 0 ? first_rows : hidden->rows(); }

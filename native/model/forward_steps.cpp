@@ -103,9 +103,21 @@ void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t
   }
 }
 
-void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden) {
-  Product(layer, Part::kOut, rows, x, 1, hidden);
-  if (layer.has(Part::kOutBias)) AddBias(rows, layer.hidden(), layer.data(Part::kOutBias), hidden);
+void Output(const Sublayer& layer, size_t rows, const float* x, float* y) {
+  Linear(layer, Part::kOut, Part::kOutBias, rows, x, y);
+  const auto& norm = layer.spec().out_norm;
+  if (norm) ApplyNorm(layer, *norm, Part::kOutNorm, Part::kOutNormBias, rows, y, y);
+}
+
+void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden, float* scratch) {
+  const size_t d = layer.hidden();
+  if (layer.spec().out_norm) {
+    Output(layer, rows, x, scratch);
+    for (size_t i = 0; i < rows * d; ++i) hidden[i] += scratch[i];
+  } else {
+    Product(layer, Part::kOut, rows, x, 1, hidden);
+    if (layer.has(Part::kOutBias)) AddBias(rows, d, layer.data(Part::kOutBias), hidden);
+  }
   StreamNorm(layer, rows, hidden, hidden);
 }
 
@@ -124,8 +136,9 @@ Scan ScanOf(const Sublayer& layer, size_t rows, std::initializer_list<Part> weig
 }
 
 AttentionShape ShapeOf(const AttentionSpec& spec, size_t window) {
+  const float usual = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
   return {window,        spec.heads(), spec.kv_heads,
-          spec.head_dim, spec.sliding, 1.0f / std::sqrt(static_cast<float>(spec.head_dim))};
+          spec.head_dim, spec.sliding, spec.scale.value_or(usual)};
 }
 
 }  // namespace struprune

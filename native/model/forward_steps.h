@@ -43,8 +43,12 @@ const float* MixerInput(const Sublayer& layer, size_t rows, const float* hidden,
 void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t first, size_t rows,
              const float* x, float* q, float* k, float* v, float* q_raw, float* k_raw);
 
-// hidden[rows, hidden] += x[rows, width] Wᵀ + bias for the output map, then the stream's norm.
-void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden);
+// y[rows, hidden] = x[rows, width] Wᵀ + bias for the output map, then its norm where it has one.
+void Output(const Sublayer& layer, size_t rows, const float* x, float* y);
+
+// hidden[rows, hidden] += Output, then the stream's norm. scratch[rows, hidden] where the output
+// has a norm.
+void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden, float* scratch);
 
 // out[rows, hidden] = the stream's norm of x, which may be out; nothing where there is none.
 void StreamNorm(const Sublayer& layer, size_t rows, const float* x, float* out);

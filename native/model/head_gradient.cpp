@@ -44,7 +44,7 @@ class HeadInputBackward {
  public:
   HeadInputBackward(Context& context, const EndsSpec& spec)
       : spec_(spec),
-        norm_(LoadWhole(context, spec, spec.final_norm)),
+        norm_(LoadFinalNorm(context, spec)),
         projection_(LoadWhole(context, spec, spec.project_out)) {}
 
   static Needs NeedsOf(const EndsShape& ends) {

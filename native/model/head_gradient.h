@@ -37,7 +37,7 @@ Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const Tok
 struct DivergenceGradientRun {
   PagedMatrix* hidden = nullptr;    // [at least tokens, hidden] after the last block, of q
   PagedMatrix* gradient = nullptr;  // [tokens, hidden], overwritten; another matrix than hidden
-  // ExpectHead's of the model with the distributions p (model/divergence.h), [at least tokens,
+  // ExpectHead's of the model with the distributions p (passes/divergence.h), [at least tokens,
   // ...].
   PagedMatrix* mean = nullptr;
   std::span<const double> negative_entropy;  // [tokens]

@@ -60,11 +60,6 @@ void SublayerSpec::Resize(size_t width) {
   spec.kv_heads = width / group;
 }
 
-bool BlockSpec::adds_plainly() const {
-  return std::ranges::none_of(sublayers,
-                              [](const SublayerSpec& s) { return s.stream_norm.has_value(); });
-}
-
 std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part part) {
   switch (part) {
     case Part::kNorm:
@@ -75,6 +70,10 @@ std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part p
       return NormShape(spec.stream_norm, hidden, false);
     case Part::kStreamNormBias:
       return NormShape(spec.stream_norm, hidden, true);
+    case Part::kOutNorm:
+      return NormShape(spec.out_norm, hidden, false);
+    case Part::kOutNormBias:
+      return NormShape(spec.out_norm, hidden, true);
     case Part::kOut:
       return PartShape{hidden, spec.width()};
     case Part::kOutBias:
@@ -105,6 +104,11 @@ bool IsVector(Part part) {
     default:
       return true;
   }
+}
+
+bool IsNorm(Part part) {
+  const std::string_view name = kPartNames[static_cast<size_t>(part)];
+  return name == "norm" || name.ends_with("Norm");
 }
 
 std::string NameOf(const BlockSpec& spec, TensorId id) {

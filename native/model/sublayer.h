@@ -1,6 +1,6 @@
 // A transformer block as data: sublayers that run one after the other, each of which adds to the
 // stream of hidden states h what its output map makes of its mixer:
-//   h <- stream_norm(h + W mixer(norm(h)) + b)
+//   h <- stream_norm(h + out_norm(W mixer(norm(h)) + b))
 #pragma once
 
 #include <array>
@@ -28,6 +28,7 @@ struct AttentionSpec {
   std::optional<RopeSpec> rope;
   size_t sliding = 0;                 // tokens that a query may look back on; 0 = all
   std::optional<NormSpec> head_norm;  // of every query and key head, before rope
+  std::optional<float> scale = {};    // of scores; none: 1 / sqrt(head_dim)
 
   size_t heads() const { return kv_heads * queries; }
   size_t q_width() const { return heads() * head_dim; }
@@ -43,13 +44,16 @@ struct FeedForwardSpec {
 struct SublayerSpec {
   std::string name;  // of its site, and in front of its tensors' names
   std::variant<AttentionSpec, FeedForwardSpec> mixer;
-  std::optional<NormSpec> norm;         // of what the mixer reads
-  std::optional<NormSpec> stream_norm;  // of the stream after the addition
+  std::optional<NormSpec> norm;           // of what the mixer reads
+  std::optional<NormSpec> stream_norm;    // of the stream after the addition
+  std::optional<NormSpec> out_norm = {};  // of the output map's result, before the addition
 
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   const FeedForwardSpec* ffn() const { return std::get_if<FeedForwardSpec>(&mixer); }
   // Columns of its output map: the axis of its site.
   size_t width() const { return attention() ? attention()->q_width() : ffn()->width; }
+  // Whether what the output map gives reaches the stream as it is, without a norm behind it.
+  bool adds_plainly() const { return !stream_norm && !out_norm; }
   // Changes that axis, by whole KV heads of an attention.
   void Resize(size_t width);
 };
@@ -57,9 +61,6 @@ struct SublayerSpec {
 struct BlockSpec {
   size_t hidden = 0;
   std::vector<SublayerSpec> sublayers;
-
-  // Whether no norm follows an addition, so that what a sublayer adds reaches the stream as it is.
-  bool adds_plainly() const;
 };
 
 // The tensors that a sublayer may have.
@@ -82,13 +83,15 @@ enum class Part : uint8_t {
   kUpBias,
   kOut,
   kOutBias,
+  kOutNorm,
+  kOutNormBias,
 };
-inline constexpr size_t kParts = 18;
+inline constexpr size_t kParts = 20;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm", "normBias", "streamNorm", "streamNormBias", "q",     "qBias",
-    "k",    "kBias",    "v",          "vBias",          "qNorm", "kNorm",
-    "gate", "gateBias", "up",         "upBias",         "out",   "outBias"};
+    "norm",  "normBias", "streamNorm", "streamNormBias", "q",       "qBias",      "k",
+    "kBias", "v",        "vBias",      "qNorm",          "kNorm",   "gate",       "gateBias",
+    "up",    "upBias",   "out",        "outBias",        "outNorm", "outNormBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n
@@ -98,6 +101,7 @@ struct PartShape {
 std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part part);
 bool IsBias(Part part);  // the one part that a sublayer may lack
 bool IsVector(Part part);
+bool IsNorm(Part part);  // the weight of one
 
 // One tensor of a block.
 struct TensorId {

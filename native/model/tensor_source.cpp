@@ -82,6 +82,9 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
   } else {
     ReadRowByRow(source, row, count, out);
   }
+  if (source.plus != 0) {
+    for (size_t i = 0; i < count * source.cols; ++i) out[i] += source.plus;
+  }
   CheckFinite(source, out, count * source.cols);
 }
 
@@ -93,6 +96,14 @@ void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values) {
     Encode(dtype, values + i * cols, cols, row.data());
     Dequantise(dtype, row.data(), cols, values + i * cols);
   }
+}
+
+void RoundLess(Dtype dtype, float offset, std::span<float> values) {
+  // Nothing taken away, zeros keep their signs.
+  if (offset == 0) return RoundTo(dtype, 1, values.size(), values.data());
+  for (float& value : values) value -= offset;
+  RoundTo(dtype, 1, values.size(), values.data());
+  for (float& value : values) value += offset;
 }
 
 }  // namespace struprune

@@ -24,6 +24,8 @@ struct TensorSource {
   // GGUF stores the rows of llama's q and k with the two rope halves interleaved; this many heads
   // are put back into halves, 0 = stored as is. For a vector (a bias) its elements are meant.
   size_t rope_heads = 0;
+  // Added to a vector's values: Gemma's norms are stored less 1.
+  float plus = 0;
 };
 
 // What the output file will hold: GGUF has vectors in F32, whatever its matrices are.
@@ -32,6 +34,8 @@ struct Stored {
   Dtype vectors = Dtype::F32;
   // Names of a block's matrices that have the source's own type instead of `matrices`.
   std::vector<std::string> as_source = {};
+  // What the weights of norms are stored less.
+  float norm_offset = 0;
 };
 
 // Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when
@@ -46,5 +50,7 @@ void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out);
 // Rounds values[rows, cols] to what the dtype can hold (Q8_0 in blocks along cols); F32 leaves
 // them.
 void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values);
+// Rounds a vector that is stored less `offset`.
+void RoundLess(Dtype dtype, float offset, std::span<float> values);
 
 }  // namespace struprune

@@ -66,6 +66,8 @@ void Activate(Activation kind, size_t count, const float* gate, const float* up,
       return Apply<Activation::kRelu>(count, gate, up, out);
     case Activation::kGelu:
       return Apply<Activation::kGelu>(count, gate, up, out);
+    case Activation::kGeluTanh:
+      return Apply<Activation::kGeluTanh>(count, gate, up, out);
   }
 }
 
@@ -78,6 +80,8 @@ void ActivateWithSlopes(Activation kind, size_t count, float* gate, float* up, f
       return ApplyWithSlopes<Activation::kRelu>(count, gate, up, out);
     case Activation::kGelu:
       return ApplyWithSlopes<Activation::kGelu>(count, gate, up, out);
+    case Activation::kGeluTanh:
+      return ApplyWithSlopes<Activation::kGeluTanh>(count, gate, up, out);
   }
 }
 
@@ -91,6 +95,8 @@ void ActivateBackward(Activation kind, size_t count, const float* gate, const fl
       return ApplyBackward<Activation::kRelu>(count, gate, up, grad_out, grad_gate, grad_up);
     case Activation::kGelu:
       return ApplyBackward<Activation::kGelu>(count, gate, up, grad_out, grad_gate, grad_up);
+    case Activation::kGeluTanh:
+      return ApplyBackward<Activation::kGeluTanh>(count, gate, up, grad_out, grad_gate, grad_up);
   }
 }
 

@@ -3,9 +3,9 @@
 
 #include <cstddef>
 
-namespace struprune {
+#include "ops/activation_kind.h"
 
-enum class Activation { kSilu, kRelu, kGelu };
+namespace struprune {
 
 // out[i] = act(gate[i]) * up[i], or act(up[i]) when gate is null; out may be gate or up.
 void Activate(Activation kind, size_t count, const float* gate, const float* up, float* out);

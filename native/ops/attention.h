@@ -2,36 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
-#include "ops/packed_operand.h"
+#include "ops/attention_shape.h"
 
 namespace struprune {
-
-struct AttentionShape {
-  size_t window = 0;  // tokens of one sequence
-  size_t heads = 0;
-  size_t kv_heads = 0;  // divides heads; query head h reads kv head h / (heads / kv_heads)
-  size_t head_dim = 0;
-  size_t sliding = 0;  // tokens a query may look back on, itself included; 0 = all
-  float scale = 1;     // > 0
-};
-
-// Scratch of one thread, grown on first use.
-struct AttentionScratch {
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-  std::vector<float> scores, aux;
-  std::vector<Line> lines;  // of tiles, in place of them
-};
-
-// Keys and values of a kv head, packed as operands B of q kᵀ and of P v, and where in them the
-// sequence starts.
-struct PackedHead {
-  const PackedOperand &keys, &values;
-  size_t row;
-};
 
 // One head of one sequence, queries [first, first + count).
 // q[window, heads*head_dim], k and v[window, kv_heads*head_dim] start at the sequence; out is like
@@ -47,8 +21,5 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
 void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch);
-
-// Queries of one forward tile.
-inline constexpr size_t kQueryTile = 128;
 
 }  // namespace struprune

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "ops/attention.h"
+#include "ops/attention_shape.h"
 
 namespace struprune {
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "ops/amx_tiles.h"
-#include "ops/attention.h"
+#include "ops/attention_shape.h"
 #include "ops/visible.h"
 
 #ifdef STRUPRUNE_HAS_AMX

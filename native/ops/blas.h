@@ -24,6 +24,8 @@ using blasint = int;
 
 using lapack_int = blasint;
 
+inline blasint BlasInt(size_t value) { return static_cast<blasint>(value); }
+
 extern "C" {
 void STRUPRUNE_LAPACK(dpotrf)(const char* uplo, const lapack_int* n, double* a,
                               const lapack_int* lda, lapack_int* info, size_t uplo_length);

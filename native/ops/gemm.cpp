@@ -5,7 +5,6 @@
 #include "ops/blas.h"
 #include "ops/gemm_amx.h"
 #include "ops/gemm_path.h"
-#include "ops/rows.h"
 #ifdef STRUPRUNE_ONEDNN
 #include "ops/gemm_onednn.h"
 #endif
@@ -14,10 +13,6 @@ namespace struprune {
 namespace {
 
 CBLAS_TRANSPOSE Code(Trans trans) { return trans == Trans::kYes ? CblasTrans : CblasNoTrans; }
-blasint BlasInt(size_t value) { return static_cast<blasint>(value); }
-
-// Rows a task of the parallel forms: small enough to balance, large enough for a fast GEMM.
-constexpr size_t kRowTile = 128;
 
 }  // namespace
 
@@ -61,48 +56,13 @@ void Gemm(Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha, const 
 void ParallelGemm(Context& context, Trans ta, Trans tb, size_t m, size_t n, size_t k, double alpha,
                   const double* a, size_t lda, const double* b, size_t ldb, double beta, double* c,
                   size_t ldc) {
-  context.pool.ParallelFor((m + kRowTile - 1) / kRowTile, [&](size_t tile, size_t) {
+  context.pool.ParallelFor((m + kTaskRows - 1) / kTaskRows, [&](size_t tile, size_t) {
     context.CheckAbort();
-    const size_t row = tile * kRowTile;
+    const size_t row = tile * kTaskRows;
     const double* rows = ta == Trans::kYes ? a + row : a + row * lda;
-    Gemm(ta, tb, std::min(kRowTile, m - row), n, k, alpha, rows, lda, b, ldb, beta, c + row * ldc,
+    Gemm(ta, tb, std::min(kTaskRows, m - row), n, k, alpha, rows, lda, b, ldb, beta, c + row * ldc,
          ldc);
   });
-}
-
-// LAPACK is column-major: the lower triangle of a row-major matrix is its upper one there.
-bool Cholesky(size_t n, double* a, size_t lda) {
-  const char uplo = 'U';
-  const lapack_int size = BlasInt(n), stride = BlasInt(lda);
-  lapack_int info = 0;
-  STRUPRUNE_LAPACK(dpotrf)(&uplo, &size, a, &stride, &info, 1);
-  return info == 0;
-}
-
-void CholeskySolveRows(size_t n, const double* factor, size_t ldf, size_t m, double* x,
-                       size_t ldx) {
-  SolveLower(true, n, factor, ldf, m, x, ldx);
-  SolveLower(false, n, factor, ldf, m, x, ldx);
-}
-
-void ParallelCholeskySolveRows(Context& context, size_t n, const double* factor, size_t ldf,
-                               size_t m, double* x, size_t ldx) {
-  context.pool.ParallelFor((m + kRowTile - 1) / kRowTile, [&](size_t tile, size_t) {
-    context.CheckAbort();
-    const size_t row = tile * kRowTile;
-    CholeskySolveRows(n, factor, ldf, std::min(kRowTile, m - row), x + row * ldx, ldx);
-  });
-}
-
-void CholeskyInverse(size_t n, double* a, size_t lda) {
-  const char uplo = 'U';
-  const lapack_int size = BlasInt(n), stride = BlasInt(lda);
-  lapack_int info = 0;
-  STRUPRUNE_LAPACK(dpotri)(&uplo, &size, a, &stride, &info, 1);
-  if (info != 0) throw Error("ERR_NUMERIC", "the inverse of a factored matrix does not exist");
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t j = 0; j < i; ++j) a[j * lda + i] = a[i * lda + j];
-  }
 }
 
 }  // namespace struprune

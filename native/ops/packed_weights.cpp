@@ -1,6 +1,6 @@
 #include "ops/packed_weights.h"
 
-#include "ops/strip_product.h"
+#include "ops/weight_strips.h"
 
 namespace struprune {
 namespace {

@@ -11,7 +11,7 @@
 #include <functional>
 #include <string>
 
-#include "device/driver.h"
+#include "backend/driver.h"
 #include "gpu_support.h"
 #include "selftest/rates.h"
 

@@ -5,11 +5,11 @@
 #include <functional>
 #include <thread>
 
-#include "device/host_pages.h"
-#include "device/run_ffn.h"
-#include "device/run_head.h"
-#include "device/run_site.h"
+#include "backend/host_pages.h"
 #include "gpu_support.h"
+#include "passes/ffn_on_device.h"
+#include "passes/head_on_device.h"
+#include "passes/site_on_device.h"
 #include "reference_block.h"
 
 namespace struprune::test {

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "core/row_chunks.h"
-#include "device/doubles.h"
 #include "ops/strip_product.h"
 #include "solver/auxiliary_minimisers.h"
 #include "tiles/cholesky.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/elementwise.h"
 #include "tiles/gather.h"
 #include "tiles/multiply.h"

@@ -93,6 +93,8 @@ void MinimisePlain(Activation kind, size_t count, float beta, const float* p, fl
       return MinimiseRelu(count, beta, p, up);
     case Activation::kGelu:
       return Plain<Activation::kGelu>(count, beta, p, up);
+    case Activation::kGeluTanh:
+      return Plain<Activation::kGeluTanh>(count, beta, p, up);
   }
 }
 
@@ -106,6 +108,8 @@ void MinimiseGated(Activation kind, size_t count, float gate_beta, float up_beta
       return Gated<Activation::kRelu>(count, gate_beta, up_beta, p, gate, up);
     case Activation::kGelu:
       return Gated<Activation::kGelu>(count, gate_beta, up_beta, p, gate, up);
+    case Activation::kGeluTanh:
+      return Gated<Activation::kGeluTanh>(count, gate_beta, up_beta, p, gate, up);
   }
 }
 

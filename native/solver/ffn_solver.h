@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/dtype.h"
-#include "solver/ffn_pass.h"
+#include "passes/ffn_pass.h"
 
 namespace struprune {
 

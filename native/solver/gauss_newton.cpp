@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "device/doubles.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/elementwise.h"
 #include "tiles/multiply.h"
 #include "tiles/reduce.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "device/doubles.h"
 #include "ops/rows.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/elementwise.h"
 #include "tiles/gather.h"
 #include "tiles/multiply.h"

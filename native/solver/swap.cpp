@@ -4,6 +4,7 @@
 #include <limits>
 #include <tuple>
 
+#include "ops/cholesky.h"
 #include "ops/gemm.h"
 #include "solver/least_squares.h"
 #include "solver/tableau.h"

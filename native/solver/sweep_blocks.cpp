@@ -6,10 +6,11 @@
 #include <limits>
 
 #include "core/row_chunks.h"
-#include "device/doubles.h"
+#include "ops/cholesky.h"
 #include "ops/gemm.h"
 #include "ops/rows.h"
 #include "solver/sweep_state.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
 

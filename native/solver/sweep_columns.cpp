@@ -10,9 +10,9 @@
 #include <limits>
 
 #include "core/simd.h"
-#include "device/doubles.h"
 #include "ops/gemm.h"
 #include "solver/sweep_panel.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/reduce.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"

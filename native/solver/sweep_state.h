@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "solver/sweep.h"
+#include "solver/sweep_options.h"
 
 namespace struprune {
 

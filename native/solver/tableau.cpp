@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/cholesky.h"
 #include "ops/gemm.h"
 #include "solver/least_squares.h"
 #include "tiles/cholesky.h"

@@ -87,6 +87,18 @@ std::vector<Variation> Variations() {
             }),
        {}},
       {"ReluGated", With(Base(), [](auto& s) { s.activation = Activation::kRelu; }), {}},
+      {"GeluTanh", With(Base(), [](auto& s) { s.activation = Activation::kGeluTanh; }), {}},
+      {"Gemma",
+       With(Base(),
+            [](auto& s) {
+              s.out_norm = s.qk_norm = true;
+              s.head_dim = 6;
+              s.scale = 0.3f;
+              s.activation = Activation::kGeluTanh;
+            }),
+       {}},
+      {"OutNormsWithBiases", With(Opt(false), [](auto& s) { s.out_norm = true; }), kAll},
+      {"NormsBehindOutputAndAddition", With(Opt(true), [](auto& s) { s.out_norm = true; }), kAll},
       {"OptPre", Opt(false), kAll},
       {"OptPost", Opt(true), kAll},
       {"PostNormGatedQkNorm",
@@ -210,8 +222,8 @@ TEST_P(BackwardBlockTest, EqualsCentralDifferencesOfADoubleForward) {
 struct FactorSums {
   FactorSums(const std::shared_ptr<Context>& context, const Block& block) {
     for (size_t i = 0; i < block.sublayers(); ++i) {
-      for (const Part part : {Part::kNorm, Part::kStreamNorm, Part::kQNorm, Part::kKNorm,
-                              Part::kOut, Part::kOutBias}) {
+      for (const Part part : {Part::kNorm, Part::kStreamNorm, Part::kOutNorm, Part::kQNorm,
+                              Part::kKNorm, Part::kOut, Part::kOutBias}) {
         const TensorId id{i, part};
         if (!block.has(id)) continue;
         ids.push_back(id);

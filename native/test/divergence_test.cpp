@@ -1,4 +1,4 @@
-#include "model/divergence.h"
+#include "passes/divergence.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,11 @@
-// Linear algebra in doubles on the GPU (device/doubles.h) against the CPU's tiles: the same calls,
-// in a context with a GPU and in one without.
-#include "device/doubles.h"
+// Linear algebra in doubles on the GPU (tiles/doubles_on_device.h) against the CPU's tiles: the
+// same calls, in a context with a GPU and in one without.
 #include "gpu_support.h"
 #include "ops/gemm.h"
 #include "solver/sweep.h"
 #include "tiles/cholesky.h"
+#include "tiles/doubles_on_device.h"
+#include "tiles/multiply.h"
 #include "tiles/strips.h"
 
 namespace struprune::test {

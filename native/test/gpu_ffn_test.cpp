@@ -2,10 +2,10 @@
 // other code, the same contract.
 #include <functional>
 
-#include "device/run_ffn.h"
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "ops/gemm.h"
+#include "passes/ffn_on_device.h"
 #include "solver/gauss_newton.h"
 
 namespace struprune::test {
@@ -25,7 +25,8 @@ struct FfnKind {
 std::vector<FfnKind> Kinds() {
   return {{"Llama", Activation::kSilu, 2, 24, 50, 24, false},
           {"Opt", Activation::kRelu, 1, 25, 37, 24, true},
-          {"Gelu", Activation::kGelu, 1, 17, 41, 9, true}};
+          {"Gelu", Activation::kGelu, 1, 17, 41, 9, true},
+          {"GeluTanh", Activation::kGeluTanh, 2, 24, 50, 24, false}};
 }
 
 // Eighths: products and their sums are exact however operands are rounded, so that a ReLU's slope,

@@ -2,12 +2,13 @@
 // code, the same contract.
 #include <limits>
 
-#include "device/run_head.h"
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "head_model.h"
-#include "model/divergence.h"
 #include "ops/gemm.h"
+#include "passes/divergence.h"
+#include "passes/head_on_device.h"
+#include "passes/score.h"
 
 namespace struprune::test {
 namespace {

@@ -1,11 +1,13 @@
 // What passes on a GPU say that they need, of the host's memory and of its own, is what they take.
-#include "device/run_ffn.h"
-#include "device/run_head.h"
-#include "device/run_site.h"
 #include "float_tensors.h"
 #include "gpu_support.h"
-#include "model/divergence.h"
 #include "ops/gemm.h"
+#include "passes/divergence.h"
+#include "passes/ffn_on_device.h"
+#include "passes/ffn_pass.h"
+#include "passes/head_on_device.h"
+#include "passes/score.h"
+#include "passes/site_on_device.h"
 #include "reference_block.h"
 
 namespace struprune::test {

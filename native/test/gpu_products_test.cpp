@@ -4,6 +4,7 @@
 
 #include "core/context.h"
 #include "gpu_support.h"
+#include "ops/cholesky.h"
 #include "ops/gemm.h"
 
 namespace struprune::test {

@@ -60,9 +60,11 @@ TEST_P(GpuRows, ActivationsEqualTheCpus) {
   for (size_t i = 0; i < count; ++i) gate[i] *= 20;
   gate[0] = -200, gate[1] = 200;
   const auto g = Upload(gpu(), gate), u = Upload(gpu(), up);
-  const std::pair<Activation, cuda::Gate> kinds[] = {{Activation::kSilu, cuda::Gate::kSilu},
-                                                     {Activation::kRelu, cuda::Gate::kRelu},
-                                                     {Activation::kGelu, cuda::Gate::kGelu}};
+  const std::pair<Activation, cuda::Gate> kinds[] = {
+      {Activation::kSilu, cuda::Gate::kSilu},
+      {Activation::kRelu, cuda::Gate::kRelu},
+      {Activation::kGelu, cuda::Gate::kGelu},
+      {Activation::kGeluTanh, cuda::Gate::kGeluTanh}};
   for (const auto& [kind, code] : kinds) {
     for (const bool gated : {false, true}) {
       std::vector<float> wanted(count);

@@ -4,11 +4,11 @@
 #include <numeric>
 #include <optional>
 
-#include "device/run_site.h"
-#include "device/site_plan.h"
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "ops/gemm.h"
+#include "passes/site_on_device.h"
+#include "passes/site_plan.h"
 #include "reference_block.h"
 
 namespace struprune::test {
@@ -45,6 +45,13 @@ std::vector<Family> Families() {
          s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false;
          s.activation = Activation::kRelu;
          b = {true, true, true, true, true};
+       }},
+      {"Gemma3",
+       [](DecoderSpec& s, BiasSet&) {
+         s.qk_norm = s.out_norm = true;
+         s.sliding = 9;
+         s.scale = 0.3f;
+         s.activation = Activation::kGeluTanh;
        }},
       {"OptPostNorm",
        [](DecoderSpec& s, BiasSet& b) {
@@ -147,7 +154,7 @@ TEST_P(GpuSite, EqualsTheCpu) {
     for (const size_t site : {kAttention, kFfn}) {
       SCOPED_TRACE(family.name + (site == kFfn ? " ffn" : " attention"));
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
-      if (!model.spec.post_norm) {
+      if (model.block->sublayer(kFfn).spec().adds_plainly()) {
         const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
         ASSERT_LT(
             2 * PlanSite(*device, model.block->sublayer(site).spec(), model.spec.hidden, demand)

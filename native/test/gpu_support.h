@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "backend/cuda_library.h"
 #include "core/budget.h"
 #include "core/paged_matrix.h"
-#include "device/cuda_library.h"
 #include "tiles/tile_matrix.h"
 
 namespace struprune::test {

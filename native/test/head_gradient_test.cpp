@@ -13,7 +13,7 @@
 #include "expect_error.h"
 #include "float_tensors.h"
 #include "memory_matrix.h"
-#include "model/divergence.h"
+#include "passes/divergence.h"
 
 namespace struprune {
 namespace {

@@ -12,10 +12,11 @@
 #include "expect_error.h"
 #include "float_tensors.h"
 #include "model/backward.h"
-#include "model/divergence.h"
 #include "model/forward.h"
 #include "model/head_gradient.h"
 #include "ops/gemm.h"
+#include "passes/divergence.h"
+#include "passes/score.h"
 #include "reference_block.h"
 #include "solver/admm.h"
 #include "solver/auxiliary.h"
@@ -106,6 +107,7 @@ std::vector<Family> Families() {
              s.qk_norm = true;
              s.kv_heads = 1;
            }},
+          {"norms of outputs", [](test::DecoderSpec& s) { s.out_norm = s.qk_norm = true; }},
           {"plain, norm behind", [](test::DecoderSpec& s) {
              s.gated = false, s.post_norm = true, s.norm = NormKind::kLayer;
              s.activation = Activation::kRelu;

@@ -154,7 +154,8 @@ TEST_P(Packed, JoinedProducts) {
 // block.
 TEST_P(Packed, HiddenOfAnFfn) {
   constexpr size_t rows = 1100;
-  for (const Activation activation : {Activation::kSilu, Activation::kRelu, Activation::kGelu}) {
+  for (const Activation activation :
+       {Activation::kSilu, Activation::kRelu, Activation::kGelu, Activation::kGeluTanh}) {
     for (const size_t hidden : {40, 1600}) {
       test::DecoderSpec spec;
       spec.hidden = hidden;

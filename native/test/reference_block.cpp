@@ -89,6 +89,7 @@ Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window,
     Rotate(*spec.rope, window, spec.kv_heads, hd, k);
   }
   const size_t tokens = x.size() / spec.hidden;
+  const double scale = spec.scale.value_or(1 / std::sqrt(static_cast<float>(hd)));
   Doubles out(tokens * width);
   for (size_t t = 0; t < tokens; ++t) {
     for (size_t h = 0; h < spec.heads; ++h) {
@@ -102,7 +103,7 @@ Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window,
         for (size_t d = 0; d < hd; ++d) {
           score += q[t * width + h * hd + d] * k[s * kv_width + kv * hd + d];
         }
-        weights.push_back(std::exp(score / std::sqrt(static_cast<double>(hd))));
+        weights.push_back(std::exp(score * scale));
         seen.push_back(s);
         sum += weights.back();
       }
@@ -119,6 +120,9 @@ Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window,
 double Activated(Activation kind, double x) {
   if (kind == Activation::kSilu) return x / (1 + std::exp(-x));
   if (kind == Activation::kRelu) return x > 0 ? x : 0;
+  if (kind == Activation::kGeluTanh) {
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+  }
   return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
 }
 
@@ -161,6 +165,11 @@ BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsig
   for (const size_t site : {kAttention, kFfn}) {
     bias(biases.norm && spec.norm == NormKind::kLayer, spec.NormBias(site), d);
   }
+  for (const size_t site : {kAttention, kFfn}) {
+    if (spec.out_norm) fill({site, Part::kOutNorm}, d, 1, 0.3f);
+    bias(spec.out_norm && biases.norm && spec.norm == NormKind::kLayer, {site, Part::kOutNormBias},
+         d);
+  }
   matrix(kQ, q, d);
   matrix(kK, kv, d);
   matrix(kV, kv, d);
@@ -186,9 +195,10 @@ BlockSpec DecoderSpec::Block() const {
   const NormSpec own{norm, eps};
   const auto place = [&](SublayerSpec sublayer) {
     (post_norm ? sublayer.stream_norm : sublayer.norm) = own;
+    if (out_norm) sublayer.out_norm = own;
     return sublayer;
   };
-  AttentionSpec attention{kv_heads, heads / kv_heads, head_dim, rope, sliding, std::nullopt};
+  AttentionSpec attention{kv_heads, heads / kv_heads, head_dim, rope, sliding, std::nullopt, scale};
   if (qk_norm) attention.head_norm = NormSpec{NormKind::kRms, eps};
   return {hidden,
           {place({"attention", attention, {}, {}}),
@@ -221,13 +231,20 @@ Doubles ReferenceForward(const DecoderSpec& spec, const BlockWeights& w, size_t 
   };
   const Doubles read =
       spec.post_norm ? h : norm(h, spec.Norm(kAttention), spec.NormBias(kAttention));
+  // What a sublayer adds, of its output map's result y + at.
+  const auto added = [&](size_t site, const Doubles& y, const Doubles& at) {
+    const Doubles sum = Sum(y, at, Doubles(at.size()));
+    if (!spec.out_norm) return sum;
+    return norm(sum, {site, Part::kOutNorm}, {site, Part::kOutNormBias});
+  };
+  const Doubles none(h.size());
   const Doubles attention =
       Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim, w[kO], w[kOBias]);
-  Doubles middle = Sum(h, attention, at_attention);
+  Doubles middle = Sum(h, added(kAttention, attention, at_attention), none);
   if (spec.post_norm) middle = norm(middle, spec.Norm(kAttention), spec.NormBias(kAttention));
   const Doubles in = spec.post_norm ? middle : norm(middle, spec.Norm(kFfn), spec.NormBias(kFfn));
   const Doubles ffn = Affine(Ffn(spec, w, in), spec.ffn, w[kDown], w[kDownBias]);
-  const Doubles out = Sum(middle, ffn, at_ffn);
+  const Doubles out = Sum(middle, added(kFfn, ffn, at_ffn), none);
   return spec.post_norm ? norm(out, spec.Norm(kFfn), spec.NormBias(kFfn)) : out;
 }
 

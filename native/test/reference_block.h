@@ -19,9 +19,11 @@ struct DecoderSpec {
   NormKind norm = NormKind::kRms;
   float eps = 1e-5f;
   bool post_norm = false;
+  bool out_norm = false;  // of what o and down give, before it is added
   std::optional<RopeSpec> rope;
   size_t sliding = 0;
   bool qk_norm = false;
+  std::optional<float> scale = {};  // of scores; none: 1 / sqrt(head_dim)
   Activation activation = Activation::kSilu;
   bool gated = true;
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "expect_error.h"
+#include "ops/cholesky.h"
 #include "ops/gemm.h"
 #include "tile_support.h"
 #include "tiles/cholesky.h"

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
-#include "device/doubles.h"
+#include "ops/cholesky.h"
 #include "ops/gemm.h"
 #include "ops/rows.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/multiply.h"
 #include "tiles/run_tiles.h"
 
@@ -12,7 +13,7 @@ namespace struprune {
 namespace {
 
 // Rows of a tile that one task works on, so that a short column of tiles keeps all threads busy.
-constexpr size_t kTaskRows = 64;
+constexpr size_t kStripRows = 64;
 
 // Columns of tiles that go together. Part of the order of the sums, so no budget may change it.
 constexpr size_t kGroup = 4;
@@ -91,8 +92,8 @@ class Columns {
     std::vector<Strip> strips;
     for (size_t i = first_tile; i < rows.tiles(); ++i) {
       for (size_t j = columns.begin; j < columns.end && x_.Has(i, j); ++j) {
-        for (size_t row = 0; row < rows.count(i); row += kTaskRows) {
-          strips.push_back({i, j, row, std::min(kTaskRows, rows.count(i) - row)});
+        for (size_t row = 0; row < rows.count(i); row += kStripRows) {
+          strips.push_back({i, j, row, std::min(kStripRows, rows.count(i) - row)});
         }
       }
     }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "device/doubles.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/run_tiles.h"
 
 namespace struprune {

@@ -27,9 +27,12 @@ MULTIPLE, MAX_SHARE = 8, 0.9
 # Closer decisions than this could turn with the order of a sum: another calibration is drawn. Activations are
 # float32; magnitude reads only the stored weights, in float64.
 MARGIN = {"magnitude-l2": 1e-9, "wanda-sp": 2e-5, "flap": 2e-5, "tyr-local": 2e-5}
-MODELS = ["llama2", "llama3", "llama3-tied", "llama-bias", "mistral", "qwen2", "qwen3", "opt-pre", "opt-post"]
-# Mistral, Qwen2 and Qwen3 have no bias on the output maps to hold FLAP's compensation.
-WITHOUT_OUTPUT_BIAS = ["mistral", "qwen2", "qwen3"]
+MODELS = [
+    *("llama2", "llama3", "llama3-tied", "llama-bias", "mistral", "qwen2", "qwen3", "gemma3"),
+    *("opt-pre", "opt-post"),
+]
+# Mistral, Qwen2, Qwen3 and Gemma 3 have no bias on both output maps to hold FLAP's compensation.
+WITHOUT_OUTPUT_BIAS = ["mistral", "qwen2", "qwen3", "gemma3"]
 
 
 def cases_of(name, model):

@@ -5,10 +5,11 @@ Usage: PYTHONPATH=<torch, transformers, ...> python3 scripts/oracles/make-model-
 OUT (default test/fixtures/models) receives one Hugging Face folder a model, with
   expected.json  token ids, the positions whose logits are kept, NLL of every target, greedy tokens
   logits.f32     [windows, positions, vocab], little-endian float32
-  fisher.f32     two models only: [blocks, 2, hidden, hidden]; index 0 of the second axis is the sum over
+  fisher.f32     some models only: [blocks, 2, hidden, hidden]; index 0 of the second axis is the sum over
                  all tokens of delta delta^T with delta = d(sum of the window's NLL)/d(h after the
-                 attention residual add), index 1 the same for h after the FFN residual add
-  model.gguf     two models only: the same weights as llama.cpp's converter lays them out, with tensor names
+                 attention residual add), index 1 the same for h after the FFN residual add; where a norm
+                 stands before the addition, its input is meant
+  model.gguf     some models only: the same weights as llama.cpp's converter lays them out, with tensor names
                  from the gguf package and rope divisors from transformers
 and versions.json. All numbers come from float32 arithmetic on the weights as stored (eager attention).
 """
@@ -27,6 +28,7 @@ import torch
 import transformers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     LlamaConfig,
     MistralConfig,
     OPTConfig,
@@ -88,6 +90,21 @@ SMALL = dict(
     num_key_value_heads=2,
     max_position_embeddings=512,
 )
+
+
+def gemma3(**keys):
+    base = {
+        **SMALL,
+        **dict(
+            num_hidden_layers=6,
+            intermediate_size=96,
+            head_dim=16,
+            query_pre_attn_scalar=16,
+            sliding_window=16,
+        ),
+    }
+    return Gemma3TextConfig(**{**base, **keys})
+
 
 # name: (config, stored dtype, shard size or None, whether the Fisher Grams are kept)
 MODELS = {
@@ -156,6 +173,23 @@ MODELS = {
         None,
         False,
     ),
+    "gemma3": (gemma3(), torch.float16, None, False),
+    "gemma3-unlike": (
+        gemma3(
+            num_hidden_layers=2,
+            layer_types=["full_attention", "sliding_attention"],
+            query_pre_attn_scalar=24,
+            attention_bias=True,
+            tie_word_embeddings=False,
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
+                sliding_attention=dict(rope_type="default", rope_theta=5000.0),
+            ),
+        ),
+        torch.float32,
+        None,
+        True,
+    ),
 }
 
 
@@ -166,15 +200,17 @@ def fill(model, seed):
     def normal(like, std):
         return torch.randn(like.shape, generator=generator) * std
 
+    # Gemma's norms are stored less 1, and its embeddings are scaled up.
+    gemma = isinstance(model.config, Gemma3TextConfig)
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             if value.dim() == 1:
-                is_bias = name.endswith("bias")
-                value.copy_(normal(value, 0.2) + (0.0 if is_bias else 1.0))
+                around_zero = gemma or name.endswith("bias")
+                value.copy_(normal(value, 0.2) + (0.0 if around_zero else 1.0))
             elif "embed_positions" in name:
                 value.copy_(normal(value, 0.3))
             elif "embed_tokens" in name:
-                value.copy_(normal(value, 0.5))
+                value.copy_(normal(value, 0.5 / math.sqrt(value.shape[1]) if gemma else 0.5))
             else:
                 value.copy_(normal(value, 1.5 / math.sqrt(value.shape[1])))
                 if name.endswith(("down_proj.weight", "fc2.weight", "o_proj.weight", "out_proj.weight")):
@@ -198,6 +234,13 @@ def keep_residuals(model):
         kept[block][index] = tensor
 
     for block, layer in enumerate(layers):
+        if hasattr(layer, "post_feedforward_layernorm"):
+            # What the output maps give, before its norm.
+            for index, norm in enumerate(
+                [layer.post_attention_layernorm, layer.post_feedforward_layernorm]
+            ):
+                norm.register_forward_pre_hook(lambda _, inputs, b=block, i=index: hold(b, i, inputs[0]))
+            continue
         # In pre-norm blocks the input of the FFN's norm is the stream after the attention's addition.
         norm = getattr(layer, "post_attention_layernorm", None) or layer.final_layer_norm
         norm.register_forward_pre_hook(lambda _, inputs, b=block: hold(b, 0, inputs[0]))
@@ -238,7 +281,11 @@ def greedy(model, prompt):
 
 
 # Model: llama.cpp's architecture, and whether it interleaves the rope halves of q and k.
-GGUF_MODELS = {"llama3-tied": (gguf.MODEL_ARCH.LLAMA, True), "qwen2": (gguf.MODEL_ARCH.QWEN2, False)}
+GGUF_MODELS = {
+    "llama3-tied": (gguf.MODEL_ARCH.LLAMA, True),
+    "qwen2": (gguf.MODEL_ARCH.QWEN2, False),
+    "gemma3": (gguf.MODEL_ARCH.GEMMA3, False),
+}
 
 
 def interleave(rows, heads):
@@ -257,7 +304,13 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    gemma = arch == gguf.MODEL_ARCH.GEMMA3
+    rope = config.rope_parameters["full_attention"] if gemma else config.rope_parameters
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if gemma:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+        writer.add_sliding_window(config.sliding_window)
     writer.add_bos_token_id(config.bos_token_id)
     writer.add_eos_token_id(config.eos_token_id)
     head_dim = config.hidden_size // config.num_attention_heads
@@ -265,14 +318,16 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         if name == "lm_head.weight":
             continue
         rows = value.float().numpy()
+        if gemma and "norm" in name:
+            rows = rows + 1
         if interleaved and "q_proj" in name:
             rows = interleave(rows, config.num_attention_heads)
         if interleaved and "k_proj" in name:
             rows = interleave(rows, config.num_key_value_heads)
         stored = rows.astype(np.float16 if rows.ndim > 1 and dtype == torch.float16 else np.float32)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), stored)
-    if config.rope_parameters["rope_type"] == "llama3":
-        plain = config.rope_parameters["rope_theta"] ** (-torch.arange(0, head_dim, 2) / head_dim)
+    if rope["rope_type"] == "llama3":
+        plain = rope["rope_theta"] ** (-torch.arange(0, head_dim, 2) / head_dim)
         divisors = (plain / model.model.rotary_emb.inv_freq).numpy().astype(np.float32)
         writer.add_tensor("rope_freqs.weight", divisors)
     writer.write_header_to_file()

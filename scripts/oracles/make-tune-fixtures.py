@@ -39,7 +39,20 @@ OPT = {
     "downBias": "model.decoder.layers.{}.fc2.bias",
     "finalNorm": "model.decoder.final_layer_norm.weight",
 }
-NAMES = {"llama-bias": LLAMA, "llama3-tied": LLAMA, "qwen3": LLAMA, "opt-pre": OPT, "opt-post": OPT}
+GEMMA = {
+    **LLAMA,
+    "attnOutNorm": "model.layers.{}.post_attention_layernorm.weight",
+    "ffnNorm": "model.layers.{}.pre_feedforward_layernorm.weight",
+    "ffnOutNorm": "model.layers.{}.post_feedforward_layernorm.weight",
+}
+NAMES = {
+    "llama-bias": LLAMA,
+    "llama3-tied": LLAMA,
+    "qwen3": LLAMA,
+    "gemma3-unlike": GEMMA,
+    "opt-pre": OPT,
+    "opt-post": OPT,
+}
 
 
 def tuned_tensors(weights, names, blocks):
@@ -64,6 +77,10 @@ def fixture(model_name):
     }
     logs = {place: value.double().requires_grad_() for place, value in start.items()}
 
+    # What a stored weight is less than the one that computes.
+    gemma = model.config.model_type.startswith("gemma")
+    offsets = {name: float(gemma and name.endswith("norm.weight")) for name in weights}
+
     def log_probabilities(parameters):
         return torch.func.functional_call(model, parameters, (ids,)).logits.log_softmax(-1)
 
@@ -71,7 +88,10 @@ def fixture(model_name):
         dense = log_probabilities(weights)
 
     def divergence():
-        scaled = {name: weights[name] * logs[place].exp() for place, name in places.items()}
+        scaled = {
+            name: (weights[name] + offsets[name]) * logs[place].exp() - offsets[name]
+            for place, name in places.items()
+        }
         ours = log_probabilities({**weights, **scaled})
         return (dense.exp() * (dense - ours)).sum(-1).mean()
 

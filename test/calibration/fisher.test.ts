@@ -81,7 +81,8 @@ const withFisher = readdirSync(MODELS)
   .filter((entry) => !entry.endsWith('.json'))
   .filter((name) => expectedOf(name).fisher);
 
-test('the fixtures hold a Llama and an OPT', (t) => {
+test('the fixtures hold a Llama, an OPT and a Gemma', (t) => {
+  t.true(withFisher.includes('gemma3-unlike'));
   t.true(withFisher.includes('llama3-tied') && withFisher.includes('opt-pre'));
 });
 

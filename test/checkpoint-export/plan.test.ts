@@ -68,6 +68,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  gemma3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -216,13 +224,17 @@ test('widths that differ: our modeling code travels along', (t) => {
 });
 
 test('every HF plan reads back as the architecture that it was made for', (t) => {
-  for (const name of ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post']) {
+  const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
+  for (const name of [...names, 'gemma3', 'gemma3-unlike']) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
-      [96, 96],
-      [96, 160],
+      [64, 64],
+      [64, 96],
     ]) {
-      const keeps = widths.map((ffn) => ({ ffn: first(ffn), attention: first(1) }));
+      const keeps = architecture.blocks.map((_, block) => ({
+        ffn: first(widths[block] ?? 64),
+        attention: first(1),
+      }));
       const pruned = prunedArchitecture(architecture, keeps);
       const { config, biases } = planExport({
         architecture,

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { CALIBRATION, quickPrune, run, scratch, TINY } from './run';
@@ -20,6 +20,11 @@ test('help of a command, said in front or behind', async (t) => {
     t.regex(stdout, new RegExp(`^Usage: struprune-native ${words.join(' ')} `));
   }
   t.is((await run(['help'])).stdout, (await run(['--help'])).stdout);
+});
+
+test('the version, by either flag', async (t) => {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8'));
+  for (const flag of ['-v', '--version']) t.is((await run([flag])).stdout, `${version}\n`);
 });
 
 test('no command: the help, on stderr, and exit code 2', async (t) => {
@@ -79,15 +84,29 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
   [
     'a benchmark with a wrong list',
     ['bench', 'quality', TINY, '--sparsities', '0.1,2'],
-    /\(0\.2 for 20 %\); see struprune-native bench quality --help/,
+    /\(0\.2 or 20%\); see struprune-native bench quality --help/,
   ],
-  ['a share in percent', quickPrune('x', '--sparsity', '20%'), /below 1 \(0\.2 for 20 %\); see/],
+  [
+    'a share without its sign',
+    quickPrune('x', '--sparsity', '20'),
+    /below 1.* \(0\.2 or 20%\); see/,
+  ],
+  ['nothing to remove', quickPrune('x', '--sparsity', '0'), /--sparsity <share>.*above 0/],
+  [
+    'the beginning of a flag',
+    ['prune', TINY, '-o', 'never', '--sparsity', '0.2', '--calib', CALIBRATION],
+    /unknown option '--calib' \(did you mean --calibration\?\)/,
+  ],
   [
     'a flag without sense',
     quickPrune('x', '--method', 'guess'),
     /--method <name>.*'guess' is invalid\. Allowed choices are struprune, magnitude-l2/,
   ],
-  ['a share above 1', quickPrune('x', '--sparsity', '1.5'), /--sparsity <share>.*0 to below 1/],
+  [
+    'a share above 1',
+    quickPrune('x', '--sparsity', '1.5'),
+    /--sparsity <share>.*above 0 and below 1/,
+  ],
   ['a size without sense', quickPrune('x', '--memory', '5 parsecs'), /--memory <size>.*MiB/],
   [
     'two targets',

@@ -1,5 +1,16 @@
 import test from 'ava';
-import { count, parameters, shareBelowOne, shares, size } from '../../lib/cli/flags/values';
+import {
+  choiceOf,
+  count,
+  deviceName,
+  parameters,
+  parametersOrPercent,
+  removal,
+  share,
+  shares,
+  size,
+  sizeOrPercent,
+} from '../../lib/cli/flags/values';
 import { bytes, counted, duration, short } from '../../lib/numbers';
 
 test('sizes with units', (t) => {
@@ -39,8 +50,31 @@ test('parameters and counts as people write them', (t) => {
     t.throws(() => parameters(bad), { code: 'commander.invalidArgument' }, bad);
   }
   for (const bad of ['', '0', '1.5', '1k', '1e-5', '1e99']) t.throws(() => count(bad));
-  t.throws(() => shareBelowOne('20%'), { message: /0\.2 for 20 %/ });
-  t.throws(() => shares('0.1,20%'), { message: /0\.2 for 20 %/ });
+});
+
+test('shares and targets in percent', (t) => {
+  t.is(removal('20%'), 0.2);
+  t.is(removal('12.5 %'), 0.125);
+  t.is(share('100%'), 1);
+  t.deepEqual(shares('0.1,20%'), [0.1, 0.2]);
+  t.is(parametersOrPercent('75%'), '75%');
+  t.is(parametersOrPercent('1.5M'), 1_500_000);
+  t.is(sizeOrPercent(' 57.5 % '), '57.5%');
+  t.is(sizeOrPercent('300MiB'), 300 * 2 ** 20);
+  for (const bad of ['0', '20', '1', '0%', '100%', '-5%', '%']) {
+    t.throws(() => removal(bad), { message: /0\.2 or 20%/ }, bad);
+  }
+  for (const bad of ['0%', '100%', '75%%']) t.throws(() => sizeOrPercent(bad), undefined, bad);
+});
+
+test('names as other tools spell them', (t) => {
+  const dtype = choiceOf(['f16', 'q8_0'], { float16: 'f16' });
+  t.is(dtype('Q8_0'), 'q8_0');
+  t.is(dtype('float16'), 'f16');
+  t.throws(() => dtype('q8-0'), { message: /Did you mean q8_0\? Allowed choices are f16, q8_0\./ });
+  t.throws(() => dtype('toString'), { message: /^Allowed choices/ });
+  t.is(deviceName('cuda'), 'cuda:0');
+  t.is(deviceName('CPU'), 'cpu');
 });
 
 test('numbers for people', (t) => {

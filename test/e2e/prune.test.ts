@@ -60,6 +60,13 @@ const ROWS: Row[] = [
   ['qwen2', 'deci', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'threshold' }],
   ['qwen2', 'deci', { format: 'gguf', dtype: 'q5_0', scope: 'ffn', allocation: 'threshold' }],
   ['qwen3', 'llama.cpp', { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' }],
+  [
+    'gemma3',
+    'own-modeling',
+    { format: 'hf', dtype: 'bf16', scope: 'all', allocation: 'threshold' },
+  ],
+  ['gemma3', 'stock', { format: 'hf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
+  ['gemma3', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
   ['opt-pre', 'stock', { format: 'hf', dtype: 'f32', scope: 'ffn', allocation: 'uniform' }],
   [
     'opt-post',
@@ -218,6 +225,10 @@ test.serial('a number of parameters holds with the biases that a method adds', a
     t.true(result.parametersAfter <= targetParams, `${result.parametersAfter} of ${targetParams}`);
     t.is(elements(safetensorsShapes(result.output)), result.parametersAfter);
   }
+  const shared = { sparsity: undefined, targetParams: '85%', allocation: 'uniform' } as const;
+  const { parametersAfter, settings } = await prune(model, options(shared));
+  t.is(settings.targetParams, '85%');
+  t.is(parametersAfter, (await prune(model, options({ ...shared, targetParams }))).parametersAfter);
 });
 
 test.serial('logits that are not finite have no perplexity', async (t) => {
@@ -285,7 +296,9 @@ for (const format of ['hf', 'gguf'] as const) {
     const whole = await prune(model, options({ ...about, sparsity: 0 }));
     for (const share of [0.9, 0.8]) {
       const targetSize = Math.floor(share * whole.bytesAfter);
-      const result = await prune(model, options({ ...about, sparsity: undefined, targetSize }));
+      const asked = share === 0.9 ? targetSize : '80%';
+      const sized = { ...about, sparsity: undefined, targetSize: asked } as const;
+      const result = await prune(model, options(sized));
       const file = format === 'hf' ? join(result.output, 'model.safetensors') : result.output;
       const { size } = statSync(file);
       t.true(size <= targetSize, `${size} of ${targetSize}`);

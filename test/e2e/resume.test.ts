@@ -16,6 +16,7 @@ import test from 'ava';
 import { exportModel } from '../../lib/export-model';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
+import { sealed, unsealed } from '../../lib/pruning/journal/sealed';
 import { hashesOf } from './files';
 import { CALIBRATION, EVALUATION, workspace } from './models';
 import { stopAfter } from './stop-after';
@@ -182,6 +183,49 @@ test.serial('a damaged survey is made again, with a warning', async (t) => {
   }
 });
 
+const CHANGES: [what: string, change: (record: Record<string, unknown>) => void][] = [
+  ['nothing kept', (record) => Object.assign(record, { keep: {} })],
+  ['no masks', (record) => delete record.keep],
+  ['masks of another type', (record) => Object.assign(record, { keep: { ffn: 'all' } })],
+  ['no statistics', (record) => delete record.stats],
+  ['a tensor less', ({ roles }) => (roles as string[]).splice(3, 1)],
+  ['the same tensor twice', ({ roles }) => (roles as string[]).fill('attention.q')],
+];
+
+test.serial('a record that has changed is noticed before anything is made of it', async (t) => {
+  const model = work.model('llama2');
+  const whole = await prune(model, options());
+  const settings = options({ resume: true });
+  for (const [what, change] of CHANGES) {
+    const path = join(await stopAfter(2, model, settings), 'block-1.json');
+    const { sha256, value } = JSON.parse(readFileSync(path, 'utf8'));
+    change(value);
+    writeFileSync(path, JSON.stringify({ sha256, value }));
+    const { resumedBlocks, warnings } = await prune(model, settings);
+    t.deepEqual(resumedBlocks, [0], what);
+    t.regex(warnings.join(), /block 1 in the journal is damaged/);
+    t.deepEqual(hashesOf(settings.output), hashesOf(whole.output));
+    rmSync(settings.output, { recursive: true });
+  }
+});
+
+test.serial(
+  "a block's file with other tensors than its record says is refused by name",
+  async (t) => {
+    const model = work.model('llama2');
+    const settings = options({ resume: true });
+    const path = join(await stopAfter(2, model, settings), 'block-1.json');
+    const record = unsealed<{ roles: string[] }>(readFileSync(path, 'utf8'))!;
+    // As a faulty version of this program might write it.
+    writeFileSync(
+      path,
+      sealed({ ...record, roles: record.roles.filter((role) => role !== 'ffn.up') }),
+    );
+    const refused = { code: 'ERR_CHECKPOINT', message: /ffn\.up is missing/ };
+    await t.throwsAsync(prune(model, settings), refused);
+  },
+);
+
 test.serial('files of a journal that are no JSON, or none of a journal', async (t) => {
   const model = work.model('llama2');
   const settings = options({ resume: true });
@@ -194,7 +238,7 @@ test.serial('files of a journal that are no JSON, or none of a journal', async (
     rmSync(settings.output, { recursive: true });
     await stopAfter(2, model, settings);
   }
-  for (const text of ['{', '[]', '{}', '{"identity":null}']) {
+  for (const text of ['{', '[]', '{}', '{"identity":null}', 'null', '{"value":{}}']) {
     writeFileSync(join(journal, 'journal.json'), text);
     const error = await t.throwsAsync(prune(model, settings), { code: 'ERR_OUTPUT' });
     t.regex(error.message, /journal\.json cannot be read; give .* to start again$/);
@@ -231,14 +275,14 @@ test.serial('a run killed between its output and the end of its journal is done'
   const model = work.model('llama2');
   const settings = options({ resume: true });
   const journal = await stopAfter(3, model, settings);
-  const record = readFileSync(join(journal, 'journal.json'));
+  const record = readFileSync(join(journal, 'journal.json'), 'utf8');
   const done = await prune(model, settings);
   // As if the journal had not gone yet.
   mkdirSync(journal);
   writeFileSync(join(journal, 'journal.json'), record);
-  const { identity } = JSON.parse(record.toString('utf8'));
+  const { identity } = unsealed<{ identity: object }>(record)!;
   const inode = String(statSync(settings.output, { bigint: true }).ino);
-  writeFileSync(join(journal, 'result.json'), JSON.stringify({ identity, result: done, inode }));
+  writeFileSync(join(journal, 'result.json'), sealed({ identity, result: done, inode }));
   const before = hashesOf(settings.output);
   await t.throwsAsync(prune(model, { ...settings, sparsity: 0.3 }), {
     code: 'ERR_ARGUMENT',
@@ -261,13 +305,14 @@ for (const format of ['hf', 'gguf'] as const) {
       await prune(model, { ...settings, sparsity: 0.1 });
       const more = { force: true, resume: true };
       const journal = await stopAfter(3, model, { ...settings, ...more });
-      const { identity } = JSON.parse(readFileSync(join(journal, 'journal.json'), 'utf8'));
+      const record = readFileSync(join(journal, 'journal.json'), 'utf8');
+      const { identity } = unsealed<{ identity: object }>(record)!;
       // As a second Ctrl-C leaves it while the new output is brought to the disk: it goes, its result stays.
       const removed = join(journal, 'output');
       writeFileSync(removed, '');
       const inode = String(statSync(removed, { bigint: true }).ino);
       const result = { layers: [], output: settings.output };
-      writeFileSync(join(journal, 'result.json'), JSON.stringify({ identity, result, inode }));
+      writeFileSync(join(journal, 'result.json'), sealed({ identity, result, inode }));
       rmSync(removed);
       const whole = await prune(model, options({ format }));
       const { resumedBlocks, layers } = await prune(model, { ...settings, ...more });

@@ -46,6 +46,7 @@ test.serial('windows that nobody trained on come closer to the dense model', asy
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { scope: 'all', dtype: 'bf16' }],
   ['qwen3', {}],
+  ['gemma3-unlike', { dtype: 'bf16' }],
   ['llama2', { format: 'gguf', dtype: 'q8_0' }],
   ['opt-pre', { dtype: 'f32' }],
   ['opt-post', { method: 'flap', dtype: 'f32' }],

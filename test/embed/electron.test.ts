@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,12 +48,14 @@ test.before(() => {
   const library = join(app, 'node_modules', 'struprune-native');
   mkdirSync(library, { recursive: true });
   for (const name of CARRIED) cpSync(join(ROOT, name), join(library, name), { recursive: true });
-  const prebuilds = join(library, 'prebuilds', `${process.platform}-${process.arch}`);
+  const system = `${process.platform}-${process.arch}`;
+  const native = join(app, 'node_modules', '@struprune-native', system);
   // node-gyp's objects stay behind.
-  cpSync(join(ROOT, 'build', 'Release'), prebuilds, {
+  cpSync(join(ROOT, 'build', 'Release'), join(native, 'prebuilds', system), {
     recursive: true,
     filter: (path) => !/obj\.target|\.deps/.test(path),
   });
+  writeFileSync(join(native, 'package.json'), '{}');
   for (const name of DEPENDENCIES) {
     const to = join(app, 'node_modules', name);
     cpSync(join(ROOT, 'node_modules', name), to, { recursive: true });

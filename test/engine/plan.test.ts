@@ -4,12 +4,12 @@ import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { exportModel } from '../../lib/export-model';
+import { planRun } from '../../lib/models/decoders/plan';
+import { planInput } from '../../lib/models/decoders/plan-input';
 import type { PruneOptions } from '../../lib/options';
 import { settingsOf } from '../../lib/options';
 import { type Plan, plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { planRun } from '../../lib/pruning/plan';
-import { planInput } from '../../lib/pruning/plan-input';
 import type { PruneResult } from '../../lib/pruning/result';
 import { resolve } from '../../lib/spec';
 import { CALIBRATION, workspace } from '../e2e/models';
@@ -51,6 +51,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { method: 'osscar' }],
   ['llama3-tied', { method: 'tyr-local', scope: 'all' }],
   ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+  ['gemma3-unlike', { scope: 'all', selection: 'fisher', threads: 12 }],
+  ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
 ];

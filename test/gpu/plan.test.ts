@@ -8,12 +8,15 @@ import { fakeDriver } from './fake-driver';
 
 /** An attention of 32 heads and an FFN. */
 function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind'>): BlockSpec {
-  const common = { norm, streamNorm: null, biases: { in: false, out: false } };
-  const heads = { kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 };
+  const common = { norm, streamNorm: null, outNorm: null, biases: { in: false, out: false } };
+  const heads = {
+    ...{ kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 },
+    ...{ headNorm: null, scale: null },
+  };
   return {
     hidden: 4096,
     sublayers: [
-      { name: 'attention', mixer: { kind: 'attention', ...heads, headNorm: null }, ...common },
+      { name: 'attention', mixer: { kind: 'attention', ...heads }, ...common },
       { name: 'ffn', mixer: { kind: 'ffn', ...ffn }, ...common },
     ],
   };

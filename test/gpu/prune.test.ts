@@ -5,10 +5,13 @@ import test from 'ava';
 import type { PruneResult } from '../../lib/pruning/result';
 import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
 import { safetensorsRows } from '../e2e/files';
+import { workspace } from '../e2e/models';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';
 
 const library = emulatedLibrary();
+const work = workspace();
+test.after.always(() => work.remove());
 
 test('eval: the perplexity of the CPU', async (t) => {
   const env = { ...(await fakeDriver(t, {})), ...library };
@@ -136,4 +139,16 @@ test('a GPU budget that cannot hold a block: exit code 6, before any output', as
   const { code, stderr } = await run(args, { env });
   t.is(code, 6, stderr);
   t.regex(stderr, /^error: one block needs .*--device-memory.* \[ERR_BUDGET\]\n$/m);
+});
+
+test('eval of Gemma 3, whose outputs have norms: the perplexity of the CPU', async (t) => {
+  const env = { ...(await fakeDriver(t, {})), ...library };
+  const args = ['eval', work.model('gemma3-unlike'), '--text', EVALUATION, '--window', '48'];
+  const quick = [...args, '--max-tokens', '96', '--no-gemm-share', '--json', '--full-precision'];
+  const runs = ['cuda:0', 'cpu'].map((device) => run([...quick, '--device', device], { env }));
+  const [got, wanted] = (await Promise.all(runs)).map(
+    ({ stdout }) => JSON.parse(stdout).meanNll as number,
+  );
+  t.not(got, wanted, 'it was computed elsewhere');
+  t.true(Math.abs(got! - wanted!) < 1e-5 * wanted!, `${got} and ${wanted}`);
 });

@@ -1,4 +1,5 @@
 /** One damaged file of a kind, made from its seed, and what is done with it. */
+import { createHash } from 'node:crypto';
 import {
   cpSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type * as Library from '../../lib';
+import { sealed } from '../../lib/pruning/journal/sealed';
 import type * as Tokenizers from '../../lib/tokenizer';
 import { mutateBytes } from './mutate-bytes';
 import { mutateJson } from './mutate-json';
@@ -61,6 +63,7 @@ export interface Damaged {
 }
 
 const GGUF_FRONT = 16_384;
+const HASH_BYTES = 32;
 
 /** @param own an empty folder */
 export function damaged({ kind, seed }: Trial, specimens: Specimens, own: string): Damaged {
@@ -119,7 +122,7 @@ const MAKERS: Record<Kind, Maker> = {
     };
   },
   survey: (random, { folder, survey }, own) => {
-    const { what, bytes } = mutatedSafetensors(readFileSync(survey), random);
+    const { what, bytes } = mutatedArrays(readFileSync(survey), random);
     const file = join(own, 'survey.safetensors');
     writeFileSync(file, bytes);
     const options = { ...runOptions(join(own, 'out')), fromCalibration: file };
@@ -184,6 +187,24 @@ function mutatedSafetensors(bytes: Buffer, random: Random): { what: string; byte
   return { what, bytes: Buffer.concat([length, padded, bytes.subarray(end)]) };
 }
 
+/** Half of them with the hash that such bytes have (lib/checkpoint/arrays-file.ts). */
+function mutatedArrays(bytes: Buffer, random: Random): { what: string; bytes: Buffer } {
+  const mutated = mutatedSafetensors(bytes, random);
+  if (random.chance(0.5)) return mutated;
+  const { what, bytes: changed } = mutated;
+  const content = changed.subarray(0, Math.max(0, changed.length - HASH_BYTES));
+  const hash = createHash('sha256').update(content).digest();
+  return { what: `${what}, hashed again`, bytes: Buffer.concat([content, hash]) };
+}
+
+/** Half of them with the hash that such a record has (lib/pruning/journal/sealed.ts). */
+function mutatedRecord(bytes: Buffer, random: Random): { what: string; bytes: Buffer } {
+  if (random.chance(0.5)) return mutatedJson(bytes, random);
+  const { value } = JSON.parse(bytes.toString());
+  const what = mutateJson(value, random);
+  return { what: `${what}, hashed again`, bytes: Buffer.from(sealed(value)) };
+}
+
 function mutateFile(path: string, random: Random): string {
   if (random.chance(0.05)) {
     rmSync(path);
@@ -191,9 +212,9 @@ function mutateFile(path: string, random: Random): string {
   }
   const bytes = readFileSync(path);
   const mutated = path.endsWith('.json')
-    ? mutatedJson(bytes, random)
+    ? mutatedRecord(bytes, random)
     : path.endsWith('.safetensors')
-      ? mutatedSafetensors(bytes, random)
+      ? mutatedArrays(bytes, random)
       : { what: 'bytes', bytes: mutateBytes(bytes, bytes.length, random) };
   writeFileSync(path, mutated.bytes);
   return mutated.what;

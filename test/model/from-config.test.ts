@@ -20,12 +20,15 @@ const LLAMA2: Architecture = {
   norm: { kind: 'rms', eps: 1e-5, placement: 'pre' },
   finalNorm: true,
   rope: { theta: 10000 },
+  globalRope: null,
   positionOffset: null,
   slidingWindow: 0,
   qkNorm: false,
+  queryScalar: null,
   activation: 'silu',
   gated: true,
   biases: NO_BIAS,
+  embeddingScale: 1,
   tiedEmbeddings: false,
   embeddingProjection: null,
   bosTokenId: 1,
@@ -43,6 +46,22 @@ const OPT: Architecture = {
   activation: 'relu',
   gated: false,
   biases: ALL_BIASES,
+  tiedEmbeddings: true,
+};
+
+const GEMMA3: Architecture = {
+  ...LLAMA2,
+  family: 'gemma3',
+  blocks: Array.from({ length: 6 }, (_, block) => ({
+    ...{ ffn: 96, heads: 4, kvHeads: 2 },
+    ...(block === 5 && { global: true as const }),
+  })),
+  norm: { kind: 'rms', eps: 1e-6, placement: 'sandwich' },
+  globalRope: { theta: 1e6 },
+  slidingWindow: 16,
+  qkNorm: true,
+  activation: 'gelu_pytorch_tanh',
+  embeddingScale: 8,
   tiedEmbeddings: true,
 };
 
@@ -84,6 +103,19 @@ const EXPECTED: Record<string, Architecture> = {
     norm: { kind: 'rms', eps: 1e-6, placement: 'pre' },
     rope: { theta: 1e6 },
     qkNorm: true,
+  },
+  gemma3: GEMMA3,
+  'gemma3-unlike': {
+    ...GEMMA3,
+    blocks: [
+      { ffn: 96, heads: 4, kvHeads: 2, global: true },
+      { ffn: 96, heads: 4, kvHeads: 2 },
+    ],
+    rope: { theta: 5000 },
+    globalRope: { theta: 1e6, linearFactor: 8 },
+    queryScalar: 24,
+    biases: { ...NO_BIAS, qkv: true, o: true },
+    tiedEmbeddings: false,
   },
   'opt-pre': OPT,
   'opt-post': {
@@ -190,7 +222,7 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
   ['old OPT', 'opt-pre', { _remove_final_layer_norm: true }, 'ERR_UNSUPPORTED', /_remove_final/],
   ['bare norms', 'opt-pre', { layer_norm_elementwise_affine: false }, 'ERR_UNSUPPORTED', /affine/],
-  ['activation', 'llama2', { hidden_act: 'gelu_new' }, 'ERR_UNSUPPORTED', /"gelu_new"/],
+  ['activation', 'llama2', { hidden_act: 'quick_gelu' }, 'ERR_UNSUPPORTED', /"quick_gelu"/],
   ['no hidden size', 'llama2', { hidden_size: undefined }, 'ERR_CHECKPOINT', /hidden_size/],
   ['negative width', 'llama2', { intermediate_size: -4 }, 'ERR_CHECKPOINT', /intermediate_size/],
   ['huge width', 'llama2', { intermediate_size: 2 ** 40 }, 'ERR_CHECKPOINT', /intermediate_size/],

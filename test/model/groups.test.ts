@@ -119,7 +119,7 @@ test('parameters add up: groups, linear maps, whole model', (t) => {
 });
 
 test('a pruned architecture lost exactly the parameters of its groups', (t) => {
-  for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3']) {
+  for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3', 'gemma3']) {
     const architecture = architectureOf(name);
     const keeps = architecture.blocks.map((_, block) =>
       block === 0 ? { ffn: Int32Array.of(0, 1, 5), attention: Int32Array.of(0) } : {},

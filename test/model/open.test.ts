@@ -72,6 +72,8 @@ const NAMES = [
   'mistral',
   'qwen2',
   'qwen3',
+  'gemma3',
+  'gemma3-unlike',
 ];
 
 for (const name of NAMES) {
@@ -107,6 +109,7 @@ for (const name of NAMES) {
 for (const [name, interleaved] of [
   ['llama3-tied', true],
   ['qwen2', false],
+  ['gemma3', false],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));
@@ -119,7 +122,8 @@ for (const [name, interleaved] of [
     t.is(block['attention.k']!.ropeHeads, interleaved ? 2 : undefined);
     t.is(block['attention.qBias']?.ropeHeads, undefined);
     t.is(block['attention.v']!.ropeHeads, undefined);
-    t.deepEqual(block['ffn.out']!.shape, [64, 160]);
+    t.deepEqual(block['ffn.out']!.shape, [64, folder.architecture.blocks[1]!.ffn]);
+    t.is(block['ffn.norm']!.plus, undefined);
     t.is(
       (gguf.config['general.architecture'] as { value: string }).value,
       folder.architecture.family,
@@ -257,7 +261,7 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
     'llama2',
     (f) => setConfig(f, 'llama2', { model_type: 'rwkv' }),
     'ERR_UNSUPPORTED',
-    /"rwkv".*llama, mistral, qwen2, qwen3, opt/,
+    /"rwkv".*llama, mistral, qwen2, qwen3, gemma3, opt/,
   ],
   [
     'configuration that is not JSON',

@@ -1,4 +1,4 @@
-"""A llama GGUF file as a transformers model in float32, dequantised by gguf-py. (transformers' own GGUF loader
+"""A llama or gemma3 GGUF file as a transformers model in float32, dequantised by gguf-py. (transformers' own GGUF loader
 wants accelerate.)"""
 
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from gguf import GGUFReader, dequantize
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, PreTrainedModel
 
 NAMES = {
     "attn_norm": "input_layernorm",
@@ -18,6 +18,14 @@ NAMES = {
     "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
+}
+GEMMA_NAMES = {
+    **NAMES,
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
 }
 OUTSIDE = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -32,11 +40,41 @@ def halves(weight: np.ndarray, heads: int) -> np.ndarray:
     return per_head.transpose(0, 2, 1, 3).reshape(weight.shape)
 
 
-def load(path: Path) -> LlamaForCausalLM:
+def config_of(arch, field, vocab, tied):
+    common = dict(
+        vocab_size=vocab,
+        hidden_size=field("embedding_length"),
+        intermediate_size=field("feed_forward_length"),
+        num_hidden_layers=field("block_count"),
+        num_attention_heads=field("attention.head_count"),
+        num_key_value_heads=field("attention.head_count_kv"),
+        max_position_embeddings=field("context_length"),
+        rms_norm_eps=field("attention.layer_norm_rms_epsilon"),
+        tie_word_embeddings=tied,
+    )
+    rope = {"rope_type": "default", "rope_theta": field("rope.freq_base")}
+    if arch == "llama":
+        return LlamaConfig(**common, rope_parameters=rope)
+    head_dim = field("attention.key_length")
+    return Gemma3TextConfig(
+        **common,
+        head_dim=head_dim,
+        query_pre_attn_scalar=head_dim,
+        sliding_window=field("attention.sliding_window"),
+        rope_parameters={
+            "full_attention": rope,
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+        },
+    )
+
+
+def load(path: Path) -> PreTrainedModel:
     reader = GGUFReader(path)
+    arch = reader.fields["general.architecture"].contents()
+    names = {"llama": NAMES, "gemma3": GEMMA_NAMES}[arch]
 
     def field(name):
-        return reader.fields[f"llama.{name}"].contents()
+        return reader.fields[f"{arch}.{name}"].contents()
 
     tensors = {}
     heads = {"attn_q": field("attention.head_count"), "attn_k": field("attention.head_count_kv")}
@@ -45,25 +83,16 @@ def load(path: Path) -> LlamaForCausalLM:
         name = OUTSIDE.get(tensor.name)
         if name is None:
             _, block, part, kind = tensor.name.split(".")
-            name = f"model.layers.{block}.{NAMES[part]}.{kind}"
-            if part in heads:
+            name = f"model.layers.{block}.{names[part]}.{kind}"
+            if arch == "llama" and part in heads:
                 values = halves(values, heads[part])
+        if arch == "gemma3" and "norm" in name:
+            values = values - 1
         tensors[name] = torch.from_numpy(np.array(values, dtype=np.float32))
     tied = "lm_head.weight" not in tensors
     if tied:
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
-    config = LlamaConfig(
-        vocab_size=tensors["model.embed_tokens.weight"].shape[0],
-        hidden_size=field("embedding_length"),
-        intermediate_size=field("feed_forward_length"),
-        num_hidden_layers=field("block_count"),
-        num_attention_heads=heads["attn_q"],
-        num_key_value_heads=heads["attn_k"],
-        max_position_embeddings=field("context_length"),
-        rms_norm_eps=field("attention.layer_norm_rms_epsilon"),
-        rope_parameters={"rope_type": "default", "rope_theta": field("rope.freq_base")},
-        tie_word_embeddings=tied,
-    )
-    model = LlamaForCausalLM._from_config(config, attn_implementation="eager").float().eval()
+    config = config_of(arch, field, tensors["model.embed_tokens.weight"].shape[0], tied)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     model.load_state_dict(tensors)
     return model

@@ -1,9 +1,10 @@
-"""Perplexity of a llama GGUF file by transformers in float32: the numbers in eval.test.ts.
+"""Perplexity of a GGUF file by transformers in float32: the numbers in eval.test.ts.
 
 perplexity.py MODEL TOKENIZER TEXT WINDOW WINDOWS...   TOKENIZER: a tokenizer.json of the model. The text is encoded
-whole, without special tokens; windows do not overlap, and the first WINDOWS of them count. Prints a line for each.
+whole, without special tokens; or TOKENIZER is - and TEXT a JSON list of ids. Windows do not overlap, and the first WINDOWS of them count. Prints a line for each.
 """
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -15,8 +16,11 @@ from tokenizers import Tokenizer
 path, tokenizer, text, window, *counts = sys.argv[1:]
 window = int(window)
 model = load(Path(path))
-encoded = Tokenizer.from_file(tokenizer).encode(Path(text).read_text(), add_special_tokens=False)
-ids = torch.tensor(encoded.ids)
+if tokenizer == "-":
+    ids = json.loads(Path(text).read_text())
+else:
+    ids = Tokenizer.from_file(tokenizer).encode(Path(text).read_text(), add_special_tokens=False).ids
+ids = torch.tensor(ids)
 total = 0.0
 for index in range(max(map(int, counts))):
     part = ids[index * window : (index + 1) * window]

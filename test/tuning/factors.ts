@@ -19,12 +19,14 @@ export function allPlaces(architecture: Architecture): FactorPlaces {
 const NAMES: Record<string, string> = {
   'attention.norm': 'attnNorm',
   'attention.streamNorm': 'attnNorm',
+  'attention.outNorm': 'attnOutNorm',
   'attention.qNorm': 'qNorm',
   'attention.kNorm': 'kNorm',
   'attention.out': 'o',
   'attention.outBias': 'oBias',
   'ffn.norm': 'ffnNorm',
   'ffn.streamNorm': 'ffnNorm',
+  'ffn.outNorm': 'ffnOutNorm',
   'ffn.out': 'down',
   'ffn.outBias': 'downBias',
 };

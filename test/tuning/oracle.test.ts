@@ -31,7 +31,14 @@ const NAMES = readdirSync(join(FIXTURES, 'tuning'))
   .map((name) => name.replace('.json', ''));
 
 test('the fixtures have biases, norms of heads, and norms behind the sites', (t) => {
-  t.deepEqual(NAMES, ['llama-bias', 'llama3-tied', 'opt-post', 'opt-pre', 'qwen3']);
+  t.deepEqual(NAMES, [
+    'gemma3-unlike',
+    'llama-bias',
+    'llama3-tied',
+    'opt-post',
+    'opt-pre',
+    'qwen3',
+  ]);
 });
 
 const difference = (a: Float64Array, b: Float64Array) => a.map((value, i) => value - b[i]!);

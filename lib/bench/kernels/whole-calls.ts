@@ -4,7 +4,7 @@ import { type AnyHandle, type BlockHandle, type MatrixHandle, native } from '../
 import type { KernelTiming } from '../../engine/native-bench';
 import { nextTokens, type Session, siteColumns } from '../../engine/session';
 import { embeddingWidth } from '../../model/axes';
-import { type FfnTokens, makeFfnTokens } from '../../pruning/input-refit';
+import { type FfnTokens, makeFfnTokens } from '../../models/decoders/input-refit';
 import { gaussNewtonFlops } from '../../solver/gauss-newton';
 import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
 import { refitFlops, sweepFlops } from '../flops';

@@ -2,12 +2,13 @@
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import { findMask } from '../../masks';
+import { DenseDecoder } from '../../models/decoders/dense';
+import { structureOf } from '../../models/decoders/structure';
 import { settingsOf } from '../../options';
-import { structureOf } from '../../pruning/structure';
-import { surveySolvers } from '../../pruning/survey';
 import type { NativeSolver } from '../../solver/native-solver';
 import { sourceOf } from '../../source';
 import { resolve } from '../../spec';
+import type { SurveySpec } from '../../spec/survey';
 import type { Layer } from '../../spec/widths';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
@@ -46,9 +47,12 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
     const sites: BenchMaskSite[] = [];
     try {
       const onStage = withBytes(engine, onProgress);
-      const input = { session, ids, window, layers, survey, onProgress: onStage };
-      await surveySolvers(input, async (layer, solver) => {
-        for (const share of own.shares) sites.push(await compare(session, layer, solver, share));
+      const network = new DenseDecoder({ session, ids, window, layers, onProgress: onStage });
+      const plain: SurveySpec = { ...survey, layerWeights: 'none', surveyTokens: ids.length };
+      await network.visit(plain, async (at, { solver }) => {
+        for (const share of own.shares) {
+          sites.push(await compare(session, layers[at]!, solver, share));
+        }
       });
     } finally {
       session.dispose();

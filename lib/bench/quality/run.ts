@@ -8,10 +8,10 @@ import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
 import { calibrationWindow, windowFor } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
+import { hashFiles } from '../../models/decoders/model-card';
 import { type PruneOptions, type Settings, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
 import { settingsInEffect } from '../../pruning/journal/identity';
-import { hashFiles } from '../../pruning/model-card';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
 import { splitText } from '../../pruning/texts';
 import { sourceOf } from '../../source';
@@ -245,7 +245,7 @@ async function makeMissing(
   const onStage = withBytes(engine, onProgress);
   const reference = await Reference.make(engine, source, texts, settings.scratch, onStage);
   const uses: SurveyUse[] = [];
-  const shelf = new BenchShelf(results, settings.scratch);
+  const shelf = new BenchShelf(results, engine, settings.scratch);
   const surveys = new Surveys((use) => uses.push(use), shelf);
   try {
     if (!results.dense) {

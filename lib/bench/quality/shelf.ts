@@ -1,3 +1,4 @@
+import type { Engine } from '../../engine/engine';
 import { asStruPruneError, type ErrorCode } from '../../errors';
 import { readSurvey, writeSurvey } from '../../pruning/survey-file';
 import type { MadeSurvey, SurveyShelf, SurveyUse } from '../../pruning/surveys';
@@ -10,22 +11,24 @@ const NO_USE: readonly ErrorCode[] = ['ERR_NOT_FOUND', 'ERR_CHECKPOINT', 'ERR_AR
 /** Surveys of a benchmark in its folder, so that an interrupted run need not make them again. */
 export class BenchShelf implements SurveyShelf {
   readonly #results: Results;
+  readonly #engine: Engine;
   readonly #scratch: string;
 
-  constructor(results: Results, scratch: string) {
+  constructor(results: Results, engine: Engine, scratch: string) {
     this.#results = results;
+    this.#engine = engine;
     this.#scratch = scratch;
   }
 
   async read({ key, input }: Pick<SurveyUse, 'key' | 'input'>): Promise<MadeSurvey | null> {
     const known = this.#results.surveys.find((survey) => survey.key === key);
     if (!known) return null;
-    const { session, layers } = input;
+    const { layers } = input.network;
     const path = this.#results.surveyPath(key);
     try {
       const { survey } = await readSurvey(
         path,
-        session,
+        this.#engine,
         layers,
         this.#identity(key),
         this.#scratch,
@@ -39,12 +42,12 @@ export class BenchShelf implements SurveyShelf {
 
   async write(use: SurveyUse): Promise<void> {
     await this.#results.addSurvey(surveyOf(use));
-    const { key, input, survey } = use;
+    const { key, survey } = use;
     // Fisher metrics are as large as the model: such a survey is made again.
     if (survey?.metrics) return;
     const measured = { columns: null, survey };
     const identity = this.#identity(key);
-    await writeSurvey(this.#results.surveyPath(key), input.session, measured, identity, {
+    await writeSurvey(this.#results.surveyPath(key), this.#engine, measured, identity, {
       replace: true,
     });
   }

@@ -4,15 +4,16 @@ import type { BenchSurvey } from '../schema';
 /** The curves of a survey as a document holds them; null where the method made its own of column statistics. */
 export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurvey | null {
   if (!survey) return null;
-  const { layerWeights } = input.survey;
+  const { network } = input;
+  const { layerWeights, surveyTokens } = input.survey;
   // A trial's weights turn squared errors into nats.
   const scaled = layerWeights === 'probe';
   return {
     key,
     unit: scaled || layerWeights === 'fisher' ? 'nats per token' : 'squared error',
-    tokens: input.ids.length,
+    tokens: network.sample(surveyTokens).rows,
     seconds,
-    layers: input.layers.map(({ block, site, groups, cost }, i) => ({
+    layers: network.layers.map(({ block, site, groups, cost }, i) => ({
       block,
       site,
       groups,

@@ -2,7 +2,7 @@
 import { type Command, Option as CommandOption } from 'commander';
 import type { Option, Options } from '../../options/option';
 import { flagOf } from '../../wording';
-import { PARSERS } from './values';
+import { choiceOf, PARSERS } from './values';
 
 export interface Flag {
   /** As commander writes it: `-o, --output <path>`, `--no-refit`. */
@@ -34,11 +34,11 @@ export function flagsOf(options: Options, extras: readonly Flag[] = []): Flags {
 
 function flagFor(key: string, option: Option): Flag {
   const { takes, help, group, required, alternative, short } = option;
-  const { choices, writing, off } = takes;
+  const { choices, spellings, writing, off } = takes;
   const value = takes.value && (option.value ?? takes.value);
   const name = off ? `--no-${flagOf(key).slice(2)}` : flagOf(key);
   const flag = [short ? `${short}, ${name}` : name, value].filter(Boolean).join(' ');
-  const parse = writing && PARSERS[writing];
+  const parse = choices ? choiceOf(choices, spellings) : writing && PARSERS[writing];
   const fallback = fallbackOf(option);
   return { flag, help, group, parse, choices, required, alternative, fallback };
 }

@@ -1,6 +1,7 @@
 /** Texts of flags as values; commander adds the flag's name to the message. */
 import { InvalidArgumentError } from 'commander';
-import type { Writing } from '../../options/kinds';
+import { closest } from '../../closest';
+import type { Percent, Writing } from '../../options/kinds';
 
 export const PARSERS: Readonly<Record<Writing, (text: string) => unknown>> = {
   count,
@@ -8,9 +9,10 @@ export const PARSERS: Readonly<Record<Writing, (text: string) => unknown>> = {
   positive,
   nonNegative,
   share,
-  shareBelowOne,
-  parameters,
+  removal,
+  parametersOrPercent,
   size,
+  sizeOrPercent,
   device: deviceName,
   names,
   shares,
@@ -43,23 +45,40 @@ export function nonNegative(text: string): number {
 
 /** A share from 0 to 1, 1 itself included. */
 export function share(text: string): number {
-  const words = 'a number from 0 to 1 (0.2 for 20 %)';
-  return number(text, (value) => value >= 0 && value <= 1, words);
+  const words = 'a number from 0 to 1, or a percentage (0.2 or 20%)';
+  return number(decimal(text), (value) => value >= 0 && value <= 1, words);
 }
 
-/** A share below 1. */
-export function shareBelowOne(text: string): number {
-  const words = 'a number from 0 to below 1 (0.2 for 20 %)';
-  return number(text, (value) => value >= 0 && value < 1, words);
+/** What is to go: a share above 0 and below 1. */
+export function removal(text: string): number {
+  const words = 'above 0 and below 1, or a percentage (0.2 or 20%)';
+  return number(decimal(text), (value) => value > 0 && value < 1, words);
 }
 
-/** `0.1,0.2` as shares above 0 and below 1. */
+/** `0.1,20%` as shares above 0 and below 1. */
 export function shares(text: string): number[] {
-  return names(text).map((part) => {
-    const value = shareBelowOne(part);
-    if (value === 0) throw new InvalidArgumentError('A share must be above 0.');
-    return value;
-  });
+  return names(text).map(removal);
+}
+
+/** `0.2` of `20%`; other texts as they are. */
+function decimal(text: string): string {
+  const digits = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1];
+  return digits === undefined ? text : String(Number(digits) / 100);
+}
+
+/** One of the names, in any case, or another spelling of one. */
+export function choiceOf(
+  choices: readonly string[],
+  spellings: Readonly<Record<string, string>> = {},
+): (text: string) => string {
+  return (text) => {
+    const name = text.trim().toLowerCase();
+    if (choices.includes(name)) return name;
+    if (Object.hasOwn(spellings, name)) return spellings[name]!;
+    const meant = closest(name, choices);
+    const question = meant ? `Did you mean ${meant}? ` : '';
+    throw new InvalidArgumentError(`${question}Allowed choices are ${choices.join(', ')}.`);
+  };
 }
 
 /** `a,b` as words. */
@@ -72,7 +91,10 @@ export function names(text: string): string[] {
 }
 
 export function deviceName(text: string): string {
-  if (/^(auto|cpu|cuda:\d{1,3})$/.test(text)) return text;
+  const name = text.trim().toLowerCase();
+  if (/^(auto|cpu|cuda:\d{1,3})$/.test(name)) return name;
+  // As torch has it.
+  if (name === 'cuda') return 'cuda:0';
   throw new InvalidArgumentError('It must be auto, cpu or cuda:N.');
 }
 
@@ -83,6 +105,11 @@ export function parameters(text: string): number {
   const value = Math.round(scaled(text, PARAMETERS));
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new InvalidArgumentError('It must be a number of at least 1, also with K, M or B: 1.5M.');
+}
+
+/** The same, or `75%`. */
+export function parametersOrPercent(text: string): number | Percent {
+  return percentage(text) ?? parameters(text);
 }
 
 /** A bare letter counts in powers of 1024, as in other tools that take memory. */
@@ -103,6 +130,17 @@ export function size(text: string): number {
   throw new InvalidArgumentError(
     'It must be bytes, or a number with a unit: KB, MB, GB, TB, KiB, MiB, GiB, TiB, or K, M, G, T for the latter.',
   );
+}
+
+/** The same, or `75%`. */
+export function sizeOrPercent(text: string): number | Percent {
+  return percentage(text) ?? size(text);
+}
+
+function percentage(text: string): Percent | null {
+  if (!text.trim().endsWith('%')) return null;
+  removal(text);
+  return `${Number(text.trim().slice(0, -1))}%`;
 }
 
 /** `128MiB,4GiB` as bytes. */

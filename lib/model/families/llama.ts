@@ -35,5 +35,6 @@ export const llama: Family = {
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],
     freeHeads: true,
     holdsRopeFactors: true,
+    activation: 'silu',
   },
 };

@@ -35,5 +35,6 @@ export const mistral: Family = {
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],
     freeHeads: true,
     holdsRopeFactors: true,
+    activation: 'silu',
   },
 };

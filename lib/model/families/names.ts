@@ -48,6 +48,7 @@ export const GGUF_NAMES: TensorNames = {
     'attention.kNorm': 'blk.{}.attn_k_norm.weight',
     'attention.out': 'blk.{}.attn_output.weight',
     'attention.outBias': 'blk.{}.attn_output.bias',
+    'attention.outNorm': 'blk.{}.post_attention_norm.weight',
     'ffn.norm': 'blk.{}.ffn_norm.weight',
     'ffn.gate': 'blk.{}.ffn_gate.weight',
     'ffn.gateBias': 'blk.{}.ffn_gate.bias',
@@ -55,5 +56,6 @@ export const GGUF_NAMES: TensorNames = {
     'ffn.upBias': 'blk.{}.ffn_up.bias',
     'ffn.out': 'blk.{}.ffn_down.weight',
     'ffn.outBias': 'blk.{}.ffn_down.bias',
+    'ffn.outNorm': 'blk.{}.post_ffw_norm.weight',
   },
 };

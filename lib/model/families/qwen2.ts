@@ -33,5 +33,6 @@ export const qwen2: Family = {
     holdsBiases: ['qkv'],
     freeHeads: false,
     holdsRopeFactors: false,
+    activation: 'silu',
   },
 };

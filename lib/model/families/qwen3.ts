@@ -34,5 +34,6 @@ export const qwen3: Family = {
     holdsBiases: [],
     freeHeads: true,
     holdsRopeFactors: false,
+    activation: 'silu',
   },
 };

@@ -10,11 +10,12 @@
  *     result.json          written last before the output appears, with what is in journal.json and the output's inode
  *     lock.json            the process that works on it (lock.ts): taken first and let go last
  *
- * Every file but `output` is written under another name, brought to the disk and renamed.
+ * Every file but `output` is written under another name, brought to the disk and renamed. JSON stands beside its hash (sealed.ts).
  */
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
 import { AtomicFile, orAbort } from '../../checkpoint/atomic';
 import { asOutput } from '../../checkpoint/output-error';
 import {
@@ -31,26 +32,29 @@ import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
 import type { BlockKeep } from '../../model/groups';
-import type { BlockRole, Site } from '../../model/sublayers';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
 import { LOCK, Lock } from './lock';
+import { sealed, unsealed } from './sealed';
 
 /** What is known of a finished block beside its tensors. */
 export interface BlockRecord {
   keep: BlockKeep;
   stats: LayerStats[];
   /** Tensors that the block itself has; the output may hold others, which are zero. */
-  roles: BlockRole[];
+  roles: string[];
 }
 
-interface StoredRecord {
-  sha256: string;
-  keep: { [site in Site]?: number[] };
-  stats: LayerStats[];
-  roles: BlockRole[];
-}
+const INDICES = z.array(z.int32()).optional();
+const STORED_RECORD = z.object({
+  /** Of the tensors. */
+  sha256: z.string(),
+  keep: z.object({ attention: INDICES, ffn: INDICES }),
+  stats: z.array(z.custom<LayerStats>(isObject)),
+  roles: z.array(z.string()),
+});
+type StoredRecord = z.output<typeof STORED_RECORD>;
 
 interface StoredResult {
   identity: Identity;
@@ -285,16 +289,16 @@ export class Journal {
 
   private async isWhole(index: number, signal: AbortSignal | undefined): Promise<boolean> {
     const name = `block-${index}.json`;
-    // One that cannot be read has no hash that fits.
-    const record = await this.readJson<Partial<StoredRecord>>(name).catch(() => ({ sha256: '' }));
-    if (record === null) return false;
+    const stored = await this.readJson<unknown>(name).catch(() => 'none that can be read');
+    if (stored === null) return false;
+    const record = STORED_RECORD.safeParse(stored).data;
     const hash = createHash('sha256');
     try {
       for await (const piece of pieces(this.blockPath(index), { signal })) hash.update(piece);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
-    if (hash.digest('hex') === record.sha256) return true;
+    if (hash.digest('hex') === record?.sha256) return true;
     this.warnings.push(`block ${index} in the journal is damaged: it is solved again`);
     return false;
   }
@@ -331,7 +335,7 @@ export class Journal {
   private async writeJson(name: string, value: object): Promise<void> {
     const file = await AtomicFile.create(join(this.folder, name), { replace: true });
     await orAbort(file, async () => {
-      await file.write(Buffer.from(`${JSON.stringify(value)}\n`));
+      await file.write(Buffer.from(sealed(value)));
       await file.commit();
     });
   }
@@ -339,14 +343,16 @@ export class Journal {
 
 /** null where there is no such file. @throws StruPruneError ERR_OUTPUT when it cannot be read */
 async function readJson<T>(path: string): Promise<T | null> {
+  let text: string;
   try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (isObject(value)) return value as T;
+    text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw unreadable(path, cause);
   }
-  throw unreadable(path);
+  const value = unsealed<T>(text);
+  if (value === null) throw unreadable(path);
+  return value;
 }
 
 function unreadable(path: string, cause?: unknown): StruPruneError {

@@ -1,0 +1,71 @@
+/** Finished blocks in a journal: their tensors one after the other, as the output will hold them. */
+import { storageBytes } from '../../checkpoint/container';
+import type { PlannedTensor } from '../../checkpoint/export';
+import { using } from '../../engine/engine';
+import { type BlockHandle, native } from '../../engine/native';
+import { blockSpec, type Session } from '../../engine/session';
+import type { BlockRefs } from '../../model/architecture';
+import { prunedBlock } from '../../model/groups';
+import { type BlockRole, isNorm } from '../../model/sublayers';
+import type { BlockRecord, Journal } from '../../pruning/journal/journal';
+import type { PartContent } from '../front-end';
+import { encodeBlockTensor } from './encode';
+
+/** Planned tensors in order; those of a block with their place in the block's file. */
+function placedInBlocks(
+  tensors: readonly PlannedTensor[],
+): { tensor: PlannedTensor; offset: number }[] {
+  let block: number | null = null;
+  let offset = 0;
+  return tensors.map((tensor) => {
+    if (tensor.block !== block) offset = 0;
+    block = tensor.block;
+    const placed = { tensor, offset };
+    offset += storageBytes(tensor.dtype, tensor.shape);
+    return placed;
+  });
+}
+
+/** What the journal keeps of a solved block. @throws StruPruneError ERR_NAN as its chunks are read */
+export function contentOf(
+  session: Session,
+  tensors: readonly PlannedTensor[],
+  index: number,
+  block: BlockHandle,
+): PartContent {
+  const own = tensors.filter((tensor) => tensor.block === index);
+  const roles = own
+    .map(({ role }) => role as BlockRole)
+    .filter((role) => native.blockShape(block, role) !== null);
+  async function* chunks(): AsyncGenerator<Uint8Array, void> {
+    for (const tensor of own) yield* encodeBlockTensor(session, tensor, block);
+  }
+  return { roles, chunks: chunks() };
+}
+
+/** A finished block, read back: the same numbers as the run had in memory when it was finished. */
+export function loadFinished(
+  journal: Journal,
+  session: Session,
+  tensors: readonly PlannedTensor[],
+  index: number,
+  { keep, roles }: BlockRecord,
+): Promise<BlockHandle> {
+  const refs: BlockRefs = {};
+  for (const { tensor, offset } of placedInBlocks(tensors)) {
+    const role = tensor.role as BlockRole;
+    if (tensor.block !== index || !roles.includes(role)) continue;
+    const { name, dtype, shape, ropeHeads } = tensor;
+    refs[role] = {
+      ...{ name, dtype, shape, ropeHeads, file: 0, offset },
+      plus: isNorm(role) ? session.stored.normOffset : 0,
+      bytes: storageBytes(dtype, shape),
+    };
+  }
+  const { engine, architecture, stored, scratch } = session;
+  const spec = blockSpec(prunedBlock(architecture, index, keep), index);
+  const file = native.openFile(journal.blockPath(index));
+  return using(file, () =>
+    native.loadBlock(engine.handle, engine.store(scratch), spec, refs, [file], stored),
+  );
+}

@@ -1,0 +1,254 @@
+/** A decoder before anything is removed: passes that sum what the layers read, forwards or, for Fisher metrics, backwards. */
+
+import { fisherMetrics } from '../../calibration/fisher';
+import { orRelease, using } from '../../engine/engine';
+import {
+  type BlockHandle,
+  type MatrixHandle,
+  native,
+  type StatisticsHandle,
+} from '../../engine/native';
+import type { Session } from '../../engine/session';
+import { StruPruneError } from '../../errors';
+import type { SiteStatistics } from '../../masks/statistics';
+import type { StatisticsNeeded } from '../../methods';
+import type { Dtype } from '../../model/architecture';
+import { SITES, type Site } from '../../model/sublayers';
+import { type OnStage, stageReporter } from '../../progress';
+import { METRIC_PAGE } from '../../pruning/survey-file';
+import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
+import { storedTypes } from '../../spec/dtypes';
+import type { SurveySpec } from '../../spec/survey';
+import { type Layer, layerAt, widthOf } from '../../spec/widths';
+import type { Dense, Visited, VisitSite } from '../front-end';
+import { batchEnds, type OnStep, Probe, stepsFrom } from './probe';
+import { withSolver } from './site-solver';
+
+export interface DenseInput {
+  session: Session;
+  /** Calibration tokens, whole windows. */
+  ids: Int32Array;
+  window: number;
+  layers: readonly Layer[];
+  onProgress?: OnStage;
+}
+
+export class DenseDecoder implements Dense {
+  readonly layers: readonly Layer[];
+  protected readonly session: Session;
+  protected readonly ids: Int32Array;
+  protected readonly window: number;
+  protected readonly onProgress: OnStage | undefined;
+
+  constructor({ session, ids, window, layers, onProgress }: DenseInput) {
+    this.session = session;
+    this.ids = ids;
+    this.window = window;
+    this.layers = layers;
+    this.onProgress = onProgress;
+  }
+
+  get stored(): Dtype {
+    return this.session.stored.matrices;
+  }
+
+  sample(limit = Number.POSITIVE_INFINITY): { rows: number; about: string } {
+    const { source, stored } = this.session;
+    const rows = this.#first(limit).length;
+    const types = `${storedTypes(source, stored)}; vectors: ${stored.vectors}`;
+    return { rows, about: `${rows} tokens by ${this.window}, ${types}` };
+  }
+
+  async columns(needs: StatisticsNeeded): Promise<SiteStatistics[]> {
+    const { session, window } = this;
+    const found: SiteStatistics[] = [];
+    const visit: VisitLayer = async (block, layer, hidden) => {
+      if (!hidden) {
+        const columns = await native.outputColumns(session.engine.handle, block, layer.site);
+        found.push({ groupSize: layer.groupSize, ...columns });
+        return;
+      }
+      const sums = session.statistics(widthOf(layer), { gram: false });
+      await using(sums, async (statistics) => {
+        await session.advanceSite(block, layer.site, hidden, window, { statistics });
+        found.push(await siteStatistics(session, block, layer, statistics));
+      });
+    };
+    const ids = needs === 'none' ? null : this.ids;
+    await session.engine.calibrating(() => this.#walk(ids, visit));
+    return found;
+  }
+
+  visit(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+    return this.session.engine.calibrating(() => {
+      if (survey.layerWeights === 'fisher') return this.#visitBack(survey, visit);
+      if (survey.layerWeights === 'probe') return this.#visitWithTrials(survey, visit);
+      return this.#visitForwards(survey, visit);
+    });
+  }
+
+  async #visitForwards(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+    const { session } = this;
+    await this.#walk(this.#first(survey.surveyTokens), async (block, layer, hidden) => {
+      const scaled = survey.layerWeights === 'residual';
+      const stream = scaled ? await native.energyOf(session.engine.handle, hidden!) : 0;
+      await this.#solveDense(survey, block, layer, hidden!, (solver) =>
+        visit(this.layers.indexOf(layer), { solver, stream, tryOut: untried }),
+      );
+    });
+    return { losses: new Float64Array(this.layers.length), metrics: null };
+  }
+
+  /** Trials start before their sites and run on together. */
+  async #visitWithTrials(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+    const { session, window, layers } = this;
+    const ids = this.#first(survey.surveyTokens);
+    const blocks = session.architecture.blocks.length;
+    const ends = batchEnds(layers, blocks);
+    const steps = ends.reduce((sum, end) => sum + stepsFrom(end + 1, blocks), 0);
+    const { scratch } = session;
+    const probe = await Probe.make(session, ids, { window, layers: layers.length, scratch });
+    try {
+      const visitLayer: VisitLayer = (block, layer, hidden) =>
+        this.#solveDense(survey, block, layer, hidden!, (solver) => {
+          const at = layers.indexOf(layer);
+          const tryOut = (kept: Int32Array, refit: NativeRefit) =>
+            probe.start(at, layer, kept, refit);
+          return visit(at, { solver, stream: 0, tryOut });
+        });
+      await this.#walk(ids, visitLayer, {
+        steps,
+        past: (block, site) => probe.advance(block, site),
+        after: async (index, onStep) => {
+          if (ends.includes(index)) await probe.runOn(index + 1, onStep);
+        },
+      });
+      return { losses: probe.losses, metrics: null };
+    } finally {
+      await probe.dispose();
+    }
+  }
+
+  /** Last block first, as the gradients come. */
+  async #visitBack(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+    const { session, layers } = this;
+    const { scratch } = session;
+    const { hidden } = session.architecture;
+    const losses = new Float64Array(layers.length);
+    if (survey.selection === 'plain') {
+      // Of one layer at a time: nothing is kept of it.
+      const one = session.matrix(hidden, hidden, METRIC_PAGE, scratch);
+      await using(one, (metrics) => this.#walkBack(survey, visit, metrics, () => 0));
+      return { losses, metrics: null };
+    }
+    const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, scratch);
+    await orRelease(metrics, () => this.#walkBack(survey, visit, metrics, (at) => at * hidden));
+    return { losses, metrics };
+  }
+
+  /** `rowOf` places a layer's metric in the matrix. */
+  async #walkBack(
+    { lambda, surveyTokens, fisherLabels: labels, seed }: SurveySpec,
+    visit: VisitSite,
+    matrix: MatrixHandle,
+    rowOf: (layer: number) => number,
+  ): Promise<void> {
+    const { session, window, layers, onProgress } = this;
+    const { scratch } = session;
+    const sites = (index: number) => SITES.filter((site) => layerAt(layers, index, site) !== -1);
+    const options = { window, sites, labels, seed, scratch, onProgress };
+    const fishers = fisherMetrics(session, this.#first(surveyTokens), options);
+    for await (const { index, block, gradients, sums } of fishers) {
+      for (const site of sites(index)) {
+        const at = layerAt(layers, index, site);
+        const metric = { matrix, row: rowOf(at) };
+        await native.storeMetric(session.engine.handle, gradients[site], matrix, metric.row);
+        const inputs = { statistics: sums[site]!, metric };
+        await withSolver(session, lambda, block, layers[at]!, inputs, (solver) =>
+          visit(at, { solver, stream: 0, tryOut: untried }),
+        );
+      }
+    }
+  }
+
+  /** Whole windows, at least one. */
+  #first(limit: number): Int32Array {
+    const { ids, window } = this;
+    return ids.subarray(0, Math.max(1, Math.floor(limit / window)) * window);
+  }
+
+  /** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
+  async #walk(ids: Int32Array | null, visit: VisitLayer, followers?: Followers): Promise<void> {
+    const { session, window, layers, onProgress } = this;
+    const total = session.architecture.blocks.length;
+    const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
+    let done = 0;
+    const hidden = ids && (await session.embed(ids, window, session.scratch));
+    try {
+      for (let index = 0; index < total; index++) {
+        session.engine.throwIfAborted();
+        await using(await session.loadBlock(index), async (block) => {
+          for (const site of SITES) {
+            const layer = layers[layerAt(layers, index, site)];
+            if (layer) await visit(block, layer, hidden);
+            else if (hidden) await session.advanceSite(block, site, hidden, window);
+            await followers?.past(block, site);
+          }
+        });
+        report(++done, `block ${index + 1} of ${total}`, index);
+        await followers?.after(index, (message) => report(++done, message));
+      }
+    } finally {
+      if (hidden) await native.free(hidden);
+    }
+  }
+
+  /** Runs a site on hidden states, which go on, and hands a solver of its Gram to `use`. */
+  async #solveDense(
+    { lambda }: SurveySpec,
+    block: BlockHandle,
+    layer: Layer,
+    hidden: MatrixHandle,
+    use: (solver: NativeSolver) => Promise<void>,
+  ): Promise<void> {
+    const { session, window } = this;
+    const { scratch } = session;
+    const sums = session.statistics(widthOf(layer), { gram: true, scratch });
+    await using(sums, async (statistics) => {
+      await session.advanceSite(block, layer.site, hidden, window, { statistics });
+      await withSolver(session, lambda, block, layer, { statistics, metric: null }, use);
+    });
+  }
+}
+
+type VisitLayer = (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => Promise<void>;
+
+/** What follows a walk. */
+interface Followers {
+  /** Hears of every site that is behind, */
+  past(block: BlockHandle, site: Site): Promise<void>;
+  /** and of every block, of which nothing is in memory any more; tells of steps of its own, */
+  after(index: number, onStep: OnStep): Promise<void>;
+  /** so many in all. */
+  steps: number;
+}
+
+function untried(): Promise<void> {
+  throw new StruPruneError('ERR_INTERNAL', 'only layer weights by trial try a layer out');
+}
+
+export async function siteStatistics(
+  session: Session,
+  block: BlockHandle,
+  layer: Layer,
+  statistics: StatisticsHandle,
+): Promise<SiteStatistics> {
+  const { tokens, sums, squares } = native.readStatistics(statistics);
+  return {
+    groupSize: layer.groupSize,
+    ...(await native.outputColumns(session.engine.handle, block, layer.site)),
+    second: squares.map((value) => value / tokens),
+    mean: sums.map((value) => value / tokens),
+    tokens,
+  };
+}

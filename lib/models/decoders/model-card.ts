@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import type { GgufEntry } from '../../checkpoint/container';
+import { type ExportFormat, loadsAs } from '../../checkpoint/export-table';
+import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../../checkpoint/licence';
+import { formatFor } from '../../checkpoint/output-path';
+import { pieces } from '../../checkpoint/pieces';
+import { embeddedMix } from '../../embedded';
+import type { ModelSource } from '../../model/architecture';
+import { modelName } from '../../model/name';
+import { tokensInWindows } from '../../numbers';
+import { changesWeights, optionOf } from '../../options';
+import { markdown, oneLine } from '../../printable';
+import type { Identity } from '../../pruning/journal/identity';
+import type { PruneResult } from '../../pruning/result';
+import { flagOf, quoted } from '../../wording';
+
+/** SHA-256 of every weight file of a checkpoint. */
+export type Hashes = readonly { name: string; sha256: string }[];
+
+export async function hashFiles(source: ModelSource, signal?: AbortSignal): Promise<Hashes> {
+  const hashes = [];
+  for (const file of source.files) {
+    const hash = createHash('sha256');
+    for await (const piece of pieces(file, { signal })) hash.update(piece);
+    hashes.push({ name: basename(file), sha256: hash.digest('hex') });
+  }
+  return hashes;
+}
+
+/** The command that makes the same weights, paths shortened to names. */
+export function commandOf(source: ModelSource, settings: Identity): string {
+  const gguf = formatFor(String(settings.output), settings.format as ExportFormat) === 'gguf';
+  return [
+    `npx struprune-native prune ${quoted(modelName(source.path))} -o ${gguf ? 'OUT.gguf' : 'OUT'}`,
+    ...(settings.calibration === embeddedMix().calibration
+      ? []
+      : [`--calibration ${quoted(basename(String(settings.calibration)))}`]),
+    ...Object.entries(settings).flatMap(([key, value]) => wordsOf(key, value)),
+  ].join(' ');
+}
+
+/** A setting as flags; none where another value would make the same weights. */
+function wordsOf(key: string, value: Identity[string]): string[] {
+  const option = optionOf(key);
+  if (value === null || !option || !changesWeights(option)) return [];
+  if (typeof value !== 'boolean') return [`${flagOf(key)} ${quoted(String(value))}`];
+  if (option.takes.off) return value ? [] : [`--no-${key}`];
+  return value ? [flagOf(key)] : [];
+}
+
+const text = (value: string): GgufEntry => ({ type: 'string', value });
+
+/** What a GGUF file that is made of a checkpoint says of it. */
+export function originOf(source: ModelSource, suffix = ''): Record<string, GgufEntry> {
+  return {
+    'general.name': text(`${modelName(source.path).replace(/\.gguf$/, '')}${suffix}`),
+    ...licenceMetadata(licenceOf(source)),
+  };
+}
+
+/** The same facts as typed GGUF metadata. */
+export function provenance(
+  source: ModelSource,
+  settings: Identity,
+  hashes: Hashes,
+): Record<string, GgufEntry> {
+  return {
+    ...originOf(source, ' pruned'),
+    'struprune.command': text(commandOf(source, settings)),
+    'struprune.source_sha256': text(hashes.map(({ sha256 }) => sha256).join(' ')),
+  };
+}
+
+/** README.md of an exported folder: where it comes from, how it was made, what it costs. */
+export function modelCard(
+  source: ModelSource,
+  hashes: Hashes,
+  result: Pick<
+    PruneResult,
+    | 'settings'
+    | 'calibrationTokens'
+    | 'tuning'
+    | 'window'
+    | 'method'
+    | 'allocation'
+    | 'scope'
+    | 'parametersBefore'
+    | 'parametersAfter'
+    | 'sparsity'
+    | 'fileSparsity'
+    | 'perplexityBefore'
+    | 'perplexityAfter'
+    | 'kind'
+    | 'notes'
+  >,
+): string {
+  const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
+  const measured = (value: number | null) => value?.toFixed(3) ?? 'not measured';
+  const { settings } = result;
+  const licence = licenceOf(source);
+  const rows = [
+    ['method', `${result.method}, ${result.allocation} allocation, scope ${result.scope}`],
+    ['calibration', tokensInWindows(result.calibrationTokens, result.window)],
+    ...(result.tuning ? [['tuning', tokensInWindows(result.tuning.tokens, result.window)]] : []),
+    ['parameters', `${result.parametersBefore} before, ${result.parametersAfter} after`],
+    ['linear weights of the blocks removed', percent(result.sparsity)],
+    ['parameters of the file removed', percent(result.fileSparsity)],
+    ['perplexity before', measured(result.perplexityBefore)],
+    ['perplexity after', measured(result.perplexityAfter)],
+    ...(settings.eval ? [['evaluated on', basename(String(settings.eval))]] : []),
+    ['licence', licenceWords(licence)],
+    ['loads as', loadsAs(result.kind)],
+  ];
+  return `${[
+    '---',
+    ...licenceLines(licence),
+    'tags: [pruned, struprune]',
+    '---',
+    `# ${markdown(modelName(source.path))}, pruned`,
+    '',
+    'A physically smaller checkpoint, made by struprune-native by structured pruning: whole FFN channels or',
+    'attention heads were removed.',
+    '',
+    '| | |',
+    '|---|---|',
+    ...rows.map(([name, value]) => `| ${name} | ${markdown(value!)} |`),
+    '',
+    'Source files:',
+    '',
+    ...hashes.map(({ name, sha256 }) => `- ${markdown(name)}, SHA-256 ${sha256}`),
+    '',
+    'Command:',
+    '',
+    '```',
+    oneLine(commandOf(source, settings)),
+    '```',
+    '',
+    ...result.notes.map((note) => `- ${markdown(note)}`),
+  ].join('\n')}\n`;
+}

@@ -1,0 +1,199 @@
+/** What solving needs, block by block, with what goes into the journal of each. */
+
+import {
+  inTurn,
+  type Needs,
+  type NeedsOf,
+  NOTHING,
+  type Tokens,
+  together,
+} from '../../../engine/needs';
+import { stepsOf } from '../../../masks';
+import { ffnInputs } from '../../../model/axes';
+import { SITES, type Site } from '../../../model/sublayers';
+import { feeds } from '../../../options/refit';
+import { type Layer, widthOf } from '../../../spec/widths';
+import { refitsInputs, solvesSequentially } from '../solve';
+import {
+  eachBlock,
+  inScratch,
+  keptMetrics,
+  layerOf,
+  needsOf,
+  type PlanInput,
+  problemOf,
+  type StageNeeds,
+} from './stage';
+import { encodeNeeds } from './write';
+
+/** Hidden states on their way through the blocks. */
+interface Stream {
+  /** Of the calibration tokens; null where a method scores without them. */
+  states: Tokens | null;
+  /** One window that runs through what will be in the file. */
+  check: Tokens;
+  feedback: boolean;
+}
+
+export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { refit, tokens, window } = input;
+  const ask = needsOf(input, paged);
+  const feedback = feeds(refit);
+  const calibrates = input.gather.inputs !== 'survey';
+  const states = calibrates ? { rows: tokens, window, paged } : null;
+  const check = { rows: window, window, paged: false };
+  const stream: Stream = { states, check, feedback };
+  const all = ask.states(tokens);
+  const held = states && !paged ? together(all, feedback ? all : NOTHING) : NOTHING;
+  const needs = together(
+    held,
+    ask.states(window),
+    inTurn(
+      states ? ask.ends('embed', states) : NOTHING,
+      eachBlock(input, (block) => blockNeeds(input, ask, block, stream)),
+      ask.ends('embed', check),
+      ask.ends('score', check),
+    ),
+  );
+  const metrics = keptMetrics(input);
+  const kept = calibrates ? keptOfTokens(input, ask) : 0;
+  const inTiles = needs.scratch > 0;
+  const spilt = paged && calibrates;
+  return {
+    needs,
+    scratch: kept + metrics + (spilt ? (feedback ? 3 : 1) * all.memory : 0),
+    paged: [
+      ...(kept > 0 ? ['inputs of the site at hand'] : []),
+      ...(spilt ? ['hidden states'] : []),
+      ...(metrics > 0 ? ['Fisher metrics'] : []),
+      ...(inTiles ? ['Gram matrices and factors', 'weights of the block at hand'] : []),
+    ],
+  };
+}
+
+/** Whether a site's inputs are kept to take the states on; what runsAgain says of the session that there will be. */
+function keepsInputs(input: PlanInput, site: Site): boolean {
+  const again = refitsInputs(input, site) || input.engine.device !== 'cpu';
+  return solvesSequentially(input) && !again;
+}
+
+/** Bytes of what the widest site keeps of the tokens in scratch. */
+function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
+  const { architecture, layers, tokens } = input;
+  const widths = layers.map((layer) => {
+    if (refitsInputs(input, layer.site)) {
+      return ffnInputs(architecture) + architecture.hidden;
+    }
+    return keepsInputs(input, layer.site) ? widthOf(layer) : 0;
+  });
+  return ask.matrix(tokens, Math.max(0, ...widths)).memory;
+}
+
+function blockNeeds(input: PlanInput, ask: NeedsOf, block: number, stream: Stream): Needs {
+  const { states, check } = stream;
+  const sites = SITES.map((site) => {
+    const checked = ask.site(block, site, check);
+    return states ? inTurn(checked, siteNeeds(input, ask, block, site, states, stream)) : checked;
+  });
+  return together(ask.block(block), inTurn(...sites, encodeNeeds(ask, block)));
+}
+
+/** Sums over the states, the solve, and the states' way through what it made. */
+function siteNeeds(
+  input: PlanInput,
+  ask: NeedsOf,
+  block: number,
+  site: Site,
+  states: Tokens,
+  { feedback }: Stream,
+): Needs {
+  const { architecture, gather, layers, removed } = input;
+  const at = layerOf(input, block, site);
+  const on = ask.site(block, site, states);
+  const dense = feedback ? on : NOTHING;
+  if (at === null || (removed?.[at] === 0 && !feedback)) return inTurn(on, dense);
+  const layer = layers[at]!;
+  const gram = gather.statistics === 'gram';
+  const refits = refitsInputs(input, site);
+  const keeps = keepsInputs(input, site);
+  const inputs = refits ? ffnInputs(architecture) : 0;
+  const sums = { gram, residual: feedback ? architecture.hidden : 0 };
+  // The dense states before the site.
+  const copy = feedback && !states.paged ? ask.states(states.rows) : NOTHING;
+  const goesOn = keeps ? ask.applySite(block, site, states) : on;
+  const solve = together(
+    copy,
+    ask.statistics(widthOf(layer), sums),
+    inTurn(
+      ask.site(block, site, states, { collects: true, gram, feedback, keeps, inputs }),
+      gram ? solverNeeds(input, ask, at, feedback) : NOTHING,
+      solvesSequentially(input) ? goesOn : NOTHING,
+    ),
+  );
+  const refit = refits ? inputRefitNeeds(input, ask, at, states) : NOTHING;
+  return inTurn(dense, copyOf(ask, states, feedback), solve, together(copy, refit));
+}
+
+function copyOf(ask: NeedsOf, states: Tokens, feedback: boolean): Needs {
+  return feedback ? ask.copyStates(states) : NOTHING;
+}
+
+/** Of a number of removals that is known, or of the worst, with the work of a guess. */
+function ofRemovals(
+  { removed, evenly }: PlanInput,
+  at: number,
+  worst: number,
+  needs: (removed: number) => Needs,
+): Needs {
+  if (removed) return needs(removed[at]!);
+  return { ...needs(worst), flops: needs(evenly[at]!).flops };
+}
+
+/** The site's mask and its refit. */
+function solverNeeds(input: PlanInput, ask: NeedsOf, at: number, cross: boolean): Needs {
+  const { architecture, mask, refit, layers } = input;
+  const layer = layers[at]!;
+  const fisher = mask.metric === 'fisher';
+  const problem = problemOf(architecture, layer, { cross, fisher });
+  const columns = (groups: number) => groups * layer.groupSize;
+  const { groups, allowed } = layer;
+  const steps = stepsOf(mask);
+  const sweep = (removed: number) => ask.sweep(problem, columns(removed));
+  const swap = (removed: number) => ask.swap(problem, columns(groups - removed));
+  const fit = (removed: number) =>
+    refit.output === 'exact'
+      ? ask.refit(problem, columns(groups - removed))
+      : ask.slice(problem, columns(groups - removed));
+  return inTurn(
+    ask.solver('createSolver', problem),
+    steps.includes('sweep') ? searchNeeds(input, at, allowed.at(-1)!, sweep) : NOTHING,
+    steps.includes('admm') ? ask.solver('admm', problem) : NOTHING,
+    mask.swaps > 0 ? searchNeeds(input, at, 1, swap) : NOTHING,
+    ofRemovals(input, at, 0, fit),
+  );
+}
+
+/** A search among removals; none where nothing is to go. */
+function searchNeeds(
+  input: PlanInput,
+  at: number,
+  worst: number,
+  needs: (removed: number) => Needs,
+): Needs {
+  return input.removed?.[at] === 0 ? NOTHING : ofRemovals(input, at, worst, needs);
+}
+
+function inputRefitNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tokens): Needs {
+  const { architecture, layers } = input;
+  const { inputs: by } = input.refit;
+  if (by.by === 'none') return NOTHING;
+  const { groups }: Layer = layers[at]!;
+  const refit = {
+    inputs: ffnInputs(architecture),
+    taken: by.tokens,
+    rounds: by.by === 'auxiliary' ? by.iterations : by.rounds,
+    steps: by.by === 'auxiliary' ? null : by.steps,
+  };
+  const tokens = inScratch(states.rows, states.window);
+  return ofRemovals(input, at, 0, (removed) => ask.inputRefit(groups - removed, tokens, refit));
+}

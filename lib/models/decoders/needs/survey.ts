@@ -1,0 +1,184 @@
+/** What the dense survey needs. */
+
+import {
+  inTurn,
+  type Needs,
+  type NeedsOf,
+  NOTHING,
+  type Tokens,
+  times,
+  together,
+} from '../../../engine/needs';
+import { SITES, type Site } from '../../../model/sublayers';
+import { type Layer, widthOf } from '../../../spec/widths';
+import { trialRemovals } from '../../../stages/curves';
+import { probeTokens, TOGETHER } from '../probe';
+import {
+  eachBlock,
+  inScratch,
+  layerOf,
+  needsOf,
+  type PlanInput,
+  problemOf,
+  type StageNeeds,
+} from './stage';
+
+export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { survey, window } = input;
+  const ask = needsOf(input, paged);
+  if (survey.curves !== 'sweep') return columnsNeeds(input, ask);
+  const states = inScratch(surveyTokens(input), window);
+  if (survey.layerWeights === 'fisher') return fisherNeeds(input, ask, states);
+  if (survey.layerWeights === 'probe') return probeNeeds(input, ask, states);
+  const needs = inTurn(
+    ask.ends('embed', states),
+    eachBlock(input, (block) => siteBySite(input, ask, block, states, null)),
+  );
+  return staged(needs, ask.states(states.rows).memory, ['hidden states']);
+}
+
+/** Column moments for a method that scores on dense statistics. */
+function columnsNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
+  const { survey, tokens, window } = input;
+  if (survey.statistics === 'none') {
+    return staged(
+      eachBlock(input, (block) => ask.block(block)),
+      0,
+      [],
+    );
+  }
+  const states = inScratch(tokens, window);
+  const sites = (block: number) =>
+    SITES.map((site) => {
+      const at = layerOf(input, block, site);
+      if (at === null) return ask.site(block, site, states);
+      const width = widthOf(input.layers[at]!);
+      return together(
+        ask.statistics(width, { gram: false }),
+        ask.site(block, site, states, { collects: true }),
+      );
+    });
+  const needs = inTurn(
+    ask.ends('embed', states),
+    eachBlock(input, (block) => together(ask.block(block), inTurn(...sites(block)))),
+  );
+  return staged(needs, ask.states(tokens).memory, ['hidden states']);
+}
+
+/** A site after the other, each with its own sums; `trial`: tokens of a trial of each. */
+function siteBySite(
+  input: PlanInput,
+  ask: NeedsOf,
+  block: number,
+  states: Tokens,
+  trial: Tokens | null,
+): Needs {
+  const sites = SITES.map((site) => {
+    const at = layerOf(input, block, site);
+    const layer = at === null ? null : input.layers[at]!;
+    const past = trial ? ask.site(block, site, trial) : NOTHING;
+    if (!layer) return inTurn(ask.site(block, site, states), past);
+    const jobs = inTurn(
+      ask.site(block, site, states, { collects: true, gram: true }),
+      curveNeeds(input, ask, layer, false),
+      trial ? trialNeeds(input, ask, layer, trial) : NOTHING,
+    );
+    return inTurn(together(ask.statistics(widthOf(layer), { gram: true }), jobs), past);
+  });
+  return together(ask.block(block), inTurn(...sites));
+}
+
+/** A layer's solver and its sweep, the sums being there. */
+function curveNeeds(
+  { architecture }: PlanInput,
+  ask: NeedsOf,
+  layer: Layer,
+  fisher: boolean,
+): Needs {
+  const problem = problemOf(architecture, layer, { cross: false, fisher });
+  const removed = layer.allowed.at(-1)! * layer.groupSize;
+  return inTurn(ask.solver('createSolver', problem), ask.sweep(problem, removed));
+}
+
+/** Fisher metrics of all sites, and curves in them. */
+function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
+  const { architecture, survey, layers } = input;
+  const { hidden, blocks } = architecture;
+  const layersOf = (block: number) => layers.filter((layer) => layer.block === block);
+  // Forward without any sums; then the sums of both sites and of the gradients there, while the gradient comes back.
+  const backward = (block: number) =>
+    together(
+      ask.statistics(hidden, { gram: true }),
+      ask.statistics(hidden, { gram: true }),
+      ...layersOf(block).map((layer) => ask.statistics(widthOf(layer), { gram: true })),
+      inTurn(
+        ask.backward(block, states),
+        ...layersOf(block).map((layer) => curveNeeds(input, ask, layer, true)),
+      ),
+    );
+  const both = (block: number) =>
+    together(
+      ask.block(block),
+      inTurn(...SITES.map((site) => ask.site(block, site, states)), backward(block)),
+    );
+  const needs = inTurn(
+    ask.ends('embed', states),
+    ask.copyStates(states),
+    eachBlock(input, both),
+    ask.ends('headGradient', states),
+  );
+  const metrics = survey.selection === 'fisher' ? layers.length : 1;
+  const scratch = together(
+    ask.states((blocks.length + 2) * states.rows),
+    ask.matrix(metrics * hidden, hidden),
+  ).memory;
+  return staged(needs, scratch, ['hidden states', 'gradients', 'Fisher metrics']);
+}
+
+/** Curves, and the weight of each layer by a trial that runs on through the model. */
+function probeNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
+  const { layers, window } = input;
+  const trial = inScratch(probeTokens(states.rows, window), window);
+  const pass = (sites: readonly Site[] = SITES) =>
+    eachBlock(input, (block) =>
+      together(ask.block(block), inTurn(...sites.map((site) => ask.site(block, site, trial)))),
+    );
+  const needs = inTurn(
+    ask.ends('embed', states),
+    eachBlock(input, (block) => siteBySite(input, ask, block, states, trial)),
+    // The reference; then every trial from its own block on, through half of them on average.
+    times(1 + layers.length / 2, pass()),
+    ask.ends('expectHead', trial),
+    ask.copyStates(trial),
+    times(layers.length, ask.ends('divergenceFrom', trial)),
+  );
+  // The dense model's, its predictions, one trial's and those on their way.
+  const trials = ask.states((3 + TOGETHER) * trial.rows).memory;
+  return staged(needs, ask.states(states.rows).memory + trials, ['hidden states']);
+}
+
+/** The start of a trial, the block and its sums being there: the refit, then its site in a block of its own. */
+function trialNeeds({ architecture }: PlanInput, ask: NeedsOf, layer: Layer, trial: Tokens): Needs {
+  const { block, site, groups, groupSize } = layer;
+  const problem = problemOf(architecture, layer, { cross: false, fisher: false });
+  const kept = (groups - trialRemovals(layer, null)) * groupSize;
+  const held = ask.solver('solver', problem);
+  const run = inTurn(ask.refit(problem, kept), together(held, ask.site(block, site, trial)));
+  return inTurn(together(ask.block(block), run), together(held, ask.copyStates(trial)));
+}
+
+function staged(needs: Needs, scratch: number, paged: string[]): StageNeeds {
+  const tiles = needs.scratch > 0;
+  return {
+    needs,
+    scratch,
+    paged: [
+      ...paged,
+      ...(tiles ? ['Gram matrices and factors', 'weights of the block at hand'] : []),
+    ],
+  };
+}
+
+function surveyTokens({ survey, window, tokens }: PlanInput): number {
+  return Math.min(tokens, Math.max(1, Math.floor(survey.surveyTokens / window)) * window);
+}

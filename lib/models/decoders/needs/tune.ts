@@ -1,0 +1,82 @@
+/** What tuning needs: the dense model's predictions, steps forward and back, and what they came to. */
+
+import {
+  inTurn,
+  type Needs,
+  type NeedsOf,
+  type Tokens,
+  times,
+  together,
+} from '../../../engine/needs';
+import { embeddingWidth } from '../../../model/axes';
+import { SITES } from '../../../model/sublayers';
+import { tuneShares } from '../../../pruning/texts';
+import { STEPS } from '../../../tuning/train';
+import { eachBlock, inScratch, needsOf, type PlanInput, type StageNeeds } from './stage';
+
+/** The states always go to scratch. */
+export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { architecture, window, tuning } = input;
+  const { hidden, blocks } = architecture;
+  const { train, heldOut } = tuneShares(tuning)!;
+  const ask = needsOf(input, paged);
+  const tokens = (windows: number) => inScratch(windows * window, window);
+  const text = tokens(tuning);
+  const exam = tokens(heldOut);
+  const lesson = tokens(Math.ceil(train / STEPS));
+  const check = tokens(1);
+  const needs = inTurn(
+    forward(input, ask, text),
+    ask.ends('expectHead', text),
+    ask.copyStates(text),
+    times(STEPS, step(input, ask, lesson, exam)),
+    // The last step's factors and the best ones.
+    times(
+      2,
+      inTurn(...[exam, lesson].map((one) => measured(input, ask, one)), forward(input, ask, check)),
+    ),
+    ask.ends('score', check),
+  );
+  // Predictions of the text, of the windows held out and of a step's, with the states of one of them; for a step also the
+  // states before every block and after the last one, and gradients.
+  const rows = 2 * text.rows + 2 * exam.rows + (blocks.length + 3) * lesson.rows;
+  return {
+    needs,
+    scratch: ask.matrix(rows, Math.max(hidden, embeddingWidth(architecture))).memory,
+    paged: ['hidden states', 'gradients', 'predictions', 'weights of the block at hand'],
+  };
+}
+
+function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
+  return inTurn(
+    ask.ends('embed', tokens),
+    eachBlock(input, (block) =>
+      together(ask.block(block), inTurn(...SITES.map((site) => ask.site(block, site, tokens)))),
+    ),
+  );
+}
+
+function measured(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
+  return inTurn(forward(input, ask, tokens), ask.ends('divergenceFrom', tokens));
+}
+
+/** The windows held out are measured on the way. */
+function step(input: PlanInput, ask: NeedsOf, lesson: Tokens, exam: Tokens): Needs {
+  const { factors } = input;
+  const sumsOf = (places: readonly { count: number }[]) =>
+    together(...places.map(({ count }) => ask.statistics(count, { gram: false })));
+  const { finalNorm } = factors;
+  return inTurn(
+    forward(input, ask, lesson),
+    ask.copyStates(lesson),
+    measured(input, ask, exam),
+    together(sumsOf(finalNorm ? [finalNorm] : []), ask.ends('divergenceGradient', lesson)),
+    eachBlock(input, (block) =>
+      together(
+        ask.block(block),
+        sumsOf(factors.blocks[block] ?? []),
+        ask.backward(block, lesson, { factors: true }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,135 @@
+/** The calibration tokens on their way through the blocks, of each through attention and then the FFN. */
+
+import { type BlockHandle, type MatrixHandle, native } from '../../engine/native';
+import { nextTokens } from '../../engine/session';
+import { SITES, type Site } from '../../model/sublayers';
+import { feeds } from '../../options/refit';
+import type { Layer } from '../../spec/widths';
+import type { Chosen, Part, PartContent, Pass, Shrunk, Sums } from '../front-end';
+import { contentOf, loadFinished } from './blocks';
+import { replayBlock } from './replay';
+import { collectAndSolve, cutSite, type SolveContext } from './solve';
+
+export class DecoderPass implements Pass {
+  readonly #context: SolveContext;
+  /** The last calibration window. */
+  readonly #last: Int32Array;
+
+  private constructor(context: SolveContext, last: Int32Array) {
+    this.#context = context;
+    this.#last = last;
+  }
+
+  /** `states`: folder for hidden states; '' = in memory. */
+  static async begin(
+    about: Omit<SolveContext, 'streams'>,
+    { ids, window, states: scratch }: { ids: Int32Array; window: number; states: string },
+  ): Promise<DecoderPass> {
+    const { session, spec } = about;
+    const last = ids.subarray(ids.length - window);
+    const made: MatrixHandle[] = [];
+    const embed = async (tokens: Int32Array, folder: string) => {
+      made.push(await session.embed(tokens, window, folder));
+      return made.at(-1)!;
+    };
+    const calibrated = () => session.engine.calibrating(() => embed(ids, scratch));
+    const needsStates = !spec.idle && spec.gather.statistics !== 'none';
+    const feedback = !spec.idle && feeds(spec.refit);
+    try {
+      const hidden = needsStates ? await calibrated() : null;
+      const dense = feedback ? await calibrated() : null;
+      const check = await embed(last, '');
+      const streams = { window, scratch, hidden, dense, check };
+      return new DecoderPass({ ...about, streams }, last);
+    } catch (error) {
+      made.forEach(native.release);
+      throw error;
+    }
+  }
+
+  async open(index: number): Promise<Part> {
+    const block = await this.#context.session.loadBlock(index);
+    return new DecoderPart(this.#context, index, block);
+  }
+
+  async replay(index: number, solved: readonly Layer[]): Promise<void> {
+    const { journal, session, plan } = this.#context;
+    const record = await journal.block(index);
+    const finished = () => loadFinished(journal, session, plan.tensors, index, record);
+    await replayBlock(this.#context, index, record.keep, solved, finished);
+  }
+
+  /** Mean NLL of the last calibration window. */
+  async measure(): Promise<number> {
+    const { session, streams } = this.#context;
+    const { nll } = await session.score(streams.check, nextTokens(this.#last, streams.window));
+    const values = nll.filter((value) => !Number.isNaN(value));
+    return values.reduce((sum, value) => sum + value, 0) / values.length;
+  }
+
+  async dispose(): Promise<void> {
+    const { hidden, dense, check } = this.#context.streams;
+    for (const matrix of [hidden, dense, check]) if (matrix) await native.free(matrix);
+  }
+}
+
+class DecoderPart implements Part {
+  readonly #context: SolveContext;
+  readonly #index: number;
+  readonly #block: BlockHandle;
+  /** Sites that are still to come. */
+  #ahead = [...SITES];
+
+  constructor(context: SolveContext, index: number, block: BlockHandle) {
+    this.#context = context;
+    this.#index = index;
+    this.#block = block;
+  }
+
+  leave({ site }: Layer): Promise<void> {
+    return this.#next(site, () => this.#leave(site));
+  }
+
+  cut(layer: Layer, chosen: Chosen): Promise<void> {
+    const { session } = this.#context;
+    return this.#next(layer.site, async () => {
+      await cutSite(session, this.#index, this.#block, layer, chosen);
+      await native.finishSite(session.engine.handle, this.#block, layer.site);
+    });
+  }
+
+  shrink<C extends Chosen>(layer: Layer, choose: (sums: Sums) => Promise<C>): Promise<Shrunk<C>> {
+    return this.#next(layer.site, () =>
+      collectAndSolve(this.#context, this.#index, this.#block, layer, choose),
+    );
+  }
+
+  async finish(): Promise<PartContent> {
+    const { session, streams, plan } = this.#context;
+    await this.#next(null, async () => {});
+    await session.advance(this.#block, streams.check, streams.window);
+    return contentOf(session, plan.tensors, this.#index, this.#block);
+  }
+
+  dispose(): Promise<void> {
+    return native.free(this.#block);
+  }
+
+  /** Works on a site (null: there is none) behind those that are out of scope. */
+  #next<T>(site: Site | null, work: () => Promise<T>): Promise<T> {
+    return this.#context.session.engine.calibrating(async () => {
+      for (let next = this.#ahead.shift(); next && next !== site; next = this.#ahead.shift()) {
+        await this.#leave(next);
+      }
+      return work();
+    });
+  }
+
+  async #leave(site: Site): Promise<void> {
+    const { session, streams } = this.#context;
+    const { window, hidden, dense } = streams;
+    if (dense) await session.advanceSite(this.#block, site, dense, window);
+    await native.finishSite(session.engine.handle, this.#block, site);
+    if (hidden) await session.advanceSite(this.#block, site, hidden, window);
+  }
+}

@@ -1,0 +1,20 @@
+import { readsCurves } from '../../allocation';
+import type { RunSpec } from '../../spec';
+import { planOutput, uniformAllocation } from '../../spec/planned';
+import { factorPlaces } from '../../tuning/factors';
+import type { PlanInput } from './plan';
+
+/** What the plan of a run's memory is made from: its parts, and what is known of its texts and threads. */
+export function planInput(
+  spec: RunSpec,
+  sizes: Pick<PlanInput, 'engine' | 'tokens' | 'tuning' | 'evaluation'>,
+): PlanInput {
+  const { settings, source } = spec;
+  const { architecture } = source;
+  const removed = readsCurves(spec.allocation.rule) ? null : uniformAllocation(spec).removed;
+  const saves = settings.saveCalibration !== undefined;
+  const { removed: evenly } = uniformAllocation(spec);
+  const factors = factorPlaces(planOutput(spec, new Int32Array(spec.layers.length)));
+  const { stored } = spec.output;
+  return { ...spec, ...sizes, architecture, stored, evenly, removed, factors, saves };
+}

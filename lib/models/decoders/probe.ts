@@ -1,0 +1,193 @@
+/**
+ * Trials (docs/method.md, section 5): a layer is pruned alone and refitted, the rest of the dense model runs on, and its KL
+ * to the dense model is what that costs, in nats per token. Some trials run on together, so that the model is read once
+ * for all of them.
+ */
+
+import { using } from '../../engine/engine';
+import { type BlockHandle, type MatrixHandle, native } from '../../engine/native';
+import type { ExpectedHead } from '../../engine/native-divergence';
+import { nextTokens, type Session } from '../../engine/session';
+import { embeddingWidth } from '../../model/axes';
+import type { Site } from '../../model/sublayers';
+import type { NativeRefit } from '../../solver/native-solver';
+import type { Layer } from '../../spec/widths';
+import { sliceSite } from './slice';
+
+/** Tokens that run through the rest of the model for every layer. */
+const TOKENS = 4096;
+/** Trials that run on together at most. */
+export const TOGETHER = 8;
+
+/** Hears of a step that is done, in a line for people. */
+export type OnStep = (message: string) => void;
+
+/**
+ * Follows a dense pass: `start` a layer's trial before its site, then `advance` past the site; after the blocks of
+ * `batchEnds`, `runOn`.
+ */
+export class Probe {
+  /** Nats per token of every layer whose trial has run on; else 0. */
+  readonly losses: Float64Array;
+  readonly #session: Session;
+  readonly #window: number;
+  readonly #targets: Int32Array;
+  /** `[tokens, hidden]` of the dense model before the site at hand. */
+  readonly #states: MatrixHandle;
+  /** The same of one trial. */
+  readonly #own: MatrixHandle;
+  /** `[TOGETHER · tokens, hidden]`: those of the trials, a page each. */
+  readonly #batch: MatrixHandle;
+  readonly #rows: number;
+  /** What the dense model predicts. */
+  readonly #reference: ExpectedHead;
+  /** Layers whose trials are on their way through the model. */
+  #trials: number[] = [];
+  /** So many of them are past the site at hand. */
+  #past = 0;
+  /** The first block whose layers the batch may have. */
+  #first = 0;
+
+  private constructor(
+    session: Session,
+    { targets, window, layers }: { targets: Int32Array; window: number; layers: number },
+    [states, own, batch]: readonly [MatrixHandle, MatrixHandle, MatrixHandle],
+    reference: ExpectedHead,
+  ) {
+    this.#session = session;
+    this.#window = window;
+    this.#targets = targets;
+    this.losses = new Float64Array(layers);
+    this.#states = states;
+    this.#own = own;
+    this.#batch = batch;
+    this.#rows = targets.length;
+    this.#reference = reference;
+  }
+
+  /** One pass of the dense model over the first windows of `ids`. */
+  static async make(
+    session: Session,
+    ids: Int32Array,
+    { window, layers, scratch }: { window: number; layers: number; scratch: string },
+  ): Promise<Probe> {
+    const mine = ids.subarray(0, probeTokens(ids.length, window));
+    const targets = nextTokens(mine, window);
+    const made: MatrixHandle[] = [];
+    const keep = (matrix: MatrixHandle) => {
+      made.push(matrix);
+      return matrix;
+    };
+    try {
+      const states = keep(await session.embed(mine, window, scratch));
+      const { rows, cols, pageRows } = native.matrixShape(states);
+      const width = embeddingWidth(session.architecture);
+      const mean = keep(session.matrix(rows, width, pageRows, scratch));
+      const own = keep(session.matrix(rows, cols, pageRows, scratch));
+      const { engine, ends } = session;
+      await native.copyMatrix(engine.handle, states, own);
+      await session.forward(own, window);
+      const negativeEntropy = await native.expectHead(engine.handle, ends, own, mean);
+      const batch = keep(session.matrix(TOGETHER * rows, cols, Math.min(pageRows, rows), scratch));
+      const reference = { mean, negativeEntropy };
+      return new Probe(session, { targets, window, layers }, [states, own, batch], reference);
+    } catch (error) {
+      for (const matrix of made) await native.free(matrix);
+      throw error;
+    }
+  }
+
+  /** Layer number `at`, which is not in the states yet, without the groups that go. */
+  async start(at: number, layer: Layer, kept: Int32Array, refit: NativeRefit): Promise<void> {
+    await this.#advancePruned(layer, refit, kept);
+    this.#trials.push(at);
+  }
+
+  async advance(block: BlockHandle, site: Site): Promise<void> {
+    await this.#session.advanceSite(block, site, this.#states, this.#window);
+    if (this.#past > 0) {
+      const firstRows = this.#past * this.#rows;
+      await this.#session.advanceSite(block, site, this.#batch, this.#window, { firstRows });
+    }
+    this.#past = this.#trials.length;
+  }
+
+  /** Takes the trials through the blocks from `next` on, and measures them. Tells of `stepsFrom(next)` steps. */
+  async runOn(next: number, onStep: OnStep): Promise<void> {
+    const session = this.#session;
+    const total = session.architecture.blocks.length;
+    const firstRows = this.#trials.length * this.#rows;
+    const trials = `trials of blocks ${this.#first + 1}-${next}`;
+    for (let index = next; index < total; index++) {
+      session.engine.throwIfAborted();
+      if (firstRows > 0) {
+        await using(await session.loadBlock(index), (block) =>
+          session.advance(block, this.#batch, this.#window, firstRows),
+        );
+      }
+      onStep(`${trials}: block ${index + 1} of ${total}`);
+    }
+    for (const [place, layer] of this.#trials.entries()) {
+      this.losses[layer] = await this.#divergence(place);
+    }
+    onStep(`${trials}: predictions`);
+    this.#trials = [];
+    this.#past = 0;
+    this.#first = next;
+  }
+
+  /** Off the main thread, which the system would keep busy for as long as it takes the memory back. */
+  async dispose(): Promise<void> {
+    const { mean } = this.#reference;
+    for (const matrix of [this.#states, this.#own, this.#batch, mean]) await native.free(matrix);
+  }
+
+  /** Mean KL(dense ‖ pruned) of a trial's last states, nats per token. */
+  async #divergence(place: number): Promise<number> {
+    const { engine, ends } = this.#session;
+    const rows = { from: place * this.#rows, to: 0, count: this.#rows };
+    await native.copyMatrix(engine.handle, this.#batch, this.#own, rows);
+    const kl = await native.divergenceFrom(engine.handle, ends, this.#reference, this.#own);
+    const known = kl.filter((_, token) => this.#targets[token]! >= 0);
+    return known.reduce((sum, value) => sum + value, 0) / known.length;
+  }
+
+  /** Into the batch: the states after the site, which is pruned in a copy of its block. */
+  async #advancePruned(layer: Layer, refit: NativeRefit, kept: Int32Array): Promise<void> {
+    const session = this.#session;
+    const { handle } = session.engine;
+    await native.copyMatrix(handle, this.#states, this.#own);
+    await using(await session.loadBlock(layer.block), async (block) => {
+      await sliceSite(session, layer.block, block, layer, kept, refit);
+      await native.finishSite(handle, block, layer.site);
+      await session.advanceSite(block, layer.site, this.#own, this.#window);
+    });
+    const rows = { from: 0, to: this.#trials.length * this.#rows, count: this.#rows };
+    await native.copyMatrix(handle, this.#own, this.#batch, rows);
+  }
+}
+
+/** The blocks after which the trials so far run on: as many layers as may go together, or the last block. */
+export function batchEnds(layers: readonly Layer[], blocks: number): number[] {
+  const layersOf = (block: number) => layers.filter((layer) => layer.block === block).length;
+  const ends: number[] = [];
+  let started = 0;
+  for (let block = 0; block < blocks; block++) {
+    started += layersOf(block);
+    if (started === 0) continue;
+    if (block < blocks - 1 && started + layersOf(block + 1) <= TOGETHER) continue;
+    ends.push(block);
+    started = 0;
+  }
+  return ends;
+}
+
+/** Steps that `runOn` tells of: the blocks from `next` on, and the predictions. */
+export function stepsFrom(next: number, blocks: number): number {
+  return blocks - next + 1;
+}
+
+/** Whole windows, at least one. */
+export function probeTokens(tokens: number, window: number): number {
+  return Math.min(tokens, Math.max(1, Math.floor(TOKENS / window)) * window);
+}

@@ -1,0 +1,78 @@
+/**
+ * Takes the hidden states through a block that the journal holds, by the very products that they went through when
+ * it was solved: those of the finished site or, where the solve kept activations of the whole width, these, of which the
+ * kept columns meet the finished output map. (The others would give the same numbers up to rounding only, and another
+ * output.)
+ */
+
+import { using } from '../../engine/engine';
+import { type BlockHandle, native } from '../../engine/native';
+import type { BlockKeep } from '../../model/groups';
+import { SITES, type Site } from '../../model/sublayers';
+import { type Layer, widthOf } from '../../spec/widths';
+import { keptColumns } from './slice';
+import { refitsInputs, runsAgain, type SolveContext, solvesSequentially, sumsOf } from './solve';
+
+/** `finished` loads the block as the journal has it; `solved`: layers of it that were not left as they are. */
+export async function replayBlock(
+  context: SolveContext,
+  index: number,
+  keep: BlockKeep,
+  solved: readonly Layer[],
+  finished: () => Promise<BlockHandle>,
+): Promise<void> {
+  const { session, streams } = context;
+  await session.engine.calibrating(async () => {
+    for (const site of SITES) {
+      const layer = solved.find((one) => one.site === site) ?? null;
+      if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
+      if (streams.dense) {
+        await using(await session.loadBlock(index), (block) =>
+          session.advanceSite(block, site, streams.dense!, streams.window),
+        );
+      }
+    }
+  });
+  await using(await finished(), (block) => session.advance(block, streams.check, streams.window));
+}
+
+async function replaySite(
+  context: SolveContext,
+  index: number,
+  site: Site,
+  keep: BlockKeep,
+  layer: Layer | null,
+  finished: () => Promise<BlockHandle>,
+): Promise<void> {
+  const { session, spec, streams } = context;
+  const { handle } = session.engine;
+  const { window } = streams;
+  const hidden = streams.hidden!;
+  if (layer === null) {
+    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
+    return;
+  }
+  const run = { window, hidden, alpha: 0, beta: 0 };
+  if (!solvesSequentially(spec)) {
+    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, site) };
+    await using(await session.loadBlock(index), (block) =>
+      native.runSite(handle, block, site, { ...run, advance: true, repeats }),
+    );
+    return;
+  }
+  if (runsAgain(context, site)) {
+    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
+    return;
+  }
+  const { rows, pageRows } = native.matrixShape(hidden);
+  const width = widthOf(layer);
+  await using(session.matrix(rows, width, pageRows, session.scratch), async (kept) => {
+    await using(await session.loadBlock(index), (block) =>
+      native.runSite(handle, block, site, { ...run, advance: false, keep: kept }),
+    );
+    const columns = keptColumns(session, index, site, keep[site]!);
+    await using(await finished(), (block) =>
+      native.applySite(handle, block, site, kept, columns, hidden),
+    );
+  });
+}

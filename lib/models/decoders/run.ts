@@ -1,0 +1,142 @@
+/** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
+import { resolve } from 'node:path';
+import { readWindows } from '../../calibration/text';
+import { requireWritable } from '../../checkpoint/atomic';
+import { type Engine, withBytes } from '../../engine/engine';
+import { Session } from '../../engine/session';
+import { windowFor } from '../../measure/perplexity';
+import type { ModelSource } from '../../model/architecture';
+import type { PruneOptions, Settings } from '../../options';
+import type { OnStage, OnWarning } from '../../progress';
+import type { Journal } from '../../pruning/journal/journal';
+import { mayReplace } from '../../pruning/survey-file';
+import type { Surveys } from '../../pruning/surveys';
+import { splitText, type TuneText } from '../../pruning/texts';
+import { type RunSpec, resolve as resolveRun } from '../../spec';
+import { requireNoSliding } from '../../spec/output';
+import { turn } from '../../turns';
+import type { Hashes } from './model-card';
+import { requireBeside } from './places';
+import { planInput } from './plan-input';
+import { requireOutputSpace, requireRoom } from './room';
+import { type TokenizerOutput, tokenizerBytesOf } from './tokenizer-output';
+
+export interface Run extends RunSpec {
+  engine: Engine;
+  signal: AbortSignal | undefined;
+  /** Calibration tokens, whole windows. */
+  ids: Int32Array;
+  tuneText: TuneText | null;
+  /** Both, one after the other. */
+  text: Int32Array;
+  evaluation: { ids: Int32Array; window: number } | null;
+  session: Session;
+  surveys: Surveys;
+  /** Folder for hidden states; '' = in memory. */
+  states: string;
+  /** The most that the run needs of the engine's memory at a time, bytes. */
+  room: number;
+  onProgress: OnStage | undefined;
+  /** What the user should know: told at once, and in the result. */
+  warnings: string[];
+  warn: OnWarning;
+}
+
+/** A run with what its output is made of beside weights. */
+export interface DecoderRun extends Run {
+  journal: Journal;
+  hashes: Hashes;
+  tokenizer: TokenizerOutput;
+}
+
+/** How a run is followed and stopped. */
+export type RunCalls = Pick<PruneOptions, 'signal' | 'onProgress' | 'onWarning'>;
+
+/** What several runs of one model on one calibration text share, each made once (lib/bench). */
+export interface Shared {
+  /** Calibration text, whole windows, those that tune behind those that calibrate; as `settings` ask for it where left out. */
+  ids?: Int32Array;
+  surveys: Surveys;
+  /** Whether a run that ends early leaves its journal. */
+  resumable: boolean;
+}
+
+/** `held`: bytes of the disk that the run's journal has of its output. */
+export async function openRun(
+  engine: Engine,
+  source: ModelSource,
+  settings: Settings,
+  { signal, onProgress, onWarning }: RunCalls,
+  { ids: given, surveys }: Shared,
+  held: number,
+): Promise<Run> {
+  const spec = resolveRun(source, settings, await tokenizerBytesOf(source, settings, signal));
+  await turn();
+  const { window } = spec;
+  const { architecture } = source;
+  await requireCalibrationFile(settings);
+  const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
+  const { bounded } = engine;
+  const limits = { window, maxTokens: calibration + tuning, bounded, signal };
+  const read = given ?? (await readWindows(source, settings.calibration, limits));
+  const { ids, tuneText, warning } = splitText(read, window, { calibration, tuning });
+  const tuneTokens = tuneText ? tuneText.train.length + tuneText.heldOut.length : 0;
+  let evaluation: Run['evaluation'] = null;
+  if (settings.eval) {
+    const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
+    requireNoSliding(settings, architecture, evalWindow);
+    const maxTokens = settings.evalTokens;
+    evaluation = {
+      window: evalWindow,
+      ids: await readWindows(source, settings.eval, {
+        window: evalWindow,
+        maxTokens,
+        bounded,
+        signal,
+      }),
+    };
+  }
+  const sizes = {
+    engine,
+    tokens: ids.length,
+    tuning: tuneTokens / window,
+    evaluation: evaluation && { tokens: evaluation.ids.length, window: evaluation.window },
+  };
+  const plan = await requireRoom(planInput(spec, sizes), settings, engine);
+  await requireOutputSpace(plan, settings, held);
+  const session = new Session(engine, source, spec.output.stored, settings.scratch);
+  const warnings: string[] = [];
+  const tell = onWarning && engine.listeners.hear(onWarning);
+  const states = plan.statesPaged ? settings.scratch : '';
+  const warn = (warning: string) => {
+    warnings.push(warning);
+    tell?.(warning);
+  };
+  if (warning) warn(warning);
+  if (tuneText && engine.device !== 'cpu') warn('tuning runs back through the blocks on the CPU');
+  return {
+    ...spec,
+    engine,
+    signal,
+    ids,
+    tuneText,
+    text: read.subarray(0, ids.length + tuneTokens),
+    evaluation,
+    session,
+    surveys,
+    states,
+    room: plan.memory - plan.reserve,
+    onProgress: withBytes(engine, onProgress),
+    warnings,
+    warn,
+  };
+}
+
+/** Refuses a calibration file that is there, or that cannot be written. */
+async function requireCalibrationFile(settings: Settings): Promise<void> {
+  const { saveCalibration } = settings;
+  if (saveCalibration === undefined) return;
+  requireBeside('--save-calibration', saveCalibration, settings);
+  const kept = resolve(saveCalibration);
+  await requireWritable(kept, { replace: mayReplace(kept, settings) });
+}

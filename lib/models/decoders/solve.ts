@@ -1,0 +1,213 @@
+/**
+ * One site's turn: what it reads is summed, its weights are sliced to what is chosen by the sums, and the hidden states go on
+ * through the result (method.md, section 1).
+ */
+
+import type { ExportPlan } from '../../checkpoint/export';
+import { orRelease } from '../../engine/engine';
+import {
+  type AnyHandle,
+  type BlockHandle,
+  type MatrixHandle,
+  type MetricPlace,
+  native,
+} from '../../engine/native';
+import type { SumKinds } from '../../engine/native-gpu';
+import type { Session } from '../../engine/session';
+import type { Site } from '../../model/sublayers';
+import type { Journal } from '../../pruning/journal/journal';
+import type { RunSpec } from '../../spec';
+import { type Layer, widthOf } from '../../spec/widths';
+import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
+import { siteStatistics } from './dense';
+import { type FfnTokens, makeFfnTokens, refitInputs } from './input-refit';
+import { withSolver } from './site-solver';
+import { keptColumns, sliceSite } from './slice';
+
+/** The hidden states that a run carries from block to block. */
+export interface Streams {
+  window: number;
+  /** Folder for hidden states; '' = in memory. */
+  scratch: string;
+  /** Of the model pruned so far (of the dense one when not sequential); null where nothing is calibrated. */
+  hidden: MatrixHandle | null;
+  /** Of the dense model, before the site at hand; only with feedback. */
+  dense: MatrixHandle | null;
+  /** One window that runs through what will be in the file. */
+  check: MatrixHandle;
+}
+
+export interface SolveContext {
+  session: Session;
+  spec: Solving;
+  streams: Streams;
+  layers: readonly Layer[];
+  /** Which has the finished blocks, and of what tensors they are. */
+  journal: Journal;
+  plan: ExportPlan;
+}
+
+/** Whether a site reads what the blocks before it have become, and not what they were. */
+export function solvesSequentially({ gather }: Pick<RunSpec, 'gather'>): boolean {
+  return gather.inputs === 'sequential';
+}
+
+/** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
+export function refitsInputs({ refit }: Pick<RunSpec, 'refit'>, site: Site): boolean {
+  return site === 'ffn' && refit.inputs.by !== 'none';
+}
+
+/**
+ * Whether the states go on through the finished site as a whole, and not by the inputs of its output map that the solve
+ * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again.
+ */
+export function runsAgain(context: SolveContext, site: Site): boolean {
+  return refitsInputs(context.spec, site) || context.session.engine.device !== 'cpu';
+}
+
+/** The sums that a solve makes of a site. */
+export function sumsOf({ spec, streams }: SolveContext): SumKinds {
+  return {
+    collects: true,
+    gram: spec.gather.statistics === 'gram',
+    feedback: streams.dense !== null,
+  };
+}
+
+/** Takes the columns as they are. */
+export async function cutSite(
+  session: Session,
+  index: number,
+  block: BlockHandle,
+  layer: Layer,
+  { kept, means }: Chosen,
+): Promise<void> {
+  if (means) await native.addMeanBias(session.engine.handle, block, layer.site, means);
+  await sliceSite(session, index, block, layer, kept, null);
+}
+
+/** Gathers the site's sums on the run's own hidden states, has it solved, and takes the states on. */
+export async function collectAndSolve<C extends Chosen>(
+  context: SolveContext,
+  index: number,
+  block: BlockHandle,
+  layer: Layer,
+  choose: (sums: Sums) => Promise<C>,
+): Promise<Shrunk<C>> {
+  const { session, spec, streams } = context;
+  const { handle } = session.engine;
+  const { site } = layer;
+  const hidden = streams.hidden!;
+  const width = widthOf(layer);
+  const { rows: tokens, pageRows } = native.matrixShape(hidden);
+  const { gram: withGram } = sumsOf(context);
+  const sequential = solvesSequentially(spec);
+  const { scratch } = session;
+  const made: AnyHandle[] = [];
+  const hold = <Handle extends AnyHandle>(handle: Handle) => {
+    made.push(handle);
+    return handle;
+  };
+  try {
+    const target = streams.dense
+      ? hold(await denseTarget(session, block, site, streams.dense, streams))
+      : null;
+    const residual = target ? session.architecture.hidden : 0;
+    const statistics = hold(session.statistics(width, { gram: withGram, residual, scratch }));
+    const ffn = refitsInputs(spec, site)
+      ? makeFfnTokens(session, block, tokens, pageRows, scratch)
+      : undefined;
+    if (ffn) made.push(ffn.inputs, ffn.targets);
+    const keep =
+      sequential && !runsAgain(context, site)
+        ? hold(session.matrix(tokens, width, pageRows, scratch))
+        : undefined;
+    await native.runSite(handle, block, site, {
+      window: streams.window,
+      hidden,
+      advance: !sequential,
+      statistics,
+      keep,
+      ...ffn,
+      denseBefore: target ?? undefined,
+      denseAfter: target ? streams.dense! : undefined,
+      alpha: target ? spec.refit.alpha : 0,
+      beta: target ? spec.refit.beta : 0,
+    });
+    let chosen: C;
+    let fit: Fit | null = null;
+    if (withGram) {
+      const hasBias = native.blockShape(block, `${site}.outBias`) !== null;
+      const sums = { statistics, metric: metricOf(context, layer) };
+      chosen = await withSolver(session, spec.refit.lambda, block, layer, sums, (solver) =>
+        choose({ by: 'gram', solver, hasBias }),
+      );
+      await native.free(statistics);
+      fit = await sliceAndRefit(context, index, block, layer, chosen, ffn);
+    } else {
+      const columns = await siteStatistics(session, block, layer, statistics);
+      chosen = await choose({ by: 'moments', columns });
+      await cutSite(session, index, block, layer, chosen);
+    }
+    await native.finishSite(handle, block, site);
+    if (keep) {
+      const columns = keptColumns(session, index, site, chosen.kept);
+      await native.applySite(handle, block, site, keep, columns, hidden);
+    } else if (sequential) {
+      await session.advanceSite(block, site, hidden, streams.window);
+    }
+    return { chosen, fit };
+  } finally {
+    for (const handle of made) await native.free(handle);
+  }
+}
+
+function metricOf({ session, spec, layers }: SolveContext, layer: Layer): MetricPlace | null {
+  const { metrics: matrix } = spec;
+  return matrix && { matrix, row: layers.indexOf(layer) * session.architecture.hidden };
+}
+
+/** Copies the dense states before the site and takes the originals through the dense site. */
+async function denseTarget(
+  session: Session,
+  block: BlockHandle,
+  site: Site,
+  dense: MatrixHandle,
+  { window, scratch }: Streams,
+): Promise<MatrixHandle> {
+  const { rows, cols, pageRows } = native.matrixShape(dense);
+  const before = session.matrix(rows, cols, pageRows, scratch);
+  return orRelease(before, async () => {
+    await native.copyMatrix(session.engine.handle, dense, before);
+    await session.advanceSite(block, site, dense, window);
+    return before;
+  });
+}
+
+/** Takes what was chosen over into the block; with the tokens of an FFN its input maps are refitted too. */
+async function sliceAndRefit(
+  { session, spec }: SolveContext,
+  index: number,
+  block: BlockHandle,
+  layer: Layer,
+  { kept, refit: first, bias }: Chosen,
+  ffn: FfnTokens | undefined,
+): Promise<Fit> {
+  let refit = first!;
+  let inputRefit: Fit['inputRefit'] = null;
+  try {
+    if (ffn) {
+      await sliceSite(session, index, block, layer, kept, null);
+      const refined = await refitInputs(session, spec.refit, block, layer, ffn, refit, bias);
+      refit = refined.refit;
+      inputRefit = refined.report;
+      await native.setOutput(session.engine.handle, block, layer.site, refit);
+    } else {
+      await sliceSite(session, index, block, layer, kept, refit);
+    }
+    const { relativeError, lambda, ridgeRaised } = refit;
+    return { relativeError, lambda, ridgeRaised, inputRefit };
+  } finally {
+    refit.release();
+  }
+}

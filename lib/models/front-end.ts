@@ -1,0 +1,153 @@
+/**
+ * What the stages know of a network: what may shrink, sums of what reads it, and what becomes of the network by a choice.
+ * `decoders/` implements it for checkpoints of language models.
+ */
+import type { Budget } from '../allocation';
+import type { MatrixHandle } from '../engine/native';
+import type { SiteStatistics } from '../masks/statistics';
+import type { StatisticsNeeded } from '../methods';
+import type { Dtype } from '../model/architecture';
+import type { NativeRefit, NativeSolver, RidgeReport } from '../solver/native-solver';
+import type { Structure } from '../solver/structures/types';
+import type { RunSpec } from '../spec';
+import type { SurveySpec } from '../spec/survey';
+import type { Layer } from '../spec/widths';
+import type { TuneReport } from '../tuning/train';
+
+/** A network as it is, with data to calibrate on. */
+export interface Dense {
+  /** What may shrink, in the order in which it is solved: those of a part (`block`) together. */
+  readonly layers: readonly Layer[];
+  /** What refitted weights are stored as. */
+  readonly stored: Dtype;
+  /** Data of a pass over at most `limit` rows: how many there are, and what sums over them depend on, in words. */
+  sample(limit?: number): { rows: number; about: string };
+  /** Column statistics of every layer's readers, in the order of the layers. `none`: of their weights alone. */
+  columns(needs: StatisticsNeeded): Promise<SiteStatistics[]>;
+  /** Visits every layer once, in any order, with its sums over `surveyTokens` rows. */
+  visit(survey: SurveySpec, visit: VisitSite): Promise<Visited>;
+}
+
+/** `at`: place among the layers. */
+export type VisitSite = (at: number, site: DenseSite) => Promise<void>;
+
+/** A layer of the dense network; for the time of a visit. */
+export interface DenseSite {
+  solver: NativeSolver;
+  /** ‖h‖² of what the site's part adds to; 0 unless the layer weights are `residual`. */
+  stream: number;
+  /** Only where they are `probe`: runs the network, now or later, with this layer alone pruned. */
+  tryOut(kept: Int32Array, refit: NativeRefit): Promise<void>;
+}
+
+export interface Visited {
+  /** `[layers]` what was lost by each that was tried out: of decoders in nats per token; else 0. */
+  losses: Float64Array;
+  /** A Fisher metric a layer, where `selection` asks for it: the receiver releases it. */
+  metrics: MatrixHandle | null;
+}
+
+export interface FrontEnd extends Dense {
+  /** Parts that are solved, and kept by the journal, one after the other. */
+  readonly parts: number;
+  /** What has to go. */
+  readonly budget: Budget;
+  /** What a mask of the layer may look like. */
+  structureOf(layer: Layer): Structure;
+  /**
+   * The network with so many groups less in every layer, before any mask is known.
+   * @throws StruPruneError ERR_UNSUPPORTED where the output cannot hold it
+   */
+  shrink(removed: Int32Array): Shrinking;
+  /** Opens what was written and measures it as Pass.measure() does. */
+  measure(path: string): Promise<number>;
+}
+
+/** A network on its way to widths that are decided. */
+export interface Shrinking {
+  begin(solving: Solving): Promise<Pass>;
+  /** What can be trained after the solve; left out where there is no such. null: nothing was. */
+  tune?(): Promise<Tuned | null>;
+  /** Puts the output together of the journal's parts, or of what was tuned. */
+  write(): Promise<Output>;
+}
+
+export interface Solving extends Pick<RunSpec, 'gather' | 'refit'> {
+  /** Of the survey. */
+  metrics: MatrixHandle | null;
+  /** No layer will be gathered. */
+  idle: boolean;
+}
+
+/** The calibration data on their way through the network, part after part; and a little that measures what is written. */
+export interface Pass {
+  open(index: number): Promise<Part>;
+  /** Goes through a part that the journal has, by the very products of when it was solved. `solved`: layers that were not left. */
+  replay(index: number, solved: readonly Layer[]): Promise<void>;
+  /** The loss of what is written on a little of the data, behind the last part. */
+  measure(): Promise<number>;
+  dispose(): Promise<void>;
+}
+
+/** A part at work: its layers are asked for in their order. */
+export interface Part {
+  /** Goes through a layer that stays as it is. */
+  leave(layer: Layer): Promise<void>;
+  /** Gathers sums of what reads the layer, cuts it to what is chosen by them and goes on through that. */
+  shrink<C extends Chosen>(layer: Layer, choose: (sums: Sums) => Promise<C>): Promise<Shrunk<C>>;
+  /** Cuts a layer to what is chosen; nothing goes through it. */
+  cut(layer: Layer, chosen: Chosen): Promise<void>;
+  /** Behind the last layer: what the journal keeps of it. */
+  finish(): Promise<PartContent>;
+  dispose(): Promise<void>;
+}
+
+/** By a Gram matrix or by moments, as `gather` asks for. `hasBias`: of the map that reads the layer. */
+export type Sums =
+  | { by: 'gram'; solver: NativeSolver; hasBias: boolean }
+  | { by: 'moments'; columns: SiteStatistics };
+
+export interface Chosen {
+  /** Groups that stay, ascending. */
+  kept: Int32Array;
+  /** Of the map that reads them, which takes it over; null: its columns stay as they are. */
+  refit: NativeRefit | null;
+  /** Whether the refit fits a bias. */
+  bias: boolean;
+  /** Of every column 0 or, where it goes, its mean, which goes into the bias; null: nothing does. */
+  means: Float64Array | null;
+}
+
+export interface Shrunk<C extends Chosen> {
+  chosen: C;
+  /** null: nothing was refitted. */
+  fit: Fit | null;
+}
+
+/** What a refit came to. */
+export interface Fit extends RidgeReport {
+  relativeError: number;
+  /** Where the maps that write the layer were refitted too: the error before, and rounds that lowered it. */
+  inputRefit: { before: number; rounds: number } | null;
+}
+
+export interface PartContent {
+  /** Names of the tensors that it has. */
+  roles: string[];
+  chunks: AsyncIterable<Uint8Array>;
+}
+
+export interface Tuned {
+  report: TuneReport;
+  /** What Pass.measure() gives now; null where nothing has changed. */
+  expected: number | null;
+}
+
+/** A whole output under a name that nobody sees yet. */
+export interface Output {
+  /** Where it can be opened. */
+  path: string;
+  /** Shows it, with files beside it where it is a folder. */
+  commit(extra: readonly { name: string; text: string }[]): Promise<void>;
+  abort(): Promise<void>;
+}

@@ -1,0 +1,26 @@
+// RunSite (model/forward.h) on a GPU: the same contract, the same sums, other rounding.
+#pragma once
+
+#include "model/forward.h"
+#include "passes/site_plan.h"
+
+namespace struprune {
+
+// Pages of hidden states stream through pinned memory, which is charged to the host's budget. The
+// site's weights, the pages in flight and as many rows of the Gram matrix as fit are on the GPU at
+// a time; where not all rows fit, the pages stream once more for every further part. Throws what
+// RunSite throws, ERR_BUDGET for the GPU's budget too, and ERR_DEVICE.
+void RunSiteOnDevice(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& run);
+
+// As RunSiteNeeds (model/forward.h). Throws ERR_BUDGET where the GPU's budget does not hold one
+// window.
+Needs RunSiteNeedsOnDevice(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
+                           const SiteDemand& demand, const TokenPages& tokens, bool ones = false);
+
+// How RunSiteOnDevice streams the site, with the bytes that it takes. As many tokens are in flight
+// as fit beside the sums of `run.repeats` too: products of another number of rows may differ in
+// their last bits.
+SitePlan PlanRun(const CudaDevice& gpu, const SublayerSpec& layer, size_t hidden,
+                 const SiteRun& run);
+
+}  // namespace struprune
