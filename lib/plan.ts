@@ -1,16 +1,25 @@
 import { statSync } from 'node:fs';
 import { fewerThanAWindow } from './calibration/corpus';
+import { requireTokenizer } from './calibration/text';
 import { checkedOptions } from './check';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
 import { windowFor } from './measure/perplexity';
-import type { ModelSource } from './model/architecture';
-import { planRun, type RunPlan, type StagePlan, smallestMemory } from './models/decoders/plan';
+import type { Architecture, ModelSource } from './model/architecture';
+import {
+  DOUBLE_SHARE,
+  planRun,
+  type RunPlan,
+  SINGLE_SHARE,
+  type StagePlan,
+  smallestMemory,
+} from './models/decoders/plan';
 import { planInput } from './models/decoders/plan-input';
 import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
-import { type PruneOptions, settingsOf } from './options';
-import { sourceOf } from './source';
+import { type PruneOptions, type Settings, settingsOf } from './options';
+import { measuringTokens } from './pruning/texts';
+import { withHeaders } from './source';
 import { resolve } from './spec';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
@@ -23,6 +32,8 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   /** What the user should know about the output. */
   notes: string[];
   stages: (StagePlan & { seconds: number })[];
+  /** The share that was planned with because no target was given: nothing removed, which takes the most; null with a target. */
+  assumedSparsity: number | null;
   /** The smallest --memory that `prune` accepts, bytes. */
   smallestMemory: number;
   /** Whether the given --memory suffices. */
@@ -39,29 +50,38 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
 /** Shape of the measured product, as in devices. */
 const WIDTH = 1024;
 const SECONDS = 0.2;
-/** Shares of the rate of products, and of sgemm's, that forward passes with Grams, and solvers in double precision, come to: rough. */
-const SINGLE_SHARE = 0.5;
-const DOUBLE_SHARE = 0.2;
 /** Bytes of English text a token stands for, about. */
 const TOKEN_BYTES = 4;
 
 /**
- * What prune(model, options) would need, from the checkpoint's header, and its tokenizer where a GGUF file's bytes are
- * the target: no weight and no text is read. Memory is that of the whole process above an idle one, of stages what the
+ * What prune(model, options) would need, from the checkpoint's header; its tokenizer is loaded, for prune() refuses a model
+ * without one. No weight and no text is read. Memory is that of the whole process above an idle one, of stages what the
  * native side allocates; times are rough.
- * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_ARGUMENT, ERR_TEXT; ERR_DEVICE and ERR_BUDGET of a GPU.
+ * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TOKENIZER, ERR_ARGUMENT, ERR_TEXT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
-  const { targetParams, targetSize } = checkedOptions(options);
-  const target = targetParams === undefined && targetSize === undefined ? { sparsity: 0 } : {};
-  const settings = settingsOf({ output: '-', calibration: '-', ...target, ...options });
+  const { sparsity, targetParams, targetSize } = checkedOptions(options);
+  const assumedSparsity = (sparsity ?? targetParams ?? targetSize) === undefined ? 0 : null;
+  const target = assumedSparsity === null ? {} : { sparsity: assumedSparsity };
+  const settings = settingsOf({ output: '-', calibration: '-', ...options, ...target });
   if (options.output !== undefined) requireName(settings.output, settings.format);
-  const source = await sourceOf(model, options);
+  return withHeaders(model, options, (source) =>
+    planOf(source, settings, assumedSparsity, options),
+  );
+}
+
+async function planOf(
+  source: ModelSource,
+  settings: Settings,
+  assumedSparsity: number | null,
+  options: PlanOptions,
+): Promise<Plan> {
   const { format } = settings;
   const { architecture } = source;
   // The budget is planned with, not worked in.
   const machine = options.engine ? options : { ...options, memory: 0 };
   return withEngine(machine, async (engine) => {
+    await requireTokenizer(source, options.signal);
     const bytes = await tokenizerBytesOf(source, settings, options.signal);
     const spec = resolve(source, settings, bytes);
     const { window, output } = spec;
@@ -70,7 +90,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       tokens: wholeWindows(settings.calibrationTokens, window),
       // As many as are asked for: what the text has is not known.
       tuning: Math.floor(settings.tuneTokens / window),
-      evaluation: evaluationOf(settings, windowFor(architecture, settings.evalWindow ?? window)),
+      evaluation: evaluationOf(settings, architecture, window),
     });
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
@@ -87,6 +107,7 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
       format,
       dtype: output.dtype.toLowerCase(),
       notes: output.notes,
+      assumedSparsity,
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,
@@ -105,11 +126,14 @@ function wholeWindows(tokens: number, window: number): number {
   return Math.floor(tokens / window) * window;
 }
 
+/** `calibrated`: tokens of a calibration window. */
 function evaluationOf(
-  { eval: text, evalTokens }: { eval?: string; evalTokens?: number },
-  window: number,
+  { eval: text, evalTokens, evalWindow }: Pick<Settings, 'eval' | 'evalTokens' | 'evalWindow'>,
+  architecture: Architecture,
+  calibrated: number,
 ) {
-  if (text === undefined) return null;
+  if (text === undefined) return { tokens: measuringTokens(calibrated), window: calibrated };
+  const window = windowFor(architecture, evalWindow ?? calibrated);
   const size = statSync(text, { throwIfNoEntry: false })?.size ?? 0;
   // What a text has is an estimate, and not refused.
   const there = Math.max(Math.ceil(size / TOKEN_BYTES), window);

@@ -25,12 +25,19 @@ export interface Progress {
   message: string;
   /** Seconds that this stage will take from here at its pace so far; null until it is known. */
   secondsLeft: number | null;
+  /**
+   * Of all stages together: the share that is done, 0 to 1, by the work that a plan gives each, and the seconds left at the pace
+   * so far; null for calls of one stage.
+   */
+  overall: { share: number; secondsLeft: number | null } | null;
 }
 
 export type OnProgress = (progress: Progress) => void;
 
-/** What a stage tells; `withBytes` of lib/engine/engine.ts adds the memory. */
-export type OnStage = (progress: Omit<Progress, 'bytes'>) => void;
+/** What a stage tells; `withBytes` of lib/engine/engine.ts adds the memory, and a run of many stages all of them. */
+export type OnStage = (
+  progress: Omit<Progress, 'bytes' | 'overall'> & Partial<Pick<Progress, 'overall'>>,
+) => void;
 
 /** Hears a warning when it arises; the result has all of them again. */
 export type OnWarning = (message: string) => void;

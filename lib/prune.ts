@@ -7,7 +7,7 @@ import { type Engine, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import type { ModelSource } from './model/architecture';
 import { Decoder } from './models/decoders/front-end';
-import { measureAfter, measureBefore } from './models/decoders/measured';
+import { measureAfter, measureBefore, ruinWarning } from './models/decoders/measured';
 import { type Hashes, hashFiles, modelCard } from './models/decoders/model-card';
 import { placesRead, placesWritten } from './models/decoders/places';
 import { openRun, type Run, type RunCalls, type Shared } from './models/decoders/run';
@@ -145,11 +145,14 @@ async function takeStages(
     const expected = tuned?.expected ?? solved.expected;
     const verification = await take(verify, work, { path, expected });
     const after = await measureAfter(run, path, samplesBefore);
+    const ruin = ruinWarning(perplexityBefore, after.perplexityAfter);
+    if (ruin !== null) run.warn(ruin);
     const result: PruneResult = {
       ...summarise(run, plan, allocation, solved, after.bytesAfter),
       ...after,
       verification,
       perplexityBefore,
+      measuredOn: run.evaluation?.name ?? null,
       tuning: tuned?.report ?? null,
       warnings: run.warnings,
       seconds: (performance.now() - start) / 1000,

@@ -38,7 +38,6 @@ export async function pruneReport(
   }
   const { command, date } = parse(reportSchema, about);
   const { settings } = result;
-  const text = settings.eval === null ? null : String(settings.eval);
   const { pruneHtml } = await import('./report/prune');
   // The run is over: its signal may have fired since, its engine be gone.
   const { signal, engine, ...rest } = checkedOptions(options);
@@ -56,7 +55,7 @@ export async function pruneReport(
     seed: Number(settings.seed),
     settings,
   };
-  return pruneHtml({ model, text, result, origin });
+  return pruneHtml({ model, result, origin });
 }
 
 function isResult(result: PruneResult): boolean {

@@ -1,8 +1,12 @@
 /** The model that a call was given. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { openCheckpoint } from './checkpoint/open';
+import { unfinished } from './checkpoint/unfinished';
 import { type Engine, withBytes } from './engine/engine';
 import { asStruPruneError, StruPruneError } from './errors';
-import { asHubName, type DownloadCalls, localPath } from './hub';
+import { asHubName, headerPath, localPath } from './hub';
 import type { ModelSource } from './model/architecture';
 import { isCallers } from './own';
 import type { OnProgress } from './progress';
@@ -25,7 +29,30 @@ export async function sourceOf(
 ): Promise<ModelSource> {
   const path = pathOf(model);
   if (typeof model !== 'string') return model;
-  return opened(path, { signal, onProgress: withBytes(engine, onProgress) });
+  const calls = { signal, onProgress: withBytes(engine, onProgress) };
+  return opened(path, () => localPath(path, calls));
+}
+
+/**
+ * Lends a model to what reads its headers and its tokenizer: of one that the cache lacks no weights are downloaded.
+ * @throws StruPruneError what sourceOf throws
+ */
+export async function withHeaders<T>(
+  model: string | ModelSource,
+  { signal, onProgress }: OpenOptions,
+  use: (source: ModelSource) => Promise<T>,
+): Promise<T> {
+  const path = pathOf(model);
+  if (typeof model !== 'string') return use(model);
+  const folder = await mkdtemp(join(tmpdir(), 'struprune-headers-'));
+  unfinished.add(folder);
+  try {
+    const calls = { signal, onProgress: withBytes(null, onProgress) };
+    return await use(await opened(path, () => headerPath(path, folder, calls)));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+    unfinished.delete(folder);
+  }
 }
 
 /** Where it lies. @throws StruPruneError ERR_ARGUMENT */
@@ -59,9 +86,9 @@ function noModel(wanted: string): StruPruneError {
   );
 }
 
-async function opened(model: string, calls: DownloadCalls): Promise<ModelSource> {
+async function opened(model: string, locate: () => Promise<string>): Promise<ModelSource> {
   try {
-    return await openCheckpoint(await localPath(model, calls));
+    return await openCheckpoint(await locate());
   } catch (error) {
     const name = asHubName(model);
     const notHere = error instanceof StruPruneError && error.code === 'ERR_NOT_FOUND';

@@ -1,6 +1,8 @@
+import type { Choices } from '../choices/types';
+import { widths } from '../choices/widths';
 import { finished, type Steps } from '../turns';
-import { allocateEnergy } from './energy';
-import { beyondTarget, describe, removableWeights, scopeWeights } from './layers';
+import { allocateEnergy, siteEnergies } from './energy';
+import { beyondTarget, choicesOf, describe, removableWeights, scopeWeights } from './sites';
 import { allocateThreshold } from './threshold';
 import type {
   Allocation,
@@ -14,9 +16,9 @@ import type {
 } from './types';
 import { allocateUniform } from './uniform';
 
-export { allocateEnergy, layerEnergies } from './energy';
-export { scopeWeights, storedIn } from './layers';
+export { allocateEnergy } from './energy';
 export { allowedRemovals, weightsToRemove } from './rounding';
+export { storedIn } from './sites';
 export { allocateThreshold } from './threshold';
 export * from './types';
 export { allocateUniform } from './uniform';
@@ -25,7 +27,7 @@ interface Rule {
   /** Whether it reads error curves, which a survey has to measure. */
   readsCurves: boolean;
   allocate(
-    layers: readonly AllocationLayer[],
+    sites: readonly Choices[],
     budget: Budget,
     options: AllocateOptions,
   ): Steps<RuleAllocation>;
@@ -35,7 +37,7 @@ interface Rule {
 const RULES = {
   uniform: {
     readsCurves: false,
-    allocate: (layers, budget) => finished(allocateUniform(layers, budget)),
+    allocate: (sites, budget) => finished(allocateUniform(sites, budget)),
   },
   threshold: { readsCurves: true, allocate: allocateThreshold },
   energy: { readsCurves: true, allocate: allocateEnergy },
@@ -75,28 +77,29 @@ export function* allocate(
   budget: Budget,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
+  const sites = layers.map(widths);
   const perGroup = budget.counted?.perGroup;
   return yield* perGroup
-    ? allocateBytes(layers, budget, perGroup, options)
-    : allocateWeights(layers, budget, options);
+    ? allocateBytes(sites, budget, perGroup, options)
+    : allocateWeights(sites, budget, options);
 }
 
 /** The fewest weights whose bytes suffice: the rules count weights, of which some have more bytes than others. */
 function* allocateBytes(
-  layers: readonly AllocationLayer[],
+  sites: readonly Choices[],
   budget: Budget,
   perGroup: Float64Array,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
   const { total, counted } = budget;
   const { now, keep } = counted!;
-  const of = (remove: number) => allocateWeights(layers, { remove, total }, options);
+  const of = (remove: number) => allocateWeights(sites, { remove, total }, options);
   const freed = ({ removed }: Allocation) =>
     removed.reduce((sum, count, l) => sum + count * perGroup[l]!, 0);
-  let high = mostWeights(layers, options);
+  let high = mostWeights(sites, options);
   let best = yield* of(high);
   const least = now - freed(best);
-  if (least > keep) throw beyondTarget(layers, budget, { least: Math.ceil(least), most: high });
+  if (least > keep) throw beyondTarget(sites, budget, { least: Math.ceil(least), most: high });
   for (let low = 0; low < high; ) {
     yield;
     const middle = Math.floor((low + high) / 2);
@@ -110,42 +113,42 @@ function* allocateBytes(
 }
 
 /** Weights of the largest budget that can be met. */
-function mostWeights(layers: readonly AllocationLayer[], { apart }: AllocateOptions): number {
-  if (!apart) return removableWeights(layers);
-  const limits = byScope(layers).map(({ mine, share }) =>
+function mostWeights(sites: readonly Choices[], { apart }: AllocateOptions): number {
+  if (!apart) return removableWeights(sites);
+  const limits = byScope(sites).map(({ mine, share }) =>
     Math.floor(removableWeights(mine) / share),
   );
   return Math.min(...limits);
 }
 
 function* allocateWeights(
-  layers: readonly AllocationLayer[],
+  sites: readonly Choices[],
   budget: Budget,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
   if (!options.apart) {
-    const part = yield* allocateTogether(layers, budget, options);
-    return { ...describe(layers, part.removed), parts: [{ scope: 'all', part }] };
+    const part = yield* RULES[options.rule].allocate(sites, budget, options);
+    return { ...describe(sites, choicesOf(sites, part.removed)), parts: [{ scope: 'all', part }] };
   }
-  const removed = new Int32Array(layers.length);
+  const removed = new Int32Array(sites.length);
   const parts: JointAllocation['parts'] = [];
-  for (const { scope, indices, mine, share } of byScope(layers)) {
-    const part = yield* allocateTogether(mine, splitBudget(budget, share), options);
+  for (const { scope, indices, mine, share } of byScope(sites)) {
+    const part = yield* RULES[options.rule].allocate(mine, splitBudget(budget, share), options);
     indices.forEach((l, i) => {
       removed[l] = part.removed[i]!;
     });
     parts.push({ scope, part });
   }
-  return { ...describe(layers, removed), parts };
+  return { ...describe(sites, choicesOf(sites, removed)), parts };
 }
 
-/** The layers of each scope, and their part of all weights. */
-function byScope(layers: readonly AllocationLayer[]) {
-  const scopes = [...new Set(layers.map(({ scope }) => scope))];
+/** The sites of each scope, and their part of all weights. */
+function byScope(sites: readonly Choices[]) {
+  const scopes = [...new Set(sites.map(({ scope }) => scope))];
   return scopes.map((scope) => {
-    const indices = [...layers.keys()].filter((l) => layers[l]!.scope === scope);
-    const mine = indices.map((l) => layers[l]!);
-    return { scope, indices, mine, share: scopeWeights(mine) / scopeWeights(layers) };
+    const indices = [...sites.keys()].filter((l) => sites[l]!.scope === scope);
+    const mine = indices.map((l) => sites[l]!);
+    return { scope, indices, mine, share: scopeWeights(mine) / scopeWeights(sites) };
   });
 }
 
@@ -154,10 +157,8 @@ function splitBudget({ remove, total }: Budget, share: number): Budget {
   return { remove: Math.ceil(remove * share - 1e-6), total: total * share };
 }
 
-function* allocateTogether(
-  layers: readonly AllocationLayer[],
-  budget: Budget,
-  options: AllocateOptions,
-): Steps<RuleAllocation> {
-  return yield* RULES[options.rule].allocate(layers, budget, options);
+/** Energies ε_l where so many weights have to go: of each layer what it would lose at the common share (`siteEnergies`). */
+export function layerEnergies(layers: readonly AllocationLayer[], remove: number): Float64Array {
+  const sites = layers.map(widths);
+  return siteEnergies(sites, remove / scopeWeights(sites));
 }

@@ -1,7 +1,9 @@
 /** Allocation by a function of the caller's, whose result is checked here. */
+
+import { widths } from '../choices/widths';
 import { StruPruneError } from '../errors';
 import type { Own } from '../own';
-import { checkBudget, describe } from './layers';
+import { checkBudget, choicesOf, describe } from './sites';
 import type { Allocation, AllocationLayer, Budget } from './types';
 
 /** A layer with its place in the model. */
@@ -26,9 +28,10 @@ export async function allocateByCaller(
   layers: readonly PlacedLayer[],
   budget: Budget,
 ): Promise<Allocation> {
-  checkBudget(layers, budget);
+  const sites = layers.map(widths);
+  checkBudget(sites, budget);
   const returned = await rule.call(structuredClone([...layers]), { ...budget });
-  const found = describe(layers, checkedRemovals(rule, layers, returned));
+  const found = describe(sites, choicesOf(sites, checkedRemovals(rule, layers, returned)));
   if (found.removedWeights >= budget.remove) return found;
   throw refusal(rule, `removes ${found.removedWeights} weights where ${budget.remove} have to go`);
 }

@@ -48,20 +48,15 @@ export function weightsToRemove(sparsity: number, total: number): number {
   return Math.max(0, Math.ceil(sparsity * total - Math.min(0.5, 1e-12 * total)));
 }
 
-/** Entry of an ascending list that is nearest to x, the smaller one of two equally near. */
-export function nearest(ascending: Int32Array, x: number): number {
-  const index = placeOf(ascending, x);
-  const above = ascending[index]!;
-  const below = ascending[Math.max(0, index - 1)]!;
-  return above - x < x - below ? above : below;
+/** Place of the entry of an ascending list that is nearest to x, the smaller one of two equally near. */
+export function placeNearest(ascending: ArrayLike<number>, x: number): number {
+  const above = placeAtLeast(ascending, x);
+  const below = Math.max(0, above - 1);
+  return ascending[above]! - x < x - ascending[below]! ? above : below;
 }
 
-/** Smallest entry ≥ x (to within 1e-9, for products of shares), or the last one. */
-export function atLeast(ascending: Int32Array, x: number): number {
-  return ascending[placeOf(ascending, x)]!;
-}
-
-function placeOf(ascending: Int32Array, x: number): number {
+/** Place of the smallest entry ≥ x (to within 1e-9, for products of shares), or the last one. */
+export function placeAtLeast(ascending: ArrayLike<number>, x: number): number {
   let low = 0;
   let high = ascending.length - 1;
   while (low < high) {
@@ -72,11 +67,10 @@ function placeOf(ascending: Int32Array, x: number): number {
   return low;
 }
 
-/** Largest entry ≤ x (to within 1e-9), or the first one. */
-export function atMost(ascending: Int32Array, x: number): number {
-  const place = placeOf(ascending, x);
-  const fits = ascending[place]! <= x + 1e-9;
-  return ascending[fits ? place : Math.max(0, place - 1)]!;
+/** Place of the largest entry ≤ x (to within 1e-9), or the first one. */
+export function placeAtMost(ascending: ArrayLike<number>, x: number): number {
+  const place = placeAtLeast(ascending, x);
+  return ascending[place]! <= x + 1e-9 ? place : Math.max(0, place - 1);
 }
 
 /**

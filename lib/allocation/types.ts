@@ -2,25 +2,13 @@
  * Allocation decides how many groups every layer gives up. It is pure: numbers in, numbers out.
  *
  * A *layer* here is one site of one block: its FFN, or its KV heads with their query heads. All groups
- * of a layer cost the same number of weights.
+ * of a layer cost the same number of weights. Rules see its widths as choices (lib/choices).
  */
+import type { AllocationLayer } from '../choices/widths';
 import type { Dtype } from '../model/architecture';
 
-export type AllocationScope = 'ffn' | 'attention';
-
-export interface AllocationLayer {
-  scope: AllocationScope;
-  /** Groups that the layer has now, n_l. */
-  groups: number;
-  /** Linear weights in one group, c. Biases and norms do not count. */
-  cost: number;
-  /** Removal counts that rounding and bounds permit, ascending, the first one 0 (`allowedRemovals`). */
-  allowed: Int32Array;
-  /** Error curve: curve[k] after k removals, k = 0 … at least the last allowed count. null: uniform only. */
-  curve: Float64Array | null;
-  /** w_l: what one unit of this layer's error costs the model. */
-  weight: number;
-}
+export type { AllocationLayer } from '../choices/widths';
+export type AllocationScope = AllocationLayer['scope'];
 
 export interface Budget {
   /** R: linear weights that have to go. */

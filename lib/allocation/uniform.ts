@@ -1,75 +1,74 @@
-import { checkBudget, describe, removableWeights, scopeWeights } from './layers';
-import { atLeast, atMost, nearest } from './rounding';
-import type { AllocationLayer, AllocationScope, Budget, UniformAllocation } from './types';
+import type { Choices } from '../choices/types';
+import type { Site } from '../model/sublayers';
+import { placeAtLeast, placeAtMost, placeNearest } from './rounding';
+import { checkBudget, describe, removableWeights, scopeWeights } from './sites';
+import type { Budget, UniformAllocation } from './types';
 
 /**
- * The same share everywhere. Layers alike get the same width, so that a stock class can load the result;
- * one rounding step is therefore one step of every layer of the scope at once.
+ * The same share everywhere. Sites alike get the same width, so that a stock class can load the result;
+ * one rounding step is therefore one step of every site of the scope at once.
  *
  * KV heads are few: a share of 20 % of 3 heads is 0.6. So the scope with the coarsest steps is rounded
  * to the nearest allowed count first (down, where that alone would pass the budget; up, where the finer
  * one could not take the rest), and the finest scope takes exactly what the budget still needs.
  */
-export function allocateUniform(
-  layers: readonly AllocationLayer[],
-  budget: Budget,
-): UniformAllocation {
-  checkBudget(layers, budget);
-  const removed = new Int32Array(layers.length);
+export function allocateUniform(sites: readonly Choices[], budget: Budget): UniformAllocation {
+  checkBudget(sites, budget);
+  const chosen = new Int32Array(sites.length);
   let missing = budget.remove;
-  let waiting = layers.map((layer, index) => ({ layer, index }));
-  for (const scope of coarsestFirst(layers)) {
-    const mine = waiting.filter(({ layer }) => layer.scope === scope);
-    const share = Math.max(0, missing) / scopeWeights(waiting.map(({ layer }) => layer));
-    waiting = waiting.filter(({ layer }) => layer.scope !== scope);
-    const restCanTake = removableWeights(waiting.map(({ layer }) => layer));
-    const counts = scopeCounts(
-      mine.map(({ layer }) => layer),
+  let waiting = sites.map((site, index) => ({ site, index }));
+  for (const scope of coarsestFirst(sites)) {
+    const mine = waiting.filter(({ site }) => site.scope === scope);
+    const share = Math.max(0, missing) / scopeWeights(waiting.map(({ site }) => site));
+    waiting = waiting.filter(({ site }) => site.scope !== scope);
+    const restCanTake = removableWeights(waiting.map(({ site }) => site));
+    const places = scopeChoices(
+      mine.map(({ site }) => site),
       { share, atLeast: missing - restCanTake, atMost: missing },
     );
-    mine.forEach(({ layer, index }, i) => {
-      removed[index] = counts[i]!;
-      missing -= layer.cost * counts[i]!;
+    mine.forEach(({ site, index }, i) => {
+      chosen[index] = places[i]!;
+      missing -= site.freed[places[i]!]!;
     });
   }
-  return { rule: 'uniform', ...describe(layers, removed) };
+  return { rule: 'uniform', ...describe(sites, chosen) };
 }
 
-/** Counts of one scope: nearest to the share, and within the two amounts of weights where possible. */
-function scopeCounts(
-  layers: AllocationLayer[],
+/** Choices of one scope: nearest to the share, and within the two amounts of weights where possible. */
+function scopeChoices(
+  sites: Choices[],
   wanted: { share: number; atLeast: number; atMost: number },
 ): number[] {
-  const counts = layers.map(({ allowed, groups }) => nearest(allowed, wanted.share * groups));
-  const weights = weightsOf(layers, counts);
-  if (weights < wanted.atLeast) return smallestShare(layers, wanted.atLeast);
-  if (weights <= wanted.atMost) return counts;
-  const fewer = layers.map(({ allowed, groups }) => atMost(allowed, wanted.share * groups));
-  return weightsOf(layers, fewer) < wanted.atLeast ? smallestShare(layers, wanted.atLeast) : fewer;
+  const choices = sites.map(({ removed, groups }) => placeNearest(removed, wanted.share * groups));
+  const weights = weightsOf(sites, choices);
+  if (weights < wanted.atLeast) return smallestShare(sites, wanted.atLeast);
+  if (weights <= wanted.atMost) return choices;
+  const fewer = sites.map(({ removed, groups }) => placeAtMost(removed, wanted.share * groups));
+  return weightsOf(sites, fewer) < wanted.atLeast ? smallestShare(sites, wanted.atLeast) : fewer;
 }
 
-/** Counts of the smallest share, rounded up in every layer, that removes at least `weights`. */
-function smallestShare(layers: AllocationLayer[], weights: number): number[] {
-  const countsAt = (share: number) =>
-    layers.map(({ allowed, groups }) => atLeast(allowed, share * groups));
+/** Choices of the smallest share, rounded up in every site, that removes at least `weights`. */
+function smallestShare(sites: Choices[], weights: number): number[] {
+  const choicesAt = (share: number) =>
+    sites.map(({ removed, groups }) => placeAtLeast(removed, share * groups));
   let low = 0;
   let high = 1;
   for (let middle = 0.5; middle > low && middle < high; middle = (low + high) / 2) {
-    if (weightsOf(layers, countsAt(middle)) >= weights) high = middle;
+    if (weightsOf(sites, choicesAt(middle)) >= weights) high = middle;
     else low = middle;
   }
-  return countsAt(high);
+  return choicesAt(high);
 }
 
-function weightsOf(layers: AllocationLayer[], counts: number[]): number {
-  return layers.reduce((sum, { cost }, l) => sum + cost * counts[l]!, 0);
+function weightsOf(sites: Choices[], choices: number[]): number {
+  return sites.reduce((sum, { freed }, l) => sum + freed[choices[l]!]!, 0);
 }
 
-function coarsestFirst(layers: readonly AllocationLayer[]): AllocationScope[] {
-  const step = new Map<AllocationScope, number>();
-  for (const { scope, allowed, groups } of layers) {
-    const layerStep = allowed.length > 1 ? allowed[1]! / groups : 0;
-    step.set(scope, Math.max(step.get(scope) ?? 0, layerStep));
+function coarsestFirst(sites: readonly Choices[]): Site[] {
+  const step = new Map<Site, number>();
+  for (const { scope, removed, groups } of sites) {
+    const siteStep = removed.length > 1 ? removed[1]! / groups : 0;
+    step.set(scope, Math.max(step.get(scope) ?? 0, siteStep));
   }
   return [...step].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([scope]) => scope);
 }

@@ -1,5 +1,10 @@
 import type { ModelSource } from '../model/architecture';
-import { type TokenizeFileOptions, type TokenizerSource, tokenizeFile } from '../tokenizer';
+import {
+  inThread,
+  type TokenizeFileOptions,
+  type TokenizerSource,
+  tokenizeFile,
+} from '../tokenizer';
 import { windows } from './corpus';
 
 /** Where a model's own tokenizer lies. */
@@ -7,6 +12,11 @@ export function tokenizerOf(source: ModelSource): TokenizerSource {
   return source.format === 'hf'
     ? { kind: 'folder', folder: source.path }
     : { kind: 'gguf', file: source.files[0]! };
+}
+
+/** @throws StruPruneError ERR_NOT_FOUND, ERR_TOKENIZER where the model has no tokenizer that can be used */
+export async function requireTokenizer(source: ModelSource, signal?: AbortSignal): Promise<void> {
+  await inThread('texts', { source: tokenizerOf(source), ids: [] }, signal);
 }
 
 /** Whole windows of the first tokens are taken, of all of the text where no number is given. */

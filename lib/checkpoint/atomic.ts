@@ -6,6 +6,7 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { StruPruneError } from '../errors';
+import { writeManifest } from './manifest';
 import { asOutput } from './output-error';
 import {
   type AtomicOptions,
@@ -158,6 +159,7 @@ export class AtomicFolder {
   /** Brings every file to the disk and puts the folder in its place. */
   commit(): Promise<void> {
     return asOutput(this.target, async () => {
+      await writeManifest(this.path);
       await syncTree(this.path);
       await requireReplaceable(this.target, 'folder', this.options);
       if (await exists(this.target)) await this.swap();

@@ -72,7 +72,7 @@ export function traitsOf(
     headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
     biases: flags((name) => biases[name] || addedBias[name] === true),
-    llama3Rope: pruned.rope?.llama3 !== undefined,
+    llama3Rope: (pruned.globalRope ?? pruned.rope)?.llama3 !== undefined,
     graphLacks: graphLacks(pruned),
     llamaBlock: isLlamaBlock(pruned),
   };

@@ -1,11 +1,11 @@
 /** What may happen at an output path before and after the write; before any work where it can be known. */
 import { randomBytes } from 'node:crypto';
-import type { Dirent } from 'node:fs';
 import { lstat, mkdir, open, readdir, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { StruPruneError } from '../errors';
 import type { ExportFormat } from './export-table';
+import { foreignIn } from './manifest';
 
 const GGUF = '.gguf';
 const SAFETENSORS = '.safetensors';
@@ -89,13 +89,26 @@ export async function requireReplaceable(
       'give another path',
     );
   }
-  if (isFolder && !isCheckpoint(await readdir(target, { withFileTypes: true }))) {
+  if (isFolder && (await readdir(target)).length > 0) await requireOwnFiles(target);
+}
+
+/** `--force` on a home folder by mistake, or on one that has a user's notes, must remove nothing of others. */
+async function requireOwnFiles(folder: string): Promise<void> {
+  const foreign = await foreignIn(folder);
+  if (foreign === null) {
     throw new StruPruneError(
       'ERR_OUTPUT',
-      `${target} is not a checkpoint folder (it has no config.json), so it is not replaced`,
+      `${folder} is not a folder that this program wrote, so it is not replaced`,
       'give another path, or remove the folder yourself',
     );
   }
+  if (foreign.length === 0) return;
+  const [first, ...more] = foreign;
+  throw new StruPruneError(
+    'ERR_OUTPUT',
+    `${folder} has what this program did not write, or others have changed (${first}${more.length ? ` and ${more.length} more` : ''}), so it is not replaced`,
+    'move that elsewhere, or give another path',
+  );
 }
 
 /** Refuses a target where a file system begins, such as a container's volume: nothing can be renamed into its place. */
@@ -141,11 +154,6 @@ export function requireName(target: string, format: ExportFormat): void {
         `${target} is the name of a GGUF file, and a Hugging Face folder is to be written`,
         'choose --format gguf, or give another path',
       );
-}
-
-/** `--force` on a home folder by mistake must not remove it. */
-function isCheckpoint(entries: Dirent[]): boolean {
-  return entries.length === 0 || entries.some(({ name }) => name === 'config.json');
 }
 
 /** Makes the folders above the target; returns the topmost one that was not there. */

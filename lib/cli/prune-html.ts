@@ -24,7 +24,7 @@ export async function reportOf(
   const file = await reportFile(named, settings);
   const read: Named[] = [['the model itself', model], ...textsRead(settings)];
   await requireApart([[`--report ${file.path}`, file.path]], read);
-  if (!file.inOutput) requireBeside('--report', file.path, settings);
+  if (file.folder === null) requireBeside('--report', file.path, settings);
   if (resolve(settings.saveCalibration ?? '') === file.path) {
     throw new StruPruneError(
       'ERR_ARGUMENT',

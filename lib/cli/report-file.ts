@@ -1,12 +1,14 @@
 /** `prune --report`: where the report goes, and writing it. */
 import { join, relative, resolve } from 'node:path';
 import { requireWritable, writeText } from '../checkpoint/atomic';
+import { addToManifest } from '../checkpoint/manifest';
+import { asOutput } from '../checkpoint/output-error';
 import { StruPruneError } from '../errors';
 
 export interface ReportFile {
   path: string;
-  /** It lies in the folder that the run makes: nothing of it is there before, and all of it is the run's own. */
-  inOutput: boolean;
+  /** The folder that the run makes, where it lies in that: nothing of it is there before, and all of it is the run's own. */
+  folder: string | null;
 }
 
 /**
@@ -22,7 +24,7 @@ export async function reportFile(
   requireHtml('report', path);
   const inOutput = format === 'hf' && isInside(resolve(output), path);
   if (!inOutput) await requireWritable(path, { replace: force });
-  return { path, inOutput };
+  return { path, folder: inOutput ? resolve(output) : null };
 }
 
 /** @throws StruPruneError ERR_ARGUMENT naming the flag */
@@ -35,8 +37,9 @@ export function requireHtml(flag: 'report' | 'output', path: string): void {
   );
 }
 
-export function writeReport({ path, inOutput }: ReportFile, text: string, force: boolean) {
-  return writeText(path, text, { replace: force && !inOutput });
+export async function writeReport({ path, folder }: ReportFile, text: string, force: boolean) {
+  await writeText(path, text, { replace: force && folder === null });
+  if (folder !== null) await asOutput(path, () => addToManifest(folder, path));
 }
 
 function standardPath(output: string, format: 'hf' | 'gguf'): string {

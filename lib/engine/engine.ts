@@ -349,7 +349,7 @@ export function withBytes(
 ): OnStage | undefined {
   const listeners = engine?.listeners ?? new Listeners();
   const tell = onProgress && listeners.hear(onProgress);
-  return tell && ((stage) => tell({ ...stage, bytes: engine?.memory.used ?? 0 }));
+  return tell && ((stage) => tell({ overall: null, ...stage, bytes: engine?.memory.used ?? 0 }));
 }
 
 /** Runs a call on the engine of its options, or on one of its own, which is gone afterwards. */

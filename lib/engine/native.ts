@@ -55,6 +55,8 @@ export interface EndsSpec {
   positionOffset: number;
   embeddingScale: number;
   norm: NormSpec;
+  /** Tensors that have to be there. */
+  roles: ModelRole[];
   stored: Stored;
 }
 

@@ -1,5 +1,5 @@
-import type { Architecture, ModelSource, Stored } from '../model/architecture';
-import { embeddingWidth } from '../model/axes';
+import type { Architecture, ModelRole, ModelSource, Stored } from '../model/architecture';
+import { embeddingWidth, modelShapes } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
 import { SITES, type Site } from '../model/sublayers';
 import { type Engine, orRelease, using } from './engine';
@@ -55,6 +55,7 @@ export class Session {
           positionOffset: architecture.positionOffset ?? 0,
           embeddingScale: architecture.embeddingScale,
           norm: { kind: architecture.norm.kind, eps: architecture.norm.eps },
+          roles: Object.keys(modelShapes(architecture)) as ModelRole[],
           // In floats nothing is rounded.
           stored: { ...stored, matrices: stored.ends ?? 'F32' },
         },

@@ -72,15 +72,20 @@ export class HubClient {
     });
   }
 
-  /** A file's bytes from `start` on. @throws StruPruneError ERR_NOT_FOUND, ERR_HUB, and whatever the stream may */
-  async *bytes(commit: string, name: string, start: number): AsyncGenerator<Uint8Array, void> {
+  /** A file's bytes from `start` to `end`, or to its own. @throws StruPruneError ERR_NOT_FOUND, ERR_HUB, and whatever the stream may */
+  async *bytes(
+    commit: string,
+    name: string,
+    start: number,
+    end?: number,
+  ): AsyncGenerator<Uint8Array, void> {
     const { downloadFile } = await import('@huggingface/hub');
     const shared = this.#shared(commit);
     const file = { ...shared, repo: this.#repo, revision: commit, path: name, xet: false };
     const blob = await downloadFile(file);
     if (!blob) return;
     try {
-      yield* blob.slice(start).stream() as unknown as AsyncIterable<Uint8Array>;
+      yield* blob.slice(start, end).stream() as unknown as AsyncIterable<Uint8Array>;
     } catch (cause) {
       this.#signal?.throwIfAborted();
       // The stream rejects with a text where its request was refused.

@@ -7,11 +7,26 @@ import { cachedRepo } from '../model/name';
 import { CachedRepo } from './cache';
 import { HubClient } from './client';
 import { type DownloadCalls, download } from './download';
+import { standIn } from './header';
 import { type HubModel, hubModel } from './name';
 import { type HubSettings, hubSettings } from './settings';
 
 export type { DownloadCalls } from './download';
 export { asHubName } from './name';
+
+/**
+ * What `localPath` leads to, but that of a model which the cache lacks headers alone are fetched, into `folder`.
+ * @throws StruPruneError what localPath throws
+ */
+export async function headerPath(
+  model: string,
+  folder: string,
+  calls: DownloadCalls = {},
+): Promise<string> {
+  const named = hubModel(model);
+  const path = named && (await standIn(named, folder, hubSettings(), calls.signal));
+  return path ?? localPath(model, calls);
+}
 
 /**
  * Where a model lies: a path stays what it is, a cache's folder `models--owner--name` leads to its snapshot, and a name

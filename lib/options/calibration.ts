@@ -38,7 +38,12 @@ export const CALIBRATION = declare(
       changes: 'tokens',
       also: ['survey'],
     },
-    eval: { takes: file, help: 'text for perplexity before and after', changes: 'measured' },
+    eval: {
+      takes: file,
+      help: 'text for perplexity before and after',
+      otherwise: 'windows of the calibration text behind those that calibrate',
+      changes: 'measured',
+    },
     evalTokens: {
       takes: count,
       help: 'use its first n tokens',

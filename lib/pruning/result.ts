@@ -79,6 +79,8 @@ export interface PruneResult {
   bytesAfter: number;
   perplexityBefore: number | null;
   perplexityAfter: number | null;
+  /** What both were measured on, in words: the name of `--eval`'s file, or which windows of the calibration text; null: nothing. */
+  measuredOn: string | null;
   /** Mean NLL of the last calibration window as the run left it, and as the written file gives it. */
   verification: { expected: number; actual: number };
   seconds: number;

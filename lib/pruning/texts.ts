@@ -1,4 +1,4 @@
-/** Which windows of the calibration text calibrate, and which tune what the solve leaves. */
+/** Which windows of the calibration text calibrate, which tune what the solve leaves, and which measure both models. */
 import { fewerThanAWindow } from '../calibration/corpus';
 import { counted } from '../numbers';
 
@@ -17,6 +17,9 @@ export interface TuneText {
   /** They stop the training and choose what stays. */
   heldOut: Int32Array;
 }
+
+/** Windows that measure the dense and the pruned model, where no other text does. */
+const MEASURED = 8;
 
 /** One window of so many is held out, and so many at most. */
 const HELD_OUT = { most: 4, share: 8 };
@@ -49,6 +52,36 @@ export function splitText(
   }
   const warning = `the calibration text ends with its calibration tokens: ${counted(own, 'window')} of ${windows} tune, and the others calibrate`;
   return { ids: rest, tuneText: kept, warning };
+}
+
+/** Tokens behind those that calibrate and tune which `measuringText` would have. */
+export function measuringTokens(window: number): number {
+  return MEASURED * window;
+}
+
+/**
+ * Windows that measure: of what a text has behind its first `used` tokens, or of those where it has no more; and in words what
+ * they are.
+ */
+export function measuringText(
+  text: Int32Array,
+  used: number,
+  window: number,
+): { ids: Int32Array; name: string } {
+  const held = Math.min(Math.floor((text.length - used) / window), MEASURED);
+  if (held > 0) {
+    const ids = text.subarray(used, used + held * window);
+    return {
+      ids,
+      name: `${counted(held, 'window')} of the calibration text that calibrated nothing`,
+    };
+  }
+  const own = Math.min(Math.floor(used / window), MEASURED);
+  const ids = text.subarray(used - own * window, used);
+  return {
+    ids,
+    name: `${counted(own, 'window')} that calibrated, which flatters the pruned model`,
+  };
 }
 
 /** How many windows of a text that tunes train, and how many are held out; null: too few to tune. */

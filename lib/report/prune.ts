@@ -1,5 +1,4 @@
 /** One run of prune() as one HTML file. */
-import { basename } from 'node:path';
 import { modelName } from '../model/name';
 import type { PruneResult } from '../pruning/result';
 import { html } from './html';
@@ -14,14 +13,12 @@ import { pruneSummary } from './summary/prune';
 export interface PruneRun {
   /** Path of what was pruned. */
   model: string;
-  /** Path of the evaluation text; null: none. */
-  text: string | null;
   result: PruneResult;
   origin: Origin;
 }
 
 /** The whole report; the same run gives the same text. */
-export function pruneHtml({ model, text, result, origin }: PruneRun): string {
+export function pruneHtml({ model, result, origin }: PruneRun): string {
   const name = modelName(model);
   const { layerStats, samples } = result;
   const sites = layerStats.map(({ index, site, admm }) => ({ block: index, site, admm }));
@@ -40,7 +37,7 @@ export function pruneHtml({ model, text, result, origin }: PruneRun): string {
     kicker: `struprune-native ${origin.versions.struprune} · ${origin.date.slice(0, 10)}`,
     title: `${name}, pruned`,
     facts: html`${method}, ${allocation} allocation, scope ${scope}, written as ${format} ${dtype}`,
-    summary: pruneSummary(result, text === null ? null : basename(text)),
+    summary: pruneSummary(result),
     sections: sections.filter((section) => section !== null),
     footer: html`Made by struprune-native ${origin.versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
   });

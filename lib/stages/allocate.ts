@@ -6,7 +6,6 @@ import {
   type JointAllocation,
   layerEnergies,
   readsCurves,
-  scopeWeights,
 } from '../allocation';
 import { allocateByCaller, type PlacedLayer } from '../allocation/own';
 import type { SiteStatistics } from '../masks/statistics';
@@ -58,7 +57,7 @@ async function byCurves(work: Work, measured: Measured): Promise<Decided> {
   const placed = allocationLayers(layers, survey.curves, survey.weights);
   const allocation = await allocateBy(work.allocation, placed, budget);
   const asked = budget.counted?.perGroup ? allocation.removedWeights : budget.remove;
-  const energies = layerEnergies(placed, asked / scopeWeights(placed));
+  const energies = layerEnergies(placed, asked);
   return { allocation, survey, energies };
 }
 

@@ -1,13 +1,13 @@
 /** Text files as the tokenizer wants them: UTF-8, no byte order mark, LF line ends. */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { StruPruneError } from '../errors';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { StruPruneError, scarcity } from '../errors';
 
 const BLOCK_BYTES = 1 << 16;
 
 /**
  * Yields the text block by block; only what is asked for is read and checked.
- * @throws StruPruneError ERR_NOT_FOUND; ERR_TEXT for a folder, or with the byte offset of what is not UTF-8.
+ * @throws StruPruneError ERR_NOT_FOUND; ERR_TEXT for what is no regular file, or with the byte offset of what is not UTF-8.
  */
 export function* readText(path: string): Generator<string, void> {
   const file = openText(path);
@@ -42,12 +42,18 @@ export function requireText(path: string): void {
 }
 
 function openText(path: string): number {
+  let isFolder: boolean;
   try {
-    const file = openSync(path, 'r');
-    if (!fstatSync(file).isDirectory()) return file;
+    // A pipe is not waited for: texts are read more than once.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = fstatSync(file);
+    if (found.isFile()) return file;
     closeSync(file);
+    isFolder = found.isDirectory();
   } catch (cause) {
     const denied = (cause as NodeJS.ErrnoException).code === 'EACCES';
+    const scarce = scarcity(cause);
+    if (scarce) throw scarce;
     throw new StruPruneError(
       'ERR_NOT_FOUND',
       denied ? `this user may not read the text ${path}` : `cannot read the text ${path}`,
@@ -55,7 +61,9 @@ function openText(path: string): number {
       { cause },
     );
   }
-  throw new StruPruneError('ERR_TEXT', `${path} is a folder`, 'give a text file');
+  throw isFolder
+    ? new StruPruneError('ERR_TEXT', `${path} is a folder`, 'give a text file')
+    : new StruPruneError('ERR_TEXT', `${path} is a pipe or a device`, 'save the text as a file');
 }
 
 function decode(bytes: Uint8Array, path: string, offset: number): string {

@@ -7,13 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
+#include "addon/plain.h"
 
 namespace struprune::addon {
-
-inline Error BadArgument(const std::string& what) {
-  return Error("ERR_ARGUMENT", "native call: " + what);
-}
 
 inline double GetNumber(const Napi::Value& value, const std::string& what) {
   if (!value.IsNumber()) throw BadArgument(what + " must be a number");

@@ -128,7 +128,7 @@ Napi::Value GpuMemoryOf(const Info& info) {
 Napi::Value GpuTimesOf(const Info& info) {
   const auto context = EngineOf(info);
   if (!context->gpu) return info.Env().Null();
-  const cuda::SiteTimes times = context->gpu->times();
+  const StreamTimes& times = context->gpu->times();
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("host", context->gpu->host_seconds());
   result.Set("copyIn", times.copy_in);

@@ -12,8 +12,8 @@
 
 namespace struprune::addon {
 
-// refs: TensorRef of lib/model/architecture.ts; files: array of file handles that its `file`
-// indexes.
+// What decode.h says. refs: TensorRef of lib/model/architecture.ts; files: array of file handles
+// that its `file` indexes.
 std::optional<TensorSource> GetTensor(const Napi::Object& refs, std::string_view role,
                                       const Napi::Array& files);
 // Throws ERR_ARGUMENT for what cannot be a block.

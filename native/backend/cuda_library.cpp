@@ -103,10 +103,14 @@ cuda::MemoryReport CudaDevice::memory() const {
   return report;
 }
 
-cuda::SiteTimes CudaDevice::times() const {
-  cuda::SiteTimes times{};
-  Call(&cuda::Api::site_times, &times);
-  return times;
+void CudaDevice::Upload(void* to, const void* from, size_t bytes) const {
+  Call(&cuda::Api::copy_in, cuda::Queue::kCompute, to, from, Int(bytes));
+  Call(&cuda::Api::synchronise, cuda::Queue::kCompute);
+}
+
+void CudaDevice::Download(void* to, const void* from, size_t bytes) const {
+  Call(&cuda::Api::copy_out, cuda::Queue::kCompute, to, from, Int(bytes));
+  Call(&cuda::Api::synchronise, cuda::Queue::kCompute);
 }
 
 }  // namespace struprune

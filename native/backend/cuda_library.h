@@ -56,6 +56,15 @@ struct CudaOptions {
   double least_flops = 1e10, least_intensity = 200;
 };
 
+// Seconds of the streams in passes since the device was opened. Copies run beside computation: the
+// sum may be longer than it took.
+struct StreamTimes {
+  double copy_in = 0;  // pages and weights, from memory that the device reads by itself
+  double forward = 0;
+  double sums = 0;      // Gram matrices, moments, residuals
+  double copy_out = 0;  // pages and sums
+};
+
 // One opened GPU. Calls are made from one thread at a time.
 class CudaDevice {
  public:
@@ -71,7 +80,7 @@ class CudaDevice {
   // Whether linear algebra in doubles belongs there (cuda/abi.h); Describe names what that takes.
   bool fast_doubles() const { return fast_doubles_; }
   cuda::MemoryReport memory() const;
-  cuda::SiteTimes times() const;
+  StreamTimes& times() const { return times_; }
   // Seconds in which the host filled and emptied what is pinned, a head's table decoded on the way.
   double host_seconds() const { return host_seconds_; }
   void AddHostSeconds(double seconds) const { host_seconds_ += seconds; }
@@ -88,6 +97,9 @@ class CudaDevice {
     cuda::Failure failure{};
     if ((api().*entry)(device_, &failure, args...) != 0) ThrowFailure(failure);
   }
+  // Copies of the compute stream, which are waited for.
+  void Upload(void* to, const void* from, size_t bytes) const;
+  void Download(void* to, const void* from, size_t bytes) const;
   // The same for what gives something back: where that fails the GPU has failed, which the call
   // before this one has said.
   template <typename... Args>
@@ -102,39 +114,49 @@ class CudaDevice {
   CudaOptions options_;
   cuda::Device* device_ = nullptr;
   bool fast_doubles_ = false;
+  mutable StreamTimes times_;
   mutable double host_seconds_ = 0, algebra_seconds_ = 0;
   mutable std::shared_ptr<void> waiting_;
 };
 
-// An array in device memory.
+// An array in device memory; null where it has no elements. Given back when it goes: work of the
+// compute stream that still uses it runs before anything later there, and whoever has other streams
+// touch it waits for them.
 template <typename T>
 class CudaArray {
  public:
+  CudaArray() = default;
   CudaArray(const CudaDevice& device, size_t count) : device_(&device), count_(count) {
+    if (count == 0) return;
     void* data = nullptr;
     device.Call(&cuda::Api::allocate, static_cast<int64_t>(count * sizeof(T)), &data);
     data_ = static_cast<T*>(data);
   }
   CudaArray(const CudaDevice& device, std::span<const T> values)
       : CudaArray(device, values.size()) {
-    device.Call(&cuda::Api::upload, data_, values.data(), Bytes());
+    if (count_ > 0) device.Upload(data_, values.data(), Bytes());
   }
-  CudaArray(CudaArray&& other) noexcept
-      : device_(other.device_), count_(other.count_), data_(std::exchange(other.data_, nullptr)) {}
-  CudaArray(const CudaArray&) = delete;
-  CudaArray& operator=(const CudaArray&) = delete;
+  CudaArray(CudaArray&& other) noexcept { *this = std::move(other); }
+  CudaArray& operator=(CudaArray&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(count_, other.count_);
+    std::swap(data_, other.data_);
+    return *this;
+  }
   ~CudaArray() {
     if (data_) device_->CallClosing(&cuda::Api::release, data_);
   }
 
   T* data() const { return data_; }
   size_t size() const { return count_; }
-  void Read(T* to) const { device_->Call(&cuda::Api::download, to, data_, Bytes()); }
+  void Read(T* to) const {
+    if (count_ > 0) device_->Download(to, data_, Bytes());
+  }
 
  private:
-  int64_t Bytes() const { return static_cast<int64_t>(count_ * sizeof(T)); }
-  const CudaDevice* device_;
-  size_t count_;
+  size_t Bytes() const { return count_ * sizeof(T); }
+  const CudaDevice* device_ = nullptr;
+  size_t count_ = 0;
   T* data_ = nullptr;
 };
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "backend/cuda_library.h"
+#include "backend/streams.h"
 #include "core/context.h"
 #include "core/paged_matrix.h"
 
@@ -107,40 +107,45 @@ using HostClock = LifeClock<&CudaDevice::AddHostSeconds>;
 class PinnedRows {
  public:
   PinnedRows(const CudaDevice& gpu, std::shared_ptr<MemoryBudget> budget, size_t count)
-      : gpu_(gpu), bytes_(count * sizeof(double)), memory_(gpu, std::move(budget), bytes_) {
-    void* data = nullptr;
-    if (bytes_ > 0) gpu_.Call(&cuda::Api::take_pinned, static_cast<int64_t>(bytes_), &data);
-    data_ = static_cast<double*>(data);
-  }
-  ~PinnedRows() {
-    if (data_) gpu_.CallClosing(&cuda::Api::give_pinned, data_, static_cast<int64_t>(bytes_));
-  }
-  PinnedRows(const PinnedRows&) = delete;
-  PinnedRows& operator=(const PinnedRows&) = delete;
-  double* data() const { return data_; }
+      : memory_(gpu, std::move(budget), count * sizeof(double)), rows_(gpu, count) {}
+  double* data() const { return rows_.data(); }
 
  private:
-  const CudaDevice& gpu_;
-  const size_t bytes_;
   const PinnedMemory memory_;
-  double* data_ = nullptr;
+  const PinnedArray<double> rows_;
 };
 
 // Doubles in pinned memory for that.
 inline size_t SumCount(size_t total, size_t width) { return std::min(kSumRows, total) * width; }
 
-// read(at, count, rows) brings rows [0, total) of sums, `width` wide, kSumRows at a time;
-// add(at, count, rows) takes them.
-template <typename Read, typename Add>
-void BringSums(const CudaDevice& gpu, Context& context, size_t total, size_t width, Read read,
-               Add add) {
-  const PinnedRows rows(gpu, context.budget, SumCount(total, width));
-  for (size_t at = 0; at < total; at += kSumRows) {
+// Sums on a GPU: `total` rows of `width`. Of a Gram matrix's band the column of the diagonal in the
+// first of them, where what is right of it holds anything.
+struct DeviceSums {
+  const double* data;
+  size_t total, width;
+  std::optional<size_t> diagonal = {};
+};
+
+// add(at, count, rows) takes rows of the sums, kSumRows at a time.
+template <typename Add>
+void BringSums(const CudaDevice& gpu, Context& context, const StreamClock& clock,
+               const DeviceSums& sums, Add add) {
+  const PinnedRows rows(gpu, context.budget, SumCount(sums.total, sums.width));
+  for (size_t at = 0; at < sums.total; at += kSumRows) {
     context.CheckAbort();
-    const size_t count = std::min(kSumRows, total - at);
-    read(at, count, rows.data());
+    const size_t count = std::min(kSumRows, sums.total - at);
+    const size_t columns = sums.diagonal ? *sums.diagonal + at + count : sums.width;
+    clock.Time(gpu.times().copy_out, [&] {
+      gpu.Call(&cuda::Api::copy_rows_out, Int(count), Int(columns), Int(sums.width), rows.data(),
+               sums.data + at * sums.width);
+    });
     add(at, count, static_cast<const double*>(rows.data()));
   }
+}
+
+// Sets off a copy of all of them; where there are none, nothing.
+inline void ReadAll(const CudaDevice& gpu, const CudaArray<double>& sums, double* to) {
+  if (sums.data()) CopyOut(gpu, cuda::Queue::kCompute, sums.data(), to, sums.size());
 }
 
 // A page to or from pinned memory, by all threads: one alone is slower than the bus.
@@ -153,40 +158,5 @@ inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from,
     std::copy_n(from + at, std::min(kChunk, count - at), to + at);
   });
 }
-
-// Rows of a matrix to the GPU by way of pinned memory: stage(rows) says where they belong,
-// send(row, count) takes what lies there.
-template <typename Stage, typename Send>
-void SendRows(const CudaDevice& gpu, Context& context, PagedMatrix& matrix, Stage stage,
-              Send send) {
-  for (size_t row = 0, count = 0; row < matrix.rows(); row += count) {
-    context.CheckAbort();
-    cuda::WeightRows to{};
-    stage(&to);
-    const size_t most = static_cast<size_t>(to.floats) / matrix.cols();
-    count = matrix.Run(row, std::min(most, matrix.rows() - row));
-    const PagedMatrix::View view(matrix, row, count, PagedMatrix::Access::kRead);
-    CopyPage(gpu, context, view.data(), to.rows, count * matrix.cols());
-    send(row, count);
-  }
-}
-
-// What the library opened, closed with its owner.
-template <typename Handle, auto close>
-class OnDevice {
- public:
-  explicit OnDevice(const CudaDevice& gpu) : gpu_(gpu) {}
-  ~OnDevice() {
-    if (handle_) gpu_.CallClosing(close, handle_);
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-  Handle* get() const { return handle_; }
-  Handle** out() { return &handle_; }
-
- private:
-  const CudaDevice& gpu_;
-  Handle* handle_ = nullptr;
-};
 
 }  // namespace struprune

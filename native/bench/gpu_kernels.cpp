@@ -1,14 +1,16 @@
 #include "bench/gpu_kernels.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <utility>
 
-#include "backend/host_pages.h"
+#include "backend/streams.h"
 #include "bench/stopwatch.h"
 #include "ops/rope.h"
+#include "passes/device_codes.h"
+#include "passes/head_body.h"
 #include "passes/head_on_device.h"
-#include "passes/site_plan.h"
 
 namespace struprune::bench {
 namespace {
@@ -33,16 +35,20 @@ const char* NameOf(Precision precision) {
   return "f32";
 }
 
-// The stopwatch by the GPU's own clock, which may not have moved.
-template <typename Work>
-Lap RepeatOnGpu(const CudaDevice& gpu, double seconds, Work work) {
+// The stopwatch by the GPU's own clock, which may not have moved; `prepare` is not timed.
+template <typename Prepare, typename Work>
+Lap RepeatOnGpu(const CudaDevice& gpu, double seconds, Prepare prepare, Work work) {
+  const StreamClock clock(gpu);
   return RepeatTimed(seconds, [&] {
+    prepare();
     double elapsed = 0;
-    gpu.Call(&Api::clock, nullptr);
-    work();
-    gpu.Call(&Api::clock, &elapsed);
+    clock.Time(elapsed, work);
     return std::max(elapsed, 1e-6);
   });
+}
+template <typename Work>
+Lap RepeatOnGpu(const CudaDevice& gpu, double seconds, Work work) {
+  return RepeatOnGpu(gpu, seconds, [] {}, work);
 }
 
 // Elements that are on the host at a time while an array is filled.
@@ -56,7 +62,7 @@ CudaArray<T> Filled(const CudaDevice& gpu, size_t count, Value value) {
   for (size_t at = 0; at < count; at += kFill) {
     values.resize(std::min(kFill, count - at));
     for (size_t i = 0; i < values.size(); ++i) values[i] = value(at + i);
-    gpu.Call(&Api::upload, array.data() + at, values.data(), Int(values.size() * sizeof(T)));
+    gpu.Upload(array.data() + at, values.data(), values.size() * sizeof(T));
   }
   return array;
 }
@@ -89,8 +95,6 @@ class GpuKernels {
     Pointwise();
     Sums();
     if (head.vocab > 0) Head(head);
-    Columns();
-    Admm();
     Factors();
     return std::move(found_);
   }
@@ -98,7 +102,11 @@ class GpuKernels {
  private:
   template <typename Work>
   void Time(Timing about, Work work) {
-    const Lap lap = RepeatOnGpu(gpu_, run_.seconds, work);
+    Time(std::move(about), [] {}, work);
+  }
+  template <typename Prepare, typename Work>
+  void Time(Timing about, Prepare prepare, Work work) {
+    const Lap lap = RepeatOnGpu(gpu_, run_.seconds, prepare, work);
     about.seconds = lap.seconds;
     about.repeats = lap.repeats;
     found_.push_back(std::move(about));
@@ -166,14 +174,13 @@ class GpuKernels {
     const CudaArray<float> normed(gpu_, run_.tokens * d);
     const double values = D(run_.tokens * d), cells = D(count);
     Time({"norm", ShapeText(run_.tokens, d), "f32", 4 * values, 8 * values}, [&] {
-      gpu_.Call(&Api::norm, norm_.kind == NormKind::kRms ? cuda::Norm::kRms : cuda::Norm::kLayer,
-                Int(run_.tokens), Int(d), states.data(), Int(d), weight.data(), nullptr, norm_.eps,
-                normed.data(), Int(d));
+      gpu_.Call(&Api::norm, CodeOf(norm_.kind), Int(run_.tokens), Int(d), states.data(), Int(d),
+                weight.data(), nullptr, norm_.eps, normed.data(), Int(d));
     });
     const auto gate = GpuValues<float>(gpu_, count), up = GpuValues<float>(gpu_, count);
     const CudaArray<float> out(gpu_, count);
     const double inputs = ffn_.gated ? 2 : 1;
-    const cuda::Gate kind = GateOf(ffn_.activation);
+    const cuda::Gate kind = CodeOf(ffn_.activation);
     Time({ffn_.gated ? "gated activation" : "activation", ShapeText(run_.tokens, n), "f32",
           (inputs + 2) * cells, 4 * (inputs + 1) * cells},
          [&] {
@@ -190,8 +197,6 @@ class GpuKernels {
          [&] { gpu_.Call(&Api::multiply_add, Int(count), gate.data(), up.data(), 0, out.data()); });
     Time({"sum of cells", ShapeText(run_.tokens, n), "f32", 3 * cells, 12 * cells},
          [&] { gpu_.Call(&Api::combine, Int(count), 1, gate.data(), -1, up.data(), out.data()); });
-    Time({"bias", ShapeText(run_.tokens, n), "f32", cells, 8 * cells},
-         [&] { gpu_.Call(&Api::add_bias, Int(run_.tokens), Int(n), gate.data(), out.data()); });
   }
 
   // XᵀX is symmetric: half of the products are useful.
@@ -202,7 +207,7 @@ class GpuKernels {
     const double tokens = D(run_.tokens);
     {
       const CudaArray<double> gram(gpu_, n * n);
-      gpu_.Call(&Api::fill_zero, gram.data(), Int(n * n * sizeof(double)));
+      gpu_.Call(&Api::fill, gram.data(), 0, Int(n * n * sizeof(double)));
       Time({"gram", ShapeText(n, run_.tokens) + " × " + ShapeText(run_.tokens, n), NameOf(gram_),
             tokens * D(n) * D(n), 4 * tokens * D(n) + 8 * D(n) * D(n)},
            [&] {
@@ -211,8 +216,8 @@ class GpuKernels {
            });
     }
     const CudaArray<double> cross(gpu_, d * n), sums(gpu_, 2 * n);
-    gpu_.Call(&Api::fill_zero, cross.data(), Int(d * n * sizeof(double)));
-    gpu_.Call(&Api::fill_zero, sums.data(), Int(2 * n * sizeof(double)));
+    gpu_.Call(&Api::fill, cross.data(), 0, Int(d * n * sizeof(double)));
+    gpu_.Call(&Api::fill, sums.data(), 0, Int(2 * n * sizeof(double)));
     Time({"cross products", ShapeText(d, run_.tokens) + " × " + ShapeText(run_.tokens, n),
           NameOf(gram_), 2 * tokens * D(n) * D(d), 4 * tokens * D(n + d) + 16 * D(n) * D(d)},
          [&] {
@@ -238,85 +243,24 @@ class GpuKernels {
   void Head(const HeadShape& shape) {
     const size_t d = shape.width, vocab = shape.vocab;
     const HeadPlan plan = PlanHead(gpu_, d, vocab, run_.tokens, false);
-    OnDevice<cuda::Head, &Api::head_close> head(gpu_);
-    gpu_.Call(&Api::head_open, &plan.spec, head.out());
-    const auto each = [&](size_t total, const auto& push) {
-      ForHeadPieces(gpu_, head.get(), plan, total, push);
-    };
+    Context context(1, 0);
+    HeadBody head(gpu_, context, {d, plan.flight, std::min(kHeadPiece, vocab), false});
     Noise noise;
-    const auto fill = [&](size_t count, float* page) {
-      std::generate_n(page, count * d, [&] { return static_cast<float>(noise.Next()); });
+    bool filled = false;
+    const HeadBody::Fill fill = [&](size_t row, size_t count, float* to) {
+      // Both slots keep what they were filled with.
+      if (filled || row >= 2 * kHeadPiece) return;
+      std::generate_n(to, count * d, [&] { return static_cast<float>(noise.Next()); });
     };
     std::vector<double> log_sum(plan.flight);
-    const cuda::HeadScores scores{log_sum.data(), nullptr, nullptr};
-    bool filled = false;
-    const auto run = [&] {
-      gpu_.Call(&Api::head_begin, head.get(), Int(plan.flight), nullptr);
-      each(plan.flight, [&](size_t at, size_t count, float* page) {
-        if (!filled) fill(count, page);
-        gpu_.Call(&Api::head_tokens, head.get(), Int(at), Int(count));
-      });
-      each(vocab, [&](size_t at, size_t count, float* page) {
-        if (!filled && at < 2 * kHeadPiece) fill(count, page);
-        gpu_.Call(&Api::head_table, head.get(), Int(count));
-      });
-      gpu_.Call(&Api::head_scores, head.get(), &scores);
-      filled = true;
-    };
     const double tokens = D(plan.flight);
     Time({"head and NLL", ShapeText(plan.flight, d) + " × " + ShapeText(d, vocab), NameOf(forward_),
           2 * tokens * D(d) * D(vocab), 4 * D(d) * (tokens + D(vocab))},
-         run);
-  }
-
-  void Columns() {
-    const size_t n = ffn_.width, rows = run_.tokens, kept = (n + 1) / 2;
-    std::vector<int32_t> indices;
-    for (size_t i = 0; i < n; i += 2) indices.push_back(static_cast<int32_t>(i));
-    const std::vector<uint8_t> mask(n, 1);
-    const CudaArray<int32_t> places(gpu_, std::span<const int32_t>(indices));
-    const CudaArray<uint8_t> keep(gpu_, std::span<const uint8_t>(mask));
-    const auto x = GpuValues<float>(gpu_, rows * n);
-    const CudaArray<float> some(gpu_, rows * kept);
-    const double half = D(rows) * D(kept);
-    Time(
-        {"gather columns", ShapeText(rows, n) + " to " + ShapeText(rows, kept), "f32", 0, 8 * half},
-        [&] {
-          gpu_.Call(&Api::gather_columns, Int(rows), Int(kept), places.data(), x.data(), Int(n),
-                    some.data(), Int(kept));
-        });
-    Time({"scatter columns", ShapeText(rows, kept) + " to " + ShapeText(rows, n), "f32", 0,
-          8 * half},
          [&] {
-           gpu_.Call(&Api::scatter_columns, Int(rows), Int(kept), places.data(), some.data(),
-                     Int(kept), x.data(), Int(n));
+           head.Run(plan.flight, nullptr, fill, vocab, fill);
+           head.Read({.log_sum = log_sum.data()});
+           filled = true;
          });
-    Time({"mask columns", ShapeText(rows, n), "f32", 0, D(rows) * D(n)},
-         [&] { gpu_.Call(&Api::mask_columns, Int(rows), Int(n), 1, keep.data(), x.data()); });
-  }
-
-  void Admm() {
-    const size_t n = ffn_.width, rows = hidden_, count = rows * n;
-    const auto w = GpuValues<double>(gpu_, count), z = GpuValues<double>(gpu_, count),
-               u = GpuValues<double>(gpu_, count);
-    const CudaArray<double> to(gpu_, count), energies(gpu_, n), sums(gpu_, 4);
-    const std::vector<uint8_t> mask(n, 1);
-    const CudaArray<uint8_t> keep(gpu_, std::span<const uint8_t>(mask));
-    const double cells = D(count);
-    const std::string shape = ShapeText(rows, n);
-    Time({"group energies", shape, "f64", 3 * cells, 16 * cells}, [&] {
-      gpu_.Call(&Api::group_energies, Int(rows), Int(n), 1, w.data(), u.data(), energies.data());
-    });
-    Time({"ADMM right side", shape, "f64", 3 * cells, 32 * cells}, [&] {
-      gpu_.Call(&Api::admm_right, Int(count), 0.5, w.data(), z.data(), u.data(), to.data());
-    });
-    Time({"ADMM projection", shape, "f64", 4 * cells, 32 * cells}, [&] {
-      gpu_.Call(&Api::admm_project, Int(rows), Int(n), 1, keep.data(), w.data(), u.data(), z.data(),
-                sums.data());
-    });
-    Time({"ADMM dual step", shape, "f64", 10 * cells, 32 * cells}, [&] {
-      gpu_.Call(&Api::admm_dual, Int(count), w.data(), z.data(), u.data(), sums.data());
-    });
   }
 
   // What the solvers do with a Gram matrix.
@@ -328,20 +272,24 @@ class GpuKernels {
     const auto matrix = Filled<double>(gpu_, n * n, cell);
     const CudaArray<double> work(gpu_, n * n);
     int32_t done = 1;
-    Time({"cholesky", ShapeText(n, n), "f64", cube / 3, square}, [&] {
-      // A copy on the GPU: w + ρ (z - u), all three the matrix.
-      gpu_.Call(&Api::admm_right, Int(n * n), 1, matrix.data(), matrix.data(), matrix.data(),
-                work.data());
-      gpu_.Call(&Api::clock, nullptr);
-      gpu_.Call(&Api::cholesky, Int(n), work.data(), Int(n), &done);
-    });
+    const CudaArray<double> one(gpu_, std::span<const double>(std::array{1.0}));
+    Time(
+        {"cholesky", ShapeText(n, n), "f64", cube / 3, square},
+        // A copy on the GPU: a product with 1.
+        [&] {
+          gpu_.Call(&Api::gemm_f64, false, false, Int(n * n), 1, 1, 1, matrix.data(), 1, one.data(),
+                    1, 0, work.data(), 1);
+        },
+        [&] { gpu_.Call(&Api::cholesky, Int(n), work.data(), Int(n), &done); });
     if (done == 0) throw Error("ERR_INTERNAL", "a positive matrix was not factored");
     const auto right = GpuValues<double>(gpu_, rows * n);
     Time({"triangular solves", ShapeText(rows, n) + " / " + ShapeText(n, n), "f64",
           2 * D(rows) * D(n) * D(n), square / 2 + 16 * D(rows * n)},
          [&] {
-           gpu_.Call(&Api::solve_rows, Int(n), work.data(), Int(n), Int(rows), right.data(),
-                     Int(n));
+           for (const bool forward : {true, false}) {
+             gpu_.Call(&Api::solve_lower, forward, Int(n), work.data(), Int(n), Int(rows),
+                       right.data(), Int(n));
+           }
          });
     const CudaArray<double> product(gpu_, rows * n);
     Time({"product in doubles", ShapeText(rows, n) + " × " + ShapeText(n, n), "f64",

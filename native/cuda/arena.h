@@ -7,11 +7,13 @@
 #include <map>
 #include <optional>
 
+#include "cuda/abi.h"
+
 namespace struprune::cuda {
 
 class FreeList {
  public:
-  static constexpr size_t kAlignment = 256;
+  static constexpr size_t kAlignment = kArrayUnit;
 
   explicit FreeList(size_t bytes) : limit_(bytes / kAlignment * kAlignment) {
     if (limit_ > 0) free_[0] = limit_;

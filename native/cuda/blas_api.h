@@ -18,12 +18,11 @@ enum BlasOp : int { kOpN = 0, kOpT = 1 };
 enum BlasFill : int { kFillLower = 0, kFillUpper = 1 };
 enum BlasSide : int { kSideLeft = 0, kSideRight = 1 };
 enum BlasDiag : int { kDiagNonUnit = 0 };
-// cudaDataType_t, cublasComputeType_t, cublasGemmAlgo_t, cusolverEigMode_t
+// cudaDataType_t, cublasComputeType_t, cublasGemmAlgo_t
 enum BlasType : int { kTypeF32 = 0, kTypeF64 = 1, kTypeBf16 = 14 };
 enum BlasCompute : int { kComputeF32Pedantic = 69, kComputeF32 = 68, kComputeTf32 = 77 };
 enum BlasCompute64 : int { kComputeF64 = 70 };
 enum BlasAlgo : int { kAlgoDefault = -1 };
-enum EigMode : int { kEigVectors = 1 };
 // cublasStatus_t, cusolverStatus_t
 enum BlasStatus : int { kBlasSuccess = 0, kBlasNotInitialised = 1, kBlasAllocFailed = 3 };
 enum SolverStatus : int { kSolverSuccess = 0, kSolverNotInitialised = 1, kSolverAllocFailed = 2 };
@@ -49,10 +48,6 @@ struct SolverCalls {
   int (*potrf_size)(SolverHandle, int fill, int n, double* a, int lda, int* count);
   int (*potrf)(SolverHandle, int fill, int n, double* a, int lda, double* work, int count,
                int* info);
-  int (*syevd_size)(SolverHandle, int mode, int fill, int n, const double* a, int lda,
-                    const double* w, int* count);
-  int (*syevd)(SolverHandle, int mode, int fill, int n, double* a, int lda, double* w, double* work,
-               int count, int* info);
 };
 
 }  // namespace struprune::cuda

@@ -20,7 +20,6 @@ static_assert(kComputeF32 == int{CUBLAS_COMPUTE_32F} &&
               kComputeTf32 == int{CUBLAS_COMPUTE_32F_FAST_TF32} &&
               kComputeF64 == int{CUBLAS_COMPUTE_64F});
 static_assert(kAlgoDefault == int{CUBLAS_GEMM_DEFAULT});
-static_assert(kEigVectors == int{CUSOLVER_EIG_MODE_VECTOR});
 static_assert(kBlasSuccess == int{CUBLAS_STATUS_SUCCESS} &&
               kBlasNotInitialised == int{CUBLAS_STATUS_NOT_INITIALIZED} &&
               kBlasAllocFailed == int{CUBLAS_STATUS_ALLOC_FAILED});

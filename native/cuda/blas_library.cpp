@@ -117,8 +117,6 @@ std::unique_ptr<Solver> Solver::Open(const char* path, cudaStream_t stream) {
   from.Load(calls.set_stream, "cusolverDnSetStream");
   from.Load(calls.potrf_size, "cusolverDnDpotrf_bufferSize");
   from.Load(calls.potrf, "cusolverDnDpotrf");
-  from.Load(calls.syevd_size, "cusolverDnDsyevd_bufferSize");
-  from.Load(calls.syevd, "cusolverDnDsyevd");
   CheckSolverHandle(calls.create(&solver->handle_));
   CheckSolver(calls.set_stream(solver->handle_, stream), "cusolverDnSetStream");
   return solver;

@@ -122,8 +122,6 @@ Device::Device(const OpenOptions& options)
     : index(options.index),
       info(CheckDevice(options.index)),
       slab(BudgetOf(options, info)),
-      clock_start(cudaEventDefault),
-      clock_end(cudaEventDefault),
       sought_(!options.allow_libraries) {
   if (!options.allow_libraries) return;
   if (options.cusolver) cusolver_ = options.cusolver;

@@ -30,9 +30,7 @@ class Stream {
 
 class Event {
  public:
-  explicit Event(unsigned flags = cudaEventDisableTiming) {
-    Check(cudaEventCreateWithFlags(&event_, flags), "an event");
-  }
+  Event() { Check(cudaEventCreateWithFlags(&event_, cudaEventDefault), "an event"); }
   ~Event() { cudaEventDestroy(event_); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
@@ -82,34 +80,6 @@ class PinnedPool {
   size_t waiting_bytes_ = 0;
 };
 
-template <typename T>
-class Pinned {
- public:
-  Pinned() = default;
-  Pinned(PinnedPool& pool, int64_t count) {
-    if (count == 0) return;
-    pool_ = &pool;
-    bytes_ = FreeList::Rounded(static_cast<size_t>(count) * sizeof(T));
-    data_ = static_cast<T*>(pool.Take(bytes_));
-  }
-  Pinned(Pinned&& other) noexcept { *this = std::move(other); }
-  Pinned& operator=(Pinned&& other) noexcept {
-    std::swap(pool_, other.pool_);
-    std::swap(bytes_, other.bytes_);
-    std::swap(data_, other.data_);
-    return *this;
-  }
-  ~Pinned() {
-    if (data_) pool_->Give(data_, bytes_);
-  }
-  T* data() const { return data_; }
-
- private:
-  PinnedPool* pool_ = nullptr;
-  size_t bytes_ = 0;
-  T* data_ = nullptr;
-};
-
 // An array in the slab. Freed at once when it goes: work on the compute stream that still uses it
 // runs before anything later there, so only arrays that other streams touch must outlive them.
 template <typename T>
@@ -157,6 +127,9 @@ struct Device {
   void DropBlas(const std::string& fault);
   void DropSolver(const std::string& fault);
 
+  const Stream& stream(Queue which) const {
+    return which == Queue::kCopyIn ? copy_in : which == Queue::kCopyOut ? copy_out : compute;
+  }
   template <typename T>
   Array<T> Allocate(int64_t count) {
     return Array<T>(slab, count);
@@ -167,12 +140,10 @@ struct Device {
   PinnedPool pinned;
   Slab slab;
   Stream compute, copy_in, copy_out;
-  Event clock_start, clock_end;
   Array<char> workspace;  // of cuBLAS
   std::unique_ptr<Blas> blas;
   // Why a library that was found is not used.
   std::string blas_fault, solver_fault;
-  SiteTimes times{};
 
  private:
   std::optional<std::string> cusolver_;  // empty: the usual names

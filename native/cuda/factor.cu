@@ -220,10 +220,4 @@ void InvertFactored(Device& device, int64_t n, double* factor, double* root) {
   GemmF64(device, true, false, n, n, n, 1, root, n, root, n, 0, factor, n);
 }
 
-void SolveRows(Device& device, int64_t n, const double* factor, int64_t ldf, int64_t m, double* x,
-               int64_t ldx) {
-  SolveLower(device, true, n, factor, ldf, m, x, ldx);
-  SolveLower(device, false, n, factor, ldf, m, x, ldx);
-}
-
 }  // namespace struprune::cuda

@@ -12,7 +12,7 @@ void TryBlas(Device& device, bool named) {
   try {
     const auto a = device.Allocate<double>(count), b = device.Allocate<double>(count),
                c = device.Allocate<double>(count);
-    for (const auto* array : {&a, &b}) FillZero(device, array->data(), count * sizeof(double));
+    for (const auto* array : {&a, &b}) Fill(device, array->data(), 0, count * sizeof(double));
     GemmF64(device, false, true, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
     const auto floats = [](const Array<double>& array) {
       return reinterpret_cast<float*>(array.data());

@@ -56,28 +56,6 @@ __global__ void CombineKernel(int64_t count, float alpha, const float* a, float 
   for (int64_t i = FirstCell(); i < count; i += Stride()) to[i] = alpha * a[i] + beta * b[i];
 }
 
-__global__ void WidenKernel(Element type, int64_t count, const void* from, float* to) {
-  for (int64_t i = FirstCell(); i < count; i += Stride()) {
-    if (type == Element::kF32) {
-      to[i] = static_cast<const float*>(from)[i];
-    } else {
-      const uint16_t bits = static_cast<const uint16_t*>(from)[i];
-      to[i] = type == Element::kF16 ? HalfToFloat(bits) : Bfloat16ToFloat(bits);
-    }
-  }
-}
-
-__global__ void NarrowKernel(Element type, int64_t count, const float* from, void* to) {
-  for (int64_t i = FirstCell(); i < count; i += Stride()) {
-    if (type == Element::kF32) {
-      static_cast<float*>(to)[i] = from[i];
-    } else {
-      static_cast<uint16_t*>(to)[i] =
-          type == Element::kF16 ? FloatToHalf(from[i]) : FloatToBfloat16(from[i]);
-    }
-  }
-}
-
 // This and the next: a row a block, or several; no division, which would take longer than the
 // memory.
 __global__ void SplitKernel(int64_t rows, int64_t cols, const float* x, int64_t x_stride,
@@ -110,8 +88,8 @@ __global__ void TestFiniteKernel(int64_t count, const float* x, int32_t* finite)
 
 }  // namespace
 
-void FillZero(Device& device, void* data, int64_t bytes) {
-  Check(cudaMemsetAsync(data, 0, static_cast<size_t>(bytes), device.compute), "a memset");
+void Fill(Device& device, void* data, int32_t byte, int64_t bytes) {
+  Check(cudaMemsetAsync(data, byte, static_cast<size_t>(bytes), device.compute), "a memset");
 }
 
 void Rope(Device& device, int64_t rows, int64_t heads, int64_t half, const float* cosine,
@@ -146,16 +124,6 @@ void Combine(Device& device, int64_t count, float alpha, const float* a, float b
              float* to) {
   Launch("a sum", CombineKernel, GridFor(count), kThreads, device.compute, count, alpha, a, beta, b,
          to);
-}
-
-void Widen(Device& device, Element from_type, int64_t count, const void* from, float* to) {
-  Launch("a conversion", WidenKernel, GridFor(count), kThreads, device.compute, from_type, count,
-         from, to);
-}
-
-void Narrow(Device& device, Element to_type, int64_t count, const float* from, void* to) {
-  Launch("a conversion", NarrowKernel, GridFor(count), kThreads, device.compute, to_type, count,
-         from, to);
 }
 
 void SplitBf16(Device& device, int64_t rows, int64_t cols, const float* x, int64_t x_stride,

@@ -136,18 +136,6 @@ void GemmParts(Device& device, bool tb, int64_t m, int64_t n, int64_t k, const f
   MultiplyParts(device, false, tb, m, n, k, 1, left, 0, b, 0, beta, c, n);
 }
 
-void GemmBf16(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
-              const void* a, int64_t lda, const void* b, int64_t ldb, float beta, float* c,
-              int64_t ldc) {
-  if (!device.blas) {
-    throw Error("ERR_UNSUPPORTED", "products of bf16 operands need cuBLAS",
-                "install cuBLAS, or name it in STRUPRUNE_CUBLAS");
-  }
-  if (m == 0 || n == 0 || k == 0) return;
-  CallBlas(device, ta != 0, tb != 0, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc, kTypeBf16,
-           kTypeF32, kComputeF32);
-}
-
 void GemmF32(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k, float alpha,
              const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
              int64_t ldc, Precision precision) {
@@ -208,15 +196,23 @@ uint64_t ResultBytes(const Device& device, int64_t height, int64_t dim, bool low
 
 }  // namespace
 
-uint64_t GramScratch(const Device& device, int64_t rows, int64_t count, int64_t dim,
-                     Precision precision) {
-  return OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim, true);
+void GemmBytes(Device& device, int32_t ta, int32_t tb, int64_t m, int64_t n, int64_t k,
+               Precision precision, uint64_t* bytes) {
+  *bytes = 0;
+  if (!IsSplit(device, precision)) return;
+  *bytes =
+      PartsBytes(ta ? k : m, ta ? m : k, precision) + PartsBytes(tb ? n : k, tb ? k : n, precision);
 }
 
-uint64_t CrossScratch(const Device& device, int64_t rows, int64_t residual_dim, int64_t count,
-                      int64_t dim, int64_t columns, Precision precision) {
-  return OperandBytes(device, rows, residual_dim, precision) +
-         OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, columns, false);
+void GramBytes(Device& device, int64_t rows, int64_t dim, int64_t count, Precision precision,
+               uint64_t* bytes) {
+  *bytes = OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, dim, true);
+}
+
+void CrossBytes(Device& device, int64_t rows, int64_t residual_dim, int64_t count, int64_t dim,
+                int64_t columns, Precision precision, uint64_t* bytes) {
+  *bytes = OperandBytes(device, rows, residual_dim, precision) +
+           OperandBytes(device, rows, dim, precision) + ResultBytes(device, count, columns, false);
 }
 
 uint64_t PartsBytes(int64_t rows, int64_t cols, Precision precision) {

@@ -13,12 +13,6 @@
 #include "ops/blas.h"
 #include "ops/half.h"
 
-extern "C" void STRUPRUNE_LAPACK(dsyevd)(const char* job, const char* uplo, const lapack_int* n,
-                                         double* a, const lapack_int* lda, double* w, double* work,
-                                         const lapack_int* lwork, lapack_int* iwork,
-                                         const lapack_int* liwork, lapack_int* info, size_t,
-                                         size_t);
-
 namespace {
 
 using namespace struprune;
@@ -161,25 +155,6 @@ EXPORT int cusolverDnDpotrf(SolverHandle handle, int fill, int n, double* a, int
       return;
     }
     STRUPRUNE_LAPACK(dpotrf)(&uplo, &size, a, &stride, &status, 1);
-    *info = static_cast<int>(status);
-  });
-  return 0;
-}
-EXPORT int cusolverDnDsyevd_bufferSize(SolverHandle, int, int, int n, const double*, int,
-                                       const double*, int* count) {
-  *count = 1 + 6 * n + 2 * n * n;
-  return 0;
-}
-EXPORT int cusolverDnDsyevd(SolverHandle handle, int mode, int fill, int n, double* a, int lda,
-                            double* w, double* work, int count, int* info) {
-  if (mode != kEigVectors) return 3;
-  emulation::EnqueueWork(StreamOf(handle), [=] {
-    const char job = 'V', uplo = fill == kFillLower ? 'L' : 'U';
-    const lapack_int size = n, stride = lda, doubles = count, integers = 3 + 5 * n;
-    std::vector<lapack_int> whole(static_cast<size_t>(integers));
-    lapack_int status = 0;
-    STRUPRUNE_LAPACK(dsyevd)
-    (&job, &uplo, &size, a, &stride, w, work, &doubles, whole.data(), &integers, &status, 1, 1);
     *info = static_cast<int>(status);
   });
   return 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets with clang's libFuzzer, ASan and UBSan, and runs each a fixed number of times
-# on the seeds of test/hostile. Usage: native/fuzz/run.sh [runs=200000] [work folder=.build/fuzz]
+# Builds the fuzz targets, readers of files and of what the addon takes from JavaScript, with clang's
+# libFuzzer, ASan and UBSan, and runs each a fixed number of times on the seeds of test/hostile. Usage: native/fuzz/run.sh [runs=200000] [work folder=.build/fuzz]
 # Says so and succeeds where there is no clang++.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,11 +21,12 @@ flags=(-std=c++20 -O1 -g "-fsanitize=address,undefined" -fno-sanitize-recover=al
 few=(-DSIMDJSON_IMPLEMENTATION_ICELAKE=0 -DSIMDJSON_IMPLEMENTATION_HASWELL=0)
 "$clang" "${flags[@]}" "${few[@]}" -fsanitize=fuzzer-no-link -c "$simdjson/simdjson.cpp" -o "$work/simdjson.o"
 
-# fuzz TARGET: one of them.
+# fuzz TARGET SOURCE…: one of them, of these files; in native/.
 fuzz() {
   local target=$1 log=$work/$1.log
-  "$clang" "${flags[@]}" -fsanitize=fuzzer "$root/native/fuzz/${target}_fuzz.cpp" \
-    "$root"/native/formats/*.cpp "$work/simdjson.o" -o "$work/${target}_fuzz"
+  shift
+  "$clang" "${flags[@]}" -fsanitize=fuzzer "fuzz/${target}_fuzz.cpp" "$@" "$work/simdjson.o" \
+    -o "$work/${target}_fuzz"
   mkdir -p "$work/corpus/$target"
   # -malloc_limit_mb catches a length that is believed before it is checked.
   if ! "$work/${target}_fuzz" -runs="$runs" -seed=1 -max_len=4096 -rss_limit_mb=1024 \
@@ -39,11 +40,14 @@ fuzz() {
 }
 
 # Beside each other; `wait` for each by itself, so that the first failure counts too.
-fuzz safetensors &
-first=$!
-fuzz gguf &
-second=$!
+running=()
+cd "$root/native"
+fuzz safetensors formats/*.cpp &
+running+=($!)
+fuzz gguf formats/*.cpp &
+running+=($!)
+fuzz specs addon/plain.cpp addon/decode.cpp model/sublayer.cpp core/dtype.cpp core/mapped_file.cpp &
+running+=($!)
 status=0
-wait $first || status=1
-wait $second || status=1
+for each in "${running[@]}"; do wait "$each" || status=1; done
 exit $status

@@ -1,14 +1,9 @@
 // The passes of passes/ffn_pass.h on a GPU: the same contracts, the same sums, other rounding.
 #pragma once
 
-#include "backend/cuda_library.h"
-#include "passes/ffn_tokens.h"
+#include "passes/ffn_body.h"
 
 namespace struprune {
-
-// Of the passes but the hidden activations: these make the refit that judges what the others find
-// (docs/decisions/0016).
-cuda::Precision SearchPrecision(cuda::Precision calibration);
 
 // Pages of tokens stream through pinned memory, which is charged to the host's budget. The weights,
 // the pages in flight and as many rows of the sums as fit are on the GPU at a time; where not all
@@ -31,11 +26,11 @@ struct FfnPlan {
 };
 
 // Of one of these passes, beside the tokens' pages; `sums`: most doubles that come back at a time.
-Needs PassNeedsOnDevice(const CudaDevice& gpu, const FfnShape& shape, cuda::FfnPass pass,
-                        bool has_sums, size_t sums);
+Needs PassNeedsOnDevice(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, bool has_sums,
+                        size_t sums);
 
 // The fewest ways over the tokens that the free part of the GPU's budget allows, then the largest
 // pages. `sums` false: a product without sums. Throws ERR_BUDGET when nothing fits.
-FfnPlan PlanFfn(const CudaDevice& gpu, const FfnShape& shape, cuda::FfnPass pass, bool sums);
+FfnPlan PlanFfn(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, bool sums);
 
 }  // namespace struprune

@@ -134,7 +134,7 @@ Needs GradientNeeds(const Context& context, FfnShape shape, const TokenPages& to
   const size_t sums = std::max(SumCount(shape.width, std::max(shape.width, shape.inputs)),
                                SumCount(shape.inputs, shape.inputs));
   const Needs own =
-      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, cuda::FfnPass::kGradient, true, sums)
+      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, FfnPass::kGradient, true, sums)
                   : Activations::NeedsOf(n, parts) + HeldFloats(parts * n.page + n.chunk_outputs);
   const MapFlops flops(shape);
   const double grams = static_cast<double>(parts) * Statistics::GramFlops(shape.width, 1) +
@@ -148,7 +148,7 @@ Needs ProductNeeds(const Context& context, FfnShape shape, const TokenPages& tok
   const size_t parts = shape.parts();
   shape = OnPages(shape, tokens);
   const Needs own =
-      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, cuda::FfnPass::kProduct, sums,
+      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, FfnPass::kProduct, sums,
                                       sums ? SumCount(shape.width, shape.inputs) : 0)
                   : Activations::NeedsOf(n, parts) + HeldFloats(parts * n.chunks + n.chunk_outputs +
                                                                 (sums ? parts * n.page : 0));
@@ -162,10 +162,10 @@ Needs HiddenNeeds(const Context& context, FfnShape shape, const TokenPages& toke
   shape = OnPages(shape, tokens);
   const size_t sums =
       std::max(SumCount(shape.width, shape.width), SumCount(shape.outputs, shape.width));
-  const Needs own =
-      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, cuda::FfnPass::kHidden, true, sums) +
-                        tokens.View(shape.outputs)
-                  : HeldFloats(shape.parts() * n.chunks + n.page + n.outputs);
+  const Needs own = context.gpu
+                        ? PassNeedsOnDevice(*context.gpu, shape, FfnPass::kHidden, true, sums) +
+                              tokens.View(shape.outputs)
+                        : HeldFloats(shape.parts() * n.chunks + n.page + n.outputs);
   const MapFlops flops(shape);
   return WithFlops(own + tokens.View(shape.inputs), tokens,
                    flops.in + 2 * flops.out + Statistics::GramFlops(shape.width, 1));

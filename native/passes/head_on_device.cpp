@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backend/host_pages.h"
+#include "passes/head_body.h"
 
 namespace struprune {
 namespace {
@@ -13,13 +14,8 @@ using Access = PagedMatrix::Access;
 // Tokens at a time: more gain nothing, fewer are not worth a way over the vocabulary.
 constexpr size_t kMostTokens = 8192, kLeastTokens = 64;
 
-cuda::HeadSpec SpecOf(const CudaDevice& gpu, size_t width, size_t vocab, bool means) {
-  cuda::HeadSpec spec{};
-  spec.width = Int(width);
-  spec.piece = Int(std::min(kHeadPiece, std::max<size_t>(vocab, 1)));
-  spec.mean = means;
-  spec.forward = gpu.options().forward;
-  return spec;
+HeadBodyShape ShapeOf(size_t width, size_t vocab, size_t flight, bool means) {
+  return {width, flight, std::min(kHeadPiece, std::max<size_t>(vocab, 1)), means};
 }
 
 // Floats that the head norms at a time.
@@ -38,8 +34,7 @@ class HeadOnDevice {
         plan_(PlanHead(gpu, ends.embedding_width, ends.vocab, tokens, means)),
         pinned_(gpu, context.budget, plan_.pinned_bytes),
         scratch_(context.Allocate<float>(ScratchOf(context, ends.hidden))),
-        head_(gpu) {
-    gpu.Call(&cuda::Api::head_open, &plan_.spec, head_.out());
+        body_(gpu, context, ShapeOf(ends.embedding_width, ends.vocab, plan_.flight, means)) {
     // Sites come before and after it again and again.
     pinned_.Taken(Waiting::kStays);
   }
@@ -49,56 +44,32 @@ class HeadOnDevice {
   // Rows [row, row + rows) of the hidden states against the whole vocabulary; targets [rows] or
   // null.
   void Run(PagedMatrix& hidden, size_t row, size_t rows, const int32_t* targets) {
-    gpu_.Call(&cuda::Api::head_begin, head_.get(), Int(rows), targets);
-    for (size_t done = 0; done < rows;) {
-      const size_t run = hidden.Run(row + done, rows - done);
-      const PagedMatrix::View states(hidden, row + done, run, Access::kRead);
-      ForPieces(run, [&](size_t at, size_t count, float* page) {
-        OnHost([&] {
-          input_.Read(context_, count, states.data() + at * ends_.hidden, scratch_.data(), page);
+    body_.Run(
+        rows, targets,
+        [&](size_t at, size_t count, float* to) {
+          input_.Read(context_, hidden, row + at, count, scratch_.data(), to);
+        },
+        ends_.vocab,
+        [&](size_t at, size_t count, float* to) {
+          LoadVocabulary(context_, ends_, at, count, to);
         });
-        gpu_.Call(&cuda::Api::head_tokens, head_.get(), Int(done + at), Int(count));
-      });
-      done += run;
-    }
-    ForPieces(ends_.vocab, [&](size_t at, size_t count, float* page) {
-      OnHost([&] { LoadVocabulary(context_, ends_, at, count, page); });
-      gpu_.Call(&cuda::Api::head_table, head_.get(), Int(count));
-    });
   }
 
-  void Read(const cuda::HeadScores& scores) const {
-    gpu_.Call(&cuda::Api::head_scores, head_.get(), &scores);
-  }
+  void Read(const HeadBody::Scores& scores) { body_.Read(scores); }
 
   // Of the flight, whose first row is `row` of `mean`.
-  void ReadMeans(size_t row, size_t rows, PagedMatrix& mean) {
-    ForPieces(rows, [&](size_t at, size_t count, float* page) {
-      gpu_.Call(&cuda::Api::head_means, head_.get(), Int(at), Int(count));
+  void ReadMeans(size_t row, PagedMatrix& mean) {
+    body_.ReadMeans([&](size_t at, size_t count, const float* means) {
       for (size_t done = 0; done < count;) {
         const size_t run = mean.Run(row + at + done, count - done);
         const PagedMatrix::View view(mean, row + at + done, run, Access::kWrite);
-        CopyPage(gpu_, context_, page + done * mean.cols(), view.data(), run * mean.cols());
+        CopyPage(gpu_, context_, means + done * mean.cols(), view.data(), run * mean.cols());
         done += run;
       }
     });
   }
 
  private:
-  template <typename Visit>
-  void ForPieces(size_t total, Visit visit) {
-    ForHeadPieces(gpu_, head_.get(), plan_, total, [&](size_t at, size_t count, float* page) {
-      context_.CheckAbort();
-      visit(at, count, page);
-    });
-  }
-
-  template <typename Work>
-  void OnHost(Work work) const {
-    const HostClock clock(gpu_);
-    work();
-  }
-
   const CudaDevice& gpu_;
   Context& context_;
   const EndsSpec& ends_;
@@ -106,7 +77,7 @@ class HeadOnDevice {
   const HeadPlan plan_;
   const PinnedMemory pinned_;
   Buffer<float> scratch_;
-  OnDevice<cuda::Head, &cuda::Api::head_close> head_;
+  HeadBody body_;
 };
 
 Needs HeadNeeds(const CudaDevice& gpu, const Context& context, const EndsShape& ends,
@@ -131,13 +102,12 @@ HeadPlan PlanHead(const CudaDevice& gpu, size_t width, size_t vocab, size_t toke
   const uint64_t room = memory.limit - memory.used;
   const size_t least = std::min(tokens, kLeastTokens);
   HeadPlan plan;
-  plan.spec = SpecOf(gpu, width, vocab, means);
   for (size_t most = std::min(tokens, kMostTokens);; most = std::max((most + 1) / 2, least)) {
     // All flights are about as long: each has its products over as many tokens as the longest.
     plan.passes = (tokens + most - 1) / most;
     plan.flight = (tokens + plan.passes - 1) / plan.passes;
-    plan.spec.flight = Int(plan.flight);
-    gpu.Call(&cuda::Api::head_bytes, &plan.spec, &plan.device_bytes, &plan.pinned_bytes);
+    const BodyBytes bytes = HeadBytes(gpu, ShapeOf(width, vocab, plan.flight, means));
+    plan.device_bytes = bytes.device, plan.pinned_bytes = bytes.pinned;
     if (plan.device_bytes <= room) return plan;
     if (most <= least) break;
   }
@@ -190,8 +160,8 @@ std::vector<double> ExpectRowsOnDevice(const CudaDevice& gpu, Context& context,
   for (size_t row = 0; row < tokens; row += head.flight()) {
     const size_t rows = std::min(head.flight(), tokens - row);
     head.Run(hidden, row, rows, nullptr);
-    head.Read({log_sum.data() + row, nullptr, nullptr});
-    head.ReadMeans(row, rows, mean);
+    head.Read({.log_sum = log_sum.data() + row});
+    head.ReadMeans(row, mean);
   }
   return log_sum;
 }

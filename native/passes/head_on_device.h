@@ -2,7 +2,6 @@
 // divergences need (passes/divergence.h). The same contracts, other rounding.
 #pragma once
 
-#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -13,7 +12,6 @@
 namespace struprune {
 
 struct HeadPlan {
-  cuda::HeadSpec spec{};
   size_t flight = 0;  // tokens on the GPU at a time
   size_t passes = 1;  // over the vocabulary: flights of all tokens
   uint64_t device_bytes = 0, pinned_bytes = 0;
@@ -25,18 +23,6 @@ inline constexpr size_t kHeadPiece = 1024;
 // The fewest passes that the free part of the GPU's budget allows. Throws ERR_BUDGET when it is too
 // small for any. `tokens` > 0.
 HeadPlan PlanHead(const CudaDevice& gpu, size_t width, size_t vocab, size_t tokens, bool means);
-
-// visit(at, count, page) over [0, total) in pieces, each with pinned memory that is free.
-template <typename Visit>
-void ForHeadPieces(const CudaDevice& gpu, cuda::Head* head, const HeadPlan& plan, size_t total,
-                   Visit visit) {
-  const auto piece = static_cast<size_t>(plan.spec.piece);
-  for (size_t at = 0; at < total; at += piece) {
-    float* page = nullptr;
-    gpu.Call(&cuda::Api::head_stage, head, &page);
-    visit(at, std::min(piece, total - at), page);
-  }
-}
 
 // ScoreTokens. The table streams through pinned memory, which is charged to the host's budget.
 // Throws what ScoreTokens throws, ERR_BUDGET for the GPU's budget too, and ERR_DEVICE.

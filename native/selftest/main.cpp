@@ -76,15 +76,15 @@ bool HasLibraries() {
         "that CUDA 12 made) where the loader finds it, or name it in STRUPRUNE_CUBLAS\n");
     return false;
   }
-  int32_t solver = 0;
-  gpu->Call(&struprune::cuda::Api::has_solver, &solver);
-  if (!solver) {
+  // What a run on this GPU would use.
+  const bool lacks_solver = gpu->Describe().find("no cuSOLVER") != std::string::npos;
+  if (lacks_solver) {
     std::printf(
         "NO CUSOLVER: the factors that a run computes were NOT tested; have libcusolver.so.12 "
         "(.11 for a library that CUDA 12 made) where the loader finds it, or name it in "
         "STRUPRUNE_CUSOLVER\n");
   }
-  return solver != 0;
+  return !lacks_solver;
 }
 
 // Rates first: whoever has a GPU for a few minutes wants them more than the tests' last word.

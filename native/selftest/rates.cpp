@@ -8,6 +8,7 @@
 #include "backend/host_pages.h"
 #include "gpu_support.h"
 #include "passes/ffn_on_device.h"
+#include "passes/head_body.h"
 #include "passes/head_on_device.h"
 #include "passes/site_on_device.h"
 #include "reference_block.h"
@@ -17,30 +18,28 @@ namespace {
 
 constexpr int kRepeats = 10;
 constexpr double kMiB = 1 << 20;
-// What a Gram matrix is to reach of the rate of cuBLAS.
+// What a Gram matrix is to reach of the rate of a product.
 constexpr double kShareAsked = 0.7;
 
 // Seconds of one call, the best of kRepeats after one that warms up.
 double SecondsOf(const CudaDevice& gpu, const std::function<void()>& fn) {
+  const StreamClock clock(gpu);
   fn();
   double best = 1e9;
   for (int i = 0; i < kRepeats; ++i) {
     double seconds = 0;
-    gpu.Call(&cuda::Api::clock, nullptr);
-    fn();
-    gpu.Call(&cuda::Api::clock, &seconds);
+    clock.Time(seconds, fn);
     best = std::min(best, seconds);
   }
   return best;
 }
 
 struct Rates {
-  double blas = 0, product = 0, gram = 0;  // TFLOP/s
+  double product = 0, gram = 0;  // TFLOP/s
 };
 
-// XᵀX for X[rows, dim] three times: by cuBLAS alone, operands of the type being there already (0
-// without it); as gemm_f32 does it, rounding included; and as a Gram matrix in doubles, whose
-// useful flops are half of that.
+// XᵀX for X[rows, dim] twice: as a product of floats, its operands rounded on the way; and as a
+// Gram matrix in doubles, whose useful flops are half of that.
 Rates Measure(const CudaDevice& gpu, size_t rows, size_t dim, const GpuKind& kind) {
   const auto x = Upload(gpu, RandomValues<float>(rows * dim, 1));
   const double flops = 2e-12 * static_cast<double>(rows) * static_cast<double>(dim * dim);
@@ -52,22 +51,8 @@ Rates Measure(const CudaDevice& gpu, size_t rows, size_t dim, const GpuKind& kin
           gpu.Call(&cuda::Api::gemm_f32, true, false, Int(dim), Int(dim), Int(rows), 1, x.data(),
                    Int(dim), x.data(), Int(dim), 0, c.data(), Int(dim), kind.precision);
         });
-    const int products = kind.precision == cuda::Precision::kBf16x3 ? 3 : 1;
-    if (!kind.libraries) {
-      rates.blas = 0;
-    } else if (products == 3 || kind.precision == cuda::Precision::kBf16) {
-      const CudaArray<uint16_t> half(gpu, rows * dim);
-      gpu.Call(&cuda::Api::narrow, cuda::Element::kBf16, Int(rows * dim), x.data(), half.data());
-      rates.blas = flops / products / SecondsOf(gpu, [&] {
-                     gpu.Call(&cuda::Api::gemm_bf16, true, false, Int(dim), Int(dim), Int(rows), 1,
-                              half.data(), Int(dim), half.data(), Int(dim), 0, c.data(), Int(dim));
-                   });
-    } else {
-      rates.blas = rates.product;
-    }
   }
-  const CudaArray<double> gram(gpu, dim * dim);
-  gpu.Call(&cuda::Api::fill_zero, gram.data(), Int(dim * dim * sizeof(double)));
+  const auto gram = Zeros(gpu, dim * dim);
   rates.gram = 0.5 * flops / SecondsOf(gpu, [&] {
                  gpu.Call(&cuda::Api::gram_add, Int(rows), Int(dim), x.data(), 0, Int(dim),
                           gram.data(), kind.precision);
@@ -83,13 +68,10 @@ void PrintProducts(size_t rows, size_t dim, const std::shared_ptr<CudaDevice>& o
     const auto& gpu = kind.libraries ? libraries : own;
     if (!gpu) continue;
     const Rates rates = Measure(*gpu, rows, dim, kind);
-    std::printf("%-17s cuBLAS %7.2f  product %7.2f  Gram %7.2f", NameOf(kind).c_str(), rates.blas,
-                rates.product, rates.gram);
-    if (rates.blas > 0) {
-      // The same product whole by cuBLAS takes twice the flops.
-      std::printf("  Gram/cuBLAS %.2f in useful flops, %.2f in time (asked: %.2f)",
-                  rates.gram / rates.blas, 2 * rates.gram / rates.blas, kShareAsked);
-    }
+    std::printf("%-17s product %7.2f  Gram %7.2f", NameOf(kind).c_str(), rates.product, rates.gram);
+    // The same product whole takes twice the flops.
+    std::printf("  Gram/product %.2f in useful flops, %.2f in time (asked: %.2f)",
+                rates.gram / rates.product, 2 * rates.gram / rates.product, kShareAsked);
     std::printf("\n");
   }
 }
@@ -118,12 +100,12 @@ void PrintMemory(const char* what, const CudaDevice& gpu) {
 // How long `run` takes, and where the time goes.
 void PrintRun(const CudaDevice& gpu, const char* what, size_t ways, size_t flight,
               const std::function<void()>& run) {
-  const cuda::SiteTimes before = gpu.times();
+  const StreamTimes before = gpu.times();
   const double host = gpu.host_seconds();
   const auto start = std::chrono::steady_clock::now();
   run();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const cuda::SiteTimes after = gpu.times();
+  const StreamTimes after = gpu.times();
   std::printf(
       "  %s: %.2f s in %zu passes of %zu tokens at a time; copies on the host %.2f s; streams: "
       "copies in %.2f s, forward %.2f s, sums %.2f s, copies out %.2f s\n",
@@ -151,7 +133,7 @@ void PrintFfn(const CudaDevice& gpu, const BlockShape& shape,
   const FfnTokens of = {random(tokens, shape.hidden, 8), random(tokens, shape.hidden, 9)};
   const auto pages = AllPages(of);
   const FfnShape ffn{map.activation, false, map.inputs, map.width, map.outputs, pages[0].rows};
-  const auto print = [&](const char* what, cuda::FfnPass pass, bool sums,
+  const auto print = [&](const char* what, FfnPass pass, bool sums,
                          const std::function<void()>& run) {
     const FfnPlan plan = PlanFfn(gpu, ffn, pass, sums);
     PrintRun(gpu, what, plan.ways, plan.flight, run);
@@ -160,18 +142,18 @@ void PrintFfn(const CudaDevice& gpu, const BlockShape& shape,
   const auto statistics = [&](size_t dim, bool gram, size_t residual) {
     return std::make_unique<Statistics>(space, dim, gram, residual);
   };
-  print("gradient", cuda::FfnPass::kGradient, true, [&] {
+  print("gradient", FfnPass::kGradient, true, [&] {
     PartSums sums, moments;
     sums.push_back(statistics(map.inputs, true, map.width));
     moments.push_back(statistics(map.width, true, 0));
     AddGradientOnDevice(gpu, *context, map, of, pages, sums, moments);
   });
-  print("product", cuda::FfnPass::kProduct, true, [&] {
+  print("product", FfnPass::kProduct, true, [&] {
     PartSums sums;
     sums.push_back(statistics(map.inputs, false, map.width));
     AddProductOnDevice(gpu, *context, map, of, pages, change, sums);
   });
-  print("hidden", cuda::FfnPass::kHidden, true, [&] {
+  print("hidden", FfnPass::kHidden, true, [&] {
     const auto sums = statistics(map.width, true, map.outputs);
     AddHiddenOnDevice(gpu, *context, map, of, *sums);
   });
@@ -182,25 +164,15 @@ void PrintFfn(const CudaDevice& gpu, const BlockShape& shape,
 void PrintHead(const CudaDevice& gpu, const BlockShape& shape) {
   const HeadPlan plan = PlanHead(gpu, shape.hidden, shape.vocab, 4 * shape.window, false);
   const auto values = RandomValues<float>(kHeadPiece * shape.hidden, 10);
-  OnDevice<cuda::Head, &cuda::Api::head_close> head(gpu);
-  gpu.Call(&cuda::Api::head_open, &plan.spec, head.out());
-  // Pieces of `total` rows, handed to `push` with where they begin.
-  const auto each = [&](size_t total, const auto& push) {
-    ForHeadPieces(gpu, head.get(), plan, total, [&](size_t at, size_t count, float* page) {
-      std::copy_n(values.data(), count * shape.hidden, page);
-      push(at, count);
-    });
+  const HeadBody::Fill fill = [&](size_t, size_t count, float* to) {
+    std::copy_n(values.data(), count * shape.hidden, to);
   };
+  Context context(1, 0);
+  HeadBody head(gpu, context, {shape.hidden, plan.flight, kHeadPiece, false});
   PrintRun(gpu, "head, its table copied by one thread", 1, plan.flight, [&] {
     std::vector<double> log_sum(plan.flight);
-    gpu.Call(&cuda::Api::head_begin, head.get(), Int(plan.flight), nullptr);
-    each(plan.flight, [&](size_t at, size_t count) {
-      gpu.Call(&cuda::Api::head_tokens, head.get(), Int(at), Int(count));
-    });
-    each(shape.vocab,
-         [&](size_t, size_t count) { gpu.Call(&cuda::Api::head_table, head.get(), Int(count)); });
-    const cuda::HeadScores scores{log_sum.data(), nullptr, nullptr};
-    gpu.Call(&cuda::Api::head_scores, head.get(), &scores);
+    head.Run(plan.flight, nullptr, fill, shape.vocab, fill);
+    head.Read({.log_sum = log_sum.data()});
   });
 }
 

@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(Gpu, GpuFfn, testing::ValuesIn(AllKinds()),
 
 class GpuFfnLimits : public GpuTest {
  protected:
-  FfnPlan Plan(const FfnKind& kind, const CudaDevice& device, cuda::FfnPass pass,
+  FfnPlan Plan(const FfnKind& kind, const CudaDevice& device, FfnPass pass,
                bool sums = true) const {
     const size_t page = std::min(PageRows(), kFfnPage);
     return PlanFfn(device,
@@ -155,7 +155,7 @@ class GpuFfnLimits : public GpuTest {
 // Too little for pages of the usual length, then for all rows of the sums at once.
 TEST_P(GpuFfnLimits, ASmallBudgetTakesSmallerPagesAndMoreWays) {
   const FfnKind kind = Kinds()[0];
-  const auto pass = cuda::FfnPass::kGradient;
+  const auto pass = FfnPass::kGradient;
   const FfnPlan whole = Plan(kind, *gpu_, pass);
   EXPECT_EQ(whole.ways, 1u);
   EXPECT_EQ(whole.flight, std::min(PageRows(), kFfnPage));
@@ -181,19 +181,19 @@ TEST_P(GpuFfnLimits, ASmallBudgetTakesSmallerPagesAndMoreWays) {
 // What is planned is what is taken: nothing more, or a budget that plan calls enough is not.
 TEST_P(GpuFfnLimits, TakesWhatItPlans) {
   for (const FfnKind& kind : Kinds()) {
-    for (const auto& [pass, sums] : {std::pair{cuda::FfnPass::kGradient, true},
-                                     {cuda::FfnPass::kProduct, true},
-                                     {cuda::FfnPass::kProduct, false},
-                                     {cuda::FfnPass::kHidden, true}}) {
+    for (const auto& [pass, sums] : {std::pair{FfnPass::kGradient, true},
+                                     {FfnPass::kProduct, true},
+                                     {FfnPass::kProduct, false},
+                                     {FfnPass::kHidden, true}}) {
       SCOPED_TRACE(kind.name + " " + std::to_string(static_cast<int>(pass)));
       const auto device = Open(TestedGpu().budget);
       const uint64_t used = device->memory().used, peak = device->memory().peak;
       const FfnPlan plan = Plan(kind, *device, pass, sums);
       const Problem problem(kind, device);
       const size_t host = problem.context->budget->used();
-      if (pass == cuda::FfnPass::kGradient) problem.Gradient();
-      if (pass == cuda::FfnPass::kProduct) problem.Product(sums);
-      if (pass == cuda::FfnPass::kHidden) problem.Hidden();
+      if (pass == FfnPass::kGradient) problem.Gradient();
+      if (pass == FfnPass::kProduct) problem.Product(sums);
+      if (pass == FfnPass::kHidden) problem.Hidden();
       // Opening it makes a product of each kind, which may have taken more.
       if (device->memory().peak > peak) {
         EXPECT_LE(device->memory().peak - used, plan.device_bytes);

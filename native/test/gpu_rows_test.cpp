@@ -4,7 +4,6 @@
 #include "ops/activation.h"
 #include "ops/attention.h"
 #include "ops/gemm.h"
-#include "ops/half.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
 
@@ -124,30 +123,6 @@ TEST_P(GpuRows, AttentionEqualsTheCpus) {
     gpu().Call(&cuda::Api::attention, &on_gpu, Int(windows), qg.data(), kg.data(), vg.data(),
                out.data());
     ExpectClose(Download(out), wanted, 1e-5, "attention");
-  }
-}
-
-TEST_P(GpuRows, HalvesAreTheCpus) {
-  std::vector<uint16_t> all(65536);
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
-  const auto bits = Upload(gpu(), all);
-  const CudaArray<float> wide(gpu(), all.size());
-  const CudaArray<uint16_t> narrow(gpu(), all.size());
-  for (const auto type : {cuda::Element::kF16, cuda::Element::kBf16}) {
-    const bool half = type == cuda::Element::kF16;
-    gpu().Call(&cuda::Api::widen, type, Int(all.size()), bits.data(), wide.data());
-    const auto floats = Download(wide);
-    gpu().Call(&cuda::Api::narrow, type, Int(all.size()), wide.data(), narrow.data());
-    const auto back = Download(narrow);
-    for (size_t i = 0; i < all.size(); ++i) {
-      const float wanted = half ? HalfToFloat(all[i]) : Bfloat16ToFloat(all[i]);
-      if (std::isnan(wanted)) {
-        EXPECT_TRUE(std::isnan(floats[i])) << i;
-        continue;
-      }
-      ASSERT_EQ(floats[i], wanted) << i;
-      ASSERT_EQ(back[i], all[i]) << i;
-    }
   }
 }
 

@@ -8,7 +8,6 @@
 #include "gpu_support.h"
 #include "ops/gemm.h"
 #include "passes/site_on_device.h"
-#include "passes/site_plan.h"
 #include "reference_block.h"
 
 namespace struprune::test {

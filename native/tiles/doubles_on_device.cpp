@@ -84,14 +84,14 @@ class DeviceMatrix {
     const size_t cols = from.cols().size();
     EachRowOfTiles(gpu, from, [&](size_t tile, double* stage) {
       ReadRowOfTiles(from, tile, stage);
-      gpu.Call(&cuda::Api::upload, to + from.rows().begin(tile) * cols, stage,
-               Int(from.rows().count(tile) * cols * sizeof(double)));
+      gpu.Upload(to + from.rows().begin(tile) * cols, stage,
+                 from.rows().count(tile) * cols * sizeof(double));
     });
   }
   void Download(TileMatrix<double>& to, bool lower = false) const {
     EachRowOfTiles(gpu_, to, [&](size_t tile, double* stage) {
-      gpu_.Call(&cuda::Api::download, stage, values_.data() + to.rows().begin(tile) * cols_,
-                Int(to.rows().count(tile) * cols_ * sizeof(double)));
+      gpu_.Download(stage, values_.data() + to.rows().begin(tile) * cols_,
+                    to.rows().count(tile) * cols_ * sizeof(double));
       WriteRowOfTiles(tile, stage, lower, to);
     });
   }
@@ -255,16 +255,17 @@ SweepOnDevice::SweepOnDevice(const CudaDevice& gpu, size_t m, size_t batch)
 
 void SweepOnDevice::Rows(size_t row, size_t count, double* p, double* q) const {
   const AlgebraClock clock(*gpu_);
-  const int64_t bytes = Int(count * m_ * sizeof(double));
-  gpu_->Call(&cuda::Api::download, p, p_.data() + row * m_, bytes);
-  gpu_->Call(&cuda::Api::download, q, q_.data() + row * m_, bytes);
+  const size_t bytes = count * m_ * sizeof(double);
+  gpu_->Download(p, p_.data() + row * m_, bytes);
+  gpu_->Download(q, q_.data() + row * m_, bytes);
 }
 
 void SweepOnDevice::Subtract(size_t count, const double* a, const double* u) {
   const AlgebraClock clock(*gpu_);
-  const int64_t bytes = Int(count * m_ * sizeof(double)), m = Int(m_);
-  gpu_->Call(&cuda::Api::upload, a_.data(), a, bytes);
-  gpu_->Call(&cuda::Api::upload, u_.data(), u, bytes);
+  const size_t bytes = count * m_ * sizeof(double);
+  const int64_t m = Int(m_);
+  gpu_->Upload(a_.data(), a, bytes);
+  gpu_->Upload(u_.data(), u, bytes);
   const auto subtract = [&](const CudaArray<double>& rows, const CudaArray<double>& columns,
                             const CudaArray<double>& to) {
     gpu_->Call(&cuda::Api::gemm_f64, true, false, m, m, Int(count), -1, rows.data(), m,
@@ -279,7 +280,7 @@ void SweepOnDevice::Diagonals(double* p, double* q) const {
   const AlgebraClock clock(*gpu_);
   for (const auto& [matrix, to] : {std::pair{&p_, p}, {&q_, q}}) {
     gpu_->Call(&cuda::Api::diagonal, Int(m_), matrix->data(), Int(m_), diagonal_.data());
-    gpu_->Call(&cuda::Api::download, to, diagonal_.data(), Int(m_ * sizeof(double)));
+    gpu_->Download(to, diagonal_.data(), m_ * sizeof(double));
   }
 }
 

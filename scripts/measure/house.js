@@ -48,7 +48,7 @@ function measured() {
     order: { lib: order('lib'), native: order('native') },
     names: names(native),
     memory: memory(native),
-    cuda: cuda(native),
+    cuda: cuda(),
     lines,
   };
 }

@@ -1,7 +1,8 @@
 import test from 'ava';
 import type { EnergyForm } from '../../lib/allocation';
-import { layerEnergies } from '../../lib/allocation/energy';
+import { siteEnergies } from '../../lib/allocation/energy';
 import { energyShares, type ShareProblem } from '../../lib/allocation/shares';
+import { widths } from '../../lib/choices/widths';
 import {
   budgetOf,
   generator,
@@ -243,11 +244,11 @@ test('energies: errors per removed weight at the uniform share, mean 1', (t) => 
     layerOf({ groups: 10, cost: 2 }, curve(3), 2),
   ];
   // ⌈0.25 · 10⌉ = 3: 9/(0.25 · 40) = 0.9 and 2 · 27/(0.25 · 20) = 10.8; mean (40 · 0.9 + 20 · 10.8)/60 = 4.2.
-  const energies = layerEnergies(layers, 0.25);
+  const energies = siteEnergies(layers.map(widths), 0.25);
   t.true(Math.abs(energies[0]! - 0.9 / 4.2) < 1e-12);
   t.true(Math.abs(energies[1]! - 10.8 / 4.2) < 1e-12);
   const free = layers.map((layer) => ({ ...layer, weight: 0 }));
-  t.deepEqual([...layerEnergies(free, 0.25)], [0, 0]);
+  t.deepEqual([...siteEnergies(free.map(widths), 0.25)], [0, 0]);
 });
 
 test('a worked example of the dilute rule', (t) => {

@@ -3,18 +3,24 @@ import {
   allocate,
   allocateEnergy,
   allocateThreshold,
+  allocateUniform,
   allowedRemovals,
   type Budget,
 } from '../../lib/allocation';
+import type { EnergyOptions } from '../../lib/allocation/energy';
 import { bestTemperature } from '../../lib/allocation/temperature';
+import { widths } from '../../lib/choices/widths';
 import { atOnce } from '../../lib/turns';
 
-/** The rules without their pauses. */
+/** The rules without their pauses, on widths. */
 export const now = {
   allocate: (...args: Parameters<typeof allocate>) => atOnce(allocate(...args)),
-  allocateThreshold: (...args: Parameters<typeof allocateThreshold>) =>
-    atOnce(allocateThreshold(...args)),
-  allocateEnergy: (...args: Parameters<typeof allocateEnergy>) => atOnce(allocateEnergy(...args)),
+  allocateUniform: (layers: readonly AllocationLayer[], budget: Budget) =>
+    allocateUniform(layers.map(widths), budget),
+  allocateThreshold: (layers: readonly AllocationLayer[], budget: Budget) =>
+    atOnce(allocateThreshold(layers.map(widths), budget)),
+  allocateEnergy: (layers: readonly AllocationLayer[], budget: Budget, options: EnergyOptions) =>
+    atOnce(allocateEnergy(layers.map(widths), budget, options)),
   bestTemperature: (predictedError: (temperature: number) => number) =>
     atOnce(
       bestTemperature(function* (t) {

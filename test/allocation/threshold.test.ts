@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { AllocationLayer } from '../../lib/allocation';
-import { lowerHull } from '../../lib/allocation/hull';
+import { lowerHull } from '../../lib/choices/hull';
+import { widths } from '../../lib/choices/widths';
 import {
   budgetOf,
   generator,
@@ -40,23 +41,24 @@ function smallLayers(random: () => number): AllocationLayer[] {
   });
 }
 
-test('the hull of a known curve', (t) => {
-  const curve = Float64Array.from([0, 3, 4, 5, 9, 14]);
-  t.deepEqual(lowerHull(curve, Int32Array.from([0, 1, 2, 3, 4, 5])), [
-    { from: 0, to: 3, slope: 5 / 3 },
-    { from: 3, to: 4, slope: 4 },
-    { from: 4, to: 5, slope: 5 },
+test('the hull of known choices, by weights and not by their number', (t) => {
+  const loss = Float64Array.from([0, 3, 4, 5, 9, 14]);
+  const freed = Float64Array.from([0, 2, 4, 6, 8, 10]);
+  t.deepEqual(lowerHull({ freed, loss }), [
+    { from: 0, to: 3, slope: 5 / 6 },
+    { from: 3, to: 4, slope: 2 },
+    { from: 4, to: 5, slope: 2.5 },
   ]);
-  t.deepEqual(lowerHull(curve, Int32Array.from([0, 2, 4])), [
-    { from: 0, to: 2, slope: 2 },
-    { from: 2, to: 4, slope: 2.5 },
+  // The last choice takes all that is left at once, as when a site goes as a whole.
+  t.deepEqual(lowerHull({ freed: Float64Array.from([0, 2, 4, 40]), loss: loss.subarray(0, 4) }), [
+    { from: 0, to: 3, slope: 5 / 40 },
   ]);
-  t.deepEqual(lowerHull(curve, Int32Array.from([0])), []);
+  t.deepEqual(lowerHull({ freed: freed.subarray(0, 1), loss: loss.subarray(0, 1) }), []);
 });
 
 test('points on a line are one segment', (t) => {
-  const curve = Float64Array.from({ length: 30 }, (_, k) => 0.1 * k);
-  const hull = lowerHull(curve, Int32Array.from(curve.keys()));
+  const loss = Float64Array.from({ length: 30 }, (_, k) => 0.1 * k);
+  const hull = lowerHull({ freed: Float64Array.from(loss.keys()), loss });
   t.deepEqual([hull.length, hull[0]!.to], [1, 29]);
 });
 
@@ -66,10 +68,11 @@ test('optimal against brute force at every breakpoint of the hull', (t) => {
   for (let trial = 0; trial < 300; trial++) {
     const layers = smallLayers(random);
     const cuts = layers
-      .flatMap((layer) =>
-        lowerHull(layer.curve!, layer.allowed).map(({ from, to, slope }) => ({
-          slope: (layer.weight * slope) / layer.cost,
-          weights: layer.cost * (to - from),
+      .map(widths)
+      .flatMap(({ freed, loss }) =>
+        lowerHull({ freed, loss }).map(({ from, to, slope }) => ({
+          slope,
+          weights: freed[to]! - freed[from]!,
         })),
       )
       .sort((a, b) => a.slope - b.slope);
@@ -92,11 +95,11 @@ test('between breakpoints: within the last segment of the optimum', (t) => {
     const layers = smallLayers(random);
     const remove = randomInt(random, 1, removable(layers));
     const result = now.allocateThreshold(layers, budgetOf(layers, remove));
-    const gaps = layers.flatMap((layer) =>
-      lowerHull(layer.curve!, layer.allowed).map(
-        ({ from, to }) => layer.weight * (layer.curve![to]! - layer.curve![from]!),
-      ),
-    );
+    const gaps = layers
+      .map(widths)
+      .flatMap(({ freed, loss }) =>
+        lowerHull({ freed, loss }).map(({ from, to }) => loss![to]! - loss![from]!),
+      );
     const optimum = bruteForce(layers, remove);
     t.true(result.predictedError! >= optimum * (1 - 1e-9));
     t.true(result.predictedError! <= optimum + Math.max(...gaps) * (1 + 1e-9));

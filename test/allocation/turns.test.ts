@@ -1,5 +1,5 @@
 import test from 'ava';
-import { allocate, allocateUniform } from '../../lib/allocation';
+import { allocate } from '../../lib/allocation';
 import { atOnce, inTurns } from '../../lib/turns';
 import { budgetOf, generator, layerOf, now, randomCurve, total } from './helpers';
 
@@ -46,7 +46,7 @@ test('work in turns lets timers run, and gives what it gives at once', async (t)
 test('a uniform share of a large model is a matter of its layers, not of its channels', (t) => {
   const layers = large();
   const budget = budgetOf(layers, Math.ceil(0.2 * total(layers)));
-  const { removed } = allocateUniform(layers, budget);
+  const { removed } = now.allocateUniform(layers, budget);
   // 0.2 · 28672 = 5734.4, up to the next 8.
   t.true(removed.every((count) => count === 5736));
 });

@@ -1,5 +1,4 @@
 import test from 'ava';
-import { allocateUniform } from '../../lib/allocation';
 import { budgetOf, generator, layerOf, now, randomInt, removable, total } from './helpers';
 
 const ffn = { groups: 1536, cost: 3 * 576, multiple: 8 };
@@ -9,7 +8,7 @@ const smolFfn = smol.filter(({ scope }) => scope === 'ffn');
 
 test('FFN only: 20 % of all block weights of SmolLM2 is one width everywhere', (t) => {
   const budget = { remove: Math.ceil(0.2 * total(smol)), total: total(smol) };
-  const { removed, removedWeights, predictedError } = allocateUniform(smolFfn, budget);
+  const { removed, removedWeights, predictedError } = now.allocateUniform(smolFfn, budget);
   // 0.2 · 106,168,320 / 30 / 1728 = 409.6 channels a block, the next multiple of 8 is 416.
   t.deepEqual([...new Set(removed)], [416]);
   t.is(removedWeights, 30 * 416 * 1728);
@@ -18,7 +17,7 @@ test('FFN only: 20 % of all block weights of SmolLM2 is one width everywhere', (
 
 test('with KV heads: those are rounded to the nearest, the FFN takes the rest', (t) => {
   const budget = budgetOf(smol, Math.ceil(0.2 * total(smol)));
-  const { removed, removedWeights } = allocateUniform(smol, budget);
+  const { removed, removedWeights } = now.allocateUniform(smol, budget);
   // 0.6 of 3 KV heads rounds to 1; (21,233,664 − 30 · 294,912) / 30 / 1728 = 238.9 → 240 channels.
   smol.forEach(({ scope }, l) => {
     t.is(removed[l], scope === 'ffn' ? 240 : 1);
@@ -39,7 +38,10 @@ test('where the FFN alone cannot take the rest, KV heads are rounded up', (t) =>
   const tight = smol.map((layer) =>
     layer.scope === 'ffn' ? layerOf({ ...ffn, maxShare: 0.1 }, null) : layer,
   );
-  const { removed, removedWeights } = allocateUniform(tight, budgetOf(tight, 0.17 * total(tight)));
+  const { removed, removedWeights } = now.allocateUniform(
+    tight,
+    budgetOf(tight, 0.17 * total(tight)),
+  );
   t.is(removed[0], 2);
   t.true(removedWeights >= 0.17 * total(tight));
 });
@@ -58,7 +60,7 @@ test('random models: the budget is met within one joint step, layers alike stay 
     ];
     const layers = Array.from({ length: blocks }, () => shapes.map((s) => layerOf(s, null))).flat();
     const remove = randomInt(random, 0, removable(layers));
-    const { removed, removedWeights } = allocateUniform(layers, budgetOf(layers, remove));
+    const { removed, removedWeights } = now.allocateUniform(layers, budgetOf(layers, remove));
     t.true(removedWeights >= remove);
     // Where the bounds bind, the KV heads are rounded up at last.
     t.true(removedWeights - remove < blocks * Math.max(512, 48 * shapes[0]!.multiple!));
@@ -71,13 +73,13 @@ test('random models: the budget is met within one joint step, layers alike stay 
 
 test('an infeasible budget names the largest sparsity, and that one works', (t) => {
   const error = t.throws(
-    () => allocateUniform(smolFfn, { remove: 0.8 * total(smol), total: total(smol) }),
+    () => now.allocateUniform(smolFfn, { remove: 0.8 * total(smol), total: total(smol) }),
     { code: 'ERR_ARGUMENT' },
   );
   const possible = Number(/at most (0\.\d+)/.exec(error!.message)![1]);
   t.true(possible > 0.66 && possible < 0.68); // 0.9 of the FFN's 75 %, in steps of 8
   const remove = Math.ceil(possible * total(smol));
-  t.notThrows(() => allocateUniform(smolFfn, { remove, total: total(smol) }));
+  t.notThrows(() => now.allocateUniform(smolFfn, { remove, total: total(smol) }));
 });
 
 test('what would let more go: a wider scope only where there is one', (t) => {
@@ -100,6 +102,6 @@ test('what would let more go: a wider scope only where there is one', (t) => {
 
 test('layers of unlike width give up the same share each', (t) => {
   const layers = [64, 128, 96].map((groups) => layerOf({ groups, cost: 10, multiple: 4 }, null));
-  const { removed } = allocateUniform(layers, budgetOf(layers, 0.25 * total(layers)));
+  const { removed } = now.allocateUniform(layers, budgetOf(layers, 0.25 * total(layers)));
   t.deepEqual([...removed], [16, 32, 24]);
 });

@@ -124,7 +124,7 @@ test.serial('a GPU is measured beside the CPU, under its own roofs', async (t) =
     'gram',
     'cross products',
     'activation and slopes',
-    'ADMM dual step',
+    'product of cells',
     'cholesky',
   ]) {
     t.true(

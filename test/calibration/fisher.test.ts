@@ -10,7 +10,7 @@ import { Engine } from '../../lib/engine/engine';
 import { native, type StatisticsHandle } from '../../lib/engine/native';
 import { Session, siteColumns } from '../../lib/engine/session';
 import { SITES, type Site } from '../../lib/model/sublayers';
-import type { Progress } from '../../lib/progress';
+import type { OnStage } from '../../lib/progress';
 
 const MODELS = join(__dirname, '../fixtures/models');
 
@@ -130,7 +130,7 @@ test('sampled labels: the seed decides, and the loss is the entropy of the model
 });
 
 test('reports progress', async (t) => {
-  const seen: Omit<Progress, 'bytes'>[] = [];
+  const seen: Parameters<OnStage>[0][] = [];
   const { order } = await run('opt-pre', { onProgress: (progress) => seen.push(progress) });
   const blocks = order.length;
   t.deepEqual(

@@ -321,7 +321,34 @@ test('GGUF: a sliding window becomes the context length, and a note says so', (t
   t.regex(notes[0]!, /sliding window/);
 });
 
+test('GGUF: Gemma 3 slides there too, and its norms are not stored less 1', (t) => {
+  const { metadata, notes, tensors } = plan('gemma3', [{ ffn: 64 }], { format: 'gguf' });
+  t.deepEqual(metadata!['gemma3.attention.sliding_window'], { type: 'uint32', value: 16 });
+  t.deepEqual(metadata!['gemma3.context_length'], { type: 'uint32', value: 512 });
+  t.deepEqual(metadata!['gemma3.rope.freq_base'], { type: 'float32', value: 1e6 });
+  t.deepEqual(notes, []);
+  t.true(tensors.some(({ name }) => name === 'blk.0.post_ffw_norm.weight'));
+});
+
 const REFUSED: [string, () => unknown, RegExp][] = [
+  [
+    'Gemma 3 with another scale in GGUF',
+    () => plan('gemma3-unlike', [{}], { format: 'gguf' }),
+    /gemma3 models do not have an attention scale/,
+  ],
+  [
+    'Gemma 3 with other global blocks in GGUF',
+    () => {
+      const config = {
+        ...fixtureConfig('gemma3'),
+        layer_types: new Array(6).fill('full_attention'),
+      };
+      const architecture = architectureFromConfig(config, 'gemma3');
+      const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
+      return planExport({ ...request, format: 'gguf' });
+    },
+    /global blocks other than every 6th/,
+  ],
   [
     'OPT in GGUF',
     () => plan('opt-pre', [{}], { format: 'gguf' }),

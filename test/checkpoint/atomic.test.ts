@@ -10,7 +10,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 
 import { AtomicFile, AtomicFolder } from '../../lib/checkpoint/atomic';
@@ -77,9 +77,10 @@ test('a folder appears at its commit, whole', async (t) => {
   t.false((await readdir(parent)).includes('model'));
   await folder.commit();
   t.deepEqual(await readdir(parent), ['model']);
-  t.deepEqual((await readdir(join(parent, 'model'))).sort(), ['config.json', 'sub']);
+  const names = ['.struprune-manifest.json', 'config.json', 'sub'];
+  t.deepEqual((await readdir(join(parent, 'model'))).sort(), names);
   await folder.abort();
-  t.deepEqual((await readdir(join(parent, 'model'))).sort(), ['config.json', 'sub']);
+  t.deepEqual((await readdir(join(parent, 'model'))).sort(), names);
 });
 
 test('an aborted folder and its parents are gone, a parent in use stays', async (t) => {
@@ -91,29 +92,75 @@ test('an aborted folder and its parents are gone, a parent in use stays', async 
   t.deepEqual(await readdir(join(parent, 'a')), ['mine']);
 });
 
-test('a checkpoint folder is replaced as a whole, only when allowed', async (t) => {
+/** A folder as the program leaves it. */
+async function written(target: string, files: Record<string, string>): Promise<void> {
+  const folder = await AtomicFolder.create(target, { replace: true });
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder.path, name)), { recursive: true });
+    await writeFile(join(folder.path, name), text);
+  }
+  await folder.commit();
+}
+
+test('a folder of our own is replaced as a whole, only when allowed', async (t) => {
   const parent = await newFolder();
   const target = join(parent, 'model');
-  await mkdir(target);
-  await writeFile(join(target, 'config.json'), 'old');
-  await writeFile(join(target, 'left-over'), '');
+  await written(target, { 'config.json': 'old', 'sub/left-over': '' });
   await t.throwsAsync(AtomicFolder.create(target), { code: 'ERR_OUTPUT' });
   const folder = await AtomicFolder.create(target, { replace: true });
   await writeFile(join(folder.path, 'config.json'), 'new');
   await folder.commit();
   t.deepEqual(await readdir(parent), ['model']);
-  t.deepEqual(await readdir(target), ['config.json']);
+  t.deepEqual((await readdir(target)).sort(), ['.struprune-manifest.json', 'config.json']);
   t.is(await readFile(join(target, 'config.json'), 'utf8'), 'new');
 });
 
-test('a folder that is no checkpoint is never replaced', async (t) => {
+test('nothing of others in a folder of our own is removed, nor what they changed', async (t) => {
+  const files = { 'config.json': '{}', 'README.md': 'card', 'templates/a.jinja': '{{ x }}' };
+  const changes: [name: string, text: string][] = [
+    ['notes.txt', 'precious'],
+    ['templates/mine.txt', 'precious'],
+    ['README.md', 'card, and what I found out'],
+  ];
+  for (const [name, text] of changes) {
+    const target = join(await newFolder(), 'model');
+    await written(target, files);
+    await writeFile(join(target, name), text);
+    const error = await t.throwsAsync(AtomicFolder.create(target, { replace: true }), {
+      code: 'ERR_OUTPUT',
+    });
+    t.true(error.message.includes(`(${name})`), error.message);
+    t.regex(error.message, /not replaced; move that elsewhere/);
+    t.is(await readFile(join(target, name), 'utf8'), text);
+  }
+  const linked = join(await newFolder(), 'model');
+  await written(linked, files);
+  await rm(join(linked, 'README.md'));
+  await symlink('config.json', join(linked, 'README.md'));
+  await t.throwsAsync(AtomicFolder.create(linked, { replace: true }), {
+    message: /\(README\.md\)/,
+  });
+});
+
+test('what comes into a folder while a run works keeps it from being replaced', async (t) => {
+  const target = join(await newFolder(), 'model');
+  await written(target, { 'config.json': 'old' });
+  const folder = await AtomicFolder.create(target, { replace: true });
+  await writeFile(join(target, 'notes.txt'), 'precious');
+  await t.throwsAsync(folder.commit(), { code: 'ERR_OUTPUT', message: /notes\.txt/ });
+  await folder.abort();
+  t.is(await readFile(join(target, 'notes.txt'), 'utf8'), 'precious');
+});
+
+test('a folder of others is never replaced, be it a checkpoint', async (t) => {
   const target = join(await newFolder(), 'home');
   await mkdir(target);
+  await writeFile(join(target, 'config.json'), '{}');
   await writeFile(join(target, 'thesis.txt'), 'precious');
   const error = await t.throwsAsync(AtomicFolder.create(target, { replace: true }), {
     code: 'ERR_OUTPUT',
   });
-  t.regex(error.message, /is not a checkpoint folder/);
+  t.regex(error.message, /is not a folder that this program wrote/);
   t.is(await readFile(join(target, 'thesis.txt'), 'utf8'), 'precious');
 });
 

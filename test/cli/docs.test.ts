@@ -50,6 +50,13 @@ test('docs/errors.md has every code with its exit code', async (t) => {
   );
 });
 
+test('CITATION.cff has the version of the package', async (t) => {
+  const { version, license } = JSON.parse(await read('package.json'));
+  const text = await read('CITATION.cff');
+  t.is(/^version: (.+)$/m.exec(text)?.[1], version);
+  t.is(/^license: (.+)$/m.exec(text)?.[1], license);
+});
+
 test('README.md names every family', async (t) => {
   const text = await read('README.md');
   for (const family of new Set(exportTable().map((row) => row.family))) {

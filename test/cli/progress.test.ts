@@ -10,6 +10,7 @@ const progress: Progress = {
   bytes: 2 ** 20,
   message: 'block 10 of 30',
   secondsLeft: 41.2,
+  overall: null,
 };
 
 test('lines', (t) => {
@@ -32,6 +33,15 @@ test('lines', (t) => {
     t.true(barLine(long, width).length <= width, `${width}`);
     if (width >= 24) t.true(barLine(long, width).endsWith('0:41 left'), `${width}`);
   }
+});
+
+test('a run of many stages shows all of them', (t) => {
+  const whole = { ...progress, overall: { share: 0.5, secondsLeft: 120 } };
+  t.is(plainLine(whole), 'solve: 50 %, block 10 of 30, 2:00 left');
+  t.is(
+    plainLine({ ...whole, overall: { share: 0, secondsLeft: null } }),
+    'solve: 0 %, block 10 of 30',
+  );
 });
 
 class FakeStream {

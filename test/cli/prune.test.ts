@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -43,6 +43,11 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
   t.regex(stdout, /^ +5 {2}FFN channels +512 +\d+ /m);
   t.regex(stdout, /^parameters +1,738,368 +1,\d{3},\d{3} +-\d+\.\d %$/m);
   t.regex(stdout, /^calibrated on 512 tokens in 4 windows of 128$/m);
+  t.regex(stdout, /^perplexity +\d+\.\d+ +\d+\.\d+ +×\d\.\d+$/m);
+  t.regex(
+    stdout,
+    /^perplexity measured on 8 windows of the calibration text that calibrated nothing$/m,
+  );
   t.regex(stdout, /^prompt +"/m);
   t.regex(stdout, /^after +"/m);
   t.true(stdout.includes(`llama-cli -m ${output} -p`));
@@ -50,6 +55,22 @@ test('for people: sizes, layers, samples, where it lies and how to load it', asy
     type: 'string',
     value: 'apache-2.0',
   });
+});
+
+test('a model that is of little use is warned of, with what to do', async (t) => {
+  const output = join(await scratch(t), 'ruined');
+  const { code, stdout, stderr } = await run(
+    quickPrune(output, '--method', 'magnitude-l2', '--sparsity', '70%', '--json'),
+  );
+  t.is(code, 0, stderr);
+  const { perplexityBefore, perplexityAfter, warnings } = JSON.parse(stdout);
+  const times = (perplexityAfter / perplexityBefore).toFixed(1);
+  t.true(Number(times) > 2);
+  t.true(warnings.some((text: string) => text.startsWith(`the perplexity is ${times} times`)));
+  t.regex(
+    stderr,
+    /^warning: the perplexity is .*: remove less, calibrate on more text .*fine-tune/m,
+  );
 });
 
 test('flags that the method does not read are warned of', async (t) => {
@@ -64,19 +85,24 @@ test('flags that the method does not read are warned of', async (t) => {
 test('an output that is there is refused at once, and replaced with --force', async (t) => {
   const folder = await scratch(t);
   const output = join(folder, 'small');
-  await mkdir(output);
-  await writeFile(join(output, 'config.json'), 'an earlier one');
   const quick = ['--method', 'magnitude-l2', '--json'];
+  t.is((await run(quickPrune(output, ...quick, '--sparsity', '0.1'))).code, 0);
+  const earlier = await readFile(join(output, 'config.json'), 'utf8');
   const refused = await run(quickPrune(output, ...quick));
   t.is(refused.code, 4);
   t.is(refused.stdout, '');
   t.regex(refused.stderr, /^error: .*small exists already; .*--force.* \[ERR_OUTPUT\]\n$/);
-  t.is(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
+  t.is(await readFile(join(output, 'config.json'), 'utf8'), earlier);
   const replaced = await run(quickPrune(output, ...quick, '--force'));
   t.is(replaced.code, 0, replaced.stderr);
   t.is(JSON.parse(replaced.stdout).calibrationTokens, 0, 'magnitude reads no text');
-  t.not(await readFile(join(output, 'config.json'), 'utf8'), 'an earlier one');
+  t.not(await readFile(join(output, 'config.json'), 'utf8'), earlier);
   t.deepEqual(await readdir(folder), ['small']);
+  await writeFile(join(output, 'notes.txt'), 'mine');
+  const kept = await run(quickPrune(output, ...quick, '--force'));
+  t.is(kept.code, 4);
+  t.regex(kept.stderr, /^error: .*small has what this program did not write.*\(notes\.txt\)/);
+  t.is(await readFile(join(output, 'notes.txt'), 'utf8'), 'mine');
 });
 
 test('Ctrl-C in the middle: exit code 130, what is finished is kept, --resume goes on', async (t) => {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { CALIBRATION, quickPrune, run, scratch, TINY } from './run';
@@ -91,6 +91,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     quickPrune('x', '--sparsity', '20'),
     /below 1.* \(0\.2 or 20%\); see/,
   ],
+  ['a family that is none', ['formats', 'qwne3'], /no family qwne3; did you mean qwen3\?/],
   ['nothing to remove', quickPrune('x', '--sparsity', '0'), /--sparsity <share>.*above 0/],
   [
     'the beginning of a flag',
@@ -142,6 +143,37 @@ test('plan takes a command of prune as it stands', async (t) => {
   const { code, stdout, stderr } = await run(['plan', ...args]);
   t.is(code, 0, stderr);
   t.regex(stdout, /^output: a Hugging Face folder in f16$/m);
+});
+
+test('formats of one family', async (t) => {
+  const { code, stdout } = await run(['formats', 'Qwen3', '--json']);
+  t.is(code, 0);
+  const rows: { family: string }[] = JSON.parse(stdout);
+  t.true(rows.length > 0 && rows.every(({ family }) => family === 'qwen3'));
+});
+
+test('plan says what it assumed, and refuses what prune would', async (t) => {
+  const assumed = await run(['plan', TINY]);
+  t.is(assumed.code, 0, assumed.stderr);
+  t.regex(assumed.stdout, /^planned for nothing removed, .*no target was given$/m);
+  const [, ...args] = quickPrune('x', '--memory', '40MiB');
+  const tight = await run(['plan', ...args]);
+  t.is(tight.code, 6, tight.stderr);
+  t.regex(tight.stdout, /^memory: \d+ MiB, of which/m);
+  t.notRegex(tight.stdout, /no target/);
+  const least =
+    /^error: prune would refuse it: .*the budget is 40 MiB; raise --memory to (\d+)MiB/m;
+  const memory = least.exec(tight.stderr)?.[1];
+  const enough = await run(['plan', ...args.slice(0, -1), `${memory}MiB`]);
+  t.is(enough.code, 0, enough.stderr);
+
+  const mute = join(await scratch(t), 'mute');
+  await cp(TINY, mute, { recursive: true });
+  await rm(join(mute, 'tokenizer.json'));
+  const { code, stdout, stderr } = await run(['plan', mute]);
+  t.is(code, 3);
+  t.is(stdout, '');
+  t.regex(stderr, /^error: .*tokenizer\.json.*\[ERR_NOT_FOUND\]\n$/);
 });
 
 test('input that is not there or no text: exit code 3, and the mend', async (t) => {

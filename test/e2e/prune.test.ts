@@ -1,5 +1,5 @@
 /** Every family through prune() into every format: the result opens, states its widths and can go in again. */
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
@@ -231,6 +231,27 @@ test.serial('a number of parameters holds with the biases that a method adds', a
   t.is(parametersAfter, (await prune(model, options({ ...shared, targetParams }))).parametersAfter);
 });
 
+test.serial('without --eval, text that calibrated nothing measures both models', async (t) => {
+  const model = work.model('llama3');
+  const result = await prune(model, options({}));
+  t.is(result.measuredOn, '8 windows of the calibration text that calibrated nothing');
+  // A byte is a token.
+  const held = work.path('held.txt');
+  writeFileSync(held, readFileSync(CALIBRATION).subarray(40 * WINDOW, 48 * WINDOW));
+  const about = { text: held, window: WINDOW, threads: 1 };
+  t.is((await evaluate(model, about)).perplexity, result.perplexityBefore!);
+  t.is((await evaluate(result.output, about)).perplexity, result.perplexityAfter!);
+
+  const short = work.path('short.txt');
+  writeFileSync(short, readFileSync(CALIBRATION).subarray(0, 42 * WINDOW));
+  const few = await prune(model, options({ calibration: short }));
+  t.is(few.measuredOn, '2 windows of the calibration text that calibrated nothing');
+  t.is(hashesOf(few.output)['model.safetensors'], hashesOf(result.output)['model.safetensors']);
+  const none = await prune(model, options({ calibration: short, calibrationTokens: 65536 }));
+  t.is(none.calibrationTokens, 42 * WINDOW);
+  t.is(none.measuredOn, '8 windows that calibrated, which flatters the pruned model');
+});
+
 test.serial('logits that are not finite have no perplexity', async (t) => {
   const model = work.model('llama3-tied');
   const path = join(model, 'model.safetensors');
@@ -312,8 +333,15 @@ for (const format of ['hf', 'gguf'] as const) {
 
 test.serial('shards, samples, progress and a warning about overlapping texts', async (t) => {
   const stages = new Set<string>();
-  const onProgress = ({ stage, done, total, message }: Progress) => {
+  const shares = new Map<string, number[]>();
+  let last = 0;
+  const onProgress = ({ stage, done, total, message, overall }: Progress) => {
     stages.add(stage);
+    const { share, secondsLeft } = overall!;
+    t.true(share >= last && share <= 1, `${stage}: ${share} after ${last}`);
+    t.true(secondsLeft === null || secondsLeft >= 0);
+    last = share;
+    shares.set(stage, [...(shares.get(stage) ?? []), share]);
     t.true(done > 0 && done <= total);
     t.truthy(message);
   };
@@ -341,6 +369,12 @@ test.serial('shards, samples, progress and a warning about overlapping texts', a
   t.regex(result.warnings.join(), /overlap/);
   t.deepEqual(warnings, result.warnings);
   for (const stage of ['evaluate', 'sample', 'survey', 'solve']) t.true(stages.has(stage), stage);
+  // Every stage has its part of the whole, and the last one ends it.
+  for (const stage of ['evaluate', 'survey', 'solve']) {
+    t.true(Math.max(...shares.get(stage)!) > Math.min(...shares.get(stage)!), stage);
+  }
+  t.true(shares.get('survey')!.at(-1)! < shares.get('solve')!.at(-1)!);
+  t.true(last > 0.999, String(last));
   t.is(result.samples!.before.length > 0 && result.samples!.after.length > 0, true);
   t.true(result.perplexityAfter! > 0 && result.perplexityBefore! > 0);
   t.true(result.bytesAfter < result.bytesBefore);
@@ -355,11 +389,14 @@ test.serial('an existing output is refused, and replaced with force', async (t) 
   const run = (force: boolean) =>
     prune(model, options({ output, force, method: 'magnitude-l2', allocation: 'uniform' }));
   await t.throwsAsync(run(false), { code: 'ERR_OUTPUT', message: /exists already.*force: true/ });
-  // Even with force only a checkpoint is replaced.
-  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /not a checkpoint/ });
+  // Even with force only what the program wrote is replaced.
+  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /not a folder that this program/ });
   t.deepEqual(Object.keys(hashesOf(output)), ['mine']);
-  writeFileSync(join(output, 'config.json'), '{}');
+  rmSync(output, { recursive: true });
+  await run(false);
   await run(true);
-  t.false(existsSync(join(output, 'mine')));
   t.true(existsSync(join(output, 'model.safetensors')));
+  writeFileSync(join(output, 'mine'), '');
+  await t.throwsAsync(run(true), { code: 'ERR_OUTPUT', message: /did not write.* \(mine\)/ });
+  t.true(existsSync(join(output, 'mine')));
 });

@@ -323,6 +323,31 @@ for (const format of ['hf', 'gguf'] as const) {
   );
 }
 
+for (const [stage, done] of [
+  ['survey', 1],
+  ['solve', 1],
+  ['solve', 3],
+  ['tune', 1],
+  ['write', 1],
+] as const) {
+  test.serial(`a journal that is removed in mid-run: after ${done} of ${stage}`, async (t) => {
+    const settings = options({ tuneTokens: 4 * WINDOW });
+    const journal = `${settings.output}.struprune-journal`;
+    let removed = false;
+    const onProgress: PruneOptions['onProgress'] = (at) => {
+      if (removed || at.stage !== stage || at.done !== done) return;
+      removed = true;
+      rmSync(journal, { recursive: true });
+    };
+    const run = prune(work.model('llama2'), { ...settings, onProgress });
+    await t.throwsAsync(run, {
+      code: 'ERR_OUTPUT',
+      message: /the journal .* was removed while the run was at work; start the run again/,
+    });
+    t.deepEqual(readdirSync(dirname(settings.output)), []);
+  });
+}
+
 test.serial('work that nothing says whose it is counts for nothing', async (t) => {
   const model = work.model('llama2');
   const settings = options({ resume: true });

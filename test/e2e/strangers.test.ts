@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { exportModel, prune } from '../../lib';
+import { evaluate, exportModel, prune } from '../../lib';
 import { CALIBRATION, workspace } from './models';
 
 const work = workspace();
@@ -177,4 +177,22 @@ test("a model out of Hugging Face's cache is copied through its links", async (t
   }
   const { output } = await exportModel(snapshot, { output: work.path('out') });
   t.is(readFileSync(join(output, 'additional_chat_templates', 'tool.jinja'), 'utf8'), 'of tools');
+});
+
+test('a text that is a pipe or has no end is refused before work starts', async (t) => {
+  const model = work.model('llama2');
+  const pipe = work.path('pipe.txt');
+  execFileSync('mkfifo', [pipe]);
+  const records = work.path('pipe.jsonl');
+  execFileSync('mkfifo', [records]);
+  const refused = { code: 'ERR_TEXT', message: /is a pipe or a device/ };
+  const onProgress = () => t.fail('work began');
+  for (const text of [pipe, records, '/dev/zero']) {
+    await t.throwsAsync(evaluate(model, { text, threads: 1, onProgress }), refused);
+    const output = work.path('out');
+    const options = { output, sparsity: 0.2, threads: 1, onProgress };
+    await t.throwsAsync(prune(model, { ...options, calibration: text }), refused);
+    const also = { calibration: CALIBRATION, eval: text };
+    await t.throwsAsync(prune(model, { ...options, ...also }), refused);
+  }
 });

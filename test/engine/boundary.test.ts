@@ -197,3 +197,26 @@ test(
     await t.throwsAsync(native.moveAlong(engine, solver, block, 'ffn', false), refused);
   }),
 );
+
+test('a model without a tensor that it says it has, or with one of another shape', async (t) => {
+  await using engine = new Engine({ threads: 1 });
+  const source = await openCheckpoint(join(__dirname, '../fixtures/models/llama2'));
+  const { model } = source;
+  const refuses = (message: RegExp, other: typeof model) =>
+    t.throws(() => new Session(engine, { ...source, model: other }), {
+      code: 'ERR_CHECKPOINT',
+      message,
+    });
+  for (const role of ['embedding', 'finalNorm', 'head'] as const) {
+    refuses(new RegExp(`${role} is missing`), { ...model, [role]: undefined });
+    const { shape, bytes } = model[role]!;
+    const rest = shape.with(0, shape[0]! / 2);
+    const half = { ...model[role]!, shape: rest, bytes: bytes / 2 };
+    refuses(new RegExp(`${role} has another shape`), { ...model, [role]: half });
+    refuses(/has not the bytes of its shape/, {
+      ...model,
+      // 2^64 elements, of which nothing is left.
+      [role]: { ...model[role]!, shape: [2 ** 32, 2 ** 32], bytes: 0 },
+    });
+  }
+});

@@ -79,7 +79,7 @@ built('the self-test measures and tests all that it would on a GPU', async (t) =
   const { code, text } = await run({ ...driver, ...libraries });
   t.is(code, 0, text);
   t.regex(text, /^\d{2,} passed, 0 failed$/m);
-  t.regex(text, /Gram\/cuBLAS \d+\.\d\d in useful flops, \d+\.\d\d in time \(asked: 0\.70\)/);
+  t.regex(text, /Gram\/product \d+\.\d\d in useful flops, \d+\.\d\d in time \(asked: 0\.70\)/);
   t.regex(text, /^memory, a small block: peak [\d.]+ MiB of a budget of 4\.0 MiB$/m);
   for (const part of ['attention', 'ffn', 'gradient', 'product', 'hidden', 'head']) {
     t.regex(text, new RegExp(`^  ${part}\\b.*: \\d+\\.\\d\\d s in [1-9]`, 'm'));

@@ -1,10 +1,11 @@
-/** Writes all hostile files and a sound one into FOLDER/safetensors and FOLDER/gguf: seeds for the fuzzers. */
-import { mkdir } from 'node:fs/promises';
+/** Writes all hostile files and a sound one into FOLDER/safetensors and FOLDER/gguf, specs into FOLDER/specs: seeds for the fuzzers. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { hostileGguf, soundGguf } from './gguf';
 import { type HostileFile, writeHostile } from './hostile-file';
 import { hostileSafetensors, soundSafetensors } from './safetensors';
+import { specs } from './specs';
 
 /** Holes make bad seeds. */
 const LONGEST_SEED = 4096;
@@ -23,6 +24,10 @@ async function main(folder: string): Promise<void> {
         await writeHostile(own, file, extension);
       }
     }
+  }
+  await mkdir(join(folder, 'specs'), { recursive: true });
+  for (const [name, spec] of Object.entries(specs)) {
+    await writeFile(join(folder, 'specs', `${name}.json`), JSON.stringify(spec));
   }
 }
 

@@ -1,4 +1,4 @@
-/** Arrows point down: scripts/measure/house/rooms.json has the order, and what still breaks it. */
+/** Arrows point down: scripts/measure/house/rooms.json has the order, and what still breaks it. No function without a caller. */
 import { join, resolve } from 'node:path';
 import test from 'ava';
 
@@ -11,6 +11,10 @@ const order = require(join(resolve(__dirname, '../..'), 'scripts/measure/house/o
   circlesOf(edges: [from: string, to: string][]): string[][];
   houses: Record<string, { known: Violations }>;
   violationsOf(house: string): Violations & { homeless: string[] };
+};
+
+const { cuda } = require(join(resolve(__dirname, '../..'), 'scripts/measure/house/cuda.js')) as {
+  cuda(): { byNone: string[]; byBenches: string[] };
 };
 
 const without = (all: readonly string[], others: readonly string[]) =>
@@ -31,6 +35,11 @@ for (const house of ['lib', 'native']) {
     });
   }
 }
+
+test('every function of the CUDA library has a caller in a product path', (t) => {
+  const { byNone, byBenches } = cuda();
+  t.deepEqual([...byNone, ...byBenches], [], 'take these off abi.h: tests bring their own helpers');
+});
 
 test('circles are found whole, and what only leads to them or out of them is no part', (t) => {
   const edges = ['ab', 'bc', 'ca', 'ad', 'de', 'ed', 'xa', 'ey', 'bd', 'cb'];

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import test from 'ava';
-import { openModel, type Progress } from '../../lib';
+import { exportModel, openModel, type Progress, plan } from '../../lib';
 import { GGUF, repoOf, SHARDED, startHub, TINY } from './helpers';
 import { COMMIT } from './server';
 
@@ -39,6 +40,31 @@ test.serial('a model by its name: only what is needed, in the layout of the cach
   t.true(events.every((event) => event.stage === 'download' && event.total === total));
   t.is(events.at(-1)?.done, total);
   t.regex(events.at(-1)?.message ?? '', /^model\.safetensors, 3\.5 MB of 3\.5 MB$/);
+});
+
+test.serial('a plan fetches headers and no weights, and leaves nothing in the cache', async (t) => {
+  const { server, cache } = await startHub(t, { 'owner/tiny': repoOf(TINY) });
+  const options = { threads: 1, window: 64, calibrationTokens: 512, sparsity: 0.2 };
+  const { memory, parameters } = await plan(TINY, options);
+  const planned = await plan('owner/tiny', options);
+  t.like(planned, { memory, parameters });
+  const weights = server.asked.filter(({ large, method }) => large && method === 'GET');
+  t.true(weights.length > 0);
+  const lengths = weights.map(({ range }) => {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range!)!;
+    return Number(to) - Number(from) + 1;
+  });
+  t.true(lengths.reduce((sum, length) => sum + length) < 2 ** 17, String(lengths));
+  t.false(existsSync(cache));
+
+  const gguf = join(await mkdtemp(join(tmpdir(), 'struprune-plan-')), 'm.gguf');
+  t.teardown(() => rm(dirname(gguf), { recursive: true }));
+  await exportModel(TINY, { output: gguf, threads: 1 });
+  server.repos['owner/gguf'] = { files: { 'm.gguf': readFileSync(gguf) } };
+  const file = await plan('hf:owner/gguf/m.gguf', options);
+  t.like(file, { parameters, memory: (await plan(gguf, options)).memory });
+  server.repos['owner/gated'] = { ...repoOf(TINY), gatedFor: 'hf_other' };
+  await t.throwsAsync(plan('owner/gated', options), { code: 'ERR_HUB', message: /is gated/ });
 });
 
 test.serial('what is in the cache is not asked for again', async (t) => {

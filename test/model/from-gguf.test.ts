@@ -165,3 +165,52 @@ for (const [what, change, code, message, tensors = tensorsOf()] of REFUSED) {
     t.regex(error.message, message);
   });
 }
+
+const GEMMA = {
+  'general.architecture': 'gemma3',
+  'gemma3.context_length': 32768,
+  'gemma3.embedding_length': 640,
+  'gemma3.block_count': 7,
+  'gemma3.feed_forward_length': 2048,
+  'gemma3.attention.head_count': 4,
+  'gemma3.attention.head_count_kv': 1,
+  'gemma3.attention.key_length': 256,
+  'gemma3.attention.value_length': 256,
+  'gemma3.attention.sliding_window': 512,
+  'gemma3.attention.layer_norm_rms_epsilon': Math.fround(1e-6),
+  'gemma3.rope.freq_base': 1e6,
+};
+
+test('Gemma 3: every sixth block sees all tokens, by the rope of the file', (t) => {
+  const { architecture } = architectureFromGguf(GEMMA, tensorsOf(), 'gemma.gguf');
+  t.like(architecture, {
+    family: 'gemma3',
+    rope: { theta: 10000 },
+    globalRope: { theta: 1e6 },
+    slidingWindow: 512,
+    queryScalar: null,
+    activation: 'gelu_pytorch_tanh',
+    embeddingScale: Math.sqrt(640),
+  });
+  t.is(architecture.norm.placement, 'sandwich');
+  const globals = (of: typeof architecture) => of.blocks.map(({ global = false }) => global);
+  t.deepEqual(globals(architecture), [false, false, false, false, false, true, false]);
+  const stated = {
+    ...GEMMA,
+    'gemma3.attention.sliding_window_pattern': 2,
+    'gemma3.rope.freq_base_swa': 5000,
+    'gemma3.rope.scaling.type': 'linear',
+    'gemma3.rope.scaling.factor': 8,
+  };
+  const { architecture: other } = architectureFromGguf(stated, tensorsOf(), 'gemma.gguf');
+  t.deepEqual(globals(other), [false, true, false, true, false, true, false]);
+  t.deepEqual([other.rope, other.globalRope], [{ theta: 5000 }, { theta: 1e6, linearFactor: 8 }]);
+});
+
+test('Gemma 3 of 27B in GGUF is refused: its scale of scores is by heads that pruning changes', (t) => {
+  const large = { ...GEMMA, 'gemma3.block_count': 62 };
+  t.throws(() => architectureFromGguf(large, tensorsOf(), 'gemma.gguf'), {
+    code: 'ERR_UNSUPPORTED',
+    message: /62 blocks.*Hugging Face folder/,
+  });
+});

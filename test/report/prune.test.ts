@@ -56,8 +56,12 @@ test('the summary, samples, verification and command', (t) => {
 
 test('without evaluation, samples, errors or ADMM', (t) => {
   const bare = sampleRun();
-  bare.text = null;
-  Object.assign(bare.result, { perplexityBefore: null, perplexityAfter: null, samples: null });
+  Object.assign(bare.result, {
+    perplexityBefore: null,
+    perplexityAfter: null,
+    measuredOn: null,
+    samples: null,
+  });
   for (const one of bare.result.layerStats) Object.assign(one, { admm: null, relativeError: null });
   const text = pruneHtml(bare);
   soundPage(t, text);

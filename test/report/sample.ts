@@ -319,7 +319,6 @@ export function sampleRun(): PruneRun {
   const blocks = Array.from({ length: 3 }, (_, index) => index);
   return {
     model: `/models/${HOSTILE}`,
-    text: '/texts/a.txt',
     origin: { command, date, machine, seconds, seed, settings, versions },
     result: {
       settings: { allocation: 'threshold', alpha: 0.5, memory: null },
@@ -339,6 +338,7 @@ export function sampleRun(): PruneRun {
       bytesAfter: 3_400_000,
       perplexityBefore: 20,
       perplexityAfter: 21,
+      measuredOn: 'a.txt',
       verification: { expected: 3.5, actual: 3.5 },
       seconds: 12.5,
       peakRssBytes: 300 * 2 ** 20,

@@ -1,9 +1,10 @@
 /** Reading text files: encodings, line ends, and characters that blocks of 64 KiB cut. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { readText } from '../../lib/tokenizer/text';
+import { readText, requireText } from '../../lib/tokenizer/text';
 
 const folder = mkdtempSync(join(tmpdir(), 'struprune-text-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
@@ -65,4 +66,17 @@ test('a missing file', (t) => {
     t.throws(() => [...readText(join(folder, 'none'))]),
     { code: 'ERR_NOT_FOUND' },
   );
+});
+
+test('a pipe or a device is refused without waiting for it', (t) => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const path of [pipe, '/dev/zero', '/dev/null']) {
+    for (const use of [() => requireText(path), () => [...readText(path)]]) {
+      t.throws(use, {
+        code: 'ERR_TEXT',
+        message: /is a pipe or a device; save the text as a file/,
+      });
+    }
+  }
 });

@@ -43,7 +43,7 @@ export const PEERS_OPTIONS = {
         help: 'tokens of a window',
         otherwise: CALIBRATION.window.otherwise,
       }),
-      eval: { ...CALIBRATION.eval, help: 'text for the perplexity of both results' },
+      eval: like(CALIBRATION.eval, { help: 'text for the perplexity of both results' }),
       evalTokens: like(CALIBRATION.evalTokens, { default: 16384 }),
     },
   ),

@@ -5,6 +5,8 @@ import {
   exportTable,
   KIND_WORDS,
 } from '../../checkpoint/export-table';
+import { closest } from '../../closest';
+import { StruPruneError } from '../../errors';
 import { FAMILIES } from '../../model/families';
 import { print, printJson } from '../output/print';
 import { table } from '../output/table';
@@ -13,12 +15,26 @@ export function addFormats(program: Command): void {
   program
     .command('formats')
     .description('Which pruned models which format holds, family by family.')
+    .argument('[family]', 'only this one')
     .option('--json', 'JSON alone on stdout')
-    .action((parsed: { json?: boolean }) => {
-      const rows = exportTable();
+    .action((family: string | undefined, parsed: { json?: boolean }) => {
+      const rows = family === undefined ? exportTable() : rowsOf(family.toLowerCase());
       if (parsed.json) printJson(rows);
       else print(formatsReport(rows));
     });
+}
+
+/** @throws StruPruneError ERR_ARGUMENT for a family that is none */
+function rowsOf(family: string): ExportRow[] {
+  const rows = exportTable().filter((row) => row.family === family);
+  if (rows.length > 0) return rows;
+  const names = FAMILIES.map(({ name }) => name);
+  const meant = closest(family, names);
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `there is no family ${family}`,
+    meant ? `did you mean ${meant}?` : `the families are ${names.join(', ')}`,
+  );
 }
 
 function formatsReport(rows: readonly ExportRow[]): string {

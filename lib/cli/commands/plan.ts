@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import type { PlanOptions } from '../../plan';
+import { StruPruneError } from '../../errors';
+import { MIB, wholeMebibytes } from '../../numbers';
+import type { Plan, PlanOptions } from '../../plan';
 import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { planReport } from '../output/plan-report';
@@ -26,11 +28,21 @@ export function addPlan(program: Command): void {
       );
       for (const text of notices) tell(text);
       if (parsed.json) printJson(result);
-      else print(planReport(result, options.memory));
+      else print(planReport(result));
+      if (!result.fits) throw tooLittle(result, options.memory!);
     });
   addFlags(command, FLAGS.plan);
   takeKeepBias(command);
   for (const option of command.options) {
     if (UNLISTED.includes(option.attributeName())) option.hideHelp();
   }
+}
+
+/** The plan is printed all the same: it says where the memory goes. */
+function tooLittle({ memory, smallestMemory }: Plan, limit: number): StruPruneError {
+  return new StruPruneError(
+    'ERR_BUDGET',
+    `prune would refuse it: it needs ${wholeMebibytes(memory)} MiB, the budget is ${Math.floor(limit / MIB)} MiB`,
+    `raise --memory to ${wholeMebibytes(smallestMemory)}MiB or more`,
+  );
 }

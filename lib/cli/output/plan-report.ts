@@ -1,9 +1,9 @@
-import { counted, duration, grouped, MIB, mebibytes, short, wholeMebibytes } from '../../numbers';
+import { counted, duration, grouped, mebibytes, wholeMebibytes } from '../../numbers';
 import type { Plan } from '../../plan';
 import { table } from './table';
 
-/** A plan for people; `memory`: the given limit in bytes. */
-export function planReport(plan: Plan, memory = 0): string {
+/** A plan for people. */
+export function planReport(plan: Plan): string {
   const rows = plan.stages.map(({ stage, memory, scratch, flops, seconds, paged }) => [
     stage,
     mebibytes(memory),
@@ -17,12 +17,12 @@ export function planReport(plan: Plan, memory = 0): string {
     table([head, ...rows], ['left', 'right', 'right', 'right', 'right', 'left']),
     '',
     `output: ${plan.format === 'gguf' ? 'a GGUF file' : 'a Hugging Face folder'} in ${plan.dtype}`,
+    ...(plan.assumedSparsity === null
+      ? []
+      : ['planned for nothing removed, which takes the most: no target was given']),
     ...plan.notes.map((note) => `note: ${note}`),
     `${grouped(plan.parameters)} parameters in ${counted(plan.blocks, 'block')}`,
     `memory: ${mebibytes(plan.memory)}, of which ${mebibytes(plan.reserve)} outside the native code of the stages; the smallest --memory that suffices: ${wholeMebibytes(plan.smallestMemory)}MiB`,
-    ...(plan.fits
-      ? []
-      : [`--memory ${short(memory / MIB)}MiB is not enough; prune would refuse it`]),
     ...(plan.device
       ? [`memory of the GPU: ${mebibytes(plan.device.memory)}${passes(plan.device)}`]
       : []),

@@ -89,6 +89,7 @@ function summary(result: PruneResult): string {
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
       `(${method}, ${allocation} allocation, scope ${scope})`,
     `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
+    ...(result.measuredOn === null ? [] : [`perplexity measured on ${result.measuredOn}`]),
   ].join('\n');
 }
 

@@ -47,7 +47,7 @@ function throttle(interval: number, show: OnProgress): OnProgress {
 }
 
 /**
- * `solve     [########----------------]  33 %  block 10 of 30  0:41 left`. Where the width is too little for all of it the
+ * `solve     [########----------------]  33 %  block 10 of 30  0:41 left`, of the whole call where that is known, else of the stage. Where the width is too little for all of it the
  * bar gets shorter, then the message, then there is no bar: the time stays.
  */
 export function barLine(
@@ -81,10 +81,12 @@ export function plainLine(progress: Progress, width = Number.POSITIVE_INFINITY):
   return cut(head + message + left, width);
 }
 
-function shareOf({ done, total }: Progress): number {
+function shareOf({ done, total, overall }: Progress): number {
+  if (overall !== null) return overall.share;
   return total > 0 ? Math.min(1, done / total) : 0;
 }
 
-function timeLeft({ secondsLeft }: Progress): string {
-  return secondsLeft === null ? '' : `  ${duration(secondsLeft)} left`;
+function timeLeft({ secondsLeft: ofStage, overall }: Progress): string {
+  const seconds = overall === null ? ofStage : overall.secondsLeft;
+  return seconds === null ? '' : `  ${duration(seconds)} left`;
 }

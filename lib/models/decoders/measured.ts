@@ -27,7 +27,8 @@ export interface Before {
 export async function measureBefore(run: Run): Promise<Before> {
   const { evaluation, engine, source, settings, signal } = run;
   signal?.throwIfAborted();
-  const overlap = evaluation && (await inTurns(overlapWarning(run.text, evaluation.ids)));
+  const overlap =
+    settings.eval && evaluation && (await inTurns(overlapWarning(run.text, evaluation.ids)));
   if (overlap) run.warn(overlap);
   const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {
@@ -88,6 +89,18 @@ async function perplexityOf(run: Run, session: Session): Promise<number | null> 
   if (!evaluation) return null;
   const { ids, window } = evaluation;
   return (await evaluateIds(session, ids, { window, scratch, onProgress })).perplexity;
+}
+
+/** How many times as high a perplexity may be without a warning. */
+const RUIN = 2;
+
+/** Of a model that is of little use as it is; null of others, and where nothing was measured. */
+export function ruinWarning(before: number | null, after: number | null): string | null {
+  if (before === null || after === null || after <= RUIN * before) return null;
+  return (
+    `the perplexity is ${(after / before).toFixed(1)} times what it was: remove less, calibrate on more text of the kind that the model ` +
+    'is for (--calibration-tokens), or fine-tune the result'
+  );
 }
 
 /** Under a budget blocks do not stay: pages would give way to them. */

@@ -91,13 +91,13 @@ export function modelCard(
     | 'fileSparsity'
     | 'perplexityBefore'
     | 'perplexityAfter'
+    | 'measuredOn'
     | 'kind'
     | 'notes'
   >,
 ): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   const measured = (value: number | null) => value?.toFixed(3) ?? 'not measured';
-  const { settings } = result;
   const licence = licenceOf(source);
   const rows = [
     ['method', `${result.method}, ${result.allocation} allocation, scope ${result.scope}`],
@@ -108,7 +108,7 @@ export function modelCard(
     ['parameters of the file removed', percent(result.fileSparsity)],
     ['perplexity before', measured(result.perplexityBefore)],
     ['perplexity after', measured(result.perplexityAfter)],
-    ...(settings.eval ? [['evaluated on', basename(String(settings.eval))]] : []),
+    ...(result.measuredOn === null ? [] : [['evaluated on', result.measuredOn]]),
     ['licence', licenceWords(licence)],
     ['loads as', loadsAs(result.kind)],
   ];
@@ -133,7 +133,7 @@ export function modelCard(
     'Command:',
     '',
     '```',
-    oneLine(commandOf(source, settings)),
+    oneLine(commandOf(source, result.settings)),
     '```',
     '',
     ...result.notes.map((note) => `- ${markdown(note)}`),

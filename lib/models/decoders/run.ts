@@ -1,5 +1,5 @@
 /** One run of prune() as it is opened: everything that can be refused is refused here, before any work. */
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { readWindows } from '../../calibration/text';
 import { requireWritable } from '../../checkpoint/atomic';
 import { type Engine, withBytes } from '../../engine/engine';
@@ -11,7 +11,7 @@ import type { OnStage, OnWarning } from '../../progress';
 import type { Journal } from '../../pruning/journal/journal';
 import { mayReplace } from '../../pruning/survey-file';
 import type { Surveys } from '../../pruning/surveys';
-import { splitText, type TuneText } from '../../pruning/texts';
+import { measuringText, measuringTokens, splitText, type TuneText } from '../../pruning/texts';
 import { type RunSpec, resolve as resolveRun } from '../../spec';
 import { requireNoSliding } from '../../spec/output';
 import { turn } from '../../turns';
@@ -20,6 +20,7 @@ import { requireBeside } from './places';
 import { planInput } from './plan-input';
 import { requireOutputSpace, requireRoom } from './room';
 import { type TokenizerOutput, tokenizerBytesOf } from './tokenizer-output';
+import { wholeProgress } from './whole';
 
 export interface Run extends RunSpec {
   engine: Engine;
@@ -29,7 +30,8 @@ export interface Run extends RunSpec {
   tuneText: TuneText | null;
   /** Both, one after the other. */
   text: Int32Array;
-  evaluation: { ids: Int32Array; window: number } | null;
+  /** What measures the dense and the pruned model, by its name for people; null: nothing does. */
+  evaluation: { ids: Int32Array; window: number; name: string } | null;
   session: Session;
   surveys: Surveys;
   /** Folder for hidden states; '' = in memory. */
@@ -54,7 +56,10 @@ export type RunCalls = Pick<PruneOptions, 'signal' | 'onProgress' | 'onWarning'>
 
 /** What several runs of one model on one calibration text share, each made once (lib/bench). */
 export interface Shared {
-  /** Calibration text, whole windows, those that tune behind those that calibrate; as `settings` ask for it where left out. */
+  /**
+   * Calibration text, whole windows, those that tune behind those that calibrate; as `settings` ask for it where left out. With it
+   * no text but that of `--eval` measures.
+   */
   ids?: Int32Array;
   surveys: Surveys;
   /** Whether a run that ends early leaves its journal. */
@@ -77,16 +82,21 @@ export async function openRun(
   await requireCalibrationFile(settings);
   const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
   const { bounded } = engine;
-  const limits = { window, maxTokens: calibration + tuning, bounded, signal };
+  const measuring = settings.eval === undefined ? measuringTokens(window) : 0;
+  const limits = { window, maxTokens: calibration + tuning + measuring, bounded, signal };
   const read = given ?? (await readWindows(source, settings.calibration, limits));
   const { ids, tuneText, warning } = splitText(read, window, { calibration, tuning });
   const tuneTokens = tuneText ? tuneText.train.length + tuneText.heldOut.length : 0;
-  let evaluation: Run['evaluation'] = null;
-  if (settings.eval) {
+  const used = ids.length + tuneTokens;
+  let evaluation: Run['evaluation'] = given
+    ? null
+    : { ...measuringText(read, used, window), window };
+  if (settings.eval !== undefined) {
     const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
     requireNoSliding(settings, architecture, evalWindow);
     const maxTokens = settings.evalTokens;
     evaluation = {
+      name: basename(settings.eval),
       window: evalWindow,
       ids: await readWindows(source, settings.eval, {
         window: evalWindow,
@@ -120,13 +130,13 @@ export async function openRun(
     signal,
     ids,
     tuneText,
-    text: read.subarray(0, ids.length + tuneTokens),
+    text: read.subarray(0, used),
     evaluation,
     session,
     surveys,
     states,
     room: plan.memory - plan.reserve,
-    onProgress: withBytes(engine, onProgress),
+    onProgress: wholeProgress(plan, evaluation !== null, withBytes(engine, onProgress)),
     warnings,
     warn,
   };

@@ -17,7 +17,7 @@ export function settingsUsed(run: Run): Identity {
     multiple: ffnMultiple(settings, dtype),
     maxShardBytes: format === 'hf' ? (maxShardBytes ?? DEFAULT_SHARD_BYTES) : null,
     window,
-    evalWindow: evaluation?.window ?? null,
+    evalWindow: settings.eval === undefined ? null : evaluation!.window,
     threads,
     memory: memory || null,
     bf16,

@@ -5,7 +5,6 @@ import { type GgufEntry, storageBytes } from '../../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../../checkpoint/export';
 import { GgufWriter } from '../../checkpoint/gguf-writer';
 import { asOutput } from '../../checkpoint/output-error';
-import { pieces } from '../../checkpoint/pieces';
 import { SafetensorsWriter } from '../../checkpoint/safetensors-writer';
 import { using } from '../../engine/engine';
 import type { Session } from '../../engine/session';
@@ -119,7 +118,7 @@ export async function writeTensors(
       let start = 0;
       for (const tensor of tensors) {
         const end = start + storageBytes(tensor.dtype, tensor.shape);
-        await append(tensor, pieces(journal.blockPath(block), { start, end }));
+        await append(tensor, journal.blockBytes(block, start, end));
         start = end;
       }
     }

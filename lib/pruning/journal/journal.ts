@@ -217,10 +217,32 @@ export class Journal {
   /** A finished block. */
   async block(index: number): Promise<BlockRecord> {
     const record = await this.readJson<StoredRecord>(`block-${index}.json`);
-    if (!record) throw new StruPruneError('ERR_INTERNAL', `block ${index} is not in the journal`);
+    if (!record) throw this.lost();
     const { keep, stats, roles } = record;
     const indices = Object.entries(keep).map(([kind, kept]) => [kind, Int32Array.from(kept)]);
     return { keep: Object.fromEntries(indices), stats, roles };
+  }
+
+  /** Bytes [start, end) of a finished block's tensors. @throws StruPruneError ERR_OUTPUT */
+  async *blockBytes(index: number, start: number, end: number): AsyncGenerator<Uint8Array, void> {
+    try {
+      yield* pieces(this.blockPath(index), { start, end });
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? this.lost() : error;
+    }
+  }
+
+  /** Something has removed what this run had finished. */
+  private lost(): StruPruneError {
+    return new StruPruneError(
+      'ERR_OUTPUT',
+      `the journal ${this.folder} was removed while the run was at work`,
+      'start the run again, and leave its journal alone until it ends',
+    );
+  }
+
+  private isThere(): Promise<boolean> {
+    return exists(join(this.folder, HEAD));
   }
 
   /** Adds a finished block; `chunks` are its tensors in the order of the output. @throws ERR_OUTPUT */
@@ -229,6 +251,7 @@ export class Journal {
     record: BlockRecord,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<void> {
+    if (!(await this.isThere())) throw this.lost();
     const hash = createHash('sha256');
     const file = await AtomicFile.create(this.blockPath(index), { replace: true });
     await orAbort(file, async () => {
@@ -271,7 +294,7 @@ export class Journal {
    * says how to go on; an abort's own reason stays as it is.
    */
   async leave(error: unknown): Promise<unknown> {
-    const worth = this.complete || (await holdsWork(this.folder));
+    const worth = this.complete || ((await this.isThere()) && (await holdsWork(this.folder)));
     const code = error instanceof StruPruneError ? error.code : 'ERR_ABORTED';
     const begun = this.#identity !== null;
     const useless = begun && HOPELESS.includes(code);

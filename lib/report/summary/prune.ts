@@ -16,13 +16,12 @@ import { tiles } from '../tiles';
 import { LIMIT } from './choose';
 import { fileSizes } from './sizes';
 
-/** `text`: name of the evaluation text; null: none. */
-export function pruneSummary(result: PruneResult, text: string | null): Html {
+export function pruneSummary(result: PruneResult): Html {
   const { sparsity, fileSparsity, bytesBefore, bytesAfter, warnings } = result;
   return html`<div class="answer"><h2>In short</h2>
 <p>${data(sparsity, percent)} of the blocks' linear weights are gone: ${data(fileSparsity, percent)} of all
 parameters, ${fileSizes(bytesBefore, bytesAfter)}</p>
-<p>${cost(result, text)}</p></div>
+<p>${cost(result)}</p></div>
 ${keyFigures(result)}
 ${
   warnings.length === 0
@@ -33,8 +32,8 @@ ${
 }
 
 /** The same limit that a benchmark's choice keeps. */
-function cost({ perplexityBefore, perplexityAfter }: PruneResult, text: string | null): Html {
-  if (perplexityBefore === null || perplexityAfter === null || text === null) {
+function cost({ perplexityBefore, perplexityAfter, measuredOn }: PruneResult): Html {
+  if (perplexityBefore === null || perplexityAfter === null) {
     return html`What that costs was not measured: give an evaluation text with <code>--eval</code>.`;
   }
   const ratio = perplexityAfter / perplexityBefore;
@@ -44,7 +43,7 @@ function cost({ perplexityBefore, perplexityAfter }: PruneResult, text: string |
       ? `within ${limit} of the dense model`
       : `more than ${limit} above the dense model: prune less, calibrate on more text, or fine-tune`;
   return html`It costs perplexity ${data(perplexityBefore, perplexity)} → ${data(perplexityAfter, perplexity)} on
-${text} (${data(ratio, change)}), ${verdict}.`;
+${measuredOn} (${data(ratio, change)}), ${verdict}.`;
 }
 
 function keyFigures(result: PruneResult): Html {

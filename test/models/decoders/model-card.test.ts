@@ -107,6 +107,7 @@ test('names and licences of strangers are text in the card', async (t) => {
       fileSparsity: 0,
       perplexityBefore: null,
       perplexityAfter: null,
+      measuredOn: evil,
       kind: 'stock',
       notes: [evil],
     },

@@ -8,7 +8,7 @@ import { Session } from '../../../lib/engine/session';
 import { DenseDecoder } from '../../../lib/models/decoders/dense';
 import { batchEnds } from '../../../lib/models/decoders/probe';
 import { settingsOf } from '../../../lib/options';
-import type { OnStage, Progress } from '../../../lib/progress';
+import type { OnStage } from '../../../lib/progress';
 import type { Survey } from '../../../lib/pruning/survey-file';
 import { resolve } from '../../../lib/spec';
 import type { Layer } from '../../../lib/spec/widths';
@@ -74,7 +74,7 @@ test('a trial costs about what the Fisher metric on drawn labels says', async (t
 // Twelve layers in batches of eight and four, or the six FFNs in one: other trials beside it, other rows of the batch,
 // and other blocks at which a trial goes from the walk to the batch's own way.
 test('what a layer costs does not depend on the trials that run with it', async (t) => {
-  const steps: Omit<Progress, 'bytes'>[] = [];
+  const steps: Parameters<OnStage>[0][] = [];
   const both = await surveyOf('probe', 'all', (step) => steps.push(step));
   const alone = await surveyOf('probe', 'ffn');
   const ffns = both.layers.flatMap(({ site }, i) => (site === 'ffn' ? [i] : []));

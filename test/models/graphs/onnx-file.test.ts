@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
@@ -244,4 +245,10 @@ test(`${MUTATIONS} mutated files are read or refused`, (t) => {
   t.true(outcomes.read > MUTATIONS / 10 && outcomes.refused > MUTATIONS / 10);
   t.true(process.memoryUsage.rss() - before < 2 ** 29);
   t.true(Number(process.hrtime.bigint() - start) / MUTATIONS < 1e9);
+});
+
+test('a pipe is refused without waiting for it', (t) => {
+  const pipe = join(folder, 'pipe.onnx');
+  execFileSync('mkfifo', [pipe]);
+  t.throws(() => OnnxFile.open(pipe), { code: 'ERR_ARGUMENT', message: /is not a file/ });
 });

@@ -1,5 +1,5 @@
 /** Bytes that are read in pieces: a file, a part of one, an array, or what is computed when it is asked for. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 import { StruPruneError } from '../../../errors';
 
@@ -16,7 +16,8 @@ export class FileSource implements Source {
   /** @throws StruPruneError ERR_NOT_FOUND, ERR_ARGUMENT */
   constructor(readonly path: string) {
     try {
-      this.descriptor = openSync(path, 'r');
+      // A pipe is not waited for.
+      this.descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       throw new StruPruneError('ERR_NOT_FOUND', `${path} cannot be opened`, 'check the path', {
         cause: error,

@@ -1,0 +1,230 @@
+#include "addon/decode.h"
+
+namespace struprune::addon {
+namespace {
+
+// Widths, counts and vocabularies; no product of two of them overflows.
+constexpr size_t kMostWidth = size_t{1} << 31;
+
+size_t WidthIn(const Plain& object, std::string_view name) {
+  const size_t width = SizeIn(object, name);
+  if (width > kMostWidth) throw BadArgument(std::string(name) + " is larger than any model's");
+  return width;
+}
+
+// {kind: "rms" | "layer", eps}
+NormSpec DecodeNorm(const Plain& value) {
+  const std::string& kind = TextOf(FieldOf(value, "kind"), "kind");
+  if (kind != "rms" && kind != "layer") throw BadArgument("unknown norm " + kind);
+  return {kind == "layer" ? NormKind::kLayer : NormKind::kRms,
+          static_cast<float>(NumberIn(value, "eps"))};
+}
+
+std::optional<NormSpec> DecodeNormOrNone(const Plain& value) {
+  return value.absent() ? std::nullopt : std::optional(DecodeNorm(value));
+}
+
+std::optional<RopeSpec> DecodeRope(const Plain& value) {
+  if (value.absent()) return std::nullopt;
+  RopeSpec rope{NumberIn(value, "theta"), 1, std::nullopt};
+  const Plain& linear = FieldOf(value, "linearFactor");
+  if (!linear.absent()) rope.linear_factor = NumberOf(linear, "linearFactor");
+  const Plain& stretch = FieldOf(value, "llama3");
+  if (!stretch.absent()) {
+    rope.llama3 = Llama3Stretch{NumberIn(stretch, "factor"), NumberIn(stretch, "lowFreqFactor"),
+                                NumberIn(stretch, "highFreqFactor"),
+                                NumberIn(stretch, "originalMaxPositions")};
+  }
+  return rope;
+}
+
+Activation DecodeActivation(const Plain& value) {
+  const std::string& name = TextOf(value, "activation");
+  if (name == "silu") return Activation::kSilu;
+  if (name == "relu") return Activation::kRelu;
+  if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
+  throw BadArgument("unknown activation " + name);
+}
+
+AttentionSpec DecodeAttention(const Plain& object) {
+  AttentionSpec spec;
+  spec.kv_heads = WidthIn(object, "kvHeads");
+  spec.queries = WidthIn(object, "queries");
+  spec.head_dim = WidthIn(object, "headDim");
+  spec.rope = DecodeRope(FieldOf(object, "rope"));
+  spec.sliding = SizeIn(object, "slidingWindow");
+  spec.head_norm = DecodeNormOrNone(FieldOf(object, "headNorm"));
+  const Plain& scale = FieldOf(object, "scale");
+  if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
+  if (spec.queries == 0 || spec.head_dim == 0 || (spec.rope && spec.head_dim % 2 != 0)) {
+    throw BadArgument("an attention has query heads for each KV head, rotary ones of even width");
+  }
+  const size_t of_head = spec.queries * spec.head_dim;
+  if (of_head > kMostWidth || of_head * spec.kv_heads > kMostWidth) {
+    throw BadArgument("the heads are wider than any model's");
+  }
+  return spec;
+}
+
+FeedForwardSpec DecodeFeedForward(const Plain& object) {
+  return {WidthIn(object, "width"), DecodeActivation(FieldOf(object, "activation")),
+          FlagOf(FieldOf(object, "gated"), "gated")};
+}
+
+// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm, outNorm} of
+// lib/model/sublayers.ts
+SublayerSpec DecodeSublayer(const Plain& object) {
+  const Plain& mixer = FieldOf(object, "mixer");
+  const std::string& kind = TextOf(FieldOf(mixer, "kind"), "kind");
+  SublayerSpec spec;
+  spec.name = TextOf(FieldOf(object, "name"), "name");
+  if (kind == "attention") {
+    spec.mixer = DecodeAttention(mixer);
+  } else if (kind == "ffn") {
+    spec.mixer = DecodeFeedForward(mixer);
+  } else {
+    throw BadArgument("unknown mixer " + kind);
+  }
+  spec.norm = DecodeNormOrNone(FieldOf(object, "norm"));
+  spec.stream_norm = DecodeNormOrNone(FieldOf(object, "streamNorm"));
+  spec.out_norm = DecodeNormOrNone(FieldOf(object, "outNorm"));
+  return spec;
+}
+
+// rows[rows, cols] in `bytes` of that layout, without an overflow.
+bool HasBytes(size_t rows, size_t cols, const DtypeLayout& layout, size_t bytes) {
+  if (cols % layout.elements != 0) return false;
+  size_t row = 0, all = 0;
+  return !__builtin_mul_overflow(cols / layout.elements, layout.bytes, &row) &&
+         !__builtin_mul_overflow(rows, row, &all) && all == bytes &&
+         !__builtin_mul_overflow(rows, cols, &all);
+}
+
+Error Undescribed(const std::string& what) {
+  return Error("ERR_CHECKPOINT", "the model's " + what,
+               "the checkpoint's config does not describe its weights");
+}
+
+void RequireShape(const char* name, const std::optional<TensorSource>& source, size_t rows,
+                  size_t cols) {
+  if (source && (source->rows != rows || source->cols != cols)) {
+    throw Undescribed(std::string(name) + " has another shape");
+  }
+}
+
+void RequireShapes(const EndsSpec& spec) {
+  const size_t hidden = spec.hidden, width = spec.embedding_width;
+  const bool projects = width != hidden;
+  if (!spec.embedding) throw Undescribed("embedding is missing");
+  if (projects && !(spec.project_in && spec.project_out)) {
+    throw Undescribed("projectIn or projectOut is missing");
+  }
+  RequireShape("embedding", spec.embedding, spec.vocab, width);
+  if (spec.positions) {
+    RequireShape("positions", spec.positions, spec.positions->rows, hidden);
+    if (spec.position_offset > spec.positions->rows) {
+      throw Undescribed("positions has another shape");
+    }
+  }
+  RequireShape("projectIn", spec.project_in, hidden, width);
+  RequireShape("projectOut", spec.project_out, width, hidden);
+  RequireShape("finalNorm", spec.final_norm, 1, hidden);
+  RequireShape("finalNormBias", spec.final_norm_bias, 1, hidden);
+  RequireShape("head", spec.head, spec.vocab, width);
+}
+
+}  // namespace
+
+Dtype DecodeDtype(const Plain& value) {
+  const std::string& name = TextOf(value, "dtype");
+  const auto dtype = DtypeFromName(name);
+  if (!dtype) throw BadArgument("unknown dtype " + name);
+  return *dtype;
+}
+
+Stored DecodeStored(const Plain& value) {
+  Stored stored{DecodeDtype(FieldOf(value, "matrices")), DecodeDtype(FieldOf(value, "vectors"))};
+  stored.norm_offset = static_cast<float>(NumberIn(value, "normOffset"));
+  for (const Plain& name : ListOf(FieldOf(value, "asSource"), "asSource")) {
+    stored.as_source.push_back(TextOf(name, "asSource"));
+  }
+  return stored;
+}
+
+std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view role, Files files) {
+  const Plain& ref = FieldOf(refs, role);
+  if (ref.absent()) return std::nullopt;
+  TensorSource source;
+  source.name = TextOf(FieldOf(ref, "name"), "name");
+  const size_t file = SizeIn(ref, "file");
+  if (file >= files.size()) throw BadArgument(source.name + " lies in a file that is not there");
+  source.file = files[file];
+  source.offset = SizeIn(ref, "offset");
+  source.bytes = SizeIn(ref, "bytes");
+  source.dtype = DecodeDtype(FieldOf(ref, "dtype"));
+  const Plain::List& shape = ListOf(FieldOf(ref, "shape"), "shape");
+  if (shape.empty() || shape.size() > 2) throw BadArgument(source.name + " is not 1-d or 2-d");
+  source.rows = shape.size() == 2 ? SizeOf(shape[0], "shape") : 1;
+  source.cols = SizeOf(shape.back(), "shape");
+  const Plain& heads = FieldOf(ref, "ropeHeads");
+  if (!heads.absent()) source.rope_heads = SizeOf(heads, "ropeHeads");
+  const Plain& plus = FieldOf(ref, "plus");
+  if (!plus.absent()) source.plus = static_cast<float>(NumberOf(plus, "plus"));
+  const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
+  if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
+    throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
+                "the file is damaged: get it again");
+  }
+  if (!HasBytes(source.rows, source.cols, LayoutOf(source.dtype), source.bytes)) {
+    throw Error("ERR_CHECKPOINT", "tensor " + source.name + " has not the bytes of its shape",
+                "the file is damaged: get it again");
+  }
+  return source;
+}
+
+BlockSpec DecodeBlockSpec(const Plain& value) {
+  BlockSpec spec;
+  spec.hidden = WidthIn(value, "hidden");
+  for (const Plain& sublayer : ListOf(FieldOf(value, "sublayers"), "sublayers")) {
+    spec.sublayers.push_back(DecodeSublayer(sublayer));
+  }
+  return spec;
+}
+
+BlockSources DecodeBlockTensors(const BlockSpec& spec, const Plain& refs, Files files) {
+  BlockSources sources(spec.sublayers.size());
+  for (const PlainField& field : FieldsOf(refs, "tensors")) {
+    const auto [sublayer, part] = TensorNamed(spec, field.name);
+    sources[sublayer][static_cast<size_t>(part)] = DecodeTensor(refs, field.name, files);
+  }
+  return sources;
+}
+
+EndsSpec DecodeEndsSpec(const Plain& object, const Plain& refs, Files files) {
+  EndsSpec spec;
+  spec.hidden = WidthIn(object, "hidden");
+  spec.vocab = WidthIn(object, "vocab");
+  spec.embedding_width = WidthIn(object, "embeddingWidth");
+  spec.position_offset = WidthIn(object, "positionOffset");
+  spec.embedding_scale = static_cast<float>(NumberIn(object, "embeddingScale"));
+  spec.stored = DecodeStored(FieldOf(object, "stored"));
+  spec.embedding = DecodeTensor(refs, "embedding", files);
+  spec.positions = DecodeTensor(refs, "positions", files);
+  spec.project_in = DecodeTensor(refs, "projectIn", files);
+  spec.project_out = DecodeTensor(refs, "projectOut", files);
+  spec.final_norm = DecodeTensor(refs, "finalNorm", files);
+  spec.final_norm_bias = DecodeTensor(refs, "finalNormBias", files);
+  spec.head = DecodeTensor(refs, "head", files);
+  const NormSpec norm = DecodeNorm(FieldOf(object, "norm"));
+  spec.norm = norm.kind;
+  spec.eps = norm.eps;
+  for (const Plain& role : ListOf(FieldOf(object, "roles"), "roles")) {
+    const std::string& name = TextOf(role, "roles");
+    if (FieldOf(refs, name).absent()) throw Undescribed(name + " is missing");
+  }
+  RequireShapes(spec);
+  return spec;
+}
+
+}  // namespace struprune::addon
