@@ -65,3 +65,4 @@ export type {
 export type { Structure } from './solver/structures/types';
 export { type OpenOptions, openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';
+export type { Divergences, TuneReport } from './tuning/train';

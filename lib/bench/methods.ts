@@ -14,13 +14,16 @@ export interface MethodEntry {
   id: string;
   label: string;
   kind: 'baseline' | 'struprune' | 'ablation';
-  /** Of an ablation, and of StruPrune's other allocations: the entry that it changes. */
+  /** Of an ablation, of StruPrune's other allocations, and of a tuned method: the entry that it changes. */
   base: string | null;
   about: string;
   options: MethodOptions;
 }
 
 const BASE = 'struprune-threshold';
+
+/** Of a tuned row, behind those that calibrate: as many as the text has left, and so many at most. */
+const TUNE_TOKENS = 131072;
 
 function baseline(
   method: NonNullable<PruneOptions['method']>,
@@ -72,7 +75,19 @@ function ablation(
   };
 }
 
-export const METHOD_ENTRIES: readonly MethodEntry[] = [
+/** A method whose result is tuned: so that none wins by that alone, several are. */
+function tuned(entry: MethodEntry): MethodEntry {
+  return {
+    ...entry,
+    id: `${entry.id}-tuned`,
+    label: `${entry.label}, tuned`,
+    base: entry.id,
+    about: 'what it leaves, tuned on text behind the calibration tokens',
+    options: { ...entry.options, tuneTokens: TUNE_TOKENS },
+  };
+}
+
+const UNTUNED: readonly MethodEntry[] = [
   baseline('magnitude-l2', 'magnitude'),
   baseline('wanda-sp', 'Wanda-sp'),
   baseline('flap', 'FLAP', { options: { allocation: 'threshold' } }),
@@ -160,13 +175,25 @@ export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ablation('scope-ffn', 'FFN alone', 'no KV heads go', { scope: 'ffn' }),
 ];
 
+const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];
+
+export const METHOD_ENTRIES: readonly MethodEntry[] = [
+  ...UNTUNED,
+  ...UNTUNED.filter(({ id }) => TUNED.includes(id)).map(tuned),
+];
+
 /** Names that stand for several. */
 const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
   all: () => true,
-  baselines: ({ kind }) => kind === 'baseline',
-  struprune: ({ kind }) => kind === 'struprune',
+  baselines: (entry) => entry.kind === 'baseline' && !isTuned(entry),
+  struprune: (entry) => entry.kind === 'struprune' && !isTuned(entry),
+  tuned: isTuned,
   ablations: ({ kind, id }) => kind === 'ablation' || id === BASE,
 };
+
+function isTuned({ options }: MethodEntry): boolean {
+  return options.tuneTokens !== undefined;
+}
 
 export const METHOD_WORDS: readonly string[] = [
   ...Object.keys(GROUPS),

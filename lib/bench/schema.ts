@@ -64,7 +64,7 @@ const method = z.object({
   label: z.string(),
   /** `ablation`: StruPrune with one ingredient taken out or exchanged; compare with `base`. */
   kind: z.enum(['baseline', 'struprune', 'ablation']),
-  /** Ablations and StruPrune's other allocations: id of the method that the change was made to. */
+  /** Ablations, StruPrune's other allocations and tuned methods: id of the method that the change was made to. */
   base: z.string().nullable(),
   /** Where the method was published, or what the entry changes. */
   about: z.string(),

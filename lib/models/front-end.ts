@@ -12,6 +12,7 @@ import type { Structure } from '../solver/structures/types';
 import type { RunSpec } from '../spec';
 import type { SurveySpec } from '../spec/survey';
 import type { Layer } from '../spec/widths';
+import type { TuneReport } from '../tuning/train';
 
 /** A network as it is, with data to calibrate on. */
 export interface Dense {
@@ -137,13 +138,7 @@ export interface PartContent {
 }
 
 export interface Tuned {
-  report: {
-    tokens: number;
-    steps: number;
-    divergenceBefore: number;
-    divergenceAfter: number;
-    seconds: number;
-  };
+  report: TuneReport;
   /** What Pass.measure() gives now; null where nothing has changed. */
   expected: number | null;
 }

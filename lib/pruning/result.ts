@@ -1,8 +1,8 @@
 import type { AllocationScope, EnergyForm } from '../allocation';
 import type { ExportKind } from '../checkpoint/export-table';
 import type { Site } from '../model/sublayers';
-
 import type { AdmmStep } from '../solver/admm';
+import type { TuneReport } from '../tuning/train';
 
 /** What became of one block; widths before and after, and fingerprints of what was kept. */
 export interface LayerResult {
@@ -104,16 +104,10 @@ export interface PruneResult {
   /** Hidden states that the blocks were solved on: none (dense statistics or weights alone), the dense model's, or those of the model pruned so far. */
   solveInputs: 'none' | 'dense' | 'sequential';
   /**
-   * Tuning of factors after the solve: its tokens, the steps that were made, and the mean KL(dense ‖ pruned) of the windows
-   * held out, nats per token, before and after; null where nothing was tuned.
+   * Tuning of factors after the solve: its tokens, the steps that were made, and the divergence from the dense model before
+   * and after, of windows held out and of some that were trained on; null where nothing was tuned.
    */
-  tuning: {
-    tokens: number;
-    steps: number;
-    divergenceBefore: number;
-    divergenceAfter: number;
-    seconds: number;
-  } | null;
+  tuning: TuneReport | null;
   /** Blocks that came out of the journal of an earlier run and were not solved again. */
   resumedBlocks: number[];
   warnings: string[];

@@ -79,26 +79,30 @@ export async function partOf(
   });
 }
 
-/** Mean KL(dense ‖ the model), nats per token, and the mean NLL of other windows: one reading. */
+/** Mean KL(dense ‖ the model) of every lesson, nats per token, and the mean NLL of other windows: one reading. */
 export async function measure(
   reading: Reading,
-  lesson: Lesson,
+  lessons: readonly Lesson[],
   check: { ids: Int32Array; targets: Int32Array },
-): Promise<{ divergence: number; meanNll: number }> {
+): Promise<{ divergences: number[]; meanNll: number }> {
   const { session, window, scratch } = reading;
-  return using(await session.embed(lesson.ids, window, scratch), async (hidden) =>
-    using(await session.embed(check.ids, window, scratch), async (checked) => {
-      await eachBlock(reading, async (block) => {
-        await session.advance(block, hidden, window);
-        await session.advance(block, checked, window);
-      });
-      const { nll } = await session.score(checked, check.targets);
-      return {
-        divergence: await divergence(session, lesson, hidden),
-        meanNll: meanOf(nll.filter((_, token) => check.targets[token]! >= 0)),
-      };
-    }),
-  );
+  const states: MatrixHandle[] = [];
+  try {
+    for (const { ids } of [...lessons, check]) {
+      states.push(await session.embed(ids, window, scratch));
+    }
+    await eachBlock(reading, async (block) => {
+      for (const hidden of states) await session.advance(block, hidden, window);
+    });
+    const { nll } = await session.score(states.at(-1)!, check.targets);
+    const divergences: number[] = [];
+    for (const [i, lesson] of lessons.entries()) {
+      divergences.push(await divergence(session, lesson, states[i]!));
+    }
+    return { divergences, meanNll: meanOf(nll.filter((_, i) => check.targets[i]! >= 0)) };
+  } finally {
+    for (const hidden of states) await native.free(hidden);
+  }
 }
 
 export interface Gradients {

@@ -59,16 +59,28 @@ export interface TuneState {
   history: { divergence: number; heldOut: number }[];
 }
 
+/** Mean KL(dense ‖ pruned), nats per token. */
+export interface Divergences {
+  heldOut: number;
+  /** Of the first step's windows, which were trained on. */
+  trained: number;
+}
+
 export interface Tuned {
   /** Logarithms of the factors that stay; null: 1 was the best for all of them. */
   logs: Float64Array | null;
   /** Mean NLL of the check; null where the model is as it was. */
   expected: number | null;
-  /** KL(dense ‖ pruned) of the windows held out, nats per token. */
-  before: number;
-  after: number;
+  before: Divergences;
+  after: Divergences;
   /** How many were made. */
   steps: number;
+}
+
+/** What a run says of it. */
+export interface TuneReport extends Pick<Tuned, 'before' | 'after' | 'steps'> {
+  tokens: number;
+  seconds: number;
 }
 
 /** @throws StruPruneError ERR_NAN, ERR_BUDGET, ERR_SCRATCH, ERR_ABORTED */
@@ -118,9 +130,10 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
     const text = hold(await lessonOf(denseReading, ids));
     const held = Array.from({ length: heldOut.length / window }, (_, i) => windows + i);
     const exam = hold(await partOf(denseReading, text, held));
+    const lessonOfStep = (step: number) => partOf(denseReading, text, windowsOf(step, windows));
     while (state.history.length < STEPS && !worsens(state)) {
       const step = state.history.length;
-      const lesson = await partOf(denseReading, text, windowsOf(step, windows));
+      const lesson = await lessonOfStep(step);
       const { gradient, ...measured } = await using(lesson.dense.mean, () =>
         engine.calibrating(() =>
           withModel(state.logs, `step ${step + 1} of ${STEPS}`, (reading) =>
@@ -133,9 +146,10 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
       adamStep(state.logs, gradient, state.adam, rateOf(step, lesson.ids.length));
       await save(state);
     }
+    const trained = hold(await lessonOfStep(0));
     return await choose(state, (logs, message) =>
       withModel(logs, message, (reading) =>
-        measure(reading, exam, { ids: check, targets: nextTokens(check, window) }),
+        measure(reading, [exam, trained], { ids: check, targets: nextTokens(check, window) }),
       ),
     );
   } finally {
@@ -180,17 +194,19 @@ async function choose(
   measured: (
     logs: Float64Array,
     message: string,
-  ) => Promise<{ divergence: number; meanNll: number }>,
+  ) => Promise<{ divergences: number[]; meanNll: number }>,
 ): Promise<Tuned> {
   const { logs, best, history } = state;
-  const before = history[0]!.heldOut;
-  const known = { before, steps: history.length };
-  const last = await measured(logs, 'the last step');
+  const { heldOut, divergence: trained } = history[0]!;
+  const before = { heldOut, trained };
   const least = leastOf(state);
-  if (last.divergence < least) {
-    return { ...known, logs, expected: last.meanNll, after: last.divergence };
-  }
-  if (least === before) return { ...known, logs: null, expected: null, after: before };
-  const { meanNll, divergence } = await measured(best, 'the best step');
-  return { ...known, logs: best, expected: meanNll, after: divergence };
+  const found = async (chosen: Float64Array, message: string): Promise<Tuned> => {
+    const { divergences, meanNll } = await measured(chosen, message);
+    const after = { heldOut: divergences[0]!, trained: divergences[1]! };
+    return { logs: chosen, expected: meanNll, before, after, steps: history.length };
+  };
+  const last = await found(logs, 'the last step');
+  if (last.after.heldOut < least) return last;
+  if (least < heldOut) return found(best, 'the best step');
+  return { ...last, logs: null, expected: null, after: before };
 }

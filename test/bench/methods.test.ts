@@ -61,6 +61,20 @@ test('names of groups stand for their entries, in the order of the table', (t) =
   );
 });
 
+test('what is tuned stands beside the same that is not', (t) => {
+  const tuned = methodEntries(['tuned']);
+  t.deepEqual(
+    tuned.map(({ base }) => base),
+    ['wanda-sp', 'flap', 'osscar', 'sparsellm', 'struprune-threshold'],
+  );
+  for (const { base, kind, options } of tuned) {
+    const { tuneTokens, ...rest } = options;
+    const [untuned] = methodEntries([base!]);
+    t.true(tuneTokens! > 0);
+    t.deepEqual([untuned!.kind, untuned!.options], [kind, rest]);
+  }
+});
+
 test('an unknown name is refused', (t) => {
   const error = t.throws(() => methodEntries(['wanda']), { instanceOf: StruPruneError });
   t.is(error.code, 'ERR_ARGUMENT');

@@ -11,6 +11,7 @@ import { StruPruneError } from '../../lib/errors';
 import { evaluate } from '../../lib/evaluate';
 import type { PruneOptions } from '../../lib/options';
 import { prune } from '../../lib/prune';
+import { hashesOf } from '../e2e/files';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 
 const work = workspace();
@@ -73,6 +74,37 @@ test('rows are what prune() writes and evaluate() measures', async (t) => {
     row!.layers.map(({ removed, relativeError }) => [removed, relativeError]),
     alone.layerStats.map(({ removed, relativeError }) => [removed, relativeError]),
   );
+});
+
+test('a tuned row is tuned on the text behind the tokens that calibrate every row', async (t) => {
+  const model = work.model('llama2');
+  const output = work.path('bench');
+  const calibration = work.path('short.txt');
+  writeFileSync(calibration, readFileSync(CALIBRATION).subarray(0, 8000));
+  const methods = ['wanda-sp', 'wanda-sp-tuned'];
+  const more = { calibration, methods, sparsities: [0.2], eval: [EVALUATION], keepModels: true };
+  const { quality } = await benchQuality(model, options(output, more));
+  t.is(quality!.calibration.tokens, 20 * WINDOW);
+  for (const [method, tuneTokens] of [
+    ['wanda-sp', 0],
+    ['wanda-sp-tuned', 131072],
+  ] as const) {
+    const alone = await prune(model, {
+      output: work.path(`alone-${method}`),
+      method: 'wanda-sp',
+      calibration,
+      calibrationTokens: 20 * WINDOW,
+      tuneTokens,
+      window: WINDOW,
+      sparsity: 0.2,
+      threads: 1,
+    });
+    t.is(alone.tuning !== null, tuneTokens > 0);
+    t.deepEqual(
+      hashesOf(join(output, 'models', `${method}-0.2`))['model.safetensors'],
+      hashesOf(alone.output)['model.safetensors'],
+    );
+  }
 });
 
 test('a survey is made once for all sparsities and methods that want the same', async (t) => {

@@ -69,6 +69,22 @@ test('without evaluation, samples, errors or ADMM', (t) => {
   t.false(/id="(?:admm|samples|errors)"/.test(text));
 });
 
+test('what tuning came to, held out and not', (t) => {
+  const tuned = sampleRun();
+  tuned.result.tuning = {
+    tokens: 4096,
+    steps: 18,
+    before: { heldOut: 0.75, trained: 0.625 },
+    after: { heldOut: 0.5, trained: 0.375 },
+    seconds: 2,
+  };
+  const text = pruneHtml(tuned);
+  soundPage(t, text);
+  const words = unescaped(text.replace(/<[^>]*>/g, '').replace(/\s+/g, ' '));
+  t.regex(words, /0\.5 ?nats a token, 0\.75 before tuning; on windows that tuned 0\.625 → 0\.375/);
+  t.notRegex(page, /before tuning/);
+});
+
 test('over the limit it says so', (t) => {
   const costly = sampleRun();
   costly.result.perplexityAfter = 23;

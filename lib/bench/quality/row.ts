@@ -19,7 +19,7 @@ export interface RowInput {
   entry: MethodEntry;
   /** The benchmark's own options and the entry's. */
   options: PruneOptions;
-  /** Calibration tokens. */
+  /** Calibration tokens, and behind them those that tune. */
   ids: Int32Array;
   surveys: Surveys;
   /** Receives the surveys that the row asks for. */

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { overlapWarning } from '../../calibration/corpus';
+import type { TextOptions } from '../../calibration/text';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
@@ -12,6 +13,7 @@ import { type PruneOptions, type Settings, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
 import { settingsInEffect } from '../../pruning/journal/identity';
 import { Surveys, type SurveyUse } from '../../pruning/surveys';
+import { splitText } from '../../pruning/texts';
 import { sourceOf } from '../../source';
 import { resolve as resolveRun } from '../../spec';
 import { dtypeFor } from '../../spec/dtypes';
@@ -57,6 +59,7 @@ interface Input {
   engine: Engine;
   source: ModelSource;
   settings: QualitySettings;
+  /** With the text of rows that tune behind that of all. */
   calibration: TokenisedText;
 }
 
@@ -156,10 +159,9 @@ async function openRun(
   const settings = { ...given, dtype };
   const window = calibrationWindow(architecture, settings.window);
   const evalWindow = windowFor(architecture, settings.evalWindow ?? window);
-  const maxTokens = settings.calibrationTokens;
   const { bounded } = engine;
-  const limits = { window, maxTokens, bounded, signal };
-  const calibration = await tokenise(source, settings.calibration, limits);
+  const tuning = Math.max(...entries.map(({ options }) => options.tuneTokens ?? 0));
+  const calibration = await calibrationText(source, settings, tuning, { window, bounded, signal });
   const jobs = jobsOf({ engine, source, settings, calibration }, entries);
   const texts: TokenisedText[] = [];
   for (const path of settings.eval) {
@@ -197,6 +199,22 @@ async function openRun(
     results,
     onProgress,
   };
+}
+
+/** `about` is of those tokens that calibrate; `tuning` ones behind them are there too, as far as the text goes. */
+async function calibrationText(
+  source: ModelSource,
+  { calibration, calibrationTokens }: QualitySettings,
+  tuning: number,
+  options: TextOptions,
+): Promise<TokenisedText> {
+  const maxTokens = calibrationTokens + tuning;
+  const text = await tokenise(source, calibration, { ...options, maxTokens });
+  const { ids } = splitText(text.ids, options.window, {
+    calibration: calibrationTokens,
+    tuning: 0,
+  });
+  return { ...text, about: { ...text.about, tokens: ids.length } };
 }
 
 /** The same text may have moved. */
@@ -286,7 +304,8 @@ function tryJob(input: Input, entry: MethodEntry, sparsity: number) {
   } catch (error) {
     refusal = error;
   }
-  const key = keyOf({ id: entry.id, settings: settingsInEffect(settings) });
+  const { tuneTokens } = settings;
+  const key = keyOf({ id: entry.id, tuneTokens, settings: settingsInEffect(settings) });
   return { job: { entry, sparsity, key }, refusal };
 }
 

@@ -76,8 +76,13 @@ function summary(result: PruneResult): string {
   }
   const { method, allocation, scope, tuning } = result;
   if (tuning) {
-    const { divergenceBefore: before, divergenceAfter: after } = tuning;
-    rows.push(['KL to dense, held out', short(before), short(after), change(before, after)]);
+    for (const [text, part] of [
+      ['held out', 'heldOut'],
+      ['trained on', 'trained'],
+    ] as const) {
+      const [before, after] = [tuning.before[part], tuning.after[part]];
+      rows.push([`KL to dense, ${text}`, short(before), short(after), change(before, after)]);
+    }
   }
   return [
     table(rows, ['left', 'right', 'right', 'right']),

@@ -4,6 +4,7 @@ import { AS_IS, Session } from '../../engine/session';
 import { readTuneState, writeTuneState } from '../../pruning/journal/tune-file';
 import { endsWith } from '../../tuning/ends';
 import { factorPlaces, scaledBlock } from '../../tuning/factors';
+import { partingOf } from '../../tuning/gains';
 import type { LoadBlock } from '../../tuning/passes';
 import { trainFactors } from '../../tuning/train';
 import type { Tuned } from '../front-end';
@@ -28,7 +29,7 @@ export async function tuneFactors(run: DecoderRun, plan: ExportPlan): Promise<Tu
     endsWith(session, places.finalNorm, logs, journal.finalNormPath);
   const dense = new Session(engine, source, AS_IS, settings.scratch);
   try {
-    const { logs, expected, before, after, steps } = await trainFactors({
+    const { logs, expected, ...tuned } = await trainFactors({
       dense,
       load: solved,
       ends,
@@ -40,10 +41,12 @@ export async function tuneFactors(run: DecoderRun, plan: ExportPlan): Promise<Tu
       save: (state) => writeTuneState(journal, state),
     });
     if (logs === null) run.warn('tuning made nothing better: the output is as it was solved');
+    const parting = partingOf(tuned);
+    if (parting) run.warn(parting);
     const tokens = tuneText.train.length + tuneText.heldOut.length;
     const seconds = (performance.now() - start) / 1000;
     return {
-      report: { tokens, steps, divergenceBefore: before, divergenceAfter: after, seconds },
+      report: { tokens, ...tuned, seconds },
       expected,
       lend: async (use) => {
         if (logs === null) return use(session);

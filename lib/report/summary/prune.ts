@@ -1,7 +1,17 @@
 /** What one run did and what it cost, in words. */
 import type { PruneResult } from '../../pruning/result';
 import { type Html, html } from '../html';
-import { bytes, change, data, mebibytes, million, percent, perplexity, time } from '../numbers';
+import {
+  bytes,
+  change,
+  data,
+  mebibytes,
+  million,
+  percent,
+  perplexity,
+  short,
+  time,
+} from '../numbers';
 import { tiles } from '../tiles';
 import { LIMIT } from './choose';
 import { fileSizes } from './sizes';
@@ -37,7 +47,7 @@ ${measuredOn} (${data(ratio, change)}), ${verdict}.`;
 }
 
 function keyFigures(result: PruneResult): Html {
-  const { perplexityBefore, perplexityAfter, parametersBefore, parametersAfter } = result;
+  const { perplexityBefore, perplexityAfter, parametersBefore, parametersAfter, tuning } = result;
   const measured =
     perplexityBefore === null || perplexityAfter === null
       ? []
@@ -48,8 +58,20 @@ function keyFigures(result: PruneResult): Html {
             beside: html`dense ${data(perplexityBefore, perplexity)}`,
           },
         ];
+  const tuned =
+    tuning === null
+      ? []
+      : [
+          {
+            name: 'KL to the dense model',
+            figure: data(tuning.after.heldOut, short),
+            beside: html`nats a token, ${data(tuning.before.heldOut, short)} before tuning; on windows that tuned
+${data(tuning.before.trained, short)} → ${data(tuning.after.trained, short)}`,
+          },
+        ];
   return tiles([
     ...measured,
+    ...tuned,
     {
       name: 'Parameters',
       figure: data(parametersAfter, million),

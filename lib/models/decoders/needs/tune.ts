@@ -31,7 +31,10 @@ export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
     ask.copyStates(text),
     times(STEPS, step(input, ask, lesson, exam)),
     // The last step's factors and the best ones.
-    times(2, inTurn(measured(input, ask, exam), forward(input, ask, check))),
+    times(
+      2,
+      inTurn(...[exam, lesson].map((one) => measured(input, ask, one)), forward(input, ask, check)),
+    ),
     ask.ends('score', check),
   );
   // Predictions of the text, of the windows held out and of a step's, with the states of one of them; for a step also the
@@ -53,8 +56,8 @@ function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
   );
 }
 
-function measured(input: PlanInput, ask: NeedsOf, exam: Tokens): Needs {
-  return inTurn(forward(input, ask, exam), ask.ends('divergenceFrom', exam));
+function measured(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
+  return inTurn(forward(input, ask, tokens), ask.ends('divergenceFrom', tokens));
 }
 
 /** The windows held out are measured on the way. */
