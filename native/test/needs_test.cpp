@@ -298,6 +298,7 @@ size_t FactorWidth(const test::DecoderSpec& spec, TensorId id) {
   switch (id.part) {
     case Part::kNorm:
     case Part::kStreamNorm:
+    case Part::kOutNorm:
     case Part::kOutBias:
       return spec.hidden;
     case Part::kQNorm:
