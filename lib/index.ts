@@ -20,16 +20,35 @@ export { benchSpeed } from './bench/speed/run';
 export type { ExportKind, ExportRow } from './checkpoint/export-table';
 export { exportTable } from './checkpoint/export-table';
 export { EMBEDDED_WINDOW, embeddedMix, embeddedModel, embeddedTexts } from './embedded';
+export type { Admm } from './engine/admm';
 export { type Devices, inspectDevices } from './engine/devices';
 export { Engine } from './engine/engine';
 export type { CallOptions, EngineOptions, MachineOptions } from './engine/engine-options';
 export type { CpuFeatures } from './engine/native-devices';
+export type { MemoryUse } from './engine/native-engine';
 export type { Gpu, GpuProbe, Reason } from './engine/native-gpu';
+export type {
+  AdmmResiduals,
+  ColumnStatistics,
+  KeptCosts,
+  Metric,
+  ProblemReport,
+  RefitOptions,
+  RefitReport,
+  RidgeReport,
+  SliceOptions,
+  SwapOptions,
+  SwapResult,
+  SweepOptions,
+  SweepResult,
+} from './engine/native-solver';
+export type { Refit } from './engine/refit';
+export type { Solver } from './engine/solver';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, evaluate } from './evaluate';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
-export type { MaskFunction, MaskTask } from './masks/own';
+export type { LentSolver, MaskFunction, MaskTask } from './masks/own';
 export type { Evaluation } from './measure/perplexity';
 export type {
   Architecture,
@@ -49,19 +68,6 @@ export { prune } from './prune';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
 export { benchReport, pruneReport, type ReportOptions } from './reports';
 export type { AdmmStep } from './solver/admm';
-export type {
-  AdmmResiduals,
-  ColumnStatistics,
-  KeptCosts,
-  Metric,
-  NativeAdmm,
-  NativeRefit,
-  NativeSolver,
-  SwapOptions,
-  SwapResult,
-  SweepOptions,
-  SweepResult,
-} from './solver/native-solver';
 export type { Structure } from './solver/structures/types';
 export { type OpenOptions, openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';

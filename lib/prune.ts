@@ -157,10 +157,10 @@ async function takeStages(
       warnings: run.warnings,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: native.peakRss(),
-      peakBudgetBytes: native.memoryOf(engine.handle).peak,
+      peakBudgetBytes: engine.memory.peak,
       scratchTraffic: since(trafficBefore, engine.scratchTraffic),
       device: engine.device,
-      peakDeviceBytes: native.gpuMemoryOf(engine.handle)?.peak ?? null,
+      peakDeviceBytes: engine.gpuMemory?.peak ?? null,
     };
     engine.throwIfAborted();
     await journal.putResult(result, path);

@@ -91,7 +91,7 @@ export async function survey(
       if (file !== undefined) {
         const hashes = await hashFiles(source, signal);
         const identity = surveyIdentity({ ...spec, hashes, ids, engine });
-        await writeSurvey(resolve(file), engine, measured, identity, { replace: force });
+        await writeSurvey(resolve(file), measured, identity, { replace: force });
       }
       const { curves, weights } = await curvesOf(spec.survey, measured, layers);
       return {

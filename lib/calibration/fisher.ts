@@ -3,16 +3,13 @@
  * NLL)/∂y, y being what the site adds to the residual stream. One forward pass keeps the hidden states before
  * every block in scratch files, then gradients run back through the blocks; one block is in memory at a time.
  */
-import { using } from '../engine/engine';
-import {
-  type AnyHandle,
-  type BlockHandle,
-  type MatrixHandle,
-  native,
-  type StatisticsHandle,
-} from '../engine/native';
-import type { FisherLabels } from '../engine/native-backward';
-import { nextTokens, type Session, siteColumns } from '../engine/session';
+import type { Block } from '../engine/block';
+import type { Matrix } from '../engine/matrix';
+import { native } from '../engine/native';
+import type { FisherLabels } from '../engine/native-ends';
+import { disposeAll, using } from '../engine/owned';
+import { nextTokens, type Session } from '../engine/session';
+import type { Statistics } from '../engine/statistics';
 import { StruPruneError } from '../errors';
 import { SITES, type Site } from '../model/sublayers';
 import { type OnStage, stageReporter } from '../progress';
@@ -35,14 +32,14 @@ export interface FisherOptions {
   onProgress?: OnStage;
 }
 
-/** One block on the way back. Its handles live until the next one is asked for. */
+/** One block on the way back. Its objects live until the next one is asked for. */
 export interface BlockFisher {
   index: number;
-  block: BlockHandle;
+  block: Block;
   /** Gradients at each site's output: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
-  gradients: Record<Site, StatisticsHandle>;
+  gradients: Record<Site, Statistics>;
   /** Inputs of the output maps of the sites that were asked for, with their Gram matrices. */
-  sums: Partial<Record<Site, StatisticsHandle>>;
+  sums: Partial<Record<Site, Statistics>>;
 }
 
 /** The loss whose gradients were taken, with the labels that were used. */
@@ -74,7 +71,7 @@ export async function* fisherMetrics(
   }
   const report = stageReporter(onProgress, 'survey', 2 * total + 1);
   /** Hidden states before every block still to come, and after the last one. */
-  const states: MatrixHandle[] = [];
+  const states: Matrix[] = [];
   const gradient = session.matrix(
     ids.length,
     architecture.hidden,
@@ -82,14 +79,16 @@ export async function* fisherMetrics(
     scratch,
   );
   try {
-    states.push(await session.embed(ids, window, scratch));
+    states.push(await session.embed(ids, window, 'calibrating', scratch));
     for (let index = 0; index < total; index++) {
       engine.throwIfAborted();
-      const { rows, cols } = native.matrixShape(states[index]!);
+      const { rows, cols } = states[index]!;
       const after = session.matrix(rows, cols, native.pageRows(window), scratch);
       states.push(after);
-      await native.copyMatrix(engine.handle, states[index]!, after);
-      await using(await session.loadBlock(index), (block) => session.advance(block, after, window));
+      await states[index]!.copyTo(after);
+      await using(await session.loadBlock(index), (block) =>
+        session.advance(block, after, window, 'calibrating'),
+      );
       report(index + 1, `forward for gradients, block ${index + 1} of ${total}`, index);
     }
     const loss = await using(states.pop()!, (hidden) =>
@@ -103,37 +102,37 @@ export async function* fisherMetrics(
     }
     return loss;
   } finally {
-    for (const handle of [gradient, ...states]) await native.free(handle);
+    await disposeAll([gradient, ...states]);
   }
 }
 
 async function headGradient(
   session: Session,
-  hidden: MatrixHandle,
-  gradient: MatrixHandle,
+  hidden: Matrix,
+  gradient: Matrix,
   ids: Int32Array,
   { window, labels = 'empirical', seed = 0 }: FisherOptions,
 ): Promise<FisherLoss> {
   const targets = nextTokens(ids, window);
-  const run = { hidden, gradient, targets, labels, seed };
-  const loss = await native.headGradient(session.engine.handle, session.ends, run);
+  const run = { purpose: 'calibrating', hidden, gradient, targets, labels, seed } as const;
+  const loss = await session.ends.headGradient(run);
   return { meanNll: loss.nll / loss.targets, targets: loss.targets };
 }
 
-/** Takes the gradient through a block and yields what it leaves there; `inputs` are released in the end. */
+/** Takes the gradient through a block and yields what it leaves there; `inputs` are disposed of in the end. */
 async function* blockMetric(
   session: Session,
   index: number,
-  inputs: MatrixHandle,
-  gradient: MatrixHandle,
+  inputs: Matrix,
+  gradient: Matrix,
   { window, scratch, sites }: FisherOptions,
 ): AsyncGenerator<BlockFisher, void, void> {
-  const { engine, architecture } = session;
+  const { architecture } = session;
   const statistics = (width: number) => session.statistics(width, { gram: true, scratch });
-  const held: AnyHandle[] = [inputs];
-  const hold = <H extends AnyHandle>(handle: H): H => {
-    held.push(handle);
-    return handle;
+  const held: AsyncDisposable[] = [inputs];
+  const hold = <O extends AsyncDisposable>(owned: O): O => {
+    held.push(owned);
+    return owned;
   };
   try {
     const gradients = {} as BlockFisher['gradients'];
@@ -141,9 +140,10 @@ async function* blockMetric(
     const block = hold(await session.loadBlock(index));
     const sums: BlockFisher['sums'] = {};
     for (const site of sites?.(index) ?? []) {
-      sums[site] = hold(statistics(siteColumns(block, site)));
+      sums[site] = hold(statistics(block.width(site)));
     }
-    await native.backwardBlock(engine.handle, block, {
+    await block.backward({
+      purpose: 'calibrating',
       window,
       inputs,
       gradient,
@@ -153,6 +153,6 @@ async function* blockMetric(
     });
     yield { index, block, gradients, sums };
   } finally {
-    for (const handle of held) await native.free(handle);
+    await disposeAll(held);
   }
 }

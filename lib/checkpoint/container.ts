@@ -3,28 +3,16 @@
  * come as they are: with `code` and `mend`, but not yet a StruPruneError (lib/engine/native.ts).
  */
 import { native } from '../engine/native';
+import type { ContainerTensor, GgufValue, SafetensorsHeader } from '../engine/native-containers';
 import { StruPruneError } from '../errors';
 import type { Dtype } from '../model/architecture';
 
-/** A tensor as its file states it; `dtype` may be one that this program cannot read. */
-export interface ContainerTensor {
-  name: string;
-  dtype: string;
-  /** Row-major, slowest first, in both formats. */
-  shape: number[];
-  /** From the start of the file. */
-  offset: number;
-  bytes: number;
-}
-
-export interface SafetensorsHeader {
-  tensors: ContainerTensor[];
-  metadata: Record<string, string>;
-}
-
-/** 64-bit integers are numbers where that is exact, else bigints. */
-export type GgufValue = GgufScalar | GgufScalar[];
-export type GgufScalar = string | number | bigint | boolean;
+export type {
+  ContainerTensor,
+  GgufScalar,
+  GgufValue,
+  SafetensorsHeader,
+} from '../engine/native-containers';
 
 /** A value in the bytes that a file has for it, type not included: written as it stands, never read. */
 export type EncodedValue = Uint8Array<ArrayBuffer>;

@@ -10,10 +10,13 @@ import { worded } from '../wording';
 import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
 import { abortAtExit } from './exit';
 import { chooseDevice, indexOf } from './gpu';
-import { type AnyHandle, type EngineHandle, native, type StoreHandle } from './native';
+import type { EngineHandle } from './handles';
+import { native } from './native';
 import type { Precision } from './native-devices';
+import type { MemoryUse } from './native-engine';
 import { cudaLibrary } from './native-files';
 import { nativeLimit, processReserve } from './reserve';
+import { Store } from './store';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
@@ -52,7 +55,7 @@ export class Engine implements AsyncDisposable {
   #attached: Promise<void> | undefined;
   #device = 'cpu';
   readonly #notices: string[] = [];
-  readonly #stores = new Map<string, StoreHandle>();
+  readonly #stores = new Map<string, Store>();
   /** Bytes from and to stores that are closed. */
   #traffic = { read: 0, written: 0 };
   /** Of the call that has the engine now. */
@@ -61,8 +64,6 @@ export class Engine implements AsyncDisposable {
   /** Settles when all calls so far have ended. */
   #calls: Promise<void> = Promise.resolve();
   #disposed = false;
-  /** Uses of calibrating() that have not ended. */
-  #calibrations = 0;
   readonly #forgetExit: () => void;
 
   /** @throws StruPruneError ERR_ARGUMENT */
@@ -85,8 +86,26 @@ export class Engine implements AsyncDisposable {
    * which is the engine's `memory` less what the process takes beside them. `kept`: freed since, and held for the next
    * allocations of the call that runs.
    */
-  get memory(): { used: number; peak: number; limit: number; kept: number } {
+  get memory(): MemoryUse & { kept: number } {
     return native.memoryOf(this.handle);
+  }
+
+  /**
+   * The same of its GPU; null without one.
+   * @internal
+   */
+  get gpuMemory(): MemoryUse | null {
+    return native.gpuMemoryOf(this.handle);
+  }
+
+  /**
+   * What the call that runs has planned for, in bytes: pages may fill memory up to `room`, and `memory` will be needed at
+   * once.
+   * @internal
+   */
+  expect({ room, memory }: { room: number; memory: number }): void {
+    native.setRoom(this.handle, room);
+    native.expect(this.handle, memory);
   }
 
   /**
@@ -147,7 +166,7 @@ export class Engine implements AsyncDisposable {
     if (!attached) return;
     const { description, hasBlas } = attached;
     // How pages and matrices are cut, and with it the last bits, follow from the limit.
-    this.#device = `${description}, ${native.gpuMemoryOf(this.handle)!.limit} bytes`;
+    this.#device = `${description}, ${this.gpuMemory!.limit} bytes`;
     this.#notices.push(`on cuda:${index}: ${description}`);
     // What a GPU is slower without by an order of magnitude.
     if (!hasBlas) {
@@ -201,19 +220,6 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  /**
-   * Runs a part of a call whose products sum over calibration tokens (docs/decisions/0009); what is measured stays outside.
-   * @internal
-   */
-  async calibrating<T>(use: () => Promise<T>): Promise<T> {
-    native.setCalibrating(this.handle, ++this.#calibrations > 0);
-    try {
-      return await use();
-    } finally {
-      native.setCalibrating(this.handle, --this.#calibrations > 0);
-    }
-  }
-
   /** Once. What the listener throws ends its call and not the engine, which has its device. */
   #tell(): void {
     const { onNotice } = this.#machine;
@@ -225,8 +231,8 @@ export class Engine implements AsyncDisposable {
    * The one page store of the call that runs with scratch files in that folder; '' has its pages in memory alone.
    * @internal
    */
-  store(scratch: string): StoreHandle {
-    const store = this.#stores.get(scratch) ?? native.createStore(this.handle, scratch);
+  store(scratch: string): Store {
+    const store = this.#stores.get(scratch) ?? new Store(this.handle, scratch);
     this.#stores.set(scratch, store);
     return store;
   }
@@ -236,7 +242,7 @@ export class Engine implements AsyncDisposable {
    * @internal
    */
   get scratchTraffic(): { read: number; written: number } {
-    const all = [...this.#stores.values()].map((store) => native.trafficOf(store));
+    const all = [...this.#stores.values()].map((store) => store.traffic);
     const sum = (key: 'read' | 'written') =>
       all.reduce((total, one) => total + one[key], this.#traffic[key]);
     return { read: sum('read'), written: sum('written') };
@@ -245,7 +251,7 @@ export class Engine implements AsyncDisposable {
   /** At the end of a call: the next one may name other folders, and each store holds a file. */
   #closeStores(): void {
     this.#traffic = this.scratchTraffic;
-    for (const store of this.#stores.values()) native.release(store);
+    for (const store of this.#stores.values()) store[Symbol.dispose]();
     this.#stores.clear();
   }
 
@@ -375,27 +381,5 @@ export async function withEngine<T>(
     return await own.run(signal, call);
   } finally {
     await own.dispose();
-  }
-}
-
-/** Runs `use`, and releases the handle where it fails: else it is the caller's still. */
-export async function orRelease<T>(handle: AnyHandle, use: () => Promise<T>): Promise<T> {
-  try {
-    return await use();
-  } catch (error) {
-    native.release(handle);
-    throw error;
-  }
-}
-
-/** Runs `use` and releases the handle, also when it fails. */
-export async function using<H extends AnyHandle, T>(
-  handle: H,
-  use: (handle: H) => Promise<T>,
-): Promise<T> {
-  try {
-    return await use(handle);
-  } finally {
-    await native.free(handle);
   }
 }

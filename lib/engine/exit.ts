@@ -1,5 +1,6 @@
 /** Node waits for a native job when the process exits: the jobs of all engines are told to end. */
-import { type EngineHandle, native } from './native';
+import type { EngineHandle } from './handles';
+import { native } from './native';
 
 /** Weak, so that engines which nobody disposes of are freed. One listener serves them all. */
 const live = new Set<WeakRef<EngineHandle>>();

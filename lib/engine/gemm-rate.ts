@@ -1,17 +1,18 @@
 import type { Architecture } from '../model/architecture';
 import type { Engine } from './engine';
 import { native } from './native';
+import type { Purpose } from './native-engine';
 
 const SECONDS = 0.15;
 
 /**
  * The rate of products in GFLOP/s at the shapes of a model's own linear maps, weighted by their flops: by the BLAS's
- * sgemm, or by the engine's own path, what a forward pass could reach if it did nothing else.
+ * sgemm, or by the path of a purpose, what a forward pass could reach if it did nothing else.
  */
 export async function measureGemmRate(
   engine: Engine,
   architecture: Architecture,
-  by: 'sgemm' | 'engine',
+  by: 'sgemm' | Purpose,
 ): Promise<number> {
   const { hidden, headDim, vocab, gated, blocks } = architecture;
   const { ffn, heads, kvHeads } = blocks[0]!;
@@ -27,7 +28,7 @@ export async function measureGemmRate(
   let flops = 0;
   let time = 0;
   for (const [n, k, count] of shapes) {
-    const rate = await native.measureGemm(engine.handle, n, k, SECONDS, by === 'sgemm');
+    const rate = await native.measureGemm(engine.handle, n, k, SECONDS, by);
     flops += n * k * count;
     time += (n * k * count) / rate;
   }
@@ -50,9 +51,10 @@ export async function measureRates(
   width: number,
   seconds: number,
 ): Promise<GemmRates> {
-  const rate = (sgemm: boolean) => native.measureGemm(engine.handle, width, width, seconds, sgemm);
-  const gemmRate = await rate(false);
+  const rate = (by: 'sgemm' | Purpose) =>
+    native.measureGemm(engine.handle, width, width, seconds, by);
+  const gemmRate = await rate('measuring');
   const same = engine.calibrationPath === engine.gemmPath;
-  const calibrationRate = same ? gemmRate : await engine.calibrating(() => rate(false));
-  return { gemmRate, calibrationRate, sgemmRate: await rate(true) };
+  const calibrationRate = same ? gemmRate : await rate('calibrating');
+  return { gemmRate, calibrationRate, sgemmRate: await rate('sgemm') };
 }

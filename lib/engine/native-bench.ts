@@ -1,4 +1,6 @@
-import type { BlockHandle, BlockSpec, EngineHandle } from './native';
+import type { BlockHandle, EngineHandle } from './handles';
+import type { BlockSpec } from './native-block';
+import type { Purpose } from './native-engine';
 
 /** GFLOP/s of large products on all threads; GB/s read and written by a copy that no cache holds. */
 export interface Roofs {
@@ -34,10 +36,18 @@ export interface KernelRun {
 
 /** Calls of the native addon that only benchmarks make. */
 export interface NativeBench {
+  /** GFLOP/s of `[256, k] × [k, n]` products on all threads, by the BLAS's sgemm or by the path that the purpose has. */
+  measureGemm(
+    engine: EngineHandle,
+    n: number,
+    k: number,
+    seconds: number,
+    by: 'sgemm' | Purpose,
+  ): Promise<number>;
   /** Takes about 3 · seconds. */
   measureRoofs(engine: EngineHandle, seconds: number): Promise<Roofs>;
   /** Operations of the forward pass and the solvers at the block's shapes, `seconds` each; tokens in whole windows. */
-  timeKernels(engine: EngineHandle, block: BlockHandle, run: KernelRun): Promise<KernelTiming[]>;
+  timeKernels(block: BlockHandle, run: KernelRun): Promise<KernelTiming[]>;
   /** The same of the engine's GPU, and its head. @throws ERR_BUDGET where its memory does not hold them */
   timeGpuKernels(
     engine: EngineHandle,

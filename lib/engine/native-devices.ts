@@ -1,4 +1,6 @@
-/** Calls of the native addon about the machine and the build; native.ts has the rest. */
+/** Calls of the native addon about the machine and the build. */
+import type { GpuProbe } from './native-gpu';
+
 export interface CpuFeatures {
   avx2: boolean;
   /** F, BW, DQ and VL. */
@@ -11,8 +13,12 @@ export interface CpuFeatures {
 export type Precision = 'f32' | 'bf16x3' | 'bf16';
 
 export interface NativeDevices {
+  /** Name, version and kernel of the BLAS. */
+  blas: string;
   /** Features count only when the system also saves their registers. Paths: the fastest f32 one first. */
   devices(): { features: CpuFeatures; gemmPaths: string[] };
   /** The GEMM paths that an engine takes: of its own, and for sums over calibration tokens. */
   gemmPathsOf(precision: Precision): { own: string; calibrating: string };
+  /** Loads the driver into the process: call it in one of its own (engine/gpu.ts). */
+  probeGpus(library: string): GpuProbe;
 }

@@ -1,8 +1,9 @@
-/** What the native side says of its calls before any of them runs; native.ts has the rest. */
+/** What the native side says of its calls before any of them runs. */
 import type { Dtype, ModelRole } from '../model/architecture';
 import type { BlockRole, Site } from '../model/sublayers';
-import type { BlockSpec, EndsSpec, EngineHandle } from './native';
-import type { SumKinds } from './native-gpu';
+import type { EngineHandle } from './handles';
+import type { BlockSpec, SumKinds } from './native-block';
+import type { EndsSpec } from './native-ends';
 
 export interface Needs {
   /** Most bytes that are charged to the engine's budget at a time. */

@@ -1,4 +1,4 @@
-/** Elementary functions over vectors; native.ts has the rest. */
+/** Elementary functions over vectors. */
 
 /**
  * What decides a byte of an output is computed here and not by Math.exp, Math.log or **, whose last bits differ between

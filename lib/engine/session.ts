@@ -1,17 +1,25 @@
-import type { Architecture, ModelRole, ModelSource, Stored } from '../model/architecture';
+import type {
+  Architecture,
+  Dtype,
+  ModelRole,
+  ModelSource,
+  Stored,
+  TensorRef,
+} from '../model/architecture';
 import { embeddingWidth, modelShapes } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
 import { SITES, type Site } from '../model/sublayers';
-import { type Engine, orRelease, using } from './engine';
-import {
-  type BlockHandle,
-  type BlockSpec,
-  type EndsHandle,
-  type FileHandle,
-  type MatrixHandle,
-  native,
-  type StatisticsHandle,
-} from './native';
+import type { Block } from './block';
+import { Ends } from './ends';
+import type { Engine } from './engine';
+import type { Matrix } from './matrix';
+import { native } from './native';
+import type { BlockSpec } from './native-block';
+import type { TokenScores } from './native-ends';
+import type { Purpose } from './native-engine';
+import { orDispose, using } from './owned';
+import { SourceFile } from './source-file';
+import type { Statistics } from './statistics';
 
 /** Weights as they are. */
 export const AS_IS: Stored = {
@@ -23,10 +31,7 @@ export const AS_IS: Stored = {
 };
 
 /** Calls `work` with a block that stays loaded meanwhile. */
-export type WithBlock = (
-  index: number,
-  work: (block: BlockHandle) => Promise<void>,
-) => Promise<void>;
+export type WithBlock = (index: number, work: (block: Block) => Promise<void>) => Promise<void>;
 
 /** One open model on one engine: opens its files and hands out blocks, one at a time. */
 export class Session {
@@ -36,18 +41,19 @@ export class Session {
   readonly stored: Stored;
   /** Folder for what blocks do not have in memory; '' = all of them is there. */
   readonly scratch: string;
-  readonly files: FileHandle[];
-  readonly ends: EndsHandle;
+  readonly files: readonly SourceFile[];
+  readonly ends: Ends;
 
   constructor(engine: Engine, source: ModelSource, stored: Stored = AS_IS, scratch = '') {
     this.engine = engine;
     this.source = source;
     this.stored = stored;
     this.scratch = scratch;
-    this.files = openAll(source.files);
+    this.files = SourceFile.openAll(source.files);
     const { architecture } = source;
     try {
-      this.ends = native.createEnds(
+      this.ends = new Ends(
+        engine.handle,
         {
           hidden: architecture.hidden,
           vocab: architecture.vocab,
@@ -63,7 +69,7 @@ export class Session {
         this.files,
       );
     } catch (error) {
-      for (const file of this.files) native.release(file);
+      for (const file of this.files) file[Symbol.dispose]();
       throw error;
     }
   }
@@ -72,51 +78,49 @@ export class Session {
     return this.source.architecture;
   }
 
-  loadBlock(index: number): Promise<BlockHandle> {
-    return native.loadBlock(
-      this.engine.handle,
-      this.engine.store(this.scratch),
-      blockSpec(this.architecture, index),
-      this.source.blocks[index]!,
-      this.files,
-      this.stored,
-    );
+  loadBlock(index: number): Promise<Block> {
+    return this.engine
+      .store(this.scratch)
+      .loadBlock(
+        blockSpec(this.architecture, index),
+        this.source.blocks[index]!,
+        this.files,
+        this.stored,
+      );
   }
 
   /** Hidden states of token ids, ready for block 0; `ids` holds whole windows. */
-  async embed(ids: Int32Array, window: number, scratch = ''): Promise<MatrixHandle> {
-    const hidden = this.matrix(
-      ids.length,
-      this.architecture.hidden,
-      native.pageRows(window),
-      scratch,
-    );
-    await orRelease(hidden, () => native.embed(this.engine.handle, this.ends, ids, window, hidden));
+  async embed(ids: Int32Array, window: number, purpose: Purpose, scratch = ''): Promise<Matrix> {
+    const pageRows = native.pageRows(window);
+    const hidden = this.matrix(ids.length, this.architecture.hidden, pageRows, scratch);
+    await orDispose(hidden, () => this.ends.embed(ids, window, hidden, purpose));
     return hidden;
   }
 
   /** Sums of inputs `[tokens, width]`; `residual`: columns of a residual whose products with them are summed too. */
   statistics(
     width: number,
-    { gram, residual = 0, scratch = '' }: { gram: boolean; residual?: number; scratch?: string },
-  ): StatisticsHandle {
-    const { handle } = this.engine;
-    return native.createStatistics(handle, this.engine.store(scratch), width, gram, residual);
+    { scratch = '', ...sums }: { gram: boolean; residual?: number; scratch?: string },
+  ): Statistics {
+    return this.engine.store(scratch).statistics(width, sums);
   }
 
   /** Zeros, in pages of `rowsOfPage` rows; matrices that one call works on have pages of the same rows. */
-  matrix(rows: number, cols: number, rowsOfPage: number, scratch = ''): MatrixHandle {
-    return native.createMatrix(this.engine.store(scratch), rows, cols, rowsOfPage);
+  matrix(rows: number, cols: number, rowsOfPage: number, scratch = ''): Matrix {
+    return this.engine.store(scratch).matrix(rows, cols, rowsOfPage);
   }
 
   /** Takes hidden states, or the first rows of them, through all sites of a block. */
   async advance(
-    block: BlockHandle,
-    hidden: MatrixHandle,
+    block: Block,
+    hidden: Matrix,
     window: number,
+    purpose: Purpose,
     firstRows?: number,
   ): Promise<void> {
-    for (const site of SITES) await this.advanceSite(block, site, hidden, window, { firstRows });
+    for (const site of SITES) {
+      await this.advanceSite(block, site, hidden, window, purpose, { firstRows });
+    }
   }
 
   /**
@@ -124,61 +128,49 @@ export class Session {
    * time where it is left out.
    */
   async forward(
-    hidden: MatrixHandle,
+    hidden: Matrix,
     window: number,
+    purpose: Purpose,
     onBlock?: (index: number) => void,
     withBlock: WithBlock = async (index, work) => using(await this.loadBlock(index), work),
   ): Promise<void> {
     for (let index = 0; index < this.architecture.blocks.length; index++) {
       this.engine.throwIfAborted();
-      await withBlock(index, (block) => this.advance(block, hidden, window));
+      await withBlock(index, (block) => this.advance(block, hidden, window, purpose));
       onBlock?.(index);
     }
   }
 
   /** Takes hidden states, or the first rows of them, through one site; `statistics` receive the input of its output map. */
   advanceSite(
-    block: BlockHandle,
+    block: Block,
     site: Site,
-    hidden: MatrixHandle,
+    hidden: Matrix,
     window: number,
-    more: { statistics?: StatisticsHandle; firstRows?: number } = {},
+    purpose: Purpose,
+    more: { statistics?: Statistics; firstRows?: number } = {},
   ): Promise<void> {
-    const run = { window, hidden, advance: true, alpha: 0, beta: 0, ...more };
-    return native.runSite(this.engine.handle, block, site, run);
+    return block.run(site, { purpose, window, hidden, advance: true, alpha: 0, beta: 0, ...more });
   }
 
-  score(
-    hidden: MatrixHandle,
-    targets: Int32Array,
-  ): Promise<{ nll: Float64Array; best: Int32Array }> {
-    return native.score(this.engine.handle, this.ends, hidden, targets);
+  score(hidden: Matrix, targets: Int32Array): Promise<TokenScores> {
+    return this.ends.score(hidden, targets);
+  }
+
+  /** Rows of a tensor outside the blocks, encoded as `dtype`. @throws ERR_UNSUPPORTED, ERR_NAN */
+  encodeTensor(tensor: TensorRef, dtype: Dtype, row: number, count: number): Promise<Uint8Array> {
+    const files = this.files.map(({ handle }) => handle);
+    return native.encodeTensor(this.engine.handle, tensor, files, dtype, row, count);
   }
 
   dispose(): void {
-    for (const file of this.files) native.release(file);
-    native.release(this.ends);
-  }
-}
-
-function openAll(paths: readonly string[]): FileHandle[] {
-  const files: FileHandle[] = [];
-  try {
-    for (const path of paths) files.push(native.openFile(path));
-    return files;
-  } catch (error) {
-    for (const file of files) native.release(file);
-    throw error;
+    for (const file of this.files) file[Symbol.dispose]();
+    this.ends[Symbol.dispose]();
   }
 }
 
 export function blockSpec(architecture: Architecture, index: number): BlockSpec {
   return { hidden: architecture.hidden, sublayers: sublayersOf(architecture, index) };
-}
-
-/** Columns of a site's output map. */
-export function siteColumns(block: BlockHandle, site: Site): number {
-  return native.blockShape(block, `${site}.out`)![1];
 }
 
 /** Targets of every position of whole windows: the next token, -1 at each window's end. */

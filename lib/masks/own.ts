@@ -1,16 +1,24 @@
 /** A mask by a function of the caller's, whose result is checked here. */
+
+import type { Metric } from '../engine/native-solver';
+import type { Solver } from '../engine/solver';
 import { StruPruneError } from '../errors';
 import type { Own } from '../own';
-import type { Metric, NativeSolver } from '../solver/native-solver';
 import type { Structure } from '../solver/structures/types';
+
+/** A solver that is somebody else's. */
+export type LentSolver = Omit<
+  Solver,
+  'handle' | typeof Symbol.dispose | typeof Symbol.asyncDispose
+>;
 
 /** One site's problem. */
 export interface MaskTask {
   /**
    * Every step that our own searches are made of: sweep, ADMM, swaps, refit. Await one before the next. What the search
-   * does not release of their results goes when it ends.
+   * does not dispose of their results goes when it ends.
    */
-  solver: Omit<NativeSolver, 'release'>;
+  solver: LentSolver;
   /** What is removed, what each group costs, and the projection onto a budget. */
   structure: Structure;
   /** Weights that may stay. */
@@ -30,8 +38,8 @@ export type MaskFunction = (task: MaskTask) => ArrayLike<number> | Promise<Array
 
 /** @throws StruPruneError ERR_ARGUMENT for another mask than was asked for; whatever the function throws */
 export async function maskByCaller(search: Own<MaskFunction>, task: MaskTask): Promise<Uint8Array> {
-  const { solver, release } = lend(task.solver);
-  const returned = await Promise.resolve(search.call({ ...task, solver })).finally(release);
+  const { solver, takeBack } = lend(task.solver);
+  const returned = await Promise.resolve(search.call({ ...task, solver })).finally(takeBack);
   const { structure, keep, block, site } = task;
   const refuse = (what: string) => {
     throw new StruPruneError(
@@ -51,16 +59,16 @@ export async function maskByCaller(search: Own<MaskFunction>, task: MaskTask): P
   return Uint8Array.from(entries);
 }
 
-/** The solver for a function of the caller's, and what releases all handles that it gave. */
-function lend(solver: MaskTask['solver']): { solver: MaskTask['solver']; release: () => void } {
-  const held: { release(): void }[] = [];
-  const holding = async <H extends { release(): void }>(made: Promise<H>): Promise<H> => {
-    const handle = await made;
-    held.push(handle);
-    return handle;
+/** The solver for a function of the caller's, and what disposes of all that it gave. */
+function lend(solver: LentSolver): { solver: LentSolver; takeBack: () => void } {
+  const held: Disposable[] = [];
+  const holding = async <O extends Disposable>(made: Promise<O>): Promise<O> => {
+    const owned = await made;
+    held.push(owned);
+    return owned;
   };
   const { columnCount, groupCount, targetNormSq } = solver;
-  const lent: MaskTask['solver'] = {
+  const lent: LentSolver = {
     ...{ columnCount, groupCount, targetNormSq },
     columns: () => solver.columns(),
     costs: (keep, options) => solver.costs(keep, options),
@@ -72,8 +80,8 @@ function lend(solver: MaskTask['solver']): { solver: MaskTask['solver']; release
   };
   return {
     solver: lent,
-    release: () => {
-      for (const handle of held) handle.release();
+    takeBack: () => {
+      for (const owned of held) owned[Symbol.dispose]();
     },
   };
 }

@@ -1,5 +1,5 @@
 /** A mask in a few rounds of removals, the kept groups refitted after each (docs/method.md, section 8). */
-import type { RidgeReport } from '../solver/native-solver';
+import type { RidgeReport } from '../engine/native-solver';
 import { mostRemovals } from './sweep';
 import type { MaskProblem, MaskRecipe, MaskReport } from './types';
 

@@ -1,6 +1,7 @@
 /** Masks out of a sweep: one order of removal holds a mask for every width. */
+
+import type { SweepResult } from '../engine/native-solver';
 import { StruPruneError } from '../errors';
-import type { SweepResult } from '../solver/native-solver';
 import type { Structure } from '../solver/structures/types';
 import type { MaskProblem, MaskReport } from './types';
 

@@ -1,7 +1,8 @@
+import type { Metric } from '../engine/native-solver';
+import type { Solver } from '../engine/solver';
 import type { Site } from '../model/sublayers';
 import type { Own } from '../own';
 import type { AdmmOptions, AdmmStep } from '../solver/admm';
-import type { Metric, NativeSolver } from '../solver/native-solver';
 import type { Structure } from '../solver/structures/types';
 import type { MaskFunction, MaskTask } from './own';
 import type { ScoreName } from './scores';
@@ -10,7 +11,7 @@ export type SearchName = 'sweep' | 'rounds' | 'admm' | ScoreName;
 
 /** One site's problem. */
 export interface MaskProblem {
-  solver: NativeSolver;
+  solver: Solver;
   structure: Structure;
   /** Weights that may stay. */
   budget: number;

@@ -1,5 +1,5 @@
-import { using } from '../engine/engine';
-import { type BlockHandle, native } from '../engine/native';
+import type { Block } from '../engine/block';
+import { disposeAll, using } from '../engine/owned';
 import type { Session, WithBlock } from '../engine/session';
 
 /** Tokens whose earlier occurrence says what may follow them. */
@@ -27,8 +27,8 @@ export async function greedy(
       session.engine.throwIfAborted();
       const asked = guessed(ids, likeliest, end - 1);
       const window = asked.length;
-      likeliest = await using(await session.embed(asked, window), async (hidden) => {
-        await session.forward(hidden, window, undefined, blocks.use);
+      likeliest = await using(await session.embed(asked, window, 'measuring'), async (hidden) => {
+        await session.forward(hidden, window, 'measuring', undefined, blocks.use);
         return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
       });
       // What comes after a wrong guess was made for another text.
@@ -66,7 +66,7 @@ function followed(tokens: Int32Array, at: number): number | undefined {
 class KeptBlocks {
   readonly #session: Session;
   readonly #most: number;
-  readonly #kept: BlockHandle[] = [];
+  readonly #kept: Block[] = [];
 
   constructor(session: Session, most: number) {
     this.#session = session;
@@ -85,6 +85,6 @@ class KeptBlocks {
   };
 
   async free(): Promise<void> {
-    for (const block of this.#kept.splice(0)) await native.free(block);
+    await disposeAll(this.#kept.splice(0));
   }
 }

@@ -1,7 +1,7 @@
 /** Perplexity of a model on token ids, streamed block by block over batches of windows. */
-import { using } from '../engine/engine';
 import { measureGemmRate } from '../engine/gemm-rate';
 import { native } from '../engine/native';
+import { using } from '../engine/owned';
 import { blockSpec, nextTokens, type Session } from '../engine/session';
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
@@ -96,12 +96,15 @@ async function meanNllOf(
     const part = ids.subarray(start, start + batch);
     const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
     const targetIds = nextTokens(part, window);
-    const { nll } = await using(await session.embed(part, window, scratch), async (hidden) => {
-      await session.forward(hidden, window, (index) =>
-        report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`, index),
-      );
-      return session.score(hidden, targetIds);
-    });
+    const { nll } = await using(
+      await session.embed(part, window, 'measuring', scratch),
+      async (hidden) => {
+        await session.forward(hidden, window, 'measuring', (index) =>
+          report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`, index),
+        );
+        return session.score(hidden, targetIds);
+      },
+    );
     report(++done, `${where}, head`);
     for (const [i, target] of targetIds.entries()) {
       if (target < 0) continue;

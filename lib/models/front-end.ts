@@ -3,11 +3,13 @@
  * `decoders/` implements it for checkpoints of language models.
  */
 import type { Budget } from '../allocation';
-import type { MatrixHandle } from '../engine/native';
+import type { Matrix } from '../engine/matrix';
+import type { RidgeReport } from '../engine/native-solver';
+import type { Refit } from '../engine/refit';
+import type { Solver } from '../engine/solver';
 import type { SiteStatistics } from '../masks/statistics';
 import type { StatisticsNeeded } from '../methods';
 import type { Dtype } from '../model/architecture';
-import type { NativeRefit, NativeSolver, RidgeReport } from '../solver/native-solver';
 import type { Structure } from '../solver/structures/types';
 import type { RunSpec } from '../spec';
 import type { SurveySpec } from '../spec/survey';
@@ -33,18 +35,18 @@ export type VisitSite = (at: number, site: DenseSite) => Promise<void>;
 
 /** A layer of the dense network; for the time of a visit. */
 export interface DenseSite {
-  solver: NativeSolver;
+  solver: Solver;
   /** ‖h‖² of what the site's part adds to; 0 unless the layer weights are `residual`. */
   stream: number;
   /** Only where they are `probe`: runs the network, now or later, with this layer alone pruned. */
-  tryOut(kept: Int32Array, refit: NativeRefit): Promise<void>;
+  tryOut(kept: Int32Array, refit: Refit): Promise<void>;
 }
 
 export interface Visited {
   /** `[layers]` what was lost by each that was tried out: of decoders in nats per token; else 0. */
   losses: Float64Array;
-  /** A Fisher metric a layer, where `selection` asks for it: the receiver releases it. */
-  metrics: MatrixHandle | null;
+  /** A Fisher metric a layer, where `selection` asks for it: the receiver disposes of it. */
+  metrics: Matrix | null;
 }
 
 export interface FrontEnd extends Dense {
@@ -74,7 +76,7 @@ export interface Shrinking {
 
 export interface Solving extends Pick<RunSpec, 'gather' | 'refit'> {
   /** Of the survey. */
-  metrics: MatrixHandle | null;
+  metrics: Matrix | null;
   /** No layer will be gathered. */
   idle: boolean;
 }
@@ -104,14 +106,14 @@ export interface Part {
 
 /** By a Gram matrix or by moments, as `gather` asks for. `hasBias`: of the map that reads the layer. */
 export type Sums =
-  | { by: 'gram'; solver: NativeSolver; hasBias: boolean }
+  | { by: 'gram'; solver: Solver; hasBias: boolean }
   | { by: 'moments'; columns: SiteStatistics };
 
 export interface Chosen {
   /** Groups that stay, ascending. */
   kept: Int32Array;
   /** Of the map that reads them, which takes it over; null: its columns stay as they are. */
-  refit: NativeRefit | null;
+  refit: Refit | null;
   /** Whether the refit fits a bias. */
   bias: boolean;
   /** Of every column 0 or, where it goes, its mean, which goes into the bias; null: nothing does. */

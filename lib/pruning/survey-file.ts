@@ -5,8 +5,10 @@
 import { type ArrayPlan, ArraysFile, writeArrays } from '../checkpoint/arrays-file';
 import type { AtomicOptions } from '../checkpoint/atomic';
 import { parseSafetensors } from '../checkpoint/container';
-import { type Engine, orRelease } from '../engine/engine';
-import { type MatrixHandle, native } from '../engine/native';
+import type { Engine } from '../engine/engine';
+import type { Matrix } from '../engine/matrix';
+import { native } from '../engine/native';
+import { orDispose } from '../engine/owned';
 import { StruPruneError } from '../errors';
 import { isObject } from '../json-object';
 import type { SiteStatistics } from '../masks/statistics';
@@ -19,8 +21,8 @@ export interface Survey {
   curves: Float64Array[];
   /** w_l of the allocation, one a layer. */
   weights: number[];
-  /** A Fisher metric a layer, one below the other, where the solve orders by them too; surveys.ts releases it. */
-  metrics: MatrixHandle | null;
+  /** A Fisher metric a layer, one below the other, where the solve orders by them too; surveys.ts disposes of it. */
+  metrics: Matrix | null;
 }
 
 /** What the dense passes of a run gave: column statistics for score methods, error curves for StruPrune. */
@@ -43,7 +45,6 @@ function pieceRows(cols: number): number {
 
 export async function writeSurvey(
   path: string,
-  engine: Engine,
   { columns, survey }: Measured,
   identity: Identity,
   options: AtomicOptions,
@@ -51,12 +52,12 @@ export async function writeSurvey(
   const arrays = [...(columns ?? []).flatMap(columnArrays), ...(survey ? curveArrays(survey) : [])];
   if (survey?.metrics) {
     const { metrics } = survey;
-    const { rows, cols } = native.matrixShape(metrics);
+    const { rows, cols } = metrics;
     const step = pieceRows(cols);
     const pieces = function* () {
       for (let row = 0; row < rows; row += step) {
         const count = Math.min(step, rows - row);
-        const values = native.matrixRows(engine.handle, metrics, row, count);
+        const values = metrics.read(row, count);
         yield values;
         native.dropBytes(values);
       }
@@ -68,7 +69,7 @@ export async function writeSurvey(
 }
 
 /**
- * Reads a survey of the same model, text and settings back. The receiver releases the metrics.
+ * Reads a survey of the same model, text and settings back. The receiver disposes of the metrics.
  * @throws StruPruneError ERR_NOT_FOUND; ERR_CHECKPOINT when the file is damaged or another kind;
  *   ERR_ARGUMENT when it belongs to something else
  */
@@ -193,10 +194,10 @@ async function readColumns(file: ArraysFile, layers: readonly Layer[]): Promise<
 
 async function readMetrics(file: ArraysFile, engine: Engine, scratch: string) {
   const [rows = 0, cols = 0] = file.shape('metrics');
-  const metrics = native.createMatrix(engine.store(scratch), rows, cols, METRIC_PAGE);
-  return orRelease(metrics, async () => {
+  const metrics = engine.store(scratch).matrix(rows, cols, METRIC_PAGE);
+  return orDispose(metrics, async () => {
     for await (const { row, values } of file.rows('metrics', pieceRows(cols))) {
-      native.setMatrixRows(engine.handle, metrics, row, values as Float32Array);
+      metrics.write(row, values as Float32Array);
     }
     return metrics;
   });

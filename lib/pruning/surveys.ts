@@ -1,4 +1,3 @@
-import { native } from '../engine/native';
 import type { SiteStatistics } from '../masks/statistics';
 import type { Dense } from '../models/front-end';
 import type { SurveySpec } from '../spec/survey';
@@ -80,9 +79,7 @@ export class Surveys {
 
   dispose(): void {
     const made = [...this.#curves.values()].map(({ value }) => value);
-    for (const { metrics } of [...made, ...this.#adopted.splice(0)]) {
-      if (metrics) native.release(metrics);
-    }
+    for (const { metrics } of [...made, ...this.#adopted.splice(0)]) metrics?.[Symbol.dispose]();
     this.#curves.clear();
     this.#columns.clear();
   }

@@ -2,8 +2,10 @@
  * The ADMM iteration over any structure (docs/method.md, section 4). Native code does each step; here
  * are the mask, the schedule of ρ and the decision to stop.
  */
+import type { Admm } from '../engine/admm';
+import type { AdmmResiduals, RidgeReport } from '../engine/native-solver';
+import type { Solver } from '../engine/solver';
 import { StruPruneError } from '../errors';
-import type { AdmmResiduals, NativeAdmm, NativeSolver, RidgeReport } from './native-solver';
 import type { Structure } from './structures/types';
 
 export interface AdmmOptions {
@@ -57,25 +59,21 @@ export interface AdmmResult extends RidgeReport {
 
 /** Finds a mask whose cost is at most `budget`. The refit on it is the caller's. */
 export async function admm(
-  solver: NativeSolver,
+  solver: Solver,
   structure: Structure,
   budget: number,
   options: AdmmOptions = {},
 ): Promise<AdmmResult> {
   const settings = withDefaults(options);
-  const state = await solver.admm({ bias: settings.bias });
-  try {
-    const run = await iterate(state, structure, budget, settings);
-    return { ...run, lambda: state.lambda, ridgeRaised: state.ridgeRaised };
-  } finally {
-    state.release();
-  }
+  using state = await solver.admm({ bias: settings.bias });
+  const run = await iterate(state, structure, budget, settings);
+  return { ...run, lambda: state.lambda, ridgeRaised: state.ridgeRaised };
 }
 
 type Settings = typeof ADMM_DEFAULTS & Pick<AdmmOptions, 'start'>;
 
 async function iterate(
-  state: NativeAdmm,
+  state: Admm,
   structure: Structure,
   budget: number,
   settings: Settings,

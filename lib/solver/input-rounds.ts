@@ -4,10 +4,9 @@
  */
 
 /** An output map fitted to the input weights at hand. */
-export interface OutputFit {
+export interface OutputFit extends Disposable {
   /** ‖Y − Ŷ‖² over all calibration tokens. */
   readonly error: number;
-  release(): void;
 }
 
 export interface InputSteps<Fit extends OutputFit> {
@@ -24,7 +23,7 @@ export interface RoundsResult<Fit> {
   taken: number;
 }
 
-/** `prepare` gets a round ready to move; false: there is nowhere to go. `start` passes to the result; both are released on failure. */
+/** `prepare` gets a round ready to move; false: there is nowhere to go. `start` passes to the result; both are disposed of on failure. */
 export async function inputRounds<Fit extends OutputFit>(
   steps: InputSteps<Fit>,
   start: Fit,
@@ -38,16 +37,16 @@ export async function inputRounds<Fit extends OutputFit>(
       await steps.move(true);
       const next = await steps.refit();
       if (!(next.error < fit.error)) {
-        next.release();
+        next[Symbol.dispose]();
         await steps.move(false);
         return { fit, taken: round };
       }
-      fit.release();
+      fit[Symbol.dispose]();
       fit = next;
     }
     return { fit, taken: rounds };
   } catch (error) {
-    fit.release();
+    fit[Symbol.dispose]();
     throw error;
   }
 }

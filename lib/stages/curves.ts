@@ -1,4 +1,6 @@
 /** Error curves: what every layer would lose at every width, and what an error of each costs the network. */
+
+import type { RidgeReport, SweepResult } from '../engine/native-solver';
 import { removalCurve } from '../masks/select';
 import type { SiteStatistics } from '../masks/statistics';
 import { maskAfter } from '../masks/sweep';
@@ -9,7 +11,6 @@ import type { OnWarning } from '../progress';
 import { raisedRidge } from '../pruning/ridge-warning';
 import type { Survey } from '../pruning/survey-file';
 import type { SurveyInput } from '../pruning/surveys';
-import type { RidgeReport, SweepResult } from '../solver/native-solver';
 import type { SurveySpec } from '../spec/survey';
 import { keptIndices, type Layer } from '../spec/widths';
 import type { Steps } from '../turns';
@@ -75,14 +76,10 @@ async function tryOut(
   const error = sweep.error[removed]!;
   if (!(error > 0)) return 0;
   const keep = maskAfter(sweep.order, layer.groups, removed);
-  const refit = await site.solver.refit(keep, { stored });
-  try {
-    await site.tryOut(keptIndices(keep), refit);
-    // Few steps lose something of their own, which the predictions see too.
-    return FEW_STEPS.includes(stored) ? refit.error : error;
-  } finally {
-    refit.release();
-  }
+  using refit = await site.solver.refit(keep, { stored });
+  await site.tryOut(keptIndices(keep), refit);
+  // Few steps lose something of their own, which the predictions see too.
+  return FEW_STEPS.includes(stored) ? refit.error : error;
 }
 
 /**

@@ -1,5 +1,7 @@
 /** Part after part: solved into the journal, layer by layer, or run through where the journal has it already. */
 
+import type { Metric } from '../engine/native-solver';
+import type { Solver } from '../engine/solver';
 import { findMask, type MaskReport } from '../masks';
 import { scoreOf } from '../masks/scores';
 import { keepBest } from '../masks/select';
@@ -11,7 +13,6 @@ import { stageReporter } from '../progress';
 import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
-import type { Metric, NativeSolver } from '../solver/native-solver';
 import { keptIndices, type Layer, maskOf } from '../spec/widths';
 import type { Decision } from './allocate';
 import type { Stage, Work } from './stage';
@@ -203,7 +204,7 @@ function byScores(
 async function bySolver(
   { network, mask, refit: recipe }: Work,
   { layer, removed, metric }: LayerPlan,
-  { solver, hasBias }: { solver: NativeSolver; hasBias: boolean },
+  { solver, hasBias }: { solver: Solver; hasBias: boolean },
 ): Promise<Choice> {
   const { block, site, groups, cost } = layer;
   const bias = recipe.bias === 'add' || (recipe.bias === 'refit' && hasBias);

@@ -33,10 +33,10 @@ export const survey: Stage<null, Measured> = {
       return adopt(work);
     },
 
-    async keep({ survey, journal, engine, identity }, measured) {
+    async keep({ survey, journal, identity }, measured) {
       if (!survey.needed) return;
       const { surveyPath } = journal;
-      await writeSurvey(surveyPath, engine, measured, identity.survey, { replace: true });
+      await writeSurvey(surveyPath, measured, identity.survey, { replace: true });
     },
   },
 };

@@ -21,12 +21,13 @@ export async function endsWith(
 }
 
 async function scaledNorm(
-  { engine, source, files }: Session,
+  session: Session,
   factors: Float64Array,
   path: string,
 ): Promise<Pick<ModelSource, 'files' | 'model'>> {
+  const { source } = session;
   const norm = source.model.finalNorm!;
-  const bytes = await native.encodeTensor(engine.handle, norm, files, 'F32', 0, 1);
+  const bytes = await session.encodeTensor(norm, 'F32', 0, 1);
   const values = new Float32Array(bytes.slice().buffer).map((value, i) => value * factors[i]!);
   native.dropBytes(bytes);
   const file = await AtomicFile.create(path, { replace: true });

@@ -4,9 +4,9 @@
  */
 import { isQuantised } from '../checkpoint/container';
 import type { ExportPlan } from '../checkpoint/export';
-import { orRelease } from '../engine/engine';
-import { type BlockHandle, native } from '../engine/native';
-import type { Session } from '../engine/session';
+import type { Block } from '../engine/block';
+import { native } from '../engine/native';
+import { orDispose } from '../engine/owned';
 import type { Dtype } from '../model/architecture';
 import type { BlockRole, Part, Site } from '../model/sublayers';
 
@@ -66,16 +66,15 @@ export function factorsAt(logs: Float64Array, { at, count }: Place<string>): Flo
   return native.exp(logs.subarray(at, at + count));
 }
 
-/** A loaded block times its factors, rounded to what the output holds; it is released where that fails. */
+/** A loaded block times its factors, rounded to what the output holds; it is disposed of where that fails. */
 export async function scaledBlock(
-  { engine }: Session,
-  block: BlockHandle,
+  block: Block,
   places: readonly Place[] | undefined,
   logs: Float64Array,
-): Promise<BlockHandle> {
-  return orRelease(block, async () => {
+): Promise<Block> {
+  return orDispose(block, async () => {
     for (const place of places ?? []) {
-      await native.scaleBlock(engine.handle, block, place.role, factorsAt(logs, place));
+      await block.scale(place.role, factorsAt(logs, place));
     }
     return block;
   });

@@ -2,20 +2,19 @@
  * Passes over a model of which one block is in memory at a time: the dense model's predictions, and how far those of the
  * pruned one are from them, with the gradient of its factors. Hidden states alone are kept between blocks, in scratch.
  */
-import { orRelease, using } from '../engine/engine';
-import {
-  type BlockHandle,
-  type MatrixHandle,
-  native,
-  type StatisticsHandle,
-} from '../engine/native';
-import type { ExpectedHead } from '../engine/native-divergence';
+import type { Block } from '../engine/block';
+import type { ExpectedHead } from '../engine/ends';
+import type { Matrix } from '../engine/matrix';
+import { native } from '../engine/native';
+import type { Purpose } from '../engine/native-engine';
+import { disposeAll, orDispose, using } from '../engine/owned';
 import type { Session } from '../engine/session';
+import type { Statistics } from '../engine/statistics';
 import { embeddingWidth } from '../model/axes';
 import type { FactorPlaces, Place } from './factors';
 
-/** A block of a model; the receiver releases it. */
-export type LoadBlock = (index: number) => Promise<BlockHandle>;
+/** A block of a model; the receiver disposes of it. */
+export type LoadBlock = (index: number) => Promise<Block>;
 
 /** How a model is read. */
 export interface Reading {
@@ -35,45 +34,45 @@ export interface Lesson {
   dense: ExpectedHead;
 }
 
-/** What the model predicts: one reading of it. The receiver releases `dense.mean`. */
+/** What the model predicts: one reading of it. The receiver disposes of `dense.mean`. */
 export async function lessonOf(reading: Reading, ids: Int32Array): Promise<Lesson> {
   const { session, window, scratch } = reading;
-  const { engine, ends, architecture } = session;
+  const { ends, architecture } = session;
   const mean = session.matrix(
     ids.length,
     embeddingWidth(architecture),
     native.pageRows(window),
     scratch,
   );
-  return orRelease(mean, async () =>
-    using(await session.embed(ids, window, scratch), async (hidden) => {
-      await eachBlock(reading, (block) => session.advance(block, hidden, window));
-      const negativeEntropy = await native.expectHead(engine.handle, ends, hidden, mean);
+  return orDispose(mean, async () =>
+    using(await session.embed(ids, window, 'measuring', scratch), async (hidden) => {
+      await eachBlock(reading, (block) => session.advance(block, hidden, window, 'measuring'));
+      const negativeEntropy = await ends.expectHead(hidden, mean, 'measuring');
       return { ids, dense: { mean, negativeEntropy } };
     }),
   );
 }
 
-/** Some windows of a lesson; a copy, of which the receiver releases `dense.mean`. */
+/** Some windows of a lesson; a copy, of which the receiver disposes of `dense.mean`. */
 export async function partOf(
   { session, window, scratch }: Pick<Reading, 'session' | 'window' | 'scratch'>,
   { ids, dense }: Lesson,
   windows: readonly number[],
 ): Promise<Lesson> {
   const tokens = windows.length * window;
-  const { cols, pageRows } = native.matrixShape(dense.mean);
+  const { cols, pageRows } = dense.mean;
   const mean = session.matrix(tokens, cols, pageRows, scratch);
   const part = {
     ids: new Int32Array(tokens),
     dense: { mean, negativeEntropy: new Float64Array(tokens) },
   };
-  return orRelease(mean, async () => {
+  return orDispose(mean, async () => {
     for (const [place, index] of windows.entries()) {
       const [from, to] = [index * window, place * window];
       part.ids.set(ids.subarray(from, from + window), to);
       part.dense.negativeEntropy.set(dense.negativeEntropy.subarray(from, from + window), to);
       const rows = { from, to, count: window };
-      await native.copyMatrix(session.engine.handle, dense.mean, mean, rows);
+      await dense.mean.copyTo(mean, rows);
     }
     return part;
   });
@@ -86,22 +85,22 @@ export async function measure(
   check: { ids: Int32Array; targets: Int32Array },
 ): Promise<{ divergences: number[]; meanNll: number }> {
   const { session, window, scratch } = reading;
-  const states: MatrixHandle[] = [];
+  const states: Matrix[] = [];
   try {
     for (const { ids } of [...lessons, check]) {
-      states.push(await session.embed(ids, window, scratch));
+      states.push(await session.embed(ids, window, 'measuring', scratch));
     }
     await eachBlock(reading, async (block) => {
-      for (const hidden of states) await session.advance(block, hidden, window);
+      for (const hidden of states) await session.advance(block, hidden, window, 'measuring');
     });
     const { nll } = await session.score(states.at(-1)!, check.targets);
     const divergences: number[] = [];
     for (const [i, lesson] of lessons.entries()) {
-      divergences.push(await divergence(session, lesson, states[i]!));
+      divergences.push(await divergence(session, lesson, states[i]!, 'measuring'));
     }
     return { divergences, meanNll: meanOf(nll.filter((_, i) => check.targets[i]! >= 0)) };
   } finally {
-    for (const hidden of states) await native.free(hidden);
+    await disposeAll(states);
   }
 }
 
@@ -121,30 +120,34 @@ export async function gradientsOf(
   heldOut: Lesson,
 ): Promise<Gradients> {
   const { session, window, scratch } = reading;
-  const { engine, architecture, ends } = session;
+  const { architecture, ends } = session;
   const tokens = lesson.ids.length;
   const gradient = new Float64Array(places.count);
   /** Before every block still to come, and after the last one. */
-  const states: MatrixHandle[] = [];
+  const states: Matrix[] = [];
   const make = () => session.matrix(tokens, architecture.hidden, native.pageRows(window), scratch);
   const flow = make();
   try {
-    states.push(await session.embed(lesson.ids, window, scratch));
-    const known = await using(await session.embed(heldOut.ids, window, scratch), async (hidden) => {
-      await eachBlock(reading, async (block) => {
-        const before = states.at(-1)!;
-        const after = make();
-        states.push(after);
-        await native.copyMatrix(engine.handle, before, after);
-        await session.advance(block, after, window);
-        await session.advance(block, hidden, window);
-      });
-      return divergence(session, heldOut, hidden);
-    });
+    states.push(await session.embed(lesson.ids, window, 'calibrating', scratch));
+    const known = await using(
+      await session.embed(heldOut.ids, window, 'calibrating', scratch),
+      async (hidden) => {
+        await eachBlock(reading, async (block) => {
+          const before = states.at(-1)!;
+          const after = make();
+          states.push(after);
+          await before.copyTo(after);
+          await session.advance(block, after, window, 'calibrating');
+          await session.advance(block, hidden, window, 'calibrating');
+        });
+        return divergence(session, heldOut, hidden, 'calibrating');
+      },
+    );
     const { finalNorm } = places;
     const sum = await using(states.pop()!, (hidden) =>
       summing(session, finalNorm ? [finalNorm] : [], gradient, (sums) =>
-        native.divergenceGradient(engine.handle, ends, {
+        ends.divergenceGradient({
+          purpose: 'calibrating',
           ...lesson.dense,
           hidden,
           gradient: flow,
@@ -152,23 +155,23 @@ export async function gradientsOf(
         }),
       ),
     );
-    const backwards = async (block: BlockHandle, index: number) =>
+    const backwards = async (block: Block, index: number) =>
       using(states.pop()!, (inputs) =>
         summing(session, places.blocks[index] ?? [], gradient, (factors) =>
-          native.backwardBlock(engine.handle, block, { window, inputs, gradient: flow, factors }),
+          block.backward({ purpose: 'calibrating', window, inputs, gradient: flow, factors }),
         ),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);
     return { divergence: sum / tokens, heldOut: known, gradient: gradient.map((g) => g / tokens) };
   } finally {
-    for (const handle of [flow, ...states]) await native.free(handle);
+    await disposeAll([flow, ...states]);
   }
 }
 
 /** Visits all blocks in order; from the last one back where that is given. */
 async function eachBlock(
   { session, load, onBlock }: Reading,
-  visit: (block: BlockHandle, index: number) => Promise<void>,
+  visit: (block: Block, index: number) => Promise<void>,
   last?: number,
 ): Promise<void> {
   const { length } = session.architecture.blocks;
@@ -185,7 +188,7 @@ async function summing<Role extends string, T>(
   session: Session,
   places: readonly Place<Role>[],
   gradient: Float64Array,
-  use: (sums: Partial<Record<Role, StatisticsHandle>>) => Promise<T>,
+  use: (sums: Partial<Record<Role, Statistics>>) => Promise<T>,
 ): Promise<T> {
   const made = places.map((place) => ({
     ...place,
@@ -193,20 +196,21 @@ async function summing<Role extends string, T>(
   }));
   try {
     const byRole = Object.fromEntries(made.map(({ role, sums }) => [role, sums]));
-    const result = await use(byRole as Partial<Record<Role, StatisticsHandle>>);
-    for (const { at, sums } of made) gradient.set(native.readStatistics(sums).sums, at);
+    const result = await use(byRole as Partial<Record<Role, Statistics>>);
+    for (const { at, sums } of made) gradient.set(sums.read().sums, at);
     return result;
   } finally {
-    for (const { sums } of made) await native.free(sums);
+    await disposeAll(made.map(({ sums }) => sums));
   }
 }
 
 async function divergence(
-  { engine, ends }: Session,
+  { ends }: Session,
   { dense }: Lesson,
-  hidden: MatrixHandle,
+  hidden: Matrix,
+  purpose: Purpose,
 ): Promise<number> {
-  return meanOf(await native.divergenceFrom(engine.handle, ends, dense, hidden));
+  return meanOf(await ends.divergenceFrom(dense, hidden, purpose));
 }
 
 function meanOf(values: Float64Array): number {

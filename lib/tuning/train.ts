@@ -3,8 +3,7 @@
  * output biases go down the gradient of KL(dense ‖ pruned), on text that calibrated nothing. The best of them by windows
  * held out stay.
  */
-import { using } from '../engine/engine';
-import { native } from '../engine/native';
+import { disposeAll, using } from '../engine/owned';
 import { nextTokens, type Session } from '../engine/session';
 import { type OnStage, stageReporter } from '../progress';
 import { type AdamState, adamState, adamStep } from './adam';
@@ -87,7 +86,7 @@ export interface TuneReport extends Pick<Tuned, 'before' | 'after' | 'steps'> {
 export async function trainFactors(input: TrainInput): Promise<Tuned> {
   const { dense, places, scratch, save } = input;
   const { train, heldOut, check, window } = input.text;
-  const { engine, architecture } = dense;
+  const { architecture } = dense;
   const blocks = architecture.blocks.length;
   const report = stageReporter(input.onProgress, 'tune', blocks * (2 * STEPS + 2));
   const state = input.saved ?? startOf(places.count);
@@ -105,7 +104,7 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
   ): Promise<T> => {
     const session = await input.ends(logs);
     const load = async (index: number) =>
-      scaledBlock(session, await input.load(index), places.blocks[index], logs);
+      scaledBlock(await input.load(index), places.blocks[index], logs);
     try {
       return await use({ ...base(message), session, load });
     } finally {
@@ -135,10 +134,8 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
       const step = state.history.length;
       const lesson = await lessonOfStep(step);
       const { gradient, ...measured } = await using(lesson.dense.mean, () =>
-        engine.calibrating(() =>
-          withModel(state.logs, `step ${step + 1} of ${STEPS}`, (reading) =>
-            gradientsOf(reading, places, lesson, exam),
-          ),
+        withModel(state.logs, `step ${step + 1} of ${STEPS}`, (reading) =>
+          gradientsOf(reading, places, lesson, exam),
         ),
       );
       if (measured.heldOut < leastOf(state)) state.best = state.logs.slice();
@@ -153,7 +150,7 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
       ),
     );
   } finally {
-    for (const lesson of lessons) await native.free(lesson.dense.mean);
+    await disposeAll(lessons.map((lesson) => lesson.dense.mean));
   }
 }
 

@@ -1,37 +1,53 @@
-// Everything that the addon offers to JavaScript; lib/engine/native.ts has the types.
-#include <napi.h>
+// Everything that the addon offers to JavaScript; lib/engine/native has the types.
+#include "addon/addon.h"
 
-#include "addon/backward_addon.h"
-#include "addon/bench_addon.h"
-#include "addon/devices_addon.h"
-#include "addon/divergence_addon.h"
-#include "addon/engine_addon.h"
-#include "addon/ffn_addon.h"
-#include "addon/formats_addon.h"
-#include "addon/gpu_addon.h"
-#include "addon/needs_addon.h"
-#include "addon/numbers_addon.h"
-#include "addon/site_addon.h"
-#include "addon/solver_addon.h"
+#include "addon/handles.h"
+#include "addon/jobs.h"
 
+namespace struprune::addon {
 namespace {
 
+// (handle): frees the object
+Napi::Value Release(const Napi::CallbackInfo& info) {
+  GetHandleBase(info[0], "handle").Release();
+  return info.Env().Undefined();
+}
+
+// (handle) -> Promise: the same with the memory given back on another thread: that of a gigabyte of
+// pages takes a tenth of a second.
+Napi::Value Free(const Napi::CallbackInfo& info) {
+  const auto held =
+      std::make_shared<std::shared_ptr<void>>(GetHandleBase(info[0], "handle").Take());
+  return RunAsync(info.Env(), [held] { held->reset(); }, Nothing);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  struprune::addon::InitEngine(env, exports);
-  struprune::addon::InitFormats(env, exports);
-  struprune::addon::InitSolver(env, exports);
-  struprune::addon::InitSite(env, exports);
-  struprune::addon::InitFfn(env, exports);
-  struprune::addon::InitBackward(env, exports);
-  struprune::addon::InitDevices(env, exports);
-  struprune::addon::InitBench(env, exports);
-  struprune::addon::InitDivergence(env, exports);
-  struprune::addon::InitGpu(env, exports);
-  struprune::addon::InitNeeds(env, exports);
-  struprune::addon::InitNumbers(env, exports);
+  Export<Release>(env, exports, "release");
+  Export<Free>(env, exports, "free");
+  InitProcess(env, exports);
+  InitDevices(env, exports);
+  InitNumbers(env, exports);
+  InitFiles(env, exports);
+  InitEngine(env, exports);
+  InitNeeds(env, exports);
+  InitStore(env, exports);
+  InitMatrix(env, exports);
+  InitStatistics(env, exports);
+  InitBlock(env, exports);
+  InitEnds(env, exports);
+  InitSolver(env, exports);
+  InitRefit(env, exports);
+  InitAdmm(env, exports);
+  InitGaussNewton(env, exports);
+  InitAuxiliary(env, exports);
+  InitBench(env, exports);
   return exports;
 }
 
 }  // namespace
+
+}  // namespace struprune::addon
+
+using struprune::addon::Init;
 
 NODE_API_MODULE(struprune, Init)

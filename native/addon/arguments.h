@@ -51,28 +51,28 @@ inline size_t GetThreads(const Napi::Value& value) {
   return threads;
 }
 
-// Copies an Int32Array.
-inline std::vector<int32_t> GetInt32Array(const Napi::Value& value, const std::string& what) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-    throw BadArgument(what + " must be an Int32Array");
+template <typename T, typename Array>
+std::vector<T> GetTyped(const Napi::Value& value, napi_typedarray_type type,
+                        const std::string& what, const char* kind) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    throw BadArgument(what + " must be " + kind);
   }
-  const auto array = value.As<Napi::Int32Array>();
+  const auto array = value.As<Array>();
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
-inline Napi::Float64Array GetFloat64Array(const Napi::Value& value, const std::string& what) {
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-    throw BadArgument(what + " must be a Float64Array");
-  }
-  return value.As<Napi::Float64Array>();
+// Copies: JavaScript may change its array while a job runs.
+inline std::vector<int32_t> GetIntegers(const Napi::Value& value, const std::string& what) {
+  return GetTyped<int32_t, Napi::Int32Array>(value, napi_int32_array, what, "an Int32Array");
 }
-
-template <typename T, typename Array>
-Array CopyToTyped(Napi::Env env, const std::vector<T>& values) {
-  Array array = Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
+inline std::vector<double> GetDoubles(const Napi::Value& value, const std::string& what) {
+  return GetTyped<double, Napi::Float64Array>(value, napi_float64_array, what, "a Float64Array");
+}
+inline std::vector<float> GetFloats(const Napi::Value& value, const std::string& what) {
+  return GetTyped<float, Napi::Float32Array>(value, napi_float32_array, what, "a Float32Array");
+}
+inline std::vector<uint8_t> GetMask(const Napi::Value& value) {
+  return GetTyped<uint8_t, Napi::Uint8Array>(value, napi_uint8_array, "the mask", "a Uint8Array");
 }
 
 }  // namespace struprune::addon

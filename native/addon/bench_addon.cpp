@@ -1,27 +1,43 @@
-#include "addon/bench_addon.h"
-
+// Calls that only benchmarks make.
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "addon/addon.h"
 #include "addon/handles.h"
+#include "addon/jobs.h"
+#include "addon/results.h"
 #include "addon/specs.h"
+#include "bench/gemm_rate.h"
 #include "bench/gpu_kernels.h"
 #include "bench/kernels.h"
 
 namespace struprune::addon {
 namespace {
 
+// (engine, n, k, seconds, by: "sgemm" | purpose) -> Promise<GFLOP/s> of products [256, k] x [k, n]
+// on all threads, by the BLAS's sgemm or by the path that the purpose has
+Napi::Value MeasureGemm(const Napi::CallbackInfo& info) {
+  const auto context = EngineOf(info);
+  const size_t n = GetSize(info[1], "n"), k = GetSize(info[2], "k");
+  const double seconds = GetNumber(info[3], "seconds");
+  const bool sgemm = GetString(info[4], "by") == "sgemm";
+  return ComputeOn(
+      info.Env(), context, [=] { return bench::MeasureGemm(*context, n, k, seconds, sgemm); },
+      Number, sgemm ? Purpose::kMeasuring : GetPurpose(info[4]));
+}
+
 // (engine, seconds) -> Promise<{f32, f64, bandwidth}>
 Napi::Value MeasureRoofs(const Napi::CallbackInfo& info) {
   const auto context = EngineOf(info);
   const double seconds = GetNumber(info[1], "seconds");
-  auto roofs = std::make_shared<bench::Roofs>();
-  return RunOn(
-      info.Env(), context, [=] { *roofs = bench::MeasureRoofs(*context, seconds); },
-      [roofs](Napi::Env env) -> Napi::Value {
+  return ComputeOn(
+      info.Env(), context, [=] { return bench::MeasureRoofs(*context, seconds); },
+      [](Napi::Env env, const bench::Roofs& roofs) {
         Napi::Object object = Napi::Object::New(env);
-        object.Set("f32", roofs->f32);
-        object.Set("f64", roofs->f64);
-        object.Set("bandwidth", roofs->bandwidth);
+        object.Set("f32", roofs.f32);
+        object.Set("f64", roofs.f64);
+        object.Set("bandwidth", roofs.bandwidth);
         return object;
       });
 }
@@ -50,16 +66,14 @@ bench::KernelRun GetRun(const Napi::Value& value) {
           GetNumber(options.Get("seconds"), "seconds")};
 }
 
-// (engine, block, {tokens, window, seconds}) -> Promise<{op, shape, dtype, flops, bytes, seconds,
+// (block, {tokens, window, seconds}) -> Promise<{op, shape, dtype, flops, bytes, seconds,
 // repeats}[]>
 Napi::Value TimeKernels(const Napi::CallbackInfo& info) {
-  const auto context = EngineOf(info);
-  const auto block = GetHandle<Block>(info[1], "block");
-  const bench::KernelRun run = GetRun(info[2]);
-  auto timings = std::make_shared<std::vector<bench::Timing>>();
-  return RunOn(
-      info.Env(), context, [=] { *timings = bench::TimeKernels(*block, run); },
-      [timings](Napi::Env env) -> Napi::Value { return ToJs(env, *timings); });
+  const auto block = GetHandle<Block>(info[0], "block");
+  const bench::KernelRun run = GetRun(info[1]);
+  return ComputeOn(
+      info.Env(), block->shared_context(), [=] { return bench::TimeKernels(*block, run); },
+      [](Napi::Env env, const std::vector<bench::Timing>& timings) { return ToJs(env, timings); });
 }
 
 // (engine, block spec, head {width, vocab}, {tokens, window, seconds}) -> Promise<{gemmRates:
@@ -73,28 +87,28 @@ Napi::Value TimeGpuKernels(const Napi::CallbackInfo& info) {
                               GetSize(shape.Get("vocab"), "vocab")};
   const bench::KernelRun run = GetRun(info[3]);
   struct Found {
-    bench::GpuRoofs roofs;
     std::vector<bench::Timing> timings;
+    bench::GpuRoofs roofs;
   };
-  auto found = std::make_shared<Found>();
-  return RunOn(
+  return ComputeOn(
       info.Env(), context,
       [=] {
-        found->timings = bench::TimeGpuKernels(*context->gpu, spec, head, run);
-        found->roofs = bench::MeasureGpuRoofs(*context->gpu, run.seconds);
+        auto timings = bench::TimeGpuKernels(*context->gpu, spec, head, run);
+        return Found{std::move(timings), bench::MeasureGpuRoofs(*context->gpu, run.seconds)};
       },
-      [found](Napi::Env env) -> Napi::Value {
-        Napi::Array rates = Napi::Array::New(env, found->roofs.rates.size());
-        for (uint32_t i = 0; i < found->roofs.rates.size(); ++i) {
+      [](Napi::Env env, const Found& found) {
+        const auto& rates = found.roofs.rates;
+        Napi::Array list = Napi::Array::New(env, rates.size());
+        for (uint32_t i = 0; i < rates.size(); ++i) {
           Napi::Object rate = Napi::Object::New(env);
-          rate.Set("dtype", found->roofs.rates[i].dtype);
-          rate.Set("gflops", found->roofs.rates[i].gflops);
-          rates.Set(i, rate);
+          rate.Set("dtype", rates[i].dtype);
+          rate.Set("gflops", rates[i].gflops);
+          list.Set(i, rate);
         }
         Napi::Object object = Napi::Object::New(env);
-        object.Set("gemmRates", rates);
-        object.Set("bandwidth", found->roofs.bandwidth);
-        object.Set("timings", ToJs(env, found->timings));
+        object.Set("gemmRates", list);
+        object.Set("bandwidth", found.roofs.bandwidth);
+        object.Set("timings", ToJs(env, found.timings));
         return object;
       });
 }
@@ -102,6 +116,7 @@ Napi::Value TimeGpuKernels(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitBench(Napi::Env env, Napi::Object exports) {
+  Export<MeasureGemm>(env, exports, "measureGemm");
   Export<MeasureRoofs>(env, exports, "measureRoofs");
   Export<TimeKernels>(env, exports, "timeKernels");
   Export<TimeGpuKernels>(env, exports, "timeGpuKernels");

@@ -1,12 +1,16 @@
-#include "addon/devices_addon.h"
-
+// What the machine and the build offer.
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "addon/addon.h"
 #include "addon/arguments.h"
 #include "addon/guard.h"
 #include "addon/specs.h"
+#include "backend/cuda_library.h"
+#include "backend/driver.h"
 #include "ops/cpu_features.h"
+#include "ops/gemm.h"
 #include "ops/gemm_path.h"
 
 namespace struprune::addon {
@@ -46,11 +50,70 @@ Napi::Value GemmPathsOf(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value ReasonValue(Napi::Env env, const std::optional<Reason>& reason) {
+  if (!reason) return env.Null();
+  Napi::Object value = Napi::Object::New(env);
+  value.Set("found", reason->found);
+  value.Set("mend", reason->mend);
+  return value;
+}
+
+// CUDA's version in the library; the usual one where it does not load, of which its own check says
+// why.
+int RuntimeOf(const std::string& path) {
+  try {
+    return CudaLibrary::Load(path)->api().runtime;
+  } catch (const Error&) {
+    return kUsualRuntime;
+  }
+}
+
+// What the CUDA library itself says of a GPU that the driver calls usable.
+std::optional<Reason> AskLibrary(const std::string& path, int index) {
+  try {
+    CudaLibrary::Load(path)->Check(index);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return Reason{error.what(), error.mend()};
+  }
+}
+
+// (library path) -> {driver, unusable, gpus: [{index, name, capability, totalBytes, freeBytes,
+// unusable}]}; unusable: null | {found, mend}. Not for a process that must survive a broken driver.
+Napi::Value ProbeGpus(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string library = GetString(info[0], "library");
+  DriverReport report = ProbeDriver(RuntimeOf(library));
+  Napi::Array gpus = Napi::Array::New(env, report.gpus.size());
+  for (uint32_t i = 0; i < report.gpus.size(); ++i) {
+    GpuReport& gpu = report.gpus[i];
+    if (!gpu.unusable) gpu.unusable = AskLibrary(library, gpu.index);
+    Napi::Object value = Napi::Object::New(env);
+    value.Set("index", gpu.index);
+    value.Set("name", gpu.name);
+    value.Set("capability", std::to_string(gpu.major) + "." + std::to_string(gpu.minor));
+    value.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+    value.Set("freeBytes", gpu.free_bytes
+                               ? Napi::Number::New(env, static_cast<double>(*gpu.free_bytes))
+                               : env.Null());
+    value.Set("unusable", ReasonValue(env, gpu.unusable));
+    gpus.Set(i, value);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("driver", report.version);
+  result.Set("unusable", ReasonValue(env, report.unusable));
+  result.Set("gpus", gpus);
+  return result;
+}
+
 }  // namespace
 
 void InitDevices(Napi::Env env, Napi::Object exports) {
+  InitialiseBlas();
+  exports.Set("blas", BlasDescription());
   Export<Devices>(env, exports, "devices");
   Export<GemmPathsOf>(env, exports, "gemmPathsOf");
+  Export<ProbeGpus>(env, exports, "probeGpus");
 }
 
 }  // namespace struprune::addon

@@ -90,23 +90,4 @@ inline std::shared_ptr<Context> EngineOf(const Napi::CallbackInfo& info) {
   return GetHandle<Context>(info[0], "engine");
 }
 
-// RunAsync for work that uses the engine: waits until no other job has it. `calibration`: what the
-// work is for where it sums over calibration tokens.
-inline Napi::Value RunOn(Napi::Env env, std::shared_ptr<Context> context,
-                         std::function<void()> work, AsyncTask::Finish finish,
-                         Purpose calibration = Purpose::kCalibrating) {
-  const Purpose purpose = context->next_calibrates ? calibration : Purpose::kMeasuring;
-  return RunAsync(
-      env,
-      [context, purpose, work = std::move(work)] {
-        std::lock_guard lock(context->job);
-        context->BeginJob(purpose);
-        context->CheckAbort();
-        work();
-      },
-      std::move(finish));
-}
-
-inline Napi::Value Nothing(Napi::Env env) { return env.Undefined(); }
-
 }  // namespace struprune::addon

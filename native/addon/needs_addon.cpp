@@ -1,9 +1,9 @@
-#include "addon/needs_addon.h"
-
+// What calls need, asked before any of them runs.
 #include <map>
 #include <string>
 #include <vector>
 
+#include "addon/addon.h"
 #include "addon/handles.h"
 #include "addon/specs.h"
 #include "core/copy_rows.h"

@@ -1,40 +1,36 @@
 // exp, log and pow over vectors: JavaScript engines differ in the last bit of theirs, and what
 // decides a byte of an output must not depend on the engine.
-#include "addon/numbers_addon.h"
-
 #include <cmath>
 
+#include "addon/addon.h"
 #include "addon/arguments.h"
 #include "addon/guard.h"
+#include "addon/results.h"
 
 namespace struprune::addon {
 namespace {
 
 template <typename Fn>
-Napi::Value Map(const Napi::CallbackInfo& info, Fn fn) {
-  const auto from = GetFloat64Array(info[0], "values");
-  auto to = Napi::Float64Array::New(info.Env(), from.ElementLength());
-  for (size_t i = 0; i < from.ElementLength(); ++i) to[i] = fn(from[i]);
-  return to;
+Napi::Value Map(const Napi::CallbackInfo& info, const Napi::Value& given, Fn fn) {
+  auto values = GetDoubles(given, "values");
+  for (double& value : values) value = fn(value);
+  return Doubles(info.Env(), values);
 }
 
 // (Float64Array) -> Float64Array
 Napi::Value Exp(const Napi::CallbackInfo& info) {
-  return Map(info, [](double x) { return std::exp(x); });
+  return Map(info, info[0], [](double x) { return std::exp(x); });
 }
 
 // (Float64Array) -> Float64Array
 Napi::Value Log(const Napi::CallbackInfo& info) {
-  return Map(info, [](double x) { return std::log(x); });
+  return Map(info, info[0], [](double x) { return std::log(x); });
 }
 
 // (base, Float64Array of exponents) -> Float64Array
 Napi::Value Pow(const Napi::CallbackInfo& info) {
   const double base = GetNumber(info[0], "base");
-  const auto exponents = GetFloat64Array(info[1], "exponents");
-  auto to = Napi::Float64Array::New(info.Env(), exponents.ElementLength());
-  for (size_t i = 0; i < exponents.ElementLength(); ++i) to[i] = std::pow(base, exponents[i]);
-  return to;
+  return Map(info, info[1], [base](double x) { return std::pow(base, x); });
 }
 
 }  // namespace

@@ -1,44 +1,29 @@
-#include "addon/solver_addon.h"
-
+// A site's problem: what is asked of it, and how it is made of sums.
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "addon/arguments.h"
-#include "addon/constructors.h"
-#include "addon/guard.h"
+#include "addon/addon.h"
 #include "addon/handles.h"
+#include "addon/jobs.h"
+#include "addon/refit_addon.h"
+#include "addon/results.h"
 #include "addon/specs.h"
+#include "core/paged_matrix.h"
 #include "ops/gemm.h"
 #include "solver/admm.h"
 #include "solver/columns.h"
 #include "solver/kept_costs.h"
+#include "solver/site_of_block.h"
 #include "solver/swap.h"
 #include "solver/sweep.h"
+#include "tiles/metric.h"
 #include "tiles/strips.h"
 
 namespace struprune::addon {
 namespace {
 
 using SharedProblem = std::shared_ptr<const SiteProblem>;
-
-// What a handle points to, or ERR_ARGUMENT once it was released.
-template <typename T>
-const std::shared_ptr<T>& Held(const std::shared_ptr<T>& handle) {
-  if (!handle) throw BadArgument("this object was released");
-  return handle;
-}
-
-// What a class's JavaScript constructor was given: a handle that nothing but the engine has.
-template <typename T>
-std::shared_ptr<T> Receive(const Napi::CallbackInfo& info) {
-  try {
-    auto object = GetHandle<T>(info[0], "made by the engine, not by new: what it is made of");
-    // The handle lives until the garbage collector comes: release() of the object must free.
-    GetHandleBase(info[0], "").Release();
-    return object;
-  } catch (...) {
-    throw ToJsError(info.Env(), FromCurrentException());
-  }
-}
 
 // An options object, or nothing.
 class Options {
@@ -69,400 +54,190 @@ class Options {
   Napi::Object object_;
 };
 
-template <typename T, typename Array>
-std::vector<T> Copy(const Napi::Value& value, napi_typedarray_type type, const std::string& what) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
-    throw BadArgument(what + " is a typed array of another kind");
-  }
-  const auto array = value.As<Array>();
-  return {array.Data(), array.Data() + array.ElementLength()};
-}
-
-std::vector<uint8_t> GetMask(const Napi::Value& value) {
-  return Copy<uint8_t, Napi::Uint8Array>(value, napi_uint8_array, "the mask");
-}
-std::vector<double> GetDoubles(const Napi::Value& value, const std::string& what) {
-  return Copy<double, Napi::Float64Array>(value, napi_float64_array, what);
-}
-std::vector<float> GetFloats(const Napi::Value& value, const std::string& what) {
-  return Copy<float, Napi::Float32Array>(value, napi_float32_array, what);
-}
-
-Napi::Value Doubles(Napi::Env env, const std::vector<double>& values) {
-  return CopyToTyped<double, Napi::Float64Array>(env, values);
-}
-Napi::Value Integers(Napi::Env env, const std::vector<int32_t>& values) {
-  return CopyToTyped<int32_t, Napi::Int32Array>(env, values);
-}
-
 void SetRidge(Napi::Object object, double lambda, int raised) {
   object.Set("lambda", lambda);
   object.Set("ridgeRaised", raised);
 }
 
-// Runs compute() as a job of the context's engine; finish(env, result) makes the JavaScript value.
+SharedProblem ProblemOf(const Napi::CallbackInfo& info) {
+  return GetHandle<const SiteProblem>(info[0], "solver");
+}
+
+// A job of the problem's engine; convert(env, result) makes the JavaScript value.
 template <typename Compute, typename Convert>
-Napi::Value Async(Napi::Env env, std::shared_ptr<Context> context, Compute compute,
-                  Convert convert) {
-  using Result = decltype(compute());
-  auto result = std::make_shared<std::optional<Result>>();
-  return RunOn(
+Napi::Value RunOnProblem(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
+  const SharedProblem problem = ProblemOf(info);
+  return ComputeOn(
+      info.Env(), problem->space().context,
+      [problem, compute = std::move(compute)] { return compute(problem); }, std::move(convert));
+}
+
+// `collect` runs on the worker thread. -> Promise<solver>
+template <typename Collect>
+Napi::Value MakeProblem(Napi::Env env, std::shared_ptr<Context> context, Collect collect) {
+  return ComputeOn(
       env, std::move(context),
-      [result, compute = std::move(compute)] { result->emplace(compute()); },
-      [result, convert = std::move(convert)](Napi::Env main) -> Napi::Value {
-        return convert(main, std::move(**result));
+      [collect = std::move(collect)]() -> SharedProblem {
+        return std::make_shared<SiteProblem>(collect());
+      },
+      MakeHandle<const SiteProblem>);
+}
+
+// (statistics, block, site, {lambda, group, metric: {matrix, row} | null}) -> Promise<solver>
+Napi::Value CreateSolver(const Napi::CallbackInfo& info) {
+  const auto statistics = GetHandle<Statistics>(info[0], "statistics");
+  const auto block = GetHandle<Block>(info[1], "block");
+  const Sublayer layer = GetSublayer(*block, info[2]);
+  const auto options = GetObject(info[3], "options");
+  const double lambda = GetNumber(options.Get("lambda"), "lambda");
+  const size_t group = GetSize(options.Get("group"), "group");
+  std::shared_ptr<PagedMatrix> metric;
+  size_t metric_row = 0;
+  if (options.Get("metric").IsObject()) {
+    const auto place = options.Get("metric").As<Napi::Object>();
+    metric = GetHandle<PagedMatrix>(place.Get("matrix"), "metric");
+    metric_row = GetSize(place.Get("row"), "row");
+    if (metric->cols() != layer.hidden() || metric_row + metric->cols() > metric->rows()) {
+      throw BadArgument("the metric does not belong to the site");
+    }
+  }
+  return MakeProblem(info.Env(), block->shared_context(), [=, block = block] {
+    SiteInput input = SiteInputOf(layer, *statistics);
+    if (metric) input.fisher = LoadMetric(statistics->space(), *metric, metric_row);
+    input.lambda = lambda;
+    input.group = group;
+    return input;
+  });
+}
+
+// (solver) -> {columnCount, groupCount, targetNormSq}
+Napi::Value ReadSolver(const Napi::CallbackInfo& info) {
+  const SharedProblem problem = ProblemOf(info);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("columnCount", static_cast<double>(problem->in()));
+  result.Set("groupCount", static_cast<double>(problem->groups()));
+  result.Set("targetNormSq", problem->target_norm_sq(Metric::kPlain));
+  return result;
+}
+
+// (solver) -> Promise<{weightAbsMean, weightNormSq, second, mean: Float64Array[columns]}>
+Napi::Value SolverColumns(const Napi::CallbackInfo& info) {
+  return RunOnProblem(
+      info, [](const SharedProblem& problem) { return MeasureColumns(*problem); },
+      [](Napi::Env env, const ColumnStatistics& columns) {
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("weightAbsMean", Doubles(env, columns.weight.abs_mean));
+        object.Set("weightNormSq", Doubles(env, columns.weight.norm_sq));
+        object.Set("second", Doubles(env, columns.second));
+        object.Set("mean", Doubles(env, columns.mean));
+        return object;
       });
 }
 
-class RefitObject : public Napi::ObjectWrap<RefitObject> {
- public:
-  static void Define(Napi::Env env) {
-    Constructors::Set(env, "Refit",
-                      DefineClass(env, "Refit",
-                                  {InstanceAccessor<&RefitObject::Error>("error"),
-                                   InstanceAccessor<&RefitObject::RelativeError>("relativeError"),
-                                   InstanceAccessor<&RefitObject::FisherLoss>("fisherLoss"),
-                                   InstanceAccessor<&RefitObject::Kept>("kept"),
-                                   InstanceAccessor<&RefitObject::HasBias>("hasBias"),
-                                   InstanceAccessor<&RefitObject::Lambda>("lambda"),
-                                   InstanceAccessor<&RefitObject::RidgeRaised>("ridgeRaised"),
-                                   InstanceMethod<&RefitObject::Weight>("weight"),
-                                   InstanceMethod<&RefitObject::Bias>("bias"),
-                                   InstanceMethod<&RefitObject::Release>("release")}));
-  }
-  explicit RefitObject(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<RefitObject>(info), refit_(Receive<const Refit>(info)) {
-    Value().TypeTag(&kTag);
-  }
-  static std::shared_ptr<const Refit> From(const Napi::Value& value) {
-    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag)) {
-      throw BadArgument("a Refit was expected");
-    }
-    return Held(Unwrap(value.As<Napi::Object>())->refit_);
-  }
-
- private:
-  static constexpr napi_type_tag kTag = {0x8d1f2c6e5b7a4903, 0xa6e04cf1937b28d5};
-
-  Napi::Value Error(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.error); });
-  }
-  Napi::Value RelativeError(const Napi::CallbackInfo& info) {
-    return Read(
-        info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.relative_error); });
-  }
-  Napi::Value FisherLoss(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) {
-      return refit.fisher_loss ? Number(env, *refit.fisher_loss) : env.Null();
-    });
-  }
-  Napi::Value Kept(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) { return Integers(env, refit.kept); });
-  }
-  Napi::Value HasBias(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) -> Napi::Value {
-      return Napi::Boolean::New(env, !refit.bias.empty());
-    });
-  }
-  Napi::Value Lambda(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) { return Number(env, refit.lambda); });
-  }
-  Napi::Value RidgeRaised(const Napi::CallbackInfo& info) {
-    return Read(info,
-                [](Napi::Env env, const Refit& refit) { return Number(env, refit.ridge_raised); });
-  }
-  Napi::Value Weight(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) {
-      const size_t rows = refit.weight.rows().size();
-      auto values = Napi::Float32Array::New(env, rows * refit.weight.cols().size());
-      ReadRows(refit.weight, 0, rows, values.Data());
-      return values;
-    });
-  }
-  Napi::Value Bias(const Napi::CallbackInfo& info) {
-    return Read(info, [](Napi::Env env, const Refit& refit) {
-      return refit.bias.empty() ? env.Null()
-                                : CopyToTyped<float, Napi::Float32Array>(env, refit.bias);
-    });
-  }
-  Napi::Value Release(const Napi::CallbackInfo& info) {
-    refit_.reset();
-    return info.Env().Undefined();
-  }
-
-  template <typename Reader>
-  Napi::Value Read(const Napi::CallbackInfo& info, Reader reader) {
-    return Guard(info, [&] { return reader(info.Env(), *Held(refit_)); });
-  }
-  static Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
-
-  std::shared_ptr<const Refit> refit_;
-};
-
-Napi::Value ToRefit(Napi::Env env, Refit refit) {
-  std::shared_ptr<const Refit> shared = std::make_shared<Refit>(std::move(refit));
-  return Constructors::New(env, "Refit", {MakeHandle(env, std::move(shared))});
+// (solver, mask, {bias}?) -> Promise<{removal, explained: Float64Array[groups], lambda,
+// ridgeRaised}>
+Napi::Value SolverCosts(const Napi::CallbackInfo& info) {
+  const bool bias = Options(info[2]).Flag("bias");
+  return RunOnProblem(
+      info,
+      [keep = GetMask(info[1]), bias](const SharedProblem& problem) {
+        return MeasureKept(*problem, keep, bias);
+      },
+      [](Napi::Env env, const KeptCosts& costs) {
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("removal", Doubles(env, costs.removal));
+        object.Set("explained", Doubles(env, costs.explained));
+        SetRidge(object, costs.lambda, costs.ridge_raised);
+        return object;
+      });
 }
 
-class AdmmObject : public Napi::ObjectWrap<AdmmObject> {
- public:
-  static void Define(Napi::Env env) {
-    Constructors::Set(env, "Admm",
-                      DefineClass(env, "Admm",
-                                  {InstanceMethod<&AdmmObject::SetRho>("setRho"),
-                                   InstanceMethod<&AdmmObject::Solve>("solve"),
-                                   InstanceMethod<&AdmmObject::GroupEnergies>("groupEnergies"),
-                                   InstanceMethod<&AdmmObject::Project>("project"),
-                                   InstanceMethod<&AdmmObject::UpdateDual>("updateDual"),
-                                   InstanceMethod<&AdmmObject::Release>("release"),
-                                   InstanceAccessor<&AdmmObject::Lambda>("lambda"),
-                                   InstanceAccessor<&AdmmObject::RidgeRaised>("ridgeRaised")}));
-  }
-  explicit AdmmObject(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<AdmmObject>(info), state_(Receive<AdmmState>(info)) {}
+// (solver, {bias, maxRemoved, selection, curve, costs}?) -> Promise<{order, cost, error, drift,
+// refactorings, lambda, ridgeRaised}>
+Napi::Value SolverSweep(const Napi::CallbackInfo& info) {
+  const Options given(info[1]);
+  SweepOptions options;
+  options.bias = given.Flag("bias");
+  options.max_removed = given.Size("maxRemoved", options.max_removed);
+  options.selection = given.MetricOf("selection");
+  options.curve = given.MetricOf("curve");
+  if (given.Has("costs")) options.group_costs = GetDoubles(given.Get("costs"), "costs");
+  return RunOnProblem(
+      info, [options](const SharedProblem& problem) { return Sweep(*problem, options); },
+      [](Napi::Env env, const SweepResult& result) {
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("order", Integers(env, result.order));
+        object.Set("cost", Doubles(env, result.cost));
+        object.Set("error", Doubles(env, result.error));
+        object.Set("drift", result.drift);
+        object.Set("refactorings", result.refactorings);
+        SetRidge(object, result.lambda, result.ridge_raised);
+        return object;
+      });
+}
 
- private:
-  Napi::Value SetRho(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const double rho = GetNumber(info[0], "rho");
-      return Run(info, [rho](AdmmState& state) { state.SetRho(rho); });
-    });
-  }
-  Napi::Value Solve(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] { return Run(info, [](AdmmState& state) { state.Solve(); }); });
-  }
-  Napi::Value Project(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      return Run(info, [keep = GetMask(info[0])](AdmmState& state) { state.Project(keep); });
-    });
-  }
-  Napi::Value GroupEnergies(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      return Job(info, [](AdmmState& state) { return state.GroupEnergies(); }, Doubles);
-    });
-  }
-  Napi::Value UpdateDual(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      return Job(
-          info, [](AdmmState& state) { return state.UpdateDual(); },
-          [](Napi::Env env, const AdmmState::Residuals& residuals) {
-            auto object = Napi::Object::New(env);
-            object.Set("primal", residuals.primal);
-            object.Set("dual", residuals.dual);
-            object.Set("weightNorm", residuals.weight_norm);
-            object.Set("targetNorm", residuals.target_norm);
-            object.Set("dualNorm", residuals.dual_norm);
-            return object;
-          });
-    });
-  }
-  Napi::Value Lambda(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] { return Napi::Number::New(info.Env(), Held(state_)->lambda()); });
-  }
-  Napi::Value RidgeRaised(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] { return Napi::Number::New(info.Env(), Held(state_)->ridge_raised()); });
-  }
-  Napi::Value Release(const Napi::CallbackInfo& info) {
-    state_.reset();
-    return info.Env().Undefined();
-  }
+// (solver, mask, {bias, stored}?) -> Promise<refit>
+Napi::Value SolverRefit(const Napi::CallbackInfo& info) {
+  const Options given(info[2]);
+  const bool bias = given.Flag("bias");
+  const Dtype stored = given.Has("stored") ? GetDtype(given.Get("stored")) : Dtype::F32;
+  return RunOnProblem(
+      info,
+      [keep = GetMask(info[1]), bias, stored](const SharedProblem& problem) {
+        return RefitKept(*problem, keep, bias, stored);
+      },
+      ToRefit);
+}
 
-  template <typename Step>
-  Napi::Value Run(const Napi::CallbackInfo& info, Step step) {
-    return RunOn(
-        info.Env(), Held(state_)->site().space().context,
-        [state = state_, step = std::move(step)] { step(*state); }, Nothing);
-  }
-  template <typename Compute, typename Convert>
-  Napi::Value Job(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
-    return Async(
-        info.Env(), Held(state_)->site().space().context,
-        [state = state_, compute = std::move(compute)] { return compute(*state); },
-        std::move(convert));
-  }
+// (solver, mask, {meanBias}?) -> Promise<refit>
+Napi::Value SolverSlice(const Napi::CallbackInfo& info) {
+  const bool mean_bias = Options(info[2]).Flag("meanBias");
+  return RunOnProblem(
+      info,
+      [keep = GetMask(info[1]), mean_bias](const SharedProblem& problem) {
+        return SliceKept(*problem, keep, mean_bias);
+      },
+      ToRefit);
+}
 
-  std::shared_ptr<AdmmState> state_;
-};
+// (solver, mask, {bias, metric, maxSwaps}?) -> Promise<{keep, swaps, before, after, settled,
+// lambda, ridgeRaised}>
+Napi::Value SolverSwap(const Napi::CallbackInfo& info) {
+  const Options given(info[2]);
+  SwapOptions options;
+  options.bias = given.Flag("bias");
+  options.metric = given.MetricOf("metric");
+  options.max_swaps = given.Size("maxSwaps", options.max_swaps);
+  return RunOnProblem(
+      info,
+      [keep = GetMask(info[1]), options](const SharedProblem& problem) {
+        return SwapPass(*problem, keep, options);
+      },
+      [](Napi::Env env, const SwapResult& result) {
+        std::vector<int32_t> swaps;
+        for (const auto& [removed, taken] : result.swaps) {
+          swaps.push_back(removed);
+          swaps.push_back(taken);
+        }
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("keep", CopyTo<Napi::Uint8Array>(env, result.keep));
+        object.Set("swaps", Integers(env, swaps));
+        object.Set("before", result.before);
+        object.Set("after", result.after);
+        object.Set("settled", result.settled);
+        SetRidge(object, result.lambda, result.ridge_raised);
+        return object;
+      });
+}
 
-class SolverObject : public Napi::ObjectWrap<SolverObject> {
- public:
-  static void Define(Napi::Env env) {
-    Constructors::Set(env, "Solver",
-                      DefineClass(env, "Solver",
-                                  {InstanceAccessor<&SolverObject::ColumnCount>("columnCount"),
-                                   InstanceAccessor<&SolverObject::GroupCount>("groupCount"),
-                                   InstanceAccessor<&SolverObject::TargetNormSq>("targetNormSq"),
-                                   InstanceMethod<&SolverObject::Columns>("columns"),
-                                   InstanceMethod<&SolverObject::Costs>("costs"),
-                                   InstanceMethod<&SolverObject::Sweep>("sweep"),
-                                   InstanceMethod<&SolverObject::RefitMask>("refit"),
-                                   InstanceMethod<&SolverObject::Slice>("slice"),
-                                   InstanceMethod<&SolverObject::Swap>("swap"),
-                                   InstanceMethod<&SolverObject::Admm>("admm"),
-                                   InstanceMethod<&SolverObject::Release>("release")}));
-  }
-  explicit SolverObject(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<SolverObject>(info), problem_(Receive<const SiteProblem>(info)) {}
-
- private:
-  Napi::Value ColumnCount(const Napi::CallbackInfo& info) { return Count(info, &SiteProblem::in); }
-  Napi::Value GroupCount(const Napi::CallbackInfo& info) {
-    return Count(info, &SiteProblem::groups);
-  }
-  Napi::Value TargetNormSq(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      return Napi::Number::New(info.Env(), Held(problem_)->target_norm_sq(Metric::kPlain));
-    });
-  }
-  Napi::Value Count(const Napi::CallbackInfo& info, size_t (SiteProblem::*count)() const) {
-    return Guard(info, [&] {
-      return Napi::Number::New(info.Env(), static_cast<double>((*Held(problem_).*count)()));
-    });
-  }
-  Napi::Value Release(const Napi::CallbackInfo& info) {
-    problem_.reset();
-    return info.Env().Undefined();
-  }
-
-  Napi::Value Columns(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      return Job(
-          info, [](const SharedProblem& problem) { return MeasureColumns(*problem); },
-          [](Napi::Env env, const ColumnStatistics& columns) {
-            auto object = Napi::Object::New(env);
-            object.Set("weightAbsMean", Doubles(env, columns.weight.abs_mean));
-            object.Set("weightNormSq", Doubles(env, columns.weight.norm_sq));
-            object.Set("second", Doubles(env, columns.second));
-            object.Set("mean", Doubles(env, columns.mean));
-            return object;
-          });
-    });
-  }
-
-  Napi::Value Costs(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const bool bias = Options(info[1]).Flag("bias");
-      return Job(
-          info,
-          [keep = GetMask(info[0]), bias](const SharedProblem& problem) {
-            return MeasureKept(*problem, keep, bias);
-          },
-          [](Napi::Env env, const KeptCosts& costs) {
-            auto object = Napi::Object::New(env);
-            object.Set("removal", Doubles(env, costs.removal));
-            object.Set("explained", Doubles(env, costs.explained));
-            SetRidge(object, costs.lambda, costs.ridge_raised);
-            return object;
-          });
-    });
-  }
-
-  Napi::Value Sweep(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const Options given(info[0]);
-      SweepOptions options;
-      options.bias = given.Flag("bias");
-      options.max_removed = given.Size("maxRemoved", options.max_removed);
-      options.selection = given.MetricOf("selection");
-      options.curve = given.MetricOf("curve");
-      if (given.Has("costs")) options.group_costs = GetDoubles(given.Get("costs"), "costs");
-      return Job(
-          info,
-          [options](const SharedProblem& problem) { return struprune::Sweep(*problem, options); },
-          [](Napi::Env env, const SweepResult& result) {
-            auto object = Napi::Object::New(env);
-            object.Set("order", Integers(env, result.order));
-            object.Set("cost", Doubles(env, result.cost));
-            object.Set("error", Doubles(env, result.error));
-            object.Set("drift", result.drift);
-            object.Set("refactorings", result.refactorings);
-            SetRidge(object, result.lambda, result.ridge_raised);
-            return object;
-          });
-    });
-  }
-
-  Napi::Value RefitMask(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const Options given(info[1]);
-      const bool bias = given.Flag("bias");
-      const Dtype stored = given.Has("stored") ? GetDtype(given.Get("stored")) : Dtype::F32;
-      return Job(
-          info,
-          [keep = GetMask(info[0]), bias, stored](const SharedProblem& problem) {
-            return RefitKept(*problem, keep, bias, stored);
-          },
-          ToRefit);
-    });
-  }
-
-  Napi::Value Slice(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const bool mean_bias = Options(info[1]).Flag("meanBias");
-      return Job(
-          info,
-          [keep = GetMask(info[0]), mean_bias](const SharedProblem& problem) {
-            return SliceKept(*problem, keep, mean_bias);
-          },
-          ToRefit);
-    });
-  }
-
-  Napi::Value Swap(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const Options given(info[1]);
-      SwapOptions options;
-      options.bias = given.Flag("bias");
-      options.metric = given.MetricOf("metric");
-      options.max_swaps = given.Size("maxSwaps", options.max_swaps);
-      return Job(
-          info,
-          [keep = GetMask(info[0]), options](const SharedProblem& problem) {
-            return SwapPass(*problem, keep, options);
-          },
-          [](Napi::Env env, const SwapResult& result) {
-            std::vector<int32_t> swaps;
-            for (const auto& [removed, taken] : result.swaps) {
-              swaps.push_back(removed);
-              swaps.push_back(taken);
-            }
-            auto object = Napi::Object::New(env);
-            object.Set("keep", CopyToTyped<uint8_t, Napi::Uint8Array>(env, result.keep));
-            object.Set("swaps", Integers(env, swaps));
-            object.Set("before", result.before);
-            object.Set("after", result.after);
-            object.Set("settled", result.settled);
-            SetRidge(object, result.lambda, result.ridge_raised);
-            return object;
-          });
-    });
-  }
-
-  Napi::Value Admm(const Napi::CallbackInfo& info) {
-    return Guard(info, [&] {
-      const bool bias = Options(info[0]).Flag("bias");
-      return Job(
-          info,
-          [bias](const SharedProblem& problem) {
-            return std::make_shared<AdmmState>(problem, bias);
-          },
-          [](Napi::Env env, std::shared_ptr<AdmmState> state) -> Napi::Value {
-            return Constructors::New(env, "Admm", {MakeHandle(env, std::move(state))});
-          });
-    });
-  }
-
-  // A job of the engine on the problem, which stays alive until it is done.
-  template <typename Compute, typename Convert>
-  Napi::Value Job(const Napi::CallbackInfo& info, Compute compute, Convert convert) {
-    const SharedProblem problem = Held(problem_);
-    return Async(
-        info.Env(), problem->space().context,
-        [problem, compute = std::move(compute)] { return compute(problem); }, std::move(convert));
-  }
-
-  SharedProblem problem_;
-};
+// (solver, {bias}?) -> Promise<admm>
+Napi::Value CreateAdmm(const Napi::CallbackInfo& info) {
+  const bool bias = Options(info[1]).Flag("bias");
+  return RunOnProblem(
+      info,
+      [bias](const SharedProblem& problem) { return std::make_shared<AdmmState>(problem, bias); },
+      MakeHandle<AdmmState>);
+}
 
 // What JavaScript gave, before it is cut into tiles on the worker thread.
 struct PlainSums {
@@ -519,38 +294,28 @@ SiteInput InTiles(const TileSpace& space, const PlainSums& sums) {
   return input;
 }
 
+// (threads, memory, sums) -> Promise<solver> with an engine of its own: for tests and small uses
 Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
-  return Guard(info, [&] {
-    InitialiseBlas();
-    auto context = std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memory"));
-    auto sums = ReadSums(GetObject(info[2], "sums"));
-    return CreateSolver(info.Env(), context, [space = InMemory(context), sums = std::move(sums)] {
-      return InTiles(space, sums);
-    });
+  auto context = std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memory"));
+  auto sums = ReadSums(GetObject(info[2], "sums"));
+  return MakeProblem(info.Env(), context, [space = InMemory(context), sums = std::move(sums)] {
+    return InTiles(space, sums);
   });
 }
 
 }  // namespace
 
 void InitSolver(Napi::Env env, Napi::Object exports) {
-  RefitObject::Define(env);
-  AdmmObject::Define(env);
-  SolverObject::Define(env);
-  exports.Set("solverFromSums", Napi::Function::New<SolverFromSums>(env, "solverFromSums"));
+  Export<CreateSolver>(env, exports, "createSolver");
+  Export<SolverFromSums>(env, exports, "solverFromSums");
+  Export<ReadSolver>(env, exports, "readSolver");
+  Export<SolverColumns>(env, exports, "solverColumns");
+  Export<SolverCosts>(env, exports, "solverCosts");
+  Export<SolverSweep>(env, exports, "solverSweep");
+  Export<SolverRefit>(env, exports, "solverRefit");
+  Export<SolverSlice>(env, exports, "solverSlice");
+  Export<SolverSwap>(env, exports, "solverSwap");
+  Export<CreateAdmm>(env, exports, "createAdmm");
 }
-
-Napi::Value CreateSolver(Napi::Env env, std::shared_ptr<Context> context,
-                         std::function<SiteInput()> collect) {
-  return Async(
-      env, context,
-      [collect = std::move(collect)]() -> SharedProblem {
-        return std::make_shared<SiteProblem>(collect());
-      },
-      [](Napi::Env main, SharedProblem problem) -> Napi::Value {
-        return Constructors::New(main, "Solver", {MakeHandle(main, std::move(problem))});
-      });
-}
-
-std::shared_ptr<const Refit> GetRefit(const Napi::Value& value) { return RefitObject::From(value); }
 
 }  // namespace struprune::addon

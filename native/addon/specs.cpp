@@ -60,4 +60,17 @@ AllowedPrecision GetPrecision(const Napi::Value& value) {
   throw BadArgument("unknown precision '" + name + "'");
 }
 
+Purpose GetPurpose(const Napi::Value& value) {
+  const std::string name = GetString(value, "purpose");
+  if (name == "measuring") return Purpose::kMeasuring;
+  if (name == "calibrating") return Purpose::kCalibrating;
+  if (name == "searching") return Purpose::kSearching;
+  throw BadArgument("unknown purpose '" + name + "'");
+}
+
+std::shared_ptr<Statistics> GetStatistics(const Napi::Object& options, const char* key) {
+  const Napi::Value value = options.Get(key);
+  return value.IsUndefined() ? nullptr : GetHandle<Statistics>(value, key);
+}
+
 }  // namespace struprune::addon

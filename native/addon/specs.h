@@ -4,11 +4,13 @@
 #include <napi.h>
 
 #include <array>
+#include <memory>
 #include <optional>
 
 #include "model/block.h"
 #include "model/ends.h"
 #include "ops/gemm_path.h"
+#include "tiles/statistics.h"
 
 namespace struprune::addon {
 
@@ -31,7 +33,11 @@ TensorId GetTensorId(const Block& block, const Napi::Value& value);
 // The sublayer whose site has that name.
 size_t GetSite(const BlockSpec& spec, const Napi::Value& value);
 Sublayer GetSublayer(const Block& block, const Napi::Value& site);
+// The statistics of an option, null where it is undefined.
+std::shared_ptr<Statistics> GetStatistics(const Napi::Object& options, const char* key);
 // "bf16", "bf16x3" or "f32".
 AllowedPrecision GetPrecision(const Napi::Value& value);
+// "measuring", "calibrating" or "searching".
+Purpose GetPurpose(const Napi::Value& value);
 
 }  // namespace struprune::addon

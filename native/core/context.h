@@ -57,8 +57,7 @@ struct Context {
   const PackedWeights* packed = nullptr;  // of the pass that runs
   std::shared_ptr<MemoryBudget> budget;
   std::atomic<bool> abort{false};
-  std::mutex job;                            // the pool serves one job at a time
-  std::atomic<bool> next_calibrates{false};  // jobs that are asked for from now on
+  std::mutex job;  // the pool serves one job at a time
 };
 
 }  // namespace struprune

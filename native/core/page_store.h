@@ -94,6 +94,8 @@ class PageStore {
   size_t Capacity() const;
   // What the scratch file reaches to.
   uint64_t scratch_bytes() const;
+  // Whose budget its pages are charged to.
+  const std::shared_ptr<Context>& context() const { return context_; }
 
  private:
   using Lock = std::unique_lock<std::mutex>;

@@ -29,6 +29,7 @@ class PagedMatrix {
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
   size_t page_rows() const { return page_rows_; }
+  const PageStore& store() const { return pages_.store(); }
   // How many rows from `row` on lie in one page with it, at most `most`.
   size_t Run(size_t row, size_t most) const;
 

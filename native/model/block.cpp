@@ -323,6 +323,20 @@ std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols,
   return bytes;
 }
 
+std::vector<std::byte> EncodeRows(Context& context, const TensorSource& source, Dtype dtype,
+                                  size_t row, size_t count) {
+  auto values = context.Allocate<float>(count * source.cols);
+  LoadRows(source, row, count, values.data());
+  if (source.rows == 1 || source.dtype != dtype) {
+    return EncodeRows(values.data(), count, source.cols, dtype, 0, count, 0, source.name);
+  }
+  // Its very bytes, now that they are known to be numbers.
+  const size_t row_bytes = RowBytes(source);
+  std::vector<std::byte> bytes(count * row_bytes);
+  source.file->Read(source.offset + row * row_bytes, bytes);
+  return bytes;
+}
+
 std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_t count,
                                      size_t rope_heads) const {
   const auto [rows, cols] = shape(id);

@@ -162,5 +162,9 @@ inline Sublayer Block::sublayer(size_t index) const { return Sublayer(*this, ind
 std::vector<std::byte> EncodeRows(const float* values, size_t rows, size_t cols, Dtype dtype,
                                   size_t row, size_t count, size_t rope_heads,
                                   const std::string& name);
+// The same of a stored tensor that is in no block. A matrix in its own type goes out as its very
+// bytes.
+std::vector<std::byte> EncodeRows(Context& context, const TensorSource& source, Dtype dtype,
+                                  size_t row, size_t count);
 
 }  // namespace struprune

@@ -45,6 +45,8 @@ using PartTiles = std::vector<TileMatrix<double>>;
 
 class FfnSolver {
  public:
+  // Where its own matrices go.
+  const TileSpace& space() const { return space_; }
   // Of the round: where it began, and θ + δ, the input weights that it led to.
   const FfnMap& map() const { return map_; }
   InputWeights Moved() const;

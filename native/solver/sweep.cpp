@@ -6,6 +6,7 @@
 #include "solver/least_squares.h"
 #include "solver/sweep_state.h"
 #include "tiles/cholesky.h"
+#include "tiles/doubles_on_device.h"
 #include "tiles/elementwise.h"
 #include "tiles/gather.h"
 #include "tiles/multiply.h"

@@ -50,11 +50,13 @@ async function masks(model, tokens = '8192') {
   await cpu.run(undefined, () =>
     gpu.run(undefined, async () => {
       const sides = [cpu, gpu].map((engine) => new Session(engine, source, output.stored));
-      const states = await Promise.all(sides.map((session) => session.embed(ids, window)));
+      const states = await Promise.all(
+        sides.map((session) => session.embed(ids, window, 'calibrating')),
+      );
       for (let index = 0; index < source.architecture.blocks.length; index++) {
         const blocks = await Promise.all(sides.map((session) => session.loadBlock(index)));
         for (const site of inside('model/sublayers').SITES) {
-          await native.copyMatrix(cpu.handle, states[0], states[1]);
+          await states[0].copyTo(states[1]);
           const layer = layers.find((one) => one.block === index && one.site === site);
           if (!layer) throw new Error(`block ${index} has no layer of ${site}`);
           const sweeps = [];
@@ -72,9 +74,9 @@ async function masks(model, tokens = '8192') {
             sweeps.push(sweep);
           }
           await compare(layer, sweeps, solvers[0]);
-          for (const solver of solvers) solver.release();
+          for (const solver of solvers) solver[Symbol.dispose]();
         }
-        for (const block of blocks) native.release(block);
+        for (const block of blocks) block[Symbol.dispose]();
       }
     }),
   );
@@ -83,16 +85,12 @@ async function masks(model, tokens = '8192') {
 }
 
 async function solve(session, block, layer, hidden, window, { lambda }) {
-  const { handle } = session.engine;
+  const { Solver } = inside('engine/solver');
   const { site, groupSize: group, groups } = layer;
   const sums = session.statistics(inside('spec/widths').widthOf(layer), { gram: true });
-  await session.advanceSite(block, site, hidden, window, { statistics: sums });
-  const solver = await native.createSolver(handle, sums, block, site, {
-    lambda,
-    group,
-    metric: null,
-  });
-  native.release(sums);
+  await session.advanceSite(block, site, hidden, window, 'calibrating', { statistics: sums });
+  const solver = await Solver.of(block, site, sums, { lambda, group, metric: null });
+  sums[Symbol.dispose]();
   const sweep = await solver.sweep({ maxRemoved: Math.round(SHARE * groups) });
   return { solver, sweep };
 }
@@ -112,7 +110,7 @@ async function compare({ block, site, groups }, [here, there], solver) {
     for (const group of order) keep[group] = 0;
     const refit = await solver.refit(keep);
     errors.push(refit.error);
-    refit.release();
+    refit[Symbol.dispose]();
   }
   const costGap = Math.max(0, ...gaps);
   if (costGap > TIES) process.exitCode = 1;
@@ -219,7 +217,7 @@ async function shape(blocks = '32', tokens = '131072') {
       copy: share(copyIn + copyOut),
       forward: share(forward),
       gram: share(sums),
-      solve: share(total((name) => name === 'createSolver' || name.startsWith('solver.'))),
+      solve: share(total((name) => name === 'createSolver' || name.startsWith('solver'))),
       algebra: share(algebra),
     },
     // Wall time of the native calls, of those on the GPU (runSite, score, expectHead, divergenceFrom, Gauss-Newton) too.

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { Engine, using } from '../../lib/engine/engine';
-import { native } from '../../lib/engine/native';
+import { compareHeads } from '../../lib/engine/ends';
+import { Engine } from '../../lib/engine/engine';
+import { using } from '../../lib/engine/owned';
 import { nextTokens, Session } from '../../lib/engine/session';
 
 const MODELS = join(__dirname, '../fixtures/models');
@@ -42,16 +43,15 @@ for (const [reference, model] of [
     const engine = new Engine({ threads: 2 });
     const states = async ({ folder, ids }: ReturnType<typeof fixture>) => {
       const session = new Session(engine, await openCheckpoint(folder));
-      const hidden = await session.embed(Int32Array.from(ids.flat()), ids[0]!.length);
-      await session.forward(hidden, ids[0]!.length);
+      const hidden = await session.embed(Int32Array.from(ids.flat()), ids[0]!.length, 'measuring');
+      await session.forward(hidden, ids[0]!.length, 'measuring');
       return { session, hidden };
     };
     const of = { p: await states(p), q: await states(q) };
     const targets = nextTokens(Int32Array.from(q.ids.flat()), q.ids[0]!.length);
     const found = await using(of.p.hidden, (dense) =>
       using(of.q.hidden, (hidden) =>
-        native.compare(
-          engine.handle,
+        compareHeads(
           { ends: of.p.session.ends, hidden: dense, row: 0 },
           { ends: of.q.session.ends, hidden, row: 0 },
           targets,

@@ -9,6 +9,7 @@ import { benchSchema } from '../../lib/bench/schema';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
+import { timeGpuKernels } from '../../lib/engine/roofs';
 import { blockSpec } from '../../lib/engine/session';
 import { StruPruneError } from '../../lib/errors';
 import { emulatedLibrary } from '../gpu/emulation';
@@ -156,7 +157,7 @@ test.serial(
     const spec = { ...blockSpec(source.architecture, 0), ffn: 24 };
     const run = { tokens: 32, window: 32, seconds: 0.001 };
     const { gemmRates, timings } = await engine.run(undefined, () =>
-      native.timeGpuKernels(engine.handle, spec, { width: 1, vocab: 0 }, run),
+      timeGpuKernels(engine, spec, { width: 1, vocab: 0 }, run),
     );
     await engine.dispose();
     t.deepEqual(

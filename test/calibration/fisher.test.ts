@@ -7,8 +7,9 @@ import test, { type ExecutionContext } from 'ava';
 import { type FisherOptions, fisherMetrics } from '../../lib/calibration/fisher';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
-import { native, type StatisticsHandle } from '../../lib/engine/native';
-import { Session, siteColumns } from '../../lib/engine/session';
+import { native } from '../../lib/engine/native';
+import { Session } from '../../lib/engine/session';
+import type { Statistics } from '../../lib/engine/statistics';
 import { SITES, type Site } from '../../lib/model/sublayers';
 import type { OnStage } from '../../lib/progress';
 
@@ -25,7 +26,8 @@ function expectedOf(name: string): Expected {
 }
 
 async function withSession<T>(name: string, use: (session: Session) => Promise<T>): Promise<T> {
-  const engine = new Engine({ threads: 2 });
+  // The metrics are torch's to float's precision.
+  const engine = new Engine({ threads: 2, fullPrecision: true });
   const session = new Session(engine, await openCheckpoint(join(MODELS, name)));
   try {
     return await use(session);
@@ -57,10 +59,9 @@ async function run(
     for (;;) {
       const next = await metrics.next();
       if (next.done) return { ...result, meanNll: next.value.meanNll };
-      const read = (handle: StatisticsHandle) => {
-        const { tokens, dim } = native.readStatistics(handle);
-        result.tokens.push(tokens);
-        return native.gramRows(handle, 0, dim);
+      const read = (sums: Statistics) => {
+        result.tokens.push(sums.read().tokens);
+        return sums.gramRows(0, sums.dim);
       };
       const { index, gradients } = next.value;
       result.order.push(index);
@@ -152,8 +153,7 @@ test('inputs of the sites that are asked for are those of a forward pass', async
     const { hidden, blocks } = session.architecture;
     const sites = (index: number) => asked[index] ?? [];
     const found: Partial<Record<Site, Float64Array>>[] = [];
-    const rowsOf = (sums: StatisticsHandle) =>
-      native.gramRows(sums, 0, native.readStatistics(sums).dim);
+    const rowsOf = (sums: Statistics) => sums.gramRows(0, sums.dim);
     for await (const { index, sums } of fisherMetrics(session, ids, {
       window,
       sites,
@@ -161,26 +161,21 @@ test('inputs of the sites that are asked for are those of a forward pass', async
     })) {
       t.deepEqual(Object.keys(sums), sites(index));
       found[index] = Object.fromEntries(
-        Object.entries(sums).map(([site, handle]) => [site, rowsOf(handle!)]),
+        Object.entries(sums).map(([site, statistics]) => [site, rowsOf(statistics!)]),
       );
     }
     t.is(found.length, blocks.length);
-    const states = await session.embed(ids, window);
-    t.is(native.matrixShape(states).cols, hidden);
+    using states = await session.embed(ids, window, 'calibrating');
+    t.is(states.cols, hidden);
     for (let index = 0; index < blocks.length; index++) {
-      const block = await session.loadBlock(index);
+      using block = await session.loadBlock(index);
       for (const site of SITES) {
-        const sums = session.statistics(siteColumns(block, site), {
-          gram: true,
-        });
-        await session.advanceSite(block, site, states, window, { statistics: sums });
+        using sums = session.statistics(block.width(site), { gram: true });
+        await session.advanceSite(block, site, states, window, 'calibrating', { statistics: sums });
         const got = found[index]![site];
         if (got) compare(t, got, Float32Array.from(rowsOf(sums)), `block ${index}, ${site}`);
-        native.release(sums);
       }
-      native.release(block);
     }
-    native.release(states);
   });
 });
 
@@ -188,35 +183,35 @@ test('a consumer that stops early or fails leaves nothing behind', async (t) => 
   const { inputIds } = expectedOf('opt-pre');
   const ids = Int32Array.from(inputIds.flat());
   await withSession('opt-pre', async (session) => {
-    const { handle } = session.engine;
-    const before = native.memoryOf(handle).used;
+    const { engine } = session;
+    const before = engine.memory.used;
     const options = { window: 48, scratch: '' };
     for await (const { index } of fisherMetrics(session, ids, options)) {
       t.is(index, 1);
-      t.true(native.memoryOf(handle).used > before);
+      t.true(engine.memory.used > before);
       break;
     }
-    t.is(native.memoryOf(handle).used, before);
+    t.is(engine.memory.used, before);
 
     const failing = async () => {
       for await (const { index } of fisherMetrics(session, ids, options))
         throw new Error(`at ${index}`);
     };
     await t.throwsAsync(failing, { message: 'at 1' });
-    t.is(native.memoryOf(handle).used, before);
+    t.is(engine.memory.used, before);
   });
 });
 
 test('an aborted engine stops the run and frees its memory', async (t) => {
   const { inputIds } = expectedOf('opt-pre');
   await withSession('opt-pre', async (session) => {
-    const { handle } = session.engine;
-    const before = native.memoryOf(handle).used;
+    const { engine } = session;
+    const before = engine.memory.used;
     const ids = Int32Array.from(inputIds.flat());
     const metrics = fisherMetrics(session, ids, { window: 48, scratch: '' });
     await metrics.next();
-    native.setAbort(handle, true);
+    native.setAbort(engine.handle, true);
     await t.throwsAsync(metrics.next(), { message: /aborted/ });
-    t.is(native.memoryOf(handle).used, before);
+    t.is(engine.memory.used, before);
   });
 });

@@ -6,7 +6,6 @@ import { parseGguf } from '../../lib/checkpoint/container';
 import type { ExportKind } from '../../lib/checkpoint/export-table';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { withEngine } from '../../lib/engine/engine';
-import { native } from '../../lib/engine/native';
 import { Session } from '../../lib/engine/session';
 import { evaluate } from '../../lib/evaluate';
 import type { PruneOptions } from '../../lib/options';
@@ -145,9 +144,7 @@ test.serial(
         const session = new Session(engine, await openCheckpoint(path));
         const { blocks, model } = session.source;
         const refs = [...blocks.map((refs) => refs['ffn.norm']!), model.finalNorm!];
-        const read = refs.map((ref) =>
-          native.encodeTensor(engine.handle, ref, session.files, 'F32', 0, 1),
-        );
+        const read = refs.map((ref) => session.encodeTensor(ref, 'F32', 0, 1));
         const values = (await Promise.all(read)).map((bytes) => Buffer.from(bytes).toString('hex'));
         session.dispose();
         return values;

@@ -3,16 +3,16 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import type { Block, SiteRun } from '../../lib/engine/block';
 import { Engine } from '../../lib/engine/engine';
-import {
-  type BlockHandle,
-  type EngineHandle,
-  type MatrixHandle,
-  native,
-  type SiteRun,
-} from '../../lib/engine/native';
+import type { EngineHandle, RefitHandle, SolverHandle } from '../../lib/engine/handles';
+import { GaussNewton } from '../../lib/engine/input-solver';
+import type { Matrix } from '../../lib/engine/matrix';
+import { native } from '../../lib/engine/native';
+import type { Purpose } from '../../lib/engine/native-engine';
+import { Refit } from '../../lib/engine/refit';
 import { AS_IS, blockSpec, Session } from '../../lib/engine/session';
-import type { NativeRefit } from '../../lib/solver/native-solver';
+import { Solver } from '../../lib/engine/solver';
 import { loadFixture, makeSolver } from '../solver/fixtures';
 
 const TOKENS = 16;
@@ -21,38 +21,30 @@ const refused = { code: 'ERR_ARGUMENT' };
 interface Given {
   t: ExecutionContext;
   session: Session;
-  engine: EngineHandle;
-  block: BlockHandle;
-  matrix(cols: number, rows?: number): MatrixHandle;
+  block: Block;
+  matrix(cols: number, rows?: number): Matrix;
 }
 
 const withBlock = (work: (given: Given) => Promise<void>) => async (t: ExecutionContext) => {
-  const engine = new Engine({ threads: 2 });
+  await using engine = new Engine({ threads: 2 });
   const source = await openCheckpoint(join(__dirname, '../fixtures/models/llama2'));
   const session = new Session(engine, source);
   const block = await session.loadBlock(0);
   const matrix = (cols: number, rows = TOKENS) => session.matrix(rows, cols, TOKENS);
   try {
-    await work({ t, session, engine: engine.handle, block, matrix });
+    await work({ t, session, block, matrix });
   } finally {
     session.dispose();
-    await engine.dispose();
   }
 };
 
 test('a matrix without columns', async (t) => {
-  const engine = new Engine({ threads: 1 });
-  const matrix = native.createMatrix(engine.store(''), 8, 0, 4);
-  t.is(native.matrixRows(engine.handle, matrix, 0, 8).length, 0);
-  for (const count of [0, 1]) {
-    t.throws(
-      () => native.setMatrixRows(engine.handle, matrix, 0, new Float32Array(count)),
-      refused,
-    );
-  }
-  t.is(await native.energyOf(engine.handle, matrix), 0);
-  t.throws(() => native.createMatrix(engine.store(''), 8, 2 ** 33, 2 ** 33), refused);
-  await engine.dispose();
+  await using engine = new Engine({ threads: 1 });
+  const matrix = engine.store('').matrix(8, 0, 4);
+  t.is(matrix.read(0, 8).length, 0);
+  for (const count of [0, 1]) t.throws(() => matrix.write(0, new Float32Array(count)), refused);
+  t.is(await matrix.energy(), 0);
+  t.throws(() => engine.store('').matrix(8, 2 ** 33, 2 ** 33), refused);
 });
 
 test('handles of others, of another kind, and of nothing', async (t) => {
@@ -61,7 +53,7 @@ test('handles of others, of another kind, and of nothing', async (t) => {
   const foreign = (server as unknown as { _handle: { _externalStream: unknown } })._handle
     ._externalStream;
   t.is(Object.prototype.toString.call(foreign), '[object Object]');
-  for (const handle of [foreign, engine.store(''), {}, undefined, 7]) {
+  for (const handle of [foreign, engine.store('').handle, {}, undefined, 7]) {
     t.throws(() => native.memoryOf(handle as EngineHandle), refused);
   }
   t.throws(() => native.release(foreign as EngineHandle), refused);
@@ -70,39 +62,57 @@ test('handles of others, of another kind, and of nothing', async (t) => {
   t.throws(() => native.memoryOf(engine.handle), refused);
 });
 
-test('classes are not made of what is not theirs', async (t) => {
-  const solver = await makeSolver(loadFixture('columns').sums);
-  const engine = new Engine({ threads: 1 });
-  const Solver = solver.constructor as new (from?: unknown) => unknown;
-  for (const from of [undefined, {}, engine.handle]) t.throws(() => new Solver(from), refused);
+test('solvers and refits are not made of what is not theirs', async (t) => {
+  await using engine = new Engine({ threads: 1 });
+  using solver = await makeSolver(loadFixture('columns').sums);
+  for (const from of [undefined, {}, engine.handle, solver.handle]) {
+    t.throws(() => new Refit(from as RefitHandle), refused);
+  }
+  for (const from of [undefined, {}, engine.handle]) {
+    t.throws(() => new Solver(from as SolverHandle), refused);
+  }
   t.true(engine.memory.used >= 0, 'the engine is still there');
-  await engine.dispose();
 });
 
-test('threads of a solver', (t) => {
+test('what was disposed of answers nothing more, and twice is once', async (t) => {
+  await using engine = new Engine({ threads: 1 });
+  const before = engine.memory.used;
+  for (const dispose of [Symbol.dispose, Symbol.asyncDispose] as const) {
+    const matrix = engine.store('').matrix(64, 64, 64);
+    matrix.write(0, new Float32Array(64));
+    t.true(engine.memory.used > before);
+    await matrix[dispose]();
+    t.is(engine.memory.used, before);
+    t.throws(() => matrix.read(0, 1), refused);
+    await t.notThrowsAsync(async () => matrix[dispose]());
+  }
+});
+
+test('threads of a solver', async (t) => {
   const { sums } = loadFixture('columns');
   for (const threads of [0, 1025, 2 ** 40]) {
-    t.throws(() => native.solverFromSums(threads, 0, sums), refused);
+    await t.throwsAsync(Solver.fromSums(threads, 0, sums), refused);
   }
 });
 
 test(
   'tensors and their files',
-  withBlock(async ({ t, session, engine }) => {
-    const { files } = session;
+  withBlock(async ({ t, session }) => {
+    const { handle } = session.engine;
+    const files = session.files.map((file) => file.handle);
     const none = undefined as never;
     const tensor = session.source.model.embedding!;
-    t.throws(() => native.encodeTensor(engine, none, files, 'F32', 0, 1), refused);
-    t.throws(() => native.encodeTensor(engine, tensor, none, 'F32', 0, 1), refused);
-    t.throws(() => native.encodeTensor(engine, tensor, [], 'F32', 0, 1), refused);
+    t.throws(() => native.encodeTensor(handle, none, files, 'F32', 0, 1), refused);
+    t.throws(() => native.encodeTensor(handle, tensor, none, 'F32', 0, 1), refused);
+    t.throws(() => native.encodeTensor(handle, tensor, [], 'F32', 0, 1), refused);
     const flat = { ...tensor, shape: none };
-    t.throws(() => native.encodeTensor(engine, flat, files, 'F32', 0, 1), refused);
+    t.throws(() => native.encodeTensor(handle, flat, files, 'F32', 0, 1), refused);
     const heads = { ...tensor, ropeHeads: tensor.shape[0]! };
-    t.throws(() => native.encodeTensor(engine, heads, files, 'F32', 0, 1), {
+    t.throws(() => native.encodeTensor(handle, heads, files, 'F32', 0, 1), {
       code: 'ERR_CHECKPOINT',
     });
     const spec = blockSpec(session.architecture, 0);
-    const load = native.loadBlock.bind(null, engine, session.engine.store(''), spec, {});
+    const load = native.loadBlock.bind(null, session.engine.store('').handle, spec, {});
     t.throws(() => load(none, AS_IS), refused);
     t.throws(() => load([], 'F32' as never), refused);
   }),
@@ -110,24 +120,22 @@ test(
 
 test(
   'heads that rows are not made of',
-  withBlock(async ({ t, engine, block }) => {
-    const [rows] = native.blockShape(block, 'attention.q')!;
+  withBlock(async ({ t, block }) => {
+    const [rows] = block.shape('attention.q')!;
     for (const heads of [rows + 1, 2 * rows]) {
-      await t.throwsAsync(
-        native.encodeBlock(engine, block, 'attention.q', 'F32', 0, 1, heads),
-        refused,
-      );
+      await t.throwsAsync(block.encode('attention.q', 'F32', 0, 1, heads), refused);
     }
   }),
 );
 
 test(
   'dense states of another shape, or missing',
-  withBlock(async ({ t, session, engine, block, matrix }) => {
+  withBlock(async ({ t, session, block, matrix }) => {
     const { hidden: width } = session.architecture;
     const hidden = matrix(width);
     const run = (more: Partial<SiteRun>) =>
-      native.runSite(engine, block, 'ffn', {
+      block.run('ffn', {
+        purpose: 'measuring',
         window: TOKENS,
         hidden,
         advance: false,
@@ -146,13 +154,32 @@ test(
 );
 
 test(
+  'a purpose that nobody has, or none',
+  withBlock(async ({ t, session, block, matrix }) => {
+    const { hidden: width } = session.architecture;
+    const hidden = matrix(width);
+    const ids = new Int32Array(TOKENS);
+    const run = { window: TOKENS, hidden, advance: true, alpha: 0, beta: 0 };
+    for (const purpose of ['measuring', 'calibrating', 'searching'] as const) {
+      await t.notThrowsAsync(block.run('ffn', { ...run, purpose }));
+    }
+    for (const wrong of ['guessing', undefined]) {
+      const purpose = wrong as Purpose;
+      t.throws(() => block.run('ffn', { ...run, purpose }), refused);
+      t.throws(() => session.ends.embed(ids, TOKENS, hidden, purpose), refused);
+      t.throws(() => session.ends.expectHead(hidden, matrix(width), purpose), refused);
+    }
+  }),
+);
+
+test(
   'columns that were not kept, states of another width',
-  withBlock(async ({ t, session, engine, block, matrix }) => {
+  withBlock(async ({ t, session, block, matrix }) => {
     const { hidden: width, blocks } = session.architecture;
     const { ffn } = blocks[0]!;
     const [kept, hidden] = [matrix(ffn), matrix(width)];
     const apply = (columns: Int32Array | null, to = hidden) =>
-      native.applySite(engine, block, 'ffn', kept, columns, to);
+      block.apply('ffn', kept, columns, to, 'measuring');
     await t.notThrowsAsync(apply(Int32Array.from({ length: ffn }, (_, i) => i)));
     for (const wrong of [-1, ffn]) {
       t.throws(() => apply(new Int32Array(ffn).fill(wrong)), refused);
@@ -160,41 +187,63 @@ test(
     t.throws(() => apply(null, matrix(width - 1)), refused);
     const { ends } = session;
     const narrow = matrix(width - 1);
-    t.throws(() => native.score(engine, ends, narrow, new Int32Array(TOKENS).fill(-1)), refused);
-    t.throws(() => native.logits(engine, ends, narrow, 0, 1), refused);
+    t.throws(() => ends.score(narrow, new Int32Array(TOKENS).fill(-1)), refused);
+    t.throws(() => ends.logits(narrow, 0, 1), refused);
+  }),
+);
+
+test(
+  'sums that are not the site’s, and a metric that does not fit',
+  withBlock(async ({ t, session, block, matrix }) => {
+    const { hidden } = session.architecture;
+    const options = { lambda: 0.05, group: 1, metric: null };
+    const sums = session.statistics(block.width('ffn'), { gram: true });
+    const ids = Int32Array.from({ length: TOKENS }, (_, i) => i);
+    const states = await session.embed(ids, TOKENS, 'measuring');
+    await session.advanceSite(block, 'ffn', states, TOKENS, 'measuring', { statistics: sums });
+    await t.notThrowsAsync(Solver.of(block, 'ffn', sums, options));
+    const others = [
+      session.statistics(block.width('ffn'), { gram: false }),
+      session.statistics(block.width('ffn') - 1, { gram: true }),
+    ];
+    for (const other of others) {
+      await t.throwsAsync(Solver.of(block, 'ffn', other, options), refused);
+    }
+    const gradients = session.statistics(hidden, { gram: true });
+    for (const [metric, row] of [
+      [matrix(hidden, hidden), 1] as const,
+      [matrix(8, 64), 0] as const,
+    ]) {
+      const place = { matrix: metric, row };
+      await t.throwsAsync(gradients.storeMetric(place), refused);
+      await t.throwsAsync(Solver.of(block, 'ffn', sums, { ...options, metric: place }), refused);
+    }
   }),
 );
 
 test(
   'a refit or a solver of another shape than the block',
-  withBlock(async ({ t, session, engine, block, matrix }) => {
+  withBlock(async ({ t, session, block, matrix }) => {
     const { hidden: width } = session.architecture;
     const [inputs, targets] = [matrix(width), matrix(width)];
-    const values = Float32Array.from({ length: TOKENS * width }, (_, i) => Math.sin(i));
-    native.setMatrixRows(engine, inputs, 0, values);
-    const solver = await native.createGaussNewton(
-      engine,
-      block,
-      'ffn',
-      inputs,
-      targets,
-      0.01,
-      false,
+    inputs.write(
+      0,
+      Float32Array.from({ length: TOKENS * width }, (_, i) => Math.sin(i)),
     );
+    const options = { lambda: 0.01, freezeBiases: false };
+    const solver = await GaussNewton.of(block, 'ffn', { inputs, targets }, options);
     const { sums } = loadFixture('columns');
     const small = await (await makeSolver(sums)).refit(new Uint8Array(sums.in).fill(1));
-    const linearise = (refit: NativeRefit) =>
-      native.linearise(engine, solver, block, 'ffn', refit, TOKENS, 0);
+    const linearise = (refit: Refit) =>
+      solver.linearise(refit, { tokens: TOKENS, offset: 0 }, 'searching');
     await t.throwsAsync(linearise(small), { ...refused, message: /another shape/ });
-    t.throws(() => linearise({} as NativeRefit), refused);
+    t.throws(() => linearise({} as Refit), refused);
 
     const half = Int32Array.from({ length: 8 }, (_, i) => i);
-    for (const role of ['ffn.gate', 'ffn.up'] as const) {
-      await native.sliceBlock(engine, block, role, 0, half);
-    }
-    await native.sliceBlock(engine, block, 'ffn.out', 1, half);
-    native.resizeSite(block, 'ffn', half.length);
-    await t.throwsAsync(native.moveAlong(engine, solver, block, 'ffn', false), refused);
+    for (const role of ['ffn.gate', 'ffn.up'] as const) await block.slice(role, 0, half);
+    await block.slice('ffn.out', 1, half);
+    block.resize('ffn', half.length);
+    await t.throwsAsync(solver.move(false), refused);
   }),
 );
 

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { Engine, using } from '../../lib/engine/engine';
-import { native } from '../../lib/engine/native';
+import { Engine } from '../../lib/engine/engine';
+import { using } from '../../lib/engine/owned';
 import { nextTokens, Session } from '../../lib/engine/session';
 import { greedy } from '../../lib/measure/generate';
 
@@ -28,20 +28,14 @@ for (const name of readdirSync(MODELS).filter((entry) => !entry.endsWith('.json'
     const session = new Session(engine, await openCheckpoint(folder));
     const window = expected.inputIds[0]!.length;
     const ids = Int32Array.from(expected.inputIds.flat());
-    await using(await session.embed(ids, window), async (hidden) => {
-      await session.forward(hidden, window);
+    await using(await session.embed(ids, window, 'measuring'), async (hidden) => {
+      await session.forward(hidden, window, 'measuring');
       const largest = logits.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
       let worst = 0;
       let at = 0;
       for (let w = 0; w < expected.inputIds.length; w++) {
         for (const position of expected.positions) {
-          const row = await native.logits(
-            engine.handle,
-            session.ends,
-            hidden,
-            w * window + position,
-            1,
-          );
+          const row = await session.ends.logits(hidden, w * window + position, 1);
           for (const value of row) worst = Math.max(worst, Math.abs(value - logits[at++]!));
         }
       }

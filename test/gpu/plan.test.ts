@@ -1,7 +1,8 @@
 /** How blocks of billions of weights are streamed within 1.5 GiB: the figures of docs/benchmarks.md. */
 import test from 'ava';
 import { Engine } from '../../lib/engine/engine';
-import { type BlockSpec, native } from '../../lib/engine/native';
+import { native } from '../../lib/engine/native';
+import type { BlockSpec } from '../../lib/engine/native-block';
 import { type FeedForwardSpec, type NormSpec, unitsOf } from '../../lib/model/sublayers';
 import { emulatedLibrary } from './emulation';
 import { fakeDriver } from './fake-driver';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Engine } from '../../lib/engine/engine';
 import { type NativeAddon, native } from '../../lib/engine/native';
-import type { SumKinds } from '../../lib/engine/native-gpu';
+import type { SumKinds } from '../../lib/engine/native-block';
 import type { Site } from '../../lib/model/sublayers';
 import type { PruneOptions } from '../../lib/options';
 import { packageRoot } from '../../lib/package-root';
@@ -97,8 +97,8 @@ for (const ffnSolver of ['output', 'gauss-newton'] as const) {
       const repeated: [Site, SumKinds & { inputs: boolean }][] = [];
       const { runSite } = addon;
       addon.runSite = (...args) => {
-        const { repeats } = args[3];
-        if (repeats) repeated.push([args[2], repeats]);
+        const { repeats } = args[2];
+        if (repeats) repeated.push([args[1], repeats]);
         return runSite(...args);
       };
       t.teardown(() => Object.assign(addon, { runSite }));
@@ -150,7 +150,7 @@ test.serial('no inputs of an output map come back from a GPU', async (t) => {
   await useEmulation(t);
   const { runSite, applySite } = addon;
   addon.runSite = (...args) => {
-    t.is(args[3].keep, undefined);
+    t.is(args[2].keep, undefined);
     return runSite(...args);
   };
   addon.applySite = () => {

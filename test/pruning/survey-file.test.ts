@@ -6,7 +6,6 @@ import test from 'ava';
 import { type ArrayPlan, writeArrays } from '../../lib/checkpoint/arrays-file';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
-import { native } from '../../lib/engine/native';
 import { AS_IS, Session } from '../../lib/engine/session';
 import { readSurvey, writeSurvey } from '../../lib/pruning/survey-file';
 import type { Layer } from '../../lib/spec/widths';
@@ -25,7 +24,7 @@ test('metrics go to the disk and come back a little at a time, whatever the garb
   const metrics = session.matrix(rows, cols, 256, folder);
   const marks = [0, 1023, rows - 1];
   for (const row of marks) {
-    native.setMatrixRows(engine.handle, metrics, row, new Float32Array(cols).fill(row + 1));
+    metrics.write(row, new Float32Array(cols).fill(row + 1));
   }
   const before = process.memoryUsage().arrayBuffers;
   let most = before;
@@ -35,16 +34,16 @@ test('metrics go to the disk and come back a little at a time, whatever the garb
   t.teardown(() => clearInterval(timer));
   const identity = { checkpoint: 'any' };
   const survey = { curves: [], weights: [], metrics };
-  await writeSurvey(path, engine, { columns: null, survey }, identity, {});
-  native.release(metrics);
+  await writeSurvey(path, { columns: null, survey }, identity, {});
+  metrics[Symbol.dispose]();
   const read = (await readSurvey(path, engine, [], identity, folder)).survey!.metrics!;
   // A piece of the matrix and one of the file, of 96 MiB.
   t.true(most - before < 4 * MIB, `${(most - before) / MIB} MiB of array buffers`);
   for (const row of [...marks, 5000]) {
-    const [value] = native.matrixRows(engine.handle, read, row, 1);
+    const [value] = read.read(row, 1);
     t.is(value, marks.includes(row) ? row + 1 : 0);
   }
-  native.release(read);
+  read[Symbol.dispose]();
 });
 
 const layer = { block: 0, site: 'ffn', groups: 4, cost: 1, groupSize: 1 } as const;

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { Engine, using } from '../../lib/engine/engine';
-import { native } from '../../lib/engine/native';
+import { Engine } from '../../lib/engine/engine';
+import { using } from '../../lib/engine/owned';
 import { Session } from '../../lib/engine/session';
 
 /** Logits `[rows, vocab]`. */
@@ -21,15 +21,18 @@ export async function ourLogits(model: string, ids: readonly number[]): Promise<
   try {
     const { blocks, vocab } = session.architecture;
     const rows = ids.length;
-    return await using(await session.embed(Int32Array.from(ids), rows), async (hidden) => {
-      for (let index = 0; index < blocks.length; index++) {
-        await using(await session.loadBlock(index), (block) =>
-          session.advance(block, hidden, rows),
-        );
-      }
-      const values = await native.logits(engine.handle, session.ends, hidden, 0, rows);
-      return { values, rows, vocab };
-    });
+    return await using(
+      await session.embed(Int32Array.from(ids), rows, 'measuring'),
+      async (hidden) => {
+        for (let index = 0; index < blocks.length; index++) {
+          await using(await session.loadBlock(index), (block) =>
+            session.advance(block, hidden, rows, 'measuring'),
+          );
+        }
+        const values = await session.ends.logits(hidden, 0, rows);
+        return { values, rows, vocab };
+      },
+    );
   } finally {
     session.dispose();
     engine.dispose();

@@ -1,6 +1,8 @@
 import test from 'ava';
+import type { Admm } from '../../lib/engine/admm';
+import type { AdmmResiduals } from '../../lib/engine/native-solver';
+import type { Solver } from '../../lib/engine/solver';
 import { admm } from '../../lib/solver/admm';
-import type { AdmmResiduals, NativeSolver } from '../../lib/solver/native-solver';
 import { channelStructure } from '../../lib/solver/structures/channels';
 import type { Structure } from '../../lib/solver/structures/types';
 import { FIXTURES, loadFixture, makeSolver } from './fixtures';
@@ -91,7 +93,7 @@ test('options that cannot be meant are errors', async (t) => {
 });
 
 /** Energies that move for three steps and then stay; residuals that never get small. */
-function fakeSolver(): { solver: NativeSolver; released: () => number } {
+function fakeSolver(): { solver: Solver; released: () => number } {
   const energies = [
     [4, 3, 2, 1],
     [1, 4, 3, 2],
@@ -106,7 +108,7 @@ function fakeSolver(): { solver: NativeSolver; released: () => number } {
     targetNorm: 1,
     dualNorm: 1,
   };
-  const state = {
+  const state: Partial<Admm> = {
     lambda: 0.05,
     ridgeRaised: 0,
     setRho: async () => {},
@@ -114,10 +116,10 @@ function fakeSolver(): { solver: NativeSolver; released: () => number } {
     project: async () => {},
     groupEnergies: async () => Float64Array.from(energies[Math.min(step++, 2)]!),
     updateDual: async () => residuals,
-    release: () => {
+    [Symbol.dispose]: () => {
       releases += 1;
     },
   };
-  const admmFactory: Pick<NativeSolver, 'admm'> = { admm: async () => state };
-  return { solver: admmFactory as NativeSolver, released: () => releases };
+  const admmFactory: Pick<Solver, 'admm'> = { admm: async () => state as Admm };
+  return { solver: admmFactory as Solver, released: () => releases };
 }

@@ -3,18 +3,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import type { Block, FfnTokens } from '../../lib/engine/block';
 import { Engine } from '../../lib/engine/engine';
-import {
-  type BlockHandle,
-  type EngineHandle,
-  type MatrixHandle,
-  native,
-} from '../../lib/engine/native';
+import { Auxiliary, GaussNewton, type Taken } from '../../lib/engine/input-solver';
+import type { Refit } from '../../lib/engine/refit';
 import { Session } from '../../lib/engine/session';
+import { Solver } from '../../lib/engine/solver';
 import type { BlockRole } from '../../lib/model/sublayers';
 import { gaussNewton } from '../../lib/solver/gauss-newton';
 import type { OutputFit } from '../../lib/solver/input-rounds';
-import type { NativeRefit } from '../../lib/solver/native-solver';
 import { worstGap } from './fixtures';
 
 interface Fixture {
@@ -38,64 +35,48 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
   const fixture: Fixture = JSON.parse(readFileSync(join(FIXTURES, 'ffn', `${name}.json`), 'utf8'));
 
   test(`${name}: a linearisation, its steps and the refit after it are numpy's`, (t) =>
-    withFfn(name, fixture, async ({ handle, block, inputs, targets, tokens, refit, weights }) => {
+    withFfn(name, fixture, async ({ block, ffnTokens, taken, refit, weights }) => {
       const first = await refit();
       t.true(Math.abs(first.error / fixture.first - 1) < 1e-5);
       const { lambda } = fixture;
-      const solver = await native.createGaussNewton(
-        handle,
-        block,
-        'ffn',
-        inputs,
-        targets,
-        lambda,
-        false,
-      );
-      const error = await native.linearise(handle, solver, block, 'ffn', first, tokens, 0);
+      const solver = await GaussNewton.of(block, 'ffn', ffnTokens, { lambda, freezeBiases: false });
+      const error = await solver.linearise(first, taken, 'measuring');
       t.true(Math.abs(error / (fixture.first / fixture.target) - 1) < 1e-5);
       for (const [step, line] of fixture.lines.entries()) {
         const last = step === fixture.lines.length - 1;
-        const { slope, curvature } = await native.nextDirection(handle, solver, last);
+        const { slope, curvature } = await solver.nextDirection(last, 'measuring');
         t.true(Math.abs(slope / line.slope - 1) < 1e-3, `slope ${slope}, expected ${line.slope}`);
         t.true(Math.abs(curvature / line.curvature - 1) < 1e-3);
-        await native.advanceAlong(handle, solver, slope / curvature);
+        await solver.advance(slope / curvature);
       }
       const before = await weights();
-      await native.moveAlong(handle, solver, block, 'ffn', true);
+      await solver.move(true);
       t.true(worstGap(await weights(), fixture.moved) < 1e-4);
       t.true(Math.abs((await refit()).error / fixture.last - 1) < 1e-4);
-      await native.moveAlong(handle, solver, block, 'ffn', false);
+      await solver.move(false);
       t.deepEqual(await weights(), before);
     }));
 
   test(`${name}: an iteration of auxiliary variables is numpy's`, (t) =>
-    withFfn(name, fixture, async ({ handle, block, inputs, targets, tokens, refit, weights }) => {
+    withFfn(name, fixture, async ({ block, ffnTokens, taken, refit, weights }) => {
       const { lambda, auxiliary } = fixture;
-      const solver = await native.createAuxiliary(
-        handle,
-        block,
-        'ffn',
-        inputs,
-        targets,
-        lambda,
-        false,
-      );
-      await native.iterateAuxiliary(handle, solver, block, 'ffn', await refit(), tokens, 0);
+      const solver = await Auxiliary.of(block, 'ffn', ffnTokens, { lambda, freezeBiases: false });
+      await solver.iterate(await refit(), taken, 'measuring');
       const before = await weights();
-      await native.moveAuxiliary(handle, solver, block, 'ffn', true);
+      await solver.move(true);
       t.true(worstGap(await weights(), auxiliary.moved) < 1e-4);
       t.true(Math.abs((await refit()).error / auxiliary.last - 1) < 1e-4);
-      await native.moveAuxiliary(handle, solver, block, 'ffn', false);
+      await solver.move(false);
       t.deepEqual(await weights(), before);
     }));
 
   if (name === 'llama2') continue;
   test(`${name}: frozen biases stay, the rest goes its way`, (t) =>
-    withFfn(name, fixture, async ({ handle, block, inputs, targets, tokens, refit, weights }) => {
+    withFfn(name, fixture, async ({ block, ffnTokens, taken, refit, weights }) => {
       const { lambda } = fixture;
       const first = await refit();
       const before = await weights();
-      const width = fixture.targets.length / tokens;
+      const width = fixture.targets.length / taken.tokens;
       const isBias = (at: number) => at % (width + 1) === width;
       const check = async () => {
         const after = await weights();
@@ -105,32 +86,16 @@ for (const name of ['llama2', 'llama-bias', 'opt-pre']) {
         );
         t.notDeepEqual(after, before);
       };
-      const newton = await native.createGaussNewton(
-        handle,
-        block,
-        'ffn',
-        inputs,
-        targets,
-        lambda,
-        true,
-      );
-      await native.linearise(handle, newton, block, 'ffn', first, tokens, 0);
-      const { slope, curvature } = await native.nextDirection(handle, newton, true);
-      await native.advanceAlong(handle, newton, slope / curvature);
-      await native.moveAlong(handle, newton, block, 'ffn', true);
+      const newton = await GaussNewton.of(block, 'ffn', ffnTokens, { lambda, freezeBiases: true });
+      await newton.linearise(first, taken, 'measuring');
+      const { slope, curvature } = await newton.nextDirection(true, 'measuring');
+      await newton.advance(slope / curvature);
+      await newton.move(true);
       await check();
-      await native.moveAlong(handle, newton, block, 'ffn', false);
-      const auxiliary = await native.createAuxiliary(
-        handle,
-        block,
-        'ffn',
-        inputs,
-        targets,
-        lambda,
-        true,
-      );
-      await native.iterateAuxiliary(handle, auxiliary, block, 'ffn', first, tokens, 0);
-      await native.moveAuxiliary(handle, auxiliary, block, 'ffn', true);
+      await newton.move(false);
+      const auxiliary = await Auxiliary.of(block, 'ffn', ffnTokens, { lambda, freezeBiases: true });
+      await auxiliary.iterate(first, taken, 'measuring');
+      await auxiliary.move(true);
       await check();
     }));
 }
@@ -140,59 +105,59 @@ async function withFfn(
   name: string,
   fixture: Fixture,
   use: (ffn: {
-    handle: EngineHandle;
-    block: BlockHandle;
-    inputs: MatrixHandle;
-    targets: MatrixHandle;
-    tokens: number;
+    block: Block;
+    ffnTokens: FfnTokens;
+    /** All of them. */
+    taken: Taken;
     /** Of the output map, on the block's input weights. */
-    refit(): Promise<NativeRefit>;
+    refit(): Promise<Refit>;
     /** Gate and up, biases as last columns. */
     weights(): Promise<number[]>;
   }) => Promise<void>,
 ): Promise<void> {
   await withSession(name, async (session) => {
-    const { handle } = session.engine;
     const { hidden, gated, biases } = session.architecture;
     const block = await session.loadBlock(0);
     const keep = Int32Array.from(fixture.keep);
     const inputRoles: BlockRole[] = gated ? ['ffn.gate', 'ffn.up'] : ['ffn.up'];
     for (const role of inputRoles) {
-      await native.sliceBlock(handle, block, role, 0, keep);
-      await native.sliceBlock(handle, block, `${role}Bias` as BlockRole, 1, keep);
+      await block.slice(role, 0, keep);
+      await block.slice(`${role}Bias` as BlockRole, 1, keep);
     }
-    await native.sliceBlock(handle, block, 'ffn.out', 1, keep);
-    native.resizeSite(block, 'ffn', keep.length);
+    await block.slice('ffn.out', 1, keep);
+    block.resize('ffn', keep.length);
 
     const tokens = fixture.targets.length / hidden;
     const ones = biases.ffnIn ? [1] : [];
     const inputs = session.matrix(tokens, hidden + ones.length, tokens);
     const targets = session.matrix(tokens, hidden, tokens);
-    native.setMatrixRows(handle, targets, 0, Float32Array.from(fixture.targets));
+    targets.write(0, Float32Array.from(fixture.targets));
     const rows = Array.from({ length: tokens }, (_, i) =>
       fixture.inputs.slice(i * hidden, (i + 1) * hidden).concat(ones),
     );
-    native.setMatrixRows(handle, inputs, 0, Float32Array.from(rows.flat()));
+    inputs.write(0, Float32Array.from(rows.flat()));
 
+    const ffnTokens = { inputs, targets };
     const refit = async () => {
       const statistics = session.statistics(keep.length, { gram: true, residual: hidden });
-      await native.collectHidden(handle, block, 'ffn', inputs, targets, statistics);
+      await block.collectHidden('ffn', ffnTokens, statistics, 'measuring');
       const options = { lambda: fixture.lambda, group: 1, metric: null };
-      const solver = await native.createSolver(handle, statistics, block, 'ffn', options);
+      const solver = await Solver.of(block, 'ffn', statistics, options);
       return solver.refit(new Uint8Array(keep.length).fill(1), { bias: biases.down });
     };
     const weights = () => weightsOf(session, block, inputRoles);
-    await use({ handle, block, inputs, targets, tokens, refit, weights });
+    const taken = { tokens, offset: 0 };
+    await use({ block, ffnTokens, taken, refit, weights });
   });
 }
 
 /** Gate and up with their biases as last columns. */
-async function weightsOf(session: Session, block: BlockHandle, roles: BlockRole[]) {
+async function weightsOf(session: Session, block: Block, roles: BlockRole[]) {
   const read = async (role: BlockRole) => {
-    const shape = native.blockShape(block, role);
+    const shape = block.shape(role);
     if (!shape) return null;
     const rows = role.endsWith('Bias') ? shape[1] : shape[0];
-    const bytes = await native.encodeBlock(session.engine.handle, block, role, 'F32', 0, rows, 0);
+    const bytes = await block.encode(role, 'F32', 0, rows, 0);
     return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   };
   const { hidden } = session.architecture;
@@ -224,7 +189,9 @@ function scripted(errors: number[], slopes: number[] = []) {
   const calls: string[] = [];
   const fitOf = (error: number): OutputFit => ({
     error,
-    release: () => calls.push(`free ${error}`),
+    [Symbol.dispose]: () => {
+      calls.push(`free ${error}`);
+    },
   });
   const solver = {
     linearise: async ({ error }: OutputFit, round: number) => {

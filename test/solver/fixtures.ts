@@ -1,11 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type {
-  Metric,
-  NativeSolver,
-  SiteSums,
-  SolverFromSums,
-} from '../../lib/solver/native-solver';
+import type { Metric, SiteSums } from '../../lib/engine/native-solver';
+import { Solver } from '../../lib/engine/solver';
 
 /** One site and what numpy computes of it (scripts/oracles/make-solver-fixtures.py). */
 export interface SolverFixture {
@@ -55,11 +51,8 @@ export function loadFixture(name: string): SolverFixture {
   return fixture;
 }
 
-/** The addon built by `npm run compile`, or the one that STRUPRUNE_ADDON names. */
-export function makeSolver(sums: SiteSums): Promise<NativeSolver> {
-  const path = process.env.STRUPRUNE_ADDON ?? join(root, 'build', 'Release', 'struprune.node');
-  const addon: { solverFromSums: SolverFromSums } = require(path);
-  return addon.solverFromSums(2, 0, sums);
+export function makeSolver(sums: SiteSums): Promise<Solver> {
+  return Solver.fromSums(2, 0, sums);
 }
 
 /** Largest difference, relative to the largest number expected. */

@@ -41,7 +41,7 @@ for (const name of FIXTURES) {
   });
 }
 
-test('errors carry a code, released objects among them', async (t) => {
+test('errors carry a code, disposed objects among them', async (t) => {
   const { sums } = loadFixture('columns');
   const solver = await makeSolver(sums);
   const keep = new Uint8Array(sums.in).fill(1);
@@ -51,9 +51,11 @@ test('errors carry a code, released objects among them', async (t) => {
     code: 'ERR_ARGUMENT',
   });
   const refit = await solver.refit(keep);
-  refit.release();
-  t.throws(() => refit.error, { code: 'ERR_ARGUMENT' });
-  solver.release();
+  refit[Symbol.dispose]();
+  for (const read of [() => refit.weight(), () => refit.bias()]) {
+    t.throws(read, { code: 'ERR_ARGUMENT' });
+  }
+  await solver[Symbol.asyncDispose]();
   await t.throwsAsync(async () => solver.refit(keep), { code: 'ERR_ARGUMENT' });
   const gram = sums.gram.slice();
   gram[0] = Number.NaN;

@@ -1,8 +1,8 @@
 import test from 'ava';
+import type { Solver } from '../../lib/engine/solver';
 import { findMask, MASK_DEFAULTS, type MaskProblem, type MaskRecipe } from '../../lib/masks';
 import { SCORES } from '../../lib/masks/scores';
 import { maskAfter, maskForBudget, mostRemovals, removalsForBudget } from '../../lib/masks/sweep';
-import type { NativeSolver } from '../../lib/solver/native-solver';
 import { channelStructure } from '../../lib/solver/structures/channels';
 import { loadFixture, makeSolver } from './fixtures';
 
@@ -12,7 +12,7 @@ const structure = channelStructure({ channels: groups, hidden: fixture.sums.out,
 const cost = structure.costs[0]!;
 const half = (groups / 2) * cost;
 
-function problemOf(solver: NativeSolver): MaskProblem {
+function problemOf(solver: Solver): MaskProblem {
   const place = { block: 0, site: 'ffn' as const, keep: groups / 2 };
   return { solver, structure, budget: half, bias: false, metric: 'plain', place };
 }

@@ -1,7 +1,7 @@
 /** A network of plain arrays behind the stages' interface: maps with ReLU between them. */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Budget } from '../../lib/allocation';
-import { native } from '../../lib/engine/native';
+import { Solver } from '../../lib/engine/solver';
 import type {
   Chosen,
   Fit,
@@ -117,7 +117,7 @@ export class PlainNetwork implements FrontEnd {
           losses[at] = relativeLoss(outputsOf(tried, inputs), outputsOf(mlp, inputs));
         },
       });
-      solver.release();
+      solver[Symbol.dispose]();
     }
     return { losses, metrics: null };
   }
@@ -187,8 +187,8 @@ function part(
       take(chosen);
       const { relativeError, lambda: used, ridgeRaised } = chosen.refit!;
       const fit: Fit = { relativeError, lambda: used, ridgeRaised, inputRefit: null };
-      chosen.refit!.release();
-      solver.release();
+      chosen.refit![Symbol.dispose]();
+      solver[Symbol.dispose]();
       return { chosen, fit };
     },
     async finish() {
@@ -207,7 +207,7 @@ function solverOf(mlp: Mlp, inputs: number[][], index: number, lambda: number) {
   const x = inputsOf(mlp, inputs, index + 1);
   const width = weight[0]!.length;
   const columns = Array.from({ length: width }, (_, j) => x.map((row) => row[j]!));
-  return native.solverFromSums(1, 0, {
+  return Solver.fromSums(1, 0, {
     in: width,
     out: bias.length,
     tokens: x.length,

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { Engine } from '../../lib/engine/engine';
-import { native } from '../../lib/engine/native';
 import { Session } from '../../lib/engine/session';
 import { adamState, adamStep } from '../../lib/tuning/adam';
 import { endsWith } from '../../lib/tuning/ends';
@@ -49,7 +48,8 @@ for (const name of NAMES) {
       const expected: Expected = read('tuning', `${name}.json`);
       const inputIds: number[][] = read('models', name, 'expected.json').inputIds;
       const folder = mkdtempSync(join(tmpdir(), 'struprune-tune-'));
-      const engine = new Engine({ threads: 2 });
+      // Gradients are torch's to float's precision.
+      const engine = new Engine({ threads: 2, fullPrecision: true });
       const session = new Session(engine, await openCheckpoint(join(FIXTURES, 'models', name)));
       const places = allPlaces(session.architecture);
       const named = namedPlaces(places);
@@ -66,7 +66,7 @@ for (const name of NAMES) {
       const pass = async (): Promise<Gradients> => {
         const ends = await endsWith(session, places.finalNorm, logs, join(folder, 'norm.bin'));
         const load = async (index: number) =>
-          scaledBlock(session, await session.loadBlock(index), places.blocks[index], logs);
+          scaledBlock(await session.loadBlock(index), places.blocks[index], logs);
         const found = await gradientsOf(
           { ...reading, session: ends, load },
           places,
@@ -95,7 +95,7 @@ for (const name of NAMES) {
       // The first steps go by the sign of the gradient, and by that of a rounding error where it is 0.
       const off = difference(logs, flat(expected.logs)).map(Math.abs).sort();
       t.true(off[Math.floor(0.99 * off.length)]! < 0.01 * expected.rate, `${off.at(-1)}`);
-      await native.free(lesson.dense.mean);
+      await lesson.dense.mean[Symbol.asyncDispose]();
       session.dispose();
       await engine.dispose();
       rmSync(folder, { recursive: true });

@@ -1,7 +1,8 @@
 /** Every native operation at a model's own shapes, beside what the machine's two roofs allow. */
-import { using, withBytes, withEngine } from '../../engine/engine';
-import { native } from '../../engine/native';
+import { withBytes, withEngine } from '../../engine/engine';
 import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
+import { using } from '../../engine/owned';
+import { measureRoofs, timeGpuKernels } from '../../engine/roofs';
 import { AS_IS, blockSpec, Session } from '../../engine/session';
 import { asStruPruneError } from '../../errors';
 import { calibrationWindow } from '../../measure/perplexity';
@@ -33,15 +34,13 @@ export async function benchKernels(model: string, options: KernelOptions): Promi
     const report = stageReporter(withBytes(engine, onProgress), 'measure', 4);
     const session = new Session(engine, source, AS_IS, engine.overflow);
     try {
-      const before = await native.measureRoofs(engine.handle, seconds);
+      const before = await measureRoofs(engine, seconds);
       report(1, 'roofs');
-      const timings = await using(await session.loadBlock(0), (block) =>
-        native.timeKernels(engine.handle, block, run),
-      );
+      const timings = await using(await session.loadBlock(0), (block) => block.timeKernels(run));
       report(2, 'operations');
       timings.push(...(await timeWholeCalls({ session, ...run })));
       report(3, 'solver and head');
-      const roofs = higher(before, await native.measureRoofs(engine.handle, seconds));
+      const roofs = higher(before, await measureRoofs(engine, seconds));
       report(4, 'roofs');
       const { bandwidth } = roofs;
       const rates = { sgemmRate: roofs.f32, dgemmRate: roofs.f64, bandwidth };
@@ -102,14 +101,12 @@ async function onGpu(
     const run = runOf(architecture, settings);
     const spec = blockSpec(architecture, 0);
     const head = { width: embeddingWidth(architecture), vocab: architecture.vocab };
-    const measured = await native
-      .timeGpuKernels(engine.handle, spec, head, run)
-      .catch((error: unknown) => {
-        const { code, found, mend } = asStruPruneError(error);
-        if (code !== 'ERR_BUDGET' || (options.device ?? 'auto') !== 'auto') throw error;
-        options.onNotice?.(`the GPU is not measured: ${found}; ${mend}`);
-        return null;
-      });
+    const measured = await timeGpuKernels(engine, spec, head, run).catch((error: unknown) => {
+      const { code, found, mend } = asStruPruneError(error);
+      if (code !== 'ERR_BUDGET' || (options.device ?? 'auto') !== 'auto') throw error;
+      options.onNotice?.(`the GPU is not measured: ${found}; ${mend}`);
+      return null;
+    });
     if (measured === null) return null;
     const { gemmRates, bandwidth, timings } = measured;
     const roof = { device: engine.device, gemmRates, bandwidth };

@@ -1,12 +1,16 @@
 /** Operations that are calls of their own: reading a block, the head, and a site's solver. */
-import { using } from '../../engine/engine';
-import { type AnyHandle, type BlockHandle, type MatrixHandle, native } from '../../engine/native';
+import type { Block, FfnTokens } from '../../engine/block';
+import { GaussNewton } from '../../engine/input-solver';
+import type { Matrix } from '../../engine/matrix';
+import { native } from '../../engine/native';
 import type { KernelTiming } from '../../engine/native-bench';
-import { nextTokens, type Session, siteColumns } from '../../engine/session';
+import { using } from '../../engine/owned';
+import type { Refit } from '../../engine/refit';
+import { nextTokens, type Session } from '../../engine/session';
+import { Solver } from '../../engine/solver';
 import { embeddingWidth } from '../../model/axes';
-import { type FfnTokens, makeFfnTokens } from '../../models/decoders/input-refit';
+import { makeFfnTokens } from '../../models/decoders/input-refit';
 import { gaussNewtonFlops } from '../../solver/gauss-newton';
-import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
 import { refitFlops, sweepFlops } from '../flops';
 
 interface Input {
@@ -22,10 +26,10 @@ export async function timeWholeCalls(input: Input): Promise<KernelTiming[]> {
   const { session, tokens, window } = input;
   const found = [await timeLoad(input)];
   const ids = Int32Array.from({ length: tokens }, (_, i) => (7 * i) % session.architecture.vocab);
-  await using(await session.embed(ids, window), async (hidden) => {
+  await using(await session.embed(ids, window, 'measuring'), async (hidden) => {
     found.push(await timeHead(input, () => session.score(hidden, nextTokens(ids, window))));
     await using(await session.loadBlock(0), async (block) => {
-      await session.advanceSite(block, 'attention', hidden, window);
+      await session.advanceSite(block, 'attention', hidden, window, 'measuring');
       found.push(...(await timeFfn(input, block, hidden)));
     });
   });
@@ -33,48 +37,31 @@ export async function timeWholeCalls(input: Input): Promise<KernelTiming[]> {
 }
 
 /** What is done on an FFN's sums, and the passes of Gauss-Newton over its tokens, no channel removed. */
-async function timeFfn(
-  input: Input,
-  block: BlockHandle,
-  hidden: MatrixHandle,
-): Promise<KernelTiming[]> {
+async function timeFfn(input: Input, block: Block, hidden: Matrix): Promise<KernelTiming[]> {
   const { session, tokens, window } = input;
-  const { handle } = session.engine;
-  const ffn = siteColumns(block, 'ffn');
-  const { inputs, targets } = makeFfnTokens(session, block, tokens, native.pageRows(window), '');
-  const statistics = session.statistics(ffn, { gram: true });
-  const made: AnyHandle[] = [inputs, targets, statistics];
-  try {
-    const run = { window, hidden, advance: false, statistics, inputs, targets, alpha: 0, beta: 0 };
-    await native.runSite(handle, block, 'ffn', run);
-    const options = { lambda: 0.05, group: 1, metric: null };
-    const solver = await native.createSolver(handle, statistics, block, 'ffn', options);
-    try {
-      const found = await timeSolver(input, solver);
-      const refit = await solver.refit(new Uint8Array(ffn).fill(1));
-      try {
-        found.push(...(await timeGaussNewton(input, block, { inputs, targets }, refit)));
-      } finally {
-        refit.release();
-      }
-      return found;
-    } finally {
-      solver.release();
-    }
-  } finally {
-    for (const one of made) native.release(one);
-  }
+  const ffn = block.width('ffn');
+  const made = makeFfnTokens(session, block, tokens, native.pageRows(window), '');
+  using inputs = made.inputs;
+  using targets = made.targets;
+  using statistics = session.statistics(ffn, { gram: true });
+  const run = { window, hidden, advance: false, statistics, inputs, targets, alpha: 0, beta: 0 };
+  await block.run('ffn', { purpose: 'measuring', ...run });
+  const options = { lambda: 0.05, group: 1, metric: null };
+  using solver = await Solver.of(block, 'ffn', statistics, options);
+  const found = await timeSolver(input, solver);
+  using refit = await solver.refit(new Uint8Array(ffn).fill(1));
+  found.push(...(await timeGaussNewton(input, block, made, refit)));
+  return found;
 }
 
 async function timeGaussNewton(
   { session, tokens, seconds }: Input,
-  block: BlockHandle,
-  { inputs, targets }: FfnTokens,
-  refit: NativeRefit,
+  block: Block,
+  ffnTokens: FfnTokens,
+  refit: Refit,
 ): Promise<KernelTiming[]> {
   const { hidden, gated } = session.architecture;
-  const { handle } = session.engine;
-  const ffn = siteColumns(block, 'ffn');
+  const ffn = block.width('ffn');
   const parts = gated ? 2 : 1;
   const flops = gaussNewtonFlops({ width: ffn, hidden, parts });
   const weights = (parts + 1) * ffn * hidden;
@@ -86,38 +73,34 @@ async function timeGaussNewton(
     bytes,
   });
   const sums = 8 * (parts * ffn * (hidden + ffn) + hidden ** 2);
-  const solver = await native.createGaussNewton(handle, block, 'ffn', inputs, targets, 0.05, false);
-  const statistics = session.statistics(ffn, { gram: true, residual: hidden });
-  try {
-    return [
-      await time(
-        about('gradient', tokens * flops.gradient, 4 * (weights + 2 * tokens * hidden) + sums),
-        seconds,
-        () => native.linearise(handle, solver, block, 'ffn', refit, tokens, 0),
+  const options = { lambda: 0.05, freezeBiases: false };
+  using solver = await GaussNewton.of(block, 'ffn', ffnTokens, options);
+  using statistics = session.statistics(ffn, { gram: true, residual: hidden });
+  return [
+    await time(
+      about('gradient', tokens * flops.gradient, 4 * (weights + 2 * tokens * hidden) + sums),
+      seconds,
+      () => solver.linearise(refit, { tokens, offset: 0 }, 'measuring'),
+    ),
+    await time(
+      about(
+        'direction',
+        tokens * (flops.direction + flops.back),
+        8 * weights + 4 * tokens * hidden + sums,
       ),
-      await time(
-        about(
-          'direction',
-          tokens * (flops.direction + flops.back),
-          8 * weights + 4 * tokens * hidden + sums,
-        ),
-        seconds,
-        () => native.nextDirection(handle, solver, false),
+      seconds,
+      () => solver.nextDirection(false, 'measuring'),
+    ),
+    await time(
+      about(
+        'hidden activations',
+        tokens * flops.refit,
+        4 * (weights + 2 * tokens * hidden) + 8 * ffn ** 2,
       ),
-      await time(
-        about(
-          'hidden activations',
-          tokens * flops.refit,
-          4 * (weights + 2 * tokens * hidden) + 8 * ffn ** 2,
-        ),
-        seconds,
-        () => native.collectHidden(handle, block, 'ffn', inputs, targets, statistics),
-      ),
-    ];
-  } finally {
-    native.release(statistics);
-    native.release(solver);
-  }
+      seconds,
+      () => block.collectHidden('ffn', ffnTokens, statistics, 'measuring'),
+    ),
+  ];
 }
 
 /** Reading a block, dequantised: stored bytes in, floats out. */
@@ -133,7 +116,9 @@ async function timeLoad({ session, seconds }: Input): Promise<KernelTiming> {
     flops: 0,
     bytes: stored + 4 * values,
   };
-  return time(about, seconds, async () => native.release(await session.loadBlock(0)));
+  return time(about, seconds, async () => {
+    using _block = await session.loadBlock(0);
+  });
 }
 
 async function timeHead(
@@ -154,10 +139,7 @@ async function timeHead(
 }
 
 /** The sweep over half of the columns, and the refit on the other half. */
-async function timeSolver(
-  { session, seconds }: Input,
-  solver: NativeSolver,
-): Promise<KernelTiming[]> {
+async function timeSolver({ session, seconds }: Input, solver: Solver): Promise<KernelTiming[]> {
   const n = solver.columnCount;
   const m = session.architecture.hidden;
   const removed = Math.floor(n / 2);
@@ -179,7 +161,9 @@ async function timeSolver(
   const keep = new Uint8Array(n).fill(1, removed);
   return [
     await time(sweep, seconds, () => solver.sweep({ maxRemoved: removed })),
-    await time(refit, seconds, async () => (await solver.refit(keep)).release()),
+    await time(refit, seconds, async () => {
+      using _refit = await solver.refit(keep);
+    }),
   ];
 }
 

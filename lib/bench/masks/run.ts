@@ -1,11 +1,11 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
 import { withBytes, withEngine } from '../../engine/engine';
 import { Session } from '../../engine/session';
+import type { Solver } from '../../engine/solver';
 import { findMask } from '../../masks';
 import { DenseDecoder } from '../../models/decoders/dense';
 import { structureOf } from '../../models/decoders/structure';
 import { settingsOf } from '../../options';
-import type { NativeSolver } from '../../solver/native-solver';
 import { sourceOf } from '../../source';
 import { resolve } from '../../spec';
 import type { SurveySpec } from '../../spec/survey';
@@ -76,7 +76,7 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
 async function compare(
   session: Session,
   layer: Layer,
-  solver: NativeSolver,
+  solver: Solver,
   share: number,
 ): Promise<BenchMaskSite> {
   const { block, site, groups } = layer;
@@ -92,7 +92,7 @@ async function compare(
 async function measure(
   session: Session,
   layer: Layer,
-  solver: NativeSolver,
+  solver: Solver,
   removed: number,
   { id, recipe }: Search,
 ): Promise<BenchMaskSearch> {
@@ -109,16 +109,12 @@ async function measure(
   const start = performance.now();
   const report = await findMask(problem, recipe);
   const seconds = (performance.now() - start) / 1000;
-  const refit = await solver.refit(report.keep);
-  try {
-    return {
-      search: id,
-      relativeError: refit.relativeError,
-      seconds,
-      swaps: report.swaps ?? null,
-      admm: report.admm ?? null,
-    };
-  } finally {
-    refit.release();
-  }
+  using refit = await solver.refit(report.keep);
+  return {
+    search: id,
+    relativeError: refit.relativeError,
+    seconds,
+    swaps: report.swaps ?? null,
+    admm: report.admm ?? null,
+  };
 }

@@ -5,8 +5,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readWindows } from '../../calibration/text';
 import { type Engine, withBytes, withEngine } from '../../engine/engine';
-import { native } from '../../engine/native';
 import { PLAIN_NODE } from '../../engine/plain-node';
+import { measureRoofs } from '../../engine/roofs';
 import { AS_IS, Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import { exportOn } from '../../export-model';
@@ -61,14 +61,14 @@ export async function benchPeers(model: string, options: PeersOptions): Promise<
       const report = stageReporter(withBytes(engine, onProgress), 'measure', commands.length + 1);
       const job = await writeJob(run);
       report(0, 'this program');
-      const before = await native.measureRoofs(engine.handle, 0.3);
+      const before = await measureRoofs(engine, 0.3);
       const own = await ours(run);
       const peers: BenchContender[] = [];
       for (const command of commands) {
         report(peers.length + 1, command);
         peers.push(await theirs(run, command, job));
       }
-      const after = await native.measureRoofs(engine.handle, 0.3);
+      const after = await measureRoofs(engine, 0.3);
       const rates = { f32: Math.max(before.f32, after.f32), f64: Math.max(before.f64, after.f64) };
       const useful = usefulWork(workOf(run, own.result), rates);
       const needed = useful.reduce((sum, { seconds }) => sum + seconds, 0);

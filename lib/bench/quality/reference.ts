@@ -1,6 +1,8 @@
 /** The dense model's last hidden states on the evaluation texts, to which every pruned model is compared. */
-import { type Engine, orRelease, using } from '../../engine/engine';
-import { type MatrixHandle, native } from '../../engine/native';
+import { compareHeads } from '../../engine/ends';
+import type { Engine } from '../../engine/engine';
+import type { Matrix } from '../../engine/matrix';
+import { orDispose, using } from '../../engine/owned';
 import { AS_IS, nextTokens, Session } from '../../engine/session';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
@@ -17,7 +19,7 @@ export interface DensePerplexity {
 export class Reference {
   readonly #session: Session;
   readonly #scratch: string;
-  readonly #texts: { text: TokenisedText; hidden: MatrixHandle }[] = [];
+  readonly #texts: { text: TokenisedText; hidden: Matrix }[] = [];
 
   private constructor(session: Session, scratch: string) {
     this.#session = session;
@@ -64,8 +66,7 @@ export class Reference {
         const states = await lastStates(session, text, this.#scratch, onProgress);
         const targets = targetsOf(text);
         const { nll, kl, best, referenceBest } = await using(states, (hidden) =>
-          native.compare(
-            engine.handle,
+          compareHeads(
             { ends: this.#session.ends, hidden: dense, row: 0 },
             { ends: session.ends, hidden, row: 0 },
             targets,
@@ -87,7 +88,7 @@ export class Reference {
   }
 
   dispose(): void {
-    for (const { hidden } of this.#texts) native.release(hidden);
+    for (const { hidden } of this.#texts) hidden[Symbol.dispose]();
     this.#session.dispose();
   }
 }
@@ -96,18 +97,18 @@ function targetsOf({ ids, about }: TokenisedText): Int32Array {
   return nextTokens(ids, about.window);
 }
 
-/** The caller releases it. */
+/** The caller disposes of it. */
 async function lastStates(
   session: Session,
   { ids, about }: TokenisedText,
   scratch: string,
   onProgress: OnStage | undefined,
-): Promise<MatrixHandle> {
+): Promise<Matrix> {
   const total = session.architecture.blocks.length;
   const report = stageReporter(onProgress, 'evaluate', total);
-  const hidden = await session.embed(ids, about.window, scratch);
-  await orRelease(hidden, () =>
-    session.forward(hidden, about.window, (index) =>
+  const hidden = await session.embed(ids, about.window, 'measuring', scratch);
+  await orDispose(hidden, () =>
+    session.forward(hidden, about.window, 'measuring', (index) =>
       report(index + 1, `${about.name}, block ${index + 1} of ${total}`),
     ),
   );

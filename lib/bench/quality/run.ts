@@ -92,7 +92,7 @@ export async function benchQuality(model: string, options: QualityOptions): Prom
       await tellUnfinished(run, failures, options);
       throw error;
     }
-    const rate = await measureGemmRate(engine, run.source.architecture, 'engine');
+    const rate = await measureGemmRate(engine, run.source.architecture, 'measuring');
     return whole(run, failures, options, rate);
   });
 }

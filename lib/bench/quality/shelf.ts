@@ -47,7 +47,7 @@ export class BenchShelf implements SurveyShelf {
     if (survey?.metrics) return;
     const measured = { columns: null, survey };
     const identity = this.#identity(key);
-    await writeSurvey(this.#results.surveyPath(key), this.#engine, measured, identity, {
+    await writeSurvey(this.#results.surveyPath(key), measured, identity, {
       replace: true,
     });
   }

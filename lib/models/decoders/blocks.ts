@@ -1,9 +1,9 @@
 /** Finished blocks in a journal: their tensors one after the other, as the output will hold them. */
 import { storageBytes } from '../../checkpoint/container';
 import type { PlannedTensor } from '../../checkpoint/export';
-import { using } from '../../engine/engine';
-import { type BlockHandle, native } from '../../engine/native';
+import type { Block } from '../../engine/block';
 import { blockSpec, type Session } from '../../engine/session';
+import { SourceFile } from '../../engine/source-file';
 import type { BlockRefs } from '../../model/architecture';
 import { prunedBlock } from '../../model/groups';
 import { type BlockRole, isNorm } from '../../model/sublayers';
@@ -31,12 +31,12 @@ export function contentOf(
   session: Session,
   tensors: readonly PlannedTensor[],
   index: number,
-  block: BlockHandle,
+  block: Block,
 ): PartContent {
   const own = tensors.filter((tensor) => tensor.block === index);
   const roles = own
     .map(({ role }) => role as BlockRole)
-    .filter((role) => native.blockShape(block, role) !== null);
+    .filter((role) => block.shape(role) !== null);
   async function* chunks(): AsyncGenerator<Uint8Array, void> {
     for (const tensor of own) yield* encodeBlockTensor(session, tensor, block);
   }
@@ -44,13 +44,13 @@ export function contentOf(
 }
 
 /** A finished block, read back: the same numbers as the run had in memory when it was finished. */
-export function loadFinished(
+export async function loadFinished(
   journal: Journal,
   session: Session,
   tensors: readonly PlannedTensor[],
   index: number,
   { keep, roles }: BlockRecord,
-): Promise<BlockHandle> {
+): Promise<Block> {
   const refs: BlockRefs = {};
   for (const { tensor, offset } of placedInBlocks(tensors)) {
     const role = tensor.role as BlockRole;
@@ -64,8 +64,6 @@ export function loadFinished(
   }
   const { engine, architecture, stored, scratch } = session;
   const spec = blockSpec(prunedBlock(architecture, index, keep), index);
-  const file = native.openFile(journal.blockPath(index));
-  return using(file, () =>
-    native.loadBlock(engine.handle, engine.store(scratch), spec, refs, [file], stored),
-  );
+  using file = new SourceFile(journal.blockPath(index));
+  return await engine.store(scratch).loadBlock(spec, refs, [file], stored);
 }

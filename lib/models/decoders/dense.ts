@@ -1,14 +1,13 @@
 /** A decoder before anything is removed: passes that sum what the layers read, forwards or, for Fisher metrics, backwards. */
 
 import { fisherMetrics } from '../../calibration/fisher';
-import { orRelease, using } from '../../engine/engine';
-import {
-  type BlockHandle,
-  type MatrixHandle,
-  native,
-  type StatisticsHandle,
-} from '../../engine/native';
+import type { Block } from '../../engine/block';
+import type { Matrix } from '../../engine/matrix';
+import { orDispose, using } from '../../engine/owned';
+import type { Refit } from '../../engine/refit';
 import type { Session } from '../../engine/session';
+import type { Solver } from '../../engine/solver';
+import type { Statistics } from '../../engine/statistics';
 import { StruPruneError } from '../../errors';
 import type { SiteStatistics } from '../../masks/statistics';
 import type { StatisticsNeeded } from '../../methods';
@@ -16,7 +15,6 @@ import type { Dtype } from '../../model/architecture';
 import { SITES, type Site } from '../../model/sublayers';
 import { type OnStage, stageReporter } from '../../progress';
 import { METRIC_PAGE } from '../../pruning/survey-file';
-import type { NativeRefit, NativeSolver } from '../../solver/native-solver';
 import { storedTypes } from '../../spec/dtypes';
 import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, widthOf } from '../../spec/widths';
@@ -64,34 +62,31 @@ export class DenseDecoder implements Dense {
     const found: SiteStatistics[] = [];
     const visit: VisitLayer = async (block, layer, hidden) => {
       if (!hidden) {
-        const columns = await native.outputColumns(session.engine.handle, block, layer.site);
+        const columns = await block.outputColumns(layer.site);
         found.push({ groupSize: layer.groupSize, ...columns });
         return;
       }
       const sums = session.statistics(widthOf(layer), { gram: false });
       await using(sums, async (statistics) => {
-        await session.advanceSite(block, layer.site, hidden, window, { statistics });
-        found.push(await siteStatistics(session, block, layer, statistics));
+        await session.advanceSite(block, layer.site, hidden, window, 'calibrating', { statistics });
+        found.push(await siteStatistics(block, layer, statistics));
       });
     };
     const ids = needs === 'none' ? null : this.ids;
-    await session.engine.calibrating(() => this.#walk(ids, visit));
+    await this.#walk(ids, visit);
     return found;
   }
 
   visit(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
-    return this.session.engine.calibrating(() => {
-      if (survey.layerWeights === 'fisher') return this.#visitBack(survey, visit);
-      if (survey.layerWeights === 'probe') return this.#visitWithTrials(survey, visit);
-      return this.#visitForwards(survey, visit);
-    });
+    if (survey.layerWeights === 'fisher') return this.#visitBack(survey, visit);
+    if (survey.layerWeights === 'probe') return this.#visitWithTrials(survey, visit);
+    return this.#visitForwards(survey, visit);
   }
 
   async #visitForwards(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
-    const { session } = this;
     await this.#walk(this.#first(survey.surveyTokens), async (block, layer, hidden) => {
       const scaled = survey.layerWeights === 'residual';
-      const stream = scaled ? await native.energyOf(session.engine.handle, hidden!) : 0;
+      const stream = scaled ? await hidden!.energy() : 0;
       await this.#solveDense(survey, block, layer, hidden!, (solver) =>
         visit(this.layers.indexOf(layer), { solver, stream, tryOut: untried }),
       );
@@ -112,8 +107,7 @@ export class DenseDecoder implements Dense {
       const visitLayer: VisitLayer = (block, layer, hidden) =>
         this.#solveDense(survey, block, layer, hidden!, (solver) => {
           const at = layers.indexOf(layer);
-          const tryOut = (kept: Int32Array, refit: NativeRefit) =>
-            probe.start(at, layer, kept, refit);
+          const tryOut = (kept: Int32Array, refit: Refit) => probe.start(at, layer, kept, refit);
           return visit(at, { solver, stream: 0, tryOut });
         });
       await this.#walk(ids, visitLayer, {
@@ -142,7 +136,7 @@ export class DenseDecoder implements Dense {
       return { losses, metrics: null };
     }
     const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, scratch);
-    await orRelease(metrics, () => this.#walkBack(survey, visit, metrics, (at) => at * hidden));
+    await orDispose(metrics, () => this.#walkBack(survey, visit, metrics, (at) => at * hidden));
     return { losses, metrics };
   }
 
@@ -150,7 +144,7 @@ export class DenseDecoder implements Dense {
   async #walkBack(
     { lambda, surveyTokens, fisherLabels: labels, seed }: SurveySpec,
     visit: VisitSite,
-    matrix: MatrixHandle,
+    matrix: Matrix,
     rowOf: (layer: number) => number,
   ): Promise<void> {
     const { session, window, layers, onProgress } = this;
@@ -162,9 +156,9 @@ export class DenseDecoder implements Dense {
       for (const site of sites(index)) {
         const at = layerAt(layers, index, site);
         const metric = { matrix, row: rowOf(at) };
-        await native.storeMetric(session.engine.handle, gradients[site], matrix, metric.row);
+        await gradients[site].storeMetric(metric);
         const inputs = { statistics: sums[site]!, metric };
-        await withSolver(session, lambda, block, layers[at]!, inputs, (solver) =>
+        await withSolver(lambda, block, layers[at]!, inputs, (solver) =>
           visit(at, { solver, stream: 0, tryOut: untried }),
         );
       }
@@ -183,7 +177,7 @@ export class DenseDecoder implements Dense {
     const total = session.architecture.blocks.length;
     const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
     let done = 0;
-    const hidden = ids && (await session.embed(ids, window, session.scratch));
+    const hidden = ids && (await session.embed(ids, window, 'calibrating', session.scratch));
     try {
       for (let index = 0; index < total; index++) {
         session.engine.throwIfAborted();
@@ -191,7 +185,7 @@ export class DenseDecoder implements Dense {
           for (const site of SITES) {
             const layer = layers[layerAt(layers, index, site)];
             if (layer) await visit(block, layer, hidden);
-            else if (hidden) await session.advanceSite(block, site, hidden, window);
+            else if (hidden) await session.advanceSite(block, site, hidden, window, 'calibrating');
             await followers?.past(block, site);
           }
         });
@@ -199,34 +193,34 @@ export class DenseDecoder implements Dense {
         await followers?.after(index, (message) => report(++done, message));
       }
     } finally {
-      if (hidden) await native.free(hidden);
+      await hidden?.[Symbol.asyncDispose]();
     }
   }
 
   /** Runs a site on hidden states, which go on, and hands a solver of its Gram to `use`. */
   async #solveDense(
     { lambda }: SurveySpec,
-    block: BlockHandle,
+    block: Block,
     layer: Layer,
-    hidden: MatrixHandle,
-    use: (solver: NativeSolver) => Promise<void>,
+    hidden: Matrix,
+    use: (solver: Solver) => Promise<void>,
   ): Promise<void> {
     const { session, window } = this;
     const { scratch } = session;
     const sums = session.statistics(widthOf(layer), { gram: true, scratch });
     await using(sums, async (statistics) => {
-      await session.advanceSite(block, layer.site, hidden, window, { statistics });
-      await withSolver(session, lambda, block, layer, { statistics, metric: null }, use);
+      await session.advanceSite(block, layer.site, hidden, window, 'calibrating', { statistics });
+      await withSolver(lambda, block, layer, { statistics, metric: null }, use);
     });
   }
 }
 
-type VisitLayer = (block: BlockHandle, layer: Layer, hidden: MatrixHandle | null) => Promise<void>;
+type VisitLayer = (block: Block, layer: Layer, hidden: Matrix | null) => Promise<void>;
 
 /** What follows a walk. */
 interface Followers {
   /** Hears of every site that is behind, */
-  past(block: BlockHandle, site: Site): Promise<void>;
+  past(block: Block, site: Site): Promise<void>;
   /** and of every block, of which nothing is in memory any more; tells of steps of its own, */
   after(index: number, onStep: OnStep): Promise<void>;
   /** so many in all. */
@@ -238,15 +232,14 @@ function untried(): Promise<void> {
 }
 
 export async function siteStatistics(
-  session: Session,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
-  statistics: StatisticsHandle,
+  statistics: Statistics,
 ): Promise<SiteStatistics> {
-  const { tokens, sums, squares } = native.readStatistics(statistics);
+  const { tokens, sums, squares } = statistics.read();
   return {
     groupSize: layer.groupSize,
-    ...(await native.outputColumns(session.engine.handle, block, layer.site)),
+    ...(await block.outputColumns(layer.site)),
     second: squares.map((value) => value / tokens),
     mean: sums.map((value) => value / tokens),
     tokens,

@@ -1,6 +1,7 @@
 import { storageBytes } from '../../checkpoint/container';
 import type { PlannedTensor } from '../../checkpoint/export';
-import { type BlockHandle, native } from '../../engine/native';
+import type { Block } from '../../engine/block';
+import { native } from '../../engine/native';
 import type { Session } from '../../engine/session';
 import type { ModelRole } from '../../model/architecture';
 import { type BlockRole, isNorm } from '../../model/sublayers';
@@ -12,18 +13,15 @@ export const ENCODE_BYTES = 4 * 2 ** 20;
 export async function* encodeBlockTensor(
   session: Session,
   tensor: PlannedTensor,
-  block: BlockHandle,
+  block: Block,
 ): AsyncGenerator<Uint8Array, void> {
   const role = tensor.role as BlockRole;
-  if (tensor.fill === 'zeros' || native.blockShape(block, role) === null) {
+  if (tensor.fill === 'zeros' || block.shape(role) === null) {
     yield zeros(tensor);
     return;
   }
   const { dtype, ropeHeads = 0 } = tensor;
-  const { handle } = session.engine;
-  yield* byRows(session, tensor, (row, count) =>
-    native.encodeBlock(handle, block, role, dtype, row, count, ropeHeads),
-  );
+  yield* byRows(session, tensor, (row, count) => block.encode(role, dtype, row, count, ropeHeads));
 }
 
 /** The same for a tensor outside the blocks. */
@@ -40,16 +38,16 @@ export async function* encodeOutsideTensor(
     yield new Uint8Array(buffer, byteOffset, byteLength);
     return;
   }
-  const { source, files, engine } = session;
+  const { source } = session;
   const ref = source.model[tensor.role as ModelRole] ?? source.model.embedding!;
   if (ref.shape.length === 1) {
     const less = isNorm(tensor.role) ? session.stored.normOffset : 0;
     const asStored = { ...ref, plus: (ref.plus ?? 0) - less };
-    yield await native.encodeTensor(engine.handle, asStored, files, tensor.dtype, 0, 1);
+    yield await session.encodeTensor(asStored, tensor.dtype, 0, 1);
     return;
   }
   yield* byRows(session, tensor, (row, count) =>
-    native.encodeTensor(engine.handle, ref, files, tensor.dtype, row, count),
+    session.encodeTensor(ref, tensor.dtype, row, count),
   );
 }
 

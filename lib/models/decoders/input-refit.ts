@@ -2,47 +2,42 @@
  * The refit of an FFN's gate and up on their kept channels, between the mask and the slice's way into the file
  * (docs/method.md, section 7): glue between a block and the iterations under lib/solver/.
  */
-import { using } from '../../engine/engine';
-import { type BlockHandle, type MatrixHandle, native } from '../../engine/native';
-import { type Session, siteColumns } from '../../engine/session';
+import type { Block, FfnTokens } from '../../engine/block';
+import { Auxiliary, GaussNewton } from '../../engine/input-solver';
+import { using } from '../../engine/owned';
+import type { Refit } from '../../engine/refit';
+import type { Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
 import type { LayerStats } from '../../pruning/result';
 import { type AuxiliarySteps, auxiliaryVariables } from '../../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../../solver/gauss-newton';
 import type { RoundsResult } from '../../solver/input-rounds';
-import type { NativeRefit } from '../../solver/native-solver';
 import type { RefitSpec } from '../../spec/refit';
 import type { Layer } from '../../spec/widths';
 import { withSolver } from './site-solver';
 
-/** What the FFN reads and what it is to give, a row a calibration token. */
-export interface FfnTokens {
-  inputs: MatrixHandle;
-  targets: MatrixHandle;
-}
-
-/** Room for them; biases of gate and up are weights of a last column of ones. */
+/** Room for an FFN's tokens; biases of gate and up are weights of a last column of ones. */
 export function makeFfnTokens(
   session: Session,
-  block: BlockHandle,
+  block: Block,
   rows: number,
   pageRows: number,
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
-  const ones = native.blockShape(block, 'ffn.upBias') === null ? 0 : 1;
+  const ones = block.shape('ffn.upBias') === null ? 0 : 1;
   const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
   try {
     return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };
   } catch (error) {
-    native.release(inputs);
+    inputs[Symbol.dispose]();
     throw error;
   }
 }
 
 export interface InputRefit {
   /** Of the output map on the new input weights; `start` where nothing was gained. */
-  refit: NativeRefit;
+  refit: Refit;
   report: NonNullable<LayerStats['inputRefit']>;
 }
 
@@ -53,61 +48,40 @@ export interface InputRefit {
 export async function refitInputs(
   session: Session,
   refit: RefitSpec,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
   tokens: FfnTokens,
-  start: NativeRefit,
+  start: Refit,
   bias: boolean,
 ): Promise<InputRefit> {
-  const { handle } = session.engine;
-  const { inputs, targets } = tokens;
   const { lambda, inputs: by } = refit;
   const { site } = layer;
   if (by.by === 'none') throw new StruPruneError('ERR_INTERNAL', 'no inputs are refitted');
   const before = start.relativeError;
-  const freezes = refit.bias === 'keep';
+  const options = { lambda, freezeBiases: refit.bias === 'keep' };
   const fitOutput = () => refitOutput(session, lambda, block, layer, tokens, bias);
-  const done = ({ fit, taken }: RoundsResult<NativeRefit>): InputRefit => ({
+  const done = ({ fit, taken }: RoundsResult<Refit>): InputRefit => ({
     refit: fit,
     report: { before, rounds: taken },
   });
   if (by.by === 'auxiliary') {
-    const variables = await native.createAuxiliary(
-      handle,
-      block,
-      site,
-      inputs,
-      targets,
-      lambda,
-      freezes,
-    );
-    return using(variables, async (solver) => {
-      const steps: AuxiliarySteps<NativeRefit> = {
-        iterate: (fit, iteration) =>
-          native.iterateAuxiliary(handle, solver, block, site, fit, by.tokens, iteration),
-        move: (forth) => native.moveAuxiliary(handle, solver, block, site, forth),
+    return using(await Auxiliary.of(block, site, tokens, options), async (solver) => {
+      const steps: AuxiliarySteps<Refit> = {
+        iterate: (fit, offset) => solver.iterate(fit, { tokens: by.tokens, offset }, 'calibrating'),
+        move: (forth) => solver.move(forth),
         refit: fitOutput,
       };
       return done(await auxiliaryVariables(steps, start, by.iterations));
     });
   }
-  const newton = await native.createGaussNewton(
-    handle,
-    block,
-    site,
-    inputs,
-    targets,
-    lambda,
-    freezes,
-  );
-  return using(newton, async (solver) => {
-    const steps: GaussNewtonSteps<NativeRefit> = {
-      linearise: async (fit, round) => {
-        await native.linearise(handle, solver, block, site, fit, by.tokens, round);
+  return using(await GaussNewton.of(block, site, tokens, options), async (solver) => {
+    const steps: GaussNewtonSteps<Refit> = {
+      linearise: async (fit, offset) => {
+        await solver.linearise(fit, { tokens: by.tokens, offset }, 'searching');
       },
-      nextDirection: (last) => native.nextDirection(handle, solver, last),
-      advance: (step) => native.advanceAlong(handle, solver, step),
-      move: (forth) => native.moveAlong(handle, solver, block, site, forth),
+      nextDirection: (last) => solver.nextDirection(last, 'searching'),
+      advance: (step) => solver.advance(step),
+      move: (forth) => solver.move(forth),
       refit: fitOutput,
     };
     return done(await gaussNewton(steps, start, by));
@@ -118,22 +92,21 @@ export async function refitInputs(
 function refitOutput(
   session: Session,
   lambda: number,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
-  { inputs, targets }: FfnTokens,
+  tokens: FfnTokens,
   bias: boolean,
-): Promise<NativeRefit> {
-  const { handle } = session.engine;
-  const width = siteColumns(block, layer.site);
+): Promise<Refit> {
+  const width = block.width(layer.site);
   const sums = session.statistics(width, {
     gram: true,
     residual: session.architecture.hidden,
     scratch: session.scratch,
   });
   return using(sums, async (statistics) => {
-    await native.collectHidden(handle, block, layer.site, inputs, targets, statistics);
+    await block.collectHidden(layer.site, tokens, statistics, 'calibrating');
     const everything = new Uint8Array(width).fill(1);
-    return withSolver(session, lambda, block, layer, { statistics, metric: null }, (solver) =>
+    return withSolver(lambda, block, layer, { statistics, metric: null }, (solver) =>
       solver.refit(everything, { bias, stored: session.stored.matrices }),
     );
   });

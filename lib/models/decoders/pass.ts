@@ -1,6 +1,9 @@
 /** The calibration tokens on their way through the blocks, of each through attention and then the FFN. */
 
-import { type BlockHandle, type MatrixHandle, native } from '../../engine/native';
+import type { Block } from '../../engine/block';
+import type { Matrix } from '../../engine/matrix';
+import type { Purpose } from '../../engine/native-engine';
+import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
 import { SITES, type Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
@@ -27,22 +30,22 @@ export class DecoderPass implements Pass {
   ): Promise<DecoderPass> {
     const { session, spec } = about;
     const last = ids.subarray(ids.length - window);
-    const made: MatrixHandle[] = [];
-    const embed = async (tokens: Int32Array, folder: string) => {
-      made.push(await session.embed(tokens, window, folder));
+    const made: Matrix[] = [];
+    const embed = async (tokens: Int32Array, purpose: Purpose, folder: string) => {
+      made.push(await session.embed(tokens, window, purpose, folder));
       return made.at(-1)!;
     };
-    const calibrated = () => session.engine.calibrating(() => embed(ids, scratch));
+    const calibrated = () => embed(ids, 'calibrating', scratch);
     const needsStates = !spec.idle && spec.gather.statistics !== 'none';
     const feedback = !spec.idle && feeds(spec.refit);
     try {
       const hidden = needsStates ? await calibrated() : null;
       const dense = feedback ? await calibrated() : null;
-      const check = await embed(last, '');
+      const check = await embed(last, 'measuring', '');
       const streams = { window, scratch, hidden, dense, check };
       return new DecoderPass({ ...about, streams }, last);
     } catch (error) {
-      made.forEach(native.release);
+      await disposeAll(made);
       throw error;
     }
   }
@@ -69,18 +72,18 @@ export class DecoderPass implements Pass {
 
   async dispose(): Promise<void> {
     const { hidden, dense, check } = this.#context.streams;
-    for (const matrix of [hidden, dense, check]) if (matrix) await native.free(matrix);
+    await disposeAll([hidden, dense, check]);
   }
 }
 
 class DecoderPart implements Part {
   readonly #context: SolveContext;
   readonly #index: number;
-  readonly #block: BlockHandle;
+  readonly #block: Block;
   /** Sites that are still to come. */
   #ahead = [...SITES];
 
-  constructor(context: SolveContext, index: number, block: BlockHandle) {
+  constructor(context: SolveContext, index: number, block: Block) {
     this.#context = context;
     this.#index = index;
     this.#block = block;
@@ -94,7 +97,7 @@ class DecoderPart implements Part {
     const { session } = this.#context;
     return this.#next(layer.site, async () => {
       await cutSite(session, this.#index, this.#block, layer, chosen);
-      await native.finishSite(session.engine.handle, this.#block, layer.site);
+      await this.#block.finish(layer.site);
     });
   }
 
@@ -107,29 +110,27 @@ class DecoderPart implements Part {
   async finish(): Promise<PartContent> {
     const { session, streams, plan } = this.#context;
     await this.#next(null, async () => {});
-    await session.advance(this.#block, streams.check, streams.window);
+    await session.advance(this.#block, streams.check, streams.window, 'measuring');
     return contentOf(session, plan.tensors, this.#index, this.#block);
   }
 
   dispose(): Promise<void> {
-    return native.free(this.#block);
+    return this.#block[Symbol.asyncDispose]();
   }
 
   /** Works on a site (null: there is none) behind those that are out of scope. */
-  #next<T>(site: Site | null, work: () => Promise<T>): Promise<T> {
-    return this.#context.session.engine.calibrating(async () => {
-      for (let next = this.#ahead.shift(); next && next !== site; next = this.#ahead.shift()) {
-        await this.#leave(next);
-      }
-      return work();
-    });
+  async #next<T>(site: Site | null, work: () => Promise<T>): Promise<T> {
+    for (let next = this.#ahead.shift(); next && next !== site; next = this.#ahead.shift()) {
+      await this.#leave(next);
+    }
+    return work();
   }
 
   async #leave(site: Site): Promise<void> {
     const { session, streams } = this.#context;
     const { window, hidden, dense } = streams;
-    if (dense) await session.advanceSite(this.#block, site, dense, window);
-    await native.finishSite(session.engine.handle, this.#block, site);
-    if (hidden) await session.advanceSite(this.#block, site, hidden, window);
+    if (dense) await session.advanceSite(this.#block, site, dense, window, 'calibrating');
+    await this.#block.finish(site);
+    if (hidden) await session.advanceSite(this.#block, site, hidden, window, 'calibrating');
   }
 }

@@ -4,13 +4,14 @@
  * for all of them.
  */
 
-import { using } from '../../engine/engine';
-import { type BlockHandle, type MatrixHandle, native } from '../../engine/native';
-import type { ExpectedHead } from '../../engine/native-divergence';
+import type { Block } from '../../engine/block';
+import type { ExpectedHead } from '../../engine/ends';
+import type { Matrix } from '../../engine/matrix';
+import { disposeAll, using } from '../../engine/owned';
+import type { Refit } from '../../engine/refit';
 import { nextTokens, type Session } from '../../engine/session';
 import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
-import type { NativeRefit } from '../../solver/native-solver';
 import type { Layer } from '../../spec/widths';
 import { sliceSite } from './slice';
 
@@ -33,11 +34,11 @@ export class Probe {
   readonly #window: number;
   readonly #targets: Int32Array;
   /** `[tokens, hidden]` of the dense model before the site at hand. */
-  readonly #states: MatrixHandle;
+  readonly #states: Matrix;
   /** The same of one trial. */
-  readonly #own: MatrixHandle;
+  readonly #own: Matrix;
   /** `[TOGETHER · tokens, hidden]`: those of the trials, a page each. */
-  readonly #batch: MatrixHandle;
+  readonly #batch: Matrix;
   readonly #rows: number;
   /** What the dense model predicts. */
   readonly #reference: ExpectedHead;
@@ -51,7 +52,7 @@ export class Probe {
   private constructor(
     session: Session,
     { targets, window, layers }: { targets: Int32Array; window: number; layers: number },
-    [states, own, batch]: readonly [MatrixHandle, MatrixHandle, MatrixHandle],
+    [states, own, batch]: readonly [Matrix, Matrix, Matrix],
     reference: ExpectedHead,
   ) {
     this.#session = session;
@@ -73,41 +74,42 @@ export class Probe {
   ): Promise<Probe> {
     const mine = ids.subarray(0, probeTokens(ids.length, window));
     const targets = nextTokens(mine, window);
-    const made: MatrixHandle[] = [];
-    const keep = (matrix: MatrixHandle) => {
+    const made: Matrix[] = [];
+    const keep = (matrix: Matrix) => {
       made.push(matrix);
       return matrix;
     };
     try {
-      const states = keep(await session.embed(mine, window, scratch));
-      const { rows, cols, pageRows } = native.matrixShape(states);
+      const states = keep(await session.embed(mine, window, 'calibrating', scratch));
+      const { rows, cols, pageRows } = states;
       const width = embeddingWidth(session.architecture);
       const mean = keep(session.matrix(rows, width, pageRows, scratch));
       const own = keep(session.matrix(rows, cols, pageRows, scratch));
-      const { engine, ends } = session;
-      await native.copyMatrix(engine.handle, states, own);
-      await session.forward(own, window);
-      const negativeEntropy = await native.expectHead(engine.handle, ends, own, mean);
+      await states.copyTo(own);
+      await session.forward(own, window, 'calibrating');
+      const negativeEntropy = await session.ends.expectHead(own, mean, 'calibrating');
       const batch = keep(session.matrix(TOGETHER * rows, cols, Math.min(pageRows, rows), scratch));
       const reference = { mean, negativeEntropy };
       return new Probe(session, { targets, window, layers }, [states, own, batch], reference);
     } catch (error) {
-      for (const matrix of made) await native.free(matrix);
+      await disposeAll(made);
       throw error;
     }
   }
 
   /** Layer number `at`, which is not in the states yet, without the groups that go. */
-  async start(at: number, layer: Layer, kept: Int32Array, refit: NativeRefit): Promise<void> {
+  async start(at: number, layer: Layer, kept: Int32Array, refit: Refit): Promise<void> {
     await this.#advancePruned(layer, refit, kept);
     this.#trials.push(at);
   }
 
-  async advance(block: BlockHandle, site: Site): Promise<void> {
-    await this.#session.advanceSite(block, site, this.#states, this.#window);
+  async advance(block: Block, site: Site): Promise<void> {
+    await this.#session.advanceSite(block, site, this.#states, this.#window, 'calibrating');
     if (this.#past > 0) {
       const firstRows = this.#past * this.#rows;
-      await this.#session.advanceSite(block, site, this.#batch, this.#window, { firstRows });
+      await this.#session.advanceSite(block, site, this.#batch, this.#window, 'calibrating', {
+        firstRows,
+      });
     }
     this.#past = this.#trials.length;
   }
@@ -122,7 +124,7 @@ export class Probe {
       session.engine.throwIfAborted();
       if (firstRows > 0) {
         await using(await session.loadBlock(index), (block) =>
-          session.advance(block, this.#batch, this.#window, firstRows),
+          session.advance(block, this.#batch, this.#window, 'calibrating', firstRows),
         );
       }
       onStep(`${trials}: block ${index + 1} of ${total}`);
@@ -139,31 +141,30 @@ export class Probe {
   /** Off the main thread, which the system would keep busy for as long as it takes the memory back. */
   async dispose(): Promise<void> {
     const { mean } = this.#reference;
-    for (const matrix of [this.#states, this.#own, this.#batch, mean]) await native.free(matrix);
+    await disposeAll([this.#states, this.#own, this.#batch, mean]);
   }
 
   /** Mean KL(dense ‖ pruned) of a trial's last states, nats per token. */
   async #divergence(place: number): Promise<number> {
-    const { engine, ends } = this.#session;
     const rows = { from: place * this.#rows, to: 0, count: this.#rows };
-    await native.copyMatrix(engine.handle, this.#batch, this.#own, rows);
-    const kl = await native.divergenceFrom(engine.handle, ends, this.#reference, this.#own);
+    await this.#batch.copyTo(this.#own, rows);
+    const { ends } = this.#session;
+    const kl = await ends.divergenceFrom(this.#reference, this.#own, 'calibrating');
     const known = kl.filter((_, token) => this.#targets[token]! >= 0);
     return known.reduce((sum, value) => sum + value, 0) / known.length;
   }
 
   /** Into the batch: the states after the site, which is pruned in a copy of its block. */
-  async #advancePruned(layer: Layer, refit: NativeRefit, kept: Int32Array): Promise<void> {
+  async #advancePruned(layer: Layer, refit: Refit, kept: Int32Array): Promise<void> {
     const session = this.#session;
-    const { handle } = session.engine;
-    await native.copyMatrix(handle, this.#states, this.#own);
+    await this.#states.copyTo(this.#own);
     await using(await session.loadBlock(layer.block), async (block) => {
       await sliceSite(session, layer.block, block, layer, kept, refit);
-      await native.finishSite(handle, block, layer.site);
-      await session.advanceSite(block, layer.site, this.#own, this.#window);
+      await block.finish(layer.site);
+      await session.advanceSite(block, layer.site, this.#own, this.#window, 'calibrating');
     });
     const rows = { from: 0, to: this.#trials.length * this.#rows, count: this.#rows };
-    await native.copyMatrix(handle, this.#own, this.#batch, rows);
+    await this.#own.copyTo(this.#batch, rows);
   }
 }
 

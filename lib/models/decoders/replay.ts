@@ -5,8 +5,8 @@
  * output.)
  */
 
-import { using } from '../../engine/engine';
-import { type BlockHandle, native } from '../../engine/native';
+import type { Block } from '../../engine/block';
+import { using } from '../../engine/owned';
 import type { BlockKeep } from '../../model/groups';
 import { SITES, type Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
@@ -19,21 +19,22 @@ export async function replayBlock(
   index: number,
   keep: BlockKeep,
   solved: readonly Layer[],
-  finished: () => Promise<BlockHandle>,
+  finished: () => Promise<Block>,
 ): Promise<void> {
   const { session, streams } = context;
-  await session.engine.calibrating(async () => {
-    for (const site of SITES) {
-      const layer = solved.find((one) => one.site === site) ?? null;
-      if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
-      if (streams.dense) {
-        await using(await session.loadBlock(index), (block) =>
-          session.advanceSite(block, site, streams.dense!, streams.window),
-        );
-      }
+  const { window } = streams;
+  for (const site of SITES) {
+    const layer = solved.find((one) => one.site === site) ?? null;
+    if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
+    if (streams.dense) {
+      await using(await session.loadBlock(index), (block) =>
+        session.advanceSite(block, site, streams.dense!, window, 'calibrating'),
+      );
     }
-  });
-  await using(await finished(), (block) => session.advance(block, streams.check, streams.window));
+  }
+  await using(await finished(), (block) =>
+    session.advance(block, streams.check, window, 'measuring'),
+  );
 }
 
 async function replaySite(
@@ -42,37 +43,40 @@ async function replaySite(
   site: Site,
   keep: BlockKeep,
   layer: Layer | null,
-  finished: () => Promise<BlockHandle>,
+  finished: () => Promise<Block>,
 ): Promise<void> {
   const { session, spec, streams } = context;
-  const { handle } = session.engine;
   const { window } = streams;
   const hidden = streams.hidden!;
   if (layer === null) {
-    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
+    await using(await finished(), (block) =>
+      session.advanceSite(block, site, hidden, window, 'calibrating'),
+    );
     return;
   }
-  const run = { window, hidden, alpha: 0, beta: 0 };
+  const run = { purpose: 'calibrating', window, hidden, alpha: 0, beta: 0 } as const;
   if (!solvesSequentially(spec)) {
     const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, site) };
     await using(await session.loadBlock(index), (block) =>
-      native.runSite(handle, block, site, { ...run, advance: true, repeats }),
+      block.run(site, { ...run, advance: true, repeats }),
     );
     return;
   }
   if (runsAgain(context, site)) {
-    await using(await finished(), (block) => session.advanceSite(block, site, hidden, window));
+    await using(await finished(), (block) =>
+      session.advanceSite(block, site, hidden, window, 'calibrating'),
+    );
     return;
   }
-  const { rows, pageRows } = native.matrixShape(hidden);
+  const { rows, pageRows } = hidden;
   const width = widthOf(layer);
   await using(session.matrix(rows, width, pageRows, session.scratch), async (kept) => {
     await using(await session.loadBlock(index), (block) =>
-      native.runSite(handle, block, site, { ...run, advance: false, keep: kept }),
+      block.run(site, { ...run, advance: false, keep: kept }),
     );
     const columns = keptColumns(session, index, site, keep[site]!);
     await using(await finished(), (block) =>
-      native.applySite(handle, block, site, kept, columns, hidden),
+      block.apply(site, kept, columns, hidden, 'calibrating'),
     );
   });
 }

@@ -1,7 +1,6 @@
 import { stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Engine, roomWithoutLimit } from '../../engine/engine';
-import { native } from '../../engine/native';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { MIB, wholeMebibytes } from '../../numbers';
 import type { Settings } from '../../options';
@@ -31,8 +30,7 @@ export async function requireRoom(
     );
   }
   const room = limit || Math.max(plan.memory, roomWithoutLimit());
-  native.setRoom(engine.handle, room - plan.reserve);
-  native.expect(engine.handle, plan.memory - plan.reserve);
+  engine.expect({ room: room - plan.reserve, memory: plan.memory - plan.reserve });
   await requireFolder(scratch);
   await requireSpace('ERR_SCRATCH', 'scratch files', scratch, plan.scratch, '--scratch');
   return plan;

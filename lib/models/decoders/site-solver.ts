@@ -1,32 +1,18 @@
-import {
-  type BlockHandle,
-  type MetricPlace,
-  native,
-  type StatisticsHandle,
-} from '../../engine/native';
-import type { Session } from '../../engine/session';
-import type { NativeSolver } from '../../solver/native-solver';
+import type { Block } from '../../engine/block';
+import type { MetricPlace } from '../../engine/matrix';
+import { Solver } from '../../engine/solver';
+import type { Statistics } from '../../engine/statistics';
 import type { Layer } from '../../spec/widths';
 
 /** Makes a solver of a site's sums for `use` alone: its native memory goes back afterwards, whatever happens. */
 export async function withSolver<T>(
-  session: Session,
   lambda: number,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
-  sums: { statistics: StatisticsHandle; metric: MetricPlace | null },
-  use: (solver: NativeSolver) => Promise<T>,
+  { statistics, metric }: { statistics: Statistics; metric: MetricPlace | null },
+  use: (solver: Solver) => Promise<T>,
 ): Promise<T> {
-  const solver = await native.createSolver(
-    session.engine.handle,
-    sums.statistics,
-    block,
-    layer.site,
-    { lambda, group: layer.groupSize, metric: sums.metric },
-  );
-  try {
-    return await use(solver);
-  } finally {
-    solver.release();
-  }
+  const options = { lambda, group: layer.groupSize, metric };
+  using solver = await Solver.of(block, layer.site, statistics, options);
+  return await use(solver);
 }

@@ -4,15 +4,10 @@
  */
 
 import type { ExportPlan } from '../../checkpoint/export';
-import { orRelease } from '../../engine/engine';
-import {
-  type AnyHandle,
-  type BlockHandle,
-  type MatrixHandle,
-  type MetricPlace,
-  native,
-} from '../../engine/native';
-import type { SumKinds } from '../../engine/native-gpu';
+import type { Block, FfnTokens } from '../../engine/block';
+import type { Matrix, MetricPlace } from '../../engine/matrix';
+import type { SumKinds } from '../../engine/native-block';
+import { disposeAll, orDispose } from '../../engine/owned';
 import type { Session } from '../../engine/session';
 import type { Site } from '../../model/sublayers';
 import type { Journal } from '../../pruning/journal/journal';
@@ -20,7 +15,7 @@ import type { RunSpec } from '../../spec';
 import { type Layer, widthOf } from '../../spec/widths';
 import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
 import { siteStatistics } from './dense';
-import { type FfnTokens, makeFfnTokens, refitInputs } from './input-refit';
+import { makeFfnTokens, refitInputs } from './input-refit';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
 
@@ -30,11 +25,11 @@ export interface Streams {
   /** Folder for hidden states; '' = in memory. */
   scratch: string;
   /** Of the model pruned so far (of the dense one when not sequential); null where nothing is calibrated. */
-  hidden: MatrixHandle | null;
+  hidden: Matrix | null;
   /** Of the dense model, before the site at hand; only with feedback. */
-  dense: MatrixHandle | null;
+  dense: Matrix | null;
   /** One window that runs through what will be in the file. */
-  check: MatrixHandle;
+  check: Matrix;
 }
 
 export interface SolveContext {
@@ -78,11 +73,11 @@ export function sumsOf({ spec, streams }: SolveContext): SumKinds {
 export async function cutSite(
   session: Session,
   index: number,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
   { kept, means }: Chosen,
 ): Promise<void> {
-  if (means) await native.addMeanBias(session.engine.handle, block, layer.site, means);
+  if (means) await block.addMeanBias(layer.site, means);
   await sliceSite(session, index, block, layer, kept, null);
 }
 
@@ -90,23 +85,22 @@ export async function cutSite(
 export async function collectAndSolve<C extends Chosen>(
   context: SolveContext,
   index: number,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
   choose: (sums: Sums) => Promise<C>,
 ): Promise<Shrunk<C>> {
   const { session, spec, streams } = context;
-  const { handle } = session.engine;
   const { site } = layer;
   const hidden = streams.hidden!;
   const width = widthOf(layer);
-  const { rows: tokens, pageRows } = native.matrixShape(hidden);
+  const { rows: tokens, pageRows } = hidden;
   const { gram: withGram } = sumsOf(context);
   const sequential = solvesSequentially(spec);
   const { scratch } = session;
-  const made: AnyHandle[] = [];
-  const hold = <Handle extends AnyHandle>(handle: Handle) => {
-    made.push(handle);
-    return handle;
+  const made: AsyncDisposable[] = [];
+  const hold = <O extends AsyncDisposable>(owned: O) => {
+    made.push(owned);
+    return owned;
   };
   try {
     const target = streams.dense
@@ -122,7 +116,8 @@ export async function collectAndSolve<C extends Chosen>(
       sequential && !runsAgain(context, site)
         ? hold(session.matrix(tokens, width, pageRows, scratch))
         : undefined;
-    await native.runSite(handle, block, site, {
+    await block.run(site, {
+      purpose: 'calibrating',
       window: streams.window,
       hidden,
       advance: !sequential,
@@ -137,28 +132,28 @@ export async function collectAndSolve<C extends Chosen>(
     let chosen: C;
     let fit: Fit | null = null;
     if (withGram) {
-      const hasBias = native.blockShape(block, `${site}.outBias`) !== null;
+      const hasBias = block.shape(`${site}.outBias`) !== null;
       const sums = { statistics, metric: metricOf(context, layer) };
-      chosen = await withSolver(session, spec.refit.lambda, block, layer, sums, (solver) =>
+      chosen = await withSolver(spec.refit.lambda, block, layer, sums, (solver) =>
         choose({ by: 'gram', solver, hasBias }),
       );
-      await native.free(statistics);
+      await statistics[Symbol.asyncDispose]();
       fit = await sliceAndRefit(context, index, block, layer, chosen, ffn);
     } else {
-      const columns = await siteStatistics(session, block, layer, statistics);
+      const columns = await siteStatistics(block, layer, statistics);
       chosen = await choose({ by: 'moments', columns });
       await cutSite(session, index, block, layer, chosen);
     }
-    await native.finishSite(handle, block, site);
+    await block.finish(site);
     if (keep) {
       const columns = keptColumns(session, index, site, chosen.kept);
-      await native.applySite(handle, block, site, keep, columns, hidden);
+      await block.apply(site, keep, columns, hidden, 'calibrating');
     } else if (sequential) {
-      await session.advanceSite(block, site, hidden, streams.window);
+      await session.advanceSite(block, site, hidden, streams.window, 'calibrating');
     }
     return { chosen, fit };
   } finally {
-    for (const handle of made) await native.free(handle);
+    await disposeAll(made);
   }
 }
 
@@ -170,16 +165,16 @@ function metricOf({ session, spec, layers }: SolveContext, layer: Layer): Metric
 /** Copies the dense states before the site and takes the originals through the dense site. */
 async function denseTarget(
   session: Session,
-  block: BlockHandle,
+  block: Block,
   site: Site,
-  dense: MatrixHandle,
+  dense: Matrix,
   { window, scratch }: Streams,
-): Promise<MatrixHandle> {
-  const { rows, cols, pageRows } = native.matrixShape(dense);
+): Promise<Matrix> {
+  const { rows, cols, pageRows } = dense;
   const before = session.matrix(rows, cols, pageRows, scratch);
-  return orRelease(before, async () => {
-    await native.copyMatrix(session.engine.handle, dense, before);
-    await session.advanceSite(block, site, dense, window);
+  return orDispose(before, async () => {
+    await dense.copyTo(before);
+    await session.advanceSite(block, site, dense, window, 'calibrating');
     return before;
   });
 }
@@ -188,7 +183,7 @@ async function denseTarget(
 async function sliceAndRefit(
   { session, spec }: SolveContext,
   index: number,
-  block: BlockHandle,
+  block: Block,
   layer: Layer,
   { kept, refit: first, bias }: Chosen,
   ffn: FfnTokens | undefined,
@@ -201,13 +196,13 @@ async function sliceAndRefit(
       const refined = await refitInputs(session, spec.refit, block, layer, ffn, refit, bias);
       refit = refined.refit;
       inputRefit = refined.report;
-      await native.setOutput(session.engine.handle, block, layer.site, refit);
+      await block.setOutput(layer.site, refit);
     } else {
       await sliceSite(session, index, block, layer, kept, refit);
     }
     const { relativeError, lambda, ridgeRaised } = refit;
     return { relativeError, lambda, ridgeRaised, inputRefit };
   } finally {
-    refit.release();
+    refit[Symbol.dispose]();
   }
 }

@@ -53,7 +53,7 @@ export async function tuneFactors(run: DecoderRun, plan: ExportPlan): Promise<Tu
         const tuned = await ends(logs);
         try {
           return await use(tuned, async (index) =>
-            scaledBlock(session, await solved(index), places.blocks[index], logs),
+            scaledBlock(await solved(index), places.blocks[index], logs),
           );
         } finally {
           tuned.dispose();

@@ -6,7 +6,7 @@ import type { ExportPlan, PlannedTensor } from '../../checkpoint/export';
 import { GgufWriter } from '../../checkpoint/gguf-writer';
 import { asOutput } from '../../checkpoint/output-error';
 import { SafetensorsWriter } from '../../checkpoint/safetensors-writer';
-import { using } from '../../engine/engine';
+import { using } from '../../engine/owned';
 import type { Session } from '../../engine/session';
 import { type OnStage, stageReporter } from '../../progress';
 import type { Journal } from '../../pruning/journal/journal';

@@ -6,5 +6,5 @@ const { native } = require(path.join(path.dirname(process.env.STRUPRUNE_DIST), '
 const engine = new library.Engine({ threads: 1 });
 new library.Engine({ threads: 1 }).dispose();
 // What waits for a job holds its engine, or a garbage collection would end it.
-native.measureGemm(engine.handle, 256, 256, 60, false).finally(() => engine.dispose());
+native.measureGemm(engine.handle, 256, 256, 60, 'measuring').finally(() => engine.dispose());
 setTimeout(() => process.exit(7), 200);

@@ -1,0 +1,146 @@
+import type { Dtype } from '../model/architecture';
+import { type BlockRole, SITES, type Site } from '../model/sublayers';
+import type { BlockHandle } from './handles';
+import type { Matrix } from './matrix';
+import { native } from './native';
+import type { KernelRun, KernelTiming } from './native-bench';
+import type { BackwardRunOf, OutputColumns, SiteRunOf } from './native-block';
+import type { Purpose } from './native-engine';
+import { Owned } from './owned';
+import type { Refit } from './refit';
+import type { Statistics } from './statistics';
+
+export type SiteRun = SiteRunOf<Matrix, Statistics>;
+export type BackwardRun = BackwardRunOf<Matrix, Statistics>;
+
+/** What an FFN reads and what it is to give, a row a calibration token. */
+export interface FfnTokens {
+  inputs: Matrix;
+  targets: Matrix;
+}
+
+/**
+ * A loaded block: weights as floats in strips of a store, sliced and refitted in place.
+ * Errors: ERR_ARGUMENT, ERR_NAN, ERR_BUDGET, ERR_SCRATCH, ERR_ABORTED.
+ */
+export class Block extends Owned<BlockHandle> {
+  /** Takes hidden states through a site, and hands out what the run asks for. */
+  run(site: Site, run: SiteRun): Promise<void> {
+    const { hidden, statistics, keep, inputs, targets, denseBefore, denseAfter } = run;
+    return native.runSite(this.handle, site, {
+      ...run,
+      hidden: hidden.handle,
+      statistics: statistics?.handle,
+      keep: keep?.handle,
+      inputs: inputs?.handle,
+      targets: targets?.handle,
+      denseBefore: denseBefore?.handle,
+      denseAfter: denseAfter?.handle,
+    });
+  }
+
+  /** hidden += X[:, columns] Wᵀ + bias for activations that a run kept. */
+  apply(
+    site: Site,
+    kept: Matrix,
+    columns: Int32Array | null,
+    hidden: Matrix,
+    purpose: Purpose,
+  ): Promise<void> {
+    return native.applySite(this.handle, site, kept.handle, columns, hidden.handle, purpose);
+  }
+
+  /**
+   * gradient: ∂L/∂(the block's output) becomes ∂L/∂(its input); of inputs as many rows as gradient has. Of the sites that
+   * are named, `output`, `[hidden]` wide without a residual, receives δ = ∂L/∂y of the output y as it is added to the
+   * stream (in a post-norm block: before the norm that follows), and `input`, as wide as the output map has columns, what
+   * goes into that map. Of the tensors that `factors` names (a norm, an output map or its bias) each, as wide as the weight
+   * has columns, receives the gradients of factors of 1 on its columns: their sums are ∂L/∂(factors).
+   */
+  backward(run: BackwardRun): Promise<void> {
+    const { inputs, gradient, sums = {}, factors = {} } = run;
+    const bySite = SITES.filter((site) => sums[site]).map((site) => {
+      const { output, input } = sums[site]!;
+      return [site, { output: output?.handle, input: input?.handle }];
+    });
+    const byRole = Object.entries(factors).map(([role, statistics]) => [role, statistics.handle]);
+    return native.backwardBlock(this.handle, {
+      ...run,
+      inputs: inputs.handle,
+      gradient: gradient.handle,
+      sums: Object.fromEntries(bySite),
+      factors: Object.fromEntries(byRole),
+    });
+  }
+
+  /** Adds an FFN's hidden activations on those inputs, with what its output map misses of the targets. */
+  collectHidden(
+    site: Site,
+    { inputs, targets }: FfnTokens,
+    statistics: Statistics,
+    purpose: Purpose,
+  ): Promise<void> {
+    const sums = statistics.handle;
+    return native.collectHidden(this.handle, site, inputs.handle, targets.handle, sums, purpose);
+  }
+
+  /** Keeps rows (axis 0) or columns (axis 1), in the given order. */
+  slice(role: BlockRole, axis: 0 | 1, indices: Int32Array): Promise<void> {
+    return native.sliceBlock(this.handle, role, axis, indices);
+  }
+
+  /** Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored. */
+  scale(role: BlockRole, factors: Float64Array): Promise<void> {
+    return native.scaleBlock(this.handle, role, factors);
+  }
+
+  /** Columns of the site's output map, after all slices. */
+  resize(site: Site, columns: number): void {
+    native.resizeSite(this.handle, site, columns);
+  }
+
+  /** Rounds the output map and its bias to what is stored. */
+  finish(site: Site): Promise<void> {
+    return native.finishSite(this.handle, site);
+  }
+
+  /** The refit's weight and bias become the output map's, not yet rounded. */
+  setOutput(site: Site, refit: Refit): Promise<void> {
+    return native.setOutput(this.handle, site, refit.handle);
+  }
+
+  /** Adds W · means to the output map's bias; columns that stay must have mean 0. */
+  addMeanBias(site: Site, means: Float64Array): Promise<void> {
+    return native.addMeanBias(this.handle, site, means);
+  }
+
+  outputColumns(site: Site): Promise<OutputColumns> {
+    return native.outputColumns(this.handle, site);
+  }
+
+  /** `[rows, cols]`, vectors `[1, n]`; null where the block has no such tensor. */
+  shape(role: BlockRole): [number, number] | null {
+    return native.blockShape(this.handle, role);
+  }
+
+  /** Columns of a site's output map. */
+  width(site: Site): number {
+    return this.shape(`${site}.out`)![1];
+  }
+
+  /** Rows of a tensor as a file holds them; `ropeHeads` interleaves rows for GGUF. @throws ERR_UNSUPPORTED, ERR_NAN */
+  encode(
+    role: BlockRole,
+    dtype: Dtype,
+    row: number,
+    count: number,
+    ropeHeads: number,
+  ): Promise<Uint8Array> {
+    return native.encodeBlock(this.handle, role, dtype, row, count, ropeHeads);
+  }
+
+  /** For benchmarks: operations of the forward pass and the solvers at its shapes; tokens in whole windows. */
+  timeKernels(run: KernelRun): Promise<KernelTiming[]> {
+    return native.timeKernels(this.handle, run);
+  }
+}

@@ -1,0 +1,120 @@
+import type { BlockRefs, Dtype, Stored } from '../model/architecture';
+import type { BlockRole, Site, Sublayer } from '../model/sublayers';
+import type {
+  BlockHandle,
+  FileHandle,
+  MatrixHandle,
+  RefitHandle,
+  StatisticsHandle,
+  StoreHandle,
+} from './handles';
+import type { Purpose } from './native-engine';
+
+export interface BlockSpec {
+  hidden: number;
+  sublayers: readonly Sublayer[];
+}
+
+/** Sums that a run makes of the input of the output map. */
+export interface SumKinds {
+  /** Its sums and squares are kept, */
+  collects: boolean;
+  /** its Gram matrix too, */
+  gram: boolean;
+  /** and residuals against dense states. */
+  feedback: boolean;
+}
+
+/** Of the input and of the output of a site, of one kind or another. */
+export interface SiteRunOf<Matrix, Statistics> {
+  purpose: Purpose;
+  window: number;
+  hidden: Matrix;
+  /** Whether hidden goes on to what the site makes of it. */
+  advance: boolean;
+  statistics?: Statistics;
+  /** Receives the input of the site's output map, `[tokens, width]`. */
+  keep?: Matrix;
+  /** FFN: receives what gate and up read, `[tokens, hidden]`, or with a last column of ones. */
+  inputs?: Matrix;
+  /** Receives the site's target Y, `[tokens, hidden]`. */
+  targets?: Matrix;
+  denseBefore?: Matrix;
+  denseAfter?: Matrix;
+  alpha: number;
+  beta: number;
+  /**
+   * What an earlier run over the same tokens made, whose activations this one must repeat to the last bit: its sums, and
+   * whether `inputs` and `targets`, which come from the CPU.
+   */
+  repeats?: SumKinds & { inputs: boolean };
+  /** So many of the states' rows alone go on, without sums or anything else that a site hands out. */
+  firstRows?: number;
+}
+
+export interface BackwardRunOf<Matrix, Statistics> {
+  purpose: Purpose;
+  window: number;
+  inputs: Matrix;
+  gradient: Matrix;
+  sums?: { [site in Site]?: { output?: Statistics; input?: Statistics } };
+  factors?: { [role in BlockRole]?: Statistics };
+}
+
+/** One number a column of a site's output map. */
+export interface OutputColumns {
+  weightAbsMean: Float64Array;
+  weightNormSq: Float64Array;
+}
+
+/** Calls on a loaded block; the class Block says what they do. */
+export interface NativeBlock {
+  loadBlock(
+    store: StoreHandle,
+    spec: BlockSpec,
+    tensors: BlockRefs,
+    files: readonly FileHandle[],
+    stored: Stored,
+  ): Promise<BlockHandle>;
+  runSite(
+    block: BlockHandle,
+    site: Site,
+    run: SiteRunOf<MatrixHandle, StatisticsHandle>,
+  ): Promise<void>;
+  applySite(
+    block: BlockHandle,
+    site: Site,
+    kept: MatrixHandle,
+    columns: Int32Array | null,
+    hidden: MatrixHandle,
+    purpose: Purpose,
+  ): Promise<void>;
+  backwardBlock(
+    block: BlockHandle,
+    run: BackwardRunOf<MatrixHandle, StatisticsHandle>,
+  ): Promise<void>;
+  collectHidden(
+    block: BlockHandle,
+    site: Site,
+    inputs: MatrixHandle,
+    targets: MatrixHandle,
+    statistics: StatisticsHandle,
+    purpose: Purpose,
+  ): Promise<void>;
+  sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): Promise<void>;
+  scaleBlock(block: BlockHandle, role: BlockRole, factors: Float64Array): Promise<void>;
+  resizeSite(block: BlockHandle, site: Site, columns: number): void;
+  finishSite(block: BlockHandle, site: Site): Promise<void>;
+  setOutput(block: BlockHandle, site: Site, refit: RefitHandle): Promise<void>;
+  addMeanBias(block: BlockHandle, site: Site, means: Float64Array): Promise<void>;
+  outputColumns(block: BlockHandle, site: Site): Promise<OutputColumns>;
+  blockShape(block: BlockHandle, role: BlockRole): [number, number] | null;
+  encodeBlock(
+    block: BlockHandle,
+    role: BlockRole,
+    dtype: Dtype,
+    row: number,
+    count: number,
+    ropeHeads: number,
+  ): Promise<Uint8Array>;
+}

@@ -1,0 +1,38 @@
+import type { EngineHandle, MatrixHandle, StatisticsHandle, StoreHandle } from './handles';
+
+/** Rows of one matrix as rows of another. */
+export interface RowRange {
+  from: number;
+  to: number;
+  count: number;
+}
+
+/** Sums over the rows of X. */
+export interface Sums {
+  tokens: number;
+  /** `[dim]` each, of x and of x². */
+  sums: Float64Array;
+  squares: Float64Array;
+}
+
+/** What lies in a page store. */
+export interface NativePages {
+  createStore(engine: EngineHandle, scratch: string): StoreHandle;
+  trafficOf(store: StoreHandle): { read: number; written: number };
+
+  createMatrix(store: StoreHandle, rows: number, cols: number, pageRows: number): MatrixHandle;
+  matrixRows(matrix: MatrixHandle, row: number, count: number): Float32Array;
+  setMatrixRows(matrix: MatrixHandle, row: number, values: Float32Array): void;
+  copyMatrix(from: MatrixHandle, to: MatrixHandle, rows?: RowRange): Promise<void>;
+  energyOf(matrix: MatrixHandle): Promise<number>;
+
+  createStatistics(
+    store: StoreHandle,
+    dim: number,
+    withGram: boolean,
+    residualDim: number,
+  ): StatisticsHandle;
+  readStatistics(statistics: StatisticsHandle): Sums;
+  gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
+  storeMetric(statistics: StatisticsHandle, matrix: MatrixHandle, row: number): Promise<void>;
+}

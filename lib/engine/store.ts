@@ -1,0 +1,40 @@
+import type { BlockRefs, Stored } from '../model/architecture';
+import { Block } from './block';
+import type { EngineHandle, StoreHandle } from './handles';
+import { Matrix } from './matrix';
+import { native } from './native';
+import type { BlockSpec } from './native-block';
+import { Owned } from './owned';
+import type { SourceFile } from './source-file';
+import { Statistics } from './statistics';
+
+/** Pages in memory under the engine's budget, the others in an unlinked scratch file; without a folder all are in memory. */
+export class Store extends Owned<StoreHandle> {
+  constructor(engine: EngineHandle, scratch: string) {
+    super(native.createStore(engine, scratch));
+  }
+
+  /** Bytes from and to the scratch file so far. */
+  get traffic(): { read: number; written: number } {
+    return native.trafficOf(this.handle);
+  }
+
+  matrix(rows: number, cols: number, pageRows: number): Matrix {
+    return new Matrix(this.handle, rows, cols, pageRows);
+  }
+
+  statistics(dim: number, sums: { gram: boolean; residual?: number }): Statistics {
+    return new Statistics(this.handle, dim, sums);
+  }
+
+  /** Reads a block's tensors; matrices lie here by strips of rows. @throws ERR_CHECKPOINT */
+  async loadBlock(
+    spec: BlockSpec,
+    tensors: BlockRefs,
+    files: readonly SourceFile[],
+    stored: Stored,
+  ): Promise<Block> {
+    const handles = files.map(({ handle }) => handle);
+    return new Block(await native.loadBlock(this.handle, spec, tensors, handles, stored));
+  }
+}

@@ -1,9 +1,0 @@
-#pragma once
-
-#include <napi.h>
-
-namespace struprune::addon {
-
-void InitNumbers(Napi::Env env, Napi::Object exports);
-
-}  // namespace struprune::addon

@@ -1,0 +1,39 @@
+// What native calls return, as JavaScript has it: copies in arrays that V8 allocated.
+#pragma once
+
+#include <napi.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace struprune::addon {
+
+inline Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
+inline Napi::Value Count(Napi::Env env, size_t count) {
+  return Napi::Number::New(env, static_cast<double>(count));
+}
+
+template <typename Array, typename T>
+Napi::Value CopyTo(Napi::Env env, const std::vector<T>& values) {
+  Array array = Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+inline Napi::Value Doubles(Napi::Env env, const std::vector<double>& values) {
+  return CopyTo<Napi::Float64Array>(env, values);
+}
+inline Napi::Value Floats(Napi::Env env, const std::vector<float>& values) {
+  return CopyTo<Napi::Float32Array>(env, values);
+}
+inline Napi::Value Integers(Napi::Env env, const std::vector<int32_t>& values) {
+  return CopyTo<Napi::Int32Array>(env, values);
+}
+inline Napi::Value Bytes(Napi::Env env, const std::vector<std::byte>& bytes) {
+  auto array = Napi::Uint8Array::New(env, bytes.size());
+  std::copy_n(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), array.Data());
+  return array;
+}
+
+}  // namespace struprune::addon

@@ -1,0 +1,12 @@
+// How much a matrix of hidden states holds.
+#pragma once
+
+#include "core/context.h"
+#include "core/paged_matrix.h"
+
+namespace struprune {
+
+// The sum of all squares.
+double Energy(const Context& context, PagedMatrix& matrix);
+
+}  // namespace struprune
