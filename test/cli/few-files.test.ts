@@ -39,8 +39,10 @@ test('few open files are said with the way to more of them', (t) => {
     if (status === 0) continue;
     t.is(status, 6, `${left} left: ${stderr}`);
     t.regex(stderr, /error: the system gave no more open files; .*ulimit -n.* \[ERR_BUDGET\]\n$/);
+    // A run that had begun may leave its journal, for --resume.
+    const journal = `out-${left}.struprune-journal`;
     t.deepEqual(
-      readdirSync(folder).filter((name) => name.startsWith(`out-${left}`)),
+      readdirSync(folder).filter((name) => name.startsWith(`out-${left}`) && name !== journal),
       [],
     );
   }
