@@ -103,12 +103,15 @@ TEST_P(GpuNeeds, OfPassesOverAnFfn) {
              [&] { AddProduct(*context_, map, tokens, AllPages(tokens), map.in, {}); });
 }
 
+// Where weights are held in bf16: as floats they take twice as much.
+using GpuNeedsOfHalves = GpuNeeds;
+std::vector<GpuKind> KindsOfHalves() {
+  return {{true, cuda::Precision::kBf16x3}, {true, cuda::Precision::kBf16}};
+}
+
 // Passes over the tokens of an FFN of OPT-6.7B and of Llama 7B within 1.5 GiB.
-TEST_P(GpuNeeds, OfLargeFfns) {
+TEST_P(GpuNeedsOfHalves, OfLargeFfns) {
   if (TestedGpu().large) GTEST_SKIP() << "sizes alone, which the emulation is enough for";
-  const bool halves = GetParam().precision == cuda::Precision::kBf16 ||
-                      GetParam().precision == cuda::Precision::kBf16x3;
-  if (!halves) GTEST_SKIP() << "weights of floats take twice as much";
   setenv("STRUPRUNE_EMULATED_MEMORY", "4294967296", 1);
   context_->gpu = Open(uint64_t{1536} << 20);
   unsetenv("STRUPRUNE_EMULATED_MEMORY");
@@ -121,6 +124,8 @@ TEST_P(GpuNeeds, OfLargeFfns) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuNeeds, testing::ValuesIn(AllKinds()),
+                         [](const auto& info) { return NameOf(info.param); });
+INSTANTIATE_TEST_SUITE_P(Gpu, GpuNeedsOfHalves, testing::ValuesIn(KindsOfHalves()),
                          [](const auto& info) { return NameOf(info.param); });
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuSiteNeeds, testing::ValuesIn(AllKinds()),
                          [](const auto& info) { return NameOf(info.param); });
