@@ -1,7 +1,7 @@
 /** The solvers of an FFN's input weights, on the tokens that a run of its site wrote. */
 import type { Site } from '../model/sublayers';
 import type { Block, FfnTokens } from './block';
-import type { AuxiliaryHandle, GaussNewtonHandle } from './handles';
+import type { AnyHandle, AuxiliaryHandle, GaussNewtonHandle } from './handles';
 import { native } from './native';
 import type { Purpose } from './native-engine';
 import type { Direction } from './native-ffn';
@@ -21,32 +21,36 @@ export interface Taken {
   offset: number;
 }
 
+/** An FFN of a block, and tokens with what it is to give for them. */
+type Beginning = [block: Block, site: Site, tokens: FfnTokens, options: InputSolverOptions];
+
+function argumentsOf([block, site, { inputs, targets }, options]: Beginning) {
+  const { lambda, freezeBiases } = options;
+  return [block.handle, site, inputs.handle, targets.handle, lambda, freezeBiases] as const;
+}
+
 /** Of a block's input weights at the start and now: the block must outlive it. */
-export class GaussNewton extends Owned<GaussNewtonHandle> {
-  readonly #block: Block;
-  readonly #site: Site;
+abstract class InputSolver<H extends AnyHandle> extends Owned<H> {
+  protected readonly block: Block;
+  protected readonly site: Site;
 
-  private constructor(handle: GaussNewtonHandle, block: Block, site: Site) {
+  protected constructor(handle: H, [block, site]: Beginning) {
     super(handle);
-    this.#block = block;
-    this.#site = site;
+    this.block = block;
+    this.site = site;
   }
+}
 
-  static async of(
-    block: Block,
-    site: Site,
-    { inputs, targets }: FfnTokens,
-    { lambda, freezeBiases }: InputSolverOptions,
-  ): Promise<GaussNewton> {
-    const [x, y] = [inputs.handle, targets.handle];
-    const made = await native.createGaussNewton(block.handle, site, x, y, lambda, freezeBiases);
-    return new GaussNewton(made, block, site);
+/** By Gauss-Newton steps. */
+export class GaussNewton extends InputSolver<GaussNewtonHandle> {
+  static async of(...begin: Beginning): Promise<GaussNewton> {
+    return new GaussNewton(await native.createGaussNewton(...argumentsOf(begin)), begin);
   }
 
   /** At the block's input weights and the refit's output map. Gives the relative error over those tokens. */
   linearise(refit: Refit, { tokens, offset }: Taken, purpose: Purpose): Promise<number> {
-    const { handle } = this.#block;
-    return native.linearise(this.handle, handle, this.#site, refit.handle, tokens, offset, purpose);
+    const { handle } = this.block;
+    return native.linearise(this.handle, handle, this.site, refit.handle, tokens, offset, purpose);
   }
 
   /** The next conjugate direction; `last`: none follows, which saves half of the pass. */
@@ -60,39 +64,23 @@ export class GaussNewton extends Owned<GaussNewtonHandle> {
 
   /** Gives the block the input weights that the linearisation led to, rounded, or those that it began at. */
   move(forth: boolean): Promise<void> {
-    return native.moveAlong(this.handle, this.#block.handle, this.#site, forth);
+    return native.moveAlong(this.handle, this.block.handle, this.site, forth);
   }
 }
 
-/** As GaussNewton, for iterations of auxiliary variables. */
-export class Auxiliary extends Owned<AuxiliaryHandle> {
-  readonly #block: Block;
-  readonly #site: Site;
-
-  private constructor(handle: AuxiliaryHandle, block: Block, site: Site) {
-    super(handle);
-    this.#block = block;
-    this.#site = site;
-  }
-
-  static async of(
-    block: Block,
-    site: Site,
-    { inputs, targets }: FfnTokens,
-    { lambda, freezeBiases }: InputSolverOptions,
-  ): Promise<Auxiliary> {
-    const [x, y] = [inputs.handle, targets.handle];
-    const made = await native.createAuxiliary(block.handle, site, x, y, lambda, freezeBiases);
-    return new Auxiliary(made, block, site);
+/** By iterations of auxiliary variables. */
+export class Auxiliary extends InputSolver<AuxiliaryHandle> {
+  static async of(...begin: Beginning): Promise<Auxiliary> {
+    return new Auxiliary(await native.createAuxiliary(...argumentsOf(begin)), begin);
   }
 
   /** One iteration from the block's input weights and the refit's output map. */
   iterate(refit: Refit, { tokens, offset }: Taken, purpose: Purpose): Promise<void> {
-    const { handle } = this.#block;
+    const { handle } = this.block;
     return native.iterateAuxiliary(
       this.handle,
       handle,
-      this.#site,
+      this.site,
       refit.handle,
       tokens,
       offset,
@@ -101,6 +89,6 @@ export class Auxiliary extends Owned<AuxiliaryHandle> {
   }
 
   move(forth: boolean): Promise<void> {
-    return native.moveAuxiliary(this.handle, this.#block.handle, this.#site, forth);
+    return native.moveAuxiliary(this.handle, this.block.handle, this.site, forth);
   }
 }
