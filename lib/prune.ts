@@ -126,7 +126,7 @@ async function takeStages(
     ...run,
     network: new Decoder({ ...facts, journal, tokenizer }),
     journal,
-    identity: { survey: surveyIdentity(facts), run: runIdentity(facts) },
+    identity: surveyIdentity(facts),
     scratch: settings.scratch,
   };
   await requireKnownSurvey(work);

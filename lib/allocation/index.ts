@@ -128,7 +128,8 @@ function* allocateWeights(
 ): Steps<JointAllocation> {
   if (!options.apart) {
     const part = yield* RULES[options.rule].allocate(sites, budget, options);
-    return { ...describe(sites, choicesOf(sites, part.removed)), parts: [{ scope: 'all', part }] };
+    const { removed, sparsities, removedWeights, predictedError } = part;
+    return { removed, sparsities, removedWeights, predictedError, parts: [{ scope: 'all', part }] };
   }
   const removed = new Int32Array(sites.length);
   const parts: JointAllocation['parts'] = [];

@@ -13,16 +13,4 @@ export type RefitHandle = Handle<'refit'>;
 export type AdmmHandle = Handle<'admm'>;
 export type GaussNewtonHandle = Handle<'gauss-newton'>;
 export type AuxiliaryHandle = Handle<'auxiliary'>;
-export type AnyHandle =
-  | EngineHandle
-  | FileHandle
-  | StoreHandle
-  | MatrixHandle
-  | StatisticsHandle
-  | BlockHandle
-  | EndsHandle
-  | SolverHandle
-  | RefitHandle
-  | AdmmHandle
-  | GaussNewtonHandle
-  | AuxiliaryHandle;
+export type AnyHandle = Handle<string>;

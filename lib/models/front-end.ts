@@ -10,6 +10,7 @@ import type { Solver } from '../engine/solver';
 import type { SiteStatistics } from '../masks/statistics';
 import type { StatisticsNeeded } from '../methods';
 import type { Dtype } from '../model/architecture';
+import type { BlockKeep } from '../model/groups';
 import type { Structure } from '../solver/structures/types';
 import type { RunSpec } from '../spec';
 import type { SurveySpec } from '../spec/survey';
@@ -82,17 +83,19 @@ export interface Solving extends Pick<RunSpec, 'gather' | 'refit'> {
 }
 
 /** The calibration data on their way through the network, part after part; and a little that measures what is written. */
-export interface Pass {
+export interface Pass extends AsyncDisposable {
   open(index: number): Promise<Part>;
-  /** Goes through a part that the journal has, by the very products of when it was solved. `solved`: layers that were not left. */
-  replay(index: number, solved: readonly Layer[]): Promise<void>;
+  /**
+   * Goes through a part that the journal has, by the very products of when it was solved. `record`: the journal's of it;
+   * `solved`: layers that were not left.
+   */
+  replay(index: number, record: PartRecord, solved: readonly Layer[]): Promise<void>;
   /** The loss of what is written on a little of the data, behind the last part. */
   measure(): Promise<number>;
-  dispose(): Promise<void>;
 }
 
 /** A part at work: its layers are asked for in their order. */
-export interface Part {
+export interface Part extends AsyncDisposable {
   /** Goes through a layer that stays as it is. */
   leave(layer: Layer): Promise<void>;
   /** Gathers sums of what reads the layer, cuts it to what is chosen by them and goes on through that. */
@@ -101,7 +104,6 @@ export interface Part {
   cut(layer: Layer, chosen: Chosen): Promise<void>;
   /** Behind the last layer: what the journal keeps of it. */
   finish(): Promise<PartContent>;
-  dispose(): Promise<void>;
 }
 
 /** By a Gram matrix or by moments, as `gather` asks for. `hasBias`: of the map that reads the layer. */
@@ -133,9 +135,15 @@ export interface Fit extends RidgeReport {
   inputRefit: { before: number; rounds: number } | null;
 }
 
-export interface PartContent {
-  /** Names of the tensors that it has. */
+/** What the journal says of a part. */
+export interface PartRecord {
+  /** By site: groups that stay. */
+  keep: BlockKeep;
+  /** Names of the tensors that it has itself; the output may hold others, which are zero. */
   roles: string[];
+}
+
+export interface PartContent extends Pick<PartRecord, 'roles'> {
   chunks: AsyncIterable<Uint8Array>;
 }
 

@@ -36,39 +36,45 @@ export const solve: Stage<Decision, Solved> = {
 };
 
 async function solveParts(work: Work, decision: Decision): Promise<Solved> {
-  const { network, engine, journal, gather, refit } = work;
+  const { network, engine, gather, refit } = work;
   const { parts } = network;
-  const resumed = journal.finished;
+  const resumed = work.journal.finished;
   const plans = plansOf(work, decision);
   const metrics = decision.survey?.metrics ?? null;
   const idle = decision.columns !== null || resumed === parts;
-  const pass = await decision.shrinking.begin({ gather, refit, metrics, idle });
-  try {
-    const report = stageReporter(work.onProgress, 'solve', parts);
-    const keeps: BlockKeep[] = [];
-    const layerStats: LayerStats[] = [];
-    for (let index = 0; index < parts; index++) {
-      engine.throwIfAborted();
-      const mine = plans.filter(({ layer }) => layer.block === index);
-      if (index < resumed) {
-        const changed = mine.filter((plan) => !isUntouched(work, plan));
-        await pass.replay(
-          index,
-          changed.map(({ layer }) => layer),
-        );
-      }
-      const { keep, stats } =
-        index < resumed ? await journal.block(index) : await solvePart(work, pass, index, mine);
-      keeps.push(keep);
-      layerStats.push(...stats);
-      report(index + 1, `block ${index + 1} of ${parts}`, index);
-    }
-    const expected = await pass.measure();
-    const resumedBlocks = [...keeps.keys()].slice(0, resumed);
-    return { keeps, layerStats, expected, resumedBlocks };
-  } finally {
-    await pass.dispose();
+  await using pass = await decision.shrinking.begin({ gather, refit, metrics, idle });
+  const report = stageReporter(work.onProgress, 'solve', parts);
+  const keeps: BlockKeep[] = [];
+  const layerStats: LayerStats[] = [];
+  for (let index = 0; index < parts; index++) {
+    engine.throwIfAborted();
+    const mine = plans.filter(({ layer }) => layer.block === index);
+    const take = index < resumed ? replayPart : solvePart;
+    const { keep, stats } = await take(work, pass, index, mine);
+    keeps.push(keep);
+    layerStats.push(...stats);
+    report(index + 1, `block ${index + 1} of ${parts}`, index);
   }
+  const expected = await pass.measure();
+  const resumedBlocks = [...keeps.keys()].slice(0, resumed);
+  return { keeps, layerStats, expected, resumedBlocks };
+}
+
+/** Out of the journal. */
+async function replayPart(
+  work: Work,
+  pass: Pass,
+  index: number,
+  plans: readonly LayerPlan[],
+): Promise<BlockRecord> {
+  const record = await work.journal.block(index);
+  const changed = plans.filter((plan) => !isUntouched(work, plan));
+  await pass.replay(
+    index,
+    record,
+    changed.map(({ layer }) => layer),
+  );
+  return record;
 }
 
 /** Into the journal. */
@@ -80,19 +86,15 @@ async function solvePart(
 ): Promise<Pick<BlockRecord, 'keep' | 'stats'>> {
   const keep: BlockKeep = {};
   const stats: LayerStats[] = [];
-  const part = await pass.open(index);
-  try {
-    for (const plan of plans) {
-      const solved = await solveLayer(work, part, plan);
-      keep[plan.layer.site] = solved.kept;
-      stats.push(solved.stats);
-    }
-    const { roles, chunks } = await part.finish();
-    await work.journal.putBlock(index, { keep, stats, roles }, chunks);
-    return { keep, stats };
-  } finally {
-    await part.dispose();
+  await using part = await pass.open(index);
+  for (const plan of plans) {
+    const solved = await solveLayer(work, part, plan);
+    keep[plan.layer.site] = solved.kept;
+    stats.push(solved.stats);
   }
+  const { roles, chunks } = await part.finish();
+  await work.journal.putBlock(index, { keep, stats, roles }, chunks);
+  return { keep, stats };
 }
 
 interface LayerPlan {

@@ -13,8 +13,8 @@ export interface Work extends Pick<RunSpec, 'survey' | 'allocation' | 'gather' |
   engine: Engine;
   journal: Journal;
   surveys: Surveys;
-  /** What the survey, and what all else that is kept, depends on. */
-  identity: { survey: Identity; run: Identity };
+  /** What the survey depends on. */
+  identity: Identity;
   /** Folder for what memory has no room for; '' = all is in memory. */
   scratch: string;
   onProgress: OnStage | undefined;

@@ -36,14 +36,14 @@ export const survey: Stage<null, Measured> = {
     async keep({ survey, journal, identity }, measured) {
       if (!survey.needed) return;
       const { surveyPath } = journal;
-      await writeSurvey(surveyPath, measured, identity.survey, { replace: true });
+      await writeSurvey(surveyPath, measured, identity, { replace: true });
     },
   },
 };
 
 /** Refuses --from-calibration with a survey that is not there or not of this run. */
 export async function requireKnownSurvey({ survey, identity }: Work): Promise<void> {
-  if (survey.from !== undefined && survey.needed) await requireSurvey(survey.from, identity.survey);
+  if (survey.from !== undefined && survey.needed) await requireSurvey(survey.from, identity);
 }
 
 /** --save-calibration: the journal's survey, where the user wants it. */
@@ -67,7 +67,7 @@ async function readKept(work: Work): Promise<Measured | null> {
 
 async function adopt({ engine, network, journal, identity, scratch, surveys }: Work) {
   const { layers } = network;
-  const read = await readSurvey(journal.surveyPath, engine, layers, identity.survey, scratch);
+  const read = await readSurvey(journal.surveyPath, engine, layers, identity, scratch);
   if (read.survey) surveys.adopt(read.survey);
   return read;
 }

@@ -143,7 +143,7 @@ export class PlainNetwork implements FrontEnd {
           mlp = JSON.parse(readFileSync(about.journal.blockPath(index), 'utf8'));
         },
         measure: async () => this.#loss(mlp),
-        dispose: async () => {},
+        [Symbol.asyncDispose]: async () => {},
       }),
       write: async (): Promise<Output> => {
         const path = `${about.output}.partial`;
@@ -197,7 +197,7 @@ function part(
       }
       return { roles: [], chunks: chunks() };
     },
-    dispose: async () => {},
+    [Symbol.asyncDispose]: async () => {},
   };
 }
 

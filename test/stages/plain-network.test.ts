@@ -61,7 +61,7 @@ async function pruned(
     const network = new PlainNetwork({ mlp: MLP, inputs: INPUTS, remove, journal, output, fails });
     const work: Work = {
       ...{ network, engine, journal, surveys: new Surveys(), scratch: '' },
-      identity: { survey: identity, run: identity },
+      identity,
       survey: {
         ...{ curves: 'sweep', statistics: 'gram', layerWeights: 'probe', selection: 'plain' },
         ...{ lambda: LAMBDA, surveyTokens: ROWS, fisherLabels: 'empirical', seed: 0 },

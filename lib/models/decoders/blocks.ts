@@ -7,8 +7,8 @@ import { SourceFile } from '../../engine/source-file';
 import type { BlockRefs } from '../../model/architecture';
 import { prunedBlock } from '../../model/groups';
 import { type BlockRole, isNorm } from '../../model/sublayers';
-import type { BlockRecord, Journal } from '../../pruning/journal/journal';
-import type { PartContent } from '../front-end';
+import type { Journal } from '../../pruning/journal/journal';
+import type { PartContent, PartRecord } from '../front-end';
 import { encodeBlockTensor } from './encode';
 
 /** Planned tensors in order; those of a block with their place in the block's file. */
@@ -49,7 +49,7 @@ export async function loadFinished(
   session: Session,
   tensors: readonly PlannedTensor[],
   index: number,
-  { keep, roles }: BlockRecord,
+  { keep, roles }: PartRecord,
 ): Promise<Block> {
   const refs: BlockRefs = {};
   for (const { tensor, offset } of placedInBlocks(tensors)) {

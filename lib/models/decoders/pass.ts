@@ -8,7 +8,7 @@ import { nextTokens } from '../../engine/session';
 import { SITES, type Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
-import type { Chosen, Part, PartContent, Pass, Shrunk, Sums } from '../front-end';
+import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
 import { replayBlock } from './replay';
 import { collectAndSolve, cutSite, type SolveContext } from './solve';
@@ -55,9 +55,8 @@ export class DecoderPass implements Pass {
     return new DecoderPart(this.#context, index, block);
   }
 
-  async replay(index: number, solved: readonly Layer[]): Promise<void> {
+  async replay(index: number, record: PartRecord, solved: readonly Layer[]): Promise<void> {
     const { journal, session, plan } = this.#context;
-    const record = await journal.block(index);
     const finished = () => loadFinished(journal, session, plan.tensors, index, record);
     await replayBlock(this.#context, index, record.keep, solved, finished);
   }
@@ -70,7 +69,7 @@ export class DecoderPass implements Pass {
     return values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 
-  async dispose(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     const { hidden, dense, check } = this.#context.streams;
     await disposeAll([hidden, dense, check]);
   }
@@ -114,7 +113,7 @@ class DecoderPart implements Part {
     return contentOf(session, plan.tensors, this.#index, this.#block);
   }
 
-  dispose(): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     return this.#block[Symbol.asyncDispose]();
   }
 

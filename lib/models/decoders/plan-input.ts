@@ -11,9 +11,9 @@ export function planInput(
 ): PlanInput {
   const { settings, source } = spec;
   const { architecture } = source;
-  const removed = readsCurves(spec.allocation.rule) ? null : uniformAllocation(spec).removed;
-  const saves = settings.saveCalibration !== undefined;
   const { removed: evenly } = uniformAllocation(spec);
+  const removed = readsCurves(spec.allocation.rule) ? null : evenly;
+  const saves = settings.saveCalibration !== undefined;
   const factors = factorPlaces(planOutput(spec, new Int32Array(spec.layers.length)));
   const { stored } = spec.output;
   return { ...spec, ...sizes, architecture, stored, evenly, removed, factors, saves };

@@ -48,23 +48,18 @@ async function replaySite(
   const { session, spec, streams } = context;
   const { window } = streams;
   const hidden = streams.hidden!;
-  if (layer === null) {
+  const sequential = solvesSequentially(spec);
+  if (layer === null || (sequential && runsAgain(context, site))) {
     await using(await finished(), (block) =>
       session.advanceSite(block, site, hidden, window, 'calibrating'),
     );
     return;
   }
   const run = { purpose: 'calibrating', window, hidden, alpha: 0, beta: 0 } as const;
-  if (!solvesSequentially(spec)) {
+  if (!sequential) {
     const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, site) };
     await using(await session.loadBlock(index), (block) =>
       block.run(site, { ...run, advance: true, repeats }),
-    );
-    return;
-  }
-  if (runsAgain(context, site)) {
-    await using(await finished(), (block) =>
-      session.advanceSite(block, site, hidden, window, 'calibrating'),
     );
     return;
   }

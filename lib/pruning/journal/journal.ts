@@ -31,7 +31,7 @@ import {
 import { pieces } from '../../checkpoint/pieces';
 import { type ErrorCode, StruPruneError } from '../../errors';
 import { isObject } from '../../json-object';
-import type { BlockKeep } from '../../model/groups';
+import type { PartRecord } from '../../models/front-end';
 import type { LayerStats, PruneResult } from '../result';
 import { journalFolder } from './folder';
 import { differenceOf, type Identity } from './identity';
@@ -39,11 +39,8 @@ import { LOCK, Lock } from './lock';
 import { sealed, unsealed } from './sealed';
 
 /** What is known of a finished block beside its tensors. */
-export interface BlockRecord {
-  keep: BlockKeep;
+export interface BlockRecord extends PartRecord {
   stats: LayerStats[];
-  /** Tensors that the block itself has; the output may hold others, which are zero. */
-  roles: string[];
 }
 
 const INDICES = z.array(z.int32()).optional();
