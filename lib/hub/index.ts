@@ -11,7 +11,6 @@ import { standIn } from './header';
 import { type HubModel, hubModel } from './name';
 import { type HubSettings, hubSettings } from './settings';
 
-export type { DownloadCalls } from './download';
 export { asHubName } from './name';
 
 /**
