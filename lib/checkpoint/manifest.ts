@@ -1,10 +1,11 @@
 /** What a folder has of this program, so that `--force` takes away nothing else. */
-import { lstat, readdir, writeFile } from 'node:fs/promises';
+import { lstat, readdir, rename, writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { parseJsonObject } from '../json-object';
 import { readRegular } from '../regular-file';
 
 const MANIFEST = '.struprune-manifest.json';
+const PARTIAL = `${MANIFEST}.partial`;
 
 const REFUSAL = {
   code: 'ERR_OUTPUT',
@@ -22,11 +23,10 @@ export async function writeManifest(folder: string): Promise<void> {
 /** Adds one file of a folder that has a manifest. */
 export async function addToManifest(folder: string, file: string): Promise<void> {
   const { size } = await lstat(file);
-  const name = relative(folder, file).split(sep).join('/');
-  await put(folder, { ...readManifest(folder), [name]: size });
+  await put(folder, { ...readManifest(folder), [nameIn(folder, file)]: size });
 }
 
-/** Paths in a folder of what the program did not write, or others have changed since; null: it wrote nothing there. */
+/** Paths in a folder of what the program did not write, or that have another size by now; null: it wrote nothing there. */
 export async function foreignIn(folder: string): Promise<string[] | null> {
   const known = readManifest(folder);
   if (known === null) return null;
@@ -42,8 +42,12 @@ function readManifest(folder: string): Sizes | null {
 
 async function put(folder: string, sizes: Sizes): Promise<void> {
   const sorted = Object.fromEntries(Object.entries(sizes).sort(([a], [b]) => (a < b ? -1 : 1)));
-  await writeFile(join(folder, MANIFEST), `${JSON.stringify(sorted, null, 2)}\n`);
+  const partial = join(folder, PARTIAL);
+  await writeFile(partial, `${JSON.stringify(sorted, null, 2)}\n`, { flush: true });
+  await rename(partial, join(folder, MANIFEST));
 }
+
+const nameIn = (folder: string, path: string) => relative(folder, path).split(sep).join('/');
 
 /** Of what is no file, a link for one, the size is -1, which no manifest has. */
 async function sizesIn(folder: string): Promise<Record<string, number>> {
@@ -51,9 +55,8 @@ async function sizesIn(folder: string): Promise<Record<string, number>> {
   const files = entries.filter((entry) => !entry.isDirectory());
   const sizes = files.map(async (entry): Promise<[string, number]> => {
     const path = join(entry.parentPath ?? entry.path, entry.name);
-    const name = relative(folder, path).split(sep).join('/');
-    return [name, entry.isFile() ? (await lstat(path)).size : -1];
+    return [nameIn(folder, path), entry.isFile() ? (await lstat(path)).size : -1];
   });
   const all = await Promise.all(sizes);
-  return Object.fromEntries(all.filter(([name]) => name !== MANIFEST));
+  return Object.fromEntries(all.filter(([name]) => name !== MANIFEST && name !== PARTIAL));
 }
