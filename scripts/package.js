@@ -1,6 +1,6 @@
 // npm run package [-- [--prebuilt] [FOLDER]]: what is published, a folder each in .build/npm and an archive each in FOLDER, by default the
-// checkout: struprune-native, which has no native code; @struprune-native/<system> for each folder of prebuilds/; and the CUDA library's, where
-// npm run build:cuda has built it for every target. --prebuilt takes prebuilds/ as other machines have filled it.
+// checkout: struprune-native, which has no native code; @struprune-native/<system>, of this one; and the CUDA library's, where npm run build:cuda
+// has built it for every target. --prebuilt takes every system's folder of prebuilds/, as other machines have filled it.
 const fs = require('node:fs');
 const path = require('node:path');
 const { defaultTargets, targetsOf } = require('./lib/cuda.js');
@@ -110,7 +110,9 @@ runMain(() => {
       capture: 'none',
     });
   }
-  const platforms = fs.readdirSync(at('prebuilds')).sort();
+  const platforms = isPrebuilt
+    ? fs.readdirSync(at('prebuilds')).sort()
+    : [`${process.platform}-${process.arch}`];
   const folders = [stageMain(platforms), ...platforms.map(stagePlatform), ...stageCuda()];
   for (const folder of folders) {
     const { filename } = packed(['--pack-destination', path.resolve(to), folder]);
