@@ -26,8 +26,7 @@ Napi::Value RunStep(const Napi::CallbackInfo& info, std::shared_ptr<AdmmState> s
 Napi::Value ReadAdmm(const Napi::CallbackInfo& info) {
   const auto state = AdmmOf(info);
   Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("lambda", state->lambda());
-  result.Set("ridgeRaised", state->ridge_raised());
+  SetRidge(result, state->lambda(), state->ridge_raised());
   return result;
 }
 

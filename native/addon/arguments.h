@@ -3,7 +3,6 @@
 
 #include <napi.h>
 
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -17,11 +16,7 @@ inline double GetNumber(const Napi::Value& value, const std::string& what) {
 }
 
 inline size_t GetSize(const Napi::Value& value, const std::string& what) {
-  const double number = GetNumber(value, what);
-  if (!(number >= 0) || number > 9007199254740991.0 || number != std::floor(number)) {
-    throw BadArgument(what + " must be a whole number >= 0");
-  }
-  return static_cast<size_t>(number);
+  return SizeOf({GetNumber(value, what)}, what);
 }
 
 inline bool GetBool(const Napi::Value& value, const std::string& what) {

@@ -18,8 +18,7 @@ Napi::Value ReadRefit(const Napi::CallbackInfo& info) {
   result.Set("fisherLoss", refit->fisher_loss ? Number(env, *refit->fisher_loss) : env.Null());
   result.Set("kept", Integers(env, refit->kept));
   result.Set("hasBias", !refit->bias.empty());
-  result.Set("lambda", refit->lambda);
-  result.Set("ridgeRaised", refit->ridge_raised);
+  SetRidge(result, refit->lambda, refit->ridge_raised);
   return result;
 }
 

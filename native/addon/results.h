@@ -11,8 +11,11 @@
 namespace struprune::addon {
 
 inline Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
-inline Napi::Value Count(Napi::Env env, size_t count) {
-  return Napi::Number::New(env, static_cast<double>(count));
+
+// What a solver came to: the ridge λ, and how often it was raised for that.
+inline void SetRidge(Napi::Object object, double lambda, int raised) {
+  object.Set("lambda", lambda);
+  object.Set("ridgeRaised", raised);
 }
 
 template <typename Array, typename T>

@@ -54,11 +54,6 @@ class Options {
   Napi::Object object_;
 };
 
-void SetRidge(Napi::Object object, double lambda, int raised) {
-  object.Set("lambda", lambda);
-  object.Set("ridgeRaised", raised);
-}
-
 SharedProblem ProblemOf(const Napi::CallbackInfo& info) {
   return GetHandle<const SiteProblem>(info[0], "solver");
 }

@@ -100,7 +100,7 @@ class CudaDevice {
   // Copies of the compute stream, which are waited for.
   void Upload(void* to, const void* from, size_t bytes) const;
   void Download(void* to, const void* from, size_t bytes) const;
-  // The same for what gives something back: where that fails the GPU has failed, which the call
+  // Call for what gives something back: where that fails the GPU has failed, which the call
   // before this one has said.
   template <typename... Args>
   void CallClosing(int (*cuda::Api::*entry)(cuda::Device*, cuda::Failure*, Args...),

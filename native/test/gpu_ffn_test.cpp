@@ -1,4 +1,4 @@
-// The passes of an FFN's least squares on the GPU against those on the CPU (solver/ffn_pass.cpp):
+// The passes of an FFN's least squares on the GPU against those on the CPU (passes/ffn_pass.cpp):
 // other code, the same contract.
 #include <functional>
 
