@@ -36,10 +36,11 @@ target_link_options(struprune PRIVATE "-Wl,--version-script=${export_map}")
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   include(CheckSymbolExists)
   check_symbol_exists(__GLIBC__ features.h STRUPRUNE_GLIBC)
-  # The C++ runtime comes along, and of glibc only what 2.28 has is asked for (native/addon/glibc_pins.cpp). Not libgcc:
+  # The C++ runtime comes along, and of glibc only what 2.28 has is asked for (native/core/os/glibc/pins.cpp). Not libgcc:
   # Node itself needs its shared library, and the static one asks for newer symbols.
   target_link_options(struprune PRIVATE -static-libstdc++ -Wl,--gc-sections)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64)$" AND STRUPRUNE_GLIBC)
+    target_sources(struprune PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/native/core/os/glibc/pins.cpp")
     foreach(
       name
       log exp pow dlopen dlsym dlerror fstat fstat64 arc4random pthread_create pthread_join pthread_detach pthread_once

@@ -1,6 +1,6 @@
 // npm run prebuild: prebuilds/<platform>-<arch>/ with the addon and the libraries that it needs beside it,
 // as node-gyp-build finds them in a published package. One file does for every Node, Electron and Bun: it is
-// Node-API 8. On Linux it asks for nothing newer than glibc 2.28 (native/addon/glibc_pins.cpp).
+// Node-API 8. On Linux it asks for nothing newer than glibc 2.28 (native/core/os/glibc/pins.cpp).
 const fs = require('node:fs');
 const path = require('node:path');
 const { ensureAll } = require('./lib/ensure.js');
