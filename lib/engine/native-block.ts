@@ -57,8 +57,8 @@ export interface BackwardRunOf<Matrix, Statistics> {
   window: number;
   inputs: Matrix;
   gradient: Matrix;
-  sums?: { [site in Site]?: { output?: Statistics; input?: Statistics } };
-  factors?: { [role in BlockRole]?: Statistics };
+  sums?: Readonly<Record<Site, { output?: Statistics; input?: Statistics }>>;
+  factors?: Readonly<Record<BlockRole, Statistics>>;
 }
 
 /** One number a column of a site's output map. */

@@ -8,7 +8,7 @@ import type {
 } from '../model/architecture';
 import { embeddingWidth, modelShapes } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
-import { SITES, type Site } from '../model/sublayers';
+import type { Site } from '../model/sublayers';
 import type { Block } from './block';
 import { Ends } from './ends';
 import type { Engine } from './engine';
@@ -118,7 +118,7 @@ export class Session {
     purpose: Purpose,
     firstRows?: number,
   ): Promise<void> {
-    for (const site of SITES) {
+    for (const site of block.sites) {
       await this.advanceSite(block, site, hidden, window, purpose, { firstRows });
     }
   }

@@ -9,7 +9,7 @@ import type { Activation, BlockRole, Rope } from './sublayers';
  * Block (sandwich):   h += norm1'(o(attention(norm1(h))));  h += norm2'(down(ffn(norm2(h))))   (Gemma)
  */
 
-/** One block: widths, which differ between blocks after pruning, and how its attention sees. */
+/** One block: widths, which differ between blocks after pruning, and how its attention sees. Where one is 0 there is no such sublayer. */
 export interface BlockWidths {
   /** FFN channels (rows of gate and up, columns of down). */
   ffn: number;
@@ -120,7 +120,7 @@ export interface TensorRef {
 }
 
 /** Where the tensors of a block lie, by their names in it. */
-export type BlockRefs = { [role in BlockRole]?: TensorRef };
+export type BlockRefs = Record<BlockRole, TensorRef>;
 
 /** An opened checkpoint: its architecture and where every tensor lies. No weights are read to make it. */
 export interface ModelSource {

@@ -98,7 +98,7 @@ export function architectureFromGguf(
   requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
   const blocks = blocksOf(named, file, key);
-  const headDim = headDimOf(named, blocks[0]!.heads, file, key);
+  const headDim = headDimOf(named, Math.max(...blocks.map(({ heads }) => heads)), file, key);
   if (count === gguf.scalesByHeadsAt) {
     const mend = 'use its Hugging Face folder';
     throw unsupported(where, `a ${family.name} model of ${count} blocks in GGUF`, mend);
@@ -130,7 +130,7 @@ export function architectureFromGguf(
     queryScalar: null,
     activation: gguf.activation,
     gated: family.gated,
-    biases: biasesOf(tensors),
+    biases: biasesOf(tensors, count),
     embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
@@ -150,9 +150,10 @@ function blocksOf(named: Named, file: Stated, key: (name: string) => string): Bl
     widths(kvName),
     () => badField(file, [key(kvName)], 'must divide the head count'),
   );
-  if (blocks.every(({ ffn, heads }) => ffn > 0 && heads > 0)) return blocks;
-  const mend = 'use a model whose blocks are whole';
-  throw unsupported(file.where, 'a block without attention or FFN', mend);
+  // llama.cpp leaves out what an attention adds where no FFN follows.
+  if (blocks.every(({ ffn, heads }) => ffn > 0 || heads === 0)) return blocks;
+  const mend = 'use a model whose blocks with attention have an FFN';
+  throw unsupported(file.where, 'a block with attention and without FFN', mend);
 }
 
 function headDimOf(
@@ -175,11 +176,13 @@ function headDimOf(
   return headDim;
 }
 
-function biasesOf(tensors: GgufTensors): Architecture['biases'] {
-  const present = BIAS_NAMES.map((name) => [
-    name,
-    tensors.has(blockTensorName(GGUF_NAMES, BIAS_ROLES[name], 0)),
-  ]);
+/** Blocks alike have the same, and not every one has an attention. */
+function biasesOf(tensors: GgufTensors, blocks: number): Architecture['biases'] {
+  const present = BIAS_NAMES.map((name) => {
+    const has = (block: number) =>
+      tensors.has(blockTensorName(GGUF_NAMES, BIAS_ROLES[name], block));
+    return [name, [...Array(blocks).keys()].some(has)];
+  });
   return Object.fromEntries(present) as Architecture['biases'];
 }
 

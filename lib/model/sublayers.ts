@@ -49,11 +49,8 @@ export interface FeedForwardSpec {
   gated: boolean;
 }
 
-/** Names the axis of a block that can shrink: KV heads with their query heads, or channels. */
-export type Site = 'attention' | 'ffn';
-
-/** Sites of a block in the order in which they run. */
-export const SITES: readonly Site[] = ['attention', 'ffn'];
+/** Names the axis of a sublayer that can shrink, such as KV heads with their query heads, or channels: `sitesOf` has a block's. */
+export type Site = string;
 
 export interface Sublayer {
   /** Its site, and the first part of its tensors' names. */

@@ -4,7 +4,6 @@ import { readsCurves } from '../allocation';
 import { calibrationWindow } from '../measure/perplexity';
 import { methodOf } from '../methods';
 import type { ModelSource } from '../model/architecture';
-import { SITES } from '../model/sublayers';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { outputSpec, requireNoSliding } from './output';
@@ -48,9 +47,8 @@ function requireHolds(spec: RunSpec): void {
   const { removed } = uniformAllocation(spec);
   if (readsCurves(allocation.rule)) {
     // Widths that differ, as they may come out.
-    for (const site of SITES) {
-      const first = layers.findIndex((layer) => layer.site === site);
-      if (first !== -1) removed[first] = 0;
+    for (const site of new Set(layers.map((layer) => layer.site))) {
+      removed[layers.findIndex((layer) => layer.site === site)] = 0;
     }
   }
   planOutput(spec, removed);

@@ -86,6 +86,11 @@ export function layerAt(layers: readonly Layer[], block: number, site: Site): nu
   return layers.findIndex((layer) => layer.block === block && layer.site === site);
 }
 
+/** Those of a block. */
+export function layersIn(layers: readonly Layer[], block: number): Layer[] {
+  return layers.filter((layer) => layer.block === block);
+}
+
 /** Columns of a layer's output map. */
 export function widthOf({ groups, groupSize }: Layer): number {
   return groups * groupSize;
@@ -190,7 +195,7 @@ export function plannedArchitecture(
   layers: readonly Layer[],
   removed: Int32Array,
 ): Architecture {
-  const counts: { [site in Site]?: number }[] = architecture.blocks.map(() => ({}));
+  const counts: Record<Site, number>[] = architecture.blocks.map(() => ({}));
   layers.forEach(({ block, site, groups }, i) => {
     counts[block]![site] = groups - removed[i]!;
   });

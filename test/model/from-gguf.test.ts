@@ -1,5 +1,7 @@
 import test from 'ava';
 
+import { blockTensors } from '../../lib/model/axes';
+import { sitesOf } from '../../lib/model/blocks';
 import { architectureFromGguf, type GgufTensors } from '../../lib/model/from-gguf';
 import { llama3Factors } from '../../lib/model/rope-factors';
 
@@ -17,6 +19,10 @@ const SMOL: Record<string, unknown> = {
   'tokenizer.ggml.bos_token_id': 1,
   'tokenizer.ggml.eos_token_id': 2,
 };
+
+const DECI = Object.fromEntries(
+  Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'deci.'), value]),
+);
 
 function tensorsOf(extra: Record<string, number[]> = {}, vector?: Float32Array): GgufTensors {
   const shapes: Record<string, number[]> = { 'token_embd.weight': [49152, 576], ...extra };
@@ -47,12 +53,9 @@ test('SmolLM2: llama, tied, float32 metadata read as the decimals that were mean
 });
 
 test('deci: widths per block, biases by the tensors that are there', (t) => {
-  const deci = Object.fromEntries(
-    Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'deci.'), value]),
-  );
   const { architecture } = architectureFromGguf(
     {
-      ...deci,
+      ...DECI,
       'general.architecture': 'deci',
       'deci.feed_forward_length': [1024, 1536],
       'deci.attention.head_count': [9, 6],
@@ -70,6 +73,39 @@ test('deci: widths per block, biases by the tensors that are there', (t) => {
   ]);
   t.false(architecture.tiedEmbeddings);
   t.deepEqual(architecture.biases, { qkv: false, o: false, ffnIn: false, down: true });
+});
+
+test('deci: blocks without attention, and without both', (t) => {
+  const { architecture } = architectureFromGguf(
+    {
+      ...DECI,
+      'general.architecture': 'deci',
+      'deci.block_count': 3,
+      'deci.feed_forward_length': [1536, 0, 1024],
+      'deci.attention.head_count': [0, 0, 9],
+      'deci.attention.head_count_kv': [0, 0, 3],
+    },
+    tensorsOf({ 'blk.2.attn_q.bias': [576] }),
+    'deci.gguf',
+  );
+  const sites = architecture.blocks.map((_, block) => sitesOf(architecture, block));
+  t.deepEqual(sites, [['ffn'], [], ['attention', 'ffn']]);
+  t.deepEqual(
+    architecture.blocks.map((_, block) => blockTensors(architecture, block).length),
+    [4, 0, 12],
+  );
+  t.true(architecture.biases.qkv);
+  t.is(architecture.headDim, 64);
+});
+
+test('deci: an attention without an FFN, which llama.cpp leaves out, is refused', (t) => {
+  const deci = {
+    ...DECI,
+    'general.architecture': 'deci',
+    'deci.feed_forward_length': [1536, 0],
+  };
+  const error = t.throws(() => architectureFromGguf(deci, tensorsOf(), 'deci.gguf'));
+  t.regex(error.message, /a block with attention and without FFN/);
 });
 
 test("Llama 3's stretch comes from the table of divisors", (t) => {

@@ -5,7 +5,7 @@ import type { Matrix } from '../../engine/matrix';
 import type { Purpose } from '../../engine/native-engine';
 import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
-import { SITES, type Site } from '../../model/sublayers';
+import type { Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
@@ -80,12 +80,13 @@ class DecoderPart implements Part {
   readonly #index: number;
   readonly #block: Block;
   /** Sites that are still to come. */
-  #ahead = [...SITES];
+  readonly #ahead: Site[];
 
   constructor(context: SolveContext, index: number, block: Block) {
     this.#context = context;
     this.#index = index;
     this.#block = block;
+    this.#ahead = [...block.sites];
   }
 
   leave({ site }: Layer): Promise<void> {

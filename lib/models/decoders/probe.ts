@@ -12,7 +12,7 @@ import type { Refit } from '../../engine/refit';
 import { nextTokens, type Session } from '../../engine/session';
 import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
-import type { Layer } from '../../spec/widths';
+import { type Layer, layersIn } from '../../spec/widths';
 import { sliceSite } from './slice';
 
 /** Tokens that run through the rest of the model for every layer. */
@@ -170,7 +170,7 @@ export class Probe {
 
 /** The blocks after which the trials so far run on: as many layers as may go together, or the last block. */
 export function batchEnds(layers: readonly Layer[], blocks: number): number[] {
-  const layersOf = (block: number) => layers.filter((layer) => layer.block === block).length;
+  const layersOf = (block: number) => layersIn(layers, block).length;
   const ends: number[] = [];
   let started = 0;
   for (let block = 0; block < blocks; block++) {

@@ -7,8 +7,9 @@
 
 import type { Block } from '../../engine/block';
 import { using } from '../../engine/owned';
+import { sitesOf } from '../../model/blocks';
 import type { BlockKeep } from '../../model/groups';
-import { SITES, type Site } from '../../model/sublayers';
+import type { Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
 import { keptColumns } from './slice';
 import { refitsInputs, runsAgain, type SolveContext, solvesSequentially, sumsOf } from './solve';
@@ -23,7 +24,7 @@ export async function replayBlock(
 ): Promise<void> {
   const { session, streams } = context;
   const { window } = streams;
-  for (const site of SITES) {
+  for (const site of sitesOf(session.architecture, index)) {
     const layer = solved.find((one) => one.site === site) ?? null;
     if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
     if (streams.dense) {
@@ -49,7 +50,7 @@ async function replaySite(
   const { window } = streams;
   const hidden = streams.hidden!;
   const sequential = solvesSequentially(spec);
-  if (layer === null || (sequential && runsAgain(context, site))) {
+  if (layer === null || (sequential && runsAgain(context, layer))) {
     await using(await finished(), (block) =>
       session.advanceSite(block, site, hidden, window, 'calibrating'),
     );
@@ -57,7 +58,7 @@ async function replaySite(
   }
   const run = { purpose: 'calibrating', window, hidden, alpha: 0, beta: 0 } as const;
   if (!sequential) {
-    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, site) };
+    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, session.architecture, layer) };
     await using(await session.loadBlock(index), (block) =>
       block.run(site, { ...run, advance: true, repeats }),
     );

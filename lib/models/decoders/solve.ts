@@ -9,6 +9,8 @@ import type { Matrix, MetricPlace } from '../../engine/matrix';
 import type { SumKinds } from '../../engine/native-block';
 import { disposeAll, orDispose } from '../../engine/owned';
 import type { Session } from '../../engine/session';
+import type { Architecture } from '../../model/architecture';
+import { sublayerAt } from '../../model/groups';
 import type { Site } from '../../model/sublayers';
 import type { Journal } from '../../pruning/journal/journal';
 import type { RunSpec } from '../../spec';
@@ -48,16 +50,20 @@ export function solvesSequentially({ gather }: Pick<RunSpec, 'gather'>): boolean
 }
 
 /** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
-export function refitsInputs({ refit }: Pick<RunSpec, 'refit'>, site: Site): boolean {
-  return site === 'ffn' && refit.inputs.by !== 'none';
+export function refitsInputs(
+  { refit }: Pick<RunSpec, 'refit'>,
+  architecture: Architecture,
+  { block, site }: Layer,
+): boolean {
+  return refit.inputs.by !== 'none' && sublayerAt(architecture, block, site).mixer.kind === 'ffn';
 }
 
 /**
  * Whether the states go on through the finished site as a whole, and not by the inputs of its output map that the solve
  * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again.
  */
-export function runsAgain(context: SolveContext, site: Site): boolean {
-  return refitsInputs(context.spec, site) || context.session.engine.device !== 'cpu';
+export function runsAgain({ session, spec }: SolveContext, layer: Layer): boolean {
+  return refitsInputs(spec, session.architecture, layer) || session.engine.device !== 'cpu';
 }
 
 /** The sums that a solve makes of a site. */
@@ -108,12 +114,12 @@ export async function collectAndSolve<C extends Chosen>(
       : null;
     const residual = target ? session.architecture.hidden : 0;
     const statistics = hold(session.statistics(width, { gram: withGram, residual, scratch }));
-    const ffn = refitsInputs(spec, site)
-      ? makeFfnTokens(session, block, tokens, pageRows, scratch)
+    const ffn = refitsInputs(spec, session.architecture, layer)
+      ? makeFfnTokens(session, block, site, tokens, pageRows, scratch)
       : undefined;
     if (ffn) made.push(ffn.inputs, ffn.targets);
     const keep =
-      sequential && !runsAgain(context, site)
+      sequential && !runsAgain(context, layer)
         ? hold(session.matrix(tokens, width, pageRows, scratch))
         : undefined;
     await block.run(site, {

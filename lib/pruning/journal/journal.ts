@@ -43,11 +43,11 @@ export interface BlockRecord extends PartRecord {
   stats: LayerStats[];
 }
 
-const INDICES = z.array(z.int32()).optional();
 const STORED_RECORD = z.object({
   /** Of the tensors. */
   sha256: z.string(),
-  keep: z.object({ attention: INDICES, ffn: INDICES }),
+  /** Of every site in scope. */
+  keep: z.record(z.string(), z.array(z.int32())),
   stats: z.array(z.custom<LayerStats>(isObject)),
   roles: z.array(z.string()),
 });
