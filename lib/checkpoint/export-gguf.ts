@@ -2,7 +2,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES } from '../model/families/names';
-import { ROPE_FACTORS } from '../model/from-gguf';
+import { LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
 import { isReadable, llama3Factors } from '../model/rope-factors';
 import { type GgufEntry, isQuantised } from './container';
 import {
@@ -53,7 +53,13 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
         AS_FOLDER,
       );
     }
-    tensors.push(ropeFactors(values));
+    tensors.push(ropeFactors(ROPE_FACTORS, values));
+  }
+  if (rope?.longrope) {
+    for (const length of ['short', 'long'] as const) {
+      const values = Float32Array.from(rope.longrope[length]);
+      tensors.push(ropeFactors(LONGROPE_FACTORS[length], values));
+    }
   }
   // llama.cpp's llama blocks look back without limit; inside the window both are the same.
   const windowed = !gguf.slides && slidingWindow > 0 && slidingWindow < maxPositions;
@@ -80,9 +86,9 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
   };
 }
 
-function ropeFactors(values: Float32Array): PlannedTensor {
+function ropeFactors(name: string, values: Float32Array): PlannedTensor {
   return {
-    name: ROPE_FACTORS,
+    name,
     dtype: 'F32',
     shape: [values.length],
     role: 'ropeFactors',
@@ -117,13 +123,18 @@ function metadataOf(
     'attention.key_length': size(headDim),
     'attention.value_length': size(headDim),
     'attention.layer_norm_rms_epsilon': real(norm.eps),
-    'rope.dimension_count': size(headDim),
+    'rope.dimension_count': size(rope.dims ?? headDim),
     'rope.freq_base': real(rope.theta),
   };
   if (slides) own['attention.sliding_window'] = size(output.slidingWindow || context);
   if (rope.linearFactor !== undefined) {
     own['rope.scaling.type'] = text('linear');
     own['rope.scaling.factor'] = real(rope.linearFactor);
+  }
+  if (rope.longrope) {
+    own['rope.scaling.type'] = text('longrope');
+    own['rope.scaling.original_context_length'] = size(rope.longrope.originalMaxPositions);
+    own['rope.scaling.attn_factor'] = real(rope.longrope.attentionFactor);
   }
   return {
     'general.architecture': text(architecture),

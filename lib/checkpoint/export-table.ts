@@ -51,6 +51,7 @@ export interface ExportTraits {
   headsDivideHidden: boolean;
   biases: Record<BiasName, boolean>;
   llama3Rope: boolean;
+  longrope: boolean;
   /** What llama.cpp's graph of the family has otherwise; null: nothing. */
   graphLacks: string | null;
   /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, no global blocks. */
@@ -63,6 +64,7 @@ export function traitsOf(
 ): ExportTraits {
   const first = pruned.blocks[0]!;
   const { biases, hidden, headDim } = pruned;
+  const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
     uniform: pruned.blocks.every(
@@ -72,14 +74,16 @@ export function traitsOf(
     headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
     biases: flags((name) => biases[name] || addedBias[name] === true),
-    llama3Rope: (pruned.globalRope ?? pruned.rope)?.llama3 !== undefined,
+    llama3Rope: rope?.llama3 !== undefined,
+    longrope: rope?.longrope !== undefined,
     graphLacks: graphLacks(pruned),
     llamaBlock: isLlamaBlock(pruned),
   };
 }
 
-function isLlamaBlock({ norm, qkNorm, gated, activation, globalRope }: Architecture): boolean {
-  const plain = norm.placement === 'pre' && !qkNorm && globalRope === null;
+function isLlamaBlock({ norm, qkNorm, gated, activation, rope, globalRope }: Architecture): boolean {
+  const turnsAll = rope !== null && rope.dims === undefined && globalRope === null;
+  const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   return plain && gated && activation === 'silu';
 }
 
@@ -142,7 +146,8 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   }
   const biasesFit = BIAS_NAMES.every((name) => !biases[name] || gguf.holdsBiases.includes(name));
   const headsFit = gguf.freeHeads || traits.headsFillHidden;
-  const ropeFits = !traits.llama3Rope || gguf.holdsRopeFactors;
+  const ropeFits =
+    (!traits.llama3Rope || gguf.holdsRopeFactors) && (!traits.longrope || gguf.holdsLongrope);
   if (traits.uniform && biasesFit && headsFit && ropeFits) return { kind: 'llama.cpp', biases };
   if (traits.llamaBlock) return { kind: 'deci', biases };
   const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
@@ -182,6 +187,7 @@ export function exportTable(): ExportRow[] {
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
             llama3Rope: false,
+            longrope: false,
             graphLacks: null,
             llamaBlock: !family.qkNorm && !family.sandwich,
           };

@@ -17,6 +17,8 @@ export interface Family {
   positionOffset: number | null;
   /** Embeddings come into the first block times the root of their width. */
   scalesEmbedding?: true;
+  /** Rope may turn a part of every head. */
+  partialRotary?: true;
   /** Every so-many-th block is global where others slide, if the configuration does not say which. */
   globalEvery?: number;
   /**
@@ -83,6 +85,8 @@ export interface GgufDescription {
   freeHeads: boolean;
   /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
   holdsRopeFactors: boolean;
+  /** Whether its graph divides frequencies by rope_factors_short.weight or rope_factors_long.weight (longrope). */
+  holdsLongrope?: true;
   /** The activation of its graph. */
   activation: Activation;
   /** Whether its graph slides. */

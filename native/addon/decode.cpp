@@ -24,9 +24,19 @@ std::optional<NormSpec> DecodeNormOrNone(const Plain& value) {
   return value.absent() ? std::nullopt : std::optional(DecodeNorm(value));
 }
 
+std::vector<double> NumbersIn(const Plain& object, std::string_view name) {
+  std::vector<double> numbers;
+  for (const Plain& value : ListOf(FieldOf(object, name), name)) {
+    numbers.push_back(NumberOf(value, name));
+  }
+  return numbers;
+}
+
 std::optional<RopeSpec> DecodeRope(const Plain& value) {
   if (value.absent()) return std::nullopt;
-  RopeSpec rope{NumberIn(value, "theta"), 1, std::nullopt};
+  RopeSpec rope{.theta = NumberIn(value, "theta")};
+  const Plain& dims = FieldOf(value, "dims");
+  if (!dims.absent()) rope.dims = SizeOf(dims, "dims");
   const Plain& linear = FieldOf(value, "linearFactor");
   if (!linear.absent()) rope.linear_factor = NumberOf(linear, "linearFactor");
   const Plain& stretch = FieldOf(value, "llama3");
@@ -35,7 +45,26 @@ std::optional<RopeSpec> DecodeRope(const Plain& value) {
                                 NumberIn(stretch, "highFreqFactor"),
                                 NumberIn(stretch, "originalMaxPositions")};
   }
+  const Plain& longrope = FieldOf(value, "longrope");
+  if (!longrope.absent()) {
+    rope.longrope = LongRope{NumbersIn(longrope, "short"), NumbersIn(longrope, "long"),
+                             NumberIn(longrope, "originalMaxPositions"),
+                             NumberIn(longrope, "attentionFactor")};
+  }
   return rope;
+}
+
+void CheckRope(const RopeSpec& rope, size_t head_dim) {
+  const size_t turned = rope.turned(head_dim);
+  if (turned % 2 != 0 || turned > head_dim) {
+    throw BadArgument("rope turns an even number of a head's entries");
+  }
+  const auto fits = [&](const std::vector<double>& factors) {
+    return factors.size() == turned / 2;
+  };
+  if (rope.longrope && !(fits(rope.longrope->short_factors) && fits(rope.longrope->long_factors))) {
+    throw BadArgument("longrope has a factor for every pair that turns");
+  }
 }
 
 Activation DecodeActivation(const Plain& value) {
@@ -57,9 +86,10 @@ AttentionSpec DecodeAttention(const Plain& object) {
   spec.head_norm = DecodeNormOrNone(FieldOf(object, "headNorm"));
   const Plain& scale = FieldOf(object, "scale");
   if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
-  if (spec.queries == 0 || spec.head_dim == 0 || (spec.rope && spec.head_dim % 2 != 0)) {
-    throw BadArgument("an attention has query heads for each KV head, rotary ones of even width");
+  if (spec.queries == 0 || spec.head_dim == 0) {
+    throw BadArgument("an attention has query heads for each KV head");
   }
+  if (spec.rope) CheckRope(*spec.rope, spec.head_dim);
   const size_t of_head = spec.queries * spec.head_dim;
   if (of_head > kMostWidth || of_head * spec.kv_heads > kMostWidth) {
     throw BadArgument("the heads are wider than any model's");
