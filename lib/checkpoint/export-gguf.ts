@@ -1,8 +1,8 @@
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
-import { GGUF_NAMES } from '../model/families/names';
-import { LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
+import { GGUF_NAMES, ggufNames } from '../model/families/names';
+import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
 import { isReadable, llama3Factors } from '../model/rope-factors';
 import { type GgufEntry, isQuantised } from './container';
 import {
@@ -38,7 +38,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     output,
     source: request.architecture,
     added: request.addedBias ?? {},
-    names: GGUF_NAMES,
+    names: deci ? GGUF_NAMES : ggufNames(gguf),
     stored: storedAs(request),
     takenOver: request.takenOver,
     interleavedRope: deci || gguf.interleavedRope,
@@ -91,10 +91,9 @@ function ropeFactors(name: string, values: Float32Array): PlannedTensor {
     name,
     dtype: 'F32',
     shape: [values.length],
-    role: 'ropeFactors',
+    transposed: false,
     block: null,
-    fill: 'values',
-    values,
+    parts: [{ role: 'ropeFactors', shape: [values.length], fill: 'values', values }],
   };
 }
 
@@ -105,7 +104,7 @@ function metadataOf(
   slides = false,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
-  const rope = output.globalRope ?? output.rope!;
+  const rope = output.globalRope ?? output.rope;
   const text = (value: string): GgufEntry => ({ type: 'string', value });
   const size = (value: number): GgufEntry => ({ type: 'uint32', value });
   const real = (value: number): GgufEntry => ({ type: 'float32', value });
@@ -122,16 +121,18 @@ function metadataOf(
     'attention.head_count_kv': widths(blocks.map(({ kvHeads }) => kvHeads)),
     'attention.key_length': size(headDim),
     'attention.value_length': size(headDim),
-    'attention.layer_norm_rms_epsilon': real(norm.eps),
-    'rope.dimension_count': size(rope.dims ?? headDim),
-    'rope.freq_base': real(rope.theta),
+    [EPSILONS[norm.kind]]: real(norm.eps),
   };
+  if (rope) {
+    own['rope.dimension_count'] = size(rope.dims ?? headDim);
+    own['rope.freq_base'] = real(rope.theta);
+  }
   if (slides) own['attention.sliding_window'] = size(output.slidingWindow || context);
-  if (rope.linearFactor !== undefined) {
+  if (rope?.linearFactor !== undefined) {
     own['rope.scaling.type'] = text('linear');
     own['rope.scaling.factor'] = real(rope.linearFactor);
   }
-  if (rope.longrope) {
+  if (rope?.longrope) {
     own['rope.scaling.type'] = text('longrope');
     own['rope.scaling.original_context_length'] = size(rope.longrope.originalMaxPositions);
     own['rope.scaling.attn_factor'] = real(rope.longrope.attentionFactor);

@@ -9,7 +9,7 @@ import type { OwnConfig } from '../model/from-config';
 import type { Rope } from '../model/sublayers';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
-import type { Holder } from './export-table';
+import { type Holder, takesHeadDim } from './export-table';
 import { planTensors } from './export-tensors';
 
 const OWN_CODE = ['configuration_struprune', 'modeling_struprune'] as const;
@@ -103,7 +103,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     [keys.ffn]: Math.max(...output.blocks.map(({ ffn }) => ffn)),
     [keys.blocks]: output.blocks.length,
     // A stock OPT, whose code ours extends, knows no head_dim but hidden ÷ heads.
-    [keys.heads]: own && !family.hf.freeHeadDim ? output.hidden / output.headDim : widest.heads,
+    [keys.heads]: own && !takesHeadDim(output) ? output.hidden / output.headDim : widest.heads,
     [keys.vocab]: output.vocab,
     [keys.maxPositions]: output.maxPositions,
     [keys.activation]: output.activation,

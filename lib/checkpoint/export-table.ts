@@ -47,6 +47,8 @@ export interface ExportTraits {
   uniform: boolean;
   /** heads × head_dim is still the hidden size. */
   headsFillHidden: boolean;
+  /** Whether the stock class takes a head_dim of its own beside this rope. */
+  freeHeadDim: boolean;
   /** Every head count divides the hidden size. */
   headsDivideHidden: boolean;
   biases: Record<BiasName, boolean>;
@@ -67,6 +69,7 @@ export function traitsOf(
   const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
+    freeHeadDim: takesHeadDim(pruned),
     uniform: pruned.blocks.every(
       ({ ffn, heads, kvHeads }) =>
         ffn === first.ffn && heads === first.heads && kvHeads === first.kvHeads,
@@ -81,6 +84,12 @@ export function traitsOf(
   };
 }
 
+/** Whether the stock class of such a model takes head_dim apart from hidden ÷ heads. */
+export function takesHeadDim({ family, rope }: Architecture): boolean {
+  const { freeHeadDim } = familyNamed(family).hf;
+  return freeHeadDim === 'without longrope' ? rope?.longrope === undefined : freeHeadDim;
+}
+
 function isLlamaBlock({ norm, qkNorm, gated, activation, rope, globalRope }: Architecture): boolean {
   const turnsAll = rope !== null && rope.dims === undefined && globalRope === null;
   const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
@@ -89,10 +98,10 @@ function isLlamaBlock({ norm, qkNorm, gated, activation, rope, globalRope }: Arc
 
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
 function graphLacks(pruned: Architecture): string | null {
-  const { family, gated, activation, blocks, rope, queryScalar } = pruned;
+  const { family, activation, blocks, rope, queryScalar } = pruned;
   const { globalEvery, gguf } = familyNamed(family);
   if (gguf === null) return null;
-  if (!gated || activation !== gguf.activation) return `the activation ${activation}`;
+  if (activation !== gguf.activation) return `the activation ${activation}`;
   if (queryScalar !== null || blocks.length === gguf.scalesByHeadsAt) {
     return 'an attention scale of its own';
   }
@@ -112,8 +121,8 @@ export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | R
 }
 
 function hfHolder(traits: ExportTraits): Holder {
-  const { freeHeadDim, headsDivideHidden } = traits.family.hf;
-  const headsFit = freeHeadDim
+  const { headsDivideHidden } = traits.family.hf;
+  const headsFit = traits.freeHeadDim
     ? !headsDivideHidden || traits.headsDivideHidden
     : traits.headsFillHidden;
   const stock = stockBiases(traits.family, traits.biases);
@@ -184,12 +193,13 @@ export function exportTable(): ExportRow[] {
             family,
             uniform: widths === 'uniform',
             headsFillHidden: scope === 'ffn',
+            freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
             llama3Rope: false,
             longrope: false,
             graphLacks: null,
-            llamaBlock: !family.qkNorm && !family.sandwich,
+            llamaBlock: hasLlamaBlock(family),
           };
           const { kind: hf } = holderOf(traits, 'hf');
           const { kind: gguf } = holderOf(traits, 'gguf');
@@ -199,6 +209,11 @@ export function exportTable(): ExportRow[] {
     }
   }
   return rows;
+}
+
+/** isLlamaBlock() of its usual models. */
+function hasLlamaBlock({ norm, qkNorm, sandwich, gated, positionOffset }: Family): boolean {
+  return norm === 'rms' && gated && !qkNorm && !sandwich && positionOffset === null;
 }
 
 function usualBias(family: Family, name: BiasName): boolean {

@@ -75,7 +75,7 @@ const COMMON = {
 /** Keys that a family has a name for, or has not. */
 const NAMED = {
   hidden: size,
-  ffn: size,
+  ffn: size.nullish(),
   blocks: size,
   heads: size,
   vocab: size,
@@ -127,10 +127,13 @@ export function architectureFromConfig(
 
   const named = readFields(NAMED, file, (field) => keys[field as keyof ConfigKeys]);
   requireTensors(named.blocks, tensors, file, keys.blocks);
+  const { ffnOfHidden } = family.hf;
+  const ffn = named.ffn ?? (ffnOfHidden && ffnOfHidden * named.hidden);
+  if (!ffn) throw badField(file, [keys.ffn], 'must be a number');
   const own = model_type.startsWith(OWN_PREFIX)
     ? readFields({ struprune: OWN }, file).struprune
     : null;
-  const widths = own ? ownWidths(own, named.blocks, file) : uniformWidths(family, named, file);
+  const widths = own ? ownWidths(own, named.blocks, file) : uniformWidths(family, { ...named, ffn }, file);
   const headDim = own ? own.head_dim : stockHeadDim(family, named, where);
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   return {
@@ -198,7 +201,11 @@ function ownWidths(own: OwnConfig, blocks: number, file: Stated): BlockWidths[] 
 
 const HEADS_MISMATCH = 'must be multiples of the key-value heads';
 
-function uniformWidths({ hf }: Family, named: Named, file: Stated): BlockWidths[] {
+function uniformWidths(
+  { hf }: Family,
+  named: Named & { ffn: number },
+  file: Stated,
+): BlockWidths[] {
   const { ffn, heads, kvHeads, blocks } = named;
   const every = (value: number) => new Array<number>(blocks).fill(value);
   return zipWidths(every(ffn), every(heads), every(kvHeads ?? heads), () =>

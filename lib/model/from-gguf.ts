@@ -2,8 +2,15 @@ import type { z } from 'zod';
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
 import { familyOfGguf } from './families';
-import { GGUF_NAMES } from './families/names';
-import { BIAS_NAMES, type BiasName, blockTensorName, everyNth, type Family } from './family';
+import { GGUF_NAMES, ggufNames } from './families/names';
+import {
+  BIAS_NAMES,
+  type BiasName,
+  blockTensorName,
+  everyNth,
+  type Family,
+  type TensorNames,
+} from './family';
 import {
   badField,
   epsilon,
@@ -43,6 +50,12 @@ export const LONGROPE_FACTORS = {
   long: 'rope_factors_long.weight',
 } as const;
 
+/** Where norms have their epsilon. */
+export const EPSILONS = {
+  rms: 'attention.layer_norm_rms_epsilon',
+  layer: 'attention.layer_norm_epsilon',
+} as const;
+
 const BIAS_ROLES: Record<BiasName, BlockRole> = {
   qkv: 'attention.qBias',
   o: 'attention.outBias',
@@ -62,7 +75,8 @@ const NAMED = {
   'attention.value_length': size.optional(),
   'attention.sliding_window': sizeOrZero.optional(),
   'attention.sliding_window_pattern': size.optional(),
-  'attention.layer_norm_rms_epsilon': epsilon,
+  'attention.layer_norm_rms_epsilon': epsilon.optional(),
+  'attention.layer_norm_epsilon': epsilon.optional(),
   'rope.dimension_count': size.optional(),
   'rope.freq_base': positive.optional(),
   'rope.freq_base_swa': positive.optional(),
@@ -114,9 +128,12 @@ export function architectureFromGguf(
   }
   const every = named['attention.sliding_window_pattern'] ?? family.globalEvery;
   const globals = family.globalEvery === undefined ? [] : everyNth(count, every!);
-  const rope = ropeFromGguf(family, named, tensors, { headDim, dims }, file);
-  const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope.theta;
-  const sliding: Rope = { theta: shortest(theta) };
+  const rotary = family.positionOffset === null;
+  const rope = rotary ? ropeFromGguf(family, named, tensors, { headDim, dims }, file) : null;
+  const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope?.theta;
+  const epsName = EPSILONS[family.norm];
+  const eps = named[epsName];
+  if (eps === undefined) throw badField(file, [key(epsName)], 'must be a number');
   const vocab = tensors.shape(GGUF_NAMES.model.embedding!)?.[0];
   if (vocab === undefined) throw badField(file, [GGUF_NAMES.model.embedding!], 'has no rows');
   const architecture: Architecture = {
@@ -128,18 +145,20 @@ export function architectureFromGguf(
     maxPositions,
     norm: {
       kind: family.norm,
-      eps: shortest(named['attention.layer_norm_rms_epsilon']),
+      eps: shortest(eps),
       placement: family.sandwich ? 'sandwich' : 'pre',
     },
     finalNorm: true,
-    ...(globals.length ? { rope: sliding, globalRope: rope } : { rope, globalRope: null }),
+    ...(globals.length
+      ? { rope: { theta: shortest(theta!) }, globalRope: rope }
+      : { rope, globalRope: null }),
     positionOffset: family.positionOffset,
     slidingWindow,
     qkNorm: family.qkNorm,
     queryScalar: null,
     activation: gguf.activation,
     gated: family.gated,
-    biases: biasesOf(tensors),
+    biases: biasesOf(ggufNames(gguf), tensors),
     embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
@@ -201,10 +220,10 @@ function requireHeadDim(
   throw unsupported(where, what, 'use another model');
 }
 
-function biasesOf(tensors: GgufTensors): Architecture['biases'] {
+function biasesOf(names: TensorNames, tensors: GgufTensors): Architecture['biases'] {
   const present = BIAS_NAMES.map((name) => [
     name,
-    tensors.has(blockTensorName(GGUF_NAMES, BIAS_ROLES[name], 0)),
+    tensors.has(blockTensorName(names, BIAS_ROLES[name], 0)),
   ]);
   return Object.fromEntries(present) as Architecture['biases'];
 }

@@ -6,10 +6,14 @@ namespace {
 // Widths, counts and vocabularies; no product of two of them overflows.
 constexpr size_t kMostWidth = size_t{1} << 31;
 
-size_t WidthIn(const Plain& object, std::string_view name) {
-  const size_t width = SizeIn(object, name);
+size_t WidthOf(const Plain& value, std::string_view name) {
+  const size_t width = SizeOf(value, name);
   if (width > kMostWidth) throw BadArgument(std::string(name) + " is larger than any model's");
   return width;
+}
+
+size_t WidthIn(const Plain& object, std::string_view name) {
+  return WidthOf(FieldOf(object, name), name);
 }
 
 // {kind: "rms" | "layer", eps}
@@ -199,12 +203,18 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   source.cols = SizeOf(shape.back(), "shape");
   const Plain& heads = FieldOf(ref, "ropeHeads");
   if (!heads.absent()) source.rope_heads = SizeOf(heads, "ropeHeads");
+  const Plain& columns = FieldOf(ref, "storedColumns");
+  if (!columns.absent()) source.stored_columns = WidthOf(columns, "storedColumns");
   const Plain& plus = FieldOf(ref, "plus");
   if (!plus.absent()) source.plus = static_cast<float>(NumberOf(plus, "plus"));
   const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
   if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
                 "the file is damaged: get it again");
+  }
+  if (source.stored_columns != 0 &&
+      (source.stored_columns < source.rows || LayoutOf(source.dtype).elements != 1)) {
+    throw BadArgument(source.name + " cannot be stored transposed");
   }
   if (!HasBytes(source.rows, source.cols, LayoutOf(source.dtype), source.bytes)) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " has not the bytes of its shape",

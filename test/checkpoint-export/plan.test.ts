@@ -4,6 +4,7 @@ import {
   type ExportFormat,
   type ExportRequest,
   exportTable,
+  type PlannedTensor,
   planExport,
   roundingFor,
 } from '../../lib/checkpoint/export';
@@ -30,6 +31,12 @@ function plan(
   const pruned = prunedArchitecture(architecture, kept);
   return planExport({ architecture, pruned, dtype: 'F32', ...request });
 }
+
+/** What tensors are made of, with the name and type of the tensor. */
+const partsOf = (tensors: readonly PlannedTensor[]) =>
+  tensors.flatMap(({ name, dtype, block, parts }) =>
+    parts.map((part) => ({ name, dtype, block, ...part })),
+  );
 
 /**
  * Rows: family, then for each scope and widths the holders hf/gguf without and with an added bias. Each
@@ -129,14 +136,15 @@ test('uniform Llama: the stock configuration, head_dim stated', (t) => {
     files.map(({ name }) => name),
     ['generation_config.json'],
   );
-  t.true(tensors.every(({ dtype, fill }) => dtype === 'BF16' && fill === 'source'));
+  t.true(tensors.every(({ dtype }) => dtype === 'BF16'));
+  t.true(partsOf(tensors).every(({ fill }) => fill === 'source'));
   const shapes = Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
   t.deepEqual(shapes['model.layers.1.self_attn.q_proj.weight'], [48, 96]);
   t.deepEqual(shapes['model.layers.1.self_attn.o_proj.weight'], [96, 48]);
   t.deepEqual(shapes['model.layers.0.mlp.down_proj.weight'], [96, 128]);
   t.deepEqual(shapes['lm_head.weight'], [256, 96]);
-  t.is(tensors[0]!.role, 'embedding');
-  t.is(tensors.at(-1)!.role, 'head');
+  t.is(tensors[0]!.parts[0]!.role, 'embedding');
+  t.is(tensors.at(-1)!.parts[0]!.role, 'head');
 });
 
 test('stock Llama cannot state heads that do not divide the hidden size', (t) => {
@@ -163,7 +171,7 @@ test('an added bias: the switch of the stock class, zeros for what comes with it
   });
   t.is(kind, 'stock');
   t.like(config, { mlp_bias: true, attention_bias: false });
-  const fills = tensors
+  const fills = partsOf(tensors)
     .filter(({ role }) => role.endsWith('Bias'))
     .map(({ role, fill }) => [role, fill]);
   t.deepEqual(fills.slice(0, 3), [
@@ -176,7 +184,7 @@ test('an added bias: the switch of the stock class, zeros for what comes with it
 
 test('a bias that the model has already is its own, not an added one', (t) => {
   const { tensors } = plan('opt-pre', [{ ffn: 96 }], { format: 'hf', addedBias: { down: true } });
-  t.true(tensors.every(({ fill }) => fill === 'source'));
+  t.true(partsOf(tensors).every(({ fill }) => fill === 'source'));
 });
 
 test('widths that differ: our modeling code travels along', (t) => {
@@ -258,7 +266,7 @@ test('GGUF: llama stays llama where blocks are alike, q and k interleaved, vecto
   t.deepEqual(metadata!['general.architecture'], { type: 'string', value: 'llama' });
   t.deepEqual(metadata!['llama.feed_forward_length'], { type: 'uint32', value: 96 });
   t.deepEqual(metadata!['llama.attention.key_length'], { type: 'uint32', value: 16 });
-  const named = Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor]));
+  const named = Object.fromEntries(partsOf(tensors).map((part) => [part.name, part]));
   t.like(named['blk.0.attn_q.weight'], { dtype: 'F16', ropeHeads: 4 });
   t.like(named['blk.0.attn_k.weight'], { ropeHeads: 2 });
   t.is(named['blk.0.attn_v.weight']!.ropeHeads, undefined);
@@ -293,7 +301,7 @@ test('GGUF: deci states every block, and interleaves what its source did not', (
   t.deepEqual(metadata!['deci.feed_forward_length'], { type: 'array:int32', value: [96, 160] });
   t.deepEqual(metadata!['deci.attention.head_count'], { type: 'array:int32', value: [2, 4] });
   t.deepEqual(metadata!['deci.attention.head_count_kv'], { type: 'array:int32', value: [1, 2] });
-  const rotated = tensors.filter(({ ropeHeads }) => ropeHeads !== undefined);
+  const rotated = partsOf(tensors).filter(({ ropeHeads }) => ropeHeads !== undefined);
   t.deepEqual(
     rotated.map(({ name, ropeHeads }) => [name, ropeHeads]),
     [
@@ -308,7 +316,7 @@ test('GGUF: deci states every block, and interleaves what its source did not', (
     ],
   );
   t.true(
-    plan('qwen2', [{ ffn: 96 }], { format: 'gguf' }).tensors.every(
+    partsOf(plan('qwen2', [{ ffn: 96 }], { format: 'gguf' }).tensors).every(
       ({ ropeHeads }) => ropeHeads === undefined,
     ),
   );
