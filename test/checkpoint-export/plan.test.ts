@@ -83,6 +83,22 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  phi3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/deci'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/deci', 'own-modeling/deci'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/deci', 'own-modeling/deci'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
+  gpt2: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['own-modeling/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['own-modeling/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -233,7 +249,8 @@ test('widths that differ: our modeling code travels along', (t) => {
 
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
-  for (const name of [...names, 'gemma3', 'gemma3-unlike']) {
+  const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2'];
+  for (const name of [...names, ...more]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],
@@ -338,6 +355,51 @@ test('GGUF: Gemma 3 slides there too, and its norms are not stored less 1', (t) 
   t.true(tensors.some(({ name }) => name === 'blk.0.post_ffw_norm.weight'));
 });
 
+test('Phi-3: fused maps are joined again in both formats, apart in deci', (t) => {
+  const fused = (format: ExportFormat) =>
+    plan('phi3-plain', [{ ffn: 96 }], { format })
+      .tensors.filter(({ block, parts }) => block === 0 && parts.length > 1)
+      .map(({ name, shape, parts }) => [name, shape, parts.map(({ role }) => role)]);
+  const qkv = ['attention.q', 'attention.k', 'attention.v'];
+  t.deepEqual(fused('hf'), [
+    ['model.layers.0.self_attn.qkv_proj.weight', [192, 64], qkv],
+    ['model.layers.0.mlp.gate_up_proj.weight', [192, 64], ['ffn.gate', 'ffn.up']],
+  ]);
+  t.deepEqual(fused('gguf'), [
+    ['blk.0.attn_qkv.weight', [192, 64], qkv],
+    ['blk.0.ffn_up.weight', [192, 64], ['ffn.gate', 'ffn.up']],
+  ]);
+  const { kind, tensors } = plan('phi3-plain', [{ ffn: 96 }, {}], { format: 'gguf' });
+  t.is(kind, 'deci');
+  t.true(tensors.every(({ parts }) => parts.length === 1));
+  t.true(tensors.some(({ name, parts }) => name === 'blk.0.attn_q.weight' && parts[0]!.ropeHeads));
+});
+
+test('Phi-3: longrope beside head counts of its own is not of the stock class', (t) => {
+  t.is(plan('phi3-plain', [{ kv: 2 }], { format: 'hf' }).kind, 'stock');
+  const { kind, config } = plan('phi3', [{ kv: 1 }], { format: 'hf' });
+  t.is(kind, 'own-modeling');
+  // What its configuration divides the hidden size by.
+  t.like(config, { num_attention_heads: 4, original_max_position_embeddings: 32 });
+  t.is(plan('phi3', [{ ffn: 96 }], { format: 'hf' }).kind, 'stock');
+});
+
+test('GPT-2: maps are stored [in, out] in a folder, [out, in] in GGUF', (t) => {
+  const shapes = (format: ExportFormat) =>
+    Object.fromEntries(
+      plan('gpt2', [{ ffn: 96 }], { format }).tensors.map(({ name, shape }) => [name, shape]),
+    );
+  const folder = shapes('hf');
+  t.deepEqual(folder['transformer.h.1.attn.c_attn.weight'], [64, 192]);
+  t.deepEqual(folder['transformer.h.1.attn.c_attn.bias'], [192]);
+  t.deepEqual(folder['transformer.h.1.mlp.c_proj.weight'], [96, 64]);
+  t.deepEqual(folder['transformer.wpe.weight'], [64, 64]);
+  const gguf = shapes('gguf');
+  t.deepEqual(gguf['blk.1.attn_qkv.weight'], [192, 64]);
+  t.deepEqual(gguf['blk.1.ffn_down.weight'], [64, 96]);
+  t.deepEqual(gguf['position_embd.weight'], [64, 64]);
+});
+
 const REFUSED: [string, () => unknown, RegExp][] = [
   [
     'Gemma 3 with another scale in GGUF',
@@ -356,6 +418,16 @@ const REFUSED: [string, () => unknown, RegExp][] = [
       return planExport({ ...request, format: 'gguf' });
     },
     /global blocks other than every 6th/,
+  ],
+  [
+    'Phi-3 with partial rope, widths per block, in GGUF',
+    () => plan('phi3', [{ ffn: 96 }, {}], { format: 'gguf' }),
+    /phi3 model with widths that differ between blocks; .*allocation uniform/,
+  ],
+  [
+    'GPT-2 without heads in GGUF',
+    () => plan('gpt2', [{ kv: 2 }], { format: 'gguf' }),
+    /no architecture of llama.cpp holds a gpt2 model/,
   ],
   [
     'OPT in GGUF',
