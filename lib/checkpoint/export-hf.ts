@@ -9,7 +9,7 @@ import type { OwnConfig } from '../model/from-config';
 import type { Rope } from '../model/sublayers';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
-import type { Holder } from './export-table';
+import { type Holder, takesHeadDim } from './export-table';
 import { planTensors } from './export-tensors';
 
 const OWN_CODE = ['configuration_struprune', 'modeling_struprune'] as const;
@@ -26,6 +26,8 @@ const STALE = [
   'layer_types',
   'max_window_layers',
   'model_type',
+  'original_max_position_embeddings',
+  'partial_rotary_factor',
   'per_layer_config',
   'pretraining_tp',
   'rope_local_base_freq',
@@ -101,7 +103,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     [keys.ffn]: Math.max(...output.blocks.map(({ ffn }) => ffn)),
     [keys.blocks]: output.blocks.length,
     // A stock OPT, whose code ours extends, knows no head_dim but hidden ÷ heads.
-    [keys.heads]: own && !family.hf.freeHeadDim ? output.hidden / output.headDim : widest.heads,
+    [keys.heads]: own && !takesHeadDim(output) ? output.hidden / output.headDim : widest.heads,
     [keys.vocab]: output.vocab,
     [keys.maxPositions]: output.maxPositions,
     [keys.activation]: output.activation,
@@ -122,34 +124,64 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     if (typeof rule === 'string') config[rule] = output.biases[name];
   }
   if (output.rope === null) return config;
-  if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope) };
+  if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope, output.headDim) };
   return { ...config, ...keysByType(output) };
 }
 
 /** Rope in the keys of transformers 5 (rope_parameters) and of 4 and other readers. */
-function ropeKeys({ theta, llama3, linearFactor }: Rope) {
-  const scaling = llama3
-    ? {
-        rope_type: 'llama3',
-        factor: llama3.factor,
-        low_freq_factor: llama3.lowFreqFactor,
-        high_freq_factor: llama3.highFreqFactor,
-        original_max_position_embeddings: llama3.originalMaxPositions,
-      }
-    : linearFactor === undefined
-      ? null
-      : { rope_type: 'linear', factor: linearFactor };
+function ropeKeys(rope: Rope, headDim: number) {
+  const scaling = scalingKeys(rope);
+  const partial = rope.dims && { partial_rotary_factor: shareOf(rope.dims, headDim) };
+  const theta = { rope_theta: rope.theta };
   return {
-    rope_theta: theta,
+    ...theta,
+    ...partial,
+    // Outside of the stretch, as Phi-3 has it.
+    ...(rope.longrope && {
+      original_max_position_embeddings: rope.longrope.originalMaxPositions,
+    }),
     rope_scaling: scaling,
-    rope_parameters: { ...(scaling ?? { rope_type: 'default' }), rope_theta: theta },
+    rope_parameters: { ...(scaling ?? { rope_type: 'default' }), ...theta, ...partial },
   };
 }
 
+function scalingKeys({ llama3, linearFactor, longrope }: Rope) {
+  if (longrope) {
+    return {
+      rope_type: 'longrope',
+      short_factor: longrope.short,
+      long_factor: longrope.long,
+      attention_factor: longrope.attentionFactor,
+      original_max_position_embeddings: longrope.originalMaxPositions,
+    };
+  }
+  if (llama3) {
+    return {
+      rope_type: 'llama3',
+      factor: llama3.factor,
+      low_freq_factor: llama3.lowFreqFactor,
+      high_freq_factor: llama3.highFreqFactor,
+      original_max_position_embeddings: llama3.originalMaxPositions,
+    };
+  }
+  return linearFactor === undefined ? null : { rope_type: 'linear', factor: linearFactor };
+}
+
+/** A share of a head whose product with it, cut to a whole number, is `dims`. */
+function shareOf(dims: number, headDim: number): number {
+  const share = dims / headDim;
+  return Math.floor(share * headDim) === dims ? share : (dims + 0.5) / headDim;
+}
+
 /** The same where some blocks are global, with which those are. */
-function keysByType({ blocks, rope, globalRope }: Architecture): Record<string, unknown> {
-  const global = ropeKeys(globalRope!);
-  const sliding = ropeKeys(rope!);
+function keysByType({
+  blocks,
+  headDim,
+  rope,
+  globalRope,
+}: Architecture): Record<string, unknown> {
+  const global = ropeKeys(globalRope!, headDim);
+  const sliding = ropeKeys(rope!, headDim);
   return {
     ...global,
     rope_local_base_freq: sliding.rope_theta,

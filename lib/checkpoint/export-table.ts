@@ -47,10 +47,13 @@ export interface ExportTraits {
   uniform: boolean;
   /** heads × head_dim is still the hidden size. */
   headsFillHidden: boolean;
+  /** Whether the stock class takes a head_dim of its own beside this rope. */
+  freeHeadDim: boolean;
   /** Every head count divides the hidden size. */
   headsDivideHidden: boolean;
   biases: Record<BiasName, boolean>;
   llama3Rope: boolean;
+  longrope: boolean;
   /** What llama.cpp's graph of the family has otherwise; null: nothing. */
   graphLacks: string | null;
   /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, no global blocks. */
@@ -63,8 +66,10 @@ export function traitsOf(
 ): ExportTraits {
   const first = pruned.blocks[0]!;
   const { biases, hidden, headDim } = pruned;
+  const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
+    freeHeadDim: takesHeadDim(pruned),
     uniform: pruned.blocks.every(
       ({ ffn, heads, kvHeads }) =>
         ffn === first.ffn && heads === first.heads && kvHeads === first.kvHeads,
@@ -72,23 +77,31 @@ export function traitsOf(
     headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
     biases: flags((name) => biases[name] || addedBias[name] === true),
-    llama3Rope: (pruned.globalRope ?? pruned.rope)?.llama3 !== undefined,
+    llama3Rope: rope?.llama3 !== undefined,
+    longrope: rope?.longrope !== undefined,
     graphLacks: graphLacks(pruned),
     llamaBlock: isLlamaBlock(pruned),
   };
 }
 
-function isLlamaBlock({ norm, qkNorm, gated, activation, globalRope }: Architecture): boolean {
-  const plain = norm.placement === 'pre' && !qkNorm && globalRope === null;
+/** Whether the stock class of such a model takes head_dim apart from hidden ÷ heads. */
+export function takesHeadDim({ family, rope }: Architecture): boolean {
+  const { freeHeadDim } = familyNamed(family).hf;
+  return freeHeadDim === 'without longrope' ? rope?.longrope === undefined : freeHeadDim;
+}
+
+function isLlamaBlock({ norm, qkNorm, gated, activation, rope, globalRope }: Architecture): boolean {
+  const turnsAll = rope !== null && rope.dims === undefined && globalRope === null;
+  const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   return plain && gated && activation === 'silu';
 }
 
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
 function graphLacks(pruned: Architecture): string | null {
-  const { family, gated, activation, blocks, rope, queryScalar } = pruned;
+  const { family, activation, blocks, rope, queryScalar } = pruned;
   const { globalEvery, gguf } = familyNamed(family);
   if (gguf === null) return null;
-  if (!gated || activation !== gguf.activation) return `the activation ${activation}`;
+  if (activation !== gguf.activation) return `the activation ${activation}`;
   if (queryScalar !== null || blocks.length === gguf.scalesByHeadsAt) {
     return 'an attention scale of its own';
   }
@@ -108,8 +121,8 @@ export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | R
 }
 
 function hfHolder(traits: ExportTraits): Holder {
-  const { freeHeadDim, headsDivideHidden } = traits.family.hf;
-  const headsFit = freeHeadDim
+  const { headsDivideHidden } = traits.family.hf;
+  const headsFit = traits.freeHeadDim
     ? !headsDivideHidden || traits.headsDivideHidden
     : traits.headsFillHidden;
   const stock = stockBiases(traits.family, traits.biases);
@@ -142,7 +155,8 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   }
   const biasesFit = BIAS_NAMES.every((name) => !biases[name] || gguf.holdsBiases.includes(name));
   const headsFit = gguf.freeHeads || traits.headsFillHidden;
-  const ropeFits = !traits.llama3Rope || gguf.holdsRopeFactors;
+  const ropeFits =
+    (!traits.llama3Rope || gguf.holdsRopeFactors) && (!traits.longrope || gguf.holdsLongrope);
   if (traits.uniform && biasesFit && headsFit && ropeFits) return { kind: 'llama.cpp', biases };
   if (traits.llamaBlock) return { kind: 'deci', biases };
   const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
@@ -179,11 +193,13 @@ export function exportTable(): ExportRow[] {
             family,
             uniform: widths === 'uniform',
             headsFillHidden: scope === 'ffn',
+            freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
             llama3Rope: false,
+            longrope: false,
             graphLacks: null,
-            llamaBlock: !family.qkNorm && !family.sandwich,
+            llamaBlock: hasLlamaBlock(family),
           };
           const { kind: hf } = holderOf(traits, 'hf');
           const { kind: gguf } = holderOf(traits, 'gguf');
@@ -193,6 +209,11 @@ export function exportTable(): ExportRow[] {
     }
   }
   return rows;
+}
+
+/** isLlamaBlock() of its usual models. */
+function hasLlamaBlock({ norm, qkNorm, sandwich, gated, positionOffset }: Family): boolean {
+  return norm === 'rms' && gated && !qkNorm && !sandwich && positionOffset === null;
 }
 
 function usualBias(family: Family, name: BiasName): boolean {

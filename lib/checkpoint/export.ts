@@ -12,6 +12,7 @@ export type {
   ExportDtype,
   ExportPlan,
   ExportRequest,
+  PlannedPart,
   PlannedTensor,
 } from './export-plan';
 export { normOffsetOf, storedAs } from './export-plan';

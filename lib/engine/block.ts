@@ -147,6 +147,16 @@ export class Block extends Owned<BlockHandle> {
     return native.encodeBlock(this.handle, role, dtype, row, count, ropeHeads);
   }
 
+  /** Columns of a matrix, each a row of the result; `dtype` is not quantised. @throws ERR_NAN */
+  encodeColumns(
+    role: BlockRole,
+    dtype: Dtype,
+    column: number,
+    count: number,
+  ): Promise<Uint8Array> {
+    return native.encodeColumns(this.handle, role, dtype, column, count);
+  }
+
   /** For benchmarks: operations of the forward pass and the solvers at its shapes; tokens in whole windows. */
   timeKernels(run: KernelRun): Promise<KernelTiming[]> {
     return native.timeKernels(this.handle, run);

@@ -117,4 +117,11 @@ export interface NativeBlock {
     count: number,
     ropeHeads: number,
   ): Promise<Uint8Array>;
+  encodeColumns(
+    block: BlockHandle,
+    role: BlockRole,
+    dtype: Dtype,
+    column: number,
+    count: number,
+  ): Promise<Uint8Array>;
 }

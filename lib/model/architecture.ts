@@ -115,6 +115,11 @@ export interface TensorRef {
    * are to be put back into Hugging Face's order: this many heads of shape[0] / ropeHeads rows each.
    */
   ropeHeads?: number;
+  /**
+   * The matrix is stored transposed, in rows of so many entries: those of its first column start at `offset`, of the next one
+   * a stored row further.
+   */
+  storedColumns?: number;
   /** Added to the values of a vector as it is read, 0 where left out. */
   plus?: number;
 }

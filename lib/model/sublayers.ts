@@ -17,6 +17,18 @@ export interface Rope {
   };
   /** Linear stretch: positions divided by this factor. */
   linearFactor?: number;
+  /** Leading entries of a head that turn; all where left out. */
+  dims?: number;
+  /**
+   * A divisor of every frequency, as transformers' `rope_type: "longrope"`: the long ones in windows longer than
+   * `originalMaxPositions`. What turns is scaled by `attentionFactor`.
+   */
+  longrope?: {
+    short: number[];
+    long: number[];
+    originalMaxPositions: number;
+    attentionFactor: number;
+  };
 }
 
 /** By transformers' names; `gelu_pytorch_tanh` is GELU by its tanh approximation. */

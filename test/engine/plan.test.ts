@@ -53,6 +53,9 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
   ['gemma3-unlike', { scope: 'all', selection: 'fisher', threads: 12 }],
   ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+  ['phi3', { scope: 'all', selection: 'fisher', threads: 12 }],
+  ['gpt2', { scope: 'all', sparsity: 0.1 }],
+  ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
 ];

@@ -131,6 +131,41 @@ test('linear rope scaling, as llama.cpp reads it', (t) => {
   t.deepEqual(ropeOf({ ...factor, 'llama.rope.scaling.type': 'none' }), { theta: 100000 });
 });
 
+const PHI3 = {
+  ...Object.fromEntries(
+    Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'phi3.'), value]),
+  ),
+  'general.architecture': 'phi3',
+  'phi3.rope.dimension_count': 48,
+  'phi3.rope.scaling.original_context_length': 512,
+  'phi3.rope.scaling.attn_factor': Math.fround(1.19),
+};
+const FACTORS = { 'rope_factors_short.weight': [24], 'rope_factors_long.weight': [24] };
+
+test('Phi-3: a part of every head turns, by longrope where there are factors', (t) => {
+  const ropeOf = (tensors: GgufTensors) => architectureFromGguf(PHI3, tensors, 'x').architecture.rope;
+  t.deepEqual(ropeOf(tensorsOf()), { theta: 100000, dims: 48 });
+  const list = new Array<number>(24).fill(1.1);
+  t.deepEqual(ropeOf(tensorsOf(FACTORS, Float32Array.from(list))), {
+    theta: 100000,
+    dims: 48,
+    longrope: { short: list, long: list, originalMaxPositions: 512, attentionFactor: 1.19 },
+  });
+});
+
+for (const [what, factors] of [
+  ['short by one', new Float32Array(23).fill(1)],
+  ['of nothing', new Float32Array(24)],
+  ['without end', new Float32Array(24).fill(Number.POSITIVE_INFINITY)],
+] as const) {
+  test(`refuses: factors of longrope ${what}`, (t) => {
+    t.throws(() => architectureFromGguf(PHI3, tensorsOf(FACTORS, factors), 'x'), {
+      code: 'ERR_CHECKPOINT',
+      message: /rope_factors_short.weight must have 24 numbers above 0/,
+    });
+  });
+}
+
 const EPSILON = (value: unknown) => ({ 'llama.attention.layer_norm_rms_epsilon': value });
 const LONG_HEAD = { 'llama.attention.key_length': 2 ** 28, 'llama.rope.dimension_count': 2 ** 28 };
 const ROPE = tensorsOf({ 'rope_freqs.weight': [32] }, new Float32Array(32).fill(8));
@@ -191,6 +226,13 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp, GgufTensors?][]
     'ERR_CHECKPOINT',
     /bos_token_id must/,
   ],
+  [
+    'longrope without factors',
+    { 'llama.rope.scaling.type': 'longrope' },
+    'ERR_CHECKPOINT',
+    /rope_factors_short/,
+  ],
+  ['no epsilon', EPSILON(undefined), 'ERR_CHECKPOINT', /layer_norm_rms_epsilon is missing/],
   ['partial rope', { 'llama.rope.dimension_count': 32 }, 'ERR_UNSUPPORTED', /dimension_count/],
 ];
 
