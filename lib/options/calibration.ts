@@ -15,7 +15,7 @@ export const CALIBRATION = declare(
       default: () => embeddedMix().calibration,
       otherwise: 'a mixed text of this package',
       changes: 'places', // its tokens count, not its path
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     calibrationTokens: {
       takes: count,
@@ -43,6 +43,7 @@ export const CALIBRATION = declare(
       help: 'text for perplexity before and after',
       otherwise: 'windows of the calibration text behind those that calibrate',
       changes: 'measured',
+      also: ['graph'],
     },
     evalTokens: {
       takes: count,

@@ -46,13 +46,14 @@ export const REFIT = declare(
       help: 'ridge, as a share of the diagonal of the Gram matrix',
       default: 0.05,
       changes: 'survey',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     refit: {
       takes: off,
       help: 'leave the kept weights as they are',
       default: true,
       changes: 'run',
+      also: ['graph'],
     },
     bias: {
       takes: choice(BIASES),
@@ -60,6 +61,7 @@ export const REFIT = declare(
       help: "output maps' biases: keep as they are, refit where they exist, or add",
       default: 'refit',
       changes: 'run',
+      also: ['graph'],
     },
     ffnSolver: {
       takes: choice(FFN_SOLVERS),
