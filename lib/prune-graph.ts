@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Named, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
-import { makeFolder, WORK_NAMES } from './checkpoint/output-path';
+import { isOnnx, makeFolder, WORK_NAMES } from './checkpoint/output-path';
 import { type Engine, withBytes, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { StruPruneError } from './errors';
@@ -25,17 +25,13 @@ import { journalFolder } from './pruning/journal/folder';
 import { type Identity, pick, programVersion } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { Surveys } from './pruning/surveys';
+import { uniformly } from './spec/widths';
 import { allocate } from './stages/allocate';
 import { solve } from './stages/solve';
 import { take, type Work } from './stages/stage';
 import { survey } from './stages/survey';
 import { verify } from './stages/verify';
 import { write } from './stages/write';
-
-/** Whether pruneGraph() takes it, by its name. */
-export function isGraph(model: unknown): model is string {
-  return typeof model === 'string' && /\.onnx$/i.test(model);
-}
 
 /**
  * Prunes the ONNX file at `model` into `options.output`, which appears only when it is whole: units behind convolutions and
@@ -87,6 +83,8 @@ async function pruneWith(
   const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
   const layers = layersOf(sites, counts, { multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, bytesBefore);
+  // Refuses what no choice of widths reaches.
+  uniformly(layers, budget, {});
   const identity = identityOf(settings, engine, sha256, samples);
   await journal.begin(identity);
   await makeFolder(folder);
@@ -168,8 +166,8 @@ function requireNames(model: string, { output }: Settings): void {
   for (const [what, path] of [
     ['the model', model],
     ['the output', output],
-  ]) {
-    if (isGraph(path)) continue;
+  ] as const) {
+    if (isOnnx(path)) continue;
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `${what} ${path} is no .onnx file`,

@@ -98,7 +98,8 @@ export function settingsOf(options: PruneOptions): Settings {
  */
 export function graphSettingsOf(options: GraphOptions): Settings {
   const read = Object.keys(graphSchema.shape);
-  const idle = Object.keys(options).filter((key) => key in OPTIONS && !read.includes(key));
+  const given = Object.entries(options).filter(([key, value]) => !saysNothing(key, value));
+  const idle = given.map(([key]) => key).filter((key) => key in OPTIONS && !read.includes(key));
   if (idle.length > 0) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
@@ -106,8 +107,14 @@ export function graphSettingsOf(options: GraphOptions): Settings {
       `leave ${idle.length > 1 ? 'them' : 'it'} out`,
     );
   }
-  settingsFrom(graphSchema, options);
-  return settingsOf({ bias: 'add', ...options });
+  const asked = Object.fromEntries(given) as GraphOptions;
+  settingsFrom(graphSchema, asked);
+  return settingsOf({ bias: 'add', ...asked });
+}
+
+/** What is on unless switched off says nothing by being on. */
+function saysNothing(key: string, value: unknown): boolean {
+  return value === undefined || (value === true && EVERY[key]?.takes.off === true);
 }
 
 /** Names of the options that may change such things. */

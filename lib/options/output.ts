@@ -21,7 +21,7 @@ export const OUTPUT = declare(
     output: {
       takes: path,
       short: '-o',
-      help: 'folder (hf) or .gguf file to write',
+      help: 'folder (hf) or .gguf file to write; of a graph: .onnx file',
       required: true,
       changes: 'places',
       also: ['graph'],

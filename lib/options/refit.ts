@@ -58,7 +58,7 @@ export const REFIT = declare(
     bias: {
       takes: choice(BIASES),
       value: '<what>',
-      help: "output maps' biases: keep as they are, refit where they exist, or add",
+      help: "output maps' biases: keep as they are, refit where they exist, or add, which graphs do by default",
       default: 'refit',
       changes: 'run',
       also: ['graph'],

@@ -1,6 +1,7 @@
 /** Weights and parameters of a network from which units are gone, before it is known which. */
 import type { Network } from '../relate';
 import type { Site } from '../sites';
+import { mapsOf } from '../weights';
 
 interface Counted {
   dims: readonly number[];
@@ -18,10 +19,10 @@ export interface Amounts {
 export class Counts {
   private readonly tensors: Counted[];
 
-  constructor({ values, roles }: Network, sites: readonly Site[]) {
-    const maps = new Set(roles.map(({ map }) => map.name));
+  constructor(network: Network, sites: readonly Site[]) {
+    const maps = mapsOf(network);
     const counted = new Map<string, Counted>();
-    for (const { name, dims, constant, tensor } of values.values()) {
+    for (const { name, dims, constant, tensor } of network.values.values()) {
       if (!constant || !dims || !(tensor || maps.has(name))) continue;
       counted.set(name, { dims: dims.map(Number), isMap: maps.has(name), cuts: [] });
     }

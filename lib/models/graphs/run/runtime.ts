@@ -55,7 +55,7 @@ function load(): OnnxRuntime {
   throw new StruPruneError(
     'ERR_NOT_FOUND',
     `an ONNX graph is run by ${PACKAGE}, which is not installed`,
-    `install it with: npm install --ignore-scripts ${PACKAGE}@${VERSION}`,
+    `install it with: npm install ${PACKAGE}@${VERSION}`,
   );
 }
 
