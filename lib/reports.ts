@@ -7,8 +7,10 @@ import { checkedOptions, parse } from './check';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
 import { StruPruneError } from './errors';
-import type { PruneOptions } from './options';
+import type { GraphResult } from './models/graphs/run/result';
+import type { GraphOptions, PruneOptions } from './options';
 import type { PruneResult } from './pruning/result';
+import type { Origin } from './report/sections/origin';
 
 export interface ReportOptions {
   /** What makes the run again, for the reader. Default: the call of prune(). */
@@ -36,9 +38,35 @@ export async function pruneReport(
       'call pruneReport(model, options, result) with the path and options that prune() got and what it returned',
     );
   }
-  const { command, date } = parse(reportSchema, about);
-  const { settings } = result;
+  const origin = await originOf('prune', model, options, { ...result, about });
   const { pruneHtml } = await import('./report/prune');
+  return pruneHtml({ model, result, origin });
+}
+
+/** The report of a run of pruneGraph(): `model` and `options` as pruneGraph() got them. */
+export async function graphReport(
+  model: string,
+  options: GraphOptions,
+  result: GraphResult,
+  about: ReportOptions = {},
+): Promise<string> {
+  const facts = { ...result, device: 'cpu', about };
+  const origin = await originOf('pruneGraph', model, options, facts);
+  const { graphHtml } = await import('./report/graph');
+  return graphHtml({ model, result, origin });
+}
+
+interface Facts extends Pick<PruneResult, 'settings' | 'seconds' | 'device'> {
+  about: ReportOptions;
+}
+
+async function originOf(
+  call: string,
+  model: string,
+  options: PruneOptions | GraphOptions,
+  { settings, seconds, device, about }: Facts,
+): Promise<Origin> {
+  const { command, date } = parse(reportSchema, about);
   // The run is over: its signal may have fired since, its engine be gone.
   const { signal, engine, ...rest } = checkedOptions(options);
   const asked =
@@ -46,16 +74,15 @@ export async function pruneReport(
       ? { engine }
       : { ...rest, ...engine?.settings, device: 'cpu' as const, deviceMemory: undefined };
   const machine = await withEngine(asked, async (one) => machineOf(one));
-  const origin = {
-    date: date ?? new Date(Date.now() - 1000 * result.seconds).toISOString(),
-    seconds: result.seconds,
-    command: command ?? callOf(model, options),
-    machine: { ...machine, device: result.device },
+  return {
+    date: date ?? new Date(Date.now() - 1000 * seconds).toISOString(),
+    seconds,
+    command: command ?? callOf(call, model, options),
+    machine: { ...machine, device },
     versions: versions(),
     seed: Number(settings.seed),
     settings,
   };
-  return pruneHtml({ model, result, origin });
 }
 
 function isResult(result: PruneResult): boolean {
@@ -64,12 +91,12 @@ function isResult(result: PruneResult): boolean {
   return lists && Number.isFinite(seconds) && typeof settings === 'object' && settings !== null;
 }
 
-function callOf(model: string, options: PruneOptions): string {
+function callOf(call: string, model: string, options: PruneOptions | GraphOptions): string {
   const machine: readonly string[] = MACHINE_KEYS;
   const given = Object.entries(options).filter(
     ([key]) => machine.includes(key) || !CALL_KEYS.includes(key),
   );
-  return `await prune(${JSON.stringify(model)}, ${JSON.stringify(Object.fromEntries(given), null, 2)})`;
+  return `await ${call}(${JSON.stringify(model)}, ${JSON.stringify(Object.fromEntries(given), null, 2)})`;
 }
 
 /** The report of a benchmark, or one of several, of which each section is in one. */

@@ -78,33 +78,31 @@ export function* allocate(
   options: AllocateOptions,
 ): Steps<JointAllocation> {
   const sites = layers.map(widths);
-  const perGroup = budget.counted?.perGroup;
-  return yield* perGroup
-    ? allocateBytes(sites, budget, perGroup, options)
+  const freed = budget.counted?.freed;
+  return yield* freed
+    ? allocateUnits(sites, budget, freed, options)
     : allocateWeights(sites, budget, options);
 }
 
-/** The fewest weights whose bytes suffice: the rules count weights, of which some have more bytes than others. */
-function* allocateBytes(
+/** The fewest weights that suffice: the rules count weights, and units of the target are not as many a weight everywhere. */
+function* allocateUnits(
   sites: readonly Choices[],
   budget: Budget,
-  perGroup: Float64Array,
+  freed: (removed: Int32Array) => number,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
   const { total, counted } = budget;
   const { now, keep } = counted!;
   const of = (remove: number) => allocateWeights(sites, { remove, total }, options);
-  const freed = ({ removed }: Allocation) =>
-    removed.reduce((sum, count, l) => sum + count * perGroup[l]!, 0);
   let high = mostWeights(sites, options);
   let best = yield* of(high);
-  const least = now - freed(best);
+  const least = now - freed(best.removed);
   if (least > keep) throw beyondTarget(sites, budget, { least: Math.ceil(least), most: high });
   for (let low = 0; low < high; ) {
     yield;
     const middle = Math.floor((low + high) / 2);
     const found = yield* of(middle);
-    if (now - freed(found) <= keep) {
+    if (now - freed(found.removed) <= keep) {
       best = found;
       high = middle;
     } else low = middle + 1;

@@ -17,15 +17,18 @@ export interface Budget {
   total: number;
   /** What the target was given in, where that is not sparsity: how much there is now, and what one weight is of it. */
   counted?: {
-    unit: 'parameters' | 'bytes';
+    unit: 'weights' | 'parameters' | 'bytes';
     now: number;
     each: number;
     keep: number;
     /** Of bytes: what the output is stored in, and whether a GGUF file may have fewer of them. */
     dtype?: Dtype;
     fewerBits?: boolean;
-    /** Bytes of a group, one a layer, where weights differ in them: `each` is the fewest, and `remove` more than is needed. */
-    perGroup?: Float64Array;
+    /**
+     * Units that go with so many groups of every layer, where that is not a number a weight: `each` is the fewest, and `remove` more
+     * than is needed.
+     */
+    freed?: (removed: Int32Array) => number;
   };
 }
 

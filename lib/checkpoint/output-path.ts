@@ -128,6 +128,11 @@ export function isGguf(target: string): boolean {
   return target.toLowerCase().endsWith(GGUF);
 }
 
+/** By its name. */
+export function isOnnx(path: string): boolean {
+  return /\.onnx$/i.test(path);
+}
+
 /** The format that was asked for, else the one that the name of the output speaks for. */
 export function formatFor(target: string, asked: ExportFormat | undefined): ExportFormat {
   return asked ?? (isGguf(target) ? 'gguf' : 'hf');

@@ -1,27 +1,29 @@
 import { resolve } from 'node:path';
 import { type Named, requireApart } from '../checkpoint/apart';
+import { isOnnx } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import { requireBeside, textsRead } from '../models/decoders/places';
 import { type PruneOptions, settingsOf } from '../options';
-import type { PruneResult } from '../pruning/result';
-import { pruneReport } from '../reports';
+import type { ReportOptions } from '../reports';
 import { commandLine } from '../wording';
 import { reportFile, writeReport } from './report-file';
 
-export interface PendingReport {
+export interface PendingReport<Result> {
   path: string;
-  write(result: PruneResult): Promise<void>;
+  write(result: Result): Promise<void>;
 }
 
 /** The report of a run to come; null where none was asked for. Refuses what could not be written. */
-export async function reportOf(
+export async function reportOf<Result>(
   model: string,
   options: PruneOptions,
   named: string | true | undefined,
-): Promise<PendingReport | null> {
+  htmlOf: (result: Result, about: ReportOptions) => Promise<string>,
+): Promise<PendingReport<Result> | null> {
   if (named === undefined) return null;
   const settings = settingsOf(options);
-  const file = await reportFile(named, settings);
+  const isFolder = settings.format === 'hf' && !isOnnx(model);
+  const file = await reportFile(named, { ...settings, isFolder });
   const read: Named[] = [['the model itself', model], ...textsRead(settings)];
   await requireApart([[`--report ${file.path}`, file.path]], read);
   if (file.folder === null) requireBeside('--report', file.path, settings);
@@ -37,8 +39,7 @@ export async function reportOf(
   return {
     path: file.path,
     async write(result) {
-      const html = await pruneReport(model, options, result, { command, date });
-      await writeReport(file, html, settings.force);
+      await writeReport(file, await htmlOf(result, { command, date }), settings.force);
     },
   };
 }

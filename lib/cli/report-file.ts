@@ -12,17 +12,16 @@ export interface ReportFile {
 }
 
 /**
- * Place of the report: the file that was named, else OUT/report.html in a folder and OUT.report.html beside a .gguf
- * file. Refused now, since the run takes long: another ending than .html, an existing file without `force`,
- * a place that cannot be written. @throws StruPruneError ERR_ARGUMENT, ERR_OUTPUT
+ * Place of the report: the file that was named, else OUT/report.html in a folder and OUT.report.html beside a file. Refused
+ * now, since the run takes long: another ending than .html, an existing file without `force`, a place that cannot be written. @throws StruPruneError ERR_ARGUMENT, ERR_OUTPUT
  */
 export async function reportFile(
   named: string | true,
-  { output, format, force }: { output: string; format: 'hf' | 'gguf'; force: boolean },
+  { output, isFolder, force }: { output: string; isFolder: boolean; force: boolean },
 ): Promise<ReportFile> {
-  const path = resolve(named === true ? standardPath(output, format) : named);
+  const path = resolve(named === true ? standardPath(output, isFolder) : named);
   requireHtml('report', path);
-  const inOutput = format === 'hf' && isInside(resolve(output), path);
+  const inOutput = isFolder && isInside(resolve(output), path);
   if (!inOutput) await requireWritable(path, { replace: force });
   return { path, folder: inOutput ? resolve(output) : null };
 }
@@ -42,9 +41,9 @@ export async function writeReport({ path, folder }: ReportFile, text: string, fo
   if (folder !== null) await asOutput(path, () => addToManifest(folder, path));
 }
 
-function standardPath(output: string, format: 'hf' | 'gguf'): string {
-  if (format === 'hf') return join(output, 'report.html');
-  return `${output.replace(/\.gguf$/i, '')}.report.html`;
+function standardPath(output: string, isFolder: boolean): string {
+  if (isFolder) return join(output, 'report.html');
+  return `${output.replace(/\.(gguf|onnx)$/i, '')}.report.html`;
 }
 
 function isInside(folder: string, path: string): boolean {

@@ -32,6 +32,7 @@ export interface NativePages {
     withGram: boolean,
     residualDim: number,
   ): StatisticsHandle;
+  addRows(statistics: StatisticsHandle, rows: Float32Array): Promise<void>;
   readStatistics(statistics: StatisticsHandle): Sums;
   gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
   storeMetric(statistics: StatisticsHandle, matrix: MatrixHandle, row: number): Promise<void>;

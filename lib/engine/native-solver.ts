@@ -8,6 +8,7 @@ import type {
   RefitHandle,
   SolverHandle,
   StatisticsHandle,
+  StoreHandle,
 } from './handles';
 
 /**
@@ -122,7 +123,7 @@ export interface KeptCosts extends RidgeReport {
   explained: Float64Array;
 }
 
-/** A site's sums as plain arrays, for tests and for solvers outside an engine. */
+/** A site's sums as plain arrays. */
 export interface SiteSums {
   in: number;
   out: number;
@@ -170,6 +171,7 @@ export interface NativeSolvers {
     site: Site,
     options: SolverOptionsOf<{ matrix: MatrixHandle; row: number }>,
   ): Promise<SolverHandle>;
+  solverOfSums(store: StoreHandle, sums: SiteSums): Promise<SolverHandle>;
   solverFromSums(threads: number, memory: number, sums: SiteSums): Promise<SolverHandle>;
   readSolver(solver: SolverHandle): ProblemReport;
   solverColumns(solver: SolverHandle): Promise<ColumnStatistics>;

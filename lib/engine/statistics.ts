@@ -20,6 +20,11 @@ export class Statistics extends Owned<StatisticsHandle> {
     this.dim = dim;
   }
 
+  /** Adds whole rows to the sums. @throws ERR_ARGUMENT */
+  add(rows: Float32Array): Promise<void> {
+    return native.addRows(this.handle, rows);
+  }
+
   read(): Sums {
     return native.readStatistics(this.handle);
   }

@@ -4,7 +4,9 @@ import type { EngineHandle, StoreHandle } from './handles';
 import { Matrix } from './matrix';
 import { native } from './native';
 import type { BlockSpec } from './native-block';
+import type { SiteSums } from './native-solver';
 import { Owned } from './owned';
+import { Solver } from './solver';
 import type { SourceFile } from './source-file';
 import { Statistics } from './statistics';
 
@@ -25,6 +27,11 @@ export class Store extends Owned<StoreHandle> {
 
   statistics(dim: number, sums: { gram: boolean; residual?: number }): Statistics {
     return new Statistics(this.handle, dim, sums);
+  }
+
+  /** Of plain arrays, which are copied. @throws ERR_ARGUMENT, ERR_NAN */
+  async solver(sums: SiteSums): Promise<Solver> {
+    return new Solver(await native.solverOfSums(this.handle, sums));
   }
 
   /** Reads a block's tensors; matrices lie here by strips of rows. @throws ERR_CHECKPOINT */

@@ -35,7 +35,7 @@ export const ALLOCATION = {
         derive: ({ selection, fisherLabels }: FisherUse): LayerWeights =>
           selection === 'fisher' || fisherLabels === 'sampled' ? 'fisher' : 'probe',
         changes: 'survey',
-        also: ['survey'],
+        also: ['survey', 'graph'],
         read: [ofSurvey],
       },
       fisherLabels: {
@@ -64,7 +64,7 @@ export const ALLOCATION = {
         help: 'form of the energy allocation',
         default: 'dilute',
         changes: 'run',
-        also: ['allocate'],
+        also: ['allocate', 'graph'],
         read: [ofEnergy],
       },
       temperature: {
@@ -73,7 +73,7 @@ export const ALLOCATION = {
         help: 'of the energy allocation',
         otherwise: 'the one with the least predicted error',
         changes: 'run',
-        also: ['allocate'],
+        also: ['allocate', 'graph'],
         read: [ofEnergy],
       },
     },

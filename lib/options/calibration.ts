@@ -11,11 +11,11 @@ export const CALIBRATION = declare(
   {
     calibration: {
       takes: file,
-      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate',
+      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph: samples of its inputs, as safetensors',
       default: () => embeddedMix().calibration,
       otherwise: 'a mixed text of this package',
       changes: 'places', // its tokens count, not its path
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     calibrationTokens: {
       takes: count,
@@ -40,9 +40,10 @@ export const CALIBRATION = declare(
     },
     eval: {
       takes: file,
-      help: 'text for perplexity before and after',
+      help: 'text for perplexity before and after; of a graph: samples, as safetensors',
       otherwise: 'windows of the calibration text behind those that calibrate',
       changes: 'measured',
+      also: ['graph'],
     },
     evalTokens: {
       takes: count,

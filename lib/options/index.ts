@@ -5,6 +5,7 @@ import type { CallOptions } from '../engine/engine-options';
 import { StruPruneError } from '../errors';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';
+import { flagOf } from '../wording';
 import { ALLOCATION } from './allocation';
 import { CALIBRATION } from './calibration';
 import { MACHINE } from './machine';
@@ -51,6 +52,14 @@ export const allocationSchema = schema.pick(taken('allocate'));
 /** What a survey takes. */
 export const surveySchema = schema.pick(taken('survey'));
 
+const graphSchema = schema
+  .pick(taken('graph'))
+  .extend({ calibration: CALIBRATION.calibration.takes.schema });
+
+/** What pruneGraph() takes. */
+export type GraphOptions = z.input<typeof graphSchema> &
+  CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
+
 /** What prune() takes; docs/cli.md says the same of the flags. Sizes in weights, bytes or tokens. */
 export type PruneOptions = z.input<typeof schema> &
   CallOptions & { onProgress?: OnProgress; onWarning?: OnWarning };
@@ -81,6 +90,31 @@ export function settingsOf(options: PruneOptions): Settings {
   requireOneTarget(settings);
   requireNames(settings);
   return settings;
+}
+
+/**
+ * The same of a run over a graph, which does not read all of them.
+ * @throws StruPruneError ERR_ARGUMENT naming the option
+ */
+export function graphSettingsOf(options: GraphOptions): Settings {
+  const read = Object.keys(graphSchema.shape);
+  const given = Object.entries(options).filter(([key, value]) => !saysNothing(key, value));
+  const idle = given.map(([key]) => key).filter((key) => key in OPTIONS && !read.includes(key));
+  if (idle.length > 0) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `a graph is pruned without ${idle.map(flagOf).join(', ')}`,
+      `leave ${idle.length > 1 ? 'them' : 'it'} out`,
+    );
+  }
+  const asked = Object.fromEntries(given) as GraphOptions;
+  settingsFrom(graphSchema, asked);
+  return settingsOf({ bias: 'add', ...asked });
+}
+
+/** What is on unless switched off says nothing by being on. */
+function saysNothing(key: string, value: unknown): boolean {
+  return value === undefined || (value === true && EVERY[key]?.takes.off === true);
 }
 
 /** Names of the options that may change such things. */

@@ -33,12 +33,14 @@ export const MASK = declare(
       help: 'how a mask is found',
       default: 'sweep',
       changes: 'run',
+      also: ['graph'],
     },
     admmStart: {
       takes: choice(ADMM_STARTS),
       help: 'what gives ADMM its first mask',
       default: 'none',
       changes: 'run',
+      also: ['graph'],
       read: [ofAdmm],
     },
     admmRho: {
@@ -46,6 +48,7 @@ export const MASK = declare(
       help: 'first ρ of ADMM, where the scaled H has a diagonal of 1',
       default: ADMM_DEFAULTS.rho,
       changes: 'run',
+      also: ['graph'],
       read: [ofAdmm],
     },
     admmGrowth: {
@@ -53,6 +56,7 @@ export const MASK = declare(
       help: 'factor on ρ after every step that changed the mask',
       default: ADMM_DEFAULTS.rhoGrowth,
       changes: 'run',
+      also: ['graph'],
       read: [ofAdmm],
     },
     admmTolerance: {
@@ -60,6 +64,7 @@ export const MASK = declare(
       help: 'both relative residuals must be below it',
       default: ADMM_DEFAULTS.tolerance,
       changes: 'run',
+      also: ['graph'],
       read: [ofAdmm],
     },
     admmIterations: {
@@ -67,6 +72,7 @@ export const MASK = declare(
       help: 'steps of ADMM at most',
       default: ADMM_DEFAULTS.maxIterations,
       changes: 'run',
+      also: ['graph'],
       read: [ofAdmm],
     },
     selection: {
@@ -81,6 +87,7 @@ export const MASK = declare(
       help: 'at most n exchanges of kept and removed groups after the mask',
       default: 0,
       changes: 'run',
+      also: ['graph'],
     },
   },
 );

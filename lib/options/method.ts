@@ -39,7 +39,7 @@ export const METHOD = declare(
       otherwise: "threshold for struprune, else the method's own",
       derive: ({ method }: { method: string }): Allocation => methodOf(method).allocations[0],
       changes: 'run',
-      also: ['allocate'],
+      also: ['allocate', 'graph'],
     },
     scope: {
       takes: choice(SCOPES),
@@ -63,14 +63,14 @@ export const METHOD = declare(
       help: 'most of one layer that may go',
       default: 0.9,
       changes: 'survey',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     multiple: {
       takes: count,
       help: 'FFN widths are multiples of n; where that is no multiple of 32, f16 replaces a quantised default of --dtype',
       otherwise: '8, or 32 from q8_0 on',
       changes: 'survey',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     seed: {
       takes: countOrNone,

@@ -11,8 +11,8 @@ import type { Kind } from './kinds';
  */
 export type Changes = 'nothing' | 'places' | 'measured' | 'tokens' | 'survey' | 'run';
 
-/** Calls that take it beside prune() and plan(). */
-export type Call = 'survey' | 'allocate';
+/** Calls that take it beside prune() and plan() of a checkpoint. */
+export type Call = 'survey' | 'allocate' | 'graph';
 
 /** Why a run with such settings does not read the option (`without --eval`); null where it does. */
 export type Reader = (settings: never) => string | null;

@@ -21,9 +21,10 @@ export const OUTPUT = declare(
     output: {
       takes: path,
       short: '-o',
-      help: 'folder (hf) or .gguf file to write',
+      help: 'folder (hf) or .gguf file to write; of a graph: .onnx file',
       required: true,
       changes: 'places',
+      also: ['graph'],
     },
     format: {
       takes: choice(FORMATS),
@@ -46,13 +47,14 @@ export const OUTPUT = declare(
       help: 'replace an output or a journal that is there',
       default: false,
       changes: 'nothing',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     resume: {
       takes: on,
       help: 'go on with what a killed or failed run of the same command had finished',
       default: false,
       changes: 'nothing',
+      also: ['graph'],
     },
     maxShardBytes: {
       takes: size,
@@ -83,7 +85,7 @@ export const SCRATCH = declare(
       default: tmpdir(),
       otherwise: "the system's temporary folder",
       changes: 'places',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
   },
 );

@@ -157,7 +157,7 @@ export function budgetFor(
           keep: keptOf(targetSize!, bytes),
           dtype,
           fewerBits,
-          perGroup: mixed?.perGroup,
+          freed: mixed && freedBy(mixed.perGroup),
         };
   const { unit, now, keep } = counted;
   if (keep >= now) {
@@ -168,6 +168,11 @@ export function budgetFor(
     );
   }
   return { remove: Math.ceil((now - keep) / counted.each), total, counted };
+}
+
+/** `perGroup`: one a layer. */
+function freedBy(perGroup: Float64Array): (removed: Int32Array) => number {
+  return (removed) => removed.reduce((sum, count, l) => sum + count * perGroup[l]!, 0);
 }
 
 function keptOf(target: number | Percent, now: number): number {

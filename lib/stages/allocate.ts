@@ -56,7 +56,7 @@ async function byCurves(work: Work, measured: Measured): Promise<Decided> {
   const survey = await curvesOf(work.survey, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
   const allocation = await allocateBy(work.allocation, placed, budget);
-  const asked = budget.counted?.perGroup ? allocation.removedWeights : budget.remove;
+  const asked = budget.counted?.freed ? allocation.removedWeights : budget.remove;
   const energies = layerEnergies(placed, asked);
   return { allocation, survey, energies };
 }

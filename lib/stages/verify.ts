@@ -20,7 +20,7 @@ export const verify: Stage<ToVerify, PruneResult['verification']> = {
     if (Math.abs(actual - expected) <= TOLERANCE) return { expected, actual };
     throw new StruPruneError(
       'ERR_VERIFY',
-      `the written checkpoint gives a mean NLL of ${actual} where the run had ${expected}`,
+      `the written file gives a loss of ${actual} where the run had ${expected}`,
       'nothing was kept; please report this with the command',
     );
   },

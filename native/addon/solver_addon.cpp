@@ -289,19 +289,30 @@ SiteInput InTiles(const TileSpace& space, const PlainSums& sums) {
   return input;
 }
 
+// -> Promise<solver>, whose matrices lie in that space
+Napi::Value SolveSums(Napi::Env env, const TileSpace& space, const Napi::Value& given) {
+  auto sums = ReadSums(GetObject(given, "sums"));
+  return MakeProblem(env, space.context,
+                     [space, sums = std::move(sums)] { return InTiles(space, sums); });
+}
+
+// (store, sums) -> Promise<solver>
+Napi::Value SolverOfSums(const Napi::CallbackInfo& info) {
+  const auto store = GetHandle<PageStore>(info[0], "store");
+  return SolveSums(info.Env(), {store->context(), store}, info[1]);
+}
+
 // (threads, memory, sums) -> Promise<solver> with an engine of its own: for tests and small uses
 Napi::Value SolverFromSums(const Napi::CallbackInfo& info) {
   auto context = std::make_shared<Context>(GetThreads(info[0]), GetSize(info[1], "memory"));
-  auto sums = ReadSums(GetObject(info[2], "sums"));
-  return MakeProblem(info.Env(), context, [space = InMemory(context), sums = std::move(sums)] {
-    return InTiles(space, sums);
-  });
+  return SolveSums(info.Env(), InMemory(context), info[2]);
 }
 
 }  // namespace
 
 void InitSolver(Napi::Env env, Napi::Object exports) {
   Export<CreateSolver>(env, exports, "createSolver");
+  Export<SolverOfSums>(env, exports, "solverOfSums");
   Export<SolverFromSums>(env, exports, "solverFromSums");
   Export<ReadSolver>(env, exports, "readSolver");
   Export<SolverColumns>(env, exports, "solverColumns");

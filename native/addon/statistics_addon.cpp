@@ -1,4 +1,7 @@
 // Sums over a site's inputs.
+#include <memory>
+#include <vector>
+
 #include "addon/addon.h"
 #include "addon/handles.h"
 #include "addon/jobs.h"
@@ -39,6 +42,18 @@ Napi::Value ReadStatistics(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// (statistics, Float32Array of whole rows) -> Promise: adds them to the sums
+Napi::Value AddRows(const Napi::CallbackInfo& info) {
+  const auto statistics = StatisticsOf(info);
+  const auto rows = std::make_shared<const std::vector<float>>(GetFloats(info[1], "rows"));
+  const size_t dim = statistics->dim();
+  if (dim == 0 || rows->size() % dim != 0) throw BadArgument("these are no whole rows");
+  if (statistics->residual_dim() != 0) throw BadArgument("the rows have no residual");
+  return RunOn(
+      info.Env(), statistics->space().context,
+      [=] { statistics->Add(rows->size() / dim, rows->data(), nullptr); }, Purpose::kCalibrating);
+}
+
 // (statistics, row, count) -> Float64Array[count * dim] of the Gram matrix, a copy
 Napi::Value GramRows(const Napi::CallbackInfo& info) {
   const auto statistics = StatisticsOf(info);
@@ -65,6 +80,7 @@ Napi::Value StoreMetricOf(const Napi::CallbackInfo& info) {
 void InitStatistics(Napi::Env env, Napi::Object exports) {
   Export<CreateStatistics>(env, exports, "createStatistics");
   Export<ReadStatistics>(env, exports, "readStatistics");
+  Export<AddRows>(env, exports, "addRows");
   Export<GramRows>(env, exports, "gramRows");
   Export<StoreMetricOf>(env, exports, "storeMetric");
 }

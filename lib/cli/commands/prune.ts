@@ -1,40 +1,76 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { PruneOptions } from '../../options';
+import { isOnnx } from '../../checkpoint/output-path';
+import type { GraphOptions, PruneOptions } from '../../options';
 import { journalFolder } from '../../pruning/journal/folder';
+import { graphReport, pruneReport, type ReportOptions } from '../../reports';
 import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
+import { graphText } from '../output/graph-report';
 import { print, printJson } from '../output/print';
-import { pruneReport } from '../output/prune-report';
+import { pruneReport as pruneText } from '../output/prune-report';
 import { reportOf } from '../prune-html';
 import { Interruption } from '../terminal/interrupt';
-import { runWithProgress } from '../terminal/run';
+import { type Callbacks, runWithProgress } from '../terminal/run';
 import { takeKeepBias } from './keep-bias';
 import { MODEL_HELP } from './model-argument';
 
 export function addPrune(program: Command): void {
   const command = program
     .command('prune')
-    .description('Writes a physically smaller checkpoint of a model.')
-    .argument('<model>', MODEL_HELP)
-    .action(async (model: string, parsed: Record<string, unknown>) => {
-      const { prune } = await import('../../prune');
-      const samples = parsed.samples ?? !parsed.json;
-      const options = optionsFrom<PruneOptions>(FLAGS.prune, { ...parsed, samples });
-      const report = await reportOf(model, options, parsed.report as string | true | undefined);
-      const result = await runWithProgress((callbacks) =>
-        prune(model, { ...options, ...callbacks }),
-      ).catch((error: unknown) => {
-        throw withJournal(error, options.output);
-      });
-      // First of all, whatever becomes of the report: the run took long.
-      if (parsed.json) printJson(result);
-      else print(pruneReport(result));
-      await report?.write(result);
-      if (report && !parsed.json) print(`\nreport: ${report.path}`);
-    });
+    .description('Writes a physically smaller checkpoint of a model, or ONNX graph.')
+    .argument('<model>', `${MODEL_HELP}, or .onnx file`)
+    .action((model: string, parsed: Parsed) =>
+      isOnnx(model) ? pruneGraph(model, parsed) : pruneModel(model, parsed),
+    );
   addFlags(command, FLAGS.prune);
   takeKeepBias(command);
+}
+
+type Parsed = Record<string, unknown> & { json?: boolean; report?: string | true };
+
+async function pruneModel(model: string, parsed: Parsed): Promise<void> {
+  const { prune } = await import('../../prune');
+  const samples = parsed.samples ?? !parsed.json;
+  const options = optionsFrom<PruneOptions>(FLAGS.prune, { ...parsed, samples });
+  await run(model, options, parsed, {
+    prune: (callbacks) => prune(model, { ...options, ...callbacks }),
+    textOf: pruneText,
+    htmlOf: (result, about) => pruneReport(model, options, result, about),
+  });
+}
+
+async function pruneGraph(model: string, parsed: Parsed): Promise<void> {
+  const { pruneGraph: prune } = await import('../../prune-graph');
+  const options = optionsFrom<GraphOptions>(FLAGS.prune, parsed);
+  await run(model, options, parsed, {
+    prune: (callbacks) => prune(model, { ...options, ...callbacks }),
+    textOf: graphText,
+    htmlOf: (result, about) => graphReport(model, options, result, about),
+  });
+}
+
+interface Pruning<Result extends object> {
+  prune(callbacks: Callbacks): Promise<Result>;
+  textOf(result: Result): string;
+  htmlOf(result: Result, about: ReportOptions): Promise<string>;
+}
+
+async function run<Result extends object>(
+  model: string,
+  options: PruneOptions,
+  { json, report: named }: Parsed,
+  { prune, textOf, htmlOf }: Pruning<Result>,
+): Promise<void> {
+  const report = await reportOf(model, options, named, htmlOf);
+  const result = await runWithProgress(prune).catch((error: unknown) => {
+    throw withJournal(error, options.output);
+  });
+  // First of all, whatever becomes of the report: the run took long.
+  if (json) printJson(result);
+  else print(textOf(result));
+  await report?.write(result);
+  if (report && !json) print(`\nreport: ${report.path}`);
 }
 
 /** An interruption that tells how to go on where there is something to go on with. */

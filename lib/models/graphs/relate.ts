@@ -204,7 +204,7 @@ function opsetOf(file: OnnxFile): number {
 }
 
 /** Names that the graphs inside a node read. */
-function captured(node: NodeProto): string[] {
+export function captured(node: NodeProto): string[] {
   const inner = node.attribute.flatMap(({ g, graphs }) => (g ? [g, ...graphs] : graphs));
   return inner.flatMap((graph) => [
     ...graph.node.flatMap((each) => [...each.input, ...captured(each)]),

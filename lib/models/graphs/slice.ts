@@ -13,7 +13,7 @@ import {
 } from './onnx/onnx_pb';
 import type { Source } from './onnx/source';
 import { elementBytes } from './onnx/tensor';
-import type { Network } from './relate';
+import { captured, type Network } from './relate';
 import type { Site } from './sites';
 import { Sliced } from './sliced';
 import type { Value } from './value';
@@ -115,18 +115,15 @@ function tensorOf(type: TypeProto | undefined) {
   return type?.value.case === 'tensorType' ? type.value.value : undefined;
 }
 
-/** What only gave sizes that constants give now. */
-function removeUnused(graph: GraphProto): void {
-  const used = new Set(graph.output.map(({ name }) => name));
+/** Leaves out what no output of the graph is computed from. */
+export function removeUnused(graph: GraphProto): void {
+  const used = new Set([...graph.output, ...graph.input].map(({ name }) => name));
   const kept: NodeProto[] = [];
   for (const node of graph.node.toReversed()) {
-    if (!hasGraphs(node) && !node.output.some((name) => used.has(name))) continue;
-    for (const name of node.input) used.add(name);
+    if (!node.output.some((name) => used.has(name))) continue;
+    for (const name of [...node.input, ...captured(node)]) used.add(name);
     kept.push(node);
   }
   graph.node = kept.reverse();
-}
-
-function hasGraphs(node: NodeProto): boolean {
-  return node.attribute.some(({ g, graphs }) => g !== undefined || graphs.length > 0);
+  graph.initializer = graph.initializer.filter(({ name }) => used.has(name));
 }

@@ -1,5 +1,6 @@
 /** How much of a network's maps can shrink, and what holds the rest. */
 import type { Network } from './relate';
+import type { Value } from './value';
 
 /** Elements of maps: of convolutions, products and recurrent layers. */
 export interface Weights {
@@ -12,9 +13,21 @@ export interface Weights {
   pinned: Map<string, number>;
 }
 
-export function weightsOf({ axes, roles }: Network): Weights {
+/** Ops whose constants are maps, where they are not understood too. */
+const OPS = ['Conv', 'ConvTranspose', 'Einsum', 'GRU', 'Gemm', 'LSTM', 'MatMul', 'RNN'];
+
+/** By their names. */
+export function mapsOf({ roles, unknown, values }: Network): Map<string, Value> {
+  const nodes = unknown.map(({ node }) => node).filter(({ opType }) => OPS.includes(opType));
+  const read = nodes.flatMap(({ input }) => input.map((name) => values.get(name)));
+  const maps = read.filter((value) => value?.tensor && value.dims!.length > 1) as Value[];
+  return new Map([...roles.map(({ map }) => map), ...maps].map((map) => [map.name, map]));
+}
+
+export function weightsOf(network: Network): Weights {
+  const { axes } = network;
   const weights: Weights = { all: 0, exact: 0, mixed: 0, pinned: new Map() };
-  for (const map of new Set(roles.map((role) => role.map))) {
+  for (const map of mapsOf(network).values()) {
     const elements = (map.dims ?? []).reduce<number>((total, dim) => total * Number(dim), 1);
     let [held, inexact] = [1, 1];
     const reasons = new Map<string, number>();

@@ -83,13 +83,16 @@ function resolved({ source, settings, output }: SurveyFacts): Identity {
 }
 
 function common({ source, hashes, ids, window }: SurveyFacts): Identity {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
   return {
-    'struprune-native': version,
+    'struprune-native': programVersion(),
     checkpoint: digest(JSON.stringify([hashes.map(({ sha256 }) => sha256), source.config], plain)),
     'calibration tokens': digest(bytesOf(ids)),
     window,
   };
+}
+
+export function programVersion(): string {
+  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 }
 
 /** Settings as plain values in the order of their names; null where one is not set. */
@@ -116,6 +119,8 @@ function digest(...parts: (string | Uint8Array)[]): string {
   return hash.digest('hex');
 }
 
+const HASHED = ['checkpoint', 'calibration tokens', 'calibration samples', 'tuning tokens'];
+
 /** In words how `now` differs from what was stored; null when it does not. */
 export function differenceOf(stored: Identity, now: Identity): string | null {
   const keys = [...new Set([...Object.keys(stored), ...Object.keys(now)])];
@@ -125,7 +130,7 @@ export function differenceOf(stored: Identity, now: Identity): string | null {
     .map((key) => {
       const [before, after] = [stored[key] ?? 'none', now[key] ?? 'none'];
       // Nobody compares hashes by eye.
-      const hashed = ['checkpoint', 'calibration tokens', 'tuning tokens'].includes(key);
+      const hashed = HASHED.includes(key);
       if (hashed) return `other ${key}`;
       // A switch is no flag with a value.
       const isFlag = optionOf(key) !== undefined && typeof (stored[key] ?? now[key]) !== 'boolean';

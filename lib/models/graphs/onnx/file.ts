@@ -2,6 +2,7 @@
  * An ONNX file, read and written. Data of tensors stay in the file: where a tensor holds more than a few kilobytes, its
  * message names a payload instead, a source of bytes, which goes into its place again when the model is written.
  */
+import { createHash } from 'node:crypto';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import {
   clearField,
@@ -49,7 +50,7 @@ interface Payload {
   source: Source;
 }
 
-export class OnnxFile {
+export class OnnxFile implements Disposable {
   private readonly files = new Map<string, FileSource>();
   /** Data of the tensors that lie beside the model. */
   private readonly externals = new Map<TensorProto, Source>();
@@ -91,6 +92,24 @@ export class OnnxFile {
     for (const file of this.files.values()) file.close();
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Bytes of the model and of its external data. */
+  get bytes(): number {
+    return [this.file, ...this.files.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** SHA-256 of all of them. */
+  hash(): string {
+    const hash = createHash('sha256');
+    for (const file of [this.file, ...this.files.values()]) {
+      for (const piece of piecesOf(file)) hash.update(piece);
+    }
+    return hash.digest('hex');
+  }
+
   /**
    * The tensor's elements, row-major and little-endian.
    * @throws StruPruneError ERR_CHECKPOINT where they are fewer or more than the shape needs
@@ -105,8 +124,10 @@ export class OnnxFile {
       if (DATA_FIELDS.has(field.number)) clearField(tensor, field);
     }
     tensor.dims = dims.map(BigInt);
+    const payload = { field: RAW_DATA, source: data };
     if (this.externals.has(tensor)) this.externals.set(tensor, data);
-    else tensor.payload = this.payloads.push({ field: RAW_DATA, source: data }) - 1;
+    else if (isFieldSet(tensor, PAYLOAD)) this.payloads[tensor.payload] = payload;
+    else tensor.payload = this.payloads.push(payload) - 1;
   }
 
   /**

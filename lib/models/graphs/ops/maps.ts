@@ -14,7 +14,8 @@ export function pinSpace(op: Op, value: Value): void {
   for (let i = 2; i < value.axes.length; i++) op.pin([value, i], SPATIAL);
 }
 
-interface Windows {
+/** How a kernel moves over the spatial axes. */
+export interface Windows {
   strides: number[];
   dilations: number[];
   pads: [before: number, after: number][];
@@ -22,7 +23,7 @@ interface Windows {
   auto: string;
 }
 
-function windowsOf(op: Op, n: number): Windows {
+export function windowsOf(op: Op, n: number): Windows {
   const pads = op.ints('pads', new Array<number>(2 * n).fill(0));
   const auto = op.text('auto_pad', 'NOTSET');
   return {

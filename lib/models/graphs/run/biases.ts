@@ -1,0 +1,55 @@
+/** Gives convolutions and Gemms that have no bias one of zeros, which a refit may change. */
+import { create } from '@bufbuild/protobuf';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/onnx_pb';
+import { TensorProtoSchema } from '../onnx/onnx_pb';
+import { dimsOf, FLOAT } from '../onnx/tensor';
+
+/** First version of the format in which a constant need not be an input of the graph too. */
+const OWN_CONSTANTS = 4n;
+
+export interface AddedBias {
+  node: NodeProto;
+  tensor: TensorProto;
+}
+
+/** To be called before the axes are related; `removeBiases` takes out what no refit has changed. */
+export function addBiases({ graph, irVersion }: ModelProto): AddedBias[] {
+  if (irVersion < OWN_CONSTANTS) return [];
+  const tensors = new Map(graph!.initializer.map((tensor) => [tensor.name, tensor]));
+  const added: AddedBias[] = [];
+  for (const node of graph!.node) {
+    const [, name = '', bias = ''] = node.input;
+    const map = tensors.get(name);
+    const takesOne = node.opType === 'Conv' || node.opType === 'Gemm';
+    if (!takesOne || bias !== '' || map?.dataType !== FLOAT) continue;
+    const outputs = outputsOf(node, map);
+    const tensor = create(TensorProtoSchema, {
+      name: `struprune.bias.${added.length}`,
+      dims: [BigInt(outputs)],
+      dataType: FLOAT,
+      rawData: new Uint8Array(outputs * Float32Array.BYTES_PER_ELEMENT),
+    });
+    graph!.initializer.push(tensor);
+    node.input = [...node.input.slice(0, 2), tensor.name];
+    added.push({ node, tensor });
+  }
+  return added;
+}
+
+/** Those of which `isChanged` says no. */
+export function removeBiases(
+  graph: GraphProto,
+  added: readonly AddedBias[],
+  isChanged: (tensor: TensorProto) => boolean,
+): void {
+  for (const { node, tensor } of added) {
+    if (isChanged(tensor)) continue;
+    node.input = node.input.slice(0, 2);
+    graph.initializer = graph.initializer.filter((each) => each !== tensor);
+  }
+}
+
+function outputsOf({ opType, attribute }: NodeProto, map: TensorProto): number {
+  const isTransposed = attribute.some(({ name, i }) => name === 'transB' && i !== 0n);
+  return dimsOf(map)[opType === 'Gemm' && !isTransposed ? 1 : 0]!;
+}

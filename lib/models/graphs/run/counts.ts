@@ -1,0 +1,50 @@
+/** Weights and parameters of a network from which units are gone, before it is known which. */
+import type { Network } from '../relate';
+import type { Site } from '../sites';
+import { mapsOf } from '../weights';
+
+interface Counted {
+  dims: readonly number[];
+  /** Whether it is a map: weights of convolutions, products and recurrent layers count as such. */
+  isMap: boolean;
+  /** By the site's place: positions of an axis that go with a unit. */
+  cuts: { site: number; axis: number; each: number }[];
+}
+
+export interface Amounts {
+  weights: number;
+  parameters: number;
+}
+
+export class Counts {
+  private readonly tensors: Counted[];
+
+  constructor(network: Network, sites: readonly Site[]) {
+    const maps = mapsOf(network);
+    const counted = new Map<string, Counted>();
+    for (const { name, dims, constant, tensor } of network.values.values()) {
+      if (!constant || !dims || !(tensor || maps.has(name))) continue;
+      counted.set(name, { dims: dims.map(Number), isMap: maps.has(name), cuts: [] });
+    }
+    sites.forEach(({ along, units }, site) => {
+      for (const { value, axis, positions } of along) {
+        const each = positions.length / units;
+        counted.get(value.name)?.cuts.push({ site, axis, each });
+      }
+    });
+    this.tensors = [...counted.values()];
+  }
+
+  /** `removed`: units that are gone, a number a site; none where left out. */
+  after(removed?: ArrayLike<number>): Amounts {
+    const amounts = { weights: 0, parameters: 0 };
+    for (const { dims, isMap, cuts } of this.tensors) {
+      const left = [...dims];
+      for (const { site, axis, each } of cuts) left[axis]! -= each * (removed?.[site] ?? 0);
+      const elements = left.reduce((all, size) => all * size, 1);
+      amounts.parameters += elements;
+      if (isMap) amounts.weights += elements;
+    }
+    return amounts;
+  }
+}

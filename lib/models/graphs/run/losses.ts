@@ -1,0 +1,102 @@
+/** How far a network's outputs are from the dense one's. */
+import type { Network } from '../relate';
+import type { Activations } from './runtime';
+
+/** KL(dense ‖ now) of probabilities or logits, in nats; 1 − cosine; ‖now − dense‖² ÷ ‖dense‖². */
+export type LossKind = 'KL of probabilities' | 'KL of logits' | '1 - cosine' | 'relative error';
+
+export interface OutputLoss {
+  output: string;
+  kind: LossKind;
+}
+
+/** By the op that makes an output, and by the output's name. */
+export function lossesOf({ graph }: Network): OutputLoss[] {
+  return graph.output.map(({ name }) => {
+    const made = graph.node.find(({ output }) => output.includes(name))?.opType;
+    return { output: name, kind: kindOf(made, name) };
+  });
+}
+
+function kindOf(opType: string | undefined, name: string): LossKind {
+  if (opType === 'Softmax') return 'KL of probabilities';
+  if (opType === 'LogSoftmax' || /logit/i.test(name)) return 'KL of logits';
+  if (opType === 'LpNormalization' || /embed/i.test(name)) return '1 - cosine';
+  return 'relative error';
+}
+
+/** Sums over batches. */
+export class Losses {
+  private readonly sums: { loss: number; rows: number; norm: number; same: number }[];
+
+  constructor(private readonly outputs: readonly OutputLoss[]) {
+    this.sums = outputs.map(() => ({ loss: 0, rows: 0, norm: 0, same: 0 }));
+  }
+
+  add(dense: Activations, now: Activations): void {
+    this.outputs.forEach(({ output, kind }, i) => {
+      const [a, b] = [dense[output]!, now[output]!];
+      const sum = this.sums[i]!;
+      if (!(a.data instanceof Float32Array && b.data instanceof Float32Array)) return;
+      const width = kind === 'relative error' ? a.data.length : (a.dims.at(-1) ?? 1);
+      for (let at = 0; at < a.data.length; at += width) {
+        const [p, q] = [a.data.subarray(at, at + width), b.data.subarray(at, at + width)];
+        sum.rows++;
+        sum.same += topOf(p) === topOf(q) ? 1 : 0;
+        if (kind === 'relative error') {
+          sum.loss += p.reduce((all, value, j) => all + (value - q[j]!) ** 2, 0);
+          sum.norm += dot(p, p);
+        } else if (kind === '1 - cosine') sum.loss += 1 - cosine(p, q);
+        else sum.loss += divergence(logsOf(p, kind), logsOf(q, kind));
+      }
+    });
+  }
+
+  /** The mean over the outputs. */
+  get mean(): number {
+    const losses = this.sums.map(({ loss, rows, norm }, i) =>
+      this.outputs[i]!.kind === 'relative error' ? ratio(loss, norm) : ratio(loss, rows),
+    );
+    return ratio(
+      losses.reduce((all, loss) => all + loss, 0),
+      losses.length,
+    );
+  }
+
+  /** Share of rows of probabilities or logits whose largest one is the dense network's; null without such an output. */
+  get agreement(): number | null {
+    const at = this.outputs.findIndex(({ kind }) => kind.startsWith('KL'));
+    return at < 0 ? null : ratio(this.sums[at]!.same, this.sums[at]!.rows);
+  }
+}
+
+/** Log-probabilities. */
+function logsOf(values: Float32Array, kind: LossKind): Float64Array {
+  if (kind === 'KL of probabilities') {
+    return Float64Array.from(values, (value) => Math.log(Math.max(value, 1e-12)));
+  }
+  const most = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const sum = values.reduce((all, value) => all + Math.exp(value - most), 0);
+  return Float64Array.from(values, (value) => value - most - Math.log(sum));
+}
+
+function divergence(p: Float64Array, q: Float64Array): number {
+  return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const norms = Math.sqrt(dot(a, a) * dot(b, b));
+  return norms === 0 ? 1 : dot(a, b) / norms;
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+}
+
+function topOf(values: Float32Array): number {
+  return values.reduce((top, value, i) => (value > values[top]! ? i : top), 0);
+}
+
+function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole;
+}

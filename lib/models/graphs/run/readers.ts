@@ -1,0 +1,175 @@
+/** What reads a site, as linear maps that can be refitted: rows of convolutions are patches (im2col). */
+import type { NodeProto } from '../onnx/onnx_pb';
+import { FLOAT } from '../onnx/tensor';
+import type { Op } from '../op';
+import { type Windows, windowsOf } from '../ops/maps';
+import type { Network } from '../relate';
+import type { Site, Use } from '../sites';
+import type { Value } from '../value';
+
+/** A map behind a site; of a convolution in groups one group's. */
+export interface Reader {
+  /** A constant of floats that nothing else uses. */
+  map: Value;
+  /** Of outputs. */
+  out: number;
+  /** Elements of the map in a kernel; 1 where it has none. */
+  kernel: number;
+  /** Where element k of the kernel of output o and position p lies: first + o · outStep + p · positionStep + k. */
+  first: number;
+  outStep: number;
+  positionStep: number;
+  /** Positions on the map's axis, unit after unit. */
+  positions: Int32Array;
+  uses: ReaderUse[];
+  /** Of the map, where a refit may change it: `[outputs]` from output `biasFirst` on. */
+  bias: Value | null;
+  biasFirst: number;
+}
+
+/** Where a reader's rows come from. */
+export interface ReaderUse {
+  /** The activation, the axis that is read and its position there of the map's position 0. */
+  activation: string;
+  axis: number;
+  channel: number;
+  windows: (Windows & { kernel: readonly number[] }) | null;
+}
+
+/** Columns of a reader's rows. */
+export function columnsOf({ positions, kernel }: Reader): number {
+  return positions.length * kernel;
+}
+
+/** Finds the readers of sites. */
+export class Readers {
+  private readonly ops: ReadonlyMap<NodeProto, Op>;
+  /** Of each value the nodes that read it, as often as they do; of an output of the model null too. */
+  private readonly uses = new Map<string, (NodeProto | null)[]>();
+
+  /** `fits`: a refit may change biases. */
+  constructor(
+    private readonly network: Network,
+    private readonly fits: boolean,
+  ) {
+    const { ops, graph } = network;
+    this.ops = new Map(ops.map(({ op }) => [op.node, op]));
+    for (const node of graph.node) for (const name of node.input) this.usesOf(name).push(node);
+    for (const { name } of graph.output) this.usesOf(name).push(null);
+  }
+
+  /** A text: why they cannot all be refitted. */
+  of({ readers }: Site): Reader[] | string {
+    if (readers.length === 0) return 'nothing reads it through weights';
+    const found: Reader[] = [];
+    for (const map of new Set(readers.map(({ role }) => role.map))) {
+      const made = this.through(
+        map,
+        readers.filter(({ role }) => role.map === map),
+      );
+      if (typeof made === 'string') return made;
+      found.push(...made);
+    }
+    return found;
+  }
+
+  private through(map: Value, uses: Use[]): Reader[] | string {
+    const { opType } = uses[0]!.role.node;
+    if (uses.some(({ role }) => role.node.opType !== opType)) return 'a map is read in two ways';
+    if (map.tensor?.dataType !== FLOAT) return `${opType}: its map is no constant of 32-bit floats`;
+    if (this.usesOf(map.name).length > uses.length)
+      return `${opType}: its map is used elsewhere too`;
+    if (opType === 'Conv') return this.convolutions(map, uses);
+    if (opType === 'Gemm' || opType === 'MatMul') return this.product(map, uses);
+    return `${opType}: not refitted by this program`;
+  }
+
+  /** One a group. */
+  private convolutions(map: Value, uses: Use[]): Reader[] {
+    const [outputs, inputs, ...kernel] = map.dims as number[];
+    const size = kernel.reduce((all, length) => all * length, 1);
+    const groups = this.opOf(uses[0]!).int('group', 1);
+    const out = outputs! / groups;
+    return Array.from({ length: groups }, (_, group) => ({
+      map,
+      out,
+      kernel: size,
+      first: group * out * inputs! * size,
+      outStep: inputs! * size,
+      positionStep: size,
+      positions: positionsOf(uses[0]!),
+      uses: uses.map((use) => ({
+        activation: use.role.by.name,
+        axis: 1,
+        channel: group * inputs!,
+        windows: { ...windowsOf(this.opOf(use), kernel.length), kernel },
+      })),
+      bias: this.biasOf(uses, outputs!),
+      biasFirst: group * out,
+    }));
+  }
+
+  private product(map: Value, uses: Use[]): Reader[] | string {
+    if (map.dims!.length !== 2) return 'MatMul: its map has more than two axes';
+    if (uses.some(({ role }) => isScaled(role.node))) return 'Gemm: its product is scaled';
+    const axis = map.axes.indexOf(uses[0]!.role.axis);
+    const [rows, columns] = map.dims as [number, number];
+    const out = axis === 0 ? columns : rows;
+    return [
+      {
+        map,
+        out,
+        kernel: 1,
+        first: 0,
+        outStep: axis === 0 ? 1 : columns,
+        positionStep: axis === 0 ? columns : 1,
+        positions: positionsOf(uses[0]!),
+        uses: uses.map(({ role }) => ({
+          activation: role.by.name,
+          axis: role.position,
+          channel: 0,
+          windows: null,
+        })),
+        bias: this.biasOf(uses, out),
+        biasFirst: 0,
+      },
+    ];
+  }
+
+  /** The vector that is added to what one node gives; null where there is none of its own. */
+  private biasOf(uses: Use[], outputs: number): Value | null {
+    if (!this.fits || uses.length > 1) return null;
+    const { node } = uses[0]!.role;
+    const name = node.opType === 'MatMul' ? this.addedTo(node) : node.input[2];
+    const bias = name ? this.network.values.get(name) : undefined;
+    if (bias?.tensor?.dataType !== FLOAT || this.usesOf(bias.name).length > 1) return null;
+    return bias.dims!.length === 1 && bias.dims![0] === outputs ? bias : null;
+  }
+
+  /** The constant of an Add that alone reads what a node gives. */
+  private addedTo({ output }: NodeProto): string | undefined {
+    const [add, ...others] = this.usesOf(output[0]!);
+    if (others.length > 0 || add?.opType !== 'Add') return undefined;
+    return add.input.find((name) => name !== output[0]);
+  }
+
+  private usesOf(name: string): (NodeProto | null)[] {
+    const uses = this.uses.get(name) ?? [];
+    this.uses.set(name, uses);
+    return uses;
+  }
+
+  private opOf({ role }: Use): Op {
+    return this.ops.get(role.node)!;
+  }
+}
+
+function isScaled({ attribute }: NodeProto): boolean {
+  return attribute.some(({ name, f }) => (name === 'alpha' || name === 'beta') && f !== 1);
+}
+
+/** Of each unit the positions, one unit after the other. */
+function positionsOf({ positions, units }: Use): Int32Array {
+  const order = [...positions.keys()].sort((a, b) => units[a]! - units[b]! || a - b);
+  return Int32Array.from(order, (i) => positions[i]!);
+}

@@ -1,0 +1,69 @@
+/** Which sites of a graph shrink, and what holds the other weights. */
+import { allowedRemovals } from '../../../allocation';
+import type { Layer } from '../../../spec/widths';
+import type { Network } from '../relate';
+import { type Site, sitesOf } from '../sites';
+import { weightsOf } from '../weights';
+import type { Counts } from './counts';
+import { columnsOf, type Reader, Readers } from './readers';
+
+/** A site that shrinks. */
+export interface PrunedSite {
+  site: Site;
+  readers: Reader[];
+}
+
+/** Weights that stay, as a share of all, and why. */
+export interface Held {
+  reason: string;
+  share: number;
+}
+
+/** `fits`: a refit may change biases. */
+export function prunedSites(
+  network: Network,
+  fits: boolean,
+): { sites: PrunedSite[]; held: Held[] } {
+  const finder = new Readers(network, fits);
+  const sites: PrunedSite[] = [];
+  for (const site of sitesOf(network)) {
+    const readers = site.mixed ?? finder.of(site);
+    if (typeof readers !== 'string') sites.push({ site, readers });
+    else pin(network, site, readers);
+  }
+  const { all, pinned } = weightsOf(network);
+  const held = [...pinned].map(([reason, weights]) => ({ reason, share: weights / all }));
+  return { sites, held: held.sort((a, b) => b.share - a.share) };
+}
+
+function pin({ axes }: Network, { readers, writers }: Site, reason: string): void {
+  for (const { role, positions } of [...readers, ...writers]) {
+    for (const position of positions) axes.pin(role.axis, reason, position, 1);
+  }
+}
+
+export interface Widths {
+  multiple: number;
+  maxLayerSparsity: number;
+}
+
+/** Sites as layers, each a block by itself. */
+export function layersOf(
+  sites: readonly PrunedSite[],
+  counts: Counts,
+  { multiple, maxLayerSparsity: maxShare }: Widths,
+): Layer[] {
+  const whole = counts.after().weights;
+  return sites.map(({ site: { units: groups }, readers }, block) => {
+    const one = new Int32Array(sites.length);
+    one[block] = 1;
+    return {
+      block,
+      site: 'ffn',
+      groups,
+      cost: whole - counts.after(one).weights,
+      groupSize: readers.reduce((sum, reader) => sum + columnsOf(reader), 0) / groups,
+      allowed: allowedRemovals(groups, { multiple, minKeep: Math.min(multiple, groups), maxShare }),
+    };
+  });
+}

@@ -1,0 +1,55 @@
+/** What a run over a graph is, of its options. */
+import type { Budget } from '../../../allocation';
+import { StruPruneError } from '../../../errors';
+import { methodOf } from '../../../methods';
+import type { RunSettings, Settings } from '../../../options';
+import type { RunSpec } from '../../../spec';
+import { allocationSpec } from '../../../spec/allocation';
+import { refitSpec } from '../../../spec/refit';
+import { surveySpec } from '../../../spec/survey';
+import { budgetFor } from '../../../spec/widths';
+import type { Counts } from './counts';
+
+export type GraphSpec = Pick<RunSpec, 'survey' | 'allocation' | 'gather' | 'mask' | 'refit'>;
+
+/** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
+export function specOf(given: Settings): GraphSpec {
+  const method = methodOf(given.method);
+  const { layerWeights } = given;
+  if (layerWeights === 'fisher' || layerWeights === 'residual') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `a graph has no ${layerWeights} layer weights`,
+      'choose --layer-weights probe, output or none',
+    );
+  }
+  const settings: RunSettings = { ...given, ffnSolver: 'output', alpha: 0, beta: 0 };
+  const recipe = method.recipe(settings);
+  const { statistics, inputs, mask } = recipe;
+  const refit = refitSpec(method, recipe.refit, settings);
+  return {
+    survey: surveySpec(recipe, settings),
+    allocation: allocationSpec(method, settings),
+    gather: { statistics, inputs },
+    mask,
+    // Means are taken out of the sums: to the solver there are no biases.
+    refit: { ...refit, bias: 'keep' },
+  };
+}
+
+/** What has to go. A map loses units on both of its sides, so that what goes with a unit depends on all the others. */
+export function budgetOf(settings: Settings, counts: Counts, bytes: number): Budget {
+  const { weights: total, parameters } = counts.after();
+  const { sparsity, targetParams, targetSize } = settings;
+  if (sparsity === undefined) {
+    const facts = { total, parameters, bytes, dtype: 'F32' as const };
+    const budget = budgetFor({ targetParams, targetSize }, facts);
+    const { each } = budget.counted!;
+    const freed = (removed: Int32Array) => each * (parameters - counts.after(removed).parameters);
+    return { ...budget, counted: { ...budget.counted!, freed } };
+  }
+  const remove = Math.ceil(sparsity * total);
+  const freed = (removed: Int32Array) => total - counts.after(removed).weights;
+  const counted = { unit: 'weights' as const, now: total, each: 1, keep: total - remove, freed };
+  return { remove, total, counted };
+}

@@ -1,0 +1,85 @@
+/** Elements of maps and biases in the file, read and changed. */
+import type { OnnxFile } from '../onnx/file';
+import type { TensorProto } from '../onnx/onnx_pb';
+import { MemorySource, type Source } from '../onnx/source';
+import { dimsOf } from '../onnx/tensor';
+import { columnsOf, type Reader } from './readers';
+import type { Refitted } from './sums';
+
+/** `[out, columns]`. */
+export function weightOf(file: OnnxFile, reader: Reader): Float32Array {
+  const all = floatsOf(file, reader.map.tensor!);
+  return Float32Array.from(placesOf(reader), (place) => all[place]!);
+}
+
+export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void {
+  for (const { reader, weight, shift } of refitted) {
+    const { map, bias, biasFirst } = reader;
+    const all = floatsOf(file, map.tensor!);
+    placesOf(reader).forEach((place, i) => {
+      all[place] = weight[i]!;
+    });
+    putFloats(file, map.tensor!, all);
+    if (!shift) continue;
+    const biases = floatsOf(file, bias!.tensor!);
+    shift.forEach((gain, o) => {
+      biases[biasFirst + o]! += gain;
+    });
+    putFloats(file, bias!.tensor!, biases);
+  }
+}
+
+/** What a refit of these readers changes. */
+export function tensorsOf(readers: readonly Reader[]): TensorProto[] {
+  const tensors = readers.flatMap(({ map, bias }) => [
+    map.tensor!,
+    ...(bias ? [bias.tensor!] : []),
+  ]);
+  return [...new Set(tensors)];
+}
+
+/** Runs `work`, and has the tensors again as they were. */
+export async function restoring<T>(
+  file: OnnxFile,
+  tensors: readonly TensorProto[],
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = tensors.map((tensor): [TensorProto, Source] => [tensor, file.data(tensor)]);
+  try {
+    return await work();
+  } finally {
+    for (const [tensor, data] of before) file.replace(tensor, dimsOf(tensor), data);
+  }
+}
+
+export function bytesOf(file: OnnxFile, tensor: TensorProto): Uint8Array<ArrayBuffer> {
+  const data = file.data(tensor);
+  return data.read(0, data.length);
+}
+
+export function putBytes(
+  file: OnnxFile,
+  tensor: TensorProto,
+  bytes: Uint8Array<ArrayBuffer>,
+): void {
+  file.replace(tensor, dimsOf(tensor), new MemorySource(bytes));
+}
+
+function floatsOf(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer> {
+  return new Float32Array(bytesOf(file, tensor).slice().buffer);
+}
+
+function putFloats(file: OnnxFile, tensor: TensorProto, values: Float32Array<ArrayBuffer>): void {
+  putBytes(file, tensor, new Uint8Array(values.buffer));
+}
+
+/** `[out, columns]`: where each weight of a reader lies in its map. */
+function placesOf(reader: Reader): Int32Array {
+  const { out, kernel, first, outStep, positionStep, positions } = reader;
+  const columns = columnsOf(reader);
+  return Int32Array.from({ length: out * columns }, (_, i) => {
+    const [o, column] = [Math.floor(i / columns), i % columns];
+    const [p, k] = [positions[Math.floor(column / kernel)]!, column % kernel];
+    return first + o * outStep + p * positionStep + k;
+  });
+}

@@ -1,0 +1,201 @@
+/** The main path of a graph: open → survey → allocate → solve site by site → write → verify. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Named, requireApart } from './checkpoint/apart';
+import { orAbort } from './checkpoint/atomic';
+import { isOnnx, makeFolder, WORK_NAMES } from './checkpoint/output-path';
+import { type Engine, withBytes, withEngine } from './engine/engine';
+import { native } from './engine/native';
+import { StruPruneError } from './errors';
+import { OnnxFile } from './models/graphs/onnx/file';
+import { relate } from './models/graphs/relate';
+import { addBiases } from './models/graphs/run/biases';
+import { Counts } from './models/graphs/run/counts';
+import { GraphNetwork } from './models/graphs/run/front-end';
+import { lossesOf } from './models/graphs/run/losses';
+import { compare } from './models/graphs/run/measured';
+import { type GraphResult, siteResults } from './models/graphs/run/result';
+import { requireMemory } from './models/graphs/run/room';
+import { Runtime } from './models/graphs/run/runtime';
+import { Samples } from './models/graphs/run/samples';
+import { layersOf, prunedSites } from './models/graphs/run/sites';
+import { budgetOf, specOf } from './models/graphs/run/spec';
+import { type GraphOptions, graphSettingsOf, optionsThat, type Settings } from './options';
+import { journalFolder } from './pruning/journal/folder';
+import { type Identity, pick, programVersion } from './pruning/journal/identity';
+import { Journal } from './pruning/journal/journal';
+import { Surveys } from './pruning/surveys';
+import { uniformly } from './spec/widths';
+import { allocate } from './stages/allocate';
+import { solve } from './stages/solve';
+import { take, type Work } from './stages/stage';
+import { survey } from './stages/survey';
+import { verify } from './stages/verify';
+import { write } from './stages/write';
+
+/**
+ * Prunes the ONNX file at `model` into `options.output`, which appears only when it is whole: units behind convolutions and
+ * products, on samples of the graph's inputs (docs/graphs.md). Needs onnxruntime-node.
+ * Throws StruPruneError (docs/errors.md), or the signal's reason when aborted.
+ */
+export async function pruneGraph(model: string, options: GraphOptions): Promise<GraphResult> {
+  const settings = graphSettingsOf(options);
+  requireNames(model, settings);
+  return withEngine(options, async (engine) => {
+    await requireApart(placesWritten(settings), placesRead(model, settings));
+    const { output, force, resume } = settings;
+    const journal = await Journal.open(output, 'file', { resume, replace: force });
+    try {
+      const result = await pruneWith(journal, engine, model, settings, options);
+      await journal.remove();
+      return result;
+    } catch (error) {
+      throw await journal.leave(engine.translate(error));
+    }
+  });
+}
+
+async function pruneWith(
+  journal: Journal,
+  engine: Engine,
+  model: string,
+  settings: Settings,
+  { onProgress, onWarning }: GraphOptions,
+): Promise<GraphResult> {
+  const start = performance.now();
+  const spec = specOf(settings);
+  const folder = join(journal.folder, WORK_NAMES.output);
+  const runtime = new Runtime(engine.threads, folder);
+  using file = OnnxFile.open(model);
+  const [sha256, bytesBefore] = [file.hash(), file.bytes];
+  const fits = settings.bias !== 'keep';
+  const added = settings.bias === 'add' ? addBiases(file.model) : [];
+  const network = relate(file);
+  const { sites, held } = prunedSites(network, fits);
+  requireSites(sites.length, model);
+  const counts = new Counts(
+    network,
+    sites.map(({ site }) => site),
+  );
+  using samples = Samples.open(settings.calibration, network.graph);
+  using evaluation =
+    settings.eval === undefined ? null : Samples.open(settings.eval, network.graph);
+  const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
+  const layers = layersOf(sites, counts, { multiple, maxLayerSparsity });
+  const budget = budgetOf(settings, counts, bytesBefore);
+  // Refuses what no choice of widths reaches.
+  uniformly(layers, budget, {});
+  const identity = identityOf(settings, engine, sha256, samples);
+  await journal.begin(identity);
+  await makeFolder(folder);
+  const warnings: string[] = [];
+  const tell = onWarning && engine.listeners.hear(onWarning);
+  const warn = (warning: string) => {
+    warnings.push(warning);
+    tell?.(warning);
+  };
+  for (const warning of journal.warnings) warn(warning);
+  const losses = lossesOf(network);
+  const progress = withBytes(engine, onProgress);
+  const graph = new GraphNetwork({
+    ...{ file, network, added, sites, layers, budget, losses, runtime, samples, engine, journal },
+    ...{ multiple, output, force, store: engine.store(scratch), onProgress: progress },
+  });
+  await graph.begin();
+  requireMemory(engine.budget, sites);
+  const surveys = new Surveys();
+  const work: Work = {
+    ...spec,
+    ...{ network: graph, engine, journal, surveys, identity, scratch, onProgress: progress, warn },
+  };
+  const decision = await take(allocate, work, await take(survey, work, null));
+  const solved = await take(solve, work, decision);
+  const written = await take(write, work, decision.shrinking);
+  return await orAbort(written, async () => {
+    const { path } = written;
+    const verification = await take(verify, work, { path, expected: solved.expected });
+    const measured = evaluation && (await compare([model, path], evaluation, losses, runtime));
+    const { removed } = decision.allocation;
+    const [before, after] = [counts.after(), counts.after(removed)];
+    const bytesAfter = await sizeOf(path);
+    await written.commit([]);
+    return {
+      settings: pick(settings, Object.keys(settings)),
+      allocation: String(settings.allocation),
+      output,
+      weightsBefore: before.weights,
+      weightsAfter: after.weights,
+      parametersBefore: before.parameters,
+      parametersAfter: after.parameters,
+      sparsity: (before.weights - after.weights) / before.weights,
+      ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
+      calibrationSamples: samples.count,
+      evaluation: measured,
+      sites: siteResults(sites, solved.layerStats),
+      resumedSites: solved.resumedBlocks.length,
+      seconds: (performance.now() - start) / 1000,
+      peakRssBytes: native.peakRss(),
+    };
+  });
+}
+
+/** Everything that the bytes of a run depend on. */
+function identityOf(
+  settings: Settings,
+  { threads, gemmPath, calibrationPath }: Engine,
+  sha256: string,
+  samples: Samples,
+): Identity {
+  return {
+    'struprune-native': programVersion(),
+    checkpoint: sha256,
+    'calibration samples': samples.hash(),
+    ...{ threads, 'GEMM path': gemmPath, 'calibration by': calibrationPath },
+    ...pick(settings, optionsThat(['survey', 'run'])),
+  };
+}
+
+/** Of an ONNX file, its external data included. */
+async function sizeOf(path: string): Promise<number> {
+  const data = await stat(`${path}.data`).catch(() => null);
+  return (await stat(path)).size + (data?.size ?? 0);
+}
+
+/** @throws StruPruneError ERR_ARGUMENT */
+function requireNames(model: string, { output }: Settings): void {
+  for (const [what, path] of [
+    ['the model', model],
+    ['the output', output],
+  ] as const) {
+    if (isOnnx(path)) continue;
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `${what} ${path} is no .onnx file`,
+      'give a path that ends in .onnx',
+    );
+  }
+}
+
+function requireSites(count: number, model: string): void {
+  if (count > 0) return;
+  throw new StruPruneError(
+    'ERR_UNSUPPORTED',
+    `nothing of ${model} can shrink: no axis lies between maps of 32-bit floats that can be refitted`,
+    'give the model as it was before quantisation, in 32-bit floats',
+  );
+}
+
+function placesRead(model: string, { calibration, eval: evaluation }: Settings): Named[] {
+  return [
+    ['the model itself', model],
+    ['--calibration', calibration],
+    ...(evaluation === undefined ? [] : [['--eval', evaluation] as const]),
+  ];
+}
+
+function placesWritten({ output }: Settings): Named[] {
+  return [
+    ['the output', output],
+    ['the journal', journalFolder(output)],
+  ];
+}

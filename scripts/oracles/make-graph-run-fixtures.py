@@ -1,0 +1,245 @@
+"""Small graphs pruned in numpy, for test/models/graphs/run.test.ts.
+
+    PYTHONPATH=.oracles/graphs:.oracles/python python3 scripts/oracles/make-graph-run-fixtures.py [OUT]
+
+OUT (default test/fixtures/graph-runs) receives of each graph NAME.onnx, NAME.inputs.safetensors to calibrate on, and
+NAME.pruned.safetensors: every constant as half of each site's units leave it, with biases that are added under the name
+"WEIGHT bias". Its metadata have `kept` (by site the units that stay) and `sparsity` (weights that go, as a share).
+
+onnxruntime gives what the readers of a site read in the graph as it is by then; the rest is numpy: patches, sums without
+their means, one removal after the other, each the one that costs least, and the least squares of what stays.
+"""
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+
+ROOT = Path(__file__).resolve().parents[2]
+LAMBDA, SAMPLES = 0.05, 48
+
+
+class Graph:
+    """Builds a model node by node, with drawn weights."""
+
+    def __init__(self, shape, seed):
+        self.random = np.random.default_rng(seed)
+        self.constants, self.nodes, self.shape = {}, [], shape
+
+    def constant(self, name, *dims, low=None):
+        fan = np.prod(dims[1:]) if len(dims) > 1 else 4
+        values = self.random.normal(0, 1 / np.sqrt(fan), dims) if low is None else self.random.uniform(low, 1.5, dims)
+        self.constants[name] = values.astype(np.float32)
+        return name
+
+    def node(self, op, inputs, output, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{op} {output}", **attributes))
+        return output
+
+    def norm(self, x, width, output):
+        names = [self.constant(f"{output}.{part}", width, low=low) for part, low in (("scale", 0.5), ("bias", None), ("mean", None), ("var", 0.5))]
+        return self.node("BatchNormalization", [x, *names], output)
+
+    def model(self, output=None):
+        nodes = self.nodes
+        values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *self.shape])]
+        name = output or nodes[-1].output[0]
+        last = helper.make_tensor_value_info(name, TensorProto.FLOAT, None if output else ["batch", "outputs"])
+        tensors = [numpy_helper.from_array(v, k) for k, v in self.constants.items()]
+        graph = helper.make_graph(nodes, "graph", values, [last], tensors)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    def run(self, name, x):
+        session = onnxruntime.InferenceSession(self.model(name).SerializeToString())
+        return session.run(None, {"x": x})[0].astype(np.float64)
+
+
+def mlp():
+    g = Graph([6], 1)
+    g.node("Gemm", ["x", g.constant("w1", 12, 6), g.constant("b1", 12)], "h1", transB=1)
+    g.node("Relu", ["h1"], "r1")
+    g.node("MatMul", ["r1", g.constant("w2", 12, 12)], "p2")
+    g.node("Add", ["p2", g.constant("b2", 12)], "h2")
+    g.node("Relu", ["h2"], "r2")
+    g.node("Gemm", ["r2", g.constant("w3", 12, 5)], "y")
+    first = dict(name="w1", units=12, cuts=[("w1", 0), ("b1", 0), ("w2", 0)], readers=[dict(weight="w2", x="r1", axis=0, bias="b2")])
+    second = dict(name="w2", units=12, cuts=[("w2", 1), ("b2", 0), ("w3", 0)], readers=[dict(weight="w3", x="r2", axis=0)])
+    return g, [first, second]
+
+
+def residual():
+    """Two readers of one site, batch norms, strides, dilations and uneven pads."""
+    g = Graph([2, 9, 8], 2)
+    g.node("Conv", ["x", g.constant("w1", 8, 2, 3, 3)], "c1", pads=[1, 1, 1, 1])
+    g.node("Relu", [g.norm("c1", 8, "n1")], "r1")
+    g.node("Conv", ["r1", g.constant("w2", 8, 8, 3, 3)], "c2", pads=[1, 1, 1, 1])
+    g.node("Relu", [g.norm("c2", 8, "n2")], "r2")
+    g.node("Conv", ["r2", g.constant("w3", 8, 8, 1, 1), g.constant("b3", 8)], "c3")
+    g.node("Add", ["r1", g.norm("c3", 8, "n3")], "sum")
+    g.node("Relu", ["sum"], "r3")
+    g.node("Conv", ["r3", g.constant("w4", 8, 8, 3, 2), g.constant("b4", 8)], "c4", pads=[0, 1, 2, 0], strides=[2, 1], dilations=[1, 2])
+    g.node("Relu", ["c4"], "r4")
+    g.node("GlobalAveragePool", ["r4"], "pooled")
+    g.node("Flatten", ["pooled"], "flat")
+    g.node("Gemm", ["flat", g.constant("w5", 5, 8), g.constant("b5", 5)], "logits", transB=1)
+    norm = lambda name: [(f"{name}.{part}", 0) for part in ("scale", "bias", "mean", "var")]
+    window = dict(pads=[1, 1, 1, 1])
+    stream = dict(name="w1", units=8, cuts=[("w1", 0), *norm("n1"), ("w2", 1), ("w3", 0), ("b3", 0), *norm("n3"), ("w4", 1)], readers=[
+        dict(weight="w2", x="r1", **window),
+        dict(weight="w4", x="r3", bias="b4", pads=[0, 1, 2, 0], strides=[2, 1], dilations=[1, 2]),
+    ])
+    inner = dict(name="w2", units=8, cuts=[("w2", 0), ("w2 bias", 0), *norm("n2"), ("w3", 1)], readers=[dict(weight="w3", x="r2", bias="b3")])
+    last = dict(name="w4", units=8, cuts=[("w4", 0), ("b4", 0), ("w5", 1)], readers=[dict(weight="w5", x="flat", axis=1, bias="b5")])
+    return g, [stream, inner, last]
+
+
+def depthwise():
+    """A depthwise convolution within a site, one in groups as a reader and as a writer, padding by name."""
+    g = Graph([3, 6, 6], 3)
+    g.node("Conv", ["x", g.constant("w1", 8, 3, 1, 1), g.constant("b1", 8)], "c1")
+    g.node("Relu", ["c1"], "r1")
+    g.node("Conv", ["r1", g.constant("w2", 8, 1, 3, 3), g.constant("b2", 8)], "c2", group=8, pads=[1, 1, 1, 1])
+    g.node("Relu", ["c2"], "r2")
+    g.node("Conv", ["r2", g.constant("w3", 8, 8, 1, 1)], "c3")
+    g.node("Relu", ["c3"], "r3")
+    g.node("Conv", ["r3", g.constant("w4", 8, 4, 2, 2)], "c4", group=2, auto_pad="SAME_UPPER")
+    g.node("Relu", ["c4"], "r4")
+    g.node("Conv", ["r4", g.constant("w5", 4, 8, 1, 1), g.constant("b5", 4)], "c5")
+    g.node("GlobalAveragePool", ["c5"], "pooled")
+    g.node("Flatten", ["pooled"], "flat")
+    g.node("Softmax", ["flat"], "y", axis=1)
+    expand = dict(name="w1", units=8, cuts=[("w1", 0), ("b1", 0), ("w2", 0), ("b2", 0), ("w3", 1)], readers=[dict(weight="w3", x="r2")])
+    pads = dict(pads=[0, 0, 1, 1])
+    pairs = dict(name="w3", units=4, cuts=[("w3", 0), ("w3 bias", 0), ("w4", 1)], readers=[dict(weight="w4", x="r3", group=(i, 2), **pads) for i in range(2)])
+    after = dict(name="w4", units=4, cuts=[("w4", 0), ("w4 bias", 0), ("w5", 1)], readers=[dict(weight="w5", x="r4", bias="b5", pairs=True)])
+    return g, [expand, pairs, after]
+
+
+def patches(x, kernel, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1)):
+    """[rows, channels, kernel]"""
+    top, left, bottom, right = pads
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    height, width = (x.shape[2 + i] - (kernel[i] - 1) * dilations[i] - 1 for i in range(2))
+    rows = []
+    for i in range(0, height + 1, strides[0]):
+        for j in range(0, width + 1, strides[1]):
+            rows.append([x[:, :, i + a * dilations[0], j + b * dilations[1]] for a in range(kernel[0]) for b in range(kernel[1])])
+    return np.array(rows).transpose(0, 2, 3, 1).reshape(-1, x.shape[1], kernel[0] * kernel[1])
+
+
+def columns(reader, units):
+    """By unit: the channels that a reader reads of it."""
+    return [[u, u + units] if reader.get("pairs") else [u] for u in range(units)]
+
+
+def problem(g, reader, x, units):
+    """Rows [rows, columns], the weight [outputs, columns], the columns of each unit."""
+    weight = g.constants[reader["weight"]].astype(np.float64)
+    read = g.run(reader["x"], x)
+    if weight.ndim == 2:
+        return read, weight if reader["axis"] == 1 else weight.T, [np.array([u]) for u in range(units)]
+    kernel = weight.shape[2:]
+    part, parts = reader.get("group", (0, 1))
+    width, out = weight.shape[1], weight.shape[0] // parts
+    options = {k: reader[k] for k in ("pads", "strides", "dilations") if k in reader}
+    rows = patches(read[:, part * width : (part + 1) * width], kernel, **options)
+    size = kernel[0] * kernel[1]
+    mine = [np.concatenate([np.arange(c * size, (c + 1) * size) for c in channels]) for channels in columns(reader, units)]
+    return rows.reshape(len(rows), -1), weight[part * out : (part + 1) * out].reshape(out, -1), mine
+
+
+def solve(problems, units, remove):
+    """Units that stay, and each reader's weight with zeros where columns have gone, and the gain of its bias."""
+    sums = []
+    for rows, weight, mine in problems:
+        centred = rows - rows.mean(0)
+        energy = ((centred @ weight.T) ** 2).sum()
+        sums.append(centred.T @ centred / (energy if len(problems) > 1 else 1))
+    mean = np.concatenate([np.diag(h) for h in sums]).mean()
+    ridged = [h + np.diag(LAMBDA * np.diag(h) + 1e-6 * mean) for h in sums]
+
+    def fit(kept):
+        fitted = []
+        for (_, weight, mine), h in zip(problems, ridged):
+            stay = np.sort(np.concatenate([mine[u] for u in kept]))
+            new = np.zeros_like(weight)
+            new[:, stay] = np.linalg.solve(h[np.ix_(stay, stay)], h[stay] @ weight.T).T
+            fitted.append(new)
+        return fitted
+
+    def cost(kept):
+        gaps = [weight - new for (_, weight, _), new in zip(problems, fit(kept))]
+        return sum(np.einsum("oi,ij,oj", gap, h, gap) for gap, h in zip(gaps, ridged))
+
+    kept = list(range(units))
+    for _ in range(remove):
+        kept = min(([v for v in kept if v != u] for u in kept), key=cost)
+    fitted = fit(kept)
+    return kept, fitted, [(w - new) @ rows.mean(0) for (rows, w, _), new in zip(problems, fitted)]
+
+
+def prune(g, sites):
+    x = g.random.normal(0, 1, (SAMPLES, *g.shape)).astype(np.float32)
+    dense = {name: value.copy() for name, value in g.constants.items()}
+    whole = g.model()
+    kept = {}
+    for site in sites:
+        problems = [problem(g, reader, x, site["units"]) for reader in site["readers"]]
+        kept[site["name"]], fitted, gains = solve(problems, site["units"], site["units"] // 2)
+        for reader, new, gain in zip(site["readers"], fitted, gains):
+            put(g, reader, new, gain)
+    cut = dict(g.constants)
+    for site in sites:
+        for name, axis in site["cuts"]:
+            stay = kept[site["name"]]
+            wide = dense.get(name, g.constants[name]).shape[axis] // site["units"]
+            if wide == 2:
+                stay = [*stay, *(u + site["units"] for u in stay)]
+            cut[name] = np.take(cut[name], stay, axis)
+    weights = [name for name in dense if dense[name].ndim > 1]
+    count = lambda values: sum(values[name].size for name in weights)
+    return whole, x, cut, kept, (count(dense) - count(cut)) / count(dense)
+
+
+def put(g, reader, new, gain):
+    name = reader["weight"]
+    weight = g.constants[name]
+    part, parts = reader.get("group", (0, 1))
+    out = weight.shape[0] // parts
+    if weight.ndim == 2:
+        g.constants[name] = (new if reader["axis"] == 1 else new.T).astype(np.float32)
+    else:
+        weight = weight.copy()
+        weight[part * out : (part + 1) * out] = new.reshape(out, *weight.shape[1:])
+        g.constants[name] = weight
+    outputs = weight.shape[0] if weight.ndim > 2 or reader["axis"] == 1 else weight.shape[1]
+    bias = reader.get("bias")
+    if not bias:
+        bias = f"{name} bias"
+        if bias not in g.constants:
+            g.constants[bias] = np.zeros(outputs, np.float32)
+            node = next(node for node in g.nodes if name in node.input)
+            node.input.append(bias)
+    start = part * out if weight.ndim > 2 else 0
+    g.constants[bias] = g.constants[bias].copy()
+    g.constants[bias][start : start + len(gain)] += gain.astype(np.float32)
+
+
+def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise)):
+        whole, x, cut, kept, sparsity = prune(*make())
+        onnx.checker.check_model(whole, full_check=True)
+        onnx.save(whole, out / f"{name}.onnx")
+        save_file({"x": x}, out / f"{name}.inputs.safetensors")
+        metadata = {"kept": json.dumps(kept), "sparsity": repr(float(sparsity))}
+        save_file({k: np.ascontiguousarray(v) for k, v in cut.items()}, out / f"{name}.pruned.safetensors", metadata)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,196 @@
+/** What a run over a graph refuses before any work, what it leaves alone, and how it goes on. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import Module from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
+import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
+import type { GraphOptions } from '../../../lib/options';
+import { pruneGraph } from '../../../lib/prune-graph';
+import { model, node, tensor, value } from './models';
+
+const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
+const at = (name: string) => join(FIXTURES, name);
+
+function folderOf(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'struprune-graph-refusals-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function array(
+  name: string,
+  shape: number[],
+  fill: (i: number) => number,
+  wide = false,
+): ArrayPlan {
+  const length = shape.reduce((a, b) => a * b, 1);
+  const numbers = Array.from({ length }, (_, i) => fill(i));
+  const values = wide ? Float64Array.from(numbers) : Float32Array.from(numbers);
+  return { name, dtype: wide ? 'F64' : 'F32', shape, pieces: () => [values] };
+}
+
+const wave = (i: number) => Math.sin(i * i);
+
+/** The residual fixture but for what is said; what it was to write and its journal are not there afterwards. */
+async function refused(
+  t: ExecutionContext,
+  { code, message }: { code: string; message: RegExp },
+  options: Partial<GraphOptions>,
+  path = at('residual.onnx'),
+): Promise<void> {
+  const output = join(folderOf(t), 'small.onnx');
+  const calibration = at('residual.inputs.safetensors');
+  await t.throwsAsync(pruneGraph(path, { output, sparsity: 0.3, calibration, ...options }), {
+    code,
+    message,
+  });
+  t.deepEqual(readdirSync(join(output, '..')), []);
+}
+
+const argument = (message: RegExp) => ({ code: 'ERR_ARGUMENT', message });
+
+test('samples that do not fit the inputs', async (t) => {
+  const calibration = join(folderOf(t), 'samples.safetensors');
+  const given = async (...arrays: ArrayPlan[]) => {
+    await writeArrays(calibration, arrays, {}, { replace: true });
+    return { calibration };
+  };
+  const shape = [4, 2, 9, 8];
+  await refused(t, argument(/no tensor x, .*; it has y/), await given(array('y', shape, wave)));
+  await refused(
+    t,
+    argument(/x in .* is F64; the graph takes F32/),
+    await given(array('x', shape, wave, true)),
+  );
+  const thin = array('x', [4, 2, 9, 7], wave);
+  await refused(
+    t,
+    argument(/\[4, 2, 9, 7\]; the graph takes \[samples, 2, 9, 8\]/),
+    await given(thin),
+  );
+  await refused(t, argument(/0 samples/), await given(array('x', [0, 2, 9, 8], wave)));
+  const holes = array('x', shape, (i) => (i === 300 ? Number.NaN : wave(i)));
+  await refused(
+    t,
+    { code: 'ERR_NAN', message: /values in x that are not finite/ },
+    await given(holes),
+  );
+  await refused(
+    t,
+    { code: 'ERR_NOT_FOUND', message: /none/ },
+    { calibration: '/none.safetensors' },
+  );
+  await refused(t, { code: 'ERR_NAN', message: /x/ }, { eval: (await given(holes)).calibration });
+});
+
+test('files that are no graphs, and options that a graph does not read', async (t) => {
+  const broken = join(folderOf(t), 'broken.onnx');
+  writeFileSync(broken, 'this is no protobuf');
+  await refused(t, { code: 'ERR_CHECKPOINT', message: /not a well-formed ONNX file/ }, {}, broken);
+  await refused(t, { code: 'ERR_NOT_FOUND', message: /cannot be opened/ }, {}, '/none.onnx');
+  await refused(t, argument(/the output .* is no .onnx file/), {
+    output: join(folderOf(t), 'small'),
+  });
+  const foreign = { window: 512, tuneTokens: 5 } as Partial<GraphOptions>;
+  await refused(t, argument(/without window, tuneTokens; leave them out/), foreign);
+  await refused(t, argument(/calibration is missing/), { calibration: undefined as never });
+  await refused(
+    t,
+    { code: 'ERR_UNSUPPORTED', message: /no fisher layer weights/ },
+    { layerWeights: 'fisher' },
+  );
+  await refused(t, argument(/keep 39 weights; ask for 39 or more/), { sparsity: 0.99 });
+});
+
+test.serial('without onnxruntime-node one error says how to have it', async (t) => {
+  const loader = Module as unknown as {
+    _resolveFilename: (name: string, ...rest: unknown[]) => string;
+  };
+  const resolve = loader._resolveFilename;
+  t.teardown(() => {
+    loader._resolveFilename = resolve;
+  });
+  loader._resolveFilename = (name, ...rest) => {
+    if (name !== 'onnxruntime-node') return resolve.call(loader, name, ...rest);
+    throw Object.assign(new Error(`no ${name}`), { code: 'MODULE_NOT_FOUND' });
+  };
+  const message = /install it with: npm install onnxruntime-node@/;
+  await refused(t, { code: 'ERR_NOT_FOUND', message }, {});
+});
+
+test('what is not understood stays, and is named', async (t) => {
+  const folder = folderOf(t);
+  const [path, calibration] = [join(folder, 'odd.onnx'), join(folder, 'samples.safetensors')];
+  const weights = (name: string, dims: number[]) => {
+    const drawn = tensor(name, dims);
+    const values = new Float32Array(drawn.rawData.buffer);
+    values.forEach((_, i) => {
+      values[i] = Math.cos(7 * i * i);
+    });
+    return drawn;
+  };
+  const graph = {
+    input: [value('x', ['batch', 6])],
+    output: [value('y', ['batch', 3])],
+    initializer: [weights('a', [6, 8]), weights('b', [8, 8]), weights('c', [8, 3])],
+    node: [
+      node('MatMul x a -> h'),
+      node('Relu h -> r'),
+      node('MatMul r b -> k'),
+      node('Shrink k -> s'),
+      node('MatMul s c -> y'),
+    ],
+  };
+  writeFileSync(path, model(graph));
+  await writeArrays(calibration, [array('x', [40, 6], wave)], {}, {});
+  const output = join(folder, 'small.onnx');
+  const result = await pruneGraph(path, { output, calibration, sparsity: 0.3 });
+  t.deepEqual(
+    result.sites.map(({ name }) => name),
+    ['a'],
+  );
+  t.is(result.weightsBefore, 136);
+  t.deepEqual(result.held, [{ reason: 'MatMul: the shape of s is not known', share: 24 / 136 }]);
+  using small = OnnxFile.open(output);
+  const dims = small.model.graph!.initializer.map(({ name, dims: sizes }) => [
+    name,
+    sizes.map(Number),
+  ]);
+  const left = result.sites[0]!.after;
+  t.deepEqual(dims, [
+    ['a', [6, left]],
+    ['b', [left, 8]],
+    ['c', [8, 3]],
+  ]);
+});
+
+test('a run that was stopped goes on from its journal to the same bytes', async (t) => {
+  const folder = folderOf(t);
+  const options = { sparsity: 0.4, calibration: at('residual.inputs.safetensors'), threads: 1 };
+  const [whole, stopped] = [join(folder, 'whole.onnx'), join(folder, 'stopped.onnx')];
+  await pruneGraph(at('residual.onnx'), { ...options, output: whole });
+  const stop = new AbortController();
+  const reason = new Error('stopped');
+  const run = pruneGraph(at('residual.onnx'), {
+    ...options,
+    ...{ output: stopped, signal: stop.signal },
+    onProgress: ({ stage, done }) => {
+      if (stage === 'solve' && done === 2) stop.abort(reason);
+    },
+  });
+  t.is(await t.throwsAsync(run), reason);
+  t.false(existsSync(stopped));
+  const resumed = await pruneGraph(at('residual.onnx'), {
+    ...options,
+    output: stopped,
+    resume: true,
+  });
+  t.is(resumed.resumedSites, 2);
+  t.deepEqual(readFileSync(stopped), readFileSync(whole));
+  await t.throwsAsync(pruneGraph(at('residual.onnx'), { ...options, output: stopped }), {
+    code: 'ERR_OUTPUT',
+    message: /exists already/,
+  });
+});

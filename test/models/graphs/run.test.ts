@@ -1,0 +1,73 @@
+/** Small graphs against numpy: scripts/oracles/make-graph-run-fixtures.py. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { parseSafetensors } from '../../../lib/checkpoint/container';
+import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
+import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
+import { pruneGraph } from '../../../lib/prune-graph';
+
+const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
+const NAMES = ['mlp', 'residual', 'depthwise'];
+
+const at = (name: string) => join(FIXTURES, name);
+
+function folderOf(t: { teardown(fn: () => void): void }): string {
+  const folder = mkdtempSync(join(tmpdir(), 'struprune-graph-run-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** What the oracle left, by the names of constants; `WEIGHT bias` is the bias of the node that has that weight. */
+function expectedOf(name: string) {
+  const path = at(`${name}.pruned.safetensors`);
+  const { tensors, metadata } = parseSafetensors(path);
+  const bytes = readFileSync(path);
+  const constants = tensors.map(({ name: key, shape, offset, bytes: length }) => ({
+    key,
+    shape,
+    values: new Float32Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer),
+  }));
+  const kept: Record<string, number[]> = JSON.parse(metadata.kept!);
+  return { constants, kept, sparsity: Number(metadata.sparsity) };
+}
+
+for (const name of NAMES) {
+  test(`${name}: what is written is the oracle's masks and least squares`, async (t) => {
+    const output = join(folderOf(t), 'small.onnx');
+    const { constants, kept, sparsity } = expectedOf(name);
+    const result = await pruneGraph(at(`${name}.onnx`), {
+      ...{ output, sparsity, allocation: 'uniform' },
+      calibration: at(`${name}.inputs.safetensors`),
+      eval: at(`${name}.inputs.safetensors`),
+    });
+    t.deepEqual(
+      result.sites.map(({ name: site, after }) => [site, after]),
+      Object.entries(kept).map(([site, units]) => [site, units.length]),
+    );
+    t.true(Math.abs(result.sparsity - sparsity) < 1e-12);
+    t.true(Math.abs(result.weightsAfter / result.weightsBefore - (1 - sparsity)) < 1e-12);
+    t.deepEqual(
+      result.held.filter(({ share }) => share > 0.5),
+      [],
+    );
+    using file = OnnxFile.open(output);
+    const { initializer, node } = file.model.graph!;
+    for (const { key, shape, values } of constants) {
+      const weight = key.endsWith(' bias') ? key.slice(0, -' bias'.length) : null;
+      const wanted = weight ? node.find(({ input }) => input[1] === weight)!.input[2] : key;
+      const tensor = initializer.find((each) => each.name === wanted)!;
+      t.deepEqual(dimsOf(tensor), shape, key);
+      const data = file.data(tensor);
+      const found = new Float32Array(data.read(0, data.length).slice().buffer);
+      const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+      const gap = found.reduce((a, b, i) => Math.max(a, Math.abs(b - values[i]!)), 0);
+      t.true(gap <= 1e-4 * most, `${key}: ${gap} of ${most}`);
+    }
+    // The verification ran the file itself, which gives on these samples what was measured.
+    t.true(Math.abs(result.evaluation!.loss - result.verification.actual) < 1e-6);
+    t.true(result.evaluation!.loss > 0);
+    t.false(existsSync(`${output}.struprune-journal`));
+  });
+}
