@@ -4,6 +4,7 @@ import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
 import { chatRenderer } from './chat';
 import { tokenizerFromGguf } from './from-gguf';
+import { partsOf, readQuestions } from './questions';
 import { isRecords, readRecords } from './records';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
@@ -14,6 +15,22 @@ export interface OutputFile {
   text: Uint8Array<ArrayBuffer>;
 }
 
+/** A question as a model reads it. */
+export interface AskedQuestion {
+  /** Index of the right continuation; null: the model has to write the only one by itself. */
+  answer: number | null;
+  continuations: Continuation[];
+}
+
+export interface Continuation {
+  /** Of the prompt and what follows it. */
+  ids: number[];
+  /** Where what follows begins. */
+  from: number;
+  /** Unicode characters of what follows. */
+  characters: number;
+}
+
 /** By name: what goes in, beside the tokenizer, and what comes out. */
 export interface Jobs {
   /**
@@ -21,6 +38,8 @@ export interface Jobs {
    * handed to the tokenizer in one piece.
    */
   ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
+  /** Questions of a JSONL file, each with the ids of its prompt and of every continuation behind it. */
+  questions: { in: { path: string }; out: AskedQuestion[] };
   /** The texts of lists of ids. */
   texts: { in: { ids: number[][] }; out: string[] };
   /** The files of a Hugging Face folder. */
@@ -37,6 +56,7 @@ type Runners = { [Name in JobName]: (job: JobInput<Name>) => Jobs[Name]['out'] }
 /** @throws whatever reading the text and loading the tokenizer may throw */
 export const RUNNERS: Runners = {
   ids: idsOf,
+  questions: questionsOf,
   texts: textsOf,
   files: filesOf,
   metadata: metadataOf,
@@ -60,6 +80,24 @@ function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Arra
 function* prepend(first: string, rest: Iterable<string>): Generator<string, void> {
   yield first;
   yield* rest;
+}
+
+function questionsOf({ source, path }: JobInput<'questions'>): AskedQuestion[] {
+  const questions = readQuestions(path);
+  const tokenizer = loadTokenizer(source);
+  const { prefixId } = tokenizer;
+  const encode = (text: string) => {
+    const ids = tokenizer.encode(text);
+    return prefixId === null || ids[0] === prefixId ? [...ids] : [prefixId, ...ids];
+  };
+  return questions.map(({ prompt, continuations, answer }) => ({
+    answer,
+    continuations: continuations.map((text) => {
+      const [before, after] = partsOf(prompt, text);
+      const from = encode(before).length;
+      return { ids: encode(before + after), from, characters: [...text].length };
+    }),
+  }));
 }
 
 function textsOf({ source, ids }: JobInput<'texts'>): string[] {
