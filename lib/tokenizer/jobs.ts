@@ -8,7 +8,12 @@ import { partsOf, readQuestions } from './questions';
 import { isRecords, readRecords } from './records';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
-import { loadTokenizer, readTokenizerFiles, type TokenizerSource } from './tokenizer';
+import {
+  loadTokenizer,
+  readTokenizerFiles,
+  type Tokenizer,
+  type TokenizerSource,
+} from './tokenizer';
 
 export interface OutputFile {
   name: string;
@@ -40,6 +45,8 @@ export interface Jobs {
   ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
   /** Questions of a JSONL file, each with the ids of its prompt and of every continuation behind it. */
   questions: { in: { path: string }; out: AskedQuestion[] };
+  /** What a model goes on from, and the tokens that end what it writes. `chat`: a user's message. */
+  prompt: { in: { prompt: string; chat: boolean }; out: { ids: number[]; end: number[] } };
   /** The texts of lists of ids. */
   texts: { in: { ids: number[][] }; out: string[] };
   /** The files of a Hugging Face folder. */
@@ -57,6 +64,7 @@ type Runners = { [Name in JobName]: (job: JobInput<Name>) => Jobs[Name]['out'] }
 export const RUNNERS: Runners = {
   ids: idsOf,
   questions: questionsOf,
+  prompt: promptOf,
   texts: textsOf,
   files: filesOf,
   metadata: metadataOf,
@@ -85,19 +93,30 @@ function* prepend(first: string, rest: Iterable<string>): Generator<string, void
 function questionsOf({ source, path }: JobInput<'questions'>): AskedQuestion[] {
   const questions = readQuestions(path);
   const tokenizer = loadTokenizer(source);
-  const { prefixId } = tokenizer;
-  const encode = (text: string) => {
-    const ids = tokenizer.encode(text);
-    return prefixId === null || ids[0] === prefixId ? [...ids] : [prefixId, ...ids];
-  };
   return questions.map(({ prompt, continuations, answer }) => ({
     answer,
     continuations: continuations.map((text) => {
       const [before, after] = partsOf(prompt, text);
-      const from = encode(before).length;
-      return { ids: encode(before + after), from, characters: [...text].length };
+      const from = prefixed(tokenizer, before).length;
+      return { ids: prefixed(tokenizer, before + after), from, characters: [...text].length };
     }),
   }));
+}
+
+/** With what transformers puts first, once. */
+function prefixed({ encode, prefixId }: Tokenizer, text: string): number[] {
+  const ids = encode(text);
+  return prefixId === null || ids[0] === prefixId ? [...ids] : [prefixId, ...ids];
+}
+
+function promptOf({ source, prompt, chat }: JobInput<'prompt'>): Jobs['prompt']['out'] {
+  const tokenizer = loadTokenizer(source);
+  const { eosTokenId } = tokenizer;
+  const render = chat ? chatRenderer(readTokenizerFiles(source), { answer: true }) : null;
+  const ids = render
+    ? [...tokenizer.encode(render([{ role: 'user', content: prompt }]))]
+    : prefixed(tokenizer, prompt);
+  return { ids, end: eosTokenId === null ? [] : [eosTokenId] };
 }
 
 function textsOf({ source, ids }: JobInput<'texts'>): string[] {

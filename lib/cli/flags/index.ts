@@ -8,6 +8,7 @@ import { SPEED_OPTIONS } from '../../bench/speed/options';
 import { OPTIONS } from '../../options';
 import { EVALUATE } from '../../options/evaluate';
 import { EXPORT } from '../../options/export';
+import { GENERATE } from '../../options/generate';
 import { MACHINE } from '../../options/machine';
 import type { Options } from '../../options/option';
 import { TASKS } from '../../options/tasks';
@@ -53,6 +54,7 @@ export const FLAGS = {
   /** It takes what prune takes. */
   plan: flagsOf(optional(pruneOptions), PRUNE_EXTRAS),
   eval: flagsOf({ ...optional({ ...EVALUATE, ...TASKS }), ...MACHINE }, [json('Evaluation')]),
+  generate: flagsOf({ ...GENERATE, ...MACHINE }, [json('Generation')]),
   export: flagsOf({ ...EXPORT, ...MACHINE }, [json('Output')]),
   /** Whose rows are settled. */
   bench: flagsOf({ output: QUALITY_OPTIONS.output, force: QUALITY_OPTIONS.force }, [BENCH_JSON]),
