@@ -105,8 +105,9 @@ const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['llama3-tied', perBlock('all'), 'deci'],
 ];
 
+/** Not by the models' own names: where one has phi3, llama.cpp wants tokens of that family's vocabulary. */
 const pruned = (model: string, shape: Shape, format: 'hf' | 'gguf') =>
-  prune(work.model(model), {
+  prune(work.model(model, 'model'), {
     ...OPTIONS,
     ...shape,
     format,
