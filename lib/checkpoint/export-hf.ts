@@ -174,12 +174,7 @@ function shareOf(dims: number, headDim: number): number {
 }
 
 /** The same where some blocks are global, with which those are. */
-function keysByType({
-  blocks,
-  headDim,
-  rope,
-  globalRope,
-}: Architecture): Record<string, unknown> {
+function keysByType({ blocks, headDim, rope, globalRope }: Architecture): Record<string, unknown> {
   const global = ropeKeys(globalRope!, headDim);
   const sliding = ropeKeys(rope!, headDim);
   return {

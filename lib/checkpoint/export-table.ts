@@ -90,7 +90,14 @@ export function takesHeadDim({ family, rope }: Architecture): boolean {
   return freeHeadDim === 'without longrope' ? rope?.longrope === undefined : freeHeadDim;
 }
 
-function isLlamaBlock({ norm, qkNorm, gated, activation, rope, globalRope }: Architecture): boolean {
+function isLlamaBlock({
+  norm,
+  qkNorm,
+  gated,
+  activation,
+  rope,
+  globalRope,
+}: Architecture): boolean {
   const turnsAll = rope !== null && rope.dims === undefined && globalRope === null;
   const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   return plain && gated && activation === 'silu';
