@@ -164,7 +164,9 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   const headsFit = gguf.freeHeads || traits.headsFillHidden;
   const ropeFits =
     (!traits.llama3Rope || gguf.holdsRopeFactors) && (!traits.longrope || gguf.holdsLongrope);
-  if (traits.uniform && biasesFit && headsFit && ropeFits) return { kind: 'llama.cpp', biases };
+  if (traits.uniform && biasesFit && headsFit && ropeFits) {
+    return { kind: 'llama.cpp', biases: gguf.needsBiases ? flags(() => true) : biases };
+  }
   if (traits.llamaBlock) return { kind: 'deci', biases };
   const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
   return {

@@ -20,7 +20,7 @@ export interface BlockWidths {
 }
 
 export interface Architecture {
-  /** Name of the family file that made this: 'llama', 'mistral', 'qwen2', 'qwen3', 'opt'. */
+  /** Name of the family that made this. */
   family: string;
   hidden: number;
   vocab: number;

@@ -83,6 +83,8 @@ export interface GgufDescription {
   interleavedRope: boolean;
   /** Biases that llama.cpp's loader takes. */
   holdsBiases: readonly BiasName[];
+  /** It wants all of them: zeros where the model has none. */
+  needsBiases?: true;
   /** Whether its loader sizes q and o by the heads (false: by the hidden size). */
   freeHeads: boolean;
   /** What it calls otherwise than `GGUF_NAMES`. */

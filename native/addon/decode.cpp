@@ -51,9 +51,9 @@ std::optional<RopeSpec> DecodeRope(const Plain& value) {
   }
   const Plain& longrope = FieldOf(value, "longrope");
   if (!longrope.absent()) {
-    rope.longrope = LongRope{NumbersIn(longrope, "short"), NumbersIn(longrope, "long"),
-                             NumberIn(longrope, "originalMaxPositions"),
-                             NumberIn(longrope, "attentionFactor")};
+    rope.longrope =
+        LongRope{NumbersIn(longrope, "short"), NumbersIn(longrope, "long"),
+                 NumberIn(longrope, "originalMaxPositions"), NumberIn(longrope, "attentionFactor")};
   }
   return rope;
 }

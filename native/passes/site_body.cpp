@@ -274,9 +274,8 @@ void SiteBody::Attention(size_t rows, const float* in, float* x) const {
       Norm(*attention.head_norm, norm, {}, rows * heads, head, states, states);
     }
     if (attention.rope) {
-      gpu_.Call(&Api::rope, Int(rows), Int(heads), Int(head),
-                Int(attention.rope->turned(head) / 2), cosine_.data(), sine_.data(), states,
-                Int(heads * head), 0, Int(run_.window));
+      gpu_.Call(&Api::rope, Int(rows), Int(heads), Int(head), Int(attention.rope->turned(head) / 2),
+                cosine_.data(), sine_.data(), states, Int(heads * head), 0, Int(run_.window));
     }
   };
   prepare(q_norm_, attention.heads(), q_.data());

@@ -36,6 +36,7 @@ from transformers import (
     Phi3Config,
     Qwen2Config,
     Qwen3Config,
+    Starcoder2Config,
 )
 
 VOCAB = 256
@@ -225,6 +226,28 @@ MODELS = {
         None,
         True,
     ),
+    "starcoder2": (
+        Starcoder2Config(
+            **SMALL,
+            sliding_window=None,
+            rope_parameters=dict(rope_type="default", rope_theta=100000.0),
+        ),
+        torch.float16,
+        None,
+        True,
+    ),
+    "starcoder2-bare": (
+        Starcoder2Config(
+            **SMALL,
+            use_bias=False,
+            sliding_window=16,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.0),
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
 
 # What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.
@@ -330,6 +353,7 @@ GGUF_MODELS = {
     "gemma3": (gguf.MODEL_ARCH.GEMMA3, False),
     "phi3": (gguf.MODEL_ARCH.PHI3, False),
     "gpt2": (gguf.MODEL_ARCH.GPT2, False),
+    "starcoder2": (gguf.MODEL_ARCH.STARCODER2, False),
 }
 
 
@@ -348,12 +372,16 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer.add_block_count(config.num_hidden_layers)
     writer.add_feed_forward_length(config.n_inner if gpt2 else config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    if gpt2:
+    if arch == gguf.MODEL_ARCH.STARCODER2:
+        writer.add_layer_norm_eps(config.norm_epsilon)
+    elif gpt2:
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if gpt2:
         rope = {"rope_type": "none"}
     else:
         writer.add_head_count_kv(config.num_key_value_heads)
-        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
         rope = config.rope_parameters["full_attention"] if gemma else config.rope_parameters
         writer.add_rope_freq_base(rope["rope_theta"])
     if gemma:

@@ -99,6 +99,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['own-modeling/null', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  starcoder2: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/null', 'stock/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -249,7 +257,7 @@ test('widths that differ: our modeling code travels along', (t) => {
 
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
-  const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2'];
+  const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
   for (const name of [...names, ...more]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
@@ -398,6 +406,16 @@ test('GPT-2: maps are stored [in, out] in a folder, [out, in] in GGUF', (t) => {
   t.deepEqual(gguf['blk.1.attn_qkv.weight'], [192, 64]);
   t.deepEqual(gguf['blk.1.ffn_down.weight'], [64, 96]);
   t.deepEqual(gguf['position_embd.weight'], [64, 64]);
+});
+
+test('StarCoder2 without biases: llama.cpp wants them, and has zeros', (t) => {
+  const { tensors, biases } = plan('starcoder2-bare', [{ ffn: 96 }], { format: 'gguf' });
+  t.deepEqual(biases, { qkv: true, o: true, ffnIn: true, down: true });
+  const added = partsOf(tensors).filter(({ fill }) => fill === 'zeros');
+  t.is(added.length, 2 * 6);
+  t.true(added.every(({ name }) => /\.bias$/.test(name)));
+  const folder = plan('starcoder2-bare', [{ ffn: 96 }], { format: 'hf' });
+  t.true(partsOf(folder.tensors).every(({ fill }) => fill === 'source'));
 });
 
 const REFUSED: [string, () => unknown, RegExp][] = [

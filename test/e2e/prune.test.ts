@@ -72,6 +72,12 @@ const ROWS: Row[] = [
   ['gpt2', 'stock', { format: 'hf', dtype: 'bf16', scope: 'ffn', allocation: 'uniform' }],
   ['gpt2', 'own-modeling', { format: 'hf', dtype: 'f32', scope: 'all', allocation: 'threshold' }],
   ['gpt2', 'llama.cpp', { format: 'gguf', dtype: 'f16', scope: 'ffn', allocation: 'uniform' }],
+  ['starcoder2', 'stock', { format: 'hf', dtype: 'f16', scope: 'all', allocation: 'uniform' }],
+  [
+    'starcoder2',
+    'llama.cpp',
+    { format: 'gguf', dtype: 'q8_0', scope: 'ffn', allocation: 'uniform' },
+  ],
   ['opt-pre', 'stock', { format: 'hf', dtype: 'f32', scope: 'ffn', allocation: 'uniform' }],
   [
     'opt-post',

@@ -65,6 +65,18 @@ const GEMMA3: Architecture = {
   tiedEmbeddings: true,
 };
 
+const STARCODER2: Architecture = {
+  ...LLAMA2,
+  family: 'starcoder2',
+  blocks: TWO_GQA,
+  norm: { kind: 'layer', eps: 1e-5, placement: 'pre' },
+  rope: { theta: 100000 },
+  activation: 'gelu_pytorch_tanh',
+  gated: false,
+  biases: ALL_BIASES,
+  tiedEmbeddings: true,
+};
+
 const EXPECTED: Record<string, Architecture> = {
   llama2: LLAMA2,
   llama3: {
@@ -142,6 +154,14 @@ const EXPECTED: Record<string, Architecture> = {
     slidingWindow: 16,
   },
   gpt2: { ...OPT, family: 'gpt2', positionOffset: 0, activation: 'gelu_pytorch_tanh' },
+  starcoder2: STARCODER2,
+  'starcoder2-bare': {
+    ...STARCODER2,
+    rope: { theta: 10000, linearFactor: 2 },
+    slidingWindow: 16,
+    biases: NO_BIAS,
+    tiedEmbeddings: false,
+  },
   'opt-pre': OPT,
   'opt-post': {
     ...OPT,

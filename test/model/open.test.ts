@@ -94,6 +94,8 @@ const NAMES = [
   'phi3',
   'phi3-plain',
   'gpt2',
+  'starcoder2',
+  'starcoder2-bare',
 ];
 
 for (const name of NAMES) {
@@ -135,6 +137,7 @@ for (const [name, interleaved] of [
   ['gemma3', false],
   ['phi3', false],
   ['gpt2', false],
+  ['starcoder2', false],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));
@@ -319,7 +322,7 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
     'llama2',
     (f) => setConfig(f, 'llama2', { model_type: 'rwkv' }),
     'ERR_UNSUPPORTED',
-    /"rwkv".*llama, mistral, qwen2, qwen3, gemma3, phi3, gpt2, opt/,
+    /"rwkv".*llama, mistral, qwen2, qwen3, gemma3, phi3, gpt2, starcoder2, opt/,
   ],
   [
     'configuration that is not JSON',

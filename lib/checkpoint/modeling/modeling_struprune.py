@@ -37,8 +37,8 @@ FFN_MAPS = {
 }
 
 
-class BlockConfig:
-    """The model's configuration but for the number of query heads, which Phi-3's attention reads there."""
+class WithHeads:
+    """The model's configuration with one number of query heads, for the stock code that reads it there."""
 
     def __init__(self, model, heads):
         self.model = model
@@ -90,7 +90,7 @@ def resize_block(layer, config, index):
         if hasattr(attention, name):
             setattr(attention, name, value)
     if hasattr(attention, "qkv_proj"):
-        attention.config = BlockConfig(config, heads)
+        attention.config = WithHeads(config, heads)
 
     ffn = layer.mlp if hasattr(layer, "mlp") else layer
     resize_maps(ffn, FFN_MAPS, widths, own["biases"])
@@ -119,6 +119,8 @@ class StrupruneLlamaModel(LlamaModel):
         layers = decoder.h if hasattr(decoder, "h") else decoder.layers
         for index, layer in enumerate(layers):
             resize_block(layer, config, index)
+        if hasattr(self, "rotary_emb"):
+            self.rotary_emb.config = WithHeads(config, config.hidden_size // config.struprune["head_dim"])
         self.post_init()
 
 
