@@ -4,7 +4,7 @@ import { StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
 import { openGguf } from './gguf-model';
 import { openHuggingFace } from './huggingface';
-import { isGguf } from './output-path';
+import { isGguf, isOnnx } from './output-path';
 
 /**
  * Opens a checkpoint: a Hugging Face folder with safetensors, or a GGUF file. Reads headers and checks
@@ -25,6 +25,13 @@ export async function openCheckpoint(path: string): Promise<ModelSource> {
   });
   if (entry.isDirectory()) return openHuggingFace(path);
   if (isGguf(path)) return openGguf(path);
+  if (isOnnx(path)) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      `${path} is an ONNX graph, and this call takes checkpoints of language models`,
+      'prune it on the command line, or by pruneGraph()',
+    );
+  }
   throw new StruPruneError(
     'ERR_UNSUPPORTED',
     `${path} is neither a folder nor a .gguf file`,

@@ -1,4 +1,5 @@
 import type { EngineHandle, MatrixHandle, StatisticsHandle, StoreHandle } from './handles';
+import type { Purpose } from './native-engine';
 
 /** Rows of one matrix as rows of another. */
 export interface RowRange {
@@ -32,7 +33,7 @@ export interface NativePages {
     withGram: boolean,
     residualDim: number,
   ): StatisticsHandle;
-  addRows(statistics: StatisticsHandle, rows: Float32Array): Promise<void>;
+  addRows(statistics: StatisticsHandle, rows: Float32Array, purpose: Purpose): Promise<void>;
   readStatistics(statistics: StatisticsHandle): Sums;
   gramRows(statistics: StatisticsHandle, row: number, count: number): Float64Array;
   storeMetric(statistics: StatisticsHandle, matrix: MatrixHandle, row: number): Promise<void>;

@@ -1,6 +1,7 @@
 import type { StatisticsHandle, StoreHandle } from './handles';
 import type { MetricPlace } from './matrix';
 import { native } from './native';
+import type { Purpose } from './native-engine';
 import type { Sums } from './native-pages';
 import { Owned } from './owned';
 
@@ -21,8 +22,8 @@ export class Statistics extends Owned<StatisticsHandle> {
   }
 
   /** Adds whole rows to the sums. @throws ERR_ARGUMENT */
-  add(rows: Float32Array): Promise<void> {
-    return native.addRows(this.handle, rows);
+  add(rows: Float32Array, purpose: Purpose): Promise<void> {
+    return native.addRows(this.handle, rows, purpose);
   }
 
   read(): Sums {

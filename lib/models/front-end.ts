@@ -1,6 +1,6 @@
 /**
  * What the stages know of a network: what may shrink, sums of what reads it, and what becomes of the network by a choice.
- * `decoders/` implements it for checkpoints of language models.
+ * `decoders/` implements it for checkpoints of language models, `graphs/run/` for ONNX graphs.
  */
 import type { Budget } from '../allocation';
 import type { Matrix } from '../engine/matrix';

@@ -42,7 +42,7 @@ Napi::Value ReadStatistics(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// (statistics, Float32Array of whole rows) -> Promise: adds them to the sums
+// (statistics, Float32Array of whole rows, purpose) -> Promise: adds them to the sums
 Napi::Value AddRows(const Napi::CallbackInfo& info) {
   const auto statistics = StatisticsOf(info);
   const auto rows = std::make_shared<const std::vector<float>>(GetFloats(info[1], "rows"));
@@ -51,7 +51,7 @@ Napi::Value AddRows(const Napi::CallbackInfo& info) {
   if (statistics->residual_dim() != 0) throw BadArgument("the rows have no residual");
   return RunOn(
       info.Env(), statistics->space().context,
-      [=] { statistics->Add(rows->size() / dim, rows->data(), nullptr); }, Purpose::kCalibrating);
+      [=] { statistics->Add(rows->size() / dim, rows->data(), nullptr); }, GetPurpose(info[2]));
 }
 
 // (statistics, row, count) -> Float64Array[count * dim] of the Gram matrix, a copy

@@ -104,6 +104,14 @@ test('files that are no graphs, and options that a graph does not read', async (
   await refused(t, argument(/keep 39 weights; ask for 39 or more/), { sparsity: 0.99 });
 });
 
+test('a budget that onnxruntime and the largest site do not fit into', async (t) => {
+  // What the process takes already is among what is needed.
+  const memory = process.memoryUsage.rss();
+  const message =
+    /the graph and its largest site need \d+ MiB, the budget is \d+ MiB; raise memory/;
+  await refused(t, { code: 'ERR_BUDGET', message }, { memory, threads: 1 });
+});
+
 test.serial('without onnxruntime-node one error says how to have it', async (t) => {
   const loader = Module as unknown as {
     _resolveFilename: (name: string, ...rest: unknown[]) => string;

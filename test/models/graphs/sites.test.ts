@@ -3,10 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import test from 'ava';
 
 import { StruPruneError } from '../../../lib/errors';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
+import { AttributeProtoSchema, GraphProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
 import { type Network, relate } from '../../../lib/models/graphs/relate';
 import { type Site, sitesOf } from '../../../lib/models/graphs/sites';
@@ -201,7 +203,7 @@ test('what is not understood is pinned, and named', (t) => {
   t.deepEqual(sites, []);
   t.is(network.unknown[0]!.node.opType, 'Strange');
   const { all, exact, pinned } = weightsOf(network);
-  t.deepEqual([all, exact], [12, 0]);
+  t.deepEqual([all, exact], [18, 0]);
   t.true(pinned.has('Strange: not in the op table'));
 });
 
@@ -253,4 +255,37 @@ test('an opset that is not known is refused', (t) => {
     t.is(error.code, 'ERR_UNSUPPORTED');
     t.regex(error.message, /opset/);
   }
+});
+
+test('what only a graph within a node reads is kept', (t) => {
+  const branch = (name: string) => ({
+    name,
+    node: [node(`Relu q -> ${name}`)],
+    output: [value(name, ['b', 6])],
+  });
+  const choice = node('If w -> z');
+  choice.attribute = ['then_branch', 'else_branch'].map((name) =>
+    create(AttributeProtoSchema, { name, type: 5, g: create(GraphProtoSchema, branch(name)) }),
+  );
+  const found = opened({
+    input: [value('x', ['b', 4]), value('w', [])],
+    output: [value('y', ['b', 2]), value('z', ['b', 6])],
+    initializer: [tensor('a', [4, 6]), tensor('c', [6, 2]), tensor('d', [4, 6])],
+    node: [
+      node('MatMul x d -> q'),
+      choice,
+      node('MatMul x a -> p'),
+      node('Relu x -> unused'),
+      node('MatMul p c -> y'),
+    ],
+  });
+  const network = keep(found, 2, 3);
+  t.deepEqual(
+    network.graph.node.map(({ output }) => output),
+    [['q'], ['z'], ['p'], ['y']],
+  );
+  t.deepEqual(
+    network.graph.initializer.map(({ name }) => name),
+    ['a', 'c', 'd'],
+  );
 });

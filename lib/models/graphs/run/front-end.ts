@@ -5,7 +5,6 @@
 import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Budget } from '../../../allocation';
-import { orAbort } from '../../../checkpoint/atomic';
 import { asOutput } from '../../../checkpoint/output-error';
 import {
   exists,
@@ -15,6 +14,7 @@ import {
   WORK_NAMES,
 } from '../../../checkpoint/output-path';
 import type { Engine } from '../../../engine/engine';
+import { disposeAll } from '../../../engine/owned';
 import type { Refit } from '../../../engine/refit';
 import type { Store } from '../../../engine/store';
 import { StruPruneError } from '../../../errors';
@@ -49,6 +49,9 @@ import type { Samples } from './samples';
 import type { PrunedSite } from './sites';
 import { SiteSums } from './sums';
 import { bytesOf, putBytes, putRefitted, restoring, tensorsOf, weightOf } from './weights';
+
+/** Sites of the dense network that one pass sums. */
+const AT_ONCE = 8;
 
 /** What a front end is made of; `file` is changed as the run goes on. */
 export interface GraphRun {
@@ -108,14 +111,22 @@ export class GraphNetwork implements FrontEnd {
     const { layers, sites, onProgress } = this.run;
     const losses = new Float64Array(layers.length);
     const report = stageReporter(onProgress, 'survey', layers.length);
-    for (const at of layers.keys()) {
-      await using sums = await this.#sumsOf(at, lambda);
-      using solver = await sums.solver();
-      const tryOut = async (_kept: Int32Array, refit: Refit) => {
-        losses[at] = await this.#tried(sites[at]!, sums, refit);
-      };
-      await visit(at, { solver, stream: 0, tryOut });
-      report(at + 1, `site ${at + 1} of ${layers.length}`, at);
+    for (let first = 0; first < layers.length; first += AT_ONCE) {
+      const places = [...layers.keys()].slice(first, first + AT_ONCE);
+      const all = await this.#sumsOf(places, lambda);
+      try {
+        for (const [i, at] of places.entries()) {
+          const sums = all[i]!;
+          using solver = await sums.solver();
+          const tryOut = async (_kept: Int32Array, refit: Refit) => {
+            losses[at] = await this.#tried(sites[at]!, sums, refit);
+          };
+          await visit(at, { solver, stream: 0, tryOut });
+          report(at + 1, `site ${at + 1} of ${layers.length}`, at);
+        }
+      } finally {
+        await disposeAll(all);
+      }
     }
     return { losses, metrics: null };
   }
@@ -168,7 +179,8 @@ export class GraphNetwork implements FrontEnd {
       leave: async () => {},
       cut: () => this.columns(),
       shrink: async (_layer, choose) => {
-        await using sums = await this.#sumsOf(index, lambda);
+        const [made] = await this.#sumsOf([index], lambda);
+        await using sums = made!;
         using solver = await sums.solver();
         const chosen = await choose({ by: 'gram', solver, hasBias: false });
         const fit = await take(sums, chosen);
@@ -196,19 +208,25 @@ export class GraphNetwork implements FrontEnd {
     }
   }
 
-  /** What the readers of a site read of the network as it is. */
-  async #sumsOf(at: number, lambda: number): Promise<SiteSums> {
+  /** What the readers of each site read of the network as it is. */
+  async #sumsOf(places: readonly number[], lambda: number): Promise<SiteSums[]> {
     const { file, runtime, sites, store } = this.run;
-    const { site, readers } = sites[at]!;
-    const wanted = readers.flatMap(({ uses }) => uses.map(({ activation }) => activation));
-    await using session = await runtime.part(file, [...new Set(wanted)]);
-    const sums = SiteSums.of(store, site.units, lambda, readers, (reader) =>
-      weightOf(file, reader),
+    const mine = places.map((at) => sites[at]!);
+    const uses = mine.flatMap(({ readers }) => readers.flatMap((reader) => reader.uses));
+    const wanted = new Set(uses.map(({ activation }) => activation));
+    await using session = await runtime.part(file, [...wanted]);
+    const all = mine.map(({ site, readers }) =>
+      SiteSums.of(store, site.units, lambda, readers, (reader) => weightOf(file, reader)),
     );
-    return await orAbort({ abort: () => sums[Symbol.asyncDispose]() }, async () => {
-      for await (const activations of this.#runs(session)) await sums.add(activations);
-      return sums;
-    });
+    try {
+      for await (const activations of this.#runs(session)) {
+        for (const sums of all) await sums.add(activations);
+      }
+    } catch (error) {
+      await disposeAll(all);
+      throw error;
+    }
+    return all;
   }
 
   #tried({ readers }: PrunedSite, sums: SiteSums, refit: Refit): Promise<number> {

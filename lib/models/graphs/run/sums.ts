@@ -57,7 +57,7 @@ export class SiteSums implements AsyncDisposable {
     for (const { reader, statistics } of this.summed) {
       for (const use of reader.uses) {
         for (const rows of rowsOf(activations[use.activation]!, reader, use)) {
-          await statistics.add(rows);
+          await statistics.add(rows, 'calibrating');
         }
       }
     }

@@ -1,0 +1,49 @@
+/** `prune` of an ONNX graph as a user runs it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { numbersOf } from '../report/page';
+import { soundPage } from '../report/sound';
+import { run, scratch } from './run';
+
+const FIXTURES = join(__dirname, '../fixtures/graph-runs');
+const INPUTS = join(FIXTURES, 'depthwise.inputs.safetensors');
+
+const prune = (output: string, ...more: string[]) => [
+  ...['prune', join(FIXTURES, 'depthwise.onnx'), '-o', output, '--sparsity', '40%'],
+  ...['--calibration', INPUTS, '--threads', '1', ...more],
+];
+
+test('JSON on stdout and a report beside the file, with the same numbers', async (t) => {
+  const output = join(await scratch(t), 'small.onnx');
+  const { code, stdout, stderr } = await run(prune(output, '--eval', INPUTS, '--json', '--report'));
+  t.is(code, 0, stderr);
+  const { sites, sparsity, evaluation, losses } = JSON.parse(stdout);
+  t.true(sparsity >= 0.4 && sparsity < 0.6);
+  t.deepEqual(losses, [{ output: 'y', kind: 'KL of probabilities' }]);
+  t.is(evaluation.samples, 48);
+  const page = await readFile(output.replace(/onnx$/, 'report.html'), 'utf8');
+  soundPage(t, page);
+  t.deepEqual(
+    numbersOf(page, 'sites-table').map(([, values]) => values.slice(0, 2)),
+    sites.map(({ before, after }: { before: number; after: number }) => [before, after]),
+  );
+});
+
+test('for people: every site, what stays and why, and which loss it is', async (t) => {
+  const output = join(await scratch(t), 'small.onnx');
+  const { code, stdout, stderr } = await run(prune(output, '--eval', INPUTS));
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^w1 +8 +\d/m);
+  t.regex(stdout, /of the maps' weights removed \(threshold allocation\)/);
+  t.regex(stdout, /loss on 48 samples to evaluate on: \S+, the same first choice in [\d.]+ %/);
+  t.regex(stdout, /loss of y: KL of probabilities, to the dense graph/);
+  t.regex(stdout, /checked: reopened from disk/);
+});
+
+test('flags that a graph does not read are refused before work', async (t) => {
+  const output = join(await scratch(t), 'small.onnx');
+  const { code, stderr } = await run(prune(output, '--window', '64', '--no-samples'));
+  t.is(code, 2);
+  t.regex(stderr, /a graph is pruned without --window, --samples; leave them out/);
+});

@@ -1,0 +1,71 @@
+/** The report of one run over a graph: its numbers are those of the GraphResult. */
+import test from 'ava';
+import type { GraphResult } from '../../lib/models/graphs/run/result';
+import { graphHtml } from '../../lib/report/graph';
+import { numbersOf, unescaped } from './page';
+import { HOSTILE, sampleRun } from './sample';
+import { soundPage } from './sound';
+
+const { origin } = sampleRun();
+const result: GraphResult = {
+  settings: {},
+  allocation: 'threshold',
+  output: `${HOSTILE}.onnx`,
+  ...{ weightsBefore: 1000, weightsAfter: 600, parametersBefore: 1100, parametersAfter: 660 },
+  ...{ sparsity: 0.4, bytesBefore: 4400, bytesAfter: 2700, calibrationSamples: 96 },
+  losses: [{ output: HOSTILE, kind: 'KL of logits' }],
+  evaluation: { samples: 240, loss: 0.125, agreement: 0.75 },
+  sites: [
+    {
+      name: HOSTILE,
+      before: 8,
+      after: 6,
+      predicted: 0.25,
+      relativeError: 0.5,
+      lambda: 0.05,
+      seconds: 2,
+    },
+    {
+      name: 'b',
+      before: 4,
+      after: 4,
+      predicted: null,
+      relativeError: null,
+      lambda: null,
+      seconds: 1,
+    },
+  ],
+  held: [{ reason: HOSTILE, share: 0.125 }],
+  verification: { expected: 3.5, actual: 3.5 },
+  ...{ seconds: 3, peakRssBytes: 2 ** 28, warnings: [], resumedSites: 0 },
+};
+
+test('sites and what stays are those of the result', (t) => {
+  const page = graphHtml({ model: `/models/${HOSTILE}.onnx`, result, origin });
+  soundPage(t, page);
+  t.deepEqual(
+    numbersOf(page, 'sites-table').map(([, values]) => values),
+    [
+      [8, 6, 0.25, 0.25, 0.5, 0.05, 2],
+      [4, 4, 0, null, null, null, 1],
+    ],
+  );
+  t.deepEqual(
+    numbersOf(page, 'held-table').map(([, values]) => values),
+    [[0.125]],
+  );
+  const words = unescaped(page.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' '));
+  t.regex(words, /Weights removed 40\.0 % of all maps/);
+  t.regex(words, /Loss 0\.125 on 240 samples/);
+  t.regex(words, /Same first choice 75\.0 %/);
+  t.regex(words, /: KL of logits, to the dense graph/);
+  t.regex(words, /a loss of 3\.5 on the calibration samples, 3\.5 during the run/);
+});
+
+test('without samples to evaluate on, and with nothing that stays', (t) => {
+  const bare = { ...result, evaluation: null, held: [] };
+  const page = graphHtml({ model: 'a.onnx', result: bare, origin });
+  soundPage(t, page);
+  t.false(page.includes('held-table'));
+  t.false(page.includes('samples to evaluate on'));
+});
