@@ -1,4 +1,5 @@
 /** How far a network's outputs are from the dense one's. */
+import type { NodeProto } from '../onnx/onnx_pb';
 import type { Network } from '../relate';
 import type { Activations } from './runtime';
 
@@ -10,12 +11,21 @@ export interface OutputLoss {
   kind: LossKind;
 }
 
+/** Mean square of values that count as none: a sigmoid of onnxruntime's is exact to 1e-7. */
+const NOISE = 1e-10;
+
 /** By the op that makes an output, and by the output's name. */
 export function lossesOf({ graph }: Network): OutputLoss[] {
   return graph.output.map(({ name }) => {
-    const made = graph.node.find(({ output }) => output.includes(name))?.opType;
-    return { output: name, kind: kindOf(made, name) };
+    return { output: name, kind: kindOf(opBehind(name, graph.node), name) };
   });
+}
+
+/** What computes a value, copies left out. */
+function opBehind(name: string, nodes: readonly NodeProto[]): string | undefined {
+  const made = nodes.find(({ output }) => output.includes(name));
+  const isCopy = made?.opType === 'Identity' || made?.opType === 'Cast';
+  return isCopy ? opBehind(made.input[0]!, nodes) : made?.opType;
 }
 
 function kindOf(opType: string | undefined, name: string): LossKind {
@@ -45,7 +55,7 @@ export class Losses {
         sum.same += topOf(p) === topOf(q) ? 1 : 0;
         if (kind === 'relative error') {
           sum.loss += p.reduce((all, value, j) => all + (value - q[j]!) ** 2, 0);
-          sum.norm += dot(p, p);
+          sum.norm += dot(p, p) + NOISE * width;
         } else if (kind === '1 - cosine') sum.loss += 1 - cosine(p, q);
         else sum.loss += divergence(logsOf(p, kind), logsOf(q, kind));
       }

@@ -17,7 +17,10 @@ interface Summed {
   reader: Reader;
   /** `[out, columns]`. */
   weight: Float32Array;
+  /** Of rows less `origin`. */
   statistics: Statistics;
+  /** About the means of the columns, where they are taken out: a difference of large sums would be none. */
+  origin: Float32Array | null;
 }
 
 /** What a reader becomes. */
@@ -49,14 +52,20 @@ export class SiteSums implements AsyncDisposable {
       reader,
       weight: weightOf(reader),
       statistics: store.statistics(columnsOf(reader), { gram: true }),
+      origin: null,
     }));
     return new SiteSums(store, units, lambda, summed);
   }
 
   async add(activations: Activations): Promise<void> {
-    for (const { reader, statistics } of this.summed) {
+    for (const one of this.summed) {
+      const { reader, statistics } = one;
       for (const use of reader.uses) {
         for (const rows of rowsOf(activations[use.activation]!, reader, use)) {
+          if (reader.bias) {
+            one.origin ??= meansIn(rows, columnsOf(reader));
+            subtract(rows, one.origin);
+          }
           await statistics.add(rows, 'calibrating');
         }
       }
@@ -80,7 +89,7 @@ export class SiteSums implements AsyncDisposable {
       keptAt[column] = i;
     });
     let firstOut = 0;
-    return this.summed.map(({ reader, weight, statistics }, r) => {
+    return this.summed.map(({ reader, weight, statistics, origin }, r) => {
       const { out } = reader;
       const columns = columnsOf(reader);
       const fitted = new Float32Array(out * columns);
@@ -91,7 +100,8 @@ export class SiteSums implements AsyncDisposable {
         }
       }
       firstOut += out;
-      const shift = reader.bias && shiftOf(weight, fitted, meansOf(statistics), out);
+      const means = origin && meansOf(statistics).map((mean, j) => mean + origin[j]!);
+      const shift = means && shiftOf(weight, fitted, means, out);
       return { reader, weight: fitted, shift };
     });
   }
@@ -134,6 +144,8 @@ export class SiteSums implements AsyncDisposable {
       }
       firstOut += reader.out;
     });
+    // Inputs that never change say nothing: the weights alone decide.
+    if (gram.every((value) => value === 0)) for (let i = 0; i < all; i++) gram[i * all + i] = 1;
     const tokens = Math.max(...summed.map(({ statistics }) => statistics.read().tokens));
     const sums = new Float64Array(all);
     const { lambda } = this;
@@ -168,6 +180,18 @@ export class SiteSums implements AsyncDisposable {
       );
     });
   }
+}
+
+function meansIn(rows: Float32Array, columns: number): Float32Array {
+  const means = new Float64Array(columns);
+  rows.forEach((value, i) => {
+    means[i % columns]! += value;
+  });
+  return Float32Array.from(means, (sum) => (sum * columns) / rows.length);
+}
+
+function subtract(rows: Float32Array, origin: Float32Array): void {
+  for (let i = 0; i < rows.length; i++) rows[i]! -= origin[i % origin.length]!;
 }
 
 function meansOf(statistics: Statistics): Float64Array {
