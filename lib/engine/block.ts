@@ -148,12 +148,7 @@ export class Block extends Owned<BlockHandle> {
   }
 
   /** Columns of a matrix, each a row of the result; `dtype` is not quantised. @throws ERR_NAN */
-  encodeColumns(
-    role: BlockRole,
-    dtype: Dtype,
-    column: number,
-    count: number,
-  ): Promise<Uint8Array> {
+  encodeColumns(role: BlockRole, dtype: Dtype, column: number, count: number): Promise<Uint8Array> {
     return native.encodeColumns(this.handle, role, dtype, column, count);
   }
 

@@ -23,7 +23,12 @@ const DTYPES: readonly Dtype[] = [
 export type StoredTensor = Omit<TensorRef, 'dtype'> & { dtype: string };
 
 /** Tensors that files carry beside the weights. */
-const IGNORED = [/rotary_emb\.inv_freq$/, /^rope_(freqs|factors_short|factors_long)\.weight$/, /\.masked_bias$/, /\.attn\.bias$/];
+const IGNORED = [
+  /rotary_emb\.inv_freq$/,
+  /^rope_(freqs|factors_short|factors_long)\.weight$/,
+  /\.masked_bias$/,
+  /\.attn\.bias$/,
+];
 
 /** How files hold what the architecture means. */
 export interface Layout {

@@ -13,16 +13,16 @@ import {
   readFields,
   requireTensors,
   type Stated,
+  shortest,
   size,
   sizeOrZero,
-  shortest,
   spread,
   text,
   tokenId,
 } from './fields';
 import type { Rope } from './sublayers';
 
-const sizes = z.array(size, { error: 'must be a list' });
+const sizes = z.array(sizeOrZero, { error: 'must be a list' });
 const factors = z.array(positive, { error: 'must be a list' });
 
 /** What our own modeling code reads beside the stock keys (lib/checkpoint/modeling). */
@@ -133,7 +133,9 @@ export function architectureFromConfig(
   const own = model_type.startsWith(OWN_PREFIX)
     ? readFields({ struprune: OWN }, file).struprune
     : null;
-  const widths = own ? ownWidths(own, named.blocks, file) : uniformWidths(family, { ...named, ffn }, file);
+  const widths = own
+    ? ownWidths(own, named.blocks, file)
+    : uniformWidths(family, { ...named, ffn }, file);
   const headDim = own ? own.head_dim : stockHeadDim(family, named, where);
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   return {
@@ -346,7 +348,8 @@ function ropeFromConfig(
     case 'longrope':
     case 'su': {
       const factor = scaling.factor ?? maxPositions / originalMaxPositions;
-      const usual = factor > 1 ? Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions)) : 1;
+      const usual =
+        factor > 1 ? Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions)) : 1;
       const divisors = (name: 'short_factor' | 'long_factor') => {
         const pairs = (turned.dims ?? headDim) / 2;
         const list = scaling[name];

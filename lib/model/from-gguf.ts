@@ -300,8 +300,7 @@ function longropeOf(
   return {
     short: divisors(LONGROPE_FACTORS.short),
     long: divisors(LONGROPE_FACTORS.long),
-    originalMaxPositions:
-      named['rope.scaling.original_context_length'] ?? named.context_length,
+    originalMaxPositions: named['rope.scaling.original_context_length'] ?? named.context_length,
     attentionFactor: shortest(named['rope.scaling.attn_factor'] ?? 1),
   };
 }

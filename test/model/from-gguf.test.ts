@@ -143,7 +143,8 @@ const PHI3 = {
 const FACTORS = { 'rope_factors_short.weight': [24], 'rope_factors_long.weight': [24] };
 
 test('Phi-3: a part of every head turns, by longrope where there are factors', (t) => {
-  const ropeOf = (tensors: GgufTensors) => architectureFromGguf(PHI3, tensors, 'x').architecture.rope;
+  const ropeOf = (tensors: GgufTensors) =>
+    architectureFromGguf(PHI3, tensors, 'x').architecture.rope;
   t.deepEqual(ropeOf(tensorsOf()), { theta: 100000, dims: 48 });
   const list = new Array<number>(24).fill(1.1);
   t.deepEqual(ropeOf(tensorsOf(FACTORS, Float32Array.from(list))), {
