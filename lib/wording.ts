@@ -13,6 +13,7 @@ const ODD: Readonly<Record<string, string>> = {
 const SWITCHES: readonly string[] = [
   'apart',
   'bf16',
+  'depth',
   'force',
   'fullPrecision',
   'keepModels',

@@ -38,7 +38,7 @@ class PerBlockWidths:
             if len(widths[key]) != self.num_hidden_layers:
                 raise ValueError(f"struprune.{key} needs one entry for each of {self.num_hidden_layers} blocks")
         for heads, groups in zip(widths["attention_heads"], widths["key_value_heads"]):
-            if heads % groups != 0 if groups else heads != 0:
+            if heads % groups if groups else heads:
                 raise ValueError(f"{heads} query heads cannot share {groups} key-value heads evenly")
 
 
