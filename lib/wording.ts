@@ -14,6 +14,7 @@ const SWITCHES: readonly string[] = [
   'apart',
   'bf16',
   'chat',
+  'depth',
   'force',
   'fullPrecision',
   'keepModels',

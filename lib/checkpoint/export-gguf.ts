@@ -3,6 +3,7 @@ import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES, ggufNames } from '../model/families/names';
 import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
+import { withoutEmptyBlocks } from '../model/groups';
 import { isReadable, llama3Factors } from '../model/rope-factors';
 import { type GgufEntry, isQuantised } from './container';
 import {
@@ -72,7 +73,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     tensors,
     config: null,
     metadata: {
-      ...metadataOf(output, architecture, context, gguf.slides),
+      ...metadataOf(withoutEmptyBlocks(output), architecture, context, gguf.slides),
       ...typeMetadata(request, tensors),
     },
     files: [],

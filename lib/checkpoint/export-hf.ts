@@ -6,7 +6,8 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
-import type { Rope } from '../model/sublayers';
+import { withoutEmptyBlocks } from '../model/groups';
+import type { Rope, Site } from '../model/sublayers';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
 import { type Holder, takesHeadDim } from './export-table';
@@ -48,9 +49,10 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
   const { pruned, dtype } = request;
   const family = familyNamed(pruned.family);
   const own = holder.kind === 'own-modeling';
-  const output: Architecture = { ...pruned, biases: holder.biases };
+  const whole: Architecture = { ...pruned, biases: holder.biases };
+  const output = withoutEmptyBlocks(whole);
   const tensors = planTensors({
-    output,
+    output: whole,
     source: request.architecture,
     added: request.addedBias ?? {},
     names: family.hf.names,
@@ -227,9 +229,9 @@ function perLayer({ blocks }: Architecture, { hf }: Family): Record<string, obje
   const entries = blocks.map((block, index) => [
     String(index).padStart(digits, '0'),
     {
-      [ffn]: block.ffn,
-      [heads]: block.heads,
-      ...(kvHeads ? { [kvHeads]: block.kvHeads } : {}),
+      ...(block.ffn > 0 && { [ffn]: block.ffn }),
+      ...(block.heads > 0 && { [heads]: block.heads }),
+      ...(block.heads > 0 && kvHeads && { [kvHeads]: block.kvHeads }),
     },
   ]);
   return Object.fromEntries(entries);
@@ -240,10 +242,21 @@ function readOwnCode(module: string, family: Family): { name: string; text: stri
   const name = `${module}.py`;
   const text = readFileSync(join(__dirname, 'modeling', name), 'utf8')
     .replace('head_dim**-0.5', scaleOf(family))
+    .replace('attention=("input_layernorm",)', `attention=${normsOf(family, 'attention')}`)
+    .replace('ffn=("post_attention_layernorm",)', `ffn=${normsOf(family, 'ffn')}`)
     .replaceAll('LlamaForCausalLM', family.hf.stockClass)
     .replaceAll('Llama', baseOf(family))
     .replaceAll(`${OWN_PREFIX}llama`, OWN_PREFIX + family.hf.modelType);
   return { name, text };
+}
+
+/** The norms of a sublayer by their attributes of a decoder layer, as a tuple in Python. */
+function normsOf({ hf }: Family, site: Site): string {
+  const templates = (['norm', 'streamNorm', 'outNorm'] as const).flatMap(
+    (part) => hf.names.block[`${site}.${part}`] ?? [],
+  );
+  const names = templates.map((template) => /([^.]+)\.weight$/.exec(template)![1]);
+  return `(${[...new Set(names)].map((name) => `"${name}",`).join(' ')})`;
 }
 
 /** `Llama` of `LlamaForCausalLM`. */

@@ -31,7 +31,7 @@ export interface PlannedTensor {
   shape: number[];
   /** A matrix whose rows are the columns of its parts. */
   transposed: boolean;
-  /** null outside the blocks. */
+  /** Of the source, of which the output may lack some; null outside the blocks. */
   block: number | null;
   /** What it is made of, one after the other along their first axis; more than one in blocks alone. */
   parts: PlannedPart[];

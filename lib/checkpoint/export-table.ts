@@ -1,6 +1,7 @@
 import type { Architecture } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
 import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
+import { withoutEmptyBlocks } from '../model/groups';
 import { AS_FOLDER } from './output-path';
 
 /**
@@ -43,7 +44,9 @@ export interface Refusal {
 /** All that the choice of a holder depends on. */
 export interface ExportTraits {
   family: Family;
-  /** All blocks have the same widths. */
+  /** What no block has. */
+  lacks: 'attention' | 'FFN' | null;
+  /** All blocks have the same widths, and both sublayers. */
   uniform: boolean;
   /** heads × head_dim is still the hidden size. */
   headsFillHidden: boolean;
@@ -56,26 +59,35 @@ export interface ExportTraits {
   longrope: boolean;
   /** What llama.cpp's graph of the family has otherwise; null: nothing. */
   graphLacks: string | null;
+  /** Every block has an FFN, and the first one an attention, from which llama.cpp takes the width of heads. */
+  deciBlocks: boolean;
   /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, no global blocks. */
   llamaBlock: boolean;
 }
 
 export function traitsOf(
-  pruned: Architecture,
+  architecture: Architecture,
   addedBias: Partial<Record<BiasName, boolean>>,
 ): ExportTraits {
-  const first = pruned.blocks[0]!;
-  const { biases, hidden, headDim } = pruned;
+  const pruned = withoutEmptyBlocks(architecture);
+  const { biases, hidden, headDim, blocks } = pruned;
+  const [first] = blocks;
   const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
+    lacks: lacking(pruned),
     freeHeadDim: takesHeadDim(pruned),
-    uniform: pruned.blocks.every(
+    uniform: blocks.every(
       ({ ffn, heads, kvHeads }) =>
-        ffn === first.ffn && heads === first.heads && kvHeads === first.kvHeads,
+        ffn > 0 &&
+        heads > 0 &&
+        ffn === first!.ffn &&
+        heads === first!.heads &&
+        kvHeads === first!.kvHeads,
     ),
-    headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
-    headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
+    headsFillHidden: blocks.every(({ heads }) => heads * headDim === hidden),
+    headsDivideHidden: blocks.every(({ heads }) => hidden % heads === 0),
+    deciBlocks: blocks.every(({ ffn }, block) => ffn > 0 && (block > 0 || first!.heads > 0)),
     biases: flags((name) => biases[name] || addedBias[name] === true),
     llama3Rope: rope?.llama3 !== undefined,
     longrope: rope?.longrope !== undefined,
@@ -88,6 +100,11 @@ export function traitsOf(
 export function takesHeadDim({ family, rope }: Architecture): boolean {
   const { freeHeadDim } = familyNamed(family).hf;
   return freeHeadDim === 'without longrope' ? rope?.longrope === undefined : freeHeadDim;
+}
+
+function lacking({ blocks }: Architecture): ExportTraits['lacks'] {
+  if (!blocks.some(({ heads }) => heads > 0)) return 'attention';
+  return blocks.some(({ ffn }) => ffn > 0) ? null : 'FFN';
 }
 
 function isLlamaBlock({
@@ -124,6 +141,10 @@ function graphLacks(pruned: Architecture): string | null {
 
 /** Who holds such a model in this format: the stock class before our own code, `deci` last. */
 export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | Refusal {
+  if (traits.lacks !== null) {
+    const why = `no block would keep its ${traits.lacks}`;
+    return { kind: null, why, mend: 'ask for less sparsity or bound it per block' };
+  }
   return format === 'hf' ? hfHolder(traits) : ggufHolder(traits);
 }
 
@@ -167,7 +188,11 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   if (traits.uniform && biasesFit && headsFit && ropeFits) {
     return { kind: 'llama.cpp', biases: gguf.needsBiases ? flags(() => true) : biases };
   }
-  if (traits.llamaBlock) return { kind: 'deci', biases };
+  if (traits.llamaBlock && traits.deciBlocks) return { kind: 'deci', biases };
+  if (!traits.deciBlocks) {
+    const why = 'llama.cpp holds no block with attention alone, and no first block without it';
+    return { kind: null, why, mend: AS_FOLDER };
+  }
   const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
   return {
     kind: null,
@@ -200,6 +225,7 @@ export function exportTable(): ExportRow[] {
         for (const addedBias of [false, true]) {
           const traits: ExportTraits = {
             family,
+            lacks: null,
             uniform: widths === 'uniform',
             headsFillHidden: scope === 'ffn',
             freeHeadDim: family.hf.freeHeadDim !== false,
@@ -208,6 +234,7 @@ export function exportTable(): ExportRow[] {
             llama3Rope: false,
             longrope: false,
             graphLacks: null,
+            deciBlocks: true,
             llamaBlock: hasLlamaBlock(family),
           };
           const { kind: hf } = holderOf(traits, 'hf');

@@ -43,7 +43,10 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
   const added = new Set<BlockRole>();
   if (plan.added.o) added.add('attention.outBias');
   if (plan.added.down) added.add('ffn.outBias');
+  let written = 0;
   const inside = output.blocks.flatMap(({ heads, kvHeads }, block) => {
+    if (blockTensors(output, block).length === 0) return [];
+    const place = written++;
     const own = new Set(blockTensors(plan.source, block).map(({ role }) => role));
     const part = ({ role, shape }: ShapedTensor): PlannedPart => {
       const rotated = plan.interleavedRope ? ropeHeads(role, heads, kvHeads) : undefined;
@@ -54,7 +57,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
         ...(rotated === undefined ? {} : { ropeHeads: rotated }),
       };
     };
-    return fileTensors(output, names, block).map(
+    return fileTensors(output, names, block, place).map(
       ({ name, shape, transposed, parts }): PlannedTensor => ({
         name,
         dtype: dtypeOf(shape, dtypeInside(parts[0]!.role, block)),

@@ -13,15 +13,19 @@ export interface FileTensor {
   parts: ShapedTensor[];
 }
 
-/** Every tensor that a file has of a block, in the order of files; roles of one name are parts of one tensor. */
+/**
+ * Every tensor that a file has of a block, in the order of files; roles of one name are parts of one tensor.
+ * @param place of the block in the file, which may lack some of the architecture's
+ */
 export function fileTensors(
   architecture: Architecture,
   names: TensorNames,
   block: number,
+  place = block,
 ): FileTensor[] {
   const byName = new Map<string, ShapedTensor[]>();
   for (const tensor of blockTensors(architecture, block)) {
-    const name = blockTensorName(names, tensor.role, block);
+    const name = blockTensorName(names, tensor.role, place);
     byName.set(name, [...(byName.get(name) ?? []), tensor]);
   }
   return [...byName].map(([name, parts]) => {

@@ -22,7 +22,7 @@ import {
 } from './fields';
 import type { Rope } from './sublayers';
 
-const sizes = z.array(size, { error: 'must be a list' });
+const sizes = z.array(sizeOrZero, { error: 'must be a list' });
 const factors = z.array(positive, { error: 'must be a list' });
 
 /** What our own modeling code reads beside the stock keys (lib/checkpoint/modeling). */

@@ -120,6 +120,24 @@ export function widthsOf(
   return widths;
 }
 
+/** The architecture without those sublayers: the stream passes them by. */
+export function withoutSites(
+  architecture: Architecture,
+  gone: readonly { block: number; site: Site }[],
+): Architecture {
+  const blocks = [...architecture.blocks];
+  for (const { block, site } of gone) {
+    blocks[block] = widthsOf({ ...architecture, blocks }, block, { [site]: 0 });
+  }
+  return { ...architecture, blocks };
+}
+
+/** The architecture without blocks of which nothing is left. */
+export function withoutEmptyBlocks(architecture: Architecture): Architecture {
+  const { blocks } = architecture;
+  return { ...architecture, blocks: blocks.filter(({ ffn, heads }) => ffn > 0 || heads > 0) };
+}
+
 /** The sublayer of that site. */
 export function sublayerAt(architecture: Architecture, block: number, site: Site): Sublayer {
   const found = sublayersOf(architecture, block).find(({ name }) => name === site);

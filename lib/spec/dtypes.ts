@@ -94,7 +94,7 @@ export function storedTypes(
     return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
   };
   const roles = new Map<string, string[]>();
-  for (const role of MATRICES.filter((name) => blocks[0]?.[name])) {
+  for (const role of MATRICES.filter((name) => blocks.some((refs) => refs[name]))) {
     const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
     roles.set(types, [...(roles.get(types) ?? []), role]);
   }
@@ -117,7 +117,7 @@ export function typeNotes({
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
   const refitted = MATRICES.filter(
-    (role) => !stored.asSource.includes(role) && source.blocks[0]![role],
+    (role) => !stored.asSource.includes(role) && source.blocks.some((refs) => refs[role]),
   );
   return [`${refitted.join(', ')}: ${dtype}; every other matrix: as the source has it`];
 }

@@ -6,6 +6,7 @@ import { methodOf } from '../methods';
 import type { ModelSource } from '../model/architecture';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
+import { depthSpec } from './depth';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
 import { refitNotes, refitSpec, withModelDefaults } from './refit';
@@ -26,6 +27,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
   const survey = surveySpec(recipe, settings);
+  const depth = depthSpec(survey, settings);
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
@@ -35,7 +37,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const gather = { statistics, inputs };
   const spec: RunSpec = {
     ...{ source, settings, method, target, layers, window },
-    ...{ survey, allocation, gather, mask, refit, output },
+    ...{ survey, allocation, depth, gather, mask, refit, output },
   };
   requireHolds(spec);
   return spec;

@@ -15,6 +15,9 @@ import { fixtureConfig } from '../model/fixture';
 const first = (count: number) => Int32Array.from({ length: count }, (_, index) => index);
 
 /** A plan for a fixture, whose blocks keep the given numbers of FFN channels and KV heads. */
+/** Of a block. */
+const NOTHING = { ffn: 0, kv: 0 };
+
 function plan(
   name: string,
   keeps: { ffn?: number; kv?: number }[],
@@ -482,8 +485,24 @@ const REFUSED: [string, () => unknown, RegExp][] = [
     () => plan('llama2', [{ kv: 1 }], { format: 'gguf', dtype: 'Q8_0' }),
     /attn_output.* 16 /,
   ],
-  ['a block without FFN', () => plan('llama2', [{ ffn: 0 }, {}], { format: 'hf' }), /block 0.*FFN/],
-  ['a block without heads', () => plan('llama2', [{}, { kv: 0 }], { format: 'hf' }), /block 1.*KV/],
+  ['no FFN at all', () => plan('llama2', [{ ffn: 0 }], { format: 'hf' }), /keep its FFN/],
+  ['no attention at all', () => plan('llama2', [{ kv: 0 }], { format: 'hf' }), /its attention/],
+  ['nothing at all', () => plan('llama2', [NOTHING], { format: 'gguf' }), /keep its attention/],
+  [
+    'attention alone in GGUF, which llama.cpp leaves out',
+    () => plan('llama2', [{}, { ffn: 0 }, {}], { format: 'gguf' }),
+    /attention alone.*folder/,
+  ],
+  [
+    'a first block without attention in GGUF, of which llama.cpp takes the width of heads',
+    () => plan('llama2', [{ kv: 0 }, {}, {}], { format: 'gguf' }),
+    /no first block without it/,
+  ],
+  [
+    'Qwen3 with a block without attention in GGUF',
+    () => plan('qwen3', [{}, { kv: 0 }], { format: 'gguf' }),
+    /no architecture of llama.cpp/,
+  ],
 ];
 
 for (const [what, make, message] of REFUSED) {
@@ -491,6 +510,35 @@ for (const [what, make, message] of REFUSED) {
     t.throws(make, { code: 'ERR_UNSUPPORTED', message });
   });
 }
+
+test('who holds which model without some of its sublayers', (t) => {
+  const kinds = (keeps: Parameters<typeof plan>[1], name = 'llama2') =>
+    (['hf', 'gguf'] as const).map((format) => plan(name, keeps, { format }).kind);
+  t.deepEqual(kinds([{}, NOTHING, {}]), ['stock', 'llama.cpp']);
+  t.deepEqual(kinds([NOTHING, {}, {}]), ['stock', 'llama.cpp']);
+  t.deepEqual(kinds([{}, { kv: 0 }, {}]), ['own-modeling', 'deci']);
+  t.deepEqual(kinds([{}, { kv: 0 }, NOTHING]), ['own-modeling', 'deci']);
+  t.deepEqual(kinds([{}, NOTHING], 'qwen3'), ['stock', 'llama.cpp']);
+  t.is(plan('llama2', [{ ffn: 0 }, { kv: 0 }, {}], { format: 'hf' }).kind, 'own-modeling');
+});
+
+test('blocks behind one that left the file move up, and keep their place in the source', (t) => {
+  const { tensors, config } = plan('llama2', [{}, NOTHING, {}], { format: 'hf' });
+  t.is(config!.num_hidden_layers, 2);
+  const places = tensors
+    .filter(({ parts: [part] }) => part!.role === 'ffn.out')
+    .map(({ name, block }) => [name, block]);
+  t.deepEqual(places, [
+    ['model.layers.0.mlp.down_proj.weight', 0],
+    ['model.layers.1.mlp.down_proj.weight', 2],
+  ]);
+  const { metadata } = plan('llama2', [{}, { kv: 0 }, NOTHING], { format: 'gguf' });
+  t.like(metadata, {
+    'deci.block_count': { value: 2 },
+    'deci.attention.head_count': { value: [4, 0] },
+    'deci.feed_forward_length': { value: [160, 160] },
+  });
+});
 
 test('widths that a dtype needs', (t) => {
   t.deepEqual(roundingFor('hf', 'BF16'), { ffn: 8, attention: 1 });

@@ -46,6 +46,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3', { format: 'gguf', dtype: 'q4_1', allocation: 'uniform', sparsity: 0.1 }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
+  ['llama2', { depth: true, maxLayerSparsity: 0.2 }],
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
   ['llama3-tied', { method: 'osscar' }],

@@ -3,11 +3,13 @@
 
 A stock block computes with whatever widths its maps have; only its constructor knows one width for all.
 So the stock model is built first and every block's maps are then replaced by ones of the block's own
-size. Attention, caches, masks, rope and generation stay the stock code.
+size, or by nothing where the block has lost its attention or its FFN. Attention, caches, masks, rope and
+generation stay the stock code.
 """
 
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from transformers import LlamaForCausalLM, LlamaModel
 from transformers.pytorch_utils import Conv1D
@@ -61,6 +63,37 @@ def resize_maps(module, maps, widths, biases):
         setattr(module, name, resized)
 
 
+# Norms of the two sublayers.
+NORMS = dict(attention=("input_layernorm",), ffn=("post_attention_layernorm",))
+
+
+class Nothing(nn.Module):
+    """Adds nothing to the residual stream."""
+
+    def forward(self, hidden_states):
+        return torch.zeros_like(hidden_states)
+
+
+class NoAttention(Nothing):
+    """The cache keeps one number a token for it, since its length is what caches tell positions by."""
+
+    def __init__(self, layer_idx):
+        super().__init__()
+        self.layer_idx = layer_idx
+
+    def forward(self, hidden_states, past_key_values=None, **_):
+        if past_key_values is not None:
+            batch, tokens, _hidden = hidden_states.shape
+            counted = hidden_states.new_zeros(batch, 1, tokens, 1)
+            past_key_values.update(counted, counted, self.layer_idx)
+        return super().forward(hidden_states), None
+
+
+def remove_norms(layer, names):
+    for name in names:
+        setattr(layer, name, nn.Identity())
+
+
 def resize_block(layer, config, index):
     """Gives one decoder layer the widths and biases that config.struprune states for it."""
     own = config.struprune
@@ -75,8 +108,29 @@ def resize_block(layer, config, index):
         "gate_up": 2 * channels,
     }
 
-    attention = layer.self_attn if hasattr(layer, "self_attn") else layer.attn
-    resize_maps(attention, ATTENTION_MAPS, widths, own["biases"])
+    attention = "self_attn" if hasattr(layer, "self_attn") else "attn"
+    if heads == 0:
+        setattr(layer, attention, NoAttention(index))
+        remove_norms(layer, NORMS["attention"])
+    else:
+        resize_maps(getattr(layer, attention), ATTENTION_MAPS, widths, own["biases"])
+        count_heads(getattr(layer, attention), config, heads, groups)
+
+    ffn = layer.mlp if hasattr(layer, "mlp") else layer
+    if channels == 0:
+        remove_norms(layer, NORMS["ffn"])
+        if hasattr(layer, "mlp"):
+            layer.mlp = Nothing()
+        else:
+            layer.fc1, layer.fc2 = nn.Identity(), Nothing()
+    else:
+        resize_maps(ffn, FFN_MAPS, widths, own["biases"])
+        if hasattr(ffn, "intermediate_size"):
+            ffn.intermediate_size = channels
+
+
+def count_heads(attention, config, heads, groups):
+    head_dim = config.struprune["head_dim"]
     attention.head_dim = head_dim
     attention.scaling = head_dim**-0.5
     # Which of these counts the attention reads differs between families and versions.
@@ -91,11 +145,6 @@ def resize_block(layer, config, index):
             setattr(attention, name, value)
     if hasattr(attention, "qkv_proj"):
         attention.config = WithHeads(config, heads)
-
-    ffn = layer.mlp if hasattr(layer, "mlp") else layer
-    resize_maps(ffn, FFN_MAPS, widths, own["biases"])
-    if hasattr(ffn, "intermediate_size"):
-        ffn.intermediate_size = channels
 
 
 @contextmanager

@@ -12,7 +12,14 @@ import type { BlockKeep } from '../../model/groups';
 import type { Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
 import { keptColumns } from './slice';
-import { refitsInputs, runsAgain, type SolveContext, solvesSequentially, sumsOf } from './solve';
+import {
+  dropSite,
+  refitsInputs,
+  runsAgain,
+  type SolveContext,
+  solvesSequentially,
+  sumsOf,
+} from './solve';
 
 /** `finished` loads the block as the journal has it; `solved`: layers of it that were not left as they are. */
 export async function replayBlock(
@@ -26,6 +33,10 @@ export async function replayBlock(
   const { window } = streams;
   for (const site of sitesOf(session.architecture, index)) {
     const layer = solved.find((one) => one.site === site) ?? null;
+    if (layer && keep[site]!.length === 0) {
+      await dropSite(context, layer);
+      continue;
+    }
     if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
     if (streams.dense) {
       await using(await session.loadBlock(index), (block) =>

@@ -7,10 +7,11 @@ import type { ExportPlan } from '../../checkpoint/export';
 import type { Block, FfnTokens } from '../../engine/block';
 import type { Matrix, MetricPlace } from '../../engine/matrix';
 import type { SumKinds } from '../../engine/native-block';
-import { disposeAll, orDispose } from '../../engine/owned';
+import { disposeAll, orDispose, using } from '../../engine/owned';
 import type { Session } from '../../engine/session';
 import type { Architecture } from '../../model/architecture';
-import { sublayerAt } from '../../model/groups';
+import { sitesOf } from '../../model/blocks';
+import { sublayerAt, withoutSites } from '../../model/groups';
 import type { Site } from '../../model/sublayers';
 import type { Journal } from '../../pruning/journal/journal';
 import type { RunSpec } from '../../spec';
@@ -39,6 +40,8 @@ export interface SolveContext {
   spec: Solving;
   streams: Streams;
   layers: readonly Layer[];
+  /** The model without what goes as a whole. */
+  architecture: Architecture;
   /** Which has the finished blocks, and of what tensors they are. */
   journal: Journal;
   plan: ExportPlan;
@@ -64,6 +67,27 @@ export function refitsInputs(
  */
 export function runsAgain({ session, spec }: SolveContext, layer: Layer): boolean {
   return refitsInputs(spec, session.architecture, layer) || session.engine.device !== 'cpu';
+}
+
+/** Passes a site by that is gone: what follows the dense model goes through it. */
+export async function dropSite(
+  { session, spec, streams }: SolveContext,
+  { block: index, site }: Layer,
+): Promise<void> {
+  const { window, hidden, dense } = streams;
+  const followers = [dense, solvesSequentially(spec) ? null : hidden].filter((one) => one !== null);
+  if (followers.length === 0) return;
+  const { architecture } = session;
+  const others = sitesOf(architecture, index).filter((one) => one !== site);
+  const alone = withoutSites(
+    architecture,
+    others.map((other) => ({ block: index, site: other })),
+  );
+  await using(await session.loadBlock(index, alone), async (block) => {
+    for (const states of followers) {
+      await session.advanceSite(block, site, states, window, 'calibrating');
+    }
+  });
 }
 
 /** The sums that a solve makes of a site. */

@@ -114,6 +114,8 @@ function siteNeeds(
   const dense = feedback ? on : NOTHING;
   if (at === null || (removed?.[at] === 0 && !feedback)) return inTurn(on, dense);
   const layer = layers[at]!;
+  // What is gone is passed by.
+  if (removed?.[at] === layer.groups) return solvesSequentially(input) ? dense : inTurn(on, dense);
   const gram = gather.statistics === 'gram';
   const refits = refitsInputs(input, architecture, layer);
   const keeps = keepsInputs(input, layer);

@@ -132,21 +132,44 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
 
 /** Curves, and the weight of each layer by a trial that runs on through the model. */
 function probeNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
-  const { layers, window } = input;
-  const trial = inScratch(probeTokens(states.rows, window), window);
-  const pass = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
+  const trial = inScratch(probeTokens(states.rows, input.window), input.window);
   const needs = inTurn(
     ask.ends('embed', states),
     eachBlock(input, (block) => siteBySite(input, ask, block, states, trial)),
-    // The reference; then every trial from its own block on, through half of them on average.
-    times(1 + layers.length / 2, pass),
+    trialsOf(input, ask, trial),
+  );
+  const scratch = ask.states(states.rows).memory + trialStates(ask, trial);
+  return staged(needs, scratch, ['hidden states']);
+}
+
+/** A trial of every whole sublayer, and again after each that goes: for half of what has to go, as a guess. */
+export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { layers, evenly, window, tokens } = input;
+  const ask = needsOf(input, paged);
+  const trial = inScratch(probeTokens(tokens, window), window);
+  const whole = layers.reduce((sum, { cost, groups }) => sum + cost * groups, 0);
+  const goes = layers.reduce((sum, { cost }, at) => sum + cost * evenly[at]!, 0);
+  const rounds = 1 + Math.round((layers.length * goes) / (2 * whole));
+  const walk = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
+  const round = inTurn(ask.ends('embed', trial), walk, trialsOf(input, ask, trial));
+  return staged(times(rounds, round), trialStates(ask, trial), ['hidden states']);
+}
+
+/** The reference; then every trial from its own block on, through half of them on average. */
+function trialsOf(input: PlanInput, ask: NeedsOf, trial: Tokens): Needs {
+  const { length } = input.layers;
+  const pass = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
+  return inTurn(
+    times(1 + length / 2, pass),
     ask.ends('expectHead', trial),
     ask.copyStates(trial),
-    times(layers.length, ask.ends('divergenceFrom', trial)),
+    times(length, ask.ends('divergenceFrom', trial)),
   );
-  // The dense model's, its predictions, one trial's and those on their way.
-  const trials = ask.states((3 + TOGETHER) * trial.rows).memory;
-  return staged(needs, ask.states(states.rows).memory + trials, ['hidden states']);
+}
+
+/** Bytes of the dense model's states, its predictions, one trial's and those on their way. */
+function trialStates(ask: NeedsOf, trial: Tokens): number {
+  return ask.states((3 + TOGETHER) * trial.rows).memory;
 }
 
 /** The start of a trial, the block and its sums being there: the refit, then its site in a block of its own. */
