@@ -53,7 +53,7 @@ export { type Generated, type GenerateOptions, generate } from './generate';
 export type { LentSolver, MaskFunction, MaskTask } from './masks/own';
 export type { Against } from './measure/against';
 export type { Evaluation } from './measure/perplexity';
-export type { TaskScores } from './measure/tasks';
+export type { Share, TaskScores } from './measure/tasks';
 export type {
   Architecture,
   BlockRefs,
