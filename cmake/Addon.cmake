@@ -32,14 +32,27 @@ target_compile_definitions(
 target_link_libraries(struprune PRIVATE struprune_core)
 # Node finds two functions; all else, libstdc++'s templates too, stays inside.
 set(export_map "${CMAKE_CURRENT_SOURCE_DIR}/cmake/addon.map")
-target_link_options(struprune PRIVATE "-Wl,--version-script=${export_map}")
+set(own_of_addon "${CMAKE_CURRENT_SOURCE_DIR}/native/core/os/addon")
+if(WIN32)
+  # What is marked for export is all that goes out. The C++ runtime comes along.
+  target_link_options(struprune PRIVATE -static -Wl,--gc-sections)
+  file(STRINGS "${node_modules}/node-api-headers/def/node_api.def" host_names REGEX "^(napi|node_api)_")
+  list(TRANSFORM host_names REPLACE "(.+)" "HOST_FUNCTION(\\1)\n")
+  list(JOIN host_names "" host_functions)
+  file(CONFIGURE OUTPUT host/host_functions.inc CONTENT "${host_functions}" @ONLY)
+  target_sources(struprune PRIVATE "${own_of_addon}/windows_host.cpp")
+  target_include_directories(struprune PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/host")
+else()
+  target_link_options(struprune PRIVATE "-Wl,--version-script=${export_map}")
+endif()
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   include(CheckSymbolExists)
   check_symbol_exists(__GLIBC__ features.h STRUPRUNE_GLIBC)
-  # The C++ runtime comes along, and of glibc only what 2.28 has is asked for (native/addon/glibc_pins.cpp). Not libgcc:
+  # The C++ runtime comes along, and of glibc only what 2.28 has is asked for (native/core/os/addon/glibc_pins.cpp). Not libgcc:
   # Node itself needs its shared library, and the static one asks for newer symbols.
   target_link_options(struprune PRIVATE -static-libstdc++ -Wl,--gc-sections)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64)$" AND STRUPRUNE_GLIBC)
+    target_sources(struprune PRIVATE "${own_of_addon}/glibc_pins.cpp")
     foreach(
       name
       log exp pow dlopen dlsym dlerror fstat fstat64 arc4random pthread_create pthread_join pthread_detach pthread_once

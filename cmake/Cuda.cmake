@@ -2,6 +2,7 @@
 # the native tests run on every machine.
 file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/native/cuda/*.cu"
      "${CMAKE_CURRENT_SOURCE_DIR}/native/cuda/*.cpp")
+list(APPEND cuda_sources "${CMAKE_CURRENT_SOURCE_DIR}/native/${os_folder}/shared_library.cpp")
 set(cuda_includes "${CMAKE_CURRENT_SOURCE_DIR}/native")
 
 if(STRUPRUNE_CUDA)

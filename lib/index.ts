@@ -47,9 +47,13 @@ export type { Solver } from './engine/solver';
 export type { ErrorCode } from './errors';
 export { StruPruneError } from './errors';
 export { type EvaluateOptions, evaluate } from './evaluate';
+export { evaluateTasks, type TasksOptions } from './evaluate-tasks';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
+export { type Generated, type GenerateOptions, generate } from './generate';
 export type { LentSolver, MaskFunction, MaskTask } from './masks/own';
+export type { Against } from './measure/against';
 export type { Evaluation } from './measure/perplexity';
+export type { TaskScores } from './measure/tasks';
 export type {
   Architecture,
   BlockRefs,

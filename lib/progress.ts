@@ -6,6 +6,7 @@ export interface Progress {
     | 'evaluate'
     | 'sample'
     | 'survey'
+    | 'depth'
     | 'solve'
     | 'tune'
     | 'write'

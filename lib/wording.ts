@@ -13,6 +13,8 @@ const ODD: Readonly<Record<string, string>> = {
 const SWITCHES: readonly string[] = [
   'apart',
   'bf16',
+  'chat',
+  'depth',
   'force',
   'fullPrecision',
   'keepModels',

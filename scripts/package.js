@@ -72,7 +72,7 @@ function stagePlatform(platform) {
   });
   fs.copyFileSync(at('packages', 'platform', 'README.md'), path.join(folder, 'README.md'));
   fs.copyFileSync(at('LICENSE'), path.join(folder, 'LICENSE'));
-  writePlatformNotices(folder, manifest);
+  writePlatformNotices(folder, platform, manifest);
   return folder;
 }
 

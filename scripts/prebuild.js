@@ -1,24 +1,17 @@
 // npm run prebuild: prebuilds/<platform>-<arch>/ with the addon and the libraries that it needs beside it,
 // as node-gyp-build finds them in a published package. One file does for every Node, Electron and Bun: it is
-// Node-API 8. On Linux it asks for nothing newer than glibc 2.28 (native/addon/glibc_pins.cpp).
+// Node-API 8. On Linux it asks for nothing newer than glibc 2.28 (native/core/os/addon/glibc_pins.cpp).
 const fs = require('node:fs');
 const path = require('node:path');
 const { ensureAll } = require('./lib/ensure.js');
 const { withLock } = require('./lib/lock.js');
 const { prebuildify } = require('./lib/packagers.js');
-const { addon, at, output, root } = require('./lib/paths.js');
+const { addon, output, root } = require('./lib/paths.js');
+const { copyLibraries, folderOf } = require('./lib/prebuilds.js');
 const { run, say } = require('./lib/process.js');
 const { runMain } = require('./lib/setup-error.js');
 
-const folder = at('prebuilds', `${process.platform}-${process.arch}`);
-/** prebuildify moves the addon and knows `libx.so.1` but not `libx.so.5.0.0`: the rest is copied here. */
-function copyLibraries() {
-  for (const file of fs.readdirSync(output)) {
-    // The CUDA library has a package of its own.
-    if (!/\.(so|dylib|dll)(\.|$)/.test(file) || file.startsWith('struprune_cuda')) continue;
-    fs.copyFileSync(path.join(output, file), path.join(folder, file));
-  }
-}
+const folder = folderOf(`${process.platform}-${process.arch}`);
 
 function stripAndKeep() {
   const file = path.join(
@@ -40,7 +33,8 @@ runMain(() => {
   withLock(() => {
     fs.rmSync(folder, { recursive: true, force: true });
     prebuildify('--napi', '--tag-libc');
-    copyLibraries();
+    // It moves the addon and knows `libx.so.1` but not `libx.so.5.0.0`.
+    copyLibraries(output, folder);
     stripAndKeep();
     checkThatItLoads();
     say(`${path.relative(root, folder)}: ${fs.readdirSync(folder).join(', ')}`);

@@ -1,5 +1,5 @@
+import { choicesFor } from '../choices';
 import type { Choices } from '../choices/types';
-import { widths } from '../choices/widths';
 import { finished, type Steps } from '../turns';
 import { allocateEnergy, siteEnergies } from './energy';
 import { beyondTarget, choicesOf, describe, removableWeights, scopeWeights } from './sites';
@@ -18,7 +18,7 @@ import { allocateUniform } from './uniform';
 
 export { allocateEnergy } from './energy';
 export { allowedRemovals, weightsToRemove } from './rounding';
-export { storedIn } from './sites';
+export { checkBudget, storedIn } from './sites';
 export { allocateThreshold } from './threshold';
 export * from './types';
 export { allocateUniform } from './uniform';
@@ -77,7 +77,7 @@ export function* allocate(
   budget: Budget,
   options: AllocateOptions,
 ): Steps<JointAllocation> {
-  const sites = layers.map(widths);
+  const sites = layers.map(choicesFor);
   const freed = budget.counted?.freed;
   return yield* freed
     ? allocateUnits(sites, budget, freed, options)
@@ -158,6 +158,6 @@ function splitBudget({ remove, total }: Budget, share: number): Budget {
 
 /** Energies ε_l where so many weights have to go: of each layer what it would lose at the common share (`siteEnergies`). */
 export function layerEnergies(layers: readonly AllocationLayer[], remove: number): Float64Array {
-  const sites = layers.map(widths);
+  const sites = layers.map(choicesFor);
   return siteEnergies(sites, remove / scopeWeights(sites));
 }

@@ -1,6 +1,7 @@
 /** Allocation by a function of the caller's, whose result is checked here. */
 
-import { widths } from '../choices/widths';
+import { choicesFor } from '../choices';
+import type { Choices } from '../choices/types';
 import { StruPruneError } from '../errors';
 import type { Own } from '../own';
 import { checkBudget, choicesOf, describe } from './sites';
@@ -14,7 +15,8 @@ export interface PlacedLayer extends AllocationLayer {
 }
 
 /**
- * Groups to remove, one number a layer, each among the layer's `allowed`; Σ cost · removed is at least `budget.remove`.
+ * Groups to remove, one number a layer, each among the layer's `allowed` or, where it has a price `gone`, all of them;
+ * Σ cost · removed is at least `budget.remove`.
  * The layers are a copy, of which the function may do what it likes.
  */
 export type AllocationFunction = (
@@ -28,10 +30,10 @@ export async function allocateByCaller(
   layers: readonly PlacedLayer[],
   budget: Budget,
 ): Promise<Allocation> {
-  const sites = layers.map(widths);
+  const sites = layers.map(choicesFor);
   checkBudget(sites, budget);
   const returned = await rule.call(structuredClone([...layers]), { ...budget });
-  const found = describe(sites, choicesOf(sites, checkedRemovals(rule, layers, returned)));
+  const found = describe(sites, choicesOf(sites, checkedRemovals(rule, layers, sites, returned)));
   if (found.removedWeights >= budget.remove) return found;
   throw refusal(rule, `removes ${found.removedWeights} weights where ${budget.remove} have to go`);
 }
@@ -39,13 +41,15 @@ export async function allocateByCaller(
 function checkedRemovals(
   rule: Own<AllocationFunction>,
   layers: readonly PlacedLayer[],
+  sites: readonly Choices[],
   returned: ArrayLike<number>,
 ): Int32Array {
   if (returned?.length !== layers.length) {
     const count = returned?.length ?? 'no';
     throw refusal(rule, `returned ${count} numbers for ${layers.length} layers`);
   }
-  for (const [l, { allowed, block, scope }] of layers.entries()) {
+  for (const [l, { block, scope }] of layers.entries()) {
+    const allowed = sites[l]!.removed;
     // Int32Array has no fractions and nothing but numbers.
     if (allowed.includes(returned[l]!)) continue;
     throw refusal(

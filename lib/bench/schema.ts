@@ -9,7 +9,8 @@ export const BENCH_FORMAT = 'struprune-bench';
 export const BENCH_VERSION = 1;
 
 const count = z.number().int().nonnegative();
-const site = z.enum(['attention', 'ffn']);
+/** What its site is called in a block's description. */
+const site = z.string();
 
 const machine = z.object({
   cpu: z.string(),

@@ -11,7 +11,7 @@ import { disposeAll, using } from '../engine/owned';
 import { nextTokens, type Session } from '../engine/session';
 import type { Statistics } from '../engine/statistics';
 import { StruPruneError } from '../errors';
-import { SITES, type Site } from '../model/sublayers';
+import type { Site } from '../model/sublayers';
 import { type OnStage, stageReporter } from '../progress';
 
 export interface FisherOptions {
@@ -39,7 +39,7 @@ export interface BlockFisher {
   /** Gradients at each site's output: `gram` ÷ `tokens` is G `[hidden, hidden]`, nats². */
   gradients: Record<Site, Statistics>;
   /** Inputs of the output maps of the sites that were asked for, with their Gram matrices. */
-  sums: Partial<Record<Site, Statistics>>;
+  sums: Record<Site, Statistics>;
 }
 
 /** The loss whose gradients were taken, with the labels that were used. */
@@ -135,9 +135,9 @@ async function* blockMetric(
     return owned;
   };
   try {
-    const gradients = {} as BlockFisher['gradients'];
-    for (const site of SITES) gradients[site] = hold(statistics(architecture.hidden));
     const block = hold(await session.loadBlock(index));
+    const gradients: BlockFisher['gradients'] = {};
+    for (const site of block.sites) gradients[site] = hold(statistics(architecture.hidden));
     const sums: BlockFisher['sums'] = {};
     for (const site of sites?.(index) ?? []) {
       sums[site] = hold(statistics(block.width(site)));
@@ -148,7 +148,7 @@ async function* blockMetric(
       inputs,
       gradient,
       sums: Object.fromEntries(
-        SITES.map((site) => [site, { output: gradients[site], input: sums[site] }]),
+        block.sites.map((site) => [site, { output: gradients[site], input: sums[site] }]),
       ),
     });
     yield { index, block, gradients, sums };

@@ -1,8 +1,9 @@
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
-import { GGUF_NAMES } from '../model/families/names';
-import { ROPE_FACTORS } from '../model/from-gguf';
+import { GGUF_NAMES, ggufNames } from '../model/families/names';
+import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
+import { withoutEmptyBlocks } from '../model/groups';
 import { isReadable, llama3Factors } from '../model/rope-factors';
 import { type GgufEntry, isQuantised } from './container';
 import {
@@ -38,7 +39,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     output,
     source: request.architecture,
     added: request.addedBias ?? {},
-    names: GGUF_NAMES,
+    names: deci ? GGUF_NAMES : ggufNames(gguf),
     stored: storedAs(request),
     takenOver: request.takenOver,
     interleavedRope: deci || gguf.interleavedRope,
@@ -53,7 +54,13 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
         AS_FOLDER,
       );
     }
-    tensors.push(ropeFactors(values));
+    tensors.push(ropeFactors(ROPE_FACTORS, values));
+  }
+  if (rope?.longrope) {
+    for (const length of ['short', 'long'] as const) {
+      const values = Float32Array.from(rope.longrope[length]);
+      tensors.push(ropeFactors(LONGROPE_FACTORS[length], values));
+    }
   }
   // llama.cpp's llama blocks look back without limit; inside the window both are the same.
   const windowed = !gguf.slides && slidingWindow > 0 && slidingWindow < maxPositions;
@@ -66,7 +73,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     tensors,
     config: null,
     metadata: {
-      ...metadataOf(output, architecture, context, gguf.slides),
+      ...metadataOf(withoutEmptyBlocks(output), architecture, context, gguf.slides),
       ...typeMetadata(request, tensors),
     },
     files: [],
@@ -80,15 +87,14 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
   };
 }
 
-function ropeFactors(values: Float32Array): PlannedTensor {
+function ropeFactors(name: string, values: Float32Array): PlannedTensor {
   return {
-    name: ROPE_FACTORS,
+    name,
     dtype: 'F32',
     shape: [values.length],
-    role: 'ropeFactors',
+    transposed: false,
     block: null,
-    fill: 'values',
-    values,
+    parts: [{ role: 'ropeFactors', shape: [values.length], fill: 'values', values }],
   };
 }
 
@@ -99,7 +105,7 @@ function metadataOf(
   slides = false,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
-  const rope = output.globalRope ?? output.rope!;
+  const rope = output.globalRope ?? output.rope;
   const text = (value: string): GgufEntry => ({ type: 'string', value });
   const size = (value: number): GgufEntry => ({ type: 'uint32', value });
   const real = (value: number): GgufEntry => ({ type: 'float32', value });
@@ -116,14 +122,21 @@ function metadataOf(
     'attention.head_count_kv': widths(blocks.map(({ kvHeads }) => kvHeads)),
     'attention.key_length': size(headDim),
     'attention.value_length': size(headDim),
-    'attention.layer_norm_rms_epsilon': real(norm.eps),
-    'rope.dimension_count': size(headDim),
-    'rope.freq_base': real(rope.theta),
+    [EPSILONS[norm.kind]]: real(norm.eps),
   };
+  if (rope) {
+    own['rope.dimension_count'] = size(rope.dims ?? headDim);
+    own['rope.freq_base'] = real(rope.theta);
+  }
   if (slides) own['attention.sliding_window'] = size(output.slidingWindow || context);
-  if (rope.linearFactor !== undefined) {
+  if (rope?.linearFactor !== undefined) {
     own['rope.scaling.type'] = text('linear');
     own['rope.scaling.factor'] = real(rope.linearFactor);
+  }
+  if (rope?.longrope) {
+    own['rope.scaling.type'] = text('longrope');
+    own['rope.scaling.original_context_length'] = size(rope.longrope.originalMaxPositions);
+    own['rope.scaling.attn_factor'] = real(rope.longrope.attentionFactor);
   }
   return {
     'general.architecture': text(architecture),

@@ -6,10 +6,11 @@ import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
 import type { OwnConfig } from '../model/from-config';
-import type { Rope } from '../model/sublayers';
+import { withoutEmptyBlocks } from '../model/groups';
+import type { Rope, Site } from '../model/sublayers';
 import { withoutCode } from './code-references';
 import { type ExportDtype, type ExportPlan, type ExportRequest, storedAs } from './export-plan';
-import type { Holder } from './export-table';
+import { type Holder, takesHeadDim } from './export-table';
 import { planTensors } from './export-tensors';
 
 const OWN_CODE = ['configuration_struprune', 'modeling_struprune'] as const;
@@ -26,6 +27,8 @@ const STALE = [
   'layer_types',
   'max_window_layers',
   'model_type',
+  'original_max_position_embeddings',
+  'partial_rotary_factor',
   'per_layer_config',
   'pretraining_tp',
   'rope_local_base_freq',
@@ -46,9 +49,10 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
   const { pruned, dtype } = request;
   const family = familyNamed(pruned.family);
   const own = holder.kind === 'own-modeling';
-  const output: Architecture = { ...pruned, biases: holder.biases };
+  const whole: Architecture = { ...pruned, biases: holder.biases };
+  const output = withoutEmptyBlocks(whole);
   const tensors = planTensors({
-    output,
+    output: whole,
     source: request.architecture,
     added: request.addedBias ?? {},
     names: family.hf.names,
@@ -101,7 +105,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     [keys.ffn]: Math.max(...output.blocks.map(({ ffn }) => ffn)),
     [keys.blocks]: output.blocks.length,
     // A stock OPT, whose code ours extends, knows no head_dim but hidden ÷ heads.
-    [keys.heads]: own && !family.hf.freeHeadDim ? output.hidden / output.headDim : widest.heads,
+    [keys.heads]: own && !takesHeadDim(output) ? output.hidden / output.headDim : widest.heads,
     [keys.vocab]: output.vocab,
     [keys.maxPositions]: output.maxPositions,
     [keys.activation]: output.activation,
@@ -122,34 +126,59 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     if (typeof rule === 'string') config[rule] = output.biases[name];
   }
   if (output.rope === null) return config;
-  if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope) };
+  if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope, output.headDim) };
   return { ...config, ...keysByType(output) };
 }
 
 /** Rope in the keys of transformers 5 (rope_parameters) and of 4 and other readers. */
-function ropeKeys({ theta, llama3, linearFactor }: Rope) {
-  const scaling = llama3
-    ? {
-        rope_type: 'llama3',
-        factor: llama3.factor,
-        low_freq_factor: llama3.lowFreqFactor,
-        high_freq_factor: llama3.highFreqFactor,
-        original_max_position_embeddings: llama3.originalMaxPositions,
-      }
-    : linearFactor === undefined
-      ? null
-      : { rope_type: 'linear', factor: linearFactor };
+function ropeKeys(rope: Rope, headDim: number) {
+  const scaling = scalingKeys(rope);
+  const partial = rope.dims && { partial_rotary_factor: shareOf(rope.dims, headDim) };
+  const theta = { rope_theta: rope.theta };
   return {
-    rope_theta: theta,
+    ...theta,
+    ...partial,
+    // Outside of the stretch, as Phi-3 has it.
+    ...(rope.longrope && {
+      original_max_position_embeddings: rope.longrope.originalMaxPositions,
+    }),
     rope_scaling: scaling,
-    rope_parameters: { ...(scaling ?? { rope_type: 'default' }), rope_theta: theta },
+    rope_parameters: { ...(scaling ?? { rope_type: 'default' }), ...theta, ...partial },
   };
 }
 
+function scalingKeys({ llama3, linearFactor, longrope }: Rope) {
+  if (longrope) {
+    return {
+      rope_type: 'longrope',
+      short_factor: longrope.short,
+      long_factor: longrope.long,
+      attention_factor: longrope.attentionFactor,
+      original_max_position_embeddings: longrope.originalMaxPositions,
+    };
+  }
+  if (llama3) {
+    return {
+      rope_type: 'llama3',
+      factor: llama3.factor,
+      low_freq_factor: llama3.lowFreqFactor,
+      high_freq_factor: llama3.highFreqFactor,
+      original_max_position_embeddings: llama3.originalMaxPositions,
+    };
+  }
+  return linearFactor === undefined ? null : { rope_type: 'linear', factor: linearFactor };
+}
+
+/** A share of a head whose product with it, cut to a whole number, is `dims`. */
+function shareOf(dims: number, headDim: number): number {
+  const share = dims / headDim;
+  return Math.floor(share * headDim) === dims ? share : (dims + 0.5) / headDim;
+}
+
 /** The same where some blocks are global, with which those are. */
-function keysByType({ blocks, rope, globalRope }: Architecture): Record<string, unknown> {
-  const global = ropeKeys(globalRope!);
-  const sliding = ropeKeys(rope!);
+function keysByType({ blocks, headDim, rope, globalRope }: Architecture): Record<string, unknown> {
+  const global = ropeKeys(globalRope!, headDim);
+  const sliding = ropeKeys(rope!, headDim);
   return {
     ...global,
     rope_local_base_freq: sliding.rope_theta,
@@ -200,9 +229,9 @@ function perLayer({ blocks }: Architecture, { hf }: Family): Record<string, obje
   const entries = blocks.map((block, index) => [
     String(index).padStart(digits, '0'),
     {
-      [ffn]: block.ffn,
-      [heads]: block.heads,
-      ...(kvHeads ? { [kvHeads]: block.kvHeads } : {}),
+      ...(block.ffn > 0 && { [ffn]: block.ffn }),
+      ...(block.heads > 0 && { [heads]: block.heads }),
+      ...(block.heads > 0 && kvHeads && { [kvHeads]: block.kvHeads }),
     },
   ]);
   return Object.fromEntries(entries);
@@ -213,10 +242,21 @@ function readOwnCode(module: string, family: Family): { name: string; text: stri
   const name = `${module}.py`;
   const text = readFileSync(join(__dirname, 'modeling', name), 'utf8')
     .replace('head_dim**-0.5', scaleOf(family))
+    .replace('attention=("input_layernorm",)', `attention=${normsOf(family, 'attention')}`)
+    .replace('ffn=("post_attention_layernorm",)', `ffn=${normsOf(family, 'ffn')}`)
     .replaceAll('LlamaForCausalLM', family.hf.stockClass)
     .replaceAll('Llama', baseOf(family))
     .replaceAll(`${OWN_PREFIX}llama`, OWN_PREFIX + family.hf.modelType);
   return { name, text };
+}
+
+/** The norms of a sublayer by their attributes of a decoder layer, as a tuple in Python. */
+function normsOf({ hf }: Family, site: Site): string {
+  const templates = (['norm', 'streamNorm', 'outNorm'] as const).flatMap(
+    (part) => hf.names.block[`${site}.${part}`] ?? [],
+  );
+  const names = templates.map((template) => /([^.]+)\.weight$/.exec(template)![1]);
+  return `(${[...new Set(names)].map((name) => `"${name}",`).join(' ')})`;
 }
 
 /** `Llama` of `LlamaForCausalLM`. */

@@ -27,11 +27,20 @@ export interface PlannedTensor {
   /** Name in the output file. */
   name: string;
   dtype: Dtype;
-  /** Row-major, slowest first. */
+  /** Row-major, slowest first, as stored. */
   shape: number[];
-  role: BlockRole | ModelRole | 'ropeFactors';
-  /** null outside the blocks. */
+  /** A matrix whose rows are the columns of its parts. */
+  transposed: boolean;
+  /** Of the source, of which the output may lack some; null outside the blocks. */
   block: number | null;
+  /** What it is made of, one after the other along their first axis; more than one in blocks alone. */
+  parts: PlannedPart[];
+}
+
+export interface PlannedPart {
+  role: BlockRole | ModelRole | 'ropeFactors';
+  /** `[out, in]` or `[n]`. */
+  shape: number[];
   fill: Fill;
   values?: Float32Array;
   /** Rows are to be written interleaved (GGUF's llama order): this many heads. */

@@ -1,6 +1,7 @@
 import type { Architecture } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
 import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
+import { withoutEmptyBlocks } from '../model/groups';
 import { AS_FOLDER } from './output-path';
 
 /**
@@ -43,52 +44,88 @@ export interface Refusal {
 /** All that the choice of a holder depends on. */
 export interface ExportTraits {
   family: Family;
-  /** All blocks have the same widths. */
+  /** What no block has. */
+  lacks: 'attention' | 'FFN' | null;
+  /** All blocks have the same widths, and both sublayers. */
   uniform: boolean;
   /** heads × head_dim is still the hidden size. */
   headsFillHidden: boolean;
+  /** Whether the stock class takes a head_dim of its own beside this rope. */
+  freeHeadDim: boolean;
   /** Every head count divides the hidden size. */
   headsDivideHidden: boolean;
   biases: Record<BiasName, boolean>;
   llama3Rope: boolean;
+  longrope: boolean;
   /** What llama.cpp's graph of the family has otherwise; null: nothing. */
   graphLacks: string | null;
+  /** Every block has an FFN, and the first one an attention, from which llama.cpp takes the width of heads. */
+  deciBlocks: boolean;
   /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, no global blocks. */
   llamaBlock: boolean;
 }
 
 export function traitsOf(
-  pruned: Architecture,
+  architecture: Architecture,
   addedBias: Partial<Record<BiasName, boolean>>,
 ): ExportTraits {
-  const first = pruned.blocks[0]!;
-  const { biases, hidden, headDim } = pruned;
+  const pruned = withoutEmptyBlocks(architecture);
+  const { biases, hidden, headDim, blocks } = pruned;
+  const [first] = blocks;
+  const rope = pruned.globalRope ?? pruned.rope;
   return {
     family: familyNamed(pruned.family),
-    uniform: pruned.blocks.every(
+    lacks: lacking(pruned),
+    freeHeadDim: takesHeadDim(pruned),
+    uniform: blocks.every(
       ({ ffn, heads, kvHeads }) =>
-        ffn === first.ffn && heads === first.heads && kvHeads === first.kvHeads,
+        ffn > 0 &&
+        heads > 0 &&
+        ffn === first!.ffn &&
+        heads === first!.heads &&
+        kvHeads === first!.kvHeads,
     ),
-    headsFillHidden: pruned.blocks.every(({ heads }) => heads * headDim === hidden),
-    headsDivideHidden: pruned.blocks.every(({ heads }) => hidden % heads === 0),
+    headsFillHidden: blocks.every(({ heads }) => heads * headDim === hidden),
+    headsDivideHidden: blocks.every(({ heads }) => hidden % heads === 0),
+    deciBlocks: blocks.every(({ ffn }, block) => ffn > 0 && (block > 0 || first!.heads > 0)),
     biases: flags((name) => biases[name] || addedBias[name] === true),
-    llama3Rope: (pruned.globalRope ?? pruned.rope)?.llama3 !== undefined,
+    llama3Rope: rope?.llama3 !== undefined,
+    longrope: rope?.longrope !== undefined,
     graphLacks: graphLacks(pruned),
     llamaBlock: isLlamaBlock(pruned),
   };
 }
 
-function isLlamaBlock({ norm, qkNorm, gated, activation, globalRope }: Architecture): boolean {
-  const plain = norm.placement === 'pre' && !qkNorm && globalRope === null;
+/** Whether the stock class of such a model takes head_dim apart from hidden ÷ heads. */
+export function takesHeadDim({ family, rope }: Architecture): boolean {
+  const { freeHeadDim } = familyNamed(family).hf;
+  return freeHeadDim === 'without longrope' ? rope?.longrope === undefined : freeHeadDim;
+}
+
+function lacking({ blocks }: Architecture): ExportTraits['lacks'] {
+  if (!blocks.some(({ heads }) => heads > 0)) return 'attention';
+  return blocks.some(({ ffn }) => ffn > 0) ? null : 'FFN';
+}
+
+function isLlamaBlock({
+  norm,
+  qkNorm,
+  gated,
+  activation,
+  rope,
+  globalRope,
+}: Architecture): boolean {
+  const turnsAll = rope !== null && rope.dims === undefined && globalRope === null;
+  const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   return plain && gated && activation === 'silu';
 }
 
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
 function graphLacks(pruned: Architecture): string | null {
-  const { family, gated, activation, blocks, rope, queryScalar } = pruned;
+  const { family, activation, blocks, rope, queryScalar } = pruned;
   const { globalEvery, gguf } = familyNamed(family);
   if (gguf === null) return null;
-  if (!gated || activation !== gguf.activation) return `the activation ${activation}`;
+  if (activation !== gguf.activation) return `the activation ${activation}`;
   if (queryScalar !== null || blocks.length === gguf.scalesByHeadsAt) {
     return 'an attention scale of its own';
   }
@@ -104,12 +141,16 @@ function graphLacks(pruned: Architecture): string | null {
 
 /** Who holds such a model in this format: the stock class before our own code, `deci` last. */
 export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | Refusal {
+  if (traits.lacks !== null) {
+    const why = `no block would keep its ${traits.lacks}`;
+    return { kind: null, why, mend: 'ask for less sparsity or bound it per block' };
+  }
   return format === 'hf' ? hfHolder(traits) : ggufHolder(traits);
 }
 
 function hfHolder(traits: ExportTraits): Holder {
-  const { freeHeadDim, headsDivideHidden } = traits.family.hf;
-  const headsFit = freeHeadDim
+  const { headsDivideHidden } = traits.family.hf;
+  const headsFit = traits.freeHeadDim
     ? !headsDivideHidden || traits.headsDivideHidden
     : traits.headsFillHidden;
   const stock = stockBiases(traits.family, traits.biases);
@@ -142,9 +183,16 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   }
   const biasesFit = BIAS_NAMES.every((name) => !biases[name] || gguf.holdsBiases.includes(name));
   const headsFit = gguf.freeHeads || traits.headsFillHidden;
-  const ropeFits = !traits.llama3Rope || gguf.holdsRopeFactors;
-  if (traits.uniform && biasesFit && headsFit && ropeFits) return { kind: 'llama.cpp', biases };
-  if (traits.llamaBlock) return { kind: 'deci', biases };
+  const ropeFits =
+    (!traits.llama3Rope || gguf.holdsRopeFactors) && (!traits.longrope || gguf.holdsLongrope);
+  if (traits.uniform && biasesFit && headsFit && ropeFits) {
+    return { kind: 'llama.cpp', biases: gguf.needsBiases ? flags(() => true) : biases };
+  }
+  if (traits.llamaBlock && traits.deciBlocks) return { kind: 'deci', biases };
+  if (!traits.deciBlocks) {
+    const why = 'llama.cpp holds no block with attention alone, and no first block without it';
+    return { kind: null, why, mend: AS_FOLDER };
+  }
   const what = traits.uniform ? 'such biases or rope scaling' : 'widths that differ between blocks';
   return {
     kind: null,
@@ -177,13 +225,17 @@ export function exportTable(): ExportRow[] {
         for (const addedBias of [false, true]) {
           const traits: ExportTraits = {
             family,
+            lacks: null,
             uniform: widths === 'uniform',
             headsFillHidden: scope === 'ffn',
+            freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
             llama3Rope: false,
+            longrope: false,
             graphLacks: null,
-            llamaBlock: !family.qkNorm && !family.sandwich,
+            deciBlocks: true,
+            llamaBlock: hasLlamaBlock(family),
           };
           const { kind: hf } = holderOf(traits, 'hf');
           const { kind: gguf } = holderOf(traits, 'gguf');
@@ -193,6 +245,11 @@ export function exportTable(): ExportRow[] {
     }
   }
   return rows;
+}
+
+/** isLlamaBlock() of its usual models. */
+function hasLlamaBlock({ norm, qkNorm, sandwich, gated, positionOffset }: Family): boolean {
+  return norm === 'rms' && gated && !qkNorm && !sandwich && positionOffset === null;
 }
 
 function usualBias(family: Family, name: BiasName): boolean {

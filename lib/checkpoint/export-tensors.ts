@@ -1,9 +1,10 @@
 import type { Architecture, Dtype, ModelRole, Stored } from '../model/architecture';
-import { blockTensors, modelShapes } from '../model/axes';
+import { blockTensors, modelShapes, type ShapedTensor } from '../model/axes';
 import { ropeHeads } from '../model/bind';
-import { blockTensorName, type TensorNames } from '../model/family';
+import type { TensorNames } from '../model/family';
+import { fileTensors } from '../model/file-tensors';
 import type { BlockRole } from '../model/sublayers';
-import type { ExportRequest, PlannedTensor } from './export-plan';
+import type { ExportRequest, PlannedPart, PlannedTensor } from './export-plan';
 
 interface TensorPlan {
   /** The output: pruned widths and the biases that its holder has. */
@@ -34,30 +35,40 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
       name: names.model[role]!,
       dtype: dtypeOf(shape, dtypeOutside(role)),
       shape,
-      role,
+      transposed: false,
       block: null,
-      fill: 'source',
+      parts: [{ role, shape, fill: 'source' }],
     };
   });
   const added = new Set<BlockRole>();
   if (plan.added.o) added.add('attention.outBias');
   if (plan.added.down) added.add('ffn.outBias');
+  let written = 0;
   const inside = output.blocks.flatMap(({ heads, kvHeads }, block) => {
+    if (blockTensors(output, block).length === 0) return [];
+    const place = written++;
     const own = new Set(blockTensors(plan.source, block).map(({ role }) => role));
-    return blockTensors(output, block).map(({ role, shape }): PlannedTensor => {
+    const part = ({ role, shape }: ShapedTensor): PlannedPart => {
       const rotated = plan.interleavedRope ? ropeHeads(role, heads, kvHeads) : undefined;
       return {
-        name: blockTensorName(names, role, block),
-        dtype: dtypeOf(shape, dtypeInside(role, block)),
-        shape,
         role,
-        block,
+        shape,
         fill: own.has(role) ? 'source' : added.has(role) ? 'added' : 'zeros',
         ...(rotated === undefined ? {} : { ropeHeads: rotated }),
       };
-    });
+    };
+    return fileTensors(output, names, block, place).map(
+      ({ name, shape, transposed, parts }): PlannedTensor => ({
+        name,
+        dtype: dtypeOf(shape, dtypeInside(parts[0]!.role, block)),
+        shape,
+        transposed,
+        block,
+        parts: parts.map(part),
+      }),
+    );
   });
-  const isLast = ({ role }: PlannedTensor) => /^(finalNorm|projectOut|head)/.test(role);
+  const isLast = ({ parts }: PlannedTensor) => /^(finalNorm|projectOut|head)/.test(parts[0]!.role);
   return [
     ...outside.filter((tensor) => !isLast(tensor)),
     ...inside,

@@ -1,10 +1,9 @@
 import { StruPruneError } from '../errors';
-import type { Architecture } from '../model/architecture';
 import { blockElements, fitsBlocks, isQuantised } from './container';
 import { planGguf } from './export-gguf';
 import { planHuggingFace } from './export-hf';
 import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
-import { type ExportFormat, holderOf, traitsOf } from './export-table';
+import { type ExportFormat, type Holder, holderOf, type Refusal, traitsOf } from './export-table';
 import { ggufBytes } from './gguf-writer';
 import { safetensorsBytes } from './safetensors-writer';
 
@@ -12,6 +11,7 @@ export type {
   ExportDtype,
   ExportPlan,
   ExportRequest,
+  PlannedPart,
   PlannedTensor,
 } from './export-plan';
 export { normOffsetOf, storedAs } from './export-plan';
@@ -37,14 +37,18 @@ export function roundingFor(
  * @throws StruPruneError ERR_UNSUPPORTED when nothing holds the combination
  */
 export function planExport(request: ExportRequest): ExportPlan {
-  const { pruned, format, dtype } = request;
+  const { format, dtype } = request;
   requireDtype(format, dtype);
-  requireWhole(pruned);
-  const holder = holderOf(traitsOf(pruned, request.addedBias ?? {}), format);
+  const holder = holderFor(request);
   if (holder.kind === null) throw new StruPruneError('ERR_UNSUPPORTED', holder.why, holder.mend);
   const plan = format === 'hf' ? planHuggingFace(request, holder) : planGguf(request, holder);
   if (isQuantised(dtype)) requireWholeBlocks(plan);
   return plan;
+}
+
+/** Which program holds the pruned model. */
+export function holderFor({ pruned, addedBias = {}, format }: ExportRequest): Holder | Refusal {
+  return holderOf(traitsOf(pruned, addedBias), format);
 }
 
 /** Bytes of the files that hold the weights, a GGUF file's tokenizer not counted. */
@@ -62,16 +66,6 @@ function requireDtype(format: ExportFormat, dtype: ExportDtype): void {
       'choose --dtype f32, f16 or bf16, or --format gguf',
     );
   }
-}
-
-function requireWhole(pruned: Architecture): void {
-  const empty = pruned.blocks.findIndex(({ ffn, kvHeads }) => ffn === 0 || kvHeads === 0);
-  if (empty === -1) return;
-  throw new StruPruneError(
-    'ERR_UNSUPPORTED',
-    `block ${empty} would keep no ${pruned.blocks[empty]!.ffn === 0 ? 'FFN channel' : 'KV head'}`,
-    'ask for less sparsity or bound it per block',
-  );
 }
 
 function requireWholeBlocks(plan: ExportPlan): void {

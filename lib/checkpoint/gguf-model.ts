@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { StruPruneError } from '../errors';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
-import { GGUF_NAMES } from '../model/families/names';
+import { ggufNames } from '../model/families/names';
 import { architectureFromGguf } from '../model/from-gguf';
 import { type GgufEntry, parseGguf } from './container';
 
@@ -34,7 +34,7 @@ export async function openGguf(path: string): Promise<ModelSource> {
     path,
   );
   const layout = { interleavedRope: family.gguf!.interleavedRope, normOffset: 0 };
-  const bound = bindTensors(architecture, GGUF_NAMES, stored, path, layout);
+  const bound = bindTensors(architecture, ggufNames(family.gguf!), stored, path, layout);
   return {
     format: 'gguf',
     path,

@@ -6,6 +6,7 @@ import { isObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { familyNamed } from '../model/families';
+import type { TensorNames } from '../model/family';
 import { architectureFromConfig } from '../model/from-config';
 import { parseSafetensors } from './container';
 import { readFolderJson } from './folder-file';
@@ -13,18 +14,17 @@ import { readFolderJson } from './folder-file';
 const CONFIG = 'config.json';
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
-/** Checkpoints of the bare model (without its head's wrapper) lack this prefix. */
-const MODEL_PREFIX = 'model.';
 
 /** Opens a Hugging Face folder. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
 export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const config = readJson(folder, CONFIG);
   const shards = await shardsOf(folder);
   const files = [...shards.keys()].map((name) => resolve(folder, name));
-  const stored = readTensors(files);
-  requireIndexed(shards, stored, folder);
-  const architecture = architectureFromConfig(config, join(folder, CONFIG), stored.size);
+  const tensors = readTensors(files);
+  requireIndexed(shards, tensors, folder);
+  const architecture = architectureFromConfig(config, join(folder, CONFIG), tensors.size);
   const { names, normOffset = 0 } = familyNamed(architecture.family).hf;
+  const stored = withPrefix(tensors, names);
   if (architecture.tiedEmbeddings) {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
   }
@@ -112,17 +112,18 @@ function readTensors(files: string[]): Map<string, StoredTensor> {
       stored.set(tensor.name, { ...tensor, file });
     }
   });
-  return withModelPrefix(stored);
+  return stored;
 }
 
-function withModelPrefix(stored: Map<string, StoredTensor>): Map<string, StoredTensor> {
-  const names = [...stored.keys()];
-  if (names.some((name) => name.startsWith(MODEL_PREFIX))) return stored;
+/** Checkpoints of the bare model, without its head's wrapper, lack the first part of names. */
+function withPrefix(
+  stored: Map<string, StoredTensor>,
+  { model }: TensorNames,
+): Map<string, StoredTensor> {
+  const prefix = /^[^.]*\./.exec(model.embedding!)![0];
+  if ([...stored.keys()].some((name) => name.startsWith(prefix))) return stored;
   return new Map(
-    [...stored].map(([name, tensor]) => [
-      name.startsWith('lm_head.') ? name : MODEL_PREFIX + name,
-      tensor,
-    ]),
+    [...stored].map(([name, tensor]) => [name === model.head ? name : prefix + name, tensor]),
   );
 }
 

@@ -202,9 +202,11 @@ export async function removeParents(target: string, topmost: string | undefined)
   }
 }
 
-/** Waits until the file or folder is on the disk; a read-only descriptor is enough for that. */
+/** Waits until the file or folder is on the disk. Windows does it through descriptors that may write, and folders have none there. */
 export async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
+  const isWindows = process.platform === 'win32';
+  if (isWindows && (await stat(path)).isDirectory()) return;
+  const handle = await open(path, isWindows ? 'r+' : 'r');
   try {
     await handle.sync();
   } finally {

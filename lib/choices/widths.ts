@@ -15,6 +15,8 @@ export interface AllocationLayer {
   curve: Float64Array | null;
   /** w_l: what one unit of this layer's error costs the model. */
   weight: number;
+  /** Predicted loss with the whole layer gone; left out where that is no choice. */
+  gone?: number;
 }
 
 /** `index`: of the layer, for messages. @throws StruPruneError ERR_INTERNAL where the curve is too short */

@@ -8,6 +8,7 @@ import { addDevices } from './commands/devices';
 import { addEval } from './commands/eval';
 import { addExport } from './commands/export';
 import { addFormats } from './commands/formats';
+import { addGenerate } from './commands/generate';
 import { addPlan } from './commands/plan';
 import { addPrune } from './commands/prune';
 
@@ -34,6 +35,7 @@ export function createProgram(): Command {
   addPrune(program);
   addPlan(program);
   addEval(program);
+  addGenerate(program);
   addExport(program);
   addDemo(program);
   addBench(program);

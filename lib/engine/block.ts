@@ -1,5 +1,5 @@
 import type { Dtype } from '../model/architecture';
-import { type BlockRole, SITES, type Site } from '../model/sublayers';
+import type { BlockRole, Site } from '../model/sublayers';
 import type { BlockHandle } from './handles';
 import type { Matrix } from './matrix';
 import { native } from './native';
@@ -24,6 +24,14 @@ export interface FfnTokens {
  * Errors: ERR_ARGUMENT, ERR_NAN, ERR_BUDGET, ERR_SCRATCH, ERR_ABORTED.
  */
 export class Block extends Owned<BlockHandle> {
+  /** In the order in which they run. */
+  readonly sites: readonly Site[];
+
+  constructor(handle: BlockHandle, sites: readonly Site[]) {
+    super(handle);
+    this.sites = sites;
+  }
+
   /** Takes hidden states through a site, and hands out what the run asks for. */
   run(site: Site, run: SiteRun): Promise<void> {
     const { hidden, statistics, keep, inputs, targets, denseBefore, denseAfter } = run;
@@ -59,10 +67,10 @@ export class Block extends Owned<BlockHandle> {
    */
   backward(run: BackwardRun): Promise<void> {
     const { inputs, gradient, sums = {}, factors = {} } = run;
-    const bySite = SITES.filter((site) => sums[site]).map((site) => {
-      const { output, input } = sums[site]!;
-      return [site, { output: output?.handle, input: input?.handle }];
-    });
+    const bySite = Object.entries(sums).map(([site, { output, input }]) => [
+      site,
+      { output: output?.handle, input: input?.handle },
+    ]);
     const byRole = Object.entries(factors).map(([role, statistics]) => [role, statistics.handle]);
     return native.backwardBlock(this.handle, {
       ...run,
@@ -137,6 +145,11 @@ export class Block extends Owned<BlockHandle> {
     ropeHeads: number,
   ): Promise<Uint8Array> {
     return native.encodeBlock(this.handle, role, dtype, row, count, ropeHeads);
+  }
+
+  /** Columns of a matrix, each a row of the result; `dtype` is not quantised. @throws ERR_NAN */
+  encodeColumns(role: BlockRole, dtype: Dtype, column: number, count: number): Promise<Uint8Array> {
+    return native.encodeColumns(this.handle, role, dtype, column, count);
   }
 
   /** For benchmarks: operations of the forward pass and the solvers at its shapes; tokens in whole windows. */

@@ -1,4 +1,4 @@
-import type { Architecture } from '../model/architecture';
+import type { Architecture, BlockWidths } from '../model/architecture';
 import type { Engine } from './engine';
 import { native } from './native';
 import type { Purpose } from './native-engine';
@@ -15,7 +15,10 @@ export async function measureGemmRate(
   by: 'sgemm' | Purpose,
 ): Promise<number> {
   const { hidden, headDim, vocab, gated, blocks } = architecture;
-  const { ffn, heads, kvHeads } = blocks[0]!;
+  const most = (of: (block: BlockWidths) => number) => Math.max(...blocks.map(of));
+  const ffn = most((block) => block.ffn);
+  const heads = most((block) => block.heads);
+  const kvHeads = most((block) => block.kvHeads);
   const shapes: [n: number, k: number, count: number][] = [
     [ffn, hidden, (gated ? 2 : 1) * blocks.length],
     [hidden, ffn, blocks.length],

@@ -57,8 +57,8 @@ export interface BackwardRunOf<Matrix, Statistics> {
   window: number;
   inputs: Matrix;
   gradient: Matrix;
-  sums?: { [site in Site]?: { output?: Statistics; input?: Statistics } };
-  factors?: { [role in BlockRole]?: Statistics };
+  sums?: Readonly<Record<Site, { output?: Statistics; input?: Statistics }>>;
+  factors?: Readonly<Record<BlockRole, Statistics>>;
 }
 
 /** One number a column of a site's output map. */
@@ -116,5 +116,12 @@ export interface NativeBlock {
     row: number,
     count: number,
     ropeHeads: number,
+  ): Promise<Uint8Array>;
+  encodeColumns(
+    block: BlockHandle,
+    role: BlockRole,
+    dtype: Dtype,
+    column: number,
+    count: number,
   ): Promise<Uint8Array>;
 }

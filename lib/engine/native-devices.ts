@@ -7,6 +7,11 @@ export interface CpuFeatures {
   avx512: boolean;
   avx512Bf16: boolean;
   amxBf16: boolean;
+  neon: boolean;
+  /** Dot products of bytes. */
+  neonDot: boolean;
+  neonBf16: boolean;
+  sve: boolean;
 }
 
 /** What operands may be rounded to: nothing, two parts of bf16 in sums over calibration tokens (one in searches), or bf16. */

@@ -2,6 +2,7 @@
 
 import type { Architecture, Dtype, ModelRole, ModelSource } from '../model/architecture';
 import { blockTensors, embeddingWidth } from '../model/axes';
+import { sitesOf } from '../model/blocks';
 import type { Site } from '../model/sublayers';
 import type { Engine } from './engine';
 import { native } from './native';
@@ -109,6 +110,11 @@ export class NeedsOf {
     return this.#ask('runSite', { ...this.#block(index), site, tokens, ...NO_SINKS, ...demand });
   }
 
+  /** Takes the states on through all sites of a block. */
+  sites(index: number, tokens: Tokens): Needs {
+    return inTurn(...sitesOf(this.architecture, index).map((at) => this.site(index, at, tokens)));
+  }
+
   applySite(index: number, site: Site, tokens: Tokens): Needs {
     return this.#ask('applySite', { ...this.#block(index), site, tokens });
   }
@@ -157,16 +163,20 @@ export class NeedsOf {
 
   /** The refit of gate and up on so many channels. `steps` null: by auxiliary variables. */
   inputRefit(
-    channels: number,
-    tokens: Tokens,
-    refit: { inputs: number; taken: number; rounds: number; steps: number | null },
+    { block, site }: { block: number; site: Site },
+    refit: {
+      channels: number;
+      tokens: Tokens;
+      inputs: number;
+      taken: number;
+      rounds: number;
+      steps: number | null;
+    },
   ): Needs {
     const { steps, ...rest } = refit;
     const of = {
-      ...this.#block(0),
-      site: 'ffn' as const,
-      channels,
-      tokens,
+      ...this.#block(block),
+      site,
       ...rest,
       stored: this.#stored,
       paged: this.paged,

@@ -6,9 +6,9 @@ import type {
   Stored,
   TensorRef,
 } from '../model/architecture';
-import { embeddingWidth, modelShapes } from '../model/axes';
+import { blockTensors, embeddingWidth, modelShapes } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
-import { SITES, type Site } from '../model/sublayers';
+import type { Site } from '../model/sublayers';
 import type { Block } from './block';
 import { Ends } from './ends';
 import type { Engine } from './engine';
@@ -78,12 +78,15 @@ export class Session {
     return this.source.architecture;
   }
 
-  loadBlock(index: number): Promise<Block> {
+  /** `architecture`: the model's own, or without some of its sublayers. */
+  loadBlock(index: number, architecture = this.architecture): Promise<Block> {
+    const refs = this.source.blocks[index]!;
+    const tensors = blockTensors(architecture, index).map(({ role }) => [role, refs[role]!]);
     return this.engine
       .store(this.scratch)
       .loadBlock(
-        blockSpec(this.architecture, index),
-        this.source.blocks[index]!,
+        blockSpec(architecture, index),
+        Object.fromEntries(tensors),
         this.files,
         this.stored,
       );
@@ -118,7 +121,7 @@ export class Session {
     purpose: Purpose,
     firstRows?: number,
   ): Promise<void> {
-    for (const site of SITES) {
+    for (const site of block.sites) {
       await this.advanceSite(block, site, hidden, window, purpose, { firstRows });
     }
   }

@@ -42,6 +42,10 @@ export class Store extends Owned<StoreHandle> {
     stored: Stored,
   ): Promise<Block> {
     const handles = files.map(({ handle }) => handle);
-    return new Block(await native.loadBlock(this.handle, spec, tensors, handles, stored));
+    const handle = await native.loadBlock(this.handle, spec, tensors, handles, stored);
+    return new Block(
+      handle,
+      spec.sublayers.map(({ name }) => name),
+    );
   }
 }

@@ -32,7 +32,7 @@ const SEARCHES: Readonly<Record<SearchName, Search>> = {
 export const MASK_DEFAULTS: MaskRecipe = {
   search: 'sweep',
   admm: ADMM_DEFAULTS,
-  rounds: { attention: 1, ffn: 1 },
+  rounds: {},
   metric: 'plain',
   swaps: 0,
 };

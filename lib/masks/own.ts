@@ -3,6 +3,7 @@
 import type { Metric } from '../engine/native-solver';
 import type { Solver } from '../engine/solver';
 import { StruPruneError } from '../errors';
+import type { Site } from '../model/sublayers';
 import type { Own } from '../own';
 import type { Structure } from '../solver/structures/types';
 
@@ -30,7 +31,7 @@ export interface MaskTask {
   /** What an error is to be measured in. */
   metric: Metric;
   block: number;
-  site: 'attention' | 'ffn';
+  site: Site;
 }
 
 /** `[groups]`, 1 = keep, 0 = remove; exactly `keep` ones. */

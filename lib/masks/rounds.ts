@@ -14,7 +14,7 @@ export async function maskByRounds(
 ): Promise<MaskReport> {
   const keep = new Uint8Array(structure.groups).fill(1);
   let ridge: RidgeReport | null = null;
-  for (const count of parts(mostRemovals(structure, budget), recipe.rounds[place.site])) {
+  for (const count of parts(mostRemovals(structure, budget), recipe.rounds[place.site] ?? 1)) {
     const { removal, explained, lambda, ridgeRaised } = await solver.costs(keep, { bias });
     const scores = removal.map((cost, group) => cost / 2 + explained[group]!);
     const kept = [...keep.keys()].filter((group) => keep[group] === 1);

@@ -29,7 +29,7 @@ export interface MaskRecipe {
   /** What gives ADMM its first mask; nothing when left out. */
   start?: Exclude<SearchName, 'admm'>;
   admm: Omit<AdmmOptions, 'bias' | 'start'>;
-  /** Of `rounds`: how many a site has. */
+  /** Of `rounds`: how many a site has, where it is not one. */
   rounds: Readonly<Record<Site, number>>;
   metric: Metric;
   /** Exchanges of the swap pass at most; without bounds: while the error falls. */

@@ -5,6 +5,13 @@ import type { Session, WithBlock } from '../engine/session';
 /** Tokens whose earlier occurrence says what may follow them. */
 const CONTEXT = 2;
 
+export interface GreedyOptions {
+  room?: number;
+  /** Tokens behind which nothing follows; they are no part of what is returned. */
+  stop?: readonly number[];
+  onTokens?: (tokens: number) => void;
+}
+
 /**
  * The likeliest continuation of a prompt, without cache: meant for the few tokens that show a person what pruning did.
  * Every pass reads the whole model, so that each guesses all tokens that are left, from what followed the last ones
@@ -16,7 +23,7 @@ export async function greedy(
   session: Session,
   prompt: readonly number[],
   count: number,
-  { room = 0, onTokens }: { room?: number; onTokens?: (tokens: number) => void } = {},
+  { room = 0, stop = [], onTokens }: GreedyOptions = {},
 ): Promise<number[]> {
   const ids = [...prompt];
   const end = prompt.length + count;
@@ -32,8 +39,11 @@ export async function greedy(
         return (await session.score(hidden, new Int32Array(window).fill(-1))).best;
       });
       // What comes after a wrong guess was made for another text.
-      do ids.push(likeliest[ids.length - 1]!);
-      while (ids.length < end && asked[ids.length - 1] === ids.at(-1));
+      do {
+        const next = likeliest[ids.length - 1]!;
+        if (stop.includes(next)) return ids.slice(prompt.length);
+        ids.push(next);
+      } while (ids.length < end && asked[ids.length - 1] === ids.at(-1));
       onTokens?.(ids.length - prompt.length);
     }
   } finally {

@@ -7,6 +7,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import { type OnStage, stageReporter } from '../progress';
+import { type Against, Beside } from './against';
 
 export interface Evaluation {
   /** exp of the mean negative log-likelihood over window − 1 targets of every window. */
@@ -25,6 +26,8 @@ export interface Evaluation {
   gemmShare: number | null;
   /** GFLOP/s, mean of measurements before, between and after the batches; null unless asked for. */
   gemmRate: number | null;
+  /** Beside the dense model that was named; null: none was. */
+  against: Against | null;
 }
 
 /** Hidden states in memory at a time; every block is read once per batch, and on a GPU copied there, which takes longer than its work on so few. */
@@ -42,23 +45,64 @@ export async function evaluateIds(
     /** Folder for hidden states; in memory when left out or ''. */
     scratch?: string;
     measureGemm?: boolean;
+    /** A dense model of the same vocabulary. */
+    against?: Session;
     onProgress?: OnStage;
   },
 ): Promise<Evaluation> {
-  const { window, scratch = '', onProgress } = options;
+  const { window, scratch = '', against, onProgress } = options;
   const { engine, architecture } = session;
   const rates: number[] = [];
-  let measuring = 0;
-  // Between batches, since the speed of a shared machine drifts.
-  const measure = async () => {
-    if (!options.measureGemm || engine.device !== 'cpu') return;
+  const beside = against && new Beside(against);
+  let apart = 0;
+  /** Of the model's own pass this is no part. */
+  const aside = async (work: () => Promise<void>) => {
     const start = performance.now();
-    rates.push(await measureGemmRate(engine, architecture, 'sgemm'));
-    measuring += performance.now() - start;
+    await work();
+    apart += performance.now() - start;
   };
+  const measures = options.measureGemm && engine.device === 'cpu';
+  // Between batches, since the speed of a shared machine drifts.
+  const measure = () =>
+    aside(async () => {
+      if (measures) rates.push(await measureGemmRate(engine, architecture, 'sgemm'));
+    });
+  const batch = batchTokens(architecture, window, engine.device !== 'cpu');
+  const batches = Math.ceil(ids.length / batch);
+  const steps = architecture.blocks.length + 1 + (against?.architecture.blocks.length ?? 0);
+  const report = stageReporter(onProgress, 'evaluate', batches * steps);
+  const total = { nll: 0, targets: 0 };
+  let done = 0;
   const start = performance.now();
-  const meanNll = await meanNllOf(session, ids, { window, scratch, onProgress }, measure);
-  const seconds = (performance.now() - start - measuring) / 1000;
+  await measure();
+  for (let first = 0; first < ids.length; first += batch) {
+    const part = ids.subarray(first, first + batch);
+    const where = `windows ${first / window + 1} to ${(first + part.length) / window}`;
+    const blockOf =
+      (name: string, { blocks }: Architecture) =>
+      (index: number) =>
+        report(++done, `${where}, block ${index + 1} of ${blocks.length}${name}`, index);
+    const targets = nextTokens(part, window);
+    await using(await session.embed(part, window, 'measuring', scratch), async (hidden) => {
+      await session.forward(hidden, window, 'measuring', blockOf('', architecture));
+      const { nll } = await session.score(hidden, targets);
+      report(++done, `${where}, head`);
+      for (const [i, target] of targets.entries()) {
+        if (target < 0) continue;
+        if (!Number.isFinite(nll[i])) throw notFinite(where);
+        total.nll += nll[i]!;
+        total.targets++;
+      }
+      if (!beside) return;
+      const onBlock = blockOf(' of the dense model', against.architecture);
+      await aside(() =>
+        beside.add(session, hidden, { ids: part, targets, window, scratch, onBlock }),
+      );
+    });
+    await measure();
+  }
+  const seconds = (performance.now() - start - apart) / 1000;
+  const meanNll = total.nll / total.targets;
   const gemmRate = rates.length ? rates.reduce((sum, rate) => sum + rate) / rates.length : null;
   const flops = forwardFlops(architecture, ids.length, window);
   return {
@@ -71,50 +115,8 @@ export async function evaluateIds(
     peakRssBytes: native.peakRss(),
     gemmShare: gemmRate === null ? null : flops / seconds / (gemmRate * 1e9),
     gemmRate,
+    against: beside?.means ?? null,
   };
-}
-
-async function meanNllOf(
-  session: Session,
-  ids: Int32Array,
-  {
-    window,
-    scratch,
-    onProgress,
-  }: { window: number; scratch: string; onProgress: OnStage | undefined },
-  aroundBatches: () => Promise<void>,
-): Promise<number> {
-  const { architecture } = session;
-  const batch = batchTokens(architecture, window, session.engine.device !== 'cpu');
-  const batches = Math.ceil(ids.length / batch);
-  const report = stageReporter(onProgress, 'evaluate', batches * (architecture.blocks.length + 1));
-  let sum = 0;
-  let targets = 0;
-  let done = 0;
-  await aroundBatches();
-  for (let start = 0; start < ids.length; start += batch) {
-    const part = ids.subarray(start, start + batch);
-    const where = `windows ${start / window + 1} to ${(start + part.length) / window}`;
-    const targetIds = nextTokens(part, window);
-    const { nll } = await using(
-      await session.embed(part, window, 'measuring', scratch),
-      async (hidden) => {
-        await session.forward(hidden, window, 'measuring', (index) =>
-          report(++done, `${where}, block ${index + 1} of ${architecture.blocks.length}`, index),
-        );
-        return session.score(hidden, targetIds);
-      },
-    );
-    report(++done, `${where}, head`);
-    for (const [i, target] of targetIds.entries()) {
-      if (target < 0) continue;
-      if (!Number.isFinite(nll[i])) throw notFinite(where);
-      sum += nll[i]!;
-      targets++;
-    }
-    await aroundBatches();
-  }
-  return sum / targets;
 }
 
 function notFinite(where: string): StruPruneError {

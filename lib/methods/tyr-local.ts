@@ -11,5 +11,5 @@ export const tyrLocal = {
   ...REFITTED,
   name: 'tyr-local',
   source: 'the local stage of arXiv 2503.09657',
-  recipe: (options) => refitted(options, { search: 'rounds', rounds: { ffn: 16, attention: 1 } }),
+  recipe: (options) => refitted(options, { search: 'rounds', rounds: { ffn: 16 } }),
 } as const satisfies Method;

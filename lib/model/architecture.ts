@@ -9,7 +9,7 @@ import type { Activation, BlockRole, Rope } from './sublayers';
  * Block (sandwich):   h += norm1'(o(attention(norm1(h))));  h += norm2'(down(ffn(norm2(h))))   (Gemma)
  */
 
-/** One block: widths, which differ between blocks after pruning, and how its attention sees. */
+/** One block: widths, which differ between blocks after pruning, and how its attention sees. Where one is 0 there is no such sublayer. */
 export interface BlockWidths {
   /** FFN channels (rows of gate and up, columns of down). */
   ffn: number;
@@ -20,7 +20,7 @@ export interface BlockWidths {
 }
 
 export interface Architecture {
-  /** Name of the family file that made this: 'llama', 'mistral', 'qwen2', 'qwen3', 'opt'. */
+  /** Name of the family that made this. */
   family: string;
   hidden: number;
   vocab: number;
@@ -115,12 +115,17 @@ export interface TensorRef {
    * are to be put back into Hugging Face's order: this many heads of shape[0] / ropeHeads rows each.
    */
   ropeHeads?: number;
+  /**
+   * The matrix is stored transposed, in rows of so many entries: those of its first column start at `offset`, of the next one
+   * a stored row further.
+   */
+  storedColumns?: number;
   /** Added to the values of a vector as it is read, 0 where left out. */
   plus?: number;
 }
 
 /** Where the tensors of a block lie, by their names in it. */
-export type BlockRefs = { [role in BlockRole]?: TensorRef };
+export type BlockRefs = Record<BlockRole, TensorRef>;
 
 /** An opened checkpoint: its architecture and where every tensor lies. No weights are read to make it. */
 export interface ModelSource {

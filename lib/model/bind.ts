@@ -1,7 +1,8 @@
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockRefs, Dtype, ModelRole, TensorRef } from './architecture';
-import { blockTensors, modelShapes } from './axes';
-import { blockTensorName, type TensorNames } from './family';
+import { modelShapes } from './axes';
+import type { TensorNames } from './family';
+import { fileTensors, partRefs } from './file-tensors';
 import { type BlockRole, isNorm } from './sublayers';
 
 const DTYPES: readonly Dtype[] = [
@@ -22,7 +23,12 @@ const DTYPES: readonly Dtype[] = [
 export type StoredTensor = Omit<TensorRef, 'dtype'> & { dtype: string };
 
 /** Tensors that files carry beside the weights. */
-const IGNORED = [/rotary_emb\.inv_freq$/, /^rope_freqs\.weight$/, /\.masked_bias$/];
+const IGNORED = [
+  /rotary_emb\.inv_freq$/,
+  /^rope_(freqs|factors_short|factors_long)\.weight$/,
+  /\.masked_bias$/,
+  /\.attn\.bias$/,
+];
 
 /** How files hold what the architecture means. */
 export interface Layout {
@@ -74,10 +80,13 @@ export function bindTensors(
   }
   const blocks = architecture.blocks.map((widths, block) => {
     const bound: BlockRefs = {};
-    for (const { role, shape } of blockTensors(architecture, block)) {
-      const ref = bind(blockTensorName(names, role, block), shape);
-      const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
-      bound[role] = withLayout(ref, { ropeHeads: heads, plus: isNorm(role) ? normOffset : 0 });
+    for (const tensor of fileTensors(architecture, names, block)) {
+      const refs = partRefs(bind(tensor.name, tensor.shape), tensor);
+      tensor.parts.forEach(({ role }, part) => {
+        const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
+        const plus = isNorm(role) ? normOffset : 0;
+        bound[role] = withLayout(refs[part]!, { ropeHeads: heads, plus });
+      });
     }
     return bound;
   });

@@ -1,7 +1,7 @@
 import type { Architecture } from './architecture';
-import type { NormSpec, Sublayer } from './sublayers';
+import { type NormSpec, type Site, type Sublayer, unitsOf } from './sublayers';
 
-/** The sublayers of a block in the order in which they run. */
+/** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
   const { norm, biases, headDim, queryScalar, qkNorm, gated, activation } = architecture;
   const { ffn, heads, kvHeads, global } = architecture.blocks[block]!;
@@ -13,7 +13,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
     streamNorm: placement === 'post' ? own : null,
     outNorm: placement === 'sandwich' ? own : null,
   };
-  return [
+  const sublayers: Sublayer[] = [
     {
       name: 'attention',
       mixer: {
@@ -36,4 +36,10 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
       biases: { in: biases.ffnIn, out: biases.down },
     },
   ];
+  return sublayers.filter((sublayer) => unitsOf(sublayer) > 0);
+}
+
+/** The sites of a block in the order in which they run. */
+export function sitesOf(architecture: Architecture, block: number): Site[] {
+  return sublayersOf(architecture, block).map(({ name }) => name);
 }

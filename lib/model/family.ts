@@ -17,6 +17,8 @@ export interface Family {
   positionOffset: number | null;
   /** Embeddings come into the first block times the root of their width. */
   scalesEmbedding?: true;
+  /** Rope may turn a part of every head. */
+  partialRotary?: true;
   /** Every so-many-th block is global where others slide, if the configuration does not say which. */
   globalEvery?: number;
   /**
@@ -39,12 +41,14 @@ export interface HfDescription {
   /** In front of `Model` and `Config` in the names of its other classes, where `stockClass` has something else there. */
   base?: string;
   keys: ConfigKeys;
+  /** FFN channels for each of the hidden size, where the configuration does not say. */
+  ffnOfHidden?: number;
   /** Values that the configuration class takes for absent keys. */
   defaults: Record<string, unknown>;
   /** Keys that change the arithmetic, with the values that this program knows. */
   only: Record<string, readonly unknown[]>;
   /** Whether the stock class takes head_dim apart from hidden ÷ heads. */
-  freeHeadDim: boolean;
+  freeHeadDim: boolean | 'without longrope';
   /** Whether the stock configuration refuses a head count that does not divide the hidden size. */
   headsDivideHidden: boolean;
   /** What weights of norms are stored less. */
@@ -79,10 +83,16 @@ export interface GgufDescription {
   interleavedRope: boolean;
   /** Biases that llama.cpp's loader takes. */
   holdsBiases: readonly BiasName[];
+  /** It wants all of them: zeros where the model has none. */
+  needsBiases?: true;
   /** Whether its loader sizes q and o by the heads (false: by the hidden size). */
   freeHeads: boolean;
+  /** What it calls otherwise than `GGUF_NAMES`. */
+  names?: TensorNames['block'];
   /** Whether its graph applies rope_freqs.weight (Llama 3's stretch). */
   holdsRopeFactors: boolean;
+  /** Whether its graph divides frequencies by rope_factors_short.weight or rope_factors_long.weight (longrope). */
+  holdsLongrope?: true;
   /** The activation of its graph. */
   activation: Activation;
   /** Whether its graph slides. */
@@ -98,10 +108,12 @@ export function everyNth(blocks: number, n: number): boolean[] {
   return Array.from({ length: blocks }, (_, block) => (block + 1) % n === 0);
 }
 
-/** Templates; `{}` stands for the block's index. */
+/** Templates; `{}` stands for the block's index. Roles of one template are rows of one tensor, in the order of `PARTS`. */
 export interface TensorNames {
   model: Partial<Record<ModelRole, string>>;
   block: Partial<Record<BlockRole, string>>;
+  /** Matrices of blocks are stored `[in, out]`. */
+  transposed?: true;
 }
 
 export function blockTensorName(names: TensorNames, role: BlockRole, block: number): string {

@@ -81,6 +81,15 @@ export function readFields<Shape extends z.ZodRawShape>(
   throw badField({ values, where }, [keyOf(field!) ?? field!, ...inside], message);
 }
 
+/** The shortest decimal with this float32 value: GGUF's 1e-5 reads 9.9999997e-6 otherwise. */
+export function shortest(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return short;
+  }
+  return Math.fround(value);
+}
+
 /** One entry a block. @throws StruPruneError ERR_CHECKPOINT for a list of another length */
 export function spread(
   value: number | number[],

@@ -13,6 +13,7 @@ import {
   readFields,
   requireTensors,
   type Stated,
+  shortest,
   size,
   sizeOrZero,
   spread,
@@ -21,7 +22,8 @@ import {
 } from './fields';
 import type { Rope } from './sublayers';
 
-const sizes = z.array(size, { error: 'must be a list' });
+const sizes = z.array(sizeOrZero, { error: 'must be a list' });
+const factors = z.array(positive, { error: 'must be a list' });
 
 /** What our own modeling code reads beside the stock keys (lib/checkpoint/modeling). */
 const OWN = fieldsOf({
@@ -41,6 +43,10 @@ const ROPE = fieldsOf({
   low_freq_factor: positive.nullish(),
   high_freq_factor: positive.nullish(),
   original_max_position_embeddings: size.nullish(),
+  partial_rotary_factor: positive.nullish(),
+  short_factor: factors.nullish(),
+  long_factor: factors.nullish(),
+  attention_factor: positive.nullish(),
 });
 
 /** transformers' names of the kinds of blocks, where a model has two. */
@@ -57,6 +63,7 @@ const COMMON = {
   rope_scaling: ROPE.nullish(),
   rope_parameters: ROPE.nullish(),
   partial_rotary_factor: positive.nullish(),
+  original_max_position_embeddings: size.nullish(),
   layer_types: z.array(text, { error: 'must be a list' }).nullish(),
   sliding_window_pattern: size.nullish(),
   rope_local_base_freq: positive.nullish(),
@@ -68,7 +75,7 @@ const COMMON = {
 /** Keys that a family has a name for, or has not. */
 const NAMED = {
   hidden: size,
-  ffn: size,
+  ffn: size.nullish(),
   blocks: size,
   heads: size,
   vocab: size,
@@ -120,10 +127,15 @@ export function architectureFromConfig(
 
   const named = readFields(NAMED, file, (field) => keys[field as keyof ConfigKeys]);
   requireTensors(named.blocks, tensors, file, keys.blocks);
+  const { ffnOfHidden } = family.hf;
+  const ffn = named.ffn ?? (ffnOfHidden && ffnOfHidden * named.hidden);
+  if (!ffn) throw badField(file, [keys.ffn], 'must be a number');
   const own = model_type.startsWith(OWN_PREFIX)
     ? readFields({ struprune: OWN }, file).struprune
     : null;
-  const widths = own ? ownWidths(own, named.blocks, file) : uniformWidths(family, named, file);
+  const widths = own
+    ? ownWidths(own, named.blocks, file)
+    : uniformWidths(family, { ...named, ffn }, file);
   const headDim = own ? own.head_dim : stockHeadDim(family, named, where);
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   return {
@@ -139,7 +151,7 @@ export function architectureFromConfig(
       placement: !preNorm ? 'post' : family.sandwich ? 'sandwich' : 'pre',
     },
     finalNorm: preNorm,
-    ...ropesFromConfig(family, common, maxPositions, file),
+    ...ropesFromConfig(family, common, { headDim, maxPositions }, file),
     positionOffset: family.positionOffset,
     slidingWindow: named.slidingWindow ?? 0,
     qkNorm: family.qkNorm,
@@ -164,8 +176,6 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
   for (const key of ['num_local_experts', 'num_experts', 'n_routed_experts'] as const) {
     if (common[key]) throw unsupported(where, `${key} (a mixture of experts)`, dense);
   }
-  const partial = common.partial_rotary_factor ?? 1;
-  if (partial !== 1) throw unsupported(where, `partial_rotary_factor ${partial}`, dense);
   const known = family.globalEvery === undefined ? [GLOBAL] : [GLOBAL, SLIDING];
   const odd = common.layer_types?.find((type) => !known.includes(type));
   if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
@@ -193,7 +203,11 @@ function ownWidths(own: OwnConfig, blocks: number, file: Stated): BlockWidths[] 
 
 const HEADS_MISMATCH = 'must be multiples of the key-value heads';
 
-function uniformWidths({ hf }: Family, named: Named, file: Stated): BlockWidths[] {
+function uniformWidths(
+  { hf }: Family,
+  named: Named & { ffn: number },
+  file: Stated,
+): BlockWidths[] {
   const { ffn, heads, kvHeads, blocks } = named;
   const every = (value: number) => new Array<number>(blocks).fill(value);
   return zipWidths(every(ffn), every(heads), every(kvHeads ?? heads), () =>
@@ -264,7 +278,7 @@ function activation(name: string, where: string): Architecture['activation'] {
 function ropesFromConfig(
   family: Family,
   common: Common,
-  maxPositions: number,
+  sizes: Sizes,
   file: Stated,
 ): Pick<Architecture, 'rope' | 'globalRope'> {
   if (family.positionOffset !== null) return { rope: null, globalRope: null };
@@ -274,7 +288,7 @@ function ropesFromConfig(
       Object.values(values[key] ?? {}).some(isObject),
     );
     if (byType === undefined) {
-      return { rope: ropeFromConfig(common, maxPositions, file), globalRope: null };
+      return { rope: ropeFromConfig(family, common, sizes, file), globalRope: null };
     }
     throw unsupported(where, `${byType} by layer type`, 'use a model whose layers are alike');
   }
@@ -282,15 +296,19 @@ function ropesFromConfig(
   const local = { rope_theta: common.rope_local_base_freq, rope_parameters: read?.[SLIDING] };
   const global = { ...common, rope_parameters: read?.[GLOBAL] };
   return {
-    rope: ropeFromConfig(local, maxPositions, file),
-    globalRope: ropeFromConfig(global, maxPositions, file),
+    rope: ropeFromConfig(family, local, sizes, file),
+    globalRope: ropeFromConfig(family, global, sizes, file),
   };
 }
 
+/** What a rope is measured by. */
+type Sizes = Pick<Architecture, 'headDim' | 'maxPositions'>;
+
 /** Reads transformers 5's rope_parameters and 4's rope_theta with rope_scaling. */
 function ropeFromConfig(
-  common: Partial<Pick<Common, 'rope_theta' | 'rope_scaling' | 'rope_parameters'>>,
-  maxPositions: number,
+  family: Family,
+  common: Partial<Common>,
+  { headDim, maxPositions }: Sizes,
   file: Stated,
 ): Rope {
   const key = common.rope_scaling ? 'rope_scaling' : 'rope_parameters';
@@ -303,27 +321,71 @@ function ropeFromConfig(
     return value;
   };
   const theta = scaling.rope_theta ?? common.rope_theta ?? 10000;
+  // As in transformers, the model's own before the stretch's.
+  const originalMaxPositions =
+    common.original_max_position_embeddings ??
+    scaling.original_max_position_embeddings ??
+    maxPositions;
+  const share = scaling.partial_rotary_factor ?? common.partial_rotary_factor ?? 1;
+  const turned = turnedDims(family, share, headDim, where);
   const type = scaling.rope_type ?? scaling.type ?? 'default';
   switch (type) {
     case 'default':
-      return { theta };
+      return { theta, ...turned };
     case 'linear':
-      return { theta, linearFactor: needed('factor') };
+      return { theta, ...turned, linearFactor: needed('factor') };
     case 'llama3':
       return {
         theta,
+        ...turned,
         llama3: {
           factor: needed('factor'),
           lowFreqFactor: needed('low_freq_factor'),
           highFreqFactor: needed('high_freq_factor'),
-          originalMaxPositions: scaling.original_max_position_embeddings ?? maxPositions,
+          originalMaxPositions,
         },
       };
+    case 'longrope':
+    case 'su': {
+      const factor = scaling.factor ?? maxPositions / originalMaxPositions;
+      const usual =
+        factor > 1 ? Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions)) : 1;
+      const divisors = (name: 'short_factor' | 'long_factor') => {
+        const pairs = (turned.dims ?? headDim) / 2;
+        const list = scaling[name];
+        if (list?.length === pairs) return list;
+        throw badField(file, [key, name], `must have ${pairs} entries, one a pair that turns`);
+      };
+      return {
+        theta,
+        ...turned,
+        longrope: {
+          short: divisors('short_factor'),
+          long: divisors('long_factor'),
+          originalMaxPositions,
+          attentionFactor: shortest(scaling.attention_factor ?? usual),
+        },
+      };
+    }
     default:
       throw unsupported(
         where,
         `rope scaling type "${type}"`,
-        'use a model with rope type default, linear or llama3',
+        'use a model with rope type default, linear, llama3 or longrope',
       );
   }
+}
+
+/** Nothing where all of a head turns. */
+function turnedDims(
+  family: Family,
+  share: number,
+  headDim: number,
+  where: string,
+): Pick<Rope, 'dims'> {
+  if (share === 1) return {};
+  const dims = Math.floor(headDim * share);
+  if (family.partialRotary && dims > 0 && dims < headDim && dims % 2 === 0) return { dims };
+  const what = `partial_rotary_factor ${share} of heads of ${headDim} in a ${family.name} model`;
+  throw unsupported(where, what, 'use another model');
 }

@@ -2,8 +2,15 @@ import type { z } from 'zod';
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
 import { familyOfGguf } from './families';
-import { GGUF_NAMES } from './families/names';
-import { BIAS_NAMES, type BiasName, blockTensorName, everyNth, type Family } from './family';
+import { GGUF_NAMES, ggufNames } from './families/names';
+import {
+  BIAS_NAMES,
+  type BiasName,
+  blockTensorName,
+  everyNth,
+  type Family,
+  type TensorNames,
+} from './family';
 import {
   badField,
   epsilon,
@@ -13,6 +20,7 @@ import {
   readFields,
   requireTensors,
   type Stated,
+  shortest,
   size,
   sizeOrZero,
   spread,
@@ -36,6 +44,17 @@ export interface GgufTensors {
 
 /** Tensor with the divisors of Llama 3's rotary frequencies. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
+/** Those of longrope, for windows up to the original length and for longer ones. */
+export const LONGROPE_FACTORS = {
+  short: 'rope_factors_short.weight',
+  long: 'rope_factors_long.weight',
+} as const;
+
+/** Where norms have their epsilon. */
+export const EPSILONS = {
+  rms: 'attention.layer_norm_rms_epsilon',
+  layer: 'attention.layer_norm_epsilon',
+} as const;
 
 const BIAS_ROLES: Record<BiasName, BlockRole> = {
   qkv: 'attention.qBias',
@@ -56,13 +75,16 @@ const NAMED = {
   'attention.value_length': size.optional(),
   'attention.sliding_window': sizeOrZero.optional(),
   'attention.sliding_window_pattern': size.optional(),
-  'attention.layer_norm_rms_epsilon': epsilon,
+  'attention.layer_norm_rms_epsilon': epsilon.optional(),
+  'attention.layer_norm_epsilon': epsilon.optional(),
   'rope.dimension_count': size.optional(),
   'rope.freq_base': positive.optional(),
   'rope.freq_base_swa': positive.optional(),
   'rope.scaling.type': text.optional(),
   'rope.scaling.factor': positiveOrZero.optional(),
   'rope.scale_linear': positiveOrZero.optional(),
+  'rope.scaling.original_context_length': size.optional(),
+  'rope.scaling.attn_factor': positive.optional(),
   expert_count: sizeOrZero.optional(),
 };
 type Named = z.output<z.ZodObject<typeof NAMED>>;
@@ -98,16 +120,20 @@ export function architectureFromGguf(
   requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
   const blocks = blocksOf(named, file, key);
-  const headDim = headDimOf(named, blocks[0]!.heads, file, key);
+  const headDim = headDimOf(named, Math.max(...blocks.map(({ heads }) => heads)), file, key);
+  const dims = turnedDims(family, named, headDim, where);
   if (count === gguf.scalesByHeadsAt) {
     const mend = 'use its Hugging Face folder';
     throw unsupported(where, `a ${family.name} model of ${count} blocks in GGUF`, mend);
   }
   const every = named['attention.sliding_window_pattern'] ?? family.globalEvery;
   const globals = family.globalEvery === undefined ? [] : everyNth(count, every!);
-  const rope = ropeFromGguf(named, tensors, headDim, where);
-  const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope.theta;
-  const sliding: Rope = { theta: shortest(theta) };
+  const rotary = family.positionOffset === null;
+  const rope = rotary ? ropeFromGguf(family, named, tensors, { headDim, dims }, file) : null;
+  const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope?.theta;
+  const epsName = EPSILONS[family.norm];
+  const eps = named[epsName];
+  if (eps === undefined) throw badField(file, [key(epsName)], 'must be a number');
   const vocab = tensors.shape(GGUF_NAMES.model.embedding!)?.[0];
   if (vocab === undefined) throw badField(file, [GGUF_NAMES.model.embedding!], 'has no rows');
   const architecture: Architecture = {
@@ -119,18 +145,20 @@ export function architectureFromGguf(
     maxPositions,
     norm: {
       kind: family.norm,
-      eps: shortest(named['attention.layer_norm_rms_epsilon']),
+      eps: shortest(eps),
       placement: family.sandwich ? 'sandwich' : 'pre',
     },
     finalNorm: true,
-    ...(globals.length ? { rope: sliding, globalRope: rope } : { rope, globalRope: null }),
+    ...(globals.length
+      ? { rope: { theta: shortest(theta!) }, globalRope: rope }
+      : { rope, globalRope: null }),
     positionOffset: family.positionOffset,
     slidingWindow,
     qkNorm: family.qkNorm,
     queryScalar: null,
     activation: gguf.activation,
     gated: family.gated,
-    biases: biasesOf(tensors),
+    biases: biasesOf(ggufNames(gguf), tensors, count),
     embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
@@ -150,9 +178,10 @@ function blocksOf(named: Named, file: Stated, key: (name: string) => string): Bl
     widths(kvName),
     () => badField(file, [key(kvName)], 'must divide the head count'),
   );
-  if (blocks.every(({ ffn, heads }) => ffn > 0 && heads > 0)) return blocks;
-  const mend = 'use a model whose blocks are whole';
-  throw unsupported(file.where, 'a block without attention or FFN', mend);
+  // llama.cpp leaves out what an attention adds where no FFN follows.
+  if (blocks.every(({ ffn, heads }) => ffn > 0 || heads === 0)) return blocks;
+  const mend = 'use a model whose blocks with attention have an FFN';
+  throw unsupported(file.where, 'a block with attention and without FFN', mend);
 }
 
 function headDimOf(
@@ -166,44 +195,78 @@ function headDimOf(
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
     throw badField(file, [key(stated)], `gives no usable head width (${headDim})`);
   }
-  for (const name of ['attention.value_length', 'rope.dimension_count'] as const) {
-    const width = named[name] ?? headDim;
-    if (width === headDim) continue;
-    const what = `${name} ${width} beside a head width of ${headDim}`;
-    throw unsupported(file.where, what, 'use another model');
-  }
+  requireHeadDim('attention.value_length', named, headDim, file.where);
   return headDim;
 }
 
-function biasesOf(tensors: GgufTensors): Architecture['biases'] {
-  const present = BIAS_NAMES.map((name) => [
-    name,
-    tensors.has(blockTensorName(GGUF_NAMES, BIAS_ROLES[name], 0)),
-  ]);
+/** Entries of a head that rope turns: all of them unless the family has others. */
+function turnedDims(family: Family, named: Named, headDim: number, where: string): number {
+  const dims = named['rope.dimension_count'] ?? headDim;
+  const isPart = dims < headDim && dims % 2 === 0;
+  if (!family.partialRotary || !isPart) {
+    requireHeadDim('rope.dimension_count', named, headDim, where);
+  }
+  return dims;
+}
+
+function requireHeadDim(
+  name: 'attention.value_length' | 'rope.dimension_count',
+  named: Named,
+  headDim: number,
+  where: string,
+): void {
+  const width = named[name] ?? headDim;
+  if (width === headDim) return;
+  const what = `${name} ${width} beside a head width of ${headDim}`;
+  throw unsupported(where, what, 'use another model');
+}
+
+/** Blocks alike have the same, and not every one has an attention. */
+function biasesOf(
+  names: TensorNames,
+  tensors: GgufTensors,
+  blocks: number,
+): Architecture['biases'] {
+  const present = BIAS_NAMES.map((name) => {
+    const has = (block: number) => tensors.has(blockTensorName(names, BIAS_ROLES[name], block));
+    return [name, [...Array(blocks).keys()].some(has)];
+  });
   return Object.fromEntries(present) as Architecture['biases'];
 }
 
-function ropeFromGguf(named: Named, tensors: GgufTensors, headDim: number, where: string): Rope {
+/** `dims`: entries of a head that turn. */
+function ropeFromGguf(
+  family: Family,
+  named: Named,
+  tensors: GgufTensors,
+  { headDim, dims }: { headDim: number; dims: number },
+  file: Stated,
+): Rope {
+  const { where } = file;
   const theta = shortest(named['rope.freq_base'] ?? 10000);
   const rope: Rope = { theta };
+  if (dims < headDim) rope.dims = dims;
   // As llama.cpp reads them: linear where no type is given, and the factor by its name of 2023 where the other is not.
   const type = named['rope.scaling.type'] ?? 'linear';
   const factor = named['rope.scaling.factor'] || named['rope.scale_linear'];
   if (type === 'linear') {
     if (factor) rope.linearFactor = shortest(factor);
-  } else if (type !== 'none') {
+  } else if (type !== 'none' && type !== 'longrope') {
     throw unsupported(
       where,
       `rope scaling type "${type}"`,
-      'use a model with rope scaling none, linear or Llama 3',
+      'use a model with rope scaling none, linear, longrope or Llama 3',
     );
+  }
+  if (type === 'longrope' || Object.values(LONGROPE_FACTORS).some((name) => tensors.has(name))) {
+    rope.longrope = longropeOf(family, named, tensors, dims / 2, file);
   }
   if (tensors.has(ROPE_FACTORS)) {
     const table = tensors.vector(ROPE_FACTORS);
     // Nothing is made in the length of a head before its tensors were looked at.
-    const llama3 = table.length === headDim / 2 ? llama3FromFactors(table, theta, headDim) : null;
+    const llama3 = table.length === dims / 2 ? llama3FromFactors(table, theta, dims) : null;
     if (llama3 !== null) rope.llama3 = llama3;
-    else if (!stretchesNothing(table, headDim)) {
+    else if (!stretchesNothing(table, dims)) {
       throw unsupported(
         where,
         `${ROPE_FACTORS} of another rule than Llama 3's`,
@@ -214,13 +277,32 @@ function ropeFromGguf(named: Named, tensors: GgufTensors, headDim: number, where
   return rope;
 }
 
-/** The shortest decimal with this float32 value: GGUF's 1e-5 reads 9.9999997e-6 otherwise. */
-function shortest(value: number): number {
-  for (let digits = 6; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === Math.fround(value)) return short;
+function longropeOf(
+  family: Family,
+  named: Named,
+  tensors: GgufTensors,
+  pairs: number,
+  file: Stated,
+): NonNullable<Rope['longrope']> {
+  if (!family.gguf!.holdsLongrope) {
+    throw unsupported(file.where, `longrope in a ${family.name} model`, 'use another model');
   }
-  return value;
+  const divisors = (name: string) => {
+    const vector = tensors.has(name) ? tensors.vector(name) : new Float32Array();
+    const isWhole = vector.length === pairs && vector.every((value) => value > 0);
+    if (isWhole && vector.every(Number.isFinite)) return Array.from(vector, shortest);
+    throw new StruPruneError(
+      'ERR_CHECKPOINT',
+      `${file.where}: ${name} must have ${pairs} numbers above 0, one a pair that turns`,
+      'convert the model again',
+    );
+  };
+  return {
+    short: divisors(LONGROPE_FACTORS.short),
+    long: divisors(LONGROPE_FACTORS.long),
+    originalMaxPositions: named['rope.scaling.original_context_length'] ?? named.context_length,
+    attentionFactor: shortest(named['rope.scaling.attn_factor'] ?? 1),
+  };
 }
 
 function unsupported(where: string, what: string, mend: string): StruPruneError {

@@ -12,7 +12,7 @@ import { type BlockRole, type Site, type Sublayer, unitsOf } from './sublayers';
  */
 
 /** Indices of the units that stay, ascending, by site; a site that is left out stays whole. */
-export type BlockKeep = { [site in Site]?: Int32Array };
+export type BlockKeep = Record<Site, Int32Array>;
 
 /** Entries of a tensor that stay: `indices` along `axis` (0: rows, 1: columns). */
 export interface Slice {
@@ -47,9 +47,9 @@ export function slicesFor(
   architecture: Architecture,
   block: number,
   keep: BlockKeep,
-): Partial<Record<BlockRole, Slice>> {
-  const slices: Partial<Record<BlockRole, Slice>> = {};
-  for (const [site, kept] of entriesOf(keep)) {
+): Record<BlockRole, Slice> {
+  const slices: Record<BlockRole, Slice> = {};
+  for (const [site, kept] of Object.entries(keep)) {
     requireAscending(kept, groupCount(architecture, block, site), `block ${block}, ${site}`);
     for (const { role, axes } of blockTensors(architecture, block)) {
       const axis = axes.findIndex((each) => each.site === site);
@@ -95,7 +95,7 @@ export function prunedBlock(
   block: number,
   keep: BlockKeep,
 ): Architecture {
-  const counts = entriesOf(keep).map(([site, kept]) => {
+  const counts = Object.entries(keep).map(([site, kept]) => {
     requireAscending(kept, groupCount(architecture, block, site), `block ${block}, ${site}`);
     return [site, kept.length];
   });
@@ -108,7 +108,7 @@ export function prunedBlock(
 export function widthsOf(
   architecture: Architecture,
   block: number,
-  counts: { [site in Site]?: number },
+  counts: Readonly<Record<Site, number>>,
 ): BlockWidths {
   const widths = { ...architecture.blocks[block]! };
   for (const { name, mixer } of sublayersOf(architecture, block)) {
@@ -120,15 +120,30 @@ export function widthsOf(
   return widths;
 }
 
+/** The architecture without those sublayers: the stream passes them by. */
+export function withoutSites(
+  architecture: Architecture,
+  gone: readonly { block: number; site: Site }[],
+): Architecture {
+  const blocks = [...architecture.blocks];
+  for (const { block, site } of gone) {
+    blocks[block] = widthsOf({ ...architecture, blocks }, block, { [site]: 0 });
+  }
+  return { ...architecture, blocks };
+}
+
+/** The architecture without blocks of which nothing is left. */
+export function withoutEmptyBlocks(architecture: Architecture): Architecture {
+  const { blocks } = architecture;
+  return { ...architecture, blocks: blocks.filter(({ ffn, heads }) => ffn > 0 || heads > 0) };
+}
+
 /** The sublayer of that site. */
 export function sublayerAt(architecture: Architecture, block: number, site: Site): Sublayer {
   const found = sublayersOf(architecture, block).find(({ name }) => name === site);
-  if (found === undefined) throw new StruPruneError('ERR_ARGUMENT', `no block has a site ${site}`);
+  if (found === undefined)
+    throw new StruPruneError('ERR_ARGUMENT', `block ${block} has no site ${site}`);
   return found;
-}
-
-function entriesOf(keep: BlockKeep): [Site, Int32Array][] {
-  return Object.entries(keep) as [Site, Int32Array][];
 }
 
 function expand(groups: Int32Array, width: number): Int32Array {

@@ -17,6 +17,18 @@ export interface Rope {
   };
   /** Linear stretch: positions divided by this factor. */
   linearFactor?: number;
+  /** Leading entries of a head that turn; all where left out. */
+  dims?: number;
+  /**
+   * A divisor of every frequency, as transformers' `rope_type: "longrope"`: the long ones in windows longer than
+   * `originalMaxPositions`. What turns is scaled by `attentionFactor`.
+   */
+  longrope?: {
+    short: number[];
+    long: number[];
+    originalMaxPositions: number;
+    attentionFactor: number;
+  };
 }
 
 /** By transformers' names; `gelu_pytorch_tanh` is GELU by its tanh approximation. */
@@ -49,11 +61,8 @@ export interface FeedForwardSpec {
   gated: boolean;
 }
 
-/** Names the axis of a block that can shrink: KV heads with their query heads, or channels. */
-export type Site = 'attention' | 'ffn';
-
-/** Sites of a block in the order in which they run. */
-export const SITES: readonly Site[] = ['attention', 'ffn'];
+/** Names the axis of a sublayer that can shrink, such as KV heads with their query heads, or channels: `sitesOf` has a block's. */
+export type Site = string;
 
 export interface Sublayer {
   /** Its site, and the first part of its tensors' names. */

@@ -62,6 +62,11 @@ export interface FrontEnd extends Dense {
    * @throws StruPruneError ERR_UNSUPPORTED where the output cannot hold it
    */
   shrink(removed: Int32Array): Shrinking;
+  /**
+   * What the network loses more without each layer as a whole, those of `gone` being gone so: of decoders in nats per token;
+   * null where that may not go. Left out where nothing can go so.
+   */
+  withoutEach?(gone: readonly number[]): Promise<(number | null)[]>;
   /** Opens what was written and measures it as Pass.measure() does. */
   measure(path: string): Promise<number>;
 }
@@ -98,6 +103,8 @@ export interface Pass extends AsyncDisposable {
 export interface Part extends AsyncDisposable {
   /** Goes through a layer that stays as it is. */
   leave(layer: Layer): Promise<void>;
+  /** Passes a layer by that is gone as a whole; left out where none can. */
+  drop?(layer: Layer): Promise<void>;
   /** Gathers sums of what reads the layer, cuts it to what is chosen by them and goes on through that. */
   shrink<C extends Chosen>(layer: Layer, choose: (sums: Sums) => Promise<C>): Promise<Shrunk<C>>;
   /** Cuts a layer to what is chosen; nothing goes through it. */

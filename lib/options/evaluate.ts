@@ -1,5 +1,5 @@
 /** The options of evaluate(). */
-import { count, file, off } from './kinds';
+import { count, file, off, path } from './kinds';
 import { declare } from './option';
 
 export const EVALUATE = declare(
@@ -17,6 +17,12 @@ export const EVALUATE = declare(
       takes: count,
       help: 'use the first n tokens of the text',
       otherwise: 'all',
+      changes: 'run',
+    },
+    against: {
+      takes: path,
+      value: '<model>',
+      help: 'the dense model that it was made of: also how far the two are apart',
       changes: 'run',
     },
     /** The rate of the BLAS's sgemm too, and the share of it that the forward reached; on a GPU there is none. */

@@ -62,6 +62,7 @@ export const sizeOrPercent = kind(
 export const file = kind(somePath, '<file>');
 export const folder = kind(somePath, '<folder>');
 export const path = kind(somePath, '<path>');
+export const text = kind(z.string().min(1), '<text>');
 export const program = kind(z.string().min(1), '<program>');
 export const device = kind(z.string(), '<name>', 'device');
 export const on: Kind<z.ZodBoolean> = { schema: z.boolean() };

@@ -51,6 +51,12 @@ export const METHOD = declare(
       changes: 'survey',
       also: ['survey'],
     },
+    depth: {
+      takes: on,
+      help: 'let whole sublayers go too, attention or FFN of a block, where trials say that it costs less',
+      otherwise: 'off',
+      changes: 'run',
+    },
     apart: {
       takes: on,
       help: 'allocate FFN and attention each by itself',

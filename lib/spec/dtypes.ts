@@ -2,19 +2,21 @@
 import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
 import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
-import { elements, embeddingWidth } from '../model/axes';
+import { blockTensors, elements, embeddingWidth } from '../model/axes';
 import type { BlockRole } from '../model/sublayers';
 import type { Settings } from '../options';
 import { DTYPES } from '../options/output';
 import type { Layer, TargetFacts } from './widths';
 
-/** Matrices of a site, its output map last. */
-const SITE_WEIGHTS: Record<'attention' | 'ffn', readonly BlockRole[]> = {
-  attention: ['attention.q', 'attention.k', 'attention.v', 'attention.out'],
-  ffn: ['ffn.gate', 'ffn.up', 'ffn.out'],
-};
+const FFN_MATRICES: readonly BlockRole[] = ['ffn.gate', 'ffn.up', 'ffn.out'];
 
-export const MATRICES: readonly BlockRole[] = [...SITE_WEIGHTS.attention, ...SITE_WEIGHTS.ffn];
+export const MATRICES: readonly BlockRole[] = [
+  'attention.q',
+  'attention.k',
+  'attention.v',
+  'attention.out',
+  ...FFN_MATRICES,
+];
 
 /** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
 const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
@@ -31,9 +33,9 @@ export function mixedBytes({
 }): TargetFacts['mixed'] {
   const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
     let bytes = 0;
-    for (const role of SITE_WEIGHTS[site as keyof typeof SITE_WEIGHTS]) {
-      const ref = source.blocks[block]![role];
-      if (!ref) continue;
+    for (const { role, axes } of blockTensors(source.architecture, block)) {
+      if (axes.length === 1 || !axes.some((axis) => axis.site === site)) continue;
+      const ref = source.blocks[block]![role]!;
       const type = stored.asSource.includes(role) ? ref.dtype : stored.matrices;
       bytes += elements(ref.shape) * bytesEach(type);
     }
@@ -48,7 +50,7 @@ export function mixedBytes({
 export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly BlockRole[] {
   const changed: BlockRole[] = [];
   if (scope !== 'ffn') changed.push('attention.out');
-  if (scope !== 'attention') changed.push(...(refitsFfn ? SITE_WEIGHTS.ffn : ['ffn.out' as const]));
+  if (scope !== 'attention') changed.push(...(refitsFfn ? FFN_MATRICES : ['ffn.out' as const]));
   return MATRICES.filter((role) => !changed.includes(role));
 }
 
@@ -92,7 +94,7 @@ export function storedTypes(
     return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
   };
   const roles = new Map<string, string[]>();
-  for (const role of MATRICES.filter((name) => blocks[0]?.[name])) {
+  for (const role of MATRICES.filter((name) => blocks.some((refs) => refs[name]))) {
     const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
     roles.set(types, [...(roles.get(types) ?? []), role]);
   }
@@ -115,7 +117,7 @@ export function typeNotes({
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
   const refitted = MATRICES.filter(
-    (role) => !stored.asSource.includes(role) && source.blocks[0]![role],
+    (role) => !stored.asSource.includes(role) && source.blocks.some((refs) => refs[role]),
   );
   return [`${refitted.join(', ')}: ${dtype}; every other matrix: as the source has it`];
 }

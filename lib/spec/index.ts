@@ -4,9 +4,9 @@ import { readsCurves } from '../allocation';
 import { calibrationWindow } from '../measure/perplexity';
 import { methodOf } from '../methods';
 import type { ModelSource } from '../model/architecture';
-import { SITES } from '../model/sublayers';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
+import { depthSpec } from './depth';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
 import { refitNotes, refitSpec, withModelDefaults } from './refit';
@@ -27,6 +27,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
   const survey = surveySpec(recipe, settings);
+  const depth = depthSpec(survey, settings);
   const window = calibrationWindow(architecture, settings.window);
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
@@ -36,7 +37,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const gather = { statistics, inputs };
   const spec: RunSpec = {
     ...{ source, settings, method, target, layers, window },
-    ...{ survey, allocation, gather, mask, refit, output },
+    ...{ survey, allocation, depth, gather, mask, refit, output },
   };
   requireHolds(spec);
   return spec;
@@ -48,9 +49,8 @@ function requireHolds(spec: RunSpec): void {
   const { removed } = uniformAllocation(spec);
   if (readsCurves(allocation.rule)) {
     // Widths that differ, as they may come out.
-    for (const site of SITES) {
-      const first = layers.findIndex((layer) => layer.site === site);
-      if (first !== -1) removed[first] = 0;
+    for (const site of new Set(layers.map((layer) => layer.site))) {
+      removed[layers.findIndex((layer) => layer.site === site)] = 0;
     }
   }
   planOutput(spec, removed);

@@ -1,6 +1,12 @@
 /** What is known of a run's output before any work: its size with nothing removed, and its tensors for given widths. */
 import type { Budget, JointAllocation } from '../allocation';
-import { type ExportPlan, planExport, weightFileBytes } from '../checkpoint/export';
+import {
+  type ExportPlan,
+  type ExportRequest,
+  holderFor,
+  planExport,
+  weightFileBytes,
+} from '../checkpoint/export';
 import { readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
 import { linearParameters, totalParameters } from '../model/groups';
@@ -12,13 +18,16 @@ import {
   plannedArchitecture,
   type TargetFacts,
   uniformly,
+  withinWidths,
 } from './widths';
 
 type Sized = Pick<RunSpec, 'source' | 'layers' | 'output'>;
-type Aimed = Sized & Pick<RunSpec, 'target' | 'allocation'>;
+type Aimed = Sized & Pick<RunSpec, 'target' | 'allocation' | 'depth'>;
 
 export function uniformAllocation(spec: Aimed): JointAllocation {
-  return uniformly(spec.layers, budgetOf(spec), spec.allocation);
+  const { layers, allocation, depth } = spec;
+  const budget = budgetOf(spec);
+  return uniformly(layers, depth ? withinWidths(layers, budget) : budget, allocation);
 }
 
 export function budgetOf(spec: Aimed): Budget {
@@ -47,10 +56,22 @@ export function targetFacts(spec: Sized): TargetFacts {
 }
 
 /** The output for widths that are known, masks that are not. */
-export function planOutput({ source, layers, output }: Sized, removed: Int32Array): ExportPlan {
+export function planOutput(spec: Sized, removed: Int32Array): ExportPlan {
+  return planExport({ ...requestFor(spec, removed), ...sourceFiles(spec.source) });
+}
+
+/** Whether the output can hold the model without those layers. */
+export function holdsOutput(spec: Sized, gone: readonly number[]): boolean {
+  const removed = Int32Array.from(spec.layers, ({ groups }, at) =>
+    gone.includes(at) ? groups : 0,
+  );
+  return holderFor(requestFor(spec, removed)).kind !== null;
+}
+
+function requestFor({ source, layers, output }: Sized, removed: Int32Array): ExportRequest {
   const { architecture } = source;
   const { format, dtype, takenOver, adds } = output;
-  return planExport({
+  return {
     architecture,
     pruned: plannedArchitecture(architecture, layers, removed),
     format,
@@ -60,8 +81,7 @@ export function planOutput({ source, layers, output }: Sized, removed: Int32Arra
       o: adds.attention && !architecture.biases.o,
       down: adds.ffn && !architecture.biases.down,
     },
-    ...sourceFiles(source),
-  });
+  };
 }
 
 /** What a Hugging Face source has of its own configuration, to be carried over. @throws StruPruneError ERR_CHECKPOINT */

@@ -23,6 +23,8 @@ export interface RunSpec {
   window: number;
   survey: SurveySpec;
   allocation: AllocationSpec;
+  /** Whether whole sublayers may go. */
+  depth: boolean;
   /** What a solve gathers, and on which inputs. */
   gather: Pick<Recipe, 'statistics' | 'inputs'>;
   mask: MaskRecipe;

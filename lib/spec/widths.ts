@@ -4,6 +4,7 @@ import {
   allocate,
   allowedRemovals,
   type Budget,
+  checkBudget,
   type JointAllocation,
   storedIn,
   weightsToRemove,
@@ -11,6 +12,7 @@ import {
 import { bytesEach } from '../checkpoint/container';
 import { type ExportDtype, roundingFor } from '../checkpoint/export';
 
+import { choicesFor } from '../choices';
 import { StruPruneError } from '../errors';
 import type { Architecture, Dtype } from '../model/architecture';
 import { sublayersOf } from '../model/blocks';
@@ -86,6 +88,11 @@ export function layerAt(layers: readonly Layer[], block: number, site: Site): nu
   return layers.findIndex((layer) => layer.block === block && layer.site === site);
 }
 
+/** Those of a block. */
+export function layersIn(layers: readonly Layer[], block: number): Layer[] {
+  return layers.filter((layer) => layer.block === block);
+}
+
 /** Columns of a layer's output map. */
 export function widthOf({ groups, groupSize }: Layer): number {
   return groups * groupSize;
@@ -114,10 +121,27 @@ export function uniformly(
   budget: Budget,
   { apart }: Pick<AllocateOptions, 'apart'>,
 ): JointAllocation {
+  return atOnce(allocate(withoutCurves(layers), budget, { rule: 'uniform', apart }));
+}
+
+function withoutCurves(layers: readonly Layer[]) {
   const none = layers.map(() => null);
   const weights = layers.map(() => 1);
-  const placed = allocationLayers(layers, none, weights);
-  return atOnce(allocate(placed, budget, { rule: 'uniform', apart }));
+  return allocationLayers(layers, none, weights);
+}
+
+/**
+ * What widths alone can give of a budget to which whole layers may add: for guesses.
+ * @throws StruPruneError ERR_ARGUMENT where whole layers would not suffice either
+ */
+export function withinWidths(layers: readonly Layer[], budget: Budget): Budget {
+  // Where weights differ in bytes, the budget has more of them than are needed.
+  if (!budget.counted?.freed) {
+    const placed = withoutCurves(layers).map((layer) => ({ ...layer, gone: 0 }));
+    checkBudget(placed.map(choicesFor), budget);
+  }
+  const most = layers.reduce((sum, { cost, allowed }) => sum + cost * allowed.at(-1)!, 0);
+  return { remove: Math.min(budget.remove, most), total: budget.total };
 }
 
 /** What a target is counted in. */
@@ -195,7 +219,7 @@ export function plannedArchitecture(
   layers: readonly Layer[],
   removed: Int32Array,
 ): Architecture {
-  const counts: { [site in Site]?: number }[] = architecture.blocks.map(() => ({}));
+  const counts: Record<Site, number>[] = architecture.blocks.map(() => ({}));
   layers.forEach(({ block, site, groups }, i) => {
     counts[block]![site] = groups - removed[i]!;
   });

@@ -17,6 +17,7 @@ import type { SurveySpec } from '../spec/survey';
 import { allocationLayers, type Layer, uniformly } from '../spec/widths';
 import { inTurns } from '../turns';
 import { curvesFromScores } from './curves';
+import { allocateWithDepth, trialPrices } from './depth';
 import type { Stage, Work } from './stage';
 
 /** What goes where, and what that was decided by. */
@@ -32,6 +33,8 @@ interface Decided {
   survey: Survey | null;
   /** ε_l, one a layer; null without a survey. */
   energies: Float64Array | null;
+  /** Layers that go as wholes, with the predicted loss of each. */
+  gone: ReadonlyMap<number, number>;
 }
 
 export const allocate: Stage<Measured, Decision> = {
@@ -46,19 +49,29 @@ export const allocate: Stage<Measured, Decision> = {
   },
 };
 
+const NONE: Decided['gone'] = new Map();
+
 function evenly({ network, allocation }: Work): Decided {
   const { layers, budget } = network;
-  return { allocation: uniformly(layers, budget, allocation), survey: null, energies: null };
+  const evenly = uniformly(layers, budget, allocation);
+  return { allocation: evenly, survey: null, energies: null, gone: NONE };
 }
 
 async function byCurves(work: Work, measured: Measured): Promise<Decided> {
   const { layers, budget } = work.network;
   const survey = await curvesOf(work.survey, measured, layers);
   const placed = allocationLayers(layers, survey.curves, survey.weights);
-  const allocation = await allocateBy(work.allocation, placed, budget);
+  const { allocation, gone } = work.depth
+    ? await allocateWithDepth({
+        layers: placed,
+        budget,
+        prices: await trialPrices(work),
+        allocate: (offered, missing) => allocateBy(work.allocation, offered, missing),
+      })
+    : { allocation: await allocateBy(work.allocation, placed, budget), gone: NONE };
   const asked = budget.counted?.freed ? allocation.removedWeights : budget.remove;
   const energies = layerEnergies(placed, asked);
-  return { allocation, survey, energies };
+  return { allocation, survey, energies, gone };
 }
 
 /** By a rule of ours or of the caller's. @throws StruPruneError ERR_ARGUMENT, ERR_NAN */

@@ -113,7 +113,7 @@ interface LayerPlan {
 
 function plansOf(
   { network, mask }: Work,
-  { allocation, survey, energies, columns }: Decision,
+  { allocation, survey, energies, columns, gone }: Decision,
 ): LayerPlan[] {
   const metric = survey?.metrics ? mask.metric : 'plain';
   return network.layers.map((layer, at) => {
@@ -123,7 +123,7 @@ function plansOf(
       removed,
       energy: energies ? energies[at]! : null,
       weight: survey ? survey.weights[at]! : null,
-      predicted: survey ? survey.weights[at]! * survey.curves[at]![removed]! : null,
+      predicted: gone.get(at) ?? (survey && survey.weights[at]! * survey.curves[at]![removed]!),
       metric,
       columns: columns ? columns[at]! : null,
     };
@@ -165,7 +165,11 @@ const UNMEASURED = {
 };
 
 async function shrinkLayer(work: Work, part: Part, plan: LayerPlan): Promise<Outcome> {
-  const { layer, columns } = plan;
+  const { layer, removed, columns } = plan;
+  if (removed === layer.groups) {
+    await part.drop!(layer);
+    return { ...UNMEASURED, kept: new Int32Array() };
+  }
   if (isUntouched(work, plan)) {
     await part.leave(layer);
     return { ...UNMEASURED, kept: Int32Array.from({ length: layer.groups }, (_, g) => g) };

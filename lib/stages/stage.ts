@@ -8,7 +8,8 @@ import type { Surveys } from '../pruning/surveys';
 import type { RunSpec } from '../spec';
 
 /** A run at work. */
-export interface Work extends Pick<RunSpec, 'survey' | 'allocation' | 'gather' | 'mask' | 'refit'> {
+export interface Work
+  extends Pick<RunSpec, 'survey' | 'allocation' | 'depth' | 'gather' | 'mask' | 'refit'> {
   network: FrontEnd;
   engine: Engine;
   journal: Journal;

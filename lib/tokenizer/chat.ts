@@ -15,10 +15,13 @@ const NO_DATE = '{% set strftime_now = nothing %}\n';
 export type RenderChat = (messages: readonly Message[]) => string;
 
 /**
- * Renders as transformers' apply_chat_template does without tools and without a prompt for an answer.
+ * Renders as transformers' apply_chat_template does without tools; `answer`: with what makes the model answer.
  * @throws StruPruneError ERR_TOKENIZER where there is no template, or one that cannot be read; from the call itself, ERR_TEXT
  */
-export function chatRenderer({ tokenizerConfig, specialTokensMap }: TokenizerFiles): RenderChat {
+export function chatRenderer(
+  { tokenizerConfig, specialTokensMap }: TokenizerFiles,
+  { answer = false } = {},
+): RenderChat {
   const templates = templatesOf(tokenizerConfig.chat_template);
   const chosen = templates.find(({ name }) => name === DEFAULT_TEMPLATE);
   if (chosen === undefined) {
@@ -31,7 +34,7 @@ export function chatRenderer({ tokenizerConfig, specialTokensMap }: TokenizerFil
   const template = parsed(chosen.template);
   return (messages) => {
     try {
-      return template.render({ messages, add_generation_prompt: false, ...specialTokensMap });
+      return template.render({ messages, add_generation_prompt: answer, ...specialTokensMap });
     } catch (cause) {
       throw new StruPruneError(
         'ERR_TEXT',

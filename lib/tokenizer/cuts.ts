@@ -2,7 +2,7 @@
  * Where a text can be cut so that the ids of the parts, one after the other, are the ids of the whole.
  * A tokenizer whose parts are not all understood is never cut.
  */
-import { LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS } from './patterns';
+import { LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS, O200K_PATTERN } from './patterns';
 import { SPACE } from './sentencepiece';
 import { type Component, flatten, mergePairs, regexOf, type TokenizerJson } from './types';
 
@@ -61,11 +61,13 @@ function certainPieces(json: TokenizerJson): { next: RegExp } | null {
       type === 'Metaspace' || (type === 'ByteLevel' && add_prefix_space !== false),
   );
   let cutsLetterRuns = false;
+  let contracts = false;
   for (const step of steps) {
     if (step.type === 'Split') {
       const pattern = regexOf(step) ?? '';
       if (step.behavior !== 'Isolated') return null;
       if (LETTER_RUN_PATTERNS.has(pattern)) cutsLetterRuns = true;
+      else if (pattern === O200K_PATTERN) cutsLetterRuns = contracts = true;
       else if (!LETTERLESS_PATTERNS.has(pattern)) return null;
     } else if (step.type === 'ByteLevel') {
       cutsLetterRuns ||= step.use_regex !== false;
@@ -76,7 +78,8 @@ function certainPieces(json: TokenizerJson): { next: RegExp } | null {
     }
   }
   const marked = flatten(json.normalizer).some(({ type }) => type === 'Replace');
-  if (cutsLetterRuns) return { next: prefixed || marked ? SPACE_ONLY : SPACE_OR_PUNCTUATION };
+  const spaces = prefixed || marked || contracts;
+  if (cutsLetterRuns) return { next: spaces ? SPACE_ONLY : SPACE_OR_PUNCTUATION };
   return splitsAtSpaces(json) ? { next: SPACE_ONLY } : null;
 }
 

@@ -1,5 +1,6 @@
 export { type TokenizeFileOptions, tokenizeFile } from './file';
 export { tokenizerFromGguf } from './from-gguf';
+export type { AskedQuestion, Continuation } from './jobs';
 export { inThread } from './thread';
 export { ggufMetadataFromTokenizer } from './to-gguf';
 export {

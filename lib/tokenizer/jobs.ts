@@ -4,14 +4,36 @@ import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
 import { chatRenderer } from './chat';
 import { tokenizerFromGguf } from './from-gguf';
+import { partsOf, readQuestions } from './questions';
 import { isRecords, readRecords } from './records';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
-import { loadTokenizer, readTokenizerFiles, type TokenizerSource } from './tokenizer';
+import {
+  loadTokenizer,
+  readTokenizerFiles,
+  type Tokenizer,
+  type TokenizerSource,
+} from './tokenizer';
 
 export interface OutputFile {
   name: string;
   text: Uint8Array<ArrayBuffer>;
+}
+
+/** A question as a model reads it. */
+export interface AskedQuestion {
+  /** Index of the right continuation; null: the model has to write the only one by itself. */
+  answer: number | null;
+  continuations: Continuation[];
+}
+
+export interface Continuation {
+  /** Of the prompt and what follows it. */
+  ids: number[];
+  /** Where what follows begins. */
+  from: number;
+  /** Unicode characters of what follows. */
+  characters: number;
 }
 
 /** By name: what goes in, beside the tokenizer, and what comes out. */
@@ -21,6 +43,10 @@ export interface Jobs {
    * handed to the tokenizer in one piece.
    */
   ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
+  /** Questions of a JSONL file, each with the ids of its prompt and of every continuation behind it. */
+  questions: { in: { path: string }; out: AskedQuestion[] };
+  /** What a model goes on from, and the tokens that end what it writes. `chat`: a user's message. */
+  prompt: { in: { prompt: string; chat: boolean }; out: { ids: number[]; end: number[] } };
   /** The texts of lists of ids. */
   texts: { in: { ids: number[][] }; out: string[] };
   /** The files of a Hugging Face folder. */
@@ -37,6 +63,8 @@ type Runners = { [Name in JobName]: (job: JobInput<Name>) => Jobs[Name]['out'] }
 /** @throws whatever reading the text and loading the tokenizer may throw */
 export const RUNNERS: Runners = {
   ids: idsOf,
+  questions: questionsOf,
+  prompt: promptOf,
   texts: textsOf,
   files: filesOf,
   metadata: metadataOf,
@@ -60,6 +88,35 @@ function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Arra
 function* prepend(first: string, rest: Iterable<string>): Generator<string, void> {
   yield first;
   yield* rest;
+}
+
+function questionsOf({ source, path }: JobInput<'questions'>): AskedQuestion[] {
+  const questions = readQuestions(path);
+  const tokenizer = loadTokenizer(source);
+  return questions.map(({ prompt, continuations, answer }) => ({
+    answer,
+    continuations: continuations.map((text) => {
+      const [before, after] = partsOf(prompt, text);
+      const from = prefixed(tokenizer, before).length;
+      return { ids: prefixed(tokenizer, before + after), from, characters: [...text].length };
+    }),
+  }));
+}
+
+/** With what transformers puts first, once. */
+function prefixed({ encode, prefixId }: Tokenizer, text: string): number[] {
+  const ids = encode(text);
+  return prefixId === null || ids[0] === prefixId ? [...ids] : [prefixId, ...ids];
+}
+
+function promptOf({ source, prompt, chat }: JobInput<'prompt'>): Jobs['prompt']['out'] {
+  const tokenizer = loadTokenizer(source);
+  const { eosTokenId } = tokenizer;
+  const render = chat ? chatRenderer(readTokenizerFiles(source), { answer: true }) : null;
+  const ids = render
+    ? [...tokenizer.encode(render([{ role: 'user', content: prompt }]))]
+    : prefixed(tokenizer, prompt);
+  return { ids, end: eosTokenId === null ? [] : [eosTokenId] };
 }
 
 function textsOf({ source, ids }: JobInput<'texts'>): string[] {

@@ -20,6 +20,9 @@ const LOWER = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
 /** Mistral's later models. */
 const TEKKEN_PATTERN = String.raw`[^\r\n\p{L}\p{N}]?${UPPER}*${LOWER}+|[^\r\n\p{L}\p{N}]?${UPPER}+${LOWER}*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 
+/** GPT-4o's and Phi-4-mini's: contractions stay with the word before them. */
+export const O200K_PATTERN = String.raw`[^\r\n\p{L}\p{N}]?${UPPER}*${LOWER}+${CONTRACTIONS}?|[^\r\n\p{L}\p{N}]?${UPPER}+${LOWER}*${CONTRACTIONS}?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+
 /**
  * Patterns that read left to right without looking back, and none of whose alternatives holds a letter
  * followed by white space or punctuation: a piece surely ends between the two.
@@ -102,6 +105,12 @@ export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
     addBos: true,
     steps: [split(TEKKEN_PATTERN), byteLevel(false)],
     ignoreMerges: true,
+    normalizer: null,
+  },
+  {
+    names: ['gpt-4o', 'llama4'],
+    steps: [split(O200K_PATTERN), byteLevel(false)],
+    ignoreMerges: false,
     normalizer: null,
   },
   {

@@ -22,12 +22,20 @@ export function* readRecords(path: string, chat: () => RenderChat): Generator<st
     render ??= chat();
     return render(messages);
   };
+  yield* eachLine(path, (record) => textOf(record, renderer));
+}
+
+/**
+ * Yields what `read` makes of the JSON of every line; empty ones are skipped.
+ * @throws StruPruneError ERR_TEXT of `read` with the line, or for what is no JSON; ERR_NOT_FOUND
+ */
+export function* eachLine<T>(path: string, read: (record: unknown) => T): Generator<T, void> {
   let number = 0;
   for (const line of linesOf(readText(path))) {
     number++;
     if (line.trim() === '') continue;
     try {
-      yield textOf(JSON.parse(line), renderer);
+      yield read(JSON.parse(line));
     } catch (error) {
       if (error instanceof StruPruneError && error.code !== 'ERR_TEXT') throw error;
       throw refused(path, number, error);

@@ -1,6 +1,7 @@
 /** GGUF metadata that describes a Hugging Face tokenizer to llama.cpp. */
 import { AS_FOLDER } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
+import { addsBos } from './bos';
 import { CHAT_TEMPLATE, GGML, SPECIAL_TOKEN_KEYS } from './gguf-vocabulary';
 import { preTokenizerOf } from './patterns';
 import { SPACE, scoresFromMerges } from './sentencepiece';
@@ -120,16 +121,6 @@ function tokenTable(
     put(content, id, content === unknown ? TOKEN_TYPE.unknown : kind);
   }
   return { tokens, types };
-}
-
-/** Whether the post-processor puts BOS in front of a text. */
-function addsBos({ post_processor }: TokenizerJson, config: TokenizerConfig): boolean {
-  const bos = tokenText(config.bos_token);
-  return flatten(post_processor).some((step) => {
-    if (step.type !== 'TemplateProcessing' || !Array.isArray(step.single)) return false;
-    const first = step.single[0] as { SpecialToken?: { id: string } } | undefined;
-    return bos !== null && first?.SpecialToken?.id === bos;
-  });
 }
 
 /** The default one, and those with names as gguf-py writes them. */

@@ -2,6 +2,7 @@
 import { parseGguf } from '../checkpoint/container';
 import { StruPruneError } from '../errors';
 import { AddedTokens } from './added-tokens';
+import { addsBos } from './bos';
 import { Bpe } from './bpe';
 import { type Cutter, cutterFor } from './cuts';
 import { decoderOf } from './decode';
@@ -31,6 +32,8 @@ export interface Tokenizer {
   /** Largest id + 1; a model's embedding table may have more rows. */
   readonly vocabSize: number;
   readonly bosTokenId: number | null;
+  /** What transformers puts in front of a text; null: nothing. */
+  readonly prefixId: number | null;
   readonly eosTokenId: number | null;
 }
 
@@ -69,6 +72,10 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
   const decode = decoderOf(tokenizerJson);
   const tidy = tokenizerConfig.clean_up_tokenization_spaces === true;
   const idOf = (text: string | null) => (text === null ? null : (ids.get(text) ?? null));
+  const bos = idOf(tokenText(tokenizerConfig.bos_token));
+  // A post-processor goes before what the configuration says.
+  const prefixed =
+    addsBos(tokenizerJson, tokenizerConfig) || tokenizerConfig.add_bos_token === true;
   return {
     encode: (text) => encodeParts([text]),
     encodeParts,
@@ -78,7 +85,8 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
       return tidy ? withoutTokenizationSpaces(text) : text;
     },
     vocabSize: [...tokens.keys()].reduce((size, id) => Math.max(size, id + 1), 0),
-    bosTokenId: idOf(tokenText(tokenizerConfig.bos_token)),
+    bosTokenId: bos,
+    prefixId: prefixed ? bos : null,
     eosTokenId: idOf(tokenText(tokenizerConfig.eos_token)),
   };
 }

@@ -40,7 +40,10 @@ export interface FactorPlaces {
 /** The factors of an output to come. Columns of a type of few steps have none: their codes would be others. */
 export function factorPlaces({ tensors }: Pick<ExportPlan, 'tensors'>): FactorPlaces {
   const places: FactorPlaces = { blocks: [], finalNorm: null, count: 0 };
-  for (const { role, block, shape, dtype, fill } of tensors) {
+  const all = tensors.flatMap(({ parts, block, dtype }) =>
+    parts.map((part) => ({ ...part, block, dtype })),
+  );
+  for (const { role, block, shape, dtype, fill } of all) {
     if (fill === 'zeros' || fill === 'values') continue;
     const place = { at: places.count, count: shape.at(-1)! };
     if (block === null) {

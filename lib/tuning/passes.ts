@@ -188,7 +188,7 @@ async function summing<Role extends string, T>(
   session: Session,
   places: readonly Place<Role>[],
   gradient: Float64Array,
-  use: (sums: Partial<Record<Role, Statistics>>) => Promise<T>,
+  use: (sums: Record<Role, Statistics>) => Promise<T>,
 ): Promise<T> {
   const made = places.map((place) => ({
     ...place,
@@ -196,7 +196,7 @@ async function summing<Role extends string, T>(
   }));
   try {
     const byRole = Object.fromEntries(made.map(({ role, sums }) => [role, sums]));
-    const result = await use(byRole as Partial<Record<Role, Statistics>>);
+    const result = await use(byRole as Record<Role, Statistics>);
     for (const { at, sums } of made) gradient.set(sums.read().sums, at);
     return result;
   } finally {

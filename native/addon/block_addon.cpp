@@ -307,6 +307,18 @@ Napi::Value EncodeBlock(const Napi::CallbackInfo& info) {
       [=] { return block->Encode(id, dtype, row, count, rope_heads); }, Bytes);
 }
 
+// (block, tensor, dtype, column, count) -> Promise<Uint8Array>
+Napi::Value EncodeColumns(const Napi::CallbackInfo& info) {
+  const auto block = BlockOf(info);
+  const TensorId id = GetTensorId(*block, info[1]);
+  const Dtype dtype = GetDtype(info[2]);
+  const size_t column = GetSize(info[3], "column"), count = GetSize(info[4], "count");
+  if (!block->has(id)) throw BadArgument("the block has no such tensor");
+  return ComputeOn(
+      info.Env(), block->shared_context(),
+      [=] { return block->EncodeColumns(id, dtype, column, count); }, Bytes);
+}
+
 }  // namespace
 
 void InitBlock(Napi::Env env, Napi::Object exports) {
@@ -324,6 +336,7 @@ void InitBlock(Napi::Env env, Napi::Object exports) {
   Export<OutputColumns>(env, exports, "outputColumns");
   Export<BlockShape>(env, exports, "blockShape");
   Export<EncodeBlock>(env, exports, "encodeBlock");
+  Export<EncodeColumns>(env, exports, "encodeColumns");
 }
 
 }  // namespace struprune::addon

@@ -6,10 +6,14 @@ namespace {
 // Widths, counts and vocabularies; no product of two of them overflows.
 constexpr size_t kMostWidth = size_t{1} << 31;
 
-size_t WidthIn(const Plain& object, std::string_view name) {
-  const size_t width = SizeIn(object, name);
+size_t WidthOf(const Plain& value, std::string_view name) {
+  const size_t width = SizeOf(value, name);
   if (width > kMostWidth) throw BadArgument(std::string(name) + " is larger than any model's");
   return width;
+}
+
+size_t WidthIn(const Plain& object, std::string_view name) {
+  return WidthOf(FieldOf(object, name), name);
 }
 
 // {kind: "rms" | "layer", eps}
@@ -24,9 +28,19 @@ std::optional<NormSpec> DecodeNormOrNone(const Plain& value) {
   return value.absent() ? std::nullopt : std::optional(DecodeNorm(value));
 }
 
+std::vector<double> NumbersIn(const Plain& object, std::string_view name) {
+  std::vector<double> numbers;
+  for (const Plain& value : ListOf(FieldOf(object, name), name)) {
+    numbers.push_back(NumberOf(value, name));
+  }
+  return numbers;
+}
+
 std::optional<RopeSpec> DecodeRope(const Plain& value) {
   if (value.absent()) return std::nullopt;
-  RopeSpec rope{NumberIn(value, "theta"), 1, std::nullopt};
+  RopeSpec rope{.theta = NumberIn(value, "theta")};
+  const Plain& dims = FieldOf(value, "dims");
+  if (!dims.absent()) rope.dims = SizeOf(dims, "dims");
   const Plain& linear = FieldOf(value, "linearFactor");
   if (!linear.absent()) rope.linear_factor = NumberOf(linear, "linearFactor");
   const Plain& stretch = FieldOf(value, "llama3");
@@ -35,7 +49,26 @@ std::optional<RopeSpec> DecodeRope(const Plain& value) {
                                 NumberIn(stretch, "highFreqFactor"),
                                 NumberIn(stretch, "originalMaxPositions")};
   }
+  const Plain& longrope = FieldOf(value, "longrope");
+  if (!longrope.absent()) {
+    rope.longrope =
+        LongRope{NumbersIn(longrope, "short"), NumbersIn(longrope, "long"),
+                 NumberIn(longrope, "originalMaxPositions"), NumberIn(longrope, "attentionFactor")};
+  }
   return rope;
+}
+
+void CheckRope(const RopeSpec& rope, size_t head_dim) {
+  const size_t turned = rope.turned(head_dim);
+  if (turned % 2 != 0 || turned > head_dim) {
+    throw BadArgument("rope turns an even number of a head's entries");
+  }
+  const auto fits = [&](const std::vector<double>& factors) {
+    return factors.size() == turned / 2;
+  };
+  if (rope.longrope && !(fits(rope.longrope->short_factors) && fits(rope.longrope->long_factors))) {
+    throw BadArgument("longrope has a factor for every pair that turns");
+  }
 }
 
 Activation DecodeActivation(const Plain& value) {
@@ -57,9 +90,10 @@ AttentionSpec DecodeAttention(const Plain& object) {
   spec.head_norm = DecodeNormOrNone(FieldOf(object, "headNorm"));
   const Plain& scale = FieldOf(object, "scale");
   if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
-  if (spec.queries == 0 || spec.head_dim == 0 || (spec.rope && spec.head_dim % 2 != 0)) {
-    throw BadArgument("an attention has query heads for each KV head, rotary ones of even width");
+  if (spec.queries == 0 || spec.head_dim == 0) {
+    throw BadArgument("an attention has query heads for each KV head");
   }
+  if (spec.rope) CheckRope(*spec.rope, spec.head_dim);
   const size_t of_head = spec.queries * spec.head_dim;
   if (of_head > kMostWidth || of_head * spec.kv_heads > kMostWidth) {
     throw BadArgument("the heads are wider than any model's");
@@ -169,12 +203,18 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   source.cols = SizeOf(shape.back(), "shape");
   const Plain& heads = FieldOf(ref, "ropeHeads");
   if (!heads.absent()) source.rope_heads = SizeOf(heads, "ropeHeads");
+  const Plain& columns = FieldOf(ref, "storedColumns");
+  if (!columns.absent()) source.stored_columns = WidthOf(columns, "storedColumns");
   const Plain& plus = FieldOf(ref, "plus");
   if (!plus.absent()) source.plus = static_cast<float>(NumberOf(plus, "plus"));
   const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
   if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",
                 "the file is damaged: get it again");
+  }
+  if (source.stored_columns != 0 &&
+      (source.stored_columns < source.rows || LayoutOf(source.dtype).elements != 1)) {
+    throw BadArgument(source.name + " cannot be stored transposed");
   }
   if (!HasBytes(source.rows, source.cols, LayoutOf(source.dtype), source.bytes)) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " has not the bytes of its shape",

@@ -9,7 +9,7 @@
 #include "addon/specs.h"
 #include "backend/cuda_library.h"
 #include "backend/driver.h"
-#include "ops/cpu_features.h"
+#include "core/os/cpu_features.h"
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
 
@@ -20,15 +20,20 @@ Napi::Value PathName(Napi::Env env, GemmPath path) {
   return Napi::String::New(env, std::string(NameOf(path)));
 }
 
-// () -> {features: {avx2, avx512, avx512Bf16, amxBf16}, gemmPaths: string[]}
+// () -> {features: {avx2, avx512, avx512Bf16, amxBf16, neon, neonDot, neonBf16, sve}, gemmPaths:
+// string[]}
 Napi::Value Devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const CpuFeatures& cpu = HostCpu();
+  const os::CpuFeatures& cpu = os::HostCpu();
   Napi::Object features = Napi::Object::New(env);
   features.Set("avx2", cpu.avx2);
   features.Set("avx512", cpu.avx512);
   features.Set("avx512Bf16", cpu.avx512_bf16);
   features.Set("amxBf16", cpu.amx_bf16);
+  features.Set("neon", cpu.neon);
+  features.Set("neonDot", cpu.neon_dot);
+  features.Set("neonBf16", cpu.neon_bf16);
+  features.Set("sve", cpu.sve);
   const std::vector<GemmPath>& available = AvailableGemmPaths();
   Napi::Array paths = Napi::Array::New(env, available.size());
   for (uint32_t i = 0; i < available.size(); ++i) paths.Set(i, PathName(env, available[i]));

@@ -1,35 +1,27 @@
 // About the process as a whole, and what only native code can do for it.
-#include <sys/resource.h>
-
 #include "addon/addon.h"
 #include "addon/arguments.h"
 #include "addon/guard.h"
-#include "core/file_lock.h"
-#include "core/heap.h"
+#include "core/os/file_lock.h"
+#include "core/os/memory.h"
 
 namespace struprune::addon {
 namespace {
 
 // () -> largest resident size of the process so far, bytes
 Napi::Value PeakRss(const Napi::CallbackInfo& info) {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-#ifdef __APPLE__
-  return Napi::Number::New(info.Env(), static_cast<double>(usage.ru_maxrss));
-#else
-  return Napi::Number::New(info.Env(), static_cast<double>(usage.ru_maxrss) * 1024);
-#endif
+  return Napi::Number::New(info.Env(), static_cast<double>(os::PeakResident()));
 }
 
 // (descriptor) -> "taken", "held" or "unknown"
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
   const auto descriptor = static_cast<int>(GetSize(info[0], "descriptor"));
-  switch (TryLock(descriptor)) {
-    case FileLock::kTaken:
+  switch (os::TryLock(descriptor)) {
+    case os::FileLock::kTaken:
       return Napi::String::New(info.Env(), "taken");
-    case FileLock::kHeld:
+    case os::FileLock::kHeld:
       return Napi::String::New(info.Env(), "held");
-    case FileLock::kUnknown:
+    case os::FileLock::kUnknown:
       break;
   }
   return Napi::String::New(info.Env(), "unknown");
@@ -47,7 +39,7 @@ Napi::Value DropBytes(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitProcess(Napi::Env env, Napi::Object exports) {
-  KeepHeapSmall();
+  os::KeepHeapSmall();
   Export<PeakRss>(env, exports, "peakRss");
   Export<LockFile>(env, exports, "lockFile");
   Export<DropBytes>(env, exports, "dropBytes");

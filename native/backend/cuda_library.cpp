@@ -1,19 +1,14 @@
 #include "backend/cuda_library.h"
 
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include <cstdlib>
+
+#include "core/os/file.h"
+#include "core/os/shared_library.h"
 
 namespace struprune {
 namespace {
 
 const char* kBuild = "build it with npm run build:cuda";
-
-std::string LastLoaderError() {
-  const char* text = dlerror();
-  return text ? text : "unknown";
-}
 
 const char* PathOrEnvironment(const std::string& path, const char* variable) {
   const char* named = path.empty() ? std::getenv(variable) : path.c_str();
@@ -35,15 +30,16 @@ void ThrowNoRoom(const std::string& what, uint64_t bytes, uint64_t room, const s
 }
 
 std::shared_ptr<const CudaLibrary> CudaLibrary::Load(const std::string& path) {
-  if (access(path.c_str(), F_OK) != 0) {
+  if (!os::Exists(path)) {
     throw Error("ERR_DEVICE", "the CUDA library is not built (" + path + ")", kBuild);
   }
   std::shared_ptr<CudaLibrary> library(new CudaLibrary(path));
-  library->handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library->handle_) {
-    throw Error("ERR_DEVICE", "the CUDA library does not load: " + LastLoaderError(), kBuild);
+  std::string why;
+  void* handle = os::LoadSharedLibrary(path.c_str(), &why);
+  if (!handle) {
+    throw Error("ERR_DEVICE", "the CUDA library does not load: " + why, kBuild);
   }
-  const auto get = reinterpret_cast<cuda::ApiFunction>(dlsym(library->handle_, cuda::kApiSymbol));
+  const auto get = reinterpret_cast<cuda::ApiFunction>(os::FindSymbol(handle, cuda::kApiSymbol));
   library->api_ = get ? get() : nullptr;
   if (!library->api_ || library->api_->version != cuda::kAbiVersion ||
       library->api_->size != sizeof(cuda::Api)) {
@@ -51,9 +47,6 @@ std::shared_ptr<const CudaLibrary> CudaLibrary::Load(const std::string& path) {
   }
   return library;
 }
-
-// Stays loaded: the CUDA runtime inside it keeps threads and exit handlers of its own.
-CudaLibrary::~CudaLibrary() = default;
 
 cuda::DeviceInfo CudaLibrary::Check(int index) const {
   cuda::DeviceInfo info{};

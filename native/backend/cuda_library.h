@@ -1,4 +1,5 @@
-// The CUDA library as the CPU side sees it: loaded with dlopen, its failures as struprune::Error.
+// The CUDA library as the CPU side sees it: loaded while the program runs, its failures as
+// struprune::Error.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,6 @@ class CudaLibrary {
  public:
   // Throws ERR_DEVICE when there is no such file, it does not load, or it is of another version.
   static std::shared_ptr<const CudaLibrary> Load(const std::string& path);
-  ~CudaLibrary();
-  CudaLibrary(const CudaLibrary&) = delete;
-  CudaLibrary& operator=(const CudaLibrary&) = delete;
 
   const cuda::Api& api() const { return *api_; }
   const std::string& path() const { return path_; }
@@ -34,7 +32,6 @@ class CudaLibrary {
  private:
   explicit CudaLibrary(std::string path) : path_(std::move(path)) {}
   std::string path_;
-  void* handle_ = nullptr;
   const cuda::Api* api_ = nullptr;
 };
 

@@ -1,8 +1,8 @@
 #include "backend/driver.h"
 
-#include <dlfcn.h>
-
 #include <cstddef>
+
+#include "core/os/shared_library.h"
 
 namespace struprune {
 namespace {
@@ -36,7 +36,7 @@ struct Calls {
   const char* Load(void* library) {
     const char* missing = nullptr;
     const auto load = [&]<typename Fn>(Fn*& to, const char* symbol) {
-      to = reinterpret_cast<Fn*>(dlsym(library, symbol));
+      to = reinterpret_cast<Fn*>(os::FindSymbol(library, symbol));
       if (!to) missing = symbol;
     };
     load(init, "cuInit");
@@ -154,7 +154,7 @@ GpuReport ProbeGpu(const Calls& calls, int index) {
 
 DriverReport ProbeDriver(int runtime) {
   DriverReport report;
-  void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  void* library = os::LoadSharedLibrary("libcuda.so.1");
   if (!library) {
     report.unusable = Reason{"no NVIDIA driver (libcuda.so.1 does not load)", Install(runtime)};
     return report;

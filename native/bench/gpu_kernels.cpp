@@ -157,13 +157,14 @@ class GpuKernels {
 
   void Rotation() {
     if (!attention_.rope) return;
-    const size_t half = attention_.head_dim / 2, cols = attention_.q_width();
+    const size_t head = attention_.head_dim, half = attention_.rope->turned(head) / 2;
+    const size_t cols = attention_.q_width();
     const auto x = GpuValues<float>(gpu_, run_.tokens * cols),
                angles = GpuValues<float>(gpu_, run_.window * half);
     const double values = D(run_.tokens * cols);
     Time({"rope q", ShapeText(run_.tokens, cols), "f32", 3 * values, 8 * values}, [&] {
-      gpu_.Call(&Api::rope, Int(run_.tokens), Int(attention_.heads()), Int(half), angles.data(),
-                angles.data(), x.data(), Int(cols), 0, Int(run_.window));
+      gpu_.Call(&Api::rope, Int(run_.tokens), Int(attention_.heads()), Int(head), Int(half),
+                angles.data(), angles.data(), x.data(), Int(cols), 0, Int(run_.window));
     });
   }
 

@@ -1,8 +1,5 @@
 #include "core/budget.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -11,13 +8,13 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/os/memory.h"
 
 namespace struprune {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
 constexpr size_t kFromSystem = size_t{64} << 10;
-constexpr size_t kHugePage = size_t{2} << 20;
 
 // mark = max(mark, value).
 void Raise(std::atomic<size_t>& mark, size_t value) {
@@ -26,39 +23,17 @@ void Raise(std::atomic<size_t>& mark, size_t value) {
   }
 }
 
-size_t WholePages(size_t bytes) {
-  static const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  return (bytes + page - 1) / page * page;
-}
-
 }  // namespace
 
-// Whole huge pages, for fewer faults and shorter ways to rows far apart, and none of them shared
-// with a neighbour: it would outlive the one that is freed first.
 void* AllocateStorage(size_t bytes) {
-  if (bytes < kFromSystem) return ::operator new(bytes, kAlignment);
-  const size_t spare = bytes >= kHugePage ? kHugePage : 0, whole = WholePages(bytes);
-  void* mapped =
-      mmap(nullptr, whole + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  if (spare == 0) return mapped;
-  auto* const from = static_cast<std::byte*>(mapped);
-  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(from) % kHugePage) % kHugePage;
-  std::byte* const data = from + before;
-  if (before > 0) munmap(from, before);
-  if (before < spare) munmap(data + whole, spare - before);
-#ifdef MADV_HUGEPAGE
-  // A system that refuses is no error.
-  madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
-  return data;
+  return bytes < kFromSystem ? ::operator new(bytes, kAlignment) : os::AllocatePages(bytes);
 }
 
 void FreeStorage(void* data, size_t bytes) noexcept {
   if (bytes < kFromSystem) {
     ::operator delete(data, kAlignment);
   } else {
-    munmap(data, bytes);
+    os::FreePages(data, bytes);
   }
 }
 

@@ -9,15 +9,14 @@
 #include <span>
 #include <string>
 
+#include "core/os/file.h"
+
 namespace struprune {
 
 class ScratchFile {
  public:
   // Throws ERR_SCRATCH, as all of its members do, naming the folder.
   explicit ScratchFile(std::string folder);
-  ~ScratchFile();
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
 
   // Several threads may read and write ranges that do not overlap.
   //
@@ -38,7 +37,7 @@ class ScratchFile {
   void Uncache(Range written);
 
   std::string folder_;
-  int file_ = -1;
+  os::File file_;
   std::mutex mutex_;
   std::deque<Range> fresh_;  // on their way to the disk
   uint64_t fresh_bytes_ = 0;

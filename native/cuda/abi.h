@@ -12,7 +12,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 11;
+inline constexpr uint32_t kAbiVersion = 12;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -136,10 +136,11 @@ struct Api {
   int (*norm)(Device*, Failure*, Norm kind, int64_t rows, int64_t cols, const float* x,
               int64_t x_stride, const float* weight, const float* bias, float eps, float* out,
               int64_t out_stride);
-  // Half-split rotation of x[rows, heads * 2 half] in place; row i at position (first + i) % window
-  // of cosine and sine [window, half].
-  int (*rope)(Device*, Failure*, int64_t rows, int64_t heads, int64_t half, const float* cosine,
-              const float* sine, float* x, int64_t stride, int64_t first, int64_t window);
+  // Half-split rotation of the first 2 half entries of every head of x[rows, heads * head_dim], in
+  // place; row i at position (first + i) % window of cosine and sine [window, half].
+  int (*rope)(Device*, Failure*, int64_t rows, int64_t heads, int64_t head_dim, int64_t half,
+              const float* cosine, const float* sine, float* x, int64_t stride, int64_t first,
+              int64_t window);
   // Causal attention; q and out[windows * window, heads * head_dim], k and v[.., kv_heads *
   // head_dim]. shape: host.
   int (*attention)(Device*, Failure*, const AttentionShape* shape, int64_t windows, const float* q,

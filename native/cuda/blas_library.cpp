@@ -1,8 +1,7 @@
 #include "cuda/blas_library.h"
 
-#include <dlfcn.h>
-
 #include "core/error.h"
+#include "core/os/shared_library.h"
 
 namespace struprune::cuda {
 namespace {
@@ -36,27 +35,24 @@ void CheckSolverHandle(int status) {
 std::unique_ptr<SharedLibrary> SharedLibrary::Open(const char* path,
                                                    std::initializer_list<const char*> names) {
   if (path) {
-    void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    std::string why;
+    void* handle = os::LoadSharedLibrary(path, &why);
     if (!handle) {
-      const char* reason = dlerror();
-      throw Error("ERR_DEVICE", std::string(path) + " does not load: " + (reason ? reason : ""),
+      throw Error("ERR_DEVICE", std::string(path) + " does not load: " + why,
                   "correct STRUPRUNE_CUBLAS or STRUPRUNE_CUSOLVER, or unset it");
     }
     return std::unique_ptr<SharedLibrary>(new SharedLibrary(handle, path));
   }
   for (const char* name : names) {
-    if (void* handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) {
+    if (void* handle = os::LoadSharedLibrary(name)) {
       return std::unique_ptr<SharedLibrary>(new SharedLibrary(handle, name));
     }
   }
   return nullptr;
 }
 
-// Never unloaded: both keep threads and handlers of their own that outlive dlclose.
-SharedLibrary::~SharedLibrary() = default;
-
 void* SharedLibrary::Symbol(const char* symbol) const {
-  void* found = dlsym(handle_, symbol);
+  void* found = os::FindSymbol(handle_, symbol);
   if (found) return found;
   throw Error("ERR_DEVICE", name_ + " has no " + symbol, "install the library of CUDA 13 or 12");
 }

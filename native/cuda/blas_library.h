@@ -24,7 +24,6 @@ class SharedLibrary {
   // Empty when no name loads.
   static std::unique_ptr<SharedLibrary> Open(const char* path,
                                              std::initializer_list<const char*> names);
-  ~SharedLibrary();
   SharedLibrary(const SharedLibrary&) = delete;
   SharedLibrary& operator=(const SharedLibrary&) = delete;
 

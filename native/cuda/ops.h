@@ -7,7 +7,7 @@ namespace struprune::cuda {
 
 // pointwise.cu
 void Fill(Device&, void* data, int32_t byte, int64_t bytes);
-void Rope(Device&, int64_t rows, int64_t heads, int64_t half, const float* cosine,
+void Rope(Device&, int64_t rows, int64_t heads, int64_t head_dim, int64_t half, const float* cosine,
           const float* sine, float* x, int64_t stride, int64_t first, int64_t window);
 void Activate(Device&, Gate kind, int64_t count, const float* gate, const float* up, float* out);
 // See abi.h's activate_slopes and multiply_add.

@@ -7,15 +7,15 @@
 namespace struprune::cuda {
 namespace {
 
-__global__ void RopeKernel(int64_t rows, int64_t heads, int64_t half, const float* cosine,
-                           const float* sine, float* x, int64_t stride, int64_t first,
-                           int64_t window) {
+__global__ void RopeKernel(int64_t rows, int64_t heads, int64_t head_dim, int64_t half,
+                           const float* cosine, const float* sine, float* x, int64_t stride,
+                           int64_t first, int64_t window) {
   const int64_t count = rows * heads * half;
   for (int64_t at = FirstCell(); at < count; at += Stride()) {
     const int64_t i = at % half, head = at / half % heads, row = at / (half * heads);
     const int64_t position = (first + row) % window;
     const float c = cosine[position * half + i], s = sine[position * half + i];
-    float* pair = x + row * stride + head * 2 * half + i;
+    float* pair = x + row * stride + head * head_dim + i;
     const float a = pair[0], b = pair[half];
     pair[0] = a * c - b * s;
     pair[half] = b * c + a * s;
@@ -92,10 +92,11 @@ void Fill(Device& device, void* data, int32_t byte, int64_t bytes) {
   Check(cudaMemsetAsync(data, byte, static_cast<size_t>(bytes), device.compute), "a memset");
 }
 
-void Rope(Device& device, int64_t rows, int64_t heads, int64_t half, const float* cosine,
-          const float* sine, float* x, int64_t stride, int64_t first, int64_t window) {
+void Rope(Device& device, int64_t rows, int64_t heads, int64_t head_dim, int64_t half,
+          const float* cosine, const float* sine, float* x, int64_t stride, int64_t first,
+          int64_t window) {
   Launch("rope", RopeKernel, GridFor(rows * heads * half), kThreads, device.compute, rows, heads,
-         half, cosine, sine, x, stride, first, window);
+         head_dim, half, cosine, sine, x, stride, first, window);
 }
 
 void Activate(Device& device, Gate kind, int64_t count, const float* gate, const float* up,

@@ -78,7 +78,7 @@ struct WorkCounts {
     kv = tokens * spec.kv_width();
     log_sum = tokens * spec.heads();
     if (spec.head_norm) q_raw = q, k_raw = kv;
-    if (spec.rope) angles = RopeTable::Count(spec.head_dim, window);
+    if (spec.rope) angles = RopeTable::Count(*spec.rope, spec.head_dim, window);
   }
   // Of x, q and their gradients; of k, v and theirs.
   size_t Total() const {

@@ -81,7 +81,7 @@ void Block::Load(TensorId id, const TensorSource& source) {
   At(id).shape = {rows, cols};
   CheckShape(id);
   Put(id, MakeMatrix(rows, cols));
-  if (StaysAsSource(id, source.dtype)) {
+  if (source.stored_columns == 0 && StaysAsSource(id, source.dtype)) {
     std::vector<int32_t> all(rows);
     std::iota(all.begin(), all.end(), 0);
     At(id).origin = {source, std::move(all)};
@@ -364,6 +364,23 @@ std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_
   if (cols > 0) matrix(id)->Read(begin, end - begin, values.data());
   return EncodeRows(values.data(), end - begin, cols, dtype, row - begin, count,
                     rope_heads ? (end - begin) / unit : 0, name);
+}
+
+std::vector<std::byte> Block::EncodeColumns(TensorId id, Dtype dtype, size_t column,
+                                            size_t count) const {
+  const auto [rows, cols] = shape(id);
+  const std::string name = NameOf(spec_, id);
+  if (IsVector(id.part) || column + count > cols || LayoutOf(dtype).elements != 1) {
+    throw Error("ERR_ARGUMENT", name + " has no such columns");
+  }
+  auto values = context_->Allocate<float>(count * rows);
+  RowReader matrix_rows(*matrix(id));
+  for (size_t i = 0; i < rows; ++i) {
+    if (count == 0) break;
+    const float* const from = matrix_rows.Row(i) + column;
+    for (size_t j = 0; j < count; ++j) values[j * rows + i] = from[j];
+  }
+  return EncodeRows(values.data(), count, rows, dtype, 0, count, 0, name);
 }
 
 }  // namespace struprune

@@ -85,6 +85,10 @@ class Block {
   std::vector<std::byte> Encode(TensorId id, Dtype dtype, size_t row, size_t count,
                                 size_t rope_heads) const;
 
+  // Columns [column, column + count) of a matrix, one after the other, in a type of single values.
+  // Throws ERR_NAN where it cannot hold them.
+  std::vector<std::byte> EncodeColumns(TensorId id, Dtype dtype, size_t column, size_t count) const;
+
   Context& context() const { return *context_; }
   const std::shared_ptr<Context>& shared_context() const { return context_; }
   // Where its matrices lie.

@@ -32,7 +32,8 @@ struct SiteCounts {
     if (attention) {
       q = tokens * width;
       kv = tokens * attention->kv_width();
-      if (attention->rope) angles = RopeTable::Count(attention->head_dim, demand.window);
+      if (attention->rope)
+        angles = RopeTable::Count(*attention->rope, attention->head_dim, demand.window);
     } else if (layer.ffn()->gated) {
       gate = rows * width;
     }

@@ -55,6 +55,18 @@ void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out) {
 
 namespace {
 
+// Rows of a matrix that is stored transposed.
+void ReadColumns(const TensorSource& source, size_t row, size_t count, float* out) {
+  const size_t entry = LayoutOf(source.dtype).bytes;
+  std::vector<std::byte> bytes(count * entry);
+  std::vector<float> column(count);
+  for (size_t j = 0; j < source.cols; ++j) {
+    source.file->Read(source.offset + (j * source.stored_columns + row) * entry, bytes);
+    Dequantise(source.dtype, bytes.data(), count, column.data());
+    for (size_t i = 0; i < count; ++i) out[i * source.cols + j] = column[i];
+  }
+}
+
 // Where rows trade places in the file.
 void ReadRowByRow(const TensorSource& source, size_t row, size_t count, float* out) {
   std::vector<std::byte> bytes(RowBytes(source));
@@ -77,6 +89,8 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
         out[i] = stored[StoredIndex(i, source.cols, source.rope_heads)];
       }
     }
+  } else if (source.stored_columns != 0) {
+    ReadColumns(source, row, count, out);
   } else if (source.rope_heads == 0) {
     ReadInPieces(source, row, count, row_bytes, out);
   } else {

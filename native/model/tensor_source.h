@@ -24,6 +24,9 @@ struct TensorSource {
   // GGUF stores the rows of llama's q and k with the two rope halves interleaved; this many heads
   // are put back into halves, 0 = stored as is. For a vector (a bias) its elements are meant.
   size_t rope_heads = 0;
+  // The matrix is stored transposed, in rows of so many entries, of which `rows` from `offset` on
+  // are its first column; 0 = stored as is.
+  size_t stored_columns = 0;
   // Added to a vector's values: Gemma's norms are stored less 1.
   float plus = 0;
 };

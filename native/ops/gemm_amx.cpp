@@ -8,13 +8,8 @@
 #include <vector>
 
 #include "core/budget.h"
+#include "core/os/cpu_features.h"
 #include "ops/amx_tiles.h"
-#include "ops/cpu_features.h"
-
-#ifdef STRUPRUNE_HAS_AMX
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 namespace struprune {
 
@@ -398,18 +393,10 @@ void RunWithScratch(size_t parts, const Product& product) {
   pool.Give(std::move(scratch));
 }
 
-// Linux gives a process the tiles' state when it asks (arch_prctl, ARCH_REQ_XCOMP_PERM).
-bool AskForTiles() {
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;
-  const CpuFeatures& cpu = HostCpu();
-  return cpu.amx_bf16 && cpu.avx512_bf16 &&
-         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
 }  // namespace
 
 bool HasAmx() {
-  static const bool has = AskForTiles();
+  static const bool has = os::HostCpu().amx_bf16 && os::HostCpu().avx512_bf16 && os::AskForTiles();
   return has;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "ops/cpu_features.h"
+#include "core/os/cpu_features.h"
 #include "ops/gemm_amx.h"
 
 namespace struprune {
@@ -23,7 +23,7 @@ std::vector<GemmPath> MakeGemmPaths() {
   paths.push_back(GemmPath::kCblasF32);
   if (kHasOneDnn) paths.push_back(GemmPath::kOneDnnF32);
   if (amx) paths.push_back(GemmPath::kAmxBf16x3);
-  if (kHasOneDnn && (amx || HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
+  if (kHasOneDnn && (amx || os::HostCpu().avx512_bf16)) paths.push_back(GemmPath::kOneDnnBf16);
   if (amx) paths.push_back(GemmPath::kAmxBf16);
   return paths;
 }

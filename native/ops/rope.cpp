@@ -33,18 +33,27 @@ float Stretch(const Llama3Stretch& spec, float frequency) {
 
 // Angles are products of float position and float frequency, as transformers computes them.
 RopeTable::RopeTable(Context& context, const RopeSpec& spec, size_t head_dim, size_t positions)
-    : half_(head_dim / 2),
-      cos_(context.Allocate<float>(Count(head_dim, positions) / 2)),
-      sin_(context.Allocate<float>(Count(head_dim, positions) / 2)) {
+    : head_dim_(head_dim),
+      half_(spec.turned(head_dim) / 2),
+      cos_(context.Allocate<float>(half_ * positions)),
+      sin_(context.Allocate<float>(half_ * positions)) {
+  const LongRope* const by_length = spec.longrope ? &*spec.longrope : nullptr;
+  const bool is_long =
+      by_length && static_cast<double>(positions) > by_length->original_max_positions;
+  const double scale = by_length ? by_length->attention_factor : 1;
   for (size_t i = 0; i < half_; ++i) {
-    float frequency = static_cast<float>(
-        1.0 / std::pow(spec.theta, static_cast<double>(2 * i) / static_cast<double>(head_dim)));
+    const double exponent = static_cast<double>(i) / static_cast<double>(half_);
+    float frequency = static_cast<float>(1.0 / std::pow(spec.theta, exponent));
+    if (by_length) {
+      const double divisor = (is_long ? by_length->long_factors : by_length->short_factors)[i];
+      frequency = static_cast<float>(frequency / divisor);
+    }
     if (spec.llama3) frequency = Stretch(*spec.llama3, frequency);
     frequency = static_cast<float>(frequency / spec.linear_factor);
     for (size_t p = 0; p < positions; ++p) {
       const float angle = static_cast<float>(p) * frequency;
-      cos_[p * half_ + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
-      sin_[p * half_ + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+      cos_[p * half_ + i] = static_cast<float>(scale * std::cos(static_cast<double>(angle)));
+      sin_[p * half_ + i] = static_cast<float>(scale * std::sin(static_cast<double>(angle)));
     }
   }
 }
@@ -55,7 +64,7 @@ void RopeTable::Apply(size_t rows, size_t heads, float* x, size_t stride, size_t
     const size_t position = (first + i) % window;
     for (size_t h = 0; h < heads; ++h) {
       Rotate(half_, &cos_[position * half_], &sin_[position * half_], direction,
-             x + i * stride + h * 2 * half_);
+             x + i * stride + h * head_dim_);
     }
   }
 }

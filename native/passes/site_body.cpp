@@ -163,7 +163,7 @@ void SiteBody::LoadVectors() {
     stream_norm_ = load(Part::kStreamNorm, hidden_);
     stream_norm_bias_ = load(Part::kStreamNormBias, hidden_);
     q_norm_ = load(Part::kQNorm, head), k_norm_ = load(Part::kKNorm, head);
-    const size_t angles = run_.window * (head / 2);
+    const size_t angles = rope_ ? run_.window * rope_->half() : 0;
     cosine_ = Uploaded(gpu_, rope_ ? rope_->cosines().data() : nullptr, angles);
     sine_ = Uploaded(gpu_, rope_ ? rope_->sines().data() : nullptr, angles);
     for (size_t i = 0; i < kMaps.size(); ++i) {
@@ -274,8 +274,8 @@ void SiteBody::Attention(size_t rows, const float* in, float* x) const {
       Norm(*attention.head_norm, norm, {}, rows * heads, head, states, states);
     }
     if (attention.rope) {
-      gpu_.Call(&Api::rope, Int(rows), Int(heads), Int(head / 2), cosine_.data(), sine_.data(),
-                states, Int(heads * head), 0, Int(run_.window));
+      gpu_.Call(&Api::rope, Int(rows), Int(heads), Int(head), Int(attention.rope->turned(head) / 2),
+                cosine_.data(), sine_.data(), states, Int(heads * head), 0, Int(run_.window));
     }
   };
   prepare(q_norm_, attention.heads(), q_.data());

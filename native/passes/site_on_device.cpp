@@ -67,7 +67,8 @@ Needs RunSiteNeedsOnDevice(const CudaDevice& gpu, const SublayerSpec& layer, siz
   const Needs back = HeldDoubles(std::max(SumCount(rows, width), moments.Total()));
   const AttentionSpec* const attention = layer.attention();
   const bool rope = attention && attention->rope;
-  const size_t angles = rope ? RopeTable::Count(attention->head_dim, demand.window) : 0;
+  const size_t angles =
+      rope ? RopeTable::Count(*attention->rope, attention->head_dim, demand.window) : 0;
   Needs needs = SiteSinkNeeds(layer, hidden, demand, tokens, ones) + Held(plan.pinned_bytes) +
                 HeldFloats(angles).Then(tokens.View(d).Then(back));
   needs.device = gpu.memory().used + plan.device_bytes;

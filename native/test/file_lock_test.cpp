@@ -1,4 +1,4 @@
-#include "core/file_lock.h"
+#include "core/os/file_lock.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace struprune {
+namespace struprune::os {
 namespace {
 
 TEST(FileLockTest, HoldsAgainstEveryOtherOpeningUntilTheFileIsClosed) {
@@ -27,4 +27,4 @@ TEST(FileLockTest, HoldsAgainstEveryOtherOpeningUntilTheFileIsClosed) {
 TEST(FileLockTest, SaysWhenThereIsNone) { EXPECT_EQ(TryLock(-1), FileLock::kUnknown); }
 
 }  // namespace
-}  // namespace struprune
+}  // namespace struprune::os

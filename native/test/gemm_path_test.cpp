@@ -14,7 +14,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
-#include "ops/cpu_features.h"
+#include "core/os/cpu_features.h"
 #include "ops/gemm.h"
 
 namespace struprune {
@@ -194,8 +194,9 @@ TEST(GemmPaths, Bf16OnlyWhereTheHardwareHasItAndTheUserAllowsIt) {
   EXPECT_TRUE(IsAvailable(BestGemmPath(true)));
   EXPECT_EQ(IsBf16(BestGemmPath(true)), IsBf16(AvailableGemmPaths().back()));
   for (const GemmPath path : AvailableGemmPaths()) {
-    EXPECT_TRUE(PartsOf(path) == 0 || HostCpu().amx_bf16) << NameOf(path);
-    EXPECT_TRUE(!IsBf16(path) || HostCpu().avx512_bf16 || HostCpu().amx_bf16) << NameOf(path);
+    EXPECT_TRUE(PartsOf(path) == 0 || os::HostCpu().amx_bf16) << NameOf(path);
+    EXPECT_TRUE(!IsBf16(path) || os::HostCpu().avx512_bf16 || os::HostCpu().amx_bf16)
+        << NameOf(path);
   }
 }
 

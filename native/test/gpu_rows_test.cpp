@@ -42,13 +42,13 @@ TEST_P(GpuRows, NormsEqualTheCpus) {
 TEST_P(GpuRows, RopeEqualsTheCpus) {
   const size_t rows = 21, heads = 3, head_dim = 10, window = 7, stride = heads * head_dim + 2;
   Context context(1, 0);
-  const RopeTable table(context, RopeSpec{}, head_dim, window);
+  const RopeTable table(context, RopeSpec{.dims = 6}, head_dim, window);
   auto wanted = RandomValues<float>(rows * stride, 4);
   const auto x = Upload(gpu(), wanted), cosine = Upload(gpu(), table.cosines()),
              sine = Upload(gpu(), table.sines());
   table.Apply(rows, heads, wanted.data(), stride, 3, window);
-  gpu().Call(&cuda::Api::rope, Int(rows), Int(heads), Int(head_dim / 2), cosine.data(), sine.data(),
-             x.data(), Int(stride), 3, Int(window));
+  gpu().Call(&cuda::Api::rope, Int(rows), Int(heads), Int(head_dim), Int(table.half()),
+             cosine.data(), sine.data(), x.data(), Int(stride), 3, Int(window));
   ExpectClose(Download(x), wanted, 1e-6, "rope");
 }
 

@@ -39,6 +39,11 @@ std::vector<Family> Families() {
          s.sliding = 9;
          s.kv_heads = 1;
        }},
+      {"Phi3",
+       [](DecoderSpec& s, BiasSet&) {
+         s.rope->dims = 6;
+         s.rope->longrope = LongRope{{1, 1, 1}, {1.5, 2, 8}, 4, 1.2};
+       }},
       {"Opt",
        [](DecoderSpec& s, BiasSet& b) {
          s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false;

@@ -48,8 +48,12 @@ Doubles Normalised(NormKind kind, double eps, const Doubles& x, const std::vecto
   return y;
 }
 
-double Frequency(const RopeSpec& spec, size_t pair, size_t head_dim) {
-  double f = std::pow(spec.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim));
+double Frequency(const RopeSpec& spec, size_t pair, size_t dims, size_t window) {
+  double f = std::pow(spec.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(dims));
+  if (spec.longrope) {
+    const bool within = static_cast<double>(window) <= spec.longrope->original_max_positions;
+    f /= (within ? spec.longrope->short_factors : spec.longrope->long_factors)[pair];
+  }
   if (spec.llama3) {
     // Turns of a pair over the original context decide: many, kept; few, slowed; between, a blend.
     const double turns = spec.llama3->original_max_positions * f / (2 * std::numbers::pi);
@@ -61,13 +65,14 @@ double Frequency(const RopeSpec& spec, size_t pair, size_t head_dim) {
 }
 
 void Rotate(const RopeSpec& spec, size_t window, size_t heads, size_t head_dim, Doubles& x) {
-  const size_t half = head_dim / 2, width = heads * head_dim;
+  const size_t dims = spec.dims ? spec.dims : head_dim, half = dims / 2, width = heads * head_dim;
+  const double scale = spec.longrope ? spec.longrope->attention_factor : 1;
   for (size_t t = 0; t < x.size() / width; ++t) {
     for (size_t h = 0; h < heads; ++h) {
       double* v = x.data() + t * width + h * head_dim;
       for (size_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(t % window) * Frequency(spec, i, head_dim);
-        const double a = v[i], b = v[i + half];
+        const double angle = static_cast<double>(t % window) * Frequency(spec, i, dims, window);
+        const double a = scale * v[i], b = scale * v[i + half];
         v[i] = a * std::cos(angle) - b * std::sin(angle);
         v[i + half] = a * std::sin(angle) + b * std::cos(angle);
       }

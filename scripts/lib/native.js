@@ -5,7 +5,7 @@ const path = require('node:path');
 const { attempt, say, which } = require('./process.js');
 const { filesUnder, hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
-const { ensureWheels } = require('./wheels.js');
+const { ensureOpenblas, ensureWheels } = require('./wheels.js');
 const { addon, at, cmake, output } = require('./paths.js');
 
 /**
@@ -23,7 +23,7 @@ function buildOptions() {
 
 /** Fetches what the chosen options need; libraries of the system are left to CMake to find. */
 function ensureDependencies(options = buildOptions()) {
-  if (options.STRUPRUNE_BLAS === 'openblas-wheel') ensureWheels('scipy-openblas32');
+  if (options.STRUPRUNE_BLAS === 'openblas-wheel') ensureOpenblas();
   if (options.STRUPRUNE_BLAS === 'mkl' && !process.env.MKLROOT) {
     ensureWheels('mkl-include', 'mkl-static');
   }

@@ -3,11 +3,9 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { npm } = require('./npm.js');
-const { at, deps, modules } = require('./paths.js');
+const { at, modules } = require('./paths.js');
 const { SetupError } = require('./setup-error.js');
-const { WHEELS } = require('./wheels.js');
-
-const OPENBLAS = 'scipy-openblas32';
+const { OPENBLAS, ensureOpenblas } = require('./wheels.js');
 
 const packageOf = (name) =>
   JSON.parse(fs.readFileSync(path.join(modules, name, 'package.json'), 'utf8'));
@@ -25,26 +23,37 @@ function bundled(name, where, ...licences) {
   };
 }
 
-/** The wheel's own licence file covers OpenBLAS, LAPACK, libgfortran and libquadmath. */
-function openblas() {
-  const { version } = WHEELS[OPENBLAS];
-  const folder = path.join(deps, OPENBLAS);
-  const info = fs.readdirSync(folder).find((name) => name.endsWith('.dist-info'));
+/** The wheel's own licence file covers OpenBLAS, LAPACK, libgfortran and libquadmath, in files of their own or in its. */
+function openblas(system) {
+  const { name, version } = OPENBLAS;
+  const folder = ensureOpenblas(system);
+  const info = fs.readdirSync(folder).find((entry) => entry.endsWith('.dist-info'));
   return {
-    name: OPENBLAS,
+    name,
     version,
     license: 'BSD-3-Clause AND GPL-3.0-with-GCC-exception AND LGPL-2.1-or-later',
-    purl: `pkg:pypi/${OPENBLAS}@${version}`,
+    purl: `pkg:pypi/${name}@${version}`,
     where: 'libscipy_openblas, libgfortran, libquadmath',
     texts: [path.join(folder, info, 'licenses', 'LICENSE.txt')],
   };
 }
 
+function mingw() {
+  return {
+    name: 'mingw-w64',
+    version: '10.0',
+    license: 'ZPL-2.1 AND MIT AND BSD-3-Clause',
+    purl: 'pkg:generic/mingw-w64@10.0',
+    where: 'linked into the addon: the runtime and winpthreads',
+    texts: [at('packages', 'platform', 'mingw-w64.txt')],
+  };
+}
+
 /** Of a package with the addon. */
-function carriedByPlatform() {
+function carriedByPlatform(system) {
   const compiled = 'compiled into the addon';
   return [
-    openblas(),
+    openblas(system),
     {
       name: 'libstdc++',
       version: '12',
@@ -53,6 +62,7 @@ function carriedByPlatform() {
       where: 'linked into the addon, with libgcc; licence as that of libgfortran above',
       texts: [],
     },
+    ...(system.startsWith('win32') ? [mingw()] : []),
     bundled('@nozbe/simdjson', compiled, 'LICENSE'),
     bundled('node-addon-api', compiled, 'LICENSE.md'),
     bundled('node-api-headers', compiled, 'LICENSE'),
@@ -164,10 +174,11 @@ function writeMainNotices(folder) {
   writeSbom(folder, installedBom(), carriedByMain());
 }
 
-/** Into a folder that is published with the addon; `manifest` is its package.json. */
-function writePlatformNotices(folder, manifest) {
-  writeNotices(folder, carriedByPlatform());
-  writeSbom(folder, bomOf(manifest), carriedByPlatform());
+/** Into a folder that is published with a system's addon; `manifest` is its package.json. */
+function writePlatformNotices(folder, system, manifest) {
+  const parts = carriedByPlatform(system);
+  writeNotices(folder, parts);
+  writeSbom(folder, bomOf(manifest), parts);
 }
 
 module.exports = { writeMainNotices, writePlatformNotices };

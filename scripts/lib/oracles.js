@@ -6,7 +6,7 @@ const { attempt, run, say } = require('./process.js');
 const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
 const { oracles } = require('./paths.js');
-const { ensureWheels, fetchWheel } = require('./wheels.js');
+const { ensureOpenblas, fetchWheel } = require('./wheels.js');
 
 const PYTHON = [
   'transformers==5.24.0',
@@ -164,7 +164,7 @@ function ensureLlamaBlas() {
     git('clone', '--quiet', '--no-checkout', bundle, sources);
     git('-C', sources, 'checkout', '--quiet', 'HEAD', '--', 'ggml');
     const ggml = path.join(sources, 'ggml');
-    const blas = path.join(ensureWheels('scipy-openblas32'), 'scipy_openblas32');
+    const blas = path.join(ensureOpenblas(), 'scipy_openblas32');
     const headers = [`${ggml}/include`, `${ggml}/src`, `${blas}/include`];
     const parts = ['GGML_BACKEND_DL', 'GGML_BACKEND_BUILD', 'GGML_BACKEND_SHARED', 'GGML_SHARED'];
     const defined = ['GGML_BLAS_USE_OPENBLAS', ...parts];

@@ -7,13 +7,30 @@ const { isCurrent, writeStamp } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
 const { deps } = require('./paths.js');
 
+const HOST = `${process.platform}-${process.arch}`;
+
+/** OpenBLAS by system; `platform`: its name for pip, elsewhere than there. macOS has a BLAS of its own. */
+const OPENBLAS = {
+  name: 'scipy-openblas32',
+  version: '0.3.34.0.0',
+  systems: {
+    'linux-x64': {
+      platform: 'manylinux_2_28_x86_64',
+      sha256: '5b5df658f32271b3115d845ea91b19bed190591b55d27d9b5399b83071c68ea1',
+    },
+    'linux-arm64': {
+      platform: 'manylinux_2_28_aarch64',
+      sha256: 'b534496a7c5fd69abf7938cbcc3f4fbb8108d9ed99ac9f93db229abd99281b06',
+    },
+    'win32-x64': {
+      platform: 'win_amd64',
+      sha256: 'e80cd667c9604f85aee2f0aa2ca547c5fc0f63d97b7b81b4b45401b1f912ff03',
+    },
+  },
+};
+
 // Wheels for Linux on x86-64. `folder`: where under .deps; `strip`: a prefix inside the wheel to drop.
 const WHEELS = {
-  'scipy-openblas32': {
-    version: '0.3.34.0.0',
-    sha256: '5b5df658f32271b3115d845ea91b19bed190591b55d27d9b5399b83071c68ea1',
-    folder: 'scipy-openblas32',
-  },
   'clang-format': {
     version: '23.1.5',
     sha256: 'd97ce49911ba8c89ef3f3c0735a9c7818e4780ab4812c67d1c5fcd829d16ae52',
@@ -89,14 +106,17 @@ function mendFor(output, name) {
     /No matching distribution|not a supported wheel/i.test(output) &&
     !/connection/i.test(output)
   ) {
-    const other = name in WHEELS ? ': build with STRUPRUNE_BLAS=openblas' : ' and Python';
+    const other =
+      name in WHEELS || name === OPENBLAS.name
+        ? ': build with STRUPRUNE_BLAS=openblas'
+        : ' and Python';
     return `no wheel for this platform (they are for Linux x86-64, glibc 2.28)${other}`;
   }
   return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
 }
 
 /** Fetches a wheel into a folder; returns its path. */
-function download(name, { version, sha256 }, folder) {
+function download(name, { version, sha256, platform }, folder) {
   const requirements = path.join(folder, 'requirements.txt');
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(
@@ -106,6 +126,7 @@ function download(name, { version, sha256 }, folder) {
   const args = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
   args.push('--disable-pip-version-check', '-r', requirements, '-d', folder);
   if (sha256) args.push('--require-hashes');
+  if (platform) args.push('--platform', platform);
   const { status, output } = attempt('python3', args);
   if (status === 127) {
     throw new SetupError(
@@ -134,8 +155,8 @@ with zipfile.ZipFile(wheel) as archive:
 `;
 
 /**
- * Fetches a wheel and unpacks it into `target`; no more than this one is on the disk twice. `wheel`: { version, sha256?, strip?,
- * files? }, where `files` is a regular expression (Python's) of the names to unpack; default: all.
+ * Fetches a wheel and unpacks it into `target`; no more than this one is on the disk twice. `wheel`: { version, sha256?, platform?,
+ * strip?, files? }, where `files` is a regular expression (Python's) of the names to unpack; default: all.
  */
 function fetchWheel(name, wheel, target) {
   const scratch = `${path.join(deps, name)}.download`;
@@ -146,19 +167,34 @@ function fetchWheel(name, wheel, target) {
   fs.rmSync(scratch, { recursive: true, force: true });
 }
 
-/** Makes sure that the named wheels are unpacked; returns the folder of the last. */
-function ensureWheels(...names) {
-  let target;
-  for (const name of names) {
-    const wheel = WHEELS[name];
-    target = path.join(deps, wheel.folder);
-    const stamp = path.join(target, `.${name}.stamp`);
-    if (isCurrent(stamp, wheel.sha256)) continue;
-    say(`fetching ${name} ${wheel.version}`);
-    fetchWheel(name, wheel, target);
-    writeStamp(stamp, wheel.sha256);
-  }
+/** Makes sure that a wheel is unpacked; returns its folder. */
+function ensureWheel(name, wheel) {
+  const target = path.join(deps, wheel.folder);
+  const stamp = path.join(target, `.${name}.stamp`);
+  if (isCurrent(stamp, wheel.sha256)) return target;
+  say(`fetching ${name} ${wheel.version}`);
+  fetchWheel(name, wheel, target);
+  writeStamp(stamp, wheel.sha256);
   return target;
 }
 
-module.exports = { WHEELS, ensureWheels, fetchWheel };
+/** Makes sure that the named wheels are unpacked; returns the folder of the last. */
+function ensureWheels(...names) {
+  return names.map((name) => ensureWheel(name, WHEELS[name])).at(-1);
+}
+
+/** The same of OpenBLAS for a system. Those of others than this one have a folder of their own in .deps. */
+function ensureOpenblas(system = HOST) {
+  const { name, version, systems } = OPENBLAS;
+  if (!systems[system]) {
+    throw new SetupError(
+      `there is no wheel of OpenBLAS for ${system}`,
+      'build with STRUPRUNE_BLAS=openblas, or on macOS with STRUPRUNE_BLAS=accelerate',
+    );
+  }
+  const { sha256, platform } = systems[system];
+  const wheel = system === HOST ? { folder: name } : { folder: path.join(system, name), platform };
+  return ensureWheel(name, { version, sha256, ...wheel });
+}
+
+module.exports = { OPENBLAS, WHEELS, ensureOpenblas, ensureWheels, fetchWheel };

@@ -55,7 +55,7 @@ async function masks(model, tokens = '8192') {
       );
       for (let index = 0; index < source.architecture.blocks.length; index++) {
         const blocks = await Promise.all(sides.map((session) => session.loadBlock(index)));
-        for (const site of inside('model/sublayers').SITES) {
+        for (const site of blocks[0].sites) {
           await states[0].copyTo(states[1]);
           const layer = layers.find((one) => one.block === index && one.site === site);
           if (!layer) throw new Error(`block ${index} has no layer of ${site}`);

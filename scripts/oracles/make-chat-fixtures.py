@@ -82,14 +82,17 @@ SYSTEM = [{"role": "system", "content": "  Be brief.  "}, *CONVERSATIONS[0]]
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
-def render(template, conversation):
-    texts, _ = render_jinja_template([conversation], chat_template=template, **TOKENS)
+def render(template, conversation, answer=False):
+    texts, _ = render_jinja_template(
+        [conversation], chat_template=template, add_generation_prompt=answer, **TOKENS
+    )
     return texts[0]
 
 
 cases = []
 for name, template in {"chatml": CHATML, "headers": HEADERS, "turns": TURNS, "thinking": THINKING}.items():
     for conversation in CONVERSATIONS + ([SYSTEM] if name != "turns" else []):
-        cases.append({"name": name, "template": template, "messages": conversation, "text": render(template, conversation)})
+        texts = {"text": render(template, conversation), "asked": render(template, conversation, answer=True)}
+        cases.append({"name": name, "template": template, "messages": conversation, **texts})
 fixture = {"transformers": transformers.__version__, "tokens": TOKENS, "cases": cases}
 OUT.write_text(json.dumps(fixture, indent=1, ensure_ascii=False) + "\n")

@@ -29,11 +29,14 @@ import transformers
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
+    GPT2Config,
     LlamaConfig,
     MistralConfig,
     OPTConfig,
+    Phi3Config,
     Qwen2Config,
     Qwen3Config,
+    Starcoder2Config,
 )
 
 VOCAB = 256
@@ -104,6 +107,10 @@ def gemma3(**keys):
         ),
     }
     return Gemma3TextConfig(**{**base, **keys})
+
+
+def phi3(**keys):
+    return Phi3Config(**{**SMALL, **keys})
 
 
 # name: (config, stored dtype, shard size or None, whether the Fisher Grams are kept)
@@ -190,7 +197,63 @@ MODELS = {
         None,
         True,
     ),
+    # Windows are longer than the original context, the text that goes on is not.
+    "phi3": (
+        phi3(
+            tie_word_embeddings=True,
+            partial_rotary_factor=0.75,
+            original_max_position_embeddings=32,
+            rope_parameters=dict(
+                rope_type="longrope",
+                rope_theta=10000.0,
+                short_factor=[1.0, 1.0, 1.1, 1.2, 1.5, 2.0],
+                long_factor=[1.0, 1.25, 1.7, 3.5, 9.0, 24.0],
+            ),
+        ),
+        torch.float16,
+        None,
+        True,
+    ),
+    "phi3-plain": (
+        phi3(num_key_value_heads=4, sliding_window=16, rope_parameters=dict(rope_type="default", rope_theta=5000.0)),
+        torch.bfloat16,
+        "60KB",
+        False,
+    ),
+    "gpt2": (
+        GPT2Config(**COMMON, n_embd=64, n_layer=2, n_head=4, n_inner=160, n_positions=64),
+        torch.float32,
+        None,
+        True,
+    ),
+    "starcoder2": (
+        Starcoder2Config(
+            **SMALL,
+            sliding_window=None,
+            rope_parameters=dict(rope_type="default", rope_theta=100000.0),
+        ),
+        torch.float16,
+        None,
+        True,
+    ),
+    "starcoder2-bare": (
+        Starcoder2Config(
+            **SMALL,
+            use_bias=False,
+            sliding_window=16,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.0),
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
 }
+
+# What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.
+TOKENS, PLACES = ("embed_tokens", "wte"), ("embed_positions", "wpe")
+OUTPUTS = tuple(f"{name}.weight" for name in ("down_proj", "fc2", "o_proj", "out_proj", "c_proj"))
+FFN_NORMS = ("post_attention_layernorm", "final_layer_norm", "ln_2")
 
 
 def fill(model, seed):
@@ -207,15 +270,17 @@ def fill(model, seed):
             if value.dim() == 1:
                 around_zero = gemma or name.endswith("bias")
                 value.copy_(normal(value, 0.2) + (0.0 if around_zero else 1.0))
-            elif "embed_positions" in name:
+            elif any(table in name for table in PLACES):
                 value.copy_(normal(value, 0.3))
-            elif "embed_tokens" in name:
+            elif any(table in name for table in TOKENS):
                 value.copy_(normal(value, 0.5 / math.sqrt(value.shape[1]) if gemma else 0.5))
             else:
-                value.copy_(normal(value, 1.5 / math.sqrt(value.shape[1])))
-                if name.endswith(("down_proj.weight", "fc2.weight", "o_proj.weight", "out_proj.weight")):
-                    spread = torch.randn(value.shape[1], generator=generator) * 0.5
-                    value.mul_(spread.exp())
+                # GPT-2's maps are stored [in, out].
+                rows = value.T if isinstance(model.config, GPT2Config) else value
+                rows.copy_(normal(rows, 1.5 / math.sqrt(rows.shape[1])))
+                if name.endswith(OUTPUTS):
+                    spread = torch.randn(rows.shape[1], generator=generator) * 0.5
+                    rows.mul_(spread.exp())
         model.tie_weights()
         # The output scale is set last: one pass says how large the logits are.
         probe = torch.randint(4, VOCAB, (1, WINDOW), generator=generator)
@@ -226,7 +291,8 @@ def fill(model, seed):
 
 def keep_residuals(model):
     """Hooks that keep the residual stream after the attention and after the FFN of every block."""
-    layers = model.model.decoder.layers if hasattr(model.model, "decoder") else model.model.layers
+    decoder = getattr(model.base_model, "decoder", model.base_model)
+    layers = decoder.h if hasattr(decoder, "h") else decoder.layers
     kept = [[None, None] for _ in layers]
 
     def hold(block, index, tensor):
@@ -242,7 +308,7 @@ def keep_residuals(model):
                 norm.register_forward_pre_hook(lambda _, inputs, b=block, i=index: hold(b, i, inputs[0]))
             continue
         # In pre-norm blocks the input of the FFN's norm is the stream after the attention's addition.
-        norm = getattr(layer, "post_attention_layernorm", None) or layer.final_layer_norm
+        norm = next(getattr(layer, name) for name in FFN_NORMS if hasattr(layer, name))
         norm.register_forward_pre_hook(lambda _, inputs, b=block: hold(b, 0, inputs[0]))
         layer.register_forward_hook(lambda _m, _i, output, b=block: hold(b, 1, output))
     return kept
@@ -285,6 +351,9 @@ GGUF_MODELS = {
     "llama3-tied": (gguf.MODEL_ARCH.LLAMA, True),
     "qwen2": (gguf.MODEL_ARCH.QWEN2, False),
     "gemma3": (gguf.MODEL_ARCH.GEMMA3, False),
+    "phi3": (gguf.MODEL_ARCH.PHI3, False),
+    "gpt2": (gguf.MODEL_ARCH.GPT2, False),
+    "starcoder2": (gguf.MODEL_ARCH.STARCODER2, False),
 }
 
 
@@ -297,16 +366,24 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     config = model.config
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
     writer = gguf.GGUFWriter(folder / "model.gguf", gguf.MODEL_ARCH_NAMES[arch])
+    gpt2, gemma = arch == gguf.MODEL_ARCH.GPT2, arch == gguf.MODEL_ARCH.GEMMA3
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(config.n_inner if gpt2 else config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    gemma = arch == gguf.MODEL_ARCH.GEMMA3
-    rope = config.rope_parameters["full_attention"] if gemma else config.rope_parameters
-    writer.add_rope_freq_base(rope["rope_theta"])
+    if arch == gguf.MODEL_ARCH.STARCODER2:
+        writer.add_layer_norm_eps(config.norm_epsilon)
+    elif gpt2:
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if gpt2:
+        rope = {"rope_type": "none"}
+    else:
+        writer.add_head_count_kv(config.num_key_value_heads)
+        rope = config.rope_parameters["full_attention"] if gemma else config.rope_parameters
+        writer.add_rope_freq_base(rope["rope_theta"])
     if gemma:
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
@@ -320,12 +397,21 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         rows = value.float().numpy()
         if gemma and "norm" in name:
             rows = rows + 1
+        if gpt2 and rows.ndim > 1 and "wte" not in name and "wpe" not in name:
+            rows = rows.T
         if interleaved and "q_proj" in name:
             rows = interleave(rows, config.num_attention_heads)
         if interleaved and "k_proj" in name:
             rows = interleave(rows, config.num_key_value_heads)
         stored = rows.astype(np.float16 if rows.ndim > 1 and dtype == torch.float16 else np.float32)
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), stored)
+    if rope["rope_type"] == "longrope":
+        writer.add_rope_dimension_count(int(head_dim * rope["partial_rotary_factor"]))
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        writer.add_rope_scaling_attn_factors(model.model.rotary_emb.attention_scaling)
+        for length in ("short", "long"):
+            divisors = np.array(rope[f"{length}_factor"], dtype=np.float32)
+            writer.add_tensor(f"rope_factors_{length}.weight", divisors)
     if rope["rope_type"] == "llama3":
         plain = rope["rope_theta"] ** (-torch.arange(0, head_dim, 2) / head_dim)
         divisors = (plain / model.model.rotary_emb.inv_freq).numpy().astype(np.float32)

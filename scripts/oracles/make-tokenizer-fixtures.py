@@ -65,6 +65,11 @@ TEKKEN = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 # What llama.cpp cuts by, one after the other, where a file says "default" or nothing (llama-vocab.cpp).
 LLAMA_CPP = (
     r"[\p{P}\$\+<=>\^~\|]+",
@@ -228,6 +233,7 @@ def main():
     write("llama3", with_added(byte_level(split(LLAMA3), ignore_merges=True)), config)
     write("qwen2", with_added(byte_level(split(QWEN2), normalizers.NFC())), config)
     write("tekken", with_added(byte_level(split(TEKKEN), ignore_merges=True)), config)
+    write("o200k", with_added(byte_level(split(O200K))), config)
     write("llama-cpp", with_added(byte_level(split(*LLAMA_CPP))), config)
     config = {**config, "unk_token": "<unk>"}
     write("llama2", with_added(sentencepiece_like(False)), config)

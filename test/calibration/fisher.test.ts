@@ -10,7 +10,7 @@ import { Engine } from '../../lib/engine/engine';
 import { native } from '../../lib/engine/native';
 import { Session } from '../../lib/engine/session';
 import type { Statistics } from '../../lib/engine/statistics';
-import { SITES, type Site } from '../../lib/model/sublayers';
+import type { Site } from '../../lib/model/sublayers';
 import type { OnStage } from '../../lib/progress';
 
 const MODELS = join(__dirname, '../fixtures/models');
@@ -65,7 +65,7 @@ async function run(
       };
       const { index, gradients } = next.value;
       result.order.push(index);
-      result.grams[index] = [read(gradients.attention), read(gradients.ffn)];
+      result.grams[index] = [read(gradients.attention!), read(gradients.ffn!)];
     }
   });
 }
@@ -169,7 +169,7 @@ test('inputs of the sites that are asked for are those of a forward pass', async
     t.is(states.cols, hidden);
     for (let index = 0; index < blocks.length; index++) {
       using block = await session.loadBlock(index);
-      for (const site of SITES) {
+      for (const site of block.sites) {
         using sums = session.statistics(block.width(site), { gram: true });
         await session.advanceSite(block, site, states, window, 'calibrating', { statistics: sums });
         const got = found[index]![site];

@@ -4,6 +4,7 @@ import {
   type ExportFormat,
   type ExportRequest,
   exportTable,
+  type PlannedTensor,
   planExport,
   roundingFor,
 } from '../../lib/checkpoint/export';
@@ -14,6 +15,9 @@ import { fixtureConfig } from '../model/fixture';
 const first = (count: number) => Int32Array.from({ length: count }, (_, index) => index);
 
 /** A plan for a fixture, whose blocks keep the given numbers of FFN channels and KV heads. */
+/** Of a block. */
+const NOTHING = { ffn: 0, kv: 0 };
+
 function plan(
   name: string,
   keeps: { ffn?: number; kv?: number }[],
@@ -30,6 +34,12 @@ function plan(
   const pruned = prunedArchitecture(architecture, kept);
   return planExport({ architecture, pruned, dtype: 'F32', ...request });
 }
+
+/** What tensors are made of, with the name and type of the tensor. */
+const partsOf = (tensors: readonly PlannedTensor[]) =>
+  tensors.flatMap(({ name, dtype, block, parts }) =>
+    parts.map((part) => ({ name, dtype, block, ...part })),
+  );
 
 /**
  * Rows: family, then for each scope and widths the holders hf/gguf without and with an added bias. Each
@@ -74,6 +84,30 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  phi3: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/deci'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/deci', 'own-modeling/deci'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/deci', 'own-modeling/deci'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
+  gpt2: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['own-modeling/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['own-modeling/null', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  starcoder2: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/null', 'stock/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
   opt: {
@@ -129,14 +163,15 @@ test('uniform Llama: the stock configuration, head_dim stated', (t) => {
     files.map(({ name }) => name),
     ['generation_config.json'],
   );
-  t.true(tensors.every(({ dtype, fill }) => dtype === 'BF16' && fill === 'source'));
+  t.true(tensors.every(({ dtype }) => dtype === 'BF16'));
+  t.true(partsOf(tensors).every(({ fill }) => fill === 'source'));
   const shapes = Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
   t.deepEqual(shapes['model.layers.1.self_attn.q_proj.weight'], [48, 96]);
   t.deepEqual(shapes['model.layers.1.self_attn.o_proj.weight'], [96, 48]);
   t.deepEqual(shapes['model.layers.0.mlp.down_proj.weight'], [96, 128]);
   t.deepEqual(shapes['lm_head.weight'], [256, 96]);
-  t.is(tensors[0]!.role, 'embedding');
-  t.is(tensors.at(-1)!.role, 'head');
+  t.is(tensors[0]!.parts[0]!.role, 'embedding');
+  t.is(tensors.at(-1)!.parts[0]!.role, 'head');
 });
 
 test('stock Llama cannot state heads that do not divide the hidden size', (t) => {
@@ -163,7 +198,7 @@ test('an added bias: the switch of the stock class, zeros for what comes with it
   });
   t.is(kind, 'stock');
   t.like(config, { mlp_bias: true, attention_bias: false });
-  const fills = tensors
+  const fills = partsOf(tensors)
     .filter(({ role }) => role.endsWith('Bias'))
     .map(({ role, fill }) => [role, fill]);
   t.deepEqual(fills.slice(0, 3), [
@@ -176,7 +211,7 @@ test('an added bias: the switch of the stock class, zeros for what comes with it
 
 test('a bias that the model has already is its own, not an added one', (t) => {
   const { tensors } = plan('opt-pre', [{ ffn: 96 }], { format: 'hf', addedBias: { down: true } });
-  t.true(tensors.every(({ fill }) => fill === 'source'));
+  t.true(partsOf(tensors).every(({ fill }) => fill === 'source'));
 });
 
 test('widths that differ: our modeling code travels along', (t) => {
@@ -225,7 +260,8 @@ test('widths that differ: our modeling code travels along', (t) => {
 
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
-  for (const name of [...names, 'gemma3', 'gemma3-unlike']) {
+  const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
+  for (const name of [...names, ...more]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],
@@ -258,7 +294,7 @@ test('GGUF: llama stays llama where blocks are alike, q and k interleaved, vecto
   t.deepEqual(metadata!['general.architecture'], { type: 'string', value: 'llama' });
   t.deepEqual(metadata!['llama.feed_forward_length'], { type: 'uint32', value: 96 });
   t.deepEqual(metadata!['llama.attention.key_length'], { type: 'uint32', value: 16 });
-  const named = Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor]));
+  const named = Object.fromEntries(partsOf(tensors).map((part) => [part.name, part]));
   t.like(named['blk.0.attn_q.weight'], { dtype: 'F16', ropeHeads: 4 });
   t.like(named['blk.0.attn_k.weight'], { ropeHeads: 2 });
   t.is(named['blk.0.attn_v.weight']!.ropeHeads, undefined);
@@ -293,7 +329,7 @@ test('GGUF: deci states every block, and interleaves what its source did not', (
   t.deepEqual(metadata!['deci.feed_forward_length'], { type: 'array:int32', value: [96, 160] });
   t.deepEqual(metadata!['deci.attention.head_count'], { type: 'array:int32', value: [2, 4] });
   t.deepEqual(metadata!['deci.attention.head_count_kv'], { type: 'array:int32', value: [1, 2] });
-  const rotated = tensors.filter(({ ropeHeads }) => ropeHeads !== undefined);
+  const rotated = partsOf(tensors).filter(({ ropeHeads }) => ropeHeads !== undefined);
   t.deepEqual(
     rotated.map(({ name, ropeHeads }) => [name, ropeHeads]),
     [
@@ -308,7 +344,7 @@ test('GGUF: deci states every block, and interleaves what its source did not', (
     ],
   );
   t.true(
-    plan('qwen2', [{ ffn: 96 }], { format: 'gguf' }).tensors.every(
+    partsOf(plan('qwen2', [{ ffn: 96 }], { format: 'gguf' }).tensors).every(
       ({ ropeHeads }) => ropeHeads === undefined,
     ),
   );
@@ -330,6 +366,61 @@ test('GGUF: Gemma 3 slides there too, and its norms are not stored less 1', (t) 
   t.true(tensors.some(({ name }) => name === 'blk.0.post_ffw_norm.weight'));
 });
 
+test('Phi-3: fused maps are joined again in both formats, apart in deci', (t) => {
+  const fused = (format: ExportFormat) =>
+    plan('phi3-plain', [{ ffn: 96 }], { format })
+      .tensors.filter(({ block, parts }) => block === 0 && parts.length > 1)
+      .map(({ name, shape, parts }) => [name, shape, parts.map(({ role }) => role)]);
+  const qkv = ['attention.q', 'attention.k', 'attention.v'];
+  t.deepEqual(fused('hf'), [
+    ['model.layers.0.self_attn.qkv_proj.weight', [192, 64], qkv],
+    ['model.layers.0.mlp.gate_up_proj.weight', [192, 64], ['ffn.gate', 'ffn.up']],
+  ]);
+  t.deepEqual(fused('gguf'), [
+    ['blk.0.attn_qkv.weight', [192, 64], qkv],
+    ['blk.0.ffn_up.weight', [192, 64], ['ffn.gate', 'ffn.up']],
+  ]);
+  const { kind, tensors } = plan('phi3-plain', [{ ffn: 96 }, {}], { format: 'gguf' });
+  t.is(kind, 'deci');
+  t.true(tensors.every(({ parts }) => parts.length === 1));
+  t.true(tensors.some(({ name, parts }) => name === 'blk.0.attn_q.weight' && parts[0]!.ropeHeads));
+});
+
+test('Phi-3: longrope beside head counts of its own is not of the stock class', (t) => {
+  t.is(plan('phi3-plain', [{ kv: 2 }], { format: 'hf' }).kind, 'stock');
+  const { kind, config } = plan('phi3', [{ kv: 1 }], { format: 'hf' });
+  t.is(kind, 'own-modeling');
+  // What its configuration divides the hidden size by.
+  t.like(config, { num_attention_heads: 4, original_max_position_embeddings: 32 });
+  t.is(plan('phi3', [{ ffn: 96 }], { format: 'hf' }).kind, 'stock');
+});
+
+test('GPT-2: maps are stored [in, out] in a folder, [out, in] in GGUF', (t) => {
+  const shapes = (format: ExportFormat) =>
+    Object.fromEntries(
+      plan('gpt2', [{ ffn: 96 }], { format }).tensors.map(({ name, shape }) => [name, shape]),
+    );
+  const folder = shapes('hf');
+  t.deepEqual(folder['transformer.h.1.attn.c_attn.weight'], [64, 192]);
+  t.deepEqual(folder['transformer.h.1.attn.c_attn.bias'], [192]);
+  t.deepEqual(folder['transformer.h.1.mlp.c_proj.weight'], [96, 64]);
+  t.deepEqual(folder['transformer.wpe.weight'], [64, 64]);
+  const gguf = shapes('gguf');
+  t.deepEqual(gguf['blk.1.attn_qkv.weight'], [192, 64]);
+  t.deepEqual(gguf['blk.1.ffn_down.weight'], [64, 96]);
+  t.deepEqual(gguf['position_embd.weight'], [64, 64]);
+});
+
+test('StarCoder2 without biases: llama.cpp wants them, and has zeros', (t) => {
+  const { tensors, biases } = plan('starcoder2-bare', [{ ffn: 96 }], { format: 'gguf' });
+  t.deepEqual(biases, { qkv: true, o: true, ffnIn: true, down: true });
+  const added = partsOf(tensors).filter(({ fill }) => fill === 'zeros');
+  t.is(added.length, 2 * 6);
+  t.true(added.every(({ name }) => /\.bias$/.test(name)));
+  const folder = plan('starcoder2-bare', [{ ffn: 96 }], { format: 'hf' });
+  t.true(partsOf(folder.tensors).every(({ fill }) => fill === 'source'));
+});
+
 const REFUSED: [string, () => unknown, RegExp][] = [
   [
     'Gemma 3 with another scale in GGUF',
@@ -348,6 +439,16 @@ const REFUSED: [string, () => unknown, RegExp][] = [
       return planExport({ ...request, format: 'gguf' });
     },
     /global blocks other than every 6th/,
+  ],
+  [
+    'Phi-3 with partial rope, widths per block, in GGUF',
+    () => plan('phi3', [{ ffn: 96 }, {}], { format: 'gguf' }),
+    /phi3 model with widths that differ between blocks; .*allocation uniform/,
+  ],
+  [
+    'GPT-2 without heads in GGUF',
+    () => plan('gpt2', [{ kv: 2 }], { format: 'gguf' }),
+    /no architecture of llama.cpp holds a gpt2 model/,
   ],
   [
     'OPT in GGUF',
@@ -384,8 +485,24 @@ const REFUSED: [string, () => unknown, RegExp][] = [
     () => plan('llama2', [{ kv: 1 }], { format: 'gguf', dtype: 'Q8_0' }),
     /attn_output.* 16 /,
   ],
-  ['a block without FFN', () => plan('llama2', [{ ffn: 0 }, {}], { format: 'hf' }), /block 0.*FFN/],
-  ['a block without heads', () => plan('llama2', [{}, { kv: 0 }], { format: 'hf' }), /block 1.*KV/],
+  ['no FFN at all', () => plan('llama2', [{ ffn: 0 }], { format: 'hf' }), /keep its FFN/],
+  ['no attention at all', () => plan('llama2', [{ kv: 0 }], { format: 'hf' }), /its attention/],
+  ['nothing at all', () => plan('llama2', [NOTHING], { format: 'gguf' }), /keep its attention/],
+  [
+    'attention alone in GGUF, which llama.cpp leaves out',
+    () => plan('llama2', [{}, { ffn: 0 }, {}], { format: 'gguf' }),
+    /attention alone.*folder/,
+  ],
+  [
+    'a first block without attention in GGUF, of which llama.cpp takes the width of heads',
+    () => plan('llama2', [{ kv: 0 }, {}, {}], { format: 'gguf' }),
+    /no first block without it/,
+  ],
+  [
+    'Qwen3 with a block without attention in GGUF',
+    () => plan('qwen3', [{}, { kv: 0 }], { format: 'gguf' }),
+    /no architecture of llama.cpp/,
+  ],
 ];
 
 for (const [what, make, message] of REFUSED) {
@@ -393,6 +510,35 @@ for (const [what, make, message] of REFUSED) {
     t.throws(make, { code: 'ERR_UNSUPPORTED', message });
   });
 }
+
+test('who holds which model without some of its sublayers', (t) => {
+  const kinds = (keeps: Parameters<typeof plan>[1], name = 'llama2') =>
+    (['hf', 'gguf'] as const).map((format) => plan(name, keeps, { format }).kind);
+  t.deepEqual(kinds([{}, NOTHING, {}]), ['stock', 'llama.cpp']);
+  t.deepEqual(kinds([NOTHING, {}, {}]), ['stock', 'llama.cpp']);
+  t.deepEqual(kinds([{}, { kv: 0 }, {}]), ['own-modeling', 'deci']);
+  t.deepEqual(kinds([{}, { kv: 0 }, NOTHING]), ['own-modeling', 'deci']);
+  t.deepEqual(kinds([{}, NOTHING], 'qwen3'), ['stock', 'llama.cpp']);
+  t.is(plan('llama2', [{ ffn: 0 }, { kv: 0 }, {}], { format: 'hf' }).kind, 'own-modeling');
+});
+
+test('blocks behind one that left the file move up, and keep their place in the source', (t) => {
+  const { tensors, config } = plan('llama2', [{}, NOTHING, {}], { format: 'hf' });
+  t.is(config!.num_hidden_layers, 2);
+  const places = tensors
+    .filter(({ parts: [part] }) => part!.role === 'ffn.out')
+    .map(({ name, block }) => [name, block]);
+  t.deepEqual(places, [
+    ['model.layers.0.mlp.down_proj.weight', 0],
+    ['model.layers.1.mlp.down_proj.weight', 2],
+  ]);
+  const { metadata } = plan('llama2', [{}, { kv: 0 }, NOTHING], { format: 'gguf' });
+  t.like(metadata, {
+    'deci.block_count': { value: 2 },
+    'deci.attention.head_count': { value: [4, 0] },
+    'deci.feed_forward_length': { value: [160, 160] },
+  });
+});
 
 test('widths that a dtype needs', (t) => {
   t.deepEqual(roundingFor('hf', 'BF16'), { ffn: 8, attention: 1 });

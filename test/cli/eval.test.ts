@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import test from 'ava';
 import { EVALUATION, run, TINY } from './run';
 
@@ -26,4 +27,26 @@ test('without it: lines for people, no escape sequences in a pipe', async (t) =>
   t.regex(stdout, /^measured on +512 tokens in 4 windows of 128$/m);
   t.notRegex(stdout, /sgemm/);
   t.false((stdout + stderr).includes('\x1b'));
+});
+
+const QUESTIONS = join(TINY, '../tasks/everyday.jsonl');
+
+test('--tasks: right answers, alone or behind a text', async (t) => {
+  const { code, stdout, stderr } = await run([...ARGS, '--tasks', QUESTIONS, '--against', TINY]);
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^perplexity +\d/);
+  t.regex(stdout, /^KL to it +-?0\.0000 nats per token$/m);
+  t.regex(stdout, /^same token first +100\.0 %$/m);
+  t.regex(
+    stdout,
+    /^multiple choice +40 questions\nacc +37\.5 % ± 7\.8 %\nacc_norm +32\.5 % ± 7\.5 %$/m,
+  );
+  const alone = await run(['eval', TINY, '--tasks', QUESTIONS, '--json']);
+  t.deepEqual(Object.keys(JSON.parse(alone.stdout)), ['tasks']);
+});
+
+test('nothing to measure on is refused', async (t) => {
+  const { code, stderr } = await run(['eval', TINY]);
+  t.is(code, 2);
+  t.regex(stderr, /nothing to measure on; give a --text, or questions by --tasks/);
 });

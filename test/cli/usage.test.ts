@@ -51,7 +51,7 @@ const USAGE: [what: string, args: string[], message: RegExp][] = [
     ['devices', '--fast'],
     /unknown option '--fast'; see struprune-native devices --help/,
   ],
-  ['a missing flag', ['eval', TINY], /error: missing: --text <file>; see struprune-native eval -/],
+  ['a missing flag', ['export', TINY], /error: missing: -o <path>; see struprune-native export -/],
   [
     'all that is missing',
     ['prune'],

@@ -10,8 +10,8 @@ export const EVALUATION = join(__dirname, '../../assets/text/evaluation.txt');
 export interface Workspace {
   /** A new path in the work folder. */
   path(name: string): string;
-  /** A copy of a fixture model with a byte-level tokenizer: ASCII text gives its own bytes as ids. */
-  model(name: string): string;
+  /** A copy of a fixture model, called `as`, with a byte-level tokenizer: ASCII text gives its own bytes as ids. */
+  model(name: string, as?: string): string;
   /** The same with one token a symbol, so that every list of ids is some text (`textOf`). */
   symbolModel(name: string): string;
   /** A text file that a model of `symbolModel` encodes to these ids. */
@@ -33,7 +33,7 @@ export function workspace(): Workspace {
   return {
     path,
     emptyFolder,
-    model: (name) => copyWith(name, path(name), BYTE_TOKENIZER),
+    model: (name, as = name) => copyWith(name, path(as), BYTE_TOKENIZER),
     symbolModel: (name) => copyWith(name, path(name), SYMBOL_TOKENIZER),
     textOf(ids) {
       const file = path('ids.txt');

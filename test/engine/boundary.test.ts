@@ -111,10 +111,44 @@ test(
     t.throws(() => native.encodeTensor(handle, heads, files, 'F32', 0, 1), {
       code: 'ERR_CHECKPOINT',
     });
+    for (const storedColumns of [tensor.shape[0]! - 1, -1, 2 ** 40]) {
+      const transposed = { ...tensor, storedColumns };
+      t.throws(() => native.encodeTensor(handle, transposed, files, 'F32', 0, 1), refused);
+    }
     const spec = blockSpec(session.architecture, 0);
     const load = native.loadBlock.bind(null, session.engine.store('').handle, spec, {});
     t.throws(() => load(none, AS_IS), refused);
     t.throws(() => load([], 'F32' as never), refused);
+  }),
+);
+
+test(
+  'columns that a matrix has not, or a type has no values of',
+  withBlock(async ({ t, block }) => {
+    const [, cols] = block.shape('attention.q')!;
+    await t.throwsAsync(block.encodeColumns('attention.q', 'F32', cols - 1, 2), refused);
+    await t.throwsAsync(block.encodeColumns('attention.q', 'Q8_0', 0, 1), refused);
+    await t.throwsAsync(block.encodeColumns('attention.norm', 'F32', 0, 1), refused);
+  }),
+);
+
+test(
+  'ropes that heads are too short for',
+  withBlock(async ({ t, session }) => {
+    const spec = blockSpec(session.architecture, 0);
+    const { headDim } = session.architecture;
+    const longrope = { short: [1], long: [1], originalMaxPositions: 4, attentionFactor: 1 };
+    for (const rope of [{ dims: 3 }, { dims: headDim + 2 }, { longrope }]) {
+      const turned = {
+        ...spec,
+        sublayers: spec.sublayers.map((sublayer) => ({
+          ...sublayer,
+          mixer: { ...sublayer.mixer, rope: { theta: 1e4, ...rope } },
+        })),
+      };
+      const store = session.engine.store('').handle;
+      t.throws(() => native.loadBlock(store, turned as never, {}, [], AS_IS), refused);
+    }
   }),
 );
 

@@ -46,6 +46,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3', { format: 'gguf', dtype: 'q4_1', allocation: 'uniform', sparsity: 0.1 }],
   ['llama3-tied', { scope: 'all', layerWeights: 'probe' }],
   ['opt-pre', { scope: 'attention', sparsity: 0.1 }],
+  ['llama2', { depth: true, maxLayerSparsity: 0.2 }],
   ['opt-post', { method: 'flap', evalTokens: 8 * WINDOW, eval: CALIBRATION }],
   ['llama3-tied', { method: 'wanda-sp', calibrationTokens: 300 * WINDOW }],
   ['llama3-tied', { method: 'osscar' }],
@@ -53,6 +54,9 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['qwen3', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
   ['gemma3-unlike', { scope: 'all', selection: 'fisher', threads: 12 }],
   ['gemma3-unlike', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
+  ['phi3', { scope: 'all', selection: 'fisher', threads: 12 }],
+  ['gpt2', { scope: 'all', sparsity: 0.1 }],
+  ['gpt2', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-pre', { method: 'magnitude-l2', tuneTokens: 40 * WINDOW }],
   ['opt-post', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW, threads: 12 }],
 ];

@@ -141,14 +141,20 @@ test('a GPU budget that cannot hold a block: exit code 6, before any output', as
   t.regex(stderr, /^error: one block needs .*--device-memory.* \[ERR_BUDGET\]\n$/m);
 });
 
-test('eval of Gemma 3, whose outputs have norms: the perplexity of the CPU', async (t) => {
-  const env = { ...(await fakeDriver(t, {})), ...library };
-  const args = ['eval', work.model('gemma3-unlike'), '--text', EVALUATION, '--window', '48'];
-  const quick = [...args, '--max-tokens', '96', '--no-gemm-share', '--json', '--full-precision'];
-  const runs = ['cuda:0', 'cpu'].map((device) => run([...quick, '--device', device], { env }));
-  const [got, wanted] = (await Promise.all(runs)).map(
-    ({ stdout }) => JSON.parse(stdout).meanNll as number,
-  );
-  t.not(got, wanted, 'it was computed elsewhere');
-  t.true(Math.abs(got! - wanted!) < 1e-5 * wanted!, `${got} and ${wanted}`);
-});
+for (const [model, what] of [
+  ['gemma3-unlike', 'outputs with norms'],
+  ['phi3', 'rope of a part of a head'],
+  ['gpt2', 'maps that the file has transposed'],
+] as const) {
+  test(`eval of ${model}, ${what}: the perplexity of the CPU`, async (t) => {
+    const env = { ...(await fakeDriver(t, {})), ...library };
+    const args = ['eval', work.model(model), '--text', EVALUATION, '--window', '48'];
+    const quick = [...args, '--max-tokens', '96', '--no-gemm-share', '--json', '--full-precision'];
+    const runs = ['cuda:0', 'cpu'].map((device) => run([...quick, '--device', device], { env }));
+    const [got, wanted] = (await Promise.all(runs)).map(
+      ({ stdout }) => JSON.parse(stdout).meanNll as number,
+    );
+    t.not(got, wanted, 'it was computed elsewhere');
+    t.true(Math.abs(got! - wanted!) < 1e-5 * wanted!, `${got} and ${wanted}`);
+  });
+}

@@ -25,6 +25,8 @@ const llama = {
             theta: 1e4,
             linearFactor: 2,
             llama3: { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 64 },
+            dims: 2,
+            longrope: { short: [1], long: [4], originalMaxPositions: 2, attentionFactor: 1.2 },
           },
           slidingWindow: 0,
           headNorm: { kind: 'rms', eps: 1e-6 },
@@ -43,7 +45,7 @@ const llama = {
   tensors: {
     'attention.norm': tensor('n', 8),
     'attention.q': { ...tensor('q', 8, 8), ropeHeads: 2 },
-    'attention.k': tensor('k', 4, 8),
+    'attention.k': { ...tensor('k', 4, 8), storedColumns: 4 },
     'ffn.gate': tensor('g', 6, 8),
     'ffn.up': { ...tensor('u', 6, 8), dtype: 'Q8_0', bytes: 12 },
     'ffn.out': tensor('o', 8, 6),

@@ -65,6 +65,18 @@ const GEMMA3: Architecture = {
   tiedEmbeddings: true,
 };
 
+const STARCODER2: Architecture = {
+  ...LLAMA2,
+  family: 'starcoder2',
+  blocks: TWO_GQA,
+  norm: { kind: 'layer', eps: 1e-5, placement: 'pre' },
+  rope: { theta: 100000 },
+  activation: 'gelu_pytorch_tanh',
+  gated: false,
+  biases: ALL_BIASES,
+  tiedEmbeddings: true,
+};
+
 const EXPECTED: Record<string, Architecture> = {
   llama2: LLAMA2,
   llama3: {
@@ -117,6 +129,39 @@ const EXPECTED: Record<string, Architecture> = {
     biases: { ...NO_BIAS, qkv: true, o: true },
     tiedEmbeddings: false,
   },
+  phi3: {
+    ...LLAMA2,
+    family: 'phi3',
+    blocks: TWO_GQA,
+    rope: {
+      theta: 10000,
+      dims: 12,
+      longrope: {
+        short: [1, 1, 1.1, 1.2, 1.5, 2],
+        long: [1, 1.25, 1.7, 3.5, 9, 24],
+        originalMaxPositions: 32,
+        // √(1 + ln(512 ÷ 32) ÷ ln 32)
+        attentionFactor: 1.3416408,
+      },
+    },
+    tiedEmbeddings: true,
+  },
+  'phi3-plain': {
+    ...LLAMA2,
+    family: 'phi3',
+    blocks: new Array(2).fill({ ffn: 160, heads: 4, kvHeads: 4 }),
+    rope: { theta: 5000 },
+    slidingWindow: 16,
+  },
+  gpt2: { ...OPT, family: 'gpt2', positionOffset: 0, activation: 'gelu_pytorch_tanh' },
+  starcoder2: STARCODER2,
+  'starcoder2-bare': {
+    ...STARCODER2,
+    rope: { theta: 10000, linearFactor: 2 },
+    slidingWindow: 16,
+    biases: NO_BIAS,
+    tiedEmbeddings: false,
+  },
   'opt-pre': OPT,
   'opt-post': {
     ...OPT,
@@ -146,6 +191,26 @@ test("transformers 4's rope_theta and rope_scaling mean the same as 5's rope_par
     },
   };
   t.deepEqual(architectureFromConfig(old, 'old'), architectureOf('llama3'));
+});
+
+test('longrope as Phi-3 came with it, and with a factor of its own', (t) => {
+  const { rope_parameters, ...config } = fixtureConfig('phi3');
+  const { short_factor, long_factor } = rope_parameters as Record<string, unknown>;
+  const ropeOf = (scaling: object) =>
+    architectureFromConfig(
+      { ...config, rope_theta: 10000, rope_scaling: { short_factor, long_factor, ...scaling } },
+      'phi3',
+    ).rope;
+  const { rope } = architectureOf('phi3');
+  t.deepEqual(ropeOf({ type: 'longrope' }), rope);
+  t.deepEqual(ropeOf({ type: 'su' }), rope);
+  const longrope = { ...rope!.longrope!, attentionFactor: 1.25 };
+  t.deepEqual(ropeOf({ type: 'longrope', attention_factor: 1.25 }), { ...rope, longrope });
+});
+
+test('GPT-2 whose FFN width is not stated has four channels for each of the hidden size', (t) => {
+  const config = { ...fixtureConfig('gpt2'), n_inner: null };
+  t.is(architectureFromConfig(config, 'gpt2').blocks[0]!.ffn, 256);
 });
 
 test('absent keys take the defaults of the configuration class', (t) => {
@@ -206,6 +271,10 @@ const OWN = (change: object) => ({
   struprune: Array.isArray(change) ? change : { ...OWN_LLAMA2, ...change },
 });
 
+const PARTIAL = (share: number) => ({
+  rope_parameters: { rope_type: 'longrope', partial_rotary_factor: share },
+});
+
 const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['unknown family', 'llama2', { model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*llama.*opt/],
   ['experts', 'llama2', { num_local_experts: 8 }, 'ERR_UNSUPPORTED', /mixture of experts/],
@@ -220,6 +289,33 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     /layer_types/,
   ],
   ['partial rope', 'llama2', { partial_rotary_factor: 0.5 }, 'ERR_UNSUPPORTED', /partial_rotary/],
+  ['odd partial rope', 'phi3', PARTIAL(0.7), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.7/],
+  ['more than whole rope', 'phi3', PARTIAL(2), 'ERR_UNSUPPORTED', /partial_rotary_factor 2 /],
+  ['inner partial rope', 'qwen2', PARTIAL(0.5), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.5/],
+  ['longrope of no lists', 'phi3', PARTIAL(0.75), 'ERR_CHECKPOINT', /short_factor is missing/],
+  [
+    'longrope of another length',
+    'phi3',
+    { rope_parameters: { rope_type: 'longrope', short_factor: [1, 2], long_factor: [1, 2] } },
+    'ERR_CHECKPOINT',
+    /rope_parameters.short_factor must have 6 entries, one a pair that turns \(it is \[1,2\]\)/,
+  ],
+  [
+    'longrope that divides by 0',
+    'phi3',
+    { rope_parameters: { rope_type: 'longrope', short_factor: [0] } },
+    'ERR_CHECKPOINT',
+    /short_factor.0 must be a number above 0/,
+  ],
+  ['text for an FFN', 'gpt2', { n_inner: '160' }, 'ERR_CHECKPOINT', /n_inner must be/],
+  ['cross attention', 'gpt2', { add_cross_attention: true }, 'ERR_UNSUPPORTED', /cross_attention/],
+  [
+    'scales by block',
+    'gpt2',
+    { scale_attn_by_inverse_layer_idx: true },
+    'ERR_UNSUPPORTED',
+    /scale_attn_by_inverse_layer_idx/,
+  ],
   ['old OPT', 'opt-pre', { _remove_final_layer_norm: true }, 'ERR_UNSUPPORTED', /_remove_final/],
   ['bare norms', 'opt-pre', { layer_norm_elementwise_affine: false }, 'ERR_UNSUPPORTED', /affine/],
   ['activation', 'llama2', { hidden_act: 'quick_gelu' }, 'ERR_UNSUPPORTED', /"quick_gelu"/],

@@ -1,5 +1,7 @@
 import test from 'ava';
 
+import { blockTensors } from '../../lib/model/axes';
+import { sitesOf } from '../../lib/model/blocks';
 import { architectureFromGguf, type GgufTensors } from '../../lib/model/from-gguf';
 import { llama3Factors } from '../../lib/model/rope-factors';
 
@@ -17,6 +19,10 @@ const SMOL: Record<string, unknown> = {
   'tokenizer.ggml.bos_token_id': 1,
   'tokenizer.ggml.eos_token_id': 2,
 };
+
+const DECI = Object.fromEntries(
+  Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'deci.'), value]),
+);
 
 function tensorsOf(extra: Record<string, number[]> = {}, vector?: Float32Array): GgufTensors {
   const shapes: Record<string, number[]> = { 'token_embd.weight': [49152, 576], ...extra };
@@ -47,12 +53,9 @@ test('SmolLM2: llama, tied, float32 metadata read as the decimals that were mean
 });
 
 test('deci: widths per block, biases by the tensors that are there', (t) => {
-  const deci = Object.fromEntries(
-    Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'deci.'), value]),
-  );
   const { architecture } = architectureFromGguf(
     {
-      ...deci,
+      ...DECI,
       'general.architecture': 'deci',
       'deci.feed_forward_length': [1024, 1536],
       'deci.attention.head_count': [9, 6],
@@ -70,6 +73,39 @@ test('deci: widths per block, biases by the tensors that are there', (t) => {
   ]);
   t.false(architecture.tiedEmbeddings);
   t.deepEqual(architecture.biases, { qkv: false, o: false, ffnIn: false, down: true });
+});
+
+test('deci: blocks without attention, and without both', (t) => {
+  const { architecture } = architectureFromGguf(
+    {
+      ...DECI,
+      'general.architecture': 'deci',
+      'deci.block_count': 3,
+      'deci.feed_forward_length': [1536, 0, 1024],
+      'deci.attention.head_count': [0, 0, 9],
+      'deci.attention.head_count_kv': [0, 0, 3],
+    },
+    tensorsOf({ 'blk.2.attn_q.bias': [576] }),
+    'deci.gguf',
+  );
+  const sites = architecture.blocks.map((_, block) => sitesOf(architecture, block));
+  t.deepEqual(sites, [['ffn'], [], ['attention', 'ffn']]);
+  t.deepEqual(
+    architecture.blocks.map((_, block) => blockTensors(architecture, block).length),
+    [4, 0, 12],
+  );
+  t.true(architecture.biases.qkv);
+  t.is(architecture.headDim, 64);
+});
+
+test('deci: an attention without an FFN, which llama.cpp leaves out, is refused', (t) => {
+  const deci = {
+    ...DECI,
+    'general.architecture': 'deci',
+    'deci.feed_forward_length': [1536, 0],
+  };
+  const error = t.throws(() => architectureFromGguf(deci, tensorsOf(), 'deci.gguf'));
+  t.regex(error.message, /a block with attention and without FFN/);
 });
 
 test("Llama 3's stretch comes from the table of divisors", (t) => {
@@ -94,6 +130,42 @@ test('linear rope scaling, as llama.cpp reads it', (t) => {
   t.deepEqual(ropeOf({ 'llama.rope.scaling.factor': 0 }), { theta: 100000 });
   t.deepEqual(ropeOf({ ...factor, 'llama.rope.scaling.type': 'none' }), { theta: 100000 });
 });
+
+const PHI3 = {
+  ...Object.fromEntries(
+    Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'phi3.'), value]),
+  ),
+  'general.architecture': 'phi3',
+  'phi3.rope.dimension_count': 48,
+  'phi3.rope.scaling.original_context_length': 512,
+  'phi3.rope.scaling.attn_factor': Math.fround(1.19),
+};
+const FACTORS = { 'rope_factors_short.weight': [24], 'rope_factors_long.weight': [24] };
+
+test('Phi-3: a part of every head turns, by longrope where there are factors', (t) => {
+  const ropeOf = (tensors: GgufTensors) =>
+    architectureFromGguf(PHI3, tensors, 'x').architecture.rope;
+  t.deepEqual(ropeOf(tensorsOf()), { theta: 100000, dims: 48 });
+  const list = new Array<number>(24).fill(1.1);
+  t.deepEqual(ropeOf(tensorsOf(FACTORS, Float32Array.from(list))), {
+    theta: 100000,
+    dims: 48,
+    longrope: { short: list, long: list, originalMaxPositions: 512, attentionFactor: 1.19 },
+  });
+});
+
+for (const [what, factors] of [
+  ['short by one', new Float32Array(23).fill(1)],
+  ['of nothing', new Float32Array(24)],
+  ['without end', new Float32Array(24).fill(Number.POSITIVE_INFINITY)],
+] as const) {
+  test(`refuses: factors of longrope ${what}`, (t) => {
+    t.throws(() => architectureFromGguf(PHI3, tensorsOf(FACTORS, factors), 'x'), {
+      code: 'ERR_CHECKPOINT',
+      message: /rope_factors_short.weight must have 24 numbers above 0/,
+    });
+  });
+}
 
 const EPSILON = (value: unknown) => ({ 'llama.attention.layer_norm_rms_epsilon': value });
 const LONG_HEAD = { 'llama.attention.key_length': 2 ** 28, 'llama.rope.dimension_count': 2 ** 28 };
@@ -155,6 +227,13 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp, GgufTensors?][]
     'ERR_CHECKPOINT',
     /bos_token_id must/,
   ],
+  [
+    'longrope without factors',
+    { 'llama.rope.scaling.type': 'longrope' },
+    'ERR_CHECKPOINT',
+    /rope_factors_short/,
+  ],
+  ['no epsilon', EPSILON(undefined), 'ERR_CHECKPOINT', /layer_norm_rms_epsilon is missing/],
   ['partial rope', { 'llama.rope.dimension_count': 32 }, 'ERR_UNSUPPORTED', /dimension_count/],
 ];
 

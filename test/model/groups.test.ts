@@ -3,6 +3,7 @@ import test from 'ava';
 import type { Architecture } from '../../lib/model/architecture';
 import { architectureFromConfig } from '../../lib/model/from-config';
 import {
+  type BlockKeep,
   groupCount,
   groupParameters,
   linearParameters,
@@ -121,8 +122,9 @@ test('parameters add up: groups, linear maps, whole model', (t) => {
 test('a pruned architecture lost exactly the parameters of its groups', (t) => {
   for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3', 'gemma3']) {
     const architecture = architectureOf(name);
-    const keeps = architecture.blocks.map((_, block) =>
-      block === 0 ? { ffn: Int32Array.of(0, 1, 5), attention: Int32Array.of(0) } : {},
+    const keeps = architecture.blocks.map(
+      (_, block): BlockKeep =>
+        block === 0 ? { ffn: Int32Array.of(0, 1, 5), attention: Int32Array.of(0) } : {},
     );
     const pruned = prunedArchitecture(architecture, keeps);
     const { heads, kvHeads, ffn } = architecture.blocks[0]!;

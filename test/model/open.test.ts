@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -16,6 +17,7 @@ import test from 'ava';
 import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
+import type { TensorRef } from '../../lib/model/architecture';
 import { fixtureConfig, MODELS } from './fixture';
 
 type Entry = { dtype: string; shape: number[]; data: Buffer };
@@ -41,6 +43,21 @@ function readFixture(name: string): Map<string, Entry> {
     }),
   );
 }
+
+/** What a tensor's reference points at; of a transposed one a piece a stored row. */
+function bytesOf(file: Buffer, { offset, bytes, shape, storedColumns }: TensorRef): Buffer[] {
+  if (!storedColumns) return [file.subarray(offset, offset + bytes)];
+  const [rows, cols] = [shape[0]!, shape[1]!];
+  const entry = bytes / (rows * cols);
+  return Array.from({ length: cols }, (_, column) => {
+    const from = offset + column * storedColumns * entry;
+    return file.subarray(from, from + rows * entry);
+  });
+}
+
+/** Pieces of several tensors, those of a stored row together. */
+const interleaved = (tensors: Buffer[][], rows: number) =>
+  Array.from({ length: rows }, (_, row) => tensors.map((pieces) => pieces[row]!)).flat();
 
 function write(folder: string, tensors: Map<string, Entry>): void {
   let offset = 0;
@@ -74,34 +91,42 @@ const NAMES = [
   'qwen3',
   'gemma3',
   'gemma3-unlike',
+  'phi3',
+  'phi3-plain',
+  'gpt2',
+  'starcoder2',
+  'starcoder2-bare',
 ];
 
 for (const name of NAMES) {
   test(`opens ${name}: all of the file's tensors, each once`, async (t) => {
     const source = await openCheckpoint(join(MODELS, name));
     const refs = [source.model, ...source.blocks].flatMap((bound) => Object.values(bound));
+    const names = [...new Set(refs.map((ref) => ref.name))].sort();
     t.is(source.format, 'hf');
-    t.is(new Set(refs.map((ref) => ref.name)).size, refs.length);
     t.true(refs.every((ref) => ref.ropeHeads === undefined));
-    if (name === 'llama3') {
-      const index = readFileSync(join(MODELS, name, 'model.safetensors.index.json'), 'utf8');
-      const { weight_map, metadata } = JSON.parse(index);
-      t.deepEqual(refs.map((ref) => ref.name).sort(), Object.keys(weight_map).sort());
+    const sharded = join(MODELS, name, 'model.safetensors.index.json');
+    if (existsSync(sharded)) {
+      const { weight_map, metadata } = JSON.parse(readFileSync(sharded, 'utf8'));
+      t.deepEqual(names, Object.keys(weight_map).sort());
       t.is(source.parameters, metadata.total_parameters);
       for (const ref of refs) t.true(source.files[ref.file]!.endsWith(weight_map[ref.name]));
       return;
     }
     const stored = readFixture(name);
-    t.deepEqual(refs.map((ref) => ref.name).sort(), [...stored.keys()].sort());
+    t.deepEqual(names, [...stored.keys()].sort());
     const count = [...stored.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
       0,
     );
     t.is(source.parameters, count);
     const file = readFileSync(source.files[0]!);
-    for (const ref of refs) {
-      const { data } = stored.get(ref.name)!;
-      t.true(file.subarray(ref.offset, ref.offset + ref.bytes).equals(data), ref.name);
+    for (const name of names) {
+      const { data } = stored.get(name)!;
+      const parts = refs.filter((ref) => ref.name === name);
+      const read = parts.map((ref) => bytesOf(file, ref));
+      const whole = parts[0]!.storedColumns ? interleaved(read, parts[0]!.shape[1]!) : read.flat();
+      t.true(Buffer.concat(whole).equals(data), name);
     }
   });
 }
@@ -110,6 +135,9 @@ for (const [name, interleaved] of [
   ['llama3-tied', true],
   ['qwen2', false],
   ['gemma3', false],
+  ['phi3', false],
+  ['gpt2', false],
+  ['starcoder2', false],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));
@@ -120,6 +148,7 @@ for (const [name, interleaved] of [
     const block = gguf.blocks[1]!;
     t.is(block['attention.q']!.ropeHeads, interleaved ? 4 : undefined);
     t.is(block['attention.k']!.ropeHeads, interleaved ? 2 : undefined);
+    t.is(block['attention.q']!.storedColumns, undefined);
     t.is(block['attention.qBias']?.ropeHeads, undefined);
     t.is(block['attention.v']!.ropeHeads, undefined);
     t.deepEqual(block['ffn.out']!.shape, [64, folder.architecture.blocks[1]!.ffn]);
@@ -140,6 +169,19 @@ test('a checkpoint of the bare model, without the "model." prefix, opens', async
   write(folder, new Map(bare));
   const source = await openCheckpoint(folder);
   t.is(source.model.embedding!.name, 'embed_tokens.weight');
+});
+
+test("GPT-2 as OpenAI's came: of the bare model, with its causal masks", async (t) => {
+  const folder = copyOf('gpt2');
+  const bare = [...readFixture('gpt2')].map(([name, entry]): [string, Entry] => [
+    name.replace(/^transformer\./, ''),
+    entry,
+  ]);
+  const mask = { dtype: 'F32', shape: [1, 1, 2, 2], data: Buffer.alloc(16) };
+  write(folder, new Map([...bare, ['h.0.attn.bias', mask], ['h.1.attn.bias', mask]]));
+  const source = await openCheckpoint(folder);
+  t.is(source.model.positions!.name, 'wpe.weight');
+  t.is(source.parameters, (await openCheckpoint(join(MODELS, 'gpt2'))).parameters);
 });
 
 test('a stored copy of a tied head is left out; another matrix there is refused', async (t) => {
@@ -211,6 +253,25 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
     /tensor model\.layers\.1\.self_attn\.k_proj\.weight is missing/,
   ],
   [
+    'a fused tensor that lacks rows',
+    'phi3',
+    (f) => setConfig(f, 'phi3', { num_key_value_heads: 4 }),
+    'ERR_CHECKPOINT',
+    /qkv_proj\.weight has shape \[128, 64\], but the configuration needs \[192, 64\]/,
+  ],
+  [
+    'a fused tensor that lies the other way',
+    'gpt2',
+    (f) => {
+      const tensors = readFixture('gpt2');
+      const name = 'transformer.h.0.attn.c_attn.weight';
+      tensors.set(name, { ...tensors.get(name)!, shape: [192, 64] });
+      write(f, tensors);
+    },
+    'ERR_CHECKPOINT',
+    /c_attn\.weight has shape \[192, 64\], but the configuration needs \[64, 192\]/,
+  ],
+  [
     'unreadable dtype',
     'llama2',
     (f) => {
@@ -261,7 +322,7 @@ const BROKEN: [string, string, (folder: string) => void, string, RegExp][] = [
     'llama2',
     (f) => setConfig(f, 'llama2', { model_type: 'rwkv' }),
     'ERR_UNSUPPORTED',
-    /"rwkv".*llama, mistral, qwen2, qwen3, gemma3, opt/,
+    /"rwkv".*llama, mistral, qwen2, qwen3, gemma3, phi3, gpt2, starcoder2, opt/,
   ],
   [
     'configuration that is not JSON',

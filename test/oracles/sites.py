@@ -1,4 +1,4 @@
-"""Prunable sites of a transformers model, for the torch references. Knows Llama-like models and OPT.
+"""Prunable sites of a transformers model, for the torch references. Knows Llama-like models, OPT and GPT-2.
 
 A site is the output map of a block's attention (o) or FFN (down), whose input columns are cut in groups:
 a KV head's query heads, or one FFN channel.
@@ -8,6 +8,7 @@ import dataclasses
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 
 @dataclasses.dataclass
@@ -41,11 +42,28 @@ def open_model(folder):
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     )
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Conv1D):
+                setattr(module, name, linear_of(child))
     return model.eval()
 
 
+def linear_of(conv):
+    """The same map, stored [out, in]."""
+    linear = torch.nn.Linear(*conv.weight.shape)
+    linear.weight = torch.nn.Parameter(conv.weight.detach().T.contiguous())
+    linear.bias = conv.bias
+    return linear
+
+
 def layers_of(model):
-    return model.model.decoder.layers if hasattr(model.model, "decoder") else model.model.layers
+    decoder = getattr(model.base_model, "decoder", model.base_model)
+    return decoder.h if hasattr(decoder, "h") else decoder.layers
+
+
+def maps_of(module, names):
+    return [getattr(module, name) for name in names if hasattr(module, name)]
 
 
 def sites_of(model):
@@ -54,13 +72,12 @@ def sites_of(model):
     kv_heads = getattr(model.config, "num_key_value_heads", None) or heads
     sites = []
     for block, layer in enumerate(layers_of(model)):
-        attention = layer.self_attn
-        if hasattr(layer, "mlp"):
-            output, down = attention.o_proj, layer.mlp.down_proj
-            ffn_in = [layer.mlp.gate_proj, layer.mlp.up_proj]
-        else:
-            output, down, ffn_in = attention.out_proj, layer.fc2, [layer.fc1]
-        into = [attention.q_proj, attention.k_proj, attention.v_proj]
+        attention = layer.self_attn if hasattr(layer, "self_attn") else layer.attn
+        ffn = getattr(layer, "mlp", layer)
+        into = maps_of(attention, ["q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn"])
+        ffn_in = maps_of(ffn, ["gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc"])
+        (output,) = maps_of(attention, ["o_proj", "out_proj", "c_proj"])
+        (down,) = maps_of(ffn, ["down_proj", "fc2", "c_proj"])
         for scope, linear, sources, groups in (
             ("attention", output, into, kv_heads),
             ("ffn", down, ffn_in, down.in_features),

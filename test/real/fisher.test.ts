@@ -51,7 +51,8 @@ test('SmolLM2: metrics equal torch’s autograd', async (t) => {
   for (; !next.done; next = await metrics.next()) {
     const { index, gradients } = next.value;
     const gram = (sums: Statistics) => sums.gramRows(0, sums.dim);
-    if (BLOCKS.includes(index)) found.set(index, [gram(gradients.attention), gram(gradients.ffn)]);
+    if (BLOCKS.includes(index))
+      found.set(index, [gram(gradients.attention!), gram(gradients.ffn!)]);
   }
   session.dispose();
   engine.dispose();

@@ -149,7 +149,7 @@ test('variants of tokenizers have the ids and texts of Rust, or are refused', as
 });
 
 /** Each with what is its own in a file; "default" too, which files hold that name none. */
-const WRITTEN = ['gpt2', 'smollm', 'llama3', 'qwen2', 'tekken', 'llama-cpp', 'llama2'];
+const WRITTEN = ['gpt2', 'smollm', 'llama3', 'qwen2', 'tekken', 'o200k', 'llama-cpp', 'llama2'];
 for (const name of WRITTEN) {
   test(`llama.cpp gives the ids of a GGUF file that we wrote: ${name}`, async (t) => {
     const model = join(work, `model-${name}`);

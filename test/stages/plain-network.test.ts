@@ -68,6 +68,7 @@ async function pruned(
         ...{ needed: true, from: undefined },
       },
       allocation: { rule: 'threshold' },
+      depth: false,
       gather: { statistics: 'gram', inputs: 'sequential' },
       mask: MASK_DEFAULTS,
       refit: {

@@ -16,6 +16,7 @@ test('every usual tokenizer cuts behind a letter', (t) => {
     'llama3',
     'qwen2',
     'tekken',
+    'o200k',
     'llama-cpp',
     'llama2',
   ]) {

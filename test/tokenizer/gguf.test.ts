@@ -80,6 +80,7 @@ for (const [name, pre] of [
   ['llama3', 'llama-bpe'],
   ['qwen2', 'qwen2'],
   ['tekken', 'tekken'],
+  ['o200k', 'gpt-4o'],
   ['llama-cpp', 'default'],
   ['llama2', 'default'],
 ] as const) {

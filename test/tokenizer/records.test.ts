@@ -35,11 +35,13 @@ const { tokens, cases } = JSON.parse(
   readFileSync(join(__dirname, 'fixtures/chat.json'), 'utf8'),
 ) as {
   tokens: Record<string, string>;
-  cases: { name: string; template: string; messages: Message[]; text: string }[];
+  cases: { name: string; template: string; messages: Message[]; text: string; asked: string }[];
 };
-for (const [index, { name, template, messages, text }] of cases.entries()) {
+for (const [index, { name, template, messages, text, asked }] of cases.entries()) {
   test(`chat template ${name}, conversation ${index}: as transformers renders it`, (t) => {
-    t.is(chatRenderer(filesWith(template, tokens))(messages), text);
+    const files = filesWith(template, tokens);
+    t.is(chatRenderer(files)(messages), text);
+    t.is(chatRenderer(files, { answer: true })(messages), asked);
   });
 }
 

@@ -28,7 +28,16 @@ const names = readdirSync(FIXTURES, { withFileTypes: true })
   .map(({ name }) => name);
 
 test('there is a fixture of every kind', (t) => {
-  for (const name of ['gpt2', 'smollm', 'llama3', 'qwen2', 'tekken', 'llama-cpp', 'llama2']) {
+  for (const name of [
+    'gpt2',
+    'smollm',
+    'llama3',
+    'qwen2',
+    'tekken',
+    'o200k',
+    'llama-cpp',
+    'llama2',
+  ]) {
     t.true(names.includes(name), name);
   }
 });

@@ -1,17 +1,19 @@
 /** Every factor of a whole model, and names for them. */
+import type { PlannedPart } from '../../lib/checkpoint/export';
 import type { Architecture } from '../../lib/model/architecture';
 import { blockTensors, modelShapes } from '../../lib/model/axes';
 import { type FactorPlaces, factorPlaces, type Place } from '../../lib/tuning/factors';
 
 export function allPlaces(architecture: Architecture): FactorPlaces {
-  const tensor = { name: '', dtype: 'F32', fill: 'source' } as const;
+  const planned = (role: PlannedPart['role'], block: number | null, shape: number[]) => ({
+    ...{ name: '', dtype: 'F32' as const, transposed: false, block, shape },
+    parts: [{ role, shape, fill: 'source' as const }],
+  });
   const inside = architecture.blocks.flatMap((_, block) =>
-    blockTensors(architecture, block).map(({ role, shape }) => ({ ...tensor, role, block, shape })),
+    blockTensors(architecture, block).map(({ role, shape }) => planned(role, block, shape)),
   );
   const { finalNorm } = modelShapes(architecture);
-  const outside = finalNorm
-    ? [{ ...tensor, role: 'finalNorm' as const, block: null, shape: finalNorm }]
-    : [];
+  const outside = finalNorm ? [planned('finalNorm', null, finalNorm)] : [];
   return factorPlaces({ tensors: [...inside, ...outside] });
 }
 

@@ -40,7 +40,7 @@ export async function timeWholeCalls(input: Input): Promise<KernelTiming[]> {
 async function timeFfn(input: Input, block: Block, hidden: Matrix): Promise<KernelTiming[]> {
   const { session, tokens, window } = input;
   const ffn = block.width('ffn');
-  const made = makeFfnTokens(session, block, tokens, native.pageRows(window), '');
+  const made = makeFfnTokens(session, block, 'ffn', tokens, native.pageRows(window), '');
   using inputs = made.inputs;
   using targets = made.targets;
   using statistics = session.statistics(ffn, { gram: true });

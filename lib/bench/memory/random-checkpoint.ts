@@ -3,9 +3,9 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafetensorsWriter } from '../../checkpoint/safetensors-writer';
 import { MODEL_ROLES } from '../../model/architecture';
-import { blockTensors, elements, modelShapes } from '../../model/axes';
+import { elements, modelShapes } from '../../model/axes';
 import { familyNamed } from '../../model/families';
-import { blockTensorName } from '../../model/family';
+import { fileTensors } from '../../model/file-tensors';
 import { architectureFromConfig } from '../../model/from-config';
 
 /** Half-precision numbers of one piece: what is in memory at a time. */
@@ -32,10 +32,10 @@ export async function writeRandomCheckpoint(
     return shape ? [{ name: names.model[role]!, shape, norm: role === 'finalNorm' }] : [];
   });
   const inner = architecture.blocks.flatMap((_, block) =>
-    blockTensors(architecture, block).map(({ role, shape }) => ({
-      name: blockTensorName(names, role, block),
+    fileTensors(architecture, names, block).map(({ name, shape, parts }) => ({
+      name,
       shape,
-      norm: /norm$/i.test(role),
+      norm: /norm$/i.test(parts[0]!.role),
     })),
   );
   const tensors = [...outer, ...inner];

@@ -4,6 +4,7 @@ import type { Engine } from '../../engine/engine';
 import type { Matrix } from '../../engine/matrix';
 import { orDispose, using } from '../../engine/owned';
 import { AS_IS, nextTokens, Session } from '../../engine/session';
+import { meanOf, meansOf } from '../../measure/against';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
 import type { BenchOnText } from '../schema';
@@ -50,7 +51,7 @@ export class Reference {
     const found: DensePerplexity[] = [];
     for (const { text, hidden } of this.#texts) {
       const { nll } = await this.#session.score(hidden, targetsOf(text));
-      const meanNll = mean(nll);
+      const meanNll = meanOf(nll);
       found.push({ text: text.about.name, perplexity: Math.exp(meanNll), meanNll });
     }
     return found;
@@ -65,20 +66,21 @@ export class Reference {
       for (const { text, hidden: dense } of this.#texts) {
         const states = await lastStates(session, text, this.#scratch, onProgress);
         const targets = targetsOf(text);
-        const { nll, kl, best, referenceBest } = await using(states, (hidden) =>
+        const compared = await using(states, (hidden) =>
           compareHeads(
             { ends: this.#session.ends, hidden: dense, row: 0 },
             { ends: session.ends, hidden, row: 0 },
             targets,
           ),
         );
-        const meanNll = mean(nll);
+        const meanNll = meanOf(compared.nll);
+        const { klToDense, top1Agreement } = meansOf(compared, targets);
         found.push({
           text: text.about.name,
           perplexity: Math.exp(meanNll),
           meanNll,
-          klToDense: mean(kl),
-          top1Agreement: agreement(best, referenceBest, targets),
+          klToDense,
+          top1Agreement,
         });
       }
       return found;
@@ -113,21 +115,4 @@ async function lastStates(
     ),
   );
   return hidden;
-}
-
-/** NaN stands where there is no target. */
-function mean(values: Float64Array): number {
-  const found = values.filter((value) => !Number.isNaN(value));
-  return found.reduce((sum, value) => sum + value, 0) / found.length;
-}
-
-function agreement(a: Int32Array, b: Int32Array, targets: Int32Array): number {
-  let same = 0;
-  let all = 0;
-  targets.forEach((target, i) => {
-    if (target < 0) return;
-    all++;
-    if (a[i] === b[i]) same++;
-  });
-  return same / all;
 }

@@ -3,8 +3,8 @@
 
 It is its family's stock configuration plus one entry, `struprune`:
 
-    intermediate_sizes   FFN channels of every block
-    attention_heads      query heads of every block
+    intermediate_sizes   FFN channels of every block; 0: it has no FFN
+    attention_heads      query heads of every block; 0: it has no attention
     key_value_heads      key-value heads of every block
     head_dim             entries of one head, whatever the number of heads
     biases               which maps have one: qkv, o, ffnIn (gate and up, or fc1), down (or fc2)
@@ -38,7 +38,7 @@ class PerBlockWidths:
             if len(widths[key]) != self.num_hidden_layers:
                 raise ValueError(f"struprune.{key} needs one entry for each of {self.num_hidden_layers} blocks")
         for heads, groups in zip(widths["attention_heads"], widths["key_value_heads"]):
-            if heads % groups != 0:
+            if heads % groups if groups else heads:
                 raise ValueError(f"{heads} query heads cannot share {groups} key-value heads evenly")
 
 

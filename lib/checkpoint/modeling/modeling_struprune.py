@@ -3,30 +3,134 @@
 
 A stock block computes with whatever widths its maps have; only its constructor knows one width for all.
 So the stock model is built first and every block's maps are then replaced by ones of the block's own
-size. Attention, caches, masks, rope and generation stay the stock code.
+size, or by nothing where the block has lost its attention or its FFN. Attention, caches, masks, rope and
+generation stay the stock code.
 """
 
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from transformers import LlamaForCausalLM, LlamaModel
+from transformers.pytorch_utils import Conv1D
 
 from .configuration_struprune import StrupruneLlamaConfig
+
+# The maps of stock blocks by name: how wide is what they read and what they give, and which bias they have.
+ATTENTION_MAPS = {
+    "q_proj": ("hidden", "q", "qkv"),
+    "k_proj": ("hidden", "kv", "qkv"),
+    "v_proj": ("hidden", "kv", "qkv"),
+    "qkv_proj": ("hidden", "qkv", "qkv"),
+    "c_attn": ("hidden", "qkv", "qkv"),
+    "o_proj": ("q", "hidden", "o"),
+    "out_proj": ("q", "hidden", "o"),
+    "c_proj": ("q", "hidden", "o"),
+}
+FFN_MAPS = {
+    "gate_proj": ("hidden", "ffn", "ffnIn"),
+    "up_proj": ("hidden", "ffn", "ffnIn"),
+    "gate_up_proj": ("hidden", "gate_up", "ffnIn"),
+    "fc1": ("hidden", "ffn", "ffnIn"),
+    "c_fc": ("hidden", "ffn", "ffnIn"),
+    "down_proj": ("ffn", "hidden", "down"),
+    "fc2": ("ffn", "hidden", "down"),
+    "c_proj": ("ffn", "hidden", "down"),
+}
+
+
+class WithHeads:
+    """The model's configuration with one number of query heads, for the stock code that reads it there."""
+
+    def __init__(self, model, heads):
+        self.model = model
+        self.num_attention_heads = heads
+
+    def __getattr__(self, name):
+        if name == "model":  # a copy that is not filled yet
+            raise AttributeError(name)
+        return getattr(self.model, name)
+
+
+def resize_maps(module, maps, widths, biases):
+    for name, (inputs, outputs, bias) in maps.items():
+        if not hasattr(module, name):
+            continue
+        if isinstance(getattr(module, name), Conv1D):
+            resized = Conv1D(widths[outputs], widths[inputs])
+        else:
+            resized = nn.Linear(widths[inputs], widths[outputs], bias=biases[bias])
+        setattr(module, name, resized)
+
+
+# Norms of the two sublayers.
+NORMS = dict(attention=("input_layernorm",), ffn=("post_attention_layernorm",))
+
+
+class Nothing(nn.Module):
+    """Adds nothing to the residual stream."""
+
+    def forward(self, hidden_states):
+        return torch.zeros_like(hidden_states)
+
+
+class NoAttention(Nothing):
+    """The cache keeps one number a token for it, since its length is what caches tell positions by."""
+
+    def __init__(self, layer_idx):
+        super().__init__()
+        self.layer_idx = layer_idx
+
+    def forward(self, hidden_states, past_key_values=None, **_):
+        if past_key_values is not None:
+            batch, tokens, _hidden = hidden_states.shape
+            counted = hidden_states.new_zeros(batch, 1, tokens, 1)
+            past_key_values.update(counted, counted, self.layer_idx)
+        return super().forward(hidden_states), None
+
+
+def remove_norms(layer, names):
+    for name in names:
+        setattr(layer, name, nn.Identity())
 
 
 def resize_block(layer, config, index):
     """Gives one decoder layer the widths and biases that config.struprune states for it."""
-    widths = config.struprune
-    hidden, head_dim = config.hidden_size, widths["head_dim"]
-    heads, groups = widths["attention_heads"][index], widths["key_value_heads"][index]
-    channels, biases = widths["intermediate_sizes"][index], widths["biases"]
+    own = config.struprune
+    head_dim, channels = own["head_dim"], own["intermediate_sizes"][index]
+    heads, groups = own["attention_heads"][index], own["key_value_heads"][index]
+    widths = {
+        "hidden": config.hidden_size,
+        "q": heads * head_dim,
+        "kv": groups * head_dim,
+        "qkv": (heads + 2 * groups) * head_dim,
+        "ffn": channels,
+        "gate_up": 2 * channels,
+    }
 
-    attention = layer.self_attn
-    attention.q_proj = nn.Linear(hidden, heads * head_dim, bias=biases["qkv"])
-    attention.k_proj = nn.Linear(hidden, groups * head_dim, bias=biases["qkv"])
-    attention.v_proj = nn.Linear(hidden, groups * head_dim, bias=biases["qkv"])
-    output = "o_proj" if hasattr(attention, "o_proj") else "out_proj"
-    setattr(attention, output, nn.Linear(heads * head_dim, hidden, bias=biases["o"]))
+    attention = "self_attn" if hasattr(layer, "self_attn") else "attn"
+    if heads == 0:
+        setattr(layer, attention, NoAttention(index))
+        remove_norms(layer, NORMS["attention"])
+    else:
+        resize_maps(getattr(layer, attention), ATTENTION_MAPS, widths, own["biases"])
+        count_heads(getattr(layer, attention), config, heads, groups)
+
+    ffn = layer.mlp if hasattr(layer, "mlp") else layer
+    if channels == 0:
+        remove_norms(layer, NORMS["ffn"])
+        if hasattr(layer, "mlp"):
+            layer.mlp = Nothing()
+        else:
+            layer.fc1, layer.fc2 = nn.Identity(), Nothing()
+    else:
+        resize_maps(ffn, FFN_MAPS, widths, own["biases"])
+        if hasattr(ffn, "intermediate_size"):
+            ffn.intermediate_size = channels
+
+
+def count_heads(attention, config, heads, groups):
+    head_dim = config.struprune["head_dim"]
     attention.head_dim = head_dim
     attention.scaling = head_dim**-0.5
     # Which of these counts the attention reads differs between families and versions.
@@ -34,19 +138,13 @@ def resize_block(layer, config, index):
         "num_heads": heads,
         "num_key_value_heads": groups,
         "num_key_value_groups": heads // groups,
+        "split_size": heads * head_dim,
     }
     for name, value in counts.items():
         if hasattr(attention, name):
             setattr(attention, name, value)
-
-    if hasattr(layer, "mlp"):
-        ffn, names = layer.mlp, ("gate_proj", "up_proj", "down_proj")
-        ffn.intermediate_size = channels
-    else:
-        ffn, names = layer, ("fc1", "fc2")
-    for name in names[:-1]:
-        setattr(ffn, name, nn.Linear(hidden, channels, bias=biases["ffnIn"]))
-    setattr(ffn, names[-1], nn.Linear(channels, hidden, bias=biases["down"]))
+    if hasattr(attention, "qkv_proj"):
+        attention.config = WithHeads(config, heads)
 
 
 @contextmanager
@@ -67,8 +165,11 @@ class StrupruneLlamaModel(LlamaModel):
         with widest_for_all(config):
             super().__init__(config)
         decoder = getattr(self, "decoder", self)
-        for index, layer in enumerate(decoder.layers):
+        layers = decoder.h if hasattr(decoder, "h") else decoder.layers
+        for index, layer in enumerate(layers):
             resize_block(layer, config, index)
+        if hasattr(self, "rotary_emb"):
+            self.rotary_emb.config = WithHeads(config, config.hidden_size // config.struprune["head_dim"])
         self.post_init()
 
 
@@ -78,5 +179,5 @@ class StrupruneLlamaForCausalLM(LlamaForCausalLM):
     def __init__(self, config):
         with widest_for_all(config):
             super().__init__(config)
-        self.model = StrupruneLlamaModel(config)
+        setattr(self, self.base_model_prefix, StrupruneLlamaModel(config))
         self.post_init()

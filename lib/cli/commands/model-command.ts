@@ -10,13 +10,22 @@ interface ModelCommand<Options, Result> {
   description: string;
   flags: Flags;
   report: (result: Result) => string;
+  /** The result as JSON has it; as it is where left out. */
+  json?: (result: Result) => unknown;
   /** Loads the library's call. */
   load: () => Promise<(model: string, options: Options) => Promise<Result>>;
 }
 
 export function addModelCommand<Options extends object, Result>(
   program: Command,
-  { name, description, flags, report, load }: ModelCommand<Options, Result>,
+  {
+    name,
+    description,
+    flags,
+    report,
+    json = (result) => result,
+    load,
+  }: ModelCommand<Options, Result>,
 ): void {
   const command = program
     .command(name)
@@ -28,7 +37,7 @@ export function addModelCommand<Options extends object, Result>(
       const result = await runWithProgress(({ signal, onProgress, onNotice }) =>
         call(model, { ...options, signal, onProgress, onNotice }),
       );
-      if (parsed.json) printJson(result);
+      if (parsed.json) printJson(json(result));
       else print(report(result));
     });
   addFlags(command, flags);

@@ -8,8 +8,10 @@ import { SPEED_OPTIONS } from '../../bench/speed/options';
 import { OPTIONS } from '../../options';
 import { EVALUATE } from '../../options/evaluate';
 import { EXPORT } from '../../options/export';
+import { GENERATE } from '../../options/generate';
 import { MACHINE } from '../../options/machine';
 import type { Options } from '../../options/option';
+import { TASKS } from '../../options/tasks';
 import { type Flag, flagsOf } from './flag';
 
 const json = (group: string): Flag => ({ flag: '--json', help: 'JSON alone on stdout', group });
@@ -36,10 +38,11 @@ const PRUNE_EXTRAS: readonly Flag[] = [
   { flag: '--keep-bias', help: 'the same as --bias keep', group: 'Refit' },
 ];
 
-/** plan takes what prune takes, and asks for nothing. */
-const planOptions: Options = Object.fromEntries(
-  Object.entries(pruneOptions).map(([key, { required, alternative, ...option }]) => [key, option]),
-);
+/** The same, and nothing has to be given. */
+const optional = (options: Options): Options =>
+  Object.fromEntries(
+    Object.entries(options).map(([key, { required, alternative, ...option }]) => [key, option]),
+  );
 
 const bench = ({ scratch, ...options }: Options, machine: Options) =>
   flagsOf({ ...options, ...machine, ...(scratch && { scratch }) }, [BENCH_JSON]);
@@ -48,8 +51,10 @@ const { threads } = MACHINE;
 
 export const FLAGS = {
   prune: flagsOf(pruneOptions, PRUNE_EXTRAS),
-  plan: flagsOf(planOptions, PRUNE_EXTRAS),
-  eval: flagsOf({ ...EVALUATE, ...MACHINE }, [json('Evaluation')]),
+  /** It takes what prune takes. */
+  plan: flagsOf(optional(pruneOptions), PRUNE_EXTRAS),
+  eval: flagsOf({ ...optional({ ...EVALUATE, ...TASKS }), ...MACHINE }, [json('Evaluation')]),
+  generate: flagsOf({ ...GENERATE, ...MACHINE }, [json('Generation')]),
   export: flagsOf({ ...EXPORT, ...MACHINE }, [json('Output')]),
   /** Whose rows are settled. */
   bench: flagsOf({ output: QUALITY_OPTIONS.output, force: QUALITY_OPTIONS.force }, [BENCH_JSON]),

@@ -9,6 +9,10 @@ const FEATURE_NAMES: Record<keyof CpuFeatures, string> = {
   avx512: 'AVX-512',
   avx512Bf16: 'AVX512_BF16',
   amxBf16: 'AMX-BF16',
+  neon: 'NEON',
+  neonDot: 'NEON dot products',
+  neonBf16: 'NEON bf16',
+  sve: 'SVE',
 };
 
 /** The machine for people; `device` as it was asked for. */

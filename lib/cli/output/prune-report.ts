@@ -10,6 +10,7 @@ import {
   tokensInWindows,
 } from '../../numbers';
 import type { LayerStats, PruneResult } from '../../pruning/result';
+import { siteName } from '../../report/sections/sites';
 import { howToLoad } from './how-to-load';
 import { table } from './table';
 
@@ -28,7 +29,7 @@ function layerTable(stats: readonly LayerStats[]): string {
   const head = ['block', 'site', 'before', 'after', 'energy', 'predicted', 'error', 'seconds'];
   const rows = stats.map((layer) => [
     String(layer.index),
-    layer.site === 'ffn' ? 'FFN channels' : 'KV heads',
+    siteName(layer.site),
     String(layer.groups),
     String(layer.groups - layer.removed),
     layer.energy === null ? '-' : layer.energy.toFixed(3),

@@ -1,13 +1,26 @@
 import { StruPruneError } from '../../errors';
 import type { Family } from '../family';
 import { gemma3 } from './gemma3';
+import { gpt2 } from './gpt2';
 import { llama } from './llama';
 import { mistral } from './mistral';
 import { opt } from './opt';
+import { phi3 } from './phi3';
 import { qwen2 } from './qwen2';
 import { qwen3 } from './qwen3';
+import { starcoder2 } from './starcoder2';
 
-export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3, gemma3, opt];
+export const FAMILIES: readonly Family[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma3,
+  phi3,
+  gpt2,
+  starcoder2,
+  opt,
+];
 
 /** Our own modeling code puts this in front of the family's model_type. */
 export const OWN_PREFIX = 'struprune_';

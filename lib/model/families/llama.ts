@@ -35,6 +35,7 @@ export const llama: Family = {
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],
     freeHeads: true,
     holdsRopeFactors: true,
+    holdsLongrope: true,
     activation: 'silu',
   },
 };

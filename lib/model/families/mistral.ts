@@ -35,6 +35,7 @@ export const mistral: Family = {
     holdsBiases: ['qkv', 'o', 'ffnIn', 'down'],
     freeHeads: true,
     holdsRopeFactors: true,
+    holdsLongrope: true,
     activation: 'silu',
   },
 };

@@ -1,4 +1,4 @@
-import type { TensorNames } from '../family';
+import type { GgufDescription, TensorNames } from '../family';
 
 /** Hugging Face names of Llama and of the families whose code descends from it. */
 export const LLAMA_NAMES: TensorNames = {
@@ -29,15 +29,23 @@ export const LLAMA_NAMES: TensorNames = {
   },
 };
 
-/** GGUF's names, the same for every architecture here. */
+/** Those of an architecture in GGUF. */
+export function ggufNames(gguf: GgufDescription): TensorNames {
+  return { ...GGUF_NAMES, block: { ...GGUF_NAMES.block, ...gguf.names } };
+}
+
+/** GGUF's names, the same for most architectures here. */
 export const GGUF_NAMES: TensorNames = {
   model: {
     embedding: 'token_embd.weight',
+    positions: 'position_embd.weight',
     finalNorm: 'output_norm.weight',
+    finalNormBias: 'output_norm.bias',
     head: 'output.weight',
   },
   block: {
     'attention.norm': 'blk.{}.attn_norm.weight',
+    'attention.normBias': 'blk.{}.attn_norm.bias',
     'attention.q': 'blk.{}.attn_q.weight',
     'attention.qBias': 'blk.{}.attn_q.bias',
     'attention.k': 'blk.{}.attn_k.weight',
@@ -50,6 +58,7 @@ export const GGUF_NAMES: TensorNames = {
     'attention.outBias': 'blk.{}.attn_output.bias',
     'attention.outNorm': 'blk.{}.post_attention_norm.weight',
     'ffn.norm': 'blk.{}.ffn_norm.weight',
+    'ffn.normBias': 'blk.{}.ffn_norm.bias',
     'ffn.gate': 'blk.{}.ffn_gate.weight',
     'ffn.gateBias': 'blk.{}.ffn_gate.bias',
     'ffn.up': 'blk.{}.ffn_up.weight',

@@ -5,6 +5,7 @@ import type { Block } from '../../engine/block';
 import { blockSpec, type Session } from '../../engine/session';
 import { SourceFile } from '../../engine/source-file';
 import type { BlockRefs } from '../../model/architecture';
+import { partRefs } from '../../model/file-tensors';
 import { prunedBlock } from '../../model/groups';
 import { type BlockRole, isNorm } from '../../model/sublayers';
 import type { Journal } from '../../pruning/journal/journal';
@@ -35,7 +36,7 @@ export function contentOf(
 ): PartContent {
   const own = tensors.filter((tensor) => tensor.block === index);
   const roles = own
-    .map(({ role }) => role as BlockRole)
+    .flatMap(({ parts }) => parts.map(({ role }) => role as BlockRole))
     .filter((role) => block.shape(role) !== null);
   async function* chunks(): AsyncGenerator<Uint8Array, void> {
     for (const tensor of own) yield* encodeBlockTensor(session, tensor, block);
@@ -53,14 +54,15 @@ export async function loadFinished(
 ): Promise<Block> {
   const refs: BlockRefs = {};
   for (const { tensor, offset } of placedInBlocks(tensors)) {
-    const role = tensor.role as BlockRole;
-    if (tensor.block !== index || !roles.includes(role)) continue;
-    const { name, dtype, shape, ropeHeads } = tensor;
-    refs[role] = {
-      ...{ name, dtype, shape, ropeHeads, file: 0, offset },
-      plus: isNorm(role) ? session.stored.normOffset : 0,
-      bytes: storageBytes(dtype, shape),
-    };
+    if (tensor.block !== index) continue;
+    const { name, dtype, shape, parts } = tensor;
+    const whole = { name, dtype, shape, file: 0, offset, bytes: storageBytes(dtype, shape) };
+    partRefs(whole, tensor).forEach((ref, part) => {
+      const { ropeHeads } = parts[part]!;
+      const role = parts[part]!.role as BlockRole;
+      if (!roles.includes(role)) return;
+      refs[role] = { ...ref, ropeHeads, plus: isNorm(role) ? session.stored.normOffset : 0 };
+    });
   }
   const { engine, architecture, stored, scratch } = session;
   const spec = blockSpec(prunedBlock(architecture, index, keep), index);

@@ -12,12 +12,12 @@ import { StruPruneError } from '../../errors';
 import type { SiteStatistics } from '../../masks/statistics';
 import type { StatisticsNeeded } from '../../methods';
 import type { Dtype } from '../../model/architecture';
-import { SITES, type Site } from '../../model/sublayers';
+import type { Site } from '../../model/sublayers';
 import { type OnStage, stageReporter } from '../../progress';
 import { METRIC_PAGE } from '../../pruning/survey-file';
 import { storedTypes } from '../../spec/dtypes';
 import type { SurveySpec } from '../../spec/survey';
-import { type Layer, layerAt, widthOf } from '../../spec/widths';
+import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
 import type { Dense, Visited, VisitSite } from '../front-end';
 import { batchEnds, type OnStep, Probe, stepsFrom } from './probe';
 import { withSolver } from './site-solver';
@@ -149,14 +149,14 @@ export class DenseDecoder implements Dense {
   ): Promise<void> {
     const { session, window, layers, onProgress } = this;
     const { scratch } = session;
-    const sites = (index: number) => SITES.filter((site) => layerAt(layers, index, site) !== -1);
+    const sites = (index: number) => layersIn(layers, index).map(({ site }) => site);
     const options = { window, sites, labels, seed, scratch, onProgress };
     const fishers = fisherMetrics(session, this.#first(surveyTokens), options);
     for await (const { index, block, gradients, sums } of fishers) {
       for (const site of sites(index)) {
         const at = layerAt(layers, index, site);
         const metric = { matrix, row: rowOf(at) };
-        await gradients[site].storeMetric(metric);
+        await gradients[site]!.storeMetric(metric);
         const inputs = { statistics: sums[site]!, metric };
         await withSolver(lambda, block, layers[at]!, inputs, (solver) =>
           visit(at, { solver, stream: 0, tryOut: untried }),
@@ -182,7 +182,7 @@ export class DenseDecoder implements Dense {
       for (let index = 0; index < total; index++) {
         session.engine.throwIfAborted();
         await using(await session.loadBlock(index), async (block) => {
-          for (const site of SITES) {
+          for (const site of block.sites) {
             const layer = layers[layerAt(layers, index, site)];
             if (layer) await visit(block, layer, hidden);
             else if (hidden) await session.advanceSite(block, site, hidden, window, 'calibrating');

@@ -1,9 +1,9 @@
 import { storageBytes } from '../../checkpoint/container';
-import type { PlannedTensor } from '../../checkpoint/export';
+import type { PlannedPart, PlannedTensor } from '../../checkpoint/export';
 import type { Block } from '../../engine/block';
 import { native } from '../../engine/native';
 import type { Session } from '../../engine/session';
-import type { ModelRole } from '../../model/architecture';
+import type { Dtype, ModelRole } from '../../model/architecture';
 import { type BlockRole, isNorm } from '../../model/sublayers';
 
 /** Bytes of rows, as floats, that are encoded at a time. */
@@ -15,45 +15,59 @@ export async function* encodeBlockTensor(
   tensor: PlannedTensor,
   block: Block,
 ): AsyncGenerator<Uint8Array, void> {
-  const role = tensor.role as BlockRole;
-  if (tensor.fill === 'zeros' || block.shape(role) === null) {
-    yield zeros(tensor);
+  const { dtype, shape, parts } = tensor;
+  if (tensor.transposed) {
+    yield* byRows(session, shape, async (row, count) => {
+      const sides: Uint8Array[] = [];
+      for (const { role } of parts) {
+        sides.push(await block.encodeColumns(role as BlockRole, dtype, row, count));
+      }
+      return sideBySide(sides, count);
+    });
     return;
   }
-  const { dtype, ropeHeads = 0 } = tensor;
-  yield* byRows(session, tensor, (row, count) => block.encode(role, dtype, row, count, ropeHeads));
+  for (const part of parts) {
+    const role = part.role as BlockRole;
+    if (part.fill === 'zeros' || block.shape(role) === null) {
+      yield zeros(dtype, part);
+      continue;
+    }
+    const { ropeHeads = 0 } = part;
+    yield* byRows(session, part.shape, (row, count) =>
+      block.encode(role, dtype, row, count, ropeHeads),
+    );
+  }
 }
 
 /** The same for a tensor outside the blocks. */
 export async function* encodeOutsideTensor(
   session: Session,
-  tensor: PlannedTensor,
+  { dtype, parts }: PlannedTensor,
 ): AsyncGenerator<Uint8Array, void> {
-  if (tensor.fill === 'zeros') {
-    yield zeros(tensor);
+  const part = parts[0]!;
+  if (part.fill === 'zeros') {
+    yield zeros(dtype, part);
     return;
   }
-  if (tensor.values) {
-    const { buffer, byteOffset, byteLength } = tensor.values;
+  if (part.values) {
+    const { buffer, byteOffset, byteLength } = part.values;
     yield new Uint8Array(buffer, byteOffset, byteLength);
     return;
   }
   const { source } = session;
-  const ref = source.model[tensor.role as ModelRole] ?? source.model.embedding!;
+  const ref = source.model[part.role as ModelRole] ?? source.model.embedding!;
   if (ref.shape.length === 1) {
-    const less = isNorm(tensor.role) ? session.stored.normOffset : 0;
+    const less = isNorm(part.role) ? session.stored.normOffset : 0;
     const asStored = { ...ref, plus: (ref.plus ?? 0) - less };
-    yield await session.encodeTensor(asStored, tensor.dtype, 0, 1);
+    yield await session.encodeTensor(asStored, dtype, 0, 1);
     return;
   }
-  yield* byRows(session, tensor, (row, count) =>
-    session.encodeTensor(ref, tensor.dtype, row, count),
-  );
+  yield* byRows(session, part.shape, (row, count) => session.encodeTensor(ref, dtype, row, count));
 }
 
 async function* byRows(
   session: Session,
-  { shape }: PlannedTensor,
+  shape: readonly number[],
   encode: (row: number, count: number) => Promise<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void> {
   const rows = shape[0]!;
@@ -66,6 +80,22 @@ async function* byRows(
   }
 }
 
-function zeros({ dtype, shape }: PlannedTensor): Uint8Array {
+/** Matrices of so many rows, joined row by row. */
+function sideBySide(sides: readonly Uint8Array[], rows: number): Uint8Array {
+  if (sides.length === 1) return sides[0]!;
+  const joined = new Uint8Array(sides.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (let row = 0; row < rows; row++) {
+    for (const side of sides) {
+      const width = side.byteLength / rows;
+      joined.set(side.subarray(row * width, (row + 1) * width), at);
+      at += width;
+    }
+  }
+  sides.forEach(native.dropBytes);
+  return joined;
+}
+
+function zeros(dtype: Dtype, { shape }: PlannedPart): Uint8Array {
   return new Uint8Array(storageBytes(dtype, shape));
 }

@@ -3,12 +3,14 @@ import { orAbort } from '../../checkpoint/atomic';
 import type { ExportPlan } from '../../checkpoint/export';
 import type { Session } from '../../engine/session';
 import { evaluateIds } from '../../measure/perplexity';
+import { withoutSites } from '../../model/groups';
 import type { Structure } from '../../solver/structures/types';
 import { budgetOf, planOutput } from '../../spec/planned';
 import type { Layer } from '../../spec/widths';
 import type { LoadBlock } from '../../tuning/passes';
 import type { FrontEnd, Output, Pass, Shrinking, Solving, Tuned } from '../front-end';
 import { DenseDecoder } from './dense';
+import { lossesWithout } from './depth';
 import { withWritten } from './measured';
 import { provenance } from './model-card';
 import { DecoderPass } from './pass';
@@ -35,7 +37,11 @@ export class Decoder extends DenseDecoder implements FrontEnd {
   }
 
   shrink(removed: Int32Array): Shrinking {
-    return new ShrinkingDecoder(this.#run, planOutput(this.#run, removed));
+    return new ShrinkingDecoder(this.#run, removed);
+  }
+
+  withoutEach(gone: readonly number[]): Promise<(number | null)[]> {
+    return lossesWithout(this.#run, gone);
   }
 
   /** Mean NLL of the last calibration window. */
@@ -52,16 +58,21 @@ export class Decoder extends DenseDecoder implements FrontEnd {
 class ShrinkingDecoder implements Shrinking {
   readonly #run: DecoderRun;
   readonly #plan: ExportPlan;
+  readonly #removed: Int32Array;
   #tuned: TunedModel | null = null;
 
-  constructor(run: DecoderRun, plan: ExportPlan) {
+  constructor(run: DecoderRun, removed: Int32Array) {
     this.#run = run;
-    this.#plan = plan;
+    this.#plan = planOutput(run, removed);
+    this.#removed = removed;
   }
 
   begin(spec: Solving): Promise<Pass> {
     const { session, layers, journal } = this.#run;
-    return DecoderPass.begin({ session, layers, journal, spec, plan: this.#plan }, this.#run);
+    const gone = layers.filter(({ groups }, at) => this.#removed[at] === groups);
+    const architecture = withoutSites(session.architecture, gone);
+    const about = { session, layers, journal, spec, plan: this.#plan, architecture };
+    return DecoderPass.begin(about, this.#run);
   }
 
   async tune(): Promise<Tuned | null> {

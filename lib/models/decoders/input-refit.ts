@@ -8,6 +8,7 @@ import { using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
 import type { Session } from '../../engine/session';
 import { StruPruneError } from '../../errors';
+import type { Site } from '../../model/sublayers';
 import type { LayerStats } from '../../pruning/result';
 import { type AuxiliarySteps, auxiliaryVariables } from '../../solver/auxiliary';
 import { type GaussNewtonSteps, gaussNewton } from '../../solver/gauss-newton';
@@ -20,12 +21,13 @@ import { withSolver } from './site-solver';
 export function makeFfnTokens(
   session: Session,
   block: Block,
+  site: Site,
   rows: number,
   pageRows: number,
   scratch: string,
 ): FfnTokens {
   const { hidden } = session.architecture;
-  const ones = block.shape('ffn.upBias') === null ? 0 : 1;
+  const ones = block.shape(`${site}.upBias`) === null ? 0 : 1;
   const inputs = session.matrix(rows, hidden + ones, pageRows, scratch);
   try {
     return { inputs, targets: session.matrix(rows, hidden, pageRows, scratch) };

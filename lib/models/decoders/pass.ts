@@ -5,13 +5,14 @@ import type { Matrix } from '../../engine/matrix';
 import type { Purpose } from '../../engine/native-engine';
 import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
-import { SITES, type Site } from '../../model/sublayers';
+import { sitesOf } from '../../model/blocks';
+import type { Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
 import { replayBlock } from './replay';
-import { collectAndSolve, cutSite, type SolveContext } from './solve';
+import { collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
 
 export class DecoderPass implements Pass {
   readonly #context: SolveContext;
@@ -51,7 +52,8 @@ export class DecoderPass implements Pass {
   }
 
   async open(index: number): Promise<Part> {
-    const block = await this.#context.session.loadBlock(index);
+    const { session, architecture } = this.#context;
+    const block = await session.loadBlock(index, architecture);
     return new DecoderPart(this.#context, index, block);
   }
 
@@ -80,16 +82,21 @@ class DecoderPart implements Part {
   readonly #index: number;
   readonly #block: Block;
   /** Sites that are still to come. */
-  #ahead = [...SITES];
+  readonly #ahead: Site[];
 
   constructor(context: SolveContext, index: number, block: Block) {
     this.#context = context;
     this.#index = index;
     this.#block = block;
+    this.#ahead = sitesOf(context.session.architecture, index);
   }
 
   leave({ site }: Layer): Promise<void> {
     return this.#next(site, () => this.#leave(site));
+  }
+
+  drop(layer: Layer): Promise<void> {
+    return this.#next(layer.site, () => dropSite(this.#context, layer));
   }
 
   cut(layer: Layer, chosen: Chosen): Promise<void> {

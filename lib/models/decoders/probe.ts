@@ -10,9 +10,10 @@ import type { Matrix } from '../../engine/matrix';
 import { disposeAll, using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
 import { nextTokens, type Session } from '../../engine/session';
+import type { Architecture } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
-import type { Layer } from '../../spec/widths';
+import { type Layer, layersIn } from '../../spec/widths';
 import { sliceSite } from './slice';
 
 /** Tokens that run through the rest of the model for every layer. */
@@ -31,6 +32,8 @@ export class Probe {
   /** Nats per token of every layer whose trial has run on; else 0. */
   readonly losses: Float64Array;
   readonly #session: Session;
+  /** The model that the states go through: the dense one, or one without some of its sublayers. */
+  readonly #architecture: Architecture;
   readonly #window: number;
   readonly #targets: Int32Array;
   /** `[tokens, hidden]` of the dense model before the site at hand. */
@@ -51,11 +54,17 @@ export class Probe {
 
   private constructor(
     session: Session,
-    { targets, window, layers }: { targets: Int32Array; window: number; layers: number },
+    {
+      targets,
+      window,
+      layers,
+      architecture,
+    }: { targets: Int32Array; window: number; layers: number; architecture: Architecture },
     [states, own, batch]: readonly [Matrix, Matrix, Matrix],
     reference: ExpectedHead,
   ) {
     this.#session = session;
+    this.#architecture = architecture;
     this.#window = window;
     this.#targets = targets;
     this.losses = new Float64Array(layers);
@@ -70,7 +79,12 @@ export class Probe {
   static async make(
     session: Session,
     ids: Int32Array,
-    { window, layers, scratch }: { window: number; layers: number; scratch: string },
+    {
+      window,
+      layers,
+      scratch,
+      architecture = session.architecture,
+    }: { window: number; layers: number; scratch: string; architecture?: Architecture },
   ): Promise<Probe> {
     const mine = ids.subarray(0, probeTokens(ids.length, window));
     const targets = nextTokens(mine, window);
@@ -90,7 +104,12 @@ export class Probe {
       const negativeEntropy = await session.ends.expectHead(own, mean, 'calibrating');
       const batch = keep(session.matrix(TOGETHER * rows, cols, Math.min(pageRows, rows), scratch));
       const reference = { mean, negativeEntropy };
-      return new Probe(session, { targets, window, layers }, [states, own, batch], reference);
+      return new Probe(
+        session,
+        { targets, window, layers, architecture },
+        [states, own, batch],
+        reference,
+      );
     } catch (error) {
       await disposeAll(made);
       throw error;
@@ -100,6 +119,17 @@ export class Probe {
   /** Layer number `at`, which is not in the states yet, without the groups that go. */
   async start(at: number, layer: Layer, kept: Int32Array, refit: Refit): Promise<void> {
     await this.#advancePruned(layer, refit, kept);
+    await this.#join(at, this.#own);
+  }
+
+  /** The same without all of it: the states pass it by. */
+  startWithout(at: number): Promise<void> {
+    return this.#join(at, this.#states);
+  }
+
+  async #join(at: number, states: Matrix): Promise<void> {
+    const rows = { from: 0, to: this.#trials.length * this.#rows, count: this.#rows };
+    await states.copyTo(this.#batch, rows);
     this.#trials.push(at);
   }
 
@@ -123,14 +153,16 @@ export class Probe {
     for (let index = next; index < total; index++) {
       session.engine.throwIfAborted();
       if (firstRows > 0) {
-        await using(await session.loadBlock(index), (block) =>
+        await using(await session.loadBlock(index, this.#architecture), (block) =>
           session.advance(block, this.#batch, this.#window, 'calibrating', firstRows),
         );
       }
       onStep(`${trials}: block ${index + 1} of ${total}`);
     }
     for (const [place, layer] of this.#trials.entries()) {
-      this.losses[layer] = await this.#divergence(place);
+      const rows = { from: place * this.#rows, to: 0, count: this.#rows };
+      await this.#batch.copyTo(this.#own, rows);
+      this.losses[layer] = await this.#divergence(this.#own);
     }
     onStep(`${trials}: predictions`);
     this.#trials = [];
@@ -144,17 +176,20 @@ export class Probe {
     await disposeAll([this.#states, this.#own, this.#batch, mean]);
   }
 
-  /** Mean KL(dense ‖ pruned) of a trial's last states, nats per token. */
-  async #divergence(place: number): Promise<number> {
-    const rows = { from: place * this.#rows, to: 0, count: this.#rows };
-    await this.#batch.copyTo(this.#own, rows);
+  /** Behind the last block: what the model itself loses against the dense one. */
+  loss(): Promise<number> {
+    return this.#divergence(this.#states);
+  }
+
+  /** Mean KL(dense ‖ pruned) of last states, nats per token. */
+  async #divergence(states: Matrix): Promise<number> {
     const { ends } = this.#session;
-    const kl = await ends.divergenceFrom(this.#reference, this.#own, 'calibrating');
+    const kl = await ends.divergenceFrom(this.#reference, states, 'calibrating');
     const known = kl.filter((_, token) => this.#targets[token]! >= 0);
     return known.reduce((sum, value) => sum + value, 0) / known.length;
   }
 
-  /** Into the batch: the states after the site, which is pruned in a copy of its block. */
+  /** A copy of the states goes through the site, which is pruned in a copy of its block. */
   async #advancePruned(layer: Layer, refit: Refit, kept: Int32Array): Promise<void> {
     const session = this.#session;
     await this.#states.copyTo(this.#own);
@@ -163,14 +198,12 @@ export class Probe {
       await block.finish(layer.site);
       await session.advanceSite(block, layer.site, this.#own, this.#window, 'calibrating');
     });
-    const rows = { from: 0, to: this.#trials.length * this.#rows, count: this.#rows };
-    await this.#own.copyTo(this.#batch, rows);
   }
 }
 
 /** The blocks after which the trials so far run on: as many layers as may go together, or the last block. */
 export function batchEnds(layers: readonly Layer[], blocks: number): number[] {
-  const layersOf = (block: number) => layers.filter((layer) => layer.block === block).length;
+  const layersOf = (block: number) => layersIn(layers, block).length;
   const ends: number[] = [];
   let started = 0;
   for (let block = 0; block < blocks; block++) {

@@ -7,11 +7,19 @@
 
 import type { Block } from '../../engine/block';
 import { using } from '../../engine/owned';
+import { sitesOf } from '../../model/blocks';
 import type { BlockKeep } from '../../model/groups';
-import { SITES, type Site } from '../../model/sublayers';
+import type { Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
 import { keptColumns } from './slice';
-import { refitsInputs, runsAgain, type SolveContext, solvesSequentially, sumsOf } from './solve';
+import {
+  dropSite,
+  refitsInputs,
+  runsAgain,
+  type SolveContext,
+  solvesSequentially,
+  sumsOf,
+} from './solve';
 
 /** `finished` loads the block as the journal has it; `solved`: layers of it that were not left as they are. */
 export async function replayBlock(
@@ -23,8 +31,12 @@ export async function replayBlock(
 ): Promise<void> {
   const { session, streams } = context;
   const { window } = streams;
-  for (const site of SITES) {
+  for (const site of sitesOf(session.architecture, index)) {
     const layer = solved.find((one) => one.site === site) ?? null;
+    if (layer && keep[site]!.length === 0) {
+      await dropSite(context, layer);
+      continue;
+    }
     if (streams.hidden) await replaySite(context, index, site, keep, layer, finished);
     if (streams.dense) {
       await using(await session.loadBlock(index), (block) =>
@@ -49,7 +61,7 @@ async function replaySite(
   const { window } = streams;
   const hidden = streams.hidden!;
   const sequential = solvesSequentially(spec);
-  if (layer === null || (sequential && runsAgain(context, site))) {
+  if (layer === null || (sequential && runsAgain(context, layer))) {
     await using(await finished(), (block) =>
       session.advanceSite(block, site, hidden, window, 'calibrating'),
     );
@@ -57,7 +69,7 @@ async function replaySite(
   }
   const run = { purpose: 'calibrating', window, hidden, alpha: 0, beta: 0 } as const;
   if (!sequential) {
-    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, site) };
+    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, session.architecture, layer) };
     await using(await session.loadBlock(index), (block) =>
       block.run(site, { ...run, advance: true, repeats }),
     );

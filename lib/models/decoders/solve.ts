@@ -7,8 +7,11 @@ import type { ExportPlan } from '../../checkpoint/export';
 import type { Block, FfnTokens } from '../../engine/block';
 import type { Matrix, MetricPlace } from '../../engine/matrix';
 import type { SumKinds } from '../../engine/native-block';
-import { disposeAll, orDispose } from '../../engine/owned';
+import { disposeAll, orDispose, using } from '../../engine/owned';
 import type { Session } from '../../engine/session';
+import type { Architecture } from '../../model/architecture';
+import { sitesOf } from '../../model/blocks';
+import { sublayerAt, withoutSites } from '../../model/groups';
 import type { Site } from '../../model/sublayers';
 import type { Journal } from '../../pruning/journal/journal';
 import type { RunSpec } from '../../spec';
@@ -37,6 +40,8 @@ export interface SolveContext {
   spec: Solving;
   streams: Streams;
   layers: readonly Layer[];
+  /** The model without what goes as a whole. */
+  architecture: Architecture;
   /** Which has the finished blocks, and of what tensors they are. */
   journal: Journal;
   plan: ExportPlan;
@@ -48,16 +53,41 @@ export function solvesSequentially({ gather }: Pick<RunSpec, 'gather'>): boolean
 }
 
 /** Whether a site's input maps are refitted too, so that what it reads has to go through it again. */
-export function refitsInputs({ refit }: Pick<RunSpec, 'refit'>, site: Site): boolean {
-  return site === 'ffn' && refit.inputs.by !== 'none';
+export function refitsInputs(
+  { refit }: Pick<RunSpec, 'refit'>,
+  architecture: Architecture,
+  { block, site }: Layer,
+): boolean {
+  return refit.inputs.by !== 'none' && sublayerAt(architecture, block, site).mixer.kind === 'ffn';
 }
 
 /**
  * Whether the states go on through the finished site as a whole, and not by the inputs of its output map that the solve
  * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again.
  */
-export function runsAgain(context: SolveContext, site: Site): boolean {
-  return refitsInputs(context.spec, site) || context.session.engine.device !== 'cpu';
+export function runsAgain({ session, spec }: SolveContext, layer: Layer): boolean {
+  return refitsInputs(spec, session.architecture, layer) || session.engine.device !== 'cpu';
+}
+
+/** Passes a site by that is gone: what follows the dense model goes through it. */
+export async function dropSite(
+  { session, spec, streams }: SolveContext,
+  { block: index, site }: Layer,
+): Promise<void> {
+  const { window, hidden, dense } = streams;
+  const followers = [dense, solvesSequentially(spec) ? null : hidden].filter((one) => one !== null);
+  if (followers.length === 0) return;
+  const { architecture } = session;
+  const others = sitesOf(architecture, index).filter((one) => one !== site);
+  const alone = withoutSites(
+    architecture,
+    others.map((other) => ({ block: index, site: other })),
+  );
+  await using(await session.loadBlock(index, alone), async (block) => {
+    for (const states of followers) {
+      await session.advanceSite(block, site, states, window, 'calibrating');
+    }
+  });
 }
 
 /** The sums that a solve makes of a site. */
@@ -108,12 +138,12 @@ export async function collectAndSolve<C extends Chosen>(
       : null;
     const residual = target ? session.architecture.hidden : 0;
     const statistics = hold(session.statistics(width, { gram: withGram, residual, scratch }));
-    const ffn = refitsInputs(spec, site)
-      ? makeFfnTokens(session, block, tokens, pageRows, scratch)
+    const ffn = refitsInputs(spec, session.architecture, layer)
+      ? makeFfnTokens(session, block, site, tokens, pageRows, scratch)
       : undefined;
     if (ffn) made.push(ffn.inputs, ffn.targets);
     const keep =
-      sequential && !runsAgain(context, site)
+      sequential && !runsAgain(context, layer)
         ? hold(session.matrix(tokens, width, pageRows, scratch))
         : undefined;
     await block.run(site, {

@@ -64,7 +64,14 @@ export function summarise(
     fileSparsity: (parametersBefore - parametersAfter) / parametersBefore,
     bytesBefore,
     kind: plan.kind,
-    notes: [...plan.notes, ...output.notes, ...textNotes(settings), ...ownNotes(run), ...growth],
+    notes: [
+      ...plan.notes,
+      ...goneNotes(architecture, pruned),
+      ...output.notes,
+      ...textNotes(settings),
+      ...ownNotes(run),
+      ...growth,
+    ],
     allocated: 'parts' in allocation ? allocation.parts.map(allocatedPart) : [],
     survey: surveyOf(run),
     solveInputs: solveInputsOf(run),
@@ -99,6 +106,25 @@ function layerResults(
     keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
     keptKvSha256: fingerprint(keeps[index]!.attention ?? whole(widths.kvHeads)),
   }));
+}
+
+/** Sublayers that went as wholes. */
+function goneNotes(before: Architecture, after: Architecture): string[] {
+  const lost = (of: 'heads' | 'ffn') =>
+    [...after.blocks.keys()].filter((i) => after.blocks[i]![of] === 0 && before.blocks[i]![of] > 0);
+  const [attentions, ffns] = [lost('heads'), lost('ffn')];
+  const both = attentions.filter((index) => ffns.includes(index));
+  const alone = (blocks: number[]) => blocks.filter((index) => !both.includes(index));
+  const parts = Object.entries({
+    '': both,
+    'attention of ': alone(attentions),
+    'FFN of ': alone(ffns),
+  }).filter(([, blocks]) => blocks.length > 0);
+  if (parts.length === 0) return [];
+  const words = parts.map(
+    ([what, blocks]) => `${what}block${blocks.length === 1 ? '' : 's'} ${blocks.join(', ')}`,
+  );
+  return [`gone as a whole: ${words.join('; ')}`];
 }
 
 function fingerprint(kept: Int32Array): string {

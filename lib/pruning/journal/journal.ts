@@ -4,6 +4,7 @@
  *
  *     journal.json         what decides the run's bytes; a run that differs may not go on with it
  *     survey.safetensors   the dense survey (survey-file.ts)
+ *     depth.json           what the network loses without each whole sublayer, anew after each that went
  *     block-N.bin, .json   tensors of a finished block as the output will hold them; their hash, masks and statistics
  *     tune.safetensors     factors of tuning after its last step (tune-file.ts); final-norm.bin: the final norm times its own
  *     output, replaced     the output being put together; an older one that steps aside for it
@@ -43,11 +44,11 @@ export interface BlockRecord extends PartRecord {
   stats: LayerStats[];
 }
 
-const INDICES = z.array(z.int32()).optional();
 const STORED_RECORD = z.object({
   /** Of the tensors. */
   sha256: z.string(),
-  keep: z.object({ attention: INDICES, ffn: INDICES }),
+  /** Of every site in scope. */
+  keep: z.record(z.string(), z.array(z.int32())),
   stats: z.array(z.custom<LayerStats>(isObject)),
   roles: z.array(z.string()),
 });
@@ -73,11 +74,12 @@ const HOPELESS: readonly ErrorCode[] = ['ERR_NAN', 'ERR_NUMERIC', 'ERR_UNSUPPORT
 const HEAD = 'journal.json';
 const SURVEY = 'survey.safetensors';
 const RESULT = 'result.json';
+const DEPTH = 'depth.json';
 const TUNE = 'tune.safetensors';
 const FINAL_NORM = 'final-norm.bin';
 /** Also of files that are being written (`temporaryName`) or locked (lock.ts). */
 const OWN_NAMES =
-  /^(journal\.json|survey\.safetensors|tune\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
+  /^(journal\.json|survey\.safetensors|depth\.json|tune\.safetensors|final-norm\.bin|result\.json|lock\.json|block-\d+\.(bin|json)|output|replaced|\..+\.[\da-f]{12}\.partial)$/;
 
 export class Journal {
   readonly folder: string;
@@ -207,6 +209,15 @@ export class Journal {
     return rm(this.surveyPath, { force: true });
   }
 
+  /** Rounds of prices of whole sublayers (lib/stages/depth.ts). */
+  async depth(): Promise<(number | null)[][]> {
+    return (await this.readJson<{ rounds: (number | null)[][] }>(DEPTH))?.rounds ?? [];
+  }
+
+  putDepth(rounds: readonly (readonly (number | null)[])[]): Promise<void> {
+    return this.writeJson(DEPTH, { rounds });
+  }
+
   blockPath(index: number): string {
     return join(this.folder, `block-${index}.bin`);
   }
@@ -326,7 +337,8 @@ export class Journal {
   private async dropWork(): Promise<void> {
     await this.dropFrom(0);
     this.complete = false;
-    for (const name of [SURVEY, TUNE, RESULT]) await rm(join(this.folder, name), { force: true });
+    for (const name of [SURVEY, DEPTH, TUNE, RESULT])
+      await rm(join(this.folder, name), { force: true });
   }
 
   private async dropFrom(index: number): Promise<void> {
@@ -339,7 +351,7 @@ export class Journal {
   private tidy(): Promise<void> {
     return asOutput(this.folder, async () => {
       for (const name of await readdir(this.folder)) {
-        if ([HEAD, SURVEY, TUNE, LOCK].includes(name) || blockOf(name) !== -1) continue;
+        if ([HEAD, SURVEY, DEPTH, TUNE, LOCK].includes(name) || blockOf(name) !== -1) continue;
         if (name === RESULT && this.complete) continue;
         // An output of before that found its place taken is the only copy of it.
         if (name === WORK_NAMES.replaced && !this.complete) continue;

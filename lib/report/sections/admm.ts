@@ -7,7 +7,7 @@ import { figure, lineLegend } from '../figure';
 import { type Html, html } from '../html';
 import { grouped, mark, short } from '../numbers';
 import { number, table } from '../table';
-import { SITE_NAMES } from './sites';
+import { siteName } from './sites';
 
 /** What a figure needs of a solved site. */
 export type AdmmSite = Pick<BenchLayer, 'block' | 'site' | 'admm'>;
@@ -119,7 +119,7 @@ function siteTable(sites: readonly AdmmSite[], id: string): Html {
       const last = admm!.history.at(-1)!;
       return [
         html`${String(block)}`,
-        { content: SITE_NAMES[site], className: 'text' },
+        { content: siteName(site), className: 'text' },
         number(admm!.history.length, grouped),
         admm!.converged ? 'yes' : 'no, limit',
         number(last.primal, short),

@@ -9,7 +9,7 @@ import { asked, mark, short } from '../numbers';
 import { rampColor } from '../palette';
 import { number, table } from '../table';
 import { comparedMethods } from './perplexity';
-import { SITE_NAMES, SITES } from './sites';
+import { siteName, sitesWith } from './sites';
 
 const EVEN_SHARES = Array.from({ length: 19 }, (_, i) => (i + 1) * 0.05);
 
@@ -34,7 +34,7 @@ export function curveFigures(quality: BenchQuality): Html | null {
   );
   const surveys = quality.surveys.filter(({ key }) => used.has(key));
   const figures = surveys.flatMap((survey, i) =>
-    SITES.flatMap((site) => {
+    sitesWith(survey.layers).flatMap((site) => {
       const layers = survey.layers.filter((layer) => layer.site === site);
       const which = surveys.length > 1 ? `, survey ${i + 1}` : '';
       return layers.length === 0 ? [] : [curveFigure(survey, layers, `curves-${i}-${site}`, which)];
@@ -58,7 +58,7 @@ function curveFigure(
   const shares = sharesOf(layers);
   const curves = layers.map((layer) => ({ layer, points: pointsOf(layer, shares) }));
   const errors = curves.flatMap(({ points }) => points.map(([, error]) => error));
-  const name = SITE_NAMES[layers[0]!.site];
+  const name = siteName(layers[0]!.site);
   const title = `Error curves of the ${name}${which}`;
   const high = Math.max(...errors);
   const low = Math.min(...errors.filter((error) => error >= high / DEPTH));

@@ -9,7 +9,7 @@ import { asked, percent } from '../numbers';
 import { choose } from '../summary/choose';
 import { number, table } from '../table';
 import { comparedMethods } from './perplexity';
-import { blockScale, SITE_NAMES, SITES } from './sites';
+import { blockScale, siteName, sitesWith } from './sites';
 
 export function layerFigures(quality: BenchQuality): Html | null {
   const sparsity = focusOf(quality);
@@ -17,9 +17,8 @@ export function layerFigures(quality: BenchQuality): Html | null {
     const row = quality.rows.find((one) => one.method === method.id && one.sparsity === sparsity);
     return row ? [{ row, style: seriesStyle(i, method.kind !== 'baseline') }] : [];
   });
-  const present = SITES.filter((site) =>
-    rows.some(({ row }) => row.layers.some((layer) => layer.site === site)),
-  );
+  const layers = rows.flatMap(({ row }) => row.layers);
+  const present = sitesWith(layers).filter((site) => layers.some((layer) => layer.site === site));
   if (present.length === 0) return null;
   return html`${present.map((site) => siteFigure(quality, sparsity, rows, site))}`;
 }
@@ -38,7 +37,7 @@ function siteFigure(
   site: BenchLayer['site'],
 ): Html {
   const series = distinct(rows, site);
-  const name = SITE_NAMES[site];
+  const name = siteName(site);
   const title = `${name} removed in each block at ${asked(sparsity)}`;
   const shares = series.flatMap(({ points }) => points.map(([, share]) => share));
   return figure({
@@ -85,7 +84,7 @@ function shareTable(quality: BenchQuality, sparsity: number, site: BenchLayer['s
   );
   return table({
     id: `layers-${site}-${Math.round(sparsity * 1000)}-table`,
-    caption: `${SITE_NAMES[site]} removed in each block at ${asked(sparsity)}.`,
+    caption: `${siteName(site)} removed in each block at ${asked(sparsity)}.`,
     head: ['block', ...rows.map(({ label }) => label)],
     rows: Array.from({ length: quality.model.blocks }, (_, block) => [
       String(block),

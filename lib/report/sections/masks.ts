@@ -9,7 +9,7 @@ import { type Html, html } from '../html';
 import { asked, data, grouped, mark, short, time } from '../numbers';
 import { number, table, words } from '../table';
 import { admmFigure } from './admm';
-import { blockScale, SITE_NAMES, SITES } from './sites';
+import { blockScale, siteName, sitesWith } from './sites';
 
 /** The best and the default search, in one sentence a share. */
 export function masksSummary(masks: BenchMasks): Html {
@@ -34,7 +34,7 @@ ${data(own[0]!.seconds, time)})`
 export function masksFigures(masks: BenchMasks): Html {
   const shares = sharesOf(masks);
   return html`${summaryTable(masks)}${shares.flatMap((share) =>
-    SITES.map((site) => errorFigure(masks, share, site)),
+    sitesWith(masks.sites).map((site) => errorFigure(masks, share, site)),
   )}${shares.map((share) => residualFigure(masks, share))}`;
 }
 
@@ -78,7 +78,7 @@ function errorFigure(masks: BenchMasks, share: number, site: BenchLayer['site'])
     ]),
   }));
   const errors = series.flatMap(({ points }) => points.map(([, error]) => error));
-  const title = `Error of every block's ${SITE_NAMES[site]} with ${asked(share)} removed`;
+  const title = `Error of every block's ${siteName(site)} with ${asked(share)} removed`;
   const id = `masks-${site}-${Math.round(share * 1000)}`;
   return figure({
     title,

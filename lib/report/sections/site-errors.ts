@@ -7,17 +7,19 @@ import { figure, lineLegend } from '../figure';
 import type { Html } from '../html';
 import { grouped, mark, short, time } from '../numbers';
 import { number, table, words } from '../table';
-import { blockScale, SITE_NAMES, SITES } from './sites';
+import { blockScale, siteName, sitesWith } from './sites';
 
 /** null where no error was measured: methods that only slice have none. */
 export function errorFigure(stats: readonly LayerStats[]): Html | null {
-  const series = SITES.map((site, i) => ({
-    name: SITE_NAMES[site],
-    style: seriesStyle(i),
-    points: stats.flatMap((one): [number, number][] =>
-      one.site === site && one.relativeError !== null ? [[one.index, one.relativeError]] : [],
-    ),
-  })).filter(({ points }) => points.length > 0);
+  const series = sitesWith(stats)
+    .map((site, i) => ({
+      name: siteName(site),
+      style: seriesStyle(i),
+      points: stats.flatMap((one): [number, number][] =>
+        one.site === site && one.relativeError !== null ? [[one.index, one.relativeError]] : [],
+      ),
+    }))
+    .filter(({ points }) => points.length > 0);
   if (series.length === 0) return null;
   const errors = series.flatMap(({ points }) => points.map(([, error]) => error));
   const blocks = Math.max(...stats.map(({ index }) => index)) + 1;
@@ -58,7 +60,7 @@ function statsTable(stats: readonly LayerStats[]): Html {
     ],
     rows: stats.map((one) => [
       String(one.index),
-      words(SITE_NAMES[one.site]),
+      words(siteName(one.site)),
       number(one.groups, grouped),
       number(one.removed, grouped),
       number(one.energy, short),

@@ -1,11 +1,19 @@
 import type { BenchLayer } from '../../bench/schema';
 import { linearScale, type Scale } from '../charts/ticks';
 
-export const SITES: readonly BenchLayer['site'][] = ['ffn', 'attention'];
-export const SITE_NAMES: Readonly<Record<BenchLayer['site'], string>> = {
-  ffn: 'FFN channels',
-  attention: 'KV heads',
-};
+type Site = BenchLayer['site'];
+
+const NAMES: Readonly<Record<Site, string>> = { ffn: 'FFN channels', attention: 'KV heads' };
+
+/** For people. */
+export function siteName(site: Site): string {
+  return NAMES[site] ?? site;
+}
+
+/** Those that have such names, and others that there are. */
+export function sitesWith(entries: readonly { site: Site }[]): Site[] {
+  return [...new Set([...Object.keys(NAMES), ...entries.map(({ site }) => site)])];
+}
 
 /** An axis over the blocks, with marks on whole blocks alone. */
 export function blockScale(blocks: number): Scale {

@@ -7,16 +7,16 @@ import { figure, lineLegend } from '../figure';
 import type { Html } from '../html';
 import { asked, grouped, percent } from '../numbers';
 import { number, table } from '../table';
-import { blockScale, SITE_NAMES } from './sites';
+import { blockScale, siteName } from './sites';
 
 const WIDTHS = [
   {
-    name: SITE_NAMES.ffn,
+    name: siteName('ffn'),
     before: (layer: LayerResult) => layer.ffnBefore,
     after: (layer: LayerResult) => layer.ffnAfter,
   },
   {
-    name: SITE_NAMES.attention,
+    name: siteName('attention'),
     before: (layer: LayerResult) => layer.kvHeadsBefore,
     after: (layer: LayerResult) => layer.kvHeadsAfter,
   },

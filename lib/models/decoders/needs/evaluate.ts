@@ -10,7 +10,6 @@ import {
   together,
 } from '../../../engine/needs';
 import { batchTokens } from '../../../measure/perplexity';
-import { SITES } from '../../../model/sublayers';
 import { eachBlock, needsOf, type PlanInput, type StageNeeds } from './stage';
 
 export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {
@@ -44,9 +43,7 @@ function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
     tokens.paged ? NOTHING : ask.states(tokens.rows),
     inTurn(
       ask.ends('embed', tokens),
-      eachBlock(input, (block) =>
-        together(ask.block(block), inTurn(...SITES.map((site) => ask.site(block, site, tokens)))),
-      ),
+      eachBlock(input, (block) => together(ask.block(block), ask.sites(block, tokens))),
       ask.ends('score', tokens),
     ),
   );

@@ -10,7 +10,8 @@ import {
 } from '../../../engine/needs';
 import { stepsOf } from '../../../masks';
 import { ffnInputs } from '../../../model/axes';
-import { SITES, type Site } from '../../../model/sublayers';
+import { sitesOf } from '../../../model/blocks';
+import type { Site } from '../../../model/sublayers';
 import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
 import { refitsInputs, solvesSequentially } from '../solve';
@@ -72,8 +73,8 @@ export function solveNeeds(input: PlanInput, paged: boolean): StageNeeds {
 }
 
 /** Whether a site's inputs are kept to take the states on; what runsAgain says of the session that there will be. */
-function keepsInputs(input: PlanInput, site: Site): boolean {
-  const again = refitsInputs(input, site) || input.engine.device !== 'cpu';
+function keepsInputs(input: PlanInput, layer: Layer): boolean {
+  const again = refitsInputs(input, input.architecture, layer) || input.engine.device !== 'cpu';
   return solvesSequentially(input) && !again;
 }
 
@@ -81,17 +82,17 @@ function keepsInputs(input: PlanInput, site: Site): boolean {
 function keptOfTokens(input: PlanInput, ask: NeedsOf): number {
   const { architecture, layers, tokens } = input;
   const widths = layers.map((layer) => {
-    if (refitsInputs(input, layer.site)) {
+    if (refitsInputs(input, architecture, layer)) {
       return ffnInputs(architecture) + architecture.hidden;
     }
-    return keepsInputs(input, layer.site) ? widthOf(layer) : 0;
+    return keepsInputs(input, layer) ? widthOf(layer) : 0;
   });
   return ask.matrix(tokens, Math.max(0, ...widths)).memory;
 }
 
 function blockNeeds(input: PlanInput, ask: NeedsOf, block: number, stream: Stream): Needs {
   const { states, check } = stream;
-  const sites = SITES.map((site) => {
+  const sites = sitesOf(input.architecture, block).map((site) => {
     const checked = ask.site(block, site, check);
     return states ? inTurn(checked, siteNeeds(input, ask, block, site, states, stream)) : checked;
   });
@@ -113,9 +114,11 @@ function siteNeeds(
   const dense = feedback ? on : NOTHING;
   if (at === null || (removed?.[at] === 0 && !feedback)) return inTurn(on, dense);
   const layer = layers[at]!;
+  // What is gone is passed by.
+  if (removed?.[at] === layer.groups) return solvesSequentially(input) ? dense : inTurn(on, dense);
   const gram = gather.statistics === 'gram';
-  const refits = refitsInputs(input, site);
-  const keeps = keepsInputs(input, site);
+  const refits = refitsInputs(input, architecture, layer);
+  const keeps = keepsInputs(input, layer);
   const inputs = refits ? ffnInputs(architecture) : 0;
   const sums = { gram, residual: feedback ? architecture.hidden : 0 };
   // The dense states before the site.
@@ -187,7 +190,7 @@ function inputRefitNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tok
   const { architecture, layers } = input;
   const { inputs: by } = input.refit;
   if (by.by === 'none') return NOTHING;
-  const { groups }: Layer = layers[at]!;
+  const layer = layers[at]!;
   const refit = {
     inputs: ffnInputs(architecture),
     taken: by.tokens,
@@ -195,5 +198,8 @@ function inputRefitNeeds(input: PlanInput, ask: NeedsOf, at: number, states: Tok
     steps: by.by === 'auxiliary' ? null : by.steps,
   };
   const tokens = inScratch(states.rows, states.window);
-  return ofRemovals(input, at, 0, (removed) => ask.inputRefit(groups - removed, tokens, refit));
+  return ofRemovals(input, at, 0, (removed) => {
+    const channels = layer.groups - removed;
+    return ask.inputRefit(layer, { channels, tokens, ...refit });
+  });
 }

@@ -16,7 +16,10 @@ import { type Layer, layerAt, widthOf } from '../../../spec/widths';
 import type { FactorPlaces } from '../../../tuning/factors';
 
 export interface PlanInput
-  extends Pick<RunSpec, 'source' | 'layers' | 'window' | 'survey' | 'gather' | 'mask' | 'refit'> {
+  extends Pick<
+    RunSpec,
+    'source' | 'layers' | 'window' | 'survey' | 'depth' | 'gather' | 'mask' | 'refit'
+  > {
   engine: Engine;
   architecture: Architecture;
   /** What the output holds. */

@@ -9,8 +9,8 @@ import {
   times,
   together,
 } from '../../../engine/needs';
-import { SITES, type Site } from '../../../model/sublayers';
-import { type Layer, widthOf } from '../../../spec/widths';
+import { sitesOf } from '../../../model/blocks';
+import { type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
 import { probeTokens, TOGETHER } from '../probe';
 import {
@@ -49,7 +49,7 @@ function columnsNeeds(input: PlanInput, ask: NeedsOf): StageNeeds {
   }
   const states = inScratch(tokens, window);
   const sites = (block: number) =>
-    SITES.map((site) => {
+    sitesOf(input.architecture, block).map((site) => {
       const at = layerOf(input, block, site);
       if (at === null) return ask.site(block, site, states);
       const width = widthOf(input.layers[at]!);
@@ -73,7 +73,7 @@ function siteBySite(
   states: Tokens,
   trial: Tokens | null,
 ): Needs {
-  const sites = SITES.map((site) => {
+  const sites = sitesOf(input.architecture, block).map((site) => {
     const at = layerOf(input, block, site);
     const layer = at === null ? null : input.layers[at]!;
     const past = trial ? ask.site(block, site, trial) : NOTHING;
@@ -104,23 +104,18 @@ function curveNeeds(
 function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
   const { architecture, survey, layers } = input;
   const { hidden, blocks } = architecture;
-  const layersOf = (block: number) => layers.filter((layer) => layer.block === block);
   // Forward without any sums; then the sums of both sites and of the gradients there, while the gradient comes back.
   const backward = (block: number) =>
     together(
-      ask.statistics(hidden, { gram: true }),
-      ask.statistics(hidden, { gram: true }),
-      ...layersOf(block).map((layer) => ask.statistics(widthOf(layer), { gram: true })),
+      ...sitesOf(architecture, block).map(() => ask.statistics(hidden, { gram: true })),
+      ...layersIn(layers, block).map((layer) => ask.statistics(widthOf(layer), { gram: true })),
       inTurn(
         ask.backward(block, states),
-        ...layersOf(block).map((layer) => curveNeeds(input, ask, layer, true)),
+        ...layersIn(layers, block).map((layer) => curveNeeds(input, ask, layer, true)),
       ),
     );
   const both = (block: number) =>
-    together(
-      ask.block(block),
-      inTurn(...SITES.map((site) => ask.site(block, site, states)), backward(block)),
-    );
+    together(ask.block(block), inTurn(ask.sites(block, states), backward(block)));
   const needs = inTurn(
     ask.ends('embed', states),
     ask.copyStates(states),
@@ -137,24 +132,44 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
 
 /** Curves, and the weight of each layer by a trial that runs on through the model. */
 function probeNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds {
-  const { layers, window } = input;
-  const trial = inScratch(probeTokens(states.rows, window), window);
-  const pass = (sites: readonly Site[] = SITES) =>
-    eachBlock(input, (block) =>
-      together(ask.block(block), inTurn(...sites.map((site) => ask.site(block, site, trial)))),
-    );
+  const trial = inScratch(probeTokens(states.rows, input.window), input.window);
   const needs = inTurn(
     ask.ends('embed', states),
     eachBlock(input, (block) => siteBySite(input, ask, block, states, trial)),
-    // The reference; then every trial from its own block on, through half of them on average.
-    times(1 + layers.length / 2, pass()),
+    trialsOf(input, ask, trial),
+  );
+  const scratch = ask.states(states.rows).memory + trialStates(ask, trial);
+  return staged(needs, scratch, ['hidden states']);
+}
+
+/** A trial of every whole sublayer, and again after each that goes: for half of what has to go, as a guess. */
+export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
+  const { layers, evenly, window, tokens } = input;
+  const ask = needsOf(input, paged);
+  const trial = inScratch(probeTokens(tokens, window), window);
+  const whole = layers.reduce((sum, { cost, groups }) => sum + cost * groups, 0);
+  const goes = layers.reduce((sum, { cost }, at) => sum + cost * evenly[at]!, 0);
+  const rounds = 1 + Math.round((layers.length * goes) / (2 * whole));
+  const walk = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
+  const round = inTurn(ask.ends('embed', trial), walk, trialsOf(input, ask, trial));
+  return staged(times(rounds, round), trialStates(ask, trial), ['hidden states']);
+}
+
+/** The reference; then every trial from its own block on, through half of them on average. */
+function trialsOf(input: PlanInput, ask: NeedsOf, trial: Tokens): Needs {
+  const { length } = input.layers;
+  const pass = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
+  return inTurn(
+    times(1 + length / 2, pass),
     ask.ends('expectHead', trial),
     ask.copyStates(trial),
-    times(layers.length, ask.ends('divergenceFrom', trial)),
+    times(length, ask.ends('divergenceFrom', trial)),
   );
-  // The dense model's, its predictions, one trial's and those on their way.
-  const trials = ask.states((3 + TOGETHER) * trial.rows).memory;
-  return staged(needs, ask.states(states.rows).memory + trials, ['hidden states']);
+}
+
+/** Bytes of the dense model's states, its predictions, one trial's and those on their way. */
+function trialStates(ask: NeedsOf, trial: Tokens): number {
+  return ask.states((3 + TOGETHER) * trial.rows).memory;
 }
 
 /** The start of a trial, the block and its sums being there: the refit, then its site in a block of its own. */

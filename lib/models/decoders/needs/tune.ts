@@ -9,7 +9,6 @@ import {
   together,
 } from '../../../engine/needs';
 import { embeddingWidth } from '../../../model/axes';
-import { SITES } from '../../../model/sublayers';
 import { tuneShares } from '../../../pruning/texts';
 import { STEPS } from '../../../tuning/train';
 import { eachBlock, inScratch, needsOf, type PlanInput, type StageNeeds } from './stage';
@@ -50,9 +49,7 @@ export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
 function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
   return inTurn(
     ask.ends('embed', tokens),
-    eachBlock(input, (block) =>
-      together(ask.block(block), inTurn(...SITES.map((site) => ask.site(block, site, tokens)))),
-    ),
+    eachBlock(input, (block) => together(ask.block(block), ask.sites(block, tokens))),
   );
 }
 

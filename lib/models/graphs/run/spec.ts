@@ -10,7 +10,10 @@ import { surveySpec } from '../../../spec/survey';
 import { budgetFor } from '../../../spec/widths';
 import type { Counts } from './counts';
 
-export type GraphSpec = Pick<RunSpec, 'survey' | 'allocation' | 'gather' | 'mask' | 'refit'>;
+export type GraphSpec = Pick<
+  RunSpec,
+  'survey' | 'allocation' | 'depth' | 'gather' | 'mask' | 'refit'
+>;
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
 export function specOf(given: Settings): GraphSpec {
@@ -30,6 +33,7 @@ export function specOf(given: Settings): GraphSpec {
   return {
     survey: surveySpec(recipe, settings),
     allocation: allocationSpec(method, settings),
+    depth: false,
     gather: { statistics, inputs },
     mask,
     // Means are taken out of the sums: to the solver there are no biases.

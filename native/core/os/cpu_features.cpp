@@ -1,12 +1,20 @@
-#include "ops/cpu_features.h"
+#include "core/os/cpu_features.h"
 
 #include <cstdint>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__linux__) && defined(__aarch64__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
-namespace struprune {
+namespace struprune::os {
 namespace {
 
 #if defined(__x86_64__)
@@ -38,6 +46,28 @@ CpuFeatures Ask() {
   }
   return cpu;
 }
+#elif defined(__linux__) && defined(__aarch64__)
+CpuFeatures Ask() {
+  // Bits of the kernel's asm/hwcap.h, which older headers have not.
+  constexpr unsigned long kDot = 1ul << 20, kSve = 1ul << 22, kBf16 = 1ul << 14;
+  const unsigned long has = getauxval(AT_HWCAP), has2 = getauxval(AT_HWCAP2);
+  return {.neon = true,
+          .neon_dot = (has & kDot) != 0,
+          .neon_bf16 = (has2 & kBf16) != 0,
+          .sve = (has & kSve) != 0};
+}
+#elif defined(__APPLE__) && defined(__aarch64__)
+bool Has(const char* name) {
+  int value = 0;
+  size_t size = sizeof value;
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+
+CpuFeatures Ask() {
+  return {.neon = true,
+          .neon_dot = Has("hw.optional.arm.FEAT_DotProd"),
+          .neon_bf16 = Has("hw.optional.arm.FEAT_BF16")};
+}
 #else
 CpuFeatures Ask() { return {}; }
 #endif
@@ -49,4 +79,14 @@ const CpuFeatures& HostCpu() {
   return cpu;
 }
 
-}  // namespace struprune
+bool AskForTiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  // arch_prctl(ARCH_REQ_XCOMP_PERM)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return true;
+#endif
+}
+
+}  // namespace struprune::os

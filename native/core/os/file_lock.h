@@ -2,7 +2,7 @@
 // any way.
 #pragma once
 
-namespace struprune {
+namespace struprune::os {
 
 enum class FileLock {
   kTaken,
@@ -12,8 +12,9 @@ enum class FileLock {
   kUnknown,
 };
 
-// Locks an open file against every other opening of it, by this process or another one; on other
-// machines too, where the file system passes locks on. Does not wait.
+// Locks an open file of Node's, by its descriptor, against every other opening of it, by this
+// process or another one; on other machines too, where the file system passes locks on. Does not
+// wait, and keeps nobody from reading.
 FileLock TryLock(int descriptor);
 
-}  // namespace struprune
+}  // namespace struprune::os

@@ -1,10 +1,10 @@
-#include "core/file_lock.h"
+#include "core/os/file_lock.h"
 
 #include <sys/file.h>
 
 #include <cerrno>
 
-namespace struprune {
+namespace struprune::os {
 
 FileLock TryLock(int descriptor) {
   while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
@@ -14,4 +14,4 @@ FileLock TryLock(int descriptor) {
   return FileLock::kTaken;
 }
 
-}  // namespace struprune
+}  // namespace struprune::os

@@ -4,9 +4,6 @@
 // linker's --wrap (cmake/Addon.cmake has the list) sends calls of NAME to __wrap_NAME, those inside
 // the static libstdc++ too, which a .symver in our own sources alone would not reach.
 // test/embed/symbols.test.ts looks at the result.
-#include <features.h>
-
-#if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -64,4 +61,3 @@ uint32_t __wrap_arc4random() {
 __attribute__((visibility("hidden"))) char __libc_single_threaded = 0;
 
 }  // extern "C"
-#endif

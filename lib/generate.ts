@@ -1,0 +1,74 @@
+/** What a checkpoint writes, for a look at what pruning did to it. */
+import type { z } from 'zod';
+import { tokenizerOf } from './calibration/text';
+import { settingsFrom } from './check';
+import { roomWithoutLimit, withBytes, withEngine } from './engine/engine';
+import type { CallOptions } from './engine/engine-options';
+import { AS_IS, Session } from './engine/session';
+import { StruPruneError } from './errors';
+import { greedy } from './measure/generate';
+import type { ModelSource } from './model/architecture';
+import { GENERATE } from './options/generate';
+import { schemaOf } from './options/option';
+import { type OnProgress, stageReporter } from './progress';
+import { sourceOf } from './source';
+import { inThread } from './tokenizer';
+
+const schema = schemaOf(GENERATE);
+
+export type GenerateOptions = z.input<typeof schema> & CallOptions & { onProgress?: OnProgress };
+
+export interface Generated {
+  text: string;
+  /** Token ids of it. */
+  tokens: number[];
+  /** How many tokens the prompt has. */
+  promptTokens: number;
+  seconds: number;
+}
+
+/**
+ * The likeliest continuation of a prompt (greedy; a checkpoint as in evaluate()), up to the token that ends a text. BOS stands
+ * first where transformers puts it. There is no cache of keys and values: runtimes are made for this, and faster.
+ * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TOKENIZER (`chat`: no template), ERR_TEXT, ERR_ARGUMENT.
+ */
+export async function generate(
+  model: string | ModelSource,
+  options: GenerateOptions,
+): Promise<Generated> {
+  const { prompt, chat, maxTokens } = settingsFrom(schema, options);
+  const { signal } = options;
+  return withEngine(options, async (engine) => {
+    const onProgress = withBytes(engine, options.onProgress);
+    const source = await sourceOf(model, options, engine);
+    const tokenizer = tokenizerOf(source);
+    const asked = await inThread('prompt', { source: tokenizer, prompt, chat }, signal);
+    const room = source.architecture.maxPositions - asked.ids.length;
+    if (room < maxTokens) throw tooLong(asked.ids.length, maxTokens, source);
+    const report = stageReporter(onProgress, 'sample', maxTokens);
+    const session = new Session(engine, source, AS_IS, engine.overflow);
+    const start = performance.now();
+    try {
+      const tokens = await greedy(session, asked.ids, maxTokens, {
+        // Under a budget blocks do not stay: pages would give way to them.
+        room: engine.bounded ? 0 : roomWithoutLimit(),
+        stop: asked.end,
+        onTokens: (count) => report(count, `${count} tokens of ${maxTokens} at most`),
+      });
+      const seconds = (performance.now() - start) / 1000;
+      const [text] = await inThread('texts', { source: tokenizer, ids: [tokens] }, signal);
+      return { text: text!, tokens, promptTokens: asked.ids.length, seconds };
+    } finally {
+      session.dispose();
+    }
+  });
+}
+
+function tooLong(promptTokens: number, maxTokens: number, source: ModelSource): StruPruneError {
+  const { maxPositions } = source.architecture;
+  return new StruPruneError(
+    'ERR_ARGUMENT',
+    `a prompt of ${promptTokens} tokens and ${maxTokens} more are longer than the model's ${maxPositions} positions`,
+    'give a shorter prompt or a smaller --max-tokens',
+  );
+}

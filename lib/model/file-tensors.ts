@@ -1,0 +1,65 @@
+import type { Architecture, TensorRef } from './architecture';
+import { blockTensors, elements, type ShapedTensor } from './axes';
+import { blockTensorName, type TensorNames } from './family';
+
+/** A block's tensor as a file has it. */
+export interface FileTensor {
+  name: string;
+  /** As stored: `[in, out]` where it is transposed. */
+  shape: number[];
+  /** A matrix whose rows are the columns of its parts. */
+  transposed: boolean;
+  /** The tensors of the block that it holds, one after the other along their first axis. */
+  parts: ShapedTensor[];
+}
+
+/**
+ * Every tensor that a file has of a block, in the order of files; roles of one name are parts of one tensor.
+ * @param place of the block in the file, which may lack some of the architecture's
+ */
+export function fileTensors(
+  architecture: Architecture,
+  names: TensorNames,
+  block: number,
+  place = block,
+): FileTensor[] {
+  const byName = new Map<string, ShapedTensor[]>();
+  for (const tensor of blockTensors(architecture, block)) {
+    const name = blockTensorName(names, tensor.role, place);
+    byName.set(name, [...(byName.get(name) ?? []), tensor]);
+  }
+  return [...byName].map(([name, parts]) => {
+    const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+    const shape = [rows, ...parts[0]!.shape.slice(1)];
+    const transposed = names.transposed === true && shape.length === 2;
+    return { name, parts, transposed, shape: transposed ? shape.toReversed() : shape };
+  });
+}
+
+/**
+ * Where the parts of a stored tensor lie in it.
+ * @param whole of `shape` as stored; bytes of a vector's entries, or of a matrix' rows, must be whole
+ */
+export function partRefs(
+  whole: TensorRef,
+  { parts, transposed }: Pick<FileTensor, 'transposed'> & { parts: readonly { shape: number[] }[] },
+): TensorRef[] {
+  if (parts.length === 1 && !transposed) return [whole];
+  const { shape, bytes, offset } = whole;
+  const lines = transposed ? shape[1]! : shape[0]!;
+  const ofLine = lines === 0 ? 0 : bytes / lines;
+  // Of a transposed matrix a line is a column, whose first entry lies in the first row.
+  const step = transposed ? bytes / Math.max(1, elements(shape)) : ofLine;
+  let first = 0;
+  return parts.map((part) => {
+    const ref: TensorRef = {
+      ...whole,
+      shape: part.shape,
+      offset: offset + first * step,
+      bytes: part.shape[0]! * ofLine,
+      ...(transposed && { storedColumns: lines }),
+    };
+    first += part.shape[0]!;
+    return ref;
+  });
+}

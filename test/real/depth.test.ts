@@ -1,0 +1,110 @@
+/** Models without some of their sublayers: transformers and llama.cpp load what we write and compute what we compute. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { prune } from '../../lib/prune';
+import type { PruneResult } from '../../lib/pruning/result';
+import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
+import { without } from '../e2e/without';
+import {
+  distance,
+  llamaLogits,
+  ourLogits,
+  relativeDifference,
+  type TransformersResult,
+  transformersLogitsOf,
+} from './prune-oracles';
+
+const work = workspace();
+test.after.always(() => work.remove());
+
+const WINDOW = 48;
+/** The tokenizer of the models gives a text its own bytes as ids. */
+const IDS = [...readFileSync(EVALUATION).subarray(0, WINDOW)];
+
+const pruned = (model: string, gone: string, format: 'hf' | 'gguf') =>
+  prune(work.model(model), {
+    ...without(...gone.split(' ')),
+    format,
+    output: work.path(format === 'hf' ? 'out' : 'out.gguf'),
+    calibration: CALIBRATION,
+    calibrationTokens: 20 * WINDOW,
+    surveyTokens: 10 * WINDOW,
+    window: WINDOW,
+    dtype: 'f32',
+    threads: 1,
+  });
+
+const FOLDERS: [model: string, gone: string, loadedAs: string][] = [
+  ['llama2', '0.attention', 'StrupruneLlamaForCausalLM'],
+  ['llama2', '0.ffn 1.attention 1.ffn', 'StrupruneLlamaForCausalLM'],
+  ['llama2', '1.attention 1.ffn', 'LlamaForCausalLM'],
+  ['llama2', '0.attention 0.ffn 2.attention 2.ffn', 'LlamaForCausalLM'],
+  ['mistral', '1.attention', 'StrupruneMistralForCausalLM'],
+  ['qwen3', '0.ffn', 'StrupruneQwen3ForCausalLM'],
+  ['gemma3', '0.attention 2.ffn', 'StrupruneGemma3ForCausalLM'],
+  ['gemma3', '1.attention 1.ffn', 'Gemma3ForCausalLM'],
+  ['opt-pre', '0.attention 1.ffn', 'StrupruneOPTForCausalLM'],
+  ['opt-post', '0.ffn', 'StrupruneOPTForCausalLM'],
+  ['opt-post', '1.attention', 'StrupruneOPTForCausalLM'],
+  ['opt-post', '0.attention 0.ffn', 'OPTForCausalLM'],
+];
+
+const FILES: [model: string, gone: string, architecture: string][] = [
+  ['llama2', '1.attention', 'deci'],
+  ['llama2', '1.attention 2.attention 2.ffn', 'deci'],
+  ['llama2', '1.attention 1.ffn', 'llama'],
+  ['qwen2', '1.attention', 'deci'],
+];
+
+let results: PruneResult[];
+let theirs: TransformersResult[];
+test.before(async () => {
+  results = [];
+  for (const [model, gone] of FOLDERS) results.push(await pruned(model, gone, 'hf'));
+  theirs = transformersLogitsOf(
+    results.map(({ kind, output }) => ({
+      how: kind === 'stock' ? 'stock' : 'own',
+      model: output,
+      ids: IDS,
+    })),
+  );
+});
+
+for (const [index, [model, gone, loadedAs]] of FOLDERS.entries()) {
+  test.serial(`${model} without ${gone}: transformers`, async (t) => {
+    const { output, parametersAfter, kind } = results[index]!;
+    const { logits, answer } = theirs[index]!;
+    t.is(answer.class, loadedAs);
+    t.is(answer.module.startsWith('transformers.models.'), kind === 'stock');
+    t.deepEqual(answer.loose, []);
+    t.is(answer.parameters, parametersAfter);
+    const difference = relativeDifference(await ourLogits(output, IDS), logits);
+    t.true(difference <= 1e-4, String(difference));
+  });
+}
+
+for (const model of ['llama2', 'gemma3', 'opt-pre']) {
+  test.serial(`${model} without its first attention: the cache, saving, LoRA`, async (t) => {
+    const { output } = await pruned(model, '0.attention', 'hf');
+    const env = { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES };
+    const answer = execFileSync('python3', [join(__dirname, 'own_class.py'), output], { env });
+    const { base, cache, saved, losses } = JSON.parse(String(answer));
+    t.true(base <= 1e-5, String(base));
+    t.true(cache);
+    t.true(saved);
+    t.true(losses.at(-1) < losses[0], losses.join());
+  });
+}
+
+for (const [model, gone, wanted] of FILES) {
+  test.serial(`${model} without ${gone}: llama.cpp`, async (t) => {
+    const { output } = await pruned(model, gone, 'gguf');
+    const { logits, architecture } = llamaLogits(output, IDS);
+    t.is(architecture, wanted);
+    const { largest, changed } = distance(await ourLogits(output, IDS), logits, IDS);
+    t.true(largest <= 0.02, String(largest));
+    t.true(changed <= 0.02 * IDS.length, String(changed));
+  });
+}
