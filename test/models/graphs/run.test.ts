@@ -1,12 +1,14 @@
 /** Small graphs against numpy: scripts/oracles/make-graph-run-fixtures.py. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { type ArrayPlan, writeArrays } from '../../../lib/checkpoint/arrays-file';
 import { parseSafetensors } from '../../../lib/checkpoint/container';
 import { OnnxFile } from '../../../lib/models/graphs/onnx/file';
 import { dimsOf } from '../../../lib/models/graphs/onnx/tensor';
 import { pruneGraph } from '../../../lib/prune-graph';
+import { model, node, tensor, value } from './models';
 
 const FIXTURES = join(__dirname, '../../fixtures/graph-runs');
 const NAMES = ['mlp', 'residual', 'depthwise'];
@@ -31,6 +33,16 @@ function expectedOf(name: string) {
   }));
   const kept: Record<string, number[]> = JSON.parse(metadata.kept!);
   return { constants, kept, sparsity: Number(metadata.sparsity) };
+}
+
+/** A constant of numbers in [-1, 1], moved by `offset`. */
+function constant(name: string, dims: number[], offset = 0) {
+  const made = tensor(name, dims);
+  const values = new Float32Array(made.rawData.buffer);
+  values.forEach((_, i) => {
+    values[i] = offset + Math.cos(7 * i * i);
+  });
+  return made;
 }
 
 for (const name of NAMES) {
@@ -69,5 +81,37 @@ for (const name of NAMES) {
     t.true(Math.abs(result.evaluation!.loss - result.verification.actual) < 1e-6);
     t.true(result.evaluation!.loss > 0);
     t.false(existsSync(`${output}.struprune-journal`));
+  });
+}
+
+for (const [what, offset] of [
+  ['hardly vary', 1000],
+  ['are all zeros', -1000],
+] as const) {
+  test(`values that ${what} are no obstacle`, async (t) => {
+    const folder = folderOf(t);
+    const [path, calibration] = [join(folder, 'flat.onnx'), join(folder, 'inputs')];
+    const graph = {
+      input: [value('x', ['batch', 6])],
+      output: [value('y', ['batch', 3])],
+      initializer: [
+        ...[constant('a', [6, 8]), constant('high', [8], offset)],
+        ...[constant('c', [8, 3]), constant('d', [3])],
+      ],
+      node: [
+        ...[node('MatMul x a -> p'), node('Add p high -> h'), node('Relu h -> r')],
+        ...[node('MatMul r c -> q'), node('Add q d -> y')],
+      ],
+    };
+    writeFileSync(path, model(graph));
+    const x = Float32Array.from({ length: 60 }, (_, i) => 1e-3 * Math.sin(i * i));
+    const inputs: ArrayPlan = { name: 'x', dtype: 'F32', shape: [10, 6], pieces: () => [x] };
+    await writeArrays(calibration, [inputs], {}, {});
+    const result = await pruneGraph(path, {
+      ...{ output: join(folder, 'small.onnx'), sparsity: 0.4, allocation: 'uniform' },
+      ...{ calibration, eval: calibration },
+    });
+    t.is(result.sites[0]!.after, 4);
+    t.true(result.evaluation!.loss < 1e-6, `${result.evaluation!.loss}`);
   });
 }

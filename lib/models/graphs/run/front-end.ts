@@ -46,7 +46,7 @@ import { Losses, type OutputLoss } from './losses';
 import type { Reader } from './readers';
 import type { Activations, Runtime, Session } from './runtime';
 import type { Samples } from './samples';
-import type { PrunedSite } from './sites';
+import { type PrunedSite, UNITS } from './sites';
 import { SiteSums } from './sums';
 import { bytesOf, putBytes, putRefitted, restoring, tensorsOf, weightOf } from './weights';
 
@@ -157,7 +157,7 @@ export class GraphNetwork implements FrontEnd {
         if (solved.length === 0) return;
         const { site, readers } = this.run.sites[index]!;
         await this.#readBack(index, readers);
-        kept.set(site, keep.ffn!);
+        kept.set(site, keep[UNITS]!);
       },
       measure: () => this.#lossNow(),
       [Symbol.asyncDispose]: async () => {},

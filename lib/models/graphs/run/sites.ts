@@ -13,6 +13,9 @@ export interface PrunedSite {
   readers: Reader[];
 }
 
+/** To the stages all sites are of one kind, each in a block of its own. */
+export const UNITS = 'units';
+
 /** Weights that stay, as a share of all, and why. */
 export interface Held {
   reason: string;
@@ -59,7 +62,7 @@ export function layersOf(
     one[block] = 1;
     return {
       block,
-      site: 'ffn',
+      site: UNITS,
       groups,
       cost: whole - counts.after(one).weights,
       groupSize: readers.reduce((sum, reader) => sum + columnsOf(reader), 0) / groups,
