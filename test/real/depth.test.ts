@@ -45,6 +45,10 @@ const FOLDERS: [model: string, gone: string, loadedAs: string][] = [
   ['qwen3', '0.ffn', 'StrupruneQwen3ForCausalLM'],
   ['gemma3', '0.attention 2.ffn', 'StrupruneGemma3ForCausalLM'],
   ['gemma3', '1.attention 1.ffn', 'Gemma3ForCausalLM'],
+  ['gpt2', '0.attention 1.ffn', 'StrupruneGPT2LMHeadModel'],
+  ['gpt2', '1.attention 1.ffn', 'GPT2LMHeadModel'],
+  ['phi3', '0.ffn', 'StruprunePhi3ForCausalLM'],
+  ['phi3', '1.attention', 'StruprunePhi3ForCausalLM'],
   ['opt-pre', '0.attention 1.ffn', 'StrupruneOPTForCausalLM'],
   ['opt-post', '0.ffn', 'StrupruneOPTForCausalLM'],
   ['opt-post', '1.attention', 'StrupruneOPTForCausalLM'],
@@ -85,7 +89,7 @@ for (const [index, [model, gone, loadedAs]] of FOLDERS.entries()) {
   });
 }
 
-for (const model of ['llama2', 'gemma3', 'opt-pre']) {
+for (const model of ['llama2', 'gemma3', 'gpt2', 'opt-pre']) {
   test.serial(`${model} without its first attention: the cache, saving, LoRA`, async (t) => {
     const { output } = await pruned(model, '0.attention', 'hf');
     const env = { ...process.env, PYTHONPATH: process.env.STRUPRUNE_ORACLES };
