@@ -1,0 +1,97 @@
+/**
+ * The addons that npm run build:cross makes for other systems, in their own Node by an emulator: the embedded model is pruned
+ * under a budget, killed and gone on with, and keeps what this system keeps. STRUPRUNE_LONG=1: it takes minutes.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import test from 'ava';
+import { safetensorsShapes, safetensorsValues } from '../e2e/files';
+import { build, DIST, ROOT } from './programs';
+
+interface Emulated {
+  command: string[];
+  env: NodeJS.ProcessEnv;
+}
+const { EMULATED, emulatedNode, missingFor } = require(join(ROOT, 'scripts/lib/emulators.js')) as {
+  EMULATED: Record<string, unknown>;
+  emulatedNode(system: string): Emulated;
+  missingFor(system: string): string[];
+};
+
+const OPTIONS = {
+  sparsity: 0.3,
+  allocation: 'uniform',
+  calibrationTokens: 1024,
+  window: 64,
+  evalTokens: 512,
+  threads: 1,
+  memory: 64 * 2 ** 20,
+  device: 'cpu',
+  dtype: 'f32',
+};
+/** Of a tensor's difference, as a share of its norm. */
+const TOLERANCE = 1e-4;
+const HERE: Emulated = { command: [process.execPath], env: {} };
+/** Milliseconds: an emulator is up to a hundred times slower. */
+const TIMEOUT = 3_600_000;
+const isLong = process.env.STRUPRUNE_LONG === '1';
+
+let folder: string;
+test.before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'struprune-cross-'));
+});
+test.after.always(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs kill-at.js to its end, or to its death behind so many blocks. Its output goes to files alone: under wine Node has no pipes. */
+async function prune({ command, env }: Emulated, name: string, more: object, blocks?: number) {
+  const [program, ...args] = command;
+  const result = join(folder, `${name}.json`);
+  const options = JSON.stringify({ ...OPTIONS, ...more });
+  const script = join(__dirname, 'programs', 'kill-at.js');
+  args.push(script, join(folder, name), result, options, ...(blocks ? [String(blocks)] : []));
+  const all = { ...process.env, STRUPRUNE_DIST: DIST, ...env };
+  const log = openSync(`${result}.log`, 'w');
+  await once(spawn(program!, args, { env: all, stdio: ['ignore', log, log], cwd: ROOT }), 'close');
+  closeSync(log);
+  if (existsSync(result)) return JSON.parse(readFileSync(result, 'utf8'));
+  if (blocks === undefined) throw new Error(readFileSync(`${result}.log`, 'utf8'));
+  return null;
+}
+
+const norm = (values: readonly number[]) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+
+(isLong ? test.serial : test.serial.skip)('this system prunes, to be compared with', async (t) => {
+  t.timeout(TIMEOUT);
+  build();
+  t.is((await prune(HERE, 'here', {})).layers.length, 6);
+});
+
+for (const system of Object.keys(EMULATED)) {
+  const missing = missingFor(system);
+  const run = isLong && missing.length === 0 ? test.serial : test.serial.skip;
+  const why = isLong && missing.length > 0 ? `: no ${missing.join(', ')}` : '';
+  run(`${system} keeps what this system keeps, killed after two blocks${why}`, async (t) => {
+    t.timeout(TIMEOUT);
+    await promisify(execFile)(process.execPath, ['scripts/build-cross.js', system], { cwd: ROOT });
+    const node = emulatedNode(system);
+    t.is(await prune(node, system, {}, 2), null);
+    const { layers, resumedBlocks } = await prune(node, system, { resume: true });
+    t.deepEqual(resumedBlocks, [0, 1]);
+    t.deepEqual(layers, JSON.parse(readFileSync(join(folder, 'here.json'), 'utf8')).layers);
+    const here = join(folder, 'here');
+    const there = join(folder, system);
+    t.deepEqual(safetensorsShapes(there), safetensorsShapes(here));
+    let worst = 0;
+    for (const name of Object.keys(safetensorsShapes(here))) {
+      const values = safetensorsValues(here, name);
+      const others = safetensorsValues(there, name);
+      worst = Math.max(worst, norm(values.map((x, i) => x - others[i]!)) / norm(values));
+    }
+    t.log(`largest difference of a tensor: ${worst.toExponential(1)} of its norm`);
+    t.true(worst < TOLERANCE, String(worst));
+  });
+}
