@@ -3,6 +3,7 @@
 #include "addon/ffn_arguments.h"
 #include "addon/refit_addon.h"
 #include "addon/results.h"
+#include "addon/specs.h"
 #include "solver/gauss_newton.h"
 
 namespace struprune::addon {

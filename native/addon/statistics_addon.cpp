@@ -6,6 +6,7 @@
 #include "addon/handles.h"
 #include "addon/jobs.h"
 #include "addon/results.h"
+#include "addon/specs.h"
 #include "core/paged_matrix.h"
 #include "tiles/metric.h"
 #include "tiles/statistics.h"

@@ -189,7 +189,7 @@ function ensureOpenblas(system = HOST) {
   if (!systems[system]) {
     throw new SetupError(
       `there is no wheel of OpenBLAS for ${system}`,
-      'build with STRUPRUNE_BLAS=openblas, or on macOS with STRUPRUNE_BLAS=accelerate',
+      'build with STRUPRUNE_BLAS=openblas or system',
     );
   }
   const { sha256, platform } = systems[system];
