@@ -63,13 +63,21 @@ export class CachedRepo {
     return names.filter((name) => existsSync(join(folder, name)));
   }
 
+  /** Whether a file of a commit is here: its blob, or the file itself where no links can be made. */
+  has(commit: string, name: string, etag: string): boolean {
+    return existsSync(this.blob(etag)) || existsSync(join(this.snapshot(commit), name));
+  }
+
   async link(commit: string, name: string, etag: string): Promise<void> {
     const link = join(this.snapshot(commit), name);
     await asOutput(link, async () => {
       await mkdir(dirname(link), { recursive: true });
       const target = relative(dirname(link), this.blob(etag));
-      await symlink(target, link).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
+      await symlink(target, link).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EEXIST' || existsSync(link)) return;
+        // Windows lets few users make links. There Hugging Face's tools move the file, too.
+        if (error.code !== 'EPERM') throw error;
+        await rename(this.blob(etag), link);
       });
     });
   }

@@ -2,6 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asOutput } from '../checkpoint/output-error';
 import { makeFolder } from '../checkpoint/output-path';
@@ -40,7 +41,7 @@ export async function download(
   const read = async (name: string) => {
     const [file] = await client.describe(commit, [name]);
     await new Download(cached, client, commit, { signal: calls.signal }).files([file!]);
-    return readFile(cached.blob(file!.etag), 'utf8');
+    return readFile(join(cached.snapshot(commit), name), 'utf8');
   };
   const needed = await neededOf(model, { names, read });
   if (needed === null) throw nothingNeeded(model, names);
@@ -67,7 +68,7 @@ class Download {
   }
 
   async files(files: readonly RemoteFile[]): Promise<void> {
-    const missing = files.filter(({ etag }) => !existsSync(this.#cached.blob(etag)));
+    const missing = files.filter(({ name, etag }) => !this.#cached.has(this.#commit, name, etag));
     if (missing.length > 0) {
       const blobs = this.#cached.blob('.');
       await asOutput(blobs, () => makeFolder(blobs));

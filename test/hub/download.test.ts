@@ -1,4 +1,11 @@
-import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import fs, {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+} from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -40,6 +47,25 @@ test.serial('a model by its name: only what is needed, in the layout of the cach
   t.true(events.every((event) => event.stage === 'download' && event.total === total));
   t.is(events.at(-1)?.done, total);
   t.regex(events.at(-1)?.message ?? '', /^model\.safetensors, 3\.5 MB of 3\.5 MB$/);
+});
+
+test.serial('where no links can be made files are moved, and found again', async (t) => {
+  const { server, cache } = await startHub(t, { 'owner/sharded': repoOf(SHARDED) });
+  const { symlink } = fs.promises;
+  t.teardown(() => Object.assign(fs.promises, { symlink }));
+  const refused = Object.assign(new Error('no'), { code: 'EPERM' });
+  Object.assign(fs.promises, { symlink: async () => Promise.reject(refused) });
+  const { path } = await openModel('owner/sharded');
+  const weights = readdirSync(path).filter((name) => name.endsWith('.safetensors'));
+  t.true(weights.length > 1);
+  for (const name of weights) {
+    t.true(lstatSync(join(path, name)).isFile());
+    t.deepEqual(readFileSync(join(path, name)), readFileSync(join(SHARDED, name)), name);
+  }
+  t.deepEqual(await readdir(join(cache, 'models--owner--sharded', 'blobs')), []);
+  const fetched = server.fetched.length;
+  t.is((await openModel('owner/sharded')).path, path);
+  t.is(server.fetched.length, fetched);
 });
 
 test.serial('a plan fetches headers and no weights, and leaves nothing in the cache', async (t) => {
