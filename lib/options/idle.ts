@@ -15,8 +15,12 @@ export function idleOptions(options: PruneOptions, settings: Settings): string[]
     const flag = value === false ? `--no-${flagOf(key).slice(2)}` : flagOf(key);
     flags.set(reason, [...(flags.get(reason) ?? []), flag]);
   }
-  return [...flags].map(([reason, names]) =>
-    worded(`${names.join(' and ')} ${names.length === 1 ? 'has' : 'have'} no effect ${reason}`),
+  return [...flags].map(([reason, names]) => idleWarning(names, reason));
+}
+
+export function idleWarning(flags: readonly string[], reason: string): string {
+  return worded(
+    `${flags.join(' and ')} ${flags.length === 1 ? 'has' : 'have'} no effect ${reason}`,
   );
 }
 

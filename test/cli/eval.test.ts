@@ -43,6 +43,9 @@ test('--tasks: right answers, alone or behind a text', async (t) => {
   );
   const alone = await run(['eval', TINY, '--tasks', QUESTIONS, '--json']);
   t.deepEqual(Object.keys(JSON.parse(alone.stdout)), ['tasks']);
+  t.notRegex(alone.stderr, /no effect/);
+  const idle = await run(['eval', TINY, '--tasks', QUESTIONS, '--json', '--window', '64']);
+  t.regex(idle.stderr, /warning: --window has no effect without --text/);
 });
 
 test('nothing to measure on is refused', async (t) => {

@@ -4,8 +4,11 @@ import type { EvaluateOptions } from '../../evaluate';
 import type { TasksOptions } from '../../evaluate-tasks';
 import type { Evaluation } from '../../measure/perplexity';
 import type { TaskScores } from '../../measure/tasks';
+import { idleWarning } from '../../options/idle';
+import { flagOf } from '../../wording';
 import { FLAGS } from '../flags';
 import { evalReport, tasksReport } from '../output/eval-report';
+import { warn } from '../output/print';
 import { addModelCommand } from './model-command';
 
 type EvalOptions = Partial<EvaluateOptions> & Partial<TasksOptions>;
@@ -29,11 +32,15 @@ export function addEval(program: Command): void {
       const { evaluateTasks } = await import('../../evaluate-tasks');
       return async (model, { text, tasks, window, maxTokens, measureGemm, against, ...calls }) => {
         if (text === undefined && tasks === undefined) throw nothingToMeasure();
-        const settings = { window, maxTokens, measureGemm, against };
-        const onText =
-          text === undefined ? null : await evaluate(model, { ...calls, ...settings, text });
+        const ofText = { window, maxTokens, against };
+        const given = Object.entries(ofText).filter(([, value]) => value !== undefined);
+        if (text === undefined && given.length > 0) {
+          const flags = given.map(([key]) => flagOf(key));
+          warn(idleWarning(flags, 'without --text'));
+        }
+        const settings = { ...calls, ...ofText, measureGemm };
         return {
-          onText,
+          onText: text === undefined ? null : await evaluate(model, { ...settings, text }),
           tasks: tasks === undefined ? null : await evaluateTasks(model, { ...calls, tasks }),
         };
       };
