@@ -46,7 +46,8 @@ fuzz safetensors formats/*.cpp &
 running+=($!)
 fuzz gguf formats/*.cpp &
 running+=($!)
-fuzz specs addon/plain.cpp addon/decode.cpp model/sublayer.cpp core/dtype.cpp core/mapped_file.cpp &
+fuzz specs addon/plain.cpp addon/decode.cpp model/sublayer.cpp core/dtype.cpp core/mapped_file.cpp \
+  core/os/posix/file.cpp &
 running+=($!)
 status=0
 for each in "${running[@]}"; do wait "$each" || status=1; done
