@@ -4,7 +4,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import test from 'ava';
-
 import { dimsStated } from '../../lib/models/graphs/constants';
 import { OnnxFile } from '../../lib/models/graphs/onnx/file';
 import { relate } from '../../lib/models/graphs/relate';
@@ -29,15 +28,18 @@ interface Expected {
   /** Groups that only one side has, and why. */
   ours?: [names: RegExp, why: string];
   theirs?: [names: RegExp, why: string];
+  /** Of npm run test:long alone: half a minute for no other op. */
+  long?: true;
 }
 
-const CONVOLUTIONS = { exact: 1, all: 1 };
+const CONVOLUTIONS: Expected = { exact: 1, all: 1 };
+const MORE_OF_THEM: Expected = { ...CONVOLUTIONS, long: true };
 const NETWORKS: Record<string, Expected> = {
   resnet50: CONVOLUTIONS,
-  densenet121: CONVOLUTIONS,
+  densenet121: MORE_OF_THEM,
   mobilenet_v2: CONVOLUTIONS,
-  efficientnet_b0: CONVOLUTIONS,
-  regnet_y_400mf: CONVOLUTIONS,
+  efficientnet_b0: MORE_OF_THEM,
+  regnet_y_400mf: MORE_OF_THEM,
   // Small ones: most of what reads or writes the residual stream alone is in the patches and in the head.
   vit: {
     exact: 0.45,
@@ -122,6 +124,7 @@ function groupsOf(sites: Site[], named: ReadonlySet<string>): string[] {
 }
 
 for (const [name, expected] of Object.entries(NETWORKS)) {
+  if (expected.long && process.env.STRUPRUNE_LONG !== '1') continue;
   test.serial(
     `${name}: groups of Torch-Pruning, and a sliced file that computes the same`,
     async (t) => {
