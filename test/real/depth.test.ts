@@ -7,14 +7,8 @@ import { prune } from '../../lib/prune';
 import type { PruneResult } from '../../lib/pruning/result';
 import { CALIBRATION, EVALUATION, workspace } from '../e2e/models';
 import { without } from '../e2e/without';
-import {
-  distance,
-  llamaLogits,
-  ourLogits,
-  relativeDifference,
-  type TransformersResult,
-  transformersLogitsOf,
-} from './prune-oracles';
+import { asInLlamaCpp, asInTransformers, loadedByTransformers } from './as-ours';
+import type { TransformersResult } from './prune-oracles';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -67,25 +61,12 @@ let theirs: TransformersResult[];
 test.before(async () => {
   results = [];
   for (const [model, gone] of FOLDERS) results.push(await pruned(model, gone, 'hf'));
-  theirs = transformersLogitsOf(
-    results.map(({ kind, output }) => ({
-      how: kind === 'stock' ? 'stock' : 'own',
-      model: output,
-      ids: IDS,
-    })),
-  );
+  theirs = loadedByTransformers(results, IDS);
 });
 
 for (const [index, [model, gone, loadedAs]] of FOLDERS.entries()) {
   test.serial(`${model} without ${gone}: transformers`, async (t) => {
-    const { output, parametersAfter, kind } = results[index]!;
-    const { logits, answer } = theirs[index]!;
-    t.is(answer.class, loadedAs);
-    t.is(answer.module.startsWith('transformers.models.'), kind === 'stock');
-    t.deepEqual(answer.loose, []);
-    t.is(answer.parameters, parametersAfter);
-    const difference = relativeDifference(await ourLogits(output, IDS), logits);
-    t.true(difference <= 1e-4, String(difference));
+    await asInTransformers(t, results[index]!, theirs[index]!, loadedAs, IDS);
   });
 }
 
@@ -104,11 +85,6 @@ for (const model of ['llama2', 'gemma3', 'gpt2', 'opt-pre']) {
 
 for (const [model, gone, wanted] of FILES) {
   test.serial(`${model} without ${gone}: llama.cpp`, async (t) => {
-    const { output } = await pruned(model, gone, 'gguf');
-    const { logits, architecture } = llamaLogits(output, IDS);
-    t.is(architecture, wanted);
-    const { largest, changed } = distance(await ourLogits(output, IDS), logits, IDS);
-    t.true(largest <= 0.02, String(largest));
-    t.true(changed <= 0.02 * IDS.length, String(changed));
+    t.is(await asInLlamaCpp(t, await pruned(model, gone, 'gguf'), IDS), wanted);
   });
 }
