@@ -17,6 +17,13 @@ export interface Against {
   top1Agreement: number;
 }
 
+/** Sums over the positions that have a target. */
+interface Sums {
+  targets: number;
+  kl: number;
+  same: number;
+}
+
 /** Compares batch after batch. */
 export class Beside {
   readonly #dense: Session;
@@ -24,6 +31,10 @@ export class Beside {
 
   constructor(dense: Session) {
     this.#dense = dense;
+  }
+
+  get blocks(): number {
+    return this.#dense.architecture.blocks.length;
   }
 
   /** `hidden`: the model's last states of whole windows. */
@@ -35,23 +46,17 @@ export class Beside {
       const { nll } = await dense.score(states, targets);
       const reference = { ends: dense.ends, hidden: states, row: 0 };
       const compared = await compareHeads(reference, { ends: model.ends, hidden, row: 0 }, targets);
-      const { klToDense, top1Agreement, count } = meansOf(compared, targets);
-      this.#sums.targets += count;
-      this.#sums.nll += count * meanOf(nll);
-      this.#sums.kl += count * klToDense;
-      this.#sums.same += count * top1Agreement;
+      const sums = sumsOf(compared, targets);
+      this.#sums.targets += sums.targets;
+      this.#sums.nll += sumOf(nll);
+      this.#sums.kl += sums.kl;
+      this.#sums.same += sums.same;
     });
   }
 
   get means(): Against {
-    const { targets, nll, kl, same } = this.#sums;
-    const meanNll = nll / targets;
-    return {
-      perplexity: Math.exp(meanNll),
-      meanNll,
-      klToDense: kl / targets,
-      top1Agreement: same / targets,
-    };
+    const meanNll = this.#sums.nll / this.#sums.targets;
+    return { perplexity: Math.exp(meanNll), meanNll, ...meansOf(this.#sums) };
   }
 }
 
@@ -64,22 +69,22 @@ export interface Batch {
   onBlock: (index: number) => void;
 }
 
-/** Over the positions that have a target. */
-export function meansOf(
-  { kl, best, referenceBest }: TokenComparison,
-  targets: Int32Array,
-): Pick<Against, 'klToDense' | 'top1Agreement'> & { count: number } {
-  let [count, same] = [0, 0];
-  for (const [i, target] of targets.entries()) {
-    if (target < 0) continue;
-    count++;
-    if (best[i] === referenceBest[i]) same++;
-  }
-  return { klToDense: meanOf(kl), top1Agreement: same / count, count };
+export function sumsOf({ kl, best, referenceBest }: TokenComparison, targets: Int32Array): Sums {
+  const at = [...targets.keys()].filter((i) => targets[i]! >= 0);
+  const same = at.filter((i) => best[i] === referenceBest[i]).length;
+  return { targets: at.length, kl: sumOf(kl), same };
+}
+
+export function meansOf({ targets, kl, same }: Sums): Pick<Against, 'klToDense' | 'top1Agreement'> {
+  return { klToDense: kl / targets, top1Agreement: same / targets };
 }
 
 /** NaN stands where there is no target. */
+function sumOf(values: Float64Array): number {
+  return values.reduce((sum, value) => (Number.isNaN(value) ? sum : sum + value), 0);
+}
+
+/** The same. */
 export function meanOf(values: Float64Array): number {
-  const found = values.filter((value) => !Number.isNaN(value));
-  return found.reduce((sum, value) => sum + value, 0) / found.length;
+  return sumOf(values) / values.filter((value) => !Number.isNaN(value)).length;
 }

@@ -36,6 +36,18 @@ const GPU_BATCH_BYTES = 256 * 2 ** 20;
 /** Tokens. */
 const CALIBRATION_WINDOW = 1024;
 
+/** How ids go through a model, batch after batch. */
+interface Batches {
+  window: number;
+  scratch: string;
+  beside: Beside | undefined;
+  /** Runs what is no part of the model's own pass. */
+  aside(work: () => Promise<void>): Promise<void>;
+  /** Is called before the first batch and after each. */
+  between(): Promise<void>;
+  onProgress: OnStage | undefined;
+}
+
 /** On token ids of whole windows. */
 export async function evaluateIds(
   session: Session,
@@ -55,7 +67,6 @@ export async function evaluateIds(
   const rates: number[] = [];
   const beside = against && new Beside(against);
   let apart = 0;
-  /** Of the model's own pass this is no part. */
   const aside = async (work: () => Promise<void>) => {
     const start = performance.now();
     await work();
@@ -63,46 +74,14 @@ export async function evaluateIds(
   };
   const measures = options.measureGemm && engine.device === 'cpu';
   // Between batches, since the speed of a shared machine drifts.
-  const measure = () =>
+  const between = () =>
     aside(async () => {
       if (measures) rates.push(await measureGemmRate(engine, architecture, 'sgemm'));
     });
-  const batch = batchTokens(architecture, window, engine.device !== 'cpu');
-  const batches = Math.ceil(ids.length / batch);
-  const steps = architecture.blocks.length + 1 + (against?.architecture.blocks.length ?? 0);
-  const report = stageReporter(onProgress, 'evaluate', batches * steps);
-  const total = { nll: 0, targets: 0 };
-  let done = 0;
   const start = performance.now();
-  await measure();
-  for (let first = 0; first < ids.length; first += batch) {
-    const part = ids.subarray(first, first + batch);
-    const where = `windows ${first / window + 1} to ${(first + part.length) / window}`;
-    const blockOf =
-      (name: string, { blocks }: Architecture) =>
-      (index: number) =>
-        report(++done, `${where}, block ${index + 1} of ${blocks.length}${name}`, index);
-    const targets = nextTokens(part, window);
-    await using(await session.embed(part, window, 'measuring', scratch), async (hidden) => {
-      await session.forward(hidden, window, 'measuring', blockOf('', architecture));
-      const { nll } = await session.score(hidden, targets);
-      report(++done, `${where}, head`);
-      for (const [i, target] of targets.entries()) {
-        if (target < 0) continue;
-        if (!Number.isFinite(nll[i])) throw notFinite(where);
-        total.nll += nll[i]!;
-        total.targets++;
-      }
-      if (!beside) return;
-      const onBlock = blockOf(' of the dense model', against.architecture);
-      await aside(() =>
-        beside.add(session, hidden, { ids: part, targets, window, scratch, onBlock }),
-      );
-    });
-    await measure();
-  }
+  const run = { window, scratch, beside, aside, between, onProgress };
+  const meanNll = await meanNllOf(session, ids, run);
   const seconds = (performance.now() - start - apart) / 1000;
-  const meanNll = total.nll / total.targets;
   const gemmRate = rates.length ? rates.reduce((sum, rate) => sum + rate) / rates.length : null;
   const flops = forwardFlops(architecture, ids.length, window);
   return {
@@ -119,7 +98,51 @@ export async function evaluateIds(
   };
 }
 
-function notFinite(where: string): StruPruneError {
+async function meanNllOf(
+  session: Session,
+  ids: Int32Array,
+  { window, scratch, beside, aside, between, onProgress }: Batches,
+): Promise<number> {
+  const { architecture, engine } = session;
+  const { length: blocks } = architecture.blocks;
+  const batch = batchTokens(architecture, window, engine.device !== 'cpu');
+  const steps = Math.ceil(ids.length / batch) * (blocks + 1 + (beside?.blocks ?? 0));
+  const report = stageReporter(onProgress, 'evaluate', steps);
+  const total = { nll: 0, targets: 0 };
+  let done = 0;
+  await between();
+  for (let first = 0; first < ids.length; first += batch) {
+    const part = ids.subarray(first, first + batch);
+    const targets = nextTokens(part, window);
+    const where = `windows ${first / window + 1} to ${(first + part.length) / window}`;
+    await using(await session.embed(part, window, 'measuring', scratch), async (hidden) => {
+      await session.forward(hidden, window, 'measuring', (index) =>
+        report(++done, `${where}, block ${index + 1} of ${blocks}`, index),
+      );
+      const { nll } = await session.score(hidden, targets);
+      report(++done, `${where}, head`);
+      for (const [i, target] of targets.entries()) {
+        if (target < 0) continue;
+        if (!Number.isFinite(nll[i])) throw notFinite(where);
+        total.nll += nll[i]!;
+        total.targets++;
+      }
+      if (!beside) return;
+      const onBlock = (index: number) =>
+        report(
+          ++done,
+          `${where}, block ${index + 1} of ${beside.blocks} of the dense model`,
+          index,
+        );
+      const dense = { ids: part, targets, window, scratch, onBlock };
+      await aside(() => beside.add(session, hidden, dense));
+    });
+    await between();
+  }
+  return total.nll / total.targets;
+}
+
+export function notFinite(where: string): StruPruneError {
   return new StruPruneError(
     'ERR_NAN',
     `the model's logits are not finite in ${where}`,

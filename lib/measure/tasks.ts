@@ -4,10 +4,9 @@
  */
 import { using } from '../engine/owned';
 import type { Session } from '../engine/session';
-import { StruPruneError } from '../errors';
 import { type OnStage, stageReporter } from '../progress';
 import type { AskedQuestion, Continuation } from '../tokenizer';
-import { batchTokens } from './perplexity';
+import { batchTokens, notFinite } from './perplexity';
 
 /** A share of the questions, with its standard error as a mean over them (0 of a single one). */
 export interface Share {
@@ -99,7 +98,7 @@ export async function likelihoodsOf(
       const last = i * window + inputs.length;
       const first = last - outputs.length;
       const logLikelihood = -nll.subarray(first, last).reduce((sum, value) => sum + value, 0);
-      if (!Number.isFinite(logLikelihood)) throw notFinite();
+      if (!Number.isFinite(logLikelihood)) throw notFinite('the answers');
       const greedy = outputs.every((id, k) => best[first + k] === id);
       found.set(of, { logLikelihood, greedy });
     }
@@ -124,12 +123,4 @@ function shareOf(right: readonly boolean[]): Share {
   const share = right.filter(Boolean).length / right.length;
   const standardError = Math.sqrt((share * (1 - share)) / Math.max(1, right.length - 1));
   return { share, standardError };
-}
-
-function notFinite(): StruPruneError {
-  return new StruPruneError(
-    'ERR_NAN',
-    "the model's logits are not finite",
-    'the weights are too large for float32, or damaged: fetch the checkpoint again',
-  );
 }

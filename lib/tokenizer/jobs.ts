@@ -4,7 +4,7 @@ import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
 import { chatRenderer } from './chat';
 import { tokenizerFromGguf } from './from-gguf';
-import { partsOf, readQuestions } from './questions';
+import { joined, readQuestions } from './questions';
 import { isRecords, readRecords } from './records';
 import { readText } from './text';
 import { ggufMetadataFromTokenizer } from './to-gguf';
@@ -93,14 +93,16 @@ function* prepend(first: string, rest: Iterable<string>): Generator<string, void
 function questionsOf({ source, path }: JobInput<'questions'>): AskedQuestion[] {
   const questions = readQuestions(path);
   const tokenizer = loadTokenizer(source);
-  return questions.map(({ prompt, continuations, answer }) => ({
-    answer,
-    continuations: continuations.map((text) => {
-      const [before, after] = partsOf(prompt, text);
-      const from = prefixed(tokenizer, before).length;
-      return { ids: prefixed(tokenizer, before + after), from, characters: [...text].length };
-    }),
-  }));
+  return questions.map(({ prompt, continuations, answer }) => {
+    // Spaces at the end of a prompt are of what follows, so that words are cut as in running text: as lm-eval has it.
+    const from = prefixed(tokenizer, prompt.trimEnd()).length;
+    const asked = continuations.map((text) => ({
+      ids: prefixed(tokenizer, joined(prompt, text)),
+      from,
+      characters: [...text].length,
+    }));
+    return { answer, continuations: asked };
+  });
 }
 
 /** With what transformers puts first, once. */
@@ -110,11 +112,12 @@ function prefixed({ encode, prefixId }: Tokenizer, text: string): number[] {
 }
 
 function promptOf({ source, prompt, chat }: JobInput<'prompt'>): Jobs['prompt']['out'] {
-  const tokenizer = loadTokenizer(source);
+  const files = readTokenizerFiles(source);
+  const tokenizer = loadTokenizer({ kind: 'files', files });
   const { eosTokenId } = tokenizer;
-  const render = chat ? chatRenderer(readTokenizerFiles(source), { answer: true }) : null;
-  const ids = render
-    ? [...tokenizer.encode(render([{ role: 'user', content: prompt }]))]
+  const message = { role: 'user', content: prompt };
+  const ids = chat
+    ? [...tokenizer.encode(chatRenderer(files, { answer: true })([message]))]
     : prefixed(tokenizer, prompt);
   return { ids, end: eosTokenId === null ? [] : [eosTokenId] };
 }

@@ -48,13 +48,8 @@ function isChoices(value: unknown): value is string[] {
   );
 }
 
-/**
- * A prompt and what may follow it: a space goes between where neither has one, and spaces at the end of the prompt are of what
- * follows, so that words are not cut otherwise than in running text. As lm-eval has it.
- */
-export function partsOf(prompt: string, continuation: string): [string, string] {
-  const start = prompt.trimEnd();
-  const spaces = prompt.slice(start.length);
-  const apart = spaces !== '' || /^\s/.test(continuation) ? spaces : ' ';
-  return [start, apart + continuation];
+/** What may follow a prompt, behind it; a space goes between where neither has one. */
+export function joined(prompt: string, continuation: string): string {
+  const apart = /\s$/.test(prompt) || /^\s/.test(continuation) ? '' : ' ';
+  return prompt + apart + continuation;
 }

@@ -4,7 +4,7 @@ import type { Engine } from '../../engine/engine';
 import type { Matrix } from '../../engine/matrix';
 import { orDispose, using } from '../../engine/owned';
 import { AS_IS, nextTokens, Session } from '../../engine/session';
-import { meanOf, meansOf } from '../../measure/against';
+import { meanOf, meansOf, sumsOf } from '../../measure/against';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
 import type { BenchOnText } from '../schema';
@@ -74,13 +74,11 @@ export class Reference {
           ),
         );
         const meanNll = meanOf(compared.nll);
-        const { klToDense, top1Agreement } = meansOf(compared, targets);
         found.push({
           text: text.about.name,
           perplexity: Math.exp(meanNll),
           meanNll,
-          klToDense,
-          top1Agreement,
+          ...meansOf(sumsOf(compared, targets)),
         });
       }
       return found;
