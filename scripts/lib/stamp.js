@@ -32,4 +32,14 @@ function writeStamp(stamp, hash) {
   fs.writeFileSync(stamp, hash);
 }
 
-module.exports = { filesUnder, hashOf, isCurrent, writeStamp };
+/** Empties a folder, fills it, and stamps it unless that threw. */
+function fillOnce(folder, hash, fill) {
+  const stamp = path.join(folder, '.stamp');
+  if (isCurrent(stamp, hash)) return;
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
+  fill();
+  writeStamp(stamp, hash);
+}
+
+module.exports = { filesUnder, fillOnce, hashOf, isCurrent, writeStamp };

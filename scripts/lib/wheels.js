@@ -197,4 +197,4 @@ function ensureOpenblas(system = HOST) {
   return ensureWheel(name, { version, sha256, ...wheel });
 }
 
-module.exports = { OPENBLAS, WHEELS, ensureOpenblas, ensureWheels, fetchWheel };
+module.exports = { OPENBLAS, ensureOpenblas, ensureWheels, fetchWheel };
