@@ -92,10 +92,11 @@ void Block::Load(TensorId id, const TensorSource& source) {
   context_->pool.ParallelFor((rows + strip - 1) / strip, [&, cols = cols](size_t i, size_t) {
     const size_t row = i * strip, count = matrix.Run(row, strip);
     const PagedMatrix::View to(matrix, row, count, PagedMatrix::Access::kWrite);
-    constexpr size_t kRows = 64;
-    for (size_t done = 0; done < count; done += kRows) {
+    // A row of columns is a piece of each row of the file: the longer the fewer reads.
+    const size_t most = source.stored_columns == 0 ? 64 : count;
+    for (size_t done = 0; done < count; done += most) {
       context_->CheckAbort();
-      const size_t some = std::min(kRows, count - done);
+      const size_t some = std::min(most, count - done);
       LoadRows(source, row + done, some, to.data() + done * cols);
       if (id.part != Part::kOut && !At(id).origin) {
         RoundTo(stored_.matrices, some, cols, to.data() + done * cols);
@@ -376,7 +377,6 @@ std::vector<std::byte> Block::EncodeColumns(TensorId id, Dtype dtype, size_t col
   auto values = context_->Allocate<float>(count * rows);
   RowReader matrix_rows(*matrix(id));
   for (size_t i = 0; i < rows; ++i) {
-    if (count == 0) break;
     const float* const from = matrix_rows.Row(i) + column;
     for (size_t j = 0; j < count; ++j) values[j * rows + i] = from[j];
   }

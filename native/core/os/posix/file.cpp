@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <system_error>
-#include <utility>
 
 namespace struprune::os {
 namespace {
@@ -47,13 +46,6 @@ File File::MakeNameless(const std::string& folder) {
 
 File::~File() {
   if (handle_ != kNone) close(Descriptor(handle_));
-}
-
-File::File(File&& other) noexcept : handle_(std::exchange(other.handle_, kNone)) {}
-
-File& File::operator=(File&& other) noexcept {
-  std::swap(handle_, other.handle_);
-  return *this;
 }
 
 bool File::IsRegular() const { return S_ISREG(StatusOf(Descriptor(handle_)).st_mode); }
@@ -118,13 +110,6 @@ Mapping::Mapping(const File& file, uint64_t bytes) {
 
 Mapping::~Mapping() {
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-}
-
-Mapping::Mapping(Mapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-
-Mapping& Mapping::operator=(Mapping&& other) noexcept {
-  std::swap(bytes_, other.bytes_);
-  return *this;
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <utility>
 
 #include "core/os/windows/calls.h"
 
@@ -42,13 +41,6 @@ File File::MakeNameless(const std::string& folder) {
 
 File::~File() {
   if (handle_ != kNone) CloseHandle(AsHandle(handle_));
-}
-
-File::File(File&& other) noexcept : handle_(std::exchange(other.handle_, kNone)) {}
-
-File& File::operator=(File&& other) noexcept {
-  std::swap(handle_, other.handle_);
-  return *this;
 }
 
 bool File::IsRegular() const {
@@ -116,13 +108,6 @@ Mapping::Mapping(const File& file, uint64_t bytes) {
 
 Mapping::~Mapping() {
   if (!bytes_.empty()) UnmapViewOfFile(bytes_.data());
-}
-
-Mapping::Mapping(Mapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-
-Mapping& Mapping::operator=(Mapping&& other) noexcept {
-  std::swap(bytes_, other.bytes_);
-  return *this;
 }
 
 bool Exists(const std::string& path) {
