@@ -1,12 +1,13 @@
 /** The main path of a graph: open → survey → allocate → solve site by site → write → verify. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Named, requireApart } from './checkpoint/apart';
+import { requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { isOnnx, makeFolder, WORK_NAMES } from './checkpoint/output-path';
 import { type Engine, withBytes, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { StruPruneError } from './errors';
+import { placesWritten, textsRead } from './models/decoders/places';
 import { OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { addBiases } from './models/graphs/run/biases';
@@ -20,9 +21,14 @@ import { Runtime } from './models/graphs/run/runtime';
 import { Samples } from './models/graphs/run/samples';
 import { layersOf, prunedSites } from './models/graphs/run/sites';
 import { budgetOf, specOf } from './models/graphs/run/spec';
-import { type GraphOptions, graphSettingsOf, optionsThat, type Settings } from './options';
-import { journalFolder } from './pruning/journal/folder';
-import { type Identity, pick, programVersion } from './pruning/journal/identity';
+import { type GraphOptions, graphSettingsOf, type Settings } from './options';
+import {
+  type Identity,
+  machineIdentity,
+  pick,
+  programVersion,
+  settingsInEffect,
+} from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import { Surveys } from './pruning/surveys';
 import { uniformly } from './spec/widths';
@@ -42,7 +48,10 @@ export async function pruneGraph(model: string, options: GraphOptions): Promise<
   const settings = graphSettingsOf(options);
   requireNames(model, settings);
   return withEngine(options, async (engine) => {
-    await requireApart(placesWritten(settings), placesRead(model, settings));
+    await requireApart(placesWritten(settings), [
+      ['the model itself', model],
+      ...textsRead(settings),
+    ]);
     const { output, force, resume } = settings;
     const journal = await Journal.open(output, 'file', { resume, replace: force });
     try {
@@ -142,7 +151,7 @@ async function pruneWith(
 /** Everything that the bytes of a run depend on. */
 function identityOf(
   settings: Settings,
-  { threads, gemmPath, calibrationPath }: Engine,
+  engine: Engine,
   sha256: string,
   samples: Samples,
 ): Identity {
@@ -150,8 +159,8 @@ function identityOf(
     'struprune-native': programVersion(),
     checkpoint: sha256,
     'calibration samples': samples.hash(),
-    ...{ threads, 'GEMM path': gemmPath, 'calibration by': calibrationPath },
-    ...pick(settings, optionsThat(['survey', 'run'])),
+    ...machineIdentity(engine),
+    ...settingsInEffect(settings),
   };
 }
 
@@ -183,19 +192,4 @@ function requireSites(count: number, model: string): void {
     `nothing of ${model} can shrink: no axis lies between maps of 32-bit floats that can be refitted`,
     'give the model as it was before quantisation, in 32-bit floats',
   );
-}
-
-function placesRead(model: string, { calibration, eval: evaluation }: Settings): Named[] {
-  return [
-    ['the model itself', model],
-    ['--calibration', calibration],
-    ...(evaluation === undefined ? [] : [['--eval', evaluation] as const]),
-  ];
-}
-
-function placesWritten({ output }: Settings): Named[] {
-  return [
-    ['the output', output],
-    ['the journal', journalFolder(output)],
-  ];
 }

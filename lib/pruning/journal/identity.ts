@@ -38,11 +38,26 @@ export interface RunFacts extends SurveyFacts {
  * are shared out, and a library may round the products of other shapes in another way.
  */
 export function runIdentity({ tuneText, ...facts }: RunFacts): Identity {
-  const { features } = native.devices();
-  const { threads, device, gemmPath, calibrationPath, precision } = facts.engine;
-  const cpu = Object.entries(features).filter(([, has]) => has);
   return {
     ...common(facts),
+    ...machineIdentity(facts.engine),
+    ...settingsInEffect(facts.settings),
+    ...resolved(facts),
+    'tuning tokens': tuneText && digest(bytesOf(tuneText.train), bytesOf(tuneText.heldOut)),
+  };
+}
+
+/** What of the machine decides how numbers are rounded. */
+export function machineIdentity({
+  threads,
+  device,
+  gemmPath,
+  calibrationPath,
+  precision,
+}: SurveyFacts['engine']): Identity {
+  const { features } = native.devices();
+  const cpu = Object.entries(features).filter(([, has]) => has);
+  return {
     threads,
     device,
     blas: native.blas,
@@ -50,9 +65,6 @@ export function runIdentity({ tuneText, ...facts }: RunFacts): Identity {
     'calibration by': calibrationPath,
     ...(device === 'cpu' ? {} : { precision }),
     'processor features': cpu.map(([name]) => name).join(' '),
-    ...settingsInEffect(facts.settings),
-    ...resolved(facts),
-    'tuning tokens': tuneText && digest(bytesOf(tuneText.train), bytesOf(tuneText.heldOut)),
   };
 }
 

@@ -135,7 +135,10 @@ export class OnnxFile implements Disposable {
    * @throws StruPruneError ERR_OUTPUT
    */
   async write(path: string, options: AtomicOptions = {}): Promise<void> {
-    const data = this.externals.size > 0 ? await this.writeExternals(path, options) : undefined;
+    // Of those that the graph has still.
+    const external = tensorsOf(this.model.graph).filter((tensor) => this.externals.has(tensor));
+    const data =
+      external.length > 0 ? await this.writeExternals(external, path, options) : undefined;
     try {
       const skeleton = new MemorySource(new Uint8Array(toBinary(ModelProtoSchema, this.model)));
       const pieces = rewrite(ModelProtoSchema, skeleton, (...at) => this.fill(...at));
@@ -188,12 +191,17 @@ export class OnnxFile implements Disposable {
   }
 
   /** Writes external data one after the other; the tensors' messages name the new places. */
-  private async writeExternals(model: string, options: AtomicOptions): Promise<AtomicFile> {
+  private async writeExternals(
+    external: readonly TensorProto[],
+    model: string,
+    options: AtomicOptions,
+  ): Promise<AtomicFile> {
     const path = `${model}.data`;
     const file = await AtomicFile.create(path, options);
     await orAbort(file, async () => {
       let end = 0;
-      for (const [tensor, data] of this.externals) {
+      for (const tensor of external) {
+        const data = this.externals.get(tensor)!;
         const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
         await file.write(new Uint8Array(offset - end));
         await append(file, data);

@@ -52,12 +52,14 @@ export class Losses {
       for (let at = 0; at < a.data.length; at += width) {
         const [p, q] = [a.data.subarray(at, at + width), b.data.subarray(at, at + width)];
         sum.rows++;
-        sum.same += topOf(p) === topOf(q) ? 1 : 0;
         if (kind === 'relative error') {
           sum.loss += p.reduce((all, value, j) => all + (value - q[j]!) ** 2, 0);
           sum.norm += dot(p, p) + NOISE * width;
         } else if (kind === '1 - cosine') sum.loss += 1 - cosine(p, q);
-        else sum.loss += divergence(logsOf(p, kind), logsOf(q, kind));
+        else {
+          sum.loss += divergence(logsOf(p, kind), logsOf(q, kind));
+          sum.same += topOf(p) === topOf(q) ? 1 : 0;
+        }
       }
     });
   }

@@ -69,9 +69,9 @@ export class Samples implements Disposable {
     return samples;
   }
 
-  /** What one run takes, batch after batch: of `limit` samples at most, and at least one batch. */
-  *batches(runtime: Runtime, limit = this.count): Generator<Activations> {
-    for (let at = 0; at < Math.min(limit, this.count); at += this.batch) {
+  /** What one run takes, batch after batch. */
+  *batches(runtime: Runtime): Generator<Activations> {
+    for (let at = 0; at < this.count; at += this.batch) {
       const count = Math.min(this.batch, this.count - at);
       const feeds = this.inputs.map(({ name, kind, tensor, first }) => {
         const { shape, offset, bytes } = tensor;

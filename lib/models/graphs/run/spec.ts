@@ -44,16 +44,11 @@ export function specOf(given: Settings): GraphSpec {
 /** What has to go. A map loses units on both of its sides, so that what goes with a unit depends on all the others. */
 export function budgetOf(settings: Settings, counts: Counts, bytes: number): Budget {
   const { weights: total, parameters } = counts.after();
-  const { sparsity, targetParams, targetSize } = settings;
-  if (sparsity === undefined) {
-    const facts = { total, parameters, bytes, dtype: 'F32' as const };
-    const budget = budgetFor({ targetParams, targetSize }, facts);
-    const { each } = budget.counted!;
-    const freed = (removed: Int32Array) => each * (parameters - counts.after(removed).parameters);
-    return { ...budget, counted: { ...budget.counted!, freed } };
-  }
-  const remove = Math.ceil(sparsity * total);
-  const freed = (removed: Int32Array) => total - counts.after(removed).weights;
-  const counted = { unit: 'weights' as const, now: total, each: 1, keep: total - remove, freed };
-  return { remove, total, counted };
+  const budget = budgetFor(settings, { total, parameters, bytes, dtype: 'F32' });
+  const share = { unit: 'weights', now: total, each: 1, keep: total - budget.remove } as const;
+  const counted = budget.counted ?? share;
+  const left = counted.unit === 'weights' ? 'weights' : 'parameters';
+  const now = counts.after()[left];
+  const freed = (removed: Int32Array) => counted.each * (now - counts.after(removed)[left]);
+  return { ...budget, counted: { ...counted, freed } };
 }
