@@ -45,6 +45,11 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** `-25.4 %`, `+1.0 %`. */
+export function change(before: number, after: number): string {
+  return `${after < before ? '-' : '+'}${percent(Math.abs(after - before) / before)}`;
+}
+
 /** `0:41`, `1:02:05`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

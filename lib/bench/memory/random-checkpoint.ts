@@ -7,6 +7,7 @@ import { elements, modelShapes } from '../../model/axes';
 import { familyNamed } from '../../model/families';
 import { fileTensors } from '../../model/file-tensors';
 import { architectureFromConfig } from '../../model/from-config';
+import { isNorm } from '../../model/sublayers';
 
 /** Half-precision numbers of one piece: what is in memory at a time. */
 const PIECE = 1 << 20;
@@ -29,13 +30,13 @@ export async function writeRandomCheckpoint(
   const shapes = modelShapes(architecture);
   const outer = MODEL_ROLES.flatMap((role) => {
     const shape = shapes[role];
-    return shape ? [{ name: names.model[role]!, shape, norm: role === 'finalNorm' }] : [];
+    return shape ? [{ name: names.model[role]!, shape, norm: isNorm(role) }] : [];
   });
   const inner = architecture.blocks.flatMap((_, block) =>
     fileTensors(architecture, names, block).map(({ name, shape, parts }) => ({
       name,
       shape,
-      norm: /norm$/i.test(parts[0]!.role),
+      norm: isNorm(parts[0]!.role),
     })),
   );
   const tensors = [...outer, ...inner];

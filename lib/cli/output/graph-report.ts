@@ -1,6 +1,15 @@
 import { resolve } from 'node:path';
 import type { GraphResult } from '../../models/graphs/run/result';
-import { bytes, counted, duration, grouped, mebibytes, percent, short } from '../../numbers';
+import {
+  bytes,
+  change,
+  counted,
+  duration,
+  grouped,
+  mebibytes,
+  percent,
+  short,
+} from '../../numbers';
 import { table } from './table';
 
 /** Reasons why weights stay that are printed. */
@@ -30,7 +39,6 @@ function sites(result: GraphResult): string {
 }
 
 function amounts(result: GraphResult): string {
-  const change = (before: number, after: number) => `-${percent((before - after) / before)}`;
   const row = (name: string, before: number, after: number, write: (value: number) => string) => [
     name,
     write(before),

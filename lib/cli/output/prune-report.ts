@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import {
   bytes,
+  change,
   counted,
   duration,
   grouped,
@@ -54,8 +55,6 @@ function admmCells({ admm }: LayerStats): string[] {
 }
 
 function summary(result: PruneResult): string {
-  const change = (before: number, after: number) =>
-    `${after < before ? '-' : '+'}${percent(Math.abs(after - before) / before)}`;
   const rows = [['', 'before', 'after', '']];
   const { parametersBefore, parametersAfter, bytesBefore, bytesAfter } = result;
   rows.push([

@@ -10,7 +10,7 @@ import {
   together,
 } from '../../../engine/needs';
 import { batchTokens } from '../../../measure/perplexity';
-import { eachBlock, needsOf, type PlanInput, type StageNeeds } from './stage';
+import { eachBlock, needsOf, type PlanInput, type StageNeeds, throughBlocks } from './stage';
 
 export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const { evaluation, engine, architecture, window } = input;
@@ -41,10 +41,6 @@ export function evaluateNeeds(input: PlanInput, paged: boolean): StageNeeds {
 function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
   return together(
     tokens.paged ? NOTHING : ask.states(tokens.rows),
-    inTurn(
-      ask.ends('embed', tokens),
-      eachBlock(input, (block) => together(ask.block(block), ask.sites(block, tokens))),
-      ask.ends('score', tokens),
-    ),
+    inTurn(ask.ends('embed', tokens), throughBlocks(input, ask, tokens), ask.ends('score', tokens)),
   );
 }

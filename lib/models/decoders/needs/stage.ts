@@ -8,6 +8,7 @@ import {
   type ProblemSizes,
   type Tokens,
   times,
+  together,
 } from '../../../engine/needs';
 import type { Architecture, Stored } from '../../../model/architecture';
 import type { Site } from '../../../model/sublayers';
@@ -66,6 +67,11 @@ export function eachBlock(
     alike.set(key, [...(alike.get(key) ?? []), block]);
   }
   return inTurn(...[...alike.values()].map((blocks) => times(blocks.length, of(blocks[0]!))));
+}
+
+/** Tokens' way through all of them. */
+export function throughBlocks(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
+  return eachBlock(input, (block) => together(ask.block(block), ask.sites(block, tokens)));
 }
 
 /** Place of a site among the layers; null: out of scope. */

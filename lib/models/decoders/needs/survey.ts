@@ -21,6 +21,7 @@ import {
   type PlanInput,
   problemOf,
   type StageNeeds,
+  throughBlocks,
 } from './stage';
 
 export function surveyNeeds(input: PlanInput, paged: boolean): StageNeeds {
@@ -150,17 +151,19 @@ export function depthNeeds(input: PlanInput, paged: boolean): StageNeeds {
   const whole = layers.reduce((sum, { cost, groups }) => sum + cost * groups, 0);
   const goes = layers.reduce((sum, { cost }, at) => sum + cost * evenly[at]!, 0);
   const rounds = 1 + Math.round((layers.length * goes) / (2 * whole));
-  const walk = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
-  const round = inTurn(ask.ends('embed', trial), walk, trialsOf(input, ask, trial));
+  const round = inTurn(
+    ask.ends('embed', trial),
+    throughBlocks(input, ask, trial),
+    trialsOf(input, ask, trial),
+  );
   return staged(times(rounds, round), trialStates(ask, trial), ['hidden states']);
 }
 
 /** The reference; then every trial from its own block on, through half of them on average. */
 function trialsOf(input: PlanInput, ask: NeedsOf, trial: Tokens): Needs {
   const { length } = input.layers;
-  const pass = eachBlock(input, (block) => together(ask.block(block), ask.sites(block, trial)));
   return inTurn(
-    times(1 + length / 2, pass),
+    times(1 + length / 2, throughBlocks(input, ask, trial)),
     ask.ends('expectHead', trial),
     ask.copyStates(trial),
     times(length, ask.ends('divergenceFrom', trial)),

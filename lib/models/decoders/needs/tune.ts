@@ -11,7 +11,14 @@ import {
 import { embeddingWidth } from '../../../model/axes';
 import { tuneShares } from '../../../pruning/texts';
 import { STEPS } from '../../../tuning/train';
-import { eachBlock, inScratch, needsOf, type PlanInput, type StageNeeds } from './stage';
+import {
+  eachBlock,
+  inScratch,
+  needsOf,
+  type PlanInput,
+  type StageNeeds,
+  throughBlocks,
+} from './stage';
 
 /** The states always go to scratch. */
 export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
@@ -47,10 +54,7 @@ export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
 }
 
 function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
-  return inTurn(
-    ask.ends('embed', tokens),
-    eachBlock(input, (block) => together(ask.block(block), ask.sites(block, tokens))),
-  );
+  return inTurn(ask.ends('embed', tokens), throughBlocks(input, ask, tokens));
 }
 
 function measured(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
