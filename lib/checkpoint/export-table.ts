@@ -248,8 +248,8 @@ export function exportTable(): ExportRow[] {
 }
 
 /** isLlamaBlock() of its usual models. */
-function hasLlamaBlock({ norm, qkNorm, sandwich, gated, positionOffset }: Family): boolean {
-  return norm === 'rms' && gated && !qkNorm && !sandwich && positionOffset === null;
+function hasLlamaBlock({ norm, qkNorm, placement, gated, positionOffset }: Family): boolean {
+  return norm === 'rms' && gated && !qkNorm && !placement && positionOffset === null;
 }
 
 function usualBias(family: Family, name: BiasName): boolean {

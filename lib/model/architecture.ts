@@ -7,6 +7,7 @@ import type { Activation, BlockRole, Rope } from './sublayers';
  * Block (pre-norm):   h += o(attention(norm1(h)));  h += down(ffn(norm2(h)))
  * Block (post-norm):  h  = norm1(h + o(attention(h)));  h = norm2(h + down(ffn(h)))   (OPT-350m)
  * Block (sandwich):   h += norm1'(o(attention(norm1(h))));  h += norm2'(down(ffn(norm2(h))))   (Gemma)
+ * Block (behind):     h += norm1'(o(attention(h)));  h += norm2'(down(ffn(h)))   (OLMo 2)
  */
 
 /** One block: widths, which differ between blocks after pruning, and how its attention sees. Where one is 0 there is no such sublayer. */
@@ -28,7 +29,7 @@ export interface Architecture {
   /** One entry a block. */
   blocks: BlockWidths[];
   maxPositions: number;
-  norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' | 'sandwich' };
+  norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' | 'sandwich' | 'behind' };
   /** Norm after the last block; absent in post-norm models. */
   finalNorm: boolean;
   /** Of blocks that are not global; null: learned absolute positions (OPT). */
@@ -39,8 +40,8 @@ export interface Architecture {
   positionOffset: number | null;
   /** Tokens that a query of a block that is not global may look back on, itself included; 0 = all. */
   slidingWindow: number;
-  /** RMS norm over head_dim of every query and key head before rope (Qwen3). */
-  qkNorm: boolean;
+  /** RMS norm of queries and keys before rope: over each head (Qwen3), or over all heads of a token at once (OLMo 2). */
+  qkNorm: 'head' | 'heads' | null;
   /** Attention scores are divided by its root; null: headDim. */
   queryScalar: number | null;
   activation: Activation;

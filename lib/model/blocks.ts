@@ -9,9 +9,9 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
   const { kind, eps, placement } = norm;
   const own: NormSpec = { kind, eps };
   const norms = {
-    norm: placement === 'post' ? null : own,
+    norm: placement === 'pre' || placement === 'sandwich' ? own : null,
     streamNorm: placement === 'post' ? own : null,
-    outNorm: placement === 'sandwich' ? own : null,
+    outNorm: placement === 'sandwich' || placement === 'behind' ? own : null,
   };
   const sublayers: Sublayer[] = [
     {
@@ -24,6 +24,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         rope: global ? architecture.globalRope : architecture.rope,
         slidingWindow: global ? 0 : architecture.slidingWindow,
         headNorm: qkNorm ? { kind: 'rms', eps } : null,
+        normJoinsHeads: qkNorm === 'heads',
         scale: queryScalar === null ? null : 1 / Math.sqrt(queryScalar),
       },
       ...norms,

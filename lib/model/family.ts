@@ -9,10 +9,10 @@ import type { Activation, BlockRole } from './sublayers';
 export interface Family {
   name: string;
   norm: Architecture['norm']['kind'];
-  /** Norms in front of attention and FFN and behind their output maps. */
-  sandwich?: true;
+  /** Norms of attention and FFN: behind their output maps too, or there alone; in front of them where left out. */
+  placement?: 'sandwich' | 'behind';
   gated: boolean;
-  qkNorm: boolean;
+  qkNorm: Architecture['qkNorm'];
   /** Rows of the position table to skip; null where positions are rotary. */
   positionOffset: number | null;
   /** Embeddings come into the first block times the root of their width. */

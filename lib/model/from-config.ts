@@ -148,7 +148,7 @@ export function architectureFromConfig(
     norm: {
       kind: family.norm,
       eps: named.normEps ?? 1e-5,
-      placement: !preNorm ? 'post' : family.sandwich ? 'sandwich' : 'pre',
+      placement: preNorm ? (family.placement ?? 'pre') : 'post',
     },
     finalNorm: preNorm,
     ...ropesFromConfig(family, common, { headDim, maxPositions }, file),

@@ -146,7 +146,7 @@ export function architectureFromGguf(
     norm: {
       kind: family.norm,
       eps: shortest(eps),
-      placement: family.sandwich ? 'sandwich' : 'pre',
+      placement: family.placement ?? 'pre',
     },
     finalNorm: true,
     ...(globals.length

@@ -2,13 +2,14 @@ import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
 import { blockTensors, elements, modelShapes } from './axes';
 import { sublayersOf } from './blocks';
-import { type BlockRole, type Site, type Sublayer, unitsOf } from './sublayers';
+import { type BlockRole, headsPerUnit, type Site, type Sublayer, unitsOf } from './sublayers';
 
 /**
  * Coupled groups: the smallest sets of parameters that can only go together (docs/method.md). They follow from the axes
  * of a block's tensors: a group is one unit of a site, and every tensor with an axis along that site loses the unit's
  * entries with it. So an FFN channel is a row of gate and up with their biases and a column of the output map; a KV head,
- * with its query heads, rows of q, k and v with their biases and columns of the output map.
+ * with its query heads, rows of q, k and v with their biases and columns of the output map. Heads that one norm joins are one
+ * group: without some of them the others would give something else.
  */
 
 /** Indices of the units that stay, ascending, by site; a site that is left out stays whole. */
@@ -115,7 +116,10 @@ export function widthsOf(
     const units = counts[name];
     if (units === undefined) continue;
     if (mixer.kind === 'ffn') widths.ffn = units;
-    else Object.assign(widths, { kvHeads: units, heads: units * mixer.queries });
+    else {
+      const kvHeads = units * headsPerUnit(mixer);
+      Object.assign(widths, { kvHeads, heads: kvHeads * mixer.queries });
+    }
   }
   return widths;
 }

@@ -50,6 +50,8 @@ export interface AttentionSpec {
   slidingWindow: number;
   /** Over the entries of every query and key head, before rope. */
   headNorm: NormSpec | null;
+  /** `headNorm` runs over all query heads of a token at once, and over all key heads: none can go without the others. */
+  normJoinsHeads: boolean;
   /** Of scores; null: 1/√headDim. */
   scale: number | null;
 }
@@ -123,14 +125,20 @@ export interface BlockTensor {
   axes: readonly Axis[];
 }
 
-/** Units of a sublayer's site: KV heads, channels. */
+/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels. */
 export function unitsOf({ mixer }: Sublayer): number {
-  return mixer.kind === 'attention' ? mixer.kvHeads : mixer.width;
+  if (mixer.kind === 'ffn') return mixer.width;
+  return mixer.kvHeads === 0 ? 0 : mixer.kvHeads / headsPerUnit(mixer);
+}
+
+/** KV heads of a unit. */
+export function headsPerUnit({ normJoinsHeads, kvHeads }: AttentionSpec): number {
+  return normJoinsHeads ? kvHeads : 1;
 }
 
 /** Columns of the output map for each unit. */
 export function columnsPerUnit({ mixer }: Sublayer): number {
-  return mixer.kind === 'attention' ? mixer.queries * mixer.headDim : 1;
+  return mixer.kind === 'ffn' ? 1 : headsPerUnit(mixer) * mixer.queries * mixer.headDim;
 }
 
 /** Every tensor of a sublayer, in the order of files. */
@@ -150,12 +158,18 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
     if (biases.in) axes[`${part}Bias`] = [units(per)];
   };
   if (mixer.kind === 'attention') {
-    const { headDim, queries, headNorm } = mixer;
-    reads('q', queries * headDim);
-    reads('k', headDim);
-    reads('v', headDim);
-    const head: Axis = { site: null, per: headDim };
-    Object.assign(axes, normAxes('qNorm', headNorm, head), normAxes('kNorm', headNorm, head));
+    const { headDim, queries, headNorm, normJoinsHeads } = mixer;
+    const keys = headsPerUnit(mixer) * headDim;
+    reads('q', queries * keys);
+    reads('k', keys);
+    reads('v', keys);
+    const normed = (per: number): Axis =>
+      normJoinsHeads ? units(per) : { site: null, per: headDim };
+    Object.assign(
+      axes,
+      normAxes('qNorm', headNorm, normed(queries * keys)),
+      normAxes('kNorm', headNorm, normed(keys)),
+    );
   } else {
     if (mixer.gated) reads('gate', 1);
     reads('up', 1);

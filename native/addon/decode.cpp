@@ -88,6 +88,7 @@ AttentionSpec DecodeAttention(const Plain& object) {
   spec.rope = DecodeRope(FieldOf(object, "rope"));
   spec.sliding = SizeIn(object, "slidingWindow");
   spec.head_norm = DecodeNormOrNone(FieldOf(object, "headNorm"));
+  spec.norm_joins_heads = FlagOf(FieldOf(object, "normJoinsHeads"), "normJoinsHeads");
   const Plain& scale = FieldOf(object, "scale");
   if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
   if (spec.queries == 0 || spec.head_dim == 0) {

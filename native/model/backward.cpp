@@ -496,8 +496,11 @@ class GradientFlight {
     });
     AddProducts(work, rows, work.x.data(), work.grad_x.data());
     if (!spec.head_norm) return;
-    AddFactors(work, Part::kQNorm, rows * spec.heads(), work.q_raw.data());
-    AddFactors(work, Part::kKNorm, rows * spec.kv_heads, work.k_raw.data());
+    const auto norms = [&](size_t heads) {
+      return rows * heads * spec.head_dim / spec.normed(heads);
+    };
+    AddFactors(work, Part::kQNorm, norms(spec.heads()), work.q_raw.data());
+    AddFactors(work, Part::kKNorm, norms(spec.kv_heads), work.k_raw.data());
   }
 
   // grad: dL/d(stream after the attention's output was added) -> dL/d(stream before), by the
@@ -532,15 +535,16 @@ class GradientFlight {
   // Leaves what the norm's factors have of it in `raw`.
   void ThroughHeadNorm(const Work& work, Part weight, size_t count, size_t heads, float* raw,
                        float* grad, size_t worker) {
-    const size_t head_dim = work.attention->head_dim, values = count * heads * head_dim;
+    const size_t values = count * heads * work.attention->head_dim;
+    const size_t width = work.attention->normed(heads);
     const NormSpec& norm = *work.attention->head_norm;
     float* from = head_.data() + worker * (head_.size() / context_.pool.size());
     std::copy_n(grad, values, from);
     std::fill_n(grad, values, 0.0f);
-    NormBackward(norm.kind, count * heads, head_dim, raw, work.layer.data(weight), norm.eps, from,
+    NormBackward(norm.kind, values / width, width, raw, work.layer.data(weight), norm.eps, from,
                  grad);
     if (!work.factors(weight)) return;
-    NormFactorsBackward(norm.kind, count * heads, head_dim, raw, work.layer.data(weight), norm.eps,
+    NormFactorsBackward(norm.kind, values / width, width, raw, work.layer.data(weight), norm.eps,
                         from, raw);
   }
 

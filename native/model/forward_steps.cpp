@@ -24,10 +24,10 @@ void ApplyNorm(const Sublayer& layer, const NormSpec& norm, Part weight, Part bi
 void NormHeads(const Sublayer& layer, Part weight, size_t rows, size_t heads, float* x,
                float* raw) {
   const AttentionSpec& spec = *layer.attention();
-  const size_t hd = spec.head_dim;
-  if (raw) std::copy_n(x, rows * heads * hd, raw);
-  Norm(spec.head_norm->kind, rows * heads, hd, x, hd, layer.data(weight), nullptr,
-       spec.head_norm->eps, x, hd);
+  const size_t values = rows * heads * spec.head_dim, width = spec.normed(heads);
+  if (raw) std::copy_n(x, values, raw);
+  Norm(spec.head_norm->kind, values / width, width, x, width, layer.data(weight), nullptr,
+       spec.head_norm->eps, x, width);
 }
 
 }  // namespace

@@ -25,8 +25,9 @@ std::optional<PartShape> ShapeIn(const AttentionSpec& spec, size_t hidden, Part 
     case Part::kVBias:
       return PartShape{1, spec.kv_width()};
     case Part::kQNorm:
+      return NormShape(spec.head_norm, spec.normed(spec.heads()), false);
     case Part::kKNorm:
-      return NormShape(spec.head_norm, spec.head_dim, false);
+      return NormShape(spec.head_norm, spec.normed(spec.kv_heads), false);
     default:
       return std::nullopt;
   }

@@ -28,11 +28,14 @@ struct AttentionSpec {
   std::optional<RopeSpec> rope;
   size_t sliding = 0;                 // tokens that a query may look back on; 0 = all
   std::optional<NormSpec> head_norm;  // of every query and key head, before rope
+  bool norm_joins_heads = false;      // head_norm is over all heads of a token at once
   std::optional<float> scale = {};    // of scores; none: 1 / sqrt(head_dim)
 
   size_t heads() const { return kv_heads * queries; }
   size_t q_width() const { return heads() * head_dim; }
   size_t kv_width() const { return kv_heads * head_dim; }
+  // Entries that one head_norm of so many heads runs over.
+  size_t normed(size_t heads) const { return norm_joins_heads ? heads * head_dim : head_dim; }
 };
 
 struct FeedForwardSpec {

@@ -40,14 +40,15 @@ struct SiteArrays {
     q = If(attention, x);
     kv = s.flight * kv_width;
     gate = If(!attention && s.layer.ffn()->gated, x);
-    head = attention ? attention->head_dim : 0;
-    angles = s.demand.window * (head / 2);
+    q_norm = attention ? attention->normed(attention->heads()) : 0;
+    k_norm = attention ? attention->normed(attention->kv_heads) : 0;
+    angles = attention ? s.demand.window * (attention->head_dim / 2) : 0;
     stage = WeightLoader::Floats(s.hidden * std::max(s.layer.width(), kv_width),
                                  std::max(s.hidden, s.layer.width()));
   }
   size_t page, dense_before, dense_after, x, out, x_out, inputs, targets, normed, gram, moments,
       band, cross, residual_sums;
-  size_t q, kv, gate, head, angles, stage;
+  size_t q, kv, gate, q_norm, k_norm, angles, stage;
 };
 
 uint64_t Floats(size_t count) { return ArrayBytes<float>(count); }
@@ -69,7 +70,7 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   // Biases and norms that are absent make the plan a little too large, never too small.
   const auto norms = [&](const std::optional<NormSpec>& norm) { return norm ? 2 * Floats(d) : 0; };
   bytes.device = norms(s.layer.norm) + norms(s.layer.out_norm) + norms(s.layer.stream_norm) +
-                 2 * Floats(n.head) + 2 * Floats(n.angles);
+                 Floats(n.q_norm) + Floats(n.k_norm) + 2 * Floats(n.angles);
   for (const Part part : {Part::kQ, Part::kK, Part::kV, Part::kGate, Part::kUp, Part::kOut}) {
     if (const auto shape = ShapeOf(s.layer, d, part)) {
       bytes.device += DeviceMap::Bytes(gpu, shape->rows, shape->cols, forward);
@@ -152,8 +153,10 @@ SiteBody::SiteBody(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& 
 // Norms, biases and angles, and room for the maps.
 void SiteBody::LoadVectors() {
   const AttentionSpec* const attention = spec_.attention();
-  const size_t head = attention ? attention->head_dim : 0;
-  if (attention && attention->rope) rope_.emplace(context_, *attention->rope, head, run_.window);
+  const SiteArrays n(shape_);
+  if (attention && attention->rope) {
+    rope_.emplace(context_, *attention->rope, attention->head_dim, run_.window);
+  }
   clock_.Time(gpu_.times().copy_in, [&] {
     const auto load = [&](Part part, size_t count) {
       return Uploaded(gpu_, layer_.data(part), count);
@@ -162,7 +165,7 @@ void SiteBody::LoadVectors() {
     out_norm_ = load(Part::kOutNorm, hidden_), out_norm_bias_ = load(Part::kOutNormBias, hidden_);
     stream_norm_ = load(Part::kStreamNorm, hidden_);
     stream_norm_bias_ = load(Part::kStreamNormBias, hidden_);
-    q_norm_ = load(Part::kQNorm, head), k_norm_ = load(Part::kKNorm, head);
+    q_norm_ = load(Part::kQNorm, n.q_norm), k_norm_ = load(Part::kKNorm, n.k_norm);
     const size_t angles = rope_ ? run_.window * rope_->half() : 0;
     cosine_ = Uploaded(gpu_, rope_ ? rope_->cosines().data() : nullptr, angles);
     sine_ = Uploaded(gpu_, rope_ ? rope_->sines().data() : nullptr, angles);
@@ -271,7 +274,8 @@ void SiteBody::Attention(size_t rows, const float* in, float* x) const {
   Map(Part::kV).Apply(rows, in, 0, v_.data());
   const auto prepare = [&](const CudaArray<float>& norm, size_t heads, float* states) {
     if (attention.head_norm) {
-      Norm(*attention.head_norm, norm, {}, rows * heads, head, states, states);
+      const size_t width = attention.normed(heads);
+      Norm(*attention.head_norm, norm, {}, rows * heads * head / width, width, states, states);
     }
     if (attention.rope) {
       gpu_.Call(&Api::rope, Int(rows), Int(heads), Int(head), Int(attention.rope->turned(head) / 2),

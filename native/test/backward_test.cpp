@@ -101,6 +101,13 @@ std::vector<Variation> Variations() {
               s.activation = Activation::kGeluTanh;
             }),
        {}},
+      {"Olmo2",
+       With(Base(),
+            [](auto& s) {
+              s.in_norm = false;
+              s.out_norm = s.qk_norm = s.norm_joins_heads = true;
+            }),
+       {}},
       {"OutNormsWithBiases", With(Opt(false), [](auto& s) { s.out_norm = true; }), kAll},
       {"NormsBehindOutputAndAddition", With(Opt(true), [](auto& s) { s.out_norm = true; }), kAll},
       {"OptPre", Opt(false), kAll},

@@ -57,6 +57,11 @@ std::vector<Family> Families() {
          s.scale = 0.3f;
          s.activation = Activation::kGeluTanh;
        }},
+      {"Olmo2",
+       [](DecoderSpec& s, BiasSet&) {
+         s.in_norm = false;
+         s.qk_norm = s.norm_joins_heads = s.out_norm = true;
+       }},
       {"OptPostNorm",
        [](DecoderSpec& s, BiasSet& b) {
          s.norm = NormKind::kLayer, s.rope.reset(), s.gated = false, s.post_norm = true;

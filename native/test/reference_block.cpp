@@ -166,9 +166,12 @@ BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsig
   const auto bias = [&](bool wanted, TensorId role, size_t count) {
     if (wanted) fill(role, count, 0, 0.3f);
   };
-  for (const size_t site : {kAttention, kFfn}) fill(spec.Norm(site), d, 1, 0.3f);
+  const bool normed = spec.in_norm || spec.post_norm;
   for (const size_t site : {kAttention, kFfn}) {
-    bias(biases.norm && spec.norm == NormKind::kLayer, spec.NormBias(site), d);
+    if (normed) fill(spec.Norm(site), d, 1, 0.3f);
+  }
+  for (const size_t site : {kAttention, kFfn}) {
+    bias(normed && biases.norm && spec.norm == NormKind::kLayer, spec.NormBias(site), d);
   }
   for (const size_t site : {kAttention, kFfn}) {
     if (spec.out_norm) fill({site, Part::kOutNorm}, d, 1, 0.3f);
@@ -182,8 +185,8 @@ BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsig
   bias(biases.qkv, kKBias, kv);
   bias(biases.qkv, kVBias, kv);
   if (spec.qk_norm) {
-    fill(kQNorm, spec.head_dim, 1, 0.3f);
-    fill(kKNorm, spec.head_dim, 1, 0.3f);
+    fill(kQNorm, spec.norm_joins_heads ? q : spec.head_dim, 1, 0.3f);
+    fill(kKNorm, spec.norm_joins_heads ? kv : spec.head_dim, 1, 0.3f);
   }
   matrix(kO, d, q);
   bias(biases.o, kOBias, d);
@@ -199,12 +202,23 @@ BlockWeights RandomWeights(const DecoderSpec& spec, const BiasSet& biases, unsig
 BlockSpec DecoderSpec::Block() const {
   const NormSpec own{norm, eps};
   const auto place = [&](SublayerSpec sublayer) {
-    (post_norm ? sublayer.stream_norm : sublayer.norm) = own;
+    if (post_norm) {
+      sublayer.stream_norm = own;
+    } else if (in_norm) {
+      sublayer.norm = own;
+    }
     if (out_norm) sublayer.out_norm = own;
     return sublayer;
   };
-  AttentionSpec attention{kv_heads, heads / kv_heads, head_dim, rope, sliding, std::nullopt, scale};
+  AttentionSpec attention;
+  attention.kv_heads = kv_heads;
+  attention.queries = heads / kv_heads;
+  attention.head_dim = head_dim;
+  attention.rope = rope;
+  attention.sliding = sliding;
   if (qk_norm) attention.head_norm = NormSpec{NormKind::kRms, eps};
+  attention.norm_joins_heads = norm_joins_heads;
+  attention.scale = scale;
   return {hidden,
           {place({"attention", attention, {}, {}}),
            place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};
@@ -234,8 +248,10 @@ Doubles ReferenceForward(const DecoderSpec& spec, const BlockWeights& w, size_t 
   const auto norm = [&](const Doubles& x, TensorId weight, TensorId bias) {
     return Normalised(spec.norm, spec.eps, x, w[weight], w[bias]);
   };
-  const Doubles read =
-      spec.post_norm ? h : norm(h, spec.Norm(kAttention), spec.NormBias(kAttention));
+  const auto read = [&](const Doubles& stream, size_t site) {
+    if (spec.post_norm || !spec.in_norm) return stream;
+    return norm(stream, spec.Norm(site), spec.NormBias(site));
+  };
   // What a sublayer adds, of its output map's result y + at.
   const auto added = [&](size_t site, const Doubles& y, const Doubles& at) {
     const Doubles sum = Sum(y, at, Doubles(at.size()));
@@ -243,12 +259,11 @@ Doubles ReferenceForward(const DecoderSpec& spec, const BlockWeights& w, size_t 
     return norm(sum, {site, Part::kOutNorm}, {site, Part::kOutNormBias});
   };
   const Doubles none(h.size());
-  const Doubles attention =
-      Affine(Attention(spec, w, window, read), spec.heads * spec.head_dim, w[kO], w[kOBias]);
+  const Doubles attention = Affine(Attention(spec, w, window, read(h, kAttention)),
+                                   spec.heads * spec.head_dim, w[kO], w[kOBias]);
   Doubles middle = Sum(h, added(kAttention, attention, at_attention), none);
   if (spec.post_norm) middle = norm(middle, spec.Norm(kAttention), spec.NormBias(kAttention));
-  const Doubles in = spec.post_norm ? middle : norm(middle, spec.Norm(kFfn), spec.NormBias(kFfn));
-  const Doubles ffn = Affine(Ffn(spec, w, in), spec.ffn, w[kDown], w[kDownBias]);
+  const Doubles ffn = Affine(Ffn(spec, w, read(middle, kFfn)), spec.ffn, w[kDown], w[kDownBias]);
   const Doubles out = Sum(middle, added(kFfn, ffn, at_ffn), none);
   return spec.post_norm ? norm(out, spec.Norm(kFfn), spec.NormBias(kFfn)) : out;
 }

@@ -18,11 +18,12 @@ struct DecoderSpec {
   size_t hidden = 0, head_dim = 0, heads = 0, kv_heads = 0, ffn = 0;
   NormKind norm = NormKind::kRms;
   float eps = 1e-5f;
+  bool in_norm = true;  // of what the mixers read
   bool post_norm = false;
   bool out_norm = false;  // of what o and down give, before it is added
   std::optional<RopeSpec> rope;
   size_t sliding = 0;
-  bool qk_norm = false;
+  bool qk_norm = false, norm_joins_heads = false;
   std::optional<float> scale = {};  // of scores; none: 1 / sqrt(head_dim)
   Activation activation = Activation::kSilu;
   bool gated = true;

@@ -30,6 +30,7 @@ const llama = {
           },
           slidingWindow: 0,
           headNorm: { kind: 'rms', eps: 1e-6 },
+          normJoinsHeads: false,
         },
         norm: { kind: 'rms', eps: 1e-6 },
         streamNorm: null,

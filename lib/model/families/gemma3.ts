@@ -11,9 +11,9 @@ const LAYER = 'model.layers.{}';
 export const gemma3: Family = {
   name: 'gemma3',
   norm: 'rms',
-  sandwich: true,
+  placement: 'sandwich',
   gated: true,
-  qkNorm: true,
+  qkNorm: 'head',
   positionOffset: null,
   scalesEmbedding: true,
   globalEvery: 6,

@@ -7,7 +7,7 @@ export const gpt2: Family = {
   name: 'gpt2',
   norm: 'layer',
   gated: false,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: 0,
   biases: { qkv: true, o: true, ffnIn: true, down: true },
   hf: {

@@ -7,7 +7,7 @@ export const llama: Family = {
   name: 'llama',
   norm: 'rms',
   gated: true,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: null,
   biases: { qkv: 'attention_bias', o: 'attention_bias', ffnIn: 'mlp_bias', down: 'mlp_bias' },
   hf: {

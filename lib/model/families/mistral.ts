@@ -7,7 +7,7 @@ export const mistral: Family = {
   name: 'mistral',
   norm: 'rms',
   gated: true,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: null,
   biases: { qkv: false, o: false, ffnIn: false, down: false },
   hf: {

@@ -10,7 +10,7 @@ export const opt: Family = {
   name: 'opt',
   norm: 'layer',
   gated: false,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: 2,
   biases: { qkv: 'enable_bias', o: 'enable_bias', ffnIn: 'enable_bias', down: 'enable_bias' },
   hf: {

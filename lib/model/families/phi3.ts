@@ -11,7 +11,7 @@ export const phi3: Family = {
   name: 'phi3',
   norm: 'rms',
   gated: true,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: null,
   partialRotary: true,
   biases: { qkv: false, o: false, ffnIn: false, down: false },

@@ -7,7 +7,7 @@ export const qwen2: Family = {
   name: 'qwen2',
   norm: 'rms',
   gated: true,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: null,
   biases: { qkv: true, o: false, ffnIn: false, down: false },
   hf: {

@@ -7,7 +7,7 @@ export const qwen3: Family = {
   name: 'qwen3',
   norm: 'rms',
   gated: true,
-  qkNorm: true,
+  qkNorm: 'head',
   positionOffset: null,
   biases: { qkv: 'attention_bias', o: 'attention_bias', ffnIn: false, down: false },
   hf: {

@@ -9,7 +9,7 @@ export const starcoder2: Family = {
   name: 'starcoder2',
   norm: 'layer',
   gated: false,
-  qkNorm: false,
+  qkNorm: null,
   positionOffset: null,
   biases: { qkv: 'use_bias', o: 'use_bias', ffnIn: 'use_bias', down: 'use_bias' },
   hf: {
