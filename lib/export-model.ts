@@ -1,4 +1,5 @@
 /** A checkpoint written in another format or dtype, nothing removed. */
+
 import type { z } from 'zod';
 import { settingsFrom } from './check';
 import { modelFiles, requireApart } from './checkpoint/apart';
@@ -14,6 +15,7 @@ import type { CallOptions } from './engine/engine-options';
 import { using } from './engine/owned';
 import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
+import { scalesOf } from './model/stored-scaling';
 import { encodeBlockTensor, encodeOutsideTensor } from './models/decoders/encode';
 import { originOf } from './models/decoders/model-card';
 import { tokenizerOutput } from './models/decoders/tokenizer-output';
@@ -78,7 +80,7 @@ export async function exportOn(
   const provenance = originOf(source);
   // Rows in a type that they are written in are copied.
   const normOffset = normOffsetOf(architecture, format);
-  const stored = { ...AS_IS, asSource: MATRICES, normOffset };
+  const stored = { ...AS_IS, asSource: MATRICES, normOffset, ...scalesOf(architecture) };
   const session = new Session(engine, source, stored, engine.overflow);
   try {
     const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });

@@ -8,6 +8,7 @@ import {
 } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import type { BiasName } from '../model/family';
+import { scalesOf } from '../model/stored-scaling';
 import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
 import type { ExportFormat, ExportKind } from './export-table';
@@ -88,6 +89,7 @@ export function storedAs({
     vectors: format === 'gguf' ? 'F32' : dtype,
     asSource: takenOver?.roles ?? [],
     normOffset: normOffsetOf(architecture, format),
+    ...scalesOf(architecture),
   };
 }
 

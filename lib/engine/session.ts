@@ -28,6 +28,8 @@ export const AS_IS: Stored = {
   vectors: 'F32',
   asSource: [],
   normOffset: 0,
+  outputScale: 1,
+  finalNormScale: 1,
 };
 
 /** Calls `work` with a block that stays loaded meanwhile. */

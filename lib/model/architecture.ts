@@ -48,8 +48,12 @@ export interface Architecture {
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
-  /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, else 1. */
+  /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, Granite's own, else 1. */
   embeddingScale: number;
+  /** Of what attention and FFN add to the stream (Granite). Loaded output maps and their biases have it in them. */
+  outputScale: number;
+  /** Of logits (Granite). The loaded weight of the final norm has it in it. */
+  logitScale: number;
   /** Output matrix = embedding matrix. */
   tiedEmbeddings: boolean;
   /** Width of the embedding table where it differs from `hidden` (OPT-350m's project_in/out), else null. */
@@ -97,6 +101,9 @@ export interface Stored {
   asSource: readonly BlockRole[];
   /** Weights of norms are stored less this: 1 in Hugging Face's folders of Gemma, else 0. */
   normOffset: number;
+  /** Output maps and their biases are stored divided by this, and the final norm's weight by `finalNormScale`: 1 but in Granite. */
+  outputScale: number;
+  finalNormScale: number;
 }
 
 /** Where a tensor lies: enough for the native side to map and dequantise any row range of it. */
@@ -121,7 +128,8 @@ export interface TensorRef {
    * a stored row further.
    */
   storedColumns?: number;
-  /** Added to the values of a vector as it is read, 0 where left out. */
+  /** Values are `times` the stored ones, 1 where left out, `plus` this, 0 where left out. */
+  times?: number;
   plus?: number;
 }
 

@@ -3,7 +3,8 @@ import type { Architecture, BlockRefs, Dtype, ModelRole, TensorRef } from './arc
 import { modelShapes } from './axes';
 import type { TensorNames } from './family';
 import { fileTensors, partRefs } from './file-tensors';
-import { type BlockRole, isNorm } from './sublayers';
+import { scalesOf, scalingOf } from './stored-scaling';
+import type { BlockRole } from './sublayers';
 
 const DTYPES: readonly Dtype[] = [
   'F32',
@@ -71,12 +72,12 @@ export function bindTensors(
     return { ...tensor, dtype: knownDtype(tensor, where) };
   };
 
+  const scaling = (role: string) => scalingOf(role, { normOffset, ...scalesOf(architecture) });
   const model: BoundTensors['model'] = {};
   for (const [role, shape] of Object.entries(modelShapes(architecture))) {
     const name = names.model[role as ModelRole];
     if (name === undefined) throw new Error(`no tensor name for ${role}`);
-    const plus = isNorm(role) ? normOffset : 0;
-    model[role as ModelRole] = withLayout(bind(name, shape), { plus });
+    model[role as ModelRole] = { ...bind(name, shape), ...scaling(role) };
   }
   const blocks = architecture.blocks.map((widths, block) => {
     const bound: BlockRefs = {};
@@ -84,8 +85,11 @@ export function bindTensors(
       const refs = partRefs(bind(tensor.name, tensor.shape), tensor);
       tensor.parts.forEach(({ role }, part) => {
         const heads = interleavedRope ? ropeHeads(role, widths.heads, widths.kvHeads) : undefined;
-        const plus = isNorm(role) ? normOffset : 0;
-        bound[role] = withLayout(refs[part]!, { ropeHeads: heads, plus });
+        bound[role] = {
+          ...refs[part]!,
+          ...(heads !== undefined && { ropeHeads: heads }),
+          ...scaling(role),
+        };
       });
     }
     return bound;
@@ -101,13 +105,6 @@ export function bindTensors(
     );
   }
   return { model, blocks, parameters };
-}
-
-function withLayout(
-  ref: TensorRef,
-  { ropeHeads, plus }: Pick<TensorRef, 'ropeHeads' | 'plus'>,
-): TensorRef {
-  return { ...ref, ...(ropeHeads !== undefined && { ropeHeads }), ...(plus && { plus }) };
 }
 
 /** Heads of a role whose rows rotary positions act on; undefined for the others. */

@@ -160,6 +160,8 @@ export function architectureFromConfig(
     gated: family.gated,
     biases: own ? own.biases : stockBiases(family, file),
     embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
+    outputScale: 1,
+    logitScale: 1,
     tiedEmbeddings: common.tie_word_embeddings,
     embeddingProjection: embeddingWidth && embeddingWidth !== hidden ? embeddingWidth : null,
     bosTokenId: common.bos_token_id,

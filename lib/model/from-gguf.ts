@@ -160,6 +160,8 @@ export function architectureFromGguf(
     gated: family.gated,
     biases: biasesOf(ggufNames(gguf), tensors, count),
     embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
+    outputScale: 1,
+    logitScale: 1,
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],

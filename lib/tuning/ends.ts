@@ -38,6 +38,6 @@ async function scaledNorm(
   const place = { file: source.files.length, offset: 0, bytes: values.byteLength };
   return {
     files: [...source.files, path],
-    model: { ...source.model, finalNorm: { ...norm, ...place, dtype: 'F32', plus: 0 } },
+    model: { ...source.model, finalNorm: { ...norm, ...place, dtype: 'F32', times: 1, plus: 0 } },
   };
 }

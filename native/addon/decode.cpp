@@ -181,6 +181,8 @@ Dtype DecodeDtype(const Plain& value) {
 Stored DecodeStored(const Plain& value) {
   Stored stored{DecodeDtype(FieldOf(value, "matrices")), DecodeDtype(FieldOf(value, "vectors"))};
   stored.norm_offset = static_cast<float>(NumberIn(value, "normOffset"));
+  stored.output_scale = static_cast<float>(NumberIn(value, "outputScale"));
+  stored.final_norm_scale = static_cast<float>(NumberIn(value, "finalNormScale"));
   for (const Plain& name : ListOf(FieldOf(value, "asSource"), "asSource")) {
     stored.as_source.push_back(TextOf(name, "asSource"));
   }
@@ -207,7 +209,9 @@ std::optional<TensorSource> DecodeTensor(const Plain& refs, std::string_view rol
   const Plain& columns = FieldOf(ref, "storedColumns");
   if (!columns.absent()) source.stored_columns = WidthOf(columns, "storedColumns");
   const Plain& plus = FieldOf(ref, "plus");
-  if (!plus.absent()) source.plus = static_cast<float>(NumberOf(plus, "plus"));
+  if (!plus.absent()) source.scaling.plus = static_cast<float>(NumberOf(plus, "plus"));
+  const Plain& times = FieldOf(ref, "times");
+  if (!times.absent()) source.scaling.times = static_cast<float>(NumberOf(times, "times"));
   const size_t heads_of = source.rows == 1 ? source.cols : source.rows;
   if (source.rope_heads != 0 && heads_of % (2 * source.rope_heads) != 0) {
     throw Error("ERR_CHECKPOINT", "tensor " + source.name + " does not hold whole heads",

@@ -130,7 +130,7 @@ void Block::Round(TensorId id) {
   if (!has(id)) return;
   if (IsVector(id.part)) {
     Buffer<float>& vector = At(id).vector;
-    RoundLess(stored_.vectors, OffsetOf(id.part), vector.span());
+    RoundTo(stored_.vectors, 1, vector.size(), vector.data(), ScalingOf(id.part));
     return;
   }
   if (stored_.matrices == Dtype::F32 || At(id).origin) return;
@@ -142,7 +142,7 @@ void Block::Round(TensorId id) {
     context_->CheckAbort();
     const size_t count = matrix.Run(i * strip, strip);
     const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);
-    RoundTo(stored_.matrices, count, cols, values.data());
+    RoundTo(stored_.matrices, count, cols, values.data(), ScalingOf(id.part));
   });
 }
 
@@ -351,7 +351,7 @@ std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_
   if (IsVector(id.part)) {
     // A vector's elements are rows of one column each, so that its heads can be interleaved too.
     std::vector<float> values(vector(id).begin(), vector(id).end());
-    for (float& value : values) value -= OffsetOf(id.part);
+    Undo(ScalingOf(id.part), values);
     return EncodeRows(values.data(), cols, 1, dtype, row, count, rope_heads, name);
   }
   const std::optional<Origin>& origin = At(id).origin;
@@ -363,6 +363,7 @@ std::vector<std::byte> Block::Encode(TensorId id, Dtype dtype, size_t row, size_
   const size_t begin = row / unit * unit, end = (row + count + unit - 1) / unit * unit;
   auto values = context_->Allocate<float>((end - begin) * cols);
   if (cols > 0) matrix(id)->Read(begin, end - begin, values.data());
+  Undo(ScalingOf(id.part), values.span());
   return EncodeRows(values.data(), end - begin, cols, dtype, row - begin, count,
                     rope_heads ? (end - begin) / unit : 0, name);
 }
@@ -380,6 +381,7 @@ std::vector<std::byte> Block::EncodeColumns(TensorId id, Dtype dtype, size_t col
     const float* const from = matrix_rows.Row(i) + column;
     for (size_t j = 0; j < count; ++j) values[j * rows + i] = from[j];
   }
+  Undo(ScalingOf(id.part), values.span());
   return EncodeRows(values.data(), count, rows, dtype, 0, count, 0, name);
 }
 

@@ -121,8 +121,12 @@ class Block {
   std::unique_ptr<PagedMatrix> SliceMatrix(TensorId id, int axis,
                                            std::span<const int32_t> indices) const;
   void CheckShape(TensorId id) const;
-  // What a vector's values are stored less.
-  float OffsetOf(Part part) const { return IsNorm(part) ? stored_.norm_offset : 0; }
+  // How a part is stored.
+  Scaling ScalingOf(Part part) const {
+    if (IsNorm(part)) return {.plus = stored_.norm_offset};
+    if (part == Part::kOut || part == Part::kOutBias) return {.times = stored_.output_scale};
+    return {};
+  }
   void Round(TensorId id);
   // Whether a matrix that the source has in that type is to be stored as it is.
   bool StaysAsSource(TensorId id, Dtype dtype) const;

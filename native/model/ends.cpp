@@ -53,11 +53,11 @@ Buffer<float> LoadWhole(Context& context, const EndsSpec& spec,
 }
 
 Buffer<float> LoadFinalNorm(Context& context, const EndsSpec& spec) {
-  const float offset = spec.stored.norm_offset;
-  if (offset == 0 || !spec.final_norm) return LoadWhole(context, spec, spec.final_norm);
+  if (!spec.final_norm) return {};
+  const Scaling scaling{spec.stored.final_norm_scale, spec.stored.norm_offset};
   auto values = context.Allocate<float>(spec.final_norm->cols);
   LoadRows(*spec.final_norm, 0, 1, values.data());
-  RoundLess(spec.stored.vectors, offset, values.span());
+  RoundTo(spec.stored.vectors, 1, values.size(), values.data(), scaling);
   return values;
 }
 

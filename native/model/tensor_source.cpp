@@ -96,28 +96,32 @@ void LoadRows(const TensorSource& source, size_t row, size_t count, float* out) 
   } else {
     ReadRowByRow(source, row, count, out);
   }
-  if (source.plus != 0) {
-    for (size_t i = 0; i < count * source.cols; ++i) out[i] += source.plus;
-  }
+  Apply(source.scaling, {out, count * source.cols});
   CheckFinite(source, out, count * source.cols);
 }
 
-void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values) {
+void Apply(Scaling scaling, std::span<float> values) {
+  if (scaling.plain()) return;
+  for (float& value : values) value = value * scaling.times + scaling.plus;
+}
+
+void Undo(Scaling scaling, std::span<float> values) {
+  // Nothing taken away, zeros keep their signs.
+  if (scaling.plain()) return;
+  for (float& value : values) value = (value - scaling.plus) / scaling.times;
+}
+
+void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values, Scaling scaling) {
   if (dtype == Dtype::F32) return;
   const DtypeLayout layout = LayoutOf(dtype);
   std::vector<std::byte> row(cols / layout.elements * layout.bytes);
   for (size_t i = 0; i < rows; ++i) {
-    Encode(dtype, values + i * cols, cols, row.data());
-    Dequantise(dtype, row.data(), cols, values + i * cols);
+    const std::span<float> at(values + i * cols, cols);
+    Undo(scaling, at);
+    Encode(dtype, at.data(), cols, row.data());
+    Dequantise(dtype, row.data(), cols, at.data());
+    Apply(scaling, at);
   }
-}
-
-void RoundLess(Dtype dtype, float offset, std::span<float> values) {
-  // Nothing taken away, zeros keep their signs.
-  if (offset == 0) return RoundTo(dtype, 1, values.size(), values.data());
-  for (float& value : values) value -= offset;
-  RoundTo(dtype, 1, values.size(), values.data());
-  for (float& value : values) value += offset;
 }
 
 }  // namespace struprune

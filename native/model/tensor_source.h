@@ -13,6 +13,16 @@
 
 namespace struprune {
 
+// A value that computes is `times` the stored one `plus` something: Gemma's norms are stored less
+// 1, what a block of Granite adds is stored without its multiplier.
+struct Scaling {
+  float times = 1, plus = 0;
+  bool plain() const { return times == 1 && plus == 0; }
+};
+// values[...] of stored ones, and back.
+void Apply(Scaling scaling, std::span<float> values);
+void Undo(Scaling scaling, std::span<float> values);
+
 struct TensorSource {
   std::string name;
   std::shared_ptr<MappedFile> file;
@@ -27,8 +37,7 @@ struct TensorSource {
   // The matrix is stored transposed, in rows of so many entries, of which `rows` from `offset` on
   // are its first column; 0 = stored as is.
   size_t stored_columns = 0;
-  // Added to a vector's values: Gemma's norms are stored less 1.
-  float plus = 0;
+  Scaling scaling;
 };
 
 // What the output file will hold: GGUF has vectors in F32, whatever its matrices are.
@@ -39,6 +48,8 @@ struct Stored {
   std::vector<std::string> as_source = {};
   // What the weights of norms are stored less.
   float norm_offset = 0;
+  // Output maps and their biases, and the final norm's weight, are stored divided by these.
+  float output_scale = 1, final_norm_scale = 1;
 };
 
 // Reads rows [row, row + count) into out[count, cols], in Hugging Face's order. Throws ERR_NAN when
@@ -50,10 +61,8 @@ size_t RowBytes(const TensorSource& source);
 // Copies such a row of a matrix, by its place in Hugging Face's order.
 void CopyRow(const TensorSource& source, size_t row, std::span<std::byte> out);
 
-// Rounds values[rows, cols] to what the dtype can hold (Q8_0 in blocks along cols); F32 leaves
-// them.
-void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values);
-// Rounds a vector that is stored less `offset`.
-void RoundLess(Dtype dtype, float offset, std::span<float> values);
+// Rounds values[rows, cols], which are stored so, to what the dtype can hold (Q8_0 in blocks along
+// cols); F32 leaves them.
+void RoundTo(Dtype dtype, size_t rows, size_t cols, float* values, Scaling scaling = {});
 
 }  // namespace struprune

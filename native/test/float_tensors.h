@@ -35,8 +35,12 @@ inline TensorSource FloatTensor(const std::string& name, size_t rows, size_t col
   EXPECT_EQ(write(file, values.data(), values.size_bytes()),
             static_cast<ssize_t>(values.size_bytes()));
   close(file);
-  TensorSource source{
-      name, std::make_shared<MappedFile>(path), 0, values.size_bytes(), Dtype::F32, rows, cols};
+  TensorSource source;
+  source.name = name;
+  source.file = std::make_shared<MappedFile>(path);
+  source.bytes = values.size_bytes();
+  source.rows = rows;
+  source.cols = cols;
   unlink(path.c_str());  // the map keeps its pages
   return source;
 }

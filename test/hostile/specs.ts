@@ -8,7 +8,15 @@ const tensor = (name: string, ...shape: number[]) => ({
   dtype: 'F32',
   shape,
 });
-const STORED = { matrices: 'F32', vectors: 'F32', ends: null, asSource: ['ffn.up'], normOffset: 0 };
+const STORED = {
+  matrices: 'F32',
+  vectors: 'F32',
+  ends: null,
+  asSource: ['ffn.up'],
+  normOffset: 0,
+  outputScale: 1,
+  finalNormScale: 1,
+};
 
 const llama = {
   block: {

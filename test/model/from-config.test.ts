@@ -29,6 +29,8 @@ const LLAMA2: Architecture = {
   gated: true,
   biases: NO_BIAS,
   embeddingScale: 1,
+  outputScale: 1,
+  logitScale: 1,
   tiedEmbeddings: false,
   embeddingProjection: null,
   bosTokenId: 1,

@@ -7,7 +7,8 @@ import { SourceFile } from '../../engine/source-file';
 import type { BlockRefs } from '../../model/architecture';
 import { partRefs } from '../../model/file-tensors';
 import { prunedBlock } from '../../model/groups';
-import { type BlockRole, isNorm } from '../../model/sublayers';
+import { scalingOf } from '../../model/stored-scaling';
+import type { BlockRole } from '../../model/sublayers';
 import type { Journal } from '../../pruning/journal/journal';
 import type { PartContent, PartRecord } from '../front-end';
 import { encodeBlockTensor } from './encode';
@@ -61,7 +62,7 @@ export async function loadFinished(
       const { ropeHeads } = parts[part]!;
       const role = parts[part]!.role as BlockRole;
       if (!roles.includes(role)) return;
-      refs[role] = { ...ref, ropeHeads, plus: isNorm(role) ? session.stored.normOffset : 0 };
+      refs[role] = { ...ref, ropeHeads, ...scalingOf(role, session.stored) };
     });
   }
   const { engine, architecture, stored, scratch } = session;

@@ -4,7 +4,8 @@ import type { Block } from '../../engine/block';
 import { native } from '../../engine/native';
 import type { Session } from '../../engine/session';
 import type { Dtype, ModelRole } from '../../model/architecture';
-import { type BlockRole, isNorm } from '../../model/sublayers';
+import { asStored } from '../../model/stored-scaling';
+import type { BlockRole } from '../../model/sublayers';
 
 /** Bytes of rows, as floats, that are encoded at a time. */
 export const ENCODE_BYTES = 4 * 2 ** 20;
@@ -57,9 +58,7 @@ export async function* encodeOutsideTensor(
   const { source } = session;
   const ref = source.model[part.role as ModelRole] ?? source.model.embedding!;
   if (ref.shape.length === 1) {
-    const less = isNorm(part.role) ? session.stored.normOffset : 0;
-    const asStored = { ...ref, plus: (ref.plus ?? 0) - less };
-    yield await session.encodeTensor(asStored, dtype, 0, 1);
+    yield await session.encodeTensor(asStored(ref, part.role, session.stored), dtype, 0, 1);
     return;
   }
   yield* byRows(session, part.shape, (row, count) => session.encodeTensor(ref, dtype, row, count));
