@@ -2,6 +2,7 @@ import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import { GGUF_NAMES, ggufNames } from '../model/families/names';
+import type { GgufDescription } from '../model/family';
 import { EPSILONS, LONGROPE_FACTORS, ROPE_FACTORS } from '../model/from-gguf';
 import { withoutEmptyBlocks } from '../model/groups';
 import { isReadable, llama3Factors } from '../model/rope-factors';
@@ -73,19 +74,23 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     tensors,
     config: null,
     metadata: {
-      ...metadataOf(withoutEmptyBlocks(output), architecture, context, gguf.slides),
+      ...metadataOf(withoutEmptyBlocks(output), architecture, context, gguf),
       ...typeMetadata(request, tensors),
     },
     files: [],
     dropped: [],
-    notes: windowed
-      ? [
-          `llama.cpp has no sliding window for this model: the file states a context of ${context} ` +
-            'tokens, the window, inside which both compute the same',
-        ]
-      : [],
+    notes: [
+      ...(windowed ? [windowNote(context)] : []),
+      ...(rope?.dynamicFactor === undefined ? [] : [DYNAMIC_NOTE]),
+    ],
   };
 }
+
+const windowNote = (context: number) =>
+  `llama.cpp has no sliding window for this model: the file states a context of ${context} ` +
+  'tokens, the window, inside which both compute the same';
+const DYNAMIC_NOTE =
+  'llama.cpp has no dynamic rope scaling: the file states none, which is the same within its context';
 
 function ropeFactors(name: string, values: Float32Array): PlannedTensor {
   return {
@@ -102,7 +107,7 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
-  slides = false,
+  { slides, multipliers }: GgufDescription,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
   const rope = output.globalRope ?? output.rope;
@@ -132,6 +137,17 @@ function metadataOf(
   if (rope?.linearFactor !== undefined) {
     own['rope.scaling.type'] = text('linear');
     own['rope.scaling.factor'] = real(rope.linearFactor);
+  }
+  if (rope?.yarn) {
+    own['rope.scaling.type'] = text('yarn');
+    own['rope.scaling.factor'] = real(rope.yarn.factor);
+    own['rope.scaling.original_context_length'] = size(rope.yarn.originalMaxPositions);
+  }
+  if (multipliers) {
+    own['attention.scale'] = real((output.queryScalar ?? headDim) ** -0.5);
+    own.embedding_scale = real(output.embeddingScale);
+    own.residual_scale = real(output.outputScale);
+    own.logit_scale = real(1 / output.logitScale);
   }
   if (rope?.longrope) {
     own['rope.scaling.type'] = text('longrope');

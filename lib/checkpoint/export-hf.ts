@@ -5,6 +5,7 @@ import type { Architecture } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
 import { BIAS_NAMES, type Family } from '../model/family';
+import { shortest } from '../model/fields';
 import type { OwnConfig } from '../model/from-config';
 import { withoutEmptyBlocks } from '../model/groups';
 import type { Rope, Site } from '../model/sublayers';
@@ -27,6 +28,8 @@ const STALE = [
   'layer_types',
   'max_window_layers',
   'model_type',
+  'no_rope_layers',
+  'no_rope_layer_interval',
   'original_max_position_embeddings',
   'partial_rotary_factor',
   'per_layer_config',
@@ -114,10 +117,15 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   if (keys.kvHeads) config[keys.kvHeads] = widest.kvHeads;
   if (keys.headDim) config[keys.headDim] = output.headDim;
   if (keys.normEps) config[keys.normEps] = output.norm.eps;
-  if (keys.queryScalar) {
-    config[keys.queryScalar] = output.queryScalar ?? output.headDim;
-  }
+  const queryScalar = output.queryScalar ?? output.headDim;
+  if (keys.queryScalar) config[keys.queryScalar] = queryScalar;
+  if (keys.scoreScale) config[keys.scoreScale] = shortest(queryScalar ** -0.5);
+  if (keys.embeddingScale) config[keys.embeddingScale] = output.embeddingScale;
+  if (keys.outputScale) config[keys.outputScale] = output.outputScale;
+  if (keys.logitDivisor) config[keys.logitDivisor] = shortest(1 / output.logitScale);
   if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || null;
+  if (keys.slides) config[keys.slides] = output.slidingWindow > 0;
+  Object.assign(config, typeKeys(output, family));
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
   if (keys.embeddingWidth) config[keys.embeddingWidth] = embeddingWidth(output);
   for (const name of BIAS_NAMES) {
@@ -147,7 +155,19 @@ function ropeKeys(rope: Rope, headDim: number) {
   };
 }
 
-function scalingKeys({ llama3, linearFactor, longrope }: Rope) {
+function scalingKeys({ llama3, linearFactor, dynamicFactor, yarn, longrope }: Rope) {
+  if (dynamicFactor) return { rope_type: 'dynamic', factor: dynamicFactor };
+  if (yarn) {
+    return {
+      rope_type: 'yarn',
+      factor: yarn.factor,
+      original_max_position_embeddings: yarn.originalMaxPositions,
+      beta_fast: yarn.betaFast,
+      beta_slow: yarn.betaSlow,
+      truncate: yarn.truncate,
+      attention_factor: yarn.attentionFactor,
+    };
+  }
   if (longrope) {
     return {
       rope_type: 'longrope',
@@ -175,8 +195,25 @@ function shareOf(dims: number, headDim: number): number {
   return Math.floor(share * headDim) === dims ? share : (dims + 0.5) / headDim;
 }
 
-/** The same where some blocks are global, with which those are. */
-function keysByType({ blocks, headDim, rope, globalRope }: Architecture): Record<string, unknown> {
+/** Which blocks slide, and which have no rope. */
+function typeKeys({ blocks, slidingWindow }: Architecture, family: Family) {
+  const slides = blocks.map(({ global }) => slidingWindow > 0 && !global);
+  const { globalBelow } = family.hf.keys;
+  const first = slides.indexOf(true);
+  return {
+    ...(family.mixesWindows && {
+      layer_types: slides.map((does) => (does ? 'sliding_attention' : 'full_attention')),
+    }),
+    // For readers that do not know the list.
+    ...(globalBelow && { [globalBelow]: first === -1 ? blocks.length : first }),
+    ...(family.unturnedEvery && {
+      no_rope_layers: blocks.map(({ unturned }) => (unturned ? 0 : 1)),
+    }),
+  };
+}
+
+/** The same where global blocks have a rope of their own. */
+function keysByType({ headDim, rope, globalRope }: Architecture): Record<string, unknown> {
   const global = ropeKeys(globalRope!, headDim);
   const sliding = ropeKeys(rope!, headDim);
   return {
@@ -186,7 +223,6 @@ function keysByType({ blocks, headDim, rope, globalRope }: Architecture): Record
       full_attention: global.rope_parameters,
       sliding_attention: sliding.rope_parameters,
     },
-    layer_types: blocks.map((block) => (block.global ? 'full_attention' : 'sliding_attention')),
   };
 }
 
@@ -266,5 +302,7 @@ function baseOf({ hf }: Family): string {
 
 /** What attention scores are multiplied by, in Python. */
 function scaleOf({ hf }: Family): string {
-  return hf.keys.queryScalar ? `config.${hf.keys.queryScalar}**-0.5` : 'head_dim**-0.5';
+  const { queryScalar, scoreScale } = hf.keys;
+  if (scoreScale) return `config.${scoreScale}`;
+  return queryScalar ? `config.${queryScalar}**-0.5` : 'head_dim**-0.5';
 }

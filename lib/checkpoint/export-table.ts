@@ -1,7 +1,11 @@
-import type { Architecture } from '../model/architecture';
+import type { Architecture, BlockWidths } from '../model/architecture';
 import { FAMILIES, familyNamed } from '../model/families';
 import { BIAS_NAMES, type BiasName, everyNth, type Family } from '../model/family';
+import { shortest } from '../model/fields';
+import { YARN } from '../model/from-gguf';
 import { withoutEmptyBlocks } from '../model/groups';
+import { yarnAttention } from '../model/rope-factors';
+import type { Rope } from '../model/sublayers';
 import { AS_FOLDER } from './output-path';
 
 /**
@@ -61,7 +65,7 @@ export interface ExportTraits {
   graphLacks: string | null;
   /** Every block has an FFN, and the first one an attention, from which llama.cpp takes the width of heads. */
   deciBlocks: boolean;
-  /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, no global blocks. */
+  /** Llama's block, which `deci` holds: norms in front alone, none on q and k, a SiLU gate, a rope in all blocks, no multipliers. */
   llamaBlock: boolean;
 }
 
@@ -108,6 +112,8 @@ function lacking({ blocks }: Architecture): ExportTraits['lacks'] {
 }
 
 function isLlamaBlock({
+  family,
+  blocks,
   norm,
   qkNorm,
   gated,
@@ -115,28 +121,55 @@ function isLlamaBlock({
   rope,
   globalRope,
 }: Architecture): boolean {
-  const turnsAll = rope !== null && rope.dims === undefined && globalRope === null;
+  const turnsAll =
+    rope !== null &&
+    rope.dims === undefined &&
+    globalRope === null &&
+    !blocks.some(({ unturned }) => unturned);
   const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
-  return plain && gated && activation === 'silu';
+  const multiplies = familyNamed(family).gguf?.multipliers;
+  return plain && gated && activation === 'silu' && !multiplies;
 }
 
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
 function graphLacks(pruned: Architecture): string | null {
   const { family, activation, blocks, rope, queryScalar } = pruned;
-  const { globalEvery, gguf } = familyNamed(family);
+  const { globalEvery, unturnedEvery, gguf } = familyNamed(family);
   if (gguf === null) return null;
   if (activation !== gguf.activation) return `the activation ${activation}`;
-  if (queryScalar !== null || blocks.length === gguf.scalesByHeadsAt) {
+  if (pruned.tiedEmbeddings && gguf.needsHead) return 'a head that is tied to the embedding';
+  if ((queryScalar !== null && !gguf.multipliers) || blocks.length === gguf.scalesByHeadsAt) {
     return 'an attention scale of its own';
   }
+  if (unturnedEvery !== undefined && !isEveryNth(blocks, 'unturned', unturnedEvery)) {
+    return `blocks without rope other than every ${unturnedEvery}th`;
+  }
+  if (rope?.yarn && !isLlamaYarn(rope.yarn))
+    return 'yarn with turns or an attention factor of its own';
   if (globalEvery === undefined) return null;
-  const usual = everyNth(blocks.length, globalEvery);
-  if (blocks.some(({ global = false }, i) => global !== usual[i])) {
+  if (!isEveryNth(blocks, 'global', globalEvery)) {
     return `global blocks other than every ${globalEvery}th`;
   }
   const { theta, ...scaling } = rope!;
   const other = theta !== gguf.slidingTheta || Object.keys(scaling).length > 0;
   return other ? 'another rope in its sliding blocks' : null;
+}
+
+function isEveryNth(
+  blocks: readonly BlockWidths[],
+  trait: 'global' | 'unturned',
+  n: number,
+): boolean {
+  const usual = everyNth(blocks.length, n);
+  return blocks.every((block, i) => (block[trait] ?? false) === usual[i]);
+}
+
+/** What llama.cpp has as constants. */
+function isLlamaYarn({ factor, attentionFactor, ...rest }: NonNullable<Rope['yarn']>): boolean {
+  const usual = shortest(yarnAttention(factor)) === attentionFactor;
+  return (
+    usual && Object.entries(YARN).every(([key, value]) => rest[key as keyof typeof YARN] === value)
+  );
 }
 
 /** Who holds such a model in this format: the stock class before our own code, `deci` last. */
@@ -227,7 +260,7 @@ export function exportTable(): ExportRow[] {
             family,
             lacks: null,
             uniform: widths === 'uniform',
-            headsFillHidden: scope === 'ffn',
+            headsFillHidden: scope === 'ffn' || family.qkNorm === 'heads',
             freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
@@ -248,8 +281,10 @@ export function exportTable(): ExportRow[] {
 }
 
 /** isLlamaBlock() of its usual models. */
-function hasLlamaBlock({ norm, qkNorm, placement, gated, positionOffset }: Family): boolean {
-  return norm === 'rms' && gated && !qkNorm && !placement && positionOffset === null;
+function hasLlamaBlock(family: Family): boolean {
+  const { norm, qkNorm, placement, gated, positionOffset, unturnedEvery, gguf } = family;
+  const plain = norm === 'rms' && gated && !qkNorm && !placement;
+  return plain && positionOffset === null && unturnedEvery === undefined && !gguf?.multipliers;
 }
 
 function usualBias(family: Family, name: BiasName): boolean {

@@ -16,8 +16,10 @@ export interface BlockWidths {
   ffn: number;
   heads: number;
   kvHeads: number;
-  /** Attention looks back on all tokens, by `globalRope`, where that of other blocks slides (Gemma 3). */
+  /** Attention looks back on all tokens where that of other blocks slides (Gemma 3). */
   global?: true;
+  /** Rope turns nothing here (SmolLM3). */
+  unturned?: true;
 }
 
 export interface Architecture {
@@ -32,9 +34,9 @@ export interface Architecture {
   norm: { kind: 'rms' | 'layer'; eps: number; placement: 'pre' | 'post' | 'sandwich' | 'behind' };
   /** Norm after the last block; absent in post-norm models. */
   finalNorm: boolean;
-  /** Of blocks that are not global; null: learned absolute positions (OPT). */
+  /** null: learned absolute positions (OPT). */
   rope: Rope | null;
-  /** Of those that are; null: none is. */
+  /** Of global blocks, where that is another one (Gemma 3). */
   globalRope: Rope | null;
   /** Rows of the position table to skip (OPT: 2); null without a table. */
   positionOffset: number | null;

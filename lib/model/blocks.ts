@@ -1,10 +1,12 @@
 import type { Architecture } from './architecture';
+import { turning } from './rope-factors';
 import { type NormSpec, type Site, type Sublayer, unitsOf } from './sublayers';
 
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
   const { norm, biases, headDim, queryScalar, qkNorm, gated, activation } = architecture;
-  const { ffn, heads, kvHeads, global } = architecture.blocks[block]!;
+  const { ffn, heads, kvHeads, global, unturned } = architecture.blocks[block]!;
+  const rope = (global && architecture.globalRope) || architecture.rope;
   const queries = kvHeads === 0 ? 1 : heads / kvHeads;
   const { kind, eps, placement } = norm;
   const own: NormSpec = { kind, eps };
@@ -21,7 +23,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         kvHeads,
         queries,
         headDim,
-        rope: global ? architecture.globalRope : architecture.rope,
+        rope: rope && !unturned ? turning(rope, headDim) : null,
         slidingWindow: global ? 0 : architecture.slidingWindow,
         headNorm: qkNorm ? { kind: 'rms', eps } : null,
         normJoinsHeads: qkNorm === 'heads',

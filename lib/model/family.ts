@@ -19,8 +19,14 @@ export interface Family {
   scalesEmbedding?: true;
   /** Rope may turn a part of every head. */
   partialRotary?: true;
+  /** Blocks may slide beside such that do not. */
+  mixesWindows?: true;
   /** Every so-many-th block is global where others slide, if the configuration does not say which. */
   globalEvery?: number;
+  /** Global blocks have a rope of their own. */
+  twoRopes?: true;
+  /** Every so-many-th block has no rope, if the configuration does not say which. */
+  unturnedEvery?: number;
   /**
    * Constant, or the key of config.json that switches it. Biases under one key come and go together,
    * which is also what the stock class can hold after pruning.
@@ -71,6 +77,15 @@ export interface ConfigKeys {
   normEps?: string;
   slidingWindow?: string;
   queryScalar?: string;
+  /** What scores, embeddings, additions and, as a divisor, logits are multiplied by. */
+  scoreScale?: string;
+  embeddingScale?: string;
+  outputScale?: string;
+  logitDivisor?: string;
+  /** Switches the sliding window on. */
+  slides?: string;
+  /** How many blocks do not slide, the first ones, where there is no list of layer types. */
+  globalBelow?: string;
   /** true: norms in front of attention and FFN; false: behind the residual additions. */
   preNorm?: string;
   embeddingWidth?: string;
@@ -95,8 +110,12 @@ export interface GgufDescription {
   holdsLongrope?: true;
   /** The activation of its graph. */
   activation: Activation;
+  /** Its loader wants a head beside the embedding. */
+  needsHead?: true;
   /** Whether its graph slides. */
   slides?: true;
+  /** Its metadata has scales of scores, embeddings, additions and logits. */
+  multipliers?: true;
   /** The base of its graph's rope in blocks that slide, where others are global. */
   slidingTheta?: number;
   /** The number of blocks at which its graph scales scores by hidden ÷ heads, not by the head width. */

@@ -10,6 +10,7 @@ import {
   fieldsOf,
   flag,
   positive,
+  positiveOrZero,
   readFields,
   requireTensors,
   type Stated,
@@ -20,6 +21,7 @@ import {
   text,
   tokenId,
 } from './fields';
+import { yarnAttention } from './rope-factors';
 import type { Rope } from './sublayers';
 
 const sizes = z.array(sizeOrZero, { error: 'must be a list' });
@@ -40,6 +42,11 @@ const ROPE = fieldsOf({
   rope_type: text.nullish(),
   type: text.nullish(),
   factor: positive.nullish(),
+  beta_fast: positive.nullish(),
+  beta_slow: positive.nullish(),
+  mscale: positiveOrZero.nullish(),
+  mscale_all_dim: positiveOrZero.nullish(),
+  truncate: flag.nullish(),
   low_freq_factor: positive.nullish(),
   high_freq_factor: positive.nullish(),
   original_max_position_embeddings: size.nullish(),
@@ -67,6 +74,8 @@ const COMMON = {
   layer_types: z.array(text, { error: 'must be a list' }).nullish(),
   sliding_window_pattern: size.nullish(),
   rope_local_base_freq: positive.nullish(),
+  no_rope_layers: z.array(sizeOrZero, { error: 'must be a list' }).nullish(),
+  no_rope_layer_interval: size.nullish(),
   num_local_experts: sizeOrZero.nullish(),
   num_experts: sizeOrZero.nullish(),
   n_routed_experts: sizeOrZero.nullish(),
@@ -86,6 +95,12 @@ const NAMED = {
   normEps: epsilon.optional(),
   slidingWindow: size.nullish(),
   queryScalar: positive.optional(),
+  scoreScale: positive.optional(),
+  embeddingScale: positive.optional(),
+  outputScale: positive.optional(),
+  logitDivisor: positive.optional(),
+  slides: flag.optional(),
+  globalBelow: sizeOrZero.optional(),
   preNorm: flag.optional(),
   embeddingWidth: size.nullish(),
 } satisfies Record<keyof ConfigKeys, z.ZodType>;
@@ -138,12 +153,14 @@ export function architectureFromConfig(
     : uniformWidths(family, { ...named, ffn }, file);
   const headDim = own ? own.head_dim : stockHeadDim(family, named, where);
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
+  const blocks = withTypes(widths, family, common, named, file);
+  const slides = named.slides !== false && blocks.some(({ global }) => !global);
   return {
     family: family.name,
     hidden,
     vocab: named.vocab,
     headDim,
-    blocks: withGlobals(widths, globalBlocks(family, common, named.blocks, file)),
+    blocks,
     maxPositions,
     norm: {
       kind: family.norm,
@@ -153,15 +170,15 @@ export function architectureFromConfig(
     finalNorm: preNorm,
     ...ropesFromConfig(family, common, { headDim, maxPositions }, file),
     positionOffset: family.positionOffset,
-    slidingWindow: named.slidingWindow ?? 0,
+    slidingWindow: (slides && named.slidingWindow) || 0,
     qkNorm: family.qkNorm,
-    queryScalar: named.queryScalar === headDim ? null : (named.queryScalar ?? null),
+    queryScalar: queryScalarOf(named, headDim),
     activation: activation(named.activation, where),
     gated: family.gated,
     biases: own ? own.biases : stockBiases(family, file),
-    embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
-    outputScale: 1,
-    logitScale: 1,
+    embeddingScale: named.embeddingScale ?? (family.scalesEmbedding ? Math.sqrt(hidden) : 1),
+    outputScale: named.outputScale ?? 1,
+    logitScale: 1 / (named.logitDivisor ?? 1),
     tiedEmbeddings: common.tie_word_embeddings,
     embeddingProjection: embeddingWidth && embeddingWidth !== hidden ? embeddingWidth : null,
     bosTokenId: common.bos_token_id,
@@ -178,7 +195,7 @@ function refuseVariants(family: Family, common: Common, { values, where }: State
   for (const key of ['num_local_experts', 'num_experts', 'n_routed_experts'] as const) {
     if (common[key]) throw unsupported(where, `${key} (a mixture of experts)`, dense);
   }
-  const known = family.globalEvery === undefined ? [GLOBAL] : [GLOBAL, SLIDING];
+  const known = family.mixesWindows ? [GLOBAL, SLIDING] : [GLOBAL];
   const odd = common.layer_types?.find((type) => !known.includes(type));
   if (odd !== undefined) throw unsupported(where, `layer_types with "${odd}"`, dense);
   for (const [key, allowed] of Object.entries(family.hf.only)) {
@@ -217,22 +234,71 @@ function uniformWidths(
   );
 }
 
+/** What scores are divided by the root of; null: the usual one. */
+export function queryScalarOf(
+  { queryScalar, scoreScale }: Pick<Named, 'queryScalar' | 'scoreScale'>,
+  headDim: number,
+): number | null {
+  const scalar = scoreScale === undefined ? queryScalar : shortest(scoreScale ** -2);
+  return scalar === headDim ? null : (scalar ?? null);
+}
+
+/** The blocks, with what the file or the family says of windows and ropes that not all of them have. */
+function withTypes(
+  blocks: BlockWidths[],
+  family: Family,
+  common: Common,
+  named: Named,
+  file: Stated,
+): BlockWidths[] {
+  const unturned = unturnedBlocks(family, common, blocks.length, file);
+  const global = globalBlocks(family, common, named, unturned, file);
+  return withTraits(blocks, { global, unturned });
+}
+
 /** Which blocks are global where others slide: the family's rule where the file does not say. */
 function globalBlocks(
-  { globalEvery }: Family,
+  { mixesWindows, twoRopes, globalEvery }: Family,
   { layer_types: types, sliding_window_pattern: every }: Common,
+  { blocks, slidingWindow, slides, globalBelow }: Named,
+  unturned: readonly boolean[],
+  file: Stated,
+): boolean[] {
+  const isSliding = slidingWindow && slides !== false;
+  if (!mixesWindows || !(isSliding || twoRopes)) return [];
+  if (types) return listed(types, blocks, file, 'layer_types').map((type) => type === GLOBAL);
+  if (globalEvery !== undefined) return everyNth(blocks, every ?? globalEvery);
+  // SmolLM3 slides where it has no rope.
+  if (unturned.length > 0) return unturned.map((turnsNothing) => !turnsNothing);
+  return Array.from({ length: blocks }, (_, block) => block < (globalBelow ?? 0));
+}
+
+function unturnedBlocks(
+  { unturnedEvery }: Family,
+  { no_rope_layers: turns, no_rope_layer_interval: every }: Common,
   blocks: number,
   file: Stated,
 ): boolean[] {
-  if (globalEvery === undefined) return [];
-  if (!types) return everyNth(blocks, every ?? globalEvery);
-  if (types.length === blocks) return types.map((type) => type === GLOBAL);
-  throw badField(file, ['layer_types'], `has ${types.length} entries for ${blocks} blocks`);
+  if (unturnedEvery === undefined) return [];
+  if (turns) return listed(turns, blocks, file, 'no_rope_layers').map((turn) => turn === 0);
+  return everyNth(blocks, every ?? unturnedEvery);
 }
 
-/** The same blocks, some of them global. */
-export function withGlobals(blocks: BlockWidths[], globals: readonly boolean[]): BlockWidths[] {
-  return blocks.map((block, i) => (globals[i] ? { ...block, global: true } : block));
+function listed<T>(list: T[], blocks: number, file: Stated, key: string): T[] {
+  if (list.length === blocks) return list;
+  throw badField(file, [key], `has ${list.length} entries for ${blocks} blocks`);
+}
+
+/** The same blocks, with traits that some of them have. */
+export function withTraits(
+  blocks: BlockWidths[],
+  { global, unturned }: Record<'global' | 'unturned', readonly boolean[]>,
+): BlockWidths[] {
+  return blocks.map((block, i) => ({
+    ...block,
+    ...(global[i] && { global: true }),
+    ...(unturned[i] && { unturned: true }),
+  }));
 }
 
 /** One entry a block; `mismatch` makes the error for heads that KV heads do not divide. */
@@ -284,7 +350,7 @@ function ropesFromConfig(
   file: Stated,
 ): Pick<Architecture, 'rope' | 'globalRope'> {
   if (family.positionOffset !== null) return { rope: null, globalRope: null };
-  if (family.globalEvery === undefined) {
+  if (!family.twoRopes) {
     const { where, values } = file;
     const byType = (['rope_scaling', 'rope_parameters'] as const).find((key) =>
       Object.values(values[key] ?? {}).some(isObject),
@@ -336,6 +402,30 @@ function ropeFromConfig(
       return { theta, ...turned };
     case 'linear':
       return { theta, ...turned, linearFactor: needed('factor') };
+    case 'dynamic':
+      return { theta, ...turned, dynamicFactor: needed('factor') };
+    case 'yarn': {
+      const isStretched = maxPositions !== originalMaxPositions;
+      const factor =
+        scaling.factor ?? (isStretched ? maxPositions / originalMaxPositions : needed('factor'));
+      const { mscale, mscale_all_dim: all } = scaling;
+      const usual =
+        mscale && all
+          ? yarnAttention(factor, mscale) / yarnAttention(factor, all)
+          : yarnAttention(factor);
+      return {
+        theta,
+        ...turned,
+        yarn: {
+          factor,
+          originalMaxPositions,
+          betaFast: scaling.beta_fast ?? 32,
+          betaSlow: scaling.beta_slow ?? 1,
+          truncate: scaling.truncate ?? true,
+          attentionFactor: shortest(scaling.attention_factor ?? usual),
+        },
+      };
+    }
     case 'llama3':
       return {
         theta,
@@ -373,7 +463,7 @@ function ropeFromConfig(
       throw unsupported(
         where,
         `rope scaling type "${type}"`,
-        'use a model with rope type default, linear, llama3 or longrope',
+        'use a model with rope type default, linear, dynamic, yarn, llama3 or longrope',
       );
   }
 }

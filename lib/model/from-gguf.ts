@@ -27,8 +27,8 @@ import {
   text,
   tokenId,
 } from './fields';
-import { withGlobals, zipWidths } from './from-config';
-import { llama3FromFactors, stretchesNothing } from './rope-factors';
+import { queryScalarOf, withTraits, zipWidths } from './from-config';
+import { llama3FromFactors, stretchesNothing, yarnAttention } from './rope-factors';
 import type { BlockRole, Rope } from './sublayers';
 
 /** What the mapping needs of an opened GGUF file beside its metadata. */
@@ -49,6 +49,9 @@ export const LONGROPE_FACTORS = {
   short: 'rope_factors_short.weight',
   long: 'rope_factors_long.weight',
 } as const;
+
+/** Of yarn, what llama.cpp has as constants. */
+export const YARN = { betaFast: 32, betaSlow: 1, truncate: true };
 
 /** Where norms have their epsilon. */
 export const EPSILONS = {
@@ -85,6 +88,10 @@ const NAMED = {
   'rope.scale_linear': positiveOrZero.optional(),
   'rope.scaling.original_context_length': size.optional(),
   'rope.scaling.attn_factor': positive.optional(),
+  'attention.scale': positive.optional(),
+  embedding_scale: positive.optional(),
+  residual_scale: positive.optional(),
+  logit_scale: positive.optional(),
   expert_count: sizeOrZero.optional(),
 };
 type Named = z.output<z.ZodObject<typeof NAMED>>;
@@ -126,8 +133,12 @@ export function architectureFromGguf(
     const mend = 'use its Hugging Face folder';
     throw unsupported(where, `a ${family.name} model of ${count} blocks in GGUF`, mend);
   }
-  const every = named['attention.sliding_window_pattern'] ?? family.globalEvery;
-  const globals = family.globalEvery === undefined ? [] : everyNth(count, every!);
+  const { globalEvery, unturnedEvery } = family;
+  const every = globalEvery && (named['attention.sliding_window_pattern'] ?? globalEvery);
+  const nth = (n: number | undefined) => (n === undefined ? [] : everyNth(count, n));
+  const traits = { global: nth(every), unturned: nth(unturnedEvery) };
+  const scales = gguf.multipliers ? named : ({} as Partial<Named>);
+  const scores = scales['attention.scale'];
   const rotary = family.positionOffset === null;
   const rope = rotary ? ropeFromGguf(family, named, tensors, { headDim, dims }, file) : null;
   const theta = named['rope.freq_base_swa'] ?? gguf.slidingTheta ?? rope?.theta;
@@ -141,7 +152,7 @@ export function architectureFromGguf(
     hidden,
     vocab,
     headDim,
-    blocks: withGlobals(blocks, globals),
+    blocks: withTraits(blocks, traits),
     maxPositions,
     norm: {
       kind: family.norm,
@@ -149,19 +160,21 @@ export function architectureFromGguf(
       placement: family.placement ?? 'pre',
     },
     finalNorm: true,
-    ...(globals.length
+    ...(family.twoRopes
       ? { rope: { theta: shortest(theta!) }, globalRope: rope }
       : { rope, globalRope: null }),
     positionOffset: family.positionOffset,
     slidingWindow,
     qkNorm: family.qkNorm,
-    queryScalar: null,
+    queryScalar: queryScalarOf({ scoreScale: scores && shortest(scores) }, headDim),
     activation: gguf.activation,
     gated: family.gated,
     biases: biasesOf(ggufNames(gguf), tensors, count),
-    embeddingScale: family.scalesEmbedding ? Math.sqrt(hidden) : 1,
-    outputScale: 1,
-    logitScale: 1,
+    embeddingScale: family.scalesEmbedding
+      ? Math.sqrt(hidden)
+      : shortest(scales.embedding_scale ?? 1),
+    outputScale: shortest(scales.residual_scale ?? 1),
+    logitScale: 1 / shortest(scales.logit_scale ?? 1),
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
@@ -253,11 +266,13 @@ function ropeFromGguf(
   const factor = named['rope.scaling.factor'] || named['rope.scale_linear'];
   if (type === 'linear') {
     if (factor) rope.linearFactor = shortest(factor);
+  } else if (type === 'yarn') {
+    rope.yarn = yarnOf(named, shortest(factor || 1), file);
   } else if (type !== 'none' && type !== 'longrope') {
     throw unsupported(
       where,
       `rope scaling type "${type}"`,
-      'use a model with rope scaling none, linear, longrope or Llama 3',
+      'use a model with rope scaling none, linear, yarn, longrope or Llama 3',
     );
   }
   if (type === 'longrope' || Object.values(LONGROPE_FACTORS).some((name) => tensors.has(name))) {
@@ -277,6 +292,20 @@ function ropeFromGguf(
     }
   }
   return rope;
+}
+
+/** llama.cpp's, which has the attention factor that goes with the stretch. */
+function yarnOf(named: Named, factor: number, { where }: Stated): NonNullable<Rope['yarn']> {
+  const attention = named['rope.scaling.attn_factor'] ?? 1;
+  if (attention !== 1) {
+    throw unsupported(where, `yarn with an attn_factor of ${attention}`, 'use another model');
+  }
+  return {
+    factor,
+    originalMaxPositions: named['rope.scaling.original_context_length'] ?? named.context_length,
+    ...YARN,
+    attentionFactor: shortest(yarnAttention(factor)),
+  };
 }
 
 function longropeOf(

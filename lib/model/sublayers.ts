@@ -17,6 +17,25 @@ export interface Rope {
   };
   /** Linear stretch: positions divided by this factor. */
   linearFactor?: number;
+  /**
+   * As transformers' `rope_type: "dynamic"`: stretches windows that are longer than the model's positions, and there are
+   * none. So it is only written again.
+   */
+  dynamicFactor?: number;
+  /**
+   * As `rope_type: "yarn"` (arXiv 2309.00071): frequencies that turn less than `betaSlow` times over the original
+   * positions are divided by `factor`, those that turn more than `betaFast` times stay. What turns is scaled by
+   * `attentionFactor`.
+   */
+  yarn?: {
+    factor: number;
+    originalMaxPositions: number;
+    betaFast: number;
+    betaSlow: number;
+    /** The ramp between them begins and ends at whole pairs. */
+    truncate: boolean;
+    attentionFactor: number;
+  };
   /** Leading entries of a head that turn; all where left out. */
   dims?: number;
   /**

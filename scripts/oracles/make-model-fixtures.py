@@ -10,7 +10,7 @@ OUT (default test/fixtures/models) receives one Hugging Face folder a model, wit
                  attention residual add), index 1 the same for h after the FFN residual add; where a norm
                  stands before the addition, its input is meant
   model.gguf     some models only: the same weights as llama.cpp's converter lays them out, with tensor names
-                 from the gguf package and rope divisors from transformers
+                 from the gguf package and rope divisors from transformers; of one model in parts
 and versions.json. All numbers come from float32 arithmetic on the weights as stored (eager attention).
 """
 
@@ -30,12 +30,16 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
+    GraniteConfig,
     LlamaConfig,
+    MinistralConfig,
     MistralConfig,
+    Olmo2Config,
     OPTConfig,
     Phi3Config,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
     Starcoder2Config,
 )
 
@@ -248,6 +252,73 @@ MODELS = {
         None,
         False,
     ),
+    "olmo2": (Olmo2Config(**SMALL), torch.float16, None, True),
+    "smollm3": (
+        SmolLM3Config(**{**SMALL, **dict(num_hidden_layers=4, intermediate_size=96)}),
+        torch.float16,
+        None,
+        False,
+    ),
+    "granite": (
+        GraniteConfig(
+            **SMALL,
+            embedding_multiplier=6.0,
+            attention_multiplier=0.15,
+            residual_multiplier=0.3,
+            logits_scaling=4.0,
+            tie_word_embeddings=True,
+        ),
+        torch.float16,
+        None,
+        True,
+    ),
+    "ministral": (
+        MinistralConfig(
+            **SMALL,
+            head_dim=24,
+            sliding_window=16,
+            layer_types=["full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=10000.0,
+                factor=16.0,
+                original_max_position_embeddings=32,
+                beta_fast=8.0,
+                beta_slow=1.0,
+            ),
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    "qwen2-sliding": (
+        Qwen2Config(
+            **SMALL,
+            use_sliding_window=True,
+            sliding_window=16,
+            max_window_layers=1,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=4.0),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "qwen3-yarn": (
+        Qwen3Config(
+            **SMALL,
+            head_dim=16,
+            tie_word_embeddings=True,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=10000.0,
+                factor=16.0,
+                original_max_position_embeddings=32,
+            ),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.
@@ -354,7 +425,15 @@ GGUF_MODELS = {
     "phi3": (gguf.MODEL_ARCH.PHI3, False),
     "gpt2": (gguf.MODEL_ARCH.GPT2, False),
     "starcoder2": (gguf.MODEL_ARCH.STARCODER2, False),
+    "olmo2": (gguf.MODEL_ARCH.OLMO2, False),
+    "smollm3": (gguf.MODEL_ARCH.SMOLLM3, True),
+    "granite": (gguf.MODEL_ARCH.GRANITE, True),
+    "qwen3-yarn": (gguf.MODEL_ARCH.QWEN3, False),
 }
+
+
+# Written in parts of so many tensors.
+SPLIT = {"smollm3": 16}
 
 
 def interleave(rows, heads):
@@ -365,7 +444,9 @@ def interleave(rows, heads):
 def write_gguf(folder, model, arch, interleaved, dtype):
     config = model.config
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
-    writer = gguf.GGUFWriter(folder / "model.gguf", gguf.MODEL_ARCH_NAMES[arch])
+    writer = gguf.GGUFWriter(
+        folder / "model.gguf", gguf.MODEL_ARCH_NAMES[arch], split_max_tensors=SPLIT.get(folder.name, 0)
+    )
     gpt2, gemma = arch == gguf.MODEL_ARCH.GPT2, arch == gguf.MODEL_ARCH.GEMMA3
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -384,6 +465,11 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         writer.add_head_count_kv(config.num_key_value_heads)
         rope = config.rope_parameters["full_attention"] if gemma else config.rope_parameters
         writer.add_rope_freq_base(rope["rope_theta"])
+    if arch == gguf.MODEL_ARCH.GRANITE:
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
     if gemma:
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
@@ -392,7 +478,7 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer.add_eos_token_id(config.eos_token_id)
     head_dim = config.hidden_size // config.num_attention_heads
     for name, value in model.state_dict().items():
-        if name == "lm_head.weight":
+        if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         rows = value.float().numpy()
         if gemma and "norm" in name:
@@ -412,6 +498,10 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         for length in ("short", "long"):
             divisors = np.array(rope[f"{length}_factor"], dtype=np.float32)
             writer.add_tensor(f"rope_factors_{length}.weight", divisors)
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
     if rope["rope_type"] == "llama3":
         plain = rope["rope_theta"] ** (-torch.arange(0, head_dim, 2) / head_dim)
         divisors = (plain / model.model.rotary_emb.inv_freq).numpy().astype(np.float32)

@@ -62,6 +62,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
     'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
   },
+  ministral: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'attention uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'attention per-block': ['own-modeling/deci', 'own-modeling/deci'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/llama.cpp'],
+    'all per-block': ['own-modeling/deci', 'own-modeling/deci'],
+  },
   qwen2: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/deci'],
     'ffn per-block': ['own-modeling/deci', 'own-modeling/deci'],
@@ -84,6 +92,30 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'attention uniform': ['stock/llama.cpp', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  olmo2: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  smollm3: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'stock/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  granite: {
+    'ffn uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
   phi3: {
@@ -261,7 +293,8 @@ test('widths that differ: our modeling code travels along', (t) => {
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
-  for (const name of [...names, ...more]) {
+  const unlike = ['olmo2', 'smollm3', 'granite', 'ministral', 'qwen2-sliding', 'qwen3-yarn'];
+  for (const name of [...names, ...more, ...unlike]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],
@@ -421,7 +454,59 @@ test('StarCoder2 without biases: llama.cpp wants them, and has zeros', (t) => {
   t.true(partsOf(folder.tensors).every(({ fill }) => fill === 'source'));
 });
 
+test('GGUF: Granite states its multipliers, SmolLM3 turns rope as it is there', (t) => {
+  const { metadata } = plan('granite', [{ ffn: 96 }], { format: 'gguf' });
+  const stated = ['embedding_scale', 'residual_scale', 'logit_scale', 'attention.scale'].map(
+    (key) => metadata![`granite.${key}`]!.value,
+  );
+  t.deepEqual(
+    stated.map((value) => Math.fround(Number(value))),
+    [6, 0.3, 4, 0.15].map(Math.fround),
+  );
+  t.is(plan('smollm3', [{ ffn: 64 }], { format: 'gguf' }).kind, 'llama.cpp');
+  const { metadata: yarn } = plan('qwen3-yarn', [{ ffn: 96 }], { format: 'gguf' });
+  t.deepEqual(yarn!['qwen3.rope.scaling.type'], { type: 'string', value: 'yarn' });
+  t.deepEqual(yarn!['qwen3.rope.scaling.factor'], { type: 'float32', value: 16 });
+});
+
+test('GGUF: windows of some layers and dynamic rope end at the window', (t) => {
+  const { metadata, notes } = plan('qwen2-sliding', [{ ffn: 96 }], { format: 'gguf' });
+  t.deepEqual(metadata!['qwen2.context_length'], { type: 'uint32', value: 16 });
+  t.is(metadata!['qwen2.rope.scaling.type'], undefined);
+  t.regex(notes.join(), /sliding window.*dynamic rope scaling/);
+});
+
 const REFUSED: [string, () => unknown, RegExp][] = [
+  [
+    'yarn with turns of its own in GGUF',
+    () => plan('ministral', [{}], { format: 'gguf' }),
+    /ministral models do not have yarn with turns or an attention factor/,
+  ],
+  [
+    'OLMo 2 with a tied head in GGUF',
+    () => {
+      const config = { ...fixtureConfig('olmo2'), tie_word_embeddings: true };
+      const architecture = architectureFromConfig(config, 'olmo2');
+      const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
+      return planExport({ ...request, format: 'gguf' });
+    },
+    /olmo2 models do not have a head that is tied/,
+  ],
+  [
+    'SmolLM3 without rope in other blocks in GGUF',
+    () => {
+      const config = { ...fixtureConfig('smollm3'), no_rope_layers: [0, 1, 1, 1] };
+      const architecture = architectureFromConfig(config, 'smollm3');
+      const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
+      return planExport({ ...request, format: 'gguf' });
+    },
+    /blocks without rope other than every 4th/,
+  ],
+  [
+    'Granite, widths per block, in GGUF',
+    () => plan('granite', [{ ffn: 96 }, {}], { format: 'gguf' }),
+    /granite model with widths that differ between blocks/,
+  ],
   [
     'Gemma 3 with another scale in GGUF',
     () => plan('gemma3-unlike', [{}], { format: 'gguf' }),

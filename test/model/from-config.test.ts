@@ -210,6 +210,45 @@ test('longrope as Phi-3 came with it, and with a factor of its own', (t) => {
   t.deepEqual(ropeOf({ type: 'longrope', attention_factor: 1.25 }), { ...rope, longrope });
 });
 
+test('yarn has its attention factor by the stretch, or by what is stated', (t) => {
+  const attention = (more: object) => {
+    const rope_scaling = { rope_type: 'yarn', factor: 16, ...more };
+    const config = { ...fixtureConfig('llama2'), rope_parameters: undefined, rope_scaling };
+    return architectureFromConfig(config, 'yarn').rope!.yarn!.attentionFactor;
+  };
+  // 0.1 ln 16 + 1, of transformers 5.24.
+  t.is(attention({}), 1.2772589);
+  t.is(attention({ attention_factor: 1.5 }), 1.5);
+  t.is(attention({ mscale: 0.5, mscale_all_dim: 1 }), 0.89146332);
+});
+
+test('windows slide where the list of layer types, or the number of full layers, says so', (t) => {
+  const blocksOf = (more: object) => {
+    const { layer_types: _, ...config } = fixtureConfig('qwen2-sliding');
+    return architectureFromConfig({ ...config, ...more }, 'qwen2');
+  };
+  const globals = (more: object) => blocksOf(more).blocks.map(({ global }) => global ?? false);
+  t.deepEqual(globals({}), [true, false]);
+  t.deepEqual(globals({ layer_types: ['sliding_attention', 'full_attention'] }), [false, true]);
+  t.is(blocksOf({}).slidingWindow, 16);
+  // Nothing slides: no window.
+  for (const more of [{ use_sliding_window: false }, { max_window_layers: 2 }]) {
+    t.is(blocksOf(more).slidingWindow, 0);
+  }
+  t.deepEqual(globals({ use_sliding_window: false }), [false, false]);
+});
+
+test('SmolLM3 has no rope in every fourth block, or where its list says so', (t) => {
+  const unturned = (more: object) => {
+    const { no_rope_layers: _, layer_types: __, ...config } = fixtureConfig('smollm3');
+    const { blocks } = architectureFromConfig({ ...config, ...more }, 'smollm3');
+    return blocks.map((block) => block.unturned ?? false);
+  };
+  t.deepEqual(unturned({}), [false, false, false, true]);
+  t.deepEqual(unturned({ no_rope_layer_interval: 2 }), [false, true, false, true]);
+  t.deepEqual(unturned({ no_rope_layers: [0, 1, 1, 1] }), [true, false, false, false]);
+});
+
 test('GPT-2 whose FFN width is not stated has four channels for each of the hidden size', (t) => {
   const config = { ...fixtureConfig('gpt2'), n_inner: null };
   t.is(architectureFromConfig(config, 'gpt2').blocks[0]!.ffn, 256);
@@ -281,12 +320,46 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['unknown family', 'llama2', { model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*llama.*opt/],
   ['experts', 'llama2', { num_local_experts: 8 }, 'ERR_UNSUPPORTED', /mixture of experts/],
   ['quantised', 'llama2', { quantization_config: {} }, 'ERR_UNSUPPORTED', /quantization_config/],
-  ['yarn', 'llama2', { rope_scaling: { rope_type: 'yarn' } }, 'ERR_UNSUPPORTED', /"yarn"/],
-  ['window', 'qwen2', { use_sliding_window: true }, 'ERR_UNSUPPORTED', /use_sliding_window/],
+  [
+    'unknown rope',
+    'llama2',
+    { rope_scaling: { rope_type: 'ntk' } },
+    'ERR_UNSUPPORTED',
+    /"ntk".*default, linear, dynamic, yarn, llama3 or longrope/,
+  ],
+  [
+    'yarn',
+    'llama2',
+    { rope_scaling: { rope_type: 'yarn' } },
+    'ERR_CHECKPOINT',
+    /factor is missing/,
+  ],
+  ['window', 'qwen2', { use_sliding_window: 1 }, 'ERR_CHECKPOINT', /use_sliding_window must be/],
+  [
+    'too few layer types',
+    'qwen2-sliding',
+    { layer_types: ['full_attention'] },
+    'ERR_CHECKPOINT',
+    /layer_types has 1 entries for 2 blocks/,
+  ],
+  [
+    'too few layers with rope',
+    'smollm3',
+    { no_rope_layers: [1] },
+    'ERR_CHECKPOINT',
+    /no_rope_layers has 1 entries for 4 blocks/,
+  ],
+  [
+    'no multiplier',
+    'granite',
+    { residual_multiplier: 0 },
+    'ERR_CHECKPOINT',
+    /residual_multiplier must be a number above 0/,
+  ],
   [
     'layer types',
     'qwen3',
-    { layer_types: ['sliding_attention'] },
+    { layer_types: ['chunked_attention'] },
     'ERR_UNSUPPORTED',
     /layer_types/,
   ],

@@ -52,6 +52,13 @@ test('SmolLM2: llama, tied, float32 metadata read as the decimals that were mean
   t.deepEqual(architecture.biases, { qkv: false, o: false, ffnIn: false, down: false });
 });
 
+test('keys that a family does not read change nothing', (t) => {
+  const more = { 'llama.attention.sliding_window_pattern': 2, 'llama.residual_scale': 0.5 };
+  const read = (metadata: object) =>
+    architectureFromGguf({ ...SMOL, ...metadata }, tensorsOf(), 'smol.gguf').architecture;
+  t.deepEqual(read(more), read({}));
+});
+
 test('deci: widths per block, biases by the tensors that are there', (t) => {
   const { architecture } = architectureFromGguf(
     {
@@ -175,7 +182,13 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp, GgufTensors?][]
   ['unknown architecture', { 'general.architecture': 'bloom' }, 'ERR_UNSUPPORTED', /"bloom".*deci/],
   ['no architecture', { 'general.architecture': undefined }, 'ERR_CHECKPOINT', /general.arch/],
   ['experts', { 'llama.expert_count': 8 }, 'ERR_UNSUPPORTED', /experts/],
-  ['yarn', { 'llama.rope.scaling.type': 'yarn' }, 'ERR_UNSUPPORTED', /"yarn"/],
+  ['unknown rope', { 'llama.rope.scaling.type': 'ntk' }, 'ERR_UNSUPPORTED', /"ntk".*yarn/],
+  [
+    'yarn with an attention factor of its own',
+    { 'llama.rope.scaling.type': 'yarn', 'llama.rope.scaling.attn_factor': 2 },
+    'ERR_UNSUPPORTED',
+    /yarn with an attn_factor of 2/,
+  ],
   ['short list', { 'llama.feed_forward_length': [1536] }, 'ERR_CHECKPOINT', /1 entries for 2/],
   ['empty block', { 'llama.feed_forward_length': [0, 1536] }, 'ERR_UNSUPPORTED', /without/],
   ['odd heads', { 'llama.attention.head_count_kv': 4 }, 'ERR_CHECKPOINT', /head_count_kv/],

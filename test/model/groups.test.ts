@@ -8,6 +8,7 @@ import {
   groupParameters,
   linearParameters,
   prunedArchitecture,
+  prunedBlock,
   slicesFor,
   totalParameters,
 } from '../../lib/model/groups';
@@ -120,7 +121,7 @@ test('parameters add up: groups, linear maps, whole model', (t) => {
 });
 
 test('a pruned architecture lost exactly the parameters of its groups', (t) => {
-  for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3', 'gemma3']) {
+  for (const name of ['llama3', 'opt-pre', 'qwen2', 'llama-bias', 'qwen3', 'gemma3', 'granite']) {
     const architecture = architectureOf(name);
     const keeps = architecture.blocks.map(
       (_, block): BlockKeep =>
@@ -140,6 +141,22 @@ test('a pruned architecture lost exactly the parameters of its groups', (t) => {
     t.is(linearParameters(architecture) - linearParameters(pruned), weights, name);
     t.is(totalParameters(architecture) - totalParameters(pruned), all, name);
   }
+});
+
+test('heads that one norm joins are one group: all of them stay, or none', (t) => {
+  const architecture = architectureOf('olmo2');
+  t.is(groupCount(architecture, 0, 'attention'), 1);
+  t.deepEqual(groupParameters(architecture, 0, 'attention'), {
+    weights: 2 * 64 * 64 + 2 * 32 * 64,
+    biases: 64 + 32,
+  });
+  const keep = (units: number[]) => ({ attention: Int32Array.from(units) });
+  const { heads, kvHeads } = architecture.blocks[0]!;
+  t.like(prunedBlock(architecture, 0, keep([0])).blocks[0], { heads, kvHeads });
+  t.like(prunedBlock(architecture, 0, keep([])).blocks[0], { heads: 0, kvHeads: 0 });
+  const slices = slicesFor(architecture, 0, keep([0]));
+  t.is(slices['attention.qNorm']!.indices.length, 64);
+  t.is(slices['attention.kNorm']!.indices.length, 32);
 });
 
 test('refuses indices that are doubled, unsorted or out of range', (t) => {

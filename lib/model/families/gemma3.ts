@@ -16,7 +16,9 @@ export const gemma3: Family = {
   qkNorm: 'head',
   positionOffset: null,
   scalesEmbedding: true,
+  mixesWindows: true,
   globalEvery: 6,
+  twoRopes: true,
   biases: { qkv: 'attention_bias', o: 'attention_bias', ffnIn: false, down: false },
   hf: {
     modelType: 'gemma3_text',

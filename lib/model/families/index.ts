@@ -2,20 +2,28 @@ import { StruPruneError } from '../../errors';
 import type { Family } from '../family';
 import { gemma3 } from './gemma3';
 import { gpt2 } from './gpt2';
+import { granite } from './granite';
 import { llama } from './llama';
+import { ministral } from './ministral';
 import { mistral } from './mistral';
+import { olmo2 } from './olmo2';
 import { opt } from './opt';
 import { phi3 } from './phi3';
 import { qwen2 } from './qwen2';
 import { qwen3 } from './qwen3';
+import { smollm3 } from './smollm3';
 import { starcoder2 } from './starcoder2';
 
 export const FAMILIES: readonly Family[] = [
   llama,
   mistral,
+  ministral,
   qwen2,
   qwen3,
   gemma3,
+  olmo2,
+  smollm3,
+  granite,
   phi3,
   gpt2,
   starcoder2,
@@ -48,10 +56,14 @@ export function familyOfGguf(architecture: string, slidingWindow: boolean): Fami
   const family = FAMILIES.find(
     (candidate) =>
       candidate.gguf?.architectures.includes(architecture) &&
-      (!slidingWindow || candidate.hf.keys.slidingWindow !== undefined),
+      (!slidingWindow || slidesEverywhere(candidate) || candidate.gguf.slides),
   );
   if (family === undefined) throw unknownFamily(`GGUF architecture "${architecture}"`);
   return family;
+}
+
+function slidesEverywhere({ hf, mixesWindows }: Family): boolean {
+  return hf.keys.slidingWindow !== undefined && !mixesWindows;
 }
 
 function unknownFamily(what: string): StruPruneError {

@@ -1,6 +1,28 @@
 import type { GgufDescription, TensorNames } from '../family';
 
-/** Hugging Face names of Llama and of the families whose code descends from it. */
+const LAYER = 'model.layers.{}';
+
+/** Hugging Face names of the maps of Llama and of the families whose code descends from it, and of norms of queries and keys. */
+export const LLAMA_MAPS: TensorNames['block'] = {
+  'attention.q': `${LAYER}.self_attn.q_proj.weight`,
+  'attention.qBias': `${LAYER}.self_attn.q_proj.bias`,
+  'attention.k': `${LAYER}.self_attn.k_proj.weight`,
+  'attention.kBias': `${LAYER}.self_attn.k_proj.bias`,
+  'attention.v': `${LAYER}.self_attn.v_proj.weight`,
+  'attention.vBias': `${LAYER}.self_attn.v_proj.bias`,
+  'attention.qNorm': `${LAYER}.self_attn.q_norm.weight`,
+  'attention.kNorm': `${LAYER}.self_attn.k_norm.weight`,
+  'attention.out': `${LAYER}.self_attn.o_proj.weight`,
+  'attention.outBias': `${LAYER}.self_attn.o_proj.bias`,
+  'ffn.gate': `${LAYER}.mlp.gate_proj.weight`,
+  'ffn.gateBias': `${LAYER}.mlp.gate_proj.bias`,
+  'ffn.up': `${LAYER}.mlp.up_proj.weight`,
+  'ffn.upBias': `${LAYER}.mlp.up_proj.bias`,
+  'ffn.out': `${LAYER}.mlp.down_proj.weight`,
+  'ffn.outBias': `${LAYER}.mlp.down_proj.bias`,
+};
+
+/** The same with the norms in front of attention and FFN. */
 export const LLAMA_NAMES: TensorNames = {
   model: {
     embedding: 'model.embed_tokens.weight',
@@ -8,24 +30,9 @@ export const LLAMA_NAMES: TensorNames = {
     head: 'lm_head.weight',
   },
   block: {
-    'attention.norm': 'model.layers.{}.input_layernorm.weight',
-    'attention.q': 'model.layers.{}.self_attn.q_proj.weight',
-    'attention.qBias': 'model.layers.{}.self_attn.q_proj.bias',
-    'attention.k': 'model.layers.{}.self_attn.k_proj.weight',
-    'attention.kBias': 'model.layers.{}.self_attn.k_proj.bias',
-    'attention.v': 'model.layers.{}.self_attn.v_proj.weight',
-    'attention.vBias': 'model.layers.{}.self_attn.v_proj.bias',
-    'attention.qNorm': 'model.layers.{}.self_attn.q_norm.weight',
-    'attention.kNorm': 'model.layers.{}.self_attn.k_norm.weight',
-    'attention.out': 'model.layers.{}.self_attn.o_proj.weight',
-    'attention.outBias': 'model.layers.{}.self_attn.o_proj.bias',
-    'ffn.norm': 'model.layers.{}.post_attention_layernorm.weight',
-    'ffn.gate': 'model.layers.{}.mlp.gate_proj.weight',
-    'ffn.gateBias': 'model.layers.{}.mlp.gate_proj.bias',
-    'ffn.up': 'model.layers.{}.mlp.up_proj.weight',
-    'ffn.upBias': 'model.layers.{}.mlp.up_proj.bias',
-    'ffn.out': 'model.layers.{}.mlp.down_proj.weight',
-    'ffn.outBias': 'model.layers.{}.mlp.down_proj.bias',
+    ...LLAMA_MAPS,
+    'attention.norm': `${LAYER}.input_layernorm.weight`,
+    'ffn.norm': `${LAYER}.post_attention_layernorm.weight`,
   },
 };
 
