@@ -6,7 +6,8 @@ import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { ggufNames } from '../model/families/names';
 import { architectureFromGguf } from '../model/from-gguf';
-import { type GgufEntry, parseGguf } from './container';
+import { parseGguf } from './container';
+import { readSplit } from './gguf-split';
 
 /** Longest vector that is read while opening: rotary divisors, one per pair of a head. */
 const MAX_VECTOR = 4096;
@@ -14,14 +15,12 @@ const MAX_VECTOR = 4096;
 /** More entries than any array of one value a block; vocabularies are the tokenizer thread's. */
 const LONGEST_ARRAY = 4096;
 
-/** Opens a GGUF file. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
+/** Opens a GGUF file, or a split one by its first part. @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED */
 export async function openGguf(path: string): Promise<ModelSource> {
   const file = resolve(path);
   const parsed = parseGguf(file, LONGEST_ARRAY);
-  requireWholeFile(parsed.metadata, path);
-  const stored = new Map<string, StoredTensor>(
-    parsed.tensors.map((tensor) => [tensor.name, { ...tensor, file: 0 }]),
-  );
+  const { files, tensors } = readSplit(file, parsed);
+  const stored = new Map<string, StoredTensor>(tensors.map((tensor) => [tensor.name, tensor]));
   const values = Object.entries(parsed.metadata).map(([key, entry]) => [key, entry.value]);
   const { architecture, family } = architectureFromGguf(
     Object.fromEntries(values) as Record<string, unknown>,
@@ -29,7 +28,7 @@ export async function openGguf(path: string): Promise<ModelSource> {
       count: stored.size,
       has: (name) => stored.has(name),
       shape: (name) => stored.get(name)?.shape,
-      vector: (name) => readVector(file, stored.get(name)!),
+      vector: (name) => readVector(files, stored.get(name)!),
     },
     path,
   );
@@ -38,25 +37,15 @@ export async function openGguf(path: string): Promise<ModelSource> {
   return {
     format: 'gguf',
     path,
-    files: [file],
+    files,
     architecture,
     ...bound,
     config: parsed.metadata,
   };
 }
 
-/** llama.cpp writes large models in parts, of which only the first has the model's own metadata. */
-function requireWholeFile(metadata: Record<string, GgufEntry>, path: string): void {
-  const parts = Number(metadata['split.count']?.value ?? 0);
-  if (!(parts > 1)) return;
-  throw new StruPruneError(
-    'ERR_UNSUPPORTED',
-    `${path} is one of ${parts} parts of a split GGUF file`,
-    'put them together with llama.cpp: `llama-gguf-split --merge FIRST-PART OUT.gguf`',
-  );
-}
-
-function readVector(path: string, tensor: StoredTensor): Float32Array {
+function readVector(files: readonly string[], tensor: StoredTensor): Float32Array {
+  const path = files[tensor.file]!;
   const length = tensor.shape[0] ?? 0;
   if (tensor.dtype !== 'F32' || tensor.shape.length !== 1 || length > MAX_VECTOR) {
     throw new StruPruneError(

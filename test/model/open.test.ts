@@ -4,7 +4,9 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -145,12 +147,14 @@ for (const [name, interleaved] of [
   ['gpt2', false],
   ['starcoder2', false],
   ['olmo2', false],
+  ['smollm3', true],
   ['granite', true],
   ['qwen3-yarn', false],
 ] as const) {
   test(`the GGUF of ${name} describes the same model as its folder`, async (t) => {
     const folder = await openCheckpoint(join(MODELS, name));
-    const gguf = await openCheckpoint(join(MODELS, name, 'model.gguf'));
+    const [first] = readdirSync(join(MODELS, name)).filter((file) => file.endsWith('.gguf'));
+    const gguf = await openCheckpoint(join(MODELS, name, first!));
     t.is(gguf.format, 'gguf');
     t.deepEqual(gguf.architecture, folder.architecture);
     t.is(gguf.parameters, folder.parameters);
@@ -491,21 +495,93 @@ test('refuses paths that are no checkpoint', async (t) => {
   await t.throwsAsync(openCheckpoint(__filename), { code: 'ERR_UNSUPPORTED' });
 });
 
-test('a part of a split GGUF file is refused with the way to put the parts together', async (t) => {
+const PARTS = ['00001', '00002', '00003'].map((part) => `model-${part}-of-00003.gguf`);
+
+/** The parts that gguf-py wrote, in a folder of their own. */
+function copyOfParts(): string {
   const folder = mkdtempSync(join(tmpdir(), 'open-'));
-  const path = join(folder, 'model-00002-of-00003.gguf');
-  const tensor: OutputTensor = { name: 'blk.1.ffn_norm.weight', dtype: 'F32', shape: [1] };
-  const metadata = {
-    'split.no': { type: 'uint16', value: 1 },
-    'split.count': { type: 'uint16', value: 3 },
-  };
-  const writer = await GgufWriter.create(path, [tensor], metadata);
-  await writer.append(tensor.name, new Uint8Array(4));
-  await writer.close();
-  const error = await t.throwsAsync(openCheckpoint(path));
-  t.like(error, { code: 'ERR_UNSUPPORTED' });
-  t.regex(error!.message, /one of 3 parts of a split GGUF file; .*llama-gguf-split --merge/);
-  rmSync(folder, { recursive: true });
+  for (const name of PARTS) cpSync(join(MODELS, 'smollm3', name), join(folder, name));
+  return folder;
+}
+
+test('a split GGUF file is opened by its first part, all of its tensors from theirs', async (t) => {
+  const { files, blocks } = await openCheckpoint(join(MODELS, 'smollm3', PARTS[0]!));
+  t.deepEqual(
+    files,
+    PARTS.map((name) => join(MODELS, 'smollm3', name)),
+  );
+  const places = new Set(blocks.flatMap((block) => Object.values(block)).map(({ file }) => file));
+  t.deepEqual([...places].sort(), [0, 1, 2]);
+  await t.throwsAsync(openCheckpoint(join(MODELS, 'smollm3', PARTS[1]!)), {
+    code: 'ERR_UNSUPPORTED',
+    message: /one of 3 parts of a split GGUF file, and not the first; .*model-00001-of-00003\.gguf/,
+  });
+});
+
+const DAMAGES: [what: string, damage: (folder: string) => void, message: RegExp][] = [
+  [
+    'that lacks one',
+    (folder) => rmSync(join(folder, PARTS[2]!)),
+    /part 3 of 3 is missing: there is no .*model-00003-of-00003\.gguf/,
+  ],
+  [
+    'of which one stands for another',
+    (folder) => cpSync(join(folder, PARTS[1]!), join(folder, PARTS[2]!)),
+    /says that it is part 2 of 3, not part 3 of 3/,
+  ],
+  [
+    'of which one is a whole file',
+    (folder) => cpSync(join(MODELS, 'qwen2', 'model.gguf'), join(folder, PARTS[1]!)),
+    /says that it is no part of one, not part 2 of 3/,
+  ],
+  [
+    'without a part in its name',
+    (folder) => renameSync(join(folder, PARTS[0]!), join(folder, 'model.gguf')),
+    /one of 3 parts of a split GGUF file, but its name does not say which/,
+  ],
+];
+
+for (const [what, damage, message] of DAMAGES) {
+  test(`a split GGUF file ${what} is refused`, async (t) => {
+    const folder = copyOfParts();
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    damage(folder);
+    const first = join(
+      folder,
+      readdirSync(folder).includes('model.gguf') ? 'model.gguf' : PARTS[0]!,
+    );
+    await t.throwsAsync(openCheckpoint(first), { code: 'ERR_CHECKPOINT', message });
+  });
+}
+
+/** Parts of a model of one tensor each, as they say. */
+async function writeParts(folder: string, names: readonly string[], promised: number) {
+  for (const [part, name] of names.entries()) {
+    const tensor: OutputTensor = { name, dtype: 'F32', shape: [1] };
+    const writer = await GgufWriter.create(
+      join(folder, `m-0000${part + 1}-of-00002.gguf`),
+      [tensor],
+      {
+        'general.architecture': { type: 'string', value: 'llama' },
+        'split.no': { type: 'uint16', value: part },
+        'split.count': { type: 'uint16', value: 2 },
+        'split.tensors.count': { type: 'int32', value: promised },
+      },
+    );
+    await writer.append(tensor.name, new Uint8Array(4));
+    await writer.close();
+  }
+}
+
+test('a split GGUF file has every tensor once, and as many as it says', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'open-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const first = join(folder, 'm-00001-of-00002.gguf');
+  await writeParts(folder, ['a', 'a'], 2);
+  await t.throwsAsync(openCheckpoint(first), { message: /tensor a stands in another part too/ });
+  for (const name of readdirSync(folder)) rmSync(join(folder, name));
+  await writeParts(folder, ['a', 'b'], 3);
+  await t.throwsAsync(openCheckpoint(first), { message: /its 2 parts hold 2 tensors of 3/ });
 });
 
 test('an index left beside the one file is of an earlier checkpoint, as for transformers', async (t) => {
