@@ -57,10 +57,33 @@ test('CITATION.cff has the version of the package', async (t) => {
   t.is(/^license: (.+)$/m.exec(text)?.[1], license);
 });
 
-test('README.md names every family', async (t) => {
+const README_WORDS = {
+  stock: 'stock class',
+  'own-modeling': 'own code',
+  'llama.cpp': 'llama.cpp',
+  deci: 'deci',
+  refused: 'refused',
+} as const;
+
+test('README.md has of every family what the rules say', async (t) => {
   const text = await read('README.md');
-  for (const family of new Set(exportTable().map((row) => row.family))) {
-    t.regex(text, new RegExp(`^\\|[^|]*\\b${family}\\b`, 'im'), family);
+  const rows = exportTable().filter(({ addedBias }) => !addedBias);
+  for (const family of new Set(rows.map((row) => row.family))) {
+    const line = new RegExp(`^\\| ${family} \\|.*$`, 'm').exec(text)?.[0] ?? '';
+    const cells = line.split(' | ').slice(2);
+    const own = rows.filter((row) => row.family === family);
+    for (const [at, [format, widths]] of [
+      ['hf', 'uniform'],
+      ['hf', 'per-block'],
+      ['gguf', 'uniform'],
+      ['gguf', 'per-block'],
+    ].entries()) {
+      for (const row of own.filter((each) => each.widths === widths)) {
+        const kind = row[format as 'hf' | 'gguf'] ?? 'refused';
+        const cell = cells[at] ?? '';
+        t.true(cell.includes(README_WORDS[kind]), `${family}, ${format}, ${widths}: ${cell}`);
+      }
+    }
   }
 });
 
