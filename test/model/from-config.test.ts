@@ -210,6 +210,50 @@ test('longrope as Phi-3 came with it, and with a factor of its own', (t) => {
   t.deepEqual(ropeOf({ type: 'longrope', attention_factor: 1.25 }), { ...rope, longrope });
 });
 
+test('Falcon 3 is a Llama, Mistral Small 3 a Mistral, with heads as wide as they say', (t) => {
+  const falcon3 = {
+    model_type: 'llama',
+    activation: 'swiglu',
+    attention_bias: false,
+    head_dim: 256,
+    hidden_act: 'silu',
+    hidden_size: 2048,
+    intermediate_size: 8192,
+    max_position_embeddings: 8192,
+    mlp_bias: false,
+    num_attention_heads: 8,
+    num_hidden_layers: 18,
+    num_key_value_heads: 4,
+    rms_norm_eps: 1e-6,
+    rope_scaling: null,
+    rope_theta: 1000042,
+    tie_word_embeddings: false,
+    vocab_size: 131072,
+  };
+  const falcon = architectureFromConfig(falcon3, 'Falcon3-1B');
+  t.like(falcon, { family: 'llama', headDim: 256, rope: { theta: 1000042 } });
+  t.deepEqual(falcon.blocks[17], { ffn: 8192, heads: 8, kvHeads: 4 });
+  const small3 = {
+    model_type: 'mistral',
+    head_dim: 128,
+    hidden_act: 'silu',
+    hidden_size: 5120,
+    intermediate_size: 32768,
+    max_position_embeddings: 32768,
+    num_attention_heads: 32,
+    num_hidden_layers: 40,
+    num_key_value_heads: 8,
+    rms_norm_eps: 1e-5,
+    rope_theta: 100000000,
+    sliding_window: null,
+    tie_word_embeddings: false,
+    vocab_size: 131072,
+  };
+  const small = architectureFromConfig(small3, 'Mistral-Small-24B');
+  t.like(small, { family: 'mistral', headDim: 128, hidden: 5120, slidingWindow: 0 });
+  t.deepEqual(small.blocks[39], { ffn: 32768, heads: 32, kvHeads: 8 });
+});
+
 test('yarn has its attention factor by the stretch, or by what is stated', (t) => {
   const attention = (more: object) => {
     const rope_scaling = { rope_type: 'yarn', factor: 16, ...more };

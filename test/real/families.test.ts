@@ -79,8 +79,6 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['smollm3', perBlock('all'), 'StrupruneSmolLM3ForCausalLM'],
   ['granite', heads, 'GraniteForCausalLM'],
   ['granite', { ...perBlock('all'), sparsity: 0.4 }, 'StrupruneGraniteForCausalLM'],
-  ['ministral', heads, 'MinistralForCausalLM'],
-  ['ministral', perBlock('all'), 'StrupruneMinistralForCausalLM'],
   ['qwen2-sliding', heads, 'Qwen2ForCausalLM'],
   ['llama-bias', uniform('ffn'), 'LlamaForCausalLM'],
   ['llama-bias', heads, 'LlamaForCausalLM'],
@@ -88,6 +86,13 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['llama3', { ...uniform('ffn'), maxShardBytes: 100_000 }, 'LlamaForCausalLM'],
   ['llama3-tied', { ...perBlock('all'), maxShardBytes: 100_000 }, 'StrupruneLlamaForCausalLM'],
 ];
+
+/** `npm run test:long`: no trait that the others have not. */
+const LONG: typeof FOLDERS = [
+  ['ministral', heads, 'MinistralForCausalLM'],
+  ['ministral', perBlock('all'), 'StrupruneMinistralForCausalLM'],
+];
+if (process.env.STRUPRUNE_LONG) FOLDERS.push(...LONG);
 
 const FILES: [model: string, shape: Shape, architecture: string][] = [
   ['mistral', { ...uniform('ffn'), window: SLIDING }, 'llama'],
