@@ -29,7 +29,8 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
   const of = (title: string, measured: BenchModel | undefined) =>
     measured && measured.name !== name ? `${title}: ${measured.name}` : title;
   return page({
-    kicker: `struprune-native ${versions.struprune} · ${date.slice(0, 10)}`,
+    version: versions.struprune,
+    date,
     title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
     facts: model
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
@@ -48,7 +49,6 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
       ...section('budgets', 'Memory', memory && memoryFigures(memory)),
       { id: 'origin', title: 'How this was made', body: originsOf(documents) },
     ],
-    footer: html`Made by struprune-native ${versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
   });
 }
 

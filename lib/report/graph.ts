@@ -24,12 +24,12 @@ export function graphHtml({ model, result, origin }: GraphPage): string {
     { id: 'origin', title: 'How this was made', body: originBody(origin) },
   ];
   return page({
-    kicker: `struprune-native ${origin.versions.struprune} · ${origin.date.slice(0, 10)}`,
+    version: origin.versions.struprune,
+    date: origin.date,
     title: `${basename(model)}, pruned`,
     facts: html`${result.allocation} allocation, written as onnx`,
     summary: summaryOf(result),
-    sections: sections.filter((section) => section !== null),
-    footer: html`Made by struprune-native ${origin.versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
+    sections,
   });
 }
 

@@ -10,6 +10,7 @@ import {
   percent,
   short,
 } from '../../numbers';
+import { checkedText } from './checked';
 import { table } from './table';
 
 /** Reasons why weights stay that are printed. */
@@ -87,10 +88,9 @@ function whereabouts({
   verification,
   resumedSites,
 }: GraphResult): string {
-  const difference = Math.abs(verification.actual - verification.expected);
   return [
     `${resolve(output)}  (${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
-    `checked: reopened from disk, its loss differs by ${difference.toExponential(1)} from that during the run`,
+    checkedText(verification),
     ...(resumedSites > 0
       ? [`taken from the journal of an earlier run: ${counted(resumedSites, 'site')}`]
       : []),
