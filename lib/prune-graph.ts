@@ -8,7 +8,7 @@ import { type Engine, withBytes, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
-import { OnnxFile } from './models/graphs/onnx/file';
+import { dataPath, OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { addBiases } from './models/graphs/run/biases';
 import { Counts } from './models/graphs/run/counts';
@@ -69,14 +69,14 @@ async function pruneWith(
   engine: Engine,
   model: string,
   settings: Settings,
-  { onProgress, onWarning }: GraphOptions,
+  { onProgress, onWarning, signal }: GraphOptions,
 ): Promise<GraphResult> {
   const start = performance.now();
   const spec = specOf(settings);
   const folder = join(journal.folder, WORK_NAMES.output);
   const runtime = new Runtime(engine.threads, folder);
   using file = OnnxFile.open(model);
-  const [sha256, bytesBefore] = [file.hash(), file.bytes];
+  const [sha256, bytesBefore] = [await file.hash(signal), file.bytes];
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const network = relate(file);
@@ -86,9 +86,9 @@ async function pruneWith(
     network,
     sites.map(({ site }) => site),
   );
-  using samples = Samples.open(settings.calibration, network.graph);
-  using evaluation =
-    settings.eval === undefined ? null : Samples.open(settings.eval, network.graph);
+  const opened = (path: string) => Samples.open(path, network.graph, runtime, signal);
+  using samples = await opened(settings.calibration);
+  using evaluation = settings.eval === undefined ? null : await opened(settings.eval);
   const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
   const layers = layersOf(sites, counts, { multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, bytesBefore);
@@ -142,6 +142,7 @@ async function pruneWith(
       evaluation: measured,
       sites: siteResults(sites, solved.layerStats),
       resumedSites: solved.resumedBlocks.length,
+      passes: graph.passes,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: native.peakRss(),
     };
@@ -158,7 +159,7 @@ function identityOf(
   return {
     'struprune-native': programVersion(),
     checkpoint: sha256,
-    'calibration samples': samples.hash(),
+    'calibration samples': samples.sha256,
     ...machineIdentity(engine),
     ...settingsInEffect(settings),
   };
@@ -166,7 +167,7 @@ function identityOf(
 
 /** Of an ONNX file, its external data included. */
 async function sizeOf(path: string): Promise<number> {
-  const data = await stat(`${path}.data`).catch(() => null);
+  const data = await stat(dataPath(path)).catch(() => null);
   return (await stat(path)).size + (data?.size ?? 0);
 }
 

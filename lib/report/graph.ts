@@ -97,6 +97,7 @@ function outputBody(result: GraphResult): Html {
     ['Where', html`<code>${result.output}</code>`],
     ['Calibrated on', html`${data(result.calibrationSamples, grouped)} samples`],
     ['Loss', losses.map(({ output, kind }) => html`${output}: ${kind}, to the dense graph. `)],
+    ['Passes', html`${data(result.passes, short)} of the whole graph over these samples`],
     [
       'Parameters',
       html`${data(result.parametersAfter, grouped)} of ${data(result.parametersBefore, grouped)}`,

@@ -87,10 +87,12 @@ function whereabouts({
   peakRssBytes,
   verification,
   resumedSites,
+  passes,
 }: GraphResult): string {
   return [
     `${resolve(output)}  (${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
     checkedText(verification),
+    `the graph ran as often as ${passes.toFixed(1)} times over all samples`,
     ...(resumedSites > 0
       ? [`taken from the journal of an earlier run: ${counted(resumedSites, 'site')}`]
       : []),

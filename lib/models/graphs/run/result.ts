@@ -41,6 +41,8 @@ export interface GraphResult
   held: Held[];
   /** Sites that an earlier run had solved. */
   resumedSites: number;
+  /** How often the whole graph would have run over the calibration samples, by the nodes that did. */
+  passes: number;
 }
 
 export function siteResults(
