@@ -15,6 +15,7 @@ import { Counts } from './models/graphs/run/counts';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { lossesOf } from './models/graphs/run/losses';
 import { compare } from './models/graphs/run/measured';
+import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
 import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
@@ -82,13 +83,14 @@ async function pruneWith(
   const network = relate(file);
   const { sites, held } = prunedSites(network, fits);
   requireSites(sites.length, model);
-  const counts = new Counts(
-    network,
-    sites.map(({ site }) => site),
-  );
   const opened = (path: string) => Samples.open(path, network.graph, runtime, signal);
   using samples = await opened(settings.calibration);
   using evaluation = settings.eval === undefined ? null : await opened(settings.eval);
+  const counts = new Counts(
+    network,
+    sites.map(({ site }) => site),
+    rowsOfMaps(file, samples),
+  );
   const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
   const layers = layersOf(sites, counts, { multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, bytesBefore);
@@ -136,6 +138,8 @@ async function pruneWith(
       weightsAfter: after.weights,
       parametersBefore: before.parameters,
       parametersAfter: after.parameters,
+      multiplyAddsBefore: before.multiplyAdds,
+      multiplyAddsAfter: after.multiplyAdds,
       sparsity: (before.weights - after.weights) / before.weights,
       ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
       calibrationSamples: samples.count,

@@ -103,6 +103,10 @@ function outputBody(result: GraphResult): Html {
       html`${data(result.parametersAfter, grouped)} of ${data(result.parametersBefore, grouped)}`,
     ],
     [
+      'Multiply-adds of a sample',
+      html`${data(result.multiplyAddsAfter, grouped)} of ${data(result.multiplyAddsBefore, grouped)}`,
+    ],
+    [
       'Opened again',
       html`a loss of ${data(verification.actual, short)} on the calibration samples, ${data(verification.expected, short)} during the run`,
     ],

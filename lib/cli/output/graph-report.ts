@@ -53,6 +53,7 @@ function amounts(result: GraphResult): string {
         ['', 'before', 'after', ''],
         row('weights of maps', result.weightsBefore, result.weightsAfter, grouped),
         row('parameters', result.parametersBefore, result.parametersAfter, grouped),
+        row('multiply-adds', result.multiplyAddsBefore, result.multiplyAddsAfter, grouped),
         row('file', result.bytesBefore, result.bytesAfter, bytes),
       ],
       ['left', 'right', 'right', 'right'],

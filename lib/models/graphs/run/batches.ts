@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { StruPruneError } from '../../../errors';
+import type { Dim } from '../dims';
 import { type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
 import { KINDS, type Kind } from './elements';
 import type { Activation, Activations, Runtime } from './runtime';
@@ -12,6 +13,17 @@ export interface Batches {
   readonly batches: number;
   /** Those of at most `limit` batches, one after the other. */
   read(limit?: number): Iterable<Activations>;
+}
+
+/** A value as a graph states it. */
+export function infoOf(name: string, elemType: number, dims: readonly Dim[]): ValueInfoProto {
+  const dim = dims.map((size) =>
+    typeof size === 'number'
+      ? { value: { case: 'dimValue' as const, value: BigInt(size) } }
+      : { value: { case: 'dimParam' as const, value: size } },
+  );
+  const type = { value: { case: 'tensorType' as const, value: { elemType, shape: { dim } } } };
+  return create(ValueInfoProtoSchema, { name, type });
 }
 
 interface Stored {
@@ -43,15 +55,11 @@ export class StoredBatches implements Batches, Disposable {
   /** Sizes that differ from batch to batch are symbols. */
   get inputs(): ValueInfoProto[] {
     const [first = []] = this.stored;
-    return first.map(({ name, dataType: elemType, dims }, i) => {
-      const dim = dims.map((size, axis) => {
-        const isFixed = this.stored.every((batch) => batch[i]!.dims[axis] === size);
-        return isFixed
-          ? { value: { case: 'dimValue' as const, value: BigInt(size) } }
-          : { value: { case: 'dimParam' as const, value: `${name} ${axis}` } };
-      });
-      const type = { value: { case: 'tensorType' as const, value: { elemType, shape: { dim } } } };
-      return create(ValueInfoProtoSchema, { name, type });
+    return first.map(({ name, dataType, dims }, i) => {
+      const isFixed = (size: number, axis: number) =>
+        this.stored.every((batch) => batch[i]!.dims[axis] === size);
+      const stated = dims.map((size, axis) => (isFixed(size, axis) ? size : `${name} ${axis}`));
+      return infoOf(name, dataType, stated);
     });
   }
 

@@ -7,7 +7,7 @@ import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
 import { FileSource } from '../onnx/source';
-import type { Batches } from './batches';
+import { type Batches, infoOf } from './batches';
 import { KINDS, type Kind } from './elements';
 import type { Activations, Runtime } from './runtime';
 
@@ -17,6 +17,7 @@ const BATCH = 8;
 interface Input {
   name: string;
   info: ValueInfoProto;
+  dataType: number;
   kind: Kind;
   tensor: ContainerTensor;
   /** Undefined: the same for every sample. */
@@ -28,7 +29,7 @@ export class Samples implements Batches, Disposable {
     readonly path: string,
     readonly count: number,
     /** Samples that are run at once. */
-    private readonly batch: number,
+    readonly batch: number,
     private readonly wanted: readonly Input[],
     /** SHA-256 of the samples. */
     readonly sha256: string,
@@ -57,6 +58,13 @@ export class Samples implements Batches, Disposable {
 
   get inputs(): ValueInfoProto[] {
     return this.wanted.map(({ info }) => info);
+  }
+
+  /** The inputs of a whole batch, with all sizes. */
+  get sized(): ValueInfoProto[] {
+    return this.wanted.map(({ name, dataType, tensor, first }) =>
+      infoOf(name, dataType, first === undefined ? [] : [this.batch, ...tensor.shape.slice(1)]),
+    );
   }
 
   get batches(): number {
@@ -123,7 +131,8 @@ function headerOf(path: string) {
 function inputOf(path: string, info: ValueInfoProto, tensors: ContainerTensor[]): Input {
   const { name } = info;
   const type = info.type?.value;
-  const kind = type?.case === 'tensorType' ? KINDS[type.value.elemType] : undefined;
+  const dataType = type?.case === 'tensorType' ? type.value.elemType : 0;
+  const kind = KINDS[dataType];
   if (!kind) {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
@@ -153,7 +162,7 @@ function inputOf(path: string, info: ValueInfoProto, tensors: ContainerTensor[])
       `the graph takes [samples${rest.map((dim) => `, ${typeof dim === 'string' ? '*' : dim}`).join('')}]`,
     );
   }
-  return { name, info, kind, tensor, first: dims[0] };
+  return { name, info, dataType, kind, tensor, first: dims[0] };
 }
 
 /** Samples, and how many are run at once. */
