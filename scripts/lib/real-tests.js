@@ -1,7 +1,7 @@
 // The tests against a real model and live oracles (test/real). Installs torch, transformers and llama.cpp into .oracles,
 // fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES and STRUPRUNE_GRAPH_ORACLES (for PYTHONPATH),
-// STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_ENCODER (a folder, of test:long alone), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of
-// its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
+// STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_ENCODER (a folder, of test:long alone), STRUPRUNE_LLAMA (package
+// folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
 const { runAva } = require('./ava.js');
 const { withLock } = require('./lock.js');
 const {
