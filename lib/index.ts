@@ -4,6 +4,8 @@ export { allocate } from './allocate';
 export type { Allocation, AllocationLayer, Budget } from './allocation';
 export type { AllocationFunction, PlacedLayer } from './allocation/own';
 export type { AllocationScope, EnergyForm } from './allocation/types';
+export type { GraphsOptions } from './bench/graphs/options';
+export { benchGraphs } from './bench/graphs/run';
 export type { KernelOptions } from './bench/kernels/options';
 export { benchKernels } from './bench/kernels/run';
 export type { MasksOptions } from './bench/masks/options';

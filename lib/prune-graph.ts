@@ -8,13 +8,14 @@ import { type Engine, withBytes, withEngine } from './engine/engine';
 import { native } from './engine/native';
 import { StruPruneError } from './errors';
 import { placesWritten, textsRead } from './models/decoders/places';
-import { OnnxFile } from './models/graphs/onnx/file';
+import { dataPath, OnnxFile } from './models/graphs/onnx/file';
 import { relate } from './models/graphs/relate';
 import { addBiases } from './models/graphs/run/biases';
 import { Counts } from './models/graphs/run/counts';
 import { GraphNetwork } from './models/graphs/run/front-end';
 import { lossesOf } from './models/graphs/run/losses';
 import { compare } from './models/graphs/run/measured';
+import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
 import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
@@ -69,26 +70,27 @@ async function pruneWith(
   engine: Engine,
   model: string,
   settings: Settings,
-  { onProgress, onWarning }: GraphOptions,
+  { onProgress, onWarning, signal }: GraphOptions,
 ): Promise<GraphResult> {
   const start = performance.now();
   const spec = specOf(settings);
   const folder = join(journal.folder, WORK_NAMES.output);
   const runtime = new Runtime(engine.threads, folder);
   using file = OnnxFile.open(model);
-  const [sha256, bytesBefore] = [file.hash(), file.bytes];
+  const [sha256, bytesBefore] = [await file.hash(signal), file.bytes];
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const network = relate(file);
   const { sites, held } = prunedSites(network, fits);
   requireSites(sites.length, model);
+  const opened = (path: string) => Samples.open(path, network.graph, runtime, signal);
+  using samples = await opened(settings.calibration);
+  using evaluation = settings.eval === undefined ? null : await opened(settings.eval);
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),
+    rowsOfMaps(file, samples),
   );
-  using samples = Samples.open(settings.calibration, network.graph);
-  using evaluation =
-    settings.eval === undefined ? null : Samples.open(settings.eval, network.graph);
   const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
   const layers = layersOf(sites, counts, { multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, bytesBefore);
@@ -136,12 +138,15 @@ async function pruneWith(
       weightsAfter: after.weights,
       parametersBefore: before.parameters,
       parametersAfter: after.parameters,
+      multiplyAddsBefore: before.multiplyAdds,
+      multiplyAddsAfter: after.multiplyAdds,
       sparsity: (before.weights - after.weights) / before.weights,
       ...{ bytesBefore, bytesAfter, losses, held, verification, warnings },
       calibrationSamples: samples.count,
       evaluation: measured,
       sites: siteResults(sites, solved.layerStats),
       resumedSites: solved.resumedBlocks.length,
+      passes: graph.passes,
       seconds: (performance.now() - start) / 1000,
       peakRssBytes: native.peakRss(),
     };
@@ -158,7 +163,7 @@ function identityOf(
   return {
     'struprune-native': programVersion(),
     checkpoint: sha256,
-    'calibration samples': samples.hash(),
+    'calibration samples': samples.sha256,
     ...machineIdentity(engine),
     ...settingsInEffect(settings),
   };
@@ -166,7 +171,7 @@ function identityOf(
 
 /** Of an ONNX file, its external data included. */
 async function sizeOf(path: string): Promise<number> {
-  const data = await stat(`${path}.data`).catch(() => null);
+  const data = await stat(dataPath(path)).catch(() => null);
   return (await stat(path)).size + (data?.size ?? 0);
 }
 

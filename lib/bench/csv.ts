@@ -1,13 +1,14 @@
 /** Tables of a document as CSV (RFC 4180): a line of names, then one line a row. */
-import type { BenchDocument, BenchMasks, BenchQuality } from './schema';
+import type { BenchDocument, BenchGraphs, BenchMasks, BenchQuality } from './schema';
 
 type Cell = string | number | null;
 
 /** Text of the section's file; null where the section is no table. */
-export function csvOf({ quality, kernels, masks }: BenchDocument): string | null {
+export function csvOf({ quality, kernels, masks, graphs }: BenchDocument): string | null {
   if (quality) return lines(qualityTable(quality));
   if (kernels) return lines(kernels.rows);
   if (masks) return lines(masksTable(masks));
+  if (graphs) return lines(graphsTable(graphs));
   return null;
 }
 
@@ -59,6 +60,11 @@ function masksTable({ sites }: BenchMasks): Record<string, Cell>[] {
       admmConverged: admm ? String(admm.converged) : null,
     })),
   );
+}
+
+/** The dense graph, then one line a row. */
+function graphsTable({ dense, rows }: BenchGraphs): Record<string, Cell>[] {
+  return [{ method: 'dense', sparsity: 0, pruneSeconds: null, ...dense }, ...rows];
 }
 
 function lines(rows: readonly Record<string, Cell>[]): string {

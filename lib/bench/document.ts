@@ -91,7 +91,10 @@ export function modelOf(source: ModelSource): BenchModel {
 export function documentOf(
   started: number,
   about: Pick<BenchDocument, 'command' | 'machine' | 'seed' | 'settings'>,
-  section: Pick<BenchDocument, 'quality' | 'kernels' | 'speed' | 'peers' | 'memory' | 'masks'>,
+  section: Pick<
+    BenchDocument,
+    'quality' | 'kernels' | 'speed' | 'peers' | 'memory' | 'masks' | 'graphs'
+  >,
 ): BenchDocument {
   return {
     format: BENCH_FORMAT,

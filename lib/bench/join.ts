@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { StruPruneError } from '../errors';
 import { type BenchDocument, benchSchema } from './schema';
 
-const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory'] as const;
+const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory', 'graphs'] as const;
 
 /** The documents of folders as the benchmarks left them, and of single .json files. @throws StruPruneError */
 export async function readDocuments(paths: readonly string[]): Promise<BenchDocument[]> {

@@ -371,6 +371,39 @@ const memory = z.object({
   rows: z.array(memoryRow),
 });
 
+/** An ONNX graph, dense or pruned, on samples that calibrated nothing. */
+const measuredGraph = z.object({
+  weights: count,
+  parameters: count,
+  /** Of maps, for one sample. */
+  multiplyAdds: z.number(),
+  fileBytes: count,
+  /** Of the outputs, to the dense graph's. */
+  loss: z.number(),
+  /** Share of outputs whose largest probability or logit is the dense graph's; null without such an output. */
+  agreement: z.number().nullable(),
+  /** Of one sample in onnxruntime, as one of a batch. */
+  secondsOneThread: z.number(),
+  secondsTwoThreads: z.number(),
+});
+
+const graphRow = measuredGraph.extend({
+  /** Masks and refits of pruneGraph(); or the units of least L2 norm sliced away, to at most as many parameters. */
+  method: z.enum(['refit', 'slice-l2']),
+  /** Asked for. */
+  sparsity: z.number(),
+  pruneSeconds: z.number(),
+});
+
+/** `bench graphs`. */
+const graphs = z.object({
+  model: z.object({ name: z.string(), path: z.string() }),
+  evaluationSamples: count,
+  losses: z.array(z.object({ output: z.string(), kind: z.string() })),
+  dense: measuredGraph,
+  rows: z.array(graphRow),
+});
+
 export const benchSchema = z.object({
   format: z.literal(BENCH_FORMAT),
   version: z.literal(BENCH_VERSION),
@@ -390,6 +423,7 @@ export const benchSchema = z.object({
   peers: peers.optional(),
   memory: memory.optional(),
   masks: masks.optional(),
+  graphs: graphs.optional(),
 });
 
 export type BenchDocument = z.infer<typeof benchSchema>;
@@ -410,6 +444,9 @@ export type BenchPeers = z.infer<typeof peers>;
 export type BenchMemory = z.infer<typeof memory>;
 export type BenchMemoryRow = z.infer<typeof memoryRow>;
 export type BenchMasks = z.infer<typeof masks>;
+export type BenchGraphs = z.infer<typeof graphs>;
+export type BenchGraphRow = z.infer<typeof graphRow>;
+export type BenchMeasuredGraph = z.infer<typeof measuredGraph>;
 export type BenchMaskSite = z.infer<typeof maskSite>;
 export type BenchMaskSearch = z.infer<typeof maskSearch>;
 export type BenchContender = z.infer<typeof contender>;

@@ -77,7 +77,7 @@ export class AtomicFile {
   /** Brings everything to the disk and lets the file descriptor go; only `commit` and `abort` may follow. */
   finish(): Promise<void> {
     return asOutput(this.target, async () => {
-      await this.opened().sync();
+      if (!this.options.passing) await this.opened().sync();
       await this.closeHandle();
     });
   }
@@ -89,7 +89,7 @@ export class AtomicFile {
       await requireReplaceable(this.target, 'file', this.options);
       await rename(this.temporary, this.target);
       unfinished.delete(this.temporary);
-      await sync(dirname(this.target));
+      if (!this.options.passing) await sync(dirname(this.target));
     });
   }
 

@@ -22,6 +22,8 @@ export interface AtomicOptions {
    * names there (`WORK_NAMES`), so that after a kill the next run finds it. Else random names beside the target.
    */
   work?: string;
+  /** Read by this run alone: it need not reach the disk. */
+  passing?: boolean;
 }
 
 /** Names inside `AtomicOptions.work`: the new output before its commit, the old one while they change places. */

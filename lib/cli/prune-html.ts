@@ -1,9 +1,8 @@
 import { resolve } from 'node:path';
 import { type Named, requireApart } from '../checkpoint/apart';
-import { isOnnx } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import { requireBeside, textsRead } from '../models/decoders/places';
-import { type PruneOptions, settingsOf } from '../options';
+import { type PruneOptions, type Settings, settingsOf } from '../options';
 import type { ReportOptions } from '../reports';
 import { commandLine } from '../wording';
 import { reportFile, writeReport } from './report-file';
@@ -13,17 +12,22 @@ export interface PendingReport<Result> {
   write(result: Result): Promise<void>;
 }
 
+export interface ReportedRun<Result> {
+  /** Whether the output is one. */
+  isFolder(settings: Settings): boolean;
+  htmlOf(result: Result, about: ReportOptions): Promise<string>;
+}
+
 /** The report of a run to come; null where none was asked for. Refuses what could not be written. */
 export async function reportOf<Result>(
   model: string,
   options: PruneOptions,
   named: string | true | undefined,
-  htmlOf: (result: Result, about: ReportOptions) => Promise<string>,
+  { isFolder, htmlOf }: ReportedRun<Result>,
 ): Promise<PendingReport<Result> | null> {
   if (named === undefined) return null;
   const settings = settingsOf(options);
-  const isFolder = settings.format === 'hf' && !isOnnx(model);
-  const file = await reportFile(named, { ...settings, isFolder });
+  const file = await reportFile(named, { ...settings, isFolder: isFolder(settings) });
   const read: Named[] = [['the model itself', model], ...textsRead(settings)];
   await requireApart([[`--report ${file.path}`, file.path]], read);
   if (file.folder === null) requireBeside('--report', file.path, settings);

@@ -9,6 +9,7 @@ import { ablationFigure } from './sections/ablations';
 import { admmFigure } from './sections/admm';
 import { costFigures } from './sections/cost';
 import { curveFigures } from './sections/curves';
+import { graphsSummary, graphsTable } from './sections/graphs';
 import { kernelFigures, kernelSummary } from './sections/kernels';
 import { focusOf, layerFigures } from './sections/layers';
 import { masksFigures, masksSummary } from './sections/masks';
@@ -23,13 +24,14 @@ import { qualitySummary } from './summary/quality';
 /** The whole report, of documents with different sections; the same ones give the same text. */
 export function benchHtml(...documents: readonly BenchDocument[]): string {
   const whole: BenchDocument = Object.assign({}, ...documents.toReversed());
-  const { quality, kernels, speed, peers, memory, masks, versions, date } = whole;
+  const { quality, kernels, speed, peers, memory, masks, graphs, versions, date } = whole;
   const model = (quality ?? masks ?? kernels ?? peers)?.model;
-  const name = model?.name ?? speed?.pruned.label ?? 'this machine';
+  const name = model?.name ?? speed?.pruned.label ?? graphs?.model.name ?? 'this machine';
   const of = (title: string, measured: BenchModel | undefined) =>
     measured && measured.name !== name ? `${title}: ${measured.name}` : title;
   return page({
-    kicker: `struprune-native ${versions.struprune} · ${date.slice(0, 10)}`,
+    version: versions.struprune,
+    date,
     title: quality ? `Pruning ${name}` : `Benchmark of ${name}`,
     facts: model
       ? html`${model.family}, ${million(model.parameters)} parameters, ${model.blocks} blocks of width ${grouped(model.hidden)}${
@@ -43,12 +45,12 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
       ...(quality ? qualitySections(quality) : []),
       ...section('masks', of('Masks inside a block', masks?.model), masks && masksFigures(masks)),
       ...section('kernels', of('Kernels', kernels?.model), kernels && kernelFigures(kernels)),
+      ...section('graphs', 'An ONNX graph', graphs && graphsTable(graphs)),
       ...section('speed', 'Speed in a runtime', speed && speedFigures(speed)),
       ...section('peers', of('Against other programs', peers?.model), peers && peersFigures(peers)),
       ...section('budgets', 'Memory', memory && memoryFigures(memory)),
       { id: 'origin', title: 'How this was made', body: originsOf(documents) },
     ],
-    footer: html`Made by struprune-native ${versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
   });
 }
 
@@ -56,8 +58,9 @@ function section(id: string, title: string, body: Html | null | undefined): Sect
   return body ? [{ id, title, body }] : [];
 }
 
-function summaryOf({ quality, kernels, speed, peers, masks, memory }: BenchDocument): Html {
-  const rest = html`${masks && masksSummary(masks)}${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}${memory && memorySummary(memory)}`;
+function summaryOf(whole: BenchDocument): Html {
+  const { quality, kernels, speed, peers, masks, memory, graphs } = whole;
+  const rest = html`${masks && masksSummary(masks)}${kernels && kernelSummary(kernels)}${speed && speedSummary(speed)}${peers && peersSummary(peers)}${memory && memorySummary(memory)}${graphs && graphsSummary(graphs)}`;
   if (quality) return html`${qualitySummary(quality)}${rest}`;
   return rest.text === '' ? rest : html`<div class="answer"><h2>In short</h2>${rest}</div>`;
 }

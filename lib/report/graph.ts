@@ -24,12 +24,12 @@ export function graphHtml({ model, result, origin }: GraphPage): string {
     { id: 'origin', title: 'How this was made', body: originBody(origin) },
   ];
   return page({
-    kicker: `struprune-native ${origin.versions.struprune} · ${origin.date.slice(0, 10)}`,
+    version: origin.versions.struprune,
+    date: origin.date,
     title: `${basename(model)}, pruned`,
     facts: html`${result.allocation} allocation, written as onnx`,
     summary: summaryOf(result),
-    sections: sections.filter((section) => section !== null),
-    footer: html`Made by struprune-native ${origin.versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
+    sections,
   });
 }
 
@@ -97,9 +97,14 @@ function outputBody(result: GraphResult): Html {
     ['Where', html`<code>${result.output}</code>`],
     ['Calibrated on', html`${data(result.calibrationSamples, grouped)} samples`],
     ['Loss', losses.map(({ output, kind }) => html`${output}: ${kind}, to the dense graph. `)],
+    ['Passes', html`${data(result.passes, short)} of the whole graph over these samples`],
     [
       'Parameters',
       html`${data(result.parametersAfter, grouped)} of ${data(result.parametersBefore, grouped)}`,
+    ],
+    [
+      'Multiply-adds of a sample',
+      html`${data(result.multiplyAddsAfter, grouped)} of ${data(result.multiplyAddsBefore, grouped)}`,
     ],
     [
       'Opened again',

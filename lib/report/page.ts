@@ -11,20 +11,23 @@ export interface Section {
 }
 
 export interface Page {
-  kicker: string;
+  /** Of the program that made what is shown, and when. */
+  version: string;
+  date: string;
   title: string;
   /** One line below the title. */
   facts: Html;
   /** Above the contents: what the reader came for. */
   summary: Html;
-  sections: readonly Section[];
-  footer: Html;
+  /** Those that are null are left out. */
+  sections: readonly (Section | null)[];
 }
 
 /** Style sheet and document policy; the policy forbids every request, should anything ever ask for one. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
-export function page({ kicker, title, facts, summary, sections, footer }: Page): string {
+export function page({ version, date, title, facts, summary, sections: all }: Page): string {
+  const sections = all.filter((section) => section !== null);
   const style = readFileSync(join(__dirname, 'style.css'), 'utf8');
   const document = html`<!doctype html>
 <html lang="en">
@@ -43,7 +46,7 @@ ${new Safe(style)}</style>
 <body>
 <a class="skip" href="#content">Skip to the content</a>
 <header><div class="bound">
-<p class="kicker">${kicker}</p>
+<p class="kicker">struprune-native ${version} · ${date.slice(0, 10)}</p>
 <h1>${title}</h1>
 <p class="facts">${facts}</p>
 <nav aria-label="Contents"><ul>${sections.map(
@@ -60,7 +63,7 @@ ${body}
 </section>
 `,
 )}</div></main>
-<footer><div class="bound">${footer}</div></footer>
+<footer><div class="bound">Made by struprune-native ${version}. This file holds everything it shows: nothing is fetched, no script runs.</div></footer>
 </body>
 </html>
 `;

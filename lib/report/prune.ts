@@ -34,11 +34,11 @@ export function pruneHtml({ model, result, origin }: PruneRun): string {
   ];
   const { method, allocation, scope, format, dtype } = result;
   return page({
-    kicker: `struprune-native ${origin.versions.struprune} · ${origin.date.slice(0, 10)}`,
+    version: origin.versions.struprune,
+    date: origin.date,
     title: `${name}, pruned`,
     facts: html`${method}, ${allocation} allocation, scope ${scope}, written as ${format} ${dtype}`,
     summary: pruneSummary(result),
-    sections: sections.filter((section) => section !== null),
-    footer: html`Made by struprune-native ${origin.versions.struprune}. This file holds everything it shows: nothing is fetched, no script runs.`,
+    sections,
   });
 }

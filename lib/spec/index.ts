@@ -14,7 +14,7 @@ import { surveySpec } from './survey';
 import type { RunSpec } from './types';
 import { layersOf } from './widths';
 
-export type { RunSpec } from './types';
+export type { RunSpec, StageSpec } from './types';
 
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
 export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0): RunSpec {

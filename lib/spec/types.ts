@@ -9,8 +9,20 @@ import type { RefitSpec } from './refit';
 import type { SurveySpec } from './survey';
 import type { Layer } from './widths';
 
-/** A run in parts; a stage gets those that it works by. */
-export interface RunSpec {
+/** What the stages work by. */
+export interface StageSpec {
+  survey: SurveySpec;
+  allocation: AllocationSpec;
+  /** Whether whole sublayers may go. */
+  depth: boolean;
+  /** What a solve gathers, and on which inputs. */
+  gather: Pick<Recipe, 'statistics' | 'inputs'>;
+  mask: MaskRecipe;
+  refit: RefitSpec;
+}
+
+/** A run in parts. */
+export interface RunSpec extends StageSpec {
   source: ModelSource;
   /** Every option as it takes effect, as identities, cards and reports have them. */
   settings: RunSettings;
@@ -21,13 +33,5 @@ export interface RunSpec {
   layers: readonly Layer[];
   /** Tokens of a calibration window. */
   window: number;
-  survey: SurveySpec;
-  allocation: AllocationSpec;
-  /** Whether whole sublayers may go. */
-  depth: boolean;
-  /** What a solve gathers, and on which inputs. */
-  gather: Pick<Recipe, 'statistics' | 'inputs'>;
-  mask: MaskRecipe;
-  refit: RefitSpec;
   output: OutputSpec;
 }

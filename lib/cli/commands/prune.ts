@@ -3,13 +3,13 @@ import type { Command } from 'commander';
 import { isOnnx } from '../../checkpoint/output-path';
 import type { GraphOptions, PruneOptions } from '../../options';
 import { journalFolder } from '../../pruning/journal/folder';
-import { graphReport, pruneReport, type ReportOptions } from '../../reports';
+import { graphReport, pruneReport } from '../../reports';
 import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { graphText } from '../output/graph-report';
 import { print, printJson } from '../output/print';
 import { pruneReport as pruneText } from '../output/prune-report';
-import { reportOf } from '../prune-html';
+import { type ReportedRun, reportOf } from '../prune-html';
 import { Interruption } from '../terminal/interrupt';
 import { type Callbacks, runWithProgress } from '../terminal/run';
 import { takeKeepBias } from './keep-bias';
@@ -36,6 +36,7 @@ async function pruneModel(model: string, parsed: Parsed): Promise<void> {
   await run(model, options, parsed, {
     prune: (callbacks) => prune(model, { ...options, ...callbacks }),
     textOf: pruneText,
+    isFolder: ({ format }) => format === 'hf',
     htmlOf: (result, about) => pruneReport(model, options, result, about),
   });
 }
@@ -46,29 +47,29 @@ async function pruneGraph(model: string, parsed: Parsed): Promise<void> {
   await run(model, options, parsed, {
     prune: (callbacks) => prune(model, { ...options, ...callbacks }),
     textOf: graphText,
+    isFolder: () => false,
     htmlOf: (result, about) => graphReport(model, options, result, about),
   });
 }
 
-interface Pruning<Result extends object> {
+interface Pruning<Result extends object> extends ReportedRun<Result> {
   prune(callbacks: Callbacks): Promise<Result>;
   textOf(result: Result): string;
-  htmlOf(result: Result, about: ReportOptions): Promise<string>;
 }
 
 async function run<Result extends object>(
   model: string,
   options: PruneOptions,
   { json, report: named }: Parsed,
-  { prune, textOf, htmlOf }: Pruning<Result>,
+  pruning: Pruning<Result>,
 ): Promise<void> {
-  const report = await reportOf(model, options, named, htmlOf);
-  const result = await runWithProgress(prune).catch((error: unknown) => {
+  const report = await reportOf(model, options, named, pruning);
+  const result = await runWithProgress(pruning.prune).catch((error: unknown) => {
     throw withJournal(error, options.output);
   });
   // First of all, whatever becomes of the report: the run took long.
   if (json) printJson(result);
-  else print(textOf(result));
+  else print(pruning.textOf(result));
   await report?.write(result);
   if (report && !json) print(`\nreport: ${report.path}`);
 }

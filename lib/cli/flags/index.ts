@@ -1,4 +1,5 @@
 /** The flags of every command: the options of the call behind it, and what only the command line has. */
+import { GRAPHS_OPTIONS } from '../../bench/graphs/options';
 import { KERNELS_OPTIONS } from '../../bench/kernels/options';
 import { MASKS_OPTIONS } from '../../bench/masks/options';
 import { MEMORY_OPTIONS } from '../../bench/memory/options';
@@ -47,7 +48,7 @@ const optional = (options: Options): Options =>
 const bench = ({ scratch, ...options }: Options, machine: Options) =>
   flagsOf({ ...options, ...machine, ...(scratch && { scratch }) }, [BENCH_JSON]);
 
-const { threads } = MACHINE;
+const { threads, memory } = MACHINE;
 
 export const FLAGS = {
   prune: flagsOf(pruneOptions, PRUNE_EXTRAS),
@@ -62,6 +63,7 @@ export const FLAGS = {
   'bench masks': bench(MASKS_OPTIONS, MACHINE),
   'bench memory': bench(MEMORY_OPTIONS, { threads }),
   'bench kernels': bench(KERNELS_OPTIONS, MACHINE),
+  'bench graphs': bench(GRAPHS_OPTIONS, { threads, memory }),
   'bench speed': bench(SPEED_OPTIONS, { threads }),
   'bench peers': bench(PEERS_OPTIONS, { threads }),
   'bench report': flagsOf({}, [

@@ -10,6 +10,7 @@ import {
   percent,
   short,
 } from '../../numbers';
+import { checkedText } from './checked';
 import { table } from './table';
 
 /** Reasons why weights stay that are printed. */
@@ -52,6 +53,7 @@ function amounts(result: GraphResult): string {
         ['', 'before', 'after', ''],
         row('weights of maps', result.weightsBefore, result.weightsAfter, grouped),
         row('parameters', result.parametersBefore, result.parametersAfter, grouped),
+        row('multiply-adds', result.multiplyAddsBefore, result.multiplyAddsAfter, grouped),
         row('file', result.bytesBefore, result.bytesAfter, bytes),
       ],
       ['left', 'right', 'right', 'right'],
@@ -86,11 +88,12 @@ function whereabouts({
   peakRssBytes,
   verification,
   resumedSites,
+  passes,
 }: GraphResult): string {
-  const difference = Math.abs(verification.actual - verification.expected);
   return [
     `${resolve(output)}  (${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
-    `checked: reopened from disk, its loss differs by ${difference.toExponential(1)} from that during the run`,
+    checkedText(verification),
+    `the graph ran as often as ${passes.toFixed(1)} times over all samples`,
     ...(resumedSites > 0
       ? [`taken from the journal of an earlier run: ${counted(resumedSites, 'site')}`]
       : []),

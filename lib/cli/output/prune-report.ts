@@ -12,6 +12,7 @@ import {
 } from '../../numbers';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import { siteName } from '../../report/sections/sites';
+import { checkedText } from './checked';
 import { howToLoad } from './how-to-load';
 import { table } from './table';
 
@@ -129,12 +130,9 @@ function samples({ prompt, before, after }: NonNullable<PruneResult['samples']>)
 
 function whereabouts(result: PruneResult): string {
   const { verification, seconds, peakRssBytes, dtype } = result;
-  const difference = Math.abs(verification.actual - verification.expected);
   return [
     `${resolve(result.output)}  (${dtype}, ${duration(seconds)}, peak memory ${mebibytes(peakRssBytes)})`,
-    difference === 0
-      ? 'checked: reopened from disk, it gives the same loss as during the run'
-      : `checked: reopened from disk, its loss differs by ${difference.toExponential(1)} from that during the run`,
+    checkedText(verification),
     ...result.notes.map((note) => `note: ${note}`),
     ...provenance(result),
     '',

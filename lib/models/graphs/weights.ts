@@ -16,12 +16,13 @@ export interface Weights {
 /** Ops whose constants are maps, where they are not understood too. */
 const OPS = ['Conv', 'ConvTranspose', 'Einsum', 'GRU', 'Gemm', 'LSTM', 'MatMul', 'RNN'];
 
-/** By their names. */
+/** By their names. A table that is looked up is none. */
 export function mapsOf({ roles, unknown, values }: Network): Map<string, Value> {
   const nodes = unknown.map(({ node }) => node).filter(({ opType }) => OPS.includes(opType));
   const read = nodes.flatMap(({ input }) => input.map((name) => values.get(name)));
   const maps = read.filter((value) => value?.tensor && value.dims!.length > 1) as Value[];
-  return new Map([...roles.map(({ map }) => map), ...maps].map((map) => [map.name, map]));
+  const multiplied = roles.filter(({ node }) => node.opType !== 'Gather').map(({ map }) => map);
+  return new Map([...multiplied, ...maps].map((map) => [map.name, map]));
 }
 
 export function weightsOf(network: Network): Weights {

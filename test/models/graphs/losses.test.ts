@@ -69,7 +69,7 @@ test('by the op that makes an output, behind copies, and by its name', (t) => {
     node: nodes.map((n) => node(n)),
   };
   t.deepEqual(
-    lossesOf({ graph } as never as Network).map(({ kind }) => kind),
+    lossesOf({ graph, values: new Map() } as never as Network).map(({ kind }) => kind),
     [
       ...['KL of probabilities', 'KL of logits', 'KL of logits', '1 - cosine', '1 - cosine'],
       'relative error',

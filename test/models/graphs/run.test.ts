@@ -35,12 +35,12 @@ function expectedOf(name: string) {
   return { constants, kept, sparsity: Number(metadata.sparsity) };
 }
 
-/** A constant of numbers in [-1, 1], moved by `offset`. */
-function constant(name: string, dims: number[], offset = 0) {
+/** A constant of numbers in [-scale, scale], moved by `offset`. */
+function constant(name: string, dims: number[], offset = 0, scale = 1) {
   const made = tensor(name, dims);
   const values = new Float32Array(made.rawData.buffer);
   values.forEach((_, i) => {
-    values[i] = offset + Math.cos(7 * i * i);
+    values[i] = offset + scale * Math.cos(7 * i * i);
   });
   return made;
 }
@@ -115,3 +115,41 @@ for (const [what, offset] of [
     t.true(result.evaluation!.loss < 1e-6, `${result.evaluation!.loss}`);
   });
 }
+
+/** Products of width 8 one after the other. */
+async function chainOf(folder: string, layers: number) {
+  const [path, calibration] = [join(folder, `${layers}.onnx`), join(folder, `${layers}.inputs`)];
+  const names = Array.from({ length: layers }, (_, i) => i);
+  const graph = {
+    input: [value('h0', ['batch', 8])],
+    output: [value('y', ['batch', 8])],
+    // Values neither grow nor vanish.
+    initializer: names.map((i) => constant(`w${i}`, [8, 8], 0, 0.6)),
+    node: names.flatMap((i) => [
+      node(`MatMul h${i} w${i} -> p${i}`),
+      node(`Relu p${i} -> ${i === layers - 1 ? 'y' : `h${i + 1}`}`),
+    ]),
+  };
+  writeFileSync(path, model(graph));
+  const samples = 512;
+  const x = Float32Array.from({ length: samples * 8 }, (_, i) => Math.sin(i * i));
+  const inputs: ArrayPlan = { name: 'h0', dtype: 'F32', shape: [samples, 8], pieces: () => [x] };
+  await writeArrays(calibration, [inputs], {}, {});
+  return { path, calibration, output: join(folder, `${layers}.small.onnx`) };
+}
+
+test('a graph of three times as many layers runs as often', async (t) => {
+  const folder = folderOf(t);
+  const passes: number[] = [];
+  for (const layers of [20, 60]) {
+    const { path, ...files } = await chainOf(folder, layers);
+    const result = await pruneGraph(path, { ...files, sparsity: 0.2 });
+    t.is(result.sites.length, layers - 1);
+    passes.push(result.passes);
+  }
+  const [few, many] = passes as [number, number];
+  t.log(few, many);
+  // Of the dense network, the survey, its trials, the solve, and what was solved.
+  t.true(few > 8 && few < 14, `${few}`);
+  t.true(many < 1.25 * few, `${many}, ${few}`);
+});

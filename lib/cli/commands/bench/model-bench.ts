@@ -13,6 +13,8 @@ interface ModelBench<Options, Model extends string | undefined> {
   description: string;
   /** As commander writes it; `<model>` when left out. */
   argument?: string;
+  /** What the argument is; a checkpoint when left out. */
+  help?: string;
   flags: Flags;
   report: (document: BenchDocument) => string;
   /** Loads the library's call. */
@@ -23,11 +25,11 @@ export function addModelBench<
   Options extends { output?: string },
   Model extends string | undefined = string,
 >(bench: Command, about: ModelBench<Options, Model>): void {
-  const { name, description, argument = '<model>', flags, report, load } = about;
+  const { name, description, argument = '<model>', help = MODEL_HELP, flags, report, load } = about;
   const command = bench
     .command(name)
     .description(description)
-    .argument(argument, MODEL_HELP)
+    .argument(argument, help)
     .action(async (model: Model, parsed: Record<string, unknown>) => {
       const call = await load();
       const options = optionsFrom<Options>(flags, parsed);

@@ -14,6 +14,7 @@ import {
 } from '@bufbuild/protobuf';
 
 import { AtomicFile, type AtomicOptions, orAbort } from '../../../checkpoint/atomic';
+import { pieces } from '../../../checkpoint/pieces';
 import { StruPruneError } from '../../../errors';
 import {
   type GraphProto,
@@ -102,10 +103,10 @@ export class OnnxFile implements Disposable {
   }
 
   /** SHA-256 of all of them. */
-  hash(): string {
+  async hash(signal?: AbortSignal): Promise<string> {
     const hash = createHash('sha256');
-    for (const file of [this.file, ...this.files.values()]) {
-      for (const piece of piecesOf(file)) hash.update(piece);
+    for (const { path } of [this.file, ...this.files.values()]) {
+      for await (const piece of pieces(path, { signal })) hash.update(piece);
     }
     return hash.digest('hex');
   }
@@ -131,7 +132,7 @@ export class OnnxFile implements Disposable {
   }
 
   /**
-   * Writes the model: the whole file, or nothing. External data go into one file beside it, `<name>.data`.
+   * Writes the model: the whole file, or nothing. External data go into one file beside it (`dataPath`).
    * @throws StruPruneError ERR_OUTPUT
    */
   async write(path: string, options: AtomicOptions = {}): Promise<void> {
@@ -141,10 +142,10 @@ export class OnnxFile implements Disposable {
       external.length > 0 ? await this.writeExternals(external, path, options) : undefined;
     try {
       const skeleton = new MemorySource(new Uint8Array(toBinary(ModelProtoSchema, this.model)));
-      const pieces = rewrite(ModelProtoSchema, skeleton, (...at) => this.fill(...at));
+      const { parts } = rewrite(ModelProtoSchema, skeleton, (...at) => this.fill(...at));
       const model = await AtomicFile.create(path, options);
       await orAbort(model, async () => {
-        for (const part of pieces.parts) await append(model, part);
+        for (const part of parts) await append(model, part);
         await model.finish();
         await data?.commit();
         await model.commit();
@@ -196,7 +197,7 @@ export class OnnxFile implements Disposable {
     model: string,
     options: AtomicOptions,
   ): Promise<AtomicFile> {
-    const path = `${model}.data`;
+    const path = dataPath(model);
     const file = await AtomicFile.create(path, options);
     await orAbort(file, async () => {
       let end = 0;
@@ -224,6 +225,11 @@ export class OnnxFile implements Disposable {
     const { length } = payload.source;
     return delimited(payload.field, { length, parts: [payload.source] });
   }
+}
+
+/** Where the external data of a model lie that this program writes. */
+export function dataPath(model: string): string {
+  return `${model}.data`;
 }
 
 /** Runs `work`, whose errors about a file's contents then name it. */

@@ -6,15 +6,8 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Budget } from '../../../allocation';
 import { asOutput } from '../../../checkpoint/output-error';
-import {
-  exists,
-  makeFolder,
-  requireReplaceable,
-  sync,
-  WORK_NAMES,
-} from '../../../checkpoint/output-path';
+import { exists, requireReplaceable, sync, WORK_NAMES } from '../../../checkpoint/output-path';
 import type { Engine } from '../../../engine/engine';
-import { disposeAll } from '../../../engine/owned';
 import type { Refit } from '../../../engine/refit';
 import type { Store } from '../../../engine/store';
 import { StruPruneError } from '../../../errors';
@@ -36,7 +29,7 @@ import type {
   Visited,
   VisitSite,
 } from '../../front-end';
-import type { OnnxFile } from '../onnx/file';
+import { dataPath, type OnnxFile } from '../onnx/file';
 import type { TensorProto } from '../onnx/onnx_pb';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
@@ -44,14 +37,16 @@ import { slice } from '../slice';
 import { type AddedBias, removeBiases } from './biases';
 import { Losses, type OutputLoss } from './losses';
 import type { Reader } from './readers';
-import type { Activations, Runtime, Session } from './runtime';
+import type { Activation, Activations, Runtime } from './runtime';
 import type { Samples } from './samples';
-import { type PrunedSite, UNITS } from './sites';
+import { Segments } from './segments';
+import { type PrunedSite, startsOf, UNITS } from './sites';
 import { SiteSums } from './sums';
+import { Walk } from './walk';
 import { bytesOf, putBytes, putRefitted, restoring, tensorsOf, weightOf } from './weights';
 
-/** Sites of the dense network that one pass sums. */
-const AT_ONCE = 8;
+/** Passes of the whole graph over the samples that all trials of a survey may come to. */
+const TRIAL_PASSES = 8;
 
 /** What a front end is made of; `file` is changed as the run goes on. */
 export interface GraphRun {
@@ -80,22 +75,33 @@ export class GraphNetwork implements FrontEnd {
   readonly parts: number;
   readonly budget: Budget;
   /** Of the dense network, batch after batch. */
-  #outputs: Activations[] = [];
+  readonly #outputs: Record<string, Activation>[] = [];
+  readonly #segments: Segments;
+  /** Of each site the segment that its solve begins with. */
+  readonly #starts: readonly number[];
 
   constructor(private readonly run: GraphRun) {
-    this.layers = run.layers;
-    this.parts = run.layers.length;
-    this.budget = run.budget;
+    const { layers, budget, network, sites } = run;
+    this.layers = layers;
+    this.parts = layers.length;
+    this.budget = budget;
+    const places = startsOf(network, sites);
+    this.#segments = new Segments(network, [...new Set(places)]);
+    this.#starts = places.map((place) => this.#segments.before(place));
   }
 
   /** Runs the dense network, to which all losses are relative. */
   async begin(): Promise<void> {
-    const { file, runtime, losses } = this.run;
-    await using session = await runtime.part(
-      file,
-      losses.map(({ output }) => output),
-    );
-    for await (const outputs of this.#runs(session)) this.#outputs.push(outputs);
+    using walk = this.#walk();
+    await walk.visit(this.#wanted, (values, batch) => {
+      this.#outputs[batch] = { ...this.#outputs[batch], ...values };
+    });
+  }
+
+  /** How often the whole graph would have run over all samples, by the nodes that did. */
+  get passes(): number {
+    const { runtime, samples, network } = this.run;
+    return runtime.executed / (samples.batches * network.graph.node.length);
   }
 
   sample() {
@@ -111,22 +117,16 @@ export class GraphNetwork implements FrontEnd {
     const { layers, sites, onProgress } = this.run;
     const losses = new Float64Array(layers.length);
     const report = stageReporter(onProgress, 'survey', layers.length);
-    for (let first = 0; first < layers.length; first += AT_ONCE) {
-      const places = [...layers.keys()].slice(first, first + AT_ONCE);
-      const all = await this.#sumsOf(places, lambda);
-      try {
-        for (const [i, at] of places.entries()) {
-          const sums = all[i]!;
-          using solver = await sums.solver();
-          const tryOut = async (_kept: Int32Array, refit: Refit) => {
-            losses[at] = await this.#tried(sites[at]!, sums, refit);
-          };
-          await visit(at, { solver, stream: 0, tryOut });
-          report(at + 1, `site ${at + 1} of ${layers.length}`, at);
-        }
-      } finally {
-        await disposeAll(all);
-      }
+    using walk = this.#walk();
+    for (const at of layers.keys()) {
+      await walk.to(this.#starts[at]!);
+      await using sums = await this.#sumsOf(walk, at, lambda);
+      using solver = await sums.solver();
+      const tryOut = async (_kept: Int32Array, refit: Refit) => {
+        losses[at] = await this.#tried(walk, sites[at]!, sums, refit);
+      };
+      await visit(at, { solver, stream: 0, tryOut });
+      report(at + 1, `site ${at + 1} of ${layers.length}`, at);
     }
     return { losses, metrics: null };
   }
@@ -146,25 +146,36 @@ export class GraphNetwork implements FrontEnd {
 
   /** Of an ONNX file: on the samples that calibrate. */
   async measure(path: string): Promise<number> {
-    await using session = await this.run.runtime.open(path);
-    return await this.#lossOf(session);
+    const { runtime, samples, losses } = this.run;
+    await using session = await runtime.open(path);
+    const sum = new Losses(losses);
+    let batch = 0;
+    for (const feeds of samples.read()) {
+      this.#between();
+      sum.add(this.#outputs[batch++]!, await session.run(feeds));
+    }
+    return sum.mean;
   }
 
   #pass({ refit: { lambda } }: Solving, kept: Map<Site, Int32Array>): Pass {
+    const walk = this.#walk();
     return {
-      open: async (index) => this.#part(index, lambda, kept),
+      open: async (index) => {
+        await walk.to(this.#starts[index]!);
+        return this.#part(walk, index, lambda, kept);
+      },
       replay: async (index, { keep }, solved) => {
         if (solved.length === 0) return;
         const { site, readers } = this.run.sites[index]!;
         await this.#readBack(index, readers);
         kept.set(site, keep[UNITS]!);
       },
-      measure: () => this.#lossNow(),
-      [Symbol.asyncDispose]: async () => {},
+      measure: () => this.#lossNow(walk),
+      [Symbol.asyncDispose]: async () => walk[Symbol.dispose](),
     };
   }
 
-  #part(index: number, lambda: number, keptUnits: Map<Site, Int32Array>): Part {
+  #part(walk: Walk, index: number, lambda: number, keptUnits: Map<Site, Int32Array>): Part {
     const { file, sites } = this.run;
     const { site, readers } = sites[index]!;
     const take = async (sums: SiteSums, { kept, refit }: Chosen): Promise<Fit> => {
@@ -179,8 +190,7 @@ export class GraphNetwork implements FrontEnd {
       leave: async () => {},
       cut: () => this.columns(),
       shrink: async (_layer, choose) => {
-        const [made] = await this.#sumsOf([index], lambda);
-        await using sums = made!;
+        await using sums = await this.#sumsOf(walk, index, lambda);
         using solver = await sums.solver();
         const chosen = await choose({ by: 'gram', solver, hasBias: false });
         const fit = await take(sums, chosen);
@@ -208,57 +218,53 @@ export class GraphNetwork implements FrontEnd {
     }
   }
 
-  /** What the readers of each site read of the network as it is. */
-  async #sumsOf(places: readonly number[], lambda: number): Promise<SiteSums[]> {
-    const { file, runtime, sites, store } = this.run;
-    const mine = places.map((at) => sites[at]!);
-    const uses = mine.flatMap(({ readers }) => readers.flatMap((reader) => reader.uses));
-    const wanted = new Set(uses.map(({ activation }) => activation));
-    await using session = await runtime.part(file, [...wanted]);
-    const all = mine.map(({ site, readers }) =>
-      SiteSums.of(store, site.units, lambda, readers, (reader) => weightOf(file, reader)),
-    );
-    try {
-      for await (const activations of this.#runs(session)) {
-        for (const sums of all) await sums.add(activations);
-      }
-    } catch (error) {
-      await disposeAll(all);
-      throw error;
-    }
-    return all;
+  #walk(): Walk {
+    const { file, runtime, samples } = this.run;
+    const segments = this.#segments;
+    return new Walk({ file, segments, runtime, samples, between: () => this.#between() });
   }
 
-  #tried({ readers }: PrunedSite, sums: SiteSums, refit: Refit): Promise<number> {
-    const { file } = this.run;
+  #between(): void {
+    this.run.engine.throwIfAborted();
+  }
+
+  /** What the readers of a site read of the network as it is. */
+  async #sumsOf(walk: Walk, at: number, lambda: number): Promise<SiteSums> {
+    const { file, sites, store } = this.run;
+    const { site, readers } = sites[at]!;
+    const uses = readers.flatMap((reader) => reader.uses);
+    const wanted = new Set(uses.map(({ activation }) => activation));
+    const sums = SiteSums.of(store, site.units, lambda, readers, (reader) =>
+      weightOf(file, reader),
+    );
+    try {
+      await walk.visit(wanted, (values) => sums.add(values));
+      return sums;
+    } catch (error) {
+      await sums[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** On as many samples as leave all trials together within so many passes, which each takes a half of. */
+  #tried(walk: Walk, { readers }: PrunedSite, sums: SiteSums, refit: Refit): Promise<number> {
+    const { file, sites, samples } = this.run;
+    const batches = Math.ceil((samples.batches * 2 * TRIAL_PASSES) / sites.length);
     return restoring(file, tensorsOf(readers), () => {
       putRefitted(file, sums.refitted(refit));
-      return this.#lossNow();
+      return this.#lossNow(walk, batches);
     });
   }
 
-  async #lossNow(): Promise<number> {
-    const { file, runtime, losses } = this.run;
-    await using session = await runtime.part(
-      file,
-      losses.map(({ output }) => output),
-    );
-    return await this.#lossOf(session);
-  }
-
-  async #lossOf(session: Session): Promise<number> {
+  async #lossNow(walk: Walk, limit?: number): Promise<number> {
     const sum = new Losses(this.run.losses);
-    let at = 0;
-    for await (const outputs of this.#runs(session)) sum.add(this.#outputs[at++]!, outputs);
+    const add = (values: Activations, batch: number) => sum.add(this.#outputs[batch]!, values);
+    await walk.visit(this.#wanted, add, limit);
     return sum.mean;
   }
 
-  async *#runs(session: Session): AsyncGenerator<Activations> {
-    const { samples, runtime, engine } = this.run;
-    for (const feeds of samples.batches(runtime)) {
-      engine.throwIfAborted();
-      yield await session.run(feeds);
-    }
+  get #wanted(): string[] {
+    return this.run.losses.map(({ output }) => output);
   }
 
   async #write(kept: ReadonlyMap<Site, Int32Array>): Promise<Output> {
@@ -271,7 +277,6 @@ export class GraphNetwork implements FrontEnd {
     const target = resolve(output);
     const path = join(folder, basename(target));
     return asOutput(target, async () => {
-      await makeFolder(folder);
       await file.write(path, { replace: true });
       return {
         path,
@@ -284,10 +289,10 @@ export class GraphNetwork implements FrontEnd {
 
 /** With its external data, which come first. */
 async function moveInto(path: string, target: string, replace: boolean): Promise<void> {
-  for (const ending of ['.data', '']) {
-    if (!(await exists(path + ending))) continue;
-    await requireReplaceable(target + ending, 'file', { replace });
-    await rename(path + ending, target + ending);
+  for (const nameOf of [dataPath, (model: string) => model]) {
+    if (!(await exists(nameOf(path)))) continue;
+    await requireReplaceable(nameOf(target), 'file', { replace });
+    await rename(nameOf(path), nameOf(target));
   }
   await sync(dirname(target));
 }

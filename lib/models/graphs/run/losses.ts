@@ -15,8 +15,9 @@ export interface OutputLoss {
 const NOISE = 1e-10;
 
 /** By the op that makes an output, and by the output's name. */
-export function lossesOf({ graph }: Network): OutputLoss[] {
-  return graph.output.map(({ name }) => {
+export function lossesOf({ graph, values }: Network): OutputLoss[] {
+  const computed = graph.output.filter(({ name }) => !values.get(name)?.tensor);
+  return computed.map(({ name }) => {
     return { output: name, kind: kindOf(opBehind(name, graph.node), name) };
   });
 }
@@ -43,11 +44,12 @@ export class Losses {
     this.sums = outputs.map(() => ({ loss: 0, rows: 0, norm: 0, same: 0 }));
   }
 
+  /** Of a batch, whose outputs may come one by one. */
   add(dense: Activations, now: Activations): void {
     this.outputs.forEach(({ output, kind }, i) => {
-      const [a, b] = [dense[output]!, now[output]!];
+      const [a, b] = [dense[output]!, now[output]];
       const sum = this.sums[i]!;
-      if (!(a.data instanceof Float32Array && b.data instanceof Float32Array)) return;
+      if (!(a.data instanceof Float32Array && b?.data instanceof Float32Array)) return;
       const width = kind === 'relative error' ? a.data.length : (a.dims.at(-1) ?? 1);
       for (let at = 0; at < a.data.length; at += width) {
         const [p, q] = [a.data.subarray(at, at + width), b.data.subarray(at, at + width)];

@@ -19,7 +19,7 @@ export async function compare(
   await using before = await runtime.open(dense);
   await using after = await runtime.open(pruned);
   const losses = new Losses(outputs);
-  for (const feeds of samples.batches(runtime)) {
+  for (const feeds of samples.read()) {
     losses.add(await before.run(feeds), await after.run(feeds));
   }
   return { samples: samples.count, loss: losses.mean, agreement: losses.agreement };

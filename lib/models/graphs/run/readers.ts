@@ -2,10 +2,11 @@
 import type { NodeProto } from '../onnx/onnx_pb';
 import { FLOAT } from '../onnx/tensor';
 import type { Op } from '../op';
-import { type Windows, windowsOf } from '../ops/maps';
+import { windowsOf } from '../ops/maps';
 import type { Network } from '../relate';
 import type { Site, Use } from '../sites';
 import type { Value } from '../value';
+import { inOrder, type PlacesOf, placing } from './patches';
 
 /** A map behind a site; of a convolution in groups one group's. */
 export interface Reader {
@@ -33,7 +34,7 @@ export interface ReaderUse {
   activation: string;
   axis: number;
   channel: number;
-  windows: (Windows & { kernel: readonly number[] }) | null;
+  places: PlacesOf;
 }
 
 /** Columns of a reader's rows. */
@@ -90,6 +91,12 @@ export class Readers {
     const size = kernel.reduce((all, length) => all * length, 1);
     const groups = this.opOf(uses[0]!).int('group', 1);
     const out = outputs! / groups;
+    const positions = positionsOf(uses[0]!);
+    const bias = this.biasOf(uses, outputs!);
+    const read = uses.map((use) => ({
+      activation: use.role.by.name,
+      places: placing({ ...windowsOf(this.opOf(use), kernel.length), kernel }),
+    }));
     return Array.from({ length: groups }, (_, group) => ({
       map,
       out,
@@ -97,14 +104,9 @@ export class Readers {
       first: group * out * inputs! * size,
       outStep: inputs! * size,
       positionStep: size,
-      positions: positionsOf(uses[0]!),
-      uses: uses.map((use) => ({
-        activation: use.role.by.name,
-        axis: 1,
-        channel: group * inputs!,
-        windows: { ...windowsOf(this.opOf(use), kernel.length), kernel },
-      })),
-      bias: this.biasOf(uses, outputs!),
+      positions,
+      uses: read.map((use) => ({ ...use, axis: 1, channel: group * inputs! })),
+      bias,
       biasFirst: group * out,
     }));
   }
@@ -128,7 +130,7 @@ export class Readers {
           activation: role.by.name,
           axis: role.position,
           channel: 0,
-          windows: null,
+          places: inOrder,
         })),
         bias: this.biasOf(uses, out),
         biasFirst: 0,

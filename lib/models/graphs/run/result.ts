@@ -31,6 +31,9 @@ export interface GraphResult
   /** Weights of convolutions, products and recurrent layers, which `sparsity` is a share of. */
   weightsBefore: number;
   weightsAfter: number;
+  /** Of maps, for one sample; a size that only a run knows counts as one. */
+  multiplyAddsBefore: number;
+  multiplyAddsAfter: number;
   calibrationSamples: number;
   /** How far each output is from the dense network's, and in what that is measured. */
   losses: readonly OutputLoss[];
@@ -41,6 +44,8 @@ export interface GraphResult
   held: Held[];
   /** Sites that an earlier run had solved. */
   resumedSites: number;
+  /** How often the whole graph would have run over the calibration samples, by the nodes that did. */
+  passes: number;
 }
 
 export function siteResults(

@@ -25,7 +25,7 @@ export function* rowsOf(
   }
   const [channels, space] = [dims[use.axis]!, sizeOf(dims.slice(use.axis + 1))];
   const outer = sizeOf(dims.slice(0, use.axis));
-  const places = placesIn(dims.slice(use.axis + 1), use);
+  const places = use.places(dims.slice(use.axis + 1));
   const { kernel, positions } = reader;
   const inner = places.length / kernel;
   const columns = columnsOf(reader);
@@ -49,51 +49,6 @@ export function* rowsOf(
     }
     yield rows;
   }
-}
-
-/** `[output positions, kernel]`: where in space each element is read; -1: it is padded. */
-function placesIn(dims: readonly number[], { windows }: ReaderUse): Int32Array {
-  if (!windows) return Int32Array.from({ length: sizeOf(dims) }, (_, i) => i);
-  let places = [0];
-  let kernels = 1;
-  dims.forEach((size, axis) => {
-    const length = windows.kernel[axis]!;
-    const starts = startsOf(size, axis, windows);
-    const next: number[] = [];
-    for (let outer = 0; outer < places.length; outer += kernels) {
-      for (const start of starts) {
-        for (let k = 0; k < kernels; k++) {
-          for (let j = 0; j < length; j++) {
-            const at = start + j * windows.dilations[axis]!;
-            const inside = places[outer + k]! >= 0 && at >= 0 && at < size;
-            next.push(inside ? places[outer + k]! * size + at : -1);
-          }
-        }
-      }
-    }
-    places = next;
-    kernels *= length;
-  });
-  return Int32Array.from(places);
-}
-
-/** Where the windows along an axis begin; below 0 in the padding. */
-function startsOf(
-  size: number,
-  axis: number,
-  windows: NonNullable<ReaderUse['windows']>,
-): number[] {
-  const { kernel, strides, dilations, pads, auto } = windows;
-  const stride = strides[axis]!;
-  const reach = (kernel[axis]! - 1) * dilations[axis]! + 1;
-  let [before, after] = pads[axis]!;
-  if (auto.startsWith('SAME')) {
-    const padding = Math.max(0, (Math.ceil(size / stride) - 1) * stride + reach - size);
-    before = auto === 'SAME_LOWER' ? Math.ceil(padding / 2) : Math.floor(padding / 2);
-    after = padding - before;
-  }
-  const count = Math.floor((size + before + after - reach) / stride) + 1;
-  return Array.from({ length: Math.max(0, count) }, (_, i) => i * stride - before);
 }
 
 function sizeOf(dims: readonly number[]): number {

@@ -5,21 +5,14 @@ import { create } from '@bufbuild/protobuf';
 import { StruPruneError } from '../../../errors';
 import { packageRoot } from '../../../package-root';
 import type { OnnxFile } from '../onnx/file';
-import { ValueInfoProtoSchema } from '../onnx/onnx_pb';
+import { type NodeProto, type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
+import { captured } from '../relate';
 import { removeUnused } from '../slice';
+import type { Elements } from './elements';
 
 const PACKAGE = 'onnxruntime-node';
 /** What this program is tested with. */
 const VERSION = '1.30.0';
-
-export type Elements =
-  | Float32Array
-  | Float64Array
-  | Int32Array
-  | BigInt64Array
-  | Uint16Array
-  | Uint8Array
-  | Int8Array;
 
 /** A tensor as onnxruntime has it. */
 export interface Activation {
@@ -59,7 +52,16 @@ function load(): OnnxRuntime {
   );
 }
 
+/** Nodes of a graph between values that are known and values that are wanted. */
+export interface Part {
+  inputs: readonly ValueInfoProto[];
+  nodes: readonly NodeProto[];
+  outputs: readonly string[];
+}
+
 export class Runtime {
+  /** Nodes of parts that have run, each as often as it did. */
+  executed = 0;
   private readonly runtime = load();
 
   /** `folder`: for the graphs that are run. */
@@ -72,18 +74,24 @@ export class Runtime {
     return new this.runtime.Tensor(type, data, dims);
   }
 
-  /** The part of a graph, as it is now, that computes those values. */
-  async part(file: OnnxFile, values: readonly string[]): Promise<Session> {
-    const path = join(this.folder, 'part.onnx');
-    await writePart(file, values, path);
-    return this.open(path);
+  /** A part of a graph, as it is now. */
+  async part(file: OnnxFile, part: Part): Promise<Session> {
+    const path = this.fileFor('part.onnx');
+    const nodes = await writePart(file, part, path);
+    return this.open(path, () => {
+      this.executed += nodes;
+    });
+  }
+
+  fileFor(name: string): string {
+    return join(this.folder, name);
   }
 
   /** @throws StruPruneError ERR_UNSUPPORTED where onnxruntime refuses the model */
-  async open(path: string): Promise<Session> {
+  async open(path: string, onRun = () => {}): Promise<Session> {
     try {
       const options = { intraOpNumThreads: this.threads, logSeverityLevel: 3 };
-      return new Session(await this.runtime.InferenceSession.create(path, options));
+      return new Session(await this.runtime.InferenceSession.create(path, options), onRun);
     } catch (error) {
       throw new StruPruneError(
         'ERR_UNSUPPORTED',
@@ -96,9 +104,13 @@ export class Runtime {
 }
 
 export class Session implements AsyncDisposable {
-  constructor(private readonly session: InferenceSession) {}
+  constructor(
+    private readonly session: InferenceSession,
+    private readonly onRun: () => void,
+  ) {}
 
   run(feeds: Activations): Promise<Activations> {
+    this.onRun();
     return this.session.run(feeds);
   }
 
@@ -107,16 +119,21 @@ export class Session implements AsyncDisposable {
   }
 }
 
-async function writePart(file: OnnxFile, values: readonly string[], path: string): Promise<void> {
+/** Gives the number of its nodes. */
+async function writePart(file: OnnxFile, { inputs, nodes, outputs }: Part, path: string) {
   const graph = file.model.graph!;
-  const { node, initializer, output } = graph;
+  const { node, initializer, input, output, valueInfo } = graph;
   try {
-    graph.output = values.map(
+    graph.output = outputs.map(
       (name) => output.find((each) => each.name === name) ?? create(ValueInfoProtoSchema, { name }),
     );
+    Object.assign(graph, { node: nodes, input: [], valueInfo: [] });
     removeUnused(graph);
-    await file.write(path, { replace: true });
+    const read = new Set(graph.node.flatMap((each) => [...each.input, ...captured(each)]));
+    graph.input = inputs.filter(({ name }) => read.has(name));
+    await file.write(path, { replace: true, passing: true });
+    return graph.node.length;
   } finally {
-    Object.assign(graph, { node, initializer, output });
+    Object.assign(graph, { node, initializer, input, output, valueInfo });
   }
 }

@@ -1,119 +1,123 @@
 /** Inputs of a graph out of a safetensors file: tensors by the names of the inputs, samples along their first axis. */
 import { createHash } from 'node:crypto';
 import { type ContainerTensor, parseSafetensors } from '../../../checkpoint/container';
+import { pieces } from '../../../checkpoint/pieces';
 import { asStruPruneError, StruPruneError } from '../../../errors';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
-import { FileSource, piecesOf, Range } from '../onnx/source';
-import type { Activations, Elements, Runtime } from './runtime';
+import { FileSource } from '../onnx/source';
+import { type Batches, infoOf } from './batches';
+import { KINDS, type Kind } from './elements';
+import type { Activations, Runtime } from './runtime';
 
 /** Samples that are run at once where the graph leaves the number open. */
 const BATCH = 8;
 
-interface Kind {
-  /** As safetensors and onnxruntime have it. */
-  stored: string;
-  type: string;
-  of: (bytes: Uint8Array<ArrayBuffer>) => Elements;
-}
-
-/** By TensorProto.DataType. */
-const KINDS: Readonly<Record<number, Kind>> = {
-  1: { stored: 'F32', type: 'float32', of: ({ buffer }) => new Float32Array(buffer) },
-  2: { stored: 'U8', type: 'uint8', of: (bytes) => bytes },
-  3: { stored: 'I8', type: 'int8', of: ({ buffer }) => new Int8Array(buffer) },
-  6: { stored: 'I32', type: 'int32', of: ({ buffer }) => new Int32Array(buffer) },
-  7: { stored: 'I64', type: 'int64', of: ({ buffer }) => new BigInt64Array(buffer) },
-  9: { stored: 'BOOL', type: 'bool', of: (bytes) => bytes },
-  10: { stored: 'F16', type: 'float16', of: ({ buffer }) => new Uint16Array(buffer) },
-  11: { stored: 'F64', type: 'float64', of: ({ buffer }) => new Float64Array(buffer) },
-};
-
 interface Input {
   name: string;
+  info: ValueInfoProto;
+  dataType: number;
   kind: Kind;
   tensor: ContainerTensor;
   /** Undefined: the same for every sample. */
   first: Dim | undefined;
 }
 
-export class Samples implements Disposable {
+export class Samples implements Batches, Disposable {
   private constructor(
     readonly path: string,
     readonly count: number,
     /** Samples that are run at once. */
-    private readonly batch: number,
-    private readonly inputs: readonly Input[],
+    readonly batch: number,
+    private readonly wanted: readonly Input[],
+    /** SHA-256 of the samples. */
+    readonly sha256: string,
     private readonly file: FileSource,
+    private readonly runtime: Runtime,
   ) {}
 
   /**
    * @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT; ERR_ARGUMENT where a tensor is missing or does not fit its input,
    *   ERR_NAN
    */
-  static open(path: string, graph: GraphProto): Samples {
+  static async open(
+    path: string,
+    graph: GraphProto,
+    runtime: Runtime,
+    signal?: AbortSignal,
+  ): Promise<Samples> {
     const constants = new Set(graph.initializer.map(({ name }) => name));
     const wanted = graph.input.filter(({ name }) => !constants.has(name));
     const { tensors } = headerOf(path);
     const inputs = wanted.map((info) => inputOf(path, info, tensors));
     const [count, batch] = countOf(path, inputs);
-    const file = new FileSource(path);
-    const samples = new Samples(path, count, batch, inputs, file);
-    try {
-      for (const input of inputs) samples.requireFinite(input);
-    } catch (error) {
-      samples[Symbol.dispose]();
-      throw error;
-    }
-    return samples;
+    const sha256 = await checked(path, inputs, signal);
+    return new Samples(path, count, batch, inputs, sha256, new FileSource(path), runtime);
+  }
+
+  get inputs(): ValueInfoProto[] {
+    return this.wanted.map(({ info }) => info);
+  }
+
+  /** The inputs of a whole batch, with all sizes. */
+  get sized(): ValueInfoProto[] {
+    return this.wanted.map(({ name, dataType, tensor, first }) =>
+      infoOf(name, dataType, first === undefined ? [] : [this.batch, ...tensor.shape.slice(1)]),
+    );
+  }
+
+  get batches(): number {
+    return Math.ceil(this.count / this.batch);
   }
 
   /** What one run takes, batch after batch. */
-  *batches(runtime: Runtime): Generator<Activations> {
-    for (let at = 0; at < this.count; at += this.batch) {
+  *read(limit = this.batches): Generator<Activations> {
+    for (let at = 0; at < Math.min(this.count, limit * this.batch); at += this.batch) {
       const count = Math.min(this.batch, this.count - at);
-      const feeds = this.inputs.map(({ name, kind, tensor, first }) => {
+      const feeds = this.wanted.map(({ name, kind, tensor, first }) => {
         const { shape, offset, bytes } = tensor;
         const each = first === undefined ? bytes : bytes / this.count;
         const [from, length] = first === undefined ? [0, bytes] : [at * each, count * each];
         const data = kind.of(this.file.read(offset + from, length));
         const dims = first === undefined ? shape : [count, ...shape.slice(1)];
-        return [name, runtime.tensor(kind.type, data, dims)];
+        return [name, this.runtime.tensor(kind.type, data, dims)];
       });
       yield Object.fromEntries(feeds);
     }
   }
 
-  /** SHA-256 of the samples. */
-  hash(): string {
-    const hash = createHash('sha256');
-    for (const { name, tensor } of this.inputs) {
-      hash.update(JSON.stringify([name, tensor.dtype, tensor.shape]));
-      for (const piece of piecesOf(this.rangeOf(tensor))) hash.update(piece);
-    }
-    return hash.digest('hex');
-  }
-
   [Symbol.dispose](): void {
     this.file.close();
   }
+}
 
-  private rangeOf({ offset, bytes }: ContainerTensor): Range {
-    return new Range(this.file, offset, bytes);
-  }
-
-  private requireFinite({ name, kind, tensor }: Input): void {
-    if (kind.type !== 'float32' && kind.type !== 'float64') return;
-    for (const piece of piecesOf(this.rangeOf(tensor))) {
-      if ((kind.of(piece) as Float32Array).every(Number.isFinite)) continue;
+/** SHA-256 of the samples. @throws StruPruneError ERR_NAN */
+async function checked(
+  path: string,
+  inputs: readonly Input[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const hash = createHash('sha256');
+  for (const { name, kind, tensor } of inputs) {
+    const { dtype, shape, offset: start, bytes } = tensor;
+    hash.update(JSON.stringify([name, dtype, shape]));
+    for await (const piece of pieces(path, { start, end: start + bytes, signal })) {
+      hash.update(piece);
+      if (areFinite(kind, piece)) continue;
       throw new StruPruneError(
         'ERR_NAN',
-        `${this.path} has values in ${name} that are not finite`,
+        `${path} has values in ${name} that are not finite`,
         'make the samples anew',
       );
     }
   }
+  return hash.digest('hex');
+}
+
+function areFinite({ type, of }: Kind, bytes: Uint8Array): boolean {
+  if (type !== 'float32' && type !== 'float64') return true;
+  return (of(new Uint8Array(bytes)) as Float32Array).every(Number.isFinite);
 }
 
 function headerOf(path: string) {
@@ -127,7 +131,8 @@ function headerOf(path: string) {
 function inputOf(path: string, info: ValueInfoProto, tensors: ContainerTensor[]): Input {
   const { name } = info;
   const type = info.type?.value;
-  const kind = type?.case === 'tensorType' ? KINDS[type.value.elemType] : undefined;
+  const dataType = type?.case === 'tensorType' ? type.value.elemType : 0;
+  const kind = KINDS[dataType];
   if (!kind) {
     throw new StruPruneError(
       'ERR_UNSUPPORTED',
@@ -157,7 +162,7 @@ function inputOf(path: string, info: ValueInfoProto, tensors: ContainerTensor[])
       `the graph takes [samples${rest.map((dim) => `, ${typeof dim === 'string' ? '*' : dim}`).join('')}]`,
     );
   }
-  return { name, kind, tensor, first: dims[0] };
+  return { name, info, dataType, kind, tensor, first: dims[0] };
 }
 
 /** Samples, and how many are run at once. */

@@ -45,6 +45,20 @@ function pin({ axes }: Network, { readers, writers }: Site, reason: string): voi
   }
 }
 
+/**
+ * By site: the place of the first node that reads it, or one of those that are solved behind it. What is in front of it is final
+ * when the site's turn comes.
+ */
+export function startsOf({ graph }: Network, sites: readonly PrunedSite[]): number[] {
+  const places = new Map(graph.node.map((node, place) => [node, place]));
+  let least = graph.node.length;
+  const starts = sites.toReversed().map(({ site }) => {
+    for (const { role } of site.readers) least = Math.min(least, places.get(role.node)!);
+    return least;
+  });
+  return starts.reverse();
+}
+
 export interface Widths {
   multiple: number;
   maxLayerSparsity: number;

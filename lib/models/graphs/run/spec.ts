@@ -3,20 +3,15 @@ import type { Budget } from '../../../allocation';
 import { StruPruneError } from '../../../errors';
 import { methodOf } from '../../../methods';
 import type { RunSettings, Settings } from '../../../options';
-import type { RunSpec } from '../../../spec';
+import type { StageSpec } from '../../../spec';
 import { allocationSpec } from '../../../spec/allocation';
 import { refitSpec } from '../../../spec/refit';
 import { surveySpec } from '../../../spec/survey';
 import { budgetFor } from '../../../spec/widths';
 import type { Counts } from './counts';
 
-export type GraphSpec = Pick<
-  RunSpec,
-  'survey' | 'allocation' | 'depth' | 'gather' | 'mask' | 'refit'
->;
-
 /** @throws StruPruneError ERR_ARGUMENT, ERR_UNSUPPORTED */
-export function specOf(given: Settings): GraphSpec {
+export function specOf(given: Settings): StageSpec {
   const method = methodOf(given.method);
   const { layerWeights } = given;
   if (layerWeights === 'fisher' || layerWeights === 'residual') {

@@ -57,11 +57,14 @@ export class SiteSums implements AsyncDisposable {
     return new SiteSums(store, units, lambda, summed);
   }
 
+  /** Some of the values that are read, of a batch. */
   async add(activations: Activations): Promise<void> {
     for (const one of this.summed) {
       const { reader, statistics } = one;
       for (const use of reader.uses) {
-        for (const rows of rowsOf(activations[use.activation]!, reader, use)) {
+        const activation = activations[use.activation];
+        if (!activation) continue;
+        for (const rows of rowsOf(activation, reader, use)) {
           if (reader.bias) {
             one.origin ??= meansIn(rows, columnsOf(reader));
             subtract(rows, one.origin);

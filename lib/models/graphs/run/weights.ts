@@ -8,25 +8,27 @@ import type { Refitted } from './sums';
 
 /** `[out, columns]`. */
 export function weightOf(file: OnnxFile, reader: Reader): Float32Array {
-  const all = floatsOf(file, reader.map.tensor!);
-  return Float32Array.from(placesOf(reader), (place) => all[place]!);
+  const [start, end] = spanOf(reader);
+  const bytes = Float32Array.BYTES_PER_ELEMENT;
+  const read = file.data(reader.map.tensor!).read(start * bytes, (end - start) * bytes);
+  const all = new Float32Array(read.slice().buffer);
+  return Float32Array.from(placesOf(reader), (place) => all[place - start]!);
 }
 
 export function putRefitted(file: OnnxFile, refitted: readonly Refitted[]): void {
+  const tensors = tensorsOf(refitted.map(({ reader }) => reader));
+  const changed = new Map(tensors.map((tensor) => [tensor, floatsOf(file, tensor)]));
   for (const { reader, weight, shift } of refitted) {
     const { map, bias, biasFirst } = reader;
-    const all = floatsOf(file, map.tensor!);
+    const all = changed.get(map.tensor!)!;
     placesOf(reader).forEach((place, i) => {
       all[place] = weight[i]!;
     });
-    putFloats(file, map.tensor!, all);
-    if (!shift) continue;
-    const biases = floatsOf(file, bias!.tensor!);
-    shift.forEach((gain, o) => {
-      biases[biasFirst + o]! += gain;
+    shift?.forEach((gain, o) => {
+      changed.get(bias!.tensor!)![biasFirst + o]! += gain;
     });
-    putFloats(file, bias!.tensor!, biases);
   }
+  for (const [tensor, values] of changed) putBytes(file, tensor, new Uint8Array(values.buffer));
 }
 
 /** What a refit of these readers changes. */
@@ -69,8 +71,17 @@ function floatsOf(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer
   return new Float32Array(bytesOf(file, tensor).slice().buffer);
 }
 
-function putFloats(file: OnnxFile, tensor: TensorProto, values: Float32Array<ArrayBuffer>): void {
-  putBytes(file, tensor, new Uint8Array(values.buffer));
+/** Elements of the map from the reader's first one on, and where its last one ends. */
+function spanOf({
+  out,
+  kernel,
+  first,
+  outStep,
+  positionStep,
+  positions,
+}: Reader): [number, number] {
+  const last = positions.reduce((most, position) => Math.max(most, position), 0);
+  return [first, first + (out - 1) * outStep + last * positionStep + kernel];
 }
 
 /** `[out, columns]`: where each weight of a reader lies in its map. */

@@ -1,0 +1,53 @@
+import type { z } from 'zod';
+import { settingsFrom } from '../../check';
+import type { EngineOptions } from '../../engine/engine-options';
+import { CALIBRATION } from '../../options/calibration';
+import { count, shares } from '../../options/kinds';
+import { declare, like, schemaOf } from '../../options/option';
+import type { OnProgress } from '../../progress';
+import { outputOption, scratchOption } from '../options';
+
+export const GRAPHS_OPTIONS = {
+  ...declare(
+    { group: 'Measurement' },
+    {
+      sparsities: {
+        takes: shares,
+        help: "shares of the maps' weights that go, by commas",
+        default: [0.25, 0.5, 0.65],
+        changes: 'run',
+      },
+      repeats: {
+        takes: count,
+        help: 'rounds of a batch in onnxruntime after one to warm up; medians count',
+        default: 10,
+        changes: 'run',
+      },
+    },
+  ),
+  ...declare(
+    { group: 'Samples' },
+    {
+      calibration: like(CALIBRATION.calibration, {
+        help: "samples of the graph's inputs that calibrate, as safetensors",
+        required: true,
+      }),
+      eval: like(CALIBRATION.eval, {
+        help: 'samples that calibrate nothing, as safetensors: losses are those of them',
+        required: true,
+      }),
+    },
+  ),
+  ...outputOption('graphs.json, graphs.csv and graphs.html'),
+  ...scratchOption('pruned graphs'),
+};
+
+const schema = schemaOf(GRAPHS_OPTIONS);
+
+export type GraphsOptions = z.input<typeof schema> &
+  Pick<EngineOptions, 'threads' | 'memory' | 'signal'> & { onProgress?: OnProgress };
+export type GraphsSettings = z.output<typeof schema>;
+
+export function graphsSettings(options: GraphsOptions): GraphsSettings {
+  return settingsFrom(schema, options);
+}

@@ -1,0 +1,22 @@
+import type { Runtime } from '../../models/graphs/run/runtime';
+import type { Samples } from '../../models/graphs/run/samples';
+import { median } from '../median';
+
+/** Seconds of one sample in onnxruntime: the median of so many runs of the first batch, after one to warm up. */
+export async function timed(
+  runtime: Runtime,
+  path: string,
+  samples: Samples,
+  repeats: number,
+): Promise<number> {
+  await using session = await runtime.open(path);
+  const [feeds] = [...samples.read(1)];
+  await session.run(feeds!);
+  const seconds: number[] = [];
+  for (let round = 0; round < repeats; round++) {
+    const start = performance.now();
+    await session.run(feeds!);
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return median(seconds) / Math.min(samples.batch, samples.count);
+}

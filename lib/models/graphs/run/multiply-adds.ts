@@ -1,0 +1,39 @@
+/** How often a sample multiplies with each map. */
+import { product } from '../dims';
+import type { OnnxFile } from '../onnx/file';
+import { relate } from '../relate';
+import type { Samples } from './samples';
+
+/**
+ * By the name of each map: rows that one sample multiplies it with, so that its multiply-adds are its elements times that. A size that only a run
+ * knows counts as one.
+ */
+export function rowsOfMaps(file: OnnxFile, samples: Samples): Map<string, number> {
+  const { roles } = relatedTo(file, samples);
+  const rows = new Map<string, number>();
+  const seen = new Set<string>();
+  for (const { kind, node, map, by, position } of roles) {
+    // What a transposed convolution reads counts; of all others what they write.
+    const counts = node.opType === 'ConvTranspose' ? 'reads' : 'writes';
+    const use = `${node.output.join(' ')} ${map.name}`;
+    if (kind !== counts || seen.has(use)) continue;
+    seen.add(use);
+    const others = by.dims!.filter((_, i) => i !== position);
+    const own = product(others.map((dim) => (typeof dim === 'number' ? dim : 1)));
+    rows.set(map.name, (rows.get(map.name) ?? 0) + Number(own) / samples.batch);
+  }
+  return rows;
+}
+
+/** The network as it is for a batch: sizes of the inputs are numbers. */
+function relatedTo(file: OnnxFile, samples: Samples) {
+  const graph = file.model.graph!;
+  const { input } = graph;
+  try {
+    const given = new Map(samples.sized.map((info) => [info.name, info]));
+    graph.input = input.map((info) => given.get(info.name) ?? info);
+    return relate(file);
+  } finally {
+    graph.input = input;
+  }
+}

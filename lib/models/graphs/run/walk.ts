@@ -1,0 +1,122 @@
+/** A graph on its way through its segments: what lies on the cut behind those that were run is stored. */
+import type { OnnxFile } from '../onnx/file';
+import { type Batches, StoredBatches } from './batches';
+import type { Activations, Runtime } from './runtime';
+import type { Segment, Segments } from './segments';
+
+export interface Walked {
+  file: OnnxFile;
+  segments: Segments;
+  runtime: Runtime;
+  samples: Batches;
+  /** Called between batches; may throw. */
+  between(): void;
+}
+
+/** Gets values of a batch: of all that it asked for some at a time. */
+type Visit = (values: Activations, batch: number) => void | Promise<void>;
+
+interface Visited {
+  wanted: ReadonlySet<string>;
+  visit: Visit;
+  limit?: number;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+const NOTHING: Visited = { wanted: NONE, visit: () => {} };
+
+export class Walk implements Disposable {
+  /** The next segment, and what lies in front of it. */
+  private at = 0;
+  private held: Batches;
+  private files = 0;
+
+  constructor(private readonly around: Walked) {
+    this.held = around.samples;
+  }
+
+  /** Goes on to the beginning of a segment, through the graph as it is now. */
+  async to(segment: number): Promise<void> {
+    while (this.at < segment) {
+      const next = await this.step(this.held, this.around.segments.joined(this.at++));
+      dispose(this.held);
+      this.held = next;
+    }
+  }
+
+  /**
+   * Runs the graph, as it is now, from here until all `wanted` values of at most `limit` batches were visited. Stays where it
+   * is.
+   */
+  async visit(wanted: Iterable<string>, visit: Visit, limit?: number): Promise<void> {
+    const left = new Set(wanted);
+    const here = new Set([...left].filter((name) => this.isHeld(name)));
+    if (here.size > 0) {
+      let batch = 0;
+      for (const values of this.held.read(limit)) await visit(picked(values, here), batch++);
+      for (const name of here) left.delete(name);
+    }
+    const { segments } = this.around;
+    let held = this.held;
+    for (let at = this.at; left.size > 0; ) {
+      const end = segments.together(at);
+      const { nodes, made, live } = segments.joined(at, end);
+      const wanted = new Set([...left].filter((name) => made.has(name)));
+      for (const name of wanted) left.delete(name);
+      const part = { nodes, made, live: left.size > 0 ? live : NONE };
+      const before = held;
+      try {
+        held = await this.step(before, part, { wanted, visit, limit });
+      } finally {
+        if (before !== this.held) dispose(before);
+      }
+      at = end;
+    }
+    if (held !== this.held) dispose(held);
+  }
+
+  [Symbol.dispose](): void {
+    dispose(this.held);
+  }
+
+  private isHeld(name: string): boolean {
+    return this.held.inputs.some((input) => input.name === name);
+  }
+
+  /** Gives what lies behind a segment. */
+  private async step(
+    from: Batches,
+    { nodes, made, live }: Segment,
+    { wanted, visit, limit }: Visited = NOTHING,
+  ): Promise<Batches> {
+    const { file, runtime, between } = this.around;
+    const outputs = [...made].filter((name) => wanted.has(name) || live.has(name));
+    const next = new StoredBatches(runtime.fileFor(`cut-${this.files++}`), runtime);
+    try {
+      await using session =
+        outputs.length > 0
+          ? await runtime.part(file, { inputs: from.inputs, nodes, outputs })
+          : null;
+      let batch = 0;
+      for (const values of from.read(limit)) {
+        between();
+        const all = { ...values, ...(session && (await session.run(values))) };
+        if (wanted.size > 0) await visit(picked(all, wanted), batch);
+        next.put(picked(all, live));
+        batch++;
+      }
+      return next;
+    } catch (error) {
+      next[Symbol.dispose]();
+      throw error;
+    }
+  }
+}
+
+function picked(values: Activations, names: ReadonlySet<string>): Activations {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => names.has(name)));
+}
+
+function dispose(batches: Batches): void {
+  if (batches instanceof StoredBatches) batches[Symbol.dispose]();
+}

@@ -1,0 +1,62 @@
+/** `bench graphs` on a small graph: equal sizes, and losses that onnxruntime itself gives. */
+import { join } from 'node:path';
+import test from 'ava';
+import { benchGraphs } from '../../lib/bench/graphs/run';
+import { benchSchema } from '../../lib/bench/schema';
+import { benchReport } from '../../lib/reports';
+import { run, scratch } from '../cli/run';
+import { numbersOf } from '../report/page';
+import { soundPage } from '../report/sound';
+
+const FIXTURES = join(__dirname, '../fixtures/graph-runs');
+const MODEL = join(FIXTURES, 'residual.onnx');
+const INPUTS = join(FIXTURES, 'residual.inputs.safetensors');
+
+/** Of a sample of 9 × 8 values: output positions of each convolution times its elements, and the product's. */
+const MULTIPLY_ADDS = 72 * (8 * 2 * 9 + 8 * 8 * 9 + 8 * 8) + 5 * 7 * (8 * 8 * 6) + 5 * 8;
+
+test('a prune and a slice of as many parameters, against the dense graph', async (t) => {
+  const document = await benchGraphs(MODEL, {
+    ...{ calibration: INPUTS, eval: INPUTS, sparsities: [0.3, 0.5], repeats: 1, threads: 1 },
+    scratch: await scratch(t),
+  });
+  t.notThrows(() => benchSchema.parse(document));
+  const { dense, rows, evaluationSamples } = document.graphs!;
+  t.is(evaluationSamples, 48);
+  t.is(dense.multiplyAdds, MULTIPLY_ADDS);
+  t.is(dense.loss, 0);
+  t.deepEqual(
+    rows.map(({ method, sparsity }) => [method, sparsity]),
+    [
+      ['refit', 0.3],
+      ['slice-l2', 0.3],
+      ['refit', 0.5],
+      ['slice-l2', 0.5],
+    ],
+  );
+  for (const sparsity of [0.3, 0.5]) {
+    const [ours, sliced] = rows.filter((row) => row.sparsity === sparsity);
+    t.true(ours!.weights <= (1 - sparsity) * dense.weights);
+    t.true(sliced!.parameters <= ours!.parameters);
+    t.true(ours!.multiplyAdds < dense.multiplyAdds);
+    t.true(ours!.loss > 0 && ours!.loss < sliced!.loss, `${ours!.loss}, ${sliced!.loss}`);
+  }
+  const page = await benchReport(document);
+  soundPage(t, page);
+  t.deepEqual(
+    numbersOf(page, 'graph-rows').map(([, [, parameters]]) => parameters),
+    [dense, ...rows].map(({ parameters }) => parameters),
+  );
+});
+
+test('as a user runs it', async (t) => {
+  const folder = await scratch(t);
+  const { code, stdout, stderr } = await run([
+    ...['bench', 'graphs', MODEL, '--calibration', INPUTS, '--eval', INPUTS, '-o', folder],
+    ...['--sparsities', '0.5', '--repeats', '1', '--threads', '1'],
+  ]);
+  t.is(code, 0, stderr);
+  t.regex(stdout, /residual.onnx on 48 samples; loss of \w+: /);
+  t.regex(stdout, /^pruned and refitted +50.0 %/m);
+  t.regex(stdout, /graphs\.html/);
+});
