@@ -75,7 +75,13 @@ export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export { pruneGraph } from './prune-graph';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
-export { benchReport, graphReport, pruneReport, type ReportOptions } from './reports';
+export {
+  benchReport,
+  graphReport,
+  type PruneReportOptions,
+  pruneReport,
+  type ReportOptions,
+} from './reports';
 export type { AdmmStep } from './solver/admm';
 export type { Structure } from './solver/structures/types';
 export { type OpenOptions, openModel } from './source';

@@ -8,18 +8,18 @@ import type { ReportOptions } from '../reports';
 import { commandLine } from '../wording';
 import { reportFile, writeReport } from './report-file';
 
-export interface PendingReport<Result> {
+export interface PendingReport<Outcome> {
   path: string;
-  write(result: Result): Promise<void>;
+  write(outcome: Outcome): Promise<void>;
 }
 
 /** The report of a run to come; null where none was asked for. Refuses what could not be written. */
-export async function reportOf<Result>(
+export async function reportOf<Outcome>(
   model: string,
   options: PruneOptions,
   named: string | true | undefined,
-  htmlOf: (result: Result, about: ReportOptions) => Promise<string>,
-): Promise<PendingReport<Result> | null> {
+  htmlOf: (outcome: Outcome, about: ReportOptions) => Promise<string>,
+): Promise<PendingReport<Outcome> | null> {
   if (named === undefined) return null;
   const settings = settingsOf(options);
   const isFolder = settings.format === 'hf' && !isOnnx(model);
@@ -38,8 +38,8 @@ export async function reportOf<Result>(
   const command = commandLine(process.argv.slice(2), []);
   return {
     path: file.path,
-    async write(result) {
-      await writeReport(file, await htmlOf(result, { command, date }), settings.force);
+    async write(outcome) {
+      await writeReport(file, await htmlOf(outcome, { command, date }), settings.force);
     },
   };
 }

@@ -1,25 +1,36 @@
-import type { BenchDocument } from '../../bench/schema';
+import type { BenchPace, BenchSpeed } from '../../bench/schema';
 import { bytes, counted, grouped } from '../../numbers';
 import { table } from './table';
 
-export function speedReport({ speed }: BenchDocument): string {
-  const { runtime, threads, promptTokens, generatedTokens, dense, pruned, ratios } = speed!;
-  const head = ['', 'parameters', 'file', 'prompt tokens/s', 'generated tokens/s'];
-  const rows = [dense, pruned].map((entry) => [
-    entry.label,
-    grouped(entry.parameters),
-    bytes(entry.fileBytes),
-    entry.promptPerSecond.toFixed(1),
-    entry.generationPerSecond.toFixed(1),
+/** How fast a dense and a pruned model are. */
+export function speedReport({ runs, dense, pruned, notes, ...speed }: BenchSpeed): string {
+  const { threads, promptTokens, generatedTokens, repeats } = speed;
+  const models = [dense, pruned].map(({ label, parameters, fileBytes }) => [
+    label,
+    grouped(parameters),
+    bytes(fileBytes),
   ]);
-  const factor = (value: number) => `×${value.toFixed(3)}`;
-  const { prompt, promptAllowed, generation, generationAllowed } = ratios;
-  rows.push(
-    ['pruned ÷ dense', '', '', factor(prompt), factor(generation)],
-    ['removed work allows', '', '', factor(promptAllowed), factor(generationAllowed)],
-  );
+  const head = ['tokens/s', '', 'dense', 'pruned', 'pruned ÷ dense', 'removed work allows', ''];
+  const rows = runs.flatMap(({ runtime, prompt, generation }) => [
+    [runtime, 'prompt', ...cells(prompt)],
+    ...(generation ? [['', 'generation', ...cells(generation)]] : []),
+  ]);
   return [
-    `${runtime}, ${counted(threads, 'thread')}, ${promptTokens} prompt and ${generatedTokens} generated tokens, medians`,
-    table([head, ...rows], ['left', 'right', 'right', 'right', 'right']),
+    `${counted(threads, 'thread')}, ${promptTokens} prompt and ${generatedTokens} generated tokens: medians of ${counted(repeats, 'round')} (least to most)`,
+    table([['', 'parameters', 'file'], ...models], ['left', 'right', 'right']),
+    table([head, ...rows], ['left', 'left', 'right', 'right', 'right', 'right', 'left']),
+    ...(notes.length > 0 ? [notes.map((note) => `note: ${note}`).join('\n')] : []),
   ].join('\n\n');
+}
+
+function cells({ dense, pruned, ratio, allowed, noise }: BenchPace): string[] {
+  const of = ({ median, least, most }: BenchPace['dense'], digits: number) =>
+    `${median.toFixed(digits)} (${least.toFixed(digits)} to ${most.toFixed(digits)})`;
+  return [
+    of(dense, 1),
+    of(pruned, 1),
+    `×${of(ratio, 2)}`,
+    `×${allowed.toFixed(2)}`,
+    noise ? 'noise' : '',
+  ];
 }
