@@ -10,6 +10,7 @@ export type { MasksOptions } from './bench/masks/options';
 export { benchMasks } from './bench/masks/run';
 export type { MemoryOptions } from './bench/memory/options';
 export { benchMemory } from './bench/memory/run';
+export type { MethodOptions, OwnMethod } from './bench/methods';
 export type { PeersOptions } from './bench/peers/options';
 export { benchPeers } from './bench/peers/run';
 export type { QualityOptions } from './bench/quality/options';
