@@ -5,6 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { defaultTargets, targetsOf } = require('./lib/cuda.js');
 const { ensureAll } = require('./lib/ensure.js');
+const { withLock } = require('./lib/lock.js');
 const { writeMainNotices, writePlatformNotices } = require('./lib/notices.js');
 const { npm } = require('./lib/npm.js');
 const { at, cmake, output } = require('./lib/paths.js');
@@ -113,7 +114,12 @@ runMain(() => {
   const platforms = isPrebuilt
     ? fs.readdirSync(at('prebuilds')).sort()
     : [`${process.platform}-${process.arch}`];
-  const folders = [stageMain(platforms), ...platforms.map(stagePlatform), ...stageCuda()];
+  // Notices of other systems are in their wheels, which are fetched.
+  const folders = withLock(() => [
+    stageMain(platforms),
+    ...platforms.map(stagePlatform),
+    ...stageCuda(),
+  ]);
   for (const folder of folders) {
     const { filename } = packed(['--pack-destination', path.resolve(to), folder]);
     console.log(path.join(to, filename));

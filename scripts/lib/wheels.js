@@ -106,11 +106,8 @@ function mendFor(output, name) {
     /No matching distribution|not a supported wheel/i.test(output) &&
     !/connection/i.test(output)
   ) {
-    const other =
-      name in WHEELS || name === OPENBLAS.name
-        ? ': build with STRUPRUNE_BLAS=openblas'
-        : ' and Python';
-    return `no wheel for this platform (they are for Linux x86-64, glibc 2.28)${other}`;
+    const other = name === OPENBLAS.name ? ': build with STRUPRUNE_BLAS=openblas' : '';
+    return `it has no wheel for this system and Python${other}`;
   }
   return 'check the network: set-up needs the Python package index once (behind a mirror: PIP_INDEX_URL)';
 }
