@@ -12,6 +12,7 @@ export type { MasksOptions } from './bench/masks/options';
 export { benchMasks } from './bench/masks/run';
 export type { MemoryOptions } from './bench/memory/options';
 export { benchMemory } from './bench/memory/run';
+export type { MethodOptions, OwnMethod } from './bench/methods';
 export type { PeersOptions } from './bench/peers/options';
 export { benchPeers } from './bench/peers/run';
 export type { QualityOptions } from './bench/quality/options';
@@ -77,7 +78,13 @@ export type { OnProgress, OnWarning, Progress } from './progress';
 export { prune } from './prune';
 export { pruneGraph } from './prune-graph';
 export type { AllocatedPart, LayerResult, LayerStats, PruneResult } from './pruning/result';
-export { benchReport, graphReport, pruneReport, type ReportOptions } from './reports';
+export {
+  benchReport,
+  graphReport,
+  type PruneReportOptions,
+  pruneReport,
+  type ReportOptions,
+} from './reports';
 export type { AdmmStep } from './solver/admm';
 export type { Structure } from './solver/structures/types';
 export { type OpenOptions, openModel } from './source';

@@ -31,6 +31,12 @@ export function oneLine(text: string, longest?: number): string {
   return shortened(text, longest).replace(/\s*[\t\n]\s*/g, ' ');
 }
 
+/** Words of strangers as one scalar of YAML. */
+export function yaml(text: string): string {
+  // A string of JSON is one of YAML.
+  return /^[a-z][\w.-]*$/i.test(text) ? text : printableJson(JSON.stringify(text));
+}
+
 /** Text inside of a line or a table's cell of Markdown, without any meaning to it or to HTML. */
 export function markdown(text: string): string {
   // Underscores inside of a word mean nothing.

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
 import { requireOneOfEach } from './bench/join';
-import { type BenchDocument, benchSchema } from './bench/schema';
+import { type BenchDocument, type BenchSpeed, benchSchema } from './bench/schema';
 import { checkedOptions, parse } from './check';
 import { withEngine } from './engine/engine';
 import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
@@ -19,17 +19,24 @@ export interface ReportOptions {
   date?: string;
 }
 
-const reportSchema: z.ZodType<ReportOptions> = z.strictObject({
+const reportSchema = z.strictObject({
   command: z.string().optional(),
   date: z.string().optional(),
 });
+const pruneReportSchema = reportSchema.extend({ speed: benchSchema.shape.speed });
+
+/** Of a run of prune(). */
+export interface PruneReportOptions extends ReportOptions {
+  /** How fast it became: `speed` of benchSpeed()'s document. Default: the report has nothing of it. */
+  speed?: BenchSpeed;
+}
 
 /** The report of a run of prune(): `model` and `options` as prune() got them. */
 export async function pruneReport(
   model: string,
   options: PruneOptions,
   result: PruneResult,
-  about: ReportOptions = {},
+  about: PruneReportOptions = {},
 ): Promise<string> {
   if (typeof model !== 'string' || !isResult(result)) {
     throw new StruPruneError(
@@ -38,9 +45,10 @@ export async function pruneReport(
       'call pruneReport(model, options, result) with the path and options that prune() got and what it returned',
     );
   }
-  const origin = await originOf('prune', model, options, { ...result, about });
+  const { speed = null, ...rest } = parse(pruneReportSchema, about);
+  const origin = await originOf('prune', model, options, { ...result, about: rest });
   const { pruneHtml } = await import('./report/prune');
-  return pruneHtml({ model, result, origin });
+  return pruneHtml({ model, result, speed, origin });
 }
 
 /** The report of a run of pruneGraph(): `model` and `options` as pruneGraph() got them. */
@@ -50,7 +58,7 @@ export async function graphReport(
   result: GraphResult,
   about: ReportOptions = {},
 ): Promise<string> {
-  const facts = { ...result, device: 'cpu', about };
+  const facts = { ...result, device: 'cpu', about: parse(reportSchema, about) };
   const origin = await originOf('pruneGraph', model, options, facts);
   const { graphHtml } = await import('./report/graph');
   return graphHtml({ model, result, origin });
@@ -66,7 +74,6 @@ async function originOf(
   options: PruneOptions | GraphOptions,
   { settings, seconds, device, about }: Facts,
 ): Promise<Origin> {
-  const { command, date } = parse(reportSchema, about);
   // The run is over: its signal may have fired since, its engine be gone.
   const { signal, engine, ...rest } = checkedOptions(options);
   const asked =
@@ -75,9 +82,9 @@ async function originOf(
       : { ...rest, ...engine?.settings, device: 'cpu' as const, deviceMemory: undefined };
   const machine = await withEngine(asked, async (one) => machineOf(one));
   return {
-    date: date ?? new Date(Date.now() - 1000 * seconds).toISOString(),
+    date: about.date ?? new Date(Date.now() - 1000 * seconds).toISOString(),
     seconds,
-    command: command ?? callOf(call, model, options),
+    command: about.command ?? callOf(call, model, options),
     machine: { ...machine, device },
     versions: versions(),
     seed: Number(settings.seed),

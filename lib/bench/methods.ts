@@ -20,6 +20,17 @@ export interface MethodEntry {
   options: MethodOptions;
 }
 
+/** A row of the caller's own. */
+export interface OwnMethod {
+  /** Other than those of the table: it names the row, and its model where models are kept. */
+  id: string;
+  label: string;
+  /** Where it was published. */
+  about?: string;
+  /** What prune() is to do in it; rules and searches of the caller's need their names, by which finished rows are known. */
+  options: MethodOptions;
+}
+
 const BASE = 'struprune-threshold';
 
 /** Of a tuned row, behind those that calibrate: as many as the text has left, and so many at most. */
@@ -200,10 +211,18 @@ export const METHOD_WORDS: readonly string[] = [
   ...METHOD_ENTRIES.map(({ id }) => id),
 ];
 
-/** The entries of some names and names of groups, in the table's order. @throws StruPruneError ERR_ARGUMENT */
-export function methodEntries(names: readonly string[]): MethodEntry[] {
+/**
+ * The entries of some names and names of groups, in the table's order, and behind them those of the caller's own.
+ * @throws StruPruneError ERR_ARGUMENT
+ */
+export function methodEntries(methods: readonly (string | OwnMethod)[]): MethodEntry[] {
   const wanted = new Set<MethodEntry>();
-  for (const name of names) {
+  const own = new Map<string, MethodEntry>();
+  for (const name of methods) {
+    if (typeof name !== 'string') {
+      own.set(name.id, ownEntry(name, own));
+      continue;
+    }
     const group = Object.hasOwn(GROUPS, name) ? GROUPS[name]! : null;
     const found = METHOD_ENTRIES.filter((entry) => (group ? group(entry) : entry.id === name));
     if (found.length === 0) {
@@ -215,5 +234,42 @@ export function methodEntries(names: readonly string[]): MethodEntry[] {
     }
     for (const entry of found) wanted.add(entry);
   }
-  return METHOD_ENTRIES.filter((entry) => wanted.has(entry));
+  return [...METHOD_ENTRIES.filter((entry) => wanted.has(entry)), ...own.values()];
+}
+
+/** What the benchmark gives every row. */
+const SHARED = ['output', 'calibration', 'sparsity', 'eval', 'signal', 'onProgress', 'onWarning'];
+
+function ownEntry(
+  { id, label, about = "a method of the caller's own", options }: OwnMethod,
+  others: ReadonlyMap<string, MethodEntry>,
+): MethodEntry {
+  const refuse = (found: string, mend: string) =>
+    new StruPruneError('ERR_ARGUMENT', `the own method '${id}' ${found}`, mend);
+  if (METHOD_WORDS.includes(id) || others.has(id)) {
+    throw refuse('has an id that is taken', 'give it another');
+  }
+  const shared = SHARED.filter((key) => key in options);
+  if (shared.length > 0) {
+    throw refuse(`sets ${shared.join(', ')}, which all rows share`, 'leave it out of its options');
+  }
+  const nameless = Object.entries(options).find(([, value]) => isOwn(value) && !value.name);
+  if (nameless) {
+    throw refuse(`has a ${nameless[0]} without a name`, "give it one: { name: 'mine 1', … }");
+  }
+  return { id, label, kind: 'baseline', base: null, about, options };
+}
+
+/** A rule or search of the caller's, in its object. */
+function isOwn(value: unknown): value is { name?: string } {
+  return typeof value === 'object' && value !== null;
+}
+
+/** An entry as a document has it: functions of the caller's by their names. */
+export function inDocument({ options, ...entry }: MethodEntry) {
+  const shown = Object.entries(options).map(([key, value]) => [
+    key,
+    isOwn(value) ? `own "${value.name}"` : value,
+  ]);
+  return { ...entry, options: Object.fromEntries(shown) as Record<string, unknown> };
 }

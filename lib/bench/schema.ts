@@ -234,32 +234,46 @@ const kernels = z.object({
   rows: z.array(kernel),
 });
 
-/** Medians over the repeats, tokens per second. */
-const speedEntry = z.object({
+const speedModel = z.object({
   label: z.string(),
   path: z.string(),
   parameters: count,
   fileBytes: count,
-  promptPerSecond: z.number(),
-  generationPerSecond: z.number(),
+});
+
+/** Of all rounds. */
+const spread = z.object({ median: z.number(), least: z.number(), most: z.number() });
+
+/** How fast both models are, tokens per second. */
+const pace = z.object({
+  dense: spread,
+  pruned: spread,
+  /** Pruned ÷ dense, round by round: the models take turns. */
+  ratio: spread,
+  /** What the removed flops (prompt) or bytes (generation) allow. */
+  allowed: z.number(),
+  /** The median ratio is above that, which pruning cannot have done. */
+  noise: z.boolean(),
 });
 
 const speed = z.object({
-  /** For example `node-llama-cpp 3.22.1`. */
-  runtime: z.string(),
   threads: count,
   promptTokens: count,
   generatedTokens: count,
   repeats: count,
-  dense: speedEntry,
-  pruned: speedEntry,
-  /** Pruned ÷ dense. `allowed`: what the removed flops (prompt) and bytes (generation) allow. */
-  ratios: z.object({
-    prompt: z.number(),
-    promptAllowed: z.number(),
-    generation: z.number(),
-    generationAllowed: z.number(),
-  }),
+  dense: speedModel,
+  pruned: speedModel,
+  runs: z.array(
+    z.object({
+      /** For example `node-llama-cpp 3.22.1`. */
+      runtime: z.string(),
+      prompt: pace,
+      /** null: the runtime has no cache of keys and values. */
+      generation: pace.nullable(),
+    }),
+  ),
+  /** What was not measured, and why. */
+  notes: z.array(z.string()),
 });
 
 const stage = z.object({ name: z.string(), seconds: z.number() });
@@ -439,7 +453,9 @@ export type BenchSurvey = z.infer<typeof survey>;
 export type BenchQuality = z.infer<typeof quality>;
 export type BenchKernel = z.infer<typeof kernel>;
 export type BenchKernels = z.infer<typeof kernels>;
+export type BenchPace = z.infer<typeof pace>;
 export type BenchSpeed = z.infer<typeof speed>;
+export type BenchSpread = z.infer<typeof spread>;
 export type BenchPeers = z.infer<typeof peers>;
 export type BenchMemory = z.infer<typeof memory>;
 export type BenchMemoryRow = z.infer<typeof memoryRow>;

@@ -1,6 +1,6 @@
 /** The licence that a checkpoint states, for what is made of it. */
 import type { ModelSource } from '../model/architecture';
-import { printableJson } from '../printable';
+import { yaml } from '../printable';
 import type { GgufEntry } from './container';
 import { readFolderFile } from './folder-file';
 
@@ -57,9 +57,6 @@ export function licenceMetadata(licence: Licence): Record<string, GgufEntry> {
 
 /** Lines of a model card's front matter. */
 export function licenceLines(licence: Licence): string[] {
-  // A string of JSON is one of YAML.
-  const yaml = (value: string) =>
-    /^[a-z][\w.-]*$/i.test(value) ? value : printableJson(JSON.stringify(value));
   return KEYS.flatMap(([key]) =>
     licence[key] === undefined ? [] : `${key}: ${yaml(licence[key])}`,
   );

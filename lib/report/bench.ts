@@ -46,7 +46,7 @@ export function benchHtml(...documents: readonly BenchDocument[]): string {
       ...section('masks', of('Masks inside a block', masks?.model), masks && masksFigures(masks)),
       ...section('kernels', of('Kernels', kernels?.model), kernels && kernelFigures(kernels)),
       ...section('graphs', 'An ONNX graph', graphs && graphsTable(graphs)),
-      ...section('speed', 'Speed in a runtime', speed && speedFigures(speed)),
+      ...section('speed', 'Speed', speed && speedFigures(speed)),
       ...section('peers', of('Against other programs', peers?.model), peers && peersFigures(peers)),
       ...section('budgets', 'Memory', memory && memoryFigures(memory)),
       { id: 'origin', title: 'How this was made', body: originsOf(documents) },

@@ -1,4 +1,5 @@
 /** One run of prune() as one HTML file. */
+import type { BenchSpeed } from '../bench/schema';
 import { modelName } from '../model/name';
 import type { PruneResult } from '../pruning/result';
 import { html } from './html';
@@ -7,6 +8,7 @@ import { admmFigure } from './sections/admm';
 import { type Origin, originBody } from './sections/origin';
 import { outputBody, samplesBody } from './sections/output';
 import { errorFigure } from './sections/site-errors';
+import { speedFigures } from './sections/speed';
 import { widthsFigure } from './sections/widths';
 import { pruneSummary } from './summary/prune';
 
@@ -14,11 +16,13 @@ export interface PruneRun {
   /** Path of what was pruned. */
   model: string;
   result: PruneResult;
+  /** How fast it became; null: not measured. */
+  speed: BenchSpeed | null;
   origin: Origin;
 }
 
 /** The whole report; the same run gives the same text. */
-export function pruneHtml({ model, result, origin }: PruneRun): string {
+export function pruneHtml({ model, result, speed, origin }: PruneRun): string {
   const name = modelName(model);
   const { layerStats, samples } = result;
   const sites = layerStats.map(({ index, site, admm }) => ({ block: index, site, admm }));
@@ -28,6 +32,7 @@ export function pruneHtml({ model, result, origin }: PruneRun): string {
     { id: 'layers', title: 'Where it was removed', body: widthsFigure(result) },
     errors && { id: 'errors', title: 'Errors', body: errors },
     admm && { id: 'admm', title: 'ADMM', body: admm },
+    speed && { id: 'speed', title: 'Speed', body: speedFigures(speed) },
     samples && { id: 'samples', title: 'Words before and after', body: samplesBody(samples) },
     { id: 'output', title: 'The checkpoint', body: outputBody(result) },
     { id: 'origin', title: 'How this was made', body: originBody(origin) },
@@ -38,7 +43,7 @@ export function pruneHtml({ model, result, origin }: PruneRun): string {
     date: origin.date,
     title: `${name}, pruned`,
     facts: html`${method}, ${allocation} allocation, scope ${scope}, written as ${format} ${dtype}`,
-    summary: pruneSummary(result),
-    sections,
+    summary: pruneSummary(result, speed),
+    sections: sections.filter((section) => section !== null),
   });
 }

@@ -3,7 +3,7 @@ import { data, type Format } from './numbers';
 
 export interface Cell {
   content: Part;
-  /** `best`, `text`, `wrap` of style.css. */
+  /** `best`, `text`, `name`, `wrap` of style.css. */
   className?: string;
 }
 
@@ -31,7 +31,7 @@ export function table({ id, caption, head, rows }: Table): Html {
 
 /** Words stand at the left, and so does what stands above them. */
 function headCell(cell: Part, below: Part | Cell): Html {
-  const isText = isCell(below) && /text|wrap/.test(below.className ?? '');
+  const isText = isCell(below) && /text|name|wrap/.test(below.className ?? '');
   return isText
     ? html`<th scope="col" class="text">${cell}</th>`
     : html`<th scope="col">${cell}</th>`;

@@ -32,7 +32,7 @@ const OPTIONS: ts.CompilerOptions = {
 
 test.before('type check', (t) => {
   t.timeout(120_000);
-  t.is(examples.length, 5);
+  t.is(examples.length, 6);
   const program = ts.createProgram(
     examples.map(([, name]) => fileOf(name!)),
     OPTIONS,
@@ -51,6 +51,7 @@ const EXPECTED: Record<string, RegExp> = {
   survey: /^0\.1 .*\n[\s\S]*0\.2 [\s\S]*0\.3 /,
   allocation: /^own "cheapest next 1" \[/,
   mask: /^$/,
+  row: /^magnitude \d+\.\d+\nVariance \d+\.\d+\n$/,
 };
 for (const [, name] of examples) {
   test.serial(`example ${name}`, (t) => {
@@ -63,6 +64,7 @@ for (const [, name] of examples) {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     t.regex(stdout, EXPECTED[name!]!);
-    t.truthy(readFileSync(join(cwd, 'pruned', 'model.safetensors')).length);
+    const made = name === 'row' ? 'rows/rows.jsonl' : 'pruned/model.safetensors';
+    t.truthy(readFileSync(join(cwd, made)).length);
   });
 }

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { METHOD_ENTRIES, methodEntries } from '../../lib/bench/methods';
+import { inDocument, METHOD_ENTRIES, methodEntries, type OwnMethod } from '../../lib/bench/methods';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import { StruPruneError } from '../../lib/errors';
 import { type PruneOptions, settingsOf } from '../../lib/options';
@@ -73,6 +73,28 @@ test('what is tuned stands beside the same that is not', (t) => {
     t.true(tuneTokens! > 0);
     t.deepEqual([untuned!.kind, untuned!.options], [kind, rest]);
   }
+});
+
+test("methods of the caller's own stand behind the table's, by their names", (t) => {
+  const mask = { name: 'mine 1', search: () => [1] };
+  const mine = { id: 'mine', label: 'Mine', options: { mask } };
+  const found = methodEntries([mine, 'flap']);
+  t.deepEqual(
+    found.map(({ id }) => id),
+    ['flap', 'mine'],
+  );
+  t.is(found[1]!.options.mask, mask);
+  t.deepEqual(inDocument(found[1]!).options, { mask: 'own "mine 1"' });
+  t.deepEqual(inDocument(found[0]!).options, found[0]!.options);
+  const refused = (own: OwnMethod[], message: RegExp) =>
+    t.throws(() => methodEntries(own), { instanceOf: StruPruneError, message });
+  refused([{ ...mine, id: 'flap' }], /'flap' has an id that is taken/);
+  refused([mine, mine], /'mine' has an id that is taken/);
+  refused(
+    [{ ...mine, options: { sparsity: 0.5 } as object }],
+    /sets sparsity, which all rows share/,
+  );
+  refused([{ ...mine, options: { mask: { search: () => [1] } } }], /a mask without a name/);
 });
 
 test('an unknown name is refused', (t) => {

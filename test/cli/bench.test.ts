@@ -148,9 +148,9 @@ test('bench report: one page of what is in a folder', async (t) => {
   t.regex(nothing.stderr, /has no document of a benchmark; run one with -o/);
 });
 
-test('bench speed without its runtime says how to get it', async (t) => {
+test('bench speed says how to get a runtime that is not where it was said to be', async (t) => {
   const args = ['bench', 'speed', 'a.gguf', 'b.gguf', '--runtime', await scratch(t)];
   const { code, stderr } = await run(args);
   t.is(code, 3);
-  t.regex(stderr, /npm install node-llama-cpp@3 \[ERR_NOT_FOUND\]/);
+  t.regex(stderr, /npm install --prefix llama .* \[ERR_NOT_FOUND\]/);
 });

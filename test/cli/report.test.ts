@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { fakeRuntime } from '../bench/fake-runtime';
 import { numbersOf, tableOf } from '../report/page';
 import { soundPage } from '../report/sound';
 import { CALIBRATION, EVALUATION, quickPrune, run, scratch } from './run';
@@ -62,6 +63,37 @@ test('beside a .gguf file, or where it is told; its place is printed', async (t)
     'small.report.html',
     'two.gguf',
   ]);
+});
+
+test('--speed: a table, a part of the JSON, a section of the report', async (t) => {
+  const folder = await scratch(t);
+  const quick = ['--method', 'magnitude-l2', '--no-samples'];
+  const output = join(folder, 'small.gguf');
+  const runtime = fakeRuntime(await scratch(t));
+  const one = await run(quickPrune(output, ...quick, '--report', '--speed', runtime, '--json'));
+  t.is(one.code, 0, one.stderr);
+  const { speed, sparsity } = JSON.parse(one.stdout);
+  t.true(sparsity > 0.2);
+  t.deepEqual(
+    speed.runs.map(({ runtime }: { runtime: string }) => runtime.split(' ')[0]),
+    ['node-llama-cpp', 'struprune-native'],
+  );
+  const page = await readFile(join(folder, 'small.report.html'), 'utf8');
+  soundPage(t, page);
+  const [dense] = numbersOf(page, 'speed-0-generation-table');
+  t.is(dense![1][0], speed.runs[0].generation.dense.median);
+
+  const two = await run(quickPrune(join(folder, 'two'), ...quick, '--speed', runtime));
+  t.is(two.code, 0, two.stderr);
+  t.regex(
+    two.stdout,
+    /parameters [\s\S]*removed work allows[\s\S]*note: llama\.cpp was left out: it reads GGUF/,
+  );
+
+  const wrong = await run(quickPrune(join(folder, 'three'), ...quick, '--speed', folder));
+  t.is(wrong.code, 3);
+  t.regex(wrong.stderr, /node-llama-cpp is not in .* \[ERR_NOT_FOUND\]/);
+  t.false(existsSync(join(folder, 'three')));
 });
 
 test('a report that could not be written is refused before any work', async (t) => {

@@ -120,6 +120,21 @@ async function axe(t: ExecutionContext, page: Page): Promise<void> {
   t.deepEqual(violations, []);
 }
 
+test.serial('long names leave the best methods their last column on a desk', async (t) => {
+  const { quality, ...rest } = sampleDocument();
+  const long = (label: string) => `${label}, the output map alone, tuned on what calibrates`;
+  const rows = quality!.rows.map((row) => ({ ...row, label: long(row.label) }));
+  const text = benchHtml({ ...rest, quality: { ...quality!, rows } });
+  await writeFile(join(folder, 'long.html'), text);
+  await withReport(t, 'long', { viewport: DESK, colorScheme: 'light' }, async (page) => {
+    const cut = await page.evaluate(() => {
+      const { scrollWidth, clientWidth } = document.querySelector('#best-table')!.parentElement!;
+      return scrollWidth - clientWidth;
+    });
+    t.is(cut, 0);
+  });
+});
+
 test.serial('the numbers that the browser has are those of the JSON', async (t) => {
   const { quality } = sampleDocument();
   await withReport(t, 'bench', { viewport: DESK, colorScheme: 'light' }, async (page) => {

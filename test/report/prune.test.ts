@@ -2,7 +2,7 @@
 import test from 'ava';
 import { pruneHtml } from '../../lib/report/prune';
 import { numbersOf, tableOf, unescaped } from './page';
-import { HOSTILE, sampleRun } from './sample';
+import { HOSTILE, sampleDocument, sampleRun } from './sample';
 import { soundPage } from './sound';
 
 const run = sampleRun();
@@ -52,6 +52,18 @@ test('the summary, samples, verification and command', (t) => {
   t.true(words.includes(run.origin.command));
   t.regex(words, /Calibrated on ?1,024 tokens in 8 windows of 128/);
   t.regex(words, /Loads as ?own modeling code \(trust_remote_code=True\)/);
+});
+
+test('how fast it became: both runtimes, and what was left out', (t) => {
+  const { speed } = sampleDocument();
+  const fast = pruneHtml({ ...run, speed: speed! });
+  soundPage(t, fast);
+  t.deepEqual(
+    numbersOf(fast, 'speed-1-prompt-table').map(([, values]) => values[0]),
+    [800, 900],
+  );
+  t.true(fast.includes('something was left out'));
+  t.false(page.includes('id="speed"'));
 });
 
 test('without evaluation, samples, errors or ADMM', (t) => {

@@ -197,14 +197,21 @@ export function sampleDocument(): BenchDocument {
       rows: [kernel('gemm', 40, 108), kernel('softmax', 0.5, 3.5), kernel('norm', 0.25, 3.4)],
     },
     speed: {
-      runtime: 'node-llama-cpp 3.22.1',
       threads: 2,
       promptTokens: 512,
       generatedTokens: 64,
       repeats: 5,
-      dense: speedEntry('dense', 1000, 100),
-      pruned: speedEntry('pruned', 1250, 130),
-      ratios: { prompt: 1.25, promptAllowed: 1.4, generation: 1.3, generationAllowed: 1.35 },
+      dense: speedModel('dense'),
+      pruned: speedModel('pruned'),
+      runs: [
+        {
+          runtime: 'node-llama-cpp 3.22.1',
+          prompt: pace(1000, 1250, 1.4),
+          generation: pace(100, 130, 1.25),
+        },
+        { runtime: 'struprune-native 0.2.0', prompt: pace(800, 900, 1.4), generation: null },
+      ],
+      notes: ['something was left out'],
     },
     peers: {
       model,
@@ -302,14 +309,20 @@ function kernel(op: string, intensity: number, gflops: number) {
   };
 }
 
-function speedEntry(label: string, promptPerSecond: number, generationPerSecond: number) {
+function speedModel(label: string) {
+  return { label, path: `/models/${label}.gguf`, parameters: 2_000_000, fileBytes: 4_000_000 };
+}
+
+/** Tokens per second; of which the slowest rounds had a tenth less. */
+function pace(dense: number, pruned: number, allowed: number) {
+  const spread = (median: number) => ({ median, least: 0.9 * median, most: median });
+  const ratio = pruned / dense;
   return {
-    label,
-    path: `/models/${label}.gguf`,
-    parameters: 2_000_000,
-    fileBytes: 4_000_000,
-    promptPerSecond,
-    generationPerSecond,
+    dense: spread(dense),
+    pruned: spread(pruned),
+    ratio: spread(ratio),
+    allowed,
+    noise: ratio > allowed,
   };
 }
 
@@ -320,6 +333,7 @@ export function sampleRun(): PruneRun {
   return {
     model: `/models/${HOSTILE}`,
     origin: { command, date, machine, seconds, seed, settings, versions },
+    speed: null,
     result: {
       settings: { allocation: 'threshold', alpha: 0.5, memory: null },
       method: 'struprune',

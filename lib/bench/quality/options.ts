@@ -9,7 +9,7 @@ import { declare, like, schemaOf } from '../../options/option';
 import { OUTPUT } from '../../options/output';
 import { REFIT } from '../../options/refit';
 import type { OnProgress } from '../../progress';
-import { METHOD_WORDS } from '../methods';
+import { METHOD_WORDS, type MethodOptions, type OwnMethod } from '../methods';
 import {
   calibrationOptions,
   OWN_TEXT,
@@ -18,6 +18,14 @@ import {
   scratchOption,
 } from '../options';
 import type { BenchDocument } from '../schema';
+
+const ownMethod: z.ZodType<OwnMethod> = z.strictObject({
+  // Of a folder too.
+  id: z.string().regex(/^[a-z\d][\w.-]*$/i),
+  label: z.string().min(1),
+  about: z.string().optional(),
+  options: z.custom<MethodOptions>((value) => typeof value === 'object' && value !== null),
+});
 
 /** Every option but engine and callbacks. */
 export const QUALITY_OPTIONS = {
@@ -30,8 +38,9 @@ export const QUALITY_OPTIONS = {
         default: [0.1, 0.2, 0.3, 0.4, 0.5],
         changes: 'run',
       },
+      /** Names, and in the library methods of the caller's own too. */
       methods: {
-        takes: names,
+        takes: { ...names, schema: z.array(z.union([z.string().min(1), ownMethod])).min(1) },
         help: `by commas: ${METHOD_WORDS.join(', ')}`,
         default: ['all'],
         changes: 'run',

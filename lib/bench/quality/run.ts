@@ -20,7 +20,7 @@ import { dtypeFor } from '../../spec/dtypes';
 import { inTurns } from '../../turns';
 import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
-import { METHOD_ENTRIES, type MethodEntry, methodEntries } from '../methods';
+import { inDocument, METHOD_ENTRIES, type MethodEntry, methodEntries } from '../methods';
 import {
   type BenchDocument,
   type BenchFailure,
@@ -383,7 +383,9 @@ async function sectionOf(run: Run, failures: readonly BenchFailure[]): Promise<B
     texts: texts.map(({ about }) => about),
     dense: results.dense ?? { perplexities: [], seconds: 0 },
     sparsities: [...new Set([...settings.sparsities, ...jobs.map((job) => job.sparsity)])],
-    methods: METHOD_ENTRIES.filter(({ id }) => ids.has(id)),
+    methods: known(run)
+      .filter(({ id }) => ids.has(id))
+      .map(inDocument),
     rows,
     failures: [...failures],
     surveys: results.surveys.filter(({ key }) => used.has(key)),
@@ -391,16 +393,21 @@ async function sectionOf(run: Run, failures: readonly BenchFailure[]): Promise<B
   };
 }
 
+/** The table's entries, and the caller's own that this call has. */
+function known({ entries }: Run): MethodEntry[] {
+  return [...new Set([...METHOD_ENTRIES, ...entries])];
+}
+
 /** The jobs of this call and those of earlier ones in the same folder that would be done in the same way today. */
 function withEarlier(run: Run): Job[] {
   const asked = new Set(run.jobs.map(({ key }) => key));
   const earlier = [...run.results.rows].flatMap(([key, { method, sparsity }]) => {
-    const entry = METHOD_ENTRIES.find(({ id }) => id === method);
+    const entry = known(run).find(({ id }) => id === method);
     if (asked.has(key) || !entry) return [];
     const { job } = tryJob(run, entry, sparsity);
     return job.key === key ? [job] : [];
   });
-  const place = ({ entry }: Job) => METHOD_ENTRIES.indexOf(entry);
+  const place = ({ entry }: Job) => known(run).indexOf(entry);
   // Sorting keeps the order of a call's own.
   return [...run.jobs, ...earlier].sort((a, b) => place(a) - place(b));
 }

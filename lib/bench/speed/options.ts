@@ -13,7 +13,7 @@ export const SPEED_OPTIONS = {
       promptTokens: {
         takes: count,
         help: 'tokens that are read at once',
-        default: 512,
+        otherwise: "512, or what the model's positions leave of them",
         changes: 'run',
       },
       generatedTokens: {
@@ -32,7 +32,7 @@ export const SPEED_OPTIONS = {
       runtime: {
         takes: folder,
         help: 'where node-llama-cpp lies',
-        otherwise: 'node_modules here or above',
+        otherwise: 'node_modules here or above; without it our own forward pass alone is timed',
         changes: 'places',
       },
     },

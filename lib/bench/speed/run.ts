@@ -1,125 +1,105 @@
-/** A pruned checkpoint against the dense one in llama.cpp, beside what the removed work allows. */
-import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
-import { withBytes, withEngine } from '../../engine/engine';
-import { native } from '../../engine/native';
-import { blockSpec } from '../../engine/session';
+/** A pruned checkpoint against the dense one, in llama.cpp and in our own forward pass, beside what the removed work allows. */
+import { type Engine, withBytes, withEngine } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
-import type { ModelSource, TensorRef } from '../../model/architecture';
-import { stageReporter } from '../../progress';
+import type { ModelSource } from '../../model/architecture';
+import { type OnStage, stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
-import { documentOf, machineOf, modelOf } from '../document';
-import { median } from '../median';
+import { documentOf, machineOf, modelOf, versions } from '../document';
 import type { BenchDocument, BenchSpeed } from '../schema';
-import { type SpeedOptions, speedSettings } from './options';
-import { findRuntime, timeModels } from './runtime';
+import { timeForward } from './forward';
+import { timeLlama } from './llama';
+import { type SpeedOptions, type SpeedSettings, speedSettings } from './options';
+import { type Pair, requireRelated } from './pair';
+import { findRuntime, type Runtime } from './runtime';
 
-/** Both are GGUF files of one dtype: `export` writes the dense one, `prune` the pruned one. */
+const PROMPT_TOKENS = 512;
+
+/**
+ * How much faster a model became: prompt and generation in llama.cpp where both are, or can be written as, GGUF files and
+ * node-llama-cpp is there, and the prompt in our own forward pass, all on the CPU.
+ * @throws StruPruneError ERR_ARGUMENT, ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED (llama.cpp could not run them), ERR_SCRATCH
+ */
 export async function benchSpeed(
-  dense: string,
-  pruned: string,
+  dense: string | ModelSource,
+  pruned: string | ModelSource,
   options: SpeedOptions,
 ): Promise<BenchDocument> {
   const started = performance.now();
   const settings = speedSettings(options);
-  const { threads = availableParallelism(), signal, onProgress } = options;
-  // llama.cpp runs on the CPU here; threads that cannot be meant are refused.
-  const machine = await withEngine({ threads, signal, device: 'cpu' }, async (engine) =>
-    machineOf(engine),
-  );
+  const { threads, signal } = options;
   const runtime = findRuntime(settings.runtime);
-  const sources = [await openGgufSource(dense), await openGgufSource(pruned)] as const;
-  requireComparable(...sources);
-  const { promptTokens, generatedTokens, repeats } = settings;
-  const report = stageReporter(withBytes(null, onProgress), 'measure', 1);
-  report(0, `${repeats + 1} rounds in ${runtime.name}`);
-  const models = sources.map(({ path }) => resolve(path));
-  const job = { models, promptTokens, generatedTokens, repeats, threads };
-  const seconds = await timeModels(runtime, job, signal);
-  const entries = sources.map((source, i) => ({
-    label: `${i === 0 ? 'dense' : 'pruned'}: ${modelOf(source).name}`,
-    path: source.path,
-    parameters: source.parameters,
-    fileBytes: modelOf(source).fileBytes,
-    promptPerSecond: promptTokens / median(seconds[i]!.prompt),
-    generationPerSecond: generatedTokens / median(seconds[i]!.generation),
-  }));
-  const [a, b] = [entries[0]!, entries[1]!];
-  const speed: BenchSpeed = {
-    runtime: runtime.name,
-    threads,
-    promptTokens,
-    generatedTokens,
+  return withEngine({ threads, signal, device: 'cpu' }, async (engine) => {
+    const calls = { signal, onProgress: options.onProgress };
+    const pair = [
+      await sourceOf(dense, calls, engine),
+      await sourceOf(pruned, calls, engine),
+    ] as const;
+    requireRelated(pair);
+    const promptTokens = promptFor(pair, settings);
+    const onStage = withBytes(engine, options.onProgress);
+    const speed = await measure(engine, pair, { ...settings, promptTokens }, runtime, {
+      signal,
+      onStage,
+    });
+    const about = {
+      command: commandLine(
+        ['bench', 'speed', ...pair.map(({ path }) => path)],
+        Object.entries({ ...settings, threads }),
+      ),
+      machine: machineOf(engine),
+      seed: 0,
+      settings: { ...settings, promptTokens, runtime: settings.runtime ?? null },
+    };
+    return documentOf(started, about, { speed });
+  });
+}
+
+async function measure(
+  engine: Engine,
+  pair: Pair,
+  { promptTokens, generatedTokens, repeats }: SpeedSettings & { promptTokens: number },
+  runtime: Runtime | null,
+  { signal, onStage }: { signal: AbortSignal | undefined; onStage: OnStage | undefined },
+): Promise<BenchSpeed> {
+  const rounds = repeats + 1;
+  const report = stageReporter(onStage, 'measure', 2 * rounds);
+  let done = 0;
+  const prompt = await timeForward(engine, pair, {
+    tokens: promptTokens,
     repeats,
-    dense: a,
-    pruned: b,
-    ratios: {
-      prompt: b.promptPerSecond / a.promptPerSecond,
-      promptAllowed: ratio(sources, (source) => promptFlops(source, promptTokens)),
-      generation: b.generationPerSecond / a.generationPerSecond,
-      generationAllowed: ratio(sources, bytesRead),
-    },
+    onRound: () => report(++done, `round ${done} of ${rounds} in our own forward pass`),
+  });
+  const ours = { runtime: `struprune-native ${versions().struprune}`, prompt, generation: null };
+  report(done, `${rounds} rounds in llama.cpp`);
+  const job = { promptTokens, generatedTokens, repeats };
+  const llama = await timeLlama(engine, pair, runtime, job, signal);
+  const left = typeof llama === 'string';
+  const [dense, pruned] = pair.map((source, i) => {
+    const { name, path, parameters, fileBytes } = modelOf(source);
+    return { label: `${i === 0 ? 'dense' : 'pruned'}: ${name}`, path, parameters, fileBytes };
+  });
+  return {
+    threads: engine.threads,
+    ...job,
+    dense: dense!,
+    pruned: pruned!,
+    runs: left ? [ours] : [llama, ours],
+    notes: left ? [llama] : [],
   };
-  const { runtime: place, ...rest } = settings;
-  const about = {
-    command: commandLine(
-      ['bench', 'speed', dense, pruned],
-      Object.entries({ ...settings, threads: options.threads }),
-    ),
-    machine,
-    seed: 0,
-    settings: { ...rest, runtime: place ?? null },
-  };
-  return documentOf(started, about, { speed });
 }
 
-async function openGgufSource(path: string): Promise<ModelSource> {
-  const source = await sourceOf(path);
-  if (source.format === 'gguf') return source;
-  throw new StruPruneError(
-    'ERR_UNSUPPORTED',
-    `${path} is not a GGUF file`,
-    'write the dense model with `struprune-native export MODEL -o dense.gguf --dtype f16`, the pruned one with `struprune-native prune MODEL -o pruned.gguf --dtype f16`',
-  );
-}
-
-/** Other dtypes or another family would be measured as if pruning had made the difference. */
-function requireComparable(dense: ModelSource, pruned: ModelSource): void {
-  const dtypes = [dense, pruned].map(({ blocks }) => [
-    ...new Set(blocks.flatMap((block) => matrices(block).map(({ dtype }) => dtype))),
-  ]);
-  const [of, other] = dtypes.map((names) => names.sort().join(', '));
-  if (of === other && dense.architecture.hidden === pruned.architecture.hidden) return;
+/** @throws StruPruneError ERR_ARGUMENT where the models have too few positions */
+function promptFor(
+  [{ architecture }]: Pair,
+  { promptTokens, generatedTokens }: SpeedSettings,
+): number {
+  const left = architecture.maxPositions - generatedTokens;
+  const asked = promptTokens ?? Math.min(PROMPT_TOKENS, left);
+  if (asked > 0 && asked <= left) return asked;
   throw new StruPruneError(
     'ERR_ARGUMENT',
-    `the files hold other things: ${of} at width ${dense.architecture.hidden}, ${other} at width ${pruned.architecture.hidden}`,
-    'export both from one model with the same --dtype',
+    `the model has ${architecture.maxPositions} positions, too few for a prompt and ${generatedTokens} tokens more`,
+    'give a smaller --prompt-tokens or --generated-tokens',
   );
-}
-
-function matrices(block: ModelSource['blocks'][number]): TensorRef[] {
-  return Object.values(block).filter(({ shape }) => shape.length > 1);
-}
-
-/** llama.cpp runs the head for the last token alone. */
-function promptFlops({ architecture }: ModelSource, tokens: number): number {
-  const blocks = architecture.blocks.map((_, index) =>
-    native.blockFlops(blockSpec(architecture, index), tokens, tokens),
-  );
-  return blocks.reduce((sum, flops) => sum + flops, 2 * architecture.vocab * architecture.hidden);
-}
-
-/** Every generated token reads all blocks and the head once. */
-function bytesRead({ blocks, model }: ModelSource): number {
-  const head = model.head ?? model.embedding!;
-  const tensors = blocks.flatMap((block) => Object.values(block));
-  return tensors.reduce((sum, { bytes }) => sum + bytes, head.bytes);
-}
-
-function ratio(
-  [dense, pruned]: readonly [ModelSource, ModelSource],
-  of: (source: ModelSource) => number,
-): number {
-  return of(dense) / of(pruned);
 }

@@ -9,6 +9,7 @@ import { endOf } from '../process';
 import { withScratch } from '../scratch';
 
 const PACKAGE = 'node-llama-cpp';
+const MAJOR = 3;
 
 export interface Runtime {
   folder: string;
@@ -16,11 +17,26 @@ export interface Runtime {
   name: string;
 }
 
+/** Its packages of native code by our own platform names; it has others for GPUs, 700 MB together. */
+const NATIVE: Readonly<Record<string, string>> = {
+  'darwin-arm64': 'mac-arm64-metal',
+  'darwin-x64': 'mac-x64',
+  'linux-arm64': 'linux-arm64',
+  'linux-x64': 'linux-x64',
+  'win32-arm64': 'win-arm64',
+  'win32-x64': 'win-x64',
+};
+
+/** One package of native code, in a folder where no other packages lose their optional ones. */
+const INSTALL = `npm install --prefix llama --omit=optional ${PACKAGE}@${MAJOR} @${PACKAGE}/${NATIVE[`${process.platform}-${process.arch}`] ?? 'PLATFORM'}@${MAJOR}`;
+
+export const NOT_INSTALLED = `llama.cpp was left out: ${PACKAGE} is not installed; \`${INSTALL}\` puts it into the folder llama`;
+
 /**
- * The optional peer: in `given`, else in node_modules of the working folder or of this package, or above them.
- * @throws StruPruneError ERR_NOT_FOUND
+ * The optional peer: in `given`, else in node_modules of the working folder or of this package, or above them; null where it
+ * is not there. @throws StruPruneError ERR_NOT_FOUND where it is not in the folder that was given
  */
-export function findRuntime(given: string | undefined): Runtime {
+export function findRuntime(given: string | undefined): Runtime | null {
   const places = given
     ? [resolve(given), join(resolve(given), 'node_modules', PACKAGE)]
     : [process.cwd(), packageRoot()].flatMap(above);
@@ -30,12 +46,11 @@ export function findRuntime(given: string | undefined): Runtime {
   );
   const about = folder && JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   if (about?.name === PACKAGE) return { folder: folder!, name: `${PACKAGE} ${about.version}` };
+  if (given === undefined) return null;
   throw new StruPruneError(
     'ERR_NOT_FOUND',
-    given
-      ? `${PACKAGE} is not in ${given}`
-      : `bench speed needs ${PACKAGE}, which is not installed`,
-    `install it with: npm install ${PACKAGE}@3`,
+    `${PACKAGE} is not in ${given}`,
+    `\`${INSTALL}\` puts it into the folder llama`,
   );
 }
 
@@ -48,6 +63,7 @@ function above(start: string): string[] {
 }
 
 export interface SpeedJob {
+  /** Paths of two. */
   models: string[];
   promptTokens: number;
   generatedTokens: number;
@@ -55,12 +71,17 @@ export interface SpeedJob {
   threads: number;
 }
 
-/** Seconds of every repeat, a model at a time; in a child process. @throws StruPruneError ERR_UNSUPPORTED */
+interface Laps {
+  prompt: number[];
+  generation: number[];
+}
+
+/** Seconds of every repeat of two models; in a child process. @throws StruPruneError ERR_UNSUPPORTED */
 export async function timeModels(
   { folder, name }: Runtime,
   job: SpeedJob,
   signal: AbortSignal | undefined,
-): Promise<{ prompt: number[]; generation: number[] }[]> {
+): Promise<[Laps, Laps]> {
   return withScratch(tmpdir(), async (scratch) => {
     const path = join(scratch, 'job.json');
     await writeFile(path, JSON.stringify(job));

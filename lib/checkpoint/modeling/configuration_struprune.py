@@ -29,6 +29,10 @@ class PerBlockWidths:
                 maps.setdefault(self.model_type, stock)
         return super().to_dict()
 
+    def validate(self):
+        """What transformers calls before it saves; the stock class's own reads one head count, which may differ between blocks."""
+        self.validate_architecture()
+
     def validate_architecture(self):
         """Stock checks relate one head count to the hidden size; here head_dim stands on its own."""
         widths = getattr(self, "struprune", None)

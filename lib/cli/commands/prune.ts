@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { BenchSpeed } from '../../bench/schema';
 import { isOnnx } from '../../checkpoint/output-path';
+import { StruPruneError } from '../../errors';
 import type { GraphOptions, PruneOptions } from '../../options';
 import { journalFolder } from '../../pruning/journal/folder';
 import { graphReport, pruneReport } from '../../reports';
@@ -9,6 +11,7 @@ import { addFlags, optionsFrom } from '../flags/flag';
 import { graphText } from '../output/graph-report';
 import { print, printJson } from '../output/print';
 import { pruneReport as pruneText } from '../output/prune-report';
+import { speedReport } from '../output/speed-report';
 import { type ReportedRun, reportOf } from '../prune-html';
 import { Interruption } from '../terminal/interrupt';
 import { type Callbacks, runWithProgress } from '../terminal/run';
@@ -27,7 +30,11 @@ export function addPrune(program: Command): void {
   takeKeepBias(command);
 }
 
-type Parsed = Record<string, unknown> & { json?: boolean; report?: string | true };
+type Parsed = Record<string, unknown> & {
+  json?: boolean;
+  report?: string | true;
+  speed?: string | true;
+};
 
 async function pruneModel(model: string, parsed: Parsed): Promise<void> {
   const { prune } = await import('../../prune');
@@ -37,24 +44,57 @@ async function pruneModel(model: string, parsed: Parsed): Promise<void> {
     prune: (callbacks) => prune(model, { ...options, ...callbacks }),
     textOf: pruneText,
     isFolder: ({ format }) => format === 'hf',
-    htmlOf: (result, about) => pruneReport(model, options, result, about),
+    speedOf: parsed.speed === undefined ? null : await speedometer(model, options, parsed.speed),
+    htmlOf: ({ result, speed }, about) =>
+      pruneReport(model, options, result, { ...about, ...(speed && { speed }) }),
   });
 }
 
 async function pruneGraph(model: string, parsed: Parsed): Promise<void> {
+  if (parsed.speed !== undefined) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'a graph is pruned without --speed',
+      'leave it out: what runs the graph tells its speed',
+    );
+  }
   const { pruneGraph: prune } = await import('../../prune-graph');
   const options = optionsFrom<GraphOptions>(FLAGS.prune, parsed);
   await run(model, options, parsed, {
     prune: (callbacks) => prune(model, { ...options, ...callbacks }),
     textOf: graphText,
     isFolder: () => false,
-    htmlOf: (result, about) => graphReport(model, options, result, about),
+    speedOf: null,
+    htmlOf: ({ result }, about) => graphReport(model, options, result, about),
   });
 }
 
-interface Pruning<Result extends object> extends ReportedRun<Result> {
+/** A finished run; `speed`: null where it was not to be measured. */
+interface Outcome<Result> {
+  result: Result;
+  speed: BenchSpeed | null;
+}
+
+interface Pruning<Result extends object> extends ReportedRun<Outcome<Result>> {
   prune(callbacks: Callbacks): Promise<Result>;
   textOf(result: Result): string;
+  speedOf: ((callbacks: Callbacks) => Promise<BenchSpeed>) | null;
+}
+
+/** What measures a run's output. Refuses a folder without node-llama-cpp before the run. */
+async function speedometer(
+  model: string,
+  { output, threads }: PruneOptions,
+  named: string | true,
+): Promise<(callbacks: Callbacks) => Promise<BenchSpeed>> {
+  const { benchSpeed } = await import('../../bench/speed/run');
+  const { findRuntime } = await import('../../bench/speed/runtime');
+  const runtime = named === true ? undefined : named;
+  findRuntime(runtime);
+  return async ({ signal, onProgress }) => {
+    const { speed } = await benchSpeed(model, output, { threads, runtime, signal, onProgress });
+    return speed!;
+  };
 }
 
 async function run<Result extends object>(
@@ -67,10 +107,17 @@ async function run<Result extends object>(
   const result = await runWithProgress(pruning.prune).catch((error: unknown) => {
     throw withJournal(error, options.output);
   });
-  // First of all, whatever becomes of the report: the run took long.
-  if (json) printJson(result);
-  else print(pruning.textOf(result));
-  await report?.write(result);
+  // First of all, whatever becomes of the rest: the run took long.
+  if (!json) print(pruning.textOf(result));
+  const { speedOf } = pruning;
+  let speed: BenchSpeed | null = null;
+  try {
+    speed = speedOf && (await runWithProgress(speedOf));
+  } finally {
+    if (json) printJson({ ...result, ...(speed && { speed }) });
+  }
+  if (speed && !json) print(`\n${speedReport(speed)}`);
+  await report?.write({ result, speed });
   if (report && !json) print(`\nreport: ${report.path}`);
 }
 

@@ -35,6 +35,11 @@ const PRUNE_EXTRAS: readonly Flag[] = [
     help: 'also write an HTML report; without a name OUT/report.html, or OUT.report.html for gguf',
     group: 'Output',
   },
+  {
+    flag: '--speed [folder]',
+    help: 'also measure how fast it became, in llama.cpp and here; with the folder where node-llama-cpp lies',
+    group: 'Output',
+  },
   json('Output'),
   { flag: '--keep-bias', help: 'the same as --bias keep', group: 'Refit' },
 ];

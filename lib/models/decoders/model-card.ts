@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { GgufEntry } from '../../checkpoint/container';
 import { type ExportFormat, loadsAs } from '../../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../../checkpoint/licence';
@@ -7,10 +7,10 @@ import { formatFor } from '../../checkpoint/output-path';
 import { pieces } from '../../checkpoint/pieces';
 import { embeddedMix } from '../../embedded';
 import type { ModelSource } from '../../model/architecture';
-import { modelName } from '../../model/name';
+import { modelName, repoOfSnapshot } from '../../model/name';
 import { tokensInWindows } from '../../numbers';
 import { changesWeights, optionOf } from '../../options';
-import { markdown, oneLine } from '../../printable';
+import { markdown, oneLine, yaml } from '../../printable';
 import type { Identity } from '../../pruning/journal/identity';
 import type { PruneResult } from '../../pruning/result';
 import { flagOf, quoted } from '../../wording';
@@ -72,6 +72,28 @@ export function provenance(
   };
 }
 
+/** The model's name on the Hugging Face Hub, where it came from there. */
+function baseModel({ path }: ModelSource): string[] {
+  const repo = repoOfSnapshot(path) ?? repoOfSnapshot(dirname(path));
+  return repo === null ? [] : [`base_model: ${yaml(repo)}`];
+}
+
+function usage(kind: PruneResult['kind']): string[] {
+  const trust = kind === 'own-modeling' ? ', trust_remote_code=True' : '';
+  return [
+    '```python',
+    'from transformers import AutoModelForCausalLM, AutoTokenizer',
+    '',
+    'name = "."  # this folder, or its name where it is published',
+    `model = AutoModelForCausalLM.from_pretrained(name${trust})`,
+    `tokenizer = AutoTokenizer.from_pretrained(name${trust})`,
+    'inputs = tokenizer("Once upon a time", return_tensors="pt")',
+    'print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))',
+    '```',
+    '',
+  ];
+}
+
 /** README.md of an exported folder: where it comes from, how it was made, what it costs. */
 export function modelCard(
   source: ModelSource,
@@ -115,6 +137,9 @@ export function modelCard(
   return `${[
     '---',
     ...licenceLines(licence),
+    ...baseModel(source),
+    'library_name: transformers',
+    'pipeline_tag: text-generation',
     'tags: [pruned, struprune]',
     '---',
     `# ${markdown(modelName(source.path))}, pruned`,
@@ -126,6 +151,7 @@ export function modelCard(
     '|---|---|',
     ...rows.map(([name, value]) => `| ${name} | ${markdown(value!)} |`),
     '',
+    ...usage(result.kind),
     'Source files:',
     '',
     ...hashes.map(({ name, sha256 }) => `- ${markdown(name)}, SHA-256 ${sha256}`),

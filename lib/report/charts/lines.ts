@@ -77,11 +77,12 @@ function line(series: LineSeries, x: AxisSpec, y: AxisSpec, narrow: boolean) {
     itemStyle: { color: style.color, borderColor: style.color, borderWidth: 1.5 },
     endLabel: {
       show: labelled && !narrow && points.length > 0,
-      formatter: `{marker|${style.glyph}}\u00a0${plain(shortened(name))}`,
+      // Not the marker, beside which it stands unless it had to move.
+      formatter: `{line|—}\u00a0${plain(shortened(name))}`,
       ...TEXT.label,
       textBorderWidth: 0,
       distance: 8,
-      rich: { marker: { color: style.color, fontSize: 13 } },
+      rich: { line: { color: style.color, fontSize: 13 } },
     },
     labelLayout: { moveOverlap: 'shiftY' as const },
     z: style.width > 2 ? 4 : 3,

@@ -4,31 +4,27 @@ export interface SeriesStyle {
   color: string;
   /** ECharts' name of the marker; 'none' for bare lines. */
   symbol: string;
-  /** The marker as a character, for labels. */
-  glyph: string;
   dash: 'solid' | 'dashed' | 'dotted' | 'dashdot';
   width: number;
 }
 
 const MARKERS = [
-  ['circle', '●'],
-  ['diamond', '◆'],
-  ['rect', '■'],
-  ['triangle', '▲'],
-  ['emptyCircle', '○'],
-  ['emptyDiamond', '◇'],
-  ['emptyRect', '□'],
-  ['emptyTriangle', '△'],
+  'circle',
+  'diamond',
+  'rect',
+  'triangle',
+  'emptyCircle',
+  'emptyDiamond',
+  'emptyRect',
+  'emptyTriangle',
 ] as const;
 
 /** Style of the series at place `index`; after the last colour they come again, with other dashes and markers. */
 export function seriesStyle(index: number, strong = true): SeriesStyle {
   const round = Math.floor(index / MARKERS.length);
-  const [symbol, glyph] = MARKERS[(index + round) % MARKERS.length]!;
   return {
     color: `var(--series-${index % MARKERS.length})`,
-    symbol,
-    glyph,
+    symbol: MARKERS[(index + round) % MARKERS.length]!,
     dash: round > 0 ? 'dashdot' : strong ? 'solid' : 'dashed',
     width: strong ? 2.5 : 1.75,
   };
@@ -36,7 +32,7 @@ export function seriesStyle(index: number, strong = true): SeriesStyle {
 
 /** A line that stands for itself by its label: no marker. */
 export function bareLine(color: string, width = 1.25): SeriesStyle {
-  return { color, symbol: 'none', glyph: '—', dash: 'solid', width };
+  return { color, symbol: 'none', dash: 'solid', width };
 }
 
 /** A marker without a line. */

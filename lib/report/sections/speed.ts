@@ -1,5 +1,5 @@
-/** The pruned checkpoint against the dense one in a real runtime. */
-import type { BenchSpeed } from '../../bench/schema';
+/** The pruned checkpoint against the dense one in runtimes. */
+import type { BenchPace, BenchSpeed } from '../../bench/schema';
 import { counted } from '../../numbers';
 import { barChart } from '../charts/bars';
 import { linearScale } from '../charts/ticks';
@@ -8,42 +8,68 @@ import { type Html, html } from '../html';
 import { bytes, data, grouped, short, times } from '../numbers';
 import { number, table } from '../table';
 
-const KINDS = [
-  { key: 'promptPerSecond', name: 'Prompt', ratio: 'prompt', allowed: 'promptAllowed' },
-  {
-    key: 'generationPerSecond',
-    name: 'Generation',
-    ratio: 'generation',
-    allowed: 'generationAllowed',
-  },
-] as const;
+type Run = BenchSpeed['runs'][number];
 
-export function speedSummary({ runtime, ratios }: BenchSpeed): Html {
-  return html`<p>In ${runtime} the pruned model reads a prompt ${data(ratios.prompt, times)} as fast as the dense one
-(the removed arithmetic allows ${data(ratios.promptAllowed, times)}) and writes tokens
-${data(ratios.generation, times)} as fast (the removed bytes allow ${data(ratios.generationAllowed, times)}).</p>`;
+const KINDS = ['prompt', 'generation'] as const;
+const DOES = { prompt: 'reads a prompt', generation: 'writes tokens' };
+const BY = { prompt: 'arithmetic', generation: 'bytes' };
+
+export function speedSummary({ runs }: BenchSpeed): Html {
+  return html`${runs.map(
+    (run) => html`<p>In ${run.runtime} the pruned model ${claims(run)}.</p>`,
+  )}`;
+}
+
+function claims(run: Run): Html[] {
+  return KINDS.flatMap((kind) => {
+    const pace = run[kind];
+    if (pace === null) return [];
+    const { ratio, allowed, noise } = pace;
+    const verdict = noise ? ': more is noise' : '';
+    return html`${kind === 'generation' ? ' and ' : ''}${DOES[kind]} ${data(ratio.median, times)} as fast as the dense one
+(the removed ${BY[kind]} allow${kind === 'prompt' ? 's' : ''} ${data(allowed, times)}${verdict})`;
+  });
 }
 
 export function speedFigures(speed: BenchSpeed): Html {
-  return html`${KINDS.map((kind) => speedFigure(speed, kind))}`;
+  const figures = speed.runs.flatMap((run, i) =>
+    KINDS.flatMap((kind) => {
+      const pace = run[kind];
+      return pace === null
+        ? []
+        : [speedFigure(speed, run.runtime, pace, { kind, id: `speed-${i}-${kind}` })];
+    }),
+  );
+  return html`${figures}${speed.notes.map((note) => html`<p>${note}.</p>`)}`;
 }
 
-function speedFigure(speed: BenchSpeed, kind: (typeof KINDS)[number]): Html {
-  const { runtime, threads, promptTokens, generatedTokens, repeats, ratios } = speed;
-  const both = [speed.dense, speed.pruned];
-  const rates = both.map((one) => one[kind.key]);
-  const title = `${kind.name}, tokens per second`;
-  const id = `speed-${kind.ratio}`;
+function speedFigure(
+  { threads, promptTokens, generatedTokens, repeats, dense, pruned }: BenchSpeed,
+  runtime: string,
+  pace: BenchPace,
+  { kind, id }: { kind: (typeof KINDS)[number]; id: string },
+): Html {
+  const both = [
+    { ...dense, rate: pace.dense },
+    { ...pruned, rate: pace.pruned },
+  ];
+  const rates = both.map(({ rate }) => rate.median);
+  const title = `${kind === 'prompt' ? 'Prompt' : 'Generation'}, tokens per second in ${runtime}`;
+  const tokens =
+    kind === 'prompt' ? `${promptTokens} tokens` : `${generatedTokens} tokens after the prompt`;
+  const { ratio, allowed, noise } = pace;
   return figure({
     title,
-    caption: html`${runtime}, ${counted(threads, 'thread')}, ${promptTokens} prompt and ${generatedTokens} generated tokens, median of
-${repeats}. Pruned ÷ dense is ${data(ratios[kind.ratio], times)}; what was removed allows ${data(ratios[kind.allowed], times)}.`,
+    caption: html`${counted(threads, 'thread')}, ${tokens}, median of ${counted(repeats, 'round')} in which the models took turns. Pruned ÷ dense is
+${data(ratio.median, times)} (${data(ratio.least, times)} to ${data(ratio.most, times)}); what was removed allows ${data(allowed, times)}${
+      noise ? ', so that the rest is noise' : ''
+    }.`,
     chart: barChart({
       id,
       title,
       description: 'Two bars, dense and pruned. The numbers are in the table below.',
       categories: both.map(({ label }) => label),
-      parts: [{ name: kind.name, color: 'var(--series-0)', values: rates }],
+      parts: [{ name: title, color: 'var(--series-0)', values: rates }],
       value: {
         name: 'tokens per second',
         scale: linearScale(0, Math.max(...rates)),
@@ -54,13 +80,15 @@ ${repeats}. Pruned ÷ dense is ${data(ratios[kind.ratio], times)}; what was remo
     tables: [
       table({
         id: `${id}-table`,
-        caption: `${kind.name} in ${runtime}.`,
-        head: ['model', 'tokens per second', 'parameters', 'file'],
-        rows: both.map((one) => [
-          one.label,
-          number(one[kind.key], short),
-          number(one.parameters, grouped),
-          number(one.fileBytes, bytes),
+        caption: `${title}.`,
+        head: ['model', 'median', 'least', 'most', 'parameters', 'file'],
+        rows: both.map(({ label, rate, parameters, fileBytes }) => [
+          label,
+          number(rate.median, short),
+          number(rate.least, short),
+          number(rate.most, short),
+          number(parameters, grouped),
+          number(fileBytes, bytes),
         ]),
       }),
     ],

@@ -1,4 +1,5 @@
 /** What one run did and what it cost, in words. */
+import type { BenchSpeed } from '../../bench/schema';
 import type { PruneResult } from '../../pruning/result';
 import { type Html, html } from '../html';
 import {
@@ -12,16 +13,17 @@ import {
   short,
   time,
 } from '../numbers';
+import { speedSummary } from '../sections/speed';
 import { tiles } from '../tiles';
 import { LIMIT } from './choose';
 import { fileSizes } from './sizes';
 
-export function pruneSummary(result: PruneResult): Html {
+export function pruneSummary(result: PruneResult, speed: BenchSpeed | null): Html {
   const { sparsity, fileSparsity, bytesBefore, bytesAfter, warnings } = result;
   return html`<div class="answer"><h2>In short</h2>
 <p>${data(sparsity, percent)} of the blocks' linear weights are gone: ${data(fileSparsity, percent)} of all
 parameters, ${fileSizes(bytesBefore, bytesAfter)}</p>
-<p>${cost(result)}</p></div>
+<p>${cost(result)}</p>${speed && speedSummary(speed)}</div>
 ${keyFigures(result)}
 ${
   warnings.length === 0

@@ -141,11 +141,11 @@ function bestTable(quality: BenchQuality, { row, withinLimit }: Choice): Html {
       const mark = withinLimit && best === row ? 'best' : '';
       return [
         asked(sparsity),
-        words(mark ? `${best.label} (the choice)` : best.label, `text ${mark}`),
+        words(mark ? `${best.label} (the choice)` : best.label, `name ${mark}`),
         number(perplexityOf(best, text), perplexity, mark),
         number(ratio, change, mark),
         number(worst, change, mark),
-        words(next?.row.label ?? '–'),
+        words(next?.row.label ?? '–', 'name'),
         next && next.above < LEVEL ? 'level' : number(next?.above, percent),
       ];
     }),

@@ -1,6 +1,6 @@
 /** The command in a model card is one that the program understands. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 import {
   licenceLines,
@@ -12,8 +12,9 @@ import { openCheckpoint } from '../../../lib/checkpoint/open';
 import { FLAGS } from '../../../lib/cli/flags';
 import { commandOf, modelCard } from '../../../lib/models/decoders/model-card';
 import { OPTIONS, settingsOf } from '../../../lib/options';
+import { prune } from '../../../lib/prune';
 import { pick } from '../../../lib/pruning/journal/identity';
-import { workspace } from '../../e2e/models';
+import { CALIBRATION, workspace } from '../../e2e/models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -86,6 +87,24 @@ test('the licence is that of the source: its card, else config.json or GGUF meta
   t.deepEqual(licenceLines(gguf), ['license: "other\\nowner: me"', 'license_name: own']);
 });
 
+test('the card names the base model by its place in the cache of the hub', async (t) => {
+  const output = work.path('out');
+  const snapshot = join(work.emptyFolder(), 'models--owner--the model', 'snapshots', '0');
+  mkdirSync(dirname(snapshot), { recursive: true });
+  renameSync(work.model('llama2'), snapshot);
+  const text = { calibration: CALIBRATION, calibrationTokens: 48, window: 48 };
+  await prune(snapshot, { output, sparsity: 0.25, method: 'magnitude-l2', threads: 1, ...text });
+  const [, front, body] = readFileSync(join(output, 'README.md'), 'utf8').split(/^---\n/m);
+  const lines = [
+    'base_model: "owner/the model"',
+    'library_name: transformers',
+    'pipeline_tag: text-generation',
+  ];
+  for (const line of lines) t.true(front!.split('\n').includes(line), line);
+  const { auto_map: ours } = JSON.parse(readFileSync(join(output, 'config.json'), 'utf8'));
+  t.is(/trust_remote_code/.test(body!.split('```')[1]!), ours !== undefined);
+});
+
 test('names and licences of strangers are text in the card', async (t) => {
   const source = await openCheckpoint(work.model('llama2'));
   const evil = 'x|y\n# z <img src=x onerror=alert(1)> `w` \u202e';
@@ -114,12 +133,14 @@ test('names and licences of strangers are text in the card', async (t) => {
   );
   t.notRegex(card, /\u202e/);
   const [, front, body] = card.split(/^---\n/m);
-  t.is(front!.split('\n').length, 3, front);
+  t.is(front!.split('\n').length, 5, front);
   // Of the lines that are meant, as many as ever.
   t.is(body!.match(/^# /gm)!.length, 1);
   t.is(body!.match(/^\| /gm)!.length, 11);
-  const [text, command] = body!.split('```');
-  for (const line of text!.split('\n')) {
+  const [about, usage, files, command] = body!.split('```');
+  const text = `${about}${files}`;
+  t.regex(usage!, /^python\n[\s\S]*from_pretrained\(name\)\n/);
+  for (const line of text.split('\n')) {
     t.notRegex(line, /(?<!\\)<|(?<!\\)`/, line);
     if (line.startsWith('|')) t.is(line.match(/(?<!\\)\|/g)!.length, 3, line);
   }

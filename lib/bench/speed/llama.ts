@@ -1,0 +1,59 @@
+/** Two models in llama.cpp, beside what the removed work allows there. */
+import { tmpdir } from 'node:os';
+import { resolve } from 'node:path';
+import type { Engine } from '../../engine/engine';
+import { native } from '../../engine/native';
+import { blockSpec } from '../../engine/session';
+import type { ModelSource } from '../../model/architecture';
+import type { BenchSpeed } from '../schema';
+import { withScratch } from '../scratch';
+import { paceOf } from './pace';
+import { ggufPair, type Pair } from './pair';
+import { NOT_INSTALLED, type Runtime, type SpeedJob, timeModels } from './runtime';
+
+/** What was measured, or in words why nothing was. @throws StruPruneError ERR_UNSUPPORTED, ERR_SCRATCH */
+export async function timeLlama(
+  engine: Engine,
+  pair: Pair,
+  runtime: Runtime | null,
+  job: Omit<SpeedJob, 'models' | 'threads'>,
+  signal: AbortSignal | undefined,
+): Promise<BenchSpeed['runs'][number] | string> {
+  if (pair[1].format !== 'gguf') {
+    return 'llama.cpp was left out: it reads GGUF files alone, and the pruned model is a folder';
+  }
+  if (runtime === null) return NOT_INSTALLED;
+  return withScratch(tmpdir(), async (scratch) => {
+    const files = await ggufPair(engine, pair, scratch);
+    if (!files) {
+      return 'llama.cpp was left out: the pruned model has maps of several types, and the dense one is no GGUF file of the same';
+    }
+    const models = files.map(({ path }) => resolve(path));
+    const { threads } = engine;
+    const [dense, pruned] = await timeModels(runtime, { ...job, models, threads }, signal);
+    const { promptTokens, generatedTokens } = job;
+    const ratio = (of: (source: ModelSource) => number) => of(files[0]) / of(files[1]);
+    const flops = ratio((source) => promptFlops(source, promptTokens));
+    const bytes = ratio(bytesRead);
+    return {
+      runtime: runtime.name,
+      prompt: paceOf([dense.prompt, pruned.prompt], promptTokens, flops),
+      generation: paceOf([dense.generation, pruned.generation], generatedTokens, bytes),
+    };
+  });
+}
+
+/** llama.cpp runs the head for the last token alone. */
+function promptFlops({ architecture }: ModelSource, tokens: number): number {
+  const blocks = architecture.blocks.map((_, index) =>
+    native.blockFlops(blockSpec(architecture, index), tokens, tokens),
+  );
+  return blocks.reduce((sum, flops) => sum + flops, 2 * architecture.vocab * architecture.hidden);
+}
+
+/** Every generated token reads all blocks and the head once. */
+function bytesRead({ blocks, model }: ModelSource): number {
+  const head = model.head ?? model.embedding!;
+  const tensors = blocks.flatMap((block) => Object.values(block));
+  return tensors.reduce((sum, { bytes }) => sum + bytes, head.bytes);
+}
