@@ -28,11 +28,10 @@ export async function allocateWithDepth(input: DepthInput): Promise<DepthAllocat
   const { layers, budget, prices, allocate } = input;
   const gone = new Map<number, number>();
   for (;;) {
+    const price = await prices([...gone.keys()]);
     const open = [...layers.keys()].filter((at) => !gone.has(at));
-    const left = budgetWithout(budget, layers, gone, open);
-    const price = isMet(left, open.length) ? [] : await prices([...gone.keys()]);
     const offered = open.map((at) => ({ ...layers[at]!, gone: price[at] ?? undefined }));
-    const rest = await allocate(offered, left);
+    const rest = await allocate(offered, budgetWithout(budget, layers, gone, open));
     const taken = open.filter((at, i) => rest.removed[i] === layers[at]!.groups);
     if (taken.length === 0) return { allocation: together(layers, gone, open, rest), gone };
     const perWeight = (at: number) => price[at]! / weightsOf(layers[at]!);
@@ -78,13 +77,6 @@ function budgetWithout(
   if (!freed) return { remove, total, counted: { ...counted, now: now - each * weights } };
   const withGone = (rest: Int32Array) => freed(removedOf(layers, gone, open, rest));
   return { remove, total, counted: { ...counted, freed: withGone } };
-}
-
-/** Whether nothing is still to go of so many layers. */
-function isMet({ remove, counted }: Budget, layers: number): boolean {
-  if (!counted) return remove === 0;
-  const { now, keep, freed } = counted;
-  return now - (freed?.(new Int32Array(layers)) ?? 0) <= keep;
 }
 
 /** Of all layers. `rest`: of those in `open`. */
