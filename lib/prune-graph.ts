@@ -97,7 +97,7 @@ async function pruneWith(
   // Refuses what no choice of widths reaches.
   uniformly(layers, budget, {});
   const identity = identityOf(settings, engine, sha256, samples);
-  await journal.begin(identity);
+  await journal.begin(identity, signal);
   await makeFolder(folder);
   const warnings: string[] = [];
   const tell = onWarning && engine.listeners.hear(onWarning);
@@ -125,7 +125,12 @@ async function pruneWith(
   return await orAbort(written, async () => {
     const { path } = written;
     const verification = await take(verify, work, { path, expected: solved.expected });
-    const measured = evaluation && (await compare([model, path], evaluation, losses, runtime));
+    const measured =
+      evaluation &&
+      (await compare([model, path], evaluation, losses, {
+        runtime,
+        between: () => engine.throwIfAborted(),
+      }));
     const { removed } = decision.allocation;
     const [before, after] = [counts.after(), counts.after(removed)];
     const bytesAfter = await sizeOf(path);

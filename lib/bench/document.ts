@@ -10,6 +10,7 @@ import type { ModelSource } from '../model/architecture';
 import { linearParameters } from '../model/groups';
 import { modelName } from '../model/name';
 import { packageRoot } from '../package-root';
+import type { SectionName } from './join';
 import {
   BENCH_FORMAT,
   BENCH_VERSION,
@@ -91,10 +92,7 @@ export function modelOf(source: ModelSource): BenchModel {
 export function documentOf(
   started: number,
   about: Pick<BenchDocument, 'command' | 'machine' | 'seed' | 'settings'>,
-  section: Pick<
-    BenchDocument,
-    'quality' | 'kernels' | 'speed' | 'peers' | 'memory' | 'masks' | 'graphs'
-  >,
+  section: Pick<BenchDocument, SectionName>,
 ): BenchDocument {
   return {
     format: BENCH_FORMAT,

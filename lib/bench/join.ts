@@ -6,6 +6,7 @@ import { StruPruneError } from '../errors';
 import { type BenchDocument, benchSchema } from './schema';
 
 const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory', 'graphs'] as const;
+export type SectionName = (typeof SECTIONS)[number];
 
 /** The documents of folders as the benchmarks left them, and of single .json files. @throws StruPruneError */
 export async function readDocuments(paths: readonly string[]): Promise<BenchDocument[]> {

@@ -61,6 +61,7 @@ class GraphBench {
     const measured = (path: string) => this.measured(network, samples, path);
     const onStage = withBytes(null, this.options.onProgress);
     const report = stageReporter(onStage, 'measure', 2 * settings.sparsities.length);
+    const dense = await measured(model);
     const rows: BenchGraphRow[] = [];
     for (const sparsity of settings.sparsities) {
       const [ours, sliced] = ['ours', 'sliced'].map((name) => join(this.folder, `${name}.onnx`));
@@ -79,7 +80,7 @@ class GraphBench {
       model: { name: basename(model), path: model },
       evaluationSamples: samples.count,
       losses: lossesOf(network),
-      dense: await measured(model),
+      dense,
       rows,
     };
   }
@@ -102,7 +103,10 @@ class GraphBench {
     using file = OnnxFile.open(path);
     const counts = new Counts(relate(file), [], rowsOfMaps(file, samples)).after();
     const [one, two] = [1, 2].map((threads) => new Runtime(threads, this.folder));
-    const { loss, agreement } = await compare([model, path], samples, lossesOf(network), two!);
+    const { loss, agreement } = await compare([model, path], samples, lossesOf(network), {
+      runtime: two!,
+      between: () => this.options.signal?.throwIfAborted(),
+    });
     return {
       ...counts,
       ...{ fileBytes: file.bytes, loss, agreement },

@@ -9,7 +9,7 @@ export function graphsReport({ graphs }: BenchDocument): string {
   const rows = graphRows(graphs!).map(({ label, sparsity, faster, ...one }) => [
     ...[label, percent(sparsity), grouped(one.parameters), bytes(one.fileBytes), short(one.loss)],
     one.agreement === null ? '-' : percent(one.agreement),
-    grouped(Math.round(one.multiplyAdds)),
+    grouped(one.multiplyAdds),
     ...faster.map((ratio) => `×${ratio.toFixed(2)}`),
   ]);
   return [

@@ -35,7 +35,7 @@ export function graphsTable(graphs: BenchGraphs): Html {
       number(one.fileBytes, bytes),
       number(one.loss, short),
       number(one.agreement, percent),
-      number(Math.round(one.multiplyAdds), grouped),
+      number(one.multiplyAdds, grouped),
       ...faster.map((ratio) => number(ratio, times)),
     ]),
   });

@@ -1,16 +1,17 @@
 /** What a part of a graph reads, batch after batch of the samples. */
-import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
+import { outputError } from '../../../checkpoint/output-error';
 import { StruPruneError } from '../../../errors';
 import type { Dim } from '../dims';
 import { type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
+import { FileSource } from '../onnx/source';
 import { KINDS, type Kind } from './elements';
 import type { Activation, Activations, Runtime } from './runtime';
 
 export interface Batches {
-  /** How there are inputs of a graph. */
+  /** As inputs of a graph. */
   readonly inputs: readonly ValueInfoProto[];
-  readonly batches: number;
   /** Those of at most `limit` batches, one after the other. */
   read(limit?: number): Iterable<Activations>;
 }
@@ -38,6 +39,7 @@ interface Stored {
 /** In a file that is removed with it: memory has room for one batch. */
 export class StoredBatches implements Batches, Disposable {
   private readonly descriptor: number;
+  private readonly source: FileSource;
   private readonly stored: Stored[][] = [];
   private end = 0;
 
@@ -45,11 +47,12 @@ export class StoredBatches implements Batches, Disposable {
     private readonly path: string,
     private readonly runtime: Runtime,
   ) {
-    this.descriptor = openSync(path, 'w+');
-  }
-
-  get batches(): number {
-    return this.stored.length;
+    try {
+      this.descriptor = openSync(path, 'w');
+    } catch (error) {
+      throw outputError(path, error);
+    }
+    this.source = new FileSource(path);
   }
 
   /** Sizes that differ from batch to batch are symbols. */
@@ -63,19 +66,16 @@ export class StoredBatches implements Batches, Disposable {
     });
   }
 
-  /** @throws StruPruneError ERR_UNSUPPORTED for a type that cannot be stored */
+  /** @throws StruPruneError ERR_OUTPUT, ERR_UNSUPPORTED for a type that cannot be stored */
   put(values: Activations): void {
     this.stored.push(Object.entries(values).map(([name, value]) => this.store(name, value)));
   }
 
-  *read(limit = this.batches): Generator<Activations> {
+  *read(limit?: number): Generator<Activations> {
     for (const batch of this.stored.slice(0, limit)) {
       const values = batch.map(({ name, kind, dims, offset, bytes }) => {
-        const data = new Uint8Array(bytes);
-        for (let done = 0; done < bytes; ) {
-          done += readSync(this.descriptor, data, done, bytes - done, offset + done);
-        }
-        return [name, this.runtime.tensor(kind.type, kind.of(data), dims)];
+        const data = kind.of(this.source.read(offset, bytes));
+        return [name, this.runtime.tensor(kind.type, data, dims)];
       });
       yield Object.fromEntries(values);
     }
@@ -83,6 +83,7 @@ export class StoredBatches implements Batches, Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.descriptor);
+    this.source.close();
     rmSync(this.path, { force: true });
   }
 
@@ -94,8 +95,11 @@ export class StoredBatches implements Batches, Disposable {
     const [dataType, kind] = known;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const offset = this.end;
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(this.descriptor, bytes, done, bytes.length - done, offset + done);
+    try {
+      // Behind what was written before.
+      writeFileSync(this.descriptor, bytes);
+    } catch (error) {
+      throw outputError(this.path, error);
     }
     this.end += bytes.length;
     return { name, kind, dataType: Number(dataType), dims, offset, bytes: bytes.length };

@@ -1,4 +1,5 @@
 /** Weights and parameters of a network from which units are gone, before it is known which. */
+import { elements } from '../../../model/axes';
 import type { Network } from '../relate';
 import type { Site } from '../sites';
 import { mapsOf } from '../weights';
@@ -51,11 +52,13 @@ export class Counts {
     for (const { dims, isMap, rows, cuts } of this.tensors) {
       const left = [...dims];
       for (const { site, axis, each } of cuts) left[axis]! -= each * (removed?.[site] ?? 0);
-      const elements = left.reduce((all, size) => all * size, 1);
-      amounts.parameters += elements;
-      if (isMap) amounts.weights += elements;
-      amounts.multiplyAdds += elements * rows;
+      const size = elements(left);
+      amounts.parameters += size;
+      if (isMap) amounts.weights += size;
+      amounts.multiplyAdds += size * rows;
     }
+    // Of the last batch a sample has a part alone.
+    amounts.multiplyAdds = Math.round(amounts.multiplyAdds);
     return amounts;
   }
 }

@@ -10,16 +10,18 @@ export interface Evaluation {
   agreement: number | null;
 }
 
+/** `between`: called before every batch; may throw. */
 export async function compare(
   [dense, pruned]: readonly [dense: string, pruned: string],
   samples: Samples,
   outputs: readonly OutputLoss[],
-  runtime: Runtime,
+  { runtime, between }: { runtime: Runtime; between: () => void },
 ): Promise<Evaluation> {
   await using before = await runtime.open(dense);
   await using after = await runtime.open(pruned);
   const losses = new Losses(outputs);
   for (const feeds of samples.read()) {
+    between();
     losses.add(await before.run(feeds), await after.run(feeds));
   }
   return { samples: samples.count, loss: losses.mean, agreement: losses.agreement };

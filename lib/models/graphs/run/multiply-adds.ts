@@ -2,6 +2,7 @@
 import { product } from '../dims';
 import type { OnnxFile } from '../onnx/file';
 import { relate } from '../relate';
+import { multiplies } from '../weights';
 import type { Samples } from './samples';
 
 /**
@@ -12,7 +13,7 @@ export function rowsOfMaps(file: OnnxFile, samples: Samples): Map<string, number
   const { roles } = relatedTo(file, samples);
   const rows = new Map<string, number>();
   const seen = new Set<string>();
-  for (const { kind, node, map, by, position } of roles) {
+  for (const { kind, node, map, by, position } of roles.filter(multiplies)) {
     // What a transposed convolution reads counts; of all others what they write.
     const counts = node.opType === 'ConvTranspose' ? 'reads' : 'writes';
     const use = `${node.output.join(' ')} ${map.name}`;

@@ -1,4 +1,5 @@
 /** Where the patches under a kernel lie. */
+import { elements } from '../../../model/axes';
 import type { Windows } from '../ops/maps';
 
 /** `[output positions, kernel]`: where in space of those sizes each element is read; -1: it is padded. */
@@ -9,8 +10,7 @@ interface Patches extends Windows {
 }
 
 /** Of a map without a kernel: every position by itself. */
-export const inOrder: PlacesOf = (dims) =>
-  Int32Array.from({ length: dims.reduce((all, size) => all * size, 1) }, (_, i) => i);
+export const inOrder: PlacesOf = (dims) => Int32Array.from({ length: elements(dims) }, (_, i) => i);
 
 /** Found once as long as the sizes stay. */
 export function placing(windows: Patches): PlacesOf {

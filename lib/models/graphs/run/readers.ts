@@ -1,4 +1,6 @@
 /** What reads a site, as linear maps that can be refitted: rows of convolutions are patches (im2col). */
+
+import { elements } from '../../../model/axes';
 import type { NodeProto } from '../onnx/onnx_pb';
 import { FLOAT } from '../onnx/tensor';
 import type { Op } from '../op';
@@ -80,6 +82,7 @@ export class Readers {
     if (map.tensor?.dataType !== FLOAT) return `${opType}: its map is no constant of 32-bit floats`;
     if (this.usesOf(map.name).length > uses.length)
       return `${opType}: its map is used elsewhere too`;
+    if (uses.some(({ role }) => role.by.constant)) return `${opType}: it reads a constant`;
     if (opType === 'Conv') return this.convolutions(map, uses);
     if (opType === 'Gemm' || opType === 'MatMul') return this.product(map, uses);
     return `${opType}: not refitted by this program`;
@@ -88,7 +91,7 @@ export class Readers {
   /** One a group. */
   private convolutions(map: Value, uses: Use[]): Reader[] {
     const [outputs, inputs, ...kernel] = map.dims as number[];
-    const size = kernel.reduce((all, length) => all * length, 1);
+    const size = elements(kernel);
     const groups = this.opOf(uses[0]!).int('group', 1);
     const out = outputs! / groups;
     const positions = positionsOf(uses[0]!);

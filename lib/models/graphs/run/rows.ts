@@ -1,5 +1,6 @@
 /** What a reader reads, as rows of a matrix. */
 import { StruPruneError } from '../../../errors';
+import { elements } from '../../../model/axes';
 import type { Reader, ReaderUse } from './readers';
 import { columnsOf } from './readers';
 import type { Activation } from './runtime';
@@ -23,8 +24,8 @@ export function* rowsOf(
       `${use.activation} is ${activation.type}, and maps are refitted on 32-bit floats`,
     );
   }
-  const [channels, space] = [dims[use.axis]!, sizeOf(dims.slice(use.axis + 1))];
-  const outer = sizeOf(dims.slice(0, use.axis));
+  const [channels, space] = [dims[use.axis]!, elements(dims.slice(use.axis + 1))];
+  const outer = elements(dims.slice(0, use.axis));
   const places = use.places(dims.slice(use.axis + 1));
   const { kernel, positions } = reader;
   const inner = places.length / kernel;
@@ -49,8 +50,4 @@ export function* rowsOf(
     }
     yield rows;
   }
-}
-
-function sizeOf(dims: readonly number[]): number {
-  return dims.reduce((all, size) => all * size, 1);
 }

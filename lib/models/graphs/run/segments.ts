@@ -1,4 +1,5 @@
 /** Where a graph is cut into segments, which run one after the other: what lies on a cut is stored. */
+import { elements } from '../../../model/axes';
 import type { NodeProto } from '../onnx/onnx_pb';
 import { captured, type Network } from '../relate';
 
@@ -45,10 +46,7 @@ export class Segments {
 
   /** The last segment that begins at that node or in front of it. */
   before(place: number): number {
-    return Math.max(
-      0,
-      this.bounds.slice(0, -1).findLastIndex((start) => start <= place),
-    );
+    return this.bounds.slice(0, -1).findLastIndex((start) => start <= place);
   }
 
   /** Where to end so that segments from that one on run as one: memory follows their weights. */
@@ -79,7 +77,7 @@ export class Segments {
     const constants = nodes.flatMap(({ input }) => input).flatMap((name) => values.get(name) ?? []);
     return constants
       .filter(({ constant, dims }) => constant && dims)
-      .reduce((sum, { dims }) => sum + dims!.reduce<number>((all, dim) => all * Number(dim), 1), 0);
+      .reduce((sum, { dims }) => sum + elements(dims!.map(Number)), 0);
   }
 
   private valuesThat(holds: (life: Life) => boolean): Set<string> {

@@ -38,12 +38,12 @@ export function specOf(given: Settings): StageSpec {
 
 /** What has to go. A map loses units on both of its sides, so that what goes with a unit depends on all the others. */
 export function budgetOf(settings: Settings, counts: Counts, bytes: number): Budget {
-  const { weights: total, parameters } = counts.after();
+  const dense = counts.after();
+  const { weights: total, parameters } = dense;
   const budget = budgetFor(settings, { total, parameters, bytes, dtype: 'F32' });
   const share = { unit: 'weights', now: total, each: 1, keep: total - budget.remove } as const;
   const counted = budget.counted ?? share;
   const left = counted.unit === 'weights' ? 'weights' : 'parameters';
-  const now = counts.after()[left];
-  const freed = (removed: Int32Array) => counted.each * (now - counts.after(removed)[left]);
+  const freed = (removed: Int32Array) => counted.each * (dense[left] - counts.after(removed)[left]);
   return { ...budget, counted: { ...counted, freed } };
 }

@@ -50,13 +50,17 @@ export class Walk implements Disposable {
    */
   async visit(wanted: Iterable<string>, visit: Visit, limit?: number): Promise<void> {
     const left = new Set(wanted);
-    const here = new Set([...left].filter((name) => this.isHeld(name)));
+    const { segments, between } = this.around;
+    const stored = new Set(this.held.inputs.map(({ name }) => name));
+    const here = new Set([...left].filter((name) => stored.has(name)));
     if (here.size > 0) {
       let batch = 0;
-      for (const values of this.held.read(limit)) await visit(picked(values, here), batch++);
+      for (const values of this.held.read(limit)) {
+        between();
+        await visit(picked(values, here), batch++);
+      }
       for (const name of here) left.delete(name);
     }
-    const { segments } = this.around;
     let held = this.held;
     for (let at = this.at; left.size > 0; ) {
       const end = segments.together(at);
@@ -77,10 +81,6 @@ export class Walk implements Disposable {
 
   [Symbol.dispose](): void {
     dispose(this.held);
-  }
-
-  private isHeld(name: string): boolean {
-    return this.held.inputs.some((input) => input.name === name);
   }
 
   /** Gives what lies behind a segment. */

@@ -67,7 +67,7 @@ export function putBytes(
   file.replace(tensor, dimsOf(tensor), new MemorySource(bytes));
 }
 
-function floatsOf(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer> {
+export function floatsOf(file: OnnxFile, tensor: TensorProto): Float32Array<ArrayBuffer> {
   return new Float32Array(bytesOf(file, tensor).slice().buffer);
 }
 
