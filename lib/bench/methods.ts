@@ -3,11 +3,19 @@ import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
 
-/** What an entry may set; the rest is the benchmark's own and the same for all rows. */
-export type MethodOptions = Omit<
-  Partial<PruneOptions>,
-  'output' | 'calibration' | 'sparsity' | 'eval' | 'signal' | 'onProgress' | 'onWarning'
->;
+/** What the benchmark gives every row. */
+const SHARED = [
+  'output',
+  'calibration',
+  'sparsity',
+  'eval',
+  'signal',
+  'onProgress',
+  'onWarning',
+] as const satisfies readonly (keyof PruneOptions)[];
+
+/** What an entry may set. */
+export type MethodOptions = Omit<Partial<PruneOptions>, (typeof SHARED)[number]>;
 
 export interface MethodEntry {
   /** As in `--methods`. */
@@ -236,9 +244,6 @@ export function methodEntries(methods: readonly (string | OwnMethod)[]): MethodE
   }
   return [...METHOD_ENTRIES.filter((entry) => wanted.has(entry)), ...own.values()];
 }
-
-/** What the benchmark gives every row. */
-const SHARED = ['output', 'calibration', 'sparsity', 'eval', 'signal', 'onProgress', 'onWarning'];
 
 function ownEntry(
   { id, label, about = "a method of the caller's own", options }: OwnMethod,

@@ -157,13 +157,18 @@ export function batchTokens(architecture: Architecture, window: number, onGpu: b
   return Math.max(1, windows) * window;
 }
 
-/** Useful flops of blocks and head: 2 per weight and token, and the causal half of attention. */
+/** Useful flops of blocks and head. */
 export function forwardFlops(architecture: Architecture, tokens: number, window: number): number {
-  const blocks = architecture.blocks.reduce(
+  const head = native.headFlops(architecture.vocab, embeddingWidth(architecture), tokens);
+  return blocksFlops(architecture, tokens, window) + head;
+}
+
+/** Of the blocks: 2 per weight and token, and the causal half of attention. */
+export function blocksFlops(architecture: Architecture, tokens: number, window: number): number {
+  return architecture.blocks.reduce(
     (sum, _, index) => sum + native.blockFlops(blockSpec(architecture, index), tokens, window),
     0,
   );
-  return blocks + native.headFlops(architecture.vocab, embeddingWidth(architecture), tokens);
 }
 
 /** The asked window, or the default that the model has positions for. */

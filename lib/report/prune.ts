@@ -44,6 +44,6 @@ export function pruneHtml({ model, result, speed, origin }: PruneRun): string {
     title: `${name}, pruned`,
     facts: html`${method}, ${allocation} allocation, scope ${scope}, written as ${format} ${dtype}`,
     summary: pruneSummary(result, speed),
-    sections: sections.filter((section) => section !== null),
+    sections,
   });
 }

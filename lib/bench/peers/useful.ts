@@ -1,5 +1,5 @@
 /** What any program must compute for the same result, item by item, at the machine's measured rates. */
-import { forwardFlops } from '../../measure/perplexity';
+import { blocksFlops, forwardFlops } from '../../measure/perplexity';
 import type { Architecture } from '../../model/architecture';
 import type { LayerStats } from '../../pruning/result';
 import { gramFlops, refitFlops, sweepFlops } from '../flops';
@@ -29,7 +29,7 @@ export function usefulWork(work: Work, rates: WorkRates): BenchPeers['useful'] {
   const { architecture, window, calibrationTokens, surveyTokens, layers, mostRemoved } = work;
   const { hidden, vocab, blocks } = architecture;
   const head = (tokens: number) => 2 * hidden * vocab * tokens;
-  const blocksOf = (tokens: number) => forwardFlops(architecture, tokens, window) - head(tokens);
+  const blocksOf = (tokens: number) => blocksFlops(architecture, tokens, window);
   const sum = (of: (layer: LayerStats) => number) => layers.reduce((all, l) => all + of(l), 0);
   // A target needs the map's own output on its new inputs, and its product with these.
   const targets = sum(({ groups }) => 4 * hidden * groups * calibrationTokens);

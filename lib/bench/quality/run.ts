@@ -400,14 +400,15 @@ function known({ entries }: Run): MethodEntry[] {
 
 /** The jobs of this call and those of earlier ones in the same folder that would be done in the same way today. */
 function withEarlier(run: Run): Job[] {
+  const entries = known(run);
   const asked = new Set(run.jobs.map(({ key }) => key));
   const earlier = [...run.results.rows].flatMap(([key, { method, sparsity }]) => {
-    const entry = known(run).find(({ id }) => id === method);
+    const entry = entries.find(({ id }) => id === method);
     if (asked.has(key) || !entry) return [];
     const { job } = tryJob(run, entry, sparsity);
     return job.key === key ? [job] : [];
   });
-  const place = ({ entry }: Job) => known(run).indexOf(entry);
+  const place = ({ entry }: Job) => entries.indexOf(entry);
   // Sorting keeps the order of a call's own.
   return [...run.jobs, ...earlier].sort((a, b) => place(a) - place(b));
 }

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
-import { blockSpec } from '../../engine/session';
+import { blocksFlops } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
+import { embeddingWidth } from '../../model/axes';
 import type { BenchSpeed } from '../schema';
 import { withScratch } from '../scratch';
 import { paceOf } from './pace';
@@ -45,10 +46,8 @@ export async function timeLlama(
 
 /** llama.cpp runs the head for the last token alone. */
 function promptFlops({ architecture }: ModelSource, tokens: number): number {
-  const blocks = architecture.blocks.map((_, index) =>
-    native.blockFlops(blockSpec(architecture, index), tokens, tokens),
-  );
-  return blocks.reduce((sum, flops) => sum + flops, 2 * architecture.vocab * architecture.hidden);
+  const head = native.headFlops(architecture.vocab, embeddingWidth(architecture), 1);
+  return blocksFlops(architecture, tokens, tokens) + head;
 }
 
 /** Every generated token reads all blocks and the head once. */

@@ -1,3 +1,4 @@
+import { median } from '../median';
 import type { BenchPace, BenchSpread } from '../schema';
 
 /** Seconds of every round of the dense and of the pruned model, of so many tokens each. */
@@ -17,9 +18,5 @@ export function paceOf(
 }
 
 function spreadOf(values: readonly number[]): BenchSpread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle]!;
-  const median = sorted.length % 2 ? upper : (sorted[middle - 1]! + upper) / 2;
-  return { median, least: sorted[0]!, most: sorted.at(-1)! };
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }
