@@ -50,6 +50,8 @@ export async function benchMasks(model: string, options: MasksOptions): Promise<
       const network = new DenseDecoder({ session, ids, window, layers, onProgress: onStage });
       const plain: SurveySpec = { ...survey, layerWeights: 'none', surveyTokens: ids.length };
       await network.visit(plain, async (at, { solver }) => {
+        // What can only go as a whole has no mask.
+        if (layers[at]!.groups < 2) return;
         for (const share of own.shares) {
           sites.push(await compare(session, layers[at]!, solver, share));
         }
