@@ -8,7 +8,8 @@ import type {
 } from '../model/architecture';
 import { blockTensors, embeddingWidth, modelShapes } from '../model/axes';
 import { sublayersOf } from '../model/blocks';
-import type { Site } from '../model/sublayers';
+import { turning } from '../model/rope-factors';
+import type { Site, Sublayer } from '../model/sublayers';
 import type { Block } from './block';
 import { Ends } from './ends';
 import type { Engine } from './engine';
@@ -175,7 +176,16 @@ export class Session {
 }
 
 export function blockSpec(architecture: Architecture, index: number): BlockSpec {
-  return { hidden: architecture.hidden, sublayers: sublayersOf(architecture, index) };
+  return {
+    hidden: architecture.hidden,
+    sublayers: sublayersOf(architecture, index).map(withTurning),
+  };
+}
+
+/** Its rope as native code has it. Not before tensors have been compared with the head's length: that is a stranger's number. */
+function withTurning({ mixer, ...rest }: Sublayer): Sublayer {
+  if (mixer.kind === 'ffn' || !mixer.rope) return { ...rest, mixer };
+  return { ...rest, mixer: { ...mixer, rope: turning(mixer.rope, mixer.headDim) } };
 }
 
 /** Targets of every position of whole windows: the next token, -1 at each window's end. */

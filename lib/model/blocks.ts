@@ -1,5 +1,4 @@
 import type { Architecture } from './architecture';
-import { turning } from './rope-factors';
 import { type NormSpec, type Site, type Sublayer, unitsOf } from './sublayers';
 
 /** The sublayers of a block in the order in which they run. One without units is not there. */
@@ -23,7 +22,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         kvHeads,
         queries,
         headDim,
-        rope: rope && !unturned ? turning(rope, headDim) : null,
+        rope: unturned ? null : rope,
         slidingWindow: global ? 0 : architecture.slidingWindow,
         headNorm: qkNorm ? { kind: 'rms', eps } : null,
         normJoinsHeads: qkNorm === 'heads',

@@ -1,7 +1,9 @@
 import test from 'ava';
 
 import type { Architecture } from '../../lib/model/architecture';
+import { sublayersOf } from '../../lib/model/blocks';
 import { architectureFromConfig } from '../../lib/model/from-config';
+import type { AttentionSpec } from '../../lib/model/sublayers';
 import { fixtureConfig } from './fixture';
 
 const architectureOf = (name: string) => architectureFromConfig(fixtureConfig(name), name);
@@ -264,6 +266,15 @@ test('yarn has its attention factor by the stretch, or by what is stated', (t) =
   t.is(attention({}), 1.2772589);
   t.is(attention({ attention_factor: 1.5 }), 1.5);
   t.is(attention({ mscale: 0.5, mscale_all_dim: 1 }), 0.89146332);
+});
+
+test('nothing is made in the length of a head that a file states', (t) => {
+  const rope_scaling = { rope_type: 'yarn', factor: 16 };
+  const config = { ...fixtureConfig('llama2'), head_dim: 2 ** 28, rope_scaling };
+  const architecture = architectureFromConfig({ ...config, rope_parameters: undefined }, 'yarn');
+  t.is(architecture.headDim, 2 ** 28);
+  const [attention] = sublayersOf(architecture, 0);
+  t.is((attention!.mixer as AttentionSpec).rope, architecture.rope);
 });
 
 test('windows slide where the list of layer types, or the number of full layers, says so', (t) => {
