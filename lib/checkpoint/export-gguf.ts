@@ -45,7 +45,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     takenOver: request.takenOver,
     interleavedRope: deci || gguf.interleavedRope,
   });
-  const { rope, headDim, slidingWindow, maxPositions } = pruned;
+  const { rope, globalRope, headDim, slidingWindow, maxPositions } = pruned;
   if (rope?.llama3) {
     const values = llama3Factors(rope.llama3, rope.theta, headDim);
     if (!isReadable(values, rope.theta, headDim)) {
@@ -64,7 +64,8 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     }
   }
   // llama.cpp's llama blocks look back without limit; inside the window both are the same.
-  const windowed = !gguf.slides && slidingWindow > 0 && slidingWindow < maxPositions;
+  const slides = withoutEmptyBlocks(output).blocks.some(({ global }) => !global);
+  const windowed = !gguf.slides && slides && slidingWindow > 0 && slidingWindow < maxPositions;
   const context = windowed ? slidingWindow : maxPositions;
   const architecture = deci ? 'deci' : gguf.architectures[0]!;
   return {
@@ -81,7 +82,7 @@ export function planGguf(request: ExportRequest, holder: Holder): ExportPlan {
     dropped: [],
     notes: [
       ...(windowed ? [windowNote(context)] : []),
-      ...(rope?.dynamicFactor === undefined ? [] : [DYNAMIC_NOTE]),
+      ...((globalRope ?? rope)?.dynamicFactor === undefined ? [] : [DYNAMIC_NOTE]),
     ],
   };
 }

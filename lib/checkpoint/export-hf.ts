@@ -123,7 +123,9 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   if (keys.embeddingScale) config[keys.embeddingScale] = output.embeddingScale;
   if (keys.outputScale) config[keys.outputScale] = output.outputScale;
   if (keys.logitDivisor) config[keys.logitDivisor] = shortest(1 / output.logitScale);
-  if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || null;
+  // A block that slides has a window in transformers, if one that never ends.
+  const endless = output.globalRope ? output.maxPositions : null;
+  if (keys.slidingWindow) config[keys.slidingWindow] = output.slidingWindow || endless;
   if (keys.slides) config[keys.slides] = output.slidingWindow > 0;
   Object.assign(config, typeKeys(output, family));
   if (keys.preNorm) config[keys.preNorm] = output.norm.placement === 'pre';
@@ -196,8 +198,10 @@ function shareOf(dims: number, headDim: number): number {
 }
 
 /** Which blocks slide, and which have no rope. */
-function typeKeys({ blocks, slidingWindow }: Architecture, family: Family) {
-  const slides = blocks.map(({ global }) => slidingWindow > 0 && !global);
+function typeKeys({ blocks, slidingWindow, globalRope }: Architecture, family: Family) {
+  // Where global blocks have a rope of their own, the others have theirs without a window too.
+  const differ = slidingWindow > 0 || globalRope !== null;
+  const slides = blocks.map(({ global }) => differ && !global);
   const { globalBelow } = family.hf.keys;
   const first = slides.indexOf(true);
   return {

@@ -144,8 +144,8 @@ function graphLacks(pruned: Architecture): string | null {
   if (unturnedEvery !== undefined && !isEveryNth(blocks, 'unturned', unturnedEvery)) {
     return `blocks without rope other than every ${unturnedEvery}th`;
   }
-  if (rope?.yarn && !isLlamaYarn(rope.yarn))
-    return 'yarn with turns or an attention factor of its own';
+  const { yarn } = pruned.globalRope ?? rope ?? {};
+  if (yarn && !isLlamaYarn(yarn)) return 'yarn with turns or an attention factor of its own';
   if (globalEvery === undefined) return null;
   if (!isEveryNth(blocks, 'global', globalEvery)) {
     return `global blocks other than every ${globalEvery}th`;

@@ -20,7 +20,10 @@ interface Split {
  */
 export function readSplit(file: string, first: GgufHeader): Split {
   const count = numberOf(first, 'split.count') ?? 1;
-  const files = count > 1 ? namesOf(file, first, count) : [file];
+  if (!(count > 1)) {
+    return { files: [file], tensors: first.tensors.map((tensor) => ({ ...tensor, file: 0 })) };
+  }
+  const files = namesOf(file, first, count);
   const seen = new Set<string>();
   const tensors = files.flatMap((path, part) => {
     const header = part === 0 ? first : parsePart(path, part, count);

@@ -14,10 +14,10 @@ import { fixtureConfig } from '../model/fixture';
 
 const first = (count: number) => Int32Array.from({ length: count }, (_, index) => index);
 
-/** A plan for a fixture, whose blocks keep the given numbers of FFN channels and KV heads. */
 /** Of a block. */
 const NOTHING = { ffn: 0, kv: 0 };
 
+/** A plan for a fixture, whose blocks keep the given numbers of FFN channels and KV heads. */
 function plan(
   name: string,
   keeps: { ffn?: number; kv?: number }[],
@@ -33,6 +33,12 @@ function plan(
   });
   const pruned = prunedArchitecture(architecture, kept);
   return planExport({ architecture, pruned, dtype: 'F32', ...request });
+}
+
+/** A plan for all of a fixture whose configuration says something else too. */
+function planOther(name: string, more: object, format: ExportFormat) {
+  const architecture = architectureFromConfig({ ...fixtureConfig(name), ...more }, name);
+  return planExport({ architecture, pruned: architecture, dtype: 'F32', format });
 }
 
 /** What tensors are made of, with the name and type of the tensor. */
@@ -390,6 +396,17 @@ test('GGUF: a sliding window becomes the context length, and a note says so', (t
   t.regex(notes[0]!, /sliding window/);
 });
 
+test('blocks with a rope of their own keep it without a window', (t) => {
+  const { config } = planOther('gemma3', { sliding_window: null }, 'hf');
+  t.deepEqual(config!.layer_types, fixtureConfig('gemma3').layer_types);
+  const { rope, globalRope, blocks } = architectureFromConfig(config!, 'gemma3');
+  t.deepEqual([rope, globalRope], [{ theta: 1e4 }, { theta: 1e6 }]);
+  t.deepEqual(
+    blocks.map(({ global }) => global ?? false),
+    [false, false, false, false, false, true],
+  );
+});
+
 test('GGUF: Gemma 3 slides there too, and its norms are not stored less 1', (t) => {
   const { metadata, notes, tensors } = plan('gemma3', [{ ffn: 64 }], { format: 'gguf' });
   t.deepEqual(metadata!['gemma3.attention.sliding_window'], { type: 'uint32', value: 16 });
@@ -484,22 +501,12 @@ const REFUSED: [string, () => unknown, RegExp][] = [
   ],
   [
     'OLMo 2 with a tied head in GGUF',
-    () => {
-      const config = { ...fixtureConfig('olmo2'), tie_word_embeddings: true };
-      const architecture = architectureFromConfig(config, 'olmo2');
-      const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
-      return planExport({ ...request, format: 'gguf' });
-    },
+    () => planOther('olmo2', { tie_word_embeddings: true }, 'gguf'),
     /olmo2 models do not have a head that is tied/,
   ],
   [
     'SmolLM3 without rope in other blocks in GGUF',
-    () => {
-      const config = { ...fixtureConfig('smollm3'), no_rope_layers: [0, 1, 1, 1] };
-      const architecture = architectureFromConfig(config, 'smollm3');
-      const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
-      return planExport({ ...request, format: 'gguf' });
-    },
+    () => planOther('smollm3', { no_rope_layers: [0, 1, 1, 1] }, 'gguf'),
     /blocks without rope other than every 4th/,
   ],
   [
@@ -514,16 +521,19 @@ const REFUSED: [string, () => unknown, RegExp][] = [
   ],
   [
     'Gemma 3 with other global blocks in GGUF',
-    () => {
-      const config = {
-        ...fixtureConfig('gemma3'),
-        layer_types: new Array(6).fill('full_attention'),
-      };
-      const architecture = architectureFromConfig(config, 'gemma3');
-      const request = { architecture, pruned: architecture, dtype: 'F32' } as const;
-      return planExport({ ...request, format: 'gguf' });
-    },
+    () => planOther('gemma3', { layer_types: new Array(6).fill('full_attention') }, 'gguf'),
     /global blocks other than every 6th/,
+  ],
+  [
+    'Gemma 3 with yarn of its own in its global blocks in GGUF',
+    () => {
+      const rope_parameters = {
+        full_attention: { rope_type: 'yarn', rope_theta: 1e6, factor: 4, beta_fast: 16 },
+        sliding_attention: { rope_type: 'default', rope_theta: 1e4 },
+      };
+      return planOther('gemma3', { rope_parameters }, 'gguf');
+    },
+    /gemma3 models do not have yarn with turns or an attention factor/,
   ],
   [
     'Phi-3 with partial rope, widths per block, in GGUF',

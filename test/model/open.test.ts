@@ -16,6 +16,8 @@ import { join } from 'node:path';
 
 import test from 'ava';
 
+import { parseGguf } from '../../lib/checkpoint/container';
+import { readSplit } from '../../lib/checkpoint/gguf-split';
 import { GgufWriter } from '../../lib/checkpoint/gguf-writer';
 import { openCheckpoint } from '../../lib/checkpoint/open';
 import type { OutputTensor } from '../../lib/checkpoint/tensor-sequence';
@@ -582,6 +584,18 @@ test('a split GGUF file has every tensor once, and as many as it says', async (t
   for (const name of readdirSync(folder)) rmSync(join(folder, name));
   await writeParts(folder, ['a', 'b'], 3);
   await t.throwsAsync(openCheckpoint(first), { message: /its 2 parts hold 2 tensors of 3/ });
+});
+
+test('what a whole GGUF file still says of parts is nothing to it', (t) => {
+  const header = parseGguf(join(MODELS, 'qwen2', 'model.gguf'), 4096);
+  // As llama-gguf-split --merge leaves them.
+  const left = {
+    'split.count': { type: 'uint16', value: 0 },
+    'split.tensors.count': { type: 'int32', value: header.tensors.length + 1 },
+  } as const;
+  const whole = readSplit('whole.gguf', { ...header, metadata: { ...header.metadata, ...left } });
+  t.deepEqual(whole.files, ['whole.gguf']);
+  t.is(whole.tensors.length, header.tensors.length);
 });
 
 test('an index left beside the one file is of an earlier checkpoint, as for transformers', async (t) => {

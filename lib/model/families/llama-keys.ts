@@ -13,3 +13,11 @@ export const LLAMA_KEYS: ConfigKeys = {
   activation: 'hidden_act',
   normEps: 'rms_norm_eps',
 };
+
+/** Qwen 2's and 3's: the blocks from one on may slide. */
+export const QWEN_KEYS: ConfigKeys = {
+  ...LLAMA_KEYS,
+  slidingWindow: 'sliding_window',
+  slides: 'use_sliding_window',
+  globalBelow: 'max_window_layers',
+};

@@ -1,5 +1,5 @@
 import type { Family } from '../family';
-import { LLAMA_KEYS } from './llama-keys';
+import { QWEN_KEYS } from './llama-keys';
 import { LLAMA_NAMES } from './names';
 
 /** Qwen2 and Qwen2.5, dense: Llama's block with biases on q, k and v. */
@@ -15,12 +15,7 @@ export const qwen2: Family = {
     modelType: 'qwen2',
     stockClass: 'Qwen2ForCausalLM',
     // Not a field of the configuration, but transformers' attention and rope read it where it is set.
-    keys: {
-      ...LLAMA_KEYS,
-      slidingWindow: 'sliding_window',
-      slides: 'use_sliding_window',
-      globalBelow: 'max_window_layers',
-    },
+    keys: QWEN_KEYS,
     defaults: {
       max_position_embeddings: 32768,
       hidden_act: 'silu',

@@ -1,5 +1,5 @@
 import type { Family } from '../family';
-import { LLAMA_KEYS } from './llama-keys';
+import { QWEN_KEYS } from './llama-keys';
 import { LLAMA_NAMES } from './names';
 
 /** Qwen3, dense: RMS norms on every query and key head, head_dim apart from the hidden size. */
@@ -14,12 +14,7 @@ export const qwen3: Family = {
   hf: {
     modelType: 'qwen3',
     stockClass: 'Qwen3ForCausalLM',
-    keys: {
-      ...LLAMA_KEYS,
-      slidingWindow: 'sliding_window',
-      slides: 'use_sliding_window',
-      globalBelow: 'max_window_layers',
-    },
+    keys: QWEN_KEYS,
     defaults: {
       head_dim: 128,
       max_position_embeddings: 32768,
