@@ -88,8 +88,8 @@ async function planOf(
     const input = planInput(spec, {
       engine,
       tokens: wholeWindows(settings.calibrationTokens, window),
-      // As many as are asked for: what the text has is not known.
-      tuning: Math.floor(settings.tuneTokens / window),
+      // As if the text had them: it is not read.
+      tuning: Math.floor(spec.settings.tuneTokens / window),
       evaluation: evaluationOf(settings, architecture, window),
     });
     const limit = options.engine ? engine.budget : (options.memory ?? 0);

@@ -2,6 +2,7 @@
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
+import { tunesByDefault } from '../options/refit';
 
 /** What the benchmark gives every row. */
 const SHARED = [
@@ -41,8 +42,8 @@ export interface OwnMethod {
 
 const BASE = 'struprune-threshold';
 
-/** Of a tuned row, behind those that calibrate: as many as the text has left, and so many at most. */
-const TUNE_TOKENS = 131072;
+/** Of a tuned row, behind those that calibrate: as many as calibrate by default. */
+const TUNE_TOKENS = 65536;
 
 function baseline(
   method: NonNullable<PruneOptions['method']>,
@@ -106,6 +107,13 @@ function tuned(entry: MethodEntry): MethodEntry {
   };
 }
 
+/** What tunes by default is told not to: every row but those of `tuned` is of the solve alone. */
+function untuned(entry: MethodEntry): MethodEntry {
+  const { method = 'struprune', refit = true } = entry.options;
+  if (!tunesByDefault({ method, refit })) return entry;
+  return { ...entry, options: { ...entry.options, tuneTokens: 0 } };
+}
+
 const UNTUNED: readonly MethodEntry[] = [
   baseline('magnitude-l2', 'magnitude'),
   baseline('wanda-sp', 'Wanda-sp'),
@@ -122,7 +130,7 @@ const UNTUNED: readonly MethodEntry[] = [
   struprune(
     'threshold',
     null,
-    'the defaults: closed-form threshold on error curves, weighed by a trial of every layer',
+    'the defaults, untuned: closed-form threshold on error curves, weighed by a trial of every layer',
   ),
   struprune('energy', BASE, 'softmax allocation on the same curves'),
   ablation(
@@ -192,7 +200,7 @@ const UNTUNED: readonly MethodEntry[] = [
     energyForm: 'full',
   }),
   ablation('scope-ffn', 'FFN alone', 'no KV heads go', { scope: 'ffn' }),
-];
+].map(untuned);
 
 const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];
 
@@ -210,8 +218,8 @@ const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
   ablations: ({ kind, id }) => kind === 'ablation' || id === BASE,
 };
 
-function isTuned({ options }: MethodEntry): boolean {
-  return options.tuneTokens !== undefined;
+function isTuned({ options: { tuneTokens = 0 } }: MethodEntry): boolean {
+  return tuneTokens > 0;
 }
 
 export const METHOD_WORDS: readonly string[] = [

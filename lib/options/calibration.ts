@@ -27,7 +27,8 @@ export const CALIBRATION = declare(
     tuneTokens: {
       takes: countOrNone,
       help: 'how many after them tune what the solve left: factors of channels, norms and biases, towards the dense model; 0: none',
-      default: 0,
+      otherwise:
+        'as many as calibrate, as far as the text goes; 0 with --no-refit and with other methods',
       changes: 'tokens',
     },
     window: {

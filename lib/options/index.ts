@@ -78,7 +78,7 @@ type Derived = {
 export type Settings = z.output<typeof schema> & Derived;
 
 /** Settings of a run whose model is known. */
-export type RunSettings = Settings & Feedback & { ffnSolver: FfnSolver };
+export type RunSettings = Settings & Feedback & { ffnSolver: FfnSolver; tuneTokens: number };
 
 /** Checks the options and fills the defaults in. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function settingsOf(options: PruneOptions): Settings {

@@ -22,6 +22,11 @@ export function refitsByDefault({ method, refit, scope }: Refits): boolean {
   return readsOption(methodOf(method), 'ffnSolver') && refit && scope !== 'attention';
 }
 
+/** Whether what the solve left is tuned where nothing is said of it: docs/decisions/0028. */
+export function tunesByDefault({ method, refit }: Pick<Refits, 'method' | 'refit'>): boolean {
+  return readsOption(methodOf(method), 'refit') && refit;
+}
+
 /** The one that is given, or the default as far as it does not depend on the source. */
 function solverOf(settings: Refits): FfnSolver {
   return settings.ffnSolver ?? (refitsByDefault(settings) ? 'gauss-newton' : 'output');

@@ -18,6 +18,9 @@ export interface TuneText {
   heldOut: Int32Array;
 }
 
+const NO_TEXT =
+  'the calibration text has nothing behind its calibration tokens to tune on, so the pruned model stays as it was solved: a longer text, fewer --calibration-tokens or --tune-tokens N would make it better';
+
 /** Windows that measure the dense and the pruned model, where no other text does. */
 const MEASURED = 8;
 
@@ -26,22 +29,35 @@ const HELD_OUT = { most: 4, share: 8 };
 /** Of a text that has none left: one window of so many tunes. */
 const OWN_SHARE = 4;
 
+/** How many tokens do what. */
+export interface Shares {
+  calibration: number;
+  /** Behind those; `asked`: even where the text has none there. */
+  tuning: number;
+  asked: boolean;
+  /** Behind all: what nobody asked to tune leaves so many. */
+  measuring: number;
+}
+
 /**
- * Splits whole windows, of which `calibration` tokens are to calibrate and `tuning` tokens to tune.
+ * Splits whole windows into those that calibrate and those that tune.
  * @throws StruPruneError ERR_TEXT when fewer than a window are to calibrate
  */
 export function splitText(
   text: Int32Array,
   window: number,
-  { calibration, tuning }: { calibration: number; tuning: number },
+  { calibration, tuning, asked, measuring }: Shares,
 ): Texts {
   const tokens = Math.floor(calibration / window) * window;
   if (tokens === 0) throw fewerThanAWindow(calibration, window);
   const calibrates = text.subarray(0, tokens);
   if (tuning === 0) return { ids: calibrates, tuneText: null, warning: null };
-  const fresh = text.subarray(tokens, tokens + Math.floor(tuning / window) * window);
+  const spare = text.length - tokens - (asked ? 0 : measuring);
+  const most = Math.max(0, Math.min(tuning, spare));
+  const fresh = text.subarray(tokens, tokens + Math.floor(most / window) * window);
   const tuneText = tuneTextOf(fresh, window);
   if (tuneText) return { ids: calibrates, tuneText, warning: null };
+  if (!asked) return { ids: calibrates, tuneText: null, warning: NO_TEXT };
   const windows = calibrates.length / window;
   const own = Math.floor(windows / OWN_SHARE);
   const rest = calibrates.subarray(0, (windows - own) * window);

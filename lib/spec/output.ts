@@ -7,7 +7,7 @@ import { StruPruneError } from '../errors';
 import type { RefitRecipe } from '../methods';
 import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
 import { familyNamed } from '../model/families';
-import type { Settings } from '../options';
+import type { RunSettings, Settings } from '../options';
 import { dtypeFor, rowsIn, takenOverFrom, typeNotes } from './dtypes';
 
 export interface OutputSpec {
@@ -32,7 +32,7 @@ const NORMS_ALONE =
 /** @throws StruPruneError ERR_ARGUMENT */
 export function outputSpec(
   source: ModelSource,
-  settings: Settings,
+  settings: RunSettings,
   refit: RefitRecipe,
   tokenizerBytes: number,
 ): OutputSpec {

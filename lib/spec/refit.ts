@@ -4,7 +4,13 @@ import type { Method, RefitRecipe } from '../methods';
 import { readsOption } from '../methods';
 import type { Architecture, ModelSource } from '../model/architecture';
 import type { RunSettings, Settings } from '../options';
-import { type Feedback, type FfnSolver, feeds, refitsByDefault } from '../options/refit';
+import {
+  type Feedback,
+  type FfnSolver,
+  feeds,
+  refitsByDefault,
+  tunesByDefault,
+} from '../options/refit';
 import { keepsTypes } from './dtypes';
 
 export interface RefitSpec extends RefitRecipe {
@@ -36,7 +42,9 @@ export function withModelDefaults(
       'leave --no-refit out, or choose --ffn-solver output',
     );
   }
-  return { ...settings, ...feedback, ffnSolver };
+  const { calibrationTokens } = settings;
+  const tuneTokens = settings.tuneTokens ?? (tunesByDefault(settings) ? calibrationTokens : 0);
+  return { ...settings, ...feedback, ffnSolver, tuneTokens };
 }
 
 /** @throws StruPruneError ERR_ARGUMENT */

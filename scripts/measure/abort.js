@@ -24,6 +24,7 @@ function run(signal, more = {}) {
     scope: 'all',
     calibration: at('assets', 'text', 'calibration.txt'),
     calibrationTokens: TOKENS,
+    tuneTokens: 0,
     surveyTokens: TOKENS,
     window: WINDOW,
     signal,

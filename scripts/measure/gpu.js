@@ -36,6 +36,7 @@ async function masks(model, tokens = '8192') {
     output: path.join(folder, 'none'),
     calibration: text('calibration'),
     calibrationTokens: Number(tokens),
+    tuneTokens: 0,
     sparsity: SHARE,
     scope: 'all',
     dtype: 'f32',
@@ -139,6 +140,7 @@ async function prune(model, tokens = '16384') {
       ffnSolver: 'output', // on the CPU too
       calibration: text('calibration'),
       calibrationTokens: Number(tokens),
+      tuneTokens: 0,
       eval: text('evaluation'),
       evalTokens: Number(tokens),
     });
@@ -198,6 +200,7 @@ async function shape(blocks = '32', tokens = '131072') {
     scope: 'all',
     calibration: text('calibration'),
     calibrationTokens: Number(tokens),
+    tuneTokens: 0,
   });
   const seconds = (performance.now() - start) / 1000;
   const { host, copyIn, forward, sums, copyOut, algebra } = native.gpuTimesOf(engine.handle);

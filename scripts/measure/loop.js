@@ -47,6 +47,7 @@ async function main() {
       sparsity: 0.2,
       calibration: at('assets', 'text', 'calibration.txt'),
       calibrationTokens: Number(tokens),
+      tuneTokens: 0,
       surveyTokens: Number(tokens),
       eval: at('assets', 'text', 'evaluation.txt'),
       evalTokens: 2 * window,

@@ -4,7 +4,7 @@ import * as library from '../../lib';
 import { METHOD_NAMES, METHODS } from '../../lib/methods';
 import { optionOf, settingsOf } from '../../lib/options';
 import { idleOptions } from '../../lib/options/idle';
-import { MODEL, SMALL, workFolder } from './models';
+import { MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
 test.after.always(() => work.remove());
@@ -49,7 +49,7 @@ for (const [call, given] of FORGOTTEN) {
 }
 
 test('allocate() refuses a survey that went through JSON, and takes a clone', async (t) => {
-  const curves = await survey(MODEL, { ...SMALL, threads: 1 });
+  const curves = await survey(MODEL, { ...SMALL_SURVEY, threads: 1 });
   const spoiled = JSON.parse(JSON.stringify(curves));
   await t.throwsAsync(library.allocate(spoiled, { sparsity: 0.2 }), {
     code: 'ERR_ARGUMENT',

@@ -5,7 +5,7 @@ import { Engine, evaluate, openModel, plan, prune, pruneReport, survey } from '.
 import { processReserve } from '../../lib/engine/reserve';
 import { StruPruneError } from '../../lib/errors';
 import { hashesOf } from '../e2e/files';
-import { EVALUATION, MODEL, SMALL, workFolder } from './models';
+import { EVALUATION, MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
 test.after.always(() => work.remove());
@@ -195,12 +195,15 @@ test('a report of a run that is over: its engine gone, its signal fired', async 
 test('a survey is refused before it starts where it cannot be made or kept', async (t) => {
   const onProgress = () => t.fail('work began');
   const reserve = processReserve(1);
-  await t.throwsAsync(survey(MODEL, { ...SMALL, threads: 1, memory: reserve + 1000, onProgress }), {
-    code: 'ERR_BUDGET',
-    message: /survey needs \d+ MiB, the budget is/,
-  });
+  await t.throwsAsync(
+    survey(MODEL, { ...SMALL_SURVEY, threads: 1, memory: reserve + 1000, onProgress }),
+    {
+      code: 'ERR_BUDGET',
+      message: /survey needs \d+ MiB, the budget is/,
+    },
+  );
   const saveCalibration = `${EVALUATION}/curves`;
-  await t.throwsAsync(survey(MODEL, { ...SMALL, threads: 1, saveCalibration, onProgress }), {
+  await t.throwsAsync(survey(MODEL, { ...SMALL_SURVEY, threads: 1, saveCalibration, onProgress }), {
     code: 'ERR_OUTPUT',
     message: /a part of the path is a file/,
   });

@@ -7,13 +7,16 @@ import { EMBEDDED_WINDOW, embeddedModel, embeddedTexts } from '../../lib/embedde
 export const MODEL = embeddedModel();
 export const { calibration: CALIBRATION, evaluation: EVALUATION } = embeddedTexts();
 
-/** Of prune() and survey() alike. */
-export const SMALL = {
+/** Of survey(). */
+export const SMALL_SURVEY = {
   calibration: CALIBRATION,
   calibrationTokens: 4 * EMBEDDED_WINDOW,
   surveyTokens: 2 * EMBEDDED_WINDOW,
   window: EMBEDDED_WINDOW,
 };
+
+/** Of prune(). */
+export const SMALL = { ...SMALL_SURVEY, tuneTokens: 0 };
 
 export interface Work {
   /** A new path. */

@@ -14,7 +14,7 @@ import {
   StruPruneError,
   survey,
 } from '../../lib';
-import { CALIBRATION, EVALUATION, MODEL, SMALL, workFolder } from './models';
+import { CALIBRATION, EVALUATION, MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
 test.after.always(() => work.remove());
@@ -117,11 +117,11 @@ test('the other calls, and values that are no errors', async (t) => {
     throw 'odd';
   };
   t.is(await thrownBy(evaluate(MODEL, { ...text, onProgress: odd })), 'odd');
-  t.is(await thrownBy(survey(MODEL, { ...SMALL, onProgress: fail })), MINE);
+  t.is(await thrownBy(survey(MODEL, { ...SMALL_SURVEY, onProgress: fail })), MINE);
   const output = work.path('export');
   t.is(await thrownBy(exportModel(MODEL, { output, onProgress: fail })), MINE);
   t.false(existsSync(output));
-  const curves = await survey(MODEL, SMALL);
+  const curves = await survey(MODEL, SMALL_SURVEY);
   t.is(await thrownBy(allocate(curves, { sparsity: 0.2, allocation: { allocate: fail } })), MINE);
 });
 

@@ -10,7 +10,7 @@ import {
 } from '../../lib';
 import { maskForBudget } from '../../lib/masks/sweep';
 import { hashesOf } from '../e2e/files';
-import { MODEL, SMALL, workFolder } from './models';
+import { MODEL, SMALL, SMALL_SURVEY, workFolder } from './models';
 
 const work = workFolder();
 test.after.always(() => work.remove());
@@ -26,7 +26,7 @@ const BUDGET = { sparsity: 0.2 };
 
 let curves: LayerCurves;
 test.before(async () => {
-  curves = await survey(MODEL, { ...SMALL, scope: 'all', threads: 1 });
+  curves = await survey(MODEL, { ...SMALL_SURVEY, scope: 'all', threads: 1 });
 });
 
 test('a survey has a curve of every layer, which allocations leave as they are', async (t) => {

@@ -9,7 +9,8 @@ import { quickPrune, run, scratch, TINY } from './run';
 const KILLS = process.env.STRUPRUNE_LONG === '1' ? 30 : 8;
 const JOURNAL = 'small.struprune-journal';
 /** Survey, feedback and both sites: every stage that a run can have. */
-const SETTINGS = ['--calibration-tokens', '1024', '--survey-tokens', '512', '--scope', 'all'];
+const TOKENS = ['--calibration-tokens', '1024', '--tune-tokens', '0', '--survey-tokens', '512'];
+const SETTINGS = [...TOKENS, '--scope', 'all'];
 /** Another model, by hand: an hour for SmolLM2 on two cores. */
 const { STRUPRUNE_KILL_MODEL: MODEL = TINY } = process.env;
 const args = (output: string, ...more: string[]) =>

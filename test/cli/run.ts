@@ -68,5 +68,6 @@ export async function scratch(t: ExecutionContext): Promise<string> {
 /** A prune of the embedded model that takes a moment: no survey, few tokens. */
 export function quickPrune(output: string, ...more: string[]): string[] {
   const size = ['--sparsity', '0.25', '--calibration-tokens', '512', '--window', '128'];
-  return ['prune', TINY, '-o', output, '--calibration', CALIBRATION, ...size, ...more];
+  const quick = ['--tune-tokens', '0', ...size];
+  return ['prune', TINY, '-o', output, '--calibration', CALIBRATION, ...quick, ...more];
 }

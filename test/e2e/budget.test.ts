@@ -22,6 +22,7 @@ function options(more: Partial<PruneOptions> = {}): PruneOptions {
     output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
     calibration: CALIBRATION,
     calibrationTokens: TOKENS,
+    tuneTokens: 0,
     surveyTokens: TOKENS,
     window: WINDOW,
     sparsity: 0.1,

@@ -25,6 +25,7 @@ function options(more: Partial<PruneOptions>): PruneOptions {
     output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
     calibration: CALIBRATION,
     calibrationTokens: 20 * WINDOW,
+    tuneTokens: 0,
     surveyTokens: 10 * WINDOW,
     window: WINDOW,
     threads: 1,
@@ -108,6 +109,7 @@ test.serial('the price of a sublayer is what the predictions lose without it', a
     depth: true,
     sparsity: 1e-6,
     calibrationTokens: tokens,
+    tuneTokens: 0,
   } as const;
   await prune(model, options({ ...more, allocation: seen as PruneOptions['allocation'] }));
   // The tokenizer of the models gives a text its own bytes as ids.
@@ -151,7 +153,13 @@ function logProbabilities(logits: Float32Array): number[] {
   return Array.from(logits, (value) => value - log);
 }
 
-const MEASURED = { window: 128, calibrationTokens: 4096, surveyTokens: 4096, threads: 2 };
+const MEASURED = {
+  window: 128,
+  calibrationTokens: 4096,
+  tuneTokens: 0,
+  surveyTokens: 4096,
+  threads: 2,
+};
 
 test.serial('sublayers chosen by trial cost less than others of as many weights', async (t) => {
   const depth = { ...AS_IS, ...MEASURED, depth: true, maxLayerSparsity: 0 };

@@ -19,6 +19,7 @@ function options(more: Partial<PruneOptions>): string {
   return JSON.stringify({
     calibration: CALIBRATION,
     calibrationTokens: 480,
+    tuneTokens: 0,
     window: 48,
     sparsity: 0.1,
     allocation: 'uniform',

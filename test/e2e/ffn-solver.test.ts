@@ -23,6 +23,7 @@ function options(more: Partial<PruneOptions> = {}): PruneOptions {
     output: work.path('out'),
     calibration: CALIBRATION,
     calibrationTokens: 2048,
+    tuneTokens: 0,
     sparsity: 0.3,
     allocation: 'uniform',
     // Feedback asks for what no FFN can give, which hides what the solvers do.

@@ -17,6 +17,7 @@ const options = (more: Partial<PruneOptions> = {}): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
   calibration: CALIBRATION,
   calibrationTokens: 20 * WINDOW,
+  tuneTokens: 0,
   window: WINDOW,
   sparsity: 0.2,
   dtype: 'f32',

@@ -28,6 +28,7 @@ function options(more: Partial<PruneOptions>): PruneOptions {
     output: work.path(format === 'hf' ? 'out' : 'out.gguf'),
     calibration: CALIBRATION,
     calibrationTokens: 40 * WINDOW,
+    tuneTokens: 0,
     surveyTokens: 20 * WINDOW,
     window: WINDOW,
     sparsity: SPARSITY,

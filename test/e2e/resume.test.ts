@@ -31,6 +31,7 @@ function options(more: Partial<PruneOptions> = {}): PruneOptions {
     output: join(work.emptyFolder(), more.format === 'gguf' ? 'out.gguf' : 'out'),
     calibration: CALIBRATION,
     calibrationTokens: 32 * WINDOW,
+    tuneTokens: 0,
     surveyTokens: 16 * WINDOW,
     window: WINDOW,
     sparsity: 0.2,

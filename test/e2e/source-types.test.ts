@@ -21,6 +21,7 @@ const options = (more: Partial<PruneOptions> = {}): PruneOptions => ({
   output: work.path('out.gguf'),
   calibration: CALIBRATION,
   calibrationTokens: 32 * WINDOW,
+  tuneTokens: 0,
   surveyTokens: 16 * WINDOW,
   window: WINDOW,
   sparsity: 0.25,

@@ -70,6 +70,7 @@ test('a pruned model of unlike widths names no code but its own, and the run war
     output,
     calibration: CALIBRATION,
     calibrationTokens: 128,
+    tuneTokens: 0,
     window: 32,
     sparsity: 0.3,
     allocation: 'energy',

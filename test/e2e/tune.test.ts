@@ -4,8 +4,10 @@ import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
-import type { PruneOptions } from '../../lib/options';
+import { openCheckpoint } from '../../lib/checkpoint/open';
+import { type PruneOptions, settingsOf } from '../../lib/options';
 import { prune } from '../../lib/prune';
+import { resolve } from '../../lib/spec';
 import { STEPS } from '../../lib/tuning/train';
 import { hashesOf, safetensorsRows } from './files';
 import { CALIBRATION, workspace } from './models';
@@ -41,6 +43,22 @@ test.serial('windows that nobody trained on come closer to the dense model', asy
     t.true(after[part] < 0.9 * before[part], JSON.stringify(tuning));
   }
   t.is(result.settings.tuneTokens, 16384);
+});
+
+test('StruPrune tunes by default, on as many tokens as calibrate; what does not refit does not', async (t) => {
+  const source = await openCheckpoint(TINY);
+  const rows: [more: Partial<PruneOptions>, tokens: number][] = [
+    [{}, 65536],
+    [{ calibrationTokens: 8192 }, 8192],
+    [{ tuneTokens: 0 }, 0],
+    [{ refit: false }, 0],
+    [{ method: 'flap' }, 0],
+    [{ method: 'flap', tuneTokens: 512 }, 512],
+  ];
+  for (const [more, tokens] of rows) {
+    const settings = settingsOf({ output: 'out', sparsity: 0.2, ...more });
+    t.is(resolve(source, settings).settings.tuneTokens, tokens, JSON.stringify(more));
+  }
 });
 
 const ROWS: [model: string, more: Partial<PruneOptions>][] = [

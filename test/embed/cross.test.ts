@@ -26,6 +26,7 @@ const OPTIONS = {
   sparsity: 0.3,
   allocation: 'uniform',
   calibrationTokens: 1024,
+  tuneTokens: 0,
   window: 64,
   evalTokens: 512,
   threads: 1,

@@ -22,6 +22,7 @@ const base = (more: Partial<PruneOptions>): PruneOptions => ({
   output: work.path(more.format === 'gguf' ? 'out.gguf' : 'out'),
   calibration: CALIBRATION,
   calibrationTokens: 64 * WINDOW,
+  tuneTokens: 0,
   surveyTokens: 16 * WINDOW,
   window: WINDOW,
   sparsity: 0.2,
@@ -104,7 +105,7 @@ async function hindsight(
   const setup = resolve(await openCheckpoint(model), settings, 0);
   await using engine = new Engine({ threads: options.threads });
   const evaluation = settings.eval ? { tokens: settings.evalTokens!, window: WINDOW } : null;
-  const tuning = settings.tuneTokens / WINDOW;
+  const tuning = setup.settings.tuneTokens / WINDOW;
   const sizes = { engine, tokens: settings.calibrationTokens, tuning, evaluation };
   const removed = Int32Array.from(layerStats, ({ removed }) => removed);
   const { memory, reserve } = planRun({ ...planInput(setup, sizes), removed }, 0);
@@ -136,7 +137,7 @@ test.serial('the smallest budget is enough, one byte less is refused with it', a
 
 test('scratch and room grow with the tokens and the model, memory by their ids when paged', async (t) => {
   const model = work.model('llama2');
-  const settings = { window: WINDOW, threads: 2, layerWeights: 'output' } as const;
+  const settings = { window: WINDOW, threads: 2, layerWeights: 'output', tuneTokens: 0 } as const;
   const small = await plan(model, { ...settings, calibrationTokens: 4096 });
   const large = await plan(model, { ...settings, calibrationTokens: 4 * 4096 });
   t.is(large.smallestMemory, small.smallestMemory + 4 * 3 * 4096);

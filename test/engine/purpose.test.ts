@@ -99,6 +99,7 @@ const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
   calibration: CALIBRATION,
   calibrationTokens: CALIBRATED,
+  tuneTokens: 0,
   surveyTokens: SURVEYED,
   eval: CALIBRATION,
   evalTokens: EVALUATED,

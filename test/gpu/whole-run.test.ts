@@ -33,6 +33,7 @@ const options = (more: Partial<PruneOptions>): PruneOptions => ({
   output: join(work.emptyFolder(), 'out'),
   calibration: CALIBRATION,
   calibrationTokens: 32 * WINDOW,
+  tuneTokens: 0,
   surveyTokens: 8 * WINDOW,
   window: WINDOW,
   sparsity: 0.2,

@@ -40,6 +40,7 @@ export function runOptions(output: string): PruneOptions {
     output,
     calibration: CALIBRATION,
     calibrationTokens: 4 * WINDOW,
+    tuneTokens: 0,
     surveyTokens: 2 * WINDOW,
     window: WINDOW,
     sparsity: 0.2,

@@ -3,10 +3,12 @@ import { splitText } from '../../lib/pruning/texts';
 
 const WINDOW = 4;
 const text = (windows: number) => Int32Array.from({ length: windows * WINDOW }, (_, i) => i);
-const split = (windows: number, calibration: number, tuning: number) =>
+const split = (windows: number, calibration: number, tuning: number, asked = true) =>
   splitText(text(windows), WINDOW, {
     calibration: calibration * WINDOW,
     tuning: tuning * WINDOW,
+    asked,
+    measuring: 3 * WINDOW,
   });
 /** First and last window, and how many. */
 const span = (ids: Int32Array) => [ids[0]! / WINDOW, (ids.at(-1)! + 1) / WINDOW];
@@ -41,6 +43,23 @@ test('a text that ends with its calibration tokens gives a quarter of them', (t)
   }
 });
 
+test('without being asked, what measures is left, and nothing is taken of what calibrates', (t) => {
+  const rows: [windows: number, tunes: number | null][] = [
+    [100, 16],
+    [16 + 3 + 9, 9],
+    [16 + 3 + 2, 2],
+    [16 + 3 + 1, null],
+    [16, null],
+  ];
+  for (const [windows, tunes] of rows) {
+    const { ids, tuneText, warning } = split(windows, 16, 16, false);
+    t.deepEqual(span(ids), [0, 16]);
+    const tuned = tuneText && (tuneText.train.length + tuneText.heldOut.length) / WINDOW;
+    t.is(tuned, tunes);
+    t.is(warning === null, tunes !== null);
+  }
+});
+
 test('few windows all calibrate', (t) => {
   const { ids, tuneText, warning } = split(7, 16, 64);
   t.deepEqual([span(ids), tuneText], [[0, 7], null]);
@@ -48,6 +67,6 @@ test('few windows all calibrate', (t) => {
 });
 
 test('refuses less than a window', (t) => {
-  const ask = { calibration: WINDOW - 1, tuning: 8 * WINDOW };
+  const ask = { calibration: WINDOW - 1, tuning: 8 * WINDOW, asked: true, measuring: 0 };
   t.throws(() => splitText(text(9), WINDOW, ask), { code: 'ERR_TEXT', message: /one window/ });
 });

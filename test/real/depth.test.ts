@@ -24,6 +24,7 @@ const pruned = (model: string, gone: string, format: 'hf' | 'gguf') =>
     output: work.path(format === 'hf' ? 'out' : 'out.gguf'),
     calibration: CALIBRATION,
     calibrationTokens: 20 * WINDOW,
+    tuneTokens: 0,
     surveyTokens: 10 * WINDOW,
     window: WINDOW,
     dtype: 'f32',

@@ -24,6 +24,7 @@ const IDS = [...readFileSync(EVALUATION).subarray(0, WINDOW)];
 const OPTIONS = {
   calibration: CALIBRATION,
   calibrationTokens: 20 * WINDOW,
+  tuneTokens: 0,
   surveyTokens: 10 * WINDOW,
   window: WINDOW,
   sparsity: 0.2,

@@ -27,6 +27,7 @@ for (const [family, adapted] of [
       output: work.path('out'),
       calibration: CALIBRATION,
       calibrationTokens: 960,
+      tuneTokens: 0,
       surveyTokens: 480,
       window: 48,
       sparsity: 0.2,

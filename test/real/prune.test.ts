@@ -99,6 +99,7 @@ const OPTIONS = {
   calibration: CALIBRATION,
   // Few: what is asserted is that other programs compute with the files what we do.
   calibrationTokens: 1024,
+  tuneTokens: 0,
   surveyTokens: 512,
   window: 512,
   ffnSolver: 'output',
@@ -187,6 +188,7 @@ for (const { allocation, scope, how, hf, gguf, short } of CASES) {
             ...OPTIONS,
             ...to,
             calibrationTokens: POSITIONS,
+            tuneTokens: 0,
             window: POSITIONS,
             method: 'magnitude-l2',
             allocation: 'uniform',

@@ -158,6 +158,7 @@ async function openRun(
     scope: 'ffn',
     // What the torch reference does.
     ffnSolver: 'output',
+    tuneTokens: 0,
   });
   const pruning = resolve(source, asked).settings;
   return { engine, source, settings, pruning, calibration, evalIds, folder, signal };

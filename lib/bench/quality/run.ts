@@ -213,6 +213,8 @@ async function calibrationText(
   const { ids } = splitText(text.ids, options.window, {
     calibration: calibrationTokens,
     tuning: 0,
+    asked: true,
+    measuring: 0,
   });
   return { ...text, about: { ...text.about, tokens: ids.length } };
 }

@@ -80,12 +80,13 @@ export async function openRun(
   const { window } = spec;
   const { architecture } = source;
   await requireCalibrationFile(settings);
-  const { calibrationTokens: calibration, tuneTokens: tuning } = settings;
+  const { calibrationTokens: calibration, tuneTokens: tuning } = spec.settings;
   const { bounded } = engine;
   const measuring = settings.eval === undefined ? measuringTokens(window) : 0;
   const limits = { window, maxTokens: calibration + tuning + measuring, bounded, signal };
   const read = given ?? (await readWindows(source, settings.calibration, limits));
-  const { ids, tuneText, warning } = splitText(read, window, { calibration, tuning });
+  const shares = { calibration, tuning, asked: settings.tuneTokens !== undefined, measuring };
+  const { ids, tuneText, warning } = splitText(read, window, shares);
   const tuneTokens = tuneText ? tuneText.train.length + tuneText.heldOut.length : 0;
   const used = ids.length + tuneTokens;
   let evaluation: Run['evaluation'] = given
@@ -123,7 +124,8 @@ export async function openRun(
     tell?.(warning);
   };
   if (warning) warn(warning);
-  if (tuneText && engine.device !== 'cpu') warn('tuning runs back through the blocks on the CPU');
+  if (tuneText && engine.device !== 'cpu')
+    warn('tuning runs back through the blocks on the CPU: --tune-tokens 0 spares it');
   return {
     ...spec,
     engine,

@@ -7,5 +7,5 @@ const window = library.EMBEDDED_WINDOW;
 module.exports = {
   library,
   model: library.embeddedModel(),
-  settings: { calibration, calibrationTokens: 4 * window, surveyTokens: 2 * window, window, sparsity: 0.2 },
+  settings: { calibration, calibrationTokens: 4 * window, tuneTokens: 0, surveyTokens: 2 * window, window, sparsity: 0.2 },
 };

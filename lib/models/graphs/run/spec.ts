@@ -21,7 +21,7 @@ export function specOf(given: Settings): StageSpec {
       'choose --layer-weights probe, output or none',
     );
   }
-  const settings: RunSettings = { ...given, ffnSolver: 'output', alpha: 0, beta: 0 };
+  const settings: RunSettings = { ...given, ffnSolver: 'output', alpha: 0, beta: 0, tuneTokens: 0 };
   const recipe = method.recipe(settings);
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
