@@ -29,8 +29,8 @@ const NUMBER = 8;
 /** A group's index in a mask. */
 const INDEX = 4;
 
-/** Numbers a factor that tuning has at once: its logarithm, the best so far, a gradient twice, two moments. */
-const TUNED = 6;
+/** Numbers a factor that tuning has at once: its logarithm, a gradient twice, two moments. */
+const TUNED = 5;
 
 /**
  * What a run keeps to its end of its calibration text, and of its layers' groups and columns where it made a survey; and

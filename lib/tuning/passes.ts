@@ -6,7 +6,6 @@ import type { Block } from '../engine/block';
 import type { ExpectedHead } from '../engine/ends';
 import type { Matrix } from '../engine/matrix';
 import { native } from '../engine/native';
-import type { Purpose } from '../engine/native-engine';
 import { disposeAll, orDispose, using } from '../engine/owned';
 import type { Session } from '../engine/session';
 import type { Statistics } from '../engine/statistics';
@@ -85,6 +84,7 @@ export async function measure(
   check: { ids: Int32Array; targets: Int32Array },
 ): Promise<{ divergences: number[]; meanNll: number }> {
   const { session, window, scratch } = reading;
+  const { ends } = session;
   const states: Matrix[] = [];
   try {
     for (const { ids } of [...lessons, check]) {
@@ -96,7 +96,7 @@ export async function measure(
     const { nll } = await session.score(states.at(-1)!, check.targets);
     const divergences: number[] = [];
     for (const [i, lesson] of lessons.entries()) {
-      divergences.push(await divergence(session, lesson, states[i]!, 'measuring'));
+      divergences.push(meanOf(await ends.divergenceFrom(lesson.dense, states[i]!, 'measuring')));
     }
     return { divergences, meanNll: meanOf(nll.filter((_, i) => check.targets[i]! >= 0)) };
   } finally {
@@ -105,10 +105,9 @@ export async function measure(
 }
 
 export interface Gradients {
-  /** Mean KL(dense ‖ the model), nats per token: of the lesson, and of the windows held out. */
+  /** Mean KL(dense ‖ the model), nats per token. */
   divergence: number;
-  heldOut: number;
-  /** Of the lesson's, by the logarithm of every factor. */
+  /** By the logarithm of every factor. */
   gradient: Float64Array;
 }
 
@@ -117,7 +116,6 @@ export async function gradientsOf(
   reading: Reading,
   places: FactorPlaces,
   lesson: Lesson,
-  heldOut: Lesson,
 ): Promise<Gradients> {
   const { session, window, scratch } = reading;
   const { architecture, ends } = session;
@@ -129,20 +127,13 @@ export async function gradientsOf(
   const flow = make();
   try {
     states.push(await session.embed(lesson.ids, window, 'calibrating', scratch));
-    const known = await using(
-      await session.embed(heldOut.ids, window, 'calibrating', scratch),
-      async (hidden) => {
-        await eachBlock(reading, async (block) => {
-          const before = states.at(-1)!;
-          const after = make();
-          states.push(after);
-          await before.copyTo(after);
-          await session.advance(block, after, window, 'calibrating');
-          await session.advance(block, hidden, window, 'calibrating');
-        });
-        return divergence(session, heldOut, hidden, 'calibrating');
-      },
-    );
+    await eachBlock(reading, async (block) => {
+      const before = states.at(-1)!;
+      const after = make();
+      states.push(after);
+      await before.copyTo(after);
+      await session.advance(block, after, window, 'calibrating');
+    });
     const { finalNorm } = places;
     const sum = await using(states.pop()!, (hidden) =>
       summing(session, finalNorm ? [finalNorm] : [], gradient, (sums) =>
@@ -162,7 +153,7 @@ export async function gradientsOf(
         ),
       );
     await eachBlock(reading, backwards, architecture.blocks.length - 1);
-    return { divergence: sum / tokens, heldOut: known, gradient: gradient.map((g) => g / tokens) };
+    return { divergence: sum / tokens, gradient: gradient.map((g) => g / tokens) };
   } finally {
     await disposeAll([flow, ...states]);
   }
@@ -202,15 +193,6 @@ async function summing<Role extends string, T>(
   } finally {
     await disposeAll(made.map(({ sums }) => sums));
   }
-}
-
-async function divergence(
-  { ends }: Session,
-  { dense }: Lesson,
-  hidden: Matrix,
-  purpose: Purpose,
-): Promise<number> {
-  return meanOf(await ends.divergenceFrom(dense, hidden, purpose));
 }
 
 function meanOf(values: Float64Array): number {

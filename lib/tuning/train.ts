@@ -1,7 +1,7 @@
 /**
  * Tunes what the solve left (docs/method.md, section 9): factors of kept channels, of the inputs of o, of norms and of
- * output biases go down the gradient of KL(dense ‖ pruned), on text that calibrated nothing. The best of them by windows
- * held out stay.
+ * output biases go down the gradient of KL(dense ‖ pruned), on text that calibrated nothing. They stay where windows held
+ * out came closer to the dense model.
  */
 import { disposeAll, using } from '../engine/owned';
 import { nextTokens, type Session } from '../engine/session';
@@ -18,15 +18,13 @@ import {
   type Reading,
 } from './passes';
 
-/** Two readings of the model each; with the dense model's and two that measure the last and the best, 39. */
+/** Two readings of the model each; with the dense model's and those that measure before and after, 39. */
 export const STEPS = 18;
 /**
- * Of the logarithms, at first, with steps of so many tokens; fewer scatter more, and the rate goes by the root of their
- * number (arXiv 2205.10287).
+ * Of the logarithms, at first: so much of the divergence there, with steps of so many tokens; fewer scatter more, and the
+ * rate goes by the root of their number (arXiv 2205.10287). docs/decisions/0028.
  */
-const RATE = { first: 0.02, tokens: 4096 };
-/** Steps that the windows held out may get worse for: high rates scatter, and falling ones make up for it. */
-const PATIENCE = STEPS / 2;
+const RATE = { ofDivergence: 0.045, most: 0.02, tokens: 4096 };
 
 export interface TrainInput {
   /** As its file has it. */
@@ -52,10 +50,10 @@ export interface TuneState {
   /** Logarithms of the factors. */
   logs: Float64Array;
   adam: AdamState;
-  /** Those of the least `heldOut` so far. */
-  best: Float64Array;
-  /** Mean KL(dense ‖ pruned) before every step, nats per token. */
-  history: { divergence: number; heldOut: number }[];
+  /** Mean KL(dense ‖ pruned), nats per token: of the windows held out before the first step. */
+  heldOut: number;
+  /** Of the windows of every step, before it. */
+  trained: number[];
 }
 
 /** Mean KL(dense ‖ pruned), nats per token. */
@@ -66,18 +64,16 @@ export interface Divergences {
 }
 
 export interface Tuned {
-  /** Logarithms of the factors that stay; null: 1 was the best for all of them. */
+  /** Logarithms of the factors; null: the windows held out came no closer, so all are 1. */
   logs: Float64Array | null;
   /** Mean NLL of the check; null where the model is as it was. */
   expected: number | null;
   before: Divergences;
   after: Divergences;
-  /** How many were made. */
-  steps: number;
 }
 
 /** What a run says of it. */
-export interface TuneReport extends Pick<Tuned, 'before' | 'after' | 'steps'> {
+export interface TuneReport extends Pick<Tuned, 'before' | 'after'> {
   tokens: number;
   seconds: number;
 }
@@ -88,9 +84,8 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
   const { train, heldOut, check, window } = input.text;
   const { architecture } = dense;
   const blocks = architecture.blocks.length;
-  const report = stageReporter(input.onProgress, 'tune', blocks * (2 * STEPS + 2));
-  const state = input.saved ?? startOf(places.count);
-  let read = 2 * blocks * state.history.length;
+  const report = stageReporter(input.onProgress, 'tune', blocks * (2 * STEPS + 3));
+  let read = 0;
   const base = (message: string) => ({
     window,
     scratch,
@@ -130,37 +125,42 @@ export async function trainFactors(input: TrainInput): Promise<Tuned> {
     const held = Array.from({ length: heldOut.length / window }, (_, i) => windows + i);
     const exam = hold(await partOf(denseReading, text, held));
     const lessonOfStep = (step: number) => partOf(denseReading, text, windowsOf(step, windows));
-    while (state.history.length < STEPS && !worsens(state)) {
-      const step = state.history.length;
+    const measured = (logs: Float64Array, message: string, asked: Lesson[]) =>
+      withModel(logs, message, (reading) =>
+        measure(reading, asked, { ids: check, targets: nextTokens(check, window) }),
+      );
+    const state = input.saved ?? {
+      ...startOf(places.count),
+      heldOut: (await measured(new Float64Array(places.count), 'as it was solved', [exam]))
+        .divergences[0]!,
+    };
+    read = blocks * (2 + 2 * state.trained.length);
+    while (state.trained.length < STEPS) {
+      const step = state.trained.length;
       const lesson = await lessonOfStep(step);
-      const { gradient, ...measured } = await using(lesson.dense.mean, () =>
+      const { divergence, gradient } = await using(lesson.dense.mean, () =>
         withModel(state.logs, `step ${step + 1} of ${STEPS}`, (reading) =>
-          gradientsOf(reading, places, lesson, exam),
+          gradientsOf(reading, places, lesson),
         ),
       );
-      if (measured.heldOut < leastOf(state)) state.best = state.logs.slice();
-      state.history.push(measured);
-      adamStep(state.logs, gradient, state.adam, rateOf(step, lesson.ids.length));
+      state.trained.push(divergence);
+      adamStep(state.logs, gradient, state.adam, rateOf(state, lesson.ids.length));
       await save(state);
     }
-    const trained = hold(await lessonOfStep(0));
-    return await choose(state, (logs, message) =>
-      withModel(logs, message, (reading) =>
-        measure(reading, [exam, trained], { ids: check, targets: nextTokens(check, window) }),
-      ),
-    );
+    const first = hold(await lessonOfStep(0));
+    const { divergences, meanNll } = await measured(state.logs, 'what they came to', [exam, first]);
+    const before = { heldOut: state.heldOut, trained: state.trained[0]! };
+    const after = { heldOut: divergences[0]!, trained: divergences[1]! };
+    return after.heldOut < before.heldOut
+      ? { logs: state.logs, expected: meanNll, before, after }
+      : { logs: null, expected: null, before, after: before };
   } finally {
     await disposeAll(lessons.map((lesson) => lesson.dense.mean));
   }
 }
 
-function startOf(count: number): TuneState {
-  return {
-    logs: new Float64Array(count),
-    adam: adamState(count),
-    best: new Float64Array(count),
-    history: [],
-  };
+function startOf(count: number): Omit<TuneState, 'heldOut'> {
+  return { logs: new Float64Array(count), adam: adamState(count), trained: [] };
 }
 
 /** At even distances, so that a step sees all of the text; where there are fewer windows than steps, one after another. */
@@ -170,40 +170,8 @@ function windowsOf(step: number, windows: number): number[] {
   return Array.from({ length: count }, (_, i) => step + i * STEPS);
 }
 
-/** It falls to 0 evenly. */
-function rateOf(step: number, tokens: number): number {
-  return RATE.first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - step / STEPS);
-}
-
-function leastOf({ history }: Pick<TuneState, 'history'>): number {
-  return Math.min(...history.map(({ heldOut }) => heldOut));
-}
-
-function worsens({ history }: TuneState): boolean {
-  const least = leastOf({ history });
-  const since = history.toReversed().findIndex(({ heldOut }) => heldOut === least);
-  return since >= PATIENCE;
-}
-
-/** Measures what the last step came to, and takes it or the best of those before. */
-async function choose(
-  state: TuneState,
-  measured: (
-    logs: Float64Array,
-    message: string,
-  ) => Promise<{ divergences: number[]; meanNll: number }>,
-): Promise<Tuned> {
-  const { logs, best, history } = state;
-  const { heldOut, divergence: trained } = history[0]!;
-  const before = { heldOut, trained };
-  const least = leastOf(state);
-  const found = async (chosen: Float64Array, message: string): Promise<Tuned> => {
-    const { divergences, meanNll } = await measured(chosen, message);
-    const after = { heldOut: divergences[0]!, trained: divergences[1]! };
-    return { logs: chosen, expected: meanNll, before, after, steps: history.length };
-  };
-  const last = await found(logs, 'the last step');
-  if (last.after.heldOut < least) return last;
-  if (least < heldOut) return found(best, 'the best step');
-  return { ...last, logs: null, expected: null, after: before };
+/** Of the step that was just measured: it falls to 0 evenly. */
+function rateOf({ trained }: TuneState, tokens: number): number {
+  const first = Math.min(RATE.most, RATE.ofDivergence * trained[0]!);
+  return first * Math.sqrt(Math.min(1, tokens / RATE.tokens)) * (1 - (trained.length - 1) / STEPS);
 }

@@ -85,7 +85,6 @@ test('what tuning came to, held out and not', (t) => {
   const tuned = sampleRun();
   tuned.result.tuning = {
     tokens: 4096,
-    steps: 18,
     before: { heldOut: 0.75, trained: 0.625 },
     after: { heldOut: 0.5, trained: 0.375 },
     seconds: 2,

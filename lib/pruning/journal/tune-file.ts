@@ -8,20 +8,15 @@ import type { Journal } from './journal';
 const KIND = 'struprune tuning';
 
 export function writeTuneState(journal: Journal, state: TuneState): Promise<void> {
-  const { logs, best, adam, history } = state;
+  const { logs, adam, heldOut, trained } = state;
   const array = (name: string, values: Float64Array): ArrayPlan => ({
     name,
     dtype: 'F64',
     shape: [values.length],
     pieces: () => [values],
   });
-  const arrays = [
-    array('logs', logs),
-    array('best', best),
-    array('mean', adam.mean),
-    array('square', adam.square),
-  ];
-  const metadata = { kind: KIND, history: JSON.stringify(history) };
+  const arrays = [array('logs', logs), array('mean', adam.mean), array('square', adam.square)];
+  const metadata = { kind: KIND, divergences: JSON.stringify({ heldOut, trained }) };
   return writeArrays(journal.tunePath, arrays, metadata, { replace: true });
 }
 
@@ -38,13 +33,16 @@ export async function readTuneState(
   try {
     const file = await ArraysFile.open(journal.tunePath);
     if (file.metadata.kind !== KIND || file.shape('logs')[0] !== count) throw damaged(file.path);
-    const history = JSON.parse(file.metadata.history!) as TuneState['history'];
+    const { heldOut, trained } = JSON.parse(file.metadata.divergences!) as Pick<
+      TuneState,
+      'heldOut' | 'trained'
+    >;
     const adam = {
       mean: await file.read('mean'),
       square: await file.read('square'),
-      steps: history.length,
+      steps: trained.length,
     };
-    return { logs: await file.read('logs'), best: await file.read('best'), adam, history };
+    return { logs: await file.read('logs'), adam, heldOut, trained };
   } catch (error) {
     if (asStruPruneError(error).code !== 'ERR_CHECKPOINT') throw error;
     warn('what the journal has of tuning is damaged: it begins anew');

@@ -35,13 +35,9 @@ export function tuneNeeds(input: PlanInput, paged: boolean): StageNeeds {
     forward(input, ask, text),
     ask.ends('expectHead', text),
     ask.copyStates(text),
-    times(STEPS, step(input, ask, lesson, exam)),
-    // The last step's factors and the best ones.
-    times(
-      2,
-      inTurn(...[exam, lesson].map((one) => measured(input, ask, one)), forward(input, ask, check)),
-    ),
-    ask.ends('score', check),
+    measured(input, ask, [exam], check),
+    times(STEPS, step(input, ask, lesson)),
+    measured(input, ask, [exam, lesson], check),
   );
   // Predictions of the text, of the windows held out and of a step's, with the states of one of them; for a step also the
   // states before every block and after the last one, and gradients.
@@ -57,12 +53,15 @@ function forward(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
   return inTurn(ask.ends('embed', tokens), throughBlocks(input, ask, tokens));
 }
 
-function measured(input: PlanInput, ask: NeedsOf, tokens: Tokens): Needs {
-  return inTurn(forward(input, ask, tokens), ask.ends('divergenceFrom', tokens));
+function measured(input: PlanInput, ask: NeedsOf, lessons: Tokens[], check: Tokens): Needs {
+  return inTurn(
+    ...[...lessons, check].map((tokens) => forward(input, ask, tokens)),
+    ask.ends('score', check),
+    ...lessons.map((tokens) => ask.ends('divergenceFrom', tokens)),
+  );
 }
 
-/** The windows held out are measured on the way. */
-function step(input: PlanInput, ask: NeedsOf, lesson: Tokens, exam: Tokens): Needs {
+function step(input: PlanInput, ask: NeedsOf, lesson: Tokens): Needs {
   const { factors } = input;
   const sumsOf = (places: readonly { count: number }[]) =>
     together(...places.map(({ count }) => ask.statistics(count, { gram: false })));
@@ -70,7 +69,6 @@ function step(input: PlanInput, ask: NeedsOf, lesson: Tokens, exam: Tokens): Nee
   return inTurn(
     forward(input, ask, lesson),
     ask.copyStates(lesson),
-    measured(input, ask, exam),
     together(sumsOf(finalNorm ? [finalNorm] : []), ask.ends('divergenceGradient', lesson)),
     eachBlock(input, (block) =>
       together(

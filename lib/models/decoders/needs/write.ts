@@ -12,7 +12,7 @@ import { keptMetrics, type PlanInput } from './stage';
 /** Arrays of SiteStatistics, a number a column each. */
 const COLUMN_STATISTICS = 4;
 /** Arrays of a TuneState, a number a factor each. */
-const TUNE_STATE = 4;
+const TUNE_STATE = 3;
 
 export function encodeNeeds(ask: NeedsOf, block: number): Needs {
   return ask.encode(block, ENCODE_BYTES);
