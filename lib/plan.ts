@@ -60,8 +60,9 @@ const TOKEN_BYTES = 4;
  * Throws ERR_NOT_FOUND, ERR_CHECKPOINT, ERR_UNSUPPORTED, ERR_TOKENIZER, ERR_ARGUMENT, ERR_TEXT; ERR_DEVICE and ERR_BUDGET of a GPU.
  */
 export async function plan(model: string | ModelSource, options: PlanOptions): Promise<Plan> {
-  const { sparsity, targetParams, targetSize } = checkedOptions(options);
-  const assumedSparsity = (sparsity ?? targetParams ?? targetSize) === undefined ? 0 : null;
+  const { sparsity, targetParams, targetMacs, targetSize } = checkedOptions(options);
+  const targets = [sparsity, targetParams, targetMacs, targetSize];
+  const assumedSparsity = targets.every((target) => target === undefined) ? 0 : null;
   const target = assumedSparsity === null ? {} : { sparsity: assumedSparsity };
   const settings = settingsOf({ output: '-', calibration: '-', ...options, ...target });
   if (options.output !== undefined) requireName(settings.output, settings.format);

@@ -21,7 +21,7 @@ import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
 import { Samples } from './models/graphs/run/samples';
 import { layersOf, prunedSites } from './models/graphs/run/sites';
-import { budgetOf, specOf } from './models/graphs/run/spec';
+import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import {
   type Identity,
@@ -92,7 +92,8 @@ async function pruneWith(
     rowsOfMaps(file, samples),
   );
   const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
-  const layers = layersOf(sites, counts, { multiple, maxLayerSparsity });
+  const priced = pricedIn(settings);
+  const layers = layersOf(sites, counts, { priced, multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, bytesBefore);
   // Refuses what no choice of widths reaches.
   uniformly(layers, budget, {});

@@ -17,7 +17,7 @@ export interface Budget {
   total: number;
   /** What the target was given in, where that is not sparsity: how much there is now, and what one weight is of it. */
   counted?: {
-    unit: 'weights' | 'parameters' | 'bytes';
+    unit: 'weights' | 'parameters' | 'multiply-adds' | 'bytes';
     now: number;
     each: number;
     keep: number;

@@ -66,6 +66,16 @@ export function linearParameters(architecture: Architecture): number {
   return sumBlocks(architecture, (shape) => (shape.length === 2 ? elements(shape) : 0));
 }
 
+/**
+ * Multiply-adds of all maps for a token, the head among them. What attention multiplies beside them grows with the text and is
+ * not counted.
+ */
+export function multiplyAdds(architecture: Architecture): number {
+  const { embedding, projectIn = [0], projectOut = [0] } = modelShapes(architecture);
+  const outside = [embedding!, projectIn, projectOut].map(elements);
+  return linearParameters(architecture) + outside.reduce((sum, count) => sum + count, 0);
+}
+
 /** All parameters, a tied head counted once. */
 export function totalParameters(architecture: Architecture): number {
   const outside = Object.values(modelShapes(architecture)).map(elements);

@@ -11,6 +11,7 @@ export type Writing =
   | 'share'
   | 'removal'
   | 'parametersOrPercent'
+  | 'multiplyAddsOrPercent'
   | 'size'
   | 'sizeOrPercent'
   | 'device'
@@ -53,6 +54,11 @@ export const parametersOrPercent = kind(
   z.union([wholeCount, percent]),
   '<n>',
   'parametersOrPercent',
+);
+export const multiplyAddsOrPercent = kind(
+  z.union([wholeCount, percent]),
+  '<n>',
+  'multiplyAddsOrPercent',
 );
 export const sizeOrPercent = kind(
   z.union([byteCount.positive(), percent]),

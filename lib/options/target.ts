@@ -1,7 +1,13 @@
 /** How much goes. */
 import { StruPruneError } from '../errors';
 import { flagOf } from '../wording';
-import { type Percent, parametersOrPercent, removal, sizeOrPercent } from './kinds';
+import {
+  multiplyAddsOrPercent,
+  type Percent,
+  parametersOrPercent,
+  removal,
+  sizeOrPercent,
+} from './kinds';
 import { declare } from './option';
 
 export const TARGET = declare(
@@ -21,6 +27,13 @@ export const TARGET = declare(
       changes: 'run',
       also: ['allocate', 'graph'],
     },
+    targetMacs: {
+      takes: multiplyAddsOrPercent,
+      help: 'instead: multiply-adds that the maps may take for a token, or for a sample of a graph, 1.5G, or 75% of what they take now',
+      alternative: true,
+      changes: 'run',
+      also: ['allocate', 'graph'],
+    },
     targetSize: {
       takes: sizeOrPercent,
       help: "instead: largest size of the output's weight files, 200MiB, or 75% of what they would take with nothing removed",
@@ -35,6 +48,7 @@ export const TARGET = declare(
 export interface Target {
   sparsity?: number;
   targetParams?: number | Percent;
+  targetMacs?: number | Percent;
   targetSize?: number | Percent;
 }
 
@@ -46,6 +60,6 @@ export function requireOneTarget(target: Target): void {
   throw new StruPruneError(
     'ERR_ARGUMENT',
     given.length ? `${given.join(' and ')} exclude each other` : 'nothing says how much to prune',
-    'give one of --sparsity, --target-params and --target-size',
+    'give one of --sparsity, --target-params, --target-macs and --target-size',
   );
 }

@@ -22,7 +22,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const method = methodOf(given.method);
   const allocation = allocationSpec(method, given);
   const settings = withModelDefaults(source, method, given);
-  const { sparsity, targetParams, targetSize } = settings;
+  const { sparsity, targetParams, targetMacs, targetSize } = settings;
   const recipe = method.recipe(settings);
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
@@ -32,7 +32,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   requireNoSliding(settings, architecture, window);
   const output = outputSpec(source, settings, refit, tokenizerBytes);
   output.notes.push(...refitNotes(given, refit));
-  const target = { sparsity, targetParams, targetSize };
+  const target = { sparsity, targetParams, targetMacs, targetSize };
   const layers = layersOf(architecture, settings, output.dtype);
   const gather = { statistics, inputs };
   const spec: RunSpec = {

@@ -9,7 +9,7 @@ import {
 } from '../checkpoint/export';
 import { readFolderJson } from '../checkpoint/folder-file';
 import type { ModelSource } from '../model/architecture';
-import { linearParameters, totalParameters } from '../model/groups';
+import { linearParameters, multiplyAdds, totalParameters } from '../model/groups';
 import { mixedBytes, quantisedTypes } from './dtypes';
 import type { RunSpec } from './types';
 import {
@@ -48,6 +48,7 @@ export function targetFacts(spec: Sized): TargetFacts {
   return {
     total: linearParameters(architecture),
     parameters: totalParameters({ ...architecture, biases: whole.biases }),
+    multiplyAdds: multiplyAdds(architecture),
     bytes: tokenizerBytes + weightFileBytes(whole, maxShardBytes),
     dtype,
     mixed: mixedBytes({ source, stored, layers }),

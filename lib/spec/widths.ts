@@ -150,6 +150,8 @@ export interface TargetFacts {
   total: number;
   /** All parameters of the checkpoint. */
   parameters: number;
+  /** Of all maps, for a token. */
+  multiplyAdds: number;
   /** Weight files of the output with nothing removed; without a GGUF file's vocabulary where that is not known. */
   bytes: number;
   /** Of what is refitted in the output. */
@@ -161,23 +163,11 @@ export interface TargetFacts {
 }
 
 /** Weights to remove for a target. @throws StruPruneError ERR_ARGUMENT where the model is no larger than that already */
-export function budgetFor(
-  { sparsity, targetParams, targetSize }: Target,
-  { total, parameters, bytes, dtype, mixed, fewerBits }: TargetFacts,
-): Budget {
+export function budgetFor(target: Target, facts: TargetFacts): Budget {
+  const { sparsity } = target;
+  const { total } = facts;
   if (sparsity !== undefined) return budgetOfShare(sparsity, total);
-  const counted: NonNullable<Budget['counted']> =
-    targetParams !== undefined
-      ? { unit: 'parameters', now: parameters, each: 1, keep: keptOf(targetParams, parameters) }
-      : {
-          unit: 'bytes',
-          now: bytes,
-          each: mixed?.each ?? bytesEach(dtype),
-          keep: keptOf(targetSize!, bytes),
-          dtype,
-          fewerBits,
-          freed: mixed && freedBy(mixed.perGroup),
-        };
+  const counted = countedIn(target, facts);
   const { unit, now, keep } = counted;
   if (keep >= now) {
     throw new StruPruneError(
@@ -187,6 +177,29 @@ export function budgetFor(
     );
   }
   return { remove: Math.ceil((now - keep) / counted.each), total, counted };
+}
+
+function countedIn(
+  { targetParams, targetMacs, targetSize }: Target,
+  { parameters, multiplyAdds, bytes, dtype, mixed, fewerBits }: TargetFacts,
+): NonNullable<Budget['counted']> {
+  if (targetParams !== undefined) {
+    const keep = keptOf(targetParams, parameters);
+    return { unit: 'parameters', now: parameters, each: 1, keep };
+  }
+  if (targetMacs !== undefined) {
+    const keep = keptOf(targetMacs, multiplyAdds);
+    return { unit: 'multiply-adds', now: multiplyAdds, each: 1, keep };
+  }
+  return {
+    unit: 'bytes',
+    now: bytes,
+    each: mixed?.each ?? bytesEach(dtype),
+    keep: keptOf(targetSize!, bytes),
+    dtype,
+    fewerBits,
+    freed: mixed && freedBy(mixed.perGroup),
+  };
 }
 
 /** `perGroup`: one a layer. */

@@ -3,6 +3,7 @@ import {
   choiceOf,
   count,
   deviceName,
+  multiplyAddsOrPercent,
   parameters,
   parametersOrPercent,
   removal,
@@ -59,6 +60,9 @@ test('shares and targets in percent', (t) => {
   t.deepEqual(shares('0.1,20%'), [0.1, 0.2]);
   t.is(parametersOrPercent('75%'), '75%');
   t.is(parametersOrPercent('1.5M'), 1_500_000);
+  t.is(multiplyAddsOrPercent('75%'), '75%');
+  t.is(multiplyAddsOrPercent('1.5G'), 1_500_000_000);
+  t.throws(() => multiplyAddsOrPercent('1.5GiB'), { message: /K, M, G or T/ });
   t.is(sizeOrPercent(' 57.5 % '), '57.5%');
   t.is(sizeOrPercent('300MiB'), 300 * 2 ** 20);
   for (const bad of ['0', '20', '1', '0%', '100%', '-5%', '%']) {

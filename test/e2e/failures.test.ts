@@ -346,6 +346,9 @@ test.serial('targets that the model meets already, or can never meet', async (t)
     },
   );
   await attempt(/target is 100 parameters, but .* keep [\d,]+ parameters;/, { targetParams: 100 });
+  await attempt(/target is 100 multiply-adds, but .* keep [\d,]+ multiply-adds;/, {
+    targetMacs: 100,
+  });
   await attempt(/target is 100 bytes, but .* keep [\d,]+ bytes in f16;/, { targetSize: 100 });
   const { output } = await exportModel(work.model('llama2'), {
     output: work.path('few.gguf'),

@@ -241,6 +241,26 @@ test.serial('a number of parameters holds with the biases that a method adds', a
   t.is(parametersAfter, (await prune(model, options({ ...shared, targetParams }))).parametersAfter);
 });
 
+test.serial('a number of multiply-adds counts every map, a tied head too', async (t) => {
+  const maps = (folder: string) => {
+    const shapes = Object.entries(safetensorsShapes(folder));
+    const tied = shapes.every(([name]) => name !== 'lm_head.weight');
+    const isMap = ([name, shape]: (typeof shapes)[number]) =>
+      shape.length === 2 && (tied || name !== 'model.embed_tokens.weight');
+    return elements(Object.fromEntries(shapes.filter(isMap)));
+  };
+  for (const name of ['llama3', 'llama3-tied']) {
+    const model = work.model(name);
+    const targetMacs = Math.floor(0.85 * maps(model));
+    const asked = { sparsity: undefined, allocation: 'uniform' } as const;
+    const result = await prune(model, options({ ...asked, targetMacs }));
+    const macs = maps(result.output);
+    t.true(macs <= targetMacs && macs > 0.97 * targetMacs, `${macs} of ${targetMacs}`);
+    const same = await prune(model, options({ ...asked, targetMacs: '85%' }));
+    t.is(maps(same.output), macs);
+  }
+});
+
 test.serial('without --eval, text that calibrated nothing measures both models', async (t) => {
   const model = work.model('llama3');
   const result = await prune(model, options({}));

@@ -27,8 +27,8 @@ test('an option stands under one heading with the others of its part', (t) => {
 
 test('calls that take some of the options of prune', (t) => {
   t.deepEqual(names(allocationSchema), [
-    ...['allocation', 'apart', 'energyForm', 'sparsity', 'targetParams', 'targetSize'],
-    'temperature',
+    ...['allocation', 'apart', 'energyForm', 'sparsity'],
+    ...['targetMacs', 'targetParams', 'targetSize', 'temperature'],
   ]);
   t.deepEqual(names(surveySchema), [
     ...['calibration', 'calibrationTokens', 'dtype', 'ffnSolver', 'fisherLabels', 'force'],

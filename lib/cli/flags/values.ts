@@ -11,6 +11,7 @@ export const PARSERS: Readonly<Record<Writing, (text: string) => unknown>> = {
   share,
   removal,
   parametersOrPercent,
+  multiplyAddsOrPercent,
   size,
   sizeOrPercent,
   device: deviceName,
@@ -110,6 +111,19 @@ export function parameters(text: string): number {
 /** The same, or `75%`. */
 export function parametersOrPercent(text: string): number | Percent {
   return percentage(text) ?? parameters(text);
+}
+
+const MULTIPLY_ADDS = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** Multiply-adds of `300M`, `1.5G`, `1e9` or `1000000`, or `75%`. */
+export function multiplyAddsOrPercent(text: string): number | Percent {
+  const share = percentage(text);
+  if (share) return share;
+  const value = Math.round(scaled(text, MULTIPLY_ADDS));
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError(
+    'It must be a number of at least 1, also with K, M, G or T: 1.5G.',
+  );
 }
 
 /** A bare letter counts in powers of 1024, as in other tools that take memory. */

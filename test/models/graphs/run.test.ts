@@ -116,6 +116,34 @@ for (const [what, offset] of [
   });
 }
 
+test('multiply-adds go by the rows that a map sees, and a target in them holds', async (t) => {
+  const folder = folderOf(t);
+  const [path, calibration] = [join(folder, 'rows.onnx'), join(folder, 'rows.inputs')];
+  const graph = {
+    input: [value('x', ['batch', 16, 6])],
+    output: [value('y', ['batch', 3])],
+    initializer: [constant('a', [6, 8]), constant('b', [8, 12]), constant('c', [12, 3])],
+    node: [
+      ...[node('MatMul x a -> p'), node('Relu p -> r'), node('MatMul r b -> q')],
+      node('ReduceMean q -> m', { axes: [1], keepdims: 0 }),
+      ...[node('Relu m -> s'), node('MatMul s c -> y')],
+    ],
+  };
+  writeFileSync(path, model(graph));
+  const x = Float32Array.from({ length: 40 * 96 }, (_, i) => Math.sin(i * i));
+  const inputs: ArrayPlan = { name: 'x', dtype: 'F32', shape: [40, 16, 6], pieces: () => [x] };
+  await writeArrays(calibration, [inputs], {}, {});
+  const files = { calibration, output: join(folder, 'small.onnx') };
+  const result = await pruneGraph(path, { ...files, targetMacs: '60%' });
+  const multiplyAdds = (wide: number, narrow: number) =>
+    16 * (6 * wide + wide * narrow) + 3 * narrow;
+  t.is(result.multiplyAddsBefore, multiplyAdds(8, 12));
+  const [wide, narrow] = result.sites.map(({ after }) => after) as [number, number];
+  t.is(result.multiplyAddsAfter, multiplyAdds(wide, narrow));
+  const most = 0.6 * multiplyAdds(8, 12);
+  t.true(result.multiplyAddsAfter <= most && multiplyAdds(wide + 1, narrow + 1) > most);
+});
+
 /** Products of width 8 one after the other. */
 async function chainOf(folder: string, layers: number) {
   const [path, calibration] = [join(folder, `${layers}.onnx`), join(folder, `${layers}.inputs`)];

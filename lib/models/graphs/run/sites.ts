@@ -60,6 +60,7 @@ export function startsOf({ graph }: Network, sites: readonly PrunedSite[]): numb
 }
 
 export interface Widths {
+  priced: 'weights' | 'multiplyAdds';
   multiple: number;
   maxLayerSparsity: number;
 }
@@ -68,9 +69,9 @@ export interface Widths {
 export function layersOf(
   sites: readonly PrunedSite[],
   counts: Counts,
-  { multiple, maxLayerSparsity: maxShare }: Widths,
+  { priced, multiple, maxLayerSparsity: maxShare }: Widths,
 ): Layer[] {
-  const whole = counts.after().weights;
+  const whole = counts.after()[priced];
   return sites.map(({ site: { units: groups }, readers }, block) => {
     const one = new Int32Array(sites.length);
     one[block] = 1;
@@ -78,7 +79,7 @@ export function layersOf(
       block,
       site: UNITS,
       groups,
-      cost: whole - counts.after(one).weights,
+      cost: whole - counts.after(one)[priced],
       groupSize: readers.reduce((sum, reader) => sum + columnsOf(reader), 0) / groups,
       allowed: allowedRemovals(groups, { multiple, minKeep: Math.min(multiple, groups), maxShare }),
     };

@@ -36,14 +36,27 @@ export function specOf(given: Settings): StageSpec {
   };
 }
 
+/** What a target's unit is a number of. */
+const AMOUNT = {
+  weights: 'weights',
+  parameters: 'parameters',
+  'multiply-adds': 'multiplyAdds',
+  bytes: 'parameters',
+} as const;
+
+/** What an allocation weighs losses against: the multiply-adds of a unit where they are the target, else its weights. */
+export function pricedIn({ targetMacs }: Settings): 'weights' | 'multiplyAdds' {
+  return targetMacs === undefined ? 'weights' : 'multiplyAdds';
+}
+
 /** What has to go. A map loses units on both of its sides, so that what goes with a unit depends on all the others. */
 export function budgetOf(settings: Settings, counts: Counts, bytes: number): Budget {
   const dense = counts.after();
-  const { weights: total, parameters } = dense;
-  const budget = budgetFor(settings, { total, parameters, bytes, dtype: 'F32' });
+  const total = dense[pricedIn(settings)];
+  const budget = budgetFor(settings, { ...dense, total, bytes, dtype: 'F32' });
   const share = { unit: 'weights', now: total, each: 1, keep: total - budget.remove } as const;
   const counted = budget.counted ?? share;
-  const left = counted.unit === 'weights' ? 'weights' : 'parameters';
+  const left = AMOUNT[counted.unit];
   const freed = (removed: Int32Array) => counted.each * (dense[left] - counts.after(removed)[left]);
   return { ...budget, counted: { ...counted, freed } };
 }
