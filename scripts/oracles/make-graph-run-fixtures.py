@@ -119,6 +119,35 @@ def depthwise():
     return g, [expand, pairs, after]
 
 
+def transposed():
+    """Transposed convolutions as readers and as writers: strides, dilations, uneven pads, more positions at the end."""
+    g = Graph([3, 4, 5], 4)
+    g.node("Conv", ["x", g.constant("w1", 8, 3, 1, 1), g.constant("b1", 8)], "c1")
+    g.node("Relu", ["c1"], "r1")
+    g.node("ConvTranspose", ["r1", g.constant("w2", 8, 6, 3, 2), g.constant("b2", 6)], "c2", strides=[2, 1], dilations=[1, 2], pads=[1, 0, 0, 1], output_padding=[1, 0])
+    g.node("Relu", ["c2"], "r2")
+    g.node("ConvTranspose", ["r2", g.constant("w3", 6, 4, 2, 2)], "c3", strides=[2, 2])
+    g.node("Relu", ["c3"], "r3")
+    g.node("Conv", ["r3", g.constant("w4", 5, 4, 1, 1), g.constant("b4", 5)], "c4")
+    g.node("GlobalAveragePool", ["c4"], "pooled")
+    g.node("Flatten", ["pooled"], "y")
+    second = dict(pads=[1, 0, 0, 1], strides=[2, 1], dilations=[1, 2], more=[1, 0])
+    first = dict(name="w1", units=8, cuts=[("w1", 0), ("b1", 0), ("w2", 0)], readers=[dict(weight="w2", x="r1", bias="b2", transposed=second)])
+    middle = dict(name="w2", units=6, cuts=[("w2", 1), ("b2", 0), ("w3", 0)], readers=[dict(weight="w3", x="r2", transposed=dict(strides=[2, 2]))])
+    last = dict(name="w3", units=4, cuts=[("w3", 1), ("w3 bias", 0), ("w4", 1)], readers=[dict(weight="w4", x="r3", bias="b4")])
+    return g, [first, middle, last]
+
+
+def spread(x, kernel, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1), more=(0, 0)):
+    """What a plain convolution with the kernel turned round reads instead: zeros between the positions and around."""
+    wide = np.zeros((*x.shape[:2], *((x.shape[2 + i] - 1) * strides[i] + 1 for i in range(2))))
+    wide[:, :, :: strides[0], :: strides[1]] = x
+    reach = [(kernel[i] - 1) * dilations[i] for i in range(2)]
+    around = [(reach[i] - pads[i], reach[i] - pads[i + 2] + more[i]) for i in range(2)]
+    wide = np.pad(wide, ((0, 0), (0, 0), *around))
+    return patches(wide, kernel, dilations=dilations)[:, :, ::-1]
+
+
 def patches(x, kernel, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1)):
     """[rows, channels, kernel]"""
     top, left, bottom, right = pads
@@ -143,6 +172,11 @@ def problem(g, reader, x, units):
     if weight.ndim == 2:
         return read, weight if reader["axis"] == 1 else weight.T, [np.array([u]) for u in range(units)]
     kernel = weight.shape[2:]
+    if "transposed" in reader:
+        rows = spread(read, kernel, **reader["transposed"])
+        size = kernel[0] * kernel[1]
+        flat = weight.transpose(1, 0, 2, 3).reshape(weight.shape[1], -1)
+        return rows.reshape(len(rows), -1), flat, [np.arange(u * size, (u + 1) * size) for u in range(units)]
     part, parts = reader.get("group", (0, 1))
     width, out = weight.shape[1], weight.shape[0] // parts
     options = {k: reader[k] for k in ("pads", "strides", "dilations") if k in reader}
@@ -212,11 +246,14 @@ def put(g, reader, new, gain):
     out = weight.shape[0] // parts
     if weight.ndim == 2:
         g.constants[name] = (new if reader["axis"] == 1 else new.T).astype(np.float32)
+    elif "transposed" in reader:
+        inputs, outputs, *kernel = weight.shape
+        g.constants[name] = new.reshape(outputs, inputs, *kernel).swapaxes(0, 1).astype(np.float32)
     else:
         weight = weight.copy()
         weight[part * out : (part + 1) * out] = new.reshape(out, *weight.shape[1:])
         g.constants[name] = weight
-    outputs = weight.shape[0] if weight.ndim > 2 or reader["axis"] == 1 else weight.shape[1]
+    outputs = weight.shape[1] if "transposed" in reader or reader.get("axis") == 0 else weight.shape[0]
     bias = reader.get("bias")
     if not bias:
         bias = f"{name} bias"
@@ -232,7 +269,7 @@ def put(g, reader, new, gain):
 def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise)):
+    for name, make in (("mlp", mlp), ("residual", residual), ("depthwise", depthwise), ("transposed", transposed)):
         whole, x, cut, kept, sparsity = prune(*make())
         onnx.checker.check_model(whole, full_check=True)
         onnx.save(whole, out / f"{name}.onnx")

@@ -54,7 +54,7 @@ export function positions(op: Op, sizes: readonly Dim[], kernel: readonly Dim[])
 }
 
 /** What ConvTranspose makes of the spatial axes. */
-function grown(op: Op, sizes: readonly Dim[], kernel: readonly Dim[]): Dim[] {
+export function grown(op: Op, sizes: readonly Dim[], kernel: readonly Dim[]): Dim[] {
   if (op.has('output_shape')) op.refuse('its output_shape is given');
   const { strides, dilations, pads, auto } = windowsOf(op, sizes.length);
   const added = op.ints('output_padding', new Array<number>(sizes.length).fill(0));

@@ -1,4 +1,4 @@
-/** Gives convolutions and Gemms that have no bias one of zeros, which a refit may change. */
+/** Gives convolutions, transposed ones too, and Gemms that have no bias one of zeros, which a refit may change. */
 import { create } from '@bufbuild/protobuf';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/onnx_pb';
 import { TensorProtoSchema } from '../onnx/onnx_pb';
@@ -6,6 +6,8 @@ import { dimsOf, FLOAT } from '../onnx/tensor';
 
 /** First version of the format in which a constant need not be an input of the graph too. */
 const OWN_CONSTANTS = 4n;
+
+const TAKE_ONE = ['Conv', 'ConvTranspose', 'Gemm'];
 
 export interface AddedBias {
   node: NodeProto;
@@ -20,8 +22,7 @@ export function addBiases({ graph, irVersion }: ModelProto): AddedBias[] {
   for (const node of graph!.node) {
     const [, name = '', bias = ''] = node.input;
     const map = tensors.get(name);
-    const takesOne = node.opType === 'Conv' || node.opType === 'Gemm';
-    if (!takesOne || bias !== '' || map?.dataType !== FLOAT) continue;
+    if (!TAKE_ONE.includes(node.opType) || bias !== '' || map?.dataType !== FLOAT) continue;
     const outputs = outputsOf(node, map);
     const tensor = create(TensorProtoSchema, {
       name: `struprune.bias.${added.length}`,
@@ -50,6 +51,8 @@ export function removeBiases(
 }
 
 function outputsOf({ opType, attribute }: NodeProto, map: TensorProto): number {
-  const isTransposed = attribute.some(({ name, i }) => name === 'transB' && i !== 0n);
-  return dimsOf(map)[opType === 'Gemm' && !isTransposed ? 1 : 0]!;
+  const [first, second] = dimsOf(map) as [number, number];
+  const set = (name: string) => Number(attribute.find((each) => each.name === name)?.i ?? 0n);
+  if (opType === 'ConvTranspose') return second * (set('group') || 1);
+  return opType === 'Gemm' && set('transB') === 0 ? second : first;
 }

@@ -4,11 +4,11 @@ import { elements } from '../../../model/axes';
 import type { NodeProto } from '../onnx/onnx_pb';
 import { FLOAT } from '../onnx/tensor';
 import type { Op } from '../op';
-import { windowsOf } from '../ops/maps';
+import { grown, windowsOf } from '../ops/maps';
 import type { Network } from '../relate';
 import type { Site, Use } from '../sites';
 import type { Value } from '../value';
-import { inOrder, type PlacesOf, placing } from './patches';
+import { inOrder, type PlacesOf, placing, placingTransposed } from './patches';
 
 /** A map behind a site; of a convolution in groups one group's. */
 export interface Reader {
@@ -84,6 +84,7 @@ export class Readers {
       return `${opType}: its map is used elsewhere too`;
     if (uses.some(({ role }) => role.by.constant)) return `${opType}: it reads a constant`;
     if (opType === 'Conv') return this.convolutions(map, uses);
+    if (opType === 'ConvTranspose') return this.transposed(map, uses);
     if (opType === 'Gemm' || opType === 'MatMul') return this.product(map, uses);
     return `${opType}: not refitted by this program`;
   }
@@ -98,7 +99,7 @@ export class Readers {
     const bias = this.biasOf(uses, outputs!);
     const read = uses.map((use) => ({
       activation: use.role.by.name,
-      places: placing({ ...windowsOf(this.opOf(use), kernel.length), kernel }),
+      places: placing(windowsOf(this.opOf(use), kernel.length), kernel),
     }));
     return Array.from({ length: groups }, (_, group) => ({
       map,
@@ -112,6 +113,30 @@ export class Readers {
       bias,
       biasFirst: group * out,
     }));
+  }
+
+  private transposed(map: Value, uses: Use[]): Reader[] | string {
+    const [, out, ...kernel] = map.dims as number[];
+    const ops = uses.map((use) => this.opOf(use));
+    if (ops.some((op) => op.int('group', 1) > 1)) return 'ConvTranspose: in groups';
+    // Which end is padded where the padding is odd, readers of the standard see differently.
+    if (ops.some((op) => op.text('auto_pad', 'NOTSET').startsWith('SAME')))
+      return 'ConvTranspose: padded by name';
+    const size = elements(kernel);
+    const bias = this.biasOf(uses, out!);
+    return [
+      {
+        ...{ map, out: out!, kernel: size, first: 0, outStep: size, positionStep: out! * size },
+        positions: positionsOf(uses[0]!),
+        uses: uses.map(({ role }, i) => ({
+          ...{ activation: role.by.name, axis: 1, channel: 0 },
+          places: placingTransposed(windowsOf(ops[i]!, kernel.length), kernel, (sizes) =>
+            grown(ops[i]!, sizes, kernel),
+          ),
+        })),
+        ...{ bias, biasFirst: 0 },
+      },
+    ];
   }
 
   private product(map: Value, uses: Use[]): Reader[] | string {
