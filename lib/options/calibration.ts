@@ -11,7 +11,7 @@ export const CALIBRATION = declare(
   {
     calibration: {
       takes: file,
-      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph: samples of its inputs, as safetensors',
+      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph: samples of its inputs, as safetensors or .npz',
       default: () => embeddedMix().calibration,
       otherwise: 'a mixed text of this package',
       changes: 'places', // its tokens count, not its path
@@ -41,7 +41,7 @@ export const CALIBRATION = declare(
     },
     eval: {
       takes: file,
-      help: 'text for perplexity before and after; of a graph: samples, as safetensors',
+      help: 'text for perplexity before and after; of a graph: samples, as safetensors or .npz',
       otherwise: 'windows of the calibration text behind those that calibrate',
       changes: 'measured',
       also: ['graph'],

@@ -2,8 +2,8 @@
 
     PYTHONPATH=.oracles/graphs:.oracles/python python3 scripts/oracles/make-graph-run-fixtures.py [OUT]
 
-OUT (default test/fixtures/graph-runs) receives of each graph NAME.onnx, NAME.inputs.safetensors to calibrate on, and
-NAME.pruned.safetensors: every constant as half of each site's units leave it, with biases that are added under the name
+OUT (default test/fixtures/graph-runs) receives of each graph NAME.onnx, NAME.inputs.safetensors to calibrate on (of mlp
+.npz files too), and NAME.pruned.safetensors: every constant as half of each site's units leave it, with biases that are added under the name
 "WEIGHT bias". Its metadata have `kept` (by site the units that stay) and `sparsity` (weights that go, as a share).
 
 onnxruntime gives what the readers of a site read in the graph as it is by then; the rest is numpy: patches, sums without
@@ -274,6 +274,10 @@ def main(out=ROOT / "test" / "fixtures" / "graph-runs"):
         onnx.checker.check_model(whole, full_check=True)
         onnx.save(whole, out / f"{name}.onnx")
         save_file({"x": x}, out / f"{name}.inputs.safetensors")
+        if name == "mlp":
+            np.savez(out / f"{name}.inputs.npz", x=x, flags=np.ones((2, 3), bool), one=np.int64(-7))
+            np.savez_compressed(out / "compressed.npz", x=x)
+            np.savez(out / "big-endian.npz", x=x[:1].astype(">f4"))
         metadata = {"kept": json.dumps(kept), "sparsity": repr(float(sparsity))}
         save_file({k: np.ascontiguousarray(v) for k, v in cut.items()}, out / f"{name}.pruned.safetensors", metadata)
 

@@ -1,4 +1,4 @@
-/** Inputs of a graph out of a safetensors file: tensors by the names of the inputs, samples along their first axis. */
+/** Inputs of a graph out of a safetensors or .npz file: tensors by the names of the inputs, samples along their first axis. */
 import { createHash } from 'node:crypto';
 import { type ContainerTensor, parseSafetensors } from '../../../checkpoint/container';
 import { pieces } from '../../../checkpoint/pieces';
@@ -9,6 +9,7 @@ import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
 import { FileSource } from '../onnx/source';
 import { type Batches, infoOf } from './batches';
 import { KINDS, type Kind } from './elements';
+import { parseNpz } from './npz';
 import type { Activations, Runtime } from './runtime';
 
 /** Samples that are run at once where the graph leaves the number open. */
@@ -49,7 +50,7 @@ export class Samples implements Batches, Disposable {
   ): Promise<Samples> {
     const constants = new Set(graph.initializer.map(({ name }) => name));
     const wanted = graph.input.filter(({ name }) => !constants.has(name));
-    const { tensors } = headerOf(path);
+    const tensors = tensorsOf(path);
     const inputs = wanted.map((info) => inputOf(path, info, tensors));
     const [count, batch] = countOf(path, inputs);
     const sha256 = await checked(path, inputs, signal);
@@ -120,9 +121,10 @@ function areFinite({ type, of }: Kind, bytes: Uint8Array): boolean {
   return (of(new Uint8Array(bytes)) as Float32Array).every(Number.isFinite);
 }
 
-function headerOf(path: string) {
+function tensorsOf(path: string): ContainerTensor[] {
+  if (path.endsWith('.npz')) return parseNpz(path);
   try {
-    return parseSafetensors(path);
+    return parseSafetensors(path).tensors;
   } catch (error) {
     throw asStruPruneError(error);
   }
