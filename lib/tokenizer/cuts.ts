@@ -4,7 +4,14 @@
  */
 import { LETTER_RUN_PATTERNS, LETTERLESS_PATTERNS, O200K_PATTERN } from './patterns';
 import { SPACE } from './sentencepiece';
-import { type Component, flatten, mergePairs, regexOf, type TokenizerJson } from './types';
+import {
+  type AddedToken,
+  type Component,
+  flatten,
+  mergePairs,
+  regexOf,
+  type TokenizerJson,
+} from './types';
 
 export interface Cutter {
   /** Largest safe position in `text` with enough text behind it to be sure, or 0. */
@@ -31,19 +38,29 @@ export function cutterFor(json: TokenizerJson): Cutter | null {
   );
   if (pieces === null || !understood || hidden || prepends > 1) return null;
   if (prepends === 1 && !spacesMarked) return null;
-  const contents = json.added_tokens.map(({ content }) => content);
+  // The normalizer puts a `▁` in front of every part: it stands for the space that is dropped.
+  return cutterBefore(pieces.next, json.added_tokens, prepends);
+}
+
+/** Between words, of a tokenizer that looks at one word at a time. */
+export function wordCutter(added: readonly AddedToken[]): Cutter {
+  return cutterBefore(SPACE_ONLY, added, 0);
+}
+
+/** Cuts between a letter and such a character, which drops `dropped` characters. */
+function cutterBefore(next: RegExp, added: readonly AddedToken[], dropped: number): Cutter {
+  const contents = added.map(({ content }) => content);
   const margin = Math.max(0, ...contents.map(({ length }) => length)) + 2;
   return {
     lastCut(text) {
       for (let at = text.length - margin; at > 0; at--) {
-        if (pieces.next.test(text[at]!) && LETTER.test(text[at - 1]!)) {
+        if (next.test(text[at]!) && LETTER.test(text[at - 1]!)) {
           if (!contents.some((content) => touches(text, at, content))) return at;
         }
       }
       return 0;
     },
-    // The normalizer puts a `▁` in front of every part: it stands for the space that is dropped.
-    continueFrom: (text, cut) => text.slice(prepends === 1 ? cut + 1 : cut),
+    continueFrom: (text, cut) => text.slice(cut + dropped),
   };
 }
 

@@ -43,8 +43,7 @@ export function readTokenizerFolder(folder: string): TokenizerFiles {
   // As transformers: a template in a file of its own goes before the configuration's.
   const template = readText(folder, 'chat_template.jinja');
   if (template !== null) config.chat_template = template;
-  const tokenizerJson =
-    readJson<TokenizerJson>(folder, 'tokenizer.json') ?? fromVocabAndMerges(folder, config);
+  const tokenizerJson = readTokenizerJson(folder) ?? fromVocabAndMerges(folder, config);
   checkTokenizerJson(tokenizerJson, folder);
   checkTokenizerConfig(config, folder);
   const templates = withTemplates(config.chat_template, namedTemplates(folder));
@@ -75,6 +74,11 @@ function namedTemplates(folder: string): NamedTemplate[] {
     // A link to nothing.
     return template === null ? [] : [{ name: file.slice(0, -JINJA.length), template }];
   });
+}
+
+/** As it stands, unchecked; null where there is none. @throws StruPruneError ERR_TOKENIZER */
+export function readTokenizerJson(folder: string): TokenizerJson | null {
+  return readJson<TokenizerJson>(folder, 'tokenizer.json');
 }
 
 /** Of a file of the tokenizer that is no such file. */

@@ -3,6 +3,7 @@ import { type GgufEntry, parseGguf } from '../checkpoint/container';
 import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
 import { chatRenderer } from './chat';
+import { framedWindows } from './framed';
 import { tokenizerFromGguf } from './from-gguf';
 import { joined, readQuestions } from './questions';
 import { isRecords, readRecords } from './records';
@@ -43,6 +44,8 @@ export interface Jobs {
    * handed to the tokenizer in one piece.
    */
   ids: { in: { path: string; maxTokens?: number; longest?: number }; out: Int32Array };
+  /** Windows of such a text as an encoder reads them, at most so many: `[windows · window]` (framed.ts). */
+  windows: { in: { path: string; window: number; most: number }; out: Int32Array };
   /** Questions of a JSONL file, each with the ids of its prompt and of every continuation behind it. */
   questions: { in: { path: string }; out: AskedQuestion[] };
   /** What a model goes on from, and the tokens that end what it writes. `chat`: a user's message. */
@@ -63,6 +66,7 @@ type Runners = { [Name in JobName]: (job: JobInput<Name>) => Jobs[Name]['out'] }
 /** @throws whatever reading the text and loading the tokenizer may throw */
 export const RUNNERS: Runners = {
   ids: idsOf,
+  windows: windowsOf,
   questions: questionsOf,
   prompt: promptOf,
   texts: textsOf,
@@ -71,6 +75,23 @@ export const RUNNERS: Runners = {
 };
 
 function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Array {
+  return withText(source, path, (parts) =>
+    loadTokenizer(source).encodeParts(parts, maxTokens, longest),
+  );
+}
+
+function windowsOf({ source, path, window, most }: JobInput<'windows'>): Int32Array {
+  if (source.kind !== 'folder') throw new TypeError('an encoder has a folder');
+  const { folder } = source;
+  return withText(source, path, (parts) => framedWindows({ parts, folder, window, most }));
+}
+
+/** Lends the text of a file, or of the records of a JSONL file. @throws StruPruneError ERR_TEXT where it is empty */
+function withText<T>(
+  source: TokenizerSource,
+  path: string,
+  use: (parts: Iterable<string>) => T,
+): T {
   const text = isRecords(path)
     ? readRecords(path, () => chatRenderer(readTokenizerFiles(source)))
     : readText(path);
@@ -79,7 +100,7 @@ function idsOf({ source, path, maxTokens, longest }: JobInput<'ids'>): Int32Arra
     if (first.done) {
       throw new StruPruneError('ERR_TEXT', `${path} is empty`, 'give a file with text');
     }
-    return loadTokenizer(source).encodeParts(prepend(first.value, text), maxTokens, longest);
+    return use(prepend(first.value, text));
   } finally {
     text.return();
   }

@@ -11,7 +11,7 @@ import { tokenizerFromGguf } from './from-gguf';
 import { normalizerOf } from './normalize';
 import { preTokenizerOf } from './pre-tokenize';
 import { checkVocabulary } from './schema';
-import { type TokenizerFiles, type TokenizerJson, tokenText } from './types';
+import { type AddedToken, type TokenizerFiles, tokenText } from './types';
 
 /** Where a tokenizer comes from; plain data, so that it can be sent to a worker. */
 export type TokenizerSource =
@@ -57,7 +57,12 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
   checkVocabulary(tokenizerJson);
   const cutter = cutterFor(tokenizerJson);
   const normalize = normalizerOf(tokenizerJson);
-  const encodePiece = encoderOf(tokenizerJson, normalize);
+  const model = new Bpe(tokenizerJson.model);
+  const encodePiece = encoderOf(tokenizerJson.added_tokens, {
+    normalize,
+    cut: preTokenizerOf(tokenizerJson),
+    encode: (word) => model.encode(word),
+  });
   const encodeParts = (
     parts: Iterable<string>,
     maxTokens = Number.POSITIVE_INFINITY,
@@ -91,14 +96,19 @@ export function loadTokenizer(source: TokenizerSource): Tokenizer {
   };
 }
 
-/** Ids of a piece of text: added tokens, then what stands between them by normalizer, pre-tokenizer and model. */
-function encoderOf(
-  json: TokenizerJson,
-  normalize: (text: string) => string,
+/** What becomes of the text between added tokens. */
+export interface WordSteps {
+  normalize: (text: string) => string;
+  /** `first`: whether the text is the first of what was given. */
+  cut: (text: string, first: boolean) => string[];
+  encode: (word: string) => Iterable<number>;
+}
+
+/** Ids of a piece of text: added tokens, then what stands between them. */
+export function encoderOf(
+  added: readonly AddedToken[],
+  { normalize, cut, encode }: WordSteps,
 ): (text: string) => number[] {
-  const cut = preTokenizerOf(json);
-  const model = new Bpe(json.model);
-  const added = json.added_tokens;
   const asTheyStand = new AddedTokens(
     added.filter(({ normalized }) => !normalized).map((token) => [token.content, token]),
   );
@@ -119,7 +129,7 @@ function encoderOf(
           continue;
         }
         for (const word of cut(part.text, first(section.from, part))) {
-          for (const id of model.encode(word)) ids.push(id);
+          for (const id of encode(word)) ids.push(id);
         }
       }
     }
@@ -140,12 +150,12 @@ const LONGEST = 1 << 28;
 /** UTF-16 units handed to the library at a time; larger pieces cost memory and win nothing. */
 const CHUNK_LENGTH = 1 << 14;
 
-function encodeAll(
+export function encodeAll(
   encodePiece: (text: string) => number[],
   cutter: Cutter | null,
   parts: Iterable<string>,
   maxTokens: number,
-  longest: number,
+  longest = LONGEST,
 ): Int32Array {
   let ids = new Int32Array(1024);
   let count = 0;
