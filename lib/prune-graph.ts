@@ -19,9 +19,10 @@ import { rowsOfMaps } from './models/graphs/run/multiply-adds';
 import { type GraphResult, siteResults } from './models/graphs/run/result';
 import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
-import { Samples } from './models/graphs/run/samples';
+import type { Samples } from './models/graphs/run/samples';
 import { layersOf, prunedSites } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
+import { requireSamples, samplesIn } from './models/graphs/run/text-samples';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import {
   type Identity,
@@ -70,8 +71,9 @@ async function pruneWith(
   engine: Engine,
   model: string,
   settings: Settings,
-  { onProgress, onWarning, signal }: GraphOptions,
+  options: GraphOptions,
 ): Promise<GraphResult> {
+  const { onProgress, onWarning, signal } = options;
   const start = performance.now();
   const spec = specOf(settings);
   const folder = join(journal.folder, WORK_NAMES.output);
@@ -81,11 +83,14 @@ async function pruneWith(
   const fits = settings.bias !== 'keep';
   const added = settings.bias === 'add' ? addBiases(file.model) : [];
   const network = relate(file);
+  requireSamples(options, model, network.graph);
   const { sites, held } = prunedSites(network, fits);
   requireSites(sites.length, model);
-  const opened = (path: string) => Samples.open(path, network.graph, runtime, signal);
-  using samples = await opened(settings.calibration);
-  using evaluation = settings.eval === undefined ? null : await opened(settings.eval);
+  const { calibration, calibrationTokens, evalTokens = calibrationTokens, window } = settings;
+  const opened = (path: string, tokens: number) =>
+    samplesIn({ path, tokens, window }, { model, graph: network.graph, runtime }, signal);
+  using samples = await opened(calibration, calibrationTokens);
+  using evaluation = settings.eval === undefined ? null : await opened(settings.eval, evalTokens);
   const counts = new Counts(
     network,
     sites.map(({ site }) => site),

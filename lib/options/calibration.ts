@@ -11,7 +11,7 @@ export const CALIBRATION = declare(
   {
     calibration: {
       takes: file,
-      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph: samples of its inputs, as safetensors or .npz',
+      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph that reads no text: samples of its inputs, as safetensors or .npz',
       default: () => embeddedMix().calibration,
       otherwise: 'a mixed text of this package',
       changes: 'places', // its tokens count, not its path
@@ -22,7 +22,7 @@ export const CALIBRATION = declare(
       help: 'how many of them',
       default: 65536,
       changes: 'tokens',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     tuneTokens: {
       takes: countOrNone,
@@ -35,9 +35,9 @@ export const CALIBRATION = declare(
       takes: count,
       value: '<tokens>',
       help: 'tokens of a calibration window',
-      otherwise: "1024, or the model's positions where it has fewer",
+      otherwise: "1024, or the model's positions where it has fewer; of a graph 128",
       changes: 'tokens',
-      also: ['survey'],
+      also: ['survey', 'graph'],
     },
     eval: {
       takes: file,
@@ -51,6 +51,7 @@ export const CALIBRATION = declare(
       help: 'use its first n tokens',
       otherwise: 'all',
       changes: 'measured',
+      also: ['graph'],
       read: [ofEval],
     },
     evalWindow: {

@@ -52,9 +52,7 @@ export const allocationSchema = schema.pick(taken('allocate'));
 /** What a survey takes. */
 export const surveySchema = schema.pick(taken('survey'));
 
-const graphSchema = schema
-  .pick(taken('graph'))
-  .extend({ calibration: CALIBRATION.calibration.takes.schema });
+const graphSchema = schema.pick(taken('graph'));
 
 /** What pruneGraph() takes. */
 export type GraphOptions = z.input<typeof graphSchema> &

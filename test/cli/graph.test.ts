@@ -43,7 +43,7 @@ test('for people: every site, what stays and why, and which loss it is', async (
 
 test('flags that a graph does not read are refused before work', async (t) => {
   const output = join(await scratch(t), 'small.onnx');
-  const { code, stderr } = await run(prune(output, '--window', '64', '--no-samples'));
+  const { code, stderr } = await run(prune(output, '--tune-tokens', '64', '--no-samples'));
   t.is(code, 2);
-  t.regex(stderr, /a graph is pruned without --window, --samples; leave them out/);
+  t.regex(stderr, /a graph is pruned without --tune-tokens, --samples; leave them out/);
 });

@@ -29,11 +29,11 @@ export const GRAPHS_OPTIONS = {
     { group: 'Samples' },
     {
       calibration: like(CALIBRATION.calibration, {
-        help: "samples of the graph's inputs that calibrate, as safetensors",
+        help: "samples of the graph's inputs that calibrate, as safetensors or .npz, or a text",
         required: true,
       }),
       eval: like(CALIBRATION.eval, {
-        help: 'samples that calibrate nothing, as safetensors: losses are those of them',
+        help: 'samples that calibrate nothing, or a text: losses are those of them',
         required: true,
       }),
     },

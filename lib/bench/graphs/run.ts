@@ -8,7 +8,8 @@ import { lossesOf } from '../../models/graphs/run/losses';
 import { compare } from '../../models/graphs/run/measured';
 import { rowsOfMaps } from '../../models/graphs/run/multiply-adds';
 import { Runtime } from '../../models/graphs/run/runtime';
-import { Samples } from '../../models/graphs/run/samples';
+import type { Samples } from '../../models/graphs/run/samples';
+import { samplesIn } from '../../models/graphs/run/text-samples';
 import { stageReporter } from '../../progress';
 import { pruneGraph } from '../../prune-graph';
 import { commandLine } from '../../wording';
@@ -18,6 +19,9 @@ import { withScratch } from '../scratch';
 import { type GraphsOptions, type GraphsSettings, graphsSettings } from './options';
 import { sliceByNorm } from './slice-by-norm';
 import { timed } from './timing';
+
+/** Of a text. */
+const EVAL_TOKENS = 65536;
 
 /**
  * Every sparsity twice: by pruneGraph(), and as a slice by L2 norm of at most as many parameters. Throws as pruneGraph().
@@ -57,7 +61,9 @@ class GraphBench {
     using file = OnnxFile.open(model);
     const network = relate(file);
     const runtime = new Runtime(1, this.folder);
-    using samples = await Samples.open(settings.eval, network.graph, runtime, this.options.signal);
+    const text = { path: settings.eval, tokens: EVAL_TOKENS };
+    const reader = { model, graph: network.graph, runtime };
+    using samples = await samplesIn(text, reader, this.options.signal);
     const measured = (path: string) => this.measured(network, samples, path);
     const onStage = withBytes(null, this.options.onProgress);
     const report = stageReporter(onStage, 'measure', 2 * settings.sparsities.length);

@@ -1,4 +1,4 @@
-/** Inputs of a graph out of a safetensors or .npz file: tensors by the names of the inputs, samples along their first axis. */
+/** Inputs of a graph: tensors by their names, samples along their first axis, out of a safetensors or .npz file, or of memory. */
 import { createHash } from 'node:crypto';
 import { type ContainerTensor, parseSafetensors } from '../../../checkpoint/container';
 import { pieces } from '../../../checkpoint/pieces';
@@ -6,7 +6,7 @@ import { asStruPruneError, StruPruneError } from '../../../errors';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
-import { FileSource } from '../onnx/source';
+import { FileSource, type Source } from '../onnx/source';
 import { type Batches, infoOf } from './batches';
 import { KINDS, type Kind } from './elements';
 import { parseNpz } from './npz';
@@ -14,6 +14,16 @@ import type { Activations, Runtime } from './runtime';
 
 /** Samples that are run at once where the graph leaves the number open. */
 const BATCH = 8;
+
+/** Where samples lie. */
+interface Arrays {
+  /** What they are called. */
+  path: string;
+  tensors: ContainerTensor[];
+  data: Source & { close?(): void };
+  /** Bytes [start, end). */
+  pieces: (start: number, end: number) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
 
 interface Input {
   name: string;
@@ -34,7 +44,7 @@ export class Samples implements Batches, Disposable {
     private readonly wanted: readonly Input[],
     /** SHA-256 of the samples. */
     readonly sha256: string,
-    private readonly file: FileSource,
+    private readonly data: Arrays['data'],
     private readonly runtime: Runtime,
   ) {}
 
@@ -42,19 +52,47 @@ export class Samples implements Batches, Disposable {
    * @throws StruPruneError ERR_NOT_FOUND, ERR_CHECKPOINT; ERR_ARGUMENT where a tensor is missing or does not fit its input,
    *   ERR_NAN
    */
-  static async open(
+  static open(
     path: string,
     graph: GraphProto,
     runtime: Runtime,
     signal?: AbortSignal,
   ): Promise<Samples> {
-    const constants = new Set(graph.initializer.map(({ name }) => name));
-    const wanted = graph.input.filter(({ name }) => !constants.has(name));
+    const piecesOf = (start: number, end: number) => pieces(path, { start, end, signal });
     const tensors = tensorsOf(path);
-    const inputs = wanted.map((info) => inputOf(path, info, tensors));
-    const [count, batch] = countOf(path, inputs);
-    const sha256 = await checked(path, inputs, signal);
-    return new Samples(path, count, batch, inputs, sha256, new FileSource(path), runtime);
+    return Samples.over(
+      { path, tensors, data: new FileSource(path), pieces: piecesOf },
+      graph,
+      runtime,
+    );
+  }
+
+  /** Of arrays in memory, one behind the other. @throws StruPruneError as open */
+  static of(
+    path: string,
+    tensors: ContainerTensor[],
+    bytes: Uint8Array<ArrayBuffer>,
+    graph: GraphProto,
+    runtime: Runtime,
+  ): Promise<Samples> {
+    const piecesOf = (start: number, end: number) => [bytes.subarray(start, end)];
+    const read = (offset: number, length: number) => bytes.slice(offset, offset + length);
+    const data = { length: bytes.length, read };
+    const arrays = { path, tensors, data, pieces: piecesOf };
+    return Samples.over(arrays, graph, runtime);
+  }
+
+  private static async over(arrays: Arrays, graph: GraphProto, runtime: Runtime): Promise<Samples> {
+    const { path, tensors, data } = arrays;
+    try {
+      const inputs = inputsOf(graph).map((info) => inputOf(path, info, tensors));
+      const [count, batch] = countOf(path, inputs);
+      const sha256 = await checked(arrays, inputs);
+      return new Samples(path, count, batch, inputs, sha256, data, runtime);
+    } catch (error) {
+      data.close?.();
+      throw error;
+    }
   }
 
   get inputs(): ValueInfoProto[] {
@@ -80,7 +118,7 @@ export class Samples implements Batches, Disposable {
         const { shape, offset, bytes } = tensor;
         const each = first === undefined ? bytes : bytes / this.count;
         const [from, length] = first === undefined ? [0, bytes] : [at * each, count * each];
-        const data = kind.of(this.file.read(offset + from, length));
+        const data = kind.of(this.data.read(offset + from, length));
         const dims = first === undefined ? shape : [count, ...shape.slice(1)];
         return [name, this.runtime.tensor(kind.type, data, dims)];
       });
@@ -89,26 +127,28 @@ export class Samples implements Batches, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.file.close();
+    this.data.close?.();
   }
 }
 
+/** What a run gives: inputs that are no constants. */
+export function inputsOf({ input, initializer }: GraphProto): ValueInfoProto[] {
+  const constants = new Set(initializer.map(({ name }) => name));
+  return input.filter(({ name }) => !constants.has(name));
+}
+
 /** SHA-256 of the samples. @throws StruPruneError ERR_NAN */
-async function checked(
-  path: string,
-  inputs: readonly Input[],
-  signal: AbortSignal | undefined,
-): Promise<string> {
+async function checked(arrays: Arrays, inputs: readonly Input[]): Promise<string> {
   const hash = createHash('sha256');
   for (const { name, kind, tensor } of inputs) {
     const { dtype, shape, offset: start, bytes } = tensor;
     hash.update(JSON.stringify([name, dtype, shape]));
-    for await (const piece of pieces(path, { start, end: start + bytes, signal })) {
+    for await (const piece of arrays.pieces(start, start + bytes)) {
       hash.update(piece);
       if (areFinite(kind, piece)) continue;
       throw new StruPruneError(
         'ERR_NAN',
-        `${path} has values in ${name} that are not finite`,
+        `${arrays.path} has values in ${name} that are not finite`,
         'make the samples anew',
       );
     }

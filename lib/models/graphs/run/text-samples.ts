@@ -1,0 +1,138 @@
+/** Samples of a graph that reads tokens, made of a text by the tokenizer beside it. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { ContainerTensor } from '../../../checkpoint/container';
+import { StruPruneError } from '../../../errors';
+import { inThread } from '../../../tokenizer';
+import { flagOf } from '../../../wording';
+import { dimsStated } from '../constants';
+import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
+import { KINDS } from './elements';
+import type { Runtime } from './runtime';
+import { inputsOf, Samples } from './samples';
+
+/** What the inputs hold at a place of a window, by the names that exporters give them. */
+const INPUTS: Readonly<Record<string, (id: number, place: number) => number>> = {
+  input_ids: (id) => id,
+  attention_mask: () => 1,
+  token_type_ids: () => 0,
+  position_ids: (_, place) => place,
+};
+
+/** Tokens of a window where nothing states another number: about a paragraph. */
+const WINDOW = 128;
+
+export interface SampledText {
+  path: string;
+  /** At most so many tokens. */
+  tokens: number;
+  window?: number;
+}
+
+export interface Reader {
+  model: string;
+  graph: GraphProto;
+  runtime: Runtime;
+}
+
+/** Out of a text where the graph reads text and the file is none of tensors. @throws StruPruneError as Samples.open, ERR_TEXT, ERR_TOKENIZER */
+export function samplesIn(
+  text: SampledText,
+  reader: Reader,
+  signal?: AbortSignal,
+): Promise<Samples> {
+  const { model, graph, runtime } = reader;
+  const folder = tokenizerOfGraph(model, graph);
+  if (folder !== null && !hasTensors(text.path)) return samplesOfText(text, folder, reader, signal);
+  return Samples.open(text.path, graph, runtime, signal);
+}
+
+function hasTensors(path: string): boolean {
+  return /\.(safetensors|npz)$/.test(path);
+}
+
+/** Folder of the tokenizer, where the graph reads tokens and nothing else and has one beside it or in the folder above. */
+export function tokenizerOfGraph(model: string, graph: GraphProto): string | null {
+  const names = inputsOf(graph).map(({ name }) => name);
+  if (!names.includes('input_ids') || !names.every((name) => name in INPUTS)) return null;
+  const beside = dirname(model);
+  const folders = [beside, join(beside, '..')];
+  return folders.find((folder) => existsSync(join(folder, 'tokenizer.json'))) ?? null;
+}
+
+interface Asked {
+  calibration?: string;
+  calibrationTokens?: number;
+  window?: number;
+}
+
+/** Refuses what says nothing of samples, or of tokens where none are read. @throws StruPruneError ERR_ARGUMENT */
+export function requireSamples(asked: Asked, model: string, graph: GraphProto): void {
+  const { calibration } = asked;
+  const readsText = tokenizerOfGraph(model, graph) !== null;
+  if (calibration === undefined && !readsText) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `nothing says what ${model} reads`,
+      'give --calibration: samples of its inputs as .safetensors or .npz',
+    );
+  }
+  if (calibration === undefined || (readsText && !hasTensors(calibration))) return;
+  const { calibrationTokens, window } = asked;
+  const idle = Object.entries({ calibrationTokens, window }).filter(
+    ([, given]) => given !== undefined,
+  );
+  if (idle.length === 0) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `${idle.map(([key]) => flagOf(key)).join(' and ')} ${idle.length > 1 ? 'cut' : 'cuts'} a text, and ${calibration} has samples`,
+    'leave it out',
+  );
+}
+
+/** Windows of the text, one after the other, each a sample. */
+async function samplesOfText(
+  { path, tokens, window: asked }: SampledText,
+  folder: string,
+  { graph, runtime }: Reader,
+  signal?: AbortSignal,
+): Promise<Samples> {
+  const inputs = inputsOf(graph);
+  const window = windowOf(inputs, asked);
+  const source = { kind: 'folder', folder } as const;
+  const most = Math.max(1, Math.floor(tokens / window));
+  const ids = await inThread('windows', { source, path, window, most }, signal);
+  const made = inputs.map((info) => arrayOf(info, ids, window));
+  let offset = 0;
+  const tensors = made.map(({ name, dtype, data }): ContainerTensor => {
+    const shape = [ids.length / window, window];
+    const tensor = { name, dtype, shape, offset, bytes: data.byteLength };
+    offset += data.byteLength;
+    return tensor;
+  });
+  const bytes = new Uint8Array(offset);
+  made.forEach(({ data }, i) => {
+    bytes.set(new Uint8Array(data.buffer), tensors[i]!.offset);
+  });
+  return Samples.of(path, tensors, bytes, graph, runtime);
+}
+
+/** A length that the graph states, or what was asked for. */
+function windowOf(inputs: readonly ValueInfoProto[], asked: number | undefined): number {
+  const stated = inputs.map((info) => dimsStated(info)?.[1]).find((dim) => typeof dim === 'number');
+  if (stated === undefined) return asked ?? WINDOW;
+  if (asked === undefined || asked === stated) return stated as number;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    `--window is ${asked}, and the graph reads ${stated} tokens at a time`,
+    'leave --window out',
+  );
+}
+
+function arrayOf({ name, type }: ValueInfoProto, ids: Int32Array, window: number) {
+  const dataType = type?.value.case === 'tensorType' ? type.value.value.elemType : 0;
+  const { stored: dtype } = KINDS[dataType] ?? { stored: 'I64' };
+  const values = Array.from(ids, (id, i) => INPUTS[name]!(id, i % window));
+  const data = dtype === 'I32' ? Int32Array.from(values) : BigInt64Array.from(values, BigInt);
+  return { name, dtype: dtype === 'I32' ? dtype : 'I64', data };
+}
