@@ -4,7 +4,6 @@ import { AS_IS, Session } from '../../engine/session';
 import { readTuneState, writeTuneState } from '../../pruning/journal/tune-file';
 import { endsWith } from '../../tuning/ends';
 import { factorPlaces, scaledBlock } from '../../tuning/factors';
-import { partingOf } from '../../tuning/gains';
 import type { LoadBlock } from '../../tuning/passes';
 import { trainFactors } from '../../tuning/train';
 import type { Tuned } from '../front-end';
@@ -41,8 +40,6 @@ export async function tuneFactors(run: DecoderRun, plan: ExportPlan): Promise<Tu
       save: (state) => writeTuneState(journal, state),
     });
     if (logs === null) run.warn('tuning made nothing better: the output is as it was solved');
-    const parting = partingOf(tuned);
-    if (parting) run.warn(parting);
     const tokens = tuneText.train.length + tuneText.heldOut.length;
     const seconds = (performance.now() - start) / 1000;
     return {
