@@ -229,6 +229,7 @@ function planOptions({ settings, threads }: Run): Omit<PruneOptions, 'output'> {
     allocation,
     mask,
     ffnSolver,
+    tuneTokens: 0,
     scratch: settings.scratch,
     ...machine,
   };
