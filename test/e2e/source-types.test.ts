@@ -241,7 +241,7 @@ test('rounds of gate and up that are taken back leave what was solved for', asyn
 test('a survey serves the runs whose weights it has seen, and no others', async (t) => {
   const source = await SOURCE;
   const file = work.path('survey');
-  const { threads, output: _, sparsity: __, ...asked } = options({ format: 'gguf' });
+  const { threads, output, sparsity, tuneTokens, ...asked } = options({ format: 'gguf' });
   await survey(source, { ...asked, threads, saveCalibration: file });
   const kept = options({ fromCalibration: file });
   t.deepEqual(
