@@ -34,6 +34,12 @@ export interface SiteDemand extends SumKinds {
   inputs: number;
 }
 
+/** Columns of what is summed, and whether their Gram matrix is wanted too. */
+export interface StatisticsSizes {
+  dim: number;
+  gram: boolean;
+}
+
 /** A site's problem: columns of its output map, its rows, and what else it knows. */
 export interface ProblemSizes {
   inputs: number;
@@ -84,13 +90,13 @@ export interface Calls {
   /** Of rows with so many bytes as floats at a time. */
   encodeBlock: OfBlock & { roles: readonly BlockRole[]; bytes: number };
   /** As long as they live. */
-  statistics: Paged & { dim: number; gram: boolean; residual: number };
+  statistics: Paged & StatisticsSizes & { residual: number };
   /** Beside the block, the states and the statistics, as the next ones. */
-  runSite: OfBlock & SiteDemand & { site: Site; tokens: Tokens };
+  runSite: OfBlock & Paged & SiteDemand & { site: Site; tokens: Tokens };
   applySite: OfBlock & { site: Site; tokens: Tokens };
-  /** With statistics of all kinds. */
-  /** `factors`: with those of all weights that are tuned, beside their statistics. */
-  backwardBlock: OfBlock & { tokens: Tokens; factors: boolean };
+  /** Beside `sums`. `factors`: with those of all weights that are tuned. */
+  backwardBlock: OfBlock &
+    Paged & { tokens: Tokens; sums: readonly StatisticsSizes[]; factors: boolean };
   embed: OfEnds;
   score: OfEnds;
   expectHead: OfEnds;

@@ -8,4 +8,6 @@ export interface NativeNumbers {
   exp(values: Float64Array): Float64Array;
   log(values: Float64Array): Float64Array;
   pow(base: number, exponents: Float64Array): Float64Array;
+  /** Of a value a token of whole windows; NaN stands where there is none. */
+  sumOfTokens(values: Float64Array, window: number): number;
 }

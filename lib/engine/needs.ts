@@ -6,7 +6,14 @@ import { sitesOf } from '../model/blocks';
 import type { Site } from '../model/sublayers';
 import type { Engine } from './engine';
 import { native } from './native';
-import type { Calls, Needs, ProblemSizes, SiteDemand, Tokens } from './native-needs';
+import type {
+  Calls,
+  Needs,
+  ProblemSizes,
+  SiteDemand,
+  StatisticsSizes,
+  Tokens,
+} from './native-needs';
 import { blockSpec } from './session';
 
 export type { Needs, ProblemSizes, Tokens } from './native-needs';
@@ -107,7 +114,9 @@ export class NeedsOf {
 
   /** Takes the states on through a site. */
   site(index: number, site: Site, tokens: Tokens, demand: Partial<SiteDemand> = {}): Needs {
-    return this.#ask('runSite', { ...this.#block(index), site, tokens, ...NO_SINKS, ...demand });
+    const { paged } = this;
+    const wanted = { ...NO_SINKS, ...demand };
+    return this.#ask('runSite', { ...this.#block(index), site, tokens, paged, ...wanted });
   }
 
   /** Takes the states on through all sites of a block. */
@@ -119,9 +128,19 @@ export class NeedsOf {
     return this.#ask('applySite', { ...this.#block(index), site, tokens });
   }
 
-  /** `factors`: with their gradients. */
-  backward(index: number, tokens: Tokens, { factors = false } = {}): Needs {
-    return this.#ask('backwardBlock', { ...this.#block(index), tokens, factors });
+  /** With its sums, which live `until` that; `factors`: they are gradients of the tuned weights. */
+  backward(
+    index: number,
+    tokens: Tokens,
+    sums: readonly StatisticsSizes[],
+    { factors = false, until = NOTHING } = {},
+  ): Needs {
+    const { paged } = this;
+    const pass = { ...this.#block(index), tokens, paged, sums, factors };
+    return together(
+      ...sums.map(({ dim, gram }) => this.statistics(dim, { gram })),
+      inTurn(this.#ask('backwardBlock', pass), until),
+    );
   }
 
   ends(

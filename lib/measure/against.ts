@@ -4,6 +4,7 @@ import type { Matrix } from '../engine/matrix';
 import type { TokenComparison } from '../engine/native-ends';
 import { using } from '../engine/owned';
 import type { Session } from '../engine/session';
+import { meanOfTokens } from '../engine/token-values';
 
 /** Over all targets. */
 export interface Against {
@@ -17,17 +18,19 @@ export interface Against {
   top1Agreement: number;
 }
 
-/** Sums over the positions that have a target. */
-interface Sums {
+/** Of a batch: a divergence a token, how many tokens have a target, and at how many of them both have one likeliest token. */
+interface Compared {
+  kl: Float64Array;
   targets: number;
-  kl: number;
   same: number;
 }
 
 /** Compares batch after batch. */
 export class Beside {
   readonly #dense: Session;
-  readonly #sums = { targets: 0, nll: 0, kl: 0, same: 0 };
+  readonly #nll: Float64Array[] = [];
+  readonly #compared: Compared[] = [];
+  #window = 0;
 
   constructor(dense: Session) {
     this.#dense = dense;
@@ -46,17 +49,15 @@ export class Beside {
       const { nll } = await dense.score(states, targets);
       const reference = { ends: dense.ends, hidden: states, row: 0 };
       const compared = await compareHeads(reference, { ends: model.ends, hidden, row: 0 }, targets);
-      const sums = sumsOf(compared, targets);
-      this.#sums.targets += sums.targets;
-      this.#sums.nll += sumOf(nll);
-      this.#sums.kl += sums.kl;
-      this.#sums.same += sums.same;
+      this.#nll.push(nll);
+      this.#compared.push(comparedOf(compared, targets));
+      this.#window = window;
     });
   }
 
   get means(): Against {
-    const meanNll = this.#sums.nll / this.#sums.targets;
-    return { perplexity: Math.exp(meanNll), meanNll, ...meansOf(this.#sums) };
+    const meanNll = meanOfTokens(this.#nll, this.#window);
+    return { perplexity: Math.exp(meanNll), meanNll, ...meansOf(this.#compared, this.#window) };
   }
 }
 
@@ -69,22 +70,26 @@ export interface Batch {
   onBlock: (index: number) => void;
 }
 
-export function sumsOf({ kl, best, referenceBest }: TokenComparison, targets: Int32Array): Sums {
+export function comparedOf(
+  { kl, best, referenceBest }: TokenComparison,
+  targets: Int32Array,
+): Compared {
   const at = [...targets.keys()].filter((i) => targets[i]! >= 0);
   const same = at.filter((i) => best[i] === referenceBest[i]).length;
-  return { targets: at.length, kl: sumOf(kl), same };
+  return { kl, targets: at.length, same };
 }
 
-export function meansOf({ targets, kl, same }: Sums): Pick<Against, 'klToDense' | 'top1Agreement'> {
-  return { klToDense: kl / targets, top1Agreement: same / targets };
-}
-
-/** NaN stands where there is no target. */
-function sumOf(values: Float64Array): number {
-  return values.reduce((sum, value) => (Number.isNaN(value) ? sum : sum + value), 0);
-}
-
-/** The same. */
-export function meanOf(values: Float64Array): number {
-  return sumOf(values) / values.filter((value) => !Number.isNaN(value)).length;
+/** Of batches in order. */
+export function meansOf(
+  compared: readonly Compared[],
+  window: number,
+): Pick<Against, 'klToDense' | 'top1Agreement'> {
+  const count = (of: (one: Compared) => number) => compared.reduce((sum, one) => sum + of(one), 0);
+  return {
+    klToDense: meanOfTokens(
+      compared.map(({ kl }) => kl),
+      window,
+    ),
+    top1Agreement: count(({ same }) => same) / count(({ targets }) => targets),
+  };
 }

@@ -3,6 +3,7 @@ import { measureGemmRate } from '../engine/gemm-rate';
 import { native } from '../engine/native';
 import { using } from '../engine/owned';
 import { blockSpec, nextTokens, type Session } from '../engine/session';
+import { meanOfTokens } from '../engine/token-values';
 import { StruPruneError } from '../errors';
 import type { Architecture } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
@@ -108,7 +109,7 @@ async function meanNllOf(
   const batch = batchTokens(architecture, window, engine.device !== 'cpu');
   const steps = Math.ceil(ids.length / batch) * (blocks + 1 + (beside?.blocks ?? 0));
   const report = stageReporter(onProgress, 'evaluate', steps);
-  const total = { nll: 0, targets: 0 };
+  const losses: Float64Array[] = [];
   let done = 0;
   await between();
   for (let first = 0; first < ids.length; first += batch) {
@@ -122,11 +123,9 @@ async function meanNllOf(
       const { nll } = await session.score(hidden, targets);
       report(++done, `${where}, head`);
       for (const [i, target] of targets.entries()) {
-        if (target < 0) continue;
-        if (!Number.isFinite(nll[i])) throw notFinite(where);
-        total.nll += nll[i]!;
-        total.targets++;
+        if (target >= 0 && !Number.isFinite(nll[i])) throw notFinite(where);
       }
+      losses.push(nll);
       if (!beside) return;
       const onBlock = (index: number) =>
         report(
@@ -139,7 +138,7 @@ async function meanNllOf(
     });
     await between();
   }
-  return total.nll / total.targets;
+  return meanOfTokens(losses, window);
 }
 
 export function notFinite(where: string): StruPruneError {

@@ -9,6 +9,7 @@ import { native } from '../engine/native';
 import { disposeAll, orDispose, using } from '../engine/owned';
 import type { Session } from '../engine/session';
 import type { Statistics } from '../engine/statistics';
+import { meanOfTokens } from '../engine/token-values';
 import { embeddingWidth } from '../model/axes';
 import type { FactorPlaces, Place } from './factors';
 
@@ -96,9 +97,10 @@ export async function measure(
     const { nll } = await session.score(states.at(-1)!, check.targets);
     const divergences: number[] = [];
     for (const [i, lesson] of lessons.entries()) {
-      divergences.push(meanOf(await ends.divergenceFrom(lesson.dense, states[i]!, 'measuring')));
+      const kl = await ends.divergenceFrom(lesson.dense, states[i]!, 'measuring');
+      divergences.push(meanOfTokens([kl], window));
     }
-    return { divergences, meanNll: meanOf(nll.filter((_, i) => check.targets[i]! >= 0)) };
+    return { divergences, meanNll: meanOfTokens([nll], window) };
   } finally {
     await disposeAll(states);
   }
@@ -193,8 +195,4 @@ async function summing<Role extends string, T>(
   } finally {
     await disposeAll(made.map(({ sums }) => sums));
   }
-}
-
-function meanOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

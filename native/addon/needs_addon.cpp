@@ -55,6 +55,21 @@ class Call {
     const Call tokens = In("tokens");
     return {tokens.Size("rows"), PagedMatrix::PageRows(Window()), tokens.Flag("paged")};
   }
+  // Tokens that are summed into tiles.
+  TokenPages Summed() const {
+    TokenPages tokens = Tokens();
+    tokens.tiles_paged = Flag("paged");
+    return tokens;
+  }
+  std::vector<Statistics::Sizes> Sums() const {
+    const auto given = GetArray(object_.Get("sums"), "sums");
+    std::vector<Statistics::Sizes> sums;
+    for (uint32_t i = 0; i < given.Length(); ++i) {
+      const Call each(GetObject(given.Get(i), "sum"));
+      sums.push_back({each.Size("dim"), each.Flag("gram")});
+    }
+    return sums;
+  }
   EndsShape Ends() const {
     const Call ends = In("ends");
     const auto tensors = GetArray(ends.object_.Get("tensors"), "tensors");
@@ -79,7 +94,7 @@ class Call {
     if (!ffn) throw BadArgument("the site is no FFN");
     return {
         .shape = {ffn->activation, ffn->gated, Size("inputs"), Size("channels"), Block().hidden, 0},
-        .tokens = Tokens(),
+        .tokens = Summed(),
         .taken = Size("taken"),
         .rounds = Size("rounds"),
         .stored = StoredType(),
@@ -93,10 +108,11 @@ class Call {
 Needs SiteNeeds(const Context& context, const Call& call) {
   const size_t hidden = call.Block().hidden;
   const SublayerSpec site = call.Site();
-  const TokenPages tokens = call.Tokens();
+  const TokenPages tokens = call.Summed();
   SiteDemand demand;
   demand.window = call.Window();
   demand.page = tokens.flight();
+  demand.tokens = tokens.rows;
   demand.advance = true;
   demand.keep = call.Flag("keeps");
   demand.moments = call.Flag("collects");
@@ -136,7 +152,8 @@ const std::map<std::string, Answer>& Answers() {
        }},
       {"backwardBlock",
        [](const Context& context, const Call& c) {
-         return BackwardNeeds(context, c.Block(), c.Window(), c.Tokens(), c.Flag("factors"));
+         return BackwardNeeds(context, c.Block(), c.Window(), c.Summed(), c.Sums(),
+                              c.Flag("factors"));
        }},
       {"embed",
        [](const Context& context, const Call& c) {

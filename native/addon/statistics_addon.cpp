@@ -52,7 +52,7 @@ Napi::Value AddRows(const Napi::CallbackInfo& info) {
   if (statistics->residual_dim() != 0) throw BadArgument("the rows have no residual");
   return RunOn(
       info.Env(), statistics->space().context,
-      [=] { statistics->Add(rows->size() / dim, rows->data(), nullptr); }, GetPurpose(info[2]));
+      [=] { statistics->Add(0, rows->size() / dim, rows->data(), nullptr); }, GetPurpose(info[2]));
 }
 
 // (statistics, row, count) -> Float64Array[count * dim] of the Gram matrix, a copy

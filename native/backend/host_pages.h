@@ -143,11 +143,6 @@ void BringSums(const CudaDevice& gpu, Context& context, const StreamClock& clock
   }
 }
 
-// Sets off a copy of all of them; where there are none, nothing.
-inline void ReadAll(const CudaDevice& gpu, const CudaArray<double>& sums, double* to) {
-  if (sums.data()) CopyOut(gpu, cuda::Queue::kCompute, sums.data(), to, sums.size());
-}
-
 // A page to or from pinned memory, by all threads: one alone is slower than the bus.
 inline void CopyPage(const CudaDevice& gpu, Context& context, const float* from, float* to,
                      size_t count) {

@@ -74,16 +74,6 @@ void CopyOut(const CudaDevice& gpu, cuda::Queue stream, const T* from, T* to, si
   gpu.Call(&cuda::Api::copy_out, stream, to, from, Int(count * sizeof(T)));
 }
 
-// The first `count` of these sums begin anew; where there are none of them, nothing.
-inline void Clear(const CudaDevice& gpu, const CudaArray<double>& sums, size_t count) {
-  if (sums.data()) gpu.Call(&cuda::Api::fill, sums.data(), 0, Int(count * sizeof(double)));
-}
-inline CudaArray<double> Zeros(const CudaDevice& gpu, size_t count) {
-  CudaArray<double> sums(gpu, count);
-  Clear(gpu, sums, count);
-  return sums;
-}
-
 // An array in pinned memory; null where it has no elements.
 template <typename T>
 class PinnedArray {

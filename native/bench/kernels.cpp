@@ -181,7 +181,7 @@ class Kernels {
     Statistics statistics(InMemory(block_.shared_context()), n, true, 0);
     Time({"gram", ShapeText(n, run_.tokens) + " × " + ShapeText(run_.tokens, n), "f32",
           D(run_.tokens) * D(n) * D(n), 4 * D(run_.tokens * n) + 8 * D(n) * D(n)},
-         [&] { statistics.Add(run_.tokens, x_.data(), nullptr); });
+         [&] { statistics.Add(0, run_.tokens, x_.data(), nullptr); });
   }
 
   // What the solvers do with a Gram matrix, in double and by tiles.

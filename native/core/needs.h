@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/context.h"
+#include "core/segments.h"
 
 namespace struprune {
 
@@ -64,9 +65,11 @@ inline Needs MatrixNeeds(size_t rows, size_t cols) { return HeldFloats(rows * co
 struct TokenPages {
   size_t rows = 0, page_rows = 1;
   bool paged = false;  // only what is at hand of them is in memory; else they are somebody else's
+  bool tiles_paged = false;  // the same of tiles of what is summed of them
 
   // Rows of a page.
   size_t flight() const { return std::min(rows, page_rows); }
+  Segments segments() const { return Segments(rows, page_rows); }
   // The page at hand of such a matrix.
   Needs View(size_t cols) const { return paged ? HeldFloats(flight() * cols) : Needs{}; }
 };

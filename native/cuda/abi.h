@@ -12,7 +12,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 12;
+inline constexpr uint32_t kAbiVersion = 13;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -157,6 +157,8 @@ struct Api {
   // to = alpha a + beta b
   int (*combine)(Device*, Failure*, int64_t count, float alpha, const float* a, float beta,
                  const float* b, float* to);
+  // to += from
+  int (*add_doubles)(Device*, Failure*, int64_t count, const double* from, double* to);
   // *finite <- 0 where a value is not finite; else it stays.
   int (*test_finite)(Device*, Failure*, int64_t count, const float* x, int32_t* finite);
 

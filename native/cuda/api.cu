@@ -208,6 +208,7 @@ constexpr Api kApi = {
     .activate_slopes = Entry<&ActivateSlopes>::Call,
     .multiply_add = Entry<&MultiplyAdd>::Call,
     .combine = Entry<&Combine>::Call,
+    .add_doubles = Entry<&AddDoubles>::Call,
     .test_finite = Entry<&TestFinite>::Call,
     .gemm_f32 = Entry<&GemmF32>::Call,
     .gemm_f64 = Entry<&GemmF64>::Call,

@@ -21,6 +21,7 @@ void SplitBf16(Device&, int64_t rows, int64_t cols, const float* x, int64_t x_st
                uint16_t* high, uint16_t* low, int64_t stride);
 void AddToDouble(Device&, int64_t rows, int64_t cols, const float* from, int64_t from_stride,
                  double* to, int64_t to_stride);
+void AddDoubles(Device&, int64_t count, const double* from, double* to);
 void TestFinite(Device&, int64_t count, const float* x, int32_t* finite);
 
 // columns.cu

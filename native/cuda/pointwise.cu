@@ -79,6 +79,10 @@ __global__ void AddToDoubleKernel(int64_t rows, int64_t cols, const float* from,
   }
 }
 
+__global__ void AddDoublesKernel(int64_t count, const double* from, double* to) {
+  for (int64_t i = FirstCell(); i < count; i += Stride()) to[i] += from[i];
+}
+
 __global__ void TestFiniteKernel(int64_t count, const float* x, int32_t* finite) {
   for (int64_t i = FirstCell(); i < count; i += Stride()) {
     // Whoever finds one writes the same value.
@@ -139,6 +143,11 @@ void AddToDouble(Device& device, int64_t rows, int64_t cols, const float* from, 
   const dim3 grid(GridFor(cols, 4 * kThreads), GridFor(rows, 1));
   Launch("a sum of pages", AddToDoubleKernel, grid, kThreads, device.compute, rows, cols, from,
          from_stride, to, to_stride);
+}
+
+void AddDoubles(Device& device, int64_t count, const double* from, double* to) {
+  Launch("a sum of segments", AddDoublesKernel, GridFor(count), kThreads, device.compute, count,
+         from, to);
 }
 
 void TestFinite(Device& device, int64_t count, const float* x, int32_t* finite) {

@@ -184,6 +184,7 @@ class GradientFlight {
         sums_(SumsOf(block, run)),
         page_(FlightRows(run.window, run.gradient->rows(), {run.inputs, run.gradient})),
         n_(context_, block.spec(), run.window, page_, WantedOf(block, sums_)),
+        segments_(run.gradient->rows(), page_),
         tokens_(n_.tokens),
         chunk_(ChunkRows(context_, tokens_)),
         group_(n_.group),
@@ -205,6 +206,7 @@ class GradientFlight {
 
   // Of the flight that starts at `row`.
   size_t Rows(size_t row) const { return run_.gradient->Run(row, tokens_); }
+  const Segments& segments() const { return segments_; }
 
   // How the flights of a page read the block's weights.
   std::vector<Scan> Weights() const {
@@ -242,6 +244,7 @@ class GradientFlight {
     const PagedMatrix::View inputs(*run_.inputs, row, rows, Access::kRead);
     const PagedMatrix::View gradient(*run_.gradient, row, rows, Access::kUpdate);
     input_ = inputs.data();
+    segment_ = segments_.At(row);
     for (size_t i = 0; i < work_.size(); ++i) {
       if (work_[i].attention) {
         ForwardAttention(i, rows);
@@ -281,8 +284,8 @@ class GradientFlight {
     }
   }
 
-  static void AddFactors(const Work& work, Part part, size_t rows, const float* values) {
-    if (Statistics* to = work.factors(part)) to->Add(rows, values, nullptr);
+  void AddFactors(const Work& work, Part part, size_t rows, const float* values) const {
+    if (Statistics* to = work.factors(part)) to->Add(segment_, rows, values, nullptr);
   }
 
   // Of an output map that takes x[rows, cols] as its input, to which the loss has this gradient; x
@@ -298,7 +301,7 @@ class GradientFlight {
 
   // What is wanted of delta[rows, hidden], the gradient at a sublayer's output.
   void AtOutput(const Work& work, size_t rows, const float* delta) {
-    if (work.sums.output) work.sums.output->Add(rows, delta, nullptr);
+    if (work.sums.output) work.sums.output->Add(segment_, rows, delta, nullptr);
     if (!work.factors(Part::kOutBias)) return;
     const float* bias = work.layer.data(Part::kOutBias);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
@@ -395,7 +398,7 @@ class GradientFlight {
     });
     AttendWindows(context_, ShapeOf(spec, run_.window), rows, work.q.data(), work.k.data(),
                   work.v.data(), work.x.data(), work.log_sum.data(), scratch_);
-    if (work.sums.input) work.sums.input->Add(rows, work.x.data(), nullptr);
+    if (work.sums.input) work.sums.input->Add(segment_, rows, work.x.data(), nullptr);
   }
 
   // Of an FFN that others follow.
@@ -421,7 +424,10 @@ class GradientFlight {
             context_, count, [&](size_t at, size_t some, size_t) { fn(at, first + at, some); }, 1);
       };
       each([&](size_t at, size_t row, size_t some) { FfnForward(i, at, row, some); });
-      if (work.sums.input) work.sums.input->Add(count, x_.data(), nullptr);
+      // How long a group is depends on the threads.
+      if (work.sums.input) {
+        work.sums.input->Add(segment_, count, x_.data(), nullptr, Statistics::kExactPage);
+      }
       each([&](size_t at, size_t row, size_t some) {
         FfnBackward(i, at, row, some, grad + row * hidden_);
       });
@@ -554,6 +560,8 @@ class GradientFlight {
   const std::vector<GradientSums> sums_;
   const size_t page_;
   const FlightCounts n_;
+  const Segments segments_;
+  size_t segment_ = 0;  // of the flight
   const size_t tokens_;
   const size_t chunk_;  // most rows of a task, but for a group's
   const size_t group_;  // rows of an FFN's buffers: a chunk a worker
@@ -589,15 +597,15 @@ void CheckSums(const Block& block, const BackwardRun& run) {
   }
 }
 
-size_t UnmadeBytes(const BackwardRun& run) {
-  size_t bytes = 0;
-  const auto add = [&](const Statistics* sums) { bytes += sums ? sums->unmade() : 0; };
+// All that it sums.
+std::vector<Statistics*> AllSums(const BackwardRun& run) {
+  std::vector<Statistics*> all;
   for (const GradientSums& sums : run.sums) {
-    add(sums.output);
-    add(sums.input);
-    for (const Statistics* factors : sums.factors) add(factors);
+    all.insert(all.end(), {sums.output, sums.input});
+    all.insert(all.end(), sums.factors.begin(), sums.factors.end());
   }
-  return bytes;
+  std::erase(all, nullptr);
+  return all;
 }
 
 // What the pass multiplies by, and by whose transpose.
@@ -619,10 +627,12 @@ PackedWeights PackedFor(const Block& block, size_t tokens) {
 }  // namespace
 
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
-                    const TokenPages& tokens, bool factors) {
+                    const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
+                    bool factors) {
   const std::vector<Wanted> wanted(spec.sublayers.size(), Wanted(factors));
   const FlightCounts n(context, spec, window, tokens.flight(), wanted);
   Needs needs = HeldFloats(n.Total()) + tokens.View(2 * spec.hidden);
+  needs += Statistics::WaitingNeeds(context, sums, tokens);
   // The forward again, and as much back.
   needs.float_flops = 2 * BlockFlops(spec, tokens.rows, window);
   return needs;
@@ -639,7 +649,10 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
   }
   CheckSums(block, run);
   GradientFlight flight(block, run);
-  const PendingBytes pending(*block.context().budget, UnmadeBytes(run));
+  const std::vector<Statistics*> sums = AllSums(run);
+  size_t unmade = 0;
+  for (const Statistics* each : sums) unmade += each->Unmade(flight.segments());
+  const PendingBytes pending(*block.context().budget, unmade);
   const PackedWeights packed = PackedFor(block, tokens);
   const std::vector<Scan> weights = flight.Weights();
   for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
@@ -649,6 +662,7 @@ void BackwardBlock(const Block& block, const BackwardRun& run) {
     }
     flight.Run(row);
   }
+  for (Statistics* each : sums) each->Join();
 }
 
 }  // namespace struprune

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "core/needs.h"
@@ -38,9 +39,10 @@ struct BackwardRun {
 // Throws ERR_ARGUMENT when shapes disagree, ERR_NAN when a gradient is not finite, ERR_BUDGET,
 // ERR_ABORTED.
 void BackwardBlock(const Block& block, const BackwardRun& run);
-// Of BackwardBlock beside the block and the statistics, with deltas and inputs of every sublayer,
-// and with all factors or none.
+// Of BackwardBlock beside the block and the statistics, which are of those sizes, with deltas and
+// inputs of every sublayer, and with all factors or none.
 Needs BackwardNeeds(const Context& context, const BlockSpec& spec, size_t window,
-                    const TokenPages& tokens, bool factors = false);
+                    const TokenPages& tokens, std::span<const Statistics::Sizes> sums,
+                    bool factors = false);
 
 }  // namespace struprune

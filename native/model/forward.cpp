@@ -61,6 +61,7 @@ class SiteFlight {
         hidden_(layer.hidden()),
         demand_(DemandOf(run)),
         tokens_(demand_.page),
+        segments_(run.rows(), tokens_),
         n_(context_, layer.spec(), hidden_, demand_) {
     normed_ = context_.Allocate<float>(n_.normed);
     q_ = context_.Allocate<float>(n_.q);
@@ -101,7 +102,9 @@ class SiteFlight {
       return;
     }
     if (run_.dense_before) Residual(row, rows, hidden.data(), activations);
-    if (run_.statistics) run_.statistics->Add(rows, activations, residual_.data());
+    if (run_.statistics) {
+      run_.statistics->Add(segments_.At(row), rows, activations, residual_.data());
+    }
     if (run_.targets) Targets(row, rows, activations);
     if (run_.advance) {
       ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
@@ -113,6 +116,7 @@ class SiteFlight {
   }
 
   size_t tokens() const { return tokens_; }
+  size_t UnmadeSums() const { return run_.statistics ? run_.statistics->Unmade(segments_) : 0; }
 
   // The weights that it reads.
   std::vector<PagedMatrix*> Matrices() const {
@@ -218,6 +222,7 @@ class SiteFlight {
   const size_t hidden_;
   const SiteDemand demand_;
   const size_t tokens_;
+  const Segments segments_;
   const SiteCounts n_;
   std::optional<RopeTable> rope_;
   std::vector<AttentionScratch> scratch_;
@@ -258,6 +263,7 @@ SiteDemand DemandOf(const SiteRun& run) {
   demand.page = FlightRows(
       run.window, run.rows(),
       {run.hidden, run.keep, run.inputs, run.targets, run.dense_before, run.dense_after});
+  demand.tokens = run.rows();
   demand.advance = run.advance;
   demand.keep = run.keep != nullptr;
   demand.moments = run.statistics != nullptr;
@@ -273,9 +279,9 @@ void RunSite(const Sublayer& layer, const SiteRun& run) {
     throw Error("ERR_ARGUMENT", "hidden states must hold whole windows");
   }
   SiteFlight flight(layer, run);
-  const PendingBytes pending(*layer.context().budget,
-                             (run.statistics ? run.statistics->unmade() : 0) + BytesOf(run.keep) +
-                                 BytesOf(run.inputs) + BytesOf(run.targets));
+  const PendingBytes pending(
+      *layer.context().budget,
+      flight.UnmadeSums() + BytesOf(run.keep) + BytesOf(run.inputs) + BytesOf(run.targets));
   const PackedWeights packed(layer.context(), run.rows(), flight.Matrices());
   const std::vector<Scan> weights = flight.Weights();
   const std::vector<Stream> streams = {{run.hidden, run.advance ? Access::kUpdate : Access::kRead},
@@ -288,6 +294,7 @@ void RunSite(const Sublayer& layer, const SiteRun& run) {
     AnnounceFlights(row, run.rows(), streams, weights);
     flight.Run(row);
   }
+  if (run.statistics) run.statistics->Join();
 }
 
 Needs SiteSinkNeeds(const SublayerSpec& layer, size_t hidden, const SiteDemand& demand,
@@ -306,8 +313,11 @@ Needs RunSiteNeeds(const Context& context, const SublayerSpec& layer, size_t hid
   const SiteCounts n(context, layer, hidden, demand);
   // Both dense states beside these.
   const size_t views = demand.residual ? 3 : 1;
-  return SiteSinkNeeds(layer, hidden, demand, tokens, ones) + HeldFloats(n.Total()) +
-         tokens.View(views * hidden);
+  Needs needs = SiteSinkNeeds(layer, hidden, demand, tokens, ones) + HeldFloats(n.Total()) +
+                tokens.View(views * hidden);
+  if (!demand.moments) return needs;
+  const Statistics::Sizes sums[] = {{layer.width(), demand.gram, demand.residual ? hidden : 0}};
+  return needs + Statistics::WaitingNeeds(context, sums, tokens);
 }
 
 void ApplySite(const Sublayer& layer, PagedMatrix& x, std::span<const int32_t> columns,

@@ -43,6 +43,7 @@ struct SiteRun {
 // SiteRun without its matrices.
 struct SiteDemand {
   size_t window = 0, page = 0;  // tokens of a page of the states: whole windows
+  size_t tokens = 0;
   bool advance = false, keep = false, moments = false, gram = false, residual = false;
   bool inputs = false, targets = false;
 };

@@ -109,6 +109,7 @@ class HeadFlight {
         hidden_(hidden),
         gradient_(gradient),
         final_norm_(final_norm),
+        segments_(gradient.rows(), gradient.page_rows()),
         rows_(std::min(ExpectedRows::kFlightRows, gradient.rows())),
         chunk_(ChunkRows(context, rows_)),
         width_(spec.embedding_width),
@@ -149,9 +150,10 @@ class HeadFlight {
                     "the checkpoint may be damaged, or its dtype too narrow for this text");
       }
     });
-    if (final_norm_) final_norm_->Add(rows, factors_.data(), nullptr);
+    if (final_norm_) final_norm_->Add(Segment(row), rows, factors_.data(), nullptr);
   }
 
+  size_t Segment(size_t row) const { return segments_.At(row); }
   // Of the last run; 0 where there is none.
   double loss(size_t i) const { return losses_[i]; }
 
@@ -179,6 +181,7 @@ class HeadFlight {
   const EndsSpec& spec_;
   PagedMatrix &hidden_, &gradient_;
   Statistics* const final_norm_;
+  const Segments segments_;
   const size_t rows_, chunk_, width_;  // chunk_: most rows of a task
   const HeadInput forward_;
   const HeadInputBackward backward_;
@@ -259,7 +262,11 @@ Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const Tok
 
 Needs DivergenceGradientNeeds(const Context& context, const EndsShape& ends,
                               const TokenPages& tokens) {
-  return FlightNeeds(context, ends, tokens, ends.final_norm) + tokens.View(ends.embedding_width);
+  Needs needs =
+      FlightNeeds(context, ends, tokens, ends.final_norm) + tokens.View(ends.embedding_width);
+  if (!ends.final_norm) return needs;
+  const Statistics::Sizes sums[] = {{ends.hidden}};
+  return needs + Statistics::WaitingNeeds(context, sums, tokens);
 }
 
 HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradientRun& run) {
@@ -269,6 +276,7 @@ HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradient
   }
   RequireTokens(spec, run.targets, true);
   HeadLoss loss;
+  SegmentSums<double> nll;
   HeadFlight flight(context, spec, *run.hidden, *run.gradient, nullptr);
   FlightLabels labels(context, spec, run);
   AnnounceFlights(0, run.gradient->rows(),
@@ -278,11 +286,13 @@ HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradient
     flight.Run(row, labels.Begin(row, rows), [&](size_t i, size_t worker) {
       return run.targets[row + i] < 0 ? nullptr : labels.Row(i, worker);
     });
+    double& sum = nll.At(flight.Segment(row));
     for (size_t i = 0; i < rows; ++i) {
-      loss.nll += flight.loss(i);
+      sum += flight.loss(i);
       if (run.targets[row + i] >= 0) ++loss.targets;
     }
   }
+  loss.nll = nll.Total();
   return loss;
 }
 
@@ -294,7 +304,7 @@ double DivergenceGradient(Context& context, const EndsSpec& spec,
       run.mean->page_rows() != run.gradient->page_rows() || run.negative_entropy.size() != tokens) {
     throw Error("ERR_ARGUMENT", "gradient and expected rows must agree in tokens and width");
   }
-  double sum = 0;
+  SegmentSums<double> sums;
   HeadFlight flight(context, spec, *run.hidden, *run.gradient, run.final_norm);
   AnnounceFlights(
       0, tokens,
@@ -303,9 +313,11 @@ double DivergenceGradient(Context& context, const EndsSpec& spec,
     const size_t rows = flight.Rows(row);
     const PagedMatrix::View mean(*run.mean, row, rows, Access::kRead);
     flight.Run(row, {}, [&](size_t i, size_t) { return mean.data() + i * spec.embedding_width; });
+    double& sum = sums.At(flight.Segment(row));
     for (size_t i = 0; i < rows; ++i) sum += run.negative_entropy[row + i] + flight.loss(i);
   }
-  return sum;
+  if (run.final_norm) run.final_norm->Join();
+  return sums.Total();
 }
 
 }  // namespace struprune

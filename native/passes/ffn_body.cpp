@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "passes/device_codes.h"
 
@@ -40,6 +41,26 @@ struct FfnArrays {
       moments, output_sums, stage;
 };
 
+// Where each sum begins in the array of all.
+struct SumPlaces {
+  explicit SumPlaces(const FfnBodyShape& s) {
+    const FfnArrays n(s);
+    for (size_t part = 0; part < s.map.parts(); ++part) {
+      gradient[part] = Put(n.band_gradient);
+      curvature[part] = Put(n.band_curvature);
+    }
+    gram = Put(n.gram), cross = Put(n.cross);
+    squares = Put(n.moments), sums = Put(n.moments), output_sums = Put(n.output_sums);
+    energy = Put(1), target = Put(1);
+  }
+  size_t Put(size_t count) {
+    return std::exchange(end, end + ArrayBytes<double>(count) / sizeof(double));
+  }
+  size_t end = 0;
+  std::array<size_t, 2> gradient{}, curvature{};
+  size_t gram, cross, squares, sums, output_sums, energy, target;
+};
+
 Precision PrecisionOf(FfnPass pass, Precision asked) {
   return pass == FfnPass::kHidden ? asked : SearchPrecision(asked);
 }
@@ -63,9 +84,7 @@ BodyBytes FfnBytes(const CudaDevice& gpu, const FfnBodyShape& s) {
                  DeviceMap::Bytes(gpu, outputs, width, forward);
   bytes.device += floats(parts * n.channels) + floats(n.channels) + floats(n.part) +
                   floats(n.outputs) + kSlots * (floats(n.inputs) + floats(n.targets));
-  bytes.device += parts * (doubles(n.band_gradient) + doubles(n.band_curvature)) + doubles(n.gram) +
-                  doubles(n.cross) + 2 * doubles(n.moments) + doubles(n.output_sums) +
-                  2 * doubles(1);
+  bytes.device += SegmentSumsOnDevice::Bytes(SumPlaces(s).end, s.map.segments);
   const auto gram_work = [&](size_t dim, size_t count) {
     uint64_t work = 0;
     gpu.Call(&Api::gram_bytes, Int(s.flight), Int(dim), Int(count), gram, &work);
@@ -111,6 +130,7 @@ FfnBody::FfnBody(const CudaDevice& gpu, Context& context, const FfnMap& map,
       forward_(PrecisionOf(shape.pass, gpu.options().forward)),
       gram_precision_(PrecisionOf(shape.pass, gpu.options().gram)),
       slots_{{gpu, shape}, {gpu, shape}},
+      sums_(gpu, SumPlaces(shape).end, shape.map.segments),
       clock_(gpu),
       loader_(gpu, context, FfnArrays(shape).stage),
       runner_(gpu, *this) {
@@ -118,8 +138,6 @@ FfnBody::FfnBody(const CudaDevice& gpu, Context& context, const FfnMap& map,
   for (size_t part = 0; part < parts_; ++part) {
     in_[part] = DeviceMap(gpu, map.width, map.inputs, false, forward_);
     if (n.product) change_[part] = DeviceMap(gpu, map.width, map.inputs, false, forward_);
-    gradients_[part] = CudaArray<double>(gpu, n.band_gradient);
-    curvatures_[part] = CudaArray<double>(gpu, n.band_curvature);
   }
   // The move of a product has no bias.
   const bool biased = !n.product && !map.bias.empty();
@@ -128,13 +146,6 @@ FfnBody::FfnBody(const CudaDevice& gpu, Context& context, const FfnMap& map,
   hidden_ = CudaArray<float>(gpu, n.channels);
   part_ = CudaArray<float>(gpu, n.part);
   output_ = CudaArray<float>(gpu, n.outputs);
-  gram_ = Zeros(gpu, n.gram);
-  cross_ = CudaArray<double>(gpu, n.cross);
-  squares_ = Zeros(gpu, n.moments);
-  sums_ = Zeros(gpu, n.moments);
-  output_sums_ = Zeros(gpu, n.output_sums);
-  energy_ = Zeros(gpu, 1);
-  target_ = Zeros(gpu, 1);
   if (biased) clock_.Time(gpu.times().copy_in, [&] { down_.LoadBias(map.bias.data()); });
 }
 
@@ -149,14 +160,7 @@ void FfnBody::LoadWeights(const InputWeights* change) {
 
 void FfnBody::Way(const std::vector<FfnPage>& pages, size_t row, size_t count, bool last) {
   row_ = row, count_ = count, last_ = last;
-  for (size_t part = 0; part < parts_; ++part) {
-    Clear(gpu_, gradients_[part], count * map_.inputs);
-    Clear(gpu_, curvatures_[part], count * map_.width);
-  }
-  if (pass_ == FfnPass::kHidden) {
-    Clear(gpu_, gram_, count * map_.width);
-    Clear(gpu_, cross_, count * map_.outputs);
-  }
+  sums_.Begin();
   PagedMatrix* const targets = pass_ == FfnPass::kProduct ? nullptr : tokens_.targets.get();
   const Stream streams[] = {{tokens_.inputs.get(), Access::kRead}, {targets, Access::kRead}};
   for (const FfnPage& page : pages) {
@@ -221,35 +225,39 @@ void FfnBody::Forward(size_t slot, const DevicePage& page) {
 
 void FfnBody::Sum(size_t slot, const DevicePage& page) {
   const Slot& at = slots_[slot];
+  double* const sums = sums_.At(shape_.map.segments.At(page.row));
   if (last_) {
+    const SumPlaces to(shape_);
     const int64_t count = Int(page.rows * map_.outputs);
-    gpu_.Call(&Api::squared_distance, count, output_.data(), nullptr, energy_.data());
+    gpu_.Call(&Api::squared_distance, count, output_.data(), nullptr, sums + to.energy);
     if (at.targets.data()) {
-      gpu_.Call(&Api::squared_distance, count, at.targets.data(), nullptr, target_.data());
+      gpu_.Call(&Api::squared_distance, count, at.targets.data(), nullptr, sums + to.target);
     }
   }
   if (pass_ == FfnPass::kHidden) {
-    SumHidden(page.rows);
+    SumHidden(page.rows, sums);
   } else if (count_ > 0) {
-    SumGradients(at, page.rows);
+    SumGradients(at, page.rows, sums);
   }
 }
 
-void FfnBody::SumHidden(size_t rows) const {
+void FfnBody::SumHidden(size_t rows, double* sums) const {
+  const SumPlaces to(shape_);
   const int64_t tokens = Int(rows), width = Int(map_.width), outputs = Int(map_.outputs);
   const float* const p = hidden_.data();
-  gpu_.Call(&Api::gram_add, tokens, width, p, Int(row_), Int(count_), gram_.data(),
+  gpu_.Call(&Api::gram_add, tokens, width, p, Int(row_), Int(count_), sums + to.gram,
             gram_precision_);
   gpu_.Call(&Api::cross_add, tokens, outputs, 0, outputs, width, Int(row_), Int(count_),
-            output_.data(), p, cross_.data(), gram_precision_);
+            output_.data(), p, sums + to.cross, gram_precision_);
   if (!last_) return;
-  gpu_.Call(&Api::moments_add, tokens, width, p, squares_.data(), sums_.data());
-  gpu_.Call(&Api::moments_add, tokens, outputs, output_.data(), nullptr, output_sums_.data());
+  gpu_.Call(&Api::moments_add, tokens, width, p, sums + to.squares, sums + to.sums);
+  gpu_.Call(&Api::moments_add, tokens, outputs, output_.data(), nullptr, sums + to.output_sums);
 }
 
 // Of the transpose of J, channel by channel, and with the pass of the gradient what its curvature
 // is made of.
-void FfnBody::SumGradients(const Slot& slot, size_t rows) const {
+void FfnBody::SumGradients(const Slot& slot, size_t rows, double* sums) const {
+  const SumPlaces to(shape_);
   const int64_t tokens = Int(rows), width = Int(map_.width), inputs = Int(map_.inputs);
   const bool gradient = pass_ == FfnPass::kGradient;
   const float* const x = slot.inputs.data();
@@ -257,41 +265,46 @@ void FfnBody::SumGradients(const Slot& slot, size_t rows) const {
   for (size_t part = 0; part < parts_; ++part) {
     MultiplyAdd(rows * map_.width, hidden_.data(), Slopes(part), 0, part_.data());
     gpu_.Call(&Api::cross_add, tokens, width, Int(row_), Int(count_), inputs, 0, inputs,
-              part_.data(), x, gradients_[part].data(), gram_precision_);
+              part_.data(), x, sums + to.gradient[part], gram_precision_);
     if (!gradient) continue;
     gpu_.Call(&Api::gram_add, tokens, width, Slopes(part), Int(row_), Int(count_),
-              curvatures_[part].data(), gram_precision_);
+              sums + to.curvature[part], gram_precision_);
   }
   if (!gradient || !last_) return;
-  gpu_.Call(&Api::gram_add, tokens, inputs, x, 0, inputs, gram_.data(), gram_precision_);
-  gpu_.Call(&Api::moments_add, tokens, inputs, x, squares_.data(), sums_.data());
+  gpu_.Call(&Api::gram_add, tokens, inputs, x, 0, inputs, sums + to.gram, gram_precision_);
+  gpu_.Call(&Api::moments_add, tokens, inputs, x, sums + to.squares, sums + to.sums);
 }
 
-DeviceSums FfnBody::Gradient(size_t part) const {
-  return {gradients_[part].data(), count_, map_.inputs};
+DeviceSums FfnBody::Gradient(size_t part) {
+  return {sums_.Total() + SumPlaces(shape_).gradient[part], count_, map_.inputs};
 }
 
-DeviceSums FfnBody::Curvature(size_t part) const {
-  return {curvatures_[part].data(), count_, map_.width, row_};
+DeviceSums FfnBody::Curvature(size_t part) {
+  return {sums_.Total() + SumPlaces(shape_).curvature[part], count_, map_.width, row_};
 }
 
-DeviceSums FfnBody::Gram() const {
-  if (pass_ == FfnPass::kHidden) return {gram_.data(), count_, map_.width, row_};
-  return {gram_.data(), map_.inputs, map_.inputs, 0};
+DeviceSums FfnBody::Gram() {
+  const double* const gram = sums_.Total() + SumPlaces(shape_).gram;
+  if (pass_ == FfnPass::kHidden) return {gram, count_, map_.width, row_};
+  return {gram, map_.inputs, map_.inputs, 0};
 }
 
-DeviceSums FfnBody::Cross() const { return {cross_.data(), map_.outputs, count_}; }
+DeviceSums FfnBody::Cross() {
+  return {sums_.Total() + SumPlaces(shape_).cross, map_.outputs, count_};
+}
 
-void FfnBody::ReadTotals(const Totals& to) const {
+void FfnBody::ReadTotals(const Totals& to) {
+  const FfnArrays n(shape_);
+  const SumPlaces from(shape_);
   clock_.Time(gpu_.times().copy_out, [&] {
-    const auto read = [&](const CudaArray<double>& from, double* values) {
-      if (values) ReadAll(gpu_, from, values);
+    const auto read = [&](size_t place, size_t count, double* values) {
+      if (values) CopyOut(gpu_, cuda::Queue::kCompute, sums_.Total() + place, values, count);
     };
-    read(squares_, to.squares);
-    read(sums_, to.sums);
-    read(output_sums_, to.output_sums);
-    read(energy_, to.energy);
-    read(target_, to.target);
+    read(from.squares, n.moments, to.squares);
+    read(from.sums, n.moments, to.sums);
+    read(from.output_sums, n.output_sums, to.output_sums);
+    read(from.energy, 1, to.energy);
+    read(from.target, 1, to.target);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "backend/host_pages.h"
+#include "backend/segment_sums_on_device.h"
 #include "passes/ffn_tokens.h"
 #include "passes/weight_loader.h"
 
@@ -44,12 +45,12 @@ class FfnBody : private PageBody {
 
   // What the way summed: by part the gradient [count, inputs] (JᵀJ v in a product) and the Gram
   // [count, width] of the slopes.
-  DeviceSums Gradient(size_t part) const;
-  DeviceSums Curvature(size_t part) const;
+  DeviceSums Gradient(size_t part);
+  DeviceSums Curvature(size_t part);
   // After the last way of a gradient the Gram of X; in kHidden rows of that of P, and those columns
   // of (Y − Ŷ)ᵀP.
-  DeviceSums Gram() const;
-  DeviceSums Cross() const;
+  DeviceSums Gram();
+  DeviceSums Cross();
   // Adds rows of a sum: add(at, count, rows).
   template <typename Add>
   void Read(const DeviceSums& sums, Add add) const {
@@ -61,7 +62,7 @@ class FfnBody : private PageBody {
     double *squares = nullptr, *sums = nullptr, *output_sums = nullptr, *energy = nullptr,
            *target = nullptr;
   };
-  void ReadTotals(const Totals& to) const;
+  void ReadTotals(const Totals& to);
 
  private:
   struct Slot {
@@ -77,8 +78,8 @@ class FfnBody : private PageBody {
 
   float* Slopes(size_t part) const { return slopes_.data() + part * shape_.flight * map_.width; }
   void MultiplyAdd(size_t count, const float* a, const float* b, float beta, float* to) const;
-  void SumGradients(const Slot& slot, size_t rows) const;
-  void SumHidden(size_t rows) const;
+  void SumGradients(const Slot& slot, size_t rows, double* sums) const;
+  void SumHidden(size_t rows, double* sums) const;
 
   const CudaDevice& gpu_;
   Context& context_;
@@ -95,8 +96,7 @@ class FfnBody : private PageBody {
   // or what is pulled back to them; one part of that or of a change. [flight, outputs]: what is
   // missed, or moved.
   CudaArray<float> slopes_, hidden_, part_, output_;
-  std::array<CudaArray<double>, 2> gradients_, curvatures_;  // bands
-  CudaArray<double> gram_, cross_, squares_, sums_, output_sums_, energy_, target_;
+  SegmentSumsOnDevice sums_;
   const StreamClock clock_;
   size_t row_ = 0, count_ = 0;  // of the way at hand
   bool last_ = true;

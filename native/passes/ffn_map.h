@@ -10,6 +10,7 @@
 #include "core/context.h"
 #include "core/needs.h"
 #include "core/paged_matrix.h"
+#include "core/segments.h"
 #include "ops/activation.h"
 
 namespace struprune {
@@ -29,11 +30,13 @@ struct FfnMap {
   size_t parts() const { return in.size(); }
 };
 
-// Its sizes, and rows that lie in one page of its tokens, at most kFfnPage (ffn_tokens.h).
+// Its sizes, rows that lie in one page of its tokens, at most kFfnPage (ffn_tokens.h), and how
+// those are summed.
 struct FfnShape {
   Activation activation;
   bool gated;
   size_t inputs, width, outputs, page;
+  Segments segments{0, 1};
 
   size_t parts() const { return gated ? 2 : 1; }
 };

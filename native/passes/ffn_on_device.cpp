@@ -16,8 +16,9 @@ void Measure(const CudaDevice& gpu, const FfnShape& shape, FfnPass pass, FfnPlan
   plan.device_bytes = bytes.device, plan.pinned_bytes = bytes.pinned;
 }
 
-FfnShape ShapeOf(const FfnMap& map, const std::vector<FfnPage>& pages) {
+FfnShape ShapeOf(const FfnMap& map, const FfnTokens& tokens, const std::vector<FfnPage>& pages) {
   FfnShape shape = ShapeOf(map);
+  shape.segments = SegmentsOf(tokens);
   shape.page = 1;
   for (const FfnPage& page : pages) shape.page = std::max(shape.page, page.rows);
   return shape;
@@ -31,9 +32,10 @@ class Pass {
        const InputWeights* change = nullptr)
       : map_(map),
         pages_(pages),
-        plan_(PlanFfn(gpu, ShapeOf(map, pages), pass, sums)),
+        plan_(PlanFfn(gpu, ShapeOf(map, tokens, pages), pass, sums)),
         pinned_(gpu, context.budget, plan_.pinned_bytes),
-        body_(gpu, context, map, tokens, {ShapeOf(map), pass, plan_.flight, plan_.band}) {
+        body_(gpu, context, map, tokens,
+              {ShapeOf(map, tokens, pages), pass, plan_.flight, plan_.band}) {
     pinned_.Taken();
     body_.LoadWeights(change);
   }
@@ -58,7 +60,7 @@ class Pass {
 };
 
 // Columns of the input weights' gradient that a way made, by part.
-void AddGradients(const FfnBody& body, const PartSums& sums, size_t row, size_t inputs) {
+void AddGradients(FfnBody& body, const PartSums& sums, size_t row, size_t inputs) {
   for (size_t part = 0; part < sums.size(); ++part) {
     body.Read(body.Gradient(part), [&](size_t at, size_t some, const double* rows) {
       sums[part]->AddCrossRows(row + at, some, 0, inputs, rows);
@@ -110,7 +112,7 @@ FfnError AddGradientOnDevice(const CudaDevice& gpu, Context& context, const FfnM
                              const PartSums& sums, const PartSums& moments) {
   Pass pass(gpu, context, map, tokens, pages, FfnPass::kGradient, true);
   FfnError error;
-  pass.Run([&](const FfnBody& body, size_t row, size_t, bool last) {
+  pass.Run([&](FfnBody& body, size_t row, size_t, bool last) {
     AddGradients(body, sums, row, map.inputs);
     for (size_t part = 0; part < map.parts(); ++part) {
       body.Read(body.Curvature(part), [&](size_t at, size_t some, const double* rows) {
@@ -136,7 +138,7 @@ double AddProductOnDevice(const CudaDevice& gpu, Context& context, const FfnMap&
                           const InputWeights& v, const PartSums& sums) {
   Pass pass(gpu, context, map, tokens, pages, FfnPass::kProduct, !sums.empty(), &v);
   double total = 0;
-  pass.Run([&](const FfnBody& body, size_t row, size_t, bool last) {
+  pass.Run([&](FfnBody& body, size_t row, size_t, bool last) {
     AddGradients(body, sums, row, map.inputs);
     if (last) body.ReadTotals({.energy = &total});
   });
@@ -147,7 +149,7 @@ void AddHiddenOnDevice(const CudaDevice& gpu, Context& context, const FfnMap& ma
                        const FfnTokens& tokens, Statistics& sums) {
   const std::vector<FfnPage> pages = AllPages(tokens);
   Pass pass(gpu, context, map, tokens, pages, FfnPass::kHidden, true);
-  pass.Run([&](const FfnBody& body, size_t row, size_t count, bool last) {
+  pass.Run([&](FfnBody& body, size_t row, size_t count, bool last) {
     body.Read(body.Gram(), [&](size_t at, size_t some, const double* rows) {
       sums.AddGramRows(row + at, some, rows);
     });

@@ -1,7 +1,6 @@
 #include "passes/ffn_pass.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "backend/host_pages.h"
 #include "ops/packed_weights.h"
@@ -71,9 +70,10 @@ class Activations {
   Buffer<float> slopes_;  // [parts, page, width]
 };
 
-size_t Unmade(const PartSums& sums) {
-  return std::accumulate(sums.begin(), sums.end(), size_t{0},
-                         [](size_t total, const auto& part) { return total + part->unmade(); });
+size_t Unmade(const PartSums& sums, const Segments& segments) {
+  size_t bytes = 0;
+  for (const auto& part : sums) bytes += part->Unmade(segments);
+  return bytes;
 }
 
 // Weights that every chunk of a pass multiplies by, in order.
@@ -88,11 +88,15 @@ std::vector<PagedMatrix*> Matrices(std::initializer_list<const InputWeights*> in
 }
 
 // Adds X of a page, with as residual values by channel.
-void AddParts(const PartSums& sums, size_t rows, const float* x, const float* residual,
-              size_t stride) {
+void AddParts(const PartSums& sums, size_t segment, size_t rows, const float* x,
+              const float* residual, size_t stride) {
   for (size_t part = 0; part < sums.size(); ++part) {
-    sums[part]->Add(rows, x, residual + part * stride);
+    sums[part]->Add(segment, rows, x, residual + part * stride);
   }
+}
+
+void Join(const PartSums& sums) {
+  for (const auto& part : sums) part->Join();
 }
 
 // Useful flops a token: of the output map, and of all input maps.
@@ -105,6 +109,7 @@ struct MapFlops {
 
 FfnShape OnPages(FfnShape shape, const TokenPages& tokens) {
   shape.page = std::min(kFfnPage, tokens.flight());
+  shape.segments = tokens.segments();
   return shape;
 }
 
@@ -114,6 +119,14 @@ Needs WithFlops(Needs needs, const TokenPages& tokens, double each) {
 }
 
 }  // namespace
+
+std::vector<Statistics::Sizes> SizesOf(const FfnShape& shape, bool gram) {
+  std::vector<Statistics::Sizes> sizes;
+  for (size_t part = 0; part < shape.parts(); ++part) {
+    sizes.push_back({shape.inputs, gram && part == 0, shape.width});
+  }
+  return sizes;
+}
 
 void AnnouncePage(const Context& context, const FfnPage& page,
                   std::initializer_list<PagedMatrix*> tokens,
@@ -133,9 +146,15 @@ Needs GradientNeeds(const Context& context, FfnShape shape, const TokenPages& to
   shape = OnPages(shape, tokens);
   const size_t sums = std::max(SumCount(shape.width, std::max(shape.width, shape.inputs)),
                                SumCount(shape.inputs, shape.inputs));
-  const Needs own =
-      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, FfnPass::kGradient, true, sums)
-                  : Activations::NeedsOf(n, parts) + HeldFloats(parts * n.page + n.chunk_outputs);
+  Needs own;
+  if (context.gpu) {
+    own = PassNeedsOnDevice(*context.gpu, shape, FfnPass::kGradient, true, sums);
+  } else {
+    std::vector<Statistics::Sizes> all = SizesOf(shape, true);
+    all.insert(all.end(), parts, {shape.width, true});
+    own = Activations::NeedsOf(n, parts) + HeldFloats(parts * n.page + n.chunk_outputs) +
+          Statistics::WaitingNeeds(context, all, tokens);
+  }
   const MapFlops flops(shape);
   const double grams = static_cast<double>(parts) * Statistics::GramFlops(shape.width, 1) +
                        Statistics::GramFlops(shape.inputs, 1);
@@ -147,11 +166,15 @@ Needs ProductNeeds(const Context& context, FfnShape shape, const TokenPages& tok
   const PassCounts n(context, shape);
   const size_t parts = shape.parts();
   shape = OnPages(shape, tokens);
-  const Needs own =
-      context.gpu ? PassNeedsOnDevice(*context.gpu, shape, FfnPass::kProduct, sums,
-                                      sums ? SumCount(shape.width, shape.inputs) : 0)
-                  : Activations::NeedsOf(n, parts) + HeldFloats(parts * n.chunks + n.chunk_outputs +
-                                                                (sums ? parts * n.page : 0));
+  Needs own;
+  if (context.gpu) {
+    own = PassNeedsOnDevice(*context.gpu, shape, FfnPass::kProduct, sums,
+                            sums ? SumCount(shape.width, shape.inputs) : 0);
+  } else {
+    own = Activations::NeedsOf(n, parts) +
+          HeldFloats(parts * n.chunks + n.chunk_outputs + (sums ? parts * n.page : 0));
+    if (sums) own += Statistics::WaitingNeeds(context, SizesOf(shape, false), tokens);
+  }
   const MapFlops flops(shape);
   return WithFlops(own + tokens.View(shape.inputs), tokens,
                    2 * flops.in + flops.out + (sums ? flops.in + flops.out : 0));
@@ -162,10 +185,15 @@ Needs HiddenNeeds(const Context& context, FfnShape shape, const TokenPages& toke
   shape = OnPages(shape, tokens);
   const size_t sums =
       std::max(SumCount(shape.width, shape.width), SumCount(shape.outputs, shape.width));
-  const Needs own = context.gpu
-                        ? PassNeedsOnDevice(*context.gpu, shape, FfnPass::kHidden, true, sums) +
-                              tokens.View(shape.outputs)
-                        : HeldFloats(shape.parts() * n.chunks + n.page + n.outputs);
+  Needs own;
+  if (context.gpu) {
+    own = PassNeedsOnDevice(*context.gpu, shape, FfnPass::kHidden, true, sums) +
+          tokens.View(shape.outputs);
+  } else {
+    const Statistics::Sizes sizes[] = {{shape.width, true, shape.outputs}};
+    own = HeldFloats(shape.parts() * n.chunks + n.page + n.outputs) +
+          Statistics::WaitingNeeds(context, sizes, tokens);
+  }
   const MapFlops flops(shape);
   return WithFlops(own + tokens.View(shape.inputs), tokens,
                    flops.in + 2 * flops.out + Statistics::GramFlops(shape.width, 1));
@@ -184,14 +212,16 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
   Buffer<float> gradients = context.Allocate<float>(map.parts() * n.page);
   Buffer<float> missed = context.Allocate<float>(n.chunk_outputs);
   std::vector<FfnError> each(kFfnPage);  // summed in order, whoever made it
-  FfnError total;
+  SegmentSums<FfnError> errors;
+  const Segments segments = SegmentsOf(tokens);
   PagedMatrix* const down = map.down.get();
-  const PendingBytes pending(*context.budget, Unmade(sums) + Unmade(moments));
+  const PendingBytes pending(*context.budget, Unmade(sums, segments) + Unmade(moments, segments));
   const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in}, {down}), {down});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
                  {down, down});
     const auto [row, rows] = page;
+    const size_t segment = segments.At(row);
     const PagedMatrix::View x(*tokens.inputs, row, rows, Access::kRead);
     const PagedMatrix::View y(*tokens.targets, row, rows, Access::kRead);
     activations.ForRows(
@@ -208,16 +238,16 @@ FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& token
           PullBack(context, map, count, miss, slopes, stride, hidden,
                    gradients.data() + first * map.width);
         });
-    AddParts(sums, rows, x.data(), gradients.data(), stride);
+    AddParts(sums, segment, rows, x.data(), gradients.data(), stride);
     for (size_t part = 0; part < map.parts(); ++part) {
-      moments[part]->Add(rows, activations.slopes(part), nullptr);
+      moments[part]->Add(segment, rows, activations.slopes(part), nullptr);
     }
-    for (size_t i = 0; i < rows; ++i) {
-      total.error += each[i].error;
-      total.target += each[i].target;
-    }
+    FfnError& error = errors.At(segment);
+    for (size_t i = 0; i < rows; ++i) error += each[i];
   }
-  return total;
+  Join(sums);
+  Join(moments);
+  return errors.Total();
 }
 
 double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
@@ -231,11 +261,12 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
   Buffer<float> moves = context.Allocate<float>(n.chunk_outputs);
   Buffer<float> gradients = context.Allocate<float>(sums.size() * n.page);
   std::vector<double> each(kFfnPage);
-  double total = 0;
+  SegmentSums<double> totals;
+  const Segments segments = SegmentsOf(tokens);
   PagedMatrix* const down = map.down.get();
   // Forth, and back where there are sums.
   PagedMatrix* const back = sums.empty() ? nullptr : down;
-  const PendingBytes pending(*context.budget, Unmade(sums));
+  const PendingBytes pending(*context.budget, Unmade(sums, segments));
   const PackedWeights packed(context, TokensOf(pages), Matrices({&map.in, &v}, {down}), {back});
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get()}, {&map.in, &v}, {down, back});
@@ -253,10 +284,13 @@ double AddProduct(Context& context, const FfnMap& map, const FfnTokens& tokens,
           PullBack(context, map, count, move, slopes, stride, hidden,
                    gradients.data() + first * map.width);
         });
-    AddParts(sums, rows, x.data(), gradients.data(), stride);
-    total = std::accumulate(each.begin(), each.begin() + static_cast<ptrdiff_t>(rows), total);
+    const size_t segment = segments.At(row);
+    AddParts(sums, segment, rows, x.data(), gradients.data(), stride);
+    double& total = totals.At(segment);
+    for (size_t i = 0; i < rows; ++i) total += each[i];
   }
-  return total;
+  Join(sums);
+  return totals.Total();
 }
 
 void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Statistics& sums) {
@@ -266,8 +300,9 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
   Buffer<float> pre = context.Allocate<float>(map.parts() * n.chunks);
   Buffer<float> hidden = context.Allocate<float>(n.page);
   Buffer<float> missed = context.Allocate<float>(n.outputs);
+  const Segments segments = SegmentsOf(tokens);
   PagedMatrix* const down = map.down.get();
-  const PendingBytes pending(*context.budget, sums.unmade());
+  const PendingBytes pending(*context.budget, sums.Unmade(segments));
   const PackedWeights packed(context, tokens.inputs->rows(), Matrices({&map.in}, {down}));
   for (const FfnPage& page : AllPages(tokens)) {
     AnnouncePage(context, page, {tokens.targets.get(), tokens.inputs.get()}, {&map.in}, {down});
@@ -282,8 +317,9 @@ void AddHidden(Context& context, const FfnMap& map, const FfnTokens& tokens, Sta
       Activate(map.activation, count * map.width, gate, gate ? up + part : up, p);
       SubtractOutput(context, map, count, p, missed.data() + first * out);
     });
-    sums.Add(rows, hidden.data(), missed.data());
+    sums.Add(segments.At(row), rows, hidden.data(), missed.data());
   }
+  sums.Join();
 }
 
 }  // namespace struprune

@@ -18,6 +18,9 @@ Needs GradientNeeds(const Context& context, FfnShape shape, const TokenPages& to
 Needs ProductNeeds(const Context& context, FfnShape shape, const TokenPages& tokens, bool sums);
 Needs HiddenNeeds(const Context& context, FfnShape shape, const TokenPages& tokens);
 
+// Of PartSums of X, with the products with what there is by channel.
+std::vector<Statistics::Sizes> SizesOf(const FfnShape& shape, bool gram);
+
 // Adds to sums[part] X, with as residual the rows of Jᵀ(Y − Ŷ): the cross product is the gradient
 // [width, inputs]. Adds to moments[part] the slopes [tokens, width].
 FfnError AddGradient(Context& context, const FfnMap& map, const FfnTokens& tokens,

@@ -26,6 +26,10 @@ size_t TokensOf(const std::vector<FfnPage>& pages) {
                          [](size_t sum, const FfnPage& page) { return sum + page.rows; });
 }
 
+Segments SegmentsOf(const FfnTokens& tokens) {
+  return Segments(tokens.inputs->rows(), tokens.inputs->page_rows());
+}
+
 std::vector<FfnPage> AllPages(const FfnTokens& tokens) {
   std::vector<FfnPage> pages;
   for (size_t row = 0; row < tokens.inputs->rows(); row += pages.back().rows) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/paged_matrix.h"
+#include "core/segments.h"
 #include "passes/ffn_map.h"
 #include "tiles/statistics.h"
 
@@ -25,6 +26,8 @@ static_assert(kFfnPage % Statistics::kExactPage == 0 && kFfnPage % Statistics::k
 struct FfnPage {
   size_t row, rows;
 };
+// That all passes over the tokens sum in, however few pages they take.
+Segments SegmentsOf(const FfnTokens& tokens);
 // All pages of the tokens, in order; each lies in one page of the matrices.
 std::vector<FfnPage> AllPages(const FfnTokens& tokens);
 size_t TokensOf(const std::vector<FfnPage>& pages);
@@ -36,6 +39,10 @@ std::vector<FfnPage> ChoosePages(const FfnTokens& tokens, size_t count, size_t o
 using PartSums = std::vector<std::unique_ptr<Statistics>>;
 
 struct FfnError {
+  void operator+=(const FfnError& other) {
+    error += other.error;
+    target += other.target;
+  }
   double error = 0;   // ‖Y − Ŷ‖²
   double target = 0;  // ‖Y‖²
 };

@@ -1,6 +1,7 @@
 #include "passes/site_body.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/host_pages.h"
 #include "core/row_chunks.h"
@@ -51,6 +52,23 @@ struct SiteArrays {
   size_t q, kv, gate, q_norm, k_norm, angles, stage;
 };
 
+Segments SegmentsOf(const SiteDemand& demand) { return Segments(demand.tokens, demand.page); }
+
+// Where each sum begins in the array of all.
+struct SumPlaces {
+  explicit SumPlaces(const SiteShape& s) {
+    const SiteArrays n(s);
+    gram = Put(n.gram), cross = Put(n.cross);
+    squares = Put(n.moments), sums = Put(n.moments), residual_sums = Put(n.residual_sums);
+    energy = Put(If(s.demand.residual, 1));
+  }
+  size_t Put(size_t count) {
+    return std::exchange(end, end + ArrayBytes<double>(count) / sizeof(double));
+  }
+  size_t end = 0;
+  size_t gram, cross, squares, sums, residual_sums, energy;
+};
+
 uint64_t Floats(size_t count) { return ArrayBytes<float>(count); }
 uint64_t Doubles(size_t count) { return ArrayBytes<double>(count); }
 
@@ -78,8 +96,7 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   }
   bytes.device += Floats(If(!s.demand.keep, n.x)) + Floats(n.normed) + Floats(n.q) +
                   2 * Floats(n.kv) + Floats(n.gate) + Floats(If(s.demand.residual, n.page)) +
-                  Doubles(n.gram) + 2 * Doubles(n.moments) + Doubles(n.cross) +
-                  Doubles(n.residual_sums) + Doubles(If(s.demand.residual, 1));
+                  SegmentSumsOnDevice::Bytes(SumPlaces(s).end, SegmentsOf(s.demand));
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
                             Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   uint64_t gram_work = 0, cross_work = 0;
@@ -130,6 +147,8 @@ SiteBody::SiteBody(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& 
       forward_(gpu.options().forward),
       gram_precision_(gpu.options().gram),
       slots_{{gpu, shape}, {gpu, shape}},
+      segments_(SegmentsOf(shape.demand)),
+      sums_(gpu, SumPlaces(shape).end, segments_),
       clock_(gpu),
       loader_(gpu, context_, SiteArrays(shape).stage),
       runner_(gpu, *this) {
@@ -142,12 +161,6 @@ SiteBody::SiteBody(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& 
   v_ = CudaArray<float>(gpu, n.kv);
   gate_ = CudaArray<float>(gpu, n.gate);
   residual_ = CudaArray<float>(gpu, If(shape.demand.residual, n.page));
-  gram_ = CudaArray<double>(gpu, n.gram);
-  squares_ = Zeros(gpu, n.moments);
-  sums_ = Zeros(gpu, n.moments);
-  cross_ = CudaArray<double>(gpu, n.cross);
-  residual_sums_ = Zeros(gpu, n.residual_sums);
-  energy_ = Zeros(gpu, If(shape.demand.residual, 1));
 }
 
 // Norms, biases and angles, and room for the maps.
@@ -194,9 +207,7 @@ const DeviceMap& SiteBody::Map(Part part) const {
 
 void SiteBody::Pass(size_t row, size_t count, bool last) {
   row_ = row, count_ = count, last_ = last;
-  const size_t rows = shape_.gram_rows > 0 ? count : 0;
-  Clear(gpu_, gram_, rows * width_);
-  Clear(gpu_, cross_, count * hidden_);
+  sums_.Begin();
   const auto written = [&](PagedMatrix* matrix) {
     return Stream{last ? matrix : nullptr, Access::kWrite};
   };
@@ -315,20 +326,22 @@ void SiteBody::Sum(size_t slot, const DevicePage& page) {
   const Slot& at = slots_[slot];
   const int64_t rows = Int(page.rows), d = Int(hidden_), width = Int(width_);
   const float* const x = X(at);
-  if (gram_.data()) {
-    gpu_.Call(&Api::gram_add, rows, width, x, Int(row_), Int(count_), gram_.data(),
+  double* const sums = sums_.At(segments_.At(page.row));
+  const SumPlaces to(shape_);
+  if (shape_.demand.gram) {
+    gpu_.Call(&Api::gram_add, rows, width, x, Int(row_), Int(count_), sums + to.gram,
               gram_precision_);
   }
-  if (last_ && squares_.data()) {
-    gpu_.Call(&Api::moments_add, rows, width, x, squares_.data(), sums_.data());
+  if (last_ && shape_.demand.moments) {
+    gpu_.Call(&Api::moments_add, rows, width, x, sums + to.squares, sums + to.sums);
   }
   if (!shape_.demand.residual) return;
   Residual(at, page.rows);
   gpu_.Call(&Api::cross_add, rows, d, 0, d, width, Int(row_), Int(count_), residual_.data(), x,
-            cross_.data(), gram_precision_);
+            sums + to.cross, gram_precision_);
   if (!last_) return;
-  gpu_.Call(&Api::moments_add, rows, d, residual_.data(), nullptr, residual_sums_.data());
-  gpu_.Call(&Api::squared_distance, rows * d, residual_.data(), nullptr, energy_.data());
+  gpu_.Call(&Api::moments_add, rows, d, residual_.data(), nullptr, sums + to.residual_sums);
+  gpu_.Call(&Api::squared_distance, rows * d, residual_.data(), nullptr, sums + to.energy);
 }
 
 // What goes back, and the states behind the site.
@@ -408,31 +421,39 @@ void SiteBody::TakeInputs(const float* from, const DevicePage& page) const {
 }
 
 // What the pass summed: rows of the Gram, columns of the cross products.
-void SiteBody::ReadBand() const {
+void SiteBody::ReadBand() {
   Statistics& statistics = *run_.statistics;
+  const double* const sums = sums_.Total();
+  const SumPlaces from(shape_);
   if (statistics.has_gram()) {
-    BringSums(gpu_, context_, clock_, {gram_.data(), count_, width_, row_},
+    BringSums(gpu_, context_, clock_, {sums + from.gram, count_, width_, row_},
               [&](size_t at, size_t some, const double* rows) {
                 statistics.AddGramRows(row_ + at, some, rows);
               });
   }
-  BringSums(gpu_, context_, clock_, {cross_.data(), statistics.residual_dim(), count_},
+  BringSums(gpu_, context_, clock_, {sums + from.cross, statistics.residual_dim(), count_},
             [&](size_t at, size_t some, const double* rows) {
               statistics.AddCrossRows(at, some, row_, count_, rows);
             });
 }
 
-void SiteBody::ReadTotals() const {
+void SiteBody::ReadTotals() {
   Statistics& statistics = *run_.statistics;
   const MomentCounts n{width_, statistics.residual_dim()};
   auto squares = context_.Allocate<double>(n.sums), sums = context_.Allocate<double>(n.sums);
   auto residual_sums = context_.Allocate<double>(n.residual_sums);
   double energy = 0;
   clock_.Time(gpu_.times().copy_out, [&] {
-    ReadAll(gpu_, squares_, squares.data());
-    ReadAll(gpu_, sums_, sums.data());
-    ReadAll(gpu_, residual_sums_, residual_sums.data());
-    ReadAll(gpu_, energy_, &energy);
+    const double* const all = sums_.Total();
+    const SumPlaces from(shape_);
+    const auto read = [&](size_t place, size_t count, double* to) {
+      CopyOut(gpu_, Queue::kCompute, all + place, to, count);
+    };
+    read(from.squares, n.sums, squares.data());
+    read(from.sums, n.sums, sums.data());
+    if (n.residual_sums == 0) return;
+    read(from.residual_sums, n.residual_sums, residual_sums.data());
+    read(from.energy, 1, &energy);
   });
   statistics.AddSums(run_.rows(), squares.data(), sums.data(), residual_sums.data(), energy);
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <optional>
 
+#include "backend/segment_sums_on_device.h"
 #include "model/forward.h"
 #include "passes/weight_loader.h"
 
@@ -78,8 +79,8 @@ class SiteBody : private PageBody {
   void Combine(size_t count, float alpha, const float* a, float beta, const float* b,
                float* to) const;
   void TakeInputs(const float* from, const DevicePage& page) const;
-  void ReadBand() const;
-  void ReadTotals() const;
+  void ReadBand();
+  void ReadTotals();
 
   const CudaDevice& gpu_;
   const Sublayer layer_;
@@ -94,7 +95,8 @@ class SiteBody : private PageBody {
       q_norm_, k_norm_, cosine_, sine_;
   std::array<DeviceMap, kMaps.size()> maps_;
   CudaArray<float> x_, normed_, q_, k_, v_, gate_, residual_;
-  CudaArray<double> gram_, squares_, sums_, cross_, residual_sums_, energy_;
+  const Segments segments_;
+  SegmentSumsOnDevice sums_;
   std::optional<RopeTable> rope_;  // while it is copied
   const StreamClock clock_;
   size_t row_ = 0, count_ = 0;  // of the pass at hand: rows of the Gram

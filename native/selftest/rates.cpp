@@ -52,7 +52,8 @@ Rates Measure(const CudaDevice& gpu, size_t rows, size_t dim, const GpuKind& kin
                    Int(dim), x.data(), Int(dim), 0, c.data(), Int(dim), kind.precision);
         });
   }
-  const auto gram = Zeros(gpu, dim * dim);
+  const CudaArray<double> gram(gpu, dim * dim);
+  gpu.Call(&cuda::Api::fill, gram.data(), 0, Int(dim * dim * sizeof(double)));
   rates.gram = 0.5 * flops / SecondsOf(gpu, [&] {
                  gpu.Call(&cuda::Api::gram_add, Int(rows), Int(dim), x.data(), 0, Int(dim),
                           gram.data(), kind.precision);

@@ -98,6 +98,7 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
   Buffer<float> missed = buffer(n.outputs), weighted = buffer(n.outputs);
   Buffer<float> wishes = buffer(n.wishes);
   PagedMatrix* const down = map.down.get();
+  const Segments segments = SegmentsOf(tokens);
   for (const FfnPage& page : pages) {
     AnnouncePage(context, page, {tokens.inputs.get(), tokens.targets.get()}, {&map.in},
                  {down, &inverse, down});
@@ -130,7 +131,7 @@ void AddWishes(Context& context, const FfnMap& map, const FfnTokens& tokens,
       }
     });
     for (size_t q = 0; q < map.parts(); ++q) {
-      sums[q]->Add(rows, x.data(), wishes.data() + q * stride);
+      sums[q]->Add(segments.At(row), rows, x.data(), wishes.data() + q * stride);
     }
   }
 }
@@ -147,7 +148,8 @@ Needs IterateNeeds(const Context& context, const FfnDemand& demand) {
   Needs pass = Pages(out * out * sizeof(float), 0, demand.paged) +
                HeldFloats(WishCounts(context, shape).Total()) +
                TileNeeds(context, fit + sums, demand.paged) + demand.tokens.View(shape.inputs) +
-               demand.tokens.View(out);
+               demand.tokens.View(out) +
+               Statistics::WaitingNeeds(context, SizesOf(shape, true), demand.tokens);
   const double in = 2.0 * static_cast<double>(shape.width * shape.inputs * parts);
   const double down = 2.0 * static_cast<double>(shape.width * out);
   pass.float_flops = static_cast<double>(demand.tokens.rows) *

@@ -165,7 +165,7 @@ double GaussNewton::Linearise(FfnMap map, size_t tokens, size_t offset) {
 }
 
 // A = (DᵀD) ∘ the moments of the slopes; the moments are freed.
-void GaussNewton::MakePreconditioner(const Statistics& sums, PartSums& moments) {
+void GaussNewton::MakePreconditioner(Statistics& sums, PartSums& moments) {
   squares_.assign(sums.squares(), sums.squares() + map_.inputs);
   curvatures_.clear();
   std::vector<TileMatrix<double>> curvatures;

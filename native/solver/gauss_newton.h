@@ -42,7 +42,7 @@ class GaussNewton : public FfnSolver {
   void Advance(double step);
 
  private:
-  void MakePreconditioner(const Statistics& sums, PartSums& moments);
+  void MakePreconditioner(Statistics& sums, PartSums& moments);
   // The preconditioned residual.
   PartTiles Preconditioned() const;
   // to += scale K from, of a part.

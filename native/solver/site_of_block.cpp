@@ -6,7 +6,7 @@
 
 namespace struprune {
 
-SiteInput SiteInputOf(const Sublayer& layer, const Statistics& statistics) {
+SiteInput SiteInputOf(const Sublayer& layer, Statistics& statistics) {
   if (!statistics.has_gram() || statistics.dim() != layer.width()) {
     throw Error("ERR_ARGUMENT", "these statistics do not belong to the site");
   }

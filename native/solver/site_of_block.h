@@ -12,7 +12,7 @@ namespace struprune {
 
 // The site's output map with the sums over its inputs; its metric, λ and groups are the caller's.
 // Throws ERR_ARGUMENT where the sums have no Gram or another width.
-SiteInput SiteInputOf(const Sublayer& layer, const Statistics& statistics);
+SiteInput SiteInputOf(const Sublayer& layer, Statistics& statistics);
 
 // Of the columns of a site's output map.
 WeightColumns MeasureOutput(const Sublayer& layer);

@@ -175,7 +175,7 @@ void ExpectNear(const Values& got, const Doubles& wanted, double tolerance,
   }
 }
 
-Doubles GramOf(const Statistics& statistics) {
+Doubles GramOf(Statistics& statistics) {
   Doubles gram(statistics.dim() * statistics.dim());
   ReadRows(*statistics.gram(), 0, statistics.dim(), gram.data());
   return gram;

@@ -113,6 +113,51 @@ TEST(BlockPages, SameBitsWhereWeightsLieInScratch) {
   }
 }
 
+// Of seventeen pages, forward and back: Gram matrices, products with a residual and factors.
+std::vector<double> SumsOfPages(size_t threads, size_t limit) {
+  InitialiseBlas();
+  constexpr size_t kPage = 1024, kRows = 16 * kPage + 2 * kWindow;
+  const test::DecoderSpec spec = Spec(false, true);
+  const auto context = std::make_shared<Context>(threads, 0);
+  const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
+  const auto weights = test::RandomWeights(spec, {true, true, true, true, true}, 7);
+  const Block block = test::MakeBlock(context, spec, weights, store);
+  const auto states = [&](unsigned seed) {
+    auto matrix = std::make_unique<PagedMatrix>(store, kRows, spec.hidden, kPage);
+    const auto values = RandomFloats(kRows * spec.hidden, seed);
+    matrix->Write(0, kRows, values.data());
+    return matrix;
+  };
+  const auto hidden = states(1), dense = states(2), gradient = states(3);
+  const TileSpace space{context, store};
+  Statistics site(space, spec.ffn, true, spec.hidden), output(space, spec.hidden, true, 0),
+      input(space, spec.ffn, true, 0), factors(space, spec.ffn, false, 0);
+  BackwardRun backward{kWindow, hidden.get(), gradient.get(), {{}, {}}};
+  backward.sums[test::kFfn] = {.output = &output, .input = &input};
+  backward.sums[test::kFfn].factors[static_cast<size_t>(Part::kOut)] = &factors;
+  BackwardBlock(block, backward);
+  SiteRun run{.window = kWindow, .hidden = hidden.get(), .statistics = &site};
+  run.dense_before = run.dense_after = dense.get(), run.alpha = run.beta = 0.5f;
+  RunSite(block.sublayer(test::kFfn), run);
+  std::vector<double> all;
+  for (const auto& matrix : {site.gram(), site.cross(), output.gram(), input.gram()}) {
+    const auto tile = matrix->Read(0, 0);
+    all.insert(all.end(), tile.data, tile.data + tile.rows * tile.stride);
+  }
+  all.insert(all.end(), factors.sums(), factors.sums() + spec.ffn);
+  all.push_back(site.residual_energy());
+  return all;
+}
+
+TEST(BlockPages, SameSumsOnAnyThreadsAndInAnyMemory) {
+  const std::vector<double> wanted = SumsOfPages(1, 0);
+  for (const size_t threads : {1, 2, 3, 4}) {
+    for (const size_t limit : {0, 1 << 19}) {
+      EXPECT_EQ(SumsOfPages(threads, limit), wanted) << threads << " threads, " << limit;
+    }
+  }
+}
+
 // As many flights as windows; each reads the strips that are not left of the one before. A flight
 // knows of the next, so that it does not drop what comes first there, as the oldest.
 TEST(BlockPages, FlightsShareStripsThatStay) {

@@ -147,7 +147,8 @@ class GpuFfnLimits : public GpuTest {
                bool sums = true) const {
     const size_t page = std::min(PageRows(), kFfnPage);
     return PlanFfn(device,
-                   {kind.activation, kind.parts == 2, kind.inputs, kind.width, kind.outputs, page},
+                   {kind.activation, kind.parts == 2, kind.inputs, kind.width, kind.outputs, page,
+                    Segments(Tokens(), PageRows())},
                    pass, sums);
   }
 };
@@ -159,18 +160,20 @@ TEST_P(GpuFfnLimits, ASmallBudgetTakesSmallerPagesAndMoreWays) {
   const FfnPlan whole = Plan(kind, *gpu_, pass);
   EXPECT_EQ(whole.ways, 1u);
   EXPECT_EQ(whole.flight, std::min(PageRows(), kFfnPage));
-  // Less and less room, until pages are halved, and then until there are bands.
+  // Less and less room, until pages are halved or there are bands, and then until both are so.
   uint64_t room = whole.device_bytes;
-  for (const bool banded : {false, true}) {
+  for (const bool both : {false, true}) {
     const auto reached = [&](const FfnPlan& plan) {
-      return banded ? plan.ways > 1 : plan.flight < whole.flight;
+      const bool halved = plan.flight < whole.flight, banded = plan.ways > 1;
+      return both ? halved && banded : halved || banded;
     };
     auto device = OpenWithRoom(room);
     while (!reached(Plan(kind, *device, pass))) {
       room = room * 19 / 20;
       device = OpenWithRoom(room);
     }
-    EXPECT_EQ(Plan(kind, *device, pass).ways > 1, banded);
+    const FfnPlan plan = Plan(kind, *device, pass);
+    EXPECT_EQ(plan.ways > 1 && plan.flight < whole.flight, both);
     const uint64_t used = device->memory().used;
     Compare(kind, device, GetParam());
     EXPECT_LE(device->memory().peak, device->memory().limit);

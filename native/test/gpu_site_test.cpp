@@ -164,7 +164,7 @@ TEST_P(GpuSite, EqualsTheCpu) {
       SCOPED_TRACE(family.name + (site == kFfn ? " ffn" : " attention"));
       CompareSite(*device, model, site, false, Tolerance(GetParam()));
       if (model.block->sublayer(kFfn).spec().adds_plainly()) {
-        const SiteDemand demand{kWindow, PageRows(), true, true, true, true, true};
+        const SiteDemand demand{kWindow, PageRows(), Tokens(), true, true, true, true, true};
         ASSERT_LT(
             2 * PlanSite(*device, model.block->sublayer(site).spec(), model.spec.hidden, demand)
                     .flight,

@@ -1,4 +1,7 @@
 // Sums and products of cells on the GPU against plain loops of doubles.
+#include <random>
+
+#include "backend/segment_sums_on_device.h"
 #include "gpu_support.h"
 
 namespace struprune::test {
@@ -52,6 +55,28 @@ TEST_P(GpuSteps, ProductsOfCells) {
   }
   ExpectClose(Download(written), product, 1e-6, "product");
   ExpectClose(Download(added), sum, 1e-6, "sum");
+}
+
+TEST_P(GpuSteps, SegmentsAreJoinedAsOnTheHost) {
+  constexpr size_t kPage = 2, kRows = 37 * kPage;
+  std::mt19937 random(1);
+  std::normal_distribution<double> normal;
+  std::vector<double> values(kRows);
+  for (double& value : values) value = normal(random);
+  const Segments segments(kRows, kPage);
+  SegmentSumsOnDevice sums(gpu(), 2, segments);
+  for (const char* time : {"fresh", "begun anew"}) {
+    sums.Begin();
+    for (size_t row = 0; row < kRows; ++row) {
+      const auto both = Upload(gpu(), std::vector<double>{values[row], 2 * values[row]});
+      gpu().Call(&cuda::Api::add_doubles, 2, both.data(), sums.At(segments.At(row)));
+    }
+    std::vector<double> total(2);
+    CopyOut(gpu(), cuda::Queue::kCompute, sums.Total(), total.data(), total.size());
+    gpu().Call(&cuda::Api::synchronise, cuda::Queue::kCompute);
+    const double wanted = SumOfTokens(values, kPage);
+    EXPECT_EQ(total, (std::vector<double>{wanted, 2 * wanted})) << time;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuSteps, testing::Values(ExactKinds()[0]),

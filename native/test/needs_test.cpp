@@ -79,7 +79,7 @@ void ExpectPeak(const std::string& what, const Asked& asked, const Work& work, B
 
 // Three pages.
 TokenPages Tokens(bool paged) {
-  return {.rows = 10 * kWindow, .page_rows = 4 * kWindow, .paged = paged};
+  return {.rows = 10 * kWindow, .page_rows = 4 * kWindow, .paged = paged, .tiles_paged = paged};
 }
 
 // The matrix itself where it is in memory.
@@ -267,15 +267,14 @@ TEST(NeedsTest, OfTheWayBackThroughABlock) {
   for (const Family& family : Families()) {
     const test::DecoderSpec spec = SpecOf(family);
     const size_t d = spec.hidden, ffn = spec.ffn, attention = spec.heads * spec.head_dim;
+    const Statistics::Sizes sums[] = {{d, true}, {d, true}, {ffn, true}, {attention, true}};
     ExpectPeak(
         family.name,
         [&](const Context& context, bool paged) {
           Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
                         Kept(2 * d, paged) +
-                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged));
-          for (const size_t dim : {d, d, ffn, attention}) {
-            needs += Statistics::NeedsOf(context, {dim, true}, paged);
-          }
+                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), sums);
+          for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
           return needs;
         },
         [&](const SharedContext& context, const SharedStore& store) {
@@ -320,26 +319,26 @@ TEST(NeedsTest, OfFactorsOnTheWayBackThroughABlock) {
       const size_t width = FactorWidth(spec, id);
       if (width > 0) tuned.push_back({id, width});
     }
+    std::vector<Statistics::Sizes> sums;
+    for (const auto& [id, width] : tuned) sums.push_back({width});
     ExpectPeak(
         family.name,
         [&](const Context& context, bool paged) {
           Needs needs = BlockNeeds(context, spec.Block(), TensorsOf(spec), paged) +
                         Kept(2 * d, paged) +
-                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), true);
-          for (const auto& [id, width] : tuned) {
-            needs += Statistics::NeedsOf(context, {width, false}, paged);
-          }
+                        BackwardNeeds(context, spec.Block(), kWindow, Tokens(paged), sums, true);
+          for (const auto& sizes : sums) needs += Statistics::NeedsOf(context, sizes, paged);
           return needs;
         },
         [&](const SharedContext& context, const SharedStore& store) {
           const Block block = MakeBlock(context, store, spec);
           const auto inputs = Filled(store, d, 1), gradient = Filled(store, d, 2);
-          std::vector<std::unique_ptr<Statistics>> sums;
+          std::vector<std::unique_ptr<Statistics>> made;
           BackwardRun run{kWindow, inputs.get(), gradient.get(), {{}, {}}};
           for (const auto& [id, width] : tuned) {
-            sums.push_back(
+            made.push_back(
                 std::make_unique<Statistics>(TileSpace{context, store}, width, false, 0));
-            run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = sums.back().get();
+            run.sums[id.sublayer].factors[static_cast<size_t>(id.part)] = made.back().get();
           }
           BackwardBlock(block, run);
         });
@@ -657,8 +656,8 @@ struct Ffn {
   }
 };
 
-constexpr FfnShape kFfns[] = {{Activation::kSilu, true, 40, 120, 40, 0},
-                              {Activation::kRelu, false, 41, 300, 40, 0}};
+const FfnShape kFfns[] = {{Activation::kSilu, true, 40, 120, 40, 0},
+                          {Activation::kRelu, false, 41, 300, 40, 0}};
 
 FfnDemand DemandOf(const FfnShape& shape, bool paged) {
   return {.shape = shape, .tokens = Tokens(paged), .taken = Tokens(paged).rows, .paged = paged};

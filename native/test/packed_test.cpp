@@ -255,8 +255,8 @@ TEST_P(Packed, ColumnsOfStatistics) {
     space.side = side;
     Statistics sums(space, dim, with_gram, residual_dim);
     const size_t before = space.context->budget->peak();
-    sums.Add(1024, x.data(), r.data());
-    sums.Add(rows - 1024, x.data() + 1024 * dim, r.data() + 1024 * residual);
+    sums.Add(0, 1024, x.data(), r.data());
+    sums.Add(0, rows - 1024, x.data() + 1024 * dim, r.data() + 1024 * residual);
     const size_t pages = space.context->budget->used() - before;
     EXPECT_EQ(space.context->budget->peak() > before + pages, spare);
     std::vector<double> values;

@@ -20,7 +20,7 @@ void ForMetricRows(size_t rows, Copy copy) {
 
 }  // namespace
 
-void StoreMetric(const Statistics& statistics, PagedMatrix& to, size_t row) {
+void StoreMetric(Statistics& statistics, PagedMatrix& to, size_t row) {
   const size_t dim = statistics.dim();
   if (!statistics.has_gram() || to.cols() != dim || row + dim > to.rows()) {
     throw Error("ERR_ARGUMENT", "the matrix does not fit the metric");

@@ -9,7 +9,7 @@
 namespace struprune {
 
 // Writes G as rows [row, row + dim). Throws ERR_ARGUMENT where there is no Gram or it does not fit.
-void StoreMetric(const Statistics& statistics, PagedMatrix& to, size_t row);
+void StoreMetric(Statistics& statistics, PagedMatrix& to, size_t row);
 
 // Reads it back.
 std::shared_ptr<const TileMatrix<double>> LoadMetric(const TileSpace& space,

@@ -6,6 +6,7 @@
 #include "core/simd.h"
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
+#include "tiles/elementwise.h"
 #include "tiles/run_tiles.h"
 #include "tiles/strips.h"
 
@@ -70,37 +71,79 @@ struct SumCounts {
       : sums(sizes.dim),
         residual_sums(sizes.residual),
         products(sizes.gram || sizes.residual > 0 ? context.pool.size() * side * side : 0) {}
+  size_t Moments() const { return 2 * (sums + residual_sums); }
   size_t sums, residual_sums, products;
 };
+
+size_t MatrixBytes(const Statistics::Sizes& sizes, size_t side = kTileSide) {
+  const size_t gram = sizes.gram ? TileBytes(sizes.dim, sizes.dim, Shape::kSymmetric, side) : 0;
+  return gram + TileBytes(sizes.residual, sizes.dim, Shape::kFull, side);
+}
 
 }  // namespace
 
 Needs Statistics::Buffers(const Context& context, const Sizes& sizes) {
   const SumCounts n(context, sizes, kTileSide);
-  return HeldDoubles(2 * (n.sums + n.residual_sums)) + HeldFloats(n.products);
+  return HeldDoubles(n.Moments()) + HeldFloats(n.products);
 }
 
 Needs Statistics::NeedsOf(const Context& context, const Sizes& sizes, bool paged) {
-  const size_t tiles =
-      (sizes.gram ? HalfBytes(sizes.dim) : 0) + TileBytes(sizes.residual, sizes.dim);
-  return Buffers(context, sizes) + TileNeeds(context, tiles, paged);
+  return Buffers(context, sizes) + TileNeeds(context, MatrixBytes(sizes), paged);
+}
+
+Needs Statistics::WaitingNeeds(const Context& context, std::span<const Sizes> all,
+                               const TokenPages& tokens) {
+  const size_t more = MostSums(tokens.segments()) - 1;
+  size_t moments = 0, tiles = 0;
+  for (const Sizes& sizes : all) {
+    moments += SumCounts(context, sizes, kTileSide).Moments();
+    tiles += MatrixBytes(sizes);
+  }
+  Needs needs = HeldDoubles(more * moments);
+  // Of the tiles at hand some are there without them.
+  const Needs own = TileNeeds(context, tiles, tokens.tiles_paged);
+  const Needs both = TileNeeds(context, (1 + more) * tiles, tokens.tiles_paged);
+  needs.memory += both.memory - own.memory;
+  needs.scratch += both.scratch - own.scratch;
+  return needs;
 }
 
 Statistics::Statistics(const TileSpace& space, size_t dim, bool with_gram, size_t residual_dim)
-    : space_(space), dim_(dim), residual_dim_(residual_dim) {
+    : space_(space), dim_(dim), residual_dim_(residual_dim), with_gram_(with_gram), sums_([this] {
+        return Zero();
+      }) {
+  const SumCounts n(*space.context, {dim, with_gram, residual_dim}, space.side);
+  products_ = space.context->Allocate<float>(n.products);
+}
+
+Statistics::Sums Statistics::Zero() const {
+  Context& context = *space_.context;
   const auto zeros = [&](size_t count) {
-    auto buffer = space.context->Allocate<double>(count);
+    auto buffer = context.Allocate<double>(count);
     std::fill_n(buffer.data(), count, 0.0);
     return buffer;
   };
-  if (with_gram) gram_ = std::make_shared<TileMatrix<double>>(space, dim, dim, Shape::kSymmetric);
-  if (residual_dim > 0) cross_ = std::make_shared<TileMatrix<double>>(space, residual_dim, dim);
-  const SumCounts n(*space.context, {dim, with_gram, residual_dim}, space.side);
-  squares_ = zeros(n.sums);
-  sums_ = zeros(n.sums);
-  residual_squares_ = zeros(n.residual_sums);
-  residual_sums_ = zeros(n.residual_sums);
-  products_ = space.context->Allocate<float>(n.products);
+  const SumCounts n(context, {dim_, with_gram_, residual_dim_}, space_.side);
+  Sums zero;
+  if (with_gram_) {
+    zero.gram = std::make_shared<TileMatrix<double>>(space_, dim_, dim_, Shape::kSymmetric);
+  }
+  if (residual_dim_ > 0) {
+    zero.cross = std::make_shared<TileMatrix<double>>(space_, residual_dim_, dim_);
+  }
+  zero.squares = zeros(n.sums), zero.sums = zeros(n.sums);
+  zero.residual_squares = zeros(n.residual_sums), zero.residual_sums = zeros(n.residual_sums);
+  return zero;
+}
+
+void Statistics::Sums::operator+=(Sums&& from) {
+  if (gram) struprune::Add(1, *from.gram, *gram);
+  if (cross) struprune::Add(1, *from.cross, *cross);
+  for (const auto member :
+       {&Sums::squares, &Sums::sums, &Sums::residual_squares, &Sums::residual_sums}) {
+    for (size_t i = 0; i < (this->*member).size(); ++i) (this->*member)[i] += (from.*member)[i];
+  }
+  other_energy += from.other_energy;
 }
 
 size_t Statistics::TokenPage() {
@@ -108,30 +151,27 @@ size_t Statistics::TokenPage() {
   return IsBf16(path) || path == GemmPath::kAmxBf16x3 ? kRoundedPage : kExactPage;
 }
 
-void Statistics::Add(size_t rows, const float* x, const float* residual) {
-  AddProducts({rows, x, residual});
+void Statistics::Add(size_t segment, size_t rows, const float* x, const float* residual,
+                     size_t page) {
+  AddProducts({rows, x, residual, page}, sums_.At(segment));
   tokens_ += rows;
 }
 
-double Statistics::residual_energy() const {
-  double energy = other_energy_;
-  for (size_t j = 0; j < residual_dim_; ++j) energy += residual_squares_[j];
+double Statistics::residual_energy() {
+  const Sums& total = sums_.Total();
+  double energy = total.other_energy;
+  for (size_t j = 0; j < residual_dim_; ++j) energy += total.residual_squares[j];
   return energy;
 }
 
-size_t Statistics::unmade() const {
-  size_t elements = 0;
-  for (const TileMatrix<double>* sum : {gram_.get(), cross_.get()}) {
-    if (!sum || tokens_ > 0) continue;
-    const size_t side = sum->rows().side() * sum->cols().side();
-    elements += TilesOf(*sum).size() * side;
-  }
-  return elements * sizeof(double);
+size_t Statistics::Unmade(const Segments& segments) const {
+  if (tokens_ > 0) return 0;
+  return MostSums(segments) * MatrixBytes({dim_, with_gram_, residual_dim_}, space_.side);
 }
 
-void Statistics::AddProducts(const Input& input) {
+void Statistics::AddProducts(const Input& input, Sums& to) {
   std::vector<TilePlace> places;
-  for (TileMatrix<double>* sum : {gram_.get(), cross_.get()}) {
+  for (TileMatrix<double>* sum : {to.gram.get(), to.cross.get()}) {
     if (!sum) continue;
     for (const auto& [i, j] : TilesOf(*sum)) places.push_back({sum, i, j});
   }
@@ -151,11 +191,11 @@ void Statistics::AddProducts(const Input& input) {
           const TileAxis& axis = residual ? residual_columns : columns;
           AddMoments(input.rows, residual ? input.residual : input.x, axis.size(), axis.begin(j),
                      axis.begin(j) + axis.count(j),
-                     residual ? residual_squares_.data() : squares_.data(),
-                     residual ? residual_sums_.data() : sums_.data());
+                     residual ? to.residual_squares.data() : to.squares.data(),
+                     residual ? to.residual_sums.data() : to.sums.data());
           return;
         }
-        AddProduct(input, packed, *sum, i, j,
+        AddProduct(input, packed, sum == to.cross.get(), *sum, i, j,
                    products_.data() + worker * space_.side * space_.side);
       });
 }
@@ -171,11 +211,12 @@ Statistics::Columns Statistics::Pack(const Input& input) const {
     }
     return true;
   };
-  if (!gram_ && !cross_) return {};
-  const PendingBytes pending(*space_.context->budget, unmade());
+  const bool cross = residual_dim_ > 0;
+  if (!with_gram_ && !cross) return {};
+  const PendingBytes pending(*space_.context->budget, Unmade(Segments(0, 1)));
   if (!make(OperandSide::kB, dim_, packed.x)) return {};
-  if (gram_ && !make(OperandSide::kA, dim_, packed.x_transposed)) return {};
-  if (cross_ && !make(OperandSide::kA, residual_dim_, packed.residual_transposed)) return {};
+  if (with_gram_ && !make(OperandSide::kA, dim_, packed.x_transposed)) return {};
+  if (cross && !make(OperandSide::kA, residual_dim_, packed.residual_transposed)) return {};
   const TileAxis columns(dim_, space_.side), residual_columns(residual_dim_, space_.side);
   const size_t tasks = columns.tiles() + packed.residual_transposed.size();
   space_.context->pool.ParallelFor(tasks, [&](size_t index, size_t) {
@@ -186,7 +227,7 @@ Statistics::Columns Statistics::Pack(const Input& input) const {
       return;
     }
     const float* const x = input.x + columns.begin(index);
-    if (gram_) {
+    if (with_gram_) {
       packed.x[index].Fill(Trans::kNo, x, dim_, packed.x_transposed[index]);
     } else {
       packed.x[index].Fill(Trans::kNo, x, dim_);
@@ -196,16 +237,15 @@ Statistics::Columns Statistics::Pack(const Input& input) const {
 }
 
 // sum(i, j) += leftᵀ x over the tile's columns of both, token page by token page.
-void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatrix<double>& sum,
-                            size_t i, size_t j, float* product) {
-  const bool cross = &sum == cross_.get(), diagonal = !cross && i == j;
+void Statistics::AddProduct(const Input& input, const Columns& packed, bool cross,
+                            TileMatrix<double>& sum, size_t i, size_t j, float* product) const {
+  const bool diagonal = !cross && i == j;
   const float* const left = cross ? input.residual : input.x;
   const size_t left_dim = cross ? residual_dim_ : dim_;
   const Tile<double> tile = sum.Update(i, j);
   const size_t row = sum.rows().begin(i), column = sum.cols().begin(j);
-  const size_t most = TokenPage();
-  for (size_t page = 0; page < input.rows; page += most) {
-    const size_t rows = std::min(most, input.rows - page);
+  for (size_t page = 0; page < input.rows; page += input.page) {
+    const size_t rows = std::min(input.page, input.rows - page);
     const float* const from = left + page * left_dim + row;
     const float* const x = input.x + page * dim_ + column;
     if (packed.x.empty() && diagonal) {
@@ -233,12 +273,13 @@ void Statistics::AddProduct(const Input& input, const Columns& packed, TileMatri
 }
 
 void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
-  const TileAxis& axis = gram_->rows();
+  TileMatrix<double>& gram = *sums_.Total().gram;
+  const TileAxis& axis = gram.rows();
   for (size_t i = axis.tile_of(first); i < axis.tiles() && axis.begin(i) < first + count; ++i) {
     const size_t begin = std::max(first, axis.begin(i));
     const size_t end = std::min(first + count, axis.begin(i) + axis.count(i));
     for (size_t j = 0; j <= i; ++j) {
-      const Tile<double> tile = gram_->Update(i, j);
+      const Tile<double> tile = gram.Update(i, j);
       const size_t column = axis.begin(j);
       for (size_t r = begin; r < end; ++r) {
         const double* from = rows + (r - first) * dim_;
@@ -255,9 +296,10 @@ void Statistics::AddGramRows(size_t first, size_t count, const double* rows) {
 
 void Statistics::AddCrossRows(size_t first, size_t count, size_t column, size_t columns,
                               const double* rows) {
-  EachPart(cross_->rows(), first, count, [&](size_t i, size_t r0, size_t height, size_t down) {
-    EachPart(cross_->cols(), column, columns, [&](size_t j, size_t c0, size_t width, size_t right) {
-      const Tile<double> tile = cross_->Update(i, j);
+  TileMatrix<double>& cross = *sums_.Total().cross;
+  EachPart(cross.rows(), first, count, [&](size_t i, size_t r0, size_t height, size_t down) {
+    EachPart(cross.cols(), column, columns, [&](size_t j, size_t c0, size_t width, size_t right) {
+      const Tile<double> tile = cross.Update(i, j);
       for (size_t r = 0; r < height; ++r) {
         const double* from = rows + (down + r) * columns + right;
         double* to = tile.row(r0 + r) + c0;
@@ -272,10 +314,11 @@ void Statistics::AddSums(size_t tokens, const double* squares, const double* sum
   const auto add = [](size_t count, const double* from, double* to) {
     for (size_t i = 0; from && i < count; ++i) to[i] += from[i];
   };
-  add(dim_, squares, squares_.data());
-  add(dim_, sums, sums_.data());
-  add(residual_dim_, residual_sums, residual_sums_.data());
-  other_energy_ += residual_energy;
+  Sums& to = sums_.Total();
+  add(dim_, squares, to.squares.data());
+  add(dim_, sums, to.sums.data());
+  add(residual_dim_, residual_sums, to.residual_sums.data());
+  to.other_energy += residual_energy;
   tokens_ += tokens;
 }
 

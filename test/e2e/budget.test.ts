@@ -47,6 +47,24 @@ for (const [name, more] of ROWS) {
   test.serial(`${name}, ${JSON.stringify(more)}`, (t) => sameBytes(t, work.model(name), more));
 }
 
+test.serial(
+  'sums in sixteen segments: the same bytes on any threads and in any budget',
+  async (t) => {
+    const model = work.model('llama3');
+    const tokens = 17 * 4096;
+    const more: Partial<PruneOptions> = {
+      ...{ calibrationTokens: tokens, surveyTokens: tokens, ffnTokens: tokens, tuneTokens: 0 },
+      ...{ scope: 'all', layerWeights: 'fisher', selection: 'fisher' },
+    };
+    const first = await prune(model, options({ ...more, threads: 1 }));
+    for (const threads of [2, 3, 4]) {
+      const { output } = await prune(model, options({ ...more, threads }));
+      t.deepEqual(hashesOf(output), hashesOf(first.output), `${threads} threads`);
+    }
+    await sameBytes(t, model, more);
+  },
+);
+
 test.serial('a GGUF file goes in', async (t) => {
   const whole = options({ sparsity: 0, format: 'gguf', allocation: 'uniform', bias: 'keep' });
   const { output } = await prune(work.model('llama2'), { ...whole, calibrationTokens: WINDOW });

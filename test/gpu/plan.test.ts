@@ -28,8 +28,8 @@ const LLAMA = block({ kind: 'rms', eps: 1e-5 }, { width: 11008, activation: 'sil
 
 /** Passes over the tokens. */
 const CASES = [
-  { name: 'OPT-6.7B', spec: OPT, inputs: 4097, site: [8, 4, 8], refit: 4, hidden: 4 },
-  { name: 'Llama 7B', spec: LLAMA, inputs: 4096, site: [2, 2, 4], refit: 4, hidden: 2 },
+  { name: 'OPT-6.7B', spec: OPT, inputs: 4097, site: [16, 8, 16], refit: 8, hidden: 8 },
+  { name: 'Llama 7B', spec: LLAMA, inputs: 4096, site: [4, 4, 8], refit: 8, hidden: 4 },
 ];
 
 test('passes over the tokens within 1.5 GiB', async (t) => {
@@ -41,7 +41,7 @@ test('passes over the tokens within 1.5 GiB', async (t) => {
     for (const { name, spec: block, inputs, site, refit, hidden } of CASES) {
       const passes = (at: 'attention' | 'ffn', window: number, more: object) =>
         native.needsOf(handle, 'runSite', {
-          ...{ block, site: at, tokens: { rows: 65_536, window, paged: true } },
+          ...{ block, site: at, tokens: { rows: 65_536, window, paged: true }, paged: true },
           ...{ collects: true, gram: true, feedback: true, keeps: false, inputs: 0 },
           ...more,
         }).passes;
@@ -53,8 +53,8 @@ test('passes over the tokens within 1.5 GiB', async (t) => {
         name,
       );
       if (block === OPT) {
-        t.is(passes('ffn', 2048, {}), 8);
-        t.is(passes('ffn', 2048, { inputs }), 16);
+        t.is(passes('ffn', 2048, {}), 16);
+        t.is(passes('ffn', 2048, { inputs }), 32);
       }
       const tokens = { rows: 65_536, window: 1024, paged: true };
       const common = { taken: 32_768, rounds: 1, stored: 'F16', paged: true } as const;

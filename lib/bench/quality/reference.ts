@@ -4,7 +4,8 @@ import type { Engine } from '../../engine/engine';
 import type { Matrix } from '../../engine/matrix';
 import { orDispose, using } from '../../engine/owned';
 import { AS_IS, nextTokens, Session } from '../../engine/session';
-import { meanOf, meansOf, sumsOf } from '../../measure/against';
+import { meanOfTokens } from '../../engine/token-values';
+import { comparedOf, meansOf } from '../../measure/against';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
 import type { BenchOnText } from '../schema';
@@ -51,7 +52,7 @@ export class Reference {
     const found: DensePerplexity[] = [];
     for (const { text, hidden } of this.#texts) {
       const { nll } = await this.#session.score(hidden, targetsOf(text));
-      const meanNll = meanOf(nll);
+      const meanNll = meanOfTokens([nll], text.about.window);
       found.push({ text: text.about.name, perplexity: Math.exp(meanNll), meanNll });
     }
     return found;
@@ -73,12 +74,13 @@ export class Reference {
             targets,
           ),
         );
-        const meanNll = meanOf(compared.nll);
+        const { window } = text.about;
+        const meanNll = meanOfTokens([compared.nll], window);
         found.push({
           text: text.about.name,
           perplexity: Math.exp(meanNll),
           meanNll,
-          ...meansOf(sumsOf(compared, targets)),
+          ...meansOf([comparedOf(compared, targets)], window),
         });
       }
       return found;

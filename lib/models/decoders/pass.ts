@@ -5,6 +5,7 @@ import type { Matrix } from '../../engine/matrix';
 import type { Purpose } from '../../engine/native-engine';
 import { disposeAll } from '../../engine/owned';
 import { nextTokens } from '../../engine/session';
+import { meanOfTokens } from '../../engine/token-values';
 import { sitesOf } from '../../model/blocks';
 import type { Site } from '../../model/sublayers';
 import { feeds } from '../../options/refit';
@@ -67,8 +68,7 @@ export class DecoderPass implements Pass {
   async measure(): Promise<number> {
     const { session, streams } = this.#context;
     const { nll } = await session.score(streams.check, nextTokens(this.#last, streams.window));
-    const values = nll.filter((value) => !Number.isNaN(value));
-    return values.reduce((sum, value) => sum + value, 0) / values.length;
+    return meanOfTokens([nll], streams.window);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ import type { Matrix } from '../../engine/matrix';
 import { disposeAll, using } from '../../engine/owned';
 import type { Refit } from '../../engine/refit';
 import { nextTokens, type Session } from '../../engine/session';
+import { meanOfTokens } from '../../engine/token-values';
 import type { Architecture } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
@@ -185,8 +186,8 @@ export class Probe {
   async #divergence(states: Matrix): Promise<number> {
     const { ends } = this.#session;
     const kl = await ends.divergenceFrom(this.#reference, states, 'calibrating');
-    const known = kl.filter((_, token) => this.#targets[token]! >= 0);
-    return known.reduce((sum, value) => sum + value, 0) / known.length;
+    const known = kl.map((value, token) => (this.#targets[token]! >= 0 ? value : Number.NaN));
+    return meanOfTokens([known], this.#window);
   }
 
   /** A copy of the states goes through the site, which is pruned in a copy of its block. */

@@ -106,15 +106,13 @@ function fisherNeeds(input: PlanInput, ask: NeedsOf, states: Tokens): StageNeeds
   const { architecture, survey, layers } = input;
   const { hidden, blocks } = architecture;
   // Forward without any sums; then the sums of both sites and of the gradients there, while the gradient comes back.
-  const backward = (block: number) =>
-    together(
-      ...sitesOf(architecture, block).map(() => ask.statistics(hidden, { gram: true })),
-      ...layersIn(layers, block).map((layer) => ask.statistics(widthOf(layer), { gram: true })),
-      inTurn(
-        ask.backward(block, states),
-        ...layersIn(layers, block).map((layer) => curveNeeds(input, ask, layer, true)),
-      ),
-    );
+  const backward = (block: number) => {
+    const own = layersIn(layers, block);
+    const dims = [...sitesOf(architecture, block).map(() => hidden), ...own.map(widthOf)];
+    const sums = dims.map((dim) => ({ dim, gram: true }));
+    const until = inTurn(...own.map((layer) => curveNeeds(input, ask, layer, true)));
+    return ask.backward(block, states, sums, { until });
+  };
   const both = (block: number) =>
     together(ask.block(block), inTurn(ask.sites(block, states), backward(block)));
   const needs = inTurn(

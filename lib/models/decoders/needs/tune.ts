@@ -4,6 +4,7 @@ import {
   inTurn,
   type Needs,
   type NeedsOf,
+  NOTHING,
   type Tokens,
   times,
   together,
@@ -63,19 +64,16 @@ function measured(input: PlanInput, ask: NeedsOf, lessons: Tokens[], check: Toke
 
 function step(input: PlanInput, ask: NeedsOf, lesson: Tokens): Needs {
   const { factors } = input;
-  const sumsOf = (places: readonly { count: number }[]) =>
-    together(...places.map(({ count }) => ask.statistics(count, { gram: false })));
   const { finalNorm } = factors;
+  const norm = finalNorm ? ask.statistics(finalNorm.count, { gram: false }) : NOTHING;
+  const sumsOf = (block: number) =>
+    (factors.blocks[block] ?? []).map(({ count }) => ({ dim: count, gram: false }));
   return inTurn(
     forward(input, ask, lesson),
     ask.copyStates(lesson),
-    together(sumsOf(finalNorm ? [finalNorm] : []), ask.ends('divergenceGradient', lesson)),
+    together(norm, ask.ends('divergenceGradient', lesson)),
     eachBlock(input, (block) =>
-      together(
-        ask.block(block),
-        sumsOf(factors.blocks[block] ?? []),
-        ask.backward(block, lesson, { factors: true }),
-      ),
+      together(ask.block(block), ask.backward(block, lesson, sumsOf(block), { factors: true })),
     ),
   );
 }
