@@ -2,12 +2,27 @@
 // joins them, so that the pages before a segment's end do not hold up those behind it.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "backend/streams.h"
 #include "core/segments.h"
 
 namespace struprune {
+
+// Where each of several sums begins in one array.
+class SumLayout {
+ public:
+  // Place of the next one, of `count` doubles.
+  size_t Put(size_t count) {
+    return std::exchange(end_, end_ + ArrayBytes<double>(count) / sizeof(double));
+  }
+  // Doubles of them all.
+  size_t end() const { return end_; }
+
+ private:
+  size_t end_ = 0;
+};
 
 class SegmentSumsOnDevice {
  public:

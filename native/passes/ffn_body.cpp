@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <tuple>
-#include <utility>
 
 #include "passes/device_codes.h"
 
@@ -42,7 +41,7 @@ struct FfnArrays {
 };
 
 // Where each sum begins in the array of all.
-struct SumPlaces {
+struct SumPlaces : SumLayout {
   explicit SumPlaces(const FfnBodyShape& s) {
     const FfnArrays n(s);
     for (size_t part = 0; part < s.map.parts(); ++part) {
@@ -53,10 +52,6 @@ struct SumPlaces {
     squares = Put(n.moments), sums = Put(n.moments), output_sums = Put(n.output_sums);
     energy = Put(1), target = Put(1);
   }
-  size_t Put(size_t count) {
-    return std::exchange(end, end + ArrayBytes<double>(count) / sizeof(double));
-  }
-  size_t end = 0;
   std::array<size_t, 2> gradient{}, curvature{};
   size_t gram, cross, squares, sums, output_sums, energy, target;
 };
@@ -84,7 +79,7 @@ BodyBytes FfnBytes(const CudaDevice& gpu, const FfnBodyShape& s) {
                  DeviceMap::Bytes(gpu, outputs, width, forward);
   bytes.device += floats(parts * n.channels) + floats(n.channels) + floats(n.part) +
                   floats(n.outputs) + kSlots * (floats(n.inputs) + floats(n.targets));
-  bytes.device += SegmentSumsOnDevice::Bytes(SumPlaces(s).end, s.map.segments);
+  bytes.device += SegmentSumsOnDevice::Bytes(SumPlaces(s).end(), s.map.segments);
   const auto gram_work = [&](size_t dim, size_t count) {
     uint64_t work = 0;
     gpu.Call(&Api::gram_bytes, Int(s.flight), Int(dim), Int(count), gram, &work);
@@ -130,7 +125,7 @@ FfnBody::FfnBody(const CudaDevice& gpu, Context& context, const FfnMap& map,
       forward_(PrecisionOf(shape.pass, gpu.options().forward)),
       gram_precision_(PrecisionOf(shape.pass, gpu.options().gram)),
       slots_{{gpu, shape}, {gpu, shape}},
-      sums_(gpu, SumPlaces(shape).end, shape.map.segments),
+      sums_(gpu, SumPlaces(shape).end(), shape.map.segments),
       clock_(gpu),
       loader_(gpu, context, FfnArrays(shape).stage),
       runner_(gpu, *this) {

@@ -1,7 +1,6 @@
 #include "passes/site_body.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "backend/host_pages.h"
 #include "core/row_chunks.h"
@@ -55,17 +54,13 @@ struct SiteArrays {
 Segments SegmentsOf(const SiteDemand& demand) { return Segments(demand.tokens, demand.page); }
 
 // Where each sum begins in the array of all.
-struct SumPlaces {
+struct SumPlaces : SumLayout {
   explicit SumPlaces(const SiteShape& s) {
     const SiteArrays n(s);
     gram = Put(n.gram), cross = Put(n.cross);
     squares = Put(n.moments), sums = Put(n.moments), residual_sums = Put(n.residual_sums);
     energy = Put(If(s.demand.residual, 1));
   }
-  size_t Put(size_t count) {
-    return std::exchange(end, end + ArrayBytes<double>(count) / sizeof(double));
-  }
-  size_t end = 0;
   size_t gram, cross, squares, sums, residual_sums, energy;
 };
 
@@ -96,7 +91,7 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   }
   bytes.device += Floats(If(!s.demand.keep, n.x)) + Floats(n.normed) + Floats(n.q) +
                   2 * Floats(n.kv) + Floats(n.gate) + Floats(If(s.demand.residual, n.page)) +
-                  SegmentSumsOnDevice::Bytes(SumPlaces(s).end, SegmentsOf(s.demand));
+                  SegmentSumsOnDevice::Bytes(SumPlaces(s).end(), SegmentsOf(s.demand));
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
                             Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   uint64_t gram_work = 0, cross_work = 0;
@@ -148,7 +143,7 @@ SiteBody::SiteBody(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& 
       gram_precision_(gpu.options().gram),
       slots_{{gpu, shape}, {gpu, shape}},
       segments_(SegmentsOf(shape.demand)),
-      sums_(gpu, SumPlaces(shape).end, segments_),
+      sums_(gpu, SumPlaces(shape).end(), segments_),
       clock_(gpu),
       loader_(gpu, context_, SiteArrays(shape).stage),
       runner_(gpu, *this) {
