@@ -24,6 +24,8 @@ class Segments {
         pages_(std::max<size_t>(1, (rows + page_rows_ - 1) / page_rows_)) {}
 
   size_t count() const { return std::min(kMostSegments, pages_); }
+  // Each of them is one page, or none.
+  bool AreSinglePages() const { return pages_ <= kMostSegments; }
   // That of a row.
   size_t At(size_t row) const { return row / page_rows_ * count() / pages_; }
 
@@ -68,6 +70,9 @@ class SegmentSums {
   size_t segment_ = 0;
 };
 
+// Sums that are there at a time, at most.
+inline size_t MostSums(const Segments& segments) { return segments.count() > 1 ? 2 : 1; }
+
 // Of a value a token; NaN stands where there is none.
 inline double SumOfTokens(std::span<const double> values, size_t page_rows) {
   const Segments segments(values.size(), page_rows);
@@ -77,8 +82,5 @@ inline double SumOfTokens(std::span<const double> values, size_t page_rows) {
   }
   return sums.Total();
 }
-
-// Sums that are there at a time, at most.
-inline size_t MostSums(const Segments& segments) { return segments.count() > 1 ? 2 : 1; }
 
 }  // namespace struprune

@@ -38,6 +38,15 @@ enum class Precision : int32_t {
   kBf16,    // operands rounded to 8 bits: 2⁻⁷, typically 2⁻⁹
 };
 
+// Rows of a page whose product gram_add and cross_add sum in fp32, and add to the doubles at once:
+// as on the CPU (Statistics::TokenPage) where operands are exact. Rounded operands get longer
+// pages, whose sums are still more exact than they are: every page costs a pass over the Gram's
+// doubles, which takes as long as a thousand rows of tensor cores. Flights are longer only where a
+// window is.
+constexpr int64_t ProductRows(bool cublas, Precision precision) {
+  return cublas && precision != Precision::kExact ? 4096 : 512;
+}
+
 enum class Norm : int32_t { kRms, kLayer };
 enum class Gate : int32_t { kSilu, kRelu, kGelu, kGeluTanh };
 

@@ -7,12 +7,8 @@
 namespace struprune::cuda {
 namespace {
 
-// Rows of a page whose product is summed in fp32: as on the CPU (Statistics::TokenPage) where
-// operands are exact. Rounded operands get longer pages, whose sums are still more exact than they
-// are: every page costs a pass over the Gram's doubles, which takes as long as a thousand rows of
-// tensor cores. Flights are longer only where a window is.
 int64_t PageOf(const Device& device, Precision precision) {
-  return device.blas && precision != Precision::kExact ? 4096 : 512;
+  return ProductRows(device.blas != nullptr, precision);
 }
 // Rows of its result that one cuBLAS product makes. Of a Gram matrix half of the symmetric work is
 // left out by blocks: one of 2,048 × 2,048 fills a GPU of 132 multiprocessors once, and lower

@@ -51,8 +51,6 @@ struct SiteArrays {
   size_t q, kv, gate, q_norm, k_norm, angles, stage;
 };
 
-Segments SegmentsOf(const SiteDemand& demand) { return Segments(demand.tokens, demand.page); }
-
 // Where each sum begins in the array of all.
 struct SumPlaces : SumLayout {
   explicit SumPlaces(const SiteShape& s) {
@@ -75,6 +73,14 @@ CudaArray<float> Uploaded(const CudaDevice& gpu, const float* from, size_t count
 
 }  // namespace
 
+Segments SegmentsOf(const CudaDevice& gpu, const SiteShape& s) {
+  const Segments segments(s.demand.tokens, s.demand.page);
+  const int64_t most = cuda::ProductRows(gpu.has_blas(), gpu.options().gram);
+  const bool at_once = s.flight == s.demand.page && Int(s.flight) <= most;
+  return at_once && segments.AreSinglePages() ? Segments(s.demand.tokens, s.demand.tokens)
+                                              : segments;
+}
+
 BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   const SiteArrays n(s);
   const cuda::Precision forward = gpu.options().forward, gram = gpu.options().gram;
@@ -91,7 +97,7 @@ BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& s) {
   }
   bytes.device += Floats(If(!s.demand.keep, n.x)) + Floats(n.normed) + Floats(n.q) +
                   2 * Floats(n.kv) + Floats(n.gate) + Floats(If(s.demand.residual, n.page)) +
-                  SegmentSumsOnDevice::Bytes(SumPlaces(s).end(), SegmentsOf(s.demand));
+                  SegmentSumsOnDevice::Bytes(SumPlaces(s).end(), SegmentsOf(gpu, s));
   bytes.device += kSlots * (Floats(n.page) + Floats(n.dense_before) + Floats(n.dense_after) +
                             Floats(n.x_out) + Floats(n.inputs) + Floats(n.targets) + Floats(1));
   uint64_t gram_work = 0, cross_work = 0;
@@ -142,7 +148,7 @@ SiteBody::SiteBody(const CudaDevice& gpu, const Sublayer& layer, const SiteRun& 
       forward_(gpu.options().forward),
       gram_precision_(gpu.options().gram),
       slots_{{gpu, shape}, {gpu, shape}},
-      segments_(SegmentsOf(shape.demand)),
+      segments_(SegmentsOf(gpu, shape)),
       sums_(gpu, SumPlaces(shape).end(), segments_),
       clock_(gpu),
       loader_(gpu, context_, SiteArrays(shape).stage),

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "backend/segment_sums_on_device.h"
+#include "core/segments.h"
 #include "model/forward.h"
 #include "passes/weight_loader.h"
 
@@ -20,6 +21,10 @@ struct SiteShape {
   size_t flight = 0;     // most rows of a page, whole windows
   size_t gram_rows = 0;  // most rows of the Gram that a pass sums; 0: none
 };
+
+// How its tokens are summed. Where every segment is one addition, which needs no sum of its own,
+// all are one: its additions come in the order of the segments.
+Segments SegmentsOf(const CudaDevice& gpu, const SiteShape& shape);
 
 BodyBytes SiteBytes(const CudaDevice& gpu, const SiteShape& shape);
 

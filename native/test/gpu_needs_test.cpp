@@ -109,19 +109,24 @@ std::vector<GpuKind> KindsOfHalves() {
   return {{true, cuda::Precision::kBf16x3}, {true, cuda::Precision::kBf16}};
 }
 
-// Passes over the tokens of an FFN of OPT-6.7B and of Llama 7B within 2.5 GiB: sums take twice
-// their own room.
+// Passes over the tokens of an FFN of OPT-6.7B and of Llama 7B. Sums take twice their own room
+// where there are several pages.
 TEST_P(GpuNeedsOfHalves, OfLargeFfns) {
   if (TestedGpu().large) GTEST_SKIP() << "sizes alone, which the emulation is enough for";
-  setenv("STRUPRUNE_EMULATED_MEMORY", "4294967296", 1);
-  context_->gpu = Open(uint64_t{2560} << 20);
-  unsetenv("STRUPRUNE_EMULATED_MEMORY");
-  const TokenPages tokens{.rows = 65'536, .page_rows = 4096};
-  for (const FfnShape& shape : {FfnShape{Activation::kRelu, false, 4097, 16'384, 4096, 0},
-                                FfnShape{Activation::kSilu, true, 4096, 11'008, 4096, 0}}) {
-    EXPECT_EQ(ProductNeeds(*context_, shape, tokens, true).passes, 1u);
-    EXPECT_GT(GradientNeeds(*context_, shape, tokens).passes, 1u);
-  }
+  const auto expect = [&](size_t mebibytes, size_t rows, size_t product) {
+    setenv("STRUPRUNE_EMULATED_MEMORY", "4294967296", 1);
+    context_->gpu = Open(uint64_t{mebibytes} << 20);
+    unsetenv("STRUPRUNE_EMULATED_MEMORY");
+    const TokenPages tokens{.rows = rows, .page_rows = 4096};
+    for (const FfnShape& shape : {FfnShape{Activation::kRelu, false, 4097, 16'384, 4096, 0},
+                                  FfnShape{Activation::kSilu, true, 4096, 11'008, 4096, 0}}) {
+      EXPECT_EQ(ProductNeeds(*context_, shape, tokens, true).passes, product) << mebibytes;
+      EXPECT_GT(GradientNeeds(*context_, shape, tokens).passes, 1u) << mebibytes;
+    }
+  };
+  expect(1536, 4096, 1);
+  expect(1536, 65'536, 2);
+  expect(2560, 65'536, 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, GpuNeeds, testing::ValuesIn(AllKinds()),

@@ -7,6 +7,7 @@
 #include "expect_error.h"
 #include "gpu_support.h"
 #include "ops/gemm.h"
+#include "passes/site_body.h"
 #include "passes/site_on_device.h"
 #include "reference_block.h"
 
@@ -175,6 +176,22 @@ TEST_P(GpuSite, EqualsTheCpu) {
     }
   }
   EXPECT_LE(device->memory().peak, device->memory().limit);
+}
+
+TEST_P(GpuSite, OnlySegmentsOfSeveralAdditionsHaveSumsOfTheirOwn) {
+  const Model model(Families()[0]);
+  const size_t most =
+      static_cast<size_t>(cuda::ProductRows(gpu().has_blas(), gpu().options().gram));
+  const auto segments = [&](size_t pages, size_t page, size_t flight) {
+    SiteDemand demand;
+    demand.page = page, demand.tokens = pages * page;
+    return SegmentsOf(gpu(), {model.block->sublayer(kFfn).spec(), 24, demand, false, flight})
+        .count();
+  };
+  EXPECT_EQ(segments(16, most, most), 1u);
+  EXPECT_EQ(segments(17, most, most), 16u) << "two pages in one of them";
+  EXPECT_EQ(segments(16, most, most / 2), 16u) << "two flights";
+  EXPECT_EQ(segments(16, 2 * most, 2 * most), 16u) << "two products";
 }
 
 TEST_P(GpuSite, NothingIsReadBeforeItIsWritten) {

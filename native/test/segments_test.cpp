@@ -87,6 +87,16 @@ TEST(SegmentsTest, ValuesOfTokens) {
   EXPECT_GT(unlike_back, 0u) << "joined in another order";
 }
 
+TEST(SegmentsTest, OfOneAdditionEachAreOne) {
+  std::vector<double> values(16);
+  std::mt19937 random(1);
+  std::normal_distribution<double> normal;
+  for (double& value : values) value = normal(random);
+  EXPECT_TRUE(Segments(16, 1).AreSinglePages());
+  EXPECT_EQ(SumOfTokens(values, 1), SumOfTokens(values, 16));
+  EXPECT_FALSE(Segments(17, 1).AreSinglePages());
+}
+
 constexpr size_t kDim = 40, kResidual = 9, kPage = 30, kRows = 16 * kPage + 11;
 
 struct Matrices {

@@ -213,6 +213,7 @@ Statistics::Columns Statistics::Pack(const Input& input) const {
   };
   const bool cross = residual_dim_ > 0;
   if (!with_gram_ && !cross) return {};
+  // The first rows make the tiles of one segment; passes know of the others.
   const PendingBytes pending(*space_.context->budget, Unmade(Segments(0, 1)));
   if (!make(OperandSide::kB, dim_, packed.x)) return {};
   if (with_gram_ && !make(OperandSide::kA, dim_, packed.x_transposed)) return {};
