@@ -28,12 +28,13 @@ interface Compared {
 /** Compares batch after batch. */
 export class Beside {
   readonly #dense: Session;
+  readonly #window: number;
   readonly #nll: Float64Array[] = [];
   readonly #compared: Compared[] = [];
-  #window = 0;
 
-  constructor(dense: Session) {
+  constructor(dense: Session, window: number) {
     this.#dense = dense;
+    this.#window = window;
   }
 
   get blocks(): number {
@@ -42,8 +43,9 @@ export class Beside {
 
   /** `hidden`: the model's last states of whole windows. */
   async add(model: Session, hidden: Matrix, batch: Batch): Promise<void> {
-    const { ids, targets, window, scratch, onBlock } = batch;
+    const { ids, targets, scratch, onBlock } = batch;
     const dense = this.#dense;
+    const window = this.#window;
     await using(await dense.embed(ids, window, 'measuring', scratch), async (states) => {
       await dense.forward(states, window, 'measuring', onBlock);
       const { nll } = await dense.score(states, targets);
@@ -51,7 +53,6 @@ export class Beside {
       const compared = await compareHeads(reference, { ends: model.ends, hidden, row: 0 }, targets);
       this.#nll.push(nll);
       this.#compared.push(comparedOf(compared, targets));
-      this.#window = window;
     });
   }
 
@@ -65,7 +66,6 @@ export class Beside {
 export interface Batch {
   ids: Int32Array;
   targets: Int32Array;
-  window: number;
   scratch: string;
   onBlock: (index: number) => void;
 }

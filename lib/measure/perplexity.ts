@@ -66,7 +66,7 @@ export async function evaluateIds(
   const { window, scratch = '', against, onProgress } = options;
   const { engine, architecture } = session;
   const rates: number[] = [];
-  const beside = against && new Beside(against);
+  const beside = against && new Beside(against, window);
   let apart = 0;
   const aside = async (work: () => Promise<void>) => {
     const start = performance.now();
@@ -133,7 +133,7 @@ async function meanNllOf(
           `${where}, block ${index + 1} of ${beside.blocks} of the dense model`,
           index,
         );
-      const dense = { ids: part, targets, window, scratch, onBlock };
+      const dense = { ids: part, targets, scratch, onBlock };
       await aside(() => beside.add(session, hidden, dense));
     });
     await between();
