@@ -70,7 +70,8 @@ export function scarcity(error: unknown): StruPruneError | null {
   if (/\bE[MN]FILE\b/.test(said)) {
     return lacks('open files', 'raise the limit, for this shell: `ulimit -n 1024`');
   }
-  if (/\bENOMEM\b|OUT_OF_MEMORY|allocation failed/i.test(said)) {
+  // The last are the words of the loader of shared libraries.
+  if (/\bENOMEM\b|OUT_OF_MEMORY|allocation failed|failed to map segment/i.test(said)) {
     return lacks('memory', 'lower --memory, or free memory');
   }
   return null;

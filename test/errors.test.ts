@@ -13,6 +13,7 @@ const SCARCE: [what: RegExp, error: Error][] = [
   [/no more memory/, thrown('ENOMEM', 'ENOMEM: not enough memory, read')],
   [/no more memory/, thrown('ERR_WORKER_OUT_OF_MEMORY', 'Worker terminated due to reaching it')],
   [/no more memory/, thrown(undefined, 'Array buffer allocation failed')],
+  [/no more memory/, thrown('ERR_DLOPEN_FAILED', 'x.so: failed to map segment from shared object')],
 ];
 
 for (const [message, error] of SCARCE) {

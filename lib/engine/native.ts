@@ -4,6 +4,7 @@
  * on a worker thread and, on one engine, one at a time. Errors are plain Errors with `code` and `mend`: the public functions
  * turn them into StruPruneError (lib/errors.ts).
  */
+import { scarcity } from '../errors';
 import { packageRoot } from '../package-root';
 import type { AnyHandle } from './handles';
 import { loadError } from './load-error';
@@ -48,7 +49,7 @@ function load(): NativeAddon {
   try {
     return require(addonFile());
   } catch (cause) {
-    throw loadError(cause as Error, packageRoot());
+    throw scarcity(cause) ?? loadError(cause as Error, packageRoot());
   }
 }
 

@@ -15,6 +15,11 @@ Error ReadError(const std::string& path, const std::error_code& code) {
     return Error("ERR_BUDGET", "the system gave no more open files",
                  "raise the limit, for this shell: `ulimit -n 1024`");
   }
+  // A file takes as much address space as it has bytes.
+  if (code == std::errc::not_enough_memory) {
+    return Error("ERR_BUDGET", "the system gave no more memory to map " + path,
+                 "raise the limit on address space, for this shell: `ulimit -v unlimited`");
+  }
   return Error("ERR_CHECKPOINT", "cannot read " + path + ": " + code.message(),
                "check that the file may be read by this user");
 }
