@@ -1,4 +1,4 @@
-// dist/: the compiled library, its ESM entry, and the files that it reads at run time.
+// dist/: the compiled library, its ESM entry, its types, and the files that it reads at run time.
 const fs = require('node:fs');
 const path = require('node:path');
 const { run, say } = require('./process.js');
@@ -79,6 +79,8 @@ function ensureDist() {
   copyAssets();
   bundleCharts();
   writeEsmEntry();
+  // With TypeScript, which set-up has installed by now.
+  require('./declarations.js').bundleDeclarations();
   fs.chmodSync(path.join(dist, 'lib', 'cli', 'main.js'), 0o755);
   writeStamp(stamp, hash);
 }

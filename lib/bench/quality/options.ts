@@ -19,7 +19,7 @@ import {
 } from '../options';
 import type { BenchDocument } from '../schema';
 
-const ownMethod: z.ZodType<OwnMethod> = z.strictObject({
+const ownMethod: z.ZodType<OwnMethod, OwnMethod> = z.strictObject({
   // Of a folder too.
   id: z.string().regex(/^[a-z\d][\w.-]*$/i),
   label: z.string().min(1),
