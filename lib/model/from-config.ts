@@ -153,14 +153,14 @@ export function architectureFromConfig(
     : uniformWidths(family, { ...named, ffn }, file);
   const headDim = own ? own.head_dim : stockHeadDim(family, named, where);
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
-  const blocks = withTypes(widths, family, common, named, file);
-  const slides = named.slides !== false && blocks.some(({ global }) => !global);
+  const unturned = unturnedBlocks(family, common, named.blocks, file);
+  const { slidingWindow, global } = windowsOf(family, common, named, unturned, file);
   return {
     family: family.name,
     hidden,
     vocab: named.vocab,
     headDim,
-    blocks,
+    blocks: withTraits(widths, { global, unturned }),
     maxPositions,
     norm: {
       kind: family.norm,
@@ -170,7 +170,7 @@ export function architectureFromConfig(
     finalNorm: preNorm,
     ...ropesFromConfig(family, common, { headDim, maxPositions }, file),
     positionOffset: family.positionOffset,
-    slidingWindow: (slides && named.slidingWindow) || 0,
+    slidingWindow,
     qkNorm: family.qkNorm,
     queryScalar: queryScalarOf(named, headDim),
     activation: activation(named.activation, where),
@@ -243,29 +243,30 @@ export function queryScalarOf(
   return scalar === headDim ? null : (scalar ?? null);
 }
 
-/** The blocks, with what the file or the family says of windows and ropes that not all of them have. */
-function withTypes(
-  blocks: BlockWidths[],
+/** The window, 0 where nothing slides, and which blocks are global where others slide or have another rope. */
+function windowsOf(
   family: Family,
   common: Common,
-  named: Named,
-  file: Stated,
-): BlockWidths[] {
-  const unturned = unturnedBlocks(family, common, blocks.length, file);
-  const global = globalBlocks(family, common, named, unturned, file);
-  return withTraits(blocks, { global, unturned });
-}
-
-/** Which blocks are global where others slide: the family's rule where the file does not say. */
-function globalBlocks(
-  { mixesWindows, twoRopes, globalEvery }: Family,
-  { layer_types: types, sliding_window_pattern: every }: Common,
   { blocks, slidingWindow, slides, globalBelow }: Named,
   unturned: readonly boolean[],
   file: Stated,
+): { slidingWindow: number; global: boolean[] } {
+  const { mixesWindows, twoRopes } = family;
+  const window = slides === false ? 0 : (slidingWindow ?? 0);
+  if (!mixesWindows || !(window || twoRopes)) return { slidingWindow: window, global: [] };
+  const global = globalBlocks(family, common, { blocks, globalBelow }, unturned, file);
+  if (!global.every(Boolean)) return { slidingWindow: window, global };
+  return { slidingWindow: 0, global: twoRopes ? global : [] };
+}
+
+/** Which blocks are global: by the family's rule where the file does not say. */
+function globalBlocks(
+  { globalEvery }: Family,
+  { layer_types: types, sliding_window_pattern: every }: Common,
+  { blocks, globalBelow }: Pick<Named, 'blocks' | 'globalBelow'>,
+  unturned: readonly boolean[],
+  file: Stated,
 ): boolean[] {
-  const isSliding = slidingWindow && slides !== false;
-  if (!mixesWindows || !(isSliding || twoRopes)) return [];
   if (types) return listed(types, blocks, file, 'layer_types').map((type) => type === GLOBAL);
   if (globalEvery !== undefined) return everyNth(blocks, every ?? globalEvery);
   // SmolLM3 slides where it has no rope.
@@ -405,6 +406,7 @@ function ropeFromConfig(
     case 'dynamic':
       return { theta, ...turned, dynamicFactor: needed('factor') };
     case 'yarn': {
+      if (theta === 1) throw unsupported(where, 'yarn with a rope_theta of 1', 'use another model');
       const isStretched = maxPositions !== originalMaxPositions;
       const factor =
         scaling.factor ?? (isStretched ? maxPositions / originalMaxPositions : needed('factor'));

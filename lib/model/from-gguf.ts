@@ -267,6 +267,7 @@ function ropeFromGguf(
   if (type === 'linear') {
     if (factor) rope.linearFactor = shortest(factor);
   } else if (type === 'yarn') {
+    if (theta === 1) throw unsupported(where, 'yarn with a freq_base of 1', 'use another model');
     rope.yarn = yarnOf(named, shortest(factor || 1), file);
   } else if (type !== 'none' && type !== 'longrope') {
     throw unsupported(

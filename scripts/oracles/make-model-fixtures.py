@@ -319,6 +319,19 @@ MODELS = {
         None,
         False,
     ),
+    "qwen3-sliding": (
+        Qwen3Config(
+            **SMALL,
+            head_dim=16,
+            use_sliding_window=True,
+            sliding_window=16,
+            max_window_layers=1,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.

@@ -120,6 +120,15 @@ const EXPECTED: Record<string, Architecture> = {
     rope: { theta: 1e6 },
     qkNorm: 'head',
   },
+  'qwen3-sliding': {
+    ...LLAMA2,
+    family: 'qwen3',
+    blocks: TWO_GQA.map((block, i) => (i === 0 ? { ...block, global: true } : block)),
+    norm: { kind: 'rms', eps: 1e-6, placement: 'pre' },
+    rope: { theta: 10000 },
+    slidingWindow: 16,
+    qkNorm: 'head',
+  },
   gemma3: GEMMA3,
   'gemma3-unlike': {
     ...GEMMA3,
@@ -291,6 +300,9 @@ test('windows slide where the list of layer types, or the number of full layers,
     t.is(blocksOf(more).slidingWindow, 0);
   }
   t.deepEqual(globals({ use_sliding_window: false }), [false, false]);
+  // As the export writes it, which has no more to say.
+  const full = { layer_types: ['full_attention', 'full_attention'] };
+  t.deepEqual(blocksOf(full), blocksOf({ ...full, use_sliding_window: false }));
 });
 
 test('SmolLM3 has no rope in every fourth block, or where its list says so', (t) => {
@@ -422,6 +434,13 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['odd partial rope', 'phi3', PARTIAL(0.7), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.7/],
   ['more than whole rope', 'phi3', PARTIAL(2), 'ERR_UNSUPPORTED', /partial_rotary_factor 2 /],
   ['inner partial rope', 'qwen2', PARTIAL(0.5), 'ERR_UNSUPPORTED', /partial_rotary_factor 0.5/],
+  [
+    'yarn that tells no pairs apart',
+    'qwen3-yarn',
+    { rope_parameters: { rope_type: 'yarn', factor: 4, rope_theta: 1 } },
+    'ERR_UNSUPPORTED',
+    /yarn with a rope_theta of 1/,
+  ],
   ['longrope of no lists', 'phi3', PARTIAL(0.75), 'ERR_CHECKPOINT', /short_factor is missing/],
   [
     'longrope of another length',

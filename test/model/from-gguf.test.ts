@@ -189,6 +189,12 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp, GgufTensors?][]
     'ERR_UNSUPPORTED',
     /yarn with an attn_factor of 2/,
   ],
+  [
+    'yarn that tells no pairs apart',
+    { 'llama.rope.scaling.type': 'yarn', 'llama.rope.freq_base': 1 },
+    'ERR_UNSUPPORTED',
+    /yarn with a freq_base of 1/,
+  ],
   ['short list', { 'llama.feed_forward_length': [1536] }, 'ERR_CHECKPOINT', /1 entries for 2/],
   ['empty block', { 'llama.feed_forward_length': [0, 1536] }, 'ERR_UNSUPPORTED', /without/],
   ['odd heads', { 'llama.attention.head_count_kv': 4 }, 'ERR_CHECKPOINT', /head_count_kv/],
