@@ -106,6 +106,7 @@ const NAMES = [
   'ministral',
   'qwen2-sliding',
   'qwen3-yarn',
+  'qwen3-sliding',
 ];
 
 for (const name of NAMES) {
