@@ -38,24 +38,38 @@ export function readSplit(file: string, first: GgufHeader): Split {
   throw broken(`${file}: its ${count} parts hold ${tensors.length} tensors of ${promised}`);
 }
 
-function namesOf(file: string, first: GgufHeader, count: number): string[] {
+/**
+ * The names of all parts of a file, by its own; the file alone where that is not a part's.
+ * @throws StruPruneError ERR_UNSUPPORTED for another part than the first
+ */
+export function partsOf(file: string): string[] {
   const [suffix, own, of] = PART.exec(file) ?? [];
-  const name = (part: number) =>
-    `${file.slice(0, file.length - (suffix?.length ?? 0))}-${digits(part + 1)}-of-${digits(count)}.gguf`;
-  if (suffix === undefined || Number(of) !== count) {
+  if (suffix === undefined) return [file];
+  const stem = file.slice(0, -suffix.length);
+  const names = Array.from({ length: Number(of) }, (_, part) => nameOf(stem, part, Number(of)));
+  if (Number(own) === 1) return names;
+  throw notFirst(file, names);
+}
+
+function namesOf(file: string, first: GgufHeader, count: number): string[] {
+  if (Number(PART.exec(file)?.[2]) !== count) {
     throw broken(
       `${file} is one of ${count} parts of a split GGUF file, but its name does not say which`,
-      `name it as llama.cpp does, NAME-00001-of-${digits(count)}.gguf`,
+      `name it as llama.cpp does, ${nameOf('NAME', 0, count)}`,
     );
   }
-  if (Number(own) !== 1 || numberOf(first, 'split.no') !== 0) {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `${file} is one of ${count} parts of a split GGUF file, and not the first`,
-      `give the first part, ${name(0)}`,
-    );
-  }
-  return Array.from({ length: count }, (_, part) => name(part));
+  const names = partsOf(file);
+  if (numberOf(first, 'split.no') !== 0) throw notFirst(file, names);
+  return names;
+}
+
+function nameOf(stem: string, part: number, count: number): string {
+  return `${stem}-${digits(part + 1)}-of-${digits(count)}.gguf`;
+}
+
+function notFirst(file: string, names: readonly string[]): StruPruneError {
+  const found = `${file} is one of ${names.length} parts of a split GGUF file, and not the first`;
+  return new StruPruneError('ERR_UNSUPPORTED', found, `give the first part, ${names[0]}`);
 }
 
 function parsePart(path: string, part: number, count: number): GgufHeader {

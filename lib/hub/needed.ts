@@ -1,5 +1,6 @@
 /** Which files of a repository make up the model that was named. */
 import { basename } from 'node:path';
+import { partsOf } from '../checkpoint/gguf-split';
 import { StruPruneError } from '../errors';
 import { isObject, parseJsonObject } from '../json-object';
 import type { HubModel } from './name';
@@ -31,14 +32,17 @@ export interface Repository {
 
 /**
  * Its files that are read, weights last; null where it has no weights that could be.
- * @throws StruPruneError ERR_CHECKPOINT for an index that is none
+ * @throws StruPruneError ERR_CHECKPOINT for an index that is none; ERR_UNSUPPORTED for a part of a GGUF file that is not the first
  */
 export async function neededOf(
   { file }: HubModel,
   repository: Repository,
 ): Promise<string[] | null> {
   const names = new Set(repository.names);
-  if (file !== null) return names.has(file) ? [file] : null;
+  if (file !== null) {
+    const parts = partsOf(file);
+    return parts.every((name) => names.has(name)) ? parts : null;
+  }
   // In the order in which a folder's reader looks for them.
   const weights = names.has(SINGLE)
     ? [SINGLE]
@@ -71,7 +75,8 @@ export function nothingNeeded({ repo, file }: HubModel, names: readonly string[]
     const mend = choice
       ? `it has ${choice}`
       : 'it has no GGUF files: leave the name of the file out';
-    return new StruPruneError('ERR_NOT_FOUND', `${repo} has no file ${file}`, mend);
+    const missing = partsOf(file).find((name) => !names.includes(name));
+    return new StruPruneError('ERR_NOT_FOUND', `${repo} has no file ${missing}`, mend);
   }
   if (choice !== '') {
     const found = `${repo} has GGUF files and no safetensors`;

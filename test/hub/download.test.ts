@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { exportModel, openModel, type Progress, plan } from '../../lib';
-import { GGUF, repoOf, SHARDED, startHub, TINY } from './helpers';
+import { GGUF, repoOf, SHARDED, SPLIT, startHub, TINY } from './helpers';
 import { COMMIT } from './server';
 
 const TINY_FILES = [
@@ -163,6 +163,44 @@ test.serial('one GGUF file of several', async (t) => {
   await t.throwsAsync(openModel('hf:owner/gguf/c.gguf'), {
     code: 'ERR_NOT_FOUND',
     message: /owner\/gguf has no file c\.gguf; it has hf:owner\/gguf\/a-Q4_0\.gguf/,
+  });
+});
+
+test.serial('a GGUF file in parts: all of them, by the name of the first', async (t) => {
+  const part = (i: number) => `model-0000${i}-of-00003.gguf`;
+  const parts = [1, 2, 3].map((i) => [`sub/${part(i)}`, readFileSync(join(SPLIT, part(i)))]);
+  const files: Record<string, Buffer> = Object.fromEntries(parts);
+  const { server, cache } = await startHub(t, { 'owner/split': { files } });
+  const first = `hf:owner/split/sub/${part(1)}`;
+  const options = { threads: 1, window: 16, calibrationTokens: 64, sparsity: 0.2 };
+  // Opened by its headers, with nothing fetched.
+  await t.throwsAsync(plan(first, options), {
+    code: 'ERR_TOKENIZER',
+    message: /the GGUF file holds no tokenizer/,
+  });
+  t.false(existsSync(cache));
+  const model = await openModel(first);
+  t.deepEqual(
+    model.files.map((file) => readFileSync(file).length),
+    parts.map(([, bytes]) => bytes!.length),
+  );
+  const asked = server.asked.length;
+  t.is((await openModel(first)).path, model.path);
+  t.is(server.asked.length, asked);
+  // One that went is fetched again.
+  await rm(model.files[1]!);
+  t.is((await openModel(first)).path, model.path);
+  t.true(existsSync(model.files[1]!));
+  await t.throwsAsync(openModel(`hf:owner/split/sub/${part(2)}`), {
+    code: 'ERR_UNSUPPORTED',
+    message:
+      /one of 3 parts of a split GGUF file.*give the first part, sub\/model-00001-of-00003\.gguf/,
+  });
+  delete server.repos['owner/split']!.files[`sub/${part(3)}`];
+  await rm(cache, { recursive: true });
+  await t.throwsAsync(openModel(first), {
+    code: 'ERR_NOT_FOUND',
+    message: /owner\/split has no file sub\/model-00003-of-00003\.gguf/,
   });
 });
 

@@ -9,6 +9,9 @@ export const TINY = resolve('assets/tiny');
 export const SHARDED = resolve('test/fixtures/models/llama3');
 export const GGUF = resolve('test/fixtures/models/llama3-tied/model.gguf');
 
+/** A GGUF file in three parts, `model-0000N-of-00003.gguf`. */
+export const SPLIT = resolve('test/fixtures/models/smollm3');
+
 /** A folder as a repository, with what nobody asked for. */
 export function repoOf(folder: string, more: Record<string, Buffer> = {}): HubRepo {
   const names = readdirSync(folder);
