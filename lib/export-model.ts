@@ -5,7 +5,7 @@ import { settingsFrom } from './check';
 import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { codeWarnings } from './checkpoint/code-references';
-import { type ExportPlan, normOffsetOf, planExport } from './checkpoint/export';
+import { type ExportPlan, planExport, scalesIn } from './checkpoint/export';
 import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
@@ -15,7 +15,6 @@ import type { CallOptions } from './engine/engine-options';
 import { using } from './engine/owned';
 import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';
-import { scalesOf } from './model/stored-scaling';
 import { encodeBlockTensor, encodeOutsideTensor } from './models/decoders/encode';
 import { originOf } from './models/decoders/model-card';
 import { tokenizerOutput } from './models/decoders/tokenizer-output';
@@ -79,8 +78,7 @@ export async function exportOn(
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
   // Rows in a type that they are written in are copied.
-  const normOffset = normOffsetOf(architecture, format);
-  const stored = { ...AS_IS, asSource: MATRICES, normOffset, ...scalesOf(architecture) };
+  const stored = { ...AS_IS, asSource: MATRICES, ...scalesIn(architecture, format) };
   const session = new Session(engine, source, stored, engine.overflow);
   try {
     const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });

@@ -8,7 +8,7 @@ import {
 } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import type { BiasName } from '../model/family';
-import { scalesOf } from '../model/stored-scaling';
+import { type Scales, scalesOf } from '../model/stored-scaling';
 import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
 import type { ExportFormat, ExportKind } from './export-table';
@@ -88,14 +88,15 @@ export function storedAs({
     ends: takenOver ? null : FEW_STEPS.includes(dtype) ? 'Q8_0' : dtype,
     vectors: format === 'gguf' ? 'F32' : dtype,
     asSource: takenOver?.roles ?? [],
-    normOffset: normOffsetOf(architecture, format),
-    ...scalesOf(architecture),
+    ...scalesIn(architecture, format),
   };
 }
 
-/** What weights of norms are stored less in such an output. */
-export function normOffsetOf({ family }: Architecture, format: ExportFormat): number {
-  return format === 'hf' ? (familyNamed(family).hf.normOffset ?? 0) : 0;
+/** What weights are stored less, or divided by, in such an output. */
+export function scalesIn(architecture: Architecture, format: ExportFormat): Scales {
+  const { hf } = familyNamed(architecture.family);
+  const normOffset = format === 'hf' ? (hf.normOffset ?? 0) : 0;
+  return { normOffset, ...scalesOf(architecture) };
 }
 
 export interface ExportPlan {

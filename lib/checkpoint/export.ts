@@ -14,7 +14,7 @@ export type {
   PlannedPart,
   PlannedTensor,
 } from './export-plan';
-export { normOffsetOf, storedAs } from './export-plan';
+export { scalesIn, storedAs } from './export-plan';
 export { type ExportFormat, type ExportKind, exportTable } from './export-table';
 
 /**

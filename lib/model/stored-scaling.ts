@@ -2,7 +2,7 @@
 import type { Architecture, Stored, TensorRef } from './architecture';
 import { isNorm } from './sublayers';
 
-type Scales = Pick<Stored, 'normOffset' | 'outputScale' | 'finalNormScale'>;
+export type Scales = Pick<Stored, 'normOffset' | 'outputScale' | 'finalNormScale'>;
 
 /** What every file of such a model is stored divided by. */
 export function scalesOf({
