@@ -52,3 +52,14 @@ test('without a text the mix calibrates, and the result says so', async (t) => {
   t.regex(card, /prune tiny -o OUT --/);
   t.notRegex(card, /--calibration /);
 });
+
+test('what calibrates on nothing says nothing of the mix', async (t) => {
+  const output = join(await mkdtemp(join(tmpdir(), 'struprune-mix-')), 'out');
+  t.teardown(() => rm(dirname(output), { recursive: true, force: true }));
+  const quick = { sparsity: 0.2, calibrationTokens: 512, window: 128 } as const;
+  const asked = { output, ...quick, method: 'magnitude-l2' } as const;
+  const { notes, calibrationTokens } = await prune(embeddedModel(), asked);
+  t.is(calibrationTokens, 0);
+  t.notRegex(notes.join(), /mix of prose/);
+  t.regex(readFileSync(join(output, 'README.md'), 'utf8'), /\| calibration \| no text \|/);
+});

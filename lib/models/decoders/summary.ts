@@ -12,7 +12,7 @@ import {
   prunedArchitecture,
   totalParameters,
 } from '../../model/groups';
-import type { Settings } from '../../options';
+import type { RunSettings, Settings } from '../../options';
 import { Own } from '../../own';
 import type { AllocatedPart, LayerResult, PruneResult } from '../../pruning/result';
 import { resolve } from '../../spec';
@@ -23,9 +23,9 @@ import { bytesOf } from './measured';
 import type { Run } from './run';
 import { settingsUsed } from './settings-used';
 
-/** Whoever brought no text to calibrate on is told what was taken. */
-function textNotes({ calibration }: Settings): string[] {
-  if (calibration !== embeddedMix().calibration) return [];
+/** Whoever brought no text to calibrate on is told what was taken, where one was read. */
+function textNotes({ calibration, tuneTokens }: RunSettings, calibrates: boolean): string[] {
+  if (calibration !== embeddedMix().calibration || !(calibrates || tuneTokens > 0)) return [];
   return [
     "calibrated on this package's mix of prose, code, dialogue and languages; a text like those that the model is for loses less on them",
   ];
@@ -47,6 +47,7 @@ export function summarise(
   const parametersAfter = totalParameters({ ...pruned, biases: plan.biases });
   const total = linearParameters(architecture);
   const bytesBefore = bytesOf(source);
+  const calibrates = gather.statistics !== 'none';
   const growth = bytesAfter > bytesBefore ? growthNotes(run) : [];
   return {
     settings: settingsUsed(run),
@@ -56,7 +57,7 @@ export function summarise(
     format: settings.format,
     dtype: output.dtype.toLowerCase(),
     output: settings.output,
-    calibrationTokens: gather.statistics === 'none' ? 0 : run.ids.length,
+    calibrationTokens: calibrates ? run.ids.length : 0,
     window: run.window,
     parametersBefore,
     parametersAfter,
@@ -68,7 +69,7 @@ export function summarise(
       ...plan.notes,
       ...goneNotes(architecture, pruned),
       ...output.notes,
-      ...textNotes(settings),
+      ...textNotes(settings, calibrates),
       ...ownNotes(run),
       ...growth,
     ],
