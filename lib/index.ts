@@ -52,7 +52,13 @@ export { StruPruneError } from './errors';
 export { type EvaluateOptions, evaluate } from './evaluate';
 export { evaluateTasks, type TasksOptions } from './evaluate-tasks';
 export { type Exported, type ExportOptions, exportModel } from './export-model';
-export { type Generated, type GenerateOptions, generate } from './generate';
+export {
+  type AnswerOptions,
+  answer,
+  type Generated,
+  type GenerateOptions,
+  generate,
+} from './generate';
 export type { LentSolver, MaskFunction, MaskTask } from './masks/own';
 export type { Against } from './measure/against';
 export type { Evaluation } from './measure/perplexity';
@@ -89,4 +95,5 @@ export type { AdmmStep } from './solver/admm';
 export type { Structure } from './solver/structures/types';
 export { type OpenOptions, openModel } from './source';
 export { type LayerCurves, type SurveyOptions, survey } from './survey';
+export type { Message, OnText } from './tokenizer';
 export type { Divergences, TuneReport } from './tuning/train';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../package-root';
 import { addBench } from './commands/bench';
+import { addChat } from './commands/chat';
 import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
 import { addEval } from './commands/eval';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
   addPlan(program);
   addEval(program);
   addGenerate(program);
+  addChat(program);
   addExport(program);
   addDemo(program);
   addBench(program);

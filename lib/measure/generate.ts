@@ -9,14 +9,14 @@ export interface GreedyOptions {
   room?: number;
   /** Tokens behind which nothing follows; they are no part of what is returned. */
   stop?: readonly number[];
-  onTokens?: (tokens: number) => void;
+  onTokens?: (tokens: number[]) => void;
 }
 
 /**
  * The likeliest continuation of a prompt, without cache: meant for the few tokens that show a person what pruning did.
  * Every pass reads the whole model, so that each guesses all tokens that are left, from what followed the last ones
  * before or else from the pass before, and as many stand as were guessed right, one at least. Blocks are loaded once a
- * pass, but for those that fit into 3/4 of `room`, bytes of the engine's memory: they stay. `onTokens` hears how many
+ * pass, but for those that fit into 3/4 of `room`, bytes of the engine's memory: they stay. `onTokens` hears those that
  * there are.
  */
 export async function greedy(
@@ -44,7 +44,7 @@ export async function greedy(
         if (stop.includes(next)) return ids.slice(prompt.length);
         ids.push(next);
       } while (ids.length < end && asked[ids.length - 1] === ids.at(-1));
-      onTokens?.(ids.length - prompt.length);
+      onTokens?.(ids.slice(prompt.length));
     }
   } finally {
     await blocks.free();

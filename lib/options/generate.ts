@@ -1,6 +1,6 @@
-/** The options of generate(). */
+/** The options of generate() and answer(). */
 import { count, on, text } from './kinds';
-import { declare } from './option';
+import { declare, like } from './option';
 
 export const GENERATE = declare(
   { group: 'Generation' },
@@ -18,5 +18,12 @@ export const GENERATE = declare(
       default: 64,
       changes: 'run',
     },
+  },
+);
+
+export const ANSWER = declare(
+  { group: 'Generation' },
+  {
+    maxTokens: like(GENERATE.maxTokens, { help: 'so many tokens an answer at most', default: 256 }),
   },
 );

@@ -1,5 +1,7 @@
+export type { Message } from './chat';
 export { type TokenizeFileOptions, tokenizeFile } from './file';
 export { tokenizerFromGguf } from './from-gguf';
+export { GrowingText, type OnText } from './growing-text';
 export type { AskedQuestion, Continuation } from './jobs';
 export { inThread } from './thread';
 export { ggufMetadataFromTokenizer } from './to-gguf';

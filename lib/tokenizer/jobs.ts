@@ -2,7 +2,7 @@
 import { type GgufEntry, parseGguf } from '../checkpoint/container';
 import { GgufBytes } from '../checkpoint/gguf-bytes';
 import { StruPruneError } from '../errors';
-import { chatRenderer } from './chat';
+import { chatRenderer, type Message } from './chat';
 import { framedWindows } from './framed';
 import { tokenizerFromGguf } from './from-gguf';
 import { joined, readQuestions } from './questions';
@@ -48,8 +48,8 @@ export interface Jobs {
   windows: { in: { path: string; window: number; most: number }; out: Int32Array };
   /** Questions of a JSONL file, each with the ids of its prompt and of every continuation behind it. */
   questions: { in: { path: string }; out: AskedQuestion[] };
-  /** What a model goes on from, and the tokens that end what it writes. `chat`: a user's message. */
-  prompt: { in: { prompt: string; chat: boolean }; out: { ids: number[]; end: number[] } };
+  /** What a model goes on from, a text or a conversation, and the tokens that end what it writes. */
+  prompt: { in: { prompt: string | Message[] }; out: { ids: number[]; end: number[] } };
   /** The texts of lists of ids. */
   texts: { in: { ids: number[][] }; out: string[] };
   /** The files of a Hugging Face folder. */
@@ -132,14 +132,14 @@ function prefixed({ encode, prefixId }: Tokenizer, text: string): number[] {
   return prefixId === null || ids[0] === prefixId ? [...ids] : [prefixId, ...ids];
 }
 
-function promptOf({ source, prompt, chat }: JobInput<'prompt'>): Jobs['prompt']['out'] {
+function promptOf({ source, prompt }: JobInput<'prompt'>): Jobs['prompt']['out'] {
   const files = readTokenizerFiles(source);
   const tokenizer = loadTokenizer({ kind: 'files', files });
   const { eosTokenId } = tokenizer;
-  const message = { role: 'user', content: prompt };
-  const ids = chat
-    ? [...tokenizer.encode(chatRenderer(files, { answer: true })([message]))]
-    : prefixed(tokenizer, prompt);
+  const ids =
+    typeof prompt === 'string'
+      ? prefixed(tokenizer, prompt)
+      : [...tokenizer.encode(chatRenderer(files, { answer: true })(prompt))];
   return { ids, end: eosTokenId === null ? [] : [eosTokenId] };
 }
 

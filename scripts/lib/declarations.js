@@ -13,6 +13,7 @@ const HEAD = '/// <reference lib="esnext.disposable" />\n';
 /** Where the options of an exported type are declared: the module in dist/lib, and the name of the constant there. */
 const OPTIONS_OF = {
   AllocateOptions: ['options', 'OPTIONS'],
+  AnswerOptions: ['options/generate', 'ANSWER'],
   EvaluateOptions: ['options/evaluate', 'EVALUATE'],
   ExportOptions: ['options/export', 'EXPORT'],
   GenerateOptions: ['options/generate', 'GENERATE'],
@@ -135,8 +136,9 @@ class Bundle {
     const [declaration] = symbol.declarations ?? [];
     const file = declaration?.getSourceFile();
     if (!file || this.program.isSourceFileDefaultLibrary(file)) return null;
-    if (!file.fileName.startsWith(lib))
-      throw new Error(`the API shows ${text} of ${file.fileName}`);
+    const { fileName } = file;
+    if (!path.resolve(fileName).startsWith(lib))
+      throw new Error(`the API shows ${text} of ${fileName}`);
     return statementOf(declaration).parent === file ? symbol : null;
   }
 
@@ -164,7 +166,7 @@ class Bundle {
         return visit(root);
       },
     ]);
-    const shown = OPTIONS_OF[name] ? withHelp(transformed[0], name) : transformed[0];
+    const shown = name.endsWith('Options') ? withHelp(transformed[0], name) : transformed[0];
     return this.#printer.printNode(ts.EmitHint.Unspecified, shown, node.getSourceFile());
   }
 }
@@ -176,6 +178,7 @@ function statementOf(declaration) {
 
 /** The options of a type as they are declared, in that order. */
 function withHelp(type, name) {
+  if (!OPTIONS_OF[name]) throw new Error(`where are the options of ${name} declared?`);
   const [module, constant] = OPTIONS_OF[name];
   const options = require(path.join(lib, module))[constant];
   const order = Object.keys(options);

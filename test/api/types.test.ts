@@ -79,6 +79,7 @@ for (const [way, file, options] of WAYS) {
 
 const OPTIONS = [
   'AllocateOptions',
+  'AnswerOptions',
   'EvaluateOptions',
   'ExportOptions',
   'GenerateOptions',

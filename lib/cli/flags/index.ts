@@ -9,7 +9,7 @@ import { SPEED_OPTIONS } from '../../bench/speed/options';
 import { OPTIONS } from '../../options';
 import { EVALUATE } from '../../options/evaluate';
 import { EXPORT } from '../../options/export';
-import { GENERATE } from '../../options/generate';
+import { ANSWER, GENERATE } from '../../options/generate';
 import { MACHINE } from '../../options/machine';
 import type { Options } from '../../options/option';
 import { TASKS } from '../../options/tasks';
@@ -61,6 +61,7 @@ export const FLAGS = {
   plan: flagsOf(optional(pruneOptions), PRUNE_EXTRAS),
   eval: flagsOf({ ...optional({ ...EVALUATE, ...TASKS }), ...MACHINE }, [json('Evaluation')]),
   generate: flagsOf({ ...GENERATE, ...MACHINE }, [json('Generation')]),
+  chat: flagsOf({ ...ANSWER, ...MACHINE }),
   export: flagsOf({ ...EXPORT, ...MACHINE }, [json('Output')]),
   /** Whose rows are settled. */
   bench: flagsOf({ output: QUALITY_OPTIONS.output, force: QUALITY_OPTIONS.force }, [BENCH_JSON]),

@@ -107,7 +107,7 @@ export function ruinWarning(before: number | null, after: number | null): string
 function sampleOf(run: Run, session: Session): Promise<number[]> {
   const room = run.engine.bounded ? 0 : run.room;
   const report = stageReporter(run.onProgress, 'sample', SAMPLE_TOKENS);
-  const onTokens = (tokens: number) => report(tokens, `${tokens} tokens of ${SAMPLE_TOKENS}`);
+  const onTokens = ({ length }: number[]) => report(length, `${length} tokens of ${SAMPLE_TOKENS}`);
   return greedy(session, samplePrompt(run), SAMPLE_TOKENS, { room, onTokens });
 }
 
