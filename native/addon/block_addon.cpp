@@ -71,6 +71,7 @@ Napi::Value RunSiteOn(const Napi::CallbackInfo& info) {
                    GetBool(sums.Get("inputs"), "inputs")};
   }
   const size_t width = layer.width();
+  const size_t summed = layer.experts() ? 2 * layer.experts()->count : width;
   if (!hidden || hidden->cols() != layer.hidden()) throw BadArgument("hidden has another width");
   if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
     throw BadArgument("keep has another shape");
@@ -82,8 +83,8 @@ Napi::Value RunSiteOn(const Napi::CallbackInfo& info) {
   if (targets && (targets->cols() != hidden->cols() || targets->rows() != hidden->rows())) {
     throw BadArgument("targets have another shape");
   }
-  if (statistics &&
-      (statistics->dim() != width || statistics->residual_dim() != (before ? layer.hidden() : 0))) {
+  if (statistics && (statistics->dim() != summed ||
+                     statistics->residual_dim() != (before ? layer.hidden() : 0))) {
     throw BadArgument("statistics have another shape");
   }
   for (const auto& dense : {before, after}) {

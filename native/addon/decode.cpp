@@ -1,10 +1,15 @@
 #include "addon/decode.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace struprune::addon {
 namespace {
 
 // Widths, counts and vocabularies; no product of two of them overflows.
 constexpr size_t kMostWidth = size_t{1} << 31;
+// A spec has an entry for each.
+constexpr size_t kMostExperts = size_t{1} << 12;
 
 size_t WidthOf(const Plain& value, std::string_view name) {
   const size_t width = SizeOf(value, name);
@@ -107,7 +112,20 @@ FeedForwardSpec DecodeFeedForward(const Plain& object) {
           FlagOf(FieldOf(object, "gated"), "gated")};
 }
 
-// {name, mixer: {kind: "attention" | "ffn", …}, norm, streamNorm, outNorm} of
+ExpertsSpec DecodeExperts(const Plain& object) {
+  ExpertsSpec spec{.count = WidthIn(object, "count"),
+                   .top_k = WidthIn(object, "topK"),
+                   .renormalised = FlagOf(FieldOf(object, "renormalised"), "renormalised"),
+                   .expert = DecodeFeedForward(FieldOf(object, "expert"))};
+  const Plain& shared = FieldOf(object, "shared");
+  if (!shared.absent()) spec.shared = DecodeFeedForward(shared);
+  if (spec.count > kMostExperts || spec.top_k == 0 || spec.top_k > spec.count) {
+    throw BadArgument("a token passes some of the experts that there are");
+  }
+  return spec;
+}
+
+// {name, mixer: {kind: "attention" | "ffn" | "experts", …}, norm, streamNorm, outNorm} of
 // lib/model/sublayers.ts
 SublayerSpec DecodeSublayer(const Plain& object) {
   const Plain& mixer = FieldOf(object, "mixer");
@@ -118,6 +136,8 @@ SublayerSpec DecodeSublayer(const Plain& object) {
     spec.mixer = DecodeAttention(mixer);
   } else if (kind == "ffn") {
     spec.mixer = DecodeFeedForward(mixer);
+  } else if (kind == "experts") {
+    spec.mixer = DecodeExperts(mixer);
   } else {
     throw BadArgument("unknown mixer " + kind);
   }
@@ -233,6 +253,7 @@ BlockSpec DecodeBlockSpec(const Plain& value) {
   spec.hidden = WidthIn(value, "hidden");
   for (const Plain& sublayer : ListOf(FieldOf(value, "sublayers"), "sublayers")) {
     spec.sublayers.push_back(DecodeSublayer(sublayer));
+    std::ranges::move(InsideOf(spec.sublayers.back()), std::back_inserter(spec.sublayers));
   }
   return spec;
 }

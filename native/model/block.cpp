@@ -265,6 +265,8 @@ void Block::Resize(size_t sublayer, size_t width) {
 void Block::Finish(size_t sublayer) {
   Round({sublayer, Part::kOut});
   Round({sublayer, Part::kOutBias});
+  const auto [first, end] = spec_.Inside(sublayer);
+  for (size_t i = first; i < end; ++i) Finish(i);
 }
 
 bool Block::StaysAsSource(TensorId id, Dtype dtype) const {

@@ -152,6 +152,9 @@ class Sublayer {
   const SublayerSpec& spec() const { return block_->spec().sublayers[index_]; }
   const AttentionSpec* attention() const { return spec().attention(); }
   const FeedForwardSpec* ffn() const { return spec().ffn(); }
+  const ExpertsSpec* experts() const { return spec().experts(); }
+  // FFNs that run inside it, by their place among them: experts, then the shared one.
+  Sublayer inside(size_t place) const { return block_->sublayer(index_ + 1 + place); }
   size_t width() const { return spec().width(); }
   bool has(Part part) const { return block_->has({index_, part}); }
   PartShape shape(Part part) const { return block_->shape({index_, part}); }

@@ -5,19 +5,12 @@
 
 #include "model/attend_windows.h"
 #include "model/forward_steps.h"
-#include "ops/finite.h"
 #include "ops/packed_weights.h"
 
 namespace struprune {
 namespace {
 
 using Access = PagedMatrix::Access;
-
-void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {
-  if (AllFinite(hidden, rows * layer.hidden())) return;
-  throw Error("ERR_NAN", "hidden states are no longer finite",
-              "the checkpoint may be damaged, or its dtype too narrow for this text");
-}
 
 // Numbers of the buffers of a flight.
 struct SiteCounts {
@@ -375,6 +368,14 @@ double FlopsOf(const FeedForwardSpec& spec, double hidden, double) {
   return 2 * hidden * (spec.gated ? 3 : 2) * static_cast<double>(spec.width);
 }
 
+// The router, and those that a token passes.
+double FlopsOf(const ExpertsSpec& spec, double hidden, double window) {
+  const double routed = FlopsOf(spec.expert, hidden, window);
+  const double shared = spec.shared ? 2 * hidden + FlopsOf(*spec.shared, hidden, window) : 0;
+  return 2 * hidden * static_cast<double>(spec.count) + static_cast<double>(spec.top_k) * routed +
+         shared;
+}
+
 }  // namespace
 
 double SublayerFlops(const SublayerSpec& layer, size_t hidden, size_t tokens, size_t window) {
@@ -386,8 +387,8 @@ double SublayerFlops(const SublayerSpec& layer, size_t hidden, size_t tokens, si
 
 double BlockFlops(const BlockSpec& spec, size_t tokens, size_t window) {
   double flops = 0;
-  for (const SublayerSpec& layer : spec.sublayers) {
-    flops += SublayerFlops(layer, spec.hidden, tokens, window);
+  for (size_t i = 0; i < spec.sublayers.size(); i = spec.Inside(i).end) {
+    flops += SublayerFlops(spec.sublayers[i], spec.hidden, tokens, window);
   }
   return flops;
 }

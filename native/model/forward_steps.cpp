@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/finite.h"
 #include "ops/packed_weights.h"
 #include "ops/strip_product.h"
 
@@ -19,6 +20,11 @@ void ApplyNorm(const Sublayer& layer, const NormSpec& norm, Part weight, Part bi
                const float* x, float* out) {
   const size_t d = layer.hidden();
   Norm(norm.kind, rows, d, x, d, layer.data(weight), layer.data(bias), norm.eps, out, d);
+}
+
+void OutNorm(const Sublayer& layer, size_t rows, float* y) {
+  const auto& norm = layer.spec().out_norm;
+  if (norm) ApplyNorm(layer, *norm, Part::kOutNorm, Part::kOutNormBias, rows, y, y);
 }
 
 void NormHeads(const Sublayer& layer, Part weight, size_t rows, size_t heads, float* x,
@@ -105,19 +111,24 @@ void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t
 
 void Output(const Sublayer& layer, size_t rows, const float* x, float* y) {
   Linear(layer, Part::kOut, Part::kOutBias, rows, x, y);
-  const auto& norm = layer.spec().out_norm;
-  if (norm) ApplyNorm(layer, *norm, Part::kOutNorm, Part::kOutNormBias, rows, y, y);
+  OutNorm(layer, rows, y);
+}
+
+void AddToStream(const Sublayer& layer, size_t rows, float* y, float* hidden) {
+  OutNorm(layer, rows, y);
+  for (size_t i = 0; i < rows * layer.hidden(); ++i) hidden[i] += y[i];
+  StreamNorm(layer, rows, hidden, hidden);
 }
 
 void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden, float* scratch) {
   const size_t d = layer.hidden();
   if (layer.spec().out_norm) {
-    Output(layer, rows, x, scratch);
-    for (size_t i = 0; i < rows * d; ++i) hidden[i] += scratch[i];
-  } else {
-    Product(layer, Part::kOut, rows, x, 1, hidden);
-    if (layer.has(Part::kOutBias)) AddBias(rows, d, layer.data(Part::kOutBias), hidden);
+    Linear(layer, Part::kOut, Part::kOutBias, rows, x, scratch);
+    AddToStream(layer, rows, scratch, hidden);
+    return;
   }
+  Product(layer, Part::kOut, rows, x, 1, hidden);
+  if (layer.has(Part::kOutBias)) AddBias(rows, d, layer.data(Part::kOutBias), hidden);
   StreamNorm(layer, rows, hidden, hidden);
 }
 
@@ -139,6 +150,12 @@ AttentionShape ShapeOf(const AttentionSpec& spec, size_t window) {
   const float usual = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
   return {window,        spec.heads(), spec.kv_heads,
           spec.head_dim, spec.sliding, spec.scale.value_or(usual)};
+}
+
+void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {
+  if (AllFinite(hidden, rows * layer.hidden())) return;
+  throw Error("ERR_NAN", "hidden states are no longer finite",
+              "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
 
 }  // namespace struprune

@@ -46,6 +46,10 @@ void Project(const Sublayer& layer, const RopeTable* rope, size_t window, size_t
 // y[rows, hidden] = x[rows, width] Wᵀ + bias for the output map, then its norm where it has one.
 void Output(const Sublayer& layer, size_t rows, const float* x, float* y);
 
+// hidden[rows, hidden] += y[rows, hidden], what the output map gave, after the norm that it has for
+// that, if any; then the stream's norm.
+void AddToStream(const Sublayer& layer, size_t rows, float* y, float* hidden);
+
 // hidden[rows, hidden] += Output, then the stream's norm. scratch[rows, hidden] where the output
 // has a norm.
 void AddOutput(const Sublayer& layer, size_t rows, const float* x, float* hidden, float* scratch);
@@ -58,5 +62,8 @@ void StreamNorm(const Sublayer& layer, size_t rows, const float* x, float* out);
 Scan ScanOf(const Sublayer& layer, size_t rows, std::initializer_list<Part> weights);
 
 AttentionShape ShapeOf(const AttentionSpec& spec, size_t window);
+
+// Throws ERR_NAN where one of hidden[rows, hidden] is no number.
+void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden);
 
 }  // namespace struprune

@@ -48,9 +48,39 @@ std::optional<PartShape> ShapeIn(const FeedForwardSpec& spec, size_t hidden, Par
   }
 }
 
+std::optional<PartShape> ShapeIn(const ExpertsSpec& spec, size_t hidden, Part part) {
+  switch (part) {
+    case Part::kRouter:
+      return PartShape{spec.count, hidden};
+    case Part::kSharedGate:
+      return spec.shared ? std::optional(PartShape{1, hidden}) : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
+BlockSpec::Range BlockSpec::Inside(size_t sublayer) const {
+  const ExpertsSpec* const experts = sublayers[sublayer].experts();
+  const size_t first = sublayer + 1;
+  return {first, first + (experts ? experts->count + (experts->shared ? 1 : 0) : 0)};
+}
+
+std::vector<SublayerSpec> InsideOf(const SublayerSpec& spec) {
+  const ExpertsSpec* const experts = spec.experts();
+  std::vector<SublayerSpec> inside;
+  if (!experts) return inside;
+  const auto add = [&](const std::string& name, const FeedForwardSpec& ffn) {
+    inside.push_back({.name = spec.name + "." + name, .mixer = ffn});
+  };
+  for (size_t j = 0; j < experts->count; ++j) add(std::to_string(j), experts->expert);
+  if (experts->shared) add("shared", *experts->shared);
+  return inside;
+}
+
 void SublayerSpec::Resize(size_t width) {
+  if (experts()) throw Error("ERR_ARGUMENT", "experts have no width of their own");
   if (auto* ffn = std::get_if<FeedForwardSpec>(&mixer)) {
     ffn->width = width;
     return;
@@ -76,9 +106,9 @@ std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part p
     case Part::kOutNormBias:
       return NormShape(spec.out_norm, hidden, true);
     case Part::kOut:
-      return PartShape{hidden, spec.width()};
+      return spec.experts() ? std::nullopt : std::optional(PartShape{hidden, spec.width()});
     case Part::kOutBias:
-      return PartShape{1, hidden};
+      return spec.experts() ? std::nullopt : std::optional(PartShape{1, hidden});
     default:
       return std::visit([&](const auto& mixer) { return ShapeIn(mixer, hidden, part); },
                         spec.mixer);
@@ -98,6 +128,8 @@ bool IsVector(Part part) {
     case Part::kQ:
     case Part::kK:
     case Part::kV:
+    case Part::kRouter:
+    case Part::kSharedGate:
     case Part::kGate:
     case Part::kUp:
     case Part::kOut:
@@ -126,7 +158,7 @@ size_t SublayerNamed(const BlockSpec& spec, std::string_view name) {
 }
 
 TensorId TensorNamed(const BlockSpec& spec, std::string_view name) {
-  const size_t dot = name.find('.');
+  const size_t dot = name.rfind('.');
   const auto part = std::ranges::find(kPartNames, name.substr(std::min(dot, name.size() - 1) + 1));
   if (dot == std::string_view::npos || part == kPartNames.end()) {
     throw Error("ERR_ARGUMENT", "no tensor of a block is called " + std::string(name));

@@ -44,27 +44,48 @@ struct FeedForwardSpec {
   bool gated = true;
 };
 
+// FFNs of which a token passes those with the largest of its router's probabilities.
+struct ExpertsSpec {
+  size_t count = 0, top_k = 1;
+  bool renormalised = false;  // those probabilities are made to sum to 1
+  FeedForwardSpec expert;
+  std::optional<FeedForwardSpec> shared =
+      {};  // that all tokens pass, times the sigmoid of its own map
+};
+
 struct SublayerSpec {
   std::string name;  // of its site, and in front of its tensors' names
-  std::variant<AttentionSpec, FeedForwardSpec> mixer;
-  std::optional<NormSpec> norm;           // of what the mixer reads
-  std::optional<NormSpec> stream_norm;    // of the stream after the addition
-  std::optional<NormSpec> out_norm = {};  // of the output map's result, before the addition
+  std::variant<AttentionSpec, FeedForwardSpec, ExpertsSpec> mixer;
+  std::optional<NormSpec> norm = {};         // of what the mixer reads
+  std::optional<NormSpec> stream_norm = {};  // of the stream after the addition
+  std::optional<NormSpec> out_norm = {};     // of the output map's result, before the addition
 
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   const FeedForwardSpec* ffn() const { return std::get_if<FeedForwardSpec>(&mixer); }
-  // Columns of its output map: the axis of its site.
-  size_t width() const { return attention() ? attention()->q_width() : ffn()->width; }
+  const ExpertsSpec* experts() const { return std::get_if<ExpertsSpec>(&mixer); }
+  // Columns of its output map: the axis of its site. Experts have output maps of their own alone.
+  size_t width() const { return attention() ? attention()->q_width() : ffn() ? ffn()->width : 0; }
   // Whether what the output map gives reaches the stream as it is, without a norm behind it.
   bool adds_plainly() const { return !stream_norm && !out_norm; }
-  // Changes that axis, by whole KV heads of an attention.
+  // Changes that axis, by whole KV heads of an attention; experts have none.
   void Resize(size_t width);
 };
 
 struct BlockSpec {
   size_t hidden = 0;
+  // Behind one of experts these and the shared one, `NAME.0`, `NAME.1`, …, `NAME.shared`: FFNs
+  // without norms that run inside it.
   std::vector<SublayerSpec> sublayers;
+
+  // Places of those that run inside one, in order; the shared one is the last.
+  struct Range {
+    size_t first, end;
+  };
+  Range Inside(size_t sublayer) const;
 };
+
+// The FFNs of experts that belong behind them in a block.
+std::vector<SublayerSpec> InsideOf(const SublayerSpec& spec);
 
 // The tensors that a sublayer may have.
 enum class Part : uint8_t {
@@ -80,6 +101,8 @@ enum class Part : uint8_t {
   kVBias,
   kQNorm,
   kKNorm,
+  kRouter,
+  kSharedGate,
   kGate,
   kGateBias,
   kUp,
@@ -89,12 +112,12 @@ enum class Part : uint8_t {
   kOutNorm,
   kOutNormBias,
 };
-inline constexpr size_t kParts = 20;
+inline constexpr size_t kParts = 22;
 // As in lib/model/sublayers.ts.
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "norm",  "normBias", "streamNorm", "streamNormBias", "q",       "qBias",      "k",
-    "kBias", "v",        "vBias",      "qNorm",          "kNorm",   "gate",       "gateBias",
-    "up",    "upBias",   "out",        "outBias",        "outNorm", "outNormBias"};
+    "norm", "normBias", "streamNorm", "streamNormBias", "q",       "qBias",      "k",    "kBias",
+    "v",    "vBias",    "qNorm",      "kNorm",          "router",  "sharedGate", "gate", "gateBias",
+    "up",   "upBias",   "out",        "outBias",        "outNorm", "outNormBias"};
 
 struct PartShape {
   size_t rows = 0, cols = 0;  // vectors: 1 x n

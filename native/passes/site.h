@@ -1,5 +1,5 @@
 // A site of a block over all tokens, on the context's GPU where it has one and the site has
-// columns.
+// columns: not where it is experts.
 #pragma once
 
 #include "model/forward.h"

@@ -1,0 +1,234 @@
+// Experts against plain loops in double: a token passes those that it is routed to, and no other.
+#include "model/experts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "expect_error.h"
+#include "float_tensors.h"
+#include "memory_matrix.h"
+#include "model/backward.h"
+#include "ops/gemm.h"
+
+namespace struprune {
+namespace {
+
+using test::ExpectError;
+using test::FloatTensor;
+using test::MemoryMatrix;
+using test::RandomFloats;
+
+constexpr size_t kWindow = 8, kTokens = 24, kHidden = 12, kWidth = 10, kShared = 6, kCount = 5;
+constexpr StripSize kStrip{64, 3};
+
+BlockSpec Spec(bool renormalised, bool shared, size_t top_k = 2) {
+  const FeedForwardSpec expert{kWidth, Activation::kSilu, true};
+  ExpertsSpec experts{kCount, top_k, renormalised, expert};
+  if (shared) experts.shared = FeedForwardSpec{kShared, Activation::kSilu, true};
+  BlockSpec spec{kHidden, {{.name = "experts", .mixer = experts, .norm = NormSpec{}}}};
+  std::ranges::move(InsideOf(spec.sublayers[0]), std::back_inserter(spec.sublayers));
+  return spec;
+}
+
+using Weights = std::vector<std::array<std::vector<float>, kParts>>;
+
+Weights RandomWeights(const BlockSpec& spec) {
+  Weights weights(spec.sublayers.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    for (size_t p = 0; p < kParts; ++p) {
+      const auto part = static_cast<Part>(p);
+      const auto shape = ShapeOf(spec.sublayers[i], kHidden, part);
+      if (!shape || IsBias(part)) continue;
+      weights[i][p] = RandomFloats(shape->rows * shape->cols, static_cast<unsigned>(40 * i + p));
+    }
+  }
+  return weights;
+}
+
+const std::vector<float>& At(const Weights& weights, size_t sublayer, Part part) {
+  return weights[sublayer][static_cast<size_t>(part)];
+}
+std::vector<float>& At(Weights& weights, size_t sublayer, Part part) {
+  return weights[sublayer][static_cast<size_t>(part)];
+}
+
+Block MakeBlock(const std::shared_ptr<Context>& context, const BlockSpec& spec,
+                const Weights& weights, std::shared_ptr<PageStore> store = nullptr) {
+  BlockSources sources(spec.sublayers.size());
+  for (size_t i = 0; i < sources.size(); ++i) {
+    for (size_t p = 0; p < kParts; ++p) {
+      if (weights[i][p].empty()) continue;
+      const TensorId id{i, static_cast<Part>(p)};
+      const auto [rows, cols] = ShapeOf(spec, id);
+      sources[i][p] = FloatTensor(NameOf(spec, id), rows, cols, weights[i][p]);
+    }
+  }
+  if (!store) store = std::make_shared<PageStore>(context, 0, "");
+  return Block(context, store, spec, sources, Stored{}, kStrip);
+}
+
+std::vector<double> Times(const std::vector<float>& weight, const std::vector<double>& x) {
+  std::vector<double> y(weight.size() / x.size());
+  for (size_t i = 0; i < y.size(); ++i) {
+    for (size_t j = 0; j < x.size(); ++j) y[i] += weight[i * x.size() + j] * x[j];
+  }
+  return y;
+}
+
+std::vector<double> Ffn(const Weights& weights, size_t sublayer, const std::vector<double>& x) {
+  const auto gate = Times(At(weights, sublayer, Part::kGate), x);
+  auto up = Times(At(weights, sublayer, Part::kUp), x);
+  for (size_t i = 0; i < up.size(); ++i) up[i] *= gate[i] / (1 + std::exp(-gate[i]));
+  return Times(At(weights, sublayer, Part::kOut), up);
+}
+
+struct Reference {
+  std::vector<double> states;
+  std::vector<double> norms = std::vector<double>(kCount), tokens = std::vector<double>(kCount);
+};
+
+Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vector<float>& states) {
+  const ExpertsSpec& experts = *spec.sublayers[0].experts();
+  Reference result;
+  for (size_t t = 0; t < kTokens; ++t) {
+    std::vector<double> h(states.begin() + t * kHidden, states.begin() + (t + 1) * kHidden);
+    const double square = std::inner_product(h.begin(), h.end(), h.begin(), 0.0) / kHidden;
+    std::vector<double> x(kHidden);
+    for (size_t i = 0; i < kHidden; ++i) {
+      x[i] = h[i] / std::sqrt(square + 1e-5) * At(weights, 0, Part::kNorm)[i];
+    }
+    auto odds = Times(At(weights, 0, Part::kRouter), x);
+    for (double& value : odds) value = std::exp(value);
+    std::vector<size_t> order(kCount);
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return odds[a] > odds[b]; });
+    order.resize(experts.top_k);
+    double sum = 0;
+    for (size_t j = 0; j < kCount; ++j) {
+      const bool chosen = std::ranges::find(order, j) != order.end();
+      if (chosen || !experts.renormalised) sum += odds[j];
+    }
+    for (const size_t j : order) {
+      const auto y = Ffn(weights, 1 + j, x);
+      for (size_t i = 0; i < kHidden; ++i) h[i] += odds[j] / sum * y[i];
+      result.norms[j] +=
+          odds[j] / sum * std::sqrt(std::inner_product(y.begin(), y.end(), y.begin(), 0.0));
+      result.tokens[j] += 1;
+    }
+    if (experts.shared) {
+      const double gate = Times(At(weights, 0, Part::kSharedGate), x)[0];
+      const auto y = Ffn(weights, 1 + kCount, x);
+      for (size_t i = 0; i < kHidden; ++i) h[i] += y[i] / (1 + std::exp(-gate));
+    }
+    result.states.insert(result.states.end(), h.begin(), h.end());
+  }
+  return result;
+}
+
+struct Got {
+  std::vector<float> states;
+  std::vector<double> sums;
+};
+
+Got RunBlock(const Block& block, const std::vector<float>& states) {
+  const auto context = block.shared_context();
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden);
+  hidden.Write(0, kTokens, states.data());
+  Statistics sums(InMemory(context), 2 * kCount, false, 0);
+  RunExperts(block.sublayer(0), {.window = kWindow, .hidden = &hidden, .statistics = &sums});
+  Got got{std::vector<float>(states.size()), {}};
+  hidden.Read(0, kTokens, got.states.data());
+  got.sums.assign(sums.sums(), sums.sums() + sums.dim());
+  return got;
+}
+
+void ExpectReference(const Reference& wanted, const Got& got) {
+  for (size_t i = 0; i < got.states.size(); ++i) {
+    EXPECT_NEAR(got.states[i], wanted.states[i], 2e-5 * (1 + std::abs(wanted.states[i]))) << i;
+  }
+  for (size_t j = 0; j < kCount; ++j) {
+    EXPECT_NEAR(got.sums[j], wanted.norms[j], 1e-5 * (1 + wanted.norms[j])) << j;
+    EXPECT_EQ(got.sums[kCount + j], wanted.tokens[j]) << j;
+  }
+}
+
+class Experts : public testing::TestWithParam<std::tuple<bool, bool>> {};
+
+TEST_P(Experts, EqualPlainLoops) {
+  InitialiseBlas();
+  const auto [renormalised, shared] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared);
+  const Weights weights = RandomWeights(spec);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
+  const Got got = RunBlock(block, states);
+  ExpectReference(ByLoops(spec, weights, states), got);
+  const double all = std::accumulate(got.sums.begin() + kCount, got.sums.end(), 0.0);
+  EXPECT_EQ(all, 2 * kTokens);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Experts, testing::Combine(testing::Bool(), testing::Bool()));
+
+TEST(ExpertsAlone, ThoseThatNoTokenIsRoutedToDoNotRun) {
+  InitialiseBlas();
+  const BlockSpec spec = Spec(true, false);
+  Weights weights = RandomWeights(spec);
+  // All are as likely: the first two.
+  std::ranges::fill(At(weights, 0, Part::kRouter), 0.0f);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  const Reference wanted = ByLoops(spec, weights, states);
+  for (size_t j = 2; j < kCount; ++j) std::ranges::fill(At(weights, 1 + j, Part::kUp), 3e38f);
+  const Block block = MakeBlock(std::make_shared<Context>(1, 0), spec, weights);
+  const Got got = RunBlock(block, states);
+  ExpectReference(wanted, got);
+  for (size_t j = 0; j < kCount; ++j) EXPECT_EQ(got.sums[kCount + j], j < 2 ? kTokens : 0);
+}
+
+TEST(ExpertsAlone, OfPagedWeightsGiveTheSameBits) {
+  InitialiseBlas();
+  const BlockSpec spec = Spec(false, true);
+  const Weights weights = RandomWeights(spec);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  const auto run = [&](size_t limit, uint64_t& read) {
+    const auto context = std::make_shared<Context>(1, 0);
+    const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
+    const Got got = RunBlock(MakeBlock(context, spec, weights, store), states);
+    read = store->traffic().read_bytes;
+    return got;
+  };
+  uint64_t all = 0, few = 0;
+  const Got whole = run(0, all), paged = run(2 * 64 * sizeof(float), few);
+  EXPECT_EQ(whole.states, paged.states);
+  EXPECT_EQ(whole.sums, paged.sums);
+  EXPECT_EQ(all, 0);
+  EXPECT_GT(few, 0);
+}
+
+TEST(ExpertsAlone, FlopsAreOfThoseThatATokenPasses) {
+  const double of_expert = 2.0 * 3 * kHidden * kWidth, of_shared = 2.0 * 3 * kHidden * kShared;
+  for (const size_t top_k : {1, 2, 5}) {
+    const double router = 2.0 * kHidden * kCount, gate = 2.0 * kHidden;
+    EXPECT_EQ(BlockFlops(Spec(true, false, top_k), 7, kWindow), 7 * (router + top_k * of_expert));
+    EXPECT_EQ(BlockFlops(Spec(true, true, top_k), 7, kWindow),
+              7 * (router + gate + top_k * of_expert + of_shared));
+  }
+}
+
+TEST(ExpertsAlone, RefuseOtherSinksAndGradients) {
+  const BlockSpec spec = Spec(true, false);
+  const auto context = std::make_shared<Context>(1, 0);
+  const Block block = MakeBlock(context, spec, RandomWeights(spec));
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden),
+              gradient = MemoryMatrix(context, kTokens, kHidden),
+              keep = MemoryMatrix(context, kTokens, kWidth);
+  const SiteRun keeping{.window = kWindow, .hidden = &hidden, .keep = &keep};
+  EXPECT_THROW(RunExperts(block.sublayer(0), keeping), Error);
+  ExpectError([&] { BackwardBlock(block, {kWindow, &hidden, &gradient, {}}); }, "ERR_UNSUPPORTED",
+              "do not go through experts");
+}
+
+}  // namespace
+}  // namespace struprune
