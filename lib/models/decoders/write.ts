@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AtomicFolder, orAbort } from '../../checkpoint/atomic';
+import { configText } from '../../checkpoint/config-text';
 import { type GgufEntry, storageBytes } from '../../checkpoint/container';
 import type { ExportPlan, PlannedTensor } from '../../checkpoint/export';
 import { GgufWriter } from '../../checkpoint/gguf-writer';
@@ -50,7 +51,7 @@ async function folderSink(
     }
   };
   return orAbort(folder, async () => {
-    const config = `${JSON.stringify(plan.config, null, 2)}\n`;
+    const config = configText(plan.config!);
     await put([...plan.files, ...tokenizer.files, { name: 'config.json', text: config }]);
     const writer = await SafetensorsWriter.create(folder.path, plan.tensors, { maxShardBytes });
     return {
