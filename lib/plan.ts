@@ -5,6 +5,7 @@ import { checkedOptions } from './check';
 import { requireName } from './checkpoint/output-path';
 import { withEngine } from './engine/engine';
 import { measureRates } from './engine/gemm-rate';
+import { EXPERTS_ON_CPU } from './engine/session';
 import { windowFor } from './measure/perplexity';
 import type { Architecture, ModelSource } from './model/architecture';
 import {
@@ -107,7 +108,10 @@ async function planOf(
       ...run,
       format,
       dtype: output.dtype.toLowerCase(),
-      notes: output.notes,
+      notes: [
+        ...output.notes,
+        ...(architecture.routing && engine.device !== 'cpu' ? [EXPERTS_ON_CPU] : []),
+      ],
       assumedSparsity,
       stages,
       smallestMemory: smallestMemory(input),

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { Architecture } from '../model/architecture';
+import type { Architecture, BlockWidths } from '../model/architecture';
 import { embeddingWidth } from '../model/axes';
 import { familyNamed, OWN_PREFIX } from '../model/families';
-import { BIAS_NAMES, type Family } from '../model/family';
+import { BIAS_NAMES, type Family, stackedNames } from '../model/family';
 import { shortest } from '../model/fields';
 import type { OwnConfig } from '../model/from-config';
 import { withoutEmptyBlocks } from '../model/groups';
@@ -30,6 +30,8 @@ const STALE = [
   'model_type',
   'no_rope_layers',
   'no_rope_layer_interval',
+  'num_experts',
+  'num_local_experts',
   'original_max_position_embeddings',
   'partial_rotary_factor',
   'per_layer_config',
@@ -58,7 +60,8 @@ export function planHuggingFace(request: ExportRequest, holder: Holder): ExportP
     output: whole,
     source: request.architecture,
     added: request.addedBias ?? {},
-    names: family.hf.names,
+    // transformers stacks the experts of files whose model_type it knows.
+    names: own ? stackedNames(family.hf.names) : family.hf.names,
     stored: storedAs(request),
     interleavedRope: false,
   });
@@ -105,7 +108,7 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
     model_type: modelType,
     architectures: [stockClass],
     [keys.hidden]: output.hidden,
-    [keys.ffn]: Math.max(...output.blocks.map(({ ffn }) => ffn)),
+    ...ffnKeys(output, family),
     [keys.blocks]: output.blocks.length,
     // A stock OPT, whose code ours extends, knows no head_dim but hidden ÷ heads.
     [keys.heads]: own && !takesHeadDim(output) ? output.hidden / output.headDim : widest.heads,
@@ -138,6 +141,26 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   if (output.rope === null) return config;
   if (output.globalRope === null) return { ...config, ...ropeKeys(output.rope, output.headDim) };
   return { ...config, ...keysByType(output) };
+}
+
+/** Widths of FFNs, and which of them are experts. */
+function ffnKeys({ blocks, routing }: Architecture, { hf: { keys } }: Family) {
+  const widest = (some: BlockWidths[]) => Math.max(...some.map(({ ffn }) => ffn));
+  if (routing === null) return { [keys.ffn]: widest(blocks) };
+  const dense = blocks.filter(({ experts }) => !experts);
+  const routed = blocks.filter(({ experts }) => experts);
+  return {
+    ...(dense.length > 0 && { [keys.ffn]: widest(dense) }),
+    [keys.expertWidth ?? keys.ffn]: widest(routed),
+    [keys.experts!]: routed[0]!.experts,
+    [keys.topK!]: routing.topK,
+    ...(keys.renormalises && { [keys.renormalises]: routing.renormalised }),
+    ...(keys.sharedWidth && { [keys.sharedWidth]: routing.sharedWidth }),
+    ...(keys.expertsEvery && { [keys.expertsEvery]: 1 }),
+    ...(keys.denseBlocks && {
+      [keys.denseBlocks]: [...blocks.keys()].filter((block) => !blocks[block]!.experts),
+    }),
+  };
 }
 
 /** Rope in the keys of transformers 5 (rope_parameters) and of 4 and other readers. */

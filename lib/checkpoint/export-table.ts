@@ -52,6 +52,8 @@ export interface ExportTraits {
   lacks: 'attention' | 'FFN' | null;
   /** All blocks have the same widths, and both sublayers. */
   uniform: boolean;
+  /** All blocks with experts have as many. */
+  expertsAlike: boolean;
   /** heads × head_dim is still the hidden size. */
   headsFillHidden: boolean;
   /** Whether the stock class takes a head_dim of its own beside this rope. */
@@ -82,13 +84,14 @@ export function traitsOf(
     lacks: lacking(pruned),
     freeHeadDim: takesHeadDim(pruned),
     uniform: blocks.every(
-      ({ ffn, heads, kvHeads }) =>
+      ({ ffn, experts, heads, kvHeads }) =>
         ffn > 0 &&
         heads > 0 &&
-        ffn === first!.ffn &&
+        ffn === blocks.find((other) => !other.experts === !experts)!.ffn &&
         heads === first!.heads &&
         kvHeads === first!.kvHeads,
     ),
+    expertsAlike: new Set(blocks.flatMap(({ experts = [] }) => experts)).size < 2,
     headsFillHidden: blocks.every(({ heads }) => heads * headDim === hidden),
     headsDivideHidden: blocks.every(({ heads }) => hidden % heads === 0),
     deciBlocks: blocks.every(({ ffn }, block) => ffn > 0 && (block > 0 || first!.heads > 0)),
@@ -178,6 +181,10 @@ export function holderOf(traits: ExportTraits, format: ExportFormat): Holder | R
     const why = `no block would keep its ${traits.lacks}`;
     return { kind: null, why, mend: 'ask for less sparsity or bound it per block' };
   }
+  if (!traits.expertsAlike) {
+    const why = `${traits.family.name} models have one number of experts for all blocks`;
+    return { kind: null, why, mend: 'remove as many of every block' };
+  }
   return format === 'hf' ? hfHolder(traits) : ggufHolder(traits);
 }
 
@@ -208,7 +215,7 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
   const { family, biases } = traits;
   const { gguf } = family;
   if (gguf === null) {
-    return { kind: null, why: `llama.cpp has no architecture for ${family.name}`, mend: AS_FOLDER };
+    return { kind: null, why: `${family.name} models are not written as GGUF`, mend: AS_FOLDER };
   }
   if (traits.graphLacks !== null) {
     const why = `llama.cpp's ${family.name} models do not have ${traits.graphLacks}`;
@@ -253,13 +260,14 @@ export interface ExportRow {
 export function exportTable(): ExportRow[] {
   const rows: ExportRow[] = [];
   for (const family of FAMILIES) {
-    for (const scope of ['ffn', 'attention', 'all'] as const) {
+    for (const scope of scopesOf(family)) {
       for (const widths of ['uniform', 'per-block'] as const) {
         for (const addedBias of [false, true]) {
           const traits: ExportTraits = {
             family,
             lacks: null,
             uniform: widths === 'uniform',
+            expertsAlike: true,
             headsFillHidden: scope === 'ffn' || family.qkNorm === 'heads',
             freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
@@ -278,6 +286,11 @@ export function exportTable(): ExportRow[] {
     }
   }
   return rows;
+}
+
+/** Channels of experts stay. */
+function scopesOf({ hf }: Family): ExportRow['scope'][] {
+  return hf.keys.experts ? ['attention'] : ['ffn', 'attention', 'all'];
 }
 
 /** isLlamaBlock() of its usual models. */

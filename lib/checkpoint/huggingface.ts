@@ -6,7 +6,7 @@ import { isObject } from '../json-object';
 import type { ModelSource } from '../model/architecture';
 import { bindTensors, type StoredTensor } from '../model/bind';
 import { familyNamed } from '../model/families';
-import type { TensorNames } from '../model/family';
+import { stackedNames, type TensorNames } from '../model/family';
 import { architectureFromConfig } from '../model/from-config';
 import { parseSafetensors } from './container';
 import { readFolderJson } from './folder-file';
@@ -23,8 +23,9 @@ export async function openHuggingFace(folder: string): Promise<ModelSource> {
   const tensors = readTensors(files);
   requireIndexed(shards, tensors, folder);
   const architecture = architectureFromConfig(config, join(folder, CONFIG), tensors.size);
-  const { names, normOffset = 0 } = familyNamed(architecture.family).hf;
-  const stored = withPrefix(tensors, names);
+  const { names: usual, normOffset = 0 } = familyNamed(architecture.family).hf;
+  const stored = withPrefix(tensors, usual);
+  const names = namesIn(stored, usual);
   if (architecture.tiedEmbeddings) {
     await requireSameHead(stored.get(names.model.embedding!), stored.get(names.model.head!), files);
   }
@@ -125,6 +126,15 @@ function withPrefix(
   return new Map(
     [...stored].map(([name, tensor]) => [name === model.head ? name : prefix + name, tensor]),
   );
+}
+
+/** As a file calls its tensors that may have the experts of a block in one. */
+function namesIn(stored: Map<string, StoredTensor>, names: TensorNames): TensorNames {
+  const usual = Object.values(names.block);
+  const other = Object.values(names.stacked ?? {}).filter((name) => !usual.includes(name));
+  const template = (name: string) => name.replace(/\.\d+\./, '.{}.');
+  const stacks = [...stored.keys()].some((name) => other.includes(template(name)));
+  return stacks ? stackedNames(names) : names;
 }
 
 function requireIndexed(

@@ -55,6 +55,7 @@ export class Engine implements AsyncDisposable {
   #attached: Promise<void> | undefined;
   #device = 'cpu';
   readonly #notices: string[] = [];
+  readonly #told = new Set<string>();
   readonly #stores = new Map<string, Store>();
   /** Bytes from and to stores that are closed. */
   #traffic = { read: 0, written: 0 };
@@ -218,6 +219,17 @@ export class Engine implements AsyncDisposable {
       this.#closeStores();
       await native.giveBack(this.handle);
     }
+  }
+
+  /**
+   * Tells the user, once however often it is said.
+   * @internal
+   */
+  notify(text: string): void {
+    if (this.#told.has(text)) return;
+    this.#told.add(text);
+    this.#notices.push(text);
+    this.#tell();
   }
 
   /** Once. What the listener throws ends its call and not the engine, which has its device. */

@@ -71,6 +71,7 @@ export class Session {
         source.model,
         this.files,
       );
+      if (architecture.routing && engine.device !== 'cpu') engine.notify(EXPERTS_ON_CPU);
     } catch (error) {
       for (const file of this.files) file[Symbol.dispose]();
       throw error;
@@ -175,6 +176,8 @@ export class Session {
   }
 }
 
+export const EXPERTS_ON_CPU = 'experts run on the CPU';
+
 export function blockSpec(architecture: Architecture, index: number): BlockSpec {
   return {
     hidden: architecture.hidden,
@@ -184,7 +187,7 @@ export function blockSpec(architecture: Architecture, index: number): BlockSpec 
 
 /** Its rope as native code has it. Not before tensors have been compared with the head's length: that is a stranger's number. */
 function withTurning({ mixer, ...rest }: Sublayer): Sublayer {
-  if (mixer.kind === 'ffn' || !mixer.rope) return { ...rest, mixer };
+  if (mixer.kind !== 'attention' || !mixer.rope) return { ...rest, mixer };
   return { ...rest, mixer: { ...mixer, rope: turning(mixer.rope, mixer.headDim) } };
 }
 

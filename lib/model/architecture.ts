@@ -12,8 +12,10 @@ import type { Activation, BlockRole, Rope } from './sublayers';
 
 /** One block: widths, which differ between blocks after pruning, and how its attention sees. Where one is 0 there is no such sublayer. */
 export interface BlockWidths {
-  /** FFN channels (rows of gate and up, columns of down). */
+  /** FFN channels (rows of gate and up, columns of down), of each expert where there are such. */
   ffn: number;
+  /** The FFN is so many experts (Mixtral). */
+  experts?: number;
   heads: number;
   kvHeads: number;
   /** Attention looks back on all tokens where that of other blocks slides (Gemma 3). */
@@ -50,6 +52,8 @@ export interface Architecture {
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
   biases: { qkv: boolean; o: boolean; ffnIn: boolean; down: boolean };
+  /** Of blocks with experts: how many a token passes, whether their probabilities are made to sum to 1, and the width of one more that all pass; 0: there is none. */
+  routing: { topK: number; renormalised: boolean; sharedWidth: number } | null;
   /** Of the embedding's rows as they come into the first block, not of a tied head: √hidden in Gemma, Granite's own, else 1. */
   embeddingScale: number;
   /** Of what attention and FFN add to the stream (Granite). Loaded output maps and their biases have it in them. */

@@ -1,11 +1,9 @@
 import type { Architecture, ModelRole } from './architecture';
 import { sublayersOf } from './blocks';
-import { type Axis, type BlockRole, tensorsOf, unitsOf } from './sublayers';
+import { type BlockTensor, tensorsOf, unitsOf } from './sublayers';
 
-/** A tensor of a block: what its axes run over, and how long they are. */
-export interface ShapedTensor {
-  role: BlockRole;
-  axes: readonly Axis[];
+/** A tensor of a block with the lengths of its axes. */
+export interface ShapedTensor extends BlockTensor {
   /** `[out, in]` or `[n]`. */
   shape: number[];
 }
@@ -14,10 +12,9 @@ export interface ShapedTensor {
 export function blockTensors(architecture: Architecture, block: number): ShapedTensor[] {
   return sublayersOf(architecture, block).flatMap((sublayer) => {
     const units = unitsOf(sublayer);
-    return tensorsOf(sublayer, architecture.hidden).map(({ role, axes }) => ({
-      role,
-      axes,
-      shape: axes.map(({ site, per }) => (site === null ? per : per * units)),
+    return tensorsOf(sublayer, architecture.hidden).map((tensor) => ({
+      ...tensor,
+      shape: tensor.axes.map(({ site, per }) => (site === null ? per : per * units)),
     }));
   });
 }

@@ -1,10 +1,17 @@
 import type { Architecture } from './architecture';
-import { type NormSpec, type Site, type Sublayer, unitsOf } from './sublayers';
+import {
+  type ExpertsSpec,
+  type FeedForwardSpec,
+  type NormSpec,
+  type Site,
+  type Sublayer,
+  unitsOf,
+} from './sublayers';
 
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
-  const { norm, biases, headDim, queryScalar, qkNorm, gated, activation } = architecture;
-  const { ffn, heads, kvHeads, global, unturned } = architecture.blocks[block]!;
+  const { norm, biases, headDim, queryScalar, qkNorm, gated, activation, routing } = architecture;
+  const { ffn, experts = 0, heads, kvHeads, global, unturned } = architecture.blocks[block]!;
   const rope = (global && architecture.globalRope) || architecture.rope;
   const queries = kvHeads === 0 ? 1 : heads / kvHeads;
   const { kind, eps, placement } = norm;
@@ -14,6 +21,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
     streamNorm: placement === 'post' ? own : null,
     outNorm: placement === 'sandwich' || placement === 'behind' ? own : null,
   };
+  const channels = (width: number): FeedForwardSpec => ({ kind: 'ffn', width, activation, gated });
   const sublayers: Sublayer[] = [
     {
       name: 'attention',
@@ -32,13 +40,23 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
       biases: { in: biases.qkv, out: biases.o },
     },
     {
-      name: 'ffn',
-      mixer: { kind: 'ffn', width: ffn, activation, gated },
+      ...(routing && experts > 0
+        ? { name: 'experts', mixer: expertsOf(routing, experts, channels(ffn)) }
+        : { name: 'ffn', mixer: channels(ffn) }),
       ...norms,
       biases: { in: biases.ffnIn, out: biases.down },
     },
   ];
   return sublayers.filter((sublayer) => unitsOf(sublayer) > 0);
+}
+
+function expertsOf(
+  { topK, renormalised, sharedWidth }: NonNullable<Architecture['routing']>,
+  count: number,
+  expert: FeedForwardSpec,
+): ExpertsSpec {
+  const shared = sharedWidth > 0 ? { ...expert, width: sharedWidth } : null;
+  return { kind: 'experts', count, topK, renormalised, expert, shared };
 }
 
 /** The sites of a block in the order in which they run. */

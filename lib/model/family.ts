@@ -27,13 +27,15 @@ export interface Family {
   twoRopes?: true;
   /** Every so-many-th block has no rope, if the configuration does not say which. */
   unturnedEvery?: number;
+  /** The probabilities of the experts that a token passes are made to sum to 1, where no key of the configuration says so. */
+  renormalises?: true;
   /**
    * Constant, or the key of config.json that switches it. Biases under one key come and go together,
    * which is also what the stock class can hold after pruning.
    */
   biases: Record<BiasName, boolean | string>;
   hf: HfDescription;
-  /** null: llama.cpp has no architecture for it. */
+  /** null: none is read or written. */
   gguf: GgufDescription | null;
 }
 
@@ -89,6 +91,17 @@ export interface ConfigKeys {
   /** true: norms in front of attention and FFN; false: behind the residual additions. */
   preNorm?: string;
   embeddingWidth?: string;
+  /** How many experts the FFN of a block is, and how many a token passes. */
+  experts?: string;
+  topK?: string;
+  /** Of each expert; `ffn` where left out. */
+  expertWidth?: string;
+  /** Of the expert that all tokens pass. */
+  sharedWidth?: string;
+  renormalises?: string;
+  /** Every so-many-th block has experts, but for a list of blocks without. */
+  expertsEvery?: string;
+  denseBlocks?: string;
 }
 
 export interface GgufDescription {
@@ -127,16 +140,27 @@ export function everyNth(blocks: number, n: number): boolean[] {
   return Array.from({ length: blocks }, (_, block) => (block + 1) % n === 0);
 }
 
-/** Templates; `{}` stands for the block's index. Roles of one template are rows of one tensor, in the order of `PARTS`. */
+/**
+ * Templates; `{}` stands for the block's index, in roles and names of experts' tensors `{expert}` for that of the expert.
+ * Roles of one template are rows of one tensor, in the order of `PARTS`, one expert after the other.
+ */
 export interface TensorNames {
   model: Partial<Record<ModelRole, string>>;
   block: Partial<Record<BlockRole, string>>;
+  /** Other names of files that have the experts of a block in one tensor, `[experts, out, in]`. */
+  stacked?: Partial<Record<BlockRole, string>>;
   /** Matrices of blocks are stored `[in, out]`. */
   transposed?: true;
 }
 
+/** Those of files that have the experts of a block in one tensor. */
+export function stackedNames({ stacked, ...names }: TensorNames): TensorNames {
+  return { ...names, block: { ...names.block, ...stacked } };
+}
+
 export function blockTensorName(names: TensorNames, role: BlockRole, block: number): string {
-  const template = names.block[role];
+  const [expert = ''] = /(?<=\.)\d+(?=\.)/.exec(role) ?? [];
+  const template = names.block[expert ? (role.replace(expert, '{expert}') as BlockRole) : role];
   if (template === undefined) throw new Error(`no tensor name for ${role}`);
-  return template.replace('{}', String(block));
+  return template.replace('{}', String(block)).replace('{expert}', expert);
 }

@@ -5,7 +5,7 @@ import { blockTensorName, type TensorNames } from './family';
 /** A block's tensor as a file has it. */
 export interface FileTensor {
   name: string;
-  /** As stored: `[in, out]` where it is transposed. */
+  /** As stored: `[in, out]` where it is transposed, `[experts, out, in]` where it has several of them. */
   shape: number[];
   /** A matrix whose rows are the columns of its parts. */
   transposed: boolean;
@@ -29,11 +29,16 @@ export function fileTensors(
     byName.set(name, [...(byName.get(name) ?? []), tensor]);
   }
   return [...byName].map(([name, parts]) => {
-    const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
-    const shape = [rows, ...parts[0]!.shape.slice(1)];
+    const experts = new Set(parts.map(({ unit }) => unit?.index)).size;
+    const shape = [rowsOf(parts), ...parts[0]!.shape.slice(1)];
     const transposed = names.transposed === true && shape.length === 2;
+    if (experts > 1) shape.splice(0, 1, experts, shape[0]! / experts);
     return { name, parts, transposed, shape: transposed ? shape.toReversed() : shape };
   });
+}
+
+function rowsOf(parts: readonly { shape: number[] }[]): number {
+  return parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
 }
 
 /**
@@ -46,7 +51,7 @@ export function partRefs(
 ): TensorRef[] {
   if (parts.length === 1 && !transposed) return [whole];
   const { shape, bytes, offset } = whole;
-  const lines = transposed ? shape[1]! : shape[0]!;
+  const lines = rowsOf(parts);
   const ofLine = lines === 0 ? 0 : bytes / lines;
   // Of a transposed matrix a line is a column, whose first entry lies in the first row.
   const step = transposed ? bytes / Math.max(1, elements(shape)) : ofLine;

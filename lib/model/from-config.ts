@@ -76,8 +76,8 @@ const COMMON = {
   rope_local_base_freq: positive.nullish(),
   no_rope_layers: z.array(sizeOrZero, { error: 'must be a list' }).nullish(),
   no_rope_layer_interval: size.nullish(),
-  num_local_experts: sizeOrZero.nullish(),
   num_experts: sizeOrZero.nullish(),
+  num_local_experts: sizeOrZero.nullish(),
   n_routed_experts: sizeOrZero.nullish(),
 };
 
@@ -103,6 +103,13 @@ const NAMED = {
   globalBelow: sizeOrZero.optional(),
   preNorm: flag.optional(),
   embeddingWidth: size.nullish(),
+  experts: sizeOrZero.nullish(),
+  topK: size.optional(),
+  expertWidth: size.optional(),
+  sharedWidth: size.optional(),
+  renormalises: flag.optional(),
+  expertsEvery: size.optional(),
+  denseBlocks: sizes.nullish(),
 } satisfies Record<keyof ConfigKeys, z.ZodType>;
 
 type Common = z.output<z.ZodObject<typeof COMMON>>;
@@ -119,6 +126,8 @@ const ACTIVATIONS: ReadonlyMap<string, Architecture['activation']> = new Map([
 
 /** For a configuration without files. */
 const MOST_TENSORS = 2 ** 16;
+/** Of a block; real models have hundreds. */
+const MOST_EXPERTS = 2 ** 12;
 
 /**
  * The architecture that a config.json describes.
@@ -136,7 +145,7 @@ export function architectureFromConfig(
   const { model_type } = readFields({ model_type: text }, { values: config, where });
   const family = familyOfModelType(model_type);
   const { keys, defaults } = family.hf;
-  const file = { values: { ...defaults, ...config }, where };
+  const file = { values: { ...defaults, ...withOneName(family, config) }, where };
   const common = readFields(COMMON, file);
   refuseVariants(family, common, file);
 
@@ -155,12 +164,13 @@ export function architectureFromConfig(
   const { hidden, maxPositions, embeddingWidth, preNorm = true } = named;
   const unturned = unturnedBlocks(family, common, named.blocks, file);
   const { slidingWindow, global } = windowsOf(family, common, named, unturned, file);
+  const blocks = withExperts(withTraits(widths, { global, unturned }), named, file, keys);
   return {
     family: family.name,
     hidden,
     vocab: named.vocab,
     headDim,
-    blocks: withTraits(widths, { global, unturned }),
+    blocks,
     maxPositions,
     norm: {
       kind: family.norm,
@@ -176,6 +186,13 @@ export function architectureFromConfig(
     activation: activation(named.activation, where),
     gated: family.gated,
     biases: own ? own.biases : stockBiases(family, file),
+    routing: blocks.some(({ experts }) => experts)
+      ? {
+          topK: named.topK!,
+          renormalised: named.renormalises ?? family.renormalises === true,
+          sharedWidth: named.sharedWidth ?? 0,
+        }
+      : null,
     embeddingScale: named.embeddingScale ?? (family.scalesEmbedding ? Math.sqrt(hidden) : 1),
     outputScale: named.outputScale ?? 1,
     logitScale: 1 / (named.logitDivisor ?? 1),
@@ -186,14 +203,44 @@ export function architectureFromConfig(
   };
 }
 
+/** The number of experts under the family's own key; transformers writes it under either of two. */
+function withOneName({ hf }: Family, config: Record<string, unknown>): Record<string, unknown> {
+  const { experts } = hf.keys;
+  if (experts === undefined) return config;
+  const { num_experts, num_local_experts, ...rest } = config;
+  const count = config[experts] ?? num_experts ?? num_local_experts;
+  return { ...rest, ...(count !== undefined && { [experts]: count }) };
+}
+
+/** The blocks, with the experts that the file gives to some of them, and those with the widths of experts. */
+function withExperts(
+  blocks: BlockWidths[],
+  { experts, topK, expertWidth, expertsEvery = 1, denseBlocks }: Named,
+  file: Stated,
+  keys: ConfigKeys,
+): BlockWidths[] {
+  if (!experts) return blocks;
+  if (experts > MOST_EXPERTS)
+    throw badField(file, [keys.experts!], `must be ${MOST_EXPERTS} at most`);
+  if (topK! > experts)
+    throw badField(file, [keys.topK!], `must be ${experts} at most, the experts`);
+  const has = everyNth(blocks.length, expertsEvery);
+  return blocks.map((block, i) =>
+    has[i] && block.ffn > 0 && !denseBlocks?.includes(i)
+      ? { ...block, experts, ffn: expertWidth ?? block.ffn }
+      : block,
+  );
+}
+
 function refuseVariants(family: Family, common: Common, { values, where }: Stated): void {
   const dense = 'use a dense model of this family';
   if (values.quantization_config !== undefined && values.quantization_config !== null) {
     const what = 'quantization_config (quantised weights)';
     throw unsupported(where, what, 'use the unquantised checkpoint');
   }
-  for (const key of ['num_local_experts', 'num_experts', 'n_routed_experts'] as const) {
-    if (common[key]) throw unsupported(where, `${key} (a mixture of experts)`, dense);
+  for (const key of ['num_experts', 'num_local_experts', 'n_routed_experts'] as const) {
+    if (!common[key] || key === family.hf.keys.experts) continue;
+    throw unsupported(where, `${key} (a mixture of experts)`, dense);
   }
   const known = family.mixesWindows ? [GLOBAL, SLIDING] : [GLOBAL];
   const odd = common.layer_types?.find((type) => !known.includes(type));

@@ -176,6 +176,7 @@ export function architectureFromGguf(
     outputScale: shortest(scales.residual_scale ?? 1),
     logitScale: 1 / shortest(scales.logit_scale ?? 1),
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
+    routing: null,
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
     eosTokenId: tokens['tokenizer.ggml.eos_token_id'],

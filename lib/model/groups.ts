@@ -9,7 +9,7 @@ import { type BlockRole, headsPerUnit, type Site, type Sublayer, unitsOf } from 
  * of a block's tensors: a group is one unit of a site, and every tensor with an axis along that site loses the unit's
  * entries with it. So an FFN channel is a row of gate and up with their biases and a column of the output map; a KV head,
  * with its query heads, rows of q, k and v with their biases and columns of the output map. Heads that one norm joins are one
- * group: without some of them the others would give something else.
+ * group: without some of them the others would give something else. An expert is its maps and its row of the router.
  */
 
 /** Indices of the units that stay, ascending, by site; a site that is left out stays whole. */
@@ -33,8 +33,9 @@ export function groupParameters(
   site: Site,
 ): { weights: number; biases: number } {
   const sum = { weights: 0, biases: 0 };
-  for (const { axes } of blockTensors(architecture, block)) {
-    if (!axes.some((axis) => axis.site === site)) continue;
+  for (const { axes, unit } of blockTensors(architecture, block)) {
+    const goes = unit ? unit.site === site && unit.index === 0 : axes.some((a) => a.site === site);
+    if (!goes) continue;
     sum[axes.length === 2 ? 'weights' : 'biases'] += elements(axes.map(({ per }) => per));
   }
   return sum;
@@ -125,10 +126,14 @@ export function widthsOf(
   for (const { name, mixer } of sublayersOf(architecture, block)) {
     const units = counts[name];
     if (units === undefined) continue;
-    if (mixer.kind === 'ffn') widths.ffn = units;
-    else {
+    if (mixer.kind === 'attention') {
       const kvHeads = units * headsPerUnit(mixer);
       Object.assign(widths, { kvHeads, heads: kvHeads * mixer.queries });
+    } else if (mixer.kind === 'experts' && units > 0) {
+      widths.experts = units;
+    } else {
+      widths.ffn = units;
+      delete widths.experts;
     }
   }
   return widths;

@@ -82,13 +82,30 @@ export interface FeedForwardSpec {
   gated: boolean;
 }
 
+/**
+ * FFNs of which a token passes some: those to which the router gives the largest probabilities, a softmax over all of them.
+ * What they give is added up, each times its probability.
+ */
+export interface ExpertsSpec {
+  kind: 'experts';
+  count: number;
+  /** Experts that a token passes. */
+  topK: number;
+  /** The probabilities of these are divided by their sum: the softmax over them alone. */
+  renormalised: boolean;
+  /** Each of them. */
+  expert: FeedForwardSpec;
+  /** One more that all tokens pass, times the sigmoid of a map of its own. */
+  shared: FeedForwardSpec | null;
+}
+
 /** Names the axis of a sublayer that can shrink, such as KV heads with their query heads, or channels: `sitesOf` has a block's. */
 export type Site = string;
 
 export interface Sublayer {
   /** Its site, and the first part of its tensors' names. */
   name: Site;
-  mixer: AttentionSpec | FeedForwardSpec;
+  mixer: AttentionSpec | FeedForwardSpec | ExpertsSpec;
   /** Of what the mixer reads. */
   norm: NormSpec | null;
   /** Of the stream after the addition. */
@@ -113,6 +130,8 @@ export const PARTS = [
   'vBias',
   'qNorm',
   'kNorm',
+  'router',
+  'sharedGate',
   'gate',
   'gateBias',
   'up',
@@ -124,7 +143,7 @@ export const PARTS = [
 ] as const;
 export type Part = (typeof PARTS)[number];
 
-/** The name of a block's tensor, such as `attention.q`. */
+/** The name of a block's tensor, such as `attention.q`, or `experts.3.up` and `experts.shared.up`. */
 export type BlockRole = `${Site}.${Part}`;
 
 /** Whether a tensor, in a block or outside, is the weight of a norm. */
@@ -142,11 +161,14 @@ export interface Axis {
 export interface BlockTensor {
   role: BlockRole;
   axes: readonly Axis[];
+  /** The site and the unit that it goes with as a whole: an expert's. */
+  unit?: { site: Site; index: number };
 }
 
-/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels. */
+/** Units of a sublayer's site: KV heads, all of them together where they share a norm; channels; experts. */
 export function unitsOf({ mixer }: Sublayer): number {
   if (mixer.kind === 'ffn') return mixer.width;
+  if (mixer.kind === 'experts') return mixer.count;
   return mixer.kvHeads === 0 ? 0 : mixer.kvHeads / headsPerUnit(mixer);
 }
 
@@ -155,9 +177,9 @@ export function headsPerUnit({ normJoinsHeads, kvHeads }: AttentionSpec): number
   return normJoinsHeads ? kvHeads : 1;
 }
 
-/** Columns of the output map for each unit. */
+/** Columns of the output map for each unit; experts have one number each in its place. */
 export function columnsPerUnit({ mixer }: Sublayer): number {
-  return mixer.kind === 'ffn' ? 1 : headsPerUnit(mixer) * mixer.queries * mixer.headDim;
+  return mixer.kind === 'attention' ? headsPerUnit(mixer) * mixer.queries * mixer.headDim : 1;
 }
 
 /** Every tensor of a sublayer, in the order of files. */
@@ -167,8 +189,10 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
   const units = (per: number): Axis => ({ site: name, per });
   const axes: Partial<Record<Part, Axis[]>> = {
     ...normAxes('norm', norm, stream),
-    out: [stream, units(columnsPerUnit(sublayer))],
-    ...(biases.out && { outBias: [stream] }),
+    ...(mixer.kind !== 'experts' && {
+      out: [stream, units(columnsPerUnit(sublayer))],
+      ...(biases.out && { outBias: [stream] }),
+    }),
     ...normAxes('streamNorm', streamNorm, stream),
     ...normAxes('outNorm', outNorm, stream),
   };
@@ -189,14 +213,42 @@ export function tensorsOf(sublayer: Sublayer, hidden: number): BlockTensor[] {
       normAxes('qNorm', headNorm, normed(queries * keys)),
       normAxes('kNorm', headNorm, normed(keys)),
     );
-  } else {
+  } else if (mixer.kind === 'ffn') {
     if (mixer.gated) reads('gate', 1);
     reads('up', 1);
+  } else {
+    axes.router = [units(1), stream];
+    if (mixer.shared) axes.sharedGate = [{ site: null, per: 1 }, stream];
   }
-  return PARTS.flatMap((part) => {
+  const own = PARTS.flatMap((part) => {
     const found = axes[part];
     return found ? [{ role: `${name}.${part}` as const, axes: found }] : [];
   });
+  return mixer.kind === 'experts' ? [...own, ...expertTensors(name, mixer, biases, hidden)] : own;
+}
+
+/** Those of the FFNs inside, as tensors of sublayers without norms whose widths stay. */
+function expertTensors(
+  site: Site,
+  { count, expert, shared }: ExpertsSpec,
+  biases: Sublayer['biases'],
+  hidden: number,
+): BlockTensor[] {
+  const tensors = (name: string, mixer: FeedForwardSpec) =>
+    tensorsOf(
+      { name: `${site}.${name}`, mixer, norm: null, streamNorm: null, outNorm: null, biases },
+      hidden,
+    ).map(({ role, axes }) => ({
+      role,
+      axes: axes.map(({ site: along, per }) => ({
+        site: null,
+        per: along === null ? per : per * mixer.width,
+      })),
+    }));
+  const routed = Array.from({ length: count }, (_, index) =>
+    tensors(String(index), expert).map((tensor) => ({ ...tensor, unit: { site, index } })),
+  );
+  return [...routed.flat(), ...(shared ? tensors('shared', shared) : [])];
 }
 
 function normAxes(

@@ -7,6 +7,7 @@ import type { ModelSource } from '../model/architecture';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { depthSpec } from './depth';
+import { requireForExperts } from './experts';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
 import { refitNotes, refitSpec, withModelDefaults } from './refit';
@@ -34,6 +35,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   output.notes.push(...refitNotes(given, refit));
   const target = { sparsity, targetParams, targetMacs, targetSize };
   const layers = layersOf(architecture, settings, output.dtype);
+  requireForExperts(architecture, layers, survey, settings);
   const gather = { statistics, inputs };
   const spec: RunSpec = {
     ...{ source, settings, method, target, layers, window },

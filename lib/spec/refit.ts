@@ -43,7 +43,9 @@ export function withModelDefaults(
     );
   }
   const { calibrationTokens } = settings;
-  const tuneTokens = settings.tuneTokens ?? (tunesByDefault(settings) ? calibrationTokens : 0);
+  // No gradients go through experts.
+  const tunes = source.architecture.routing === null && tunesByDefault(settings);
+  const tuneTokens = settings.tuneTokens ?? (tunes ? calibrationTokens : 0);
   return { ...settings, ...feedback, ffnSolver, tuneTokens };
 }
 

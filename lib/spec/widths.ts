@@ -43,10 +43,11 @@ export function layersOf(
   settings: Pick<Settings, 'format' | 'scope' | 'multiple' | 'maxLayerSparsity'>,
   dtype: ExportDtype,
 ): Layer[] {
+  const { scope } = settings;
   const rounding = roundingFor(settings.format, dtype);
   return architecture.blocks.flatMap((_, block) =>
     sublayersOf(architecture, block)
-      .filter(({ name }) => settings.scope === 'all' || settings.scope === name)
+      .filter(({ name, mixer }) => mixer.kind !== 'experts' && (scope === 'all' || scope === name))
       .map((sublayer) => {
         const site = sublayer.name;
         const groups = unitsOf(sublayer);

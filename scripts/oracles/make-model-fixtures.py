@@ -34,11 +34,15 @@ from transformers import (
     LlamaConfig,
     MinistralConfig,
     MistralConfig,
+    MixtralConfig,
     Olmo2Config,
+    OlmoeConfig,
     OPTConfig,
     Phi3Config,
     Qwen2Config,
+    Qwen2MoeConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
     SmolLM3Config,
     Starcoder2Config,
 )
@@ -319,6 +323,53 @@ MODELS = {
         None,
         False,
     ),
+    "mixtral": (
+        MixtralConfig(
+            **{**SMALL, "intermediate_size": 48},
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            sliding_window=16,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
+    "qwen2-moe": (
+        Qwen2MoeConfig(
+            **{**SMALL, "intermediate_size": 96},
+            num_experts=6,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            shared_expert_intermediate_size=40,
+        ),
+        torch.float32,
+        None,
+        False,
+    ),
+    "qwen3-moe": (
+        Qwen3MoeConfig(
+            **{**SMALL, "intermediate_size": 96, "num_hidden_layers": 3},
+            head_dim=16,
+            num_experts=8,
+            num_experts_per_tok=3,
+            moe_intermediate_size=24,
+            norm_topk_prob=True,
+            mlp_only_layers=[1],
+        ),
+        torch.bfloat16,
+        "60KB",
+        False,
+    ),
+    "olmoe": (
+        OlmoeConfig(
+            **{**SMALL, "intermediate_size": 32},
+            num_experts=8,
+            num_experts_per_tok=3,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
     "qwen3-sliding": (
         Qwen3Config(
             **SMALL,
@@ -333,6 +384,9 @@ MODELS = {
         False,
     ),
 }
+
+# Written as transformers has them in memory: the experts of a block in one tensor.
+STACKED = ["olmoe"]
 
 # What their code calls the tables of tokens and positions, the maps that give to the stream, and the norm before the FFN.
 TOKENS, PLACES = ("embed_tokens", "wte"), ("embed_positions", "wpe")
@@ -361,7 +415,7 @@ def fill(model, seed):
             else:
                 # GPT-2's maps are stored [in, out].
                 rows = value.T if isinstance(model.config, GPT2Config) else value
-                rows.copy_(normal(rows, 1.5 / math.sqrt(rows.shape[1])))
+                rows.copy_(normal(rows, 1.5 / math.sqrt(rows.shape[-1])))
                 if name.endswith(OUTPUTS):
                     spread = torch.randn(rows.shape[1], generator=generator) * 0.5
                     rows.mul_(spread.exp())
@@ -530,7 +584,11 @@ def make(folder, seed, config, dtype, shard_size, with_fisher):
     folder.mkdir(parents=True)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     fill(model, seed)
-    model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard_size} if shard_size else {}))
+    model.to(dtype).save_pretrained(
+        folder,
+        save_original_format=folder.name not in STACKED,
+        **({"max_shard_size": shard_size} if shard_size else {}),
+    )
 
     stored = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"

@@ -148,6 +148,22 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/null', 'stock/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  mixtral: {
+    'attention uniform': ['stock/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  'qwen2-moe': {
+    'attention uniform': ['stock/null', 'own-modeling/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  'qwen3-moe': {
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
+  olmoe: {
+    'attention uniform': ['stock/null', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -323,6 +339,45 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
       t.deepEqual(architectureFromConfig(config!, name), { ...pruned, biases }, name);
     }
   }
+});
+
+test('experts: one number for all blocks, each by itself in the file', (t) => {
+  const architecture = architectureFromConfig(fixtureConfig('qwen3-moe'), 'qwen3-moe');
+  const withExperts = (counts: number[]) =>
+    prunedArchitecture(
+      architecture,
+      architecture.blocks.map(
+        ({ experts }, block): BlockKeep => (experts ? { experts: first(counts[block]!) } : {}),
+      ),
+    );
+  const sourceConfig = fixtureConfig('qwen3-moe');
+  const pruned = withExperts([5, 0, 5]);
+  const made = planExport({ architecture, pruned, format: 'hf', dtype: 'F16', sourceConfig });
+  t.is(made.kind, 'stock');
+  t.like(made.config, {
+    num_experts: 5,
+    num_experts_per_tok: 3,
+    moe_intermediate_size: 24,
+    intermediate_size: 96,
+    norm_topk_prob: true,
+    mlp_only_layers: [1],
+  });
+  t.is(made.config!.num_local_experts, undefined);
+  t.deepEqual(architectureFromConfig(made.config!, 'qwen3-moe'), pruned);
+  const inBlock = (block: number) => made.tensors.filter((tensor) => tensor.block === block);
+  const shapes = Object.fromEntries(inBlock(2).map(({ name, shape }) => [name, shape]));
+  t.deepEqual(shapes['model.layers.2.mlp.gate.weight'], [5, 64]);
+  t.deepEqual(shapes['model.layers.2.mlp.experts.4.down_proj.weight'], [64, 24]);
+  t.false('model.layers.2.mlp.experts.5.down_proj.weight' in shapes);
+  t.is(
+    inBlock(1).find(({ name }) => name.includes('experts')),
+    undefined,
+  );
+  const unlike = withExperts([5, 0, 4]);
+  t.throws(() => planExport({ architecture, pruned: unlike, format: 'hf', dtype: 'F16' }), {
+    code: 'ERR_UNSUPPORTED',
+    message: /one number of experts for all blocks/,
+  });
 });
 
 test('GGUF: llama stays llama where blocks are alike, q and k interleaved, vectors in F32', (t) => {

@@ -50,6 +50,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-pre', { ffnSolver: 'gauss-newton', sequential: false, allocation: 'uniform' }],
   ['opt-pre', { bias: 'add', mask: 'admm', allocation: 'uniform' }],
   ['llama3-tied', { method: 'flap' }],
+  ['qwen2-moe', { scope: 'all', sparsity: 0.05 }],
   ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
 ];
 for (const [name, more] of ROWS) {

@@ -34,6 +34,7 @@ const LLAMA2: Architecture = {
   outputScale: 1,
   logitScale: 1,
   tiedEmbeddings: false,
+  routing: null,
   embeddingProjection: null,
   bosTokenId: 1,
   eosTokenId: 2,
@@ -338,6 +339,24 @@ test('absent keys take the defaults of the configuration class', (t) => {
   t.is(architectureFromConfig(qwen3, 'qwen3').headDim, 128);
 });
 
+test('experts: in every so-many-th block, but for those that are named', (t) => {
+  const config = { ...fixtureConfig('qwen3-moe'), num_hidden_layers: 6 };
+  const counts = (more: object) =>
+    architectureFromConfig({ ...config, ...more }, 'qwen3-moe').blocks.map(
+      ({ experts, ffn }) => `${experts ?? 0}×${ffn}`,
+    );
+  const [dense, routed] = ['0×96', '8×24'];
+  t.deepEqual(counts({ decoder_sparse_step: 2, mlp_only_layers: [3] }), [
+    ...[dense, routed, dense],
+    ...[dense, dense, routed],
+  ]);
+  const older = { num_local_experts: undefined, num_experts: 4, mlp_only_layers: null };
+  t.deepEqual(counts(older), Array(6).fill('4×24'));
+  t.is(architectureFromConfig(config, 'qwen3-moe').routing!.renormalised, true);
+  const none = architectureFromConfig({ ...config, num_local_experts: 0 }, 'qwen3-moe');
+  t.is(none.routing, null);
+});
+
 test('a list of end tokens gives the first', (t) => {
   const config = { ...fixtureConfig('llama2'), eos_token_id: [5, 6] };
   t.is(architectureFromConfig(config, 'llama2').eosTokenId, 5);
@@ -386,6 +405,24 @@ const PARTIAL = (share: number) => ({
 const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
   ['unknown family', 'llama2', { model_type: 'mamba' }, 'ERR_UNSUPPORTED', /"mamba".*llama.*opt/],
   ['experts', 'llama2', { num_local_experts: 8 }, 'ERR_UNSUPPORTED', /mixture of experts/],
+  ['other experts', 'qwen3-moe', { n_routed_experts: 8 }, 'ERR_UNSUPPORTED', /n_routed_experts/],
+  [
+    'too few experts',
+    'mixtral',
+    { num_local_experts: 1 },
+    'ERR_CHECKPOINT',
+    /per_tok must be 1 at/,
+  ],
+  [
+    'countless experts',
+    'olmoe',
+    { num_experts: 5000 },
+    'ERR_CHECKPOINT',
+    /num_experts must be 4096/,
+  ],
+  ['no experts a token', 'olmoe', { num_experts_per_tok: 0 }, 'ERR_CHECKPOINT', /experts_per_tok/],
+  ['clipped maps', 'olmoe', { clip_qkv: 8 }, 'ERR_UNSUPPORTED', /clip_qkv = 8/],
+  ['experts that slide', 'qwen2-moe', { use_sliding_window: true }, 'ERR_UNSUPPORTED', /sliding/],
   ['quantised', 'llama2', { quantization_config: {} }, 'ERR_UNSUPPORTED', /quantization_config/],
   [
     'unknown rope',

@@ -159,6 +159,27 @@ test('heads that one norm joins are one group: all of them stay, or none', (t) =
   t.is(slices['attention.kNorm']!.indices.length, 32);
 });
 
+test('an expert is its maps and its row of the router; a block may lose all of them', (t) => {
+  for (const [name, site] of [
+    ['qwen2-moe', 0],
+    ['qwen3-moe', 2],
+  ] as const) {
+    const architecture = architectureOf(name);
+    const { ffn, experts = 0 } = architecture.blocks[site]!;
+    t.is(groupCount(architecture, site, 'experts'), experts);
+    const weights = 3 * ffn * 64 + 64;
+    t.deepEqual(groupParameters(architecture, site, 'experts'), { weights, biases: 0 });
+    const pruned = prunedBlock(architecture, site, { experts: Int32Array.of(1, 3) });
+    t.like(pruned.blocks[site], { ffn, experts: 2 });
+    t.is(linearParameters(architecture) - linearParameters(pruned), weights * (experts - 2));
+    const slices = slicesFor(architecture, site, { experts: Int32Array.of(1, 3) });
+    t.deepEqual(slices, { 'experts.router': { axis: 0, indices: Int32Array.of(1, 3) } });
+    const none = prunedBlock(architecture, site, { experts: new Int32Array() }).blocks[site]!;
+    t.is(none.ffn, 0);
+    t.is(none.experts, undefined);
+  }
+});
+
 test('refuses indices that are doubled, unsorted or out of range', (t) => {
   const architecture = architectureOf('llama2');
   for (const bad of [[1, 1], [2, 1], [160], [-1]]) {

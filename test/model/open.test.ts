@@ -106,6 +106,10 @@ const NAMES = [
   'ministral',
   'qwen2-sliding',
   'qwen3-yarn',
+  'mixtral',
+  'qwen2-moe',
+  'qwen3-moe',
+  'olmoe',
   'qwen3-sliding',
 ];
 

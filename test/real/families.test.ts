@@ -37,6 +37,8 @@ const uniform = (scope: Shape['scope']): Shape => ({ scope, allocation: 'uniform
 const perBlock = (scope: Shape['scope']): Shape => ({ scope, allocation: 'threshold' });
 /** A KV head of every block: half of them, in the models that have two. */
 const heads: Shape = { ...uniform('attention'), sparsity: 0.05 };
+/** One of all blocks' KV heads. */
+const someHeads: Shape = { ...perBlock('attention'), sparsity: 0.05 };
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -81,6 +83,13 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['granite', heads, 'GraniteForCausalLM'],
   ['granite', { ...perBlock('all'), sparsity: 0.4 }, 'StrupruneGraniteForCausalLM'],
   ['qwen2-sliding', heads, 'Qwen2ForCausalLM'],
+  ['mixtral', heads, 'MixtralForCausalLM'],
+  ['mixtral', someHeads, 'StrupruneMixtralForCausalLM'],
+  ['qwen2-moe', heads, 'Qwen2MoeForCausalLM'],
+  ['qwen2-moe', someHeads, 'StrupruneQwen2MoeForCausalLM'],
+  ['qwen3-moe', heads, 'Qwen3MoeForCausalLM'],
+  ['qwen3-moe', someHeads, 'StrupruneQwen3MoeForCausalLM'],
+  ['qwen3-moe', { ...heads, maxShardBytes: 100_000 }, 'Qwen3MoeForCausalLM'],
   ['qwen3-sliding', perBlock('all'), 'StrupruneQwen3ForCausalLM'],
   ['llama-bias', uniform('ffn'), 'LlamaForCausalLM'],
   ['llama-bias', heads, 'LlamaForCausalLM'],

@@ -6,11 +6,15 @@ import { granite } from './granite';
 import { llama } from './llama';
 import { ministral } from './ministral';
 import { mistral } from './mistral';
+import { mixtral } from './mixtral';
 import { olmo2 } from './olmo2';
+import { olmoe } from './olmoe';
 import { opt } from './opt';
 import { phi3 } from './phi3';
 import { qwen2 } from './qwen2';
+import { qwen2Moe } from './qwen2-moe';
 import { qwen3 } from './qwen3';
+import { qwen3Moe } from './qwen3-moe';
 import { smollm3 } from './smollm3';
 import { starcoder2 } from './starcoder2';
 
@@ -28,6 +32,10 @@ export const FAMILIES: readonly Family[] = [
   gpt2,
   starcoder2,
   opt,
+  mixtral,
+  qwen2Moe,
+  qwen3Moe,
+  olmoe,
 ];
 
 /** Our own modeling code puts this in front of the family's model_type. */

@@ -1,3 +1,4 @@
+import { StruPruneError } from '../../errors';
 import type { Architecture } from '../../model/architecture';
 import { sublayerAt } from '../../model/groups';
 import { headsPerUnit, unitsOf } from '../../model/sublayers';
@@ -13,6 +14,9 @@ export function structureOf(architecture: Architecture, layer: Layer): Structure
   const { mixer } = sublayer;
   if (mixer.kind === 'ffn') {
     return channelStructure({ channels: mixer.width, hidden, gated: mixer.gated });
+  }
+  if (mixer.kind === 'experts') {
+    throw new StruPruneError('ERR_INTERNAL', 'no mask is of experts');
   }
   // Heads that one norm joins are one to a mask.
   const kvHeads = unitsOf(sublayer);

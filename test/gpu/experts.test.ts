@@ -1,0 +1,32 @@
+/** A mixture of experts with a GPU: attention runs there, experts on the CPU, and the user is told. */
+import test from 'ava';
+import { evaluate } from '../../lib/evaluate';
+import { plan } from '../../lib/plan';
+import { EVALUATION, workspace } from '../e2e/models';
+import { emulatedLibrary } from './emulation';
+import { fakeDriver } from './fake-driver';
+
+const work = workspace();
+test.after.always(() => work.remove());
+const library = emulatedLibrary();
+
+const WINDOW = 48;
+
+test('experts run on the CPU, which is said once', async (t) => {
+  Object.assign(process.env, await fakeDriver(t, {}), library);
+  const model = work.model('qwen2-moe');
+  const given = { text: EVALUATION, window: WINDOW, maxTokens: 4 * WINDOW, threads: 1 };
+  const told: string[] = [];
+  const onNotice = (text: string) => told.push(text);
+  const device = 'cuda:0';
+  const there = await evaluate(model, { ...given, device, onNotice });
+  t.deepEqual(
+    told.filter((text) => text.includes('experts')),
+    ['experts run on the CPU'],
+  );
+  const here = await evaluate(model, { ...given, device: 'cpu' });
+  t.true(Math.abs(there.meanNll - here.meanNll) < 1e-3 * here.meanNll);
+  const options = { window: WINDOW, calibrationTokens: 4 * WINDOW, scope: 'attention' } as const;
+  const { notes } = await plan(model, { ...options, device, threads: 1 });
+  t.true(notes.includes('experts run on the CPU'));
+});
