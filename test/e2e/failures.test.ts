@@ -205,7 +205,7 @@ test.serial('a generation configuration that is not a JSON object', async (t) =>
 test.serial('outputs that nothing loads are refused before work starts', async (t) => {
   const unsupported = (model: string, message: RegExp, more: Partial<PruneOptions>) =>
     refuses(t, work.model(model), { code: 'ERR_UNSUPPORTED', message }, more);
-  await unsupported('opt-pre', /no architecture for opt/, { format: 'gguf' });
+  await unsupported('opt-pre', /opt models are not written as GGUF/, { format: 'gguf' });
   await unsupported('llama2', /no Q8_0/, { dtype: 'q8_0' });
   await unsupported('qwen3', /widths that differ/, { format: 'gguf', allocation: 'threshold' });
   await unsupported('qwen3', /biases/, { format: 'gguf', method: 'flap', allocation: 'uniform' });
