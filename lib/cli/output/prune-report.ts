@@ -12,6 +12,7 @@ import {
 } from '../../numbers';
 import type { LayerStats, PruneResult } from '../../pruning/result';
 import { siteName } from '../../report/sections/sites';
+import type { TuneReport } from '../../tuning/train';
 import { checkedText } from './checked';
 import { howToLoad } from './how-to-load';
 import { table } from './table';
@@ -76,22 +77,18 @@ function summary(result: PruneResult): string {
     rows.push(['perplexity', perplexityBefore.toFixed(3), perplexityAfter.toFixed(3), ratio]);
   }
   const { method, allocation, scope, tuning } = result;
-  if (tuning) {
-    for (const [text, part] of [
-      ['held out', 'heldOut'],
-      ['trained on', 'trained'],
-    ] as const) {
-      const [before, after] = [tuning.before[part], tuning.after[part]];
-      rows.push([`KL to dense, ${text}`, short(before), short(after), change(before, after)]);
-    }
-  }
   return [
     table(rows, ['left', 'right', 'right', 'right']),
     `${percent(result.sparsity)} of the blocks' linear weights removed ` +
       `(${method}, ${allocation} allocation, scope ${scope})`,
     `calibrated on ${tokensInWindows(result.calibrationTokens, result.window)}`,
+    ...(tuning === null ? [] : [tuned(tuning, result.window)]),
     ...(result.measuredOn === null ? [] : [`perplexity measured on ${result.measuredOn}`]),
   ].join('\n');
+}
+
+function tuned({ tokens, before, after }: TuneReport, window: number): string {
+  return `tuned on ${tokensInWindows(tokens, window)}: KL to dense ${short(before.heldOut)} → ${short(after.heldOut)} on those held out`;
 }
 
 /** What was not computed anew. */

@@ -93,8 +93,8 @@ test('files that are no graphs, and options that a graph does not read', async (
   await refused(t, argument(/the output .* is no .onnx file/), {
     output: join(folderOf(t), 'small'),
   });
-  const foreign = { depth: true, tuneTokens: 5 } as Partial<GraphOptions>;
-  await refused(t, argument(/without depth, tuneTokens; leave them out/), foreign);
+  const foreign = { alpha: 0.5, tuneTokens: 5 } as Partial<GraphOptions>;
+  await refused(t, argument(/without alpha, tuneTokens; leave them out/), foreign);
   await refused(t, argument(/calibration is missing/), { calibration: undefined as never });
   await refused(
     t,
