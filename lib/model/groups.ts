@@ -1,6 +1,6 @@
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
-import { blockTensors, elements, modelShapes } from './axes';
+import { blockTensors, elements, modelShapes, type ShapedTensor } from './axes';
 import { sublayersOf } from './blocks';
 import { type BlockRole, headsPerUnit, type Site, type Sublayer, unitsOf } from './sublayers';
 
@@ -68,13 +68,18 @@ export function linearParameters(architecture: Architecture): number {
 }
 
 /**
- * Multiply-adds of all maps for a token, the head among them. What attention multiplies beside them grows with the text and is
- * not counted.
+ * Multiply-adds of all maps for a token, the head among them; of experts those that it passes. What attention multiplies beside
+ * them grows with the text and is not counted.
  */
 export function multiplyAdds(architecture: Architecture): number {
   const { embedding, projectIn = [0], projectOut = [0] } = modelShapes(architecture);
   const outside = [embedding!, projectIn, projectOut].map(elements);
-  return linearParameters(architecture) + outside.reduce((sum, count) => sum + count, 0);
+  // The first experts of a block stand for those that a token passes: all have the same shapes.
+  const passed = (index: number) => index < architecture.routing!.topK;
+  const inside = sumBlocks(architecture, (shape, unit) =>
+    shape.length === 2 && (!unit || passed(unit.index)) ? elements(shape) : 0,
+  );
+  return inside + outside.reduce((sum, count) => sum + count, 0);
 }
 
 /** All parameters, a tied head counted once. */
@@ -189,8 +194,11 @@ function requireAscending(kept: Int32Array, count: number, where: string): void 
   }
 }
 
-function sumBlocks(architecture: Architecture, count: (shape: number[]) => number): number {
+function sumBlocks(
+  architecture: Architecture,
+  count: (shape: number[], unit: ShapedTensor['unit']) => number,
+): number {
   return architecture.blocks
     .flatMap((_, block) => blockTensors(architecture, block))
-    .reduce((sum, { shape }) => sum + count(shape), 0);
+    .reduce((sum, { shape, unit }) => sum + count(shape, unit), 0);
 }

@@ -7,6 +7,7 @@ import {
   groupCount,
   groupParameters,
   linearParameters,
+  multiplyAdds,
   prunedArchitecture,
   prunedBlock,
   slicesFor,
@@ -157,6 +158,14 @@ test('heads that one norm joins are one group: all of them stay, or none', (t) =
   const slices = slicesFor(architecture, 0, keep([0]));
   t.is(slices['attention.qNorm']!.indices.length, 64);
   t.is(slices['attention.kNorm']!.indices.length, 32);
+});
+
+test('a token is multiplied with the experts that it passes, the shared one and the head', (t) => {
+  const attention = 2 * 64 * 64 + 2 * 32 * 64;
+  const experts = 6 * 64 + 2 * 3 * 32 * 64 + 3 * 40 * 64 + 64;
+  t.is(multiplyAdds(architectureOf('qwen2-moe')), 2 * (attention + experts) + 256 * 64);
+  const dense = architectureOf('llama3');
+  t.is(multiplyAdds(dense), linearParameters(dense) + dense.vocab * dense.hidden);
 });
 
 test('an expert is its maps and its row of the router; a block may lose all of them', (t) => {
