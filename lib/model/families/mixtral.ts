@@ -1,6 +1,6 @@
 import type { Family } from '../family';
 import { LLAMA_KEYS } from './llama-keys';
-import { EXPERT_NAMES, LLAMA_NAMES, STACKED_NAMES } from './names';
+import { EXPERT_MODEL_NAMES } from './names';
 
 const MOE = 'model.layers.{}.block_sparse_moe';
 const EXPERT = `${MOE}.experts.{expert}`;
@@ -44,16 +44,14 @@ export const mixtral: Family = {
     freeHeadDim: true,
     headsDivideHidden: false,
     names: {
-      model: LLAMA_NAMES.model,
+      ...EXPERT_MODEL_NAMES,
       block: {
-        ...LLAMA_NAMES.block,
-        'experts.norm': EXPERT_NAMES['experts.norm'],
+        ...EXPERT_MODEL_NAMES.block,
         'experts.router': `${MOE}.gate.weight`,
         'experts.{expert}.gate': `${EXPERT}.w1.weight`,
         'experts.{expert}.up': `${EXPERT}.w3.weight`,
         'experts.{expert}.out': `${EXPERT}.w2.weight`,
       },
-      stacked: STACKED_NAMES,
     },
   },
   gguf: null,

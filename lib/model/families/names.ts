@@ -36,19 +36,24 @@ export const LLAMA_NAMES: TensorNames = {
   },
 };
 
-/** Of experts, as transformers writes them, each by itself, and as it has them in memory. */
-export const EXPERT_NAMES: TensorNames['block'] = {
+/** Of experts, each by itself. */
+const EXPERT_NAMES: TensorNames['block'] = {
   'experts.norm': `${LAYER}.post_attention_layernorm.weight`,
   'experts.router': `${LAYER}.mlp.gate.weight`,
   'experts.{expert}.gate': `${LAYER}.mlp.experts.{expert}.gate_proj.weight`,
   'experts.{expert}.up': `${LAYER}.mlp.experts.{expert}.up_proj.weight`,
   'experts.{expert}.out': `${LAYER}.mlp.experts.{expert}.down_proj.weight`,
 };
-export const STACKED_NAMES: TensorNames['block'] = {
-  ...EXPERT_NAMES,
-  'experts.{expert}.gate': `${LAYER}.mlp.experts.gate_up_proj`,
-  'experts.{expert}.up': `${LAYER}.mlp.experts.gate_up_proj`,
-  'experts.{expert}.out': `${LAYER}.mlp.experts.down_proj`,
+/** The same block whose FFN is experts: as transformers writes them, and as it has them in memory. */
+export const EXPERT_MODEL_NAMES: TensorNames = {
+  model: LLAMA_NAMES.model,
+  block: { ...LLAMA_NAMES.block, ...EXPERT_NAMES },
+  stacked: {
+    ...EXPERT_NAMES,
+    'experts.{expert}.gate': `${LAYER}.mlp.experts.gate_up_proj`,
+    'experts.{expert}.up': `${LAYER}.mlp.experts.gate_up_proj`,
+    'experts.{expert}.out': `${LAYER}.mlp.experts.down_proj`,
+  },
 };
 
 /** Those of an architecture in GGUF. */

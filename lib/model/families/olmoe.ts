@@ -1,6 +1,6 @@
 import type { Family } from '../family';
 import { EXPERT_KEYS, LLAMA_KEYS } from './llama-keys';
-import { EXPERT_NAMES, LLAMA_NAMES, STACKED_NAMES } from './names';
+import { EXPERT_MODEL_NAMES } from './names';
 
 /** OLMoE: Llama's block whose FFN is experts, with one norm over all query heads and all key heads of a token. */
 export const olmoe: Family = {
@@ -34,11 +34,7 @@ export const olmoe: Family = {
     only: { clip_qkv: [undefined, null] },
     freeHeadDim: true,
     headsDivideHidden: false,
-    names: {
-      model: LLAMA_NAMES.model,
-      block: { ...LLAMA_NAMES.block, ...EXPERT_NAMES },
-      stacked: STACKED_NAMES,
-    },
+    names: EXPERT_MODEL_NAMES,
   },
   gguf: null,
 };

@@ -1,6 +1,6 @@
 import type { Family } from '../family';
 import { LLAMA_KEYS, QWEN_EXPERT_KEYS } from './llama-keys';
-import { EXPERT_NAMES, LLAMA_NAMES, STACKED_NAMES } from './names';
+import { EXPERT_MODEL_NAMES } from './names';
 
 const MLP = 'model.layers.{}.mlp';
 
@@ -44,16 +44,14 @@ export const qwen2Moe: Family = {
     freeHeadDim: true,
     headsDivideHidden: false,
     names: {
-      model: LLAMA_NAMES.model,
+      ...EXPERT_MODEL_NAMES,
       block: {
-        ...LLAMA_NAMES.block,
-        ...EXPERT_NAMES,
+        ...EXPERT_MODEL_NAMES.block,
         'experts.sharedGate': `${MLP}.shared_expert_gate.weight`,
         'experts.shared.gate': `${MLP}.shared_expert.gate_proj.weight`,
         'experts.shared.up': `${MLP}.shared_expert.up_proj.weight`,
         'experts.shared.out': `${MLP}.shared_expert.down_proj.weight`,
       },
-      stacked: STACKED_NAMES,
     },
   },
   gguf: null,

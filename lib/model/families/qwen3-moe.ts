@@ -1,6 +1,6 @@
 import type { Family } from '../family';
 import { LLAMA_KEYS, QWEN_EXPERT_KEYS } from './llama-keys';
-import { EXPERT_NAMES, LLAMA_NAMES, STACKED_NAMES } from './names';
+import { EXPERT_MODEL_NAMES } from './names';
 
 /** Qwen3 whose FFNs are experts, such as Qwen3-30B-A3B. */
 export const qwen3Moe: Family = {
@@ -42,11 +42,7 @@ export const qwen3Moe: Family = {
     only: {},
     freeHeadDim: true,
     headsDivideHidden: false,
-    names: {
-      model: LLAMA_NAMES.model,
-      block: { ...LLAMA_NAMES.block, ...EXPERT_NAMES },
-      stacked: STACKED_NAMES,
-    },
+    names: EXPERT_MODEL_NAMES,
   },
   gguf: null,
 };
