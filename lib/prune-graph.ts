@@ -86,8 +86,8 @@ async function pruneWith(
   requireSamples(options, model, network.graph);
   const { sites, held } = prunedSites(network, fits);
   requireSites(sites.length, model);
-  const { calibration, calibrationTokens, evalTokens = calibrationTokens, window } = settings;
-  const opened = (path: string, tokens: number) =>
+  const { calibration, calibrationTokens, evalTokens, window } = settings;
+  const opened = (path: string, tokens?: number) =>
     samplesIn({ path, tokens, window }, { model, graph: network.graph, runtime }, signal);
   using samples = await opened(calibration, calibrationTokens);
   using evaluation = settings.eval === undefined ? null : await opened(settings.eval, evalTokens);

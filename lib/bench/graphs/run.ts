@@ -20,9 +20,6 @@ import { type GraphsOptions, type GraphsSettings, graphsSettings } from './optio
 import { sliceByNorm } from './slice-by-norm';
 import { timed } from './timing';
 
-/** Of a text. */
-const EVAL_TOKENS = 65536;
-
 /**
  * Every sparsity twice: by pruneGraph(), and as a slice by L2 norm of at most as many parameters. Throws as pruneGraph().
  */
@@ -61,9 +58,8 @@ class GraphBench {
     using file = OnnxFile.open(model);
     const network = relate(file);
     const runtime = new Runtime(1, this.folder);
-    const text = { path: settings.eval, tokens: EVAL_TOKENS };
     const reader = { model, graph: network.graph, runtime };
-    using samples = await samplesIn(text, reader, this.options.signal);
+    using samples = await samplesIn({ path: settings.eval }, reader, this.options.signal);
     const measured = (path: string) => this.measured(network, samples, path);
     const onStage = withBytes(null, this.options.onProgress);
     const report = stageReporter(onStage, 'measure', 2 * settings.sparsities.length);

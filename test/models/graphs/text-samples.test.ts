@@ -1,12 +1,13 @@
 /** Graphs that read tokens are calibrated on a text, by the tokenizer beside them. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import test, { type ExecutionContext } from 'ava';
 import { ValueInfoProtoSchema } from '../../../lib/models/graphs/onnx/onnx_pb';
 import { infoOf } from '../../../lib/models/graphs/run/batches';
 import { pruneGraph } from '../../../lib/prune-graph';
+import { framedWindows } from '../../../lib/tokenizer/framed';
 import { model, node, tensor, value } from './models';
 
 const TOKENIZER = join(__dirname, '../../tokenizer/encoders/uncased/tokenizer.json');
@@ -63,11 +64,15 @@ test('windows of a text calibrate and measure', async (t) => {
     force: true,
     threads: 1,
   };
-  const result = await pruneGraph(path, { ...options, calibrationTokens: 700, window: 32 });
+  const tokens = { calibrationTokens: 700, evalTokens: 700, window: 32 };
+  const result = await pruneGraph(path, { ...options, ...tokens });
   t.deepEqual([result.calibrationSamples, result.evaluation!.samples], [21, 21]);
   t.is(result.sites[0]!.after < 12, true);
   const { evaluation } = await pruneGraph(path, { ...options, evalTokens: 256 });
   t.is(evaluation!.samples, 2, 'of 128 tokens each');
+  const whole = await pruneGraph(path, { ...options, calibrationTokens: 256 });
+  const all = { parts: [TEXT], folder: dirname(TOKENIZER), window: 128, most: 1000 };
+  t.is(whole.evaluation!.samples, framedWindows(all).length / 128);
 });
 
 test('without --calibration a text of the package does', async (t) => {

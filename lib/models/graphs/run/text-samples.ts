@@ -24,8 +24,8 @@ const WINDOW = 128;
 
 export interface SampledText {
   path: string;
-  /** At most so many tokens. */
-  tokens: number;
+  /** At most so many tokens; all where left out. */
+  tokens?: number;
   window?: number;
 }
 
@@ -42,17 +42,18 @@ export function samplesIn(
   signal?: AbortSignal,
 ): Promise<Samples> {
   const { model, graph, runtime } = reader;
-  const folder = tokenizerOfGraph(model, graph);
-  if (folder !== null && !hasTensors(text.path)) return samplesOfText(text, folder, reader, signal);
+  const folder = tokenizerFor(text.path, model, graph);
+  if (folder !== null) return samplesOfText(text, folder, reader, signal);
   return Samples.open(text.path, graph, runtime, signal);
 }
 
-function hasTensors(path: string): boolean {
-  return /\.(safetensors|npz)$/.test(path);
+/** Folder of the tokenizer that makes samples of the file; null where those are tensors. */
+function tokenizerFor(path: string, model: string, graph: GraphProto): string | null {
+  return /\.(safetensors|npz)$/.test(path) ? null : tokenizerOfGraph(model, graph);
 }
 
 /** Folder of the tokenizer, where the graph reads tokens and nothing else and has one beside it or in the folder above. */
-export function tokenizerOfGraph(model: string, graph: GraphProto): string | null {
+function tokenizerOfGraph(model: string, graph: GraphProto): string | null {
   const names = inputsOf(graph).map(({ name }) => name);
   if (!names.includes('input_ids') || !names.every((name) => name in INPUTS)) return null;
   const beside = dirname(model);
@@ -68,17 +69,15 @@ interface Asked {
 
 /** Refuses what says nothing of samples, or of tokens where none are read. @throws StruPruneError ERR_ARGUMENT */
 export function requireSamples(asked: Asked, model: string, graph: GraphProto): void {
-  const { calibration } = asked;
-  const readsText = tokenizerOfGraph(model, graph) !== null;
-  if (calibration === undefined && !readsText) {
+  const { calibration, calibrationTokens, window } = asked;
+  if (tokenizerFor(calibration ?? '', model, graph) !== null) return;
+  if (calibration === undefined) {
     throw new StruPruneError(
       'ERR_ARGUMENT',
       `nothing says what ${model} reads`,
       'give --calibration: samples of its inputs as .safetensors or .npz',
     );
   }
-  if (calibration === undefined || (readsText && !hasTensors(calibration))) return;
-  const { calibrationTokens, window } = asked;
   const idle = Object.entries({ calibrationTokens, window }).filter(
     ([, given]) => given !== undefined,
   );
@@ -92,7 +91,7 @@ export function requireSamples(asked: Asked, model: string, graph: GraphProto): 
 
 /** Windows of the text, one after the other, each a sample. */
 async function samplesOfText(
-  { path, tokens, window: asked }: SampledText,
+  { path, tokens = Number.POSITIVE_INFINITY, window: asked }: SampledText,
   folder: string,
   { graph, runtime }: Reader,
   signal?: AbortSignal,
