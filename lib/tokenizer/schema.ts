@@ -123,13 +123,15 @@ const addedToken = z.object({
   special: flag,
 });
 
+// Not zod's own record and array: these have some hundred thousand entries.
+export const vocabulary = z.custom<BpeModel['vocab']>(
+  (value) =>
+    isObject(value) && Object.keys(value).every(isSound) && Object.values(value).every(isId),
+);
+
 const model = z.looseObject({
   type: z.string().optional(),
-  // Not zod's own record and array: these have some hundred thousand entries.
-  vocab: z.custom<BpeModel['vocab']>(
-    (value) =>
-      isObject(value) && Object.keys(value).every(isSound) && Object.values(value).every(isId),
-  ),
+  vocab: vocabulary,
   merges: z.custom<BpeModel['merges']>(
     (value) => Array.isArray(value) && (value.every(isLine) || value.every(isPair)),
   ),

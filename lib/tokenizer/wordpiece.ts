@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { StruPruneError } from '../errors';
+import { vocabulary } from './schema';
 import type { WordSteps } from './tokenizer';
 import type { TokenizerJson } from './types';
 
@@ -21,7 +22,7 @@ const schema = z.looseObject({
   pre_tokenizer: z.object({ type: z.literal('BertPreTokenizer') }),
   model: z.object({
     type: z.literal('WordPiece'),
-    vocab: z.record(z.string(), z.number().int().nonnegative()),
+    vocab: vocabulary,
     unk_token: z.string(),
     continuing_subword_prefix: z.string(),
     max_input_chars_per_word: z.number().int().positive(),
