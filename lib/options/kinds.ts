@@ -50,16 +50,9 @@ const percent = z
   .templateLiteral([z.number(), '%'])
   .refine((text) => shareOf(text) > 0 && shareOf(text) < 1)
   .describe("a share between '0%' and '100%'");
-export const parametersOrPercent = kind(
-  z.union([wholeCount, percent]),
-  '<n>',
-  'parametersOrPercent',
-);
-export const multiplyAddsOrPercent = kind(
-  z.union([wholeCount, percent]),
-  '<n>',
-  'multiplyAddsOrPercent',
-);
+const countOrPercent = z.union([wholeCount, percent]);
+export const parametersOrPercent = kind(countOrPercent, '<n>', 'parametersOrPercent');
+export const multiplyAddsOrPercent = kind(countOrPercent, '<n>', 'multiplyAddsOrPercent');
 export const sizeOrPercent = kind(
   z.union([byteCount.positive(), percent]),
   '<size>',

@@ -103,9 +103,13 @@ const PARAMETERS = { '': 1, k: 1e3, m: 1e6, b: 1e9 };
 
 /** Parameters of `1.5M`, `2B`, `1e9` or `1000000`. */
 export function parameters(text: string): number {
-  const value = Math.round(scaled(text, PARAMETERS));
+  return amount(text, PARAMETERS, 'K, M or B: 1.5M');
+}
+
+function amount(text: string, units: Readonly<Record<string, number>>, also: string): number {
+  const value = Math.round(scaled(text, units));
   if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('It must be a number of at least 1, also with K, M or B: 1.5M.');
+  throw new InvalidArgumentError(`It must be a number of at least 1, also with ${also}.`);
 }
 
 /** The same, or `75%`. */
@@ -117,13 +121,7 @@ const MULTIPLY_ADDS = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 
 /** Multiply-adds of `300M`, `1.5G`, `1e9` or `1000000`, or `75%`. */
 export function multiplyAddsOrPercent(text: string): number | Percent {
-  const share = percentage(text);
-  if (share) return share;
-  const value = Math.round(scaled(text, MULTIPLY_ADDS));
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError(
-    'It must be a number of at least 1, also with K, M, G or T: 1.5G.',
-  );
+  return percentage(text) ?? amount(text, MULTIPLY_ADDS, 'K, M, G or T: 1.5G');
 }
 
 /** A bare letter counts in powers of 1024, as in other tools that take memory. */
