@@ -2,6 +2,7 @@
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
+import { CALIBRATION } from '../options/calibration';
 import { tunesByDefault } from '../options/refit';
 
 /** What the benchmark gives every row. */
@@ -43,7 +44,7 @@ export interface OwnMethod {
 const BASE = 'struprune-threshold';
 
 /** Of a tuned row, behind those that calibrate: as many as calibrate by default. */
-const TUNE_TOKENS = 65536;
+const TUNE_TOKENS = CALIBRATION.calibrationTokens.default;
 
 function baseline(
   method: NonNullable<PruneOptions['method']>,
