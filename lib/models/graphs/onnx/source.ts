@@ -27,7 +27,7 @@ export class FileSource implements Source {
     this.length = status.size;
     if (status.isFile()) return;
     this.close();
-    throw new StruPruneError('ERR_ARGUMENT', `${path} is not a file`, 'give an .onnx file');
+    throw new StruPruneError('ERR_ARGUMENT', `${path} is not a file`, 'give the file itself');
   }
 
   read(offset: number, length: number): Uint8Array<ArrayBuffer> {
