@@ -19,9 +19,10 @@ import {
 import { planInput } from './models/decoders/plan-input';
 import { tokenizerBytesOf } from './models/decoders/tokenizer-output';
 import { type PruneOptions, type Settings, settingsOf } from './options';
+import { EFFORTS, type Effort } from './options/effort';
 import { measuringTokens } from './pruning/texts';
 import { withHeaders } from './source';
-import { resolve } from './spec';
+import { type RunSpec, resolve } from './spec';
 
 /** Those of prune(). Output and texts need not be there, nor a target. */
 export type PlanOptions = Partial<PruneOptions>;
@@ -41,6 +42,8 @@ export interface Plan extends Omit<RunPlan, 'stages'> {
   fits: boolean;
   /** All stages together. */
   seconds: number;
+  /** The same with each --effort, all else as given. */
+  efforts: Record<Effort, number>;
   /** GFLOP/s of products, measured now, of which `seconds` were made: of an evaluation's, and of sums over calibration tokens. */
   gemmRate: number;
   calibrationRate: number;
@@ -65,19 +68,21 @@ export async function plan(model: string | ModelSource, options: PlanOptions): P
   const targets = [sparsity, targetParams, targetMacs, targetSize];
   const assumedSparsity = targets.every((target) => target === undefined) ? 0 : null;
   const target = assumedSparsity === null ? {} : { sparsity: assumedSparsity };
-  const settings = settingsOf({ output: '-', calibration: '-', ...options, ...target });
+  const at = (effort = options.effort) =>
+    settingsOf({ output: '-', calibration: '-', ...options, ...target, effort });
+  const settings = at();
   if (options.output !== undefined) requireName(settings.output, settings.format);
-  return withHeaders(model, options, (source) =>
-    planOf(source, settings, assumedSparsity, options),
-  );
+  return withHeaders(model, options, (source) => planOf(source, at, assumedSparsity, options));
 }
 
+/** `at`: the settings of an effort; as asked for where none is named. */
 async function planOf(
   source: ModelSource,
-  settings: Settings,
+  at: (effort?: Effort) => Settings,
   assumedSparsity: number | null,
   options: PlanOptions,
 ): Promise<Plan> {
+  const settings = at();
   const { format } = settings;
   const { architecture } = source;
   // The budget is planned with, not worked in.
@@ -86,43 +91,55 @@ async function planOf(
     await requireTokenizer(source, options.signal);
     const bytes = await tokenizerBytesOf(source, settings, options.signal);
     const spec = resolve(source, settings, bytes);
-    const { window, output } = spec;
-    const input = planInput(spec, {
+    const sizesOf = ({ window, settings: asked }: RunSpec) => ({
       engine,
-      tokens: wholeWindows(settings.calibrationTokens, window),
+      tokens: wholeWindows(asked.calibrationTokens, window),
       // As if the text had them: it is not read.
-      tuning: Math.floor(spec.settings.tuneTokens / window),
-      evaluation: evaluationOf(settings, architecture, window),
+      tuning: Math.floor(asked.tuneTokens / window),
+      evaluation: evaluationOf(asked, architecture, window),
     });
+    const input = planInput(spec, sizesOf(spec));
     const limit = options.engine ? engine.budget : (options.memory ?? 0);
     const run = planRun(input, limit);
     // Products in double precision are the BLAS's, whatever path floats take.
     const { gemmRate, calibrationRate, sgemmRate } = await measureRates(engine, WIDTH, SECONDS);
-    const stages = run.stages.map((stage) => {
+    const timed = (stage: StagePlan) => {
       const { single, double } = stage.flops;
       const rate = stage.stage === 'evaluate' ? gemmRate : calibrationRate;
       const seconds = single / (SINGLE_SHARE * rate) + double / (DOUBLE_SHARE * sgemmRate);
       return { ...stage, seconds: seconds / 1e9 };
-    });
+    };
+    const stages = run.stages.map(timed);
+    const inAll = (of: readonly { seconds: number }[]) => of.reduce((sum, s) => sum + s.seconds, 0);
+    const secondsOf = (effort: Effort) => {
+      const other = resolve(source, at(effort), bytes);
+      return inAll(planRun(planInput(other, sizesOf(other)), limit).stages.map(timed));
+    };
     return {
       ...run,
       format,
-      dtype: output.dtype.toLowerCase(),
+      dtype: spec.output.dtype.toLowerCase(),
       notes: [
-        ...output.notes,
+        ...spec.output.notes,
         ...(architecture.routing && engine.device !== 'cpu' ? [EXPERTS_ON_CPU] : []),
       ],
       assumedSparsity,
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,
-      seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
+      seconds: inAll(stages),
+      efforts: byEach(secondsOf),
       gemmRate,
       calibrationRate,
       parameters: source.parameters,
       blocks: architecture.blocks.length,
     };
   });
+}
+
+function byEach(value: (effort: Effort) => number): Record<Effort, number> {
+  const entries = EFFORTS.map((effort) => [effort, value(effort)]);
+  return Object.fromEntries(entries) as Record<Effort, number>;
 }
 
 /** @throws StruPruneError ERR_TEXT where there is none */

@@ -1,6 +1,6 @@
 // npm run measure -- loop|abort|leak …: what a program notices that embeds the library; gpu …: a GPU beside the CPU
 // (docs/benchmarks.md). Measures dist/, made here where it is not current. house: how the code is built, from its sources
-// alone; same-bytes REF: whether it writes what another version of it writes.
+// alone; same-bytes REF: whether it writes what another version of it writes; effort: what a prune takes, by its plan.
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 const { ensureAll } = require('./lib/ensure.js');
@@ -13,6 +13,7 @@ const MEASURES = {
   loop: ensureAll,
   abort: ensureAll,
   leak: ensureAll,
+  effort: ensureAll,
   gpu: ensureAll,
   house: ensureModules,
   'same-bytes': ensureAll,

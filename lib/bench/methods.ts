@@ -2,8 +2,7 @@
 import { StruPruneError } from '../errors';
 import { methodOf } from '../methods';
 import type { PruneOptions } from '../options';
-import { CALIBRATION } from '../options/calibration';
-import { tunesByDefault } from '../options/refit';
+import { tunedByDefault } from '../options/refit';
 
 /** What the benchmark gives every row. */
 const SHARED = [
@@ -43,8 +42,8 @@ export interface OwnMethod {
 
 const BASE = 'struprune-threshold';
 
-/** Of a tuned row, behind those that calibrate: as many as calibrate by default. */
-const TUNE_TOKENS = CALIBRATION.calibrationTokens.default;
+/** Of a tuned row, behind those that calibrate. */
+const TUNE_TOKENS = 65536;
 
 function baseline(
   method: NonNullable<PruneOptions['method']>,
@@ -110,8 +109,8 @@ function tuned(entry: MethodEntry): MethodEntry {
 
 /** What tunes by default is told not to: every row but those of `tuned` is of the solve alone. */
 function untuned(entry: MethodEntry): MethodEntry {
-  const { method = 'struprune', refit = true } = entry.options;
-  if (!tunesByDefault({ method, refit })) return entry;
+  const { effort = 'balanced', method = 'struprune', refit = true } = entry.options;
+  if (tunedByDefault({ effort, method, refit }) === 0) return entry;
   return { ...entry, options: { ...entry.options, tuneTokens: 0 } };
 }
 

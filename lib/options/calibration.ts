@@ -1,5 +1,6 @@
 /** The texts: what calibrates, what is measured on, and surveys that are kept. */
 import { embeddedMix } from '../embedded';
+import { byEffort } from './effort';
 import { count, countOrNone, file } from './kinds';
 import { declare } from './option';
 
@@ -20,7 +21,8 @@ export const CALIBRATION = declare(
     calibrationTokens: {
       takes: count,
       help: 'how many of them',
-      default: 65536,
+      derive: byEffort({ quick: 16384, balanced: 65536, best: 65536 }),
+      otherwise: '65536; 16384 with --effort quick',
       changes: 'tokens',
       also: ['survey', 'graph'],
     },
@@ -28,7 +30,7 @@ export const CALIBRATION = declare(
       takes: countOrNone,
       help: 'how many after them tune what the solve left: factors of channels, norms and biases, towards the dense model; 0: none',
       otherwise:
-        'as many as calibrate, as far as the text goes; 0 with --no-refit and with other methods',
+        'as many as calibrate, twice as many with --effort best, as far as the text goes; 0 with --effort quick, with --no-refit and with other methods',
       changes: 'tokens',
     },
     window: {

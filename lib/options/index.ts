@@ -8,6 +8,7 @@ import type { OnProgress, OnWarning } from '../progress';
 import { flagOf } from '../wording';
 import { ALLOCATION } from './allocation';
 import { CALIBRATION } from './calibration';
+import { EFFORT } from './effort';
 import { MACHINE } from './machine';
 import { MASK } from './mask';
 import { METHOD } from './method';
@@ -19,6 +20,7 @@ import { requireOneTarget, TARGET } from './target';
 /** Every option but those of the engine, and callbacks. */
 export const OPTIONS = {
   ...TARGET,
+  ...EFFORT,
   ...CALIBRATION,
   ...OUTPUT,
   ...METHOD,

@@ -1,5 +1,6 @@
 /** What the weights that stay become. */
 import { methodOf, readsOption } from '../methods';
+import { byEffort, type Effort } from './effort';
 import { choice, count, nonNegative, off, share } from './kinds';
 import type { Scope } from './method';
 import { declare } from './option';
@@ -11,6 +12,7 @@ export const FFN_SOLVERS = ['output', 'auxiliary', 'gauss-newton'] as const;
 export type FfnSolver = (typeof FFN_SOLVERS)[number];
 
 export interface Refits {
+  effort: Effort;
   method: string;
   refit: boolean;
   scope: Scope;
@@ -18,13 +20,22 @@ export interface Refits {
 }
 
 /** Whether gate and up are refitted where nothing is said of it: docs/decisions/0015. */
-export function refitsByDefault({ method, refit, scope }: Refits): boolean {
-  return readsOption(methodOf(method), 'ffnSolver') && refit && scope !== 'attention';
+export function refitsByDefault({ effort, method, refit, scope }: Refits): boolean {
+  const may = readsOption(methodOf(method), 'ffnSolver') && refit && scope !== 'attention';
+  return may && effort !== 'quick';
 }
 
-/** Whether what the solve left is tuned where nothing is said of it: docs/decisions/0028. */
-export function tunesByDefault({ method, refit }: Pick<Refits, 'method' | 'refit'>): boolean {
-  return readsOption(methodOf(method), 'refit') && refit;
+/**
+ * Tokens that tune what the solve left where nothing is said of it, for each that calibrates: docs/decisions/0028. Twice as
+ * many take twice as long, for 2 % of perplexity at 40 %.
+ */
+export function tunedByDefault({
+  effort,
+  method,
+  refit,
+}: Pick<Refits, 'effort' | 'method' | 'refit'>): number {
+  if (!readsOption(methodOf(method), 'refit') || !refit) return 0;
+  return byEffort({ quick: 0, balanced: 1, best: 2 })({ effort });
 }
 
 /** The one that is given, or the default as far as it does not depend on the source. */
@@ -72,7 +83,7 @@ export const REFIT = declare(
       takes: choice(FFN_SOLVERS),
       help: 'what of an FFN is refitted: its output map, or gate and up too, by auxiliary variables or Gauss-Newton',
       otherwise:
-        'gauss-newton; output where the file keeps gate and up byte for byte, with --no-refit, and with other methods',
+        'gauss-newton; output with --effort quick, where the file keeps gate and up byte for byte, with --no-refit, and with other methods',
       changes: 'run', // a survey's identity has the types of gate and up
       also: ['survey'],
     },
@@ -86,7 +97,8 @@ export const REFIT = declare(
     gaussNewtonRounds: {
       takes: count,
       help: 'linearisations of an FFN, each with a refit of its output map',
-      default: 2,
+      derive: byEffort({ quick: 2, balanced: 2, best: 4 }),
+      otherwise: '2; 4 with --effort best',
       changes: 'run',
       read: [ofGaussNewton],
     },

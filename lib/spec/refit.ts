@@ -9,7 +9,7 @@ import {
   type FfnSolver,
   feeds,
   refitsByDefault,
-  tunesByDefault,
+  tunedByDefault,
 } from '../options/refit';
 import { keepsTypes } from './dtypes';
 
@@ -42,10 +42,9 @@ export function withModelDefaults(
       'leave --no-refit out, or choose --ffn-solver output',
     );
   }
-  const { calibrationTokens } = settings;
   // No gradients go through experts.
-  const tunes = source.architecture.routing === null && tunesByDefault(settings);
-  const tuneTokens = settings.tuneTokens ?? (tunes ? calibrationTokens : 0);
+  const tuned = source.architecture.routing === null ? tunedByDefault(settings) : 0;
+  const tuneTokens = settings.tuneTokens ?? tuned * settings.calibrationTokens;
   return { ...settings, ...feedback, ffnSolver, tuneTokens };
 }
 

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { expectedTime } from '../../lib/cli/output/plan-report';
 import { barLine, plainLine, progressView } from '../../lib/cli/terminal/progress';
 import type { Progress } from '../../lib/progress';
 
@@ -77,4 +78,13 @@ test.serial('a terminal gets one line that is overwritten and removed', (t) => {
   t.false(text.includes('\n'));
   delete process.env.NO_COLOR;
   t.true(show(true, 1).includes('\x1b[36m'), 'colours unless NO_COLOR');
+});
+
+test('what a run is expected to take, and what would be quicker', (t) => {
+  const efforts = { quick: 65, balanced: 600, best: 1200 };
+  t.is(
+    expectedTime({ seconds: 600, efforts }),
+    'about 10:00 on this machine; --effort quick: about 1:05',
+  );
+  t.is(expectedTime({ seconds: 65, efforts }), 'about 1:05 on this machine');
 });

@@ -151,6 +151,21 @@ test('scratch and room grow with the tokens and the model, memory by their ids w
   );
 });
 
+test('more effort takes longer, and what is given is what each has', async (t) => {
+  const model = work.model('llama2');
+  const asked = { window: WINDOW, threads: 2 } as const;
+  const { seconds, efforts } = await plan(model, asked);
+  const { quick, balanced, best } = efforts;
+  t.true(quick < balanced / 2 && balanced < best, JSON.stringify(efforts));
+  t.is(seconds, balanced);
+  const settled = await plan(model, {
+    ...{ ...asked, calibrationTokens: 8192, ffnSolver: 'output' },
+    ...{ tuneTokens: 0, effort: 'quick' },
+  });
+  t.is(settled.efforts.balanced, settled.seconds);
+  t.is(settled.efforts.quick, settled.seconds);
+});
+
 test("a kept survey's metrics lie in scratch while blocks are solved, and in the journal", async (t) => {
   const model = work.model('llama2');
   const kept = { fromCalibration: work.path('any'), layerWeights: 'fisher' } as const;

@@ -31,8 +31,8 @@ test('calls that take some of the options of prune', (t) => {
     ...['targetMacs', 'targetParams', 'targetSize', 'temperature'],
   ]);
   t.deepEqual(names(surveySchema), [
-    ...['calibration', 'calibrationTokens', 'dtype', 'ffnSolver', 'fisherLabels', 'force'],
-    ...['format', 'lambda', 'layerWeights', 'maxLayerSparsity', 'method', 'multiple'],
+    ...['calibration', 'calibrationTokens', 'dtype', 'effort', 'ffnSolver', 'fisherLabels'],
+    ...['force', 'format', 'lambda', 'layerWeights', 'maxLayerSparsity', 'method', 'multiple'],
     ...['saveCalibration', 'scope', 'scratch', 'seed', 'selection', 'surveyTokens', 'window'],
   ]);
 });
@@ -48,9 +48,28 @@ test('a survey is another one by these options, a run by all but those that chan
       .filter((key) => !effective.includes(key))
       .toSorted(),
     [
-      ...['calibration', 'calibrationTokens', 'eval', 'evalTokens', 'evalWindow', 'force'],
-      ...['fromCalibration', 'maxShardBytes', 'output', 'resume', 'samples', 'saveCalibration'],
+      ...['calibration', 'calibrationTokens', 'effort', 'eval', 'evalTokens', 'evalWindow'],
+      ...[
+        'force',
+        'fromCalibration',
+        'maxShardBytes',
+        'output',
+        'resume',
+        'samples',
+        'saveCalibration',
+      ],
       ...['scratch', 'tuneTokens', 'window'],
     ],
   );
+});
+
+test('the effort decides what is not given', (t) => {
+  const at = (effort: 'quick' | 'balanced' | 'best', more = {}) => {
+    const { calibrationTokens, gaussNewtonRounds } = settingsOf({ ...given, ...more, effort });
+    return [calibrationTokens, gaussNewtonRounds];
+  };
+  t.deepEqual(at('quick'), [16384, 2]);
+  t.deepEqual(at('balanced'), [65536, 2]);
+  t.deepEqual(at('best'), [65536, 4]);
+  t.deepEqual(at('quick', { calibrationTokens: 7 }), [7, 2]);
 });

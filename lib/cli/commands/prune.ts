@@ -9,10 +9,12 @@ import { graphReport, pruneReport } from '../../reports';
 import { FLAGS } from '../flags';
 import { addFlags, optionsFrom } from '../flags/flag';
 import { graphText } from '../output/graph-report';
+import { expectedTime } from '../output/plan-report';
 import { print, printJson } from '../output/print';
 import { pruneReport as pruneText } from '../output/prune-report';
 import { speedReport } from '../output/speed-report';
 import { type ReportedRun, reportOf } from '../prune-html';
+import { isTerminal } from '../terminal/colors';
 import { Interruption } from '../terminal/interrupt';
 import { type Callbacks, runWithProgress } from '../terminal/run';
 import { takeKeepBias } from './keep-bias';
@@ -41,13 +43,27 @@ async function pruneModel(model: string, parsed: Parsed): Promise<void> {
   const samples = parsed.samples ?? !parsed.json;
   const options = optionsFrom<PruneOptions>(FLAGS.prune, { ...parsed, samples });
   await run(model, options, parsed, {
-    prune: (callbacks) => prune(model, { ...options, ...callbacks }),
+    prune: async (callbacks) => {
+      await tellTime(model, options, callbacks);
+      return prune(model, { ...options, ...callbacks });
+    },
     textOf: pruneText,
     isFolder: ({ format }) => format === 'hf',
     speedOf: parsed.speed === undefined ? null : await speedometer(model, options, parsed.speed),
     htmlOf: ({ result, speed }, about) =>
       pruneReport(model, options, result, { ...about, ...(speed && { speed }) }),
   });
+}
+
+/** What a person at a terminal waits for: a log has the time that is left in its lines. */
+async function tellTime(
+  model: string,
+  options: PruneOptions,
+  { signal, onNotice }: Callbacks,
+): Promise<void> {
+  if (!isTerminal(process.stderr) || options.resume) return;
+  const { plan } = await import('../../plan');
+  onNotice(expectedTime(await plan(model, { ...options, signal })));
 }
 
 async function pruneGraph(model: string, parsed: Parsed): Promise<void> {

@@ -29,7 +29,22 @@ export function planReport(plan: Plan): string {
     `scratch: ${mebibytes(plan.scratch)}; on the disk of the output, until it is finished: up to ${mebibytes(plan.disk)}`,
     `time: about ${duration(plan.seconds)}, at the ${plan.calibrationRate.toFixed(0)} GFLOP/s that were measured now` +
       (plan.device ? ' on the CPU; what the GPU takes over is faster' : ''),
+    `by effort: ${effortsText(plan.efforts)}`,
   ].join('\n');
+}
+
+/** `about 24:00 on this machine; --effort quick: about 2:10`. */
+export function expectedTime({ seconds, efforts }: Pick<Plan, 'seconds' | 'efforts'>): string {
+  const { quick } = efforts;
+  const other = quick < seconds ? `; --effort quick: about ${duration(quick)}` : '';
+  return `about ${duration(seconds)} on this machine${other}`;
+}
+
+/** `quick 2:10, balanced 24:00, best 51:00`. */
+function effortsText(efforts: Plan['efforts']): string {
+  return Object.entries(efforts)
+    .map(([effort, seconds]) => `${effort} ${duration(seconds)}`)
+    .join(', ');
 }
 
 /** Of the tokens, for the largest sums. */

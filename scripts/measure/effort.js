@@ -1,0 +1,113 @@
+// npm run measure -- effort: what a prune takes by its plan, from models' shapes alone: hours at three rates of products, by
+// --effort, and the smallest --memory. The checkpoints have headers and no weights.
+const {
+  mkdtempSync,
+  rmSync,
+  mkdirSync,
+  copyFileSync,
+  writeFileSync,
+  openSync,
+  writeSync,
+  ftruncateSync,
+  closeSync,
+} = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const ROOT = path.resolve(__dirname, '..', '..');
+const lib = (name) => require(path.join(ROOT, 'dist', 'lib', name));
+const { plan } = lib('plan');
+const { architectureFromConfig } = lib('model/from-config');
+const { familyNamed } = lib('model/families');
+const { fileTensors } = lib('model/file-tensors');
+const { modelShapes } = lib('model/axes');
+const { MODEL_ROLES } = lib('model/architecture');
+const { EFFORTS } = lib('options/effort');
+const { workOf } = lib('models/decoders/plan');
+
+const LLAMA = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  hidden_act: 'silu',
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  vocab_size: 128256,
+  tie_word_embeddings: false,
+};
+const shape = (hidden, ffn, blocks, heads, kv, more = {}) => ({
+  ...LLAMA,
+  hidden_size: hidden,
+  intermediate_size: ffn,
+  num_hidden_layers: blocks,
+  num_attention_heads: heads,
+  num_key_value_heads: kv,
+  ...more,
+});
+const MODELS = {
+  'SmolLM2-135M': shape(576, 1536, 30, 9, 3, { vocab_size: 49152, tie_word_embeddings: true }),
+  'Llama-3.2-1B': shape(2048, 8192, 16, 32, 8, { tie_word_embeddings: true, head_dim: 64 }),
+  'Llama-3.1-8B': shape(4096, 14336, 32, 32, 8),
+  'Llama-3.3-70B': shape(8192, 28672, 80, 64, 8),
+};
+/** GFLOP/s of products that `devices` measures: two cores with AVX-512, a desktop, a server with AMX. */
+const RATES = [150, 600, 5000];
+const SPARSITY = 0.2;
+
+function writeHeaders(folder, config) {
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    copyFileSync(path.join(ROOT, 'assets', 'tiny', name), path.join(folder, name));
+  }
+  const architecture = architectureFromConfig(config, folder);
+  const { names } = familyNamed(architecture.family).hf;
+  const shapes = modelShapes(architecture);
+  const tensors = [
+    ...MODEL_ROLES.flatMap((role) =>
+      shapes[role] ? [{ name: names.model[role], shape: shapes[role] }] : [],
+    ),
+    ...architecture.blocks.flatMap((_, block) => fileTensors(architecture, names, block)),
+  ];
+  let at = 0;
+  const header = {};
+  for (const { name, shape: dims } of tensors) {
+    const bytes = 2 * dims.reduce((a, b) => a * b, 1);
+    header[name] = { dtype: 'F16', shape: dims, data_offsets: [at, at + bytes] };
+    at += bytes;
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  const file = openSync(path.join(folder, 'model.safetensors'), 'w');
+  writeSync(file, Buffer.concat([length, text]));
+  ftruncateSync(file, 8 + text.length + at);
+  closeSync(file);
+}
+
+const duration = (hours) =>
+  hours < 1 ? `${Math.ceil(hours * 60)} min` : `${hours.toFixed(hours < 10 ? 1 : 0)} h`;
+
+async function main() {
+  const work = mkdtempSync(path.join(os.tmpdir(), 'struprune-effort-'));
+  try {
+    console.log(
+      `| | effort | ${RATES.map((rate) => `${rate} GFLOP/s`).join(' | ')} | smallest --memory |`,
+    );
+    console.log(`|---|---|${RATES.map(() => '---').join('|')}|---|`);
+    for (const [name, config] of Object.entries(MODELS)) {
+      const folder = path.join(work, name);
+      writeHeaders(folder, config);
+      for (const effort of EFFORTS) {
+        const { stages, smallestMemory } = await plan(folder, { sparsity: SPARSITY, effort });
+        const work = stages.reduce((sum, { flops }) => sum + workOf(flops), 0);
+        const hours = RATES.map((rate) => duration(work / (rate * 1e9) / 3600));
+        console.log(
+          `| ${name} | ${effort} | ${hours.join(' | ')} | ${Math.ceil(smallestMemory / 2 ** 20)} MiB |`,
+        );
+      }
+    }
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
+
+main();
