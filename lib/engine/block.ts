@@ -4,13 +4,14 @@ import type { BlockHandle } from './handles';
 import type { Matrix } from './matrix';
 import { native } from './native';
 import type { KernelRun, KernelTiming } from './native-bench';
-import type { BackwardRunOf, OutputColumns, SiteRunOf } from './native-block';
+import type { BackwardRunOf, ExpertRunOf, OutputColumns, SiteRunOf } from './native-block';
 import type { Purpose } from './native-engine';
 import { Owned } from './owned';
 import type { Refit } from './refit';
 import type { Statistics } from './statistics';
 
 export type SiteRun = SiteRunOf<Matrix, Statistics>;
+export type ExpertRun = ExpertRunOf<Matrix, Statistics>;
 export type BackwardRun = BackwardRunOf<Matrix, Statistics>;
 
 /** What an FFN reads and what it is to give, a row a calibration token. */
@@ -90,6 +91,21 @@ export class Block extends Owned<BlockHandle> {
   ): Promise<void> {
     const sums = statistics.handle;
     return native.collectHidden(this.handle, site, inputs.handle, targets.handle, sums, purpose);
+  }
+
+  /** Sums what each expert does for the output. */
+  sumExperts(site: Site, run: ExpertRun): Promise<void> {
+    const { hidden, statistics } = run;
+    return native.sumExperts(this.handle, site, {
+      ...run,
+      hidden: hidden.handle,
+      statistics: statistics.handle,
+    });
+  }
+
+  /** Keeps those experts, ascending, at least as many as a token passes, with their rows of the router. */
+  keepExperts(site: Site, kept: Int32Array): Promise<void> {
+    return native.keepExperts(this.handle, site, kept);
   }
 
   /** Keeps rows (axis 0) or columns (axis 1), in the given order. */

@@ -61,6 +61,21 @@ export interface BackwardRunOf<Matrix, Statistics> {
   factors?: Readonly<Record<BlockRole, Statistics>>;
 }
 
+/** A way of the states, which stay as they are, through experts. */
+export interface ExpertRunOf<Matrix, Statistics> {
+  purpose: Purpose;
+  window: number;
+  hidden: Matrix;
+  /**
+   * 3 E + 2 columns without a Gram matrix: for each of E experts the norm of what it adds to a token, its weight included;
+   * whether the token passes it; and by how much the squared error of the output would grow if it went too. Then the squared
+   * error without `gone`, and the squared norm of the output with all experts, less a shared one.
+   */
+  statistics: Statistics;
+  /** Experts whose router's logits are -inf. */
+  gone: Int32Array;
+}
+
 /** One number a column of a site's output map. */
 export interface OutputColumns {
   weightAbsMean: Float64Array;
@@ -101,6 +116,12 @@ export interface NativeBlock {
     statistics: StatisticsHandle,
     purpose: Purpose,
   ): Promise<void>;
+  sumExperts(
+    block: BlockHandle,
+    site: Site,
+    run: ExpertRunOf<MatrixHandle, StatisticsHandle>,
+  ): Promise<void>;
+  keepExperts(block: BlockHandle, site: Site, kept: Int32Array): Promise<void>;
   sliceBlock(block: BlockHandle, role: BlockRole, axis: 0 | 1, indices: Int32Array): Promise<void>;
   scaleBlock(block: BlockHandle, role: BlockRole, factors: Float64Array): Promise<void>;
   resizeSite(block: BlockHandle, site: Site, columns: number): void;

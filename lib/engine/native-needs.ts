@@ -93,6 +93,7 @@ export interface Calls {
   statistics: Paged & StatisticsSizes & { residual: number };
   /** Beside the block, the states and the statistics, as the next ones. */
   runSite: OfBlock & Paged & SiteDemand & { site: Site; tokens: Tokens };
+  sumExperts: OfBlock & Paged & { site: Site; tokens: Tokens };
   applySite: OfBlock & { site: Site; tokens: Tokens };
   /** Beside `sums`. `factors`: with those of all weights that are tuned. */
   backwardBlock: OfBlock &

@@ -124,6 +124,12 @@ export class NeedsOf {
     return inTurn(...sitesOf(this.architecture, index).map((at) => this.site(index, at, tokens)));
   }
 
+  /** Sums of experts over the states, which stay. */
+  sumExperts(index: number, site: Site, tokens: Tokens): Needs {
+    const { paged } = this;
+    return this.#ask('sumExperts', { ...this.#block(index), site, tokens, paged });
+  }
+
   applySite(index: number, site: Site, tokens: Tokens): Needs {
     return this.#ask('applySite', { ...this.#block(index), site, tokens });
   }

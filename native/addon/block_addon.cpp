@@ -12,6 +12,7 @@
 #include "addon/specs.h"
 #include "model/backward.h"
 #include "model/block.h"
+#include "model/expert_sums.h"
 #include "model/forward.h"
 #include "passes/ffn_pass.h"
 #include "passes/site.h"
@@ -22,6 +23,13 @@ namespace {
 
 std::shared_ptr<Block> BlockOf(const Napi::CallbackInfo& info) {
   return GetHandle<Block>(info[0], "block");
+}
+
+// The experts of a block. Throws ERR_ARGUMENT where the site is another sublayer.
+Sublayer GetExperts(const Block& block, const Napi::Value& site) {
+  const Sublayer layer = GetSublayer(block, site);
+  if (!layer.experts()) throw BadArgument("the site has no experts");
+  return layer;
 }
 
 // A job of the block's engine.
@@ -71,7 +79,6 @@ Napi::Value RunSiteOn(const Napi::CallbackInfo& info) {
                    GetBool(sums.Get("inputs"), "inputs")};
   }
   const size_t width = layer.width();
-  const size_t summed = layer.experts() ? 2 * layer.experts()->count : width;
   if (!hidden || hidden->cols() != layer.hidden()) throw BadArgument("hidden has another width");
   if (keep && (keep->cols() != width || keep->rows() != hidden->rows())) {
     throw BadArgument("keep has another shape");
@@ -83,8 +90,8 @@ Napi::Value RunSiteOn(const Napi::CallbackInfo& info) {
   if (targets && (targets->cols() != hidden->cols() || targets->rows() != hidden->rows())) {
     throw BadArgument("targets have another shape");
   }
-  if (statistics && (statistics->dim() != summed ||
-                     statistics->residual_dim() != (before ? layer.hidden() : 0))) {
+  if (statistics &&
+      (statistics->dim() != width || statistics->residual_dim() != (before ? layer.hidden() : 0))) {
     throw BadArgument("statistics have another shape");
   }
   for (const auto& dense : {before, after}) {
@@ -217,6 +224,39 @@ Napi::Value CollectHidden(const Napi::CallbackInfo& info) {
       GetPurpose(info[5]));
 }
 
+// (block, site, {purpose, window, hidden, statistics, gone: Int32Array}) -> Promise: adds what each
+// expert does for the output where those are gone
+Napi::Value SumExpertsOf(const Napi::CallbackInfo& info) {
+  const auto block = BlockOf(info);
+  const Sublayer layer = GetExperts(*block, info[1]);
+  const auto options = GetObject(info[2], "options");
+  const size_t window = GetSize(options.Get("window"), "window");
+  const auto hidden = GetHandle<PagedMatrix>(options.Get("hidden"), "hidden");
+  const auto statistics = GetHandle<Statistics>(options.Get("statistics"), "statistics");
+  if (hidden->cols() != layer.hidden()) throw BadArgument("hidden has another width");
+  if (window == 0 || hidden->rows() % window != 0) throw BadArgument("windows must be whole");
+  std::vector<uint8_t> gone(layer.experts()->count);
+  for (const int32_t expert : GetIntegers(options.Get("gone"), "gone")) {
+    if (expert < 0 || static_cast<size_t>(expert) >= gone.size()) {
+      throw BadArgument("an expert that is not there");
+    }
+    gone[static_cast<size_t>(expert)] = 1;
+  }
+  return RunOn(
+      info.Env(), block->shared_context(),
+      [=, block = block] { SumExperts(layer, window, *hidden, gone, *statistics); },
+      GetPurpose(options.Get("purpose")));
+}
+
+// (block, site, Int32Array) -> Promise: keeps those experts
+Napi::Value KeepExpertsOf(const Napi::CallbackInfo& info) {
+  const auto block = BlockOf(info);
+  const size_t site = GetExperts(*block, info[1]).index();
+  return RunOnBlock(info, *block, [=, kept = GetIntegers(info[2], "experts")] {
+    block->KeepExperts(site, kept);
+  });
+}
+
 // (block, tensor, axis, Int32Array) -> Promise: keeps rows or columns
 Napi::Value SliceBlock(const Napi::CallbackInfo& info) {
   const auto block = BlockOf(info);
@@ -328,6 +368,8 @@ void InitBlock(Napi::Env env, Napi::Object exports) {
   Export<ApplySiteOn>(env, exports, "applySite");
   Export<BackwardBlockOn>(env, exports, "backwardBlock");
   Export<CollectHidden>(env, exports, "collectHidden");
+  Export<SumExpertsOf>(env, exports, "sumExperts");
+  Export<KeepExpertsOf>(env, exports, "keepExperts");
   Export<SliceBlock>(env, exports, "sliceBlock");
   Export<ScaleBlock>(env, exports, "scaleBlock");
   Export<ResizeSite>(env, exports, "resizeSite");

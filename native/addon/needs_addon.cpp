@@ -8,6 +8,7 @@
 #include "addon/specs.h"
 #include "core/copy_rows.h"
 #include "model/backward.h"
+#include "model/expert_sums.h"
 #include "model/head_gradient.h"
 #include "passes/divergence.h"
 #include "passes/score.h"
@@ -146,6 +147,12 @@ const std::map<std::string, Answer>& Answers() {
                                     c.Flag("paged"));
        }},
       {"runSite", SiteNeeds},
+      {"sumExperts",
+       [](const Context& context, const Call& c) {
+         const SublayerSpec site = c.Site();
+         if (!site.experts()) throw BadArgument("the site has no experts");
+         return SumExpertsNeeds(context, site, c.Block().hidden, c.Window(), c.Summed());
+       }},
       {"applySite",
        [](const Context& context, const Call& c) {
          return ApplySiteNeeds(context, c.Site(), c.Block().hidden, c.Tokens());

@@ -1,6 +1,8 @@
 #include "model/block.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <numeric>
 
 #include "core/error.h"
@@ -260,6 +262,30 @@ void Block::Resize(size_t sublayer, size_t width) {
     const TensorId id{sublayer, static_cast<Part>(p)};
     if (has(id)) CheckShape(id);
   }
+}
+
+void Block::KeepExperts(size_t sublayer, std::span<const int32_t> indices) {
+  const ExpertsSpec* const experts = spec_.sublayers[sublayer].experts();
+  if (!experts || indices.size() < experts->top_k ||
+      std::ranges::adjacent_find(indices, std::greater_equal()) != indices.end()) {
+    throw Error("ERR_ARGUMENT", "as many experts stay as a token passes, at least, ascending");
+  }
+  Slice({sublayer, Part::kRouter}, 0, indices);
+  const auto [first, end] = spec_.Inside(sublayer);
+  std::vector<std::array<Tensor, kParts>> kept;
+  for (const int32_t index : indices) {
+    kept.push_back(std::move(tensors_[first + static_cast<size_t>(index)]));
+  }
+  if (experts->shared) kept.push_back(std::move(tensors_[end - 1]));
+  std::get<ExpertsSpec>(spec_.sublayers[sublayer].mixer).count = indices.size();
+  auto inside = InsideOf(spec_.sublayers[sublayer]);
+  const auto replace = [first, end](auto& all, auto& some) {
+    const auto at = static_cast<std::ptrdiff_t>(first);
+    all.erase(all.begin() + at, all.begin() + static_cast<std::ptrdiff_t>(end));
+    all.insert(all.begin() + at, std::move_iterator(some.begin()), std::move_iterator(some.end()));
+  };
+  replace(tensors_, kept);
+  replace(spec_.sublayers, inside);
 }
 
 void Block::Finish(size_t sublayer) {

@@ -73,6 +73,9 @@ class Block {
   // Multiplies the columns of a matrix, or the entries of a vector, and rounds to what is stored.
   // Throws ERR_ARGUMENT where there are not as many factors.
   void Scale(TensorId id, std::span<const float> factors);
+  // Keeps those experts of a sublayer, ascending, with their rows of the router. Throws
+  // ERR_ARGUMENT where there are fewer than a token passes.
+  void KeepExperts(size_t sublayer, std::span<const int32_t> indices);
   // Sets the columns of the output map after all slices of a site; checks that every tensor of the
   // sublayer agrees.
   void Resize(size_t sublayer, size_t width);

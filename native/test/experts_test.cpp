@@ -11,6 +11,7 @@
 #include "float_tensors.h"
 #include "memory_matrix.h"
 #include "model/backward.h"
+#include "model/expert_sums.h"
 #include "ops/gemm.h"
 
 namespace struprune {
@@ -85,12 +86,15 @@ std::vector<double> Ffn(const Weights& weights, size_t sublayer, const std::vect
   return Times(At(weights, sublayer, Part::kOut), up);
 }
 
+using Gone = std::vector<uint8_t>;
+
 struct Reference {
   std::vector<double> states;
   std::vector<double> norms = std::vector<double>(kCount), tokens = std::vector<double>(kCount);
 };
 
-Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vector<float>& states) {
+Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vector<float>& states,
+                  const Gone& gone = Gone(kCount)) {
   const ExpertsSpec& experts = *spec.sublayers[0].experts();
   Reference result;
   for (size_t t = 0; t < kTokens; ++t) {
@@ -101,7 +105,7 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
       x[i] = h[i] / std::sqrt(square + 1e-5) * At(weights, 0, Part::kNorm)[i];
     }
     auto odds = Times(At(weights, 0, Part::kRouter), x);
-    for (double& value : odds) value = std::exp(value);
+    for (size_t j = 0; j < kCount; ++j) odds[j] = gone[j] ? 0 : std::exp(odds[j]);
     std::vector<size_t> order(kCount);
     std::iota(order.begin(), order.end(), size_t{0});
     std::ranges::stable_sort(order, [&](size_t a, size_t b) { return odds[a] > odds[b]; });
@@ -128,31 +132,59 @@ Reference ByLoops(const BlockSpec& spec, const Weights& weights, const std::vect
   return result;
 }
 
-struct Got {
-  std::vector<float> states;
-  std::vector<double> sums;
-};
-
-Got RunBlock(const Block& block, const std::vector<float>& states) {
+std::vector<float> RunBlock(const Block& block, const std::vector<float>& states) {
   const auto context = block.shared_context();
   PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden);
   hidden.Write(0, kTokens, states.data());
-  Statistics sums(InMemory(context), 2 * kCount, false, 0);
-  RunExperts(block.sublayer(0), {.window = kWindow, .hidden = &hidden, .statistics = &sums});
-  Got got{std::vector<float>(states.size()), {}};
-  hidden.Read(0, kTokens, got.states.data());
-  got.sums.assign(sums.sums(), sums.sums() + sums.dim());
+  RunExperts(block.sublayer(0), {.window = kWindow, .hidden = &hidden});
+  std::vector<float> got(states.size());
+  hidden.Read(0, kTokens, got.data());
   return got;
 }
 
-void ExpectReference(const Reference& wanted, const Got& got) {
-  for (size_t i = 0; i < got.states.size(); ++i) {
-    EXPECT_NEAR(got.states[i], wanted.states[i], 2e-5 * (1 + std::abs(wanted.states[i]))) << i;
+std::vector<double> Sums(const Block& block, const std::vector<float>& states,
+                         const Gone& gone = Gone(kCount)) {
+  const auto context = block.shared_context();
+  PagedMatrix hidden = MemoryMatrix(context, kTokens, kHidden);
+  hidden.Write(0, kTokens, states.data());
+  Statistics sums(InMemory(context), 3 * kCount + 2, false, 0);
+  SumExperts(block.sublayer(0), kWindow, hidden, gone, sums);
+  std::vector<float> after(states.size());
+  hidden.Read(0, kTokens, after.data());
+  EXPECT_EQ(after, states);
+  return {sums.sums(), sums.sums() + sums.dim()};
+}
+
+void ExpectStates(const std::vector<double>& wanted, const std::vector<float>& got) {
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_NEAR(got[i], wanted[i], 2e-5 * (1 + std::abs(wanted[i]))) << i;
   }
+}
+
+double Distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
+// Norms, tokens and errors of models without those, and without one more.
+void ExpectSums(const BlockSpec& spec, const Weights& weights, const std::vector<float>& states,
+                const Gone& gone, const std::vector<double>& got) {
+  const auto dense = ByLoops(spec, weights, states).states;
+  const Reference wanted = ByLoops(spec, weights, states, gone);
+  const double error = Distance(dense, wanted.states), scale = 1 + got[3 * kCount + 1];
+  const auto left = static_cast<size_t>(std::ranges::count(gone, 0));
   for (size_t j = 0; j < kCount; ++j) {
-    EXPECT_NEAR(got.sums[j], wanted.norms[j], 1e-5 * (1 + wanted.norms[j])) << j;
-    EXPECT_EQ(got.sums[kCount + j], wanted.tokens[j]) << j;
+    EXPECT_NEAR(got[j], wanted.norms[j], 1e-5 * (1 + wanted.norms[j])) << j;
+    EXPECT_EQ(got[kCount + j], wanted.tokens[j]) << j;
+    Gone more = gone;
+    more[j] = 1;
+    const bool grows = !gone[j] && left > spec.sublayers[0].experts()->top_k;
+    const double growth =
+        grows ? Distance(dense, ByLoops(spec, weights, states, more).states) - error : 0;
+    EXPECT_NEAR(got[2 * kCount + j], growth, 1e-6 * scale) << j;
   }
+  EXPECT_NEAR(got[3 * kCount], error, 1e-6 * scale);
 }
 
 class Experts : public testing::TestWithParam<std::tuple<bool, bool>> {};
@@ -164,27 +196,76 @@ TEST_P(Experts, EqualPlainLoops) {
   const Weights weights = RandomWeights(spec);
   const auto states = RandomFloats(kTokens * kHidden, 1);
   const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
-  const Got got = RunBlock(block, states);
-  ExpectReference(ByLoops(spec, weights, states), got);
-  const double all = std::accumulate(got.sums.begin() + kCount, got.sums.end(), 0.0);
-  EXPECT_EQ(all, 2 * kTokens);
+  ExpectStates(ByLoops(spec, weights, states).states, RunBlock(block, states));
+}
+
+TEST_P(Experts, SumsAreOfModelsWithoutThem) {
+  InitialiseBlas();
+  const auto [renormalised, shared] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared);
+  const Weights weights = RandomWeights(spec);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  const Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
+  for (const Gone& gone : {Gone{0, 0, 0, 0, 0}, Gone{0, 1, 0, 0, 0}, Gone{1, 0, 0, 1, 1}}) {
+    const auto sums = Sums(block, states, gone);
+    ExpectSums(spec, weights, states, gone, sums);
+    EXPECT_EQ(std::accumulate(&sums[kCount], &sums[2 * kCount], 0.0), 2 * kTokens);
+  }
+  // The energy is of the routed experts alone: less a shared one and the stream.
+  Weights alone = weights;
+  if (shared) std::ranges::fill(At(alone, 1 + kCount, Part::kOut), 0.0f);
+  const std::vector<double> before(states.begin(), states.end());
+  const double energy = Distance(ByLoops(spec, alone, states).states, before);
+  EXPECT_NEAR(Sums(block, states)[3 * kCount + 1], energy, 1e-5 * energy);
+}
+
+TEST_P(Experts, ThoseThatAreKeptAreTheModelWithoutTheOthers) {
+  InitialiseBlas();
+  const auto [renormalised, shared] = GetParam();
+  const BlockSpec spec = Spec(renormalised, shared);
+  const Weights weights = RandomWeights(spec);
+  const auto states = RandomFloats(kTokens * kHidden, 1);
+  Block block = MakeBlock(std::make_shared<Context>(2, 0), spec, weights);
+  const std::vector<int32_t> kept = {0, 2, 4};
+  block.KeepExperts(0, kept);
+  ExpectStates(ByLoops(spec, weights, states, {0, 1, 0, 1, 0}).states, RunBlock(block, states));
+  EXPECT_EQ(block.sublayers(), 1 + kept.size() + (shared ? 1 : 0));
+  EXPECT_EQ(NameOf(block.spec(), {3, Part::kUp}), "experts.2.up");
+  const auto refuse = [&](std::vector<int32_t> wrong) {
+    EXPECT_THROW(block.KeepExperts(0, wrong), Error);
+  };
+  refuse({0}), refuse({1, 0}), refuse({1, 1}), refuse({1, 3});
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Experts, testing::Combine(testing::Bool(), testing::Bool()));
+
+TEST(ExpertsAlone, AnErrorIsExactWhereAnotherExpertHasNearlyAllOfTheWeight) {
+  InitialiseBlas();
+  for (const bool renormalised : {false, true}) {
+    const BlockSpec spec = Spec(renormalised, false);
+    Weights weights = RandomWeights(spec);
+    for (float& value : At(weights, 0, Part::kRouter)) value *= 12;
+    const auto states = RandomFloats(kTokens * kHidden, 1);
+    const Block block = MakeBlock(std::make_shared<Context>(1, 0), spec, weights);
+    const Gone none(kCount);
+    ExpectSums(spec, weights, states, none, Sums(block, states));
+  }
+}
 
 TEST(ExpertsAlone, ThoseThatNoTokenIsRoutedToDoNotRun) {
   InitialiseBlas();
   const BlockSpec spec = Spec(true, false);
   Weights weights = RandomWeights(spec);
-  // All are as likely: the first two.
+  // All are as likely: the first two, and the third would follow.
   std::ranges::fill(At(weights, 0, Part::kRouter), 0.0f);
   const auto states = RandomFloats(kTokens * kHidden, 1);
-  const Reference wanted = ByLoops(spec, weights, states);
-  for (size_t j = 2; j < kCount; ++j) std::ranges::fill(At(weights, 1 + j, Part::kUp), 3e38f);
+  const auto wanted = ByLoops(spec, weights, states).states;
+  for (size_t j = 3; j < kCount; ++j) std::ranges::fill(At(weights, 1 + j, Part::kUp), 3e38f);
   const Block block = MakeBlock(std::make_shared<Context>(1, 0), spec, weights);
-  const Got got = RunBlock(block, states);
-  ExpectReference(wanted, got);
-  for (size_t j = 0; j < kCount; ++j) EXPECT_EQ(got.sums[kCount + j], j < 2 ? kTokens : 0);
+  ExpectStates(wanted, RunBlock(block, states));
+  const auto sums = Sums(block, states);
+  for (size_t j = 0; j < kCount; ++j) EXPECT_EQ(sums[kCount + j], j < 2 ? kTokens : 0);
+  EXPECT_TRUE(std::isfinite(sums[3 * kCount]));
 }
 
 TEST(ExpertsAlone, OfPagedWeightsGiveTheSameBits) {
@@ -195,14 +276,14 @@ TEST(ExpertsAlone, OfPagedWeightsGiveTheSameBits) {
   const auto run = [&](size_t limit, uint64_t& read) {
     const auto context = std::make_shared<Context>(1, 0);
     const auto store = std::make_shared<PageStore>(context, limit, testing::TempDir());
-    const Got got = RunBlock(MakeBlock(context, spec, weights, store), states);
+    const Block block = MakeBlock(context, spec, weights, store);
+    const auto got = std::pair(RunBlock(block, states), Sums(block, states));
     read = store->traffic().read_bytes;
     return got;
   };
   uint64_t all = 0, few = 0;
-  const Got whole = run(0, all), paged = run(2 * 64 * sizeof(float), few);
-  EXPECT_EQ(whole.states, paged.states);
-  EXPECT_EQ(whole.sums, paged.sums);
+  const auto whole = run(0, all), paged = run(2 * 64 * sizeof(float), few);
+  EXPECT_EQ(whole, paged);
   EXPECT_EQ(all, 0);
   EXPECT_GT(few, 0);
 }
@@ -226,6 +307,11 @@ TEST(ExpertsAlone, RefuseOtherSinksAndGradients) {
               keep = MemoryMatrix(context, kTokens, kWidth);
   const SiteRun keeping{.window = kWindow, .hidden = &hidden, .keep = &keep};
   EXPECT_THROW(RunExperts(block.sublayer(0), keeping), Error);
+  Statistics sums(InMemory(context), 3 * kCount + 2, false, 0);
+  const SiteRun summing{.window = kWindow, .hidden = &hidden, .statistics = &sums};
+  EXPECT_THROW(RunExperts(block.sublayer(0), summing), Error);
+  const Gone all_but_one = {1, 1, 0, 1, 1};
+  EXPECT_THROW(SumExperts(block.sublayer(0), kWindow, hidden, all_but_one, sums), Error);
   ExpectError([&] { BackwardBlock(block, {kWindow, &hidden, &gradient, {}}); }, "ERR_UNSUPPORTED",
               "do not go through experts");
 }

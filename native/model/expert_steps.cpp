@@ -1,0 +1,79 @@
+#include "model/expert_steps.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "model/forward_steps.h"
+#include "ops/softmax.h"
+
+namespace struprune {
+
+void LargestOf(std::span<const float> odds, std::span<size_t> places) {
+  std::vector<size_t> order(odds.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto larger = [&](size_t a, size_t b) {
+    return odds[a] != odds[b] ? odds[a] > odds[b] : a < b;
+  };
+  const auto end = order.begin() + static_cast<std::ptrdiff_t>(places.size());
+  std::partial_sort(order.begin(), end, order.end(), larger);
+  std::copy(order.begin(), end, places.begin());
+}
+
+void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes) {
+  const size_t count = logits.size();
+  const float most = MaximumOf(count, logits.data(), -std::numeric_limits<float>::infinity());
+  const float all = ExpInPlace(count, logits.data(), most);
+  std::vector<size_t> places(routes.size());
+  LargestOf(logits, places);
+  float chosen = 0;
+  for (const size_t place : places) chosen += logits[place];
+  for (size_t i = 0; i < routes.size(); ++i) {
+    routes[i] = {places[i], logits[places[i]] / (spec.renormalised ? chosen : all)};
+  }
+}
+
+ExpertCounts::ExpertCounts(const ExpertsSpec& spec, size_t hidden, size_t tokens)
+    : states(tokens * hidden),
+      channels(tokens * std::max(spec.expert.width, spec.shared ? spec.shared->width : 0)) {}
+
+ExpertRoom::ExpertRoom(Context& context, const ExpertCounts& n)
+    : gathered(context.Allocate<float>(n.states)),
+      result(context.Allocate<float>(n.states)),
+      up(context.Allocate<float>(n.channels)),
+      gate(context.Allocate<float>(n.channels)) {}
+
+void PassExpert(const Sublayer& expert, std::span<const size_t> rows, const float* in,
+                ExpertRoom& room) {
+  const size_t d = expert.hidden();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::copy_n(in + rows[i] * d, d, room.gathered.data() + i * d);
+  }
+  float* const gate = expert.ffn()->gated ? room.gate.data() : nullptr;
+  FfnHidden(expert, rows.size(), room.gathered.data(), gate, room.up.data());
+  Output(expert, rows.size(), room.up.data(), room.result.data());
+}
+
+Scan ScanOfExperts(const Sublayer& layer, size_t tokens) {
+  const ExpertsSpec& spec = *layer.experts();
+  Scan scan = ScanOf(layer, tokens, {Part::kRouter, Part::kSharedGate});
+  for (size_t j = 0; j < spec.count + (spec.shared ? 1 : 0); ++j) {
+    const Scan own = ScanOf(layer.inside(j), tokens, {Part::kUp, Part::kGate, Part::kOut});
+    scan.matrices.insert(scan.matrices.end(), own.matrices.begin(), own.matrices.end());
+  }
+  return scan;
+}
+
+PackedWeights PackedExperts(const Sublayer& layer, size_t tokens) {
+  const ExpertsSpec& spec = *layer.experts();
+  std::vector<PagedMatrix*> matrices;
+  for (size_t j = 0; j < spec.count; ++j) {
+    for (const Part part : {Part::kUp, Part::kGate, Part::kOut}) {
+      PagedMatrix* const matrix = layer.inside(j).matrix(part);
+      if (matrix) matrices.push_back(matrix);
+    }
+  }
+  return PackedWeights(layer.context(), tokens * spec.top_k / spec.count, matrices);
+}
+
+}  // namespace struprune

@@ -1,0 +1,49 @@
+// What every pass over experts is made of: which of them a token passes, and tokens on their way
+// through one.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "model/block.h"
+#include "ops/packed_weights.h"
+
+namespace struprune {
+
+// One of the experts that a token passes, and what its result is multiplied by.
+struct Route {
+  size_t expert = 0;
+  float weight = 0;
+};
+
+// The largest of odds[count], largest first, of equal ones the first: as many as `places` has.
+void LargestOf(std::span<const float> odds, std::span<size_t> places);
+
+// Chooses routes[top_k] by a token's logits[count], which become the exponentials of its softmax.
+void ChooseRoutes(const ExpertsSpec& spec, std::span<float> logits, std::span<Route> routes);
+
+// Numbers of the buffers that tokens need on their way through an expert, at most so many at once.
+struct ExpertCounts {
+  ExpertCounts(const ExpertsSpec& spec, size_t hidden, size_t tokens);
+  size_t Floats() const { return 2 * states + 2 * channels; }
+  size_t states, channels;
+};
+
+struct ExpertRoom {
+  ExpertRoom(Context& context, const ExpertCounts& n);
+  Buffer<float> gathered, result, up, gate;
+};
+
+// room.result[rows, hidden]: what an FFN of experts makes of those rows of in[, hidden].
+void PassExpert(const Sublayer& expert, std::span<const size_t> rows, const float* in,
+                ExpertRoom& room);
+
+// The weights of a sublayer of experts, as every chunk of a flight of so many tokens reads them.
+Scan ScanOfExperts(const Sublayer& layer, size_t tokens);
+
+// Those of experts that meet about their share of the tokens, in the order in which a chunk has
+// them.
+PackedWeights PackedExperts(const Sublayer& layer, size_t tokens);
+
+}  // namespace struprune
