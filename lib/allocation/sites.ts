@@ -34,6 +34,9 @@ export function checkBudget(sites: readonly Choices[], budget: Budget): void {
 }
 
 function widerFor(sites: readonly Choices[], { total }: Budget, most: number): string {
+  if (sites.length > 0 && sites.every(({ scope }) => scope === 'experts')) {
+    return 'let more go: a larger --max-layer-sparsity, where more experts stay than a token passes';
+  }
   // Shares of a total, as of scopes apart, are not exact.
   const all = scopeWeights(sites) > total * (1 - 1e-9);
   const scope = most === 0 ? ', or another --scope' : all ? '' : ', or --scope all';

@@ -202,21 +202,40 @@ const UNTUNED: readonly MethodEntry[] = [
   ablation('scope-ffn', 'FFN alone', 'no KV heads go', { scope: 'ffn' }),
 ].map(untuned);
 
+/** Of models that have experts. */
+const OF_EXPERTS: readonly MethodEntry[] = [
+  baseline('reap', 'REAP', { options: { scope: 'experts' } }),
+  {
+    id: 'struprune-experts',
+    label: 'StruPrune, experts',
+    kind: 'struprune',
+    base: null,
+    about: 'whole experts, chosen by the exact error of what their layer gives without them',
+    options: { scope: 'experts' },
+  },
+];
+
 const TUNED = ['wanda-sp', 'flap', 'osscar', 'sparsellm', BASE];
 
 export const METHOD_ENTRIES: readonly MethodEntry[] = [
   ...UNTUNED,
   ...UNTUNED.filter(({ id }) => TUNED.includes(id)).map(tuned),
+  ...OF_EXPERTS,
 ];
 
 /** Names that stand for several. */
 const GROUPS: Readonly<Record<string, (entry: MethodEntry) => boolean>> = {
-  all: () => true,
-  baselines: (entry) => entry.kind === 'baseline' && !isTuned(entry),
-  struprune: (entry) => entry.kind === 'struprune' && !isTuned(entry),
+  all: (entry) => !isOfExperts(entry),
+  baselines: (entry) => entry.kind === 'baseline' && !isTuned(entry) && !isOfExperts(entry),
+  struprune: (entry) => entry.kind === 'struprune' && !isTuned(entry) && !isOfExperts(entry),
+  experts: isOfExperts,
   tuned: isTuned,
   ablations: ({ kind, id }) => kind === 'ablation' || id === BASE,
 };
+
+function isOfExperts({ options: { scope } }: MethodEntry): boolean {
+  return scope === 'experts';
+}
 
 function isTuned({ options: { tuneTokens = 0 } }: MethodEntry): boolean {
   return tuneTokens > 0;

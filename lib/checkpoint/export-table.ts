@@ -245,7 +245,7 @@ function ggufHolder(traits: ExportTraits): Holder | Refusal {
 
 export interface ExportRow {
   family: string;
-  scope: 'ffn' | 'attention' | 'all';
+  scope: 'ffn' | 'attention' | 'all' | 'experts';
   widths: 'uniform' | 'per-block';
   addedBias: boolean;
   hf: ExportKind | null;
@@ -262,13 +262,14 @@ export function exportTable(): ExportRow[] {
   for (const family of FAMILIES) {
     for (const scope of scopesOf(family)) {
       for (const widths of ['uniform', 'per-block'] as const) {
-        for (const addedBias of [false, true]) {
+        // Those that stay are as they were.
+        for (const addedBias of scope === 'experts' ? [false] : [false, true]) {
           const traits: ExportTraits = {
             family,
             lacks: null,
-            uniform: widths === 'uniform',
-            expertsAlike: true,
-            headsFillHidden: scope === 'ffn' || family.qkNorm === 'heads',
+            uniform: widths === 'uniform' || scope === 'experts',
+            expertsAlike: widths === 'uniform' || scope !== 'experts',
+            headsFillHidden: !prunesHeads(scope) || family.qkNorm === 'heads',
             freeHeadDim: family.hf.freeHeadDim !== false,
             headsDivideHidden: true,
             biases: flags((name) => usualBias(family, name) || (addedBias && adds(scope, name))),
@@ -290,7 +291,7 @@ export function exportTable(): ExportRow[] {
 
 /** Channels of experts stay. */
 function scopesOf({ hf }: Family): ExportRow['scope'][] {
-  return hf.keys.experts ? ['attention'] : ['ffn', 'attention', 'all'];
+  return hf.keys.experts ? ['attention', 'experts'] : ['ffn', 'attention', 'all'];
 }
 
 /** isLlamaBlock() of its usual models. */
@@ -305,8 +306,12 @@ function usualBias(family: Family, name: BiasName): boolean {
   return typeof rule === 'string' ? family.hf.defaults[rule] === true : rule;
 }
 
+function prunesHeads(scope: ExportRow['scope']): boolean {
+  return scope === 'attention' || scope === 'all';
+}
+
 function adds(scope: ExportRow['scope'], name: BiasName): boolean {
-  return (name === 'down' && scope !== 'attention') || (name === 'o' && scope !== 'ffn');
+  return (name === 'down' && scope !== 'attention') || (name === 'o' && prunesHeads(scope));
 }
 
 function flags(value: (name: BiasName) => boolean): Record<BiasName, boolean> {

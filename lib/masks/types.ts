@@ -4,6 +4,7 @@ import type { Site } from '../model/sublayers';
 import type { Own } from '../own';
 import type { AdmmOptions, AdmmStep } from '../solver/admm';
 import type { Structure } from '../solver/structures/types';
+import type { ExpertSearchName } from './experts';
 import type { MaskFunction, MaskTask } from './own';
 import type { ScoreName } from './scores';
 
@@ -32,6 +33,8 @@ export interface MaskRecipe {
   /** Of `rounds`: how many a site has, where it is not one. */
   rounds: Readonly<Record<Site, number>>;
   metric: Metric;
+  /** How whole experts are chosen; left out where the method does not choose among them. */
+  experts?: ExpertSearchName;
   /** Exchanges of the swap pass at most; without bounds: while the error falls. */
   swaps: number;
 }

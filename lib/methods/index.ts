@@ -3,6 +3,7 @@ import { StruPruneError } from '../errors';
 import { flap } from './flap';
 import { magnitudeL2 } from './magnitude-l2';
 import { osscar } from './osscar';
+import { reap } from './reap';
 import { struprune } from './struprune';
 import type { Method } from './types';
 import { tyrLocal } from './tyr-local';
@@ -10,7 +11,7 @@ import { wandaSp } from './wanda-sp';
 
 export type * from './types';
 
-const ALL = [struprune, magnitudeL2, wandaSp, flap, osscar, tyrLocal] as const;
+const ALL = [struprune, magnitudeL2, wandaSp, flap, osscar, tyrLocal, reap] as const;
 
 export const METHOD_NAMES = ALL.map(({ name }) => name);
 export type MethodName = (typeof METHOD_NAMES)[number];

@@ -21,6 +21,7 @@ export const struprune = {
         tolerance: options.admmTolerance,
         maxIterations: options.admmIterations,
       },
+      experts: 'error',
       metric: options.selection,
       swaps: options.swaps,
     },

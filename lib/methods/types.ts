@@ -75,6 +75,8 @@ export interface Method {
   name: string;
   /** Where it was published, for reports. */
   source: string;
+  /** The only scope that it has, where it has not all but `experts`. */
+  scope?: 'experts';
   /** Which of the options under Mask, Refit and Allocation it reads. */
   reads: 'all' | readonly (keyof MethodOptions)[];
   /** First one is the default. */

@@ -146,6 +146,11 @@ export type Part = (typeof PARTS)[number];
 /** The name of a block's tensor, such as `attention.q`, or `experts.3.up` and `experts.shared.up`. */
 export type BlockRole = `${Site}.${Part}`;
 
+/** That of a tensor. */
+export function siteOf(role: string): Site {
+  return role.slice(0, role.indexOf('.'));
+}
+
 /** Whether a tensor, in a block or outside, is the weight of a norm. */
 export function isNorm(role: string): boolean {
   return /\.norm$|Norm$/.test(role);

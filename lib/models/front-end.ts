@@ -7,6 +7,7 @@ import type { Matrix } from '../engine/matrix';
 import type { RidgeReport } from '../engine/native-solver';
 import type { Refit } from '../engine/refit';
 import type { Solver } from '../engine/solver';
+import type { ExpertTrial } from '../masks/experts';
 import type { SiteStatistics } from '../masks/statistics';
 import type { StatisticsNeeded } from '../methods';
 import type { Dtype } from '../model/architecture';
@@ -113,10 +114,11 @@ export interface Part extends AsyncDisposable {
   finish(): Promise<PartContent>;
 }
 
-/** By a Gram matrix or by moments, as `gather` asks for. `hasBias`: of the map that reads the layer. */
+/** By a Gram matrix or by moments, as `gather` asks for; of experts by trials. `hasBias`: of the map that reads the layer. */
 export type Sums =
   | { by: 'gram'; solver: Solver; hasBias: boolean }
-  | { by: 'moments'; columns: SiteStatistics };
+  | { by: 'moments'; columns: SiteStatistics }
+  | { by: 'trials'; trial: ExpertTrial };
 
 export interface Chosen {
   /** Groups that stay, ascending. */

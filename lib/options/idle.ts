@@ -28,6 +28,8 @@ export function idleWarning(flags: readonly string[], reason: string): string {
 function whyIdle(key: string, { byMethod, read = [] }: Option, settings: Settings): string | null {
   const method = methodOf(settings.method);
   if (byMethod && !readsOption(method, key)) return `with --method ${method.name}`;
+  if (byMethod && settings.scope === 'experts' && key !== 'sequential')
+    return 'with --scope experts';
   for (const reader of read) {
     const reason = reader(settings as never);
     if (reason !== null) return reason;

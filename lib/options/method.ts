@@ -3,14 +3,22 @@ import { z } from 'zod';
 import { ALLOCATION_RULES, type AllocationRule, readsCurves } from '../allocation';
 import type { AllocationFunction } from '../allocation/own';
 import { METHOD_NAMES, methodOf } from '../methods';
+import type { Site } from '../model/sublayers';
 import { Own } from '../own';
 import { choice, choiceOr, count, countOrNone, on, share } from './kinds';
 import { declare } from './option';
 
-export const SCOPES = ['ffn', 'attention', 'all'] as const;
+/** Of sites that lose columns of their output map. */
+export const COLUMN_SCOPES = ['ffn', 'attention', 'all'] as const;
+export const SCOPES = [...COLUMN_SCOPES, 'experts'] as const;
 
 export type Allocation = AllocationRule | Own<AllocationFunction>;
 export type Scope = (typeof SCOPES)[number];
+
+/** Whether what belongs to the site may go. */
+export function reaches(scope: Scope, site: Site): boolean {
+  return scope === site || (scope === 'all' && site !== 'experts');
+}
 
 /** A rule of the caller's own. Without a name for the journal a run cannot be resumed. */
 const ownAllocation = z
@@ -36,18 +44,19 @@ export const METHOD = declare(
     allocation: {
       takes: choiceOr(ALLOCATION_RULES, ownAllocation),
       help: 'how the sparsity is spread over the layers',
-      otherwise: "threshold for struprune, else the method's own",
-      derive: ({ method }: { method: string }): Allocation => methodOf(method).allocations[0],
+      otherwise: "threshold for struprune, else the method's own; uniform with --scope experts",
+      derive: ({ method, scope }: { method: string; scope?: Scope }): Allocation =>
+        scope === 'experts' ? 'uniform' : methodOf(method).allocations[0],
       changes: 'run',
       also: ['allocate', 'graph'],
     },
     scope: {
       takes: choice(SCOPES),
-      help: 'prune FFN channels, KV heads with their query heads, or both',
-      otherwise: 'all; ffn with --allocation uniform',
+      help: 'prune FFN channels, KV heads with their query heads, or both; or whole experts',
+      otherwise: 'all; ffn with --allocation uniform; experts with --method reap',
       // docs/decisions/0014. A share that all layers give up alike is too fine for a few KV heads.
-      derive: ({ allocation }: { allocation: Allocation }): Scope =>
-        readsCurves(allocation) ? 'all' : 'ffn',
+      derive: ({ method, allocation }: { method: string; allocation: Allocation }): Scope =>
+        methodOf(method).scope ?? (readsCurves(allocation) ? 'all' : 'ffn'),
       changes: 'survey',
       also: ['survey'],
     },

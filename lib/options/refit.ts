@@ -2,7 +2,7 @@
 import { methodOf, readsOption } from '../methods';
 import { byEffort, type Effort } from './effort';
 import { choice, count, nonNegative, off, share } from './kinds';
-import type { Scope } from './method';
+import { reaches, type Scope } from './method';
 import { declare } from './option';
 
 export const BIASES = ['keep', 'refit', 'add'] as const;
@@ -21,7 +21,7 @@ export interface Refits {
 
 /** Whether gate and up are refitted where nothing is said of it: docs/decisions/0015. */
 export function refitsByDefault({ effort, method, refit, scope }: Refits): boolean {
-  const may = readsOption(methodOf(method), 'ffnSolver') && refit && scope !== 'attention';
+  const may = readsOption(methodOf(method), 'ffnSolver') && refit && reaches(scope, 'ffn');
   return may && effort !== 'quick';
 }
 

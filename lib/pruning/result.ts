@@ -11,9 +11,14 @@ export interface LayerResult {
   ffnAfter: number;
   kvHeadsBefore: number;
   kvHeadsAfter: number;
+  /** 0 where the block has none; `ffn` is then the width of each. */
+  expertsBefore: number;
+  expertsAfter: number;
   /** SHA-256 of the kept indices as little-endian int32, ascending. */
   keptFfnSha256: string;
   keptKvSha256: string;
+  /** Experts that stay, ascending; null where the block has none. */
+  keptExperts: number[] | null;
 }
 
 /** Timings and errors of one solved site; not reproducible to the byte as LayerResult is. */
@@ -43,6 +48,8 @@ export interface LayerStats {
   } | null;
   /** FFN sites whose gate and up were refitted too: the error with the output map's refit alone, and rounds that lowered it. */
   inputRefit: { before: number; rounds: number } | null;
+  /** Sites of experts, of which some went: calibration tokens that were routed to each before. */
+  expertTokens: number[] | null;
   seconds: number;
 }
 

@@ -12,7 +12,14 @@ export interface AllocationSpec extends Omit<AllocateOptions, 'rule'> {
 
 /** @throws StruPruneError ERR_ARGUMENT */
 export function allocationSpec(method: Method, settings: Settings): AllocationSpec {
-  const { allocation: rule, energyForm: form, temperature, apart } = settings;
+  const { allocation: rule, energyForm: form, temperature, apart, scope } = settings;
+  if (scope === 'experts' && rule !== 'uniform') {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `whole experts go from every block alike, and no error curves say how many: they have no ${rule} allocation`,
+      'choose --allocation uniform',
+    );
+  }
   // A rule of the caller's reads the same curves as the threshold.
   const kind = rule instanceof Own ? 'threshold' : rule;
   if (!method.allocations.includes(kind)) {

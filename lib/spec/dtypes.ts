@@ -3,8 +3,9 @@ import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
 import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
 import { blockTensors, elements, embeddingWidth } from '../model/axes';
-import type { BlockRole } from '../model/sublayers';
+import { type BlockRole, siteOf } from '../model/sublayers';
 import type { Settings } from '../options';
+import { reaches } from '../options/method';
 import { DTYPES } from '../options/output';
 import type { Layer, TargetFacts } from './widths';
 
@@ -49,8 +50,8 @@ export function mixedBytes({
 /** Matrices that stay as they are or lose whole rows; `refitsFfn`: gate and up are refitted. */
 export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly BlockRole[] {
   const changed: BlockRole[] = [];
-  if (scope !== 'ffn') changed.push('attention.out');
-  if (scope !== 'attention') changed.push(...(refitsFfn ? FFN_MATRICES : ['ffn.out' as const]));
+  if (reaches(scope, 'attention')) changed.push('attention.out');
+  if (reaches(scope, 'ffn')) changed.push(...(refitsFfn ? FFN_MATRICES : ['ffn.out' as const]));
   return MATRICES.filter((role) => !changed.includes(role));
 }
 
@@ -128,7 +129,7 @@ export function dtypeFor(
   {
     dtype,
     format,
-    scope,
+    scope = 'all',
     multiple,
   }: Pick<Settings, 'dtype' | 'format'> & Partial<Pick<Settings, 'scope' | 'multiple'>>,
 ): ExportDtype {
@@ -136,25 +137,21 @@ export function dtypeFor(
   if (format !== 'gguf' && quantisedTypes(source).length > 0) return 'F16';
   const own = refittedAs(source, scope);
   if (!isQuantised(own)) return own;
-  const prunesFfn = scope !== 'attention';
-  return prunesFfn && multiple !== undefined && !fitsBlocks(own, [multiple]) ? 'F16' : own;
+  return reaches(scope, 'ffn') && multiple !== undefined && !fitsBlocks(own, [multiple])
+    ? 'F16'
+    : own;
 }
 
 /**
- * The type that the source's o and down (of them those in scope) share, where files of ours can have it; of several quantised ones the narrowest
+ * The type that the source's o and down (of them those in scope; else those of experts) share, where files of ours can have it; of several quantised ones the narrowest
  * stand-in with as many bits as they have on average; of several unquantised ones the first. F16 where rows of some matrix are
  * no whole blocks.
  */
-function refittedAs(
-  { architecture, blocks }: ModelSource,
-  scope: Settings['scope'] = 'all',
-): ExportDtype {
+function refittedAs({ architecture, blocks }: ModelSource, scope: Settings['scope']): ExportDtype {
+  const inScope = (role: string) => role.endsWith('.out') && reaches(scope, siteOf(role));
   const refs = blocks
-    .flatMap((refs) => [
-      scope !== 'ffn' && refs['attention.out'],
-      scope !== 'attention' && refs['ffn.out'],
-    ])
-    .filter((ref) => ref !== undefined && ref !== false);
+    .flatMap((refs) => Object.entries(refs))
+    .flatMap(([role, ref]) => (inScope(role) ? [ref] : []));
   const types = new Set(refs.map(({ dtype }) => dtype));
   const [own] = types;
   if (own === undefined) return 'F16';

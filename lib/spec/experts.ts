@@ -1,32 +1,58 @@
-/** What cannot be done yet to models of experts. */
+/** Experts: what cannot be done to models of them, and what becomes of a method where whole ones go. */
 import { StruPruneError } from '../errors';
+import type { Method, Recipe } from '../methods';
+import { NO_REFIT } from '../methods/by-scores';
 import type { Architecture } from '../model/architecture';
 import type { RunSettings } from '../options';
 import type { SurveySpec } from './survey';
 import type { Layer } from './widths';
 
-/** @throws StruPruneError ERR_UNSUPPORTED for what needs gradients, and where nothing in scope may shrink */
+/** What the method does in the scope. @throws StruPruneError ERR_ARGUMENT where it knows no way */
+export function recipeFor(method: Method, settings: RunSettings): Recipe {
+  const { scope } = settings;
+  const recipe = method.recipe(settings);
+  const refuse = (what: string, mend: string) =>
+    new StruPruneError('ERR_ARGUMENT', `method ${method.name} ${what}`, mend);
+  if (method.scope !== undefined && scope !== method.scope) {
+    throw refuse('chooses whole experts alone', `leave --scope ${scope} out`);
+  }
+  if (scope !== 'experts') return recipe;
+  if (recipe.mask.experts === undefined) {
+    throw refuse('chooses no whole experts', 'choose --method struprune or reap');
+  }
+  return { ...recipe, statistics: 'diagonal', refit: NO_REFIT };
+}
+
+/**
+ * @throws StruPruneError ERR_UNSUPPORTED for what needs gradients, where nothing in scope may shrink, and for a target that
+ *   experts do not change
+ */
 export function requireForExperts(
   { routing }: Architecture,
   layers: readonly Layer[],
   { needed, layerWeights }: SurveySpec,
-  { scope, tuneTokens }: RunSettings,
+  { scope, tuneTokens, targetMacs }: RunSettings,
 ): void {
-  if (routing === null) return;
   const refuse = (what: string, mend: string) => {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      `the FFNs of this model are experts: ${what}`,
-      mend,
-    );
+    throw new StruPruneError('ERR_UNSUPPORTED', what, mend);
   };
+  if (routing === null) {
+    if (scope === 'experts') refuse('this model has no experts', 'choose another --scope');
+    return;
+  }
+  const are = 'the FFNs of this model are experts:';
   if (layers.length === 0) {
-    refuse(`--scope ${scope} would remove channels of them`, 'choose --scope attention');
+    const mend = 'choose --scope experts or attention';
+    refuse(`${are} --scope ${scope} would remove channels of them`, mend);
+  }
+  if (scope === 'experts' && targetMacs !== undefined) {
+    const what = 'a token passes as many experts as before, and with them as many multiply-adds';
+    refuse(what, 'give --sparsity, --target-params or --target-size');
   }
   if (needed && layerWeights === 'fisher') {
-    refuse('Fisher metrics need gradients through them', 'choose --layer-weights probe');
+    refuse(`${are} Fisher metrics need gradients through them`, 'choose --layer-weights probe');
   }
   if (tuneTokens > 0) {
-    refuse('tuning needs gradients through them', 'leave --tune-tokens out');
+    refuse(`${are} tuning needs gradients through them`, 'leave --tune-tokens out');
   }
 }

@@ -7,7 +7,7 @@ import type { ModelSource } from '../model/architecture';
 import type { Settings } from '../options';
 import { allocationSpec } from './allocation';
 import { depthSpec } from './depth';
-import { requireForExperts } from './experts';
+import { recipeFor, requireForExperts } from './experts';
 import { outputSpec, requireNoSliding } from './output';
 import { planOutput, uniformAllocation } from './planned';
 import { refitNotes, refitSpec, withModelDefaults } from './refit';
@@ -24,7 +24,7 @@ export function resolve(source: ModelSource, given: Settings, tokenizerBytes = 0
   const allocation = allocationSpec(method, given);
   const settings = withModelDefaults(source, method, given);
   const { sparsity, targetParams, targetMacs, targetSize } = settings;
-  const recipe = method.recipe(settings);
+  const recipe = recipeFor(method, settings);
   const { statistics, inputs, mask } = recipe;
   const refit = refitSpec(method, recipe.refit, settings);
   const survey = surveySpec(recipe, settings);

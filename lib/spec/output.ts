@@ -8,6 +8,7 @@ import type { RefitRecipe } from '../methods';
 import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';
 import { familyNamed } from '../model/families';
 import type { RunSettings, Settings } from '../options';
+import { reaches } from '../options/method';
 import { dtypeFor, rowsIn, takenOverFrom, typeNotes } from './dtypes';
 
 export interface OutputSpec {
@@ -46,7 +47,7 @@ export function outputSpec(
   const adds = refit.output === 'mean-bias' || refit.bias === 'add';
   return {
     ...{ format, dtype, takenOver, stored, maxShardBytes, tokenizerBytes },
-    adds: { attention: adds && scope !== 'ffn', ffn: adds && scope !== 'attention' },
+    adds: { attention: adds && reaches(scope, 'attention'), ffn: adds && reaches(scope, 'ffn') },
     notes: [
       ...typeNotes({ source, dtype, takenOver, stored }),
       ...(tunesNorms ? [NORMS_ALONE] : []),
@@ -57,7 +58,7 @@ export function outputSpec(
 /** Channels of a multiple of 8 alone may leave rows that quantised types cannot hold, once widths differ. */
 function requireMultiple({ format, scope, multiple }: Settings, dtype: ExportDtype): void {
   const { ffn } = roundingFor(format, dtype);
-  if (!isQuantised(dtype) || scope === 'attention') return;
+  if (!isQuantised(dtype) || !reaches(scope, 'ffn')) return;
   if (multiple === undefined || multiple % ffn === 0) return;
   throw new StruPruneError(
     'ERR_ARGUMENT',

@@ -74,9 +74,9 @@ export function refitNotes(settings: Settings, { inputs }: RefitRecipe): string[
 function feedbackOf(
   { norm }: Architecture,
   method: Method,
-  { alpha, beta, sequential, refit }: Settings,
+  { alpha, beta, sequential, refit, scope }: Settings,
 ): Feedback {
-  if (!readsOption(method, 'alpha')) return { alpha: 0, beta: 0 };
+  if (!readsOption(method, 'alpha') || scope === 'experts') return { alpha: 0, beta: 0 };
   const usual = sequential && refit && norm.placement === 'pre' ? FEEDBACK : 0;
   const feedback = { alpha: alpha ?? usual, beta: beta ?? usual };
   if (feeds(feedback) && norm.placement !== 'pre') {

@@ -21,6 +21,7 @@ import { columnsPerUnit, type Site, unitsOf } from '../model/sublayers';
 import { grouped } from '../numbers';
 import type { Settings } from '../options';
 import { type Percent, shareOf } from '../options/kinds';
+import { reaches } from '../options/method';
 import type { Target } from '../options/target';
 import { atOnce } from '../turns';
 
@@ -47,15 +48,17 @@ export function layersOf(
   const rounding = roundingFor(settings.format, dtype);
   return architecture.blocks.flatMap((_, block) =>
     sublayersOf(architecture, block)
-      .filter(({ name, mixer }) => mixer.kind !== 'experts' && (scope === 'all' || scope === name))
+      .filter(({ name }) => reaches(scope, name))
       .map((sublayer) => {
         const site = sublayer.name;
         const groups = unitsOf(sublayer);
         const groupSize = columnsPerUnit(sublayer);
+        const { mixer } = sublayer;
         const multiple =
-          sublayer.mixer.kind === 'ffn'
+          mixer.kind === 'ffn'
             ? ffnMultiple(settings, dtype)
             : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
+        const least = mixer.kind === 'experts' ? mixer.topK : multiple;
         return {
           block,
           site,
@@ -64,7 +67,7 @@ export function layersOf(
           cost: groupParameters(architecture, block, site).weights,
           allowed: allowedRemovals(groups, {
             multiple,
-            minKeep: Math.min(multiple, groups),
+            minKeep: Math.min(least, groups),
             maxShare: settings.maxLayerSparsity,
           }),
         };

@@ -3,6 +3,7 @@
 import type { Metric } from '../engine/native-solver';
 import type { Solver } from '../engine/solver';
 import { findMask, type MaskReport } from '../masks';
+import { type ExpertTrial, findExperts } from '../masks/experts';
 import { scoreOf } from '../masks/scores';
 import { keepBest } from '../masks/select';
 import type { SiteStatistics } from '../masks/statistics';
@@ -10,6 +11,7 @@ import type { BlockKeep } from '../model/groups';
 import type { Chosen, Fit, Part, Pass, Sums } from '../models/front-end';
 import { feeds } from '../options/refit';
 import { stageReporter } from '../progress';
+import { expertWarnings } from '../pruning/expert-warning';
 import type { BlockRecord } from '../pruning/journal/journal';
 import type { LayerStats } from '../pruning/result';
 import { ridgeWarnings } from '../pruning/ridge-warning';
@@ -30,7 +32,12 @@ export const solve: Stage<Decision, Solved> = {
 
   async run(work, decision) {
     const solved = await solveParts(work, decision);
-    ridgeWarnings(solved.layerStats, work.refit.lambda).forEach(work.warn);
+    const { layerStats } = solved;
+    const warnings = [
+      ...ridgeWarnings(layerStats, work.refit.lambda),
+      ...expertWarnings(layerStats),
+    ];
+    warnings.forEach(work.warn);
     return solved;
   },
 };
@@ -152,7 +159,7 @@ async function solveLayer(
 /** What a solve did. */
 type Outcome = Pick<
   LayerStats,
-  'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm' | 'inputRefit'
+  'relativeError' | 'lambda' | 'ridgeRaised' | 'swaps' | 'admm' | 'inputRefit' | 'expertTokens'
 > & { kept: Int32Array };
 
 const UNMEASURED = {
@@ -162,6 +169,7 @@ const UNMEASURED = {
   swaps: null,
   admm: null,
   inputRefit: null,
+  expertTokens: null,
 };
 
 async function shrinkLayer(work: Work, part: Part, plan: LayerPlan): Promise<Outcome> {
@@ -180,17 +188,31 @@ async function shrinkLayer(work: Work, part: Part, plan: LayerPlan): Promise<Out
     return { ...UNMEASURED, kept: chosen.kept };
   }
   const { chosen, fit } = await part.shrink(layer, (sums) => choose(work, plan, sums));
-  const { kept, report } = chosen;
-  return { kept, ...(report && fit ? measured(report, fit) : UNMEASURED) };
+  const { kept, report, trials } = chosen;
+  return { kept, ...(report && fit ? measured(report, fit) : UNMEASURED), ...trials };
 }
 
 interface Choice extends Chosen {
-  /** Of a mask that was searched for; null: scores alone decided. */
+  /** Of a mask that was searched for; null: scores or trials decided. */
   report: MaskReport | null;
+  /** What was measured of experts. */
+  trials?: Pick<LayerStats, 'relativeError' | 'expertTokens'>;
 }
 
 async function choose(work: Work, plan: LayerPlan, sums: Sums): Promise<Choice> {
+  if (sums.by === 'trials') return byTrials(work, plan, sums.trial);
   return sums.by === 'gram' ? bySolver(work, plan, sums) : byScores(work, plan, sums.columns);
+}
+
+/** Keeps whole experts, as they are. */
+async function byTrials(
+  { mask }: Work,
+  { removed }: LayerPlan,
+  trial: ExpertTrial,
+): Promise<Choice> {
+  const { kept, tokens, relativeError } = await findExperts(mask.experts!, trial, removed);
+  const trials = { relativeError, expertTokens: [...tokens] };
+  return { kept, refit: null, bias: false, means: null, report: null, trials };
 }
 
 /** Keeps the groups of the best one-shot scores, as they are. */
@@ -249,5 +271,6 @@ function measured(report: MaskReport, fit: Fit) {
         }
       : null,
     inputRefit,
+    expertTokens: null,
   };
 }

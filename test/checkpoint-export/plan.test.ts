@@ -151,18 +151,26 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
   mixtral: {
     'attention uniform': ['stock/null', 'own-modeling/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
   },
   'qwen2-moe': {
     'attention uniform': ['stock/null', 'own-modeling/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
   },
   'qwen3-moe': {
     'attention uniform': ['stock/null', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
   },
   olmoe: {
     'attention uniform': ['stock/null', 'stock/null'],
     'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/null', ''],
+    'experts per-block': ['null/null', ''],
   },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],

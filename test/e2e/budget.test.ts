@@ -42,6 +42,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3', { format: 'gguf', dtype: 'q4_0' }],
   ['opt-pre', { method: 'flap' }],
   ['qwen3-moe', { scope: 'attention', allocation: 'uniform', sparsity: 0.05 }],
+  ['qwen2-moe', { scope: 'experts', sparsity: 0.2 }],
   ['llama2', { method: 'magnitude-l2', tuneTokens: 300 * WINDOW }],
 ];
 for (const [name, more] of ROWS) {

@@ -3,7 +3,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import { type BlockKeep, linearParameters, prunedArchitecture } from '../../lib/model/groups';
 import type { PruneOptions } from '../../lib/options';
+import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
 import { CALIBRATION, workspace } from './models';
 
@@ -23,7 +25,7 @@ const options = (more: Partial<PruneOptions>): PruneOptions => ({
 });
 
 const REFUSED: [Partial<PruneOptions>, RegExp][] = [
-  [{ scope: 'ffn' }, /experts: scope ffn would remove channels of them/],
+  [{ scope: 'ffn' }, /experts: scope ffn would remove channels of them; choose scope experts/],
   [{ layerWeights: 'fisher' }, /experts: Fisher metrics need gradients/],
   [{ tuneTokens: 4 * WINDOW }, /experts: tuning needs gradients/],
   [{ format: 'gguf', window: 16 }, /mixtral models are not written as GGUF/],
@@ -38,6 +40,77 @@ for (const [more, message] of REFUSED) {
     t.deepEqual(readdirSync(join(output, '..')), []);
   });
 }
+
+const REFUSED_EXPERTS: [string, Partial<PruneOptions>, string, RegExp][] = [
+  [
+    'mixtral',
+    { sparsity: 0.6 },
+    'ERR_ARGUMENT',
+    /sparsity 0.6000 asks for .* ask for at most 0\.37\d+, .* more experts stay than a token passes/,
+  ],
+  ['mixtral', { method: 'flap' }, 'ERR_ARGUMENT', /method flap chooses no whole experts/],
+  ['mixtral', { allocation: 'threshold' }, 'ERR_ARGUMENT', /experts go from every block alike/],
+  [
+    'mixtral',
+    { method: 'reap', scope: 'attention' },
+    'ERR_ARGUMENT',
+    /reap chooses whole experts alone; leave scope attention out/,
+  ],
+  [
+    'mixtral',
+    { sparsity: undefined, targetMacs: '80%' },
+    'ERR_UNSUPPORTED',
+    /a token passes as many experts as before/,
+  ],
+  ['llama2', {}, 'ERR_UNSUPPORTED', /this model has no experts/],
+  ['llama2', { method: 'reap', scope: undefined }, 'ERR_UNSUPPORTED', /this model has no experts/],
+];
+for (const [model, more, code, message] of REFUSED_EXPERTS) {
+  test(`whole experts, refused: ${model}, ${JSON.stringify(more)}`, async (t) => {
+    const output = join(work.emptyFolder(), 'out');
+    const asked = options({ scope: 'experts', ...more, output });
+    await t.throwsAsync(prune(work.model(model), asked), { code, message });
+    t.deepEqual(readdirSync(join(output, '..')), []);
+  });
+}
+
+test('experts that calibration hardly reaches are named, and options without effect too', async (t) => {
+  const more = { scope: 'experts', lambda: 0.1, calibrationTokens: WINDOW } as const;
+  const { warnings, layerStats } = await prune(work.model('qwen3-moe'), options(more));
+  t.true(warnings.some((warning) => /lambda .*no effect with scope experts/.test(warning)));
+  const rare = layerStats.map(({ index, expertTokens }) => {
+    const experts = expertTokens!.flatMap((tokens, expert) => (tokens < 16 ? [expert] : []));
+    return [index, experts] as const;
+  });
+  t.true(rare.some(([, experts]) => experts.length > 0));
+  const places = rare.filter(([, experts]) => experts.length > 0);
+  const names = places.map(([block, experts]) => `${experts.join(', ')} of block ${block}`);
+  const named = `fewer than 16 calibration tokens were routed to experts ${names.join('; ')}: `;
+  t.is(warnings.filter((warning) => warning.startsWith(named)).length, 1);
+  for (const { expertTokens } of layerStats) {
+    t.is(
+      expertTokens!.reduce((sum, tokens) => sum + tokens),
+      3 * WINDOW,
+    );
+  }
+});
+
+test('a plan counts every pass over the experts that a token passes', async (t) => {
+  const model = work.model('qwen3-moe');
+  const { architecture } = await openCheckpoint(model);
+  const linear = linearParameters(architecture);
+  const solve = async (removed: number) => {
+    const experts = Int32Array.from({ length: 8 - removed }, (_, j) => j);
+    const keeps = architecture.blocks.map((block): BlockKeep => (block.experts ? { experts } : {}));
+    const left = linearParameters(prunedArchitecture(architecture, keeps));
+    const sparsity = 1 - left / linear;
+    const { stages } = await plan(model, options({ scope: 'experts', sparsity }));
+    return stages.find(({ stage }) => stage === 'solve')!.flops.single;
+  };
+  // In two blocks, of 64 numbers a token: a router of 8, and maps of 24 rows of 2 · 3 + 1 experts.
+  const pass = 2 * 20 * WINDOW * 2 * 64 * (8 + 7 * 3 * 24);
+  t.is((await solve(5)) - (await solve(2)), 3 * pass);
+});
 
 test('stacked experts go in, single ones come out, and a dense block keeps its FFN', async (t) => {
   const { output, kind, verification } = await prune(

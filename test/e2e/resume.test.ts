@@ -51,6 +51,8 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['opt-pre', { bias: 'add', mask: 'admm', allocation: 'uniform' }],
   ['llama3-tied', { method: 'flap' }],
   ['qwen2-moe', { scope: 'all', sparsity: 0.05 }],
+  ['qwen3-moe', { scope: 'experts', sparsity: 0.2, dtype: 'f32' }],
+  ['qwen3-moe', { method: 'reap', sparsity: 0.2, dtype: 'f32' }],
   ['mistral', { method: 'wanda-sp', maxLayerSparsity: 0.5 }],
 ];
 for (const [name, more] of ROWS) {

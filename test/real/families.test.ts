@@ -32,13 +32,15 @@ const OPTIONS = {
   threads: 1,
 } satisfies Partial<PruneOptions>;
 
-type Shape = Partial<PruneOptions> & { scope: 'ffn' | 'attention' | 'all' };
+type Shape = Partial<PruneOptions> & { scope: 'ffn' | 'attention' | 'all' | 'experts' };
 const uniform = (scope: Shape['scope']): Shape => ({ scope, allocation: 'uniform' });
 const perBlock = (scope: Shape['scope']): Shape => ({ scope, allocation: 'threshold' });
 /** A KV head of every block: half of them, in the models that have two. */
 const heads: Shape = { ...uniform('attention'), sparsity: 0.05 };
 /** One of all blocks' KV heads. */
 const someHeads: Shape = { ...perBlock('attention'), sparsity: 0.05 };
+/** Whole experts of every block. */
+const experts: Shape = { scope: 'experts', sparsity: 0.2 };
 /** Output maps get a bias that makes up for the mean of what is removed. */
 const withBias: Shape = { ...uniform('ffn'), method: 'flap' };
 
@@ -84,10 +86,14 @@ const FOLDERS: [model: string, shape: Shape, loadedAs: string][] = [
   ['granite', { ...perBlock('all'), sparsity: 0.4 }, 'StrupruneGraniteForCausalLM'],
   ['qwen2-sliding', heads, 'Qwen2ForCausalLM'],
   ['mixtral', heads, 'MixtralForCausalLM'],
+  ['mixtral', experts, 'MixtralForCausalLM'],
   ['mixtral', someHeads, 'StrupruneMixtralForCausalLM'],
   ['qwen2-moe', heads, 'Qwen2MoeForCausalLM'],
+  ['qwen2-moe', experts, 'Qwen2MoeForCausalLM'],
   ['qwen2-moe', someHeads, 'StrupruneQwen2MoeForCausalLM'],
   ['qwen3-moe', heads, 'Qwen3MoeForCausalLM'],
+  ['qwen3-moe', { ...experts, method: 'reap' }, 'Qwen3MoeForCausalLM'],
+  ['olmoe', experts, 'OlmoeForCausalLM'],
   ['qwen3-moe', someHeads, 'StrupruneQwen3MoeForCausalLM'],
   ['qwen3-moe', { ...heads, maxShardBytes: 100_000 }, 'Qwen3MoeForCausalLM'],
   ['qwen3-sliding', perBlock('all'), 'StrupruneQwen3ForCausalLM'],
@@ -153,9 +159,11 @@ const prunedAt = (folder: string, shape: Shape, format: 'hf' | 'gguf') =>
 const isPruned = ({ scope, allocation, layers, sparsity }: PruneResult) =>
   sparsity > 0 &&
   (allocation !== 'uniform' ||
-    layers.every(({ ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter }) =>
-      scope === 'ffn' ? ffnAfter < ffnBefore : kvHeadsAfter < kvHeadsBefore,
-    ));
+    layers.every(({ ffnBefore, ffnAfter, kvHeadsBefore, kvHeadsAfter, ...layer }) => {
+      if (scope === 'experts')
+        return !layer.expertsBefore || layer.expertsAfter < layer.expertsBefore;
+      return scope === 'ffn' ? ffnAfter < ffnBefore : kvHeadsAfter < kvHeadsBefore;
+    }));
 
 const inWords = (model: string, { scope, allocation, method, maxShardBytes }: Shape) =>
   [model, method, allocation, scope, maxShardBytes && 'shards'].filter(Boolean).join(', ');

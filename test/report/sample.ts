@@ -375,8 +375,11 @@ export function sampleRun(): PruneRun {
         ffnAfter: 512 - 64 * index,
         kvHeadsBefore: 4,
         kvHeadsAfter: 4 - (index % 2),
+        expertsBefore: 0,
+        expertsAfter: 0,
         keptFfnSha256: 'ab'.repeat(32),
         keptKvSha256: 'cd'.repeat(32),
+        keptExperts: null,
       })),
       layerStats: blocks.flatMap((index) =>
         (['attention', 'ffn'] as const).map((site) => {
@@ -396,6 +399,7 @@ export function sampleRun(): PruneRun {
             swaps: null,
             admm: { iterations: history.length, converged, primal, dual, history },
             inputRefit: null,
+            expertTokens: null,
             seconds: 0.5,
           };
         }),

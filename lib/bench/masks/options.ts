@@ -2,8 +2,8 @@ import type { z } from 'zod';
 import { settingsFrom } from '../../check';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
-import { shares } from '../../options/kinds';
-import { METHOD } from '../../options/method';
+import { choice, shares } from '../../options/kinds';
+import { COLUMN_SCOPES, METHOD } from '../../options/method';
 import { declare, like, schemaOf } from '../../options/option';
 import { REFIT } from '../../options/refit';
 import type { OnProgress } from '../../progress';
@@ -20,6 +20,7 @@ export const MASKS_OPTIONS = {
         changes: 'run',
       },
       scope: like(METHOD.scope, {
+        takes: choice(COLUMN_SCOPES),
         help: 'FFN channels, KV heads with their query heads, or both',
         default: 'ffn',
       }),

@@ -12,8 +12,9 @@ import { feeds } from '../../options/refit';
 import type { Layer } from '../../spec/widths';
 import type { Chosen, Part, PartContent, PartRecord, Pass, Shrunk, Sums } from '../front-end';
 import { contentOf, loadFinished } from './blocks';
+import { choosesExperts } from './experts';
 import { replayBlock } from './replay';
-import { collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
+import { chooseExperts, collectAndSolve, cutSite, dropSite, type SolveContext } from './solve';
 
 export class DecoderPass implements Pass {
   readonly #context: SolveContext;
@@ -108,8 +109,10 @@ class DecoderPart implements Part {
   }
 
   shrink<C extends Chosen>(layer: Layer, choose: (sums: Sums) => Promise<C>): Promise<Shrunk<C>> {
+    const experts = choosesExperts(this.#context.session.architecture, layer);
+    const solve = experts ? chooseExperts : collectAndSolve;
     return this.#next(layer.site, () =>
-      collectAndSolve(this.#context, this.#index, this.#block, layer, choose),
+      solve(this.#context, this.#index, this.#block, layer, choose),
     );
   }
 

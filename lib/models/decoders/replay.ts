@@ -11,6 +11,7 @@ import { sitesOf } from '../../model/blocks';
 import type { BlockKeep } from '../../model/groups';
 import type { Site } from '../../model/sublayers';
 import { type Layer, widthOf } from '../../spec/widths';
+import { choosesExperts } from './experts';
 import { keptColumns } from './slice';
 import {
   dropSite,
@@ -69,7 +70,12 @@ async function replaySite(
   }
   const run = { purpose: 'calibrating', window, hidden, alpha: 0, beta: 0 } as const;
   if (!sequential) {
-    const repeats = { ...sumsOf(context), inputs: refitsInputs(spec, session.architecture, layer) };
+    const { architecture } = session;
+    const inputs = refitsInputs(spec, architecture, layer);
+    // The sums of experts are no part of such a run.
+    const repeats = choosesExperts(architecture, layer)
+      ? undefined
+      : { ...sumsOf(context), inputs };
     await using(await session.loadBlock(index), (block) =>
       block.run(site, { ...run, advance: true, repeats }),
     );

@@ -6,16 +6,19 @@ import type { Session } from '../../engine/session';
 import { slicesFor } from '../../model/groups';
 import type { Site } from '../../model/sublayers';
 import type { Layer } from '../../spec/widths';
+import { choosesExperts } from './experts';
 
 /** Cuts every tensor of the site; the refit, where there is one, brings the output map along. */
 export async function sliceSite(
   session: Session,
   index: number,
   block: Block,
-  { site, groupSize }: Layer,
+  layer: Layer,
   kept: Int32Array,
   refit: Refit | null,
 ): Promise<void> {
+  const { site, groupSize } = layer;
+  if (choosesExperts(session.architecture, layer)) return block.keepExperts(site, kept);
   const slices = slicesOf(session, index, site, kept);
   for (const [role, { axis, indices }] of Object.entries(slices)) {
     if (refit && role === `${site}.out`) continue;

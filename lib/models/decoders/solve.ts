@@ -18,6 +18,7 @@ import type { RunSpec } from '../../spec';
 import { type Layer, widthOf } from '../../spec/widths';
 import type { Chosen, Fit, Shrunk, Solving, Sums } from '../front-end';
 import { siteStatistics } from './dense';
+import { choosesExperts, trialOf } from './experts';
 import { makeFfnTokens, refitInputs } from './input-refit';
 import { withSolver } from './site-solver';
 import { keptColumns, sliceSite } from './slice';
@@ -63,10 +64,13 @@ export function refitsInputs(
 
 /**
  * Whether the states go on through the finished site as a whole, and not by the inputs of its output map that the solve
- * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again.
+ * kept: those have changed with the input maps or, on a GPU, take longer to come back than to be computed again. Of experts
+ * none are kept.
  */
 export function runsAgain({ session, spec }: SolveContext, layer: Layer): boolean {
-  return refitsInputs(spec, session.architecture, layer) || session.engine.device !== 'cpu';
+  const { engine, architecture } = session;
+  const onGpu = engine.device !== 'cpu';
+  return onGpu || refitsInputs(spec, architecture, layer) || choosesExperts(architecture, layer);
 }
 
 /** Passes a site by that is gone: what follows the dense model goes through it. */
@@ -109,6 +113,26 @@ export async function cutSite(
 ): Promise<void> {
   if (means) await block.addMeanBias(layer.site, means);
   await sliceSite(session, index, block, layer, kept, null);
+}
+
+/** Measures the layer's experts on the run's own hidden states, has some chosen, and takes the states on. */
+export async function chooseExperts<C extends Chosen>(
+  context: SolveContext,
+  index: number,
+  block: Block,
+  layer: Layer,
+  choose: (sums: Sums) => Promise<C>,
+): Promise<Shrunk<C>> {
+  const { session, spec, streams } = context;
+  const { window, hidden } = streams;
+  const goOn = () => session.advanceSite(block, layer.site, hidden!, window, 'calibrating');
+  const trial = trialOf(session, block, layer, hidden!, window);
+  const chosen = await choose({ by: 'trials', trial });
+  if (!solvesSequentially(spec)) await goOn();
+  await cutSite(session, index, block, layer, chosen);
+  await block.finish(layer.site);
+  if (solvesSequentially(spec)) await goOn();
+  return { chosen, fit: null };
 }
 
 /** Gathers the site's sums on the run's own hidden states, has it solved, and takes the states on. */

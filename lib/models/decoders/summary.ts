@@ -104,8 +104,11 @@ function layerResults(
     ffnAfter: after.blocks[index]!.ffn,
     kvHeadsBefore: widths.kvHeads,
     kvHeadsAfter: after.blocks[index]!.kvHeads,
+    expertsBefore: widths.experts ?? 0,
+    expertsAfter: after.blocks[index]!.experts ?? 0,
     keptFfnSha256: fingerprint(keeps[index]!.ffn ?? whole(widths.ffn)),
     keptKvSha256: fingerprint(keeps[index]!.attention ?? whole(widths.kvHeads)),
+    keptExperts: widths.experts ? [...(keeps[index]!.experts ?? whole(widths.experts))] : null,
   }));
 }
 

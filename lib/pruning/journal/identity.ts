@@ -6,6 +6,7 @@ import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import type { ModelSource } from '../../model/architecture';
 import { optionOf, optionsThat, type Settings } from '../../options';
+import { reaches } from '../../options/method';
 import { Own } from '../../own';
 import { packageRoot } from '../../package-root';
 import { storedTypes } from '../../spec/dtypes';
@@ -90,7 +91,7 @@ export function surveyIdentity(facts: SurveyFacts): Identity {
 /** Settings whose defaults the model decides: the same when they are spelled out. */
 function resolved({ source, settings, output }: SurveyFacts): Identity {
   const { dtype, stored } = output;
-  const multiple = settings.scope === 'attention' ? null : ffnMultiple(settings, dtype);
+  const multiple = reaches(settings.scope, 'ffn') ? ffnMultiple(settings, dtype) : null;
   return { dtype: dtype.toLowerCase(), multiple, 'types of matrices': storedTypes(source, stored) };
 }
 

@@ -3,7 +3,11 @@ import { linearScale, type Scale } from '../charts/ticks';
 
 type Site = BenchLayer['site'];
 
-const NAMES: Readonly<Record<Site, string>> = { ffn: 'FFN channels', attention: 'KV heads' };
+const NAMES: Readonly<Record<Site, string>> = {
+  ffn: 'FFN channels',
+  attention: 'KV heads',
+  experts: 'experts',
+};
 
 /** For people. */
 export function siteName(site: Site): string {

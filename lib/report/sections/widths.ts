@@ -1,4 +1,5 @@
 /** Widths of every block before and after one run. */
+import { reaches, type Scope } from '../../options/method';
 import type { LayerResult, PruneResult } from '../../pruning/result';
 import { lineChart } from '../charts/lines';
 import { seriesStyle } from '../charts/style';
@@ -11,27 +12,36 @@ import { blockScale, siteName } from './sites';
 
 const WIDTHS = [
   {
-    name: siteName('ffn'),
+    site: 'ffn',
     before: (layer: LayerResult) => layer.ffnBefore,
     after: (layer: LayerResult) => layer.ffnAfter,
   },
   {
-    name: siteName('attention'),
+    site: 'attention',
     before: (layer: LayerResult) => layer.kvHeadsBefore,
     after: (layer: LayerResult) => layer.kvHeadsAfter,
   },
-];
+  {
+    site: 'experts',
+    before: (layer: LayerResult) => layer.expertsBefore,
+    after: (layer: LayerResult) => layer.expertsAfter,
+  },
+] as const;
 
 export function widthsFigure({ layers, scope, sparsity }: PruneResult): Html {
-  const shown = WIDTHS.filter((_, i) => scope === 'all' || (scope === 'ffn') === (i === 0));
-  const series = shown.map(({ name, before, after }, i) => ({
-    name,
-    style: seriesStyle(i),
-    points: layers.map((layer): [number, number] => [
-      layer.index,
-      before(layer) === 0 ? 0 : 1 - after(layer) / before(layer),
-    ]),
-  }));
+  const there = WIDTHS.filter(
+    ({ site, before }) => site !== 'experts' || layers.some((layer) => before(layer) > 0),
+  );
+  const series = there
+    .filter(({ site }) => reaches(scope as Scope, site))
+    .map(({ site, before, after }, i) => ({
+      name: siteName(site),
+      style: seriesStyle(i),
+      points: layers.map((layer): [number, number] => [
+        layer.index,
+        before(layer) === 0 ? 0 : 1 - after(layer) / before(layer),
+      ]),
+    }));
   const shares = series.flatMap(({ points }) => points.map(([, share]) => share));
   const title = 'Share of every block that was removed';
   return figure({
@@ -50,10 +60,13 @@ export function widthsFigure({ layers, scope, sparsity }: PruneResult): Html {
       table({
         id: 'widths-table',
         caption: 'Widths of every block before and after.',
-        head: ['block', ...WIDTHS.flatMap(({ name }) => [`${name} before`, 'after', 'removed'])],
+        head: [
+          'block',
+          ...there.flatMap(({ site }) => [`${siteName(site)} before`, 'after', 'removed']),
+        ],
         rows: layers.map((layer) => [
           String(layer.index),
-          ...WIDTHS.flatMap(({ before, after }) => [
+          ...there.flatMap(({ before, after }) => [
             number(before(layer), grouped),
             number(after(layer), grouped),
             number(before(layer) === 0 ? null : 1 - after(layer) / before(layer), percent),

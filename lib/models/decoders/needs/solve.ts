@@ -6,14 +6,17 @@ import {
   type NeedsOf,
   NOTHING,
   type Tokens,
+  times,
   together,
 } from '../../../engine/needs';
 import { stepsOf } from '../../../masks';
+import { passesOf } from '../../../masks/experts';
 import { ffnInputs } from '../../../model/axes';
 import { sitesOf } from '../../../model/blocks';
 import type { Site } from '../../../model/sublayers';
 import { feeds } from '../../../options/refit';
 import { type Layer, widthOf } from '../../../spec/widths';
+import { choosesExperts, expertColumns } from '../experts';
 import { refitsInputs, solvesSequentially } from '../solve';
 import {
   eachBlock,
@@ -116,6 +119,7 @@ function siteNeeds(
   const layer = layers[at]!;
   // What is gone is passed by.
   if (removed?.[at] === layer.groups) return solvesSequentially(input) ? dense : inTurn(on, dense);
+  if (choosesExperts(architecture, layer)) return inTurn(expertNeeds(input, ask, at, states), on);
   const gram = gather.statistics === 'gram';
   const refits = refitsInputs(input, architecture, layer);
   const keeps = keepsInputs(input, layer);
@@ -135,6 +139,21 @@ function siteNeeds(
   );
   const refit = refits ? inputRefitNeeds(input, ask, at, states) : NOTHING;
   return inTurn(dense, copyOf(ask, states, feedback), solve, together(copy, refit));
+}
+
+/** Passes over the states that choose among experts. */
+function expertNeeds(
+  { layers, mask, evenly }: PlanInput,
+  ask: NeedsOf,
+  at: number,
+  states: Tokens,
+) {
+  const { block, site, groups } = layers[at]!;
+  const trial = ask.sumExperts(block, site, states);
+  return together(
+    ask.statistics(expertColumns(groups), { gram: false }),
+    times(passesOf(mask.experts!, evenly[at]!), trial),
+  );
 }
 
 function copyOf(ask: NeedsOf, states: Tokens, feedback: boolean): Needs {
