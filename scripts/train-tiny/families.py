@@ -1,4 +1,4 @@
-"""The two tiny models, as the config.json that is shipped."""
+"""The tiny models, as the config.json that is shipped."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +67,35 @@ FAMILIES = {
             'dropout': 0.0,
             'layerdrop': 0.0,
             'init_std': 0.02,
+        },
+        steps=900,
+    ),
+    'qwen3-moe': Family(
+        folder='tiny-moe',
+        config={
+            'architectures': ['Qwen3MoeForCausalLM'],
+            'model_type': 'qwen3_moe',
+            **SHARED,
+            'hidden_size': 128,
+            'intermediate_size': 256,
+            'num_hidden_layers': 4,
+            'num_attention_heads': 8,
+            'num_key_value_heads': 4,
+            'head_dim': 16,
+            'num_experts': 16,
+            'num_experts_per_tok': 4,
+            'moe_intermediate_size': 64,
+            'norm_topk_prob': True,
+            'decoder_sparse_step': 1,
+            'mlp_only_layers': [],
+            'router_aux_loss_coef': 0.01,
+            'hidden_act': 'silu',
+            'rms_norm_eps': 1e-6,
+            'rope_theta': 10000.0,
+            'rope_scaling': None,
+            'attention_bias': False,
+            'use_sliding_window': False,
+            'initializer_range': 0.02,
         },
         steps=900,
     ),

@@ -44,10 +44,10 @@ def batches(tokens: torch.Tensor, generator: torch.Generator):
 
 
 def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, Adam for everything else."""
+    """Muon for the matrices of the blocks, Adam for everything else, routers and stacked experts too."""
     matrices, others = [], []
     for name, parameter in model.named_parameters():
-        in_block = parameter.ndim == 2 and 'embed' not in name
+        in_block = parameter.ndim == 2 and 'embed' not in name and 'mlp.gate.' not in name
         (matrices if in_block else others).append(parameter)
     return [
         torch.optim.Muon(matrices, lr=MUON_RATE, momentum=0.95, weight_decay=0.01),
@@ -61,11 +61,15 @@ def rate(step: int, steps: int) -> float:
 
 
 def loss_of(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, and for experts the loss that spreads tokens over them."""
     with torch.autocast('cpu', torch.bfloat16):
-        logits = model(batch[:, :-1], use_cache=False).logits
+        output = model(batch[:, :-1], use_cache=False)
     targets = batch[:, 1:].reshape(-1)
-    logits = logits.float().reshape(targets.numel(), -1)
-    return torch.nn.functional.cross_entropy(logits, targets)
+    logits = output.logits.float().reshape(targets.numel(), -1)
+    loss = torch.nn.functional.cross_entropy(logits, targets)
+    if getattr(output, 'aux_loss', None) is None:
+        return loss
+    return loss + model.config.router_aux_loss_coef * output.aux_loss
 
 
 def fit(model: torch.nn.Module, tokens: torch.Tensor, held: list[int], steps: int) -> None:
@@ -95,12 +99,26 @@ def fit(model: torch.nn.Module, tokens: torch.Tensor, held: list[int], steps: in
             )
 
 
+def single_maps(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Experts that transformers stacks in memory, one map a tensor as its files have them."""
+    stem, _, kind = name.rpartition('.')
+    if not stem.endswith('.experts'):
+        return {name: tensor}
+    kinds = ('gate_proj', 'up_proj') if kind == 'gate_up_proj' else (kind,)
+    return {
+        f'{stem}.{expert}.{each}.weight': part
+        for expert, rows in enumerate(tensor)
+        for each, part in zip(kinds, rows.chunk(len(kinds)))
+    }
+
+
 def save(model: torch.nn.Module, tokenizer: Tokenizer, family: Family, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: tensor.to(torch.float16).contiguous()
-        for name, tensor in model.state_dict().items()
-        if name != 'lm_head.weight'
+        for stored, held in model.state_dict().items()
+        if stored != 'lm_head.weight'
+        for name, tensor in single_maps(stored, held).items()
     }
     save_file(weights, folder / 'model.safetensors', metadata={'format': 'pt'})
     # safetensors writes for the owner alone; a package must be readable by all.
@@ -134,6 +152,8 @@ def main() -> None:
     model = AutoModelForCausalLM.from_config(
         AutoConfig.for_model(**family.config), dtype=torch.float32
     )
+    # What the loss of experts is made of; the file that is shipped asks for none.
+    model.config.output_router_logits = 'num_experts' in family.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f'{parameters:,} parameters, {len(tokens):,} training tokens', flush=True)
     held = tokenizer.encode(texts.calibration).ids
