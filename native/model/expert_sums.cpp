@@ -71,7 +71,7 @@ class SumFlight {
         const size_t some = std::min(n_.tokens, first + count - at);
         const float* const in =
             MixerInput(layer_, some, hidden.data() + at * hidden_, work.normed.data());
-        Route(some, in, work);
+        Choose(some, in, work);
         PassAll(some, in, work);
         for (size_t i = 0; i < some; ++i) {
           Sum(work, i, {numbers_.data() + (at + i) * Width(), Width()});
@@ -84,7 +84,7 @@ class SumFlight {
  private:
   // What a token passes: with all experts, and of those that stay one more, which would follow.
   struct Token {
-    std::vector<struprune::Route> dense;
+    std::vector<Route> dense;
     std::vector<size_t> slots;  // experts
     std::vector<float> odds;    // of each
     std::vector<double> rest;   // of all that stay, less those of each of the first top_k slots
@@ -116,7 +116,7 @@ class SumFlight {
   }
 
   // Leaves in work.logits the odds of those that stay.
-  void Route(size_t rows, const float* in, Work& work) const {
+  void Choose(size_t rows, const float* in, Work& work) const {
     Product(layer_, Part::kRouter, rows, in, 0, work.logits.data());
     std::vector<float> all, odds(stay_.size());
     for (size_t i = 0; i < rows; ++i) {
@@ -152,7 +152,7 @@ class SumFlight {
     for (size_t j = 0; j < spec_.count; ++j) {
       const auto passes = [&](const Token& token) {
         return std::ranges::find(token.slots, j) != token.slots.end() ||
-               std::ranges::find(token.dense, j, &struprune::Route::expert) != token.dense.end();
+               std::ranges::find(token.dense, j, &Route::expert) != token.dense.end();
       };
       work.rows.clear();
       for (size_t i = 0; i < rows; ++i) {

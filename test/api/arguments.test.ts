@@ -83,7 +83,7 @@ const OPTIONS: [option: object, message: RegExp][] = [
   [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
   [
     { method: 'nope' },
-    /^option method is 'nope'; give 'struprune', 'magnitude-l2', .* or 'tyr-local'$/,
+    /^option method is 'nope'; give 'struprune', 'magnitude-l2', .* or 'reap'$/,
   ],
   [{ method: 'magnitude' }, /^option method is 'magnitude'; give .*'magnitude-l2', 'wanda-sp'/],
   [{ mask: 'wanda' }, /^option mask is 'wanda'; give .*'magnitude-l1', .*'wanda-l1', 'wanda-l2'/],
