@@ -81,10 +81,7 @@ const OPTIONS: [option: object, message: RegExp][] = [
   [{ calibration: 3 }, /^option calibration is 3; give a path$/],
   [{ refit: 'no' }, /^option refit is 'no'; give true or false$/],
   [{ format: 'onnx' }, /^option format is 'onnx'; give 'hf' or 'gguf'$/],
-  [
-    { method: 'nope' },
-    /^option method is 'nope'; give 'struprune', 'magnitude-l2', .* or 'reap'$/,
-  ],
+  [{ method: 'nope' }, /^option method is 'nope'; give 'struprune', 'magnitude-l2', .* or 'reap'$/],
   [{ method: 'magnitude' }, /^option method is 'magnitude'; give .*'magnitude-l2', 'wanda-sp'/],
   [{ mask: 'wanda' }, /^option mask is 'wanda'; give .*'magnitude-l1', .*'wanda-l1', 'wanda-l2'/],
   [

@@ -3,11 +3,7 @@ import { linearScale, type Scale } from '../charts/ticks';
 
 type Site = BenchLayer['site'];
 
-const NAMES: Readonly<Record<Site, string>> = {
-  ffn: 'FFN channels',
-  attention: 'KV heads',
-  experts: 'experts',
-};
+const NAMES: Readonly<Record<Site, string>> = { ffn: 'FFN channels', attention: 'KV heads' };
 
 /** For people. */
 export function siteName(site: Site): string {
