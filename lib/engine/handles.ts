@@ -13,4 +13,5 @@ export type RefitHandle = Handle<'refit'>;
 export type AdmmHandle = Handle<'admm'>;
 export type GaussNewtonHandle = Handle<'gauss-newton'>;
 export type AuxiliaryHandle = Handle<'auxiliary'>;
+export type TeamHandle = Handle<'team'>;
 export type AnyHandle = Handle<string>;

@@ -20,6 +20,7 @@ import type { NativeNeeds } from './native-needs';
 import type { NativeNumbers } from './native-numbers';
 import type { NativePages } from './native-pages';
 import type { NativeSolvers } from './native-solver';
+import type { NativeTeam } from './native-team';
 
 export interface NativeAddon
   extends NativeBench,
@@ -32,7 +33,8 @@ export interface NativeAddon
     NativeNeeds,
     NativeNumbers,
     NativePages,
-    NativeSolvers {
+    NativeSolvers,
+    NativeTeam {
   /** Frees the object of a handle. */
   release(handle: AnyHandle): void;
   /** The same on a worker thread. */

@@ -29,6 +29,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitNumbers(env, exports);
   InitFiles(env, exports);
   InitEngine(env, exports);
+  InitTeam(env, exports);
   InitNeeds(env, exports);
   InitStore(env, exports);
   InitMatrix(env, exports);

@@ -10,6 +10,7 @@ void InitDevices(Napi::Env env, Napi::Object exports);
 void InitNumbers(Napi::Env env, Napi::Object exports);
 void InitFiles(Napi::Env env, Napi::Object exports);
 void InitEngine(Napi::Env env, Napi::Object exports);
+void InitTeam(Napi::Env env, Napi::Object exports);
 void InitNeeds(Napi::Env env, Napi::Object exports);
 void InitStore(Napi::Env env, Napi::Object exports);
 void InitMatrix(Napi::Env env, Napi::Object exports);

@@ -12,4 +12,7 @@ void* LoadSharedLibrary(const char* path, std::string* why = nullptr);
 // Null where the library has no such symbol.
 void* FindSymbol(void* library, const char* name);
 
+// The file that a library has at a version of its interface: `libmpi.so.40`.
+std::string VersionedName(const std::string& name, int version);
+
 }  // namespace struprune::os

@@ -15,4 +15,12 @@ void* LoadSharedLibrary(const char* path, std::string* why) {
 
 void* FindSymbol(void* library, const char* name) { return dlsym(library, name); }
 
+std::string VersionedName(const std::string& name, int version) {
+#ifdef __APPLE__
+  return "lib" + name + "." + std::to_string(version) + ".dylib";
+#else
+  return "lib" + name + ".so." + std::to_string(version);
+#endif
+}
+
 }  // namespace struprune::os

@@ -14,4 +14,8 @@ void* FindSymbol(void* library, const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(reinterpret_cast<HMODULE>(library), name));
 }
 
+std::string VersionedName(const std::string& name, int version) {
+  return name + "-" + std::to_string(version) + ".dll";
+}
+
 }  // namespace struprune::os

@@ -1,0 +1,30 @@
+// Processes that share a run, and what they tell each other (docs/decisions/0035). All of them make
+// the same exchanges in the same order.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace struprune {
+
+class Team {
+ public:
+  virtual ~Team() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // Returns when the bytes may change again.
+  virtual void Send(int to, std::span<const std::byte> bytes) = 0;
+  // As many bytes as were sent.
+  virtual void Receive(int from, std::span<std::byte> bytes) = 0;
+};
+
+using Message = std::vector<std::byte>;
+
+// That of `root`, on every rank.
+Message Broadcast(Team& team, int root, Message message);
+
+// The objection of the lowest rank that has one, on every rank; empty where none has.
+Message Vote(Team& team, Message objection);
+
+}  // namespace struprune
