@@ -33,10 +33,17 @@ function calling<F extends Call>(call: F): F {
  * theirs rejects with first is thrown the next time that one of them would be told something.
  */
 export class Listeners {
+  readonly #deaf: boolean;
   #rejection: { error: unknown } | undefined;
+
+  /** `deaf`: none of them is told anything. */
+  constructor({ deaf } = { deaf: false }) {
+    this.#deaf = deaf;
+  }
 
   /** The listener, whose errors `isCallers` knows. */
   hear<F extends Call>(listener: F): F {
+    if (this.#deaf) return (() => {}) as unknown as F;
     const call = calling(listener);
     const heard = (...args: never[]) => {
       this.throwIfRejected();

@@ -85,8 +85,8 @@ async function planOf(
   const settings = at();
   const { format } = settings;
   const { architecture } = source;
-  // The budget is planned with, not worked in.
-  const machine = options.engine ? options : { ...options, memory: 0 };
+  // The budget is planned with, not worked in; and one process counts for all.
+  const machine = options.engine ? options : { ...options, memory: 0, ranks: undefined };
   return withEngine(machine, async (engine) => {
     await requireTokenizer(source, options.signal);
     const bytes = await tokenizerBytesOf(source, settings, options.signal);

@@ -9,6 +9,7 @@ import type { ModelSource } from './model/architecture';
 import { Decoder } from './models/decoders/front-end';
 import { measureAfter, measureBefore, ruinWarning } from './models/decoders/measured';
 import { type Hashes, hashFiles, modelCard } from './models/decoders/model-card';
+import type { Order } from './models/decoders/orders';
 import { placesRead, placesWritten } from './models/decoders/places';
 import { openRun, type Run, type RunCalls, type Shared } from './models/decoders/run';
 import { settingsUsed } from './models/decoders/settings-used';
@@ -16,6 +17,7 @@ import { summarise } from './models/decoders/summary';
 import { tokenizerOutput } from './models/decoders/tokenizer-output';
 import { optionsThat, type PruneOptions, type Settings, settingsOf } from './options';
 import { idleOptions } from './options/idle';
+import { helpPrune, requireAlike } from './prune-ranks';
 import { runIdentity, surveyIdentity } from './pruning/journal/identity';
 import { Journal } from './pruning/journal/journal';
 import type { PruneResult } from './pruning/result';
@@ -45,18 +47,20 @@ export async function prune(
   const settings = settingsOf(options);
   const idle = idleOptions(options, settings);
   const { signal, onProgress, onWarning: listener } = options;
-  return withEngine(options, async (engine) => {
+  const call = async (engine: Engine) => {
     const surveys = new Surveys();
     const onWarning = listener && engine.listeners.hear(listener);
     for (const warning of idle) onWarning?.(warning);
     try {
       const calls = { signal, onProgress, onWarning: listener };
       const result = await pruneOn(engine, model, settings, calls, { surveys, resumable: true });
+      await engine.team.ask({ task: 'end', result } satisfies Order);
       return { ...result, warnings: [...idle, ...result.warnings] };
     } finally {
       surveys.dispose();
     }
-  });
+  };
+  return withEngine(options, call, { shared: true });
 }
 
 /** prune() on an engine that is there; `shared` outlives the call. */
@@ -70,8 +74,9 @@ export async function pruneOn(
   await turn();
   const { output, format, resume, force } = settings;
   requireName(output, format);
-  const source = await sourceOf(model, calls, engine);
+  const source = await engine.team.first(() => sourceOf(model, calls, engine));
   await requireApart(placesWritten(settings), await placesRead(source, settings));
+  if (engine.team.rank > 0) return helpPrune(engine, source, settings, calls, shared);
   const kind = format === 'hf' ? 'folder' : 'file';
   const journal = await Journal.open(output, kind, { resume, replace: force });
   try {
@@ -96,6 +101,7 @@ async function pruneWith(
   const trafficBefore = engine.scratchTraffic;
   const run = await openRun(engine, source, settings, calls, shared, await journal.held());
   try {
+    await requireAlike(run);
     const hashes = await hashFiles(source, run.signal);
     await journal.begin(runIdentity({ ...run, hashes }), run.signal);
     for (const warning of journal.warnings) run.warn(warning);

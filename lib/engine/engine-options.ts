@@ -29,6 +29,11 @@ export interface EngineOptions {
   device?: DeviceName;
   /** Limit in bytes on the GPU's memory; 0 (default) = 90 % of what is free, and at least 512 MiB or half less than all of it. */
   deviceMemory?: number;
+  /**
+   * Processes that share each prune(), each with an engine of its own: as many as the launcher of MPI has started
+   * (docs/scale-out.md). Left out, there is this one, and MPI is not opened.
+   */
+  ranks?: number;
   /** Hears on which device the engine works, in one line, before its first call. */
   onNotice?: (text: string) => void;
   /** Stops the call, which rejects with the signal's reason. */
@@ -50,6 +55,7 @@ export const MACHINE_KEYS = [
   'fullPrecision',
   'device',
   'deviceMemory',
+  'ranks',
   'onNotice',
 ] as const satisfies (keyof MachineOptions)[];
 

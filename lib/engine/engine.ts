@@ -1,6 +1,6 @@
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
-import { bytes, checkedOptions, parse } from '../check';
+import { bytes, checkedOptions, count, parse } from '../check';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { counted, MIB, wholeMebibytes } from '../numbers';
 import { isCallers, Listeners } from '../own';
@@ -17,6 +17,7 @@ import type { MemoryUse } from './native-engine';
 import { cudaLibrary } from './native-files';
 import { nativeLimit, processReserve } from './reserve';
 import { Store } from './store';
+import { ALONE, joinTeam, type Team } from './team';
 
 const schema = z.strictObject({
   threads: z.number().int().min(1).max(1024).default(availableParallelism),
@@ -25,6 +26,7 @@ const schema = z.strictObject({
   fullPrecision: z.boolean().default(false),
   device: z.string().default('auto'),
   deviceMemory: bytes.default(0),
+  ranks: count.optional(),
   onNotice: z
     .custom<(text: string) => void>((value) => typeof value === 'function')
     .describe('a function')
@@ -54,6 +56,7 @@ export class Engine implements AsyncDisposable {
   /** Settles when the engine has its device. */
   #attached: Promise<void> | undefined;
   #device = 'cpu';
+  #team: Team = ALONE;
   readonly #notices: string[] = [];
   readonly #told = new Set<string>();
   readonly #stores = new Map<string, Store>();
@@ -149,8 +152,32 @@ export class Engine implements AsyncDisposable {
     return this.#device;
   }
 
-  /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET */
+  /**
+   * The processes that share its calls, known from the first call on.
+   * @internal
+   */
+  get team(): Team {
+    return this.#team;
+  }
+
+  /**
+   * Whether it was asked to be one of a team.
+   * @internal
+   */
+  get shares(): boolean {
+    return this.#machine.ranks !== undefined;
+  }
+
+  /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET; what joinTeam throws */
   async #attach(): Promise<void> {
+    await this.#attachGpu();
+    const { ranks } = this.#machine;
+    // Last: from here on the others wait for this one.
+    if (ranks !== undefined) this.#team = await joinTeam(ranks);
+  }
+
+  /** @throws StruPruneError ERR_DEVICE, ERR_BUDGET */
+  async #attachGpu(): Promise<void> {
     const { device, deviceMemory } = this.#machine;
     const { precision } = this;
     const { index, reason } = await chooseDevice(device);
@@ -208,6 +235,8 @@ export class Engine implements AsyncDisposable {
       signal?.throwIfAborted();
       this.#attached ??= this.#attach();
       await settledOrAborted(this.#attached, signal);
+      // What is told is told by rank 0.
+      if (this.#team.rank > 0) this.#listeners = new Listeners({ deaf: true });
       this.#tell();
       return await call(this);
     } catch (error) {
@@ -304,6 +333,7 @@ export class Engine implements AsyncDisposable {
     this.#disposed = true;
     await this.#calls;
     this.#forgetExit();
+    this.#team[Symbol.dispose]();
     native.release(this.handle);
   }
 
@@ -370,10 +400,14 @@ export function withBytes(
   return tell && ((stage) => tell({ overall: null, ...stage, bytes: engine?.memory.used ?? 0 }));
 }
 
-/** Runs a call on the engine of its options, or on one of its own, which is gone afterwards. */
+/**
+ * Runs a call on the engine of its options, or on one of its own, which is gone afterwards. `shared`: by all ranks of a team,
+ * where there is one; what ends it on one of them ends it on all.
+ */
 export async function withEngine<T>(
   options: CallOptions,
   call: (engine: Engine) => Promise<T>,
+  { shared } = { shared: false },
 ): Promise<T> {
   const { engine, signal } = checkedOptions(options);
   const machine = MACHINE_KEYS.filter((key) => options[key] !== undefined);
@@ -384,13 +418,21 @@ export async function withEngine<T>(
       'give it to new Engine() instead',
     );
   }
-  if (engine) return engine.run(signal, call);
+  if (!shared && (engine?.shares || options.ranks !== undefined)) {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      '--ranks: of all calls prune() of a checkpoint alone is shared',
+      'leave it out',
+    );
+  }
+  const onTeam = (one: Engine) => one.team.call(() => call(one), signal);
+  if (engine) return engine.run(signal, onTeam);
   const given = Object.fromEntries(machine.map((key) => [key, options[key]]));
   // The first engine loads the addon, which the check of the first options need not wait for.
   await turn();
   const own = new Engine(given);
   try {
-    return await own.run(signal, call);
+    return await own.run(signal, onTeam);
   } finally {
     await own.dispose();
   }

@@ -29,11 +29,11 @@ export interface Dense {
   /** Column statistics of every layer's readers, in the order of the layers. `none`: of their weights alone. */
   columns(needs: StatisticsNeeded): Promise<SiteStatistics[]>;
   /** Visits every layer once, in any order, with its sums over `surveyTokens` rows. */
-  visit(survey: SurveySpec, visit: VisitSite): Promise<Visited>;
+  visit<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>>;
 }
 
-/** `at`: place among the layers. */
-export type VisitSite = (at: number, site: DenseSite) => Promise<void>;
+/** `at`: place among the layers. What it finds is plain data, which may be another rank's. */
+export type VisitSite<Found> = (at: number, site: DenseSite) => Promise<Found>;
 
 /** A layer of the dense network; for the time of a visit. */
 export interface DenseSite {
@@ -44,7 +44,9 @@ export interface DenseSite {
   tryOut(kept: Int32Array, refit: Refit): Promise<void>;
 }
 
-export interface Visited {
+export interface Visited<Found> {
+  /** Of every layer. */
+  found: Found[];
   /** `[layers]` what was lost by each that was tried out: of decoders in nats per token; else 0. */
   losses: Float64Array;
   /** A Fisher metric a layer, where `selection` asks for it: the receiver disposes of it. */

@@ -38,4 +38,10 @@ export const MACHINE = declare({ group: 'Machine' }, {
     otherwise: 'most of what is free',
     changes: 'nothing',
   },
+  ranks: {
+    takes: count,
+    help: 'processes that share the run, as many as the launcher of MPI has started (docs/scale-out.md)',
+    otherwise: 'this one, without MPI',
+    changes: 'nothing',
+  },
 } satisfies Record<keyof Omit<MachineOptions, 'onNotice'>, Declaration>);

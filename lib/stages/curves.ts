@@ -24,31 +24,41 @@ const SHARE = 0.25;
 /** Errors below this share of the layer's largest count as none. */
 const NOTHING = 1e-3;
 
+/** What a visit finds of a layer. */
+interface LayerCurve {
+  error: Float64Array;
+  /** What its loss is the price of, or what its error is divided by. */
+  scale: number;
+  ridge: RidgeReport;
+}
+
 /** Of exact sweeps on dense inputs. */
 export async function surveyCurves(input: CurvesInput): Promise<Survey> {
   const { network, survey } = input;
   const { layers } = network;
-  const curves: Float64Array[] = new Array(layers.length);
-  const scales = new Float64Array(layers.length).fill(1);
-  const { losses, metrics } = await network.visit(survey, async (at, site) => {
+  const visit = async (at: number, site: DenseSite): Promise<LayerCurve> => {
     const layer = layers[at]!;
     const sweep = await site.solver.sweep({
       maxRemoved: layer.allowed.at(-1)!,
       selection: survey.selection,
       curve: survey.layerWeights === 'fisher' ? 'fisher' : 'plain',
     });
-    tellOfRidge(input, layer, sweep);
-    curves[at] = monotone(sweep.error);
-    scales[at] =
+    const scale =
       survey.layerWeights === 'probe'
         ? await tryOut(site, layer, sweep, network.stored)
         : scaleOf(survey.layerWeights, site);
+    const { lambda, ridgeRaised } = sweep;
+    return { error: monotone(sweep.error), scale, ridge: { lambda, ridgeRaised } };
+  };
+  const { found, losses, metrics } = await network.visit(survey, visit);
+  found.forEach(({ ridge }, at) => {
+    tellOfRidge(input, layers[at]!, ridge);
   });
-  const weights =
-    survey.layerWeights === 'probe'
-      ? [...losses].map((loss, at) => (scales[at]! > 0 ? loss / scales[at]! : 0))
-      : [...scales].map((scale) => 1 / scale);
-  return { curves, weights, metrics };
+  const weights = found.map(({ scale }, at) => {
+    if (survey.layerWeights !== 'probe') return 1 / scale;
+    return scale > 0 ? losses[at]! / scale : 0;
+  });
+  return { curves: found.map(({ error }) => error), weights, metrics };
 }
 
 /** Curves for the threshold and energy rules from one-shot losses. */
@@ -93,9 +103,9 @@ export function trialRemovals({ allowed, groups }: Layer, error: Float64Array | 
   return allowed.find(enough) ?? most;
 }
 
-function tellOfRidge({ survey, warn }: CurvesInput, { block, site }: Layer, sweep: RidgeReport) {
-  if (sweep.ridgeRaised === 0) return;
-  warn?.(`survey, block ${block}, ${site}: ${raisedRidge(survey.lambda, sweep.lambda)}`);
+function tellOfRidge({ survey, warn }: CurvesInput, { block, site }: Layer, ridge: RidgeReport) {
+  if (ridge.ridgeRaised === 0) return;
+  warn?.(`survey, block ${block}, ${site}: ${raisedRidge(survey.lambda, ridge.lambda)}`);
 }
 
 /** What an error is divided by. */

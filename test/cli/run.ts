@@ -27,15 +27,21 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv;
   /** The repository when left out. */
   cwd?: string;
+  /** Starts ranks (test/team/mpi.ts). */
+  launcher?: readonly string[];
   /** Sees every piece of stderr as it comes. */
   onStderr?: (text: string, child: ChildProcess) => void;
 }
 
+/** The program as a command. */
+export const PROGRAM = [process.execPath, join(ROOT, 'dist', 'lib', 'cli', 'main.js')];
+
 export function run(
   args: readonly string[],
-  { env = {}, cwd = ROOT, onStderr, killAfter }: RunOptions = {},
+  { env = {}, cwd = ROOT, launcher, onStderr, killAfter }: RunOptions = {},
 ) {
-  const child = spawn(process.execPath, [join(ROOT, 'dist', 'lib', 'cli', 'main.js'), ...args], {
+  const [command, ...words] = launcher ?? PROGRAM;
+  const child = spawn(command!, [...words, ...args], {
     cwd,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -12,6 +12,7 @@ export function hashesOf(path: string): Record<string, string> {
 }
 
 interface Tensor {
+  dtype: string;
   shape: number[];
   bytes: Buffer;
 }
@@ -23,12 +24,30 @@ function safetensors(folder: string): Record<string, Tensor> {
     const end = 8 + Number(bytes.readBigUInt64LE());
     const header = JSON.parse(bytes.subarray(8, end).toString('utf8'));
     delete header.__metadata__;
-    type Entry = { shape: number[]; data_offsets: [number, number] };
-    for (const [name, { shape, data_offsets: at }] of Object.entries<Entry>(header)) {
-      tensors[name] = { shape, bytes: bytes.subarray(end + at[0], end + at[1]) };
+    type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] };
+    for (const [name, { dtype, shape, data_offsets: at }] of Object.entries<Entry>(header)) {
+      tensors[name] = { dtype, shape, bytes: bytes.subarray(end + at[0], end + at[1]) };
     }
   }
   return tensors;
+}
+
+/** A safetensors file of a folder's tensors, each under all names that `namesOf` gives it. */
+export function safetensorsBytes(folder: string, namesOf: (name: string) => string[]): Buffer {
+  let end = 0;
+  const pieces: Buffer[] = [];
+  const entries = Object.entries(safetensors(folder)).flatMap(([own, { bytes, ...about }]) =>
+    namesOf(own).map((name) => {
+      const start = end;
+      end += bytes.length;
+      pieces.push(bytes);
+      return [name, { ...about, data_offsets: [start, end] }];
+    }),
+  );
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([size, header, ...pieces]);
 }
 
 /** Shapes of all tensors of a folder's safetensors files, by name. */

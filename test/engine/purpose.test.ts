@@ -4,7 +4,7 @@ import test from 'ava';
 import { type NativeAddon, native } from '../../lib/engine/native';
 import type { Purpose } from '../../lib/engine/native-engine';
 import { evaluate } from '../../lib/evaluate';
-import { TOGETHER } from '../../lib/models/decoders/probe';
+import { TOGETHER } from '../../lib/models/decoders/batches';
 import type { PruneOptions } from '../../lib/options';
 import { packageRoot } from '../../lib/package-root';
 import { prune } from '../../lib/prune';

@@ -104,12 +104,13 @@ export class PlainNetwork implements FrontEnd {
     throw new Error('no moments here');
   }
 
-  async visit({ lambda }: SurveySpec, visit: VisitSite): Promise<Visited> {
+  async visit<Found>({ lambda }: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>> {
     const { mlp, inputs } = this.about;
+    const found: Found[] = [];
     const losses = new Float64Array(this.layers.length);
     for (const at of this.layers.keys()) {
       const solver = await solverOf(mlp, inputs, at, lambda);
-      await visit(at, {
+      found[at] = await visit(at, {
         solver,
         stream: 0,
         async tryOut(kept, refit) {
@@ -119,7 +120,7 @@ export class PlainNetwork implements FrontEnd {
       });
       solver[Symbol.dispose]();
     }
-    return { losses, metrics: null };
+    return { found, losses, metrics: null };
   }
 
   structureOf({ groups, cost }: Layer) {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { BenchSpeed } from '../../bench/schema';
 import { isOnnx } from '../../checkpoint/output-path';
+import { rankOfProcess } from '../../engine/team';
 import { StruPruneError } from '../../errors';
 import type { GraphOptions, PruneOptions } from '../../options';
 import { journalFolder } from '../../pruning/journal/folder';
@@ -123,6 +124,7 @@ async function run<Result extends object>(
   const result = await runWithProgress(pruning.prune).catch((error: unknown) => {
     throw withJournal(error, options.output);
   });
+  if (rankOfProcess() > 0) return;
   // First of all, whatever becomes of the rest: the run took long.
   if (!json) print(pruning.textOf(result));
   const { speedOf } = pruning;

@@ -53,22 +53,24 @@ const optional = (options: Options): Options =>
 const bench = ({ scratch, ...options }: Options, machine: Options) =>
   flagsOf({ ...options, ...machine, ...(scratch && { scratch }) }, [BENCH_JSON]);
 
-const { threads, memory } = MACHINE;
+/** Of calls that run on one process. */
+const { ranks, ...machine } = MACHINE;
+const { threads, memory } = machine;
 
 export const FLAGS = {
   prune: flagsOf(pruneOptions, PRUNE_EXTRAS),
   /** It takes what prune takes. */
   plan: flagsOf(optional(pruneOptions), PRUNE_EXTRAS),
-  eval: flagsOf({ ...optional({ ...EVALUATE, ...TASKS }), ...MACHINE }, [json('Evaluation')]),
-  generate: flagsOf({ ...GENERATE, ...MACHINE }, [json('Generation')]),
-  chat: flagsOf({ ...ANSWER, ...MACHINE }),
-  export: flagsOf({ ...EXPORT, ...MACHINE }, [json('Output')]),
+  eval: flagsOf({ ...optional({ ...EVALUATE, ...TASKS }), ...machine }, [json('Evaluation')]),
+  generate: flagsOf({ ...GENERATE, ...machine }, [json('Generation')]),
+  chat: flagsOf({ ...ANSWER, ...machine }),
+  export: flagsOf({ ...EXPORT, ...machine }, [json('Output')]),
   /** Whose rows are settled. */
   bench: flagsOf({ output: QUALITY_OPTIONS.output, force: QUALITY_OPTIONS.force }, [BENCH_JSON]),
-  'bench quality': bench(QUALITY_OPTIONS, MACHINE),
-  'bench masks': bench(MASKS_OPTIONS, MACHINE),
+  'bench quality': bench(QUALITY_OPTIONS, machine),
+  'bench masks': bench(MASKS_OPTIONS, machine),
   'bench memory': bench(MEMORY_OPTIONS, { threads }),
-  'bench kernels': bench(KERNELS_OPTIONS, MACHINE),
+  'bench kernels': bench(KERNELS_OPTIONS, machine),
   'bench graphs': bench(GRAPHS_OPTIONS, { threads, memory }),
   'bench speed': bench(SPEED_OPTIONS, { threads }),
   'bench peers': bench(PEERS_OPTIONS, { threads }),

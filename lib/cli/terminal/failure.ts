@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
-import { asStruPruneError } from '../../errors';
+import { rankOfProcess } from '../../engine/team';
+import { asStruPruneError, type StruPruneError } from '../../errors';
 import { oneLine, printable } from '../../printable';
 import { colorsOf } from './colors';
 import { EXIT_CODES, exitCodeOfSignal } from './exit-codes';
@@ -15,15 +16,19 @@ export function report(thrown: unknown, command: Command): number {
     return report(usageError(thrown, command), command);
   }
   const error = asStruPruneError(thrown);
-  const { red } = colorsOf(process.stderr);
-  process.stderr.write(`${red('error:')} ${oneLine(error.message)} [${error.code}]\n`);
-  if (error.code === 'ERR_INTERNAL') {
-    process.stderr.write(
-      `This is a fault of the program, please report it:\n${printable(stackOf(thrown))}\n`,
-    );
-  }
+  // All ranks of a team end with the same one.
+  if (rankOfProcess() === 0) show(error, thrown);
   if (error instanceof Interruption) return exitCodeOfSignal(error.signal);
   return EXIT_CODES[error.code];
+}
+
+function show(error: StruPruneError, thrown: unknown): void {
+  const { red } = colorsOf(process.stderr);
+  process.stderr.write(`${red('error:')} ${oneLine(error.message)} [${error.code}]\n`);
+  if (error.code !== 'ERR_INTERNAL') return;
+  process.stderr.write(
+    `This is a fault of the program, please report it:\n${printable(stackOf(thrown))}\n`,
+  );
 }
 
 function stackOf(thrown: unknown): string {

@@ -1,4 +1,5 @@
 import { removeUnfinished } from '../../checkpoint/unfinished';
+import { rankOfProcess } from '../../engine/team';
 import { StruPruneError } from '../../errors';
 import { exitCodeOfSignal } from './exit-codes';
 
@@ -15,7 +16,8 @@ export async function interruptible<T>(job: (signal: AbortSignal) => Promise<T>)
       removeUnfinished();
       process.exit(exitCodeOfSignal(name));
     }
-    process.stderr.write('\nstopping and clearing up (once more to quit at once)\n');
+    if (rankOfProcess() === 0)
+      process.stderr.write('\nstopping and clearing up (once more to quit at once)\n');
     controller.abort(new Interruption(name));
   };
   for (const name of SIGNALS) process.on(name, handler);

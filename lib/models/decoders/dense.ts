@@ -19,7 +19,9 @@ import { storedTypes } from '../../spec/dtypes';
 import type { SurveySpec } from '../../spec/survey';
 import { type Layer, layerAt, layersIn, widthOf } from '../../spec/widths';
 import type { Dense, Visited, VisitSite } from '../front-end';
-import { batchEnds, type OnStep, Probe, stepsFrom } from './probe';
+import { shareOfTrials } from './batches';
+import type { Order } from './orders';
+import { type OnStep, Probe } from './probe';
 import { withSolver } from './site-solver';
 
 export interface DenseInput {
@@ -73,77 +75,94 @@ export class DenseDecoder implements Dense {
       });
     };
     const ids = needs === 'none' ? null : this.ids;
-    await this.#walk(ids, visit);
+    await this.#walk(ids, this.layers, visit);
     return found;
   }
 
-  visit(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+  visit<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>> {
     if (survey.layerWeights === 'fisher') return this.#visitBack(survey, visit);
     if (survey.layerWeights === 'probe') return this.#visitWithTrials(survey, visit);
     return this.#visitForwards(survey, visit);
   }
 
-  async #visitForwards(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
-    await this.#walk(this.#first(survey.surveyTokens), async (block, layer, hidden) => {
+  async #visitForwards<Found>(
+    survey: SurveySpec,
+    visit: VisitSite<Found>,
+  ): Promise<Visited<Found>> {
+    const { layers } = this;
+    const found: Found[] = [];
+    await this.#walk(this.#first(survey.surveyTokens), layers, async (block, layer, hidden) => {
       const scaled = survey.layerWeights === 'residual';
       const stream = scaled ? await hidden!.energy() : 0;
-      await this.#solveDense(survey, block, layer, hidden!, (solver) =>
-        visit(this.layers.indexOf(layer), { solver, stream, tryOut: untried }),
-      );
+      await this.#solveDense(survey, block, layer, hidden!, async (solver) => {
+        const at = layers.indexOf(layer);
+        found[at] = await visit(at, { solver, stream, tryOut: untried });
+      });
     });
-    return { losses: new Float64Array(this.layers.length), metrics: null };
+    return { found, losses: new Float64Array(layers.length), metrics: null };
   }
 
-  /** Trials start before their sites and run on together. */
-  async #visitWithTrials(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+  /** Trials start before their sites and run on together. Each rank has its share of them. */
+  async #visitWithTrials<Found>(
+    survey: SurveySpec,
+    visit: VisitSite<Found>,
+  ): Promise<Visited<Found>> {
     const { session, window, layers } = this;
+    const { team } = session.engine;
+    await team.ask({ task: 'trials' } satisfies Order);
     const ids = this.#first(survey.surveyTokens);
-    const blocks = session.architecture.blocks.length;
-    const ends = batchEnds(layers, blocks);
-    const steps = ends.reduce((sum, end) => sum + stepsFrom(end + 1, blocks), 0);
+    const share = shareOfTrials(layers, session.architecture.blocks.length, team);
     const { scratch } = session;
+    const own: { at: number; found: Found }[] = [];
     const probe = await Probe.make(session, ids, { window, layers: layers.length, scratch });
     try {
       const visitLayer: VisitLayer = (block, layer, hidden) =>
-        this.#solveDense(survey, block, layer, hidden!, (solver) => {
+        this.#solveDense(survey, block, layer, hidden!, async (solver) => {
           const at = layers.indexOf(layer);
           const tryOut = (kept: Int32Array, refit: Refit) => probe.start(at, layer, kept, refit);
-          return visit(at, { solver, stream: 0, tryOut });
+          own.push({ at, found: await visit(at, { solver, stream: 0, tryOut }) });
         });
-      await this.#walk(ids, visitLayer, {
-        steps,
+      await this.#walk(ids, share.layers, visitLayer, {
+        steps: share.steps,
         past: (block, site) => probe.advance(block, site),
         after: async (index, onStep) => {
-          if (ends.includes(index)) await probe.runOn(index + 1, onStep);
+          if (share.ends.includes(index)) await probe.runOn(index + 1, onStep);
         },
       });
-      return { losses: probe.losses, metrics: null };
+      const tried = own.map((one) => ({ ...one, loss: probe.losses[one.at]! }));
+      const all = (await team.gather(tried)).flat().sort((a, b) => a.at - b.at);
+      const losses = Float64Array.from(all, ({ loss }) => loss);
+      return { found: all.map(({ found }) => found), losses, metrics: null };
     } finally {
       await probe.dispose();
     }
   }
 
   /** Last block first, as the gradients come. */
-  async #visitBack(survey: SurveySpec, visit: VisitSite): Promise<Visited> {
+  async #visitBack<Found>(survey: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>> {
     const { session, layers } = this;
     const { scratch } = session;
     const { hidden } = session.architecture;
+    const found: Found[] = [];
     const losses = new Float64Array(layers.length);
+    const keeping: VisitSite<void> = async (at, site) => {
+      found[at] = await visit(at, site);
+    };
     if (survey.selection === 'plain') {
       // Of one layer at a time: nothing is kept of it.
       const one = session.matrix(hidden, hidden, METRIC_PAGE, scratch);
-      await using(one, (metrics) => this.#walkBack(survey, visit, metrics, () => 0));
-      return { losses, metrics: null };
+      await using(one, (metrics) => this.#walkBack(survey, keeping, metrics, () => 0));
+      return { found, losses, metrics: null };
     }
     const metrics = session.matrix(layers.length * hidden, hidden, METRIC_PAGE, scratch);
-    await orDispose(metrics, () => this.#walkBack(survey, visit, metrics, (at) => at * hidden));
-    return { losses, metrics };
+    await orDispose(metrics, () => this.#walkBack(survey, keeping, metrics, (at) => at * hidden));
+    return { found, losses, metrics };
   }
 
   /** `rowOf` places a layer's metric in the matrix. */
   async #walkBack(
     { lambda, surveyTokens, fisherLabels: labels, seed }: SurveySpec,
-    visit: VisitSite,
+    visit: VisitSite<void>,
     matrix: Matrix,
     rowOf: (layer: number) => number,
   ): Promise<void> {
@@ -171,9 +190,14 @@ export class DenseDecoder implements Dense {
     return ids.subarray(0, Math.max(1, Math.floor(limit / window)) * window);
   }
 
-  /** Visits every block, and every layer with the hidden states before its site; the visit advances them. */
-  async #walk(ids: Int32Array | null, visit: VisitLayer, followers?: Followers): Promise<void> {
-    const { session, window, layers, onProgress } = this;
+  /** Visits every block, and each of `layers` with the hidden states before its site; the visit advances them. */
+  async #walk(
+    ids: Int32Array | null,
+    layers: readonly Layer[],
+    visit: VisitLayer,
+    followers?: Followers,
+  ): Promise<void> {
+    const { session, window, onProgress } = this;
     const total = session.architecture.blocks.length;
     const report = stageReporter(onProgress, 'survey', total + (followers?.steps ?? 0));
     let done = 0;

@@ -14,13 +14,12 @@ import { meanOfTokens } from '../../engine/token-values';
 import type { Architecture } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
 import type { Site } from '../../model/sublayers';
-import { type Layer, layersIn } from '../../spec/widths';
+import type { Layer } from '../../spec/widths';
+import { TOGETHER } from './batches';
 import { sliceSite } from './slice';
 
 /** Tokens that run through the rest of the model for every layer. */
 const TOKENS = 4096;
-/** Trials that run on together at most. */
-export const TOGETHER = 8;
 
 /** Hears of a step that is done, in a line for people. */
 export type OnStep = (message: string) => void;
@@ -50,8 +49,6 @@ export class Probe {
   #trials: number[] = [];
   /** So many of them are past the site at hand. */
   #past = 0;
-  /** The first block whose layers the batch may have. */
-  #first = 0;
 
   private constructor(
     session: Session,
@@ -150,7 +147,7 @@ export class Probe {
     const session = this.#session;
     const total = session.architecture.blocks.length;
     const firstRows = this.#trials.length * this.#rows;
-    const trials = `trials of blocks ${this.#first + 1}-${next}`;
+    const trials = `trials up to block ${next}`;
     for (let index = next; index < total; index++) {
       session.engine.throwIfAborted();
       if (firstRows > 0) {
@@ -168,7 +165,6 @@ export class Probe {
     onStep(`${trials}: predictions`);
     this.#trials = [];
     this.#past = 0;
-    this.#first = next;
   }
 
   /** Off the main thread, which the system would keep busy for as long as it takes the memory back. */
@@ -200,26 +196,6 @@ export class Probe {
       await session.advanceSite(block, layer.site, this.#own, this.#window, 'calibrating');
     });
   }
-}
-
-/** The blocks after which the trials so far run on: as many layers as may go together, or the last block. */
-export function batchEnds(layers: readonly Layer[], blocks: number): number[] {
-  const layersOf = (block: number) => layersIn(layers, block).length;
-  const ends: number[] = [];
-  let started = 0;
-  for (let block = 0; block < blocks; block++) {
-    started += layersOf(block);
-    if (started === 0) continue;
-    if (block < blocks - 1 && started + layersOf(block + 1) <= TOGETHER) continue;
-    ends.push(block);
-    started = 0;
-  }
-  return ends;
-}
-
-/** Steps that `runOn` tells of: the blocks from `next` on, and the predictions. */
-export function stepsFrom(next: number, blocks: number): number {
-  return blocks - next + 1;
 }
 
 /** Whole windows, at least one. */

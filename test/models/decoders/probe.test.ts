@@ -6,7 +6,6 @@ import { openCheckpoint } from '../../../lib/checkpoint/open';
 import { withEngine } from '../../../lib/engine/engine';
 import { Session } from '../../../lib/engine/session';
 import { DenseDecoder } from '../../../lib/models/decoders/dense';
-import { batchEnds } from '../../../lib/models/decoders/probe';
 import { settingsOf } from '../../../lib/options';
 import type { OnStage } from '../../../lib/progress';
 import type { Survey } from '../../../lib/pruning/survey-file';
@@ -94,16 +93,4 @@ test('what a layer costs does not depend on the trials that run with it', async 
     steps.flatMap(({ block }) => (block === null ? [] : [block])),
     [0, 1, 2, 3, 4, 5],
   );
-});
-
-test('trials run on when the next block could start too many, and after the last block', (t) => {
-  const layersIn = (...blocks: number[]) => blocks.map((block) => ({ block }) as Layer);
-  const both = [0, 1, 2, 3, 4, 5].flatMap((block) => [block, block]);
-  t.deepEqual(batchEnds(layersIn(...both), 6), [3, 5]);
-  t.deepEqual(batchEnds(layersIn(...both), 9), [3, 8]);
-  t.deepEqual(batchEnds(layersIn(0, 1, 2, 3, 4, 5, 6, 7, 8), 9), [7, 8]);
-  t.deepEqual(batchEnds(layersIn(0, 1, 2, 3, 4, 5, 6, 7, 8, 8), 9), [7, 8]);
-  t.deepEqual(batchEnds(layersIn(0, 1, 2, 3, 4, 5, 6, 7, 7), 8), [6, 7]);
-  t.deepEqual(batchEnds(layersIn(2), 4), [3]);
-  t.deepEqual(batchEnds([], 4), []);
 });

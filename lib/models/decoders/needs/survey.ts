@@ -12,7 +12,8 @@ import {
 import { sitesOf } from '../../../model/blocks';
 import { type Layer, layersIn, widthOf } from '../../../spec/widths';
 import { trialRemovals } from '../../../stages/curves';
-import { probeTokens, TOGETHER } from '../probe';
+import { TOGETHER } from '../batches';
+import { probeTokens } from '../probe';
 import {
   eachBlock,
   inScratch,

@@ -113,8 +113,9 @@ export class GraphNetwork implements FrontEnd {
     throw new StruPruneError('ERR_INTERNAL', 'graphs are not pruned by scores');
   }
 
-  async visit({ lambda }: SurveySpec, visit: VisitSite): Promise<Visited> {
+  async visit<Found>({ lambda }: SurveySpec, visit: VisitSite<Found>): Promise<Visited<Found>> {
     const { layers, sites, onProgress } = this.run;
+    const found: Found[] = [];
     const losses = new Float64Array(layers.length);
     const report = stageReporter(onProgress, 'survey', layers.length);
     using walk = this.#walk();
@@ -125,10 +126,10 @@ export class GraphNetwork implements FrontEnd {
       const tryOut = async (_kept: Int32Array, refit: Refit) => {
         losses[at] = await this.#tried(walk, sites[at]!, sums, refit);
       };
-      await visit(at, { solver, stream: 0, tryOut });
+      found.push(await visit(at, { solver, stream: 0, tryOut }));
       report(at + 1, `site ${at + 1} of ${layers.length}`, at);
     }
-    return { losses, metrics: null };
+    return { found, losses, metrics: null };
   }
 
   structureOf({ groups, cost }: Layer): Structure {

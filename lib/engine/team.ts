@@ -1,0 +1,203 @@
+/** Processes that share a run (docs/scale-out.md). Rank 0 decides; the others do what it asks, until the call ends on all. */
+import { fstatSync } from 'node:fs';
+import { deserialize, serialize } from 'node:v8';
+import { asStruPruneError, type ErrorCode, StruPruneError } from '../errors';
+import { counted } from '../numbers';
+import type { TeamHandle } from './handles';
+import { native } from './native';
+
+/** Disposed of by the engine that has it. */
+export interface Team extends Disposable {
+  readonly rank: number;
+  readonly size: number;
+  /** Of rank 0: tells the others what to do next. Of the others nothing: they were told. */
+  ask(order: unknown): Promise<void>;
+  /** Of the others: what rank 0 asks next. */
+  next<Order>(): Promise<Order>;
+  /** What every rank gives, on all of them, in the order of the ranks: plain data. */
+  gather<T>(value: T): Promise<T[]>;
+  /** On rank 0 first: what it fetches is there for the others. */
+  first<T>(work: () => Promise<T>): Promise<T>;
+  /** A whole call on every rank: what ends it on one of them ends it on all. */
+  call<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+}
+
+/** A process by itself. */
+export const ALONE: Team = {
+  rank: 0,
+  size: 1,
+  ask: async () => {},
+  next: () => Promise.reject(new StruPruneError('ERR_INTERNAL', 'rank 0 is asked for nothing')),
+  gather: async (value) => [value],
+  first: (work) => work(),
+  call: (work) => work(),
+  [Symbol.dispose]: () => {},
+};
+
+/** A process has one team at most. */
+let joining: Promise<MpiTeam> | null = null;
+let joined: MpiTeam | null = null;
+
+/** Of this process; 0 until it has a team. */
+export function rankOfProcess(): number {
+  return joined?.rank ?? 0;
+}
+
+/**
+ * The processes that MPI's launcher has started. For one engine at a time.
+ * @throws StruPruneError ERR_NOT_FOUND without MPI; ERR_ARGUMENT where it has started another number; ERR_UNSUPPORTED
+ */
+export async function joinTeam(ranks: number): Promise<Team> {
+  if (process.platform === 'win32') {
+    throw new StruPruneError(
+      'ERR_UNSUPPORTED',
+      '--ranks: MPI is not opened on Windows',
+      'leave it out, or run on Linux',
+    );
+  }
+  requireLauncher();
+  joining ??= MpiTeam.join();
+  joined = await joining;
+  const { size, library } = joined;
+  if (size !== ranks) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `--ranks ${ranks}, and MPI has started ${counted(size, 'rank')} (${library})`,
+      `start as many with the launcher of that library, or name the launcher's own libmpi in STRUPRUNE_MPI`,
+    );
+  }
+  return joined.lend();
+}
+
+/** MPICH's launcher speaks to a rank over a socket that it inherits; a program of Node hands it on to none that it starts. */
+function requireLauncher(): void {
+  const { PMI_FD: descriptor } = process.env;
+  if (descriptor === undefined || isSocket(Number(descriptor))) return;
+  throw new StruPruneError(
+    'ERR_ARGUMENT',
+    "the launcher's socket (PMI_FD) was closed on the way here, as npx closes it",
+    'have mpirun start `node_modules/.bin/struprune-native` itself',
+  );
+}
+
+function isSocket(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** Why a call ends. */
+interface Verdict {
+  rank: number;
+  code: ErrorCode;
+  found: string;
+  mend: string;
+}
+
+const NONE = new Uint8Array();
+
+class MpiTeam implements Team {
+  readonly rank: number;
+  readonly size: number;
+  readonly library: string;
+  readonly #handle: TeamHandle;
+  #lent = false;
+  /** Others may wait for this rank, since a call is to come or runs, */
+  #open = false;
+  /** and no vote has ended it yet. */
+  #ended = false;
+
+  static async join(): Promise<MpiTeam> {
+    const { handle, ...about } = await native.joinTeam();
+    const team = new MpiTeam(handle, about);
+    process.once('exit', () => native.leaveTeam(handle, !team.#open));
+    return team;
+  }
+
+  private constructor(handle: TeamHandle, about: { rank: number; size: number; library: string }) {
+    this.#handle = handle;
+    this.rank = about.rank;
+    this.size = about.size;
+    this.library = about.library;
+  }
+
+  lend(): this {
+    if (this.#lent) {
+      throw new StruPruneError(
+        'ERR_ARGUMENT',
+        'another engine of this process has the ranks',
+        'use that one, or dispose of it first',
+      );
+    }
+    this.#lent = true;
+    this.#open = true;
+    return this;
+  }
+
+  [Symbol.dispose](): void {
+    this.#lent = false;
+  }
+
+  async ask(order: unknown): Promise<void> {
+    if (this.rank === 0) await this.#tell(order);
+  }
+
+  next<Order>(): Promise<Order> {
+    return this.#tell<Order>();
+  }
+
+  async gather<T>(value: T): Promise<T[]> {
+    // What cannot be told is an error of this rank, before the vote.
+    const own = serialize(value);
+    await this.#vote();
+    const all: T[] = [];
+    for (let root = 0; root < this.size; root++) {
+      all.push(deserialize(await native.broadcast(this.#handle, root, own)));
+    }
+    return all;
+  }
+
+  async first<T>(work: () => Promise<T>): Promise<T> {
+    if (this.rank > 0) await this.#vote();
+    const given = await work();
+    if (this.rank === 0) await this.#vote();
+    return given;
+  }
+
+  async call<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    this.#open = true;
+    this.#ended = false;
+    try {
+      return await work();
+    } catch (error) {
+      if (!this.#ended) await this.#vote(this.#objection(error, signal));
+      throw error;
+    } finally {
+      this.#open = false;
+    }
+  }
+
+  async #tell<Order>(order?: Order): Promise<Order> {
+    const own = serialize(order);
+    await this.#vote();
+    return deserialize(await native.broadcast(this.#handle, 0, own));
+  }
+
+  /** @throws StruPruneError: the objection of the first rank that has one; of this rank's own it throws nothing */
+  async #vote(objection: Uint8Array = NONE): Promise<void> {
+    const verdict = await native.vote(this.#handle, objection);
+    if (verdict.length === 0) return;
+    this.#ended = true;
+    const { rank, code, found, mend } = deserialize(verdict) as Verdict;
+    if (rank === this.rank) return;
+    throw new StruPruneError(code, rank === 0 ? found : `rank ${rank}: ${found}`, mend);
+  }
+
+  #objection(error: unknown, signal: AbortSignal | undefined): Uint8Array {
+    const { code, found, mend } = asStruPruneError(error);
+    const { rank } = this;
+    return serialize({ rank, code: signal?.aborted ? 'ERR_ABORTED' : code, found, mend });
+  }
+}

@@ -1,0 +1,25 @@
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { safetensorsBytes } from '../e2e/files';
+
+const TINY = join(__dirname, '../../assets/tiny');
+
+/** The embedded model with its blocks so many times, in a new folder: more batches of trials. */
+export function deepModel(folder: string, times: number): string {
+  mkdirSync(folder);
+  for (const name of readdirSync(TINY)) copyFileSync(join(TINY, name), join(folder, name));
+  const config = JSON.parse(readFileSync(join(TINY, 'config.json'), 'utf8'));
+  const blocks: number = config.num_hidden_layers;
+  const deeper = { ...config, num_hidden_layers: times * blocks };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(deeper));
+  const namesOf = (name: string) => {
+    const [, before, block, after] = /^(.*\.layers\.)(\d+)(\..*)$/.exec(name) ?? [];
+    if (block === undefined) return [name];
+    return Array.from(
+      { length: times },
+      (_, time) => `${before}${Number(block) + time * blocks}${after}`,
+    );
+  };
+  writeFileSync(join(folder, 'model.safetensors'), safetensorsBytes(TINY, namesOf));
+  return folder;
+}

@@ -1,0 +1,200 @@
+/** Runs that ranks share, under every MPI of this machine: one set of bytes, one end. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { Engine } from '../../lib/engine/engine';
+import { addonFile } from '../../lib/engine/native-files';
+import { evaluate } from '../../lib/evaluate';
+import { plan } from '../../lib/plan';
+import { EVALUATION, quickPrune, run, scratch, TINY } from '../cli/run';
+import { hashesOf } from '../e2e/files';
+import { deepModel } from './deep-model';
+import { MPIS, onRanks } from './mpi';
+
+const JOURNAL = 'small.struprune-journal';
+/** Prices by trial, of FFNs and heads. */
+const TRIALS = ['--scope', 'all', '--survey-tokens', '128', '--threads', '1', '--json'];
+const QUICK = [...TRIALS, '--ffn-solver', 'output'];
+
+const prune = (model: string, output: string, ...more: string[]) =>
+  quickPrune(output, ...more).map((word) => (word === TINY ? model : word));
+
+/** The same on `ranks` ranks. */
+const alike = (ranks: number, args: readonly string[]) =>
+  Array.from({ length: ranks }, () => [...args, '--ranks', `${ranks}`]);
+
+/** `deep`: with three batches of trials, so that three ranks have some. */
+const ROWS: [name: string, deep: boolean, ranks: number[], more: string[]][] = [
+  ['small', true, [1, 2, 3], [...QUICK, '--alpha', '0.5']],
+  ['small.gguf', false, [2], [...QUICK, '--depth', '--max-layer-sparsity', '0.3']],
+];
+const onMpi = MPIS.length > 0 ? test.serial : test.skip;
+if (MPIS.length === 0)
+  console.log('no ranks: neither mpirun.openmpi nor mpirun.mpich is installed');
+for (const [name, deep, counts, more] of ROWS) {
+  onMpi(`the same bytes on any number of ranks: ${name}, ${more.join(' ')}`, async (t) => {
+    t.timeout(600_000);
+    const folder = await scratch(t);
+    const model = deep ? deepModel(join(folder, 'deep'), 2) : TINY;
+    const alone = await run(prune(model, join(folder, name), ...more));
+    t.is(alone.code, 0, alone.stderr);
+    const expected = hashesOf(join(folder, name));
+    for (const mpi of MPIS) {
+      for (const ranks of counts) {
+        const output = join(await scratch(t), name);
+        const shared = await onRanks(mpi, alike(ranks, prune(model, output, ...more)));
+        const about = `${mpi.name}, ${ranks} ranks: ${shared.stderr}`;
+        t.is(shared.code, 0, about);
+        t.deepEqual(hashesOf(output), expected, about);
+        // One rank alone speaks, or this were no JSON.
+        t.is(lossIn(shared.stdout), lossIn(alone.stdout), about);
+      }
+    }
+  });
+}
+
+const lossIn = (stdout: string): number => JSON.parse(stdout).perplexityAfter;
+
+/** Lines of stderr that are the program's errors. */
+const errorsIn = (stderr: string) => stderr.split('\n').filter((line) => /^error: /.test(line));
+
+for (const mpi of MPIS) {
+  test.serial(`${mpi.name}: what ranks cannot share is said before work`, async (t) => {
+    t.timeout(300_000);
+    const folder = await scratch(t);
+    const output = join(folder, 'small');
+    const args = quickPrune(output, ...TRIALS);
+    const ends = async (commands: string[][], code: number, message: RegExp) => {
+      const ended = await onRanks(mpi, commands);
+      t.is(ended.code, code, ended.stderr);
+      const errors = errorsIn(ended.stderr);
+      t.true(errors.length > 0);
+      for (const error of errors) t.regex(error, message);
+      t.deepEqual(readdirSync(folder), []);
+      return errors.length;
+    };
+    await ends(
+      [1, 2].map(() => [...args, '--ranks', '3']),
+      2,
+      /--ranks 3, and MPI has started 2 ranks .*STRUPRUNE_MPI/,
+    );
+    const [first, second] = alike(2, args) as [string[], string[]];
+    const none = join(folder, 'none');
+    for (const [more, code, message] of [
+      [['--lambda', '0.1'], 2, /rank 1 differs from rank 0: --lambda [\d.]+, now 0.1;/],
+      [['--threads', '2'], 2, /rank 1 differs from rank 0: --threads 1, now 2;/],
+      [['--scratch', none], 4, /rank 1: .*none.*ERR_SCRATCH/],
+    ] as const) {
+      const errors = await ends([first, [...second, ...more]], code, message);
+      t.is(errors, 1, 'the first rank alone says so');
+    }
+  });
+
+  test.serial(`${mpi.name}: Ctrl-C ends all ranks`, async (t) => {
+    t.timeout(300_000);
+    const folder = await scratch(t);
+    const output = join(folder, 'small');
+    const args = quickPrune(output, ...TRIALS, '--calibration-tokens', '16384');
+    const { code, stderr } = await onRanks(mpi, alike(2, args), {
+      onStderr: (text, launcher) => /^survey/m.test(text) && launcher.kill('SIGINT'),
+    });
+    t.not(code, 0);
+    // Unless SIGKILL has come meanwhile.
+    t.regex(errorsIn(stderr).join(), /^(error: stopped by SIG(INT|TERM)[^,]*)?$/);
+    await until(() => processesWith(output).length === 0);
+    // A launcher that waits for a second alone may leave the journal, and nothing else.
+    t.deepEqual(
+      readdirSync(folder).filter((name) => name !== JOURNAL),
+      [],
+    );
+  });
+
+  test.serial(`${mpi.name}: SIGKILL of a rank ends all, and another number goes on`, async (t) => {
+    t.timeout(300_000);
+    const folder = await scratch(t);
+    const args = (name: string, ...more: string[]) =>
+      quickPrune(join(folder, name), ...TRIALS, ...more);
+    const alone = await run(args('reference'));
+    t.is(alone.code, 0, alone.stderr);
+    const job = onRanks(mpi, alike(2, args('small')));
+    await until(() => namesIn(join(folder, JOURNAL)).includes('block-1.json'));
+    const { pid } = JSON.parse(readFileSync(join(folder, JOURNAL, 'lock.json'), 'utf8'));
+    const ranks = processesWith(join(folder, 'small'));
+    t.is(ranks.length, 2);
+    process.kill(ranks.find((one) => one !== pid)!, 'SIGKILL');
+    t.not((await job).code, 0);
+    await until(() => processesWith(join(folder, 'small')).length === 0);
+    const resumed = await onRanks(mpi, alike(3, args('small', '--resume')));
+    t.is(resumed.code, 0, resumed.stderr);
+    t.true(JSON.parse(resumed.stdout).resumedBlocks.length > 0);
+    t.deepEqual(hashesOf(join(folder, 'small')), hashesOf(join(folder, 'reference')));
+    t.deepEqual(readdirSync(folder).sort(), ['reference', 'small']);
+  });
+}
+
+test('an MPI that is none, or not there, is an error by name', async (t) => {
+  const folder = await scratch(t);
+  const args = quickPrune(join(folder, 'small'), '--ranks', '2');
+  const ends = async (library: string) => {
+    const { code, stderr } = await run(args, { env: { STRUPRUNE_MPI: library } });
+    return [code, ...errorsIn(stderr)].join(' ');
+  };
+  t.regex(await ends(join(folder, 'libmpi.so')), /^3 error: the MPI library of STRUPRUNE_MPI does/);
+  t.regex(await ends(addonFile()), /^2 error: the library \S+ is no MPI; name a libmpi/);
+  t.deepEqual(readdirSync(folder), []);
+});
+
+test('of all calls prune alone is shared', async (t) => {
+  const refused = { code: 'ERR_UNSUPPORTED', message: /^ranks: of all calls prune\(\)/ };
+  await t.throwsAsync(evaluate(TINY, { text: EVALUATION, ranks: 2 }), refused);
+  await using engine = new Engine({ ranks: 2, threads: 1 });
+  await t.throwsAsync(evaluate(TINY, { text: EVALUATION, engine }), refused);
+  const planned = await plan(TINY, { sparsity: 0.2, ranks: 2 });
+  t.true(planned.memory > 0);
+});
+
+test("a launcher's socket that was closed is said", async (t) => {
+  const folder = await scratch(t);
+  const args = quickPrune(join(folder, 'small'), '--ranks', '2');
+  const { code, stderr } = await run(args, { env: { PMI_FD: '99' } });
+  t.is(code, 2);
+  t.regex(stderr, /PMI_FD.*npx closes it; have mpirun start `node_modules\/\.bin/);
+});
+
+test('without --ranks no MPI is opened', async (t) => {
+  const folder = await scratch(t);
+  const env = { STRUPRUNE_MPI: join(folder, 'libmpi.so') };
+  const { code, stderr } = await run(
+    quickPrune(join(folder, 'small'), '--method', 'magnitude-l2', '--no-refit', '--json'),
+    { env },
+  );
+  t.is(code, 0, stderr);
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await sleep(20);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** Processes of Node, as Linux lists them, with that word in their command line. */
+function processesWith(word: string): number[] {
+  return namesIn('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return words[0] === process.execPath && words.includes(word);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
