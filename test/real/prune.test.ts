@@ -101,6 +101,7 @@ const OPTIONS = {
   calibrationTokens: 1024,
   tuneTokens: 0,
   surveyTokens: 512,
+  layerWeights: 'output',
   window: 512,
   ffnSolver: 'output',
   // So that Q8_0 can hold the widths too.
