@@ -2,9 +2,9 @@
 import { choice } from './kinds';
 import { declare } from './option';
 
-export const EFFORTS = ['quick', 'balanced', 'best'] as const;
+export type Effort = 'quick' | 'balanced' | 'best';
 
-export type Effort = (typeof EFFORTS)[number];
+export const EFFORTS = ['quick', 'balanced', 'best'] as const satisfies readonly Effort[];
 
 /** A default that the effort decides. */
 export function byEffort<T>(values: Record<Effort, T>): (settings: { effort: Effort }) => T {
