@@ -111,7 +111,9 @@ async function planOf(
     };
     const stages = run.stages.map(timed);
     const inAll = (of: readonly { seconds: number }[]) => of.reduce((sum, s) => sum + s.seconds, 0);
+    const seconds = inAll(stages);
     const secondsOf = (effort: Effort) => {
+      if (effort === settings.effort) return seconds;
       const other = resolve(source, at(effort), bytes);
       return inAll(planRun(planInput(other, sizesOf(other)), limit).stages.map(timed));
     };
@@ -127,7 +129,7 @@ async function planOf(
       stages,
       smallestMemory: smallestMemory(input),
       fits: limit === 0 || run.memory <= limit,
-      seconds: inAll(stages),
+      seconds,
       efforts: byEach(secondsOf),
       gemmRate,
       calibrationRate,

@@ -1,11 +1,14 @@
 /** The texts: what calibrates, what is measured on, and surveys that are kept. */
 import { embeddedMix } from '../embedded';
-import { byEffort } from './effort';
+import type { Effort } from './effort';
 import { count, countOrNone, file } from './kinds';
 import { declare } from './option';
 
 const ofEval = (settings: { eval?: string }) =>
   settings.eval === undefined ? 'without --eval' : null;
+
+/** Tokens that calibrate, with --effort quick and else. */
+const CALIBRATES = { quick: 16384, else: 65536 };
 
 export const CALIBRATION = declare(
   { group: 'Text' },
@@ -21,8 +24,12 @@ export const CALIBRATION = declare(
     calibrationTokens: {
       takes: count,
       help: 'how many of them',
-      derive: byEffort({ quick: 16384, balanced: 65536, best: 65536 }),
-      otherwise: '65536; 16384 with --effort quick',
+      // A long window is no reason to refuse what the other efforts do.
+      derive: ({ effort, window = 0 }: { effort: Effort; window?: number }): number =>
+        effort === 'quick'
+          ? Math.min(CALIBRATES.else, Math.max(CALIBRATES.quick, window))
+          : CALIBRATES.else,
+      otherwise: '65536; with --effort quick 16384, or a window where that is longer',
       changes: 'tokens',
       also: ['survey', 'graph'],
     },

@@ -72,4 +72,6 @@ test('the effort decides what is not given', (t) => {
   t.deepEqual(at('balanced'), [65536, 2]);
   t.deepEqual(at('best'), [65536, 4]);
   t.deepEqual(at('quick', { calibrationTokens: 7 }), [7, 2]);
+  t.deepEqual(at('quick', { window: 32768 }), [32768, 2], 'a window at least');
+  t.deepEqual(at('quick', { window: 131072 }), [65536, 2], 'as the others');
 });
