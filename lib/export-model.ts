@@ -23,7 +23,7 @@ import { EXPORT } from './options/export';
 import { schemaOf } from './options/option';
 import { type OnProgress, type OnStage, stageReporter } from './progress';
 import { sourceOf } from './source';
-import { dtypeFor, MATRICES, quantisedTypes, takenOverFrom } from './spec/dtypes';
+import { dtypeFor, matricesOf, quantisedTypes, takenOverFrom } from './spec/dtypes';
 import { sourceFiles } from './spec/planned';
 
 const schema = schemaOf(EXPORT);
@@ -72,13 +72,14 @@ export async function exportOn(
   await requireApart([[`the output ${output}`, output]], await modelFiles(source));
   const asked = { dtype: settings.dtype, format };
   const dtype = dtypeFor(source, asked);
-  const takenOver = takenOverFrom(source, asked, MATRICES);
+  const matrices = matricesOf(architecture);
+  const takenOver = takenOverFrom(source, asked, matrices);
   const widths = { architecture, pruned: architecture };
   const plan = planExport({ ...widths, format, dtype, takenOver, ...sourceFiles(source) });
   const tokenizer = await tokenizerOutput(source, format, signal);
   const provenance = originOf(source);
   // Rows in a type that they are written in are copied.
-  const stored = { ...AS_IS, asSource: MATRICES, ...scalesIn(architecture, format) };
+  const stored = { ...AS_IS, asSource: matrices, ...scalesIn(architecture, format) };
   const session = new Session(engine, source, stored, engine.overflow);
   try {
     const sink = await openSink(plan, output, { replace, maxShardBytes, tokenizer, provenance });

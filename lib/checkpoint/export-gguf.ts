@@ -108,7 +108,7 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
-  { slides, multipliers }: GgufDescription,
+  { slides, multipliers, experts }: GgufDescription,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
   const rope = output.globalRope ?? output.rope;
@@ -130,6 +130,13 @@ function metadataOf(
     'attention.value_length': size(headDim),
     [EPSILONS[norm.kind]]: real(norm.eps),
   };
+  const { routing } = output;
+  if (routing) {
+    own.expert_count = size(blocks[0]!.experts!);
+    own.expert_used_count = size(routing.topK);
+    if (experts?.ownWidth) own.expert_feed_forward_length = size(blocks[0]!.ffn);
+    if (routing.sharedWidth) own.expert_shared_feed_forward_length = size(routing.sharedWidth);
+  }
   if (rope) {
     own['rope.dimension_count'] = size(rope.dims ?? headDim);
     own['rope.freq_base'] = real(rope.theta);

@@ -129,18 +129,27 @@ function isLlamaBlock({
     rope.dims === undefined &&
     globalRope === null &&
     !blocks.some(({ unturned }) => unturned);
-  const plain = norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
+  const dense = !blocks.some(({ experts }) => experts);
+  const plain = dense && norm.placement === 'pre' && norm.kind === 'rms' && !qkNorm && turnsAll;
   const multiplies = familyNamed(family).gguf?.multipliers;
   return plain && gated && activation === 'silu' && !multiplies;
 }
 
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
 function graphLacks(pruned: Architecture): string | null {
-  const { family, activation, blocks, rope, queryScalar } = pruned;
+  const { family, activation, blocks, rope, queryScalar, routing } = pruned;
   const { globalEvery, unturnedEvery, gguf } = familyNamed(family);
   if (gguf === null) return null;
   if (activation !== gguf.activation) return `the activation ${activation}`;
   if (pruned.tiedEmbeddings && gguf.needsHead) return 'a head that is tied to the embedding';
+  if (gguf.experts && routing) {
+    const { sums } = gguf.experts;
+    if (!blocks.every(({ experts }) => experts)) return 'blocks without experts';
+    if (routing.renormalised !== sums)
+      return `probabilities of experts that ${sums ? 'do not sum' : 'sum'} to 1`;
+  }
+  if (gguf.headsAlike && blocks.some(({ heads, kvHeads }) => heads !== kvHeads))
+    return 'fewer KV heads than heads';
   if ((queryScalar !== null && !gguf.multipliers) || blocks.length === gguf.scalesByHeadsAt) {
     return 'an attention scale of its own';
   }
@@ -297,7 +306,7 @@ function scopesOf({ hf }: Family): ExportRow['scope'][] {
 /** isLlamaBlock() of its usual models. */
 function hasLlamaBlock(family: Family): boolean {
   const { norm, qkNorm, placement, gated, positionOffset, unturnedEvery, gguf } = family;
-  const plain = norm === 'rms' && gated && !qkNorm && !placement;
+  const plain = norm === 'rms' && gated && !qkNorm && !placement && !gguf?.experts;
   return plain && positionOffset === null && unturnedEvery === undefined && !gguf?.multipliers;
 }
 

@@ -3,7 +3,7 @@ import { blockTensors, modelShapes, type ShapedTensor } from '../model/axes';
 import { ropeHeads } from '../model/bind';
 import type { TensorNames } from '../model/family';
 import { fileTensors } from '../model/file-tensors';
-import type { BlockRole } from '../model/sublayers';
+import { type BlockRole, routes } from '../model/sublayers';
 import type { ExportRequest, PlannedPart, PlannedTensor } from './export-plan';
 
 interface TensorPlan {
@@ -21,7 +21,8 @@ interface TensorPlan {
 /** All tensors of the output in file order: embeddings, blocks, final norm, head. */
 export function planTensors(plan: TensorPlan): PlannedTensor[] {
   const { output, names, stored, takenOver } = plan;
-  const dtypeOf = (shape: number[], matrix: Dtype) => (shape.length > 1 ? matrix : stored.vectors);
+  const dtypeOf = (role: string, shape: number[], matrix: Dtype) =>
+    shape.length > 1 && !routes(role) ? matrix : stored.vectors;
   const dtypeOutside = (role: ModelRole) => {
     const { model } = takenOver?.source ?? {};
     return (model?.[role] ?? model?.embedding)?.dtype ?? stored.ends!;
@@ -33,7 +34,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
     const role = name as ModelRole;
     return {
       name: names.model[role]!,
-      dtype: dtypeOf(shape, dtypeOutside(role)),
+      dtype: dtypeOf(role, shape, dtypeOutside(role)),
       shape,
       transposed: false,
       block: null,
@@ -60,7 +61,7 @@ export function planTensors(plan: TensorPlan): PlannedTensor[] {
     return fileTensors(output, names, block, place).map(
       ({ name, shape, transposed, parts }): PlannedTensor => ({
         name,
-        dtype: dtypeOf(shape, dtypeInside(parts[0]!.role, block)),
+        dtype: dtypeOf(parts[0]!.role, shape, dtypeInside(parts[0]!.role, block)),
         shape,
         transposed,
         block,

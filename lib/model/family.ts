@@ -133,6 +133,10 @@ export interface GgufDescription {
   slidingTheta?: number;
   /** The number of blocks at which its graph scales scores by hidden ÷ heads, not by the head width. */
   scalesByHeadsAt?: number;
+  /** Every block has experts. `sums`: its graph makes the probabilities of those that a token passes sum to 1; `ownWidth`: metadata has their width apart from an FFN's. */
+  experts?: { sums: boolean; ownWidth?: true };
+  /** Its loader wants as many KV heads as heads. */
+  headsAlike?: true;
 }
 
 /** Every nth of so many blocks, the first being the nth. */
@@ -151,6 +155,8 @@ export interface TensorNames {
   stacked?: Partial<Record<BlockRole, string>>;
   /** Matrices of blocks are stored `[in, out]`. */
   transposed?: true;
+  /** Matrices of one row are stored as vectors. */
+  flat?: true;
 }
 
 /** Those of files that have the experts of a block in one tensor. */

@@ -108,6 +108,21 @@ export function requireTensors(blocks: number, tensors: number, file: Stated, ke
   throw badField(file, [key], `must be ${tensors} at most, as many as there are tensors`);
 }
 
+/** Of a block; real models have hundreds. */
+const MOST_EXPERTS = 2 ** 12;
+
+/** A token passes some of the experts of a block. */
+export function requireExperts(
+  { experts, topK }: { experts: number; topK: number },
+  file: Stated,
+  keys: { experts: string; topK: string },
+): void {
+  if (experts > MOST_EXPERTS)
+    throw badField(file, [keys.experts], `must be ${MOST_EXPERTS} at most`);
+  if (topK < 1 || topK > experts)
+    throw badField(file, [keys.topK], `must be from 1 to ${experts}, the experts`);
+}
+
 /** An error about a key, with the value that it has. */
 export function badField(
   { values, where }: Stated,

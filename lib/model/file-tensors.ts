@@ -5,7 +5,7 @@ import { blockTensorName, type TensorNames } from './family';
 /** A block's tensor as a file has it. */
 export interface FileTensor {
   name: string;
-  /** As stored: `[in, out]` where it is transposed, `[experts, out, in]` where it has several of them. */
+  /** As stored: `[in, out]` where it is transposed, `[experts, out, in]` where it has several of them, `[in]` of one row where files are flat. */
   shape: number[];
   /** A matrix whose rows are the columns of its parts. */
   transposed: boolean;
@@ -33,6 +33,7 @@ export function fileTensors(
     const shape = [rowsOf(parts), ...parts[0]!.shape.slice(1)];
     const transposed = names.transposed === true && shape.length === 2;
     if (experts > 1) shape.splice(0, 1, experts, shape[0]! / experts);
+    if (names.flat && shape.length === 2 && shape[0] === 1) shape.shift();
     return { name, parts, transposed, shape: transposed ? shape.toReversed() : shape };
   });
 }
@@ -49,7 +50,7 @@ export function partRefs(
   whole: TensorRef,
   { parts, transposed }: Pick<FileTensor, 'transposed'> & { parts: readonly { shape: number[] }[] },
 ): TensorRef[] {
-  if (parts.length === 1 && !transposed) return [whole];
+  if (parts.length === 1 && !transposed) return [{ ...whole, shape: parts[0]!.shape }];
   const { shape, bytes, offset } = whole;
   const lines = rowsOf(parts);
   const ofLine = lines === 0 ? 0 : bytes / lines;

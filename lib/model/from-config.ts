@@ -12,6 +12,7 @@ import {
   positive,
   positiveOrZero,
   readFields,
+  requireExperts,
   requireTensors,
   type Stated,
   shortest,
@@ -126,8 +127,6 @@ const ACTIVATIONS: ReadonlyMap<string, Architecture['activation']> = new Map([
 
 /** For a configuration without files. */
 const MOST_TENSORS = 2 ** 16;
-/** Of a block; real models have hundreds. */
-const MOST_EXPERTS = 2 ** 12;
 
 /**
  * The architecture that a config.json describes.
@@ -220,10 +219,7 @@ function withExperts(
   keys: ConfigKeys,
 ): BlockWidths[] {
   if (!experts) return blocks;
-  if (experts > MOST_EXPERTS)
-    throw badField(file, [keys.experts!], `must be ${MOST_EXPERTS} at most`);
-  if (topK! > experts)
-    throw badField(file, [keys.topK!], `must be ${experts} at most, the experts`);
+  requireExperts({ experts, topK: topK! }, file, { experts: keys.experts!, topK: keys.topK! });
   const has = everyNth(blocks.length, expertsEvery);
   return blocks.map((block, i) =>
     has[i] && block.ffn > 0 && !denseBlocks?.includes(i)

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { StruPruneError } from '../errors';
 import type { Architecture, BlockWidths } from './architecture';
-import { familyOfGguf } from './families';
+import { familiesOfGguf, familyOfGguf } from './families';
 import { GGUF_NAMES, ggufNames } from './families/names';
 import {
   BIAS_NAMES,
@@ -9,6 +9,7 @@ import {
   blockTensorName,
   everyNth,
   type Family,
+  type GgufDescription,
   type TensorNames,
 } from './family';
 import {
@@ -18,6 +19,7 @@ import {
   positive,
   positiveOrZero,
   readFields,
+  requireExperts,
   requireTensors,
   type Stated,
   shortest,
@@ -93,6 +95,9 @@ const NAMED = {
   residual_scale: positive.optional(),
   logit_scale: positive.optional(),
   expert_count: sizeOrZero.optional(),
+  expert_used_count: sizeOrZero.optional(),
+  expert_feed_forward_length: size.optional(),
+  expert_shared_feed_forward_length: sizeOrZero.optional(),
 };
 type Named = z.output<z.ZodObject<typeof NAMED>>;
 
@@ -115,18 +120,18 @@ export function architectureFromGguf(
   const file = { values: metadata, where };
   const prefix = readFields({ 'general.architecture': text }, file)['general.architecture'];
   // An unknown architecture is said before its keys are missed.
-  familyOfGguf(prefix, false);
+  familiesOfGguf(prefix);
   const key = (name: string) => `${prefix}.${name}`;
   const named = readFields(NAMED, file, key);
   const tokens = readFields(TOKENS, file);
   const { context_length: maxPositions, embedding_length: hidden, block_count: count } = named;
   const window = named['attention.sliding_window'] ?? 0;
   const slidingWindow = window < maxPositions ? window : 0;
-  const family = familyOfGguf(prefix, slidingWindow > 0);
-  if (named.expert_count) throw unsupported(where, 'a mixture of experts', 'use a dense model');
+  const experts = named.expert_count ?? 0;
+  const family = familyOfGguf(prefix, { slides: slidingWindow > 0, experts: experts > 0 });
   requireTensors(count, tensors.count, file, key('block_count'));
   const gguf = family.gguf!;
-  const blocks = blocksOf(named, file, key);
+  const { blocks, routing } = withExperts(gguf, blocksOf(named, file, key), named, file, key);
   const headDim = headDimOf(named, Math.max(...blocks.map(({ heads }) => heads)), file, key);
   const dims = turnedDims(family, named, headDim, where);
   if (count === gguf.scalesByHeadsAt) {
@@ -176,7 +181,7 @@ export function architectureFromGguf(
     outputScale: shortest(scales.residual_scale ?? 1),
     logitScale: 1 / shortest(scales.logit_scale ?? 1),
     tiedEmbeddings: !tensors.has(GGUF_NAMES.model.head!),
-    routing: null,
+    routing,
     embeddingProjection: null,
     bosTokenId: tokens['tokenizer.ggml.bos_token_id'],
     eosTokenId: tokens['tokenizer.ggml.eos_token_id'],
@@ -198,6 +203,31 @@ function blocksOf(named: Named, file: Stated, key: (name: string) => string): Bl
   if (blocks.every(({ ffn, heads }) => ffn > 0 || heads === 0)) return blocks;
   const mend = 'use a model whose blocks with attention have an FFN';
   throw unsupported(file.where, 'a block with attention and without FFN', mend);
+}
+
+/** The blocks as experts, where the file has such. */
+function withExperts(
+  { experts: held }: GgufDescription,
+  blocks: BlockWidths[],
+  named: Named,
+  file: Stated,
+  key: (name: string) => string,
+): Pick<Architecture, 'blocks' | 'routing'> {
+  const { expert_count: experts, expert_used_count: topK = 0 } = named;
+  if (!held || !experts) return { blocks, routing: null };
+  const keys = { experts: key('expert_count'), topK: key('expert_used_count') };
+  requireExperts({ experts, topK }, file, keys);
+  // As llama.cpp has it where the file does not say.
+  const widthOf = ({ ffn }: BlockWidths) =>
+    held.ownWidth ? (named.expert_feed_forward_length ?? Math.floor(ffn / topK)) : ffn;
+  return {
+    blocks: blocks.map((block) => ({ ...block, experts, ffn: widthOf(block) })),
+    routing: {
+      topK,
+      renormalised: held.sums,
+      sharedWidth: named.expert_shared_feed_forward_length ?? 0,
+    },
+  };
 }
 
 function headDimOf(

@@ -156,6 +156,11 @@ export function isNorm(role: string): boolean {
   return /\.norm$|Norm$/.test(role);
 }
 
+/** Whether a matrix decides where tokens go: it is small, and few bits would send them elsewhere. */
+export function routes(role: string): boolean {
+  return /\.(router|sharedGate)$/.test(role);
+}
+
 /** What an axis of a tensor runs over: `per` entries for each unit of a site or, of no site, so many entries. */
 export interface Axis {
   site: Site | null;

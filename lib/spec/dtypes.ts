@@ -3,7 +3,7 @@ import { bytesEach, fitsBlocks, isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, storedAs } from '../checkpoint/export';
 import type { Architecture, Dtype, ModelSource, Stored, TensorRef } from '../model/architecture';
 import { blockTensors, elements, embeddingWidth } from '../model/axes';
-import { type BlockRole, siteOf } from '../model/sublayers';
+import { type BlockRole, routes, siteOf } from '../model/sublayers';
 import type { Settings } from '../options';
 import { reaches } from '../options/method';
 import { DTYPES } from '../options/output';
@@ -11,13 +11,15 @@ import type { Layer, TargetFacts } from './widths';
 
 const FFN_MATRICES: readonly BlockRole[] = ['ffn.gate', 'ffn.up', 'ffn.out'];
 
-export const MATRICES: readonly BlockRole[] = [
-  'attention.q',
-  'attention.k',
-  'attention.v',
-  'attention.out',
-  ...FFN_MATRICES,
-];
+/** The matrices of its blocks that a file may have in few bits. */
+export function matricesOf(architecture: Architecture): BlockRole[] {
+  const roles = architecture.blocks.flatMap((_, block) =>
+    blockTensors(architecture, block)
+      .filter(({ role, axes }) => axes.length > 1 && !routes(role))
+      .map(({ role }) => role),
+  );
+  return [...new Set(roles)];
+}
 
 /** What stands for K types and for mixtures, by bits: blocks with a scale and a least value. */
 const STAND_INS: readonly ExportDtype[] = ['Q4_1', 'Q5_1', 'Q8_0'];
@@ -34,8 +36,9 @@ export function mixedBytes({
 }): TargetFacts['mixed'] {
   const perGroup = Float64Array.from(layers, ({ block, site, groups }) => {
     let bytes = 0;
-    for (const { role, axes } of blockTensors(source.architecture, block)) {
-      if (axes.length === 1 || !axes.some((axis) => axis.site === site)) continue;
+    for (const { role, axes, unit } of blockTensors(source.architecture, block)) {
+      const goes = unit?.site === site || axes.some((axis) => axis.site === site);
+      if (axes.length === 1 || !goes) continue;
       const ref = source.blocks[block]![role]!;
       const type = stored.asSource.includes(role) ? ref.dtype : stored.matrices;
       bytes += elements(ref.shape) * bytesEach(type);
@@ -48,11 +51,15 @@ export function mixedBytes({
 }
 
 /** Matrices that stay as they are or lose whole rows; `refitsFfn`: gate and up are refitted. */
-export function rowsIn(scope: Settings['scope'], refitsFfn: boolean): readonly BlockRole[] {
+export function rowsIn(
+  architecture: Architecture,
+  scope: Settings['scope'],
+  refitsFfn: boolean,
+): readonly BlockRole[] {
   const changed: BlockRole[] = [];
   if (reaches(scope, 'attention')) changed.push('attention.out');
   if (reaches(scope, 'ffn')) changed.push(...(refitsFfn ? FFN_MATRICES : ['ffn.out' as const]));
-  return MATRICES.filter((role) => !changed.includes(role));
+  return matricesOf(architecture).filter((role) => !changed.includes(role));
 }
 
 /**
@@ -80,26 +87,26 @@ function hasAlready({ architecture, model, blocks }: ModelSource, dtype: ExportD
   const { matrices, ends } = storedAs({ architecture, format: 'gguf', dtype });
   const all = (parts: readonly Record<string, TensorRef>[], type: Dtype | null) =>
     parts
-      .flatMap((refs) => Object.values(refs))
-      .every((ref) => ref.shape.length === 1 || ref.dtype === type);
+      .flatMap((refs) => Object.entries(refs))
+      .every(([role, ref]) => ref.shape.length === 1 || routes(role) || ref.dtype === type);
   return all(blocks, matrices) && all([model], ends);
 }
 
 /** `q k v gate up: Q4_0; o down: Q5_1; outside: Q8_0`. */
 export function storedTypes(
-  { model, blocks }: ModelSource,
+  { architecture, model, blocks }: ModelSource,
   { asSource, matrices, ends }: Stored,
 ): string {
   const typesOf = (refs: (TensorRef | undefined)[]) => {
     const held = refs.filter((ref) => ref !== undefined && ref.shape.length > 1);
     return [...new Set(held.map((ref) => ref!.dtype))].join(' and ');
   };
-  const roles = new Map<string, string[]>();
-  for (const role of MATRICES.filter((name) => blocks.some((refs) => refs[name]))) {
+  const roles = new Map<string, Set<string>>();
+  for (const role of matricesOf(architecture)) {
     const types = asSource.includes(role) ? typesOf(blocks.map((refs) => refs[role])) : matrices;
-    roles.set(types, [...(roles.get(types) ?? []), role]);
+    roles.set(types, (roles.get(types) ?? new Set()).add(ofAnyExpert(role)));
   }
-  const inside = [...roles].map(([types, names]) => `${names.join(' ')}: ${types}`);
+  const inside = [...roles].map(([types, names]) => `${[...names].join(' ')}: ${types}`);
   return [...inside, `outside: ${ends ?? typesOf(Object.values(model))}`].join('; ');
 }
 
@@ -117,10 +124,17 @@ export function typeNotes({
 }): string[] {
   const types = quantisedTypes(source);
   if (!takenOver || (types.length === 1 && types[0] === dtype)) return [];
-  const refitted = MATRICES.filter(
-    (role) => !stored.asSource.includes(role) && source.blocks.some((refs) => refs[role]),
+  const refitted = matricesOf(source.architecture).filter(
+    (role) => !stored.asSource.includes(role),
   );
-  return [`${refitted.join(', ')}: ${dtype}; every other matrix: as the source has it`];
+  if (refitted.length === 0) return [];
+  const names = [...new Set(refitted.map(ofAnyExpert))].join(', ');
+  return [`${names}: ${dtype}; every other matrix: as the source has it`];
+}
+
+/** `experts.up` of `experts.3.up`. */
+function ofAnyExpert(role: BlockRole): string {
+  return role.replace(/\.\d+\./, '.');
 }
 
 /** The asked dtype, or what is nearest to the source's own in a file of the format; F16 where widths do not fit. */

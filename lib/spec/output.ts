@@ -40,8 +40,9 @@ export function outputSpec(
   const { format, scope, maxShardBytes } = settings;
   const dtype = dtypeFor(source, settings);
   requireMultiple(settings, dtype);
-  const takenOver = takenOverFrom(source, settings, rowsIn(scope, refit.inputs.by !== 'none'));
   const { architecture } = source;
+  const rows = rowsIn(architecture, scope, refit.inputs.by !== 'none');
+  const takenOver = takenOverFrom(source, settings, rows);
   const stored = storedAs({ architecture, format, dtype, takenOver });
   const tunesNorms = settings.tuneTokens > 0 && FEW_STEPS.includes(dtype);
   const adds = refit.output === 'mean-bias' || refit.bias === 'add';

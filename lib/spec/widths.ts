@@ -54,10 +54,12 @@ export function layersOf(
         const groups = unitsOf(sublayer);
         const groupSize = columnsPerUnit(sublayer);
         const { mixer } = sublayer;
-        const multiple =
-          mixer.kind === 'ffn'
-            ? ffnMultiple(settings, dtype)
-            : rounding.attention / greatestCommonDivisor(rounding.attention, groupSize);
+        // No row gets longer or shorter where experts go.
+        const multiple = {
+          ffn: ffnMultiple(settings, dtype),
+          attention: rounding.attention / greatestCommonDivisor(rounding.attention, groupSize),
+          experts: 1,
+        }[mixer.kind];
         const least = mixer.kind === 'experts' ? mixer.topK : multiple;
         return {
           block,

@@ -101,7 +101,7 @@ void Block::Load(TensorId id, const TensorSource& source) {
       const size_t some = std::min(most, count - done);
       LoadRows(source, row + done, some, to.data() + done * cols);
       if (id.part != Part::kOut && !At(id).origin) {
-        RoundTo(stored_.matrices, some, cols, to.data() + done * cols);
+        RoundTo(StoredAs(id.part), some, cols, to.data() + done * cols);
       }
     }
   });
@@ -132,10 +132,10 @@ void Block::Round(TensorId id) {
   if (!has(id)) return;
   if (IsVector(id.part)) {
     Buffer<float>& vector = At(id).vector;
-    RoundTo(stored_.vectors, 1, vector.size(), vector.data(), ScalingOf(id.part));
+    RoundTo(StoredAs(id.part), 1, vector.size(), vector.data(), ScalingOf(id.part));
     return;
   }
-  if (stored_.matrices == Dtype::F32 || At(id).origin) return;
+  if (StoredAs(id.part) == Dtype::F32 || At(id).origin) return;
   const auto [rows, cols] = shape(id);
   if (rows * cols == 0) return;
   PagedMatrix& matrix = *At(id).matrix;
@@ -144,7 +144,7 @@ void Block::Round(TensorId id) {
     context_->CheckAbort();
     const size_t count = matrix.Run(i * strip, strip);
     const PagedMatrix::View values(matrix, i * strip, count, PagedMatrix::Access::kUpdate);
-    RoundTo(stored_.matrices, count, cols, values.data(), ScalingOf(id.part));
+    RoundTo(StoredAs(id.part), count, cols, values.data(), ScalingOf(id.part));
   });
 }
 

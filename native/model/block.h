@@ -130,6 +130,9 @@ class Block {
     if (part == Part::kOut || part == Part::kOutBias) return {.times = stored_.output_scale};
     return {};
   }
+  Dtype StoredAs(Part part) const {
+    return IsVector(part) || Routes(part) ? stored_.vectors : stored_.matrices;
+  }
   void Round(TensorId id);
   // Whether a matrix that the source has in that type is to be stored as it is.
   bool StaysAsSource(TensorId id, Dtype dtype) const;

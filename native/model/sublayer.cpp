@@ -139,6 +139,8 @@ bool IsVector(Part part) {
   }
 }
 
+bool Routes(Part part) { return part == Part::kRouter || part == Part::kSharedGate; }
+
 bool IsNorm(Part part) {
   const std::string_view name = kPartNames[static_cast<size_t>(part)];
   return name == "norm" || name.ends_with("Norm");

@@ -128,6 +128,8 @@ std::optional<PartShape> ShapeOf(const SublayerSpec& spec, size_t hidden, Part p
 bool IsBias(Part part);  // the one part that a sublayer may lack
 bool IsVector(Part part);
 bool IsNorm(Part part);  // the weight of one
+// Decides where tokens go: small, and few bits would send them elsewhere.
+bool Routes(Part part);
 
 // One tensor of a block.
 struct TensorId {

@@ -43,7 +43,7 @@ struct TensorSource {
 // What the output file will hold: GGUF has vectors in F32, whatever its matrices are.
 struct Stored {
   Dtype matrices = Dtype::F32;
-  Dtype vectors = Dtype::F32;
+  Dtype vectors = Dtype::F32;  // what routes tokens to experts too
   // Names of a block's matrices that have the source's own type instead of `matrices`.
   std::vector<std::string> as_source = {};
   // What the weights of norms are stored less.

@@ -383,6 +383,29 @@ MODELS = {
         None,
         False,
     ),
+    "qwen3-moe-even": (
+        Qwen3MoeConfig(
+            **{**SMALL, "intermediate_size": 96},
+            head_dim=16,
+            num_experts=6,
+            num_experts_per_tok=2,
+            moe_intermediate_size=32,
+            norm_topk_prob=True,
+        ),
+        torch.bfloat16,
+        None,
+        False,
+    ),
+    "olmoe-alike": (
+        OlmoeConfig(
+            **{**SMALL, "intermediate_size": 32, "num_key_value_heads": 4},
+            num_experts=6,
+            num_experts_per_tok=2,
+        ),
+        torch.float16,
+        None,
+        False,
+    ),
 }
 
 # Written as transformers has them in memory: the experts of a block in one tensor.

@@ -1,13 +1,16 @@
 /** Mixtures of experts: what is pruned of them, and what is refused by name before work starts. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { parseGguf } from '../../lib/checkpoint/container';
 import { openCheckpoint } from '../../lib/checkpoint/open';
+import { evaluate } from '../../lib/evaluate';
+import { exportModel } from '../../lib/export-model';
 import { type BlockKeep, linearParameters, prunedArchitecture } from '../../lib/model/groups';
 import type { PruneOptions } from '../../lib/options';
 import { plan } from '../../lib/plan';
 import { prune } from '../../lib/prune';
-import { CALIBRATION, workspace } from './models';
+import { CALIBRATION, EVALUATION, workspace } from './models';
 
 const work = workspace();
 test.after.always(() => work.remove());
@@ -28,7 +31,6 @@ const REFUSED: [Partial<PruneOptions>, RegExp][] = [
   [{ scope: 'ffn' }, /experts: scope ffn would remove channels of them; choose scope experts/],
   [{ layerWeights: 'fisher' }, /experts: Fisher metrics need gradients/],
   [{ tuneTokens: 4 * WINDOW }, /experts: tuning needs gradients/],
-  [{ format: 'gguf', window: 16 }, /mixtral models are not written as GGUF/],
 ];
 for (const [more, message] of REFUSED) {
   test(`refused: ${JSON.stringify(more)}`, async (t) => {
@@ -136,3 +138,48 @@ test('stacked experts go in, single ones come out, and a dense block keeps its F
   t.is(names['experts.7.up']!.name, 'model.layers.0.mlp.experts.7.up_proj.weight');
   t.true(existsSync(join(stacked.output, 'config.json')));
 });
+
+/** The experts of a block's tensor in a GGUF file, or the rows of its router, as bytes. */
+function expertsIn(path: string, name: string): { dtype: string; each: string[] } {
+  const { dtype, offset, bytes, shape } = parseGguf(path).tensors.find((one) => one.name === name)!;
+  const whole = readFileSync(path).subarray(offset, offset + bytes);
+  const length = bytes / shape[0]!;
+  const each = Array.from({ length: shape[0]! }, (_, i) =>
+    whole.toString('hex', i * length, (i + 1) * length),
+  );
+  return { dtype, each };
+}
+
+test('GGUF in and out: experts that stay keep their bytes, and routers stay F32', async (t) => {
+  const source = work.path('source.gguf');
+  await exportModel(work.model('qwen3-moe-even'), { output: source, dtype: 'q8_0' });
+  const output = join(work.emptyFolder(), 'out.gguf');
+  const more = { scope: 'experts', sparsity: 0.2, output } as const;
+  const { layers, verification } = await prune(source, options(more));
+  t.true(Math.abs(verification.actual - verification.expected) < 1e-7);
+  for (const { index, keptExperts } of layers) {
+    t.true(keptExperts!.length < 6);
+    for (const part of ['gate_exps', 'up_exps', 'down_exps', 'gate_inp']) {
+      const name = `blk.${index}.ffn_${part}.weight`;
+      const [before, after] = [source, output].map((path) => expertsIn(path, name));
+      t.is(before!.dtype, part === 'gate_inp' ? 'F32' : 'Q8_0');
+      t.deepEqual(after, { ...before!, each: keptExperts!.map((expert) => before!.each[expert]!) });
+    }
+  }
+});
+
+for (const model of ['mixtral', 'qwen2-moe', 'qwen3-moe-even', 'olmoe-alike']) {
+  test(`GGUF of ${model} is the folder's model`, async (t) => {
+    const folder = work.model(model);
+    const file = work.path(`${model}.gguf`);
+    await exportModel(folder, { output: file, dtype: 'f32' });
+    const { architecture: before } = await openCheckpoint(folder);
+    const { architecture: after } = await openCheckpoint(file);
+    const { family, blocks, routing, rope, biases } = before;
+    t.like(after, { family, blocks, routing, rope, biases });
+    // The window that Mixtral's small model slides by.
+    const asked = { text: EVALUATION, window: 16, maxTokens: 320, threads: 1 };
+    const [dense, same] = [await evaluate(folder, asked), await evaluate(file, asked)];
+    t.is(same.perplexity, dense.perplexity);
+  });
+}

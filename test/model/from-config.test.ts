@@ -411,7 +411,7 @@ const REFUSED: [string, string, Record<string, unknown>, string, RegExp][] = [
     'mixtral',
     { num_local_experts: 1 },
     'ERR_CHECKPOINT',
-    /per_tok must be 1 at/,
+    /per_tok must be from 1 to 1/,
   ],
   [
     'countless experts',

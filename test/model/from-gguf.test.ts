@@ -181,7 +181,12 @@ const ROPE = tensorsOf({ 'rope_freqs.weight': [32] }, new Float32Array(32).fill(
 const REFUSED: [string, Record<string, unknown>, string, RegExp, GgufTensors?][] = [
   ['unknown architecture', { 'general.architecture': 'bloom' }, 'ERR_UNSUPPORTED', /"bloom".*deci/],
   ['no architecture', { 'general.architecture': undefined }, 'ERR_CHECKPOINT', /general.arch/],
-  ['experts', { 'llama.expert_count': 8 }, 'ERR_UNSUPPORTED', /experts/],
+  [
+    'experts that no token passes',
+    { 'llama.expert_count': 8 },
+    'ERR_CHECKPOINT',
+    /used_count is missing/,
+  ],
   ['unknown rope', { 'llama.rope.scaling.type': 'ntk' }, 'ERR_UNSUPPORTED', /"ntk".*yarn/],
   [
     'yarn with an attention factor of its own',
@@ -311,4 +316,43 @@ test('Gemma 3 of 27B in GGUF is refused: its scale of scores is by heads that pr
     code: 'ERR_UNSUPPORTED',
     message: /62 blocks.*Hugging Face folder/,
   });
+});
+
+const MOE: Record<string, unknown> = {
+  ...Object.fromEntries(
+    Object.entries(SMOL).map(([key, value]) => [key.replace(/^llama\./, 'qwen2moe.'), value]),
+  ),
+  'general.architecture': 'qwen2moe',
+  'qwen2moe.expert_count': 60,
+  'qwen2moe.expert_used_count': 4,
+};
+const opened = (metadata: object) =>
+  architectureFromGguf({ ...MOE, ...metadata }, tensorsOf(), 'moe.gguf').architecture;
+
+test('experts: their width, or what llama.cpp takes for it, and one that all tokens pass', (t) => {
+  const old = opened({});
+  t.deepEqual(old.routing, { topK: 4, renormalised: false, sharedWidth: 0 });
+  t.deepEqual(old.blocks[1], { ffn: 384, experts: 60, heads: 9, kvHeads: 3 });
+  const stated = opened({
+    'qwen2moe.expert_feed_forward_length': 1408,
+    'qwen2moe.expert_shared_feed_forward_length': 5632,
+  });
+  t.is(stated.blocks[0]!.ffn, 1408);
+  t.is(stated.routing!.sharedWidth, 5632);
+  const mixtral = { ...SMOL, 'llama.expert_count': 8, 'llama.expert_used_count': 2 };
+  const { architecture, family } = architectureFromGguf(mixtral, tensorsOf(), 'mixtral.gguf');
+  t.is(family.name, 'mixtral');
+  t.deepEqual(architecture.routing, { topK: 2, renormalised: true, sharedWidth: 0 });
+  t.is(architecture.blocks[0]!.ffn, 1536);
+});
+
+test('experts that cannot be are refused', (t) => {
+  for (const [metadata, code, message] of [
+    [{ 'qwen2moe.expert_used_count': 0 }, 'ERR_CHECKPOINT', /expert_used_count .* from 1 to 60/],
+    [{ 'qwen2moe.expert_used_count': 61 }, 'ERR_CHECKPOINT', /expert_used_count .* from 1 to 60/],
+    [{ 'qwen2moe.expert_count': 2 ** 20 }, 'ERR_CHECKPOINT', /expert_count .* 4096 at most/],
+    [{ 'qwen2moe.expert_count': 0 }, 'ERR_UNSUPPORTED', /"qwen2moe" without experts/],
+  ] as const) {
+    t.throws(() => opened(metadata), { code, message }, JSON.stringify(metadata));
+  }
 });

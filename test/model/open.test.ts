@@ -111,6 +111,8 @@ const NAMES = [
   'qwen3-moe',
   'olmoe',
   'qwen3-sliding',
+  'qwen3-moe-even',
+  'olmoe-alike',
 ];
 
 for (const name of NAMES) {

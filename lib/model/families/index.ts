@@ -56,18 +56,29 @@ export function familyOfModelType(modelType: string): Family {
   return family;
 }
 
+/** The families of a GGUF's general.architecture. @throws StruPruneError ERR_UNSUPPORTED */
+export function familiesOfGguf(architecture: string): Family[] {
+  const families = FAMILIES.filter(({ gguf }) => gguf?.architectures.includes(architecture));
+  if (families.length === 0) throw unknownFamily(`GGUF architecture "${architecture}"`);
+  return families;
+}
+
 /**
- * The family of a GGUF's general.architecture. A sliding window tells Mistral from Llama, which share one.
+ * The one among them that a file is of: a sliding window tells Mistral from Llama, and experts tell Mixtral, which share one.
  * @throws StruPruneError ERR_UNSUPPORTED
  */
-export function familyOfGguf(architecture: string, slidingWindow: boolean): Family {
-  const family = FAMILIES.find(
+export function familyOfGguf(
+  architecture: string,
+  { slides, experts }: { slides: boolean; experts: boolean },
+): Family {
+  const family = familiesOfGguf(architecture).find(
     (candidate) =>
-      candidate.gguf?.architectures.includes(architecture) &&
-      (!slidingWindow || slidesEverywhere(candidate) || candidate.gguf.slides),
+      experts === (candidate.gguf?.experts !== undefined) &&
+      (!slides || slidesEverywhere(candidate) || candidate.gguf?.slides),
   );
-  if (family === undefined) throw unknownFamily(`GGUF architecture "${architecture}"`);
-  return family;
+  if (family) return family;
+  const traits = [experts ? 'with experts' : 'without experts', ...(slides ? ['that slides'] : [])];
+  throw unknownFamily(`GGUF architecture "${architecture}" ${traits.join(' ')}`);
 }
 
 function slidesEverywhere({ hf, mixesWindows }: Family): boolean {

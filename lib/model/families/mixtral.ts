@@ -54,5 +54,13 @@ export const mixtral: Family = {
       },
     },
   },
-  gguf: null,
+  gguf: {
+    architectures: ['llama'],
+    interleavedRope: true,
+    holdsBiases: [],
+    freeHeads: true,
+    holdsRopeFactors: true,
+    activation: 'silu',
+    experts: { sums: true },
+  },
 };

@@ -36,5 +36,15 @@ export const olmoe: Family = {
     headsDivideHidden: false,
     names: EXPERT_MODEL_NAMES,
   },
-  gguf: null,
+  gguf: {
+    architectures: ['olmoe'],
+    interleavedRope: false,
+    holdsBiases: [],
+    freeHeads: false,
+    holdsRopeFactors: false,
+    activation: 'silu',
+    needsHead: true,
+    experts: { sums: false },
+    headsAlike: true,
+  },
 };

@@ -54,5 +54,14 @@ export const qwen2Moe: Family = {
       },
     },
   },
-  gguf: null,
+  gguf: {
+    architectures: ['qwen2moe'],
+    interleavedRope: false,
+    holdsBiases: ['qkv'],
+    freeHeads: false,
+    holdsRopeFactors: false,
+    activation: 'silu',
+    needsHead: true,
+    experts: { sums: false, ownWidth: true },
+  },
 };

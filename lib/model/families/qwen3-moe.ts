@@ -44,5 +44,13 @@ export const qwen3Moe: Family = {
     headsDivideHidden: false,
     names: EXPERT_MODEL_NAMES,
   },
-  gguf: null,
+  gguf: {
+    architectures: ['qwen3moe'],
+    interleavedRope: false,
+    holdsBiases: [],
+    freeHeads: true,
+    holdsRopeFactors: false,
+    activation: 'silu',
+    experts: { sums: true, ownWidth: true },
+  },
 };
