@@ -20,9 +20,9 @@ import { type GraphResult, siteResults } from './models/graphs/run/result';
 import { requireMemory } from './models/graphs/run/room';
 import { Runtime } from './models/graphs/run/runtime';
 import type { Samples } from './models/graphs/run/samples';
+import { requireSamples, samplesIn } from './models/graphs/run/samples-in';
 import { layersOf, prunedSites } from './models/graphs/run/sites';
 import { budgetOf, pricedIn, specOf } from './models/graphs/run/spec';
-import { requireSamples, samplesIn } from './models/graphs/run/text-samples';
 import { type GraphOptions, graphSettingsOf, type Settings } from './options';
 import {
   type Identity,
@@ -86,9 +86,13 @@ async function pruneWith(
   requireSamples(options, model, network.graph);
   const { sites, held } = prunedSites(network, fits);
   requireSites(sites.length, model);
-  const { calibration, calibrationTokens, evalTokens, window } = settings;
+  const { calibration, calibrationTokens, evalTokens, window, scratch } = settings;
   const opened = (path: string, tokens?: number) =>
-    samplesIn({ path, tokens, window }, { model, graph: network.graph, runtime }, signal);
+    samplesIn(
+      { path, tokens, window, images: settings, scratch },
+      { model, graph: network.graph, runtime },
+      signal,
+    );
   using samples = await opened(calibration, calibrationTokens);
   using evaluation = settings.eval === undefined ? null : await opened(settings.eval, evalTokens);
   const counts = new Counts(
@@ -96,7 +100,7 @@ async function pruneWith(
     sites.map(({ site }) => site),
     rowsOfMaps(file, samples),
   );
-  const { multiple = 1, maxLayerSparsity, output, force, scratch } = settings;
+  const { multiple = 1, maxLayerSparsity, output, force } = settings;
   const priced = pricedIn(settings);
   const layers = layersOf(sites, counts, { priced, multiple, maxLayerSparsity });
   const budget = budgetOf(settings, counts, bytesBefore);

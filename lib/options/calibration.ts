@@ -15,7 +15,7 @@ export const CALIBRATION = declare(
   {
     calibration: {
       takes: file,
-      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph that reads no text: samples of its inputs, as safetensors or .npz',
+      help: 'UTF-8 text, or conversations as .jsonl, whose first tokens calibrate; of a graph that reads no text: samples of its inputs, as safetensors, .npz or a folder of images',
       default: () => embeddedMix().calibration,
       otherwise: 'a mixed text of this package',
       changes: 'places', // its tokens count, not its path
@@ -50,7 +50,7 @@ export const CALIBRATION = declare(
     },
     eval: {
       takes: file,
-      help: 'text for perplexity before and after; of a graph: samples, as safetensors or .npz',
+      help: 'text for perplexity before and after; of a graph: samples, as safetensors, .npz or a folder of images',
       otherwise: 'windows of the calibration text behind those that calibrate',
       changes: 'measured',
       also: ['graph'],

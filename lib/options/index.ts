@@ -9,6 +9,7 @@ import { flagOf } from '../wording';
 import { ALLOCATION } from './allocation';
 import { CALIBRATION } from './calibration';
 import { EFFORT } from './effort';
+import { IMAGES } from './images';
 import { MACHINE } from './machine';
 import { MASK } from './mask';
 import { METHOD } from './method';
@@ -22,6 +23,7 @@ export const OPTIONS = {
   ...TARGET,
   ...EFFORT,
   ...CALIBRATION,
+  ...IMAGES,
   ...OUTPUT,
   ...METHOD,
   ...MASK,

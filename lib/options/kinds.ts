@@ -16,6 +16,7 @@ export type Writing =
   | 'sizeOrPercent'
   | 'device'
   | 'names'
+  | 'numbers'
   | 'shares'
   | 'sizes';
 
@@ -81,6 +82,12 @@ export const sizes = kind(
   '<list>',
   'sizes',
 );
+/** `224`, or height and width: `480x640`. */
+export const dimensions = kind(
+  z.string().regex(/^[1-9]\d{0,4}(x[1-9]\d{0,4})?$/, { error: 'must be 224 or 480x640' }),
+  '<size>',
+);
+export const numbers = kind(z.array(z.number()).min(1).max(3), '<list>', 'numbers');
 export const names = kind(z.array(z.string().min(1)).min(1), '<list>', 'names');
 
 /** 0.75 of `75%`. */

@@ -7,6 +7,7 @@ import {
   settingsOf,
   surveySchema,
 } from '../../lib/options';
+import { IMAGES } from '../../lib/options/images';
 import type { Option } from '../../lib/options/option';
 
 const given = { output: 'out', calibration: 'text', sparsity: 0.2 };
@@ -52,6 +53,7 @@ test('a survey is another one by these options, a run by all but those that chan
       ...[
         'force',
         'fromCalibration',
+        ...Object.keys(IMAGES).toSorted(),
         'maxShardBytes',
         'output',
         'resume',

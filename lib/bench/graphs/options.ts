@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { settingsFrom } from '../../check';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
+import { IMAGES } from '../../options/images';
 import { count, shares } from '../../options/kinds';
 import { declare, like, schemaOf } from '../../options/option';
 import type { OnProgress } from '../../progress';
@@ -29,7 +30,7 @@ export const GRAPHS_OPTIONS = {
     { group: 'Samples' },
     {
       calibration: like(CALIBRATION.calibration, {
-        help: "samples of the graph's inputs that calibrate, as safetensors or .npz, or a text",
+        help: "samples of the graph's inputs that calibrate, as safetensors, .npz or a folder of images, or a text",
         required: true,
       }),
       eval: like(CALIBRATION.eval, {
@@ -38,6 +39,7 @@ export const GRAPHS_OPTIONS = {
       }),
     },
   ),
+  ...IMAGES,
   ...outputOption('graphs.json, graphs.csv and graphs.html'),
   ...scratchOption('pruned graphs'),
 };

@@ -9,7 +9,7 @@ import { compare } from '../../models/graphs/run/measured';
 import { rowsOfMaps } from '../../models/graphs/run/multiply-adds';
 import { Runtime } from '../../models/graphs/run/runtime';
 import type { Samples } from '../../models/graphs/run/samples';
-import { samplesIn } from '../../models/graphs/run/text-samples';
+import { samplesIn } from '../../models/graphs/run/samples-in';
 import { stageReporter } from '../../progress';
 import { pruneGraph } from '../../prune-graph';
 import { commandLine } from '../../wording';
@@ -54,14 +54,15 @@ class GraphBench {
   ) {}
 
   async run(): Promise<BenchGraphs> {
-    const { model, settings } = this;
+    const { model, settings, options } = this;
     using file = OnnxFile.open(model);
     const network = relate(file);
     const runtime = new Runtime(1, this.folder);
     const reader = { model, graph: network.graph, runtime };
-    using samples = await samplesIn({ path: settings.eval }, reader, this.options.signal);
+    const { eval: path, scratch } = settings;
+    using samples = await samplesIn({ path, images: settings, scratch }, reader, options.signal);
     const measured = (path: string) => this.measured(network, samples, path);
-    const onStage = withBytes(null, this.options.onProgress);
+    const onStage = withBytes(null, options.onProgress);
     const report = stageReporter(onStage, 'measure', 2 * settings.sparsities.length);
     const dense = await measured(model);
     const rows: BenchGraphRow[] = [];
@@ -90,9 +91,11 @@ class GraphBench {
   private pruned(output: string, sparsity: number) {
     const { model, settings, options } = this;
     const { calibration, scratch } = settings;
+    const { imageSize, imageFit, imageMean, imageStd, imageChannels } = settings;
+    const images = { imageSize, imageFit, imageMean, imageStd, imageChannels };
     const { threads, memory, signal } = options;
     const files = { output, calibration, scratch, force: true };
-    return pruneGraph(model, { ...files, sparsity, threads, memory, signal });
+    return pruneGraph(model, { ...files, ...images, sparsity, threads, memory, signal });
   }
 
   /** A graph as it is in its file. */

@@ -16,6 +16,7 @@ export const PARSERS: Readonly<Record<Writing, (text: string) => unknown>> = {
   sizeOrPercent,
   device: deviceName,
   names,
+  numbers,
   shares,
   sizes,
 };
@@ -89,6 +90,11 @@ export function names(text: string): string[] {
     throw new InvalidArgumentError('It must be a list by commas, for example a,b.');
   }
   return parts;
+}
+
+/** `0.5,0.4` as numbers. */
+export function numbers(text: string): number[] {
+  return names(text).map((part) => number(part, Number.isFinite, 'numbers by commas'));
 }
 
 export function deviceName(text: string): string {

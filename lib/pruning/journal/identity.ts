@@ -112,6 +112,7 @@ export function programVersion(): string {
 export function pick(settings: Settings, keys: readonly string[]): Identity {
   const value = (key: string) => {
     const setting = settings[key as keyof Settings] ?? null;
+    if (Array.isArray(setting)) return setting.join();
     return setting instanceof Own ? String(setting) : setting;
   };
   return Object.fromEntries(keys.toSorted().map((key) => [key, value(key)]));

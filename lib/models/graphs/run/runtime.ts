@@ -1,18 +1,13 @@
 /** Runs graphs by onnxruntime-node, an optional peer. */
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { StruPruneError } from '../../../errors';
-import { packageRoot } from '../../../package-root';
 import type { OnnxFile } from '../onnx/file';
 import { type NodeProto, type ValueInfoProto, ValueInfoProtoSchema } from '../onnx/onnx_pb';
 import { captured } from '../relate';
 import { removeUnused } from '../slice';
 import type { Elements } from './elements';
-
-const PACKAGE = 'onnxruntime-node';
-/** What this program is tested with. */
-const VERSION = '1.30.0';
+import { peer } from './peer';
 
 /** A tensor as onnxruntime has it. */
 export interface Activation {
@@ -36,22 +31,6 @@ interface InferenceSession {
   release(): Promise<void>;
 }
 
-/** @throws StruPruneError ERR_NOT_FOUND where it is not installed */
-function load(): OnnxRuntime {
-  for (const folder of [process.cwd(), packageRoot()]) {
-    try {
-      return createRequire(join(folder, 'index.js'))(PACKAGE);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
-    }
-  }
-  throw new StruPruneError(
-    'ERR_NOT_FOUND',
-    `an ONNX graph is run by ${PACKAGE}, which is not installed`,
-    `install it with: npm install ${PACKAGE}@${VERSION}`,
-  );
-}
-
 /** Nodes of a graph between values that are known and values that are wanted. */
 export interface Part {
   inputs: readonly ValueInfoProto[];
@@ -62,7 +41,7 @@ export interface Part {
 export class Runtime {
   /** Nodes of parts that have run, each as often as it did. */
   executed = 0;
-  private readonly runtime = load();
+  private readonly runtime = peer<OnnxRuntime>('onnxruntime-node', 'an ONNX graph is run');
 
   /** `folder`: for the graphs that are run. */
   constructor(

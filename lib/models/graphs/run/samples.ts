@@ -6,7 +6,7 @@ import { asStruPruneError, StruPruneError } from '../../../errors';
 import { dimsStated } from '../constants';
 import type { Dim } from '../dims';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
-import { FileSource, type Source } from '../onnx/source';
+import { FileSource, piecesOf, Range, type Source } from '../onnx/source';
 import { type Batches, infoOf } from './batches';
 import { KINDS, type Kind } from './elements';
 import { parseNpz } from './npz';
@@ -58,28 +58,25 @@ export class Samples implements Batches, Disposable {
     runtime: Runtime,
     signal?: AbortSignal,
   ): Promise<Samples> {
-    const piecesOf = (start: number, end: number) => pieces(path, { start, end, signal });
+    const read = (start: number, end: number) => pieces(path, { start, end, signal });
     const tensors = tensorsOf(path);
     return Samples.over(
-      { path, tensors, data: new FileSource(path), pieces: piecesOf },
+      { path, tensors, data: new FileSource(path), pieces: read },
       graph,
       runtime,
     );
   }
 
-  /** Of arrays in memory, one behind the other. @throws StruPruneError as open */
+  /** Of arrays that were made, one behind the other. @throws StruPruneError as open */
   static of(
     path: string,
     tensors: ContainerTensor[],
-    bytes: Uint8Array<ArrayBuffer>,
+    data: Arrays['data'],
     graph: GraphProto,
     runtime: Runtime,
   ): Promise<Samples> {
-    const piecesOf = (start: number, end: number) => [bytes.subarray(start, end)];
-    const read = (offset: number, length: number) => bytes.slice(offset, offset + length);
-    const data = { length: bytes.length, read };
-    const arrays = { path, tensors, data, pieces: piecesOf };
-    return Samples.over(arrays, graph, runtime);
+    const pieces = (start: number, end: number) => piecesOf(new Range(data, start, end - start));
+    return Samples.over({ path, tensors, data, pieces }, graph, runtime);
   }
 
   private static async over(arrays: Arrays, graph: GraphProto, runtime: Runtime): Promise<Samples> {

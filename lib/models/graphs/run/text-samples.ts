@@ -4,11 +4,10 @@ import { dirname, join } from 'node:path';
 import type { ContainerTensor } from '../../../checkpoint/container';
 import { StruPruneError } from '../../../errors';
 import { inThread } from '../../../tokenizer';
-import { flagOf } from '../../../wording';
 import { dimsStated } from '../constants';
 import type { GraphProto, ValueInfoProto } from '../onnx/onnx_pb';
 import { KINDS } from './elements';
-import type { Runtime } from './runtime';
+import type { Reader } from './reader';
 import { inputsOf, Samples } from './samples';
 
 /** What the inputs hold at a place of a window, by the names that exporters give them. */
@@ -29,26 +28,8 @@ export interface SampledText {
   window?: number;
 }
 
-export interface Reader {
-  model: string;
-  graph: GraphProto;
-  runtime: Runtime;
-}
-
-/** Out of a text where the graph reads text and the file is none of tensors. @throws StruPruneError as Samples.open, ERR_TEXT, ERR_TOKENIZER */
-export function samplesIn(
-  text: SampledText,
-  reader: Reader,
-  signal?: AbortSignal,
-): Promise<Samples> {
-  const { model, graph, runtime } = reader;
-  const folder = tokenizerFor(text.path, model, graph);
-  if (folder !== null) return samplesOfText(text, folder, reader, signal);
-  return Samples.open(text.path, graph, runtime, signal);
-}
-
 /** Folder of the tokenizer that makes samples of the file; null where those are tensors. */
-function tokenizerFor(path: string, model: string, graph: GraphProto): string | null {
+export function tokenizerFor(path: string, model: string, graph: GraphProto): string | null {
   return /\.(safetensors|npz)$/.test(path) ? null : tokenizerOfGraph(model, graph);
 }
 
@@ -61,36 +42,8 @@ function tokenizerOfGraph(model: string, graph: GraphProto): string | null {
   return folders.find((folder) => existsSync(join(folder, 'tokenizer.json'))) ?? null;
 }
 
-interface Asked {
-  calibration?: string;
-  calibrationTokens?: number;
-  window?: number;
-}
-
-/** Refuses what says nothing of samples, or of tokens where none are read. @throws StruPruneError ERR_ARGUMENT */
-export function requireSamples(asked: Asked, model: string, graph: GraphProto): void {
-  const { calibration, calibrationTokens, window } = asked;
-  if (tokenizerFor(calibration ?? '', model, graph) !== null) return;
-  if (calibration === undefined) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `nothing says what ${model} reads`,
-      'give --calibration: samples of its inputs as .safetensors or .npz',
-    );
-  }
-  const idle = Object.entries({ calibrationTokens, window }).filter(
-    ([, given]) => given !== undefined,
-  );
-  if (idle.length === 0) return;
-  throw new StruPruneError(
-    'ERR_ARGUMENT',
-    `${idle.map(([key]) => flagOf(key)).join(' and ')} ${idle.length > 1 ? 'cut' : 'cuts'} a text, and ${calibration} has samples`,
-    'leave it out',
-  );
-}
-
-/** Windows of the text, one after the other, each a sample. */
-async function samplesOfText(
+/** Windows of the text, one after the other, each a sample. @throws StruPruneError as Samples.open, ERR_TEXT, ERR_TOKENIZER */
+export async function samplesOfText(
   { path, tokens = Number.POSITIVE_INFINITY, window: asked }: SampledText,
   folder: string,
   { graph, runtime }: Reader,
@@ -113,7 +66,8 @@ async function samplesOfText(
   made.forEach(({ data }, i) => {
     bytes.set(new Uint8Array(data.buffer), tensors[i]!.offset);
   });
-  return Samples.of(path, tensors, bytes, graph, runtime);
+  const read = (offset: number, length: number) => bytes.slice(offset, offset + length);
+  return Samples.of(path, tensors, { length: bytes.length, read }, graph, runtime);
 }
 
 /** A length that the graph states, or what was asked for. */

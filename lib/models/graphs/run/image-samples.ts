@@ -1,0 +1,241 @@
+/** Samples of a graph that reads images, made of a folder of them by sharp, an optional peer. */
+import { readdirSync } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ContainerTensor } from '../../../checkpoint/container';
+import { StruPruneError } from '../../../errors';
+import type { Fit, ImageSettings } from '../../../options/images';
+import { flagOf } from '../../../wording';
+import { dimsStated } from '../constants';
+import type { Dim } from '../dims';
+import { FileSource } from '../onnx/source';
+import { KINDS } from './elements';
+import { type Pixels, pixelsBeside } from './image-pixels';
+import { peer } from './peer';
+import type { Reader } from './reader';
+import { inputsOf, Samples } from './samples';
+
+const IMAGE = /\.(jpe?g|png|webp|tiff?|gif|avif)$/i;
+/** Of a folder with more of them every so-many-th is taken: each gives many rows. */
+const MOST = 256;
+
+/** What is used of sharp. */
+type Sharp = (path: string) => Image;
+interface Image {
+  autoOrient(): Image;
+  flatten(options: object): Image;
+  toColourspace(space: string): Image;
+  resize(options: { width: number; height: number; fit: string; background?: string }): Image;
+  extract(area: { left: number; top: number; width: number; height: number }): Image;
+  raw(): Image;
+  toBuffer(): Promise<Buffer>;
+}
+
+/** How the graph has an image. */
+interface Shape {
+  height: number;
+  width: number;
+  channels: 1 | 3;
+  channelsLast: boolean;
+  bytes: boolean;
+}
+
+/**
+ * An image a sample, in the order of their paths, kept in a file of `scratch` that has no name.
+ * @throws StruPruneError ERR_NOT_FOUND without sharp or images; ERR_ARGUMENT where the graph reads something else, ERR_TEXT for a
+ *   file that is no image
+ */
+export async function samplesOfImages(
+  folder: string,
+  settings: ImageSettings,
+  { model, graph, runtime }: Reader,
+  { scratch, signal }: { scratch: string; signal?: AbortSignal },
+): Promise<Samples> {
+  const paths = imagesIn(folder);
+  const beside = pixelsBeside(dirname(model));
+  const inputs = inputsOf(graph);
+  const [input] = inputs;
+  const dims = input && inputs.length === 1 ? dimsStated(input) : undefined;
+  const type = input?.type?.value;
+  const kind = KINDS[type?.case === 'tensorType' ? type.value.elemType : 0];
+  if (dims?.length !== 4 || !(kind?.stored === 'F32' || kind?.stored === 'U8')) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `${folder} is a folder of images, and ${model} does not read one image of 32-bit floats or bytes alone`,
+      'give samples of its inputs as .safetensors or .npz',
+    );
+  }
+  const size = { asked: settings.imageSize, usual: beside.size };
+  const shape = { ...shapeOf(dims, size), bytes: kind.stored === 'U8' };
+  const asked: Pixels = {
+    fit: settings.imageFit ?? beside.fit,
+    covers: settings.imageFit === undefined ? beside.covers : 1,
+    scale: beside.scale,
+    mean: settings.imageMean ?? beside.mean,
+    std: settings.imageStd ?? beside.std,
+  };
+  if (settings.imageMean || settings.imageStd) asked.scale = 1 / 255;
+  const sharp = peer<Sharp>('sharp', 'images are read');
+  const each = shape.height * shape.width * shape.channels * (shape.bytes ? 1 : 4);
+  const tensor: ContainerTensor = {
+    name: input!.name,
+    dtype: kind.stored,
+    shape: [paths.length, ...sizesOf(shape)],
+    offset: 0,
+    bytes: paths.length * each,
+  };
+  const data = await unnamed(scratch, async function* () {
+    for (const path of paths) {
+      signal?.throwIfAborted();
+      const pixels = await pixelsOf(sharp, path, shape, asked);
+      yield valuesOf(pixels, shape, asked, settings.imageChannels);
+    }
+  });
+  return Samples.of(folder, [tensor], data, graph, runtime);
+}
+
+/** Paths of images, in folders inside too. @throws StruPruneError ERR_NOT_FOUND */
+function imagesIn(folder: string): string[] {
+  const found = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => IMAGE.test(name))
+    .sort();
+  if (found.length === 0) {
+    throw new StruPruneError(
+      'ERR_NOT_FOUND',
+      `${folder} holds no image (.jpg, .png, .webp, .tif, .gif or .avif)`,
+      'check the path, or give samples as .safetensors or .npz',
+    );
+  }
+  const count = Math.min(MOST, found.length);
+  return Array.from({ length: count }, (_, i) =>
+    join(folder, found[Math.floor((i * found.length) / count)]!),
+  );
+}
+
+/** @throws StruPruneError ERR_ARGUMENT where nothing says a size, or it is not the graph's */
+function shapeOf(
+  dims: readonly Dim[],
+  { asked, usual }: { asked?: string; usual?: string },
+): Omit<Shape, 'bytes'> {
+  const isColour = (dim: Dim | undefined) => dim === 1 || dim === 3;
+  const channelsLast = isColour(dims[3]) && !isColour(dims[1]);
+  const [channels, height, width] = channelsLast
+    ? [dims[3], dims[1], dims[2]]
+    : [dims[1], dims[2], dims[3]];
+  if (typeof channels === 'number' && !isColour(channels)) {
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      `the graph reads ${channels} channels, and images have 1 or 3`,
+      'give samples of its inputs as .safetensors or .npz',
+    );
+  }
+  const sides = [height, width].map((stated, i) => {
+    const [given, fallback] = [asked, usual].map((size) => {
+      const parts = size?.split('x') ?? [];
+      return parts.length > 0 ? Number(parts[i] ?? parts[0]) : undefined;
+    });
+    if (typeof stated === 'number') {
+      if (given === undefined || given === stated) return stated;
+      throw new StruPruneError(
+        'ERR_ARGUMENT',
+        `${flagOf('imageSize')} is ${asked}, and the graph reads images of ${height}x${width}`,
+        'leave it out',
+      );
+    }
+    if (given ?? fallback) return given ?? fallback!;
+    throw new StruPruneError(
+      'ERR_ARGUMENT',
+      'the graph reads images of any size, and nothing says which these are to have',
+      `give ${flagOf('imageSize')}`,
+    );
+  });
+  return { height: sides[0]!, width: sides[1]!, channels: channels === 1 ? 1 : 3, channelsLast };
+}
+
+function sizesOf({ height, width, channels, channelsLast }: Shape): number[] {
+  return channelsLast ? [height, width, channels] : [channels, height, width];
+}
+
+const FIT: Record<Fit, string> = { crop: 'cover', pad: 'contain', stretch: 'fill' };
+
+/** Rows of pixels of the size that the graph reads, channels inside. @throws StruPruneError ERR_TEXT */
+async function pixelsOf(
+  sharp: Sharp,
+  path: string,
+  { height, width, channels }: Shape,
+  { fit, covers }: Pixels,
+): Promise<Buffer> {
+  const [tall, wide] = [height, width].map((side) => Math.round(side * covers)) as [number, number];
+  try {
+    return await sharp(path)
+      .autoOrient()
+      .flatten({ background: 'black' })
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+      .resize({ width: wide, height: tall, fit: FIT[fit], background: 'black' })
+      .extract({
+        left: Math.floor((wide - width) / 2),
+        top: Math.floor((tall - height) / 2),
+        ...{ width, height },
+      })
+      .raw()
+      .toBuffer();
+  } catch (cause) {
+    throw new StruPruneError(
+      'ERR_TEXT',
+      `${path} is no image that can be read: ${(cause as Error).message}`,
+      'take it out of the folder',
+      { cause },
+    );
+  }
+}
+
+/** The bytes of what the graph reads. */
+function valuesOf(
+  pixels: Buffer,
+  { height, width, channels, channelsLast, bytes }: Shape,
+  { scale, mean, std }: Pixels,
+  order: ImageSettings['imageChannels'],
+): Uint8Array {
+  const places = height * width;
+  const values = bytes ? new Uint8Array(pixels.length) : new Float32Array(pixels.length);
+  for (let channel = 0; channel < channels; channel += 1) {
+    const from = order === 'bgr' ? channels - 1 - channel : channel;
+    // Means are of red, green and blue, wherever those lie.
+    const [less, by] = [mean, std].map((list) => list[Math.min(from, list.length - 1)]!);
+    for (let place = 0; place < places; place += 1) {
+      const pixel = pixels[place * channels + from]!;
+      const at = channelsLast ? place * channels + channel : channel * places + place;
+      values[at] = bytes ? pixel : (pixel * scale - less!) / by!;
+    }
+  }
+  return new Uint8Array(values.buffer);
+}
+
+/** What is written, in a file that goes with its last reader. @throws StruPruneError ERR_SCRATCH */
+async function unnamed(
+  scratch: string,
+  parts: () => AsyncIterable<Uint8Array>,
+): Promise<FileSource> {
+  const refused = (cause: Error) =>
+    new StruPruneError(
+      'ERR_SCRATCH',
+      `samples cannot be kept in ${scratch}: ${cause.message}`,
+      'free some space, or name another folder with --scratch',
+      { cause },
+    );
+  const folder = await mkdtemp(join(scratch, 'struprune-images-')).catch((cause: Error) => {
+    throw refused(cause);
+  });
+  try {
+    const path = join(folder, 'samples');
+    await using file = await open(path, 'wx', 0o600);
+    for await (const part of parts()) {
+      await file.write(part).catch((cause: Error) => {
+        throw refused(cause);
+      });
+    }
+    return new FileSource(path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,65 @@
+/** How images of a folder become samples of a graph. */
+import { choice, dimensions, numbers } from './kinds';
+import { declare } from './option';
+
+const ofGraph = () => 'with a language model';
+
+export const FITS = ['crop', 'pad', 'stretch'] as const;
+export type Fit = (typeof FITS)[number];
+
+const OWN = 'what preprocessor_config.json beside the graph says';
+
+export const IMAGES = declare(
+  { group: 'Images' },
+  {
+    imageSize: {
+      takes: dimensions,
+      help: 'height and width of the images in a folder that calibrates a graph: 224, or 480x640',
+      otherwise: `what the graph states, or else ${OWN}`,
+      changes: 'tokens',
+      also: ['graph'],
+      read: [ofGraph],
+    },
+    imageFit: {
+      takes: choice(FITS),
+      help: 'crop: the middle of what covers that size; pad: the whole image between black bars; stretch: the whole image without its proportions',
+      otherwise: `${OWN}, or else crop`,
+      changes: 'tokens',
+      also: ['graph'],
+      read: [ofGraph],
+    },
+    imageMean: {
+      takes: numbers,
+      help: 'subtracted from values between 0 and 1, for each of red, green and blue or for all',
+      otherwise: `${OWN}, or else ImageNet's: 0.485,0.456,0.406`,
+      changes: 'tokens',
+      also: ['graph'],
+      read: [ofGraph],
+    },
+    imageStd: {
+      takes: numbers,
+      help: 'divides them after that; with --image-mean 0, 0.0039215686 gives values up to 255',
+      otherwise: `${OWN}, or else ImageNet's: 0.229,0.224,0.225`,
+      changes: 'tokens',
+      also: ['graph'],
+      read: [ofGraph],
+    },
+    imageChannels: {
+      takes: choice(['rgb', 'bgr']),
+      help: 'their order in the graph, as OpenCV has it or not',
+      otherwise: 'rgb',
+      changes: 'tokens',
+      also: ['graph'],
+      read: [ofGraph],
+    },
+  },
+);
+
+/** Their values, where they were given. */
+export interface ImageSettings {
+  imageSize?: string;
+  imageFit?: Fit;
+  imageMean?: number[];
+  imageStd?: number[];
+  imageChannels?: 'rgb' | 'bgr';
+}
