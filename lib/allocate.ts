@@ -2,7 +2,7 @@
 import { isFloat64Array, isInt32Array } from 'node:util/types';
 import type { z } from 'zod';
 import type { Allocation } from './allocation';
-import { settingsFrom } from './check';
+import { settingsFrom } from './engine/call';
 import { StruPruneError } from './errors';
 import { allocationSchema } from './options';
 import { requireOneTarget } from './options/target';

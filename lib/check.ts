@@ -2,55 +2,12 @@
 import { inspect } from 'node:util';
 import { z } from 'zod';
 import { closest } from './closest';
-import { CALL_KEYS } from './engine/engine-options';
 import { StruPruneError } from './errors';
 import { nameOf } from './wording';
 
 export const path = z.string().min(1).describe('a path');
 export const bytes = z.number().int().min(0).describe('bytes, as a number');
 export const count = z.number().int().positive();
-
-const callback = z
-  .custom((value) => typeof value === 'function')
-  .describe('a function')
-  .optional();
-
-/** What every call may be told beside its settings; its engine looks at the rest. */
-const callSchema = z.object({
-  engine: z
-    .custom((value) => typeof (value as { run?: unknown } | null)?.run === 'function')
-    .describe('a new Engine()')
-    .optional(),
-  // Those of other realms are no instances of ours.
-  signal: z
-    .custom((value) => typeof (value as { aborted?: unknown } | null)?.aborted === 'boolean')
-    .describe('an AbortSignal')
-    .optional(),
-  memory: bytes.optional(),
-  onProgress: callback,
-  onWarning: callback,
-  onNotice: callback,
-});
-
-/** The options of a call. @throws StruPruneError ERR_ARGUMENT: none, or what every call may be told is something else */
-export function checkedOptions<Options extends object>(options: Options): Options {
-  parse(callSchema, options);
-  return options;
-}
-
-/**
- * The settings among a call's options, checked against a schema; the engine, its own options, the signal and callbacks are
- * left out. @throws StruPruneError ERR_ARGUMENT naming the option
- */
-export function settingsFrom<Schema extends z.ZodType>(
-  schema: Schema,
-  options: object,
-): z.output<Schema> {
-  const given = Object.entries(checkedOptions(options)).filter(
-    ([key, value]) => !CALL_KEYS.includes(key) && value !== undefined,
-  );
-  return parse(schema, Object.fromEntries(given), CALL_KEYS);
-}
 
 /** Options against a schema; `others`: names that it does not have to know. @throws StruPruneError ERR_ARGUMENT naming the option */
 export function parse<Schema extends z.ZodType>(

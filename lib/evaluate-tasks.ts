@@ -1,9 +1,8 @@
 /** Right answers of a checkpoint to questions. */
 import type { z } from 'zod';
 import { tokenizerOf } from './calibration/text';
-import { settingsFrom } from './check';
-import { withBytes, withEngine } from './engine/engine';
-import type { CallOptions } from './engine/engine-options';
+import { type CallOptions, settingsFrom, withEngine } from './engine/call';
+import { withBytes } from './engine/engine';
 import { AS_IS, Session } from './engine/session';
 import { scoreTasks, type TaskScores } from './measure/tasks';
 import type { ModelSource } from './model/architecture';

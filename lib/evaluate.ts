@@ -1,9 +1,8 @@
 /** Perplexity of a checkpoint on a text. */
 import type { z } from 'zod';
 import { readWindows } from './calibration/text';
-import { settingsFrom } from './check';
-import { withBytes, withEngine } from './engine/engine';
-import type { CallOptions } from './engine/engine-options';
+import { type CallOptions, settingsFrom, withEngine } from './engine/call';
+import { withBytes } from './engine/engine';
 import { AS_IS, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import { type Evaluation, evaluateIds, windowFor } from './measure/perplexity';

@@ -1,7 +1,6 @@
 /** A checkpoint written in another format or dtype, nothing removed. */
 
 import type { z } from 'zod';
-import { settingsFrom } from './check';
 import { modelFiles, requireApart } from './checkpoint/apart';
 import { orAbort } from './checkpoint/atomic';
 import { codeWarnings } from './checkpoint/code-references';
@@ -10,8 +9,8 @@ import type { ExportKind } from './checkpoint/export-table';
 import { openGguf } from './checkpoint/gguf-model';
 import { openCheckpoint } from './checkpoint/open';
 import { formatFor, requireName } from './checkpoint/output-path';
-import { type Engine, withBytes, withEngine } from './engine/engine';
-import type { CallOptions } from './engine/engine-options';
+import { type CallOptions, settingsFrom, withEngine } from './engine/call';
+import { type Engine, withBytes } from './engine/engine';
 import { using } from './engine/owned';
 import { AS_IS, Session } from './engine/session';
 import type { ModelSource } from './model/architecture';

@@ -1,9 +1,8 @@
 /** What a checkpoint writes and answers, for a look at what pruning did to it. */
 import type { z } from 'zod';
 import { tokenizerOf } from './calibration/text';
-import { settingsFrom } from './check';
-import { roomWithoutLimit, withBytes, withEngine } from './engine/engine';
-import type { CallOptions } from './engine/engine-options';
+import { type CallOptions, settingsFrom, withEngine } from './engine/call';
+import { roomWithoutLimit, withBytes } from './engine/engine';
 import { AS_IS, Session } from './engine/session';
 import { StruPruneError } from './errors';
 import { greedy } from './measure/generate';

@@ -1,9 +1,8 @@
 import { statSync } from 'node:fs';
 import { fewerThanAWindow } from './calibration/corpus';
 import { requireTokenizer } from './calibration/text';
-import { checkedOptions } from './check';
 import { requireName } from './checkpoint/output-path';
-import { withEngine } from './engine/engine';
+import { checkedOptions, withEngine } from './engine/call';
 import { measureRates } from './engine/gemm-rate';
 import { EXPERTS_ON_CPU } from './engine/session';
 import { windowFor } from './measure/perplexity';

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { machineOf, versions } from './bench/document';
 import { requireOneOfEach } from './bench/join';
-import { type BenchDocument, type BenchSpeed, benchSchema } from './bench/schema';
-import { checkedOptions, parse } from './check';
-import { withEngine } from './engine/engine';
-import { CALL_KEYS, MACHINE_KEYS } from './engine/engine-options';
+import { parse } from './check';
+import { type BenchDocument, type BenchSpeed, benchSchema } from './documents/bench';
+import { CALL_KEYS, checkedOptions, withEngine } from './engine/call';
+import { MACHINE_KEYS } from './engine/engine-options';
 import { StruPruneError } from './errors';
 import type { GraphResult } from './models/graphs/run/result';
 import type { GraphOptions, PruneOptions } from './options';

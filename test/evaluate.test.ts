@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { readWindows } from '../lib/calibration/text';
 import { openCheckpoint } from '../lib/checkpoint/open';
-import { withEngine } from '../lib/engine/engine';
+import { withEngine } from '../lib/engine/call';
 import { AS_IS, Session } from '../lib/engine/session';
 import { evaluate } from '../lib/evaluate';
 import { prune } from '../lib/prune';

@@ -1,5 +1,5 @@
 /** Tables of a document as CSV (RFC 4180): a line of names, then one line a row. */
-import type { BenchDocument, BenchGraphs, BenchMasks, BenchQuality } from './schema';
+import type { BenchDocument, BenchGraphs, BenchMasks, BenchQuality } from '../documents/bench';
 
 type Cell = string | number | null;
 

@@ -3,6 +3,13 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import {
+  BENCH_FORMAT,
+  BENCH_VERSION,
+  type BenchDocument,
+  type BenchMachine,
+  type BenchModel,
+} from '../documents/bench';
 import type { Engine } from '../engine/engine';
 import { native } from '../engine/native';
 import { addonFile } from '../engine/native-files';
@@ -11,13 +18,6 @@ import { linearParameters } from '../model/groups';
 import { modelName } from '../model/name';
 import { packageRoot } from '../package-root';
 import type { SectionName } from './join';
-import {
-  BENCH_FORMAT,
-  BENCH_VERSION,
-  type BenchDocument,
-  type BenchMachine,
-  type BenchModel,
-} from './schema';
 
 export type Rates = Pick<BenchMachine, 'sgemmRate' | 'dgemmRate' | 'bandwidth'>;
 

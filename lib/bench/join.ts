@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type BenchDocument, benchSchema } from '../documents/bench';
 import { StruPruneError } from '../errors';
-import { type BenchDocument, benchSchema } from './schema';
 
 const SECTIONS = ['quality', 'masks', 'kernels', 'speed', 'peers', 'memory', 'graphs'] as const;
 export type SectionName = (typeof SECTIONS)[number];

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeText } from '../checkpoint/atomic';
+import { type BenchDocument, benchSchema } from '../documents/bench';
 import { csvOf } from './csv';
-import { type BenchDocument, benchSchema } from './schema';
 
 /**
  * Writes a document into a folder as `name`.json, its table as `name`.csv where it has one, and the report

@@ -11,7 +11,8 @@ import type { BiasName } from '../model/family';
 import { type Scales, scalesOf } from '../model/stored-scaling';
 import type { BlockRole } from '../model/sublayers';
 import type { GgufEntry } from './container';
-import type { ExportFormat, ExportKind } from './export-table';
+import type { ExportKind } from './export-table';
+import type { ExportFormat } from './output-path';
 
 /** What a tensor of the output is filled with. */
 export type Fill =

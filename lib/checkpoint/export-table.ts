@@ -6,7 +6,7 @@ import { YARN } from '../model/from-gguf';
 import { withoutEmptyBlocks } from '../model/groups';
 import { yarnAttention } from '../model/rope-factors';
 import type { Rope } from '../model/sublayers';
-import { AS_FOLDER } from './output-path';
+import { AS_FOLDER, type ExportFormat } from './output-path';
 
 /**
  * Which program holds which pruned model. The rules read the families' descriptions, which were checked
@@ -17,7 +17,6 @@ import { AS_FOLDER } from './output-path';
  * - llama.cpp sizes its llama and qwen3 blocks by block 0, and qwen2's q and o by the hidden size; `deci`
  *   holds Llama-shaped blocks of unlike widths with optional biases, but no norms on q and k.
  */
-export type ExportFormat = 'hf' | 'gguf';
 export type ExportKind = 'stock' | 'own-modeling' | 'llama.cpp' | 'deci';
 
 /** For people. */

@@ -3,8 +3,9 @@ import { blockElements, fitsBlocks, isQuantised } from './container';
 import { planGguf } from './export-gguf';
 import { planHuggingFace } from './export-hf';
 import type { ExportDtype, ExportPlan, ExportRequest } from './export-plan';
-import { type ExportFormat, type Holder, holderOf, type Refusal, traitsOf } from './export-table';
+import { type Holder, holderOf, type Refusal, traitsOf } from './export-table';
 import { ggufBytes } from './gguf-writer';
+import type { ExportFormat } from './output-path';
 import { safetensorsBytes } from './safetensors-writer';
 
 export type {
@@ -15,7 +16,8 @@ export type {
   PlannedTensor,
 } from './export-plan';
 export { scalesIn, storedAs } from './export-plan';
-export { type ExportFormat, type ExportKind, exportTable } from './export-table';
+export { type ExportKind, exportTable } from './export-table';
+export type { ExportFormat } from './output-path';
 
 /**
  * Multiples that widths must have in the output: FFN channels, and columns of o (kept heads × head_dim).

@@ -4,8 +4,9 @@ import { lstat, mkdir, open, readdir, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { StruPruneError } from '../errors';
-import type { ExportFormat } from './export-table';
 import { foreignIn } from './manifest';
+
+export type ExportFormat = 'hf' | 'gguf';
 
 const GGUF = '.gguf';
 const SAFETENSORS = '.safetensors';

@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import { withEngine } from './engine';
+import { withEngine } from './call';
 import type { EngineOptions } from './engine-options';
 import { measureRates } from './gemm-rate';
 import { onlyAsked, probeGpus } from './gpu';

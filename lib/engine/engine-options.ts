@@ -1,6 +1,4 @@
-/** What every call that computes may be told beside its settings. */
-import type { OnProgress, OnWarning } from '../progress';
-import type { Engine } from './engine';
+/** What an engine may be told. */
 import type { DeviceName } from './gpu';
 
 export interface EngineOptions {
@@ -43,11 +41,6 @@ export interface EngineOptions {
 /** What an engine is made of. */
 export type MachineOptions = Omit<EngineOptions, 'signal'>;
 
-export interface CallOptions extends EngineOptions {
-  /** An engine that is there, which the call waits for; else it makes one of its own of the options above. */
-  engine?: Engine;
-}
-
 export const MACHINE_KEYS = [
   'threads',
   'memory',
@@ -58,12 +51,3 @@ export const MACHINE_KEYS = [
   'ranks',
   'onNotice',
 ] as const satisfies (keyof MachineOptions)[];
-
-/** Options that no schema of settings knows. */
-export const CALL_KEYS: readonly string[] = [
-  ...MACHINE_KEYS,
-  'engine',
-  'signal',
-  'onProgress',
-  'onWarning',
-] satisfies (keyof (CallOptions & { onProgress: OnProgress; onWarning: OnWarning }))[];

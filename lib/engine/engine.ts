@@ -1,13 +1,12 @@
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { z } from 'zod';
-import { bytes, checkedOptions, count, parse } from '../check';
+import { bytes, count, parse } from '../check';
 import { asStruPruneError, StruPruneError } from '../errors';
 import { counted, MIB, wholeMebibytes } from '../numbers';
 import { isCallers, Listeners } from '../own';
 import type { OnProgress, OnStage } from '../progress';
-import { turn } from '../turns';
 import { worded } from '../wording';
-import { type CallOptions, MACHINE_KEYS, type MachineOptions } from './engine-options';
+import type { MachineOptions } from './engine-options';
 import { abortAtExit } from './exit';
 import { chooseDevice, indexOf } from './gpu';
 import type { EngineHandle } from './handles';
@@ -398,42 +397,4 @@ export function withBytes(
   const listeners = engine?.listeners ?? new Listeners();
   const tell = onProgress && listeners.hear(onProgress);
   return tell && ((stage) => tell({ overall: null, ...stage, bytes: engine?.memory.used ?? 0 }));
-}
-
-/**
- * Runs a call on the engine of its options, or on one of its own, which is gone afterwards. `shared`: by all ranks of a team,
- * where there is one; what ends it on one of them ends it on all.
- */
-export async function withEngine<T>(
-  options: CallOptions,
-  call: (engine: Engine) => Promise<T>,
-  { shared } = { shared: false },
-): Promise<T> {
-  const { engine, signal } = checkedOptions(options);
-  const machine = MACHINE_KEYS.filter((key) => options[key] !== undefined);
-  if (engine && machine.length > 0) {
-    throw new StruPruneError(
-      'ERR_ARGUMENT',
-      `option ${machine.join(', ')}: the engine that is given has its own`,
-      'give it to new Engine() instead',
-    );
-  }
-  if (!shared && (engine?.shares || options.ranks !== undefined)) {
-    throw new StruPruneError(
-      'ERR_UNSUPPORTED',
-      '--ranks: of all calls prune() of a checkpoint alone is shared',
-      'leave it out',
-    );
-  }
-  const onTeam = (one: Engine) => one.team.call(() => call(one), signal);
-  if (engine) return engine.run(signal, onTeam);
-  const given = Object.fromEntries(machine.map((key) => [key, options[key]]));
-  // The first engine loads the addon, which the check of the first options need not wait for.
-  await turn();
-  const own = new Engine(given);
-  try {
-    return await own.run(signal, onTeam);
-  } finally {
-    await own.dispose();
-  }
 }

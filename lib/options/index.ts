@@ -1,7 +1,6 @@
 /** The options of prune() and its relatives. To add one: declare it in its part, read it in lib/spec. */
 import type { z } from 'zod';
-import { settingsFrom } from '../check';
-import type { CallOptions } from '../engine/engine-options';
+import { type CallOptions, settingsFrom } from '../engine/call';
 import { StruPruneError } from '../errors';
 import { Own } from '../own';
 import type { OnProgress, OnWarning } from '../progress';

@@ -1,7 +1,6 @@
 /** What is written, and where. */
 import { tmpdir } from 'node:os';
-import type { ExportFormat } from '../checkpoint/export-table';
-import { formatFor } from '../checkpoint/output-path';
+import { type ExportFormat, formatFor } from '../checkpoint/output-path';
 import { choice, folder, on, path, size } from './kinds';
 import { declare } from './option';
 

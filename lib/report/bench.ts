@@ -1,6 +1,6 @@
 /** The documents of benchmarks as one HTML file. */
 
-import type { BenchDocument, BenchModel, BenchQuality } from '../bench/schema';
+import type { BenchDocument, BenchModel, BenchQuality } from '../documents/bench';
 import { sharedInWords } from '../wording';
 import { type Html, html } from './html';
 import { asked, grouped, million } from './numbers';

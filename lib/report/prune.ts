@@ -1,5 +1,5 @@
 /** One run of prune() as one HTML file. */
-import type { BenchSpeed } from '../bench/schema';
+import type { BenchSpeed } from '../documents/bench';
 import { modelName } from '../model/name';
 import type { PruneResult } from '../pruning/result';
 import { html } from './html';

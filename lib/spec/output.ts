@@ -1,8 +1,7 @@
 /** What is written. */
 import { isQuantised } from '../checkpoint/container';
 import { type ExportDtype, type ExportRequest, roundingFor, storedAs } from '../checkpoint/export';
-import type { ExportFormat } from '../checkpoint/export-table';
-import { AS_FOLDER } from '../checkpoint/output-path';
+import { AS_FOLDER, type ExportFormat } from '../checkpoint/output-path';
 import { StruPruneError } from '../errors';
 import type { RefitRecipe } from '../methods';
 import { type Architecture, FEW_STEPS, type ModelSource, type Stored } from '../model/architecture';

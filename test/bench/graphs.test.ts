@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import { benchGraphs } from '../../lib/bench/graphs/run';
-import { benchSchema } from '../../lib/bench/schema';
+import { benchSchema } from '../../lib/documents/bench';
 import { benchReport } from '../../lib/reports';
 import { run, scratch } from '../cli/run';
 import { numbersOf } from '../report/page';

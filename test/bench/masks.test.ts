@@ -4,9 +4,9 @@ import { basename, join } from 'node:path';
 import test from 'ava';
 import { benchMasks } from '../../lib/bench/masks/run';
 import { SEARCHES } from '../../lib/bench/masks/searches';
-import { summariseMasks } from '../../lib/bench/masks/summary';
 import { writeBench } from '../../lib/bench/output';
-import { benchSchema } from '../../lib/bench/schema';
+import { benchSchema } from '../../lib/documents/bench';
+import { summariseMasks } from '../../lib/documents/mask-summary';
 
 const TINY = join(__dirname, '../../assets/tiny');
 

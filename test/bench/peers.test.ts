@@ -5,7 +5,7 @@ import { answerOf } from '../../lib/bench/peers/job';
 import type { PeersOptions } from '../../lib/bench/peers/options';
 import { benchPeers } from '../../lib/bench/peers/run';
 import { runProgram } from '../../lib/bench/process';
-import { benchSchema } from '../../lib/bench/schema';
+import { benchSchema } from '../../lib/documents/bench';
 import { StruPruneError } from '../../lib/errors';
 import { CALIBRATION, TINY } from '../cli/run';
 import { EVALUATION, workspace } from '../e2e/models';

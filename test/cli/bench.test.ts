@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { benchSchema } from '../../lib/bench/schema';
+import { benchSchema } from '../../lib/documents/bench';
 import { sampleDocument } from '../report/sample';
 import { CALIBRATION, EVALUATION, run, scratch, TINY } from './run';
 

@@ -5,7 +5,7 @@ import test from 'ava';
 import { parseGguf } from '../../lib/checkpoint/container';
 import type { ExportKind } from '../../lib/checkpoint/export-table';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { withEngine } from '../../lib/engine/engine';
+import { withEngine } from '../../lib/engine/call';
 import { Session } from '../../lib/engine/session';
 import { evaluate } from '../../lib/evaluate';
 import type { PruneOptions } from '../../lib/options';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { tokenizerOf } from '../../lib/calibration/text';
 import { openCheckpoint } from '../../lib/checkpoint/open';
-import { withEngine } from '../../lib/engine/engine';
+import { withEngine } from '../../lib/engine/call';
 import { AS_IS, Session } from '../../lib/engine/session';
 import { evaluateTasks } from '../../lib/evaluate-tasks';
 import { likelihoodsOf } from '../../lib/measure/tasks';

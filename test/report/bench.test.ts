@@ -1,6 +1,6 @@
 /** The report of a benchmark: every number is the JSON's, and the page is sound. */
 import test from 'ava';
-import { benchSchema } from '../../lib/bench/schema';
+import { benchSchema } from '../../lib/documents/bench';
 import { benchHtml } from '../../lib/report/bench';
 import { numbersOf, tableOf, unescaped } from './page';
 import { HOSTILE, METHODS, SPARSITIES, sampleDocument } from './sample';

@@ -1,6 +1,6 @@
 /** The rules that choose a setting, on numbers that can be checked in the head (sample.ts). */
 import test from 'ava';
-import type { BenchQuality } from '../../lib/bench/schema';
+import type { BenchQuality } from '../../lib/documents/bench';
 import {
   beaten,
   betterAblations,

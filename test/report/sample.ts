@@ -1,5 +1,5 @@
 /** A made-up benchmark whose numbers a reader can check in the head, with hostile names in it. */
-import type { BenchDocument, BenchMethod, BenchRow } from '../../lib/bench/schema';
+import type { BenchDocument, BenchMethod, BenchRow } from '../../lib/documents/bench';
 import type { PruneRun } from '../../lib/report/prune';
 
 export const HOSTILE = '<script>alert("x")</script>&\'';

@@ -1,6 +1,13 @@
 /** A graph pruned and sliced to equal sizes: what is lost on samples that calibrated nothing, and what it saves. */
 import { basename, join } from 'node:path';
-import { withBytes, withEngine } from '../../engine/engine';
+import type {
+  BenchDocument,
+  BenchGraphRow,
+  BenchGraphs,
+  BenchMeasuredGraph,
+} from '../../documents/bench';
+import { withEngine } from '../../engine/call';
+import { withBytes } from '../../engine/engine';
 import { OnnxFile } from '../../models/graphs/onnx/file';
 import { type Network, relate } from '../../models/graphs/relate';
 import { Counts } from '../../models/graphs/run/counts';
@@ -14,7 +21,6 @@ import { stageReporter } from '../../progress';
 import { pruneGraph } from '../../prune-graph';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf } from '../document';
-import type { BenchDocument, BenchGraphRow, BenchGraphs, BenchMeasuredGraph } from '../schema';
 import { withScratch } from '../scratch';
 import { type GraphsOptions, type GraphsSettings, graphsSettings } from './options';
 import { sliceByNorm } from './slice-by-norm';

@@ -1,5 +1,8 @@
 /** Every native operation at a model's own shapes, beside what the machine's two roofs allow. */
-import { withBytes, withEngine } from '../../engine/engine';
+
+import type { BenchDocument, BenchKernel, BenchKernels } from '../../documents/bench';
+import { withEngine } from '../../engine/call';
+import { withBytes } from '../../engine/engine';
 import type { KernelRun, KernelTiming, Roofs } from '../../engine/native-bench';
 import { using } from '../../engine/owned';
 import { measureRoofs, timeGpuKernels } from '../../engine/roofs';
@@ -12,7 +15,6 @@ import { stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
-import type { BenchDocument, BenchKernel, BenchKernels } from '../schema';
 import { type KernelOptions, type KernelSettings, kernelSettings } from './options';
 import { timeWholeCalls } from './whole-calls';
 

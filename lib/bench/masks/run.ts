@@ -1,5 +1,8 @@
 /** Every way to a mask on every site of the dense model: the error that is left after the exact refit. */
-import { withBytes, withEngine } from '../../engine/engine';
+
+import type { BenchDocument, BenchMaskSearch, BenchMaskSite } from '../../documents/bench';
+import { withEngine } from '../../engine/call';
+import { withBytes } from '../../engine/engine';
 import { Session } from '../../engine/session';
 import type { Solver } from '../../engine/solver';
 import { findMask } from '../../masks';
@@ -13,7 +16,6 @@ import type { Layer } from '../../spec/widths';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf } from '../document';
 import { tokenise } from '../quality/texts';
-import type { BenchDocument, BenchMaskSearch, BenchMaskSite } from '../schema';
 import { type MasksOptions, masksSettings } from './options';
 import { SEARCHES, type Search } from './searches';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ALLOCATION_RULES } from '../../allocation';
-import { settingsFrom } from '../../check';
+import { settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { StruPruneError } from '../../errors';
 import { MASKS } from '../../masks';

@@ -1,6 +1,10 @@
 import { join } from 'node:path';
+import {
+  type BenchMemoryEntry,
+  type BenchMemoryRow,
+  memoryEntrySchema,
+} from '../../documents/bench';
 import { Journal } from '../journal';
-import { type BenchMemoryEntry, type BenchMemoryRow, memoryEntrySchema } from '../schema';
 
 /** Finished runs, in a journal on the disk: the larger models take hours. */
 export class MemoryRows {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { BenchContender } from '../schema';
+import type { BenchContender } from '../../documents/bench';
 
 /** Token ids as little-endian int32 in a file, whole windows. */
 interface Ids {

@@ -1,9 +1,10 @@
 /** What any program must compute for the same result, item by item, at the machine's measured rates. */
+
+import type { BenchPeers } from '../../documents/bench';
 import { blocksFlops, forwardFlops } from '../../measure/perplexity';
 import type { Architecture } from '../../model/architecture';
 import type { LayerStats } from '../../pruning/result';
 import { gramFlops, refitFlops, sweepFlops } from '../flops';
-import type { BenchPeers } from '../schema';
 
 export interface Work {
   architecture: Architecture;

@@ -1,6 +1,8 @@
 import { z } from 'zod';
-import { checkedOptions, path, settingsFrom } from '../../check';
+import { path } from '../../check';
+import type { BenchDocument } from '../../documents/bench';
 import { embeddedTexts } from '../../embedded';
+import { checkedOptions, settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { CALIBRATION } from '../../options/calibration';
 import { names, on, shares } from '../../options/kinds';
@@ -17,7 +19,6 @@ import {
   SURVEY_OPTIONS,
   scratchOption,
 } from '../options';
-import type { BenchDocument } from '../schema';
 
 const ownMethod: z.ZodType<OwnMethod, OwnMethod> = z.strictObject({
   // Of a folder too.

@@ -1,4 +1,6 @@
 /** The dense model's last hidden states on the evaluation texts, to which every pruned model is compared. */
+
+import type { BenchOnText } from '../../documents/bench';
 import { compareHeads } from '../../engine/ends';
 import type { Engine } from '../../engine/engine';
 import type { Matrix } from '../../engine/matrix';
@@ -8,7 +10,6 @@ import { meanOfTokens } from '../../engine/token-values';
 import { comparedOf, meansOf } from '../../measure/against';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
-import type { BenchOnText } from '../schema';
 import type { TokenisedText } from './texts';
 
 export interface DensePerplexity {

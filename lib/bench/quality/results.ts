@@ -1,15 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../checkpoint/output-path';
-import { Journal, keyOf } from '../journal';
-import { removeBench } from '../output';
 import {
   type BenchEntry,
   type BenchQuality,
   type BenchRow,
   type BenchSurvey,
   entrySchema,
-} from '../schema';
+} from '../../documents/bench';
+import { Journal, keyOf } from '../journal';
+import { removeBench } from '../output';
 
 type Dense = BenchQuality['dense'];
 

@@ -1,6 +1,7 @@
 /** One row: a model is pruned into a folder, opened again, and compared with the dense one. */
 import { rm } from 'node:fs/promises';
 import { openCheckpoint } from '../../checkpoint/open';
+import type { BenchLayer, BenchRow } from '../../documents/bench';
 import { type Engine, withBytes } from '../../engine/engine';
 import { type PruneOptions, settingsOf } from '../../options';
 import type { OnProgress } from '../../progress';
@@ -10,7 +11,6 @@ import type { Surveys, SurveyUse } from '../../pruning/surveys';
 import { buildOf } from '../document';
 import type { MethodEntry } from '../methods';
 import { peakOf, resetPeak } from '../resident';
-import type { BenchLayer, BenchRow } from '../schema';
 import type { Reference } from './reference';
 
 export interface RowInput {

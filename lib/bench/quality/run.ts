@@ -3,7 +3,15 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { overlapWarning } from '../../calibration/corpus';
 import type { TextOptions } from '../../calibration/text';
-import { type Engine, withBytes, withEngine } from '../../engine/engine';
+import {
+  type BenchDocument,
+  type BenchFailure,
+  type BenchQuality,
+  type BenchRow,
+  rowSchema,
+} from '../../documents/bench';
+import { withEngine } from '../../engine/call';
+import { type Engine, withBytes } from '../../engine/engine';
 import { measureGemmRate } from '../../engine/gemm-rate';
 import { asStruPruneError, type ErrorCode, StruPruneError } from '../../errors';
 import { calibrationWindow, windowFor } from '../../measure/perplexity';
@@ -21,13 +29,6 @@ import { inTurns } from '../../turns';
 import { documentOf, journalMachine, machineOf, modelOf, versions } from '../document';
 import { keyOf } from '../journal';
 import { inDocument, METHOD_ENTRIES, type MethodEntry, methodEntries } from '../methods';
-import {
-  type BenchDocument,
-  type BenchFailure,
-  type BenchQuality,
-  type BenchRow,
-  rowSchema,
-} from '../schema';
 import { withScratch } from '../scratch';
 import { qualityCommand } from './command';
 import { type QualityOptions, type QualitySettings, qualitySettings } from './options';

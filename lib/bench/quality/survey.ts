@@ -1,5 +1,5 @@
+import type { BenchSurvey } from '../../documents/bench';
 import type { SurveyUse } from '../../pruning/surveys';
-import type { BenchSurvey } from '../schema';
 
 /** The curves of a survey as a document holds them; null where the method made its own of column statistics. */
 export function surveyOf({ key, seconds, input, survey }: SurveyUse): BenchSurvey | null {

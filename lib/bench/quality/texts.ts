@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { readWindows, type TextOptions } from '../../calibration/text';
+import type { BenchText } from '../../documents/bench';
 import { StruPruneError } from '../../errors';
 import type { ModelSource } from '../../model/architecture';
-import type { BenchText } from '../schema';
 
 /** A text and its tokens, whole windows. */
 export interface TokenisedText {

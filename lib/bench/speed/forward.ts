@@ -1,10 +1,11 @@
 /** Our own forward pass of a prompt, of two models in turn. */
+
+import type { BenchPace } from '../../documents/bench';
 import { type Engine, roomWithoutLimit } from '../../engine/engine';
 import { using } from '../../engine/owned';
 import { AS_IS, Session } from '../../engine/session';
 import { KeptBlocks } from '../../measure/kept-blocks';
 import { forwardFlops } from '../../measure/perplexity';
-import type { BenchPace } from '../schema';
 import { paceOf } from './pace';
 import type { Pair } from './pair';
 

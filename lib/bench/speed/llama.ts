@@ -1,12 +1,12 @@
 /** Two models in llama.cpp, beside what the removed work allows there. */
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
+import type { BenchSpeed } from '../../documents/bench';
 import type { Engine } from '../../engine/engine';
 import { native } from '../../engine/native';
 import { blocksFlops } from '../../measure/perplexity';
 import type { ModelSource } from '../../model/architecture';
 import { embeddingWidth } from '../../model/axes';
-import type { BenchSpeed } from '../schema';
 import { withScratch } from '../scratch';
 import { paceOf } from './pace';
 import { ggufPair, type Pair } from './pair';

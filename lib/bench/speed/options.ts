@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { settingsFrom } from '../../check';
+import { settingsFrom } from '../../engine/call';
 import type { EngineOptions } from '../../engine/engine-options';
 import { count, folder } from '../../options/kinds';
 import { declare, schemaOf } from '../../options/option';

@@ -1,12 +1,14 @@
 /** A pruned checkpoint against the dense one, in llama.cpp and in our own forward pass, beside what the removed work allows. */
-import { type Engine, withBytes, withEngine } from '../../engine/engine';
+
+import type { BenchDocument, BenchSpeed } from '../../documents/bench';
+import { withEngine } from '../../engine/call';
+import { type Engine, withBytes } from '../../engine/engine';
 import { StruPruneError } from '../../errors';
 import type { ModelSource } from '../../model/architecture';
 import { type OnStage, stageReporter } from '../../progress';
 import { sourceOf } from '../../source';
 import { commandLine } from '../../wording';
 import { documentOf, machineOf, modelOf, versions } from '../document';
-import type { BenchDocument, BenchSpeed } from '../schema';
 import { timeForward } from './forward';
 import { timeLlama } from './llama';
 import { type SpeedOptions, type SpeedSettings, speedSettings } from './options';

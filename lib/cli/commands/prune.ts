@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { BenchSpeed } from '../../bench/schema';
 import { isOnnx } from '../../checkpoint/output-path';
+import type { BenchSpeed } from '../../documents/bench';
 import { rankOfProcess } from '../../engine/team';
 import { StruPruneError } from '../../errors';
 import type { GraphOptions, PruneOptions } from '../../options';

@@ -1,5 +1,5 @@
-import { graphRows } from '../../bench/graphs/rows';
-import type { BenchDocument } from '../../bench/schema';
+import type { BenchDocument } from '../../documents/bench';
+import { graphRows } from '../../documents/graph-rows';
 import { bytes, grouped, percent, short } from '../../numbers';
 import { table } from './table';
 

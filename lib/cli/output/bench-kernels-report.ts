@@ -1,4 +1,4 @@
-import type { BenchDocument, BenchKernel } from '../../bench/schema';
+import type { BenchDocument, BenchKernel } from '../../documents/bench';
 import { percent, short } from '../../numbers';
 import { table } from './table';
 

@@ -1,5 +1,5 @@
-import { summariseMasks } from '../../bench/masks/summary';
-import type { BenchDocument } from '../../bench/schema';
+import type { BenchDocument } from '../../documents/bench';
+import { summariseMasks } from '../../documents/mask-summary';
 import { duration, grouped, percent } from '../../numbers';
 import { table } from './table';
 

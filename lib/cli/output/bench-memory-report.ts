@@ -1,4 +1,4 @@
-import type { BenchDocument } from '../../bench/schema';
+import type { BenchDocument } from '../../documents/bench';
 import { duration, grouped, mebibytes, percent } from '../../numbers';
 import { table } from './table';
 

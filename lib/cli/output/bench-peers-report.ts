@@ -1,4 +1,4 @@
-import type { BenchContender, BenchDocument } from '../../bench/schema';
+import type { BenchContender, BenchDocument } from '../../documents/bench';
 import { duration, mebibytes, percent, short } from '../../numbers';
 import { table } from './table';
 

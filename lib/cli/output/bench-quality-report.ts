@@ -1,4 +1,4 @@
-import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../../bench/schema';
+import type { BenchDocument, BenchFailure, BenchQuality, BenchRow } from '../../documents/bench';
 import { bytes, duration, grouped, mebibytes, percent } from '../../numbers';
 import { sharedInWords } from '../../wording';
 import { type Align, table } from './table';

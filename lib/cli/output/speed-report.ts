@@ -1,4 +1,4 @@
-import type { BenchPace, BenchSpeed } from '../../bench/schema';
+import type { BenchPace, BenchSpeed } from '../../documents/bench';
 import { bytes, counted, grouped } from '../../numbers';
 import { table } from './table';
 

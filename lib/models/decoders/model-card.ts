@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import type { GgufEntry } from '../../checkpoint/container';
-import { type ExportFormat, loadsAs } from '../../checkpoint/export-table';
+import { loadsAs } from '../../checkpoint/export-table';
 import { licenceLines, licenceMetadata, licenceOf, licenceWords } from '../../checkpoint/licence';
-import { formatFor } from '../../checkpoint/output-path';
+import { type ExportFormat, formatFor } from '../../checkpoint/output-path';
 import { pieces } from '../../checkpoint/pieces';
 import { embeddedMix } from '../../embedded';
 import type { ModelSource } from '../../model/architecture';

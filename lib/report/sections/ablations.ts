@@ -1,5 +1,5 @@
 /** What each ingredient of StruPrune is worth: perplexity of every ablation ÷ that of what it was taken from. */
-import type { BenchMethod, BenchQuality } from '../../bench/schema';
+import type { BenchMethod, BenchQuality } from '../../documents/bench';
 import { dotChart } from '../charts/dots';
 import { dotStyle } from '../charts/style';
 import { linearScale } from '../charts/ticks';

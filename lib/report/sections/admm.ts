@@ -1,5 +1,5 @@
 /** How ADMM came to rest: its residuals step by step, over the sites of one run. */
-import type { BenchLayer } from '../../bench/schema';
+import type { BenchLayer } from '../../documents/bench';
 import { lineChart } from '../charts/lines';
 import { bareLine, seriesStyle } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';

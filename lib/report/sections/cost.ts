@@ -1,5 +1,5 @@
 /** Time and memory of every method at the chosen sparsity. */
-import type { BenchQuality, BenchRow } from '../../bench/schema';
+import type { BenchQuality, BenchRow } from '../../documents/bench';
 import { barChart } from '../charts/bars';
 import { linearScale } from '../charts/ticks';
 import { areaLegend, figure } from '../figure';

@@ -1,5 +1,5 @@
 /** Error curves of the surveys: what a layer loses after so many removals, each with an exact refit. */
-import type { BenchQuality, BenchSurvey } from '../../bench/schema';
+import type { BenchQuality, BenchSurvey } from '../../documents/bench';
 import { type LineSeries, lineChart } from '../charts/lines';
 import { bareLine } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';

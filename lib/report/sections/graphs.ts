@@ -1,6 +1,7 @@
 /** A pruned ONNX graph beside a slice of as many parameters. */
-import { graphRows } from '../../bench/graphs/rows';
-import type { BenchGraphs } from '../../bench/schema';
+
+import type { BenchGraphs } from '../../documents/bench';
+import { graphRows } from '../../documents/graph-rows';
 import { type Html, html } from '../html';
 import { bytes, data, grouped, percent, short, times } from '../numbers';
 import { number, table } from '../table';

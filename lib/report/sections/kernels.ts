@@ -1,5 +1,5 @@
 /** Native operations against what the machine allows, one figure a device. */
-import type { BenchKernel, BenchKernels } from '../../bench/schema';
+import type { BenchKernel, BenchKernels } from '../../documents/bench';
 import { rooflineChart } from '../charts/roofline';
 import { figure } from '../figure';
 import { type Html, html } from '../html';

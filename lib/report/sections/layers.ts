@@ -1,5 +1,5 @@
 /** Where the weights go: the removed share of every block, for each allocation, at one sparsity. */
-import type { BenchLayer, BenchQuality, BenchRow } from '../../bench/schema';
+import type { BenchLayer, BenchQuality, BenchRow } from '../../documents/bench';
 import { lineChart } from '../charts/lines';
 import { seriesStyle } from '../charts/style';
 import { linearScale } from '../charts/ticks';

@@ -1,6 +1,7 @@
 /** Ways to a mask inside a site, at equal widths: what each leaves of the error, and how ADMM came to rest. */
-import { type SearchSummary, summariseMasks } from '../../bench/masks/summary';
-import type { BenchLayer, BenchMasks } from '../../bench/schema';
+
+import type { BenchLayer, BenchMasks } from '../../documents/bench';
+import { type SearchSummary, summariseMasks } from '../../documents/mask-summary';
 import { lineChart } from '../charts/lines';
 import { seriesStyle } from '../charts/style';
 import { linearScale } from '../charts/ticks';

@@ -1,5 +1,5 @@
 /** Peak memory of runs over growing models or shrinking budgets. */
-import type { BenchMemory, BenchMemoryRow } from '../../bench/schema';
+import type { BenchMemory, BenchMemoryRow } from '../../documents/bench';
 import { lineChart } from '../charts/lines';
 import { bareLine, seriesStyle } from '../charts/style';
 import { logScale } from '../charts/ticks';

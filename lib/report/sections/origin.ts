@@ -1,5 +1,5 @@
 /** Machine, versions, seed and the command that makes the report again. */
-import type { BenchDocument, BenchMachine, BenchMethod, BenchText } from '../../bench/schema';
+import type { BenchDocument, BenchMachine, BenchMethod, BenchText } from '../../documents/bench';
 import { counted } from '../../numbers';
 import { type Html, html, type Part } from '../html';
 import { bytes, data, grouped, short, time } from '../numbers';

@@ -1,5 +1,5 @@
 /** The same prune by other programs, on the same tokens in the same run. */
-import type { BenchContender, BenchPeers } from '../../bench/schema';
+import type { BenchContender, BenchPeers } from '../../documents/bench';
 import { barChart } from '../charts/bars';
 import { linearScale } from '../charts/ticks';
 import { figure } from '../figure';

@@ -1,5 +1,5 @@
 /** Perplexity against sparsity: one figure a text, every method a line. */
-import type { BenchMethod, BenchQuality } from '../../bench/schema';
+import type { BenchMethod, BenchQuality } from '../../documents/bench';
 import { lineChart } from '../charts/lines';
 import { seriesStyle } from '../charts/style';
 import { linearScale, logScale } from '../charts/ticks';

@@ -1,5 +1,5 @@
 /** Every row of the benchmark with everything that was measured on it. */
-import type { BenchQuality } from '../../bench/schema';
+import type { BenchQuality } from '../../documents/bench';
 import { type Html, html } from '../html';
 import {
   asked,

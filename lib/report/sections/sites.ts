@@ -1,4 +1,4 @@
-import type { BenchLayer } from '../../bench/schema';
+import type { BenchLayer } from '../../documents/bench';
 import { linearScale, type Scale } from '../charts/ticks';
 
 type Site = BenchLayer['site'];

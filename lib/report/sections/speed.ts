@@ -1,5 +1,5 @@
 /** The pruned checkpoint against the dense one in runtimes. */
-import type { BenchPace, BenchSpeed } from '../../bench/schema';
+import type { BenchPace, BenchSpeed } from '../../documents/bench';
 import { counted } from '../../numbers';
 import { barChart } from '../charts/bars';
 import { linearScale } from '../charts/ticks';

@@ -11,7 +11,7 @@
  * 5. Shares within SAME_SHARE of each other are the same: groups are whole, so that methods asked for one share remove
  *    different ones. No row beats one that removed more than it.
  */
-import type { BenchMethod, BenchQuality, BenchRow } from '../../bench/schema';
+import type { BenchMethod, BenchQuality, BenchRow } from '../../documents/bench';
 
 /** Perplexity over the dense one that a choice may cost. */
 export const LIMIT = 1.1;

@@ -1,5 +1,5 @@
 /** What one run did and what it cost, in words. */
-import type { BenchSpeed } from '../../bench/schema';
+import type { BenchSpeed } from '../../documents/bench';
 import type { PruneResult } from '../../pruning/result';
 import { type Html, html } from '../html';
 import {

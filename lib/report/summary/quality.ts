@@ -1,5 +1,5 @@
 /** The findings of choose.ts in words. */
-import type { BenchQuality, BenchRow } from '../../bench/schema';
+import type { BenchQuality, BenchRow } from '../../documents/bench';
 import { commandLine } from '../../wording';
 import { type Html, html, type Part } from '../html';
 import {

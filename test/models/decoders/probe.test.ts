@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { readWindows } from '../../../lib/calibration/text';
 import { openCheckpoint } from '../../../lib/checkpoint/open';
-import { withEngine } from '../../../lib/engine/engine';
+import { withEngine } from '../../../lib/engine/call';
 import { Session } from '../../../lib/engine/session';
 import { DenseDecoder } from '../../../lib/models/decoders/dense';
 import { settingsOf } from '../../../lib/options';

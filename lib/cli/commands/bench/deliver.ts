@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { writeBench } from '../../../bench/output';
-import type { BenchDocument } from '../../../bench/schema';
 import { requireWritable } from '../../../checkpoint/atomic';
+import type { BenchDocument } from '../../../documents/bench';
 import { print, printJson } from '../../output/print';
 
 interface Delivery {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { BENCH_FOLDER } from '../../../bench/options';
-import type { BenchDocument } from '../../../bench/schema';
+import type { BenchDocument } from '../../../documents/bench';
 import { addFlags, type Flags, optionsFrom } from '../../flags/flag';
 import { runWithProgress } from '../../terminal/run';
 import { MODEL_HELP } from '../model-argument';

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { BENCH_FOLDER } from '../../../bench/options';
 import { writeBench } from '../../../bench/output';
 import type { QualityOptions } from '../../../bench/quality/options';
-import type { BenchDocument } from '../../../bench/schema';
+import type { BenchDocument } from '../../../documents/bench';
 import { EMBEDDED_WINDOW, embeddedModel } from '../../../embedded';
 import { FLAGS } from '../../flags';
 import { addFlags, optionsFrom } from '../../flags/flag';

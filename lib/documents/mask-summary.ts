@@ -1,5 +1,5 @@
 /** `bench masks` in a few numbers: every search against the first one. */
-import type { BenchMasks } from '../schema';
+import type { BenchMasks } from './bench';
 
 export interface SearchSummary {
   search: string;

@@ -1,5 +1,5 @@
 /** What `bench graphs` measured, as lines of a table: the dense graph first. */
-import type { BenchGraphs, BenchMeasuredGraph } from '../schema';
+import type { BenchGraphs, BenchMeasuredGraph } from './bench';
 
 export interface GraphLine extends BenchMeasuredGraph {
   label: string;
