@@ -108,7 +108,7 @@ function metadataOf(
   output: Architecture,
   architecture: string,
   context: number,
-  { slides, multipliers, experts }: GgufDescription,
+  { slides, caps, multipliers, experts }: GgufDescription,
 ): Record<string, GgufEntry> {
   const { blocks, headDim, norm } = output;
   const rope = output.globalRope ?? output.rope;
@@ -150,6 +150,10 @@ function metadataOf(
     own['rope.scaling.type'] = text('yarn');
     own['rope.scaling.factor'] = real(rope.yarn.factor);
     own['rope.scaling.original_context_length'] = size(rope.yarn.originalMaxPositions);
+  }
+  if (caps) {
+    own.attn_logit_softcapping = real(output.scoreCap!);
+    own.final_logit_softcapping = real(output.logitCap!);
   }
   if (multipliers) {
     own['attention.scale'] = real((output.queryScalar ?? headDim) ** -0.5);

@@ -123,6 +123,8 @@ function stockConfig(output: Architecture, family: Family, own: boolean): Record
   const queryScalar = output.queryScalar ?? output.headDim;
   if (keys.queryScalar) config[keys.queryScalar] = queryScalar;
   if (keys.scoreScale) config[keys.scoreScale] = shortest(queryScalar ** -0.5);
+  if (keys.scoreCap) config[keys.scoreCap] = output.scoreCap;
+  if (keys.logitCap) config[keys.logitCap] = output.logitCap;
   if (keys.embeddingScale) config[keys.embeddingScale] = output.embeddingScale;
   if (keys.outputScale) config[keys.outputScale] = output.outputScale;
   if (keys.logitDivisor) config[keys.logitDivisor] = shortest(1 / output.logitScale);

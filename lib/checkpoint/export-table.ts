@@ -137,7 +137,7 @@ function isLlamaBlock({
 /** What of the arithmetic is a constant of llama.cpp's graph, and another one. */
 function graphLacks(pruned: Architecture): string | null {
   const { family, activation, blocks, rope, queryScalar, routing } = pruned;
-  const { globalEvery, unturnedEvery, gguf } = familyNamed(family);
+  const { globalEvery, twoRopes, unturnedEvery, gguf } = familyNamed(family);
   if (gguf === null) return null;
   if (activation !== gguf.activation) return `the activation ${activation}`;
   if (pruned.tiedEmbeddings && gguf.needsHead) return 'a head that is tied to the embedding';
@@ -152,6 +152,9 @@ function graphLacks(pruned: Architecture): string | null {
   if ((queryScalar !== null && !gguf.multipliers) || blocks.length === gguf.scalesByHeadsAt) {
     return 'an attention scale of its own';
   }
+  if (gguf.caps && (pruned.scoreCap === null || pruned.logitCap === null)) {
+    return 'scores or logits without a cap';
+  }
   if (unturnedEvery !== undefined && !isEveryNth(blocks, 'unturned', unturnedEvery)) {
     return `blocks without rope other than every ${unturnedEvery}th`;
   }
@@ -161,6 +164,7 @@ function graphLacks(pruned: Architecture): string | null {
   if (!isEveryNth(blocks, 'global', globalEvery)) {
     return `global blocks other than every ${globalEvery}th`;
   }
+  if (!twoRopes) return null;
   const { theta, ...scaling } = rope!;
   const other = theta !== gguf.slidingTheta || Object.keys(scaling).length > 0;
   return other ? 'another rope in its sliding blocks' : null;

@@ -51,7 +51,7 @@ export class Ends extends Owned<EndsHandle> {
 
   /**
    * mean `[tokens, embedding width]` <- mean of the head's rows under the next-token distributions p of `hidden`
-   * `[tokens, hidden]` after the last block, in pages of the same rows. Returns the sum of p log p, nats `[tokens]`.
+   * `[tokens, hidden]` after the last block, in pages of the same rows; the head's inputs where logits are capped. Returns the sum of p log p, nats `[tokens]`.
    */
   expectHead(hidden: Matrix, mean: Matrix, purpose: Purpose): Promise<Float64Array> {
     return native.expectHead(this.handle, hidden.handle, mean.handle, purpose);

@@ -15,6 +15,8 @@ export interface EndsSpec {
   embeddingWidth: number;
   positionOffset: number;
   embeddingScale: number;
+  /** Of logits; null: none. */
+  logitCap: number | null;
   norm: NormSpec;
   /** Tensors that have to be there. */
   roles: ModelRole[];
@@ -51,7 +53,7 @@ export interface TokenComparison {
 
 /** A model's next-token distributions p, as far as divergences from them need them. */
 export interface ExpectedHeadOf<Matrix> {
-  /** `[tokens, embedding width]`: mean of the head's rows under p. */
+  /** `[tokens, embedding width]`: mean of the head's rows under p, or its inputs where logits are capped. */
   mean: Matrix;
   /** Sum of p log p, nats `[tokens]`. */
   negativeEntropy: Float64Array;

@@ -60,7 +60,11 @@ interface OfBlock {
   block: BlockSpec;
 }
 interface OfEnds {
-  ends: Pick<EndsSpec, 'hidden' | 'vocab' | 'embeddingWidth'> & { tensors: readonly ModelRole[] };
+  ends: Pick<EndsSpec, 'hidden' | 'vocab' | 'embeddingWidth'> & {
+    tensors: readonly ModelRole[];
+    /** Logits are. */
+    capped: boolean;
+  };
   tokens: Tokens;
 }
 interface OfProblem extends Paged {

@@ -159,9 +159,10 @@ export class NeedsOf {
       | 'divergenceGradient',
     tokens: Tokens,
   ): Needs {
-    const { hidden, vocab } = this.architecture;
+    const { hidden, vocab, logitCap } = this.architecture;
     const width = embeddingWidth(this.architecture);
-    const ends = { hidden, vocab, embeddingWidth: width, tensors: this.#tensors };
+    const capped = logitCap !== null;
+    const ends = { hidden, vocab, embeddingWidth: width, tensors: this.#tensors, capped };
     return this.#ask(call, { ends, tokens });
   }
 

@@ -63,6 +63,7 @@ export class Session {
           embeddingWidth: embeddingWidth(architecture),
           positionOffset: architecture.positionOffset ?? 0,
           embeddingScale: architecture.embeddingScale,
+          logitCap: architecture.logitCap,
           norm: { kind: architecture.norm.kind, eps: architecture.norm.eps },
           roles: Object.keys(modelShapes(architecture)) as ModelRole[],
           // In floats nothing is rounded.

@@ -48,6 +48,8 @@ export interface Architecture {
   qkNorm: 'head' | 'heads' | null;
   /** Attention scores are divided by its root; null: headDim. */
   queryScalar: number | null;
+  /** Attention scores s, so divided, become scoreCap · tanh(s ÷ scoreCap) (Gemma 2); null: they stay. */
+  scoreCap: number | null;
   activation: Activation;
   /** down(act(gate x) * up x) when true, down(act(up x)) when false (OPT: fc1 is `up`, fc2 is `down`). */
   gated: boolean;
@@ -60,6 +62,8 @@ export interface Architecture {
   outputScale: number;
   /** Of logits (Granite). The loaded weight of the final norm has it in it. */
   logitScale: number;
+  /** The same of logits. */
+  logitCap: number | null;
   /** Output matrix = embedding matrix. */
   tiedEmbeddings: boolean;
   /** Width of the embedding table where it differs from `hidden` (OPT-350m's project_in/out), else null. */

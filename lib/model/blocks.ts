@@ -10,7 +10,8 @@ import {
 
 /** The sublayers of a block in the order in which they run. One without units is not there. */
 export function sublayersOf(architecture: Architecture, block: number): Sublayer[] {
-  const { norm, biases, headDim, queryScalar, qkNorm, gated, activation, routing } = architecture;
+  const { norm, biases, headDim, queryScalar, scoreCap, qkNorm, gated, activation, routing } =
+    architecture;
   const { ffn, experts = 0, heads, kvHeads, global, unturned } = architecture.blocks[block]!;
   const rope = (global && architecture.globalRope) || architecture.rope;
   const queries = kvHeads === 0 ? 1 : heads / kvHeads;
@@ -35,6 +36,7 @@ export function sublayersOf(architecture: Architecture, block: number): Sublayer
         headNorm: qkNorm ? { kind: 'rms', eps } : null,
         normJoinsHeads: qkNorm === 'heads',
         scale: queryScalar === null ? null : 1 / Math.sqrt(queryScalar),
+        cap: scoreCap,
       },
       ...norms,
       biases: { in: biases.qkv, out: biases.o },

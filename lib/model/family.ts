@@ -79,6 +79,9 @@ export interface ConfigKeys {
   normEps?: string;
   slidingWindow?: string;
   queryScalar?: string;
+  /** Soft caps of attention scores and of logits. */
+  scoreCap?: string;
+  logitCap?: string;
   /** What scores, embeddings, additions and, as a divisor, logits are multiplied by. */
   scoreScale?: string;
   embeddingScale?: string;
@@ -131,6 +134,8 @@ export interface GgufDescription {
   multipliers?: true;
   /** The base of its graph's rope in blocks that slide, where others are global. */
   slidingTheta?: number;
+  /** Its graph caps scores and logits: by these where a file says nothing. */
+  caps?: { scores: number; logits: number };
   /** The number of blocks at which its graph scales scores by hidden ÷ heads, not by the head width. */
   scalesByHeadsAt?: number;
   /** Every block has experts. `sums`: its graph makes the probabilities of those that a token passes sum to 1; `ownWidth`: metadata has their width apart from an FFN's. */

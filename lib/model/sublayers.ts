@@ -73,6 +73,8 @@ export interface AttentionSpec {
   normJoinsHeads: boolean;
   /** Of scores; null: 1/√headDim. */
   scale: number | null;
+  /** Scaled scores s become cap · tanh(s ÷ cap); null: they stay. */
+  cap: number | null;
 }
 
 export interface FeedForwardSpec {

@@ -1,6 +1,7 @@
 #include "addon/decode.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 namespace struprune::addon {
@@ -85,6 +86,14 @@ Activation DecodeActivation(const Plain& value) {
   throw BadArgument("unknown activation " + name);
 }
 
+// 0 where there is none.
+float CapIn(const Plain& object, const char* key) {
+  const Plain& cap = FieldOf(object, key);
+  const float value = cap.absent() ? 0.0f : static_cast<float>(NumberOf(cap, key));
+  if (value < 0 || !std::isfinite(value)) throw BadArgument("a cap is a number above 0");
+  return value;
+}
+
 AttentionSpec DecodeAttention(const Plain& object) {
   AttentionSpec spec;
   spec.kv_heads = WidthIn(object, "kvHeads");
@@ -96,6 +105,7 @@ AttentionSpec DecodeAttention(const Plain& object) {
   spec.norm_joins_heads = FlagOf(FieldOf(object, "normJoinsHeads"), "normJoinsHeads");
   const Plain& scale = FieldOf(object, "scale");
   if (!scale.absent()) spec.scale = static_cast<float>(NumberOf(scale, "scale"));
+  spec.cap = CapIn(object, "cap");
   if (spec.queries == 0 || spec.head_dim == 0) {
     throw BadArgument("an attention has query heads for each KV head");
   }
@@ -274,6 +284,7 @@ EndsSpec DecodeEndsSpec(const Plain& object, const Plain& refs, Files files) {
   spec.embedding_width = WidthIn(object, "embeddingWidth");
   spec.position_offset = WidthIn(object, "positionOffset");
   spec.embedding_scale = static_cast<float>(NumberIn(object, "embeddingScale"));
+  spec.logit_cap = CapIn(object, "logitCap");
   spec.stored = DecodeStored(FieldOf(object, "stored"));
   spec.embedding = DecodeTensor(refs, "embedding", files);
   spec.positions = DecodeTensor(refs, "positions", files);

@@ -80,9 +80,9 @@ class Call {
       }
       return false;
     };
-    return {ends.Size("hidden"), ends.Size("vocab"),  ends.Size("embeddingWidth"),
-            has("positions"),    has("projectIn"),    has("projectOut"),
-            has("finalNorm"),    has("finalNormBias")};
+    return {ends.Size("hidden"), ends.Size("vocab"),   ends.Size("embeddingWidth"),
+            has("positions"),    has("projectIn"),     has("projectOut"),
+            has("finalNorm"),    has("finalNormBias"), ends.Flag("capped")};
   }
   ProblemShape Problem() const {
     const Call problem = In("problem");

@@ -142,10 +142,13 @@ class GpuKernels {
     const auto queries = GpuValues<float>(gpu_, run_.tokens * q),
                keys = GpuValues<float>(gpu_, run_.tokens * kv);
     const CudaArray<float> out(gpu_, run_.tokens * q);
-    const cuda::AttentionShape shape{
-        Int(run_.window),         Int(attention_.heads()),
-        Int(attention_.kv_heads), Int(attention_.head_dim),
-        Int(attention_.sliding),  1.0f / static_cast<float>(attention_.head_dim)};
+    const cuda::AttentionShape shape{Int(run_.window),
+                                     Int(attention_.heads()),
+                                     Int(attention_.kv_heads),
+                                     Int(attention_.head_dim),
+                                     Int(attention_.sliding),
+                                     1.0f / static_cast<float>(attention_.head_dim),
+                                     attention_.cap};
     Time(
         {"attention", std::to_string(run_.tokens / run_.window) + " × " + ShapeText(run_.window, q),
          "f32", 4 * D(q) * seen * tokens, 4 * tokens * D(2 * q + 2 * kv)},
@@ -245,7 +248,7 @@ class GpuKernels {
     const size_t d = shape.width, vocab = shape.vocab;
     const HeadPlan plan = PlanHead(gpu_, d, vocab, run_.tokens, false);
     Context context(1, 0);
-    HeadBody head(gpu_, context, {d, plan.flight, std::min(kHeadPiece, vocab), false});
+    HeadBody head(gpu_, context, {d, plan.flight, std::min(kHeadPiece, vocab), false}, 0);
     Noise noise;
     bool filled = false;
     const HeadBody::Fill fill = [&](size_t row, size_t count, float* to) {

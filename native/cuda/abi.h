@@ -12,7 +12,7 @@
 namespace struprune::cuda {
 
 // Raised whenever anything below changes: a library of another number is refused.
-inline constexpr uint32_t kAbiVersion = 13;
+inline constexpr uint32_t kAbiVersion = 14;
 inline constexpr const char* kApiSymbol = "struprune_cuda_api";
 
 struct Device;
@@ -81,6 +81,7 @@ inline constexpr int64_t kCompactRows = 64, kSumBlocks = 1024;
 struct AttentionShape {
   int64_t window, heads, kv_heads, head_dim, sliding;  // sliding 0 = all
   float scale;
+  float cap;  // of scaled scores, cap tanh(score / cap); 0: none
 };
 
 // What is known of tokens while a vocabulary passes by, [tokens] each: the largest logit so far,
@@ -240,11 +241,11 @@ struct Api {
   // Scores of tokens by a vocabulary that passes by in pieces, so that no row of logits is ever
   // whole. start: nothing is known. add: the next piece, words [first, first + count);
   // logits[count, stride] hold a token a column, and become exp(logit - the largest so far) where
-  // they are `kept`; targets[tokens], -1 = none. finish: log_sum[tokens] = log Σ exp(logit), and
-  // the factors become 1 / Σ exp(logit - the largest).
+  // they are `kept`; cap as of an attention's scores; targets[tokens], -1 = none. finish:
+  // log_sum[tokens] = log Σ exp(logit), and the factors become 1 / Σ exp(logit - the largest).
   int (*scores_start)(Device*, Failure*, int64_t tokens, const TokenStates* states);
   int (*scores_add)(Device*, Failure*, int64_t tokens, int64_t first, int64_t count, float* logits,
-                    int64_t stride, int32_t kept, const int32_t* targets,
+                    int64_t stride, int32_t kept, float cap, const int32_t* targets,
                     const TokenStates* states);
   int (*scores_finish)(Device*, Failure*, int64_t tokens, const TokenStates* states,
                        double* log_sum);

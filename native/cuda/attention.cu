@@ -90,6 +90,8 @@ __global__ void __launch_bounds__(256) AttentionKernel(AttentionShape shape, con
         const int64_t key = tile + lane + s * kLanes;
         if (key >= shape.window || !Sees(first + row, key, shape.sliding)) {
           scores[r][s] = -INFINITY;
+        } else {
+          scores[r][s] = Capped(scores[r][s], shape.cap);
         }
         tile_top = scores[r][s] > tile_top ? scores[r][s] : tile_top;
       }

@@ -57,6 +57,11 @@ __host__ __device__ inline ValueAndSlope ActivationAndSlope(Gate kind, float x) 
   return {x, 1.0f};
 }
 
+// The soft cap of a score or logit; as it is where cap is 0.
+__host__ __device__ inline float Capped(float x, float cap) {
+  return cap > 0 ? cap * tanhf(x / cap) : x;
+}
+
 // Whether query `query` of a window sees key `key`; sliding 0 = every earlier one.
 __host__ __device__ inline bool Sees(int64_t query, int64_t key, int64_t sliding) {
   return key <= query && (sliding == 0 || key + sliding > query);

@@ -1,4 +1,5 @@
 #include "cuda/cells.h"
+#include "cuda/math.h"
 #include "cuda/scores.h"
 
 namespace struprune::cuda {
@@ -10,9 +11,9 @@ constexpr int kLanes = 32, kSlices = kThreads / kLanes;
 // Logits that a thread has asked for before it waits for the first of them.
 constexpr int kBatch = 8;
 
-// visit(j, logits of token at j) for j = slice, slice + kSlices, … below count, in order.
+// visit(j, capped logits of token at j) for j = slice, slice + kSlices, … below count, in order.
 template <typename Visit>
-__device__ void EachLogit(int slice, int64_t count, const float* logits, int64_t stride,
+__device__ void EachLogit(int slice, int64_t count, const float* logits, int64_t stride, float cap,
                           Visit visit) {
   for (int64_t first = slice; first < count; first += kSlices * kBatch) {
     float batch[kBatch];
@@ -24,7 +25,7 @@ __device__ void EachLogit(int slice, int64_t count, const float* logits, int64_t
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       const int64_t j = first + b * kSlices;
-      if (j < count) visit(j, batch[b]);
+      if (j < count) visit(j, Capped(batch[b], cap));
     }
   }
 }
@@ -34,7 +35,7 @@ __device__ void EachLogit(int slice, int64_t count, const float* logits, int64_t
 // none.
 __global__ void __launch_bounds__(kThreads)
     LogitsKernel(int64_t tokens, int64_t first, int64_t count, float* logits, int64_t stride,
-                 bool kept, const int32_t* targets, TokenStates states) {
+                 bool kept, float cap, const int32_t* targets, TokenStates states) {
   __shared__ float tops[kSlices][kLanes];
   __shared__ int32_t places[kSlices][kLanes];
   __shared__ double sums[kSlices][kLanes];
@@ -47,7 +48,7 @@ __global__ void __launch_bounds__(kThreads)
   float top = -INFINITY, target_logit = 0;
   int32_t place = 0x7fffffff;
   if (inside) {
-    EachLogit(slice, count, own, stride, [&](int64_t j, float logit) {
+    EachLogit(slice, count, own, stride, cap, [&](int64_t j, float logit) {
       if (logit > top) {
         top = logit;
         place = static_cast<int32_t>(j);
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(kThreads)
   if (!rises) top = before;
   double sum = 0;
   if (inside) {
-    EachLogit(slice, count, own, stride, [&](int64_t j, float logit) {
+    EachLogit(slice, count, own, stride, cap, [&](int64_t j, float logit) {
       const float weight = expf(logit - top);
       if (kept) own[j * stride] = weight;
       sum += static_cast<double>(weight);
@@ -126,9 +127,10 @@ void ScoresStart(Device& device, int64_t tokens, const TokenStates* states) {
 }
 
 void ScoresAdd(Device& device, int64_t tokens, int64_t first, int64_t count, float* logits,
-               int64_t stride, int32_t kept, const int32_t* targets, const TokenStates* states) {
+               int64_t stride, int32_t kept, float cap, const int32_t* targets,
+               const TokenStates* states) {
   Launch("logits", LogitsKernel, static_cast<unsigned>(CeilDiv(tokens, kLanes)), kThreads,
-         device.compute, tokens, first, count, logits, stride, kept != 0, targets, *states);
+         device.compute, tokens, first, count, logits, stride, kept != 0, cap, targets, *states);
 }
 
 void ScoresFinish(Device& device, int64_t tokens, const TokenStates* states, double* log_sum) {

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "model/running_token.h"
-#include "ops/gemm.h"
 
 namespace struprune {
 namespace {
@@ -53,8 +52,8 @@ class Side {
   // Logits of rows [row, row + rows) of the flight at columns [col, col + cols) of the tile.
   float* Logits(size_t worker, size_t row, size_t rows, size_t col, size_t cols) {
     float* out = logits_.data() + worker * kHeadChunk * kLogitColumns;
-    Gemm(Trans::kNo, Trans::kYes, rows, cols, width_, 1.0f, inputs_.data() + row * width_, width_,
-         table_.data() + col * width_, width_, 0.0f, out, cols);
+    LogitsOf(*run_.ends, rows, inputs_.data() + row * width_, cols, table_.data() + col * width_,
+             out, cols);
     return out;
   }
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ops/gemm.h"
+#include "ops/soft_cap.h"
 
 namespace struprune {
 namespace {
@@ -33,7 +34,8 @@ EndsShape ShapeOf(const EndsSpec& spec) {
           spec.project_in.has_value(),
           spec.project_out.has_value(),
           spec.final_norm.has_value(),
-          spec.final_norm_bias.has_value()};
+          spec.final_norm_bias.has_value(),
+          spec.logit_cap > 0};
 }
 
 void LoadStored(const EndsSpec& spec, const TensorSource& source, size_t row, size_t count,
@@ -199,6 +201,14 @@ void ForVocabularyTiles(
 
 Needs VocabularyTileNeeds(const EndsShape& ends) { return HeldFloats(TileOf(ends)); }
 
+void LogitsOf(const EndsSpec& spec, size_t rows, const float* inputs, size_t columns,
+              const float* table, float* out, size_t stride) {
+  const size_t width = spec.embedding_width;
+  Gemm(Trans::kNo, Trans::kYes, rows, columns, width, 1.0f, inputs, width, table, width, 0.0f, out,
+       stride);
+  for (size_t i = 0; i < rows; ++i) SoftCap(spec.logit_cap, columns, out + i * stride);
+}
+
 double HeadFlops(const EndsShape& ends, size_t tokens) {
   return 2.0 * static_cast<double>(ends.vocab * ends.embedding_width) * static_cast<double>(tokens);
 }
@@ -211,8 +221,7 @@ void Logits(Context& context, const EndsSpec& spec, PagedMatrix& hidden, size_t 
   auto scratch = context.Allocate<float>(context.pool.size() * kHeadChunk * spec.hidden);
   head.Read(context, hidden, row, count, scratch.data(), inputs.data());
   ForVocabularyTiles(context, spec, [&](size_t tile, size_t rows, const float* table) {
-    Gemm(Trans::kNo, Trans::kYes, count, rows, width, 1.0f, inputs.data(), width, table, width,
-         0.0f, out + tile, spec.vocab);
+    LogitsOf(spec, count, inputs.data(), rows, table, out + tile, spec.vocab);
   });
 }
 

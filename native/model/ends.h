@@ -21,6 +21,7 @@ struct EndsSpec {
   size_t embedding_width = 0;
   size_t position_offset = 0;  // rows of the position table to skip
   float embedding_scale = 1;   // of the embedding's rows, before positions; not of a tied head
+  float logit_cap = 0;         // of logits (ops/soft_cap.h); 0: none
   NormKind norm = NormKind::kRms;
   float eps = 1e-5f;
   // Everything is rounded to it as it is read.
@@ -37,6 +38,7 @@ struct EndsShape {
   size_t hidden = 0, vocab = 0, embedding_width = 0;
   bool positions = false, project_in = false, project_out = false;
   bool final_norm = false, final_norm_bias = false;
+  bool capped = false;  // logits are
 };
 EndsShape ShapeOf(const EndsSpec& spec);
 
@@ -99,6 +101,11 @@ void ForVocabularyTiles(
     Context& context, const EndsSpec& spec,
     const std::function<void(size_t first, size_t count, const float* table)>& visit);
 Needs VocabularyTileNeeds(const EndsShape& ends);
+
+// out[rows, columns], rows `stride` apart: the logits of inputs[rows, embedding_width] of the head
+// by table[columns, embedding_width] of its rows.
+void LogitsOf(const EndsSpec& spec, size_t rows, const float* inputs, size_t columns,
+              const float* table, float* out, size_t stride);
 
 // Useful flops of the head's logits.
 double HeadFlops(const EndsShape& ends, size_t tokens);

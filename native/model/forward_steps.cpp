@@ -149,7 +149,8 @@ Scan ScanOf(const Sublayer& layer, size_t rows, std::initializer_list<Part> weig
 AttentionShape ShapeOf(const AttentionSpec& spec, size_t window) {
   const float usual = 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
   return {window,        spec.heads(), spec.kv_heads,
-          spec.head_dim, spec.sliding, spec.scale.value_or(usual)};
+          spec.head_dim, spec.sliding, spec.scale.value_or(usual),
+          spec.cap};
 }
 
 void CheckFinite(const Sublayer& layer, size_t rows, const float* hidden) {

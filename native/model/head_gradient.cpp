@@ -8,6 +8,7 @@
 #include "model/expected_rows.h"
 #include "ops/finite.h"
 #include "ops/gemm.h"
+#include "ops/soft_cap.h"
 
 namespace struprune {
 namespace {
@@ -97,9 +98,16 @@ size_t LabelRows(const Context& context, size_t embedding_width) {
   return context.pool.size() * embedding_width;
 }
 
-// With x the input of the head W and a target t[embedding_width] a token, the loss log sum exp(W x)
-// - t x, whose gradient is softmax(W x) W - t. Where t is the row of a label that is its NLL; where
-// t is the mean of the rows under a distribution p, the cross entropy from p.
+// What the loss of a token takes away: a logit, and its gradient by the head's input.
+struct LogitTarget {
+  const float* row = nullptr;  // [embedding_width]; null: the token has no loss
+  double logit = 0;
+};
+
+// With x the input of the head W, the loss log sum exp(W x) - l of a token, l a target's logit.
+// Where that is a label's, the loss is its NLL; where it is the mean logit under a distribution p,
+// the cross entropy from p. The gradient is softmax(W x) W less that of l: a row of W, or their
+// mean, where logits are not capped.
 class HeadFlight {
  public:
   HeadFlight(Context& context, const EndsSpec& spec, PagedMatrix& hidden, PagedMatrix& gradient,
@@ -127,10 +135,12 @@ class HeadFlight {
   // Of the flight that starts at `row`.
   size_t Rows(size_t row) const { return gradient_.Run(row, hidden_.Run(row, rows_)); }
 
-  // target(i, worker) of the flight's row i, called once `visit` has seen all of the vocabulary:
-  // null where there is no loss.
-  template <typename Target>
-  void Run(size_t row, const ExpectedRows::Visit& visit, const Target& target) {
+  using Begin = std::function<void(size_t rows, const float* inputs)>;
+  // target(i, worker, input) of the flight's row i, called once `visit` has seen all of the
+  // vocabulary. `begin` (may be empty) is called before.
+  template <typename TargetOf>
+  void Run(size_t row, const Begin& begin, const ExpectedRows::Visit& visit,
+           const TargetOf& target) {
     const size_t rows = Rows(row), d = spec_.hidden;
     const PagedMatrix::View hidden(hidden_, row, rows, Access::kRead);
     const PagedMatrix::View gradient(gradient_, row, rows, Access::kWrite);
@@ -138,9 +148,12 @@ class HeadFlight {
       forward_.Compute(count, hidden.data() + first * d, scratch_.data() + worker * chunk_ * d,
                        inputs_.data() + first * width_);
     });
-    expected_.Run(rows, inputs_.data(), sums_.data(), visit);
+    if (begin) begin(rows, inputs_.data());
+    expected_.Run(rows, inputs_.data(), inputs_.data(), sums_.data(), visit);
     ForChunks(context_, rows, [&](size_t first, size_t count, size_t worker) {
-      for (size_t i = first; i < first + count; ++i) Finish(i, target(i, worker));
+      for (size_t i = first; i < first + count; ++i) {
+        Finish(i, target(i, worker, inputs_.data() + i * width_));
+      }
       float* grad = gradient.data() + first * d;
       backward_.Compute(count, hidden.data() + first * d, sums_.data() + first * width_,
                         scratch_.data() + worker * chunk_ * d, grad,
@@ -156,25 +169,22 @@ class HeadFlight {
   size_t Segment(size_t row) const { return segments_.At(row); }
   // Of the last run; 0 where there is none.
   double loss(size_t i) const { return losses_[i]; }
+  // For `begin`: what it leaves in it is lost afterwards.
+  ExpectedRows& expected() { return expected_; }
 
  private:
   // sums -> softmax · W − target of one row, and its loss.
-  void Finish(size_t i, const float* target) {
+  void Finish(size_t i, const LogitTarget& target) {
     float* grad = sums_.data() + i * width_;
     losses_[i] = 0;
-    if (!target) {
+    if (!target.row) {
       std::fill_n(grad, width_, 0.0f);
       return;
     }
     const RunningSoftmax& softmax = expected_.softmax(i);
-    const float* input = inputs_.data() + i * width_;
     const float inverse = static_cast<float>(1 / softmax.sum);
-    double logit = 0;
-    for (size_t j = 0; j < width_; ++j) {
-      logit += static_cast<double>(input[j]) * target[j];
-      grad[j] = grad[j] * inverse - target[j];
-    }
-    losses_[i] = softmax.maximum + std::log(softmax.sum) - logit;
+    for (size_t j = 0; j < width_; ++j) grad[j] = grad[j] * inverse - target.row[j];
+    losses_[i] = softmax.maximum + std::log(softmax.sum) - target.logit;
   }
 
   Context& context_;
@@ -217,11 +227,18 @@ class FlightLabels {
     return [this, flight_row](const ExpectedRows::Piece& piece) { Draw(flight_row, piece); };
   }
 
-  // The head's row of the label, in a worker's own memory.
-  const float* Row(size_t i, size_t worker) {
-    float* row = rows_.data() + worker * spec_.embedding_width;
+  // Of the head's row of the label, in a worker's own memory.
+  LogitTarget Of(size_t i, size_t worker, const float* input) {
+    const size_t width = spec_.embedding_width;
+    float* row = rows_.data() + worker * width;
     LoadStored(spec_, spec_.head_source(), static_cast<size_t>(labels_[i]), 1, row);
-    return row;
+    const double logit = Dot(width, input, row);
+    if (spec_.logit_cap == 0) return {row, logit};
+    float capped = static_cast<float>(logit);
+    SoftCap(spec_.logit_cap, 1, &capped);
+    const float slope = SoftCapSlope(spec_.logit_cap, capped);
+    for (size_t j = 0; j < width; ++j) row[j] *= slope;
+    return {row, capped};
   }
 
  private:
@@ -243,6 +260,53 @@ class FlightLabels {
   Buffer<float> rows_;
 };
 
+// Of a distribution p, by what ExpectHead keeps of it.
+class MeanTargets {
+ public:
+  MeanTargets(Context& context, const EndsSpec& spec, size_t tokens)
+      : context_(context), width_(spec.embedding_width), capped_(spec.logit_cap > 0) {
+    rows_ = context.Allocate<float>(RowsOf(ShapeOf(spec), tokens));
+    logits_.resize(rows_.size() / width_);
+  }
+  // Numbers of a buffer for a flight.
+  static size_t RowsOf(const EndsShape& ends, size_t tokens) {
+    return ends.capped ? std::min(ExpectedRows::kFlightRows, tokens) * ends.embedding_width : 0;
+  }
+
+  // kept[rows, embedding_width] of the flight at hand.
+  void View(const float* kept) { kept_ = kept; }
+
+  // Capped logits have another slope at every input: their means are made anew.
+  HeadFlight::Begin Begin(ExpectedRows& expected) {
+    if (!capped_) return {};
+    return [this, &expected](size_t rows, const float* inputs) {
+      expected.Run(rows, kept_, inputs, rows_.data(), {});
+      ForChunks(context_, rows, [&](size_t first, size_t count, size_t) {
+        for (size_t i = first; i < first + count; ++i) {
+          const double sum = expected.softmax(i).sum;
+          logits_[i] = expected.logit(i) / sum;
+          const float inverse = static_cast<float>(1 / sum);
+          for (size_t j = 0; j < width_; ++j) rows_[i * width_ + j] *= inverse;
+        }
+      });
+    };
+  }
+
+  LogitTarget Of(size_t i, const float* input) const {
+    if (capped_) return {rows_.data() + i * width_, logits_[i]};
+    const float* mean = kept_ + i * width_;
+    return {mean, Dot(width_, input, mean)};
+  }
+
+ private:
+  Context& context_;
+  const size_t width_;
+  const bool capped_;
+  const float* kept_ = nullptr;
+  Buffer<float> rows_;
+  std::vector<double> logits_;
+};
+
 Needs FlightNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens,
                   bool final_norm) {
   const GradientCounts n(context, ends, tokens.rows, final_norm);
@@ -262,8 +326,9 @@ Needs HeadGradientNeeds(const Context& context, const EndsShape& ends, const Tok
 
 Needs DivergenceGradientNeeds(const Context& context, const EndsShape& ends,
                               const TokenPages& tokens) {
-  Needs needs =
-      FlightNeeds(context, ends, tokens, ends.final_norm) + tokens.View(ends.embedding_width);
+  Needs needs = FlightNeeds(context, ends, tokens, ends.final_norm) +
+                tokens.View(ends.embedding_width) +
+                HeldFloats(MeanTargets::RowsOf(ends, tokens.rows));
   if (!ends.final_norm) return needs;
   const Statistics::Sizes sums[] = {{ends.hidden}};
   return needs + Statistics::WaitingNeeds(context, sums, tokens);
@@ -283,8 +348,8 @@ HeadLoss HeadGradient(Context& context, const EndsSpec& spec, const HeadGradient
                   {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}});
   for (size_t row = 0; row < run.gradient->rows(); row += flight.Rows(row)) {
     const size_t rows = flight.Rows(row);
-    flight.Run(row, labels.Begin(row, rows), [&](size_t i, size_t worker) {
-      return run.targets[row + i] < 0 ? nullptr : labels.Row(i, worker);
+    flight.Run(row, {}, labels.Begin(row, rows), [&](size_t i, size_t worker, const float* input) {
+      return run.targets[row + i] < 0 ? LogitTarget{} : labels.Of(i, worker, input);
     });
     double& sum = nll.At(flight.Segment(row));
     for (size_t i = 0; i < rows; ++i) {
@@ -306,13 +371,16 @@ double DivergenceGradient(Context& context, const EndsSpec& spec,
   }
   SegmentSums<double> sums;
   HeadFlight flight(context, spec, *run.hidden, *run.gradient, run.final_norm);
+  MeanTargets targets(context, spec, tokens);
   AnnounceFlights(
       0, tokens,
       {{run.hidden, Access::kRead}, {run.gradient, Access::kWrite}, {run.mean, Access::kRead}});
   for (size_t row = 0; row < tokens; row += flight.Rows(row)) {
     const size_t rows = flight.Rows(row);
     const PagedMatrix::View mean(*run.mean, row, rows, Access::kRead);
-    flight.Run(row, {}, [&](size_t i, size_t) { return mean.data() + i * spec.embedding_width; });
+    targets.View(mean.data());
+    flight.Run(row, targets.Begin(flight.expected()), {},
+               [&](size_t i, size_t, const float* input) { return targets.Of(i, input); });
     double& sum = sums.At(flight.Segment(row));
     for (size_t i = 0; i < rows; ++i) sum += run.negative_entropy[row + i] + flight.loss(i);
   }

@@ -30,6 +30,7 @@ struct AttentionSpec {
   std::optional<NormSpec> head_norm;  // of every query and key head, before rope
   bool norm_joins_heads = false;      // head_norm is over all heads of a token at once
   std::optional<float> scale = {};    // of scores; none: 1 / sqrt(head_dim)
+  float cap = 0;                      // of scaled scores (ops/soft_cap.h); 0: none
 
   size_t heads() const { return kv_heads * queries; }
   size_t q_width() const { return heads() * head_dim; }

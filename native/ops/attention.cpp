@@ -9,6 +9,7 @@
 #include "ops/exp.h"
 #include "ops/gemm.h"
 #include "ops/gemm_path.h"
+#include "ops/soft_cap.h"
 #include "ops/softmax.h"
 #include "ops/visible.h"
 
@@ -35,20 +36,27 @@ float SoftmaxStep(float* scores, size_t keys, Visible part, float& maximum, floa
   return shrink;
 }
 
-// scores[keys] -> weights P, 0 outside `part`; grad[keys] (of P) -> grad of the scores.
+// Capped scores[keys] -> weights P, 0 outside `part`; grad[keys] (of P) -> grad of the scores as
+// they were before the cap.
 STRUPRUNE_CLONES
 void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, float log_sum,
-                        float dot) {
+                        float dot, float cap) {
+  const float inverse = cap > 0 ? 1 / cap : 0.0f;
   std::fill(scores, scores + part.begin, 0.0f);
   std::fill(grad, grad + part.begin, 0.0f);
 #pragma omp simd
   for (size_t j = part.begin; j < part.end; ++j) {
-    const float weight = Exp(scores[j] - log_sum);
+    const float weight = Exp(scores[j] - log_sum), share = scores[j] * inverse;
     scores[j] = weight;
-    grad[j] = weight * (grad[j] - dot);
+    grad[j] = weight * (grad[j] - dot) * (1 - share * share);
   }
   std::fill(scores + part.end, scores + keys, 0.0f);
   std::fill(grad + part.end, grad + keys, 0.0f);
+}
+
+// Of the calling thread's AMX path; 0: general products, as for capped scores.
+size_t AmxParts(const AttentionShape& shape) {
+  return shape.cap > 0 ? 0 : PartsOf(CurrentGemmPath());
 }
 
 }  // namespace
@@ -56,7 +64,7 @@ void SoftmaxBackwardRow(float* scores, float* grad, size_t keys, Visible part, f
 void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t count,
                 const float* q, const float* k, const float* v, const PackedHead* packed,
                 float* out, float* log_sum, AttentionScratch& scratch) {
-  if (const size_t parts = PartsOf(CurrentGemmPath())) {
+  if (const size_t parts = AmxParts(shape)) {
     AmxAttendTile(parts, shape, head, first, count, q, k, v, packed, out, log_sum, scratch);
     return;
   }
@@ -86,6 +94,7 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
       if (part.begin == part.end) {
         std::fill_n(row, keys, 0.0f);
       } else {
+        SoftCap(shape.cap, part.end - part.begin, row + part.begin);
         const float shrink = SoftmaxStep(row, keys, part, maximum[i], sum[i]);
         float* o = to + i * q_stride;
         for (size_t d = 0; d < hd; ++d) o[d] *= shrink;
@@ -107,7 +116,7 @@ void AttendTile(const AttentionShape& shape, size_t head, size_t first, size_t c
 void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q, const float* k,
                     const float* v, const float* out, const float* log_sum, const float* grad_out,
                     float* grad_q, float* grad_k, float* grad_v, AttentionScratch& scratch) {
-  if (const size_t parts = PartsOf(CurrentGemmPath())) {
+  if (const size_t parts = AmxParts(shape)) {
     AmxAttendBackward(parts, shape, kv_head, q, k, v, out, log_sum, grad_out, grad_q, grad_k,
                       grad_v, scratch);
     return;
@@ -149,7 +158,9 @@ void AttendBackward(const AttentionShape& shape, size_t kv_head, const float* q,
           const Visible part = WithinTile(VisibleTo(shape, first + i), tile, keys);
           float* prow = p + i * kScoreStride;
           float* drow = ds + i * kScoreStride;
-          SoftmaxBackwardRow(prow, drow, keys, part, log_sum[head * window + first + i], dots[i]);
+          SoftCap(shape.cap, part.end - part.begin, prow + part.begin);
+          SoftmaxBackwardRow(prow, drow, keys, part, log_sum[head * window + first + i], dots[i],
+                             shape.cap);
         }
         Gemm(Trans::kYes, Trans::kNo, keys, hd, count, 1.0f, p, kScoreStride, grad_out + at,
              q_stride, 1.0f, grad_v + kv_at, kv_stride);

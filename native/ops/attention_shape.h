@@ -18,6 +18,7 @@ struct AttentionShape {
   size_t head_dim = 0;
   size_t sliding = 0;  // tokens a query may look back on, itself included; 0 = all
   float scale = 1;     // > 0
+  float cap = 0;       // of scaled scores (ops/soft_cap.h); 0: none
 };
 
 // Scratch of one thread, grown on first use.

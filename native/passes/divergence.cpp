@@ -27,12 +27,6 @@ double Finite(double value) {
               "the checkpoint may be damaged, or its dtype too narrow for this text");
 }
 
-double Dot(size_t count, const float* a, const float* b) {
-  double sum = 0;
-  for (size_t j = 0; j < count; ++j) sum += static_cast<double>(a[j]) * b[j];
-  return sum;
-}
-
 // Numbers of the buffers of ForDots.
 struct DotCounts {
   DotCounts(const Context& context, const EndsShape& ends, size_t page)
@@ -55,6 +49,15 @@ struct MeanCounts {
         scratch(context.pool.size() * kHeadChunk * ends.hidden) {}
   size_t rows, inputs, scratch;
 };
+
+Needs MeanNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
+  const MeanCounts n(context, ends, tokens.rows);
+  // The states' page goes before the mean's and a tile of the vocabulary come.
+  return HeadInput::NeedsOf(ends) + HeldFloats(n.inputs + n.scratch) +
+         tokens.View(ends.hidden)
+             .Then(tokens.View(ends.embedding_width) +
+                   ExpectedRows::NeedsOf(context, ends, n.rows));
+}
 
 // visit(token, m x) for all tokens, on all threads: m the row of `mean`, x the head's input.
 template <typename Visit>
@@ -81,6 +84,27 @@ void ForDots(Context& context, const EndsSpec& spec, PagedMatrix& mean, PagedMat
   }
 }
 
+// visit(token, the mean of the capped logits of `hidden` under p) for all tokens; mean: p's inputs
+// of the head.
+template <typename Visit>
+void ForMeanLogits(Context& context, const EndsSpec& spec, PagedMatrix& mean, PagedMatrix& hidden,
+                   Visit visit) {
+  const size_t tokens = hidden.rows();
+  const MeanCounts n(context, ShapeOf(spec), tokens);
+  const HeadInput head(context, spec);
+  ExpectedRows expected(context, spec, n.rows);
+  auto inputs = context.Allocate<float>(n.inputs), sums = context.Allocate<float>(n.inputs);
+  auto scratch = context.Allocate<float>(n.scratch);
+  for (size_t row = 0; row < tokens;) {
+    const size_t rows = mean.Run(row, n.rows);
+    head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
+    const PagedMatrix::View view(mean, row, rows, Access::kRead);
+    expected.Run(rows, view.data(), inputs.data(), sums.data(), {});
+    for (size_t i = 0; i < rows; ++i) visit(row + i, expected.logit(i) / expected.softmax(i).sum);
+    row += rows;
+  }
+}
+
 // The same by way of the GPU, whose means and sums of exponentials leave a product for the CPU.
 std::vector<double> ExpectHeadOnDevice(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                                        PagedMatrix& mean) {
@@ -95,7 +119,8 @@ std::vector<double> ExpectHeadOnDevice(Context& context, const EndsSpec& spec, P
 std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatrix& hidden,
                                PagedMatrix& mean) {
   Check(spec, hidden, mean);
-  if (context.gpu) return ExpectHeadOnDevice(context, spec, hidden, mean);
+  const bool capped = spec.logit_cap > 0;
+  if (context.gpu && !capped) return ExpectHeadOnDevice(context, spec, hidden, mean);
   const size_t width = spec.embedding_width, tokens = hidden.rows();
   const MeanCounts n(context, ShapeOf(spec), tokens);
   const HeadInput head(context, spec);
@@ -107,15 +132,16 @@ std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatr
     const size_t rows = mean.Run(row, n.rows);
     head.Read(context, hidden, row, rows, scratch.data(), inputs.data());
     const PagedMatrix::View view(mean, row, rows, Access::kWrite);
-    expected.Run(rows, inputs.data(), view.data(), {});
+    expected.Run(rows, inputs.data(), inputs.data(), view.data(), {});
     ForChunks(context, rows, [&](size_t first, size_t count, size_t) {
       for (size_t i = first; i < first + count; ++i) {
         const RunningSoftmax& softmax = expected.softmax(i);
+        const float* input = inputs.data() + i * width;
         float* own = view.data() + i * width;
         const float inverse = static_cast<float>(1 / softmax.sum);
-        for (size_t j = 0; j < width; ++j) own[j] *= inverse;
-        negative_entropy[row + i] = Finite(Dot(width, own, inputs.data() + i * width) -
-                                           softmax.maximum - std::log(softmax.sum));
+        for (size_t j = 0; j < width; ++j) own[j] = capped ? input[j] : own[j] * inverse;
+        const double logit = capped ? expected.logit(i) / softmax.sum : Dot(width, own, input);
+        negative_entropy[row + i] = Finite(logit - softmax.maximum - std::log(softmax.sum));
       }
     });
     row += rows;
@@ -125,16 +151,11 @@ std::vector<double> ExpectHead(Context& context, const EndsSpec& spec, PagedMatr
 
 Needs ExpectHeadNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
   Needs needs;
-  if (context.gpu) {
+  if (context.gpu && !ends.capped) {
     needs = ExpectRowsNeedsOnDevice(*context.gpu, context, ends, tokens)
                 .Then(DotNeeds(context, ends, tokens));
   } else {
-    const MeanCounts n(context, ends, tokens.rows);
-    // The states' page goes before the mean's and a tile of the vocabulary come.
-    needs =
-        HeadInput::NeedsOf(ends) + HeldFloats(n.inputs + n.scratch) +
-        tokens.View(ends.hidden)
-            .Then(tokens.View(ends.embedding_width) + ExpectedRows::NeedsOf(context, ends, n.rows));
+    needs = MeanNeeds(context, ends, tokens);
   }
   // Logits, and the sum of the rows.
   needs.float_flops = 2 * HeadFlops(ends, tokens.rows);
@@ -150,14 +171,24 @@ std::vector<double> DivergenceFrom(Context& context, const EndsSpec& spec, Paged
   }
   std::vector<double> kl = ScoreTokens(context, spec, hidden, {}).log_sum;
   // Of equal distributions rounding may leave a hair below 0.
-  ForDots(context, spec, mean, hidden, [&](size_t at, double dot) {
-    kl[at] = std::max(0.0, Finite(negative_entropy[at] - dot + kl[at]));
-  });
+  const auto finish = [&](size_t at, double logit) {
+    kl[at] = std::max(0.0, Finite(negative_entropy[at] - logit + kl[at]));
+  };
+  if (spec.logit_cap > 0) {
+    ForMeanLogits(context, spec, mean, hidden, finish);
+  } else {
+    ForDots(context, spec, mean, hidden, finish);
+  }
   return kl;
 }
 
 Needs DivergenceNeeds(const Context& context, const EndsShape& ends, const TokenPages& tokens) {
-  return ScoreNeeds(context, ends, tokens).Then(DotNeeds(context, ends, tokens));
+  const Needs score = ScoreNeeds(context, ends, tokens);
+  if (!ends.capped) return score.Then(DotNeeds(context, ends, tokens));
+  Needs means =
+      MeanNeeds(context, ends, tokens) + HeldFloats(MeanCounts(context, ends, tokens.rows).inputs);
+  means.float_flops = 2 * HeadFlops(ends, tokens.rows);
+  return score.Then(means);
 }
 
 }  // namespace struprune

@@ -39,10 +39,11 @@ BodyBytes HeadBytes(const CudaDevice& gpu, const HeadBodyShape& s) {
 HeadBody::Slot::Slot(const CudaDevice& gpu, const HeadBodyShape& shape)
     : rows(gpu, shape.piece * shape.width), table(gpu, shape.piece * shape.width) {}
 
-HeadBody::HeadBody(const CudaDevice& gpu, Context& context, const HeadBodyShape& shape)
+HeadBody::HeadBody(const CudaDevice& gpu, Context& context, const HeadBodyShape& shape, float cap)
     : gpu_(gpu),
       context_(context),
       shape_(shape),
+      cap_(cap),
       stride_(StrideOf(shape)),
       map_(gpu, stride_, shape.width, false, gpu.options().forward),
       logits_(gpu, shape.piece * stride_),
@@ -103,7 +104,7 @@ void HeadBody::Forward(size_t slot, const DevicePage& page) {
   const cuda::TokenStates states = States();
   map_.Apply(page.rows, table, 0, logits_.data());
   gpu_.Call(&Api::scores_add, Int(tokens_), Int(page.row), Int(page.rows), logits_.data(),
-            Int(stride_), shape_.means, targets_.data(), &states);
+            Int(stride_), shape_.means, cap_, targets_.data(), &states);
   if (!shape_.means) return;
   if (page.row > 0) ScaleMeans();
   const int64_t width = Int(shape_.width);

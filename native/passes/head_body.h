@@ -25,7 +25,8 @@ class HeadBody : private PageBody {
   // table; on the host.
   using Fill = std::function<void(size_t row, size_t count, float* to)>;
 
-  HeadBody(const CudaDevice& gpu, Context& context, const HeadBodyShape& shape);
+  // cap: of logits, 0 = none.
+  HeadBody(const CudaDevice& gpu, Context& context, const HeadBodyShape& shape, float cap);
 
   // A flight of tokens with their targets, -1 or null = none, against the whole vocabulary.
   void Run(size_t tokens, const int32_t* targets, const Fill& inputs, size_t vocab,
@@ -62,6 +63,7 @@ class HeadBody : private PageBody {
   const CudaDevice& gpu_;
   Context& context_;
   const HeadBodyShape shape_;
+  const float cap_;
   const size_t stride_;  // of a row of logits: a flight, in whole 16 bytes of bf16
   const DeviceMap map_;  // the tokens' rows as a map's, so that it has logits for outputs
   const CudaArray<float> logits_, means_, top_, target_logit_, factor_;

@@ -34,7 +34,8 @@ class HeadOnDevice {
         plan_(PlanHead(gpu, ends.embedding_width, ends.vocab, tokens, means)),
         pinned_(gpu, context.budget, plan_.pinned_bytes),
         scratch_(context.Allocate<float>(ScratchOf(context, ends.hidden))),
-        body_(gpu, context, ShapeOf(ends.embedding_width, ends.vocab, plan_.flight, means)) {
+        body_(gpu, context, ShapeOf(ends.embedding_width, ends.vocab, plan_.flight, means),
+              ends.logit_cap) {
     // Sites come before and after it again and again.
     pinned_.Taken(Waiting::kStays);
   }

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "model/running_token.h"
-#include "ops/gemm.h"
 #include "passes/head_on_device.h"
 
 namespace struprune {
@@ -48,8 +47,7 @@ TokenScores ScoreTokens(Context& context, const EndsSpec& spec, PagedMatrix& hid
         for (size_t col = 0; col < count; col += kLogitColumns) {
           context.CheckAbort();
           const size_t cols = std::min(kLogitColumns, count - col);
-          Gemm(Trans::kNo, Trans::kYes, n, cols, width, 1.0f, inputs.data() + first * width, width,
-               table + col * width, width, 0.0f, out, cols);
+          LogitsOf(spec, n, inputs.data() + first * width, cols, table + col * width, out, cols);
           for (size_t i = 0; i < n; ++i) {
             running[first + i].Take(tile + col, cols, out + i * cols, target(row + first + i));
           }

@@ -296,9 +296,10 @@ void SiteBody::Attention(size_t rows, const float* in, float* x) const {
   };
   prepare(q_norm_, attention.heads(), q_.data());
   prepare(k_norm_, attention.kv_heads, k_.data());
-  const cuda::AttentionShape shape{Int(run_.window),        Int(attention.heads()),
-                                   Int(attention.kv_heads), Int(head),
-                                   Int(attention.sliding),  ShapeOf(attention, run_.window).scale};
+  const cuda::AttentionShape shape{
+      Int(run_.window), Int(attention.heads()), Int(attention.kv_heads),
+      Int(head),        Int(attention.sliding), ShapeOf(attention, run_.window).scale,
+      attention.cap};
   gpu_.Call(&Api::attention, &shape, Int(rows / run_.window), q_.data(), k_.data(), v_.data(), x);
 }
 

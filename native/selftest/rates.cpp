@@ -83,7 +83,7 @@ void PrintAttention(const CudaDevice& gpu, size_t heads, size_t head_dim) {
   const auto values = RandomValues<float>(cells, 2);
   const auto q = Upload(gpu, values), k = Upload(gpu, values), v = Upload(gpu, values);
   const CudaArray<float> out(gpu, cells);
-  const cuda::AttentionShape shape{Int(window), Int(heads), Int(heads), Int(head_dim), 0, 0.1f};
+  const cuda::AttentionShape shape{Int(window), Int(heads), Int(heads), Int(head_dim), 0, 0.1f, 0};
   const double seconds = SecondsOf(gpu, [&] {
     gpu.Call(&cuda::Api::attention, &shape, 1, q.data(), k.data(), v.data(), out.data());
   });
@@ -169,7 +169,7 @@ void PrintHead(const CudaDevice& gpu, const BlockShape& shape) {
     std::copy_n(values.data(), count * shape.hidden, to);
   };
   Context context(1, 0);
-  HeadBody head(gpu, context, {shape.hidden, plan.flight, kHeadPiece, false});
+  HeadBody head(gpu, context, {shape.hidden, plan.flight, kHeadPiece, false}, 0);
   PrintRun(gpu, "head, its table copied by one thread", 1, plan.flight, [&] {
     std::vector<double> log_sum(plan.flight);
     head.Run(plan.flight, nullptr, fill, shape.vocab, fill);

@@ -46,10 +46,13 @@ Attention Naive(const AttentionShape& shape, size_t rows, const std::vector<floa
         for (size_t d = 0; d < hd; ++d) sum += static_cast<double>(x[at + d]) * y[key(s) + d];
         return sum;
       };
-      Doubles p;
+      Doubles p, slopes;
       double sum = 0, mean = 0;
       for (size_t s = first; s <= t; ++s) {
-        p.push_back(std::exp(shape.scale * dot(q, k, s)));
+        double score = shape.scale * dot(q, k, s);
+        if (shape.cap > 0) score = shape.cap * std::tanh(score / shape.cap);
+        slopes.push_back(shape.cap > 0 ? 1 - std::pow(score / shape.cap, 2) : 1);
+        p.push_back(std::exp(score));
         sum += p.back();
       }
       for (size_t s = first; s <= t; ++s) {
@@ -58,7 +61,7 @@ Attention Naive(const AttentionShape& shape, size_t rows, const std::vector<floa
       }
       a.log_sum[start * shape.heads + h * shape.window + t - start] = std::log(sum);
       for (size_t s = first; s <= t; ++s) {
-        const double ds = shape.scale * p[s - first] * (dot(g, v, s) - mean);
+        const double ds = shape.scale * slopes[s - first] * p[s - first] * (dot(g, v, s) - mean);
         for (size_t d = 0; d < hd; ++d) {
           a.out[at + d] += p[s - first] * v[key(s) + d];
           a.grad_v[key(s) + d] += p[s - first] * g[at + d];
@@ -84,13 +87,14 @@ void ExpectNear(const std::vector<float>& got, const Doubles& wanted, double sha
 
 struct Shape {
   size_t window, heads, kv_heads, head_dim, sliding;
+  float cap = 0;
 };
 
 class AttentionGradientTest : public testing::TestWithParam<Shape> {};
 
 TEST_P(AttentionGradientTest, EqualsTheDefinitionInDouble) {
-  const auto [window, heads, kv_heads, head_dim, sliding] = GetParam();
-  const AttentionShape shape{window, heads, kv_heads, head_dim, sliding, 0.7f};
+  const auto [window, heads, kv_heads, head_dim, sliding, cap] = GetParam();
+  const AttentionShape shape{window, heads, kv_heads, head_dim, sliding, 0.7f, cap};
   const size_t rows = 2 * window;
   std::mt19937 generator(11);
   std::normal_distribution<float> normal;
@@ -149,12 +153,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{129, 4, 2, 8, 0}, Shape{300, 2, 1, 16, 0}, Shape{520, 2, 1, 4, 0},
                     Shape{40, 2, 1, 4, 1}, Shape{300, 3, 1, 4, 7}, Shape{520, 2, 2, 4, 200},
                     Shape{520, 2, 1, 4, 256}, Shape{520, 1, 1, 4, 300}, Shape{100, 2, 1, 4, 100},
-                    Shape{300, 4, 2, 80, 0}, Shape{50, 3, 1, 40, 0}, Shape{300, 2, 1, 72, 20}),
+                    Shape{300, 4, 2, 80, 0}, Shape{50, 3, 1, 40, 0}, Shape{300, 2, 1, 72, 20},
+                    Shape{300, 2, 1, 16, 0, 2}, Shape{130, 2, 2, 8, 50, 0.5f}),
     [](const auto& info) {
       const Shape& s = info.param;
       return "Window" + std::to_string(s.window) + "Heads" + std::to_string(s.heads) + "Over" +
              std::to_string(s.kv_heads) + "Dim" + std::to_string(s.head_dim) + "Sliding" +
-             std::to_string(s.sliding);
+             std::to_string(s.sliding) + (s.cap > 0 ? "Capped" : "");
     });
 
 }  // namespace

@@ -101,6 +101,14 @@ std::vector<Variation> Variations() {
               s.activation = Activation::kGeluTanh;
             }),
        {}},
+      {"Gemma2",
+       With(Base(),
+            [](auto& s) {
+              s.out_norm = true;
+              s.cap = 0.8f;
+              s.sliding = 3;
+            }),
+       {}},
       {"Olmo2",
        With(Base(),
             [](auto& s) {

@@ -32,10 +32,12 @@ TokenComparison Compared(const Model& p, size_t p_row, const Model& q, size_t q_
 }
 
 // Two tiles of the vocabulary with pieces that are not whole, two chunks of tokens, states that
-// begin at other rows, heads of other widths.
+// begin at other rows, heads of other widths, one with capped logits.
 TEST(CompareTest, EqualsTheFormulasInDouble) {
   constexpr size_t kVocab = 5000, kTokens = 300, kRow = 7;
-  const Model p(8, kVocab, kTokens + kRow, 1), q(5, kVocab, kTokens, 2);
+  const Model p(8, kVocab, kTokens + kRow, 1);
+  Model q(5, kVocab, kTokens, 2);
+  q.spec.logit_cap = 6;
   std::vector<int32_t> targets(kTokens);
   for (size_t i = 0; i < kTokens; ++i) targets[i] = static_cast<int32_t>(i * 16 + 3);
   targets[1] = -1;

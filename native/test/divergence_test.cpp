@@ -70,9 +70,10 @@ double SizeOfProducts(const HeadModel& p, const HeadModel& q, size_t row,
 }
 
 // Two tiles of the vocabulary with pieces that are not whole, pages that are not whole chunks.
-TEST(DivergenceTest, EqualsTheFormulaInDouble) {
+void ExpectTheFormula(float cap) {
   constexpr size_t kVocab = 5000, kTokens = 300;
-  const HeadModel p(8, kVocab, kTokens, 1);
+  HeadModel p(8, kVocab, kTokens, 1);
+  p.spec.logit_cap = cap;
   for (const float by : {0.01f, 1.0f}) {
     const HeadModel q = Changed(p, by, 9);
     const auto found = Divergences(p, q, 2);
@@ -92,6 +93,9 @@ TEST(DivergenceTest, EqualsTheFormulaInDouble) {
     EXPECT_EQ(Divergences(p, q, 1), found);
   }
 }
+
+TEST(DivergenceTest, EqualsTheFormulaInDouble) { ExpectTheFormula(0); }
+TEST(DivergenceTest, OfCappedLogitsEqualsTheFormulaInDouble) { ExpectTheFormula(3); }
 
 TEST(DivergenceTest, AModelIsNoDistanceFromItself) {
   const HeadModel model(6, 1500, 20, 3);

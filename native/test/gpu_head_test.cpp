@@ -20,8 +20,9 @@ size_t Vocabulary() { return 2 * kHeadPiece + 391; }
 size_t Tokens() { return TestedGpu().large ? 3001 : 153; }
 
 // With a norm, whose states the head does not read as they are; the last token is certain.
-HeadModel Model() {
+HeadModel Model(float cap = 0) {
   HeadModel model(kWidth, Vocabulary(), Tokens(), 1);
+  model.spec.logit_cap = cap;
   for (size_t j = 0; j < kWidth; ++j) {
     float& weight = model.head[kHeadPiece * kWidth + j];
     model.states[(Tokens() - 1) * kWidth + j] = weight;
@@ -70,8 +71,8 @@ class GpuHead : public GpuTest {
     return found;
   }
 
-  void Compare(std::shared_ptr<CudaDevice> device) const {
-    const HeadModel model = Model();
+  void Compare(std::shared_ptr<CudaDevice> device, float cap = 0) const {
+    const HeadModel model = Model(cap);
     const Scored cpu = Run(nullptr, model), gpu = Run(std::move(device), model);
     // Of a logit, in nats: the mean of |x||y| of normal numbers is 2 / pi, of few of them more.
     const double logit = BoundOf(GetParam(), kWidth) * kWidth * 4;
@@ -99,6 +100,8 @@ TEST_P(GpuHead, EqualsTheCpu) {
   Compare(device);
   EXPECT_EQ(device->memory().used, used) << "everything was given back";
 }
+
+TEST_P(GpuHead, EqualsTheCpuWhereLogitsAreCapped) { Compare(Open(TestedGpu().budget), 5); }
 
 TEST_P(GpuHead, NothingIsReadBeforeItIsWritten) {
   const auto device = OpenChecked(TestedGpu().budget);

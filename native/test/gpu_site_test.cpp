@@ -58,6 +58,12 @@ std::vector<Family> Families() {
          s.scale = 0.3f;
          s.activation = Activation::kGeluTanh;
        }},
+      {"Gemma2",
+       [](DecoderSpec& s, BiasSet&) {
+         s.out_norm = true;
+         s.sliding = 9;
+         s.cap = 0.8f;
+       }},
       {"Olmo2",
        [](DecoderSpec& s, BiasSet&) {
          s.in_norm = false;

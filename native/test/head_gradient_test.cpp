@@ -76,6 +76,7 @@ Doubles LogitsOf(const EndsSpec& spec, const Weights& w, Doubles x) {
   Doubles logits(spec.vocab);
   for (size_t v = 0; v < spec.vocab; ++v) {
     for (size_t i = 0; i < width; ++i) logits[v] += w.head[v * width + i] * input[i];
+    if (const double cap = spec.logit_cap; cap > 0) logits[v] = cap * std::tanh(logits[v] / cap);
   }
   return logits;
 }
@@ -112,6 +113,7 @@ struct Variation {
   size_t hidden, width;
   NormKind norm;
   bool has_norm, has_bias, tied;
+  float cap = 0;
 };
 
 class HeadGradientTest : public testing::TestWithParam<Variation> {};
@@ -125,7 +127,8 @@ TEST_P(HeadGradientTest, EqualsCentralDifferencesOfADoubleLoss) {
   if (v.has_bias) weights.norm_bias = Random(v.hidden, 0, 0.3f, 2);
   if (v.width != v.hidden) weights.project_out = Random(v.width * v.hidden, 0, 0.5f, 3);
   weights.head = Random(kVocab * v.width, 0, 2, 4);
-  const EndsSpec spec = MakeEnds(v.hidden, v.width, kVocab, v.norm, weights, v.tied);
+  EndsSpec spec = MakeEnds(v.hidden, v.width, kVocab, v.norm, weights, v.tied);
+  spec.logit_cap = v.cap;
   const std::vector<float> hidden = Random(kTokens * v.hidden, 0.2f, 1, 5);
   const std::vector<int32_t> targets = {0, 4999, -1, 4096, 1023, 2500};
 
@@ -171,7 +174,8 @@ TEST_P(HeadGradientTest, OfADivergenceEqualsCentralDifferences) {
   if (v.has_bias) weights.norm_bias = Random(v.hidden, 0, 0.3f, 2);
   if (v.width != v.hidden) weights.project_out = Random(v.width * v.hidden, 0, 0.5f, 3);
   weights.head = Random(kVocab * v.width, 0, 2, 4);
-  const EndsSpec spec = MakeEnds(v.hidden, v.width, kVocab, v.norm, weights, v.tied);
+  EndsSpec spec = MakeEnds(v.hidden, v.width, kVocab, v.norm, weights, v.tied);
+  spec.logit_cap = v.cap;
   const std::vector<float> p = Random(kTokens * v.hidden, 0.2f, 1, 5);
   std::vector<float> q = Random(p.size(), 0, 0.3f, 6);
   for (size_t i = 0; i < p.size(); ++i) q[i] += p[i];
@@ -245,6 +249,7 @@ INSTANTIATE_TEST_SUITE_P(
     Ends, HeadGradientTest,
     testing::Values(Variation{"Llama", 6, 6, NormKind::kRms, true, false, false},
                     Variation{"LlamaTied", 6, 6, NormKind::kRms, true, false, true},
+                    Variation{"Gemma2", 6, 6, NormKind::kRms, true, false, true, 4},
                     Variation{"OptPre", 6, 6, NormKind::kLayer, true, true, true},
                     Variation{"OptPostProjected", 8, 5, NormKind::kLayer, false, false, true},
                     Variation{"NormAndProjection", 8, 5, NormKind::kLayer, true, true, false},

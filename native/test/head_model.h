@@ -32,6 +32,7 @@ struct HeadModel {
       for (size_t j = 0; j < width; ++j) {
         values[v] += static_cast<double>(head[v * width + j]) * states[row * width + j];
       }
+      if (const double cap = spec.logit_cap; cap > 0) values[v] = cap * std::tanh(values[v] / cap);
     }
     const double top = *std::max_element(values.begin(), values.end());
     double sum = 0;

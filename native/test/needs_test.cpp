@@ -350,7 +350,8 @@ struct Ends {
   static constexpr size_t kHidden = 20, kWidth = 12, kVocab = 300;
   EndsSpec spec;
 
-  explicit Ends(bool all) {
+  explicit Ends(bool all, float cap = 0) {
+    spec.logit_cap = cap;
     spec.hidden = kHidden, spec.vocab = kVocab;
     spec.embedding_width = all ? kWidth : kHidden;
     spec.norm = all ? NormKind::kLayer : NormKind::kRms;
@@ -375,11 +376,12 @@ struct Ends {
 };
 
 TEST(NeedsTest, OfTheEnds) {
-  for (const bool all : {false, true}) {
-    const Ends ends(all);
+  const std::pair<std::string, Ends> kinds[] = {
+      {"few tensors", Ends(false)}, {"all tensors", Ends(true)}, {"capped logits", Ends(false, 3)}};
+  for (const auto& [name, ends] : kinds) {
     const EndsShape shape = ShapeOf(ends.spec);
-    const std::string name = all ? "all tensors" : "few tensors";
-    const auto expect = [&](const std::string& call, size_t matrices, auto needs, auto run) {
+    const auto expect = [&, &name = name](const std::string& call, size_t matrices, auto needs,
+                                          auto run) {
       ExpectPeak(name + ", " + call,
                  [&](const Context& context, bool paged) {
                    return Kept(matrices, paged) + needs(context, Tokens(paged));

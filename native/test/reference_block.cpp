@@ -108,7 +108,9 @@ Doubles Attention(const DecoderSpec& spec, const BlockWeights& w, size_t window,
         for (size_t d = 0; d < hd; ++d) {
           score += q[t * width + h * hd + d] * k[s * kv_width + kv * hd + d];
         }
-        weights.push_back(std::exp(score * scale));
+        score *= scale;
+        if (spec.cap > 0) score = spec.cap * std::tanh(score / spec.cap);
+        weights.push_back(std::exp(score));
         seen.push_back(s);
         sum += weights.back();
       }
@@ -219,6 +221,7 @@ BlockSpec DecoderSpec::Block() const {
   if (qk_norm) attention.head_norm = NormSpec{NormKind::kRms, eps};
   attention.norm_joins_heads = norm_joins_heads;
   attention.scale = scale;
+  attention.cap = cap;
   return {hidden,
           {place({"attention", attention, {}, {}}),
            place({"ffn", FeedForwardSpec{ffn, activation, gated}, {}, {}})}};

@@ -25,6 +25,7 @@ struct DecoderSpec {
   size_t sliding = 0;
   bool qk_norm = false, norm_joins_heads = false;
   std::optional<float> scale = {};  // of scores; none: 1 / sqrt(head_dim)
+  float cap = 0;                    // of scaled scores; 0: none
   Activation activation = Activation::kSilu;
   bool gated = true;
 

@@ -12,7 +12,7 @@ function block(norm: NormSpec, ffn: Omit<FeedForwardSpec, 'kind'>): BlockSpec {
   const common = { norm, streamNorm: null, outNorm: null, biases: { in: false, out: false } };
   const heads = {
     ...{ kvHeads: 32, queries: 1, headDim: 128, rope: null, slidingWindow: 0 },
-    ...{ headNorm: null, normJoinsHeads: false, scale: null },
+    ...{ headNorm: null, normJoinsHeads: false, scale: null, cap: null },
   };
   return {
     hidden: 4096,
