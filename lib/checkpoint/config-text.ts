@@ -1,5 +1,11 @@
 /** Keys whose values transformers takes as floats alone: a whole number is written with its point. */
-const FLOATS = ['initializer_range', 'router_aux_loss_coef', 'router_jitter_noise'];
+const FLOATS = [
+  'attn_logit_softcapping',
+  'final_logit_softcapping',
+  'initializer_range',
+  'router_aux_loss_coef',
+  'router_jitter_noise',
+];
 
 /** config.json of a folder. */
 export function configText(config: Record<string, unknown>): string {

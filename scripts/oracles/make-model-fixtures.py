@@ -28,6 +28,7 @@ import torch
 import transformers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
     GraniteConfig,
@@ -115,6 +116,22 @@ def gemma3(**keys):
         ),
     }
     return Gemma3TextConfig(**{**base, **keys})
+
+
+def gemma2(**keys):
+    base = {
+        **SMALL,
+        **dict(
+            num_hidden_layers=4,
+            intermediate_size=96,
+            head_dim=16,
+            query_pre_attn_scalar=16,
+            sliding_window=16,
+            attn_logit_softcapping=2.0,
+            final_logit_softcapping=4.0,
+        ),
+    }
+    return Gemma2Config(**{**base, **keys})
 
 
 def phi3(**keys):
@@ -406,6 +423,19 @@ MODELS = {
         None,
         False,
     ),
+    "gemma2": (gemma2(), torch.float16, None, False),
+    "gemma2-unlike": (
+        gemma2(
+            num_hidden_layers=2,
+            layer_types=["full_attention", "sliding_attention"],
+            query_pre_attn_scalar=24,
+            attention_bias=True,
+            tie_word_embeddings=False,
+        ),
+        torch.float32,
+        None,
+        True,
+    ),
 }
 
 # Written as transformers has them in memory: the experts of a block in one tensor.
@@ -425,7 +455,7 @@ def fill(model, seed):
         return torch.randn(like.shape, generator=generator) * std
 
     # Gemma's norms are stored less 1, and its embeddings are scaled up.
-    gemma = isinstance(model.config, Gemma3TextConfig)
+    gemma = isinstance(model.config, (Gemma2Config, Gemma3TextConfig))
     with torch.no_grad():
         for name, value in sorted(model.named_parameters()):
             if value.dim() == 1:
@@ -512,6 +542,7 @@ GGUF_MODELS = {
     "llama3-tied": (gguf.MODEL_ARCH.LLAMA, True),
     "qwen2": (gguf.MODEL_ARCH.QWEN2, False),
     "gemma3": (gguf.MODEL_ARCH.GEMMA3, False),
+    "gemma2": (gguf.MODEL_ARCH.GEMMA2, False),
     "phi3": (gguf.MODEL_ARCH.PHI3, False),
     "gpt2": (gguf.MODEL_ARCH.GPT2, False),
     "starcoder2": (gguf.MODEL_ARCH.STARCODER2, False),
@@ -537,7 +568,7 @@ def write_gguf(folder, model, arch, interleaved, dtype):
     writer = gguf.GGUFWriter(
         folder / "model.gguf", gguf.MODEL_ARCH_NAMES[arch], split_max_tensors=SPLIT.get(folder.name, 0)
     )
-    gpt2, gemma = arch == gguf.MODEL_ARCH.GPT2, arch == gguf.MODEL_ARCH.GEMMA3
+    gpt2, gemma = arch == gguf.MODEL_ARCH.GPT2, arch in (gguf.MODEL_ARCH.GEMMA2, gguf.MODEL_ARCH.GEMMA3)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -553,13 +584,16 @@ def write_gguf(folder, model, arch, interleaved, dtype):
         rope = {"rope_type": "none"}
     else:
         writer.add_head_count_kv(config.num_key_value_heads)
-        rope = config.rope_parameters["full_attention"] if gemma else config.rope_parameters
+        rope = config.rope_parameters.get("full_attention", config.rope_parameters)
         writer.add_rope_freq_base(rope["rope_theta"])
     if arch == gguf.MODEL_ARCH.GRANITE:
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_embedding_scale(config.embedding_multiplier)
         writer.add_residual_scale(config.residual_multiplier)
         writer.add_logit_scale(config.logits_scaling)
+    if arch == gguf.MODEL_ARCH.GEMMA2:
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
     if gemma:
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)

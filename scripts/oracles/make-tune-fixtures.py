@@ -50,6 +50,7 @@ NAMES = {
     "llama3-tied": LLAMA,
     "qwen3": LLAMA,
     "gemma3-unlike": GEMMA,
+    "gemma2-unlike": GEMMA,
     "opt-pre": OPT,
     "opt-post": OPT,
 }

@@ -92,6 +92,14 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'all per-block': ['own-modeling/null', 'own-modeling/null'],
   },
+  gemma2: {
+    'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
+    'attention uniform': ['stock/llama.cpp', 'stock/null'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'all uniform': ['stock/llama.cpp', 'own-modeling/null'],
+    'all per-block': ['own-modeling/null', 'own-modeling/null'],
+  },
   gemma3: {
     'ffn uniform': ['stock/llama.cpp', 'own-modeling/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -323,9 +331,10 @@ test('widths that differ: our modeling code travels along', (t) => {
 test('every HF plan reads back as the architecture that it was made for', (t) => {
   const names = ['llama3', 'llama-bias', 'mistral', 'qwen2', 'qwen3', 'opt-pre', 'opt-post'];
   const more = ['gemma3', 'gemma3-unlike', 'phi3', 'phi3-plain', 'gpt2', 'starcoder2'];
+  const capped = ['gemma2', 'gemma2-unlike'];
   const windows = ['ministral', 'qwen2-sliding', 'qwen3-sliding'];
   const unlike = ['olmo2', 'smollm3', 'granite', 'qwen3-yarn', ...windows];
-  for (const name of [...names, ...more, ...unlike]) {
+  for (const name of [...names, ...more, ...capped, ...unlike]) {
     const architecture = architectureFromConfig(fixtureConfig(name), name);
     for (const widths of [
       [64, 64],
@@ -480,6 +489,12 @@ test('GGUF: Gemma 3 slides there too, and its norms are not stored less 1', (t) 
   t.true(tensors.some(({ name }) => name === 'blk.0.post_ffw_norm.weight'));
 });
 
+test('GGUF: Gemma 2 states its caps', (t) => {
+  const { metadata } = plan('gemma2', [{ ffn: 64 }], { format: 'gguf' });
+  t.deepEqual(metadata!['gemma2.attn_logit_softcapping'], { type: 'float32', value: 2 });
+  t.deepEqual(metadata!['gemma2.final_logit_softcapping'], { type: 'float32', value: 4 });
+});
+
 test('Phi-3: fused maps are joined again in both formats, apart in deci', (t) => {
   const fused = (format: ExportFormat) =>
     plan('phi3-plain', [{ ffn: 96 }], { format })
@@ -598,6 +613,11 @@ const REFUSED: [string, () => unknown, RegExp][] = [
       return planOther('gemma3', { rope_parameters }, 'gguf');
     },
     /gemma3 models do not have yarn with turns or an attention factor/,
+  ],
+  [
+    'Gemma 2 without a cap in GGUF',
+    () => planOther('gemma2', { attn_logit_softcapping: null }, 'gguf'),
+    /gemma2 models do not have scores or logits without a cap/,
   ],
   [
     'Phi-3 with partial rope, widths per block, in GGUF',

@@ -15,4 +15,6 @@ test('what transformers takes as a float alone has a point', (t) => {
     /"router_jitter_noise": 0\.0,\n {2}"initializer_range": 1\.0,\n {2}"hidden_size": 64,/,
   );
   t.regex(configText({ router_aux_loss_coef: 0.001 }), /: 0\.001\n/);
+  t.regex(configText({ final_logit_softcapping: 30 }), /: 30\.0\n/);
+  t.regex(configText({ final_logit_softcapping: null }), /: null\n/);
 });

@@ -64,6 +64,7 @@ const ROWS: [model: string, more: Partial<PruneOptions>][] = [
   ['llama3-tied', { scope: 'all', dtype: 'bf16' }],
   ['qwen3', {}],
   ['gemma3-unlike', { dtype: 'bf16' }],
+  ['gemma2-unlike', { dtype: 'bf16' }],
   ['granite', { dtype: 'bf16' }],
   ['olmo2', { dtype: 'bf16' }],
   ['llama2', { format: 'gguf', dtype: 'q8_0' }],

@@ -143,6 +143,7 @@ test('a GPU budget that cannot hold a block: exit code 6, before any output', as
 
 for (const [model, what] of [
   ['gemma3-unlike', 'outputs with norms'],
+  ['gemma2-unlike', 'soft caps'],
   ['phi3', 'rope of a part of a head'],
   ['gpt2', 'maps that the file has transposed'],
 ] as const) {

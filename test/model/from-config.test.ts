@@ -72,6 +72,19 @@ const GEMMA3: Architecture = {
   tiedEmbeddings: true,
 };
 
+const GEMMA2: Architecture = {
+  ...GEMMA3,
+  family: 'gemma2',
+  blocks: Array.from({ length: 4 }, (_, block) => ({
+    ...{ ffn: 96, heads: 4, kvHeads: 2 },
+    ...(block % 2 === 1 && { global: true as const }),
+  })),
+  globalRope: null,
+  qkNorm: null,
+  scoreCap: 2,
+  logitCap: 4,
+};
+
 const STARCODER2: Architecture = {
   ...LLAMA2,
   family: 'starcoder2',
@@ -141,6 +154,17 @@ const EXPECTED: Record<string, Architecture> = {
     ],
     rope: { theta: 5000 },
     globalRope: { theta: 1e6, linearFactor: 8 },
+    queryScalar: 24,
+    biases: { ...NO_BIAS, qkv: true, o: true },
+    tiedEmbeddings: false,
+  },
+  gemma2: GEMMA2,
+  'gemma2-unlike': {
+    ...GEMMA2,
+    blocks: [
+      { ffn: 96, heads: 4, kvHeads: 2, global: true },
+      { ffn: 96, heads: 4, kvHeads: 2 },
+    ],
     queryScalar: 24,
     biases: { ...NO_BIAS, qkv: true, o: true },
     tiedEmbeddings: false,

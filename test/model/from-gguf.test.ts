@@ -310,6 +310,35 @@ test('Gemma 3: every sixth block sees all tokens, by the rope of the file', (t) 
   t.deepEqual([other.rope, other.globalRope], [{ theta: 5000 }, { theta: 1e6, linearFactor: 8 }]);
 });
 
+test('Gemma 2: caps are those of the file, or of llama.cpp; every second block sees all tokens', (t) => {
+  const renamed = Object.entries({ ...GEMMA, 'general.architecture': 'gemma2' });
+  const gemma2 = Object.fromEntries(
+    renamed.map(([key, value]) => [key.replace('gemma3', 'gemma2'), value]),
+  );
+  const open = (more: object) =>
+    architectureFromGguf({ ...gemma2, ...more }, tensorsOf(), 'gemma.gguf').architecture;
+  t.like(open({}), {
+    family: 'gemma2',
+    rope: { theta: 1e6 },
+    globalRope: null,
+    scoreCap: 50,
+    logitCap: 30,
+  });
+  t.deepEqual(
+    open({}).blocks.map(({ global = false }) => global),
+    [false, true, false, true, false, true, false],
+  );
+  const stated = {
+    'gemma2.attn_logit_softcapping': Math.fround(20.3),
+    'gemma2.final_logit_softcapping': 10,
+  };
+  t.like(open(stated), { scoreCap: 20.3, logitCap: 10 });
+  t.throws(() => open({ 'gemma2.attn_logit_softcapping': 0 }), {
+    code: 'ERR_CHECKPOINT',
+    message: /attn_logit_softcapping/,
+  });
+});
+
 test('Gemma 3 of 27B in GGUF is refused: its scale of scores is by heads that pruning changes', (t) => {
   const large = { ...GEMMA, 'gemma3.block_count': 62 };
   t.throws(() => architectureFromGguf(large, tensorsOf(), 'gemma.gguf'), {

@@ -29,8 +29,9 @@ const NAMES = readdirSync(join(FIXTURES, 'tuning'))
   .filter((name) => name !== 'versions.json')
   .map((name) => name.replace('.json', ''));
 
-test('the fixtures have biases, norms of heads, and norms behind the sites', (t) => {
+test('the fixtures have biases, norms of heads, norms behind the sites, and capped logits', (t) => {
   t.deepEqual(NAMES, [
+    'gemma2-unlike',
     'gemma3-unlike',
     'llama-bias',
     'llama3-tied',

@@ -1,8 +1,6 @@
 import type { Family } from '../family';
 import { LLAMA_KEYS } from './llama-keys';
-import { LLAMA_NAMES } from './names';
-
-const LAYER = 'model.layers.{}';
+import { GEMMA_NAMES } from './names';
 
 /**
  * Gemma 3, the text models: norms on both sides of attention and FFN, whose weights a folder stores less 1; every sixth block
@@ -58,15 +56,7 @@ export const gemma3: Family = {
     freeHeadDim: true,
     headsDivideHidden: true,
     normOffset: 1,
-    names: {
-      model: LLAMA_NAMES.model,
-      block: {
-        ...LLAMA_NAMES.block,
-        'attention.outNorm': `${LAYER}.post_attention_layernorm.weight`,
-        'ffn.norm': `${LAYER}.pre_feedforward_layernorm.weight`,
-        'ffn.outNorm': `${LAYER}.post_feedforward_layernorm.weight`,
-      },
-    },
+    names: GEMMA_NAMES,
   },
   gguf: {
     architectures: ['gemma3'],

@@ -1,5 +1,6 @@
 import { StruPruneError } from '../../errors';
 import type { Family } from '../family';
+import { gemma2 } from './gemma2';
 import { gemma3 } from './gemma3';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
@@ -24,6 +25,7 @@ export const FAMILIES: readonly Family[] = [
   ministral,
   qwen2,
   qwen3,
+  gemma2,
   gemma3,
   olmo2,
   smollm3,

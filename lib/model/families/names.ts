@@ -36,6 +36,17 @@ export const LLAMA_NAMES: TensorNames = {
   },
 };
 
+/** The same with norms on both sides of attention and FFN. */
+export const GEMMA_NAMES: TensorNames = {
+  model: LLAMA_NAMES.model,
+  block: {
+    ...LLAMA_NAMES.block,
+    'attention.outNorm': `${LAYER}.post_attention_layernorm.weight`,
+    'ffn.norm': `${LAYER}.pre_feedforward_layernorm.weight`,
+    'ffn.outNorm': `${LAYER}.post_feedforward_layernorm.weight`,
+  },
+};
+
 /** Of experts, each by itself. */
 const EXPERT_NAMES: TensorNames['block'] = {
   'experts.norm': `${LAYER}.post_attention_layernorm.weight`,
