@@ -156,7 +156,7 @@ export function everyNth(blocks: number, n: number): boolean[] {
 export interface TensorNames {
   model: Partial<Record<ModelRole, string>>;
   block: Partial<Record<BlockRole, string>>;
-  /** Other names of files that have the experts of a block in one tensor, `[experts, out, in]`. */
+  /** Other names of files that have the experts of a block in one tensor, `[experts, out, in]`, as transformers has them in memory. */
   stacked?: Partial<Record<BlockRole, string>>;
   /** Matrices of blocks are stored `[in, out]`. */
   transposed?: true;
@@ -170,8 +170,21 @@ export function stackedNames({ stacked, ...names }: TensorNames): TensorNames {
 }
 
 export function blockTensorName(names: TensorNames, role: BlockRole, block: number): string {
-  const [expert = ''] = /(?<=\.)\d+(?=\.)/.exec(role) ?? [];
-  const template = names.block[expert ? (role.replace(expert, '{expert}') as BlockRole) : role];
-  if (template === undefined) throw new Error(`no tensor name for ${role}`);
+  const [expert = ''] = EXPERT.exec(role) ?? [];
+  const template = templateOf(names, role);
   return template.replace('{}', String(block)).replace('{expert}', expert);
+}
+
+/** Whether an expert's tensor lies in one with those of all others. */
+export function isStacked(names: TensorNames, role: BlockRole): boolean {
+  return EXPERT.test(role) && !templateOf(names, role).includes('{expert}');
+}
+
+/** The number of an expert in the name of its tensor. */
+const EXPERT = /(?<=\.)\d+(?=\.)/;
+
+function templateOf({ block }: TensorNames, role: BlockRole): string {
+  const template = block[role.replace(EXPERT, '{expert}') as BlockRole];
+  if (template === undefined) throw new Error(`no tensor name for ${role}`);
+  return template;
 }

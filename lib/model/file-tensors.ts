@@ -1,6 +1,6 @@
 import type { Architecture, TensorRef } from './architecture';
 import { blockTensors, elements, type ShapedTensor } from './axes';
-import { blockTensorName, type TensorNames } from './family';
+import { blockTensorName, isStacked, type TensorNames } from './family';
 
 /** A block's tensor as a file has it. */
 export interface FileTensor {
@@ -29,10 +29,12 @@ export function fileTensors(
     byName.set(name, [...(byName.get(name) ?? []), tensor]);
   }
   return [...byName].map(([name, parts]) => {
-    const experts = new Set(parts.map(({ unit }) => unit?.index)).size;
     const shape = [rowsOf(parts), ...parts[0]!.shape.slice(1)];
     const transposed = names.transposed === true && shape.length === 2;
-    if (experts > 1) shape.splice(0, 1, experts, shape[0]! / experts);
+    if (isStacked(names, parts[0]!.role)) {
+      const experts = new Set(parts.map(({ unit }) => unit!.index)).size;
+      shape.splice(0, 1, experts, shape[0]! / experts);
+    }
     if (names.flat && shape.length === 2 && shape[0] === 1) shape.shift();
     return { name, parts, transposed, shape: transposed ? shape.toReversed() : shape };
   });

@@ -32,6 +32,7 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     GraniteConfig,
+    GraniteMoeConfig,
     LlamaConfig,
     MinistralConfig,
     MistralConfig,
@@ -435,6 +436,21 @@ MODELS = {
         torch.float32,
         None,
         True,
+    ),
+    "granite-moe": (
+        GraniteMoeConfig(
+            **{**SMALL, "intermediate_size": 24},
+            num_local_experts=6,
+            num_experts_per_tok=2,
+            embedding_multiplier=6.0,
+            attention_multiplier=0.15,
+            residual_multiplier=0.3,
+            logits_scaling=4.0,
+            tie_word_embeddings=True,
+        ),
+        torch.float16,
+        None,
+        False,
     ),
 }
 

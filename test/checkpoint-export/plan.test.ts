@@ -180,6 +180,12 @@ const TABLE: Record<string, Record<string, [string, string]>> = {
     'experts uniform': ['stock/llama.cpp', ''],
     'experts per-block': ['null/null', ''],
   },
+  'granite-moe': {
+    'attention uniform': ['stock/llama.cpp', 'stock/llama.cpp'],
+    'attention per-block': ['own-modeling/null', 'own-modeling/null'],
+    'experts uniform': ['stock/llama.cpp', ''],
+    'experts per-block': ['null/null', ''],
+  },
   opt: {
     'ffn uniform': ['stock/null', 'stock/null'],
     'ffn per-block': ['own-modeling/null', 'own-modeling/null'],
@@ -355,6 +361,24 @@ test('every HF plan reads back as the architecture that it was made for', (t) =>
       });
       t.deepEqual(architectureFromConfig(config!, name), { ...pruned, biases }, name);
     }
+  }
+});
+
+test('Granite: the experts of a block are one tensor, if there is one of them left', (t) => {
+  const sourceConfig = { ...fixtureConfig('granite-moe'), num_experts_per_tok: 1 };
+  const architecture = architectureFromConfig(sourceConfig, 'granite-moe');
+  for (const count of [1, 3]) {
+    const keeps = architecture.blocks.map((): BlockKeep => ({ experts: first(count) }));
+    const pruned = prunedArchitecture(architecture, keeps);
+    const made = planExport({ architecture, pruned, format: 'hf', dtype: 'F16', sourceConfig });
+    t.is(made.kind, 'stock');
+    t.like(made.config, { num_local_experts: count, num_experts_per_tok: 1, logits_scaling: 4 });
+    const shapes = Object.fromEntries(made.tensors.map(({ name, shape }) => [name, shape]));
+    const moe = 'model.layers.1.block_sparse_moe';
+    t.deepEqual(shapes[`${moe}.input_linear.weight`], [count, 48, 64]);
+    t.deepEqual(shapes[`${moe}.output_linear.weight`], [count, 64, 24]);
+    t.deepEqual(shapes[`${moe}.router.layer.weight`], [count, 64]);
+    t.deepEqual(architectureFromConfig(made.config!, 'made'), pruned);
   }
 });
 

@@ -168,7 +168,7 @@ test('GGUF in and out: experts that stay keep their bytes, and routers stay F32'
   }
 });
 
-for (const model of ['mixtral', 'qwen2-moe', 'qwen3-moe-even', 'olmoe-alike']) {
+for (const model of ['mixtral', 'qwen2-moe', 'qwen3-moe-even', 'olmoe-alike', 'granite-moe']) {
   test(`GGUF of ${model} is the folder's model`, async (t) => {
     const folder = work.model(model);
     const file = work.path(`${model}.gguf`);

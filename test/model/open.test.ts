@@ -115,6 +115,7 @@ const NAMES = [
   'qwen3-sliding',
   'qwen3-moe-even',
   'olmoe-alike',
+  'granite-moe',
 ];
 
 for (const name of NAMES) {

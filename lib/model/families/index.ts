@@ -4,6 +4,7 @@ import { gemma2 } from './gemma2';
 import { gemma3 } from './gemma3';
 import { gpt2 } from './gpt2';
 import { granite } from './granite';
+import { graniteMoe } from './granite-moe';
 import { llama } from './llama';
 import { ministral } from './ministral';
 import { mistral } from './mistral';
@@ -38,6 +39,7 @@ export const FAMILIES: readonly Family[] = [
   qwen2Moe,
   qwen3Moe,
   olmoe,
+  graniteMoe,
 ];
 
 /** Our own modeling code puts this in front of the family's model_type. */
